@@ -1,0 +1,1 @@
+"""The `f2r` command."""

@@ -1,0 +1,148 @@
+"""The `f2r` command: its sub-commands, and how every run ends (one line, one exit code)."""
+
+import contextlib
+import io
+import os
+import sys
+from types import TracebackType
+from typing import Annotated, Any
+
+import typer
+from typer.exceptions import TyperException
+
+from f2rcli import __version__
+from f2rcli.cli.console import Console
+from f2rcli.cli.denoise import denoise
+from f2rcli.cli.doctor import doctor
+from f2rcli.cli.info import info
+from f2rcli.cli.signals import Stopper, Terminated
+from f2rcli.errors import (
+    EXIT_BUG,
+    EXIT_FAILURE,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_TERMINATED,
+    F2RError,
+)
+
+app = typer.Typer(
+    name="f2r",
+    help="Denoise real video: colours, timing, sound and metadata stay as they are.",
+    epilog="f2r COMMAND --help lists a command's options.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(denoise)
+app.command()(info)
+app.command()(doctor)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(f"f2r {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version and stop."
+        ),
+    ] = False,
+) -> None:
+    """Denoise real video: colours, timing, sound and metadata stay as they are."""
+
+
+class Ending:
+    """Turns whatever ends a run into an exit code and words. What it catches, it reports.
+
+    A context manager rather than an except clause for everything: what is known has its own
+    line below, and only what is left over is a bug.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.code: int = EXIT_OK
+
+    def __enter__(self) -> "Ending":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> bool:
+        if error is None or isinstance(error, SystemExit):
+            return False
+        self.console.trace(error)
+        self.code = self._report(error)
+        return True
+
+    def _report(self, error: BaseException) -> int:
+        match error:
+            case F2RError():
+                self.console.failed(error)
+                return error.exit_code
+            case TyperException():
+                return self._usage(error)
+            case KeyboardInterrupt() | typer.Abort():
+                return self._stopped("interrupted", EXIT_INTERRUPTED)
+            case Terminated():
+                return self._stopped("terminated", EXIT_TERMINATED)
+            case BrokenPipeError():
+                _silence_stdout()
+                return self._say("standard output was closed by its reader.", None, EXIT_FAILURE)
+            case MemoryError():
+                hint = "Pass --tile 256, or a smaller clip."
+                return self._say("not enough memory.", hint, EXIT_FAILURE)
+            case _:
+                what = f"internal error: {type(error).__name__}: {error}".splitlines()[0]
+                return self._say(
+                    what, "This is a bug in f2r: run again with --debug and report it.", EXIT_BUG
+                )
+
+    def _usage(self, error: TyperException) -> int:
+        message = error.format_message().strip()
+        if not message:  # no command given: the help is printed already
+            return error.exit_code
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "f2r"
+        return self._say(message, f"{command} --help lists what there is.", error.exit_code)
+
+    def _stopped(self, word: str, code: int) -> int:
+        return self._say(f"{word}; nothing was put at the final path.", None, code)
+
+    def _say(self, message: str, hint: str | None, code: int) -> int:
+        self.console.error(" ".join(message.split()), hint=hint, exit_code=code)
+        return code
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; returns its exit code and lets no exception out but SystemExit."""
+    with contextlib.closing(Console()) as console:
+        ending = Ending(console)
+        with ending:
+            result: Any = app(args=arguments, prog_name="f2r", standalone_mode=False, obj=console)
+            ending.code = result if isinstance(result, int) else EXIT_OK
+            if ending.code == EXIT_INTERRUPTED:  # Typer swallows Ctrl-C and returns this
+                raise KeyboardInterrupt
+            sys.stdout.flush()
+    return ending.code
+
+
+def _silence_stdout() -> None:
+    """Keep the interpreter from tripping over the closed pipe once more at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def main() -> None:
+    """Entry point of `f2r` and of `python -m f2rcli`."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text
+    Stopper().install()
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,77 @@
+"""What a command asks of the engine, checked before torch is loaded."""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from f2rcli import methods, weights
+from f2rcli.cli import options as opt
+from f2rcli.cli.console import Console
+from f2rcli.frames import ClipInfo
+
+if TYPE_CHECKING:
+    from f2rcli.engine.stream import Engine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineChoice:
+    """The engine's settings as given on the command line.
+
+    The same fields as EngineSettings, which lives beside torch: a typing mistake should not cost
+    the seconds torch takes to load. Raises UsageError.
+    """
+
+    method: str = "f2r"
+    weights: str | None = None  # name or path; None: the bundled ones that suit the clip
+    strength: float = 1.0
+    sigma: float | None = None  # 8-bit units; None: estimated
+    device: str = "auto"
+    precision: str = "auto"
+    tile: str = "auto"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        opt.check_choice("--method", self.method, methods.available())
+        opt.check_weights(self.weights, weights.available())
+        opt.check_number("--strength", self.strength, 0.0, 4.0)
+        opt.check_number("--sigma", self.sigma, 0.0, 255.0)
+        opt.check_device(self.device)
+        opt.check_choice("--precision", self.precision, list(opt.PRECISIONS))
+        opt.check_tile(self.tile)
+
+    def load(self, info: ClipInfo, console: Console) -> "Engine":
+        """The engine for a clip; says what it settled on."""
+        from f2rcli.engine.stream import EngineSettings, load_engine  # brings torch
+
+        engine = load_engine(EngineSettings(**asdict(self)), info)
+        for note in engine.notes:
+            console.note(f"note: {note}")
+        console.detail(f"engine: {engine_words(engine)}")
+        return engine
+
+
+def engine_values(engine: "Engine") -> dict[str, object]:
+    """What an engine settled on, for programs."""
+    return {
+        "method": engine.method_name,
+        "weights": engine.weights_name,
+        "device": engine.device,
+        "precision": engine.precision,
+        "tile": engine.tile,
+    }
+
+
+def engine_words(engine: "Engine") -> str:
+    """What an engine settled on, in one line."""
+    tiling = "whole frames" if engine.tile is None else f"tiles of {engine.tile} pixels"
+    return (
+        f"{engine.method_name}, weights {engine.weights_name}, {engine.device}, "
+        f"{engine.precision}, {tiling}"
+    )
+
+
+def sigma_of(engine: "Engine") -> float | None:
+    """The estimated noise, mean of the channels, in 8-bit units; None before it is known."""
+    if engine.noise is None:
+        return None
+    levels = engine.noise.sigma8
+    return float(sum(levels) / len(levels))

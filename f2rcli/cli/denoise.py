@@ -1,0 +1,213 @@
+"""`f2r denoise`: parse, open both ends, call the library, report."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+import typer
+
+from f2rcli import __version__
+from f2rcli.cli import options as opt
+from f2rcli.cli.choice import EngineChoice, engine_values, engine_words, sigma_of
+from f2rcli.cli.console import Console
+from f2rcli.cli.forecast import expected_frames, forecast
+from f2rcli.cli.preview import check_preview, pairs, preview_target, write_preview
+from f2rcli.cli.progress import Meter
+from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, UsageError
+from f2rcli.io import default_target, open_reader, open_writer, plan_output
+from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan
+
+if TYPE_CHECKING:
+    from f2rcli.engine.stream import Engine
+
+
+def denoise(
+    ctx: typer.Context,
+    source: opt.Source,
+    output: opt.Output = None,
+    strength: opt.Strength = 1.0,
+    sigma: opt.Sigma = None,
+    method: opt.Method = "f2r",
+    weights: opt.Weights = None,
+    fields: opt.Fields = "auto",
+    start: opt.Start = None,
+    end: opt.End = None,
+    frames: opt.Frames = None,
+    preview: opt.Preview = None,
+    device: opt.Device = "auto",
+    threads: opt.Threads = None,
+    precision: opt.Precision = "auto",
+    tile: opt.Tile = "auto",
+    codec: opt.Codec = None,
+    crf: opt.Crf = None,
+    preset: opt.Preset = None,
+    pix_fmt: opt.PixFmt = None,
+    encoder_opt: opt.EncoderOpt = None,
+    lossless: opt.Lossless = False,
+    overwrite: opt.Overwrite = False,
+    dry_run: opt.DryRun = False,
+    strict: opt.Strict = False,
+    keep_partial: opt.KeepPartial = False,
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+    log_file: opt.LogFile = None,
+    debug: opt.Debug = False,
+    config: opt.Config = None,
+) -> int:
+    """Denoise INPUT into OUTPUT, frame by frame, in constant memory."""
+    console: Console = ctx.obj
+    console.configure(json=json, quiet=quiet, verbose=verbose, debug=debug, log_file=log_file)
+    job = Job(
+        source=source,
+        output=output,
+        engine=EngineChoice(
+            method=method, weights=weights, strength=strength, sigma=sigma,
+            device=device, precision=precision, tile=tile, threads=threads,
+        ),
+        read=opt.read_options(start, end, frames, fields, strict=strict),
+        write=WriteOptions(
+            codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt,
+            encoder_options=opt.pairs(encoder_opt), lossless=lossless,
+            overwrite=overwrite, keep_partial=keep_partial,
+        ),
+        preview=preview,
+        dry_run=dry_run,
+    )  # fmt: skip
+    if job.target == "-" and json:
+        raise UsageError(
+            "-o - --json: both want standard output.", hint="Write to a file, or use --log-file."
+        )
+    return run_job(job, console)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One `f2r denoise`, as asked for."""
+
+    source: str
+    output: str | None
+    engine: EngineChoice
+    read: ReadOptions
+    write: WriteOptions
+    preview: int | None = None
+    dry_run: bool = False
+
+    @property
+    def target(self) -> str:
+        """Where the result goes: a path, or "-"."""
+        if self.output is not None:
+            return self.output
+        chosen = str(default_target(self.source))
+        return chosen if self.preview is None else preview_target(chosen, self.preview)
+
+
+def run_job(job: Job, console: Console) -> int:
+    """Run a job to its end; returns the exit code of a run that finished."""
+    if job.preview is not None:
+        check_preview(job.target, job.preview, dry_run=job.dry_run)
+    console.detail(f"f2r {__version__}: {asdict(job)}")
+    with open_reader(job.source, job.read) as reader:
+        if job.preview is not None:
+            receipt = _preview(job, job.preview, reader, console)
+        else:
+            plan = plan_output(reader, job.target, job.write)
+            _announce(job, reader, plan, console)
+            engine = job.engine.load(reader.info, console)
+            if job.dry_run:
+                _print_plan(job, reader, plan, engine, console)
+                return EXIT_OK
+            receipt = _restore(job, reader, plan, engine, console)
+        return _close(job, reader, receipt, console)
+
+
+def _announce(job: Job, reader: Reader, plan: WritePlan, console: Console) -> None:
+    """Before the run: what will be written, what was assumed, and what cannot be kept."""
+    info = reader.info
+    console.event(
+        "start",
+        version=__version__,
+        source=job.source,
+        target=job.target,
+        width=info.width,
+        height=info.height,
+        frames=expected_frames(info, job.read),
+        plan=_plan_values(plan),
+    )
+    console.detail(f"plan: {plan.summary()}")
+    for stream in reader.describe():
+        console.detail(f"stream: {stream}")
+    for note in (*info.notes, *plan.notes):
+        console.note(f"note: {note}")
+    if plan.dropped:
+        console.warning(f"the output cannot hold: {'; '.join(plan.dropped)}.")
+
+
+def _plan_values(plan: WritePlan) -> dict[str, object]:
+    names = ("container", "encoder", "pix_fmt", "crf", "preset", "options", "kept", "dropped")
+    return {name: getattr(plan, name) for name in names}
+
+
+def _print_plan(
+    job: Job, reader: Reader, plan: WritePlan, engine: "Engine", console: Console
+) -> None:
+    """--dry-run: the plan and its cost, on standard output unless that is the picture's."""
+    cost = forecast(engine, reader.info, expected_frames(reader.info, job.read))
+    if console.events is not None:
+        values = {"engine": engine_values(engine), "cost": cost.values()}
+        console.event("plan", plan=_plan_values(plan), **values)
+        return
+    say = console.note if job.target == "-" else console.data
+    say(f"output   {plan.summary()}")
+    for line in plan.kept:
+        say(f"keeps    {line}")
+    for line in plan.dropped:
+        say(f"drops    {line}")
+    say(f"engine   {engine_words(engine)}")
+    say(f"cost     {cost.words()}")
+    say("nothing was written (--dry-run)")
+
+
+def _restore(
+    job: Job, reader: Reader, plan: WritePlan, engine: "Engine", console: Console
+) -> Receipt:
+    """The run itself."""
+    from f2rcli.engine.stream import denoise_stream  # brings torch
+
+    total = expected_frames(reader.info, job.read)
+    restored = denoise_stream(reader, reader.info, engine)
+    with (
+        open_writer(reader, plan) as writer,
+        Meter(console, reader.info.name, total) as meter,
+    ):
+        for frame in restored:
+            writer.write(frame)
+            meter.advance(sigma_of(engine))
+        meter.say()
+        return writer.finish()
+
+
+def _preview(job: Job, count: int, reader: Reader, console: Console) -> Receipt:
+    """--preview: before | after of the first `count` frames of the span."""
+    if replace(job.write, overwrite=False, keep_partial=False) != WriteOptions():
+        console.warning("--preview has an encoding of its own; the codec options are not used.")
+    engine = job.engine.load(reader.info, console)
+    with Meter(console, reader.info.name, count) as meter:
+        shown = meter.counted(pairs(reader, engine, count), lambda: sigma_of(engine))
+        return write_preview(reader, shown, job.target, count, job.write)
+
+
+def _close(job: Job, reader: Reader, receipt: Receipt, console: Console) -> int:
+    """After the run: the damage ledger, the receipt, and the exit code."""
+    ledger = reader.ledger
+    lines = ledger.lines()
+    if ledger.damaged:
+        listed = "".join(f"\n  {line}" for line in lines)
+        console.warning(f"{reader.info.name} is damaged; damage ledger:{listed}")
+    else:
+        for line in lines:
+            console.note(f"note: {line}")
+    incomplete = ledger.damaged or (job.read.strict and bool(receipt.dropped))
+    code = EXIT_DAMAGED if incomplete else EXIT_OK
+    console.event("result", **asdict(receipt), damaged=ledger.damaged, ledger=lines, exit_code=code)
+    console.note(receipt.line())
+    return code

@@ -1,0 +1,62 @@
+"""How long a run would take and how much memory: for --dry-run and `f2r info`."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from f2rcli.cli.progress import span
+from f2rcli.frames import ClipInfo
+from f2rcli.io.base import ReadOptions
+
+if TYPE_CHECKING:
+    from f2rcli.engine.stream import Engine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """The cost of a run."""
+
+    frames: int | None  # None: not known
+    seconds_per_frame: float
+    peak_bytes: int
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds for the whole run; None when the frame count is not known."""
+        return None if self.frames is None else self.frames * self.seconds_per_frame
+
+    def words(self) -> str:
+        """The cost in one line."""
+        pace = f"{self.seconds_per_frame:.2g} s per frame"
+        total = "length not known" if self.seconds is None else f"about {span(self.seconds)} in all"
+        return f"{pace}, {total}, about {self.peak_bytes / 1e9:.1f} GB of memory"
+
+    def values(self) -> dict[str, Any]:
+        """The cost for programs: seconds and bytes."""
+        return {
+            "frames": self.frames,
+            "seconds_per_frame": self.seconds_per_frame,
+            "seconds": self.seconds,
+            "peak_bytes": self.peak_bytes,
+        }
+
+
+def forecast(engine: "Engine", info: ClipInfo, frames: int | None) -> Forecast:
+    """What denoising `frames` frames of a clip would cost on this machine."""
+    cost = engine.predict(info)
+    return Forecast(
+        frames=frames, seconds_per_frame=cost.seconds_per_frame, peak_bytes=cost.peak_bytes
+    )
+
+
+def expected_frames(info: ClipInfo, read: ReadOptions) -> int | None:
+    """How many frames a span of a clip should have; None when that cannot be told."""
+    expected = info.frames
+    if info.rate is not None and (read.start is not None or read.end is not None):
+        end = read.end
+        if info.duration is not None:
+            end = info.duration if end is None else min(end, info.duration)
+        if end is not None:
+            expected = max(round((end - (read.start or 0.0)) * float(info.rate)), 1)
+    if read.frames is not None:
+        expected = read.frames if expected is None else min(expected, read.frames)
+    return expected

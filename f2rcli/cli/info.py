@@ -1,0 +1,154 @@
+"""`f2r info`: what f2r sees in a file and what it would do with it."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from f2rcli.cli import options as opt
+from f2rcli.cli.choice import EngineChoice, engine_values, engine_words
+from f2rcli.cli.console import Console
+from f2rcli.cli.forecast import expected_frames, forecast
+from f2rcli.errors import EXIT_OK, F2RError
+from f2rcli.frames import ClipInfo
+from f2rcli.io import default_target, open_reader, plan_output
+from f2rcli.io.base import Reader, ReadOptions, WriteOptions
+
+if TYPE_CHECKING:
+    from f2rcli.engine.stream import Engine
+
+CHROMA = {(0, 0): "4:4:4", (1, 0): "4:2:2", (1, 1): "4:2:0", (2, 0): "4:1:1", (2, 2): "4:1:0"}
+PROBE_FRAMES = 16  # enough for the noise estimate, quick enough to wait for
+
+
+def info(
+    ctx: typer.Context,
+    source: opt.Source,
+    method: opt.Method = "f2r",
+    weights: opt.Weights = None,
+    device: opt.Device = "auto",
+    threads: opt.Threads = None,
+    precision: opt.Precision = "auto",
+    tile: opt.Tile = "auto",
+    json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> int:
+    """Print what f2r sees in INPUT and would do with it: streams, colour, noise, time, memory."""
+    console: Console = ctx.obj
+    console.configure(json=json, debug=debug)
+    choice = EngineChoice(
+        method=method, weights=weights, device=device, precision=precision, tile=tile,
+        threads=threads,
+    )  # fmt: skip
+    with open_reader(source, ReadOptions()) as reader:
+        seen = examine(source, reader, choice, console)
+    console.event("info", **seen)
+    if not json:
+        console.data("\n".join(lines(seen)))
+    return EXIT_OK
+
+
+def examine(source: str, reader: Reader, choice: EngineChoice, console: Console) -> dict[str, Any]:
+    """Everything `f2r info` knows, as JSON values."""
+    clip = reader.info
+    engine = choice.load(clip, console)
+    cost = forecast(engine, clip, expected_frames(clip, ReadOptions()))
+    return {
+        "file": clip.name,
+        "picture": picture(clip),
+        "streams": reader.describe(),
+        "notes": list(clip.notes),
+        "output": output(source, reader),
+        "engine": {"summary": engine_words(engine), **engine_values(engine)},
+        "cost": {"summary": cost.words(), **cost.values()},
+        "noise": noise(reader, engine),
+        "damage": reader.ledger.lines(),
+    }
+
+
+def picture(clip: ClipInfo) -> dict[str, Any]:
+    """The stored picture: size, samples, colour, time."""
+    layout = clip.layout
+    return {
+        "width": clip.width,
+        "height": clip.height,
+        "family": layout.family.value,
+        "bits": layout.bits,
+        "chroma": CHROMA.get(layout.log2_chroma, str(layout.log2_chroma)),
+        "alpha": layout.alpha,
+        "range": "full" if layout.full_range else "limited",
+        "matrix": layout.matrix.value,
+        "frames": clip.frames,
+        "seconds": clip.duration,
+        "rate": None if clip.rate is None else float(clip.rate),
+        "interlaced": clip.interlaced,
+    }
+
+
+def output(source: str, reader: Reader) -> dict[str, Any]:
+    """What `f2r denoise` without options would write, or why it would not."""
+    try:
+        plan = plan_output(reader, default_target(source), WriteOptions())
+    except F2RError as error:
+        return {"summary": str(error), "kept": [], "dropped": [], "notes": []}
+    return {
+        "summary": plan.summary(),
+        "kept": list(plan.kept),
+        "dropped": list(plan.dropped),
+        "notes": list(plan.notes),
+    }
+
+
+def noise(reader: Reader, engine: "Engine") -> dict[str, Any]:
+    """The noise of the first frames, in 8-bit units."""
+    from f2rcli.engine.stream import estimate_noise  # brings torch
+
+    model = estimate_noise(islice(reader, PROBE_FRAMES), reader.info, engine)
+    return {"sigma8": [round(float(level), 2) for level in model.sigma8], "frames": PROBE_FRAMES}
+
+
+def lines(seen: dict[str, Any]) -> Iterator[str]:
+    """The same for people, one fact a line."""
+    yield f"file      {seen['file']}"
+    yield f"picture   {_picture_words(seen['picture'])}"
+    for stream in seen["streams"]:
+        yield f"stream    {_stream_words(stream)}"
+    for note in seen["notes"]:
+        yield f"note      {note}"
+    levels = ", ".join(f"{level:.1f}" for level in seen["noise"]["sigma8"])
+    yield f"noise     sigma {levels} of 255, from up to {seen['noise']['frames']} frames"
+    yield f"engine    {seen['engine']['summary']}"
+    yield f"cost      {seen['cost']['summary']}"
+    yield f"output    {seen['output']['summary']}"
+    for word, key in (("keeps", "kept"), ("drops", "dropped"), ("note", "notes")):
+        for line in seen["output"][key]:
+            yield f"{word:<9} {line}"
+    for line in seen["damage"]:
+        yield f"damage    {line}"
+
+
+def _picture_words(facts: dict[str, Any]) -> str:
+    chroma = f" {facts['chroma']}" if facts["family"] == "yuv" else ""
+    words = [
+        f"{facts['width']}x{facts['height']}",
+        f"{facts['family']}{chroma}{' with alpha' if facts['alpha'] else ''}",
+        f"{facts['bits']} bits",
+        f"{facts['range']} range",
+    ]
+    if facts["family"] == "yuv":
+        words.append(f"matrix {facts['matrix']}")
+    words.append("length not known" if facts["frames"] is None else f"{facts['frames']} frames")
+    if facts["seconds"] is not None:
+        words.append(f"{facts['seconds']:.2f} s")
+    if facts["rate"] is not None:
+        words.append(f"{facts['rate']:.5g} frames/s")
+    if facts["interlaced"]:
+        words.append("interlaced: fields are denoised apart")
+    return ", ".join(words)
+
+
+def _stream_words(stream: dict[str, Any]) -> str:
+    rest = {key: value for key, value in stream.items() if value not in (None, "", [], {}, False)}
+    head = " ".join(str(rest.pop(key, "")) for key in ("index", "kind", "codec"))
+    return ", ".join([head, *(f"{key.replace('_', ' ')} {value}" for key, value in rest.items())])

@@ -1,0 +1,336 @@
+"""The options that commands share: names, help and the first check of their values.
+
+Checks here need neither torch nor a file, so that a typing mistake costs no wait.
+"""
+
+import difflib
+import re
+from typing import Annotated, cast
+
+import typer
+
+from f2rcli.cli.settings import load_config
+from f2rcli.errors import UsageError
+from f2rcli.io.base import FieldMode, ReadOptions
+
+SPAN = "Which part"
+PICTURE = "Picture"
+MACHINE = "Machine"
+ENCODING = "Encoding"
+RUN = "Run"
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+FIELDS = ("auto", "on", "off")
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="INPUT",
+        show_default=False,
+        help="Video, folder or pattern of pictures (frames/%05d.png), or - for standard input.",
+    ),
+]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="OUTPUT",
+        help="Its suffix picks the format; - is standard output. Without it: INPUT_f2r.",
+    ),
+]
+Strength = Annotated[
+    float,
+    typer.Option(
+        "--strength",
+        metavar="S",
+        help="1 takes out the estimated noise, less keeps grain, 0 changes nothing.",
+        rich_help_panel=PICTURE,
+    ),
+]
+Sigma = Annotated[
+    float | None,
+    typer.Option(
+        "--sigma",
+        metavar="N",
+        help="Noise level in 8-bit units, instead of the estimate.",
+        rich_help_panel=PICTURE,
+    ),
+]
+Method = Annotated[
+    str,
+    typer.Option("--method", metavar="NAME", help="How to restore.", rich_help_panel=PICTURE),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="NAME|PATH",
+        help="Trained weights; without it the bundled ones that suit the clip.",
+        rich_help_panel=PICTURE,
+    ),
+]
+Fields = Annotated[
+    str,
+    typer.Option(
+        "--fields",
+        metavar="auto|on|off",
+        help="Denoise the two fields of interlaced video apart.",
+        rich_help_panel=PICTURE,
+    ),
+]
+Start = Annotated[
+    str | None,
+    typer.Option(
+        "--start", metavar="TIME", help="Seconds or h:mm:ss from the start.", rich_help_panel=SPAN
+    ),
+]
+End = Annotated[
+    str | None,
+    typer.Option(
+        "--end",
+        metavar="TIME",
+        help="Seconds or h:mm:ss; this moment is out.",
+        rich_help_panel=SPAN,
+    ),
+]
+Frames = Annotated[
+    int | None,
+    typer.Option("--frames", metavar="N", min=1, help="At most N frames.", rich_help_panel=SPAN),
+]
+Preview = Annotated[
+    int | None,
+    typer.Option(
+        "--preview",
+        metavar="N",
+        min=1,
+        help="Before | after: a PNG still (1) or a clip of N frames, nothing else.",
+        rich_help_panel=SPAN,
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="auto|cpu|cuda[:i]|mps",
+        help="Where to compute.",
+        rich_help_panel=MACHINE,
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        metavar="N",
+        min=1,
+        help="CPU threads; without it all of them.",
+        rich_help_panel=MACHINE,
+    ),
+]
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        metavar="|".join(PRECISIONS),
+        help="Arithmetic of the networks.",
+        rich_help_panel=MACHINE,
+    ),
+]
+Tile = Annotated[
+    str,
+    typer.Option(
+        "--tile",
+        metavar="auto|off|N",
+        help="Work in squares of N pixels; auto only when a frame does not fit in memory.",
+        rich_help_panel=MACHINE,
+    ),
+]
+Codec = Annotated[
+    str | None,
+    typer.Option(
+        "--codec",
+        metavar="NAME",
+        help="Encoder or family: h264, hevc, av1, vp9, ffv1, prores, mjpeg, libx264... "
+        "Without it: the input's.",
+        rich_help_panel=ENCODING,
+    ),
+]
+Crf = Annotated[
+    float | None,
+    typer.Option(
+        "--crf", metavar="N", help="Constant quality; lower is better.", rich_help_panel=ENCODING
+    ),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        "--preset", metavar="NAME", help="The encoder's speed preset.", rich_help_panel=ENCODING
+    ),
+]
+PixFmt = Annotated[
+    str | None,
+    typer.Option(
+        "--pix-fmt",
+        metavar="NAME",
+        help="Pixel format of the output; without it the input's.",
+        rich_help_panel=ENCODING,
+    ),
+]
+EncoderOpt = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--encoder-opt",
+        metavar="K=V",
+        help="An option for the encoder; may be repeated.",
+        rich_help_panel=ENCODING,
+    ),
+]
+Lossless = Annotated[
+    bool,
+    typer.Option("--lossless/--lossy", help="FFV1, in every format.", rich_help_panel=ENCODING),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite/--no-overwrite", help="Replace OUTPUT.", rich_help_panel=RUN),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Print the plan, write nothing.", rich_help_panel=RUN),
+]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict/--no-strict",
+        help="Stop at the first damaged frame; count dropped streams as a failure.",
+        rich_help_panel=RUN,
+    ),
+]
+KeepPartial = Annotated[
+    bool,
+    typer.Option(
+        "--keep-partial/--no-keep-partial",
+        help="Leave the part file of a failed run beside OUTPUT.",
+        rich_help_panel=RUN,
+    ),
+]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Standard output as JSON, for programs.", rich_help_panel=RUN),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="Warnings and errors only.", rich_help_panel=RUN),
+]
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", help="Say more.", rich_help_panel=RUN),
+]
+LogFile = Annotated[
+    str | None,
+    typer.Option(
+        "--log-file", metavar="PATH", help="Everything that --verbose says.", rich_help_panel=RUN
+    ),
+]
+Debug = Annotated[
+    bool,
+    typer.Option("--debug", help="Tracebacks (or set F2R_DEBUG=1).", rich_help_panel=RUN),
+]
+Config = Annotated[
+    str | None,
+    typer.Option(
+        "--config",
+        metavar="run.toml",
+        help="Options from a file, by their long names; flags override it.",
+        callback=load_config,
+        is_eager=True,
+        rich_help_panel=RUN,
+    ),
+]
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """A hint that names what `word` may have meant, and what there is."""
+    close = difflib.get_close_matches(word, known, n=1)
+    there = f"There is: {', '.join(known)}."
+    return f"Did you mean {close[0]}? {there}" if close else there
+
+
+def check_choice(option: str, value: str, known: list[str]) -> None:
+    """Raise UsageError unless `value` is one of `known`."""
+    if value not in known:
+        raise UsageError(f"{option} {value}: no such choice.", hint=nearest(value, known))
+
+
+def check_number(option: str, value: float | None, low: float, high: float) -> None:
+    """Raise UsageError unless `value` is None or lies in [low, high] (NaN does not)."""
+    if value is not None and not low <= value <= high:
+        raise UsageError(f"{option} {value:g}: must lie between {low:g} and {high:g}.")
+
+
+def check_device(value: str) -> None:
+    """Raise UsageError unless `value` is written as a device is."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
+        raise UsageError(
+            f"--device {value}: no such choice.", hint="There is: auto, cpu, cuda, cuda:1, mps."
+        )
+
+
+def check_tile(value: str) -> None:
+    """Raise UsageError unless `value` is auto, off or a whole number of pixels."""
+    if value not in ("auto", "off") and not re.fullmatch(r"[1-9]\d*", value):
+        raise UsageError(
+            f"--tile {value}: no such choice.", hint="There is: auto, off, or pixels per side."
+        )
+
+
+def check_weights(value: str | None, known: list[str]) -> None:
+    """Raise UsageError for a name that is neither bundled nor a path."""
+    looks_like_path = value is not None and ("/" in value or "\\" in value or "." in value)
+    if value is not None and not looks_like_path:
+        check_choice("--weights", value, known)
+
+
+def seconds(option: str, value: str | None) -> float | None:
+    """A time as written, `12.5`, `1:30` or `1:02:03.5`, in seconds."""
+    if value is None:
+        return None
+    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?|\.\d+", value.strip()):
+        raise UsageError(
+            f"{option} {value}: not a time.", hint="Write seconds (12.5) or h:mm:ss (0:01:30.5)."
+        )
+    total = 0.0
+    for part in value.strip().split(":"):
+        total = total * 60 + float(part)
+    return total
+
+
+def check_span(start: float | None, end: float | None) -> None:
+    """Raise UsageError for a span that holds nothing."""
+    if end is not None and end <= (start or 0.0):
+        raise UsageError(
+            f"--start {start or 0:g} --end {end:g}: nothing lies between them.",
+            hint="Both count from the clip's first frame, in seconds.",
+        )
+
+
+def read_options(
+    start: str | None, end: str | None, frames: int | None, fields: str, *, strict: bool
+) -> ReadOptions:
+    """The options that say which part of a clip to read, checked."""
+    check_choice("--fields", fields, list(FIELDS))
+    first, last = seconds("--start", start), seconds("--end", end)
+    check_span(first, last)
+    mode = cast(FieldMode, fields)
+    return ReadOptions(strict=strict, start=first, end=last, frames=frames, fields=mode)
+
+
+def pairs(values: list[str] | None) -> tuple[tuple[str, str], ...]:
+    """`["k=v", ...]` as pairs; raises UsageError for one without `=`."""
+    split = [value.partition("=") for value in values or []]
+    for key, equals, value in split:
+        if not (key and equals):
+            raise UsageError(
+                f"--encoder-opt {key}{equals}{value}: not key=value.",
+                hint="For example --encoder-opt tune=grain.",
+            )
+    return tuple((key.strip(), value) for key, _, value in split)

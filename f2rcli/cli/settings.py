@@ -1,0 +1,82 @@
+"""`--config run.toml`: options from a file. Flags override it; unknown keys are errors."""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from f2rcli.errors import ConfigError
+
+# The input belongs on the command line; a file that names another file is one too many.
+NOT_IN_A_FILE = {"source", "config", "help"}
+
+
+def load_config(ctx: typer.Context, value: str | None) -> str | None:
+    """Make the file's values the defaults of the command about to run (an eager callback).
+
+    Raises ConfigError for a file that cannot be read and for keys or kinds of value that the
+    command does not have.
+    """
+    if value is not None and not ctx.resilient_parsing:
+        flags = {
+            str(param.name): bool(getattr(param, "is_flag", False))
+            for param in ctx.command.params
+            if param.name not in NOT_IN_A_FILE
+        }
+        ctx.default_map = settings_from(read_table(Path(value)), flags, name=Path(value).name)
+    return value
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """The top table of a TOML file; raises ConfigError where there is none."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}.", hint="Check --config.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path}: not TOML: {error}.",
+            hint='Write one option a line: strength = 0.8, codec = "hevc".',
+        ) from error
+
+
+def settings_from(
+    table: Mapping[str, Any], flags: Mapping[str, bool], *, name: str
+) -> dict[str, Any]:
+    """The file's values by parameter name; `flags` says of each known name if it is a switch."""
+    settings: dict[str, Any] = {}
+    for key, value in table.items():
+        param = key.replace("-", "_")
+        if param not in flags:
+            raise ConfigError(f"{name}: unknown key {key!r}.", hint=_nearest(param, flags))
+        settings[param] = _checked(f"{name}: {key}", param, value, switch=flags[param])
+    return settings
+
+
+def _checked(place: str, param: str, value: Any, *, switch: bool) -> Any:
+    if param == "encoder_opt":
+        return _encoder_options(place, value)
+    if switch and not isinstance(value, bool):
+        raise ConfigError(f"{place} = {value!r}: must be true or false.")
+    if not switch and (isinstance(value, bool) or not isinstance(value, str | int | float)):
+        raise ConfigError(f"{place} = {value!r}: must be one number or text.")
+    return value
+
+
+def _encoder_options(place: str, value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [f"{key}={item}" for key, item in value.items()]
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value
+    raise ConfigError(
+        f"{place} = {value!r}: must be a table.", hint='Write encoder_opt = { tune = "grain" }.'
+    )
+
+
+def _nearest(param: str, known: Mapping[str, bool]) -> str:
+    close = difflib.get_close_matches(param, known, n=1, cutoff=0.5)
+    names = ", ".join(sorted(known))
+    return f"Did you mean {close[0]}?" if close else f"Known keys: {names}."

@@ -1,0 +1,199 @@
+"""The house rules, proved on the syntax trees: which room imports which, and who may load torch."""
+
+import ast
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import f2rcli
+
+PACKAGE = Path(f2rcli.__file__).parent
+ROOMS = (
+    {"errors", "frames"},
+    {"window", "sensor", "yuv"},
+    {"io", "noise", "weights", "models"},
+    {"methods"},
+    {"engine"},
+    {"evaluation"},
+    {"training"},
+    {"cli"},
+)
+LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
+LIGHT = {"errors", "frames", "window", "sensor", "yuv", "io", "cli"}
+FETCHERS = {
+    "urllib", "http", "ftplib", "socket", "requests", "httpx", "aiohttp", "urllib3",
+    "huggingface_hub", "gdown", "wget", "boto3", "webbrowser",
+}  # fmt: skip
+CODE_LOADERS = {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "jsonpickle"}
+
+
+def modules() -> Iterator[tuple[str, Path, ast.Module]]:
+    """Room, path and syntax tree of every module of the package."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        yield room, path, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(node: ast.AST) -> list[str]:
+    """Full names an import statement may name: `from x import y` gives x and x.y."""
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "imports are absolute"
+        base = node.module or ""
+        return [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+
+
+def when_imported(tree: ast.Module) -> Iterator[ast.AST]:
+    """Nodes that run when the module is imported: not function bodies, nor TYPE_CHECKING blocks."""
+    pending: list[ast.AST] = list(tree.body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            pending.extend(node.orelse)
+            continue
+        yield node
+        pending.extend(ast.iter_child_nodes(node))
+
+
+def test_imports_point_one_way() -> None:
+    upward = [
+        f"{path.relative_to(PACKAGE)} -> {name}"
+        for room, path, tree in modules()
+        if room in LEVEL
+        for node in ast.walk(tree)
+        for name in imported(node)
+        if name.startswith("f2rcli.") and LEVEL.get(name.split(".")[1], -1) > LEVEL[room]
+    ]
+    assert not upward
+
+
+def test_every_module_lives_in_a_known_room() -> None:
+    rooms = {room for room, _, _ in modules()}
+    assert rooms <= set(LEVEL) | {"__init__", "__main__"}
+
+
+def test_io_knows_nothing_of_its_siblings() -> None:
+    strangers = [
+        f"{path.relative_to(PACKAGE)} -> {name}"
+        for room, path, tree in modules()
+        if room == "io"
+        for node in ast.walk(tree)
+        for name in imported(node)
+        if name.startswith(("f2rcli.models", "f2rcli.noise", "f2rcli.weights"))
+    ]
+    assert not strangers
+
+
+def test_light_rooms_name_torch_nowhere_at_import() -> None:
+    leaks = [
+        str(path.relative_to(PACKAGE))
+        for room, path, tree in modules()
+        if room in LIGHT
+        for node in when_imported(tree)
+        for name in imported(node)
+        if name.split(".")[0] in {"torch", "torchvision"}
+    ]
+    assert not leaks
+
+
+def test_nothing_fetches_from_a_network() -> None:
+    fetchers = [
+        f"{path.relative_to(PACKAGE)} -> {name}"
+        for _, path, tree in modules()
+        for node in ast.walk(tree)
+        for name in imported(node)
+        if name.split(".")[0] in FETCHERS or name.startswith("torch.hub")
+    ]
+    assert not fetchers
+
+
+def test_no_file_is_loaded_in_a_way_that_runs_code() -> None:
+    loaders = [
+        f"{path.relative_to(PACKAGE)} -> {name}"
+        for _, path, tree in modules()
+        for node in ast.walk(tree)
+        for name in imported(node)
+        if name.split(".")[0] in CODE_LOADERS
+    ]
+    loaders += [
+        f"{path.relative_to(PACKAGE)}:{node.lineno} {ast.unparse(node)}"
+        for _, path, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and runs_code(node)
+    ]
+    assert not loaders
+
+
+def runs_code(call: ast.Call) -> bool:
+    """Whether a call is one that may execute what it reads."""
+    keywords = {word.arg: ast.unparse(word.value) for word in call.keywords}
+    match ast.unparse(call.func):
+        case "torch.load":
+            return keywords.get("weights_only") != "True"
+        case "np.load" | "numpy.load":
+            return keywords.get("allow_pickle", "False") != "False"
+        case "eval" | "exec" | "os.system" | "torch.hub.load":
+            return True
+    return keywords.get("shell") == "True"
+
+
+def test_no_blanket_handlers_star_imports_or_lumber_rooms() -> None:
+    for _, path, tree in modules():
+        assert path.stem not in {"utils", "helpers", "common", "core", "misc"}, path
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ExceptHandler):
+                caught = ast.unparse(node.type) if node.type else "everything"
+                assert caught not in {"everything", "Exception", "BaseException"}, path
+            if isinstance(node, ast.ImportFrom):
+                assert all(alias.name != "*" for alias in node.names), path
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    silent = [
+        str(path.relative_to(PACKAGE))
+        for _, path, tree in modules()
+        if path.name != "__init__.py" and not ast.get_docstring(tree)
+    ]
+    assert not silent
+
+
+@pytest.fixture(scope="module")
+def light_names() -> list[str]:
+    names = []
+    for room, path, _ in modules():
+        if room in LIGHT:
+            parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+            names.append(".".join(part for part in parts if part != "__init__"))
+    return names
+
+
+def test_importing_every_light_module_loads_no_torch(light_names: list[str]) -> None:
+    script = (
+        "import importlib, sys\n"
+        f"for name in {light_names!r}: importlib.import_module(name)\n"
+        "print(sorted(n for n in sys.modules if n.split('.')[0] in {'torch', 'cv2'}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+def test_help_answers_within_a_second_and_loads_no_torch() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "f2rcli", "--help"]
+    took = []
+    for _ in range(3):  # the fastest of three: the machine may be busy, the program may not be slow
+        began = time.perf_counter()
+        done = subprocess.run(command, capture_output=True, text=True)
+        took.append(time.perf_counter() - began)
+        assert done.returncode == 0, done.stderr
+        assert "denoise" in done.stdout
+        assert not [
+            line for line in done.stderr.splitlines() if line.split("|")[-1].strip() == "torch"
+        ]
+    assert min(took) < 1.0, took
