@@ -130,7 +130,7 @@ def _announce(job: Job, reader: Reader, plan: WritePlan, console: Console) -> No
         target=job.target,
         width=info.width,
         height=info.height,
-        frames=expected_frames(info, job.read),
+        frames=info.frames,
         plan=_plan_values(plan),
     )
     console.detail(f"plan: {plan.summary()}")
@@ -151,7 +151,7 @@ def _print_plan(
     job: Job, reader: Reader, plan: WritePlan, engine: "Engine", console: Console
 ) -> None:
     """--dry-run: the plan and its cost, on standard output unless that is the picture's."""
-    cost = forecast(engine, reader.info, expected_frames(reader.info, job.read))
+    cost = forecast(engine, reader.info)
     if console.events is not None:
         values = {"engine": engine_values(engine), "cost": cost.values()}
         console.event("plan", plan=_plan_values(plan), **values)
@@ -173,16 +173,16 @@ def _restore(
     """The run itself."""
     from f2rcli.engine.stream import denoise_stream  # brings torch
 
-    total = expected_frames(reader.info, job.read)
+    total, exact = expected_frames(reader.info)
     restored = denoise_stream(reader, reader.info, engine)
     with (
         open_writer(reader, plan) as writer,
-        Meter(console, reader.info.name, total) as meter,
+        Meter(console, reader.info.name, total, exact=exact) as meter,
     ):
         for frame in restored:
             writer.write(frame)
             meter.advance(sigma_of(engine))
-        meter.say()
+        meter.finish()
         return writer.finish()
 
 

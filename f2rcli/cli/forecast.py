@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 from f2rcli.cli.progress import span
 from f2rcli.frames import ClipInfo
-from f2rcli.io.base import ReadOptions
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
@@ -40,23 +39,22 @@ class Forecast:
         }
 
 
-def forecast(engine: "Engine", info: ClipInfo, frames: int | None) -> Forecast:
-    """What denoising `frames` frames of a clip would cost on this machine."""
+def forecast(engine: "Engine", info: ClipInfo) -> Forecast:
+    """What denoising a clip would cost on this machine."""
     cost = engine.predict(info)
+    frames, _ = expected_frames(info)
     return Forecast(
         frames=frames, seconds_per_frame=cost.seconds_per_frame, peak_bytes=cost.peak_bytes
     )
 
 
-def expected_frames(info: ClipInfo, read: ReadOptions) -> int | None:
-    """How many frames a span of a clip should have; None when that cannot be told."""
-    expected = info.frames
-    if info.rate is not None and (read.start is not None or read.end is not None):
-        end = read.end
-        if info.duration is not None:
-            end = info.duration if end is None else min(end, info.duration)
-        if end is not None:
-            expected = max(round((end - (read.start or 0.0)) * float(info.rate)), 1)
-    if read.frames is not None:
-        expected = read.frames if expected is None else min(expected, read.frames)
-    return expected
+def expected_frames(info: ClipInfo) -> tuple[int | None, bool]:
+    """How many frames a clip should have, and whether its container counts them.
+
+    Many containers do not: then duration times rate, which varying rates make a guess.
+    """
+    if info.frames is not None:
+        return info.frames, True
+    if info.duration is None or info.rate is None:
+        return None, False
+    return max(round(info.duration * float(info.rate)), 1), False

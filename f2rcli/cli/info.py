@@ -9,7 +9,7 @@ import typer
 from f2rcli.cli import options as opt
 from f2rcli.cli.choice import EngineChoice, engine_values, engine_words
 from f2rcli.cli.console import Console
-from f2rcli.cli.forecast import expected_frames, forecast
+from f2rcli.cli.forecast import forecast
 from f2rcli.errors import EXIT_OK, F2RError
 from f2rcli.frames import ClipInfo
 from f2rcli.io import default_target, open_reader, plan_output
@@ -53,7 +53,7 @@ def examine(source: str, reader: Reader, choice: EngineChoice, console: Console)
     """Everything `f2r info` knows, as JSON values."""
     clip = reader.info
     engine = choice.load(clip, console)
-    cost = forecast(engine, clip, expected_frames(clip, ReadOptions()))
+    cost = forecast(engine, clip)
     return {
         "file": clip.name,
         "picture": picture(clip),

@@ -18,20 +18,28 @@ MEMORY = 32  # frames the pace is measured over: long enough to be calm, short e
 
 
 class Meter:
-    """Counts finished frames and says so. `total` None, or too small, means not known."""
+    """Counts finished frames and says so.
+
+    total: frames to come; None, or one that turns out too small, means not known.
+    exact: whether the total was counted rather than guessed from duration and rate.
+    """
 
     def __init__(
         self,
         console: Console,
         label: str,
         total: int | None,
+        *,
+        exact: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.console = console
         self.label = label
         self.total = total
+        self.exact = exact
         self.clock = clock
         self.done = 0
+        self.finished = False
         self.sigma: float | None = None
         self.began = self.said = clock()
         self.ticks = deque([self.began], maxlen=MEMORY)
@@ -68,7 +76,7 @@ class Meter:
             self.total = None  # the container's count was wrong
         now = self.clock()
         self.ticks.append(now)
-        self.bar.update(self.task, completed=self.done, total=self.total, words=self.words())
+        self._show()
         every = LINE_EVERY if self.console.events is None else EVENT_EVERY
         if now - self.said >= every:
             self.said = now
@@ -79,6 +87,17 @@ class Meter:
         for item in items:
             yield item
             self.advance(sigma())
+
+    def finish(self) -> None:
+        """All frames are done: now the total is known."""
+        self.total, self.exact, self.finished = self.done, True, True
+        self._show()
+        self.say()
+
+    def _show(self) -> None:
+        for task in self.bar.tasks:
+            task.total = self.total  # update() would take None for "as before"
+        self.bar.update(self.task, completed=self.done, words=self.words())
 
     def say(self) -> None:
         """One event or one plain line, unless the bar is there to be seen."""
@@ -94,15 +113,19 @@ class Meter:
 
     @property
     def pace(self) -> float | None:
-        """Frames per second lately; None before it can be known."""
+        """Frames per second lately, at the end of the whole run; None before it can be known."""
+        if self.finished:
+            return self.done / self.elapsed if self.elapsed > 0 else None
         span = self.ticks[-1] - self.ticks[0]
         return (len(self.ticks) - 1) / span if span > 0 else None
 
     @property
     def eta(self) -> float | None:
-        """Seconds to go; None when the count or the pace is not known."""
+        """Seconds to go; None when the count or the pace is not known, or nothing is to go."""
         pace = self.pace
-        return None if self.total is None or not pace else (self.total - self.done) / pace
+        if self.total is None or self.finished or not pace:
+            return None
+        return (self.total - self.done) / pace
 
     def numbers(self) -> dict[str, int | float | None]:
         """Progress as values: frames, total, frames per second, seconds to go, sigma."""
@@ -110,6 +133,7 @@ class Meter:
         return {
             "frames": self.done,
             "total": self.total,
+            "exact": self.exact,
             "fps": None if pace is None else round(pace, 3),
             "eta": None if eta is None else round(eta, 1),
             "sigma": None if self.sigma is None else round(self.sigma, 2),
@@ -117,8 +141,8 @@ class Meter:
 
     def words(self) -> str:
         """Progress as one line."""
-        count = f"{self.done} frames" if self.total is None else f"{self.done}/{self.total} frames"
-        parts = [count]
+        total = "" if self.total is None else f"/{'' if self.exact else '~'}{self.total}"
+        parts = [f"{self.done}{total} frames"]
         if self.pace is not None:
             parts.append(f"{self.pace:.2f} frames/s")
         eta = self.eta

@@ -1,0 +1,114 @@
+"""Progress is right with and without a known count, on a terminal, in a pipe and as events."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console as RichConsole
+
+from f2rcli.cli.console import Console
+from f2rcli.cli.events import EventStream
+from f2rcli.cli.progress import Meter, span
+
+
+class Clock:
+    """A clock that moves when told."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def console() -> Console:
+    quiet = Console()
+    quiet.human = RichConsole(file=io.StringIO(), width=200)
+    return quiet
+
+
+def said(console: Console) -> str:
+    assert isinstance(console.human.file, io.StringIO)
+    return console.human.file.getvalue()
+
+
+def run(meter: Meter, clock: Clock, frames: int, seconds: float) -> None:
+    with meter:
+        for _ in range(frames):
+            clock.now += seconds
+            meter.advance(12.34)
+        meter.finish()
+
+
+def test_a_pipe_gets_a_line_every_ten_seconds_and_one_at_the_end(console, clock) -> None:
+    run(Meter(console, "clip.mp4", 50, clock=clock), clock, frames=50, seconds=0.5)
+    lines = said(console).splitlines()
+    assert lines == [
+        "clip.mp4: 20/50 frames, 2.00 frames/s, ETA 0:15, sigma 12.3",
+        "clip.mp4: 40/50 frames, 2.00 frames/s, ETA 0:05, sigma 12.3",
+        "clip.mp4: 50/50 frames, 2.00 frames/s, 0:25 elapsed, sigma 12.3",
+    ]
+
+
+def test_an_unknown_count_shows_elapsed_time_instead_of_eta(console, clock) -> None:
+    run(Meter(console, "pipe", None, clock=clock), clock, frames=25, seconds=0.5)
+    assert (
+        said(console).splitlines()[0] == "pipe: 20 frames, 2.00 frames/s, 0:10 elapsed, sigma 12.3"
+    )
+
+
+def test_a_guessed_count_is_marked_and_a_wrong_one_given_up(console, clock) -> None:
+    run(Meter(console, "c", 30, exact=False, clock=clock), clock, frames=45, seconds=0.5)
+    lines = said(console).splitlines()
+    assert "20/~30 frames" in lines[0]
+    assert "c: 40 frames" in lines[1]
+    assert "45/45 frames" in lines[-1]
+
+
+def test_events_count_and_are_valid_json(console, clock) -> None:
+    out = io.StringIO()
+    console.events = EventStream(out, clock=clock)
+    run(Meter(console, "c", 4, clock=clock), clock, frames=4, seconds=1.0)
+    events = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [event["frames"] for event in events] == [1, 2, 3, 4, 4]
+    assert events[1] == {
+        "event": "progress", "time": 2.0, "frames": 2, "total": 4, "exact": True,
+        "fps": 1.0, "eta": 2.0, "sigma": 12.34,
+    }  # fmt: skip
+    assert said(console) == ""
+
+
+@pytest.mark.parametrize("total", [None, 6])
+def test_a_terminal_gets_a_bar(console, clock, total) -> None:
+    console.human = RichConsole(file=io.StringIO(), force_terminal=True, width=120)
+    run(Meter(console, "clip [1].mp4", total, clock=clock), clock, frames=6, seconds=0.5)
+    assert "clip [1].mp4" in said(console)
+    assert "6/6 frames, 2.00 frames/s" in said(console)
+
+
+def test_quiet_shows_nothing(console, clock) -> None:
+    console.quiet = True
+    console.human = RichConsole(file=io.StringIO(), force_terminal=True, width=120)
+    run(Meter(console, "c", 50, clock=clock), clock, frames=50, seconds=0.5)
+    assert said(console) == ""
+
+
+def test_an_empty_run_says_so_without_dividing_by_zero(console, clock) -> None:
+    run(Meter(console, "c", None, clock=clock), clock, frames=0, seconds=0.0)
+    assert said(console) == "c: 0/0 frames, 0:00 elapsed\n"
+
+
+def test_spans_read_like_clocks() -> None:
+    assert [span(s) for s in (0, 59.6, 61, 3599, 3661)] == [
+        "0:00",
+        "1:00",
+        "1:01",
+        "59:59",
+        "1:01:01",
+    ]
