@@ -110,8 +110,11 @@ class Ending:
         if not message:  # no command given: the help is printed already
             return error.exit_code
         context = getattr(error, "ctx", None)
-        command = context.command_path if context else "f2r"
-        return self._say(message, f"{command} --help lists what there is.", error.exit_code)
+        hint = f"{context.command_path if context else 'f2r'} --help lists what there is."
+        name = getattr(getattr(error, "param", None), "name", None)
+        if context and name in (context.default_map or {}):
+            hint = "The value may be that of the run file (--config)."
+        return self._say(message, hint, error.exit_code)
 
     def _stopped(self, word: str, code: int) -> int:
         return self._say(f"{word}; nothing was put at the final path.", None, code)
