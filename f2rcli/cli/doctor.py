@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 import typer
 
-from f2rcli import __version__
+from f2rcli import __version__, weights
 from f2rcli.cli import options as opt
 from f2rcli.cli.choice import EngineChoice
 from f2rcli.cli.console import Console
-from f2rcli.errors import EXIT_FAILURE, EXIT_OK, F2RError
+from f2rcli.errors import EXIT_FAILURE, EXIT_OK, F2RError, WeightsError
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
 
 LIBRARIES = ("torch", "av", "numpy", "opencv-python-headless", "rawpy", "tifffile", "safetensors")
@@ -112,6 +112,20 @@ def devices() -> Iterator[Finding]:
         yield Finding("device", f"cuda:{index}, {what.name}, {what.total_memory / 1e9:.0f} GB")
     if torch.backends.mps.is_available():
         yield Finding("device", "mps")
+
+
+def shipped_weights() -> Iterator[Finding]:
+    """The bundled weights, each checked against the manifest's SHA-256."""
+    for name, entry in weights.manifest().items():
+        try:
+            digest = weights.load(name).sha256
+        except WeightsError as error:
+            yield Finding("weights", f"{name}: {error}", good=False)
+        else:
+            what = f"{name}: {entry['method']}, {entry['space']}"
+            yield Finding("weights", f"{what}, sha256 {digest[:16]} as in the manifest")
+    if not weights.available():
+        yield Finding("weights", f"none bundled in {weights.folder().name}", good=False)
 
 
 def self_test(choice: EngineChoice, console: Console) -> Iterator[Finding]:

@@ -1,0 +1,127 @@
+"""Tiny clips, the command line in this process, and the same in a process of its own."""
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+import pytest
+
+from f2rcli import weights
+from f2rcli.cli.app import run
+
+FAKE = Path(__file__).parent / "fake_engine.py"
+
+
+class Done(NamedTuple):
+    """How a command line ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def write_clip(
+    path: Path, frames: int = 6, size: tuple[int, int] = (64, 48), **options: str
+) -> Path:
+    """A noisy drifting gradient; the codec follows the suffix."""
+    codec = {".y4m": "rawvideo", ".mkv": "ffv1"}.get(path.suffix, "libx264")
+    rng = np.random.default_rng(3)
+    width, height = size
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=Fraction(25), options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for index in range(frames):
+            ramp = np.add.outer(np.arange(height), np.arange(width) + 2 * index) % 200 + 20
+            picture = np.repeat(ramp[..., None], 3, axis=2) + rng.normal(0, 10, (height, width, 3))
+            frame = av.VideoFrame.from_ndarray(
+                picture.clip(0, 255).astype(np.uint8), format="rgb24"
+            ).reformat(format="yuv420p")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_clip(tmp_path / "clip.mp4")
+
+
+@pytest.fixture
+def fake_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = importlib.util.spec_from_file_location("fake_engine", FAKE)
+    assert spec is not None
+    assert spec.loader is not None
+    fake = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "fake_engine", fake)  # dataclasses look themselves up
+    spec.loader.exec_module(fake)
+    monkeypatch.setitem(sys.modules, "f2rcli.engine.stream", fake.module())
+    monkeypatch.setattr(weights, "available", lambda: ["fake"])
+
+
+@pytest.fixture
+def f2r(fake_engine: None, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Run a command line in this process."""
+
+    def call(*arguments: object) -> Done:
+        capfd.readouterr()
+        code = run([str(argument) for argument in arguments])
+        return Done(code, *capfd.readouterr())
+
+    return call
+
+
+class Started:
+    """`f2r` in a process of its own, with the fake engine."""
+
+    def __init__(self, *arguments: object, delay: float = 0.0, **options: object) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(FAKE), *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "F2R_FAKE_DELAY": str(delay)},
+            preexec_fn=listen_to_signals,
+            **options,
+        )
+
+    def send(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def end(self) -> Done:
+        out, err = self.process.communicate(timeout=60)
+        return Done(self.process.returncode, out.decode("utf-8", "replace"), err.decode())
+
+
+def listen_to_signals() -> None:
+    """A test run in the background ignores SIGINT, and its children would inherit that."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
+
+
+@pytest.fixture
+def start() -> Callable[..., Started]:
+    return Started
+
+
+@pytest.fixture
+def y4m(tmp_path: Path) -> Path:
+    return write_clip(tmp_path / "clip.y4m")
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    """A Matroska file that ends in mid-stream, without a word of it in the container."""
+    whole = write_clip(tmp_path / "whole.mkv", frames=24)
+    data = whole.read_bytes()
+    whole.unlink()
+    path = tmp_path / "damaged.mkv"
+    path.write_bytes(data[: len(data) * 2 // 3])
+    return path

@@ -1,0 +1,96 @@
+"""`f2r` with an engine that halves every sample and loads in no time; run as a script or imported.
+
+The command line does not care what the engine does to pictures; torch takes seconds to load and
+weights minutes to make. F2R_FAKE_DELAY: seconds per frame. Real runs are in test_end_to_end.py.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import Any, NamedTuple
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    method: str = "f2r"
+    weights: str | None = None
+    strength: float = 1.0
+    sigma: float | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    tile: str = "auto"
+    threads: int | None = None
+
+
+class Noise(NamedTuple):
+    sigma8: tuple[float, ...] = (10.0, 12.0, 14.0)
+
+
+class Prediction(NamedTuple):
+    seconds_per_frame: float = 0.5
+    peak_bytes: int = 1_500_000_000
+
+
+class Engine:
+    method_name = "f2r"
+    weights_name = "fake"
+    device = "cpu"
+    precision = "fp32"
+    tile = None
+    noise: Noise | None = None
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.settings = settings
+        self.notes = ["a fake engine"]
+
+    def predict(self, info: Any) -> Prediction:
+        return Prediction()
+
+
+def load_engine(settings: EngineSettings, info: Any) -> Engine:
+    return Engine(settings)
+
+
+def estimate_noise(frames: Iterable[Any], info: Any, engine: Engine) -> Noise:
+    list(frames)
+    return Noise()
+
+
+def denoise_stream(frames: Iterable[Any], info: Any, engine: Engine) -> Iterator[Any]:
+    delay = float(os.environ.get("F2R_FAKE_DELAY", "0"))
+    held: list[Any] = []
+    for frame in frames:
+        held.append(frame)
+        if len(held) > 2:  # the latency of a window
+            time.sleep(delay)
+            yield _restored(held.pop(0), engine)
+    for frame in held:
+        yield _restored(frame, engine)
+
+
+def _restored(frame: Any, engine: Engine) -> Any:
+    engine.noise = Noise()
+    if os.environ.get("F2R_FAKE_BUG"):
+        raise ZeroDivisionError("a planted bug")
+    if engine.settings.strength == 0:
+        return frame
+    planes = tuple(plane // 2 + plane // 4 for plane in frame.planes)
+    return replace(frame, planes=planes)
+
+
+def module() -> ModuleType:
+    """What stands in for f2rcli.engine.stream."""
+    fake = ModuleType("f2rcli.engine.stream")
+    for name in ("EngineSettings", "Engine", "load_engine", "estimate_noise", "denoise_stream"):
+        setattr(fake, name, globals()[name])
+    return fake
+
+
+if __name__ == "__main__":
+    sys.modules["f2rcli.engine.stream"] = module()
+    from f2rcli.cli.app import main
+
+    main()

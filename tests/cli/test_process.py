@@ -1,0 +1,91 @@
+"""What only shows in a process of its own: signals, pipes, full disks."""
+
+import io
+import json
+import resource
+import signal
+import time
+from pathlib import Path
+
+import av
+import pytest
+
+from f2rcli.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_TERMINATED
+
+
+def wait_for_part(folder: Path) -> Path:
+    """The part file, once the run has begun to write."""
+    for _ in range(400):
+        if parts := [path for path in folder.iterdir() if ".part" in path.name]:
+            return parts[0]
+        time.sleep(0.05)
+    raise AssertionError("the run never began")
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [
+        (signal.SIGINT, EXIT_INTERRUPTED, "interrupted"),
+        (signal.SIGTERM, EXIT_TERMINATED, "terminated"),
+        (signal.SIGHUP, EXIT_TERMINATED, "terminated"),
+    ],
+)
+def test_a_signal_leaves_nothing_behind(start, clip, number, code, word) -> None:
+    run = start("denoise", clip, "--json", delay=0.5)
+    wait_for_part(clip.parent)
+    run.send(number)
+    done = run.end()
+    assert done.code == code, done.err
+    assert done.err.strip() == f"error: {word}; nothing was put at the final path."
+    assert json.loads(done.out.splitlines()[-1])["exit_code"] == code
+    assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
+
+
+def test_keep_partial_keeps_the_part_file_when_interrupted(start, clip) -> None:
+    run = start("denoise", clip, "--keep-partial", delay=0.5)
+    part = wait_for_part(clip.parent)
+    run.send(signal.SIGINT)
+    assert run.end().code == EXIT_INTERRUPTED
+    assert part.exists()
+    assert not (clip.parent / "clip_f2r.mp4").exists()
+
+
+def test_a_full_disk_is_one_clear_line_and_leaves_nothing(start, clip) -> None:
+    run = start("denoise", clip, "--codec", "ffv1", "-o", clip.parent / "out.mkv", delay=0.3)
+    wait_for_part(clip.parent)
+    resource.prlimit(run.process.pid, resource.RLIMIT_FSIZE, (2000, 2000))
+    done = run.end()
+    assert done.code == EXIT_FAILURE, done.err
+    (line,) = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert "out.mkv" in line
+    assert "Traceback" not in done.err
+    assert [path.name for path in clip.parent.iterdir()] == ["clip.mp4"]
+
+
+def test_standard_output_holds_the_picture_and_nothing_else(start, clip, tmp_path) -> None:
+    run = start("denoise", clip, "-o", "-", "-v")
+    out, err = run.process.communicate(timeout=60)
+    assert run.process.returncode == EXIT_OK, err.decode()
+    with av.open(io.BytesIO(out)) as container:
+        assert len(list(container.decode(video=0))) == 6
+    assert b"6 frames" in err
+
+
+def test_standard_input_streams_with_no_count(start, tmp_path, y4m) -> None:
+    out = tmp_path / "out.mkv"
+    with y4m.open("rb") as piped:
+        done = start("denoise", "-", "-o", out, stdin=piped).end()
+    assert done.code == EXIT_OK, done.err
+    assert "6/6 frames" in done.err
+    with av.open(str(out)) as container:
+        assert len(list(container.decode(video=0))) == 6
+
+
+def test_a_reader_that_goes_away_ends_the_run_quietly(start, clip) -> None:
+    run = start("denoise", clip, "-o", "-", delay=0.2)
+    assert run.process.stdout is not None
+    run.process.stdout.close()
+    err = run.process.stderr.read().decode() if run.process.stderr else ""
+    assert run.process.wait(timeout=60) == EXIT_FAILURE, err
+    assert "Traceback" not in err
+    assert err.count("error: ") == 1
