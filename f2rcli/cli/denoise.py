@@ -1,7 +1,8 @@
 """`f2r denoise`: parse, open both ends, call the library, report."""
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import fields as fields_of
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -57,27 +58,7 @@ def denoise(
     """Denoise INPUT into OUTPUT, frame by frame, in constant memory."""
     console: Console = ctx.obj
     console.configure(json=json, quiet=quiet, verbose=verbose, debug=debug, log_file=log_file)
-    job = Job(
-        source=source,
-        output=output,
-        engine=EngineChoice(
-            method=method, weights=weights, strength=strength, sigma=sigma,
-            device=device, precision=precision, tile=tile, threads=threads,
-        ),
-        read=opt.read_options(start, end, frames, fields, strict=strict),
-        write=WriteOptions(
-            codec=codec, crf=crf, preset=preset, pix_fmt=pix_fmt,
-            encoder_options=opt.pairs(encoder_opt), lossless=lossless,
-            overwrite=overwrite, keep_partial=keep_partial,
-        ),
-        preview=preview,
-        dry_run=dry_run,
-    )  # fmt: skip
-    if job.target == "-" and json:
-        raise UsageError(
-            "-o - --json: both want standard output.", hint="Write to a file, or use --log-file."
-        )
-    return run_job(job, console)
+    return run_job(Job.of(ctx.params), console)  # the options above, by name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +73,27 @@ class Job:
     preview: int | None = None
     dry_run: bool = False
 
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> "Job":
+        """The job that the command's options describe; raises UsageError where they clash."""
+        span = (given["start"], given["end"], given["frames"], given["fields"])
+        options = opt.pairs(given["encoder_opt"])
+        job = cls(
+            source=given["source"],
+            output=given["output"],
+            engine=EngineChoice(**_named(EngineChoice, given)),
+            read=opt.read_options(*span, strict=given["strict"]),
+            write=WriteOptions(**_named(WriteOptions, given), encoder_options=options),
+            preview=given["preview"],
+            dry_run=given["dry_run"],
+        )
+        if job.target == "-" and given["json"]:
+            raise UsageError(
+                "-o - --json: both want standard output.",
+                hint="Write to a file, or use --log-file.",
+            )
+        return job
+
     @property
     def target(self) -> str:
         """Where the result goes: a path, or "-"."""
@@ -99,6 +101,11 @@ class Job:
             return self.output
         chosen = str(default_target(self.source))
         return chosen if self.preview is None else preview_target(chosen, self.preview)
+
+
+def _named(kind: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Those of the given options that are fields of a dataclass."""
+    return {field.name: given[field.name] for field in fields_of(kind) if field.name in given}
 
 
 def run_job(job: Job, console: Console) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import av
 import numpy as np
@@ -160,7 +160,8 @@ def _write_clip(frames: Iterator[Frame], part: PartFile, turns: int) -> _Done:
     encoder, name = _encoding(first)
     start, count, last = first.pts or 0, 0, first
     with av.open(f"file:{part.path}", "w") as container:
-        stream = container.add_stream(encoder, rate=Fraction(25), options={"crf": "10"})
+        added = container.add_stream(encoder, rate=Fraction(25), options={"crf": "10"})
+        stream = cast(av.VideoStream, added)
         _describe(stream, first, name)
         if turns:
             stream.set_display_rotation(turns * 90)
