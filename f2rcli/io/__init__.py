@@ -1,0 +1,86 @@
+"""Reading and writing clips: the format is found by the source or target, and does the rest.
+
+A format is one file in `formats`; adding one needs no edit here.
+"""
+
+import importlib
+import pkgutil
+from pathlib import Path
+from types import ModuleType
+
+from f2rcli.io import formats
+from f2rcli.io.base import (
+    Ledger,
+    Reader,
+    ReadOptions,
+    Receipt,
+    WriteOptions,
+    WritePlan,
+    Writer,
+)
+
+__all__ = [
+    "Ledger",
+    "ReadOptions",
+    "Reader",
+    "Receipt",
+    "WriteOptions",
+    "WritePlan",
+    "Writer",
+    "default_target",
+    "open_reader",
+    "open_writer",
+    "plan_output",
+]
+
+
+def open_reader(source: str | Path, options: ReadOptions | None = None) -> Reader:
+    """Open a clip: a file, a folder or pattern of pictures, or "-" for standard input.
+
+    Raises InputError with the reason it cannot be read.
+    """
+    reader: Reader = _source_format(str(source)).open_reader(
+        str(source), options or ReadOptions()
+    )
+    return reader
+
+
+def plan_output(
+    reader: Reader, target: str | Path, options: WriteOptions | None = None
+) -> WritePlan:
+    """Say what writing `reader` to `target` would do, without touching the disk.
+
+    Raises UsageError or OutputError for what cannot be done.
+    """
+    plan: WritePlan = _target_format(str(target)).plan_output(
+        reader, str(target), options or WriteOptions()
+    )
+    return plan
+
+
+def open_writer(reader: Reader, plan: WritePlan) -> Writer:
+    """Open what was planned. Leaving it without `finish()` leaves nothing behind."""
+    writer: Writer = _target_format(plan.target).open_writer(reader, plan)
+    return writer
+
+
+def default_target(source: str | Path) -> Path:
+    """Where the output goes without `-o`: `clip_f2r.mp4` beside `clip.mp4`, "-" for "-"."""
+    if str(source) == "-":
+        return Path("-")
+    target: Path = _source_format(str(source)).default_target(Path(source))
+    return target
+
+
+def _formats() -> list[ModuleType]:
+    names = [module.name for module in pkgutil.iter_modules(formats.__path__)]
+    modules = [importlib.import_module(f"{formats.__name__}.{name}") for name in names]
+    return sorted(modules, key=lambda module: int(module.RANK))
+
+
+def _source_format(source: str) -> ModuleType:
+    return next(module for module in _formats() if module.claims(source))
+
+
+def _target_format(target: str) -> ModuleType:
+    return next(module for module in _formats() if module.writes(target))

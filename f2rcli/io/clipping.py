@@ -1,0 +1,75 @@
+"""Time: which frames are wanted, when each is shown and for how long."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from f2rcli.frames import Frame
+from f2rcli.io.base import Ledger, ReadOptions
+
+_SLACK = Fraction(1, 1_000_000)  # seconds: `--start 0.04` means the frame at 1/25 s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A stretch of a clip, in seconds from its first frame; end None means to its end."""
+
+    start: Fraction = Fraction(0)
+    end: Fraction | None = None
+    frames: int | None = None
+
+    @classmethod
+    def of(cls, options: ReadOptions) -> "Span":
+        """The stretch that the options ask for."""
+        return cls(
+            start=Fraction(options.start or 0).limit_denominator(1_000_000),
+            end=None if options.end is None else Fraction(options.end).limit_denominator(1_000_000),
+            frames=options.frames,
+        )
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is cut off."""
+        return not self.start and self.end is None and self.frames is None
+
+    def before(self, time: Fraction) -> bool:
+        """Whether `time` lies before the stretch."""
+        return time < self.start - _SLACK
+
+    def beyond(self, time: Fraction, taken: int) -> bool:
+        """Whether a frame at `time`, with `taken` frames taken before it, lies behind it."""
+        if self.frames is not None and taken >= self.frames:
+            return True
+        return self.end is not None and time >= self.end - _SLACK
+
+
+def timed(frames: Iterable[Frame], step: int, ledger: Ledger, tail: int | None) -> Iterator[Frame]:
+    """Give every frame a pts, strictly increasing, and the duration it is shown for.
+
+    A frame is shown until the next one begins. step: ticks per frame where the file has no time
+    stamps. tail: the tick at which the stream ends, where the container says so, for the last
+    frame's hold.
+    """
+    before: Frame | None = None
+    for frame in frames:
+        pts = frame.pts
+        if before is None:
+            pts = 0 if pts is None else pts
+        else:
+            assert before.pts is not None  # set below, one turn earlier
+            if pts is None:
+                pts = before.pts + (before.duration or step)
+            if pts <= before.pts:
+                ledger.remark("time stamps that stood still or ran backwards were nudged forward")
+                pts = before.pts + 1
+            yield replace(before, duration=pts - before.pts)
+        before = replace(frame, pts=pts)
+    if before is not None:
+        yield replace(before, duration=_hold(before, step, tail))
+
+
+def _hold(last: Frame, step: int, tail: int | None) -> int:
+    """How long the last frame is shown, in ticks."""
+    if tail is not None and last.pts is not None and tail > last.pts:
+        return tail - last.pts
+    return last.duration or step

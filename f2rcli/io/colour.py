@@ -1,0 +1,208 @@
+"""What a picture's samples mean: matrix, range, siting, HDR mastering, display matrix, fields."""
+
+import re
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+from av.sidedata.sidedata import Type
+
+from f2rcli.frames import Family, Matrix
+
+UNSPECIFIED = 2  # ITU-T H.273, for primaries, transfer and matrix alike
+LIMITED, FULL = 1, 2  # FFmpeg's AVColorRange
+HD_LINES = 720  # from here up an unspecified matrix is taken as BT.709 (DESIGN.md D1)
+
+# ITU-T H.273 MatrixCoefficients
+_MATRICES = {
+    1: Matrix.BT709,
+    4: Matrix.FCC,
+    5: Matrix.BT601,
+    6: Matrix.BT601,
+    7: Matrix.SMPTE240M,
+    8: Matrix.YCGCO,
+    9: Matrix.BT2020,
+}
+_NAMES = {
+    "primaries": {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
+                  8: "film", 9: "bt2020", 10: "xyz", 11: "p3-dci", 12: "p3-d65"},
+    "transfer": {1: "bt709", 4: "gamma2.2", 5: "gamma2.8", 6: "smpte170m", 7: "smpte240m",
+                 8: "linear", 13: "srgb", 14: "bt2020-10", 15: "bt2020-12", 16: "pq", 18: "hlg"},
+    "matrix": {0: "rgb", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
+               8: "ycgco", 9: "bt2020nc", 10: "bt2020c", 14: "ictcp"},
+    "range": {1: "limited", 2: "full"},
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColourTags:
+    """The colour description a stream carries, as ITU-T H.273 numbers."""
+
+    primaries: int = UNSPECIFIED
+    transfer: int = UNSPECIFIED
+    matrix: int = UNSPECIFIED
+    range: int = 0  # 0 unspecified, else LIMITED or FULL
+    chroma_location: str = ""  # "left", "center", "topleft", ...; "" where unspecified
+
+    def named(self) -> dict[str, str]:
+        """The tags that say something, by name."""
+        known = {
+            "primaries": self.primaries, "transfer": self.transfer,
+            "matrix": self.matrix, "range": self.range,
+        }  # fmt: skip
+        said = {
+            key: _NAMES[key].get(value, str(value))
+            for key, value in known.items()
+            if value != (0 if key == "range" else UNSPECIFIED)
+        }
+        return said | ({"chroma_location": self.chroma_location} if self.chroma_location else {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mastering:
+    """HDR10 static metadata: the mastering display and the content's light levels."""
+
+    display: tuple[Fraction, ...] = ()  # Rx Ry Gx Gy Bx By Wx Wy in CIE xy, then min, max in cd/m2
+    light: tuple[int, int] | None = None  # MaxCLL, MaxFALL in cd/m2
+
+    def x265(self) -> list[str]:
+        """As options of x265."""
+        options = ["hdr10=1", "hdr10-opt=1", "repeat-headers=1"]
+        if self.display:
+            r, g, b, w = self._points(50000)
+            low, high = (round(value * 10000) for value in self.display[8:])
+            options.append(f"master-display=G({g})B({b})R({r})WP({w})L({high},{low})")
+        if self.light:
+            options.append(f"max-cll={self.light[0]},{self.light[1]}")
+        return options
+
+    def svtav1(self) -> list[str]:
+        """As options of SVT-AV1."""
+        options = ["enable-hdr=1"]
+        if self.display:
+            points = [f"{float(value):.5f}" for value in self.display[:8]]
+            r, g, b, w = (",".join(points[i : i + 2]) for i in (0, 2, 4, 6))
+            low, high = (f"{float(value):.4f}" for value in self.display[8:])
+            options.append(f"mastering-display=G({g})B({b})R({r})WP({w})L({high},{low})")
+        if self.light:
+            options.append(f"content-light={self.light[0]},{self.light[1]}")
+        return options
+
+    def _points(self, scale: int) -> list[str]:
+        steps = [round(value * scale) for value in self.display[:8]]
+        return [f"{steps[i]},{steps[i + 1]}" for i in (0, 2, 4, 6)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureFacts:
+    """What only a decoded picture tells."""
+
+    chroma_location: str = ""
+    interlaced: bool = False
+    top_field_first: bool = True
+    mastering: Mastering | None = None
+    display_matrix: tuple[int, ...] = ()  # nine integers, FFmpeg's order; () for none
+
+
+def colour_tags(frame: av.VideoFrame, stream: av.VideoStream, location: str) -> ColourTags:
+    """The colour description of a decoded picture, or else of its stream."""
+    context = stream.codec_context
+    spoken = "yuvj" in frame.format.name  # the old way to say full range
+    return ColourTags(
+        primaries=_said(int(frame.color_primaries), int(context.color_primaries)),
+        transfer=_said(int(frame.color_trc), int(context.color_trc)),
+        matrix=_said(int(frame.colorspace), int(context.colorspace)),
+        range=FULL if spoken else int(frame.color_range) or int(context.color_range),
+        chroma_location=location,
+    )
+
+
+def _said(first: int, second: int) -> int:
+    """The first number unless it says nothing. 0 (RGB) counts as a matrix only for RGB."""
+    return first if first != UNSPECIFIED else second
+
+
+def full_range(tags: ColourTags, family: Family) -> bool:
+    """Whether samples span the whole range: as tagged, else limited for Y'CbCr only."""
+    return tags.range == FULL if family is Family.YUV else tags.range != LIMITED
+
+
+def choose_matrix(tags: ColourTags, family: Family, height: int) -> tuple[Matrix, str | None]:
+    """The Y'CbCr matrix to work in, and a note where it had to be assumed."""
+    guess = Matrix.BT709 if height >= HD_LINES else Matrix.BT601
+    if family is not Family.YUV:
+        return guess, None
+    if tags.matrix in (0, UNSPECIFIED, 3):
+        return guess, f"no colour matrix is tagged; {guess.value} assumed for {height} lines"
+    if tags.matrix in _MATRICES:
+        return _MATRICES[tags.matrix], None
+    named = _NAMES["matrix"].get(tags.matrix, f"number {tags.matrix}")
+    near = Matrix.BT2020 if tags.matrix in (10, 14) else guess
+    return near, (
+        f"the colour matrix {named} is worked on as {near.value}; samples without change "
+        "stay exact and the tag is kept"
+    )
+
+
+def picture_facts(frame: av.VideoFrame) -> PictureFacts:
+    """Read what PyAV has no property for: chroma siting, field order, HDR, display matrix."""
+    shown = _showinfo(frame)
+    siting = re.search(r"\bcl:(\w+)", shown)
+    fields = re.search(r"\bi:([PTB])", shown)
+    location = siting.group(1) if siting else ""
+    return PictureFacts(
+        chroma_location="" if location in ("unspecified", "unknown") else location,
+        interlaced=frame.interlaced_frame,
+        top_field_first=fields is None or fields.group(1) != "B",
+        mastering=_mastering(frame),
+        display_matrix=_display_matrix(frame),
+    )
+
+
+def _showinfo(frame: av.VideoFrame) -> str:
+    """What FFmpeg's showinfo filter says of a picture: the only way to its siting and fields."""
+    graph = av.filter.Graph()
+    source = graph.add_buffer(
+        width=frame.width,
+        height=frame.height,
+        format=frame.format,
+        time_base=frame.time_base or Fraction(1, 1000),
+    )
+    graph.link_nodes(source, graph.add("showinfo", "checksum=0"), graph.add("buffersink"))
+    graph.configure()
+    level = av.logging.get_level()
+    try:
+        with av.logging.Capture(local=False) as lines:
+            av.logging.set_level(av.logging.INFO)
+            graph.push(frame)
+            graph.pull()
+    finally:
+        av.logging.set_level(level)
+    return "".join(text for _, _, text in lines)
+
+
+def _mastering(frame: av.VideoFrame) -> Mastering | None:
+    display: tuple[Fraction, ...] = ()
+    light = None
+    for data in _side_data(frame, Type.MASTERING_DISPLAY_METADATA):
+        numbers = struct.unpack_from("<20i2i", data)
+        if all(numbers[1:20:2]) and all(numbers[20:]):
+            display = tuple(Fraction(numbers[i], numbers[i + 1]) for i in range(0, 20, 2))
+    for data in _side_data(frame, Type.CONTENT_LIGHT_LEVEL):
+        light = struct.unpack_from("<2I", data)
+    return Mastering(display=display, light=light) if display or light else None
+
+
+def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...]:
+    for data in _side_data(frame, Type.DISPLAYMATRIX):
+        matrix = struct.unpack_from("<9i", data)
+        if matrix != (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30):
+            return matrix
+    return ()
+
+
+def _side_data(frame: av.VideoFrame, kind: Type) -> list[bytes]:
+    container: object = frame.side_data
+    items = list(container)  # type: ignore[call-overload]  # PyAV types it as a TypedDict
+    return [bytes(item) for item in items if item.type is kind]

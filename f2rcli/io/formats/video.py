@@ -1,0 +1,47 @@
+"""Video files and pipes: everything that FFmpeg demuxes, through PyAV."""
+
+from pathlib import Path
+
+from f2rcli.io.base import Reader, ReadOptions, WriteOptions, WritePlan, Writer
+from f2rcli.io.containers import CONTAINERS, default_suffix
+from f2rcli.io.plan import plan_video
+from f2rcli.io.read import VideoReader
+from f2rcli.io.source import PIPE
+from f2rcli.io.write import VideoWriter
+
+RANK = 100  # after every format with suffixes of its own: FFmpeg looks at content, not names
+SUFFIXES = frozenset(suffix for container in CONTAINERS for suffix in container.suffixes)
+
+
+def claims(source: str) -> bool:
+    """Anything may be a video: FFmpeg decides by content."""
+    return True
+
+
+def writes(target: str) -> bool:
+    """Every target that no other format takes; unknown suffixes become a clear error."""
+    return True
+
+
+def default_target(source: Path) -> Path:
+    """`clip_f2r.mp4` beside `clip.mp4`."""
+    return source.with_name(f"{source.stem}_f2r{default_suffix(source)}")
+
+
+def open_reader(source: str, options: ReadOptions) -> Reader:
+    """Open a video file, or standard input for "-"."""
+    return VideoReader(source, options)
+
+
+def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
+    """Plan a video file, or y4m or mkv on standard output for "-"."""
+    return plan_video(reader, target, options)
+
+
+def open_writer(reader: Reader, plan: WritePlan) -> Writer:
+    """Open what was planned."""
+    return VideoWriter(reader, plan)
+
+
+__all__ = ["PIPE", "RANK", "SUFFIXES", "claims", "default_target", "open_reader", "open_writer",
+           "plan_output", "writes"]  # fmt: skip

@@ -1,0 +1,138 @@
+"""Atomic output: a part file beside the target, renamed onto it at the very end."""
+
+import contextlib
+import errno
+import importlib
+import os
+import stat
+from pathlib import Path
+
+from f2rcli.errors import OutputError, UsageError
+
+
+class PartFile:
+    """A file that appears at its target whole or not at all.
+
+    Write to `path`; call `publish` when it is complete, or `discard` to remove it.
+    """
+
+    def __init__(self, target: Path, *, overwrite: bool, keep: bool = False) -> None:
+        self.target = target
+        self.overwrite = overwrite
+        self.keep = keep  # leave the part file behind when the run fails
+        self.path = target.with_name(f".{target.stem}.part{target.suffix}")
+        self._open = True
+        try:
+            self._lock = _claim(self.path)
+        except BlockingIOError as error:
+            raise OutputError(
+                f"{target.name}: another run is writing it just now.",
+                hint="Wait for it, or choose another name with -o.",
+            ) from error
+        except OSError as error:
+            raise disk_error(target, error) from error
+
+    def publish(self) -> None:
+        """Flush to the disk and rename onto the target."""
+        try:
+            with self.path.open("rb") as handle:
+                os.fsync(handle.fileno())
+            if not self.overwrite and self.target.exists():  # it appeared during the run
+                raise exists_error(self.target)
+            os.replace(self.path, self.target)
+            self._close()
+        except OSError as error:
+            raise disk_error(self.target, error) from error
+
+    def discard(self) -> None:
+        """Remove the part file, unless it is published or to be kept."""
+        if self._open and not self.keep:
+            with contextlib.suppress(OSError):
+                self.path.unlink(missing_ok=True)
+        self._close()
+
+    def _close(self) -> None:
+        if self._open:
+            self._open = False
+            os.close(self._lock)
+
+
+def _claim(path: Path) -> int:
+    """Make `path` an empty file of ours and return the descriptor that holds the claim.
+
+    A part file that a killed run left behind carries no lock and is taken over; one that
+    another run is writing raises BlockingIOError.
+    """
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    try:
+        if os.name == "posix":
+            fcntl = importlib.import_module("fcntl")  # not there on Windows
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def exists_error(target: Path) -> OutputError:
+    """The error for a target that is there already."""
+    return OutputError(
+        f"{target.name}: exists already.", hint="Pass --overwrite, or another name with -o."
+    )
+
+
+def disk_error(target: Path, error: OSError) -> OutputError:
+    """Turn an error of the file system into one that says what to do."""
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            why, hint = "the disk is full", "Free some space, or write elsewhere with -o."
+        case errno.EFBIG:
+            why, hint = "the file grew beyond the size limit", "Raise the limit (ulimit -f)."
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            why, hint = "no permission to write there", "Choose another folder with -o."
+        case errno.EPIPE:
+            why, hint = "the reading end of the pipe closed", "Look at the program after the pipe."
+        case errno.ENAMETOOLONG:
+            why, hint = "the name is too long", "Choose a shorter one with -o."
+        case _:
+            why, hint = error.strerror or str(error), "Check the disk and the path."
+    return OutputError(f"{target.name}: cannot be written: {why}.", hint=hint)
+
+
+def check_target(target: Path, sources: list[Path], *, overwrite: bool) -> None:
+    """Raise for a target that cannot or must not be written; touches nothing."""
+    parent = target.parent
+    if not parent.is_dir():
+        raise OutputError(
+            f"{target.name}: its folder {parent} does not exist.", hint="Create the folder first."
+        )
+    for source in sources:
+        if same_file(source, target):
+            raise UsageError(
+                f"{target.name}: the output is the input itself.",
+                hint="Choose another name with -o; the input is never written.",
+            )
+    if target.is_dir():
+        raise OutputError(f"{target.name}: is a folder.", hint="Name a file with -o.")
+    if target.exists():
+        if not overwrite:
+            raise exists_error(target)
+        if not stat.S_ISREG(target.stat().st_mode):
+            raise OutputError(
+                f"{target.name}: is not a plain file.",
+                hint="Pass -o - to write to standard output.",
+            )
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"{target.name}: no permission to write into {parent}.",
+            hint="Choose another folder with -o.",
+        )
+
+
+def same_file(a: Path, b: Path) -> bool:
+    """Whether two paths lead to one file: links and spellings looked through."""
+    try:
+        return a.samefile(b)
+    except OSError:  # one of them does not exist
+        return a.absolute() == b.absolute()

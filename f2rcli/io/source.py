@@ -1,0 +1,173 @@
+"""Opening a file or pipe as FFmpeg sees it, safely: no network, no playlists, clear errors."""
+
+import logging
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition, Stream
+
+from f2rcli.errors import InputError
+
+if TYPE_CHECKING:
+    AnyPacket: TypeAlias = Packet[Stream]
+else:
+    AnyPacket = Packet  # generic in PyAV's stubs only
+
+PIPE = "-"
+
+# Demuxers that read one local file and nothing else. Left out on purpose: playlists (hls, dash,
+# concat), capture devices, and everything that opens further files or sockets.
+_DEMUXERS = (
+    "mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "m4v", "yuv4mpegpipe", "nut", "flv",
+    "asf", "ogg", "mxf", "dv", "gxf", "rm", "wtv", "h264", "hevc", "vvc", "obu", "av1", "ivf",
+    "h261", "h263", "vc1", "dirac", "cavsvideo", "mjpeg", "dnxhd", "gif", "apng", "webp", "lxf",
+    "ivr", "nuv", "r3d", "cine", "smjpeg", "amv", "roq", "bink", "smk", "flic", "avs", "avif",
+    "aac", "mp3", "flac", "wav", "ac3", "eac3", "aiff", "caf", "srt", "ass", "webvtt",
+)  # fmt: skip
+_MAX_PIXELS = 1 << 29  # 536 megapixels: beyond it a header is more likely broken than right
+
+
+def quiet_ffmpeg() -> None:
+    """Let FFmpeg's messages reach errors and the log, not the terminal."""
+    if av.logging.get_level() is None:
+        av.logging.set_level(av.logging.ERROR)
+    logger = logging.getLogger("libav")
+    if not any(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+        logger.addHandler(logging.NullHandler())  # else Python prints them to standard error
+        logger.propagate = bool(logging.getLogger().handlers)
+
+
+def display_name(source: str | Path) -> str:
+    """The name of a source for messages."""
+    return "standard input" if str(source) == PIPE else Path(source).name or str(source)
+
+
+def open_source(source: str | Path) -> InputContainer:
+    """Open a local file, or standard input for "-", for demuxing.
+
+    Raises InputError with the reason: missing, empty, a playlist, a network address, not media.
+    """
+    quiet_ffmpeg()
+    name = display_name(source)
+    if str(source) == PIPE:
+        url, protocols = "pipe:0", "pipe"
+    else:
+        _check_file(source, name)
+        url, protocols = f"file:{Path(source)}", "file"
+    options = {"protocol_whitelist": protocols, "format_whitelist": ",".join(_DEMUXERS)}
+    try:
+        return av.open(url, "r", options=options, metadata_errors="replace")
+    except (av.FFmpegError, OSError, ValueError, IndexError, MemoryError) as error:
+        raise _open_error(source, name, error) from error
+
+
+def _check_file(source: str | Path, name: str) -> None:
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", str(source)):
+        raise InputError(
+            f"{source}: network addresses are not read.", hint="Download the file first."
+        )
+    path = Path(source)
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise InputError(
+            f"{name}: {error.strerror or 'cannot be read'}.", hint="Check the name and the folder."
+        ) from error
+    if path.is_dir():
+        raise InputError(f"{name}: is a folder without pictures that f2r knows.")
+    if path.is_file() and size == 0:
+        raise InputError(f"{name}: is empty (0 bytes).", hint="Copy or record it again.")
+    try:
+        with path.open("rb") as handle:
+            head = handle.read(256)
+    except OSError as error:
+        raise InputError(f"{name}: {error.strerror}.", hint="Check its permissions.") from error
+    _refuse_playlist(head, name)
+
+
+def _refuse_playlist(head: bytes, name: str) -> None:
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    playlist = text.startswith((b"#EXTM3U", b"ffconcat", b"[playlist]", b"[Reference]"))
+    if playlist or b"<MPD" in text or text.startswith(b"v=0\n") or text.startswith(b"v=0\r"):
+        raise InputError(
+            f"{name}: is a playlist, which may point to other files and to the network.",
+            hint="Pass the media file itself.",
+        )
+
+
+def _open_error(source: str | Path, name: str, error: BaseException) -> InputError:
+    if isinstance(error, PermissionError):
+        return InputError(f"{name}: no permission to read it.", hint="Check its permissions.")
+    reason = ffmpeg_reason(error)
+    if "moov atom not found" in reason:
+        hint = (
+            "An MP4 through a pipe needs its index first: ffmpeg -i IN -c copy -movflags +faststart."
+            if str(source) == PIPE
+            else "The recording was cut off before its index was written, or it is not an MP4."
+        )
+        return InputError(f"{name}: truncated or damaged, its index (moov) is missing.", hint=hint)
+    if "whitelist" in reason:
+        return InputError(
+            f"{name}: is of a kind that f2r does not open ({reason}).",
+            hint="Pass a video file: mp4, mov, mkv, webm, avi, ts, y4m, ...",
+        )
+    return InputError(
+        f"{name}: is not a video that FFmpeg can read ({reason}).",
+        hint="Check that the file is whole, and that it plays elsewhere.",
+    )
+
+
+def ffmpeg_reason(error: BaseException) -> str:
+    """The shortest true statement of why FFmpeg failed."""
+    log = getattr(error, "log", None)  # (level, component, message)
+    if log and str(log[2]).strip():
+        return str(log[2]).strip().rstrip(".")
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).split("; last error log")[0].strip()
+
+
+def choose_video(container: InputContainer, name: str) -> av.VideoStream:
+    """The first stream of moving pictures that can be decoded; cover art is none.
+
+    Raises InputError where there is none, or where it is encrypted.
+    """
+    videos = [s for s in container.streams.video if not is_cover(s)]
+    if not videos:
+        raise InputError(
+            f"{name}: no video stream{_only(container)}.", hint="Pass a file with moving pictures."
+        )
+    readable = [stream for stream in videos if stream.codec_context is not None]
+    if not readable:
+        raise InputError(
+            f"{name}: FFmpeg has no decoder for its video stream.",
+            hint="Convert it with the program that made it.",
+        )
+    if str(readable[0].codec_context.codec_tag) in ("encv", "drmi"):
+        raise encrypted_error(name)
+    readable[0].codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
+    return readable[0]
+
+
+def encrypted_error(name: str) -> InputError:
+    """The error for a protected stream."""
+    return InputError(
+        f"{name}: the video is encrypted (DRM); f2r has no key.",
+        hint="Use an unprotected copy.",
+    )
+
+
+def is_cover(stream: Stream) -> bool:
+    """Whether a video stream is a single attached picture."""
+    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
+
+
+def _only(container: InputContainer) -> str:
+    kinds = {"attachment" if is_cover(s) else s.type for s in container.streams}
+    named = [kind for kind in ("audio", "subtitle", "data") if kind in kinds]
+    if "attachment" in kinds:
+        named.append("cover art")
+    return ", only " + " and ".join(named) if named else ""
