@@ -1,0 +1,62 @@
+"""What can go wrong, as a tree, and the exit code each branch ends with.
+
+    F2RError                 1   anything f2r refuses or cannot do, with a hint
+    +- UsageError            2   options that do not fit together or do not exist
+    |  +- ConfigError        2   a run file with unknown or impossible values
+    +- InputError            3   the input is missing, empty, not video, damaged beyond use
+    +- OutputError           1   the target exists, cannot be written, or the disk is full
+    +- WeightsError          1   weights missing, of the wrong kind, or damaged
+    +- DeviceError           1   the device or precision asked for is not there
+
+Exit codes that are not errors of this tree: 0 done; 4 finished, but frames were damaged or
+streams dropped under --strict; 5 part of a batch failed; 70 a bug in f2r; 130 Ctrl-C;
+143 SIGTERM.
+"""
+
+EXIT_OK = 0
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+EXIT_INPUT = 3
+EXIT_DAMAGED = 4
+EXIT_BATCH = 5
+EXIT_BUG = 70
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+
+class F2RError(Exception):
+    """An error its user can act on: one line that says what clashes, and a hint what to do."""
+
+    exit_code = EXIT_FAILURE
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(F2RError):
+    """Options that do not exist, do not fit together, or are out of range."""
+
+    exit_code = EXIT_USAGE
+
+
+class ConfigError(UsageError):
+    """A run file or settings object with unknown or impossible values."""
+
+
+class InputError(F2RError):
+    """The input cannot be read as what it should be."""
+
+    exit_code = EXIT_INPUT
+
+
+class OutputError(F2RError):
+    """The output cannot be written, or writing it would lose something of the user's."""
+
+
+class WeightsError(F2RError):
+    """Weights that are missing, damaged, or do not fit the clip."""
+
+
+class DeviceError(F2RError):
+    """A device or precision that this machine does not have."""

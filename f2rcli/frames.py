@@ -1,0 +1,118 @@
+"""What travels between files and the engine: frames in their own samples, and what is known of a clip.
+
+NumPy and Fraction only; nothing here knows of torch, PyAV or files.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Plane = NDArray[Any]  # (H, W) uint8, uint16 or float32, in the file's own codes
+
+
+class Space(Enum):
+    """What the channels of a picture mean to a network."""
+
+    RGB = "rgb"
+    GRAY = "gray"
+    BAYER = "bayer"
+
+
+class Family(Enum):
+    """What the planes of a frame hold, as stored."""
+
+    YUV = "yuv"  # Y, Cb, Cr [, A]
+    RGB = "rgb"  # R, G, B [, A]
+    GRAY = "gray"  # Y [, A]
+
+
+class Matrix(Enum):
+    """Y'CbCr matrix (ITU-T H.273, MatrixCoefficients)."""
+
+    BT709 = "bt709"
+    BT601 = "bt601"
+    FCC = "fcc"
+    SMPTE240M = "smpte240m"
+    BT2020 = "bt2020"
+    YCGCO = "ycgco"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaneLayout:
+    """How the samples of a frame are stored: what the planes mean, their depth and subsampling."""
+
+    family: Family
+    bits: int  # significant bits per sample; 32 means float32 in [0, 1]
+    log2_chroma: tuple[int, int] = (0, 0)  # (x, y) subsampling of planes 1 and 2; 4:2:0 is (1, 1)
+    alpha: bool = False
+    full_range: bool = True  # False: 16..235 (luma) and 16..240 (chroma), scaled to the depth
+    matrix: Matrix = Matrix.BT601  # Y'CbCr only
+    # Where a chroma sample lies in its cell: 0 on the first pixel, 0.5 in the middle, as (x, y);
+    # (0, 0.5) is "left" (MPEG-2 and later), (0.5, 0.5) "centre" (JPEG), (0, 0) "top left".
+    siting: tuple[float, float] = (0.0, 0.5)
+
+    @property
+    def space(self) -> Space:
+        """The space the networks see this layout in."""
+        return Space.GRAY if self.family is Family.GRAY else Space.RGB
+
+    @property
+    def colour_planes(self) -> int:
+        """How many leading planes carry the picture; an alpha plane follows them untouched."""
+        return 1 if self.family is Family.GRAY else 3
+
+    @property
+    def float_samples(self) -> bool:
+        """Whether samples are floats in [0, 1] rather than codes."""
+        return self.bits == 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One picture in the file's own samples, with its own place in time.
+
+    `planes` holds (H, W) arrays in the order its layout's family states. Arrays are never
+    written in place: whoever changes a frame makes new planes.
+    """
+
+    planes: tuple[Plane, ...]
+    layout: PlaneLayout
+    pts: int | None = None  # in ticks of time_base
+    duration: int | None = None  # in ticks of time_base
+    time_base: Fraction = Fraction(1, 1000)
+    held: bool = False  # stands in for a frame that could not be decoded
+    corrupt: bool = False  # decoded, but the decoder reported damage
+    source: Any = None  # what the reader wants back when the frame is written; opaque to all others
+
+    @property
+    def height(self) -> int:
+        return int(self.planes[0].shape[0])
+
+    @property
+    def width(self) -> int:
+        return int(self.planes[0].shape[1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipInfo:
+    """What is known of a clip before its frames are read."""
+
+    name: str  # for messages: the file's name, not its path
+    width: int  # as stored, before rotation and pixel aspect
+    height: int
+    layout: PlaneLayout
+    frames: int | None  # None: not known before the end
+    duration: float | None  # seconds; None: not known
+    rate: Fraction | None  # frames per second; informative, never used to make pts
+    time_base: Fraction
+    interlaced: bool = False  # fields are separate pictures: denoise them apart
+    top_field_first: bool = True
+    notes: tuple[str, ...] = field(default=())  # what the reader assumed, for the user to know
+
+    @property
+    def space(self) -> Space:
+        return self.layout.space

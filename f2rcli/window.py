@@ -1,0 +1,65 @@
+"""A sliding window over any iterable: one window per item, in bounded memory."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Window(Generic[T]):
+    """An item and its neighbours in temporal order; the centre is never among the neighbours."""
+
+    centre: T
+    before: tuple[T, ...]  # oldest first
+    after: tuple[T, ...]  # nearest first
+
+    @property
+    def neighbours(self) -> tuple[T, ...]:
+        return self.before + self.after
+
+
+def windows(
+    items: Iterable[T],
+    length: int,
+    joined: Callable[[T, T], bool] = lambda a, b: True,
+) -> Iterator[Window[T]]:
+    """Yield one window of up to `length` items per item, in order.
+
+    `joined(a, b)` says whether the later item b belongs to the same shot as the item a just
+    before it; no window reaches across a place where it is False. At either end of a shot the
+    window shifts inwards, over distinct items: mirroring would be shorter, but a mirrored index
+    can land on the centre, which a blind stage must never see. A shot shorter than `length`
+    gives shorter windows, down to a centre alone. At most `length` items are held.
+
+    Raises ValueError for a length that is not odd and positive.
+    """
+    if length < 1 or length % 2 == 0:
+        raise ValueError(f"window length = {length}: must be odd and positive.")
+    held: deque[T] = deque()
+    centre = 0  # index into held of the next item to be a centre
+    for item in items:
+        if held and not joined(held[-1], item):
+            yield from _drain(held, centre)
+            held.clear()
+            centre = 0
+        held.append(item)
+        if len(held) > length:
+            held.popleft()
+            centre -= 1
+        while len(held) == length and centre <= length // 2:
+            yield _window(held, centre)
+            centre += 1
+    yield from _drain(held, centre)
+
+
+def _drain(held: deque[T], centre: int) -> Iterator[Window[T]]:
+    for index in range(centre, len(held)):
+        yield _window(held, index)
+
+
+def _window(held: deque[T], centre: int) -> Window[T]:
+    items = tuple(held)
+    return Window(items[centre], items[:centre], items[centre + 1 :])

@@ -1,0 +1,171 @@
+"""Planes of codes to float RGB or gray, and a change in RGB back onto the planes.
+
+Our own matrices, not swscale: its conversions are not exact (white at 0.996 for 16-bit output,
+clipped out-of-gamut colours). What goes back is the *change* a network made, so a change of zero
+gives back every sample bit for bit, whatever the chroma format (DESIGN.md D1).
+"""
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.frames import Family, Frame, Matrix, Plane, PlaneLayout
+
+Picture = NDArray[np.float32]  # (C, H, W), 0 = black, 1 = white, values outside allowed
+
+# Luma weights of red and blue (ITU-T H.273, table 4).
+LUMA_WEIGHTS = {
+    Matrix.BT709: (0.2126, 0.0722),
+    Matrix.BT601: (0.299, 0.114),
+    Matrix.FCC: (0.30, 0.11),
+    Matrix.SMPTE240M: (0.212, 0.087),
+    Matrix.BT2020: (0.2627, 0.0593),
+}
+YCGCO_TO_RGB = ((1.0, -1.0, 1.0), (1.0, 1.0, 0.0), (1.0, -1.0, -1.0))
+
+
+def to_rgb(frame: Frame) -> Picture:
+    """The picture of a frame as (3, H, W) RGB, or (1, H, W) for gray; alpha is left out."""
+    layout = frame.layout
+    planes = frame.planes[: layout.colour_planes]
+    if layout.family is not Family.YUV:
+        return np.stack([_decode(plane, layout, chroma=False) for plane in planes])
+    size = planes[0].shape
+    luma = _decode(planes[0], layout, chroma=False)
+    chroma = [_upsample(_decode(plane, layout, chroma=True), size, layout) for plane in planes[1:]]
+    to_rgb_matrix, _ = _matrices(layout.matrix)
+    return _mix(to_rgb_matrix, [luma, *chroma])
+
+
+def add_residual(frame: Frame, residual: Picture) -> tuple[Plane, ...]:
+    """New planes: those of `frame` plus a change of its picture, rounded once, clipped to the codes.
+
+    residual (3, H, W) in RGB, or (1, H, W) for gray, in units of white - black. Alpha is copied.
+    """
+    layout = frame.layout
+    changes = list(residual)
+    if layout.family is Family.YUV:
+        _, from_rgb_matrix = _matrices(layout.matrix)
+        luma, *chroma = _mix(from_rgb_matrix, changes)
+        changes = [luma, *(_downsample(plane, layout) for plane in chroma)]
+    colour = tuple(
+        _add(plane, change, layout, chroma=layout.family is Family.YUV and index > 0)
+        for index, (plane, change) in enumerate(
+            zip(frame.planes[: layout.colour_planes], changes, strict=True)
+        )
+    )
+    return colour + frame.planes[layout.colour_planes :]
+
+
+def code_span(layout: PlaneLayout, *, chroma: bool) -> tuple[float, float]:
+    """The code that means zero, and how many codes one unit spans (1 for float samples).
+
+    Chroma counts from its neutral code, and its unit is the distance between its extremes.
+    """
+    if layout.float_samples:
+        return 0.0, 1.0
+    top = float(2**layout.bits - 1)
+    step = float(2 ** max(layout.bits - 8, 0))
+    if chroma:
+        return (top + 1) / 2, top if layout.full_range else 224 * step
+    return (0.0, top) if layout.full_range else (16 * step, 219 * step)
+
+
+def _decode(plane: Plane, layout: PlaneLayout, *, chroma: bool) -> NDArray[np.float32]:
+    zero, span = code_span(layout, chroma=chroma)
+    values = plane.astype(np.float32)
+    values -= np.float32(zero)
+    values *= np.float32(1 / span)
+    return values
+
+
+def _add(
+    plane: Plane, change: NDArray[np.float32], layout: PlaneLayout, *, chroma: bool
+) -> Plane:
+    _, span = code_span(layout, chroma=chroma)
+    if layout.float_samples:
+        return plane + change.astype(plane.dtype)
+    codes = np.rint(change * np.float32(span)).astype(np.int32)
+    codes += plane
+    return np.clip(codes, 0, 2**layout.bits - 1).astype(plane.dtype)
+
+
+@cache
+def _matrices(matrix: Matrix) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(Y'CbCr to RGB, RGB to Y'CbCr), chroma in -0.5..0.5."""
+    if matrix is Matrix.YCGCO:  # planes are stored as Y, Cg, Co
+        to_rgb_matrix = np.array(YCGCO_TO_RGB)
+    else:
+        red, blue = LUMA_WEIGHTS[matrix]
+        green = 1 - red - blue
+        to_rgb_matrix = np.array(
+            [
+                [1, 0, 2 * (1 - red)],
+                [1, -2 * blue * (1 - blue) / green, -2 * red * (1 - red) / green],
+                [1, 2 * (1 - blue), 0],
+            ]
+        )
+    inverse = np.linalg.inv(to_rgb_matrix)
+    return to_rgb_matrix.astype(np.float32), inverse.astype(np.float32)
+
+
+def _mix(matrix: NDArray[np.float32], planes: list[NDArray[np.float32]]) -> Picture:
+    mixed = np.empty((3, *planes[0].shape), np.float32)
+    for row, out in zip(matrix, mixed, strict=True):
+        np.multiply(planes[0], row[0], out=out)
+        for weight, plane in zip(row[1:], planes[1:], strict=True):
+            if weight:
+                out += weight * plane
+    return mixed
+
+
+def _upsample(
+    chroma: NDArray[np.float32], size: tuple[int, ...], layout: PlaneLayout
+) -> NDArray[np.float32]:
+    """Chroma on the luma grid by linear interpolation that respects its siting."""
+    for axis, (log2, site) in enumerate(zip(layout.log2_chroma[::-1], layout.siting[::-1], strict=True)):
+        if log2:
+            chroma = _stretch(chroma, axis, 2**log2, site * (2**log2 - 1), size[axis])
+    return chroma
+
+
+def _stretch(
+    values: NDArray[np.float32], axis: int, factor: int, site: float, size: int
+) -> NDArray[np.float32]:
+    """Linear interpolation along an axis: sample i of `values` lies at factor * i + site."""
+    values = np.moveaxis(values, axis, 0)
+    count = values.shape[0]
+    out = np.empty((size, *values.shape[1:]), np.float32)
+    for phase in range(factor):
+        target = out[phase::factor]
+        offset = (phase - site) / factor  # in (-1, 1): source samples from the cell's own
+        near = values[: target.shape[0]]
+        other = np.clip(np.arange(target.shape[0]) + (1 if offset > 0 else -1), 0, count - 1)
+        weight = np.float32(abs(offset))
+        target[...] = near if weight == 0 else (1 - weight) * near + weight * values[other]
+    return np.moveaxis(out, 0, axis)
+
+
+def _downsample(values: NDArray[np.float32], layout: PlaneLayout) -> NDArray[np.float32]:
+    """A change on the luma grid, averaged onto the chroma grid around each chroma sample."""
+    for axis, (log2, site) in enumerate(zip(layout.log2_chroma[::-1], layout.siting[::-1], strict=True)):
+        if log2:
+            values = _shrink(values, axis, 2**log2, site * (2**log2 - 1))
+    return values
+
+
+def _shrink(
+    values: NDArray[np.float32], axis: int, factor: int, site: float
+) -> NDArray[np.float32]:
+    """Average cells of `factor` samples; a sample sited on the first pixel takes a centred tent."""
+    values = np.moveaxis(values, axis, 0)
+    pad = -values.shape[0] % factor
+    if pad:
+        values = np.concatenate([values, np.repeat(values[-1:], pad, axis=0)])
+    cells = values.reshape(-1, factor, *values.shape[1:])
+    out = cells.mean(axis=1, dtype=np.float32)
+    if factor == 2 and site == 0:  # [1 2 1] / 4 around the even samples
+        before = np.concatenate([cells[:1, 0], cells[:-1, 1]])
+        out = np.float32(0.5) * cells[:, 0] + np.float32(0.25) * (cells[:, 1] + before)
+    return np.moveaxis(out, 0, axis)
