@@ -1,0 +1,30 @@
+"""Methods: how networks become a denoiser. A method is one file here; its name is the registry."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING
+
+from f2rcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from f2rcli.methods.base import Method
+
+NOT_METHODS = {"base"}
+
+
+def available() -> list[str]:
+    """The names of all methods, without importing any of them."""
+    return sorted(module.name for module in iter_modules(__path__) if module.name not in NOT_METHODS)
+
+
+def load(name: str) -> "type[Method]":
+    """The class of a method, by name.
+
+    Raises UsageError for a name that no file here has.
+    """
+    if name not in available():
+        raise UsageError(
+            f"--method {name}: there is no such method.", hint=f"Choose from: {', '.join(available())}."
+        )
+    method: type[Method] = import_module(f"f2rcli.methods.{name}").METHOD
+    return method

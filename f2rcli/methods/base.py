@@ -1,0 +1,60 @@
+"""What the engine knows of a method."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from f2rcli.noise import NoiseModel
+from f2rcli.weights import Weights
+from f2rcli.window import Window
+
+Output = TypeVar("Output")
+# Runs a network on pictures of any size: pads to its stride, cuts into tiles, casts, moves.
+Run = Callable[..., Any]
+
+
+class Prepared(NamedTuple):
+    """What is made once per frame and shared by every window the frame is in."""
+
+    index: int  # place in the clip, duplicates not counted
+    noisy: Tensor  # (1, C, H, W) float32, 0 = black, 1 = white, on the method's device
+    coarse: Tensor  # the same shape: the single-frame estimate
+    luma: NDArray[np.float32]  # (H, W): brightness of `coarse`, for flow and cuts
+
+
+class Restored(NamedTuple):
+    """Every estimate of one centre frame, from the roughest to the one that is written."""
+
+    coarse: Tensor
+    anchor: Tensor
+    refined: Tensor
+
+
+class Method(Protocol):
+    """Networks with the steps that make them a denoiser. One instance serves one clip."""
+
+    name: str
+    length: int  # frames per window, centre included
+
+    @classmethod
+    def from_weights(cls, weights: Weights, run: Run) -> "Method":
+        """Build the networks that the weights' header describes and fill them."""
+        ...
+
+    def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
+        """What is needed of a frame by itself; called once per frame, in order."""
+        ...
+
+    def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
+        """Restore the centre of a window."""
+        ...
+
+    def independent_pair(self, window: Window[Prepared]) -> tuple[Tensor, Tensor] | None:
+        """Two blind estimates of the centre from disjoint neighbours, for noise estimation.
+
+        None where the window has fewer than two neighbours.
+        """
+        ...

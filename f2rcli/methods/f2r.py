@@ -1,0 +1,238 @@
+"""F2R, Frames2Residual (arXiv 2603.10417): a blind temporal anchor, then a non-blind refiner."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from f2rcli.methods.base import Prepared, Restored, Run
+from f2rcli.models.coarse import Coarse
+from f2rcli.models.flow import (
+    DISFlow,
+    Flow,
+    FlowEstimator,
+    compose,
+    consistency,
+    inside,
+    midway,
+    sample,
+    warp,
+)
+from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner, smooth
+from f2rcli.noise import NoiseModel
+from f2rcli.weights import Weights
+from f2rcli.window import Window
+
+MISMATCH_FLOOR = 2e-3  # half an 8-bit code: coarse frames never agree better than that
+MISMATCH_ALLOWED = 3.0  # times the frame's median mismatch; beyond it confidence falls
+
+
+@dataclass
+class FlowBook:
+    """Flows between frames of a clip, each computed once and kept while its frames are."""
+
+    estimator: FlowEstimator = field(default_factory=DISFlow)
+    calls: int = 0  # estimates made so far
+    _known: dict[tuple[int, int], Flow] = field(default_factory=dict)
+
+    def flow(self, source: Prepared, target: Prepared) -> Flow:
+        """Flow from `source` into `target`; a longer one starts from what adjacent ones compose to."""
+        key = (source.index, target.index)
+        if key not in self._known:
+            self._known[key] = self.fresh(source, target, self._composed(*key))
+        return self._known[key]
+
+    def fresh(self, source: Prepared, target: Prepared, start: Flow | None = None) -> Flow:
+        """A flow that is not looked up and not kept."""
+        self.calls += 1
+        return self.estimator(source.luma, target.luma, start)
+
+    def back(self, source: Prepared, target: Prepared) -> Flow | None:
+        """Flow from `target` back into `source`, from adjacent ones alone; None if one is missing."""
+        key = (target.index, source.index)
+        return self._known.get(key) if abs(key[0] - key[1]) == 1 else self._composed(*key)
+
+    def chain(self, frames: list[Prepared]) -> None:
+        """Make sure that both flows of every adjacent pair of these frames are known."""
+        for first, second in zip(frames, frames[1:], strict=False):
+            if second.index - first.index == 1:
+                self.flow(first, second)
+                self.flow(second, first)
+
+    def forget_before(self, index: int) -> None:
+        """Drop every flow that touches a frame before this one, and all that were not adjacent."""
+        self._known = {
+            key: flow
+            for key, flow in self._known.items()
+            if min(key) >= index and abs(key[0] - key[1]) == 1
+        }
+
+    def _composed(self, source: int, target: int) -> Flow | None:
+        step = 1 if target > source else -1
+        links = [self._known.get((i, i + step)) for i in range(source, target, step)]
+        if len(links) < 2 or any(link is None for link in links):
+            return None
+        flow = links[-1]
+        for link in reversed(links[:-1]):
+            flow = compose(link, flow)  # type: ignore[arg-type]  # None was ruled out above
+        return flow
+
+
+class F2R:
+    """The two-stage pipeline on one clip: coarse, flow, align, anchor, refine."""
+
+    name: ClassVar[str] = "f2r"
+
+    def __init__(
+        self, coarse: Coarse, anchor: BlindAnchor, refiner: Refiner, run: Run, length: int = 5
+    ) -> None:
+        self.length = length
+        self.networks = nn.ModuleDict({"coarse": coarse, "anchor": anchor, "refiner": refiner})
+        self.flows = FlowBook()
+        self._run = run
+
+    @classmethod
+    def from_weights(cls, weights: Weights, run: Run) -> "F2R":
+        """See Method.from_weights. Raises WeightsError when header and tensors do not agree."""
+        config, channels = weights.header.config, weights.header.channels
+        method = cls(
+            Coarse(channels, tuple(config["coarse"]["widths"])),
+            BlindAnchor(channels, tuple(config["anchor"]["widths"]), config["anchor"]["hidden"]),
+            Refiner(channels, tuple(config["refiner"]["widths"]), config["refiner"]["embed"]),
+            run,
+            weights.header.length,
+        )
+        weights.fill(method.networks)
+        return method
+
+    def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
+        """See Method.prepare."""
+        coarse = self._run(self.networks["coarse"], noisy, level_map(noise, noisy))
+        luma = coarse[0].mean(0).float().cpu().numpy()
+        return Prepared(index, noisy, coarse, luma)
+
+    def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
+        """See Method.restore. Without neighbours only the coarse estimate is left."""
+        noisy, coarse = window.centre.noisy, window.centre.coarse
+        self.flows.forget_before(min(p.index for p in (window.centre, *window.neighbours)))
+        if not window.neighbours:
+            return Restored(coarse, coarse, coarse)
+        aligned = self.align(window)
+        anchor = self.anchor(aligned)
+        level = level_map(noise, anchor.guided(coarse))
+        refined = self._run(self.networks["refiner"], noisy, coarse, level, anchor, aligned)
+        return Restored(coarse, anchor.guided(coarse), refined)
+
+    def anchor(self, aligned: Aligned) -> Anchor:
+        """Stage 1. What it must not see, the centre, is not an argument."""
+        anchor: Anchor = self._run(self.networks["anchor"], aligned)
+        return anchor
+
+    def align(self, window: Window[Prepared]) -> Aligned:
+        """Neighbours on the centre's grid by flow on the coarse centre (guided mode)."""
+        centre, neighbours = window.centre, window.neighbours
+        self.flows.chain([*window.before, centre, *window.after])
+        flows = [self.flows.flow(centre, neighbour) for neighbour in neighbours]
+        agreement = []
+        for neighbour, flow in zip(neighbours, flows, strict=True):
+            back = self.flows.back(centre, neighbour)
+            agreement.append(inside(flow) if back is None else consistency(flow, back))
+        return _align(neighbours, flows, agreement, centre.coarse)
+
+    def align_strictly(self, window: Window[Prepared]) -> Aligned:
+        """The same with nothing of the centre: flows between neighbours, by constant velocity."""
+        flows = self._blind_flows(window)
+        return _align(window.neighbours, flows, [inside(flow) for flow in flows], None)
+
+    def independent_pair(self, window: Window[Prepared]) -> tuple[Tensor, Tensor] | None:
+        """See Method.independent_pair: strict anchors from alternate neighbours on either side."""
+        aligned = self.align_strictly(window) if len(window.neighbours) > 1 else None
+        if aligned is None:
+            return None
+        early, late = len(window.before), len(window.after)
+        order = [*range(early - 1, -1, -1), *range(early, early + late)]
+        nearest = sorted(order, key=lambda i: (early - 1 - i) if i < early else (i - early))
+        first = [i for place, i in enumerate(nearest) if place % 4 in (0, 3)]
+        second = [i for place, i in enumerate(nearest) if place % 4 in (1, 2)]
+        one, two = (self.anchor(Aligned(*(part[:, i] for part in aligned))) for i in (first, second))
+        return one.strict, two.strict
+
+    def _blind_flows(self, window: Window[Prepared]) -> list[Flow]:
+        before, after = window.before, window.after
+        if before and after:
+            last, following = before[-1], after[0]
+            gap = following.index - last.index
+            forward = midway(
+                self.flows.fresh(last, following), (following.index - window.centre.index) / gap
+            )
+            backward = midway(
+                self.flows.fresh(following, last), (window.centre.index - last.index) / gap
+            )
+            return [
+                *self._beyond(backward, before[::-1])[::-1],
+                *self._beyond(forward, after),
+            ]
+        near = before[::-1] or after
+        if len(near) < 2:
+            return [np.zeros((*near[0].luma.shape, 2), np.float32)]
+        onward = self.flows.flow(near[0], near[1])  # the same velocity, one frame earlier
+        moved = onward
+        for _ in range(3):
+            moved = sample(onward, moved)
+        flows = self._beyond(moved, near)
+        return flows[::-1] if before else flows
+
+    def _beyond(self, first: Flow, side: tuple[Prepared, ...]) -> list[Flow]:
+        """Flows into every frame of one side, nearest first, by way of its nearest."""
+        return [first, *(compose(first, self.flows.flow(side[0], frame)) for frame in side[1:])]
+
+
+def level_map(noise: NoiseModel | None, signal: Tensor) -> Tensor:
+    """The noise's standard deviation at every sample of (1, C, H, W); zero where nothing is known."""
+    if noise is None:
+        return torch.zeros_like(signal)
+    return noise.level(smooth(signal))
+
+
+def _align(
+    neighbours: tuple[Prepared, ...],
+    flows: list[Flow],
+    agreement: list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]],
+    reference: Tensor | None,
+) -> Aligned:
+    """Warp neighbours and rate them. reference (1, C, H, W): what they should look like; without
+    one, the mean of them all."""
+    noisy, coarse = [], []
+    for neighbour, flow in zip(neighbours, flows, strict=True):
+        both = warp(torch.cat([neighbour.noisy, neighbour.coarse], 1), flow)
+        first, second = both.to(neighbour.noisy.device).chunk(2, 1)
+        noisy.append(first)
+        coarse.append(second)
+    warped = torch.stack(coarse, 1)
+    maps = torch.from_numpy(np.stack(agreement))[None, :, None].to(warped.device)
+    confidence = maps * photometric(warped, warped.mean(1) if reference is None else reference)
+    return Aligned(torch.stack(noisy, 1), warped, confidence)
+
+
+def photometric(warped: Tensor, reference: Tensor, typical: Tensor | None = None) -> Tensor:
+    """How well warped neighbours (B, N, C, H, W) match the reference (B, C, H, W): (B, N, 1, H, W).
+
+    1 where they match as most of the picture does, towards 0 where they show something else.
+    `typical` (B,): the median mismatch over the whole picture, where only a crop is given.
+    """
+    difference = (warped - reference.unsqueeze(1)).abs().mean(2)  # (B, N, H, W)
+    mismatch = smooth(difference)
+    if typical is None:
+        typical = typical_mismatch(mismatch)
+    allowed = MISMATCH_ALLOWED * typical.clamp_min(MISMATCH_FLOOR).view(-1, 1, 1, 1)
+    return (1 / (1 + (mismatch / allowed) ** 2)).unsqueeze(2)
+
+
+def typical_mismatch(mismatch: Tensor) -> Tensor:
+    """Median over neighbours and pixels (B,), on every fourth row and column."""
+    return mismatch[..., ::4, ::4].flatten(1).median(1).values
+
+
+METHOD = F2R

@@ -1,0 +1,165 @@
+"""F2R's two fusion networks: the blind anchor and the non-blind refiner.
+
+Frames2Residual, arXiv 2603.10417. What differs from the published networks, and why, is in
+DESIGN.md D5-D7 and D9: neighbours are warped as pictures, not as features; weights over the
+neighbours are a softmax, so any number of them works in any order; no global statistics.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from f2rcli.models.layers import SHUFFLE, SLOPE, UNet, conv, unet_reach, unet_stride
+
+EPSILON = 1e-4  # keeps ratios of brightness finite; one fortieth of an 8-bit code
+
+
+class Aligned(NamedTuple):
+    """Neighbours on the centre's grid. A missing neighbour has confidence zero everywhere."""
+
+    noisy: Tensor  # (B, N, C, H, W)
+    coarse: Tensor  # (B, N, C, H, W)
+    confidence: Tensor  # (B, N, 1, H, W), 0..1
+
+
+class Anchor(NamedTuple):
+    """Stage 1's estimates of the centre; no noisy pixel of the centre enters them."""
+
+    merged: Tensor  # (B, C, H, W): weighted mean of the neighbours' coarse frames
+    texture: Tensor  # (B, C, H, W): weighted mean of the neighbours' residuals, noisy - coarse
+    strict: Tensor  # (B, C, H, W): the anchor made of neighbours alone
+    correction: Tensor  # (B, C, H, W): what guided mode adds to the centre's coarse frame
+    weights: Tensor  # (B, N, 1, H, W): sum to one over N
+
+    def guided(self, coarse_centre: Tensor) -> Tensor:
+        """The anchor with the frozen coarse centre (B, C, H, W) as a skip at the very end."""
+        return coarse_centre + self.correction
+
+
+class BlindAnchor(nn.Module):
+    """Stage 1, the blind temporal estimator: sees neighbours and confidence, nothing else.
+
+    A per-pixel softmax weighs the neighbours; the weighted mean of the *noisy* frames is linear
+    in their noise. A small U-Net adds a residual, one for each mode: `strict` stands on the
+    merged neighbours, `guided` on the coarse centre, which is added outside every trained layer.
+    """
+
+    def __init__(
+        self, channels: int = 3, widths: tuple[int, ...] = (24, 48, 96), hidden: int = 16
+    ) -> None:
+        super().__init__()
+        cell = SHUFFLE**2
+        self.stride = unet_stride(widths)
+        self.reach = unet_reach(widths) + 6 * SHUFFLE  # the weighing in front of the U-Net
+        self.first = nn.Conv2d((channels + 2) * cell, hidden, 3, padding=1)
+        self.second = nn.Conv2d(hidden, hidden, 3, padding=1)
+        self.logits = nn.Conv2d(hidden, cell, 3, padding=1)
+        nn.init.zeros_(self.logits.weight)  # start from confidence alone
+        nn.init.zeros_(self.logits.bias)  # type: ignore[arg-type]  # bias=True, so never None
+        self.unet = UNet(2 * channels + 1, 2 * channels, widths)
+
+    def forward(self, aligned: Aligned) -> Anchor:
+        """See Aligned and Anchor for the shapes; H and W must be multiples of `stride`."""
+        weights, spread = self._weigh(aligned)
+        merged = (weights * aligned.coarse).sum(1)
+        texture = (weights * (aligned.noisy - aligned.coarse)).sum(1)
+        residual = self.unet(torch.cat([merged, texture, spread], dim=1))
+        strict, guided = residual.chunk(2, dim=1)
+        return Anchor(merged, texture, merged + texture + strict, texture + guided, weights)
+
+    def _weigh(self, aligned: Aligned) -> tuple[Tensor, Tensor]:
+        """Weights (B, N, 1, H, W), and how far neighbours disagree (B, 1, H, W).
+
+        Disagreement is counted in units of its own local mean: weights do not change when the
+        whole clip is made brighter.
+        """
+        confidence = aligned.confidence
+        trust = confidence / confidence.sum(1, keepdim=True).clamp_min(EPSILON)
+        apart = aligned.coarse - (trust * aligned.coarse).sum(1, keepdim=True)
+        distance = apart.abs().mean(2, keepdim=True)  # (B, N, 1, H, W)
+        spread = smooth((trust * distance).sum(1))
+        scale = 1 / (spread.unsqueeze(1) + EPSILON)
+        seen = torch.cat([apart * scale, distance * scale, confidence], dim=2)
+        logits = self._logits(seen) + torch.log(confidence + EPSILON)
+        missing = confidence.amax((2, 3, 4), keepdim=True) == 0
+        return torch.softmax(logits.masked_fill(missing, -1e4), dim=1), spread
+
+    def _logits(self, seen: Tensor) -> Tensor:
+        batch, neighbours = seen.shape[:2]
+        x = functional.pixel_unshuffle(seen.flatten(0, 1), SHUFFLE)
+        x = functional.leaky_relu(self.first(x), SLOPE)
+        x = functional.leaky_relu(self.second(x), SLOPE)
+        x = functional.pixel_shuffle(self.logits(x), SHUFFLE)
+        return x.unflatten(0, (batch, neighbours))
+
+
+class Refiner(nn.Module):
+    """Stage 2, the non-blind spatial refiner: the anchor, the centre itself, and its neighbours.
+
+    It starts at the posterior mean a + g (y - a), g = P / (P + sigma^2) (methods: Gaussian
+    posterior; P is the anchor's own error power, from the local power of y - a), and adds a
+    spatial residual to it.
+    """
+
+    def __init__(
+        self, channels: int = 3, widths: tuple[int, ...] = (48, 64, 128), embed: int = 24
+    ) -> None:
+        super().__init__()
+        self.stride = unet_stride(widths)
+        self.reach = unet_reach(widths) + 4 * SHUFFLE  # the embedding in front of the U-Net
+        self.embed = conv((2 * channels + 1) * SHUFFLE**2, embed)
+        self.unet = UNet(5 * channels, channels, widths, extra=2 * embed)
+
+    def forward(
+        self, noisy: Tensor, coarse: Tensor, level: Tensor, anchor: Anchor, aligned: Aligned
+    ) -> Tensor:
+        """noisy, coarse (B, C, H, W): the centre; level (B, C, H, W): its noise's standard
+        deviation, zero where unknown -> the refined centre (B, C, H, W)."""
+        guided = anchor.guided(coarse)
+        start = posterior_mean(noisy, guided, level)
+        centre = torch.cat([start, noisy - start, coarse - start, guided - start, level], dim=1)
+        x = functional.pixel_unshuffle(centre, SHUFFLE)
+        x = torch.cat([x, *self._neighbours(start, anchor, aligned)], dim=1)
+        return start + self.unet.from_cells(x)
+
+    def _neighbours(self, start: Tensor, anchor: Anchor, aligned: Aligned) -> tuple[Tensor, Tensor]:
+        """What the neighbours show, as weighted means over them: (B, embed, H/2, W/2) twice."""
+        apart = aligned.coarse - start.unsqueeze(1)
+        seen = torch.cat(
+            [apart, aligned.noisy - aligned.coarse, apart.abs().mean(2, keepdim=True)], dim=2
+        )
+        batch, neighbours = seen.shape[:2]
+        features = functional.pixel_unshuffle(seen.flatten(0, 1), SHUFFLE)
+        features = functional.leaky_relu(self.embed(features), SLOPE)
+        features = features.unflatten(0, (batch, neighbours))
+        trust = aligned.confidence / aligned.confidence.sum(1, keepdim=True).clamp_min(EPSILON)
+        return tuple(  # type: ignore[return-value]  # two weightings in, two means out
+            (_halve(weights) * features).sum(1) for weights in (anchor.weights, trust)
+        )
+
+
+def posterior_mean(noisy: Tensor, anchor: Tensor, level: Tensor) -> Tensor:
+    """anchor + g (noisy - anchor), g = P / (P + level^2), all (B, C, H, W).
+
+    P is estimated as the excess of the local power of noisy - anchor over the noise's.
+    Where the level is unknown (zero) this is the noisy picture itself.
+    """
+    power = smooth((noisy - anchor).square().mean(1, keepdim=True))
+    variance = level.square().mean(1, keepdim=True)
+    excess = (power - variance).clamp_min(0)
+    gain = excess / (excess + variance + EPSILON**2)
+    return anchor + gain * (noisy - anchor)
+
+
+def smooth(x: Tensor) -> Tensor:
+    """Mean over 7x7 pixels; at the border over those inside. x (B, C, H, W)."""
+    rows = functional.avg_pool2d(x, (7, 1), stride=1, padding=(3, 0), count_include_pad=False)
+    return functional.avg_pool2d(rows, (1, 7), stride=1, padding=(0, 3), count_include_pad=False)
+
+
+def _halve(weights: Tensor) -> Tensor:
+    """(B, N, 1, H, W) -> (B, N, 1, H/2, W/2) by averaging."""
+    pooled = functional.avg_pool2d(weights.flatten(0, 1), SHUFFLE)
+    return pooled.unflatten(0, weights.shape[:2])

@@ -1,0 +1,158 @@
+"""Building blocks: bias-free, no normalisation, no global pooling.
+
+Bias-free convolutions with LeakyReLU make a network positively homogeneous, f(a y) = a f(y) for
+a >= 0, so that one set of weights serves every exposure and noise level (Mohan et al., ICLR 2020).
+No normalisation and no pooling over the picture: a tile must not change the answer (DESIGN.md D9).
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+SLOPE = 0.1  # of LeakyReLU below zero
+SHUFFLE = 2  # networks work on pixel-unshuffled grids: half the size, four times the channels
+
+
+def conv(inputs: int, outputs: int, kernel: int = 3, gain: float = 1.0) -> nn.Conv2d:
+    """A bias-free convolution that keeps the size, Kaiming-initialised for LeakyReLU times `gain`."""
+    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+    nn.init.kaiming_normal_(layer.weight, a=SLOPE)
+    with torch.no_grad():
+        layer.weight.mul_(gain)
+    return layer
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(LeakyReLU(conv(x))); the second convolution starts small, so the block starts near identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = conv(channels, channels)
+        self.second = conv(channels, channels, gain=0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, C, H, W) -> the same shape."""
+        return x + self.second(functional.leaky_relu(self.first(x), SLOPE))
+
+
+class Down(nn.Module):
+    """Halve the grid with a 2x2 convolution of stride 2."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 2, stride=2, bias=False)
+        nn.init.kaiming_normal_(self.conv.weight, a=SLOPE)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, C, H, W) -> (B, C', H/2, W/2)."""
+        return functional.leaky_relu(self.conv(x), SLOPE)
+
+
+class Up(nn.Module):
+    """Double the grid: 1x1 convolution, then PixelShuffle."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = conv(inputs, 4 * outputs, kernel=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, C, H, W) -> (B, C', 2H, 2W)."""
+        return functional.pixel_shuffle(self.conv(x), 2)
+
+
+class UNet(nn.Module):
+    """A U-Net over pixel-unshuffled pictures with residual blocks on every level.
+
+    Level i works at 1/2^(i+1) of the picture's size. The last convolution starts ten times
+    smaller than Kaiming's, so that a residual network starts near zero.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, widths: tuple[int, ...], middle: int = 2, extra: int = 0
+    ) -> None:
+        """`extra` counts further channels that `from_cells` is given at half size."""
+        super().__init__()
+        self.head = conv(inputs * SHUFFLE**2 + extra, widths[0])
+        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        self.encoders = nn.ModuleList(ResidualBlock(width) for width in widths[:-1])
+        self.downs = nn.ModuleList(Down(a, b) for a, b in pairs)
+        self.middle = nn.Sequential(*(ResidualBlock(widths[-1]) for _ in range(middle)))
+        self.ups = nn.ModuleList(Up(b, a) for a, b in pairs)
+        self.decoders = nn.ModuleList(ResidualBlock(width) for width in widths[:-1])
+        self.tail = conv(widths[0], outputs * SHUFFLE**2, gain=0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, inputs, H, W), H and W multiples of the stride -> (B, outputs, H, W)."""
+        return self.from_cells(functional.pixel_unshuffle(x, SHUFFLE))
+
+    def from_cells(self, cells: Tensor) -> Tensor:
+        """cells (B, 4 * inputs + extra, H/2, W/2), unshuffled already -> (B, outputs, H, W)."""
+        x = functional.leaky_relu(self.head(cells), SLOPE)
+        skips = []
+        for encoder, down in zip(self.encoders, self.downs, strict=True):
+            x = encoder(x)
+            skips.append(x)
+            x = down(x)
+        x = self.middle(x)
+        for skip, up, decoder in zip(
+            reversed(skips), reversed(self.ups), reversed(self.decoders), strict=True
+        ):
+            x = decoder(up(x) + skip)
+        return functional.pixel_shuffle(self.tail(x), SHUFFLE)
+
+
+def unet_stride(widths: tuple[int, ...]) -> int:
+    """What height and width must be a multiple of for a U-Net of these widths."""
+    return int(SHUFFLE * 2 ** (len(widths) - 1))
+
+
+def unet_reach(widths: tuple[int, ...], middle: int = 2) -> int:
+    """How many pixels away an input can still change an output pixel, rounded up to the stride.
+
+    Each 3x3 convolution at 1/s of the size reaches s pixels further on either side; a level has
+    two residual blocks (encoder and decoder), that is four convolutions.
+    """
+    reach = 2 * SHUFFLE + SHUFFLE  # head, tail, and the unshuffled cell itself
+    for level in range(len(widths) - 1):
+        reach += 4 * SHUFFLE * 2**level + SHUFFLE * 2**level
+    reach += 2 * middle * SHUFFLE * 2 ** (len(widths) - 1)
+    stride = unet_stride(widths)
+    return math.ceil(reach / stride) * stride
+
+
+def padded(network: nn.Module, *inputs: object) -> Any:
+    """Run a network on pictures of any size: pad to its `stride` at the right and the bottom by
+    repeating the edge, run, crop. Inputs and outputs may be tensors (..., H, W) or tuples of them."""
+    height, width = next(leaves(inputs)).shape[-2:]
+    stride = int(network.stride)  # type: ignore[arg-type]  # a plain attribute of our networks
+    rows, columns = -height % stride, -width % stride
+    if not rows and not columns:
+        return network(*inputs)
+    wide = mapped(inputs, lambda x: _grow(x, rows, columns))
+    return mapped(network(*wide), lambda x: x[..., :height, :width])
+
+
+def _grow(x: Tensor, rows: int, columns: int) -> Tensor:
+    flat = functional.pad(x.flatten(0, -4) if x.dim() > 4 else x, (0, columns, 0, rows), "replicate")
+    return flat.unflatten(0, x.shape[:-3]) if x.dim() > 4 else flat
+
+
+def leaves(tree: object) -> Iterator[Tensor]:
+    """Every tensor in a tensor or a nested tuple of them."""
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, tuple):
+        for branch in tree:
+            yield from leaves(branch)
+
+
+def mapped(tree: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The same tensor or (named) tuple of tensors with `change` applied to every tensor."""
+    if isinstance(tree, Tensor):
+        return change(tree)
+    branches = [mapped(branch, change) for branch in tree]
+    return type(tree)(*branches) if hasattr(tree, "_fields") else tuple(branches)

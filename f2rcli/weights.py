@@ -1,0 +1,166 @@
+"""Weights: a name or a path to verified tensors and the header that rebuilds their network.
+
+Files are safetensors; the header is JSON in their metadata. Pickles are never loaded.
+"""
+
+import hashlib
+import json
+import tomllib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from f2rcli.errors import WeightsError
+from f2rcli.frames import Space
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+HEADER_KEY = "f2r"
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """Everything needed to rebuild a network before its tensors are read."""
+
+    method: str
+    space: Space
+    channels: int
+    length: int  # frames per window, centre included
+    config: dict[str, Any]  # of the networks: widths and the like
+    size: str = "small"
+    order: str = "RGB"
+    sigma_range: tuple[float, float] = (0.0, 55.0)  # trained on, 8-bit units
+    trained_on: str = ""
+    format: int = FORMAT
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self) | {"space": self.space.value}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str, name: str) -> "Header":
+        """Raises WeightsError for a header of another format, or with fields missing."""
+        try:
+            fields = json.loads(text)
+            if fields["format"] != FORMAT:
+                raise WeightsError(
+                    f"{name}: weights of format {fields['format']}, this f2r reads {FORMAT}.",
+                    hint="Install the f2r version these weights were made with, or newer.",
+                )
+            fields["space"] = Space(fields["space"])
+            fields["sigma_range"] = tuple(fields["sigma_range"])
+            return cls(**fields)
+        except (KeyError, TypeError, ValueError) as error:
+            raise WeightsError(f"{name}: the weights' header is not f2r's ({error}).") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Named tensors and their header."""
+
+    name: str
+    header: Header
+    tensors: "dict[str, Tensor]"
+    sha256: str = field(default="")
+
+    def fill(self, network: "nn.Module") -> None:
+        """Copy the tensors into a network; names and shapes must agree exactly."""
+        own = network.state_dict()
+        missing, unknown = own.keys() - self.tensors.keys(), self.tensors.keys() - own.keys()
+        wrong = [n for n in own.keys() & self.tensors.keys() if own[n].shape != self.tensors[n].shape]
+        if missing or unknown or wrong:
+            first = sorted([*missing, *unknown, *wrong])[0]
+            raise WeightsError(
+                f"{self.name}: tensor {first!r} does not fit the network its header describes.",
+                hint="The file is damaged or was edited; take a fresh copy.",
+            )
+        network.load_state_dict({name: tensor.float() for name, tensor in self.tensors.items()})
+
+
+def folder() -> Path:
+    """Where bundled weights lie: inside an installed package, or beside it in a checkout."""
+    installed = Path(__file__).parent / "_weights"
+    return installed if installed.is_dir() else Path(__file__).parent.parent / "weights"
+
+
+def manifest() -> dict[str, dict[str, Any]]:
+    """Name -> file, sha256, method, space, size and default of every bundled file."""
+    path = folder() / "manifest.toml"
+    if not path.is_file():
+        return {}
+    entries: dict[str, dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))
+    return entries
+
+
+def available() -> list[str]:
+    """Names of all bundled weights."""
+    return sorted(manifest())
+
+
+def choose(method: str, space: Space) -> str:
+    """The name of the bundled weights for a method and space. Raises WeightsError if there are none."""
+    fitting = [
+        name
+        for name, entry in manifest().items()
+        if entry["method"] == method and entry["space"] == space.value
+    ]
+    if not fitting:
+        raise WeightsError(
+            f"no bundled weights for method {method} and {space.value} pictures.",
+            hint="Pass a file of your own with --weights.",
+        )
+    return next((name for name in fitting if manifest()[name].get("default")), fitting[0])
+
+
+def load(name_or_path: str) -> Weights:
+    """Bundled weights by name (checked against the manifest's SHA-256), or any file by path.
+
+    Raises WeightsError for an unknown name, a missing or damaged file, or a foreign format.
+    """
+    entry = manifest().get(name_or_path)
+    path = folder() / entry["file"] if entry else Path(name_or_path)
+    if not path.is_file():
+        raise WeightsError(
+            f"--weights {name_or_path}: neither a bundled name nor a file.",
+            hint=f"Bundled: {', '.join(available()) or 'none'}; or pass a .safetensors file.",
+        )
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if entry and digest != entry["sha256"]:
+        raise WeightsError(
+            f"{path.name}: SHA-256 differs from the manifest's: the file is damaged.",
+            hint="Reinstall f2r.",
+        )
+    return _read(path, name_or_path if entry else path.stem, digest)
+
+
+def _read(path: Path, name: str, digest: str) -> Weights:
+    from safetensors import SafetensorError, safe_open  # brings torch in
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(HEADER_KEY)
+            if text is None:
+                raise WeightsError(
+                    f"{path.name}: a safetensors file, but not f2r's (it has no f2r header).",
+                    hint="Pass weights made by f2r.",
+                )
+            header = Header.from_json(text, path.name)
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a dict
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"{path.name}: not a safetensors file, or damaged ({error}).",
+            hint="f2r loads safetensors only, never pickles such as .pt or .pth.",
+        ) from error
+    return Weights(name, header, tensors, digest)
+
+
+def save(path: Path, header: Header, tensors: "dict[str, Tensor]") -> str:
+    """Write weights as float16, atomically; returns the file's SHA-256."""
+    from safetensors.torch import save_file
+
+    part = path.with_suffix(".part")
+    halves = {name: tensor.half().contiguous() for name, tensor in tensors.items()}
+    save_file(halves, part, metadata={HEADER_KEY: header.to_json()})
+    part.replace(path)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
