@@ -1,0 +1,337 @@
+"""Supervised pre-training of the shipped weights: clean clips, realistic noise (DESIGN.md D10).
+
+    python -m f2rcli.training.pretrain CLIPS --run RUN coarse --minutes 32
+    python -m f2rcli.training.pretrain CLIPS --run RUN rehearse
+    python -m f2rcli.training.pretrain CLIPS --run RUN fusion --minutes 70
+    python -m f2rcli.training.pretrain CLIPS --run RUN export --to weights/f2r_rgb_small.safetensors
+
+Every stage resumes where its run folder says it stopped. `rehearse` prepares what `fusion`
+trains on; it may run again with another --seed while `fusion` trains, to add noise realisations.
+"""
+
+import argparse
+import multiprocessing
+from pathlib import Path
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from f2rcli.frames import Space
+from f2rcli.methods.f2r import F2R, level_map, photometric
+from f2rcli.models.coarse import Coarse
+from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner
+from f2rcli.models.layers import padded
+from f2rcli.noise import NoiseModel
+from f2rcli.training.corruption import as_gray, draw_law
+from f2rcli.training.footage import Clip, Rendition, load_clips, renditions
+from f2rcli.training.rehearsal import (
+    NEIGHBOURS,
+    Crop,
+    Rehearsal,
+    Source,
+    draw_crop,
+    load_rehearsals,
+    rehearse,
+)
+from f2rcli.training.trainer import Trainer, TrainSettings
+from f2rcli.weights import Header, save
+
+Batch = NDArray[np.float32]
+
+
+def psnr_loss(estimate: Tensor, clean: Tensor) -> Tensor:
+    """Mean over the batch of half the log of each sample's squared error.
+
+    Every noise level weighs the same, as it does in a mean of PSNRs; the floor keeps samples
+    that are almost clean from ruling the gradient.
+    """
+    error = (estimate.float() - clean).pow(2).flatten(1).mean(1)
+    return 0.5 * torch.log(error + 2e-5).mean()
+
+
+def dihedral(crop: Batch, code: int) -> Batch:
+    """One of the eight flips and transposes of (..., H, W, C)."""
+    if code & 1:
+        crop = crop[..., ::-1, :, :]
+    if code & 2:
+        crop = crop[..., :, ::-1, :]
+    return np.swapaxes(crop, -3, -2) if code & 4 else crop
+
+
+def told_level(level: Batch, rng: np.random.Generator, spread: float = 0.15) -> Batch:
+    """What a network is told of the noise: nothing (zero) for two fifths of samples, else about right."""
+    return level * np.float32(0 if rng.random() < 0.4 else np.exp(rng.normal(0, spread)))
+
+
+@dataclass
+class CoarseStage:
+    """Trains the single-frame denoiser on crops."""
+
+    network: Coarse
+    clips: list[Clip]
+    compressed: list[Rendition]
+    batch: int = 16
+    crop: int = 96
+    name: str = "coarse"
+
+    def loss(self, rng: np.random.Generator) -> Tensor:
+        """See Stage.loss."""
+        samples = [self._sample(rng) for _ in range(self.batch)]
+        noisy, level, clean = (torch.from_numpy(np.stack(part)) for part in zip(*samples, strict=True))
+        return psnr_loss(self.network(noisy, level), clean)
+
+    def _sample(self, rng: np.random.Generator) -> tuple[Batch, Batch, Batch]:
+        code = int(rng.integers(8))
+        if rng.random() < 0.35:
+            item = self.compressed[rng.integers(len(self.compressed))]
+            where = _place(item.clean, self.crop, rng)
+            clean, noisy = _cut(item.clean, where, self.crop), _cut(item.noisy, where, self.crop)
+            level = np.full_like(noisy, item.sigma)
+            spread = 0.3
+        else:
+            clip = self.clips[rng.integers(len(self.clips))]
+            clean = _cut(clip, _place(clip, self.crop, rng), self.crop)
+            law = draw_law(rng)
+            if rng.random() < GRAY_SHARE:
+                clean, law = as_gray(clean), replace(law, shared=1.0)
+            noisy, level, spread = law.add(clean, rng), law.level(clean), 0.15
+            if rng.random() < 0.8:  # what files hold
+                noisy = np.rint(np.clip(noisy, 0, 1) * 255) / np.float32(255)
+        level = told_level(level, rng, spread)
+        return tuple(_planar(dihedral(part, code)) for part in (noisy, level, clean))  # type: ignore[return-value]  # three parts in, three out
+
+    def validate(self) -> float:
+        """Not used: the command line scores whole pipelines (benchmarks/quality.py)."""
+        return 0.0
+
+
+def _place(clip: Clip, crop: int, rng: np.random.Generator) -> tuple[int, int, int]:
+    frames, height, width, _ = clip.shape
+    return (
+        int(rng.integers(frames)),
+        int(rng.integers(height - crop + 1)),
+        int(rng.integers(width - crop + 1)),
+    )
+
+
+def _cut(clip: Clip, where: tuple[int, int, int], crop: int) -> Batch:
+    frame, top, left = where
+    return clip[frame, top : top + crop, left : left + crop].astype(np.float32) / 255
+
+
+def _planar(crop: Batch) -> Batch:
+    return np.ascontiguousarray(crop.transpose(2, 0, 1), np.float32)
+
+
+@dataclass
+class FusionStage:
+    """Trains stage 1 (blind anchor, both modes) and stage 2 (refiner) together on crops.
+
+    Stage 2 sees the anchor, but its gradient stops there: the anchor stays an estimate of the
+    picture and does not become a message to stage 2.
+    """
+
+    network: nn.ModuleDict  # "anchor", "refiner"
+    items: list[Rehearsal]
+    batch: int = 8
+    crop: int = 96
+    name: str = "fusion"
+
+    def loss(self, rng: np.random.Generator) -> Tensor:
+        """See Stage.loss."""
+        crops = [
+            _turn(draw_crop(self.items[rng.integers(len(self.items))], self.crop, rng), rng)
+            for _ in range(self.batch)
+        ]
+        clean, noisy, coarse = (
+            _stacked([getattr(c, part) for c in crops]) for part in ("clean", "noisy", "coarse")
+        )
+        aligned = self._aligned(crops, coarse, rng)
+        anchor: Anchor = self.network["anchor"](aligned)
+        fixed = Anchor(*(part.detach() for part in anchor))
+        level = torch.cat([level_map(c.told, coarse[i : i + 1]) for i, c in enumerate(crops)])
+        refined = self.network["refiner"](noisy, coarse, level, fixed, aligned)
+        blind = psnr_loss(anchor.strict, clean) + psnr_loss(anchor.guided(coarse), clean)
+        return psnr_loss(refined, clean) + 0.3 * blind
+
+    def _aligned(self, crops: list[Crop], coarse: Tensor, rng: np.random.Generator) -> Aligned:
+        warped_noisy, warped_coarse, agreement = (
+            _stacked([getattr(c, part) for c in crops])
+            for part in ("warped_noisy", "warped_coarse", "agreement")
+        )
+        typical = torch.tensor([c.typical for c in crops])
+        confidence = agreement * photometric(warped_coarse, coarse, typical)
+        kept = torch.ones(len(crops), confidence.shape[1], 1, 1, 1)
+        for sample in range(len(crops)):  # short shots, duplicates: some neighbours are missing
+            if rng.random() < 0.1:
+                lost = rng.permutation(confidence.shape[1])[: rng.integers(1, confidence.shape[1])]
+                kept[sample, torch.from_numpy(lost)] = 0
+        return Aligned(warped_noisy, warped_coarse, confidence * kept)
+
+    def validate(self) -> float:
+        """Not used: the command line scores whole pipelines (benchmarks/quality.py)."""
+        return 0.0
+
+
+def _turn(crop: Crop, rng: np.random.Generator) -> Crop:
+    code = int(rng.integers(8))
+    pictures = ("clean", "noisy", "coarse", "warped_noisy", "warped_coarse", "agreement")
+    return replace(crop, **{part: dihedral(getattr(crop, part), code) for part in pictures})
+
+
+def _stacked(pictures: list[Batch]) -> Tensor:
+    """(H, W, C) or (N, H, W, C) pictures -> a tensor with channels before rows."""
+    stacked = np.moveaxis(np.stack(pictures), -1, -3)
+    return torch.from_numpy(np.ascontiguousarray(stacked, np.float32))
+
+
+CONFIG = {  # size `small`: 118 GMAC per megapixel of output with four neighbours
+    "coarse": {"widths": (32, 64, 128)},
+    "anchor": {"widths": (24, 48, 96), "hidden": 16},
+    "refiner": {"widths": (48, 64, 128), "embed": 24},
+}
+RENDITIONS = 4  # compressed ones, of every clip
+GRAY_SHARE = 0.1  # of uncompressed samples: gray clips go through RGB weights
+
+
+def build() -> nn.ModuleDict:
+    """The three networks of size `small`, untrained."""
+    networks = {
+        "coarse": Coarse(3, **CONFIG["coarse"]),
+        "anchor": BlindAnchor(3, **CONFIG["anchor"]),
+        "refiner": Refiner(3, **CONFIG["refiner"]),
+    }
+    return nn.ModuleDict(networks).to(memory_format=torch.channels_last)
+
+
+def main() -> None:
+    """Run one stage from the command line."""
+    parser = argparse.ArgumentParser(description="Supervised pre-training of the shipped weights.")
+    parser.add_argument("clips", type=Path, help="folder of clean clips")
+    parser.add_argument("stage", choices=["coarse", "rehearse", "fusion", "export"])
+    parser.add_argument("--run", type=Path, required=True, help="folder for caches and checkpoints")
+    parser.add_argument("--minutes", type=float, default=30.0, help="of training, all sessions together")
+    parser.add_argument("--lr", type=float, default=TrainSettings().lr)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2, help="processes of `rehearse`")
+    parser.add_argument("--to", type=Path, help="file that `export` writes")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    {"coarse": train_coarse, "rehearse": make_rehearsals, "fusion": train_fusion, "export": export}[
+        arguments.stage
+    ](arguments)
+
+
+def _settings(arguments: argparse.Namespace) -> TrainSettings:
+    return TrainSettings(minutes=arguments.minutes, seed=arguments.seed, lr=arguments.lr)
+
+
+def _sources(arguments: argparse.Namespace) -> tuple[dict[str, Clip], list[Rendition]]:
+    clips = load_clips(arguments.clips, arguments.run / "clips")
+    return clips, renditions(clips, arguments.run / "compressed", RENDITIONS, seed=0)
+
+
+def train_coarse(arguments: argparse.Namespace) -> None:
+    """Train the coarse denoiser."""
+    clips, compressed = _sources(arguments)
+    stage = CoarseStage(build()["coarse"], list(clips.values()), compressed)
+    Trainer(stage, arguments.run / "coarse", _settings(arguments)).run(_say)
+
+
+def make_rehearsals(arguments: argparse.Namespace) -> None:
+    """One more noise realisation of every clip, through the trained coarse denoiser."""
+    clips = load_clips(arguments.clips, arguments.run / "clips")
+    folder = arguments.run / "rehearsals"
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = [
+        (arguments, name, index, folder / f"{name}_{arguments.seed}")
+        for index, name in enumerate(clips)
+        if not (folder / f"{name}_{arguments.seed}.json").exists()
+    ]
+    with multiprocessing.get_context("spawn").Pool(arguments.jobs) as pool:
+        for name in pool.imap_unordered(_rehearse_clip, jobs):
+            _say(f"rehearsed {name}")
+
+
+def _rehearse_clip(job: tuple[argparse.Namespace, str, int, Path]) -> str:
+    arguments, name, index, base = job
+    torch.set_num_threads(1)
+    networks = build()
+    Trainer(_Named("coarse", networks["coarse"]), arguments.run / "coarse", TrainSettings()).use_average()
+
+    def run(network: nn.Module, *inputs: Tensor) -> Tensor:
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            return padded(network, *inputs)
+
+    method = F2R(networks["coarse"], networks["anchor"], networks["refiner"], run)
+    clips, compressed = _sources(arguments)
+    rng = np.random.default_rng([arguments.seed, index])
+    source = _source(clips[name], compressed[index * RENDITIONS : (index + 1) * RENDITIONS], rng)
+    rehearse(source, method, base, rng)
+    return base.name
+
+
+@dataclass
+class _Named:
+    """A stage that is only looked up, not trained."""
+
+    name: str
+    network: nn.Module
+
+    def loss(self, rng: np.random.Generator) -> Tensor:
+        raise NotImplementedError
+
+    def validate(self) -> float:
+        raise NotImplementedError
+
+
+def _source(clip: Clip, compressed: list[Rendition], rng: np.random.Generator) -> Source:
+    """A noisy clip: two of five compressed, the others freshly drawn and rounded to 8 bits."""
+    told = rng.random() < 0.7
+    if rng.random() < 0.4:
+        item = compressed[rng.integers(len(compressed))]
+        level = item.sigma * rng.uniform(0.6, 1.1)
+        return Source(item.noisy, item.clean, NoiseModel.gaussian(level, 3) if told else None)
+    law = draw_law(rng)
+    if rng.random() < GRAY_SHARE:
+        law = replace(law, shared=1.0)
+        clip = np.rint(as_gray(clip.astype(np.float32))).astype(np.uint8)
+    noisy = np.stack([law.add(frame.astype(np.float32) / 255, rng) for frame in clip])
+    codes = np.rint(np.clip(noisy, 0, 1) * 255).astype(np.uint8)
+    model = NoiseModel((law.gain,) * 3, (law.read,) * 3, (law.read,) * 3)
+    return Source(codes, clip, model.scaled(float(np.exp(rng.normal(0, 0.12)))) if told else None)
+
+
+def train_fusion(arguments: argparse.Namespace) -> None:
+    """Train anchor and refiner on what has been rehearsed so far."""
+    networks = build()
+    network = nn.ModuleDict({name: networks[name] for name in ("anchor", "refiner")})
+    items = load_rehearsals(arguments.run / "rehearsals")
+    _say(f"{len(items)} rehearsals")
+    Trainer(FusionStage(network, items), arguments.run / "fusion", _settings(arguments)).run(_say)
+
+
+def export(arguments: argparse.Namespace) -> None:
+    """Write the averaged weights of both stages as one file."""
+    networks = build()
+    fusion = nn.ModuleDict({name: networks[name] for name in ("anchor", "refiner")})
+    for stage in (_Named("coarse", networks["coarse"]), _Named("fusion", fusion)):
+        Trainer(stage, arguments.run / stage.name, TrainSettings()).use_average()
+    header = Header(
+        method="f2r", space=Space.RGB, channels=3, length=NEIGHBOURS + 1, config=CONFIG,
+        trained_on="video/train: 45 clips, see weights/README.md",
+    )
+    _say(save(arguments.to, header, networks.state_dict()))
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""Windows as the pipeline will meet them: noisy clips, their coarse frames and flows, stored once.
+
+Coarse frames and flows cost more than a training step on a crop, so they are computed for fixed
+noise realisations by the pipeline's own code, and crops are warped from them on the fly.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from f2rcli.methods.base import Prepared
+from f2rcli.methods.f2r import F2R, typical_mismatch
+from f2rcli.models.flow import Flow, consistency, inside
+from f2rcli.models.fusion import smooth
+from f2rcli.noise import NoiseModel
+from f2rcli.training.footage import Clip
+from f2rcli.window import Window
+
+CELL = 4  # DIS flow with finest scale 2 holds nothing finer than 4 pixels
+NEIGHBOURS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A noisy clip, the clean one, and what a network is told of the noise (None: nothing)."""
+
+    noisy: Clip
+    clean: Clip
+    told: NoiseModel | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """A clip with coarse frames, and one window for each of its frames."""
+
+    noisy: Clip  # (T, H, W, 3) codes
+    clean: Clip
+    coarse: NDArray[np.float16]  # (T, H, W, 3)
+    neighbours: NDArray[np.int16]  # (T, N): frames of the window of each centre
+    flows: NDArray[np.float16]  # (T, N, H/4, W/4, 2), pixels
+    agreement: NDArray[np.uint8]  # (T, N, H/4, W/4), 255 = forward and backward flow agree
+    typical: NDArray[np.float32]  # (T,): median mismatch of the window
+    told: NoiseModel | None
+
+
+def rehearse(source: Source, method: F2R, base: Path, rng: np.random.Generator) -> None:
+    """Run the pipeline's first half over a clip and store what training needs under `base`."""
+    frames = []
+    for index, codes in enumerate(source.noisy):
+        picture = torch.from_numpy(codes.astype(np.float32).transpose(2, 0, 1)[None] / 255)
+        frames.append(method.prepare(index, picture, source.told))
+    windows = [_draw_window(frames, centre, rng) for centre in range(len(frames))]
+    flows, agreement, typical = zip(*(_describe(method, w) for w in windows), strict=True)
+    arrays: dict[str, Any] = {
+        "noisy": source.noisy,
+        "clean": source.clean,
+        "coarse": np.concatenate([_channels_last(f.coarse) for f in frames]).astype(np.float16),
+        "neighbours": np.array([[n.index for n in w.neighbours] for w in windows], np.int16),
+        "flows": np.stack(flows),
+        "agreement": np.stack(agreement),
+        "typical": np.array(typical, np.float32),
+    }
+    for name, array in arrays.items():
+        np.save(f"{base}.{name}.npy", array)
+    told = source.told and {"gain": source.told.gain, "read": source.told.read}
+    Path(f"{base}.json").write_text(json.dumps(told))
+
+
+def load_rehearsals(folder: Path) -> list[Rehearsal]:
+    """Every finished rehearsal of a folder, memory-mapped."""
+    found = []
+    for header in sorted(folder.glob("*.json")):
+        base = str(header.with_suffix(""))
+        parts = [
+            np.load(f"{base}.{name}.npy", mmap_mode="r")
+            for name in ("noisy", "clean", "coarse", "neighbours", "flows", "agreement", "typical")
+        ]
+        told = json.loads(header.read_text())
+        model = told and NoiseModel(tuple(told["gain"]), tuple(told["read"]), tuple(told["read"]))
+        found.append(Rehearsal(*parts, model))
+    return found
+
+
+def _draw_window(
+    frames: list[Prepared], centre: int, rng: np.random.Generator
+) -> Window[Prepared]:
+    """The window of a centre in the middle of a shot, or as it would be near the shot's ends."""
+    before = NEIGHBOURS // 2
+    if rng.random() < 0.4:
+        before = int(rng.integers(NEIGHBOURS + 1))
+    first = min(max(centre - before, 0), len(frames) - NEIGHBOURS - 1)
+    span = frames[first : first + NEIGHBOURS + 1]
+    place = centre - first
+    return Window(frames[centre], tuple(span[:place]), tuple(span[place + 1 :]))
+
+
+def _describe(
+    method: F2R, window: Window[Prepared]
+) -> tuple[NDArray[np.float16], NDArray[np.uint8], float]:
+    centre, neighbours = window.centre, window.neighbours
+    method.flows.forget_before(min(centre.index, neighbours[0].index))
+    aligned = method.align(window)
+    flows, agreement = [], []
+    for neighbour in neighbours:
+        flow = method.flows.flow(centre, neighbour)
+        back = method.flows.back(centre, neighbour)
+        agree = inside(flow) if back is None else consistency(flow, back)
+        flows.append(_cells(flow).astype(np.float16))
+        agreement.append(np.rint(255 * _cells(agree)).astype(np.uint8))
+    difference = (aligned.coarse - centre.coarse.unsqueeze(1)).abs().mean(2)
+    typical = float(typical_mismatch(smooth(difference))[0])
+    return np.stack(flows), np.stack(agreement), typical
+
+
+def _cells(values: Flow) -> Flow:
+    """Means over cells of 4x4 pixels."""
+    rows, columns = (-size % CELL for size in values.shape[:2])
+    pad = [(0, rows), (0, columns)] + [(0, 0)] * (values.ndim - 2)
+    padded = np.pad(values, pad, mode="edge")
+    size = (padded.shape[1] // CELL, padded.shape[0] // CELL)
+    return cv2.resize(padded, size, interpolation=cv2.INTER_AREA)
+
+
+def _channels_last(picture: torch.Tensor) -> NDArray[np.float32]:
+    return picture.permute(0, 2, 3, 1).numpy()
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """One training sample, (H, W, C) and (N, H, W, C) float32."""
+
+    clean: NDArray[np.float32]
+    noisy: NDArray[np.float32]
+    coarse: NDArray[np.float32]
+    warped_noisy: NDArray[np.float32]
+    warped_coarse: NDArray[np.float32]
+    agreement: NDArray[np.float32]  # (N, H, W, 1)
+    typical: float
+    told: NoiseModel | None
+
+
+def draw_crop(item: Rehearsal, size: int, rng: np.random.Generator) -> Crop:
+    """A random crop of a random window, neighbours warped onto it. `size` is a multiple of 4."""
+    frames, height, width, _ = item.noisy.shape
+    centre = int(rng.integers(frames))
+    top, left = (int(rng.integers((n - size) // CELL + 1)) * CELL for n in (height, width))
+    rows, columns = slice(top, top + size), slice(left, left + size)
+    noisy, coarse, agreement = [], [], []
+    for place, neighbour in enumerate(item.neighbours[centre]):
+        flow = _upsampled(item.flows[centre, place], top, left, size)
+        noisy.append(_warped(item.noisy[neighbour], flow, top, left) / np.float32(255))
+        coarse.append(_warped(item.coarse[neighbour], flow, top, left))
+        agreement.append(_upsampled(item.agreement[centre, place], top, left, size) / 255)
+    return Crop(
+        item.clean[centre, rows, columns] / np.float32(255),
+        item.noisy[centre, rows, columns] / np.float32(255),
+        item.coarse[centre, rows, columns].astype(np.float32),
+        np.stack(noisy),
+        np.stack(coarse),
+        np.stack(agreement)[..., None],
+        float(item.typical[centre]),
+        item.told,
+    )
+
+
+def _upsampled(cells: NDArray[Any], top: int, left: int, size: int) -> NDArray[np.float32]:
+    """The part of a cell map that covers a crop, at full size."""
+    rows = np.clip(np.arange(top // CELL - 1, (top + size) // CELL + 1), 0, cells.shape[0] - 1)
+    columns = np.clip(np.arange(left // CELL - 1, (left + size) // CELL + 1), 0, cells.shape[1] - 1)
+    part = cells[rows[:, None], columns].astype(np.float32)
+    full = cv2.resize(part, None, fx=CELL, fy=CELL, interpolation=cv2.INTER_LINEAR)
+    return full[CELL:-CELL, CELL:-CELL]
+
+
+def _warped(frame: NDArray[Any], flow: Flow, top: int, left: int) -> NDArray[np.float32]:
+    """Backward-warp a crop out of a whole frame, reading only the part that is needed."""
+    height, width = frame.shape[:2]
+    rows, columns = np.indices(flow.shape[:2], dtype=np.float32)
+    x, y = columns + left + flow[..., 0], rows + top + flow[..., 1]
+    x0, x1 = _span(x, width)
+    y0, y1 = _span(y, height)
+    part = np.ascontiguousarray(frame[y0:y1, x0:x1], np.float32)
+    return cv2.remap(part, x - x0, y - y0, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _span(positions: NDArray[np.float32], size: int) -> tuple[int, int]:
+    low = int(np.clip(np.floor(positions.min()) - 2, 0, size - 1))
+    return low, int(np.clip(np.ceil(positions.max()) + 3, low + 1, size))
