@@ -14,9 +14,11 @@ import av
 import numpy as np
 import pytest
 
+import f2rcli
 from f2rcli import weights
 from f2rcli.cli.app import run
 
+PACKAGE = Path(f2rcli.__file__).parent
 FAKE = Path(__file__).parent / "fake_engine.py"
 
 
@@ -87,7 +89,7 @@ class Started:
             [sys.executable, str(FAKE), *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "F2R_FAKE_DELAY": str(delay)},
+            env={**os.environ, "F2R_FAKE_DELAY": str(delay), "PYTHONPATH": str(PACKAGE.parent)},
             preexec_fn=listen_to_signals,
             **options,
         )
