@@ -39,9 +39,7 @@ def open_reader(source: str | Path, options: ReadOptions | None = None) -> Reade
 
     Raises InputError with the reason it cannot be read.
     """
-    reader: Reader = _source_format(str(source)).open_reader(
-        str(source), options or ReadOptions()
-    )
+    reader: Reader = _source_format(str(source)).open_reader(str(source), options or ReadOptions())
     return reader
 
 

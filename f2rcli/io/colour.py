@@ -24,6 +24,14 @@ _MATRICES = {
     8: Matrix.YCGCO,
     9: Matrix.BT2020,
 }
+_SITINGS = {
+    "left": (0.0, 0.5),
+    "center": (0.5, 0.5),
+    "topleft": (0.0, 0.0),
+    "top": (0.5, 0.0),
+    "bottomleft": (0.0, 1.0),
+    "bottom": (0.5, 1.0),
+}
 _NAMES = {
     "primaries": {1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m",
                   8: "film", 9: "bt2020", 10: "xyz", 11: "p3-dci", 12: "p3-d65"},
@@ -79,7 +87,7 @@ class Mastering:
 
     def svtav1(self) -> list[str]:
         """As options of SVT-AV1."""
-        options = ["enable-hdr=1"]
+        options = []
         if self.display:
             points = [f"{float(value):.5f}" for value in self.display[:8]]
             r, g, b, w = (",".join(points[i : i + 2]) for i in (0, 2, 4, 6))
@@ -98,6 +106,7 @@ class Mastering:
 class PictureFacts:
     """What only a decoded picture tells."""
 
+    pixel_aspect: Fraction | None = None
     chroma_location: str = ""
     interlaced: bool = False
     top_field_first: bool = True
@@ -121,6 +130,11 @@ def colour_tags(frame: av.VideoFrame, stream: av.VideoStream, location: str) -> 
 def _said(first: int, second: int) -> int:
     """The first number unless it says nothing. 0 (RGB) counts as a matrix only for RGB."""
     return first if first != UNSPECIFIED else second
+
+
+def siting(tags: ColourTags) -> tuple[float, float]:
+    """Where chroma samples lie, as `PlaneLayout.siting` says it; left where it is not tagged."""
+    return _SITINGS.get(tags.chroma_location, _SITINGS["left"])
 
 
 def full_range(tags: ColourTags, family: Family) -> bool:
@@ -148,15 +162,26 @@ def choose_matrix(tags: ColourTags, family: Family, height: int) -> tuple[Matrix
 def picture_facts(frame: av.VideoFrame) -> PictureFacts:
     """Read what PyAV has no property for: chroma siting, field order, HDR, display matrix."""
     shown = _showinfo(frame)
-    siting = re.search(r"\bcl:(\w+)", shown)
+    place = re.search(r"\bcl:(\w+)", shown)
     fields = re.search(r"\bi:([PTB])", shown)
-    location = siting.group(1) if siting else ""
+    location = place.group(1) if place else ""
+    aspect = re.search(r"\bsar:(\d+)/(\d+)", shown)
+    known = aspect is not None and int(aspect.group(1)) > 0 and int(aspect.group(2)) > 0
     return PictureFacts(
-        chroma_location="" if location in ("unspecified", "unknown") else location,
+        pixel_aspect=Fraction(int(aspect[1]), int(aspect[2])) if aspect and known else None,
+        chroma_location=location if location in _SITINGS and _subsampled(frame) else "",
         interlaced=frame.interlaced_frame,
         top_field_first=fields is None or fields.group(1) != "B",
         mastering=_mastering(frame),
         display_matrix=_display_matrix(frame),
+    )
+
+
+def _subsampled(frame: av.VideoFrame) -> bool:
+    parts = frame.format.components
+    return any(
+        part.is_chroma and (part.width, part.height) != (parts[0].width, parts[0].height)
+        for part in parts
     )
 
 

@@ -31,7 +31,7 @@ class Container:
     metadata: bool = True
     display_matrix: str = ""  # "all", "rotation" or "" for none
     colour: bool = True  # tags are kept, by it or by every codec it holds
-    pixel_aspect: bool = True
+    pixel_aspect: bool = False  # whatever the codec
     variable_rate: bool = True  # and time stamps of any kind
     text_subtitles: str = ""  # the codec that text subtitles may be turned into
     attachments: bool = False
@@ -46,7 +46,8 @@ CONTAINERS = (
     Container(
         name="mp4", muxer="mp4", suffixes=(".mp4", ".m4v"), options=_MOV_OPTIONS,
         families=("h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg"), chapters=True,
-        display_matrix="all", text_subtitles="mov_text", covers="stream",
+        display_matrix="all",
+        pixel_aspect=True, text_subtitles="mov_text", covers="stream",
     ),
     Container(
         name="mov", muxer="mov", suffixes=(".mov", ".qt"), options=_MOV_OPTIONS,
@@ -69,7 +70,7 @@ CONTAINERS = (
     ),
     Container(
         name="avi", muxer="avi", suffixes=(".avi",), variable_rate=False, colour=False,
-        pixel_aspect=False, families=("h264", "mjpeg", "mpeg4", *_LOSSLESS),
+        families=("h264", "mjpeg", "mpeg4", *_LOSSLESS),
     ),
     Container(
         name="nut", muxer="nut", suffixes=(".nut",), families=_ANY, chapters=True, colour=False,
@@ -81,7 +82,7 @@ CONTAINERS = (
     ),
     Container(
         name="apng", muxer="apng", suffixes=(".apng",), families=("apng",), metadata=False,
-        options=(("plays", "0"),), colour=False, pixel_aspect=False, other_streams=False,
+        options=(("plays", "0"),), colour=False, other_streams=False,
     ),
 )  # fmt: skip
 
@@ -195,9 +196,21 @@ def describe_like(copy: Stream, stream: Stream) -> None:
 
 def plain_tags(metadata: dict[str, str]) -> dict[str, str]:
     """Tags that describe the content, not the file they came in."""
-    stale = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration",
-             "number_of_frames", "number_of_bytes", "bps", "vendor_id", "alpha_mode",
-             "_statistics_writing_app", "_statistics_tags", "_statistics_writing_date_utc"}
+    stale = {
+        "major_brand",
+        "minor_version",
+        "compatible_brands",
+        "encoder",
+        "duration",
+        "number_of_frames",
+        "number_of_bytes",
+        "bps",
+        "vendor_id",
+        "alpha_mode",
+        "_statistics_writing_app",
+        "_statistics_tags",
+        "_statistics_writing_date_utc",
+    }
     return {
         key: value
         for key, value in metadata.items()

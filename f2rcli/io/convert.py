@@ -23,7 +23,7 @@ def converted(frame: Frame, form: PixelFormat) -> tuple[Plane, ...]:
     layout = frame.layout
     if fits(layout, form):
         return frame.planes
-    target = form.layout(full_range=layout.full_range, matrix=layout.matrix)
+    target = form.layout(full_range=layout.full_range, matrix=layout.matrix, siting=layout.siting)
     colour = _colour(frame, target)
     if not form.alpha:
         return colour
@@ -68,7 +68,7 @@ def _through_rgb(frame: Frame, target: PlaneLayout) -> tuple[Plane, ...]:
     )  # fmt: skip
     colour_only = PlaneLayout(
         family=target.family, bits=target.bits, log2_chroma=target.log2_chroma,
-        full_range=target.full_range, matrix=target.matrix,
+        full_range=target.full_range, matrix=target.matrix, siting=target.siting,
     )  # fmt: skip
     return add_residual(Frame(planes=planes, layout=colour_only), picture)
 
@@ -125,4 +125,5 @@ def _averaged(plane: Plane, step: int, axis: int) -> Plane:
     shape = list(padded.shape)
     shape[axis : axis + 1] = [shape[axis] // step, step]
     means = padded.reshape(shape).mean(axis=axis + 1)
-    return means.astype(np.float32) if plane.dtype.kind == "f" else np.rint(means).astype(plane.dtype)
+    result: Plane = (means if plane.dtype.kind == "f" else np.rint(means)).astype(plane.dtype)
+    return result

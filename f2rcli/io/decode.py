@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import av
-from av.video.codeccontext import VideoCodecContext
 from av.container import InputContainer
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import InputError
 from f2rcli.io.base import Ledger
@@ -55,9 +55,16 @@ class Decoder:
         self._shown: int | None = None  # end of the last picture shown, ticks
         self._reasons = 0
         self._demuxed = self._demux()
+        self._pictures = self._run()
 
     def __iter__(self) -> Iterator[Picture]:
-        """Yield pictures, with a place for each one that was sent to the decoder and lost."""
+        """The pictures, with a place for each one that was sent to the decoder and lost.
+
+        One iterator for all loops: who breaks off and comes back goes on where it stopped.
+        """
+        return self._pictures
+
+    def _run(self) -> Iterator[Picture]:
         for packet in self._demuxed:
             if packet.stream_index != self.stream.index:
                 self.aside(packet)
@@ -81,7 +88,9 @@ class Decoder:
         self._expected.clear()
         self._owed = 0
         self._shown = None
+        self.ended = False
         self._demuxed = self._demux()
+        self._pictures = self._run()
 
     def _demux(self) -> Iterator[AnyPacket]:
         wanted = [s for s in self.container.streams if s.type != "attachment"]

@@ -1,6 +1,7 @@
 """Encoders: which one writes a family, at which quality, in which pixel format."""
 
 import difflib
+import os
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -69,6 +70,15 @@ class EncoderSetup:
         if self.codec_tag:
             context.codec_tag = self.codec_tag
         context.options = dict(self.options)
+        if self.encoder == "libsvtav1":
+            os.environ.setdefault("SVT_LOG", "1")  # it prints a page of settings otherwise
+
+    def tag(self, picture: av.VideoFrame) -> None:
+        """Tag a picture like the stream: some encoders (ProRes) look at pictures only."""
+        picture.color_primaries = self.tags.primaries
+        picture.color_trc = self.tags.transfer
+        picture.colorspace = self.tags.matrix
+        picture.color_range = self.tags.range
 
     def trial(self) -> str | None:
         """Open the encoder once without writing; why it refuses, or None."""
@@ -214,7 +224,7 @@ def encoder_options(
     chosen |= _particular(encoder, form, profile, info)
     if info.interlaced and encoder in _FIELD_FLAGS:
         chosen["flags"] = chosen.get("flags", "") + _FIELD_FLAGS[encoder]
-    if location and form.family is Family.YUV and encoder not in ("libsvtav1", "mjpeg"):
+    if location and form.log2_chroma != (0, 0) and encoder != "mjpeg":
         chosen["chroma_sample_location"] = location
     if mastering and encoder == "libx265":
         chosen["x265-params"] = ":".join([chosen["x265-params"], *mastering.x265()])

@@ -12,6 +12,7 @@ from av.stream import Disposition, Stream
 from f2rcli.io.colour import ColourTags, PictureFacts
 from f2rcli.io.source import is_cover
 
+_PLAIN = Disposition(0)
 
 # Decoder names that differ from the family's.
 _FAMILIES = {
@@ -33,7 +34,7 @@ class Origin:
     facts: PictureFacts = field(default_factory=PictureFacts)
     metadata: Mapping[str, str] = field(default_factory=dict)
     stream_metadata: Mapping[str, str] = field(default_factory=dict)
-    disposition: Disposition = Disposition(0)  # of the video stream
+    disposition: Disposition = _PLAIN  # of the video stream
     chapters: tuple[Mapping[str, Any], ...] = ()
     others: tuple[Stream, ...] = ()  # every stream but the denoised one
 

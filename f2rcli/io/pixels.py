@@ -88,7 +88,9 @@ class PixelFormat:
     planes: tuple[int, ...]  # for planar formats: which plane holds which channel
     dtype: str  # of a stored sample
 
-    def layout(self, *, full_range: bool, matrix: Matrix) -> PlaneLayout:
+    def layout(
+        self, *, full_range: bool, matrix: Matrix, siting: tuple[float, float] = (0.0, 0.5)
+    ) -> PlaneLayout:
         """The layout of frames read from this format."""
         return PlaneLayout(
             family=self.family,
@@ -97,6 +99,7 @@ class PixelFormat:
             alpha=self.alpha,
             full_range=full_range,
             matrix=matrix,
+            siting=siting,
         )
 
 
@@ -222,7 +225,7 @@ def _view(frame: av.VideoFrame, index: int, dtype: str, width: int) -> Plane:
     """The samples of one stored plane, `width` per line, in place."""
     plane = frame.planes[index]
     kind = np.dtype(dtype)
-    lines = np.frombuffer(plane, np.uint8)[: plane.line_size * plane.height]
+    lines = np.frombuffer(memoryview(plane), np.uint8)[: plane.line_size * plane.height]
     samples: Plane = lines.reshape(plane.height, plane.line_size)[:, : width * kind.itemsize]
     return samples.view(kind)
 

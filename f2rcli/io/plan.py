@@ -1,4 +1,4 @@
-"""What writing a clip would do: encoder, pixel format, streams kept and dropped. No side effects."""
+"""What writing a clip would do: encoder, pixel format, streams kept; no side effects."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,6 +9,7 @@ from typing import Literal
 from av.stream import Stream
 
 from f2rcli.errors import UsageError
+from f2rcli.frames import PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.containers import Container, container_for, plain_tags, refusal
 from f2rcli.io.encoders import (
@@ -58,12 +59,14 @@ class VideoDetail:
     container_options: tuple[tuple[str, str], ...]
     metadata: tuple[tuple[str, str], ...]
     display_matrix: tuple[int, ...]
+    patch_aspect: bool  # the pixel aspect is written into the finished file
 
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
     setup: EncoderSetup
     lost: tuple[str, ...]
+    refusals: dict[str, str]  # by encoder, the first reason it gave
 
 
 def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> WritePlan:
@@ -76,7 +79,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
     choice = _choose(reader, container, options)
     setup = choice.setup
     streams, kept, dropped = _streams(reader, container)
-    kept_facts, dropped_facts, matrix = _facts(reader, container, setup)
+    kept_facts, dropped_facts, matrix = _facts(reader, container, setup, where)
     crf, preset = quality(setup.encoder, options)
     return WritePlan(
         target=where,
@@ -89,7 +92,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
         options=setup.options,
         kept=(*kept, *kept_facts),
         dropped=(*choice.lost, *dropped, *dropped_facts),
-        notes=tuple(_notes(reader, container, setup, options)),
+        notes=tuple(_notes(reader, container, choice, options)),
         overwrite=options.overwrite,
         keep_partial=options.keep_partial,
         detail=VideoDetail(
@@ -99,6 +102,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
             container_options=_container_options(reader, container),
             metadata=tuple(plain_tags(dict(reader.origin.metadata)).items()),
             display_matrix=matrix,
+            patch_aspect=_patched(container, where) and _anamorphic(reader),
         ),
     )
 
@@ -121,32 +125,32 @@ def _choose(reader: Reader, container: Container, options: WriteOptions) -> _Cho
     """The first encoder, in order of preference, that loses nothing; else what loses least."""
     encoders = _candidates(reader, container, options)
     layout = reader.info.layout
-    reasons: list[str] = []
+    refusals: dict[str, str] = {}
     for any_form in (False, True):  # the closest format of each, then larger ones
         for encoder in encoders:
             for form in _lossless_forms(encoder, reader, options, any_form=any_form):
                 setup = _setup(reader, container, encoder, form, options)
                 reason = setup.trial()
                 if reason is None:
-                    return _Choice(setup, _tolerated(encoder, form, reader))
-                reasons.append(f"{encoder}: {reason}")
+                    return _Choice(setup, _tolerated(encoder, form, reader), refusals)
+                refusals.setdefault(encoder, reason)
     lossy = [(e, f) for e in encoders for f in _forms(e, options) if losses(f, layout)]
     for encoder, form in sorted(lossy, key=lambda pair: len(losses(pair[1], layout))):
         setup = _setup(reader, container, encoder, form, options)
         reason = setup.trial()
         if reason is None:
-            return _Choice(setup, tuple(f"{line} ({encoder})" for line in losses(form, layout)))
-        reasons.append(f"{encoder}: {reason}")
+            lost = tuple(f"{line} ({encoder})" for line in losses(form, layout))
+            return _Choice(setup, lost, refusals)
+        refusals.setdefault(encoder, reason)
+    reasons = [f"{encoder}: {reason}" for encoder, reason in refusals.items()]
     raise UsageError(
-        f"{Path(str(reader.info.name)).name}: cannot be encoded for {container.name}: "
+        f"{reader.info.name}: cannot be encoded for {container.name}: "
         f"{reasons[0] if reasons else 'no encoder fits'}.",
         hint="Try another --codec, --pix-fmt or container; .mkv with --lossless holds everything.",
     )
 
 
-def _candidates(
-    reader: Reader, container: Container, options: WriteOptions
-) -> list[str]:
+def _candidates(reader: Reader, container: Container, options: WriteOptions) -> list[str]:
     """Encoders to try, best first, of those whose streams the container holds."""
     if options.lossless:
         names: tuple[str, ...] = (_LOSSLESS,)
@@ -280,11 +284,12 @@ def _stream(container: Container, stream: Stream) -> tuple[StreamPlan | None, st
 
 
 def _facts(
-    reader: Reader, container: Container, setup: EncoderSetup
+    reader: Reader, container: Container, setup: EncoderSetup, target: str
 ) -> tuple[list[str], list[str], tuple[int, ...]]:
     """Properties that travel and that do not, in words, and the display matrix to write."""
     origin = reader.origin
-    kept, dropped = [], []
+    kept: list[str] = []
+    dropped: list[str] = []
 
     def note(there: bool, held: bool, what: str, reason: str) -> None:
         if there:
@@ -303,12 +308,21 @@ def _facts(
         origin.facts.mastering is not None, setup.encoder in ("libx265", "libsvtav1"),
         "HDR10 mastering metadata", f"{setup.encoder} cannot carry it; hevc and av1 can",
     )  # fmt: skip
-    aspect = origin.pixel_aspect not in (None, Fraction(1))
-    bitstream = setup.encoder in ("libx264", "libx265")
-    note(aspect, container.pixel_aspect or bitstream, f"pixel aspect {origin.pixel_aspect}", no)
+    bitstream = setup.encoder in ("libx264", "libx264rgb", "libx265", "mpeg4", "mpeg2video")
+    shaped = container.pixel_aspect or bitstream or _patched(container, target)
+    note(_anamorphic(reader), shaped, f"pixel aspect {origin.pixel_aspect}", no)
     coloured = setup.tags.primaries != 2 or setup.tags.transfer != 2
     note(coloured, container.colour or bitstream, "colour tags", no)
     return kept, dropped, matrix if turns else ()
+
+
+def _anamorphic(reader: Reader) -> bool:
+    return reader.origin.pixel_aspect not in (None, Fraction(1))
+
+
+def _patched(container: Container, target: str) -> bool:
+    """Whether the pixel aspect is written into the finished file's header."""
+    return container.name in ("matroska", "webm") and target != PIPE
 
 
 def is_rotation(matrix: tuple[int, ...]) -> bool:
@@ -325,17 +339,19 @@ def _container_options(reader: Reader, container: Container) -> tuple[tuple[str,
 
 
 def _notes(
-    reader: Reader, container: Container, setup: EncoderSetup, options: WriteOptions
+    reader: Reader, container: Container, choice: _Choice, options: WriteOptions
 ) -> Iterator[str]:
-    info, source = reader.info, reader.origin.family
+    info, source, setup = reader.info, reader.origin.family, choice.setup
     family = family_of_encoder(setup.encoder)
-    if source and not options.codec and not options.lossless and family != source:
-        if not encoders_for(source):
+    own = encoders_for(source)
+    if source and not options.codec and not options.lossless and setup.encoder not in own:
+        if not own:
             why = f"there is no {source} encoder here"
-        elif not set(encoders_for(source)) & set(_candidates(reader, container, options)):
+        elif not any(family_of_encoder(name) in container.families for name in own):
             why = f"{container.name} files do not hold {source}"
         else:
-            why = f"the {source} encoder does not take {info.width}x{info.height} {_samples(info)}"
+            takes = f"takes no {_samples(info.layout)} of {info.width}x{info.height}"
+            why = f"the {source} encoder {choice.refusals.get(own[0], takes)}"
         yield f"written as {family}: {why}"
     extra = [a for a, b in zip(setup.form.log2_chroma, info.layout.log2_chroma, strict=True)]
     if setup.form.family is info.layout.family and tuple(extra) != info.layout.log2_chroma:
@@ -347,9 +363,6 @@ def _notes(
         yield f"{container.name} has one frame rate, {float(setup.rate):g}: frame times are rounded"
 
 
-def _samples(info: object) -> str:
-    layout = getattr(info, "layout", None)
-    if layout is None:
-        return "pictures"
+def _samples(layout: PlaneLayout) -> str:
     alpha = " with alpha" if layout.alpha else ""
     return f"{layout.bits}-bit {layout.family.value}{alpha}"

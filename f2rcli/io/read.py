@@ -15,12 +15,11 @@ from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.base import Ledger, Reader, ReadOptions
 from f2rcli.io.clipping import Span, timed
 from f2rcli.io.colour import (
-    ColourTags,
-    PictureFacts,
     choose_matrix,
     colour_tags,
     full_range,
     picture_facts,
+    siting,
 )
 from f2rcli.io.decode import Decoder, Picture
 from f2rcli.io.origin import Origin, all_chapters, family_of, stream_facts
@@ -157,7 +156,9 @@ class VideoReader(Reader):
             width=first.width,
             height=first.height,
             layout=form.layout(
-                full_range=full_range(self._tags, form.family), matrix=matrix
+                full_range=full_range(self._tags, form.family),
+                matrix=matrix,
+                siting=siting(self._tags),
             ),
             frames=self._count(),
             duration=self._duration(),
@@ -190,13 +191,14 @@ class VideoReader(Reader):
             asked = self.span.start + self.span.frames / (self._rate() or 1)
             whole = asked if whole is None else min(whole, asked)
         if self.span.end is not None:
-            whole = self.span.end if whole is None else min(whole, self.span.end)
+            end = self.span.end
+            whole = end if whole is None else min(whole, end)
         return None if whole is None else float(max(whole - self.span.start, Fraction(0)))
 
     def _stream_seconds(self) -> Fraction | None:
         """How long the video itself lasts by its container, from its first frame."""
         if self.stream.duration and not self._untimed:
-            return self.stream.duration * (self.stream.time_base or 0)
+            return self.stream.duration * (self.stream.time_base or Fraction(0))
         if stamp := self.stream.metadata.get("DURATION"):
             hours, minutes, seconds = stamp.split(":")
             end = 3600 * int(hours) + 60 * int(minutes) + Fraction(seconds)
@@ -216,7 +218,7 @@ class VideoReader(Reader):
             family=family_of(self.stream),
             profile=str(context.profile or ""),
             pix_fmt=first.format.name,
-            pixel_aspect=self.stream.sample_aspect_ratio,
+            pixel_aspect=self.stream.sample_aspect_ratio or self._facts.pixel_aspect,
             tags=self._tags,
             facts=self._facts,
             metadata=dict(self.container.metadata),
@@ -271,7 +273,11 @@ class VideoReader(Reader):
                 hint="Denoise the parts on their own: --end and --start.",
             )
         form, planes = read_planes(decoded)
-        layout = form.layout(full_range=info.layout.full_range, matrix=info.layout.matrix)
+        layout = form.layout(
+            full_range=info.layout.full_range,
+            matrix=info.layout.matrix,
+            siting=info.layout.siting,
+        )
         if layout != info.layout:
             raise InputError(
                 f"{self.name}: the pixel format changes to {form.name}{self._when(picture)}.",

@@ -51,7 +51,9 @@ class SideStreams:
             mime = stream.metadata.get("mimetype") or _MIMES.get(name, "application/octet-stream")
             self.container.add_attachment(title, mime, bytes(packet))
             self.reader.side.remove(packet)
-        self.lost += [f"{stream_line(stream)} (its picture is missing)" for stream in wanted.values()]
+        self.lost += [
+            f"{stream_line(stream)} (its picture is missing)" for stream in wanted.values()
+        ]
 
     def drain(self) -> None:
         """Mux every packet that waits at the side."""

@@ -92,7 +92,7 @@ def _check_file(source: str | Path, name: str) -> None:
 def _refuse_playlist(head: bytes, name: str) -> None:
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     playlist = text.startswith((b"#EXTM3U", b"ffconcat", b"[playlist]", b"[Reference]"))
-    if playlist or b"<MPD" in text or text.startswith(b"v=0\n") or text.startswith(b"v=0\r"):
+    if playlist or b"<MPD" in text or text.startswith((b"v=0\n", b"v=0\r")):
         raise InputError(
             f"{name}: is a playlist, which may point to other files and to the network.",
             hint="Pass the media file itself.",
@@ -105,7 +105,7 @@ def _open_error(source: str | Path, name: str, error: BaseException) -> InputErr
     reason = ffmpeg_reason(error)
     if "moov atom not found" in reason:
         hint = (
-            "An MP4 through a pipe needs its index first: ffmpeg -i IN -c copy -movflags +faststart."
+            "An MP4 in a pipe needs its index first: ffmpeg -c copy -movflags +faststart."
             if str(source) == PIPE
             else "The recording was cut off before its index was written, or it is not an MP4."
         )
@@ -167,7 +167,7 @@ def is_cover(stream: Stream) -> bool:
 
 def _only(container: InputContainer) -> str:
     kinds = {"attachment" if is_cover(s) else s.type for s in container.streams}
-    named = [kind for kind in ("audio", "subtitle", "data") if kind in kinds]
+    named: list[str] = [kind for kind in ("audio", "subtitle", "data") if kind in kinds]
     if "attachment" in kinds:
         named.append("cover art")
     return ", only " + " and ".join(named) if named else ""

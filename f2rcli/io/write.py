@@ -1,24 +1,24 @@
 """Writing video files and pipes: frames are encoded and muxed in step with the other streams."""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
 from av.container import OutputContainer
-from av.stream import Stream
-from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import F2RError, InputError, OutputError
 from f2rcli.frames import Frame
-from f2rcli.io.base import Reader, Receipt, Writer, WritePlan
-from f2rcli.io.containers import describe_like, open_target, plain_tags
+from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
+from f2rcli.io.containers import open_target, plain_tags
 from f2rcli.io.convert import converted
+from f2rcli.io.matroska import PADDING, write_pixel_aspect
 from f2rcli.io.part import PartFile, disk_error
 from f2rcli.io.pixels import make_frame
 from f2rcli.io.plan import VideoDetail
 from f2rcli.io.side import SideStreams
-from f2rcli.io.source import PIPE, ffmpeg_reason, quiet_ffmpeg
+from f2rcli.io.source import PIPE, AnyPacket, ffmpeg_reason, quiet_ffmpeg
 from f2rcli.io.verify import Written, verify
 
 _ERRORS = (av.FFmpegError, OSError, ValueError)
@@ -83,6 +83,7 @@ class VideoWriter(Writer):
         verified: tuple[str, ...] = ()
         size = 0
         if self._part is not None:
+            self._write_aspect(self._part.path)
             verified = verify(self._part.path, self.name, self._index, self._written, self.detail)
             size = self._part.path.stat().st_size
             self._part.publish()
@@ -97,15 +98,20 @@ class VideoWriter(Writer):
             verified=verified,
         )
 
+    def _write_aspect(self, path: Path) -> None:
+        """Matroska and WebM: the pixel aspect, which the muxer cannot be told."""
+        aspect = self.detail.setup.pixel_aspect
+        if self.detail.patch_aspect and aspect is not None:
+            size = self.detail.setup.width, self.detail.setup.height
+            write_pixel_aspect(path, self._index, size, aspect)
+
     def abandon(self) -> None:
         """Stop; remove the part file. After `finish` there is nothing to remove."""
         self._held = None
         if self._container is not None:
             container, self._container = self._container, None
-            try:
+            with contextlib.suppress(*_ERRORS):  # the file goes away, whatever its trailer
                 container.close()
-            except _ERRORS:
-                pass  # the file goes away, whatever its trailer would have been
         if self._part is not None:
             self._part.discard()
 
@@ -138,6 +144,8 @@ class VideoWriter(Writer):
         setup.apply(stream.codec_context)
         stream.time_base = setup.time_base
         stream.metadata.update(plain_tags(dict(self.reader.origin.stream_metadata)))
+        if self.detail.patch_aspect:
+            stream.metadata["title"] = stream.metadata.get("title", "") + PADDING
         if self.reader.origin.disposition:
             stream.disposition = self.reader.origin.disposition
         if self.detail.display_matrix:
@@ -170,6 +178,7 @@ class VideoWriter(Writer):
         if self._fields is not None:
             picture = self._fields.flag(picture)
         pts, duration = self._place(frame)
+        setup.tag(picture)
         picture.pts, picture.time_base = pts, setup.time_base
         picture.duration = duration
         uneven = last and self._written.step not in (None, duration)
@@ -190,7 +199,7 @@ class VideoWriter(Writer):
             pts = self._written.last + 1
         return pts, max(1, round((frame.duration or 0) * scale))
 
-    def _mux(self, packets: list[av.Packet]) -> None:
+    def _mux(self, packets: Sequence[AnyPacket]) -> None:
         if self._container is None:
             raise ValueError("the writer is closed")
         for packet in packets:
