@@ -50,7 +50,7 @@ def plan_output(
 
     Raises UsageError or OutputError for what cannot be done.
     """
-    plan: WritePlan = _target_format(str(target)).plan_output(
+    plan: WritePlan = _target_format(str(target), reader).plan_output(
         reader, str(target), options or WriteOptions()
     )
     return plan
@@ -58,7 +58,7 @@ def plan_output(
 
 def open_writer(reader: Reader, plan: WritePlan) -> Writer:
     """Open what was planned. Leaving it without `finish()` leaves nothing behind."""
-    writer: Writer = _target_format(plan.target).open_writer(reader, plan)
+    writer: Writer = _target_format(plan.target, reader).open_writer(reader, plan)
     return writer
 
 
@@ -80,5 +80,5 @@ def _source_format(source: str) -> ModuleType:
     return next(module for module in _formats() if module.claims(source))
 
 
-def _target_format(target: str) -> ModuleType:
-    return next(module for module in _formats() if module.writes(target))
+def _target_format(target: str, reader: Reader) -> ModuleType:
+    return next(module for module in _formats() if module.writes(target, reader))

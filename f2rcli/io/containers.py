@@ -14,7 +14,7 @@ from f2rcli.errors import UsageError
 _LOSSLESS = ("ffv1", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "rawvideo")
 _ANY = (
     "h264", "hevc", "av1", "vp9", "vp8", "prores", "mjpeg", "mpeg4", "mpeg2video", "dnxhd",
-    "cfhd", "png", "vc2", "v210", *_LOSSLESS,
+    "cfhd", "vc2", "v210", *_LOSSLESS,
 )  # fmt: skip
 
 
@@ -131,6 +131,18 @@ def default_suffix(source: Path) -> str:
 def open_target(url: str, container: Container, options: dict[str, str]) -> OutputContainer:
     """Open a file or pipe for muxing."""
     return av.open(url, "w", format=container.muxer, container_options=options)
+
+
+def accepts(container: Container, encoder: str) -> bool:
+    """Whether a container takes what an encoder writes: by our table, and by its muxer."""
+    if av.Codec(encoder, "w").canonical_name not in container.families:
+        return False
+    trial = av.open(io.BytesIO(), "w", format=container.muxer)
+    try:
+        trial.add_stream(encoder)
+    except ValueError:
+        return False
+    return True
 
 
 def refusal(container: Container, stream: Stream) -> str | None:

@@ -18,12 +18,19 @@ def fits(layout: PlaneLayout, form: PixelFormat) -> bool:
     )  # fmt: skip
 
 
-def converted(frame: Frame, form: PixelFormat) -> tuple[Plane, ...]:
-    """The planes of `frame` as a picture of `form`."""
+def converted(
+    frame: Frame, form: PixelFormat, coding: PlaneLayout | None = None
+) -> tuple[Plane, ...]:
+    """The planes of `frame` as a picture of `form`.
+
+    coding: whose range, matrix and siting the picture is to have, where not the frame's own.
+    """
     layout = frame.layout
-    if fits(layout, form):
+    coding = coding or layout
+    same = (layout.full_range, layout.matrix) == (coding.full_range, coding.matrix)
+    if fits(layout, form) and (same or layout.family is Family.RGB):
         return frame.planes
-    target = form.layout(full_range=layout.full_range, matrix=layout.matrix, siting=layout.siting)
+    target = form.layout(full_range=coding.full_range, matrix=coding.matrix, siting=coding.siting)
     colour = _colour(frame, target)
     if not form.alpha:
         return colour
@@ -36,6 +43,10 @@ def converted(frame: Frame, form: PixelFormat) -> tuple[Plane, ...]:
 def _colour(frame: Frame, target: PlaneLayout) -> tuple[Plane, ...]:
     layout = frame.layout
     families = (layout.family, target.family)
+    if layout.full_range is not target.full_range or (
+        families == (Family.YUV, Family.YUV) and layout.matrix is not target.matrix
+    ):
+        return _through_rgb(frame, target)
     if families in ((Family.GRAY, Family.YUV), (Family.YUV, Family.GRAY)):
         luma = _rescaled(frame.planes[0], layout.bits, target.bits, full=layout.full_range)
         return (luma, *_neutral(luma, target)) if target.family is Family.YUV else (luma,)

@@ -181,7 +181,7 @@ def closest_format(encoder: str, layout: PlaneLayout) -> PixelFormat | None:
         extra = sum(b - a for a, b in zip(form.log2_chroma, layout.log2_chroma, strict=True))
         lost = losses(form, layout)
         return (
-            10 * len(lost) + (abs(form.bits - layout.bits) if form.bits < layout.bits else 0),
+            100 * len(lost) + max(0, layout.bits - form.bits),
             form.family is not layout.family,
             abs(extra),
             abs(form.bits - layout.bits),

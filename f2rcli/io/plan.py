@@ -11,7 +11,7 @@ from av.stream import Stream
 from f2rcli.errors import UsageError
 from f2rcli.frames import PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
-from f2rcli.io.containers import Container, container_for, plain_tags, refusal
+from f2rcli.io.containers import Container, accepts, container_for, plain_tags, refusal
 from f2rcli.io.encoders import (
     EncoderSetup,
     closest_format,
@@ -135,7 +135,7 @@ def _choose(reader: Reader, container: Container, options: WriteOptions) -> _Cho
                     return _Choice(setup, _tolerated(encoder, form, reader), refusals)
                 refusals.setdefault(encoder, reason)
     lossy = [(e, f) for e in encoders for f in _forms(e, options) if losses(f, layout)]
-    for encoder, form in sorted(lossy, key=lambda pair: len(losses(pair[1], layout))):
+    for encoder, form in sorted(lossy, key=lambda pair: _regret(pair[1], layout)):
         setup = _setup(reader, container, encoder, form, options)
         reason = setup.trial()
         if reason is None:
@@ -150,6 +150,10 @@ def _choose(reader: Reader, container: Container, options: WriteOptions) -> _Cho
     )
 
 
+def _regret(form: PixelFormat, layout: PlaneLayout) -> tuple[int, int]:
+    return len(losses(form, layout)), max(0, layout.bits - form.bits)
+
+
 def _candidates(reader: Reader, container: Container, options: WriteOptions) -> list[str]:
     """Encoders to try, best first, of those whose streams the container holds."""
     if options.lossless:
@@ -159,7 +163,7 @@ def _candidates(reader: Reader, container: Container, options: WriteOptions) -> 
     else:
         own = encoders_for(reader.origin.family)
         names = own + tuple(name for name in other_encoders() if name not in own)
-    fitting = [name for name in names if family_of_encoder(name) in container.families]
+    fitting = [name for name in names if accepts(container, name)]
     if not fitting:
         raise UsageError(
             f"codec {options.codec}: {container.name} files do not hold it.",

@@ -187,12 +187,12 @@ class VideoReader(Reader):
         whole = self._stream_seconds()
         if whole is None and self.container.duration:
             whole = Fraction(self.container.duration, av.time_base)
-        if self.span.frames is not None and self._rate():
-            asked = self.span.start + self.span.frames / (self._rate() or 1)
+        rate = self._rate()
+        if self.span.frames is not None and rate:
+            asked = self.span.start + Fraction(self.span.frames) / rate
             whole = asked if whole is None else min(whole, asked)
         if self.span.end is not None:
-            end = self.span.end
-            whole = end if whole is None else min(whole, end)
+            whole = min(whole or self.span.end, self.span.end)
         return None if whole is None else float(max(whole - self.span.start, Fraction(0)))
 
     def _stream_seconds(self) -> Fraction | None:

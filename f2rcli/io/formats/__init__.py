@@ -1,5 +1,6 @@
 """One file per format; the file name is the registry.
 
-A format has SUFFIXES, `claims(source)`, `open_reader`, `plan_output` and `open_writer`, and
-`writes(target)`. The first that claims a source, in the order of RANK, reads it.
+A format has RANK, SUFFIXES, `claims(source)` and `writes(target, reader)`, which say whether it
+reads a source or writes a target; `default_target`, `open_reader`, `plan_output` and
+`open_writer`. Of those that claim, the one with the lowest rank is taken.
 """

@@ -6,7 +6,6 @@ from f2rcli.io.base import Reader, ReadOptions, WriteOptions, WritePlan, Writer
 from f2rcli.io.containers import CONTAINERS, default_suffix
 from f2rcli.io.plan import plan_video
 from f2rcli.io.read import VideoReader
-from f2rcli.io.source import PIPE
 from f2rcli.io.write import VideoWriter
 
 RANK = 100  # after every format with suffixes of its own: FFmpeg looks at content, not names
@@ -18,7 +17,7 @@ def claims(source: str) -> bool:
     return True
 
 
-def writes(target: str) -> bool:
+def writes(target: str, reader: Reader) -> bool:
     """Every target that no other format takes; unknown suffixes become a clear error."""
     return True
 
@@ -41,7 +40,3 @@ def plan_output(reader: Reader, target: str, options: WriteOptions) -> WritePlan
 def open_writer(reader: Reader, plan: WritePlan) -> Writer:
     """Open what was planned."""
     return VideoWriter(reader, plan)
-
-
-__all__ = ["PIPE", "RANK", "SUFFIXES", "claims", "default_target", "open_reader", "open_writer",
-           "plan_output", "writes"]  # fmt: skip

@@ -1,0 +1,181 @@
+"""Reading numbered pictures as a clip."""
+
+from collections import deque
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from f2rcli.errors import InputError
+from f2rcli.frames import ClipInfo, Frame
+from f2rcli.io.base import Ledger, Reader, ReadOptions
+from f2rcli.io.clipping import Span
+from f2rcli.io.colour import ColourTags, choose_matrix, full_range, picture_facts, siting
+from f2rcli.io.origin import Origin
+from f2rcli.io.pictures import PICTURES, Slot, decode_picture, find_slots, picture_size
+from f2rcli.io.pixels import read_planes
+from f2rcli.io.source import AnyPacket
+
+RATE = Fraction(25)  # pictures say nothing of time
+
+
+class SequenceReader(Reader):
+    """A folder, pattern or single file of still pictures, 25 to the second."""
+
+    def __init__(self, source: str, options: ReadOptions) -> None:
+        self.source = Path(source)
+        self.options = options
+        self.ledger = Ledger()
+        self.side: deque[AnyPacket] = deque()
+        every = find_slots(source)
+        _check_sizes(every)
+        self.slots = list(_wanted(every, Span.of(options)))
+        if not self.slots:
+            raise InputError(
+                f"{self.source.name}: has only {len(every)} pictures, {float(len(every) / RATE)} s.",
+                hint="Pass an earlier --start.",
+            )
+        first = next((slot for slot in self.slots if slot.there), every[0])
+        self.family = PICTURES.get(first.path.suffix.lower(), "png")
+        self.info = self._info(decode_picture(first.path))
+
+    def _info(self, picture: av.VideoFrame) -> ClipInfo:
+        facts = picture_facts(picture)
+        tags = ColourTags(
+            primaries=int(picture.color_primaries),
+            transfer=int(picture.color_trc),
+            matrix=int(picture.colorspace),
+            range=2 if "yuvj" in picture.format.name else int(picture.color_range),
+            chroma_location=facts.chroma_location,
+        )
+        form, _ = read_planes(picture)
+        matrix, note = choose_matrix(tags, form.family, picture.height)
+        self.origin = Origin(
+            container="images",
+            family=self.family,
+            pix_fmt=picture.format.name,
+            pixel_aspect=facts.pixel_aspect,
+            tags=tags,
+            facts=facts,
+        )
+        notes = [note] if note else []
+        if len(self.slots) > 1:
+            notes.append(f"pictures carry no time; {RATE} frames/s assumed")
+        return ClipInfo(
+            name=self.source.name,
+            width=picture.width,
+            height=picture.height,
+            layout=form.layout(
+                full_range=full_range(tags, form.family), matrix=matrix, siting=siting(tags)
+            ),
+            frames=len(self.slots),
+            duration=float(len(self.slots) / RATE),
+            rate=RATE,
+            time_base=1 / RATE,
+            interlaced=self.options.fields == "on",
+            notes=tuple(notes),
+        )
+
+    def keep_side(self) -> None:
+        """Pictures have no other streams."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the pictures; one that is missing or damaged is held, or raises if strict."""
+        before: Frame | None = None
+        for number, slot in enumerate(self.slots):
+            frame = self._frame(slot)
+            if frame is None:
+                self.ledger.held += 1
+                before = before or self._blank()
+            else:
+                before = frame
+            yield Frame(
+                planes=before.planes, layout=before.layout, pts=number, duration=1,
+                time_base=1 / RATE, held=frame is None, source=slot.path.name,
+            )  # fmt: skip
+
+    def _frame(self, slot: Slot) -> Frame | None:
+        try:
+            if not slot.there:
+                raise InputError(f"{slot.path.name}: is missing.")
+            picture = decode_picture(slot.path)
+        except InputError as error:
+            if self.options.strict:
+                raise
+            self.ledger.fault(str(error))
+            return None
+        form, planes = read_planes(picture)
+        own = self.info.layout
+        layout = form.layout(full_range=own.full_range, matrix=own.matrix, siting=own.siting)
+        if (picture.width, picture.height) != (self.info.width, self.info.height):
+            raise _size_error(slot, (picture.width, picture.height), self.info)
+        if layout != own:
+            raise InputError(
+                f"{slot.path.name}: is {form.name}, the pictures before are {self.origin.pix_fmt}.",
+                hint="Convert them to one pixel format first.",
+            )
+        return Frame(planes=planes, layout=own)
+
+    def _blank(self) -> Frame:
+        """The first picture that can be decoded, for damaged ones before it."""
+        for slot in self.slots:
+            frame = self._frame(slot)
+            if frame is not None:
+                return frame
+        raise InputError(f"{self.source.name}: not one picture can be decoded.")
+
+    def describe(self) -> list[dict[str, Any]]:
+        """One dict: a sequence is one stream."""
+        return [
+            {
+                "index": 0, "kind": "video", "codec": self.origin.family, "denoised": True,
+                "width": self.info.width, "height": self.info.height, "frames": len(self.slots),
+                "pixel_format": self.origin.pix_fmt, "bits": self.info.layout.bits,
+                "first": self.slots[0].path.name, "last": self.slots[-1].path.name,
+            }
+        ]  # fmt: skip
+
+    def paths(self) -> list[Path]:
+        """Every picture that is read."""
+        return [slot.path for slot in self.slots if slot.there]
+
+    def close(self) -> None:
+        """Nothing stays open between pictures."""
+
+
+def _wanted(slots: list[Slot], span: Span) -> Iterator[Slot]:
+    taken = 0
+    for number, slot in enumerate(slots):
+        time = number / RATE
+        if span.before(time):
+            continue
+        if span.beyond(time, taken):
+            return
+        taken += 1
+        yield slot
+
+
+def _check_sizes(slots: list[Slot]) -> None:
+    """Refuse pictures of several sizes before any work, by their headers."""
+    first: tuple[Slot, tuple[int, int]] | None = None
+    for slot in slots:
+        size = picture_size(slot.path) if slot.there else None
+        if size is None:
+            continue
+        first = first or (slot, size)
+        if size != first[1]:
+            raise InputError(
+                f"{slot.path.name}: is {size[0]}x{size[1]}, {first[0].path.name} is "
+                f"{first[1][0]}x{first[1][1]}.",
+                hint="A clip has one size: denoise the parts on their own.",
+            )
+
+
+def _size_error(slot: Slot, size: tuple[int, int], info: ClipInfo) -> InputError:
+    return InputError(
+        f"{slot.path.name}: is {size[0]}x{size[1]}, the pictures before are "
+        f"{info.width}x{info.height}.",
+        hint="A clip has one size: denoise the parts on their own.",
+    )
