@@ -23,7 +23,7 @@ ENCODERS = ("libx264", "libx264rgb", "libx265", "libsvtav1", "libvpx-vp9", "ffv1
 DECODERS = ("h264", "hevc", "av1", "vp9", "ffv1", "prores", "mjpeg", "dvvideo", "mpeg2video",
             "mpeg4")  # fmt: skip
 LEVEL = 20.0  # sigma of the self-test's noise, 8-bit units
-FRAMES, HEIGHT, WIDTH = 9, 96, 128
+FRAMES, HEIGHT, WIDTH = 7, 80, 112
 
 
 class Finding(NamedTuple):

@@ -88,15 +88,17 @@ def picture(clip: ClipInfo) -> dict[str, Any]:
 
 def output(source: str, reader: Reader) -> dict[str, Any]:
     """What `f2r denoise` without options would write, or why it would not."""
+    target = default_target(source)
     try:
-        plan = plan_output(reader, default_target(source), WriteOptions())
+        plan = plan_output(reader, target, WriteOptions(overwrite=True))
     except F2RError as error:
         return {"summary": str(error), "kept": [], "dropped": [], "notes": []}
+    there = [f"{target.name} exists already: needs --overwrite"] if target.exists() else []
     return {
         "summary": plan.summary(),
         "kept": list(plan.kept),
         "dropped": list(plan.dropped),
-        "notes": list(plan.notes),
+        "notes": [*plan.notes, *there],
     }
 
 
@@ -116,8 +118,7 @@ def lines(seen: dict[str, Any]) -> Iterator[str]:
         yield f"stream    {_stream_words(stream)}"
     for note in seen["notes"]:
         yield f"note      {note}"
-    levels = ", ".join(f"{level:.1f}" for level in seen["noise"]["sigma8"])
-    yield f"noise     sigma {levels} of 255, from up to {seen['noise']['frames']} frames"
+    yield f"noise     {_noise_words(seen['noise'])}"
     yield f"engine    {seen['engine']['summary']}"
     yield f"cost      {seen['cost']['summary']}"
     yield f"output    {seen['output']['summary']}"
@@ -138,7 +139,7 @@ def _picture_words(facts: dict[str, Any]) -> str:
     ]
     if facts["family"] == "yuv":
         words.append(f"matrix {facts['matrix']}")
-    words.append("length not known" if facts["frames"] is None else f"{facts['frames']} frames")
+    words.append("frames not counted" if facts["frames"] is None else f"{facts['frames']} frames")
     if facts["seconds"] is not None:
         words.append(f"{facts['seconds']:.2f} s")
     if facts["rate"] is not None:
@@ -148,7 +149,28 @@ def _picture_words(facts: dict[str, Any]) -> str:
     return ", ".join(words)
 
 
+def _noise_words(facts: dict[str, Any]) -> str:
+    levels = facts["sigma8"]
+    names = ("R ", "G ", "B ") if len(levels) == 3 else ("",) * len(levels)
+    listed = ", ".join(f"{name}{level:.1f}" for name, level in zip(names, levels, strict=True))
+    return f"sigma {listed} (of 255), from up to {facts['frames']} frames"
+
+
 def _stream_words(stream: dict[str, Any]) -> str:
-    rest = {key: value for key, value in stream.items() if value not in (None, "", [], {}, False)}
+    rest = dict(stream)
     head = " ".join(str(rest.pop(key, "")) for key in ("index", "kind", "codec"))
-    return ", ".join([head, *(f"{key.replace('_', ' ')} {value}" for key, value in rest.items())])
+    return ", ".join([head, *_facts(rest)])
+
+
+def _facts(facts: dict[str, Any]) -> Iterator[str]:
+    """`name value` for what is known and not a matter of course."""
+    for key, value in facts.items():
+        name = key.replace("_", " ")
+        if isinstance(value, dict):
+            yield from _facts(value)
+        elif isinstance(value, list | tuple) and value:
+            yield f"{name} {'/'.join(map(str, value))}"
+        elif value is True:
+            yield name
+        elif value not in (None, "", [], (), False):
+            yield f"{name} {value}"
