@@ -31,6 +31,11 @@ _OTHERS = ("libx264", "libx264rgb", "libsvtav1", "libx265", "libvpx-vp9", "prore
            "apng", "rawvideo")  # fmt: skip
 _CRF = {"libx264": 17, "libx264rgb": 17, "libx265": 19, "libsvtav1": 20, "libvpx-vp9": 20}
 _PRESET = {"libx264": "medium", "libx264rgb": "medium", "libx265": "medium", "libsvtav1": "6"}
+_PRESETS = dict.fromkeys(
+    ("libx264", "libx264rgb", "libx265"),
+    ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower",
+     "veryslow", "placebo"),
+) | {"libsvtav1": tuple(str(speed) for speed in range(-1, 14))}  # fmt: skip
 _PRORES = {"Proxy": "proxy", "LT": "lt", "Standard": "standard", "HQ": "hq", "4444": "4444",
            "XQ": "4444xq", "4444 XQ": "4444xq"}  # fmt: skip
 _FIELD_FLAGS = {"libx264": "+ildct+ilme", "prores_ks": "+ildct", "mpeg2video": "+ildct+ilme",
@@ -199,6 +204,11 @@ def quality(encoder: str, options: WriteOptions) -> tuple[float | None, str | No
                 f"{name} = {value}: {encoder} has no {name}.",
                 hint="See ffmpeg -h encoder=NAME and pass --encoder-opt k=v.",
             )
+    if options.preset is not None and options.preset not in _PRESETS.get(encoder, ()):
+        raise UsageError(  # x264 itself would print its complaint past us
+            f"preset = {options.preset}: {encoder} has no such preset.",
+            hint=f"It has {', '.join(_PRESETS.get(encoder, ()))}.",
+        )
     crf = options.crf if options.crf is not None else _CRF.get(encoder)
     return crf, options.preset or _PRESET.get(encoder)
 
