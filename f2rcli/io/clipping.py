@@ -1,6 +1,6 @@
 """Time: which frames are wanted, when each is shown and for how long."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -43,12 +43,14 @@ class Span:
         return self.end is not None and time >= self.end - _SLACK
 
 
-def timed(frames: Iterable[Frame], step: int, ledger: Ledger, tail: int | None) -> Iterator[Frame]:
+def timed(
+    frames: Iterable[Frame], step: int, ledger: Ledger, tail: Callable[[Frame], int | None]
+) -> Iterator[Frame]:
     """Give every frame a pts, strictly increasing, and the duration it is shown for.
 
     A frame is shown until the next one begins. step: ticks per frame where the file has no time
-    stamps. tail: the tick at which the stream ends, where the container says so, for the last
-    frame's hold.
+    stamps. tail: the tick at which the stream ends, where the container says so better than the
+    last frame itself.
     """
     before: Frame | None = None
     for frame in frames:
@@ -65,11 +67,6 @@ def timed(frames: Iterable[Frame], step: int, ledger: Ledger, tail: int | None) 
             yield replace(before, duration=pts - before.pts)
         before = replace(frame, pts=pts)
     if before is not None:
-        yield replace(before, duration=_hold(before, step, tail))
-
-
-def _hold(last: Frame, step: int, tail: int | None) -> int:
-    """How long the last frame is shown, in ticks."""
-    if tail is not None and last.pts is not None and tail > last.pts:
-        return tail - last.pts
-    return last.duration or step
+        end = tail(before)
+        held = None if end is None or before.pts is None else end - before.pts
+        yield replace(before, duration=held if held and held > 0 else before.duration or step)

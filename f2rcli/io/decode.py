@@ -50,6 +50,7 @@ class Decoder:
         self.aside = aside
         self.ended = False  # the demuxer came to its end by itself
         self.newest: Fraction = Fraction(0)  # seconds; the furthest any packet reached
+        self.last_sent: int | None = None  # pts of the last packet given to the decoder
         self._expected: list[tuple[int, int]] = []  # heap of (pts, duration) sent, not yet shown
         self._owed = 0  # packets sent minus pictures received
         self._shown: int | None = None  # end of the last picture shown, ticks
@@ -119,6 +120,7 @@ class Decoder:
         if packet.pts is not None and not packet.is_discard:
             heapq.heappush(self._expected, (packet.pts, packet.duration or 0))
             self._owed += 1
+        self.last_sent = packet.pts
         try:
             frames = self.context.decode(packet)
         except _ERRORS as error:

@@ -221,10 +221,11 @@ def option_names(encoder: str) -> set[str]:
 
 def encoder_options(
     encoder: str, form: PixelFormat, info: ClipInfo, profile: str, mastering: Mastering | None,
-    location: str, options: WriteOptions,
+    location: str, options: WriteOptions, *, in_order: bool,
 ) -> dict[str, str]:  # fmt: skip
     """The options an encoder is opened with; the user's come last and win.
 
+    in_order: the container stores no display times, so pictures must come out as they went in.
     Raises UsageError for an option that the encoder does not know.
     """
     crf, preset = quality(encoder, options)
@@ -232,6 +233,8 @@ def encoder_options(
     if preset:
         chosen["preset"] = preset
     chosen |= _particular(encoder, form, profile, info)
+    if in_order and "bf" in option_names(encoder):
+        chosen["bf"] = "0"
     if info.interlaced and encoder in _FIELD_FLAGS:
         chosen["flags"] = chosen.get("flags", "") + _FIELD_FLAGS[encoder]
     if location and form.log2_chroma != (0, 0) and encoder != "mjpeg":
@@ -247,7 +250,7 @@ def _particular(encoder: str, form: PixelFormat, profile: str, info: ClipInfo) -
     """What each encoder wants besides its quality."""
     match encoder:
         case "libx265":
-            return {"x265-params": "log-level=error"}
+            return {"x265-params": "log-level=error", "forced-idr": "1"}
         case "libvpx-vp9":
             speed = {"b": "0", "row-mt": "1", "cpu-used": "2"}
             return speed | ({"auto-alt-ref": "0"} if form.alpha else {})

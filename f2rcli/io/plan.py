@@ -219,7 +219,7 @@ def _setup(
     rate = info.rate or Fraction(25)
     chosen = encoder_options(
         encoder, form, info, origin.profile, origin.facts.mastering,
-        origin.tags.chroma_location, options,
+        origin.tags.chroma_location, options, in_order=not container.variable_rate,
     )  # fmt: skip
     tags = colour_for(form, info.layout, origin.tags)
     order = 1 if not info.interlaced else 2 if info.top_field_first else 3

@@ -84,7 +84,7 @@ class VideoReader(Reader):
             self.side.clear()
         self._seek()
         pictures = chain(self._taken(), self._decoder)
-        clip = timed(self._frames(pictures), self._step, self.ledger, self._tail())
+        clip = timed(self._frames(pictures), self._step, self.ledger, self._tail)
         yield from self._within(clip)
         if self._decoder.ended:
             self._check_truncation()
@@ -205,8 +205,14 @@ class VideoReader(Reader):
             return end - self.first_time
         return None
 
-    def _tail(self) -> int | None:
-        """The tick at which the stream ends, where that can be trusted: not for cut clips."""
+    def _tail(self, last: Frame) -> int | None:
+        """The tick at which the stream ends, where the container knows better than a frame.
+
+        A frame's own duration is that of its packet, and says how long it is shown only if no
+        frame shown before it is decoded after it.
+        """
+        if last.pts == self._decoder.last_sent and last.duration:
+            return None
         if self.stream.duration and self.stream.start_time is not None and not self._untimed:
             return self.stream.start_time + self.stream.duration
         return None

@@ -55,7 +55,7 @@ class VideoWriter(Writer):
         """Take the next frame. Raises OutputError when the disk is full or the encoder fails."""
         try:
             if self._container is None:
-                self._start()
+                self._start(frame)
             if self._held is not None:
                 self._encode(self._held, last=False)
             self._held = frame
@@ -115,10 +115,13 @@ class VideoWriter(Writer):
         if self._part is not None:
             self._part.discard()
 
-    def _start(self) -> None:
+    def _start(self, first: Frame) -> None:
         """Open the target and set every stream up; the header follows with the first packet."""
         detail = self.detail
         options = dict(detail.container_options)
+        if first.pts is not None and first.pts < 0 and detail.container.name in ("mp4", "mov"):
+            # Its edit list would hide what lies before zero; so everything moves, in step.
+            options["avoid_negative_ts"] = "make_non_negative"
         url = "pipe:1" if self._part is None else f"file:{self._part.path}"
         self._container = container = open_target(url, detail.container, options)
         container.metadata.update(detail.metadata)

@@ -1,0 +1,96 @@
+"""Writing back decoded planes with a lossless codec gives back every sample."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from f2rcli.io import WriteOptions, open_reader
+
+FORMATS = [
+    *(f"yuv{chroma}p{depth}" for chroma in ("420", "422", "444") for depth in ("", "10le", "12le")),
+    "gbrp10le", "gbrp12le", "bgr0", "gray", "gray10le", "gray12le",
+    "yuva420p", "yuva444p10le", "bgra", "gbrp16le", "gray16le", "yuv411p", "yuv440p",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("full_range", [False, True], ids=["limited", "full"])
+@pytest.mark.parametrize("pix_fmt", FORMATS)
+def test_every_sample_comes_back(tools, tmp_path: Path, pix_fmt: str, full_range: bool) -> None:
+    def tag(stream) -> None:
+        stream.codec_context.color_range = 2 if full_range else 1
+
+    source = tools.write_clip(tmp_path / "in.mkv", pix_fmt=pix_fmt, size=(37, 23), pts=3, setup=tag)
+    frames, receipt = tools.passthrough(source, tmp_path / "out.mkv")
+    again = tools.read_all(tmp_path / "out.mkv")
+    assert receipt.codec.startswith("ffv1")
+    assert receipt.dropped == ()
+    assert tools.same_samples(frames, again)
+    assert frames[0].layout == again[0].layout
+    assert frames[0].layout.full_range is full_range
+
+
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(width=st.integers(1, 70), height=st.integers(1, 50), pix_fmt=st.sampled_from(FORMATS[:13]))
+def test_sizes_of_any_kind(tools, tmp_path: Path, width: int, height: int, pix_fmt: str) -> None:
+    for old in tmp_path.iterdir():
+        old.unlink()
+    source = tools.write_clip(tmp_path / "in.mkv", pix_fmt=pix_fmt, size=(width, height), pts=2)
+    frames, _ = tools.passthrough(source, tmp_path / "out.mkv")
+    assert frames[0].planes[0].shape == (height, width)
+    assert tools.same_samples(frames, tools.read_all(tmp_path / "out.mkv"))
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "codec", "suffix"),
+    [
+        ("yuv420p", "libx264", ".mp4"), ("yuv422p10le", "libx264", ".mkv"),
+        ("yuv444p12le", "libx265", ".mp4"), ("rgb24", "png", ".mov"), ("yuv420p", "rawvideo", ".y4m"),
+        ("nv12", "rawvideo", ".nut"), ("p010le", "rawvideo", ".nut"), ("uyvy422", "rawvideo", ".nut"),
+        ("yuyv422", "rawvideo", ".nut"), ("bgr24", "rawvideo", ".avi"), ("rgb48be", "png", ".mov"),
+        ("ya8", "png", ".mov"), ("rgba64be", "png", ".mov"),
+    ],
+)  # fmt: skip
+def test_lossless_keeps_what_any_codec_decodes_to(
+    tools, tmp_path: Path, pix_fmt: str, codec: str, suffix: str
+) -> None:
+    source = tmp_path / f"in{suffix}"
+    if pix_fmt in ("nv12", "p010le", "uyvy422", "yuyv422"):
+        _write_raw(source, pix_fmt)
+    else:
+        tools.write_clip(source, pix_fmt=pix_fmt, codec=codec, size=(66, 50), pts=3)
+    frames, _ = tools.passthrough(source, tmp_path / "out.mkv", WriteOptions(lossless=True))
+    assert tools.same_samples(frames, tools.read_all(tmp_path / "out.mkv"))
+
+
+def _write_raw(path: Path, pix_fmt: str) -> None:
+    import av
+    import numpy as np
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("rawvideo", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 66, 50, pix_fmt
+        for number in range(3):
+            picture = av.VideoFrame(66, 50, pix_fmt)
+            rng = np.random.default_rng(number)
+            for plane in picture.planes:
+                noise = rng.integers(0, 256, plane.buffer_size, dtype=np.uint8)
+                if pix_fmt == "p010le":
+                    noise[::2] &= 0xC0
+                plane.update(noise.tobytes())
+            picture.pts = number
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize("name", ["gray16_ffv1.mkv", "rgb48_ffv1.mkv", "odd_size_rgb_ffv1.mkv",
+                                  "tiny_6x4.mkv", "yuv422.y4m", "anim.apng", "palette.gif"])  # fmt: skip
+def test_lossless_inputs_stay_lossless_by_default(tools, odd, tmp_path: Path, name: str) -> None:
+    source = odd(name)
+    target = tmp_path / ("out" + (".apng" if name == "palette.gif" else source.suffix))
+    frames, _ = tools.passthrough(source, target)
+    with open_reader(target) as reader:
+        assert tools.same_samples(frames, list(reader))

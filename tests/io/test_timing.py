@@ -1,0 +1,86 @@
+"""Every frame keeps its own pts and duration."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
+
+VARIABLE = [0, 3000, 7300, 9000, 20000, 20100, 31000]
+CODECS = ["libx264", "libx265", "libsvtav1", "ffv1", "libvpx-vp9", "prores_ks", "mjpeg"]
+HOLDER = {"ffv1": ".mkv", "prores_ks": ".mov", "libvpx-vp9": ".webm"}
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_variable_rate_and_the_last_hold_survive(tools, tmp_path: Path, codec: str) -> None:
+    base = Fraction(1, 90000)
+    source = tools.write_clip(
+        tmp_path / "in.mp4", codec="libx264", pts=VARIABLE, time_base=base,
+        last_duration=45000, size=(128, 96), smooth=True, options={"bf": "0"},
+    )  # fmt: skip
+    suffix = HOLDER.get(codec, ".mp4")
+    target = tmp_path / f"out{suffix}"
+    frames, receipt = tools.passthrough(source, target, WriteOptions(codec=codec))
+    before, after = tools.times(frames), tools.times(tools.read_all(target))
+    slack = Fraction(1, 1000) if suffix in (".mkv", ".webm") else 0
+    assert [t for t, _ in before] == [pts * base for pts in VARIABLE]
+    assert before[-1][1] == Fraction(1, 2)
+    for (want, hold), (got, held) in zip(before, after, strict=True):
+        assert abs(want - got) <= slack
+        assert abs(hold - held) <= 2 * slack
+    assert f"{len(VARIABLE)} frames" in receipt.verified
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".ts", ".nut", ".webm"])
+@pytest.mark.parametrize("offset", [0, 7, 125, -3], ids=lambda n: f"from {n}")
+def test_start_offsets_survive(tools, tmp_path: Path, suffix: str, offset: int) -> None:
+    stamps = [offset + n for n in range(8)]
+    source = tools.write_clip(tmp_path / "in.nut", pts=8, smooth=True, size=(128, 96))
+    target = tmp_path / f"out{suffix}"
+    with open_reader(source) as reader:
+        plan = plan_output(reader, target)
+        with open_writer(reader, plan) as writer:
+            for frame, stamp in zip(reader, stamps, strict=True):
+                writer.write(replace(frame, pts=stamp, duration=1, time_base=Fraction(1, 25)))
+            receipt = writer.finish()
+    after = [time for time, _ in tools.times(tools.read_all(target))]
+    slack = Fraction(1, 1000) if suffix in (".mkv", ".webm") else Fraction(1, 45000)
+    moved = after[0] - Fraction(offset, 25)
+    for time, stamp in zip(after, stamps, strict=True):
+        assert abs(time - Fraction(stamp, 25) - moved) <= slack
+    # MPEG-TS holds no time before zero, decoding times included; the receipt owns up to a move.
+    assert abs(moved) <= slack or offset < 0 or (suffix, offset) == (".ts", 0)
+    assert (abs(moved) <= slack) is any("last frame at" in line for line in receipt.verified)
+
+
+def test_one_frame_keeps_its_hold(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(
+        tmp_path / "in.mp4", codec="libx264", pts=[0], last_duration=40, smooth=True
+    )
+    frames, _ = tools.passthrough(source, tmp_path / "out.mp4")
+    assert tools.times(frames) == tools.times(tools.read_all(tmp_path / "out.mp4"))
+    assert tools.times(frames) == [(Fraction(0), Fraction(40, 25))]
+
+
+def test_b_frames_come_out_in_display_order(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(tmp_path / "in.mp4", codec="libx264", pts=20, smooth=True)
+    frames, _ = tools.passthrough(source, tmp_path / "out.mp4", WriteOptions(codec="hevc"))
+    stamps = [frame.pts for frame in frames]
+    assert stamps == sorted(stamps)
+    assert tools.times(tools.read_all(tmp_path / "out.mp4")) == tools.times(frames)
+
+
+def test_a_stream_without_time_stamps_is_timed_by_its_rate(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(tmp_path / "in.h264", codec="libx264", pts=5, smooth=True)
+    frames, _ = tools.passthrough(source, tmp_path / "out.mp4")
+    assert [t for t, _ in tools.times(frames)] == [Fraction(n, 25) for n in range(5)]
+
+
+def test_avi_and_y4m_round_to_their_one_rate(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=9, smooth=True)
+    for suffix in (".avi", ".y4m"):
+        frames, _ = tools.passthrough(source, tmp_path / f"out{suffix}")
+        again = tools.read_all(tmp_path / f"out{suffix}")
+        assert [t for t, _ in tools.times(again)] == [Fraction(n, 25) for n in range(9)]
