@@ -103,11 +103,12 @@ def output(source: str, reader: Reader) -> dict[str, Any]:
 
 
 def noise(reader: Reader, engine: "Engine") -> dict[str, Any]:
-    """The noise of the first frames, in 8-bit units."""
+    """The noise of the first frames, in 8-bit units; None where too little can be seen of it."""
     from f2rcli.engine.stream import estimate_noise  # brings torch
 
     model = estimate_noise(islice(reader, PROBE_FRAMES), reader.info, engine)
-    return {"sigma8": [round(float(level), 2) for level in model.sigma8], "frames": PROBE_FRAMES}
+    levels = None if model is None else [round(float(level), 2) for level in model.sigma8]
+    return {"sigma8": levels, "frames": PROBE_FRAMES}
 
 
 def lines(seen: dict[str, Any]) -> Iterator[str]:
@@ -151,6 +152,8 @@ def _picture_words(facts: dict[str, Any]) -> str:
 
 def _noise_words(facts: dict[str, Any]) -> str:
     levels = facts["sigma8"]
+    if levels is None:
+        return "cannot be told from so few pixels"
     names = ("R ", "G ", "B ") if len(levels) == 3 else ("",) * len(levels)
     listed = ", ".join(f"{name}{level:.1f}" for name, level in zip(names, levels, strict=True))
     return f"sigma {listed} (of 255), from up to {facts['frames']} frames"

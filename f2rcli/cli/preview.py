@@ -16,7 +16,7 @@ import av
 import numpy as np
 
 from f2rcli import yuv
-from f2rcli.errors import InputError, UsageError
+from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Family, Frame, Plane
 from f2rcli.io.base import Reader, Receipt, WriteOptions
 from f2rcli.io.part import PartFile, check_target, disk_error
@@ -83,6 +83,7 @@ def write_preview(
     part = PartFile(path, overwrite=write.overwrite, keep=write.keep_partial)
     try:
         done = _write_still(frames, part, turns) if count == 1 else _write_clip(frames, part, turns)
+        verified = _read_back(part.path, done.frames)
         part.publish()
     except OSError as error:
         raise disk_error(path, error) from error
@@ -94,7 +95,16 @@ def write_preview(
         seconds=float(done.seconds),
         bytes=path.stat().st_size,
         codec=done.codec,
+        verified=(verified,),
     )
+
+
+def _read_back(path: Path, frames: int) -> str:
+    with av.open(f"file:{path}") as container:
+        found = sum(1 for _ in container.decode(video=0))
+    if found != frames:
+        raise OutputError(f"{path.name}: {frames} frames were written, {found} read back.")
+    return f"{found} frames"
 
 
 @dataclass(frozen=True, slots=True)
