@@ -133,9 +133,7 @@ def _lower_half(values: Tensor) -> Tensor:
     return values <= values[..., ::2, ::2].median()
 
 
-def _fit(
-    signal: NDArray[np.float32], product: NDArray[np.float32]
-) -> tuple[float, float, float]:
+def _fit(signal: NDArray[np.float32], product: NDArray[np.float32]) -> tuple[float, float, float]:
     """(gain, read, sigma) by weighted non-negative least squares over bins of intensity.
 
     A line is only believed where the brightest bin shows clearly more noise than the darkest.
@@ -156,7 +154,10 @@ def _fit(
         if gain < 0:
             gain, read2 = 0.0, float(np.average(variance, weights=weight**2))
         elif read2 < 0:
-            read2, gain = 0.0, float(np.sum(weight**2 * level * variance) / np.sum((weight * level) ** 2))
+            read2, gain = (
+                0.0,
+                float(np.sum(weight**2 * level * variance) / np.sum((weight * level) ** 2)),
+            )
         weight = 1 / np.maximum(gain * level + read2, 1e-8)
     left = np.average((variance - gain * level - read2) ** 2, weights=weight**2)
     flat = np.average((variance - np.average(variance, weights=weight**2)) ** 2, weights=weight**2)

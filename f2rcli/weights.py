@@ -68,7 +68,9 @@ class Weights:
         """Copy the tensors into a network; names and shapes must agree exactly."""
         own = network.state_dict()
         missing, unknown = own.keys() - self.tensors.keys(), self.tensors.keys() - own.keys()
-        wrong = [n for n in own.keys() & self.tensors.keys() if own[n].shape != self.tensors[n].shape]
+        wrong = [
+            n for n in own.keys() & self.tensors.keys() if own[n].shape != self.tensors[n].shape
+        ]
         if missing or unknown or wrong:
             first = sorted([*missing, *unknown, *wrong])[0]
             raise WeightsError(
@@ -99,7 +101,10 @@ def available() -> list[str]:
 
 
 def choose(method: str, space: Space) -> str:
-    """The name of the bundled weights for a method and space. Raises WeightsError if there are none."""
+    """The name of the bundled weights for a method and space.
+
+    Raises WeightsError if there are none.
+    """
     fitting = [
         name
         for name, entry in manifest().items()

@@ -39,7 +39,7 @@ def to_rgb(frame: Frame) -> Picture:
 
 
 def add_residual(frame: Frame, residual: Picture) -> tuple[Plane, ...]:
-    """New planes: those of `frame` plus a change of its picture, rounded once, clipped to the codes.
+    """New planes: those of `frame` plus a change of its picture, rounded once and clipped.
 
     residual (3, H, W) in RGB, or (1, H, W) for gray, in units of white - black. Alpha is copied.
     """
@@ -80,15 +80,15 @@ def _decode(plane: Plane, layout: PlaneLayout, *, chroma: bool) -> NDArray[np.fl
     return values
 
 
-def _add(
-    plane: Plane, change: NDArray[np.float32], layout: PlaneLayout, *, chroma: bool
-) -> Plane:
+def _add(plane: Plane, change: NDArray[np.float32], layout: PlaneLayout, *, chroma: bool) -> Plane:
     _, span = code_span(layout, chroma=chroma)
     if layout.float_samples:
-        return plane + change.astype(plane.dtype)
+        moved: Plane = plane + change.astype(plane.dtype)
+        return moved
     codes = np.rint(change * np.float32(span)).astype(np.int32)
     codes += plane
-    return np.clip(codes, 0, 2**layout.bits - 1).astype(plane.dtype)
+    clipped: Plane = np.clip(codes, 0, 2**layout.bits - 1).astype(plane.dtype)
+    return clipped
 
 
 @cache
@@ -124,7 +124,9 @@ def _upsample(
     chroma: NDArray[np.float32], size: tuple[int, ...], layout: PlaneLayout
 ) -> NDArray[np.float32]:
     """Chroma on the luma grid by linear interpolation that respects its siting."""
-    for axis, (log2, site) in enumerate(zip(layout.log2_chroma[::-1], layout.siting[::-1], strict=True)):
+    for axis, (log2, site) in enumerate(
+        zip(layout.log2_chroma[::-1], layout.siting[::-1], strict=True)
+    ):
         if log2:
             chroma = _stretch(chroma, axis, 2**log2, site * (2**log2 - 1), size[axis])
     return chroma
@@ -149,7 +151,9 @@ def _stretch(
 
 def _downsample(values: NDArray[np.float32], layout: PlaneLayout) -> NDArray[np.float32]:
     """A change on the luma grid, averaged onto the chroma grid around each chroma sample."""
-    for axis, (log2, site) in enumerate(zip(layout.log2_chroma[::-1], layout.siting[::-1], strict=True)):
+    for axis, (log2, site) in enumerate(
+        zip(layout.log2_chroma[::-1], layout.siting[::-1], strict=True)
+    ):
         if log2:
             values = _shrink(values, axis, 2**log2, site * (2**log2 - 1))
     return values

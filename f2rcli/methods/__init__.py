@@ -14,7 +14,9 @@ NOT_METHODS = {"base"}
 
 def available() -> list[str]:
     """The names of all methods, without importing any of them."""
-    return sorted(module.name for module in iter_modules(__path__) if module.name not in NOT_METHODS)
+    return sorted(
+        module.name for module in iter_modules(__path__) if module.name not in NOT_METHODS
+    )
 
 
 def load(name: str) -> "type[Method]":
@@ -24,7 +26,8 @@ def load(name: str) -> "type[Method]":
     """
     if name not in available():
         raise UsageError(
-            f"--method {name}: there is no such method.", hint=f"Choose from: {', '.join(available())}."
+            f"--method {name}: there is no such method.",
+            hint=f"Choose from: {', '.join(available())}.",
         )
     method: type[Method] = import_module(f"f2rcli.methods.{name}").METHOD
     return method

@@ -1,22 +1,23 @@
 """What the engine knows of a method."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from f2rcli.noise import NoiseModel
 from f2rcli.weights import Weights
 from f2rcli.window import Window
 
-Output = TypeVar("Output")
 # Runs a network on pictures of any size: pads to its stride, cuts into tiles, casts, moves.
 Run = Callable[..., Any]
 
 
-class Prepared(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Prepared:
     """What is made once per frame and shared by every window the frame is in."""
 
     index: int  # place in the clip, duplicates not counted
@@ -38,6 +39,11 @@ class Method(Protocol):
 
     name: str
     length: int  # frames per window, centre included
+
+    @property
+    def networks(self) -> nn.Module:
+        """All networks, to be moved to a device."""
+        ...
 
     @classmethod
     def from_weights(cls, weights: Weights, run: Run) -> "Method":

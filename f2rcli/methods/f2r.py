@@ -1,7 +1,8 @@
 """F2R, Frames2Residual (arXiv 2603.10417): a blind temporal anchor, then a non-blind refiner."""
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from itertools import pairwise
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ class FlowBook:
     _known: dict[tuple[int, int], Flow] = field(default_factory=dict)
 
     def flow(self, source: Prepared, target: Prepared) -> Flow:
-        """Flow from `source` into `target`; a longer one starts from what adjacent ones compose to."""
+        """Flow from `source` into `target`; a longer one starts from adjacent ones, composed."""
         key = (source.index, target.index)
         if key not in self._known:
             self._known[key] = self.fresh(source, target, self._composed(*key))
@@ -50,13 +51,13 @@ class FlowBook:
         return self.estimator(source.luma, target.luma, start)
 
     def back(self, source: Prepared, target: Prepared) -> Flow | None:
-        """Flow from `target` back into `source`, from adjacent ones alone; None if one is missing."""
+        """Flow from `target` back into `source` by adjacent ones; None if one is missing."""
         key = (target.index, source.index)
         return self._known.get(key) if abs(key[0] - key[1]) == 1 else self._composed(*key)
 
     def chain(self, frames: list[Prepared]) -> None:
         """Make sure that both flows of every adjacent pair of these frames are known."""
-        for first, second in zip(frames, frames[1:], strict=False):
+        for first, second in pairwise(frames):
             if second.index - first.index == 1:
                 self.flow(first, second)
                 self.flow(second, first)
@@ -80,36 +81,39 @@ class FlowBook:
         return flow
 
 
+class Networks(nn.Module):
+    """The three trained parts of F2R."""
+
+    def __init__(self, channels: int, config: dict[str, Any]) -> None:
+        """config: a table of constructor arguments for each of coarse, anchor and refiner."""
+        super().__init__()
+        self.coarse = Coarse(channels, **config["coarse"])
+        self.anchor = BlindAnchor(channels, **config["anchor"])
+        self.refiner = Refiner(channels, **config["refiner"])
+
+
 class F2R:
     """The two-stage pipeline on one clip: coarse, flow, align, anchor, refine."""
 
     name: ClassVar[str] = "f2r"
 
-    def __init__(
-        self, coarse: Coarse, anchor: BlindAnchor, refiner: Refiner, run: Run, length: int = 5
-    ) -> None:
+    def __init__(self, networks: Networks, run: Run, length: int = 5) -> None:
         self.length = length
-        self.networks = nn.ModuleDict({"coarse": coarse, "anchor": anchor, "refiner": refiner})
+        self.networks = networks
         self.flows = FlowBook()
         self._run = run
 
     @classmethod
     def from_weights(cls, weights: Weights, run: Run) -> "F2R":
         """See Method.from_weights. Raises WeightsError when header and tensors do not agree."""
-        config, channels = weights.header.config, weights.header.channels
-        method = cls(
-            Coarse(channels, tuple(config["coarse"]["widths"])),
-            BlindAnchor(channels, tuple(config["anchor"]["widths"]), config["anchor"]["hidden"]),
-            Refiner(channels, tuple(config["refiner"]["widths"]), config["refiner"]["embed"]),
-            run,
-            weights.header.length,
-        )
+        header = weights.header
+        method = cls(Networks(header.channels, header.config), run, header.length)
         weights.fill(method.networks)
         return method
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
         """See Method.prepare."""
-        coarse = self._run(self.networks["coarse"], noisy, level_map(noise, noisy))
+        coarse = self._run(self.networks.coarse, noisy, level_map(noise, noisy))
         luma = coarse[0].mean(0).float().cpu().numpy()
         return Prepared(index, noisy, coarse, luma)
 
@@ -122,12 +126,12 @@ class F2R:
         aligned = self.align(window)
         anchor = self.anchor(aligned)
         level = level_map(noise, anchor.guided(coarse))
-        refined = self._run(self.networks["refiner"], noisy, coarse, level, anchor, aligned)
+        refined = self._run(self.networks.refiner, noisy, coarse, level, anchor, aligned)
         return Restored(coarse, anchor.guided(coarse), refined)
 
     def anchor(self, aligned: Aligned) -> Anchor:
         """Stage 1. What it must not see, the centre, is not an argument."""
-        anchor: Anchor = self._run(self.networks["anchor"], aligned)
+        anchor: Anchor = self._run(self.networks.anchor, aligned)
         return anchor
 
     def align(self, window: Window[Prepared]) -> Aligned:
@@ -156,7 +160,9 @@ class F2R:
         nearest = sorted(order, key=lambda i: (early - 1 - i) if i < early else (i - early))
         first = [i for place, i in enumerate(nearest) if place % 4 in (0, 3)]
         second = [i for place, i in enumerate(nearest) if place % 4 in (1, 2)]
-        one, two = (self.anchor(Aligned(*(part[:, i] for part in aligned))) for i in (first, second))
+        one, two = (
+            self.anchor(Aligned(*(part[:, i] for part in aligned))) for i in (first, second)
+        )
         return one.strict, two.strict
 
     def _blind_flows(self, window: Window[Prepared]) -> list[Flow]:
@@ -190,7 +196,7 @@ class F2R:
 
 
 def level_map(noise: NoiseModel | None, signal: Tensor) -> Tensor:
-    """The noise's standard deviation at every sample of (1, C, H, W); zero where nothing is known."""
+    """The noise's standard deviation at every sample (1, C, H, W); zero where it is not known."""
     if noise is None:
         return torch.zeros_like(signal)
     return noise.level(smooth(signal))

@@ -17,7 +17,7 @@ Flow = NDArray[np.float32]  # (H, W, 2)
 Luma = NDArray[np.float32]  # (H, W), 0 = black, 1 = white
 Map = NDArray[np.float32]  # (H, W), 0..1
 
-SMALLEST = 48  # pixels; smaller pictures are padded, DIS needs room for its pyramid
+SMALLEST = 80  # pixels; smaller pictures are padded: below 64 OpenCV 5.0 crashes with these patches
 
 
 class FlowEstimator(Protocol):
@@ -34,24 +34,27 @@ class DISFlow:
     Large patches, a coarse finest scale and strong smoothness: DESIGN.md D4 has the numbers.
     """
 
-    def __init__(self) -> None:
-        search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        search.setFinestScale(2)
-        search.setPatchSize(16)
-        search.setPatchStride(4)
-        search.setGradientDescentIterations(16)
-        search.setVariationalRefinementIterations(5)
-        search.setVariationalRefinementAlpha(60.0)
-        self._search = search
-
     def __call__(self, source: Luma, target: Luma, start: Flow | None = None) -> Flow:
         """See FlowEstimator. Both pictures are stretched alike to the 8 bits DIS works on."""
         height, width = source.shape
         white = max(float(np.quantile(source[::4, ::4], 0.995)), 1e-3)
         first, second = (_eight_bits(luma, white) for luma in (source, target))
         initial = None if start is None else _padded(start).copy()
-        flow = self._search.calc(first, second, initial)  # type: ignore[call-overload]  # None is allowed
+        flow = _new_search().calc(first, second, initial)  # type: ignore[arg-type]  # None is allowed
         return np.ascontiguousarray(flow[:height, :width])
+
+
+def _new_search() -> cv2.DISOpticalFlow:
+    """A search of its own for every pair: one that is used again remembers the pair before, and
+    its answers depend on it (seen in OpenCV 5.0)."""
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    search.setFinestScale(2)
+    search.setPatchSize(16)
+    search.setPatchStride(4)
+    search.setGradientDescentIterations(16)
+    search.setVariationalRefinementIterations(5)
+    search.setVariationalRefinementAlpha(60.0)
+    return search
 
 
 def _eight_bits(luma: Luma, white: float) -> NDArray[np.uint8]:
@@ -73,13 +76,14 @@ def sample(values: NDArray[np.float32], flow: Flow, *, cubic: bool = False) -> N
     values (H, W) or (H, W, C) with C <= 4.
     """
     rows, columns = np.indices(flow.shape[:2], dtype=np.float32)
-    return cv2.remap(
+    warped: NDArray[np.float32] = cv2.remap(  # type: ignore[assignment]  # float32 stays float32
         values,
         columns + flow[..., 0],
         rows + flow[..., 1],
         cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
+    return warped
 
 
 def compose(first: Flow, second: Flow) -> Flow:
@@ -100,8 +104,8 @@ def midway(across: Flow, part: float = 0.5, rounds: int = 3) -> Flow:
 
 
 def consistency(forward: Flow, backward: Flow) -> Map:
-    """How far going there and back ends where it began: 1 within a fraction of a pixel, towards 0
-    beyond, and 0 where the flow leaves the picture. (Sundaram et al., ECCV 2010, as a soft test.)"""
+    """How far going there and back ends where it began: 1 within a fraction of a pixel, towards
+    0 beyond, and 0 where the flow leaves the picture. (Sundaram et al., ECCV 2010, as a soft test.)"""
     error = forward + sample(backward, forward)
     allowed = 0.25 + 0.01 * (_squared(forward) + _squared(backward))
     return inside(forward) / (1 + _squared(error) / allowed)

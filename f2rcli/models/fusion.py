@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2rcli.models.layers import SHUFFLE, SLOPE, UNet, conv, unet_reach, unet_stride
+from f2rcli.models.layers import SHUFFLE, SLOPE, UNet, conv, split_batch, unet_reach, unet_stride
 
 EPSILON = 1e-4  # keeps ratios of brightness finite; one fortieth of an 8-bit code
 
@@ -52,7 +52,7 @@ class BlindAnchor(nn.Module):
         super().__init__()
         cell = SHUFFLE**2
         self.stride = unet_stride(widths)
-        self.reach = unet_reach(widths) + 6 * SHUFFLE  # the weighing in front of the U-Net
+        self.reach = unet_reach(widths, before=3 + 3 * SHUFFLE)  # smoothing and the weighing
         self.first = nn.Conv2d((channels + 2) * cell, hidden, 3, padding=1)
         self.second = nn.Conv2d(hidden, hidden, 3, padding=1)
         self.logits = nn.Conv2d(hidden, cell, 3, padding=1)
@@ -87,12 +87,12 @@ class BlindAnchor(nn.Module):
         return torch.softmax(logits.masked_fill(missing, -1e4), dim=1), spread
 
     def _logits(self, seen: Tensor) -> Tensor:
-        batch, neighbours = seen.shape[:2]
+        batch = seen.shape[0]
         x = functional.pixel_unshuffle(seen.flatten(0, 1), SHUFFLE)
         x = functional.leaky_relu(self.first(x), SLOPE)
         x = functional.leaky_relu(self.second(x), SLOPE)
         x = functional.pixel_shuffle(self.logits(x), SHUFFLE)
-        return x.unflatten(0, (batch, neighbours))
+        return split_batch(x, batch)
 
 
 class Refiner(nn.Module):
@@ -108,7 +108,7 @@ class Refiner(nn.Module):
     ) -> None:
         super().__init__()
         self.stride = unet_stride(widths)
-        self.reach = unet_reach(widths) + 4 * SHUFFLE  # the embedding in front of the U-Net
+        self.reach = unet_reach(widths, before=3 + SHUFFLE)  # smoothing and the embedding
         self.embed = conv((2 * channels + 1) * SHUFFLE**2, embed)
         self.unet = UNet(5 * channels, channels, widths, extra=2 * embed)
 
@@ -130,10 +130,10 @@ class Refiner(nn.Module):
         seen = torch.cat(
             [apart, aligned.noisy - aligned.coarse, apart.abs().mean(2, keepdim=True)], dim=2
         )
-        batch, neighbours = seen.shape[:2]
+        batch = seen.shape[0]
         features = functional.pixel_unshuffle(seen.flatten(0, 1), SHUFFLE)
         features = functional.leaky_relu(self.embed(features), SLOPE)
-        features = features.unflatten(0, (batch, neighbours))
+        features = split_batch(features, batch)
         trust = aligned.confidence / aligned.confidence.sum(1, keepdim=True).clamp_min(EPSILON)
         return tuple(  # type: ignore[return-value]  # two weightings in, two means out
             (_halve(weights) * features).sum(1) for weights in (anchor.weights, trust)
@@ -162,4 +162,4 @@ def smooth(x: Tensor) -> Tensor:
 def _halve(weights: Tensor) -> Tensor:
     """(B, N, 1, H, W) -> (B, N, 1, H/2, W/2) by averaging."""
     pooled = functional.avg_pool2d(weights.flatten(0, 1), SHUFFLE)
-    return pooled.unflatten(0, weights.shape[:2])
+    return split_batch(pooled, weights.shape[0])

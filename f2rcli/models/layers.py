@@ -7,6 +7,7 @@ No normalisation and no pooling over the picture: a tile must not change the ans
 
 import math
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ SHUFFLE = 2  # networks work on pixel-unshuffled grids: half the size, four time
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, gain: float = 1.0) -> nn.Conv2d:
-    """A bias-free convolution that keeps the size, Kaiming-initialised for LeakyReLU times `gain`."""
+    """A bias-free convolution that keeps the size; Kaiming initialisation times `gain`."""
     layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
     nn.init.kaiming_normal_(layer.weight, a=SLOPE)
     with torch.no_grad():
@@ -27,7 +28,7 @@ def conv(inputs: int, outputs: int, kernel: int = 3, gain: float = 1.0) -> nn.Co
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(LeakyReLU(conv(x))); the second convolution starts small, so the block starts near identity."""
+    """x + conv(LeakyReLU(conv(x))); the second convolution starts small: near the identity."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -77,7 +78,7 @@ class UNet(nn.Module):
         """`extra` counts further channels that `from_cells` is given at half size."""
         super().__init__()
         self.head = conv(inputs * SHUFFLE**2 + extra, widths[0])
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        pairs = list(pairwise(widths))
         self.encoders = nn.ModuleList(ResidualBlock(width) for width in widths[:-1])
         self.downs = nn.ModuleList(Down(a, b) for a, b in pairs)
         self.middle = nn.Sequential(*(ResidualBlock(widths[-1]) for _ in range(middle)))
@@ -110,13 +111,15 @@ def unet_stride(widths: tuple[int, ...]) -> int:
     return int(SHUFFLE * 2 ** (len(widths) - 1))
 
 
-def unet_reach(widths: tuple[int, ...], middle: int = 2) -> int:
+def unet_reach(widths: tuple[int, ...], middle: int = 2, before: int = 0) -> int:
     """How many pixels away an input can still change an output pixel, rounded up to the stride.
+
+    `before` counts what layers in front of the U-Net reach further.
 
     Each 3x3 convolution at 1/s of the size reaches s pixels further on either side; a level has
     two residual blocks (encoder and decoder), that is four convolutions.
     """
-    reach = 2 * SHUFFLE + SHUFFLE  # head, tail, and the unshuffled cell itself
+    reach = before + 2 * SHUFFLE + SHUFFLE  # head, tail, and the unshuffled cell itself
     for level in range(len(widths) - 1):
         reach += 4 * SHUFFLE * 2**level + SHUFFLE * 2**level
     reach += 2 * middle * SHUFFLE * 2 ** (len(widths) - 1)
@@ -124,9 +127,19 @@ def unet_reach(widths: tuple[int, ...], middle: int = 2) -> int:
     return math.ceil(reach / stride) * stride
 
 
+def channels_last(network: nn.Module) -> nn.Module:
+    """Keep a network's weights channel by channel, which convolutions on processors prefer."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+
+
+def split_batch(x: Tensor, batch: int) -> Tensor:
+    """(B * N, C, H, W) -> (B, N, C, H, W)."""
+    return x.reshape(batch, -1, *x.shape[1:])
+
+
 def padded(network: nn.Module, *inputs: object) -> Any:
-    """Run a network on pictures of any size: pad to its `stride` at the right and the bottom by
-    repeating the edge, run, crop. Inputs and outputs may be tensors (..., H, W) or tuples of them."""
+    """Run a network on pictures of any size: pad to its `stride` at the right and the bottom
+    by repeating the edge, run, crop. Inputs and outputs may be tensors (..., H, W) or tuples of them."""
     height, width = next(leaves(inputs)).shape[-2:]
     stride = int(network.stride)  # type: ignore[arg-type]  # a plain attribute of our networks
     rows, columns = -height % stride, -width % stride
@@ -137,8 +150,9 @@ def padded(network: nn.Module, *inputs: object) -> Any:
 
 
 def _grow(x: Tensor, rows: int, columns: int) -> Tensor:
-    flat = functional.pad(x.flatten(0, -4) if x.dim() > 4 else x, (0, columns, 0, rows), "replicate")
-    return flat.unflatten(0, x.shape[:-3]) if x.dim() > 4 else flat
+    flat = x.reshape(-1, *x.shape[-3:])
+    grown = functional.pad(flat, (0, columns, 0, rows), "replicate")
+    return grown.reshape(*x.shape[:-2], *grown.shape[-2:])
 
 
 def leaves(tree: object) -> Iterator[Tensor]:

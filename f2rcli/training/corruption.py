@@ -42,7 +42,9 @@ class Law:
             radius = int(4 * self.blur + 0.5)
             taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / self.blur) ** 2)
             taps /= np.sqrt(np.sum(taps**2))
-            noise = cv2.sepFilter2D(noise, -1, taps, taps, borderType=cv2.BORDER_REFLECT)
+            noise = np.asarray(
+                cv2.sepFilter2D(noise, -1, taps, taps, borderType=cv2.BORDER_REFLECT), np.float32
+            )
         return noise
 
 
@@ -62,3 +64,12 @@ def draw_law(rng: np.random.Generator) -> Law:
 def as_gray(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     """A gray picture in as many channels: what gray clips look like to RGB weights."""
     return np.broadcast_to(picture.mean(-1, keepdims=True), picture.shape)
+
+
+def recolour(picture: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Swap channels and strengthen colours of (..., H, W, C): camera footage alone teaches that
+    strong, abrupt colour is noise, which graphics and stage light are not."""
+    swapped = picture[..., rng.permutation(picture.shape[-1])]
+    gray = swapped.mean(-1, keepdims=True)
+    strengthened = gray + np.float32(rng.uniform(1.0, 3.0)) * (swapped - gray)
+    return np.clip(strengthened, 0, 1).astype(np.float32)

@@ -63,9 +63,22 @@ def renditions(clips: dict[str, Clip], cache: Path, per_clip: int, seed: int) ->
     return made
 
 
+def to_unit(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """8-bit codes -> 0..1."""
+    return codes.astype(np.float32) / np.float32(255)
+
+
+def to_codes(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """0..1 -> 8-bit codes, rounded and clipped: what most files hold."""
+    return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+
+
 def _decode(path: Path) -> Clip:
     with av.open(str(path)) as container:
-        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        frames: list[Clip] = [
+            frame.to_ndarray(format="rgb24")  # type: ignore[misc]  # rgb24 is uint8
+            for frame in container.decode(video=0)
+        ]
     clip = np.stack(frames)
     return clip[:, : clip.shape[1] // 2 * 2, : clip.shape[2] // 2 * 2]
 
@@ -78,8 +91,7 @@ def _save(path: Path, array: NDArray[Any]) -> None:
 
 def _render(clip: Clip, base: Path, rng: np.random.Generator) -> None:
     law = draw_law(rng)
-    noisy = np.stack([law.add(frame.astype(np.float32) / 255, rng) for frame in clip])
-    codes = np.rint(np.clip(noisy, 0, 1) * 255).astype(np.uint8)
+    codes = np.stack([to_codes(law.add(to_unit(frame), rng)) for frame in clip])
     encoder, presets, (low, high) = CODECS[rng.integers(len(CODECS))]
     preset, crf = str(rng.choice(presets)), int(rng.integers(low, high + 1))
     compressed = np.stack(list(_through_codec(codes, encoder, preset, crf)))
@@ -122,8 +134,8 @@ def _through_codec(clip: Clip, encoder: str, preset: str, crf: int) -> Iterator[
 
 def _encoded_rgb(frame: av.VideoFrame) -> NDArray[np.uint8]:
     planes = tuple(
-        np.frombuffer(plane, np.uint8).reshape(plane.height, -1)[:, : plane.width]
+        np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)[:, : plane.width]
         for plane in frame.planes
     )
     picture = to_rgb(Frame(planes=planes, layout=ENCODED))
-    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
+    return to_codes(picture).transpose(1, 2, 0)

@@ -11,9 +11,9 @@ trains on; it may run again with another --seed while `fusion` trains, to add no
 
 import argparse
 import multiprocessing
-from pathlib import Path
-
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from f2rcli.frames import Space
-from f2rcli.methods.f2r import F2R, level_map, photometric
+from f2rcli.methods.f2r import F2R, Networks, level_map, photometric
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner
-from f2rcli.models.layers import padded
+from f2rcli.models.layers import channels_last, padded
 from f2rcli.noise import NoiseModel
-from f2rcli.training.corruption import as_gray, draw_law
-from f2rcli.training.footage import Clip, Rendition, load_clips, renditions
+from f2rcli.training.corruption import as_gray, draw_law, recolour
+from f2rcli.training.footage import Clip, Rendition, load_clips, renditions, to_codes, to_unit
 from f2rcli.training.rehearsal import (
     NEIGHBOURS,
     Crop,
@@ -37,7 +37,7 @@ from f2rcli.training.rehearsal import (
     load_rehearsals,
     rehearse,
 )
-from f2rcli.training.trainer import Trainer, TrainSettings
+from f2rcli.training.trainer import Stage, Trainer, TrainSettings
 from f2rcli.weights import Header, save
 
 Batch = NDArray[np.float32]
@@ -63,7 +63,7 @@ def dihedral(crop: Batch, code: int) -> Batch:
 
 
 def told_level(level: Batch, rng: np.random.Generator, spread: float = 0.15) -> Batch:
-    """What a network is told of the noise: nothing (zero) for two fifths of samples, else about right."""
+    """What a network is told of the noise: nothing (zero) in two samples of five, else about right."""
     return level * np.float32(0 if rng.random() < 0.4 else np.exp(rng.normal(0, spread)))
 
 
@@ -81,7 +81,9 @@ class CoarseStage:
     def loss(self, rng: np.random.Generator) -> Tensor:
         """See Stage.loss."""
         samples = [self._sample(rng) for _ in range(self.batch)]
-        noisy, level, clean = (torch.from_numpy(np.stack(part)) for part in zip(*samples, strict=True))
+        noisy, level, clean = (
+            torch.from_numpy(np.stack(part)) for part in zip(*samples, strict=True)
+        )
         return psnr_loss(self.network(noisy, level), clean)
 
     def _sample(self, rng: np.random.Generator) -> tuple[Batch, Batch, Batch]:
@@ -96,17 +98,15 @@ class CoarseStage:
             clip = self.clips[rng.integers(len(self.clips))]
             clean = _cut(clip, _place(clip, self.crop, rng), self.crop)
             law = draw_law(rng)
-            if rng.random() < GRAY_SHARE:
+            if rng.random() < RECOLOURED_SHARE:
+                clean = recolour(clean, rng)
+            elif rng.random() < GRAY_SHARE:
                 clean, law = as_gray(clean), replace(law, shared=1.0)
             noisy, level, spread = law.add(clean, rng), law.level(clean), 0.15
             if rng.random() < 0.8:  # what files hold
-                noisy = np.rint(np.clip(noisy, 0, 1) * 255) / np.float32(255)
+                noisy = to_unit(to_codes(noisy))
         level = told_level(level, rng, spread)
         return tuple(_planar(dihedral(part, code)) for part in (noisy, level, clean))  # type: ignore[return-value]  # three parts in, three out
-
-    def validate(self) -> float:
-        """Not used: the command line scores whole pipelines (benchmarks/quality.py)."""
-        return 0.0
 
 
 def _place(clip: Clip, crop: int, rng: np.random.Generator) -> tuple[int, int, int]:
@@ -120,7 +120,7 @@ def _place(clip: Clip, crop: int, rng: np.random.Generator) -> tuple[int, int, i
 
 def _cut(clip: Clip, where: tuple[int, int, int], crop: int) -> Batch:
     frame, top, left = where
-    return clip[frame, top : top + crop, left : left + crop].astype(np.float32) / 255
+    return to_unit(clip[frame, top : top + crop, left : left + crop])
 
 
 def _planar(crop: Batch) -> Batch:
@@ -135,11 +135,17 @@ class FusionStage:
     picture and does not become a message to stage 2.
     """
 
-    network: nn.ModuleDict  # "anchor", "refiner"
+    anchor: BlindAnchor
+    refiner: Refiner
     items: list[Rehearsal]
     batch: int = 8
     crop: int = 96
     name: str = "fusion"
+
+    @property
+    def network(self) -> nn.Module:
+        """See Stage.network."""
+        return nn.ModuleDict({"anchor": self.anchor, "refiner": self.refiner})
 
     def loss(self, rng: np.random.Generator) -> Tensor:
         """See Stage.loss."""
@@ -151,10 +157,10 @@ class FusionStage:
             _stacked([getattr(c, part) for c in crops]) for part in ("clean", "noisy", "coarse")
         )
         aligned = self._aligned(crops, coarse, rng)
-        anchor: Anchor = self.network["anchor"](aligned)
+        anchor: Anchor = self.anchor(aligned)
         fixed = Anchor(*(part.detach() for part in anchor))
         level = torch.cat([level_map(c.told, coarse[i : i + 1]) for i, c in enumerate(crops)])
-        refined = self.network["refiner"](noisy, coarse, level, fixed, aligned)
+        refined = self.refiner(noisy, coarse, level, fixed, aligned)
         blind = psnr_loss(anchor.strict, clean) + psnr_loss(anchor.guided(coarse), clean)
         return psnr_loss(refined, clean) + 0.3 * blind
 
@@ -172,15 +178,12 @@ class FusionStage:
                 kept[sample, torch.from_numpy(lost)] = 0
         return Aligned(warped_noisy, warped_coarse, confidence * kept)
 
-    def validate(self) -> float:
-        """Not used: the command line scores whole pipelines (benchmarks/quality.py)."""
-        return 0.0
-
 
 def _turn(crop: Crop, rng: np.random.Generator) -> Crop:
     code = int(rng.integers(8))
     pictures = ("clean", "noisy", "coarse", "warped_noisy", "warped_coarse", "agreement")
-    return replace(crop, **{part: dihedral(getattr(crop, part), code) for part in pictures})
+    turned: dict[str, Any] = {part: dihedral(getattr(crop, part), code) for part in pictures}
+    return replace(crop, **turned)
 
 
 def _stacked(pictures: list[Batch]) -> Tensor:
@@ -189,23 +192,23 @@ def _stacked(pictures: list[Batch]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(stacked, np.float32))
 
 
-CONFIG = {  # size `small`: 118 GMAC per megapixel of output with four neighbours
+CONFIG: dict[
+    str, dict[str, Any]
+] = {  # size `small`: 118 GMAC per megapixel of output with four neighbours
     "coarse": {"widths": (32, 64, 128)},
     "anchor": {"widths": (24, 48, 96), "hidden": 16},
     "refiner": {"widths": (48, 64, 128), "embed": 24},
 }
 RENDITIONS = 4  # compressed ones, of every clip
+RECOLOURED_SHARE = 0.15  # of uncompressed samples
 GRAY_SHARE = 0.1  # of uncompressed samples: gray clips go through RGB weights
 
 
-def build() -> nn.ModuleDict:
+def build() -> Networks:
     """The three networks of size `small`, untrained."""
-    networks = {
-        "coarse": Coarse(3, **CONFIG["coarse"]),
-        "anchor": BlindAnchor(3, **CONFIG["anchor"]),
-        "refiner": Refiner(3, **CONFIG["refiner"]),
-    }
-    return nn.ModuleDict(networks).to(memory_format=torch.channels_last)
+    networks = Networks(3, CONFIG)
+    channels_last(networks)
+    return networks
 
 
 def main() -> None:
@@ -214,7 +217,9 @@ def main() -> None:
     parser.add_argument("clips", type=Path, help="folder of clean clips")
     parser.add_argument("stage", choices=["coarse", "rehearse", "fusion", "export"])
     parser.add_argument("--run", type=Path, required=True, help="folder for caches and checkpoints")
-    parser.add_argument("--minutes", type=float, default=30.0, help="of training, all sessions together")
+    parser.add_argument(
+        "--minutes", type=float, default=30.0, help="of training, all sessions together"
+    )
     parser.add_argument("--lr", type=float, default=TrainSettings().lr)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
@@ -239,7 +244,7 @@ def _sources(arguments: argparse.Namespace) -> tuple[dict[str, Clip], list[Rendi
 def train_coarse(arguments: argparse.Namespace) -> None:
     """Train the coarse denoiser."""
     clips, compressed = _sources(arguments)
-    stage = CoarseStage(build()["coarse"], list(clips.values()), compressed)
+    stage = CoarseStage(build().coarse, list(clips.values()), compressed)
     Trainer(stage, arguments.run / "coarse", _settings(arguments)).run(_say)
 
 
@@ -262,13 +267,14 @@ def _rehearse_clip(job: tuple[argparse.Namespace, str, int, Path]) -> str:
     arguments, name, index, base = job
     torch.set_num_threads(1)
     networks = build()
-    Trainer(_Named("coarse", networks["coarse"]), arguments.run / "coarse", TrainSettings()).use_average()
+    trained = _Named("coarse", networks.coarse)
+    Trainer(trained, arguments.run / "coarse", TrainSettings()).use_average()
 
     def run(network: nn.Module, *inputs: Tensor) -> Tensor:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
             return padded(network, *inputs)
 
-    method = F2R(networks["coarse"], networks["anchor"], networks["refiner"], run)
+    method = F2R(networks, run)
     clips, compressed = _sources(arguments)
     rng = np.random.default_rng([arguments.seed, index])
     source = _source(clips[name], compressed[index * RENDITIONS : (index + 1) * RENDITIONS], rng)
@@ -286,9 +292,6 @@ class _Named:
     def loss(self, rng: np.random.Generator) -> Tensor:
         raise NotImplementedError
 
-    def validate(self) -> float:
-        raise NotImplementedError
-
 
 def _source(clip: Clip, compressed: list[Rendition], rng: np.random.Generator) -> Source:
     """A noisy clip: two of five compressed, the others freshly drawn and rounded to 8 bits."""
@@ -298,11 +301,12 @@ def _source(clip: Clip, compressed: list[Rendition], rng: np.random.Generator) -
         level = item.sigma * rng.uniform(0.6, 1.1)
         return Source(item.noisy, item.clean, NoiseModel.gaussian(level, 3) if told else None)
     law = draw_law(rng)
-    if rng.random() < GRAY_SHARE:
+    if rng.random() < RECOLOURED_SHARE:
+        clip = to_codes(recolour(to_unit(clip), rng))
+    elif rng.random() < GRAY_SHARE:
         law = replace(law, shared=1.0)
-        clip = np.rint(as_gray(clip.astype(np.float32))).astype(np.uint8)
-    noisy = np.stack([law.add(frame.astype(np.float32) / 255, rng) for frame in clip])
-    codes = np.rint(np.clip(noisy, 0, 1) * 255).astype(np.uint8)
+        clip = to_codes(as_gray(to_unit(clip)))
+    codes = np.stack([to_codes(law.add(to_unit(frame), rng)) for frame in clip])
     model = NoiseModel((law.gain,) * 3, (law.read,) * 3, (law.read,) * 3)
     return Source(codes, clip, model.scaled(float(np.exp(rng.normal(0, 0.12)))) if told else None)
 
@@ -310,20 +314,27 @@ def _source(clip: Clip, compressed: list[Rendition], rng: np.random.Generator) -
 def train_fusion(arguments: argparse.Namespace) -> None:
     """Train anchor and refiner on what has been rehearsed so far."""
     networks = build()
-    network = nn.ModuleDict({name: networks[name] for name in ("anchor", "refiner")})
     items = load_rehearsals(arguments.run / "rehearsals")
     _say(f"{len(items)} rehearsals")
-    Trainer(FusionStage(network, items), arguments.run / "fusion", _settings(arguments)).run(_say)
+    stage = FusionStage(networks.anchor, networks.refiner, items)
+    Trainer(stage, arguments.run / "fusion", _settings(arguments)).run(_say)
 
 
 def export(arguments: argparse.Namespace) -> None:
     """Write the averaged weights of both stages as one file."""
     networks = build()
-    fusion = nn.ModuleDict({name: networks[name] for name in ("anchor", "refiner")})
-    for stage in (_Named("coarse", networks["coarse"]), _Named("fusion", fusion)):
+    stages: list[Stage] = [
+        _Named("coarse", networks.coarse),
+        FusionStage(networks.anchor, networks.refiner, []),
+    ]
+    for stage in stages:
         Trainer(stage, arguments.run / stage.name, TrainSettings()).use_average()
     header = Header(
-        method="f2r", space=Space.RGB, channels=3, length=NEIGHBOURS + 1, config=CONFIG,
+        method="f2r",
+        space=Space.RGB,
+        channels=3,
+        length=NEIGHBOURS + 1,
+        config=CONFIG,
         trained_on="video/train: 45 clips, see weights/README.md",
     )
     _say(save(arguments.to, header, networks.state_dict()))

@@ -19,7 +19,7 @@ from f2rcli.methods.f2r import F2R, typical_mismatch
 from f2rcli.models.flow import Flow, consistency, inside
 from f2rcli.models.fusion import smooth
 from f2rcli.noise import NoiseModel
-from f2rcli.training.footage import Clip
+from f2rcli.training.footage import Clip, to_unit
 from f2rcli.window import Window
 
 CELL = 4  # DIS flow with finest scale 2 holds nothing finer than 4 pixels
@@ -53,7 +53,7 @@ def rehearse(source: Source, method: F2R, base: Path, rng: np.random.Generator) 
     """Run the pipeline's first half over a clip and store what training needs under `base`."""
     frames = []
     for index, codes in enumerate(source.noisy):
-        picture = torch.from_numpy(codes.astype(np.float32).transpose(2, 0, 1)[None] / 255)
+        picture = torch.from_numpy(to_unit(codes).transpose(2, 0, 1)[None].copy())
         frames.append(method.prepare(index, picture, source.told))
     windows = [_draw_window(frames, centre, rng) for centre in range(len(frames))]
     flows, agreement, typical = zip(*(_describe(method, w) for w in windows), strict=True)
@@ -77,19 +77,15 @@ def load_rehearsals(folder: Path) -> list[Rehearsal]:
     found = []
     for header in sorted(folder.glob("*.json")):
         base = str(header.with_suffix(""))
-        parts = [
-            np.load(f"{base}.{name}.npy", mmap_mode="r")
-            for name in ("noisy", "clean", "coarse", "neighbours", "flows", "agreement", "typical")
-        ]
+        names = ("noisy", "clean", "coarse", "neighbours", "flows", "agreement", "typical")
+        arrays: dict[str, Any] = {n: np.load(f"{base}.{n}.npy", mmap_mode="r") for n in names}
         told = json.loads(header.read_text())
         model = told and NoiseModel(tuple(told["gain"]), tuple(told["read"]), tuple(told["read"]))
-        found.append(Rehearsal(*parts, model))
+        found.append(Rehearsal(**arrays, told=model))
     return found
 
 
-def _draw_window(
-    frames: list[Prepared], centre: int, rng: np.random.Generator
-) -> Window[Prepared]:
+def _draw_window(frames: list[Prepared], centre: int, rng: np.random.Generator) -> Window[Prepared]:
     """The window of a centre in the middle of a shot, or as it would be near the shot's ends."""
     before = NEIGHBOURS // 2
     if rng.random() < 0.4:
@@ -124,7 +120,8 @@ def _cells(values: Flow) -> Flow:
     pad = [(0, rows), (0, columns)] + [(0, 0)] * (values.ndim - 2)
     padded = np.pad(values, pad, mode="edge")
     size = (padded.shape[1] // CELL, padded.shape[0] // CELL)
-    return cv2.resize(padded, size, interpolation=cv2.INTER_AREA)
+    cells: Flow = cv2.resize(padded, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]  # float32 stays
+    return cells
 
 
 def _channels_last(picture: torch.Tensor) -> NDArray[np.float32]:
@@ -158,12 +155,12 @@ def draw_crop(item: Rehearsal, size: int, rng: np.random.Generator) -> Crop:
         coarse.append(_warped(item.coarse[neighbour], flow, top, left))
         agreement.append(_upsampled(item.agreement[centre, place], top, left, size) / 255)
     return Crop(
-        item.clean[centre, rows, columns] / np.float32(255),
-        item.noisy[centre, rows, columns] / np.float32(255),
+        to_unit(item.clean[centre, rows, columns]),
+        to_unit(item.noisy[centre, rows, columns]),
         item.coarse[centre, rows, columns].astype(np.float32),
         np.stack(noisy),
         np.stack(coarse),
-        np.stack(agreement)[..., None],
+        np.stack(agreement)[..., None].astype(np.float32),
         float(item.typical[centre]),
         item.told,
     )
@@ -174,8 +171,9 @@ def _upsampled(cells: NDArray[Any], top: int, left: int, size: int) -> NDArray[n
     rows = np.clip(np.arange(top // CELL - 1, (top + size) // CELL + 1), 0, cells.shape[0] - 1)
     columns = np.clip(np.arange(left // CELL - 1, (left + size) // CELL + 1), 0, cells.shape[1] - 1)
     part = cells[rows[:, None], columns].astype(np.float32)
-    full = cv2.resize(part, None, fx=CELL, fy=CELL, interpolation=cv2.INTER_LINEAR)
-    return full[CELL:-CELL, CELL:-CELL]
+    full: Any = cv2.resize(part, None, fx=CELL, fy=CELL, interpolation=cv2.INTER_LINEAR)
+    cropped: NDArray[np.float32] = full[CELL:-CELL, CELL:-CELL]
+    return cropped
 
 
 def _warped(frame: NDArray[Any], flow: Flow, top: int, left: int) -> NDArray[np.float32]:
@@ -186,7 +184,8 @@ def _warped(frame: NDArray[Any], flow: Flow, top: int, left: int) -> NDArray[np.
     x0, x1 = _span(x, width)
     y0, y1 = _span(y, height)
     part = np.ascontiguousarray(frame[y0:y1, x0:x1], np.float32)
-    return cv2.remap(part, x - x0, y - y0, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    warped: Any = cv2.remap(part, x - x0, y - y0, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(warped, np.float32)
 
 
 def _span(positions: NDArray[np.float32], size: int) -> tuple[int, int]:

@@ -12,13 +12,14 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from safetensors.torch import safe_open, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
-    """How one stage is trained. The schedule follows whichever of steps and minutes runs out first."""
+    """How one stage is trained. The schedule follows whichever of steps and minutes ends first."""
 
     steps: int = 200_000
     minutes: float = 30.0  # of training time, over all sessions of a run
@@ -37,14 +38,14 @@ class Stage(Protocol):
     """What a trainer needs to know of a method's stage."""
 
     name: str
-    network: nn.Module
+
+    @property
+    def network(self) -> nn.Module:
+        """What is trained."""
+        ...
 
     def loss(self, rng: np.random.Generator) -> Tensor:
         """A scalar for one batch that this generator alone determines."""
-        ...
-
-    def validate(self) -> float:
-        """A score, higher is better, on clips kept out of training."""
         ...
 
 
@@ -58,7 +59,7 @@ class Trainer:
         self.step = 0
         self.elapsed = 0.0
         self.names = [n for n, p in stage.network.named_parameters() if p.requires_grad]
-        self.parameters = [p for p in stage.network.parameters() if p.requires_grad]
+        self.parameters: list[Tensor] = [p for p in stage.network.parameters() if p.requires_grad]
         self.average = [p.detach().clone() for p in self.parameters]
         self.optimiser = torch.optim.AdamW(
             self.parameters, lr=settings.lr, betas=(0.9, 0.99), weight_decay=settings.weight_decay
@@ -124,7 +125,8 @@ class Trainer:
         with (self.folder / f"{self.stage.name}.csv").open("a", newline="") as file:
             csv.writer(file).writerow([self.step, f"{self.elapsed:.0f}", f"{loss:.5f}"])
         rate = len(losses) / seconds
-        return f"{self.stage.name} step {self.step} loss {loss:.4f} {self.progress():.1%} {rate:.1f} steps/s"
+        done = f"{self.progress():.1%} {rate:.1f} steps/s"
+        return f"{self.stage.name} step {self.step} loss {loss:.4f} {done}"
 
     def use_average(self) -> None:
         """Copy the averaged weights into the network."""

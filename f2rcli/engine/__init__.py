@@ -1,0 +1,1 @@
+"""The engine: frames in, denoised frames out, in bounded memory."""

@@ -1,0 +1,97 @@
+"""Run a network on a picture of any size: padded to its stride, and in tiles where it is large.
+
+Networks here look no further than their `reach`, have no global statistics, and tiles are cut on
+their stride: a tile with `reach` pixels around it gives the very numbers the whole picture gives.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from f2rcli.engine.device import autocast
+from f2rcli.errors import UsageError
+from f2rcli.models.layers import leaves, mapped, padded
+
+WHOLE = 2_300_000  # pixels run in one piece under `auto`: up to 1080p, about 1 GB of activations
+DEFAULT_TILE = 1024  # pixels per side above that
+SMALLEST_TILE = 64
+
+
+def parse_tile(wish: str) -> int | None:
+    """`auto` -> -1, `off` -> None, a number -> pixels per side, rounded down to a multiple of 8.
+
+    Raises UsageError for anything else.
+    """
+    if wish == "auto":
+        return -1
+    if wish == "off":
+        return None
+    if not wish.isdigit() or int(wish) < SMALLEST_TILE:
+        raise UsageError(
+            f"--tile {wish}: must be auto, off, or pixels per side from {SMALLEST_TILE} up."
+        )
+    return int(wish) // 8 * 8
+
+
+def tile_size(wish: int | None, height: int, width: int) -> int | None:
+    """The tile for a picture of this size; None to run it in one piece."""
+    if wish == -1:
+        return DEFAULT_TILE if height * width > WHOLE else None
+    return None if wish is None or wish >= max(height, width) else wish
+
+
+@dataclass
+class Runner:
+    """Runs networks on one device, in one precision, whole or in tiles."""
+
+    device: torch.device
+    precision: str
+    tile: int | None  # pixels per side; None: whole pictures
+    calls: int = 0  # networks run so far, tiles not counted
+
+    def __call__(self, network: nn.Module, *inputs: Any) -> Any:
+        """inputs: tensors (..., H, W) or tuples of them -> the network's outputs, in float32."""
+        self.calls += 1
+        height, width = next(leaves(inputs)).shape[-2:]
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            if self.tile is None or self.tile >= max(height, width):
+                return mapped(padded(network, *inputs), Tensor.float)
+            return self._tiled(network, inputs, height, width)
+
+    def _tiled(self, network: nn.Module, inputs: Any, height: int, width: int) -> Any:
+        reach = int(network.reach)  # type: ignore[arg-type]  # a plain attribute of our networks
+        whole: list[Tensor] = []
+        for rows in _spans(height, self.tile or height, reach):
+            for columns in _spans(width, self.tile or width, reach):
+                out = padded(network, *mapped(inputs, lambda x: _cut(x, rows, columns)))  # noqa: B023  # used at once
+                parts = list(leaves(out))
+                if not whole:
+                    whole = [
+                        p.new_empty((*p.shape[:-2], height, width), dtype=torch.float32)
+                        for p in parts
+                    ]
+                for full, part in zip(whole, parts, strict=True):
+                    full[..., rows.keep, columns.keep] = part[..., rows.inner, columns.inner]
+        supply = iter(whole)
+        return mapped(out, lambda _: next(supply))
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    read: slice  # of the picture, with reach on either side
+    keep: slice  # of the picture, without
+    inner: slice  # of the tile's output: where `keep` lies in it
+
+
+def _spans(size: int, tile: int, reach: int) -> Iterator[_Span]:
+    for start in range(0, size, tile):
+        stop = min(start + tile, size)
+        low, high = max(start - reach, 0), min(stop + reach, size)
+        yield _Span(slice(low, high), slice(start, stop), slice(start - low, stop - low))
+
+
+def _cut(x: Tensor, rows: _Span, columns: _Span) -> Tensor:
+    return x[..., rows.read, columns.read]

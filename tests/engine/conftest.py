@@ -1,0 +1,74 @@
+"""Small synthetic clips with known motion and noise, and an engine with the shipped weights."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from f2rcli.engine.stream import Engine, EngineSettings, load_engine
+from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
+
+RGB8 = PlaneLayout(family=Family.RGB, bits=8)
+GRAY8 = PlaneLayout(family=Family.GRAY, bits=8)
+
+
+@pytest.fixture(autouse=True)
+def _two_threads() -> None:
+    torch.set_num_threads(2)
+
+
+def clean_clip(count: int, height: int = 64, width: int = 80, seed: int = 0) -> np.ndarray:
+    """A textured scene that moves by two pixels per frame: (T, 3, H, W) in 0..1."""
+    rng = np.random.default_rng(seed)
+    rows, columns = height // 8 + 3, (width + 2 * count) // 8 + 3
+    light = np.kron(rng.random((1, rows, columns)), np.ones((1, 8, 8)))
+    tint = np.kron(rng.random((3, rows // 4 + 1, columns // 4 + 1)), np.ones((1, 32, 32)))
+    scene = 0.15 + 0.55 * light + 0.15 * tint[:, : light.shape[1], : light.shape[2]]
+    return np.stack([scene[:, 4 : 4 + height, 4 + 2 * t : 4 + 2 * t + width] for t in range(count)])
+
+
+def to_frames(pictures: np.ndarray, layout: PlaneLayout = RGB8) -> list[Frame]:
+    codes = np.rint(np.clip(pictures, 0, 1) * 255).astype(np.uint8)
+    if layout.family is Family.GRAY:
+        codes = codes[:, :1]
+    return [
+        Frame(
+            planes=tuple(picture),
+            layout=layout,
+            pts=40 * t,
+            duration=40,
+            time_base=Fraction(1, 1000),
+        )
+        for t, picture in enumerate(codes)
+    ]
+
+
+def noisy_clip(count: int, *, sigma: float = 25, seed: int = 0, **size: int) -> list[Frame]:
+    clean = clean_clip(count, seed=seed, **size)
+    noise = np.random.default_rng(seed + 1).normal(0, sigma / 255, clean.shape)
+    return to_frames(clean + noise)
+
+
+def info_of(frames: list[Frame], *, interlaced: bool = False) -> ClipInfo:
+    first = frames[0]
+    return ClipInfo(
+        name="synthetic",
+        width=first.width,
+        height=first.height,
+        layout=first.layout,
+        frames=len(frames),
+        duration=None,
+        rate=Fraction(25),
+        time_base=first.time_base,
+        interlaced=interlaced,
+    )
+
+
+def engine_for(frames: list[Frame], *, interlaced: bool = False, **settings: object) -> Engine:
+    return load_engine(EngineSettings(**settings), info_of(frames, interlaced=interlaced))  # type: ignore[arg-type]
+
+
+def psnr(frames: list[Frame], clean: np.ndarray) -> float:
+    error = np.stack([np.stack(f.planes) for f in frames]) / 255 - clean
+    return float(-10 * np.log10(np.mean(error**2)))

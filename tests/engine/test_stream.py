@@ -1,0 +1,208 @@
+"""The engine with the shipped weights: one frame out per frame in, whatever the clip looks like."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from f2rcli.engine.stream import denoise_stream, estimate_noise, restore_stream
+from f2rcli.errors import DeviceError, UsageError, WeightsError
+from f2rcli.frames import Frame
+from tests.engine.conftest import (
+    GRAY8,
+    clean_clip,
+    engine_for,
+    info_of,
+    noisy_clip,
+    psnr,
+    to_frames,
+)
+
+
+def run(frames: list[Frame], *, interlaced: bool = False, **settings: object) -> list[Frame]:
+    engine = engine_for(frames, interlaced=interlaced, **settings)
+    return list(denoise_stream(iter(frames), info_of(frames, interlaced=interlaced), engine))
+
+
+def differences(a: list[Frame], b: list[Frame]) -> int:
+    """The largest difference of two clips, in codes."""
+    pairs = zip(a, b, strict=True)
+    return max(
+        int(np.abs(p.astype(int) - q.astype(int)).max())
+        for x, y in pairs
+        for p, q in zip(x.planes, y.planes, strict=True)
+    )
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 7])
+def test_as_many_frames_come_out_as_go_in_with_their_own_times(count: int) -> None:
+    frames = noisy_clip(count)
+    done = run(frames)
+    assert [(f.pts, f.duration, f.time_base) for f in done] == [
+        (f.pts, f.duration, f.time_base) for f in frames
+    ]
+    assert psnr(done, clean_clip(count)) > psnr(frames, clean_clip(count)) + 3
+
+
+def test_the_shipped_weights_win_eight_decibels_on_a_simple_moving_scene() -> None:
+    clean, frames = clean_clip(7), noisy_clip(7)
+    assert psnr(run(frames), clean) > psnr(frames, clean) + 8
+
+
+def test_strength_nought_gives_back_the_very_samples_without_any_network() -> None:
+    frames = noisy_clip(3)
+    done = run(frames, strength=0.0)
+    assert all(
+        p is q
+        for a, b in zip(done, frames, strict=True)
+        for p, q in zip(a.planes, b.planes, strict=True)
+    )
+
+
+def test_half_the_strength_takes_half_the_change() -> None:
+    frames = noisy_clip(5)
+    full, half = run(frames, sigma=25.0), run(frames, sigma=25.0, strength=0.5)
+    whole = np.stack([np.stack(f.planes) for f in full]).astype(float)
+    given = np.stack([np.stack(f.planes) for f in frames]).astype(float)
+    mixed = np.stack([np.stack(f.planes) for f in half]).astype(float)
+    assert np.abs(mixed - (whole + given) / 2).max() <= 1.0
+
+
+def test_more_strength_and_more_sigma_smooth_more() -> None:
+    frames = noisy_clip(5, sigma=20)
+
+    def roughness(done: list[Frame]) -> float:
+        return float(np.mean([np.abs(np.diff(f.planes[0].astype(float))).mean() for f in done]))
+
+    assert roughness(run(frames, sigma=40.0)) < roughness(run(frames, sigma=8.0))
+    assert roughness(run(frames, sigma=20.0, strength=2.0)) < roughness(run(frames, sigma=20.0))
+
+
+def test_tiles_give_the_whole_picture_within_one_code() -> None:
+    frames = noisy_clip(5, height=150, width=210)
+    for precision, allowed in (("fp32", 0), ("bf16", 1)):
+        whole = run(frames, tile="off", precision=precision, sigma=25.0)
+        tiled = run(frames, tile="64", precision=precision, sigma=25.0)
+        assert differences(whole, tiled) <= max(allowed, 1)
+
+
+def test_the_same_clip_gives_the_same_bytes_again() -> None:
+    frames = noisy_clip(6)
+    assert differences(run(frames), run(frames)) == 0
+
+
+def test_nothing_crosses_a_cut() -> None:
+    first = noisy_clip(4, seed=0)
+    endings = [noisy_clip(4, seed=seed) for seed in (10, 20)]
+    one, two = (run(first + ending, sigma=25.0) for ending in endings)
+    assert differences(one[:4], two[:4]) == 0
+    alone = run(endings[0], sigma=25.0)
+    assert differences(one[4:], alone) == 0
+
+
+def test_copies_of_a_frame_get_its_result_and_are_not_its_neighbours() -> None:
+    frames = noisy_clip(6)
+    stuttering = [replace(frame, pts=None) for frame in frames for _ in range(3)]
+    engine = engine_for(stuttering, sigma=25.0)
+    done = list(denoise_stream(iter(stuttering), info_of(stuttering), engine))
+    assert len(done) == 18
+    assert engine.calls["coarse"] == 6
+    assert differences(done, [f for f in run(frames, sigma=25.0) for _ in range(3)]) == 0
+
+
+def test_a_still_of_any_length_streams() -> None:
+    still = [noisy_clip(1)[0]] * 200
+    assert len(run(still)) == 200
+
+
+def test_fields_are_restored_apart() -> None:
+    frames = noisy_clip(4)
+
+    def with_other_bottom(frame: Frame) -> Frame:
+        planes = [plane.copy() for plane in frame.planes]
+        for plane in planes:
+            plane[1::2] = plane[1::2][::-1]
+        return replace(frame, planes=tuple(planes))
+
+    done = run(frames, interlaced=True)
+    other = run([with_other_bottom(f) for f in frames], interlaced=True)
+    for a, b, given in zip(done, other, frames, strict=True):
+        assert a.planes[0].shape == given.planes[0].shape
+        np.testing.assert_array_equal(a.planes[0][0::2], b.planes[0][0::2])
+        assert not np.array_equal(a.planes[0][1::2], b.planes[0][1::2])
+
+
+def test_gray_goes_through_rgb_weights_and_is_cleaner() -> None:
+    clean = clean_clip(5).mean(1, keepdims=True).repeat(3, 1)
+    noise = np.random.default_rng(1).normal(0, 0.1, clean[:, :1].shape)
+    frames = to_frames(clean + noise, GRAY8)
+    assert psnr(run(frames), clean[:, :1]) > psnr(frames, clean[:, :1]) + 5
+
+
+def test_frames_are_taken_only_as_they_are_needed() -> None:
+    frames = noisy_clip(1, height=16, width=16) + noisy_clip(40, height=16, width=16)
+    taken = 0
+
+    def source() -> Iterator[Frame]:
+        nonlocal taken
+        for frame in frames:
+            taken += 1
+            yield frame
+
+    for given, _ in enumerate(denoise_stream(source(), info_of(frames), engine_for(frames))):
+        assert taken - given <= 9
+
+
+@pytest.mark.parametrize("sigma", [10, 30])
+def test_the_noise_is_estimated_within_a_tenth(sigma: float) -> None:
+    clean = clean_clip(6, height=128, width=160)
+    noise = np.random.default_rng(1).normal(0, sigma / 255, clean.shape)
+    frames = to_frames(0.3 + 0.4 * clean + noise)
+    model = estimate_noise(iter(frames), info_of(frames), engine_for(frames))
+    assert model is not None
+    assert model.sigma8 == pytest.approx((sigma,) * 3, rel=0.1)
+
+
+def test_inside_the_pipeline_each_stage_is_better_than_the_one_before() -> None:
+    clean, frames = clean_clip(7), noisy_clip(7, sigma=40)
+    restored = [r for _, r in restore_stream(iter(frames), engine_for(frames))]
+    errors = {
+        name: np.mean(
+            [(getattr(r, name)[0].numpy() - c) ** 2 for r, c in zip(restored, clean, strict=True)]
+        )
+        for name in ("coarse", "anchor", "refined")
+    }
+    assert errors["refined"] < errors["anchor"] < errors["coarse"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"strength": -1.0}, UsageError),
+        ({"strength": float("nan")}, UsageError),
+        ({"sigma": 300.0}, UsageError),
+        ({"device": "tpu"}, UsageError),
+        ({"device": "cuda:77"}, DeviceError),
+        ({"precision": "int8"}, UsageError),
+        ({"precision": "fp16", "device": "cpu"}, DeviceError),
+        ({"tile": "7"}, UsageError),
+        ({"tile": "big"}, UsageError),
+        ({"threads": 0}, UsageError),
+        ({"method": "magic"}, UsageError),
+        ({"weights": "nowhere"}, WeightsError),
+    ],
+)
+def test_impossible_settings_are_one_clear_error(settings: dict[str, object], error: type) -> None:
+    with pytest.raises(error) as raised:
+        engine_for(noisy_clip(1), **settings)
+    value = next(iter(settings.values()))
+    assert (f"{value:g}" if isinstance(value, float) else str(value)) in str(raised.value)
+
+
+def test_a_prediction_is_positive_and_grows_with_the_picture() -> None:
+    frames = noisy_clip(1)
+    engine = engine_for(frames)
+    small, large = (engine.predict(replace(info_of(frames), width=w, height=w)) for w in (64, 640))
+    assert 0 < small.seconds_per_frame < large.seconds_per_frame
+    assert small.peak_bytes < large.peak_bytes

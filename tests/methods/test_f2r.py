@@ -1,0 +1,164 @@
+"""F2R: what each stage may see, and how often each part runs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from f2rcli.methods.base import Prepared
+from f2rcli.methods.f2r import F2R, Networks
+from f2rcli.models.fusion import Aligned
+from f2rcli.models.layers import padded
+from f2rcli.noise import NoiseModel
+from f2rcli.window import Window, windows
+
+TINY = {
+    "coarse": {"widths": (8, 8)},
+    "anchor": {"widths": (8, 8), "hidden": 8},
+    "refiner": {"widths": (8, 8), "embed": 8},
+}
+NOISE = NoiseModel.gaussian(0.1, 3)
+
+
+def tiny_f2r(run=padded) -> F2R:  # a Run
+    torch.manual_seed(0)
+    method = F2R(Networks(3, TINY), run)
+    for parameter in method.networks.parameters():
+        torch.nn.init.normal_(parameter, std=0.5 / max(parameter[0].numel(), 1) ** 0.5)
+    return method
+
+
+def moving_clip(count: int = 5, size: int = 64, seed: int = 0) -> list[torch.Tensor]:
+    rng = np.random.default_rng(seed)
+    scene = np.kron(rng.random((3, 24, 24)), np.ones((1, 8, 8)))
+    frames = [scene[:, 20 : 20 + size, 20 + 2 * t : 20 + 2 * t + size] for t in range(count)]
+    noise = rng.normal(0, 0.1, (count, 3, size, size))
+    return [
+        torch.from_numpy((f + n)[None].astype(np.float32))
+        for f, n in zip(frames, noise, strict=True)
+    ]
+
+
+def middle(method: F2R, clip: list[torch.Tensor]) -> Window[Prepared]:
+    ready = [method.prepare(i, frame, NOISE) for i, frame in enumerate(clip)]
+    return list(windows(ready, 5))[len(clip) // 2]
+
+
+def other_centre(method: F2R, window: Window[Prepared]) -> Window[Prepared]:
+    noise = torch.rand(window.centre.noisy.shape, generator=torch.Generator().manual_seed(9))
+    return replace(window, centre=method.prepare(window.centre.index, noise, NOISE))
+
+
+@pytest.mark.parametrize("place", [0, 1, 2, 4])
+def test_b2_strict_anchors_do_not_change_by_a_bit_when_the_centre_is_replaced(place: int) -> None:
+    with torch.inference_mode():
+        method = tiny_f2r()
+        clip = moving_clip()
+        window = list(windows([method.prepare(i, f, NOISE) for i, f in enumerate(clip)], 5))[place]
+        before = method.independent_pair(window)
+        fresh = tiny_f2r()  # no flow is remembered
+        after = fresh.independent_pair(other_centre(fresh, window))
+        assert before is not None
+        assert after is not None
+        for old, new in zip(before, after, strict=True):
+            assert torch.equal(old, new)
+        assert torch.equal(
+            method.anchor(method.align_strictly(window)).strict,
+            fresh.anchor(fresh.align_strictly(other_centre(fresh, window))).strict,
+        )
+
+
+def test_b1_the_strict_anchor_has_no_gradient_to_the_centre_and_some_to_every_neighbour() -> None:
+    method = tiny_f2r()
+    noisy = torch.rand(1, 4, 3, 32, 32, requires_grad=True)
+    coarse = torch.rand(1, 4, 3, 32, 32)
+    centre = torch.rand(1, 3, 32, 32, requires_grad=True)
+    anchor = method.anchor(Aligned(noisy, coarse, torch.ones(1, 4, 1, 32, 32)))
+    to_centre, to_noisy = torch.autograd.grad(
+        anchor.strict.sum(), [centre, noisy], allow_unused=True
+    )
+    assert to_centre is None
+    assert (to_noisy.abs().amax((0, 2, 3, 4)) > 0).all()
+
+
+def test_b3_the_guided_anchor_moves_with_the_coarse_centre_one_to_one() -> None:
+    method = tiny_f2r()
+    aligned = Aligned(
+        torch.rand(1, 4, 3, 32, 32), torch.rand(1, 4, 3, 32, 32), torch.ones(1, 4, 1, 32, 32)
+    )
+    anchor = method.anchor(aligned)
+    coarse, change = torch.rand(2, 1, 3, 32, 32)
+    moved = anchor.guided(coarse + change) - anchor.guided(coarse)
+    torch.testing.assert_close(moved, change, rtol=0, atol=1e-6)
+    coarse.requires_grad_()
+    (gradient,) = torch.autograd.grad(anchor.guided(coarse)[0, 1, 5, 6], coarse)
+    assert gradient[0, 1, 5, 6] == 1
+    assert gradient.count_nonzero() == 1
+
+
+def test_e4_the_order_of_neighbours_does_not_matter() -> None:
+    method = tiny_f2r()
+    aligned = Aligned(
+        torch.rand(1, 4, 3, 32, 32), torch.rand(1, 4, 3, 32, 32), torch.rand(1, 4, 1, 32, 32)
+    )
+    shuffled = Aligned(*(part[:, [2, 0, 3, 1]] for part in aligned))
+    noisy, coarse, level = torch.rand(3, 1, 3, 32, 32)
+    for one, two in zip(method.anchor(aligned)[:4], method.anchor(shuffled)[:4], strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
+    refine = method.networks.refiner
+    torch.testing.assert_close(
+        refine(noisy, coarse, level, method.anchor(aligned), aligned),
+        refine(noisy, coarse, level, method.anchor(shuffled), shuffled),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_a_neighbour_without_confidence_is_the_same_as_none() -> None:
+    method = tiny_f2r()
+    aligned = Aligned(
+        torch.rand(1, 4, 3, 32, 32), torch.rand(1, 4, 3, 32, 32), torch.ones(1, 4, 1, 32, 32)
+    )
+    silent = aligned._replace(confidence=aligned.confidence.clone())
+    silent.confidence[:, 2] = 0
+    fewer = Aligned(*(part[:, [0, 1, 3]] for part in aligned))
+    torch.testing.assert_close(method.anchor(silent).strict, method.anchor(fewer).strict)
+
+
+def test_weights_over_neighbours_sum_to_one() -> None:
+    anchor = tiny_f2r().anchor(
+        Aligned(
+            torch.rand(1, 3, 3, 16, 16), torch.rand(1, 3, 3, 16, 16), torch.rand(1, 3, 1, 16, 16)
+        )
+    )
+    torch.testing.assert_close(anchor.weights.sum(1), torch.ones(1, 1, 16, 16))
+    assert (anchor.weights >= 0).all()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6, 12])
+def test_s2_each_part_runs_as_often_as_it_must(count: int) -> None:
+    ran = {"coarse": 0, "anchor": 0, "refiner": 0}
+
+    def counting(network: torch.nn.Module, *inputs: object) -> object:
+        ran[next(name for name, n in method.networks.named_children() if n is network)] += 1
+        return padded(network, *inputs)
+
+    method = tiny_f2r(counting)
+    with torch.inference_mode():
+        ready = (method.prepare(i, f, NOISE) for i, f in enumerate(moving_clip(count, 32)))
+        for window in windows(ready, 5):
+            method.restore(window, NOISE)
+    assert ran["coarse"] == count
+    assert ran["anchor"] == ran["refiner"] == (count if count > 1 else 0)
+    adjacent = 2 * (count - 1)
+    neighbours = count * (min(count, 5) - 1)  # every centre to every neighbour of its window
+    assert method.flows.calls == adjacent + neighbours - adjacent
+
+
+def test_a_single_frame_is_left_with_its_coarse_estimate() -> None:
+    method = tiny_f2r()
+    (frame,) = moving_clip(1, 32)
+    with torch.inference_mode():
+        restored = method.restore(Window(method.prepare(0, frame, NOISE), (), ()), NOISE)
+    assert torch.equal(restored.refined, restored.coarse)

@@ -1,0 +1,61 @@
+"""Networks: homogeneous, local, and the same in any tile."""
+
+import pytest
+import torch
+
+from f2rcli.models.coarse import Coarse
+from f2rcli.models.fusion import posterior_mean
+from f2rcli.models.layers import UNet, padded, unet_reach
+
+
+def loud(network: torch.nn.Module) -> torch.nn.Module:
+    """Untrained networks start near zero; make every convolution count."""
+    torch.manual_seed(0)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.7 / parameter[0].numel() ** 0.5)
+    return network.double().eval()
+
+
+@pytest.mark.parametrize("factor", [0.1, 3.7])
+def test_a_brighter_picture_with_louder_noise_gives_a_brighter_estimate(factor: float) -> None:
+    network = loud(Coarse(3, (8, 8, 8)))
+    noisy, level = torch.rand(2, 1, 3, 16, 24, dtype=torch.float64)
+    torch.testing.assert_close(
+        network(factor * noisy, factor * level),
+        factor * network(noisy, level),
+        rtol=1e-9,
+        atol=1e-12,
+    )
+    assert network(0 * noisy, 0 * level).abs().max() == 0
+
+
+def test_no_input_beyond_the_reach_matters() -> None:
+    widths = (8, 8, 8)
+    network, reach = loud(UNet(3, 3, widths)), unet_reach(widths)
+    size = 2 * reach + 40
+    picture = torch.rand(1, 3, size, size, dtype=torch.float64)
+    changed = picture.clone()
+    changed[..., :8, :8] += 1
+    difference = (network(picture) - network(changed)).abs().amax((0, 1))
+    assert difference[8 + reach :].max() == 0
+    assert difference[:, 8 + reach :].max() == 0
+    assert difference.max() > 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 13), (16, 8), (33, 47)])
+def test_any_size_is_padded_and_cropped_again(size: tuple[int, int]) -> None:
+    network = loud(Coarse(3, (8, 8, 8)))
+    noisy = torch.rand(1, 3, *size, dtype=torch.float64)
+    assert padded(network, noisy, torch.zeros_like(noisy)).shape == noisy.shape
+
+
+def test_the_posterior_mean_trusts_the_anchor_as_far_as_noise_explains_the_difference() -> None:
+    torch.manual_seed(0)
+    clean = torch.full((1, 3, 64, 64), 0.5)
+    level = torch.full_like(clean, 0.1)
+    noisy = clean + 0.1 * torch.randn_like(clean)
+    perfect = posterior_mean(noisy, clean, level)
+    assert (perfect - clean).pow(2).mean() < 0.1 * (noisy - clean).pow(2).mean()
+    wrong = clean + 0.4
+    assert (posterior_mean(noisy, wrong, level) - noisy).abs().mean() < 0.04
+    torch.testing.assert_close(posterior_mean(noisy, clean, 0 * level), noisy, rtol=0, atol=1e-3)

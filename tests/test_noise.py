@@ -1,0 +1,74 @@
+"""Noise: laws that have the variance they state, and estimates that find it again."""
+
+import numpy as np
+import pytest
+import torch
+
+from f2rcli.noise import NoiseModel, NoiseSamples, blend, single_frame_sigma
+
+
+def smooth_picture(height: int = 160, width: int = 200) -> torch.Tensor:
+    rows = torch.linspace(0.15, 0.85, height)[:, None]
+    columns = torch.linspace(-0.1, 0.1, width)[None]
+    return (rows + columns).expand(1, 3, height, width).clone()
+
+
+def seeded(number: int) -> torch.Generator:
+    return torch.Generator().manual_seed(number)
+
+
+@pytest.mark.parametrize("signal", [0.1, 0.5, 0.9])
+def test_poisson_gaussian_noise_has_the_variance_of_its_law(signal: float) -> None:
+    model = NoiseModel((0.02,) * 3, (0.03,) * 3, (0.1,) * 3)
+    clean = torch.full((1, 3, 200, 200), signal)
+    error = model.add(clean, seeded(1)) - clean
+    expected = 0.02 * signal + 0.03**2
+    assert error.var().item() == pytest.approx(expected, rel=0.03)
+    assert model.variance(clean)[0, 0, 0, 0].item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("sigma", [5, 20, 50])
+def test_two_independent_anchors_find_white_noise_within_three_percent(sigma: float) -> None:
+    truth, clean = NoiseModel.gaussian(sigma / 255, 3), smooth_picture()
+    noisy, first, second = (truth.add(clean, seeded(i)) for i in range(3))
+    samples = NoiseSamples.empty(3)
+    samples.add(noisy, clean + (first - clean) / 2, clean + (second - clean) / 2)
+    model = samples.model()
+    assert model is not None
+    assert model.sigma8 == pytest.approx((sigma,) * 3, rel=0.03)
+
+
+def test_signal_dependence_is_found() -> None:
+    truth, clean = NoiseModel((0.01,) * 3, (0.02,) * 3, (0.0,) * 3), smooth_picture(320, 400)
+    samples = NoiseSamples.empty(3)
+    samples.add(truth.add(clean, seeded(0)), clean, clean)
+    model = samples.model()
+    assert model is not None
+    assert model.gain == pytest.approx((0.01,) * 3, rel=0.15)
+    assert np.square(model.read) == pytest.approx((0.0004,) * 3, abs=3e-4)
+
+
+def test_too_little_evidence_is_no_model() -> None:
+    samples = NoiseSamples.empty(3)
+    small = torch.rand(1, 3, 8, 8)
+    samples.add(small, small, small)
+    assert samples.model() is None
+
+
+def test_a_scaled_model_is_that_much_stronger_everywhere() -> None:
+    model = NoiseModel((0.01,), (0.02,), (0.05,)).scaled(2)
+    clean = torch.linspace(0, 1, 5).view(1, 1, 1, 5)
+    base = NoiseModel((0.01,), (0.02,), (0.05,)).level(clean)
+    torch.testing.assert_close(model.level(clean), 2 * base)
+
+
+def test_blending_moves_by_its_share_of_variance() -> None:
+    old, new = NoiseModel.gaussian(0.1, 1), NoiseModel.gaussian(0.2, 1)
+    assert blend(old, new, 0.5).sigma[0] ** 2 == pytest.approx((0.01 + 0.04) / 2)
+
+
+def test_one_frame_gives_a_rough_sigma() -> None:
+    clean = smooth_picture()
+    noisy = NoiseModel.gaussian(0.1, 3).add(clean, seeded(3))
+    assert single_frame_sigma(noisy) == pytest.approx(0.1, rel=0.05)
+    assert single_frame_sigma(torch.zeros(1, 3, 1, 1)) == 0

@@ -1,0 +1,88 @@
+"""Weights: verified, rebuilt from their header, and never a pickle."""
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from f2rcli import weights
+from f2rcli.errors import WeightsError
+from f2rcli.frames import Space
+from f2rcli.methods.f2r import F2R
+from f2rcli.models.layers import padded
+from f2rcli.weights import Header, Weights
+
+
+def test_every_bundled_file_is_what_the_manifest_says_and_rebuilds_its_network() -> None:
+    assert weights.available()
+    for name in weights.available():
+        loaded = weights.load(name)
+        F2R.from_weights(loaded, padded)
+        entry = weights.manifest()[name]
+        assert loaded.header.method == entry["method"]
+        assert loaded.header.space.value == entry["space"]
+
+
+def test_the_default_is_chosen_by_method_and_space() -> None:
+    assert weights.choose("f2r", Space.RGB) == "f2r-rgb-small"
+    with pytest.raises(WeightsError, match="no bundled weights"):
+        weights.choose("f2r", Space.BAYER)
+
+
+def saved(path: Path, **changes: object) -> Path:
+    source = weights.load("f2r-rgb-small")
+    fields = json.loads(source.header.to_json()) | changes
+    save_file(source.tensors, path, metadata={"f2r": json.dumps(fields)})
+    return path
+
+
+def test_a_copy_loads_by_path(tmp_path: Path) -> None:
+    assert weights.load(str(saved(tmp_path / "mine.safetensors"))).name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"format": 99}, "format 99"), ({"space": "smell"}, "header"), ({"extra": 1}, "header")],
+)
+def test_foreign_headers_are_refused(
+    tmp_path: Path, changes: dict[str, object], words: str
+) -> None:
+    with pytest.raises(WeightsError, match=words):
+        weights.load(str(saved(tmp_path / "odd.safetensors", **changes)))
+
+
+def test_tensors_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    source = weights.load("f2r-rgb-small")
+    fewer = dict(list(source.tensors.items())[1:])
+    with pytest.raises(WeightsError, match="does not fit"):
+        F2R.from_weights(Weights("x", source.header, fewer), padded)
+
+
+def test_a_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
+    path = tmp_path / "evil.pt"
+    path.write_bytes(pickle.dumps({"weight": [1.0]}))
+    with pytest.raises(WeightsError, match="not a safetensors file"):
+        weights.load(str(path))
+
+
+def test_safetensors_of_others_and_truncated_ones_are_refused(tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"a": torch.zeros(1)}, foreign)
+    with pytest.raises(WeightsError, match="no f2r header"):
+        weights.load(str(foreign))
+    whole = saved(tmp_path / "cut.safetensors")
+    whole.write_bytes(whole.read_bytes()[:1000])
+    with pytest.raises(WeightsError, match="damaged"):
+        weights.load(str(whole))
+
+
+def test_saving_and_loading_keeps_header_and_tensors(tmp_path: Path) -> None:
+    header = Header(method="f2r", space=Space.GRAY, channels=1, length=5, config={"a": [1, 2]})
+    path = tmp_path / "w.safetensors"
+    digest = weights.save(path, header, {"x": torch.full((2,), 0.5)})
+    loaded = weights.load(str(path))
+    assert (loaded.header, loaded.sha256) == (header, digest)
+    assert loaded.tensors["x"].tolist() == [0.5, 0.5]
