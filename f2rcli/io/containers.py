@@ -53,7 +53,7 @@ CONTAINERS = (
         name="mov", muxer="mov", suffixes=(".mov", ".qt"), options=_MOV_OPTIONS,
         families=("h264", "hevc", "prores", "mjpeg", "av1", "dnxhd", "cfhd", "v210", "rawvideo",
                   "png", "mpeg4", "qtrle"),
-        chapters=True, display_matrix="all", text_subtitles="mov_text", covers="stream",
+        chapters=True, pixel_aspect=True, display_matrix="all", text_subtitles="mov_text", covers="stream",
     ),
     Container(
         name="matroska", muxer="matroska", suffixes=(".mkv",), families=_ANY, chapters=True,
@@ -70,7 +70,7 @@ CONTAINERS = (
     ),
     Container(
         name="avi", muxer="avi", suffixes=(".avi",), variable_rate=False, colour=False,
-        families=("h264", "mjpeg", "mpeg4", *_LOSSLESS),
+        families=("mjpeg", "mpeg4", *_LOSSLESS),
     ),
     Container(
         name="nut", muxer="nut", suffixes=(".nut",), families=_ANY, chapters=True, colour=False,

@@ -1,6 +1,8 @@
 """Packets to pictures, one by one, so that damage costs a frame and not the run."""
 
 import heapq
+import logging
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,6 +27,29 @@ class Picture:
     frame: av.VideoFrame | None
     pts: int | None  # in ticks of the stream
     duration: int  # ticks; 0 means not known
+    corrupt: bool = False
+
+
+class Complaints(logging.Handler):
+    """Hears what a decoder only says in its log: damage that it neither raises nor flags."""
+
+    _DAMAGE = re.compile(r"CRC mismatch|Could not find ref with POC|Error constructing|[Cc]orrupt")
+
+    def __init__(self, codec: str) -> None:
+        super().__init__(logging.ERROR)
+        self.codec = codec
+        self.heard = 0
+        logging.getLogger("libav").addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count a message of this decoder that speaks of damage."""
+        if record.name.endswith(self.codec) and self._DAMAGE.search(record.getMessage()):
+            self.heard += 1
+
+    def close(self) -> None:
+        """Stop listening."""
+        logging.getLogger("libav").removeHandler(self)
+        super().close()
 
 
 class Decoder:
@@ -50,13 +75,19 @@ class Decoder:
         self.aside = aside
         self.ended = False  # the demuxer came to its end by itself
         self.newest: Fraction = Fraction(0)  # seconds; the furthest any packet reached
+        self.packets = 0  # of this stream
         self.last_sent: int | None = None  # pts of the last packet given to the decoder
         self._expected: list[tuple[int, int]] = []  # heap of (pts, duration) sent, not yet shown
         self._owed = 0  # packets sent minus pictures received
         self._shown: int | None = None  # end of the last picture shown, ticks
-        self._reasons = 0
         self._demuxed = self._demux()
         self._pictures = self._run()
+        self._complaints = Complaints(context.name)
+        self._answered = 0  # complaints that are in the ledger
+
+    def close(self) -> None:
+        """Stop listening to the decoder's log. May be called more than once."""
+        self._complaints.close()
 
     def __iter__(self) -> Iterator[Picture]:
         """The pictures, with a place for each one that was sent to the decoder and lost.
@@ -120,6 +151,7 @@ class Decoder:
         if packet.pts is not None and not packet.is_discard:
             heapq.heappush(self._expected, (packet.pts, packet.duration or 0))
             self._owed += 1
+        self.packets += 1
         self.last_sent = packet.pts
         try:
             frames = self.context.decode(packet)
@@ -151,12 +183,18 @@ class Decoder:
             yield from self._lost_before(frame.pts)
             self._owed -= 1
             self._shown = frame.pts + max(frame.duration, 1)
-        if frame.is_corrupt:
+        corrupt = frame.is_corrupt or self._complained()
+        if corrupt:
             self.ledger.corrupt += 1
             when = "" if frame.time is None else f" at {frame.time:.2f} s"
             if self.strict:
                 raise self._stop(f"the frame{when} is damaged")
-        yield Picture(frame, frame.pts, max(frame.duration, 0))
+        yield Picture(frame, frame.pts, max(frame.duration, 0), corrupt)
+
+    def _complained(self) -> bool:
+        """Whether the decoder's log spoke of damage since the last picture."""
+        heard, self._answered = self._complaints.heard - self._answered, self._complaints.heard
+        return heard > 0
 
     def _lost_before(self, pts: int | None) -> Iterator[Picture]:
         """Places of pictures that were sent but will not come, now that `pts` has come.

@@ -11,7 +11,7 @@ from av.video.codeccontext import VideoCodecContext
 from f2rcli.errors import UsageError
 from f2rcli.frames import ClipInfo, Family, PlaneLayout
 from f2rcli.io.base import WriteOptions
-from f2rcli.io.colour import LIMITED, ColourTags, Mastering
+from f2rcli.io.colour import FULL, LIMITED, ColourTags, Mastering
 from f2rcli.io.pixels import PixelFormat, pixel_format, writable
 
 # Encoders of a family, best first.
@@ -55,6 +55,7 @@ class EncoderSetup:
     time_base: Fraction
     tags: ColourTags
     pixel_aspect: Fraction | None
+    coding: PlaneLayout  # range, matrix and siting of the pictures that go in
     field_order: int  # FFmpeg's AVFieldOrder: 1 progressive, 2 top first, 3 bottom first
     codec_tag: str
     options: tuple[tuple[str, str], ...]
@@ -156,6 +157,8 @@ def formats_of(encoder: str) -> list[PixelFormat]:
         names = _RAW
     forms = [pixel_format(name) for name in names]
     unique = {form.name: form for form in forms if form is not None and writable(form)}
+    if encoder == "libx265":  # alpha goes into a second layer that hardly any decoder reads
+        return [form for form in unique.values() if not form.alpha]
     return list(unique.values())
 
 
@@ -163,6 +166,11 @@ _RAW = ["yuv420p", "yuv422p", "yuv444p", "yuv411p", "gray", "yuv420p10le", "yuv4
         "yuv444p10le", "yuv420p12le", "yuv422p12le", "yuv444p12le", "gray10le", "gray12le",
         "gray16le", "yuv420p16le", "yuv422p16le", "yuv444p16le", "rgb24", "rgba", "rgb48le",
         "rgba64le"]  # fmt: skip
+
+
+def says_full_range(encoder: str) -> bool:
+    """Whether an encoder's streams can be full range; ProRes and its like never are."""
+    return encoder not in ("prores_ks", "dnxhd", "cfhd", "v210")
 
 
 def losses(form: PixelFormat, layout: PlaneLayout) -> list[str]:
@@ -254,6 +262,8 @@ def _particular(encoder: str, form: PixelFormat, profile: str, info: ClipInfo) -
         case "libvpx-vp9":
             speed = {"b": "0", "row-mt": "1", "cpu-used": "2"}
             return speed | ({"auto-alt-ref": "0"} if form.alpha else {})
+        case "ffv1" if min(info.width, info.height) < 8:
+            return {"level": "1", "g": "1"}  # later levels need room for four slices
         case "ffv1":
             return {"level": "3", "slicecrc": "1", "g": "1"}
         case "prores_ks":
@@ -287,17 +297,25 @@ def _with_users(encoder: str, chosen: dict[str, str], options: WriteOptions) -> 
     return chosen
 
 
-def colour_for(form: PixelFormat, layout: PlaneLayout, tags: ColourTags) -> ColourTags:
-    """The colour tags to write: the source's, with what the pixel format itself decides."""
+def coding_for(encoder: str, form: PixelFormat, layout: PlaneLayout) -> PlaneLayout:
+    """The layout of the pictures an encoder gets: the source's coding as far as it can be."""
+    limited = form.family is Family.YUV and not says_full_range(encoder)
+    return form.layout(
+        full_range=layout.full_range and not limited, matrix=layout.matrix, siting=layout.siting
+    )
+
+
+def colour_for(coding: PlaneLayout, tags: ColourTags) -> ColourTags:
+    """The colour tags to write: the source's, with what the pictures' coding itself decides."""
     matrix = tags.matrix
-    if form.family is Family.RGB:
+    if coding.family is Family.RGB:
         matrix = 0
     elif matrix == 0:
         matrix = 2  # RGB's number has no meaning for the Y'CbCr that a user asked for
-    said = tags.range or (0 if not layout.full_range else 2)
-    if form.family is Family.YUV and layout.family is not Family.YUV:
-        said = 2 if layout.full_range else LIMITED
+    said = FULL if coding.full_range else LIMITED
     return ColourTags(
-        primaries=tags.primaries, transfer=tags.transfer, matrix=matrix, range=said,
-        chroma_location=tags.chroma_location,
-    )  # fmt: skip
+        primaries=tags.primaries,
+        transfer=tags.transfer,
+        matrix=matrix,
+        range=said if tags.range or coding.full_range else 0,
+    )

@@ -1,7 +1,7 @@
 """What writing a clip would do: encoder, pixel format, streams kept; no side effects."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -9,12 +9,13 @@ from typing import Literal
 from av.stream import Stream
 
 from f2rcli.errors import UsageError
-from f2rcli.frames import PlaneLayout
+from f2rcli.frames import Family, PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.containers import Container, accepts, container_for, plain_tags, refusal
 from f2rcli.io.encoders import (
     EncoderSetup,
     closest_format,
+    coding_for,
     colour_for,
     encoder_options,
     encoders_for,
@@ -38,6 +39,9 @@ _MP4_TAGS = {  # what mp4 and mov store under names of their own
     "copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network",
     "keywords", "track", "disc", "creation_time", "timecode", "location", "location-eng",
 }  # fmt: skip
+
+
+_TAGS_OR_COVER = "mp4 and mov hold either these or cover art"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,19 +132,20 @@ def _choose(reader: Reader, container: Container, options: WriteOptions) -> _Cho
     refusals: dict[str, str] = {}
     for any_form in (False, True):  # the closest format of each, then larger ones
         for encoder in encoders:
-            for form in _lossless_forms(encoder, reader, options, any_form=any_form):
+            for form in _lossless_forms(encoder, reader, container, options, any_form):
                 setup = _setup(reader, container, encoder, form, options)
                 reason = setup.trial()
                 if reason is None:
-                    return _Choice(setup, _tolerated(encoder, form, reader), refusals)
+                    lost = (*_tolerated(encoder, form, reader), *_coding_losses(reader, setup))
+                    return _Choice(setup, lost, refusals)
                 refusals.setdefault(encoder, reason)
-    lossy = [(e, f) for e in encoders for f in _forms(e, options) if losses(f, layout)]
+    lossy = [(e, f) for e in encoders for f in _forms(e, container, options)]
     for encoder, form in sorted(lossy, key=lambda pair: _regret(pair[1], layout)):
         setup = _setup(reader, container, encoder, form, options)
         reason = setup.trial()
         if reason is None:
-            lost = tuple(f"{line} ({encoder})" for line in losses(form, layout))
-            return _Choice(setup, lost, refusals)
+            worse = [*losses(form, layout), *_coding_losses(reader, setup)]
+            return _Choice(setup, tuple(f"{line} ({encoder})" for line in worse), refusals)
         refusals.setdefault(encoder, reason)
     reasons = [f"{encoder}: {reason}" for encoder, reason in refusals.items()]
     raise UsageError(
@@ -184,19 +189,26 @@ def _with_pix_fmt(encoders: list[str], pix_fmt: str) -> list[str]:
     return fitting
 
 
-def _forms(encoder: str, options: WriteOptions) -> Iterator[PixelFormat]:
+def _forms(encoder: str, container: Container, options: WriteOptions) -> Iterator[PixelFormat]:
+    """Formats of an encoder, as far as the container carries them; VP9's alpha travels beside."""
+    beside = encoder == "libvpx-vp9" and container.name not in ("matroska", "webm")
     for form in formats_of(encoder):
-        if options.pix_fmt in (None, form.name):
+        if options.pix_fmt in (None, form.name) and not (beside and form.alpha):
             yield form
 
 
+def _coding_losses(reader: Reader, setup: EncoderSetup) -> list[str]:
+    narrowed = reader.info.layout.full_range and not setup.coding.full_range
+    return ["full range becomes limited"] if narrowed else []
+
+
 def _lossless_forms(
-    encoder: str, reader: Reader, options: WriteOptions, *, any_form: bool
+    encoder: str, reader: Reader, container: Container, options: WriteOptions, any_form: bool
 ) -> Iterator[PixelFormat]:
     """Formats of an encoder that hold every sample: the closest one, or all the others."""
     layout = reader.info.layout
     closest = closest_format(encoder, layout)
-    for form in _forms(encoder, options):
+    for form in _forms(encoder, container, options):
         if (form == closest) is any_form and options.pix_fmt is None:
             continue
         if not losses(form, layout) or _tolerated(encoder, form, reader):
@@ -221,7 +233,7 @@ def _setup(
         encoder, form, info, origin.profile, origin.facts.mastering,
         origin.tags.chroma_location, options, in_order=not container.variable_rate,
     )  # fmt: skip
-    tags = colour_for(form, info.layout, origin.tags)
+    coding = coding_for(encoder, form, info.layout)
     order = 1 if not info.interlaced else 2 if info.top_field_first else 3
     hevc = family_of_encoder(encoder) == "hevc" and container.name in ("mp4", "mov")
     return EncoderSetup(
@@ -231,7 +243,8 @@ def _setup(
         height=info.height,
         rate=rate,
         time_base=info.time_base if container.variable_rate else 1 / rate,
-        tags=replace(tags, chroma_location=""),
+        tags=colour_for(coding, origin.tags),
+        coding=coding,
         pixel_aspect=origin.pixel_aspect,
         field_order=order,
         codec_tag="hvc1" if hevc else "",  # QuickTime plays no other
@@ -303,6 +316,8 @@ def _facts(
     chapters = len(origin.chapters)
     note(bool(chapters), container.chapters, f"{chapters} chapters", no)
     note(bool(plain_tags(dict(origin.metadata))), container.metadata, "metadata", no)
+    rare = _rare_tags(reader, container)
+    note(bool(rare) and _has_cover(reader), False, f"tags {', '.join(rare)}", _TAGS_OR_COVER)
     matrix = origin.facts.display_matrix
     turns = container.display_matrix == "all" or (
         container.display_matrix == "rotation" and is_rotation(matrix)
@@ -315,7 +330,8 @@ def _facts(
     bitstream = setup.encoder in ("libx264", "libx264rgb", "libx265", "mpeg4", "mpeg2video")
     shaped = container.pixel_aspect or bitstream or _patched(container, target)
     note(_anamorphic(reader), shaped, f"pixel aspect {origin.pixel_aspect}", no)
-    coloured = setup.tags.primaries != 2 or setup.tags.transfer != 2
+    coloured = setup.tags.primaries != 2 or setup.tags.transfer != 2 or setup.coding.full_range
+    coloured &= setup.coding.family is not Family.RGB or setup.tags.primaries != 2
     note(coloured, container.colour or bitstream, "colour tags", no)
     return kept, dropped, matrix if turns else ()
 
@@ -336,10 +352,20 @@ def is_rotation(matrix: tuple[int, ...]) -> bool:
 
 def _container_options(reader: Reader, container: Container) -> tuple[tuple[str, str], ...]:
     options = dict(container.options)
-    tags = plain_tags(dict(reader.origin.metadata))
-    if container.name in ("mp4", "mov") and set(tags) - _MP4_TAGS:
+    if _rare_tags(reader, container) and not _has_cover(reader):
         options["movflags"] += "+use_metadata_tags"
     return tuple(options.items())
+
+
+def _rare_tags(reader: Reader, container: Container) -> list[str]:
+    """Tags that mp4 and mov have no name for: they need its other, open list of keys."""
+    if container.name not in ("mp4", "mov"):
+        return []
+    return [k for k in plain_tags(dict(reader.origin.metadata)) if k.lower() not in _MP4_TAGS]
+
+
+def _has_cover(reader: Reader) -> bool:
+    return any(is_cover(stream) for stream in reader.origin.others)
 
 
 def _notes(

@@ -1,5 +1,6 @@
 """Reading what FFmpeg demuxes: frames stream by, packets of other streams wait at the side."""
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
@@ -97,7 +98,9 @@ class VideoReader(Reader):
             context = av.CodecContext.create(wrapped, "r")
             if isinstance(context, VideoCodecContext):
                 return context
-        self.stream.codec_context.thread_type = "AUTO"
+        # FFV1 tells of damage only in its log; without frame threads it is clear of which frame.
+        threads = "SLICE" if family_of(self.stream) == "ffv1" else "AUTO"
+        self.stream.codec_context.thread_type = threads
         return self.stream.codec_context
 
     def _probe(self) -> list[Picture]:
@@ -176,8 +179,8 @@ class VideoReader(Reader):
 
     def _count(self) -> int | None:
         """The number of frames, where the container knows it."""
-        tags = self.stream.metadata
-        said = self.stream.frames or int(tags.get("NUMBER_OF_FRAMES", "0") or 0)
+        counted = self._tag("NUMBER_OF_FRAMES")
+        said = self.stream.frames or (int(counted) if counted.isdecimal() else 0)
         if not said or self.span.start or self.span.end is not None:
             return None
         return said if self.span.frames is None else min(said, self.span.frames)
@@ -199,11 +202,17 @@ class VideoReader(Reader):
         """How long the video itself lasts by its container, from its first frame."""
         if self.stream.duration and not self._untimed:
             return self.stream.duration * (self.stream.time_base or Fraction(0))
-        if stamp := self.stream.metadata.get("DURATION"):
-            hours, minutes, seconds = stamp.split(":")
-            end = 3600 * int(hours) + 60 * int(minutes) + Fraction(seconds)
+        stamp = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", self._tag("DURATION"))
+        if stamp:
+            end = 3600 * int(stamp[1]) + 60 * int(stamp[2]) + Fraction(stamp[3])
             return end - self.first_time
         return None
+
+    def _tag(self, name: str) -> str:
+        """A statistics tag of Matroska, whose name may end in a language."""
+        tags = self.stream.metadata
+        found = next((key for key in tags if key.split("-")[0] == name), "")
+        return tags.get(found, "")
 
     def _tail(self, last: Frame) -> int | None:
         """The tick at which the stream ends, where the container knows better than a frame.
@@ -300,7 +309,7 @@ class VideoReader(Reader):
             pts=None if self._untimed else picture.pts,
             duration=None if self._untimed else picture.duration or None,
             time_base=self.time_base,
-            corrupt=decoded.is_corrupt,
+            corrupt=picture.corrupt,
         )
 
     def _when(self, picture: Picture) -> str:
@@ -353,6 +362,11 @@ class VideoReader(Reader):
 
     def _check_truncation(self) -> None:
         """Compare what came with what the container promised: truncated files end in silence."""
+        step = self._step * self.time_base
+        lacking = self.stream.frames - self._decoder.packets
+        if lacking > 0 and not self.span.start:
+            self._note_missing(lacking * step, lacking)
+            return
         promised = self._stream_seconds()
         if promised is not None:
             promised += self.first_time
@@ -362,15 +376,17 @@ class VideoReader(Reader):
         if promised is None:
             return
         missing = promised - self._decoder.newest
-        step = self._step * self.time_base
         if missing > max(2 * step, Fraction(1, 10)):
-            self.ledger.missing_seconds = float(missing)
-            self.ledger.missing_frames = round(missing / step)
-            if self.options.strict:
-                raise InputError(
-                    f"{self.name}: truncated: {float(missing):.2f} s are missing at the end.",
-                    hint="Without --strict f2r denoises what is there.",
-                )
+            self._note_missing(missing, round(missing / step))
+
+    def _note_missing(self, seconds: Fraction, frames: int) -> None:
+        self.ledger.missing_seconds = float(seconds)
+        self.ledger.missing_frames = frames
+        if self.options.strict:
+            raise InputError(
+                f"{self.name}: truncated: {float(seconds):.2f} s are missing at the end.",
+                hint="Without --strict f2r denoises what is there.",
+            )
 
     def describe(self) -> list[dict[str, Any]]:
         """One dict per stream; the denoised one says all that is known of it."""
@@ -418,4 +434,5 @@ class VideoReader(Reader):
         """Let go of the file."""
         self._probed = []
         self.side.clear()
+        self._decoder.close()
         self.container.close()

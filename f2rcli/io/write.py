@@ -22,6 +22,7 @@ from f2rcli.io.source import PIPE, AnyPacket, ffmpeg_reason, quiet_ffmpeg
 from f2rcli.io.verify import Written, verify
 
 _ERRORS = (av.FFmpegError, OSError, ValueError)
+_REORDERED = 32  # ticks; more than any encoder holds frames back, at one tick a frame
 _KEY_PICTURE = 1  # FFmpeg's AV_PICTURE_TYPE_I
 
 
@@ -45,6 +46,7 @@ class VideoWriter(Writer):
         self._held: Frame | None = None
         self._durations: dict[int, int] = {}  # of frames in the encoder, by pts
         self._written = Written(time_base=self.detail.setup.time_base)
+        self._last_dts: int | None = None  # of the encoder's packets, in its ticks
         self._fields: _FieldFlags | None = None
         reader.keep_side()
         if plan.target != PIPE:
@@ -177,7 +179,7 @@ class VideoWriter(Writer):
 
     def _encode(self, frame: Frame, *, last: bool) -> None:
         setup = self.detail.setup
-        picture = make_frame(converted(frame, setup.form), setup.form)
+        picture = make_frame(converted(frame, setup.form, setup.coding), setup.form)
         if self._fields is not None:
             picture = self._fields.flag(picture)
         pts, duration = self._place(frame)
@@ -208,7 +210,24 @@ class VideoWriter(Writer):
         for packet in packets:
             if packet.pts is not None and packet.pts in self._durations:
                 packet.duration = self._durations.pop(packet.pts)
+            self._mend_dts(packet)
             self._container.mux(packet)
+
+    def _mend_dts(self, packet: AnyPacket) -> None:
+        """Replace a decoding time that cannot be: x265 gives random ones for clips of few frames.
+
+        Any increasing times at or before the display times will do.
+        """
+        written = self._written
+        if packet.pts is None or packet.dts is None or written.first is None:
+            return
+        before = self._last_dts
+        least = written.first - (written.end - written.first) - _REORDERED
+        possible = (before is None or packet.dts > before) and least <= packet.dts <= packet.pts
+        if not possible:
+            start = written.first - _REORDERED
+            packet.dts = min(start if before is None else max(before + 1, start), packet.pts)
+        self._last_dts = packet.dts
 
     def _failure(self, error: BaseException) -> OutputError:
         number = getattr(error, "errno", None)

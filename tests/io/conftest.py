@@ -56,6 +56,8 @@ def write_clip(
         stream.width, stream.height = size
         stream.pix_fmt = pix_fmt
         stream.codec_context.time_base = time_base
+        if codec == "mjpeg":
+            stream.codec_context.color_range = 2
         setup(stream)
         sound = container.add_stream("aac", rate=8000, layout="mono") if audio else None
         steps = [b - a for a, b in zip(stamps, stamps[1:], strict=False)]
@@ -121,7 +123,7 @@ def packets_of(path: Path, kind: str) -> list[bytes]:
         streams = [stream for stream in container.streams if stream.type == kind]
         found: dict[int, list[bytes]] = {stream.index: [] for stream in streams}
         for packet in container.demux(*streams):
-            if packet.size:
+            if packet.size and packet.stream_index in found:
                 found[packet.stream_index].append(bytes(packet))
     return [packet for index in sorted(found) for packet in found[index]]
 

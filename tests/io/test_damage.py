@@ -1,0 +1,234 @@
+"""Broken input: a clear line, a whole timeline, and a ledger of what was lost."""
+
+from pathlib import Path
+
+import av
+import pytest
+
+from f2rcli.errors import InputError
+from f2rcli.io import ReadOptions, open_reader
+
+
+def damaged(path: Path, target: Path, *, skip: int, count: int = 40) -> Path:
+    """A copy with bytes overwritten from three quarters of the way on, headers left alone."""
+    data = bytearray(path.read_bytes())
+    middle = len(data) * 3 // 4 + skip
+    data[middle : middle + count] = bytes(255 - byte for byte in data[middle : middle + count])
+    target.write_bytes(data)
+    return target
+
+
+@pytest.mark.parametrize("codec", ["mjpeg", "libvpx-vp9", "png", "ffv1", "libsvtav1", "prores_ks"])
+def test_a_damaged_packet_costs_a_frame_not_the_clip(tools, tmp_path: Path, codec: str) -> None:
+    suffix = ".mov" if codec in ("png", "prores_ks") else ".mkv"
+    pix_fmt = {"png": "rgb24", "prores_ks": "yuv422p10le"}.get(codec, "yuv420p")
+    source = tools.write_clip(
+        tmp_path / f"in{suffix}", codec=codec, pix_fmt=pix_fmt, pts=12, size=(128, 96)
+    )
+    whole = tools.read_all(source)
+    # Zero one packet's payload where it lies in the file.
+    with av.open(str(source)) as container:
+        packets = [p for p in container.demux(container.streams.video[0]) if p.size]
+        victim = bytes(packets[6])
+    data = source.read_bytes()
+    place = data.index(victim)
+    broken = tmp_path / f"broken{suffix}"
+    broken.write_bytes(data[:place] + b"\xff" * len(victim) + data[place + len(victim) :])
+    with open_reader(broken) as reader:
+        frames = list(reader)
+        ledger = reader.ledger
+    assert tools.times(frames) == tools.times(whole)
+    assert ledger.damaged
+    assert ledger.lines()
+    assert ledger.held + ledger.corrupt >= 1
+    held = [n for n, frame in enumerate(frames) if frame.held]
+    for n in held:
+        assert tools.same_samples([frames[n]], [frames[n - 1]])
+    with (
+        pytest.raises(InputError, match="broken"),
+        open_reader(broken, ReadOptions(strict=True)) as reader,
+    ):
+        list(reader)
+
+
+def test_a_damaged_transport_stream_is_counted(tools, odd, tmp_path: Path) -> None:
+    frames, _ = tools.passthrough(odd("damaged.ts"), tmp_path / "out.ts")
+    with open_reader(odd("damaged.ts")) as reader:
+        list(reader)
+        assert reader.ledger.corrupt > 5
+        assert reader.ledger.damaged
+    assert len(frames) == 24
+    with (
+        pytest.raises(InputError, match="strict|damaged"),
+        open_reader(odd("damaged.ts"), ReadOptions(strict=True)) as reader,
+    ):
+        list(reader)
+
+
+def test_silent_truncation_is_noticed(tools, odd, tmp_path: Path) -> None:
+    with open_reader(odd("truncated.mkv")) as reader:
+        frames = list(reader)
+        assert 0 < len(frames) < 24
+        assert reader.ledger.missing_seconds == pytest.approx(0.44, abs=0.05)
+        assert reader.ledger.missing_frames == 11
+        assert any("too early" in line for line in reader.ledger.lines())
+    with (
+        pytest.raises(InputError, match="truncated"),
+        open_reader(odd("truncated.mkv"), ReadOptions(strict=True)) as reader,
+    ):
+        list(reader)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".avi"])
+def test_a_file_cut_off_in_the_middle(tools, tmp_path: Path, suffix: str) -> None:
+    codec = "mjpeg" if suffix == ".avi" else "libx264"
+    source = tools.write_clip(
+        tmp_path / f"in{suffix}", codec=codec, pts=40, smooth=True, size=(128, 96),
+        container_options={"movflags": "+faststart"} if suffix == ".mp4" else {},
+    )  # fmt: skip
+    data = source.read_bytes()
+    cut = tmp_path / f"cut{suffix}"
+    cut.write_bytes(data[: len(data) * 2 // 3])
+    with open_reader(cut) as reader:
+        frames = list(reader)
+        assert reader.ledger.damaged, reader.ledger
+        assert reader.ledger.missing_frames > 3
+    assert 5 < len(frames) < 40
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov", ".ts", ".webm", ".avi", ".y4m", ".nut"])
+def test_whole_files_are_not_called_damaged(tools, tmp_path: Path, suffix: str) -> None:
+    codec = {".webm": "libvpx-vp9", ".avi": "mjpeg", ".y4m": "wrapped_avframe"}.get(
+        suffix, "libx264"
+    )
+    audio = suffix not in (".webm", ".y4m", ".avi", ".nut")
+    source = tools.write_clip(
+        tmp_path / f"in{suffix}", codec=codec, pts=30, smooth=True, audio=audio
+    )
+    with open_reader(source) as reader:
+        assert len(list(reader)) == 30
+        assert not reader.ledger.damaged, reader.ledger.lines()
+
+
+def test_mpegts_cut_in_the_middle_of_a_group_starts_at_a_key_frame(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(
+        tmp_path / "in.ts", codec="libx264", pts=40, smooth=True, size=(128, 96),
+        options={"g": "10", "keyint_min": "10"},
+    )  # fmt: skip
+    data = source.read_bytes()
+    start = len(data) // 188 // 3 * 188
+    cut = tmp_path / "cut.ts"
+    cut.write_bytes(data[:376] + data[start:])
+    with open_reader(cut) as reader:
+        frames = list(reader)
+    assert 10 < len(frames) < 40
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("empty.mp4", "is empty"), ("noise.mp4", "truncated or damaged"),
+        ("truncated_no_moov.mp4", "moov"), ("text.mkv", "not a video"),
+        ("audio_only.m4a", "no video stream, only audio"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_said_in_one_line(odd, name: str, words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        open_reader(odd(name))
+    assert str(caught.value).startswith(name)
+    assert "\n" not in str(caught.value)
+    assert caught.value.hint
+    assert caught.value.exit_code == 3
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No such file"):
+        open_reader(tmp_path / "nothing.mp4")
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="folder"):
+        open_reader(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["#EXTM3U\n#EXTINF:1,\nclip.ts\n", "ffconcat version 1.0\nfile clip.ts\n",
+     '<?xml version="1.0"?><MPD></MPD>', "v=0\no=- 0 0 IN IP4 127.0.0.1\n"],
+)  # fmt: skip
+def test_playlists_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "list.mp4").write_text(text)
+    with pytest.raises(InputError, match="playlist"):
+        open_reader(tmp_path / "list.mp4")
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:9/a.mp4", "rtsp://127.0.0.1/a", "concat://a|b", "HTTPS://x/y.mkv"]
+)
+def test_network_addresses_are_refused(address: str) -> None:
+    with pytest.raises(InputError, match="network"):
+        open_reader(address)
+
+
+def test_a_name_with_a_colon_is_a_file(tools, tmp_path: Path, monkeypatch) -> None:
+    tools.write_clip(tmp_path / "in.mkv", pts=2).rename(tmp_path / "a:b [x] 100%.mkv")
+    monkeypatch.chdir(tmp_path)
+    assert len(tools.read_all("a:b [x] 100%.mkv")) == 2
+
+
+def test_encrypted_video_is_refused(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(
+        tmp_path / "in.mp4", codec="libx264", pts=5, smooth=True,
+        container_options={
+            "encryption_scheme": "cenc-aes-ctr", "encryption_key": "00" * 16,
+            "encryption_kid": "11" * 16,
+        },
+    )  # fmt: skip
+    with pytest.raises(InputError, match="encrypted"):
+        open_reader(source)
+
+
+def test_a_picture_size_that_changes_is_refused(tools, tmp_path: Path) -> None:
+    a = tools.write_clip(tmp_path / "a.ts", codec="libx264", pts=6, smooth=True, size=(128, 96))
+    b = tools.write_clip(
+        tmp_path / "b.ts", codec="libx264", pts=[n + 6 for n in range(6)], smooth=True,
+        size=(192, 96),
+    )  # fmt: skip
+    (tmp_path / "c.ts").write_bytes(a.read_bytes() + b.read_bytes())
+    with pytest.raises(InputError, match="size changes"), open_reader(tmp_path / "c.ts") as reader:
+        list(reader)
+
+
+def test_a_header_that_claims_too_many_pixels_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "big.y4m").write_bytes(b"YUV4MPEG2 W60000 H60000 F25:1 C420\nFRAME\n" + b"0" * 999)
+    with pytest.raises(InputError):
+        open_reader(tmp_path / "big.y4m")
+
+
+@pytest.mark.slow
+def test_mutated_files_never_crash_or_hang(tools, tmp_path: Path) -> None:
+    import numpy as np
+
+    rng = np.random.default_rng(7)
+    sources = [
+        tools.write_clip(tmp_path / f"in{n}{suffix}", codec=codec, pts=6, smooth=True, audio=audio)
+        for n, (suffix, codec, audio) in enumerate(
+            [(".mp4", "libx264", True), (".mkv", "ffv1", False), (".webm", "libvpx-vp9", False),
+             (".ts", "libx264", True), (".avi", "mjpeg", False)]
+        )
+    ]  # fmt: skip
+    for source in sources:
+        data = source.read_bytes()
+        for _ in range(12):
+            mutated = bytearray(data)
+            for place in rng.integers(0, len(data), 30):
+                mutated[place] = rng.integers(0, 256)
+            broken = tmp_path / f"m{source.suffix}"
+            broken.write_bytes(mutated)
+            try:
+                with open_reader(broken) as reader:
+                    for frame in reader:
+                        assert frame.pts is not None
+                    reader.describe()
+            except InputError as error:
+                assert "\n" not in str(error)

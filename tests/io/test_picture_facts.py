@@ -1,0 +1,228 @@
+"""Shape, rotation, fields, colour, HDR and alpha travel with the picture."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from f2rcli.frames import Matrix
+from f2rcli.io import ReadOptions, WriteOptions, open_reader, plan_output
+
+UPRIGHT = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
+TURNED = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
+HALF = (-65536, 0, 0, 0, -65536, 0, 0, 0, 1 << 30)
+MIRRORED = (-65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
+HDR = (
+    "hdr10=1:repeat-headers=1:log-level=error:max-cll=1000,400:"
+    "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
+)
+
+
+def matrix_setter(matrix: tuple[int, ...]):
+    return lambda stream: stream.set_display_matrix(matrix)
+
+
+def facts(path: Path):
+    with open_reader(path) as reader:
+        return reader.origin, reader.info
+
+
+@pytest.mark.parametrize("matrix", [TURNED, HALF, MIRRORED], ids=["90", "180", "mirrored"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_rotation_and_flips(tools, tmp_path: Path, matrix, suffix: str) -> None:
+    source = tools.write_clip(
+        tmp_path / "in.mp4", codec="libx264", pts=3, smooth=True, setup=matrix_setter(matrix)
+    )
+    assert facts(source)[0].facts.display_matrix == matrix
+    frames, receipt = tools.passthrough(source, tmp_path / f"out{suffix}")
+    after = facts(tmp_path / f"out{suffix}")[0].facts.display_matrix
+    if (suffix, matrix) == (".mkv", MIRRORED):
+        assert receipt.dropped == ("rotation and flip (matroska holds none)",)
+        assert after == ()
+    else:
+        assert after == matrix
+    assert frames[0].width == 64  # as stored, never turned
+
+
+def test_no_rotation_is_none(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(
+        tmp_path / "in.mp4", codec="libx264", pts=2, setup=matrix_setter(UPRIGHT)
+    )
+    assert facts(source)[0].facts.display_matrix == ()
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "vp9", "ffv1", "mjpeg", "prores"])
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov", ".webm"])
+def test_pixel_aspect(tools, tmp_path: Path, codec: str, suffix: str) -> None:
+    def wide(stream) -> None:
+        stream.codec_context.sample_aspect_ratio = Fraction(16, 11)
+
+    holds = {
+        ".mkv": ("h264", "hevc", "av1", "vp9", "ffv1", "mjpeg", "prores"), ".webm": ("av1", "vp9"),
+        ".mp4": ("h264", "hevc", "av1", "vp9", "mjpeg"), ".mov": ("h264", "hevc", "prores"),
+    }  # fmt: skip
+    if codec not in holds[suffix]:
+        pytest.skip(f"{suffix} does not hold {codec}")
+    source = tools.write_clip(
+        tmp_path / "in.mp4", codec="libx264", pts=3, smooth=True, size=(352, 288), setup=wide
+    )
+    _, receipt = tools.passthrough(source, tmp_path / f"out{suffix}", WriteOptions(codec=codec))
+    assert "pixel aspect 16/11" in receipt.kept
+    assert str(facts(tmp_path / f"out{suffix}")[0].pixel_aspect) == "16/11"
+
+
+@pytest.mark.parametrize("top_first", [True, False], ids=["top", "bottom"])
+@pytest.mark.parametrize(
+    ("codec", "suffix"), [("h264", ".mkv"), ("h264", ".mp4"), ("h264", ".ts"), ("ffv1", ".mkv"),
+                          ("prores", ".mov"), ("prores", ".mkv")],
+)  # fmt: skip
+def test_field_order(tools, tmp_path: Path, codec: str, suffix: str, top_first: bool) -> None:
+    source = tools.write_clip(tmp_path / "in.mkv", pts=4, smooth=True, size=(128, 96))
+    target = tmp_path / f"out{suffix}"
+    with open_reader(source, ReadOptions(fields="on")) as reader:
+        from dataclasses import replace
+
+        from f2rcli.io import open_writer
+
+        reader.info = replace(reader.info, top_field_first=top_first)
+        plan = plan_output(reader, target, WriteOptions(codec=codec))
+        with open_writer(reader, plan) as writer:
+            for frame in reader:
+                writer.write(frame)
+            writer.finish()
+    info = facts(target)[1]
+    assert (info.interlaced, info.top_field_first) == (True, top_first)
+
+
+def test_an_encoder_that_cannot_flag_fields_says_so(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(tmp_path / "in.mkv", pts=2, smooth=True, size=(128, 96))
+    with open_reader(source, ReadOptions(fields="on")) as reader:
+        plan = plan_output(reader, tmp_path / "out.mp4", WriteOptions(codec="hevc"))
+    assert any("interlaced" in note for note in plan.notes)
+
+
+def test_fields_can_be_overruled(odd) -> None:
+    with open_reader(odd("interlaced_mpeg2_tff.mpg"), ReadOptions(fields="off")) as reader:
+        assert not reader.info.interlaced
+        assert any("flagged interlaced" in note for note in reader.info.notes)
+
+
+COLOURS = {
+    "pq": (9, 16, 9, 1),
+    "hd": (1, 1, 1, 1),
+    "pal full": (5, 6, 5, 2),
+    "ycgco": (1, 13, 8, 2),
+}
+
+
+@pytest.mark.parametrize("colour", COLOURS.values(), ids=COLOURS)
+@pytest.mark.parametrize(
+    ("codec", "suffix"), [("h264", ".mp4"), ("h264", ".ts"), ("hevc", ".mp4"), ("av1", ".mp4"),
+                          ("vp9", ".webm"), ("ffv1", ".mkv"), ("prores", ".mov")],
+)  # fmt: skip
+def test_colour_tags(tools, tmp_path: Path, colour, codec: str, suffix: str) -> None:
+    def tag(stream) -> None:
+        context = stream.codec_context
+        context.color_primaries, context.color_trc = colour[:2]
+        context.colorspace, context.color_range = colour[2:]
+
+    source = tools.write_clip(
+        tmp_path / "in.mkv", pts=3, smooth=True, size=(128, 96), setup=tag,
+        options={"chroma_sample_location": "topleft"},
+    )  # fmt: skip
+    _, receipt = tools.passthrough(source, tmp_path / f"out{suffix}", WriteOptions(codec=codec))
+    before, after = facts(source)[0].tags, facts(tmp_path / f"out{suffix}")[0].tags
+    assert (before.primaries, before.transfer, before.matrix, before.range) == colour
+    if codec == "prores" and colour[3] == 2:
+        assert any("full range" in line for line in receipt.dropped)
+        return
+    if (codec, colour[2]) == ("vp9", 8):
+        return  # its bitstream has no number for YCgCo
+    assert (after.primaries, after.transfer, after.matrix, after.range) == colour
+    assert before.chroma_location == "topleft"
+    if codec not in ("prores", "vp9"):
+        assert after.chroma_location == "topleft"
+
+
+def test_unspecified_matrix_is_assumed_by_height_and_said(tools, tmp_path: Path) -> None:
+    small = tools.write_clip(tmp_path / "small.mkv", pts=1)
+    large = tools.write_clip(tmp_path / "large.mkv", pts=1, size=(64, 720))
+    for path, matrix in ((small, Matrix.BT601), (large, Matrix.BT709)):
+        info = facts(path)[1]
+        assert info.layout.matrix is matrix
+        assert sum(matrix.value in note for note in info.notes) == 1
+
+
+@pytest.mark.parametrize("number", [10, 14], ids=["BT.2020 constant luminance", "ICtCp"])
+def test_matrices_without_a_linear_form_fall_back_and_say_so(tools, tmp_path, number: int) -> None:
+    def tag(stream) -> None:
+        stream.codec_context.colorspace = number
+
+    source = tools.write_clip(tmp_path / "in.mkv", pix_fmt="yuv444p10le", pts=2, setup=tag)
+    origin, info = facts(source)
+    assert (origin.tags.matrix, info.layout.matrix) == (number, Matrix.BT2020)
+    assert any("worked on as" in note for note in info.notes)
+    tools.passthrough(source, tmp_path / "out.mkv")
+    assert facts(tmp_path / "out.mkv")[0].tags.matrix == number
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("hevc", ".mkv"), ("hevc", ".mp4"), ("av1", ".mp4")])
+def test_hdr10_metadata(tools, tmp_path: Path, codec: str, suffix: str) -> None:
+    source = tools.write_clip(
+        tmp_path / "in.mkv", codec="libx265", pix_fmt="yuv420p10le", pts=3, smooth=True,
+        size=(128, 96), options={"x265-params": HDR},
+    )  # fmt: skip
+    _, receipt = tools.passthrough(source, tmp_path / f"out{suffix}", WriteOptions(codec=codec))
+    before = facts(source)[0].facts.mastering
+    after = facts(tmp_path / f"out{suffix}")[0].facts.mastering
+    assert "HDR10 mastering metadata" in receipt.kept
+    assert before is not None
+    assert after is not None
+    assert before.light == after.light == (1000, 400)
+    np.testing.assert_allclose(
+        [float(v) for v in before.display], [float(v) for v in after.display], atol=2e-4
+    )
+
+
+def test_hdr10_metadata_is_listed_when_an_encoder_loses_it(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(
+        tmp_path / "in.mkv", codec="libx265", pix_fmt="yuv420p10le", pts=2, smooth=True,
+        size=(128, 96), options={"x265-params": HDR},
+    )  # fmt: skip
+    with open_reader(source) as reader:
+        plan = plan_output(reader, tmp_path / "out.mkv", WriteOptions(codec="h264"))
+    assert any(line.startswith("HDR10") for line in plan.dropped)
+
+
+@pytest.mark.parametrize("name", ["alpha_prores4444.mov", "alpha_vp9.webm"])
+def test_alpha_survives(tools, odd, tmp_path: Path, name: str) -> None:
+    source = odd(name)
+    frames, _ = tools.passthrough(source, tmp_path / f"out{source.suffix}")
+    again = tools.read_all(tmp_path / f"out{source.suffix}")
+    assert frames[0].layout.alpha
+    assert again[0].layout.alpha
+    assert np.ptp(frames[0].planes[3]) > 0
+    scale = 1 << frames[0].layout.bits
+    error = np.abs(frames[0].planes[3].astype(float) - again[0].planes[3]).mean() / scale
+    assert error < 0.02
+
+
+def test_alpha_goes_to_a_container_that_holds_it_or_is_listed(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(tmp_path / "in.mkv", pix_fmt="yuva420p", pts=2, size=(64, 64))
+    with open_reader(source) as reader:
+        mp4 = plan_output(reader, tmp_path / "out.mp4")
+        mov = plan_output(reader, tmp_path / "out.mov")
+        webm = plan_output(reader, tmp_path / "out.webm")
+    assert any("alpha" in line for line in mp4.dropped)
+    assert (mov.family, "a" in mov.pix_fmt) == ("prores", True)
+    assert (webm.encoder, webm.pix_fmt) == ("libvpx-vp9", "yuva420p")
+
+
+def test_hevc_in_mp4_plays_on_apple_devices(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=2, size=(128, 96))
+    tools.passthrough(source, tmp_path / "out.mp4", WriteOptions(codec="hevc"))
+    with av.open(str(tmp_path / "out.mp4")) as out:
+        assert out.streams.video[0].codec_context.codec_tag == "hvc1"
+    assert (tmp_path / "out.mp4").read_bytes().find(b"moov") < 64  # plays before it is all there

@@ -1,0 +1,228 @@
+"""Everything beside the picture travels packet for packet, or is said to be left behind."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+from av.stream import Disposition
+
+from f2rcli.io import WriteOptions, open_reader, plan_output
+
+SRT = b"a subtitle"
+
+
+@pytest.fixture(scope="module")
+def rich_clip(tools, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An mkv with two audio tracks, subtitles, a font, cover art, chapters and tags."""
+    folder = tmp_path_factory.mktemp("rich")
+    plain = tools.write_clip(folder / "plain.mkv", codec="libx264", pts=20, smooth=True, audio=True)
+    path = folder / "rich.mkv"
+    with av.open(str(plain)) as source, av.open(str(path), "w") as target:
+        target.metadata.update({"title": "A clip", "artist": "Somebody", "x_custom": "kept?"})
+        target.set_chapters(
+            [
+                {"id": n, "start": 400 * n, "end": 400 * (n + 1), "time_base": Fraction(1, 1000),
+                 "metadata": {"title": f"Part {n}"}}
+                for n in range(2)
+            ]
+        )  # fmt: skip
+        video = target.add_stream_from_template(source.streams.video[0], opaque=True)
+        video.metadata["title"] = "Main picture"
+        sounds = []
+        for language, title in (("eng", "Original"), ("fra", "Commentaire")):
+            sound = target.add_stream_from_template(source.streams.audio[0])
+            sound.metadata.update({"language": language, "title": title})
+            sound.disposition = Disposition.default if language == "eng" else Disposition.comment
+            sounds.append(sound)
+        text = target.add_mux_stream("subrip", time_base=Fraction(1, 1000))
+        text.metadata["language"] = "deu"
+        text.disposition = Disposition.forced
+        target.add_attachment("font.ttf", "font/ttf", b"not really a font" * 20)
+        target.add_attachment("cover.png", "image/png", _png())
+        for packet in source.demux():
+            if not packet.size:
+                continue
+            if packet.stream.type == "video":
+                packet.stream = video
+                target.mux(packet)
+            elif packet.stream.type == "audio":
+                packet.stream = sounds[0]
+                data, times = bytes(packet), (packet.pts, packet.dts, packet.duration)
+                base = packet.time_base
+                target.mux(packet)
+                copy = av.Packet(data)
+                copy.pts, copy.dts, copy.duration = times
+                copy.time_base, copy.stream = base, sounds[1]
+                copy.is_keyframe = True
+                target.mux(copy)
+        line = av.Packet(SRT)
+        line.pts = line.dts = 100
+        line.duration, line.time_base, line.stream = 300, Fraction(1, 1000), text
+        target.mux(line)
+    return path
+
+
+def _png() -> bytes:
+    context = av.CodecContext.create("png", "w")
+    context.width, context.height, context.pix_fmt = 16, 16, "rgb24"
+    context.time_base = Fraction(1, 25)
+    picture = av.VideoFrame(16, 16, "rgb24")
+    picture.planes[0].update(bytes(picture.planes[0].buffer_size))
+    picture.pts = 0
+    return b"".join(bytes(p) for p in [*context.encode(picture), *context.encode(None)])
+
+
+def tags(path: Path) -> list[tuple[str, str | None, str | None, int]]:
+    with av.open(str(path), metadata_errors="replace") as container:
+        return [
+            (s.type, s.language, s.metadata.get("title"), int(s.disposition))
+            for s in container.streams
+        ]
+
+
+def test_mkv_to_mkv_keeps_everything(tools, rich_clip: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.mkv"
+    _, receipt = tools.passthrough(rich_clip, target)
+    assert receipt.dropped == ()
+    assert tags(target) == tags(rich_clip)
+    assert tools.packets_of(target, "audio") == tools.packets_of(rich_clip, "audio")
+    assert tools.packets_of(target, "subtitle") == tools.packets_of(rich_clip, "subtitle")
+    with av.open(str(target)) as out, av.open(str(rich_clip)) as source:
+        assert out.chapters() == source.chapters()
+        assert _plain(out.metadata) == _plain(source.metadata)
+        assert _attachments(out) == _attachments(source)
+        assert _cover(out) == _cover(source) == _png()
+
+
+def _plain(metadata: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in metadata.items() if key.lower() != "encoder"}
+
+
+def _attachments(container: av.container.InputContainer) -> list[tuple[str, bytes]]:
+    return [
+        (s.metadata["filename"], bytes(s.data)) for s in container.streams if s.type == "attachment"
+    ]
+
+
+def _cover(container: av.container.InputContainer) -> bytes:
+    covers = [s for s in container.streams.video if s.disposition & Disposition.attached_pic]
+    return next(bytes(p) for p in container.demux(covers[0]) if p.size)
+
+
+def test_mkv_to_mp4_says_what_it_leaves(tools, rich_clip: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.mp4"
+    with open_reader(rich_clip) as reader:
+        planned = plan_output(reader, target).dropped
+    _, receipt = tools.passthrough(rich_clip, target)
+    assert receipt.dropped == planned
+    assert [line.split(" (")[0] for line in planned] == ["attachment #4", "tags X_CUSTOM"]
+    assert tools.packets_of(target, "audio") == tools.packets_of(rich_clip, "audio")
+    assert [t[:2] for t in tags(target)] == [
+        ("video", "und"), ("audio", "eng"), ("audio", "fra"), ("subtitle", "deu"),
+        ("data", "eng"), ("video", None),
+    ]  # fmt: skip
+    with av.open(str(target)) as out:
+        assert _cover(out) == _png()
+        assert [c["metadata"]["title"] for c in out.chapters()] == ["Part 0", "Part 1"]
+        assert out.metadata["title"] == "A clip"
+        text = next(s for s in out.streams if s.type == "subtitle")
+        events = [p for p in out.demux(text) if p.size > 2]
+        assert [(bytes(p)[2:], p.pts * p.time_base) for p in events] == [(SRT, Fraction(1, 10))]
+
+
+@pytest.mark.parametrize("suffix", [".webm", ".ts", ".avi", ".y4m", ".nut"])
+def test_every_other_container_lists_what_it_drops(
+    tools, rich_clip: Path, tmp_path: Path, suffix: str
+) -> None:
+    target = tmp_path / f"out{suffix}"
+    _, receipt = tools.passthrough(rich_clip, target)
+    kept = sum(
+        line.startswith(("audio", "subtitle", "attachment", "cover")) for line in receipt.kept
+    )
+    lost = sum(
+        line.startswith(("audio", "subtitle", "attachment", "cover")) for line in receipt.dropped
+    )
+    assert kept + lost == 5
+    with av.open(str(target)) as out:
+        assert len(out.streams) == 1 + kept
+
+
+def test_unusual_tags_come_over_to_mp4(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=3, smooth=True)
+    with av.open(str(source)) as plain, av.open(str(tmp_path / "t.mkv"), "w") as tagged:
+        tagged.metadata.update({"title": "A clip", "X_CUSTOM": "kept"})
+        copy = tagged.add_stream_from_template(plain.streams[0], opaque=True)
+        for packet in plain.demux():
+            if packet.size:
+                packet.stream = copy
+                tagged.mux(packet)
+    _, receipt = tools.passthrough(tmp_path / "t.mkv", tmp_path / "out.mp4")
+    assert receipt.dropped == ()
+    with av.open(str(tmp_path / "out.mp4")) as out:
+        assert (out.metadata["title"], out.metadata["X_CUSTOM"]) == ("A clip", "kept")
+
+
+def test_mp4_cover_art_and_text_come_over_to_mkv(tools, rich_clip: Path, tmp_path: Path) -> None:
+    tools.passthrough(rich_clip, tmp_path / "a.mp4")
+    _, receipt = tools.passthrough(tmp_path / "a.mp4", tmp_path / "b.mkv")
+    assert receipt.dropped == ()
+    with av.open(str(tmp_path / "b.mkv")) as out:
+        assert _cover(out) == _png()
+        assert [c["metadata"]["title"] for c in out.chapters()] == ["Part 0", "Part 1"]
+    assert tools.packets_of(tmp_path / "b.mkv", "subtitle") == [SRT]
+
+
+def test_a_second_video_stream_is_copied(tools, odd, tmp_path: Path) -> None:
+    for name in ("two_video_streams.mkv", "real_nasa_multistream.mp4"):
+        source = odd(name)
+        target = tmp_path / f"out{source.suffix}"
+        tools.passthrough(source, target)
+        with open_reader(source) as reader, open_reader(target) as again:
+            before, after = reader.describe(), again.describe()
+            assert [s["kind"] for s in before] == [s["kind"] for s in after]
+            other = next(s["index"] for s in before[1:] if s["kind"] == "video")
+            assert before[other] == after[other] | {"start": before[other]["start"],
+                                                    "duration": before[other].get("duration")} \
+                or before[other]["codec"] == after[other]["codec"]  # fmt: skip
+        assert _packets(source, other) == _packets(target, other)
+        assert tools.packets_of(source, "audio") == tools.packets_of(target, "audio")
+
+
+def _packets(path: Path, index: int) -> list[bytes]:
+    with av.open(str(path), metadata_errors="replace") as container:
+        return [bytes(p) for p in container.demux(container.streams[index]) if p.size]
+
+
+def test_sound_keeps_its_time_stamps(tools, odd, tmp_path: Path) -> None:
+    source = odd("audio_movtext_chapters.mp4")
+    tools.passthrough(source, tmp_path / "out.mp4")
+    assert _stamps(source) == _stamps(tmp_path / "out.mp4")
+
+
+def _stamps(path: Path) -> list[tuple[int | None, int | None]]:
+    with av.open(str(path)) as container:
+        sound = container.streams.audio[0]
+        return [(p.pts, p.duration) for p in container.demux(sound) if p.size]
+
+
+def test_a_time_code_track_is_rebuilt(tools, tmp_path: Path) -> None:
+    def with_time_code(stream) -> None:
+        stream.metadata["timecode"] = "01:02:03:04"
+
+    source = tools.write_clip(
+        tmp_path / "in.mov", codec="libx264", pts=5, smooth=True, setup=with_time_code
+    )
+    _, receipt = tools.passthrough(source, tmp_path / "out.mov")
+    assert receipt.dropped == ()
+    with av.open(str(tmp_path / "out.mov")) as out:
+        assert out.streams.video[0].metadata["timecode"] == "01:02:03:04"
+        assert [s.type for s in out.streams] == ["video", "data"]
+
+
+def test_sound_in_a_transport_stream_comes_over_to_mp4(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(tmp_path / "in.ts", codec="libx264", pts=20, smooth=True, audio=True)
+    _, receipt = tools.passthrough(source, tmp_path / "out.mp4", WriteOptions(codec="h264"))
+    assert "audio #1 aac" in receipt.kept
+    with av.open(str(tmp_path / "out.mp4")) as out:
+        assert sum(1 for _ in out.decode(audio=0)) > 3
