@@ -13,6 +13,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +31,7 @@ class Score(NamedTuple):
 
 def read(path: Path, frames: int) -> Clip:
     with av.open(str(path)) as container:
-        pictures = container.decode(video=0)
+        pictures = islice(container.decode(video=0), frames)
         return np.stack(
             [f.to_ndarray(format="rgb24") for f, _ in zip(pictures, range(frames), strict=False)]
         )

@@ -92,7 +92,7 @@ class Engine:
         return method
 
     def to_tensor(self, frame: Frame) -> Tensor:
-        """The frame's picture, (1, C, H, W) float32 on the device; gray repeated for RGB weights."""
+        """The frame's picture, (1, C, H, W) float32; gray is repeated for RGB weights."""
         picture = torch.from_numpy(yuv.to_rgb(frame))[None].to(self.device_)
         return picture.expand(-1, self.weights.header.channels, -1, -1).contiguous()
 

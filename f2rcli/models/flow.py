@@ -104,8 +104,8 @@ def midway(across: Flow, part: float = 0.5, rounds: int = 3) -> Flow:
 
 
 def consistency(forward: Flow, backward: Flow) -> Map:
-    """How far going there and back ends where it began: 1 within a fraction of a pixel, towards
-    0 beyond, and 0 where the flow leaves the picture. (Sundaram et al., ECCV 2010, as a soft test.)"""
+    """Whether going there and back ends where it began: 1 within a fraction of a pixel, towards 0
+    beyond, and 0 where the flow leaves the picture (Sundaram et al., ECCV 2010, made soft)."""
     error = forward + sample(backward, forward)
     allowed = 0.25 + 0.01 * (_squared(forward) + _squared(backward))
     return inside(forward) / (1 + _squared(error) / allowed)

@@ -138,8 +138,11 @@ def split_batch(x: Tensor, batch: int) -> Tensor:
 
 
 def padded(network: nn.Module, *inputs: object) -> Any:
-    """Run a network on pictures of any size: pad to its `stride` at the right and the bottom
-    by repeating the edge, run, crop. Inputs and outputs may be tensors (..., H, W) or tuples of them."""
+    """Run a network on pictures of any size: pad to its `stride`, run, crop.
+
+    The right and lower edges are repeated. Inputs and outputs may be tensors (..., H, W) or
+    tuples of them.
+    """
     height, width = next(leaves(inputs)).shape[-2:]
     stride = int(network.stride)  # type: ignore[arg-type]  # a plain attribute of our networks
     rows, columns = -height % stride, -width % stride

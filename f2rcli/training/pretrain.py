@@ -63,7 +63,7 @@ def dihedral(crop: Batch, code: int) -> Batch:
 
 
 def told_level(level: Batch, rng: np.random.Generator, spread: float = 0.15) -> Batch:
-    """What a network is told of the noise: nothing (zero) in two samples of five, else about right."""
+    """What a network is told of the noise: nothing (zero) twice in five, else about right."""
     return level * np.float32(0 if rng.random() < 0.4 else np.exp(rng.normal(0, spread)))
 
 
