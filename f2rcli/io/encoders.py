@@ -4,6 +4,7 @@ import difflib
 import os
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
 import av
 from av.video.codeccontext import VideoCodecContext
@@ -30,6 +31,7 @@ _SAME = ("ffv1", "mjpeg", "apng", "png", "rawvideo", "huffyuv", "ffvhuff", "utvi
 _OTHERS = ("libx264", "libx264rgb", "libsvtav1", "libx265", "libvpx-vp9", "prores_ks", "ffv1",
            "apng", "rawvideo")  # fmt: skip
 _CRF = {"libx264": 17, "libx264rgb": 17, "libx265": 19, "libsvtav1": 20, "libvpx-vp9": 20}
+_WORST_CRF = {"libx264": 51, "libx264rgb": 51, "libx265": 51}
 _PRESET = {"libx264": "medium", "libx264rgb": "medium", "libx265": "medium", "libsvtav1": "6"}
 _PRESETS = dict.fromkeys(
     ("libx264", "libx264rgb", "libx265"),
@@ -212,19 +214,27 @@ def quality(encoder: str, options: WriteOptions) -> tuple[float | None, str | No
                 f"{name} = {value}: {encoder} has no {name}.",
                 hint="See ffmpeg -h encoder=NAME and pass --encoder-opt k=v.",
             )
-    if options.preset is not None and options.preset not in _PRESETS.get(encoder, ()):
+    presets = _PRESETS.get(encoder, (options.preset,))
+    if options.preset is not None and options.preset not in presets:
         raise UsageError(  # x264 itself would print its complaint past us
             f"preset = {options.preset}: {encoder} has no such preset.",
-            hint=f"It has {', '.join(_PRESETS.get(encoder, ()))}.",
+            hint=f"It has {', '.join(_PRESETS[encoder])}.",
+        )
+    worst = _WORST_CRF.get(encoder, 63)
+    if options.crf is not None and not 0 <= options.crf <= worst:
+        raise UsageError(
+            f"crf = {options.crf:g}: {encoder} takes 0 to {worst}.",
+            hint="Lower is better and larger; 17 to 23 is usual.",
         )
     crf = options.crf if options.crf is not None else _CRF.get(encoder)
     return crf, options.preset or _PRESET.get(encoder)
 
 
-def option_names(encoder: str) -> set[str]:
+@cache
+def option_names(encoder: str) -> frozenset[str]:
     """Every option an encoder knows."""
     known = av.CodecContext.create(encoder, "w").supported_options
-    return {option.name for option in (*known.generic, *known.private)}
+    return frozenset(option.name for option in (*known.generic, *known.private))
 
 
 def encoder_options(

@@ -1,7 +1,7 @@
 """What writing a clip would do: encoder, pixel format, streams kept; no side effects."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -133,16 +133,14 @@ def _choose(reader: Reader, container: Container, options: WriteOptions) -> _Cho
     for any_form in (False, True):  # the closest format of each, then larger ones
         for encoder in encoders:
             for form in _lossless_forms(encoder, reader, container, options, any_form):
-                setup = _setup(reader, container, encoder, form, options)
-                reason = setup.trial()
+                setup, reason = _tried(reader, container, encoder, form, options)
                 if reason is None:
                     lost = (*_tolerated(encoder, form, reader), *_coding_losses(reader, setup))
                     return _Choice(setup, lost, refusals)
                 refusals.setdefault(encoder, reason)
     lossy = [(e, f) for e in encoders for f in _forms(e, container, options)]
     for encoder, form in sorted(lossy, key=lambda pair: _regret(pair[1], layout)):
-        setup = _setup(reader, container, encoder, form, options)
-        reason = setup.trial()
+        setup, reason = _tried(reader, container, encoder, form, options)
         if reason is None:
             worse = [*losses(form, layout), *_coding_losses(reader, setup)]
             return _Choice(setup, tuple(f"{line} ({encoder})" for line in worse), refusals)
@@ -153,6 +151,22 @@ def _choose(reader: Reader, container: Container, options: WriteOptions) -> _Cho
         f"{reasons[0] if reasons else 'no encoder fits'}.",
         hint="Try another --codec, --pix-fmt or container; .mkv with --lossless holds everything.",
     )
+
+
+def _tried(
+    reader: Reader, container: Container, encoder: str, form: PixelFormat, options: WriteOptions
+) -> tuple[EncoderSetup, str | None]:
+    """An encoder set up, and why it refuses. Raises UsageError if the user's options are why."""
+    setup = _setup(reader, container, encoder, form, options)
+    reason = setup.trial()
+    if reason is not None and (options.encoder_options or options.preset or options.crf):
+        bare = replace(options, encoder_options=(), preset=None, crf=None)
+        if _setup(reader, container, encoder, form, bare).trial() is None:
+            raise UsageError(
+                f"{encoder} refuses its options: {reason}.",
+                hint="Check --encoder-opt, --preset and --crf.",
+            )
+    return setup, reason
 
 
 def _regret(form: PixelFormat, layout: PlaneLayout) -> tuple[int, int]:

@@ -1,0 +1,260 @@
+"""Nothing appears at the target until it is whole, and nothing of the user's is harmed."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from f2rcli.errors import InputError, OutputError, UsageError
+from f2rcli.io import (
+    WriteOptions,
+    default_target,
+    open_reader,
+    open_writer,
+    plan_output,
+)
+from f2rcli.io.part import PartFile
+
+
+@pytest.fixture
+def clip(tools, tmp_path: Path) -> Path:
+    return tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=12, smooth=True)
+
+
+def test_leaving_without_finish_leaves_nothing(clip: Path, tmp_path: Path, in_folder) -> None:
+    with open_reader(clip) as reader:
+        plan = plan_output(reader, tmp_path / "out.mp4")
+        with open_writer(reader, plan) as writer:
+            for frame in reader:
+                writer.write(frame)
+            assert in_folder() == [".out.part.mp4", "in.mkv"]
+    assert in_folder() == ["in.mkv"]
+
+
+def test_an_exception_in_mid_run_leaves_nothing(clip: Path, tmp_path: Path, in_folder) -> None:
+    class Interrupted(Exception):
+        pass
+
+    with pytest.raises(Interrupted), open_reader(clip) as reader:
+        with open_writer(reader, plan_output(reader, tmp_path / "out.mp4")) as writer:
+            writer.write(next(iter(reader)))
+            raise Interrupted
+    assert in_folder() == ["in.mkv"]
+
+
+def test_planning_touches_nothing(clip: Path, tmp_path: Path, in_folder) -> None:
+    with open_reader(clip) as reader:
+        for name in ("a.mp4", "b.mkv", "c.mov", "d.webm", "e.ts", "f.y4m", "%05d.png"):
+            plan_output(reader, tmp_path / name)
+    assert in_folder() == ["in.mkv"]
+
+
+def test_a_part_file_can_be_kept(clip: Path, tmp_path: Path, in_folder) -> None:
+    with open_reader(clip) as reader:
+        plan = plan_output(reader, tmp_path / "out.mkv", WriteOptions(keep_partial=True))
+        with open_writer(reader, plan) as writer:
+            for frame in reader:
+                writer.write(frame)
+    assert in_folder() == [".out.part.mkv", "in.mkv"]
+
+
+def test_a_clip_without_frames_is_an_error(clip: Path, tmp_path: Path, in_folder) -> None:
+    with open_reader(clip) as reader:
+        with open_writer(reader, plan_output(reader, tmp_path / "out.mp4")) as writer:
+            with pytest.raises(InputError, match="no frames"):
+                writer.finish()
+    assert in_folder() == ["in.mkv"]
+
+
+def test_an_existing_target_is_not_replaced_unasked(clip: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.mp4"
+    target.write_bytes(b"precious")
+    with open_reader(clip) as reader:
+        with pytest.raises(OutputError, match=r"out\.mp4: exists") as caught:
+            plan_output(reader, target)
+        assert "--overwrite" in str(caught.value.hint)
+    assert target.read_bytes() == b"precious"
+
+
+def test_a_target_that_appears_during_the_run_is_not_replaced(clip, tmp_path, in_folder) -> None:
+    target = tmp_path / "out.mp4"
+    with open_reader(clip) as reader:
+        with open_writer(reader, plan_output(reader, target)) as writer:
+            for frame in reader:
+                writer.write(frame)
+            target.write_bytes(b"precious")
+            with pytest.raises(OutputError, match="exists"):
+                writer.finish()
+    assert target.read_bytes() == b"precious"
+    assert in_folder() == ["in.mkv", "out.mp4"]
+
+
+def test_overwrite_replaces_at_the_very_end(tools, clip: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.mp4"
+    target.write_bytes(b"old")
+    with open_reader(clip) as reader:
+        plan = plan_output(reader, target, WriteOptions(overwrite=True))
+        with open_writer(reader, plan) as writer:
+            for frame in reader:
+                writer.write(frame)
+            assert target.read_bytes() == b"old"
+            writer.finish()
+    assert len(tools.read_all(target)) == 12
+
+
+@pytest.mark.parametrize("link", ["same", "hard", "soft", "spelling"])
+def test_the_input_is_never_the_output(clip: Path, tmp_path: Path, link: str) -> None:
+    target = tmp_path / "link.mkv"
+    if link == "same":
+        target = clip
+    elif link == "hard":
+        os.link(clip, target)
+    elif link == "soft":
+        target.symlink_to(clip)
+    else:
+        target = tmp_path / ".." / tmp_path.name / "in.mkv"
+    before = clip.read_bytes()
+    with open_reader(clip) as reader:
+        with pytest.raises(UsageError, match="input itself"):
+            plan_output(reader, target, WriteOptions(overwrite=True))
+    assert clip.read_bytes() == before
+
+
+def test_a_folder_that_does_not_exist(clip: Path, tmp_path: Path) -> None:
+    with open_reader(clip) as reader, pytest.raises(OutputError, match="does not exist"):
+        plan_output(reader, tmp_path / "no" / "out.mp4")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission(clip: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o555)
+    with open_reader(clip) as reader, pytest.raises(OutputError, match="permission"):
+        plan_output(reader, folder / "out.mp4")
+
+
+def test_a_folder_as_target_of_a_video(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "out.mp4").mkdir()
+    with open_reader(clip) as reader, pytest.raises((OutputError, UsageError)):
+        plan_output(reader, tmp_path / "out.mp4" / "", WriteOptions(codec="h264"))
+
+
+FULL_DISK = """
+import resource, sys
+from f2rcli.errors import F2RError
+from f2rcli.io import open_reader, open_writer, plan_output
+resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+try:
+    with open_reader(sys.argv[1]) as reader:
+        with open_writer(reader, plan_output(reader, sys.argv[2])) as writer:
+            for frame in reader:
+                writer.write(frame)
+            writer.finish()
+except F2RError as error:
+    print(type(error).__name__, error, error.hint)
+"""
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov", "/%03d.png"])
+def test_a_full_disk_is_said_and_leaves_nothing(tools, tmp_path: Path, suffix: str) -> None:
+    source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=40, size=(192, 128))
+    (tmp_path / "out").mkdir()
+    target = f"{tmp_path}/out/out{suffix}" if suffix[0] == "." else f"{tmp_path}/out{suffix}"
+    run = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(source), target], capture_output=True, text=True
+    )
+    assert run.stdout.startswith("OutputError"), (run.stdout, run.stderr)
+    assert "size limit" in run.stdout
+    assert "Traceback" not in run.stderr
+    assert list((tmp_path / "out").iterdir()) == []
+    assert sorted(os.listdir(tmp_path)) == ["in.mkv", "out"]
+
+
+def test_dev_full(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=30, size=(192, 128))
+    script = (
+        "import sys; from f2rcli.io import *\n"
+        "from f2rcli.errors import F2RError\n"
+        "try:\n"
+        "  with open_reader(sys.argv[1]) as r, open_writer(r, plan_output(r, '-')) as w:\n"
+        "    [w.write(f) for f in r]; w.finish()\n"
+        "except F2RError as e: print(e, file=sys.stderr)\n"
+    )
+    with open("/dev/full", "wb") as full:
+        run = subprocess.run(
+            [sys.executable, "-c", script, str(source)], stdout=full, stderr=subprocess.PIPE
+        )
+    assert b"the disk is full" in run.stderr
+
+
+@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
+def test_a_killed_run_leaves_nothing_at_the_target(tools, tmp_path: Path, kill: int) -> None:
+    source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=30, smooth=True)
+    script = (
+        "import sys, time; from f2rcli.io import *\n"
+        "with open_reader(sys.argv[1]) as r, open_writer(r, plan_output(r, sys.argv[2])) as w:\n"
+        "  for n, f in enumerate(r):\n"
+        "    w.write(f)\n"
+        "    if n == 9: print('ready', flush=True); time.sleep(60)\n"
+    )
+    target = tmp_path / "out.mp4"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(source), str(target)],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(kill)
+        process.wait(20)
+    assert not target.exists()
+    left = {".out.part.mp4"} if kill == signal.SIGKILL else set()
+    assert set(os.listdir(tmp_path)) == {"in.mkv"} | left
+    tools.passthrough(source, target)  # a dead run's part file is taken over
+    assert sorted(os.listdir(tmp_path)) == ["in.mkv", "out.mp4"]
+
+
+def test_two_runs_cannot_write_one_target(clip: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.mp4"
+    first = PartFile(target, overwrite=False)
+    with open_reader(clip) as reader:
+        plan = plan_output(reader, target)
+        with pytest.raises(OutputError, match="another run"):
+            open_writer(reader, plan)
+    assert first.path.exists()
+    first.discard()
+
+
+def test_a_file_that_reads_back_wrong_is_not_published(
+    tools, clip: Path, tmp_path: Path, in_folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from f2rcli.io import verify
+
+    real = verify._reread
+    monkeypatch.setattr(verify, "_reread", lambda *a: (real(*a)[0] - 1, *real(*a)[1:]))
+    with pytest.raises(OutputError, match="12 frames were written but the file has 11"):
+        tools.passthrough(clip, tmp_path / "out.mp4")
+    assert in_folder() == ["in.mkv"]
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [("a.mp4", "a_f2r.mp4"), ("b.MOV", "b_f2r.MOV"), ("c.mkv", "c_f2r.mkv"), ("d.webm", "d_f2r.webm"),
+     ("e.ts", "e_f2r.ts"), ("f.avi", "f_f2r.mkv"), ("g.mpg", "g_f2r.mkv"), ("h.h264", "h_f2r.mp4"),
+     ("i.gif", "i_f2r.apng"), ("j.dv", "j_f2r.mkv"), ("k.y4m", "k_f2r.y4m"), ("l.png", "l_f2r.png"),
+     ("-", "-"), ("p/%05d.png", "p_f2r/%05d.png"), ("m", "m_f2r.mkv")],
+)  # fmt: skip
+def test_default_targets(source: str, target: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = default_target(source)
+    assert str(found.relative_to(tmp_path) if found.is_absolute() else found) == target
+
+
+def test_the_receipt_is_one_line(tools, clip: Path, tmp_path: Path) -> None:
+    _, receipt = tools.passthrough(clip, tmp_path / "out.mp4")
+    assert receipt.line().startswith("out.mp4: 12 frames, 0.48 s, ")
+    assert receipt.line().endswith("verified 12 frames, last frame at 0.440 s")
+    assert receipt.bytes == (tmp_path / "out.mp4").stat().st_size
+    assert "\n" not in receipt.line()

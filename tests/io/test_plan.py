@@ -1,0 +1,144 @@
+"""The encoder suits the input; wishes that cannot be met are refused in one line."""
+
+from pathlib import Path
+
+import pytest
+
+from f2rcli.errors import UsageError
+from f2rcli.io import WriteOptions, open_reader, plan_output
+
+
+@pytest.fixture(scope="module")
+def clips(tools, tmp_path_factory: pytest.TempPathFactory):
+    """A function from (codec, pixel format, size, suffix) to a clip."""
+    folder = tmp_path_factory.mktemp("clips")
+
+    def make(codec: str, pix_fmt: str = "yuv420p", size=(128, 96), suffix: str = ".mkv") -> Path:
+        path = folder / f"{codec}_{pix_fmt}_{size[0]}x{size[1]}{suffix}"
+        if not path.exists():
+            tools.write_clip(path, codec=codec, pix_fmt=pix_fmt, size=size, pts=2, smooth=True)
+        return path
+
+    return make
+
+
+def plan(source: Path, target: str, **options):
+    with open_reader(source) as reader:
+        return plan_output(reader, source.with_name(target), WriteOptions(**options))
+
+
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt", "suffix", "target", "encoder", "written"),
+    [
+        ("libx264", "yuv420p", ".mkv", "o.mp4", "libx264", "yuv420p"),
+        ("libx264", "yuv422p10le", ".mkv", "o.mkv", "libx264", "yuv422p10le"),
+        ("libx264", "gray", ".mkv", "o.mp4", "libx264", "yuv420p"),  # as it is decoded
+        ("libx264rgb", "rgb24", ".mkv", "o.mp4", "libx264rgb", "bgr0"),
+        ("libx265", "yuv420p12le", ".mkv", "o.mp4", "libx265", "yuv420p12le"),
+        ("libx265", "gbrp10le", ".mkv", "o.mkv", "libx265", "gbrp10le"),
+        ("libsvtav1", "yuv420p10le", ".mkv", "o.mp4", "libsvtav1", "yuv420p10le"),
+        ("libvpx-vp9", "yuv444p", ".webm", "o.webm", "libvpx-vp9", "yuv444p"),
+        ("prores_ks", "yuv422p10le", ".mov", "o.mov", "prores_ks", "yuv422p10le"),
+        ("prores_ks", "yuv422p10le", ".mov", "o.mp4", "libx264", "yuv422p10le"),
+        ("ffv1", "gbrp16le", ".mkv", "o.mkv", "ffv1", "gbrp16le"),
+        ("ffv1", "yuv420p", ".mkv", "o.mp4", "libx264", "yuv420p"),
+        ("ffv1", "yuv444p12le", ".mkv", "o.mp4", "libx265", "yuv444p12le"),
+        ("mjpeg", "yuv422p", ".mkv", "o.mkv", "mjpeg", "yuv422p"),
+        ("mpeg2video", "yuv420p", ".mkv", "o.mkv", "libx264", "yuv420p"),
+        ("mpeg4", "yuv420p", ".mkv", "o.mp4", "libx264", "yuv420p"),
+        ("huffyuv", "yuv422p", ".avi", "o.avi", "huffyuv", "yuv422p"),
+        ("utvideo", "yuv444p", ".avi", "o.avi", "utvideo", "yuv444p"),
+        ("png", "rgb24", ".mov", "o.mov", "png", "rgb24"),
+        ("libvpx", "yuv420p", ".webm", "o.webm", "libvpx-vp9", "yuv420p"),
+    ],
+)  # fmt: skip
+def test_the_family_and_the_samples_stay(clips, codec, pix_fmt, suffix, target, encoder, written):
+    found = plan(clips(codec, pix_fmt, suffix=suffix), target)
+    assert (found.encoder, found.pix_fmt) == (encoder, written)
+    assert found.dropped == ()
+
+
+def test_dv_becomes_x264_with_a_note(clips) -> None:
+    found = plan(clips("dvvideo", "yuv420p", size=(720, 576), suffix=".mov"), "o.mov")
+    assert found.encoder == "libx264"
+    assert any("no dv encoder" in note for note in found.notes)
+
+
+def test_sizes_that_x264_refuses_go_to_what_holds_them(clips) -> None:
+    odd = clips("ffv1", "yuv420p", size=(125, 97))
+    mp4, ts = plan(odd, "o.mp4"), plan(odd, "o.ts")
+    assert (mp4.encoder, mp4.pix_fmt) == ("libsvtav1", "yuv420p")
+    assert (ts.encoder, ts.pix_fmt) == ("libx264", "yuv444p")
+    assert any("every sample" in note for note in ts.notes)
+    assert any("written as av1" in note for note in mp4.notes)
+
+
+def test_default_quality(clips) -> None:
+    assert plan(clips("libx264"), "o.mp4").crf == 17
+    assert plan(clips("libx265"), "o.mp4").crf == 19
+    assert dict(plan(clips("mjpeg", "yuv422p"), "o.mkv").options)["global_quality"] == "236"
+
+
+def test_wishes_are_granted(clips) -> None:
+    found = plan(
+        clips("libx264"), "o.mp4", codec="hevc", crf=25, preset="fast",
+        encoder_options=(("x265-params", "aq-mode=3"), ("g", "50")),
+    )  # fmt: skip
+    options = dict(found.options)
+    assert (found.encoder, found.crf, found.preset) == ("libx265", 25, "fast")
+    assert options["x265-params"] == "log-level=error:aq-mode=3"
+    assert options["g"] == "50"
+
+
+def test_a_pixel_format_that_loses_says_what(clips) -> None:
+    found = plan(clips("libx264", "yuv422p10le"), "o.mp4", pix_fmt="yuv420p")
+    assert found.pix_fmt == "yuv420p"
+    assert any("10 bits become 8" in line for line in found.dropped)
+    assert any("chroma" in line for line in found.dropped)
+
+
+def test_lossless_is_ffv1(clips) -> None:
+    assert plan(clips("libx264", "yuv422p10le"), "o.mkv", lossless=True).encoder == "ffv1"
+    for target in ("o.mp4", "o.mov", "o.webm"):
+        with pytest.raises(UsageError, match="cannot hold FFV1") as caught:
+            plan(clips("libx264"), target, lossless=True)
+        assert ".mkv" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "words", "hint"),
+    [
+        ("o.mp4", {"codec": "h246"}, "codec h246", "h26"),
+        ("o.mp4", {"codec": "nonsense"}, "codec nonsense", "ffv1"),
+        ("o.webm", {"codec": "h264"}, "webm files do not hold it", "vp9"),
+        ("o.mp4", {"codec": "aac"}, "codec aac", ""),
+        ("o.mp4", {"pix_fmt": "yuv999"}, "pixel format yuv999", "yuv420p"),
+        ("o.mp4", {"pix_fmt": "gbrp", "codec": "h264"}, "pixel format gbrp", ""),
+        ("o.mp4", {"encoder_options": (("presett", "fast"),)}, "presett", "preset"),
+        ("o.mp4", {"encoder_options": (("x264-params", "nonsense=1"),)}, "nonsense", ""),
+        ("o.mp4", {"preset": "warp"}, "warp", ""),
+        ("o.mp4", {"crf": 900}, "crf|900", ""),
+        ("o.mkv", {"codec": "ffv1", "crf": 20}, "has no crf", ""),
+        ("o.mkv", {"codec": "mjpeg", "preset": "fast"}, "has no preset", ""),
+        ("o.mkv", {"lossless": True, "crf": 3}, "only one", "--crf"),
+        ("o.mkv", {"lossless": True, "codec": "h264"}, "FFV1", "--codec"),
+        ("o.xyz", {}, r"does not write \.xyz", ".mkv"),
+        ("o", {}, "without a suffix", ".mp4"),
+        ("o.flv", {}, r"\.flv", ".mp4"),
+        ("o.png", {}, "one picture", "%05d"),
+        ("%03d.png", {"crf": 3}, "no meaning", ""),
+        ("%03d.jpg", {"lossless": True}, "lossy", "png"),
+        ("%03d.png", {"pix_fmt": "yuv420p"}, "pixel format yuv420p", "rgb24"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_refused_early(clips, target, options, words, hint) -> None:
+    with pytest.raises(UsageError, match=words) as caught:
+        plan(clips("libx264"), target, **options)
+    assert "\n" not in str(caught.value)
+    assert hint in str(caught.value.hint)
+    assert caught.value.exit_code == 2
+
+
+def test_summary_is_one_line(clips) -> None:
+    line = plan(clips("libx264"), "o.mp4").summary()
+    assert line == "o.mp4: mp4, libx264 crf 17 preset medium, yuv420p"
