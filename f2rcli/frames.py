@@ -1,4 +1,4 @@
-"""What travels between files and the engine: frames in their own samples, and what is known of a clip.
+"""What travels between files and the engine: frames in their own samples, and a clip's facts.
 
 NumPy and Fraction only; nothing here knows of torch, PyAV or files.
 """
@@ -8,7 +8,6 @@ from enum import Enum
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 Plane = NDArray[Any]  # (H, W) uint8, uint16 or float32, in the file's own codes
