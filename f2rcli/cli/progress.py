@@ -57,7 +57,8 @@ class Meter:
         )
 
     def __enter__(self) -> "Meter":
-        self.bar.start()
+        if not self.bar.disable:
+            self.bar.start()
         return self
 
     def __exit__(
@@ -66,7 +67,8 @@ class Meter:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        self.bar.stop()
+        if not self.bar.disable:  # rich before 15 would print an empty line
+            self.bar.stop()
 
     def advance(self, sigma: float | None = None) -> None:
         """One more frame is done; sigma is the estimated noise in 8-bit units, when known."""
