@@ -82,6 +82,13 @@ class Ledger:
         if line not in self.remarks:
             self.remarks.append(line)
 
+    def clear(self) -> None:
+        """Forget every entry."""
+        self.corrupt = self.held = self.missing_frames = 0
+        self.missing_seconds = 0.0
+        self.faults.clear()
+        self.remarks.clear()
+
     def lines(self) -> list[str]:
         """The ledger as lines for a person."""
         counts = []

@@ -25,8 +25,17 @@ from f2rcli.io.colour import (
 from f2rcli.io.decode import Decoder, Picture
 from f2rcli.io.origin import Origin, all_chapters, family_of, stream_facts
 from f2rcli.io.pixels import read_planes
-from f2rcli.io.source import PIPE, AnyPacket, choose_video, display_name, is_cover, open_source
+from f2rcli.io.source import (
+    LATE_INDEX,
+    PIPE,
+    AnyPacket,
+    choose_video,
+    display_name,
+    is_cover,
+    open_source,
+)
 
+_SEEK_MARGINS = (0, 2, 10)  # seconds before the start that are tried one after the other
 _PROBED = 4  # pictures looked at before the first is given out
 _AFTER_END = 1  # seconds read beyond a cut, for streams that are interleaved late
 
@@ -112,9 +121,10 @@ class VideoReader(Reader):
                 break
         if not pictures:
             reason = f" ({self.ledger.faults[0]})" if self.ledger.faults else ""
+            piped = self.source == PIPE and "mov" in self.container.format.name
             raise InputError(
                 f"{self.name}: not one picture could be decoded{reason}.",
-                hint="Check that the file is whole, and that it plays elsewhere.",
+                hint=LATE_INDEX if piped else "Check that the file is whole, and plays elsewhere.",
             )
         return pictures
 
@@ -244,24 +254,47 @@ class VideoReader(Reader):
         )
 
     def _seek(self) -> None:
-        """Go to the key frame before the start; where that fails, read on from the beginning."""
+        """Go to a key frame at or before the start; else read on from the very beginning.
+
+        Transport streams find times only roughly, so what comes after a seek is looked at.
+        """
         if not self.span.start or self.source == PIPE or self._untimed:
             return
         target = self._first_pts + int(self.span.start / self.time_base)
         covers = [packet for packet in self.side if is_cover(packet.stream)]
+        self.ledger.clear()  # of what lies before the stretch that is asked for
+        for margin in _SEEK_MARGINS:
+            place = target - round(margin / self.time_base)
+            if place > self._first_pts and self._seek_to(place, target):
+                break
+            self.ledger.clear()
+        else:
+            self._rewind()
+        self.side.extendleft(covers)
+
+    def _seek_to(self, place: int, target: int) -> bool:
+        """Seek; whether a sound key frame at or before `target` follows."""
         try:
-            self.container.seek(target, stream=self.stream)
-            self._decoder.restart()
-            picture = next(iter(self._decoder), None)
-            if picture is None or picture.pts is None or picture.pts > target:
-                self.container.seek(self._first_pts, stream=self.stream)
-                self._decoder.restart()
-                self._probed.clear()
-            else:
-                self._probed = [picture]
+            self.container.seek(place, stream=self.stream)
         except av.FFmpegError:
-            return
-        self.side = deque([*covers, *(p for p in self.side if not is_cover(p.stream))])
+            return False
+        self.side.clear()
+        self._decoder.restart()
+        picture = next(iter(self._decoder), None)
+        if picture is None or picture.frame is None or picture.pts is None:
+            return False
+        self._probed = [picture]
+        return picture.pts <= target and picture.frame.key_frame and not picture.corrupt
+
+    def _rewind(self) -> None:
+        """Go back to the first byte, or where a format has none, to the first time stamp."""
+        self._probed = []
+        self.side.clear()
+        try:
+            self.container.seek(0, unsupported_byte_offset=True)
+        except av.FFmpegError:
+            self.container.seek(self._first_pts, stream=self.stream)
+        self._decoder.restart()
 
     def _frames(self, pictures: Iterator[Picture]) -> Iterator[Frame]:
         before: Frame | None = None

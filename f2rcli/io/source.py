@@ -19,6 +19,8 @@ else:
 
 PIPE = "-"
 
+LATE_INDEX = "An MP4 in a pipe needs its index first: ffmpeg -c copy -movflags +faststart."
+
 # Demuxers that read one local file and nothing else. Left out on purpose: playlists (hls, dash,
 # concat), capture devices, and everything that opens further files or sockets.
 _DEMUXERS = (
@@ -105,7 +107,7 @@ def _open_error(source: str | Path, name: str, error: BaseException) -> InputErr
     reason = ffmpeg_reason(error)
     if "moov atom not found" in reason:
         hint = (
-            "An MP4 in a pipe needs its index first: ffmpeg -c copy -movflags +faststart."
+            LATE_INDEX
             if str(source) == PIPE
             else "The recording was cut off before its index was written, or it is not an MP4."
         )
