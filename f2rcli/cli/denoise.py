@@ -11,7 +11,7 @@ from f2rcli.cli import options as opt
 from f2rcli.cli.choice import EngineChoice, engine_values, engine_words, sigma_of
 from f2rcli.cli.console import Console
 from f2rcli.cli.forecast import expected_frames, forecast
-from f2rcli.cli.preview import check_preview, pairs, preview_target, write_preview
+from f2rcli.cli.preview import pairs, preview_target, write_preview
 from f2rcli.cli.progress import Meter
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, UsageError
 from f2rcli.io import default_target, open_reader, open_writer, plan_output
@@ -87,6 +87,8 @@ class Job:
             preview=given["preview"],
             dry_run=given["dry_run"],
         )
+        if job.preview is not None and job.dry_run:
+            raise UsageError("--preview --dry-run: choose one of them.")
         if job.target == "-" and given["json"]:
             raise UsageError(
                 "-o - --json: both want standard output.",
@@ -97,10 +99,8 @@ class Job:
     @property
     def target(self) -> str:
         """Where the result goes: a path, or "-"."""
-        if self.output is not None:
-            return self.output
-        chosen = str(default_target(self.source))
-        return chosen if self.preview is None else preview_target(chosen, self.preview)
+        full = str(default_target(self.source)) if self.output is None else self.output
+        return full if self.preview is None else preview_target(self.output, full, self.preview)
 
 
 def _named(kind: Any, given: dict[str, Any]) -> dict[str, Any]:
@@ -110,8 +110,6 @@ def _named(kind: Any, given: dict[str, Any]) -> dict[str, Any]:
 
 def run_job(job: Job, console: Console) -> int:
     """Run a job to its end; returns the exit code of a run that finished."""
-    if job.preview is not None:
-        check_preview(job.target, job.preview, dry_run=job.dry_run)
     console.detail(f"f2r {__version__}: {asdict(job)}")
     with open_reader(job.source, job.read) as reader:
         if job.preview is not None:

@@ -31,26 +31,20 @@ CLIP = (".mp4", ".mkv", ".mov")
 MATRIX_CODE = {"bt709": 1, "fcc": 4, "bt601": 6, "smpte240m": 7, "ycgco": 8, "bt2020": 9}
 
 
-def preview_target(target: str, count: int) -> str:
-    """The default name: that of the full output, with _preview, as a still or a clip."""
-    if target == "-":
+def preview_target(named: str | None, full: str, count: int) -> str:
+    """Where the preview goes: `named` if that can hold it, else beside the full output.
+
+    So `--preview` may be added to a command line as it stands: `-o out.mkv --preview 1` writes
+    out_preview.png. Raises UsageError for standard output.
+    """
+    if full == "-":
         raise UsageError("--preview: writes a file.", hint="Name it with -o, e.g. -o look.png.")
-    path = Path(target)
-    if count == 1 or path.suffix.lower() not in CLIP:
-        path = path.with_suffix(".png" if count == 1 else ".mp4")
-    return str(path.with_name(f"{path.stem}_preview{path.suffix}"))
-
-
-def check_preview(target: str, count: int, *, dry_run: bool) -> None:
-    """Raise UsageError for a target that cannot hold the preview, or for a preview of nothing."""
-    if dry_run:
-        raise UsageError("--preview --dry-run: choose one of them.")
     allowed = STILL if count == 1 else CLIP
-    if Path(target).suffix.lower() not in allowed:
-        raise UsageError(
-            f"--preview {count} -o {target}: writes {' or '.join(allowed)} only.",
-            hint="One frame is a PNG still, more are a short clip.",
-        )
+    if named is not None and Path(named).suffix.lower() in allowed:
+        return named
+    path = Path(full)
+    suffix = path.suffix if path.suffix.lower() in allowed else allowed[0]
+    return str(path.with_name(f"{path.stem}_preview{suffix}"))
 
 
 def pairs(reader: Reader, engine: "Engine", count: int) -> Iterator[tuple[Frame, Frame]]:
@@ -104,7 +98,7 @@ def _read_back(path: Path, frames: int) -> str:
         found = sum(1 for _ in container.decode(video=0))
     if found != frames:
         raise OutputError(f"{path.name}: {frames} frames were written, {found} read back.")
-    return f"{found} frames"
+    return f"{found} read back"
 
 
 @dataclass(frozen=True, slots=True)

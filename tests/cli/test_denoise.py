@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pytest
 
+from f2rcli.cli.preview import preview_target
 from f2rcli.errors import EXIT_DAMAGED, EXIT_FAILURE, EXIT_INPUT, EXIT_OK, EXIT_USAGE
 
 
@@ -137,7 +138,7 @@ def test_verbose_says_more(f2r, clip) -> None:
         ("--encoder-opt", "tnue=grain"),
         ("--codec", "h2645"), ("--preset", "warp"), ("--pix-fmt", "yuv42p"), ("--crf", "low"),
         ("--start", "3", "--end", "2"), ("--bogus",), ("-o", "out.xyz"), ("-o", "-", "--json"),
-        ("--preview", "1", "-o", "out.mp4"), ("--preview", "2", "--dry-run"), ("--threads", "1.5"),
+        ("--preview", "1", "-o", "-"), ("--preview", "2", "--dry-run"), ("--threads", "1.5"),
     ],
     ids="_".join,
 )  # fmt: skip
@@ -258,6 +259,20 @@ def test_a_preview_still_shows_before_and_after(f2r, clip) -> None:
     assert still.shape == (48, 128)
     before, after = still[:, :64].astype(int), still[:, 64:].astype(int)
     assert before.mean() > after.mean() + 10  # the fake engine darkens
+
+
+@pytest.mark.parametrize(
+    ("count", "named", "written"),
+    [
+        (1, "look.png", "look.png"),
+        (1, "out.mkv", "out_preview.png"),
+        (2, "out.mkv", "out.mkv"),
+        (2, "out.webm", "out_preview.mp4"),
+        (2, "frames/", "frames_preview.mp4"),
+    ],
+)
+def test_a_preview_goes_where_it_fits(count, named, written) -> None:
+    assert preview_target(named, named, count) == written
 
 
 def test_a_preview_clip_keeps_the_files_own_layout(f2r, clip, tmp_path) -> None:
