@@ -37,9 +37,22 @@ class SequenceReader(Reader):
                 f"{self.source.name}: has only {len(every)} pictures, {float(len(every) / RATE)} s.",
                 hint="Pass an earlier --start.",
             )
-        first = next((slot for slot in self.slots if slot.there), every[0])
-        self.family = PICTURES.get(first.path.suffix.lower(), "png")
-        self.info = self._info(decode_picture(first.path))
+        self.family = PICTURES.get(self.slots[0].path.suffix.lower(), "png")
+        self.info = self._info(self._first())
+
+    def _first(self) -> av.VideoFrame:
+        """The first picture that can be decoded. Raises the first one's error for none."""
+        refused: InputError | None = None
+        for slot in self.slots:
+            if not slot.there:
+                continue
+            try:
+                return decode_picture(slot.path)
+            except InputError as error:
+                refused = refused or error
+                if self.options.strict:
+                    break
+        raise refused or InputError(f"{self.source.name}: holds no pictures.")
 
     def _info(self, picture: av.VideoFrame) -> ClipInfo:
         facts = picture_facts(picture)
@@ -120,11 +133,8 @@ class SequenceReader(Reader):
 
     def _blank(self) -> Frame:
         """The first picture that can be decoded, for damaged ones before it."""
-        for slot in self.slots:
-            frame = self._frame(slot)
-            if frame is not None:
-                return frame
-        raise InputError(f"{self.source.name}: not one picture can be decoded.")
+        _, planes = read_planes(self._first())
+        return Frame(planes=planes, layout=self.info.layout)
 
     def describe(self) -> list[dict[str, Any]]:
         """One dict: a sequence is one stream."""

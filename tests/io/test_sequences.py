@@ -1,0 +1,205 @@
+"""Folders, patterns and single pictures, in and out."""
+
+import os
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from f2rcli.errors import InputError, OutputError, UsageError
+from f2rcli.frames import Family
+from f2rcli.io import ReadOptions, WriteOptions, default_target, open_reader, plan_output
+
+
+@pytest.fixture
+def pictures(tools, tmp_path: Path):
+    """A function that makes a folder of numbered pictures and gives its path."""
+
+    def make(
+        name: str = "in", pix_fmt: str = "rgb24", count: int = 5, suffix: str = ".png"
+    ) -> Path:
+        folder = tmp_path / name
+        clip = tools.write_clip(
+            tmp_path / "made.mkv", pix_fmt={"rgb24": "bgr0"}.get(pix_fmt, pix_fmt), pts=count,
+            size=(41, 30),
+        )  # fmt: skip
+        folder.mkdir()
+        tools.passthrough(clip, folder / f"f%04d{suffix}")
+        clip.unlink()
+        return folder
+
+    return make
+
+
+@pytest.mark.parametrize("pix_fmt", ["rgb24", "bgra", "gbrp16le", "gbrap16le", "gray", "gray16le"])
+def test_png_in_png_out_keeps_every_sample_and_name(tools, tmp_path, pictures, pix_fmt) -> None:
+    source = pictures(pix_fmt=pix_fmt)
+    frames, receipt = tools.passthrough(source, tmp_path / "out")
+    assert sorted(os.listdir(tmp_path / "out")) == [f"f{n:04d}.png" for n in range(1, 6)]
+    assert tools.same_samples(frames, tools.read_all(tmp_path / "out"))
+    assert frames[0].layout.bits == (16 if "16" in pix_fmt else 8)
+    assert receipt.verified == ("5 pictures", "the last one reads back")
+    assert sorted(os.listdir(tmp_path)) == ["in", "out"]
+
+
+def test_pattern_in_pattern_out(tools, tmp_path: Path, pictures) -> None:
+    source = pictures()
+    frames, _ = tools.passthrough(source / "f%04d.png", tmp_path / "out" / "x_%02d.png")
+    assert sorted(os.listdir(tmp_path / "out")) == [f"x_{n:02d}.png" for n in range(1, 6)]
+    assert tools.same_samples(frames, tools.read_all(tmp_path / "out"))
+
+
+def test_names_sort_as_people_count(tools, tmp_path: Path, pictures) -> None:
+    source = pictures(count=12)
+    before = tools.read_all(source)
+    for n in range(1, 13):
+        (source / f"f{n:04d}.png").rename(source / f"f{n}.png")
+    assert tools.same_samples(before, tools.read_all(source))
+    assert tools.same_samples(before, tools.read_all(source / "f%d.png"))
+
+
+def test_a_missing_number_is_held_and_said(tools, tmp_path: Path, pictures) -> None:
+    source = pictures()
+    (source / "f0003.png").unlink()
+    with open_reader(source) as reader:
+        frames = list(reader)
+        assert reader.info.frames == 5
+        assert reader.ledger.lines()[-1] == "f0003.png: is missing."
+        assert reader.ledger.damaged
+    assert [frame.held for frame in frames] == [False, False, True, False, False]
+    assert tools.same_samples([frames[1]], [frames[2]])
+    tools.passthrough(source, tmp_path / "out")
+    assert sorted(os.listdir(tmp_path / "out")) == [f"f{n:04d}.png" for n in range(1, 6)]
+    with (
+        pytest.raises(InputError, match="f0003"),
+        open_reader(source, ReadOptions(strict=True)) as reader,
+    ):
+        list(reader)
+
+
+def test_a_wide_hole_is_refused(pictures) -> None:
+    source = pictures()
+    (source / "f0005.png").rename(source / "f0900.png")
+    with pytest.raises(InputError, match="jump from 4 to 900"):
+        open_reader(source)
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_damaged_picture_is_held(tools, pictures, number: int) -> None:
+    source = pictures()
+    path = source / f"f{number:04d}.png"
+    path.write_bytes(path.read_bytes()[:60])
+    with open_reader(source, ReadOptions()) as reader:
+        frames = list(reader)
+        assert reader.ledger.held == 1
+    assert [frame.held for frame in frames] == [n == number for n in range(1, 6)]
+
+
+def test_sizes_that_differ_are_refused_before_any_work(odd) -> None:
+    with pytest.raises(InputError, match=r"f05\.png: is 200x90, f01\.png is 160x90"):
+        open_reader(odd("seq_mixed"))
+
+
+def test_kinds_that_differ_are_refused(pictures) -> None:
+    source = pictures()
+    shutil.copy(source / "f0001.png", source / "g0001.jpg")
+    with pytest.raises(InputError, match=r"several kinds \(1 \.jpg, 5 \.png\)"):
+        open_reader(source)
+
+
+def test_depths_that_differ_are_refused(pictures) -> None:
+    source, other = pictures(), pictures("other", "gray16le")
+    shutil.copy(other / "f0001.png", source / "f0004.png")
+    with pytest.raises(InputError, match="f0004"), open_reader(source) as reader:
+        list(reader)
+
+
+def test_a_gap_in_the_collection(odd) -> None:
+    with open_reader(odd("seq_gap")) as reader:
+        assert [frame.held for frame in reader].index(True) == 4
+
+
+def test_spaces_and_accents_in_names(tools, odd, tmp_path: Path) -> None:
+    frames, _ = tools.passthrough(odd("seq with space é"), tmp_path / "out é")
+    assert len(os.listdir(tmp_path / "out é")) == len(frames) == 8
+
+
+def test_sixteen_bits_stay_in_a_video(tools, odd, tmp_path: Path) -> None:
+    frames, receipt = tools.passthrough(odd("seq16"), tmp_path / "out.mkv")
+    assert receipt.codec == "ffv1 gbrp16le"
+    assert tools.same_samples(frames, tools.read_all(tmp_path / "out.mkv"))
+    assert tools.times(frames)[1] == (Fraction(1, 25), Fraction(1, 25))
+
+
+def test_jpeg_pictures_stay_jpeg(tools, tmp_path: Path) -> None:
+    clip = tools.write_clip(tmp_path / "in.mkv", pts=3, smooth=True, size=(64, 48))
+    (tmp_path / "a").mkdir()
+    tools.passthrough(clip, tmp_path / "a" / "%03d.jpg")
+    frames, _ = tools.passthrough(tmp_path / "a", tmp_path / "b")
+    assert sorted(os.listdir(tmp_path / "b")) == ["001.jpg", "002.jpg", "003.jpg"]
+    assert frames[0].layout.full_range
+    again = tools.read_all(tmp_path / "b")
+    assert np.abs(frames[0].planes[0].astype(int) - again[0].planes[0]).mean() < 1
+
+
+def test_a_video_becomes_the_rgb_that_it_shows(tools, tmp_path: Path) -> None:
+    from f2rcli.yuv import to_rgb
+
+    clip = tools.write_clip(tmp_path / "in.mkv", pts=2, smooth=True, size=(64, 48))
+    (tmp_path / "out").mkdir()
+    frames, receipt = tools.passthrough(clip, tmp_path / "out" / "%d.png")
+    again = tools.read_all(tmp_path / "out")
+    assert again[0].layout.family is Family.RGB
+    np.testing.assert_allclose(to_rgb(again[0]), np.clip(to_rgb(frames[0]), 0, 1), atol=0.6 / 255)
+    assert "yuv becomes rgb" in receipt.dropped
+
+
+def test_one_picture_is_a_clip_of_one(tools, tmp_path: Path, pictures) -> None:
+    source = pictures() / "f0002.png"
+    assert default_target(source).name == "f0002_f2r.png"
+    frames, _ = tools.passthrough(source, tmp_path / "one.png")
+    assert len(frames) == 1
+    assert tools.same_samples(frames, tools.read_all(tmp_path / "one.png"))
+
+
+def test_what_is_there_is_not_overwritten_unasked(tools, tmp_path: Path, pictures) -> None:
+    source = pictures()
+    tools.passthrough(source, tmp_path / "out")
+    stamp = (tmp_path / "out" / "f0001.png").stat().st_mtime_ns
+    for target in (tmp_path / "out", tmp_path / "out" / "f%04d.png"):
+        with open_reader(source) as reader, pytest.raises(OutputError, match="exists"):
+            plan_output(reader, target)
+    assert (tmp_path / "out" / "f0001.png").stat().st_mtime_ns == stamp
+    (tmp_path / "out" / "notes.txt").write_text("kept")
+    tools.passthrough(source, tmp_path / "out", WriteOptions(overwrite=True))
+    assert (tmp_path / "out" / "notes.txt").read_text() == "kept"
+    assert (tmp_path / "out" / "f0001.png").stat().st_mtime_ns != stamp
+
+
+def test_the_input_folder_is_never_the_output(pictures) -> None:
+    source = pictures()
+    for target in (source, source / "f%04d.png"):
+        with open_reader(source) as reader, pytest.raises(UsageError, match="input itself"):
+            plan_output(reader, target, WriteOptions(overwrite=True))
+    with open_reader(source) as reader:
+        plan_output(reader, source / "clean_%04d.png")
+
+
+def test_a_cut_takes_pictures_by_number(tools, pictures) -> None:
+    source = pictures()
+    every = tools.read_all(source)
+    some = tools.read_all(source, start=0.04, frames=2)
+    assert tools.same_samples(some, every[1:3])
+
+
+def test_leaving_without_finish_leaves_no_folder(tmp_path: Path, pictures, in_folder) -> None:
+    from f2rcli.io import open_writer
+
+    source = pictures()
+    with open_reader(source) as reader:
+        with open_writer(reader, plan_output(reader, tmp_path / "out")) as writer:
+            for frame in reader:
+                writer.write(frame)
+    assert in_folder() == ["in"]
