@@ -96,9 +96,14 @@ class Ending:
             case BrokenPipeError():
                 _silence_stdout()
                 return self._say("standard output was closed by its reader.", None, EXIT_FAILURE)
-            case MemoryError():
-                hint = "Pass --tile 256, or a smaller clip."
+            case _ if _out_of_memory(error):
+                hint = "Pass --tile 256, or close other programs."
                 return self._say("not enough memory.", hint, EXIT_FAILURE)
+            case OSError():
+                what = (
+                    f"{error.filename or 'standard output or a file'}: {error.strerror or error}."
+                )
+                return self._say(what, "Check the disk; --debug says where.", EXIT_FAILURE)
             case _:
                 what = f"internal error: {type(error).__name__}: {error}".splitlines()[0]
                 return self._say(
@@ -122,6 +127,12 @@ class Ending:
     def _say(self, message: str, hint: str | None, code: int) -> int:
         self.console.error(" ".join(message.split()), hint=hint, exit_code=code)
         return code
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: Python's, torch's on a GPU, or torch's on the CPU."""
+    known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return known or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
 
 
 def run(arguments: list[str]) -> int:

@@ -3,6 +3,7 @@
 Standard output is for data alone: a picture stream, JSON, or what a command was asked to print.
 """
 
+import contextlib
 import logging
 import os
 import sys
@@ -117,9 +118,26 @@ class Console:
         self.human.print(line)
 
 
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written any more says so once, instead of a traceback per line."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, mode="a", encoding="utf-8", errors="backslashreplace")
+        self.failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # logging's own name
+        if not self.failed:
+            sys.stderr.write(f"warning: {self.baseFilename}: the log cannot be written.\n")
+        self.failed = True
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # what is still in the buffer has nowhere to go
+            super().close()
+
+
 def _log_to(path: str) -> logging.Handler:
     try:
-        handler = logging.FileHandler(path, mode="a", encoding="utf-8", errors="backslashreplace")
+        handler = _LogFile(path)
     except OSError as error:
         raise OutputError(
             f"{path}: cannot write the log file: {error.strerror}.", hint="Check --log-file."

@@ -1,5 +1,6 @@
 """`f2r denoise`: parse, open both ends, call the library, report."""
 
+import sys
 from dataclasses import asdict, dataclass, replace
 from dataclasses import fields as fields_of
 from typing import TYPE_CHECKING, Any
@@ -110,6 +111,10 @@ def _named(kind: Any, given: dict[str, Any]) -> dict[str, Any]:
 
 def run_job(job: Job, console: Console) -> int:
     """Run a job to its end; returns the exit code of a run that finished."""
+    if job.target == "-" and sys.stdout.isatty():
+        raise UsageError(
+            "-o -: standard output is a terminal.", hint="Pipe it: f2r denoise IN -o - | ..."
+        )
     console.detail(f"f2r {__version__}: {asdict(job)}")
     with open_reader(job.source, job.read) as reader:
         if job.preview is not None:

@@ -34,22 +34,29 @@ def write_clip(
     path: Path, frames: int = 6, size: tuple[int, int] = (64, 48), **options: str
 ) -> Path:
     """A noisy drifting gradient; the codec follows the suffix."""
-    codec = {".y4m": "rawvideo", ".mkv": "ffv1"}.get(path.suffix, "libx264")
+    codecs = {".y4m": "rawvideo", ".mkv": "ffv1", ".png": "png"}
+    codec = codecs.get(path.suffix, "libx264")
+    pix_fmt = "rgb24" if codec == "png" else "yuv420p"
     rng = np.random.default_rng(3)
     width, height = size
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=Fraction(25), options=options)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
         for index in range(frames):
             ramp = np.add.outer(np.arange(height), np.arange(width) + 2 * index) % 200 + 20
             picture = np.repeat(ramp[..., None], 3, axis=2) + rng.normal(0, 10, (height, width, 3))
             frame = av.VideoFrame.from_ndarray(
                 picture.clip(0, 255).astype(np.uint8), format="rgb24"
-            ).reformat(format="yuv420p")
+            ).reformat(format=pix_fmt)
             frame.pts, frame.time_base = index, Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+@pytest.fixture
+def clip_writer() -> Callable[..., Path]:
+    return write_clip
 
 
 @pytest.fixture
@@ -87,11 +94,10 @@ class Started:
     def __init__(self, *arguments: object, delay: float = 0.0, **options: object) -> None:
         self.process = subprocess.Popen(
             [sys.executable, str(FAKE), *map(str, arguments)],
-            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, "F2R_FAKE_DELAY": str(delay), "PYTHONPATH": str(PACKAGE.parent)},
             preexec_fn=listen_to_signals,
-            **options,
+            **{"stdout": subprocess.PIPE, **options},
         )
 
     def send(self, number: int) -> None:
@@ -99,7 +105,7 @@ class Started:
 
     def end(self) -> Done:
         out, err = self.process.communicate(timeout=60)
-        return Done(self.process.returncode, out.decode("utf-8", "replace"), err.decode())
+        return Done(self.process.returncode, (out or b"").decode("utf-8", "replace"), err.decode())
 
 
 def listen_to_signals() -> None:

@@ -89,3 +89,18 @@ def test_a_reader_that_goes_away_ends_the_run_quietly(start, clip) -> None:
     assert run.process.wait(timeout=60) == EXIT_FAILURE, err
     assert "Traceback" not in err
     assert err.count("error: ") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_full_devices_are_one_clear_line(start, clip) -> None:
+    with open("/dev/full", "wb") as full:
+        for arguments in (("info", clip), ("denoise", clip, "-o", "-"), ("--help",)):
+            run = start(*arguments, stdout=full)
+            done = run.end()
+            assert done.code == EXIT_FAILURE, (arguments, done.err)
+            assert done.err.count("error: ") == 1
+            assert "Traceback" not in done.err
+    done = start("denoise", clip, "--log-file", "/dev/full").end()
+    assert done.code == EXIT_OK
+    assert done.err.count("the log cannot be written") == 1
+    assert "Traceback" not in done.err

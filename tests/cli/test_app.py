@@ -1,0 +1,50 @@
+"""However a run ends, it ends in one line and a documented code."""
+
+import errno
+
+import pytest
+
+from f2rcli import errors
+from f2rcli.cli.app import Ending
+from f2rcli.cli.console import Console
+from f2rcli.cli.signals import Terminated
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named like torch's."""
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.F2RError("x"), 1),
+        (errors.UsageError("x"), 2),
+        (errors.ConfigError("x"), 2),
+        (errors.InputError("x", hint="y"), 3),
+        (errors.OutputError("x"), 1),
+        (errors.WeightsError("x"), 1),
+        (errors.DeviceError("x"), 1),
+        (KeyboardInterrupt(), 130),
+        (Terminated(), 143),
+        (MemoryError(), 1),
+        (OutOfMemoryError("CUDA out of memory"), 1),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), 1),
+        (OSError(errno.ENOSPC, "No space left on device"), 1),
+        (ZeroDivisionError("two\nlines"), 70),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_every_error_has_its_code_and_one_line(error, code, capsys) -> None:
+    ending = Ending(Console())
+    with ending:
+        raise error
+    assert ending.code == code
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("error: ")
+    assert all(line.startswith("hint: ") for line in lines[1:])
+
+
+def test_an_orderly_exit_passes_through() -> None:
+    ending = Ending(Console())
+    with pytest.raises(SystemExit), ending:
+        raise SystemExit(0)

@@ -1,0 +1,44 @@
+"""Every f2r command in the README runs as it stands there."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from f2rcli.errors import EXIT_OK
+
+ROOT = Path(__file__).parent.parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def commands() -> list[str]:
+    """The command lines that begin with f2r, out of the fenced blocks, in order, once each."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    parts = [part for block in blocks for line in block.splitlines() for part in line.split("&&")]
+    stripped = (part.split("#")[0].strip() for part in parts)
+    return list(dict.fromkeys(line for line in stripped if line.startswith("f2r ")))
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, clip_writer, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that holds what the README's commands name."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    for name in ("input.mp4", "input.mkv", "input.mov"):
+        clip_writer(tmp_path / name)
+    for folder in ("frames", "clean"):
+        (tmp_path / folder).mkdir()
+    clip_writer(tmp_path / "frames" / "%05d.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_readme_shows_how_to_run_it() -> None:
+    assert len(commands()) >= 5
+
+
+@pytest.mark.parametrize("line", [line for line in commands() if line != "f2r doctor"])
+def test_a_command_of_the_readme_runs(f2r, workplace, line) -> None:
+    done = f2r(*shlex.split(line)[1:])
+    assert done.code == EXIT_OK, done.err
