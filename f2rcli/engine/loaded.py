@@ -1,0 +1,161 @@
+"""A method with its weights on a device: what the user chose, checked and loaded."""
+
+import math
+import time
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from f2rcli import methods, weights, yuv
+from f2rcli.engine.device import choose_device, choose_precision, use_threads
+from f2rcli.engine.tiles import Runner, parse_tile, tile_size
+from f2rcli.errors import UsageError, WeightsError
+from f2rcli.frames import ClipInfo, Frame, Space
+from f2rcli.methods.base import Method
+from f2rcli.models.layers import channels_last
+from f2rcli.noise import NoiseModel
+from f2rcli.weights import Weights
+from f2rcli.window import Window
+
+BASE_BYTES = 420_000_000  # torch, PyAV and their libraries
+BYTES_PER_PIXEL = 640  # of a frame: ring of frames and flows, warped neighbours, activations
+PROBE_SIZE = 192  # pixels per side of the frames that speed is predicted from
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """What the user may choose. Values check themselves when the engine is loaded."""
+
+    method: str = "f2r"
+    weights: str | None = None  # a bundled name or a path; None: the bundled default
+    strength: float = 1.0  # of the estimated noise; below 1 keeps grain
+    sigma: float | None = None  # 8-bit units; None: measured
+    device: str = "auto"
+    precision: str = "auto"
+    tile: str = "auto"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.strength) and 0 <= self.strength <= 4):
+            raise UsageError(f"--strength {self.strength:g}: must be from 0 to 4.")
+        if self.sigma is not None and not (math.isfinite(self.sigma) and 0 <= self.sigma <= 255):
+            raise UsageError(f"--sigma {self.sigma:g}: must be from 0 to 255, in 8-bit units.")
+
+
+class Prediction(NamedTuple):
+    """What a run is expected to cost here."""
+
+    seconds_per_frame: float
+    peak_bytes: int
+
+
+@dataclass
+class Engine:
+    """A loaded method on a device, ready for clips of one space."""
+
+    settings: EngineSettings
+    weights: Weights
+    device_: torch.device
+    precision: str
+    tile: int | None
+    noise: NoiseModel | None = None  # what is known of the clip's noise by now
+    notes: list[str] = field(default_factory=list)
+    calls: dict[str, int] = field(default_factory=dict)  # how often each stage ran
+
+    @property
+    def method_name(self) -> str:
+        return self.settings.method
+
+    @property
+    def weights_name(self) -> str:
+        return self.weights.name
+
+    @property
+    def device(self) -> str:
+        return str(self.device_)
+
+    def new_method(self) -> Method:
+        """The method with its networks, for one clip (or one field of an interlaced one)."""
+        run = Runner(self.device_, self.precision, self.tile)
+        method = methods.load(self.settings.method).from_weights(self.weights, run)
+        channels_last(method.networks.eval().to(self.device_))
+        return method
+
+    def to_tensor(self, frame: Frame) -> Tensor:
+        """The frame's picture, (1, C, H, W) float32; gray is repeated for RGB weights."""
+        picture = torch.from_numpy(yuv.to_rgb(frame))[None].to(self.device_)
+        return picture.expand(-1, self.weights.header.channels, -1, -1).contiguous()
+
+    def to_frame(self, source: Frame, change: Tensor) -> Frame:
+        """The source frame with a change (1, C, H, W) of its picture added."""
+        if source.layout.space is Space.GRAY:
+            change = change.mean(1, keepdim=True)
+        return replace(source, planes=yuv.add_residual(source, change[0].cpu().numpy()))
+
+    def predict(self, info: ClipInfo) -> Prediction:
+        """Time one small window here, and scale by pixels. Memory by a measured constant."""
+        rng = np.random.default_rng(0)
+        size = (1, self.weights.header.channels, PROBE_SIZE, PROBE_SIZE)
+        noise = NoiseModel.gaussian(0.1, size[1])
+        times = []
+        for _ in range(2):  # the first round warms up
+            method, started = self.new_method(), time.monotonic()
+            frames = [
+                method.prepare(
+                    i, torch.from_numpy(rng.random(size, np.float32)).to(self.device_), noise
+                )
+                for i in range(method.length)
+            ]
+            middle = method.length // 2
+            window = Window(frames[middle], tuple(frames[:middle]), tuple(frames[middle + 1 :]))
+            method.restore(window, noise)
+            # one window prepares `length` frames; a stream prepares one, and flows are shared
+            times.append((time.monotonic() - started) / 2)
+        pixels = info.width * info.height
+        seconds = times[-1] * pixels / PROBE_SIZE**2
+        held = min(pixels, self.tile**2) if self.tile else pixels
+        return Prediction(seconds, BASE_BYTES + BYTES_PER_PIXEL * (pixels // 2 + held // 2))
+
+
+def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
+    """Choose weights, device, precision and tile for a clip.
+
+    Raises UsageError, WeightsError or DeviceError, each with what to do about it.
+    """
+    methods.load(settings.method)
+    use_threads(settings.threads)
+    device = choose_device(settings.device)
+    precision = choose_precision(settings.precision, device)
+    tile = tile_size(parse_tile(settings.tile), info.height, info.width)
+    chosen = weights.load(settings.weights or _bundled(settings.method, info.space))
+    header = chosen.header
+    if header.method != settings.method:
+        raise WeightsError(
+            f"{chosen.name}: weights for method {header.method}, not {settings.method}.",
+            hint=f"Pass --method {header.method}, or other weights.",
+        )
+    if header.space is not info.space and not (
+        header.space is Space.RGB and info.space is Space.GRAY
+    ):
+        raise WeightsError(
+            f"{chosen.name}: weights for {header.space.value} pictures, "
+            f"{info.name} holds {info.space.value}.",
+            hint="Leave --weights out, or pass weights of the clip's own kind.",
+        )
+    engine = Engine(settings, chosen, device, precision, tile)
+    if header.space is not info.space:
+        engine.notes.append("gray pictures go through RGB weights")
+    engine.new_method()  # a file that does not fit its own header fails here, before any work
+    return engine
+
+
+def _bundled(method: str, space: Space) -> str:
+    try:
+        return weights.choose(method, space)
+    except WeightsError:
+        if space is not Space.GRAY:
+            raise
+        return weights.choose(method, Space.RGB)
