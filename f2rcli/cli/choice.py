@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from f2rcli import methods, weights
-from f2rcli.cli import options as opt
+from f2rcli.cli import checks
 from f2rcli.cli.console import Console
 from f2rcli.frames import ClipInfo
 
@@ -30,13 +30,13 @@ class EngineChoice:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        opt.check_choice("--method", self.method, methods.available())
-        opt.check_weights(self.weights, weights.available())
-        opt.check_number("--strength", self.strength, 0.0, 4.0)
-        opt.check_number("--sigma", self.sigma, 0.0, 255.0)
-        opt.check_device(self.device)
-        opt.check_choice("--precision", self.precision, list(opt.PRECISIONS))
-        opt.check_tile(self.tile)
+        checks.check_choice("--method", self.method, methods.available())
+        checks.check_weights(self.weights, weights.available())
+        checks.check_number("--strength", self.strength, 0.0, 4.0)
+        checks.check_number("--sigma", self.sigma, 0.0, 255.0)
+        checks.check_device(self.device)
+        checks.check_choice("--precision", self.precision, list(checks.PRECISIONS))
+        checks.check_tile(self.tile)
 
     def load(self, info: ClipInfo, console: Console) -> "Engine":
         """The engine for a clip; says what it settled on."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from f2rcli import __version__
+from f2rcli.cli import checks
 from f2rcli.cli import options as opt
 from f2rcli.cli.choice import EngineChoice, engine_values, engine_words, sigma_of
 from f2rcli.cli.console import Console
@@ -78,12 +79,12 @@ class Job:
     def of(cls, given: dict[str, Any]) -> "Job":
         """The job that the command's options describe; raises UsageError where they clash."""
         span = (given["start"], given["end"], given["frames"], given["fields"])
-        options = opt.pairs(given["encoder_opt"])
+        options = checks.pairs(given["encoder_opt"])
         job = cls(
             source=given["source"],
             output=given["output"],
             engine=EngineChoice(**_named(EngineChoice, given)),
-            read=opt.read_options(*span, strict=given["strict"]),
+            read=checks.read_options(*span, strict=given["strict"]),
             write=WriteOptions(**_named(WriteOptions, given), encoder_options=options),
             preview=given["preview"],
             dry_run=given["dry_run"],

@@ -1,17 +1,11 @@
-"""The options that commands share: names, help and the first check of their values.
+"""The options that commands share: their names, their help, and where `--help` lists them."""
 
-Checks here need neither torch nor a file, so that a typing mistake costs no wait.
-"""
-
-import difflib
-import re
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
+from f2rcli.cli.checks import PRECISIONS
 from f2rcli.cli.settings import load_config
-from f2rcli.errors import UsageError
-from f2rcli.io.base import FieldMode, ReadOptions
 
 SPAN = "Which part"
 PICTURE = "Picture"
@@ -19,8 +13,6 @@ MACHINE = "Machine"
 ENCODING = "Encoding"
 RUN = "Run"
 
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-FIELDS = ("auto", "on", "off")
 
 Source = Annotated[
     str,
@@ -246,91 +238,3 @@ Config = Annotated[
         rich_help_panel=RUN,
     ),
 ]
-
-
-def nearest(word: str, known: list[str]) -> str:
-    """A hint that names what `word` may have meant, and what there is."""
-    close = difflib.get_close_matches(word, known, n=1)
-    there = f"There is: {', '.join(known)}."
-    return f"Did you mean {close[0]}? {there}" if close else there
-
-
-def check_choice(option: str, value: str, known: list[str]) -> None:
-    """Raise UsageError unless `value` is one of `known`."""
-    if value not in known:
-        raise UsageError(f"{option} {value}: no such choice.", hint=nearest(value, known))
-
-
-def check_number(option: str, value: float | None, low: float, high: float) -> None:
-    """Raise UsageError unless `value` is None or lies in [low, high] (NaN does not)."""
-    if value is not None and not low <= value <= high:
-        raise UsageError(f"{option} {value:g}: must lie between {low:g} and {high:g}.")
-
-
-def check_device(value: str) -> None:
-    """Raise UsageError unless `value` is written as a device is."""
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", value):
-        raise UsageError(
-            f"--device {value}: no such choice.", hint="There is: auto, cpu, cuda, cuda:1, mps."
-        )
-
-
-def check_tile(value: str) -> None:
-    """Raise UsageError unless `value` is auto, off or a whole number of pixels."""
-    if value not in ("auto", "off") and not re.fullmatch(r"[1-9]\d*", value):
-        raise UsageError(
-            f"--tile {value}: no such choice.", hint="There is: auto, off, or pixels per side."
-        )
-
-
-def check_weights(value: str | None, known: list[str]) -> None:
-    """Raise UsageError for a name that is neither bundled nor a path."""
-    looks_like_path = value is not None and ("/" in value or "\\" in value or "." in value)
-    if value is not None and not looks_like_path:
-        check_choice("--weights", value, known)
-
-
-def seconds(option: str, value: str | None) -> float | None:
-    """A time as written, `12.5`, `1:30` or `1:02:03.5`, in seconds."""
-    if value is None:
-        return None
-    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?|\.\d+", value.strip()):
-        raise UsageError(
-            f"{option} {value}: not a time.", hint="Write seconds (12.5) or h:mm:ss (0:01:30.5)."
-        )
-    total = 0.0
-    for part in value.strip().split(":"):
-        total = total * 60 + float(part)
-    return total
-
-
-def check_span(start: float | None, end: float | None) -> None:
-    """Raise UsageError for a span that holds nothing."""
-    if end is not None and end <= (start or 0.0):
-        raise UsageError(
-            f"--start {start or 0:g} --end {end:g}: nothing lies between them.",
-            hint="Both count from the clip's first frame, in seconds.",
-        )
-
-
-def read_options(
-    start: str | None, end: str | None, frames: int | None, fields: str, *, strict: bool
-) -> ReadOptions:
-    """The options that say which part of a clip to read, checked."""
-    check_choice("--fields", fields, list(FIELDS))
-    first, last = seconds("--start", start), seconds("--end", end)
-    check_span(first, last)
-    mode = cast(FieldMode, fields)
-    return ReadOptions(strict=strict, start=first, end=last, frames=frames, fields=mode)
-
-
-def pairs(values: list[str] | None) -> tuple[tuple[str, str], ...]:
-    """`["k=v", ...]` as pairs; raises UsageError for one without `=`."""
-    split = [value.partition("=") for value in values or []]
-    for key, equals, value in split:
-        if not (key and equals):
-            raise UsageError(
-                f"--encoder-opt {key}{equals}{value}: not key=value.",
-                hint="For example --encoder-opt tune=grain.",
-            )
-    return tuple((key.strip(), value) for key, _, value in split)
