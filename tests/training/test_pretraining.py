@@ -11,8 +11,8 @@ from f2rcli.models.layers import padded
 from f2rcli.noise import NoiseModel
 from f2rcli.training.corruption import Law, as_gray, draw_law, recolour
 from f2rcli.training.footage import renditions
-from f2rcli.training.pretrain import CoarseStage, FusionStage, dihedral, psnr_loss
 from f2rcli.training.rehearsal import Source, draw_crop, load_rehearsals, rehearse
+from f2rcli.training.stages import CoarseStage, FusionStage, dihedral, psnr_loss
 from f2rcli.training.trainer import Trainer, TrainSettings
 
 

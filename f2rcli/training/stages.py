@@ -1,0 +1,170 @@
+"""F2R's stages for supervised pre-training: what a batch is, and what its loss is."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from f2rcli.methods.f2r import level_map, photometric
+from f2rcli.models.coarse import Coarse
+from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner
+from f2rcli.training.corruption import as_gray, draw_law, recolour
+from f2rcli.training.footage import Clip, Rendition, to_codes, to_unit
+from f2rcli.training.rehearsal import Crop, Rehearsal, draw_crop
+
+RECOLOURED_SHARE = 0.15  # of uncompressed samples
+GRAY_SHARE = 0.1  # of uncompressed samples: gray clips go through RGB weights
+
+Batch = NDArray[np.float32]
+
+
+def psnr_loss(estimate: Tensor, clean: Tensor) -> Tensor:
+    """Mean over the batch of half the log of each sample's squared error.
+
+    Every noise level weighs the same, as it does in a mean of PSNRs; the floor keeps samples
+    that are almost clean from ruling the gradient.
+    """
+    error = (estimate.float() - clean).pow(2).flatten(1).mean(1)
+    return 0.5 * torch.log(error + 2e-5).mean()
+
+
+def dihedral(crop: Batch, code: int) -> Batch:
+    """One of the eight flips and transposes of (..., H, W, C)."""
+    if code & 1:
+        crop = crop[..., ::-1, :, :]
+    if code & 2:
+        crop = crop[..., :, ::-1, :]
+    return np.swapaxes(crop, -3, -2) if code & 4 else crop
+
+
+def told_level(level: Batch, rng: np.random.Generator, spread: float = 0.15) -> Batch:
+    """What a network is told of the noise: nothing (zero) twice in five, else about right."""
+    return level * np.float32(0 if rng.random() < 0.4 else np.exp(rng.normal(0, spread)))
+
+
+@dataclass
+class CoarseStage:
+    """Trains the single-frame denoiser on crops."""
+
+    network: Coarse
+    clips: list[Clip]
+    compressed: list[Rendition]
+    batch: int = 16
+    crop: int = 96
+    name: str = "coarse"
+
+    def loss(self, rng: np.random.Generator) -> Tensor:
+        """See Stage.loss."""
+        samples = [self._sample(rng) for _ in range(self.batch)]
+        noisy, level, clean = (
+            torch.from_numpy(np.stack(part)) for part in zip(*samples, strict=True)
+        )
+        return psnr_loss(self.network(noisy, level), clean)
+
+    def _sample(self, rng: np.random.Generator) -> tuple[Batch, Batch, Batch]:
+        code = int(rng.integers(8))
+        if rng.random() < 0.35:
+            item = self.compressed[rng.integers(len(self.compressed))]
+            where = _place(item.clean, self.crop, rng)
+            clean, noisy = _cut(item.clean, where, self.crop), _cut(item.noisy, where, self.crop)
+            level = np.full_like(noisy, item.sigma)
+            spread = 0.3
+        else:
+            clip = self.clips[rng.integers(len(self.clips))]
+            clean = _cut(clip, _place(clip, self.crop, rng), self.crop)
+            law = draw_law(rng)
+            if rng.random() < RECOLOURED_SHARE:
+                clean = recolour(clean, rng)
+            elif rng.random() < GRAY_SHARE:
+                clean, law = as_gray(clean), replace(law, shared=1.0)
+            noisy, level, spread = law.add(clean, rng), law.level(clean), 0.15
+            if rng.random() < 0.8:  # what files hold
+                noisy = to_unit(to_codes(noisy))
+        level = told_level(level, rng, spread)
+        return tuple(_planar(dihedral(part, code)) for part in (noisy, level, clean))  # type: ignore[return-value]  # three parts in, three out
+
+
+def _place(clip: Clip, crop: int, rng: np.random.Generator) -> tuple[int, int, int]:
+    frames, height, width, _ = clip.shape
+    return (
+        int(rng.integers(frames)),
+        int(rng.integers(height - crop + 1)),
+        int(rng.integers(width - crop + 1)),
+    )
+
+
+def _cut(clip: Clip, where: tuple[int, int, int], crop: int) -> Batch:
+    frame, top, left = where
+    return to_unit(clip[frame, top : top + crop, left : left + crop])
+
+
+def _planar(crop: Batch) -> Batch:
+    return np.ascontiguousarray(crop.transpose(2, 0, 1), np.float32)
+
+
+@dataclass
+class FusionStage:
+    """Trains stage 1 (blind anchor, both modes) and stage 2 (refiner) together on crops.
+
+    Stage 2 sees the anchor, but its gradient stops there: the anchor stays an estimate of the
+    picture and does not become a message to stage 2.
+    """
+
+    anchor: BlindAnchor
+    refiner: Refiner
+    items: list[Rehearsal]
+    batch: int = 8
+    crop: int = 96
+    name: str = "fusion"
+
+    @property
+    def network(self) -> nn.Module:
+        """See Stage.network."""
+        return nn.ModuleDict({"anchor": self.anchor, "refiner": self.refiner})
+
+    def loss(self, rng: np.random.Generator) -> Tensor:
+        """See Stage.loss."""
+        crops = [
+            _turn(draw_crop(self.items[rng.integers(len(self.items))], self.crop, rng), rng)
+            for _ in range(self.batch)
+        ]
+        clean, noisy, coarse = (
+            _stacked([getattr(c, part) for c in crops]) for part in ("clean", "noisy", "coarse")
+        )
+        aligned = self._aligned(crops, coarse, rng)
+        anchor: Anchor = self.anchor(aligned)
+        fixed = Anchor(*(part.detach() for part in anchor))
+        level = torch.cat([level_map(c.told, coarse[i : i + 1]) for i, c in enumerate(crops)])
+        refined = self.refiner(noisy, coarse, level, fixed, aligned)
+        blind = psnr_loss(anchor.strict, clean) + psnr_loss(anchor.guided(coarse), clean)
+        return psnr_loss(refined, clean) + 0.3 * blind
+
+    def _aligned(self, crops: list[Crop], coarse: Tensor, rng: np.random.Generator) -> Aligned:
+        warped_noisy, warped_coarse, agreement = (
+            _stacked([getattr(c, part) for c in crops])
+            for part in ("warped_noisy", "warped_coarse", "agreement")
+        )
+        typical = torch.tensor([c.typical for c in crops])
+        confidence = agreement * photometric(warped_coarse, coarse, typical)
+        kept = torch.ones(len(crops), confidence.shape[1], 1, 1, 1)
+        for sample in range(len(crops)):  # short shots, duplicates: some neighbours are missing
+            if rng.random() < 0.1:
+                lost = rng.permutation(confidence.shape[1])[: rng.integers(1, confidence.shape[1])]
+                kept[sample, torch.from_numpy(lost)] = 0
+        return Aligned(warped_noisy, warped_coarse, confidence * kept)
+
+
+def _turn(crop: Crop, rng: np.random.Generator) -> Crop:
+    code = int(rng.integers(8))
+    pictures = ("clean", "noisy", "coarse", "warped_noisy", "warped_coarse", "agreement")
+    turned: dict[str, Any] = {part: dihedral(getattr(crop, part), code) for part in pictures}
+    return replace(crop, **turned)
+
+
+def _stacked(pictures: list[Batch]) -> Tensor:
+    """(H, W, C) or (N, H, W, C) pictures -> a tensor with channels before rows."""
+    stacked = np.moveaxis(np.stack(pictures), -1, -3)
+    return torch.from_numpy(np.ascontiguousarray(stacked, np.float32))
