@@ -53,7 +53,8 @@ CONTAINERS = (
         name="mov", muxer="mov", suffixes=(".mov", ".qt"), options=_MOV_OPTIONS,
         families=("h264", "hevc", "prores", "mjpeg", "av1", "dnxhd", "cfhd", "v210", "rawvideo",
                   "png", "mpeg4", "qtrle"),
-        chapters=True, pixel_aspect=True, display_matrix="all", text_subtitles="mov_text", covers="stream",
+        chapters=True, pixel_aspect=True, display_matrix="all", text_subtitles="mov_text",
+        covers="stream",
     ),
     Container(
         name="matroska", muxer="matroska", suffixes=(".mkv",), families=_ANY, chapters=True,

@@ -86,7 +86,12 @@ class Decoder:
         self._answered = 0  # complaints that are in the ledger
 
     def close(self) -> None:
-        """Stop listening to the decoder's log. May be called more than once."""
+        """Let the decoder come to rest. May be called more than once.
+
+        Its threads log through Python; freed while one of them does, it would wait for that
+        thread and the thread for Python, for ever.
+        """
+        self.context.flush_buffers()
         self._complaints.close()
 
     def __iter__(self) -> Iterator[Picture]:

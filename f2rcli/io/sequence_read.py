@@ -34,7 +34,8 @@ class SequenceReader(Reader):
         self.slots = list(_wanted(every, Span.of(options)))
         if not self.slots:
             raise InputError(
-                f"{self.source.name}: has only {len(every)} pictures, {float(len(every) / RATE)} s.",
+                f"{self.source.name}: has only {len(every)} pictures, "
+                f"{float(len(every) / RATE)} s.",
                 hint="Pass an earlier --start.",
             )
         self.family = PICTURES.get(self.slots[0].path.suffix.lower(), "png")

@@ -1,5 +1,6 @@
 """Tiny clips made on the spot, and the passthrough that every test of io is about."""
 
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -60,7 +61,7 @@ def write_clip(
             stream.codec_context.color_range = 2
         setup(stream)
         sound = container.add_stream("aac", rate=8000, layout="mono") if audio else None
-        steps = [b - a for a, b in zip(stamps, stamps[1:], strict=False)]
+        steps = [b - a for a, b in itertools.pairwise(stamps)]
         steps.append(last_duration or (steps[-1] if steps else 1))
         durations = dict(zip(stamps, steps, strict=True))
         for number, stamp in enumerate(stamps):

@@ -1,5 +1,6 @@
 """--start, --end and --frames take exactly the frames asked for, and the sound beside them."""
 
+import itertools
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,12 +27,12 @@ def clip(request, tools, tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ({"start": 0.4}, range(10, 50)),
         ({"start": 1.0, "end": 1.2}, range(25, 30)),
-        ({"end": 0.1}, range(0, 3)),
-        ({"frames": 7}, range(0, 7)),
+        ({"end": 0.1}, range(3)),
+        ({"frames": 7}, range(7)),
         ({"start": 1.9, "frames": 7}, range(48, 50)),
         ({"start": 0.41, "frames": 2}, range(11, 13)),
         ({"start": 0.04, "frames": 1}, range(1, 2)),
-        ({"start": 0.0, "end": 99.0}, range(0, 50)),
+        ({"start": 0.0, "end": 99.0}, range(50)),
     ],
 )
 def test_exactly_the_frames_asked_for(tools, clip: Path, options, wanted: range) -> None:
@@ -40,14 +41,16 @@ def test_exactly_the_frames_asked_for(tools, clip: Path, options, wanted: range)
     assert len(some) == len(wanted)
     assert tools.same_samples(some, [every[n] for n in wanted])
     assert some[0].pts == every[0].pts  # begins when its source does
-    gaps = [b.pts - a.pts for a, b in zip(some, some[1:], strict=False)]
+    gaps = [b.pts - a.pts for a, b in itertools.pairwise(some)]
     assert gaps == [every[n + 1].pts - every[n].pts for n in wanted[:-1]]
 
 
 def test_a_start_behind_the_end_is_an_error(clip: Path) -> None:
-    with pytest.raises(InputError, match="no frame at or after"):
-        with open_reader(clip, ReadOptions(start=50.0)) as reader:
-            list(reader)
+    with (
+        pytest.raises(InputError, match="no frame at or after"),
+        open_reader(clip, ReadOptions(start=50.0)) as reader,
+    ):
+        list(reader)
 
 
 def test_cutting_is_not_damage(clip: Path) -> None:

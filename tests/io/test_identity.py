@@ -50,8 +50,9 @@ def test_sizes_of_any_kind(tools, tmp_path: Path, width: int, height: int, pix_f
     ("pix_fmt", "codec", "suffix"),
     [
         ("yuv420p", "libx264", ".mp4"), ("yuv422p10le", "libx264", ".mkv"),
-        ("yuv444p12le", "libx265", ".mp4"), ("rgb24", "png", ".mov"), ("yuv420p", "rawvideo", ".y4m"),
-        ("nv12", "rawvideo", ".nut"), ("p010le", "rawvideo", ".nut"), ("uyvy422", "rawvideo", ".nut"),
+        ("yuv444p12le", "libx265", ".mp4"), ("rgb24", "png", ".mov"),
+        ("yuv420p", "rawvideo", ".y4m"), ("nv12", "rawvideo", ".nut"),
+        ("p010le", "rawvideo", ".nut"), ("uyvy422", "rawvideo", ".nut"),
         ("yuyv422", "rawvideo", ".nut"), ("bgr24", "rawvideo", ".avi"), ("rgb48be", "png", ".mov"),
         ("ya8", "png", ".mov"), ("rgba64be", "png", ".mov"),
     ],
@@ -88,8 +89,10 @@ def _write_raw(path: Path, pix_fmt: str) -> None:
         container.mux(stream.encode(None))
 
 
-@pytest.mark.parametrize("name", ["gray16_ffv1.mkv", "rgb48_ffv1.mkv", "odd_size_rgb_ffv1.mkv",
-                                  "tiny_6x4.mkv", "yuv422.y4m", "anim.apng", "palette.gif"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name", ["gray16_ffv1.mkv", "rgb48_ffv1.mkv", "odd_size_rgb_ffv1.mkv", "tiny_6x4.mkv",
+             "yuv422.y4m", "anim.apng", "palette.gif"],
+)  # fmt: skip
 def test_lossless_inputs_stay_lossless_by_default(tools, odd, tmp_path: Path, name: str) -> None:
     source = odd(name)
     target = tmp_path / ("out" + (".apng" if name == "palette.gif" else source.suffix))

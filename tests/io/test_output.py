@@ -38,10 +38,16 @@ def test_an_exception_in_mid_run_leaves_nothing(clip: Path, tmp_path: Path, in_f
     class Interrupted(Exception):
         pass
 
-    with pytest.raises(Interrupted), open_reader(clip) as reader:
-        with open_writer(reader, plan_output(reader, tmp_path / "out.mp4")) as writer:
+    def run() -> None:
+        with (
+            open_reader(clip) as reader,
+            open_writer(reader, plan_output(reader, tmp_path / "out.mp4")) as writer,
+        ):
             writer.write(next(iter(reader)))
             raise Interrupted
+
+    with pytest.raises(Interrupted):
+        run()
     assert in_folder() == ["in.mkv"]
 
 
@@ -62,10 +68,12 @@ def test_a_part_file_can_be_kept(clip: Path, tmp_path: Path, in_folder) -> None:
 
 
 def test_a_clip_without_frames_is_an_error(clip: Path, tmp_path: Path, in_folder) -> None:
-    with open_reader(clip) as reader:
-        with open_writer(reader, plan_output(reader, tmp_path / "out.mp4")) as writer:
-            with pytest.raises(InputError, match="no frames"):
-                writer.finish()
+    with (
+        open_reader(clip) as reader,
+        open_writer(reader, plan_output(reader, tmp_path / "out.mp4")) as writer,
+        pytest.raises(InputError, match="no frames"),
+    ):
+        writer.finish()
     assert in_folder() == ["in.mkv"]
 
 
@@ -81,13 +89,15 @@ def test_an_existing_target_is_not_replaced_unasked(clip: Path, tmp_path: Path) 
 
 def test_a_target_that_appears_during_the_run_is_not_replaced(clip, tmp_path, in_folder) -> None:
     target = tmp_path / "out.mp4"
-    with open_reader(clip) as reader:
-        with open_writer(reader, plan_output(reader, target)) as writer:
-            for frame in reader:
-                writer.write(frame)
-            target.write_bytes(b"precious")
-            with pytest.raises(OutputError, match="exists"):
-                writer.finish()
+    with (
+        open_reader(clip) as reader,
+        open_writer(reader, plan_output(reader, target)) as writer,
+    ):
+        for frame in reader:
+            writer.write(frame)
+        target.write_bytes(b"precious")
+        with pytest.raises(OutputError, match="exists"):
+            writer.finish()
     assert target.read_bytes() == b"precious"
     assert in_folder() == ["in.mkv", "out.mp4"]
 
@@ -117,9 +127,8 @@ def test_the_input_is_never_the_output(clip: Path, tmp_path: Path, link: str) ->
     else:
         target = tmp_path / ".." / tmp_path.name / "in.mkv"
     before = clip.read_bytes()
-    with open_reader(clip) as reader:
-        with pytest.raises(UsageError, match="input itself"):
-            plan_output(reader, target, WriteOptions(overwrite=True))
+    with open_reader(clip) as reader, pytest.raises(UsageError, match="input itself"):
+        plan_output(reader, target, WriteOptions(overwrite=True))
     assert clip.read_bytes() == before
 
 
@@ -148,11 +157,13 @@ from f2rcli.errors import F2RError
 from f2rcli.io import open_reader, open_writer, plan_output
 resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
 try:
-    with open_reader(sys.argv[1]) as reader:
-        with open_writer(reader, plan_output(reader, sys.argv[2])) as writer:
-            for frame in reader:
-                writer.write(frame)
-            writer.finish()
+    with (
+        open_reader(sys.argv[1]) as reader,
+        open_writer(reader, plan_output(reader, sys.argv[2])) as writer,
+    ):
+        for frame in reader:
+            writer.write(frame)
+        writer.finish()
 except F2RError as error:
     print(type(error).__name__, error, error.hint)
 """
@@ -241,8 +252,9 @@ def test_a_file_that_reads_back_wrong_is_not_published(
 
 @pytest.mark.parametrize(
     ("source", "target"),
-    [("a.mp4", "a_f2r.mp4"), ("b.MOV", "b_f2r.MOV"), ("c.mkv", "c_f2r.mkv"), ("d.webm", "d_f2r.webm"),
-     ("e.ts", "e_f2r.ts"), ("f.avi", "f_f2r.mkv"), ("g.mpg", "g_f2r.mkv"), ("h.h264", "h_f2r.mp4"),
+    [("a.mp4", "a_f2r.mp4"), ("b.MOV", "b_f2r.MOV"), ("c.mkv", "c_f2r.mkv"),
+     ("d.webm", "d_f2r.webm"), ("e.ts", "e_f2r.ts"), ("f.avi", "f_f2r.mkv"),
+     ("g.mpg", "g_f2r.mkv"), ("h.h264", "h_f2r.mp4"),
      ("i.gif", "i_f2r.apng"), ("j.dv", "j_f2r.mkv"), ("k.y4m", "k_f2r.y4m"), ("l.png", "l_f2r.png"),
      ("-", "-"), ("p/%05d.png", "p_f2r/%05d.png"), ("m", "m_f2r.mkv")],
 )  # fmt: skip

@@ -198,8 +198,10 @@ def test_leaving_without_finish_leaves_no_folder(tmp_path: Path, pictures, in_fo
     from f2rcli.io import open_writer
 
     source = pictures()
-    with open_reader(source) as reader:
-        with open_writer(reader, plan_output(reader, tmp_path / "out")) as writer:
-            for frame in reader:
-                writer.write(frame)
+    with (
+        open_reader(source) as reader,
+        open_writer(reader, plan_output(reader, tmp_path / "out")) as writer,
+    ):
+        for frame in reader:
+            writer.write(frame)
     assert in_folder() == ["in"]
