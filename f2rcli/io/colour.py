@@ -43,6 +43,18 @@ _NAMES = {
 }  # fmt: skip
 
 
+_EXTRAS = {
+    Type.DOVI_METADATA: "Dolby Vision metadata",
+    Type.DOVI_RPU_BUFFER: "Dolby Vision metadata",
+    Type.DYNAMIC_HDR_PLUS: "HDR10+ metadata",
+    Type.DYNAMIC_HDR_VIVID: "HDR Vivid metadata",
+    Type.SPHERICAL: "360-degree projection",
+    Type.STEREO3D: "stereoscopic layout",
+    Type.ICC_PROFILE: "ICC profile",
+    Type.AFD: "active format description",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColourTags:
     """The colour description a stream carries, as ITU-T H.273 numbers."""
@@ -112,6 +124,8 @@ class PictureFacts:
     top_field_first: bool = True
     mastering: Mastering | None = None
     display_matrix: tuple[int, ...] = ()  # nine integers, FFmpeg's order; () for none
+    captions: bool = False  # CEA-608 or 708, within the pictures
+    extras: tuple[str, ...] = ()  # what else is attached to pictures, in words; no one carries it
 
 
 def colour_tags(frame: av.VideoFrame, stream: av.VideoStream, location: str) -> ColourTags:
@@ -174,7 +188,16 @@ def picture_facts(frame: av.VideoFrame) -> PictureFacts:
         top_field_first=fields is None or fields.group(1) != "B",
         mastering=_mastering(frame),
         display_matrix=_display_matrix(frame),
+        captions=has_captions(frame),
+        extras=tuple(
+            dict.fromkeys(word for kind, word in _EXTRAS.items() if _side_data(frame, kind))
+        ),
     )
+
+
+def has_captions(frame: av.VideoFrame) -> bool:
+    """Whether closed captions are attached to a picture."""
+    return bool(_side_data(frame, Type.A53_CC))
 
 
 def _subsampled(frame: av.VideoFrame) -> bool:

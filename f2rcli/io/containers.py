@@ -186,7 +186,8 @@ def _known_refusal(container: Container, stream: Stream) -> str | None:
     context = stream.codec_context
     if allowed is None:
         return None
-    if context is None or context.codec.canonical_name not in allowed:
+    name = stream.name if context is None else context.codec.canonical_name
+    if name not in allowed:
         return f"{container.name} cannot hold it"
     return None
 

@@ -42,6 +42,7 @@ _PRORES = {"Proxy": "proxy", "LT": "lt", "Standard": "standard", "HQ": "hq", "44
            "XQ": "4444xq", "4444 XQ": "4444xq"}  # fmt: skip
 _FIELD_FLAGS = {"libx264": "+ildct+ilme", "prores_ks": "+ildct", "mpeg2video": "+ildct+ilme",
                 "mpeg4": "+ildct+ilme", "dnxhd": "+ildct"}  # fmt: skip
+CAPTIONERS = ("libx264", "libx265")  # encoders that write closed captions
 LAMBDA = 118  # FFmpeg's quantiser unit (FF_QP2LAMBDA)
 
 

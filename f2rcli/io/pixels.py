@@ -240,6 +240,13 @@ def make_frame(planes: tuple[Plane, ...], form: PixelFormat) -> av.VideoFrame:
     """A fresh picture of `form` that holds `planes`, whose samples fit it already."""
     height, width = planes[0].shape
     frame = av.VideoFrame(width, height, form.name)
+    fill_frame(frame, planes, form)
+    return frame
+
+
+def fill_frame(frame: av.VideoFrame, planes: tuple[Plane, ...], form: PixelFormat) -> None:
+    """Put `planes` into a picture of `form`, in place."""
+    height, width = planes[0].shape
     if form.name in _INTERLEAVED:
         kind, step, places = _INTERLEAVED[form.name]
         pixels = _view(frame, 0, kind, width * step).reshape(height, width, step)
@@ -252,7 +259,6 @@ def make_frame(planes: tuple[Plane, ...], form: PixelFormat) -> av.VideoFrame:
             _view(frame, index, form.dtype, plane.shape[1])[:] = plane
     else:
         raise ValueError(f"{form.name}: f2r reads this pixel format but does not write it")
-    return frame
 
 
 def writable(form: PixelFormat) -> bool:

@@ -12,7 +12,7 @@ from f2rcli.frames import Family, PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.choose import Choice, check_options, choose
 from f2rcli.io.containers import Container, container_for, plain_tags, refusal
-from f2rcli.io.encoders import EncoderSetup, encoders_for, family_of_encoder, quality
+from f2rcli.io.encoders import CAPTIONERS, EncoderSetup, encoders_for, family_of_encoder, quality
 from f2rcli.io.origin import family_of, stream_line
 from f2rcli.io.part import check_target
 from f2rcli.io.source import PIPE, is_cover
@@ -161,6 +161,10 @@ def _facts(
         origin.facts.mastering is not None, setup.encoder in ("libx265", "libsvtav1"),
         "HDR10 mastering metadata", f"{setup.encoder} cannot carry it; hevc and av1 can",
     )  # fmt: skip
+    captioned = origin.facts.captions
+    carried = setup.encoder in CAPTIONERS and origin.pix_fmt == setup.form.name
+    note(captioned, carried, "closed captions", f"{setup.encoder} cannot carry them")
+    dropped += [f"{extra} (f2r cannot carry it)" for extra in origin.facts.extras]
     bitstream = setup.encoder in ("libx264", "libx264rgb", "libx265", "mpeg4", "mpeg2video")
     shaped = container.pixel_aspect or bitstream or _patched(container, target)
     note(_anamorphic(reader), shaped, f"pixel aspect {origin.pixel_aspect}", no)

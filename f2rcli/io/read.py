@@ -15,6 +15,7 @@ from f2rcli.errors import InputError
 from f2rcli.frames import Frame
 from f2rcli.io.base import Ledger, Reader, ReadOptions
 from f2rcli.io.clipping import Span, timed
+from f2rcli.io.colour import has_captions
 from f2rcli.io.decode import Decoder, Picture
 from f2rcli.io.origin import family_of
 from f2rcli.io.pixels import read_planes
@@ -175,7 +176,6 @@ class VideoReader(Reader):
                 yield Frame(
                     planes=before.planes, layout=before.layout, pts=picture.pts,
                     duration=picture.duration or None, time_base=self._probe.time_base, held=True,
-                    source=before.source,
                 )  # fmt: skip
 
     def _frame(self, picture: Picture, decoded: av.VideoFrame) -> Frame:
@@ -209,6 +209,7 @@ class VideoReader(Reader):
             duration=None if self._probe.untimed else picture.duration or None,
             time_base=self._probe.time_base,
             corrupt=picture.corrupt,
+            source=decoded if has_captions(decoded) else None,
         )
 
     def _when(self, picture: Picture) -> str:

@@ -13,9 +13,10 @@ from f2rcli.frames import Frame
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
 from f2rcli.io.containers import open_target, plain_tags
 from f2rcli.io.convert import converted
+from f2rcli.io.encoders import CAPTIONERS
 from f2rcli.io.matroska import PADDING, write_pixel_aspect
 from f2rcli.io.part import PartFile, disk_error
-from f2rcli.io.pixels import make_frame
+from f2rcli.io.pixels import fill_frame, make_frame
 from f2rcli.io.plan import VideoDetail
 from f2rcli.io.side import SideStreams
 from f2rcli.io.source import PIPE, AnyPacket, ffmpeg_reason, quiet_ffmpeg
@@ -179,7 +180,7 @@ class VideoWriter(Writer):
 
     def _encode(self, frame: Frame, *, last: bool) -> None:
         setup = self.detail.setup
-        picture = make_frame(converted(frame, setup.form, setup.coding), setup.form)
+        picture = self._picture(frame)
         if self._fields is not None:
             picture = self._fields.flag(picture)
         pts, duration = self._place(frame)
@@ -192,6 +193,21 @@ class VideoWriter(Writer):
         self._written.add(pts, duration)
         self._durations[pts] = duration
         self._mux(self._video.encode(picture))
+
+    def _picture(self, frame: Frame) -> av.VideoFrame:
+        """The picture to encode: a fresh one, or the decoded one filled anew.
+
+        Captions can only be had with the decoded picture; it is kept for nothing else.
+        """
+        setup = self.detail.setup
+        planes = converted(frame, setup.form, setup.coding)
+        if not isinstance(frame.source, av.VideoFrame) or setup.encoder not in CAPTIONERS:
+            return make_frame(planes, setup.form)
+        if frame.source.format.name != setup.form.name:
+            return make_frame(planes, setup.form)
+        frame.source.make_writable()
+        fill_frame(frame.source, planes, setup.form)
+        return frame.source
 
     def _place(self, frame: Frame) -> tuple[int, int]:
         """A frame's pts and duration in the encoder's ticks; pts strictly increase."""

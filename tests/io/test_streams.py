@@ -116,7 +116,10 @@ def test_mkv_to_mp4_says_what_it_leaves(tools, rich_clip: Path, tmp_path: Path) 
         planned = plan_output(reader, target).dropped
     _, receipt = tools.passthrough(rich_clip, target)
     assert receipt.dropped == planned
-    assert [line.split(" (")[0] for line in planned] == ["attachment #4", "tags X_CUSTOM"]
+    assert [line.split(" (")[0] for line in planned] == [
+        "attachment #4 font.ttf",
+        "tags X_CUSTOM",
+    ]
     assert tools.packets_of(target, "audio") == tools.packets_of(rich_clip, "audio")
     assert [t[:2] for t in tags(target)] == [
         ("video", "und"), ("audio", "eng"), ("audio", "fra"), ("subtitle", "deu"),
@@ -226,3 +229,55 @@ def test_sound_in_a_transport_stream_comes_over_to_mp4(tools, tmp_path: Path) ->
     assert "audio #1 aac" in receipt.kept
     with av.open(str(tmp_path / "out.mp4")) as out:
         assert sum(1 for _ in out.decode(audio=0)) > 3
+
+
+def test_data_that_the_container_knows_is_copied(tools, tmp_path: Path) -> None:
+    plain = tools.write_clip(tmp_path / "plain.ts", codec="libx264", pts=10, smooth=True)
+    source = tmp_path / "in.ts"
+    with av.open(str(plain)) as old, av.open(str(source), "w") as new:
+        video = new.add_stream_from_template(old.streams.video[0], opaque=True)
+        data = new.add_data_stream("klv")
+        for packet in old.demux():
+            if packet.size:
+                note = av.Packet(b"\x06\x0e+4" + bytes(20))
+                note.pts = note.dts = packet.dts
+                note.time_base, note.stream = packet.time_base, data
+                packet.stream = video
+                new.mux(packet)
+                new.mux(note)
+    _, receipt = tools.passthrough(source, tmp_path / "out.ts")
+    assert "data #1 klv" in receipt.kept
+    assert tools.packets_of(source, "data") == tools.packets_of(tmp_path / "out.ts", "data")
+    _, receipt = tools.passthrough(source, tmp_path / "out.mkv")
+    assert receipt.dropped == ("data #1 klv (matroska cannot hold it)",)
+
+
+def test_closed_captions_within_the_pictures(tools, tmp_path: Path) -> None:
+    plain = tools.write_clip(
+        tmp_path / "plain.h264", codec="libx264", pts=6, smooth=True, options={"bf": "0"}
+    )
+    caption = b"\xb5\x00\x31GA94\x03\xc1\xff\xfc\x94\x20\xff"
+    message = b"\x00\x00\x01\x06\x04" + bytes([len(caption)]) + caption + b"\x80"
+    parts = plain.read_bytes().split(b"\x00\x00\x01")
+    units = [
+        (message if part and part[0] & 31 in (1, 5) else b"") + b"\x00\x00\x01" + part
+        for part in parts[1:]
+    ]
+    source = tmp_path / "in.h264"
+    source.write_bytes(parts[0] + b"".join(units))
+    frames, receipt = tools.passthrough(source, tmp_path / "out.mp4")
+    assert "closed captions" in receipt.kept
+    assert _captions(tmp_path / "out.mp4") == _captions(source)
+    assert len(_captions(source)) == len(frames) == 6
+    _, receipt = tools.passthrough(source, tmp_path / "out.mkv", WriteOptions(codec="ffv1"))
+    assert receipt.dropped == ("closed captions (ffv1 cannot carry them)",)
+
+
+def _captions(path: Path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [
+            bytes(data)
+            for frame in container.decode(video=0)
+            for data in frame.side_data
+            if data.type.name == "A53_CC"
+        ]
