@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from f2rcli.errors import UsageError
-from f2rcli.frames import PlaneLayout
+from f2rcli.frames import Family, PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions
 from f2rcli.io.containers import Container, accepts
 from f2rcli.io.encoders import (
@@ -104,7 +104,8 @@ def _candidates(reader: Reader, container: Container, options: WriteOptions) -> 
         names = named_encoders(options.codec)
     else:
         own = encoders_for(reader.origin.family)
-        names = own + tuple(name for name in other_encoders() if name not in own)
+        others = other_encoders(reader.origin.family)
+        names = own + tuple(name for name in others if name not in own)
     fitting = [name for name in names if accepts(container, name)]
     if not fitting:
         raise UsageError(
@@ -130,7 +131,9 @@ def _forms(encoder: str, container: Container, options: WriteOptions) -> Iterato
     """Formats of an encoder, as far as the container carries them; VP9's alpha travels beside."""
     beside = encoder == "libvpx-vp9" and container.name not in ("matroska", "webm")
     for form in formats_of(encoder):
-        if options.pix_fmt in (None, form.name) and not (beside and form.alpha):
+        wanted = options.pix_fmt in (None, form.name) and not (beside and form.alpha)
+        plain = form.family is not Family.RGB and not form.alpha
+        if wanted and (plain or container.name != "y4m"):
             yield form
 
 
@@ -161,6 +164,11 @@ def _tolerated(encoder: str, form: PixelFormat, reader: Reader) -> tuple[str, ..
     return ()
 
 
+def one_rate(container: Container, encoder: str) -> bool:
+    """Whether frame times are rounded to multiples of one duration."""
+    return not container.variable_rate or encoder in ("mpeg2video", "mpeg4", "dvvideo")
+
+
 def _setup(
     reader: Reader, container: Container, encoder: str, form: PixelFormat, options: WriteOptions
 ) -> EncoderSetup:
@@ -179,7 +187,7 @@ def _setup(
         width=info.width,
         height=info.height,
         rate=rate,
-        time_base=info.time_base if container.variable_rate else 1 / rate,
+        time_base=1 / rate if one_rate(container, encoder) else info.time_base,
         tags=colour_for(coding, origin.tags),
         coding=coding,
         pixel_aspect=origin.pixel_aspect,

@@ -11,11 +11,8 @@ from av.stream import Stream
 
 from f2rcli.errors import UsageError
 
-_LOSSLESS = ("ffv1", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "rawvideo")
-_ANY = (
-    "h264", "hevc", "av1", "vp9", "vp8", "prores", "mjpeg", "mpeg4", "mpeg2video", "dnxhd",
-    "cfhd", "vc2", "v210", *_LOSSLESS,
-)  # fmt: skip
+_LOSSLESS = ("ffv1", "huffyuv", "ffvhuff", "utvideo", "magicyuv")
+_COMMON = ("h264", "hevc", "av1", "vp9", "vp8", "mjpeg", "mpeg4", "mpeg2video")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,21 +42,21 @@ _MOV_OPTIONS = (("movflags", "+faststart"),)
 CONTAINERS = (
     Container(
         name="mp4", muxer="mp4", suffixes=(".mp4", ".m4v"), options=_MOV_OPTIONS,
-        families=("h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg"), chapters=True,
-        display_matrix="all",
-        pixel_aspect=True, text_subtitles="mov_text", covers="stream",
-    ),
-    Container(
-        name="mov", muxer="mov", suffixes=(".mov", ".qt"), options=_MOV_OPTIONS,
-        families=("h264", "hevc", "prores", "mjpeg", "av1", "dnxhd", "cfhd", "v210", "rawvideo",
-                  "png", "mpeg4", "qtrle"),
+        families=("h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg"),
         chapters=True, pixel_aspect=True, display_matrix="all", text_subtitles="mov_text",
         covers="stream",
     ),
     Container(
-        name="matroska", muxer="matroska", suffixes=(".mkv",), families=_ANY, chapters=True,
-        display_matrix="rotation", text_subtitles="subrip", attachments=True, covers="attachment",
-        tick=Fraction(1, 1000),
+        name="mov", muxer="mov", suffixes=(".mov", ".qt"), options=_MOV_OPTIONS,
+        families=("h264", "hevc", "prores", "mjpeg", "dnxhd", "cfhd", "v210", "png", "mpeg4",
+                  "qtrle"),
+        chapters=True, pixel_aspect=True, display_matrix="all", text_subtitles="mov_text",
+        covers="stream",
+    ),
+    Container(
+        name="matroska", muxer="matroska", suffixes=(".mkv",), chapters=True,
+        families=(*_COMMON, "prores", "ffv1"), display_matrix="rotation",
+        text_subtitles="subrip", attachments=True, covers="attachment", tick=Fraction(1, 1000),
     ),
     Container(
         name="webm", muxer="webm", suffixes=(".webm",), families=("vp9", "av1", "vp8"),
@@ -74,7 +71,8 @@ CONTAINERS = (
         families=("mjpeg", "mpeg4", *_LOSSLESS),
     ),
     Container(
-        name="nut", muxer="nut", suffixes=(".nut",), families=_ANY, chapters=True, colour=False,
+        name="nut", muxer="nut", suffixes=(".nut",), chapters=True, colour=False,
+        families=(*_COMMON, *_LOSSLESS, "rawvideo", "v210"),
     ),
     Container(
         name="y4m", muxer="yuv4mpegpipe", suffixes=(".y4m",), families=("rawvideo",),
@@ -186,7 +184,7 @@ def _known_refusal(container: Container, stream: Stream) -> str | None:
     context = stream.codec_context
     if allowed is None:
         return None
-    name = stream.name if context is None else context.codec.canonical_name
+    name = getattr(stream, "name", None) if context is None else context.codec.canonical_name
     if name not in allowed:
         return f"{container.name} cannot hold it"
     return None

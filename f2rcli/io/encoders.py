@@ -27,6 +27,8 @@ _ALIASES = {
 # Families that come back as themselves by an encoder of the same name.
 _SAME = ("ffv1", "mjpeg", "apng", "png", "rawvideo", "huffyuv", "ffvhuff", "utvideo", "magicyuv",
          "v210", "cfhd", "dnxhd", "qtrle")  # fmt: skip
+_LOSSLESS = ("rawvideo", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "v210", "png", "apng",
+             "bitpacked", "qtrle", "lagarith", "r210", "v410", "ljpeg")  # fmt: skip
 # What else to try where the family's own encoders cannot hold the samples or do not exist.
 _OTHERS = ("libx264", "libx264rgb", "libsvtav1", "libx265", "libvpx-vp9", "prores_ks", "ffv1",
            "apng", "rawvideo")  # fmt: skip
@@ -140,9 +142,10 @@ def named_encoders(codec: str) -> tuple[str, ...]:
     )
 
 
-def other_encoders() -> tuple[str, ...]:
-    """Encoders to fall back on, most widely played first."""
-    return tuple(name for name in _OTHERS if is_encoder(name))
+def other_encoders(family: str) -> tuple[str, ...]:
+    """Encoders to fall back on, most widely played first; after a lossless family FFV1 first."""
+    first = ("ffv1",) if family in _LOSSLESS else ()
+    return tuple(name for name in (*first, *_OTHERS) if is_encoder(name))
 
 
 def is_encoder(name: str) -> bool:

@@ -43,7 +43,7 @@ def family_of(stream: Stream) -> str:
     """The codec family of a stream, by the name a person would use."""
     context = stream.codec_context
     if context is None:
-        return stream.name or "unknown"
+        return getattr(stream, "name", None) or "unknown"
     name = context.codec.canonical_name or context.name
     return _FAMILIES.get(name, name)
 

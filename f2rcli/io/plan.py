@@ -10,7 +10,7 @@ from av.stream import Stream
 
 from f2rcli.frames import Family, PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
-from f2rcli.io.choose import Choice, check_options, choose
+from f2rcli.io.choose import Choice, check_options, choose, one_rate
 from f2rcli.io.containers import Container, container_for, plain_tags, refusal
 from f2rcli.io.encoders import CAPTIONERS, EncoderSetup, encoders_for, family_of_encoder, quality
 from f2rcli.io.origin import family_of, stream_line
@@ -227,8 +227,9 @@ def _notes(
     flagged = container.name in ("matroska", "mov") or "flags" in dict(setup.options)
     if info.interlaced and not flagged:
         yield f"{setup.encoder} in {container.name} does not say that the picture is interlaced"
-    if not container.variable_rate:
-        yield f"{container.name} has one frame rate, {float(setup.rate):g}: frame times are rounded"
+    if one_rate(container, setup.encoder):
+        what = setup.encoder if container.variable_rate else container.name
+        yield f"{what} has one frame rate, {float(setup.rate):g}: frame times are rounded"
 
 
 def _samples(layout: PlaneLayout) -> str:

@@ -49,6 +49,8 @@ def plan(source: Path, target: str, **options):
         ("huffyuv", "yuv422p", ".avi", "o.avi", "huffyuv", "yuv422p"),
         ("utvideo", "yuv444p", ".avi", "o.avi", "utvideo", "yuv444p"),
         ("png", "rgb24", ".mov", "o.mov", "png", "rgb24"),
+        ("rawvideo", "yuv422p", ".y4m", "o.mkv", "ffv1", "yuv422p"),
+        ("rawvideo", "yuv422p", ".y4m", "o.mp4", "libx264", "yuv422p"),
         ("libvpx", "yuv420p", ".webm", "o.webm", "libvpx-vp9", "yuv420p"),
     ],
 )  # fmt: skip
