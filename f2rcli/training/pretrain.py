@@ -129,7 +129,10 @@ class _Named:
     name: str
     network: nn.Module
 
-    def loss(self, rng: np.random.Generator) -> Tensor:
+    def draw(self, rng: np.random.Generator) -> None:
+        raise NotImplementedError
+
+    def loss(self, batch: None) -> Tensor:
         raise NotImplementedError
 
 

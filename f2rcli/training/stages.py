@@ -1,7 +1,7 @@
 """F2R's stages for supervised pre-training: what a batch is, and what its loss is."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -56,12 +56,14 @@ class CoarseStage:
     crop: int = 96
     name: str = "coarse"
 
-    def loss(self, rng: np.random.Generator) -> Tensor:
-        """See Stage.loss."""
+    def draw(self, rng: np.random.Generator) -> tuple[Tensor, ...]:
+        """See Stage.draw: noisy, level and clean, each (B, C, H, W)."""
         samples = [self._sample(rng) for _ in range(self.batch)]
-        noisy, level, clean = (
-            torch.from_numpy(np.stack(part)) for part in zip(*samples, strict=True)
-        )
+        return tuple(torch.from_numpy(np.stack(part)) for part in zip(*samples, strict=True))
+
+    def loss(self, batch: tuple[Tensor, ...]) -> Tensor:
+        """See Stage.loss."""
+        noisy, level, clean = batch
         return psnr_loss(self.network(noisy, level), clean)
 
     def _sample(self, rng: np.random.Generator) -> tuple[Batch, Batch, Batch]:
@@ -105,6 +107,16 @@ def _planar(crop: Batch) -> Batch:
     return np.ascontiguousarray(crop.transpose(2, 0, 1), np.float32)
 
 
+class FusionBatch(NamedTuple):
+    """Crops with what the pipeline makes of them before stage 1."""
+
+    clean: Tensor  # (B, C, H, W), like the next three
+    noisy: Tensor
+    coarse: Tensor
+    level: Tensor
+    aligned: Aligned
+
+
 @dataclass
 class FusionStage:
     """Trains stage 1 (blind anchor, both modes) and stage 2 (refiner) together on crops.
@@ -125,8 +137,8 @@ class FusionStage:
         """See Stage.network."""
         return nn.ModuleDict({"anchor": self.anchor, "refiner": self.refiner})
 
-    def loss(self, rng: np.random.Generator) -> Tensor:
-        """See Stage.loss."""
+    def draw(self, rng: np.random.Generator) -> FusionBatch:
+        """See Stage.draw."""
         crops = [
             _turn(draw_crop(self.items[rng.integers(len(self.items))], self.crop, rng), rng)
             for _ in range(self.batch)
@@ -134,11 +146,15 @@ class FusionStage:
         clean, noisy, coarse = (
             _stacked([getattr(c, part) for c in crops]) for part in ("clean", "noisy", "coarse")
         )
-        aligned = self._aligned(crops, coarse, rng)
-        anchor: Anchor = self.anchor(aligned)
-        fixed = Anchor(*(part.detach() for part in anchor))
         level = torch.cat([level_map(c.told, coarse[i : i + 1]) for i, c in enumerate(crops)])
-        refined = self.refiner(noisy, coarse, level, fixed, aligned)
+        return FusionBatch(clean, noisy, coarse, level, self._aligned(crops, coarse, rng))
+
+    def loss(self, batch: FusionBatch) -> Tensor:
+        """See Stage.loss."""
+        clean, coarse = batch.clean, batch.coarse
+        anchor: Anchor = self.anchor(batch.aligned)
+        fixed = Anchor(*(part.detach() for part in anchor))
+        refined = self.refiner(batch.noisy, coarse, batch.level, fixed, batch.aligned)
         blind = psnr_loss(anchor.strict, clean) + psnr_loss(anchor.guided(coarse), clean)
         return psnr_loss(refined, clean) + 0.3 * blind
 

@@ -5,10 +5,11 @@ import json
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -44,8 +45,12 @@ class Stage(Protocol):
         """What is trained."""
         ...
 
-    def loss(self, rng: np.random.Generator) -> Tensor:
-        """A scalar for one batch that this generator alone determines."""
+    def draw(self, rng: np.random.Generator) -> Any:
+        """A batch that this generator alone determines; called in a thread of its own."""
+        ...
+
+    def loss(self, batch: Any) -> Tensor:
+        """A scalar for a batch."""
         ...
 
 
@@ -64,6 +69,8 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(
             self.parameters, lr=settings.lr, betas=(0.9, 0.99), weight_decay=settings.weight_decay
         )
+        self._drawer = ThreadPoolExecutor(1)
+        self._coming: Future[Any] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "settings.json").write_text(json.dumps(asdict(settings), indent=2))
         if self._checkpoint.exists():
@@ -98,12 +105,12 @@ class Trainer:
 
     def _update(self) -> float:
         settings = self.settings
-        rng = np.random.default_rng([settings.seed, self.step])
+        batch = self._next_batch()
         for group in self.optimiser.param_groups:
             group["lr"] = self._rate()
         context = torch.autocast("cpu", torch.bfloat16) if settings.bf16 else nullcontext()
         with context:
-            loss = self.stage.loss(rng)
+            loss = self.stage.loss(batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's annotation is missing
         norm = nn.utils.clip_grad_norm_(self.parameters, settings.clip_grad)
@@ -114,6 +121,16 @@ class Trainer:
             torch._foreach_lerp_(self.average, self.parameters, 1 - decay)
         self.step += 1
         return float(loss.detach())
+
+    def _next_batch(self) -> Any:
+        """The batch of this step; the next one is drawn while this one is trained on."""
+        ready = self._coming or self._drawer.submit(self._draw, self.step)
+        batch = ready.result()
+        self._coming = self._drawer.submit(self._draw, self.step + 1)
+        return batch
+
+    def _draw(self, step: int) -> Any:
+        return self.stage.draw(np.random.default_rng([self.settings.seed, step]))
 
     def _rate(self) -> float:
         settings = self.settings
