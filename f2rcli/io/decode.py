@@ -14,6 +14,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import InputError
 from f2rcli.io.base import Ledger
+from f2rcli.io.continuity import Continuity
 from f2rcli.io.source import AnyPacket, encrypted_error, ffmpeg_reason
 
 _HELD_BACK = 256  # more pictures than any decoder keeps, threads included
@@ -82,6 +83,7 @@ class Decoder:
         self._shown: int | None = None  # end of the last picture shown, ticks
         self._demuxed = self._demux()
         self._pictures = self._run()
+        self._continuity = Continuity(ledger, stream.index)
         self._complaints = Complaints(context.name)
         self._answered = 0  # complaints that are in the ledger
 
@@ -123,6 +125,7 @@ class Decoder:
         """Forget what is under way, after a seek."""
         self.context.flush_buffers()
         self._expected.clear()
+        self._continuity.restart()
         self._owed = 0
         self._shown = None
         self.ended = False
@@ -140,6 +143,7 @@ class Decoder:
             except _ERRORS as error:
                 self._fault(f"reading stopped at {float(self.newest):.2f} s", error)
                 return
+            self._continuity.mend(packet)
             self._note_reach(packet)
             if packet.size:  # empty ones end a stream, or repeat a frame (AVI): pts say so too
                 yield packet

@@ -45,11 +45,16 @@ class PartFile:
             raise disk_error(self.target, error) from error
 
     def discard(self) -> None:
-        """Remove the part file, unless it is published or to be kept."""
-        if self._open and not self.keep:
+        """Let go of the part file and remove it, unless it is published or to be kept."""
+        if not self.keep:
+            self.remove()
+        self._close()
+
+    def remove(self) -> None:
+        """Remove the part file unless it is published; whoever writes it may go on for now."""
+        if self._open:
             with contextlib.suppress(OSError):
                 self.path.unlink(missing_ok=True)
-        self._close()
 
     def _close(self) -> None:
         if self._open:

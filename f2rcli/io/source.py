@@ -83,6 +83,8 @@ def _check_file(source: str | Path, name: str) -> None:
         raise InputError(f"{name}: is a folder without pictures that f2r knows.")
     if path.is_file() and size == 0:
         raise InputError(f"{name}: is empty (0 bytes).", hint="Copy or record it again.")
+    if not path.is_file():
+        return  # a named pipe: what is read here would be missing later
     try:
         with path.open("rb") as handle:
             head = handle.read(256)

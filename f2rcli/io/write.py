@@ -111,6 +111,8 @@ class VideoWriter(Writer):
     def abandon(self) -> None:
         """Stop; remove the part file. After `finish` there is nothing to remove."""
         self._held = None
+        if self._part is not None and not self.plan.keep_partial:
+            self._part.remove()  # first: a trailer may take long, and nobody wants it
         if self._container is not None:
             container, self._container = self._container, None
             with contextlib.suppress(*_ERRORS):  # the file goes away, whatever its trailer

@@ -1,7 +1,9 @@
 """y4m and mkv on standard input and output."""
 
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import av
@@ -106,3 +108,13 @@ def test_y4m_carries_its_rate(tools, tmp_path: Path) -> None:
     assert b" F25:1 " in done.stdout.split(b"\n")[0]
     with av.open(str(source)) as container:
         assert container.streams.video[0].codec_context.width == 64
+
+
+def test_a_named_pipe(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(tmp_path / "in.y4m", codec="rawvideo", pts=5, size=(61, 40))
+    fifo = tmp_path / "fifo.y4m"
+    os.mkfifo(fifo)
+    feeder = threading.Thread(target=lambda: fifo.write_bytes(source.read_bytes()), daemon=True)
+    feeder.start()
+    assert tools.same_samples(tools.read_all(fifo), tools.read_all(source))
+    feeder.join(10)

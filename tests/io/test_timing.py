@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,22 @@ def test_avi_and_y4m_round_to_their_one_rate(tools, tmp_path: Path, suffix, code
     tools.passthrough(source, tmp_path / f"out{suffix}", WriteOptions(codec=codec))
     again = tools.read_all(tmp_path / f"out{suffix}")
     assert [time for time, _ in tools.times(again)] == [Fraction(n, 25) for n in range(9)]
+
+
+def test_a_transport_stream_that_starts_again_goes_on_without_a_break(tools, tmp_path) -> None:
+    part = tools.write_clip(
+        tmp_path / "part.ts", codec="libx264", pts=range(100, 125), smooth=True, audio=True
+    )
+    source = tmp_path / "in.ts"
+    source.write_bytes(part.read_bytes() * 2)
+    with open_reader(source) as reader:
+        stamps = [time for time, _ in tools.times(list(reader))]
+        assert any("jump back" in line for line in reader.ledger.lines())
+        assert not reader.ledger.damaged
+    assert len(stamps) == 50
+    steps = {b - a for a, b in pairwise(stamps)}
+    assert steps == {Fraction(1, 25)}
+    _, receipt = tools.passthrough(source, tmp_path / "out.mp4")
+    assert receipt.frames == 50
+    sound = tools.packets_of(tmp_path / "out.mp4", "audio")
+    assert len(sound) == 2 * len(tools.packets_of(part, "audio"))
