@@ -4,6 +4,7 @@ import re
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import av
 from av.sidedata.sidedata import Type
@@ -251,6 +252,18 @@ def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...]:
 
 
 def _side_data(frame: av.VideoFrame, kind: Type) -> list[bytes]:
-    container: object = frame.side_data
+    try:
+        container: object = frame.side_data
+    except ValueError:  # of a kind that FFmpeg knows and PyAV does not, EXIF for one
+        Type._missing_ = classmethod(_unknown_kind)  # type: ignore[assignment]  # a method indeed
+        container = frame.side_data
     items = list(container)  # type: ignore[call-overload]  # PyAV types it as a TypedDict
     return [bytes(item) for item in items if item.type is kind]
+
+
+def _unknown_kind(cls: type[Type], value: object) -> Type:
+    """A stand-in for a number that has no name among PyAV's kinds of side data."""
+    kind: Any = object.__new__(cls)
+    kind._name_, kind._value_ = f"KIND_{value}", value
+    known: Type = kind
+    return known

@@ -107,7 +107,7 @@ class SequenceReader(Reader):
                 before = frame
             yield Frame(
                 planes=before.planes, layout=before.layout, pts=number, duration=1,
-                time_base=1 / RATE, held=frame is None, source=slot.path.name,
+                time_base=1 / RATE, held=frame is None, source=slot.path,
             )  # fmt: skip
 
     def _frame(self, slot: Slot) -> Frame | None:

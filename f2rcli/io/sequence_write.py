@@ -10,6 +10,7 @@ import av
 
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Frame, Matrix, PlaneLayout
+from f2rcli.io.attached import attached, with_attached
 from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer
 from f2rcli.io.convert import converted
 from f2rcli.io.fitting import closest_format, formats_of, losses
@@ -48,8 +49,16 @@ def plan_sequence(reader: Reader, target: str, options: WriteOptions) -> WritePl
     none = "pictures hold none"
     dropped = [*losses(form, layout), *(f"{stream_line(s)} ({none})" for s in origin.others)]
     dropped += [f"{len(origin.chapters)} chapters ({none})"] if origin.chapters else []
-    dropped += [f"rotation ({none})"] if origin.facts.display_matrix else []
-    anamorphic = origin.pixel_aspect not in (None, Fraction(1))
+    turned = bool(origin.facts.display_matrix) and origin.family != codec
+    dropped += [f"rotation ({none})"] if turned else []
+    kept = []
+    if origin.pixel_aspect not in (None, Fraction(1)):
+        kept.append(f"pixel aspect {origin.pixel_aspect}")
+    if sources := reader.paths():
+        beside = origin.container == "images" and bool(attached(sources[0]))
+        same = origin.family == codec
+        if beside:
+            (kept if same else dropped).append("colour profile, EXIF and text of the pictures")
     video = origin.container != "images"
     return WritePlan(
         target=target,
@@ -57,7 +66,7 @@ def plan_sequence(reader: Reader, target: str, options: WriteOptions) -> WritePl
         encoder=codec,
         family=codec,
         pix_fmt=form.name,
-        kept=(f"pixel aspect {origin.pixel_aspect}",) if anamorphic else (),
+        kept=tuple(kept),
         dropped=tuple(dropped),
         notes=("pictures carry no time: frame times and rate are not kept",) if video else (),
         overwrite=options.overwrite,
@@ -135,7 +144,8 @@ def _check_folder(reader: Reader, folder: Path, pattern: str, options: WriteOpti
         )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{folder.name}: no permission to write there.")
-    in_the_way = [p for p in folder.iterdir() if not pattern or _matches(folder, pattern, p.name)]
+    there = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    in_the_way = [path for path in there if not pattern or _matches(folder, pattern, path.name)]
     if in_the_way and not options.overwrite:
         raise exists_error(sorted(in_the_way)[0] if pattern else folder)
 
@@ -164,7 +174,8 @@ class SequenceWriter(Writer):
         self._bytes = 0
         self._seconds = Fraction(0)
         folder = self.detail.folder
-        self._part = folder.with_name(f".{folder.resolve().name or 'pictures'}.part")
+        beside = folder if folder.is_dir() else folder.parent
+        self._part = beside / f".{folder.resolve().name}.part"
         try:
             shutil.rmtree(self._part, ignore_errors=True)  # a killed run's
             self._part.mkdir()
@@ -179,7 +190,7 @@ class SequenceWriter(Writer):
             converted(frame, self.detail.form, self.detail.coding), self.detail.form
         )
         try:
-            data = self._encoder.encode(picture)
+            data = with_attached(self._encoder.encode(picture), self._attached(frame))
             (self._part / name).write_bytes(data)
         except OSError as error:
             raise disk_error(Path(name), error) from error
@@ -189,10 +200,16 @@ class SequenceWriter(Writer):
         self._bytes += len(data)
         self._seconds += (frame.duration or 0) * frame.time_base
 
+    def _attached(self, frame: Frame) -> list[tuple[bytes, bytes]]:
+        """What the source's file carries beside its picture, if it is of the same kind."""
+        if self.reader.origin.family != self.plan.encoder or not isinstance(frame.source, Path):
+            return []
+        return attached(frame.source)
+
     def _name(self, frame: Frame) -> str:
         detail = self.detail
         if not detail.pattern and frame.source is not None:
-            return Path(str(frame.source)).stem + detail.suffix
+            return Path(frame.source).stem + detail.suffix
         if not detail.pattern:
             return f"{_FIRST + len(self._names):06d}{detail.suffix}"
         if not is_pattern(detail.pattern):

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -205,3 +206,41 @@ def test_leaving_without_finish_leaves_no_folder(tmp_path: Path, pictures, in_fo
         for frame in reader:
             writer.write(frame)
     assert in_folder() == ["in"]
+
+
+def test_profiles_and_text_of_pictures_travel(tools, tmp_path: Path, pictures) -> None:
+    source = pictures(count=2)
+    text = b"Comment\0made by hand"
+    chunk = b"tEXt" + text
+    raw = len(text).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    first = source / "f0001.png"
+    data = first.read_bytes()
+    first.write_bytes(data[:33] + raw + data[33:])  # behind the header
+    frames, receipt = tools.passthrough(source, tmp_path / "out")
+    assert raw in (tmp_path / "out" / "f0001.png").read_bytes()
+    assert raw not in (tmp_path / "out" / "f0002.png").read_bytes()
+    assert tools.same_samples(frames, tools.read_all(tmp_path / "out"))
+    assert any("text" in line for line in receipt.kept)
+
+
+def test_exif_of_jpeg_pictures_travels(tools, tmp_path: Path) -> None:
+    clip = tools.write_clip(tmp_path / "in.mkv", pts=1, smooth=True, size=(64, 48))
+    (tmp_path / "a").mkdir()
+    tools.passthrough(clip, tmp_path / "a" / "%03d.jpg")
+    path = tmp_path / "a" / "001.jpg"
+    # Little endian TIFF with one entry: Orientation (0x0112), SHORT, 6 = a quarter turn.
+    tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    body = b"Exif\0\0" + tiff
+    segment = b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body
+    path.write_bytes(path.read_bytes()[:2] + segment + path.read_bytes()[2:])
+    _, receipt = tools.passthrough(tmp_path / "a", tmp_path / "b")
+    assert segment in (tmp_path / "b" / "001.jpg").read_bytes()
+    assert len(tools.read_all(tmp_path / "b")) == 1
+    assert receipt.dropped == ()
+
+
+def test_pictures_into_the_folder_one_is_in(tools, tmp_path: Path, pictures, monkeypatch) -> None:
+    source = pictures()
+    monkeypatch.chdir(tmp_path)
+    tools.passthrough(source, "x_%02d.png")
+    assert sorted(os.listdir(".")) == ["in", *(f"x_{n:02d}.png" for n in range(1, 6))]

@@ -1,0 +1,75 @@
+"""What PNG and JPEG files carry beside the picture: colour profile, EXIF, text, resolution.
+
+FFmpeg's encoders write little of it, so it is copied from file to file as it is.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8"
+_CHUNKS = {
+    b"iCCP", b"sRGB", b"cICP", b"gAMA", b"cHRM", b"mDCV", b"cLLI", b"pHYs", b"eXIf", b"tEXt",
+    b"zTXt", b"iTXt", b"tIME",
+}  # fmt: skip
+_COLOUR = {b"iCCP", b"sRGB", b"cICP", b"gAMA", b"cHRM"}  # one of them replaces all of the encoder's
+_EXIF, _ICC, _IPTC = 0xE1, 0xE2, 0xED  # JPEG's APP1, APP2, APP13
+_START_OF_SCAN = 0xDA
+
+
+def attached(path: Path) -> list[tuple[bytes, bytes]]:
+    """What a file carries beside its picture, as (kind, raw bytes); empty for other formats."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return []
+    if data.startswith(_PNG):
+        return [(kind, raw) for kind, raw in _png_chunks(data) if kind in _CHUNKS]
+    if data.startswith(_JPEG):
+        return [(bytes([kind]), raw) for kind, raw in _jpeg_segments(data) if _travels(kind, raw)]
+    return []
+
+
+def with_attached(picture: bytes, parts: list[tuple[bytes, bytes]]) -> bytes:
+    """An encoded picture of the same kind with these parts, in place of its own of that kind."""
+    if not parts:
+        return picture
+    if picture.startswith(_PNG):
+        return _png_with(picture, parts)
+    place = 2
+    for kind, raw in _jpeg_segments(picture):
+        if kind != 0xE0:  # JFIF's own segment stays in front
+            break
+        place += len(raw)
+    return picture[:place] + b"".join(raw for _, raw in parts) + picture[place:]
+
+
+def _png_with(picture: bytes, parts: list[tuple[bytes, bytes]]) -> bytes:
+    replaced = {kind for kind, _ in parts}
+    if replaced & _COLOUR:
+        replaced |= _COLOUR
+    chunks = [(kind, raw) for kind, raw in _png_chunks(picture) if kind not in replaced]
+    header, rest = chunks[0][1], b"".join(raw for _, raw in chunks[1:])
+    return _PNG + header + b"".join(raw for _, raw in parts) + rest
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    place = len(_PNG)
+    while place + 12 <= len(data):
+        length = int.from_bytes(data[place : place + 4], "big")
+        yield data[place + 4 : place + 8], data[place : place + 12 + length]
+        place += 12 + length
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    place = 2
+    while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != _START_OF_SCAN:
+        length = 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+        yield data[place + 1], data[place : place + length]
+        place += length
+
+
+def _travels(kind: int, raw: bytes) -> bool:
+    if kind == _ICC:
+        return raw[4:].startswith(b"ICC_PROFILE\0")
+    return kind in (_EXIF, _IPTC)
