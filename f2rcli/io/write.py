@@ -106,7 +106,10 @@ class VideoWriter(Writer):
         aspect = self.detail.setup.pixel_aspect
         if self.detail.patch_aspect and aspect is not None:
             size = self.detail.setup.width, self.detail.setup.height
-            write_pixel_aspect(path, self._index, size, aspect)
+            try:
+                write_pixel_aspect(path, self._track, size, aspect)
+            except ValueError as error:  # better without than not at all
+                self._side.lost.append(f"pixel aspect {aspect} ({error})")
 
     def abandon(self) -> None:
         """Stop; remove the part file. After `finish` there is nothing to remove."""
@@ -135,6 +138,8 @@ class VideoWriter(Writer):
         self._side.add(detail.streams[:place])
         self._video = self._add_video(container)
         self._index = self._video.index
+        before = list(container.streams)[: self._index]
+        self._track = sum(stream.type != "attachment" for stream in before)
         self._side.add(detail.streams[place:])
         if detail.container.chapters:
             container.set_chapters(list(self._chapters()))  # type: ignore[arg-type]  # plain dicts
