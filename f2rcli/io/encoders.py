@@ -28,8 +28,8 @@ _ALIASES = {
 _SAME = ("ffv1", "mjpeg", "apng", "png", "rawvideo", "huffyuv", "ffvhuff", "utvideo", "magicyuv",
          "v210", "cfhd", "dnxhd", "qtrle")  # fmt: skip
 _LOSSLESS = ("rawvideo", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "v210", "png", "apng",
-             "bitpacked", "qtrle", "lagarith", "r210", "v410", "ljpeg", "bmp", "dpx", "exr", "targa",
-             "ppm", "pgm", "tiff")  # fmt: skip
+             "bitpacked", "qtrle", "lagarith", "r210", "v410", "ljpeg", "bmp", "dpx", "exr",
+             "targa", "ppm", "pgm", "tiff")  # fmt: skip
 # What else to try where the family's own encoders cannot hold the samples or do not exist.
 _OTHERS = ("libx264", "libx264rgb", "libsvtav1", "libx265", "libvpx-vp9", "prores_ks", "ffv1",
            "apng", "rawvideo")  # fmt: skip

@@ -22,7 +22,7 @@ from f2rcli.io.side import SideStreams
 from f2rcli.io.source import PIPE, AnyPacket, ffmpeg_reason, quiet_ffmpeg
 from f2rcli.io.verify import Written, verify
 
-_ERRORS = (av.FFmpegError, OSError, ValueError)
+_ERRORS = (av.FFmpegError, OSError)
 _REORDERED = 32  # ticks; more than any encoder holds frames back, at one tick a frame
 _KEY_PICTURE = 1  # FFmpeg's AV_PICTURE_TYPE_I
 
@@ -79,17 +79,11 @@ class VideoWriter(Writer):
             self._side.drain()
             self._container.close()
             self._container = None
+            size, verified = self._publish()
         except F2RError:
             raise
         except _ERRORS as error:
             raise self._failure(error) from error
-        verified: tuple[str, ...] = ()
-        size = 0
-        if self._part is not None:
-            self._write_aspect(self._part.path)
-            verified = verify(self._part.path, self.name, self._index, self._written, self.detail)
-            size = self._part.path.stat().st_size
-            self._part.publish()
         return Receipt(
             path=self.plan.target,
             frames=self._written.frames,
@@ -100,6 +94,16 @@ class VideoWriter(Writer):
             dropped=(*self.plan.dropped, *self._side.lost),
             verified=verified,
         )
+
+    def _publish(self) -> tuple[int, tuple[str, ...]]:
+        """Verify the part file and put it at its target; its size, and what was verified."""
+        if self._part is None:
+            return 0, ()
+        self._write_aspect(self._part.path)
+        verified = verify(self._part.path, self.name, self._index, self._written, self.detail)
+        size = self._part.path.stat().st_size
+        self._part.publish()
+        return size, verified
 
     def _write_aspect(self, path: Path) -> None:
         """Matroska and WebM: the pixel aspect, which the muxer cannot be told."""
