@@ -26,6 +26,7 @@ from f2rcli.io.source import (
     AnyPacket,
     choose_video,
     display_name,
+    ffmpeg_reason,
     is_cover,
     open_source,
 )
@@ -160,7 +161,13 @@ class VideoReader(Reader):
         try:
             self.container.seek(0, unsupported_byte_offset=True)
         except av.FFmpegError:
-            self.container.seek(self._probe.first_pts, stream=self.stream)
+            try:
+                self.container.seek(self._probe.first_pts, stream=self.stream)
+            except av.FFmpegError as error:
+                raise InputError(
+                    f"{self.name}: one cannot go to a time in it ({ffmpeg_reason(error)}).",
+                    hint="Leave out --start.",
+                ) from error
         self._decoder.restart()
 
     def _frames(self, pictures: Iterator[Picture]) -> Iterator[Frame]:

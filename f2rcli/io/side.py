@@ -1,9 +1,11 @@
 """The streams beside the video: copied packet for packet, or turned into what the target holds."""
 
+from collections import Counter
 from fractions import Fraction
 
 import av
 from av.container import OutputContainer
+from av.error import ArgumentError, InvalidDataError
 from av.stream import Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
 
@@ -24,7 +26,8 @@ class SideStreams:
         self.reader = reader
         self.detail = detail
         self.container = container
-        self.lost: list[str] = []  # what could not be carried over after all, in words
+        self._lost: list[str] = []
+        self._broken: Counter[int] = Counter()  # packets the muxer refused, by source stream
         self._targets: dict[int, Stream] = {}  # by the index of the source stream
         self._texts: dict[int, _SubtitleTurner] = {}
         self._begun: set[int] = set()  # cut video streams that have reached a key frame
@@ -51,9 +54,23 @@ class SideStreams:
             mime = stream.metadata.get("mimetype") or _MIMES.get(name, "application/octet-stream")
             self.container.add_attachment(title, mime, bytes(packet))
             self.reader.side.remove(packet)
-        self.lost += [
+        self._lost += [
             f"{stream_line(stream)} (its picture is missing)" for stream in wanted.values()
         ]
+
+    @property
+    def lost(self) -> list[str]:
+        """What could not be carried over after all, in words."""
+        streams = {plan.stream.index: plan.stream for plan in self.detail.streams}
+        broken = [
+            f"{count} packet{'s' if count > 1 else ''} of {stream_line(streams[index])} (damaged)"
+            for index, count in self._broken.items()
+        ]
+        return self._lost + broken
+
+    def lose(self, what: str) -> None:
+        """Enter something that could not be carried over."""
+        self._lost.append(what)
 
     def drain(self) -> None:
         """Mux every packet that waits at the side."""
@@ -68,7 +85,10 @@ class SideStreams:
             if turned is None:
                 continue
             turned.stream = target
-            self.container.mux(turned)
+            try:
+                self.container.mux(turned)
+            except (InvalidDataError, ArgumentError):  # of this packet, not of the disk
+                self._broken[packet.stream_index] += 1
 
     def _place(self, packet: AnyPacket) -> bool:
         """Move a packet as the clip is moved; False if it lies outside a cut clip."""

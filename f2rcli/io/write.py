@@ -113,7 +113,7 @@ class VideoWriter(Writer):
             try:
                 write_pixel_aspect(path, self._track, size, aspect)
             except ValueError as error:  # better without than not at all
-                self._side.lost.append(f"pixel aspect {aspect} ({error})")
+                self._side.lose(f"pixel aspect {aspect} ({error})")
 
     def abandon(self) -> None:
         """Stop; remove the part file. After `finish` there is nothing to remove."""

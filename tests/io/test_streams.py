@@ -7,7 +7,7 @@ import av
 import pytest
 from av.stream import Disposition
 
-from f2rcli.io import WriteOptions, open_reader, plan_output
+from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
 
 SRT = b"a subtitle"
 
@@ -281,3 +281,20 @@ def _captions(path: Path) -> list[bytes]:
             for data in frame.side_data
             if data.type.name == "A53_CC"
         ]
+
+
+def test_a_packet_that_the_muxer_refuses_costs_itself_only(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(tmp_path / "in.mp4", codec="libx264", pts=20, smooth=True, audio=True)
+    with open_reader(source) as reader:
+        plan = plan_output(reader, tmp_path / "out.mp4")
+        with open_writer(reader, plan) as writer:
+            for number, frame in enumerate(reader):
+                if number == 12:  # a decoding time that runs backwards
+                    bad = av.Packet(b"not sound at all")
+                    bad.pts = bad.dts = -5000
+                    bad.stream, bad.time_base = reader.origin.others[0], Fraction(1, 8000)
+                    reader.side.append(bad)
+                writer.write(frame)
+            receipt = writer.finish()
+    assert receipt.dropped == ("1 packet of audio #1 aac (damaged)",)
+    assert tools.packets_of(tmp_path / "out.mp4", "audio") == tools.packets_of(source, "audio")
