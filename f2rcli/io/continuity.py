@@ -2,9 +2,12 @@
 
 from fractions import Fraction
 
+from av.container import InputContainer
+
 from f2rcli.io.base import Ledger
 from f2rcli.io.source import AnyPacket
 
+_MAY_JUMP = ("mpegts", "mpeg")  # FFmpeg's names of formats whose clock may start again
 _BACK = Fraction(1, 2)  # seconds; decoding times never run backwards by themselves
 
 
@@ -16,7 +19,8 @@ class Continuity:
     sparse to tell, such as subtitles, move with the picture.
     """
 
-    def __init__(self, ledger: Ledger, picture: int) -> None:
+    def __init__(self, container: InputContainer, picture: int, ledger: Ledger) -> None:
+        self.active = container.format.name in _MAY_JUMP
         self.ledger = ledger
         self.picture = picture  # the index of the video stream
         self._moves: dict[int, Fraction] = {}  # seconds, by stream
@@ -24,19 +28,19 @@ class Continuity:
 
     def mend(self, packet: AnyPacket) -> None:
         """Move a packet's time stamps, in place."""
-        time = packet.dts if packet.dts is not None else packet.pts
-        if time is None or not packet.time_base:
+        if not self.active or not packet.time_base:
             return
         index, base = packet.stream_index, packet.time_base
         dense = packet.stream.type in ("video", "audio")
         move = self._moves.get(index if dense else self.picture, Fraction(0))
-        seconds = time * base + move
-        expected = self._next.get(index)
-        if dense and expected is not None and seconds < expected - _BACK:
-            move += expected - seconds
-            self._moves[index], seconds = move, expected
-            self.ledger.remark("time stamps jump back; the clip goes on without a break")
-        self._next[index] = seconds + (packet.duration or 0) * base
+        if dense and packet.dts is not None:
+            seconds = packet.dts * base + move
+            expected = self._next.get(index)
+            if expected is not None and seconds < expected - _BACK:
+                move += expected - seconds
+                self._moves[index], seconds = move, expected
+                self.ledger.remark("time stamps jump back; the clip goes on without a break")
+            self._next[index] = seconds + (packet.duration or 0) * base
         ticks = round(move / base)
         if ticks:
             packet.pts = None if packet.pts is None else packet.pts + ticks

@@ -83,7 +83,7 @@ class Decoder:
         self._shown: int | None = None  # end of the last picture shown, ticks
         self._demuxed = self._demux()
         self._pictures = self._run()
-        self._continuity = Continuity(ledger, stream.index)
+        self._continuity = Continuity(container, stream.index, ledger)
         self._complaints = Complaints(context.name)
         self._answered = 0  # complaints that are in the ledger
 
