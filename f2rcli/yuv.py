@@ -48,7 +48,9 @@ def add_residual(frame: Frame, residual: Picture) -> tuple[Plane, ...]:
     if layout.family is Family.YUV:
         _, from_rgb_matrix = _matrices(layout.matrix)
         luma, *chroma = _mix(from_rgb_matrix, changes)
-        changes = [luma, *(_downsample(plane, layout) for plane in chroma)]
+        rows, columns = frame.planes[1].shape  # a bottom field may lack the last row
+        chroma = [_downsample(plane, layout)[:rows, :columns] for plane in chroma]
+        changes = [luma, *chroma]
     colour = tuple(
         _add(plane, change, layout, chroma=layout.family is Family.YUV and index > 0)
         for index, (plane, change) in enumerate(
@@ -142,8 +144,9 @@ def _stretch(
     for phase in range(factor):
         target = out[phase::factor]
         offset = (phase - site) / factor  # in (-1, 1): source samples from the cell's own
-        near = values[: target.shape[0]]
-        other = np.clip(np.arange(target.shape[0]) + (1 if offset > 0 else -1), 0, count - 1)
+        cells = np.arange(target.shape[0])
+        near = values[np.minimum(cells, count - 1)]  # a bottom field may lack the last cell
+        other = np.clip(cells + (1 if offset > 0 else -1), 0, count - 1)
         weight = np.float32(abs(offset))
         target[...] = near if weight == 0 else (1 - weight) * near + weight * values[other]
     return np.moveaxis(out, 0, axis)

@@ -102,3 +102,16 @@ def test_float_samples_keep_values_beyond_white() -> None:
     np.testing.assert_array_equal(yuv.to_rgb(frame)[0], frame.planes[0])
     (changed,) = yuv.add_residual(frame, np.full((1, 1, 2), 0.5, np.float32))
     np.testing.assert_array_equal(changed, [[2.0, 0.25]])
+
+
+@pytest.mark.parametrize("height", [6, 7, 9, 10])
+def test_fields_of_any_height_have_pictures_and_take_changes(height: int) -> None:
+    """Where the number of chroma rows is odd, the bottom field has one chroma row fewer."""
+    layout = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1))
+    frame = random_frame(layout, height, 8)
+    for parity in (0, 1):
+        planes = tuple(plane[parity::2] for plane in frame.planes)
+        field = Frame(planes=planes, layout=layout)
+        picture = yuv.to_rgb(field)
+        same = yuv.add_residual(field, np.zeros_like(picture))
+        assert all(np.array_equal(a, b) for a, b in zip(same, planes, strict=True))
