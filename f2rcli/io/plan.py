@@ -78,7 +78,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
             container=container,
             setup=setup,
             streams=streams,
-            container_options=_container_options(reader, container),
+            container_options=_container_options(reader, container, setup.time_base),
             metadata=tuple(plain_tags(dict(reader.origin.metadata)).items()),
             display_matrix=matrix,
             patch_aspect=_patched(container, where) and _anamorphic(reader),
@@ -188,8 +188,12 @@ def is_rotation(matrix: tuple[int, ...]) -> bool:
     return not matrix or matrix[0] * matrix[4] - matrix[1] * matrix[3] > 0
 
 
-def _container_options(reader: Reader, container: Container) -> tuple[tuple[str, str], ...]:
+def _container_options(
+    reader: Reader, container: Container, time_base: Fraction
+) -> tuple[tuple[str, str], ...]:
     options = dict(container.options)
+    if container.name in ("mp4", "mov"):  # else offsets and holds are rounded to milliseconds
+        options["movie_timescale"] = str(max(1000, time_base.denominator))
     if _rare_tags(reader, container) and not _has_cover(reader):
         options["movflags"] += "+use_metadata_tags"
     return tuple(options.items())

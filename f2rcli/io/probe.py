@@ -53,6 +53,11 @@ class Probe:
         self.flagged = 2 * fields >= len(pictures)  # as interlaced
 
     @property
+    def _from_zero(self) -> bool:
+        """Whether durations count from zero, and not from the first frame."""
+        return self.container.format.name in ("matroska,webm", "nut")
+
+    @property
     def first_time(self) -> Fraction:
         """Seconds, container time, at which the whole clip's first frame is shown."""
         return self.first_pts * self.time_base
@@ -118,12 +123,12 @@ class Probe:
 
     def lasting(self) -> Fraction | None:
         """Seconds that the video itself lasts by its container, from its first frame."""
-        if self.stream.duration and not self.untimed:
-            return self.stream.duration * (self.stream.time_base or Fraction(0))
         stamp = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", self._tag("DURATION"))
-        if stamp:
+        if stamp:  # of Matroska: the time at which the stream ends
             end = 3600 * int(stamp[1]) + 60 * int(stamp[2]) + Fraction(stamp[3])
             return end - self.first_time
+        if self.stream.duration and not self.untimed and not self._from_zero:
+            return self.stream.duration * (self.stream.time_base or Fraction(0))
         return None
 
     def promised_end(self) -> Fraction | None:
@@ -132,7 +137,8 @@ class Probe:
         if lasting is not None:
             return lasting + self.first_time
         if self.container.duration and not self.untimed:
-            start = Fraction(self.container.start_time or 0, av.time_base)
+            started = 0 if self._from_zero else self.container.start_time or 0
+            start = Fraction(started, av.time_base)
             return start + Fraction(self.container.duration, av.time_base)
         return None
 
@@ -150,9 +156,9 @@ class Probe:
         """
         if last.pts == last_decoded and last.duration:
             return None
-        if self.stream.duration and self.stream.start_time is not None and not self.untimed:
-            return self.stream.start_time + self.stream.duration
-        return None
+        if self.untimed or self._from_zero or self.stream.start_time is None:
+            return None
+        return self.stream.start_time + self.stream.duration if self.stream.duration else None
 
     def origin(self) -> Origin:
         """The clip as a writer needs to know it."""

@@ -1,6 +1,6 @@
 """What was written, and whether the file says the same when it is read again."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,14 +19,15 @@ class Written:
     frames: int = 0
     first: int | None = None
     last: int | None = None
-    step: int | None = None  # the duration of the frame before the last
+    step: int | None = None  # the duration of the first frame
+    uneven: bool = False  # some frame is shown longer than another
     end: int = 0
-    _duration: int | None = field(default=None)
 
     def add(self, pts: int, duration: int) -> None:
         """Count one more frame."""
         self.first = pts if self.first is None else self.first
-        self.step, self._duration = self._duration or duration, duration
+        self.step = duration if self.step is None else self.step
+        self.uneven |= duration != self.step
         self.frames += 1
         self.last, self.end = pts, pts + duration
 

@@ -198,10 +198,10 @@ class VideoWriter(Writer):
         setup.tag(picture)
         picture.pts, picture.time_base = pts, setup.time_base
         picture.duration = duration
-        uneven = last and self._written.step not in (None, duration)
-        # An mp4 forgets how long its last frame is shown, unless it is decoded last as well.
-        picture.pict_type = _KEY_PICTURE if uneven else 0
         self._written.add(pts, duration)
+        # An mp4 of uneven frames forgets how long the last one is shown, unless it is decoded
+        # last as well, as key pictures are.
+        picture.pict_type = _KEY_PICTURE if last and self._written.uneven else 0
         self._durations[pts] = duration
         self._mux(self._video.encode(picture))
 

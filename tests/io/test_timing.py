@@ -2,15 +2,18 @@
 
 from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
 
 VARIABLE = [0, 3000, 7300, 9000, 20000, 20100, 31000]
 CODECS = ["libx264", "libx265", "libsvtav1", "ffv1", "libvpx-vp9", "prores_ks", "mjpeg"]
+_FAST = {"h264": "ultrafast", "hevc": "ultrafast"}
 HOLDER = {"ffv1": ".mkv", "prores_ks": ".mov", "libvpx-vp9": ".webm"}
 
 
@@ -54,6 +57,57 @@ def test_start_offsets_survive(tools, tmp_path: Path, suffix: str, offset: int) 
     # MPEG-TS holds no time before zero, decoding times included; the receipt owns up to a move.
     assert abs(moved) <= slack or offset < 0 or (suffix, offset) == (".ts", 0)
     assert (abs(moved) <= slack) is any("last frame at" in line for line in receipt.verified)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
+def test_long_holds_between_reordered_frames(tools, tmp_path: Path, suffix: str) -> None:
+    base = Fraction(1, 1000)
+    source = tools.write_clip(
+        tmp_path / f"in{suffix}", codec="libx264", pts=[0, 500, 1500, 4000], time_base=base,
+        size=(128, 96), smooth=True,
+    )  # fmt: skip
+    frames, _ = tools.passthrough(source, tmp_path / f"out{suffix}")
+    assert [time / base for time, _ in tools.times(frames)] == [0, 500, 1500, 4000]
+    again = tools.times(tools.read_all(tmp_path / f"out{suffix}"))
+    assert [time for time, _ in again] == [time for time, _ in tools.times(frames)]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    steps=st.lists(st.integers(1, 4000), min_size=0, max_size=12),
+    start=st.sampled_from([0, 0, 1, 777, 90000]),
+    hold=st.integers(1, 9000),
+    ticks=st.sampled_from([1000, 90000, 12800]),
+    container=st.sampled_from([".mp4", ".mkv", ".mov"]),
+    codec=st.sampled_from(["h264", "h264", "hevc", "mjpeg"]),
+)
+def test_any_time_stamps_survive(
+    tools, tmp_path: Path, steps, start, hold, ticks, container, codec
+) -> None:
+    for old in tmp_path.iterdir():
+        old.unlink()
+    least = -(-ticks // 1000)  # Matroska counts milliseconds
+    steps = [max(step, least) for step in steps]
+    hold = max(hold, least)
+    stamps = list(accumulate([start, *steps]))
+    source = tools.write_clip(tmp_path / "in.mkv", pts=len(stamps), smooth=True, size=(64, 64))
+    holds = [*steps, hold]
+    target = tmp_path / f"out{container}"
+    with open_reader(source) as reader:
+        reader.info = replace(reader.info, time_base=Fraction(1, ticks))
+        plan = plan_output(reader, target, WriteOptions(codec=codec, preset=_FAST.get(codec)))
+        with open_writer(reader, plan) as writer:
+            for frame, pts, duration in zip(reader, stamps, holds, strict=True):
+                timing = {"pts": pts, "duration": duration, "time_base": Fraction(1, ticks)}
+                writer.write(replace(frame, **timing))
+            writer.finish()
+    with open_reader(target) as reader:
+        after = tools.times(list(reader))
+        assert not reader.ledger.damaged, reader.ledger.lines()
+    slack = Fraction(1, 1000) if container == ".mkv" else Fraction(0)
+    for (time, shown), pts, duration in zip(after, stamps, holds, strict=True):
+        assert abs(time - Fraction(pts, ticks)) <= slack
+        assert abs(shown - Fraction(duration, ticks)) <= 2 * slack
 
 
 def test_one_frame_keeps_its_hold(tools, tmp_path: Path) -> None:
