@@ -77,7 +77,8 @@ class Decoder:
         self.ended = False  # the demuxer came to its end by itself
         self.newest: Fraction = Fraction(0)  # seconds; the furthest any packet reached
         self.packets = 0  # of this stream
-        self.last_sent: int | None = None  # pts of the last packet, if that knew its duration
+        self.last_sent: int | None = None  # pts of the last packet given to the decoder
+        self.reordered = False  # pictures are decoded in another order than shown
         self._expected: list[tuple[int, int]] = []  # heap of (pts, duration) sent, not yet shown
         self._owed = 0  # packets sent minus pictures received
         self._shown: int | None = None  # end of the last picture shown, ticks
@@ -161,7 +162,8 @@ class Decoder:
             heapq.heappush(self._expected, (packet.pts, packet.duration or 0))
             self._owed += 1
         self.packets += 1
-        self.last_sent = packet.pts if packet.duration else None
+        self.last_sent = packet.pts
+        self.reordered |= packet.dts is not None and packet.dts != packet.pts
         try:
             frames = self.context.decode(packet)
         except _ERRORS as error:

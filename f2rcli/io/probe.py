@@ -13,7 +13,7 @@ from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.clipping import Span
 from f2rcli.io.colour import choose_matrix, colour_tags, full_range, picture_facts, siting
-from f2rcli.io.decode import Picture
+from f2rcli.io.decode import Decoder, Picture
 from f2rcli.io.origin import Origin, all_chapters, family_of, stream_facts
 from f2rcli.io.pixels import read_planes
 from f2rcli.io.source import is_cover
@@ -148,13 +148,13 @@ class Probe:
         found = next((key for key in tags if key.split("-")[0] == name), "")
         return tags.get(found, "")
 
-    def tail(self, last: Frame, last_decoded: int | None) -> int | None:
+    def tail(self, last: Frame, decoder: Decoder) -> int | None:
         """The tick at which the stream ends, where the container knows better than a frame.
 
-        A frame's own duration is that of its packet, and says how long it is shown only if no
-        frame shown before it is decoded after it.
+        Where pictures are reordered, a container sums up steps of decoding time, and only the
+        picture that is both decoded and shown last knows how long it is shown.
         """
-        if last.pts == last_decoded and last.duration:
+        if decoder.reordered and last.pts == decoder.last_sent and last.duration:
             return None
         if self.untimed or self._from_zero or self.stream.start_time is None:
             return None

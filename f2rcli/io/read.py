@@ -119,7 +119,7 @@ class VideoReader(Reader):
             yield self._probed.pop()
 
     def _tail(self, last: Frame) -> int | None:
-        return self._probe.tail(last, self._decoder.last_sent)
+        return self._probe.tail(last, self._decoder)
 
     def _seek(self) -> None:
         """Go to a key frame at or before the start; else read on from the very beginning.
