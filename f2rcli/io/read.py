@@ -272,9 +272,10 @@ class VideoReader(Reader):
     def _check_truncation(self) -> None:
         """Compare what came with what the container promised: truncated files end in silence."""
         step = self._probe.step * self._probe.time_base
-        lacking = self.stream.frames - self._decoder.packets
-        if lacking > 0 and not self.span.start:
-            self._note_missing(lacking * step, lacking)
+        if self.stream.frames and not self.span.start:  # counted by the container: all or not
+            lacking = self.stream.frames - self._decoder.packets
+            if lacking > 0:
+                self._note_missing(lacking * step, lacking)
             return
         promised = self._probe.promised_end()
         missing = Fraction(0) if promised is None else promised - self._decoder.newest
