@@ -61,6 +61,9 @@ def test_what_info_prints(odd, name: str) -> None:
         plan = plan_output(reader, odd(name).with_name("not_there" + _suffix(name)))
         assert plan.summary()
         assert reader.info.notes == tuple(dict.fromkeys(reader.info.notes))
+        count = sum(1 for _ in reader)
+        assert reader.info.frames in (None, count)
+        assert reader.ledger.damaged is (name in ("damaged.ts", "truncated.mkv"))
 
 
 def _suffix(name: str) -> str:
