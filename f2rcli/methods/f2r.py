@@ -114,7 +114,7 @@ class F2R:
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
         """See Method.prepare."""
         coarse = self._run(self.networks.coarse, noisy, level_map(noise, noisy))
-        luma = coarse[0].mean(0).float().cpu().numpy()
+        luma = coarse[0].detach().mean(0).float().cpu().numpy()
         return Prepared(index, noisy, coarse, luma)
 
     def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:

@@ -127,9 +127,10 @@ def inside(flow: Flow) -> Map:
 def warp(picture: Tensor, flow: Flow) -> Tensor:
     """Backward warp with cubic interpolation: picture (1, C, H, W) -> the same shape.
 
-    On the CPU by OpenCV, which is five times faster there; elsewhere by grid_sample.
+    On the CPU by OpenCV, which is five times faster there; elsewhere, and where a gradient is
+    wanted, by grid_sample.
     """
-    if picture.device.type == "cpu":
+    if picture.device.type == "cpu" and not picture.requires_grad:
         planes = picture[0].float().permute(1, 2, 0).contiguous().numpy()
         groups = [planes[..., i : i + 4] for i in range(0, planes.shape[-1], 4)]
         warped = [np.atleast_3d(sample(np.ascontiguousarray(g), flow, cubic=True)) for g in groups]
