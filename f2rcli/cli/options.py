@@ -133,7 +133,7 @@ Tile = Annotated[
     typer.Option(
         "--tile",
         metavar="auto|off|N",
-        help="Work in squares of N pixels; auto only when a frame does not fit in memory.",
+        help="Work in squares of N pixels; auto only for frames that are large for the memory.",
         rich_help_panel=MACHINE,
     ),
 ]

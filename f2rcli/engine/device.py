@@ -79,3 +79,10 @@ def use_threads(count: int | None) -> int:
     chosen = count or int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0))
     torch.set_num_threads(chosen)
     return chosen
+
+
+def memory_of(device: torch.device) -> int:
+    """Bytes of memory a device has in all; of a GPU, those that are free now."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

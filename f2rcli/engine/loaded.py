@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from f2rcli import methods, weights, yuv
-from f2rcli.engine.device import choose_device, choose_precision, use_threads
-from f2rcli.engine.tiles import Runner, parse_tile, tile_size
+from f2rcli.engine.device import choose_device, choose_precision, memory_of, use_threads
+from f2rcli.engine.tiles import Runner, choose_tile
 from f2rcli.errors import UsageError, WeightsError
 from f2rcli.frames import ClipInfo, Frame, Space
 from f2rcli.methods.base import Method
@@ -129,7 +129,7 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     use_threads(settings.threads)
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)
-    tile = tile_size(parse_tile(settings.tile), info.height, info.width)
+    tile = choose_tile(settings.tile, info.height, info.width, memory_of(device))
     chosen = weights.load(settings.weights or _bundled(settings.method, info.space))
     header = chosen.header
     if header.method != settings.method:

@@ -15,32 +15,29 @@ from f2rcli.engine.device import autocast
 from f2rcli.errors import UsageError
 from f2rcli.models.layers import leaves, mapped, padded
 
-WHOLE = 2_300_000  # pixels run in one piece under `auto`: up to 1080p, about 1 GB of activations
-DEFAULT_TILE = 1024  # pixels per side above that
+ACTIVATION_BYTES = 480  # per pixel of a picture that runs in one piece
+MEMORY_SHARE = 0.25  # of the device's memory that activations may take under `auto`
+DEFAULT_TILE = 1024  # pixels per side beyond that
 SMALLEST_TILE = 64
 
 
-def parse_tile(wish: str) -> int | None:
-    """`auto` -> -1, `off` -> None, a number -> pixels per side, rounded down to a multiple of 8.
+def choose_tile(wish: str, height: int, width: int, memory: int) -> int | None:
+    """Pixels per side of a tile, a multiple of 8; None to run whole pictures.
 
-    Raises UsageError for anything else.
+    wish: `auto` (whole while activations fit into a share of `memory` bytes), `off`, or a number,
+    which is rounded down. Raises UsageError for anything else.
     """
-    if wish == "auto":
-        return -1
     if wish == "off":
         return None
+    if wish == "auto":
+        fits = ACTIVATION_BYTES * height * width <= MEMORY_SHARE * memory
+        return None if fits else DEFAULT_TILE
     if not wish.isdigit() or int(wish) < SMALLEST_TILE:
         raise UsageError(
             f"--tile {wish}: must be auto, off, or pixels per side from {SMALLEST_TILE} up."
         )
-    return int(wish) // 8 * 8
-
-
-def tile_size(wish: int | None, height: int, width: int) -> int | None:
-    """The tile for a picture of this size; None to run it in one piece."""
-    if wish == -1:
-        return DEFAULT_TILE if height * width > WHOLE else None
-    return None if wish is None or wish >= max(height, width) else wish
+    tile = int(wish) // 8 * 8
+    return None if tile >= max(height, width) else tile
 
 
 @dataclass
