@@ -9,6 +9,7 @@ from f2rcli.frames import Family, PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions
 from f2rcli.io.containers import Container, accepts
 from f2rcli.io.encoders import (
+    FIELDERS,
     EncoderSetup,
     encoder_options,
     encoders_for,
@@ -105,6 +106,8 @@ def _candidates(reader: Reader, container: Container, options: WriteOptions) -> 
     else:
         own = encoders_for(reader.origin.family)
         others = other_encoders(reader.origin.family)
+        if reader.info.interlaced:
+            others = tuple(name for name in others if says_fields(container, name))
         names = own + tuple(name for name in others if name not in own)
     fitting = [name for name in names if accepts(container, name)]
     if not fitting:
@@ -162,6 +165,11 @@ def _tolerated(encoder: str, form: PixelFormat, reader: Reader) -> tuple[str, ..
     if own and lost == ["12 bits become 10"]:
         return ("12 bits become 10 (the ProRes encoder takes no more)",)
     return ()
+
+
+def says_fields(container: Container, encoder: str) -> bool:
+    """Whether a file of interlaced pictures says which field comes first."""
+    return container.name in ("matroska", "mov", "y4m") or encoder in FIELDERS
 
 
 def one_rate(container: Container, encoder: str) -> bool:

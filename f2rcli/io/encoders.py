@@ -45,6 +45,8 @@ _PRORES = {"Proxy": "proxy", "LT": "lt", "Standard": "standard", "HQ": "hq", "44
            "XQ": "4444xq", "4444 XQ": "4444xq"}  # fmt: skip
 _FIELD_FLAGS = {"libx264": "+ildct+ilme", "prores_ks": "+ildct", "mpeg2video": "+ildct+ilme",
                 "mpeg4": "+ildct+ilme", "dnxhd": "+ildct"}  # fmt: skip
+# Those whose streams say of themselves which field comes first; FFV1 does so without being asked.
+FIELDERS = (*_FIELD_FLAGS, "ffv1")
 CAPTIONERS = ("libx264", "libx265")  # encoders that write closed captions
 LAMBDA = 118  # FFmpeg's quantiser unit (FF_QP2LAMBDA)
 
@@ -218,6 +220,8 @@ def encoder_options(
 def _particular(encoder: str, form: PixelFormat, profile: str, info: ClipInfo) -> dict[str, str]:
     """What each encoder wants besides its quality."""
     match encoder:
+        case "libx264" if info.interlaced and not info.top_field_first:
+            return {"x264-params": "bff=1"}  # flags alone order the pictures, not the stream
         case "libx265":
             return {"x265-params": "log-level=error", "forced-idr": "1"}
         case "libvpx-vp9":

@@ -10,7 +10,7 @@ from av.stream import Stream
 
 from f2rcli.frames import Family, PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
-from f2rcli.io.choose import Choice, check_options, choose, one_rate
+from f2rcli.io.choose import Choice, check_options, choose, one_rate, says_fields
 from f2rcli.io.containers import Container, container_for, plain_tags, refusal
 from f2rcli.io.encoders import CAPTIONERS, EncoderSetup, encoders_for, family_of_encoder, quality
 from f2rcli.io.origin import family_of, stream_line
@@ -168,6 +168,9 @@ def _facts(
     bitstream = setup.encoder in ("libx264", "libx264rgb", "libx265", "mpeg4", "mpeg2video")
     shaped = container.pixel_aspect or bitstream or _patched(container, target)
     note(_anamorphic(reader), shaped, f"pixel aspect {origin.pixel_aspect}", no)
+    fielded = says_fields(container, setup.encoder)
+    reason = f"{setup.encoder} in {container.name} does not say it"
+    note(reader.info.interlaced, fielded, "field order", reason)
     coloured = setup.tags.primaries != 2 or setup.tags.transfer != 2 or setup.coding.full_range
     coloured &= setup.coding.family is not Family.RGB or setup.tags.primaries != 2
     note(coloured, container.colour or bitstream, "colour tags", no)
@@ -218,7 +221,7 @@ def _notes(
     own = encoders_for(source)
     if source and not options.codec and not options.lossless and setup.encoder not in own:
         if not own:
-            why = f"there is no {source} encoder here"
+            why = f"f2r writes no {source}"
         elif not any(family_of_encoder(name) in container.families for name in own):
             why = f"{container.name} files do not hold {source}"
         else:
@@ -228,9 +231,6 @@ def _notes(
     extra = [a for a, b in zip(setup.form.log2_chroma, info.layout.log2_chroma, strict=True)]
     if setup.form.family is info.layout.family and tuple(extra) != info.layout.log2_chroma:
         yield f"stored as {setup.form.name}, which holds every sample of the input"
-    flagged = container.name in ("matroska", "mov") or "flags" in dict(setup.options)
-    if info.interlaced and not flagged:
-        yield f"{setup.encoder} in {container.name} does not say that the picture is interlaced"
     if one_rate(container, setup.encoder):
         what = setup.encoder if container.variable_rate else container.name
         yield f"{what} has one frame rate, {float(setup.rate):g}: frame times are rounded"

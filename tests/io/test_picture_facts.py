@@ -94,13 +94,27 @@ def test_field_order(tools, tmp_path: Path, codec: str, suffix: str, top_first: 
             writer.finish()
     info = facts(target)[1]
     assert (info.interlaced, info.top_field_first) == (True, top_first)
+    with av.open(str(target)) as container:  # players that do not look at pictures ask here
+        order = int(container.streams.video[0].codec_context.field_order)
+    assert order in ((2, 4) if top_first else (3, 5)), "FFmpeg's AVFieldOrder"
 
 
 def test_an_encoder_that_cannot_flag_fields_says_so(tools, tmp_path: Path) -> None:
     source = tools.write_clip(tmp_path / "in.mkv", pts=2, smooth=True, size=(128, 96))
     with open_reader(source, ReadOptions(fields="on")) as reader:
         plan = plan_output(reader, tmp_path / "out.mp4", WriteOptions(codec="hevc"))
-    assert any("interlaced" in note for note in plan.notes)
+    assert any("field order" in line for line in plan.dropped)
+
+
+def test_the_choice_of_an_encoder_minds_the_fields(tools, tmp_path: Path) -> None:
+    """x264 takes no interlaced 4:2:0 of 90 lines; x265 would, and forget that it is interlaced."""
+    source = tools.write_clip(
+        tmp_path / "in.avi", codec="mpeg2video", pts=3, smooth=True, size=(128, 90)
+    )
+    with open_reader(source, ReadOptions(fields="on")) as reader:
+        plan = plan_output(reader, tmp_path / "out.ts", WriteOptions())
+    assert (plan.encoder, plan.pix_fmt) == ("libx264", "yuv422p")
+    assert not any("field order" in line for line in plan.dropped)
 
 
 def test_fields_can_be_overruled(odd) -> None:
