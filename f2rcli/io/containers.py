@@ -10,6 +10,7 @@ from av.container import OutputContainer
 from av.stream import Stream
 
 from f2rcli.errors import UsageError
+from f2rcli.io.origin import title_of
 
 _LOSSLESS = ("ffv1", "huffyuv", "ffvhuff", "utvideo", "magicyuv")
 _COMMON = ("h264", "hevc", "av1", "vp9", "vp8", "mjpeg", "mpeg4", "mpeg2video")
@@ -202,8 +203,17 @@ def copy_stream(target: OutputContainer, stream: Stream) -> Stream:
 
 def describe_like(copy: Stream, stream: Stream) -> None:
     """Give a stream the language, title, flags and other tags of another."""
-    copy.metadata.update(plain_tags(stream.metadata))
+    copy.metadata.update(stream_tags(stream.metadata))
     copy.disposition = stream.disposition
+
+
+def stream_tags(metadata: dict[str, str]) -> dict[str, str]:
+    """The tags of a stream, its title under the name that every muxer knows."""
+    tags = plain_tags(metadata)
+    if title := title_of(tags):
+        tags.pop("name", None)
+        tags["title"] = title
+    return tags
 
 
 def plain_tags(metadata: dict[str, str]) -> dict[str, str]:

@@ -55,7 +55,7 @@ def stream_facts(stream: Stream) -> dict[str, Any]:
         "kind": "cover art" if is_cover(stream) else stream.type,
         "codec": family_of(stream),
         "language": stream.language,
-        "title": stream.metadata.get("title"),
+        "title": title_of(stream.metadata),
         "disposition": [flag.name for flag in Disposition if flag & stream.disposition],
         "start": _seconds(stream, stream.start_time),
         "duration": _seconds(stream, stream.duration),
@@ -73,9 +73,14 @@ def stream_line(stream: Stream) -> str:
     words = [f"{kind} #{stream.index}", family_of(stream)]
     if stream.language and stream.language != "und":
         words.append(stream.language)
-    if title := stream.metadata.get("title"):
+    if title := title_of(stream.metadata):
         words.append(f'"{title}"')
     return " ".join(word for word in words if word != "unknown")
+
+
+def title_of(tags: Mapping[str, str]) -> str:
+    """A stream's title; mp4 and mov keep it as its name, and FFmpeg reads it back as that."""
+    return tags.get("title") or tags.get("name", "")
 
 
 def _seconds(stream: Stream, ticks: int | None) -> float | None:

@@ -11,7 +11,7 @@ from av.container import OutputContainer
 from f2rcli.errors import F2RError, InputError, OutputError
 from f2rcli.frames import Frame
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
-from f2rcli.io.containers import open_target, plain_tags
+from f2rcli.io.containers import open_target, stream_tags
 from f2rcli.io.convert import converted
 from f2rcli.io.encoders import CAPTIONERS
 from f2rcli.io.matroska import PADDING, write_pixel_aspect
@@ -160,7 +160,7 @@ class VideoWriter(Writer):
             raise TypeError(f"{setup.encoder} is not a video encoder")
         setup.apply(stream.codec_context)
         stream.time_base = setup.time_base
-        stream.metadata.update(plain_tags(dict(self.reader.origin.stream_metadata)))
+        stream.metadata.update(stream_tags(dict(self.reader.origin.stream_metadata)))
         if self.detail.patch_aspect:
             stream.metadata["title"] = stream.metadata.get("title", "") + PADDING
         if self.reader.origin.disposition:

@@ -129,6 +129,8 @@ def test_mkv_to_mp4_says_what_it_leaves(tools, rich_clip: Path, tmp_path: Path) 
         assert _cover(out) == _png()
         assert [c["metadata"]["title"] for c in out.chapters()] == ["Part 0", "Part 1"]
         assert out.metadata["title"] == "A clip"
+        names = [s.metadata.get("name") for s in list(out.streams)[:3]]  # mp4's word for a title
+        assert names == ["Main picture", "Original", "Commentaire"]
         text = next(s for s in out.streams if s.type == "subtitle")
         events = [p for p in out.demux(text) if p.size > 2]
         assert [(bytes(p)[2:], p.pts * p.time_base) for p in events] == [(SRT, Fraction(1, 10))]
@@ -298,3 +300,14 @@ def test_a_packet_that_the_muxer_refuses_costs_itself_only(tools, tmp_path: Path
             receipt = writer.finish()
     assert receipt.dropped == ("1 packet of audio #1 aac (damaged)",)
     assert tools.packets_of(tmp_path / "out.mp4", "audio") == tools.packets_of(source, "audio")
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_titles_come_back_from_mp4(rich_clip: Path, tools, tmp_path: Path, suffix: str) -> None:
+    tools.passthrough(rich_clip, tmp_path / "a.mp4")
+    _, receipt = tools.passthrough(tmp_path / "a.mp4", tmp_path / f"b{suffix}")
+    key = "title" if suffix == ".mkv" else "name"
+    with av.open(str(tmp_path / f"b{suffix}")) as out:
+        titles = [s.metadata.get(key, "").strip() for s in list(out.streams)[:3]]
+    assert titles == ["Main picture", "Original", "Commentaire"]
+    assert any('"Commentaire"' in line for line in receipt.kept)
