@@ -143,8 +143,15 @@ class Probe:
         return None
 
     def _tag(self, name: str) -> str:
-        """A statistics tag of Matroska, whose name may end in a language."""
-        tags = self.stream.metadata
+        """A statistics tag of Matroska, whose name may end in a language.
+
+        FFmpeg writes a true DURATION and copies all others, from whatever file they told of.
+        """
+        if "matroska" not in self.container.format.name:
+            return ""
+        tags, about = self.stream.metadata, self.container.metadata
+        if about.get("ENCODER", about.get("encoder", "")).startswith("Lavf"):
+            return tags.get(name, "") if name == "DURATION" else ""
         found = next((key for key in tags if key.split("-")[0] == name), "")
         return tags.get(found, "")
 

@@ -112,6 +112,23 @@ def test_whole_files_are_not_called_damaged(tools, tmp_path: Path, suffix: str) 
         assert not reader.ledger.damaged, reader.ledger.lines()
 
 
+@pytest.mark.parametrize(("suffix", "language"), [(".mkv", "-eng"), (".nut", "-eng"), (".nut", "")])
+def test_statistics_of_another_file_are_not_believed(
+    tools, tmp_path: Path, suffix: str, language: str
+) -> None:
+    """A part copied out of a longer mkv brings its tags along, beside true ones or alone."""
+
+    def stale(stream: av.VideoStream) -> None:
+        stream.metadata[f"DURATION{language}"] = "00:10:00.000000000"
+        stream.metadata[f"NUMBER_OF_FRAMES{language}"] = "15000"
+
+    source = tools.write_clip(tmp_path / f"in{suffix}", codec="libx264", pts=6, setup=stale)
+    with open_reader(source) as reader:
+        assert reader.info.frames is None
+        assert len(list(reader)) == 6
+        assert not reader.ledger.damaged, reader.ledger.lines()
+
+
 def test_mpegts_cut_in_the_middle_of_a_group_starts_at_a_key_frame(tools, tmp_path: Path) -> None:
     source = tools.write_clip(
         tmp_path / "in.ts", codec="libx264", pts=40, smooth=True, size=(128, 96),
