@@ -65,7 +65,7 @@ class Weights:
     sha256: str = field(default="")
 
     def fill(self, network: "nn.Module") -> None:
-        """Copy the tensors into a network; names and shapes must agree exactly."""
+        """Copy the tensors into a network. Raises WeightsError unless names and shapes agree."""
         own = network.state_dict()
         missing, unknown = own.keys() - self.tensors.keys(), self.tensors.keys() - own.keys()
         wrong = [
@@ -77,6 +77,12 @@ class Weights:
                 f"{self.name}: tensor {first!r} does not fit the network its header describes.",
                 hint="The file is damaged or was edited; take a fresh copy.",
             )
+        for name, tensor in self.tensors.items():
+            if not tensor.isfinite().all():
+                raise WeightsError(
+                    f"{self.name}: tensor {name!r} holds values that are not finite.",
+                    hint="The file is damaged; take a fresh copy.",
+                )
         network.load_state_dict({name: tensor.float() for name, tensor in self.tensors.items()})
 
 

@@ -61,6 +61,14 @@ def test_tensors_that_do_not_fit_are_named(tmp_path: Path) -> None:
         F2R.from_weights(Weights("x", source.header, fewer), padded)
 
 
+def test_tensors_that_hold_no_numbers_are_named(tmp_path: Path) -> None:
+    source = weights.load("f2r-rgb-small")
+    first = next(iter(source.tensors))
+    broken = source.tensors | {first: source.tensors[first] * float("nan")}
+    with pytest.raises(WeightsError, match="not finite"):
+        F2R.from_weights(Weights("x", source.header, broken), padded)
+
+
 def test_a_pickle_is_refused_and_not_run(tmp_path: Path) -> None:
     path = tmp_path / "evil.pt"
     path.write_bytes(pickle.dumps({"weight": [1.0]}))

@@ -12,7 +12,7 @@ from torch import Tensor
 from f2rcli import methods, weights, yuv
 from f2rcli.engine.device import choose_device, choose_precision, memory_of, use_threads
 from f2rcli.engine.tiles import Runner, choose_tile
-from f2rcli.errors import UsageError, WeightsError
+from f2rcli.errors import DeviceError, UsageError, WeightsError
 from f2rcli.frames import ClipInfo, Frame, Space
 from f2rcli.methods.base import Method
 from f2rcli.models.layers import channels_last
@@ -90,7 +90,15 @@ class Engine:
         return picture.expand(-1, self.weights.header.channels, -1, -1).contiguous()
 
     def to_frame(self, source: Frame, change: Tensor) -> Frame:
-        """The source frame with a change (1, C, H, W) of its picture added."""
+        """The source frame with a change (1, C, H, W) of its picture added.
+
+        Raises DeviceError where the networks gave no numbers. Float pictures may hold such.
+        """
+        if not source.layout.float_samples and not change.isfinite().all():
+            raise DeviceError(
+                f"the networks' result is not finite ({self.device}, {self.precision}).",
+                hint="Pass --precision fp32.",
+            )
         if source.layout.space is Space.GRAY:
             change = change.mean(1, keepdim=True)
         return replace(source, planes=yuv.add_residual(source, change[0].cpu().numpy()))

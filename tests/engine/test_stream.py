@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from f2rcli.engine.stream import denoise_stream, estimate_noise, restore_stream
 from f2rcli.errors import DeviceError, UsageError, WeightsError
@@ -206,3 +207,11 @@ def test_a_prediction_is_positive_and_grows_with_the_picture() -> None:
     small, large = (engine.predict(replace(info_of(frames), width=w, height=w)) for w in (64, 640))
     assert 0 < small.seconds_per_frame < large.seconds_per_frame
     assert small.peak_bytes < large.peak_bytes
+
+
+def test_a_result_that_is_not_a_number_stops_the_run() -> None:
+    """As half precision may give it on hardware that overflows: never written as a picture."""
+    frames = noisy_clip(1)
+    engine = engine_for(frames)
+    with pytest.raises(DeviceError, match="not finite"):
+        engine.to_frame(frames[0], torch.full((1, 3, 64, 80), float("nan")))
