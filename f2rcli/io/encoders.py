@@ -107,11 +107,11 @@ class EncoderSetup:
                 context.open()
         except (av.FFmpegError, ValueError) as error:
             said = [text.strip() for _, _, text in lines if text.strip()]
-            return said[0] if said else str(error)
+            return said[0].rstrip(".") if said else str(error)
         finally:
             av.logging.set_level(level)
         doubts = [t.strip() for _, _, t in lines if "parsing option" in t or "nknown option" in t]
-        return doubts[0] if doubts else None
+        return doubts[0].rstrip(".") if doubts else None
 
 
 def family_name(codec: str) -> str:

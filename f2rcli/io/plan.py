@@ -171,6 +171,8 @@ def _facts(
     fielded = says_fields(container, setup.encoder)
     reason = f"{setup.encoder} in {container.name} does not say it"
     note(reader.info.interlaced, fielded, "field order", reason)
+    other = setup.encoder == "mjpeg" and setup.tags.matrix not in (2, 5, 6)
+    note(other, False, "colour matrix", "decoders take mjpeg for bt601")
     coloured = setup.tags.primaries != 2 or setup.tags.transfer != 2 or setup.coding.full_range
     coloured &= setup.coding.family is not Family.RGB or setup.tags.primaries != 2
     note(coloured, container.colour or bitstream, "colour tags", no)

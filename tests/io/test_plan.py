@@ -137,8 +137,21 @@ def test_what_cannot_be_done_is_refused_early(clips, target, options, words, hin
     with pytest.raises(UsageError, match=words) as caught:
         plan(clips("libx264"), target, **options)
     assert "\n" not in str(caught.value)
+    assert ".." not in str(caught.value)
     assert hint in str(caught.value.hint)
     assert caught.value.exit_code == 2
+
+
+def test_mjpeg_has_one_matrix(tools, tmp_path: Path) -> None:
+    def hd(stream) -> None:
+        stream.codec_context.colorspace = 1
+
+    source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=2, setup=hd)
+    with open_reader(source) as reader:
+        found = plan_output(reader, tmp_path / "out.mkv", WriteOptions(codec="mjpeg"))
+        assert any("colour matrix" in line for line in found.dropped)
+        found = plan_output(reader, tmp_path / "out.mkv", WriteOptions(codec="ffv1"))
+        assert found.dropped == ()
 
 
 def test_summary_is_one_line(clips) -> None:
