@@ -184,7 +184,7 @@ def picture_facts(frame: av.VideoFrame) -> PictureFacts:
     known = aspect is not None and int(aspect.group(1)) > 0 and int(aspect.group(2)) > 0
     return PictureFacts(
         pixel_aspect=Fraction(int(aspect[1]), int(aspect[2])) if aspect and known else None,
-        chroma_location=location if location in _SITINGS and _subsampled(frame) else "",
+        chroma_location=location if location in _SITINGS and subsampled(frame) else "",
         interlaced=frame.interlaced_frame,
         top_field_first=fields is None or fields.group(1) != "B",
         mastering=_mastering(frame),
@@ -201,7 +201,8 @@ def has_captions(frame: av.VideoFrame) -> bool:
     return bool(_side_data(frame, Type.A53_CC))
 
 
-def _subsampled(frame: av.VideoFrame) -> bool:
+def subsampled(frame: av.VideoFrame) -> bool:
+    """Whether a picture has fewer chroma than luma samples."""
     parts = frame.format.components
     return any(
         part.is_chroma and (part.width, part.height) != (parts[0].width, parts[0].height)

@@ -1,4 +1,4 @@
-"""The pixel aspect of a finished Matroska or WebM file.
+"""What of Matroska's and WebM's headers PyAV does not reach: pixel aspect and chroma siting.
 
 FFmpeg's muxer takes the aspect from a field of its stream that PyAV cannot set, so it is written
 into the header afterwards. Room for it comes from `PADDING`, put into the track's name when the
@@ -16,6 +16,9 @@ PADDING = " " * 16  # DisplayWidth and DisplayHeight take up to 12 bytes, a Void
 _SEGMENT, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0xE0
 _NAME, _CLUSTER, _CRC, _VOID = 0x536E, 0x1F43B675, 0xBF, 0xEC
 _WIDTH, _HEIGHT, _UNIT = 0x54B0, 0x54BA, 0x54B2
+_COLOUR, _HORIZONTAL, _VERTICAL = 0x55B0, 0x55B7, 0x55B8
+# Across and down: 1 is at the edge, 2 half-way.
+_SITINGS = {(1, 2): "left", (2, 2): "center", (1, 1): "topleft", (2, 1): "top"}
 _HEAD = 1 << 20  # bytes; tracks are described within the first of them
 
 
@@ -25,6 +28,26 @@ class _Element:
     start: int  # of the element
     body: int  # of its content
     end: int
+
+
+def read_siting(path: Path, track: int) -> str:
+    """Where the chroma of track number `track` (from 0) lies by the header; "" if it is silent.
+
+    VP9, FFV1 and others do not say it in the stream itself.
+    """
+    try:
+        with path.open("rb") as handle:
+            head = handle.read(_HEAD)
+        segment = _child(head, 0, len(head), _SEGMENT)
+        tracks = _child(head, segment.body, min(segment.end, len(head)), _TRACKS)
+        entries = [e for e in _elements(head, tracks.body, tracks.end) if e.ident == _TRACK]
+        video = _child(head, entries[track].body, entries[track].end, _VIDEO)
+        colour = _child(head, video.body, video.end, _COLOUR)
+        place = [_child(head, colour.body, colour.end, i) for i in (_HORIZONTAL, _VERTICAL)]
+    except (OSError, ValueError, IndexError):
+        return ""
+    across, down = (int.from_bytes(head[e.body : e.end], "big") for e in place)
+    return _SITINGS.get((across, down), "")
 
 
 def write_pixel_aspect(path: Path, track: int, size: tuple[int, int], aspect: Fraction) -> None:

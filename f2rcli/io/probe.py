@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -12,8 +13,16 @@ from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.clipping import Span
-from f2rcli.io.colour import choose_matrix, colour_tags, full_range, picture_facts, siting
+from f2rcli.io.colour import (
+    choose_matrix,
+    colour_tags,
+    full_range,
+    picture_facts,
+    siting,
+    subsampled,
+)
 from f2rcli.io.decode import Decoder, Picture
+from f2rcli.io.matroska import read_siting
 from f2rcli.io.origin import Origin, all_chapters, family_of, stream_facts
 from f2rcli.io.pixels import read_planes
 from f2rcli.io.source import is_cover
@@ -42,7 +51,7 @@ class Probe:
         self.span = Span.of(options)
         self.first = first
         self.facts = picture_facts(first)
-        self.tags = colour_tags(first, stream, self.facts.chroma_location)
+        self.tags = colour_tags(first, stream, self.facts.chroma_location or self._siting())
         self.rate: Fraction | None = stream.guessed_rate or stream.average_rate or None
         self.untimed = all(picture.pts is None for picture in pictures)
         usual = 1 / (self.rate or Fraction(25))
@@ -51,6 +60,13 @@ class Probe:
         self.first_pts = first.pts or 0
         fields = sum(p.frame is not None and p.frame.interlaced_frame for p in pictures)
         self.flagged = 2 * fields >= len(pictures)  # as interlaced
+
+    def _siting(self) -> str:
+        """Where chroma lies by the container, for codecs that do not say it themselves."""
+        path = Path(self.container.name.removeprefix("file:"))
+        told = "matroska" in self.container.format.name and subsampled(self.first)
+        # A named pipe is left alone: what is read here would be missing later.
+        return read_siting(path, self.stream.index) if told and path.is_file() else ""
 
     @property
     def _from_zero(self) -> bool:

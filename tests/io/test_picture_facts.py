@@ -240,3 +240,17 @@ def test_hevc_in_mp4_plays_on_apple_devices(tools, tmp_path: Path) -> None:
     with av.open(str(tmp_path / "out.mp4")) as out:
         assert out.streams.video[0].codec_context.codec_tag == "hvc1"
     assert (tmp_path / "out.mp4").read_bytes().find(b"moov") < 64  # plays before it is all there
+
+
+@pytest.mark.parametrize("place", ["left", "center", "topleft"])
+@pytest.mark.parametrize(
+    ("codec", "suffix"), [("libvpx-vp9", ".webm"), ("ffv1", ".mkv"), ("libx264", ".mkv")]
+)
+def test_chroma_siting(tools, tmp_path: Path, codec: str, suffix: str, place: str) -> None:
+    source = tools.write_clip(
+        tmp_path / f"in{suffix}", codec=codec, pts=3, smooth=True,
+        options={"chroma_sample_location": place},
+    )  # fmt: skip
+    tools.passthrough(source, tmp_path / f"out{suffix}")
+    for path in (source, tmp_path / f"out{suffix}"):
+        assert facts(path)[0].tags.chroma_location == place
