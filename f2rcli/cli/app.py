@@ -161,5 +161,13 @@ def main() -> None:
     # torch's waiting threads shall sleep, not spin: beside an encoder or any other busy program
     # spinning costs a factor of ten (0.5 instead of 6 frames/s at 320x180 on two shared cores).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    Stopper().install()
-    sys.exit(run(sys.argv[1:]))
+    stopper = Stopper()
+    stopper.install()
+    try:
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # in the moment after its own handling ended
+        code = EXIT_INTERRUPTED
+    except Terminated:
+        code = EXIT_TERMINATED
+    stopper.remove()
+    sys.exit(code)

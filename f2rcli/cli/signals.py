@@ -21,6 +21,7 @@ class Stopper:
 
     def __init__(self) -> None:
         self.count = 0
+        self.heard: list[int] = []
 
     def install(self) -> None:
         """Listen to the signals that end programs, unless this process was told to ignore them."""
@@ -28,6 +29,16 @@ class Stopper:
             number = getattr(signal, name, None)  # Windows has no SIGHUP
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self)
+                self.heard.append(number)
+
+    def remove(self) -> None:
+        """From here on the signals change nothing: the run is over and its exit code is known.
+
+        Python would give them back their default while it shuts down, and a late one would
+        replace that code.
+        """
+        for number in self.heard:
+            signal.signal(number, signal.SIG_IGN)
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
