@@ -14,6 +14,7 @@ from f2rcli.frames import ClipInfo, PlaneLayout
 from f2rcli.io.base import WriteOptions
 from f2rcli.io.colour import ColourTags, Mastering
 from f2rcli.io.pixels import PixelFormat
+from f2rcli.io.scheduling import ordinary_scheduling
 
 # Encoders of a family, best first.
 _ENCODERS = {
@@ -102,7 +103,7 @@ class EncoderSetup:
         self.apply(context)
         level = av.logging.get_level()
         try:
-            with av.logging.Capture(local=False) as lines:
+            with ordinary_scheduling(), av.logging.Capture(local=False) as lines:
                 av.logging.set_level(av.logging.WARNING)
                 context.open()
         except (av.FFmpegError, ValueError) as error:

@@ -18,6 +18,7 @@ from f2rcli.io.matroska import PADDING, write_pixel_aspect
 from f2rcli.io.part import PartFile, disk_error
 from f2rcli.io.pixels import fill_frame, make_frame
 from f2rcli.io.plan import VideoDetail
+from f2rcli.io.scheduling import ordinary_scheduling
 from f2rcli.io.side import SideStreams
 from f2rcli.io.source import PIPE, AnyPacket, ffmpeg_reason, quiet_ffmpeg
 from f2rcli.io.verify import Written, verify
@@ -203,7 +204,9 @@ class VideoWriter(Writer):
         # last as well, as key pictures are.
         picture.pict_type = _KEY_PICTURE if last and self._written.uneven else 0
         self._durations[pts] = duration
-        self._mux(self._video.encode(picture))
+        with ordinary_scheduling():  # the first picture opens the encoder
+            packets = self._video.encode(picture)
+        self._mux(packets)
 
     def _picture(self, frame: Frame) -> av.VideoFrame:
         """The picture to encode: a fresh one, or the decoded one filled anew.
