@@ -63,7 +63,7 @@ def stage_costs(clip: Path, threads: int) -> dict[str, float]:
     """Milliseconds per frame of every stage."""
     import torch
 
-    from f2rcli.engine import stream
+    from f2rcli import yuv
     from f2rcli.engine.stream import EngineSettings, load_engine, restore_stream
     from f2rcli.engine.tiles import Runner
     from f2rcli.io import open_reader
@@ -85,8 +85,8 @@ def stage_costs(clip: Path, threads: int) -> dict[str, float]:
     Runner.__call__ = run_network  # type: ignore[method-assign]
     f2r.FlowBook.fresh = timed("flow", f2r.FlowBook.fresh)  # type: ignore[method-assign]
     f2r.F2R.align = timed("flow and alignment", f2r.F2R.align)  # type: ignore[method-assign]
-    stream.yuv.to_rgb = timed("planes to RGB", stream.yuv.to_rgb)
-    stream.yuv.add_residual = timed("change to planes", stream.yuv.add_residual)
+    yuv.to_rgb = timed("planes to RGB", yuv.to_rgb)
+    yuv.add_residual = timed("change to planes", yuv.add_residual)
     torch.set_num_threads(threads)
     with open_reader(clip) as reader:
         engine = load_engine(EngineSettings(threads=threads), reader.info)

@@ -15,7 +15,7 @@ from f2rcli.engine.device import autocast
 from f2rcli.errors import UsageError
 from f2rcli.models.layers import leaves, mapped, padded
 
-ACTIVATION_BYTES = 480  # per pixel of a picture that runs in one piece
+ACTIVATION_BYTES = 700  # per pixel of a picture that runs in one piece
 MEMORY_SHARE = 0.25  # of the device's memory that activations may take under `auto`
 DEFAULT_TILE = 1024  # pixels per side beyond that
 SMALLEST_TILE = 64
