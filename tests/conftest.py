@@ -1,6 +1,25 @@
 """What every test needs before torch is imported."""
 
+import contextlib
 import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from f2rcli.io.scheduling import ordinary_scheduling
 
 # As cli/app.py does: waiting threads sleep, or tests crawl on a machine with other work.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+@pytest.fixture(autouse=True)
+def _ordinary_scheduling() -> Iterator[None]:
+    """Clips that tests make with SVT-AV1 themselves must not leave the suite in real time."""
+    tasks = Path("/proc/self/task")
+    if tasks.is_dir() and os.sched_getscheduler(0) != os.SCHED_OTHER:
+        for task in tasks.iterdir():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.sched_setscheduler(int(task.name), os.SCHED_OTHER, os.sched_param(0))
+    with ordinary_scheduling():
+        yield
