@@ -47,11 +47,9 @@ class Runner:
     device: torch.device
     precision: str
     tile: int | None  # pixels per side; None: whole pictures
-    calls: int = 0  # networks run so far, tiles not counted
 
     def __call__(self, network: nn.Module, *inputs: Any) -> Any:
         """inputs: tensors (..., H, W) or tuples of them -> the network's outputs, in float32."""
-        self.calls += 1
         height, width = next(leaves(inputs)).shape[-2:]
         with torch.inference_mode(), autocast(self.device, self.precision):
             if self.tile is None or self.tile >= max(height, width):

@@ -14,6 +14,7 @@ from f2rcli.models.flow import (
     DISFlow,
     Flow,
     FlowEstimator,
+    Map,
     compose,
     consistency,
     inside,
@@ -54,6 +55,11 @@ class FlowBook:
         """Flow from `target` back into `source` by adjacent ones; None if one is missing."""
         key = (target.index, source.index)
         return self._known.get(key) if abs(key[0] - key[1]) == 1 else self._composed(*key)
+
+    def agreement(self, source: Prepared, target: Prepared) -> Map:
+        """How well the flow there agrees with the one back, or lies inside if there is none."""
+        flow, back = self.flow(source, target), self.back(source, target)
+        return inside(flow) if back is None else consistency(flow, back)
 
     def chain(self, frames: list[Prepared]) -> None:
         """Make sure that both flows of every adjacent pair of these frames are known."""
@@ -139,10 +145,7 @@ class F2R:
         centre, neighbours = window.centre, window.neighbours
         self.flows.chain([*window.before, centre, *window.after])
         flows = [self.flows.flow(centre, neighbour) for neighbour in neighbours]
-        agreement = []
-        for neighbour, flow in zip(neighbours, flows, strict=True):
-            back = self.flows.back(centre, neighbour)
-            agreement.append(inside(flow) if back is None else consistency(flow, back))
+        agreement = [self.flows.agreement(centre, neighbour) for neighbour in neighbours]
         return _align(neighbours, flows, agreement, centre.coarse)
 
     def align_strictly(self, window: Window[Prepared]) -> Aligned:
@@ -205,7 +208,7 @@ def level_map(noise: NoiseModel | None, signal: Tensor) -> Tensor:
 def _align(
     neighbours: tuple[Prepared, ...],
     flows: list[Flow],
-    agreement: list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]],
+    agreement: list[Map],
     reference: Tensor | None,
 ) -> Aligned:
     """Warp neighbours and rate them. reference (1, C, H, W): what they should look like; without
@@ -213,7 +216,7 @@ def _align(
     noisy, coarse = [], []
     for neighbour, flow in zip(neighbours, flows, strict=True):
         both = warp(torch.cat([neighbour.noisy, neighbour.coarse], 1), flow)
-        first, second = both.to(neighbour.noisy.device).chunk(2, 1)
+        first, second = both.chunk(2, 1)
         noisy.append(first)
         coarse.append(second)
     warped = torch.stack(coarse, 1)

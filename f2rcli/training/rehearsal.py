@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from f2rcli.methods.base import Prepared
 from f2rcli.methods.f2r import F2R, typical_mismatch
-from f2rcli.models.flow import Flow, consistency, inside
+from f2rcli.models.flow import Flow
 from f2rcli.models.fusion import smooth
 from f2rcli.noise import NoiseModel
 from f2rcli.training.footage import Clip, to_unit
@@ -104,10 +104,8 @@ def _describe(
     aligned = method.align(window)
     flows, agreement = [], []
     for neighbour in neighbours:
-        flow = method.flows.flow(centre, neighbour)
-        back = method.flows.back(centre, neighbour)
-        agree = inside(flow) if back is None else consistency(flow, back)
-        flows.append(_cells(flow).astype(np.float16))
+        flows.append(_cells(method.flows.flow(centre, neighbour)).astype(np.float16))
+        agree = method.flows.agreement(centre, neighbour)
         agreement.append(np.rint(255 * _cells(agree)).astype(np.uint8))
     difference = (aligned.coarse - centre.coarse.unsqueeze(1)).abs().mean(2)
     typical = float(typical_mismatch(smooth(difference))[0])
