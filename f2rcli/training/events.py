@@ -1,0 +1,51 @@
+"""What a training run tells those who watch it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """Why an event was sent."""
+
+    PROGRESS = "progress"  # about once a second; for bars
+    LOG = "log"  # every `log_every` steps; a row of the CSV
+    VALIDATED = "validated"
+    SETBACK = "setback"  # the run stepped back to its last good state
+    SAVED = "saved"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Where a run is. Its text is one line for people; the numbers are for bars and programs."""
+
+    kind: Kind
+    stage: str
+    step: int
+    steps: int  # of the whole schedule; an estimate when it follows the clock
+    text: str = ""  # what happened, for every kind but progress
+    loss: float | None = None  # mean since the last event of this kind
+    validation: float | None = None  # of the averaged weights; lower is better
+    best: float | None = None  # lowest validation so far
+    lr: float = 0.0
+    norm: float | None = None  # mean gradient norm before clipping
+    rate: float = 0.0  # steps per second
+    eta: float | None = None  # seconds to the end of the schedule or the time limit
+
+    def __str__(self) -> str:
+        parts = [f"{self.stage} step {self.step}/{self.steps}"]
+        if self.loss is not None:
+            parts.append(f"loss {self.loss:.4f}")
+        if self.validation is not None:
+            parts.append(f"validation {self.validation:.4f}")
+        if self.rate:
+            parts.append(f"{self.rate:.2f} steps/s")
+        if self.eta is not None:
+            parts.append(f"{_clock(self.eta)} left")
+        return ": ".join(filter(None, (", ".join(parts), self.text)))
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
