@@ -13,6 +13,8 @@ streams dropped under --strict; 5 part of a batch failed; 70 a bug in f2r; 130 C
 143 SIGTERM.
 """
 
+import difflib
+
 EXIT_OK = 0
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
@@ -60,3 +62,10 @@ class WeightsError(F2RError):
 
 class DeviceError(F2RError):
     """A device or precision that this machine does not have."""
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """A hint that names what `word` may have meant, and what there is."""
+    close = difflib.get_close_matches(word, known, n=1)
+    there = f"There is: {', '.join(known)}."
+    return f"Did you mean {close[0]}? {there}" if close else there

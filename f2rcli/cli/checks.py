@@ -1,21 +1,13 @@
 """The first check of what was typed: without torch or a file, so that a mistake costs no wait."""
 
-import difflib
 import re
 from typing import cast
 
-from f2rcli.errors import UsageError
+from f2rcli.errors import UsageError, nearest
 from f2rcli.io.base import FieldMode, ReadOptions
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 FIELDS = ("auto", "on", "off")
-
-
-def nearest(word: str, known: list[str]) -> str:
-    """A hint that names what `word` may have meant, and what there is."""
-    close = difflib.get_close_matches(word, known, n=1)
-    there = f"There is: {', '.join(known)}."
-    return f"Did you mean {close[0]}? {there}" if close else there
 
 
 def check_choice(option: str, value: str, known: list[str]) -> None:
