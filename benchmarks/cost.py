@@ -1,0 +1,249 @@
+"""What the networks cost: arithmetic, parameters and memory of every part, and flow in time.
+
+    python benchmarks/cost.py [WEIGHTS] [--lengths 3 5 7] [--size 640x352]
+
+GMAC are 1e9 multiply-accumulates of convolutions, counted by torch's own counter on real forward
+passes and divided by the megapixels of output; element-wise work (weighted means, shuffles) is not
+in them. Bytes are the most that is alive at once in one pass, inputs left out, per pixel of output.
+Flow and alignment run on the CPU without multiply-accumulates worth counting: their cost is time,
+which depends on the machine and on what else it does. WEIGHTS: a bundled name or a file.
+"""
+
+import argparse
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from f2rcli import weights
+from f2rcli.frames import Space
+from f2rcli.methods.f2r import F2R, Networks
+from f2rcli.models.fusion import Aligned
+from f2rcli.models.layers import leaves
+from f2rcli.noise import NoiseModel
+from f2rcli.window import Window, windows
+
+SIDE = 128  # pixels of the square pictures that are counted: cost per pixel does not depend on it
+
+
+class Cost(NamedTuple):
+    """Of one forward pass, per pixel of output where it is not a total."""
+
+    macs: float  # per pixel; 1000 of them are one GMAC per megapixel
+    live_bytes: float  # per pixel, the most at once
+    parameters: int
+
+    @property
+    def gmac_per_mpx(self) -> float:
+        """GMAC per megapixel of output."""
+        return self.macs / 1000
+
+
+class _Alive(TorchDispatchMode):
+    """Counts the bytes of every storage that comes into being, until it is freed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> object:
+        result = func(*args, **(kwargs or {}))
+        for tensor in leaves(result if isinstance(result, tuple) else (result,)):
+            self._watch(tensor.untyped_storage())
+        return result
+
+    def _watch(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key in self._known:
+            return
+        self._known.add(key)
+        self.now += size
+        self.most = max(self.most, self.now)
+        weakref.finalize(storage, self._forget, key, size)
+
+    def _forget(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self.now -= size
+
+
+def cost(network: nn.Module, *inputs: object, pixels: int) -> Cost:
+    """Run the network once and count. `pixels` is what the result is divided by."""
+    with torch.no_grad():
+        with FlopCounterMode(display=False) as counter:
+            network(*inputs)
+        with _Alive() as alive:
+            network(*inputs)
+    parameters = sum(p.numel() for p in network.parameters())
+    return Cost(counter.get_total_flops() / 2 / pixels, alive.most / pixels, parameters)
+
+
+def coarse_cost(network: nn.Module, channels: int) -> Cost:
+    """Of a coarse denoiser, per frame."""
+    picture = torch.zeros(1, channels, SIDE, SIDE)
+    return cost(network, picture, picture, pixels=SIDE**2)
+
+
+def fusion_costs(networks: Networks, channels: int, neighbours: int) -> tuple[Cost, Cost]:
+    """Of the anchor and of the refiner, per frame, with so many neighbours."""
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.rand(1, channels, SIDE, SIDE, generator=generator)
+    several = torch.rand(1, neighbours, channels, SIDE, SIDE, generator=generator)
+    aligned = Aligned(several, several, torch.ones(1, neighbours, 1, SIDE, SIDE))
+    with torch.no_grad():
+        anchor = networks.anchor(aligned)
+    first = cost(networks.anchor, aligned, pixels=SIDE**2)
+    level = torch.full_like(picture, 0.1)
+    rest = (picture, picture, level, anchor, aligned)
+    return first, cost(networks.refiner, *rest, pixels=SIDE**2)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """GMAC per megapixel of one output frame."""
+
+    coarse: Cost
+    anchor: Cost
+    refiner: Cost
+
+    @property
+    def total(self) -> float:
+        return sum(part.gmac_per_mpx for part in (self.coarse, self.anchor, self.refiner))
+
+
+def budget(networks: Networks, channels: int, length: int) -> Budget:
+    """What one output frame costs with windows of `length` frames, the coarse frame made once."""
+    return Budget(
+        coarse_cost(networks.coarse, channels), *fusion_costs(networks, channels, length - 1)
+    )
+
+
+class Walk(NamedTuple):
+    """What a stream does per frame in its middle: every frame new, every window full."""
+
+    gmac_per_mpx: float
+    flows: float  # estimates
+    flow_ms: float  # for all of them
+    align_ms: float  # warping and rating the neighbours, flows included
+
+
+def walk(method: F2R, width: int, height: int, frames: int = 4) -> Walk:
+    """Stream synthetic frames through a method and count what its steady state does."""
+    spent = {"flow": 0.0, "align": 0.0}
+    method.flows.fresh = _timed(method.flows.fresh, spent, "flow")  # type: ignore[method-assign]
+    method.align = _timed(method.align, spent, "align")  # type: ignore[method-assign]
+    noise = NoiseModel.gaussian(0.1, 3)
+    inputs = (method.prepare(i, p, noise) for i, p in enumerate(_drifting(width, height)))
+    steady: Iterator[Window[Any]] = windows(inputs, method.length)
+    for _ in range(method.length):  # the first windows share their frames
+        method.restore(next(steady), noise)
+    calls = method.flows.calls
+    spent.update(flow=0.0, align=0.0)
+    with FlopCounterMode(display=False) as counter:
+        for _ in range(frames):
+            method.restore(next(steady), noise)
+    return Walk(
+        counter.get_total_flops() / 2 / (frames * width * height) / 1000,
+        (method.flows.calls - calls) / frames,
+        1000 * spent["flow"] / frames,
+        1000 * spent["align"] / frames,
+    )
+
+
+def _timed(function: Callable[..., Any], spent: dict[str, float], name: str) -> Callable[..., Any]:
+    def run(*arguments: Any) -> Any:
+        started = time.perf_counter()
+        result = function(*arguments)
+        spent[name] += time.perf_counter() - started
+        return result
+
+    return run
+
+
+def _drifting(width: int, height: int) -> Iterator[Tensor]:
+    """A textured scene that moves by a pixel per frame, under noise."""
+    rng = np.random.default_rng(0)
+    scene = np.kron(rng.random((height // 8 + 8, width // 8 + 8)), np.ones((8, 8))) * 0.6 + 0.2
+    for index in range(64):
+        view = scene[index : index + height, index : index + width]
+        noisy = view + rng.normal(0, 0.1, (1, 3, height, width))
+        yield torch.from_numpy(noisy.astype(np.float32))
+
+
+def plain_run(network: nn.Module, *inputs: Any) -> Any:
+    """Run a network on whole pictures, without tiles; sides must be multiples of its stride."""
+    with torch.no_grad():
+        return network(*inputs)
+
+
+def load(name: str) -> tuple[weights.Weights, Networks]:
+    """Weights by name or path, and their networks."""
+    chosen = weights.load(name)
+    networks = Networks(chosen.header.channels, chosen.header.config)
+    chosen.fill(networks)
+    return chosen, networks.eval()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("weights", nargs="?", default=weights.choose("f2r", Space.RGB))
+    parser.add_argument("--lengths", nargs="+", type=int, default=[3, 5, 7])
+    parser.add_argument("--size", default="640x352", help="of the frames that flow is timed on")
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    chosen, networks = load(arguments.weights)
+    header = chosen.header
+    print(
+        f"{chosen.name}: size {header.size}, {header.channels} channels, length {header.length}\n"
+    )
+    _print_parts(networks, header.channels, header.length)
+    _print_lengths(networks, header.channels, arguments)
+
+
+def _print_parts(networks: Networks, channels: int, length: int) -> None:
+    whole = budget(networks, channels, length)
+    wider = budget(networks, channels, length + 1)
+    print("| part | GMAC/Mpx | of it per neighbour | parameters | bytes per pixel at once |")
+    print("|---|---|---|---|---|")
+    for name in ("coarse", "anchor", "refiner"):
+        part = getattr(whole, name)
+        each = getattr(wider, name).gmac_per_mpx - part.gmac_per_mpx
+        print(
+            f"| {name} | {part.gmac_per_mpx:.1f} | {each:.2f} | {part.parameters:,} "
+            f"| {part.live_bytes:.0f} |"
+        )
+    parameters = sum(getattr(whole, n).parameters for n in ("coarse", "anchor", "refiner"))
+    print(f"| **all, T = {length}** | **{whole.total:.1f}** | | {parameters:,} | |\n")
+
+
+def _print_lengths(networks: Networks, channels: int, arguments: argparse.Namespace) -> None:
+    width, height = map(int, arguments.size.split("x"))
+    print(
+        f"| T | GMAC/Mpx | counted in a stream | flows per frame | flow, ms at {width}x{height} ",
+        end="",
+    )
+    print("| flow, warping and rating, ms |\n|---|---|---|---|---|---|")
+    for length in arguments.lengths:
+        done = walk(F2R(networks, plain_run, length), width, height)
+        total = budget(networks, channels, length).total
+        print(
+            f"| {length} | {total:.1f} | {done.gmac_per_mpx:.1f} | {done.flows:.1f} "
+            f"| {done.flow_ms:.1f} | {done.align_ms:.1f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

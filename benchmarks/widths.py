@@ -1,0 +1,176 @@
+"""Quality against cost: the coarse network at several widths, trained alike.
+
+    python benchmarks/widths.py CLIPS --run RUN --work WORK [--steps 1500] [--to docs/cost.png]
+
+CLIPS is the folder of clean training clips and RUN the run folder of the shipped weights'
+pre-training (its caches are used, or made). Every sixth clip is held out; the others train each
+width for the same number of steps with the same batches. Quality is the mean PSNR over fixed crops
+of the clips held out, in three noises: white of sigma 30, the same correlated over 0.8 px, and the
+compressed renditions of RUN. A killed run goes on where WORK says it stopped. So few steps say how
+widths compare, not how good they get.
+"""
+
+import argparse
+import csv
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from cost import coarse_cost
+from numpy.typing import NDArray
+
+from f2rcli.models.coarse import Coarse
+from f2rcli.models.layers import channels_last
+from f2rcli.training.corruption import Law
+from f2rcli.training.footage import load_clips, renditions, to_codes, to_unit
+from f2rcli.training.stages import CoarseStage
+from f2rcli.training.trainer import Trainer, TrainSettings
+
+WIDTHS = ((16, 32, 64), (24, 48, 96), (32, 64, 128), (48, 96, 192))
+HELD_OUT = 6  # every so many clips
+RENDITIONS = 4  # compressed ones per clip, as in pre-training
+CROP = 128  # pixels per side of a crop that is judged
+CROPS = 8  # per clip held out and noise
+
+Sample = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+
+
+def samples(clips: list[Any], compressed: list[Any], seed: int) -> dict[str, list[Sample]]:
+    """Noise -> fixed crops (noisy, level, clean), each (H, W, C) in 0..1."""
+    rng = np.random.default_rng(seed)
+    found: dict[str, list[Sample]] = {"g30": [], "corr30": [], "compressed": []}
+    for name, law in (("g30", Law(0.0, 30 / 255, 0.0)), ("corr30", Law(0.0, 30 / 255, 0.8))):
+        for clip in clips:
+            for _ in range(CROPS):
+                clean = to_unit(_cut(clip, _place(clip, rng)))
+                noisy = to_unit(to_codes(law.add(clean, rng)))
+                found[name].append((noisy, law.level(clean), clean))
+    for item in compressed:
+        for _ in range(CROPS // RENDITIONS):
+            place = _place(item.clean, rng)
+            noisy, clean = (to_unit(_cut(part, place)) for part in (item.noisy, item.clean))
+            found["compressed"].append((noisy, np.full_like(noisy, item.sigma), clean))
+    return found
+
+
+def _place(clip: NDArray[Any], rng: np.random.Generator) -> tuple[int, int, int]:
+    frames, height, width, _ = clip.shape
+    return (
+        int(rng.integers(frames)),
+        int(rng.integers(height - CROP + 1)),
+        int(rng.integers(width - CROP + 1)),
+    )
+
+
+def _cut(clip: NDArray[Any], place: tuple[int, int, int]) -> NDArray[Any]:
+    frame, top, left = place
+    return clip[frame, top : top + CROP, left : left + CROP]
+
+
+def quality(network: Coarse, crops: list[Sample]) -> float:
+    """Mean PSNR in dB; every estimate clipped to 0..1."""
+    found = []
+    for crop in crops:
+        noisy, level, clean = (torch.from_numpy(part.transpose(2, 0, 1)[None]) for part in crop)
+        with torch.inference_mode():
+            estimate = network(noisy.contiguous(), level.contiguous()).clamp(0, 1)
+        found.append(10 * np.log10(1 / float((estimate - clean).square().mean())))
+    return float(np.mean(found))
+
+
+def draw(rows: list[dict[str, Any]], noises: list[str], target: Path) -> None:
+    """PSNR against GMAC per megapixel, one line per noise, as a PNG."""
+    width, height, left, right, top, bottom = 900, 560, 80, 150, 50, 70
+    picture = np.full((height, width, 3), 255, np.uint8)
+    costs = np.array([row["gmac"] for row in rows])
+    values = np.array([[row[noise] for row in rows] for noise in noises])
+    low, high = np.floor(values.min()), np.ceil(values.max())
+    most = 10 * np.ceil(costs.max() / 10)
+
+    def at(cost: float, psnr: float) -> tuple[int, int]:
+        x = left + (width - left - right) * cost / most
+        return round(x), round(
+            height - bottom - (height - top - bottom) * (psnr - low) / (high - low)
+        )
+
+    def write(text: str, place: tuple[int, int], colour: tuple[int, int, int] = (0, 0, 0)) -> None:
+        cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
+
+    for cost in np.arange(0, most + 1, 10):
+        cv2.line(picture, at(cost, low), at(cost, high), (225, 225, 225), 1)
+        write(f"{cost:.0f}", (at(cost, low)[0] - 8, height - bottom + 20))
+    for psnr in np.arange(low, high + 0.5, 1):
+        cv2.line(picture, at(0, psnr), at(most, psnr), (225, 225, 225), 1)
+        write(f"{psnr:.0f}", (left - 35, at(0, psnr)[1] + 5))
+    colours = ((180, 80, 20), (30, 110, 220), (60, 150, 60))  # blue, orange, green: BGR
+    for noise, line, colour in zip(noises, values, colours, strict=True):
+        points = [at(c, v) for c, v in zip(costs, line, strict=True)]
+        for a, b in pairwise(points):
+            cv2.line(picture, a, b, colour, 2, cv2.LINE_AA)
+        for point in points:
+            cv2.circle(picture, point, 5, colour, -1, cv2.LINE_AA)
+        write(noise, (points[-1][0] + 12, points[-1][1] + 5), colour)
+    for row in rows:
+        x, y = at(row["gmac"], values[:, rows.index(row)].max())
+        write(row["widths"], (x - 30, y - 12))
+    steps = rows[0]["steps"]
+    write(f"Coarse network, {steps} steps each: PSNR on clips held out (dB)", (left, 25))
+    write("GMAC per megapixel", (width // 2 - 110, height - 20))
+    cv2.imwrite(str(target), picture)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("clips", type=Path)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True, help="checkpoints and results")
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--to", type=Path, help="PNG to draw")
+    parser.add_argument("--no-bf16", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    named = load_clips(arguments.clips, arguments.run / "clips")
+    compressed = renditions(named, arguments.run / "compressed", RENDITIONS, seed=0)
+    clips = list(named.values())
+    kept, held = (
+        [i for i in range(len(clips)) if (i % HELD_OUT == 0) is out] for out in (False, True)
+    )
+
+    def of(places: list[int]) -> list[Any]:
+        return [compressed[i * RENDITIONS + k] for i in places for k in range(RENDITIONS)]
+
+    crops = samples([clips[i] for i in held], of(held), arguments.seed)
+    print(f"{len(kept)} clips train, {len(held)} are held out; {len(crops['g30'])} crops per noise")
+    rows = []
+    for widths in WIDTHS:
+        torch.manual_seed(arguments.seed)
+        network = Coarse(3, widths)
+        channels_last(network)
+        cost = coarse_cost(network, 3)
+        stage = CoarseStage(network, [clips[i] for i in kept], of(kept))
+        settings = TrainSettings(
+            steps=arguments.steps, minutes=1e6, seed=arguments.seed, bf16=not arguments.no_bf16
+        )
+        name = "-".join(map(str, widths))
+        Trainer(stage, arguments.work / name, settings).run(print)
+        row: dict[str, Any] = {"widths": name, "gmac": round(cost.gmac_per_mpx, 1)}
+        row |= {"parameters": cost.parameters, "steps": arguments.steps}
+        row |= {noise: round(quality(network, some), 2) for noise, some in crops.items()}
+        rows.append(row)
+        print(row, flush=True)
+    with (arguments.work / "widths.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+    if arguments.to:
+        draw(rows, list(crops), arguments.to)
+
+
+if __name__ == "__main__":
+    main()
