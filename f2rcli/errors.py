@@ -7,6 +7,7 @@
     +- OutputError           1   the target exists, cannot be written, or the disk is full
     +- WeightsError          1   weights missing, of the wrong kind, or damaged
     +- DeviceError           1   the device or precision asked for is not there
+    +- TrainingError         1   a training run that cannot go on
 
 Exit codes that are not errors of this tree: 0 done; 4 finished, but frames were damaged or
 streams dropped under --strict; 5 part of a batch failed; 70 a bug in f2r; 130 Ctrl-C;
@@ -62,6 +63,10 @@ class WeightsError(F2RError):
 
 class DeviceError(F2RError):
     """A device or precision that this machine does not have."""
+
+
+class TrainingError(F2RError):
+    """A training run that cannot go on: its loss diverged too often, or its parts disagree."""
 
 
 def nearest(word: str, known: list[str]) -> str:
