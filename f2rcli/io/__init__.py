@@ -31,6 +31,7 @@ __all__ = [
     "open_reader",
     "open_writer",
     "plan_output",
+    "readable_suffixes",
 ]
 
 
@@ -68,6 +69,11 @@ def default_target(source: str | Path) -> Path:
         return Path("-")
     target: Path = _source_format(str(source)).default_target(Path(source))
     return target
+
+
+def readable_suffixes() -> frozenset[str]:
+    """Suffixes, in lower case and with their dot, of files that some format reads."""
+    return frozenset().union(*(module.SUFFIXES for module in _formats()))
 
 
 def _formats() -> list[ModuleType]:

@@ -1,141 +1,271 @@
-"""Clean clips and compressed noisy renditions of them, decoded once into memory-mapped arrays."""
+"""Clips to learn from, decoded once into memory-mapped pictures of the footage as it is.
+
+Float16 holds 8- and 10-bit codes to within an eighth of an 8-bit step; nothing is clipped.
+"""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from fractions import Fraction
+import math
+import mmap
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Family, Frame, PlaneLayout
-from f2rcli.training.corruption import draw_law
-from f2rcli.yuv import to_rgb
+from f2rcli.errors import F2RError, InputError
+from f2rcli.frames import Space
+from f2rcli.training.cache import check_space, fingerprint, sweep
+from f2rcli.training.clips import Clip, Rendition, load_clips, renditions
+from f2rcli.training.codec import to_codes, to_unit
+from f2rcli.training.crew import spread
+from f2rcli.training.decoding import Decoding, Size, decode, measure
+from f2rcli.training.sources import Source, find_sources
 
-Clip = NDArray[np.uint8]  # (T, H, W, 3), gamma-encoded RGB codes
+__all__ = [
+    "BUDGET",
+    "Budget",
+    "Clip",
+    "Footage",
+    "Rendition",
+    "load_clips",
+    "open_footage",
+    "renditions",
+    "to_codes",
+    "to_unit",
+]
 
-# libswscale writes 4:2:0 with BT.601, limited range and chroma sited left: what PyAV hands x264.
-ENCODED = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)
-CODECS = (  # encoder, presets, range of crf
-    ("libx264", ("veryfast", "medium"), (16, 30)),
-    ("libx264", ("medium",), (20, 26)),
-    ("libx265", ("ultrafast", "fast"), (18, 30)),
-)
+Result = TypeVar("Result")
+
+BUDGET = 2 << 30  # bytes of pictures in memory
+DISK = 64 << 30  # bytes of decoded pictures
+_FIELDS = ("top field", "bottom field")
+READ_AHEAD = 1 << 16  # bytes around a page that Linux maps along with it
 
 
-@dataclass(frozen=True, slots=True)
-class Rendition:
-    """A noisy clip with the clean one it came from, and the noise's standard deviation."""
+@dataclass
+class Budget:
+    """Bounds how many bytes of mapped files count as this process's memory.
 
-    noisy: Clip
-    clean: Clip
-    sigma: float  # RMS of noisy - clean, in units of white
+    Pages that were read stay mapped until the kernel wants them back, and look like memory in
+    use. Once `limit` bytes were touched, all are handed back; they stay in the kernel's own cache,
+    so reading them again costs a page fault, not a disk access.
+    """
+
+    limit: int = BUDGET
+    touched: int = 0
+    maps: list[mmap.mmap] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type["Budget"], tuple[int]]:
+        return Budget, (self.limit,)  # in another process: its own maps, the same limit
+
+    def touch(self, count: int) -> None:
+        """Note that `count` more bytes are about to be read."""
+        with self._lock:
+            self.touched += count
+            if self.touched <= self.limit:
+                return
+            self.touched = count
+            for mapped in self.maps:
+                if hasattr(mapped, "madvise"):  # Windows trims working sets on its own
+                    mapped.madvise(mmap.MADV_DONTNEED)
 
 
-def load_clips(folder: Path, cache: Path) -> dict[str, Clip]:
-    """Every clip of a folder as (T, H, W, 3) RGB with even sizes, memory-mapped from `cache`."""
+@dataclass(frozen=True)
+class Footage:
+    """A clip in the cache: pictures, and where its shots are. May be sent to other processes.
+
+    Read it by `read`, which keeps to the memory budget; `array` is all of it, memory-mapped.
+    """
+
+    name: str
+    space: Space
+    path: Path
+    shape: tuple[int, int, int, int]  # (T, H, W, C)
+    shots: tuple[range, ...]  # of two or more frames each; frames outside have no neighbours
+    dtype: str = "float16"  # or uint8: codes, 255 = white
+    offset: int = 0  # bytes before the first picture
+    budget: Budget = field(default_factory=Budget, compare=False)
+
+    @property
+    def channels(self) -> int:
+        return self.shape[3]
+
+    @cached_property
+    def array(self) -> NDArray[Any]:
+        """Every picture, (T, H, W, C), read-only; 0 = black and 1 = white unless uint8."""
+        with self.path.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.budget.maps.append(mapped)
+        count = math.prod(self.shape)
+        flat = np.frombuffer(mapped, self.dtype, count, self.offset)
+        return flat.reshape(self.shape)
+
+    def read(
+        self, frames: int | slice, rows: slice = slice(None), columns: slice = slice(None)
+    ) -> NDArray[np.float32]:
+        """A copy of one picture (H, W, C) or several (T, H, W, C), or of a crop of them."""
+        part = self.array[frames, rows, columns]
+        pictures = part.shape[0] if part.ndim == 4 else 1
+        span = part.shape[-3] * self.shape[2] * self.shape[3] * part.itemsize
+        self.budget.touch(pictures * (span + READ_AHEAD))
+        values = part.astype(np.float32)
+        return values / np.float32(255) if self.dtype == "uint8" else values
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "array"}
+
+    @classmethod
+    def of_codes(cls, name: str, clip: "np.memmap[Any, np.dtype[np.uint8]]") -> "Footage":
+        """Footage over a clip of 8-bit codes that is memory-mapped from a file already."""
+        return cls(
+            name, Space.RGB if clip.shape[-1] == 3 else Space.GRAY, Path(str(clip.filename)),
+            clip.shape, (range(clip.shape[0]),), "uint8", clip.offset,
+        )  # fmt: skip
+
+
+def open_footage(
+    paths: Sequence[Path],
+    cache: Path,
+    *,
+    budget: int = BUDGET,
+    jobs: int = 1,
+    report: Callable[[str], None] = lambda line: None,
+    frames: int | None = None,
+    disk: int = DISK,
+) -> list[Footage]:
+    """Clips of every file and folder, decoded by `jobs` processes into `cache` unless there.
+
+    budget: bytes of pictures in memory, while decoding and later while reading; disk: bytes that
+    decoding may write; frames: at most so many of each clip, in runs of 32 spread evenly over it.
+    The fields of an interlaced clip are two clips, as at run time. Frames that are exact copies,
+    damaged, or stand in for lost ones are left out. `report` gets a line per clip.
+
+    Raises InputError for a named clip that cannot be used, for a folder without any that can (one
+    among others is reported and left out), and for gray and colour clips together; OutputError
+    where the disk is too small or becomes full: what is complete by then stays for the next run.
+    """
     cache.mkdir(parents=True, exist_ok=True)
-    clips = {}
-    for path in sorted(folder.glob("*.mkv")):
-        stored = cache / f"{path.stem}.npy"
-        if not stored.exists():
-            _save(stored, _decode(path))
-        clips[path.stem] = np.load(stored, mmap_mode="r")
-    return clips
+    sweep(cache)
+    shelf = _Shelf(cache, report, frames, budget)
+    for item in find_sources(paths):
+        shelf.place(item)
+    shelf.fill(jobs, disk)
+    shared = Budget(budget)
+    footage = [clip for key in shelf.places for clip in _load(cache / key, shared)]
+    if not footage:
+        raise shelf.refusal()
+    _check_spaces(footage)
+    return footage
 
 
-def renditions(clips: dict[str, Clip], cache: Path, per_clip: int, seed: int) -> list[Rendition]:
-    """Noisy, compressed renditions of every clip, made when they are not in `cache` yet."""
-    cache.mkdir(parents=True, exist_ok=True)
-    made = []
-    for index, (name, clip) in enumerate(clips.items()):
-        for number in range(per_clip):
-            base = cache / f"{name}_{number}"
-            if not base.with_suffix(".json").exists():
-                _render(clip, base, np.random.default_rng([seed, index, number]))
-            facts = json.loads(base.with_suffix(".json").read_text())
-            noisy = np.load(f"{base}_noisy.npy", mmap_mode="r")
-            clean = np.load(cache / f"{name}_clean.npy", mmap_mode="r")
-            made.append(Rendition(noisy, clean, facts["sigma"]))
-    return made
+class _Shelf:
+    """The entries of the cache that are wanted, by their keys, and what could not be used."""
 
+    def __init__(
+        self, cache: Path, report: Callable[[str], None], frames: int | None, memory: int
+    ) -> None:
+        self.cache, self.report, self.frames, self.memory = cache, report, frames, memory
+        self.places: dict[str, Source] = {}
+        self.refused: list[F2RError] = []
 
-def to_unit(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """8-bit codes -> 0..1."""
-    return codes.astype(np.float32) / np.float32(255)
+    def place(self, item: Source | F2RError) -> None:
+        """Give a clip its place; a file that is there twice gets one."""
+        if isinstance(item, F2RError):
+            self._leave_out(item)
+            return
+        try:
+            key = fingerprint(item.files, "footage", self.frames)
+        except OSError as error:
+            self._refuse(item, InputError(f"{item.name}: {error.strerror}."))
+        else:
+            self.places.setdefault(key, item)
 
+    def fill(self, jobs: int, disk: int) -> None:
+        """Decode what is missing, once it is known that it fits."""
+        sizes: list[Size] = []
+        for _, size in self._run(measure, self._missing(), jobs):
+            sizes += [size] if size else []
+        needed = sum(size.disk for size in sizes)
+        check_space(self.cache, needed, disk, f"{len(sizes)} decoded clips")
+        largest = max((size.picture for size in sizes), default=1)
+        missing = self._missing()
+        for count, (key, copies) in enumerate(
+            self._run(decode, missing, min(jobs, max(self.memory // largest, 1))), 1
+        ):
+            if copies is not None:
+                note = f", {copies} copies left out" if copies else ""
+                self.report(f"decoded {self.places[key].name}{note} ({count} of {len(missing)})")
 
-def to_codes(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """0..1 -> 8-bit codes, rounded and clipped: what most files hold."""
-    return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    def refusal(self) -> F2RError:
+        """The error for footage of which nothing is left."""
+        if len(self.refused) == 1:
+            return self.refused[0]
+        return InputError(
+            f"none of {len(self.refused)} clips can be used.", hint=f"The first: {self.refused[0]}"
+        )
 
-
-def _decode(path: Path) -> Clip:
-    with av.open(str(path)) as container:
-        frames: list[Clip] = [
-            frame.to_ndarray(format="rgb24")  # type: ignore[misc]  # rgb24 is uint8
-            for frame in container.decode(video=0)
+    def _missing(self) -> list[Decoding]:
+        return [
+            Decoding(source.source, self.cache / key, self.frames, self.memory)
+            for key, source in self.places.items()
+            if not (self.cache / key).exists()
         ]
-    clip = np.stack(frames)
-    return clip[:, : clip.shape[1] // 2 * 2, : clip.shape[2] // 2 * 2]
+
+    def _run(
+        self, function: Callable[[Decoding], Result], items: list[Decoding], jobs: int
+    ) -> Iterator[tuple[str, Result | None]]:
+        for item, result in spread(function, items, jobs):
+            key = item.entry.name
+            if isinstance(result, F2RError):
+                self._refuse(self.places[key], result)
+                del self.places[key]
+                yield key, None
+            else:
+                yield key, result
+
+    def _refuse(self, source: Source, error: F2RError) -> None:
+        if type(error) is F2RError:  # a worker's death, which knows no name
+            error = F2RError(f"{source.name}: {error}", hint=error.hint)
+        if not (source.found and isinstance(error, InputError)):
+            raise error
+        self._leave_out(error)
+
+    def _leave_out(self, error: F2RError) -> None:
+        self.refused.append(error)
+        self.report(f"left out: {error}")
 
 
-def _save(path: Path, array: NDArray[Any]) -> None:
-    part = path.with_suffix(".part.npy")
-    np.save(part, array)
-    part.replace(path)
+def _load(entry: Path, budget: Budget) -> list[Footage]:
+    os.utime(entry)  # used now: the last to be trimmed
+    facts = json.loads((entry / "facts.json").read_text(encoding="utf-8"))
+    names = [facts["name"]] if len(facts["strips"]) == 1 else _FIELDS
+    return [
+        Footage(
+            name=name if name == facts["name"] else f"{facts['name']} ({name})",
+            space=Space(facts["space"]),
+            path=entry / strip["file"],
+            shape=tuple(strip["shape"]),
+            shots=tuple(range(*shot) for shot in strip["shots"]),
+            budget=budget,
+        )
+        for name, strip in zip(names, facts["strips"], strict=True)
+    ]
 
 
-def _render(clip: Clip, base: Path, rng: np.random.Generator) -> None:
-    law = draw_law(rng)
-    codes = np.stack([to_codes(law.add(to_unit(frame), rng)) for frame in clip])
-    encoder, presets, (low, high) = CODECS[rng.integers(len(CODECS))]
-    preset, crf = str(rng.choice(presets)), int(rng.integers(low, high + 1))
-    compressed = np.stack(list(_through_codec(codes, encoder, preset, crf)))
-    clean_path = base.parent / f"{base.name.rsplit('_', 1)[0]}_clean.npy"
-    if not clean_path.exists():  # the target the file format can hold: chroma at 4:2:0
-        _save(clean_path, np.stack([_encoded_rgb(_to_420(frame)) for frame in clip]))
-    clean = np.load(clean_path, mmap_mode="r")
-    error = compressed.astype(np.float32) - clean
-    sigma = float(np.sqrt(np.mean(error**2)) / 255)
-    _save(Path(f"{base}_noisy.npy"), compressed)
-    facts = {"sigma": sigma, "law": str(law), "encoder": encoder, "preset": preset, "crf": crf}
-    base.with_suffix(".json").write_text(json.dumps(facts))
-
-
-def _to_420(picture: NDArray[np.uint8]) -> av.VideoFrame:
-    return av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
-
-
-def _through_codec(clip: Clip, encoder: str, preset: str, crf: int) -> Iterator[NDArray[np.uint8]]:
-    """Encode in memory and decode again, frame by frame."""
-    codec: Any = av.CodecContext.create(encoder, "w")
-    codec.width, codec.height, codec.pix_fmt = clip.shape[2], clip.shape[1], "yuv420p"
-    codec.time_base = Fraction(1, 25)
-    codec.framerate = Fraction(25)
-    codec.thread_count = 1
-    codec.options = {"crf": str(crf), "preset": preset}
-    if encoder == "libx265":
-        codec.options |= {"x265-params": "log-level=none:pools=1"}
-    name = {"libx264": "h264", "libx265": "hevc"}[encoder]
-    decoder: Any = av.CodecContext.create(name, "r")
-    for index, picture in enumerate(clip):
-        frame = _to_420(picture)
-        frame.pts = index
-        for packet in codec.encode(frame):
-            yield from map(_encoded_rgb, decoder.decode(packet))
-    for packet in codec.encode():
-        yield from map(_encoded_rgb, decoder.decode(packet))
-    yield from map(_encoded_rgb, decoder.decode())
-
-
-def _encoded_rgb(frame: av.VideoFrame) -> NDArray[np.uint8]:
-    planes = tuple(
-        np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)[:, : plane.width]
-        for plane in frame.planes
-    )
-    picture = to_rgb(Frame(planes=planes, layout=ENCODED))
-    return to_codes(picture).transpose(1, 2, 0)
+def _check_spaces(footage: list[Footage]) -> None:
+    first = footage[0]
+    for clip in footage:
+        if clip.space is not first.space:
+            raise InputError(
+                f"{first.name} is {first.space.value}, {clip.name} is {clip.space.value}: "
+                "one training takes one kind.",
+                hint="Train on them apart, each with weights of its own.",
+            )

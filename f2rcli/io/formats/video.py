@@ -9,7 +9,14 @@ from f2rcli.io.read import VideoReader
 from f2rcli.io.write import VideoWriter
 
 RANK = 100  # after every format with suffixes of its own: FFmpeg looks at content, not names
-SUFFIXES = frozenset(suffix for container in CONTAINERS for suffix in container.suffixes)
+# What FFmpeg demuxes and f2r does not write: only folders are searched by suffix.
+_READ_ONLY = (
+    ".mpg", ".mpeg", ".m2v", ".vob", ".wmv", ".asf", ".flv", ".f4v", ".3gp", ".3g2", ".ogv", ".mxf",
+    ".dv", ".gif", ".h264", ".264", ".avc", ".hevc", ".h265", ".265", ".obu", ".ivf", ".m2t",
+)  # fmt: skip
+SUFFIXES = frozenset(suffix for container in CONTAINERS for suffix in container.suffixes).union(
+    _READ_ONLY
+)
 
 
 def claims(source: str) -> bool:

@@ -1,0 +1,147 @@
+"""What training keeps on disk: folders that are whole or not there at all, found by content.
+
+An entry is a folder named by a fingerprint of the files it was made from. It is built beside its
+place and renamed once it is complete, so a kill at any moment leaves only a part, which the next
+run sweeps away.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from f2rcli import __version__
+from f2rcli.errors import F2RError, OutputError
+
+LAYOUT = 1  # of the entries; raise it when their files change
+EDGE = 1 << 20  # bytes read at either end of a file
+SPARE = 1 << 28  # bytes of free disk that are never taken
+FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows knows no quota
+FORGOTTEN = 86400.0  # seconds after which a part of unknown origin is nobody's
+
+
+def fingerprint(files: Sequence[Path], *facts: object) -> str:
+    """A name for what is made of these files: 32 hex digits.
+
+    It depends on f2r's version, on `facts`, and on size, time of change and the first and last
+    mebibyte of every file (of the first and last file only, where there are more than eight);
+    not on paths, so a moved clip is found again.
+    """
+    digest = hashlib.sha256(repr((__version__, LAYOUT, facts)).encode())
+    for index, path in enumerate(files):
+        state = path.stat()
+        digest.update(repr((state.st_size, state.st_mtime_ns)).encode())
+        if len(files) <= 8 or index in (0, len(files) - 1):
+            with path.open("rb") as file:
+                digest.update(file.read(EDGE))
+                if state.st_size > 2 * EDGE:
+                    file.seek(-EDGE, os.SEEK_END)
+                digest.update(file.read(EDGE))
+    return digest.hexdigest()[:32]
+
+
+@contextmanager
+def building(entry: Path) -> Iterator[Path]:
+    """A folder to fill; it becomes `entry` if the block ends well, and vanishes if not.
+
+    Where another process was faster, its entry stays. Raises OutputError for a full disk.
+    """
+    part = entry.with_name(f"{entry.name}.{os.getpid()}.part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        yield part
+        for path in part.iterdir():
+            with path.open("r+b") as file:
+                os.fsync(file.fileno())
+        if not entry.exists():
+            part.rename(entry)
+    except OSError as error:
+        if entry.exists():  # both renamed at once
+            return
+        raise _disk_error(entry.parent, error) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def sweep(cache: Path) -> None:
+    """Remove parts whose process is gone."""
+    for part in cache.glob("*.*.part"):
+        owner = part.name.split(".")[-2]
+        if owner.isdigit() and not _alive(int(owner), part):
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def trim(cache: Path, limit: int, keep: set[str]) -> None:
+    """Remove the entries that were not used for longest until `limit` bytes remain.
+
+    Those named in `keep` stay, and so does everything that is not an entry.
+    """
+    entries = sorted(
+        (path for path in cache.iterdir() if _is_entry(path)), key=lambda path: path.stat().st_mtime
+    )
+    sizes = {path: size_of(path) for path in entries}
+    total = sum(sizes.values())
+    for path in entries:
+        if total <= limit:
+            return
+        if path.name not in keep:
+            shutil.rmtree(path, ignore_errors=True)
+            total -= sizes[path]
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of a folder's files."""
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def check_space(cache: Path, needed: int, limit: int, what: str) -> None:
+    """Raise OutputError unless `needed` bytes more fit the limit and the disk."""
+    cache.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(cache).free - SPARE
+    short = "Choose fewer or shorter clips, or fewer frames of each."
+    if needed > limit:
+        raise OutputError(
+            f"{what} need {gigabytes(needed)} of disk; the limit is {gigabytes(limit)}.", hint=short
+        )
+    if needed > free:
+        raise OutputError(
+            f"{what} need {gigabytes(needed)} of disk; {cache} has {gigabytes(max(free, 0))} free.",
+            hint=f"{short[:-1]}; or a cache folder on another disk.",
+        )
+
+
+def gigabytes(count: int) -> str:
+    """A number of bytes for people."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
+
+
+def _is_entry(path: Path) -> bool:
+    return path.is_dir() and (path / "facts.json").exists() and not path.name.endswith(".part")
+
+
+def _alive(process: int, part: Path) -> bool:
+    if process == os.getpid():
+        return True
+    if os.name != "posix":  # os.kill(…, 0) would end it on Windows
+        return time.time() - part.stat().st_mtime < FORGOTTEN
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _disk_error(cache: Path, error: OSError) -> F2RError:
+    if error.errno in FULL:
+        return OutputError(
+            f"{cache}: the disk is full; nothing half-written was left there.",
+            hint="Free some space, or choose a cache folder on another disk.",
+        )
+    return OutputError(f"{cache}: {error.strerror or error}.", hint="Choose another cache folder.")

@@ -1,0 +1,79 @@
+"""Pictures through a video codec in memory: what it leaves of them, and their own best case."""
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.frames import Family, Frame, PlaneLayout
+from f2rcli.yuv import to_rgb
+
+Codes = NDArray[np.uint8]  # (H, W, 3) gamma-encoded RGB
+
+# libswscale writes 4:2:0 with BT.601, limited range and chroma sited left: what PyAV hands x264.
+_LAYOUT = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)
+_DECODERS = {"libx264": "h264", "libx265": "hevc"}
+
+
+def to_unit(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """8-bit codes -> 0..1."""
+    return codes.astype(np.float32) / np.float32(255)
+
+
+def to_codes(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """0..1 -> 8-bit codes, rounded and clipped: what most files hold."""
+    return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+
+
+def uncoded(picture: Codes) -> Codes:
+    """A picture (even sizes) with its chroma at 4:2:0: the best that coding could leave of it."""
+    return _rgb(_to_420(picture))
+
+
+def coded(
+    clip: Iterable[Codes], encoder: str, preset: str, crf: int, tune: str | None = None
+) -> Iterator[Codes]:
+    """Encode pictures of even sizes in memory and decode them again, one for one.
+
+    encoder: libx264 or libx265; one thread, so that the same pictures give the same result.
+    """
+    pictures = iter(clip)
+    first = next(pictures)
+    codec: Any = av.CodecContext.create(encoder, "w")
+    codec.width, codec.height, codec.pix_fmt = first.shape[1], first.shape[0], "yuv420p"
+    codec.time_base = Fraction(1, 25)
+    codec.framerate = Fraction(25)
+    codec.thread_count = 1
+    codec.options = {"crf": str(crf), "preset": preset} | ({"tune": tune} if tune else {})
+    if encoder == "libx265":
+        codec.options |= {"x265-params": "log-level=none:pools=1:frame-threads=1"}
+    decoder: Any = av.CodecContext.create(_DECODERS[encoder], "r")
+    for packet in _packets(codec, first, pictures):
+        yield from map(_rgb, decoder.decode(packet))
+    yield from map(_rgb, decoder.decode())
+
+
+def _packets(codec: Any, first: Codes, rest: Iterator[Codes]) -> Iterator[Any]:
+    index = 0
+    picture: Codes | None = first
+    while picture is not None:
+        frame = _to_420(picture)
+        frame.pts = index
+        yield from codec.encode(frame)
+        index, picture = index + 1, next(rest, None)
+    yield from codec.encode()
+
+
+def _to_420(picture: Codes) -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+
+
+def _rgb(frame: av.VideoFrame) -> Codes:
+    planes = tuple(
+        np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)[:, : plane.width]
+        for plane in frame.planes
+    )
+    return to_codes(to_rgb(Frame(planes=planes, layout=_LAYOUT))).transpose(1, 2, 0)

@@ -1,0 +1,128 @@
+"""Worker processes that end with their work, with their parent, and never take it down."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from typing import Any, Generic, TypeVar, cast
+
+from f2rcli.errors import F2RError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Fresh interpreters: a forked copy of a process that runs threads (torch, OpenCV) may hang.
+PROCESSES = multiprocessing.get_context("spawn")
+
+
+def spread(
+    function: Callable[[Item], Result], items: Sequence[Item], jobs: int
+) -> Iterator[tuple[Item, Result | F2RError]]:
+    """Call a function on every item in up to `jobs` processes; yield results as they come.
+
+    An F2RError of the function is a result, in the order of completion; a worker that dies
+    (killed for memory, say) gives one too, and the others go on. With one job or one item
+    everything runs here. Leaving the iterator early ends the workers at once.
+    """
+    if min(jobs, len(items)) <= 1:
+        for item in items:
+            yield item, _attempt(function, item)
+        return
+    crew = _Crew(function, items, min(jobs, len(items)))
+    try:
+        yield from crew.results()
+    finally:
+        crew.end()
+
+
+def attend_parent() -> None:
+    """Called in a worker: leave Ctrl-C to the parent, and end when it ends, however it does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
+
+
+def _follow(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
+
+
+def _attempt(function: Callable[[Item], Result], item: Item) -> Result | F2RError:
+    try:
+        return function(item)
+    except F2RError as error:
+        return error
+
+
+def _serve(channel: "Connection[Any, Any]", function: Callable[[Any], Any]) -> None:
+    attend_parent()
+    while True:
+        try:
+            item = channel.recv()
+        except EOFError:
+            return
+        channel.send(_attempt(function, item))
+
+
+class _Crew(Generic[Item, Result]):
+    """Workers, each at the other end of a pipe, each with one item at a time."""
+
+    def __init__(
+        self, function: Callable[[Item], Result], items: Sequence[Item], jobs: int
+    ) -> None:
+        self.function = function
+        self.waiting = list(reversed(items))
+        self.workers: dict[Connection[Any, Any], Any] = {}
+        self.busy: dict[Connection[Any, Any], Item] = {}
+        for _ in range(jobs):
+            self._hire()
+
+    def results(self) -> Iterator[tuple[Item, Result | F2RError]]:
+        while self.busy:
+            for ready in wait(list(self.busy)):
+                channel = cast("Connection[Any, Any]", ready)
+                item = self.busy.pop(channel)
+                try:
+                    result = channel.recv()
+                except EOFError:
+                    result = _died(self._dismiss(channel))
+                    if self.waiting:
+                        self._hire()
+                else:
+                    self._give(channel)
+                yield item, result
+
+    def end(self) -> None:
+        for worker in self.workers.values():
+            worker.kill()
+        for channel in list(self.workers):
+            self._dismiss(channel)
+
+    def _hire(self) -> None:
+        ours, theirs = PROCESSES.Pipe()
+        worker = PROCESSES.Process(target=_serve, args=(theirs, self.function), daemon=True)
+        worker.start()
+        theirs.close()  # or its end would never be noticed
+        self.workers[ours] = worker
+        self._give(ours)
+
+    def _give(self, channel: "Connection[Any, Any]") -> None:
+        if self.waiting:
+            item = self.busy[channel] = self.waiting.pop()
+            channel.send(item)
+
+    def _dismiss(self, channel: "Connection[Any, Any]") -> int | None:
+        worker = self.workers.pop(channel)
+        channel.close()
+        worker.join()
+        return int(worker.exitcode)
+
+
+def _died(code: int | None) -> F2RError:
+    return F2RError(
+        f"a worker process died (exit code {code}).",
+        hint="It may have run out of memory: choose fewer jobs or smaller clips.",
+    )

@@ -1,0 +1,206 @@
+"""One clip from its file into the cache: pictures as the network would see them, and its shots."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
+from f2rcli.errors import InputError
+from f2rcli.frames import ClipInfo, Frame, Space
+from f2rcli.io import open_reader
+from f2rcli.training.cache import building, gigabytes
+from f2rcli.yuv import to_rgb
+
+RUN = 32  # frames in a row, where only a part of a clip is taken
+WORKING_COPIES = 4  # of a float32 picture, while one is decoded
+FLAT = 2 / 255  # a clip whose samples differ by less shows nothing
+
+Picture = NDArray[np.float16]  # (H, W, C), 0 = black, 1 = white, values outside allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """A clip to be decoded, and where its pictures go."""
+
+    source: str
+    entry: Path
+    frames: int | None = None  # at most this many, in runs that are spread over the clip
+    memory: int = 1 << 31  # bytes that the pictures in work may take
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a clip will take, before it is decoded."""
+
+    picture: int  # bytes in memory while one picture is decoded
+    disk: int  # bytes
+
+
+def measure(job: Decoding) -> Size:
+    """Open a clip and say what decoding it takes; an unknown number of frames counts as none.
+
+    Raises InputError where it cannot be read, or where its pictures are too large.
+    """
+    with open_reader(job.source) as reader:
+        info = reader.info
+    samples = info.width * info.height * _channels(info.layout.space)
+    picture = 4 * WORKING_COPIES * samples
+    if picture > job.memory:
+        raise InputError(
+            f"{info.name}: pictures of {info.width}x{info.height} take {gigabytes(picture)} while "
+            f"they are decoded; the memory budget is {gigabytes(job.memory)}.",
+            hint="Raise the budget, or crop the clip first.",
+        )
+    count = info.frames if info.frames is not None else _by_duration(info)
+    return Size(picture, 2 * samples * min(count, job.frames or count))
+
+
+def decode(job: Decoding) -> int:
+    """Decode a clip into its cache entry; returns how many frames were dropped as copies.
+
+    The entry holds, for the clip or for either field of an interlaced one, `<n>.f16`, float16
+    pictures (T, H, W, C) as `yuv.to_rgb` gives them, and `facts.json`.
+    Raises InputError for a clip that cannot teach anything, and OutputError for a full disk.
+    """
+    with open_reader(job.source) as reader, building(job.entry) as part:
+        info = reader.info
+        parities = (0, 1) if info.interlaced and info.height >= 4 else (None,)
+        strips = [Strip(part / f"{n}.f16", parity) for n, parity in enumerate(parities)]
+        try:
+            for index, frame in _chosen(reader, info, job.frames):
+                if not (frame.held or frame.corrupt):
+                    for strip in strips:
+                        strip.add(index, frame)
+        finally:
+            for strip in strips:
+                strip.file.close()
+        for strip in strips:
+            strip.check(info.name)
+        facts = {
+            "name": info.name,
+            "space": info.space.value,
+            "strips": [strip.facts() for strip in strips],
+        }
+        (part / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
+        return sum(strip.copies for strip in strips)
+
+
+@dataclass
+class Strip:
+    """The pictures of a clip, or of one of its fields, on their way to a file."""
+
+    path: Path
+    parity: int | None = None  # of the rows that are taken; None: all
+    file: IO[bytes] = field(init=False)
+    shape: tuple[int, int, int] | None = None
+    count: int = 0
+    copies: int = 0
+    starts: list[int] = field(default_factory=list)  # of shots
+    low: float = np.inf
+    high: float = -np.inf
+
+    def __post_init__(self) -> None:
+        self.file = self.path.open("wb")
+        self._seen: set[bytes] = set()
+        self._before: tuple[int, Thumbnail] | None = None
+
+    def add(self, index: int, frame: Frame) -> None:
+        """Take the frame with this number in the clip; copies of earlier ones are left out."""
+        if self.parity is not None:
+            rows = frame.height // 2  # as many in either field
+            frame = replace(frame, planes=tuple(p[self.parity :: 2] for p in frame.planes))
+        else:
+            rows = frame.height
+        look = hashlib.blake2b(digest_size=16)
+        for plane in frame.planes[: frame.layout.colour_planes]:
+            look.update(np.ascontiguousarray(plane).data)
+        if look.digest() in self._seen:
+            self.copies += 1
+            self._before = self._before and (index, self._before[1])
+            return
+        self._seen.add(look.digest())
+        self._write(index, _picture(frame)[:rows])
+
+    def _write(self, index: int, picture: NDArray[np.float32]) -> None:
+        self.shape = picture.shape
+        small = thumbnail(picture.mean(-1))
+        before = self._before
+        if before is None or index != before[0] + 1 or not same_shot(before[1], small):
+            self.starts.append(self.count)
+        self._before = (index, small)
+        self.low, self.high = (
+            min(self.low, float(picture.min())),
+            max(self.high, float(picture.max())),
+        )
+        self.file.write(picture.astype(np.float16).tobytes())
+        self.count += 1
+
+    @property
+    def shots(self) -> list[tuple[int, int]]:
+        """(first, one beyond the last) of every run of two or more frames."""
+        ends = [*self.starts[1:], self.count]
+        return [(a, b) for a, b in zip(self.starts, ends, strict=True) if b - a >= 2]
+
+    def check(self, name: str) -> None:
+        """Raise InputError where there is nothing to learn from."""
+        many = f"{self.count + self.copies} frames"
+        if self.count < 2:
+            copied = f" ({many}, all alike)" if self.copies else ""
+            raise InputError(
+                f"{name}: has only {self.count} distinct picture{'s'[: self.count != 1]}{copied}.",
+                hint="Training needs at least two frames that differ, in a row.",
+            )
+        if self.high - self.low < FLAT:
+            shade = "black" if self.high < 0.1 else "of one colour"
+            raise InputError(f"{name}: is {shade} from start to end ({many}).")
+        if not self.shots:
+            raise InputError(
+                f"{name}: is cut after every frame ({many}): no frame has a neighbour.",
+                hint="Training needs at least two frames in a row of the same scene.",
+            )
+
+    def facts(self) -> dict[str, Any]:
+        """What `facts.json` says of it."""
+        shape = (self.count, *(self.shape or ()))
+        return {"file": self.path.name, "shape": shape, "shots": self.shots}
+
+
+def _chosen(frames: Any, info: ClipInfo, limit: int | None) -> Iterator[tuple[int, Frame]]:
+    """Frames with their numbers: all, or `limit` of them in runs, evenly spread over the clip."""
+    total = info.frames
+    if limit is None or (total is not None and total <= limit):
+        yield from enumerate(frames)
+        return
+    runs = max(limit // RUN, 1)
+    length = min(limit, RUN)
+    gap = (max(total - length, 0) / max(runs - 1, 1)) if total is not None and runs > 1 else length
+    firsts = [round(run * gap) for run in range(runs)]
+    wanted = {first + step for first in firsts for step in range(length)}
+    last = max(wanted)
+    for index, frame in enumerate(frames):
+        if index in wanted:
+            yield index, frame
+        if index >= last:
+            return
+
+
+def _picture(frame: Frame) -> NDArray[np.float32]:
+    picture = np.ascontiguousarray(to_rgb(frame).transpose(1, 2, 0))
+    if frame.layout.float_samples:  # such files may hold anything
+        limits = np.finfo(np.float16)
+        np.clip(np.nan_to_num(picture, copy=False), limits.min, limits.max, out=picture)
+    return picture
+
+
+def _channels(space: Space) -> int:
+    return 1 if space is Space.GRAY else 3
+
+
+def _by_duration(info: ClipInfo) -> int:
+    return round(info.duration * info.rate) if info.duration and info.rate else 0
