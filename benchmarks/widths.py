@@ -106,7 +106,7 @@ def draw(rows: list[dict[str, Any]], noises: list[str], target: Path) -> None:
         cv2.line(picture, at(0, psnr), at(most, psnr), (225, 225, 225), 1)
         write(f"{psnr:.0f}", (left - 35, at(0, psnr)[1] + 5))
     colours = ((180, 80, 20), (30, 110, 220), (60, 150, 60))  # blue, orange, green: BGR
-    for noise, line, colour in zip(noises, values, colours, strict=True):
+    for noise, line, colour in zip(noises, values, colours, strict=False):
         points = [at(c, v) for c, v in zip(costs, line, strict=True)]
         for a, b in pairwise(points):
             cv2.line(picture, a, b, colour, 2, cv2.LINE_AA)

@@ -1,0 +1,101 @@
+"""The benchmarks count and compare what they say they do."""
+
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from f2rcli import weights
+from f2rcli.methods.f2r import F2R, Networks
+from f2rcli.models.coarse import Coarse
+from f2rcli.models.flow import DISFlow
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+if not BENCHMARKS.is_dir():
+    pytest.skip("the benchmarks are not part of this copy", allow_module_level=True)
+sys.path.insert(0, str(BENCHMARKS))
+
+import ablation  # noqa: E402  # found by the path above
+import cost  # noqa: E402
+import quality  # noqa: E402
+import widths  # noqa: E402
+
+SMALL_LIMIT = 120  # GMAC per megapixel of output, T = 5
+TINY = {
+    "coarse": {"widths": (8, 8)},
+    "anchor": {"widths": (8, 8), "hidden": 8},
+    "refiner": {"widths": (8, 8), "embed": 8},
+}
+
+
+def test_the_count_agrees_with_a_count_by_hand() -> None:
+    a, b, c = 16, 32, 64  # channels at 1/2, 1/4 and 1/8 of the size
+    half, quarter, eighth = 1 / 4, 1 / 16, 1 / 64  # cells per pixel
+    blocks = 2 * 2 * 9 * (a * a * half + b * b * quarter + c * c * eighth)  # two, of two 3x3 each
+    down = 4 * (a * b * quarter + b * c * eighth)  # 2x2, counted where they write
+    up = 4 * (c * b * eighth + b * a * quarter)  # 1x1 to four times the channels, where they read
+    ends = 9 * half * (6 * 4 * a + a * 3 * 4)
+    counted = cost.coarse_cost(Coarse(3, (a, b, c)), 3)
+    assert counted.macs == pytest.approx(blocks + down + up + ends)
+
+
+def test_memory_alive_at_once_is_not_the_sum_of_all_memory() -> None:
+    chain = nn.Sequential(*(nn.ReLU() for _ in range(6)))
+    counted = cost.cost(chain, torch.zeros(1, 1, 64, 64), pixels=64 * 64)
+    assert counted.live_bytes == 2 * 4  # one picture is read while the next is written
+
+
+@pytest.mark.parametrize("name", weights.available())
+def test_shipped_weights_of_size_small_keep_to_their_budget(name: str) -> None:
+    chosen, networks = cost.load(name)
+    if chosen.header.size != "small":
+        pytest.skip("another size")
+    spent = cost.budget(networks, chosen.header.channels, chosen.header.length)
+    assert spent.total <= SMALL_LIMIT
+
+
+def test_a_stream_costs_what_its_parts_cost() -> None:
+    networks = Networks(3, TINY).eval()
+    done = cost.walk(F2R(networks, cost.plain_run, 5), 96, 96, frames=2)
+    assert done.gmac_per_mpx == pytest.approx(cost.budget(networks, 3, 5).total)
+    assert done.flows == 4  # two adjacent ones for the new frame, two longer ones for the centre
+
+
+def test_all_six_noises_stand_beside_their_bars() -> None:
+    reached = {
+        noise: {"noisy": quality.Score(20, 0.3), "f2r": quality.Score(bar + 0.5, 0.9)}
+        for noise, bar in quality.BARS.items()
+    }
+    whole = quality.summary(reached, 10, whole=True)
+    assert whole.splitlines()[-1] == "| above the bar |" + " 0.50 |" * 6
+    assert "bar" not in quality.summary(reached, 1, whole=False)
+
+
+def test_the_ablations_search_is_the_packages_own() -> None:
+    rng = np.random.default_rng(0)
+    first = cv2.GaussianBlur(rng.random((96, 128), np.float32), (0, 0), 3)
+    second = np.roll(first, 2, 1)
+    start = np.zeros((96, 128, 2), np.float32)
+    for given in (None, start):
+        flow = ablation.Search()(first, second, given)
+        np.testing.assert_array_equal(flow, DISFlow()(first, second, given))
+    assert not np.array_equal(ablation.Search(patch=8)(first, second), flow)
+
+
+def test_a_table_states_gain_and_spread_over_the_clips() -> None:
+    rows = {"a": {"as shipped": 30.0, "other": 31.0}, "b": {"as shipped": 32.0, "other": 31.5}}
+    shown = ablation.table({"g30": rows}, "choice", ["as shipped", "other"]).splitlines()
+    assert shown[-2:] == ["| as shipped | 31.00 |", "| other | 31.25 (+0.25; -0.50 to +1.00) |"]
+
+
+def test_the_plot_of_widths_is_a_picture(tmp_path: Path) -> None:
+    rows = [
+        {"widths": "8-16", "gmac": 9.0, "steps": 10, "g30": 29.1, "corr30": 27.0},
+        {"widths": "16-32", "gmac": 33.0, "steps": 10, "g30": 29.9, "corr30": 27.4},
+    ]
+    widths.draw(rows, ["g30", "corr30"], tmp_path / "cost.png")
+    assert cv2.imread(str(tmp_path / "cost.png")).std() > 5
