@@ -26,8 +26,9 @@ from f2rcli.models.coarse import Coarse
 from f2rcli.models.layers import channels_last
 from f2rcli.training.corruption import Law
 from f2rcli.training.footage import load_clips, renditions, to_codes, to_unit
+from f2rcli.training.settings import TrainSettings
 from f2rcli.training.stages import CoarseStage
-from f2rcli.training.trainer import Trainer, TrainSettings
+from f2rcli.training.trainer import Trainer
 
 WIDTHS = ((16, 32, 64), (24, 48, 96), (32, 64, 128), (48, 96, 192))
 HELD_OUT = 6  # every so many clips
@@ -155,10 +156,12 @@ def main() -> None:
         cost = coarse_cost(network, 3)
         stage = CoarseStage(network, [clips[i] for i in kept], of(kept))
         settings = TrainSettings(
-            steps=arguments.steps, minutes=1e6, seed=arguments.seed, bf16=not arguments.no_bf16
+            steps=arguments.steps,
+            seed=arguments.seed,
+            precision="fp32" if arguments.no_bf16 else "bf16",
         )
         name = "-".join(map(str, widths))
-        Trainer(stage, arguments.work / name, settings).run(print)
+        Trainer(stage, arguments.work / name, settings).run()
         row: dict[str, Any] = {"widths": name, "gmac": round(cost.gmac_per_mpx, 1)}
         row |= {"parameters": cost.parameters, "steps": arguments.steps}
         row |= {noise: round(quality(network, some), 2) for noise, some in crops.items()}

@@ -49,3 +49,9 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def announce(event: Event) -> None:
+    """Print what is worth a line."""
+    if event.kind is not Kind.PROGRESS:
+        print(event, flush=True)

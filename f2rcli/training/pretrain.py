@@ -11,6 +11,7 @@ trains on; it may run again with another --seed while `fusion` trains, to add no
 
 import argparse
 import multiprocessing
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,14 +26,11 @@ from f2rcli.models.layers import channels_last, padded
 from f2rcli.noise import NoiseModel
 from f2rcli.training.corruption import as_gray, draw_law, recolour
 from f2rcli.training.footage import Clip, Rendition, load_clips, renditions, to_codes, to_unit
-from f2rcli.training.rehearsal import (
-    NEIGHBOURS,
-    Source,
-    load_rehearsals,
-    rehearse,
-)
+from f2rcli.training.rehearsal import NEIGHBOURS, Source, load_rehearsals, rehearse
+from f2rcli.training.settings import TrainSettings
+from f2rcli.training.stage import Stage
 from f2rcli.training.stages import GRAY_SHARE, RECOLOURED_SHARE, CoarseStage, FusionStage
-from f2rcli.training.trainer import Stage, Trainer, TrainSettings
+from f2rcli.training.trainer import Trainer
 from f2rcli.weights import Header, save
 
 # Size `small`: 118 GMAC per megapixel of output with four neighbours.
@@ -85,7 +83,7 @@ def train_coarse(arguments: argparse.Namespace) -> None:
     """Train the coarse denoiser."""
     clips, compressed = _sources(arguments)
     stage = CoarseStage(build().coarse, list(clips.values()), compressed)
-    Trainer(stage, arguments.run / "coarse", _settings(arguments)).run(_say)
+    Trainer(stage, arguments.run / "coarse", _settings(arguments)).run()
 
 
 def make_rehearsals(arguments: argparse.Namespace) -> None:
@@ -128,11 +126,18 @@ class _Named:
 
     name: str
     network: nn.Module
+    batch: int = 1
 
-    def draw(self, rng: np.random.Generator) -> None:
+    def draw(self, rngs: Sequence[np.random.Generator]) -> None:
         raise NotImplementedError
 
     def loss(self, batch: None) -> Tensor:
+        raise NotImplementedError
+
+    def validate(self) -> None:
+        raise NotImplementedError
+
+    def sample(self) -> None:
         raise NotImplementedError
 
 
@@ -160,7 +165,7 @@ def train_fusion(arguments: argparse.Namespace) -> None:
     items = load_rehearsals(arguments.run / "rehearsals")
     _say(f"{len(items)} rehearsals")
     stage = FusionStage(networks.anchor, networks.refiner, items)
-    Trainer(stage, arguments.run / "fusion", _settings(arguments)).run(_say)
+    Trainer(stage, arguments.run / "fusion", _settings(arguments)).run()
 
 
 def export(arguments: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """F2R's stages for supervised pre-training: what a batch is, and what its loss is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -14,9 +15,11 @@ from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner
 from f2rcli.training.corruption import as_gray, draw_law, recolour
 from f2rcli.training.footage import Clip, Rendition, to_codes, to_unit
 from f2rcli.training.rehearsal import Crop, Rehearsal, draw_crop
+from f2rcli.training.stage import fixed_loss, on_device, sample_rngs
 
 RECOLOURED_SHARE = 0.15  # of uncompressed samples
 GRAY_SHARE = 0.1  # of uncompressed samples: gray clips go through RGB weights
+VALIDATION_BATCHES = 8
 
 Batch = NDArray[np.float32]
 
@@ -29,6 +32,17 @@ def psnr_loss(estimate: Tensor, clean: Tensor) -> Tensor:
     """
     error = (estimate.float() - clean).pow(2).flatten(1).mean(1)
     return 0.5 * torch.log(error + 2e-5).mean()
+
+
+def placed(network: nn.Module, *parts: Any) -> Any:
+    """The parts of a batch on the network's device."""
+    return on_device(parts, next(network.parameters()).device)
+
+
+def side_by_side(columns: list[Tensor]) -> NDArray[np.uint8]:
+    """(B, C, H, W) pictures in 0..1 as one (B H, columns W, 3) picture of 8-bit codes."""
+    rows = torch.cat([column.float().cpu().expand(-1, 3, -1, -1) for column in columns], dim=3)
+    return to_codes(rows.permute(0, 2, 3, 1).flatten(0, 1).numpy())
 
 
 def dihedral(crop: Batch, code: int) -> Batch:
@@ -55,16 +69,28 @@ class CoarseStage:
     batch: int = 16
     crop: int = 96
     name: str = "coarse"
+    held_out: "CoarseStage | None" = None  # the same network on clips it is not trained on
 
-    def draw(self, rng: np.random.Generator) -> tuple[Tensor, ...]:
+    def draw(self, rngs: Sequence[np.random.Generator]) -> tuple[Tensor, ...]:
         """See Stage.draw: noisy, level and clean, each (B, C, H, W)."""
-        samples = [self._sample(rng) for _ in range(self.batch)]
+        samples = [self._sample(rng) for rng in rngs]
         return tuple(torch.from_numpy(np.stack(part)) for part in zip(*samples, strict=True))
 
     def loss(self, batch: tuple[Tensor, ...]) -> Tensor:
         """See Stage.loss."""
         noisy, level, clean = batch
         return psnr_loss(self.network(noisy, level), clean)
+
+    def validate(self) -> float | None:
+        """See Stage.validate: the loss on batches of the clips that are held out."""
+        return fixed_loss(self.held_out, VALIDATION_BATCHES) if self.held_out else None
+
+    def sample(self) -> NDArray[np.uint8] | None:
+        """See Stage.sample: rows of noisy, denoised and clean crops that are held out."""
+        if self.held_out is None:
+            return None
+        noisy, level, clean = self.held_out.draw(sample_rngs((0,), range(4)))
+        return side_by_side([noisy, self.network(*placed(self.network, noisy, level)), clean])
 
     def _sample(self, rng: np.random.Generator) -> tuple[Batch, Batch, Batch]:
         code = int(rng.integers(8))
@@ -131,23 +157,24 @@ class FusionStage:
     batch: int = 8
     crop: int = 96
     name: str = "fusion"
+    held_out: "FusionStage | None" = None  # the same networks on clips they are not trained on
 
     @property
     def network(self) -> nn.Module:
         """See Stage.network."""
         return nn.ModuleDict({"anchor": self.anchor, "refiner": self.refiner})
 
-    def draw(self, rng: np.random.Generator) -> FusionBatch:
+    def draw(self, rngs: Sequence[np.random.Generator]) -> FusionBatch:
         """See Stage.draw."""
         crops = [
             _turn(draw_crop(self.items[rng.integers(len(self.items))], self.crop, rng), rng)
-            for _ in range(self.batch)
+            for rng in rngs
         ]
         clean, noisy, coarse = (
             _stacked([getattr(c, part) for c in crops]) for part in ("clean", "noisy", "coarse")
         )
         level = torch.cat([level_map(c.told, coarse[i : i + 1]) for i, c in enumerate(crops)])
-        return FusionBatch(clean, noisy, coarse, level, self._aligned(crops, coarse, rng))
+        return FusionBatch(clean, noisy, coarse, level, self._aligned(crops, coarse, rngs))
 
     def loss(self, batch: FusionBatch) -> Tensor:
         """See Stage.loss."""
@@ -158,7 +185,23 @@ class FusionStage:
         blind = psnr_loss(anchor.strict, clean) + psnr_loss(anchor.guided(coarse), clean)
         return psnr_loss(refined, clean) + 0.3 * blind
 
-    def _aligned(self, crops: list[Crop], coarse: Tensor, rng: np.random.Generator) -> Aligned:
+    def validate(self) -> float | None:
+        """See Stage.validate: the loss on batches of the clips that are held out."""
+        return fixed_loss(self.held_out, VALIDATION_BATCHES) if self.held_out else None
+
+    def sample(self) -> NDArray[np.uint8] | None:
+        """See Stage.sample: rows of noisy, anchor, refined and clean crops that are held out."""
+        if self.held_out is None:
+            return None
+        drawn = self.held_out.draw(sample_rngs((0,), range(4)))
+        batch = FusionBatch(*placed(self.refiner, *drawn))
+        anchor: Anchor = self.anchor(batch.aligned)
+        refined = self.refiner(batch.noisy, batch.coarse, batch.level, anchor, batch.aligned)
+        return side_by_side([batch.noisy, anchor.guided(batch.coarse), refined, batch.clean])
+
+    def _aligned(
+        self, crops: list[Crop], coarse: Tensor, rngs: Sequence[np.random.Generator]
+    ) -> Aligned:
         warped_noisy, warped_coarse, agreement = (
             _stacked([getattr(c, part) for c in crops])
             for part in ("warped_noisy", "warped_coarse", "agreement")
@@ -166,7 +209,7 @@ class FusionStage:
         typical = torch.tensor([c.typical for c in crops])
         confidence = agreement * photometric(warped_coarse, coarse, typical)
         kept = torch.ones(len(crops), confidence.shape[1], 1, 1, 1)
-        for sample in range(len(crops)):  # short shots, duplicates: some neighbours are missing
+        for sample, rng in enumerate(rngs):  # short shots, duplicates: some neighbours are missing
             if rng.random() < 0.1:
                 lost = rng.permutation(confidence.shape[1])[: rng.integers(1, confidence.shape[1])]
                 kept[sample, torch.from_numpy(lost)] = 0

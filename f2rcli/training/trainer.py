@@ -1,183 +1,329 @@
-"""One training loop for every stage: seeded, resumable at any step, stopped by steps or by time."""
+"""One training loop for every stage of every method.
 
-import csv
+Seeded, resumable at any step, ended by steps, time, patience or a signal; steps back when the
+loss runs away; in one process or in several.
+"""
+
 import json
 import math
-import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from f2rcli.errors import DeviceError, WeightsError
+from f2rcli.training.batches import Batches, Key
+from f2rcli.training.checkpoint import Good, RunState, load_run, read, save_run, write
+from f2rcli.training.distributed import ALONE, Group
+from f2rcli.training.events import Kind, announce
+from f2rcli.training.interruption import Interruption
+from f2rcli.training.learner import Learner
+from f2rcli.training.pace import Pace
+from f2rcli.training.reporting import Report, Reporter
+from f2rcli.training.settings import TrainSettings
+from f2rcli.training.stage import Stage, on_device, sample_rngs
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainSettings:
-    """How one stage is trained. The schedule follows whichever of steps and minutes ends first."""
-
-    steps: int = 200_000
-    minutes: float = 30.0  # of training time, over all sessions of a run
-    lr: float = 7e-4  # peak; falls to a hundredth of it on a cosine
-    warmup: int = 300  # steps
-    clip_grad: float = 1.0  # maximum gradient norm
-    ema: float = 0.999  # decay of the averaged weights, the ones that are shipped
-    weight_decay: float = 0.0
-    seed: int = 0
-    save_every: float = 120.0  # seconds
-    log_every: int = 100  # steps
-    bf16: bool = True
+CPU = torch.device("cpu")
 
 
-class Stage(Protocol):
-    """What a trainer needs to know of a method's stage."""
+class Gradient(NamedTuple):
+    """What a backward pass found, the same in every process; the parameters hold the gradient."""
 
-    name: str
+    loss: float  # mean over the whole batch
+    norm: float  # before clipping
+    interrupted: bool  # some process heard a signal
+    overdue: bool  # the first process's time is up
 
-    @property
-    def network(self) -> nn.Module:
-        """What is trained."""
-        ...
 
-    def draw(self, rng: np.random.Generator) -> Any:
-        """A batch that this generator alone determines; called in a thread of its own."""
-        ...
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a session ended."""
 
-    def loss(self, batch: Any) -> Tensor:
-        """A scalar for a batch."""
-        ...
+    stopped: str  # "finished", "patience" or "time limit"
+    step: int
+    best: float | None  # lowest validation, that of the weights now in the network
+    best_step: int  # 0: nothing was better than the start
+    curve: list[tuple[int, float]]  # step, validation
 
 
 class Trainer:
-    """Trains a stage's network; its run folder holds everything needed to go on after a kill."""
+    """Trains a stage's network; its run folder holds everything needed to go on after a kill.
 
-    def __init__(self, stage: Stage, folder: Path, settings: TrainSettings) -> None:
-        self.stage = stage
-        self.folder = folder
-        self.settings = settings
-        self.step = 0
-        self.elapsed = 0.0
-        self.names = [n for n, p in stage.network.named_parameters() if p.requires_grad]
-        self.parameters: list[Tensor] = [p for p in stage.network.parameters() if p.requires_grad]
-        self.average = [p.detach().clone() for p in self.parameters]
-        self.optimiser = torch.optim.AdamW(
-            self.parameters, lr=settings.lr, betas=(0.9, 0.99), weight_decay=settings.weight_decay
-        )
-        self._drawer = ThreadPoolExecutor(1)
-        self._coming: Future[Any] | None = None
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "settings.json").write_text(json.dumps(asdict(settings), indent=2))
-        if self._checkpoint.exists():
+    One session: make it, `run` it. Made anew on the same folder it goes on from the checkpoint.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        folder: Path,
+        settings: TrainSettings,
+        *,
+        device: torch.device = CPU,
+        group: Group = ALONE,
+    ) -> None:
+        """Raises DeviceError for fp16 without CUDA, ConfigError for more processes than samples,
+        WeightsError for a checkpoint that is damaged or of another network."""
+        if settings.precision == "fp16" and device.type != "cuda":
+            raise DeviceError("precision fp16 needs CUDA.", hint="Use bf16 or fp32.")
+        self.stage, self.folder, self.settings = stage, folder, settings
+        self.device, self.group = device, group
+        self.places = group.share(stage.batch)
+        self.network = stage.network.to(device)
+        self.learner = Learner(self.network, settings)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
+        self.state = RunState()
+        self._good: Good | None = None
+        self._last = folder / f"{stage.name}.last.safetensors"
+        self._best = folder / f"{stage.name}.best.safetensors"
+        if self._last.exists():
             self._resume()
+        self._pace = Pace(settings, self.state.step, self.state.elapsed)
+        self._reporter = Reporter(stage.name, folder, self._pace, None)
 
     @property
-    def _checkpoint(self) -> Path:
-        return self.folder / f"{self.stage.name}.last.safetensors"
+    def step(self) -> int:
+        """Updates so far."""
+        return self.state.step
 
     def progress(self) -> float:
-        """How much of the run is behind us, 0..1."""
-        limits = self.settings
-        return min(1.0, max(self.step / limits.steps, self.elapsed / (60 * limits.minutes)))
+        """How much of the schedule is behind us, 0..1."""
+        done = self.state.step / self.settings.steps
+        if self.settings.minutes is not None:
+            done = max(done, self.state.elapsed / (60 * self.settings.minutes))
+        return min(1.0, done)
 
-    def run(self, report: Callable[[str], None] = print) -> None:
-        """Train until the schedule ends, then leave the averaged weights in the network."""
-        saved = reported = time.monotonic()
-        losses: list[float] = []
-        while self.progress() < 1:
-            started = time.monotonic()
-            losses.append(self._update())
-            now = time.monotonic()
-            self.elapsed += now - started
-            if self.step % self.settings.log_every == 0:
-                report(self._line(losses, now - reported))
-                losses, reported = [], now
-            if now - saved > self.settings.save_every:
-                self.save()
-                saved = now
-        self.save()
-        self.use_average()
-
-    def _update(self) -> float:
+    def rate(self) -> float:
+        """The learning rate of the next update."""
         settings = self.settings
-        batch = self._next_batch()
-        for group in self.optimiser.param_groups:
-            group["lr"] = self._rate()
-        context = torch.autocast("cpu", torch.bfloat16) if settings.bf16 else nullcontext()
-        with context:
-            loss = self.stage.loss(batch)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's annotation is missing
-        norm = nn.utils.clip_grad_norm_(self.parameters, settings.clip_grad)
-        if torch.isfinite(norm):  # a batch that overflowed teaches nothing
-            self.optimiser.step()
-        decay = min(settings.ema, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            torch._foreach_lerp_(self.average, self.parameters, 1 - decay)
-        self.step += 1
-        return float(loss.detach())
+        rate = settings.lr * self.state.guard.factor(self.step)
+        if self.step < settings.warmup:
+            rate *= (self.step + 1) / settings.warmup
+        if settings.schedule == "constant":
+            return rate
+        return rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.progress())))
 
-    def _next_batch(self) -> Any:
-        """The batch of this step; the next one is drawn while this one is trained on."""
-        ready = self._coming or self._drawer.submit(self._draw, self.step)
-        batch = ready.result()
-        self._coming = self._drawer.submit(self._draw, self.step + 1)
-        return batch
+    def run(self, report: Report = announce) -> Outcome:
+        """Train until the schedule, the patience or the time limit ends.
 
-    def _draw(self, step: int) -> Any:
-        return self.stage.draw(np.random.default_rng([self.settings.seed, step]))
-
-    def _rate(self) -> float:
-        settings = self.settings
-        cosine = 0.5 * (1 + math.cos(math.pi * self.progress()))
-        return settings.lr * min(1.0, (self.step + 1) / settings.warmup) * (0.01 + 0.99 * cosine)
-
-    def _line(self, losses: list[float], seconds: float) -> str:
-        loss = float(np.mean(losses))
-        with (self.folder / f"{self.stage.name}.csv").open("a", newline="") as file:
-            csv.writer(file).writerow([self.step, f"{self.elapsed:.0f}", f"{loss:.5f}"])
-        rate = len(losses) / seconds
-        done = f"{self.progress():.1%} {rate:.1f} steps/s"
-        return f"{self.stage.name} step {self.step} loss {loss:.4f} {done}"
+        Leaves the best weights in the network: the averaged ones with the lowest validation, or
+        the latest averaged ones where nothing is held out. A signal ends the run after the step
+        in hand, once that is saved, and is then passed on to whoever listened before. Raises
+        TrainingError when stepping back does not help, OutputError when a file cannot be written.
+        """
+        self._start(report)
+        try:
+            with Interruption() as interruption:
+                with Batches(self._draw, self.settings.workers) as batches:
+                    stopped = self._loop(batches, interruption)
+                self._finish(stopped)
+        finally:
+            self._reporter.close()
+        if stopped == "interrupted":  # by a signal that another process heard
+            raise KeyboardInterrupt
+        state = self.state
+        return Outcome(stopped, state.step, state.best, state.best_step, list(state.curve))
 
     def use_average(self) -> None:
         """Copy the averaged weights into the network."""
-        with torch.no_grad():
-            for parameter, mean in zip(self.parameters, self.average, strict=True):
-                parameter.copy_(mean)
+        self.learner.use(self.learner.average)
+
+    def use_best(self) -> None:
+        """Copy the averaged weights with the lowest validation into the network, or the latest
+        averaged ones where nothing was validated."""
+        self.use_average()
+        if self.state.best is not None and self.group.first:
+            _, stored = read(self._best)
+            self.learner.use([stored[f"average/{name}"] for name in self.learner.names])
+        self.group.take_from_first_(self.learner.parameters)
 
     def save(self) -> None:
-        """Write everything needed to go on, atomically; tensors and JSON, never a pickle."""
-        tensors = {}
-        for name, parameter, mean in zip(self.names, self.parameters, self.average, strict=True):
-            state = self.optimiser.state.get(parameter, {})
-            tensors[f"weight/{name}"] = parameter.detach().contiguous()
-            tensors[f"average/{name}"] = mean.contiguous()
-            for key in ("exp_avg", "exp_avg_sq", "step"):
-                if key in state:
-                    tensors[f"{key}/{name}"] = state[key].contiguous()
-        part = self._checkpoint.with_suffix(".part")
-        header = {"step": str(self.step), "elapsed": str(self.elapsed)}
-        save_file(tensors, part, metadata=header)
-        part.replace(self._checkpoint)
+        """Write everything needed to go on, atomically."""
+        if self.group.first:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.state.scaler = self.scaler.state_dict()
+            good = self._good or Good(self.state, {})
+            save_run(self._last, self.state, self.learner.tensors(), good)
+
+    def gradient(self, batch: Any, *, heard: bool = False) -> Gradient:
+        """Leave the whole batch's gradient, not clipped yet, in the parameters.
+
+        batch: this process's share, as drawn; heard: whether this process was told to stop.
+        """
+        share = len(self.places) / self.stage.batch
+        with self._autocast():
+            loss = self.stage.loss(on_device(batch, self.device)) * share
+        self.learner.optimiser.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's annotation
+        for parameter in self.learner.parameters:
+            if parameter.grad is None:  # unused here, perhaps not in another process
+                parameter.grad = torch.zeros_like(parameter)
+        gradients: list[Tensor] = [p.grad for p in self.learner.parameters if p.grad is not None]
+        self.group.sum_(gradients)
+        self.scaler.unscale_(self.learner.optimiser)
+        norm = float(nn.utils.get_total_norm(gradients))
+        mine = [float(loss.detach()), float(heard), 0.0, 0.0, 0.0]
+        if self.group.first:
+            mine[2:] = [norm, float(self._pace.overdue()), self._pace.elapsed()]
+        facts = torch.tensor(mine, dtype=torch.float64, device=self.device)
+        self.group.sum_([facts])
+        total, interrupted, norm, overdue, self.state.elapsed = facts.tolist()
+        return Gradient(total, norm, interrupted > 0, overdue > 0)
+
+    def _start(self, report: Report) -> None:
+        settings, group, state = self.settings, self.group, self.state
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
+        group.check_same(state.step, "the step to go on from", self.device)
+        group.take_from_first_([*self.learner.parameters, *self.learner.average])
+        if self._good is None:
+            self._good = Good.of(state, self.learner.tensors())
+        if group.first:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(asdict(settings), indent=2)
+            (self.folder / f"{self.stage.name}.settings.json").write_text(text + "\n")
+        self._pace = Pace(settings, state.step, state.elapsed)
+        speaks = report if group.first else None
+        self._reporter = Reporter(self.stage.name, self.folder, self._pace, speaks)
+        self._reporter.open(state.step)
+        self.network.train()
+
+    def _loop(self, batches: Batches, interruption: Interruption) -> str:
+        """Update after update; returns why there are no more."""
+        state, settings = self.state, self.settings
+        if not state.curve:
+            self._validate()
+        while self.progress() < 1:
+            if settings.patience is not None and state.stale >= settings.patience:
+                return "patience"
+            batch = batches.take(state.step, state.guard.setbacks)
+            self._seed()
+            found = self.gradient(batch, heard=interruption.heard is not None)
+            self._learn(found)
+            if found.interrupted or found.overdue:
+                return "interrupted" if found.interrupted else "time limit"
+            if self._pace.save_due():
+                self.save()
+        return "finished"
+
+    def _finish(self, stopped: str) -> None:
+        """Save; then see to it that the weights as they are now are compared with the best."""
+        self.save()
+        state = self.state
+        if stopped != "interrupted":
+            # Not part of what was saved: a session more or less must not change the run.
+            if state.curve and state.curve[-1][0] != state.step:
+                self._validate()
+            self.use_best()
+        self._reporter.say(Kind.ENDED, state, stopped)
+
+    def _learn(self, found: Gradient) -> None:
+        """Apply a gradient and look after the run, or step back if this is where it went wrong."""
+        state, settings = self.state, self.settings
+        reason = state.guard.failed(state.step, found.loss, self._norm_to_judge(found.norm))
+        if reason is not None:
+            self._step_back(reason)
+            return
+        self._apply(found.norm)
+        state.step += 1
+        state.pending.append((found.loss, found.norm))
+        self._reporter.progress(state, self.rate(), found.loss)
+        if state.step % settings.validate_every == 0 or self.progress() == 1:
+            self._validate()
+        elif state.step % settings.log_every == 0:
+            self._reporter.row(state, self.rate(), None)
+        if self._good is not None and state.guard.due(state.step):
+            state.scaler = self.scaler.state_dict()
+            self._good.refresh(state, self.learner.tensors())
+
+    def _norm_to_judge(self, norm: float) -> float:
+        """A finite one where fp16 merely overflowed: the scaler skips the step and scales less."""
+        overflowed = self.scaler.is_enabled() and not math.isfinite(norm)
+        return 0.0 if overflowed and self.scaler.get_scale() > 1 else norm
+
+    def _apply(self, norm: float) -> None:
+        settings, learner = self.settings, self.learner
+        learner.set_rate(self.rate())
+        if settings.clip_grad is not None:
+            total = torch.tensor(norm, device=self.device)
+            nn.utils.clip_grads_with_norm_(learner.parameters, settings.clip_grad, total)
+        self.scaler.step(learner.optimiser)
+        self.scaler.update()
+        learner.follow(min(settings.ema, (1 + self.step) / (10 + self.step)))
+
+    def _step_back(self, reason: str) -> None:
+        """Go on from the last good state, more carefully and with other data."""
+        good, at, state = self._good, self.state.step, self.state
+        if good is None:
+            raise RuntimeError("no good state: _start was not called")
+        back = good.state.copy()
+        state.guard.step_back(back.guard, back.step, at, reason)
+        self.learner.restore(good.tensors)
+        state.step, state.pending = back.step, back.pending
+        state.curve = [point for point in state.curve if point[0] <= back.step]
+        if back.scaler:
+            self.scaler.load_state_dict(back.scaler)
+        slow = f"{state.guard.factor(back.step):g} of the rate until step {state.guard.calm_until}"
+        text = f"{reason} at step {at}: back to step {back.step}, with other data and {slow}"
+        self._reporter.setback(state, text)
+
+    def _validate(self) -> None:
+        """Measure the averaged weights on what was held out; keep them when they are the best."""
+        state, score, picture = self.state, None, None
+        if self.group.first:
+            with self.learner.averaged(), self._autocast():
+                score, picture = self.stage.validate(), self.stage.sample()
+        told = torch.tensor(
+            [math.nan if score is None else score], dtype=torch.float64, device=self.device
+        )
+        self.group.take_from_first_([told])
+        score = None if math.isnan(float(told)) else float(told)
+        if picture is not None:
+            self._reporter.picture(state.step, picture)
+        if score is not None:
+            state.curve.append((state.step, score))
+            self._compare(score)
+        self._reporter.row(state, self.rate(), score)
+
+    def _compare(self, score: float) -> None:
+        state = self.state
+        if state.best is not None and score >= state.best:
+            state.stale += 1
+            return
+        state.best, state.best_step, state.stale = score, state.step, 0
+        if self.group.first:
+            average = zip(self.learner.names, self.learner.average, strict=True)
+            header = {"step": str(state.step), "validation": repr(score)}
+            write(self._best, {f"average/{name}": mean for name, mean in average}, header)
+
+    def _draw(self, key: Key) -> Any:
+        step, setbacks = key
+        return self.stage.draw(sample_rngs((self.settings.seed, step, setbacks), self.places))
+
+    def _seed(self) -> None:
+        """For networks that draw from torch's own generator (dropout): a resumed run repeats it."""
+        key = [self.settings.seed, self.step, self.state.guard.setbacks, self.group.rank]
+        torch.manual_seed(int(np.random.default_rng(key).integers(2**63)))
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        types = {"bf16": torch.bfloat16, "fp16": torch.float16}
+        if self.settings.precision not in types:
+            return nullcontext()
+        return torch.autocast(self.device.type, types[self.settings.precision])
 
     def _resume(self) -> None:
-        with safe_open(self._checkpoint, framework="pt") as file:
-            header = file.metadata()
-            stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a dict
-        self.step, self.elapsed = int(header["step"]), float(header["elapsed"])
-        with torch.no_grad():
-            for name, parameter, mean in zip(
-                self.names, self.parameters, self.average, strict=True
-            ):
-                parameter.copy_(stored[f"weight/{name}"])
-                mean.copy_(stored[f"average/{name}"])
-                if f"exp_avg/{name}" in stored:
-                    self.optimiser.state[parameter] = {
-                        key: stored[f"{key}/{name}"] for key in ("exp_avg", "exp_avg_sq", "step")
-                    }
+        state, tensors, good = load_run(self._last)
+        for name, own in self.learner.tensors().items():
+            if name not in tensors or tensors[name].shape != own.shape:
+                raise WeightsError(
+                    f"{self._last}: holds no {name!r} of shape {tuple(own.shape)}: "
+                    "it is of another network.",
+                    hint="Choose another run folder, or the settings this run began with.",
+                )
+        self.learner.restore(tensors)
+        if state.scaler:
+            self.scaler.load_state_dict(state.scaler)
+        self.state, self._good = state, good

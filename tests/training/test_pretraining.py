@@ -1,6 +1,8 @@
 """Pre-training: batches that are what they claim, and runs that survive a kill."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +12,12 @@ from f2rcli.methods.f2r import F2R, Networks
 from f2rcli.models.layers import padded
 from f2rcli.noise import NoiseModel
 from f2rcli.training.corruption import Law, as_gray, draw_law, recolour
+from f2rcli.training.events import Event
 from f2rcli.training.footage import renditions
 from f2rcli.training.rehearsal import Source, draw_crop, load_rehearsals, rehearse
+from f2rcli.training.settings import TrainSettings
 from f2rcli.training.stages import CoarseStage, FusionStage, dihedral, psnr_loss
-from f2rcli.training.trainer import Trainer, TrainSettings
+from f2rcli.training.trainer import Trainer
 
 
 def clip(frames: int = 6, height: int = 64, width: int = 72) -> np.ndarray:
@@ -122,7 +126,7 @@ def test_rehearsed_neighbours_are_warped_as_the_pipeline_warps_them(rehearsed: P
         assert crop.agreement.shape == (4, 32, 32, 1)
 
 
-def stages(rehearsed: Path) -> list[object]:
+def stages(rehearsed: Path) -> list[Any]:
     networks = tiny_networks()
     (compressed,) = renditions({"scene": clip()}, rehearsed / "compressed", 1, seed=0)
     return [
@@ -137,29 +141,56 @@ def stages(rehearsed: Path) -> list[object]:
 def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     rehearsed: Path, tmp_path: Path, which: int
 ) -> None:
-    def train(folder: str, *legs: int) -> list[torch.Tensor]:
-        for steps in legs:
-            stage = stages(rehearsed)[which]
-            trainer = Trainer(
-                stage, tmp_path / folder, TrainSettings(steps=9, minutes=60, bf16=False)
-            )
-            while trainer.step < steps:
-                trainer._update()
-            trainer.save()
-        return [p.detach().clone() for p in trainer.parameters] + trainer.average
+    settings = TrainSettings(steps=6, precision="fp32", save_every=0)
+    whole = Trainer(stages(rehearsed)[which], tmp_path / "whole", settings)
+    whole.run(silent)
+    broken = stages(rehearsed)[which]
+    broken.loss = fail_after(2, broken.loss)
+    with pytest.raises(ZeroDivisionError):
+        Trainer(broken, tmp_path / "resumed", settings).run(silent)
+    resumed = Trainer(stages(rehearsed)[which], tmp_path / "resumed", settings)
+    assert resumed.step == 2
+    resumed.run(silent)
+    ends = [trainer.learner.tensors() for trainer in (whole, resumed)]
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
 
-    whole, resumed = train("whole", 6), train("resumed", 2, 6)
-    assert all(torch.equal(a, b) for a, b in zip(whole, resumed, strict=True))
+
+def silent(event: Event) -> None:
+    """Say nothing."""
+
+
+def fail_after(times: int, loss: Any) -> Any:
+    """A loss that works so often."""
+    countdown = iter(range(times, -1, -1))
+
+    def failing(batch: Any) -> torch.Tensor:
+        return loss(batch) * (1 // min(1, next(countdown)))
+
+    return failing
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_what_is_held_out_is_validated_and_shown(
+    rehearsed: Path, tmp_path: Path, which: int
+) -> None:
+    stage = stages(rehearsed)[which]
+    assert stage.validate() is None
+    assert stage.sample() is None
+    stage.held_out = replace(stage)
+    settings = TrainSettings(steps=2, precision="fp32", validate_every=1)
+    outcome = Trainer(stage, tmp_path, settings).run(silent)
+    assert [step for step, _ in outcome.curve] == [0, 1, 2]
+    with torch.no_grad():
+        assert stage.validate() == stage.validate() == outcome.best
+    assert len(list((tmp_path / f"{stage.name}.samples").glob("*.png"))) == 3
 
 
 def test_training_lowers_the_loss(rehearsed: Path, tmp_path: Path) -> None:
     stage = stages(rehearsed)[0]
-    settings = TrainSettings(steps=60, minutes=60, warmup=5, lr=3e-3, bf16=False, log_every=30)
-    trainer = Trainer(stage, tmp_path / "run", settings)
-    first = np.mean(
-        [stage.loss(stage.draw(np.random.default_rng([7, i]))).item() for i in range(4)]
+    stage.held_out = replace(stage)
+    settings = TrainSettings(
+        steps=60, warmup=5, lr=3e-3, precision="fp32", log_every=30, validate_every=60, ema=0.9
     )
-    trainer.run(lambda line: None)
-    last = np.mean([stage.loss(stage.draw(np.random.default_rng([7, i]))).item() for i in range(4)])
-    assert last < first
-    assert len((tmp_path / "run" / "coarse.csv").read_text().splitlines()) == 2
+    outcome = Trainer(stage, tmp_path / "run", settings).run(silent)
+    assert outcome.best < outcome.curve[0][1]
+    assert len((tmp_path / "run" / "coarse.csv").read_text().splitlines()) == 1 + 3

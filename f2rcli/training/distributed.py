@@ -1,0 +1,106 @@
+"""Several processes that train one network, each on its share of every batch.
+
+    torchrun --nproc-per-node 2 -m f2rcli train ...
+
+torchrun starts the processes and tells each of them its rank in the environment.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from f2rcli.errors import ConfigError, DeviceError, TrainingError
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The processes of a run as one of them sees them."""
+
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes files and speaks to the user."""
+        return self.rank == 0
+
+    def share(self, batch: int) -> range:
+        """This process's places in a batch. Raises ConfigError when some would have none."""
+        if batch < self.world:
+            raise ConfigError(
+                f"batch = {batch}: fewer samples than the {self.world} processes.",
+                hint="Raise the batch, or start fewer processes.",
+            )
+        return range(self.rank, batch, self.world)
+
+    def sum_(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by its sum over all processes, the same bits in each of them."""
+        if self.world == 1:
+            return
+        flat = torch.cat([tensor.detach().flatten() for tensor in tensors])
+        dist.all_reduce(flat)
+        parts = flat.split([tensor.numel() for tensor in tensors])
+        with torch.no_grad():
+            for tensor, part in zip(tensors, parts, strict=True):
+                tensor.copy_(part.view(tensor.shape))
+
+    def take_from_first_(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by the first process's."""
+        if self.world == 1:
+            return
+        for tensor in tensors:
+            value = tensor.detach().contiguous()
+            dist.broadcast(value, 0)
+            with torch.no_grad():
+                tensor.copy_(value)
+
+    def check_same(self, value: float, what: str, device: torch.device) -> None:
+        """Raises TrainingError in every process unless all have the same value."""
+        total = torch.zeros(2, dtype=torch.float64, device=device)
+        total += torch.tensor([value, value * value], dtype=torch.float64)
+        self.sum_([total])
+        mean, square = (total / self.world).tolist()
+        if square != mean * mean:
+            raise TrainingError(
+                f"the {self.world} processes disagree on {what}.",
+                hint="All of them must see the same run folder.",
+            )
+
+
+ALONE = Group()
+
+
+def launched() -> bool:
+    """Whether torchrun (or anything that sets its variables) started this process."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[tuple[Group, torch.device]]:
+    """Meet the other processes; alone when there are none.
+
+    Yields the group and this process's own device: its own GPU for `cuda`. gloo connects CPUs,
+    NCCL connects GPUs. Raises DeviceError when there are more processes than GPUs.
+    """
+    if not launched():
+        yield ALONE, device
+        return
+    if device.type == "cuda":
+        place = int(os.environ.get("LOCAL_RANK", "0"))
+        if place >= torch.cuda.device_count():
+            raise DeviceError(
+                f"process {place} has no GPU: this machine has {torch.cuda.device_count()}.",
+                hint="Start at most one process per GPU (torchrun --nproc-per-node).",
+            )
+        device = torch.device("cuda", place)
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Group(dist.get_rank(), dist.get_world_size()), device
+    finally:
+        dist.destroy_process_group()

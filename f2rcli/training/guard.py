@@ -1,0 +1,87 @@
+"""Watches the loss: says when a run has gone wrong and how carefully it goes on afterwards."""
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from f2rcli.errors import TrainingError
+
+WINDOW = 200  # losses that say what is usual
+ENOUGH = 50  # of them, before a spike is called one
+SPIKE = 8.0  # robust standard deviations above the median
+REPEATED, WITHIN = 3, 10  # that many spikes within so many steps
+REFRESH = 200  # steps between copies of the last good state
+CALM = 500  # steps at a lower rate after a setback
+MOST = 5  # setbacks in a row, each before the calm after the last one was over
+
+
+@dataclass(slots=True)
+class Guard:
+    """Judges every step's loss; a function of the losses alone, so that a resumed run agrees.
+
+    The rule. A loss or gradient that is not finite is a failure at once. A loss more than SPIKE
+    robust standard deviations (1.4826 times the median absolute deviation, at least 1 % of the
+    median) above the median of the last WINDOW ordinary losses is a spike; REPEATED spikes within
+    WITHIN steps are a failure. After a failure the run steps back to its last good state and goes
+    on with other data, for CALM steps at half the rate, halved again with every further failure
+    in that time; more than MOST of those end the run with TrainingError.
+    """
+
+    losses: list[float] = field(default_factory=list)  # ordinary ones, latest last
+    spikes: list[int] = field(default_factory=list)  # recent steps
+    setbacks: int = 0  # of the whole run; names the data drawn since
+    strikes: int = 0  # setbacks in a row
+    calm_until: int = 0  # step
+
+    def failed(self, step: int, loss: float, norm: float) -> str | None:
+        """Why this step, not applied yet, must not be kept; None when all is well."""
+        if not math.isfinite(loss):
+            return f"the loss is {loss}"
+        if not math.isfinite(norm):
+            return f"the gradient is not finite (loss {loss:.4g})"
+        self.spikes = [at for at in self.spikes if at > step - WITHIN]
+        limit = self._limit()
+        if loss <= limit:
+            self.losses = [*self.losses[-WINDOW + 1 :], loss]
+            return None
+        self.spikes.append(step)
+        if len(self.spikes) < REPEATED:
+            return None
+        return f"the loss rose to {loss:.4g} ({REPEATED} losses above {limit:.4g})"
+
+    def due(self, step: int) -> bool:
+        """Whether the state after this step becomes the last good one."""
+        return step % REFRESH == 0 and not self.spikes
+
+    def step_back(self, good: "Guard", to: int, step: int, reason: str) -> None:
+        """Forget the losses since the good state, made at step `to`; be careful from there on.
+
+        Raises TrainingError when this has happened too often in a row.
+        """
+        self.losses, self.spikes = list(good.losses), list(good.spikes)
+        self.setbacks += 1
+        self.strikes += 1
+        self.calm_until = to + CALM
+        if self.strikes > MOST:
+            raise TrainingError(
+                f"training gave up at step {step}: {reason}, the {self.strikes}th time in a row.",
+                hint="Lower the rate (lr), clip gradients harder, or check the data.",
+            )
+
+    def factor(self, step: int) -> float:
+        """What the rate is multiplied by at this step."""
+        if step >= self.calm_until:
+            self.strikes = 0
+        return 0.5**self.strikes
+
+    def copy(self) -> "Guard":
+        """As it is now."""
+        return replace(self, losses=list(self.losses), spikes=list(self.spikes))
+
+    def _limit(self) -> float:
+        if len(self.losses) < ENOUGH:
+            return math.inf
+        median = float(np.median(self.losses))
+        spread = 1.4826 * float(np.median(np.abs(np.array(self.losses) - median)))
+        return median + SPIKE * max(spread, 0.01 * abs(median), 1e-12)

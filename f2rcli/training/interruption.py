@@ -1,0 +1,59 @@
+"""Signals that end a run wait until the step in hand is done and saved."""
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+
+
+class Interruption:
+    """Holds back the first signal; whoever listened before is told of it at the end.
+
+    So Ctrl-C is still a KeyboardInterrupt, and SIGTERM whatever the program makes of it. A second
+    signal is passed on at once. Outside the main thread, where Python takes no signals, this does
+    nothing.
+    """
+
+    def __init__(self) -> None:
+        self.heard: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Interruption":
+        if threading.current_thread() is threading.main_thread():
+            for number in (getattr(signal, name) for name in NAMES if hasattr(signal, name)):
+                before = signal.getsignal(number)
+                if before not in (signal.SIG_IGN, None):
+                    self._before[number] = before
+                    signal.signal(number, self._hear)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._restore()
+        if self.heard is not None and error is None:
+            self._pass_on(self.heard, None)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self.heard is None:
+            self.heard = number
+            return
+        self._restore()
+        self._pass_on(number, frame)
+
+    def _restore(self) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        before: Callable[[int, FrameType | None], Any] | Any = self._before[number]
+        if callable(before):
+            before(number, frame)
+        else:
+            signal.raise_signal(number)
