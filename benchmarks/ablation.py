@@ -13,181 +13,28 @@ says it stopped; the tables go to standard output.
 
 import argparse
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import torch
+from changes import ANCHORS, CHANGES, SEARCHES, SHIPPED, Change, Search
 from numpy.typing import NDArray
 from quality import make_input, read
 from torch import Tensor
 
 from f2rcli.engine.stream import Engine, EngineSettings, estimate_noise, load_engine
 from f2rcli.io import open_reader
-from f2rcli.methods.base import Prepared, Restored
-from f2rcli.methods.f2r import F2R, FlowBook, level_map, photometric
-from f2rcli.models.flow import Flow, Luma
-from f2rcli.models.fusion import Aligned, Anchor
+from f2rcli.methods.base import Prepared
+from f2rcli.methods.f2r import F2R
 from f2rcli.noise import NoiseModel
 from f2rcli.window import Window
 
 FRAMES, CENTRES = 8, (3, 4)
 CLIPS = ("davis_blackswan", "davis_paragliding", "davis_rollercoaster", "gopro_path", "flutter")
-
-
-@dataclass
-class Search:
-    """DIS with its parameters laid open; the defaults are those of f2rcli.models.flow.DISFlow."""
-
-    finest: int = 2
-    patch: int = 16
-    alpha: float = 60.0
-    blur: float = 1.0  # pixels; 0 for none
-
-    def __call__(self, source: Luma, target: Luma, start: Flow | None = None) -> Flow:
-        """See FlowEstimator."""
-        white = max(float(np.quantile(source[::4, ::4], 0.995)), 1e-3)
-        first, second = (self._codes(luma, white) for luma in (source, target))
-        search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        search.setFinestScale(self.finest)
-        search.setPatchSize(self.patch)
-        search.setPatchStride(4)
-        search.setGradientDescentIterations(16)
-        search.setVariationalRefinementIterations(5)
-        search.setVariationalRefinementAlpha(self.alpha)
-        flow: Any = search.calc(first, second, None if start is None else start.copy())
-        return np.ascontiguousarray(flow)
-
-    def _codes(self, luma: Luma, white: float) -> NDArray[np.uint8]:
-        blurred = cv2.GaussianBlur(luma, (0, 0), self.blur) if self.blur else luma
-        return np.clip(blurred * np.float32(255 / white), 0, 255).astype(np.uint8)
-
-
-def standing(source: Luma, target: Luma, start: Flow | None = None) -> Flow:
-    """A flow estimator that sees no motion."""
-    return np.zeros((*source.shape, 2), np.float32)
-
-
-class DirectBook(FlowBook):
-    """Longer flows are estimated from nothing."""
-
-    def flow(self, source: Prepared, target: Prepared) -> Flow:
-        key = (source.index, target.index)
-        if key not in self._known:
-            self._known[key] = self.fresh(source, target)
-        return self._known[key]
-
-
-class ComposedBook(FlowBook):
-    """Longer flows are compositions of adjacent ones and nothing else."""
-
-    def flow(self, source: Prepared, target: Prepared) -> Flow:
-        composed = self._composed(source.index, target.index)
-        return super().flow(source, target) if composed is None else composed
-
-
-Rate = Callable[[F2R, Window[Prepared], Aligned], Tensor]
-
-
-def everywhere(method: F2R, window: Window[Prepared], aligned: Aligned) -> Tensor:
-    return torch.ones_like(aligned.confidence)
-
-
-def by_flow(method: F2R, window: Window[Prepared], aligned: Aligned) -> Tensor:
-    maps = [method.flows.agreement(window.centre, other) for other in window.neighbours]
-    return torch.from_numpy(np.stack(maps))[None, :, None]
-
-
-def by_looks(method: F2R, window: Window[Prepared], aligned: Aligned) -> Tensor:
-    return photometric(aligned.coarse, window.centre.coarse)
-
-
-class Trial(F2R):
-    """F2R whose confidence or anchor is replaced."""
-
-    rate: Rate | None = None
-    strict = False
-
-    def align(self, window: Window[Prepared]) -> Aligned:
-        aligned = super().align(window)
-        if self.rate is None:
-            return aligned
-        return aligned._replace(confidence=type(self).rate(self, window, aligned))  # type: ignore[misc]
-
-    def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
-        if not self.strict:
-            return super().restore(window, noise)
-        noisy, coarse = window.centre.noisy, window.centre.coarse
-        aligned = self.align(window)
-        blind = self.anchor(self.align_strictly(window))
-        anchor = Anchor(*blind)._replace(correction=blind.strict - coarse)
-        level = level_map(noise, blind.strict)
-        refined = self._run(self.networks.refiner, noisy, coarse, level, anchor, aligned)
-        return Restored(coarse, blind.strict, refined)
-
-
-@dataclass(frozen=True)
-class Change:
-    """One thing that is different from the shipped pipeline."""
-
-    length: int | None = None
-    book: Callable[[], FlowBook] = FlowBook
-    rate: Rate | None = None
-    strict: bool = False
-
-    def method(self, engine: Engine) -> F2R:
-        """The engine's method, changed."""
-        plain = engine.new_method()
-        assert isinstance(plain, F2R)
-        kind = type("Changed", (Trial,), {"rate": self.rate, "strict": self.strict})
-        method: F2R = kind(plain.networks, plain._run, self.length or plain.length)
-        method.flows = self.book()
-        return method
-
-
-SHIPPED = "as shipped"
-CHANGES: dict[str, dict[str, Change]] = {
-    "anchor": {"strict anchor handed to stage 2": Change(strict=True)},
-    "confidence": {
-        "off: one everywhere": Change(rate=everywhere),
-        "forward-backward agreement alone": Change(rate=by_flow),
-        "photometric agreement alone": Change(rate=by_looks),
-    },
-    "window": {"T = 3": Change(length=3), "T = 7": Change(length=7)},
-    "longer flows": {
-        "direct, from scratch": Change(book=DirectBook),
-        "composed alone": Change(book=ComposedBook),
-    },
-    "DIS": {
-        name: Change(book=partial(FlowBook, search))
-        for name, search in {
-            "patch 8, alpha 20, not blurred (OpenCV's preset fast)": Search(2, 8, 20.0, 0),
-            "patch 8, alpha 20": Search(2, 8, 20.0),
-            "patch 8": Search(patch=8),
-            "patch 12": Search(patch=12),
-            "alpha 20": Search(alpha=20.0),
-            "not blurred": Search(blur=0),
-            "finest scale 3": Search(finest=3),
-            "finest scale 1": Search(finest=1),
-            "finest scale 1, patch 8": Search(finest=1, patch=8),
-            "no motion at all": standing,
-        }.items()
-    },
-}
-ANCHORS = {  # estimates of the shipped pipeline, beside what it writes
-    "coarse": lambda method, window, noise: window.centre.coarse,
-    "strict anchor": lambda method, window, noise: (
-        method.anchor(method.align_strictly(window)).strict
-    ),
-    "strict head on guided alignment": lambda method, window, noise: (
-        method.anchor(method.align(window)).strict
-    ),
-    "guided anchor": lambda method, window, noise: method.restore(window, noise).anchor,
-}
 
 
 @dataclass
@@ -278,6 +125,20 @@ def table(results: Results, title: str, names: list[str]) -> str:
     return "\n".join(lines)
 
 
+def flow_times(scene: Scene, rounds: int = 5) -> str:
+    """Milliseconds per flow of every search on a scene's frames, the fastest of several rounds."""
+    first, second = (scene.frames[i].luma for i in CENTRES)
+    lines = [f"| ms per flow at {first.shape[1]}x{first.shape[0]} | |", "|---|---|"]
+    for name, search in {SHIPPED: Search(), **SEARCHES}.items():
+        taken = []
+        for _ in range(rounds):
+            started = time.perf_counter()
+            search(first, second)
+            taken.append(time.perf_counter() - started)
+        lines.append(f"| {name} | {1000 * min(taken):.1f} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -288,13 +149,20 @@ def main() -> None:
     parser.add_argument("--noise", nargs="+", default=["g30", "corr30", "h264"])
     parser.add_argument("--only", nargs="+", default=list(CLIPS), help="parts of clips' names")
     parser.add_argument("--weights")
+    parser.add_argument("--times", action="store_true", help="only how long each flow takes")
     arguments = parser.parse_args()
+    cv2.setNumThreads(1)
     arguments.work.mkdir(parents=True, exist_ok=True)
     clips = [
         clip
         for clip in sorted(arguments.clips.glob("*.mkv"))
         if any(part in clip.stem for part in arguments.only)
     ]
+    if arguments.times:
+        arguments.frames = FRAMES
+        noisy = make_input(clips[0], arguments.noise[0], arguments, arguments.work)
+        print(flow_times(open_scene(noisy, clips[0], arguments.weights)))
+        return
     results = measure(arguments, clips)
     names = ", ".join(clip.stem for clip in clips)
     print(f"{len(clips)} clips ({names}), frames {[c + 1 for c in CENTRES]} of {FRAMES}.\n")

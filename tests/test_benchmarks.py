@@ -20,6 +20,7 @@ if not BENCHMARKS.is_dir():
 sys.path.insert(0, str(BENCHMARKS))
 
 import ablation  # noqa: E402  # found by the path above
+import changes  # noqa: E402
 import cost  # noqa: E402
 import quality  # noqa: E402
 import widths  # noqa: E402
@@ -81,9 +82,9 @@ def test_the_ablations_search_is_the_packages_own() -> None:
     second = np.roll(first, 2, 1)
     start = np.zeros((96, 128, 2), np.float32)
     for given in (None, start):
-        flow = ablation.Search()(first, second, given)
+        flow = changes.Search()(first, second, given)
         np.testing.assert_array_equal(flow, DISFlow()(first, second, given))
-    assert not np.array_equal(ablation.Search(patch=8)(first, second), flow)
+    assert not np.array_equal(changes.Search(patch=8)(first, second), flow)
 
 
 def test_a_table_states_gain_and_spread_over_the_clips() -> None:

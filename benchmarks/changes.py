@@ -1,0 +1,174 @@
+"""The pipeline with one choice changed, from outside the package: what ablation.py measures."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from f2rcli.engine.stream import Engine
+from f2rcli.methods.base import Prepared, Restored
+from f2rcli.methods.f2r import F2R, FlowBook, level_map, photometric
+from f2rcli.models.flow import Flow, FlowEstimator, Luma
+from f2rcli.models.fusion import Aligned, Anchor
+from f2rcli.noise import NoiseModel
+from f2rcli.window import Window
+
+
+@dataclass
+class Search:
+    """DIS with its parameters laid open; the defaults are those of f2rcli.models.flow.DISFlow."""
+
+    finest: int = 2
+    patch: int = 16
+    alpha: float = 60.0
+    blur: float = 1.0  # pixels; 0 for none
+
+    def __call__(self, source: Luma, target: Luma, start: Flow | None = None) -> Flow:
+        """See FlowEstimator."""
+        white = max(float(np.quantile(source[::4, ::4], 0.995)), 1e-3)
+        first, second = (self._codes(luma, white) for luma in (source, target))
+        search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        search.setFinestScale(self.finest)
+        search.setPatchSize(self.patch)
+        search.setPatchStride(4)
+        search.setGradientDescentIterations(16)
+        search.setVariationalRefinementIterations(5)
+        search.setVariationalRefinementAlpha(self.alpha)
+        flow: Any = search.calc(first, second, None if start is None else start.copy())
+        return np.ascontiguousarray(flow)
+
+    def _codes(self, luma: Luma, white: float) -> NDArray[np.uint8]:
+        blurred = cv2.GaussianBlur(luma, (0, 0), self.blur) if self.blur else luma
+        return np.clip(blurred * np.float32(255 / white), 0, 255).astype(np.uint8)
+
+
+def standing(source: Luma, target: Luma, start: Flow | None = None) -> Flow:
+    """A flow estimator that sees no motion."""
+    return np.zeros((*source.shape, 2), np.float32)
+
+
+class DirectBook(FlowBook):
+    """Longer flows are estimated from nothing."""
+
+    def flow(self, source: Prepared, target: Prepared) -> Flow:
+        key = (source.index, target.index)
+        if key not in self._known:
+            self._known[key] = self.fresh(source, target)
+        return self._known[key]
+
+
+class ComposedBook(FlowBook):
+    """Longer flows are compositions of adjacent ones and nothing else."""
+
+    def flow(self, source: Prepared, target: Prepared) -> Flow:
+        composed = self._composed(source.index, target.index)
+        return super().flow(source, target) if composed is None else composed
+
+
+Rate = Callable[[F2R, Window[Prepared], Aligned], Tensor]
+
+
+def everywhere(method: F2R, window: Window[Prepared], aligned: Aligned) -> Tensor:
+    return torch.ones_like(aligned.confidence)
+
+
+def by_flow(method: F2R, window: Window[Prepared], aligned: Aligned) -> Tensor:
+    maps = [method.flows.agreement(window.centre, other) for other in window.neighbours]
+    return torch.from_numpy(np.stack(maps))[None, :, None]
+
+
+def by_looks(method: F2R, window: Window[Prepared], aligned: Aligned) -> Tensor:
+    return photometric(aligned.coarse, window.centre.coarse)
+
+
+class Trial(F2R):
+    """F2R whose confidence or anchor is replaced."""
+
+    rate: Rate | None = None
+    strict = False
+
+    def align(self, window: Window[Prepared]) -> Aligned:
+        aligned = super().align(window)
+        if self.rate is None:
+            return aligned
+        return aligned._replace(confidence=type(self).rate(self, window, aligned))  # type: ignore[misc]
+
+    def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
+        if not self.strict:
+            return super().restore(window, noise)
+        noisy, coarse = window.centre.noisy, window.centre.coarse
+        aligned = self.align(window)
+        blind = self.anchor(self.align_strictly(window))
+        anchor = Anchor(*blind)._replace(correction=blind.strict - coarse)
+        level = level_map(noise, blind.strict)
+        refined = self._run(self.networks.refiner, noisy, coarse, level, anchor, aligned)
+        return Restored(coarse, blind.strict, refined)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that is different from the shipped pipeline."""
+
+    length: int | None = None
+    book: Callable[[], FlowBook] = FlowBook
+    rate: Rate | None = None
+    strict: bool = False
+
+    def method(self, engine: Engine) -> F2R:
+        """The engine's method, changed."""
+        plain = engine.new_method()
+        assert isinstance(plain, F2R)
+        kind = type("Changed", (Trial,), {"rate": self.rate, "strict": self.strict})
+        method: F2R = kind(plain.networks, plain._run, self.length or plain.length)
+        method.flows = self.book()
+        return method
+
+
+SEARCHES: dict[str, FlowEstimator] = {
+    "patch 8, alpha 20, not blurred (OpenCV's preset fast)": Search(2, 8, 20.0, 0),
+    "patch 8, alpha 20": Search(2, 8, 20.0),
+    "patch 8": Search(patch=8),
+    "patch 12": Search(patch=12),
+    "alpha 20": Search(alpha=20.0),
+    "not blurred": Search(blur=0),
+    "finest scale 3": Search(finest=3),
+    "finest scale 1": Search(finest=1),
+    "finest scale 1, patch 8": Search(finest=1, patch=8),
+    "finest scale 1, patch 8, alpha 20": Search(1, 8, 20.0),
+    "finest scale 0": Search(finest=0),
+    "no motion at all": standing,
+}
+SHIPPED = "as shipped"
+CHANGES: dict[str, dict[str, Change]] = {
+    "anchor": {"strict anchor handed to stage 2": Change(strict=True)},
+    "confidence": {
+        "off: one everywhere": Change(rate=everywhere),
+        "forward-backward agreement alone": Change(rate=by_flow),
+        "photometric agreement alone": Change(rate=by_looks),
+    },
+    "window": {"T = 3": Change(length=3), "T = 7": Change(length=7)},
+    "longer flows": {
+        "direct, from scratch": Change(book=DirectBook),
+        "composed alone": Change(book=ComposedBook),
+    },
+    "DIS": {name: Change(book=partial(FlowBook, search)) for name, search in SEARCHES.items()},
+    "several at once": {
+        "finest scale 1, T = 7": Change(length=7, book=partial(FlowBook, Search(finest=1))),
+    },
+}
+ANCHORS = {  # estimates of the shipped pipeline, beside what it writes
+    "coarse": lambda method, window, noise: window.centre.coarse,
+    "strict anchor": lambda method, window, noise: (
+        method.anchor(method.align_strictly(window)).strict
+    ),
+    "strict head on guided alignment": lambda method, window, noise: (
+        method.anchor(method.align(window)).strict
+    ),
+    "guided anchor": lambda method, window, noise: method.restore(window, noise).anchor,
+}
