@@ -15,7 +15,9 @@ from f2rcli.cli.console import Console
 from f2rcli.cli.denoise import denoise
 from f2rcli.cli.doctor import doctor
 from f2rcli.cli.info import info
+from f2rcli.cli.shorthand import spell_out
 from f2rcli.cli.signals import Stopper, Terminated
+from f2rcli.cli.train import train
 from f2rcli.errors import (
     EXIT_BUG,
     EXIT_FAILURE,
@@ -34,6 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(denoise)
+app.command()(train)
 app.command()(info)
 app.command()(doctor)
 
@@ -140,7 +143,9 @@ def run(arguments: list[str]) -> int:
     with contextlib.closing(Console()) as console:
         ending = Ending(console)
         with ending:
-            result: Any = app(args=arguments, prog_name="f2r", standalone_mode=False, obj=console)
+            result: Any = app(
+                args=spell_out(arguments), prog_name="f2r", standalone_mode=False, obj=console
+            )
             ending.code = result if isinstance(result, int) else EXIT_OK
             if ending.code == EXIT_INTERRUPTED:  # Typer swallows Ctrl-C and returns this
                 raise KeyboardInterrupt

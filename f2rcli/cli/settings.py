@@ -57,8 +57,8 @@ def settings_from(
 
 
 def _checked(place: str, param: str, value: Any, *, switch: bool) -> Any:
-    if param == "encoder_opt":
-        return _encoder_options(place, value)
+    if param in STRUCTURED:
+        return STRUCTURED[param](place, value)
     if switch and not isinstance(value, bool):
         raise ConfigError(f"{place} = {value!r}: must be true or false.")
     if not switch and (isinstance(value, bool) or not isinstance(value, str | int | float)):
@@ -74,6 +74,24 @@ def _encoder_options(place: str, value: Any) -> list[str]:
     raise ConfigError(
         f"{place} = {value!r}: must be a table.", hint='Write encoder_opt = { tune = "grain" }.'
     )
+
+
+def _paths(place: str, value: Any) -> list[str]:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value
+    raise ConfigError(f"{place} = {value!r}: must be a list of paths.")
+
+
+def _stages(place: str, value: Any) -> list[str]:
+    """`[stage.NAME]` tables as the `--stage NAME.KEY=VALUE` options that say the same."""
+    tables = value.items() if isinstance(value, dict) else [("", value)]
+    if not all(isinstance(table, dict) for _, table in tables):
+        raise ConfigError(f"{place}: must be tables.", hint="Write [stage.NAME], steps = 500.")
+    return [f"{name}.{key}={item}" for name, table in tables for key, item in table.items()]
+
+
+# Options that a file writes as lists or tables.
+STRUCTURED = {"encoder_opt": _encoder_options, "inputs": _paths, "stage": _stages}
 
 
 def _nearest(param: str, known: Mapping[str, bool]) -> str:

@@ -1,0 +1,285 @@
+"""`f2r train`, with a session that trains nothing: options, run folders, endings, reports."""
+
+import json
+import math
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from f2rcli.cli.shorthand import spell_out
+from f2rcli.errors import (
+    EXIT_FAILURE,
+    EXIT_INPUT,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_USAGE,
+    InputError,
+)
+from f2rcli.training.config import TrainConfig
+from f2rcli.training.events import Event, Kind
+from f2rcli.training.runfile import read_config
+
+
+@dataclass
+class Result:
+    """What a session returns."""
+
+    weights: Path
+    run: Path
+    start_loss: float = 0.02
+    best_loss: float = 0.018
+    kept: bool = True
+    stopped: str = "end of schedule"
+    noise: Any = None
+    curve: list[tuple[int, float]] = field(default_factory=lambda: [(0, 0.02), (9, 0.018)])
+    crops: list[Path] = field(default_factory=list)
+    seconds: float = 61.0
+    notes: list[str] = field(default_factory=lambda: ["a fake session"])
+
+
+@dataclass
+class Session:
+    """Stands in for f2rcli.training.session; remembers what it was asked."""
+
+    asked: list[TrainConfig] = field(default_factory=list)
+    error: BaseException | None = None
+    changes: dict[str, Any] = field(default_factory=dict)
+
+    def train(self, config: TrainConfig, report: Callable[[Event], None]) -> Result:
+        self.asked.append(config)
+        for step in range(0, 10, 3):
+            report(Event(kind=Kind.PROGRESS, stage="anchor", step=step, steps=9, loss=math.nan))
+        report(Event(kind=Kind.SETBACK, stage="anchor", step=9, steps=9, text="the loss rose"))
+        report(Event(kind=Kind.VALIDATED, stage="anchor", step=9, steps=9, validation=0.018))
+        if self.error is not None:
+            raise self.error
+        Path(config.output).write_bytes(b"weights")
+        return Result(Path(config.output), config.folder, **self.changes)
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch) -> Session:
+    fake = Session()
+    module = ModuleType("f2rcli.training.session")
+    module.train = fake.train  # type: ignore[attr-defined]  # it stands in for a module
+    monkeypatch.setitem(sys.modules, "f2rcli.training.session", module)
+    return fake
+
+
+@pytest.fixture
+def train(session: Session, f2r, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Run `f2r train` in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: f2r("train", *arguments)
+
+
+def test_a_run_leaves_weights_a_report_and_its_configuration(train, session, tmp_path) -> None:
+    done = train("a.mp4", "b.mp4", "-o", "my.safetensors", "--stage", "anchor.steps=9", "--adapt")
+    assert done.code == EXIT_OK, done.err
+    assert "0.02 -> 0.018 (+0.458 dB better)" in done.err
+    assert "f2r denoise a.mp4 --weights my.safetensors -o clean.mp4" in done.err
+    assert "warning: anchor step 9/9: the loss rose" in done.err
+    page = (tmp_path / "my.run" / "report.md").read_text()
+    assert "f2r denoise a.mp4 --weights my.safetensors" in page
+    assert (tmp_path / "my.run" / "curve.png").exists()
+    stored = read_config(tmp_path / "my.run" / "config.toml")
+    assert stored.adapt == "full"
+    assert stored.stage("anchor").steps == 9
+    assert stored.inputs == (str(tmp_path / "a.mp4"), str(tmp_path / "b.mp4"))
+    assert session.asked[0].inputs == ("a.mp4", "b.mp4")
+
+
+def test_the_run_folders_configuration_does_the_run_again(train, session) -> None:
+    train("a.mp4", "-o", "my.safetensors", "--seed", 7, "--stage", "anchor.lr=1e-4")
+    done = train("--config", "my.run/config.toml", "-o", "other.safetensors")
+    assert done.code == EXIT_OK, done.err
+    assert session.asked[0].changes(session.asked[1]) == ["inputs"]  # absolute now
+    assert session.asked[1].seed == 7
+    assert session.asked[1].stage("anchor").lr == 1e-4
+
+
+def test_flags_win_over_the_run_file(train, session, tmp_path) -> None:
+    (tmp_path / "r.toml").write_text("seed = 3\nlength = 7\n[stage.anchor]\nsteps = 5\n")
+    assert train("a.mp4", "-o", "a.safetensors", "--config", "r.toml", "--seed", 4).code == EXIT_OK
+    assert (session.asked[0].seed, session.asked[0].length) == (4, 7)
+    assert session.asked[0].stage("anchor").steps == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("recipee = 1", "unknown key 'recipee'"),
+        ("[stage.anchor]\nstepz = 1", "stage.anchor: unknown key 'stepz'"),
+        ("stage = 3", "stage: must be tables"),
+        ("[stage]\nanchor = 3", "stage: must be tables"),
+        ('inputs = "a.mp4"', "must be a list of paths"),
+        ("clean = 1", "must be true or false"),
+    ],
+)
+def test_a_mistake_in_the_run_file_is_one_line_that_names_it(train, tmp_path, text, said) -> None:
+    (tmp_path / "r.toml").write_text(text)
+    done = train("a.mp4", "-o", "a.safetensors", "--config", "r.toml")
+    assert done.code == EXIT_USAGE
+    assert said in done.err
+    assert done.err.count("error:") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["a.mp4"], "no output"),
+        (["-o", "a.safetensors"], "no clip"),
+        (["a.mp4", "-o", "a.pt"], ".safetensors"),
+        (["a.mp4", "-o", "a.safetensors", "--recipe", "publised"], "recipe = publised"),
+        (["a.mp4", "-o", "a.safetensors", "--stage", "anchor"], "not NAME.KEY=VALUE"),
+        (["a.mp4", "-o", "a.safetensors", "--clean"], "which noise"),
+        (["--resume"], "which run"),
+        (["--resume", "-o", "a.safetensors"], "holds no run"),
+    ],
+)
+def test_what_cannot_be_run_is_said_before_anything_is_written(
+    train, tmp_path, arguments, said
+) -> None:
+    done = train(*arguments)
+    assert done.code == EXIT_USAGE
+    assert said in done.err
+    assert os.listdir(tmp_path) == []
+
+
+def test_nothing_is_overwritten_unasked(train, session, tmp_path) -> None:
+    (tmp_path / "a.safetensors").write_bytes(b"precious")
+    assert train("a.mp4", "-o", "a.safetensors").code == EXIT_FAILURE
+    assert (tmp_path / "a.safetensors").read_bytes() == b"precious"
+    assert session.asked == []
+    assert train("a.mp4", "-o", "a.safetensors", "--overwrite").code == EXIT_OK
+    (tmp_path / "a.safetensors").unlink()
+    again = train("a.mp4", "-o", "a.safetensors")
+    assert again.code == EXIT_FAILURE
+    assert "holds a finished run" in again.err
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(train, tmp_path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.png").write_bytes(b"precious")
+    for extra in ([], ["--overwrite"]):
+        done = train("a.mp4", "-o", "a.safetensors", "--run", "photos", *extra)
+        assert done.code == EXIT_FAILURE
+        assert "holds no run" in done.err
+    assert os.listdir(tmp_path / "photos") == ["one.png"]
+
+
+def test_starting_afresh_leaves_no_checkpoint_to_go_on_from(train, tmp_path) -> None:
+    train("a.mp4", "-o", "a.safetensors")
+    old = tmp_path / "a.run" / "anchor.last.safetensors"
+    old.write_bytes(b"old")
+    assert train("a.mp4", "-o", "a.safetensors", "--resume").code == EXIT_OK
+    assert old.exists()
+    assert train("a.mp4", "-o", "a.safetensors", "--overwrite").code == EXIT_OK
+    assert not old.exists()
+
+
+def test_resume_takes_everything_from_the_run_folder(train, session, tmp_path) -> None:
+    session.changes = {"stopped": "time limit"}
+    first = train("a.mp4", "-o", "a.safetensors", "--seed", 5, "--time-limit", "25m")
+    assert "go on    f2r train --resume -o a.safetensors" in first.err
+    assert train("--resume", "-o", "a.safetensors").code == EXIT_OK
+    assert (session.asked[1].seed, session.asked[1].time_limit) == (5, None)
+    assert session.asked[1].inputs == (str(tmp_path / "a.mp4"),)
+    assert train("--resume", "--run", "a.run", "--time-limit", "5m").code == EXIT_OK
+    assert session.asked[2].time_limit == "5m"
+
+
+def test_resume_refuses_another_run_and_says_what_differs(train, session) -> None:
+    train("a.mp4", "-o", "a.safetensors", "--seed", 5)
+    done = train("b.mp4", "-o", "a.safetensors", "--resume", "--seed", 6)
+    assert done.code == EXIT_USAGE
+    assert "inputs (other then), seed (5 then)" in done.err
+    assert len(session.asked) == 1
+    assert train("a.mp4", "-o", "a.safetensors", "--resume", "--seed", 5).code == EXIT_OK
+
+
+def test_resume_replaces_the_weights_it_wrote_but_none_that_changed_since(train, tmp_path) -> None:
+    train("a.mp4", "-o", "a.safetensors")
+    assert train("--resume", "-o", "a.safetensors").code == EXIT_OK
+    (tmp_path / "a.safetensors").write_bytes(b"edited")
+    done = train("--resume", "-o", "a.safetensors")
+    assert done.code == EXIT_FAILURE
+    assert "exists already" in done.err
+
+
+def test_ctrl_c_says_how_to_go_on(train, session, tmp_path) -> None:
+    session.error = KeyboardInterrupt()
+    done = train("a.mp4", "-o", "my clip.safetensors", "--quiet")
+    assert done.code == EXIT_INTERRUPTED
+    assert "go on with: f2r train --resume -o 'my clip.safetensors'" in done.err
+    assert not (tmp_path / "my clip.safetensors").exists()
+    session.error = None
+    assert train("--resume", "-o", "my clip.safetensors").code == EXIT_OK
+
+
+def test_a_full_disk_is_one_clear_line(train, session) -> None:
+    session.error = OSError(28, "No space left on device", "a.run/anchor.last.safetensors")
+    done = train("a.mp4", "-o", "a.safetensors")
+    assert done.code == EXIT_FAILURE
+    assert "the disk is full" in done.err
+    assert "--resume" in done.err
+
+
+def test_errors_of_the_session_keep_their_exit_code(train, session) -> None:
+    session.error = InputError("a.mp4: only one frame.", hint="Pass a longer clip.")
+    done = train("a.mp4", "-o", "a.safetensors")
+    assert done.code == EXIT_INPUT
+    assert "error: a.mp4: only one frame." in done.err
+
+
+def test_nothing_better_found_is_said(train, session) -> None:
+    session.changes = {"kept": False, "best_loss": 0.02}
+    done = train("a.mp4", "-o", "a.safetensors", "--adapt")
+    assert "nothing better than the weights it began from was found" in done.err
+
+
+def test_events_are_json_lines_with_numbers_or_null(train) -> None:
+    done = train("a.mp4", "-o", "a.safetensors", "--json")
+    events = [json.loads(line) for line in done.out.splitlines()]
+    assert events[0]["event"] == "start"
+    assert events[-1]["event"] == "result"
+    assert events[-1]["gain_db"] == pytest.approx(0.4576, abs=1e-3)
+    assert events[-1]["weights"] == "a.safetensors"
+    assert {"warning", "validated"} <= {e["event"] for e in events}
+
+
+def test_quiet_leaves_warnings_alone(train) -> None:
+    done = train("a.mp4", "-o", "a.safetensors", "--quiet")
+    assert [line for line in done.err.splitlines() if not line.startswith("warning:")] == []
+
+
+def test_only_torchruns_first_process_speaks_and_writes(train, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("RANK", "1")
+    done = train("a.mp4", "-o", "a.safetensors", "--json")
+    assert (done.code, done.out) == (EXIT_OK, "")
+    assert not (tmp_path / "a.run").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["--adapt", "-o", "x"], ["--adapt=full", "-o", "x"]),
+        (["--adapt"], ["--adapt=full"]),
+        (["--adapt", "fast", "x"], ["--adapt", "fast", "x"]),
+        (["--adapt=fast"], ["--adapt=fast"]),
+        (["--", "--adapt"], ["--", "--adapt"]),
+    ],
+)
+def test_adapt_alone_means_full(typed: list[str], meant: list[str]) -> None:
+    assert spell_out(typed) == meant
+
+
+def test_help_names_the_recipes(f2r) -> None:
+    done = f2r("train", "--help")
+    assert all(name in done.out for name in ("self-supervised", "published", "supervised"))
