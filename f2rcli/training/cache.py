@@ -76,6 +76,12 @@ def sweep(cache: Path) -> None:
             shutil.rmtree(part, ignore_errors=True)
 
 
+def sweep_own(cache: Path) -> None:
+    """Remove the parts of this process, before it ends without having finished them."""
+    for part in cache.glob(f"*.{os.getpid()}.part"):
+        shutil.rmtree(part, ignore_errors=True)
+
+
 def trim(cache: Path, limit: int, keep: set[str]) -> None:
     """Remove the entries that were not used for longest until `limit` bytes remain.
 

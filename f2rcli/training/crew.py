@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar, cast
 
@@ -30,24 +31,34 @@ def spread(
         for item in items:
             yield item, _attempt(function, item)
         return
-    crew = _Crew(function, items, min(jobs, len(items)))
-    try:
-        yield from crew.results()
-    finally:
-        crew.end()
+    yield from Crew(function, items, jobs).results()
 
 
-def attend_parent() -> None:
-    """Called in a worker: leave Ctrl-C to the parent, and end when it ends, however it does."""
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How a worker behaves towards the rest of the machine."""
+
+    nice: int = 0  # added to its niceness, where there is such a thing
+    farewell: Callable[[], object] = int  # called in it when its parent is gone
+
+
+def _attend_parent(manners: Manners) -> None:
+    """Leave Ctrl-C to the parent, and end when it ends, however it does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "nice"):
+        os.nice(manners.nice)
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
+        arguments = (parent.sentinel, manners.farewell)
+        threading.Thread(target=_follow, args=arguments, daemon=True).start()
 
 
-def _follow(sentinel: int) -> None:
+def _follow(sentinel: int, farewell: Callable[[], object]) -> None:
     wait([sentinel])
-    os._exit(1)
+    try:
+        farewell()
+    finally:
+        os._exit(1)
 
 
 def _attempt(function: Callable[[Item], Result], item: Item) -> Result | F2RError:
@@ -57,8 +68,10 @@ def _attempt(function: Callable[[Item], Result], item: Item) -> Result | F2RErro
         return error
 
 
-def _serve(channel: "Connection[Any, Any]", function: Callable[[Any], Any]) -> None:
-    attend_parent()
+def _serve(
+    channel: "Connection[Any, Any]", function: Callable[[Any], Any], manners: Manners
+) -> None:
+    _attend_parent(manners)
     while True:
         try:
             item = channel.recv()
@@ -67,50 +80,66 @@ def _serve(channel: "Connection[Any, Any]", function: Callable[[Any], Any]) -> N
         channel.send(_attempt(function, item))
 
 
-class _Crew(Generic[Item, Result]):
+class Crew(Generic[Item, Result]):
     """Workers, each at the other end of a pipe, each with one item at a time."""
 
     def __init__(
-        self, function: Callable[[Item], Result], items: Sequence[Item], jobs: int
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        jobs: int,
+        manners: Manners = Manners(),
     ) -> None:
-        self.function = function
+        self.function, self.manners = function, manners
         self.waiting = list(reversed(items))
+        self.jobs = min(jobs, len(items))
         self.workers: dict[Connection[Any, Any], Any] = {}
         self.busy: dict[Connection[Any, Any], Item] = {}
-        for _ in range(jobs):
-            self._hire()
+        self.stopped = False
 
     def results(self) -> Iterator[tuple[Item, Result | F2RError]]:
-        while self.busy:
-            for ready in wait(list(self.busy)):
-                channel = cast("Connection[Any, Any]", ready)
-                item = self.busy.pop(channel)
-                try:
-                    result = channel.recv()
-                except EOFError:
-                    result = _died(self._dismiss(channel))
-                    if self.waiting:
-                        self._hire()
-                else:
-                    self._give(channel)
-                yield item, result
+        """Items with their results as they come; no worker is left when the iterator ends."""
+        try:
+            for _ in range(self.jobs):
+                self._hire()
+            while self.busy and not self.stopped:
+                for ready in wait(list(self.busy)):
+                    yield self._receive(cast("Connection[Any, Any]", ready))
+        finally:
+            self.stop()
+            for channel in list(self.workers):
+                self._dismiss(channel)
 
-    def end(self) -> None:
-        for worker in self.workers.values():
+    def stop(self) -> None:
+        """Kill the workers; `results`, which may run in another thread, ends by that."""
+        self.stopped = True
+        for worker in list(self.workers.values()):
             worker.kill()
-        for channel in list(self.workers):
-            self._dismiss(channel)
+
+    def _receive(self, channel: "Connection[Any, Any]") -> tuple[Item, Result | F2RError]:
+        item = self.busy.pop(channel)
+        try:
+            result = channel.recv()
+        except (EOFError, ConnectionResetError):
+            result = _died(self._dismiss(channel))
+            if self.waiting and not self.stopped:
+                self._hire()
+        else:
+            self._give(channel)
+        return item, result
 
     def _hire(self) -> None:
         ours, theirs = PROCESSES.Pipe()
-        worker = PROCESSES.Process(target=_serve, args=(theirs, self.function), daemon=True)
+        worker = PROCESSES.Process(
+            target=_serve, args=(theirs, self.function, self.manners), daemon=True
+        )
         worker.start()
         theirs.close()  # or its end would never be noticed
         self.workers[ours] = worker
         self._give(ours)
 
     def _give(self, channel: "Connection[Any, Any]") -> None:
-        if self.waiting:
+        if self.waiting and not self.stopped:
             item = self.busy[channel] = self.waiting.pop()
             channel.send(item)
 

@@ -36,8 +36,10 @@ class Decoding:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What a clip will take, before it is decoded."""
+    """What a clip is and will take, before it is decoded."""
 
+    name: str
+    space: Space
     picture: int  # bytes in memory while one picture is decoded
     disk: int  # bytes
 
@@ -58,7 +60,7 @@ def measure(job: Decoding) -> Size:
             hint="Raise the budget, or crop the clip first.",
         )
     count = info.frames if info.frames is not None else _by_duration(info)
-    return Size(picture, 2 * samples * min(count, job.frames or count))
+    return Size(info.name, info.space, picture, 2 * samples * min(count, job.frames or count))
 
 
 def decode(job: Decoding) -> int:

@@ -3,6 +3,7 @@
 Float16 holds 8- and 10-bit codes to within an eighth of an 8-bit step; nothing is clipped.
 """
 
+import itertools
 import json
 import math
 import mmap
@@ -162,7 +163,6 @@ def open_footage(
     footage = [clip for key in shelf.places for clip in _load(cache / key, shared)]
     if not footage:
         raise shelf.refusal()
-    _check_spaces(footage)
     return footage
 
 
@@ -190,9 +190,9 @@ class _Shelf:
 
     def fill(self, jobs: int, disk: int) -> None:
         """Decode what is missing, once it is known that it fits."""
-        sizes: list[Size] = []
-        for _, size in self._run(measure, self._missing(), jobs):
-            sizes += [size] if size else []
+        kept = [clip for key in self.places for clip in _load(self.cache / key, Budget())]
+        sizes = [size for _, size in self._run(measure, self._missing(), jobs) if size]
+        _check_spaces([*kept, *sizes])
         needed = sum(size.disk for size in sizes)
         check_space(self.cache, needed, disk, f"{len(sizes)} decoded clips")
         largest = max((size.picture for size in sizes), default=1)
@@ -244,6 +244,8 @@ class _Shelf:
 
 
 def _load(entry: Path, budget: Budget) -> list[Footage]:
+    if not entry.exists():
+        return []
     os.utime(entry)  # used now: the last to be trimmed
     facts = json.loads((entry / "facts.json").read_text(encoding="utf-8"))
     names = [facts["name"]] if len(facts["strips"]) == 1 else _FIELDS
@@ -260,9 +262,8 @@ def _load(entry: Path, budget: Budget) -> list[Footage]:
     ]
 
 
-def _check_spaces(footage: list[Footage]) -> None:
-    first = footage[0]
-    for clip in footage:
+def _check_spaces(clips: Sequence[Footage | Size]) -> None:
+    for first, clip in itertools.pairwise(clips):
         if clip.space is not first.space:
             raise InputError(
                 f"{first.name} is {first.space.value}, {clip.name} is {clip.space.value}: "
