@@ -21,24 +21,9 @@ from numpy.typing import NDArray
 from f2rcli.errors import F2RError, InputError
 from f2rcli.frames import Space
 from f2rcli.training.cache import check_space, fingerprint, sweep
-from f2rcli.training.clips import Clip, Rendition, load_clips, renditions
-from f2rcli.training.codec import to_codes, to_unit
 from f2rcli.training.crew import spread
 from f2rcli.training.decoding import Decoding, Size, decode, measure
 from f2rcli.training.sources import Source, find_sources
-
-__all__ = [
-    "BUDGET",
-    "Budget",
-    "Clip",
-    "Footage",
-    "Rendition",
-    "load_clips",
-    "open_footage",
-    "renditions",
-    "to_codes",
-    "to_unit",
-]
 
 Result = TypeVar("Result")
 

@@ -24,8 +24,9 @@ from f2rcli.frames import Space
 from f2rcli.methods.f2r import F2R, Networks
 from f2rcli.models.layers import channels_last, padded
 from f2rcli.noise import NoiseModel
+from f2rcli.training.clips import Clip, Rendition, load_clips, renditions
+from f2rcli.training.codec import to_codes, to_unit
 from f2rcli.training.corruption import as_gray, draw_law, recolour
-from f2rcli.training.footage import Clip, Rendition, load_clips, renditions, to_codes, to_unit
 from f2rcli.training.rehearsal import NEIGHBOURS, Source, load_rehearsals, rehearse
 from f2rcli.training.settings import TrainSettings
 from f2rcli.training.stage import Stage

@@ -19,7 +19,8 @@ from f2rcli.methods.f2r import F2R, typical_mismatch
 from f2rcli.models.flow import Flow
 from f2rcli.models.fusion import smooth
 from f2rcli.noise import NoiseModel
-from f2rcli.training.footage import Clip, to_unit
+from f2rcli.training.clips import Clip
+from f2rcli.training.codec import to_unit
 from f2rcli.window import Window
 
 CELL = 4  # DIS flow with finest scale 2 holds nothing finer than 4 pixels

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from f2rcli.methods.f2r import level_map, photometric
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner
+from f2rcli.training.augment import dihedral
+from f2rcli.training.clips import Clip, Rendition
+from f2rcli.training.codec import to_codes, to_unit
 from f2rcli.training.corruption import as_gray, draw_law, recolour
-from f2rcli.training.footage import Clip, Rendition, to_codes, to_unit
 from f2rcli.training.rehearsal import Crop, Rehearsal, draw_crop
 from f2rcli.training.stage import fixed_loss, on_device, sample_rngs
 
@@ -43,15 +45,6 @@ def side_by_side(columns: list[Tensor]) -> NDArray[np.uint8]:
     """(B, C, H, W) pictures in 0..1 as one (B H, columns W, 3) picture of 8-bit codes."""
     rows = torch.cat([column.float().cpu().expand(-1, 3, -1, -1) for column in columns], dim=3)
     return to_codes(rows.permute(0, 2, 3, 1).flatten(0, 1).numpy())
-
-
-def dihedral(crop: Batch, code: int) -> Batch:
-    """One of the eight flips and transposes of (..., H, W, C)."""
-    if code & 1:
-        crop = crop[..., ::-1, :, :]
-    if code & 2:
-        crop = crop[..., :, ::-1, :]
-    return np.swapaxes(crop, -3, -2) if code & 4 else crop
 
 
 def told_level(level: Batch, rng: np.random.Generator, spread: float = 0.15) -> Batch:

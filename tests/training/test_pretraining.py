@@ -11,12 +11,13 @@ import torch
 from f2rcli.methods.f2r import F2R, Networks
 from f2rcli.models.layers import padded
 from f2rcli.noise import NoiseModel
+from f2rcli.training.augment import dihedral
+from f2rcli.training.clips import renditions
 from f2rcli.training.corruption import Law, as_gray, draw_law, recolour
 from f2rcli.training.events import Event
-from f2rcli.training.footage import renditions
 from f2rcli.training.rehearsal import Source, draw_crop, load_rehearsals, rehearse
 from f2rcli.training.settings import TrainSettings
-from f2rcli.training.stages import CoarseStage, FusionStage, dihedral, psnr_loss
+from f2rcli.training.stages import CoarseStage, FusionStage, psnr_loss
 from f2rcli.training.trainer import Trainer
 
 
