@@ -107,7 +107,9 @@ def measure(arguments: argparse.Namespace, clips: list[Path]) -> Results:
             scene = open_scene(noisy, clip, arguments.weights)
             for name, trial in missing:
                 row[name] = round(trial(scene), 3)
-                stored.write_text(json.dumps(results, indent=1))
+                part = stored.with_suffix(".part")
+                part.write_text(json.dumps(results, indent=1))
+                part.replace(stored)
     return results
 
 
