@@ -11,6 +11,7 @@ from f2rcli.errors import ConfigError, OutputError, UsageError
 from f2rcli.io.part import check_target, disk_error
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.runfile import located, read_config, to_toml
+from f2rcli.training.sources import Source, find_sources
 
 CONFIG = "config.toml"
 RESULT = "result.json"
@@ -39,12 +40,20 @@ def resumed(folder: Path, asked: dict[str, Any]) -> TrainConfig:
 def check_run(config: TrainConfig) -> None:
     """Raise for a run that cannot begin or must not, before anything is touched or loaded.
 
-    UsageError or OutputError for the paths, ConfigError for a continuation that is another run.
+    InputError for clips that are not there, UsageError or OutputError for the other paths and the
+    noise, ConfigError for a continuation that is another run.
     """
     if rank():
         return  # the first process has looked; its files are there by now
     output, folder = Path(config.output), config.folder
-    sources = [Path(item) for item in (*config.inputs, config.init or "")]
+    clips = find_sources([Path(item) for item in config.inputs])
+    sources = [file for clip in clips if isinstance(clip, Source) for file in clip.files]
+    if config.init is not None:
+        sources.append(Path(config.init))
+    if config.synthetic is not None:
+        from f2rcli.training.synthetic import parse_noise  # brings OpenCV
+
+        parse_noise(config.synthetic)
     ours = config.resume and _wrote(folder, output)
     check_target(output, sources, overwrite=config.overwrite or ours)
     if config.resume:

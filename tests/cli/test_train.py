@@ -63,6 +63,9 @@ class Session:
         return Result(Path(config.output), config.folder, **self.changes)
 
 
+CLIPS = ["a.mp4", "b.mp4"]
+
+
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch) -> Session:
     fake = Session()
@@ -74,8 +77,10 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Session:
 
 @pytest.fixture
 def train(session: Session, f2r, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Run `f2r train` in a folder of its own."""
+    """Run `f2r train` in a folder of its own, beside two clips."""
     monkeypatch.chdir(tmp_path)
+    for name in CLIPS:
+        (tmp_path / name).write_bytes(b"not looked into")
     return lambda *arguments: f2r("train", *arguments)
 
 
@@ -149,7 +154,27 @@ def test_what_cannot_be_run_is_said_before_anything_is_written(
     done = train(*arguments)
     assert done.code == EXIT_USAGE
     assert said in done.err
-    assert os.listdir(tmp_path) == []
+    assert sorted(os.listdir(tmp_path)) == CLIPS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["c.mp4", "-o", "a.safetensors"], EXIT_INPUT, "c.mp4: there is no such file"),
+        (["-", "-o", "a.safetensors"], EXIT_INPUT, "reads its clips more than once"),
+        (["a.mp4", "-o", "no/a.safetensors"], EXIT_FAILURE, "its folder no does not exist"),
+        (["a.mp4", "-o", "a.safetensors", "--clean", "--synthetic", "gausian:5"], EXIT_USAGE,
+         "gausian"),
+    ],
+)  # fmt: skip
+def test_clips_paths_and_noise_are_looked_at_before_torch_is_loaded(
+    train, session, tmp_path, arguments, code, said
+) -> None:
+    done = train(*arguments)
+    assert done.code == code, done.err
+    assert said in done.err
+    assert session.asked == []
+    assert sorted(os.listdir(tmp_path)) == CLIPS
 
 
 def test_nothing_is_overwritten_unasked(train, session, tmp_path) -> None:

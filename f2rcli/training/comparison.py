@@ -1,0 +1,71 @@
+"""The same few frames with the weights before and after a run, side by side."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from f2rcli import yuv
+from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
+from f2rcli.errors import F2RError
+from f2rcli.frames import ClipInfo, Frame
+from f2rcli.io import ReadOptions, open_reader
+from f2rcli.training.config import TrainConfig
+from f2rcli.training.pictures import Picture, write_crops
+from f2rcli.training.sources import find_sources
+
+LARGEST = 512  # pixels per side of what is looked at: quick, and enough for three crops
+STEP = 16  # of where the cut-out lies, so that chroma and fields stay in step
+
+
+def compare(config: TrainConfig, before: str | None, after: str | Path, folder: Path) -> list[Path]:
+    """Write `noisy | before | after` crops of the first clip's first frames into `folder`.
+
+    before, after: weights by name or path; None before: trained from scratch. What the command
+    line would write is shown: the noise is measured on these frames alone. Raises what reading
+    and loading raise.
+    """
+    found = find_sources([Path(item) for item in config.inputs])
+    source = next(item for item in found if not isinstance(item, F2RError)).source
+    with open_reader(source, ReadOptions(frames=config.length)) as reader:
+        frames = [_middle(frame) for frame in reader]
+        info = replace(reader.info, width=frames[0].width, height=frames[0].height)
+    centre = len(frames) // 2
+    old = None if before is None else _restored(frames, info, before, config)[centre]
+    new = _restored(frames, info, str(after), config)[centre]
+    return write_crops(_shown(frames[centre]), old, new, folder)
+
+
+def _restored(
+    frames: list[Frame], info: ClipInfo, weights: str, config: TrainConfig
+) -> list[Picture]:
+    settings = EngineSettings(
+        method=config.method,
+        weights=weights,
+        device=config.device,
+        precision=config.precision,
+        threads=config.threads,
+    )
+    engine = load_engine(settings, info)
+    return [_shown(frame) for frame in denoise_stream(iter(frames), info, engine)]
+
+
+def _shown(frame: Frame) -> Picture:
+    """(H, W, C)."""
+    return np.ascontiguousarray(yuv.to_rgb(frame).transpose(1, 2, 0))
+
+
+def _middle(frame: Frame) -> Frame:
+    """The middle of a frame, at most LARGEST pixels per side."""
+    top, left = (
+        (max(0, side - LARGEST) // 2 // STEP * STEP) for side in (frame.height, frame.width)
+    )
+    shifts = [(0, 0), *[frame.layout.log2_chroma] * 2, (0, 0)][: len(frame.planes)]
+    planes = tuple(
+        plane[
+            top >> down : (top >> down) + (LARGEST >> down),
+            left >> across : (left >> across) + (LARGEST >> across),
+        ]
+        for plane, (across, down) in zip(frame.planes, shifts, strict=True)
+    )
+    return replace(frame, planes=planes)
