@@ -1,7 +1,7 @@
 """`f2r train`: parse, check, call the library, report."""
 
+import contextlib
 import errno
-import tomllib
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from importlib import import_module
@@ -116,12 +116,12 @@ def stage_tables(options: list[str]) -> dict[str, dict[str, Any]]:
     return tables
 
 
-def _value(text: str) -> Any:
-    """A TOML value, or the text itself."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
+def _value(text: str) -> int | float | str:
+    """The number that is written, or else the text, which no stage takes."""
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def run_training(config: TrainConfig, console: Console) -> int:
