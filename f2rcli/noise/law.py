@@ -1,0 +1,116 @@
+"""The law that re-noising draws from: how strong, of what spectrum, how shared by the channels."""
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from f2rcli.noise.model import NoiseModel
+
+FORMAT = 1  # of the JSON
+
+Kernel = tuple[tuple[float, ...], ...]  # (K, K), K odd, unit energy
+Mixing = tuple[tuple[float, ...], ...]  # (C, C), rows of unit energy
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseLaw:
+    """Zero-mean Gaussian noise, level(signal) * mixing @ (kernel * white) (methods 9.4).
+
+    `kernels` hold one filter per channel, None where the noise is white; `mixing` turns independent
+    channels into correlated ones, None where they are independent. Both keep the variance, so the
+    level alone says how strong the noise is. Frames are independent of each other.
+    """
+
+    level: NoiseModel
+    kernels: tuple[Kernel, ...] | None = None
+    mixing: Mixing | None = None
+
+    def sample(self, signal: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Fresh noise for a signal (B, C, H, W) in 0..1, of the same shape; unclipped.
+
+        `generator` is the CPU's: the same seed gives the same noise on every device.
+        """
+        return self.unit(signal, generator) * self.level.level(signal)
+
+    def unit(self, signal: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The same before it is scaled: variance one everywhere."""
+        batch, channels, height, width = signal.shape
+        rim = 0 if self.kernels is None else len(self.kernels[0]) // 2
+        size = (batch, channels, height + 2 * rim, width + 2 * rim)
+        noise = torch.randn(size, generator=generator, dtype=signal.dtype).to(signal.device)
+        if self.kernels is not None:
+            noise = functional.conv2d(
+                noise, noise.new_tensor(self.kernels)[:, None], groups=channels
+            )
+        if self.mixing is not None:
+            noise = torch.einsum("dc,bchw->bdhw", noise.new_tensor(self.mixing), noise)
+        return noise
+
+    def add(self, clean: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """clean (B, C, H, W) plus fresh noise, unclipped."""
+        return clean + self.sample(clean, generator)
+
+    def whitened(self) -> "NoiseLaw":
+        """The same level, white and independent between channels."""
+        return NoiseLaw(self.level)
+
+    def scaled(self, factor: float) -> "NoiseLaw":
+        """The same, `factor` times stronger."""
+        return replace(self, level=self.level.scaled(factor))
+
+    def values(self) -> dict[str, Any]:
+        """The law as JSON values; `from_values` reads them back."""
+        model = self.level
+        return {
+            "format": FORMAT,
+            "gain": list(model.gain),
+            "read": list(model.read),
+            "sigma": list(model.sigma),
+            "samples": model.samples,
+            "curve": None if model.curve is None else [list(c) for c in model.curve],
+            "kernels": None if self.kernels is None else [list(map(list, k)) for k in self.kernels],
+            "mixing": None if self.mixing is None else list(map(list, self.mixing)),
+        }
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> "NoiseLaw":
+        """See `values`. Raises ValueError for what is no such law."""
+        try:
+            if values["format"] != FORMAT:
+                raise ValueError(f"noise law of format {values['format']!r}, not {FORMAT}.")
+            curve, kernels, mixing = (values[name] for name in ("curve", "kernels", "mixing"))
+            level = NoiseModel(
+                _row(values["gain"]),
+                _row(values["read"]),
+                _row(values["sigma"]),
+                int(values["samples"]),
+                None if curve is None else _rows(curve),
+            )
+            return cls(
+                level,
+                None if kernels is None else tuple(_rows(kernel) for kernel in kernels),
+                None if mixing is None else _rows(mixing),
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"no noise law: {error!r}.") from error
+
+    def to_json(self) -> str:
+        """The law as JSON text."""
+        return json.dumps(self.values())
+
+    @classmethod
+    def from_json(cls, text: str) -> "NoiseLaw":
+        """The law that `to_json` wrote. Raises ValueError for anything else."""
+        return cls.from_values(json.loads(text))
+
+
+def _row(values: Any) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
+
+
+def _rows(values: Any) -> tuple[tuple[float, ...], ...]:
+    return tuple(_row(row) for row in values)

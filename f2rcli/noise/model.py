@@ -1,0 +1,109 @@
+"""How strong noise is at every brightness: a line in variance, or a curve where no line fits."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+KNOTS = 17  # of a level curve, evenly spaced over 0..1
+
+Curve = tuple[float, ...]  # standard deviations at the knots
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseModel:
+    """Noise with variance gain * x + read^2 in every channel, x in 0..1 (Foi et al., TIP 2008),
+    or with the standard deviations of a curve, linear between its knots.
+
+    sigma is its root mean square over the picture it was measured on, in units of white - black.
+    All of it means the noise before a file's range clipped it.
+    """
+
+    gain: tuple[float, ...]
+    read: tuple[float, ...]
+    sigma: tuple[float, ...]
+    samples: int = 0  # how many pixels were looked at; 0 for a model that was told
+    curve: tuple[Curve, ...] | None = None  # per channel; None where the line is believed
+
+    @classmethod
+    def gaussian(cls, sigma: float, channels: int) -> "NoiseModel":
+        """The same white noise in every channel."""
+        same = (sigma,) * channels
+        return cls((0.0,) * channels, same, same)
+
+    @property
+    def sigma8(self) -> tuple[float, ...]:
+        """sigma in 8-bit codes, as the command line speaks of it."""
+        return tuple(255 * sigma for sigma in self.sigma)
+
+    def scaled(self, factor: float) -> "NoiseModel":
+        """The model of noise that is `factor` times stronger."""
+        return NoiseModel(
+            tuple(g * factor**2 for g in self.gain),
+            tuple(r * factor for r in self.read),
+            tuple(s * factor for s in self.sigma),
+            self.samples,
+            None if self.curve is None else tuple(_times(c, factor) for c in self.curve),
+        )
+
+    def at_knots(self) -> tuple[Curve, ...]:
+        """The curve, or the line as one."""
+        if self.curve is not None:
+            return self.curve
+        places = torch.linspace(0, 1, KNOTS, dtype=torch.float64)
+        return tuple(
+            tuple((g * places + r**2).sqrt().tolist())
+            for g, r in zip(self.gain, self.read, strict=True)
+        )
+
+    def variance(self, signal: Tensor) -> Tensor:
+        """signal (B, C, H, W) -> the noise's variance at every sample."""
+        if self.curve is not None:
+            return self.level(signal).square()
+        gain, read = (signal.new_tensor(part).view(1, -1, 1, 1) for part in (self.gain, self.read))
+        return gain * signal.clamp(0, 1) + read**2
+
+    def level(self, signal: Tensor) -> Tensor:
+        """signal (B, C, H, W) -> the noise's standard deviation at every sample."""
+        if self.curve is None:
+            return self.variance(signal).sqrt()
+        place = signal.clamp(0, 1) * (KNOTS - 1)
+        below = place.floor().clamp_max(KNOTS - 2)
+        share = place - below
+        planes = []
+        for channel, curve in enumerate(self.curve):
+            knots, index = signal.new_tensor(curve), below[:, channel].long()
+            low, high = knots[index], knots[index + 1]
+            planes.append(low + share[:, channel] * (high - low))
+        return torch.stack(planes, 1)
+
+    def add(self, clean: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """clean (B, C, H, W) plus fresh noise of this law, unclipped."""
+        fresh = torch.randn(clean.shape, generator=generator, dtype=clean.dtype)
+        return clean + fresh.to(clean.device) * self.level(clean)
+
+
+def _times(values: Curve, factor: float) -> Curve:
+    return tuple(value * factor for value in values)
+
+
+def blend(old: NoiseModel, new: NoiseModel, share: float) -> NoiseModel:
+    """The old model moved towards the new one by `share` of the way, in variance."""
+
+    def mix(a: tuple[float, ...], b: tuple[float, ...], power: int) -> tuple[float, ...]:
+        return tuple(
+            ((1 - share) * x**power + share * y**power) ** (1 / power)
+            for x, y in zip(a, b, strict=True)
+        )
+
+    curve = None
+    if old.curve is not None or new.curve is not None:
+        pairs = zip(old.at_knots(), new.at_knots(), strict=True)
+        curve = tuple(mix(a, b, 2) for a, b in pairs)
+    return NoiseModel(
+        mix(old.gain, new.gain, 1),
+        mix(old.read, new.read, 2),
+        mix(old.sigma, new.sigma, 2),
+        old.samples + new.samples,
+        curve,
+    )

@@ -1,0 +1,218 @@
+"""Evidence of noise: products of two residuals that share nothing but the noise itself.
+
+The two-anchor estimate (three-cornered hat): a1 and a2 are estimates of a frame y from disjoint
+neighbours, so E[(y - a1)(y - a2)] is the noise's variance plus the covariance of the anchors'
+errors. Those errors live at edges and in texture, at low and middle spatial frequencies; hence
+the product is taken at full bandwidth and in two high-pass bands, and in flat places only.
+"""
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from f2rcli.noise.fitting import ENOUGH, SMALLEST_BIN, Levels, fit_model, trimmed_mean
+from f2rcli.noise.model import NoiseModel
+
+MAD_TO_SIGMA = 1.4826  # of a Gaussian
+FLATTEST = 0.5  # of a frame is kept at all; what is used of it is chosen at every brightness
+MOST_SAMPLES = 400_000  # per frame; larger pictures are thinned
+WHITE_TO_THE_END = 0.95  # finest band over fine band: above it the noise is white up there
+EXCESS_SHARE = 0.05  # of the fine band's variance: full bandwidth may hold so much more,
+EXCESS_CODES = 4.0 / 255  # or so much, as errors of the anchors or grain of the source below it
+EXCESS_FALLS = 0.5  # errors of the anchors fall off like this towards flatter places; noise stays
+STEPS = (0.1, 0.2, 0.35, 0.5, 1.0)  # of roughness, where errors of the anchors are looked for
+FEWEST = 4_000  # samples that the shape of the spectrum is read from
+BEYOND = 5e-4  # of all samples
+INSIDE = 1.5  # times a first guess of sigma that brightness keeps from the rails
+
+Values = NDArray[np.float32]
+
+FULL, FINE, FINEST = range(3)  # bandwidths
+FINE_TAPS = ((1.0, -1.0), (-1.0, 1.0))
+FINEST_TAPS = ((1.0, -2.0, 1.0), (-2.0, 4.0, -2.0), (1.0, -2.0, 1.0))
+
+
+class Bands(NamedTuple):
+    """Mean products in three bandwidths, each 1 for white noise of unit variance."""
+
+    full: float
+    fine: float
+    finest: float
+
+    @property
+    def excess(self) -> float:
+        """Variance that full bandwidth has and the fine band has not."""
+        return self.full - self.fine
+
+
+@dataclass
+class NoiseSamples:
+    """Evidence from several frames: brightness, roughness and unbiased products per channel."""
+
+    level: list[list[Values]]  # per channel, per frame
+    roughness: list[Values] = field(default_factory=list)  # per frame: rank, 0 = flattest
+    product: list[list[tuple[Values, Values, Values]]] = field(default_factory=list)
+    picture: list[list[Values]] = field(default_factory=list)  # brightness of the whole picture
+    clipped: bool = True  # whether the range cuts noise off: float files and footroom need not
+
+    @classmethod
+    def empty(cls, channels: int) -> "NoiseSamples":
+        several: list[list[list[Values]]] = [[[] for _ in range(channels)] for _ in range(2)]
+        return cls(several[0], [], [[] for _ in range(channels)], several[1])
+
+    def add(self, noisy: Tensor, first: Tensor, second: Tensor) -> None:
+        """Add a frame (1, C, H, W) and two anchors of it that share no noise with it or each other.
+
+        Flat places where both anchors agree are chosen by the anchors alone, which know nothing
+        of y's noise: choosing does not bias the variance.
+        """
+        if min(noisy.shape[-2:]) < 3:
+            return
+        mean = (first + second) / 2
+        rank = _ranks(_gradient(mean)) + _ranks(_disagreement(first, second))
+        products = _products(noisy - first, noisy - second)
+        kept = _chosen(mean, rank, products[FULL])
+        self.roughness.append(_inner(rank)[kept])
+        self.clipped &= _clipped(noisy, products[FULL])
+        for channel in range(noisy.shape[1]):
+            self.level[channel].append(_inner(mean[0, channel])[kept])
+            self.picture[channel].append(mean[0, channel, ::4, ::4].flatten().cpu().numpy())
+            self.product[channel].append(
+                tuple(_inner(band[0, channel])[kept] for band in products)  # type: ignore[arg-type]  # three bands
+            )
+
+    @property
+    def count(self) -> int:
+        """Samples of one channel."""
+        return sum(len(part) for part in self.roughness)
+
+    def bands(self, rougher: float, flatter: float = 0.0) -> Bands:
+        """Mean products of all channels in the three bandwidths, between two shares of the
+        places, counted from the flattest."""
+        rough = np.concatenate(self.roughness)
+        low, high = np.quantile(rough, [flatter, rougher])
+        chosen = (rough >= low) & (rough <= high)
+        means = [[trimmed_mean(p[chosen]) for p in _joined(frames)] for frames in self.product]
+        return Bands(*(float(np.mean(band)) for band in zip(*means, strict=True)))
+
+    def shape(self) -> float:
+        """Variance at full bandwidth over that in the fine band: 1 for white noise.
+
+        Read in the flattest places. Noise that is white from the fine band upwards is taken to be
+        white altogether if the rest is small or grows with roughness as errors of the anchors do.
+        """
+        share = min(1.0, max(0.1, FEWEST / self.count))
+        flat = self.bands(share)
+        if flat.fine <= 0:
+            return 1.0
+        if flat.finest > WHITE_TO_THE_END * flat.fine:
+            rougher = max(self.bands(high, low).excess for low, high in pairwise(STEPS))
+            allowed = max(EXCESS_SHARE * flat.fine, EXCESS_CODES**2, EXCESS_FALLS * rougher)
+            if flat.excess < allowed:
+                return 1.0
+        return max(flat.full / flat.fine, 0.0)
+
+    def model(self) -> NoiseModel | None:
+        """The noise model that fits best; None where there is too little evidence."""
+        if self.count < SMALLEST_BIN:
+            return None
+        rough, shape = np.concatenate(self.roughness), self.shape()
+        channels = zip(self.level, self.product, self.picture, strict=True)
+        return fit_model(
+            [
+                Levels(
+                    np.concatenate(level),
+                    np.float32(shape) * _joined(product)[FINE],
+                    rough,
+                    np.concatenate(picture),
+                )
+                for level, product, picture in channels
+            ],
+            shape,
+            clipped=self.clipped,
+        )
+
+
+def _chosen(mean: Tensor, rank: Tensor, product: Tensor) -> NDArray[np.intp]:
+    """Indices of the flatter places, away from the rails if there are enough such."""
+    flat, level = _inner(rank), torch.minimum(mean, 1 - mean).amin(1)
+    guess = max(trimmed_mean(_inner(product.mean(1))[flat <= np.median(flat)]), 0.0) ** 0.5
+    room = _inner(level) > min(INSIDE * guess, 0.25)
+    if room.sum() < max(SMALLEST_BIN, 0.02 * room.size):
+        room = np.ones_like(room)
+    share = min(1.0, max(FLATTEST, ENOUGH / room.sum()))
+    kept = np.flatnonzero(room & (flat <= np.quantile(flat[room], share)))
+    return kept[:: max(1, len(kept) // MOST_SAMPLES)]
+
+
+def _clipped(noisy: Tensor, product: Tensor) -> bool:
+    """Whether hardly a sample lies beyond black and white, by half a standard deviation."""
+    margin = float(product.mean().clamp_min(0)) ** 0.5 / 2
+    beyond = (noisy < -margin) | (noisy > 1 + margin)
+    return float(beyond.float().mean()) < BEYOND
+
+
+def _joined(frames: list[tuple[Values, Values, Values]]) -> list[Values]:
+    return [np.concatenate(band) for band in zip(*frames, strict=True)]
+
+
+def _inner(plane: Tensor) -> Values:
+    """A plane (..., H, W) without its border of one pixel, flat."""
+    values: Values = plane.squeeze()[1:-1, 1:-1].reshape(-1).float().cpu().numpy()
+    return values
+
+
+def _products(first: Tensor, second: Tensor) -> list[Tensor]:
+    """Products of two residuals (1, C, H, W) at full bandwidth and in the two high-pass bands."""
+    products = [first * second]
+    for taps in (FINE_TAPS, FINEST_TAPS):
+        filtered = [_filter(residual, taps) for residual in (first, second)]
+        products.append(filtered[0] * filtered[1])
+    return products
+
+
+def _filter(x: Tensor, taps: tuple[tuple[float, ...], ...]) -> Tensor:
+    """x (1, C, H, W) through a filter of unit energy, the same size."""
+    kernel = x.new_tensor(taps)
+    kernel = (kernel / kernel.square().sum().sqrt())[None, None]
+    size = kernel.shape[-1]
+    padded = functional.pad(x.transpose(0, 1), (1, size - 2, 1, size - 2), mode="replicate")
+    return functional.conv2d(padded, kernel).transpose(0, 1)
+
+
+def _gradient(picture: Tensor) -> Tensor:
+    """Local power of the gradient of a picture (1, C, H, W): (1, 1, H, W)."""
+    steps = [(picture - picture.roll(1, axis)).square().mean(1, keepdim=True) for axis in (2, 3)]
+    return functional.avg_pool2d(steps[0] + steps[1], 7, stride=1, padding=3)
+
+
+def _disagreement(first: Tensor, second: Tensor) -> Tensor:
+    """Local power of the difference of two anchors (1, C, H, W): (1, 1, H, W)."""
+    apart = (first - second).square().mean(1, keepdim=True)
+    return functional.avg_pool2d(apart, 7, stride=1, padding=3)
+
+
+def _ranks(values: Tensor) -> Tensor:
+    """The share of the picture (1, 1, H, W) that is smaller, 0..1, by a quantile table."""
+    sample = values[..., ::3, ::3].flatten()
+    table = torch.quantile(sample[: 2**24], torch.linspace(0, 1, 257, device=values.device))
+    return torch.searchsorted(table, values.contiguous()).float() / 256
+
+
+def single_frame_sigma(noisy: Tensor) -> float:
+    """A rough standard deviation from one frame (1, C, H, W): median of its finest diagonal detail.
+
+    Donoho and Johnstone, Biometrika 1994. Reads low where noise is spatially correlated.
+    """
+    height, width = (size // 2 * 2 for size in noisy.shape[-2:])
+    if min(height, width) < 2:
+        return 0.0
+    cells = functional.pixel_unshuffle(noisy[..., :height, :width].flatten(0, 1).unsqueeze(1), 2)
+    diagonal = (cells[:, 0] - cells[:, 1] - cells[:, 2] + cells[:, 3]) / 2
+    return float(diagonal.abs().median()) * MAD_TO_SIGMA
