@@ -59,7 +59,7 @@ def measure(job: Decoding) -> Size:
             f"they are decoded; the memory budget is {gigabytes(job.memory)}.",
             hint="Raise the budget, or crop the clip first.",
         )
-    count = info.frames if info.frames is not None else _by_duration(info)
+    count = _expected(info)
     return Size(info.name, info.space, picture, 2 * samples * min(count, job.frames or count))
 
 
@@ -175,7 +175,7 @@ class Strip:
 
 def _chosen(frames: Any, info: ClipInfo, limit: int | None) -> Iterator[tuple[int, Frame]]:
     """Frames with their numbers: all, or `limit` of them in runs, evenly spread over the clip."""
-    total = info.frames
+    total = _expected(info) or None
     if limit is None or (total is not None and total <= limit):
         yield from enumerate(frames)
         return
@@ -204,5 +204,8 @@ def _channels(space: Space) -> int:
     return 1 if space is Space.GRAY else 3
 
 
-def _by_duration(info: ClipInfo) -> int:
+def _expected(info: ClipInfo) -> int:
+    """How many frames a clip has, as far as is known; else 0."""
+    if info.frames is not None:
+        return info.frames
     return round(info.duration * info.rate) if info.duration and info.rate else 0

@@ -1,0 +1,261 @@
+"""Noisy footage: what is decoded, what is kept of it, what is refused, and what a kill leaves."""
+
+import errno
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from f2rcli.errors import InputError, OutputError
+from f2rcli.frames import Space
+from f2rcli.io import open_reader
+from f2rcli.training import decoding
+from f2rcli.training.footage import Budget, Footage, open_footage
+from f2rcli.yuv import to_rgb
+
+
+def scene(frames: int, seed: int = 0, size: tuple[int, int] = (48, 64)) -> np.ndarray:
+    """A noisy still scene, (T, H, W, 3) codes."""
+    rng = np.random.default_rng(seed)
+    picture = np.kron(rng.uniform(40, 200, (size[0] // 8, size[1] // 8, 3)), np.ones((8, 8, 1)))
+    return np.rint(picture + rng.normal(0, 10, (frames, *picture.shape))).clip(0, 255).astype("u1")
+
+
+def save(path: Path, clip: np.ndarray, codec: str = "ffv1", form: str = "bgr0") -> Path:
+    """Write codes (T, H, W, 3), or (T, H, W) for gray, to a video file or numbered pictures."""
+    kind = "rgb24" if clip.ndim == 4 else "gray"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=Fraction(25))
+        stream.width, stream.height, stream.pix_fmt = clip.shape[2], clip.shape[1], form
+        for picture in clip:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=kind)
+            container.mux(stream.encode(frame.reformat(format=form)))
+        container.mux(stream.encode())
+    return path
+
+
+def opened(path: Path, cache: Path, **options: object) -> Footage:
+    (clip,) = open_footage([path], cache, **options)
+    return clip
+
+
+@pytest.mark.parametrize(("codec", "form"), [("ffv1", "bgr0"), ("libx264", "yuv420p")])
+def test_pictures_are_what_the_network_will_see(tmp_path: Path, codec: str, form: str) -> None:
+    path = save(tmp_path / "a.mkv", scene(5), codec, form)
+    clip = opened(path, tmp_path / "cache")
+    with open_reader(path) as reader:
+        seen = np.stack([to_rgb(frame).transpose(1, 2, 0) for frame in reader])
+    assert clip.space is Space.RGB
+    assert clip.shape == (5, 48, 64, 3)
+    assert clip.shots == (range(5),)
+    assert np.abs(clip.read(slice(None)) - seen).max() < 0.13 / 255
+    assert (seen.max() > 1) == (clip.read(slice(None)).max() > 1)  # unclipped
+
+
+def test_gray_clips_keep_one_channel(tmp_path: Path) -> None:
+    clip = opened(save(tmp_path / "a.mkv", scene(3)[..., 0], form="gray"), tmp_path / "cache")
+    assert (clip.space, clip.channels) == (Space.GRAY, 1)
+
+
+def test_a_second_run_finds_the_same_bytes_and_decodes_nothing(tmp_path: Path) -> None:
+    path, lines = save(tmp_path / "a.mkv", scene(4)), []
+    first = opened(path, tmp_path / "cache", report=lines.append)
+    before = first.path.read_bytes()
+    assert len(lines) == 1
+    moved = path.rename(tmp_path / "b.mkv")
+    second = opened(moved, tmp_path / "cache", report=lines.append)
+    assert (second.path, len(lines)) == (first.path, 1)
+    assert second.path.read_bytes() == before
+    save(path, scene(4, seed=1))
+    assert opened(path, tmp_path / "cache").path != first.path
+
+
+def test_workers_decode_what_one_process_decodes(tmp_path: Path) -> None:
+    paths = [save(tmp_path / f"{n}.mkv", scene(4, seed=n)) for n in range(3)]
+    alone = open_footage(paths, tmp_path / "one")
+    shared = open_footage(paths, tmp_path / "two", jobs=2)
+    assert [clip.name for clip in shared] == ["0.mkv", "1.mkv", "2.mkv"]
+    for one, two in zip(alone, shared, strict=True):
+        assert one.path.read_bytes() == two.path.read_bytes()
+        assert (one.shots, one.shape) == (two.shots, two.shape)
+
+
+def test_shots_end_at_cuts_and_copies_are_left_out(tmp_path: Path) -> None:
+    one, other = scene(4), scene(3, seed=5)
+    clip = np.concatenate([one[:2], one[1:2], one[2:], other, scene(1, seed=9)])
+    read = opened(save(tmp_path / "a.mkv", clip), tmp_path / "cache")
+    assert read.shape[0] == 8
+    assert read.shots == (range(4), range(4, 7))  # the last frame has no neighbour
+
+
+def test_a_part_of_a_long_clip_is_taken_from_all_over_it(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(decoding, "RUN", 4)
+    clip = scene(30)
+    read = opened(save(tmp_path / "a.mkv", clip), tmp_path / "cache", frames=12)
+    assert read.shots == (range(4), range(4, 8), range(8, 12))
+    found = [np.abs(clip / 255.0 - read.read(t)).mean((1, 2, 3)).argmin() for t in range(12)]
+    assert found[:4] == [0, 1, 2, 3]
+    assert found[8:] == [26, 27, 28, 29]
+
+
+def test_folders_are_searched_in_order_and_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    top, lines = tmp_path / "clips", []
+    (top / "deep" / "seq").mkdir(parents=True)
+    save(top / "b.mkv", scene(3))
+    save(top / "a.mp4", scene(3, seed=1), "libx264", "yuv444p")
+    (top / "broken.mp4").write_bytes(b"nothing of the kind")
+    (top / "notes.txt").write_text("not a clip")
+    for number, picture in enumerate(scene(3, seed=2)):
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        frame.save(str(top / "deep" / "seq" / f"{number:03}.png"))
+    found = open_footage([top, top / "b.mkv"], tmp_path / "cache", report=lines.append)
+    assert [clip.name for clip in found] == ["a.mp4", "b.mkv", "seq"]
+    assert len([line for line in lines if line.startswith("left out: broken.mp4")]) == 1
+    assert not [line for line in lines if "notes" in line]
+    with pytest.raises(InputError, match=r"broken\.mp4"):
+        open_footage([top / "broken.mp4"], tmp_path / "cache")
+
+
+def flickering(frames: int) -> np.ndarray:
+    return np.concatenate([scene(1, seed=20 + n) for n in range(frames)])
+
+
+@pytest.mark.parametrize(
+    ("clip", "words"),
+    [
+        (scene(1), "a.mkv: has only 1 distinct picture"),
+        (scene(1).repeat(5, 0), r"1 distinct picture \(5 frames, all alike\)"),
+        (flickering(4), "is cut after every frame"),
+        (np.arange(4, dtype="u1").reshape(4, 1, 1, 1) % 2 * np.ones((1, 48, 64, 3), "u1"), "black"),
+    ],
+)
+def test_clips_that_teach_nothing_are_refused_by_name(
+    tmp_path: Path, clip: np.ndarray, words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        open_footage([save(tmp_path / "a.mkv", clip)], tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_other_bad_input_is_one_clear_error(tmp_path: Path) -> None:
+    colour = save(tmp_path / "c.mkv", scene(3))
+    gray = save(tmp_path / "g.mkv", scene(3)[..., 0], form="gray")
+    cache = tmp_path / "cache"
+    with pytest.raises(InputError, match=r"c\.mkv is rgb, g\.mkv is gray"):
+        open_footage([colour, gray], cache)
+    with pytest.raises(InputError, match=r"64x48 take .* memory budget"):
+        open_footage([colour], cache, budget=100_000)
+    with pytest.raises(OutputError, match="the limit is"):
+        open_footage([colour], cache, disk=10_000)
+    with pytest.raises(InputError, match="no such file"):
+        open_footage([tmp_path / "none.mkv"], cache)
+    with pytest.raises(InputError, match="holds no clip"):
+        open_footage([cache], cache)
+    assert not list(cache.iterdir())
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_half(tmp_path: Path, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(decoding.Strip, "_write", full)
+    with pytest.raises(OutputError, match="the disk is full"):
+        open_footage([save(tmp_path / "a.mkv", scene(3))], tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
+
+
+SLOWLY = """
+import sys, time
+from pathlib import Path
+from f2rcli.training import decoding, footage
+
+write = decoding.Strip._write
+decoding.Strip._write = lambda *given: (write(*given), time.sleep(0.2))
+footage.open_footage([Path(sys.argv[1])], Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills a process")
+def test_a_kill_in_mid_decode_leaves_nothing_that_is_used(tmp_path: Path) -> None:
+    path, cache = save(tmp_path / "a.mkv", scene(50)), tmp_path / "cache"
+    child = subprocess.Popen([sys.executable, "-c", SLOWLY, path, cache])
+    deadline = time.monotonic() + 60
+    while not list(cache.glob("*.part/0.f16")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert list(cache.glob("*.part"))
+    clip = opened(path, cache)
+    assert clip.shape[0] == 50
+    assert not list(cache.glob("*.part"))
+
+
+READING = """
+import sys
+from pathlib import Path
+from f2rcli.frames import Space
+from f2rcli.training.footage import Budget, Footage
+
+shape = (100, 512, 1024, 1)
+clip = Footage("a", Space.GRAY, Path(sys.argv[1]), shape, (), budget=Budget(int(sys.argv[2])))
+def resident():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssFile"))
+start, most = resident(), 0
+for frame in range(100):
+    clip.read(frame)
+    most = max(most, resident() - start)
+print(most)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
+def test_reading_footage_keeps_to_the_memory_budget(tmp_path: Path) -> None:
+    with (tmp_path / "pictures").open("wb") as file:
+        file.truncate(100 * 512 * 1024 * 2)
+
+    def most(budget: int) -> int:
+        command = [sys.executable, "-c", READING, str(tmp_path / "pictures"), str(budget)]
+        return int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+
+    assert most(16 << 20) < 20 << 20
+    assert most(1 << 30) > 80 << 20
+
+
+def test_footage_travels_to_other_processes_and_reads_codes_too(tmp_path: Path) -> None:
+    np.save(tmp_path / "codes.npy", scene(3))
+    codes = np.load(tmp_path / "codes.npy", mmap_mode="r")
+    clip = Footage.of_codes("scene", codes)
+    assert np.array_equal(clip.read(1), codes[1].astype(np.float32) / np.float32(255))
+    again = pickle.loads(pickle.dumps(clip))  # noqa: S301  # our own bytes
+    assert again == clip
+    rows, columns = slice(8, 20), slice(4, 9)
+    assert np.array_equal(again.read(2, rows, columns), clip.read(2)[rows, columns])
+    assert isinstance(again.budget, Budget)
+
+
+def test_fields_of_interlaced_clips_are_clips_of_their_own(tmp_path: Path) -> None:
+    clip = scene(4)
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        options = {"qp": "0", "x264-params": "tff=1"}
+        stream = container.add_stream("libx264", rate=Fraction(25), options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv444p"
+        for picture in clip:
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            container.mux(stream.encode(frame.reformat(format="yuv444p")))
+        container.mux(stream.encode())
+    top, bottom = open_footage([path], tmp_path / "cache")
+    assert (top.name, bottom.name) == ("a.mkv (top field)", "a.mkv (bottom field)")
+    assert top.shape == bottom.shape == (4, 24, 64, 3)
+    assert np.abs(top.read(0) - clip[0, ::2] / 255).max() < 3 / 255
+    assert np.abs(bottom.read(0) - clip[0, 1::2] / 255).max() < 3 / 255
