@@ -286,7 +286,8 @@ class Trainer:
         if score is not None:
             state.curve.append((state.step, score))
             self._compare(score)
-        self._reporter.row(state, self.rate(), score)
+        if score is not None or state.pending:
+            self._reporter.row(state, self.rate(), score)
 
     def _compare(self, score: float) -> None:
         state = self.state

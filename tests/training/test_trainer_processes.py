@@ -1,0 +1,157 @@
+"""The trainer as whole processes: killed without warning, and several at work on one run."""
+
+import csv
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from f2rcli.errors import ConfigError
+from f2rcli.training import guard
+from f2rcli.training.distributed import Group
+from f2rcli.training.settings import TrainSettings
+from f2rcli.training.trainer import Trainer
+
+TOY = Path(__file__).with_name("toy.py")
+SETTINGS: dict[str, Any] = {
+    "steps": 200, "lr": 3e-3, "warmup": 5, "precision": "fp32", "ema": 0.9, "seed": 3,
+    "log_every": 1, "validate_every": 50, "save_every": 0.02, "threads": 1,
+}  # fmt: skip
+
+
+def start(folder: Path, settings: dict[str, Any], toy: dict[str, Any]) -> Any:
+    """A process that trains the toy."""
+    command = [sys.executable, str(TOY), str(folder), json.dumps(settings), json.dumps(toy)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def killed_after(process: Any, steps: int) -> None:
+    """SIGKILL it once it has said so many steps."""
+    for _ in range(steps):
+        process.stdout.readline()
+    process.kill()
+    process.communicate()
+    assert process.returncode == -9
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    """The bytes of every tensor in a file."""
+    with safe_open(path, framework="np") as file:
+        return {key: file.get_tensor(key).tobytes() for key in file.keys()}  # noqa: SIM118
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    """The CSV of a run, without its clock."""
+    with (folder / "toy.csv").open(newline="") as file:
+        return [row | {"seconds": ""} for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("kills", [1, pytest.param(4, marks=pytest.mark.slow)])
+def test_a_run_killed_anywhere_ends_with_the_bytes_of_an_uninterrupted_one(
+    toy: ModuleType,
+    tmp_path: Path,
+    one_thread: None,
+    monkeypatch: pytest.MonkeyPatch,
+    kills: int,
+) -> None:
+    poison = {"poison": 0.02}
+    monkeypatch.setattr(guard, "REFRESH", 16)
+    monkeypatch.setattr(guard, "CALM", 20)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    settings = TrainSettings(**SETTINGS)
+    trainer = Trainer(toy.Toy(**poison), whole, settings)
+    trainer.run(lambda event: None)
+    assert trainer.state.guard.setbacks > 1  # what is hardest to get right is part of the test
+    chance = random.Random()
+    for _ in range(kills):
+        steps = chance.randrange(1, 150 // kills)
+        print("killed after", steps, "more lines")
+        killed_after(start(killed, SETTINGS, poison), steps)
+    resumed = Trainer(toy.Toy(**poison), killed, settings)
+    assert resumed.step < 200
+    resumed.run(lambda event: None)
+    for name in ("toy.last.safetensors", "toy.best.safetensors"):
+        assert contents(whole / name) == contents(killed / name)
+    assert (whole / "toy.best.safetensors").read_bytes() == (
+        killed / "toy.best.safetensors"
+    ).read_bytes()
+    assert rows(whole) == rows(killed)
+    assert not list(killed.glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    ("launcher", "dtype", "tolerance"),
+    [
+        ("environment", "float32", 1e-6),
+        pytest.param("torchrun", "float64", 1e-15, marks=pytest.mark.slow),
+    ],
+)
+def test_two_processes_have_the_gradient_of_one_with_the_same_batch(
+    toy: ModuleType,
+    tmp_path: Path,
+    one_thread: None,
+    launcher: str,
+    dtype: str,
+    tolerance: float,
+) -> None:
+    settings = SETTINGS | {"steps": 6, "validate_every": 3}
+    batch = 5  # shares of three and two samples
+    pair = tmp_path / "pair"
+    pair.mkdir()
+    launch(launcher, [str(pair), json.dumps(settings), json.dumps({"batch": batch}), dtype])
+    stage = toy.Toy(toy.tiny_network().to(getattr(torch, dtype)), batch=batch)
+    trainer = Trainer(stage, tmp_path / "single", TrainSettings(**settings))
+    expected = toy.first_gradient(trainer)
+    first, second = (np.load(pair / f"gradient{rank}.npy") for rank in (0, 1))
+    assert first.tobytes() == second.tobytes()
+    assert np.abs(expected).max() > 0.05
+    np.testing.assert_allclose(first, expected, rtol=0, atol=tolerance)
+    trainer.run(lambda event: None)
+    with safe_open(pair / "toy.last.safetensors", framework="pt") as file:
+        for name, mean in zip(trainer.learner.names, trainer.learner.average, strict=True):
+            torch.testing.assert_close(file.get_tensor(f"average/{name}"), mean, rtol=0, atol=1e-5)
+    assert len(rows(pair)) == 7
+
+
+def launch(launcher: str, arguments: list[str]) -> None:
+    """Run the toy in two processes until both are done."""
+    port = str(free_port())
+    if launcher == "torchrun":
+        torchrun = ["torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}"]
+        command = [sys.executable, "-m", *torchrun, str(TOY), *arguments]
+        subprocess.run(command, check=True, timeout=120, capture_output=True)
+        return
+    shared = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    pair = [
+        subprocess.Popen(
+            [sys.executable, str(TOY), *arguments],
+            env=shared | {"RANK": str(rank)},
+            stdout=subprocess.DEVNULL,
+        )
+        for rank in (0, 1)
+    ]
+    assert [process.wait(120) for process in pair] == [0, 0]
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def test_shares_cover_a_batch_once_and_nobody_is_left_without() -> None:
+    shares = [Group(rank, 3).share(8) for rank in range(3)]
+    assert sorted(place for share in shares for place in share) == list(range(8))
+    with pytest.raises(ConfigError, match="batch = 2"):
+        Group(0, 3).share(2)
