@@ -23,7 +23,8 @@ class StepMeter:
         self.console = console
         self.clock = clock
         self.said = clock()
-        self.loss: float | None = None
+        self.stage = ""
+        self.loss: float | None = None  # of the stage, as last heard of
         self.validation: float | None = None
         self.tasks: dict[str, TaskID] = {}
         shown = console.human.is_terminal and not console.quiet and console.events is None
@@ -51,6 +52,8 @@ class StepMeter:
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
+        if event.stage != self.stage:
+            self.stage, self.loss, self.validation = event.stage, None, None
         self.loss = event.loss if event.loss is not None else self.loss
         if event.validation is not None:
             self.validation = event.validation
@@ -59,7 +62,8 @@ class StepMeter:
         elif self.console.events is not None:
             self._write(event)
         elif event.kind not in QUIET_KINDS:
-            self.console.note(str(event)) if self.bar.disable else self.console.detail(str(event))
+            say = self.console.note if self.bar.disable else self.console.detail
+            say(str(event))
         self._show(event)
 
     def _write(self, event: Event) -> None:

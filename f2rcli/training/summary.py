@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.pictures import draw_curve
 from f2rcli.training.runfolder import record_result, write_whole
+from f2rcli.training.sources import Source, find_sources
 
 REPORT = "report.md"
 CURVE = "curve.png"
@@ -81,10 +82,13 @@ def gain_db(start: float, best: float) -> float | None:
 
 def use_command(config: TrainConfig) -> str:
     """The command that denoises the first clip with the new weights."""
-    clip = config.inputs[0]
-    suffix = Path(clip).suffix or ".mp4"
-    words = ["f2r", "denoise", clip, "--weights", config.output, "-o", f"clean{suffix}"]
-    return shlex.join(words)
+    found = find_sources([Path(item) for item in config.inputs])
+    clip = next((item for item in found if isinstance(item, Source)), None)
+    if clip is None:
+        return shlex.join(["f2r", "denoise", "CLIP", "--weights", config.output])
+    words = ["f2r", "denoise", clip.source, "--weights", config.output]
+    single = clip.files == (Path(clip.source),)  # pictures are written beside the input without -o
+    return shlex.join([*words, "-o", f"clean{Path(clip.source).suffix}"] if single else words)
 
 
 def resume_command(config: TrainConfig) -> str:
