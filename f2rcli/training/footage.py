@@ -87,8 +87,14 @@ class Footage:
     @cached_property
     def array(self) -> NDArray[Any]:
         """Every picture, (T, H, W, C), read-only; 0 = black and 1 = white unless uint8."""
-        with self.path.open("rb") as file:
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        try:
+            with self.path.open("rb") as file:
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except OSError as error:
+            raise InputError(
+                f"{self.name}: its pictures are gone from the cache ({error.strerror}).",
+                hint="Start again with --resume: what is missing is decoded once more.",
+            ) from error
         self.budget.maps.append(mapped)
         count = math.prod(self.shape)
         flat = np.frombuffer(mapped, self.dtype, count, self.offset)

@@ -105,17 +105,24 @@ def choices() -> str:
 
 def _part(piece: str, text: str) -> tuple[str, tuple[Range, ...]]:
     name, colon, values = piece.partition(":")
-    if name == REALISTIC and not colon:
-        return name, ()
-    if name not in KINDS:
+    if name == REALISTIC:
+        parameters: tuple[Parameter, ...] = ()
+    elif name in KINDS:
+        parameters = KINDS[name].parameters
+    else:
         raise _refused(text, f"{name or 'nothing'} is no kind of noise")
-    parameters = KINDS[name].parameters
     if not colon:
         return name, tuple(p.default for p in parameters)
     given = values.split(",")
     if len(given) != len(parameters):
-        raise _refused(text, f"{name} takes {len(parameters)} numbers, not {len(given)}")
+        raise _refused(text, _takes(name, len(parameters), len(given)))
     return name, tuple(_range(value, p, text) for value, p in zip(given, parameters, strict=True))
+
+
+def _takes(name: str, wanted: int, given: int) -> str:
+    if not wanted:
+        return f"{name} takes no numbers"
+    return f"{name} takes {wanted} number{'s'[: wanted != 1]}, not {given}"
 
 
 def _range(value: str, parameter: Parameter, text: str) -> Range:
