@@ -6,7 +6,7 @@ python examples/train_on_own_footage.py CLIP NAME.safetensors [TIME]
 import sys
 
 from f2rcli.training.config import TrainConfig
-from f2rcli.training.runfolder import begin_run
+from f2rcli.training.runfolder import running
 from f2rcli.training.session import train
 from f2rcli.training.summary import summarise
 
@@ -14,8 +14,8 @@ from f2rcli.training.summary import summarise
 def main(clip: str, output: str, time_limit: str = "10m") -> None:
     """Adapt to `clip` for at most `time_limit`; print what happens and how to use the result."""
     config = TrainConfig(inputs=(clip,), output=output, adapt="full", time_limit=time_limit)
-    begin_run(config)
-    result = train(config, print)
+    with running(config):
+        result = train(config, print)
     print("\n".join(summarise(result, config).lines))
 
 

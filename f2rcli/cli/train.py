@@ -19,7 +19,7 @@ from f2rcli.cli.steps import StepMeter
 from f2rcli.errors import EXIT_OK, OutputError, UsageError
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.runfile import stages_from
-from f2rcli.training.runfolder import begin_run, check_run, rank, resumed
+from f2rcli.training.runfolder import check_run, rank, resumed, running
 
 
 def train(
@@ -132,9 +132,8 @@ def run_training(config: TrainConfig, console: Console) -> int:
     from f2rcli.training.summary import resume_command, summarise  # brings torch
 
     session: Callable[..., Any] = import_module("f2rcli.training.session").train
-    begin_run(config)
     try:
-        with StepMeter(console) as meter:
+        with running(config), StepMeter(console) as meter:
             result = session(config, meter)
     except (KeyboardInterrupt, Terminated):
         console.warning(f"the run is saved; go on with: {resume_command(config)}")

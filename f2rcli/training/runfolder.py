@@ -3,12 +3,14 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from f2rcli.errors import ConfigError, OutputError, UsageError
-from f2rcli.io.part import check_target, disk_error
+from f2rcli.io.part import PartFile, check_target, disk_error
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.runfile import located, read_config, to_toml
 from f2rcli.training.sources import Source, find_sources
@@ -72,23 +74,41 @@ def check_run(config: TrainConfig) -> None:
         )
 
 
-def begin_run(config: TrainConfig) -> Path:
-    """Make the run folder ready and write what was asked for into it; returns it.
+@contextmanager
+def running(config: TrainConfig) -> Iterator[Path]:
+    """Hold the run folder, with what was asked for written into it; gives its path.
 
-    Raises what check_run raises, and OutputError when the folder cannot be written.
+    Raises what check_run raises, and OutputError when the folder cannot be written or another
+    process trains in it.
     """
     check_run(config)
     folder = config.folder
     if rank():
-        return folder
+        yield folder
+        return
+    claim = _claim(folder)
     try:
         if config.overwrite and not config.resume:
             _empty(folder, keep=[config.output, *config.inputs, config.init or ""])
-        folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / CONFIG, to_toml(config))
+        yield folder
+    finally:
+        claim.discard()
+
+
+def _claim(folder: Path) -> PartFile:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return PartFile(folder / "run.lock", overwrite=True)
+    except OutputError as error:
+        if not isinstance(error.__cause__, BlockingIOError):
+            raise
+        raise OutputError(
+            f"{folder}: another f2r train is at work in it.",
+            hint="Wait for it, or name another folder with --run.",
+        ) from error
     except OSError as error:
         raise disk_error(folder, error) from error
-    return folder
 
 
 def record_result(folder: Path, output: Path, facts: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from f2rcli.errors import ConfigError, OutputError
 from f2rcli.training.config import TrainConfig
-from f2rcli.training.runfolder import begin_run, check_run, record_result, write_whole
+from f2rcli.training.runfolder import check_run, record_result, running, write_whole
 
 
 @pytest.fixture
@@ -36,7 +36,8 @@ def _no_space(self: Path, *_: object, **__: object) -> int:
 def test_checking_touches_nothing(config, tmp_path) -> None:
     check_run(config)
     assert not config.folder.exists()
-    begin_run(config)
+    with running(config):
+        pass
     with pytest.raises(OutputError, match="holds an unfinished run"):
         check_run(config)
 
@@ -51,7 +52,8 @@ def test_starting_afresh_keeps_clips_and_output_that_lie_in_the_run_folder(tmp_p
     write_whole(run / "config.toml", 'inputs = ["x"]\noutput = "y.safetensors"\n')
     (run / "old.csv").write_text("1")
     (run / "a.safetensors").write_bytes(b"weights")
-    begin_run(replace(config, overwrite=True))
+    with running(replace(config, overwrite=True)):
+        pass
     assert {path.name for path in run.iterdir()} == {"a.png", "a.safetensors", "config.toml"}
 
 
@@ -59,15 +61,31 @@ def test_a_foreign_config_toml_protects_its_folder(config, tmp_path) -> None:
     config.folder.mkdir()
     (config.folder / "config.toml").write_text("[project]\nname = 'mine'\n")
     (config.folder / "data.csv").write_text("precious")
-    with pytest.raises(ConfigError, match="unknown key 'project'"):
-        begin_run(replace(config, overwrite=True))
+    with (
+        pytest.raises(ConfigError, match="unknown key 'project'"),
+        running(replace(config, overwrite=True)),
+    ):
+        pass
     assert (config.folder / "data.csv").exists()
 
 
 def test_the_result_names_the_file_it_wrote(config, tmp_path) -> None:
-    begin_run(config)
-    Path(config.output).write_bytes(b"weights")
-    record_result(config.folder, Path(config.output), {"kept": True})
+    with running(config) as folder:
+        Path(config.output).write_bytes(b"weights")
+        record_result(folder, Path(config.output), {"kept": True})
     facts = json.loads((config.folder / "result.json").read_text())
     assert len(facts["sha256"]) == 64
     check_run(replace(config, resume=True))  # its own output may be replaced
+
+
+def test_two_runs_do_not_work_in_one_folder(config) -> None:
+    again = replace(config, resume=True)
+    with (
+        running(config),
+        pytest.raises(OutputError, match="another f2r train is at work"),
+        running(again),
+    ):
+        pass
+    with running(again) as folder:
+        assert {path.name for path in folder.iterdir()} > {"config.toml"}
+    assert {path.name for path in folder.iterdir()} == {"config.toml"}
