@@ -2,7 +2,6 @@
 pictures."""
 
 import csv
-import importlib.util
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,8 +94,9 @@ def _step(line: str) -> float:
 
 
 def _tensorboard(folder: Path, step: int) -> Any:
-    if importlib.util.find_spec("tensorboard") is None:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:  # not installed, or not with what it needs
         return None
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(str(folder), purge_step=step + 1)  # type: ignore[no-untyped-call]
+    writer: Any = SummaryWriter  # not annotated
+    return writer(str(folder), purge_step=step + 1)
