@@ -16,7 +16,7 @@ from f2rcli.cli import train_options as topt
 from f2rcli.cli.console import Console
 from f2rcli.cli.signals import Terminated
 from f2rcli.cli.steps import StepMeter
-from f2rcli.errors import EXIT_OK, OutputError, UsageError
+from f2rcli.errors import EXIT_OK, F2RError, OutputError, UsageError
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.runfile import stages_from
 from f2rcli.training.runfolder import check_run, rank, resumed, running
@@ -145,8 +145,22 @@ def run_training(config: TrainConfig, console: Console) -> int:
         raise OutputError(f"{config.folder}: the disk is full.", hint=hint) from error
     if rank():
         return EXIT_OK
-    summary = summarise(result, config)
+    crops = [] if result.crops else _crops(result, config, console)
+    summary = summarise(result, config, crops)
     console.event("result", **summary.values, report=str(summary.page), exit_code=EXIT_OK)
     for line in summary.lines:
         console.note(line)
     return EXIT_OK
+
+
+def _crops(result: Any, config: TrainConfig, console: Console) -> list[Path]:
+    """Pictures before and after; a run that went well does not fail for want of them."""
+    if not result.kept:
+        return []  # there is no difference to be seen
+    from f2rcli.training.comparison import compare  # brings torch
+
+    try:
+        return compare(config, result.weights, result.run)
+    except F2RError as error:
+        console.warning(f"the report has no crops: {error}")
+        return []

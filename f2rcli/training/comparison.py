@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from f2rcli import yuv
+from f2rcli import weights, yuv
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.errors import F2RError
 from f2rcli.frames import ClipInfo, Frame
@@ -18,13 +18,14 @@ LARGEST = 512  # pixels per side of what is looked at: quick, and enough for thr
 STEP = 16  # of where the cut-out lies, so that chroma and fields stay in step
 
 
-def compare(config: TrainConfig, before: str | None, after: str | Path, folder: Path) -> list[Path]:
+def compare(config: TrainConfig, after: Path, folder: Path) -> list[Path]:
     """Write `noisy | before | after` crops of the first clip's first frames into `folder`.
 
-    before, after: weights by name or path; None before: trained from scratch. What the command
-    line would write is shown: the noise is measured on these frames alone. Raises what reading
-    and loading raise.
+    after: the run's weights; before: those it began from, left out for a run from scratch. What
+    the command line would write is shown: the noise is measured on these frames alone. Raises
+    what reading and loading raise.
     """
+    before = _start(config, after)
     found = find_sources([Path(item) for item in config.inputs])
     source = next(item for item in found if not isinstance(item, F2RError)).source
     with open_reader(source, ReadOptions(frames=config.length)) as reader:
@@ -36,12 +37,18 @@ def compare(config: TrainConfig, before: str | None, after: str | Path, folder: 
     return write_crops(_shown(frames[centre]), old, new, folder)
 
 
-def _restored(
-    frames: list[Frame], info: ClipInfo, weights: str, config: TrainConfig
-) -> list[Picture]:
+def _start(config: TrainConfig, after: Path) -> str | None:
+    """The weights that a run began from, by name or path."""
+    if config.adapt is None or config.init is not None:
+        return config.start
+    header = weights.load(str(after)).header
+    return weights.choose(header.method, header.space)
+
+
+def _restored(frames: list[Frame], info: ClipInfo, name: str, config: TrainConfig) -> list[Picture]:
     settings = EngineSettings(
         method=config.method,
-        weights=weights,
+        weights=name,
         device=config.device,
         precision=config.precision,
         threads=config.threads,

@@ -60,14 +60,15 @@ class Summary:
     values: dict[str, Any]
 
 
-def summarise(outcome: Outcome, config: TrainConfig) -> Summary:
+def summarise(outcome: Outcome, config: TrainConfig, crops: Sequence[Path] = ()) -> Summary:
     """Write report.md, curve.png and result.json into the run folder; returns what they say.
 
+    crops: pictures before and after, in addition to the session's own.
     Raises OutputError when the folder cannot be written; the weights are there all the same.
     """
     draw_curve(outcome.curve, outcome.run / CURVE, start=outcome.start_loss)
     page = outcome.run / REPORT
-    write_whole(page, _page(outcome, config))
+    write_whole(page, _page(outcome, config, [*outcome.crops, *crops]))
     values = _values(outcome, config)
     record_result(outcome.run, Path(config.output), values)
     return Summary(tuple(_lines(outcome, config, page)), page, values)
@@ -143,7 +144,7 @@ def _values(outcome: Outcome, config: TrainConfig) -> dict[str, Any]:
     }
 
 
-def _page(outcome: Outcome, config: TrainConfig) -> str:
+def _page(outcome: Outcome, config: TrainConfig, crops: list[Path]) -> str:
     clips = "\n".join(f"- `{clip}`" for clip in config.inputs)
     parts = [
         f"# {Path(config.output).name}",
@@ -156,7 +157,7 @@ def _page(outcome: Outcome, config: TrainConfig) -> str:
         f"The weights are `{config.output}`.",
         *([] if _finished(outcome) else [f"Go on:\n\n```\n{resume_command(config)}\n```"]),
         f"## Held-out loss\n\n![loss over steps]({CURVE})\n\n{HOW_TO_READ}",
-        *_pictures(outcome),
+        *_pictures(crops, outcome.run),
         "Everything that was asked for is in `config.toml`, every row of the curve in the `.csv` "
         "files beside this page.",
     ]
@@ -169,10 +170,10 @@ def _begun(config: TrainConfig) -> str:
     return ", from scratch" if config.init is None else f", from {config.init}"
 
 
-def _pictures(outcome: Outcome) -> list[str]:
-    if not outcome.crops:
+def _pictures(crops: list[Path], folder: Path) -> list[str]:
+    if not crops:
         return []
-    shown = "\n\n".join(f"![{path.stem}]({_beside(path, outcome.run)})" for path in outcome.crops)
+    shown = "\n\n".join(f"![{path.stem}]({_beside(path, folder)})" for path in crops)
     return [f"## Before and after\n\nWhere the two differ most.\n\n{shown}"]
 
 

@@ -72,6 +72,9 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Session:
     module = ModuleType("f2rcli.training.session")
     module.train = fake.train  # type: ignore[attr-defined]  # it stands in for a module
     monkeypatch.setitem(sys.modules, "f2rcli.training.session", module)
+    pictures = ModuleType("f2rcli.training.comparison")
+    pictures.compare = lambda config, after, folder: [folder / "crop_1.png"]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "f2rcli.training.comparison", pictures)
     return fake
 
 
@@ -92,6 +95,7 @@ def test_a_run_leaves_weights_a_report_and_its_configuration(train, session, tmp
     assert "warning: anchor step 9/9: the loss rose" in done.err
     page = (tmp_path / "my.run" / "report.md").read_text()
     assert "f2r denoise a.mp4 --weights my.safetensors" in page
+    assert "![crop_1](crop_1.png)" in page
     assert (tmp_path / "my.run" / "curve.png").exists()
     stored = read_config(tmp_path / "my.run" / "config.toml")
     assert stored.adapt == "full"
