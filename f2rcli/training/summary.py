@@ -106,7 +106,8 @@ def verdict(outcome: Outcome) -> str:
     gain = gain_db(start, best)
     if gain is None:
         return f"blind loss on held-out frames: {best:.4g}"
-    return f"blind loss on held-out frames: {start:.5g} -> {best:.5g} ({gain:+.3f} dB better)"
+    change = f"{abs(gain):.3f} dB {'lower' if gain >= 0 else 'higher'}"
+    return f"blind loss on held-out frames: {start:.5g} -> {best:.5g} ({change})"
 
 
 def _lines(outcome: Outcome, config: TrainConfig, page: Path) -> list[str]:

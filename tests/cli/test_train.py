@@ -90,7 +90,7 @@ def train(session: Session, f2r, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_run_leaves_weights_a_report_and_its_configuration(train, session, tmp_path) -> None:
     done = train("a.mp4", "b.mp4", "-o", "my.safetensors", "--stage", "anchor.steps=9", "--adapt")
     assert done.code == EXIT_OK, done.err
-    assert "0.02 -> 0.018 (+0.458 dB better)" in done.err
+    assert "0.02 -> 0.018 (0.458 dB lower)" in done.err
     assert "f2r denoise a.mp4 --weights my.safetensors -o clean.mp4" in done.err
     assert "warning: anchor step 9/9: the loss rose" in done.err
     page = (tmp_path / "my.run" / "report.md").read_text()
