@@ -41,8 +41,8 @@ def denoise_stream(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> I
         yield from (frame for frame, _ in restore_stream(frames, engine))
     else:
         first, second = tee(frames)
-        top = restore_stream((_field(frame, 0) for frame in first), engine)
-        bottom = restore_stream((_field(frame, 1) for frame in second), engine)
+        top = restore_stream((one_field(frame, 0) for frame in first), engine)
+        bottom = restore_stream((one_field(frame, 1) for frame in second), engine)
         for (upper, _), (lower, _) in zip(top, bottom, strict=True):
             yield _woven(upper, lower)
 
@@ -52,7 +52,7 @@ def restore_stream(
 ) -> Iterator[tuple[Frame, Restored | None]]:
     """Every frame restored, with all estimates of it (None for copies of a frame before)."""
     method = engine.new_method()
-    pictures = _unique(frames)
+    pictures = unique(frames)
     opening = deque(islice(pictures, PREROLL))
     noise = NoiseWatch(engine)
     noise.measure_opening([engine.to_tensor(copies[0]) for copies in opening])
@@ -78,9 +78,9 @@ def restore_stream(
 def estimate_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> NoiseModel | None:
     """The noise of a clip from its first frames; None where they hold too little evidence."""
     if info.interlaced and info.height >= 4:
-        frames = (_field(frame, 0) for frame in frames)
+        frames = (one_field(frame, 0) for frame in frames)
     noise = NoiseWatch(engine)
-    noise.measure_opening([engine.to_tensor(c[0]) for c in islice(_unique(frames), PREROLL)])
+    noise.measure_opening([engine.to_tensor(c[0]) for c in islice(unique(frames), PREROLL)])
     return noise.model
 
 
@@ -102,7 +102,7 @@ def _joined(before: _Entry, after: _Entry) -> bool:
     return after.fresh and same_shot(before.look, after.look)
 
 
-def _unique(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+def unique(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
     """Runs of frames with the same samples, as lists. A copy has its original's noise: it teaches
     nothing as a neighbour, and gets its original's result."""
     run: list[Frame] = []
@@ -136,7 +136,7 @@ def _ready(
         previous = copies[0]
 
 
-def _field(frame: Frame, parity: int) -> Frame:
+def one_field(frame: Frame, parity: int) -> Frame:
     """Every second row of a frame, starting with row `parity`: one of the two moments it holds."""
     return replace(frame, planes=tuple(plane[parity::2] for plane in frame.planes))
 

@@ -2,6 +2,7 @@
 
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel, blend
+from f2rcli.noise.report import NoiseReport
 from f2rcli.noise.samples import NoiseSamples, single_frame_sigma
 
-__all__ = ["NoiseLaw", "NoiseModel", "NoiseSamples", "blend", "single_frame_sigma"]
+__all__ = ["NoiseLaw", "NoiseModel", "NoiseReport", "NoiseSamples", "blend", "single_frame_sigma"]

@@ -116,7 +116,8 @@ def _bin(
 
 def _running_mean(values: Floats) -> Floats:
     """Mean over three bins."""
-    return np.convolve(np.pad(values, 1, mode="edge"), np.ones(3) / 3, "valid")
+    mean: Floats = np.convolve(np.pad(values, 1, mode="edge"), np.ones(3) / 3, "valid")
+    return mean
 
 
 def fit_line(bins: Bins) -> tuple[float, float]:
@@ -204,4 +205,4 @@ _TABLE = np.array([_rectified(u) for u in np.linspace(-3, 6, 181)])
 
 def _left(mean: Floats) -> Floats:
     """Variance of a rectified unit Gaussian with this mean (after clipping)."""
-    return np.interp(mean, _TABLE[:, 0], _TABLE[:, 1])
+    return np.asarray(np.interp(mean, _TABLE[:, 0], _TABLE[:, 1]), np.float64)

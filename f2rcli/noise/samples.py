@@ -74,8 +74,7 @@ class NoiseSamples:
         """
         if min(noisy.shape[-2:]) < 3:
             return
-        mean = (first + second) / 2
-        rank = _ranks(_gradient(mean)) + _ranks(_disagreement(first, second))
+        mean, rank = (first + second) / 2, roughness(first, second)
         products = _products(noisy - first, noisy - second)
         kept = _chosen(mean, rank, products[FULL])
         self.roughness.append(_inner(rank)[kept])
@@ -196,6 +195,12 @@ def _disagreement(first: Tensor, second: Tensor) -> Tensor:
     """Local power of the difference of two anchors (1, C, H, W): (1, 1, H, W)."""
     apart = (first - second).square().mean(1, keepdim=True)
     return functional.avg_pool2d(apart, 7, stride=1, padding=3)
+
+
+def roughness(first: Tensor, second: Tensor) -> Tensor:
+    """How little every place is to be trusted, (1, 1, H, W) in 0..2: gradient and disagreement of
+    two anchors (1, C, H, W), each as a rank within the frame."""
+    return _ranks(_gradient((first + second) / 2)) + _ranks(_disagreement(first, second))
 
 
 def _ranks(values: Tensor) -> Tensor:

@@ -1,0 +1,163 @@
+"""What was measured of a clip's noise, what it means, and how sure that is."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from f2rcli.noise.independence import Temporal
+from f2rcli.noise.law import NoiseLaw
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.spectrum import Spectrum
+
+FORMAT = 1  # of the JSON
+HARDLY_ANY = 1.0 / 255  # sigma below which a clip counts as clean: 8-bit rounding has 0.3
+RAILED = 0.05  # share of samples on a rail that is worth a word
+FEW = 20_000  # samples
+
+
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """How sure the measurement is: an error of sigma in percent, and what limits it."""
+
+    percent: float
+    reasons: tuple[str, ...]
+
+    @property
+    def word(self) -> str:
+        """high, medium or low."""
+        if self.percent <= 5 and not self.reasons:
+            return "high"
+        return "medium" if self.percent <= 10 and len(self.reasons) < 2 else "low"
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseReport:
+    """A clip's noise. Levels are shares of white - black, before the file's range clipped them."""
+
+    model: NoiseModel
+    spectrum: Spectrum | None  # None: the frames are too small
+    temporal: Temporal
+    black: float  # share of samples on the lower rail
+    white_rail: float  # share of samples on the upper rail
+    by_frame: tuple[float, ...]  # sigma of each measured frame, mean of the channels
+    frames: int  # frames that were read
+    confidence: Confidence
+
+    @property
+    def noisy(self) -> bool:
+        """Whether there is noise worth taking out."""
+        return max(self.model.sigma) >= HARDLY_ANY
+
+    @property
+    def white(self) -> bool:
+        """Whether pixels of a frame, and channels, have noise of their own."""
+        return self.spectrum is not None and self.spectrum.white
+
+    @property
+    def separate(self) -> bool:
+        """Whether every channel has noise of its own."""
+        return self.spectrum is not None and self.spectrum.mixing() is None
+
+    @property
+    def independent(self) -> bool:
+        """Whether adjacent frames have noise of their own, as far as it could be seen."""
+        return self.temporal.independent is not False
+
+    @property
+    def fixed_pattern(self) -> float | None:
+        """Standard deviation of the part that stays at its pixel; None where nothing moves."""
+        if self.temporal.fixed is None:
+            return None
+        share = max(self.temporal.fixed, 0.0)
+        return float(share**0.5 * sum(self.model.sigma) / len(self.model.sigma))
+
+    @property
+    def law(self) -> NoiseLaw:
+        """The law that re-noising should draw from."""
+        if self.spectrum is None:
+            return NoiseLaw(self.model)
+        return NoiseLaw(self.model, self.spectrum.kernels(), self.spectrum.mixing())
+
+    def meaning(self) -> tuple[str, ...]:
+        """What it means for denoising and training, one sentence each."""
+        if not self.noisy:
+            return ("hardly any noise: there is nothing to take out or to train on.",)
+        return tuple(sentence for sentence in self._sentences() if sentence)
+
+    def _sentences(self) -> tuple[str, ...]:
+        unseen = self.temporal.independent is None
+        return (
+            self._spatial(),
+            ""
+            if self.separate or self.spectrum is None
+            else "channels share noise, as in video stored as luma and chroma.",
+            "whether frames share noise could not be seen."
+            if unseen
+            else "frames are independent: training on this clip alone is sound."
+            if self.independent
+            else "frames share noise: training on this clip alone would learn it as scene.",
+            f"{100 * (self.black + self.white_rail):.0f} % of the samples are clipped."
+            if self.black + self.white_rail > RAILED
+            else "",
+        )
+
+    def _spatial(self) -> str:
+        if self.spectrum is None:
+            return "frames are too small to tell white noise from coloured."
+        if self.white:
+            return "white: neighbouring pixels are independent."
+        return "coloured: neighbouring pixels share noise, as scaling and compression leave it."
+
+    def values(self) -> dict[str, Any]:
+        """The report as JSON values, documented in docs/noise.md."""
+        spectrum = self.spectrum
+        return {
+            "format": FORMAT,
+            "sigma8": list(self.model.sigma8),
+            "frames": self.frames,
+            "sigma8_by_frame": [255 * sigma for sigma in self.by_frame],
+            "rho_x": None if spectrum is None else list(spectrum.rho_x),
+            "rho_y": None if spectrum is None else list(spectrum.rho_y),
+            "channel_correlation": None if spectrum is None else spectrum.mixed.tolist(),
+            "power_spectrum": None if spectrum is None else spectrum.power.tolist(),
+            "temporal": {
+                "compensated": self.temporal.compensated,
+                "fixed": self.temporal.fixed,
+                "fixed_pattern8": None if self.fixed_pattern is None else 255 * self.fixed_pattern,
+            },
+            "clipped": {"black": self.black, "white": self.white_rail},
+            "flags": {
+                "noisy": self.noisy,
+                "white": self.white,
+                "separate_channels": self.separate,
+                "independent": self.independent,
+            },
+            "confidence": {
+                "word": self.confidence.word,
+                "percent": self.confidence.percent,
+                "reasons": list(self.confidence.reasons),
+            },
+            "meaning": list(self.meaning()),
+            "law": self.law.values(),
+        }
+
+
+def confidence_of(
+    model: NoiseModel, spectrum: Spectrum | None, temporal: Temporal, by_frame: tuple[float, ...]
+) -> Confidence:
+    """How sure a measurement is: from the number of samples, and from frame to frame."""
+    mean = sum(by_frame) / len(by_frame)
+    spread = (sum((s - mean) ** 2 for s in by_frame) / max(len(by_frame) - 1, 1)) ** 0.5
+    between = spread / max(mean, 1e-9) / len(by_frame) ** 0.5
+    counted = (2.25 / max(model.samples, 1)) ** 0.5  # the fine band's samples overlap
+    coloured = spectrum is None or not spectrum.white
+    percent = 100 * (between**2 + counted**2 + (0.04 if coloured else 0.02) ** 2) ** 0.5
+    reasons = []
+    if len(by_frame) < 2:
+        reasons.append("only one frame could be measured")
+    if model.samples < FEW:
+        reasons.append("few flat, well-exposed places")
+    if between > 0.05:
+        reasons.append("frames differ, as in compressed video or where the light changes")
+    if temporal.independent is False:
+        reasons.append("frames share noise, which hides part of it")
+    return Confidence(percent, tuple(reasons))
