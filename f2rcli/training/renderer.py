@@ -36,7 +36,7 @@ CODINGS: tuple[tuple[str, tuple[str, ...], tuple[str | None, ...], tuple[int, in
     ("libx264", ("superfast", "fast"), ("zerolatency",), (18, 30)),
     ("libx265", ("ultrafast", "superfast", "veryfast"), (None,), (18, 32)),
 )
-SMALLEST = 64  # pixels per side that every encoder takes
+SMALLEST = 128  # pixels per side; of smaller pictures x264 now and then makes other bytes
 UNCODED = 0.25  # share of renditions that no codec touches
 
 

@@ -12,7 +12,7 @@ from f2rcli.training.footage import Footage
 from f2rcli.training.renderer import Order, Renderer, render
 
 
-def clip_of(folder: Path, channels: int = 3, size: tuple[int, int] = (73, 81)) -> Footage:
+def clip_of(folder: Path, channels: int = 3, size: tuple[int, int] = (133, 141)) -> Footage:
     rng = np.random.default_rng(0)
     blocks = (-(-size[0] // 8), -(-(size[1] + 12) // 8), channels)
     wide = np.kron(rng.uniform(60, 190, blocks), np.ones((8, 8, 1)))
@@ -36,7 +36,7 @@ def test_a_rendition_is_determined_by_its_seed_and_number(tmp_path: Path, channe
     for a, b in zip(one, two, strict=True):
         assert (a.entry / "noisy.u8").read_bytes() == (b.entry / "noisy.u8").read_bytes()
         made = a.load()
-        assert made.noisy.shape == made.clean.shape == (4, 72, 80, channels)
+        assert made.noisy.shape == made.clean.shape == (4, 132, 140, channels)
         error = made.noisy.astype(float) - made.clean
         assert made.sigma == pytest.approx(error.std() / 255, rel=0.05)
     assert len({(a.entry / "noisy.u8").read_bytes() for a in one}) == 3
