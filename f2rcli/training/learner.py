@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from f2rcli.training.muon import Muon
 from f2rcli.training.settings import TrainSettings
 
 
@@ -23,8 +24,8 @@ class Learner:
         self.parameters: list[nn.Parameter] = list(trained.values())
         self.average: list[Tensor] = [p.detach().clone() for p in self.parameters]
         self.buffers = dict(network.named_buffers())
-        kind = torch.optim.AdamW if settings.optimiser == "adamw" else torch.optim.Adam
-        self.optimiser: torch.optim.Optimizer = kind(
+        kinds = {"muon": Muon, "adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+        self.optimiser: torch.optim.Optimizer = kinds[settings.optimiser](
             self.parameters,
             lr=settings.lr,
             betas=settings.betas,

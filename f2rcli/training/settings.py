@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 from f2rcli.errors import ConfigError
 
 Schedule = Literal["cosine", "constant"]
-Optimiser = Literal["adamw", "adam"]
+Optimiser = Literal["muon", "adamw", "adam"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
 AT_LEAST_ONE = ("steps", "log_every", "validate_every", "patience", "threads", "workers")
@@ -27,13 +27,13 @@ class TrainSettings:
     steps: int = 200_000
     minutes: float | None = None  # schedule by the clock, over all sessions; not reproducible
     time_limit: float | None = None  # minutes of this session; the schedule stays as it is
-    lr: float = 7e-4  # peak
+    lr: float = 1.5e-3  # peak; Adam wants about half of it
     schedule: Schedule = "cosine"  # falls to a hundredth of the peak, or stays
     warmup: int = 300  # steps
     clip_grad: float | None = 1.0  # maximum gradient norm; None: no clipping
     ema: float = 0.999  # decay of the averaged weights, the ones that are shipped
-    optimiser: Optimiser = "adamw"
-    betas: tuple[float, float] = (0.9, 0.99)
+    optimiser: Optimiser = "muon"
+    betas: tuple[float, float] = (0.9, 0.99)  # of Adam
     weight_decay: float = 0.0
     seed: int = 0
     precision: Precision = "bf16"  # of autocast; fp16 with loss scaling, on CUDA only
