@@ -11,7 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2rcli.models.layers import SHUFFLE, SLOPE, UNet, conv, split_batch, unet_reach, unet_stride
+from f2rcli.models.layers import (
+    SHUFFLE,
+    SLOPE,
+    UNet,
+    conv,
+    lowered,
+    split_batch,
+    unet_reach,
+    unet_stride,
+    weighted,
+)
 
 EPSILON = 1e-4  # keeps ratios of brightness finite; one fortieth of an 8-bit code
 
@@ -63,8 +73,8 @@ class BlindAnchor(nn.Module):
     def forward(self, aligned: Aligned) -> Anchor:
         """See Aligned and Anchor for the shapes; H and W must be multiples of `stride`."""
         weights, spread = self._weigh(aligned)
-        merged = (weights * aligned.coarse).sum(1)
-        texture = (weights * (aligned.noisy - aligned.coarse)).sum(1)
+        merged = weighted(weights, aligned.coarse)
+        texture = weighted(weights, aligned.noisy) - merged
         residual = self.unet(torch.cat([merged, texture, spread], dim=1))
         strict, guided = residual.chunk(2, dim=1)
         return Anchor(merged, texture, merged + texture + strict, texture + guided, weights)
@@ -77,9 +87,9 @@ class BlindAnchor(nn.Module):
         """
         confidence = aligned.confidence
         trust = confidence / confidence.sum(1, keepdim=True).clamp_min(EPSILON)
-        apart = aligned.coarse - (trust * aligned.coarse).sum(1, keepdim=True)
+        apart = aligned.coarse - weighted(trust, aligned.coarse).unsqueeze(1)
         distance = apart.abs().mean(2, keepdim=True)  # (B, N, 1, H, W)
-        spread = smooth((trust * distance).sum(1))
+        spread = smooth(weighted(trust, distance))
         scale = 1 / (spread.unsqueeze(1) + EPSILON)
         seen = torch.cat([apart * scale, distance * scale, confidence], dim=2)
         logits = self._logits(seen) + torch.log(confidence + EPSILON)
@@ -88,7 +98,7 @@ class BlindAnchor(nn.Module):
 
     def _logits(self, seen: Tensor) -> Tensor:
         batch = seen.shape[0]
-        x = functional.pixel_unshuffle(seen.flatten(0, 1), SHUFFLE)
+        x = functional.pixel_unshuffle(lowered(seen).flatten(0, 1), SHUFFLE)
         x = functional.leaky_relu(self.first(x), SLOPE)
         x = functional.leaky_relu(self.second(x), SLOPE)
         x = functional.pixel_shuffle(self.logits(x), SHUFFLE)
@@ -120,7 +130,7 @@ class Refiner(nn.Module):
         guided = anchor.guided(coarse)
         start = posterior_mean(noisy, guided, level)
         centre = torch.cat([start, noisy - start, coarse - start, guided - start, level], dim=1)
-        x = functional.pixel_unshuffle(centre, SHUFFLE)
+        x = functional.pixel_unshuffle(lowered(centre), SHUFFLE)
         x = torch.cat([x, *self._neighbours(start, anchor, aligned)], dim=1)
         return start + self.unet.from_cells(x)
 
@@ -131,12 +141,12 @@ class Refiner(nn.Module):
             [apart, aligned.noisy - aligned.coarse, apart.abs().mean(2, keepdim=True)], dim=2
         )
         batch = seen.shape[0]
-        features = functional.pixel_unshuffle(seen.flatten(0, 1), SHUFFLE)
+        features = functional.pixel_unshuffle(lowered(seen).flatten(0, 1), SHUFFLE)
         features = functional.leaky_relu(self.embed(features), SLOPE)
         features = split_batch(features, batch)
         trust = aligned.confidence / aligned.confidence.sum(1, keepdim=True).clamp_min(EPSILON)
         return tuple(  # type: ignore[return-value]  # two weightings in, two means out
-            (_halve(weights) * features).sum(1) for weights in (anchor.weights, trust)
+            weighted(lowered(_halve(weights)), features) for weights in (anchor.weights, trust)
         )
 
 

@@ -88,7 +88,7 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, inputs, H, W), H and W multiples of the stride -> (B, outputs, H, W)."""
-        return self.from_cells(functional.pixel_unshuffle(x, SHUFFLE))
+        return self.from_cells(functional.pixel_unshuffle(lowered(x), SHUFFLE))
 
     def from_cells(self, cells: Tensor) -> Tensor:
         """cells (B, 4 * inputs + extra, H/2, W/2), unshuffled already -> (B, outputs, H, W)."""
@@ -130,6 +130,24 @@ def unet_reach(widths: tuple[int, ...], middle: int = 2, before: int = 0) -> int
 def channels_last(network: nn.Module) -> nn.Module:
     """Keep a network's weights channel by channel, which convolutions on processors prefer."""
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+
+
+def lowered(x: Tensor) -> Tensor:
+    """x in the precision that convolutions will run in: what moves it about moves half the bytes.
+
+    Under autocast a convolution casts its input; casting before unshuffling and concatenating
+    gives the same numbers.
+    """
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
+
+
+def weighted(weights: Tensor, pictures: Tensor) -> Tensor:
+    """Sum over N of weights (B, N, 1, H, W) times pictures (B, N, C, H, W): (B, C, H, W)."""
+    total = weights[:, 0] * pictures[:, 0]
+    for place in range(1, pictures.shape[1]):
+        total = torch.addcmul(total, weights[:, place], pictures[:, place])
+    return total
 
 
 def split_batch(x: Tensor, batch: int) -> Tensor:
