@@ -48,6 +48,7 @@ class RunState:
     def from_json(cls, text: str) -> "RunState":
         """Raises TypeError or ValueError for what to_json did not write."""
         numbers = json.loads(text)
+        numbers["guard"]["spikes"] = [(at, loss) for at, loss in numbers["guard"]["spikes"]]
         numbers["guard"] = Guard(**numbers["guard"])
         for name in ("curve", "pending"):
             numbers[name] = [(a, b) for a, b in numbers[name]]

@@ -53,5 +53,5 @@ def _clock(seconds: float) -> str:
 
 def announce(event: Event) -> None:
     """Print what is worth a line."""
-    if event.kind is not Kind.PROGRESS:
+    if event.kind not in (Kind.PROGRESS, Kind.SAVED):
         print(event, flush=True)

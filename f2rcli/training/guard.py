@@ -10,6 +10,8 @@ from f2rcli.errors import TrainingError
 WINDOW = 200  # losses that say what is usual
 ENOUGH = 50  # of them, before a spike is called one
 SPIKE = 8.0  # robust standard deviations above the median
+MARGIN = 1.5  # times the largest ordinary loss's distance from the median ...
+LATEST = 20  # ... these left out, so that a loss that creeps up does not excuse itself
 REPEATED, WITHIN = 3, 10  # that many spikes within so many steps
 REFRESH = 200  # steps between copies of the last good state
 CALM = 500  # steps at a lower rate after a setback
@@ -20,16 +22,18 @@ MOST = 5  # setbacks in a row, each before the calm after the last one was over
 class Guard:
     """Judges every step's loss; a function of the losses alone, so that a resumed run agrees.
 
-    The rule. A loss or gradient that is not finite is a failure at once. A loss more than SPIKE
-    robust standard deviations (1.4826 times the median absolute deviation, at least 1 % of the
-    median) above the median of the last WINDOW ordinary losses is a spike; REPEATED spikes within
-    WITHIN steps are a failure. After a failure the run steps back to its last good state and goes
-    on with other data, for CALM steps at half the rate, halved again with every further failure
-    in that time; more than MOST of those end the run with TrainingError.
+    The rule. A loss or gradient that is not finite is a failure at once. A loss is a spike when it
+    lies above the median of the last WINDOW ordinary losses by more than SPIKE robust standard
+    deviations (1.4826 times the median absolute deviation, at least 1 % of the median) and by more
+    than MARGIN times what the largest of them does (but for the LATEST): clips of very different
+    noise make for losses with a long tail. REPEATED spikes within WITHIN steps are a failure;
+    spikes that stay alone count as ordinary afterwards. After a failure the run steps back to its last good state and
+    goes on with other data, for CALM steps at half the rate, halved again with every further
+    failure in that time; more than MOST of those end the run with TrainingError.
     """
 
     losses: list[float] = field(default_factory=list)  # ordinary ones, latest last
-    spikes: list[int] = field(default_factory=list)  # recent steps
+    spikes: list[tuple[int, float]] = field(default_factory=list)  # recent ones: step, loss
     setbacks: int = 0  # of the whole run; names the data drawn since
     strikes: int = 0  # setbacks in a row
     calm_until: int = 0  # step
@@ -40,12 +44,13 @@ class Guard:
             return f"the loss is {loss}"
         if not math.isfinite(norm):
             return f"the gradient is not finite (loss {loss:.4g})"
-        self.spikes = [at for at in self.spikes if at > step - WITHIN]
+        while self.spikes and self.spikes[0][0] <= step - WITHIN:
+            self._remember(self.spikes.pop(0)[1])
         limit = self._limit()
         if loss <= limit:
-            self.losses = [*self.losses[-WINDOW + 1 :], loss]
+            self._remember(loss)
             return None
-        self.spikes.append(step)
+        self.spikes.append((step, loss))
         if len(self.spikes) < REPEATED:
             return None
         return f"the loss rose to {loss:.4g} ({REPEATED} losses above {limit:.4g})"
@@ -79,9 +84,13 @@ class Guard:
         """As it is now."""
         return replace(self, losses=list(self.losses), spikes=list(self.spikes))
 
+    def _remember(self, loss: float) -> None:
+        self.losses = [*self.losses[-WINDOW + 1 :], loss]
+
     def _limit(self) -> float:
         if len(self.losses) < ENOUGH:
             return math.inf
         median = float(np.median(self.losses))
         spread = 1.4826 * float(np.median(np.abs(np.array(self.losses) - median)))
-        return median + SPIKE * max(spread, 0.01 * abs(median), 1e-12)
+        usual = SPIKE * max(spread, 0.01 * abs(median), 1e-12)
+        return median + max(usual, MARGIN * (max(self.losses[:-LATEST]) - median))

@@ -207,6 +207,7 @@ class Trainer:
                 return "interrupted" if found.interrupted else "time limit"
             if self._pace.save_due():
                 self.save()
+                self._reporter.say(Kind.SAVED, state, "saved")
         return "finished"
 
     def _finish(self, stopped: str) -> None:
@@ -276,9 +277,10 @@ class Trainer:
         if self.group.first:
             with self.learner.averaged(), self._autocast():
                 score, picture = self.stage.validate(), self.stage.sample()
-        told = torch.tensor(
-            [math.nan if score is None else score], dtype=torch.float64, device=self.device
-        )
+            if score is not None and math.isnan(score):
+                score = math.inf  # as bad as can be
+        told = torch.tensor([math.nan if score is None else score], dtype=torch.float64)
+        told = told.to(self.device)
         self.group.take_from_first_([told])
         score = None if math.isnan(float(told)) else float(told)
         if picture is not None:
