@@ -72,7 +72,9 @@ def measure_noise(
     by_frame = tuple(sum(m.sigma) / len(m.sigma) for m in alone if m is not None)
     sure = confidence_of(model, spectrum, temporal, by_frame)
     rails = _rails(pictures)
-    return NoiseReport(model, spectrum, temporal, *rails, by_frame, len(pictures), sure)
+    return NoiseReport(
+        model, evidence.points(), spectrum, temporal, *rails, by_frame, len(pictures), sure
+    )
 
 
 def _views(ready: list[Prepared], length: int) -> list[View]:

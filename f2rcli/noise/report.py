@@ -6,6 +6,7 @@ from typing import Any
 from f2rcli.noise.independence import Temporal
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.samples import Points
 from f2rcli.noise.spectrum import Spectrum
 
 FORMAT = 1  # of the JSON
@@ -34,6 +35,7 @@ class NoiseReport:
     """A clip's noise. Levels are shares of white - black, before the file's range clipped them."""
 
     model: NoiseModel
+    points: tuple[Points, ...]  # per channel: brightness and sigma of the bins behind the model
     spectrum: Spectrum | None  # None: the frames are too small
     temporal: Temporal
     black: float  # share of samples on the lower rail
@@ -115,6 +117,9 @@ class NoiseReport:
             "sigma8": list(self.model.sigma8),
             "frames": self.frames,
             "sigma8_by_frame": [255 * sigma for sigma in self.by_frame],
+            "level_points8": [
+                [[255 * level, 255 * sigma] for level, sigma in points] for points in self.points
+            ],
             "rho_x": None if spectrum is None else list(spectrum.rho_x),
             "rho_y": None if spectrum is None else list(spectrum.rho_y),
             "channel_correlation": None if spectrum is None else spectrum.mixed.tolist(),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.noise.fitting import ENOUGH, SMALLEST_BIN, Levels, fit_model, trimmed_mean
+from f2rcli.noise.fitting import ENOUGH, SMALLEST_BIN, Levels, bins_of, fit_model, trimmed_mean
 from f2rcli.noise.model import NoiseModel
 
 MAD_TO_SIGMA = 1.4826  # of a Gaussian
@@ -32,6 +32,7 @@ BEYOND = 5e-4  # of all samples
 INSIDE = 1.5  # times a first guess of sigma that brightness keeps from the rails
 
 Values = NDArray[np.float32]
+Points = tuple[tuple[float, float], ...]
 
 FULL, FINE, FINEST = range(3)  # bandwidths
 FINE_TAPS = ((1.0, -1.0), (-1.0, 1.0))
@@ -121,21 +122,29 @@ class NoiseSamples:
         """The noise model that fits best; None where there is too little evidence."""
         if self.count < SMALLEST_BIN:
             return None
-        rough, shape = np.concatenate(self.roughness), self.shape()
-        channels = zip(self.level, self.product, self.picture, strict=True)
-        return fit_model(
-            [
-                Levels(
-                    np.concatenate(level),
-                    np.float32(shape) * _joined(product)[FINE],
-                    rough,
-                    np.concatenate(picture),
-                )
-                for level, product, picture in channels
-            ],
-            shape,
-            clipped=self.clipped,
+        shape = self.shape()
+        return fit_model(self._channels(shape), shape, clipped=self.clipped)
+
+    def points(self) -> tuple[Points, ...]:
+        """Per channel, brightness and the noise's standard deviation there, both in 0..1."""
+        if self.count < SMALLEST_BIN:
+            return ()
+        binned = [bins_of(c, clipped=self.clipped) for c in self._channels(self.shape())]
+        return tuple(
+            tuple(zip(b.level.tolist(), np.sqrt(b.variance).tolist(), strict=True)) for b in binned
         )
+
+    def _channels(self, shape: float) -> list[Levels]:
+        rough = np.concatenate(self.roughness)
+        return [
+            Levels(
+                np.concatenate(level),
+                np.float32(shape) * _joined(product)[FINE],
+                rough,
+                np.concatenate(picture),
+            )
+            for level, product, picture in zip(self.level, self.product, self.picture, strict=True)
+        ]
 
 
 def _chosen(mean: Tensor, rank: Tensor, product: Tensor) -> NDArray[np.intp]:
