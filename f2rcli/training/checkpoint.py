@@ -28,6 +28,7 @@ class RunState:
 
     step: int = 0
     elapsed: float = 0.0  # seconds, over all sessions
+    optimiser: str = ""  # whose moments were saved
     guard: Guard = field(default_factory=Guard)
     best: float | None = None  # lowest validation
     best_step: int = 0
@@ -87,7 +88,7 @@ def save_run(path: Path, state: RunState, tensors: dict[str, Tensor], good: Good
 
 
 def load_run(path: Path) -> tuple[RunState, dict[str, Tensor], Good | None]:
-    """Read `last`. Files of earlier versions hold step and elapsed alone.
+    """Read `last`. Files of the first version hold step and elapsed alone, and Adam's moments.
 
     Raises WeightsError for a file that is damaged or not a run's.
     """
@@ -96,7 +97,7 @@ def load_run(path: Path) -> tuple[RunState, dict[str, Tensor], Good | None]:
         if "state" in header:
             state = RunState.from_json(header["state"])
         else:
-            state = RunState(int(header["step"]), float(header["elapsed"]))
+            state = RunState(int(header["step"]), float(header["elapsed"]), "adamw")
         behind = RunState.from_json(header["good"]) if "good" in header else None
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(

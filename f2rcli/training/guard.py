@@ -27,9 +27,9 @@ class Guard:
     deviations (1.4826 times the median absolute deviation, at least 1 % of the median) and by more
     than MARGIN times what the largest of them does (but for the LATEST): clips of very different
     noise make for losses with a long tail. REPEATED spikes within WITHIN steps are a failure;
-    spikes that stay alone count as ordinary afterwards. After a failure the run steps back to its last good state and
-    goes on with other data, for CALM steps at half the rate, halved again with every further
-    failure in that time; more than MOST of those end the run with TrainingError.
+    spikes that stay alone count as ordinary afterwards. After a failure the run steps back to its
+    last good state and goes on with other data, for CALM steps at half the rate, halved again with
+    every further failure in that time; more than MOST of those end the run with TrainingError.
     """
 
     losses: list[float] = field(default_factory=list)  # ordinary ones, latest last

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from f2rcli.training.muon import Muon
 from f2rcli.training.settings import TrainSettings
 
+KINDS = {"muon": Muon, "adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+ADAMS = {"adamw", "adam"}  # remember the same things
+
 
 class Learner:
     """Everything of tensors that changes in a run, under names that a checkpoint can hold.
@@ -24,8 +27,7 @@ class Learner:
         self.parameters: list[nn.Parameter] = list(trained.values())
         self.average: list[Tensor] = [p.detach().clone() for p in self.parameters]
         self.buffers = dict(network.named_buffers())
-        kinds = {"muon": Muon, "adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
-        self.optimiser: torch.optim.Optimizer = kinds[settings.optimiser](
+        self.optimiser: torch.optim.Optimizer = KINDS[settings.optimiser](
             self.parameters,
             lr=settings.lr,
             betas=settings.betas,
@@ -108,3 +110,11 @@ class Learner:
                 like = parameter if value.shape == parameter.shape else value
                 state[key] = torch.empty_like(like, requires_grad=False)
             state[key].copy_(value)
+
+
+def fitting(stored: dict[str, Tensor], before: str, now: str) -> dict[str, Tensor]:
+    """What an optimiser can go on with: another one's moments mean nothing to it."""
+    if before == now or {before, now} <= ADAMS:
+        return stored
+    kept = ("weight", "average", "buffer")
+    return {name: value for name, value in stored.items() if name.partition("/")[0] in kept}

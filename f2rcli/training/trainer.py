@@ -21,7 +21,7 @@ from f2rcli.training.checkpoint import Good, RunState, load_run, read, save_run,
 from f2rcli.training.distributed import ALONE, Group
 from f2rcli.training.events import Kind, announce
 from f2rcli.training.interruption import Interruption
-from f2rcli.training.learner import Learner
+from f2rcli.training.learner import Learner, fitting
 from f2rcli.training.pace import Pace
 from f2rcli.training.reporting import Report, Reporter
 from f2rcli.training.settings import TrainSettings
@@ -145,6 +145,7 @@ class Trainer:
         if self.group.first:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.state.scaler = self.scaler.state_dict()
+            self.state.optimiser = self.settings.optimiser
             good = self._good or Good(self.state, {})
             save_run(self._last, self.state, self.learner.tensors(), good)
 
@@ -326,7 +327,10 @@ class Trainer:
                     "it is of another network.",
                     hint="Choose another run folder, or the settings this run began with.",
                 )
-        self.learner.restore(tensors)
+        now = self.settings.optimiser
+        if good is not None:
+            good.tensors = fitting(good.tensors, state.optimiser, now)
+        self.learner.restore(fitting(tensors, state.optimiser, now))
         if state.scaler:
             self.scaler.load_state_dict(state.scaler)
         self.state, self._good = state, good

@@ -292,6 +292,26 @@ def test_ordinary_noise_is_no_spike_and_one_odd_batch_no_failure() -> None:
     assert "not finite" in str(Guard().failed(0, 1.0, math.inf))
 
 
+@pytest.mark.parametrize("share", [0.03, 0.1, 0.3])
+def test_losses_with_a_long_tail_are_ordinary(share: float) -> None:
+    rng = torch.Generator().manual_seed(0)
+    quiet = torch.rand(20000, generator=rng) * 0.001 + 0.001
+    loud = torch.rand(20000, generator=rng) < share  # crops of a clip with ten times the noise
+    watch = Guard()
+    losses = torch.where(loud, 100 * quiet, quiet).tolist()
+    assert not any(watch.failed(step, loss, 1.0) for step, loss in enumerate(losses))
+
+
+def test_a_loss_that_diverges_slowly_is_noticed() -> None:
+    rng = torch.Generator().manual_seed(0)
+    noise = torch.rand(400, generator=rng).mul(0.02).tolist()
+    losses = [0.1 + noise[i] + max(0, i - 300) * 0.01 for i in range(400)]
+    watch = Guard()
+    failures = [i for i, loss in enumerate(losses) if watch.failed(i, loss, 1.0)]
+    assert failures
+    assert failures[0] < 330
+
+
 def test_calm_returns_to_the_full_rate() -> None:
     watch = Guard()
     watch.step_back(Guard(), 100, 150, "the loss is nan")
@@ -320,19 +340,30 @@ def test_a_full_disk_is_one_line_and_the_checkpoint_before_stays(
     assert not list(path.parent.glob("*.part"))
 
 
-def test_checkpoints_of_the_first_version_still_resume(make: Make, tmp_path: Path) -> None:
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_checkpoints_of_the_first_version_still_resume(
+    make: Make, tmp_path: Path, optimiser: str
+) -> None:
     from safetensors.torch import save_file
 
-    make(steps=10).run(silent)
+    make(steps=10, optimiser="adamw").run(silent)
     path = tmp_path / "run" / "toy.last.safetensors"
     old = {name: tensor for name, tensor in tensors(path).items() if not name.startswith("good/")}
     assert {name.split("/")[0] for name in old} == {
         "weight", "average", "exp_avg", "exp_avg_sq", "step",
     }  # fmt: skip
     save_file(old, path, metadata={"step": "10", "elapsed": "3.5"})
-    trainer = make(steps=12)
+    trainer = make(steps=12, optimiser=optimiser)
     assert (trainer.step, trainer.state.elapsed) == (10, 3.5)
     assert trainer.run(silent).step == 12
+
+
+def test_a_run_goes_on_with_another_optimiser(make: Make) -> None:
+    for steps, optimiser in ((5, "muon"), (10, "adam"), (15, "adamw"), (20, "muon")):
+        trainer = make(steps=steps, optimiser=optimiser)
+        assert trainer.run(silent).step == steps
+    assert "momentum/0.weight" in trainer.learner.tensors()
+    assert "exp_avg/0.weight" not in trainer.learner.tensors()
 
 
 def test_a_foreign_or_damaged_checkpoint_is_one_line(make: Make, tmp_path: Path) -> None:

@@ -56,19 +56,23 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return [row | {"seconds": ""} for row in csv.DictReader(file)]
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("kills", "optimiser"), [(1, "muon"), pytest.param(4, "adamw", marks=pytest.mark.slow)]
+)
 def test_a_run_killed_anywhere_ends_with_the_bytes_of_an_uninterrupted_one(
     toy: ModuleType,
     tmp_path: Path,
     one_thread: None,
     monkeypatch: pytest.MonkeyPatch,
     kills: int,
+    optimiser: str,
 ) -> None:
+    fields = SETTINGS | {"optimiser": optimiser}
     poison = {"poison": 0.02}
     monkeypatch.setattr(guard, "REFRESH", 16)
     monkeypatch.setattr(guard, "CALM", 20)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    settings = TrainSettings(**SETTINGS)
+    settings = TrainSettings(**fields)
     trainer = Trainer(toy.Toy(**poison), whole, settings)
     trainer.run(lambda event: None)
     assert trainer.state.guard.setbacks > 1  # what is hardest to get right is part of the test
@@ -76,7 +80,7 @@ def test_a_run_killed_anywhere_ends_with_the_bytes_of_an_uninterrupted_one(
     for _ in range(kills):
         steps = chance.randrange(1, 150 // kills)
         print("killed after", steps, "more lines")
-        killed_after(start(killed, SETTINGS, poison), steps)
+        killed_after(start(killed, fields, poison), steps)
     resumed = Trainer(toy.Toy(**poison), killed, settings)
     assert resumed.step < 200
     resumed.run(lambda event: None)
@@ -104,7 +108,7 @@ def test_two_processes_have_the_gradient_of_one_with_the_same_batch(
     dtype: str,
     tolerance: float,
 ) -> None:
-    settings = SETTINGS | {"steps": 6, "validate_every": 3}
+    settings = SETTINGS | {"steps": 6, "validate_every": 3, "optimiser": "adamw"}
     batch = 5  # shares of three and two samples
     pair = tmp_path / "pair"
     pair.mkdir()
