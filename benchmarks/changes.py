@@ -14,6 +14,7 @@ from torch import Tensor
 from f2rcli.engine.stream import Engine
 from f2rcli.methods.base import Prepared, Restored
 from f2rcli.methods.f2r import F2R, FlowBook, level_map, photometric
+from f2rcli.models import flow
 from f2rcli.models.flow import Flow, FlowEstimator, Luma
 from f2rcli.models.fusion import Aligned, Anchor
 from f2rcli.noise import NoiseModel
@@ -22,28 +23,31 @@ from f2rcli.window import Window
 
 @dataclass
 class Search:
-    """DIS with its parameters laid open; the defaults are those of f2rcli.models.flow.DISFlow."""
+    """The package's DIS with some parameters replaced; None keeps the package's own."""
 
-    finest: int = 2
-    patch: int = 16
-    alpha: float = 60.0
-    blur: float = 1.0  # pixels; 0 for none
+    finest: int | None = None
+    patch: int | None = None
+    alpha: float | None = None
+    blur: float | None = None  # pixels; 0 for none
 
     def __call__(self, source: Luma, target: Luma, start: Flow | None = None) -> Flow:
-        """See FlowEstimator."""
+        """See FlowEstimator. Pictures must not be smaller than the package pads them to."""
         white = max(float(np.quantile(source[::4, ::4], 0.995)), 1e-3)
         first, second = (self._codes(luma, white) for luma in (source, target))
-        search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        search.setFinestScale(self.finest)
-        search.setPatchSize(self.patch)
-        search.setPatchStride(4)
-        search.setGradientDescentIterations(16)
-        search.setVariationalRefinementIterations(5)
-        search.setVariationalRefinementAlpha(self.alpha)
-        flow: Any = search.calc(first, second, None if start is None else start.copy())
-        return np.ascontiguousarray(flow)
+        search = flow._new_search()
+        for value, change in (
+            (self.finest, search.setFinestScale),
+            (self.patch, search.setPatchSize),
+            (self.alpha, search.setVariationalRefinementAlpha),
+        ):
+            if value is not None:
+                change(value)
+        found: Any = search.calc(first, second, None if start is None else start.copy())
+        return np.ascontiguousarray(found)
 
     def _codes(self, luma: Luma, white: float) -> NDArray[np.uint8]:
+        if self.blur is None:
+            return flow._eight_bits(luma, white)
         blurred = cv2.GaussianBlur(luma, (0, 0), self.blur) if self.blur else luma
         return np.clip(blurred * np.float32(255 / white), 0, 255).astype(np.uint8)
 
@@ -131,17 +135,18 @@ class Change:
 
 
 SEARCHES: dict[str, FlowEstimator] = {
-    "patch 8, alpha 20, not blurred (OpenCV's preset fast)": Search(2, 8, 20.0, 0),
-    "patch 8, alpha 20": Search(2, 8, 20.0),
-    "patch 8": Search(patch=8),
-    "patch 12": Search(patch=12),
-    "alpha 20": Search(alpha=20.0),
-    "not blurred": Search(blur=0),
-    "finest scale 3": Search(finest=3),
-    "finest scale 1": Search(finest=1),
-    "finest scale 1, patch 8": Search(finest=1, patch=8),
+    "finest scale 2, patch 16": Search(2, 16),
+    "finest scale 2, patch 16, alpha 20": Search(2, 16, 20.0),
+    "finest scale 2, patch 16, not blurred": Search(2, 16, blur=0),
+    "finest scale 2, patch 12": Search(2, 12),
+    "finest scale 2, patch 8": Search(2, 8),
+    "finest scale 2, patch 8, alpha 20": Search(2, 8, 20.0),
+    "finest scale 2, patch 8, alpha 20, not blurred (OpenCV's preset fast)": Search(2, 8, 20.0, 0),
+    "finest scale 3, patch 16": Search(3, 16),
+    "finest scale 1, patch 16": Search(1, 16),
+    "finest scale 1, patch 8": Search(1, 8),
     "finest scale 1, patch 8, alpha 20": Search(1, 8, 20.0),
-    "finest scale 0": Search(finest=0),
+    "finest scale 0, patch 16": Search(0, 16),
     "no motion at all": standing,
 }
 SHIPPED = "as shipped"
@@ -159,7 +164,7 @@ CHANGES: dict[str, dict[str, Change]] = {
     },
     "DIS": {name: Change(book=partial(FlowBook, search)) for name, search in SEARCHES.items()},
     "several at once": {
-        "finest scale 1, T = 7": Change(length=7, book=partial(FlowBook, Search(finest=1))),
+        "T = 7, finest scale 1, patch 16": Change(length=7, book=partial(FlowBook, Search(1, 16))),
     },
 }
 ANCHORS = {  # estimates of the shipped pipeline, beside what it writes

@@ -168,12 +168,17 @@ def main() -> None:
         row |= {noise: round(quality(network, some), 2) for noise, some in crops.items()}
         rows.append(row)
         print(row, flush=True)
-    with (arguments.work / "widths.csv").open("w", newline="") as file:
+        record(rows, arguments.work / "widths.csv")
+        if arguments.to:
+            draw(rows, list(crops), arguments.to)
+
+
+def record(rows: list[dict[str, Any]], target: Path) -> None:
+    """Write what is known so far as CSV."""
+    with target.open("w", newline="") as file:
         table = csv.DictWriter(file, list(rows[0]))
         table.writeheader()
         table.writerows(rows)
-    if arguments.to:
-        draw(rows, list(crops), arguments.to)
 
 
 if __name__ == "__main__":

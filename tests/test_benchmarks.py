@@ -84,7 +84,7 @@ def test_the_ablations_search_is_the_packages_own() -> None:
     for given in (None, start):
         flow = changes.Search()(first, second, given)
         np.testing.assert_array_equal(flow, DISFlow()(first, second, given))
-    assert not np.array_equal(changes.Search(patch=8)(first, second), flow)
+    assert not np.array_equal(changes.Search(finest=3)(first, second), flow)
 
 
 def test_a_table_states_gain_and_spread_over_the_clips() -> None:
