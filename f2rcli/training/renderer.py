@@ -36,7 +36,8 @@ CODINGS: tuple[tuple[str, tuple[str, ...], tuple[str | None, ...], tuple[int, in
     ("libx264", ("superfast", "fast"), ("zerolatency",), (18, 30)),
     ("libx265", ("ultrafast", "superfast", "veryfast"), (None,), (18, 32)),
 )
-SMALLEST = 128  # pixels per side; of smaller pictures x264 now and then makes other bytes
+SMALLEST = 128  # pixels per side of what is coded
+MACROBLOCK = 16  # x264 repeats itself exactly on whole ones only, and not on small pictures
 UNCODED = 0.25  # share of renditions that no codec touches
 
 
@@ -122,7 +123,7 @@ def _store(order: Order, noisy: Codes, clean: Codes, facts: dict[str, Any]) -> N
 
 
 def _run(order: Order, rng: np.random.Generator) -> list[Codes]:
-    """Frames in a row of one shot, cropped to even sizes."""
+    """Frames in a row of one shot, cropped to whole macroblocks or, if small, to even sizes."""
     shots = order.clip.shots
     lengths = np.array([len(shot) for shot in shots])
     shot = shots[rng.choice(len(shots), p=lengths / lengths.sum())]
@@ -133,7 +134,8 @@ def _run(order: Order, rng: np.random.Generator) -> list[Codes]:
 
 
 def _stretch(size: int, rng: np.random.Generator) -> slice:
-    length = min(size, SIDE) // 2 * 2
+    step = MACROBLOCK if size >= SMALLEST else 2
+    length = min(size, SIDE) // step * step
     first = int(rng.integers(size - length + 1))
     return slice(first, first + length)
 

@@ -36,7 +36,7 @@ def test_a_rendition_is_determined_by_its_seed_and_number(tmp_path: Path, channe
     for a, b in zip(one, two, strict=True):
         assert (a.entry / "noisy.u8").read_bytes() == (b.entry / "noisy.u8").read_bytes()
         made = a.load()
-        assert made.noisy.shape == made.clean.shape == (4, 132, 140, channels)
+        assert made.noisy.shape == made.clean.shape == (4, 128, 128, channels)
         error = made.noisy.astype(float) - made.clean
         assert made.sigma == pytest.approx(error.std() / 255, rel=0.05)
     assert len({(a.entry / "noisy.u8").read_bytes() for a in one}) == 3
