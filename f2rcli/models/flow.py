@@ -31,7 +31,8 @@ class FlowEstimator(Protocol):
 class DISFlow:
     """Dense inverse search (Kroeger et al., ECCV 2016) by OpenCV, tuned for noise.
 
-    Large patches, a coarse finest scale and strong smoothness: DESIGN.md D4 has the numbers.
+    Half resolution at the finest, small patches and strong smoothness: benchmarks/ablation.md has
+    the numbers.
     """
 
     def __call__(self, source: Luma, target: Luma, start: Flow | None = None) -> Flow:
@@ -48,8 +49,8 @@ def _new_search() -> cv2.DISOpticalFlow:
     """A search of its own for every pair: one that is used again remembers the pair before, and
     its answers depend on it (seen in OpenCV 5.0)."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    search.setFinestScale(2)
-    search.setPatchSize(16)
+    search.setFinestScale(1)
+    search.setPatchSize(8)
     search.setPatchStride(4)
     search.setGradientDescentIterations(16)
     search.setVariationalRefinementIterations(5)

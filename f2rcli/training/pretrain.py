@@ -34,11 +34,11 @@ from f2rcli.training.stages import GRAY_SHARE, RECOLOURED_SHARE, CoarseStage, Fu
 from f2rcli.training.trainer import Trainer
 from f2rcli.weights import Header, save
 
-# Size `small`: 118 GMAC per megapixel of output with four neighbours.
+# Size `small`: 118 GMAC per megapixel of output with six neighbours.
 CONFIG: dict[str, dict[str, Any]] = {
     "coarse": {"widths": (32, 64, 128)},
-    "anchor": {"widths": (24, 48, 96), "hidden": 16},
-    "refiner": {"widths": (48, 64, 128), "embed": 24},
+    "anchor": {"widths": (24, 48, 96), "hidden": 12},
+    "refiner": {"widths": (48, 64, 128), "embed": 20},
 }
 RENDITIONS = 4  # compressed ones, of every clip
 

@@ -23,8 +23,8 @@ from f2rcli.training.clips import Clip
 from f2rcli.training.codec import to_unit
 from f2rcli.window import Window
 
-CELL = 4  # DIS flow with finest scale 2 holds nothing finer than 4 pixels
-NEIGHBOURS = 4
+CELL = 2  # DIS flow with finest scale 1 holds nothing finer than 2 pixels
+NEIGHBOURS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class Rehearsal:
     clean: Clip
     coarse: NDArray[np.float16]  # (T, H, W, 3)
     neighbours: NDArray[np.int16]  # (T, N): frames of the window of each centre
-    flows: NDArray[np.float16]  # (T, N, H/4, W/4, 2), pixels
-    agreement: NDArray[np.uint8]  # (T, N, H/4, W/4), 255 = forward and backward flow agree
+    flows: NDArray[np.float16]  # (T, N, H/2, W/2, 2), pixels
+    agreement: NDArray[np.uint8]  # (T, N, H/2, W/2), 255 = forward and backward flow agree
     typical: NDArray[np.float32]  # (T,): median mismatch of the window
     told: NoiseModel | None
 
@@ -57,7 +57,7 @@ def rehearse(source: Source, method: F2R, base: Path, rng: np.random.Generator) 
         picture = torch.from_numpy(to_unit(codes).transpose(2, 0, 1)[None].copy())
         frames.append(method.prepare(index, picture, source.told))
     windows = [_draw_window(frames, centre, rng) for centre in range(len(frames))]
-    flows, agreement, typical = zip(*(_describe(method, w) for w in windows), strict=True)
+    flows, agreement, typical = zip(*(describe(method, w) for w in windows), strict=True)
     arrays: dict[str, Any] = {
         "noisy": source.noisy,
         "clean": source.clean,
@@ -91,15 +91,16 @@ def _draw_window(frames: list[Prepared], centre: int, rng: np.random.Generator) 
     before = NEIGHBOURS // 2
     if rng.random() < 0.4:
         before = int(rng.integers(NEIGHBOURS + 1))
-    first = min(max(centre - before, 0), len(frames) - NEIGHBOURS - 1)
+    first = min(max(centre - before, 0), max(len(frames) - NEIGHBOURS - 1, 0))
     span = frames[first : first + NEIGHBOURS + 1]
     place = centre - first
     return Window(frames[centre], tuple(span[:place]), tuple(span[place + 1 :]))
 
 
-def _describe(
+def describe(
     method: F2R, window: Window[Prepared]
 ) -> tuple[NDArray[np.float16], NDArray[np.uint8], float]:
+    """Flows to the neighbours and their agreement, per cell, and the window's median mismatch."""
     centre, neighbours = window.centre, window.neighbours
     method.flows.forget_before(min(centre.index, neighbours[0].index))
     aligned = method.align(window)
@@ -114,7 +115,7 @@ def _describe(
 
 
 def _cells(values: Flow) -> Flow:
-    """Means over cells of 4x4 pixels."""
+    """Means over cells of 2x2 pixels."""
     rows, columns = (-size % CELL for size in values.shape[:2])
     pad = [(0, rows), (0, columns)] + [(0, 0)] * (values.ndim - 2)
     padded = np.pad(values, pad, mode="edge")
@@ -142,17 +143,17 @@ class Crop:
 
 
 def draw_crop(item: Rehearsal, size: int, rng: np.random.Generator) -> Crop:
-    """A random crop of a random window, neighbours warped onto it. `size` is a multiple of 4."""
+    """A random crop of a random window, neighbours warped onto it. `size` is a multiple of 8."""
     frames, height, width, _ = item.noisy.shape
     centre = int(rng.integers(frames))
     top, left = (int(rng.integers((n - size) // CELL + 1)) * CELL for n in (height, width))
     rows, columns = slice(top, top + size), slice(left, left + size)
     noisy, coarse, agreement = [], [], []
     for place, neighbour in enumerate(item.neighbours[centre]):
-        flow = _upsampled(item.flows[centre, place], top, left, size)
-        noisy.append(_warped(item.noisy[neighbour], flow, top, left) / np.float32(255))
-        coarse.append(_warped(item.coarse[neighbour], flow, top, left))
-        agreement.append(_upsampled(item.agreement[centre, place], top, left, size) / 255)
+        flow = upsampled(item.flows[centre, place], top, left, size, size)
+        noisy.append(warped(item.noisy[neighbour], flow, top, left) / np.float32(255))
+        coarse.append(warped(item.coarse[neighbour], flow, top, left))
+        agreement.append(upsampled(item.agreement[centre, place], top, left, size, size) / 255)
     return Crop(
         to_unit(item.clean[centre, rows, columns]),
         to_unit(item.noisy[centre, rows, columns]),
@@ -165,17 +166,21 @@ def draw_crop(item: Rehearsal, size: int, rng: np.random.Generator) -> Crop:
     )
 
 
-def _upsampled(cells: NDArray[Any], top: int, left: int, size: int) -> NDArray[np.float32]:
+def upsampled(
+    cells: NDArray[Any], top: int, left: int, height: int, width: int
+) -> NDArray[np.float32]:
     """The part of a cell map that covers a crop, at full size."""
-    rows = np.clip(np.arange(top // CELL - 1, (top + size) // CELL + 1), 0, cells.shape[0] - 1)
-    columns = np.clip(np.arange(left // CELL - 1, (left + size) // CELL + 1), 0, cells.shape[1] - 1)
+    rows = np.clip(np.arange(top // CELL - 1, (top + height) // CELL + 1), 0, cells.shape[0] - 1)
+    columns = np.clip(
+        np.arange(left // CELL - 1, (left + width) // CELL + 1), 0, cells.shape[1] - 1
+    )
     part = cells[rows[:, None], columns].astype(np.float32)
     full: Any = cv2.resize(part, None, fx=CELL, fy=CELL, interpolation=cv2.INTER_LINEAR)
     cropped: NDArray[np.float32] = full[CELL:-CELL, CELL:-CELL]
     return cropped
 
 
-def _warped(frame: NDArray[Any], flow: Flow, top: int, left: int) -> NDArray[np.float32]:
+def warped(frame: NDArray[Any], flow: Flow, top: int, left: int) -> NDArray[np.float32]:
     """Backward-warp a crop out of a whole frame, reading only the part that is needed."""
     height, width = frame.shape[:2]
     rows, columns = np.indices(flow.shape[:2], dtype=np.float32)
@@ -183,8 +188,8 @@ def _warped(frame: NDArray[Any], flow: Flow, top: int, left: int) -> NDArray[np.
     x0, x1 = _span(x, width)
     y0, y1 = _span(y, height)
     part = np.ascontiguousarray(frame[y0:y1, x0:x1], np.float32)
-    warped: Any = cv2.remap(part, x - x0, y - y0, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(warped, np.float32)
+    moved: Any = cv2.remap(part, x - x0, y - y0, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.atleast_3d(np.asarray(moved, np.float32))
 
 
 def _span(positions: NDArray[np.float32], size: int) -> tuple[int, int]:

@@ -124,7 +124,7 @@ def test_rehearsed_neighbours_are_warped_as_the_pipeline_warps_them(rehearsed: P
         )
         aligned = np.mean((crop.warped_noisy - crop.clean) ** 2)
         assert aligned < max(unmoved, 0.03)
-        assert crop.agreement.shape == (4, 32, 32, 1)
+        assert crop.agreement.shape == (5, 32, 32, 1)  # a clip of six frames
 
 
 def stages(rehearsed: Path) -> list[Any]:
