@@ -76,6 +76,10 @@ class FlowBook:
             if min(key) >= index and abs(key[0] - key[1]) == 1
         }
 
+    def forget(self, index: int) -> None:
+        """Drop every flow that touches this frame."""
+        self._known = {key: flow for key, flow in self._known.items() if index not in key}
+
     def _composed(self, source: int, target: int) -> Flow | None:
         step = 1 if target > source else -1
         links = [self._known.get((i, i + step)) for i in range(source, target, step)]

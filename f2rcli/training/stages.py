@@ -160,14 +160,10 @@ class FusionStage:
     def draw(self, rngs: Sequence[np.random.Generator]) -> FusionBatch:
         """See Stage.draw."""
         crops = [
-            _turn(draw_crop(self.items[rng.integers(len(self.items))], self.crop, rng), rng)
+            turned(draw_crop(self.items[rng.integers(len(self.items))], self.crop, rng), rng)
             for rng in rngs
         ]
-        clean, noisy, coarse = (
-            _stacked([getattr(c, part) for c in crops]) for part in ("clean", "noisy", "coarse")
-        )
-        level = torch.cat([level_map(c.told, coarse[i : i + 1]) for i, c in enumerate(crops)])
-        return FusionBatch(clean, noisy, coarse, level, self._aligned(crops, coarse, rngs))
+        return collated(crops, rngs)
 
     def loss(self, batch: FusionBatch) -> Tensor:
         """See Stage.loss."""
@@ -192,28 +188,32 @@ class FusionStage:
         refined = self.refiner(batch.noisy, batch.coarse, batch.level, anchor, batch.aligned)
         return side_by_side([batch.noisy, anchor.guided(batch.coarse), refined, batch.clean])
 
-    def _aligned(
-        self, crops: list[Crop], coarse: Tensor, rngs: Sequence[np.random.Generator]
-    ) -> Aligned:
-        warped_noisy, warped_coarse, agreement = (
-            _stacked([getattr(c, part) for c in crops])
-            for part in ("warped_noisy", "warped_coarse", "agreement")
-        )
-        typical = torch.tensor([c.typical for c in crops])
-        confidence = agreement * photometric(warped_coarse, coarse, typical)
-        kept = torch.ones(len(crops), confidence.shape[1], 1, 1, 1)
-        for sample, rng in enumerate(rngs):  # short shots, duplicates: some neighbours are missing
-            if rng.random() < 0.1:
-                lost = rng.permutation(confidence.shape[1])[: rng.integers(1, confidence.shape[1])]
-                kept[sample, torch.from_numpy(lost)] = 0
-        return Aligned(warped_noisy, warped_coarse, confidence * kept)
+
+def collated(crops: list[Crop], rngs: Sequence[np.random.Generator] | None = None) -> FusionBatch:
+    """Crops as a batch. With generators a tenth of them lose some of their neighbours, as happens
+    in short shots and beside duplicates."""
+    clean, noisy, coarse, warped_noisy, warped_coarse, agreement = (
+        _stacked([getattr(c, part) for c in crops])
+        for part in ("clean", "noisy", "coarse", "warped_noisy", "warped_coarse", "agreement")
+    )
+    level = torch.cat([level_map(c.told, coarse[i : i + 1]) for i, c in enumerate(crops)])
+    typical = torch.tensor([c.typical for c in crops])
+    confidence = agreement * photometric(warped_coarse, coarse, typical)
+    kept = torch.ones(len(crops), confidence.shape[1], 1, 1, 1)
+    for sample, rng in enumerate(rngs or ()):
+        if rng.random() < 0.1:
+            lost = rng.permutation(confidence.shape[1])[: rng.integers(1, confidence.shape[1])]
+            kept[sample, torch.from_numpy(lost)] = 0
+    aligned = Aligned(warped_noisy, warped_coarse, confidence * kept)
+    return FusionBatch(clean, noisy, coarse, level, aligned)
 
 
-def _turn(crop: Crop, rng: np.random.Generator) -> Crop:
+def turned(crop: Crop, rng: np.random.Generator) -> Crop:
+    """A crop flipped and transposed at random."""
     code = int(rng.integers(8))
     pictures = ("clean", "noisy", "coarse", "warped_noisy", "warped_coarse", "agreement")
-    turned: dict[str, Any] = {part: dihedral(getattr(crop, part), code) for part in pictures}
-    return replace(crop, **turned)
+    parts: dict[str, Any] = {part: dihedral(getattr(crop, part), code) for part in pictures}
+    return replace(crop, **parts)
 
 
 def _stacked(pictures: list[Batch]) -> Tensor:

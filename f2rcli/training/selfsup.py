@@ -1,0 +1,143 @@
+"""F2R's two stages, learnt from lessons: noisy footage alone, no clean frame anywhere."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from f2rcli.methods.f2r import Networks
+from f2rcli.models.fusion import Anchor
+from f2rcli.models.layers import padded
+from f2rcli.training.lessons import Excerpt, Lesson
+from f2rcli.training.rehearsal import CELL, Crop
+from f2rcli.training.stages import FusionBatch, collated, placed, psnr_loss, side_by_side, turned
+
+BLOCK = 32  # pixels per side of the squares whose errors are compared
+LARGEST_EXAM = 448  # pixels per side of the part of a held-out lesson that is looked at
+STRIDE = 8  # crops are multiples of it
+
+Cost = Callable[[Tensor, Tensor], Tensor]
+
+
+def absolute(estimate: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error: the published loss (arXiv 2603.10417, code)."""
+    return (estimate.float() - target).abs().mean()
+
+
+@dataclass
+class LessonStage:
+    """Trains stage 1, stage 2 or both on lessons.
+
+    Targets are noisy; their noise is independent of everything the networks are shown, so that
+    the mean squared error to them differs from that to the clean picture by a constant.
+    """
+
+    networks: Networks
+    excerpts: Sequence[Excerpt]
+    exam: Sequence[Excerpt]  # held out
+    name: str
+    batch: int = 8
+    crop: int = 96
+    parts: tuple[str, ...] = ("anchor", "refiner")  # those that are trained
+    cost: Cost = psnr_loss
+    blind_share: float = 0.3  # of stage 1's cost where both are trained
+    network: nn.Module = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.network = nn.ModuleDict({part: getattr(self.networks, part) for part in self.parts})
+        smallest = min(min(e.noisy.shape[1:3]) for e in self.excerpts) if self.excerpts else 0
+        self.crop = min(self.crop, smallest // STRIDE * STRIDE)
+        self._lessons = [(e, lesson) for e in self.excerpts for lesson in e.lessons]
+
+    def draw(self, rngs: Sequence[np.random.Generator]) -> FusionBatch:
+        """See Stage.draw."""
+        return collated([turned(self._crop(rng), rng) for rng in rngs], rngs)
+
+    def loss(self, batch: FusionBatch) -> Tensor:
+        """See Stage.loss."""
+        anchor, refined = self.estimate(batch)
+        blind = self.cost(anchor.strict, batch.clean)
+        blind = blind + self.cost(anchor.guided(batch.coarse), batch.clean)
+        if refined is None:
+            return blind
+        cost = self.cost(refined, batch.clean)
+        return cost + self.blind_share * blind if "anchor" in self.parts else cost
+
+    def estimate(self, batch: FusionBatch) -> tuple[Anchor, Tensor | None]:
+        """Both stages' estimates; the second's is None where it is not trained."""
+        anchor: Anchor = padded(self.networks.anchor, batch.aligned)
+        if "refiner" not in self.parts:
+            return anchor, None
+        fixed = Anchor(*(part.detach() for part in anchor))
+        inputs = (batch.noisy, batch.coarse, batch.level, fixed, batch.aligned)
+        return anchor, padded(self.networks.refiner, *inputs)
+
+    def validate(self) -> float | None:
+        """See Stage.validate: half the log of the mean squared error to the held-out targets."""
+        found = examined(self)
+        return found.score if found is not None else None
+
+    def sample(self) -> NDArray[np.uint8] | None:
+        """See Stage.sample: noisy, anchor, refined of a held-out centre."""
+        for excerpt in self.exam:
+            for lesson in excerpt.lessons:
+                batch = self._exam_batch(excerpt, lesson)
+                anchor, refined = self.estimate(batch)
+                guided = anchor.guided(batch.coarse)
+                shown = guided if refined is None else refined
+                return side_by_side([batch.noisy, guided, shown])
+        return None
+
+    def _crop(self, rng: np.random.Generator) -> Crop:
+        excerpt, lesson = self._lessons[rng.integers(len(self._lessons))]
+        rows, columns = lesson.noisy.shape[:2]
+        top, left = (int(rng.integers((n - self.crop) // CELL + 1)) * CELL for n in (rows, columns))
+        return excerpt.crop(lesson, top, left, self.crop, self.crop)
+
+    def _exam_batch(self, excerpt: Excerpt, lesson: Lesson) -> FusionBatch:
+        sides = [min(n, LARGEST_EXAM) // STRIDE * STRIDE for n in lesson.noisy.shape[:2]]
+        top, left = (
+            (n - s) // 2 // CELL * CELL for n, s in zip(lesson.noisy.shape, sides, strict=False)
+        )
+        crop = excerpt.crop(lesson, top, left, *sides)
+        return FusionBatch(*placed(self.networks, *collated([crop])))
+
+
+class Examined(NamedTuple):
+    """What a stage's networks make of the held-out lessons."""
+
+    score: float  # mean over lessons of half the log of the mean squared error
+    errors: NDArray[np.float64]  # mean squared error of every block of every lesson
+
+
+def examined(stage: LessonStage) -> Examined | None:
+    """The held-out errors of a stage's networks as they are now; None where nothing is held out."""
+    scores, blocks = [], []
+    with torch.no_grad():
+        for excerpt in stage.exam:
+            for lesson in excerpt.lessons:
+                batch = stage._exam_batch(excerpt, lesson)
+                anchor, refined = stage.estimate(batch)
+                estimate = anchor.guided(batch.coarse) if refined is None else refined
+                error = (estimate.float() - batch.clean).square().mean(1, keepdim=True)
+                scores.append(0.5 * float(torch.log(error.mean())))
+                side = min(BLOCK, *error.shape[-2:])
+                squares = torch.nn.functional.avg_pool2d(error, side)
+                blocks.append(squares.flatten().double().cpu().numpy())
+    if not scores:
+        return None
+    return Examined(float(np.mean(scores)), np.concatenate(blocks))
+
+
+def surely_better(before: Examined, after: Examined, certainty: float = 2.0) -> bool:
+    """Whether the held-out error fell by more than `certainty` standard errors of the difference.
+
+    The blocks are paired, so the noise of the targets, which both share, falls out of most of it.
+    """
+    gain = before.errors - after.errors
+    spread = float(gain.std(ddof=1)) / len(gain) ** 0.5 if len(gain) > 1 else float("inf")
+    return float(gain.mean()) > certainty * spread
