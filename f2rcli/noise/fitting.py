@@ -11,13 +11,14 @@ from f2rcli.noise.model import KNOTS, NoiseModel
 BINS = 24  # of brightness, equally filled
 SMALLEST_BIN = 400  # samples; fewer say nothing of a variance
 FLATTEST = 0.35  # of every bin is used: registration errors live in the rest
-ENOUGH = 60_000  # samples; small pictures give a larger part of themselves
+ENOUGH = 20_000  # samples; small pictures give a larger part of themselves
 RAIL = 0.03  # codes this near to black or white may stand for anything beyond
 CLIPPED = 0.8  # times sigma from a rail: nearer, clipping leaves too little to undo
 STRAIGHT = 1.5  # residuals of the line, in standard errors of a bin's variance, root mean square
 LEAST_CURVE = 0.06  # relative: curves that differ less from a straight line are not worth having
 
 ROUGH = 0.05  # a bin may be rougher than the flattest places by TEXTURED and so much
+BANDS_AGREE = 0.9  # in variance
 SCATTERED = 5.0  # times the typical standard error
 TRIMMING = 1.008  # what trimming takes from the mean square of a Gaussian, given back
 POOLED = 0.1  # relative, in variance: how well one line must fit every channel
@@ -34,6 +35,7 @@ class Levels(NamedTuple):
 
     level: NDArray[np.float32]
     product: NDArray[np.float32]
+    wide: NDArray[np.float32]  # the same at full bandwidth
     roughness: NDArray[np.float32]
     picture: NDArray[np.float32]
 
@@ -81,7 +83,10 @@ def bins_of(channel: Levels, *, clipped: bool = True) -> Bins:
     share = min(1.0, max(FLATTEST, ENOUGH / len(order)))
     smooth = float(np.quantile(channel.roughness, share))
     rows = [_bin(channel, part, smooth) for part in parts]
-    level, held, error, texture = (np.array(column) for column in zip(*rows, strict=True))
+    level, held, wide, error, texture = (np.array(c) for c in zip(*rows, strict=True))
+    # Errors of the anchors add to every band, but not alike: the lower estimate is the better one.
+    lower = _running_mean(wide) < BANDS_AGREE * _running_mean(held)
+    held = np.where(lower, wide, held)
     variance = undo_clipping(level, held) if clipped else held
     room = np.minimum(level, 1 - level)
     inside = room > np.maximum(CLIPPED * np.sqrt(variance), RAIL)
@@ -98,8 +103,8 @@ def bins_of(channel: Levels, *, clipped: bool = True) -> Bins:
 
 def _bin(
     channel: Levels, part: NDArray[np.intp], smooth: float
-) -> tuple[float, float, float, float]:
-    """Mean brightness, variance, its standard error, and by what factor the variance grows with
+) -> tuple[float, float, float, float, float]:
+    """Mean brightness, variance, that at full bandwidth, its standard error, and by what factor the variance grows with
     roughness, of the flat places among `part`, or of the flattest few."""
     rough = channel.roughness[part]
     least = min(len(part), SMALLEST_BIN) - 1
@@ -111,7 +116,8 @@ def _bin(
     flatter = channel.roughness[flat] <= np.median(channel.roughness[flat])
     halves = [max(trimmed_mean(product[half]), 1e-12) for half in (flatter, ~flatter)]
     texture = max(halves[1] / halves[0] - 3 * error / variance, limit / smooth - ROUGH)
-    return float(channel.level[flat].mean()), variance, error, texture
+    wide = max(trimmed_mean(channel.wide[flat]), 1e-12)
+    return float(channel.level[flat].mean()), variance, wide, error, texture
 
 
 def _running_mean(values: Floats) -> Floats:

@@ -139,11 +139,14 @@ class NoiseSamples:
         return [
             Levels(
                 np.concatenate(level),
-                np.float32(shape) * _joined(product)[FINE],
+                np.float32(shape) * bands[FINE],
+                bands[FULL],
                 rough,
                 np.concatenate(picture),
             )
-            for level, product, picture in zip(self.level, self.product, self.picture, strict=True)
+            for level, bands, picture in zip(
+                self.level, map(_joined, self.product), self.picture, strict=True
+            )
         ]
 
 
