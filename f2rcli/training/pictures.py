@@ -26,30 +26,33 @@ ZOOM = 2
 GAP, HEADING = 6, 26  # pixels between pictures, and above them
 
 
-def draw_curve(curve: Sequence[tuple[int, float]], path: Path, *, start: float) -> Path:
-    """The held-out loss over the steps as a PNG; the starting point is a dashed line.
+def draw_curve(
+    curve: Sequence[tuple[int, float]], path: Path, *, start: float | None, title: str
+) -> Path:
+    """A figure that should rise over the steps, as a PNG; the start is a dashed line.
 
-    curve: (step, loss) in order; what is not finite is left out. Raises OutputError.
+    curve: (step, figure) in order; what is not finite is left out. Raises OutputError.
     """
-    points = [(float(step), loss) for step, loss in curve if math.isfinite(loss)]
-    levels = [loss for _, loss in points] + ([start] if math.isfinite(start) else [])
+    points = [(float(step), level) for step, level in curve if math.isfinite(level)]
+    levels = [level for _, level in points] + ([] if start is None else [start])
     canvas: Canvas = np.full((HEIGHT, WIDTH, 3), PAPER, np.uint8)
-    steps = _axis(0.0, max([step for step, _ in points], default=1.0))
-    losses = _axis(min(levels, default=0.0), max(levels, default=1.0))
-    _grid(canvas, steps, losses)
-    place = _Scale(steps, losses)
-    if math.isfinite(start):
+    place = _Scale(
+        _axis(0.0, max([step for step, _ in points], default=1.0)),
+        _axis(min(levels, default=0.0), max(levels, default=1.0)),
+    )
+    _grid(canvas, place, title)
+    if start is not None:
         _dashes(canvas, place.row(start))
         _text(canvas, "start", (WIDTH - RIGHT - 44, place.row(start) - 6), size=0.42)
-    dots = [(place.column(step), place.row(loss)) for step, loss in points]
+    dots = [(place.column(step), place.row(level)) for step, level in points]
     for a, b in pairwise(dots):
         cv2.line(canvas, a, b, LINE, 2, cv2.LINE_AA)
     for dot in dots:
         cv2.circle(canvas, dot, 3, LINE, -1, cv2.LINE_AA)
     if points:
-        step, loss = min(points, key=lambda point: point[1])
-        cv2.circle(canvas, (place.column(step), place.row(loss)), 7, MARK, 2, cv2.LINE_AA)
-        _text(canvas, f"best: {loss:.4g} at step {step:.0f}", (LEFT, 28), colour=MARK)
+        step, level = max(points, key=lambda point: point[1])
+        cv2.circle(canvas, (place.column(step), place.row(level)), 7, MARK, 2, cv2.LINE_AA)
+        _text(canvas, f"best: {level:.5g} at step {step:.0f}", (LEFT, 28), colour=MARK)
     return write_png(path, canvas)
 
 
@@ -101,15 +104,15 @@ def write_png(path: Path, canvas: Canvas) -> Path:
 class _Scale:
     """Where values lie on the canvas."""
 
-    def __init__(self, steps: list[float], losses: list[float]) -> None:
-        self.steps, self.losses = steps, losses
+    def __init__(self, steps: list[float], levels: list[float]) -> None:
+        self.steps, self.levels = steps, levels
 
     def column(self, step: float) -> int:
         share = (step - self.steps[0]) / (self.steps[-1] - self.steps[0])
         return round(LEFT + share * (WIDTH - LEFT - RIGHT))
 
-    def row(self, loss: float) -> int:
-        share = (loss - self.losses[0]) / (self.losses[-1] - self.losses[0])
+    def row(self, level: float) -> int:
+        share = (level - self.levels[0]) / (self.levels[-1] - self.levels[0])
         return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM))
 
 
@@ -124,21 +127,19 @@ def _axis(low: float, high: float) -> list[float]:
     return [tick * step for tick in range(first, last + 1)]
 
 
-def _grid(canvas: Canvas, steps: list[float], losses: list[float]) -> None:
-    place = _Scale(steps, losses)
+def _grid(canvas: Canvas, place: _Scale, title: str) -> None:
     floor, roof = HEIGHT - BOTTOM, TOP
-    for tick in steps:
+    for tick in place.steps:
         column = place.column(tick)
         cv2.line(canvas, (column, roof), (column, floor), GRID, 1)
         _text(canvas, f"{tick:g}", (column, floor + 20), size=0.42, centred=True)
-    for tick in losses:
+    for tick in place.levels:
         row = place.row(tick)
         cv2.line(canvas, (LEFT, row), (WIDTH - RIGHT, row), GRID, 1)
         label = f"{tick:.6g}"
         _text(canvas, label, (LEFT - 8 - _breadth(label, 0.42), row + 4), size=0.42)
     cv2.rectangle(canvas, (LEFT, roof), (WIDTH - RIGHT, floor), INK, 1)
     _text(canvas, "step", ((LEFT + WIDTH - RIGHT) // 2, HEIGHT - 16), centred=True)
-    title = "loss on held-out frames (lower is better)"
     _text(canvas, title, (WIDTH - RIGHT - _breadth(title, 0.5), 28))
 
 

@@ -14,15 +14,16 @@ from f2rcli.training.pictures import draw_curve, find_places, write_crops
 @pytest.mark.parametrize(
     ("curve", "start"),
     [
-        ([(0, 0.0151), (100, 0.0146), (200, 0.0149)], 0.0151),
-        ([], 0.0151),
-        ([(5, -2.5)], math.nan),
+        ([(0, 18.41), (100, 18.52), (200, 18.5)], 18.41),
+        ([], 18.41),
+        ([(5, -2.5)], None),
         ([(0, 1.0), (1, math.inf)], 1.0),
-        ([], math.nan),
+        ([], None),
     ],
 )
 def test_any_curve_can_be_drawn_on_light_ground(curve, start, tmp_path: Path) -> None:
-    picture = cv2.imread(str(draw_curve(curve, tmp_path / "curve.png", start=start)))
+    path = draw_curve(curve, tmp_path / "curve.png", start=start, title="PSNR, dB")
+    picture = cv2.imread(str(path))
     assert picture.shape == (440, 880, 3)
     assert np.median(picture) == 255
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 2
@@ -58,4 +59,4 @@ def test_crops_are_pictures_side_by_side(channels: int, size, tmp_path: Path) ->
 
 def test_a_folder_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"curve\.png: cannot be written"):
-        draw_curve([], tmp_path / "none" / "curve.png", start=1.0)
+        draw_curve([], tmp_path / "none" / "curve.png", start=1.0, title="")
