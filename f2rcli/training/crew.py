@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar, cast
 
+import cv2
+
 from f2rcli.errors import F2RError
 
 Item = TypeVar("Item")
@@ -72,6 +74,7 @@ def _serve(
     channel: "Connection[Any, Any]", function: Callable[[Any], Any], manners: Manners
 ) -> None:
     _attend_parent(manners)
+    cv2.setNumThreads(1)  # the other cores have workers of their own
     while True:
         try:
             item = channel.recv()

@@ -8,6 +8,7 @@ import json
 import math
 import mmap
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -181,8 +182,8 @@ class _Shelf:
 
     def fill(self, jobs: int, disk: int) -> None:
         """Decode what is missing, once it is known that it fits."""
-        kept = [clip for key in self.places for clip in _load(self.cache / key, Budget())]
         sizes = [size for _, size in self._run(measure, self._missing(), jobs) if size]
+        kept = [clip for key in self.places for clip in _load(self.cache / key, Budget())]
         _check_spaces([*kept, *sizes])
         needed = sum(size.disk for size in sizes)
         check_space(self.cache, needed, disk, f"{len(sizes)} decoded clips")
@@ -207,7 +208,7 @@ class _Shelf:
         return [
             Decoding(source.source, self.cache / key, self.frames, self.memory)
             for key, source in self.places.items()
-            if not (self.cache / key).exists()
+            if not _whole(self.cache / key)
         ]
 
     def _run(
@@ -232,6 +233,20 @@ class _Shelf:
     def _leave_out(self, error: F2RError) -> None:
         self.refused.append(error)
         self.report(f"left out: {error}")
+
+
+def _whole(entry: Path) -> bool:
+    """Whether an entry is there; one that lost bytes, by a crash of the machine, is removed."""
+    if not entry.exists():
+        return False
+    try:
+        for clip in _load(entry, Budget()):
+            if clip.path.stat().st_size != math.prod(clip.shape) * np.dtype(clip.dtype).itemsize:
+                raise ValueError(clip.path)
+    except (OSError, ValueError, KeyError):
+        shutil.rmtree(entry, ignore_errors=True)
+        return False
+    return True
 
 
 def _load(entry: Path, budget: Budget) -> list[Footage]:

@@ -78,6 +78,17 @@ def test_a_second_run_finds_the_same_bytes_and_decodes_nothing(tmp_path: Path) -
     assert opened(path, tmp_path / "cache").path != first.path
 
 
+def test_an_entry_that_lost_bytes_is_made_again(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.mkv", scene(4))
+    first = opened(path, tmp_path / "cache").path
+    whole = first.read_bytes()
+    for damage in (whole[:1000], b""):
+        first.write_bytes(damage)
+        assert opened(path, tmp_path / "cache").path.read_bytes() == whole
+    (first.parent / "facts.json").write_text("{")
+    assert opened(path, tmp_path / "cache").path.read_bytes() == whole
+
+
 def test_workers_decode_what_one_process_decodes(tmp_path: Path) -> None:
     paths = [save(tmp_path / f"{n}.mkv", scene(4, seed=n)) for n in range(3)]
     alone = open_footage(paths, tmp_path / "one")

@@ -1,5 +1,8 @@
 """Rendered noise: the same for the same seed, in the background, and never too much of it."""
 
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -76,6 +79,43 @@ def test_leaving_early_stops_the_workers_and_leaves_no_half(tmp_path: Path) -> N
     assert not list(cache.glob("*.part"))
     with pytest.raises(F2RError, match="closed"):
         renderer.get(199)
+
+
+RENDERING = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from f2rcli.training.footage import Footage
+from f2rcli.training.renderer import Renderer
+
+if __name__ == "__main__":
+    clip = Footage.of_codes("scene", np.load(sys.argv[1], mmap_mode="r"))
+    with Renderer([clip], Path(sys.argv[2]), per_clip=500, frames=6) as renderer:
+        renderer.wait(1)
+        print("ready", flush=True)
+        time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills a process")
+def test_a_killed_training_leaves_no_worker_and_no_half(tmp_path: Path) -> None:
+    clip_of(tmp_path)
+    script, cache = tmp_path / "train.py", tmp_path / "cache"
+    script.write_text(RENDERING)
+    command = [sys.executable, script, tmp_path / "scene3.npy", cache]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == b"ready\n"
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 20
+    while list(cache.glob("*.part")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.3)
+    made = len(list(cache.iterdir()))
+    time.sleep(0.7)
+    assert len(list(cache.iterdir())) == made
 
 
 def test_there_are_as_many_renditions_as_the_disk_may_hold(tmp_path: Path) -> None:
