@@ -41,7 +41,8 @@ def test_two_independent_anchors_find_white_noise_within_three_percent(sigma: fl
 def test_signal_dependence_is_found() -> None:
     truth, clean = NoiseModel((0.01,) * 3, (0.02,) * 3, (0.0,) * 3), smooth_picture(320, 400)
     samples = NoiseSamples.empty(3)
-    samples.add(truth.add(clean, seeded(0)), clean, clean)
+    for number in range(4):
+        samples.add(truth.add(clean, seeded(number)), clean, clean)
     model = samples.model()
     assert model is not None
     assert model.gain == pytest.approx((0.01,) * 3, rel=0.15)

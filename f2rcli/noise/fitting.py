@@ -104,8 +104,8 @@ def bins_of(channel: Levels, *, clipped: bool = True) -> Bins:
 def _bin(
     channel: Levels, part: NDArray[np.intp], smooth: float
 ) -> tuple[float, float, float, float, float]:
-    """Mean brightness, variance, that at full bandwidth, its standard error, and by what factor the variance grows with
-    roughness, of the flat places among `part`, or of the flattest few."""
+    """Of the flat places among `part`, or of the flattest few: mean brightness, variance, that at
+    full bandwidth, the variance's standard error, and by what factor it grows with roughness."""
     rough = channel.roughness[part]
     least = min(len(part), SMALLEST_BIN) - 1
     limit = max(smooth, float(np.partition(rough, least)[least]))

@@ -28,6 +28,7 @@ EXCESS_CODES = 4.0 / 255  # or so much, as errors of the anchors or grain of the
 EXCESS_FALLS = 0.5  # errors of the anchors fall off like this towards flatter places; noise stays
 STEPS = (0.1, 0.2, 0.35, 0.5, 1.0)  # of roughness, where errors of the anchors are looked for
 FEWEST = 4_000  # samples that the shape of the spectrum is read from
+PROCESSED, COPIED = 0.3, 0.999  # correlation of channels: between lies what has been Y'CbCr
 BEYOND = 5e-4  # of all samples
 INSIDE = 1.5  # times a first guess of sigma that brightness keeps from the rails
 
@@ -35,8 +36,6 @@ Values = NDArray[np.float32]
 Points = tuple[tuple[float, float], ...]
 
 FULL, FINE, FINEST = range(3)  # bandwidths
-FINE_TAPS = ((1.0, -1.0), (-1.0, 1.0))
-FINEST_TAPS = ((1.0, -2.0, 1.0), (-2.0, 4.0, -2.0), (1.0, -2.0, 1.0))
 
 
 class Bands(NamedTuple):
@@ -60,6 +59,7 @@ class NoiseSamples:
     roughness: list[Values] = field(default_factory=list)  # per frame: rank, 0 = flattest
     product: list[list[tuple[Values, Values, Values]]] = field(default_factory=list)
     picture: list[list[Values]] = field(default_factory=list)  # brightness of the whole picture
+    gray: list[Values] = field(default_factory=list)  # fine products of the channels' mean
     clipped: bool = True  # whether the range cuts noise off: float files and footroom need not
 
     @classmethod
@@ -76,15 +76,18 @@ class NoiseSamples:
         if min(noisy.shape[-2:]) < 3:
             return
         mean, rank = (first + second) / 2, roughness(first, second)
-        products = _products(noisy - first, noisy - second)
+        residuals = [_bands_of(noisy - anchor) for anchor in (first, second)]
+        products = [one * two for one, two in zip(*residuals, strict=True)]
         kept = _chosen(mean, rank, products[FULL])
         self.roughness.append(_inner(rank)[kept])
         self.clipped &= _clipped(noisy, products[FULL])
+        grays = [residual[FINE].mean(1) for residual in residuals]
+        self.gray.append(_flat(grays[0] * grays[1])[kept])
         for channel in range(noisy.shape[1]):
             self.level[channel].append(_inner(mean[0, channel])[kept])
             self.picture[channel].append(mean[0, channel, ::4, ::4].flatten().cpu().numpy())
             self.product[channel].append(
-                tuple(_inner(band[0, channel])[kept] for band in products)  # type: ignore[arg-type]  # three bands
+                tuple(_flat(band[0, channel])[kept] for band in products)  # type: ignore[arg-type]  # three bands
             )
 
     @property
@@ -106,17 +109,28 @@ class NoiseSamples:
 
         Read in the flattest places. Noise that is white from the fine band upwards is taken to be
         white altogether if the rest is small or grows with roughness as errors of the anchors do.
+        Where channels share noise the picture was luma and chroma once, and is taken as it is.
         """
         share = min(1.0, max(0.1, FEWEST / self.count))
         flat = self.bands(share)
         if flat.fine <= 0:
             return 1.0
         if flat.finest > WHITE_TO_THE_END * flat.fine:
-            rougher = max(self.bands(high, low).excess for low, high in pairwise(STEPS))
-            allowed = max(EXCESS_SHARE * flat.fine, EXCESS_CODES**2, EXCESS_FALLS * rougher)
+            allowed = EXCESS_SHARE * flat.fine
+            if not PROCESSED < self.shared(flat.fine) < COPIED:
+                rougher = max(self.bands(high, low).excess for low, high in pairwise(STEPS))
+                allowed = max(allowed, EXCESS_CODES**2, EXCESS_FALLS * rougher)
             if flat.excess < allowed:
                 return 1.0
         return max(flat.full / flat.fine, 0.0)
+
+    def shared(self, fine: float) -> float:
+        """Correlation between channels, from the variance of one and that of their mean."""
+        channels = len(self.level)
+        if channels == 1:
+            return 1.0
+        together = trimmed_mean(np.concatenate(self.gray)) / max(fine, 1e-12)
+        return (channels * together - 1) / (channels - 1)
 
     def model(self) -> NoiseModel | None:
         """The noise model that fits best; None where there is too little evidence."""
@@ -153,7 +167,7 @@ class NoiseSamples:
 def _chosen(mean: Tensor, rank: Tensor, product: Tensor) -> NDArray[np.intp]:
     """Indices of the flatter places, away from the rails if there are enough such."""
     flat, level = _inner(rank), torch.minimum(mean, 1 - mean).amin(1)
-    guess = max(trimmed_mean(_inner(product.mean(1))[flat <= np.median(flat)]), 0.0) ** 0.5
+    guess = max(trimmed_mean(_flat(product.mean(1))[flat <= np.median(flat)]), 0.0) ** 0.5
     room = _inner(level) > min(INSIDE * guess, 0.25)
     if room.sum() < max(SMALLEST_BIN, 0.02 * room.size):
         room = np.ones_like(room)
@@ -175,26 +189,22 @@ def _joined(frames: list[tuple[Values, Values, Values]]) -> list[Values]:
 
 def _inner(plane: Tensor) -> Values:
     """A plane (..., H, W) without its border of one pixel, flat."""
-    values: Values = plane.squeeze()[1:-1, 1:-1].reshape(-1).float().cpu().numpy()
+    return _flat(plane.squeeze()[1:-1, 1:-1])
+
+
+def _flat(plane: Tensor) -> Values:
+    values: Values = plane.reshape(-1).float().cpu().numpy()
     return values
 
 
-def _products(first: Tensor, second: Tensor) -> list[Tensor]:
-    """Products of two residuals (1, C, H, W) at full bandwidth and in the two high-pass bands."""
-    products = [first * second]
-    for taps in (FINE_TAPS, FINEST_TAPS):
-        filtered = [_filter(residual, taps) for residual in (first, second)]
-        products.append(filtered[0] * filtered[1])
-    return products
-
-
-def _filter(x: Tensor, taps: tuple[tuple[float, ...], ...]) -> Tensor:
-    """x (1, C, H, W) through a filter of unit energy, the same size."""
-    kernel = x.new_tensor(taps)
-    kernel = (kernel / kernel.square().sum().sqrt())[None, None]
-    size = kernel.shape[-1]
-    padded = functional.pad(x.transpose(0, 1), (1, size - 2, 1, size - 2), mode="replicate")
-    return functional.conv2d(padded, kernel).transpose(0, 1)
+def _bands_of(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """x (1, C, H, W) in three bandwidths, each (1, C, H - 2, W - 2): as it is, through
+    [1 -1]^T [1 -1], and through [1 -2 1]^T [1 -2 1]; both filters of unit energy."""
+    rows = x[..., 1:, :] - x[..., :-1, :]
+    fine = rows[..., 1:] - rows[..., :-1]
+    bends = rows[..., 1:, :] - rows[..., :-1, :]
+    finest = bends[..., 2:] - 2 * bends[..., 1:-1] + bends[..., :-2]
+    return x[..., 1:-1, 1:-1], fine[..., :-1, :-1] / 2, finest / 6
 
 
 def _gradient(picture: Tensor) -> Tensor:
