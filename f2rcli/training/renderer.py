@@ -1,4 +1,4 @@
-"""Realistic noise, rendered in the background while training goes on.
+"""Noise that takes long to make, rendered in the background while training goes on.
 
 A rendition is a run of frames of a clean clip as a camera and a codec would have left it, with the
 same frames as they would be without noise and coding. Which camera, codec, frames and noise is
@@ -22,9 +22,11 @@ from f2rcli.frames import Space
 from f2rcli.training.cache import building, check_space, fingerprint, sweep, sweep_own
 from f2rcli.training.camera import Camera
 from f2rcli.training.clips import Rendition
-from f2rcli.training.codec import coded, to_codes, uncoded
+from f2rcli.training.codec import coded, to_codes, to_unit, uncoded
+from f2rcli.training.corruption import Law, draw_law
 from f2rcli.training.crew import Crew, Manners
 from f2rcli.training.footage import Footage
+from f2rcli.training.synthetic import REALISTIC
 
 Codes = NDArray[np.uint8]
 
@@ -38,7 +40,7 @@ CODINGS: tuple[tuple[str, tuple[str, ...], tuple[str | None, ...], tuple[int, in
 )
 SMALLEST = 128  # pixels per side of what is coded
 MACROBLOCK = 16  # x264 repeats itself exactly on whole ones only, and not on small pictures
-UNCODED = 0.25  # share of renditions that no codec touches
+UNCODED = 0.25  # share of realistic renditions that no codec touches
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,14 @@ class Order:
     seed: int
     frames: int
     cache: Path
+    kind: str = REALISTIC  # one of synthetic.RENDERED
 
     @property
     def entry(self) -> Path:
         """Its place in the cache."""
         clip = self.clip
         source = (clip.path.parent.name, clip.path.name, clip.name, clip.shape)
-        key = fingerprint([], "realistic", source, self.number, self.seed, self.frames)
+        key = fingerprint([], self.kind, source, self.number, self.seed, self.frames)
         return self.cache / key
 
     def most_bytes(self) -> int:
@@ -84,10 +87,8 @@ class Coding:
     tune: str | None
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> "Coding | None":
-        """A codec at random, or none."""
-        if rng.random() < UNCODED:
-            return None
+    def draw(cls, rng: np.random.Generator) -> "Coding":
+        """A codec at random."""
         encoder, presets, tunings, (low, high) = CODINGS[rng.integers(len(CODINGS))]
         preset, tune = presets[rng.integers(len(presets))], tunings[rng.integers(len(tunings))]
         return cls(encoder, preset, int(rng.integers(low, high + 1)), tune)
@@ -98,23 +99,28 @@ def render(order: Order) -> None:
     if order.entry.exists():
         return
     rng = np.random.default_rng([order.seed, zlib.crc32(order.clip.name.encode()), order.number])
+    coding = Coding.draw(rng)
     scenes = _run(order, rng)
-    camera, coding = Camera.draw(rng), Coding.draw(rng)
-    noisy = [camera.shoot(scene, rng) for scene in scenes]
-    clean = [camera.quiet.shoot(scene, rng) for scene in scenes]
-    if coding is not None and min(scenes[0].shape[:2]) >= SMALLEST:
-        args = asdict(coding)
+    noise: Camera | Law = Camera.draw(rng) if order.kind == REALISTIC else draw_law(rng)
+    if isinstance(noise, Camera):
+        noisy = [noise.shoot(scene, rng) for scene in scenes]
+        clean = [noise.quiet.shoot(scene, rng) for scene in scenes]
+    else:
+        noisy = [to_codes(noise.add(to_unit(scene), rng)) for scene in scenes]
+        clean = scenes
+    facts: dict[str, Any] = {order.kind: asdict(noise)}
+    free = order.kind == REALISTIC and rng.random() < UNCODED
+    if not free and min(scenes[0].shape[:2]) >= SMALLEST:
         gray = order.clip.space is Space.GRAY
-        noisy = [_like(p, gray) for p in coded((_coloured(p) for p in noisy), **args)]
+        noisy = [_like(p, gray) for p in coded((_coloured(p) for p in noisy), **asdict(coding))]
         clean = [_like(uncoded(_coloured(p)), gray) for p in clean]
-    _store(order, np.stack(noisy), np.stack(clean), {"camera": asdict(camera), "coding": coding})
+        facts |= asdict(coding)
+    _store(order, np.stack(noisy), np.stack(clean), facts)
 
 
 def _store(order: Order, noisy: Codes, clean: Codes, facts: dict[str, Any]) -> None:
     error = noisy.astype(np.float32) - clean
     sigma = float(np.sqrt(np.mean(error**2)) / 255)
-    if facts["coding"] is not None:
-        facts["coding"] = asdict(facts["coding"])
     with building(order.entry) as part:
         (part / "noisy.u8").write_bytes(noisy.tobytes())
         (part / "clean.u8").write_bytes(clean.tobytes())
@@ -149,7 +155,7 @@ def _like(picture: Codes, gray: bool) -> Codes:
 
 
 class Renderer:
-    """Renders realistic noise in processes of low priority from entering until leaving.
+    """Renders noise in processes of low priority from entering until leaving.
 
     Training takes what is ready; the set is fixed, so once all of it is ready draws depend on
     their generator alone. Finished renditions stay in the cache, for a resumed run to find.
@@ -162,18 +168,20 @@ class Renderer:
         *,
         seed: int = 0,
         per_clip: int = 8,
+        kinds: Sequence[str] = (REALISTIC,),
         frames: int = 16,
         jobs: int = 1,
         disk: int = 8 << 30,
         report: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """disk: bytes that renditions may take; there are fewer of them if need be."""
+        """kinds: of noise, in turn; disk: bytes that renditions may take, which bounds how many."""
         self.cache, self.jobs, self.report = cache, jobs, report
         self.orders: list[Order] = []
         space = 0
         for number in range(per_clip):
-            for clip in clips:
-                order = Order(clip, number, seed, frames, cache)
+            for index, clip in enumerate(clips):
+                kind = kinds[(number + index) % len(kinds)]
+                order = Order(clip, number, seed, frames, cache, kind)
                 space += order.most_bytes()
                 if space <= disk or not self.orders:
                     self.orders.append(order)

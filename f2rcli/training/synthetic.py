@@ -65,7 +65,9 @@ KINDS = {
     "correlated": Kind((_CORRELATED_SIGMA, _BLUR), _correlated),
     "mix": Kind((), _mix),  # what the shipped weights learn from
 }
-REALISTIC = "realistic"  # rendered in advance, see training/camera.py
+REALISTIC = "realistic"  # what cameras and codecs leave, see training/camera.py
+CODED = "coded"  # what `mix` draws, then H.264 or HEVC
+RENDERED = (REALISTIC, CODED)  # made in advance, see training/renderer.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +78,15 @@ class Synthetic:
     parts: tuple[tuple[str, tuple[Range, ...]], ...]
 
     @property
-    def needs_renditions(self) -> bool:
-        """Whether `draw` may ask for a rendition."""
-        return any(name == REALISTIC for name, _ in self.parts)
+    def rendered(self) -> tuple[str, ...]:
+        """The kinds that a Renderer has to make; none if empty."""
+        return tuple(name for name, _ in self.parts if name in RENDERED)
 
     def draw(self, rng: np.random.Generator) -> Law | None:
-        """A law; None: take a rendition of realistic noise instead."""
+        """A law; None: take a rendition instead, of any of the kinds in `rendered`."""
         share = rng.integers(len(self.parts)) if len(self.parts) > 1 else 0
         name, ranges = self.parts[share]
-        return None if name == REALISTIC else KINDS[name].draw(rng, list(ranges))
+        return None if name in RENDERED else KINDS[name].draw(rng, list(ranges))
 
 
 def parse_noise(text: str) -> Synthetic:
@@ -100,12 +102,12 @@ def parse_noise(text: str) -> Synthetic:
 def choices() -> str:
     """Every kind as it is written, for messages and help."""
     usages = [kind.usage(name) for name, kind in KINDS.items()]
-    return ", ".join([*usages, REALISTIC])
+    return ", ".join([*usages, *RENDERED])
 
 
 def _part(piece: str, text: str) -> tuple[str, tuple[Range, ...]]:
     name, colon, values = piece.partition(":")
-    if name == REALISTIC:
+    if name in RENDERED:
         parameters: tuple[Parameter, ...] = ()
     elif name in KINDS:
         parameters = KINDS[name].parameters

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -47,8 +48,8 @@ def test_a_rendition_is_determined_by_its_seed_and_number(tmp_path: Path, channe
 
 def test_coded_and_uncoded_renditions_show_the_frames_of_their_target(tmp_path: Path) -> None:
     clip = clip_of(tmp_path)
-    for number in range(5):
-        order = Order(clip, number, seed=2, frames=6, cache=tmp_path / "cache")
+    for number, kind in product(range(4), ("realistic", "coded")):
+        order = Order(clip, number, seed=2, frames=6, cache=tmp_path / "cache", kind=kind)
         render(order)
         made = order.load()
         apart = [np.abs(made.noisy[3].astype(float) - made.clean[t]).mean() for t in range(6)]
@@ -123,6 +124,8 @@ def test_there_are_as_many_renditions_as_the_disk_may_hold(tmp_path: Path) -> No
     size = Order(clips[0], 0, 0, 6, tmp_path).most_bytes()
     limited = Renderer(clips, tmp_path, per_clip=10, frames=6, disk=2 * size)
     assert [order.clip.space for order in limited.orders] == [Space.RGB, Space.GRAY]
+    mixed = Renderer(clips[:1], tmp_path, per_clip=4, kinds=("realistic", "coded"))
+    assert [order.kind for order in mixed.orders] == ["realistic", "coded"] * 2
 
 
 def test_a_renderer_that_fails_says_so_to_who_waits(tmp_path: Path) -> None:

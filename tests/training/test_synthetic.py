@@ -35,8 +35,8 @@ def test_kinds_that_are_joined_have_equal_shares() -> None:
         np.mean([law is not None and law.blur > 0 for law in drawn]),
     ]
     assert shares == pytest.approx([1 / 3, 1 / 3], abs=0.04)
-    assert parse_noise("mix+realistic").needs_renditions
-    assert not parse_noise("mix").needs_renditions
+    assert parse_noise("mix+realistic+coded").rendered == ("realistic", "coded")
+    assert parse_noise("mix").rendered == ()
 
 
 def test_mix_is_what_the_shipped_weights_learn_from() -> None:
@@ -69,6 +69,6 @@ def test_what_is_unknown_or_out_of_range_is_refused_with_the_choices(text: str, 
 
 
 def test_every_choice_that_is_named_can_be_chosen() -> None:
-    for name in ["gaussian", "poisson-gaussian", "correlated", "mix", "realistic"]:
+    for name in ["gaussian", "poisson-gaussian", "correlated", "mix", "realistic", "coded"]:
         assert name in choices()
         parse_noise(name)
