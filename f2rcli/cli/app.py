@@ -15,6 +15,7 @@ from f2rcli.cli.console import Console
 from f2rcli.cli.denoise import denoise
 from f2rcli.cli.doctor import doctor
 from f2rcli.cli.info import info
+from f2rcli.cli.noise import noise
 from f2rcli.cli.shorthand import spell_out
 from f2rcli.cli.signals import Stopper, Terminated
 from f2rcli.cli.train import train
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.command()(denoise)
 app.command()(train)
 app.command()(info)
+app.command()(noise)
 app.command()(doctor)
 
 
