@@ -6,37 +6,27 @@ loss runs away; in one process or in several.
 
 import json
 import math
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
-from f2rcli.errors import DeviceError, WeightsError
+from f2rcli.errors import WeightsError
 from f2rcli.training.batches import Batches, Key
 from f2rcli.training.checkpoint import Good, RunState, load_run, read, save_run, write
+from f2rcli.training.descent import Clock, Descent, Gradient
 from f2rcli.training.distributed import ALONE, Group
 from f2rcli.training.events import Kind, announce
 from f2rcli.training.interruption import Interruption
-from f2rcli.training.learner import Learner, fitting
+from f2rcli.training.learner import fitting
 from f2rcli.training.pace import Pace
 from f2rcli.training.reporting import Report, Reporter
 from f2rcli.training.settings import TrainSettings
-from f2rcli.training.stage import Stage, on_device, sample_rngs
+from f2rcli.training.stage import Stage, sample_rngs
 
 CPU = torch.device("cpu")
-
-
-class Gradient(NamedTuple):
-    """What a backward pass found, the same in every process; the parameters hold the gradient."""
-
-    loss: float  # mean over the whole batch
-    norm: float  # before clipping
-    interrupted: bool  # some process heard a signal
-    overdue: bool  # the first process's time is up
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +57,10 @@ class Trainer:
     ) -> None:
         """Raises DeviceError for fp16 without CUDA, ConfigError for more processes than samples,
         WeightsError for a checkpoint that is damaged or of another network."""
-        if settings.precision == "fp16" and device.type != "cuda":
-            raise DeviceError("precision fp16 needs CUDA.", hint="Use bf16 or fp32.")
         self.stage, self.folder, self.settings = stage, folder, settings
         self.device, self.group = device, group
-        self.places = group.share(stage.batch)
-        self.network = stage.network.to(device)
-        self.learner = Learner(self.network, settings)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
+        self.descent = Descent(stage, settings, device, group)
+        self.learner = self.descent.learner
         self.state = RunState()
         self._good: Good | None = None
         self._last = folder / f"{stage.name}.last.safetensors"
@@ -144,35 +130,10 @@ class Trainer:
         """Write everything needed to go on, atomically."""
         if self.group.first:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.state.scaler = self.scaler.state_dict()
+            self.state.scaler = self.descent.scaler.state_dict()
             self.state.optimiser = self.settings.optimiser
             good = self._good or Good(self.state, {})
             save_run(self._last, self.state, self.learner.tensors(), good)
-
-    def gradient(self, batch: Any, *, heard: bool = False) -> Gradient:
-        """Leave the whole batch's gradient, not clipped yet, in the parameters.
-
-        batch: this process's share, as drawn; heard: whether this process was told to stop.
-        """
-        share = len(self.places) / self.stage.batch
-        with self._autocast():
-            loss = self.stage.loss(on_device(batch, self.device)) * share
-        self.learner.optimiser.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's annotation
-        for parameter in self.learner.parameters:
-            if parameter.grad is None:  # unused here, perhaps not in another process
-                parameter.grad = torch.zeros_like(parameter)
-        gradients: list[Tensor] = [p.grad for p in self.learner.parameters if p.grad is not None]
-        self.group.sum_(gradients)
-        self.scaler.unscale_(self.learner.optimiser)
-        norm = float(nn.utils.get_total_norm(gradients))
-        mine = [float(loss.detach()), float(heard), 0.0, 0.0, 0.0]
-        if self.group.first:
-            mine[2:] = [norm, float(self._pace.overdue()), self._pace.elapsed()]
-        facts = torch.tensor(mine, dtype=torch.float64, device=self.device)
-        self.group.sum_([facts])
-        total, interrupted, norm, overdue, self.state.elapsed = facts.tolist()
-        return Gradient(total, norm, interrupted > 0, overdue > 0)
 
     def _start(self, report: Report) -> None:
         settings, group, state = self.settings, self.group, self.state
@@ -190,7 +151,7 @@ class Trainer:
         speaks = report if group.first else None
         self._reporter = Reporter(self.stage.name, self.folder, self._pace, speaks)
         self._reporter.open(state.step)
-        self.network.train()
+        self.learner.network.train()
 
     def _loop(self, batches: Batches, interruption: Interruption) -> str:
         """Update after update; returns why there are no more."""
@@ -202,10 +163,11 @@ class Trainer:
                 return "patience"
             batch = batches.take(state.step, state.guard.setbacks)
             self._seed()
-            found = self.gradient(batch, heard=interruption.heard is not None)
+            clock = Clock(self._pace.elapsed(), self._pace.overdue())
+            found = self.descent.gradient(batch, clock, heard=interruption.heard is not None)
             self._learn(found)
-            if found.interrupted or found.overdue:
-                return "interrupted" if found.interrupted else "time limit"
+            if found.heard or found.clock.overdue:
+                return "interrupted" if found.heard else "time limit"
             if self._pace.save_due():
                 self.save()
                 self._reporter.say(Kind.SAVED, state, "saved")
@@ -225,11 +187,14 @@ class Trainer:
     def _learn(self, found: Gradient) -> None:
         """Apply a gradient and look after the run, or step back if this is where it went wrong."""
         state, settings = self.state, self.settings
-        reason = state.guard.failed(state.step, found.loss, self._norm_to_judge(found.norm))
+        state.elapsed = found.clock.elapsed
+        norm = 0.0 if self.descent.overflowed(found.norm) else found.norm
+        reason = state.guard.failed(state.step, found.loss, norm)
         if reason is not None:
             self._step_back(reason)
             return
-        self._apply(found.norm)
+        decay = min(settings.ema, (1 + state.step) / (10 + state.step))
+        self.descent.apply(found.norm, self.rate(), decay)
         state.step += 1
         state.pending.append((found.loss, found.norm))
         self._reporter.progress(state, self.rate(), found.loss)
@@ -238,23 +203,8 @@ class Trainer:
         elif state.step % settings.log_every == 0:
             self._reporter.row(state, self.rate(), None)
         if self._good is not None and state.guard.due(state.step):
-            state.scaler = self.scaler.state_dict()
+            state.scaler = self.descent.scaler.state_dict()
             self._good.refresh(state, self.learner.tensors())
-
-    def _norm_to_judge(self, norm: float) -> float:
-        """A finite one where fp16 merely overflowed: the scaler skips the step and scales less."""
-        overflowed = self.scaler.is_enabled() and not math.isfinite(norm)
-        return 0.0 if overflowed and self.scaler.get_scale() > 1 else norm
-
-    def _apply(self, norm: float) -> None:
-        settings, learner = self.settings, self.learner
-        learner.set_rate(self.rate())
-        if settings.clip_grad is not None:
-            total = torch.tensor(norm, device=self.device)
-            nn.utils.clip_grads_with_norm_(learner.parameters, settings.clip_grad, total)
-        self.scaler.step(learner.optimiser)
-        self.scaler.update()
-        learner.follow(min(settings.ema, (1 + self.step) / (10 + self.step)))
 
     def _step_back(self, reason: str) -> None:
         """Go on from the last good state, more carefully and with other data."""
@@ -267,7 +217,7 @@ class Trainer:
         state.step, state.pending = back.step, back.pending
         state.curve = [point for point in state.curve if point[0] <= back.step]
         if back.scaler:
-            self.scaler.load_state_dict(back.scaler)
+            self.descent.scaler.load_state_dict(back.scaler)
         slow = f"{state.guard.factor(back.step):g} of the rate until step {state.guard.calm_until}"
         text = f"{reason} at step {at}: back to step {back.step}, with other data and {slow}"
         self._reporter.setback(state, text)
@@ -276,7 +226,7 @@ class Trainer:
         """Measure the averaged weights on what was held out; keep them when they are the best."""
         state, score, picture = self.state, None, None
         if self.group.first:
-            with self.learner.averaged(), self._autocast():
+            with self.learner.averaged(), self.descent.autocast():
                 score, picture = self.stage.validate(), self.stage.sample()
             if score is not None and math.isnan(score):
                 score = math.inf  # as bad as can be
@@ -305,18 +255,14 @@ class Trainer:
 
     def _draw(self, key: Key) -> Any:
         step, setbacks = key
-        return self.stage.draw(sample_rngs((self.settings.seed, step, setbacks), self.places))
+        return self.stage.draw(
+            sample_rngs((self.settings.seed, step, setbacks), self.descent.places)
+        )
 
     def _seed(self) -> None:
         """For networks that draw from torch's own generator (dropout): a resumed run repeats it."""
         key = [self.settings.seed, self.step, self.state.guard.setbacks, self.group.rank]
         torch.manual_seed(int(np.random.default_rng(key).integers(2**63)))
-
-    def _autocast(self) -> AbstractContextManager[object]:
-        types = {"bf16": torch.bfloat16, "fp16": torch.float16}
-        if self.settings.precision not in types:
-            return nullcontext()
-        return torch.autocast(self.device.type, types[self.settings.precision])
 
     def _resume(self) -> None:
         state, tensors, good = load_run(self._last)
@@ -332,5 +278,5 @@ class Trainer:
             good.tensors = fitting(good.tensors, state.optimiser, now)
         self.learner.restore(fitting(tensors, state.optimiser, now))
         if state.scaler:
-            self.scaler.load_state_dict(state.scaler)
+            self.descent.scaler.load_state_dict(state.scaler)
         self.state, self._good = state, good

@@ -78,7 +78,7 @@ def first_gradient(trainer: Trainer) -> NDArray[Any]:
     stage: Any = trainer.stage
     stage.network.eval()
     stage.network.train = lambda mode=True: stage.network
-    trainer.gradient(stage.draw(sample_rngs((0, 0, 0), trainer.places)))
+    trainer.descent.gradient(stage.draw(sample_rngs((0, 0, 0), trainer.descent.places)))
     return np.concatenate([p.grad.flatten().numpy() for p in trainer.learner.parameters])
 
 
