@@ -95,7 +95,7 @@ def _check(option: str, target: str | None, source: str, *, overwrite: bool) -> 
     try:
         check_target(Path(target), [Path(source)], overwrite=overwrite)
     except F2RError as error:
-        hint = (error.hint or "").replace("-o", option)
+        hint = (error.hint or "").replace("with -o", f"with {option}")
         raise type(error)(f"{option}: {error}", hint=hint) from error
 
 

@@ -1,0 +1,105 @@
+"""`f2r noise`: table, picture and JSON; and how it ends where there is nothing to measure."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from f2rcli.cli.app import run
+from tests.cli.conftest import Done, write_clip
+
+OPTIONS = ("--device", "cpu", "--threads", "1")
+
+
+@pytest.fixture
+def noise(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Run `f2r noise` in this process, with the shipped weights."""
+
+    def call(*arguments: object) -> Done:
+        capfd.readouterr()
+        code = run(["noise", *map(str, arguments), *OPTIONS])
+        return Done(code, *capfd.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def grainy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("noise") / "grainy.mkv", size=(128, 96))
+
+
+def test_the_table_goes_to_standard_output(noise: Callable[..., Done], grainy: Path) -> None:
+    done = noise(grainy)
+    assert done.code == 0, done.err
+    topics = [line.split()[0] for line in done.out.splitlines() if not line.startswith(" ")]
+    assert {"file", "sigma", "time", "clipped", "sure", "means"} <= set(topics)
+
+
+def test_json_and_plot_are_written_whole(
+    noise: Callable[..., Done], grainy: Path, tmp_path: Path
+) -> None:
+    values, plot = tmp_path / "n.json", tmp_path / "n.png"
+    done = noise(grainy, "--json", values, "--plot", plot, "--quiet")
+    assert done == Done(0, "", "")
+    read = json.loads(values.read_text())
+    assert read["file"] == "grainy.mkv"
+    assert len(read["sigma8"]) == 3
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["n.json", "n.png"]
+
+
+def test_json_to_standard_output_is_json_alone(noise: Callable[..., Done], grainy: Path) -> None:
+    done = noise(grainy, "--json", "-", "--frames", 6)
+    assert json.loads(done.out)["frames"] == 6
+
+
+def test_an_existing_file_is_kept_unless_told(
+    noise: Callable[..., Done], grainy: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "n.json"
+    target.write_text("mine")
+    done = noise(grainy, "--json", target)
+    assert done.code == 1
+    assert "--overwrite" in done.err
+    assert target.read_text() == "mine"
+    assert noise(grainy, "--json", target, "--overwrite").code == 0
+
+
+@pytest.mark.parametrize("option", ["--json", "--plot"])
+def test_the_input_is_never_written(noise: Callable[..., Done], grainy: Path, option: str) -> None:
+    before = grainy.read_bytes()
+    done = noise(grainy, option, grainy, "--overwrite")
+    assert done.code == 2
+    assert option in done.err
+    assert grainy.read_bytes() == before
+
+
+def test_a_folder_that_is_not_there_is_told_before_any_work(
+    noise: Callable[..., Done], grainy: Path, tmp_path: Path
+) -> None:
+    done = noise(grainy, "--plot", tmp_path / "none" / "n.png")
+    assert done.code == 1
+    assert "does not exist" in done.err
+
+
+def test_one_frame_is_too_little(noise: Callable[..., Done], tmp_path: Path) -> None:
+    done = noise(write_clip(tmp_path / "one.mkv", frames=1), "--json", tmp_path / "n.json")
+    assert done.code == 3
+    assert done.err.count("error:") == 1
+    assert "hint:" in done.err
+    assert not (tmp_path / "n.json").exists()
+
+
+def test_a_damaged_file_says_so(noise: Callable[..., Done], damaged: Path) -> None:
+    done = noise(damaged, "--frames", 48)
+    assert done.code == 4
+    assert "sigma" in done.out
+
+
+def test_no_video_is_one_clear_line(noise: Callable[..., Done], tmp_path: Path) -> None:
+    text = tmp_path / "words.mp4"
+    text.write_text("no video")
+    done = noise(text)
+    assert done.code == 3
+    assert done.err.count("error:") == 1
