@@ -250,8 +250,9 @@ class Trainer:
         state.best, state.best_step, state.stale = score, state.step, 0
         if self.group.first:
             average = zip(self.learner.names, self.learner.average, strict=True)
-            header = {"step": str(state.step), "validation": repr(score)}
-            write(self._best, {f"average/{name}": mean for name, mean in average}, header)
+            header = json.dumps({"step": state.step, "validation": score})
+            # In one piece: the file format keeps several in no particular order.
+            write(self._best, {f"average/{name}": mean for name, mean in average}, {"run": header})
 
     def _draw(self, key: Key) -> Any:
         step, setbacks = key
