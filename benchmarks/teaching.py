@@ -11,9 +11,9 @@ rounded to 8 bits, on centres that no lesson has. CLIPS and MAKE_NOISY are those
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -62,7 +62,6 @@ class Scene:
         with torch.inference_mode():
             return take_lessons(self.method(), self.pictures, centres, teaching, law, rng)
 
-    @cached_property
     def answers(self) -> Excerpt:
         """Lessons that show the noisy centre and ask for the clean one."""
         blind = self.taught(Teaching.BLIND, self.law)
@@ -100,29 +99,32 @@ def open_scene(noisy: Path, clip: Path, seed: int) -> Scene | None:
     return Scene(engine, pictures, clean, report.law, seed)
 
 
-def courses(scene: Scene) -> Iterator[tuple[str, list[Excerpt]]]:
+Course = list[Callable[[], Excerpt]]
+
+
+def courses(scene: Scene) -> Iterator[tuple[str, Course]]:
     """Trials: what stage 2 is taught, one part after the other with equal steps."""
     mean = float(np.sqrt(np.mean(np.square(scene.law.level.sigma))))
     white = NoiseLaw(NoiseModel.gaussian(mean, len(scene.law.level.sigma)))
     laws = {"one white level": white, "measured levels, white": scene.law.whitened()}
     laws["measured levels and spectrum"] = scene.law
     for name, law in laws.items():
-        yield f"pseudo pairs, {name}", [scene.taught(Teaching.PSEUDO, law)]
-        yield f"recorruption, {name}", [scene.taught(Teaching.RECORRUPTED, law)]
-    both = [scene.taught(t, scene.law) for t in (Teaching.PSEUDO, Teaching.RECORRUPTED)]
-    yield "pseudo pairs, then recorruption, measured levels and spectrum", both
+        yield f"pseudo pairs, {name}", [partial(scene.taught, Teaching.PSEUDO, law)]
+        yield f"recorruption, {name}", [partial(scene.taught, Teaching.RECORRUPTED, law)]
+    both = [partial(scene.taught, t, scene.law) for t in (Teaching.PSEUDO, Teaching.RECORRUPTED)]
+    yield "pseudo pairs, then recorruption, measured levels and spectrum", list(both)
     yield "supervised", [scene.answers]
 
 
-def train(scene: Scene, course: list[Excerpt], arguments: argparse.Namespace, folder: Path) -> F2R:
+def train(scene: Scene, course: Course, arguments: argparse.Namespace, folder: Path) -> F2R:
     """The shipped method after its stage 2 took a course."""
     method = scene.method()
     settings = TrainSettings(
         steps=arguments.steps // len(course), lr=arguments.lr, warmup=10, seed=arguments.seed
     )
-    for part, excerpt in enumerate(course):
+    for part, lessons in enumerate(course):
         stage = LessonStage(
-            method.networks, [excerpt], [], f"part{part}", batch=4, parts=("refiner",)
+            method.networks, [lessons()], [], f"part{part}", batch=4, parts=("refiner",)
         )
         Trainer(stage, folder, settings).run(lambda event: None)
     return method
@@ -137,6 +139,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--noise", nargs="+", default=["pg", "corr30"])
     parser.add_argument("--only", nargs="+", default=["gopro_path"])
+    parser.add_argument("--trials", nargs="+", default=[""], help="parts of trials' names")
     parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--steps", type=int, default=120)
     parser.add_argument("--lr", type=float, default=2e-4)
@@ -161,6 +164,8 @@ def main() -> None:
             row[SHIPPED] = start = scene.psnr(scene.method())
             print(f"{noise} {clip.stem}: {SHIPPED} {start:.2f}; {scene.law.level.sigma8}")
             for number, (name, course) in enumerate(courses(scene)):
+                if not any(part in name for part in arguments.trials):
+                    continue
                 if name not in row:
                     folder = arguments.work / f"{clip.stem}.{noise}.{number}.{arguments.seed}"
                     row[name] = scene.psnr(train(scene, course, arguments, folder))

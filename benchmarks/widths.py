@@ -133,6 +133,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="checkpoints and results")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--optimiser", default="adamw")
+    parser.add_argument("--lr", type=float, default=7e-4)
     parser.add_argument("--to", type=Path, help="PNG to draw")
     parser.add_argument("--no-bf16", action="store_true")
     arguments = parser.parse_args()
@@ -159,6 +161,8 @@ def main() -> None:
         settings = TrainSettings(
             steps=arguments.steps,
             seed=arguments.seed,
+            optimiser=arguments.optimiser,
+            lr=arguments.lr,
             precision="fp32" if arguments.no_bf16 else "bf16",
         )
         name = "-".join(map(str, widths))
