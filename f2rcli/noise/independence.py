@@ -15,7 +15,9 @@ INDEPENDENT = 0.1  # correlation that counts as none
 
 
 class Temporal(NamedTuple):
-    """Correlation of adjacent frames' noise. None: too little that moves, or too few places."""
+    """Covariance of adjacent frames' noise over the variance of what each has of its own: the
+    correlation, while that is small. Above 1 they share more than they differ by. None: too
+    little that moves, or too few places."""
 
     compensated: float | None  # at the same point of the scene: temporal filters, codecs
     fixed: float | None  # at the same pixel: fixed pattern
@@ -46,5 +48,4 @@ def _mean(product: Tensor, chosen: Tensor) -> float | None:
     low, high = torch.quantile(
         values[:: max(1, len(values) // 2**20)], values.new_tensor([0.002, 0.998])
     )
-    mean = float(values[(values >= low) & (values <= high)].mean())
-    return min(max(mean, -1.0), 1.0)  # clean clips divide by next to nothing
+    return float(values[(values >= low) & (values <= high)].mean())

@@ -46,8 +46,15 @@ class NoiseReport:
 
     @property
     def noisy(self) -> bool:
-        """Whether there is noise worth taking out."""
-        return max(self.model.sigma) >= HARDLY_ANY
+        """Whether there is noise worth taking out, of its own in every frame or shared."""
+        return max(*self.model.sigma, self.shared / 2) >= HARDLY_ANY
+
+    @property
+    def shared(self) -> float:
+        """Standard deviation of what adjacent frames have in common and their neighbours have
+        not; 0 where it could not be seen."""
+        share = max(self.temporal.compensated or 0.0, 0.0)
+        return float(share**0.5 * sum(self.model.sigma) / len(self.model.sigma))
 
     @property
     def white(self) -> bool:
@@ -96,6 +103,8 @@ class NoiseReport:
             if unseen
             else "frames are independent: training on this clip alone is sound."
             if self.independent
+            else "frames repeat each other's noise: how strong it is cannot be told."
+            if self.shared > sum(self.model.sigma) / len(self.model.sigma)
             else "frames share noise: training on this clip alone would learn it as scene.",
             f"{100 * (self.black + self.white_rail):.0f} % of the samples are clipped."
             if self.black + self.white_rail > RAILED

@@ -29,6 +29,7 @@ EXCESS_FALLS = 0.5  # errors of the anchors fall off like this towards flatter p
 STEPS = (0.1, 0.2, 0.35, 0.5, 1.0)  # of roughness, where errors of the anchors are looked for
 FEWEST = 4_000  # samples that the shape of the spectrum is read from
 PROCESSED, COPIED = 0.3, 0.999  # correlation of channels: between lies what has been Y'CbCr
+PAINTED = 1.0 / 255  # range over 7x7 pixels
 BEYOND = 5e-4  # of all samples
 INSIDE = 1.5  # times a first guess of sigma that brightness keeps from the rails
 
@@ -78,7 +79,7 @@ class NoiseSamples:
         mean, rank = (first + second) / 2, roughness(first, second)
         residuals = [_bands_of(noisy - anchor) for anchor in (first, second)]
         products = [one * two for one, two in zip(*residuals, strict=True)]
-        kept = _chosen(mean, rank, products[FULL])
+        kept = _chosen(noisy, mean, rank, products[FULL])
         self.roughness.append(_inner(rank)[kept])
         self.clipped &= _clipped(noisy, products[FULL])
         grays = [residual[FINE].mean(1) for residual in residuals]
@@ -164,16 +165,25 @@ class NoiseSamples:
         ]
 
 
-def _chosen(mean: Tensor, rank: Tensor, product: Tensor) -> NDArray[np.intp]:
+def _chosen(noisy: Tensor, mean: Tensor, rank: Tensor, product: Tensor) -> NDArray[np.intp]:
     """Indices of the flatter places, away from the rails if there are enough such."""
     flat, level = _inner(rank), torch.minimum(mean, 1 - mean).amin(1)
     guess = max(trimmed_mean(_flat(product.mean(1))[flat <= np.median(flat)]), 0.0) ** 0.5
-    room = _inner(level) > min(INSIDE * guess, 0.25)
+    room = (_inner(level) > min(INSIDE * guess, 0.25)) & ~_inner(_painted(noisy)).astype(bool)
     if room.sum() < max(SMALLEST_BIN, 0.02 * room.size):
         room = np.ones_like(room)
     share = min(1.0, max(FLATTEST, ENOUGH / room.sum()))
     kept = np.flatnonzero(room & (flat <= np.quantile(flat[room], share)))
     return kept[:: max(1, len(kept) // MOST_SAMPLES)]
+
+
+def _painted(noisy: Tensor) -> Tensor:
+    """Places without any noise at all, (1, 1, H, W): black bars and drawn areas, which say nothing
+    of the camera's noise."""
+    gray = noisy.mean(1, keepdim=True)
+    highest = functional.max_pool2d(gray, 7, stride=1, padding=3)
+    lowest = -functional.max_pool2d(-gray, 7, stride=1, padding=3)
+    return highest - lowest < PAINTED
 
 
 def _clipped(noisy: Tensor, product: Tensor) -> bool:
