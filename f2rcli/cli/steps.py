@@ -52,6 +52,10 @@ class StepMeter:
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
+        if not event.steps and event.kind is Kind.LOG:  # work before the first step
+            self.console.event("log", stage=event.stage, text=event.text)
+            self.console.note(event.text)
+            return
         if event.stage != self.stage:
             self.stage, self.loss, self.validation = event.stage, None, None
         self.loss = event.loss if event.loss is not None else self.loss

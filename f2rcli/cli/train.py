@@ -2,9 +2,7 @@
 
 import contextlib
 import errno
-from collections.abc import Callable
 from dataclasses import asdict, fields
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +127,9 @@ def run_training(config: TrainConfig, console: Console) -> int:
     check_run(config)
     console.event("start", version=__version__, config=asdict(config))
     console.detail(f"f2r {__version__}: {config}")
-    from f2rcli.training.summary import resume_command, summarise  # brings torch
+    from f2rcli.training.session import train as session  # brings torch
+    from f2rcli.training.summary import resume_command, summarise
 
-    session: Callable[..., Any] = import_module("f2rcli.training.session").train
     try:
         with running(config), StepMeter(console) as meter:
             result = session(config, meter)

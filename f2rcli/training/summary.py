@@ -27,8 +27,9 @@ noised once more (recorruption), the ceiling is 7 dB lower and gains look smalle
 figure says on which side of the start the weights are, and understates by how much; it is no PSNR
 against clean frames, which noisy footage does not have. Look at the crops as well."""
 HOW_TO_READ_CLEAN = """\
-The figure is the PSNR against the clean frames that were kept out of training, with the synthetic
-noise that was asked for. Real noise may differ from it."""
+The figure is the stage's loss against clean pictures that were kept out of training, turned round
+so that higher is better: half the log of the squared error, with the shares of stage 1 added. It
+says whether the weights still improve, for the synthetic noise that was asked for."""
 
 
 class Outcome(Protocol):
@@ -77,10 +78,14 @@ def summarise(outcome: Outcome, config: TrainConfig, crops: Sequence[Path] = ())
     crops: pictures before and after, in addition to the session's own.
     Raises OutputError when the folder cannot be written; the weights are there all the same.
     """
-    levels = [(step, decibels(loss)) for step, loss in outcome.curve]
-    points = [(step, level) for step, level in levels if level is not None]
-    title = f"PSNR against {'clean' if config.clean else 'noisy'} held-out frames, dB"
-    draw_curve(points, outcome.run / CURVE, start=decibels(outcome.start_loss), title=title)
+    draw_curve(
+        [(step, _figure(loss, config)) for step, loss in outcome.curve],
+        outcome.run / CURVE,
+        start=_figure(outcome.start_loss, config) if math.isfinite(outcome.start_loss) else None,
+        title="minus the held-out loss"
+        if config.clean
+        else "PSNR against noisy held-out frames, dB",
+    )
     page = outcome.run / REPORT
     write_whole(page, _page(outcome, config, [*outcome.crops, *crops]))
     values = _values(outcome, config)
@@ -91,6 +96,12 @@ def summarise(outcome: Outcome, config: TrainConfig, crops: Sequence[Path] = ())
 def decibels(loss: float) -> float | None:
     """The PSNR, for a peak of 1, of half the natural log of a mean squared error."""
     return -20 / math.log(10) * loss if math.isfinite(loss) else None
+
+
+def _figure(loss: float, config: TrainConfig) -> float:
+    """What the curve shows: a stage on clean clips adds up several losses, which have no PSNR."""
+    level = decibels(loss)
+    return math.nan if level is None else -loss if config.clean else level
 
 
 def gain_db(outcome: Outcome) -> float | None:
@@ -121,9 +132,11 @@ def verdict(outcome: Outcome, config: TrainConfig) -> str:
     if not outcome.kept:
         return "nothing surely better than the weights it began from was found; they are kept"
     start, best = decibels(outcome.start_loss), decibels(outcome.best_loss)
+    if config.clean and best is not None:
+        return f"loss on held-out clips: {outcome.start_loss:.4f} -> {outcome.best_loss:.4f}"
     if best is None:
         return "nothing was held out, so how good the weights are is not known"
-    name = f"PSNR against {'clean' if config.clean else 'noisy'} held-out frames"
+    name = "PSNR against noisy held-out frames"
     if start is None:
         return f"{name}: {best:.3f} dB"
     return f"{name}: {start:.3f} -> {best:.3f} dB ({best - start:+.3f})"
@@ -158,9 +171,9 @@ def _values(outcome: Outcome, config: TrainConfig) -> dict[str, Any]:
         "stopped": outcome.stopped,
         "start_loss": number(outcome.start_loss),
         "best_loss": number(outcome.best_loss),
-        "start_db": decibels(outcome.start_loss),
-        "best_db": decibels(outcome.best_loss),
-        "gain_db": gain_db(outcome),
+        "start_db": None if config.clean else decibels(outcome.start_loss),
+        "best_db": None if config.clean else decibels(outcome.best_loss),
+        "gain_db": None if config.clean else gain_db(outcome),
         "noise": None if outcome.noise is None else outcome.noise.values(),
         "curve": [[step, number(loss)] for step, loss in outcome.curve],
         "seconds": round(outcome.seconds, 1),
@@ -181,7 +194,7 @@ def _page(outcome: Outcome, config: TrainConfig, crops: list[Path]) -> str:
         f"## Use\n\n```\n{use_command(config)}\n```",
         f"The weights are `{config.output}`.",
         *([] if _finished(outcome) else [f"Go on:\n\n```\n{resume_command(config)}\n```"]),
-        f"## On held-out frames\n\n![PSNR over steps]({CURVE})\n\n{how_to_read}",
+        f"## On held-out frames\n\n![the figure over steps]({CURVE})\n\n{how_to_read}",
         *_pictures(crops, outcome.run),
         "Everything that was asked for is in `config.toml`, every row of the curve in the `.csv` "
         "files beside this page.",

@@ -61,3 +61,10 @@ def test_what_was_last_known_stays_in_the_words(clock) -> None:
     meter(Event(kind=Kind.VALIDATED, stage="anchor", step=1, steps=9, loss=0.25, validation=0.5))
     later = Event(kind=Kind.PROGRESS, stage="anchor", step=2, steps=9, rate=1.5)
     assert meter.words(later) == "2/9 steps, 1.50 steps/s, loss 0.2500, held out 0.5000"
+
+
+def test_work_before_the_first_step_is_a_line_of_its_own(clock, capfd) -> None:
+    meter = StepMeter(Console(), clock)
+    meter(Event(kind=Kind.LOG, stage="footage", step=0, steps=0, text="measuring the noise"))
+    assert capfd.readouterr().err == "measuring the noise\n"
+    assert meter.tasks == {}

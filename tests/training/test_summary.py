@@ -62,8 +62,9 @@ def test_the_verdict_says_what_the_figure_is_measured_against(result, config) ->
         "PSNR against noisy held-out frames: 16.990 -> 17.447 dB (+0.458)"
     )
     clean = replace(config, clean=True, synthetic="gaussian:5")
-    assert verdict(replace(result, start_loss=math.nan), clean) == (
-        "PSNR against clean held-out frames: 17.447 dB"
+    assert verdict(result, clean) == "loss on held-out clips: -1.9560 -> -2.0087"
+    assert verdict(replace(result, start_loss=math.nan), config) == (
+        "PSNR against noisy held-out frames: 17.447 dB"
     )
     assert "not known" in verdict(replace(result, best_loss=math.nan), config)
 
@@ -88,7 +89,7 @@ def test_the_page_shows_curve_crops_and_the_command(config, result, tmp_path) ->
     summary = summarise(replace(result, crops=crops, stopped="time limit"), config)
     page = summary.page.read_text()
     assert "![crop_1](crop_1.png)" in page
-    assert "![PSNR over steps](curve.png)" in page
+    assert "![the figure over steps](curve.png)" in page
     assert use_command(config) in page
     assert "f2r train --resume -o" in page
     assert "cannot be predicted by anyone" in page
