@@ -55,9 +55,15 @@ def measure_noise(
     if info.interlaced and info.height >= 4:
         frames = (one_field(frame, 0) for frame in frames)
     pictures = [engine.to_tensor(run[0]) for run in islice(unique(frames), frames_read)]
+    return measure_pictures(pictures, engine.new_method(), windows_used)
+
+
+def measure_pictures(
+    pictures: list[Tensor], method: Method, windows_used: int = 3
+) -> NoiseReport | None:
+    """The same of pictures (1, C, H, W) in 0..1 that follow each other, with a fresh method."""
     if not pictures:
         return None
-    method = engine.new_method()
     with torch.inference_mode():
         ready = [method.prepare(i, picture, None) for i, picture in enumerate(pictures)]
         views = _views(ready, method.length)

@@ -46,6 +46,12 @@ class NoiseModel:
             None if self.curve is None else tuple(_times(c, factor) for c in self.curve),
         )
 
+    def taken(self, channels: int) -> "NoiseModel":
+        """The model of the first so many channels."""
+        curve = None if self.curve is None else self.curve[:channels]
+        parts = (self.gain[:channels], self.read[:channels], self.sigma[:channels])
+        return NoiseModel(*parts, self.samples, curve)
+
     def at_knots(self) -> tuple[Curve, ...]:
         """The curve, or the line as one."""
         if self.curve is not None:

@@ -61,6 +61,14 @@ def draw_law(rng: np.random.Generator) -> Law:
     return Law(0.0, rng.uniform(3, 50) / 255, rng.uniform(0.4, 1.3), shared)
 
 
+def luma(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Brightness of an RGB picture (..., 3), BT.601: (..., 1). Gray pictures stay as they are."""
+    if picture.shape[-1] == 1:
+        return picture
+    weights = np.array([0.299, 0.587, 0.114], np.float32)
+    return np.asarray((picture * weights).sum(-1, keepdims=True), np.float32)
+
+
 def as_gray(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     """A gray picture in as many channels: what gray clips look like to RGB weights."""
     return np.broadcast_to(picture.mean(-1, keepdims=True), picture.shape)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from f2rcli.methods.base import Prepared
 from f2rcli.methods.f2r import F2R
+from f2rcli.models.fusion import smooth
 from f2rcli.noise import NoiseModel
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.training.rehearsal import Crop, describe, upsampled, warped
@@ -32,6 +33,7 @@ class Teaching(StrEnum):
     BLIND = "blind"  # the centre itself, for stage 1, which is not shown it
     PSEUDO = "pseudo"  # anchor + n' in, anchor out: the published stage 2
     RECORRUPTED = "recorrupted"  # centre + tau n' in, centre - n' / tau out
+    RENOISED = "renoised"  # every frame restored and noised afresh in, the restored centre out
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Lesson:
     agreement: NDArray[np.uint8]  # (N, H/2, W/2)
     typical: float
     told: NoiseModel | None
+    weight: NDArray[np.bool_] | None  # (H, W, C): what of the target may be trusted; None: all
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class Excerpt:
             np.stack(agreement)[..., None],
             lesson.typical,
             lesson.told,
+            None if lesson.weight is None else lesson.weight[rows, columns].astype(np.float32),
         )
 
 
@@ -93,65 +97,114 @@ def take_lessons(
     `law` is drawn from for n', and its level is what the networks are told (unless not `told`).
     """
     model = law.level if told else None
-    frames = [method.prepare(i, _planar(picture), model) for i, picture in enumerate(pictures)]
-    lessons = []
-    for centre in centres:
-        window = _window(frames, centre, method.length)
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        lessons.append(_lesson(method, window, teaching, law, model, generator))
-        method.flows.forget(centre)
-    coarse = np.concatenate([_flat(frame.coarse) for frame in frames])
-    return Excerpt(pictures.astype(np.float16), coarse, tuple(lessons))
+    tutor = _Tutor(method, law, model, _clipped(pictures), rng)
+    frames = tutor.prepared(pictures)
+    if teaching is Teaching.RENOISED:
+        return tutor.renoised(frames, centres)
+    lessons = tuple(tutor.lesson(window_of(frames, c, method.length), teaching) for c in centres)
+    return Excerpt(pictures.astype(np.float16), _pictures(frames), lessons)
 
 
-def _lesson(
-    method: F2R,
-    window: Window[Prepared],
-    teaching: Teaching,
-    law: NoiseLaw,
-    model: NoiseModel | None,
-    generator: torch.Generator,
-) -> Lesson:
-    shown, target = _shown(method, window, teaching, law, generator)
-    if teaching is Teaching.RECORRUPTED and model is not None:
-        model = model.scaled((1 + TAU**2) ** 0.5)
-    centre = window.centre
-    if teaching is not Teaching.BLIND:
-        method.flows.forget(centre.index)  # they were those of the original
-        centre = method.prepare(centre.index, shown, model)
-    flows, agreement, typical = describe(method, Window(centre, window.before, window.after))
-    return Lesson(
-        _flat(shown)[0],
-        _flat(centre.coarse)[0],
-        _flat(target)[0],
-        np.array([n.index for n in window.neighbours], np.int16),
-        flows,
-        agreement,
-        typical,
-        model,
-    )
+@dataclass
+class _Tutor:
+    """Makes lessons with one method, for one piece of a shot."""
+
+    method: F2R
+    law: NoiseLaw
+    model: NoiseModel | None
+    clipped: bool
+    rng: np.random.Generator
+
+    def prepared(self, pictures: NDArray[np.float32]) -> list[Prepared]:
+        """Every frame, as the pipeline prepares it."""
+        self.method.flows.forget_before(len(pictures))
+        return [
+            self.method.prepare(index, _planar(picture), self.model)
+            for index, picture in enumerate(pictures)
+        ]
+
+    def lesson(self, window: Window[Prepared], teaching: Teaching) -> Lesson:
+        """One lesson on the centre of a window."""
+        noisy, centre, model = window.centre.noisy, window.centre, self.model
+        if teaching is Teaching.BLIND:
+            signal, target = centre.coarse, noisy
+        else:
+            signal = self.method.anchor(self.method.align(window)).guided(centre.coarse)
+            fresh = self._drawn(signal)  # its level from the anchor, not from the noisy centre
+            shown, target = signal + fresh, signal
+            if teaching is Teaching.RECORRUPTED:
+                shown, target = noisy + TAU * fresh, noisy - fresh / TAU
+                model = None if model is None else model.scaled((1 + TAU**2) ** 0.5)
+            self.method.flows.forget(centre.index)  # they were those of the original
+            centre = self.method.prepare(centre.index, shown, model)
+        trusted = None if teaching is Teaching.PSEUDO else self._trusted(signal)
+        lesson = self._described(centre, window, target, model, trusted)
+        self.method.flows.forget(centre.index)
+        return lesson
+
+    def renoised(self, frames: list[Prepared], centres: Sequence[int]) -> Excerpt:
+        """Lessons on a clip that is known: the restored one, with noise of its own again."""
+        length = self.method.length
+        windows = [window_of(frames, place, length) for place in range(len(frames))]
+        restored = [self.method.restore(window, self.model).refined for window in windows]
+        noisy = [picture + self._drawn(picture) for picture in restored]
+        if self.clipped:
+            noisy = [picture.clamp(0, 1) for picture in noisy]
+        again = self.prepared(np.concatenate([_flat(p).astype(np.float32) for p in noisy]))
+        lessons = tuple(
+            self._described(again[c], window_of(again, c, length), restored[c], self.model, None)
+            for c in centres
+        )
+        return Excerpt(np.concatenate([_flat(p) for p in noisy]), _pictures(again), lessons)
+
+    def _described(
+        self,
+        centre: Prepared,
+        window: Window[Prepared],
+        target: Tensor,
+        model: NoiseModel | None,
+        trusted: Tensor | None,
+    ) -> Lesson:
+        view = Window(centre, window.before, window.after)
+        flows, agreement, typical = describe(self.method, view)
+        return Lesson(
+            _flat(centre.noisy)[0],
+            _flat(centre.coarse)[0],
+            _flat(target)[0],
+            np.array([n.index for n in window.neighbours], np.int16),
+            flows,
+            agreement,
+            typical,
+            model,
+            None if trusted is None else _flat(trusted)[0].astype(np.bool_),
+        )
+
+    def _drawn(self, signal: Tensor) -> Tensor:
+        generator = torch.Generator().manual_seed(int(self.rng.integers(2**62)))
+        return self.law.sample(smooth(signal), generator)
+
+    def _trusted(self, signal: Tensor) -> Tensor | None:
+        """Where the file's range cuts off too little of the noise to shift its mean (methods 9.6).
+
+        Nearer to black or white than two standard deviations a clipped pixel's mean is not its
+        clean value, and a target that holds it would teach that.
+        """
+        if not self.clipped:
+            return None
+        room = 2 * self.law.level.level(signal)
+        return (signal > room) & (signal < 1 - room)
 
 
-def _shown(
-    method: F2R,
-    window: Window[Prepared],
-    teaching: Teaching,
-    law: NoiseLaw,
-    generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
-    """What the networks are shown and what they are taught, (1, C, H, W) each."""
-    noisy = window.centre.noisy
-    if teaching is Teaching.BLIND:
-        return noisy, noisy
-    aligned = method.align(window)
-    anchor = method.anchor(aligned).guided(window.centre.coarse)
-    fresh = law.sample(anchor, generator)  # its level from the anchor, not from the noisy centre
-    if teaching is Teaching.PSEUDO:
-        return anchor + fresh, anchor
-    return noisy + TAU * fresh, noisy - fresh / TAU
+def _clipped(pictures: NDArray[np.float32]) -> bool:
+    """Whether a clip's values end at black and white: files of whole numbers do."""
+    return bool(pictures.min() >= 0 and pictures.max() <= 1)
 
 
-def _window(frames: list[Prepared], centre: int, length: int) -> Window[Prepared]:
+def _pictures(frames: list[Prepared]) -> Pictures:
+    return np.concatenate([_flat(frame.coarse) for frame in frames])
+
+
+def window_of(frames: list[Prepared], centre: int, length: int) -> Window[Prepared]:
     """The window of a centre, shifted inwards at either end, as at run time."""
     first = min(max(centre - length // 2, 0), max(len(frames) - length, 0))
     span = frames[first : first + length]

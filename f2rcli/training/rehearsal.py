@@ -140,6 +140,7 @@ class Crop:
     agreement: NDArray[np.float32]  # (N, H, W, 1)
     typical: float
     told: NoiseModel | None
+    weight: NDArray[np.float32] | None = None  # (H, W, C): what errors count; None: all alike
 
 
 def draw_crop(item: Rehearsal, size: int, rng: np.random.Generator) -> Crop:

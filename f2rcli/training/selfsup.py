@@ -14,18 +14,26 @@ from f2rcli.models.fusion import Anchor
 from f2rcli.models.layers import padded
 from f2rcli.training.lessons import Excerpt, Lesson
 from f2rcli.training.rehearsal import CELL, Crop
-from f2rcli.training.stages import FusionBatch, collated, placed, psnr_loss, side_by_side, turned
+from f2rcli.training.stages import (
+    FusionBatch,
+    collated,
+    placed,
+    psnr_loss,
+    side_by_side,
+    turned,
+    weighted_mean,
+)
 
 BLOCK = 32  # pixels per side of the squares whose errors are compared
 LARGEST_EXAM = 448  # pixels per side of the part of a held-out lesson that is looked at
 STRIDE = 8  # crops are multiples of it
 
-Cost = Callable[[Tensor, Tensor], Tensor]
+Cost = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
-def absolute(estimate: Tensor, target: Tensor) -> Tensor:
+def absolute(estimate: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """Mean absolute error: the published loss (arXiv 2603.10417, code)."""
-    return (estimate.float() - target).abs().mean()
+    return weighted_mean((estimate.float() - target).abs(), weight).mean()
 
 
 @dataclass
@@ -59,13 +67,28 @@ class LessonStage:
 
     def loss(self, batch: FusionBatch) -> Tensor:
         """See Stage.loss."""
+        target, weight = batch.clean, batch.weight
+        if self.parts == ("coarse",):
+            return self.cost(self.coarse(batch), target, weight)
         anchor, refined = self.estimate(batch)
-        blind = self.cost(anchor.strict, batch.clean)
-        blind = blind + self.cost(anchor.guided(batch.coarse), batch.clean)
+        blind = self.cost(anchor.strict, target, weight)
+        blind = blind + self.cost(anchor.guided(batch.coarse), target, weight)
         if refined is None:
             return blind
-        cost = self.cost(refined, batch.clean)
+        cost = self.cost(refined, target, weight)
         return cost + self.blind_share * blind if "anchor" in self.parts else cost
+
+    def coarse(self, batch: FusionBatch) -> Tensor:
+        """The single-frame estimate by the network as it is now."""
+        coarse: Tensor = padded(self.networks.coarse, batch.noisy, batch.level)
+        return coarse
+
+    def best(self, batch: FusionBatch) -> Tensor:
+        """The last estimate that this stage trains."""
+        if self.parts == ("coarse",):
+            return self.coarse(batch)
+        anchor, refined = self.estimate(batch)
+        return anchor.guided(batch.coarse) if refined is None else refined
 
     def estimate(self, batch: FusionBatch) -> tuple[Anchor, Tensor | None]:
         """Both stages' estimates; the second's is None where it is not trained."""
@@ -82,14 +105,11 @@ class LessonStage:
         return found.score if found is not None else None
 
     def sample(self) -> NDArray[np.uint8] | None:
-        """See Stage.sample: noisy, anchor, refined of a held-out centre."""
+        """See Stage.sample: noisy, coarse and this stage's estimate of a held-out centre."""
         for excerpt in self.exam:
             for lesson in excerpt.lessons:
                 batch = self._exam_batch(excerpt, lesson)
-                anchor, refined = self.estimate(batch)
-                guided = anchor.guided(batch.coarse)
-                shown = guided if refined is None else refined
-                return side_by_side([batch.noisy, guided, shown])
+                return side_by_side([batch.noisy, batch.coarse, self.best(batch)])
         return None
 
     def _crop(self, rng: np.random.Generator) -> Crop:
@@ -121,10 +141,12 @@ def examined(stage: LessonStage) -> Examined | None:
         for excerpt in stage.exam:
             for lesson in excerpt.lessons:
                 batch = stage._exam_batch(excerpt, lesson)
-                anchor, refined = stage.estimate(batch)
-                estimate = anchor.guided(batch.coarse) if refined is None else refined
-                error = (estimate.float() - batch.clean).square().mean(1, keepdim=True)
-                scores.append(0.5 * float(torch.log(error.mean())))
+                estimate = stage.best(batch)
+                error = (estimate.float() - batch.clean).square()
+                scores.append(0.5 * float(torch.log(weighted_mean(error, batch.weight))))
+                if batch.weight is not None:
+                    error = error * batch.weight
+                error = error.mean(1, keepdim=True)
                 side = min(BLOCK, *error.shape[-2:])
                 squares = torch.nn.functional.avg_pool2d(error, side)
                 blocks.append(squares.flatten().double().cpu().numpy())

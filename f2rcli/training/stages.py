@@ -1,6 +1,6 @@
 """F2R's stages for supervised pre-training: what a batch is, and what its loss is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner
 from f2rcli.training.augment import dihedral
 from f2rcli.training.clips import Clip, Rendition
 from f2rcli.training.codec import to_codes, to_unit
-from f2rcli.training.corruption import as_gray, draw_law, recolour
+from f2rcli.training.corruption import Law, as_gray, draw_law, luma, recolour
 from f2rcli.training.rehearsal import Crop, Rehearsal, draw_crop
 from f2rcli.training.stage import fixed_loss, on_device, sample_rngs
 
@@ -26,14 +26,21 @@ VALIDATION_BATCHES = 8
 Batch = NDArray[np.float32]
 
 
-def psnr_loss(estimate: Tensor, clean: Tensor) -> Tensor:
+def psnr_loss(estimate: Tensor, clean: Tensor, weight: Tensor | None = None) -> Tensor:
     """Mean over the batch of half the log of each sample's squared error.
 
     Every noise level weighs the same, as it does in a mean of PSNRs; the floor keeps samples
-    that are almost clean from ruling the gradient.
+    that are almost clean from ruling the gradient. weight: of every pixel's error, or none.
     """
-    error = (estimate.float() - clean).pow(2).flatten(1).mean(1)
+    error = weighted_mean((estimate.float() - clean).pow(2), weight)
     return 0.5 * torch.log(error + 2e-5).mean()
+
+
+def weighted_mean(error: Tensor, weight: Tensor | None) -> Tensor:
+    """Mean over each sample's pixels, (B, C, H, W) -> (B,)."""
+    if weight is None:
+        return error.flatten(1).mean(1)
+    return (weight * error).flatten(1).sum(1) / weight.flatten(1).sum(1).clamp_min(1)
 
 
 def placed(network: nn.Module, *parts: Any) -> Any:
@@ -52,17 +59,24 @@ def told_level(level: Batch, rng: np.random.Generator, spread: float = 0.15) -> 
     return level * np.float32(0 if rng.random() < 0.4 else np.exp(rng.normal(0, spread)))
 
 
+def mixed(rng: np.random.Generator) -> Law | None:
+    """What shipped weights learn from: a third compressed renditions, the others `draw_law`'s."""
+    return None if rng.random() < 0.35 else draw_law(rng)
+
+
 @dataclass
 class CoarseStage:
     """Trains the single-frame denoiser on crops."""
 
     network: Coarse
-    clips: list[Clip]
-    compressed: list[Rendition]
+    clips: Sequence[Clip]
+    compressed: Sequence[Rendition]
     batch: int = 16
     crop: int = 96
     name: str = "coarse"
     held_out: "CoarseStage | None" = None  # the same network on clips it is not trained on
+    draw_law: Callable[[np.random.Generator], Law | None] = mixed  # None: take a compressed one
+    gray: bool = False  # train on the clips' luma
 
     def draw(self, rngs: Sequence[np.random.Generator]) -> tuple[Tensor, ...]:
         """See Stage.draw: noisy, level and clean, each (B, C, H, W)."""
@@ -87,17 +101,21 @@ class CoarseStage:
 
     def _sample(self, rng: np.random.Generator) -> tuple[Batch, Batch, Batch]:
         code = int(rng.integers(8))
-        if rng.random() < 0.35:
-            item = self.compressed[rng.integers(len(self.compressed))]
+        law = self.draw_law(rng)
+        if law is None:
+            item = self.compressed[int(rng.integers(len(self.compressed)))]
             where = _place(item.clean, self.crop, rng)
             clean, noisy = _cut(item.clean, where, self.crop), _cut(item.noisy, where, self.crop)
+            if self.gray:
+                clean, noisy = luma(clean), luma(noisy)
             level = np.full_like(noisy, item.sigma)
             spread = 0.3
         else:
-            clip = self.clips[rng.integers(len(self.clips))]
+            clip = self.clips[int(rng.integers(len(self.clips)))]
             clean = _cut(clip, _place(clip, self.crop, rng), self.crop)
-            law = draw_law(rng)
-            if rng.random() < RECOLOURED_SHARE:
+            if self.gray:
+                clean = luma(clean)
+            elif rng.random() < RECOLOURED_SHARE and clean.shape[-1] == 3:
                 clean = recolour(clean, rng)
             elif rng.random() < GRAY_SHARE:
                 clean, law = as_gray(clean), replace(law, shared=1.0)
@@ -119,7 +137,8 @@ def _place(clip: Clip, crop: int, rng: np.random.Generator) -> tuple[int, int, i
 
 def _cut(clip: Clip, where: tuple[int, int, int], crop: int) -> Batch:
     frame, top, left = where
-    return to_unit(clip[frame, top : top + crop, left : left + crop])
+    part = clip[frame, top : top + crop, left : left + crop]
+    return to_unit(part) if part.dtype == np.uint8 else part.astype(np.float32)
 
 
 def _planar(crop: Batch) -> Batch:
@@ -134,6 +153,7 @@ class FusionBatch(NamedTuple):
     coarse: Tensor
     level: Tensor
     aligned: Aligned
+    weight: Tensor | None = None  # (B, C, H, W)
 
 
 @dataclass
@@ -146,7 +166,7 @@ class FusionStage:
 
     anchor: BlindAnchor
     refiner: Refiner
-    items: list[Rehearsal]
+    items: Sequence[Rehearsal]
     batch: int = 8
     crop: int = 96
     name: str = "fusion"
@@ -160,7 +180,7 @@ class FusionStage:
     def draw(self, rngs: Sequence[np.random.Generator]) -> FusionBatch:
         """See Stage.draw."""
         crops = [
-            turned(draw_crop(self.items[rng.integers(len(self.items))], self.crop, rng), rng)
+            turned(draw_crop(self.items[int(rng.integers(len(self.items)))], self.crop, rng), rng)
             for rng in rngs
         ]
         return collated(crops, rngs)
@@ -205,13 +225,19 @@ def collated(crops: list[Crop], rngs: Sequence[np.random.Generator] | None = Non
             lost = rng.permutation(confidence.shape[1])[: rng.integers(1, confidence.shape[1])]
             kept[sample, torch.from_numpy(lost)] = 0
     aligned = Aligned(warped_noisy, warped_coarse, confidence * kept)
-    return FusionBatch(clean, noisy, coarse, level, aligned)
+    weights = [np.ones_like(c.clean) if c.weight is None else c.weight for c in crops]
+    weight = None if all(c.weight is None for c in crops) else _stacked(weights)
+    return FusionBatch(clean, noisy, coarse, level, aligned, weight)
 
 
 def turned(crop: Crop, rng: np.random.Generator) -> Crop:
     """A crop flipped and transposed at random."""
     code = int(rng.integers(8))
-    pictures = ("clean", "noisy", "coarse", "warped_noisy", "warped_coarse", "agreement")
+    pictures: tuple[str, ...] = (
+        "clean", "noisy", "coarse", "warped_noisy", "warped_coarse", "agreement"
+    )  # fmt: skip
+    if crop.weight is not None:
+        pictures = (*pictures, "weight")
     parts: dict[str, Any] = {part: dihedral(getattr(crop, part), code) for part in pictures}
     return replace(crop, **parts)
 

@@ -1,0 +1,218 @@
+"""How F2R is trained: on noisy footage alone, as published, or on clean clips with made noise."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from f2rcli.engine.tiles import Runner
+from f2rcli.errors import ConfigError, InputError
+from f2rcli.frames import Space
+from f2rcli.methods.f2r import F2R, Networks
+from f2rcli.models.layers import channels_last
+from f2rcli.noise.law import NoiseLaw
+from f2rcli.training.excerpts import Place, Split, exams, places, split
+from f2rcli.training.lessons import Excerpt, Teaching, take_lessons
+from f2rcli.training.recipes import Course, Material
+from f2rcli.training.recipes.f2r_clean import channels_of, clean_courses
+from f2rcli.training.selfsup import Cost, LessonStage, absolute
+from f2rcli.training.settings import TrainSettings
+from f2rcli.training.stages import psnr_loss
+from f2rcli.weights import Header
+
+# Channel widths of coarse, anchor and refiner; `small` costs 119 GMAC per megapixel of output.
+SIZES: dict[str, dict[str, dict[str, Any]]] = {
+    "small": {
+        "coarse": {"widths": (32, 64, 128)},
+        "anchor": {"widths": (24, 48, 96), "hidden": 12},
+        "refiner": {"widths": (48, 64, 128), "embed": 20},
+    },
+    "base": {
+        "coarse": {"widths": (64, 128, 256)},
+        "anchor": {"widths": (48, 96, 192), "hidden": 24},
+        "refiner": {"widths": (96, 128, 256), "embed": 48},
+    },
+}
+EXAMS = 8  # held-out centres
+LEAST_PIXELS, MOST_PIXELS = 2_000_000, 40_000_000  # of all centres of a stage
+REPEATS = 6  # how often a stage may see a pixel before it would want others
+BYTES_PER_PIXEL = 40  # of a lesson: three float16 pictures, and flows to six neighbours
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A stage of a recipe on noisy footage."""
+
+    name: str
+    parts: tuple[str, ...]
+    teachings: tuple[Teaching, ...]
+    steps: int
+    lr: float
+    cost: Cost = psnr_loss
+    optimiser: Any = "muon"
+    batch: int = 8
+    crop: int = 96
+    clip_grad: float | None = 1.0
+
+
+BOTH = ("anchor", "refiner")
+SCRATCH = (
+    Plan("coarse", ("coarse",), (Teaching.RECORRUPTED,), 4000, 1.5e-3),
+    Plan("anchor", ("anchor",), (Teaching.BLIND,), 2000, 1.5e-3),
+    Plan("pseudo", ("refiner",), (Teaching.PSEUDO,), 3000, 1.5e-3),
+    Plan("recorruption", ("refiner",), (Teaching.RECORRUPTED,), 2000, 5e-4),
+)
+TUNING = (
+    Plan("anchor", ("anchor",), (Teaching.BLIND,), 500, 3e-4),
+    Plan("pseudo", ("refiner",), (Teaching.RENOISED, Teaching.PSEUDO), 500, 3e-4),
+    Plan("recorruption", ("refiner",), (Teaching.RECORRUPTED,), 500, 1e-4),
+)
+# arXiv 2603.10417, code: Adam 3e-4, batch 4, crops of 256, cosine to nothing; methods 1.7
+PUBLISHED = (
+    Plan("coarse", ("coarse",), (Teaching.RECORRUPTED,), 4000, 1.5e-3),
+    Plan("stage1", ("anchor",), (Teaching.BLIND,), 50_000, 3e-4, absolute, "adam", 4, 256, None),
+    Plan("stage2", ("refiner",), (Teaching.PSEUDO,), 50_000, 3e-4, absolute, "adam", 4, 256, 0.1),
+)
+
+
+class F2RRecipe:
+    """See recipes.Recipe."""
+
+    def __init__(self, material: Material) -> None:
+        """Raises ConfigError for stages that the recipe does not have, or a start of other
+        colours; what `split` raises."""
+        self.material = material
+        config = material.config
+        self.header = self._header()
+        self.networks = Networks(self.header.channels, self.header.config)
+        channels_last(self.networks)
+        if material.start is not None:
+            material.start.fill(self.networks)
+        self.plans = self._plans()
+        config.check_stages(self.names())
+        self.parts: list[Split] = []
+        if not config.clean:
+            self.parts = split(material.footage, config.held_out, self.header.length)
+
+    def names(self) -> list[str]:
+        """See Recipe."""
+        if self.material.config.clean:
+            return ["coarse", "fusion"]
+        return [plan.name for plan in self.plans]
+
+    def courses(self) -> Iterator[Course]:
+        """See Recipe. A stage of no steps is left out."""
+        if self.material.config.clean:
+            yield from clean_courses(self.material, self.networks)
+            return
+        for plan in self.plans:
+            asked = self.material.config.stage(plan.name)
+            changes = {
+                name: value
+                for name in ("steps", "lr", "batch", "crop")
+                if (value := getattr(asked, name)) is not None
+            }
+            plan = replace(plan, **changes)
+            if plan.steps:
+                yield Course(self.stage(plan), self._settings(plan))
+
+    def stage(self, plan: Plan) -> LessonStage:
+        """A stage with its lessons, taken with the networks as they are now."""
+        material, config = self.material, self.material.config
+        rng = np.random.default_rng([config.seed, sum(plan.name.encode())])
+        wanted = plan.steps * plan.batch * plan.crop**2 // REPEATS
+        most = min(MOST_PIXELS, config.memory_bytes // BYTES_PER_PIXEL)
+        pixels = min(max(wanted, LEAST_PIXELS), most)
+        learnt = places(material.footage, self.parts, pixels, rng)
+        learnt = learnt[: max(1, len(learnt) // len(plan.teachings))] * len(plan.teachings)
+        kinds = [t for t in plan.teachings for _ in range(len(learnt) // len(plan.teachings))]
+        kind = Teaching.BLIND if plan.parts == ("anchor",) else Teaching.RECORRUPTED
+        held = exams(material.footage, self.parts, self.header.length, EXAMS, config.seed)
+        with torch.inference_mode():
+            excerpts = [self._excerpt(p, t, rng) for p, t in zip(learnt, kinds, strict=True)]
+            exam_rng = np.random.default_rng([config.seed, 2])
+            exam = [self._excerpt(place, kind, exam_rng) for place in held]
+        return LessonStage(
+            self.networks, excerpts, exam, plan.name, plan.batch, plan.crop, plan.parts, plan.cost
+        )
+
+    def _excerpt(self, place: Place, teaching: Teaching, rng: np.random.Generator) -> Excerpt:
+        material = self.material
+        runner = Runner(material.device, material.precision, None)
+        method = F2R(self.networks.eval(), runner, self.header.length)
+        pictures = place.read(material.footage)
+        return take_lessons(method, pictures, place.centres, teaching, self._law(place.clip), rng)
+
+    def _law(self, clip: int) -> NoiseLaw:
+        report = self.material.noise[clip]
+        if report is None:
+            raise InputError(
+                f"{self.material.footage[clip].name}: its noise cannot be measured: "
+                "too few different frames, or too small ones.",
+                hint="Leave this clip out.",
+            )
+        return report.law.taken(self.header.channels)
+
+    def _settings(self, plan: Plan) -> TrainSettings:
+        config = self.material.config
+        return TrainSettings(
+            steps=plan.steps,
+            lr=plan.lr,
+            optimiser=plan.optimiser,
+            warmup=min(100, max(1, plan.steps // 10)),
+            clip_grad=plan.clip_grad,
+            ema=min(0.999, 1 - 10 / max(plan.steps, 20)),
+            betas=(0.9, 0.999) if plan.optimiser == "adam" else (0.9, 0.99),
+            seed=config.seed,
+            precision=self.material.precision,  # type: ignore[arg-type]  # one of the three words
+            log_every=config.log_every,
+            validate_every=config.validate_every,
+        )
+
+    def _plans(self) -> tuple[Plan, ...]:
+        plans = PUBLISHED if self.material.config.recipe == "published" else SCRATCH
+        if self.material.start is None:
+            return plans
+        return PUBLISHED[1:] if plans is PUBLISHED else TUNING
+
+    def _header(self) -> Header:
+        material, config = self.material, self.material.config
+        start = material.start
+        if start is not None:
+            if start.header.channels != channels_of(material):
+                raise ConfigError(
+                    f"init: {start.name} is for {start.header.space.value}, "
+                    f"the clips are {material.space.value}.",
+                    hint=f"Take --init {material.space.value}, or leave it out.",
+                )
+            return replace(start.header, trained_on=f"{start.name}, then the user's footage")
+        channels = channels_of(material)
+        return Header(
+            method="f2r",
+            space=material.space if channels == material.channels else Space.GRAY,
+            channels=channels,
+            length=config.length,
+            config=sizes(config.size, config.widths),
+            size=config.size if config.size in SIZES else "custom",
+            order="RGB" if channels == 3 else "Y",
+            trained_on="the user's footage",
+        )
+
+
+def sizes(name: str, widths: tuple[int, ...] | None) -> dict[str, Any]:
+    """The networks' widths: of a size by name, or in proportion to the refiner's `widths`."""
+    if widths is None:
+        return SIZES[name]
+    half = tuple(max(8, width // 2) for width in widths)
+    return {
+        "coarse": {"widths": widths},
+        "anchor": {"widths": half, "hidden": max(8, half[0] // 2)},
+        "refiner": {"widths": widths, "embed": max(8, half[0])},
+    }
+
+
+def recipe(material: Material) -> F2RRecipe:
+    """See recipes.load."""
+    return F2RRecipe(material)
