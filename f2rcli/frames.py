@@ -27,6 +27,7 @@ class Family(Enum):
     YUV = "yuv"  # Y, Cb, Cr [, A]
     RGB = "rgb"  # R, G, B [, A]
     GRAY = "gray"  # Y [, A]
+    BAYER = "bayer"  # one plane: the mosaic of a sensor's active area
 
 
 class Matrix(Enum):
@@ -38,6 +39,16 @@ class Matrix(Enum):
     SMPTE240M = "smpte240m"
     BT2020 = "bt2020"
     YCGCO = "ycgco"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mosaic:
+    """What the samples of a Bayer sensor mean. Planes are in the order R, G in red rows, B, G in
+    blue rows."""
+
+    pattern: str  # colours of the upper left 2x2 cell, row by row: RGGB, BGGR, GRBG or GBRG
+    black: tuple[float, float, float, float]  # codes of no light, per plane
+    white: tuple[float, float, float, float]  # codes of saturation, per plane
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,16 +64,19 @@ class PlaneLayout:
     # Where a chroma sample lies in its cell: 0 on the first pixel, 0.5 in the middle, as (x, y);
     # (0, 0.5) is "left" (MPEG-2 and later), (0.5, 0.5) "centre" (JPEG), (0, 0) "top left".
     siting: tuple[float, float] = (0.0, 0.5)
+    mosaic: Mosaic | None = None  # of a Bayer layout, and of no other
 
     @property
     def space(self) -> Space:
         """The space the networks see this layout in."""
+        if self.family is Family.BAYER:
+            return Space.BAYER
         return Space.GRAY if self.family is Family.GRAY else Space.RGB
 
     @property
     def colour_planes(self) -> int:
         """How many leading planes carry the picture; an alpha plane follows them untouched."""
-        return 1 if self.family is Family.GRAY else 3
+        return 1 if self.family in (Family.GRAY, Family.BAYER) else 3
 
     @property
     def float_samples(self) -> bool:
@@ -111,6 +125,9 @@ class ClipInfo:
     interlaced: bool = False  # fields are separate pictures: denoise them apart
     top_field_first: bool = True
     notes: tuple[str, ...] = field(default=())  # what the reader assumed, for the user to know
+    # Noise that the file itself states, per plane: (variance per unit of signal, variance of the
+    # read noise), for signals from 0, black, to 1, white. None: it is to be measured.
+    noise_profile: tuple[tuple[float, float], ...] | None = None
 
     @property
     def space(self) -> Space:

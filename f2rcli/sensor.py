@@ -1,0 +1,121 @@
+"""A Bayer sensor's codes to packed planes of light, and a change of those back onto the mosaic.
+
+Every phase is packed to one geometry: planes R, G (red rows), B, G (blue rows) of 2x2 cells whose
+upper left pixel is red. Mosaics that begin elsewhere get a row or column more before their first
+one, mirrored so that colours fall on their own kind; what goes back is cut again.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.errors import InputError
+from f2rcli.frames import Family, Frame, Mosaic, Plane, PlaneLayout
+
+Packed = NDArray[np.float32]  # (4, h, w), 0 = black, 1 = white, values outside allowed
+
+PATTERNS = ("RGGB", "GRBG", "GBRG", "BGGR")
+PLANES = ("R", "G1", "B", "G2")  # G1 shares its rows with red, G2 with blue
+_PLACES = ((0, 0), (0, 1), (1, 1), (1, 0))  # row and column of each plane in a cell that begins red
+
+
+def bayer_layout(mosaic: Mosaic, bits: int) -> PlaneLayout:
+    """The layout of a frame whose one plane is a mosaic. Raises InputError for no such mosaic."""
+    if mosaic.pattern not in PATTERNS:
+        raise InputError(
+            f"colour filters {mosaic.pattern}: not one of the four Bayer orders.",
+            hint=f"There is: {', '.join(PATTERNS)}.",
+        )
+    if any(w <= b for b, w in zip(mosaic.black, mosaic.white, strict=True)):
+        raise InputError(
+            f"black level {_listed(mosaic.black)}, white level {_listed(mosaic.white)}: white must "
+            "lie above black."
+        )
+    return PlaneLayout(family=Family.BAYER, bits=bits, mosaic=mosaic)
+
+
+def _listed(levels: tuple[float, ...]) -> str:
+    same = len(set(levels)) == 1
+    return f"{levels[0]:g}" if same else "/".join(f"{level:g}" for level in levels)
+
+
+def to_planes(frame: Frame) -> Packed:
+    """The packed picture (4, ceil(H / 2), ceil(W / 2)) of a Bayer frame, one row or column more
+    where its first pixel is not red."""
+    mosaic = _mosaic(frame.layout)
+    packed = pack(frame.planes[0].astype(np.float32), mosaic.pattern)
+    for plane, black, white in zip(packed, mosaic.black, mosaic.white, strict=True):
+        plane -= np.float32(black)
+        plane *= np.float32(1 / (white - black))
+    return packed
+
+
+def add_change(frame: Frame, change: Packed) -> tuple[Plane, ...]:
+    """The mosaic of `frame` plus a change of its packed picture, rounded once.
+
+    change (4, h, w) as `to_planes` gives it, in units of white - black. A sample ends between 0
+    and white or the frame's highest code, so that whatever held the mosaic holds the result.
+    """
+    mosaic, plane = _mosaic(frame.layout), frame.planes[0]
+    spans = np.array(mosaic.white, np.float32) - np.array(mosaic.black, np.float32)
+    moved = unpack(change * spans[:, None, None], mosaic.pattern, plane.shape)
+    codes = plane + np.rint(moved).astype(np.int32)
+    top = max(int(np.ceil(max(mosaic.white))), int(plane.max(initial=0)))
+    clipped: Plane = np.clip(codes, 0, top).astype(plane.dtype)
+    return (clipped,)
+
+
+def pack(mosaic: NDArray[np.float32], pattern: str) -> Packed:
+    """(H, W) -> (4, h, w) in the canonical order and geometry; a new array."""
+    top, left = red_offset(pattern)
+    height, width = mosaic.shape
+    rows = _mirrored(height, top)
+    columns = _mirrored(width, left)
+    whole = mosaic[rows[:, None], columns[None]]
+    return np.stack([whole[row::2, column::2] for row, column in _PLACES])
+
+
+def unpack(packed: Packed, pattern: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """The mosaic (H, W) that `pack` makes `packed` of; what it had added is cut off."""
+    top, left = red_offset(pattern)
+    _, rows, columns = packed.shape
+    whole = np.empty((2 * rows, 2 * columns), np.float32)
+    for plane, (row, column) in zip(packed, _PLACES, strict=True):
+        whole[row::2, column::2] = plane
+    return whole[top : top + shape[0], left : left + shape[1]]
+
+
+def red_offset(pattern: str) -> tuple[int, int]:
+    """How many rows and columns are put before a mosaic, so that it begins with red."""
+    return divmod(pattern.index("R"), 2)
+
+
+def plane_colours(pattern: str) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Which plane each pixel of the upper left 2x2 cell belongs to, by row and column."""
+    top, left = red_offset(pattern)
+    index = {place: plane for plane, place in enumerate(_PLACES)}
+    (a, b), (c, d) = (
+        [index[(row + top) % 2, (column + left) % 2] for column in (0, 1)] for row in (0, 1)
+    )
+    return ((a, b), (c, d))
+
+
+def packed_size(height: int, width: int, mosaic: Mosaic) -> tuple[int, int]:
+    """Height and width of the packed planes of a mosaic."""
+    top, left = red_offset(mosaic.pattern)
+    return (height + top + 1) // 2, (width + left + 1) // 2
+
+
+def _mirrored(size: int, before: int) -> NDArray[np.intp]:
+    """Places along an axis with `before` more ahead and, to an even number, one more behind; each
+    is two from its double, so of the same colour."""
+    places = np.arange(-before, size + (size + before) % 2)
+    if size < 2:
+        return np.zeros_like(places)
+    places = np.abs(places)
+    return np.where(places < size, places, 2 * (size - 1) - places)
+
+
+def _mosaic(layout: PlaneLayout) -> Mosaic:
+    if layout.mosaic is None:
+        raise ValueError("not a Bayer layout")
+    return layout.mosaic
