@@ -14,6 +14,8 @@ from f2rcli.frames import Family, Frame, Matrix, Plane, PlaneLayout
 
 Picture = NDArray[np.float32]  # (C, H, W), 0 = black, 1 = white, values outside allowed
 
+BACK_PROJECTIONS = 2
+
 # Luma weights of red and blue (ITU-T H.273, table 4).
 LUMA_WEIGHTS = {
     Matrix.BT709: (0.2126, 0.0722),
@@ -49,7 +51,7 @@ def add_residual(frame: Frame, residual: Picture) -> tuple[Plane, ...]:
         _, from_rgb_matrix = _matrices(layout.matrix)
         luma, *chroma = _mix(from_rgb_matrix, changes)
         rows, columns = frame.planes[1].shape  # a bottom field may lack the last row
-        chroma = [_downsample(plane, layout)[:rows, :columns] for plane in chroma]
+        chroma = [_sampled(plane, layout)[:rows, :columns] for plane in chroma]
         changes = [luma, *chroma]
     colour = tuple(
         _add(plane, change, layout, chroma=layout.family is Family.YUV and index > 0)
@@ -150,6 +152,20 @@ def _stretch(
         weight = np.float32(abs(offset))
         target[...] = near if weight == 0 else (1 - weight) * near + weight * values[other]
     return np.moveaxis(out, 0, axis)
+
+
+def _sampled(values: NDArray[np.float32], layout: PlaneLayout) -> NDArray[np.float32]:
+    """The chroma whose interpolation comes closest to a change on the luma grid.
+
+    Averages alone come back blurred; what is missing is added again (back-projection).
+    """
+    chroma = _downsample(values, layout)
+    if not any(layout.log2_chroma):
+        return chroma
+    for _ in range(BACK_PROJECTIONS):
+        missing = values - _upsample(chroma, values.shape, layout)
+        chroma = chroma + _downsample(missing, layout)
+    return chroma
 
 
 def _downsample(values: NDArray[np.float32], layout: PlaneLayout) -> NDArray[np.float32]:
