@@ -33,6 +33,7 @@ class Header:
     order: str = "RGB"
     sigma_range: tuple[float, float] = (0.0, 55.0)  # trained on, 8-bit units
     trained_on: str = ""
+    level: float = 1.0  # what the measured noise level is multiplied by; 0: it is not told
     format: int = FORMAT
 
     def to_json(self) -> str:

@@ -10,6 +10,7 @@ import typer
 from f2rcli import __version__
 from f2rcli.cli import checks
 from f2rcli.cli import options as opt
+from f2rcli.cli.adapting import adapted, check_adapt
 from f2rcli.cli.choice import EngineChoice, engine_values, engine_words, sigma_of
 from f2rcli.cli.console import Console
 from f2rcli.cli.forecast import expected_frames, forecast
@@ -31,6 +32,7 @@ def denoise(
     sigma: opt.Sigma = None,
     method: opt.Method = "f2r",
     weights: opt.Weights = None,
+    adapt: opt.Adapt = None,
     fields: opt.Fields = "auto",
     start: opt.Start = None,
     end: opt.End = None,
@@ -70,6 +72,7 @@ class Job:
     source: str
     output: str | None
     engine: EngineChoice
+    adapt: str | None = None
     read: ReadOptions
     write: WriteOptions
     preview: int | None = None
@@ -84,11 +87,14 @@ class Job:
             source=given["source"],
             output=given["output"],
             engine=EngineChoice(**_named(EngineChoice, given)),
+            adapt=given["adapt"],
             read=checks.read_options(*span, strict=given["strict"]),
             write=WriteOptions(**_named(WriteOptions, given), encoder_options=options),
             preview=given["preview"],
             dry_run=given["dry_run"],
         )
+        if job.adapt is not None:
+            check_adapt(job.adapt, job.source)
         if job.preview is not None and job.dry_run:
             raise UsageError("--preview --dry-run: choose one of them.")
         if job.target == "-" and given["json"]:
@@ -118,6 +124,10 @@ def run_job(job: Job, console: Console) -> int:
         )
     console.detail(f"f2r {__version__}: {asdict(job)}")
     with open_reader(job.source, job.read) as reader:
+        if job.adapt is not None and not job.dry_run:
+            if job.preview is None:
+                plan_output(reader, job.target, job.write)  # what cannot be written fails first
+            job = replace(job, engine=adapted(job.engine, job.adapt, job.source, console))
         if job.preview is not None:
             receipt = _preview(job, job.preview, reader, console)
         else:

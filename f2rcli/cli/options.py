@@ -62,6 +62,16 @@ Weights = Annotated[
         rich_help_panel=PICTURE,
     ),
 ]
+Adapt = Annotated[
+    str | None,
+    typer.Option(
+        "--adapt",
+        metavar="[fast|full]",
+        help="Fit the weights to this clip first: fast (its noise level alone, half a minute) or "
+        "full (minutes of training on it; the default of the two). Kept for the next time.",
+        rich_help_panel=PICTURE,
+    ),
+]
 Fields = Annotated[
     str,
     typer.Option(

@@ -107,8 +107,10 @@ class F2R:
 
     name: ClassVar[str] = "f2r"
 
-    def __init__(self, networks: Networks, run: Run, length: int = 5) -> None:
+    def __init__(self, networks: Networks, run: Run, length: int = 5, level: float = 1.0) -> None:
+        """level: what the noise's measured level is multiplied by before networks are told it."""
         self.length = length
+        self.level = level
         self.networks = networks
         self.flows = FlowBook()
         self._run = run
@@ -117,13 +119,14 @@ class F2R:
     def from_weights(cls, weights: Weights, run: Run) -> "F2R":
         """See Method.from_weights. Raises WeightsError when header and tensors do not agree."""
         header = weights.header
-        method = cls(Networks(header.channels, header.config), run, header.length)
+        networks = Networks(header.channels, header.config)
+        method = cls(networks, run, header.length, header.level)
         weights.fill(method.networks)
         return method
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
         """See Method.prepare."""
-        coarse = self._run(self.networks.coarse, noisy, level_map(noise, noisy))
+        coarse = self._run(self.networks.coarse, noisy, level_map(self._told(noise), noisy))
         luma = coarse[0].detach().mean(0).float().cpu().numpy()
         return Prepared(index, noisy, coarse, luma)
 
@@ -135,9 +138,12 @@ class F2R:
             return Restored(coarse, coarse, coarse)
         aligned = self.align(window)
         anchor = self.anchor(aligned)
-        level = level_map(noise, anchor.guided(coarse))
+        level = level_map(self._told(noise), anchor.guided(coarse))
         refined = self._run(self.networks.refiner, noisy, coarse, level, anchor, aligned)
         return Restored(coarse, anchor.guided(coarse), refined)
+
+    def _told(self, noise: NoiseModel | None) -> NoiseModel | None:
+        return noise.scaled(self.level) if noise is not None and self.level else None
 
     def anchor(self, aligned: Aligned) -> Anchor:
         """Stage 1. What it must not see, the centre, is not an argument."""

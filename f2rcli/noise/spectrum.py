@@ -43,6 +43,13 @@ class Spectrum:
         """Whether neighbouring pixels share no noise worth speaking of."""
         return max(abs(rho) for rho in self.rho_x + self.rho_y) < WHITE
 
+    @property
+    def channels_share(self) -> float:
+        """Mean correlation between different channels; 0 for a single one."""
+        count = len(self.mixed)
+        apart = float(np.sum(self.mixed) - np.trace(self.mixed))
+        return apart / (count * (count - 1)) if count > 1 else 0.0
+
     def kernels(self) -> tuple[Kernel, ...] | None:
         """One filter of unit energy per channel that gives white noise this spectrum; None for
         white noise."""

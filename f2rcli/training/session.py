@@ -25,10 +25,17 @@ from f2rcli.training.config import TrainConfig
 from f2rcli.training.distributed import ALONE, Group, joined, launched
 from f2rcli.training.events import Event, Kind
 from f2rcli.training.footage import Footage, open_footage
-from f2rcli.training.recipes import Material, Recipe
+from f2rcli.training.recipes import Course, Material, Recipe
+from f2rcli.training.selfsup import surely_better
 from f2rcli.training.trainer import Trainer
+from f2rcli.weights import Header
 
-MEASURED_CLIPS = 64  # more than that share the mean of these
+SHARED = (
+    0.5  # correlation of channels from which noise counts as compressed (0.84 and more; texture
+)
+# that is not aligned well reads up to 0.25)
+DEPENDENT = 0.2  # correlation of adjacent frames' noise from which nothing is adapted: texture that
+# is not aligned well reads up to 0.15 where frames are independent (benchmarks/noise.py)
 Report = Callable[[Event], None]
 
 
@@ -64,14 +71,16 @@ def train(config: TrainConfig, report: Report) -> TrainResult:
         notes: list[str] = []
         material = gather(config, device, notes, report)
         recipe = recipes.load(material)
-        outcome = _train_stages(recipe, material, group, report, started)
+        run = _train_stages if config.adapt is None else adapt
+        outcome = run(recipe, material, group, report, started)
+        notes += outcome.notes
     if group.first:
         state = {name: value.cpu() for name, value in recipe.networks.state_dict().items()}
-        weights.save(Path(config.output), recipe.header, state)
+        weights.save(Path(config.output), outcome.header or recipe.header, state)
     noise = next((r for r in material.noise if r is not None), None)
     return TrainResult(
-        Path(config.output), config.folder, outcome.start, outcome.best, True, outcome.stopped,
-        noise, outcome.curve, [], time.monotonic() - started, notes,
+        Path(config.output), config.folder, outcome.start, outcome.best, outcome.kept,
+        outcome.stopped, noise, outcome.curve, [], time.monotonic() - started, notes,
     )  # fmt: skip
 
 
@@ -182,36 +191,95 @@ def _check_noise(footage: list[Footage], noise: list[NoiseReport | None], notes:
 
 
 @dataclass
-class _Totals:
+class Totals:
     """What the last stage that ran came to."""
 
     start: float = math.nan
     best: float = math.nan
     stopped: str = "finished"
     curve: list[tuple[int, float]] = field(default_factory=list)
+    kept: bool = True  # False: the networks are as they were
+    header: Header | None = None  # where it differs from the recipe's
+    notes: list[str] = field(default_factory=list)
+
+
+def adapt(
+    recipe: Recipe, material: Material, group: Group, report: Report, started: float
+) -> Totals:
+    """Fit the start's weights to the footage; keep them where nothing is surely better.
+
+    `fast` fits what networks are told of the noise, `full` trains them on the restored clip,
+    noised afresh by its own law. Both are judged by frames that were held out.
+    """
+    refused = unfit(material)
+    if refused is not None:
+        return Totals(stopped="nothing to adapt to", kept=False, notes=[refused])
+    course = recipe.adaptation()
+    before = recipe.examined(course.stage)
+    kept = {name: value.clone() for name, value in recipe.networks.state_dict().items()}
+    if material.config.adapt == "fast":
+        header = recipe.fitted(course.stage)
+        notes = [] if header is None else [f"the noise level told is {header.level:g} of measured"]
+        return Totals(
+            before.score, before.score, kept=header is not None, header=header, notes=notes
+        )
+    totals = _train(course, material, group, report, started)
+    after = recipe.examined(course.stage)
+    if surely_better(before, after):
+        return totals
+    recipe.networks.load_state_dict(kept)
+    totals.kept, totals.best = False, totals.start
+    return totals
+
+
+def unfit(material: Material) -> str | None:
+    """Why training on this footage alone would teach its noise; None where it would not.
+
+    Compressed video has noise that its channels share and frames pass on. Sampling it afresh is
+    not it, and what is learnt from that is a loss (DESIGN.md D11).
+    """
+    for clip, report in zip(material.footage, material.noise, strict=True):
+        if report is None:
+            return f"{clip.name}: its noise could not be measured well enough to adapt to"
+        if report.spectrum is not None and report.spectrum.channels_share > SHARED:
+            return (
+                f"{clip.name}: its channels share their noise, as compression and cameras' own "
+                "processing leave it; the bundled weights are trained on such noise"
+            )
+        compensated = report.temporal.compensated
+        if compensated is not None and abs(compensated) > DEPENDENT:
+            return (
+                f"{clip.name}: its noise is not independent from frame to frame "
+                f"(correlation {compensated:.2f}); the bundled weights are kept"
+            )
+    return None
+
+
+def _train(
+    course: Course, material: Material, group: Group, report: Report, started: float
+) -> Totals:
+    limit = material.config.time_limit_seconds
+    left = None if limit is None else max(limit - (time.monotonic() - started), 1) / 60
+    settings = replace(course.settings, time_limit=left, threads=material.config.threads)
+    trainer = Trainer(course.stage, material.folder, settings, device=material.device, group=group)
+    ended = trainer.run(report)
+    start = ended.curve[0][1] if ended.curve else math.nan
+    best = math.nan if ended.best is None else ended.best
+    return Totals(start, best, ended.stopped, ended.curve)
 
 
 def _train_stages(
     recipe: Recipe, material: Material, group: Group, report: Report, started: float
-) -> _Totals:
+) -> Totals:
     """Train every stage in turn; the time limit is the whole session's."""
-    config, totals = material.config, _Totals()
-    limit = config.time_limit_seconds
+    totals = Totals()
+    limit = material.config.time_limit_seconds
     courses = recipe.courses()
     while (course := next(courses, None)) is not None:
-        left = None if limit is None else (limit - (time.monotonic() - started)) / 60
-        if left is not None and left <= 0:
+        if limit is not None and time.monotonic() - started >= limit:
             totals.stopped = "time limit"
             break
-        settings = replace(course.settings, time_limit=left, threads=config.threads)
-        trainer = Trainer(
-            course.stage, material.folder, settings, device=material.device, group=group
-        )
-        ended = trainer.run(report)
-        totals.curve = ended.curve
-        totals.start = ended.curve[0][1] if ended.curve else math.nan
-        totals.best = math.nan if ended.best is None else ended.best
-        totals.stopped = ended.stopped
-        if ended.stopped == "time limit":
+        totals = _train(course, material, group, report, started)
+        if totals.stopped == "time limit":
             break
     return totals

@@ -15,6 +15,7 @@ from f2rcli.frames import Space
 from f2rcli.noise.report import NoiseReport
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.footage import Footage
+from f2rcli.training.selfsup import Examined
 from f2rcli.training.settings import TrainSettings
 from f2rcli.training.stage import Stage
 from f2rcli.weights import Header, Weights
@@ -66,6 +67,18 @@ class Recipe(Protocol):
 
     def names(self) -> list[str]:
         """The stages of the recipe that was asked for, in order."""
+        ...
+
+    def adaptation(self) -> Course:
+        """The one stage that fits the start's weights to a clip."""
+        ...
+
+    def fitted(self, stage: Stage) -> Header | None:
+        """The header with what can be fitted without training, where it is surely better."""
+        ...
+
+    def examined(self, stage: Stage) -> Examined:
+        """The held-out errors of the adaptation's stage, with the networks as they are now."""
         ...
 
     def courses(self) -> Iterator[Course]:

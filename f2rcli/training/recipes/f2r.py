@@ -17,8 +17,16 @@ from f2rcli.training.excerpts import Place, Split, exams, places, split
 from f2rcli.training.lessons import Excerpt, Teaching, take_lessons
 from f2rcli.training.recipes import Course, Material
 from f2rcli.training.recipes.f2r_clean import channels_of, clean_courses
-from f2rcli.training.selfsup import Cost, LessonStage, absolute
+from f2rcli.training.selfsup import (
+    Cost,
+    Examined,
+    LessonStage,
+    absolute,
+    examined,
+    surely_better,
+)
 from f2rcli.training.settings import TrainSettings
+from f2rcli.training.stage import Stage
 from f2rcli.training.stages import psnr_loss
 from f2rcli.weights import Header
 
@@ -69,6 +77,11 @@ TUNING = (
     Plan("pseudo", ("refiner",), (Teaching.RENOISED, Teaching.PSEUDO), 500, 3e-4),
     Plan("recorruption", ("refiner",), (Teaching.RECORRUPTED,), 500, 1e-4),
 )
+# The restored clip noised afresh teaches the clip's own noise and content at no risk of leaking;
+# recorruption on a single clip made it worse wherever it was tried (benchmarks/ablation.md).
+ADAPTATION = Plan("adapt", BOTH, (Teaching.RENOISED,), 240, 3e-4)
+ADAPT_VALIDATE = 40  # steps
+LEVELS = (0.0, 0.5, 0.75, 1.25, 1.5)  # factors of the told noise level that `fast` tries
 # arXiv 2603.10417, code: Adam 3e-4, batch 4, crops of 256, cosine to nothing; methods 1.7
 PUBLISHED = (
     Plan("coarse", ("coarse",), (Teaching.RECORRUPTED,), 4000, 1.5e-3),
@@ -100,6 +113,8 @@ class F2RRecipe:
         """See Recipe."""
         if self.material.config.clean:
             return ["coarse", "fusion"]
+        if self.material.config.adapt is not None:
+            return [ADAPTATION.name]
         return [plan.name for plan in self.plans]
 
     def courses(self) -> Iterator[Course]:
@@ -107,16 +122,42 @@ class F2RRecipe:
         if self.material.config.clean:
             yield from clean_courses(self.material, self.networks)
             return
-        for plan in self.plans:
-            asked = self.material.config.stage(plan.name)
-            changes = {
-                name: value
-                for name in ("steps", "lr", "batch", "crop")
-                if (value := getattr(asked, name)) is not None
-            }
-            plan = replace(plan, **changes)
+        for plan in map(self._as_asked, self.plans):
             if plan.steps:
                 yield Course(self.stage(plan), self._settings(plan))
+
+    def adaptation(self) -> Course:
+        """See Recipe."""
+        plan = self._as_asked(ADAPTATION)
+        every = min(ADAPT_VALIDATE, self.material.config.validate_every)
+        return Course(self.stage(plan), replace(self._settings(plan), validate_every=every))
+
+    def examined(self, stage: Stage) -> Examined:
+        """See Recipe."""
+        assert isinstance(stage, LessonStage)  # what `adaptation` gave
+        found = examined(stage)
+        if found is None:
+            raise ConfigError("nothing is held out, so nothing can be compared.")
+        return found
+
+    def fitted(self, stage: Stage) -> Header | None:
+        """See Recipe: the factor of the told noise level that serves the held-out frames best."""
+        assert isinstance(stage, LessonStage)  # what `adaptation` gave
+        before = best = self.examined(stage)
+        header, exam = None, stage.exam
+        for factor in LEVELS:
+            stage.exam = self._exam(Teaching.RECORRUPTED, factor)
+            found = self.examined(stage)
+            if found.score < best.score and surely_better(before, found):
+                best, header = found, replace(self.header, level=self.header.level * factor)
+        stage.exam = exam
+        return header
+
+    def _as_asked(self, plan: Plan) -> Plan:
+        asked = self.material.config.stage(plan.name)
+        names = ("steps", "lr", "batch", "crop")
+        changes = {name: getattr(asked, name) for name in names}
+        return replace(plan, **{n: value for n, value in changes.items() if value is not None})
 
     def stage(self, plan: Plan) -> LessonStage:
         """A stage with its lessons, taken with the networks as they are now."""
@@ -129,19 +170,27 @@ class F2RRecipe:
         learnt = learnt[: max(1, len(learnt) // len(plan.teachings))] * len(plan.teachings)
         kinds = [t for t in plan.teachings for _ in range(len(learnt) // len(plan.teachings))]
         kind = Teaching.BLIND if plan.parts == ("anchor",) else Teaching.RECORRUPTED
-        held = exams(material.footage, self.parts, self.header.length, EXAMS, config.seed)
         with torch.inference_mode():
             excerpts = [self._excerpt(p, t, rng) for p, t in zip(learnt, kinds, strict=True)]
-            exam_rng = np.random.default_rng([config.seed, 2])
-            exam = [self._excerpt(place, kind, exam_rng) for place in held]
         return LessonStage(
-            self.networks, excerpts, exam, plan.name, plan.batch, plan.crop, plan.parts, plan.cost
-        )
+            self.networks, excerpts, self._exam(kind), plan.name, plan.batch, plan.crop,
+            plan.parts, plan.cost,
+        )  # fmt: skip
 
-    def _excerpt(self, place: Place, teaching: Teaching, rng: np.random.Generator) -> Excerpt:
+    def _exam(self, kind: Teaching, level: float = 1.0) -> list[Excerpt]:
+        """Held-out lessons, the same whenever they are taken with the same networks."""
+        config = self.material.config
+        held = exams(self.material.footage, self.parts, self.header.length, EXAMS, config.seed)
+        rng = np.random.default_rng([config.seed, 2])
+        with torch.inference_mode():
+            return [self._excerpt(place, kind, rng, level) for place in held]
+
+    def _excerpt(
+        self, place: Place, teaching: Teaching, rng: np.random.Generator, level: float = 1.0
+    ) -> Excerpt:
         material = self.material
         runner = Runner(material.device, material.precision, None)
-        method = F2R(self.networks.eval(), runner, self.header.length)
+        method = F2R(self.networks.eval(), runner, self.header.length, level * self.header.level)
         pictures = place.read(material.footage)
         return take_lessons(method, pictures, place.centres, teaching, self._law(place.clip), rng)
 
