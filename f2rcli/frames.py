@@ -65,6 +65,9 @@ class PlaneLayout:
     # (0, 0.5) is "left" (MPEG-2 and later), (0.5, 0.5) "centre" (JPEG), (0, 0) "top left".
     siting: tuple[float, float] = (0.0, 0.5)
     mosaic: Mosaic | None = None  # of a Bayer layout, and of no other
+    # The codes that networks see as 0 and 1, where depth does not say (microscopy); samples may be
+    # of any integer or float dtype then, and end where their dtype does.
+    levels: tuple[float, float] | None = None
 
     @property
     def space(self) -> Space:
@@ -100,6 +103,7 @@ class Frame:
     held: bool = False  # stands in for a frame that could not be decoded
     corrupt: bool = False  # decoded, but the decoder reported damage
     source: Any = None  # what the reader wants back when the frame is written; opaque to all others
+    lane: int = 0  # which of the clip's lanes it belongs to; they come one after another
 
     @property
     def height(self) -> int:
@@ -128,6 +132,9 @@ class ClipInfo:
     # Noise that the file itself states, per plane: (variance per unit of signal, variance of the
     # read noise), for signals from 0, black, to 1, white. None: it is to be measured.
     noise_profile: tuple[tuple[float, float], ...] | None = None
+    # What its lanes are called: clips of their own in one file, as the channels and planes of a
+    # microscopy stack. width, height and layout are those of the first, frames of them all.
+    lanes: tuple[str, ...] = ("",)
 
     @property
     def space(self) -> Space:

@@ -67,6 +67,8 @@ def code_span(layout: PlaneLayout, *, chroma: bool) -> tuple[float, float]:
 
     Chroma counts from its neutral code, and its unit is the distance between its extremes.
     """
+    if layout.levels is not None:
+        return layout.levels[0], layout.levels[1] - layout.levels[0]
     if layout.float_samples:
         return 0.0, 1.0
     top = float(2**layout.bits - 1)
@@ -78,6 +80,9 @@ def code_span(layout: PlaneLayout, *, chroma: bool) -> tuple[float, float]:
 
 def _decode(plane: Plane, layout: PlaneLayout, *, chroma: bool) -> NDArray[np.float32]:
     zero, span = code_span(layout, chroma=chroma)
+    if plane.dtype.itemsize > 2 and layout.levels is not None:  # more digits than float32 has
+        exact: NDArray[np.float32] = ((plane - zero) / span).astype(np.float32)
+        return exact
     values = plane.astype(np.float32)
     values -= np.float32(zero)
     values *= np.float32(1 / span)
@@ -86,6 +91,8 @@ def _decode(plane: Plane, layout: PlaneLayout, *, chroma: bool) -> NDArray[np.fl
 
 def _add(plane: Plane, change: NDArray[np.float32], layout: PlaneLayout, *, chroma: bool) -> Plane:
     _, span = code_span(layout, chroma=chroma)
+    if layout.levels is not None:
+        return _add_codes(plane, change, span)
     if layout.float_samples:
         moved: Plane = plane + change.astype(plane.dtype)
         return moved
@@ -93,6 +100,19 @@ def _add(plane: Plane, change: NDArray[np.float32], layout: PlaneLayout, *, chro
     codes += plane
     clipped: Plane = np.clip(codes, 0, 2**layout.bits - 1).astype(plane.dtype)
     return clipped
+
+
+def _add_codes(plane: Plane, change: NDArray[np.float32], span: float) -> Plane:
+    """A change in units of `span`, added to samples of any dtype and rounded once to it."""
+    codes = plane.astype(np.float64)
+    if plane.dtype.kind == "f":
+        codes += change * span
+    else:
+        codes += np.rint(change * span)
+        limits = np.iinfo(plane.dtype)
+        np.clip(codes, limits.min, limits.max, out=codes)
+    moved: Plane = codes.astype(plane.dtype)
+    return moved
 
 
 @cache

@@ -115,3 +115,24 @@ def test_fields_of_any_height_have_pictures_and_take_changes(height: int) -> Non
         picture = yuv.to_rgb(field)
         same = yuv.add_residual(field, np.zeros_like(picture))
         assert all(np.array_equal(a, b) for a, b in zip(same, planes, strict=True))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "u2", "u4", "i4", "f2", "f4", "f8"])
+def test_a_change_of_nothing_keeps_codes_of_any_dtype_with_levels(dtype: str) -> None:
+    rng = np.random.default_rng(1)
+    span = (0.0, 3e4) if dtype[0] == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    codes = rng.uniform(*span, (6, 7)).astype(dtype)
+    layout = PlaneLayout(family=Family.GRAY, bits=16, levels=(-40.0, 900.5))
+    frame = Frame(planes=(codes,), layout=layout)
+    same = yuv.add_residual(frame, np.zeros((1, 6, 7), np.float32))[0]
+    assert same.dtype == codes.dtype
+    assert same.tobytes() == codes.tobytes()
+
+
+def test_levels_are_seen_as_zero_and_one_and_a_change_is_in_their_units() -> None:
+    layout = PlaneLayout(family=Family.GRAY, bits=16, levels=(-100.0, 300.0))
+    codes = np.array([[-100, 300], [100, 700]], np.int16)
+    frame = Frame(planes=(codes,), layout=layout)
+    np.testing.assert_allclose(yuv.to_rgb(frame), [[[0, 1], [0.5, 2]]])
+    moved = yuv.add_residual(frame, np.full((1, 2, 2), 0.25, np.float32))[0]
+    np.testing.assert_array_equal(moved, codes + 100)

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import chain, islice, tee
+from itertools import chain, groupby, islice, tee
 from typing import NamedTuple
 
 import numpy as np
@@ -33,11 +33,18 @@ LONGEST_REPEAT = 64  # copies of one picture that wait for the next; more start 
 def denoise_stream(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> Iterator[Frame]:
     """Restore every frame, yielding one for each that comes in, in order, with its own time.
 
-    Holds one window of frames, two at most for interlaced clips, whose fields go separate ways.
+    Lanes are clips of their own, with their own noise. Holds one window of frames, two at most
+    for interlaced clips, whose fields go separate ways.
     """
     if engine.settings.strength == 0:
         yield from frames
-    elif not info.interlaced or info.height < 4:
+        return
+    for _, lane in groupby(frames, key=lambda frame: frame.lane):
+        yield from _denoise_lane(lane, info, engine)
+
+
+def _denoise_lane(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> Iterator[Frame]:
+    if not info.interlaced or info.height < 4:
         yield from (frame for frame, _ in restore_stream(frames, engine))
     else:
         first, second = tee(frames)
@@ -77,6 +84,7 @@ def restore_stream(
 
 def estimate_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> NoiseModel | None:
     """The noise of a clip from its first frames; None where they hold too little evidence."""
+    _, frames = next(groupby(frames, key=lambda frame: frame.lane), (0, iter(())))
     if info.interlaced and info.height >= 4:
         frames = (one_field(frame, 0) for frame in frames)
     noise = NoiseWatch(engine)
