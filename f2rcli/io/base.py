@@ -54,6 +54,8 @@ class WriteOptions:
     lossless: bool = False
     overwrite: bool = False
     keep_partial: bool = False
+    format: str | None = None  # camera raw: dng or tiff
+    demosaic: bool = False  # camera raw as developed pictures
 
 
 @dataclass(slots=True)

@@ -44,7 +44,7 @@ def plan_sequence(reader: Reader, target: str, options: WriteOptions) -> WritePl
     coding = form.layout(
         full_range=True, matrix=Matrix.BT601 if codec == "mjpeg" else layout.matrix
     )
-    _check_folder(reader, folder, pattern, options)
+    check_folder(reader, folder, pattern, options)
     origin = reader.origin
     none = "pictures hold none"
     dropped = [*losses(form, layout), *(f"{stream_line(s)} ({none})" for s in origin.others)]
@@ -122,7 +122,7 @@ def _form(codec: str, layout: PlaneLayout, options: WriteOptions) -> PixelFormat
     return form
 
 
-def _check_folder(reader: Reader, folder: Path, pattern: str, options: WriteOptions) -> None:
+def check_folder(reader: Reader, folder: Path, pattern: str, options: WriteOptions) -> None:
     """Refuse to write onto the input or, unless asked to, onto what is there."""
     sources = reader.paths()
     if pattern and not is_pattern(pattern):

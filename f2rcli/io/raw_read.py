@@ -1,0 +1,167 @@
+"""Reading a burst of raw exposures as a clip of mosaics."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from f2rcli.errors import InputError
+from f2rcli.frames import ClipInfo, Frame
+from f2rcli.io.base import Ledger, Reader, ReadOptions
+from f2rcli.io.clipping import Span
+from f2rcli.io.origin import Origin
+from f2rcli.io.raw_shot import Samples, Shot, read_raw
+from f2rcli.io.raw_source import check_belongs, examine, find_files, shots_of
+from f2rcli.io.raw_tiff import TIFF_SUFFIXES, TiffPages
+from f2rcli.io.source import AnyPacket
+from f2rcli.sensor import bayer_layout
+
+RATE = Fraction(25)  # for --start and --end, where files state no rate of their own
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """What a writer needs back: the shot under its own name, and the whole sensor's samples."""
+
+    shot: Shot
+    samples: Samples
+
+
+class RawReader(Reader):
+    """A raw file, a folder or pattern of them, or TIFF files of mosaics, as one clip."""
+
+    def __init__(self, source: str, options: ReadOptions) -> None:
+        self.source = Path(source)
+        self.options = options
+        self.ledger = Ledger()
+        self.side: deque[AnyPacket] = deque()
+        files, notes = find_files(source)
+        every = examine(files)
+        self.first = next(shot for shot in every if isinstance(shot, Shot))
+        self.rate = self.first.rate or RATE
+        self.shots = list(_wanted(every, Span.of(options), self.rate))
+        if not self.shots:
+            raise InputError(
+                f"{self.source.name}: has only {len(every)} frames, "
+                f"{float(len(every) / self.rate):.2f} s.",
+                hint="Pass an earlier --start.",
+            )
+        suffix = self.first.path.suffix.lower()
+        self.of_tiff = suffix in TIFF_SUFFIXES
+        self.origin = Origin(
+            container="raw", family="tiff" if self.of_tiff else suffix[1:], pix_fmt="cfa"
+        )
+        self._pages = TiffPages()
+        self.info = self._info(notes)
+
+    def _info(self, notes: list[str]) -> ClipInfo:
+        shot = self.first
+        _, _, height, width = shot.active
+        if shot.noise is not None:
+            notes = [*notes, "noise as the files' NoiseProfile states it"]
+        return ClipInfo(
+            name=self.source.name,
+            width=width,
+            height=height,
+            layout=bayer_layout(shot.mosaic, shot.bits),
+            frames=len(self.shots),
+            duration=float(len(self.shots) / self.rate),
+            rate=self.rate,
+            time_base=1 / self.rate,
+            notes=tuple(notes),
+            noise_profile=shot.noise,
+        )
+
+    def keep_side(self) -> None:
+        """Raw files have no other streams."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the exposures; one that is damaged is held, or raises if strict."""
+        before: Exposure | None = None
+        for number, item in enumerate(self.shots):
+            held = False
+            try:
+                exposure = self._read(item)
+            except InputError as error:
+                if self.options.strict:
+                    raise
+                self.ledger.fault(str(error))
+                self.ledger.held += 1
+                held = True
+                kept = before or self._first_readable()
+                exposure = Exposure(replace(kept.shot, name=_name(item)), kept.samples)
+            before = exposure
+            shot = exposure.shot
+            yield Frame(
+                planes=(shot.crop(exposure.samples),),
+                layout=bayer_layout(shot.mosaic, self.info.layout.bits),
+                pts=number,
+                duration=1,
+                time_base=1 / self.rate,
+                held=held,
+                source=exposure,
+            )
+
+    def _read(self, item: Shot | Path) -> Exposure:
+        path = item if isinstance(item, Path) else item.path
+        if path.suffix.lower() not in TIFF_SUFFIXES:
+            shot, samples = read_raw(path)
+        elif isinstance(item, Shot):
+            shot, samples = item, self._pages.read(item)
+        else:  # it could not be read before, and says why again
+            shot = next(shots_of(path))
+            samples = self._pages.read(shot)
+        check_belongs(shot, self.first)
+        return Exposure(shot, samples)
+
+    def _first_readable(self) -> Exposure:
+        """Stands in for damaged exposures before any whole one."""
+        refused: InputError | None = None
+        for item in self.shots:
+            try:
+                return self._read(item)
+            except InputError as error:
+                refused = refused or error
+        raise refused or InputError(f"{self.source.name}: no frame can be read.")
+
+    def describe(self) -> list[dict[str, Any]]:
+        """One dict: a burst is one stream."""
+        shot, mosaic = self.first, self.first.mosaic
+        return [
+            {
+                "index": 0, "kind": "raw", "codec": self.origin.family, "denoised": True,
+                "camera": shot.camera or None, "iso": shot.iso, "frames": len(self.shots),
+                "cfa": mosaic.pattern, "black": list(mosaic.black), "white": mosaic.white[0],
+                "sensor": f"{shot.shape[1]}x{shot.shape[0]}", "orientation": shot.orientation,
+                "white_balance": [round(v, 4) for v in shot.balance],
+                "noise_profile": None if shot.noise is None else [v for p in shot.noise for v in p],
+                "first": _name(self.shots[0]), "last": _name(self.shots[-1]),
+            }
+        ]  # fmt: skip
+
+    def paths(self) -> list[Path]:
+        """Every file that is read."""
+        files = [item if isinstance(item, Path) else item.path for item in self.shots]
+        return list(dict.fromkeys(files))
+
+    def close(self) -> None:
+        """Let go of an open TIFF."""
+        self._pages.close()
+
+
+def _name(item: Shot | Path) -> str:
+    return item.stem if isinstance(item, Path) else item.name
+
+
+def _wanted(every: list[Shot | Path], span: Span, rate: Fraction) -> Iterator[Shot | Path]:
+    taken = 0
+    for number, item in enumerate(every):
+        time = number / rate
+        if span.before(time):
+            continue
+        if span.beyond(time, taken):
+            return
+        taken += 1
+        yield item

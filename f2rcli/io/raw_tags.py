@@ -1,0 +1,123 @@
+"""What a raw file's TIFF structure says beyond LibRaw: camera, ISO, noise, whole or cut off."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import tifffile
+
+NOISE_PROFILE, FRAME_RATE = 51041, 51044
+DIGESTS = (50972, 51111)  # of the raw samples; they no longer hold once those change
+_MAKE, _MODEL, _ORIENTATION, _ISO, _EXIF = 271, 272, 274, 34855, 34665
+_RAW_PHOTOMETRICS = (32803, 34892)  # CFA, LinearRaw
+
+_ERRORS = (tifffile.TiffFileError, ValueError, OSError, IndexError, KeyError, TypeError)
+
+# Tags of a DNG that say how its samples are to be shown: copied when a file is written anew.
+# Storage, levels and pattern are left out, they are written as the samples now are.
+CARRIED = frozenset({
+    270, 271, 272, 305, 306, 315, 33432, 33434, 33437, 34850, 36867, 37386,  # who, when, exposure
+    50708, 50709, 50719, 50720,  # camera model, default crop
+    *range(50721, 50737),  # colour matrices, balance, neutral, exposure, noise, sharpness, serial
+    *range(50738, 50741), 50778, 50779, 50827, 50931, 50932, 50936, 50937, 50938, 50939, 50940,
+    50941, 50942, 50964, 50965, 50981, 50982, 51008, 51009, 51022, 51041, 51043, 51044, 51107,
+    51109, 51110, 51112, 51125, 52525, 52529, 52530, 52531,
+})  # fmt: skip
+
+Tag = tuple[int, int, int, Any, bool]  # as tifffile writes it: code, type, count, value, once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawTags:
+    """The facts; everything unknown for files that are no TIFF inside."""
+
+    make: str = ""
+    model: str = ""
+    iso: int | None = None
+    orientation: int | None = None
+    rate: Fraction | None = None  # CinemaDNG
+    noise: tuple[float, ...] | None = None  # NoiseProfile as stored: pairs of (gain, read variance)
+    carried: tuple[Tag, ...] = ()  # of a DNG
+    dng: bool = False
+    missing_bytes: int = 0  # that the file lacks of what its tags promise
+
+
+def read_tags(path: Path) -> RawTags:
+    """The facts of a file; RawTags() where tifffile cannot read it."""
+    try:
+        with tifffile.TiffFile(path) as file:
+            pages = list(_pages(file))
+            if not pages:
+                return RawTags()
+            return _facts(pages, path.stat().st_size)
+    except _ERRORS:
+        return RawTags()
+
+
+def raw_page(file: tifffile.TiffFile) -> Any | None:
+    """The page that holds the full-size raw samples; None where there is none."""
+    raw = [page for page in _pages(file) if int(page.photometric) in _RAW_PHOTOMETRICS]
+    return max(raw, key=lambda page: page.imagewidth * page.imagelength, default=None)
+
+
+def _pages(file: tifffile.TiffFile) -> Iterator[Any]:
+    for page in file.pages:
+        yield page
+        if isinstance(page, tifffile.TiffPage) and page.pages:
+            yield from page.pages
+
+
+def _facts(pages: list[Any], size: int) -> RawTags:
+    first = pages[0].tags
+    exif = first.get(_EXIF)
+    known = {key: tag.value for key, tag in ((t.code, t) for t in first.values())}
+    iso = known.get(_ISO) or (exif.value.get("ISOSpeedRatings") if _is_dict(exif) else None)
+    noise = next((p.tags.valueof(NOISE_PROFILE) for p in pages if NOISE_PROFILE in p.tags), None)
+    dng = 50706 in known
+    carried = {
+        tag.code: (tag.code, int(tag.dtype), tag.count, tag.value, True)
+        for page in reversed(pages)
+        for tag in page.tags.values()
+        if dng and tag.code in CARRIED and (page is pages[0] or int(page.photometric) == 32803)
+    }
+    return RawTags(
+        make=str(known.get(_MAKE, "")).strip(),
+        model=str(known.get(_MODEL, "")).strip(),
+        iso=_first_int(iso),
+        orientation=_first_int(known.get(_ORIENTATION)),
+        rate=_rate(known.get(FRAME_RATE)),
+        noise=_floats(noise),
+        carried=tuple(carried[code] for code in sorted(carried)),
+        dng=dng,
+        missing_bytes=max(0, max(_ends(pages), default=0) - size),
+    )
+
+
+def _ends(pages: list[Any]) -> Iterator[int]:
+    for page in pages:
+        for offset, length in zip(page.dataoffsets, page.databytecounts, strict=False):
+            yield int(offset) + int(length)
+
+
+def _is_dict(tag: Any) -> bool:
+    return tag is not None and isinstance(tag.value, dict)
+
+
+def _first_int(value: Any) -> int | None:
+    if isinstance(value, tuple | list):
+        value = value[0] if value else None
+    return int(value) if value else None
+
+
+def _floats(value: Any) -> tuple[float, ...] | None:
+    pairs = tuple(float(v) for v in value) if isinstance(value, tuple | list) else ()
+    sound = len(pairs) in (2, 6, 8) and all(v >= 0 for v in pairs) and any(pairs)
+    return pairs if sound else None
+
+
+def _rate(value: Any) -> Fraction | None:
+    if not isinstance(value, tuple | list) or len(value) != 2 or value[0] <= 0 or value[1] <= 0:
+        return None
+    return Fraction(int(value[0]), int(value[1]))
