@@ -33,6 +33,10 @@ class NoiseWatch:
         """Measure on the first frames, with a method of its own that is told nothing."""
         if self.told or not pictures:
             return
+        if self.engine.stated is not None:
+            self.told = True
+            self._know(_stated_model(self.engine.stated, pictures[0]))
+            return
         method = self.engine.new_method()
         ready = [method.prepare(i, picture, None) for i, picture in enumerate(pictures)]
         looks = {p.index: thumbnail(p.luma) for p in ready}
@@ -65,6 +69,14 @@ class NoiseWatch:
 
     def _know(self, model: NoiseModel) -> None:
         self.measured = self.engine.noise = model
+
+
+def _stated_model(stated: tuple[tuple[float, float], ...], picture: Tensor) -> NoiseModel:
+    """The law that a file states, its sigma as it is on this picture (1, C, H, W)."""
+    means = picture.clamp_min(0).mean((0, 2, 3)).tolist()
+    gain, read = tuple(g for g, _ in stated), tuple(v**0.5 for _, v in stated)
+    sigma = tuple((g * m + v) ** 0.5 for (g, v), m in zip(stated, means, strict=True))
+    return NoiseModel(gain, read, sigma)
 
 
 def _add(samples: NoiseSamples, method: Method, view: Window[Prepared]) -> None:

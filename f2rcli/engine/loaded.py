@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from f2rcli import methods, weights, yuv
+from f2rcli import methods, sensor, weights, yuv
 from f2rcli.engine.device import choose_device, choose_precision, memory_of, use_threads
 from f2rcli.engine.tiles import Runner, choose_tile
 from f2rcli.errors import DeviceError, UsageError, WeightsError
@@ -64,6 +64,7 @@ class Engine:
     noise: NoiseModel | None = None  # what is known of the clip's noise by now
     notes: list[str] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)  # how often each stage ran
+    stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
 
     @property
     def method_name(self) -> str:
@@ -85,8 +86,11 @@ class Engine:
         return method
 
     def to_tensor(self, frame: Frame) -> Tensor:
-        """The frame's picture, (1, C, H, W) float32; gray is repeated for RGB weights."""
-        picture = torch.from_numpy(yuv.to_rgb(frame))[None].to(self.device_)
+        """The frame's picture, (1, C, H, W) float32; gray is repeated for RGB weights, and a
+        mosaic becomes four planes of half its size."""
+        bayer = frame.layout.space is Space.BAYER
+        planes = sensor.to_planes(frame) if bayer else yuv.to_rgb(frame)
+        picture = torch.from_numpy(planes)[None].to(self.device_)
         return picture.expand(-1, self.weights.header.channels, -1, -1).contiguous()
 
     def to_frame(self, source: Frame, change: Tensor) -> Frame:
@@ -101,7 +105,8 @@ class Engine:
             )
         if source.layout.space is Space.GRAY:
             change = change.mean(1, keepdim=True)
-        return replace(source, planes=yuv.add_residual(source, change[0].cpu().numpy()))
+        add = sensor.add_change if source.layout.space is Space.BAYER else yuv.add_residual
+        return replace(source, planes=add(source, change[0].cpu().numpy()))
 
     def predict(self, info: ClipInfo) -> Prediction:
         """Time one small window here, and scale by pixels. Memory by a measured constant."""
@@ -122,7 +127,8 @@ class Engine:
             method.restore(window, noise)
             # one window prepares `length` frames; a stream prepares one, and flows are shared
             times.append((time.monotonic() - started) / 2)
-        pixels = info.width * info.height
+        height, width = picture_size(info)
+        pixels = width * height
         seconds = times[-1] * pixels / PROBE_SIZE**2
         held = min(pixels, self.tile**2) if self.tile else pixels
         return Prediction(seconds, BASE_BYTES + BYTES_PER_PIXEL * (pixels // 2 + held // 2))
@@ -137,7 +143,7 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     use_threads(settings.threads)
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)
-    tile = choose_tile(settings.tile, info.height, info.width, memory_of(device))
+    tile = choose_tile(settings.tile, *picture_size(info), memory_of(device))
     chosen = weights.load(settings.weights or _bundled(settings.method, info.space))
     header = chosen.header
     if header.method != settings.method:
@@ -153,11 +159,19 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
             f"{info.name} holds {info.space.value}.",
             hint="Leave --weights out, or pass weights of the clip's own kind.",
         )
-    engine = Engine(settings, chosen, device, precision, tile)
+    engine = Engine(settings, chosen, device, precision, tile, stated=info.noise_profile)
     if header.space is not info.space:
         engine.notes.append("gray pictures go through RGB weights")
     engine.new_method()  # a file that does not fit its own header fails here, before any work
     return engine
+
+
+def picture_size(info: ClipInfo) -> tuple[int, int]:
+    """Height and width of a clip's pictures as networks see them."""
+    mosaic = info.layout.mosaic
+    if mosaic is None:
+        return info.height, info.width
+    return sensor.packed_size(info.height, info.width, mosaic)
 
 
 def _bundled(method: str, space: Space) -> str:
