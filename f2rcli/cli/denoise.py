@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from f2rcli import __version__
+from f2rcli.cli import batch_options as bopt
 from f2rcli.cli import checks
 from f2rcli.cli import options as opt
 from f2rcli.cli.adapting import adapted, check_adapt
+from f2rcli.cli.batch import asks_for_batch, run_batch
 from f2rcli.cli.choice import EngineChoice, engine_values, engine_words, sigma_of
 from f2rcli.cli.console import Console
 from f2rcli.cli.forecast import expected_frames, forecast
 from f2rcli.cli.preview import pairs, preview_target, write_preview
 from f2rcli.cli.progress import Meter
-from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, UsageError
+from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, UsageError, WeightsError
+from f2rcli.frames import Space
 from f2rcli.io import default_target, open_reader, open_writer, plan_output
 from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan
 
@@ -26,8 +29,13 @@ if TYPE_CHECKING:
 
 def denoise(
     ctx: typer.Context,
-    source: opt.Source,
+    source: bopt.Sources,
     output: opt.Output = None,
+    recursive: bopt.Recursive = False,
+    pattern: bopt.Pattern = None,
+    jobs: bopt.Jobs = None,
+    shard: bopt.Shard = None,
+    cluster: bopt.Cluster = None,
     strength: opt.Strength = 1.0,
     sigma: opt.Sigma = None,
     method: opt.Method = "f2r",
@@ -48,6 +56,8 @@ def denoise(
     pix_fmt: opt.PixFmt = None,
     encoder_opt: opt.EncoderOpt = None,
     lossless: opt.Lossless = False,
+    format: opt.Format = None,
+    demosaic: opt.Demosaic = False,
     overwrite: opt.Overwrite = False,
     dry_run: opt.DryRun = False,
     strict: opt.Strict = False,
@@ -59,10 +69,16 @@ def denoise(
     debug: opt.Debug = False,
     config: opt.Config = None,
 ) -> int:
-    """Denoise INPUT into OUTPUT, frame by frame, in constant memory."""
+    """Denoise INPUT into OUTPUT, frame by frame, in constant memory.
+
+    Several inputs, or a folder of clips, go into the folder OUTPUT, each in a process of its own.
+    """
     console: Console = ctx.obj
     console.configure(json=json, quiet=quiet, verbose=verbose, debug=debug, log_file=log_file)
-    return run_job(Job.of(ctx.params), console)  # the options above, by name
+    if asks_for_batch(ctx.params):
+        Job.of(ctx.params | {"source": "clips", "output": "clips"})  # wrong options fail just once
+        return run_batch(ctx, console)
+    return run_job(Job.of(ctx.params | {"source": source[0]}), console)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +149,7 @@ def run_job(job: Job, console: Console) -> int:
         else:
             plan = plan_output(reader, job.target, job.write)
             _announce(job, reader, plan, console)
-            engine = job.engine.load(reader.info, console)
+            engine = _engine(job, reader, console)
             if job.dry_run:
                 _print_plan(job, reader, plan, engine, console)
                 return EXIT_OK
@@ -168,13 +184,24 @@ def _plan_values(plan: WritePlan) -> dict[str, object]:
     return {name: getattr(plan, name) for name in names}
 
 
+def _engine(job: Job, reader: Reader, console: Console) -> "Engine | None":
+    """The engine; None at strength 0 for a clip that no bundled weights fit: none are needed."""
+    try:
+        return job.engine.load(reader.info, console)
+    except WeightsError:
+        if job.engine.strength or job.engine.weights is not None:
+            raise
+        return None
+
+
 def _print_plan(
-    job: Job, reader: Reader, plan: WritePlan, engine: "Engine", console: Console
+    job: Job, reader: Reader, plan: WritePlan, engine: "Engine | None", console: Console
 ) -> None:
     """--dry-run: the plan and its cost, on standard output unless that is the picture's."""
-    cost = forecast(engine, reader.info)
+    cost = None if engine is None else forecast(engine, reader.info)
     if console.events is not None:
-        values = {"engine": engine_values(engine), "cost": cost.values()}
+        settled = None if engine is None else engine_values(engine)
+        values = {"engine": settled, "cost": None if cost is None else cost.values()}
         console.event("plan", plan=_plan_values(plan), **values)
         return
     say = console.note if job.target == "-" else console.data
@@ -183,32 +210,38 @@ def _print_plan(
         say(f"keeps    {line}")
     for line in plan.dropped:
         say(f"drops    {line}")
-    say(f"engine   {engine_words(engine)}")
-    say(f"cost     {cost.words()}")
+    if engine is not None and cost is not None:
+        say(f"engine   {engine_words(engine)}")
+        say(f"cost     {cost.words()}")
     say("nothing was written (--dry-run)")
 
 
 def _restore(
-    job: Job, reader: Reader, plan: WritePlan, engine: "Engine", console: Console
+    job: Job, reader: Reader, plan: WritePlan, engine: "Engine | None", console: Console
 ) -> Receipt:
     """The run itself."""
     from f2rcli.engine.stream import denoise_stream  # brings torch
 
     total, exact = expected_frames(reader.info)
-    restored = denoise_stream(reader, reader.info, engine)
+    restored = iter(reader) if engine is None else denoise_stream(reader, reader.info, engine)
     with (
         open_writer(reader, plan) as writer,
         Meter(console, reader.info.name, total, exact=exact) as meter,
     ):
         for frame in restored:
             writer.write(frame)
-            meter.advance(sigma_of(engine))
+            meter.advance(None if engine is None else sigma_of(engine))
         meter.finish()
         return writer.finish()
 
 
 def _preview(job: Job, count: int, reader: Reader, console: Console) -> Receipt:
     """--preview: before | after of the first `count` frames of the span."""
+    if reader.info.space is Space.BAYER:
+        raise UsageError(
+            "--preview: camera raw has no picture to show before it is developed.",
+            hint="-o out/ --frames 3 --format tiff --demosaic develops the first ones.",
+        )
     if replace(job.write, overwrite=False, keep_partial=False) != WriteOptions():
         console.warning("--preview has an encoding of its own; the codec options are not used.")
     engine = job.engine.load(reader.info, console)

@@ -10,7 +10,7 @@ from f2rcli.cli import options as opt
 from f2rcli.cli.choice import EngineChoice, engine_values, engine_words
 from f2rcli.cli.console import Console
 from f2rcli.cli.forecast import forecast
-from f2rcli.errors import EXIT_OK, F2RError
+from f2rcli.errors import EXIT_OK, F2RError, WeightsError
 from f2rcli.frames import ClipInfo
 from f2rcli.io import default_target, open_reader, plan_output
 from f2rcli.io.base import Reader, ReadOptions, WriteOptions
@@ -52,18 +52,36 @@ def info(
 def examine(source: str, reader: Reader, choice: EngineChoice, console: Console) -> dict[str, Any]:
     """Everything `f2r info` knows, as JSON values."""
     clip = reader.info
-    engine = choice.load(clip, console)
+    try:
+        engine = choice.load(clip, console)
+    except WeightsError as error:  # everything but the engine can still be told
+        if choice.weights is not None:
+            raise
+        nothing = {"summary": str(error)}
+        return _facts_of(source, reader) | {
+            "engine": nothing,
+            "cost": {"summary": "not known"},
+            "noise": {"sigma8": None, "frames": 0},
+            "damage": reader.ledger.lines(),
+        }
     cost = forecast(engine, clip)
+    return _facts_of(source, reader) | {
+        "engine": {"summary": engine_words(engine), **engine_values(engine)},
+        "cost": {"summary": cost.words(), **cost.values()},
+        "noise": noise(reader, engine),
+        "damage": reader.ledger.lines(),
+    }
+
+
+def _facts_of(source: str, reader: Reader) -> dict[str, Any]:
+    """What is known without an engine."""
+    clip = reader.info
     return {
         "file": clip.name,
         "picture": picture(clip),
         "streams": reader.describe(),
         "notes": list(clip.notes),
         "output": output(source, reader),
-        "engine": {"summary": engine_words(engine), **engine_values(engine)},
-        "cost": {"summary": cost.words(), **cost.values()},
-        "noise": noise(reader, engine),
-        "damage": reader.ledger.lines(),
     }
 
 
@@ -152,6 +170,8 @@ def _picture_words(facts: dict[str, Any]) -> str:
 
 def _noise_words(facts: dict[str, Any]) -> str:
     levels = facts["sigma8"]
+    if not facts["frames"]:
+        return "not measured"
     if levels is None:
         return "cannot be told from so few pixels"
     names = ("R ", "G ", "B ") if len(levels) == 3 else ("",) * len(levels)

@@ -191,6 +191,23 @@ Lossless = Annotated[
     bool,
     typer.Option("--lossless/--lossy", help="FFV1, in every format.", rich_help_panel=ENCODING),
 ]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="dng|tiff",
+        help="Camera raw: files to write into a folder. Without it: as the input.",
+        rich_help_panel=ENCODING,
+    ),
+]
+Demosaic = Annotated[
+    bool,
+    typer.Option(
+        "--demosaic/--mosaic",
+        help="Camera raw: developed 16-bit TIFF instead of the mosaic.",
+        rich_help_panel=ENCODING,
+    ),
+]
 Overwrite = Annotated[
     bool,
     typer.Option("--overwrite/--no-overwrite", help="Replace OUTPUT.", rich_help_panel=RUN),

@@ -133,7 +133,8 @@ class RawReader(Reader):
             {
                 "index": 0, "kind": "raw", "codec": self.origin.family, "denoised": True,
                 "camera": shot.camera or None, "iso": shot.iso, "frames": len(self.shots),
-                "cfa": mosaic.pattern, "black": list(mosaic.black), "white": mosaic.white[0],
+                "cfa": mosaic.pattern, "black": [f"{v:g}" for v in mosaic.black],
+                "white": f"{mosaic.white[0]:g}",
                 "sensor": f"{shot.shape[1]}x{shot.shape[0]}", "orientation": shot.orientation,
                 "white_balance": [round(v, 4) for v in shot.balance],
                 "noise_profile": None if shot.noise is None else [v for p in shot.noise for v in p],
