@@ -1,0 +1,137 @@
+"""Mosaics to packed planes and back: order, geometry, levels, rounding (methods.md 12, R1 to R4)."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from f2rcli.errors import InputError
+from f2rcli.frames import Frame, Mosaic, Space
+from f2rcli.sensor import (
+    PATTERNS,
+    add_change,
+    bayer_layout,
+    pack,
+    packed_size,
+    plane_colours,
+    to_planes,
+    unpack,
+)
+
+SIZES = st.integers(2, 13)
+
+
+def mosaic_of(pattern: str, **levels: tuple[float, float, float, float]) -> Mosaic:
+    black = levels.get("black", (240.0, 241.0, 242.0, 243.0))
+    return Mosaic(pattern=pattern, black=black, white=levels.get("white", (4095.0,) * 4))
+
+
+def frame_of(mosaic: Mosaic, height: int = 10, width: int = 12, seed: int = 0) -> Frame:
+    codes = np.random.default_rng(seed).integers(0, 4300, (height, width)).astype(np.uint16)
+    return Frame(planes=(codes,), layout=bayer_layout(mosaic, 12))
+
+
+def scene(pattern: str, height: int, width: int) -> np.ndarray:
+    """A mosaic of a scene whose red is 1, blue 3, and whose greens are 2 in red rows, 4 in blue."""
+    letters = np.array(list(pattern)).reshape(2, 2)
+    red_row = int("R" in letters[1])
+    value = {"R": 1.0, "B": 3.0}
+    rows = [
+        [value.get(c, 2.0 if r == red_row else 4.0) for c in letters[r]] for r in range(2)
+    ]
+    tiled = np.tile(np.array(rows, np.float32), (height // 2 + 1, width // 2 + 1))
+    return tiled[:height, :width]
+
+
+@given(st.sampled_from(PATTERNS), SIZES, SIZES)
+def test_packing_and_unpacking_gives_back_every_sample(p: str, height: int, width: int) -> None:
+    codes = np.random.default_rng(height * width).random((height, width), np.float32)
+    assert np.array_equal(unpack(pack(codes, p), p, codes.shape), codes)
+
+
+@given(st.sampled_from(PATTERNS), SIZES, SIZES)
+def test_every_phase_gives_the_planes_red_green_blue_green(p: str, height: int, width: int) -> None:
+    packed = pack(scene(p, height, width), p)
+    assert [set(np.unique(plane)) for plane in packed] == [{1.0}, {2.0}, {3.0}, {4.0}]
+    assert packed.shape[1:] == packed_size(height, width, mosaic_of(p))
+
+
+def test_crvds_order_is_the_published_one() -> None:
+    raw = np.arange(48, dtype=np.float32).reshape(6, 8)
+    r, g1, b, g2 = pack(raw, "GBRG")
+    inside = slice(1, None)  # one row is mirrored before the first
+    assert np.array_equal(r[inside], raw[1::2, 0::2])
+    assert np.array_equal(g1[inside], raw[1::2, 1::2])
+    assert np.array_equal(b, np.vstack([raw[0::2, 1::2], raw[-2:-1, 1::2]])[: len(b)])
+    assert np.array_equal(g2[: len(raw) // 2], raw[0::2, 0::2])
+
+
+@pytest.mark.parametrize("p", PATTERNS)
+def test_planes_lie_alike_whatever_the_phase(p: str) -> None:
+    rows, columns = np.indices((12, 12), dtype=np.float32)
+    red, green, blue, other = pack(rows * 100 + columns, p)
+    inside = (slice(1, -1), slice(1, -1))
+    assert np.all(green[inside] - red[inside] == 1)
+    assert np.all(blue[inside] - red[inside] == 101)
+    assert np.all(other[inside] - red[inside] == 100)
+
+
+@pytest.mark.parametrize("p", PATTERNS)
+def test_flips_with_a_pixel_cropped_keep_the_order_and_a_transpose_swaps_the_greens(p: str) -> None:
+    raw = scene(p, 9, 9)
+    for flipped in (raw[::-1][: 9 // 2 * 2 + 1], raw[:, ::-1]):
+        assert [float(plane.mean()) for plane in pack(flipped, p)] == [1, 2, 3, 4]
+    swapped = p[0] + p[2] + p[1] + p[3]
+    assert [float(plane.mean()) for plane in pack(raw.T, swapped)] == [1, 4, 3, 2]
+
+
+@pytest.mark.parametrize("p", PATTERNS)
+def test_black_is_zero_and_white_is_one_in_every_plane(p: str) -> None:
+    mosaic = mosaic_of(p)
+    cell = np.array(plane_colours(p))
+    black = np.tile(np.array(mosaic.black)[cell], (4, 4)).astype(np.uint16)
+    dark = Frame(planes=(black,), layout=bayer_layout(mosaic, 12))
+    light = Frame(planes=(np.full((8, 8), 4095, np.uint16),), layout=dark.layout)
+    assert np.all(to_planes(dark) == 0)
+    assert np.allclose(to_planes(light), 1)
+
+
+@given(st.sampled_from(PATTERNS), SIZES, SIZES)
+def test_no_change_gives_back_every_code(p: str, height: int, width: int) -> None:
+    frame = frame_of(mosaic_of(p), height, width)
+    (plane,) = add_change(frame, np.zeros_like(to_planes(frame)))
+    assert plane.dtype == np.uint16
+    assert np.array_equal(plane, frame.planes[0])
+
+
+@given(st.sampled_from(PATTERNS), st.integers(0, 99))
+def test_a_change_lands_where_it_was_seen(p: str, seed: int) -> None:
+    frame, other = frame_of(mosaic_of(p)), frame_of(mosaic_of(p), seed=seed)
+    (plane,) = add_change(frame, to_planes(other) - to_planes(frame))
+    assert np.array_equal(plane, np.minimum(other.planes[0], max(4095, frame.planes[0].max())))
+
+
+def test_rounding_to_codes_happens_once() -> None:
+    frame = frame_of(mosaic_of("GBRG"))
+    change = np.random.default_rng(1).normal(0, 0.01, to_planes(frame).shape).astype(np.float32)
+    once = add_change(frame, change)
+    again = Frame(planes=once, layout=frame.layout)
+    assert np.array_equal(add_change(again, np.zeros_like(change))[0], once[0])
+
+
+def test_codes_stay_between_zero_and_what_the_file_held() -> None:
+    frame = frame_of(mosaic_of("RGGB"))
+    up, down = (np.full_like(to_planes(frame), way) for way in (9, -9))
+    assert add_change(frame, up)[0].max() == max(4095, frame.planes[0].max())
+    assert add_change(frame, down)[0].min() == 0
+
+
+def test_a_mosaic_is_seen_in_the_bayer_space() -> None:
+    assert frame_of(mosaic_of("RGGB")).layout.space is Space.BAYER
+
+
+def test_impossible_mosaics_are_refused() -> None:
+    with pytest.raises(InputError, match="not one of the four"):
+        bayer_layout(mosaic_of("RGBG"), 12)
+    with pytest.raises(InputError, match="above black"):
+        bayer_layout(mosaic_of("RGGB", white=(240.0,) * 4), 12)
