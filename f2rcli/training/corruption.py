@@ -42,9 +42,8 @@ class Law:
             radius = int(4 * self.blur + 0.5)
             taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / self.blur) ** 2)
             taps /= np.sqrt(np.sum(taps**2))
-            noise = np.asarray(
-                cv2.sepFilter2D(noise, -1, taps, taps, borderType=cv2.BORDER_REFLECT), np.float32
-            )
+            blurred = cv2.sepFilter2D(noise, -1, taps, taps, borderType=cv2.BORDER_REFLECT)
+            noise = np.asarray(blurred, np.float32).reshape(shape)  # OpenCV drops a single channel
         return noise
 
 

@@ -11,10 +11,10 @@ trains on; it may run again with another --seed while `fusion` trains, to add no
 
 import argparse
 import multiprocessing
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,26 +26,24 @@ from f2rcli.models.layers import channels_last, padded
 from f2rcli.noise import NoiseModel
 from f2rcli.training.clips import Clip, Rendition, load_clips, renditions
 from f2rcli.training.codec import to_codes, to_unit
-from f2rcli.training.corruption import as_gray, draw_law, recolour
+from f2rcli.training.corruption import as_gray, draw_law, luma, recolour
+from f2rcli.training.footage import Footage
+from f2rcli.training.recipes.f2r import SIZES
 from f2rcli.training.rehearsal import NEIGHBOURS, Source, load_rehearsals, rehearse
+from f2rcli.training.renderer import Renderer
 from f2rcli.training.settings import TrainSettings
 from f2rcli.training.stage import Stage
 from f2rcli.training.stages import GRAY_SHARE, RECOLOURED_SHARE, CoarseStage, FusionStage
 from f2rcli.training.trainer import Trainer
 from f2rcli.weights import Header, save
 
-# Size `small`: 118 GMAC per megapixel of output with six neighbours.
-CONFIG: dict[str, dict[str, Any]] = {
-    "coarse": {"widths": (32, 64, 128)},
-    "anchor": {"widths": (24, 48, 96), "hidden": 12},
-    "refiner": {"widths": (48, 64, 128), "embed": 20},
-}
+CHANNELS = {"rgb": 3, "gray": 1}
 RENDITIONS = 4  # compressed ones, of every clip
 
 
-def build() -> Networks:
+def build(arguments: argparse.Namespace) -> Networks:
     """The three networks of size `small`, untrained."""
-    networks = Networks(3, CONFIG)
+    networks = Networks(CHANNELS[arguments.space], SIZES["small"])
     channels_last(networks)
     return networks
 
@@ -58,6 +56,10 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder for caches and checkpoints")
     parser.add_argument(
         "--minutes", type=float, default=30.0, help="of training, all sessions together"
+    )
+    parser.add_argument("--space", choices=list(CHANNELS), default="rgb")
+    parser.add_argument(
+        "--realistic", action="store_true", help="rehearse what cameras and codecs make of clips"
     )
     parser.add_argument("--lr", type=float, default=TrainSettings().lr)
     parser.add_argument("--seed", type=int, default=0)
@@ -77,23 +79,47 @@ def _settings(arguments: argparse.Namespace) -> TrainSettings:
 
 def _sources(arguments: argparse.Namespace) -> tuple[dict[str, Clip], list[Rendition]]:
     clips = load_clips(arguments.clips, arguments.run / "clips")
-    return clips, renditions(clips, arguments.run / "compressed", RENDITIONS, seed=0)
+    compressed = renditions(clips, arguments.run / "compressed", RENDITIONS, seed=0)
+    if arguments.space == "rgb":
+        return clips, compressed
+    folder = arguments.run / "luma"
+    folder.mkdir(parents=True, exist_ok=True)
+    gray = {name: _gray(clip, folder / f"{name}.npy") for name, clip in clips.items()}
+    return gray, [
+        replace(
+            item,
+            noisy=_gray(item.noisy, folder / f"compressed_{i}_noisy.npy"),
+            clean=_gray(item.clean, folder / f"compressed_{i // RENDITIONS}_clean.npy"),
+        )
+        for i, item in enumerate(compressed)
+    ]
+
+
+def _gray(clip: Clip, stored: Path) -> Clip:
+    """A clip's luma, (T, H, W, 1) codes, memory-mapped from where it is stored."""
+    if not stored.exists():
+        part = stored.with_suffix(f".{os.getpid()}.npy")
+        np.save(part, np.stack([to_codes(luma(to_unit(frame))) for frame in clip]))
+        part.replace(stored)
+    mapped: Clip = np.load(stored, mmap_mode="r")
+    return mapped
 
 
 def train_coarse(arguments: argparse.Namespace) -> None:
     """Train the coarse denoiser."""
     clips, compressed = _sources(arguments)
-    stage = CoarseStage(build().coarse, list(clips.values()), compressed)
+    stage = CoarseStage(build(arguments).coarse, list(clips.values()), compressed)
     Trainer(stage, arguments.run / "coarse", _settings(arguments)).run()
 
 
 def make_rehearsals(arguments: argparse.Namespace) -> None:
     """One more noise realisation of every clip, through the trained coarse denoiser."""
-    clips = load_clips(arguments.clips, arguments.run / "clips")
+    clips, _ = _sources(arguments)
     folder = arguments.run / "rehearsals"
     folder.mkdir(parents=True, exist_ok=True)
+    made = _cameras(arguments, clips) if arguments.realistic else [None] * len(clips)
     jobs = [
-        (arguments, name, index, folder / f"{name}_{arguments.seed}")
+        (arguments, name, index, folder / f"{name}_{arguments.seed}", made[index])
         for index, name in enumerate(clips)
         if not (folder / f"{name}_{arguments.seed}.json").exists()
     ]
@@ -102,10 +128,19 @@ def make_rehearsals(arguments: argparse.Namespace) -> None:
             _say(f"rehearsed {name}")
 
 
-def _rehearse_clip(job: tuple[argparse.Namespace, str, int, Path]) -> str:
-    arguments, name, index, base = job
+def _cameras(arguments: argparse.Namespace, clips: dict[str, Clip]) -> list[Rendition | None]:
+    """What a camera and a codec would have made of every clip."""
+    footage = [Footage.of_codes(name, clip) for name, clip in clips.items()]  # type: ignore[arg-type]  # memory-mapped
+    cache = arguments.run / "rendered"
+    with Renderer(footage, cache, seed=arguments.seed, per_clip=1, jobs=arguments.jobs) as renderer:
+        renderer.wait(len(renderer.orders))
+        return [renderer.get(index) for index in range(renderer.count)]
+
+
+def _rehearse_clip(job: tuple[argparse.Namespace, str, int, Path, Rendition | None]) -> str:
+    arguments, name, index, base, camera = job
     torch.set_num_threads(1)
-    networks = build()
+    networks = build(arguments)
     trained = _Named("coarse", networks.coarse)
     Trainer(trained, arguments.run / "coarse", TrainSettings()).use_average()
 
@@ -116,7 +151,8 @@ def _rehearse_clip(job: tuple[argparse.Namespace, str, int, Path]) -> str:
     method = F2R(networks, run)
     clips, compressed = _sources(arguments)
     rng = np.random.default_rng([arguments.seed, index])
-    source = _source(clips[name], compressed[index * RENDITIONS : (index + 1) * RENDITIONS], rng)
+    renditions_ = compressed[index * RENDITIONS : (index + 1) * RENDITIONS]
+    source = _source(clips[name], renditions_, camera, rng)
     rehearse(source, method, base, rng)
     return base.name
 
@@ -142,27 +178,33 @@ class _Named:
         raise NotImplementedError
 
 
-def _source(clip: Clip, compressed: list[Rendition], rng: np.random.Generator) -> Source:
-    """A noisy clip: two of five compressed, the others freshly drawn and rounded to 8 bits."""
+def _source(
+    clip: Clip, compressed: list[Rendition], camera: Rendition | None, rng: np.random.Generator
+) -> Source:
+    """A noisy clip: a camera's where there is one; else two of five compressed, the others freshly
+    drawn and rounded to 8 bits."""
     told = rng.random() < 0.7
-    if rng.random() < 0.4:
-        item = compressed[rng.integers(len(compressed))]
-        level = item.sigma * rng.uniform(0.6, 1.1)
-        return Source(item.noisy, item.clean, NoiseModel.gaussian(level, 3) if told else None)
+    channels = clip.shape[-1]
+    if camera is not None or rng.random() < 0.4:
+        item = camera or compressed[rng.integers(len(compressed))]
+        model = NoiseModel.gaussian(item.sigma * rng.uniform(0.6, 1.1), channels)
+        return Source(item.noisy, item.clean, model if told else None)
     law = draw_law(rng)
-    if rng.random() < RECOLOURED_SHARE:
+    if channels == 1:
+        pass
+    elif rng.random() < RECOLOURED_SHARE:
         clip = to_codes(recolour(to_unit(clip), rng))
     elif rng.random() < GRAY_SHARE:
         law = replace(law, shared=1.0)
         clip = to_codes(as_gray(to_unit(clip)))
     codes = np.stack([to_codes(law.add(to_unit(frame), rng)) for frame in clip])
-    model = NoiseModel((law.gain,) * 3, (law.read,) * 3, (law.read,) * 3)
+    model = NoiseModel((law.gain,) * channels, (law.read,) * channels, (law.read,) * channels)
     return Source(codes, clip, model.scaled(float(np.exp(rng.normal(0, 0.12)))) if told else None)
 
 
 def train_fusion(arguments: argparse.Namespace) -> None:
     """Train anchor and refiner on what has been rehearsed so far."""
-    networks = build()
+    networks = build(arguments)
     items = load_rehearsals(arguments.run / "rehearsals")
     _say(f"{len(items)} rehearsals")
     stage = FusionStage(networks.anchor, networks.refiner, items)
@@ -171,7 +213,7 @@ def train_fusion(arguments: argparse.Namespace) -> None:
 
 def export(arguments: argparse.Namespace) -> None:
     """Write the averaged weights of both stages as one file."""
-    networks = build()
+    networks = build(arguments)
     stages: list[Stage] = [
         _Named("coarse", networks.coarse),
         FusionStage(networks.anchor, networks.refiner, []),
@@ -180,10 +222,11 @@ def export(arguments: argparse.Namespace) -> None:
         Trainer(stage, arguments.run / stage.name, TrainSettings()).use_average()
     header = Header(
         method="f2r",
-        space=Space.RGB,
-        channels=3,
+        space=Space(arguments.space),
+        channels=CHANNELS[arguments.space],
         length=NEIGHBOURS + 1,
-        config=CONFIG,
+        config=SIZES["small"],
+        order={"rgb": "RGB", "gray": "Y"}[arguments.space],
         trained_on="video/train: 45 clips, see weights/README.md",
     )
     _say(save(arguments.to, header, networks.state_dict()))

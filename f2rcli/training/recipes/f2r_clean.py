@@ -52,7 +52,7 @@ def clean_courses(material: Material, networks: Networks) -> Iterator[Course]:
                     jobs=material.jobs,
                 )
             )
-            renderer.wait(renderer.count)
+            renderer.wait(len(renderer.orders))
             rendered = [renderer.get(index) for index in range(renderer.count)]
         gray = material.config.space == "gray"
         coarse, exam = (
