@@ -1,4 +1,4 @@
-"""Mosaics to packed planes and back: order, geometry, levels, rounding (methods.md 12, R1 to R4)."""
+"""Mosaics to packed planes and back: order, geometry, levels, rounding (methods 12, R1 to R4)."""
 
 import numpy as np
 import pytest
@@ -36,9 +36,7 @@ def scene(pattern: str, height: int, width: int) -> np.ndarray:
     letters = np.array(list(pattern)).reshape(2, 2)
     red_row = int("R" in letters[1])
     value = {"R": 1.0, "B": 3.0}
-    rows = [
-        [value.get(c, 2.0 if r == red_row else 4.0) for c in letters[r]] for r in range(2)
-    ]
+    rows = [[value.get(c, 2.0 if r == red_row else 4.0) for c in letters[r]] for r in range(2)]
     tiled = np.tile(np.array(rows, np.float32), (height // 2 + 1, width // 2 + 1))
     return tiled[:height, :width]
 

@@ -92,6 +92,7 @@ class RawReader(Reader):
                 held = True
                 kept = before or self._first_readable()
                 exposure = Exposure(replace(kept.shot, name=_name(item)), kept.samples)
+            check_belongs(exposure.shot, self.first)  # of another camera: not damage
             before = exposure
             shot = exposure.shot
             yield Frame(
@@ -113,7 +114,6 @@ class RawReader(Reader):
         else:  # it could not be read before, and says why again
             shot = next(shots_of(path))
             samples = self._pages.read(shot)
-        check_belongs(shot, self.first)
         return Exposure(shot, samples)
 
     def _first_readable(self) -> Exposure:
