@@ -30,6 +30,7 @@ class ReadOptions:
     end: float | None = None  # seconds from the clip's first frame, exclusive
     frames: int | None = None  # at most this many
     fields: FieldMode = "auto"  # interlaced: as the file says, always, never
+    axes: str | None = None  # of a stack, one letter per axis; None: as the file says
 
     def __post_init__(self) -> None:
         if self.start is not None and self.start < 0:

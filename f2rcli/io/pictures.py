@@ -101,6 +101,14 @@ def _of_pattern(pattern: Path) -> list[Slot]:
     return _with_holes(found)
 
 
+def numbered_files(pattern: Path) -> list[Path]:
+    """The files of a pattern by number. Raises InputError where any of them is missing."""
+    slots = _of_pattern(pattern)
+    if missing := [slot.path.name for slot in slots if not slot.there]:
+        raise InputError(f"{pattern.name}: {missing[0]} is missing.", hint="Number the files anew.")
+    return [slot.path for slot in slots]
+
+
 def _with_holes(files: dict[int, Path]) -> list[Slot]:
     """Every number from the first to the last; those without a file are marked."""
     numbers = sorted(files)

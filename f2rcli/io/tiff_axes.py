@@ -1,0 +1,170 @@
+"""Which planes of a stack follow each other in time: axes as letters, and the lanes they make.
+
+A lane is one channel at one depth, a clip of its own. T is time; Y and X the picture; S samples of
+a pixel (colours); Z, C and every other letter tell lanes apart.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+
+from f2rcli.errors import InputError, UsageError
+
+UNNAMED = "QI"  # tifffile's letters for an axis that a file does not name
+_WORDS = {"C": "channel", "Z": "z", "P": "position", "A": "angle", "H": "phase", "R": "tile"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One array of a file, as its header states it."""
+
+    number: int
+    name: str
+    axes: str  # a letter per axis, slowest first
+    shape: tuple[int, ...]
+    dtype: np.dtype[np.generic]
+    colour: bool = False  # its samples are red, green, blue [, alpha]
+
+    @property
+    def outer(self) -> list[tuple[str, int]]:
+        """Letters and sizes of the axes that count pictures."""
+        return [(a, n) for a, n in zip(self.axes, self.shape, strict=True) if a not in "YXS"]
+
+    @property
+    def frames(self) -> int:
+        """How many pictures there are."""
+        return int(np.prod([n for _, n in self.outer], dtype=np.int64))
+
+    @property
+    def samples(self) -> int:
+        """Samples per pixel."""
+        return self._size("S", 1)
+
+    @property
+    def height(self) -> int:
+        return self._size("Y", 0)
+
+    @property
+    def width(self) -> int:
+        return self._size("X", 0)
+
+    def _size(self, letter: str, otherwise: int) -> int:
+        return self.shape[self.axes.index(letter)] if letter in self.axes else otherwise
+
+    @property
+    def words(self) -> str:
+        """`TCYX 6x2x96x144`."""
+        return f"{self.axes} {'x'.join(map(str, self.shape))}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """Pictures of one series that follow each other in time."""
+
+    series: int
+    frames: tuple[int, ...]  # their places among the series' pictures, in the order of time
+    label: str = ""
+    sample: int | None = None  # of pixels with several samples that are no colours: this one
+
+
+def in_time(series: Series, wish: str | None, name: str) -> tuple[Series, str | None]:
+    """The series with axes as they are to be understood, and what was assumed.
+
+    wish: what the user says of them. Raises UsageError where nobody says what time is.
+    """
+    if wish is not None:
+        return replace(series, axes=_wished(series, wish, name)), None
+    letters = "".join(letter for letter, _ in series.outer)
+    if len(letters) == 1 and letters in UNNAMED:
+        named = series.axes.replace(letters, "T")
+        note = f"a plain stack of {series.frames} pages: taken as time (--axes says otherwise)"
+        return replace(series, axes=named), note
+    if "T" in letters and not set(letters) & set(UNNAMED):
+        return series, None
+    if letters in ("", "C"):
+        return series, "no axis of time: each picture is denoised by itself"
+    example = next(iter(letters))
+    raise UsageError(
+        f"{name}: axes {series.axes}, shape {_times(series.shape)}: which of them is time?",
+        hint=f"Say it with --axes, a letter per axis: --axes {series.axes.replace(example, 'T')} "
+        f"if {example} is time; T time, Z depth, C channel.",
+    )
+
+
+def _wished(series: Series, wish: str, name: str) -> str:
+    axes = wish.upper()
+    if len(axes) == len(series.axes) - 1 and "S" in series.axes and "S" not in axes:
+        place = series.axes.index("S")
+        axes = axes[:place] + "S" + axes[place:]
+    what = f"--axes {wish}: {name} has axes {series.axes} of {_times(series.shape)}"
+    if len(axes) != len(series.axes) or len(set(axes)) != len(axes) or not axes.isalpha():
+        example = series.axes.replace("Q", "T", 1).replace("I", "T", 1)
+        raise UsageError(
+            f"{what}; a different letter for each is wanted.", hint=f"For example --axes {example}."
+        )
+    if any((letter in "YXS" or own in "YXS") and letter != own for letter, own in zip(
+        axes, series.axes, strict=True
+    )):  # fmt: skip
+        raise UsageError(
+            f"{what}; Y, X and S must stay where they are.",
+            hint="Only the axes that count pictures can be renamed.",
+        )
+    return axes
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def lanes_of(series: list[Series]) -> list[Lane]:
+    """The lanes of all series, in the order their pictures are stored.
+
+    Pixels of several samples are one picture where these are colours, as long as all series are;
+    else each sample is a lane.
+    """
+    together = all(one.colour for one in series)
+    return [lane for one in series for lane in _lanes(one, together, len(series) > 1)]
+
+
+def _lanes(series: Series, colours: bool, several: bool) -> Iterator[Lane]:
+    outer = series.outer
+    places = np.arange(series.frames).reshape([n for _, n in outer] or [1])
+    kinds = [letter for letter, _ in outer] or ["T"]
+    if "T" not in kinds:
+        places, kinds = places[..., None], [*kinds, "T"]
+    times = np.moveaxis(places, kinds.index("T"), -1)
+    rest = [letter for letter in kinds if letter != "T"]
+    split = series.samples > 1 and not (series.colour and colours)
+    for index in product(*(range(n) for n in times.shape[:-1])):
+        words = [series.name or f"series {series.number + 1}"] if several else []
+        words += [
+            f"{_WORDS.get(a, a)} {i + 1}"
+            for a, i, n in zip(rest, index, times.shape, strict=False)
+            if n > 1
+        ]
+        frames = tuple(int(place) for place in times[index])
+        for sample in range(series.samples) if split else [None]:
+            named = [*words, *([] if sample is None else [f"sample {sample + 1}"])]
+            label = ", ".join(named)
+            yield Lane(series=series.number, frames=frames, label=label, sample=sample)
+
+
+def check_series(series: Series, name: str) -> None:
+    """Raise InputError for what is no picture of light that f2r can denoise."""
+    dtype = series.dtype
+    if dtype.kind not in "uif" or dtype.itemsize > (8 if dtype.kind == "f" else 4):
+        why = {"b": "a mask of yes and no", "c": "complex numbers"}.get(dtype.kind, "no light")
+        raise InputError(
+            f"{name}: samples are {dtype}, {why}.",
+            hint="f2r reads integers of 8 to 32 bits and floats of 16 to 64.",
+        )
+    if "Y" not in series.axes or "X" not in series.axes or 0 in series.shape:
+        raise InputError(f"{name}: axes {series.words}: holds no pictures (Y and X).")
+    inner = series.axes[-3:].replace("S", "")[-2:]
+    if inner != "YX":
+        raise InputError(
+            f"{name}: axes {series.words}: pictures must be stored row by row (… Y X).",
+            hint="Save it again with the picture's axes last.",
+        )
