@@ -18,12 +18,12 @@ ROOMS = (
     {"io", "noise", "weights", "models"},
     {"methods"},
     {"engine"},
-    {"evaluation"},
+    {"evaluation", "batch", "api"},
     {"training"},
     {"cli"},
 )
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
-LIGHT = {"errors", "frames", "window", "sensor", "yuv", "io", "cli"}
+LIGHT = {"errors", "frames", "window", "sensor", "yuv", "io", "batch", "api", "cli"}
 FETCHERS = {
     "urllib", "http", "ftplib", "socket", "requests", "httpx", "aiohttp", "urllib3",
     "huggingface_hub", "gdown", "wget", "boto3", "webbrowser",

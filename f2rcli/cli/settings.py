@@ -82,6 +82,10 @@ def _paths(place: str, value: Any) -> list[str]:
     raise ConfigError(f"{place} = {value!r}: must be a list of paths.")
 
 
+def _patterns(place: str, value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else _paths(place, value)
+
+
 def _stages(place: str, value: Any) -> list[str]:
     """`[stage.NAME]` tables as the `--stage NAME.KEY=VALUE` options that say the same."""
     tables = value.items() if isinstance(value, dict) else [("", value)]
@@ -91,7 +95,9 @@ def _stages(place: str, value: Any) -> list[str]:
 
 
 # Options that a file writes as lists or tables.
-STRUCTURED = {"encoder_opt": _encoder_options, "inputs": _paths, "stage": _stages}
+STRUCTURED = {
+    "encoder_opt": _encoder_options, "inputs": _paths, "pattern": _patterns, "stage": _stages,
+}  # fmt: skip
 
 
 def _nearest(param: str, known: Mapping[str, bool]) -> str:

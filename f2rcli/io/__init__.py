@@ -28,6 +28,7 @@ __all__ = [
     "WritePlan",
     "Writer",
     "default_target",
+    "is_clip",
     "open_reader",
     "open_writer",
     "plan_output",
@@ -74,6 +75,27 @@ def default_target(source: str | Path) -> Path:
 def readable_suffixes() -> frozenset[str]:
     """Suffixes, in lower case and with their dot, of files that some format reads."""
     return frozenset().union(*(module.SUFFIXES for module in _formats()))
+
+
+def is_clip(folder: Path) -> bool:
+    """Whether a folder is one clip: a format reads it as a whole, and no other clip lies in it.
+
+    Pictures beside a burst of raw files are its previews. Raises OSError.
+    """
+    *special, _ = _formats()  # the last one claims everything
+    claiming = next((module for module in special if module.claims(str(folder))), None)
+    if claiming is None:
+        return False
+    own = claiming.SUFFIXES if ".png" in claiming.SUFFIXES else claiming.SUFFIXES | _pictures()
+    others = readable_suffixes() - own
+    return not any(
+        path.suffix.lower() in others and not path.name.startswith(".") and path.is_file()
+        for path in folder.iterdir()
+    )
+
+
+def _pictures() -> frozenset[str]:
+    return next(module.SUFFIXES for module in _formats() if ".png" in module.SUFFIXES)
 
 
 def _formats() -> list[ModuleType]:

@@ -1,0 +1,141 @@
+"""One clip in a process of its own: whatever happens to that process, it happens to that clip."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from f2rcli.errors import EXIT_DAMAGED, EXIT_OK
+
+COMMAND = [sys.executable, "-m", "f2rcli.cli.child"]
+PATIENCE = 30.0  # seconds a child may take to clean up before it is killed
+
+
+@dataclass
+class Ended:
+    """How a child ended, and what it said."""
+
+    code: int
+    result: dict[str, Any] = field(default_factory=dict)
+    progress: dict[str, Any] = field(default_factory=dict)  # the last
+    warnings: list[str] = field(default_factory=list)
+    error: dict[str, Any] = field(default_factory=dict)
+    said: str = ""  # the end of its standard error
+
+    @property
+    def good(self) -> bool:
+        return self.code in (EXIT_OK, EXIT_DAMAGED) and bool(self.result)
+
+    def reason(self) -> str:
+        """Why it failed, in one line."""
+        if self.error:
+            return str(self.error["message"])
+        if self.code < 0:
+            return f"its process {_fate(-self.code)}."
+        last = self.said.strip().splitlines()
+        return f"its process ended with code {self.code}: {last[-1] if last else 'no word why'}."
+
+
+def _fate(number: int) -> str:
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    if name == "SIGKILL":
+        return "was killed (SIGKILL); perhaps memory ran out"
+    return f"{'was ended' if name == 'SIGTERM' else 'crashed'} ({name})"
+
+
+class Children:
+    """The processes that are running now; `stop` ends them all and lets no more begin."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self.stopped = threading.Event()
+
+    def run(self, arguments: Sequence[str], claim: int | None = None) -> Ended:
+        """Run `f2r ARGUMENTS --json` to its end. The child holds on to the descriptor `claim`.
+
+        Raises InterruptedError after `stop`.
+        """
+        with tempfile.TemporaryFile() as words, self._started(arguments, words, claim) as child:
+            ended = Ended(code=0)
+            for line in child.stdout or ():
+                _hear(line, ended)
+            ended.code = child.wait()
+            ended.said = _tail(words)
+        return ended
+
+    @contextlib.contextmanager
+    def _started(
+        self, arguments: Sequence[str], words: IO[bytes], claim: int | None
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        # Its standard input is never written to: it closes when this process ends, however that
+        # comes about, and the child then ends too. A group of its own: Ctrl-C in a terminal
+        # reaches this process alone, which ends its children once.
+        special: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {}
+        if claim is not None:
+            special["pass_fds"] = (claim,)
+        with self._lock:
+            if self.stopped.is_set():
+                raise InterruptedError
+            child = subprocess.Popen(
+                [*COMMAND, *arguments, "--json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=words, **special,
+            )  # fmt: skip
+            self._running.add(child)
+        try:
+            yield child
+        finally:
+            with self._lock:
+                self._running.discard(child)
+            if child.poll() is None:
+                child.kill()
+            for pipe in (child.stdin, child.stdout):
+                if pipe is not None:
+                    pipe.close()
+            child.wait()
+
+    def stop(self) -> None:
+        """Ask every child to clean up and end; those that do not are killed."""
+        self.stopped.set()
+        with self._lock:
+            running = list(self._running)
+        for child in running:
+            child.terminate()
+        for child in running:
+            try:
+                child.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                child.kill()
+
+
+def _hear(line: bytes, ended: Ended) -> None:
+    """Take in one event; a line that is none is left out."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return
+    match event.get("event") if isinstance(event, dict) else None:
+        case "result":
+            ended.result = event
+        case "progress":
+            ended.progress = event
+        case "warning":
+            ended.warnings.append(" ".join(str(event["message"]).split()))
+        case "error":
+            ended.error = event
+
+
+def _tail(words: IO[bytes]) -> str:
+    size = words.seek(0, os.SEEK_END)
+    words.seek(max(0, size - 4000))
+    return words.read().decode("utf-8", "replace")

@@ -1,0 +1,167 @@
+"""What is done already: one small record per clip in a hidden folder of the output.
+
+Records are files of their own, so that shards on several machines never write to the same one.
+A record is written before a clip is begun and again when it is finished; each time whole or not
+at all. So after a kill at any moment it is known whether what lies at a target is a finished
+result.
+"""
+
+import contextlib
+import hashlib
+import importlib
+import json
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePath
+from typing import Any
+
+FOLDER = ".f2r"
+FORMAT = 1
+CLAIM_STEP = 0.5  # seconds between looks at a claim that another process holds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What a clip is by its bytes."""
+
+    digest: str  # SHA-256 of the bytes; of names and bytes for a folder
+    stamp: str  # of sizes, times and inodes: while it stays, so do the bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What is known of one clip's result."""
+
+    source: str
+    target: str
+    settings: str  # hash of every option that changes the result
+    content: Content
+    finished: bool = False
+    fresh: bool = True  # nothing was at the target when the clip was begun
+    made: str = ""  # stamp of the finished target
+    facts: dict[str, Any] = field(default_factory=dict)  # of the run, for the report
+    format: int = FORMAT
+
+
+class Records:
+    """The records of an output folder."""
+
+    def __init__(self, output: Path) -> None:
+        self.folder = output / FOLDER
+
+    def find(self, place: PurePath) -> Record | None:
+        """The record of a place; None where there is none, or none that can be read."""
+        try:
+            fields = json.loads(self._path(place).read_text(encoding="utf-8"))
+            if fields["format"] != FORMAT:
+                return None
+            return Record(**fields | {"content": Content(**fields["content"])})
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def keep(self, place: PurePath, record: Record) -> None:
+        """Write a record, whole or not at all. Raises OSError."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(self._path(place), json.dumps(asdict(record), indent=1))
+
+    def forget(self, place: PurePath) -> None:
+        """Remove a record: nothing is known of what is at the target."""
+        with contextlib.suppress(OSError):
+            self._path(place).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def claimed(self, place: PurePath, stopped: threading.Event) -> Iterator[int | None]:
+        """Work on a place alone; waits for whoever does so now, whatever process that is.
+
+        Yields the descriptor that holds the claim, for a child to inherit: where this process is
+        killed, the claim lasts until the child has cleaned up too. None where the disk or system
+        knows no such claims. Raises OSError, and InterruptedError once `stopped` is set.
+        """
+        if os.name != "posix":
+            yield None
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self._path(place).with_suffix(".claim")
+        while (descriptor := _try_claim(path)) == HELD:
+            if stopped.wait(CLAIM_STEP):
+                raise InterruptedError
+        try:
+            yield descriptor
+        finally:
+            if descriptor is not None:
+                path.unlink(missing_ok=True)
+                os.close(descriptor)
+
+    def _path(self, place: PurePath) -> Path:
+        name = hashlib.sha256(os.fsencode(place.as_posix())).hexdigest()[:32]
+        return self.folder / f"{name}.json"
+
+
+HELD = -1
+
+
+def _try_claim(path: Path) -> int | None:
+    """A descriptor with the claim; HELD while another has it; None where there are no claims."""
+    fcntl = importlib.import_module("fcntl")  # not there on Windows
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if path.stat().st_ino == os.fstat(descriptor).st_ino:  # else: removed by the last holder
+            return descriptor
+    except BlockingIOError:
+        pass
+    except FileNotFoundError:
+        pass
+    except OSError:
+        os.close(descriptor)
+        return None
+    os.close(descriptor)
+    return HELD
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace a text file in one step. Raises OSError."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8", errors="surrogateescape")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def content_of(source: Path, known: Content | None) -> Content:
+    """What a clip is; its bytes are read only where its stamp is not the known one's.
+
+    Raises OSError for what cannot be read.
+    """
+    stamp = stamp_of(source)
+    if known is not None and known.stamp == stamp:
+        return known
+    whole = hashlib.sha256()
+    for path in _files(source):
+        with path.open("rb") as handle:
+            digest = hashlib.file_digest(handle, "sha256").digest()
+        whole.update(os.fsencode(path.relative_to(source)) + b"\0" + digest)
+    return Content(digest=whole.hexdigest(), stamp=stamp)
+
+
+def stamp_of(path: Path) -> str:
+    """Changes whenever a file, or any file of a folder, is written. Raises OSError."""
+    facts = hashlib.sha256()
+    for file in _files(path):
+        stat = file.stat()
+        times = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+        facts.update(os.fsencode(file.relative_to(path)) + repr(times).encode())
+    return facts.hexdigest()
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """The file itself, or every file below a folder, hidden ones apart."""
+    if not path.is_dir():
+        yield path
+        return
+    for folder, below, names in os.walk(path):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        yield from (Path(folder) / name for name in sorted(names) if not name.startswith("."))

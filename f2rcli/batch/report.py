@@ -1,0 +1,97 @@
+"""What became of a batch: report.json for programs, a table for people."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from f2rcli.batch.records import write_whole
+from f2rcli.batch.work import Outcome
+from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, OutputError
+
+KIND = "f2r batch"  # how a report of ours is known
+SHOWN = 40  # rows of the table; beyond that only what went wrong
+LEFT_OUT = ("facts",)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The outcomes of a batch, in the order of its clips."""
+
+    outcomes: tuple[Outcome, ...]
+    values: dict[str, Any]  # version, options and the like
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many clips have which status."""
+        return dict(Counter(outcome.status for outcome in self.outcomes))
+
+    @property
+    def exit_code(self) -> int:
+        """5 if any failed, 4 if any result carries damage, else 0."""
+        if any(outcome.failed for outcome in self.outcomes):
+            return EXIT_BATCH
+        return EXIT_DAMAGED if any(outcome.damaged for outcome in self.outcomes) else EXIT_OK
+
+    def write(self, path: Path) -> None:
+        """Write report.json, whole or not at all. Raises OutputError."""
+        clips = [
+            {name: value for name, value in asdict(outcome).items() if name not in LEFT_OUT}
+            for outcome in self.outcomes
+        ]
+        whole = {"kind": KIND, **self.values, "counts": self.counts, "clips": clips}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, json.dumps(whole, indent=1) + "\n")
+        except OSError as error:
+            raise OutputError(
+                f"{path}: cannot be written: {error.strerror or error}.",
+                hint="Choose another folder with -o.",
+            ) from error
+
+    def summary(self) -> str:
+        """The batch in one line."""
+        parts = [f"{count} {status}" for status, count in sorted(self.counts.items())]
+        total = len(self.outcomes)
+        return f"{total} clip{'' if total == 1 else 's'}: {', '.join(parts) or 'none'}"
+
+    def table(self) -> Iterator[str]:
+        """One line per clip, or per clip that went wrong where there are many."""
+        rows = [
+            outcome for outcome in self.outcomes if len(self.outcomes) <= SHOWN or wrong(outcome)
+        ]
+        width = max((len(outcome.place) for outcome in rows), default=0)
+        yield f"{'clip':{width}}  {'status':8}  {'frames':>6}  {'seconds':>8}  {'sigma':>5}"
+        for outcome in rows:
+            cells = (outcome.frames, round(outcome.seconds, 1), outcome.sigma)
+            frames, seconds, sigma = ("-" if cell is None else str(cell) for cell in cells)
+            line = f"{outcome.place:{width}}  {outcome.status:8}  {frames:>6}  {seconds:>8}  {sigma:>5}"
+            yield f"{line}  {outcome.reason}".rstrip()
+        if len(rows) < len(self.outcomes):
+            yield f"and {len(self.outcomes) - len(rows)} more without trouble"
+
+
+def wrong(outcome: Outcome) -> bool:
+    """Whether somebody should look at it."""
+    return outcome.failed or outcome.damaged or outcome.status == "not run"
+
+
+def check_report(path: Path) -> None:
+    """Raise OutputError where a file that is no report of f2r would be replaced."""
+    if not path.exists():
+        return
+    try:
+        ours = json.loads(path.read_text(encoding="utf-8")).get("kind") == KIND
+    except (OSError, ValueError, AttributeError):
+        ours = False
+    if not ours:
+        raise OutputError(
+            f"{path}: exists and is no report of f2r.", hint="Move it away, or change -o."
+        )
+
+
+def report_path(output: Path, shard: Sequence[int] | None) -> Path:
+    """report.json, or report-2-of-8.json for a shard."""
+    return output / (f"report-{shard[0]}-of-{shard[1]}.json" if shard else "report.json")

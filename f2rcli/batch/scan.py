@@ -1,0 +1,143 @@
+"""From inputs to clips: walking folders, without running in circles, and saying what is left out.
+
+A folder that some format reads as a whole (numbered pictures, a burst) is one clip; any other
+folder is a folder of clips.
+"""
+
+import fnmatch
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from f2rcli.errors import UsageError
+from f2rcli.io import is_clip, readable_suffixes
+from f2rcli.io.pictures import PICTURES, is_pattern, natural_key
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A clip and its place below the output folder, under its own name."""
+
+    source: Path
+    place: PurePath
+
+
+@dataclass
+class Scan:
+    """What was found: clips in order, what was left out and why, and what could not be read."""
+
+    clips: list[Clip] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    unreadable: list[tuple[Path, str]] = field(default_factory=list)  # path and reason
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which files of a folder are wanted."""
+
+    recursive: bool = False
+    patterns: tuple[str, ...] = ()  # of names, or of places where they hold a slash
+
+    def wants(self, path: Path, place: PurePath) -> bool:
+        """Whether a file is to be denoised: by the patterns, else by its suffix."""
+        if not self.patterns:
+            return path.suffix.lower() in readable_suffixes()
+        return any(
+            fnmatch.fnmatchcase((str(place) if "/" in p else path.name).lower(), p.lower())
+            for p in self.patterns
+        )
+
+
+def scan(sources: Sequence[str], choice: Choice = Choice(), avoid: Path | None = None) -> Scan:
+    """Find the clips of all sources, in a steady order; `avoid` is a folder not to look into.
+
+    Files keep their name, folders mirror their tree; with several sources each folder's tree
+    goes below the folder's own name. Raises UsageError for what is no file or folder by nature.
+    """
+    found = Scan()
+    walker = _Walker(choice, found, avoid)
+    for source in sources:
+        path = Path(source)
+        if source == "-" or (is_pattern(source) and not path.exists()):
+            raise UsageError(
+                f"{source}: one of several inputs must be a file or a folder.",
+                hint="Denoise it in a run of its own.",
+            )
+        name = PurePath(path.resolve().name)
+        if not path.is_dir():
+            found.clips.append(Clip(path, PurePath(path.name)))
+        elif is_clip(path) and not choice.recursive:
+            found.clips.append(Clip(path, name))
+        else:
+            walker.walk(path, name if len(sources) > 1 else PurePath(), name)
+    return found
+
+
+class _Walker:
+    """Looks into every folder once, whatever links lead to it."""
+
+    def __init__(self, choice: Choice, found: Scan, avoid: Path | None) -> None:
+        self.choice = choice
+        self.found = found
+        self.seen = {avoid.resolve()} if avoid is not None else set()
+
+    def walk(self, folder: Path, place: PurePath, name: PurePath) -> None:
+        """Real folders first, so that a link never stands in for the folder it leads to."""
+        pending, linked = [(folder, place, name)], []
+        while pending or linked:
+            path, place, name = pending.pop() if pending else linked.pop()
+            if path.resolve() in self.seen:
+                if path.is_symlink():
+                    self.found.remarks.append(
+                        f"{path}: leads to a folder that is looked into already; left out"
+                    )
+                continue
+            self.seen.add(path.resolve())
+            below = list(self._folder(path, place, name))[::-1]  # the first is taken next
+            pending += [entry for entry in below if not entry[0].is_symlink()]
+            linked += [entry for entry in below if entry[0].is_symlink()]
+        self.found.clips.sort(key=lambda clip: [natural_key(Path(p)) for p in clip.place.parts])
+
+    def _folder(
+        self, folder: Path, place: PurePath, name: PurePath
+    ) -> Iterator[tuple[Path, PurePath, PurePath]]:
+        """Enter the clips of one folder; yields its subfolders."""
+        try:
+            with os.scandir(folder) as entries:
+                paths = [Path(entry.path) for entry in entries if not entry.name.startswith(".")]
+            whole = is_clip(folder)
+        except OSError as error:
+            self.found.unreadable.append((folder, error.strerror or str(error)))
+            return
+        paths.sort(key=natural_key)
+        folders = [path for path in paths if path.is_dir()]
+        files = [path for path in paths if path not in folders]
+        wanted = [path for path in files if self.choice.wants(path, place / path.name)]
+        if whole and wanted:
+            self.found.clips.append(Clip(folder, place if place.parts else name))
+        elif not whole:
+            self._files(folder, files, wanted, place)
+        for path in folders:
+            if is_clip_of_its_own(path) and self.choice.wants(path, place / path.name):
+                self.found.clips.append(Clip(path, place / path.name))
+            elif self.choice.recursive:
+                yield path, place / path.name, PurePath(path.name)
+
+    def _files(self, folder: Path, files: list[Path], wanted: list[Path], place: PurePath) -> None:
+        """The files of a folder that is no clip itself. Loose pictures are none either."""
+        loose = [path for path in wanted if path.suffix.lower() in PICTURES]
+        if loose and len(loose) < len(wanted):
+            count = "1 picture" if len(loose) == 1 else f"{len(loose)} pictures"
+            self.found.remarks.append(
+                f"{folder}: {count} beside other clips left out; give pictures a folder of their own"
+            )
+            wanted = [path for path in wanted if path not in loose]
+        elif loose:  # asked for by --pattern
+            wanted = loose
+        self.found.clips += [Clip(path, place / path.name) for path in wanted]
+
+
+def is_clip_of_its_own(folder: Path) -> bool:
+    """Whether a folder is one file by its name, as `stack.ome.zarr` is."""
+    return folder.suffix.lower() in readable_suffixes()

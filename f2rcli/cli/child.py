@@ -1,0 +1,26 @@
+"""`python -m f2rcli.cli.child ARGUMENTS`: the `f2r` command for as long as its parent lives."""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+
+from f2rcli.cli.app import main
+
+
+def watch_parent() -> None:
+    """End this process, as SIGTERM does, once the other end of its standard input closes.
+
+    That happens when the parent ends, even where it was killed and could send no signal. Part
+    files are removed as ever.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    threading.Thread(target=watch_parent, name="parent", daemon=True).start()
+    main()
