@@ -37,6 +37,8 @@ def _claims_folder(folder: Path) -> bool:
             return True
         if path.suffix.lower() in TIFF_SUFFIXES:
             tiffs.append(path)
+    if any(CRVD.fullmatch(path.name) for path in tiffs):
+        return True
     return bool(tiffs) and sensor_facts(min(tiffs, key=natural_key)) is not None
 
 

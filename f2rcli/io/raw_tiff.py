@@ -22,6 +22,7 @@ from f2rcli.errors import InputError
 from f2rcli.frames import Mosaic
 from f2rcli.io.raw_shot import MOST_PIXELS, Samples, Shot
 from f2rcli.io.raw_tags import RawTags
+from f2rcli.io.tiff_file import quiet_tifffile
 from f2rcli.sensor import PATTERNS
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
@@ -83,20 +84,20 @@ def examine_tiff(path: Path) -> list[Shot]:
             hint=f'Put {path.stem}.json beside it: {{"cfa": "RGGB", "black": 240, "white": 4095}}.',
         )
     try:
-        with tifffile.TiffFile(path) as file:
+        with quiet_tifffile() as said, tifffile.TiffFile(path) as file:
             pages = list(file.pages)
             shape = _checked_shape(path, pages[0])
+            for number, page in enumerate(pages[1:], 2):
+                _check_same(path, number, _checked_shape(path, page), shape)
             extents = zip(pages[-1].dataoffsets, pages[-1].databytecounts, strict=False)
             lacking = max((o + n for o, n in extents), default=0) - path.stat().st_size
             count = len(pages)
     except _ERRORS as error:
         raise InputError(f"{path.name}: is no whole TIFF ({error}).") from error
     promised = facts.get("shape", [count])[0] if len(facts.get("shape", [])) == 3 else count
-    if lacking > 0 or promised > count:
-        raise InputError(
-            f"{path.name}: is cut off: {count} of {max(promised, count)} pages are there.",
-            hint="Copy it again.",
-        )
+    if lacking > 0 or promised > count or any("offset" in line for line in said):
+        whole = f"{count} of {promised} pages are" if promised > count else "not all pages are"
+        raise InputError(f"{path.name}: is cut off: {whole} there.", hint="Copy it again.")
     iso = _number(facts, "iso", path)
     shot = Shot(
         path=path, name=path.stem, shape=shape, active=(0, 0, *shape), mosaic=_mosaic(facts, path),
@@ -106,6 +107,15 @@ def examine_tiff(path: Path) -> list[Shot]:
     if count == 1:
         return [shot]
     return [replace(shot, page=i, name=f"{path.stem}_{i + 1:05d}") for i in range(count)]
+
+
+def _check_same(path: Path, number: int, own: tuple[int, int], first: tuple[int, int]) -> None:
+    if own != first:
+        raise InputError(
+            f"{path.name}: page {number} is {own[1]}x{own[0]}, those before are "
+            f"{first[1]}x{first[0]}.",
+            hint="A burst has one size: denoise the parts on their own.",
+        )
 
 
 def _checked_shape(path: Path, page: Any) -> tuple[int, int]:
@@ -173,12 +183,6 @@ class TiffPages:
                 self.close()
                 self._file, self._path = tifffile.TiffFile(shot.path), shot.path
             page = self._file.pages[shot.page]
-            if _checked_shape(shot.path, page) != shot.shape:
-                raise InputError(
-                    f"{shot.path.name}: page {shot.page + 1} is {page.imagewidth}x"
-                    f"{page.imagelength}, those before are {shot.shape[1]}x{shot.shape[0]}.",
-                    hint="A burst has one size: denoise the parts on their own.",
-                )
             return np.asarray(page.asarray())
         except _ERRORS as error:
             raise InputError(
