@@ -1,0 +1,101 @@
+"""Mosaics through the engine: four planes in, the same mosaic out, and the noise a file states."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from f2rcli import weights
+from f2rcli.engine.loaded import Engine, EngineSettings, picture_size
+from f2rcli.engine.stream import denoise_stream, estimate_noise, load_engine
+from f2rcli.errors import WeightsError
+from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
+from f2rcli.methods.f2r import Networks
+from f2rcli.sensor import bayer_layout, to_planes
+from tests.engine.conftest import info_of
+
+BLACK = (240.0, 244.0, 248.0, 252.0)
+
+
+def burst(pattern: str = "GBRG", height: int = 67, width: int = 90, count: int = 4) -> list[Frame]:
+    mosaic = Mosaic(pattern=pattern, black=BLACK, white=(4095.0,) * 4)
+    rng = np.random.default_rng(0)
+    return [
+        Frame(
+            planes=(rng.integers(230, 4095, (height, width)).astype(np.uint16),),
+            layout=bayer_layout(mosaic, 12), pts=t, duration=1, time_base=Fraction(1, 25),
+        )
+        for t in range(count)
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights for mosaics whose networks have learned nothing."""
+    torch.manual_seed(0)
+    shipped = weights.load(weights.choose("f2r", Space.RGB)).header
+    header = replace(shipped, space=Space.BAYER, channels=4, order="RGBG")
+    path = tmp_path_factory.mktemp("weights") / "bayer.safetensors"
+    weights.save(path, header, Networks(4, header.config).state_dict())
+    return path
+
+
+def engine_of(path: Path, info: ClipInfo, **settings: object) -> Engine:
+    return load_engine(EngineSettings(weights=str(path), **settings), info)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("pattern", ["RGGB", "BGGR", "GRBG", "GBRG"])
+def test_a_mosaic_goes_in_as_four_planes_and_comes_back_where_it_was(
+    pattern: str, untrained: Path
+) -> None:
+    frames = burst(pattern, count=2)
+    engine = engine_of(untrained, info_of(frames))
+    picture = engine.to_tensor(frames[0])
+    assert picture.shape == (1, 4, *picture_size(info_of(frames)))
+    change = engine.to_tensor(frames[1]) - picture
+    back = engine.to_frame(frames[0], change)
+    assert np.array_equal(back.planes[0], frames[1].planes[0])
+
+
+def test_a_burst_keeps_its_size_levels_and_times(untrained: Path) -> None:
+    frames = burst()
+    info = info_of(frames)
+    done = list(denoise_stream(iter(frames), info, engine_of(untrained, info)))
+    assert [(f.pts, f.planes[0].shape, f.planes[0].dtype) for f in done] == [
+        (f.pts, f.planes[0].shape, f.planes[0].dtype) for f in frames
+    ]
+    assert done[0].layout == frames[0].layout
+    assert not np.array_equal(done[0].planes[0], frames[0].planes[0])
+
+
+def test_strength_zero_gives_back_every_code(untrained: Path) -> None:
+    frames = burst()
+    info = info_of(frames)
+    done = list(denoise_stream(iter(frames), info, engine_of(untrained, info, strength=0)))
+    assert all(np.array_equal(a.planes[0], b.planes[0]) for a, b in zip(frames, done, strict=True))
+
+
+def test_noise_that_a_file_states_is_believed_and_sigma_replaces_it(untrained: Path) -> None:
+    frames = burst()
+    profile = ((1e-3, 1e-6), (2e-3, 4e-6), (3e-3, 9e-6), (2e-3, 4e-6))
+    info = replace(info_of(frames), noise_profile=profile)
+    model = estimate_noise(frames, info, engine_of(untrained, info))
+    assert model is not None
+    assert model.gain == (1e-3, 2e-3, 3e-3, 2e-3)
+    assert np.allclose(model.read, (1e-3, 2e-3, 3e-3, 2e-3))
+    means = to_planes(frames[0]).clip(0).mean((1, 2))
+    wanted = np.sqrt([g * m + v for (g, v), m in zip(profile, means, strict=True)])
+    assert np.allclose(model.sigma, wanted, rtol=1e-4)
+    told = estimate_noise(frames, info, engine_of(untrained, info, sigma=20))
+    assert told is not None
+    assert np.allclose(told.sigma8, 20)
+
+
+def test_weights_for_colour_are_refused_for_mosaics() -> None:
+    with pytest.raises(WeightsError, match="holds bayer"):
+        load_engine(
+            EngineSettings(weights=weights.choose("f2r", Space.RGB)), info_of(burst(count=1))
+        )
