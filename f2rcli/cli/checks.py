@@ -69,14 +69,20 @@ def check_span(start: float | None, end: float | None) -> None:
 
 
 def read_options(
-    start: str | None, end: str | None, frames: int | None, fields: str, *, strict: bool
+    start: str | None,
+    end: str | None,
+    frames: int | None,
+    fields: str,
+    axes: str | None = None,
+    *,
+    strict: bool,
 ) -> ReadOptions:
     """The options that say which part of a clip to read, checked."""
     check_choice("--fields", fields, list(FIELDS))
     first, last = seconds("--start", start), seconds("--end", end)
     check_span(first, last)
     mode = cast(FieldMode, fields)
-    return ReadOptions(strict=strict, start=first, end=last, frames=frames, fields=mode)
+    return ReadOptions(strict=strict, start=first, end=last, frames=frames, fields=mode, axes=axes)
 
 
 def pairs(values: list[str] | None) -> tuple[tuple[str, str], ...]:

@@ -10,6 +10,7 @@ from f2rcli.frames import ClipInfo
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
+    from f2rcli.noise import NoiseModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,3 +76,31 @@ def sigma_of(engine: "Engine") -> float | None:
         return None
     levels = engine.noise.sigma8
     return float(sum(levels) / len(levels))
+
+
+def noise_lines(info: ClipInfo, engine: "Engine | None") -> list[str]:
+    """The noise of each lane of a stack in the file's own units; none for other clips."""
+    heard = zip(info.lanes, getattr(engine, "heard", []), strict=False)
+    return [
+        f"noise{f' of {label}' if label else ''}: {noise_in_codes(layout.levels, model)}"
+        for label, (layout, model) in heard
+        if layout.levels is not None
+    ]
+
+
+def noise_in_codes(levels: tuple[float, float], model: "NoiseModel") -> str:
+    """Standard deviations at three codes, and the Poisson-Gaussian line if it is one."""
+    black, span = levels[0], levels[1] - levels[0]
+    knots = model.at_knots()
+    last = len(knots[0]) - 1
+    words = []
+    for place in (0.25, 0.5, 0.75):
+        sigma = span * sum(curve[round(place * last)] for curve in knots) / len(knots)
+        words.append(f"{sigma:.3g} at {black + place * span:.5g}")
+    said = f"sigma {', '.join(words)}"
+    gain, read = (sum(part) / len(part) for part in (model.gain, model.read))
+    if model.curve is not None or not gain:
+        return said
+    offset = black - span * read**2 / gain
+    sign = "+" if offset < 0 else "-"
+    return f"{said}; variance {gain * span:.3g} x (code {sign} {abs(offset):.4g})"

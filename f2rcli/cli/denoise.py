@@ -13,7 +13,7 @@ from f2rcli.cli import checks
 from f2rcli.cli import options as opt
 from f2rcli.cli.adapting import adapted, check_adapt
 from f2rcli.cli.batch import asks_for_batch, run_batch
-from f2rcli.cli.choice import EngineChoice, engine_values, engine_words, sigma_of
+from f2rcli.cli.choice import EngineChoice, engine_values, engine_words, noise_lines, sigma_of
 from f2rcli.cli.console import Console
 from f2rcli.cli.forecast import expected_frames, forecast
 from f2rcli.cli.preview import pairs, preview_target, write_preview
@@ -42,6 +42,7 @@ def denoise(
     weights: opt.Weights = None,
     adapt: opt.Adapt = None,
     fields: opt.Fields = "auto",
+    axes: opt.Axes = None,
     start: opt.Start = None,
     end: opt.End = None,
     frames: opt.Frames = None,
@@ -104,7 +105,7 @@ class Job:
             output=given["output"],
             engine=EngineChoice(**_named(EngineChoice, given)),
             adapt=given["adapt"],
-            read=checks.read_options(*span, strict=given["strict"]),
+            read=checks.read_options(*span, axes=given["axes"], strict=given["strict"]),
             write=WriteOptions(**_named(WriteOptions, given), encoder_options=options),
             preview=given["preview"],
             dry_run=given["dry_run"],
@@ -232,7 +233,10 @@ def _restore(
             writer.write(frame)
             meter.advance(None if engine is None else sigma_of(engine))
         meter.finish()
-        return writer.finish()
+        receipt = writer.finish()
+    for line in noise_lines(reader.info, engine):
+        console.note(line)
+    return receipt
 
 
 def _preview(job: Job, count: int, reader: Reader, console: Console) -> Receipt:

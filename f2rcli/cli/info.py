@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from f2rcli.cli import options as opt
-from f2rcli.cli.choice import EngineChoice, engine_values, engine_words
+from f2rcli.cli.choice import EngineChoice, engine_values, engine_words, noise_in_codes
 from f2rcli.cli.console import Console
 from f2rcli.cli.forecast import forecast
 from f2rcli.errors import EXIT_OK, F2RError, WeightsError
@@ -27,6 +27,7 @@ def info(
     source: opt.Source,
     method: opt.Method = "f2r",
     weights: opt.Weights = None,
+    axes: opt.Axes = None,
     device: opt.Device = "auto",
     threads: opt.Threads = None,
     precision: opt.Precision = "auto",
@@ -41,7 +42,7 @@ def info(
         method=method, weights=weights, device=device, precision=precision, tile=tile,
         threads=threads,
     )  # fmt: skip
-    with open_reader(source, ReadOptions()) as reader:
+    with open_reader(source, ReadOptions(axes=axes)) as reader:
         seen = examine(source, reader, choice, console)
     console.event("info", **seen)
     if not json:
@@ -126,7 +127,10 @@ def noise(reader: Reader, engine: "Engine") -> dict[str, Any]:
 
     model = estimate_noise(islice(reader, PROBE_FRAMES), reader.info, engine)
     levels = None if model is None else [round(float(level), 2) for level in model.sigma8]
-    return {"sigma8": levels, "frames": PROBE_FRAMES}
+    own = None
+    if model is not None and reader.info.layout.levels is not None:
+        own = noise_in_codes(reader.info.layout.levels, model)
+    return {"sigma8": levels, "frames": PROBE_FRAMES, "codes": own}
 
 
 def lines(seen: dict[str, Any]) -> Iterator[str]:
@@ -174,6 +178,8 @@ def _noise_words(facts: dict[str, Any]) -> str:
         return "not measured"
     if levels is None:
         return "cannot be told from so few pixels"
+    if facts["codes"] is not None:
+        return f"{facts['codes']}, in the file's own units, from up to {facts['frames']} frames"
     names = ("R ", "G ", "B ") if len(levels) == 3 else ("",) * len(levels)
     listed = ", ".join(f"{name}{level:.1f}" for name, level in zip(names, levels, strict=True))
     return f"sigma {listed} (of 255), from up to {facts['frames']} frames"

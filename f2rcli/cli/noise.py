@@ -44,6 +44,7 @@ def noise(
     frames: Count = 10,
     method: opt.Method = "f2r",
     weights: opt.Weights = None,
+    axes: opt.Axes = None,
     device: opt.Device = "auto",
     threads: opt.Threads = None,
     precision: opt.Precision = "auto",
@@ -61,7 +62,7 @@ def noise(
     )  # fmt: skip
     for option, target in (("--json", json), ("--plot", plot)):
         _check(option, target, source, overwrite=overwrite)
-    with open_reader(source, ReadOptions()) as reader:
+    with open_reader(source, ReadOptions(axes=axes)) as reader:
         from f2rcli.engine.measuring import measure_noise  # brings torch
         from f2rcli.noise.drawing import draw, png
 

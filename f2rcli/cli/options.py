@@ -81,6 +81,15 @@ Fields = Annotated[
         rich_help_panel=PICTURE,
     ),
 ]
+Axes = Annotated[
+    str | None,
+    typer.Option(
+        "--axes",
+        metavar="TZCYX",
+        help="What the axes of a TIFF stack are, one letter each: T time, Z depth, C channel.",
+        rich_help_panel=SPAN,
+    ),
+]
 Start = Annotated[
     str | None,
     typer.Option(

@@ -13,7 +13,7 @@ from f2rcli import methods, sensor, weights, yuv
 from f2rcli.engine.device import choose_device, choose_precision, memory_of, use_threads
 from f2rcli.engine.tiles import Runner, choose_tile
 from f2rcli.errors import DeviceError, UsageError, WeightsError
-from f2rcli.frames import ClipInfo, Frame, Space
+from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
 from f2rcli.methods.base import Method
 from f2rcli.models.layers import channels_last
 from f2rcli.noise import NoiseModel
@@ -64,6 +64,7 @@ class Engine:
     noise: NoiseModel | None = None  # what is known of the clip's noise by now
     notes: list[str] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)  # how often each stage ran
+    heard: list[tuple[PlaneLayout, NoiseModel]] = field(default_factory=list)  # of lanes done
     stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
 
     @property
@@ -96,15 +97,19 @@ class Engine:
     def to_frame(self, source: Frame, change: Tensor) -> Frame:
         """The source frame with a change (1, C, H, W) of its picture added.
 
-        Raises DeviceError where the networks gave no numbers. Float pictures may hold such.
+        Stacks keep the mean of every frame and channel: brightness is what is measured in them,
+        and a mean over a frame has hardly any noise. Raises DeviceError where the networks gave
+        no numbers. Float pictures may hold such.
         """
-        if not source.layout.float_samples and not change.isfinite().all():
+        if source.planes[0].dtype.kind != "f" and not change.isfinite().all():
             raise DeviceError(
                 f"the networks' result is not finite ({self.device}, {self.precision}).",
                 hint="Pass --precision fp32.",
             )
         if source.layout.space is Space.GRAY:
             change = change.mean(1, keepdim=True)
+        if source.layout.levels is not None:
+            change = change - change.double().mean((2, 3), keepdim=True).float()
         add = sensor.add_change if source.layout.space is Space.BAYER else yuv.add_residual
         return replace(source, planes=add(source, change[0].cpu().numpy()))
 

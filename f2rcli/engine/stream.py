@@ -40,7 +40,10 @@ def denoise_stream(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> I
         yield from frames
         return
     for _, lane in groupby(frames, key=lambda frame: frame.lane):
-        yield from _denoise_lane(lane, info, engine)
+        for frame in _denoise_lane(lane, info, engine):
+            yield frame
+        if engine.noise is not None:
+            engine.heard.append((frame.layout, engine.noise))
 
 
 def _denoise_lane(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> Iterator[Frame]:

@@ -8,6 +8,7 @@ import pkgutil
 from pathlib import Path
 from types import ModuleType
 
+from f2rcli.errors import UsageError
 from f2rcli.io import formats
 from f2rcli.io.base import (
     Ledger,
@@ -41,7 +42,12 @@ def open_reader(source: str | Path, options: ReadOptions | None = None) -> Reade
 
     Raises InputError with the reason it cannot be read.
     """
-    reader: Reader = _source_format(str(source)).open_reader(str(source), options or ReadOptions())
+    module, options = _source_format(str(source)), options or ReadOptions()
+    if options.axes is not None and not getattr(module, "AXES", False):
+        raise UsageError(
+            f"--axes {options.axes}: {Path(source).name} is no TIFF stack.", hint="Leave it out."
+        )
+    reader: Reader = module.open_reader(str(source), options)
     return reader
 
 

@@ -42,7 +42,7 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     _check_place(reader, Path(target), several, options)
     codings, notes = _codings(reader)
     series = reader.stack.series
-    facts = [reader.stack.flavour, "every tag and description", f"axes {series[0].words}"]
+    facts = [reader.stack.flavour, f"axes {series[0].words}", "every tag and description"]
     if any(reader.stack.levels(one.number) for one in series):
         facts.append("pyramid, each level changed alike")
     return WritePlan(
