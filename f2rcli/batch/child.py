@@ -62,7 +62,7 @@ class Children:
         self.stopped = threading.Event()
 
     def run(self, arguments: Sequence[str], claim: int | None = None) -> Ended:
-        """Run `f2r ARGUMENTS --json` to its end. The child holds on to the descriptor `claim`.
+        """Run `f2r ARGUMENTS` to its end; they hold --json. The child holds on to the descriptor `claim`.
 
         Raises InterruptedError after `stop`.
         """
@@ -88,7 +88,7 @@ class Children:
             if self.stopped.is_set():
                 raise InterruptedError
             child = subprocess.Popen(
-                [*COMMAND, *arguments, "--json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                [*COMMAND, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 stderr=words, **special,
             )  # fmt: skip
             self._running.add(child)

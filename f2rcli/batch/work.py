@@ -110,7 +110,7 @@ def _process(task: Task, records: Records, children: Children, claim: int | None
         records.keep(place, record)
     except OSError as error:
         return _unwritable(task, error)
-    arguments = ["denoise", *task.options, f"--output={task.target}", "--", task.source]
+    arguments = ["denoise", "--json", *task.options, f"--output={task.target}", "--", task.source]
     outcome = _outcome(task, children.run(arguments, claim))
     if outcome.failed:
         records.forget(place)
