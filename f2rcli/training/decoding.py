@@ -14,6 +14,7 @@ from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame, Space
 from f2rcli.io import open_reader
+from f2rcli.sensor import to_planes
 from f2rcli.training.cache import building, gigabytes
 from f2rcli.yuv import to_rgb
 
@@ -193,7 +194,8 @@ def _chosen(frames: Any, info: ClipInfo, limit: int | None) -> Iterator[tuple[in
 
 
 def _picture(frame: Frame) -> NDArray[np.float32]:
-    picture = np.ascontiguousarray(to_rgb(frame).transpose(1, 2, 0))
+    planes = to_planes(frame) if frame.layout.space is Space.BAYER else to_rgb(frame)
+    picture = np.ascontiguousarray(planes.transpose(1, 2, 0))
     if frame.layout.float_samples:  # such files may hold anything
         limits = np.finfo(np.float16)
         np.clip(np.nan_to_num(picture, copy=False), limits.min, limits.max, out=picture)
@@ -201,7 +203,8 @@ def _picture(frame: Frame) -> NDArray[np.float32]:
 
 
 def _channels(space: Space) -> int:
-    return 1 if space is Space.GRAY else 3
+    """Samples per pixel; a mosaic's four planes have a quarter of its size each."""
+    return 3 if space is Space.RGB else 1
 
 
 def _expected(info: ClipInfo) -> int:

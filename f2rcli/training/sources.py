@@ -8,6 +8,7 @@ from pathlib import Path
 from f2rcli.errors import F2RError, InputError
 from f2rcli.io import readable_suffixes
 from f2rcli.io.pictures import PICTURES, find_slots, is_pattern
+from f2rcli.io.raw_shot import RAW_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,9 @@ def find_sources(paths: Sequence[Path]) -> list[Source | F2RError]:
     """Clips in the order given, folders searched to the bottom and sorted; none twice.
 
     A folder is searched for files whose suffix f2r knows; two or more pictures in one folder are
-    a sequence. What is wrong with a single find is returned in its place. Raises InputError for
-    a path that is not there, and where nothing is found at all.
+    a sequence, two or more raw files a burst, and pictures beside those its previews. What is
+    wrong with a single find is returned in its place. Raises InputError for a path that is not
+    there, and where nothing is found at all.
     """
     found: list[Source | F2RError] = []
     for path in paths:
@@ -64,9 +66,13 @@ def _under(top: Path) -> Iterator[Source | F2RError]:
     for folder, below, names in os.walk(top):
         below[:] = sorted(name for name in below if not name.startswith("."))
         files = [Path(folder, name) for name in sorted(names) if not name.startswith(".")]
+        raws = [file for file in files if file.suffix.lower() in RAW_SUFFIXES]
         pictures = [file for file in files if file.suffix.lower() in PICTURES]
-        if len(pictures) > 1:
+        if len(pictures) > 1 and not raws:
             yield _sequence(Path(folder), found=Path(folder) != top)
+        if len(raws) > 1:  # a burst
+            yield Source(folder, tuple(raws), found=Path(folder) != top)
+            files = [file for file in files if file not in raws]
         for file in files:
             if file.suffix.lower() in suffixes and file.suffix.lower() not in PICTURES:
                 yield Source(str(file), (file,), found=True)
