@@ -1,3 +1,25 @@
-"""f2r: self-supervised two-stage video denoising on real footage."""
+"""f2r: self-supervised two-stage video denoising on real footage.
+
+`denoise` and `Denoiser` are the Python interface (docs/api.md); `import f2rcli` loads neither
+torch nor anything else that takes time.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from f2rcli.api import Denoiser, denoise
 
 __version__ = "0.1.0"
+__all__ = ["Denoiser", "__version__", "denoise"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("denoise", "Denoiser"):
+        from f2rcli import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), "Denoiser", "denoise"])

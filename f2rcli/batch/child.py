@@ -62,8 +62,9 @@ class Children:
         self.stopped = threading.Event()
 
     def run(self, arguments: Sequence[str], claim: int | None = None) -> Ended:
-        """Run `f2r ARGUMENTS` to its end; they hold --json. The child holds on to the descriptor `claim`.
+        """Run `f2r ARGUMENTS`, which hold --json, to its end.
 
+        The child holds on to the descriptor `claim`.
         Raises InterruptedError after `stop`.
         """
         with tempfile.TemporaryFile() as words, self._started(arguments, words, claim) as child:

@@ -67,8 +67,8 @@ class Report:
         for outcome in rows:
             cells = (outcome.frames, round(outcome.seconds, 1), outcome.sigma)
             frames, seconds, sigma = ("-" if cell is None else str(cell) for cell in cells)
-            line = f"{outcome.place:{width}}  {outcome.status:8}  {frames:>6}  {seconds:>8}  {sigma:>5}"
-            yield f"{line}  {outcome.reason}".rstrip()
+            line = f"{outcome.place:{width}}  {outcome.status:8}  {frames:>6}"
+            yield f"{line}  {seconds:>8}  {sigma:>5}  {outcome.reason}".rstrip()
         if len(rows) < len(self.outcomes):
             yield f"and {len(self.outcomes) - len(rows)} more without trouble"
 

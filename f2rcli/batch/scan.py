@@ -84,7 +84,7 @@ class _Walker:
 
     def walk(self, folder: Path, place: PurePath, name: PurePath) -> None:
         """Real folders first, so that a link never stands in for the folder it leads to."""
-        pending, linked = [(folder, place, name)], []
+        pending, linked = [(folder, place, name)], list[tuple[Path, PurePath, PurePath]]()
         while pending or linked:
             path, place, name = pending.pop() if pending else linked.pop()
             if path.resolve() in self.seen:
@@ -130,7 +130,8 @@ class _Walker:
         if loose and len(loose) < len(wanted):
             count = "1 picture" if len(loose) == 1 else f"{len(loose)} pictures"
             self.found.remarks.append(
-                f"{folder}: {count} beside other clips left out; give pictures a folder of their own"
+                f"{folder}: {count} beside other clips left out; a folder of their own "
+                "makes them a clip"
             )
             wanted = [path for path in wanted if path not in loose]
         elif loose:  # asked for by --pattern

@@ -1,0 +1,9 @@
+"""f2r from Python: `f2rcli.denoise` for whole clips, `f2rcli.Denoiser` for frames as they come.
+
+Nothing here loads torch before there is something to denoise.
+"""
+
+from f2rcli.api.clips import denoise
+from f2rcli.api.live import Denoiser
+
+__all__ = ["Denoiser", "denoise"]

@@ -1,0 +1,157 @@
+"""Frames as they come: push one, take what is ready."""
+
+import queue
+import threading
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from f2rcli.api.arrays import Form, restored
+from f2rcli.api.options import Options
+
+if TYPE_CHECKING:
+    from f2rcli.engine.stream import Engine
+
+_END = object()
+
+
+class Denoiser:
+    """Denoises a live sequence: `push` takes a frame and gives those that are ready.
+
+    Frames are NumPy arrays or torch tensors (H, W) or (H, W, C), all alike; results are of the
+    same type, dtype and device, in order, one for each. The keywords are those of `denoise`. The
+    first results come with the seventh frame, because the noise is measured on six; from then
+    on each push gives one, three frames behind. Frames that repeat the one before wait with it,
+    64 at most. `flush` gives what is left and ends the sequence; the next push begins another,
+    with the same networks. Not for several threads at once.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._options = Options.of(options)
+        self._engine: Engine | None = None
+        self._form: Form | None = None
+        self._line: _Line | None = None
+
+    def push(self, frame: Any) -> list[Any]:
+        """Take the next frame; returns the frames that are ready, oldest first.
+
+        Raises InputError for a frame that is not as the first one was; the sequence is over then.
+        """
+        if self._line is None:
+            self._begin(frame)
+        return self._given(frame)
+
+    def flush(self) -> list[Any]:
+        """End the sequence; returns the frames that are left."""
+        return [] if self._line is None else self._given(_END)
+
+    @property
+    def sigma(self) -> tuple[float, ...] | None:
+        """The noise's standard deviation per channel, in the arrays' own units; None before it
+        is known."""
+        if self._engine is None or self._engine.noise is None or self._form is None:
+            return None
+        return tuple(sigma * self._form.span for sigma in self._engine.noise.sigma)
+
+    def close(self) -> None:
+        """Forget the frames that are held. May be called more than once."""
+        if self._line is not None:
+            self._line.leave()
+            self._line = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_line", None) is not None:
+            self.close()
+
+    def _begin(self, frame: Any) -> None:
+        from f2rcli.engine.stream import load_engine  # brings torch
+
+        form = Form.of(frame, self._options)
+        if form != self._form or self._engine is None:
+            self._engine = load_engine(self._options.settings(form.span), form.info())
+            self._form = form
+        self._engine.noise = None
+        self._line = _Line(form, self._engine)
+
+    def _given(self, item: Any) -> list[Any]:
+        if self._line is None:
+            return []
+        try:
+            ready = self._line.give(item)
+        except BaseException:
+            self.close()
+            raise
+        if item is _END:
+            self._line = None
+        return ready
+
+
+class _Line:
+    """The stream, which asks for frames, in a thread of its own, fed by one who has them.
+
+    Only one of the two threads works at any time: what comes out when depends on the frames
+    alone.
+    """
+
+    def __init__(self, form: Form, engine: "Engine") -> None:
+        self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._turns: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        self._ready: list[Any] = []
+        self._thread = threading.Thread(
+            target=self._work, args=(form, engine), name="f2r", daemon=True
+        )
+        self._thread.start()
+        self._wait()
+
+    def give(self, item: Any) -> list[Any]:
+        """Hand over a frame or the end, and wait until the next is asked for."""
+        self._inbox.put(item)
+        self._wait()
+        ready, self._ready[:] = list(self._ready), []
+        return ready
+
+    def leave(self) -> None:
+        """End the thread without its results."""
+        self._inbox.put(None)
+
+    def _wait(self) -> None:
+        error = self._turns.get()
+        if error is not None:
+            raise error
+
+    def _arriving(self) -> Iterator[Any]:
+        while True:
+            self._turns.put(None)
+            item = self._inbox.get()
+            if item is None:
+                raise _LeftError
+            if item is _END:
+                return
+            yield item
+
+    def _work(self, form: Form, engine: "Engine") -> None:
+        try:
+            for picture in restored(self._arriving(), form, engine):
+                self._ready.append(picture)
+            self._turns.put(None)
+        except _LeftError:
+            return
+        except BaseException as error:
+            self._turns.put(error)  # raised again where the frame was pushed
+            if not isinstance(error, Exception):
+                raise
+
+
+class _LeftError(Exception):
+    """Nobody waits for the results any more."""
