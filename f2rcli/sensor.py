@@ -49,6 +49,17 @@ def to_planes(frame: Frame) -> Packed:
     return packed
 
 
+def to_picture(frame: Frame) -> NDArray[np.float32]:
+    """A quick look at a Bayer frame, (3, h, w) in 0..1: half size, white balance as shot, sRGB's
+    curve."""
+    red, green, blue, other = to_planes(frame)
+    light = np.stack([red, (green + other) / 2, blue])
+    light *= np.array(_mosaic(frame.layout).balance, np.float32)[:, None, None]
+    np.clip(light, 0, 1, out=light)
+    toe = np.float32(12.92) * light
+    return np.where(light <= 0.0031308, toe, 1.055 * light ** (1 / 2.4) - 0.055).astype(np.float32)
+
+
 def add_change(frame: Frame, change: Packed) -> tuple[Plane, ...]:
     """The mosaic of `frame` plus a change of its packed picture, rounded once.
 

@@ -14,6 +14,7 @@ from f2rcli.sensor import (
     pack,
     packed_size,
     plane_colours,
+    to_picture,
     to_planes,
     unpack,
 )
@@ -122,6 +123,14 @@ def test_codes_stay_between_zero_and_what_the_file_held() -> None:
     up, down = (np.full_like(to_planes(frame), way) for way in (9, -9))
     assert add_change(frame, up)[0].max() == max(4095, frame.planes[0].max())
     assert add_change(frame, down)[0].min() == 0
+
+
+def test_a_quick_look_is_balanced_and_gamma_encoded() -> None:
+    mosaic = Mosaic(pattern="RGGB", black=(0,) * 4, white=(1000,) * 4, balance=(2.0, 1.0, 4.0))
+    codes = np.tile(np.array([[107, 214], [214, 53.5]]), (4, 4))
+    picture = to_picture(Frame(planes=(codes.astype(np.float32),), layout=bayer_layout(mosaic, 10)))
+    assert picture.shape == (3, 4, 4)
+    assert np.allclose(picture, 0.5, atol=2e-3)  # 21.4 % of the light is half way up sRGB's curve
 
 
 def test_a_mosaic_is_seen_in_the_bayer_space() -> None:

@@ -19,7 +19,6 @@ from f2rcli.cli.forecast import expected_frames, forecast
 from f2rcli.cli.preview import pairs, preview_target, write_preview
 from f2rcli.cli.progress import Meter
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, UsageError, WeightsError
-from f2rcli.frames import Space
 from f2rcli.io import default_target, open_reader, open_writer, plan_output
 from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan
 
@@ -241,11 +240,6 @@ def _restore(
 
 def _preview(job: Job, count: int, reader: Reader, console: Console) -> Receipt:
     """--preview: before | after of the first `count` frames of the span."""
-    if reader.info.space is Space.BAYER:
-        raise UsageError(
-            "--preview: camera raw has no picture to show before it is developed.",
-            hint="-o out/ --frames 3 --format tiff --demosaic develops the first ones.",
-        )
     if replace(job.write, overwrite=False, keep_partial=False) != WriteOptions():
         console.warning("--preview has an encoding of its own; the codec options are not used.")
     engine = job.engine.load(reader.info, console)

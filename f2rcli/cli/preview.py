@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, cast
 import av
 import numpy as np
 
-from f2rcli import yuv
+from f2rcli import sensor, yuv
 from f2rcli.errors import InputError, OutputError, UsageError
-from f2rcli.frames import Family, Frame, Plane
+from f2rcli.frames import Family, Frame, Plane, PlaneLayout
 from f2rcli.io.base import Reader, Receipt, WriteOptions
 from f2rcli.io.part import PartFile, check_target, disk_error
 from f2rcli.io.pixels import make_frame, pixel_format, planar_name
@@ -59,7 +59,15 @@ def pairs(reader: Reader, engine: "Engine", count: int) -> Iterator[tuple[Frame,
             yield frame
 
     for after in islice(denoise_stream(remembered(), reader.info, engine), count):
-        yield originals.popleft(), after
+        yield _viewable(originals.popleft()), _viewable(after)
+
+
+def _viewable(frame: Frame) -> Frame:
+    """The frame, or a quick look at it if it is a mosaic."""
+    if frame.layout.mosaic is None:
+        return frame
+    codes = np.rint(255 * sensor.to_picture(frame)).astype(np.uint8)
+    return replace(frame, planes=tuple(codes), layout=PlaneLayout(family=Family.RGB, bits=8))
 
 
 def write_preview(
@@ -131,7 +139,7 @@ def _whole(frame: Frame) -> tuple[Plane, ...]:
 
 def _quarter_turns(reader: Reader) -> int:
     """How many quarter turns, counter-clockwise, the picture is shown turned by."""
-    video = next((row for row in reader.describe() if row.get("kind") == "video"), {})
+    video = next((row for row in reader.describe() if row.get("kind") in ("video", "raw")), {})
     return round(float(video.get("rotation") or 0) / 90) % 4
 
 

@@ -167,7 +167,9 @@ def _names(shot: Shot) -> list[tuple[int, str]]:
 def _coloured(shot: Shot) -> list[Tag]:
     matrix = shot.matrix or _SRGB
     ratios = [part for value in matrix for part in (round(value * 10000), 10000)]
-    neutral = [part for gain in shot.balance for part in (round(1_000_000 / gain), 1_000_000)]
+    neutral = [
+        part for gain in shot.mosaic.balance for part in (round(1_000_000 / gain), 1_000_000)
+    ]
     tags: list[Tag] = [
         (50721, SRATIONAL, 9, ratios, True),
         (50728, RATIONAL, 3, neutral, True),

@@ -136,7 +136,8 @@ class RawReader(Reader):
                 "cfa": mosaic.pattern, "black": [f"{v:g}" for v in mosaic.black],
                 "white": f"{mosaic.white[0]:g}",
                 "sensor": f"{shot.shape[1]}x{shot.shape[0]}", "orientation": shot.orientation,
-                "white_balance": [round(v, 4) for v in shot.balance],
+                "rotation": {3: 180, 6: 270, 8: 90}.get(shot.orientation),
+                "white_balance": [round(v, 4) for v in mosaic.balance],
                 "noise_profile": None if shot.noise is None else [v for p in shot.noise for v in p],
                 "first": _name(self.shots[0]), "last": _name(self.shots[-1]),
             }

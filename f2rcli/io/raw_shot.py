@@ -50,7 +50,6 @@ class Shot:
     model: str = ""
     iso: int | None = None
     orientation: int = 1  # TIFF's
-    balance: tuple[float, float, float] = (1.0, 1.0, 1.0)  # as shot: what R, G, B are multiplied by
     matrix: tuple[float, ...] = ()  # XYZ to the camera's colours, nine values; () unknown
     noise: Profile | None = None  # (gain, read variance) per plane
     rate: Fraction | None = None
@@ -154,22 +153,17 @@ def _damaged(path: Path, error: BaseException) -> InputError:
 
 def _shot(raw: Any, path: Path, tags: RawTags) -> Shot:
     shape, active = _geometry(raw)
-    mosaic = _mosaic(raw, path.name)
     matrix = np.asarray(raw.rgb_xyz_matrix, np.float64)[:3]
-    balance = [float(v) for v in raw.camera_whitebalance[:3]]
-    if balance[1] <= 0 or min(balance) <= 0:
-        balance = [1.0, 1.0, 1.0]
     return Shot(
         path=path,
         name=path.stem,
         shape=shape,
         active=active,
-        mosaic=mosaic,
+        mosaic=_mosaic(raw, path.name),
         make=tags.make,
         model=tags.model,
         iso=tags.iso or int(raw.other.iso_speed) or None,
         orientation=tags.orientation or _FLIPS.get(raw.sizes.flip, 1),
-        balance=(balance[0] / balance[1], 1.0, balance[2] / balance[1]),
         matrix=tuple(matrix.flatten().tolist()) if matrix.any() else (),
         noise=_profile(tags.noise),
         rate=tags.rate,
@@ -178,7 +172,7 @@ def _shot(raw: Any, path: Path, tags: RawTags) -> Shot:
 
 
 def _mosaic(raw: Any, name: str) -> Mosaic:
-    """Pattern and levels of the active area. Raises InputError for what is no Bayer mosaic."""
+    """Of the active area. Raises InputError for what is no Bayer mosaic."""
     if raw.raw_type is not rawpy.RawType.Flat or raw.raw_pattern is None:
         raise InputError(
             f"{name}: holds full colours at every pixel (Foveon, sRAW or linear DNG), no mosaic.",
@@ -203,7 +197,14 @@ def _mosaic(raw: Any, name: str) -> Mosaic:
         for colour, plane in zip(colours, planes, strict=True):
             blacks[plane] = float(raw.black_level_per_channel[colour])
     r, g, b, other = blacks
-    return Mosaic(pattern=pattern, black=(r, g, b, other), white=(float(raw.white_level),) * 4)
+    white = (float(raw.white_level),) * 4
+    return Mosaic(pattern=pattern, black=(r, g, b, other), white=white, balance=_balance(raw))
+
+
+def _balance(raw: Any) -> tuple[float, float, float]:
+    red, green, blue = (float(v) for v in raw.camera_whitebalance[:3])
+    known = min(red, green, blue) > 0
+    return (red / green, 1.0, blue / green) if known else (1.0, 1.0, 1.0)
 
 
 def _profile(pairs: tuple[float, ...] | None) -> Profile | None:

@@ -3,9 +3,10 @@
 A TIFF counts as raw where its description or a sidecar is a JSON object with "cfa", or where it
 lies in CRVD's layout. The sidecar is `clip.json` beside `clip.tif`, or `sensor.json` in a folder:
 
-    {"cfa": "GBRG", "black": 240, "white": 4095, "iso": 6400, "rate": 24}
+    {"cfa": "GBRG", "black": 240, "white": 4095, "balance": [1.9, 1, 1.6], "iso": 6400, "rate": 24}
 
-"black" and "white" may be lists of four, for R, G in red rows, B, G in blue rows.
+"black" and "white" may be lists of four, for R, G in red rows, B, G in blue rows; "balance" is
+what R, G, B are multiplied by to make gray gray. All but the first three may be left out.
 """
 
 import json
@@ -140,8 +141,20 @@ def _mosaic(facts: dict[str, Any], path: Path) -> Mosaic:
             hint=f"There is: {', '.join(PATTERNS)}.",
         )
     return Mosaic(
-        pattern=pattern, black=_levels(facts, "black", path), white=_levels(facts, "white", path)
+        pattern=pattern,
+        black=_levels(facts, "black", path),
+        white=_levels(facts, "white", path),
+        balance=_balance(facts, path),
     )
+
+
+def _balance(facts: dict[str, Any], path: Path) -> tuple[float, float, float]:
+    value = facts.get("balance", [1.0, 1.0, 1.0])
+    numbers = isinstance(value, list) and all(isinstance(v, int | float) for v in value)
+    if not numbers or len(value) != 3 or min(value) <= 0:
+        raise InputError(f'{path.name}: "balance" must be three numbers above 0, not {value!r}.')
+    red, green, blue = (float(v) for v in value)
+    return red, green, blue
 
 
 def _levels(facts: dict[str, Any], name: str, path: Path) -> tuple[float, float, float, float]:
@@ -207,7 +220,7 @@ def facts_text(shot: Shot) -> str:
     mosaic = shot.mosaic
     facts: dict[str, Any] = {
         "cfa": mosaic.pattern, "black": plain(mosaic.black), "white": plain(mosaic.white),
-        "iso": shot.iso, "make": shot.make, "model": shot.model,
+        "balance": list(mosaic.balance), "iso": shot.iso, "make": shot.make, "model": shot.model,
         "rate": None if shot.rate is None else float(shot.rate),
     }  # fmt: skip
     return json.dumps({key: value for key, value in facts.items() if value not in (None, "")})

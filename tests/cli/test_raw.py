@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -102,7 +103,6 @@ def test_a_damaged_exposure_makes_the_run_end_with_its_code(
     [
         (["-o", "x.mp4"], EXIT_USAGE, "camera raw is written as"),
         (["-o", "x", "--codec", "ffv1"], EXIT_USAGE, "no meaning for camera raw"),
-        (["--preview", "1"], EXIT_USAGE, "no picture to show"),
     ],
 )
 def test_wishes_that_raw_cannot_fulfil_are_refused_in_one_line(
@@ -111,6 +111,15 @@ def test_wishes_that_raw_cannot_fulfil_are_refused_in_one_line(
     done = f2r("denoise", burst, *arguments)
     assert done.code == code
     assert reason in done.err.splitlines()[-2]
+
+
+def test_a_preview_shows_before_and_after_at_half_size(
+    burst: Path, f2r: Callable[..., Any], tmp_path: Path
+) -> None:
+    assert f2r("denoise", burst, "--preview", "1", "-o", tmp_path / "look.png").code == EXIT_OK
+    picture = cv2.imread(str(tmp_path / "look.png"))
+    assert picture.shape == (24, 66, 3)
+    assert picture[:, :33].mean() > picture[:, 33:].mean()  # the fake engine darkens
 
 
 def test_other_clips_are_not_written_as_dng(clip: Path, f2r: Callable[..., Any]) -> None:

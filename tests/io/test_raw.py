@@ -322,15 +322,16 @@ def test_a_dng_of_our_own_says_what_it_was_told(pattern: str, tmp_path: Path) ->
     path = write_dng(tmp_path / "a.dng")
     shot, samples = read_raw(path)
     told: Shot = replace(
-        shot, mosaic=replace(shot.mosaic, pattern=pattern, black=(240.5, 241, 242, 243.25)),
-        tags=replace(shot.tags, carried=()), noise=((1e-3, 1e-6),) * 4, balance=(2.0, 1.0, 1.5),
+        shot, mosaic=replace(shot.mosaic, pattern=pattern, black=(240.5, 241, 242, 243.25),
+                                     balance=(2.0, 1.0, 1.5)),
+        tags=replace(shot.tags, carried=()), noise=((1e-3, 1e-6),) * 4,
     )  # fmt: skip
     (tmp_path / "b.dng").write_bytes(new_dng(told, samples))
     found, read = read_raw(tmp_path / "b.dng")
     assert np.array_equal(read, samples)
     assert found.mosaic.pattern == pattern
     assert np.allclose(found.mosaic.black, told.mosaic.black, atol=1)  # LibRaw has whole levels
-    assert np.allclose(found.balance, told.balance, rtol=1e-5)
+    assert np.allclose(found.mosaic.balance, told.mosaic.balance, rtol=1e-5)
     assert found.noise == told.noise
     assert (found.orientation, found.camera, found.iso) == (6, "Foo Bar", 800)
 
