@@ -111,6 +111,10 @@ def courses(scene: Scene) -> Iterator[tuple[str, Course]]:
     for name, law in laws.items():
         yield f"pseudo pairs, {name}", [partial(scene.taught, Teaching.PSEUDO, law)]
         yield f"recorruption, {name}", [partial(scene.taught, Teaching.RECORRUPTED, law)]
+        yield (
+            f"restored clip noised afresh, {name}",
+            [partial(scene.taught, Teaching.RENOISED, law)],
+        )
     both = [partial(scene.taught, t, scene.law) for t in (Teaching.PSEUDO, Teaching.RECORRUPTED)]
     yield "pseudo pairs, then recorruption, measured levels and spectrum", list(both)
     yield "supervised", [scene.answers]

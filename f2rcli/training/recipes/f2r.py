@@ -44,7 +44,7 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 EXAMS = 8  # held-out centres
-LEAST_PIXELS, MOST_PIXELS = 2_000_000, 40_000_000  # of all centres of a stage
+LEAST_PIXELS, MOST_PIXELS = 200_000, 40_000_000  # of all centres of a stage
 REPEATS = 6  # how often a stage may see a pixel before it would want others
 BYTES_PER_PIXEL = 40  # of a lesson: three float16 pictures, and flows to six neighbours
 

@@ -1,0 +1,160 @@
+"""A run from footage to weights: held out, kept, refused, resumed."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from f2rcli import weights
+from f2rcli.errors import ConfigError, InputError
+from f2rcli.frames import Space
+from f2rcli.training.config import StageOverrides, TrainConfig
+from f2rcli.training.events import Event
+from f2rcli.training.excerpts import exams, places, split
+from f2rcli.training.footage import Footage
+from f2rcli.training.session import TrainResult, train
+
+
+def write_clip(path: Path, frames: int = 12, sigma: float = 25, size: int = 96) -> Path:
+    """A smooth picture that pans by a pixel per frame, with noise, lossless."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.indices((size, 2 * size)) / 9.0
+    wide = np.stack([0.5 + 0.3 * np.sin(rows + c) * np.cos(columns / 2) for c in range(3)], -1)
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = size, size, "bgr0"
+        for index in range(frames):
+            picture = 60 + 130 * wide[:size, index : index + size]
+            noisy = np.clip(np.rint(picture + sigma * rng.standard_normal(picture.shape)), 0, 255)
+            frame = av.VideoFrame.from_ndarray(noisy.astype(np.uint8), format="rgb24")
+            container.mux(stream.encode(frame.reformat(format="bgr0")))
+        container.mux(stream.encode())
+    return path
+
+
+def config(clip: Path, **changes: Any) -> TrainConfig:
+    out = clip.with_name("out.safetensors")
+    values: dict[str, Any] = {"threads": 1, "jobs": 1, "precision": "fp32", "validate_every": 2}
+    return TrainConfig(inputs=(str(clip),), output=str(out), **(values | changes))
+
+
+def run(asked: TrainConfig) -> TrainResult:
+    asked.folder.mkdir(exist_ok=True)
+    events: list[Event] = []
+    return train(asked, events.append)
+
+
+def short(*names: str, steps: int = 4, batch: int = 2) -> dict[str, StageOverrides]:
+    return {name: StageOverrides(steps=steps, batch=batch, crop=32) for name in names}
+
+
+def test_adapting_writes_weights_that_load_and_never_scores_worse(tmp_path: Path) -> None:
+    result = run(config(write_clip(tmp_path / "a.mkv"), adapt="full", stages=short("adapt")))
+    made = weights.load(str(result.weights))
+    assert made.header.space is Space.RGB
+    assert result.notes == []
+    assert result.best_loss <= result.start_loss
+    assert result.curve[0][0] == 0
+    if not result.kept:
+        bundled = weights.load(weights.choose("f2r", Space.RGB))
+        assert all(bool((made.tensors[n] == t).all()) for n, t in bundled.tensors.items())
+
+
+def test_fitting_fast_leaves_the_networks_alone(tmp_path: Path) -> None:
+    result = run(config(write_clip(tmp_path / "a.mkv"), adapt="fast"))
+    made, bundled = (
+        weights.load(name) for name in (str(result.weights), weights.choose("f2r", Space.RGB))
+    )
+    assert all(bool((made.tensors[n] == t).all()) for n, t in bundled.tensors.items())
+    assert result.kept == (made.header.level != bundled.header.level)
+
+
+def test_from_scratch_in_the_widths_asked_for(tmp_path: Path) -> None:
+    stages = short("coarse", "anchor", "pseudo", "recorruption")
+    result = run(config(write_clip(tmp_path / "a.mkv"), size="8,16", stages=stages))
+    made = weights.load(str(result.weights))
+    assert tuple(made.header.config["refiner"]["widths"]) == (8, 16)
+    assert result.stopped == "finished"
+    assert np.isfinite(result.best_loss)
+
+
+def test_the_published_recipe_runs_by_name(tmp_path: Path) -> None:
+    stages = short("coarse", "stage1", "stage2")
+    asked = config(write_clip(tmp_path / "a.mkv"), recipe="published", size="8,16", stages=stages)
+    assert run(asked).stopped == "finished"
+
+
+def test_clean_clips_with_made_noise(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mkv", sigma=0, frames=20)
+    asked = config(
+        clip, recipe="supervised", clean=True, synthetic="gaussian:10-30", size="8,16",
+        stages=short("coarse", "fusion"),
+    )  # fmt: skip
+    assert run(asked).stopped == "finished"
+
+
+def test_gray_weights_from_colour_clips(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mkv", sigma=0, frames=20)
+    asked = config(
+        clip, recipe="supervised", clean=True, synthetic="gaussian:10-30", size="8,16",
+        space="gray", stages=short("coarse", "fusion"),
+    )  # fmt: skip
+    made = weights.load(str(run(asked).weights))
+    assert made.header.space is Space.GRAY
+    assert made.header.channels == 1
+
+
+def test_a_finished_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    stages = short("coarse", "anchor", "pseudo", "recorruption")
+    asked = config(write_clip(tmp_path / "a.mkv"), size="8,16", stages=stages)
+    first = run(asked).weights.read_bytes()
+    again = run(replace(asked, resume=True)).weights.read_bytes()
+    assert first == again
+
+
+@pytest.mark.parametrize(
+    ("frames", "sigma", "words"), [(3, 25, "too few"), (12, 0, "no noise to speak of")]
+)
+def test_footage_that_teaches_nothing_is_refused_in_one_line(
+    tmp_path: Path, frames: int, sigma: float, words: str
+) -> None:
+    clip = write_clip(tmp_path / "short.mkv", frames=frames, sigma=sigma)
+    with pytest.raises(InputError, match=words) as caught:
+        run(config(clip, adapt="full"))
+    assert "short.mkv" in str(caught.value)
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_a_stage_that_the_recipe_does_not_have_is_named(tmp_path: Path) -> None:
+    asked = config(write_clip(tmp_path / "a.mkv"), stages=short("anchr"), init="rgb")
+    with pytest.raises(ConfigError, match="anchr"):
+        run(asked)
+
+
+def footage(lengths: list[int]) -> list[Footage]:
+    shots, start = [], 0
+    for length in lengths:
+        shots.append(range(start, start + length))
+        start += length
+    shape = (start, 200, 300, 3)
+    return [Footage("clip", Space.RGB, Path("none"), shape, tuple(shots))]
+
+
+@pytest.mark.parametrize("lengths", [[16], [4], [8, 20, 6], [100]])
+def test_what_is_held_out_is_never_learnt_from(lengths: list[int]) -> None:
+    clips = footage(lengths)
+    parts = split(clips, 4, 7)
+    held = {frame for part in parts for frame in part.held}
+    learnt = places(clips, parts, 3_000_000, np.random.default_rng(0))
+    assert not held & {frame for place in learnt for frame in place.frames}
+    for exam in exams(clips, parts, 7, 8, 0):
+        assert all(exam.frames[centre] in held for centre in exam.centres)
+    assert held
+
+
+def test_shots_too_short_to_hold_anything_out_are_refused() -> None:
+    with pytest.raises(InputError, match="too few"):
+        split(footage([3, 2, 3]), 4, 7)
