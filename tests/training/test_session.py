@@ -107,6 +107,16 @@ def test_gray_weights_from_colour_clips(tmp_path: Path) -> None:
     assert made.header.channels == 1
 
 
+def test_the_same_seed_gives_the_same_weights_and_another_one_others(tmp_path: Path) -> None:
+    stages = short("coarse", steps=2) | short("anchor", "pseudo", "recorruption", steps=0)
+    asked = config(write_clip(tmp_path / "a.mkv"), size="8,16", stages=stages)
+    made = [
+        run(replace(asked, run=str(tmp_path / f"{i}.run"), seed=seed)).weights.read_bytes()
+        for i, seed in enumerate((3, 3, 4))
+    ]
+    assert made[0] == made[1] != made[2]
+
+
 def test_a_finished_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
     stages = short("coarse", "anchor", "pseudo", "recorruption")
     asked = config(write_clip(tmp_path / "a.mkv"), size="8,16", stages=stages)

@@ -99,7 +99,9 @@ class F2RRecipe:
         self.material = material
         config = material.config
         self.header = self._header()
-        self.networks = Networks(self.header.channels, self.header.config)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)  # a resumed run begins its later stages as it would have
+            self.networks = Networks(self.header.channels, self.header.config)
         channels_last(self.networks)
         if material.start is not None:
             material.start.fill(self.networks)
