@@ -95,6 +95,8 @@ def read_raw(path: Path) -> tuple[Shot, Samples]:
             return shot, np.array(raw.raw_image)
         except rawpy.LibRawError as error:
             raise _damaged(path, error) from error
+        except NotImplementedError as error:  # rawpy's, for filter patterns it has no name for
+            raise InputError(f"{path.name}: its colour filters are not known ({error}).") from error
 
 
 def _geometry(raw: Any) -> tuple[tuple[int, int], tuple[int, int, int, int]]:

@@ -11,6 +11,7 @@ what R, G, B are multiplied by to make gray gray. All but the first three may be
 
 import json
 import re
+import zlib
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -30,7 +31,10 @@ TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 FOLDER_SIDECAR = "sensor.json"
 CRVD = re.compile(r"frame(\d+)_noisy(\d+)\.tiff?", re.IGNORECASE)  # Yue et al., CVPR 2020
 _CRVD_FACTS = {"cfa": "GBRG", "black": 240, "white": 4095}
-_ERRORS = (tifffile.TiffFileError, ValueError, OSError, IndexError, KeyError, TypeError)
+_ERRORS = (  # imagecodecs raises RuntimeError
+    tifffile.TiffFileError, ValueError, OSError, IndexError, KeyError, TypeError, RuntimeError,
+    zlib.error,
+)  # fmt: skip
 
 
 def sensor_facts(path: Path) -> dict[str, Any] | None:

@@ -355,3 +355,36 @@ def test_real_files_come_back(name: str, tmp_path: Path, tools: Any) -> None:
         assert old.white_level == new.white_level
     if source.suffix == ".dng":
         assert target.read_bytes() == source.read_bytes()
+
+
+def test_a_compressed_dng_is_written_anew_with_the_sources_tags(tmp_path: Path) -> None:
+    codec = pytest.importorskip("imagecodecs")
+    coded = codec.ljpeg_encode(codes(0), bitspersample=14)
+    source = tmp_path / "a.dng"
+    tifffile.imwrite(
+        source, iter([coded]), shape=SIZE, dtype=np.uint16, rowsperstrip=SIZE[0],
+        photometric="cfa", metadata=None, compression="jpeg", extratags=tags(),
+    )  # fmt: skip
+    louder(source, tmp_path / "b.dng", 5)
+    (old, before), (new, after) = (read_raw(tmp_path / name) for name in ("a.dng", "b.dng"))
+    assert np.array_equal(before, codes(0))
+    assert np.array_equal(after, before + 5)
+    assert (new.mosaic, new.noise, new.iso, new.camera) == (
+        old.mosaic, old.noise, old.iso, old.camera,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_files_with_wrong_bytes_are_read_or_refused(seed: int, tmp_path: Path) -> None:
+    whole = write_dng(tmp_path / "a.dng", rowsperstrip=10).read_bytes()
+    rng = np.random.default_rng(seed)
+    for _ in range(25):
+        data = np.frombuffer(whole, np.uint8).copy()
+        data[rng.integers(0, 900, 4)] = rng.integers(0, 256, 4)
+        path = tmp_path / "b.dng"
+        path.write_bytes(data[: rng.integers(len(data) // 2, 2 * len(data))].tobytes())
+        try:
+            with open_reader(path) as reader:
+                assert len(list(reader)) == 1
+        except InputError as error:
+            assert str(error).startswith("b.dng: ")
