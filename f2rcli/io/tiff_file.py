@@ -24,7 +24,7 @@ MOST_PIXELS = 1 << 29  # of one picture, with its samples: 23 170 x 23 170
 DAMAGE = (
     tifffile.TiffFileError, ValueError, KeyError, IndexError, TypeError, AttributeError,
     struct.error, OSError, OverflowError, ZeroDivisionError, RuntimeError, MemoryError, zlib.error,
-    lzma.LZMAError,
+    lzma.LZMAError, AssertionError,
 )  # fmt: skip
 RGB, PALETTE, YCBCR, CFA = 2, 3, 6, 32803  # photometric interpretations
 CODECS = {
@@ -33,6 +33,9 @@ CODECS = {
     33004: "jpeg2000", 33005: "jpeg2000", 34712: "jpeg2000", 34933: "png", 34934: "jpegxr",
     22610: "jpegxr", 50001: "webp", 34927: "webp", 50002: "jpegxl", 52546: "jpegxl",
 }  # fmt: skip
+# What tifffile says where a description no longer fits the pages, and where the pages break off.
+MISFIT = ("metadata invalid or corrupted", "invalid value offset")
+CUT_OFF = ("invalid page offset", "circular reference")
 _SECONDS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "us": 1e-6, "min": 60.0, "h": 3600.0, "sec": 1.0}
 
 
@@ -63,6 +66,20 @@ def quiet_tifffile() -> Iterator[list[str]]:
         logger.removeFilter(listen)
 
 
+@contextmanager
+def opened(page: Any) -> Iterator[None]:
+    """tifffile closes all files of a set but the first; each is open for as long as it is read."""
+    handle = page.parent.filehandle
+    closed = handle.closed
+    if closed:
+        handle.open()
+    try:
+        yield
+    finally:
+        if closed:
+            handle.close()
+
+
 class TiffStack:
     """A TIFF file and those it names (OME), open for reading picture by picture, in any order."""
 
@@ -86,6 +103,27 @@ class TiffStack:
         for one in self.series:
             check_series(one, self.name)
         self.present = [self._present(number) for number in range(len(self._arrays))]
+        self._check_promise()
+
+    def _check_promise(self) -> None:
+        """Refuse a stack whose description speaks of other pages: its axes mean nothing then."""
+        found = sum(series.frames for series in self.series)
+        promised = int(_number((self.file.imagej_metadata or {}).get("images")) or 1)
+        if self._complained(MISFIT) or promised > found:
+            pages = f"{promised} pictures are promised, " if promised > found else ""
+            raise InputError(
+                f"{self.name}: truncated or damaged: {pages}its description does not fit its pages "
+                f"({len(self.file.pages)} of them can be found).",
+                hint="Copy it again from where it was recorded.",
+            )
+
+    def _complained(self, words: tuple[str, ...]) -> bool:
+        return any(word in line for line in self.complaints for word in words)
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the list of its pages breaks off."""
+        return self._complained(CUT_OFF)
 
     def _check_pages(self) -> None:
         """Refuse what is no stack, and headers that claim what no picture can be."""
@@ -167,8 +205,10 @@ class TiffStack:
             with quiet_tifffile() as said:
                 page = pages[place // share]
         except DAMAGE:
-            return None
+            page = None
         self.complaints += said
+        if page is None and array.dataoffset is not None:  # its samples may still be there
+            page, share = array.keyframe, 0
         if page is None:
             return None
         path = Path(page.parent.filehandle.path)
@@ -187,7 +227,7 @@ class TiffStack:
         if spot is None:
             raise InputError(f"{self.name}: ends before picture {place + 1}: it is truncated.")
         try:
-            with quiet_tifffile():
+            with quiet_tifffile(), opened(spot.page):
                 samples = self._read(series, spot)
         except DAMAGE as error:
             raise _unreadable(f"{self.name}, picture {place + 1}", error) from error

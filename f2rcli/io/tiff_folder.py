@@ -5,10 +5,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import tifffile
+
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
-from f2rcli.io.pictures import natural_key, numbered_files
-from f2rcli.io.tiff_file import Spot, TiffStack
+from f2rcli.io.pictures import is_pattern, natural_key, numbered_files
+from f2rcli.io.tiff_file import DAMAGE, Spot, TiffStack, quiet_tifffile
 
 SUFFIXES = (".tif", ".tiff")
 
@@ -21,6 +23,20 @@ def tiff_files(folder: Path) -> list[Path]:
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
     ]
     return sorted(found, key=natural_key)
+
+
+def holds_pages(folder: Path) -> bool:
+    """Whether a folder's TIFF files are pages of one stack, by the first and the last of them."""
+    files = tiff_files(folder)
+    return len(files) > 1 and all(map(_one_page, (files[0], files[-1])))
+
+
+def _one_page(path: Path) -> bool:
+    try:
+        with quiet_tifffile(), tifffile.TiffFile(path) as file:
+            return len(file.pages) == 1 and not set(file.series[0].axes) - set("YXS")
+    except DAMAGE:
+        return False
 
 
 class PageFolder:
@@ -43,7 +59,7 @@ class PageFolder:
         self.one = only
         self.series = [replace(only, axes=f"T{only.axes}", shape=(len(self.paths), *only.shape))]
         self.present = [len(self.paths)]
-        self.complaints: list[str] = []
+        self.cut_off = False
         self.interval: Fraction | None = None
         self.flavour = f"{len(self.paths)} TIFF files"
         self._codec = first.codec(0)
@@ -96,4 +112,6 @@ Stack = TiffStack | PageFolder
 def open_stack(source: str) -> Stack:
     """A file, or a folder or pattern of one-page files."""
     path = Path(source)
-    return TiffStack(path) if path.is_file() else PageFolder(source)
+    if path.is_dir() or (not path.exists() and is_pattern(source)):
+        return PageFolder(source)
+    return TiffStack(path)

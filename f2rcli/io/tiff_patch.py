@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from f2rcli.errors import OutputError
 from f2rcli.frames import Plane
-from f2rcli.io.tiff_file import DAMAGE, YCBCR, Spot, quiet_tifffile
+from f2rcli.io.tiff_file import DAMAGE, YCBCR, Spot, opened, quiet_tifffile
 
 WRITABLE = (1, 5, 8, 32946, 34925, 50000)  # none, LZW, deflate (two numbers), LZMA, zstd
 DEFLATE = 8
@@ -88,7 +88,7 @@ class PatchedFile:
             dtype = picture.dtype.newbyteorder(page.parent.byteorder)
             self._write(spot.offset, picture.astype(dtype, copy=False).tobytes())
             return
-        with quiet_tifffile():
+        with quiet_tifffile(), opened(page):
             page = page.aspage() if isinstance(page, tifffile.TiffFrame) else page
             coding = Coding.of(page)
             if not is_kept(page) and page.offset not in self._converted:

@@ -41,6 +41,8 @@ class StackReader(Reader):
         self.stack = open_stack(source)
         self.notes: list[str] = []
         self.series = [self._understood(series) for series in self.stack.series]
+        if self.stack.cut_off and not self.ledger.damaged:
+            self._fault("its list of pages breaks off; there may have been more")
         self.interval = self.stack.interval
         every = lanes_of(self.series)
         self.lanes = [lane for lane in map(self._cut, every) if lane.frames]
@@ -62,15 +64,16 @@ class StackReader(Reader):
         missing = series.frames - self.stack.present[series.number]
         if missing:
             self.ledger.missing_frames += missing
-            self.ledger.fault(
-                f"truncated: {self.stack.present[series.number]} of {series.frames} pictures of "
-                f"{series.words} are there"
-            )
-            if self.options.strict:
-                raise InputError(f"{self.stack.name}: {self.ledger.faults[-1]}.")
+            there = f"{self.stack.present[series.number]} of {series.frames}"
+            self._fault(f"truncated: {there} pictures of {series.words} are there")
         if series.dtype.itemsize == 8:
             self._note("float64 samples: what is taken out is computed in float32")
         return timed
+
+    def _fault(self, line: str) -> None:
+        if self.options.strict:
+            raise InputError(f"{self.stack.name}: {line}.")
+        self.ledger.fault(line)
 
     def _note(self, line: str) -> None:
         if line not in self.notes:

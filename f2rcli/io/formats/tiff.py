@@ -5,7 +5,7 @@ from pathlib import Path
 from f2rcli.io.base import Reader, ReadOptions, WriteOptions, WritePlan, Writer
 from f2rcli.io.pictures import is_pattern
 from f2rcli.io.tiff_folder import SUFFIXES as _SUFFIXES
-from f2rcli.io.tiff_folder import tiff_files
+from f2rcli.io.tiff_folder import holds_pages
 from f2rcli.io.tiff_read import StackReader
 from f2rcli.io.tiff_write import StackWriter, plan_stack
 
@@ -18,7 +18,7 @@ def claims(source: str) -> bool:
     """TIFF files by suffix, patterns of them, and folders that hold several."""
     path = Path(source)
     if path.is_dir():
-        return len(tiff_files(path)) > 1
+        return holds_pages(path)
     return path.suffix.lower() in SUFFIXES
 
 

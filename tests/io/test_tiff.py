@@ -1,0 +1,265 @@
+"""TIFF stacks: nothing is lost, lanes follow time, and what is not clear is asked."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from f2rcli.errors import F2RError, InputError, OutputError, UsageError
+from f2rcli.frames import Family
+from f2rcli.io import default_target, open_reader, open_writer, plan_output
+from f2rcli.io.base import ReadOptions, WriteOptions
+from tests.io.stacks import KINDS, each_smoothed, movie, passed, smoothed, write_kind
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+REAL = sorted([*SHARED.glob("microscopy/*.tif"), *SHARED.glob("odd/tiff/*.tif")])
+REFUSED = {"bool_mask.tif", "pages_of_different_size.tif"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_frames_that_do_not_change_give_back_the_very_file(kind: str, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.tif", tmp_path / "out.tif"
+    write_kind(kind, source)
+    passed(source, target, change=False)
+    assert target.read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_frame_goes_back_to_its_own_place(kind: str, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.tif", tmp_path / "out.tif"
+    array = write_kind(kind, source)
+    passed(source, target, change=True)
+    with tifffile.TiffFile(source) as before, tifffile.TiffFile(target) as after:
+        assert after.series[0].axes == before.series[0].axes
+        assert after.is_bigtiff == before.is_bigtiff
+        assert after.byteorder == before.byteorder
+        assert [_tags(page) for page in after.pages] == [_tags(page) for page in before.pages]
+        written, planar = after.asarray(), before.series[0].axes.endswith("SYX")
+    assert written.dtype == array.dtype
+    if array.shape[-1] < 5 and not planar:  # samples last
+        array, written = np.moveaxis(array, -1, 0), np.moveaxis(written, -1, 0)
+    np.testing.assert_array_equal(written, each_smoothed(array))
+
+
+PLACES = {"StripOffsets", "StripByteCounts", "TileOffsets", "TileByteCounts"}
+
+
+def _tags(page: tifffile.TiffPage) -> dict[str, str]:
+    tags = page.aspage().tags
+    return {tag.name: str(tag.value) for tag in tags if tag.name not in PLACES}
+
+
+@pytest.mark.parametrize("axes", ["".join(p) + "YX" for p in itertools.permutations("TZC")])
+def test_lanes_follow_time_whatever_the_order_of_axes(axes: str, tmp_path: Path) -> None:
+    sizes = {"T": 4, "Z": 3, "C": 2}
+    array = movie((*(sizes[a] for a in axes[:3]), 12, 16))
+    path = tmp_path / "s.tif"
+    tifffile.imwrite(path, array, photometric="minisblack", metadata={"axes": axes})
+    by_lane = array.transpose(*(axes.index(a) for a in "CZT" if a in axes), 3, 4)
+    expected = {
+        f"z {z + 1}, channel {c + 1}" if axes.index("Z") < axes.index("C")
+        else f"channel {c + 1}, z {z + 1}": by_lane[c, z]
+        for c in range(2) for z in range(3)
+    }  # fmt: skip
+    with open_reader(path) as reader:
+        assert set(reader.info.lanes) == set(expected)
+        assert reader.info.frames == 24
+        found: dict[str, list[object]] = {}
+        for frame in reader:
+            found.setdefault(reader.info.lanes[frame.lane], []).append(frame.planes[0])
+    for label, frames in found.items():
+        np.testing.assert_array_equal(np.stack(frames), expected[label])
+
+
+def test_lanes_come_one_after_another_each_with_its_own_levels(tmp_path: Path) -> None:
+    dim, bright = movie((5, 16, 20)), 10 * movie((5, 16, 20), seed=1)
+    path = tmp_path / "s.tif"
+    stack = np.stack([dim, bright], axis=1)
+    tifffile.imwrite(path, stack, photometric="minisblack", metadata={"axes": "TCYX"})
+    with open_reader(path) as reader:
+        frames = list(reader)
+    assert [frame.lane for frame in frames] == [0] * 5 + [1] * 5
+    spans = [f.layout.levels[1] - f.layout.levels[0] for f in frames if f.layout.levels]
+    assert spans[-1] > 5 * spans[0]
+    assert len(set(spans)) == 2
+
+
+def test_two_series_are_lanes_and_colours_beside_gray_are_taken_apart(tmp_path: Path) -> None:
+    gray, colour = movie((4, 12, 16)), movie((4, 14, 18, 3), "u1")
+    source, target = tmp_path / "s.ome.tif", tmp_path / "o.ome.tif"
+    with tifffile.TiffWriter(source, ome=True) as writer:
+        writer.write(gray, photometric="minisblack", metadata={"axes": "TYX", "Name": "a"})
+        writer.write(colour, photometric="rgb", metadata={"axes": "TYXS", "Name": "b"})
+    with open_reader(source) as reader:
+        assert reader.info.lanes == ("a", "b, sample 1", "b, sample 2", "b, sample 3")
+    passed(source, target, change=True)
+    with tifffile.TiffFile(target) as file:
+        np.testing.assert_array_equal(file.series[0].asarray(), each_smoothed(gray))
+        samples = np.moveaxis(file.series[1].asarray(), -1, 0)
+    np.testing.assert_array_equal(samples, each_smoothed(np.moveaxis(colour, -1, 0)))
+
+
+def test_several_files_of_one_ome_set_go_into_a_folder(tmp_path: Path) -> None:
+    array = movie((4, 16, 20))
+    _write_ome_set(tmp_path / "in", array)
+    first = tmp_path / "in" / "a.ome.tif"
+    with open_reader(first) as reader:
+        assert reader.info.frames == 4
+        assert len(reader.paths()) == 2
+        with pytest.raises(UsageError, match="the stack has 2"):
+            plan_output(reader, tmp_path / "out.ome.tif", WriteOptions())
+    passed(first, tmp_path / "out", change=True)
+    written = tifffile.imread(tmp_path / "out" / "a.ome.tif")
+    np.testing.assert_array_equal(written, each_smoothed(array))
+
+
+def _write_ome_set(folder: Path, array: np.ndarray) -> None:  # type: ignore[type-arg]
+    """Two files that share one OME-XML, as the standard describes it."""
+    folder.mkdir()
+    names = ("a.ome.tif", "b.ome.tif")
+    height, width = array.shape[1:]
+    data = "".join(
+        f'<TiffData FirstT="{2 * i}" IFD="0" PlaneCount="2"><UUID FileName="{name}">'
+        f"urn:uuid:00000000-0000-0000-0000-00000000000{i}</UUID></TiffData>"
+        for i, name in enumerate(names)
+    )
+    for i, name in enumerate(names):
+        xml = (
+            '<?xml version="1.0" encoding="UTF-8"?>'
+            '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="urn:uuid:00000000-0000-0000-0000-00000000000{i}"><Image ID="Image:0">'
+            f'<Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint16" SizeX="{width}" '
+            f'SizeY="{height}" SizeC="1" SizeZ="1" SizeT="4">{data}</Pixels></Image></OME>'
+        )
+        part = array[2 * i : 2 * i + 2]
+        tifffile.imwrite(
+            folder / name, part, photometric="minisblack", description=xml.encode(), metadata=None
+        )
+
+
+def test_numbered_pages_are_a_stack_and_keep_their_names(tmp_path: Path) -> None:
+    folder, array = tmp_path / "in é", movie((12, 16, 20))
+    folder.mkdir()
+    for number, page in enumerate(array):
+        tifffile.imwrite(folder / f"im {number}.tif", page, metadata=None)
+    with open_reader(folder) as reader:
+        np.testing.assert_array_equal(np.stack([f.planes[0] for f in reader]), array)
+    passed(folder, default_target(folder), change=True)
+    for number, page in enumerate(array):
+        written = tifffile.imread(tmp_path / "in é_f2r" / f"im {number}.tif")
+        np.testing.assert_array_equal(written, smoothed(page))
+
+
+def test_smaller_copies_of_a_pyramid_take_the_change(tmp_path: Path) -> None:
+    array = movie((3, 64, 96)) + np.uint16(200)  # far from the rail
+    source, target = tmp_path / "p.ome.tif", tmp_path / "o.ome.tif"
+    with tifffile.TiffWriter(source, ome=True) as writer:
+        writer.write(array, subifds=1, photometric="minisblack", tile=(32, 32))
+        writer.write(array[:, ::2, ::2], subfiletype=1, photometric="minisblack", tile=(32, 32))
+    passed(source, target, change=True)
+    with tifffile.TiffFile(target) as file:
+        written, small = (level.asarray().astype(float) for level in file.series[0].levels)
+    change = (written - array).reshape(3, 32, 2, 48, 2).mean((2, 4))
+    np.testing.assert_allclose(small - array[:, ::2, ::2], change, atol=0.5)
+
+
+def test_a_plain_stack_is_time_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "s.tif"
+    write_kind("pages without metadata", path)
+    with open_reader(path) as reader:
+        assert "taken as time" in " ".join(reader.info.notes)
+        assert reader.info.lanes == ("",)
+
+
+@pytest.mark.parametrize("axes", ["ZYX", "ZCYX", "QCYX"])
+def test_axes_that_do_not_name_time_are_asked_about(axes: str, tmp_path: Path) -> None:
+    path = tmp_path / "s.tif"
+    array = movie((5, 2, 16, 20) if len(axes) == 4 else (5, 16, 20))
+    tifffile.imwrite(path, array, photometric="minisblack", metadata={"axes": axes})
+    with pytest.raises(UsageError, match="which of them is time") as raised:
+        open_reader(path)
+    named = axes.replace(axes[0], "T")
+    assert f"--axes {named}" in str(raised.value.hint)
+    assert "5 x " in str(raised.value)
+    with open_reader(path, ReadOptions(axes=named.lower())) as reader:
+        assert {frame.lane for frame in reader} == set(range(len(axes) - 2))
+    with open_reader(path, ReadOptions(axes=axes.replace("Q", "P"))) as reader:
+        assert len(reader.info.lanes) == reader.info.frames  # planes by themselves, if asked to
+
+
+@pytest.mark.parametrize("wish", ["TYXZ", "TY", "TTYX", "T-YX", "ZTYX", "YTX"])
+def test_axes_that_do_not_fit_are_refused(wish: str, tmp_path: Path) -> None:
+    path = tmp_path / "s.tif"
+    tifffile.imwrite(path, movie((5, 16, 20)), metadata={"axes": "ZYX"})
+    with pytest.raises(UsageError, match=f"--axes {wish}"):
+        open_reader(path, ReadOptions(axes=wish))
+
+
+def test_axes_mean_nothing_for_other_clips(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no TIFF stack"):
+        open_reader(tmp_path / "clip.mp4", ReadOptions(axes="TYX"))
+
+
+def test_seconds_between_frames_are_read(tmp_path: Path) -> None:
+    for kind, interval in (("imagej tzcyx", 0.2), ("ome tczyx", 0.05)):
+        path = tmp_path / "s.tif"
+        write_kind(kind, path)
+        with open_reader(path) as reader:
+            assert float(reader.info.time_base) == pytest.approx(interval)
+            assert reader.info.duration == pytest.approx(4 * interval)
+
+
+def test_rgb_is_one_picture_with_its_alpha_apart(tmp_path: Path) -> None:
+    path = tmp_path / "s.tif"
+    array = movie((3, 16, 20, 4), "u1")
+    tifffile.imwrite(path, array, photometric="rgb", extrasamples=["unassalpha"])
+    with open_reader(path) as reader:
+        layout = reader.info.layout
+        assert (layout.family, layout.alpha, layout.colour_planes) == (Family.RGB, True, 3)
+        np.testing.assert_array_equal(next(iter(reader)).planes[3], array[0, ..., 3])
+
+
+def test_what_video_encoders_are_told_means_nothing_here(tmp_path: Path) -> None:
+    path = tmp_path / "s.tif"
+    write_kind("plain u16", path)
+    with open_reader(path, ReadOptions(frames=3)) as reader:
+        with pytest.raises(UsageError, match="--crf"):
+            plan_output(reader, tmp_path / "o.tif", WriteOptions(crf=10))
+        with pytest.raises(UsageError, match="written whole"):
+            plan_output(reader, tmp_path / "o.tif", WriteOptions())
+    with open_reader(path) as reader, pytest.raises(UsageError, match="written as TIFF"):
+        plan_output(reader, tmp_path / "o.mkv", WriteOptions())
+
+
+def test_nothing_is_left_of_a_run_that_stops(tmp_path: Path) -> None:
+    path, target = tmp_path / "s.tif", tmp_path / "o.tif"
+    write_kind("two samples", path)
+    with open_reader(path) as reader:
+        with open_writer(reader, plan_output(reader, target, WriteOptions())) as writer:
+            writer.write(next(iter(reader)))
+            with pytest.raises(OutputError, match="1 came back"):
+                writer.finish()
+        assert [entry.name for entry in tmp_path.iterdir()] == ["s.tif"]
+        target.write_bytes(b"mine")
+        with pytest.raises(OutputError, match="exists already"):
+            plan_output(reader, target, WriteOptions())
+        with pytest.raises(UsageError, match="the input itself"):
+            plan_output(reader, path, WriteOptions(overwrite=True))
+
+
+@pytest.mark.skipif(not REAL, reason="needs ../shared/data")
+@pytest.mark.parametrize("path", REAL, ids=lambda path: path.name)
+def test_real_files_come_back_as_they_were(path: Path, tmp_path: Path) -> None:
+    if path.name in REFUSED:
+        with pytest.raises(InputError):
+            open_reader(path)
+        return
+    try:
+        passed(path, tmp_path / path.name, change=False)
+    except F2RError as error:
+        if "imagecodecs" not in str(error):  # an extra
+            raise
+        pytest.skip("needs imagecodecs")
+    assert (tmp_path / path.name).read_bytes() == path.read_bytes()
