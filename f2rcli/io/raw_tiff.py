@@ -11,7 +11,6 @@ what R, G, B are multiplied by to make gray gray. All but the first three may be
 
 import json
 import re
-import zlib
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -24,17 +23,13 @@ from f2rcli.errors import InputError
 from f2rcli.frames import Mosaic
 from f2rcli.io.raw_shot import MOST_PIXELS, Samples, Shot
 from f2rcli.io.raw_tags import RawTags
-from f2rcli.io.tiff_file import quiet_tifffile
+from f2rcli.io.tiff_file import DAMAGE, quiet_tifffile
 from f2rcli.sensor import PATTERNS
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
 FOLDER_SIDECAR = "sensor.json"
 CRVD = re.compile(r"frame(\d+)_noisy(\d+)\.tiff?", re.IGNORECASE)  # Yue et al., CVPR 2020
 _CRVD_FACTS = {"cfa": "GBRG", "black": 240, "white": 4095}
-_ERRORS = (  # imagecodecs raises RuntimeError
-    tifffile.TiffFileError, ValueError, OSError, IndexError, KeyError, TypeError, RuntimeError,
-    zlib.error,
-)  # fmt: skip
 
 
 def sensor_facts(path: Path) -> dict[str, Any] | None:
@@ -72,10 +67,10 @@ def _json_object(sidecar: Path) -> dict[str, Any] | None:
 
 def _described(path: Path) -> dict[str, Any] | None:
     try:
-        with tifffile.TiffFile(path) as file:
+        with quiet_tifffile(), tifffile.TiffFile(path) as file:
             text = file.pages.first.description
         facts = json.loads(text) if text.startswith("{") else None
-    except _ERRORS:
+    except DAMAGE:
         return None
     return facts if isinstance(facts, dict) and "cfa" in facts else None
 
@@ -97,7 +92,7 @@ def examine_tiff(path: Path) -> list[Shot]:
             extents = zip(pages[-1].dataoffsets, pages[-1].databytecounts, strict=False)
             lacking = max((o + n for o, n in extents), default=0) - path.stat().st_size
             count = len(pages)
-    except _ERRORS as error:
+    except DAMAGE as error:
         raise InputError(f"{path.name}: is no whole TIFF ({error}).") from error
     promised = facts.get("shape", [count])[0] if len(facts.get("shape", [])) == 3 else count
     if lacking > 0 or promised > count or any("offset" in line for line in said):
@@ -201,7 +196,7 @@ class TiffPages:
                 self._file, self._path = tifffile.TiffFile(shot.path), shot.path
             page = self._file.pages[shot.page]
             return np.asarray(page.asarray())
-        except _ERRORS as error:
+        except DAMAGE as error:
             raise InputError(
                 f"{shot.path.name}: page {shot.page + 1} cannot be read ({error})."
             ) from error
