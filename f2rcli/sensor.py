@@ -18,17 +18,20 @@ PLANES = ("R", "G1", "B", "G2")  # G1 shares its rows with red, G2 with blue
 _PLACES = ((0, 0), (0, 1), (1, 1), (1, 0))  # row and column of each plane in a cell that begins red
 
 
-def bayer_layout(mosaic: Mosaic, bits: int) -> PlaneLayout:
-    """The layout of a frame whose one plane is a mosaic. Raises InputError for no such mosaic."""
+def bayer_layout(mosaic: Mosaic, bits: int, name: str = "mosaic") -> PlaneLayout:
+    """The layout of a frame whose one plane is a mosaic.
+
+    name: of the file, for messages. Raises InputError for what is no such mosaic.
+    """
     if mosaic.pattern not in PATTERNS:
         raise InputError(
-            f"colour filters {mosaic.pattern}: not one of the four Bayer orders.",
+            f"{name}: colour filters {mosaic.pattern} are not one of the four Bayer orders.",
             hint=f"There is: {', '.join(PATTERNS)}.",
         )
     if any(w <= b for b, w in zip(mosaic.black, mosaic.white, strict=True)):
         raise InputError(
-            f"black level {_listed(mosaic.black)}, white level {_listed(mosaic.white)}: white must "
-            "lie above black."
+            f"{name}: black level {_listed(mosaic.black)}, white level {_listed(mosaic.white)}: "
+            "white must lie above black."
         )
     return PlaneLayout(family=Family.BAYER, bits=bits, mosaic=mosaic)
 

@@ -138,7 +138,7 @@ def test_a_mosaic_is_seen_in_the_bayer_space() -> None:
 
 
 def test_impossible_mosaics_are_refused() -> None:
-    with pytest.raises(InputError, match="not one of the four"):
+    with pytest.raises(InputError, match="are not one of the four"):
         bayer_layout(mosaic_of("RGBG"), 12)
     with pytest.raises(InputError, match="above black"):
         bayer_layout(mosaic_of("RGGB", white=(240.0,) * 4), 12)

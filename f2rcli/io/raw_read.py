@@ -65,7 +65,7 @@ class RawReader(Reader):
             name=self.source.name,
             width=width,
             height=height,
-            layout=bayer_layout(shot.mosaic, shot.bits),
+            layout=bayer_layout(shot.mosaic, shot.bits, shot.path.name),
             frames=len(self.shots),
             duration=float(len(self.shots) / self.rate),
             rate=self.rate,
@@ -97,7 +97,7 @@ class RawReader(Reader):
             shot = exposure.shot
             yield Frame(
                 planes=(shot.crop(exposure.samples),),
-                layout=bayer_layout(shot.mosaic, self.info.layout.bits),
+                layout=bayer_layout(shot.mosaic, self.info.layout.bits, shot.path.name),
                 pts=number,
                 duration=1,
                 time_base=1 / self.rate,

@@ -1,0 +1,91 @@
+"""Raw files as cameras may lay them out, made on the spot."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
+from f2rcli.io.raw_dng import packed_bits
+
+SIZE = (48, 64)
+PROFILE = (1e-3, 1e-6, 2e-3, 2e-6, 3e-3, 3e-6)
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "strips": {"rowsperstrip": 10},
+    "big endian": {"byteorder": ">"},
+    "tiles": {"tile": (16, 32)},
+    "margins": {"extra": [(50829, 4, 4, (4, 2, 44, 60), True)]},
+    "odd margins": {"extra": [(50829, 4, 4, (5, 3, 45, 60), True)]},
+    "10 bits": {"bits": 10},
+    "12 bits": {"bits": 12},
+    "14 bits": {"bits": 14},
+}
+
+
+def tags(iso: int = 800, model: str = "Bar", pattern: bytes = b"\1\2\0\1") -> list[Any]:
+    """A DNG's own tags: GBRG unless told, four black levels, turned by a quarter."""
+    side = round(len(pattern) ** 0.5)
+    matrix = [part for v in (3.2, -1.5, -0.5, -1, 1.9, 0.04, 0.05, -0.2, 1.05) for part in
+              (round(v * 10000), 10000)]  # fmt: skip
+    return [
+        (50706, 1, 4, b"\1\4\0\0", True), (50707, 1, 4, b"\1\1\0\0", True),
+        (50708, 2, 0, f"Foo {model}", True), (271, 2, 0, "Foo", True), (272, 2, 0, model, True),
+        (33421, 3, 2, (side, side), True), (33422, 1, len(pattern), pattern, True),
+        (50710, 1, 3, b"\0\1\2", True), (50711, 3, 1, 1, True), (50713, 3, 2, (2, 2), True),
+        (50714, 3, 4, (240, 241, 242, 243), True), (50717, 3, 1, 4095, True),
+        (50721, 10, 9, matrix, True), (50728, 5, 3, (5263, 10000, 1, 1, 6250, 10000), True),
+        (50778, 3, 1, 21, True), (34855, 3, 1, iso, True), (274, 3, 1, 6, True),
+        (51041, 12, 6, PROFILE, True), (50972, 1, 16, bytes(range(16)), True),
+    ]  # fmt: skip
+
+
+def codes(seed: int, size: tuple[int, int] = SIZE, top: int = 1000) -> np.ndarray:
+    return np.random.default_rng(seed).integers(200, top, size).astype(np.uint16)
+
+
+def write_dng(
+    path: Path,
+    seed: int = 0,
+    *,
+    size: tuple[int, int] = SIZE,
+    bits: int = 16,
+    extra: list[Any] | None = None,
+    facts: dict[str, Any] | None = None,
+    **how: Any,
+) -> Path:
+    """A DNG as a camera may lay it out."""
+    mosaic = codes(seed, size)
+    own = {"photometric": "cfa", "metadata": None, **how}
+    every = tags(**(facts or {})) + (extra or [])
+    if bits == 16:
+        tifffile.imwrite(path, mosaic, extratags=every, **own)
+        return path
+    stored = np.frombuffer(packed_bits(mosaic, bits), np.uint8).reshape(size[0], -1)
+    tifffile.imwrite(path, stored, extratags=every, rowsperstrip=size[0], **own)
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        for code, value in ((256, size[1]), (258, bits)):
+            tag = file.pages.first.tags[code]
+            length = 2 if int(tag.dtype) == 3 else 4
+            data[tag.valueoffset : tag.valueoffset + length] = value.to_bytes(length, "little")
+    path.write_bytes(data)
+    return path
+
+
+def write_burst(folder: Path, count: int = 4, **how: Any) -> Path:
+    folder.mkdir()
+    for index in range(count):
+        write_dng(folder / f"IMG {index + 8}.dng", index, **how)  # 10 comes after 9
+    return folder
+
+
+def louder(source: Path, target: Path, by: int, **options: Any) -> None:
+    """Write a clip with every code of its active area `by` higher."""
+    with open_reader(source) as reader:
+        plan = plan_output(reader, target, WriteOptions(**options))
+        with open_writer(reader, plan) as writer:
+            for frame in reader:
+                writer.write(replace(frame, planes=(frame.planes[0] + np.uint16(by),)))
+            writer.finish()

@@ -1,0 +1,166 @@
+"""Raw files that are damaged, mixed or of other kinds, and wishes that cannot be fulfilled."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from f2rcli.errors import InputError, OutputError, UsageError
+from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
+from f2rcli.io.raw_shot import read_raw
+from tests.io.raw_files import codes, louder, tags, write_burst, write_dng
+
+
+def test_a_damaged_exposure_is_held_and_told(tmp_path: Path, tools: Any) -> None:
+    burst = write_burst(tmp_path / "burst")
+    whole = (burst / "IMG 9.dng").read_bytes()
+    (burst / "IMG 9.dng").write_bytes(whole[:2000])
+    with open_reader(burst) as reader:
+        frames = list(reader)
+        assert [frame.held for frame in frames] == [False, True, False, False]
+        assert "cut off" in reader.ledger.faults[0]
+    tools.passthrough(burst, tmp_path / "out")
+    first, second = (read_raw(tmp_path / "out" / f"IMG {n}.dng")[1] for n in (8, 9))
+    assert np.array_equal(first, second)
+    with pytest.raises(InputError, match=r"IMG 9\.dng: is cut off"):
+        tools.read_all(burst, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("odd", "reason"),
+    [
+        ({"size": (64, 48)}, "size"),
+        ({"facts": {"model": "Baz"}}, "camera Foo Baz"),
+        ({"facts": {"iso": 1600}}, "ISO 1600"),
+        ({"facts": {"pattern": b"\0\1\1\2"}}, "colour filters RGGB"),
+    ],
+)
+def test_mixed_bursts_are_refused(odd: dict[str, Any], reason: str, tmp_path: Path) -> None:
+    burst = write_burst(tmp_path / "burst")
+    write_dng(burst / "IMG 12.dng", **odd)
+    with pytest.raises(InputError, match=f"IMG 12.dng: {reason}"), open_reader(burst) as reader:
+        list(reader) if reason.startswith("colour") else reader.close()
+
+
+def test_several_kinds_of_raw_files_are_refused_and_previews_left_aside(tmp_path: Path) -> None:
+    burst = write_burst(tmp_path / "burst")
+    (burst / "IMG 8.JPG").write_bytes(b"a preview")
+    with open_reader(burst) as reader:
+        assert any("1 .jpg" in note for note in reader.info.notes)
+    (burst / "IMG 9.nef").write_bytes(b"")
+    with pytest.raises(InputError, match="several kinds"):
+        open_reader(burst)
+
+
+XTRANS = bytes([1, 1, 0, 1, 1, 2, 1, 1, 2, 1, 1, 0, 2, 0, 1, 0, 2, 1,
+                1, 1, 2, 1, 1, 0, 1, 1, 0, 1, 1, 2, 0, 2, 1, 2, 0, 1])  # fmt: skip
+
+
+def test_other_sensors_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="X-Trans"):
+        open_reader(write_dng(tmp_path / "x.dng", facts={"pattern": XTRANS}))
+    colours = np.zeros((32, 48, 3), np.uint16)
+    own = [tag for tag in tags() if tag[0] not in (33421, 33422, 50710, 50711, 50713, 50714)]
+    tifffile.imwrite(tmp_path / "l.dng", colours, photometric="linear_raw", metadata=None,
+                     extratags=own)  # fmt: skip
+    with pytest.raises(InputError, match="full colours"):
+        open_reader(tmp_path / "l.dng")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [(b"", "empty"), (b"not raw at all" * 40, "not a camera raw file"), (None, "No such file")],
+)
+def test_what_is_no_raw_file_is_refused(data: bytes | None, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.nef"
+    if data is not None:
+        path.write_bytes(data)
+    with pytest.raises(InputError, match=reason):
+        open_reader(path)
+
+
+def test_a_header_that_claims_too_much_is_refused(tmp_path: Path) -> None:
+    path = write_dng(tmp_path / "bomb.dng")
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        for code in (256, 257):
+            tag = file.pages.first.tags[code]
+            length = 2 if int(tag.dtype) == 3 else 4
+            data[tag.valueoffset : tag.valueoffset + length] = (60000).to_bytes(length, "little")
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"bomb\.dng"):
+        open_reader(path)
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "reason"),
+    [
+        ("out.mp4", {}, "written as .dng"),
+        ("-", {}, "standard output"),
+        ("out.dng", {}, "holds one frame"),
+        ("out.dng", {"format": "tiff"}, "by its name"),
+        ("out", {"format": "png"}, "no such choice"),
+        ("out", {"format": "dng", "demosaic": True}, "keeps its mosaic"),
+        ("out", {"codec": "ffv1"}, "no meaning"),
+        ("burst", {"overwrite": True}, "the input itself"),
+    ],
+)
+def test_impossible_wishes_are_refused_before_anything_is_written(
+    target: str, options: dict[str, Any], reason: str, tmp_path: Path,
+    in_folder: Callable[[], list[str]],
+) -> None:  # fmt: skip
+    burst = write_burst(tmp_path / "burst")
+    where = target if target == "-" else tmp_path / target
+    with open_reader(burst) as reader, pytest.raises(UsageError, match=reason):
+        plan_output(reader, where, WriteOptions(**options))
+    assert in_folder() == ["burst"]
+
+
+def test_what_is_there_is_not_replaced_unasked(tmp_path: Path, tools: Any) -> None:
+    burst = write_burst(tmp_path / "burst")
+    tools.passthrough(burst, tmp_path / "out")
+    with pytest.raises(OutputError, match="exists already"):
+        tools.passthrough(burst, tmp_path / "out")
+    louder(burst, tmp_path / "out", 3, overwrite=True)
+    change = read_raw(tmp_path / "out" / "IMG 8.dng")[1] - codes(0)
+    assert np.all(change == 3)
+
+
+def test_names_that_differ_in_case_only_are_refused(tmp_path: Path) -> None:
+    burst = write_burst(tmp_path / "burst")
+    write_dng(burst / "img 8.DNG")
+    with open_reader(burst) as reader, pytest.raises(InputError, match="the same output"):
+        plan_output(reader, tmp_path / "out")
+
+
+def test_an_abandoned_run_leaves_nothing(
+    tmp_path: Path, in_folder: Callable[[], list[str]]
+) -> None:
+    burst = write_burst(tmp_path / "burst")
+    with open_reader(burst) as reader:
+        with open_writer(reader, plan_output(reader, tmp_path / "out")) as writer:
+            writer.write(next(iter(reader)))
+        assert in_folder() == ["burst"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_files_with_wrong_bytes_are_read_or_refused(seed: int, tmp_path: Path) -> None:
+    whole = write_dng(tmp_path / "a.dng", rowsperstrip=10).read_bytes()
+    rng = np.random.default_rng(seed)
+    for _ in range(25):
+        data = np.frombuffer(whole, np.uint8).copy()
+        data[rng.integers(0, 900, 4)] = rng.integers(0, 256, 4)
+        path = tmp_path / "b.dng"
+        path.write_bytes(data[: rng.integers(len(data) // 2, 2 * len(data))].tobytes())
+        assert _outcome(path) in ("1 frame", "b.dng: ")
+
+
+def _outcome(path: Path) -> str:
+    try:
+        with open_reader(path) as reader:
+            return f"{len(list(reader))} frame"
+    except InputError as error:
+        return str(error)[: len("b.dng: ")]
