@@ -46,7 +46,7 @@ def denoise(
     arrays' own units, 8-bit units for files; measured), black and white (values of no light and
     of white; 0 and the dtype's largest, 1 for floats), layout ("THWC", or "TCHW" for channels
     first), space ("auto", "rgb", or "gray" for channels on their own), weights, method, device,
-    precision, tile, threads as on the command line; overwrite (files only).
+    precision, tile, threads as on the command line; axes and overwrite (files only).
 
     Raises F2RError's branches: UsageError for options that do not fit, InputError for what cannot
     be read, OutputError for what cannot be written.
@@ -54,8 +54,8 @@ def denoise(
     chosen = Options.of(options)
     if isinstance(frames, str | os.PathLike):
         return _denoise_path(os.fspath(frames), output, chosen, type(frames), overwrite=overwrite)
-    if output is not None or overwrite:
-        raise UsageError("output, overwrite: are for files.", hint="Arrays are returned.")
+    if output is not None or overwrite or chosen.axes is not None:
+        raise UsageError("output, overwrite, axes: are for files.", hint="Arrays are returned.")
     if type(frames).__module__.startswith("dask.array"):
         return _denoise_dask(frames, chosen)
     if isinstance(frames, np.ndarray) or hasattr(frames, "new_empty"):  # NumPy or torch
@@ -137,12 +137,19 @@ def _denoise_path(
     source: str, output: str | Path | None, options: Options, kind: type, *, overwrite: bool
 ) -> Any:
     from f2rcli.engine.stream import denoise_stream, load_engine  # brings torch
-    from f2rcli.io import WriteOptions, default_target, open_reader, open_writer, plan_output
+    from f2rcli.io import (
+        ReadOptions,
+        WriteOptions,
+        default_target,
+        open_reader,
+        open_writer,
+        plan_output,
+    )
 
     if (options.black, options.white) != (None, None):
         raise UsageError("black, white: are for arrays.", hint="Files say what their values mean.")
     target = default_target(source) if output is None else output
-    with open_reader(source) as reader:
+    with open_reader(source, ReadOptions(axes=options.axes)) as reader:
         plan = plan_output(reader, target, WriteOptions(overwrite=overwrite))
         engine = load_engine(options.settings(255), reader.info)
         with open_writer(reader, plan) as writer:

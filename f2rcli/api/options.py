@@ -29,6 +29,7 @@ class Options:
     layout: str = "THWC"  # where the channels are; frames of iterables lack the T
     space: str = "auto"
     black: float | None = None  # the value of no light; None: 0
+    axes: str | None = None  # of a stack in a file, one letter per axis; None: as the file says
     white: float | None = None  # the value of white; None: the dtype's largest, 1 for floats
 
     def __post_init__(self) -> None:

@@ -62,10 +62,9 @@ class Children:
         self.stopped = threading.Event()
 
     def run(self, arguments: Sequence[str], claim: int | None = None) -> Ended:
-        """Run `f2r ARGUMENTS`, which hold --json, to its end.
+        """Run a command line, which holds --json, to its end.
 
-        The child holds on to the descriptor `claim`.
-        Raises InterruptedError after `stop`.
+        The child holds on to the descriptor `claim`. Raises InterruptedError after `stop`.
         """
         with tempfile.TemporaryFile() as words, self._started(arguments, words, claim) as child:
             ended = Ended(code=0)
@@ -89,7 +88,7 @@ class Children:
             if self.stopped.is_set():
                 raise InterruptedError
             child = subprocess.Popen(
-                [*COMMAND, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                list(arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 stderr=words, **special,
             )  # fmt: skip
             self._running.add(child)

@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
+from f2rcli.errors import OutputError
+
 FOLDER = ".f2r"
 FORMAT = 1
 CLAIM_STEP = 0.5  # seconds between looks at a claim that another process holds
@@ -50,6 +52,18 @@ class Records:
 
     def __init__(self, output: Path) -> None:
         self.folder = output / FOLDER
+
+    def prepare(self) -> None:
+        """Make the folder. Raises OutputError where nothing can be written."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_whole(self.folder / "writable", "")
+            (self.folder / "writable").unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{self.folder.parent}: cannot be written: {error.strerror or error}.",
+                hint="Choose another folder with -o.",
+            ) from error
 
     def find(self, place: PurePath) -> Record | None:
         """The record of a place; None where there is none, or none that can be read."""

@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any
 
-from f2rcli.batch.child import Children, Ended
+from f2rcli.batch.child import COMMAND, Children, Ended
 from f2rcli.batch.records import Content, Record, Records, content_of, stamp_of
 from f2rcli.errors import EXIT_DAMAGED, EXIT_FAILURE, EXIT_INPUT, EXIT_OK
+from f2rcli.io.part import remove_parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,8 @@ class Task:
     options: tuple[str, ...] = ()  # of the command, for the child
     settings: str = ""  # hash of those that change the result
     overwrite: bool = False
+    keep_partial: bool = False
+    command: tuple[str, ...] = ()  # that runs the child; empty: f2r as it is installed there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +113,11 @@ def _process(task: Task, records: Records, children: Children, claim: int | None
         records.keep(place, record)
     except OSError as error:
         return _unwritable(task, error)
-    arguments = ["denoise", "--json", *task.options, f"--output={task.target}", "--", task.source]
-    outcome = _outcome(task, children.run(arguments, claim))
+    told = ["denoise", "--json", *task.options, f"--output={task.target}", "--", task.source]
+    ended = children.run([*(task.command or COMMAND), *told], claim)
+    if ended.code < 0 and not task.keep_partial:  # it had no time to clean up
+        remove_parts(Path(task.target))
+    outcome = _outcome(task, ended)
     if outcome.failed:
         records.forget(place)
     else:

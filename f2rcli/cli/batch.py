@@ -15,14 +15,16 @@ import typer
 from f2rcli import __version__, weights
 from f2rcli.batch.cluster import check_address, run_on_cluster
 from f2rcli.batch.local import run_here
-from f2rcli.batch.report import Report, check_report, report_path, wrong
+from f2rcli.batch.records import Records
+from f2rcli.batch.report import Report, check_report, report_path
 from f2rcli.batch.scan import Choice, Scan, scan
 from f2rcli.batch.targets import Placed, check_output, place_all
 from f2rcli.batch.work import Outcome, Task, not_run
 from f2rcli.cli.console import Console
-from f2rcli.errors import EXIT_INPUT, EXIT_OK, UsageError, WeightsError
+from f2rcli.errors import EXIT_INPUT, EXIT_OK, InputError, UsageError, WeightsError
 from f2rcli.io import is_clip
 
+COMMAND: tuple[str, ...] = ()  # see Task.command
 ASKING = ("recursive", "pattern", "jobs", "shard", "cluster")  # any of these makes it a batch
 # What the child is told otherwise, or must not hear of.
 OWN = {
@@ -67,7 +69,7 @@ def run_batch(ctx: typer.Context, console: Console) -> int:
     for remark in (*found.remarks, *remarks):
         console.warning(remark)
     if not placed and not found.unreadable:
-        raise UsageError(
+        raise InputError(
             f"{', '.join(batch.sources)}: no clips found.",
             hint="Look at --pattern, and at --recursive for folders in folders.",
         )
@@ -76,6 +78,7 @@ def run_batch(ctx: typer.Context, console: Console) -> int:
         return _print_plan(tasks, found, console)
     path = report_path(batch.output, batch.shard)
     check_report(path)
+    Records(batch.output).prepare()
     console.event("start", version=__version__, clips=len(tasks), output=str(batch.output))
     return _run_all(batch, tasks, _unreadable(found, batch), path, console)
 
@@ -112,6 +115,7 @@ class Batch:
     options: tuple[str, ...]  # for every child
     settings: str
     overwrite: bool
+    keep_partial: bool
     shard: tuple[int, int] | None
     jobs: int
     cluster: str | None
@@ -120,9 +124,8 @@ class Batch:
     @classmethod
     def of(cls, given: Mapping[str, Any], options: Mapping[str, list[str]]) -> "Batch":
         """Raises UsageError where options clash."""
-        for name in ("preview",):
-            if given[name] is not None:
-                raise UsageError(f"--{name}: is for one clip at a time.")
+        if given["preview"] is not None:
+            raise UsageError("--preview: is for one clip at a time.")
         sources, jobs = tuple(given["source"]), given["jobs"] or 1
         if given["cluster"] is not None:
             if given["jobs"]:
@@ -142,6 +145,7 @@ class Batch:
             options=words,
             settings=settings_hash(options, given["weights"]),
             overwrite=bool(given["overwrite"]),
+            keep_partial=bool(given["keep_partial"]),
             shard=shard_of(given["shard"]),
             jobs=jobs,
             cluster=given["cluster"],
@@ -163,6 +167,8 @@ class Batch:
             options=self.options,
             settings=self.settings,
             overwrite=self.overwrite,
+            keep_partial=self.keep_partial,
+            command=COMMAND,
         )
 
     def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
@@ -291,9 +297,6 @@ def _tell(outcome: Outcome, count: int, total: int, console: Console) -> None:
 def _conclude(report: Report, path: Path, console: Console) -> None:
     for line in report.table():
         console.note(line)
-    if console.quiet:
-        for outcome in filter(wrong, report.outcomes):
-            console.detail(f"{outcome.place}: {outcome.status}: {outcome.reason}")
     console.event("result", report=str(path), counts=report.counts, exit_code=report.exit_code)
     console.note(f"{report.summary()}; report: {path}")
 

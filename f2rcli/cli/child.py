@@ -21,6 +21,11 @@ def watch_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-if __name__ == "__main__":
+def start_watching() -> None:
+    """Watch the parent from a thread of its own."""
     threading.Thread(target=watch_parent, name="parent", daemon=True).start()
+
+
+if __name__ == "__main__":
+    start_watching()
     main()

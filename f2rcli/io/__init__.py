@@ -86,22 +86,19 @@ def readable_suffixes() -> frozenset[str]:
 def is_clip(folder: Path) -> bool:
     """Whether a folder is one clip: a format reads it as a whole, and no other clip lies in it.
 
-    Pictures beside a burst of raw files are its previews. Raises OSError.
+    Beside pictures any other readable file makes it a folder of clips; beside a burst of raw files
+    or pages of a stack a video does, while pictures are their previews. Raises OSError.
     """
-    *special, _ = _formats()  # the last one claims everything
+    *special, video = _formats()  # the last one claims everything
     claiming = next((module for module in special if module.claims(str(folder))), None)
     if claiming is None:
         return False
-    own = claiming.SUFFIXES if ".png" in claiming.SUFFIXES else claiming.SUFFIXES | _pictures()
-    others = readable_suffixes() - own
+    loose = ".png" in claiming.SUFFIXES
+    others = readable_suffixes() - claiming.SUFFIXES if loose else video.SUFFIXES
     return not any(
         path.suffix.lower() in others and not path.name.startswith(".") and path.is_file()
         for path in folder.iterdir()
     )
-
-
-def _pictures() -> frozenset[str]:
-    return next(module.SUFFIXES for module in _formats() if ".png" in module.SUFFIXES)
 
 
 def _formats() -> list[ModuleType]:

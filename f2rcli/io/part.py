@@ -4,6 +4,7 @@ import contextlib
 import errno
 import importlib
 import os
+import shutil
 import stat
 from pathlib import Path
 
@@ -20,7 +21,7 @@ class PartFile:
         self.target = target
         self.overwrite = overwrite
         self.keep = keep  # leave the part file behind when the run fails
-        self.path = target.with_name(f".{target.stem}.part{target.suffix}")
+        self.path = part_path(target)
         self._open = True
         try:
             self._lock = _claim(self.path)
@@ -60,6 +61,24 @@ class PartFile:
         if self._open:
             self._open = False
             os.close(self._lock)
+
+
+def part_path(target: Path) -> Path:
+    """The file that becomes `target`, while it is written."""
+    return target.with_name(f".{target.stem}.part{target.suffix}")
+
+
+def part_folder(folder: Path) -> Path:
+    """The folder that becomes `folder`, or whose files move there, while they are written."""
+    beside = folder if folder.is_dir() else folder.parent
+    return beside / f".{folder.resolve().name}.part"
+
+
+def remove_parts(target: Path) -> None:
+    """Remove what a run that crashed left behind; only for who knows that no other is writing."""
+    with contextlib.suppress(OSError):
+        part_path(target).unlink(missing_ok=True)
+    shutil.rmtree(part_folder(target), ignore_errors=True)
 
 
 def _claim(path: Path) -> int:

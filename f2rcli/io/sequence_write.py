@@ -15,7 +15,7 @@ from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer
 from f2rcli.io.convert import converted
 from f2rcli.io.fitting import closest_format, formats_of, losses
 from f2rcli.io.origin import stream_line
-from f2rcli.io.part import check_target, disk_error, exists_error, same_file
+from f2rcli.io.part import check_target, disk_error, exists_error, part_folder, same_file
 from f2rcli.io.pictures import WRITTEN, PictureEncoder, decode_picture, is_pattern, numbered
 from f2rcli.io.pixels import PixelFormat, make_frame
 from f2rcli.io.source import ffmpeg_reason
@@ -174,8 +174,7 @@ class SequenceWriter(Writer):
         self._bytes = 0
         self._seconds = Fraction(0)
         folder = self.detail.folder
-        beside = folder if folder.is_dir() else folder.parent
-        self._part = beside / f".{folder.resolve().name}.part"
+        self._part = part_folder(folder)
         try:
             shutil.rmtree(self._part, ignore_errors=True)  # a killed run's
             self._part.mkdir()
