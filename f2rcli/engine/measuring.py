@@ -55,13 +55,16 @@ def measure_noise(
     if info.interlaced and info.height >= 4:
         frames = (one_field(frame, 0) for frame in frames)
     pictures = [engine.to_tensor(run[0]) for run in islice(unique(frames), frames_read)]
-    return measure_pictures(pictures, engine.new_method(), windows_used)
+    return measure_pictures(pictures, engine.new_method(), windows_used, _floor(info))
 
 
 def measure_pictures(
-    pictures: list[Tensor], method: Method, windows_used: int = 3
+    pictures: list[Tensor], method: Method, windows_used: int = 3, floor: float = 0.0
 ) -> NoiseReport | None:
-    """The same of pictures (1, C, H, W) in 0..1 that follow each other, with a fresh method."""
+    """The same of pictures (1, C, H, W) in 0..1 that follow each other, with a fresh method.
+
+    floor: the lowest value that a sample can take; raw files reach below black.
+    """
     if not pictures:
         return None
     with torch.inference_mode():
@@ -77,7 +80,7 @@ def measure_pictures(
     alone = [_evidence([one], pictures[0].shape[1]).model() for one in seen]
     by_frame = tuple(sum(m.sigma) / len(m.sigma) for m in alone if m is not None)
     sure = confidence_of(model, spectrum, temporal, by_frame)
-    rails = _rails(pictures)
+    rails = _rails(pictures, floor)
     return NoiseReport(
         model, evidence.points(), spectrum, temporal, *rails, by_frame, len(pictures), sure
     )
@@ -153,8 +156,15 @@ def _fetched(picture: Tensor, flow: Flow) -> Tensor:
     return torch.from_numpy(np.atleast_3d(moved)).permute(2, 0, 1)[None]
 
 
-def _rails(pictures: list[Tensor]) -> tuple[float, float]:
-    """The shares of samples that lie on black and on white, within half an 8-bit code."""
-    black = [float((picture <= HALF_CODE).float().mean()) for picture in pictures]
+def _floor(info: ClipInfo) -> float:
+    mosaic = info.layout.mosaic
+    if mosaic is None:
+        return 0.0
+    return max(-b / (w - b) for b, w in zip(mosaic.black, mosaic.white, strict=True))
+
+
+def _rails(pictures: list[Tensor], floor: float) -> tuple[float, float]:
+    """The shares of samples that lie on the floor and on white, within half an 8-bit code."""
+    black = [float((picture <= floor + HALF_CODE).float().mean()) for picture in pictures]
     white = [float((picture >= 1 - HALF_CODE).float().mean()) for picture in pictures]
     return sum(black) / len(black), sum(white) / len(white)
