@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import av
@@ -20,6 +21,7 @@ from f2rcli.cli.app import run
 
 PACKAGE = Path(f2rcli.__file__).parent
 FAKE = Path(__file__).parent / "fake_engine.py"
+FAKE_SESSION = Path(__file__).parent / "fake_session.py"
 
 
 class Done(NamedTuple):
@@ -133,3 +135,22 @@ def damaged(tmp_path: Path) -> Path:
     path = tmp_path / "damaged.mkv"
     path.write_bytes(data[: len(data) * 2 // 3])
     return path
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch):
+    """Stands in for f2rcli.training.session; remembers what it was asked."""
+    spec = importlib.util.spec_from_file_location("fake_session", FAKE_SESSION)
+    assert spec is not None
+    assert spec.loader is not None
+    fakes = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "fake_session", fakes)  # dataclasses look themselves up
+    spec.loader.exec_module(fakes)
+    fake = fakes.Session()
+    module = ModuleType("f2rcli.training.session")
+    module.train = fake.train  # type: ignore[attr-defined]  # it stands in for a module
+    monkeypatch.setitem(sys.modules, "f2rcli.training.session", module)
+    pictures = ModuleType("f2rcli.training.comparison")
+    pictures.compare = lambda config, after, folder: [folder / "crop_1.png"]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "f2rcli.training.comparison", pictures)
+    return fake

@@ -1,14 +1,8 @@
 """`f2r train`, with a session that trains nothing: options, run folders, endings, reports."""
 
 import json
-import math
 import os
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -21,65 +15,13 @@ from f2rcli.errors import (
     EXIT_USAGE,
     InputError,
 )
-from f2rcli.training.config import TrainConfig
-from f2rcli.training.events import Event, Kind
 from f2rcli.training.runfile import read_config
-
-
-@dataclass
-class Result:
-    """What a session returns."""
-
-    weights: Path
-    run: Path
-    start_loss: float = -1.956  # half the log of a mean squared error of 0.02
-    best_loss: float = -2.009
-    kept: bool = True
-    stopped: str = "end of schedule"
-    noise: Any = None
-    curve: list[tuple[int, float]] = field(default_factory=lambda: [(0, -1.956), (9, -2.009)])
-    crops: list[Path] = field(default_factory=list)
-    seconds: float = 61.0
-    notes: list[str] = field(default_factory=lambda: ["a fake session"])
-
-
-@dataclass
-class Session:
-    """Stands in for f2rcli.training.session; remembers what it was asked."""
-
-    asked: list[TrainConfig] = field(default_factory=list)
-    error: BaseException | None = None
-    changes: dict[str, Any] = field(default_factory=dict)
-
-    def train(self, config: TrainConfig, report: Callable[[Event], None]) -> Result:
-        self.asked.append(config)
-        for step in range(0, 10, 3):
-            report(Event(kind=Kind.PROGRESS, stage="anchor", step=step, steps=9, loss=math.nan))
-        report(Event(kind=Kind.SETBACK, stage="anchor", step=9, steps=9, text="the loss rose"))
-        report(Event(kind=Kind.VALIDATED, stage="anchor", step=9, steps=9, validation=0.018))
-        if self.error is not None:
-            raise self.error
-        Path(config.output).write_bytes(b"weights")
-        return Result(Path(config.output), config.folder, **self.changes)
-
 
 CLIPS = ["a.mp4", "b.mp4"]
 
 
 @pytest.fixture
-def session(monkeypatch: pytest.MonkeyPatch) -> Session:
-    fake = Session()
-    module = ModuleType("f2rcli.training.session")
-    module.train = fake.train  # type: ignore[attr-defined]  # it stands in for a module
-    monkeypatch.setitem(sys.modules, "f2rcli.training.session", module)
-    pictures = ModuleType("f2rcli.training.comparison")
-    pictures.compare = lambda config, after, folder: [folder / "crop_1.png"]  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "f2rcli.training.comparison", pictures)
-    return fake
-
-
-@pytest.fixture
-def train(session: Session, f2r, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def train(session, f2r, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Run `f2r train` in a folder of its own, beside two clips."""
     monkeypatch.chdir(tmp_path)
     for name in CLIPS:

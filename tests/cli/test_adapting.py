@@ -1,0 +1,77 @@
+"""`f2r denoise --adapt`: fitted weights are used, kept for the next time, or not used at all."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from f2rcli.errors import EXIT_OK, EXIT_USAGE, InputError
+
+
+@pytest.fixture
+def adapt(session, f2r, clip_writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Denoise a clip with --adapt."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    clip_writer(tmp_path / "in.mkv")
+    return lambda *options: f2r("denoise", "in.mkv", "-o", "out.mkv", "--overwrite", *options)
+
+
+def cached(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / "cache" / "f2r" / "adapted").iterdir())
+
+
+def test_fitted_weights_are_made_once_for_a_content(
+    adapt: Callable[..., Any], session: Any, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        done = adapt("--adapt")
+        assert done.code == EXIT_OK, done.err
+        assert "weights fitted to this clip" in done.err
+    assert len(session.asked) == 1
+    assert session.asked[0].adapt == "full"
+    assert [path.suffix for path in cached(tmp_path)] == [".safetensors"]
+
+
+def test_each_level_has_weights_of_its_own(adapt: Callable[..., Any], session: Any) -> None:
+    adapt("--adapt", "fast")
+    adapt("--adapt", "full")
+    assert [config.adapt for config in session.asked] == ["fast", "full"]
+
+
+def test_where_nothing_is_better_the_weights_stay_and_that_is_remembered(
+    adapt: Callable[..., Any], session: Any, tmp_path: Path
+) -> None:
+    session.changes = {"kept": False, "notes": ["in.mkv: its channels share their noise"]}
+    first, second = adapt("--adapt"), adapt("--adapt")
+    assert first.code == second.code == EXIT_OK
+    assert "channels share their noise" in first.err
+    assert "found before" in second.err
+    assert len(session.asked) == 1
+    assert [path.suffix for path in cached(tmp_path)] == [".json"]
+
+
+def test_a_clip_that_teaches_nothing_is_denoised_all_the_same(
+    adapt: Callable[..., Any], session: Any, tmp_path: Path
+) -> None:
+    session.error = InputError("in.mkv: no noise to speak of.", hint="None.")
+    done = adapt("--adapt")
+    assert done.code == EXIT_OK
+    assert "no noise to speak of" in done.err
+    assert (tmp_path / "out.mkv").exists()
+
+
+def test_an_interrupted_adaptation_leaves_nothing(
+    adapt: Callable[..., Any], session: Any, tmp_path: Path
+) -> None:
+    session.error = KeyboardInterrupt()
+    assert adapt("--adapt").code == 130
+    assert not (tmp_path / "out.mkv").exists()
+    assert cached(tmp_path) == []
+
+
+def test_standard_input_cannot_be_adapted_to(f2r: Callable[..., Any]) -> None:
+    done = f2r("denoise", "-", "-o", "out.mkv", "--adapt")
+    assert done.code == EXIT_USAGE
+    assert "standard input" in done.err
