@@ -82,9 +82,9 @@ def pack(mosaic: NDArray[np.float32], pattern: str) -> Packed:
     """(H, W) -> (4, h, w) in the canonical order and geometry; a new array."""
     top, left = red_offset(pattern)
     height, width = mosaic.shape
-    rows = _mirrored(height, top)
-    columns = _mirrored(width, left)
-    whole = mosaic[rows[:, None], columns[None]]
+    # a mirrored row or column is two from its double, so of the same colours
+    around = ((top, (height + top) % 2), (left, (width + left) % 2))
+    whole = np.pad(mosaic, around, mode="reflect")
     return np.stack([whole[row::2, column::2] for row, column in _PLACES])
 
 
@@ -117,16 +117,6 @@ def packed_size(height: int, width: int, mosaic: Mosaic) -> tuple[int, int]:
     """Height and width of the packed planes of a mosaic."""
     top, left = red_offset(mosaic.pattern)
     return (height + top + 1) // 2, (width + left + 1) // 2
-
-
-def _mirrored(size: int, before: int) -> NDArray[np.intp]:
-    """Places along an axis with `before` more ahead and, to an even number, one more behind; each
-    is two from its double, so of the same colour."""
-    places = np.arange(-before, size + (size + before) % 2)
-    if size < 2:
-        return np.zeros_like(places)
-    places = np.abs(places)
-    return np.where(places < size, places, 2 * (size - 1) - places)
 
 
 def _mosaic(layout: PlaneLayout) -> Mosaic:
