@@ -1,6 +1,8 @@
 """TIFF stacks: nothing is lost, lanes follow time, and what is not clear is asked."""
 
 import itertools
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -263,3 +265,32 @@ def test_real_files_come_back_as_they_were(path: Path, tmp_path: Path) -> None:
             raise
         pytest.skip("needs imagecodecs")
     assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+
+
+SCRIPT = """
+import resource, sys
+from tests.io.stacks import passed
+from pathlib import Path
+passed(Path(sys.argv[1]), Path(sys.argv[2]), change=True)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("imagej", [True, False], ids=["uncompressed", "deflate"])
+def test_memory_is_flat_in_the_length_of_the_stack(imagej: bool, tmp_path: Path) -> None:
+    peaks = []
+    for count in (20, 400):
+        source = tmp_path / f"in{count}.tif"
+        pages = itertools.cycle(movie((4, 256, 320)))
+        options = {"imagej": True} if imagej else {"compression": "zlib"}
+        tifffile.imwrite(
+            source, itertools.islice(pages, count), shape=(count, 256, 320), dtype="u2",
+            photometric="minisblack", metadata={"axes": "TYX"}, **options,
+        )  # fmt: skip
+        run = subprocess.run(
+            [sys.executable, "-c", SCRIPT, str(source), str(tmp_path / f"out{count}.tif")],
+            capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2],
+        )  # fmt: skip
+        peaks.append(int(run.stdout))
+    assert peaks[1] < peaks[0] * 1.1 + 8000, peaks  # kB; 400 frames are 66 MB of samples

@@ -1,0 +1,57 @@
+"""Lanes of a clip: each is denoised as if it were alone, and keeps its brightness."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from f2rcli.engine.stream import EngineSettings as Settings
+from f2rcli.engine.stream import denoise_stream, load_engine
+from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
+from tests.engine.conftest import clean_clip, info_of
+
+
+def lane(number: int, *, gain: float, offset: float, count: int = 5) -> list[Frame]:
+    """A gray stack of photon noise in codes of its own."""
+    light = clean_clip(count, seed=number, height=48, width=56)[:, 0] * 60
+    counts = np.random.default_rng(number).poisson(light)
+    codes = np.rint(offset + gain * counts).astype(np.int16)
+    levels = (float(offset) - 30 * gain, float(offset) + 90 * gain)
+    layout = PlaneLayout(family=Family.GRAY, bits=16, levels=levels)
+    return [
+        Frame(planes=(plane,), layout=layout, pts=t, lane=number) for t, plane in enumerate(codes)
+    ]
+
+
+def info(frames: list[Frame]) -> ClipInfo:
+    return replace(info_of(frames), lanes=("one", "two"))
+
+
+def test_a_lane_comes_out_as_it_does_alone() -> None:
+    first, second = lane(0, gain=4, offset=-300), lane(1, gain=20, offset=100)
+    engine = load_engine(Settings(), info(first))
+    together = list(denoise_stream(iter(first + second), info(first), engine))
+    assert [(f.lane, f.pts) for f in together] == [(f.lane, f.pts) for f in first + second]
+    assert len(engine.heard) == 2
+    alone = []
+    for frames in (first, second):
+        fresh = load_engine(Settings(), info(frames))
+        alone += list(denoise_stream(iter(frames), info(frames), fresh))
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(one.planes[0], other.planes[0])
+
+
+def test_frames_of_a_stack_keep_their_mean() -> None:
+    frames = lane(0, gain=4, offset=1000)
+    engine = load_engine(Settings(), info(frames))
+    for before, after in zip(frames, denoise_stream(frames, info(frames), engine), strict=True):
+        assert after.planes[0].std() < before.planes[0].std()
+        ratio = after.planes[0].mean() / before.planes[0].mean()
+        assert abs(ratio - 1) < 1e-4
+
+
+def test_noise_is_heard_in_units_of_each_lane() -> None:
+    frames = lane(0, gain=4, offset=-300) + lane(1, gain=40, offset=100)
+    engine = load_engine(Settings(), info(frames))
+    list(denoise_stream(frames, info(frames), engine))
+    levels = [layout.levels for layout, _ in engine.heard]
+    assert levels == [(-420.0, 60.0), (-1100.0, 3700.0)]
