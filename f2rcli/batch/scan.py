@@ -67,7 +67,7 @@ def scan(sources: Sequence[str], choice: Choice = Choice(), avoid: Path | None =
         name = PurePath(path.resolve().name)
         if not path.is_dir():
             found.clips.append(Clip(path, PurePath(path.name)))
-        elif is_clip(path) and not choice.recursive:
+        elif is_clip(path) and choice == Choice():
             found.clips.append(Clip(path, name))
         else:
             walker.walk(path, name if len(sources) > 1 else PurePath(), name)

@@ -1,0 +1,226 @@
+"""`f2rcli.denoise` and `f2rcli.Denoiser`: what goes in comes out as what it was, but cleaner."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+import f2rcli
+from f2rcli.errors import F2RError, InputError, UsageError
+
+FRAMES, HEIGHT, WIDTH = 8, 48, 64
+SIGMA = 20.0
+
+
+def clean_clip(frames: int = FRAMES) -> NDArray[np.float64]:
+    """A drifting ramp (T, H, W, 3), 40 to 200."""
+    ramp = np.add.outer(np.arange(HEIGHT), np.arange(WIDTH)) % 160 + 40.0
+    moved = np.stack([np.roll(ramp, 2 * number, 1) for number in range(frames)])
+    return np.repeat(moved[..., None], 3, axis=3)
+
+
+CLEAN = clean_clip()
+NOISY = np.clip(CLEAN + np.random.default_rng(0).normal(0, SIGMA, CLEAN.shape), 0, 255)
+
+
+@pytest.fixture(scope="module")
+def noisy() -> NDArray[np.uint8]:
+    return NOISY.round().astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def denoised(noisy: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return f2rcli.denoise(noisy)
+
+
+def error(picture: Any, unit: float = 1.0) -> float:
+    """Root mean square distance from the clean clip, in 8-bit units."""
+    values = np.asarray(picture, np.float64) / unit
+    truth = CLEAN if values.ndim == 4 else CLEAN[..., 0]
+    return float(np.sqrt(np.mean((values - truth[: len(values)]) ** 2)))
+
+
+def test_importing_the_package_and_its_interface_loads_no_torch() -> None:
+    script = (
+        "import sys, f2rcli; from f2rcli import denoise, Denoiser; Denoiser()\n"
+        "print('torch' in sys.modules, 'denoise' in dir(f2rcli))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "True"], done.stderr
+    with pytest.raises(AttributeError, match="no attribute 'denoize'"):
+        _ = f2rcli.denoize
+
+
+def test_arrays_come_back_as_they_were_and_cleaner(noisy, denoised) -> None:
+    before = noisy.copy()
+    assert (denoised.dtype, denoised.shape) == (noisy.dtype, noisy.shape)
+    assert error(denoised) < 0.3 * error(noisy)
+    np.testing.assert_array_equal(noisy, before)
+
+
+def test_strength_zero_gives_back_every_value() -> None:
+    rng = np.random.default_rng(1)
+    for clip, levels in (
+        (rng.integers(0, 65536, (3, 9, 13), np.uint16), {}),
+        (rng.integers(-3000, 3000, (3, 9, 13, 1), np.int16), {"black": -500, "white": 900}),
+        (rng.normal(0.5, 2, (2, 9, 13, 4)), {"white": 1.0}),
+        (rng.normal(1e6, 1e5, (2, 9, 13)).astype(np.float32), {"black": 9e5, "white": 2e6}),
+    ):
+        done = f2rcli.denoise(clip, strength=0, **levels)
+        assert done.dtype == clip.dtype
+        np.testing.assert_array_equal(done, clip)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.float32, np.float64])
+def test_units_do_not_matter(dtype, denoised) -> None:
+    scale, offset = {"uint16": (16, 0), "int16": (8, -300)}.get(np.dtype(dtype).name, (1 / 255, 0))
+    clip = (NOISY.round() * scale + offset).astype(dtype)
+    done = f2rcli.denoise(clip, black=offset, white=offset + 255 * scale)
+    assert done.dtype == dtype
+    assert abs(error(done - float(offset), scale) - error(denoised)) < 0.2
+
+
+def test_an_alpha_channel_stays_and_gray_needs_no_axis(noisy, denoised) -> None:
+    alpha = np.random.default_rng(2).integers(0, 256, (*noisy.shape[:3], 1), np.uint8)
+    done = f2rcli.denoise(np.concatenate([noisy, alpha], 3))
+    np.testing.assert_array_equal(done[..., 3:], alpha)
+    np.testing.assert_array_equal(done[..., :3], denoised)
+    gray = f2rcli.denoise(noisy[..., 0])
+    assert gray.shape == noisy.shape[:3]
+    assert error(gray) < 0.4 * error(noisy[..., 0])
+    np.testing.assert_array_equal(f2rcli.denoise(noisy[..., :1])[..., 0], gray)
+
+
+def test_channels_that_are_no_colours_are_denoised_apart_when_asked(noisy) -> None:
+    two = np.stack([noisy[..., 0], 255 - noisy[..., 1]], 3)
+    with pytest.raises(UsageError, match="2 channels are no colours"):
+        f2rcli.denoise(two)
+    done = f2rcli.denoise(two, space="gray")
+    for channel in (0, 1):
+        alone = f2rcli.denoise(np.ascontiguousarray(two[..., channel]))
+        np.testing.assert_array_equal(done[..., channel], alone)
+
+
+def test_iterables_are_lazy_and_give_the_same(noisy, denoised) -> None:
+    taken = []
+
+    def source() -> Iterator[NDArray[np.uint8]]:
+        for number, frame in enumerate(noisy):
+            taken.append(number)
+            yield frame
+
+    results = f2rcli.denoise(source())
+    assert not taken
+    first = next(results)
+    assert len(taken) <= 7
+    np.testing.assert_array_equal(np.stack([first, *results]), denoised)
+    assert list(f2rcli.denoise(iter([]))) == []
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.bfloat16])
+def test_tensors_come_back_as_tensors(noisy, denoised, dtype) -> None:
+    scale = 1 if dtype is torch.uint8 else 1 / 255
+    clip = (torch.from_numpy(noisy).permute(0, 3, 1, 2) * scale).to(dtype)
+    done = f2rcli.denoise(clip, layout="TCHW")
+    assert (done.dtype, done.shape, done.device) == (dtype, clip.shape, clip.device)
+    assert abs(error(done.permute(0, 2, 3, 1).float().numpy(), scale) - error(denoised)) < 0.3
+
+
+def test_a_dask_array_stays_lazy_and_keeps_its_chunks(noisy) -> None:
+    da = pytest.importorskip("dask.array")
+    whole = np.concatenate([noisy] * 10)
+    clip = da.from_array(whole, chunks=(7, 32, 64, 3))
+    done = f2rcli.denoise(clip)
+    assert type(done) is type(clip)
+    assert (done.chunks, done.dtype) == (clip.chunks, clip.dtype)
+    part = done[30:48].compute(scheduler="synchronous")  # across a seam of two blocks
+    assert part.shape == (18, HEIGHT, WIDTH, 3)
+    truth = np.concatenate([CLEAN] * 10)[30:48]
+    errors = np.sqrt(np.mean((part - truth) ** 2, axis=(1, 2, 3)))
+    assert errors.max() < 0.45 * SIGMA
+
+
+def test_files_give_the_path_that_was_written(tmp_path: Path) -> None:
+    source = Path(__file__).parents[2] / "examples" / "noisy_path.mp4"
+    target = tmp_path / "clean.mp4"
+    done = f2rcli.denoise(source, target, strength=0)
+    assert done == target
+    assert isinstance(f2rcli.denoise(str(source), target, strength=0, overwrite=True), str)
+    with pytest.raises(F2RError, match="exists already"):
+        f2rcli.denoise(source, target)
+
+
+@pytest.mark.parametrize(
+    ("frames", "options", "words"),
+    [
+        (np.zeros((4, 4), np.uint8), {}, "not a clip"),
+        (np.zeros((2, 4, 4), bool), {}, "bool: not pictures"),
+        (np.zeros((2, 4, 4), complex), {}, "not pictures"),
+        (np.zeros((2, 4, 4), np.int64), {}, "not pictures"),
+        (np.zeros((2, 4, 4), np.int16), {}, "which values are black and white"),
+        (np.full((2, 4, 4), 200.0), {}, "which value is white"),
+        (np.full((2, 4, 4), np.nan), {"white": 1.0}, "frame 0: holds values that are not finite"),
+        (np.zeros((2, 0, 4), np.uint8), {}, "no rows and columns"),
+        (np.zeros((2, 4, 4), np.uint8), {"strenght": 1}, "strenght: no such option"),
+        (np.zeros((2, 4, 4), np.uint8), {"strength": 9}, "must be from 0 to 4"),
+        (np.zeros((2, 4, 4), np.uint8), {"layout": "CTHW"}, "no such choice"),
+        (np.zeros((2, 4, 4), np.uint8), {"black": 9, "white": 9}, "must lie above black"),
+        (np.zeros((2, 4, 4), np.uint8), {"overwrite": True}, "are for files"),
+        (np.zeros((2, 4, 4), np.uint8), {"weights": "nonesuch"}, "no such choice"),
+        (np.zeros((2, 4, 4), np.uint8), {"space": "rgb"}, "the pictures have 1 channels"),
+        ([np.zeros((4, 4), np.uint8), np.zeros((5, 4), np.uint8)], {}, "frame 1: is"),
+        (["a.mp4", "b.mp4"], {}, "a frame of type str"),
+        (7, {}, "neither arrays nor a path"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_an_error_that_says_so(frames, options, words) -> None:
+    with pytest.raises((InputError, UsageError), match=words) as caught:
+        list(f2rcli.denoise(frames, **options))
+    assert "\n" not in str(caught.value)
+
+
+def test_pushing_gives_the_same_frames_with_a_known_latency(noisy, denoised) -> None:
+    live = f2rcli.Denoiser()
+    assert live.sigma is None
+    for _ in range(2):  # a second sequence begins anew
+        given = [live.push(frame) for frame in noisy]
+        assert [len(ready) for ready in given] == [0] * 6 + [4, 1]
+        assert live.sigma is not None
+        assert np.mean(live.sigma) == pytest.approx(SIGMA, rel=0.15)
+        rest = live.flush()
+        assert len(rest) == 3
+        every = [frame for ready in given for frame in ready] + rest
+        np.testing.assert_array_equal(np.stack(every), denoised)
+    assert live.flush() == []
+
+
+def test_a_frame_that_does_not_fit_ends_the_sequence_and_not_the_denoiser(noisy) -> None:
+    with f2rcli.Denoiser(strength=0) as live:
+        live.push(noisy[0])
+        with pytest.raises(InputError, match="frame 1: is"):
+            live.push(noisy[1][:-1])
+        assert live.flush() == []
+        live.push(noisy[0][:-1])
+        live.close()
+        live.close()
+        ready = [*live.push(noisy[2]), *live.flush()]
+    assert len(ready) == 1
+    np.testing.assert_array_equal(ready[0], noisy[2])
+
+
+def test_abandoned_denoisers_leave_no_threads(noisy) -> None:
+    import threading
+
+    before = threading.active_count()
+    for _ in range(3):
+        f2rcli.Denoiser(strength=0).push(noisy[0])
+    for thread in threading.enumerate():
+        if thread.name == "f2r":
+            thread.join(5)
+    assert threading.active_count() == before
