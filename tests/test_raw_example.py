@@ -1,0 +1,39 @@
+"""The raw burst among the examples, and its script."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from f2rcli import weights
+from f2rcli.io import open_reader
+from f2rcli.io.raw_shot import read_raw
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+BURST = EXAMPLES / "raw_burst"
+
+
+def test_the_burst_is_what_its_page_says() -> None:
+    with open_reader(BURST) as reader:
+        frames = list(reader)
+        assert reader.info.layout.mosaic is not None
+        assert reader.info.layout.mosaic.pattern == "GBRG"
+    assert [frame.planes[0].shape for frame in frames] == [(160, 224)] * 5
+
+
+def test_denoise_raw_burst_writes_every_exposure_and_a_picture(tmp_path: Path) -> None:
+    if not any(entry["space"] == "bayer" for entry in weights.manifest().values()):
+        pytest.skip("no weights for mosaics are shipped yet")
+    script, out = EXAMPLES / "denoise_raw_burst.py", tmp_path / "out"
+    command = [sys.executable, script, BURST, out, tmp_path / "look.png"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in out.iterdir()) == sorted(p.name for p in BURST.iterdir())
+    (old, before), (new, after) = (read_raw(f / "swan_3.dng") for f in (BURST, out))
+    assert old.mosaic == new.mosaic
+    assert not np.array_equal(before, after)
+    look = cv2.imread(str(tmp_path / "look.png"))
+    assert look.shape == (81, 224, 3)  # a row is mirrored before a mosaic that begins with green
