@@ -141,16 +141,29 @@ class _Line:
             yield item
 
     def _work(self, form: Form, engine: "Engine") -> None:
-        try:
+        with _Relay(self._turns):
             for picture in restored(self._arriving(), form, engine):
                 self._ready.append(picture)
-            self._turns.put(None)
-        except _LeftError:
-            return
-        except BaseException as error:
+
+
+class _Relay:
+    """Hands the end of a thread's work, or what ended it, to the one who waits for its turn."""
+
+    def __init__(self, turns: "queue.SimpleQueue[BaseException | None]") -> None:
+        self._turns = turns
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        if not isinstance(error, _LeftError):
             self._turns.put(error)  # raised again where the frame was pushed
-            if not isinstance(error, Exception):
-                raise
+        return True
 
 
 class _LeftError(Exception):
