@@ -13,11 +13,14 @@ from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import ClipInfo, Family, Frame, Plane, PlaneLayout
 from f2rcli.io.base import Ledger, Reader, ReadOptions
 from f2rcli.io.clipping import Span
+from f2rcli.io.foreign import ForeignStack
 from f2rcli.io.origin import Origin
 from f2rcli.io.source import AnyPacket
 from f2rcli.io.tiff_axes import Lane, Series, in_time, lanes_of
-from f2rcli.io.tiff_folder import open_stack
+from f2rcli.io.tiff_folder import Stack, open_stack
 from f2rcli.io.tiff_survey import LOOKS, Pixels, Survey, filled, survey
+
+AnyStack = Stack | ForeignStack
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +36,13 @@ class Place:
 class StackReader(Reader):
     """A TIFF stack: every channel and every plane of depth is a lane, read along time."""
 
-    def __init__(self, source: str, options: ReadOptions) -> None:
+    def __init__(self, source: str, options: ReadOptions, stack: AnyStack | None = None) -> None:
+        """stack: what to read, where it is no TIFF."""
         self.source = Path(source)
         self.options = options
         self.ledger = Ledger()
         self.side: deque[AnyPacket] = deque()
-        self.stack = open_stack(source)
+        self.stack: AnyStack = stack or open_stack(source)
         self.notes: list[str] = []
         self.series = [self._understood(series) for series in self.stack.series]
         if self.stack.cut_off and not self.ledger.damaged:

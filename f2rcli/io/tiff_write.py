@@ -19,7 +19,7 @@ from f2rcli.io.tiff_axes import Series
 from f2rcli.io.tiff_file import CODECS
 from f2rcli.io.tiff_folder import SUFFIXES, open_stack
 from f2rcli.io.tiff_patch import Coding, PatchedFile, is_kept
-from f2rcli.io.tiff_read import Place, StackReader
+from f2rcli.io.tiff_read import AnyStack, Place, StackReader
 from f2rcli.io.tiff_survey import kept
 
 
@@ -38,7 +38,7 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
             hint="Write a video or numbered .png pictures.",
         )
     several = len(reader.paths()) > 1 or reader.source.is_dir()
-    _check_options(reader, options)
+    check_options(reader, options)
     _check_place(reader, Path(target), several, options)
     codings, notes = _codings(reader)
     series = reader.stack.series
@@ -59,7 +59,8 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     )
 
 
-def _check_options(reader: StackReader, options: WriteOptions) -> None:
+def check_options(reader: StackReader, options: WriteOptions) -> None:
+    """Raise UsageError for options that mean nothing for a stack."""
     for name, value in (
         ("codec", options.codec), ("crf", options.crf), ("preset", options.preset),
         ("pix-fmt", options.pix_fmt), ("encoder-opt", options.encoder_options or None),
@@ -126,6 +127,7 @@ class StackWriter(Writer):
         self._scratch: dict[int, IO[bytes]] = {}
         self._part: PartFile | None = None
         self._folder: Path | None = None
+        self.places: AnyStack = reader.stack  # where pictures lie in the file that is written
         try:
             if plan.detail.folder:
                 beside = self.target if self.target.is_dir() else self.target.parent
@@ -134,11 +136,14 @@ class StackWriter(Writer):
                 self._folder.mkdir()
             else:
                 self._part = PartFile(self.target, overwrite=plan.overwrite, keep=plan.keep_partial)
-            for path in reader.paths():
-                shutil.copyfile(path, self._copy(path))
+            self._begin()
         except OSError as error:
             self.abandon()
             raise disk_error(self.target, error) from error
+
+    def _begin(self) -> None:
+        for path in self.reader.paths():
+            shutil.copyfile(path, self._copy(path))
 
     def _copy(self, path: Path) -> Path:
         if self._folder is not None:
@@ -168,9 +173,10 @@ class StackWriter(Writer):
             if whole is None:
                 return
             picture = whole
-        if picture.tobytes() == original.tobytes():
+        copied = self.places is stack
+        if copied and picture.tobytes() == original.tobytes():
             return
-        spot = stack.spot(place.series, place.picture)
+        spot = self.places.spot(place.series, place.picture)
         if spot is None:
             raise InputError(f"{self.reader.info.name}: changed while it was read.")
         series = stack.series[place.series]
@@ -179,7 +185,8 @@ class StackWriter(Writer):
                 self._close_files()  # one at a time: there may be thousands
             self._files[spot.path] = PatchedFile(self._copy(spot.path))
         self._files[spot.path].put(spot, _as_stored(picture, series))
-        self._put_levels(place, original, picture)
+        if copied:
+            self._put_levels(place, original, picture)
         self._last = (place.series, place.picture, picture.tobytes())
 
     def _gathered(self, place: Place, plane: Plane, original: Plane) -> Plane | None:
@@ -288,6 +295,8 @@ class StackWriter(Writer):
         for scratch in self._scratch.values():
             scratch.close()
         self._scratch.clear()
+        if self.places is not self.reader.stack:
+            self.places.close()
         if self._part is not None:
             self._part.discard()
         if self._folder is not None and not self.plan.keep_partial:
