@@ -155,11 +155,25 @@ def examined(stage: LessonStage) -> Examined | None:
     return Examined(float(np.mean(scores)), np.concatenate(blocks))
 
 
-def surely_better(before: Examined, after: Examined, certainty: float = 2.0) -> bool:
-    """Whether the held-out error fell by more than `certainty` standard errors of the difference.
+class Fall(NamedTuple):
+    """By how much a held-out squared error fell, and the standard error of that.
 
-    The blocks are paired, so the noise of the targets, which both share, falls out of most of it.
+    The targets' own noise is in both errors and falls out of the difference, which is therefore
+    that of the errors against the clean frames nobody has.
     """
+
+    mean: float
+    spread: float
+
+
+def fall(before: Examined, after: Examined) -> Fall:
+    """The fall from one examination to another of the same lessons, block by block."""
     gain = before.errors - after.errors
     spread = float(gain.std(ddof=1)) / len(gain) ** 0.5 if len(gain) > 1 else float("inf")
-    return float(gain.mean()) > certainty * spread
+    return Fall(float(gain.mean()), spread)
+
+
+def surely_better(before: Examined, after: Examined, certainty: float = 2.0) -> bool:
+    """Whether the held-out error fell by more than `certainty` of its standard errors."""
+    found = fall(before, after)
+    return found.mean > certainty * found.spread

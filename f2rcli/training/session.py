@@ -26,7 +26,7 @@ from f2rcli.training.distributed import ALONE, Group, joined, launched
 from f2rcli.training.events import Event, Kind
 from f2rcli.training.footage import Footage, open_footage
 from f2rcli.training.recipes import Course, Material, Recipe
-from f2rcli.training.selfsup import surely_better
+from f2rcli.training.selfsup import Fall, fall, surely_better
 from f2rcli.training.trainer import Trainer
 from f2rcli.weights import Header
 
@@ -54,6 +54,7 @@ class TrainResult:
     crops: list[Path]
     seconds: float
     notes: list[str]
+    fell: Fall | None = None  # of an adaptation's held-out squared error
 
 
 def train(config: TrainConfig, report: Report) -> TrainResult:
@@ -80,7 +81,7 @@ def train(config: TrainConfig, report: Report) -> TrainResult:
     noise = next((r for r in material.noise if r is not None), None)
     return TrainResult(
         Path(config.output), config.folder, outcome.start, outcome.best, outcome.kept,
-        outcome.stopped, noise, outcome.curve, [], time.monotonic() - started, notes,
+        outcome.stopped, noise, outcome.curve, [], time.monotonic() - started, notes, outcome.fell,
     )  # fmt: skip
 
 
@@ -201,6 +202,7 @@ class Totals:
     kept: bool = True  # False: the networks are as they were
     header: Header | None = None  # where it differs from the recipe's
     notes: list[str] = field(default_factory=list)
+    fell: Fall | None = None
 
 
 def adapt(
@@ -226,6 +228,7 @@ def adapt(
     totals = _train(course, material, group, report, started)
     after = recipe.examined(course.stage)
     if surely_better(before, after):
+        totals.fell = fall(before, after)
         return totals
     recipe.networks.load_state_dict(kept)
     totals.kept, totals.best = False, totals.start

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 REPORT = "report.md"
 CURVE = "curve.png"
 
+CODES = 255
 HOW_TO_READ = """\
 The figure is a PSNR against the *noisy* frames that were kept out of training, of estimates that
 were made without the noise they are compared with. That noise cannot be predicted by anyone and
@@ -25,7 +26,8 @@ sets a ceiling, so that large gains look small: at sigma 30 (of 255) the ceiling
 estimate at 33 dB from the clean frame scores 18.43, one at 34 dB scores 18.47. Where the target was
 noised once more (recorruption), the ceiling is 7 dB lower and gains look smaller still. So the
 figure says on which side of the start the weights are, and understates by how much; it is no PSNR
-against clean frames, which noisy footage does not have. Look at the crops as well."""
+against clean frames, which noisy footage does not have. The fall of the squared error has no such
+ceiling: the targets' noise falls out of it. Look at the crops as well."""
 HOW_TO_READ_CLEAN = """\
 The figure is the stage's loss against clean pictures that were kept out of training, turned round
 so that higher is better: half the log of the squared error, with the shares of stage 1 added. It
@@ -139,7 +141,16 @@ def verdict(outcome: Outcome, config: TrainConfig) -> str:
     name = "PSNR against noisy held-out frames"
     if start is None:
         return f"{name}: {best:.3f} dB"
-    return f"{name}: {start:.3f} -> {best:.3f} dB ({best - start:+.3f})"
+    return f"{name}: {start:.3f} -> {best:.3f} dB ({best - start:+.3f}){_fallen(outcome)}"
+
+
+def _fallen(outcome: Outcome) -> str:
+    """What an adaptation gained against the clean frames nobody has."""
+    fell = getattr(outcome, "fell", None)
+    if fell is None:
+        return ""
+    mean, spread = (value * CODES**2 for value in fell)
+    return f"; squared error fell by {mean:.2f} +- {spread:.2f} of 8-bit codes (at 34 dB it is 26)"
 
 
 def _lines(outcome: Outcome, config: TrainConfig, page: Path) -> list[str]:
@@ -175,6 +186,7 @@ def _values(outcome: Outcome, config: TrainConfig) -> dict[str, Any]:
         "best_db": None if config.clean else decibels(outcome.best_loss),
         "gain_db": None if config.clean else gain_db(outcome),
         "noise": None if outcome.noise is None else outcome.noise.values(),
+        "squared_error_fell": getattr(outcome, "fell", None),
         "curve": [[step, number(loss)] for step, loss in outcome.curve],
         "seconds": round(outcome.seconds, 1),
         "notes": list(outcome.notes),
