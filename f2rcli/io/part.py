@@ -1,4 +1,4 @@
-"""Atomic output: a part file beside the target, renamed onto it at the very end."""
+"""Atomic output: a part file or folder beside the target, renamed onto it at the very end."""
 
 import contextlib
 import errno
@@ -61,6 +61,62 @@ class PartFile:
         if self._open:
             self._open = False
             os.close(self._lock)
+
+
+class PartFolder:
+    """Files of a folder that appear together or not at all.
+
+    `add` files, then `publish` them; `discard` removes those that are not published.
+    """
+
+    def __init__(self, target: Path, *, overwrite: bool, keep: bool = False) -> None:
+        self.target = target
+        self.overwrite = overwrite
+        self.keep = keep  # leave the part folder behind when the run fails
+        self.names: list[str] = []
+        self.bytes = 0
+        self.path = part_folder(target)
+        try:
+            shutil.rmtree(self.path, ignore_errors=True)  # a killed run's
+            self.path.mkdir()
+        except OSError as error:
+            raise disk_error(target, error) from error
+        self._open = True
+
+    def add(self, name: str, data: bytes) -> Path:
+        """Write one more file; where it lies for now."""
+        try:
+            (self.path / name).write_bytes(data)
+        except OSError as error:
+            raise disk_error(Path(name), error) from error
+        self.names.append(name)
+        self.bytes += len(data)
+        return self.path / name
+
+    def publish(self) -> None:
+        """Move the files to their places."""
+        try:
+            if self.target.exists():
+                self._move()
+            else:
+                os.replace(self.path, self.target)
+        except OSError as error:
+            raise disk_error(self.target, error) from error
+        self._open = False
+
+    def _move(self) -> None:
+        for name in self.names:
+            if not self.overwrite and (self.target / name).exists():
+                raise exists_error(self.target / name)
+        for name in self.names:
+            os.replace(self.path / name, self.target / name)
+        self.path.rmdir()
+
+    def discard(self) -> None:
+        """Remove the part folder, unless it is published or to be kept."""
+        if self._open and not self.keep:
+            shutil.rmtree(self.path, ignore_errors=True)
+        self._open = False
 
 
 def part_path(target: Path) -> Path:

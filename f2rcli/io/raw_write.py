@@ -1,6 +1,5 @@
 """Writing a burst as DNG or TIFF files, or as one TIFF of pages: all of it or nothing."""
 
-import os
 import shutil
 from fractions import Fraction
 from io import BytesIO
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Frame
 from f2rcli.io.base import Receipt, WritePlan, Writer
-from f2rcli.io.part import PartFile, disk_error, exists_error
+from f2rcli.io.part import PartFile, PartFolder, disk_error
 from f2rcli.io.raw_dng import dng_of, new_dng
 from f2rcli.io.raw_plan import RawDetail
 from f2rcli.io.raw_read import Exposure, RawReader
@@ -55,8 +54,7 @@ class RawWriter(Writer):
         if self.detail.format == "dng":
             data, copied = dng_of(shot, exposure.samples, after)
             self._copies += copied
-            self._out.add_file(shot.name + self.detail.suffix, data)
-            self._out.check_dng(shot, after)
+            self._out.add_dng(shot.name + self.detail.suffix, data, shot, after)
         else:
             picture = develop(shot, after) if self.detail.demosaic else after
             text = None if self.detail.demosaic else facts_text(shot)
@@ -125,27 +123,11 @@ class _Folder:
     """A folder of files that appear together."""
 
     def __init__(self, target: Path, plan: WritePlan) -> None:
-        self.target = target
-        self.plan = plan
-        self.names: list[str] = []
-        self.bytes = 0
-        beside = target if target.is_dir() else target.parent
-        self.part = beside / f".{target.resolve().name}.part"
-        try:
-            shutil.rmtree(self.part, ignore_errors=True)  # a killed run's
-            self.part.mkdir()
-        except OSError as error:
-            raise disk_error(target, error) from error
-        self._open = True
+        self._part = PartFolder(target, overwrite=plan.overwrite, keep=plan.keep_partial)
 
-    def add_file(self, name: str, data: bytes) -> None:
-        """One more file."""
-        try:
-            (self.part / name).write_bytes(data)
-        except OSError as error:
-            raise disk_error(Path(name), error) from error
-        self.names.append(name)
-        self.bytes += len(data)
+    def add_dng(self, name: str, data: bytes, shot: Shot, samples: Samples) -> None:
+        """One more DNG, read back and compared with what it should hold."""
+        _check_dng(self._part.add(name, data), shot, samples)
 
     def add_page(
         self, name: str, picture: NDArray[Any], text: str | None, compression: str | None
@@ -154,44 +136,22 @@ class _Folder:
         buffer = BytesIO()
         with tifffile.TiffWriter(buffer) as file:
             _write_page(file, picture, text, compression)
-        self.add_file(name, buffer.getvalue())
-        if not np.array_equal(tifffile.imread(self.part / name), picture):
+        if not np.array_equal(tifffile.imread(self._part.add(name, buffer.getvalue())), picture):
             raise _differs(name)
-
-    def check_dng(self, shot: Shot, samples: Samples) -> None:
-        """Read the last file back and compare it with what it should hold."""
-        _check_dng(self.part / self.names[-1], shot, samples)
 
     def publish(self, frames: int, sidecar: Path | None) -> tuple[int, tuple[str, ...]]:
         """Move the files to their places; bytes, and what was verified."""
-        if len(set(self.names)) != frames:
-            raise OutputError(f"{self.target.name}: {len(set(self.names))} files for {frames}.")
-        try:
-            if sidecar is not None and sidecar.name == FOLDER_SIDECAR:
-                shutil.copyfile(sidecar, self.part / FOLDER_SIDECAR)
-                self.names.append(FOLDER_SIDECAR)
-            if not self.target.exists():
-                os.replace(self.part, self.target)
-            else:
-                self._move()
-        except OSError as error:
-            raise disk_error(self.target, error) from error
-        self._open = False
-        return self.bytes, (f"{frames} file{'s' if frames > 1 else ''} read back",)
-
-    def _move(self) -> None:
-        for name in self.names:
-            if not self.plan.overwrite and (self.target / name).exists():
-                raise exists_error(self.target / name)
-        for name in self.names:
-            os.replace(self.part / name, self.target / name)
-        self.part.rmdir()
+        found = len(set(self._part.names))
+        if found != frames:
+            raise OutputError(f"{self._part.target.name}: {frames} frames, but {found} names.")
+        if sidecar is not None and sidecar.name == FOLDER_SIDECAR:
+            self._part.add(FOLDER_SIDECAR, sidecar.read_bytes())
+        self._part.publish()
+        return self._part.bytes, (f"{frames} file{'s' if frames > 1 else ''} read back",)
 
     def discard(self) -> None:
         """Remove the part folder unless it is published or to be kept."""
-        if self._open and not self.plan.keep_partial:
-            shutil.rmtree(self.part, ignore_errors=True)
-        self._open = False
+        self._part.discard()
 
 
 class _Pages:
@@ -204,15 +164,12 @@ class _Pages:
         self._big = size > _CLASSIC_TIFF
         self._last: NDArray[Any] | None = None
 
-    def add_file(self, name: str, data: bytes) -> None:
-        """The whole file."""
+    def add_dng(self, name: str, data: bytes, shot: Shot, samples: Samples) -> None:
+        """The whole file, read back and compared with what it should hold."""
         try:
             self.part.path.write_bytes(data)
         except OSError as error:
             raise disk_error(self.target, error) from error
-
-    def check_dng(self, shot: Shot, samples: Samples) -> None:
-        """Read the file back and compare it with what it should hold."""
         _check_dng(self.part.path, shot, samples)
 
     def add_page(

@@ -1,7 +1,6 @@
 """Writing a clip as numbered pictures, all of them or none."""
 
 import os
-import shutil
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +14,12 @@ from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer
 from f2rcli.io.convert import converted
 from f2rcli.io.fitting import closest_format, formats_of, losses
 from f2rcli.io.origin import stream_line
-from f2rcli.io.part import check_target, disk_error, exists_error, part_folder, same_file
+from f2rcli.io.part import (
+    PartFolder,
+    check_target,
+    exists_error,
+    same_file,
+)
 from f2rcli.io.pictures import WRITTEN, PictureEncoder, decode_picture, is_pattern, numbered
 from f2rcli.io.pixels import PixelFormat, make_frame
 from f2rcli.io.source import ffmpeg_reason
@@ -170,17 +174,10 @@ class SequenceWriter(Writer):
         self._encoder = PictureEncoder(
             plan.encoder, (info.width, info.height), plan.pix_fmt, reader.origin.pixel_aspect
         )
-        self._names: list[str] = []
-        self._bytes = 0
         self._seconds = Fraction(0)
-        folder = self.detail.folder
-        self._part = part_folder(folder)
-        try:
-            shutil.rmtree(self._part, ignore_errors=True)  # a killed run's
-            self._part.mkdir()
-        except OSError as error:
-            raise disk_error(folder, error) from error
-        self._open = True
+        self._part = PartFolder(
+            self.detail.folder, overwrite=plan.overwrite, keep=plan.keep_partial
+        )
 
     def write(self, frame: Frame) -> None:
         """Encode one picture into the part folder."""
@@ -190,13 +187,11 @@ class SequenceWriter(Writer):
         )
         try:
             data = with_attached(self._encoder.encode(picture), self._attached(frame))
-            (self._part / name).write_bytes(data)
         except OSError as error:
             raise disk_error(Path(name), error) from error
         except (av.FFmpegError, ValueError) as error:
             raise OutputError(f"{name}: encoding failed: {ffmpeg_reason(error)}.") from error
-        self._names.append(name)
-        self._bytes += len(data)
+        self._part.add(name, data)
         self._seconds += (frame.duration or 0) * frame.time_base
 
     def _attached(self, frame: Frame) -> list[tuple[bytes, bytes]]:
@@ -210,35 +205,22 @@ class SequenceWriter(Writer):
         if not detail.pattern and frame.source is not None:
             return Path(frame.source).stem + detail.suffix
         if not detail.pattern:
-            return f"{_FIRST + len(self._names):06d}{detail.suffix}"
+            return f"{_FIRST + len(self._part.names):06d}{detail.suffix}"
         if not is_pattern(detail.pattern):
             return detail.pattern
-        return numbered(detail.folder / detail.pattern, _FIRST + len(self._names)).name
+        return numbered(detail.folder / detail.pattern, _FIRST + len(self._part.names)).name
 
     def finish(self) -> Receipt:
         """Check the pictures and move them to their places."""
-        if not self._names:
+        if not self._part.names:
             raise InputError(f"{self.reader.info.name}: gave no frames; nothing is written.")
         verified = self._verify()
-        folder = self.detail.folder
-        try:
-            if not folder.exists():
-                os.replace(self._part, folder)
-            else:
-                for name in self._names:
-                    if not self.plan.overwrite and (folder / name).exists():
-                        raise exists_error(folder / name)
-                for name in self._names:
-                    os.replace(self._part / name, folder / name)
-                self._part.rmdir()
-        except OSError as error:
-            raise disk_error(folder, error) from error
-        self._open = False
+        self._part.publish()
         return Receipt(
             path=self.plan.target,
-            frames=len(self._names),
+            frames=len(self._part.names),
             seconds=float(self._seconds),
-            bytes=self._bytes,
+            bytes=self._part.bytes,
             codec=f"{self.plan.encoder} {self.plan.pix_fmt}",
             kept=self.plan.kept,
             dropped=self.plan.dropped,
@@ -246,20 +228,18 @@ class SequenceWriter(Writer):
         )
 
     def _verify(self) -> tuple[str, ...]:
-        there = sum(1 for path in self._part.iterdir() if path.stat().st_size)
-        if there != len(self._names):
+        there = sum(1 for path in self._part.path.iterdir() if path.stat().st_size)
+        if there != len(self._part.names):
             raise OutputError(
-                f"{self.plan.target}: {len(self._names)} pictures were written but {there} are "
-                "there.",
+                f"{self.plan.target}: {len(self._part.names)} pictures were written but {there} "
+                "are there.",
                 hint="Nothing was put at the target. Check the disk.",
             )
-        last = decode_picture(self._part / self._names[-1])
+        last = decode_picture(self._part.path / self._part.names[-1])
         if (last.width, last.height) != (self.reader.info.width, self.reader.info.height):
-            raise OutputError(f"{self._names[-1]}: reads back in another size.")
+            raise OutputError(f"{self._part.names[-1]}: reads back in another size.")
         return (f"{there} picture{'s' if there > 1 else ''}", "the last one reads back")
 
     def abandon(self) -> None:
         """Stop; remove the part folder."""
-        if self._open and not self.plan.keep_partial:
-            shutil.rmtree(self._part, ignore_errors=True)
-        self._open = False
+        self._part.discard()
