@@ -14,12 +14,7 @@ from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer
 from f2rcli.io.convert import converted
 from f2rcli.io.fitting import closest_format, formats_of, losses
 from f2rcli.io.origin import stream_line
-from f2rcli.io.part import (
-    PartFolder,
-    check_target,
-    exists_error,
-    same_file,
-)
+from f2rcli.io.part import PartFolder, check_target, disk_error, exists_error, same_file
 from f2rcli.io.pictures import WRITTEN, PictureEncoder, decode_picture, is_pattern, numbered
 from f2rcli.io.pixels import PixelFormat, make_frame
 from f2rcli.io.source import ffmpeg_reason
