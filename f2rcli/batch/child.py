@@ -8,13 +8,14 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK
 
 COMMAND = [sys.executable, "-m", "f2rcli.cli.child"]
+Tell = Callable[[dict[str, Any]], None]
 PATIENCE = 30.0  # seconds a child may take to clean up before it is killed
 
 
@@ -61,15 +62,18 @@ class Children:
         self._running: set[subprocess.Popen[bytes]] = set()
         self.stopped = threading.Event()
 
-    def run(self, arguments: Sequence[str], claim: int | None = None) -> Ended:
-        """Run a command line, which holds --json, to its end.
+    def run(
+        self, arguments: Sequence[str], claim: int | None = None, tell: Tell = lambda event: None
+    ) -> Ended:
+        """Run a command line, which holds --json, to its end; `tell` gets its progress.
 
         The child holds on to the descriptor `claim`. Raises InterruptedError after `stop`.
         """
         with tempfile.TemporaryFile() as words, self._started(arguments, words, claim) as child:
             ended = Ended(code=0)
             for line in child.stdout or ():
-                _hear(line, ended)
+                if _hear(line, ended):
+                    tell(ended.progress)
             ended.code = child.wait()
             ended.said = _tail(words)
         return ended
@@ -118,21 +122,23 @@ class Children:
                 child.kill()
 
 
-def _hear(line: bytes, ended: Ended) -> None:
-    """Take in one event; a line that is none is left out."""
+def _hear(line: bytes, ended: Ended) -> bool:
+    """Take in one event, and say whether it is progress; a line that is none is left out."""
     try:
         event = json.loads(line)
     except ValueError:
-        return
+        return False
     match event.get("event") if isinstance(event, dict) else None:
         case "result":
             ended.result = event
         case "progress":
             ended.progress = event
+            return True
         case "warning":
             ended.warnings.append(" ".join(str(event["message"]).split()))
         case "error":
             ended.error = event
+    return False
 
 
 def _tail(words: IO[bytes]) -> str:

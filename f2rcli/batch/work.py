@@ -6,11 +6,12 @@ plain data.
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any
 
-from f2rcli.batch.child import COMMAND, Children, Ended
+from f2rcli.batch.child import COMMAND, Children, Ended, Tell
 from f2rcli.batch.records import Content, Record, Records, content_of, stamp_of
 from f2rcli.errors import EXIT_DAMAGED, EXIT_FAILURE, EXIT_INPUT, EXIT_OK
 from f2rcli.io.part import remove_parts
@@ -67,8 +68,12 @@ def failure(task: Task, reason: str, hint: str = "", code: int = EXIT_FAILURE) -
     return replace(not_run(task), status="failed", reason=reason, hint=hint, exit_code=code)
 
 
-def process(task: Task, children: Children | None = None) -> Outcome:
+def process(
+    task: Task, children: Children | None = None, tell: Tell = lambda event: None
+) -> Outcome:
     """Do a task unless it is done; never raises for what is wrong with one clip.
+
+    tell: gets the child's events of progress.
 
     Raises InterruptedError where `children` was stopped before this one began.
     """
@@ -77,7 +82,7 @@ def process(task: Task, children: Children | None = None) -> Outcome:
     records = Records(Path(task.output))
     try:
         with records.claimed(PurePath(task.place), children.stopped) as claim:
-            outcome = _process(task, records, children, claim)
+            outcome = _process(task, records, lambda words: children.run(words, claim, tell))
     except InterruptedError:
         raise
     except OSError as error:  # of the claim: whatever else may fail is looked after below
@@ -90,7 +95,7 @@ def _unwritable(task: Task, error: OSError) -> Outcome:
     return failure(task, what, "Choose another folder with -o.")
 
 
-def _process(task: Task, records: Records, children: Children, claim: int | None) -> Outcome:
+def _process(task: Task, records: Records, run: Callable[[list[str]], Ended]) -> Outcome:
     place = PurePath(task.place)
     known = records.find(place)
     try:
@@ -114,7 +119,7 @@ def _process(task: Task, records: Records, children: Children, claim: int | None
     except OSError as error:
         return _unwritable(task, error)
     told = ["denoise", "--json", *task.options, f"--output={task.target}", "--", task.source]
-    ended = children.run([*(task.command or COMMAND), *told], claim)
+    ended = run([*(task.command or COMMAND), *told])
     if ended.code < 0 and not task.keep_partial:  # it had no time to clean up
         remove_parts(Path(task.target))
     outcome = _outcome(task, ended)

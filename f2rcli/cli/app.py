@@ -127,7 +127,7 @@ class Ending:
         return self._say(message, hint, error.exit_code)
 
     def _stopped(self, word: str, code: int) -> int:
-        return self._say(f"{word}; nothing was put at the final path.", None, code)
+        return self._say(f"{word}; {self.console.if_stopped}", None, code)
 
     def _say(self, message: str, hint: str | None, code: int) -> int:
         self.console.error(" ".join(message.split()), hint=hint, exit_code=code)

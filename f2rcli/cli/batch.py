@@ -20,6 +20,7 @@ from f2rcli.batch.report import Report, check_report, report_path
 from f2rcli.batch.scan import Choice, Scan, scan
 from f2rcli.batch.targets import Placed, check_output, place_all
 from f2rcli.batch.work import Outcome, Task, not_run
+from f2rcli.cli.batch_progress import BatchMeter
 from f2rcli.cli.console import Console
 from f2rcli.errors import EXIT_INPUT, EXIT_OK, InputError, UsageError, WeightsError
 from f2rcli.io import is_clip
@@ -86,12 +87,14 @@ def run_batch(ctx: typer.Context, console: Console) -> int:
 def _run_all(
     batch: "Batch", tasks: list[Task], lost: list[Outcome], path: Path, console: Console
 ) -> int:
+    console.if_stopped = "finished clips are at their places, and the same command goes on."
     outcomes: dict[str, Outcome] = {}
     began = _now()
     try:
-        for outcome in batch.run(tasks):
-            outcomes[outcome.place] = outcome
-            _tell(outcome, len(outcomes), len(tasks), console)
+        with BatchMeter(console, len(tasks)) as meter:
+            for outcome in batch.run(tasks, meter):
+                outcomes[outcome.place] = outcome
+                _tell(outcome, meter.ended(outcome), len(tasks), console)
     finally:
         every = [*lost, *(outcomes.get(task.place, not_run(task)) for task in tasks)]
         values = {
@@ -171,10 +174,10 @@ class Batch:
             command=COMMAND,
         )
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+    def run(self, tasks: Sequence[Task], meter: BatchMeter) -> Iterator[Outcome]:
         """The outcomes as they come."""
         if self.cluster is None:
-            return run_here(tasks, self.jobs)
+            return run_here(tasks, self.jobs, meter.progress)
         return run_on_cluster(tasks, self.cluster, gpu=self.gpu)
 
 

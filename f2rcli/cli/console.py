@@ -25,6 +25,7 @@ class Console:
     def __init__(self) -> None:
         self.human = RichConsole(stderr=True, highlight=False, soft_wrap=True)
         self.events: EventStream | None = None
+        self.if_stopped = "nothing was put at the final path."  # what a signal leaves, in words
         self.quiet = False
         self.verbose = False
         self.debug = bool(os.environ.get("F2R_DEBUG"))

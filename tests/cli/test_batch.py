@@ -163,6 +163,7 @@ def test_a_killed_batch_leaves_no_half_files_and_goes_on_where_it_was(
     if number != signal.SIGKILL:
         assert done.code == (EXIT_INTERRUPTED if number == signal.SIGINT else 143), done.err
         assert statuses(out)["a.mkv"] == "done"
+        assert "the same command goes on" in done.err
     assert f2r("denoise", tree, "-o", out).code == EXIT_OK
     assert statuses(out) == {"a.mkv": "skipped", "z.mkv": "done"}
     assert (out / "a.mkv").stat().st_mtime_ns == before
@@ -182,10 +183,13 @@ def test_several_inputs_of_which_one_is_missing(f2r, tree, tmp_path, clip_writer
 def test_json_has_an_event_per_clip(f2r, tree, tmp_path) -> None:
     done = f2r("denoise", tree, "-o", tmp_path / "out", "--json")
     events = [json.loads(line) for line in done.out.splitlines()]
-    assert [event["event"] for event in events] == ["start", "clip", "result"]
-    assert events[1]["status"] == "done"
-    assert events[2]["counts"] == {"done": 1}
-    assert events[2]["exit_code"] == EXIT_OK
+    assert [event["event"] for event in events] == [
+        "start", "progress", "clip", "result",
+    ]  # fmt: skip
+    assert (events[1]["place"], events[1]["frames"]) == ("a.mkv", 6)
+    assert events[2]["status"] == "done"
+    assert events[3]["counts"] == {"done": 1}
+    assert events[3]["exit_code"] == EXIT_OK
 
 
 def test_shards_share_the_clips_and_write_reports_of_their_own(f2r, tmp_path, clip_writer) -> None:
