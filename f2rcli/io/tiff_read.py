@@ -18,7 +18,7 @@ from f2rcli.io.origin import Origin
 from f2rcli.io.source import AnyPacket
 from f2rcli.io.tiff_axes import Lane, Series, in_time, lanes_of
 from f2rcli.io.tiff_folder import Stack, open_stack
-from f2rcli.io.tiff_survey import LOOKS, Pixels, Survey, filled, survey
+from f2rcli.io.tiff_survey import LOOKS, Survey, filled, survey
 
 AnyStack = Stack | ForeignStack
 
@@ -30,7 +30,7 @@ class Place:
     series: int
     picture: int
     sample: int | None
-    stuck: Pixels  # samples that stay as they are stored
+    seen: Survey  # says which samples stay as they are stored
 
 
 class StackReader(Reader):
@@ -172,7 +172,7 @@ class StackReader(Reader):
                 yield Frame(
                     planes=tuple(filled(plane, seen.stuck) for plane in planes),
                     layout=layout, pts=index, duration=1, time_base=self.info.time_base,
-                    source=Place(lane.series, lane.frames[index], lane.sample, seen.stuck),
+                    source=Place(lane.series, lane.frames[index], lane.sample, seen),
                     lane=number,
                 )  # fmt: skip
             del self._surveys[number]

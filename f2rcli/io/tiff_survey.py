@@ -93,12 +93,12 @@ def _none() -> Pixels:
 def _stuck(frames: list[Plane]) -> tuple[Pixels, int, int]:
     """Pixels whose median over time stands out of all eight neighbours, far beyond how much those
     differ: optics spread what is light over more than one pixel."""
-    height, width = frames[0].shape
-    if len(frames) < 3 or min(height, width) < 3:
+    shape, floats = frames[0].shape, frames[0].dtype.kind == "f"
+    if len(frames) < 3 or min(shape) < 3 or (floats and not np.isfinite(frames).all()):
         return _none(), 0, 0
     middle = np.median(np.stack(frames), axis=0)
     lowest, highest, mean = _around(middle)
-    noise = 1.4826 * float(np.nanmedian(np.abs(middle - mean)))
+    noise = 1.4826 * float(np.median(np.abs(middle - mean)))
     allowed = 3 * (highest - lowest) + 6 * noise
     allowed[highest == middle.max()] = np.inf  # a saturated neighbourhood differs in nothing
     bright = middle - highest > allowed
@@ -156,10 +156,17 @@ def filled(plane: Plane, stuck: Pixels) -> Plane:
     return whole
 
 
-def kept(original: Plane, restored: Plane, stuck: Pixels) -> Plane:
-    """The restored plane with the original's samples where these are no light."""
+def kept(original: Plane, restored: Plane, seen: Survey) -> Plane:
+    """The restored plane with the original's samples where these are no light, or all saturated;
+    nowhere above the code at which samples saturate."""
     whole = restored.copy()
-    whole[stuck] = original[stuck]
+    if seen.top is not None:
+        top = restored.dtype.type(seen.top)
+        np.minimum(whole, top, out=whole)
+        if min(original.shape) > 1:
+            full = (original == top) & (_around(original)[0] >= top)
+            whole[full] = top
+    whole[seen.stuck] = original[seen.stuck]
     if original.dtype.kind == "f":
         bad = ~np.isfinite(original)
         whole[bad] = original[bad]

@@ -165,10 +165,10 @@ class StackWriter(Writer):
         original = stack.read(place.series, place.picture)
         if place.sample is None:
             own = (original,) if original.ndim == 2 else tuple(np.moveaxis(original, -1, 0))
-            done = [kept(a, b, place.stuck) for a, b in zip(own, planes, strict=True)]
+            done = [kept(a, b, place.seen) for a, b in zip(own, planes, strict=True)]
             picture = done[0] if original.ndim == 2 else np.stack(done, axis=-1)
         else:
-            plane = kept(original[..., place.sample], planes[0], place.stuck)
+            plane = kept(original[..., place.sample], planes[0], place.seen)
             whole = self._gathered(place, plane, original)
             if whole is None:
                 return

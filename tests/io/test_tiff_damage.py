@@ -93,7 +93,8 @@ def test_directories_that_run_in_a_circle_end(tmp_path: Path) -> None:
 )
 def test_what_is_no_light_is_refused(array, options, words: str, tmp_path: Path) -> None:
     path = tmp_path / "s.tif"
-    tifffile.imwrite(path, array, **options)
+    gray = {} if options else {"photometric": "minisblack"}
+    tifffile.imwrite(path, array, **gray, **options)
     with pytest.raises(InputError, match=words):
         open_reader(path)
 

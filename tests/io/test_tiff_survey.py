@@ -1,12 +1,14 @@
 """What is learnt of a lane before it is denoised: levels, stuck pixels, saturation."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 
-from f2rcli.io import open_reader
+from f2rcli.io import open_reader, open_writer, plan_output
+from f2rcli.io.base import WriteOptions
 from f2rcli.io.tiff_survey import filled, kept, survey
 from tests.io.stacks import movie, passed
 
@@ -79,7 +81,7 @@ def test_floats_that_are_no_numbers_are_filled_and_come_back() -> None:
     plane[4:7, 0:3] = np.nan
     seen = filled(plane, NONE)
     assert np.isfinite(seen).all()
-    back = kept(plane, seen + 1, NONE)
+    back = kept(plane, seen + 1, survey([seen] * 3))
     np.testing.assert_array_equal(np.isfinite(back), np.isfinite(plane))
     assert np.isposinf(back[7, 7])
 
@@ -121,3 +123,21 @@ def test_a_stack_of_pictures_for_the_eye_keeps_its_levels(tmp_path: Path) -> Non
     tifffile.imwrite(path, movie((3, 16, 20, 3), "u1"), photometric="rgb")
     with open_reader(path) as reader:
         assert reader.info.layout.levels == (0.0, 255.0)
+
+
+def test_what_is_saturated_stays_so_and_nothing_exceeds_it(tmp_path: Path) -> None:
+    source, target = tmp_path / "s.tif", tmp_path / "o.tif"
+    array = np.minimum(np.uint16(12) * np.stack(frames()), 4000)
+    array[:, 20:40, 30:60] = 4000
+    tifffile.imwrite(source, array, photometric="minisblack", metadata={"axes": "TYX"})
+    with (
+        open_reader(source) as reader,
+        open_writer(reader, plan_output(reader, target, WriteOptions())) as writer,
+    ):
+        for frame in reader:
+            writer.write(replace(frame, planes=(frame.planes[0] + np.uint16(3),)))
+        writer.finish()
+    written = tifffile.imread(target)
+    assert written.max() == 4000
+    assert (written[:, 21:39, 31:59] == 4000).all()
+    np.testing.assert_array_equal(written[array < 3997], array[array < 3997] + 3)
