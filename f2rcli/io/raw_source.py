@@ -8,7 +8,7 @@ from pathlib import Path
 from f2rcli.errors import InputError
 from f2rcli.io.pictures import is_pattern, natural_key
 from f2rcli.io.raw_shot import RAW_SUFFIXES, Header, Shot, glance, read_raw
-from f2rcli.io.raw_tiff import CRVD, FOLDER_SIDECAR, TIFF_SUFFIXES, examine_tiff, sensor_facts
+from f2rcli.io.raw_tiff import CRVD, TIFF_SUFFIXES, examine_tiff, sensor_facts
 
 LOOKED_AT = 512  # files whose headers are read before any work; the rest are checked when read
 
@@ -33,7 +33,7 @@ def _claims_folder(folder: Path) -> bool:
     for path in folder.iterdir():
         if path.name.startswith(".") or not path.is_file():
             continue
-        if path.suffix.lower() in RAW_SUFFIXES or path.name == FOLDER_SIDECAR:
+        if path.suffix.lower() in RAW_SUFFIXES:
             return True
         if path.suffix.lower() in TIFF_SUFFIXES:
             tiffs.append(path)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from f2rcli import weights, yuv
+from f2rcli import sensor, weights, yuv
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.errors import F2RError
 from f2rcli.frames import ClipInfo, Frame
@@ -58,8 +58,9 @@ def _restored(frames: list[Frame], info: ClipInfo, name: str, config: TrainConfi
 
 
 def _shown(frame: Frame) -> Picture:
-    """(H, W, C)."""
-    return np.ascontiguousarray(yuv.to_rgb(frame).transpose(1, 2, 0))
+    """(H, W, C); a mosaic as a quick look at half its size."""
+    planes = yuv.to_rgb(frame) if frame.layout.mosaic is None else sensor.to_picture(frame)
+    return np.ascontiguousarray(planes.transpose(1, 2, 0))
 
 
 def _middle(frame: Frame) -> Frame:

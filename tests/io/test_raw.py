@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,15 @@ def test_facts_of_the_file_reach_the_clip(tmp_path: Path) -> None:
     assert row["iso"] == 800
     assert info.noise_profile is not None
     assert np.allclose(info.noise_profile[3], PROFILE[2:4])  # both greens alike
+
+
+def test_a_cinemadng_folder_has_the_rate_that_its_files_state(tmp_path: Path) -> None:
+    folder = write_burst(tmp_path / "scene", extra=[(51044, 10, 1, (24000, 1001), True)])
+    (folder / "scene.wav").write_bytes(b"sound")
+    with open_reader(folder, ReadOptions(start=0.05)) as reader:
+        assert reader.info.rate == Fraction(24000, 1001)
+        assert reader.info.frames == 2  # of four; 0.05 s is beyond the second
+        assert any("1 .wav" in note for note in reader.info.notes)
 
 
 def test_bursts_are_read_in_natural_order_and_keep_their_names(tmp_path: Path, tools: Any) -> None:
@@ -143,6 +153,19 @@ def test_real_files_come_back(name: str, tmp_path: Path, tools: Any) -> None:
         assert old.white_level == new.white_level
     if source.suffix == ".dng":
         assert target.read_bytes() == source.read_bytes()
+
+
+def test_codes_that_a_table_stretches_are_written_as_what_they_mean(tmp_path: Path) -> None:
+    table = np.minimum(np.arange(256) ** 2 // 16 + 240, 4095)
+    stored = np.random.default_rng(0).integers(0, 256, SIZE).astype(np.uint8)
+    source = tmp_path / "a.dng"
+    extra = [(50712, 3, 256, tuple(table.tolist()), True)]  # LinearizationTable
+    tifffile.imwrite(source, stored, photometric="cfa", metadata=None, extratags=tags() + extra)
+    louder(source, tmp_path / "b.dng", 1)
+    (old, before), (new, after) = (read_raw(tmp_path / name) for name in ("a.dng", "b.dng"))
+    assert np.array_equal(before, table[stored])
+    assert np.array_equal(after, before + 1)
+    assert old.mosaic == new.mosaic
 
 
 def test_a_compressed_dng_is_written_anew_with_the_sources_tags(tmp_path: Path) -> None:

@@ -55,6 +55,13 @@ def test_tiffs_that_say_nothing_are_left_to_others(tmp_path: Path) -> None:
     assert not claims_raw(str(tmp_path))
 
 
+def test_a_sidecar_of_others_makes_no_folder_raw(tmp_path: Path) -> None:
+    (tmp_path / "sensor.json").write_text("{}")
+    assert not claims_raw(str(tmp_path))
+    tifffile.imwrite(tmp_path / "a.tif", movie()[0])
+    assert not claims_raw(str(tmp_path))
+
+
 def test_a_folder_of_tiffs_is_raw_by_its_sidecar(tmp_path: Path, tools: Any) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
