@@ -172,9 +172,13 @@ def stamp_of(path: Path) -> str:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    """The file itself, or every file below a folder, hidden ones apart."""
+    """The file itself, or every file in a folder, hidden ones apart. A folder that is one file by
+    its name is looked into all the way down; in others there may be clips of their own."""
     if not path.is_dir():
         yield path
+        return
+    if path.suffix != ".zarr":
+        yield from sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
         return
     for folder, below, names in os.walk(path):
         below[:] = sorted(name for name in below if not name.startswith("."))

@@ -7,7 +7,7 @@ folder is a folder of clips.
 import fnmatch
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 from f2rcli.errors import UsageError
@@ -97,6 +97,12 @@ class _Walker:
             below = list(self._folder(path, place, name))[::-1]  # the first is taken next
             pending += [entry for entry in below if not entry[0].is_symlink()]
             linked += [entry for entry in below if entry[0].is_symlink()]
+        parents = {parent for clip in self.found.clips for parent in clip.place.parents}
+        self.found.clips = [
+            # its pictures would lie among the folders of the clips below it
+            replace(clip, place=clip.place / clip.place.name) if clip.place in parents else clip
+            for clip in self.found.clips
+        ]
         self.found.clips.sort(key=lambda clip: [natural_key(Path(p)) for p in clip.place.parts])
 
     def _folder(

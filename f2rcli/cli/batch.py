@@ -232,6 +232,8 @@ def child_options(ctx: typer.Context) -> dict[str, list[str]]:
             words[name] = [flag if value else max(param.secondary_opts, key=len)]
         else:
             values = value if isinstance(value, list | tuple) else [value]
+            if name == "weights" and Path(str(value)).is_file():
+                values = [Path(str(value)).absolute()]  # a cluster's workers run elsewhere
             words[name] = [f"{flag}={item}" for item in values]
     return words
 

@@ -9,7 +9,7 @@ BATCH = "Folders and several clips"
 Sources = Annotated[
     list[str],
     typer.Argument(
-        metavar="INPUT...",
+        metavar="INPUT",
         show_default=False,
         help="Videos, folders, a folder or pattern of pictures (frames/%05d.png), or - for "
         "standard input.",

@@ -60,6 +60,12 @@ def test_pictures_alone_are_a_clip_and_beside_videos_they_are_left_out_aloud(
     assert places([tmp_path / "shot"], Choice(patterns=("*.mkv",))) == []
 
 
+def test_pictures_above_other_clips_go_into_a_folder_of_their_own(tmp_path: Path) -> None:
+    touch(tmp_path / "shots/1.png", tmp_path / "shots/2.png", tmp_path / "shots/deep/1.png")
+    assert places([tmp_path]) == ["shots/deep", "shots/shots"]
+    assert places([tmp_path / "shots"]) == ["deep", "shots"]
+
+
 def test_links_in_circles_end_and_never_replace_the_folder_they_lead_to(tmp_path: Path) -> None:
     touch(tmp_path / "z/a.mkv", tmp_path / "elsewhere/b.mkv")
     (tmp_path / "z/loop").symlink_to(tmp_path / "z")
