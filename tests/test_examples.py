@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import av
+import tifffile
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -24,3 +25,13 @@ def test_denoise_live_gives_back_every_frame() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "32 frames pushed, 32 given, 6 behind at most" in done.stdout
+
+
+def test_denoise_stack_writes_a_stack_and_a_picture(tmp_path: Path) -> None:
+    target, picture = tmp_path / "clean.tif", tmp_path / "look.png"
+    command = [sys.executable, EXAMPLES / "denoise_stack.py", EXAMPLES / "calcium_noisy.tif"]
+    done = subprocess.run([*command, target, picture], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "24 frames in all" in done.stdout
+    assert tifffile.imread(target).shape == (24, 96, 96)
+    assert picture.stat().st_size > 1000
