@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import groupby, islice, pairwise
 
 import cv2
 import numpy as np
@@ -54,6 +54,7 @@ def measure_noise(
     """
     if info.interlaced and info.height >= 4:
         frames = (one_field(frame, 0) for frame in frames)
+    _, frames = next(groupby(frames, key=lambda frame: frame.lane), (0, iter(())))
     pictures = [engine.to_tensor(run[0]) for run in islice(unique(frames), frames_read)]
     return measure_pictures(pictures, engine.new_method(), windows_used, _floor(info))
 

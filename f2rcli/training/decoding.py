@@ -112,6 +112,7 @@ class Strip:
         self.file = self.path.open("wb")
         self._seen: set[bytes] = set()
         self._before: tuple[int, Thumbnail] | None = None
+        self._lane = 0
 
     def add(self, index: int, frame: Frame) -> None:
         """Take the frame with this number in the clip; copies of earlier ones are left out."""
@@ -120,6 +121,8 @@ class Strip:
             frame = replace(frame, planes=tuple(p[self.parity :: 2] for p in frame.planes))
         else:
             rows = frame.height
+        if frame.lane != self._lane:  # another channel or depth: no neighbour in time
+            self._lane, self._before = frame.lane, None
         look = hashlib.blake2b(digest_size=16)
         for plane in frame.planes[: frame.layout.colour_planes]:
             look.update(np.ascontiguousarray(plane).data)

@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import tifffile
 
 from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Space
@@ -270,3 +271,12 @@ def test_fields_of_interlaced_clips_are_clips_of_their_own(tmp_path: Path) -> No
     assert top.shape == bottom.shape == (4, 24, 64, 3)
     assert np.abs(top.read(0) - clip[0, ::2] / 255).max() < 3 / 255
     assert np.abs(bottom.read(0) - clip[0, 1::2] / 255).max() < 3 / 255
+
+
+def test_lanes_of_a_stack_are_shots_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / "z.tif"
+    array = scene(8)[..., 0].reshape(4, 2, 48, 64)  # the same scene at both depths
+    tifffile.imwrite(path, array, imagej=True, metadata={"axes": "TZYX"})
+    clip = opened(path, tmp_path / "cache")
+    assert clip.space is Space.GRAY
+    assert clip.shots == (range(4), range(4, 8))
