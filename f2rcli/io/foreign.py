@@ -16,7 +16,7 @@ import numpy as np
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
 from f2rcli.io.tiff_axes import Series, check_series
-from f2rcli.io.tiff_file import DAMAGE
+from f2rcli.io.tiff_library import DAMAGE
 
 Where = dict[str, int]  # axis -> index
 _SIZES = {"z": "PhysicalSizeZ", "y": "PhysicalSizeY", "x": "PhysicalSizeX"}

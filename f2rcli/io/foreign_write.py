@@ -10,8 +10,9 @@ from f2rcli.io.foreign import ForeignStack
 from f2rcli.io.part import check_target
 from f2rcli.io.tiff_file import TiffStack
 from f2rcli.io.tiff_folder import SUFFIXES
+from f2rcli.io.tiff_plan import StackDetail, check_options
 from f2rcli.io.tiff_read import StackReader
-from f2rcli.io.tiff_write import StackDetail, StackWriter, check_options
+from f2rcli.io.tiff_write import StackWriter
 
 CLASSIC = 1 << 31  # bytes of samples from which BigTIFF is written
 

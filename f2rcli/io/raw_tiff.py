@@ -23,7 +23,7 @@ from f2rcli.errors import InputError
 from f2rcli.frames import Mosaic
 from f2rcli.io.raw_shot import MOST_PIXELS, Samples, Shot
 from f2rcli.io.raw_tags import RawTags
-from f2rcli.io.tiff_file import DAMAGE, quiet_tifffile
+from f2rcli.io.tiff_library import DAMAGE, quiet_tifffile
 from f2rcli.sensor import PATTERNS
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})

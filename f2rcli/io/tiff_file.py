@@ -1,12 +1,6 @@
 """A TIFF file opened with care: what its header claims is checked before it is believed."""
 
-import logging
-import lzma
 import re
-import struct
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,14 +12,9 @@ import tifffile
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
 from f2rcli.io.tiff_axes import Series, check_series
+from f2rcli.io.tiff_library import DAMAGE, opened, quiet_tifffile, unreadable
 
 MOST_PIXELS = 1 << 29  # of one picture, with its samples: 23 170 x 23 170
-# What tifffile and its codecs raise on damaged files.
-DAMAGE = (
-    tifffile.TiffFileError, ValueError, KeyError, IndexError, TypeError, AttributeError,
-    struct.error, OSError, OverflowError, ZeroDivisionError, RuntimeError, MemoryError, zlib.error,
-    lzma.LZMAError, AssertionError,
-)  # fmt: skip
 RGB, PALETTE, YCBCR, CFA = 2, 3, 6, 32803  # photometric interpretations
 CODECS = {
     1: "uncompressed", 5: "lzw", 6: "jpeg", 7: "jpeg", 8: "deflate", 32773: "packbits",
@@ -49,37 +38,6 @@ class Spot:
     offset: int | None = None  # of the picture's first byte, where pages do not say it
 
 
-@contextmanager
-def quiet_tifffile() -> Iterator[list[str]]:
-    """What tifffile has to say, gathered instead of printed."""
-    said: list[str] = []
-    logger = logging.getLogger("tifffile")
-
-    def listen(record: logging.LogRecord) -> bool:
-        said.append(record.getMessage())
-        return False
-
-    logger.addFilter(listen)
-    try:
-        yield said
-    finally:
-        logger.removeFilter(listen)
-
-
-@contextmanager
-def opened(page: Any) -> Iterator[None]:
-    """tifffile closes all files of a set but the first; each is open for as long as it is read."""
-    handle = page.parent.filehandle
-    closed = handle.closed
-    if closed:
-        handle.open()
-    try:
-        yield
-    finally:
-        if closed:
-            handle.close()
-
-
 class TiffStack:
     """A TIFF file and those it names (OME), open for reading picture by picture, in any order."""
 
@@ -94,7 +52,7 @@ class TiffStack:
                 self.file = tifffile.TiffFile(path)
                 self._arrays = list(self.file.series)
         except DAMAGE as error:
-            raise _unreadable(self.name, error) from error
+            raise unreadable(self.name, error) from error
         self.complaints += said
         if not self._arrays:
             raise InputError(f"{self.name}: a TIFF file without pictures.")
@@ -230,7 +188,7 @@ class TiffStack:
             with quiet_tifffile(), opened(spot.page):
                 samples = self._read(series, spot)
         except DAMAGE as error:
-            raise _unreadable(f"{self.name}, picture {place + 1}", error) from error
+            raise unreadable(f"{self.name}, picture {place + 1}", error) from error
         native: Plane = np.ascontiguousarray(samples, series.dtype.newbyteorder("="))
         return native
 
@@ -321,13 +279,3 @@ def _check_head(path: Path) -> None:
         raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy or record it again.")
     if head[:2] not in (b"II", b"MM", b"EP"):
         raise InputError(f"{path.name}: is not a TIFF file.", hint="Check that the file is whole.")
-
-
-def _unreadable(name: str, error: BaseException) -> InputError:
-    text = " ".join(str(error).split()) or type(error).__name__
-    if "imagecodecs" in text:
-        return InputError(
-            f"{name}: its compression needs the package imagecodecs.",
-            hint="Install it: pip install 'f2rcli[microscopy]'.",
-        )
-    return InputError(f"{name}: cannot be decoded ({text[:160]}).", hint="The file is damaged.")

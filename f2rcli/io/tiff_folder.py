@@ -10,7 +10,8 @@ import tifffile
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
 from f2rcli.io.pictures import is_pattern, natural_key, numbered_files
-from f2rcli.io.tiff_file import DAMAGE, Spot, TiffStack, quiet_tifffile
+from f2rcli.io.tiff_file import Spot, TiffStack
+from f2rcli.io.tiff_library import DAMAGE, quiet_tifffile
 
 SUFFIXES = (".tif", ".tiff")
 

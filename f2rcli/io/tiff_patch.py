@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from f2rcli.errors import OutputError
 from f2rcli.frames import Plane
-from f2rcli.io.tiff_file import DAMAGE, YCBCR, Spot, opened, quiet_tifffile
+from f2rcli.io.tiff_file import YCBCR, Spot
+from f2rcli.io.tiff_library import DAMAGE, opened, quiet_tifffile
 
 WRITABLE = (1, 5, 8, 32946, 34925, 50000)  # none, LZW, deflate (two numbers), LZMA, zstd
 DEFLATE = 8

@@ -6,8 +6,9 @@ from f2rcli.io.base import Reader, ReadOptions, WriteOptions, WritePlan, Writer
 from f2rcli.io.pictures import is_pattern
 from f2rcli.io.tiff_folder import SUFFIXES as _SUFFIXES
 from f2rcli.io.tiff_folder import holds_pages
+from f2rcli.io.tiff_plan import plan_stack
 from f2rcli.io.tiff_read import StackReader
-from f2rcli.io.tiff_write import StackWriter, plan_stack
+from f2rcli.io.tiff_write import StackWriter
 
 RANK = 45  # before pictures: a folder of TIFF pages is a stack; after camera raw in TIFF's clothes
 SUFFIXES = frozenset(_SUFFIXES)

@@ -1,0 +1,62 @@
+"""tifffile as f2r uses it: what it says is gathered, what it raises is known."""
+
+import logging
+import lzma
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import tifffile
+
+from f2rcli.errors import InputError
+
+# What tifffile and its codecs raise on damaged files.
+DAMAGE = (
+    tifffile.TiffFileError, ValueError, KeyError, IndexError, TypeError, AttributeError,
+    struct.error, OSError, OverflowError, ZeroDivisionError, RuntimeError, MemoryError, zlib.error,
+    lzma.LZMAError, AssertionError,
+)  # fmt: skip
+
+
+@contextmanager
+def quiet_tifffile() -> Iterator[list[str]]:
+    """What tifffile has to say, gathered instead of printed."""
+    said: list[str] = []
+    logger = logging.getLogger("tifffile")
+
+    def listen(record: logging.LogRecord) -> bool:
+        said.append(record.getMessage())
+        return False
+
+    logger.addFilter(listen)
+    try:
+        yield said
+    finally:
+        logger.removeFilter(listen)
+
+
+@contextmanager
+def opened(page: Any) -> Iterator[None]:
+    """tifffile closes all files of a set but the first; each is open for as long as it is read."""
+    handle = page.parent.filehandle
+    closed = handle.closed
+    if closed:
+        handle.open()
+    try:
+        yield
+    finally:
+        if closed:
+            handle.close()
+
+
+def unreadable(name: str, error: BaseException) -> InputError:
+    """The error for a file that tifffile gave up on."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if "imagecodecs" in text:
+        return InputError(
+            f"{name}: its compression needs the package imagecodecs.",
+            hint="Install it: pip install 'f2rcli[microscopy]'.",
+        )
+    return InputError(f"{name}: cannot be decoded ({text[:160]}).", hint="The file is damaged.")
