@@ -169,10 +169,11 @@ def _read(path: Path, name: str, digest: str) -> Weights:
 
 def save(path: Path, header: Header, tensors: "dict[str, Tensor]") -> str:
     """Write weights as float16, atomically; returns the file's SHA-256."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save as to_bytes
 
     part = path.with_suffix(".part")
     halves = {name: tensor.half().contiguous() for name, tensor in tensors.items()}
-    save_file(halves, part, metadata={HEADER_KEY: header.to_json()})
+    # safetensors' own writer makes files that only their owner may read
+    part.write_bytes(to_bytes(halves, metadata={HEADER_KEY: header.to_json()}))
     part.replace(path)
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -25,7 +25,7 @@ import cost  # noqa: E402
 import quality  # noqa: E402
 import widths  # noqa: E402
 
-SMALL_LIMIT = 120  # GMAC per megapixel of output, T = 5
+SMALL_LIMIT = 120  # GMAC per megapixel of output, at the weights' own T
 TINY = {
     "coarse": {"widths": (8, 8)},
     "anchor": {"widths": (8, 8), "hidden": 8},

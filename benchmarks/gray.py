@@ -1,0 +1,82 @@
+"""Gray clips: GRAY weights against RGB weights that see the gray picture three times.
+
+    python benchmarks/gray.py CLIPS [--sigma 30] [--frames 8] [--weights NAME|PATH ...]
+
+The luma (BT.601) of every clip with white noise, rounded and clipped to 8 bits, seed 0, through
+the engine, blind; PSNR in dB, mean over frames and clips.
+"""
+
+import argparse
+import tempfile
+from itertools import islice
+from pathlib import Path
+
+import av
+import numpy as np
+
+from f2rcli import yuv
+from f2rcli.engine.stream import EngineSettings, load_engine, restore_stream
+from f2rcli.io import open_reader
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("clips", type=Path)
+    parser.add_argument("--sigma", type=float, default=30)
+    parser.add_argument("--frames", type=int, default=8)
+    parser.add_argument("--weights", nargs="+", default=["f2r-rgb-small", "f2r-gray-small"])
+    parser.add_argument("--threads", type=int, default=1)
+    given = parser.parse_args()
+    print("| clip | noisy | " + " | ".join(given.weights) + " |")
+    print("|---" * (len(given.weights) + 2) + "|")
+    rows = []
+    for path in sorted(given.clips.glob("*.mkv")):
+        row = measure(path, given)
+        rows.append(row)
+        print(f"| {path.stem} | " + " | ".join(f"{v:.2f}" for v in row) + " |", flush=True)
+    print("| **mean** | " + " | ".join(f"{v:.2f}" for v in np.mean(rows, 0)) + " |")
+
+
+def measure(path: Path, given: argparse.Namespace) -> list[float]:
+    """PSNR of the noisy luma and of what each of the weights makes of it."""
+    rng = np.random.default_rng(0)
+    with av.open(str(path)) as container:
+        frames = [
+            f.to_ndarray(format="rgb24") for f in islice(container.decode(video=0), given.frames)
+        ]
+    clean = [np.rint(f @ np.array([0.299, 0.587, 0.114])) for f in frames]
+    noise = [given.sigma * rng.standard_normal(c.shape) for c in clean]
+    noisy = [np.clip(np.rint(c + n), 0, 255) for c, n in zip(clean, noise, strict=True)]
+    row = [psnr(noisy, clean)]
+    with tempfile.TemporaryDirectory() as folder:
+        file = write(noisy, Path(folder) / "gray.mkv")
+        for name in given.weights:
+            with open_reader(file) as reader:
+                settings = EngineSettings(weights=name, threads=given.threads)
+                engine = load_engine(settings, reader.info)
+                done = [yuv.to_rgb(frame)[0] * 255 for frame, _ in restore_stream(reader, engine)]
+            row.append(psnr(done, clean))
+    return row
+
+
+def write(pictures: list[np.ndarray], path: Path) -> Path:
+    """Gray FFV1."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.height, stream.width = pictures[0].shape
+        stream.pix_fmt = "gray"
+        for picture in pictures:
+            frame = av.VideoFrame.from_ndarray(picture.astype(np.uint8), format="gray")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def psnr(pictures: list[np.ndarray], clean: list[np.ndarray]) -> float:
+    """Mean over frames."""
+    errors = [np.mean((np.rint(a) - b) ** 2) for a, b in zip(pictures, clean, strict=True)]
+    return float(np.mean([10 * np.log10(255**2 / e) for e in errors]))
+
+
+if __name__ == "__main__":
+    main()
