@@ -15,7 +15,7 @@ from f2rcli.batch.work import Outcome, Task, failure, process
 from f2rcli.errors import UsageError
 
 EXTRA = "pip install 'f2rcli[cluster]'"
-TIMEOUT = 30  # seconds to reach a scheduler
+TIMEOUT = 10  # seconds to reach a scheduler
 
 
 def check_address(address: str) -> None:

@@ -13,7 +13,6 @@ from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, OutputError
 
 KIND = "f2r batch"  # how a report of ours is known
 SHOWN = 40  # rows of the table; beyond that only what went wrong
-LEFT_OUT = ("facts",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +36,7 @@ class Report:
 
     def write(self, path: Path) -> None:
         """Write report.json, whole or not at all. Raises OutputError."""
-        clips = [
-            {name: value for name, value in asdict(outcome).items() if name not in LEFT_OUT}
-            for outcome in self.outcomes
-        ]
+        clips = [asdict(outcome) for outcome in self.outcomes]
         whole = {"kind": KIND, **self.values, "counts": self.counts, "clips": clips}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

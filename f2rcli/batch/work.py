@@ -7,9 +7,8 @@ plain data.
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
-from typing import Any
 
 from f2rcli.batch.child import COMMAND, Children, Ended, Tell
 from f2rcli.batch.records import Content, Record, Records, content_of, stamp_of
@@ -51,7 +50,6 @@ class Outcome:
     codec: str = ""
     warnings: tuple[str, ...] = ()
     where: str = ""  # the worker
-    facts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:

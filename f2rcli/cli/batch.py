@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -96,15 +96,11 @@ def _run_all(
                 outcomes[outcome.place] = outcome
                 _tell(outcome, meter.ended(outcome), len(tasks), console)
     finally:
-        every = [*lost, *(outcomes.get(task.place, not_run(task)) for task in tasks)]
-        values = {
-            "f2r": __version__, "began": began, "ended": _now(),
-            "inputs": list(batch.sources), "output": str(batch.output),
-            "options": list(batch.options), "shard": batch.shard,
-        }  # fmt: skip
-        report = Report(tuple(every), values)
-        report.write(path)
-        _conclude(report, path, console)
+        every = (*lost, *(outcomes.get(task.place, not_run(task)) for task in tasks))
+        report = Report(every, batch.values(began))
+        if outcomes or lost or not tasks:  # else nothing began, and the error says why
+            report.write(path)
+            _conclude(report, path, console)
     return report.exit_code
 
 
@@ -173,6 +169,18 @@ class Batch:
             keep_partial=self.keep_partial,
             command=COMMAND,
         )
+
+    def values(self, began: str) -> dict[str, Any]:
+        """What the report says of the run as a whole."""
+        return {
+            "f2r": __version__,
+            "began": began,
+            "ended": _now(),
+            "inputs": list(self.sources),
+            "output": str(self.output),
+            "options": list(self.options),
+            "shard": self.shard,
+        }
 
     def run(self, tasks: Sequence[Task], meter: BatchMeter) -> Iterator[Outcome]:
         """The outcomes as they come."""
@@ -287,7 +295,7 @@ def _print_plan(tasks: list[Task], found: Scan, console: Console) -> int:
 
 def _tell(outcome: Outcome, count: int, total: int, console: Console) -> None:
     """One clip has ended."""
-    console.event("clip", count=count, total=total, **asdict(replace(outcome, facts={})))
+    console.event("clip", count=count, total=total, **asdict(outcome))
     head = f"[{count}/{total}] {outcome.place}: {outcome.status}"
     if outcome.failed:
         reason = outcome.reason.replace("error: ", "")
