@@ -16,7 +16,7 @@ from f2rcli.errors import InputError
 DAMAGE = (
     tifffile.TiffFileError, ValueError, KeyError, IndexError, TypeError, AttributeError,
     struct.error, OSError, OverflowError, ZeroDivisionError, RuntimeError, MemoryError, zlib.error,
-    lzma.LZMAError, AssertionError,
+    lzma.LZMAError, AssertionError, ImportError,
 )  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def opened(page: Any) -> Iterator[None]:
 def unreadable(name: str, error: BaseException) -> InputError:
     """The error for a file that tifffile gave up on."""
     text = " ".join(str(error).split()) or type(error).__name__
-    if "imagecodecs" in text:
+    if "imagecodecs" in text or isinstance(error, ImportError):
         return InputError(
             f"{name}: its compression needs the package imagecodecs.",
             hint="Install it: pip install 'f2rcli[microscopy]'.",
