@@ -24,7 +24,7 @@ def test_denoise_live_gives_back_every_frame() -> None:
     command = [sys.executable, EXAMPLES / "denoise_live.py", EXAMPLES / "noisy_path.mp4"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "32 frames pushed, 32 given, 6 behind at most" in done.stdout
+    assert "32 frames pushed, 32 given" in done.stdout
 
 
 def test_denoise_stack_writes_a_stack_and_a_picture(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
 
 LEAST_BLOCK = 32  # frames of a Dask array that are denoised together
-REACH = 2  # neighbours on either side that a block sees of the next
+REACH = 4  # frames a block sees of the next: half a window, of nine frames at most
 PathT = TypeVar("PathT", str, Path)
 ArrayT = TypeVar("ArrayT")
 
@@ -100,7 +100,7 @@ def _denoise_whole(frames: Any, options: Options) -> Any:
 
 
 def _denoise_dask(frames: Any, options: Options) -> Any:
-    """Blocks of frames that see two more on either side. Each measures the noise for itself."""
+    """Blocks of frames that see some more on either side. Each measures the noise for itself."""
     dask: Any = importlib.import_module("dask")
     da: Any = importlib.import_module("dask.array")
 

@@ -20,10 +20,10 @@ class Denoiser:
 
     Frames are NumPy arrays or torch tensors (H, W) or (H, W, C), all alike; results are of the
     same type, dtype and device, in order, one for each. The keywords are those of `denoise`. The
-    first results come with the seventh frame, because the noise is measured on six; from then
-    on each push gives one, three frames behind. Frames that repeat the one before wait with it,
-    64 at most. `flush` gives what is left and ends the sequence; the next push begins another,
-    with the same networks. Not for several threads at once.
+    first results come once a window and the six frames that the noise is measured on are full;
+    from then on each push gives one, `latency` frames behind. Frames that repeat the one before
+    wait with it, 64 at most. `flush` gives what is left and ends the sequence; the next push
+    begins another, with the same networks. Not for several threads at once.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -44,6 +44,17 @@ class Denoiser:
     def flush(self) -> list[Any]:
         """End the sequence; returns the frames that are left."""
         return [] if self._line is None else self._given(_END)
+
+    @property
+    def latency(self) -> int | None:
+        """How many frames the results are behind once they come; None before the first push.
+
+        Half a window, and one to see whether a frame is repeated. At strength 0 there is none.
+        """
+        if self._engine is None:
+            return None
+        still = self._options.strength == 0
+        return 0 if still else self._engine.weights.header.length // 2 + 1
 
     @property
     def sigma(self) -> tuple[float, ...] | None:
