@@ -11,7 +11,7 @@ from f2rcli.frames import Plane
 LOOKS = 9  # frames of a lane that are looked at
 # Networks are shown samples so that 0.1 % and 99.9 % of them lie at 0.25 and 0.75. Below 0 they
 # would be taken for clipped; stretched further, noise as strong as the picture is more than they
-# were trained on. Of shares from 0 to 2 on either side this one was best or close to it (docs/microscopy.md).
+# were trained on. Of shares from 0 to 2 it was best or close to it (docs/microscopy.md).
 TAIL, MARGIN = 0.1, 0.5
 BRIGHTEST = 4.0  # the brightest sample lies no further than that, counted in spans
 STUCK_SHARE = 0.005  # of the pixels: where there are more of them it is a pattern
