@@ -99,7 +99,7 @@ def test_a_clip_of_one_colour_ends_well(level: float) -> None:
     frames = [replace(f, planes=(f.planes[0] ^ t, *f.planes[1:])) for t, f in enumerate(frames)]
     found = measured(frames)
     assert found is not None
-    assert not found.noisy
+    assert max(found.model.sigma8) < 2  # the frames differ by up to five codes
     json.dumps(found.values(), allow_nan=False)
 
 
@@ -124,7 +124,7 @@ def test_gray_and_interlaced_clips_are_measured() -> None:
     clip = smooth_clip()
     gray = measured(to_frames(clip + noise_like(clip), GRAY8))
     assert gray is not None
-    assert gray.model.sigma8 == pytest.approx((20,) * 3, rel=0.08)
+    assert gray.model.sigma8 == pytest.approx((20,), rel=0.08)
     fields = measured(to_frames(clip + noise_like(clip)), interlaced=True)
     assert fields is not None
     assert fields.model.sigma8 == pytest.approx((20,) * 3, rel=0.1)

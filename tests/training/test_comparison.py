@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from f2rcli import weights
-from f2rcli.frames import Family, Frame, PlaneLayout
+from f2rcli.frames import Family, Frame, PlaneLayout, Space
 from f2rcli.training.comparison import LARGEST, _middle, compare
 from f2rcli.training.config import TrainConfig
 
@@ -32,7 +32,7 @@ def clip(tmp_path: Path) -> Path:
 
 
 def test_crops_compare_two_weights_on_the_clip_itself(clip: Path, tmp_path: Path) -> None:
-    name = weights.available()[0]
+    name = weights.choose("f2r", Space.RGB)
     shipped = weights.load(name)
     other = tmp_path / "other.safetensors"
     weights.save(other, shipped.header, {n: 0.98 * t for n, t in shipped.tensors.items()})
