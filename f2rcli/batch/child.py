@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK
 
+ALONE = "F2R_ONE_CLIP"  # set in a child: its clip must never be taken for a folder of clips
 COMMAND = [sys.executable, "-m", "f2rcli.cli.child"]
 Tell = Callable[[dict[str, Any]], None]
 PATIENCE = 30.0  # seconds a child may take to clean up before it is killed

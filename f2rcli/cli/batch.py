@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 from f2rcli import __version__, weights
+from f2rcli.batch.child import ALONE
 from f2rcli.batch.cluster import check_address, run_on_cluster
 from f2rcli.batch.local import run_here
 from f2rcli.batch.records import Records
@@ -64,6 +65,8 @@ def run_batch(ctx: typer.Context, console: Console) -> int:
 
     Raises UsageError or OutputError for what concerns all of them, before any is begun.
     """
+    if ALONE in os.environ:  # children that start children would never end
+        raise UsageError("one clip was to be denoised, and this is a folder of clips.")
     batch = Batch.of(ctx.params, child_options(ctx))
     found = scan(batch.sources, batch.choice, avoid=batch.output)
     placed, remarks = place_all(found.clips, batch.output)

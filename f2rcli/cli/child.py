@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 
+from f2rcli.batch.child import ALONE
 from f2rcli.cli.app import main
 
 
@@ -27,5 +28,6 @@ def start_watching() -> None:
 
 
 if __name__ == "__main__":
+    os.environ[ALONE] = "1"
     start_watching()
     main()
