@@ -1,7 +1,7 @@
 """Worker processes: a death costs one item, and nothing outlives its parent."""
 
+import importlib
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,17 +12,26 @@ import pytest
 from f2rcli.errors import F2RError, InputError
 from f2rcli.training.crew import spread
 
+WORK = """
+import os, signal
+from f2rcli.errors import InputError
 
-def work(item: int) -> int:
+def work(item):
     if item == 2:
         os.kill(os.getpid(), signal.SIGKILL)
     if item == 3:
         raise InputError("three.mkv: is odd.", hint="Take two.")
     return 10 * item
+"""
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills a process")
-def test_errors_and_deaths_are_results_and_the_others_go_on() -> None:
+def test_errors_and_deaths_are_results_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "work_of_a_crew.py").write_text(WORK)  # workers import it by name
+    monkeypatch.syspath_prepend(tmp_path)
+    work = importlib.import_module("work_of_a_crew").work
     results = dict(spread(work, range(6), 2))
     assert sorted(results) == list(range(6))
     assert [results[n] for n in (0, 1, 4, 5)] == [0, 10, 40, 50]
