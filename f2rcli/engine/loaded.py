@@ -21,7 +21,7 @@ from f2rcli.weights import Weights
 from f2rcli.window import Window
 
 BASE_BYTES = 420_000_000  # torch, PyAV and their libraries
-BYTES_PER_PIXEL = 1400  # of a frame, measured: half are frames and flows, half are activations
+BYTES_PER_PIXEL = 1550  # of a frame, measured: half are frames and flows, half are activations
 PROBE_SIZE = 192  # pixels per side of the frames that speed is predicted from
 
 
