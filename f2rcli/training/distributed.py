@@ -5,6 +5,7 @@
 torchrun starts the processes and tells each of them its rank in the environment.
 """
 
+import importlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -99,6 +100,9 @@ def joined(device: torch.device) -> Iterator[tuple[Group, torch.device]]:
             )
         device = torch.device("cuda", place)
         torch.cuda.set_device(device)
+    # torch.optim imports this module, which keeps whatever group it finds; imported first it finds
+    # none. A group that is kept is never closed, and its threads abort the process as it ends.
+    importlib.import_module("torch.distributed.nn")
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Group(dist.get_rank(), dist.get_world_size()), device

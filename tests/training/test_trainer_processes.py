@@ -129,12 +129,12 @@ def test_two_processes_have_the_gradient_of_one_with_the_same_batch(
 
 def launch(launcher: str, arguments: list[str]) -> None:
     """Run the toy in two processes until both are done."""
-    port = str(free_port())
     if launcher == "torchrun":
-        torchrun = ["torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}"]
+        torchrun = ["torch.distributed.run", "--nproc-per-node=2", "--standalone"]
         command = [sys.executable, "-m", *torchrun, str(TOY), *arguments]
-        subprocess.run(command, check=True, timeout=120, capture_output=True)
+        subprocess.run(command, check=True, timeout=120, stdout=subprocess.DEVNULL)
         return
+    port = str(free_port())
     shared = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     pair = [
         subprocess.Popen(
