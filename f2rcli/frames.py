@@ -78,6 +78,13 @@ class PlaneLayout:
         return Space.GRAY if self.family is Family.GRAY else Space.RGB
 
     @property
+    def counts_light(self) -> bool:
+        """Whether samples are what a sensor counted: mosaics, and channels of stacks. Colours are
+        for the eye."""
+        counted = self.levels is not None and self.space is Space.GRAY
+        return counted or self.space is Space.BAYER
+
+    @property
     def colour_planes(self) -> int:
         """How many leading planes carry the picture; an alpha plane follows them untouched."""
         return 1 if self.family in (Family.GRAY, Family.BAYER) else 3

@@ -53,11 +53,16 @@ def to_planes(frame: Frame) -> Packed:
 
 
 def to_picture(frame: Frame) -> NDArray[np.float32]:
-    """A quick look at a Bayer frame, (3, h, w) in 0..1: half size, white balance as shot, sRGB's
+    """A quick look at a Bayer frame; see `developed`."""
+    return developed(to_planes(frame), _mosaic(frame.layout))
+
+
+def developed(planes: Packed, mosaic: Mosaic) -> NDArray[np.float32]:
+    """A quick look at packed planes, (3, h, w) in 0..1: half size, white balance as shot, sRGB's
     curve."""
-    red, green, blue, other = to_planes(frame)
+    red, green, blue, other = planes
     light = np.stack([red, (green + other) / 2, blue])
-    light *= np.array(_mosaic(frame.layout).balance, np.float32)[:, None, None]
+    light *= np.array(mosaic.balance, np.float32)[:, None, None]
     np.clip(light, 0, 1, out=light)
     toe = np.float32(12.92) * light
     return np.where(light <= 0.0031308, toe, 1.055 * light ** (1 / 2.4) - 0.055).astype(np.float32)
@@ -111,6 +116,11 @@ def plane_colours(pattern: str) -> tuple[tuple[int, int], tuple[int, int]]:
         [index[(row + top) % 2, (column + left) % 2] for column in (0, 1)] for row in (0, 1)
     )
     return ((a, b), (c, d))
+
+
+def lowest(mosaic: Mosaic) -> float:
+    """The lowest value that any sample of the packed planes can take: that of code 0."""
+    return max(-b / (w - b) for b, w in zip(mosaic.black, mosaic.white, strict=True))
 
 
 def packed_size(height: int, width: int, mosaic: Mosaic) -> tuple[int, int]:

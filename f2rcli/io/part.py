@@ -63,6 +63,18 @@ class PartFile:
             os.close(self._lock)
 
 
+def write_file(target: Path, data: bytes, *, overwrite: bool) -> None:
+    """Write a whole file or none. Raises OutputError."""
+    part = PartFile(target, overwrite=overwrite)
+    try:
+        part.path.write_bytes(data)
+        part.publish()
+    except OSError as error:
+        raise disk_error(target, error) from error
+    finally:
+        part.discard()
+
+
 class PartFolder:
     """Files of a folder that appear together or not at all.
 

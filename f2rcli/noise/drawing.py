@@ -58,17 +58,23 @@ def _curves(canvas: Canvas, report: NoiseReport) -> None:
             cv2.circle(canvas, place, 3, colour, -1, cv2.LINE_AA)
 
 
+def spectrum_picture(power: NDArray[np.float64]) -> Canvas:
+    """A power spectrum (H, W), mean 1, zero frequency first, in colours: zero in the middle,
+    DECIBELS on either side of white noise from dark to bright."""
+    decibels = 10 * np.log10(np.maximum(np.fft.fftshift(power), 10 ** (-DECIBELS / 10)))
+    codes = np.clip(127.5 * (1 + decibels / DECIBELS), 0, 255).astype(np.uint8)
+    return np.asarray(cv2.applyColorMap(codes, cv2.COLORMAP_VIRIDIS), np.uint8)
+
+
 def _spectrum(canvas: Canvas, report: NoiseReport) -> None:
     """Power over spatial frequency, mean of the channels, zero in the middle, in decibels."""
     x = LEFT + CURVES + 60
     if report.spectrum is None:
         _text(canvas, "no spectrum: frames too small", (x, TOP + PLOT // 2))
         return
-    power = np.fft.fftshift(report.spectrum.power.mean(0))
-    decibels = 10 * np.log10(np.maximum(power, 10 ** (-DECIBELS / 10)))
-    codes = np.clip(127.5 * (1 + decibels / DECIBELS), 0, 255).astype(np.uint8)
-    large = cv2.resize(codes, (PLOT, PLOT), interpolation=cv2.INTER_NEAREST)
-    canvas[TOP : TOP + PLOT, x : x + PLOT] = cv2.applyColorMap(large, cv2.COLORMAP_VIRIDIS)
+    tinted = spectrum_picture(report.spectrum.power.mean(0))
+    large = cv2.resize(tinted, (PLOT, PLOT), interpolation=cv2.INTER_NEAREST)
+    canvas[TOP : TOP + PLOT, x : x + PLOT] = large
     _text(canvas, "-0.5", (x - 4, TOP + PLOT + 18))
     _text(canvas, "0", (x + PLOT // 2 - 4, TOP + PLOT + 18))
     _text(canvas, "0.5 cycles/px", (x + PLOT - 58, TOP + PLOT + 18))

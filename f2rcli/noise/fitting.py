@@ -40,6 +40,18 @@ class Levels(NamedTuple):
     picture: NDArray[np.float32]
 
 
+class Line(NamedTuple):
+    """Variance gain * (x - dark) + read2, and read2 below dark."""
+
+    gain: float
+    read2: float
+    dark: float = 0.0
+
+    def at(self, level: Floats | NDArray[np.float32]) -> Floats:
+        """The variance at these levels."""
+        return np.asarray(self.gain * np.maximum(level - self.dark, 0) + self.read2, np.float64)
+
+
 class Bins(NamedTuple):
     """Variance at several brightnesses, with its standard error."""
 
@@ -48,31 +60,35 @@ class Bins(NamedTuple):
     error: Floats
 
 
-def fit_model(channels: list[Levels], scale: float = 1.0, *, clipped: bool = True) -> NoiseModel:
+def fit_model(
+    channels: list[Levels], scale: float = 1.0, *, clipped: bool = True, dark: bool = False
+) -> NoiseModel:
     """The line or the curve that fits every channel, and its mean over the whole picture.
 
     `scale`: what the products were multiplied by, and errors of the anchors with them;
-    `clipped`: whether the range cut noise off, which is then undone.
+    `clipped`: whether the range cut noise off, which is then undone; `dark`: whether light may
+    begin above 0, as in files that do not say where black is.
     """
     binned = [bins_of(channel, clipped=clipped) for channel in channels]
-    lines = [fit_line(bins) for bins in binned]
-    pooled = fit_line(Bins(*(np.concatenate(column) for column in zip(*binned, strict=True))))
+    together = Bins(*(np.concatenate(column) for column in zip(*binned, strict=True)))
+    *lines, pooled = (fit_line(bins, dark=dark) for bins in (*binned, together))
     lines = [
-        pooled if line[0] == 0 < pooled[0] and _agrees(bins, *pooled) else line
+        pooled if line.gain == 0 < pooled.gain and _agrees(bins, pooled) else line
         for bins, line in zip(binned, lines, strict=True)
     ]
     bent = any(
-        is_curved(bins, *line, scale * SYSTEMATIC) for bins, line in zip(binned, lines, strict=True)
+        is_curved(bins, line, scale * SYSTEMATIC) for bins, line in zip(binned, lines, strict=True)
     )
     curves = tuple(curve_of(bins) for bins in binned) if bent else None
     sigma = []
-    for index, (channel, (gain, read2)) in enumerate(zip(channels, lines, strict=True)):
+    for index, (channel, line) in enumerate(zip(channels, lines, strict=True)):
         level = np.clip(channel.picture, 0, 1)
-        held = np.interp(level, PLACES, curves[index]) ** 2 if curves else gain * level + read2
+        held = np.interp(level, PLACES, curves[index]) ** 2 if curves else line.at(level)
         sigma.append(sqrt(float(np.mean(held))))
-    gains, reads = zip(*lines, strict=True)
+    gains, reads, darks = zip(*lines, strict=True)
     samples = min(len(channel.level) for channel in channels)
-    return NoiseModel(gains, tuple(map(sqrt, reads)), tuple(sigma), samples, curves)
+    found = darks if any(darks) else ()
+    return NoiseModel(gains, tuple(map(sqrt, reads)), tuple(sigma), samples, curves, found)
 
 
 def bins_of(channel: Levels, *, clipped: bool = True) -> Bins:
@@ -126,17 +142,21 @@ def _running_mean(values: Floats) -> Floats:
     return mean
 
 
-def fit_line(bins: Bins) -> tuple[float, float]:
-    """(gain, read^2) by weighted non-negative least squares; only a clear slope is believed."""
+def fit_line(bins: Bins, *, dark: bool = False) -> Line:
+    """Weighted least squares with nothing negative; only a clear slope is believed.
+
+    A line that would be negative at 0 goes through it, or, if `dark` is free, begins where it
+    reaches 0.
+    """
     weight = 1 / bins.error
     flat = float(np.average(bins.variance, weights=weight**2))
     if len(bins.level) < 4 or np.ptp(bins.level) < 0.05:
-        return 0.0, max(flat, 0.0)
+        return Line(0.0, max(flat, 0.0))
     gain = read2 = 0.0
     for _ in range(3):
         design = np.stack([bins.level, np.ones_like(bins.level)], 1) * weight[:, None]
         gain, read2 = np.linalg.lstsq(design, bins.variance * weight, rcond=None)[0]
-        if read2 < 0:
+        if read2 < 0 and not dark:
             read2, share = 0.0, (weight * bins.level) ** 2
             gain = float(np.sum(share * bins.variance / bins.level) / np.sum(share))
         model = np.maximum(gain * bins.level + read2, 1e-9)
@@ -147,22 +167,24 @@ def fit_line(bins: Bins) -> tuple[float, float]:
         (bins.variance - np.average(bins.variance, weights=weight**2)) ** 2, weights=weight**2
     )
     if gain <= 0 or left > 0.5 * plain:  # the line explains less than half of what differs
-        return 0.0, max(float(np.average(bins.variance, weights=weight**2)), 0.0)
-    return float(gain), float(max(read2, 0.0))
+        return Line(0.0, max(float(np.average(bins.variance, weights=weight**2)), 0.0))
+    if read2 < 0:
+        return Line(float(gain), 0.0, float(-read2 / gain))
+    return Line(float(gain), float(read2))
 
 
-def _agrees(bins: Bins, gain: float, read2: float) -> bool:
+def _agrees(bins: Bins, line: Line) -> bool:
     """Whether the line of all channels together says the same of one whose own range of
     brightness is too narrow for a slope."""
-    model = gain * bins.level + read2
+    model = np.maximum(line.at(bins.level), 1e-12)
     return bool(np.abs(_running_mean(bins.variance) / model - 1).mean() < POOLED)
 
 
-def is_curved(bins: Bins, gain: float, read2: float, systematic: float) -> bool:
+def is_curved(bins: Bins, line: Line, systematic: float) -> bool:
     """Whether the line misses the bins by more than they scatter, and by enough to matter."""
     if len(bins.level) < 6:
         return False
-    model = np.maximum(gain * bins.level + read2, 1e-9)
+    model = np.maximum(line.at(bins.level), 1e-9)
     smooth = _running_mean(bins.variance)
     missed = (smooth - model) / (bins.error + 0.02 * model + systematic)
     relative = np.abs(np.sqrt(np.maximum(smooth, 0) / model) - 1)

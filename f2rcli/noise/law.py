@@ -78,6 +78,7 @@ class NoiseLaw:
             "read": list(model.read),
             "sigma": list(model.sigma),
             "samples": model.samples,
+            "dark": list(model.pedestal),
             "curve": None if model.curve is None else [list(c) for c in model.curve],
             "kernels": None if self.kernels is None else [list(map(list, k)) for k in self.kernels],
             "mixing": None if self.mixing is None else list(map(list, self.mixing)),
@@ -96,6 +97,7 @@ class NoiseLaw:
                 _row(values["sigma"]),
                 int(values["samples"]),
                 None if curve is None else _rows(curve),
+                _dark(values.get("dark", ())),
             )
             return cls(
                 level,
@@ -117,6 +119,11 @@ class NoiseLaw:
 
 def _row(values: Any) -> tuple[float, ...]:
     return tuple(float(value) for value in values)
+
+
+def _dark(values: Any) -> tuple[float, ...]:
+    """Where light begins; empty for 0, and for laws written before it was told."""
+    return _row(values) if any(values) else ()
 
 
 def _rows(values: Any) -> tuple[tuple[float, ...], ...]:

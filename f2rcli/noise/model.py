@@ -15,6 +15,8 @@ class NoiseModel:
     """Noise with variance gain * x + read^2 in every channel, x in 0..1 (Foi et al., TIP 2008),
     or with the standard deviations of a curve, linear between its knots.
 
+    Where a file's zero is not the sensor's black, x counts from `dark`, and is 0 below it.
+
     sigma is its root mean square over the picture it was measured on, in units of white - black.
     All of it means the noise before a file's range clipped it.
     """
@@ -24,6 +26,7 @@ class NoiseModel:
     sigma: tuple[float, ...]
     samples: int = 0  # how many pixels were looked at; 0 for a model that was told
     curve: tuple[Curve, ...] | None = None  # per channel; None where the line is believed
+    dark: tuple[float, ...] = ()  # per channel, signal that light adds to; empty for 0
 
     @classmethod
     def gaussian(cls, sigma: float, channels: int) -> "NoiseModel":
@@ -44,13 +47,19 @@ class NoiseModel:
             tuple(s * factor for s in self.sigma),
             self.samples,
             None if self.curve is None else tuple(_times(c, factor) for c in self.curve),
+            self.dark,
         )
 
     def taken(self, channels: int) -> "NoiseModel":
         """The model of the first so many channels."""
         curve = None if self.curve is None else self.curve[:channels]
         parts = (self.gain[:channels], self.read[:channels], self.sigma[:channels])
-        return NoiseModel(*parts, self.samples, curve)
+        return NoiseModel(*parts, self.samples, curve, self.dark[:channels])
+
+    @property
+    def pedestal(self) -> tuple[float, ...]:
+        """`dark` of every channel."""
+        return self.dark or (0.0,) * len(self.gain)
 
     def at_knots(self) -> tuple[Curve, ...]:
         """The curve, or the line as one."""
@@ -58,16 +67,19 @@ class NoiseModel:
             return self.curve
         places = torch.linspace(0, 1, KNOTS, dtype=torch.float64)
         return tuple(
-            tuple((g * places + r**2).sqrt().tolist())
-            for g, r in zip(self.gain, self.read, strict=True)
+            tuple((g * (places - d).clamp_min(0) + r**2).sqrt().tolist())
+            for g, r, d in zip(self.gain, self.read, self.pedestal, strict=True)
         )
 
     def variance(self, signal: Tensor) -> Tensor:
         """signal (B, C, H, W) -> the noise's variance at every sample."""
         if self.curve is not None:
             return self.level(signal).square()
-        gain, read = (signal.new_tensor(part).view(1, -1, 1, 1) for part in (self.gain, self.read))
-        return gain * signal.clamp(0, 1) + read**2
+        gain, read, dark = (
+            signal.new_tensor(part).view(1, -1, 1, 1)
+            for part in (self.gain, self.read, self.pedestal)
+        )
+        return gain * (signal.clamp(0, 1) - dark).clamp_min(0) + read**2
 
     def level(self, signal: Tensor) -> Tensor:
         """signal (B, C, H, W) -> the noise's standard deviation at every sample."""
@@ -112,4 +124,5 @@ def blend(old: NoiseModel, new: NoiseModel, share: float) -> NoiseModel:
         mix(old.sigma, new.sigma, 2),
         old.samples + new.samples,
         curve,
+        mix(old.pedestal, new.pedestal, 1) if old.dark or new.dark else (),
     )

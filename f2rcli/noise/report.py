@@ -43,6 +43,8 @@ class NoiseReport:
     by_frame: tuple[float, ...]  # sigma of each measured frame, mean of the channels
     frames: int  # frames that were read
     confidence: Confidence
+    estimator: str | None = None  # the method whose own network says `model`; None: it was measured
+    measured: NoiseModel | None = None  # what blind anchors say beside that, where they can
 
     @property
     def noisy(self) -> bool:
@@ -124,6 +126,8 @@ class NoiseReport:
         return {
             "format": FORMAT,
             "sigma8": list(self.model.sigma8),
+            "estimator": self.estimator,
+            "measured_sigma8": None if self.measured is None else list(self.measured.sigma8),
             "frames": self.frames,
             "sigma8_by_frame": [255 * sigma for sigma in self.by_frame],
             "level_points8": [

@@ -62,11 +62,13 @@ class NoiseSamples:
     picture: list[list[Values]] = field(default_factory=list)  # brightness of the whole picture
     gray: list[Values] = field(default_factory=list)  # fine products of the channels' mean
     clipped: bool = True  # whether the range cuts noise off: float files and footroom need not
+    dark: bool = False  # whether light may begin above 0
 
     @classmethod
-    def empty(cls, channels: int) -> "NoiseSamples":
+    def empty(cls, channels: int, *, dark: bool = False) -> "NoiseSamples":
+        """`dark`: of pictures from a file that does not say where black is."""
         several: list[list[list[Values]]] = [[[] for _ in range(channels)] for _ in range(2)]
-        return cls(several[0], [], [[] for _ in range(channels)], several[1])
+        return cls(several[0], [], [[] for _ in range(channels)], several[1], dark=dark)
 
     def add(self, noisy: Tensor, first: Tensor, second: Tensor) -> None:
         """Add a frame (1, C, H, W) and two anchors of it that share no noise with it or each other.
@@ -138,7 +140,7 @@ class NoiseSamples:
         if self.count < SMALLEST_BIN:
             return None
         shape = self.shape()
-        return fit_model(self._channels(shape), shape, clipped=self.clipped)
+        return fit_model(self._channels(shape), shape, clipped=self.clipped, dark=self.dark)
 
     def points(self) -> tuple[Points, ...]:
         """Per channel, brightness and the noise's standard deviation there, both in 0..1."""

@@ -1,5 +1,6 @@
 """Pictures through a video codec in memory: what it leaves of them, and their own best case."""
 
+import platform
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any
@@ -16,6 +17,9 @@ Codes = NDArray[np.uint8]  # (H, W, 3) gamma-encoded RGB
 # libswscale writes 4:2:0 with BT.601, limited range and chroma sited left: what PyAV hands x264.
 _LAYOUT = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)
 _DECODERS = {"libx264": "h264", "libx265": "hevc"}
+# x264's AVX-512 code for B-frames reads memory that it has not written (PyAV 18.1): the same
+# pictures give other bits each time. Every x86 that NumPy runs on has SSE4.2.
+_REPEATABLE = {"x264-params": "asm=SSE4.2"} if platform.machine() in ("x86_64", "AMD64") else {}
 
 
 def to_unit(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -23,20 +27,33 @@ def to_unit(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
     return codes.astype(np.float32) / np.float32(255)
 
 
-def to_codes(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+def to_codes(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     """0..1 -> 8-bit codes, rounded and clipped: what most files hold."""
-    return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    codes: Codes = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    return codes
 
 
 def uncoded(picture: Codes) -> Codes:
     """A picture (even sizes) with its chroma at 4:2:0: the best that coding could leave of it."""
-    return _rgb(_to_420(picture))
+    return _rgb(_frame(_to_420(picture)))
 
 
 def coded(
     clip: Iterable[Codes], encoder: str, preset: str, crf: int, tune: str | None = None
 ) -> Iterator[Codes]:
-    """Encode pictures of even sizes in memory and decode them again, one for one.
+    """Encode pictures of even sizes in memory and decode them again, one for one; see `recoded`."""
+    return (_rgb(frame) for frame in recoded(clip, encoder, preset, crf, tune))
+
+
+def recoded(
+    clip: Iterable[Codes],
+    encoder: str,
+    preset: str,
+    crf: int,
+    tune: str | None = None,
+    rate: Fraction = Fraction(25),
+) -> Iterator[Frame]:
+    """What a decoder gives of the encoded pictures, 4:2:0 as stored, one for one; untimed.
 
     encoder: libx264 or libx265; one thread, so that the same pictures give the same result.
     """
@@ -44,16 +61,18 @@ def coded(
     first = next(pictures)
     codec: Any = av.CodecContext.create(encoder, "w")
     codec.width, codec.height, codec.pix_fmt = first.shape[1], first.shape[0], "yuv420p"
-    codec.time_base = Fraction(1, 25)
-    codec.framerate = Fraction(25)
+    codec.time_base = 1 / rate
+    codec.framerate = rate
     codec.thread_count = 1
     codec.options = {"crf": str(crf), "preset": preset} | ({"tune": tune} if tune else {})
-    if encoder == "libx265":
+    if encoder == "libx264":
+        codec.options |= _REPEATABLE
+    else:
         codec.options |= {"x265-params": "log-level=none:pools=1:frame-threads=1"}
     decoder: Any = av.CodecContext.create(_DECODERS[encoder], "r")
     for packet in _packets(codec, first, pictures):
-        yield from map(_rgb, decoder.decode(packet))
-    yield from map(_rgb, decoder.decode())
+        yield from map(_frame, decoder.decode(packet))
+    yield from map(_frame, decoder.decode())
 
 
 def _packets(codec: Any, first: Codes, rest: Iterator[Codes]) -> Iterator[Any]:
@@ -71,9 +90,13 @@ def _to_420(picture: Codes) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
 
 
-def _rgb(frame: av.VideoFrame) -> Codes:
+def _frame(picture: av.VideoFrame) -> Frame:
     planes = tuple(
         np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)[:, : plane.width]
-        for plane in frame.planes
+        for plane in picture.planes
     )
-    return to_codes(to_rgb(Frame(planes=planes, layout=_LAYOUT))).transpose(1, 2, 0)
+    return Frame(planes=planes, layout=_LAYOUT)
+
+
+def _rgb(frame: Frame) -> Codes:
+    return to_codes(to_rgb(frame)).transpose(1, 2, 0)

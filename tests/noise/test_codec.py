@@ -1,0 +1,64 @@
+"""Pictures through a codec: the same each time, one for one, and as stored."""
+
+import ctypes
+import os
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from f2rcli.frames import Family
+from f2rcli.noise.codec import coded, recoded, uncoded
+
+
+def pictures(count: int = 8) -> NDArray[np.uint8]:
+    """A texture that moves, with noise: what B-frames are made for."""
+    rng = np.random.default_rng(0)
+    texture = np.kron(rng.integers(40, 215, (21, 29)), np.ones((8, 8)))
+    moving = [texture[2 * i : 96 + 2 * i, 3 * i : 160 + 3 * i, None] for i in range(count)]
+    noisy = [picture + rng.normal(0, 30, (96, 160, 3)) for picture in moving]
+    return np.clip(np.stack(noisy), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def fill_memory() -> Iterator[Callable[[int], None]]:
+    """Fills what is allocated from now on with a byte (glibc's M_PERTURB), large pieces as well."""
+    allocator = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if allocator is None:
+        pytest.skip("this C library does not fill memory")
+    perturb, largest = -6, -3
+    allocator(largest, 1 << 30)
+    yield lambda byte: allocator(perturb, byte)
+    allocator(perturb, 0)
+    allocator(largest, 128 << 10)
+
+
+@pytest.mark.parametrize("encoder", ["libx264", "libx265"])
+def test_the_same_pictures_give_the_same_samples_whatever_memory_held(
+    encoder: str, fill_memory: Callable[[int], None]
+) -> None:
+    results = []
+    for byte in (1, 85, 170, 254):
+        fill_memory(byte)
+        frames = recoded(pictures(), encoder, "medium", 23)
+        results.append(b"".join(plane.tobytes() for frame in frames for plane in frame.planes))
+    assert len(set(results)) == 1
+
+
+def test_frames_come_as_the_decoder_stores_them_one_for_one() -> None:
+    clip = pictures()
+    frames = list(recoded(clip, "libx264", "medium", 23, rate=Fraction(24)))
+    assert len(frames) == len(clip)
+    for frame, picture in zip(frames, coded(clip, "libx264", "medium", 23), strict=True):
+        assert frame.layout.family is Family.YUV
+        assert [plane.shape for plane in frame.planes] == [(96, 160), (48, 80), (48, 80)]
+        assert picture.shape == clip[0].shape
+
+
+def test_coding_well_comes_close_to_chroma_subsampling_alone() -> None:
+    clip = pictures(3)
+    for picture, result in zip(clip, coded(clip, "libx264", "medium", 1), strict=True):
+        error = result.astype(float) - uncoded(picture)
+        assert np.sqrt(np.mean(error**2)) < 2
