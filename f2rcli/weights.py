@@ -125,6 +125,16 @@ def choose(method: str, space: Space) -> str:
     return next((name for name in fitting if manifest()[name].get("default")), fitting[0])
 
 
+def measuring(space: Space) -> str | None:
+    """The name of the bundled weights that noise in such pictures is measured with: those whose
+    manifest entry says `noise = true`. None if there are none."""
+    for kind in (space, Space.RGB) if space is Space.GRAY else (space,):
+        for name, entry in manifest().items():
+            if entry.get("noise") and entry["space"] == kind.value:
+                return name
+    return None
+
+
 def load(name_or_path: str) -> Weights:
     """Bundled weights by name (checked against the manifest's SHA-256), or any file by path.
 

@@ -9,6 +9,7 @@ from f2rcli.errors import UsageError
 if TYPE_CHECKING:
     from f2rcli.methods.base import Method
 
+DEFAULT = "f2r"
 NOT_METHODS = {"base"}
 
 

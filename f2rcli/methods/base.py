@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ class Prepared:
 
     index: int  # place in the clip, duplicates not counted
     noisy: Tensor  # (1, C, H, W) float32, 0 = black, 1 = white, on the method's device
-    coarse: Tensor  # the same shape: the single-frame estimate
+    coarse: Tensor  # the same shape: the single-frame estimate; `noisy` where there is none
     luma: NDArray[np.float32]  # (H, W): brightness of `coarse`, for flow and cuts
 
 
@@ -33,12 +33,29 @@ class Restored(NamedTuple):
     anchor: Tensor
     refined: Tensor
 
+    @classmethod
+    def single(cls, estimate: Tensor) -> Self:
+        """Of a method that makes one estimate only."""
+        return cls(estimate, estimate, estimate)
+
 
 class Method(Protocol):
     """Networks with the steps that make them a denoiser. One instance serves one clip."""
 
-    name: str
-    length: int  # frames per window, centre included
+    name: ClassVar[str]
+    # Whether `independent_pair` gives pairs. Where not, another method's bundled weights measure
+    # the noise (see weights.measuring).
+    measures: ClassVar[bool]
+    # Whether a result depends on the noise's level so much that a user should hear of it where
+    # it was estimated.
+    wants_sigma: ClassVar[bool]
+
+    length: int  # frames per window, centre included; 1 for a single-frame method
+
+    @property
+    def activation_bytes(self) -> int:
+        """Memory while these networks run, per pixel of what runs at once."""
+        ...
 
     @property
     def networks(self) -> nn.Module:
@@ -61,6 +78,18 @@ class Method(Protocol):
     def independent_pair(self, window: Window[Prepared]) -> tuple[Tensor, Tensor] | None:
         """Two blind estimates of the centre from disjoint neighbours, for noise estimation.
 
-        None where the window has fewer than two neighbours.
+        None where the window has fewer than two neighbours, and always for a method that does
+        not measure.
         """
+        ...
+
+
+@runtime_checkable
+class Estimating(Protocol):
+    """A method that also brings an estimator of its own, for which one picture is enough."""
+
+    name: ClassVar[str]
+
+    def estimate_noise(self, noisy: Tensor) -> NoiseModel:
+        """The noise of a picture (1, C, H, W)."""
         ...

@@ -106,6 +106,9 @@ class F2R:
     """The two-stage pipeline on one clip: coarse, flow, align, anchor, refine."""
 
     name: ClassVar[str] = "f2r"
+    measures: ClassVar[bool] = True
+    wants_sigma: ClassVar[bool] = False
+    activation_bytes: ClassVar[int] = 775
 
     def __init__(self, networks: Networks, run: Run, length: int = 5, level: float = 1.0) -> None:
         """level: what the noise's measured level is multiplied by before networks are told it."""

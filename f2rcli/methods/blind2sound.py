@@ -1,0 +1,59 @@
+"""Blind2Sound (arXiv 2303.05183): one frame at a time, by a network that hid pixels to learn."""
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from f2rcli.methods.base import Prepared, Restored, Run
+from f2rcli.models.blind2sound import Networks, NoiseLevel
+from f2rcli.noise import NoiseModel
+from f2rcli.weights import Weights
+from f2rcli.window import Window
+
+
+class Blind2Sound:
+    """The visible branch's mean; the masked branch and the estimator are for training."""
+
+    name: ClassVar[str] = "blind2sound"
+    measures: ClassVar[bool] = False  # one frame has no independent second
+    wants_sigma: ClassVar[bool] = False
+    activation_bytes: ClassVar[int] = 820  # of size `small` in fp32, 470 in bf16; `published` 1480
+    length: int = 1
+
+    def __init__(self, networks: Networks, run: Run) -> None:
+        self.networks = networks
+        self._run = run
+
+    @classmethod
+    def from_weights(cls, weights: Weights, run: Run) -> "Blind2Sound":
+        """See Method.from_weights. Raises WeightsError when header and tensors do not agree."""
+        networks = Networks(weights.header.channels, **weights.header.config)
+        weights.fill(networks)
+        return cls(networks, run)
+
+    def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
+        """See Method.prepare. The noise is not told: the network learnt to do without."""
+        estimate = self._run(self.networks.denoiser, noisy)
+        luma = estimate[0].detach().mean(0).float().cpu().numpy()
+        return Prepared(index, noisy, estimate, luma)
+
+    def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
+        """See Method.restore: what was prepared already."""
+        return Restored.single(window.centre.coarse)
+
+    def independent_pair(self, window: Window[Prepared]) -> None:
+        """See Method.independent_pair."""
+        return
+
+    def estimate_noise(self, noisy: Tensor) -> NoiseModel:
+        """See Estimating: the read variances of both branches blended, and the gain, of all
+        channels alike."""
+        level = NoiseLevel.of(self._run(self.networks.estimator, noisy))
+        gain, read = float(level.gain), float(level.read()) ** 0.5
+        means = noisy.clamp(0, 1).mean((0, 2, 3)).tolist()
+        same = len(means)
+        sigma = tuple((gain * mean + read**2) ** 0.5 for mean in means)
+        return NoiseModel((gain,) * same, (read,) * same, sigma, noisy[0].numel())
+
+
+METHOD = Blind2Sound

@@ -1,0 +1,165 @@
+"""FITVNet, first image then video: every frame by itself, then five of them together.
+
+Psi denoises each frame once. Phi_1 joins the triples (t-2..t), (t-1..t+1) and (t..t+2), each once
+while it is in use, and Phi_2 joins the three results (methods.md, section 2). Nothing is aligned:
+the networks have to see past the motion.
+"""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from f2rcli.methods.base import Prepared, Restored, Run
+from f2rcli.models.fitvnet import Block, ImageModule
+from f2rcli.models.fusion import smooth
+from f2rcli.noise import NoiseModel
+from f2rcli.weights import Weights
+from f2rcli.window import Window
+
+LENGTH = 5  # frames that one result is made of
+MIDDLE = LENGTH // 2
+
+
+class Networks(nn.Module):
+    """The image module, the block on triples of frames, and the block on its three results."""
+
+    def __init__(self, channels: int, config: dict[str, Any]) -> None:
+        """config: tables of constructor arguments `image` and `block`, and whether the reference
+        is `hidden` from both blocks."""
+        super().__init__()
+        self.hidden = bool(config.get("hidden", False))
+        self.image = ImageModule(channels, **config["image"])
+        self.triple = Block(channels, **config["block"])
+        self.merge = Block(channels, **config["block"])
+
+    def forward(self, frames: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        """frames (B, 5, C, H, W) noisy; level (B, 5, 1, H, W), their noise's standard deviation,
+        zero where it is not known -> Psi of all five (B, 5, C, H, W), and the middle one restored
+        (B, C, H, W). H and W must be multiples of 32.
+        """
+        batch = frames.shape[0]
+        estimates = self.image(frames.flatten(0, 1)).float().unflatten(0, (batch, LENGTH))
+        return estimates, self.joined(estimates, level)
+
+    def joined(self, estimates: Tensor, level: Tensor) -> Tensor:
+        """Both blocks over five estimates (B, 5, C, H, W), with `level` as for `forward`."""
+        shown = self.shown(estimates)
+        first = range(LENGTH - 2)
+        triples = torch.stack([shown[:, i : i + 3] for i in first], 1).flatten(0, 1)
+        levels = level[:, 1:-1].flatten(0, 1)
+        results = self.triple(triples, levels).float().unflatten(0, (-1, len(first)))
+        merged: Tensor = self.merge(results, level[:, MIDDLE])
+        return merged
+
+    def shown(self, estimates: Tensor) -> Tensor:
+        """What the blocks are given of (B, 5, C, H, W): all, or for networks with a `hidden`
+        reference the mean of its two neighbours in its place."""
+        if not self.hidden:
+            return estimates
+        before, after = estimates[:, MIDDLE - 1], estimates[:, MIDDLE + 1]
+        between = (before + after) / 2
+        return torch.cat(
+            [estimates[:, :MIDDLE], between.unsqueeze(1), estimates[:, MIDDLE + 1 :]], 1
+        )
+
+
+class FITVNet:
+    """Both modules on one clip. One result costs one Psi, one Phi_1 and one Phi_2."""
+
+    name: ClassVar[str] = "fitvnet"
+    measures: ClassVar[bool] = False  # nothing here is blind to the centre
+    wants_sigma: ClassVar[bool] = False
+    activation_bytes: ClassVar[int] = 1140  # size `small` in fp32, measured
+
+    def __init__(self, networks: Networks, run: Run, level: float = 1.0) -> None:
+        """level: what the noise's measured level is multiplied by before networks are told it."""
+        self.length = LENGTH
+        self.networks = networks
+        self.level = level
+        self._run = run
+        self._triples: dict[tuple[int, ...], Tensor] = {}
+
+    @classmethod
+    def from_weights(cls, weights: Weights, run: Run) -> "FITVNet":
+        """See Method.from_weights. Raises WeightsError when header and tensors do not agree."""
+        header = weights.header
+        method = cls(Networks(header.channels, header.config), run, header.level)
+        weights.fill(method.networks)
+        return method
+
+    def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
+        """See Method.prepare."""
+        coarse = self._run(self.networks.image, noisy)
+        luma = coarse[0].detach().mean(0).float().cpu().numpy()
+        return Prepared(index, noisy, coarse, luma)
+
+    def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
+        """See Method.restore. A shot's first and last frames see it mirrored about them."""
+        oldest = min(frame.index for frame in (window.centre, *window.neighbours))
+        self._triples = {k: v for k, v in self._triples.items() if min(k) >= oldest}
+        frames = five(window, blind=self.networks.hidden)
+        level = self._level(window.centre.coarse, noise)
+        if self.networks.hidden:  # the reference is another frame in every window: nothing is kept
+            return self._hidden(frames, level)
+        triples = [frames[i : i + 3] for i in range(LENGTH - 2)]
+        results = torch.stack([self._joined(triple, noise) for triple in triples], 1)
+        refined = self._run(self.networks.merge, results, level)
+        return Restored(window.centre.coarse, results[:, 1], refined)
+
+    def independent_pair(self, window: Window[Prepared]) -> None:
+        """See Method.independent_pair: there is none."""
+        return
+
+    def _hidden(self, frames: list[Prepared], level: Tensor) -> Restored:
+        shown = self.networks.shown(torch.stack([frame.coarse for frame in frames], 1))
+        results = torch.stack(
+            [self._run(self.networks.triple, shown[:, i : i + 3], level) for i in range(3)], 1
+        )
+        refined = self._run(self.networks.merge, results, level)
+        return Restored(frames[MIDDLE].coarse, results[:, 1], refined)
+
+    def _joined(self, triple: list[Prepared], noise: NoiseModel | None) -> Tensor:
+        """Phi_1 of three frames, computed once while they are in the window."""
+        key = tuple(frame.index for frame in triple)
+        if key not in self._triples:
+            pictures = torch.stack([frame.coarse for frame in triple], 1)
+            level = self._level(triple[1].coarse, noise)
+            self._triples[key] = self._run(self.networks.triple, pictures, level)
+        return self._triples[key]
+
+    def _level(self, signal: Tensor, noise: NoiseModel | None) -> Tensor:
+        """The noise's standard deviation at every pixel, (1, 1, H, W), of all channels together;
+        zero where it is not known."""
+        if noise is None or not self.level:
+            return torch.zeros_like(signal[:, :1])
+        variance = noise.scaled(self.level).level(smooth(signal)).square()
+        return variance.mean(1, keepdim=True).sqrt()
+
+
+def five(window: Window[Prepared], *, blind: bool = False) -> list[Prepared]:
+    """The centre with two frames on either side, mirrored about the ends of its shot.
+
+    A mirrored place may be the centre again; `blind` takes the frame beside it instead. A shot of
+    fewer frames than the mirror asks for gives its farthest.
+    """
+    frames = [*window.before, window.centre, *window.after]
+    centre, last = len(window.before), len(frames) - 1
+    places = [mirrored(centre + step, last) for step in range(-MIDDLE, MIDDLE + 1)]
+    if blind:
+        beside = min(centre + 1, last) if centre < last else max(centre - 1, 0)
+        places = [
+            beside if place == centre and step != MIDDLE else place
+            for step, place in enumerate(places)
+        ]
+    return [frames[place] for place in places]
+
+
+def mirrored(place: int, last: int) -> int:
+    """A place before 0 or after `last` mirrored about it, and no farther than the other end."""
+    if place < 0:
+        return min(-place, last)
+    return max(2 * last - place, 0) if place > last else place
+
+
+METHOD = FITVNet

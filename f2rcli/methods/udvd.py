@@ -1,0 +1,116 @@
+"""UDVD, unsupervised deep video denoising (Sheth et al., ICCV 2021): a blind spot in space-time."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from f2rcli.errors import WeightsError
+from f2rcli.methods.base import Prepared, Restored, Run
+from f2rcli.models.gaussian import posterior_mean, split
+from f2rcli.models.udvd import UDVD as Network
+from f2rcli.noise import NoiseModel
+from f2rcli.weights import Weights
+from f2rcli.window import Window
+
+SMALL_BREADTH, SMALL_BYTES = 72, 2900  # channels at full size of size `small`, bytes per pixel
+BLUR = 9  # pixels: what cuts between shots are looked for in
+
+
+class UDVD:
+    """Mean and covariance of a pixel from all around it, and the posterior mean with itself.
+
+    Networks that give no covariance (variant `mse`) leave the pixel itself aside, and need no
+    noise level.
+    """
+
+    name: ClassVar[str] = "udvd"
+    measures: ClassVar[bool] = False
+    wants_sigma: ClassVar[bool] = True
+
+    def __init__(self, network: Network, run: Run) -> None:
+        self.length = network.length
+        self.networks = network
+        self._run = run
+        self._known: dict[tuple[int, ...], Tensor] = {}  # the first stage's results, by frames
+
+    @property
+    def activation_bytes(self) -> int:
+        """See Method.activation_bytes: measured for `small` in fp32, in proportion for others."""
+        return SMALL_BYTES * self.networks.breadth // SMALL_BREADTH
+
+    @classmethod
+    def from_weights(cls, weights: Weights, run: Run) -> "UDVD":
+        """See Method.from_weights. Raises WeightsError when header and tensors do not agree."""
+        header = weights.header
+        try:
+            network = build(header.channels, header.length, header.config)
+        except (TypeError, ValueError) as error:
+            raise WeightsError(f"{weights.name}: its header is not UDVD's ({error}).") from error
+        weights.fill(network)
+        return cls(network, run)
+
+    def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
+        """See Method.prepare: only a smooth brightness, for cuts."""
+        mean = noisy.mean(1, keepdim=True)
+        side = min(BLUR, *(n - 1 + n % 2 for n in noisy.shape[-2:]))
+        smooth = functional.avg_pool2d(mean, side, 1, side // 2, count_include_pad=False)
+        luma = smooth[0, 0].detach().float().cpu().numpy().astype(np.float32)
+        return Prepared(index, noisy, noisy, luma)
+
+    def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
+        """See Method.restore. coarse and anchor are the mean, which never saw the pixel itself."""
+        mean, factor = split(self.predict(window), self.networks.channels)
+        noisy = window.centre.noisy
+        if factor is None or noise is None:
+            return Restored.single(mean)
+        variance = noise.level(mean).square()
+        return Restored(mean, mean, posterior_mean(noisy, mean, factor, variance))
+
+    def predict(self, window: Window[Prepared]) -> Tensor:
+        """What the networks say of the centre: mean, then covariance, (1, outputs, H, W)."""
+        frames = self.around(window)
+        oldest = min(frame.index for frame in frames)
+        self._known = {key: value for key, value in self._known.items() if min(key) >= oldest}
+        results = []
+        for places in self.networks.triples:
+            seen = [frames[place] for place in places]
+            key = tuple(frame.index for frame in seen)
+            if key not in self._known:
+                stack = torch.cat([frame.noisy for frame in seen], 1)
+                self._known[key] = self._run(self.networks.first, stack)
+            results.append(self._known[key])
+        out: Tensor = self._run(self.networks.second, *results)
+        return out
+
+    def around(self, window: Window[Prepared]) -> list[Prepared]:
+        """As many frames as the network sees, in order; mirrored where the shot has no more.
+
+        Mirroring may repeat the centre: a pixel is hidden from itself in every frame.
+        """
+        frames = [*window.before, window.centre, *window.after]
+        middle, last = len(window.before), len(frames) - 1
+        half = self.length // 2
+        return [frames[_mirrored(middle + step, last)] for step in range(-half, half + 1)]
+
+    def independent_pair(self, window: Window[Prepared]) -> tuple[Tensor, Tensor] | None:
+        """See Method.independent_pair: there is none."""
+        return None
+
+
+def build(channels: int, length: int, config: dict[str, Any]) -> Network:
+    """The network that a header's table describes. Raises TypeError or ValueError."""
+    return Network(channels, length, **config)
+
+
+def _mirrored(place: int, last: int) -> int:
+    """The place inside 0..last that a place outside is the mirror image of."""
+    if last == 0:
+        return 0
+    place = abs(place) % (2 * last)
+    return min(place, 2 * last - place)
+
+
+METHOD = UDVD

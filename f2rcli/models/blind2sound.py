@@ -1,0 +1,224 @@
+"""Blind2Sound's networks: a single-frame denoiser with a covariance, and a noise estimator.
+
+Source: arXiv 2303.05183 (ICCV 2025) and its authors' code; the denoiser is the U-Net of
+Blind2Unblind (CVPR 2022). Both have biases and are told nothing of the noise.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from f2rcli.models.layers import SLOPE, lowered
+
+LEAST = 1e-5  # added to the estimator's outputs, so that none is zero
+LAST_VISIBILITY = 11.0  # the visible branch's weight beside the masked's 1, when all is learnt
+
+
+class Belief(NamedTuple):
+    """What is believed of the clean picture: a mean, and how sure it is."""
+
+    mean: Tensor  # (B, C, H, W)
+    covariance: Tensor  # (B, C, C, H, W), symmetric, positive semidefinite
+
+    @classmethod
+    def of(cls, raw: Tensor) -> "Belief":
+        """From a denoiser's output (B, C + entries, H, W)."""
+        channels = next(c for c in range(1, 5) if c + entries(c) == raw.shape[1])
+        return cls(raw[:, :channels], covariance(raw[:, channels:]))
+
+
+class NoiseLevel(NamedTuple):
+    """Noise of variance gain * x + read in every channel: one estimate per picture, each (B,)."""
+
+    masked: Tensor  # read variance that goes with the masked branch
+    visible: Tensor  # and with the visible one
+    gain: Tensor
+
+    @classmethod
+    def of(cls, maps: Tensor) -> "NoiseLevel":
+        """From an estimator's output (B, 3, H, W): its mean over each picture."""
+        return cls(*maps.float().mean((2, 3)).unbind(1))
+
+    def read(self, visibility: float = LAST_VISIBILITY) -> Tensor:
+        """The read variance (B,) of both branches blended: (s_m + b^2 s_v) / (1 + b)^2."""
+        return (self.masked + visibility**2 * self.visible) / (1 + visibility) ** 2
+
+
+class Denoiser(nn.Module):
+    """The U-Net of Blind2Unblind: max-pooling, nearest upsampling, pooled pictures as skips.
+
+    As published (width 48, wide 96, depth 5): 1.103 M parameters for RGB, 285 GMAC per megapixel.
+    """
+
+    def __init__(self, channels: int = 3, width: int = 48, wide: int = 96, depth: int = 5) -> None:
+        """width: channels on the way down; wide: on the way up; depth: halvings."""
+        super().__init__()
+        self.channels = channels
+        self.stride = 2**depth
+        self.reach = _reach(depth)
+        self.head = nn.Sequential(_conv(channels, width), _conv(width, width))
+        self.downs = nn.ModuleList(_conv(width, width) for _ in range(depth))
+        before = [width, *[wide] * (depth - 1)]  # channels that come from below
+        skips = [*[width] * (depth - 1), channels]
+        self.ups = nn.ModuleList(
+            nn.Sequential(_conv(below + skip, wide), _conv(wide, wide))
+            for below, skip in zip(before, skips, strict=True)
+        )
+        self.mixing = nn.Sequential(_conv(wide, wide, 1), _conv(wide, wide, 1))
+        self.tail = nn.Conv2d(wide, channels + entries(channels), 1)
+        self._start_near_neighbours()
+
+    def _start_near_neighbours(self) -> None:
+        """Begin with the mean of every pixel's neighbours, which training improves on.
+
+        Without the pixel itself: where it was hidden it is that mean, so that nothing would teach
+        the network not to copy it where it is noisy.
+        """
+        last = self.ups[-1]
+        layers = [last[0][0], last[1][0], self.mixing[0][0], self.mixing[1][0], self.tail]  # type: ignore[index]  # all of them sequences
+        count = self.channels
+        with torch.no_grad():
+            self.tail.weight.mul_(0.1)
+            self.tail.bias.zero_()  # type: ignore[union-attr]  # there is one
+            for layer in layers:
+                assert isinstance(layer, nn.Conv2d)
+                layer.weight[:count] = 0
+                centre = layer.kernel_size[0] // 2
+                for channel in range(count):
+                    if layer is layers[0]:  # the picture is its last input
+                        place = layer.in_channels - count + channel
+                        layer.weight[channel, place] = around(layer.weight)
+                    else:
+                        layer.weight[channel, channel, centre, centre] = 1
+
+    def forward(self, noisy: Tensor) -> Tensor:
+        """noisy (B, C, H, W), 0 = black, 1 = white -> the mean of the clean picture, alike.
+
+        H and W must be multiples of `stride`.
+        """
+        return self.raw(noisy)[:, : self.channels]
+
+    def raw(self, noisy: Tensor) -> Tensor:
+        """Mean and the entries of a triangular matrix, (B, C + entries, H, W), for `Belief.of`."""
+        start = lowered(noisy)
+        x = self.head(start)
+        skips = [start]
+        for down in self.downs:
+            x = functional.max_pool2d(x, 2)
+            skips.append(x)
+            x = down(x)
+        skips.pop()  # of the coarsest grid, from which the way up begins
+        for up, skip in zip(self.ups, reversed(skips), strict=True):
+            x = up(torch.cat([functional.interpolate(x, scale_factor=2), skip], 1))
+        x = self.mixing(x)
+        with torch.autocast(x.device.type, enabled=False):  # bf16 has no 8 bits to spare
+            raw: Tensor = self.tail(x.to(self.tail.weight.dtype))
+        return raw
+
+
+def around(like: Tensor) -> Tensor:
+    """The mean of a pixel's eight neighbours, the nearest four counting twice: (3, 3)."""
+    return like.new_tensor([[0.5, 1, 0.5], [1, 0, 1], [0.5, 1, 0.5]]) / 6
+
+
+def entries(channels: int) -> int:
+    """How many numbers describe a triangular matrix: 1 for gray, 6 for RGB, 10 for a mosaic."""
+    return channels * (channels + 1) // 2
+
+
+def covariance(triangle: Tensor) -> Tensor:
+    """The rows of an upper-triangular A (B, entries, H, W), such as 00, 01, 02, 11, 12, 22
+    -> A A^T (B, C, C, H, W)."""
+    count = (math.isqrt(8 * triangle.shape[1] + 1) - 1) // 2
+    supply = iter(triangle.unbind(1))
+    rows = [[next(supply) for _ in range(count - i)] for i in range(count)]  # from the diagonal on
+    products: list[list[Tensor]] = []
+    for i in range(count):
+        products.append([products[j][i] for j in range(i)])
+        for j in range(i, count):
+            pairs = zip(rows[i][j - i :], rows[j], strict=True)
+            products[i].append(sum((a * b for a, b in pairs), triangle.new_zeros(())))
+    return torch.stack([torch.stack(row, 1) for row in products], 1)
+
+
+class Estimator(nn.Module):
+    """The noise estimator: a U-Net with additive skips; its outputs are averaged over the picture.
+
+    As published (widths 64, 128, 256): 1.68 M parameters, 312 GMAC per megapixel.
+    """
+
+    def __init__(self, channels: int = 3, widths: tuple[int, ...] = (64, 128, 256)) -> None:
+        super().__init__()
+        self.stride = 2 ** (len(widths) - 1)
+        self.reach = _reach(len(widths) - 1, bottom=2, down=2)
+        before = [channels, *widths[:-1]]
+        self.downs = nn.ModuleList(_pair(a, b) for a, b in zip(before, widths, strict=True))
+        steps = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
+        self.doublings = nn.ModuleList(nn.ConvTranspose2d(a, b, 2, stride=2) for a, b in steps)
+        self.ups = nn.ModuleList(_pair(b, b) for _, b in steps)
+        self.tail = nn.Conv2d(widths[0], 3, 1)
+        with torch.no_grad():
+            self.tail.weight.mul_(0.1)
+            self.tail.bias.fill_(0.01)  # type: ignore[union-attr]  # there is one: a likely variance
+
+    def forward(self, noisy: Tensor) -> Tensor:
+        """noisy (B, C, H, W), 0 = black, 1 = white -> (B, 3, H, W), positive, for `NoiseLevel.of`.
+
+        H and W must be multiples of `stride`.
+        """
+        x = lowered(noisy)
+        skips: list[Tensor] = []
+        for level, down in enumerate(self.downs):
+            x = down(functional.max_pool2d(x, 2) if level else x)
+            skips.append(x)
+        x = skips.pop()
+        for double, up in zip(self.doublings, self.ups, strict=True):
+            x = up(double(x) + skips.pop())
+        with torch.autocast(x.device.type, enabled=False):
+            maps: Tensor = self.tail(x.to(self.tail.weight.dtype)).abs() + LEAST
+        return maps
+
+
+class Networks(nn.Module):
+    """The two trained parts of Blind2Sound."""
+
+    def __init__(
+        self, channels: int, denoiser: dict[str, int], estimator: dict[str, tuple[int, ...]]
+    ) -> None:
+        """Tables of constructor arguments for each."""
+        super().__init__()
+        self.denoiser = Denoiser(channels, **denoiser)
+        self.estimator = Estimator(channels, **estimator)
+
+
+def _conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Sequential:
+    """A convolution that keeps the size, then LeakyReLU."""
+    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+    nn.init.kaiming_normal_(layer.weight, a=SLOPE)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # there is one
+    return nn.Sequential(layer, nn.LeakyReLU(SLOPE, inplace=True))
+
+
+def _pair(inputs: int, outputs: int) -> nn.Sequential:
+    """Two 3x3 convolutions, each followed by ReLU."""
+    layers = [nn.Conv2d(inputs, outputs, 3, padding=1), nn.Conv2d(outputs, outputs, 3, padding=1)]
+    for layer in layers:
+        nn.init.kaiming_normal_(layer.weight)
+        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # there is one
+    return nn.Sequential(layers[0], nn.ReLU(inplace=True), layers[1], nn.ReLU(inplace=True))
+
+
+def _reach(depth: int, *, down: int = 1, bottom: int = 1) -> int:
+    """How many pixels away an input can still change an output, rounded up to the stride.
+
+    Two convolutions on the finest grid on either way, on coarser ones `down` on the way down and
+    two on the way up, `bottom` on the coarsest, each reaching one of its grid's pixels further;
+    and the cell that pooling joins.
+    """
+    descent = 2 + sum(down * 2**level for level in range(1, depth)) + bottom * 2**depth
+    ascent = sum(2 * 2**level for level in range(depth))
+    stride = int(2**depth)
+    return math.ceil((descent + ascent + stride - 1) / stride) * stride

@@ -1,0 +1,132 @@
+"""FITVNet's two modules: a picture by itself, then pictures together. No flow anywhere.
+
+First Image Then Video (methods.md, section 2): an image module Psi, the U-Net of Noise2Noise with
+its pooling replaced by strides, and a spatio-temporal block Phi, FastDVDnet's without batch
+normalisation. The paper's tables give channels; its strides contradict each other, and those here
+are the only ones that fit all five skip connections.
+"""
+
+import math
+from collections.abc import Iterable
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from f2rcli.models.layers import SLOPE, lowered
+
+LEVELS = 5  # halvings of the image module
+TRIPLE = 3  # frames that a block sees
+
+
+def _conv(inputs: int, outputs: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
+    """A 3x3 convolution with a bias, as both published networks have; He initialisation."""
+    layer = nn.Conv2d(inputs, outputs, 3, stride, padding=1, groups=groups)
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]  # bias=True, so never None
+    return layer
+
+
+class ImageModule(nn.Module):
+    """Psi: one frame in, one frame out, told nothing of the noise (paper, table 6).
+
+    Every convolution is 3x3 with ReLU; five of stride 2, nearest-neighbour upsampling, and the
+    noisy input itself as the last skip connection.
+    """
+
+    stride = 2**LEVELS
+
+    def __init__(self, channels: int = 3, width: int = 48) -> None:
+        """width: 48 as published; the decoder is twice as wide, its end 4/3 and 2/3 of it."""
+        super().__init__()
+        wide, ends = 2 * width, (4 * width // 3, 2 * width // 3)
+        self.reach = image_reach()
+        self.head = _conv(channels, width)
+        self.encoders = nn.ModuleList(_conv(width, width) for _ in range(LEVELS))
+        self.downs = nn.ModuleList(_conv(width, width, stride=2) for _ in range(LEVELS))
+        self.middle = _conv(width, width)
+        inputs = [2 * width, *[wide + width] * (LEVELS - 2)]
+        self.decoders = nn.ModuleList(
+            nn.ModuleList([_conv(count, wide), _conv(wide, wide)]) for count in inputs
+        )
+        self.tail = nn.ModuleList(
+            [_conv(wide + channels, ends[0]), _conv(ends[0], ends[1]), _conv(ends[1], channels)]
+        )
+
+    def forward(self, noisy: Tensor) -> Tensor:
+        """noisy (B, C, H, W), H and W multiples of `stride` -> the estimate (B, C, H, W)."""
+        given = lowered(noisy)
+        x, skips = functional.relu(self.head(given)), [given]
+        for encoder, down in zip(self.encoders, self.downs, strict=True):
+            x = functional.relu(down(functional.relu(encoder(x))))
+            skips.append(x)
+        x = functional.relu(self.middle(skips.pop()))
+        for decoder in self.decoders:
+            x = _through(decoder.children(), _joined(x, skips.pop()))
+        x = _through(self.tail[:2], _joined(x, skips.pop()))
+        return functional.leaky_relu(self.tail[2](x), SLOPE)
+
+
+def _through(layers: Iterable[nn.Module], x: Tensor) -> Tensor:
+    """Convolutions in turn, each with ReLU."""
+    for layer in layers:
+        x = functional.relu(layer(x))
+    return x
+
+
+def _joined(x: Tensor, skip: Tensor) -> Tensor:
+    """x (B, C, H, W), twice as large, beside skip (B, C', 2H, 2W)."""
+    return torch.cat([functional.interpolate(x, scale_factor=2, mode="nearest"), skip], 1)
+
+
+def image_reach() -> int:
+    """How many pixels away an input can still change an output of Psi, rounded up to its stride.
+
+    A convolution at 1/s of the size reaches s pixels on either side. On the way down every level
+    has one and one of stride 2, on the way up two; the last has three.
+    """
+    scales = [2**level for level in range(LEVELS)]
+    reach = 1 + sum(2 * s for s in scales) + 2**LEVELS  # head, encoders, middle
+    reach += sum(2 * s for s in scales[1:]) + 3  # decoders, tail
+    reach += 2**LEVELS - 1  # nearest upsampling: an output stands anywhere in its coarsest cell
+    return math.ceil(reach / 2**LEVELS) * 2**LEVELS
+
+
+class Block(nn.Module):
+    """Phi: three frames, each beside its noise map, into one (paper, table 5)."""
+
+    stride = 4
+
+    def __init__(self, channels: int = 3, widths: tuple[int, ...] = (30, 32, 64, 128)) -> None:
+        """widths: of each frame's own convolution, then of the three scales; as published."""
+        super().__init__()
+        own, fine, half, quarter = widths
+        self.reach = 40  # 37 of convolutions, 3 of the cells of two PixelShuffles
+        self.embed = _conv(TRIPLE * (channels + 1), TRIPLE * own, groups=TRIPLE)
+        self.head = _conv(TRIPLE * own, fine)
+        self.downs = nn.ModuleList(
+            nn.ModuleList([_conv(a, b, stride=2), _conv(b, b), _conv(b, b)])
+            for a, b in pairwise((fine, half, quarter))
+        )
+        self.ups = nn.ModuleList(
+            nn.ModuleList([_conv(a, a), _conv(a, a), _conv(a, 4 * b)])
+            for a, b in ((quarter, half), (half, fine))
+        )
+        self.tail = nn.ModuleList([_conv(fine, fine), _conv(fine, channels)])
+        nn.init.zeros_(self.tail[1].weight)  # type: ignore[arg-type]  # begins as the reference
+
+    def forward(self, frames: Tensor, level: Tensor) -> Tensor:
+        """frames (B, 3, C, H, W); level (B, 1, H, W): the input noise's standard deviation, zero
+        where it is not known -> the middle frame (B, C, H, W). H and W multiples of `stride`.
+        """
+        maps = level.unsqueeze(1).expand(-1, TRIPLE, -1, -1, -1)
+        seen = lowered(torch.cat([frames, maps], 2)).flatten(1, 2)
+        skips = [functional.relu(self.head(functional.relu(self.embed(seen))))]
+        for down in self.downs:
+            skips.append(_through(down.children(), skips[-1]))
+        x = skips.pop()
+        for up in self.ups:
+            *layers, last = up.children()
+            x = functional.pixel_shuffle(last(_through(layers, x)), 2) + skips.pop()
+        return frames[:, 1] + self.tail[1](functional.relu(self.tail[0](x)))

@@ -1,0 +1,111 @@
+"""A Gaussian of every pixel's colour: its likelihood given a noisy value, and the posterior mean.
+
+Sheth et al., ICCV 2021, equations 2 to 4. Matrices are C x C, one per pixel; C is 1, 3 or 4, so
+that decompositions are written out over channels and run over all pixels at once.
+"""
+
+import torch
+from torch import Tensor
+
+JITTER = 1e-5  # added to the variance, as in the release: keeps matrices positive
+
+Matrix = list[list[Tensor]]  # lower triangles, entries (B, H, W)
+
+
+def split(prediction: Tensor, channels: int) -> tuple[Tensor, Tensor | None]:
+    """A network's output -> mean (B, C, H, W), and the factor's entries, None if it has none."""
+    mean, factor = prediction[:, :channels], prediction[:, channels:]
+    return mean, factor if factor.shape[1] else None
+
+
+def covariance(factor: Tensor, channels: int) -> Matrix:
+    """A^T A of an upper triangular A, given row by row as (B, C (C + 1) / 2, H, W)."""
+    upper = _triangle(factor, channels)
+    return [
+        [_sum([upper[k][row] * upper[k][column] for k in range(column + 1)]) for column in
+         range(row + 1)]
+        for row in range(channels)
+    ]  # fmt: skip
+
+
+def _triangle(factor: Tensor, channels: int) -> list[dict[int, Tensor]]:
+    entries = iter(factor.unbind(1))
+    return [{column: next(entries) for column in range(row, channels)} for row in range(channels)]
+
+
+def _sum(terms: list[Tensor]) -> Tensor:
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+def noisy_covariance(own: Matrix, variance: Tensor) -> Matrix:
+    """The covariance plus that of independent noise, variance (B, C, H, W)."""
+    return [
+        [entry + (variance[:, row] + JITTER) if row == column else entry
+         for column, entry in enumerate(line)]
+        for row, line in enumerate(own)
+    ]  # fmt: skip
+
+
+def cholesky(matrix: Matrix) -> Matrix:
+    """The lower triangular L with L L^T = matrix."""
+    lower: Matrix = []
+    for row, line in enumerate(matrix):
+        found: list[Tensor] = []
+        for column in range(row + 1):
+            above = found if row == column else lower[column]
+            rest = line[column]
+            for k in range(column):
+                rest = rest - found[k] * above[k]
+            root = rest.clamp_min(JITTER / 2).sqrt() if row == column else rest / above[column]
+            found.append(root)
+        lower.append(found)
+    return lower
+
+
+def _forward(lower: Matrix, values: list[Tensor]) -> list[Tensor]:
+    """L^-1 values."""
+    solved: list[Tensor] = []
+    for row, line in enumerate(lower):
+        rest = values[row]
+        for k in range(row):
+            rest = rest - line[k] * solved[k]
+        solved.append(rest / line[row])
+    return solved
+
+
+def _backward(lower: Matrix, values: list[Tensor]) -> list[Tensor]:
+    """L^-T values."""
+    size = len(lower)
+    solved: dict[int, Tensor] = {}
+    for row in reversed(range(size)):
+        rest = values[row]
+        for k in range(row + 1, size):
+            rest = rest - lower[k][row] * solved[k]
+        solved[row] = rest / lower[row][row]
+    return [solved[row] for row in range(size)]
+
+
+def surprise(noisy: Tensor, mean: Tensor, factor: Tensor, variance: Tensor) -> Tensor:
+    """Minus the log-likelihood of noisy values at every pixel, (B, H, W), less the constant
+    C / 2 log(2 pi). noisy, mean and the noise's variance (B, C, H, W), factor as in `covariance`.
+    """
+    lower = cholesky(noisy_covariance(covariance(factor, noisy.shape[1]), variance))
+    apart = _forward(lower, list((noisy - mean).unbind(1)))
+    distance = _sum([value.square() for value in apart])
+    return 0.5 * distance + _sum([line[row].log() for row, line in enumerate(lower)])
+
+
+def posterior_mean(noisy: Tensor, mean: Tensor, factor: Tensor, variance: Tensor) -> Tensor:
+    """mean + S (S + N)^-1 (noisy - mean), S the covariance and N the noise's: (B, C, H, W)."""
+    channels = noisy.shape[1]
+    own = covariance(factor, channels)
+    lower = cholesky(noisy_covariance(own, variance))
+    part = _backward(lower, _forward(lower, list((noisy - mean).unbind(1))))
+    step = [
+        _sum([own[max(r, c)][min(r, c)] * part[c] for c in range(channels)])
+        for r in range(channels)
+    ]
+    return mean + torch.stack(step, 1)

@@ -1,0 +1,216 @@
+"""UDVD: a bias-free blind-spot network over frames (Sheth et al., ICCV 2021, and its code).
+
+Every output pixel is made from all frames without that very pixel in any of them: four branches
+see the half planes above, below, left and right of it. A branch is the picture turned so that its
+half plane lies above, through convolutions that look up and sideways only, shifted down one row.
+
+The release pads frames to squares so that four rotations fit one batch; here two pairs of
+rotations are two batches, and frames stay as they are. What lies beyond the border is zero; the
+release repeats the border's columns there.
+"""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from f2rcli.models.layers import SLOPE, lowered
+
+STRIDE = 4  # of the grid: two poolings
+
+
+class Widths(NamedTuple):
+    """Channels of a blind U-Net: encoders at 1/1, 1/2 and 1/4, decoders at 1/2 and 1/1."""
+
+    first: int = 48
+    second: int = 48
+    third: int = 96
+    upper: int = 96
+    last: int = 96
+
+
+class Causal(nn.ModuleList):
+    """3x3 convolutions, each followed by LeakyReLU, whose output row i sees input rows up to i.
+
+    Convolutions see one row ahead each; n rows of zeros on top and an answer read n rows late make
+    up for it. (Two rows of zeros above every convolution would say the same, and run at a quarter
+    of the speed backwards.) With `shift` output row i sees input rows up to i - 1.
+    """
+
+    def __init__(self, *widths: int, shift: bool = False) -> None:
+        """widths: channels from the first input to the last output."""
+        convs = [nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in pairwise(widths)]
+        for conv in convs:
+            nn.init.kaiming_normal_(conv.weight, a=SLOPE)
+        super().__init__(convs)
+        self.late = len(convs) + shift
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, C, H, W) -> (B, C', H + n, W), of which the first H rows are meant."""
+        x = functional.pad(x, (0, 0, self.late, 0))
+        for conv in self:
+            x = functional.leaky_relu_(conv(x), SLOPE)
+        return x
+
+
+class BlindUNet(nn.Module):
+    """A U-Net of causal convolutions: output row i sees input rows up to i, and all columns.
+
+    Pooled row j is the maximum over rows 2 j - 1 and 2 j, of which none lies below.
+    """
+
+    def __init__(self, inputs: int, outputs: int, widths: Widths, *, shift: bool) -> None:
+        """shift: output row i sees input rows up to i - 1."""
+        super().__init__()
+        a, b, c, d, e = widths
+        self.first = Causal(inputs, a, a, a, shift=True)
+        self.second = Causal(a, b, b, b, shift=True)
+        self.third = Causal(b, c, c, b)
+        self.upper = Causal(b + a, d, d, d, d)
+        self.last = Causal(d + inputs, e, e, e, outputs, shift=shift)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, inputs, H, W), H and W multiples of STRIDE -> (B, outputs, H, W)."""
+        rows = x.shape[-2]
+        half = functional.max_pool2d(self.first(x), 2)[..., : rows // 2, :]
+        quarter = functional.max_pool2d(self.second(half), 2)[..., : rows // 4, :]
+        y = torch.cat([_doubled(self.third(quarter)[..., : rows // 4, :]), half], dim=1)
+        y = torch.cat([_doubled(self.upper(y)[..., : rows // 2, :]), x], dim=1)
+        out: Tensor = self.last(y)
+        return out[..., :rows, :]
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return functional.interpolate(x, scale_factor=2, mode="nearest")
+
+
+class Branches(nn.Module):
+    """A blind U-Net over four rotations; what it gives of each is turned back.
+
+    Branch 0 sees what is above a pixel, 1 what is right of it, 2 below, 3 left; all of them its
+    own row or column too, unless `shift` takes that away.
+    """
+
+    stride = 1  # pads by itself: a border repeated outside could show a pixel to itself
+    aligned = STRIDE  # where tiles begin and end
+
+    def __init__(self, inputs: int, outputs: int, widths: Widths, *, shift: bool = False) -> None:
+        super().__init__()
+        self.unet = BlindUNet(inputs, outputs, widths, shift=shift)
+        # rows: two for each of 3 + 4 convolutions at 1/1, 3 + 4 at 1/2, 3 at 1/4; shifts and cells
+        self.reach = 2 * 7 + 2 * 2 * 7 + 2 * 4 * 3 + 2 + 2 + 4
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, inputs, H, W), the same for every branch -> (B, 4, outputs, H, W)."""
+        return self.each([lowered(x)] * 4)
+
+    def each(self, branches: list[Tensor]) -> Tensor:
+        """An input (B, inputs, H, W) for every branch -> (B, 4, outputs, H, W)."""
+        height, width = branches[0].shape[-2:]
+        room = (0, -width % STRIDE, 0, -height % STRIDE)
+        grown = [functional.pad(x, room) for x in branches] if any(room) else branches
+        square = grown[0].shape[-2] == grown[0].shape[-1]
+        parts = list(grown)
+        for group in ((0, 1, 2, 3),) if square else ((0, 2), (1, 3)):
+            turned = torch.cat([turn(grown[k], k) for k in group])
+            out = self.unet(turned.contiguous(memory_format=torch.channels_last))
+            for k, part in zip(group, out.chunk(len(group)), strict=True):
+                parts[k] = turn(part, -k)[..., :height, :width]
+        return torch.stack(parts, 1)
+
+
+def turn(x: Tensor, quarters: int) -> Tensor:
+    """Rotate pictures (..., H, W) by quarter turns."""
+    return torch.rot90(x, quarters, (-2, -1)) if quarters % 4 else x
+
+
+class Head(nn.Module):
+    """1x1 convolutions over the four half planes: the only place where they meet."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(4 * inputs, 4 * inputs, 1, bias=False)
+        self.second = nn.Conv2d(4 * inputs, inputs, 1, bias=False)
+        self.third = nn.Conv2d(inputs, outputs, 1, bias=False)
+        for layer, gain in ((self.first, 1.0), (self.second, 1.0), (self.third, 0.5)):
+            nn.init.kaiming_normal_(layer.weight, a=SLOPE)
+            with torch.no_grad():
+                layer.weight.mul_(gain)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, 4, inputs, H, W) -> (B, outputs, H, W) in float32: pictures need more digits than
+        features."""
+        x = functional.leaky_relu(self.first(x.flatten(1, 2)), SLOPE)
+        x = functional.leaky_relu(self.second(x), SLOPE)
+        with torch.autocast(x.device.type, enabled=False):
+            out: Tensor = self.third(x.to(self.third.weight.dtype))
+        return out
+
+
+class Second(nn.Module):
+    """What follows the first stage: a second blind U-Net over three of its results, if there are
+    three; then the head."""
+
+    stride = 1
+    aligned = STRIDE
+
+    def __init__(self, stages: int, outputs: int, middle: int, last: int, widths: Widths) -> None:
+        """stages: 3 for windows of five frames; 1 for one U-Net in all, whose `last` channels come
+        in."""
+        super().__init__()
+        self.branches = Branches(3 * middle, last, widths, shift=True) if stages == 3 else None
+        self.head = Head(last, outputs)
+        self.reach = 0 if self.branches is None else self.branches.reach
+
+    def forward(self, *results: Tensor) -> Tensor:
+        """Results of the first stage, (B, 4, C, H, W) each -> (B, outputs, H, W)."""
+        x = torch.cat([lowered(part) for part in results], dim=2)
+        if self.branches is not None:
+            x = self.branches.each(list(x.unbind(1)))
+        out: Tensor = self.head(x)
+        return out
+
+
+class UDVD(nn.Module):
+    """Frames around a centre -> mean, or mean and covariance, of the centre given all but itself.
+
+    first: the U-Net that is shared by three frames at a time (all of them for windows of one or
+    three); second: see Second. `outputs` is C for a mean, C + C (C + 1) / 2 with a covariance.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        length: int,
+        widths: tuple[int, ...] = Widths(),
+        middle: int = 32,
+        last: int = 96,
+        covariance: bool = True,
+    ) -> None:
+        """Raises ValueError for windows of other than 1, 3 or 5 frames."""
+        if length not in (1, 3, 5):
+            raise ValueError(f"length = {length}: UDVD sees 1, 3 or 5 frames.")
+        super().__init__()
+        self.channels, self.length, self.covariance = channels, length, covariance
+        own = Widths(*widths)
+        self.breadth = own.upper + own.last + last  # channels that full size has to hold at once
+        outputs = channels + channels * (channels + 1) // 2 * covariance
+        stages, seen = (3, 3) if length == 5 else (1, length)
+        once = stages == 1
+        self.first = Branches(seen * channels, last if once else middle, own, shift=once)
+        self.second = Second(stages, outputs, middle, last, own)
+
+    @property
+    def triples(self) -> list[tuple[int, ...]]:
+        """Which frames of a window the first stage sees together, for each of its results."""
+        if self.length < 5:
+            return [tuple(range(self.length))]
+        return [(0, 1, 2), (1, 2, 3), (2, 3, 4)]
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """frames (B, T, C, H, W) in order -> (B, outputs, H, W)."""
+        groups = torch.cat([frames[:, list(t)].flatten(1, 2) for t in self.triples])
+        out: Tensor = self.second(*self.first(groups).split(len(frames)))
+        return out

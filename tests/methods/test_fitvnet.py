@@ -1,0 +1,215 @@
+"""FITVNet as a method: what is computed once, how shots end, and what is refused."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from f2rcli import weights
+from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
+from f2rcli.engine.tiles import Runner
+from f2rcli.errors import WeightsError
+from f2rcli.frames import Family, Frame, PlaneLayout, Space
+from f2rcli.methods.base import Prepared
+from f2rcli.methods.fitvnet import FITVNet, Networks, five, mirrored
+from f2rcli.models.layers import padded
+from f2rcli.noise import NoiseModel
+from f2rcli.weights import Header
+from f2rcli.window import Window, windows
+from tests.engine.conftest import clean_clip, info_of, noisy_clip, psnr, to_frames
+
+TINY = {"image": {"width": 6}, "block": {"widths": (4, 4, 8, 8)}}
+NOISE = NoiseModel.gaussian(0.1, 3)
+
+
+def networks(*, hidden: bool = False) -> Networks:
+    """Untrained, with every parameter drawn at random."""
+    torch.manual_seed(0)
+    made = Networks(3, TINY | {"hidden": hidden})
+    for parameter in made.parameters():
+        nn.init.normal_(parameter, std=0.8 / parameter[0].numel() ** 0.5)
+    return made.eval()
+
+
+class Counting:
+    """A Run that notes how often each network ran."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[int] = Counter()
+
+    def __call__(self, network: nn.Module, *inputs: Any) -> Any:
+        self.calls[id(network)] += 1
+        return padded(network, *inputs)
+
+
+def pictures(count: int, size: tuple[int, int] = (40, 48)) -> list[torch.Tensor]:
+    return list(torch.rand(count, 1, 3, *size, generator=torch.Generator().manual_seed(1)))
+
+
+def restored(method: FITVNet, clip: list[torch.Tensor], noise: NoiseModel | None = NOISE) -> Any:
+    with torch.inference_mode():
+        ready = (method.prepare(i, frame, noise) for i, frame in enumerate(clip))
+        return [method.restore(window, noise) for window in windows(ready, method.length)]
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> str:
+    """Untrained weights on disk."""
+    header = Header(method="fitvnet", space=Space.RGB, channels=3, length=5, config=TINY)
+    path = tmp_path / "tiny.safetensors"
+    weights.save(path, header, networks().state_dict())
+    return str(path)
+
+
+def test_each_network_runs_once_per_frame_and_mirrors_cost_two_triples_at_either_end() -> None:
+    run, nets = Counting(), networks()
+    restored(FITVNet(nets, run), pictures(9))
+    assert run.calls[id(nets.image)] == 9
+    assert run.calls[id(nets.merge)] == 9
+    assert run.calls[id(nets.triple)] == 9 + 2  # centres -1 and 9 stand for mirrored ones
+
+
+def test_what_is_kept_of_earlier_windows_gives_what_a_new_start_gives() -> None:
+    nets, clip = networks(), pictures(6, (32, 32))
+    kept = restored(FITVNet(nets, padded), clip)
+    ready = [FITVNet(nets, padded).prepare(i, frame, NOISE) for i, frame in enumerate(clip)]
+    for result, window in zip(kept, windows(ready, 5), strict=True):
+        with torch.inference_mode():
+            fresh = FITVNet(nets, padded).restore(window, NOISE)
+        torch.testing.assert_close(result.refined, fresh.refined, rtol=0, atol=1e-6)
+
+
+def test_the_streamed_result_is_that_of_the_networks_as_they_are_trained() -> None:
+    nets, clip = networks(), pictures(5, (64, 32))
+    streamed = restored(FITVNet(nets, padded), clip)[2]
+    with torch.inference_mode():
+        level = torch.full((1, 5, 1, 64, 32), 0.1)
+        estimates, joined = nets(torch.stack(clip, 1), level)
+    torch.testing.assert_close(streamed.coarse, estimates[:, 2], rtol=0, atol=1e-5)
+    torch.testing.assert_close(streamed.refined, joined, rtol=0, atol=1e-5)
+
+
+def test_memory_of_triples_is_bounded() -> None:
+    method = FITVNet(networks(), padded)
+    for _ in restored(method, pictures(12, (32, 32))):
+        assert len(method._triples) <= 8
+
+
+@pytest.mark.parametrize("place", range(6))
+def test_windows_at_the_ends_are_mirrored(place: int) -> None:
+    ready = [Prepared(i, *(2 * (torch.zeros(1),)), np.zeros(1, np.float32)) for i in range(6)]
+    window = list(windows(ready, 5))[place]
+    wanted = [abs(p) if p < 6 else 10 - p for p in range(place - 2, place + 3)]
+    assert [frame.index for frame in five(window)] == wanted
+    blind = [frame.index for frame in five(window, blind=True)]
+    assert blind[2] == place
+    assert place not in blind[:2] + blind[3:]
+
+
+def test_a_mirror_never_leaves_a_short_shot() -> None:
+    assert [mirrored(place, 0) for place in range(-2, 3)] == [0] * 5
+    assert [mirrored(place, 1) for place in range(-2, 4)] == [1, 1, 0, 1, 0, 0]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("hidden", [False, True])
+def test_shots_of_fewer_than_five_frames_give_as_many_results(count: int, hidden: bool) -> None:
+    method = FITVNet(networks(hidden=hidden), padded)
+    results = restored(method, pictures(count), None)
+    assert len(results) == count
+    assert all(r.refined.isfinite().all() and r.refined.shape == (1, 3, 40, 48) for r in results)
+
+
+def test_a_hidden_reference_is_seen_by_no_block_and_an_open_one_is() -> None:
+    frames = torch.rand(1, 5, 3, 32, 32, requires_grad=True)
+    for hidden in (True, False):
+        _, joined = networks(hidden=hidden)(frames, torch.zeros(1, 5, 1, 32, 32))
+        (gradient,) = torch.autograd.grad(joined.sum(), frames)
+        seen = [bool(gradient[:, t].count_nonzero()) for t in range(5)]
+        assert seen == [True, True, not hidden, True, True]
+
+
+def test_flat_and_equal_frames_stay_equal_to_each_other() -> None:
+    for clip in ([torch.full((1, 3, 40, 48), 0.4)] * 6, [pictures(1)[0]] * 6):
+        results = restored(FITVNet(networks(), padded), clip)
+        for result in results[1:]:
+            torch.testing.assert_close(result.refined, results[0].refined, rtol=0, atol=1e-6)
+
+
+def test_tiles_give_the_numbers_of_the_whole_picture() -> None:
+    nets, clip = networks(), pictures(5, (40, 488))
+    cpu = torch.device("cpu")
+    whole, tiled = (
+        restored(FITVNet(nets, Runner(cpu, "fp32", tile)), clip)[2] for tile in (None, 72)
+    )
+    for one, other in zip(whole, tiled, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
+
+
+def engine_of(frames: list[Frame], stored: str | None, **settings: Any) -> Any:
+    chosen = EngineSettings(method="fitvnet", weights=stored, precision="fp32", **settings)
+    return load_engine(chosen, info_of(frames))
+
+
+@pytest.mark.parametrize("sigma", [30.0, None])
+def test_the_engine_restores_every_frame(stored: str, sigma: float | None) -> None:
+    frames = noisy_clip(7, height=50, width=70)
+    engine = engine_of(frames, stored, sigma=sigma)
+    done = list(denoise_stream(iter(frames), info_of(frames), engine))
+    assert [frame.pts for frame in done] == [frame.pts for frame in frames]
+    assert all((a.planes[0] != b.planes[0]).any() for a, b in zip(done, frames, strict=True))
+    assert 20 < np.mean(engine.noise.sigma8) < 35  # told, or measured by other weights
+
+
+def test_gray_clips_go_through_rgb_weights(stored: str) -> None:
+    frames = to_frames(
+        np.random.default_rng(0).random((3, 3, 32, 40)), PlaneLayout(family=Family.GRAY, bits=8)
+    )
+    engine = engine_of(frames, stored, sigma=20)
+    assert len(list(denoise_stream(iter(frames), info_of(frames), engine))) == 3
+    assert "gray pictures go through RGB weights" in engine.notes
+
+
+def test_weights_of_another_method_or_missing_ones_are_named(stored: str, tmp_path: Path) -> None:
+    frames = noisy_clip(2)
+    with pytest.raises(WeightsError, match="weights for method fitvnet, not f2r") as refused:
+        load_engine(EngineSettings(method="f2r", weights=stored), info_of(frames))
+    assert refused.value.hint == "Pass --method fitvnet, or other weights."
+    with pytest.raises(WeightsError, match="neither a bundled name nor a file"):
+        engine_of(frames, str(tmp_path / "none.safetensors"))
+    with pytest.raises(WeightsError, match="no bundled weights for method fitvnet and bayer"):
+        weights.choose("fitvnet", Space.BAYER)
+
+
+def test_weights_of_other_widths_than_their_header_says_are_refused(tmp_path: Path) -> None:
+    wider = TINY | {"image": {"width": 12}}
+    header = Header(method="fitvnet", space=Space.RGB, channels=3, length=5, config=wider)
+    path = tmp_path / "wrong.safetensors"
+    weights.save(path, header, networks().state_dict())
+    with pytest.raises(WeightsError, match="does not fit the network its header describes"):
+        engine_of(noisy_clip(2), str(path))
+
+
+def test_the_reference_of_a_hidden_network_is_not_in_its_own_result() -> None:
+    """Through the method: a changed centre changes its coarse estimate and nothing else."""
+    nets, clip = networks(hidden=True), pictures(5)
+    ready = [FITVNet(nets, padded).prepare(i, frame, None) for i, frame in enumerate(clip)]
+    other = FITVNet(nets, padded).prepare(2, 1 - clip[2], None)
+    results = [
+        FITVNet(nets, padded).restore(Window(c, tuple(ready[:2]), tuple(ready[3:])), None)
+        for c in (ready[2], other)
+    ]
+    assert torch.equal(results[0].refined, results[1].refined)
+    assert not torch.equal(results[0].coarse, results[1].coarse)
+
+
+@pytest.mark.parametrize("sigma", [30, None])
+def test_shipped_weights_take_most_of_the_noise_out(sigma: float | None) -> None:
+    frames, clean = noisy_clip(5, sigma=30, height=96, width=128), clean_clip(5, 96, 128)
+    engine = engine_of(frames, None, sigma=sigma)
+    done = list(denoise_stream(iter(frames), info_of(frames), engine))
+    assert psnr(done, clean) - psnr(frames, clean) > 8

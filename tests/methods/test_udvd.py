@@ -1,0 +1,179 @@
+"""UDVD: windows, what is computed once, tiles, and what it does without a covariance or noise."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from f2rcli import methods
+from f2rcli.engine.stream import denoise_stream
+from f2rcli.engine.tiles import Runner
+from f2rcli.errors import WeightsError
+from f2rcli.frames import Space
+from f2rcli.methods.base import Prepared
+from f2rcli.methods.udvd import UDVD, _mirrored, build
+from f2rcli.models.gaussian import posterior_mean, split
+from f2rcli.models.layers import padded
+from f2rcli.noise import NoiseModel
+from f2rcli.weights import Header, Weights, load, save
+from f2rcli.window import Window, windows
+from tests.engine.conftest import engine_for, info_of, noisy_clip
+
+TINY = {"widths": (4, 4, 6, 6, 4), "middle": 3, "last": 4}
+NOISE = NoiseModel.gaussian(0.1, 3)
+CPU = torch.device("cpu")
+
+
+def header(length: int = 5, covariance: bool = True, **changes: object) -> Header:
+    made = Header(
+        method="udvd", space=Space.RGB, channels=3, length=length,
+        config=TINY | {"covariance": covariance},
+    )  # fmt: skip
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def tiny(length: int = 5, covariance: bool = True, run=padded) -> UDVD:
+    torch.manual_seed(0)
+    made = header(length, covariance)
+    return UDVD(build(3, length, made.config), run)
+
+
+def clip(count: int, rows: int = 24, columns: int = 36) -> list[Tensor]:
+    torch.manual_seed(1)
+    return list(torch.rand(count, 1, 3, rows, columns))
+
+
+def looked(method: UDVD, frames: list[Tensor]) -> list[Window[Prepared]]:
+    ready = [method.prepare(i, frame, NOISE) for i, frame in enumerate(frames)]
+    return list(windows(ready, method.length))
+
+
+def saved(folder: Path, made: Header) -> str:
+    torch.manual_seed(0)
+    network = build(made.channels, made.length, made.config)
+    path = folder / "tiny.safetensors"
+    save(path, made, network.state_dict())
+    return str(path)
+
+
+def test_it_is_found_by_its_name() -> None:
+    assert methods.load("udvd") is UDVD
+
+
+@torch.no_grad()
+def test_a_stream_computes_the_first_stage_once_per_triple() -> None:
+    runs: list[str] = []
+
+    def run(network, *inputs):
+        runs.append(type(network).__name__)
+        return padded(network, *inputs)
+
+    method = tiny(run=run)
+    results = [method.restore(window, NOISE).refined for window in looked(method, clip(8))]
+    inner = 8 - 2  # triples of neighbours, and mirrored ones at either end
+    assert runs.count("Branches") == inner + 2 * 2
+    assert runs.count("Second") == 8
+    for place, window in enumerate(looked(method, clip(8))):
+        alone = tiny().restore(window, NOISE).refined
+        torch.testing.assert_close(results[place], alone)
+
+
+@torch.no_grad()
+def test_what_is_kept_does_not_grow_with_the_clip() -> None:
+    method = tiny()
+    for window in looked(method, clip(12, 8, 8)):
+        method.restore(window, NOISE)
+    assert len(method._known) <= 5
+
+
+@pytest.mark.parametrize("length", [1, 3, 5])
+@torch.no_grad()
+def test_the_method_is_the_network_and_the_posterior_mean(length: int) -> None:
+    method, frames = tiny(length), clip(7)
+    window = looked(method, frames)[3]
+    half = length // 2
+    out = method.networks(torch.stack(frames[3 - half : 4 + half], 1))
+    mean, factor = split(out, 3)
+    assert factor is not None
+    restored = method.restore(window, NOISE)
+    expected = posterior_mean(frames[3], mean, factor, torch.full_like(mean, 0.1**2))
+    torch.testing.assert_close(restored.anchor, mean)
+    torch.testing.assert_close(restored.refined, expected)
+
+
+@pytest.mark.parametrize(
+    ("covariance", "noise"), [(False, NOISE), (True, None)], ids=["no covariance", "no noise"]
+)
+@torch.no_grad()
+def test_without_covariance_or_noise_the_mean_is_the_result(covariance: bool, noise) -> None:
+    method = tiny(covariance=covariance)
+    restored = method.restore(looked(method, clip(5))[2], noise)
+    assert torch.equal(restored.refined, restored.anchor)
+
+
+@pytest.mark.parametrize("size", [(96, 232), (141, 203)])
+@torch.no_grad()
+def test_tiles_give_the_very_numbers_of_whole_frames(size: tuple[int, int]) -> None:
+    frames = clip(5, *size)
+    whole, tiled = (tiny(run=Runner(CPU, "fp32", tile)) for tile in (None, 64))
+    one, other = (method.restore(looked(method, frames)[2], NOISE) for method in (whole, tiled))
+    torch.testing.assert_close(one.refined, other.refined, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("place", "last", "expected"),
+    [(-2, 4, 2), (-1, 4, 1), (5, 4, 3), (3, 1, 1), (-2, 1, 0), (2, 0, 0)],
+)
+def test_frames_that_are_not_there_are_mirrored(place: int, last: int, expected: int) -> None:
+    assert _mirrored(place, last) == expected
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+@torch.no_grad()
+def test_fewer_frames_than_a_window_are_restored_all_the_same(count: int) -> None:
+    method = tiny()
+    for window in looked(method, clip(count)):
+        assert method.restore(window, NOISE).refined.isfinite().all()
+
+
+def test_a_header_that_describes_no_such_network_is_refused(tmp_path: Path) -> None:
+    good = load(saved(tmp_path, header()))
+    for wrong in ({"length": 7}, {"config": {"widths": (1, 2)}}, {"config": {"heads": 3}}):
+        with pytest.raises(WeightsError, match="tiny"):
+            UDVD.from_weights(Weights("tiny", replace(good.header, **wrong), good.tensors), padded)
+
+
+@torch.no_grad()
+def test_noise_that_was_not_told_is_estimated_and_said(tmp_path: Path) -> None:
+    path, frames = saved(tmp_path, header()), noisy_clip(7, sigma=25)
+    told = engine_for(frames, method="udvd", weights=path, sigma=25.0)
+    assert len(list(denoise_stream(frames, info_of(frames), told))) == 7
+    assert not told.notes
+    untold = engine_for(frames, method="udvd", weights=path)
+    list(denoise_stream(frames, info_of(frames), untold))
+    (note,) = untold.notes
+    assert note.startswith("no --sigma: the noise was estimated, ")
+    said = float(note.split("estimated, ")[1].split(" of")[0])
+    assert said == pytest.approx(25, rel=0.15)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+@torch.no_grad()
+def test_gray_pictures_and_packed_mosaics_are_restored_like_colour(channels: int) -> None:
+    torch.manual_seed(0)
+    method = UDVD(build(channels, 5, TINY | {"covariance": True}), padded)
+    frames = list(torch.rand(5, 1, channels, 20, 28))
+    raw = NoiseModel((0.01,) * channels, (0.02,) * channels, (0.05,) * channels)
+    restored = method.restore(looked(method, frames)[2], raw)
+    mean, factor = split(method.networks(torch.stack(frames, 1)), channels)
+    assert factor is not None
+    expected = posterior_mean(frames[2], mean, factor, raw.level(mean).square())
+    torch.testing.assert_close(restored.refined, expected)
+
+
+def test_wider_networks_are_known_to_need_more_memory() -> None:
+    small = build(3, 5, {"widths": (8, 16, 48, 32, 16), "middle": 8, "last": 24})
+    wide, narrow = UDVD(build(3, 5, {}), padded), UDVD(small, padded)
+    assert wide.activation_bytes == 4 * narrow.activation_bytes

@@ -1,0 +1,94 @@
+"""The Gaussian of a pixel's colour, against torch.distributions, closed forms and quadrature."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from f2rcli.models.gaussian import JITTER, covariance, posterior_mean, split, surprise
+
+
+def drawn(channels: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """noisy, mean, factor and variance of random pixels."""
+    torch.manual_seed(channels)
+    entries = channels * (channels + 1) // 2
+    noisy, mean = torch.randn(2, 2, channels, 3, 4, dtype=torch.double)
+    factor = torch.randn(2, entries, 3, 4, dtype=torch.double)
+    return noisy, mean, factor, torch.rand(2, channels, 3, 4, dtype=torch.double) + 0.1
+
+
+def full(factor: Tensor, channels: int) -> Tensor:
+    """A^T A as matrices (B, H, W, C, C), by torch."""
+    upper = torch.zeros(*factor[:, 0].shape, channels, channels, dtype=factor.dtype)
+    rows, columns = torch.triu_indices(channels, channels)
+    upper[..., rows, columns] = factor.permute(0, 2, 3, 1)
+    return upper.mT @ upper
+
+
+def last(x: Tensor) -> Tensor:
+    return x.permute(0, 2, 3, 1)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_the_surprise_is_minus_the_log_likelihood(channels: int) -> None:
+    noisy, mean, factor, variance = drawn(channels)
+    noise = torch.diag_embed(last(variance + JITTER))
+    law = torch.distributions.MultivariateNormal(last(mean), full(factor, channels) + noise)
+    constant = channels / 2 * math.log(2 * math.pi)
+    found = surprise(noisy, mean, factor, variance)
+    torch.testing.assert_close(found, -law.log_prob(last(noisy)) - constant)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_both_forms_of_the_posterior_mean_agree(channels: int) -> None:
+    noisy, mean, factor, variance = drawn(channels)
+    own = full(factor, channels).inverse()
+    noise = torch.diag_embed(1 / last(variance + JITTER))
+    weighed = own @ last(mean)[..., None] + noise @ last(noisy)[..., None]
+    expected = torch.linalg.solve(own + noise, weighed)[..., 0]
+    found = last(posterior_mean(noisy, mean, factor, variance))
+    torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-7)
+
+
+def test_the_posterior_mean_is_the_integral_over_the_posterior() -> None:
+    noisy, mean, spread, sigma = 0.7, 0.3, 0.2, 0.1
+    x = torch.linspace(-3, 4, 200_001, dtype=torch.double)
+    law = torch.exp(-((x - mean) ** 2) / 2 / spread**2 - (noisy - x) ** 2 / 2 / (sigma**2 + JITTER))
+    expected = float((x * law).sum() / law.sum())
+    one = torch.ones(1, 1, 1, 1, dtype=torch.double)
+    found = posterior_mean(noisy * one, mean * one, spread * one, sigma**2 * one)
+    assert float(found) == pytest.approx(expected, abs=1e-9)
+
+
+def test_without_noise_the_pixel_itself_is_believed_and_with_much_of_it_the_mean() -> None:
+    noisy, mean, factor, variance = drawn(3)
+    sure = torch.zeros_like(factor)
+    sure[:, [0, 3, 5]] = 30  # of nothing
+    torch.testing.assert_close(
+        posterior_mean(noisy, mean, sure, 0 * variance), noisy, rtol=0, atol=1e-6
+    )
+    torch.testing.assert_close(posterior_mean(noisy, mean, factor, 1e9 + variance), mean)
+
+
+def test_the_factor_s_entries_are_the_upper_triangle_row_by_row() -> None:
+    factor = torch.arange(1.0, 7).view(1, 6, 1, 1)
+    upper = torch.tensor([[1.0, 2, 3], [0, 4, 5], [0, 0, 6]])
+    own = covariance(factor, 3)
+    found = torch.tensor([[float(own[max(r, c)][min(r, c)]) for c in range(3)] for r in range(3)])
+    torch.testing.assert_close(found, upper.T @ upper)
+
+
+def test_one_channel_is_likeliest_where_the_covariance_is_the_error_less_the_noise() -> None:
+    # (methods.md S-e) the minimum over Sigma lies at (y - mu)^2 - sigma^2
+    one, sigma = torch.ones(1, 1, 1, 1, dtype=torch.double), 0.1
+    tried = torch.linspace(0.01, 1, 1000, dtype=torch.double)
+    costs = [float(surprise(0.5 * one, 0 * one, f * one, sigma**2 * one)) for f in tried]
+    best = float(tried[int(torch.tensor(costs).argmin())]) ** 2
+    assert best == pytest.approx(0.5**2 - sigma**2, rel=5e-3)
+
+
+def test_a_network_without_a_covariance_gives_a_mean_alone() -> None:
+    mean, factor = split(torch.ones(1, 3, 2, 2), 3)
+    assert mean.shape == (1, 3, 2, 2)
+    assert factor is None
