@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -10,18 +11,20 @@ import torch
 from torch import Tensor
 
 from f2rcli import methods, sensor, weights, yuv
+from f2rcli.engine.brightness import without_bias
 from f2rcli.engine.device import choose_device, choose_precision, memory_of, use_threads
 from f2rcli.engine.tiles import Runner, choose_tile
 from f2rcli.errors import DeviceError, UsageError, WeightsError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
-from f2rcli.methods.base import Method
+from f2rcli.methods.base import Method, Prepared
 from f2rcli.models.layers import channels_last
 from f2rcli.noise import NoiseModel
 from f2rcli.weights import Weights
 from f2rcli.window import Window
 
 BASE_BYTES = 420_000_000  # torch, PyAV and their libraries
-BYTES_PER_PIXEL = 1550  # of a frame, measured: half are frames and flows, half are activations
+BYTES_PER_PIXEL = 775  # of frames and flows, measured
+STACK_TILE = 512  # pixels: stacks are promised to need little memory, for a tenth more time
 PROBE_SIZE = 192  # pixels per side of the frames that speed is predicted from
 
 
@@ -29,7 +32,7 @@ PROBE_SIZE = 192  # pixels per side of the frames that speed is predicted from
 class EngineSettings:
     """What the user may choose. Values check themselves when the engine is loaded."""
 
-    method: str = "f2r"
+    method: str = methods.DEFAULT
     weights: str | None = None  # a bundled name or a path; None: the bundled default
     strength: float = 1.0  # of the estimated noise; below 1 keeps grain
     sigma: float | None = None  # 8-bit units; None: measured
@@ -67,6 +70,11 @@ class Engine:
     heard: list[tuple[PlaneLayout, NoiseModel]] = field(default_factory=list)  # of lanes done
     stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
 
+    def note(self, line: str) -> None:
+        """Remember what a user should hear of, once."""
+        if line not in self.notes:
+            self.notes.append(line)
+
     @property
     def method_name(self) -> str:
         return self.settings.method
@@ -86,6 +94,25 @@ class Engine:
         channels_last(method.networks.eval().to(self.device_))
         return method
 
+    def new_measurer(self) -> Method | None:
+        """A method that measures noise: a new one of this engine's, or where that cannot the
+        bundled one for such pictures, if there is one. Its header's channels are the engine's."""
+        if methods.load(self.settings.method).measures:
+            return self.new_method()
+        return self._other_measurer()
+
+    def _other_measurer(self) -> Method | None:
+        name = weights.measuring(self.weights.header.space)
+        if name is None:
+            return None
+        chosen = weights.load(name)
+        if chosen.header.channels != self.weights.header.channels:
+            return None
+        run = Runner(self.device_, self.precision, self.tile)
+        method = methods.load(chosen.header.method).from_weights(chosen, run)
+        channels_last(method.networks.eval().to(self.device_))
+        return method
+
     def to_tensor(self, frame: Frame) -> Tensor:
         """The frame's picture, (1, C, H, W) float32; gray is repeated for RGB weights, and a
         mosaic becomes four planes of half its size."""
@@ -97,9 +124,9 @@ class Engine:
     def to_frame(self, source: Frame, change: Tensor) -> Frame:
         """The source frame with a change (1, C, H, W) of its picture added.
 
-        Stacks keep the mean of every frame and channel: brightness is what is measured in them,
-        and a mean over a frame has hardly any noise. Raises DeviceError where the networks gave
-        no numbers. Float pictures may hold such.
+        Stacks and mosaics keep the mean of every frame and channel, and that of its bright and
+        dark places: brightness is what is measured in them. Raises DeviceError where the networks
+        gave no numbers. Float pictures may hold such.
         """
         if source.planes[0].dtype.kind != "f" and not change.isfinite().all():
             raise DeviceError(
@@ -108,35 +135,38 @@ class Engine:
             )
         if source.layout.space is Space.GRAY:
             change = change.mean(1, keepdim=True)
-        if source.layout.levels is not None:
-            change = change - change.double().mean((2, 3), keepdim=True).float()
+        if source.layout.levels is not None or source.layout.space is Space.BAYER:
+            restored = self.to_tensor(source)[:, : change.shape[1]] + change
+            change = without_bias(change, restored)
         add = sensor.add_change if source.layout.space is Space.BAYER else yuv.add_residual
         return replace(source, planes=add(source, change[0].cpu().numpy()))
 
     def predict(self, info: ClipInfo) -> Prediction:
         """Time one small window here, and scale by pixels. Memory by a measured constant."""
+        height, width = picture_size(info)
+        pixels = width * height
+        seconds = self._probe() * pixels / PROBE_SIZE**2
+        held = min(pixels, self.tile**2) if self.tile else pixels
+        activations = self.new_method().activation_bytes
+        return Prediction(seconds, BASE_BYTES + BYTES_PER_PIXEL * pixels + activations * held)
+
+    def _probe(self) -> float:
+        """Seconds for one more small frame of a stream, with what it shares with those before."""
         rng = np.random.default_rng(0)
         size = (1, self.weights.header.channels, PROBE_SIZE, PROBE_SIZE)
         noise = NoiseModel.gaussian(0.1, size[1])
-        times = []
-        for _ in range(2):  # the first round warms up
-            method, started = self.new_method(), time.monotonic()
-            frames = [
-                method.prepare(
-                    i, torch.from_numpy(rng.random(size, np.float32)).to(self.device_), noise
-                )
-                for i in range(method.length)
-            ]
-            middle = method.length // 2
-            window = Window(frames[middle], tuple(frames[:middle]), tuple(frames[middle + 1 :]))
-            method.restore(window, noise)
-            # one window prepares `length` frames; a stream prepares one, and flows are shared
-            times.append((time.monotonic() - started) / 2)
-        height, width = picture_size(info)
-        pixels = width * height
-        seconds = times[-1] * pixels / PROBE_SIZE**2
-        held = min(pixels, self.tile**2) if self.tile else pixels
-        return Prediction(seconds, BASE_BYTES + BYTES_PER_PIXEL * (pixels // 2 + held // 2))
+        method = self.new_method()
+        half, taken = method.length // 2, []
+        frames: deque[Prepared] = deque(maxlen=method.length)
+        for index in range(method.length + 2):
+            picture = torch.from_numpy(rng.random(size, np.float32)).to(self.device_)
+            started = time.monotonic()
+            frames.append(method.prepare(index, picture, noise))
+            if len(frames) == method.length:  # the first of them warms up
+                items = tuple(frames)
+                method.restore(Window(items[half], items[:half], items[half + 1 :]), noise)
+                taken.append(time.monotonic() - started)
+        return min(taken[1:])
 
 
 def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
@@ -148,7 +178,11 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     use_threads(settings.threads)
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)
-    tile = choose_tile(settings.tile, *picture_size(info), memory_of(device))
+    wish = settings.tile
+    if wish == "auto" and info.layout.levels is not None and device.type == "cpu":
+        wish = str(STACK_TILE)
+    size, memory = picture_size(info), memory_of(device)
+    tile = choose_tile(wish, *size, memory)  # a wish that makes no sense fails first
     chosen = weights.load(settings.weights or _bundled(settings.method, info.space))
     header = chosen.header
     if header.method != settings.method:
@@ -167,7 +201,8 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     engine = Engine(settings, chosen, device, precision, tile, stated=info.noise_profile)
     if header.space is not info.space:
         engine.notes.append("gray pictures go through RGB weights")
-    engine.new_method()  # a file that does not fit its own header fails here, before any work
+    # a file that does not fit its own header fails here, before any work
+    engine.tile = choose_tile(wish, *size, memory, engine.new_method().activation_bytes)
     return engine
 
 

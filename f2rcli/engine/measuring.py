@@ -1,7 +1,6 @@
 """A clip's noise measured in full: level, spectrum, channels, time, clipping (methods 9)."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import groupby, islice, pairwise
 
 import cv2
@@ -9,34 +8,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from f2rcli.engine.cuts import same_shot, thumbnail
+from f2rcli.engine.estimating import estimated
+from f2rcli.engine.listening import sensor_space
 from f2rcli.engine.loaded import Engine
+from f2rcli.engine.looking import Eyes, Seen, View, evidence
 from f2rcli.engine.stream import one_field, unique
 from f2rcli.frames import ClipInfo, Frame
-from f2rcli.methods.base import Method, Prepared
+from f2rcli.methods.base import Estimating, Method
 from f2rcli.models.flow import DISFlow, Flow
 from f2rcli.noise.independence import Temporal, temporal_correlation
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.report import NoiseReport, confidence_of
-from f2rcli.noise.samples import NoiseSamples, roughness
+from f2rcli.noise.samples import roughness
 from f2rcli.noise.spectrum import Spectrum, SpectrumSamples
-from f2rcli.window import Window, windows
+from f2rcli.noise.stabilising import Stabiliser
+from f2rcli.sensor import lowest
+from f2rcli.window import Window
 
 FRAMES = 10  # unique frames that are looked at
 LEAST_LEVEL = 1e-4  # of the noise; keeps clean clips finite
 HALF_CODE = 0.5 / 255
 FLAT = 0.3  # of a frame, in which frames are compared with each other
-
-View = Window[Prepared]
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """A frame with the two anchors of it that share no noise."""
-
-    noisy: Tensor
-    first: Tensor
-    second: Tensor
 
 
 def measure_noise(
@@ -51,46 +43,65 @@ def measure_noise(
 
     None where there is too little evidence: fewer than three different frames of one shot, or
     frames of a few hundred pixels. Takes about a second per window and megapixel on eight cores.
+    Where the engine's method estimates noise itself the report's model is its estimate.
     """
     if info.interlaced and info.height >= 4:
         frames = (one_field(frame, 0) for frame in frames)
     _, frames = next(groupby(frames, key=lambda frame: frame.lane), (0, iter(())))
     pictures = [engine.to_tensor(run[0]) for run in islice(unique(frames), frames_read)]
-    return measure_pictures(pictures, engine.new_method(), windows_used, _floor(info))
+    floor = 0.0 if info.layout.mosaic is None else lowest(info.layout.mosaic)
+    found = _measured(pictures, info, engine, windows_used, floor)
+    method = engine.new_method()
+    if not pictures or not isinstance(method, Estimating):
+        return found
+    return estimated(method, pictures, found, _rails(pictures, floor))
+
+
+def _measured(
+    pictures: list[Tensor], info: ClipInfo, engine: Engine, windows_used: int, floor: float
+) -> NoiseReport | None:
+    """By blind anchors, the engine's own or the bundled ones; None where there are none."""
+    measurer, dark = engine.new_measurer(), info.layout.levels is not None
+    if measurer is None or not pictures:
+        return None
+    sensor = info.layout.counts_light
+    space = sensor_space(pictures, engine.new_measurer, dark=dark) if sensor else None
+    return measure_pictures(pictures, measurer, windows_used, floor, space, dark=dark)
 
 
 def measure_pictures(
-    pictures: list[Tensor], method: Method, windows_used: int = 3, floor: float = 0.0
+    pictures: list[Tensor],
+    method: Method,
+    windows_used: int = 3,
+    floor: float = 0.0,
+    space: Stabiliser | None = None,
+    *,
+    dark: bool = False,
 ) -> NoiseReport | None:
     """The same of pictures (1, C, H, W) in 0..1 that follow each other, with a fresh method.
 
-    floor: the lowest value that a sample can take; raw files reach below black.
+    floor: the lowest value that a sample can take, as raw files reach below black; space: what
+    networks see sensor values through; dark: whether their light may begin above 0.
     """
     if not pictures:
         return None
+    eyes = Eyes(method, space, pictures)
     with torch.inference_mode():
-        ready = [method.prepare(i, picture, None) for i, picture in enumerate(pictures)]
-        views = _views(ready, method.length)
-        seen = [one for view in _spread(views, windows_used) if (one := _look(method, view))]
-        evidence = _evidence(seen, pictures[0].shape[1])
-        model = evidence.model()
+        views = eyes.views()
+        seen = [one for view in _spread(views, windows_used) if (one := eyes.look(view))]
+        samples = evidence(seen, pictures[0].shape[1], dark=dark)
+        model = samples.model()
         if model is None:
             return None
-        spectrum = _spectrum(seen, model, white=evidence.shape() == 1.0)
-        temporal = _temporal(method, views, model)
-    alone = [_evidence([one], pictures[0].shape[1]).model() for one in seen]
+        spectrum = _spectrum(seen, model, white=samples.shape() == 1.0)
+        temporal = _temporal(eyes, views, model)
+    alone = [evidence([one], pictures[0].shape[1], dark=dark).model() for one in seen]
     by_frame = tuple(sum(m.sigma) / len(m.sigma) for m in alone if m is not None)
     sure = confidence_of(model, spectrum, temporal, by_frame)
     rails = _rails(pictures, floor)
     return NoiseReport(
-        model, evidence.points(), spectrum, temporal, *rails, by_frame, len(pictures), sure
+        model, samples.points(), spectrum, temporal, *rails, by_frame, len(pictures), sure
     )
-
-
-def _views(ready: list[Prepared], length: int) -> list[View]:
-    """Every frame with its neighbours in the same shot."""
-    looks = [thumbnail(p.luma) for p in ready]
-    return list(windows(ready, length, lambda a, b: same_shot(looks[a.index], looks[b.index])))
 
 
 def _spread(views: list[View], wanted: int) -> list[View]:
@@ -100,19 +111,7 @@ def _spread(views: list[View], wanted: int) -> list[View]:
     return [inner[round(place)] for place in places]
 
 
-def _look(method: Method, view: View) -> _Seen | None:
-    pair = method.independent_pair(view)
-    return None if pair is None else _Seen(view.centre.noisy, *pair)
-
-
-def _evidence(seen: list[_Seen], channels: int) -> NoiseSamples:
-    samples = NoiseSamples.empty(channels)
-    for one in seen:
-        samples.add(one.noisy, one.first, one.second)
-    return samples
-
-
-def _spectrum(seen: list[_Seen], model: NoiseModel, *, white: bool) -> Spectrum | None:
+def _spectrum(seen: list[Seen], model: NoiseModel, *, white: bool) -> Spectrum | None:
     samples = SpectrumSamples()
     for one in seen:
         rank = roughness(one.first, one.second)
@@ -120,7 +119,7 @@ def _spectrum(seen: list[_Seen], model: NoiseModel, *, white: bool) -> Spectrum 
     return samples.spectrum(white=white)
 
 
-def _temporal(method: Method, views: list[View], model: NoiseModel) -> Temporal:
+def _temporal(eyes: Eyes, views: list[View], model: NoiseModel) -> Temporal:
     """The correlation of one pair of adjacent frames, in the middle of the longest run."""
     pairs = [
         (view, after)
@@ -130,8 +129,8 @@ def _temporal(method: Method, views: list[View], model: NoiseModel) -> Temporal:
     if not pairs:
         return Temporal(None, None)
     view, after = pairs[len(pairs) // 2]
-    past = _look(method, Window(view.centre, view.before, ()))
-    future = _look(method, Window(after.centre, (), after.after))
+    past = eyes.look(Window(view.centre, view.before, ()))
+    future = eyes.look(Window(after.centre, (), after.after))
     if past is None or future is None:
         return Temporal(None, None)
     flow = DISFlow()(view.centre.luma, after.centre.luma)
@@ -142,7 +141,7 @@ def _temporal(method: Method, views: list[View], model: NoiseModel) -> Temporal:
     return temporal_correlation(earlier, later, _fetched(later, flow), speed, flat)
 
 
-def _residual(one: _Seen, model: NoiseModel) -> Tensor:
+def _residual(one: Seen, model: NoiseModel) -> Tensor:
     """What the frame has and its neighbours have not, in units of the noise's level; on the CPU."""
     mean = (one.first + one.second) / 2
     return ((one.noisy - mean) / model.level(mean).clamp_min(LEAST_LEVEL)).float().cpu()
@@ -155,13 +154,6 @@ def _fetched(picture: Tensor, flow: Flow) -> Tensor:
     planes = picture[0].permute(1, 2, 0).numpy()
     moved = cv2.remap(planes, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
     return torch.from_numpy(np.atleast_3d(moved)).permute(2, 0, 1)[None]
-
-
-def _floor(info: ClipInfo) -> float:
-    mosaic = info.layout.mosaic
-    if mosaic is None:
-        return 0.0
-    return max(-b / (w - b) for b, w in zip(mosaic.black, mosaic.white, strict=True))
 
 
 def _rails(pictures: list[Tensor], floor: float) -> tuple[float, float]:

@@ -3,14 +3,16 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import chain, groupby, islice, tee
+from itertools import chain, groupby, islice
 from typing import NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.listening import NoiseWatch
 from f2rcli.engine.loaded import Engine, EngineSettings, Prediction, load_engine
+from f2rcli.fan import fanned
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.methods.base import Method, Prepared, Restored
 from f2rcli.noise import NoiseModel
@@ -50,7 +52,7 @@ def _denoise_lane(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> It
     if not info.interlaced or info.height < 4:
         yield from (frame for frame, _ in restore_stream(frames, engine))
     else:
-        first, second = tee(frames)
+        first, second = fanned(frames, 2)
         top = restore_stream((one_field(frame, 0) for frame in first), engine)
         bottom = restore_stream((one_field(frame, 1) for frame in second), engine)
         for (upper, _), (lower, _) in zip(top, bottom, strict=True):
@@ -64,7 +66,12 @@ def restore_stream(
     method = engine.new_method()
     pictures = unique(frames)
     opening = deque(islice(pictures, PREROLL))
-    noise = NoiseWatch(engine)
+    if not opening:
+        return
+    if len(opening) < method.length:
+        few = f"{len(opening)} different frame{'s'[: len(opening) != 1]}"
+        engine.note(f"{few}, though windows hold {method.length}: less is taken out")
+    noise = NoiseWatch(engine, opening[0][0].layout)
     noise.measure_opening([engine.to_tensor(copies[0]) for copies in opening])
     strength = min(engine.settings.strength, 1.0)
     for window in windows(
@@ -76,9 +83,10 @@ def restore_stream(
             tuple(item.prepared for item in window.before),
             tuple(item.prepared for item in window.after),
         )
-        restored = method.restore(view, noise.model)
+        stable = method.restore(view, noise.model)
         noise.refresh(method, view)
-        change = strength * (restored.refined - entry.prepared.noisy)
+        restored = Restored(*map(noise.back, stable))
+        change = strength * (restored.refined - entry.picture)
         done = engine.to_frame(entry.copies[0], change)
         yield done, restored
         for copy in entry.copies[1:]:
@@ -90,9 +98,12 @@ def estimate_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> N
     _, frames = next(groupby(frames, key=lambda frame: frame.lane), (0, iter(())))
     if info.interlaced and info.height >= 4:
         frames = (one_field(frame, 0) for frame in frames)
-    noise = NoiseWatch(engine)
-    noise.measure_opening([engine.to_tensor(c[0]) for c in islice(unique(frames), PREROLL)])
-    return noise.model
+    opening = [copies[0] for copies in islice(unique(frames), PREROLL)]
+    if not opening:
+        return None
+    noise = NoiseWatch(engine, opening[0].layout)
+    noise.measure_opening([engine.to_tensor(frame) for frame in opening])
+    return noise.measured
 
 
 def _emptied(items: deque[list[Frame]]) -> Iterator[list[Frame]]:
@@ -104,6 +115,7 @@ class _Entry(NamedTuple):
     """A picture in the window: every frame that shows it, and what was prepared of it."""
 
     copies: list[Frame]
+    picture: Tensor  # (1, C, H, W), before what networks see it through
     prepared: Prepared
     look: Thumbnail
     fresh: bool  # False: the same picture as the entry before, after too many copies
@@ -141,9 +153,10 @@ def _ready(
     previous: Frame | None = None
     for index, copies in enumerate(pictures):
         fresh = previous is None or not _same_samples(previous, copies[0])
-        prepared = method.prepare(index, engine.to_tensor(copies[0]), noise.model)
+        picture = engine.to_tensor(copies[0])
+        prepared = method.prepare(index, noise.into(picture), noise.model)
         engine.calls["coarse"] = engine.calls.get("coarse", 0) + 1
-        yield _Entry(copies, prepared, thumbnail(prepared.luma), fresh)
+        yield _Entry(copies, picture, prepared, thumbnail(prepared.luma), fresh)
         previous = copies[0]
 
 

@@ -15,22 +15,24 @@ from f2rcli.engine.device import autocast
 from f2rcli.errors import UsageError
 from f2rcli.models.layers import leaves, mapped, padded
 
-ACTIVATION_BYTES = 700  # per pixel of a picture that runs in one piece
+ACTIVATION_BYTES = 700  # per pixel of a picture that runs in one piece, where no method says
 MEMORY_SHARE = 0.25  # of the device's memory that activations may take under `auto`
 DEFAULT_TILE = 1024  # pixels per side beyond that
 SMALLEST_TILE = 64
 
 
-def choose_tile(wish: str, height: int, width: int, memory: int) -> int | None:
+def choose_tile(
+    wish: str, height: int, width: int, memory: int, per_pixel: int = ACTIVATION_BYTES
+) -> int | None:
     """Pixels per side of a tile, a multiple of 8; None to run whole pictures.
 
-    wish: `auto` (whole while activations fit into a share of `memory` bytes), `off`, or a number,
-    which is rounded down. Raises UsageError for anything else.
+    wish: `auto` (whole while activations, `per_pixel` bytes each, fit into a share of `memory`
+    bytes), `off`, or a number, which is rounded down. Raises UsageError for anything else.
     """
     if wish == "off":
         return None
     if wish == "auto":
-        fits = ACTIVATION_BYTES * height * width <= MEMORY_SHARE * memory
+        fits = per_pixel * height * width <= MEMORY_SHARE * memory
         return None if fits else DEFAULT_TILE
     if not wish.isdigit() or int(wish) < SMALLEST_TILE:
         raise UsageError(
@@ -57,10 +59,12 @@ class Runner:
             return self._tiled(network, inputs, height, width)
 
     def _tiled(self, network: nn.Module, inputs: Any, height: int, width: int) -> Any:
-        reach = int(network.reach)  # type: ignore[arg-type]  # a plain attribute of our networks
+        stride, reach = int(getattr(network, "aligned", network.stride)), int(network.reach)  # type: ignore[arg-type]  # plain attributes of our networks
+        reach = -(-reach // stride) * stride
+        side = max((self.tile or max(height, width)) // stride, 1) * stride
         whole: list[Tensor] = []
-        for rows in _spans(height, self.tile or height, reach):
-            for columns in _spans(width, self.tile or width, reach):
+        for rows in _spans(height, side, reach):
+            for columns in _spans(width, side, reach):
                 out = padded(network, *mapped(inputs, lambda x: _cut(x, rows, columns)))  # noqa: B023  # used at once
                 parts = list(leaves(out))
                 if not whole:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from f2rcli.engine.loaded import STACK_TILE
 from f2rcli.engine.stream import EngineSettings as Settings
 from f2rcli.engine.stream import denoise_stream, load_engine
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
@@ -55,3 +56,11 @@ def test_noise_is_heard_in_units_of_each_lane() -> None:
     list(denoise_stream(frames, info(frames), engine))
     levels = [layout.levels for layout, _ in engine.heard]
     assert levels == [(-420.0, 60.0), (-1100.0, 3700.0)]
+
+
+def test_large_pages_of_a_stack_go_through_networks_in_tiles() -> None:
+    frames = lane(0, gain=4, offset=1000, count=1)
+    pages = replace(info(frames), width=1024, height=1024)
+    assert load_engine(Settings(device="cpu"), pages).tile == STACK_TILE
+    assert load_engine(Settings(device="cpu", tile="off"), pages).tile is None
+    assert load_engine(Settings(device="cpu"), info(frames)).tile is None

@@ -1,0 +1,64 @@
+"""Stacks of photon counts: black and gain are found, and dim and bright places are restored."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from f2rcli.engine.measuring import measure_noise
+from f2rcli.engine.stream import denoise_stream, estimate_noise
+from f2rcli.frames import Family, Frame, PlaneLayout
+from tests.engine.conftest import clean_clip, engine_for, info_of
+
+GAIN, BLACK, READ = 6.0, 100.0, 4.0
+LEVELS = (40.0, 440.0)
+
+
+def light(count: int) -> np.ndarray:
+    """Codes without noise (T, H, W): photons over a black that the file does not state."""
+    scene = clean_clip(count, height=96, width=128)[:, 0]
+    return BLACK + 250 * (scene - 0.1) ** 2
+
+
+def stack(count: int) -> list[Frame]:
+    rng = np.random.default_rng(3)
+    clean = light(count)
+    noisy = BLACK + GAIN * rng.poisson((clean - BLACK) / GAIN) + rng.normal(0, READ, clean.shape)
+    layout = PlaneLayout(family=Family.GRAY, bits=16, levels=LEVELS)
+    codes = np.rint(noisy).clip(0).astype(np.uint16)
+    return [
+        Frame(planes=(plane,), layout=layout, pts=t, duration=1, time_base=Fraction(1, 25))
+        for t, plane in enumerate(codes)
+    ]
+
+
+def test_gain_and_the_black_that_light_adds_to_are_found_in_the_files_own_codes() -> None:
+    frames = stack(8)
+    model = estimate_noise(iter(frames), info_of(frames), engine_for(frames))
+    assert model is not None
+    span = LEVELS[1] - LEVELS[0]
+    gain, start = model.gain[0] * span, LEVELS[0] + span * model.pedestal[0]
+    begins = start - (span * model.read[0]) ** 2 / gain  # where the variance would be 0
+    assert gain == pytest.approx(GAIN, rel=0.2)
+    assert begins == pytest.approx(BLACK - READ**2 / GAIN, abs=6)
+
+
+def test_the_report_of_a_stack_says_the_same_as_the_stream() -> None:
+    frames = stack(8)
+    engine, info = engine_for(frames), info_of(frames)
+    report, model = measure_noise(frames, info, engine), estimate_noise(frames, info, engine)
+    assert report is not None
+    assert model is not None
+    assert report.model.curve is None
+    assert report.model.gain[0] == pytest.approx(model.gain[0], rel=0.1)
+
+
+def test_photon_noise_goes_and_brightness_stays_in_dim_and_bright_places() -> None:
+    frames, clean = stack(8), light(8)
+    engine = engine_for(frames)
+    done = np.stack([f.planes[0] for f in denoise_stream(frames, info_of(frames), engine)])
+    noisy = np.stack([f.planes[0] for f in frames]).astype(float)
+    for part in (clean < np.quantile(clean, 0.3), clean > np.quantile(clean, 0.7)):
+        before, after = (noisy - clean)[part], (done - clean)[part]
+        assert np.square(after).mean() < np.square(before).mean() / 8
+        assert abs(after.mean()) < 0.015 * clean[part].mean()
