@@ -17,7 +17,7 @@ from pathlib import Path
 from f2rcli import __version__
 from f2rcli.errors import F2RError, OutputError
 
-LAYOUT = 1  # of the entries; raise it when their files change
+LAYOUT = 2  # of the entries; raise it when their files change
 EDGE = 1 << 20  # bytes read at either end of a file
 SPARE = 1 << 28  # bytes of free disk that are never taken
 FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows knows no quota
@@ -63,7 +63,7 @@ def building(entry: Path) -> Iterator[Path]:
     except OSError as error:
         if entry.exists():  # both renamed at once
             return
-        raise _disk_error(entry.parent, error) from error
+        raise disk_error(entry.parent, error) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -144,7 +144,8 @@ def _alive(process: int, part: Path) -> bool:
     return True
 
 
-def _disk_error(cache: Path, error: OSError) -> F2RError:
+def disk_error(cache: Path, error: OSError) -> F2RError:
+    """What is told where the cache cannot be written."""
     if error.errno in FULL:
         return OutputError(
             f"{cache}: the disk is full; nothing half-written was left there.",

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.training.codec import to_codes
+from f2rcli.noise.codec import to_codes
 
 Codes = NDArray[np.uint8]  # (H, W, C)
 Real = NDArray[np.float32]

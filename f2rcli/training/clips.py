@@ -9,7 +9,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.training.codec import coded, to_codes, to_unit, uncoded
+from f2rcli.noise.codec import coded, to_codes, to_unit, uncoded
 from f2rcli.training.corruption import draw_law
 
 Clip = NDArray[np.uint8]  # (T, H, W, 3), gamma-encoded RGB codes

@@ -7,9 +7,9 @@ import numpy as np
 
 from f2rcli import sensor, weights, yuv
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
-from f2rcli.errors import F2RError
+from f2rcli.errors import F2RError, WeightsError
 from f2rcli.frames import ClipInfo, Frame
-from f2rcli.io import ReadOptions, open_reader
+from f2rcli.io import open_reader
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.pictures import Picture, write_crops
 from f2rcli.training.sources import find_sources
@@ -28,8 +28,8 @@ def compare(config: TrainConfig, after: Path, folder: Path) -> list[Path]:
     before = _start(config, after)
     found = find_sources([Path(item) for item in config.inputs])
     source = next(item for item in found if not isinstance(item, F2RError)).source
-    with open_reader(source, ReadOptions(frames=config.length)) as reader:
-        frames = [_middle(frame) for frame in reader]
+    with open_reader(source, replace(config.read, frames=config.window)) as reader:
+        frames = [_middle(frame) for frame in reader if frame.lane == 0]
         info = replace(reader.info, width=frames[0].width, height=frames[0].height)
     centre = len(frames) // 2
     old = None if before is None else _restored(frames, info, before, config)[centre]
@@ -42,7 +42,12 @@ def _start(config: TrainConfig, after: Path) -> str | None:
     if config.adapt is None or config.init is not None:
         return config.start
     header = weights.load(str(after)).header
-    return weights.choose(header.method, header.space)
+    try:
+        return weights.choose(header.method, header.space)
+    except WeightsError:
+        if not config.offer.scratch:
+            raise
+        return None
 
 
 def _restored(frames: list[Frame], info: ClipInfo, name: str, config: TrainConfig) -> list[Picture]:

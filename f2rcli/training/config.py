@@ -4,23 +4,20 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from f2rcli import methods, weights
 from f2rcli.errors import ConfigError, nearest
 from f2rcli.frames import Space
+from f2rcli.io.base import FieldMode, ReadOptions
+from f2rcli.training import offers
+from f2rcli.training.offers import Offer
 
-RECIPES = {
-    "self-supervised": "noisy footage alone: blind anchor, then pseudo pairs, then recorruption",
-    "published": "F2R's own losses and schedules",
-    "supervised": "clean clips with synthetic noise (--clean --synthetic)",
-}
 ADAPT = {"fast": "fit the noise alone, half a minute", "full": "train on the clip itself"}
-COLOURS = ("rgb", "gray")
+COLOURS = ("rgb", "gray", "bayer")
 SPACES = ("auto", *COLOURS)
-SIZES = ("small", "base")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-LONGEST = 15  # frames per window
+SCRATCH = "scratch"
 SMALLEST_CROP, CROP_STEP = 32, 16  # pixels; the networks halve the grid four times at most
 
 # What may differ between a run and its continuation, because the result does not depend on it
@@ -77,16 +74,23 @@ class TrainConfig:
 
     inputs: tuple[str, ...]  # files, folders or patterns, as for `f2r denoise`
     output: str  # .safetensors
-    method: str = "f2r"
+    method: str = methods.DEFAULT
     recipe: str = "self-supervised"
-    # bundled name, path, or rgb and gray for the bundled ones; None: scratch, bundled with adapt
+    variant: str | None = None  # of the method's networks and losses; None: its first
+    # bundled name, path, scratch, or rgb and gray for the bundled ones; None: scratch, with adapt
+    # bundled
     init: str | None = None
     adapt: str | None = None  # fast, full; None: no adaptation
     clean: bool = False  # the inputs are clean; needs `synthetic`
     synthetic: str | None = None  # noise to add to clean inputs, such as gaussian:5-55
     space: str = "auto"
+    axes: str | None = None  # of stacks; see ReadOptions, as for the next four
+    fields: str = "auto"
+    start_at: float | None = None  # seconds
+    end_at: float | None = None  # seconds
+    frames: int | None = None  # of every clip
     size: str = "small"  # or widths, such as "24,48,96"
-    length: int = 5  # frames per window, centre included
+    length: int | None = None  # frames per window, centre included; None: the method's own
     stages: Mapping[str, StageOverrides] = field(default_factory=dict)
     held_out: int = 4  # frames per clip that are never trained on
     seed: int = 0
@@ -106,21 +110,19 @@ class TrainConfig:
         if not self.inputs:
             raise ConfigError("no clip to train on.", hint="Name one: f2r train CLIP -o NAME.")
         _check_choice("method", self.method, methods.available())
-        _check_choice("recipe", self.recipe, list(RECIPES))
+        _check_choice("recipe", self.recipe, list(self.offer.recipes))
         _check_choice("space", self.space, list(SPACES))
         _check_choice("precision", self.precision, list(PRECISIONS))
         if self.adapt is not None:
             _check_choice("adapt", self.adapt, list(ADAPT))
+        self._check_offer()
+        _check_choice("fields", self.fields, list(get_args(FieldMode)))
+        _ = self.read  # checks itself
         self._check_numbers()
         self._check_paths()
         self._check_clashes()
 
     def _check_numbers(self) -> None:
-        _check_range("length", self.length, 3, LONGEST)
-        if self.length % 2 == 0:
-            raise ConfigError(
-                f"length = {self.length}: must be odd (a centre, as many on its sides)."
-            )
         _check_range("held_out", self.held_out, 1, 1000)
         _check_range("seed", self.seed, 0, 2**63 - 1)
         _check_range("threads", self.threads, 1, 4096)
@@ -134,10 +136,30 @@ class TrainConfig:
             )
         _check_range("memory", self.memory_bytes, 64 * 2**20, 2**60)
         _check_range("time_limit", self.time_limit_seconds, 1, 10**9)
-        if self.size not in SIZES and not self.widths:
+
+    def _check_offer(self) -> None:
+        """What depends on the method."""
+        offer = self.offer
+        if self.adapt is not None and self.adapt not in offer.adapt:
+            levels = f"--adapt {', '.join(offer.adapt)}" if offer.adapt else "training without it"
+            raise ConfigError(
+                f"adapt = {self.adapt}: method {self.method} cannot.", hint=f"There is: {levels}."
+            )
+        if self.variant is not None:
+            _check_choice("variant", self.variant, list(offer.variants))
+        if self.size not in offer.sizes and not (offer.widths and self.widths):
+            numbers = ", or widths such as 24,48,96" if offer.widths else ""
             raise ConfigError(
                 f"size = {self.size}: no such size.",
-                hint=f"There is: {', '.join(SIZES)}, or widths such as 24,48,96.",
+                hint=f"There is: {', '.join(offer.sizes)}{numbers}.",
+            )
+        if self.length is None:
+            return
+        lengths = offer.lengths
+        _check_range("length", self.length, lengths[0], lengths[-1])
+        if self.length not in lengths:
+            raise ConfigError(
+                f"length = {self.length}: must be odd (a centre, as many on its sides)."
             )
 
     def _check_paths(self) -> None:
@@ -147,7 +169,7 @@ class TrainConfig:
                 hint=f"For example -o {Path(self.output).stem or 'my'}.safetensors.",
             )
         if self.init is not None and not re.search(r"[/\\.]", self.init):
-            _check_choice("init", self.init, [*COLOURS, *weights.available()])
+            _check_choice("init", self.init, [*COLOURS, SCRATCH, *weights.available()])
 
     def _check_clashes(self) -> None:
         if self.clean and self.synthetic is None:
@@ -159,6 +181,11 @@ class TrainConfig:
                 f"--synthetic {self.synthetic}: only for clean clips.",
                 hint="Pass --clean if the inputs have no noise; else leave it out.",
             )
+        if self.init == SCRATCH and self.adapt is not None and not self.offer.scratch:
+            raise ConfigError(
+                f"--adapt --init {SCRATCH}: method {self.method} adapts weights that are there.",
+                hint="Leave --init out.",
+            )
         if self.recipe == "supervised" and not self.clean:
             raise ConfigError(
                 "--recipe supervised: needs clean clips.",
@@ -168,6 +195,29 @@ class TrainConfig:
             raise ConfigError("--adapt --clean: a clean clip has no noise to adapt to.")
         if self.adapt is not None and self.recipe != "self-supervised":
             raise ConfigError(f"--adapt --recipe {self.recipe}: choose one of them.")
+
+    @property
+    def offer(self) -> Offer:
+        """What may be chosen for the method."""
+        return offers.load(self.method)
+
+    @property
+    def window(self) -> int:
+        """Frames per window, centre included."""
+        return self.offer.length if self.length is None else self.length
+
+    @property
+    def chosen_variant(self) -> str | None:
+        """The variant that was asked for or is meant; None for a method without."""
+        return self.variant or next(iter(self.offer.variants), None)
+
+    @property
+    def read(self) -> ReadOptions:
+        """Which part of the clips is read, and how."""
+        return ReadOptions(
+            start=self.start_at, end=self.end_at, frames=self.frames, axes=self.axes,
+            fields=cast(FieldMode, self.fields),
+        )  # fmt: skip
 
     @property
     def widths(self) -> tuple[int, ...] | None:
@@ -184,7 +234,7 @@ class TrainConfig:
         """
         if self.init in COLOURS:
             return weights.choose(self.method, Space(self.init))
-        return self.init
+        return None if self.init == SCRATCH else self.init
 
     @property
     def memory_bytes(self) -> int:

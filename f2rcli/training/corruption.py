@@ -15,21 +15,28 @@ class Law:
 
     gain: variance per unit of signal; read: standard deviation in units of white; blur: standard
     deviation of a Gaussian in pixels, 0 for white noise (demosaicking and scaling leave 0.5-1);
-    shared: the part of the variance that all channels have in common (luma noise of Y'CbCr files).
+    shared: the part of the variance that all channels have in common (luma noise of Y'CbCr files);
+    impulses: the share of samples that are black or white instead, whatever the picture is.
     """
 
     gain: float
     read: float
     blur: float
     shared: float = 0.0
+    impulses: float = 0.0
 
     def level(self, clean: Picture) -> Picture:
-        """The noise's standard deviation at every sample."""
+        """The noise's standard deviation at every sample, but for impulses."""
         return np.sqrt(self.gain * np.clip(clean, 0, 1) + self.read**2).astype(np.float32)
 
     def add(self, clean: Picture, rng: np.random.Generator) -> Picture:
         """clean (H, W, C) -> noisy, unclipped."""
-        return clean + self.sample(clean.shape, rng) * self.level(clean)
+        noisy = clean + self.sample(clean.shape, rng) * self.level(clean)
+        if self.impulses:
+            fate = rng.random(clean.shape, np.float32)
+            noisy[fate < self.impulses] = 1
+            noisy[fate < self.impulses / 2] = 0
+        return noisy
 
     def sample(self, shape: tuple[int, ...], rng: np.random.Generator) -> Picture:
         """Noise of unit variance with this law's spatial correlation."""

@@ -1,6 +1,11 @@
-"""One clip from its file into the cache: pictures as the network would see them, and its shots."""
+"""One file into the cache: pictures as the network would see them, and their shots.
+
+Lanes of a stack (channels, depths, series) and fields of interlaced video are clips of their own:
+they differ in noise, levels and maybe in size.
+"""
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -12,13 +17,15 @@ from numpy.typing import NDArray
 
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.errors import InputError
-from f2rcli.frames import ClipInfo, Frame, Space
-from f2rcli.io import open_reader
-from f2rcli.sensor import to_planes
+from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
+from f2rcli.io import ReadOptions, open_reader
+from f2rcli.sensor import lowest, to_planes
 from f2rcli.training.cache import building, gigabytes
 from f2rcli.yuv import to_rgb
 
 RUN = 32  # frames in a row, where only a part of a clip is taken
+LANES = 12  # of a stack that has more of them, drawn at random: channels and depths alike
+_FIELDS = ("top field", "bottom field")
 WORKING_COPIES = 4  # of a float32 picture, while one is decoded
 FLAT = 2 / 255  # a clip whose samples differ by less shows nothing
 
@@ -33,6 +40,7 @@ class Decoding:
     entry: Path
     frames: int | None = None  # at most this many, in runs that are spread over the clip
     memory: int = 1 << 31  # bytes that the pictures in work may take
+    read: ReadOptions = field(default_factory=ReadOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +58,7 @@ def measure(job: Decoding) -> Size:
 
     Raises InputError where it cannot be read, or where its pictures are too large.
     """
-    with open_reader(job.source) as reader:
+    with open_reader(job.source, job.read) as reader:
         info = reader.info
     samples = info.width * info.height * _channels(info.layout.space)
     picture = 4 * WORKING_COPIES * samples
@@ -60,45 +68,81 @@ def measure(job: Decoding) -> Size:
             f"they are decoded; the memory budget is {gigabytes(job.memory)}.",
             hint="Raise the budget, or crop the clip first.",
         )
-    count = _expected(info)
+    count = _expected(info) * len(_lanes(info)) // len(info.lanes)
+    # of lanes of other sizes nothing is known yet: this is the first one's
     return Size(info.name, info.space, picture, 2 * samples * min(count, job.frames or count))
 
 
 def decode(job: Decoding) -> int:
-    """Decode a clip into its cache entry; returns how many frames were dropped as copies.
+    """Decode a file into its cache entry; returns how many frames were dropped as copies.
 
-    The entry holds, for the clip or for either field of an interlaced one, `<n>.f16`, float16
-    pictures (T, H, W, C) as `yuv.to_rgb` gives them, and `facts.json`.
-    Raises InputError for a clip that cannot teach anything, and OutputError for a full disk.
+    The entry holds, for every lane, or for either field of an interlaced clip, `<n>.f16`, float16
+    pictures (T, H, W, C) as networks see them, and `facts.json`. Lanes that teach nothing are left
+    out beside others. Raises InputError where none teaches anything, and OutputError for a full
+    disk.
     """
-    with open_reader(job.source) as reader, building(job.entry) as part:
+    with open_reader(job.source, job.read) as reader, building(job.entry) as part:
         info = reader.info
-        parities = (0, 1) if info.interlaced and info.height >= 4 else (None,)
-        strips = [Strip(part / f"{n}.f16", parity) for n, parity in enumerate(parities)]
+        strips = _strips(part, info)
         try:
             for index, frame in _chosen(reader, info, job.frames):
                 if not (frame.held or frame.corrupt):
-                    for strip in strips:
+                    for strip in strips.get(frame.lane, ()):
                         strip.add(index, frame)
         finally:
-            for strip in strips:
+            for strip in itertools.chain(*strips.values()):
                 strip.file.close()
-        for strip in strips:
-            strip.check(info.name)
+        kept = _teaching(list(itertools.chain(*strips.values())))
         facts = {
             "name": info.name,
             "space": info.space.value,
-            "strips": [strip.facts() for strip in strips],
+            "stated": info.noise_profile,
+            "strips": [strip.facts() for strip in kept],
         }
         (part / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
-        return sum(strip.copies for strip in strips)
+        return sum(strip.copies for strip in kept)
+
+
+def _strips(part: Path, info: ClipInfo) -> dict[int, list["Strip"]]:
+    """What becomes of each lane that is taken."""
+    lanes = _lanes(info)
+    if info.interlaced and info.height >= 4:
+        names = [f"{info.name} ({name})" for name in _FIELDS]
+        return {0: [Strip(part / f"{n}.f16", name, n) for n, name in enumerate(names)]}
+    if len(info.lanes) == 1:
+        return {0: [Strip(part / "0.f16", info.name)]}
+    return {n: [Strip(part / f"{n}.f16", f"{info.name} ({info.lanes[n]})")] for n in lanes}
+
+
+def _lanes(info: ClipInfo) -> list[int]:
+    """The lanes that are learnt from, always the same of a file."""
+    count = len(info.lanes)
+    if count <= LANES:
+        return list(range(count))
+    return sorted(np.random.default_rng(0).choice(count, LANES, replace=False).tolist())
+
+
+def _teaching(strips: list["Strip"]) -> list["Strip"]:
+    """Those that can teach something; raises the first one's InputError where none can."""
+    found, refused = [], []
+    for strip in strips:
+        try:
+            strip.check()
+            found.append(strip)
+        except InputError as error:
+            refused.append(error)
+            strip.path.unlink()
+    if not found:
+        raise refused[0]
+    return found
 
 
 @dataclass
 class Strip:
-    """The pictures of a clip, or of one of its fields, on their way to a file."""
+    """The pictures of a clip, of a lane or of one of its fields, on their way to a file."""
 
     path: Path
+    name: str  # for messages
     parity: int | None = None  # of the rows that are taken; None: all
     file: IO[bytes] = field(init=False)
     shape: tuple[int, int, int] | None = None
@@ -107,12 +151,12 @@ class Strip:
     starts: list[int] = field(default_factory=list)  # of shots
     low: float = np.inf
     high: float = -np.inf
+    layout: PlaneLayout | None = None
 
     def __post_init__(self) -> None:
         self.file = self.path.open("wb")
         self._seen: set[bytes] = set()
         self._before: tuple[int, Thumbnail] | None = None
-        self._lane = 0
 
     def add(self, index: int, frame: Frame) -> None:
         """Take the frame with this number in the clip; copies of earlier ones are left out."""
@@ -121,8 +165,7 @@ class Strip:
             frame = replace(frame, planes=tuple(p[self.parity :: 2] for p in frame.planes))
         else:
             rows = frame.height
-        if frame.lane != self._lane:  # another channel or depth: no neighbour in time
-            self._lane, self._before = frame.lane, None
+        self.layout = frame.layout
         look = hashlib.blake2b(digest_size=16)
         for plane in frame.planes[: frame.layout.colour_planes]:
             look.update(np.ascontiguousarray(plane).data)
@@ -153,8 +196,9 @@ class Strip:
         ends = [*self.starts[1:], self.count]
         return [(a, b) for a, b in zip(self.starts, ends, strict=True) if b - a >= 2]
 
-    def check(self, name: str) -> None:
+    def check(self) -> None:
         """Raise InputError where there is nothing to learn from."""
+        name = self.name
         many = f"{self.count + self.copies} frames"
         if self.count < 2:
             copied = f" ({many}, all alike)" if self.copies else ""
@@ -174,18 +218,42 @@ class Strip:
     def facts(self) -> dict[str, Any]:
         """What `facts.json` says of it."""
         shape = (self.count, *(self.shape or ()))
-        return {"file": self.path.name, "shape": shape, "shots": self.shots}
+        layout = self.layout
+        mosaic = None if layout is None else layout.mosaic
+        return {
+            "name": self.name,
+            "file": self.path.name,
+            "shape": shape,
+            "shots": self.shots,
+            "floor": 0.0 if mosaic is None else lowest(mosaic),
+            "sensor": layout is not None and layout.counts_light,
+            "dark": layout is not None and layout.levels is not None,
+        }
 
 
 def _chosen(frames: Any, info: ClipInfo, limit: int | None) -> Iterator[tuple[int, Frame]]:
-    """Frames with their numbers: all, or `limit` of them in runs, evenly spread over the clip."""
-    total = _expected(info) or None
-    if limit is None or (total is not None and total <= limit):
+    """Frames of the lanes that are taken, with their numbers in the lane: all of them, or a share
+    of `limit` of each lane."""
+    wanted = _lanes(info)
+    total, share = _expected(info) // len(info.lanes), None
+    if limit is not None:
+        share = limit if len(wanted) == 1 else max(limit // len(wanted), RUN)
+    for number, lane in itertools.groupby(frames, key=lambda frame: frame.lane):
+        if number in wanted:
+            yield from _spread(lane, total, share)
+        if number >= wanted[-1]:
+            return
+
+
+def _spread(frames: Iterator[Frame], total: int, limit: int | None) -> Iterator[tuple[int, Frame]]:
+    """Frames with their numbers: all, or `limit` of them in runs, evenly spread; total 0 stands
+    for an unknown number."""
+    if limit is None or 0 < total <= limit:
         yield from enumerate(frames)
         return
     runs = max(limit // RUN, 1)
     length = min(limit, RUN)
-    gap = (max(total - length, 0) / max(runs - 1, 1)) if total is not None and runs > 1 else length
+    gap = max(total - length, 0) / max(runs - 1, 1) if total and runs > 1 else length
     firsts = [round(run * gap) for run in range(runs)]
     wanted = {first + step for first in firsts for step in range(length)}
     last = max(wanted)

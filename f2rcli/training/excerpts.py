@@ -87,6 +87,7 @@ def exams(
     held = [part for part in parts if part.held]
     order = rng.permutation(len(held))
     found, left = [], most
+    each = max(1, min(4, most // max(len(held), 1)))  # of many clips each has its say
     rounds = 2 if len(held) == 1 else 1  # two places of a single clip
     for index in list(order) * rounds:
         part = held[index]
@@ -94,7 +95,8 @@ def exams(
             break
         before = min(length, len(part.learnt))
         frames = range(part.held.start - before, part.held.stop)
-        kept = np.unique(np.linspace(0, len(part.held) - 1, min(left, len(part.held), 4)).round())
+        count = min(left, len(part.held), each)
+        kept = np.unique(np.linspace(0, len(part.held) - 1, count).round())
         centres = tuple(before + int(k) for k in kept)
         left -= len(centres)
         found.append(_place(footage, part.clip, frames, centres, rng))

@@ -14,23 +14,26 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.errors import F2RError, InputError
 from f2rcli.frames import Space
+from f2rcli.io import ReadOptions
 from f2rcli.training.cache import check_space, fingerprint, sweep
 from f2rcli.training.crew import spread
 from f2rcli.training.decoding import Decoding, Size, decode, measure
 from f2rcli.training.sources import Source, find_sources
 
+if TYPE_CHECKING:
+    from f2rcli.noise.stabilising import Stabiliser
+
 Result = TypeVar("Result")
 
 BUDGET = 2 << 30  # bytes of pictures in memory
 DISK = 64 << 30  # bytes of decoded pictures
-_FIELDS = ("top field", "bottom field")
 READ_AHEAD = 1 << 16  # bytes around a page that Linux maps along with it
 
 
@@ -79,6 +82,11 @@ class Footage:
     shots: tuple[range, ...]  # of two or more frames each; frames outside have no neighbours
     dtype: str = "float16"  # or uint8: codes, 255 = white
     offset: int = 0  # bytes before the first picture
+    floor: float = 0.0  # the lowest value that a sample can take; raw files reach below black
+    sensor: bool = False  # samples count light, and are seen through a working space
+    dark: bool = False  # black may lie above 0
+    stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
+    working: "Stabiliser | None" = field(default=None, compare=False)  # what its pictures are in
     budget: Budget = field(default_factory=Budget, compare=False)
 
     @property
@@ -133,12 +141,14 @@ def open_footage(
     report: Callable[[str], None] = lambda line: None,
     frames: int | None = None,
     disk: int = DISK,
+    read: ReadOptions | None = None,
 ) -> list[Footage]:
     """Clips of every file and folder, decoded by `jobs` processes into `cache` unless there.
 
     budget: bytes of pictures in memory, while decoding and later while reading; disk: bytes that
-    decoding may write; frames: at most so many of each clip, in runs of 32 spread evenly over it.
-    The fields of an interlaced clip are two clips, as at run time. Frames that are exact copies,
+    decoding may write; frames: at most so many of each file, in runs of 32 spread evenly over it;
+    read: which part of the files, and how a stack's axes are meant. Lanes of a stack and the fields
+    of an interlaced clip are clips of their own, as at run time. Frames that are exact copies,
     damaged, or stand in for lost ones are left out. `report` gets a line per clip.
 
     Raises InputError for a named clip that cannot be used, for a folder without any that can (one
@@ -147,7 +157,7 @@ def open_footage(
     """
     cache.mkdir(parents=True, exist_ok=True)
     sweep(cache)
-    shelf = _Shelf(cache, report, frames, budget)
+    shelf = _Shelf(cache, report, frames, budget, read or ReadOptions())
     for item in find_sources(paths):
         shelf.place(item)
     shelf.fill(jobs, disk)
@@ -162,9 +172,15 @@ class _Shelf:
     """The entries of the cache that are wanted, by their keys, and what could not be used."""
 
     def __init__(
-        self, cache: Path, report: Callable[[str], None], frames: int | None, memory: int
+        self,
+        cache: Path,
+        report: Callable[[str], None],
+        frames: int | None,
+        memory: int,
+        read: ReadOptions,
     ) -> None:
         self.cache, self.report, self.frames, self.memory = cache, report, frames, memory
+        self.read = read
         self.places: dict[str, Source] = {}
         self.refused: list[F2RError] = []
 
@@ -174,7 +190,7 @@ class _Shelf:
             self._leave_out(item)
             return
         try:
-            key = fingerprint(item.files, "footage", self.frames)
+            key = fingerprint(item.files, "footage", self.frames, self.read)
         except OSError as error:
             self._refuse(item, InputError(f"{item.name}: {error.strerror}."))
         else:
@@ -206,7 +222,7 @@ class _Shelf:
 
     def _missing(self) -> list[Decoding]:
         return [
-            Decoding(source.source, self.cache / key, self.frames, self.memory)
+            Decoding(source.source, self.cache / key, self.frames, self.memory, self.read)
             for key, source in self.places.items()
             if not _whole(self.cache / key)
         ]
@@ -254,17 +270,21 @@ def _load(entry: Path, budget: Budget) -> list[Footage]:
         return []
     os.utime(entry)  # used now: the last to be trimmed
     facts = json.loads((entry / "facts.json").read_text(encoding="utf-8"))
-    names = [facts["name"]] if len(facts["strips"]) == 1 else _FIELDS
+    stated = facts["stated"] and tuple((gain, variance) for gain, variance in facts["stated"])
     return [
         Footage(
-            name=name if name == facts["name"] else f"{facts['name']} ({name})",
+            name=strip["name"],
             space=Space(facts["space"]),
             path=entry / strip["file"],
             shape=tuple(strip["shape"]),
             shots=tuple(range(*shot) for shot in strip["shots"]),
+            floor=strip["floor"],
+            sensor=strip["sensor"],
+            dark=strip["dark"],
+            stated=stated,
             budget=budget,
         )
-        for name, strip in zip(names, facts["strips"], strict=True)
+        for strip in facts["strips"]
     ]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,16 +29,16 @@ class Learner:
         self.average: list[Tensor] = [p.detach().clone() for p in self.parameters]
         self.buffers = dict(network.named_buffers())
         self.optimiser: torch.optim.Optimizer = KINDS[settings.optimiser](
-            self.parameters,
+            list(_groups(trained, settings.rates)),
             lr=settings.lr,
             betas=settings.betas,
             weight_decay=settings.weight_decay,
         )
 
     def set_rate(self, rate: float) -> None:
-        """The rate of the next update."""
+        """The rate of the next update, before the settings' `rates`."""
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
 
     def follow(self, decay: float) -> None:
         """Move the average towards the parameters."""
@@ -110,6 +111,18 @@ class Learner:
                 like = parameter if value.shape == parameter.shape else value
                 state[key] = torch.empty_like(like, requires_grad=False)
             state[key].copy_(value)
+
+
+def _groups(
+    trained: dict[str, nn.Parameter], rates: tuple[tuple[str, float], ...]
+) -> Iterator[dict[str, Any]]:
+    """The optimiser's groups: parameters with the same factor of the rate."""
+    factors = {
+        name: next((factor for start, factor in rates if name.startswith(start)), 1.0)
+        for name in trained
+    }
+    for factor in dict.fromkeys(factors.values()):
+        yield {"params": [p for n, p in trained.items() if factors[n] == factor], "factor": factor}
 
 
 def fitting(stored: dict[str, Tensor], before: str, now: str) -> dict[str, Tensor]:

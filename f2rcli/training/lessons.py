@@ -20,7 +20,7 @@ from f2rcli.methods.f2r import F2R
 from f2rcli.models.fusion import smooth
 from f2rcli.noise import NoiseModel
 from f2rcli.noise.law import NoiseLaw
-from f2rcli.training.rehearsal import Crop, describe, upsampled, warped
+from f2rcli.training.rehearsal import Crop, describe, warped_neighbours, window_of
 from f2rcli.window import Window
 
 TAU = 0.5  # of recorruption: the target's noise has 1 + 1/tau^2 times the variance (methods 8.3)
@@ -62,20 +62,17 @@ class Excerpt:
     def crop(self, lesson: Lesson, top: int, left: int, height: int, width: int) -> Crop:
         """Part of a lesson with its neighbours warped onto it; sides are multiples of 8."""
         rows, columns = slice(top, top + height), slice(left, left + width)
-        noisy, coarse, agreement = [], [], []
-        for place, neighbour in enumerate(lesson.neighbours):
-            flow = upsampled(lesson.flows[place], top, left, height, width)
-            noisy.append(warped(self.noisy[neighbour], flow, top, left))
-            coarse.append(warped(self.coarse[neighbour], flow, top, left))
-            agree = upsampled(lesson.agreement[place], top, left, height, width)
-            agreement.append(agree / np.float32(255))
+        noisy, coarse, agreement = warped_neighbours(
+            [(self.noisy[n], self.coarse[n]) for n in lesson.neighbours],
+            lesson.flows, lesson.agreement, (top, left, height, width),
+        )  # fmt: skip
         return Crop(
             lesson.target[rows, columns].astype(np.float32),
             lesson.noisy[rows, columns].astype(np.float32),
             lesson.coarse[rows, columns].astype(np.float32),
-            np.stack(noisy),
-            np.stack(coarse),
-            np.stack(agreement)[..., None],
+            noisy,
+            coarse,
+            agreement,
             lesson.typical,
             lesson.told,
             None if lesson.weight is None else lesson.weight[rows, columns].astype(np.float32),
@@ -202,14 +199,6 @@ def _clipped(pictures: NDArray[np.float32]) -> bool:
 
 def _pictures(frames: list[Prepared]) -> Pictures:
     return np.concatenate([_flat(frame.coarse) for frame in frames])
-
-
-def window_of(frames: list[Prepared], centre: int, length: int) -> Window[Prepared]:
-    """The window of a centre, shifted inwards at either end, as at run time."""
-    first = min(max(centre - length // 2, 0), max(len(frames) - length, 0))
-    span = frames[first : first + length]
-    place = centre - first
-    return Window(frames[centre], tuple(span[:place]), tuple(span[place + 1 :]))
 
 
 def _planar(picture: NDArray[np.float32]) -> Tensor:

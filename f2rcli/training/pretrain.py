@@ -24,10 +24,11 @@ from f2rcli.frames import Space
 from f2rcli.methods.f2r import F2R, Networks
 from f2rcli.models.layers import channels_last, padded
 from f2rcli.noise import NoiseModel
+from f2rcli.noise.codec import to_codes, to_unit
 from f2rcli.training.clips import Clip, Rendition, load_clips, renditions
-from f2rcli.training.codec import to_codes, to_unit
 from f2rcli.training.corruption import as_gray, draw_law, luma, recolour
 from f2rcli.training.footage import Footage
+from f2rcli.training.rawvideo import raw_renditions
 from f2rcli.training.recipes.f2r import SIZES
 from f2rcli.training.rehearsal import NEIGHBOURS, Source, load_rehearsals, rehearse
 from f2rcli.training.renderer import Renderer
@@ -37,7 +38,9 @@ from f2rcli.training.stages import GRAY_SHARE, RECOLOURED_SHARE, CoarseStage, Fu
 from f2rcli.training.trainer import Trainer
 from f2rcli.weights import Header, save
 
-CHANNELS = {"rgb": 3, "gray": 1}
+CHANNELS = {"rgb": 3, "gray": 1, "bayer": 4}
+ORDERS = {"rgb": "RGB", "gray": "Y", "bayer": "R G1 B G2"}
+CROP = 96  # cells; mosaics of smaller clips teach nothing
 RENDITIONS = 4  # compressed ones, of every clip
 
 
@@ -79,6 +82,9 @@ def _settings(arguments: argparse.Namespace) -> TrainSettings:
 
 def _sources(arguments: argparse.Namespace) -> tuple[dict[str, Clip], list[Rendition]]:
     clips = load_clips(arguments.clips, arguments.run / "clips")
+    if arguments.space == "bayer":
+        made = raw_renditions(clips, arguments.run / "raw", RENDITIONS, seed=0, smallest=CROP)
+        return {str(i): item.clean for i, item in enumerate(made[::RENDITIONS])}, made
     compressed = renditions(clips, arguments.run / "compressed", RENDITIONS, seed=0)
     if arguments.space == "rgb":
         return clips, compressed
@@ -109,6 +115,8 @@ def train_coarse(arguments: argparse.Namespace) -> None:
     """Train the coarse denoiser."""
     clips, compressed = _sources(arguments)
     stage = CoarseStage(build(arguments).coarse, list(clips.values()), compressed)
+    if arguments.space == "bayer":
+        stage.draw_law = lambda rng: None  # what sensors recorded, and nothing else
     Trainer(stage, arguments.run / "coarse", _settings(arguments)).run()
 
 
@@ -185,9 +193,10 @@ def _source(
     drawn and rounded to 8 bits."""
     told = rng.random() < 0.7
     channels = clip.shape[-1]
-    if camera is not None or rng.random() < 0.4:
+    if camera is not None or channels == CHANNELS["bayer"] or rng.random() < 0.4:
         item = camera or compressed[rng.integers(len(compressed))]
-        model = NoiseModel.gaussian(item.sigma * rng.uniform(0.6, 1.1), channels)
+        spread = (0.9, 1.1) if channels == CHANNELS["bayer"] else (0.6, 1.1)
+        model = NoiseModel.gaussian(item.sigma * rng.uniform(*spread), channels)
         return Source(item.noisy, item.clean, model if told else None)
     law = draw_law(rng)
     if channels == 1:
@@ -226,7 +235,7 @@ def export(arguments: argparse.Namespace) -> None:
         channels=CHANNELS[arguments.space],
         length=NEIGHBOURS + 1,
         config=SIZES["small"],
-        order={"rgb": "RGB", "gray": "Y"}[arguments.space],
+        order=ORDERS[arguments.space],
         trained_on="video/train: 45 clips, see weights/README.md",
     )
     _say(save(arguments.to, header, networks.state_dict()))

@@ -6,13 +6,21 @@ undone, the exposure is changed, and the mosaic is laid over the result. The noi
 Planes are in the order of `f2rcli.sensor`: R, G in red rows, B, G in blue rows, red first.
 """
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from f2rcli.noise import NoiseModel
+from f2rcli.noise.codec import to_codes
+from f2rcli.noise.stabilising import Stabiliser
+from f2rcli.training.augment import dihedral
 from f2rcli.training.camera import COLOUR, STEPS
+from f2rcli.training.clips import Clip, Rendition
 from f2rcli.training.corruption import Law
 
 Codes = NDArray[np.uint8]  # (T, H, W, 3), gamma-encoded RGB
@@ -130,3 +138,49 @@ def raw_clip(frames: Codes, rng: np.random.Generator) -> tuple[Packed, Law]:
     """A developed clip (T, H, W, 3) as a clean packed one (T, H / 2, W / 2, 4) of a camera at
     random, and a law of noise that would lie on it. `sense` or `Law.add` puts it there."""
     return Unprocessing.draw(rng).packed(frames), draw_raw_law(rng)
+
+
+def raw_renditions(
+    clips: dict[str, Clip], cache: Path, per_clip: int, seed: int, smallest: int
+) -> list[Rendition]:
+    """Stabilised codes of what cameras would have recorded of every clip, (T, h, w, 4), made when
+    they are not in `cache` yet: `per_clip` for each one with `smallest` cells or more per side.
+
+    The clean codes are the mean that stabilised noisy ones have, so that what learns from them is
+    undone by the exact unbiased inverse, like everything that learns from noisy frames alone.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    made = []
+    for index, (name, clip) in enumerate(clips.items()):
+        if min(clip.shape[1:3]) < 2 * smallest:
+            continue
+        for number in range(per_clip):
+            base = cache / f"{name}_{number}"
+            if not base.with_suffix(".json").exists():
+                _record(clip, base, np.random.default_rng([seed, index, number]))
+            facts = json.loads(base.with_suffix(".json").read_text())
+            noisy, clean = (np.load(f"{base}_{k}.npy", mmap_mode="r") for k in ("noisy", "clean"))
+            made.append(Rendition(noisy, clean, facts["sigma"]))
+    return made
+
+
+def _record(clip: Clip, base: Path, rng: np.random.Generator) -> None:
+    packed, law = raw_clip(dihedral(clip, int(rng.integers(8))), rng)
+    model = NoiseModel((law.gain,) * 4, (law.read,) * 4, (law.read,) * 4)
+    space = Stabiliser.of(model)
+    places = torch.linspace(0, 1.1, STEPS).view(1, 1, 1, -1).expand(1, 4, 1, -1)
+    light = space.back(places)[0, 0, 0].numpy()
+    noisy = [_planes_last(space.into(_planes_first(sense(frame, law, rng)))) for frame in packed]
+    clean = np.interp(packed, light, places[0, 0, 0].numpy()).astype(np.float32)
+    np.save(f"{base}_noisy.npy", to_codes(np.stack(noisy)))
+    np.save(f"{base}_clean.npy", to_codes(clean))
+    facts = {"sigma": space.sigma, "law": asdict(law)}
+    base.with_suffix(".json").write_text(json.dumps(facts))
+
+
+def _planes_first(frame: NDArray[np.float32]) -> torch.Tensor:
+    return torch.from_numpy(frame.transpose(2, 0, 1)[None].copy())
+
+
+def _planes_last(picture: torch.Tensor) -> NDArray[np.float32]:
+    return picture[0].permute(1, 2, 0).numpy()

@@ -5,6 +5,7 @@ noise realisations by the pipeline's own code, and crops are warped from them on
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from f2rcli.methods.f2r import F2R, typical_mismatch
 from f2rcli.models.flow import Flow
 from f2rcli.models.fusion import smooth
 from f2rcli.noise import NoiseModel
+from f2rcli.noise.codec import to_unit
 from f2rcli.training.clips import Clip
-from f2rcli.training.codec import to_unit
 from f2rcli.window import Window
 
 CELL = 2  # DIS flow with finest scale 1 holds nothing finer than 2 pixels
@@ -91,8 +92,19 @@ def _draw_window(frames: list[Prepared], centre: int, rng: np.random.Generator) 
     before = NEIGHBOURS // 2
     if rng.random() < 0.4:
         before = int(rng.integers(NEIGHBOURS + 1))
-    first = min(max(centre - before, 0), max(len(frames) - NEIGHBOURS - 1, 0))
-    span = frames[first : first + NEIGHBOURS + 1]
+    return window_of(frames, centre, NEIGHBOURS + 1, before)
+
+
+def window_of(
+    frames: list[Prepared], centre: int, length: int, before: int | None = None
+) -> Window[Prepared]:
+    """The window of a centre, shifted inwards at either end of a shot, as at run time.
+
+    `before`: how many of its neighbours should come first; half of them unless said.
+    """
+    wanted = centre - (length // 2 if before is None else before)
+    first = min(max(wanted, 0), max(len(frames) - length, 0))
+    span = frames[first : first + length]
     place = centre - first
     return Window(frames[centre], tuple(span[:place]), tuple(span[place + 1 :]))
 
@@ -149,25 +161,44 @@ def draw_crop(item: Rehearsal, size: int, rng: np.random.Generator) -> Crop:
     centre = int(rng.integers(frames))
     top, left = (int(rng.integers((n - size) // CELL + 1)) * CELL for n in (height, width))
     rows, columns = slice(top, top + size), slice(left, left + size)
-    noisy, coarse, agreement = [], [], []
-    for place, neighbour in enumerate(item.neighbours[centre]):
-        flow = upsampled(item.flows[centre, place], top, left, size, size)
-        noisy.append(warped(item.noisy[neighbour], flow, top, left) / np.float32(255))
-        coarse.append(warped(item.coarse[neighbour], flow, top, left))
-        agreement.append(upsampled(item.agreement[centre, place], top, left, size, size) / 255)
+    noisy, coarse, agreement = warped_neighbours(
+        [(item.noisy[n], item.coarse[n]) for n in item.neighbours[centre]],
+        item.flows[centre], item.agreement[centre], (top, left, size, size),
+    )  # fmt: skip
     return Crop(
         to_unit(item.clean[centre, rows, columns]),
         to_unit(item.noisy[centre, rows, columns]),
         item.coarse[centre, rows, columns].astype(np.float32),
-        np.stack(noisy),
-        np.stack(coarse),
-        np.stack(agreement)[..., None].astype(np.float32),
+        noisy / np.float32(255),
+        coarse,
+        agreement,
         float(item.typical[centre]),
         item.told,
     )
 
 
-def upsampled(
+def warped_neighbours(
+    pictures: Sequence[tuple[NDArray[Any], NDArray[Any]]],
+    flows: NDArray[np.float16],
+    agreement: NDArray[np.uint8],
+    box: tuple[int, int, int, int],
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Noisy and coarse pictures of each neighbour, warped onto a crop, and how far to trust them.
+
+    box: top, left, height, width of the crop -> (N, H, W, C) twice, in the pictures' own units,
+    and (N, H, W, 1) in 0..1.
+    """
+    top, left, _, _ = box
+    noisy, coarse = [], []
+    for (first, second), cells in zip(pictures, flows, strict=True):
+        flow = _upsampled(cells, *box)
+        noisy.append(_warped(first, flow, top, left))
+        coarse.append(_warped(second, flow, top, left))
+    trust = np.stack([_upsampled(cells, *box) for cells in agreement])[..., None]
+    return np.stack(noisy), np.stack(coarse), trust / np.float32(255)
+
+
+def _upsampled(
     cells: NDArray[Any], top: int, left: int, height: int, width: int
 ) -> NDArray[np.float32]:
     """The part of a cell map that covers a crop, at full size."""
@@ -181,7 +212,7 @@ def upsampled(
     return cropped
 
 
-def warped(frame: NDArray[Any], flow: Flow, top: int, left: int) -> NDArray[np.float32]:
+def _warped(frame: NDArray[Any], flow: Flow, top: int, left: int) -> NDArray[np.float32]:
     """Backward-warp a crop out of a whole frame, reading only the part that is needed."""
     height, width = frame.shape[:2]
     rows, columns = np.indices(flow.shape[:2], dtype=np.float32)

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from f2rcli.errors import F2RError
 from f2rcli.frames import Space
+from f2rcli.noise.codec import coded, to_codes, to_unit, uncoded
 from f2rcli.training.cache import building, check_space, fingerprint, sweep, sweep_own
 from f2rcli.training.camera import Camera
 from f2rcli.training.clips import Rendition
-from f2rcli.training.codec import coded, to_codes, to_unit, uncoded
 from f2rcli.training.corruption import Law, draw_law
 from f2rcli.training.crew import Crew, Manners
 from f2rcli.training.footage import Footage

@@ -9,7 +9,7 @@ from typing import Any
 
 from f2rcli import weights
 from f2rcli.errors import ConfigError, nearest
-from f2rcli.training.config import COLOURS, StageOverrides, TrainConfig
+from f2rcli.training.config import COLOURS, SCRATCH, StageOverrides, TrainConfig
 
 NOT_STORED = frozenset({"resume", "overwrite"})
 _PATHS = ("inputs", "output", "init", "run")
@@ -88,7 +88,7 @@ def _located(name: str, value: Any) -> Any:
     """Paths made absolute; anything else, bundled names among it, as it is."""
     if name == "inputs":
         return tuple(str(Path(item).absolute()) for item in value)
-    if name == "init" and value in {*COLOURS, *weights.available()}:
+    if name == "init" and value in {*COLOURS, SCRATCH, *weights.available()}:
         return value
     return str(Path(value).absolute()) if name in _PATHS and value is not None else value
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 from f2rcli.errors import ConfigError
 
-Schedule = Literal["cosine", "constant"]
+Schedule = Literal["cosine", "constant", "halved"]
 Optimiser = Literal["muon", "adamw", "adam"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -28,7 +28,9 @@ class TrainSettings:
     minutes: float | None = None  # schedule by the clock, over all sessions; not reproducible
     time_limit: float | None = None  # minutes of this session; the schedule stays as it is
     lr: float = 1.5e-3  # peak; Adam wants about half of it
-    schedule: Schedule = "cosine"  # falls to a hundredth of the peak, or stays
+    # cosine: falls to a hundredth of the peak; halved: after 20, 40, 60 and 80 %
+    schedule: Schedule = "cosine"
+    rates: tuple[tuple[str, float], ...] = ()  # beginning of parameters' names, times the rate
     warmup: int = 300  # steps
     clip_grad: float | None = 1.0  # maximum gradient norm; None: no clipping
     ema: float = 0.999  # decay of the averaged weights, the ones that are shipped
@@ -55,6 +57,8 @@ class TrainSettings:
         for name in ABOVE_ZERO:
             self._number(name, lambda value: value > 0, "above 0")
         self._number("ema", lambda value: 0 <= value < 1, "from 0 to below 1")
+        if not all(math.isfinite(factor) and factor > 0 for _, factor in self.rates):
+            raise ConfigError(f"rates = {self.rates}: must be factors above 0.")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ConfigError(f"betas = {self.betas}: must be two numbers from 0 to below 1.")
         for name, allowed in (

@@ -9,6 +9,7 @@ from f2rcli.errors import F2RError, InputError
 from f2rcli.io import readable_suffixes
 from f2rcli.io.pictures import PICTURES, find_slots, is_pattern
 from f2rcli.io.raw_shot import RAW_SUFFIXES
+from f2rcli.io.tiff_folder import holds_pages, tiff_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,8 @@ def find_sources(paths: Sequence[Path]) -> list[Source | F2RError]:
     """Clips in the order given, folders searched to the bottom and sorted; none twice.
 
     A folder is searched for files whose suffix f2r knows; two or more pictures in one folder are
-    a sequence, two or more raw files a burst, and pictures beside those its previews. What is
+    a sequence, two or more raw files a burst, pictures beside those its previews, and TIFF files of
+    one page each a stack. What is
     wrong with a single find is returned in its place. Raises InputError for a path that is not
     there, and where nothing is found at all.
     """
@@ -73,6 +75,10 @@ def _under(top: Path) -> Iterator[Source | F2RError]:
         if len(raws) > 1:  # a burst
             yield Source(folder, tuple(raws), found=Path(folder) != top)
             files = [file for file in files if file not in raws]
+        if not raws and holds_pages(Path(folder)):
+            pages = tiff_files(Path(folder))
+            yield Source(folder, tuple(pages), found=Path(folder) != top)
+            files = [file for file in files if file not in pages]
         for file in files:
             if file.suffix.lower() in suffixes and file.suffix.lower() not in PICTURES:
                 yield Source(str(file), (file,), found=True)

@@ -1,7 +1,7 @@
 """What the trainer needs to know of a method's stage; stages need nothing of the trainer."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -52,6 +52,13 @@ class Stage(Protocol):
     def sample(self) -> NDArray[np.uint8] | None:
         """An (H, W, 3) RGB picture of what the network does, or None. Called like `validate`."""
         ...
+
+
+@runtime_checkable
+class Progressing(Protocol):
+    """A stage whose loss changes as training goes on."""
+
+    progress: float  # of the schedule, 0..1; the trainer says before every `loss`
 
 
 def on_device(batch: Any, device: torch.device) -> Any:

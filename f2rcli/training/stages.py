@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from f2rcli.methods.f2r import level_map, photometric
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner
-from f2rcli.training.augment import dihedral
+from f2rcli.noise.codec import to_codes, to_unit
+from f2rcli.training.augment import dihedral, draw_turn
 from f2rcli.training.clips import Clip, Rendition
-from f2rcli.training.codec import to_codes, to_unit
 from f2rcli.training.corruption import Law, as_gray, draw_law, luma, recolour
 from f2rcli.training.rehearsal import Crop, Rehearsal, draw_crop
 from f2rcli.training.stage import fixed_loss, on_device, sample_rngs
@@ -50,8 +50,16 @@ def placed(network: nn.Module, *parts: Any) -> Any:
 
 def side_by_side(columns: list[Tensor]) -> NDArray[np.uint8]:
     """(B, C, H, W) pictures in 0..1 as one (B H, columns W, 3) picture of 8-bit codes."""
-    rows = torch.cat([column.float().cpu().expand(-1, 3, -1, -1) for column in columns], dim=3)
+    rows = torch.cat([_seen(column.float().cpu()) for column in columns], dim=3)
     return to_codes(rows.permute(0, 2, 3, 1).flatten(0, 1).numpy())
+
+
+def _seen(picture: Tensor) -> Tensor:
+    """Three channels of (B, C, H, W): gray three times, a mosaic's greens as one, brightened."""
+    if picture.shape[1] != 4:
+        return picture.expand(-1, 3, -1, -1)
+    red, green, blue, other = picture.clamp(0, 1).unbind(1)
+    return torch.stack([red, (green + other) / 2, blue], 1).sqrt()
 
 
 def told_level(level: Batch, rng: np.random.Generator, spread: float = 0.15) -> Batch:
@@ -100,7 +108,7 @@ class CoarseStage:
         return side_by_side([noisy, self.network(*placed(self.network, noisy, level)), clean])
 
     def _sample(self, rng: np.random.Generator) -> tuple[Batch, Batch, Batch]:
-        code = int(rng.integers(8))
+        code = draw_turn(rng, self.clips[0].shape[-1])
         law = self.draw_law(rng)
         if law is None:
             item = self.compressed[int(rng.integers(len(self.compressed)))]
@@ -231,8 +239,8 @@ def collated(crops: list[Crop], rngs: Sequence[np.random.Generator] | None = Non
 
 
 def turned(crop: Crop, rng: np.random.Generator) -> Crop:
-    """A crop flipped and transposed at random."""
-    code = int(rng.integers(8))
+    """A crop flipped and transposed at random; a mosaic's only transposed."""
+    code = draw_turn(rng, crop.noisy.shape[-1])
     pictures: tuple[str, ...] = (
         "clean", "noisy", "coarse", "warped_noisy", "warped_coarse", "agreement"
     )  # fmt: skip

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from f2rcli import methods
 from f2rcli.training.config import TrainConfig
 from f2rcli.training.pictures import draw_curve
 from f2rcli.training.runfolder import record_result, write_whole
@@ -116,9 +117,12 @@ def use_command(config: TrainConfig) -> str:
     """The command that denoises the first clip with the new weights."""
     found = find_sources([Path(item) for item in config.inputs])
     clip = next((item for item in found if isinstance(item, Source)), None)
+    which = [] if config.method == methods.DEFAULT else ["--method", config.method]
+    which += ["--weights", config.output]
     if clip is None:
-        return shlex.join(["f2r", "denoise", "CLIP", "--weights", config.output])
-    words = ["f2r", "denoise", clip.source, "--weights", config.output]
+        return shlex.join(["f2r", "denoise", "CLIP", *which])
+    words = ["f2r", "denoise", clip.source, *which]
+    words += [] if config.axes is None else ["--axes", config.axes]
     single = clip.files == (Path(clip.source),)  # pictures are written beside the input without -o
     return shlex.join([*words, "-o", f"clean{Path(clip.source).suffix}"] if single else words)
 

@@ -39,6 +39,8 @@ _SIGMA = Parameter("sigma in 8-bit codes", 0, 200, (5, 55))
 _GAIN = Parameter("gain, variance per unit of signal", 1e-6, 1, (0.001, 0.04))
 _READ = Parameter("read noise in 8-bit codes", 0, 200, (0, 15))
 _BLUR = Parameter("blur in pixels", 0, 5, (0.4, 1.3))
+_IMPULSES = Parameter("share of black and white samples", 0, 1, (0.1, 0.1))
+_MIXED_SIGMA = Parameter("sigma in 8-bit codes", 0, 200, (25.5, 25.5))
 _CORRELATED_SIGMA = Parameter("sigma in 8-bit codes", 0, 200, (3, 50))
 
 
@@ -55,6 +57,11 @@ def _correlated(rng: np.random.Generator, ranges: list[Range]) -> Law:
     return Law(0.0, rng.uniform(*ranges[0]) / 255, rng.uniform(*ranges[1]))
 
 
+def _salt_pepper(rng: np.random.Generator, ranges: list[Range]) -> Law:
+    sigma = rng.uniform(*ranges[0]) / 255
+    return Law(0.0, sigma, 0.0, impulses=float(rng.uniform(*ranges[1])))
+
+
 def _mix(rng: np.random.Generator, ranges: list[Range]) -> Law:
     return draw_law(rng)
 
@@ -63,6 +70,7 @@ KINDS = {
     "gaussian": Kind((_SIGMA,), _gaussian),
     "poisson-gaussian": Kind((_GAIN, _READ), _poisson_gaussian),
     "correlated": Kind((_CORRELATED_SIGMA, _BLUR), _correlated),
+    "salt-pepper": Kind((_MIXED_SIGMA, _IMPULSES), _salt_pepper),  # FITVNet's mixed noise
     "mix": Kind((), _mix),  # what the shipped weights learn from
 }
 REALISTIC = "realistic"  # what cameras and codecs leave, see training/camera.py

@@ -24,7 +24,7 @@ from f2rcli.training.learner import fitting
 from f2rcli.training.pace import Pace
 from f2rcli.training.reporting import Report, Reporter
 from f2rcli.training.settings import TrainSettings
-from f2rcli.training.stage import Stage, sample_rngs
+from f2rcli.training.stage import Progressing, Stage, sample_rngs
 
 CPU = torch.device("cpu")
 
@@ -90,6 +90,8 @@ class Trainer:
             rate *= (self.step + 1) / settings.warmup
         if settings.schedule == "constant":
             return rate
+        if settings.schedule == "halved":
+            return rate * 0.5 ** min(int(5 * self.progress()), 4)
         return rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.progress())))
 
     def run(self, report: Report = announce) -> Outcome:
@@ -163,6 +165,8 @@ class Trainer:
                 return "patience"
             batch = batches.take(state.step, state.guard.setbacks)
             self._seed()
+            if isinstance(self.stage, Progressing):
+                self.stage.progress = self.progress()
             clock = Clock(self._pace.elapsed(), self._pace.overdue())
             found = self.descent.gradient(batch, clock, heard=interruption.heard is not None)
             self._learn(found)

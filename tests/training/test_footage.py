@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from f2rcli.errors import InputError, OutputError
+from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Space
-from f2rcli.io import open_reader
+from f2rcli.io import ReadOptions, open_reader
 from f2rcli.training import decoding
 from f2rcli.training.footage import Budget, Footage, open_footage
 from f2rcli.yuv import to_rgb
@@ -273,10 +273,64 @@ def test_fields_of_interlaced_clips_are_clips_of_their_own(tmp_path: Path) -> No
     assert np.abs(bottom.read(0) - clip[0, 1::2] / 255).max() < 3 / 255
 
 
-def test_lanes_of_a_stack_are_shots_of_their_own(tmp_path: Path) -> None:
-    path = tmp_path / "z.tif"
-    array = scene(8)[..., 0].reshape(4, 2, 48, 64)  # the same scene at both depths
-    tifffile.imwrite(path, array, imagej=True, metadata={"axes": "TZYX"})
-    clip = opened(path, tmp_path / "cache")
-    assert clip.space is Space.GRAY
-    assert clip.shots == (range(4), range(4, 8))
+def write_stack(path: Path, array: np.ndarray, axes: str) -> Path:
+    """An ImageJ hyperstack."""
+    tifffile.imwrite(path, array, imagej=True, metadata={"axes": axes})
+    return path
+
+
+def test_lanes_of_a_stack_are_clips_of_their_own(tmp_path: Path) -> None:
+    array = scene(8)[..., 0].reshape(4, 2, 48, 64)
+    array[:, 1] //= 3  # dimmer
+    clips = open_footage([write_stack(tmp_path / "z.tif", array, "TZYX")], tmp_path / "cache")
+    assert [clip.name for clip in clips] == ["z.tif (z 1)", "z.tif (z 2)"]
+    assert {clip.space for clip in clips} == {Space.GRAY}
+    assert [clip.shots for clip in clips] == [(range(4),)] * 2
+    bright, dim = (float(clip.read(0).std()) for clip in clips)
+    assert dim == pytest.approx(bright, rel=0.1)  # each lane by its own levels, as at run time
+
+
+def test_what_time_is_can_be_said_and_is_asked(tmp_path: Path) -> None:
+    path = write_stack(tmp_path / "z.tif", scene(5)[..., 0], "ZYX")
+    with pytest.raises(UsageError, match="which of them is time"):
+        opened(path, tmp_path / "cache")
+    seen = opened(path, tmp_path / "cache", read=ReadOptions(axes="TYX"))
+    assert seen.shots == (range(5),)
+    part = opened(path, tmp_path / "cache", read=ReadOptions(axes="TYX", frames=3))
+    assert part.shots == (range(3),)
+
+
+def test_series_of_different_sizes_decode_side_by_side(tmp_path: Path) -> None:
+    path = tmp_path / "two.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        for size in ((48, 64), (32, 40)):
+            writer.write(scene(4, size=size)[..., 0], metadata={"axes": "TYX"})
+    clips = open_footage([path], tmp_path / "cache")
+    assert [clip.shape for clip in clips] == [(4, 48, 64, 1), (4, 32, 40, 1)]
+
+
+def test_a_lane_that_teaches_nothing_is_left_out_beside_others(tmp_path: Path) -> None:
+    array = np.stack([scene(4)[..., 0], np.zeros((4, 48, 64), "u1")], axis=1)
+    path = write_stack(tmp_path / "c.tif", array, "TCYX")
+    assert opened(path, tmp_path / "cache").name == "c.tif (channel 1)"
+    write_stack(path, np.zeros_like(array), "TCYX")
+    with pytest.raises(InputError, match="distinct picture"):
+        open_footage([path], tmp_path / "cache")
+
+
+def test_of_many_lanes_some_are_taken_of_every_channel(tmp_path: Path) -> None:
+    array = np.concatenate([scene(3, seed=n)[..., 0] for n in range(40)])
+    array = array.reshape(20, 2, 3, 48, 64).transpose(2, 0, 1, 3, 4)
+    clips = open_footage([write_stack(tmp_path / "t.tif", array, "TZCYX")], tmp_path / "cache")
+    names = [clip.name for clip in clips]
+    assert len(names) == decoding.LANES
+    assert all(sum(f"channel {c}" in name for name in names) >= 3 for c in (1, 2))
+
+
+def test_a_folder_of_one_page_files_is_a_stack(tmp_path: Path) -> None:
+    folder = tmp_path / "pages"
+    folder.mkdir()
+    for number, page in enumerate(scene(4)[..., 0]):
+        tifffile.imwrite(folder / f"{number}.tif", page)
+    clip = opened(folder, tmp_path / "cache")
+    assert (clip.name, clip.shots) == ("pages", (range(4),))

@@ -1,34 +1,51 @@
 """Bursts of camera raw as footage to train on."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from f2rcli import weights
+from f2rcli.cli.app import run
+from f2rcli.errors import EXIT_OK, WeightsError
 from f2rcli.frames import Mosaic, Space
 from f2rcli.io import open_reader
 from f2rcli.io.raw_dng import new_dng
 from f2rcli.io.raw_shot import Shot
+from f2rcli.methods.f2r import Networks
 from f2rcli.sensor import to_planes
+from f2rcli.training.config import StageOverrides, TrainConfig
 from f2rcli.training.footage import open_footage
+from f2rcli.training.session import train
 from f2rcli.training.sources import Source, find_sources
+from f2rcli.weights import Header
 
 SIZE = (48, 64)
+TINY = {
+    "coarse": {"widths": (8, 8)},
+    "anchor": {"widths": (8, 8), "hidden": 8},
+    "refiner": {"widths": (8, 8), "embed": 8},
+}
+
+
+def write_burst(folder: Path, count: int = 5, size: tuple[int, int] = SIZE) -> Path:
+    folder.mkdir()
+    mosaic = Mosaic(pattern="GBRG", black=(240.0,) * 4, white=(4095.0,) * 4)
+    rng = np.random.default_rng(0)
+    scene = np.kron(rng.uniform(500, 3000, (size[0] // 8, size[1] // 8)), np.ones((8, 8)))
+    for index in range(count):
+        path = folder / f"a{index}.dng"
+        shot = Shot(path=path, name=path.stem, shape=size, active=(0, 0, *size), mosaic=mosaic)
+        path.write_bytes(new_dng(shot, (scene + rng.normal(0, 50, size)).astype(np.uint16)))
+        path.with_suffix(".jpg").write_bytes(b"a preview")
+    return folder
 
 
 @pytest.fixture
 def burst(tmp_path: Path) -> Path:
-    folder = tmp_path / "burst"
-    folder.mkdir()
-    mosaic = Mosaic(pattern="GBRG", black=(240.0,) * 4, white=(4095.0,) * 4)
-    rng = np.random.default_rng(0)
-    scene = np.kron(rng.uniform(500, 3000, (6, 8)), np.ones((8, 8)))
-    for index in range(5):
-        path = folder / f"a{index}.dng"
-        shot = Shot(path=path, name=path.stem, shape=SIZE, active=(0, 0, *SIZE), mosaic=mosaic)
-        path.write_bytes(new_dng(shot, (scene + rng.normal(0, 50, SIZE)).astype(np.uint16)))
-        path.with_suffix(".jpg").write_bytes(b"a preview")
-    return folder
+    return write_burst(tmp_path / "burst")
 
 
 def test_a_burst_is_one_clip_and_its_previews_are_none(burst: Path) -> None:
@@ -45,3 +62,38 @@ def test_its_pictures_are_packed_planes(burst: Path, tmp_path: Path) -> None:
     assert clip.space is Space.BAYER
     assert clip.shape == seen.shape == (5, 25, 32, 4)
     assert np.abs(clip.read(slice(None)) - seen).max() < 1e-3
+    assert clip.floor == pytest.approx(-240 / (4095 - 240))  # code 0, below black
+
+
+def test_weights_for_mosaics_adapt_to_a_burst_and_denoise_it(tmp_path: Path) -> None:
+    burst = write_burst(tmp_path / "burst", 8, (96, 128))
+    torch.manual_seed(0)
+    start, fitted = tmp_path / "start.safetensors", tmp_path / "fitted.safetensors"
+    header = Header(
+        method="f2r", space=Space.BAYER, channels=4, length=5, config=TINY, order="RGBG"
+    )
+    weights.save(start, header, Networks(4, TINY).state_dict())
+    asked = TrainConfig(
+        inputs=(str(burst),), output=str(fitted), adapt="full", init=str(start), threads=1, jobs=1,
+        stages={"adapt": StageOverrides(steps=8, batch=2, crop=32)}, validate_every=4,
+    )  # fmt: skip
+    asked.folder.mkdir()
+    result = train(asked, lambda event: None)
+    assert weights.load(str(fitted)).header.space is Space.BAYER
+    assert result.best_loss < result.start_loss  # untrained networks learn from anything
+    assert result.kept
+    out = tmp_path / "out"
+    arguments = ["denoise", str(burst), "-o", str(out), "--weights", str(fitted), "-q"]
+    assert run(arguments) == EXIT_OK
+    assert sorted(os.listdir(out)) == [f"a{n}.dng" for n in range(8)]
+
+
+def test_without_weights_to_measure_with_a_burst_says_so(
+    burst: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = weights.manifest()
+    others = {name: entry for name, entry in shipped.items() if entry["space"] != "bayer"}
+    monkeypatch.setattr(weights, "manifest", lambda: others)
+    asked = TrainConfig(inputs=(str(burst),), output=str(tmp_path / "a.safetensors"))
+    with pytest.raises(WeightsError, match="noise in bayer pictures"):
+        train(asked, lambda event: None)

@@ -7,18 +7,20 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+import tifffile
 
 from f2rcli import weights
-from f2rcli.errors import ConfigError, InputError
+from f2rcli.errors import ConfigError, InputError, UsageError
 from f2rcli.frames import Space
 from f2rcli.training.config import StageOverrides, TrainConfig
 from f2rcli.training.events import Event
 from f2rcli.training.excerpts import exams, places, split
 from f2rcli.training.footage import Footage
+from f2rcli.training.recipes import f2r as recipe
 from f2rcli.training.session import TrainResult, train
 
 
-def write_clip(path: Path, frames: int = 12, sigma: float = 25, size: int = 96) -> Path:
+def write_clip(path: Path, frames: int = 10, sigma: float = 25, size: int = 64) -> Path:
     """A smooth picture that pans by a pixel per frame, with noise, lossless."""
     rng = np.random.default_rng(0)
     rows, columns = np.indices((size, 2 * size)) / 9.0
@@ -47,6 +49,12 @@ def run(asked: TrainConfig) -> TrainResult:
     return train(asked, events.append)
 
 
+@pytest.fixture(autouse=True)
+def _few_lessons(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four steps need no more; preparing lessons is what takes the time here."""
+    monkeypatch.setattr(recipe, "LEAST_PIXELS", 40_000)
+
+
 def short(*names: str, steps: int = 4, batch: int = 2) -> dict[str, StageOverrides]:
     return {name: StageOverrides(steps=steps, batch=batch, crop=32) for name in names}
 
@@ -61,6 +69,27 @@ def test_adapting_writes_weights_that_load_and_never_scores_worse(tmp_path: Path
     if not result.kept:
         bundled = weights.load(weights.choose("f2r", Space.RGB))
         assert all(bool((made.tensors[n] == t).all()) for n, t in bundled.tensors.items())
+
+
+def write_stack(path: Path, frames: int = 8, size: int = 64) -> Path:
+    """Two depths of an ImageJ stack whose time is called depth: one noisy, one without noise."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.indices((size, size)) / 7.0
+    light = np.stack([np.sin(rows + t / 3) * np.cos(columns) for t in range(frames)])
+    noisy = 300 + 80 * light + 25 * rng.standard_normal(light.shape)
+    array = np.rint(np.stack([noisy, 300 + 8000 * light.clip(0)], 1)).astype(np.uint16)
+    tifffile.imwrite(path, array, imagej=True, metadata={"axes": "ZCYX"})
+    return path
+
+
+def test_a_stack_is_adapted_to_lane_by_lane_with_the_axes_that_were_named(tmp_path: Path) -> None:
+    stack = write_stack(tmp_path / "a.tif")
+    result = run(config(stack, axes="TCYX", adapt="full", stages=short("adapt")))
+    assert weights.load(str(result.weights)).header.space is Space.GRAY
+    assert ["left out" in note and "a.tif (channel 2)" in note for note in result.notes] == [True]
+    assert result.best_loss <= result.start_loss
+    with pytest.raises(UsageError, match="which of them is time"):
+        run(config(stack, adapt="full"))
 
 
 def test_fitting_fast_leaves_the_networks_alone(tmp_path: Path) -> None:
@@ -163,6 +192,14 @@ def test_what_is_held_out_is_never_learnt_from(lengths: list[int]) -> None:
     for exam in exams(clips, parts, 7, 8, 0):
         assert all(exam.frames[centre] in held for centre in exam.centres)
     assert held
+
+
+@pytest.mark.parametrize(("clips", "judged"), [(1, 1), (2, 2), (5, 5), (12, 8)])
+def test_of_several_clips_each_has_its_say(clips: int, judged: int) -> None:
+    several = footage([16]) * clips
+    found = exams(several, split(several, 4, 7), 7, 8, 0)
+    assert len({place.clip for place in found}) == judged
+    assert sum(len(place.centres) for place in found) <= 8
 
 
 def test_shots_too_short_to_hold_anything_out_are_refused() -> None:

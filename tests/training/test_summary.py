@@ -119,3 +119,8 @@ def test_the_command_fits_what_was_trained_on(config, tmp_path) -> None:
     assert " -o " not in use_command(frames)
     takes = replace(config, inputs=(str(tmp_path / "takes"),))
     assert f"{tmp_path}/takes/one.mp4" in use_command(takes)
+
+
+def test_the_command_names_a_method_that_is_not_the_default(config) -> None:
+    assert "--method" not in use_command(config)
+    assert "--method fitvnet --weights" in use_command(replace(config, method="fitvnet"))

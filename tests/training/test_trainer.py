@@ -56,6 +56,12 @@ def tensors(path: Path) -> dict[str, torch.Tensor]:
         return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
 
 
+def tensors_of(trainer: Trainer) -> list[torch.Tensor]:
+    """The weights before averaging."""
+    stored = tensors(trainer.folder / f"{trainer.stage.name}.last.safetensors")
+    return [stored[f"weight/{name}"] for name in trainer.learner.names]
+
+
 def rows(folder: Path) -> list[dict[str, str]]:
     """The CSV of a run."""
     with (folder / "toy.csv").open(newline="") as file:
@@ -226,6 +232,33 @@ def test_rates_warm_up_and_fall_on_a_cosine(make: Make) -> None:
     constant = make(steps=100, warmup=0, lr=1.0, schedule="constant")
     constant.state.step = 99
     assert constant.rate() == 1
+
+
+def test_halved_rates_fall_four_times(make: Make) -> None:
+    trainer = make(steps=100, warmup=0, lr=1.0, schedule="halved")
+    rates = []
+    for step in (0, 19, 20, 40, 60, 79, 80, 100):
+        trainer.state.step = step
+        rates.append(trainer.rate())
+    assert rates == [1, 1, 1 / 2, 1 / 4, 1 / 8, 1 / 8, 1 / 16, 1 / 16]
+
+
+def test_parameters_may_learn_at_rates_of_their_own(make: Make) -> None:
+    names = make().learner.names
+    slow = make("slow", optimiser="adam", rates=((names[0], 0.25),), steps=1, warmup=0)
+    before = [parameter.detach().clone() for parameter in slow.learner.parameters]
+    slow.run(silent)
+    moved = [
+        float((after.detach() - start).abs().max())
+        for after, start in zip(tensors_of(slow), before, strict=True)
+    ]
+    assert moved[0] == pytest.approx(3e-3 / 4, rel=0.01)  # a first step of Adam is the rate
+    assert moved[1] == pytest.approx(3e-3, rel=0.01)
+
+
+def test_factors_of_rates_must_make_sense() -> None:
+    with pytest.raises(ConfigError, match="rates"):
+        TrainSettings(rates=(("head", 0.0),))
 
 
 def test_progress_says_how_long_it_will_take(make: Make) -> None:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
-from f2rcli.errors import UsageError
+from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import Space
 from f2rcli.noise.report import NoiseReport
 from f2rcli.training.config import TrainConfig
@@ -43,6 +43,34 @@ class Material:
     def channels(self) -> int:
         return self.footage[0].channels
 
+    def report(self, clip: int, hint: str = "Leave this clip out.") -> NoiseReport:
+        """The noise of a clip. Raises InputError, with the hint, where it could not be measured."""
+        found = self.noise[clip]
+        if found is None:
+            raise InputError(
+                f"{self.footage[clip].name}: its noise cannot be measured: "
+                "too few different frames, or too small ones.",
+                hint=hint,
+            )
+        return found
+
+    def settings(self, steps: int, *, warmup: int, ema: float, **own: Any) -> TrainSettings:
+        """A stage's settings: what the run was asked for, and what is the stage's own.
+
+        warmup and ema are the most of each: short stages warm up and remember for less.
+        """
+        return TrainSettings(
+            steps=steps,
+            warmup=min(warmup, max(1, steps // 10)),
+            ema=min(ema, 1 - 10 / max(steps, 20)),
+            betas=(0.9, 0.999) if own.get("optimiser") == "adam" else (0.9, 0.99),
+            seed=self.config.seed,
+            precision=self.precision,  # type: ignore[arg-type]  # one of the three words
+            log_every=self.config.log_every,
+            validate_every=self.config.validate_every,
+            **own,
+        )
+
 
 @dataclass(frozen=True)
 class Course:
@@ -69,20 +97,31 @@ class Recipe(Protocol):
         """The stages of the recipe that was asked for, in order."""
         ...
 
-    def adaptation(self) -> Course:
-        """The one stage that fits the start's weights to a clip."""
+    def courses(self) -> Iterator[Course]:
+        """The stages, each prepared when it is asked for, that is with what came before trained."""
         ...
 
-    def fitted(self, stage: Stage) -> Header | None:
-        """The header with what can be fitted without training, where it is surely better."""
+
+@runtime_checkable
+class Adaptable(Recipe, Protocol):
+    """A recipe whose method offers `--adapt full`."""
+
+    def adaptation(self) -> Course:
+        """The one stage that fits the start's weights to a clip."""
         ...
 
     def examined(self, stage: Stage) -> Examined:
         """The held-out errors of the adaptation's stage, with the networks as they are now."""
         ...
 
-    def courses(self) -> Iterator[Course]:
-        """The stages, each prepared when it is asked for, that is with what came before trained."""
+
+@runtime_checkable
+class Fittable(Recipe, Protocol):
+    """A recipe whose method offers `--adapt fast`."""
+
+    def fitted(self) -> tuple[Examined, Header | None]:
+        """The held-out errors as they are, and the header with what can be fitted without
+        training; None where nothing is surely better."""
         ...
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from f2rcli.engine.tiles import Runner
-from f2rcli.errors import ConfigError, InputError
+from f2rcli.errors import ConfigError
 from f2rcli.frames import Space
 from f2rcli.methods.f2r import F2R, Networks
 from f2rcli.models.layers import channels_last
@@ -142,18 +142,20 @@ class F2RRecipe:
             raise ConfigError("nothing is held out, so nothing can be compared.")
         return found
 
-    def fitted(self, stage: Stage) -> Header | None:
+    def fitted(self) -> tuple[Examined, Header | None]:
         """See Recipe: the factor of the told noise level that serves the held-out frames best."""
-        assert isinstance(stage, LessonStage)  # what `adaptation` gave
-        before = best = self.examined(stage)
-        header, exam = None, stage.exam
+        before = best = self._at_level(1.0)
+        header = None
         for factor in LEVELS:
-            stage.exam = self._exam(Teaching.RECORRUPTED, factor)
-            found = self.examined(stage)
+            found = self._at_level(factor)
             if found.score < best.score and surely_better(before, found):
                 best, header = found, replace(self.header, level=self.header.level * factor)
-        stage.exam = exam
-        return header
+        return before, header
+
+    def _at_level(self, factor: float) -> Examined:
+        """What the networks make of the held-out frames, told `factor` times the level."""
+        exam = self._exam(Teaching.RECORRUPTED, factor)
+        return self.examined(LessonStage(self.networks, [], exam, ADAPTATION.name))
 
     def _as_asked(self, plan: Plan) -> Plan:
         asked = self.material.config.stage(plan.name)
@@ -197,30 +199,13 @@ class F2RRecipe:
         return take_lessons(method, pictures, place.centres, teaching, self._law(place.clip), rng)
 
     def _law(self, clip: int) -> NoiseLaw:
-        report = self.material.noise[clip]
-        if report is None:
-            raise InputError(
-                f"{self.material.footage[clip].name}: its noise cannot be measured: "
-                "too few different frames, or too small ones.",
-                hint="Leave this clip out.",
-            )
-        return report.law.taken(self.header.channels)
+        return self.material.report(clip).law.taken(self.header.channels)
 
     def _settings(self, plan: Plan) -> TrainSettings:
-        config = self.material.config
-        return TrainSettings(
-            steps=plan.steps,
-            lr=plan.lr,
-            optimiser=plan.optimiser,
-            warmup=min(100, max(1, plan.steps // 10)),
+        return self.material.settings(
+            plan.steps, warmup=100, ema=0.999, lr=plan.lr, optimiser=plan.optimiser,
             clip_grad=plan.clip_grad,
-            ema=min(0.999, 1 - 10 / max(plan.steps, 20)),
-            betas=(0.9, 0.999) if plan.optimiser == "adam" else (0.9, 0.99),
-            seed=config.seed,
-            precision=self.material.precision,  # type: ignore[arg-type]  # one of the three words
-            log_every=config.log_every,
-            validate_every=config.validate_every,
-        )
+        )  # fmt: skip
 
     def _plans(self) -> tuple[Plan, ...]:
         plans = PUBLISHED if self.material.config.recipe == "published" else SCRATCH
@@ -244,7 +229,7 @@ class F2RRecipe:
             method="f2r",
             space=material.space if channels == material.channels else Space.GRAY,
             channels=channels,
-            length=config.length,
+            length=config.window,
             config=sizes(config.size, config.widths),
             size=config.size if config.size in SIZES else "custom",
             order="RGB" if channels == 3 else "Y",

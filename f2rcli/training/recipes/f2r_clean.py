@@ -14,8 +14,8 @@ from f2rcli.errors import InputError
 from f2rcli.frames import Space
 from f2rcli.methods.f2r import F2R, Networks
 from f2rcli.noise import NoiseModel
+from f2rcli.noise.codec import to_codes, to_unit
 from f2rcli.training.clips import Rendition
-from f2rcli.training.codec import to_codes, to_unit
 from f2rcli.training.corruption import luma
 from f2rcli.training.footage import Footage
 from f2rcli.training.recipes import Course, Material
@@ -110,19 +110,9 @@ def material_clips(stage: CoarseStage | FusionStage) -> list[NDArray[Any]]:
 
 
 def _settings(material: Material, name: str, steps: int) -> TrainSettings:
-    config = material.config
-    asked = config.stage(name)
+    asked = material.config.stage(name)
     steps = steps if asked.steps is None else max(asked.steps, 1)
-    return TrainSettings(
-        steps=steps,
-        lr=asked.lr or 1.5e-3,
-        warmup=min(300, max(1, steps // 10)),
-        ema=min(0.999, 1 - 10 / max(steps, 20)),
-        seed=config.seed,
-        precision=material.precision,  # type: ignore[arg-type]  # one of the three words
-        log_every=config.log_every,
-        validate_every=config.validate_every,
-    )
+    return material.settings(steps, warmup=300, ema=0.999, lr=asked.lr or 1.5e-3)
 
 
 def _rehearsals(

@@ -1,0 +1,148 @@
+"""Training Blind2Sound by `train`: sizes, settings, and what is refused."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from f2rcli import weights
+from f2rcli.errors import ConfigError, InputError
+from f2rcli.frames import Space
+from f2rcli.noise.report import NoiseReport
+from f2rcli.training.config import StageOverrides
+from f2rcli.training.footage import Footage
+from f2rcli.training.masked import Made, Recorded
+from f2rcli.training.recipes import Material
+from f2rcli.training.recipes.blind2sound import Blind2SoundRecipe, recipe
+from tests.training.test_session import config, run, write_clip
+
+SMALL = StageOverrides(steps=2, batch=1, crop=32)
+
+
+def footage(tmp_path: Path, shape: tuple[int, ...] = (12, 64, 96, 3)) -> Footage:
+    path = tmp_path / "clip.npy"
+    codes = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    np.save(path, codes)
+    return Footage.of_codes("clip", np.load(path, mmap_mode="r"))
+
+
+def material(tmp_path: Path, clip: Footage, **changes: Any) -> Material:
+    values = {"method": "blind2sound", "clean": True, "synthetic": "gaussian:5-55"} | changes
+    asked = config(tmp_path / "clip.mkv", **values)
+    return Material(asked, [clip], [], None, tmp_path, torch.device("cpu"), "fp32", 1)
+
+
+def test_noisy_footage_alone_makes_weights_that_say_what_they_are(tmp_path: Path) -> None:
+    asked = config(write_clip(tmp_path / "a.mkv"), method="blind2sound", stages={"denoise": SMALL})
+    result = run(asked)
+    made = weights.load(str(result.weights))
+    assert (made.header.method, made.header.length) == ("blind2sound", 1)
+    assert made.header.space is Space.RGB
+    assert result.curve[0][0] == 0
+    assert np.isfinite(result.best_loss)
+
+
+def test_sizes_are_those_of_the_paper_or_ours(tmp_path: Path) -> None:
+    clip = footage(tmp_path)
+    counts = {
+        size: sum(
+            p.numel() for p in recipe(material(tmp_path, clip, size=size)).networks.parameters()
+        )
+        for size in ("small", "published")
+    }
+    assert counts["published"] == 1_102_953 + 1_678_659
+    assert counts["small"] < counts["published"] / 6
+
+
+def test_the_published_recipe_hides_every_pixel_and_learns_as_the_paper_did(
+    tmp_path: Path,
+) -> None:
+    made = recipe(material(tmp_path, footage(tmp_path, (12, 160, 160, 3)), recipe="published"))
+    (course,) = made.courses()
+    stage: Any = course.stage
+    assert (stage.cell, stage.phases, stage.batch, stage.crop) == (4, 16, 4, 128)
+    settings = course.settings
+    assert (settings.optimiser, settings.lr, settings.schedule) == ("adam", 1e-3, "halved")
+    assert settings.rates == (("estimator", 0.5),)
+    assert any(n.startswith("estimator") for n, _ in made.networks.named_parameters())
+    assert (settings.weight_decay, settings.clip_grad) == (1e-8, 10.0)
+
+
+def test_held_out_frames_are_not_learnt_from(tmp_path: Path) -> None:
+    (course,) = recipe(material(tmp_path, footage(tmp_path))).courses()
+    stage: Any = course.stage
+    assert isinstance(stage.source, Made)
+    learnt, held = stage.source.clips[0], stage.held_out.clips[0]
+    assert len(learnt) + len(held) == 12
+    assert 0 < len(held) <= 4
+    assert not np.array_equal(learnt[-1], held[0])
+
+
+def test_gray_weights_are_made_of_colour_clips(tmp_path: Path) -> None:
+    made = recipe(material(tmp_path, footage(tmp_path), space="gray"))
+    assert made.header.space is Space.GRAY
+    assert made.header.channels == 1
+    (course,) = made.courses()
+    stage: Any = course.stage
+    assert stage.source.gray
+
+
+@pytest.mark.parametrize("noise", ["correlated", "gaussian:5-55+mix", "realistic"])
+def test_made_noise_that_pixels_share_is_refused(tmp_path: Path, noise: str) -> None:
+    with pytest.raises(ConfigError, match="not independent from pixel to pixel"):
+        recipe(material(tmp_path, footage(tmp_path), synthetic=noise))
+
+
+def report(tmp_path: Path) -> NoiseReport:
+    from f2rcli.training.session import gather
+
+    asked = config(write_clip(tmp_path / "b.mkv"), method="blind2sound")
+    asked.folder.mkdir()
+    found = gather(asked, torch.device("cpu"), [], lambda event: None).noise[0]
+    assert found is not None
+    return found
+
+
+def test_footage_whose_pixels_share_noise_is_refused_by_name(tmp_path: Path) -> None:
+    white = report(tmp_path)
+    clip = footage(tmp_path)
+    asked = material(tmp_path, clip, clean=False, synthetic=None)
+    fine = Blind2SoundRecipe(replace(asked, noise=[white]))
+    (course,) = fine.courses()
+    stage: Any = course.stage
+    assert isinstance(stage.source, Recorded)
+    assert white.spectrum is not None
+    coloured = replace(white, spectrum=replace(white.spectrum, rho_x=(0.4, 0.4, 0.4)))
+    assert not coloured.white
+    with pytest.raises(InputError, match="clip: its neighbouring pixels share noise"):
+        recipe(replace(asked, noise=[coloured]))
+
+
+def test_a_clip_whose_noise_cannot_be_measured_is_refused(tmp_path: Path) -> None:
+    asked = material(tmp_path, footage(tmp_path), clean=False, synthetic=None)
+    made = recipe(replace(asked, noise=[None]))
+    with pytest.raises(InputError, match="its noise cannot be measured"):
+        next(made.courses())
+
+
+def test_clips_smaller_than_a_crop_can_be_are_refused(tmp_path: Path) -> None:
+    made = recipe(material(tmp_path, footage(tmp_path, (12, 24, 40, 3))))
+    with pytest.raises(InputError, match="less than 32 pixels"):
+        next(made.courses())
+
+
+def test_choices_the_method_does_not_have_are_refused(tmp_path: Path) -> None:
+    clip = footage(tmp_path)
+    for changes, said in (
+        ({"size": "base"}, "size = base"),
+        ({"length": 5}, "length = 5"),
+        ({"recipe": "supervised"}, "recipe = supervised"),
+        ({"stages": {"coarse": SMALL}}, "coarse"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            recipe(material(tmp_path, clip, **changes))
+    with pytest.raises(ConfigError, match="adapt = full"):
+        material(tmp_path, clip, adapt="full", clean=False, synthetic=None)

@@ -1,0 +1,193 @@
+"""What UDVD learns from: its own noisy frames, on many clips or one, and what it refuses."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from f2rcli import weights
+from f2rcli.engine.tiles import Runner
+from f2rcli.errors import ConfigError, InputError
+from f2rcli.methods.udvd import UDVD, build
+from f2rcli.noise.law import NoiseLaw
+from f2rcli.noise.model import NoiseModel
+from f2rcli.training.blindspot import BlindStage, Footage, Noised
+from f2rcli.training.config import StageOverrides, TrainConfig
+from f2rcli.training.corruption import Law
+from f2rcli.training.session import train
+from f2rcli.training.stage import fixed_loss, sample_rngs
+from tests.methods.test_udvd import TINY
+from tests.training.test_session import write_clip
+
+QUICK = {"size": "4,4,6,6,4", "device": "cpu", "precision": "fp32", "threads": 1, "jobs": 1}
+
+
+def clips(count: int = 2, frames: int = 8, size: int = 40) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    blocks = rng.random((count, frames, size // 8, size // 8, 3))
+    return list((255 * np.kron(blocks, np.ones((1, 1, 8, 8, 1)))).astype(np.uint8))
+
+
+def stage(source: Any, covariance: bool = True, crop: int = 32) -> BlindStage:
+    torch.manual_seed(0)
+    network = build(3, 5, TINY | {"covariance": covariance})
+    return BlindStage(network, source, source, "train", batch=2, crop=crop, exams=2)
+
+
+def gaussian(sigma: float = 0.1) -> Noised:
+    return Noised(clips(), lambda rng: Law(0.0, sigma, 0.0))
+
+
+def rngs(count: int = 2) -> list[np.random.Generator]:
+    return sample_rngs((0, 0), range(count))
+
+
+def test_targets_are_the_noisy_centres_before_the_range_cuts_them_off() -> None:
+    frames, target, variance = gaussian(0.3).window(rngs()[0], 5, 32)
+    assert variance == pytest.approx(0.3**2)
+    assert target.min() < 0
+    seen = frames[2]
+    inside = (target > 0.01) & (target < 0.99)
+    assert np.abs(seen - target)[inside].max() <= 0.5 / 255 + 1e-6 or np.array_equal(seen, target)
+
+
+def test_footage_is_taken_as_it_is_with_the_variance_of_its_law() -> None:
+    noisy = [np.random.default_rng(1).random((6, 40, 48, 3)).astype(np.float16)]
+    law = NoiseLaw(NoiseModel((0.01,) * 3, (0.02,) * 3, (0.05,) * 3))
+    frames, target, variance = Footage(noisy, [law]).window(rngs()[0], 5, 32)
+    assert np.array_equal(frames[2], target)
+    assert float(variance.mean()) == pytest.approx(0.01 * 0.5 + 0.02**2, rel=0.1)
+    _, _, unknown = Footage(noisy, [None]).window(rngs()[0], 5, 32)
+    assert (unknown == 0).all()
+
+
+def test_windows_are_turned_whole_and_reversed_in_time() -> None:
+    drawn = stage(gaussian(0.0)).draw(sample_rngs((0, 1), range(8)))
+    assert drawn.frames.shape == (8, 5, 3, 32, 32)
+    # without noise the centre is the target, however a window was turned
+    torch.testing.assert_close(drawn.frames[:, 2], drawn.target, rtol=0, atol=0.5 / 255 + 1e-6)
+
+
+@pytest.mark.parametrize("covariance", [True, False])
+def test_the_gradient_of_a_pixel_s_loss_does_not_pass_through_itself(covariance: bool) -> None:
+    made = stage(gaussian(), covariance)
+    batch = made.draw(rngs())
+    frames = batch.frames.clone().requires_grad_()
+    mean = made.network(frames)[:, :3]
+    (seen,) = torch.autograd.grad(mean[0, :, 7, 9].sum(), frames)
+    assert seen[:, :, :, 7, 9].abs().max() == 0
+
+
+@pytest.mark.parametrize("covariance", [True, False])
+def test_training_lowers_the_loss(covariance: bool) -> None:
+    made = stage(gaussian(), covariance)
+    with torch.no_grad():
+        before = fixed_loss(made, 2)
+    optimiser = torch.optim.Adam(made.network.parameters(), 3e-3)
+    for step in range(30):
+        optimiser.zero_grad()
+        made.loss(made.draw(sample_rngs((0, step), range(2)))).backward()
+        optimiser.step()
+    with torch.no_grad():
+        after = fixed_loss(made, 2)
+    assert after < (before - 10 if covariance else 0.7 * before)
+    with torch.no_grad():
+        picture = made.sample()
+    assert picture is not None
+    assert picture.shape[1] // picture.shape[0] == (3 if covariance else 2)
+
+
+def test_the_same_exam_is_taken_every_time() -> None:
+    made = stage(gaussian())
+    first, second = made.examined(), made.examined()
+    assert first.score == second.score
+    assert np.array_equal(first.errors, second.errors)
+
+
+def config(clip: Path, **changes: Any) -> TrainConfig:
+    values: dict[str, Any] = {
+        "inputs": (str(clip),), "output": str(clip.with_name("out.safetensors")), "method": "udvd",
+        "validate_every": 4, "log_every": 2, **QUICK,
+    }  # fmt: skip
+    return TrainConfig(**(values | changes))
+
+
+def short(name: str = "train", steps: int = 6) -> dict[str, StageOverrides]:
+    return {name: StageOverrides(steps=steps, batch=2, crop=32)}
+
+
+def run(asked: TrainConfig) -> Any:
+    return train(asked, lambda event: None)
+
+
+@pytest.mark.parametrize(("variant", "length"), [("likelihood", 5), ("mse", 3), ("mse", 1)])
+def test_noisy_footage_alone_gives_weights_that_load(
+    tmp_path: Path, variant: str, length: int
+) -> None:
+    clip = write_clip(tmp_path / "a.mkv", frames=14)
+    run(config(clip, variant=variant, length=length, stages=short()))
+    made = weights.load(str(tmp_path / "out.safetensors"))
+    assert made.header.method == "udvd"
+    assert made.header.length == length
+    assert made.header.config["covariance"] is (variant == "likelihood")
+    UDVD.from_weights(made, Runner(torch.device("cpu"), "fp32", None))
+
+
+def test_one_clip_is_learnt_from_scratch_and_from_weights(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mkv", frames=14)
+    first = run(
+        config(clip, adapt="full", init="scratch", variant="mse", stages=short("adapt", 24))
+    )
+    assert first.kept
+    assert first.best_loss < first.start_loss
+    begun = str(tmp_path / "out.safetensors")
+    again = config(
+        clip,
+        adapt="full",
+        init=begun,
+        output=str(tmp_path / "b.safetensors"),
+        stages=short("adapt"),
+    )
+    assert "then the user's footage" in weights.load(str(run(again).weights)).header.trained_on
+
+
+def test_clean_clips_with_made_noise_and_gray_weights_from_them(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mkv", frames=14, sigma=0)
+    asked = config(clip, clean=True, synthetic="gaussian:5-55", space="gray", stages=short())
+    run(asked)
+    assert weights.load(asked.output).header.channels == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "said"),
+    [
+        ({"length": 7}, ConfigError, "length = 7"),
+        ({"length": 4}, ConfigError, "length = 4"),
+        ({"variant": "fast"}, ConfigError, "variant = fast"),
+        ({"adapt": "fast"}, ConfigError, "method udvd cannot"),
+        ({"size": "medium"}, ConfigError, "size = medium"),
+        ({"size": "8,16"}, ConfigError, "five widths"),
+        ({"stages": {"anchor": StageOverrides(steps=1)}}, ConfigError, "anchor"),
+        ({"clean": True, "synthetic": "correlated"}, ConfigError, "cannot tell from the picture"),
+    ],
+)
+def test_what_it_cannot_learn_from_is_refused_in_one_line(
+    tmp_path: Path, changes: dict[str, Any], kind: type[Exception], said: str
+) -> None:
+    clip = write_clip(tmp_path / "a.mkv", frames=14)
+    with pytest.raises(kind, match=said):
+        run(config(clip, **{"stages": short()} | changes))
+
+
+def test_shots_shorter_than_the_window_are_refused(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mkv", frames=5)
+    with pytest.raises(InputError, match="5 frames in its longest shot, too few"):
+        run(config(clip, stages=short()))
+
+
+def test_weights_of_another_method_are_no_start(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mkv", frames=14)
+    with pytest.raises(ConfigError, match="not udvd"):
+        run(config(clip, init="f2r-rgb-small", stages=short()))
