@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from f2rcli import weights
+from f2rcli import methods, weights
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
 from f2rcli.methods.f2r import F2R
@@ -20,7 +20,7 @@ def test_every_bundled_file_is_what_the_manifest_says_and_rebuilds_its_network()
     assert weights.available()
     for name in weights.available():
         loaded = weights.load(name)
-        F2R.from_weights(loaded, padded)
+        methods.load(loaded.header.method).from_weights(loaded, padded)
         entry = weights.manifest()[name]
         assert loaded.header.method == entry["method"]
         assert loaded.header.space.value == entry["space"]
@@ -28,8 +28,9 @@ def test_every_bundled_file_is_what_the_manifest_says_and_rebuilds_its_network()
 
 def test_the_default_is_chosen_by_method_and_space() -> None:
     assert weights.choose("f2r", Space.RGB) == "f2r-rgb-small"
+    assert weights.choose("f2r", Space.BAYER) == "f2r-bayer-small"
     with pytest.raises(WeightsError, match="no bundled weights"):
-        weights.choose("f2r", Space.BAYER)
+        weights.choose("nlmeans", Space.RGB)
 
 
 def saved(path: Path, **changes: object) -> Path:
