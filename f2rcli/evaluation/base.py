@@ -1,0 +1,177 @@
+"""What evaluation is put together from: clips, metrics, noise, baselines, benchmarks, observers.
+
+Pictures are (C, H, W) float32, 0 = black, 1 = white: three channels RGB, one gray, or the four
+packed planes of a mosaic. Everything streams: a frame is seen once and let go.
+
+Found by file name, as methods are: `metrics/<name>.py` has METRIC (a `Metric`),
+`baselines/<name>.py` has BASELINES (a tuple of `Baseline`; --baselines takes the file's name or
+one of theirs), `benchmarks/<name>.py` has BENCHMARK (a `Benchmark`).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from f2rcli.evaluation.moment import Moment, Picture
+from f2rcli.evaluation.result import (
+    BenchmarkFacts,
+    ClipResult,
+    FileFacts,
+    MethodFacts,
+    MetricFacts,
+    Series,
+)
+from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
+
+if TYPE_CHECKING:
+    from f2rcli.evaluation.pictures import ClipPictures
+
+
+class Clip(Protocol):
+    """A clip that is open: its facts, and its frames, once. `f2rcli.io.Reader` is one."""
+
+    info: ClipInfo
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+
+# Opens a clip; called once per pass, so a clip is never held in memory.
+Source = Callable[[], AbstractContextManager[Clip]]
+
+
+class Noise(Protocol):
+    """Noise made on the spot: `f2rcli.evaluation.noising.parse("gaussian:30")` gives one."""
+
+    name: str  # as --noise took it, in its canonical form: "gaussian:30"
+    title: str  # "white Gaussian, sigma 30 of 255"
+
+    def add(
+        self, frames: Iterable[Frame], info: ClipInfo, *, seed: int, clipped: bool
+    ) -> tuple[ClipInfo, Iterator[Frame]]:
+        """The noisy clip's facts and its frames, one for one, the same for the same seed.
+
+        frames: RGB or GRAY as float32 samples in 0..1 (layout of 32 bits), or a mosaic in its
+        own codes. Gives, if not `clipped`, float32 samples that may lie outside 0..1; if
+        `clipped`, what a file holds: 8-bit samples, rounded once. Mosaics stay mosaics in codes.
+        Compressed noise gives what its decoder gives (8-bit Y'CbCr 4:2:0), whatever `clipped`
+        says. A noisy clip that is smaller (4:2:0 wants even sizes) is compared from the upper
+        left corner.
+        """
+        ...
+
+
+class Baseline(Protocol):
+    """A denoiser of somebody else's that runs beside f2r's methods."""
+
+    name: str  # "ffmpeg-nlmeans"
+    title: str  # "FFmpeg nlmeans, s=18"
+
+    def available(self) -> str | None:
+        """None where it can run, else the reason and what to install, in one line."""
+        ...
+
+    def facts(self) -> MethodFacts:
+        """Name, title, version and settings, kind "baseline"."""
+        ...
+
+    def denoise(
+        self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
+    ) -> Iterator[Frame]:
+        """One frame for each, in order, in the layout that came in (or a float one).
+
+        sigma8: the noise's standard deviation in 8-bit units where it is known, else None.
+        Raises F2RError for what it cannot take; the evaluation goes on without it.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One clip to evaluate, with all that is known of it."""
+
+    name: str
+    group: str = ""
+    reference: Source | None = None
+    noisy: Source | None = None  # None where `noise` makes it of the reference
+    noise: Noise | None = None
+    given: Mapping[str, Source] = field(default_factory=dict)  # denoised by others, by label
+    files: tuple[FileFacts, ...] = ()
+    sigma8: float | None = None  # where the protocol tells methods the noise (baselines only)
+
+
+class Benchmark(Protocol):
+    """A published benchmark: where its files lie and how they are measured."""
+
+    name: str
+    title: str
+    metrics: tuple[str, ...]  # what its protocol reports
+    clipped: bool  # for noise made on the spot
+    frames: int | None  # at most this many per clip
+
+    def cases(self, root: Path, noises: tuple[str, ...], frames: int | None = None) -> list[Case]:
+        """The clips below `root`, once per noise or ISO (`noises` () means the published ones).
+
+        frames: at most this many of a clip, instead of the protocol's own number. Raises InputError
+        that says which file of the layout is missing and what is expected.
+        """
+        ...
+
+    def facts(self, cases: list[Case]) -> BenchmarkFacts:
+        """Protocol and published rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What a metric needs to know of a clip before its first frame."""
+
+    space: Space
+    rate: float | None = None  # frames per second
+    mosaic: Mosaic | None = None  # of camera raw
+    device: str = "auto"  # where networks that measure run
+    threads: int | None = None
+
+
+class Meter(Protocol):
+    """One metric at work on one method and one clip."""
+
+    def add(self, moment: Moment, estimate: Picture) -> None:
+        """See the next frame's estimate; frames come in order."""
+        ...
+
+    def finish(self) -> Series:
+        """What was measured. Called once, after the last frame."""
+        ...
+
+
+class Metric(Protocol):
+    """A metric, found by its file's name in `metrics`."""
+
+    facts: MetricFacts
+
+    def available(self) -> str | None:
+        """None where it can be measured here, else the reason and what to install."""
+        ...
+
+    def meter(self, setting: Setting) -> Meter | None:
+        """A fresh meter, or None where the metric means nothing for such clips."""
+        ...
+
+
+class Observer(Protocol):
+    """Someone who looks on: keeps pictures for a report, or writes a comparison video."""
+
+    def begin(self, name: str, setting: Setting, methods: tuple[str, ...]) -> None:
+        """A clip begins. `methods` in the order they are shown, the noisy input ("none") first
+        where there is one."""
+        ...
+
+    def see(self, moment: Moment, estimates: Mapping[str, Picture]) -> None:
+        """The next frame and all estimates of it (without "none": that is `moment.noisy`)."""
+        ...
+
+    def end(self, result: ClipResult) -> "ClipPictures | None":
+        """The clip is done. What is returned becomes the result's `pictures`."""
+        ...

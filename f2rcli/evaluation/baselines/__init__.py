@@ -1,0 +1,33 @@
+"""Other people's denoisers, for comparison. A file here has BASELINES; its name is their group."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING
+
+from f2rcli.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from f2rcli.evaluation.base import Baseline
+
+
+def available() -> dict[str, "tuple[Baseline, ...]"]:
+    """All baselines by group, whether or not they can run here."""
+    groups = sorted(module.name for module in iter_modules(__path__))
+    return {name: import_module(f"{__name__}.{name}").BASELINES for name in groups}
+
+
+def find(names: tuple[str, ...]) -> "list[Baseline]":
+    """The baselines that names stand for, groups spelt out, each once, in the order asked for.
+
+    Raises UsageError for a name that is neither a group nor a baseline.
+    """
+    groups = available()
+    known = {baseline.name: (baseline,) for group in groups.values() for baseline in group} | groups
+    chosen: dict[str, Baseline] = {}
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"--baselines {name}: no such baseline.", hint=nearest(name, list(known))
+            )
+        chosen |= {baseline.name: baseline for baseline in known[name]}
+    return list(chosen.values())

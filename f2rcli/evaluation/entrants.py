@@ -1,0 +1,107 @@
+"""Who takes part: f2r's methods, others' programs, and results that lie there already."""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Protocol, TypeVar
+
+from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
+from f2rcli.evaluation.base import Baseline
+from f2rcli.evaluation.result import MethodFacts
+from f2rcli.frames import ClipInfo, Frame
+
+T = TypeVar("T")
+
+
+class Entrant(Protocol):
+    """A way to make estimates of noisy frames."""
+
+    @property
+    def name(self) -> str:
+        """The key that results use."""
+        ...
+
+    def denoise(
+        self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
+    ) -> Iterator[Frame]:
+        """One estimate per frame, in order."""
+        ...
+
+    def facts(self) -> MethodFacts:
+        """Who it is; complete once a clip was denoised."""
+        ...
+
+
+@dataclass
+class MethodEntrant:
+    """A method of f2r's, through the engine, blind: it is never told the noise that was added."""
+
+    name: str
+    settings: EngineSettings
+    weights: dict[str, str] = field(default_factory=dict)  # name -> sha256, of every clip
+    settled: dict[str, str] = field(default_factory=dict)
+
+    def denoise(
+        self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
+    ) -> Iterator[Frame]:
+        """See Entrant. Raises F2RError where no weights suit the clip."""
+        engine = load_engine(self.settings, info)
+        self.weights[engine.weights.name] = engine.weights.sha256
+        self.settled = {"device": engine.device, "precision": engine.precision}
+        return denoise_stream(frames, info, engine)
+
+    def facts(self) -> MethodFacts:
+        """See Entrant."""
+        chosen = {k: v for k, v in asdict(self.settings).items() if v is not None}
+        return MethodFacts(
+            name=self.name, title=self.name, kind="method",
+            weights=", ".join(self.weights), weights_sha256=", ".join(self.weights.values()),
+            settings=chosen | self.settled,
+        )  # fmt: skip
+
+
+@dataclass
+class BaselineEntrant:
+    """Somebody else's denoiser."""
+
+    baseline: Baseline
+
+    @property
+    def name(self) -> str:
+        """See Entrant."""
+        return self.baseline.name
+
+    def denoise(
+        self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
+    ) -> Iterator[Frame]:
+        """See Entrant."""
+        return self.baseline.denoise(frames, info, sigma8)
+
+    def facts(self) -> MethodFacts:
+        """See Entrant."""
+        return self.baseline.facts()
+
+
+@dataclass
+class Stopwatch:
+    """Times what is drawn from an iterator, less what that drew from its own source."""
+
+    seconds: float = 0.0
+
+    def source(self, items: Iterable[T]) -> Iterator[T]:
+        """The items; the time it takes to get them does not count."""
+        iterator = iter(items)
+        while True:
+            began = time.perf_counter()
+            item = next(iterator, None)
+            self.seconds -= time.perf_counter() - began
+            if item is None:
+                return
+            yield item
+
+    def draw(self, items: Iterator[T]) -> T | None:
+        """The next item, or None at the end; the time it takes counts."""
+        began = time.perf_counter()
+        item = next(items, None)
+        self.seconds += time.perf_counter() - began
+        return item

@@ -1,0 +1,148 @@
+"""What a restored pixel was made of: its gradient with respect to every noisy frame.
+
+A bias-free network is positively homogeneous, so that an output is the sum of all inputs weighed
+by its gradient (Euler); Mohan et al., ICLR 2020, read it as a filter, Sheth et al., ICCV 2021, its
+centre of mass from frame to frame as the motion that the network follows without being told.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from f2rcli import methods
+from f2rcli.engine.loaded import Engine
+from f2rcli.errors import InputError
+from f2rcli.models.layers import padded
+from f2rcli.noise import NoiseModel
+from f2rcli.window import Window
+
+SIDE = 192  # pixels per side of what is looked at around the pixel
+STEP = 16  # of where that begins: every network's grid
+BELIEVED = 0.5  # of a filter's largest entry; smaller ones do not count for its centre of mass
+
+Weights = NDArray[np.float32]  # (H, W)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What one frame gave to the pixel."""
+
+    frame: int
+    picture: NDArray[np.float32]  # (H, W, C), the noisy frame around the pixel
+    weights: Weights  # (H, W), summed over colours
+
+    @property
+    def total(self) -> float:
+        """The share of the pixel that this frame gave."""
+        return float(self.weights.sum())
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """The centre of mass (x, y) of the entries above BELIEVED of the largest."""
+        kept = np.where(self.weights >= BELIEVED * self.weights.max(), self.weights, 0)
+        kept = np.maximum(kept, 0).astype(np.float64)
+        mass = kept.sum()
+        if mass <= 0:
+            return float("nan"), float("nan")
+        rows, columns = np.indices(kept.shape)
+        return float((columns * kept).sum() / mass), float((rows * kept).sum() / mass)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A pixel's filters in order of time; coordinates are those of the crop at `corner`."""
+
+    pixel: tuple[int, int]  # x, y in the picture
+    corner: tuple[int, int]  # x, y of the crop in the picture
+    frame: int
+    filters: tuple[Filter, ...]
+    value: tuple[float, float]  # noisy and restored, mean of the colours, 0..1
+
+    @property
+    def spot(self) -> tuple[int, int]:
+        """The pixel in the crop."""
+        return self.pixel[0] - self.corner[0], self.pixel[1] - self.corner[1]
+
+    @property
+    def motion(self) -> list[tuple[float, float]]:
+        """How far the filters' centres move from each frame to the next, (dx, dy) in pixels."""
+        centres = [f.centre for f in self.filters]
+        return [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(centres)]
+
+
+def explain(
+    engine: Engine, pictures: list[Tensor], first: int, frame: int, pixel: tuple[int, int],
+    noise: NoiseModel | None,
+) -> Explanation:  # fmt: skip
+    """Follow the pixel (x, y) of a frame back through an engine's method.
+
+    pictures: the window's frames (1, C, H, W) in order, `first` the index of the first of them.
+    Motion that a method estimates to align frames counts as given: only what networks do with the
+    aligned frames is followed. Raises InputError for a pixel outside, and for a method whose result
+    is cut off from its input.
+    """
+    x, y = pixel
+    height, width = pictures[0].shape[-2:]
+    if not (0 <= x < width and 0 <= y < height):
+        raise InputError(
+            f"--pixel {x},{y}: outside of the picture.",
+            hint=f"It is {width} x {height}; counting begins with 0,0 in the upper left.",
+        )
+    left, top = (_corner(place, size) for place, size in ((x, width), (y, height)))
+    rows, columns = slice(top, top + SIDE + STEP), slice(left, left + SIDE + STEP)
+    crops = [picture[..., rows, columns].clone() for picture in pictures]
+    for crop in crops:
+        crop.requires_grad_()
+    restored = _restored(engine, crops, frame - first, noise)
+    chosen = restored[0, :, y - top, x - left]
+    found = torch.autograd.grad(chosen.mean(), crops, allow_unused=True)
+    filters = tuple(
+        Filter(first + i, _last(crop), _weights(gradient, crop.detach()))
+        for i, (crop, gradient) in enumerate(zip(crops, found, strict=True))
+    )
+    noisy = float(pictures[frame - first][0, :, y, x].mean())
+    return Explanation(pixel, (left, top), frame, filters, (noisy, float(chosen.detach().mean())))
+
+
+def _corner(place: int, size: int) -> int:
+    return max(0, min(place - SIDE // 2, size - SIDE)) // STEP * STEP
+
+
+def _last(picture: Tensor) -> NDArray[np.float32]:
+    return picture.detach()[0].permute(1, 2, 0).float().cpu().numpy()
+
+
+def _weights(gradient: Tensor | None, crop: Tensor) -> Weights:
+    if gradient is None:
+        return np.zeros(crop.shape[-2:], np.float32)
+    return gradient[0].sum(0).float().cpu().numpy()
+
+
+def _restored(engine: Engine, crops: list[Tensor], centre: int, noise: NoiseModel | None) -> Tensor:
+    """The centre restored in one piece, in float32, with every step remembered."""
+
+    def run(network: nn.Module, *inputs: Any) -> Any:
+        return padded(network, *inputs)
+
+    method = methods.load(engine.method_name).from_weights(engine.weights, run)
+    method.networks.eval().to(engine.device_)
+    try:
+        ready = [method.prepare(i, crop, noise) for i, crop in enumerate(crops)]
+        window = Window(ready[centre], tuple(ready[:centre]), tuple(ready[centre + 1 :]))
+        restored = method.restore(window, noise).refined
+        if not restored.requires_grad:
+            raise RuntimeError("the result is detached from the frames")
+    except RuntimeError as error:
+        if "memory" in str(error):
+            raise
+        raise InputError(
+            f"--method {engine.method_name}: its results cannot be followed back to pixels: "
+            "something outside of its networks stands between.",
+            hint="Take another method.",
+        ) from error
+    return restored

@@ -1,0 +1,55 @@
+"""An FFmpeg program for what the PyAV wheel leaves out: VMAF and denoising filters.
+
+The system's own if it has the filter, else the one of the package imageio-ffmpeg (extra `eval`).
+"""
+
+import importlib
+import shutil
+import subprocess
+from functools import cache
+
+EXTRA = "pip install 'f2rcli[eval]' brings an FFmpeg that has it."
+
+
+@cache
+def program_with(filter_name: str) -> str | None:
+    """The path of an FFmpeg program that has a filter, or None."""
+    return next((path for path in programs() if filter_name in filters_of(path)), None)
+
+
+@cache
+def programs() -> tuple[str, ...]:
+    """FFmpeg programs of this machine, the one that is preferred first."""
+    found = [shutil.which("ffmpeg"), _packaged()]
+    return tuple(path for path in found if path is not None)
+
+
+def _packaged() -> str | None:
+    """The program of imageio-ffmpeg; None where the package is not installed or brings none."""
+    try:
+        package = importlib.import_module("imageio_ffmpeg")
+        return str(package.get_ffmpeg_exe())
+    except (ImportError, RuntimeError):
+        return None
+
+
+@cache
+def filters_of(path: str) -> frozenset[str]:
+    """The names of a program's filters; none where it does not run."""
+    try:
+        done = subprocess.run(
+            [path, "-hide_banner", "-filters"], capture_output=True, text=True, timeout=60
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return frozenset()
+    return frozenset(line.split()[1] for line in done.stdout.splitlines() if "->" in line)
+
+
+@cache
+def version_of(path: str) -> str:
+    """What a program calls itself: "ffmpeg version 7.1"; "" where it does not run."""
+    try:
+        done = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return " ".join(done.stdout.split()[:3])

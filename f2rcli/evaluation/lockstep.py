@@ -1,0 +1,219 @@
+"""One clip, everyone side by side: the reference, the noisy input and every estimate of a frame
+are there at the same time, seen once, and let go. Memory is that of a few frames."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import count
+from types import TracebackType
+from typing import Self
+
+from f2rcli.errors import F2RError, InputError
+from f2rcli.evaluation.base import Case, Clip, Setting, Source
+from f2rcli.evaluation.entrants import Entrant, Stopwatch
+from f2rcli.evaluation.moment import Moment, Picture
+from f2rcli.evaluation.reading import (
+    Reading,
+    check_alike,
+    converted,
+    converted_layout,
+    counts_differ,
+)
+from f2rcli.fan import fanned
+from f2rcli.frames import ClipInfo, Frame
+
+Estimates = dict[str, Picture]
+
+
+@dataclass
+class Lane:
+    """One estimate's way through a clip."""
+
+    name: str
+    info: ClipInfo
+    frames: Iterator[Frame] | None  # None once it failed
+    watch: Stopwatch | None = None  # None for what is not made here
+    optional: bool = False  # whether the others go on without it
+    failed: str | None = None
+    drawn: int = 0
+
+    def next(self) -> Frame | None:
+        """The next frame, or None at the end or after a failure."""
+        if self.frames is None:
+            return None
+        try:
+            frame = self.watch.draw(self.frames) if self.watch else next(self.frames, None)
+        except F2RError as error:
+            if not self.optional:
+                raise
+            self.failed = str(error)
+            self.frames = None  # and with it the frames that wait for it
+            return None
+        self.drawn += frame is not None
+        return frame
+
+    @property
+    def seconds_per_frame(self) -> float | None:
+        """What an estimate took; None where it was not made here."""
+        if self.watch is None or not self.drawn or self.failed:
+            return None
+        return max(self.watch.seconds, 0.0) / self.drawn
+
+
+class Lockstep:
+    """An open case: its lanes, and its moments, which are to be read once."""
+
+    def __init__(self, case: Case, reading: Reading) -> None:
+        """Open the clips; raises InputError where they do not belong together."""
+        self.case = case
+        self.remarks: list[str] = []
+        self.opened: list[Clip] = []
+        self.stack = ExitStack()
+        self.made_floats = False
+        try:
+            reference, noisy = self._opened(case.reference), self._opened(case.noisy)
+            given = {label: self._opened(source) for label, source in case.given.items()}
+            infos = [clip.info for clip in self.opened]
+            if not infos:
+                raise InputError(f"{case.name}: nothing to compare.")
+            self.remarks += check_alike(infos)
+        except BaseException:
+            self.stack.close()
+            raise
+        self.first = infos[0]
+        self.reading = replace(reading, levels=self.first.layout.levels)
+        self.reference: Iterator[Frame] | None = None if reference is None else iter(reference)
+        self.noisy: Iterator[Frame] | None = None if noisy is None else iter(noisy)
+        self.noisy_info = None if noisy is None else noisy.info
+        self.lanes = [Lane(name, c.info, iter(c)) for name, c in given.items() if c is not None]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for lane in self.lanes:
+            lane.frames = None
+        self.stack.close()
+
+    def _opened(self, source: Source | None) -> Clip | None:
+        if source is None:
+            return None
+        clip = self.stack.enter_context(source())
+        self.opened.append(clip)
+        return clip
+
+    def make_noise(self, *, seed: int, clipped: bool) -> None:
+        """Make the noisy input, as the case says, of a second branch of the reference."""
+        noise = self.case.noise
+        if noise is None or self.reference is None:
+            return
+        self.made_floats = not clipped
+        self.reference, clean = fanned(self.reference, 2)
+        layout = converted_layout(self.first.layout, self.reading.conversion)
+        info = replace(self.first, layout=layout, noise_profile=None)
+        frames = converted(clean, self.reading.conversion)
+        self.noisy_info, self.noisy = noise.add(frames, info, seed=seed, clipped=clipped)
+        size = self.noisy_info.height, self.noisy_info.width
+        if size != (info.height, info.width):
+            self.reading = replace(self.reading, size=size)
+            self.remarks.append(
+                f"{info.name}: compared on {size[1]}x{size[0]}: so says {noise.name}"
+            )
+
+    def enter(self, entrants: list[Entrant], optional: frozenset[str]) -> None:
+        """Let everybody have the noisy input. Those that are `optional` may fail."""
+        if not entrants:
+            return
+        if self.noisy is None or self.noisy_info is None:
+            raise InputError(f"{self.case.name}: no noisy input for {entrants[0].name}.")
+        self.noisy, *branches = fanned(self.noisy, len(entrants) + 1)
+        sigma8 = getattr(self.case.noise, "sigma8", None) or self.case.sigma8
+        for entrant, branch in zip(entrants, branches, strict=True):
+            watch = Stopwatch()
+            lane = Lane(entrant.name, self.noisy_info, None, watch, entrant.name in optional)
+            try:
+                lane.frames = entrant.denoise(watch.source(branch), self.noisy_info, sigma8)
+            except F2RError as error:
+                if not lane.optional:
+                    raise
+                lane.failed = str(error)
+            self.lanes.append(lane)
+
+    def setting(self, device: str, threads: int | None) -> Setting:
+        """What metrics are told of the clip."""
+        rate = self.first.rate
+        return Setting(
+            space=self.first.space, rate=None if rate is None else float(rate),
+            mosaic=self.first.layout.mosaic, device=device, threads=threads,
+        )  # fmt: skip
+
+    def moments(self) -> Iterator[tuple[Moment, Estimates]]:
+        """Every frame with all estimates of it. Raises InputError where clips differ in length."""
+        before: Moment | None = None
+        lane = 0
+        for index in count():
+            reference = None if self.reference is None else next(self.reference, None)
+            noisy = None if self.noisy is None else next(self.noisy, None)
+            estimates = {lane.name: lane.next() for lane in self.lanes}
+            alive = {lane.name for lane in self.lanes if lane.failed is None}
+            there = self._there(reference, noisy, {n: estimates[n] for n in alive})
+            if not any(there.values()):
+                return
+            self._check_length(there, index)
+            frame = reference or noisy or next(iter(estimates.values()))
+            moment = self._moment(index, frame, reference, noisy)
+            if frame is not None:
+                moment.follow(before if frame.lane == lane else None)
+                lane = frame.lane
+            yield (
+                moment,
+                {
+                    name: self._estimate(estimate)
+                    for name, estimate in estimates.items()
+                    if estimate
+                },
+            )
+            before = moment
+
+    def _moment(
+        self, index: int, frame: Frame | None, reference: Frame | None, noisy: Frame | None
+    ) -> Moment:
+        seconds = None
+        if frame is not None and frame.pts is not None:
+            seconds = float(frame.pts * frame.time_base)
+        return Moment(
+            index=index, seconds=seconds,
+            reference=None if reference is None else self.reading.picture(reference, clamp=True),
+            noisy=None
+            if noisy is None
+            else self.reading.picture(noisy, clamp=not self.made_floats),
+        )  # fmt: skip
+
+    def _estimate(self, frame: Frame) -> Picture:
+        return self.reading.picture(frame, clamp=True)
+
+    def _there(
+        self, reference: Frame | None, noisy: Frame | None, estimates: dict[str, Frame | None]
+    ) -> dict[str, bool]:
+        """Which clips still have frames, by name."""
+        there = {name: frame is not None for name, frame in estimates.items()}
+        if self.reference is not None:
+            there["reference"] = reference is not None
+        if self.noisy is not None:
+            there["noisy"] = noisy is not None
+        return there
+
+    def _check_length(self, there: dict[str, bool], index: int) -> None:
+        if all(there.values()):
+            return
+        infos = {lane.name: lane.info for lane in self.lanes} | {"reference": self.first}
+        if self.noisy_info is not None:
+            infos["noisy"] = self.noisy_info
+        short = next(name for name, has in there.items() if not has)
+        long = next(name for name, has in there.items() if has)
+        raise counts_differ(infos[short], infos[long], index, None)

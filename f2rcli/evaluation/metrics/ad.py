@@ -1,0 +1,44 @@
+"""FITVNet's average deviation: how bad the worst patches are, where detail was smoothed away."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.evaluation.meters import FoundMetric, FrameMeter, Row
+from f2rcli.evaluation.moment import Moment, Picture
+from f2rcli.evaluation.result import WHOLE, MetricFacts
+
+PATCH = 32  # pixels per side
+
+FACTS = MetricFacts(
+    name="ad",
+    title="Average deviation",
+    better="lower",
+    digits=4,
+    definition="FITVNet: standard deviation of estimate - reference (0..1, all channels) in each "
+    "32 x 32 patch, patches side by side from the upper left, an incomplete last row or column "
+    "left out; the mean of those that exceed their mean. Channel max: the largest. Mean over "
+    "frames. None for pictures under 32 pixels.",
+)
+
+
+def deviations(apart: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard deviation of every patch of a difference (C, H, W)."""
+    count, height, width = apart.shape
+    rows, columns = height // PATCH, width // PATCH
+    cells = apart[:, : rows * PATCH, : columns * PATCH].reshape(count, rows, PATCH, columns, PATCH)
+    return np.asarray(cells.std((0, 2, 4)))
+
+
+class Meter(FrameMeter):
+    """Mean and largest of the deviations above their mean."""
+
+    def measure(self, moment: Moment, estimate: Picture) -> Row | None:
+        """See FrameMeter."""
+        if moment.reference is None or min(estimate.shape[1:]) < PATCH:
+            return None
+        rho = deviations(estimate.astype(np.float64) - moment.reference)
+        above = rho[rho > rho.mean()]
+        return {WHOLE: float(above.mean() if above.size else rho.mean()), "max": float(rho.max())}
+
+
+METRIC = FoundMetric(FACTS, Meter)

@@ -1,0 +1,35 @@
+"""Drift of brightness and colour."""
+
+import numpy as np
+
+from f2rcli.evaluation.meters import FoundMetric, FrameMeter, Row, by_channel
+from f2rcli.evaluation.moment import Moment, Picture
+from f2rcli.evaluation.result import WHOLE, MetricFacts
+
+FACTS = MetricFacts(
+    name="drift",
+    title="Colour drift",
+    unit="/255",
+    better="lower",
+    digits=3,
+    reference=False,
+    definition="RMS over channels of the difference between a frame's channel means and those of "
+    "the reference (of the noisy input where there is none), in 8-bit units; channels hold the "
+    "signed differences. Noise that was clipped by 8 bits shifts the noisy input's own means.",
+)
+
+
+class Meter(FrameMeter):
+    """Differences of channel means."""
+
+    def measure(self, moment: Moment, estimate: Picture) -> Row | None:
+        """See FrameMeter."""
+        base = moment.noisy if moment.reference is None else moment.reference
+        if base is None:
+            return None
+        apart = 255 * (estimate.mean((1, 2), np.float64) - base.mean((1, 2), np.float64))
+        signed = by_channel(self.setting.space, apart)
+        return {WHOLE: float(np.sqrt(np.square(apart).mean()))} | signed
+
+
+METRIC = FoundMetric(FACTS, Meter)

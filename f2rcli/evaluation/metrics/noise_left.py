@@ -1,0 +1,72 @@
+"""How much noise is left, measured without a reference."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from f2rcli.evaluation.base import Setting
+from f2rcli.evaluation.meters import CHANNELS, FoundMetric
+from f2rcli.evaluation.moment import Moment, Picture
+from f2rcli.evaluation.result import WHOLE, MetricFacts, Series
+
+FRAMES = 10  # different ones that are looked at, the clip's first
+REGION = (480, 640)  # rows and columns in the middle of the frame that are looked at
+
+FACTS = MetricFacts(
+    name="noise_left",
+    title="Noise left",
+    unit="/255",
+    better="lower",
+    reference=False,
+    definition="Standard deviation of the noise that `f2r noise` measures in the estimate, mean "
+    "of the channels, in 8-bit units: from two blind estimates of a frame by disjoint sets of "
+    "neighbours, in flat places, on the first 10 frames (the middle 640 x 480 pixels). It hears "
+    "noise that is new in every frame; what stays put or moves along is not noise to it. None "
+    "where frames hold too little evidence.",
+)
+
+
+class Meter:
+    """Keeps the first frames' middles, and measures at the end. `report` has all that was found."""
+
+    def __init__(self, facts: MetricFacts, setting: Setting) -> None:
+        self.facts = facts
+        self.setting = setting
+        self.frames = 0
+        self.kept: list[Picture] = []
+        self.report: dict[str, Any] | None = None
+
+    def add(self, moment: Moment, estimate: Picture) -> None:
+        """See `f2rcli.evaluation.base.Meter`."""
+        self.frames += 1
+        if len(self.kept) == FRAMES:
+            return
+        middle = middle_of(estimate)
+        if not self.kept or not np.array_equal(self.kept[-1], middle):
+            self.kept.append(middle)
+
+    def finish(self) -> Series:
+        """See `f2rcli.evaluation.base.Meter`."""
+        from f2rcli.evaluation.noisiness import measure  # brings networks
+
+        found = measure(self.kept, self.setting)
+        self.kept = []
+        clip = {WHOLE: math.nan}
+        if found is not None:
+            self.report = found.values()
+            levels = found.model.sigma8
+            clip = {WHOLE: float(np.mean(levels))}
+            clip |= dict(zip(CHANNELS[self.setting.space], levels, strict=False))
+        return Series(metric="noise_left", frames={WHOLE: (None,) * self.frames}, clip=clip)
+
+
+def middle_of(picture: Picture) -> Picture:
+    """A copy of the middle of a picture, at most REGION large."""
+    _, height, width = picture.shape
+    rows, columns = min(height, REGION[0]), min(width, REGION[1])
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return np.array(picture[:, top : top + rows, left : left + columns], np.float32)
+
+
+METRIC = FoundMetric(FACTS, Meter)

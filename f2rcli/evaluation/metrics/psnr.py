@@ -1,0 +1,43 @@
+"""Peak signal-to-noise ratio."""
+
+import math
+
+import numpy as np
+
+from f2rcli.evaluation.meters import FoundMetric, FrameMeter, Row, by_channel
+from f2rcli.evaluation.moment import Moment, Picture, luma
+from f2rcli.evaluation.result import WHOLE, MetricFacts
+from f2rcli.frames import Space
+
+FACTS = MetricFacts(
+    name="psnr",
+    title="PSNR",
+    unit="dB",
+    definition="10 log10(1 / MSE) on the 0..1 scale (peak = white - black), MSE over all pixels "
+    "and channels of a frame, no border left out unless --border says so; a clip's value is the "
+    "mean over frames, those that are identical left out (inf where all are). luma is BT.601.",
+)
+
+
+def psnr(error: float) -> float:
+    """Decibels of a mean squared error on the 0..1 scale."""
+    return math.inf if error == 0 else -10 * math.log10(error)
+
+
+class Meter(FrameMeter):
+    """PSNR over everything, of each channel, and of luma."""
+
+    def measure(self, moment: Moment, estimate: Picture) -> Row | None:
+        """See FrameMeter."""
+        if moment.reference is None:
+            return None
+        errors = np.square(estimate.astype(np.float64) - moment.reference).mean((1, 2))
+        row = {WHOLE: psnr(float(errors.mean()))}
+        row |= {name: psnr(v) for name, v in by_channel(self.setting.space, errors).items()}
+        if self.setting.space is Space.RGB:
+            apart = luma(estimate).astype(np.float64) - luma(moment.reference)
+            row["luma"] = psnr(float(np.square(apart).mean()))
+        return row
+
+
+METRIC = FoundMetric(FACTS, Meter)

@@ -1,0 +1,32 @@
+"""Structure of the picture in what was taken out."""
+
+from f2rcli.evaluation.meters import FoundMetric, FrameMeter, Row
+from f2rcli.evaluation.moment import Moment, Picture
+from f2rcli.evaluation.residual import Products
+from f2rcli.evaluation.result import WHOLE, MetricFacts
+
+FACTS = MetricFacts(
+    name="structure",
+    title="Structure removed",
+    better="lower",
+    digits=3,
+    reference=False,
+    definition="Correlation of the detail (what a Gaussian blur of 1.5 px takes away) of "
+    "noisy - estimate with the detail of the estimate, over all pixels and channels, as in the "
+    "method noise of Buades et al., 2005, and Kong et al., ICCV 2013. 0 for noise that has "
+    "nothing to do with the picture; above it, detail was taken out with the noise, or noise was "
+    "left beside what was taken.",
+)
+
+
+class Meter(FrameMeter):
+    """The correlation per frame."""
+
+    def measure(self, moment: Moment, estimate: Picture) -> Row | None:
+        """See FrameMeter."""
+        if moment.noisy is None or moment.noisy is estimate:
+            return None
+        return {WHOLE: Products().add(moment.noisy - estimate, estimate)}
+
+
+METRIC = FoundMetric(FACTS, Meter)

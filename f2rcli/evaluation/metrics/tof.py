@@ -1,0 +1,38 @@
+"""tOF: how well the estimate moves as the reference does."""
+
+import numpy as np
+
+from f2rcli.evaluation.meters import FoundMetric, FrameMeter, Row
+from f2rcli.evaluation.moment import Moment, Picture, luma
+from f2rcli.evaluation.result import WHOLE, MetricFacts
+from f2rcli.models.flow import DISFlow
+
+FACTS = MetricFacts(
+    name="tof",
+    title="tOF",
+    unit="px",
+    better="lower",
+    digits=3,
+    definition="Chu et al. (TecoGAN), TOG 2020: mean length of the difference between the optical "
+    "flow of the estimate and that of the reference, from each frame to the one before, over the "
+    "pixels seen in both of the reference's frames; DIS flow on luma instead of Farneback's. None "
+    "for a shot's first frame.",
+)
+
+
+class Meter(FrameMeter):
+    """End-point distance of two flows."""
+
+    def measure(self, moment: Moment, estimate: Picture) -> Row | None:
+        """See FrameMeter."""
+        motion = moment.motion
+        if moment.reference is None or motion is None or self.before is None:
+            return None
+        if not motion.seen.any():
+            return None
+        own = DISFlow()(luma(estimate), luma(self.before))
+        apart = np.hypot(*np.moveaxis(own - motion.flow, -1, 0))
+        return {WHOLE: float(apart[motion.seen].mean())}
+
+
+METRIC = FoundMetric(FACTS, Meter)

@@ -1,0 +1,54 @@
+"""Whiteness of what was taken out."""
+
+import numpy as np
+
+from f2rcli.evaluation.meters import FoundMetric, FrameMeter, Row
+from f2rcli.evaluation.moment import Moment, Picture
+from f2rcli.evaluation.residual import flatness, patches, power
+from f2rcli.evaluation.result import WHOLE, MetricFacts, Series
+
+FACTS = MetricFacts(
+    name="whiteness",
+    title="Whiteness removed",
+    better="",
+    digits=3,
+    reference=False,
+    definition="Spectral flatness of noisy - estimate: geometric over arithmetic mean of its "
+    "power spectrum without zero frequency, from up to 64 patches of 32 x 32 per frame, mean of "
+    "the channels' spectra; a clip's value is that of its frames' mean spectrum. 1 is white. "
+    "Compare it with the noise's own colour: taking coloured noise out leaves a coloured "
+    "residual.",
+)
+
+
+class Meter(FrameMeter):
+    """Flatness per frame, and of the mean spectrum for the clip."""
+
+    total: np.ndarray[tuple[int, ...], np.dtype[np.float64]] | float = 0.0
+
+    def measure(self, moment: Moment, estimate: Picture) -> Row | None:
+        """See FrameMeter."""
+        if moment.noisy is None or moment.noisy is estimate:
+            return None
+        spectra = [
+            power(each)
+            for plane in (moment.noisy - estimate).astype(np.float64)
+            if len(each := patches(plane))
+        ]
+        if not spectra:
+            return None
+        spectrum = np.mean(spectra, axis=0)
+        self.total = self.total + spectrum
+        return {WHOLE: flatness(spectrum)}
+
+    def finish(self) -> Series:
+        """See FrameMeter."""
+        series = super().finish()
+        if isinstance(self.total, float):
+            return series
+        return Series(
+            metric=series.metric, frames=series.frames, clip={WHOLE: flatness(self.total)}
+        )
+
+
+METRIC = FoundMetric(FACTS, Meter)

@@ -1,0 +1,42 @@
+"""What an evaluation does, checked before anything is read."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from f2rcli.errors import UsageError
+from f2rcli.evaluation import metrics
+
+CONVERSIONS = ("f2r", "swscale")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Every choice that changes a value. Raises UsageError for what does not exist."""
+
+    metrics: tuple[str, ...] = ()  # (): what suits the kind of evaluation
+    methods: tuple[str, ...] = ()  # of f2r's, "none" among them; made here, from the noisy input
+    baselines: tuple[str, ...] = ()
+    seed: int = 0
+    clipped: bool = True  # noise made on the spot: 8-bit codes; False: floats, as papers do
+    frames: int | None = None  # at most this many of each clip
+    border: int = 0  # pixels left out on every side
+    conversion: str = "f2r"  # of Y'CbCr to RGB
+    mean: str = "clips"  # or "frames": what weighs the same in the mean
+    engine: dict[str, Any] = field(default_factory=dict)  # EngineSettings but for the method
+
+    def __post_init__(self) -> None:
+        metrics.check(self.metrics)
+        if self.border < 0 or self.border % 2:
+            raise UsageError(
+                f"--border {self.border}: must be an even number of pixels, 0 or more."
+            )
+        if self.seed < 0:
+            raise UsageError(f"--seed {self.seed}: must be 0 or more.")
+
+    def values(self) -> dict[str, Any]:
+        """As JSON values, for the report."""
+        return {
+            "seed": self.seed, "clipped": self.clipped, "frames": self.frames,
+            "border": self.border, "conversion": self.conversion, "mean": self.mean,
+            **{key: value for key, value in self.engine.items() if value is not None},
+        }  # fmt: skip

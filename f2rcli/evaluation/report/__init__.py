@@ -1,0 +1,21 @@
+"""Reports that people look at: one self-contained HTML page per evaluation."""
+
+from pathlib import Path
+
+from f2rcli.evaluation.report.page import page
+from f2rcli.evaluation.result import Evaluation
+from f2rcli.io.part import write_file
+
+__all__ = ["page", "write_report"]
+
+
+def write_report(
+    evaluation: Evaluation, path: Path, *, overwrite: bool = False, title: str | None = None
+) -> None:
+    """Write an evaluation as one HTML page that needs nothing else, whole or not at all.
+
+    About 8 MB at most, with the pictures that `ReportPictures` keeps. title: the page's heading;
+    None: the benchmark's, or "Evaluation". Raises OutputError.
+    """
+    text = page(evaluation, title)
+    write_file(path, text.encode("utf-8", "replace"), overwrite=overwrite)

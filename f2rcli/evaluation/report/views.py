@@ -1,0 +1,173 @@
+"""The pictures of a report: before | after under a slider, enlarged crops, what was taken out."""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+
+from f2rcli.evaluation.report.markup import Markup, join, tag
+from f2rcli.evaluation.result import NOISY, ClipResult
+from f2rcli.evaluation.shots import CLEAN, CROP, ERROR, FRAME, REMOVED, Shot, data_uri
+
+Label = Callable[[str], str]  # a method's name in words
+FULL = 1060  # pixels across that small pictures may be enlarged to
+MOST_TIMES = 4  # that they are enlarged
+BESIDE = 3  # sides of a place up to which two places stand beside each other
+SIZES = (("", "fits the page"), ("1", "one to one"), ("2", "twice as large"), ("4", "4 x"))
+
+
+def pictures(clip: ClipResult, label: Label) -> Markup:
+    """Everything that was kept of a clip; nothing if that is nothing."""
+    if clip.pictures is None:
+        return Markup("")
+    frames, crops = clip.pictures.of(FRAME), clip.pictures.of(CROP)
+    maps = [clip.pictures.of(kind) for kind in (REMOVED, ERROR)]
+    drawn = [
+        _maps(title, words, shots, label)
+        for title, words, shots in zip(_TITLES, (_REMOVED_WORDS, _ERROR_WORDS), maps, strict=True)
+        if shots
+    ]
+    return join(
+        [tag("h3", "Before and after"), comparison(frames, clip, label)] if frames else None,
+        [tag("h3", _crops_title(crops)), _crops(crops, label)] if crops else None,
+        tag("div", drawn, class_="pair" if len(maps[0]) <= 1 else None) if drawn else None,
+    )
+
+
+_TITLES = ("What was taken out", "What is still wrong")
+_REMOVED_WORDS = (
+    "Noisy minus denoised, brightness, around mid-grey: it should look like noise alone. Edges "
+    "and texture that can be recognised are detail that was lost."
+)
+_ERROR_WORDS = "Denoised minus reference, brightness, around mid-grey: even grey is perfect."
+
+
+def comparison(shots: Iterable[Shot], clip: ClipResult, label: Label) -> Markup:
+    """Two of a frame's pictures over each other, parted by a range input."""
+    shots = list(shots)
+    sides = list(dict.fromkeys(shot.method for shot in shots))
+    frames = list(dict.fromkeys(shot.frame for shot in shots))
+    left = sides[0]
+    right = next((side for side in sides[1:] if side != CLEAN), sides[-1])
+    _, _, width, height = shots[0].box
+    images = [
+        tag(
+            "img",
+            src=data_uri(shot.data),
+            alt=f"Frame {shot.frame} of {clip.name}, {label(shot.method)}",
+            class_=_side_class(shot, frames[0], left, right),
+            data_frame=f"{shot.frame}",
+            data_side=shot.method,
+            width=shot.box[2],
+            height=shot.box[3],
+        )
+        for shot in shots
+    ]
+    stage = tag(
+        "div",
+        images,
+        tag("span", label(left), class_="side a"),
+        tag("span", label(right), class_="side b"),
+        tag("div", class_="rule"),
+        tag(
+            "input", type="range", min="0", max="100", value="50", step="0.5",
+            aria_label=f"How much of the picture of {clip.name} shows the left side",
+        ),
+        class_="stage",
+        style=f"aspect-ratio:{width}/{height};max-width:{_enlarged(width)}px",
+        data_width=f"{width}",
+    )  # fmt: skip
+    options = [(side, label(side)) for side in sides]
+    numbers = [(f"{frame}", f"{frame}") for frame in frames]
+    bar = tag(
+        "div",
+        _choice("Frame", "frame", numbers, f"{frames[0]}", hidden=len(frames) == 1),
+        _choice("Left", "a", options, left),
+        _choice("Right", "b", options, right),
+        _choice("Size", "size", SIZES, ""),
+        class_="bar",
+        hidden=True,
+    )
+    part = _part(shots[0], clip)
+    return tag(
+        "figure",
+        bar,
+        tag("div", stage, class_="stagebox"),
+        tag("figcaption", tag("small", f"Drag, or use the arrow keys.{part}")),
+        class_="compare",
+        data_compare=True,
+    )
+
+
+def _enlarged(width: int) -> int:
+    """How wide a picture is shown at most: a small one several times its size."""
+    return width * max(1, min(MOST_TIMES, FULL // max(width, 1)))
+
+
+def _side_class(shot: Shot, frame: int, left: str, right: str) -> str | None:
+    if shot.frame != frame:
+        return None
+    return {left: "a", right: "b"}.get(shot.method)
+
+
+def _part(shot: Shot, clip: ClipResult) -> str:
+    _, _, width, height = shot.box
+    if (width, height) == (clip.width, clip.height) or clip.space == "bayer":
+        return ""
+    return f" The middle {width} x {height} of {clip.width} x {clip.height} pixels."
+
+
+def _choice(
+    word: str, name: str, options: Iterable[tuple[str, str]], chosen: str, hidden: bool = False
+) -> Markup:
+    items = [tag("option", text, value=v, selected=v == chosen) for v, text in options]
+    select = tag("select", items, data_pick=name, autocomplete="off")
+    return tag("label", f"{word} ", select, hidden=hidden)
+
+
+def _crops_title(crops: Iterable[Shot]) -> str:
+    methods = {shot.method for shot in crops} - {NOISY, CLEAN}
+    if len(methods) > 1:
+        return "Where the methods differ most"
+    reference = any(shot.method == CLEAN for shot in crops)
+    return "Where the result is furthest off" if reference else "Where most was changed"
+
+
+def _crops(crops: Sequence[Shot], label: Label) -> Markup:
+    """Places, each as every side has it, enlarged without smoothing."""
+    found = []
+    for (frame, box), shots in groupby(crops, key=lambda shot: (shot.frame, shot.box)):
+        figures = [_figure(shot, label, "pixels") for shot in shots]
+        where = f"Frame {frame}, {box[2]} x {box[3]} pixels at x {box[0]}, y {box[1]}"
+        found.append(
+            tag("div", tag("p", where), tag("div", figures, class_="grid-of"), class_="place")
+        )
+    sides = len({shot.method for shot in crops})
+    return tag("div", found, class_="pair" if sides <= BESIDE else None)
+
+
+def _maps(title: str, words: str, shots: Sequence[Shot], label: Label) -> Markup:
+    how = f" Frame {shots[0].frame}, differences {shots[0].caption}."
+    figures = [_figure(shot, label, None, caption="") for shot in shots]
+    return tag(
+        "div",
+        tag("h3", title),
+        tag("p", tag("small", words + how)),
+        tag("div", figures, class_="grid-of wide"),
+    )
+
+
+def _figure(shot: Shot, label: Label, class_: str | None, caption: str | None = None) -> Markup:
+    kinds = {CROP: "crop", REMOVED: "difference to the noisy input", ERROR: "error"}
+    picture = tag(
+        "img",
+        src=data_uri(shot.data),
+        alt=f"{label(shot.method)}, frame {shot.frame}: {kinds.get(shot.kind, '')}",
+        width=shot.box[2],
+        height=shot.box[3],
+        class_=class_,
+        style=None if shot.kind == CROP else f"max-width:{_enlarged(shot.box[2])}px",
+        loading="lazy",
+    )
+    words = shot.caption if caption is None else caption
+    return tag(
+        "figure", picture, tag("figcaption", tag("span", label(shot.method)), tag("small", words))
+    )

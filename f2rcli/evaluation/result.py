@@ -1,0 +1,205 @@
+"""What an evaluation found: several clips, several methods, several metrics, every frame.
+
+Plain values in frozen dataclasses, light to import; pages, tables, CSV and JSON are made of them.
+Pictures are kept only where a report is wanted, and few (`ClipResult.pictures`).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from f2rcli.evaluation.pictures import ClipPictures
+
+WHOLE = "all"  # the channel that stands for the picture as the metric's definition takes it
+NOISY = "none"  # the method that changes nothing: the noisy input itself
+
+Values = tuple[float | None, ...]  # one per frame; None where a frame has none
+Matrix = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricFacts:
+    """What a metric is, in words that a reader can check."""
+
+    name: str  # as --metrics takes it
+    title: str  # "PSNR"
+    unit: str = ""  # "dB"; "" for a plain number
+    better: str = "higher"  # higher, lower, or "" where neither is better as such
+    digits: int = 2  # after the point, when shown
+    reference: bool = True  # whether it needs a clean reference
+    definition: str = ""  # formula, window, range, borders, source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodFacts:
+    """Who made the estimates."""
+
+    name: str  # the key that results use: "f2r", "none", "ffmpeg-nlmeans", a given file's label
+    title: str
+    kind: str = "method"  # noisy, method, given or baseline
+    version: str = ""
+    weights: str = ""
+    weights_sha256: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One metric of one method on one clip."""
+
+    metric: str
+    # By channel: "all" always; where the metric has them "r", "g", "b", "luma", or planes of a
+    # mosaic "R", "G1", "B", "G2". Frame i is place i.
+    frames: Mapping[str, Values]
+    clip: Mapping[str, float]  # by channel: the clip's value, mostly the mean over frames
+
+    @property
+    def value(self) -> float:
+        """The clip's value; inf for identical pictures, nan where it could not be measured."""
+        return self.clip.get(WHOLE, math.nan)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Residual:
+    """What a method took out, noisy - estimate, over all frames. White is what it should be:
+    structure in it is detail lost."""
+
+    sigma8: tuple[float, ...]  # standard deviation per channel, in 8-bit units
+    mean8: tuple[float, ...]  # mean per channel, in 8-bit units
+    # Autocorrelation, mean of the channels, lags -reach..reach; (0, 0) in the middle is 1.
+    autocorrelation: Matrix
+    spectrum: Matrix  # power by frequency, 32 x 32, zero frequency first, mean 1; channels' mean
+    structure: float  # correlation of its size with the estimate's own detail, 0 for pure noise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodResult:
+    """One method on one clip."""
+
+    method: str
+    series: tuple[Series, ...] = ()
+    seconds_per_frame: float | None = None  # of denoising alone; None where nothing was timed
+    residual: Residual | None = None  # None without a noisy input, and for the input itself
+    noise: Mapping[str, Any] | None = None  # left in the estimate: NoiseReport.values()
+    failed: str | None = None  # why there are no values, in a line
+    notes: tuple[str, ...] = ()
+
+    def of(self, metric: str) -> Series | None:
+        """The series of a metric, or None."""
+        return next((series for series in self.series if series.metric == metric), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFacts:
+    """A file or folder that was read."""
+
+    role: str  # clean, noisy or denoised
+    path: str  # as given
+    sha256: str = ""  # of a file's bytes, or of names and bytes of a folder
+    stored: str = ""  # how its samples are stored, in words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipResult:
+    """One clip with one noise."""
+
+    name: str
+    group: str = ""  # clips that are averaged together: a noise, an ISO; "" where there is one
+    width: int  # of the pictures that were compared
+    height: int
+    frames: int
+    space: str  # rgb, gray or bayer
+    rate: float | None = None  # frames per second
+    noise_made: str = ""  # the noise that was added, as --noise took it; "" where none was
+    files: tuple[FileFacts, ...] = ()
+    methods: tuple[MethodResult, ...] = ()
+    noise: Mapping[str, Any] | None = None  # of the noisy input: NoiseReport.values()
+    pictures: "ClipPictures | None" = None  # what a report shows; never in JSON
+    notes: tuple[str, ...] = ()
+
+    def of(self, method: str) -> MethodResult | None:
+        """What a method reached, or None."""
+        return next((result for result in self.methods if result.method == method), None)
+
+    def value(self, method: str, metric: str, channel: str = WHOLE) -> float:
+        """The clip's value; nan where there is none."""
+        result = self.of(method)
+        series = None if result is None else result.of(metric)
+        return math.nan if series is None else series.clip.get(channel, math.nan)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A row that others published for a benchmark."""
+
+    title: str  # "FastDVDnet (supervised)"
+    source: str  # the paper and table
+    values: Mapping[str, Mapping[str, float]]  # by group, by metric
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkFacts:
+    """The benchmark that was run, and what others reached on it."""
+
+    name: str
+    title: str
+    protocol: tuple[str, ...]  # one sentence each: frames, noise, borders, clipping
+    complete: bool  # whether all of it was there: only then rows compare
+    published: tuple[Published, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Everything that one run of `f2r eval` found."""
+
+    kind: str  # reference, synthetic or blind
+    metrics: tuple[MetricFacts, ...]
+    methods: tuple[MethodFacts, ...]
+    clips: tuple[ClipResult, ...]
+    settings: Mapping[str, Any]  # every option that changes a value, JSON values only
+    versions: Mapping[str, str]  # f2r, python, torch, ...
+    machine: str = ""
+    started: str = ""  # ISO 8601, UTC
+    seconds: float = 0.0
+    command: str = ""
+    benchmark: BenchmarkFacts | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups of clips, in order of appearance."""
+        return tuple(dict.fromkeys(clip.group for clip in self.clips))
+
+    def metric(self, name: str) -> MetricFacts:
+        """The facts of a metric that was measured."""
+        return next(metric for metric in self.metrics if metric.name == name)
+
+    def method(self, name: str) -> MethodFacts:
+        """The facts of a method that was run."""
+        return next(method for method in self.methods if method.name == name)
+
+    def mean(
+        self, method: str, metric: str, group: str | None = None, channel: str = WHOLE
+    ) -> float:
+        """The mean over clips (of one group, or of all) of the clips' values.
+
+        settings["mean"] == "frames" weighs clips by their frames. nan where any is missing: a
+        mean over fewer clips than its neighbour's would compare what cannot be compared.
+        """
+        clips = [clip for clip in self.clips if group is None or clip.group == group]
+        values = [clip.value(method, metric, channel) for clip in clips]
+        if not values:
+            return math.nan
+        if self.settings.get("mean") == "frames":
+            total = sum(clip.frames for clip in clips)
+            return sum(v * clip.frames for v, clip in zip(values, clips, strict=True)) / total
+        return fmean(values)
+
+    def seconds_per_frame(self, method: str, group: str | None = None) -> float | None:
+        """Mean time of a method per frame; None where it was not timed."""
+        results = [c.of(method) for c in self.clips if group is None or c.group == group]
+        times = [r.seconds_per_frame for r in results if r and r.seconds_per_frame is not None]
+        return fmean(times) if times else None

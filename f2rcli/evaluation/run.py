@@ -1,0 +1,254 @@
+"""An evaluation from beginning to end: cases in, one `Evaluation` out."""
+
+import importlib.metadata
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from f2rcli import __version__
+from f2rcli.engine.stream import EngineSettings
+from f2rcli.errors import F2RError, UsageError
+from f2rcli.evaluation import metrics
+from f2rcli.evaluation.base import Baseline, Case, Clip, Meter, Metric, Observer, Setting
+from f2rcli.evaluation.entrants import BaselineEntrant, Entrant, MethodEntrant
+from f2rcli.evaluation.lockstep import Estimates, Lane, Lockstep
+from f2rcli.evaluation.metrics.noise_left import Meter as NoiseLeft
+from f2rcli.evaluation.moment import Moment, Picture
+from f2rcli.evaluation.plan import Plan
+from f2rcli.evaluation.reading import Reading, stored
+from f2rcli.evaluation.residual import ResidualMeter
+from f2rcli.evaluation.result import (
+    NOISY,
+    BenchmarkFacts,
+    ClipResult,
+    Evaluation,
+    FileFacts,
+    MethodFacts,
+    MethodResult,
+)
+
+FAR = 0.1  # of the range: a difference in mean brightness that no denoiser makes
+PACKAGES = ("torch", "numpy", "opencv-python-headless", "av")
+
+Progress = Callable[[str, int, int | None], None]  # clip, frames done, frames there are
+
+
+@dataclass
+class Scores:
+    """All meters of one estimate of one clip."""
+
+    name: str
+    meters: dict[str, Meter]
+    residual: ResidualMeter = field(default_factory=ResidualMeter)
+    frames: int = 0
+    offset: float = 0.0  # sum over frames of how much brighter it is than the reference
+
+    def add(self, moment: Moment, estimate: Picture) -> None:
+        """See the next frame."""
+        for meter in self.meters.values():
+            meter.add(moment, estimate)
+        self.frames += 1
+        if moment.reference is not None:
+            self.offset += float(estimate.mean()) - float(moment.reference.mean())
+        if moment.noisy is not None and self.name != NOISY:
+            self.residual.add(moment.noisy, estimate)
+
+    def finish(self, lane: Lane | None) -> MethodResult:
+        """What they say; of a lane that failed only why."""
+        if lane is not None and lane.failed is not None:
+            return MethodResult(method=self.name, failed=lane.failed)
+        series, notes = [], self._remarks()
+        for meter in self.meters.values():
+            try:
+                series.append(meter.finish())
+            except F2RError as error:
+                notes.append(str(error))
+        left = next((m for m in self.meters.values() if isinstance(m, NoiseLeft)), None)
+        return MethodResult(
+            method=self.name, series=tuple(series), notes=tuple(notes),
+            seconds_per_frame=None if lane is None else lane.seconds_per_frame,
+            residual=self.residual.finish(), noise=None if left is None else left.report,
+        )  # fmt: skip
+
+    def _remarks(self) -> list[str]:
+        offset = self.offset / max(self.frames, 1)
+        if abs(offset) < FAR:
+            return []
+        how = "brighter" if offset > 0 else "darker"
+        return [
+            f"{abs(offset):.0%} of the range {how} than the reference: are they of one scale, "
+            "and one clip?"
+        ]
+
+
+class Run:
+    """Evaluates one case after the other. Everyone's names and metrics are settled once."""
+
+    def __init__(
+        self, plan: Plan, *, kind: str, baselines: Iterable[Baseline] = (),
+        observers: Iterable[Observer] = (), progress: Progress | None = None,
+    ) -> None:  # fmt: skip
+        """kind: reference, synthetic or blind. Raises UsageError for metrics that do not suit."""
+        self.plan, self.kind = plan, kind
+        self.observers, self.progress = tuple(observers), progress
+        self.notes: list[str] = []
+        self.metrics = self._metrics()
+        self.shows_noisy = NOISY in plan.methods
+        made = [name for name in plan.methods if name != NOISY]
+        self.methods = [MethodEntrant(n, EngineSettings(method=n, **plan.engine)) for n in made]
+        self.baselines = [BaselineEntrant(b) for b in baselines if self._runs(b)]
+        self.reading = Reading(conversion=plan.conversion, border=plan.border)
+        self.given: dict[str, MethodFacts] = {}
+        self.damaged = False  # whether any input was
+        self.began = time.time()
+
+    def _metrics(self) -> list[Metric]:
+        asked = metrics.check(self.plan.metrics)
+        every = "all" in self.plan.metrics
+        blind = self.kind == "blind"
+        chosen = []
+        for name in asked or (metrics.WITHOUT if blind else metrics.WITH_REFERENCE):
+            metric = metrics.load(name)
+            if blind and metric.facts.reference:
+                if every:
+                    continue
+                raise UsageError(
+                    f"--metrics {name}: needs a clean reference.",
+                    hint=f"Pass --clean, or choose from {', '.join(metrics.WITHOUT)}.",
+                )
+            missing = metric.available()
+            if missing is None:
+                chosen.append(metric)
+            else:
+                self.notes.append(missing)
+        return chosen
+
+    def _runs(self, baseline: Baseline) -> bool:
+        reason = baseline.available()
+        if reason is not None:
+            self.notes.append(f"{baseline.name} left out: {reason}")
+        return reason is None
+
+    def clip(self, case: Case) -> ClipResult:
+        """Evaluate one case. Raises InputError where its clips cannot be compared."""
+        plan = self.plan
+        with Lockstep(case, self.reading) as steps:
+            steps.make_noise(seed=plan.seed, clipped=plan.clipped)
+            optional = frozenset(entrant.name for entrant in self.baselines)
+            entrants: list[Entrant] = [*self.methods, *self.baselines]
+            steps.enter(entrants, optional)
+            setting = steps.setting(plan.engine.get("device") or "auto", plan.engine.get("threads"))
+            shown = [NOISY] if steps.noisy is not None and self._noisy_counts(case) else []
+            names = (*shown, *(lane.name for lane in steps.lanes))
+            for label in case.given:
+                self.given[label] = MethodFacts(name=label, title=label, kind="given")
+            scores = {name: Scores(name, self._meters(setting)) for name in names}
+            for observer in self.observers:
+                observer.begin(case.name, setting, names)
+            size, frames = self._stream(steps, scores)
+            result = self._result(case, steps, setting, scores, size, frames)
+        kept = [observer.end(result) for observer in self.observers]
+        return replace(result, pictures=next((k for k in kept if k is not None), None))
+
+    def _noisy_counts(self, case: Case) -> bool:
+        return self.shows_noisy or bool(case.given)
+
+    def _meters(self, setting: Setting) -> dict[str, Meter]:
+        made = {metric.facts.name: metric.meter(setting) for metric in self.metrics}
+        return {name: meter for name, meter in made.items() if meter is not None}
+
+    def _stream(self, steps: Lockstep, scores: Mapping[str, Scores]) -> tuple[tuple[int, int], int]:
+        """Show every moment to everybody; returns the pictures' size and how many there were."""
+        size, frames = (0, 0), 0
+        for moment, estimates in steps.moments():
+            self._see(moment, estimates, scores)
+            for observer in self.observers:
+                observer.see(moment, estimates)
+            pictures = (moment.reference, moment.noisy, *estimates.values())
+            some = next(picture for picture in pictures if picture is not None)
+            size, frames = (some.shape[1], some.shape[2]), moment.index + 1
+            if self.progress is not None:
+                limit = self.plan.frames
+                total = limit if steps.first.frames is None else steps.first.frames
+                self.progress(steps.case.name, frames, total)
+        return size, frames
+
+    def _see(self, moment: Moment, estimates: Estimates, scores: Mapping[str, Scores]) -> None:
+        for name, score in scores.items():
+            estimate = moment.noisy if name == NOISY else estimates.get(name)
+            if estimate is not None:
+                score.add(moment, estimate)
+
+    def _result(
+        self, case: Case, steps: Lockstep, setting: Setting, scores: Mapping[str, Scores],
+        size: tuple[int, int], frames: int,
+    ) -> ClipResult:  # fmt: skip
+        lanes = {lane.name: lane for lane in steps.lanes}
+        done = tuple(score.finish(lanes.get(name)) for name, score in scores.items())
+        damage = [line for clip in steps.opened for line in self._damage(clip)]
+        noise = next((result.noise for result in done if result.method == NOISY), None)
+        return ClipResult(
+            name=case.name, group=case.group, width=size[1], height=size[0], frames=frames,
+            space=setting.space.value, rate=setting.rate,
+            noise_made=case.noise.name if case.noise is not None else "",
+            files=_described(case.files, steps.opened), methods=done, noise=noise,
+            notes=(*steps.remarks, *damage),
+        )  # fmt: skip
+
+    def _damage(self, clip: Clip) -> list[str]:
+        """What a reader's ledger says was wrong with its file."""
+        ledger = getattr(clip, "ledger", None)
+        if ledger is None:
+            return []
+        self.damaged = self.damaged or ledger.damaged
+        return [f"{clip.info.name}: {line}" for line in ledger.lines()]
+
+    def evaluation(
+        self, clips: list[ClipResult], *, command: str = "", benchmark: BenchmarkFacts | None = None
+    ) -> Evaluation:
+        """All of it, once every case is done."""
+        present = {result.method for clip in clips for result in clip.methods}
+        facts = [MethodFacts(name=NOISY, title="noisy input", kind="noisy")] * (NOISY in present)
+        facts += [self.given[name] for name in self.given if name in present]
+        entrants: list[Entrant] = [*self.methods, *self.baselines]
+        facts += [entrant.facts() for entrant in entrants]
+        return Evaluation(
+            kind=self.kind, metrics=tuple(metric.facts for metric in self.metrics),
+            methods=tuple(facts), clips=tuple(clips), settings=self.plan.values(),
+            versions=_versions(), machine=_machine(),
+            started=datetime.fromtimestamp(self.began, UTC).isoformat(timespec="seconds"),
+            seconds=time.time() - self.began, command=command, benchmark=benchmark,
+            notes=tuple(self.notes),
+        )  # fmt: skip
+
+
+def evaluate(
+    cases: Iterable[Case], plan: Plan, *, kind: str, baselines: Iterable[Baseline] = (),
+    observers: Iterable[Observer] = (), progress: Progress | None = None, command: str = "",
+) -> Evaluation:  # fmt: skip
+    """Evaluate all cases; see `Run`."""
+    run = Run(plan, kind=kind, baselines=baselines, observers=observers, progress=progress)
+    return run.evaluation([run.clip(case) for case in cases], command=command)
+
+
+def _described(files: tuple[FileFacts, ...], clips: list[Clip]) -> tuple[FileFacts, ...]:
+    """The files with how they are stored; both in the order reference, noisy, denoised."""
+    if len(files) != len(clips):
+        return files
+    pairs = zip(files, clips, strict=True)
+    return tuple(replace(file, stored=stored(clip.info)) for file, clip in pairs)
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "f2r": __version__,
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def _machine() -> str:
+    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores"

@@ -1,0 +1,123 @@
+"""An evaluation as JSON and CSV; docs/eval.md has the schema."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from f2rcli.evaluation.result import ClipResult, Evaluation, MethodResult
+
+FORMAT = 1
+COLUMNS = ("clip", "group", "method", "metric", "channel", "frame", "value")
+
+
+def to_json(evaluation: Evaluation) -> str:
+    """Everything but pictures. An infinite value is the text "inf"; one that is missing is null."""
+    return json.dumps(values(evaluation), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def values(evaluation: Evaluation) -> dict[str, Any]:
+    """The evaluation as JSON values."""
+    return {
+        "format": FORMAT,
+        "kind": evaluation.kind,
+        "started": evaluation.started,
+        "seconds": round(evaluation.seconds, 3),
+        "command": evaluation.command,
+        "versions": dict(evaluation.versions),
+        "machine": evaluation.machine,
+        "settings": _plain(dict(evaluation.settings)),
+        "notes": list(evaluation.notes),
+        "metrics": [asdict(metric) for metric in evaluation.metrics],
+        "methods": [_plain(asdict(method)) for method in evaluation.methods],
+        "benchmark": _plain(evaluation.benchmark and asdict(evaluation.benchmark)),
+        "means": list(_means(evaluation)),
+        "clips": [_clip(clip) for clip in evaluation.clips],
+    }
+
+
+def _means(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
+    for group in evaluation.groups:
+        for method in evaluation.methods:
+            yield {
+                "group": group,
+                "method": method.name,
+                "seconds_per_frame": evaluation.seconds_per_frame(method.name, group),
+                "values": {
+                    metric.name: _plain(evaluation.mean(method.name, metric.name, group))
+                    for metric in evaluation.metrics
+                },
+            }
+
+
+def _clip(clip: ClipResult) -> dict[str, Any]:
+    return {
+        "name": clip.name,
+        "group": clip.group,
+        "width": clip.width,
+        "height": clip.height,
+        "frames": clip.frames,
+        "space": clip.space,
+        "rate": clip.rate,
+        "noise_made": clip.noise_made,
+        "files": [asdict(file) for file in clip.files],
+        "noise": _plain(clip.noise),
+        "notes": list(clip.notes),
+        "methods": [_method(result) for result in clip.methods],
+    }
+
+
+def _method(result: MethodResult) -> dict[str, Any]:
+    return {
+        "method": result.method,
+        "failed": result.failed,
+        "seconds_per_frame": result.seconds_per_frame,
+        "notes": list(result.notes),
+        "residual": _plain(result.residual and asdict(result.residual)),
+        "noise_left": _plain(result.noise),
+        "metrics": {
+            series.metric: {"clip": _plain(series.clip), "frames": _plain(series.frames)}
+            for series in result.series
+        },
+    }
+
+
+def _plain(value: Any) -> Any:
+    """The same in what JSON has: no tuples, no infinity, no nan."""
+    if isinstance(value, dict) or hasattr(value, "items"):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else "inf" if value > 0 else "-inf"
+    return value
+
+
+def to_csv(evaluation: Evaluation) -> str:
+    """A row for every clip, method, metric, channel and frame; `frame` is "mean" for the clip's
+    value. Missing values are left empty, infinite ones are inf."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(_rows(evaluation))
+    return out.getvalue()
+
+
+def _rows(evaluation: Evaluation) -> Iterator[tuple[str, ...]]:
+    for clip in evaluation.clips:
+        for result in clip.methods:
+            for series in result.series:
+                begin = (clip.name, clip.group, result.method, series.metric)
+                for channel, value in series.clip.items():
+                    yield (*begin, channel, "mean", _cell(value))
+                for channel, frames in series.frames.items():
+                    for index, measured in enumerate(frames):
+                        if measured is not None:
+                            yield (*begin, channel, str(index), _cell(measured))
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None or math.isnan(value) else f"{value:.9g}"

@@ -1,0 +1,83 @@
+"""Pictures as the bytes of small files, with what they show, for pages that carry them all."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli import sensor
+from f2rcli.frames import Mosaic
+
+Picture = NDArray[np.float32]  # (C, H, W), 0 = black, 1 = white
+Codes = NDArray[np.uint8]  # (H, W, 3) RGB, or (H, W) gray
+
+LOSSLESS = 0  # the quality that stands for PNG
+PNG = b"\x89PNG"
+
+CLEAN = ""  # the method of a shot of the reference
+FRAME, CROP, REMOVED, ERROR = "frame", "crop", "removed", "error"  # kinds of shots
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """A picture, one pixel to one of the clip's."""
+
+    kind: str  # FRAME, CROP, REMOVED (noisy - estimate) or ERROR (estimate - reference)
+    frame: int  # from 0
+    method: str  # CLEAN for the reference
+    box: tuple[int, int, int, int]  # x, y, width, height in the clip's pixels
+    caption: str = ""
+    data: bytes = field(repr=False)  # a PNG or WebP file
+
+
+@dataclass(frozen=True, slots=True)
+class ClipPictures:
+    """What a report shows of one clip: shots of one frame or place stand together, the noisy
+    input first and the reference last."""
+
+    shots: tuple[Shot, ...]
+    noise: Mapping[str, Any] | None = None  # of the noisy input: NoiseReport.values()
+
+    def of(self, kind: str) -> tuple[Shot, ...]:
+        """The shots of a kind."""
+        return tuple(shot for shot in self.shots if shot.kind == kind)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all shots; a page carries a third more."""
+        return sum(len(shot.data) for shot in self.shots)
+
+
+def in_colour(picture: Picture, mosaic: Mosaic | None = None) -> Picture:
+    """(3, H, W) of a picture (C, H, W): gray three times, packed planes of a mosaic developed."""
+    if mosaic is not None and len(picture) == 4:
+        return sensor.developed(picture, mosaic)
+    return np.repeat(picture, 3, axis=0) if len(picture) == 1 else picture
+
+
+def codes_of(picture: Picture, mosaic: Mosaic | None = None) -> Codes:
+    """(H, W, 3) RGB of a picture (C, H, W) that `in_colour` takes."""
+    shown = np.clip(np.nan_to_num(in_colour(picture, mosaic)), 0, 1)
+    return np.ascontiguousarray(np.rint(255 * shown).astype(np.uint8).transpose(1, 2, 0))
+
+
+def encode(codes: Codes, quality: int = LOSSLESS) -> bytes:
+    """A picture (H, W, 3) RGB or (H, W) gray, as PNG, or as WebP of a quality from 1 to 100."""
+    shown = codes if codes.ndim == 2 else np.ascontiguousarray(codes[..., ::-1])
+    if quality == LOSSLESS:
+        done, data = cv2.imencode(".png", shown, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    else:
+        done, data = cv2.imencode(".webp", shown, [cv2.IMWRITE_WEBP_QUALITY, quality])
+    if not done:
+        raise ValueError(f"a picture of shape {codes.shape} cannot be encoded")
+    return data.tobytes()
+
+
+def data_uri(picture: bytes) -> str:
+    """A PNG or WebP file as a data URI, for a page that must not fetch anything."""
+    kind = "png" if picture.startswith(PNG) else "webp"
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"

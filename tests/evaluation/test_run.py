@@ -1,0 +1,334 @@
+"""Clips side by side: lengths, sizes, noise made on the spot, failures, time and memory."""
+
+import time
+import tracemalloc
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from f2rcli.errors import InputError, UsageError
+from f2rcli.evaluation import noising
+from f2rcli.evaluation.base import Case, Clip, Setting
+from f2rcli.evaluation.moment import Moment, Picture
+from f2rcli.evaluation.plan import Plan
+from f2rcli.evaluation.result import ClipResult, Evaluation, MethodFacts
+from f2rcli.evaluation.run import evaluate
+from f2rcli.frames import ClipInfo, Family, Frame, Matrix, Mosaic, PlaneLayout
+
+CODES = PlaneLayout(family=Family.RGB, bits=8)
+YUV = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), matrix=Matrix.BT709)
+TIME = Fraction(1, 25)
+
+
+@dataclass
+class Made:
+    """A clip made here: random gray blocks that move to the right, with noise of its sigma."""
+
+    frames: int = 4
+    size: tuple[int, int] = (48, 64)
+    noise: float = 0.0
+    layout: PlaneLayout = CODES
+    name: str = "made.mkv"
+    rate: int = 25
+    told: bool = True  # whether the number of frames is known beforehand
+    lanes: tuple[int, ...] = ()
+    alive: list[int] = field(default_factory=list)
+
+    @property
+    def info(self) -> ClipInfo:
+        return ClipInfo(
+            name=self.name, width=self.size[1], height=self.size[0], layout=self.layout,
+            frames=self.frames if self.told else None, duration=None, rate=Fraction(self.rate),
+            time_base=TIME,
+        )  # fmt: skip
+
+    def __call__(self) -> AbstractContextManager[Clip]:
+        return nullcontext(self)
+
+    def __iter__(self) -> Iterator[Frame]:
+        rng = np.random.default_rng(int(self.noise))
+        cells = np.random.default_rng(9).integers(60, 190, [side // 8 + 1 for side in self.size])
+        blocks = cells.repeat(8, 0).repeat(8, 1)[: self.size[0], : self.size[1]]
+        scene = np.stack([blocks] * 3)
+        rough, fine = self.layout.log2_chroma
+        for index in range(self.frames):
+            codes = np.roll(scene, index, 2) + self.noise * rng.normal(size=scene.shape)
+            planes = list(np.clip(np.rint(codes), 0, 255).astype(np.uint8))
+            planes[1:] = [plane[:: 2**fine, :: 2**rough] for plane in planes[1:]]
+            yield Frame(
+                planes=tuple(planes[: self.layout.colour_planes]), layout=self.layout, pts=index,
+                duration=1, time_base=TIME, lane=self.lanes[index] if self.lanes else 0,
+            )  # fmt: skip
+
+
+@dataclass
+class Fake:
+    """A baseline that gives back what it gets, after some waiting, or fails."""
+
+    name: str = "fake"
+    title: str = "Fake"
+    lag: int = 0
+    wait: float = 0.0
+    fails_at: int | None = None
+    missing: str | None = None
+    told: list[float | None] = field(default_factory=list)
+
+    def available(self) -> str | None:
+        return self.missing
+
+    def facts(self) -> MethodFacts:
+        return MethodFacts(name=self.name, title=self.title, kind="baseline")
+
+    def denoise(
+        self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
+    ) -> Iterator[Frame]:
+        self.told.append(sigma8)
+        held: list[Frame] = []
+        for index, frame in enumerate(frames):
+            if index == self.fails_at:
+                raise InputError("broken inside.")
+            time.sleep(self.wait)
+            held.append(frame)
+            if len(held) > self.lag:
+                yield held.pop(0)
+        yield from held
+
+
+def run(case: Case, *fakes: Fake, kind: str = "reference", **choices: object) -> Evaluation:
+    settings = {"metrics": ("psnr",), "methods": ("none",)} | choices
+    return evaluate([case], Plan(**settings), kind=kind, baselines=fakes)  # type: ignore[arg-type]
+
+
+def given(clean: Made | None, **denoised: Made) -> Case:
+    return Case(name="clip", reference=clean, given=denoised)
+
+
+def test_every_frame_of_every_side_is_seen_at_the_same_moment() -> None:
+    case = Case(name="clip", reference=Made(), noisy=Made(noise=20), given={"out": Made(noise=5)})
+    found = run(case, Fake(lag=3), metrics=("psnr", "drift"))
+    clip = found.clips[0]
+    assert (clip.frames, clip.width, clip.height, clip.space) == (4, 64, 48, "rgb")
+    assert [result.method for result in clip.methods] == ["none", "out", "fake"]
+    assert clip.value("none", "psnr") == clip.value("fake", "psnr")  # in step, whatever its lag
+    assert clip.value("out", "psnr") > clip.value("none", "psnr") + 8
+    assert [method.kind for method in found.methods] == ["noisy", "given", "baseline"]
+
+
+def test_noise_on_the_spot_is_seeded_and_its_psnr_is_that_of_its_sigma() -> None:
+    case = Case(name="clip", reference=Made(), noise=noising.parse("gaussian:20"))
+    first, again, other = (
+        run(case, kind="synthetic", seed=seed).clips[0].value("none", "psnr") for seed in (0, 0, 1)
+    )
+    assert first == again != other
+    assert first == pytest.approx(20 * np.log10(255 / 20), abs=0.1)
+
+
+def test_noise_is_added_to_the_picture_that_is_compared() -> None:
+    class Loud(Made):  # chroma far outside what RGB can hold
+        def __iter__(self) -> Iterator[Frame]:
+            for frame in super().__iter__():
+                luma, *chroma = frame.planes
+                yield replace(frame, planes=(luma, *(np.full_like(c, 250) for c in chroma)))
+
+    case = Case(name="clip", reference=Loud(layout=YUV), noise=noising.parse("gaussian:1"))
+    for conversion in ("f2r", "swscale"):
+        clip = run(case, kind="synthetic", clipped=False, conversion=conversion).clips[0]
+        assert clip.value("none", "psnr") == pytest.approx(20 * np.log10(255), abs=0.1)
+
+
+def test_unclipped_noise_keeps_what_lies_outside_the_range() -> None:
+    case = Case(name="clip", reference=Made(), noise=noising.parse("gaussian:90"))
+    floats, codes = (
+        run(case, kind="synthetic", clipped=clipped).clips[0].value("none", "psnr")
+        for clipped in (False, True)
+    )
+    assert floats == pytest.approx(20 * np.log10(255 / 90), abs=0.1)
+    assert codes > floats + 0.5
+
+
+def test_a_codec_that_wants_even_sizes_is_compared_on_what_it_leaves() -> None:
+    case = Case(name="clip", reference=Made(size=(49, 65)), noise=noising.parse("compressed:10,30"))
+    clip = run(case, kind="synthetic").clips[0]
+    assert (clip.width, clip.height) == (64, 48)
+    assert any("compared on 64x48" in note for note in clip.notes)
+    assert 20 < clip.value("none", "psnr") < 45
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (Made(size=(48, 66)), "sizes differ, 66x48 and 64x48"),
+        (Made(frames=5), "frame counts differ, 5 and 4"),
+        (Made(layout=replace(CODES, family=Family.GRAY)), "gray and rgb pictures"),
+    ],
+)
+def test_clips_that_do_not_belong_together_are_refused(other: Made, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        run(given(Made(), out=replace(other, name="out.mkv")))
+
+
+@pytest.mark.parametrize("frames", [3, 5])
+def test_a_length_that_was_not_known_is_noticed_at_the_end(frames: int) -> None:
+    with pytest.raises(InputError, match="frame counts differ") as caught:
+        run(given(Made(), out=Made(frames=frames, told=False)))
+    assert f"--frames {min(frames, 4)}" in str(caught.value.hint)
+
+
+def test_different_rates_and_depths_are_remarked_on() -> None:
+    deep = Made(layout=replace(CODES, bits=10), rate=30)
+    notes = " ".join(run(given(Made(), out=deep)).clips[0].notes)
+    assert "rates differ, 30 and 25" in notes
+    assert "depths differ, 10 bits and 8 bits" in notes
+
+
+def test_a_baseline_that_fails_or_is_missing_does_not_stop_the_others() -> None:
+    case = Case(name="clip", reference=Made(), noisy=Made(noise=20))
+    fakes = Fake("good"), Fake("bad", fails_at=2), Fake("absent", missing="not installed.")
+    found = run(case, *fakes)
+    clip = found.clips[0]
+    bad = clip.of("bad")
+    assert bad is not None
+    assert bad.failed == "broken inside."
+    assert not bad.series
+    assert clip.frames == 4
+    assert clip.value("good", "psnr") == clip.value("none", "psnr")
+    assert clip.of("absent") is None
+    assert found.notes == ("absent left out: not installed.",)
+    assert np.isnan(found.mean("bad", "psnr"))
+
+
+def test_time_is_that_of_denoising_alone() -> None:
+    class Slow(Made):
+        def __iter__(self) -> Iterator[Frame]:
+            for frame in super().__iter__():
+                time.sleep(0.05)
+                yield frame
+
+    case = Case(name="clip", reference=Made(), noisy=Slow(noise=20))
+    found = run(case, Fake("quick"), Fake("waits", wait=0.03))
+    quick, waits = (found.seconds_per_frame(name) for name in ("quick", "waits"))
+    assert quick is not None
+    assert waits is not None
+    assert quick < 0.02
+    assert 0.03 <= waits < 0.05
+
+
+def test_baselines_are_told_the_noise_that_was_made() -> None:
+    fake = Fake()
+    case = Case(name="clip", reference=Made(), noise=noising.parse("gaussian:20"))
+    run(case, fake, kind="synthetic")
+    assert fake.told == [20]
+
+
+def test_memory_is_flat_in_the_clips_length() -> None:
+    def peak(frames: int) -> int:
+        tracemalloc.start()
+        noisy = Made(frames, (96, 128), noise=9)
+        run(Case(name="clip", reference=Made(frames, (96, 128)), noisy=noisy), Fake(lag=2))
+        reached = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return reached
+
+    peak(4)
+    assert peak(24) < 1.1 * peak(8)
+
+
+def test_a_border_is_left_out_on_every_side() -> None:
+    class Framed(Made):
+        def __iter__(self) -> Iterator[Frame]:
+            for frame in super().__iter__():
+                planes = [plane.copy() for plane in frame.planes]
+                for plane in planes:
+                    plane[0], plane[-1], plane[:, 0], plane[:, -1] = 0, 0, 0, 0
+                yield replace(frame, planes=tuple(planes))
+
+    case = given(Made(), out=Framed())
+    assert run(case).clips[0].value("out", "psnr") < 30
+    inner = run(case, border=2).clips[0]
+    assert inner.value("out", "psnr") == np.inf
+    assert (inner.width, inner.height) == (60, 44)
+
+
+def test_lanes_of_a_stack_are_not_compared_with_each_other() -> None:
+    clip = Made(lanes=(0, 0, 1, 1))
+    series = run(given(clip, out=clip), metrics=("warping",)).clips[0].methods[0].series[0]
+    assert [value is None for value in series.frames["all"]] == [True, False, True, False]
+
+
+def test_mosaics_are_compared_plane_by_plane_from_black_to_white() -> None:
+    mosaic = Mosaic(pattern="RGGB", black=(64.0,) * 4, white=(1023.0,) * 4)
+    layout = PlaneLayout(family=Family.BAYER, bits=10, mosaic=mosaic)
+
+    class Raw(Made):
+        def __iter__(self) -> Iterator[Frame]:
+            plane = np.full(self.size, 500 + int(self.noise), np.uint16)
+            yield Frame(planes=(plane,), layout=self.layout)
+
+    found = run(given(Raw(layout=layout, frames=1), out=Raw(layout=layout, frames=1, noise=96)))
+    clip = found.clips[0]
+    assert clip.space == "bayer"
+    assert clip.value("out", "psnr") == pytest.approx(20 * np.log10(959 / 96), abs=1e-3)
+    assert set(clip.methods[0].series[0].clip) == {"all", "R", "G1", "B", "G2"}
+
+
+def test_colours_by_swscale_are_ffmpegs_to_the_bit() -> None:
+    import av
+
+    source = Made(frames=1, layout=YUV)
+    frame = next(iter(source))
+    picture = av.VideoFrame.from_ndarray(
+        np.concatenate([plane.ravel() for plane in frame.planes]).reshape(72, 64), "yuv420p"
+    )
+    picture.colorspace, picture.color_range = 1, 2
+    wanted = picture.to_ndarray(format="rgb24")
+
+    class Seen:
+        def begin(self, name: str, setting: Setting, methods: tuple[str, ...]) -> None: ...
+
+        def see(self, moment: Moment, estimates: Mapping[str, Picture]) -> None:
+            self.reference = moment.reference
+
+        def end(self, result: ClipResult) -> None: ...
+
+    seen = Seen()
+    plan = Plan(metrics=("psnr",), conversion="swscale")
+    evaluate([given(source, out=source)], plan, kind="reference", observers=[seen])
+    assert seen.reference is not None
+    assert np.array_equal(np.rint(255 * seen.reference).transpose(1, 2, 0), wanted)
+
+
+def test_without_a_reference_metrics_that_need_one_are_refused() -> None:
+    case = Case(name="clip", noisy=Made(noise=9), given={"out": Made()})
+    with pytest.raises(UsageError, match="psnr: needs a clean reference"):
+        run(case, kind="blind")
+    every = run(case, kind="blind", metrics=("all",))
+    assert {metric.name for metric in every.metrics} == {
+        "noise_left", "whiteness", "structure", "warping", "flicker", "sharpness", "drift",
+    }  # fmt: skip
+    residual = every.clips[0].methods[1].residual
+    assert residual is not None
+    assert residual.sigma8 == pytest.approx([9] * 3, rel=0.05)
+
+
+def test_clips_of_different_scales_are_remarked_on() -> None:
+    deep = Made(layout=replace(CODES, bits=10))  # codes of 8 bits in a file of 10
+    result = run(given(Made(), out=deep)).clips[0].methods[0]
+    assert "darker than the reference: are they of one scale" in result.notes[0]
+    assert not run(given(Made(), out=Made(noise=20))).clips[0].methods[0].notes
+
+
+def test_groups_have_means_of_their_own() -> None:
+    cases = [
+        Case(name="clip", group=noise, reference=Made(), noise=noising.parse(noise))
+        for noise in ("gaussian:10", "gaussian:40")
+    ]
+    plan = Plan(metrics=("psnr",), methods=("none",))
+    found = evaluate(cases, plan, kind="synthetic")
+    assert found.groups == ("gaussian:10", "gaussian:40")
+    strong, weak = (found.mean("none", "psnr", group) for group in found.groups[::-1])
+    assert weak - strong == pytest.approx(12, abs=0.3)
+    assert found.mean("none", "psnr") == pytest.approx((weak + strong) / 2)
