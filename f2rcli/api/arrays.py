@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import tee
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from f2rcli.api.options import Options
 from f2rcli.errors import InputError, UsageError
+from f2rcli.fan import fanned
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def restored(pictures: Iterable[Any], form: Form, engine: "Engine") -> Iterator[
     from f2rcli.engine.stream import denoise_stream  # brings torch
 
     info = form.info()
-    branches = tee(enumerate(pictures), form.lanes)
+    branches = fanned(enumerate(pictures), form.lanes)
     before: list[dict[int, Frame]] = [{} for _ in branches]
 
     def frames(branch: Iterator[tuple[int, Any]], lane: int) -> Iterator[Frame]:

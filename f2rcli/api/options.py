@@ -18,7 +18,7 @@ SPACES = ("auto", "rgb", "gray")
 class Options:
     """The choices of one clip. Raises UsageError for values that do not exist."""
 
-    method: str = "f2r"
+    method: str = methods.DEFAULT
     weights: str | None = None  # name or path; None: the bundled ones that suit the pictures
     strength: float = 1.0  # 1 takes out the measured noise, 0 changes nothing
     sigma: float | None = None  # in the arrays' own units; None: measured

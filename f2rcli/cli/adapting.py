@@ -13,6 +13,7 @@ from f2rcli.cli.choice import EngineChoice
 from f2rcli.cli.console import Console
 from f2rcli.cli.steps import StepMeter
 from f2rcli.errors import InputError, TrainingError, UsageError
+from f2rcli.io.base import ReadOptions
 from f2rcli.training.cache import fingerprint
 from f2rcli.training.config import ADAPT, TrainConfig
 from f2rcli.training.runfolder import running
@@ -30,22 +31,26 @@ def check_adapt(level: str, source: str) -> None:
         )
 
 
-def adapted(engine: EngineChoice, level: str, source: str, console: Console) -> EngineChoice:
-    """The engine with weights fitted to the clip, or as it was where nothing better is found.
+def adapted(
+    engine: EngineChoice, level: str, source: str, read: ReadOptions, console: Console
+) -> EngineChoice:
+    """The engine with weights fitted to what is read of the clip, or as it was where nothing
+    better is found.
 
     Says which of both, and why.
     """
+    read = replace(read, strict=False)  # damaged frames are left out
     clips = [clip for clip in find_sources([Path(source)]) if isinstance(clip, Source)]
     files = [file for clip in clips for file in clip.files]
     start = "" if engine.weights is None else weights_mark(engine.weights)
-    key = fingerprint(files, "adapted", level, engine.method, start, bundled_mark())
+    key = fingerprint(files, "adapted", level, engine.method, start, bundled_mark(), read)
     entry = cache_folder() / key
     result, kept = entry.with_suffix(".safetensors"), entry.with_suffix(f".{KEPT}")
     if kept.is_file():
         console.note(f"adapt: {json.loads(kept.read_text(encoding='utf-8'))} (found before)")
         return engine
     if not result.is_file():
-        reason = _train(engine, level, source, result, console)
+        reason = _train(engine, level, source, read, result, console)
         if reason is not None:
             kept.write_text(json.dumps(reason), encoding="utf-8")
             console.note(f"adapt: {reason}")
@@ -55,7 +60,12 @@ def adapted(engine: EngineChoice, level: str, source: str, console: Console) -> 
 
 
 def _train(
-    engine: EngineChoice, level: str, source: str, result: Path, console: Console
+    engine: EngineChoice,
+    level: str,
+    source: str,
+    read: ReadOptions,
+    result: Path,
+    console: Console,
 ) -> str | None:
     """Write fitted weights to `result`; returns why not where the weights at hand stay."""
     from f2rcli.training.session import train  # brings torch
@@ -65,7 +75,8 @@ def _train(
     config = TrainConfig(
         inputs=(source,), output=str(result), adapt=level, method=engine.method,
         init=engine.weights, run=str(run), device=engine.device, precision=engine.precision,
-        threads=engine.threads, overwrite=True,
+        threads=engine.threads, overwrite=True, axes=read.axes, fields=read.fields,
+        start_at=read.start, end_at=read.end, frames=read.frames,
     )  # fmt: skip
     console.note(f"adapting to {Path(source).name} ({level}); Ctrl-C leaves everything as it was")
     try:
@@ -79,7 +90,7 @@ def _train(
     if outcome.kept:
         return None
     result.unlink(missing_ok=True)
-    return "; ".join([*outcome.notes, "nothing surely better was found: the weights stay"][:1])
+    return next(iter(outcome.notes), "nothing surely better was found: the weights stay")
 
 
 def cache_folder() -> Path:

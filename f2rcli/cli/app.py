@@ -14,6 +14,8 @@ from f2rcli import __version__
 from f2rcli.cli.console import Console
 from f2rcli.cli.denoise import denoise
 from f2rcli.cli.doctor import doctor
+from f2rcli.cli.eval import evaluate
+from f2rcli.cli.explain import explain
 from f2rcli.cli.info import info
 from f2rcli.cli.noise import noise
 from f2rcli.cli.shorthand import spell_out
@@ -40,6 +42,8 @@ app.command()(denoise)
 app.command()(train)
 app.command()(info)
 app.command()(noise)
+app.command()(explain)
+app.command("eval")(evaluate)
 app.command()(doctor)
 
 

@@ -31,7 +31,7 @@ ASKING = ("recursive", "pattern", "jobs", "shard", "cluster")  # any of these ma
 # What the child is told otherwise, or must not hear of.
 OWN = {
     *ASKING, "source", "output", "json", "quiet", "verbose", "log_file", "debug", "config",
-    "dry_run", "preview", "help",
+    "dry_run", "preview", "report", "help",
 }  # fmt: skip
 # What does not change the result: a batch may go on with other values of these.
 NEUTRAL = {"overwrite", "keep_partial", "device", "tile", "threads"}
@@ -128,6 +128,11 @@ class Batch:
         """Raises UsageError where options clash."""
         if given["preview"] is not None:
             raise UsageError("--preview: is for one clip at a time.")
+        if given["report"] is not None:
+            raise UsageError(
+                "--report: is for one clip at a time.",
+                hint="f2r eval OUTPUT --noisy INPUT --report OUT.html makes one page of them all.",
+            )
         sources, jobs = tuple(given["source"]), given["jobs"] or 1
         if given["cluster"] is not None:
             if given["jobs"]:

@@ -21,7 +21,7 @@ class EngineChoice:
     the seconds torch takes to load. Raises UsageError.
     """
 
-    method: str = "f2r"
+    method: str = methods.DEFAULT
     weights: str | None = None  # name or path; None: the bundled ones that suit the clip
     strength: float = 1.0
     sigma: float | None = None  # 8-bit units; None: estimated
@@ -44,10 +44,15 @@ class EngineChoice:
         from f2rcli.engine.stream import EngineSettings, load_engine  # brings torch
 
         engine = load_engine(EngineSettings(**asdict(self)), info)
-        for note in engine.notes:
-            console.note(f"note: {note}")
+        say_notes(engine, console)
         console.detail(f"engine: {engine_words(engine)}")
         return engine
+
+
+def say_notes(engine: "Engine", console: Console) -> None:
+    """Say what the engine noted since it was asked last."""
+    while engine.notes:
+        console.note(f"note: {engine.notes.pop(0)}")
 
 
 def engine_values(engine: "Engine") -> dict[str, object]:
@@ -98,9 +103,9 @@ def noise_in_codes(levels: tuple[float, float], model: "NoiseModel") -> str:
         sigma = span * sum(curve[round(place * last)] for curve in knots) / len(knots)
         words.append(f"{sigma:.3g} at {black + place * span:.5g}")
     said = f"sigma {', '.join(words)}"
-    gain, read = (sum(part) / len(part) for part in (model.gain, model.read))
+    gain, read, dark = (sum(part) / len(part) for part in (model.gain, model.read, model.pedestal))
     if model.curve is not None or not gain:
         return said
-    offset = black - span * read**2 / gain
+    offset = black + span * (dark - read**2 / gain)
     sign = "+" if offset < 0 else "-"
     return f"{said}; variance {gain * span:.3g} x (code {sign} {abs(offset):.4g})"

@@ -7,18 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from f2rcli import __version__
+from f2rcli import __version__, methods
 from f2rcli.cli import batch_options as bopt
 from f2rcli.cli import checks
 from f2rcli.cli import options as opt
 from f2rcli.cli.adapting import adapted, check_adapt
 from f2rcli.cli.batch import asks_for_batch, run_batch
-from f2rcli.cli.choice import EngineChoice, engine_values, engine_words, noise_lines, sigma_of
+from f2rcli.cli.choice import (
+    EngineChoice,
+    engine_values,
+    engine_words,
+    noise_lines,
+    say_notes,
+    sigma_of,
+)
 from f2rcli.cli.console import Console
 from f2rcli.cli.forecast import expected_frames, forecast
 from f2rcli.cli.preview import pairs, preview_target, write_preview
 from f2rcli.cli.progress import Meter
-from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, UsageError, WeightsError
+from f2rcli.cli.run_report import RunReport
+from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, UsageError, WeightsError
 from f2rcli.io import default_target, open_reader, open_writer, plan_output
 from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan
 
@@ -37,7 +45,7 @@ def denoise(
     cluster: bopt.Cluster = None,
     strength: opt.Strength = 1.0,
     sigma: opt.Sigma = None,
-    method: opt.Method = "f2r",
+    method: opt.Method = methods.DEFAULT,
     weights: opt.Weights = None,
     adapt: opt.Adapt = None,
     fields: opt.Fields = "auto",
@@ -46,6 +54,7 @@ def denoise(
     end: opt.End = None,
     frames: opt.Frames = None,
     preview: opt.Preview = None,
+    report: opt.ReportTo = None,
     device: opt.Device = "auto",
     threads: opt.Threads = None,
     precision: opt.Precision = "auto",
@@ -92,6 +101,7 @@ class Job:
     read: ReadOptions
     write: WriteOptions
     preview: int | None = None
+    report: str | None = None
     dry_run: bool = False
 
     @classmethod
@@ -107,18 +117,35 @@ class Job:
             read=checks.read_options(*span, axes=given["axes"], strict=given["strict"]),
             write=WriteOptions(**_named(WriteOptions, given), encoder_options=options),
             preview=given["preview"],
+            report=given["report"],
             dry_run=given["dry_run"],
         )
         if job.adapt is not None:
             check_adapt(job.adapt, job.source)
         if job.preview is not None and job.dry_run:
             raise UsageError("--preview --dry-run: choose one of them.")
+        if job.report is not None and (job.preview is not None or job.write.demosaic):
+            clash = "--preview" if job.preview is not None else "--demosaic"
+            raise UsageError(
+                f"--report {clash}: a report compares the input with the whole output of its kind.",
+                hint="Choose one of them.",
+            )
         if job.target == "-" and given["json"]:
             raise UsageError(
                 "-o - --json: both want standard output.",
                 hint="Write to a file, or use --log-file.",
             )
         return job
+
+    @property
+    def page(self) -> RunReport | None:
+        """What --report asks for."""
+        if self.report is None:
+            return None
+        return RunReport(
+            page=self.report, source=self.source, target=self.target, read=self.read,
+            overwrite=self.write.overwrite,
+        )  # fmt: skip
 
     @property
     def target(self) -> str:
@@ -139,11 +166,15 @@ def run_job(job: Job, console: Console) -> int:
             "-o -: standard output is a terminal.", hint="Pipe it: f2r denoise IN -o - | ..."
         )
     console.detail(f"f2r {__version__}: {asdict(job)}")
+    page, trouble = job.page, None
+    if page is not None:
+        page.check()
     with open_reader(job.source, job.read) as reader:
         if job.adapt is not None and not job.dry_run:
             if job.preview is None:
                 plan_output(reader, job.target, job.write)  # what cannot be written fails first
-            job = replace(job, engine=adapted(job.engine, job.adapt, job.source, console))
+            fitted = adapted(job.engine, job.adapt, job.source, job.read, console)
+            job = replace(job, engine=fitted)
         if job.preview is not None:
             receipt = _preview(job, job.preview, reader, console)
         else:
@@ -154,7 +185,11 @@ def run_job(job: Job, console: Console) -> int:
                 _print_plan(job, reader, plan, engine, console)
                 return EXIT_OK
             receipt = _restore(job, reader, plan, engine, console)
-        return _close(job, reader, receipt, console)
+            trouble = None if page is None else _reported(page, job, engine, console)
+        code = _close(job, reader, receipt, console)
+    if trouble is not None:
+        raise trouble
+    return code
 
 
 def _announce(job: Job, reader: Reader, plan: WritePlan, console: Console) -> None:
@@ -233,9 +268,22 @@ def _restore(
             meter.advance(None if engine is None else sigma_of(engine))
         meter.finish()
         receipt = writer.finish()
+    if engine is not None:
+        say_notes(engine, console)
     for line in noise_lines(reader.info, engine):
         console.note(line)
     return receipt
+
+
+def _reported(
+    page: RunReport, job: Job, engine: "Engine | None", console: Console
+) -> F2RError | None:
+    """Write the page; what kept it from being written, for when the run itself has been told of."""
+    try:
+        page.write(job.engine, engine, console)
+    except F2RError as error:
+        return error
+    return None
 
 
 def _preview(job: Job, count: int, reader: Reader, console: Console) -> Receipt:

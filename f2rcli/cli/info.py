@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from f2rcli import methods
 from f2rcli.cli import options as opt
 from f2rcli.cli.choice import EngineChoice, engine_values, engine_words, noise_in_codes
 from f2rcli.cli.console import Console
@@ -25,7 +26,7 @@ PROBE_FRAMES = 16  # enough for the noise estimate, quick enough to wait for
 def info(
     ctx: typer.Context,
     source: opt.Source,
-    method: opt.Method = "f2r",
+    method: opt.Method = methods.DEFAULT,
     weights: opt.Weights = None,
     axes: opt.Axes = None,
     device: opt.Device = "auto",

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from f2rcli import methods
 from f2rcli.cli import options as opt
 from f2rcli.cli.choice import EngineChoice
 from f2rcli.cli.console import Console
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, InputError
 from f2rcli.io import open_reader
 from f2rcli.io.base import ReadOptions
-from f2rcli.io.part import PartFile, check_target, disk_error
+from f2rcli.io.part import check_target, write_file
 
 if TYPE_CHECKING:
     from f2rcli.noise import NoiseReport
@@ -42,7 +43,7 @@ def noise(
     json: JsonTo = None,
     plot: PlotTo = None,
     frames: Count = 10,
-    method: opt.Method = "f2r",
+    method: opt.Method = methods.DEFAULT,
     weights: opt.Weights = None,
     axes: opt.Axes = None,
     device: opt.Device = "auto",
@@ -78,12 +79,12 @@ def noise(
         )
     values = {"file": name, **report.values()}
     if plot is not None:
-        _write(Path(plot), png(draw(report, name)), overwrite=overwrite)
+        write_file(Path(plot), png(draw(report, name)), overwrite=overwrite)
     text = jsonlib.dumps(values, indent=1)
     if json == "-":
         console.data(text)
     elif json is not None:
-        _write(Path(json), f"{text}\n".encode(), overwrite=overwrite)
+        write_file(Path(json), f"{text}\n".encode(), overwrite=overwrite)
     if json != "-" and not quiet:
         console.data("\n".join(lines(report, name)))
     return EXIT_DAMAGED if damaged else EXIT_OK
@@ -100,28 +101,22 @@ def _check(option: str, target: str | None, source: str, *, overwrite: bool) -> 
         raise type(error)(f"{option}: {error}", hint=hint) from error
 
 
-def _write(target: Path, data: bytes, *, overwrite: bool) -> None:
-    """The whole file or none."""
-    part = PartFile(target, overwrite=overwrite)
-    try:
-        part.path.write_bytes(data)
-        part.publish()
-    except OSError as error:
-        raise disk_error(target, error) from error
-    finally:
-        part.discard()
-
-
 def lines(report: "NoiseReport", name: str) -> Iterator[str]:
     """The report for people: a table of the channels, then one fact a line."""
     model, spectrum = report.model, report.spectrum
     names = ("R", "G", "B") if len(model.sigma) == 3 else ("",) * len(model.sigma)
     yield f"file      {name}, {report.frames} frames looked at"
     yield f"{'':<9} {_cells(names)}"
-    yield f"sigma     {_cells(f'{s:.2f}' for s in model.sigma8)}   of 255"
+    yield f"sigma     {_cells(f'{s:.2f}' for s in model.sigma8)}   of 255{_by(report)}"
+    if report.measured is not None:
+        cells = _cells(f"{s:.2f}" for s in report.measured.sigma8)
+        yield f"anchors   {cells}   sigma as blind anchors measure it"
     if model.curve is None:
         yield f"gain      {_cells(f'{g:.5f}' for g in model.gain)}   variance per brightness"
         yield f"read      {_cells(f'{255 * r:.2f}' for r in model.read)}   of 255"
+        if model.dark:
+            cells = _cells(f"{255 * d:.2f}" for d in model.dark)
+            yield f"dark      {cells}   of 255, where light begins"
     else:
         for place in (0.25, 0.5, 0.75):
             index = round(place * (len(model.curve[0]) - 1))
@@ -140,6 +135,10 @@ def lines(report: "NoiseReport", name: str) -> Iterator[str]:
 
 def _cells(values: "Iterator[str] | tuple[str, ...]") -> str:
     return " ".join(f"{value:>9}" for value in values)
+
+
+def _by(report: "NoiseReport") -> str:
+    return "" if report.estimator is None else f", by {report.estimator}'s own estimator"
 
 
 def _temporal(report: "NoiseReport") -> str:

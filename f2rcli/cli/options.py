@@ -119,6 +119,15 @@ Preview = Annotated[
         rich_help_panel=SPAN,
     ),
 ]
+ReportTo = Annotated[
+    str | None,
+    typer.Option(
+        "--report",
+        metavar="OUT.html",
+        help="Afterwards, a page on the run: before and after, what was taken out, noise left.",
+        rich_help_panel=RUN,
+    ),
+]
 Device = Annotated[
     str,
     typer.Option(

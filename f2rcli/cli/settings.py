@@ -96,7 +96,8 @@ def _stages(place: str, value: Any) -> list[str]:
 
 # Options that a file writes as lists or tables.
 STRUCTURED = {
-    "encoder_opt": _encoder_options, "inputs": _paths, "pattern": _patterns, "stage": _stages,
+    "denoised": _patterns, "encoder_opt": _encoder_options, "inputs": _paths, "noise": _patterns,
+    "pattern": _patterns, "stage": _stages,
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from f2rcli import __version__
+from f2rcli import __version__, methods
 from f2rcli.cli import options as opt
 from f2rcli.cli import train_options as topt
 from f2rcli.cli.console import Console
@@ -25,16 +25,19 @@ def train(
     inputs: topt.Inputs = None,
     output: topt.Output = None,
     recipe: topt.Recipe = "self-supervised",
-    method: topt.Method = "f2r",
+    method: topt.Method = methods.DEFAULT,
     init: topt.Init = None,
     adapt: topt.Adapt = None,
     size: topt.Size = "small",
-    length: topt.Length = 5,
+    variant: topt.Variant = None,
+    length: topt.Length = None,
     stage: topt.Stage = None,
     seed: topt.Seed = 0,
     clean: topt.Clean = False,
     synthetic: topt.Synthetic = None,
     space: topt.Space = "auto",
+    axes: opt.Axes = None,
+    fields: opt.Fields = "auto",
     held_out: topt.HeldOut = 4,
     device: opt.Device = "auto",
     threads: opt.Threads = None,

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from f2rcli.cli.options import MACHINE, RUN
-from f2rcli.training.config import ADAPT, PRECISIONS, RECIPES, SIZES, SPACES
+from f2rcli.training import offers
+from f2rcli.training.config import ADAPT, PRECISIONS, SPACES
 
 FOOTAGE = "Footage"
 LEARNING = "Learning"
@@ -13,6 +14,25 @@ LEARNING = "Learning"
 
 def _words(choices: dict[str, str]) -> str:
     return "; ".join(f"{name}: {meaning}" for name, meaning in choices.items())
+
+
+def _by_method(field: str) -> str:
+    """The names that every method offers for a field."""
+    offered = {method: getattr(offers.load(method), field) for method in offers.offered()}
+    return "; ".join(f"{method}: {', '.join(names)}" for method, names in offered.items() if names)
+
+
+def _recipes() -> str:
+    """Every recipe, and whose it is unless it is everyone's."""
+    found: dict[str, list[str]] = {}
+    for method in offers.offered():
+        for name, meaning in offers.load(method).recipes.items():
+            found.setdefault(f"{name}: {meaning}", []).append(method)
+    every = len(offers.offered())
+    return "; ".join(
+        words if len(methods) == every else f"{words} [{', '.join(methods)}]"
+        for words, methods in found.items()
+    )
 
 
 Inputs = Annotated[
@@ -42,8 +62,8 @@ Synthetic = Annotated[
     typer.Option(
         "--synthetic",
         metavar="NOISE",
-        help="For clean clips: gaussian:5-55, poisson-gaussian:..., correlated:..., realistic; "
-        "joined by +.",
+        help="For clean clips: gaussian:5-55, poisson-gaussian:..., correlated:..., "
+        "salt-pepper:..., realistic; joined by +.",
         rich_help_panel=FOOTAGE,
     ),
 ]
@@ -67,7 +87,7 @@ HeldOut = Annotated[
 ]
 Recipe = Annotated[
     str,
-    typer.Option("--recipe", metavar="NAME", help=f"{_words(RECIPES)}.", rich_help_panel=LEARNING),
+    typer.Option("--recipe", metavar="NAME", help=f"{_recipes()}.", rich_help_panel=LEARNING),
 ]
 Method = Annotated[
     str,
@@ -78,7 +98,8 @@ Init = Annotated[
     typer.Option(
         "--init",
         metavar="NAME|PATH",
-        help="Weights to begin from; rgb and gray are the bundled ones. Without it: from scratch.",
+        help="Weights to begin from; rgb and gray are the bundled ones. Without it, or as scratch, "
+        "none.",
         rich_help_panel=LEARNING,
     ),
 ]
@@ -96,13 +117,22 @@ Size = Annotated[
     str,
     typer.Option(
         "--size",
-        metavar=f"{'|'.join(SIZES)}|N,N,N",
-        help="Of the networks; or their widths.",
+        metavar="NAME|N,N,N",
+        help=f"Of the networks; or their widths. {_by_method('sizes')}.",
+        rich_help_panel=LEARNING,
+    ),
+]
+Variant = Annotated[
+    str | None,
+    typer.Option(
+        "--variant",
+        metavar="NAME",
+        help=f"Of networks and losses. {_by_method('variants') or 'No method has any'}.",
         rich_help_panel=LEARNING,
     ),
 ]
 Length = Annotated[
-    int,
+    int | None,
     typer.Option("--length", metavar="T", help="Frames per window, odd.", rich_help_panel=LEARNING),
 ]
 Stage = Annotated[

@@ -4,9 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import tifffile
 
 from f2rcli.errors import EXIT_OK, EXIT_USAGE, InputError
+from f2rcli.io import ReadOptions
 
 
 @pytest.fixture
@@ -38,6 +41,29 @@ def test_each_level_has_weights_of_its_own(adapt: Callable[..., Any], session: A
     adapt("--adapt", "fast")
     adapt("--adapt", "full")
     assert [config.adapt for config in session.asked] == ["fast", "full"]
+
+
+def test_adaptation_reads_what_denoising_reads(adapt: Callable[..., Any], session: Any) -> None:
+    adapt("--adapt", "--fields", "on", "--start", "0.04", "--frames", "3")
+    adapt("--adapt", "--fields", "on", "--start", "0.04", "--frames", "3", "--strict")
+    adapt("--adapt")
+    first, second = session.asked  # strictness teaches nothing else
+    assert (first.fields, first.start_at, first.end_at, first.frames) == ("on", 0.04, None, 3)
+    assert second.read == ReadOptions()
+
+
+def test_axes_reach_the_training(
+    session: Any, f2r: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / "z.tif"
+    pages = np.arange(3 * 20 * 30, dtype=np.uint16).reshape(3, 20, 30)
+    tifffile.imwrite(path, pages, imagej=True, metadata={"axes": "ZYX"})
+    assert f2r("denoise", path, "--adapt").code == EXIT_USAGE
+    done = f2r("denoise", path, "--adapt", "--axes", "TYX")
+    assert done.code == EXIT_OK, done.err
+    (asked,) = session.asked
+    assert asked.axes == "TYX"
 
 
 def test_where_nothing_is_better_the_weights_stay_and_that_is_remembered(

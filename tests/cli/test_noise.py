@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from f2rcli import weights
 from f2rcli.cli.app import run
 from tests.cli.conftest import Done, write_clip
+from tests.methods.test_blind2sound import header, tiny
 
 OPTIONS = ("--device", "cpu", "--threads", "1")
 
@@ -103,3 +105,19 @@ def test_no_video_is_one_clear_line(noise: Callable[..., Done], tmp_path: Path) 
     done = noise(text)
     assert done.code == 3
     assert done.err.count("error:") == 1
+
+
+def test_a_methods_own_estimate_stands_beside_the_measurement(
+    noise: Callable[..., Done], grainy: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "tiny.safetensors"
+    weights.save(path, header(), tiny().networks.state_dict())
+    done = noise(grainy, "--method", "blind2sound", "--weights", path, "--frames", 4)
+    assert done.code == 0, done.err
+    assert "by blind2sound's own estimator" in done.out
+    assert "sigma as blind anchors measure it" in done.out
+    done = noise(grainy, "--method", "blind2sound", "--weights", path, "--frames", 4, "--json", "-")
+    read = json.loads(done.out)
+    assert read["estimator"] == "blind2sound"
+    assert len(read["measured_sigma8"]) == 3
+    assert read["measured_sigma8"] != read["sigma8"]

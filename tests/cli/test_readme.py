@@ -25,6 +25,8 @@ def commands() -> list[str]:
 def workplace(tmp_path: Path, clip_writer, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that holds what the README's commands name."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    shutil.copy(ROOT / "examples" / "calcium_noisy.tif", tmp_path / "stack.tif")
+    shutil.copytree(ROOT / "examples" / "raw_burst", tmp_path / "burst")
     for name in ("input.mp4", "input.mkv", "input.mov"):
         clip_writer(tmp_path / name)
     for folder in ("frames", "clean", "takes"):
@@ -40,7 +42,8 @@ def test_the_readme_shows_how_to_run_it() -> None:
     assert len(commands()) >= 5
 
 
-ELSEWHERE = ("f2r doctor", "f2r noise")  # need the real engine: test_doctor.py, test_noise.py
+# These need the real engine: test_doctor.py, test_noise.py, test_eval.py, test_eval_report.py.
+ELSEWHERE = ("f2r doctor", "f2r noise", "f2r eval")
 
 
 @pytest.mark.parametrize("line", [line for line in commands() if not line.startswith(ELSEWHERE)])

@@ -1,0 +1,111 @@
+"""An evaluation as tables for a terminal."""
+
+import math
+from collections.abc import Iterator
+
+from rich.table import Table
+from rich.text import Text
+
+from f2rcli.evaluation.result import ClipResult, Evaluation, MetricFacts
+
+ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
+MOST_CLIPS = 12  # that are listed one by one unless more is asked for
+
+
+def tables(evaluation: Evaluation, *, every_clip: bool = False) -> Iterator[Table]:
+    """One table per group: its clips, then the mean of each method, then published rows."""
+    for group in evaluation.groups:
+        clips = [clip for clip in evaluation.clips if clip.group == group]
+        listed = clips if every_clip or len(clips) <= MOST_CLIPS else []
+        timed = any(evaluation.seconds_per_frame(m.name, group) for m in evaluation.methods)
+        title = f"{group}: {_counted(len(clips))}" if group else None
+        table = _empty(evaluation, title, timed=timed)
+        for clip in listed:
+            for row in _clip_rows(clip, evaluation):
+                table.add_row(*row[: len(table.columns)])
+            table.add_section()
+        if len(clips) > 1:
+            for row in _mean_rows(evaluation, group, len(clips)):
+                table.add_row(*row[: len(table.columns)])
+            table.add_section()
+        for row in _published(evaluation, group):
+            table.add_row(*row[: len(table.columns)], style="dim")
+        yield table
+
+
+def _empty(evaluation: Evaluation, title: str | None, *, timed: bool) -> Table:
+    table = Table(title=title, title_justify="left", highlight=False)
+    table.add_column("clip", overflow="fold")
+    table.add_column("method", overflow="fold")
+    for metric in evaluation.metrics:
+        unit = f"\n{metric.unit}" if metric.unit else ""
+        table.add_column(metric.title + ARROWS[metric.better] + unit, justify="right")
+    if timed:
+        table.add_column("s/frame", justify="right")
+    return table
+
+
+def _counted(clips: int) -> str:
+    return "1 clip" if clips == 1 else f"{clips} clips"
+
+
+def _clip_rows(clip: ClipResult, evaluation: Evaluation) -> Iterator[list[Text]]:
+    titles = {method.name: method.title for method in evaluation.methods}
+    names = [result.method for result in clip.methods]
+    for place, result in enumerate(clip.methods):
+        cells = [
+            _cell(clip.value(result.method, m.name), m, [clip.value(n, m.name) for n in names])
+            for m in evaluation.metrics
+        ]
+        if result.failed:
+            cells = [Text("failed", style="red")] * len(cells)
+        first = Text(clip.name if place == 0 else "")
+        yield [first, Text(titles[result.method]), *cells, _seconds(result.seconds_per_frame)]
+
+
+def _mean_rows(evaluation: Evaluation, group: str, count: int) -> Iterator[list[Text]]:
+    names = [method.name for method in evaluation.methods]
+    for place, method in enumerate(evaluation.methods):
+        cells = [
+            _cell(
+                evaluation.mean(method.name, m.name, group), m,
+                [evaluation.mean(name, m.name, group) for name in names],
+            )
+            for m in evaluation.metrics
+        ]  # fmt: skip
+        first = Text(f"mean of {count}" if place == 0 else "", style="bold")
+        seconds = _seconds(evaluation.seconds_per_frame(method.name, group))
+        yield [first, Text(method.title), *cells, seconds]
+
+
+def _published(evaluation: Evaluation, group: str) -> Iterator[list[Text]]:
+    rows = [] if evaluation.benchmark is None else evaluation.benchmark.published
+    for row in rows:
+        values = row.values.get(group)
+        if values:
+            cells = [
+                _cell(values.get(metric.name, math.nan), metric, [])
+                for metric in evaluation.metrics
+            ]
+            yield [Text("published"), Text(row.title), *cells, Text("")]
+
+
+def _cell(value: float, metric: MetricFacts, beside: list[float]) -> Text:
+    """A value, in bold where it is the best of those beside it."""
+    if math.isnan(value):
+        return Text("-", style="dim")
+    known = [other for other in beside if not math.isnan(other)]
+    best = {"higher": max, "lower": min}.get(metric.better)
+    bold = best is not None and len(known) > 1 and value == best(known)
+    return Text(shown(value, metric), style="bold" if bold else "")
+
+
+def shown(value: float, metric: MetricFacts) -> str:
+    """A value with the metric's digits; identical pictures have an infinite PSNR."""
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"
+    return f"{value:.{metric.digits}f}"
+
+
+def _seconds(value: float | None) -> Text:
+    return Text("" if value is None else f"{value:.3f}")

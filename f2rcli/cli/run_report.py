@@ -1,0 +1,133 @@
+"""`f2r denoise --report`: a page on a run, made of its input and its output once it is complete.
+
+A pass of its own over both files: what could go wrong with a report cannot touch the output.
+"""
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from f2rcli import __version__
+from f2rcli.cli.choice import EngineChoice
+from f2rcli.cli.console import Console
+from f2rcli.cli.progress import Meter
+from f2rcli.errors import F2RError, UsageError
+from f2rcli.io.base import ReadOptions
+from f2rcli.io.part import check_target, same_file
+
+if TYPE_CHECKING:
+    from f2rcli.engine.stream import Engine
+    from f2rcli.evaluation.base import Case
+    from f2rcli.evaluation.result import Evaluation, MethodFacts
+
+FRAMES = 250  # the first ones of a clip, which the page is about: enough to see, soon enough done
+SIDE = "denoised"  # what the page's results are filed under
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """A page that is to be written after a run."""
+
+    page: str
+    source: str
+    target: str
+    read: ReadOptions
+    overwrite: bool
+
+    def check(self) -> None:
+        """Raise for what could not be written at the end, before there is work to lose."""
+        if "-" in (self.source, self.target):
+            which = "input" if self.source == "-" else "output"
+            raise UsageError(
+                f"--report: the {which} is a pipe, which cannot be read a second time.",
+                hint="Name files for both.",
+            )
+        page = Path(self.page)
+        if same_file(page, Path(self.target)):
+            raise UsageError(f"--report {self.page}: is the output.", hint="Choose another name.")
+        try:
+            check_target(page, [Path(self.source)], overwrite=self.overwrite)
+        except F2RError as error:
+            hint = (error.hint or "").replace("with -o", "with --report")
+            raise type(error)(f"--report: {error}", hint=hint) from error
+
+    def write(self, choice: EngineChoice, engine: "Engine | None", console: Console) -> None:
+        """Look at both clips and write the page. Raises F2RError; the output stays as it is."""
+        from f2rcli.evaluation.pictures import ReportPictures  # brings torch
+        from f2rcli.evaluation.plan import Plan
+        from f2rcli.evaluation.report import write_report
+        from f2rcli.evaluation.result import NOISY
+        from f2rcli.evaluation.run import Run
+
+        console.if_stopped = "the output is complete; the report was not written."
+        plan = Plan(
+            methods=(NOISY,), engine={"device": choice.device, "threads": choice.threads},
+            frames=min(self.read.frames or FRAMES, FRAMES),
+        )  # fmt: skip
+        with Meter(console, "report", plan.frames, exact=False) as meter:
+            pictures = ReportPictures(clips=1)
+            run = Run(
+                plan, kind="blind", observers=[pictures],
+                progress=lambda *_: meter.advance() if console.events is None else None,
+            )  # fmt: skip
+            clip = run.clip(self._case(plan.frames))
+            found = run.evaluation([clip])
+        settled = _retold(found, choice, engine, self._settings())
+        write_report(settled, Path(self.page), overwrite=self.overwrite, title="Denoising run")
+        console.event("report", path=self.page)
+        console.note(f"report: {self.page}")
+
+    def _case(self, frames: int | None) -> "Case":
+        from f2rcli.evaluation.base import Case
+        from f2rcli.evaluation.pairing import File, digest
+        from f2rcli.evaluation.result import FileFacts
+
+        axes = self.read.axes if Path(self.target).suffix.lower() in (".tif", ".tiff") else None
+        noisy = File(Path(self.source), replace(self.read, frames=frames, strict=False))
+        result = File(
+            Path(self.target), ReadOptions(frames=frames, fields=self.read.fields, axes=axes)
+        )
+        sides = (("noisy", noisy), ("denoised", result))
+        return Case(
+            name=Path(self.source).name, noisy=noisy, given={SIDE: result},
+            files=tuple(
+                FileFacts(
+                    role=role, path=str(file.path),
+                    sha256=digest(file.path) if file.path.exists() else "",
+                )
+                for role, file in sides
+            ),
+        )  # fmt: skip
+
+    def _settings(self) -> dict[str, Any]:
+        """Which part of the clip was denoised, where that is not all of it."""
+        names = ("start", "end", "frames", "axes")
+        return {name: v for name in names if (v := getattr(self.read, name)) is not None}
+
+
+def _retold(
+    found: "Evaluation", choice: EngineChoice, engine: "Engine | None", part: dict[str, Any]
+) -> "Evaluation":
+    """The evaluation, which only knows two files, with what made one of the other."""
+    methods = tuple(_made_by(choice, engine) if m.name == SIDE else m for m in found.methods)
+    settings = {name: found.settings[name] for name in ("border", "conversion")}
+    words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
+    return replace(
+        found, methods=methods, settings=part | settings, command=" ".join(["f2r", *words])
+    )
+
+
+def _made_by(choice: EngineChoice, engine: "Engine | None") -> "MethodFacts":
+    from f2rcli.evaluation.result import MethodFacts
+
+    settings: dict[str, Any] = {"strength": choice.strength}
+    if choice.sigma is not None:
+        settings["sigma"] = choice.sigma
+    if engine is None:  # strength 0 of what no weights suit
+        return MethodFacts(name=SIDE, title=choice.method, version=__version__, settings=settings)
+    settings |= {"device": engine.device, "precision": engine.precision, "tile": engine.tile}
+    return MethodFacts(
+        name=SIDE, title=engine.method_name, version=__version__, weights=engine.weights_name,
+        weights_sha256=engine.weights.sha256, settings=settings,
+    )  # fmt: skip

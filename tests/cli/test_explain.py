@@ -1,0 +1,78 @@
+"""`f2r explain`: picture, table and JSON; and how it ends where it cannot explain."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from f2rcli.cli.app import run
+from tests.cli.conftest import Done, write_clip
+from tests.methods.test_udvd import header, saved
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("explain")
+    return write_clip(folder / "grainy.mkv", size=(96, 64)), saved(folder, header())
+
+
+@pytest.fixture
+def explain(given, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Run `f2r explain` in this process, with untrained networks."""
+
+    def call(*arguments: object) -> Done:
+        capfd.readouterr()
+        options = ("--device", "cpu", "--threads", "1", "--method", "udvd", "--weights", given[1])
+        code = run(["explain", str(given[0]), *map(str, arguments), *options])
+        return Done(code, *capfd.readouterr())
+
+    return call
+
+
+def test_a_picture_a_table_and_json(explain: Callable[..., Done], tmp_path: Path) -> None:
+    picture, values = tmp_path / "filters.png", tmp_path / "filters.json"
+    done = explain(
+        "--pixel", "40,30", "--frame", 3, "-o", picture, "--json", values, "--sigma", 25
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    read = json.loads(values.read_text())
+    assert [f["frame"] for f in read["frames"]] == [1, 2, 3, 4, 5]
+    assert len(read["motion"]) == 4
+    table = done.out.splitlines()
+    assert "pixel 40,30 of frame 3" in table[0]
+    assert len(table) == 3 + 5 + 1
+
+
+def test_the_first_frame_has_fewer_around_it(explain: Callable[..., Done], tmp_path: Path) -> None:
+    done = explain("--pixel", "1,2", "-o", tmp_path / "f.png", "--json", "-", "--sigma", 25)
+    assert [f["frame"] for f in json.loads(done.out)["frames"]] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--pixel", "40"], "not X,Y"),
+        (["--pixel", "96,0", "--sigma", 25], "outside of the picture"),
+        (["--pixel", "4,4", "--frame", 500], "no frame 500"),
+    ],
+)
+def test_what_cannot_be_explained_is_one_line(
+    explain: Callable[..., Done], tmp_path: Path, arguments: list[object], said: str
+) -> None:
+    done = explain(*arguments, "-o", tmp_path / "f.png")
+    assert done.code != 0
+    assert said in done.err
+    assert "Traceback" not in done.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_names_and_files_that_are_there_are_refused(
+    explain: Callable[..., Done], tmp_path: Path
+) -> None:
+    assert "is a PNG" in explain("--pixel", "1,1", "-o", tmp_path / "f.jpg").err
+    there = tmp_path / "there.png"
+    there.write_bytes(b"mine")
+    assert explain("--pixel", "1,1", "-o", there).code != 0
+    assert there.read_bytes() == b"mine"

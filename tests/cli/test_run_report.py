@@ -1,0 +1,104 @@
+"""`f2r denoise --report`: a page beside a complete output, and never at its cost."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from f2rcli.cli.app import run
+from f2rcli.errors import OutputError
+from f2rcli.evaluation import report
+from tests.cli.conftest import Done, write_clip
+
+OPTIONS = ("--device", "cpu", "--threads", "1")
+
+
+@pytest.fixture
+def denoise(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Run `f2r denoise` in this process, with the shipped weights."""
+
+    def call(*arguments: object) -> Done:
+        capfd.readouterr()
+        code = run(["denoise", *map(str, arguments), *OPTIONS])
+        return Done(code, *capfd.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def grainy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("report") / "grainy.mkv", size=(96, 64), frames=5)
+
+
+def test_a_page_on_the_run_lies_beside_the_output(
+    denoise: Callable[..., Done], grainy: Path, tmp_path: Path
+) -> None:
+    output, page = tmp_path / "out.mkv", tmp_path / "page.html"
+    done = denoise(grainy, "-o", output, "--report", page, "--strength", "0.9")
+    assert done.code == 0, done.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mkv", "page.html"]
+    text = page.read_text(encoding="utf-8")
+    for words in ("Denoising run", "Noise left", "5 frames", "grainy.mkv", "out.mkv", "0.9"):
+        assert words in text, words
+    assert len(re.findall(r"\b[0-9a-f]{64}\b", text)) == 3  # two files and the weights
+    assert "report: " in done.err
+
+
+def test_a_report_that_fails_leaves_the_output_and_says_so(
+    denoise: Callable[..., Done], grainy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OutputError("page.html: cannot be written: the disk is full.", hint="Free some.")
+
+    monkeypatch.setattr(report, "write_report", full)
+    output = tmp_path / "out.mkv"
+    done = denoise(grainy, "-o", output, "--report", tmp_path / "page.html", "--frames", 3)
+    assert done.code == 1
+    assert "disk is full" in done.err
+    assert done.err.count("error:") == 1
+    assert "3 frames" in done.err  # the receipt
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("-o", "-", "--report", "page.html"), 2, "pipe"),
+        (("-o", "out.mkv", "--report", "out.mkv"), 2, "is the output"),
+        (("-o", "out.mkv", "--report", "none/page.html"), 1, "does not exist"),
+        (("-o", "out.mkv", "--report", "there.html"), 1, "exists already"),
+        (("--report", "page.html", "--preview", 1), 2, "--report --preview"),
+    ],
+)
+def test_what_cannot_be_is_said_before_any_work(
+    denoise: Callable[..., Done],
+    grainy: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[object, ...],
+    code: int,
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.html").write_text("mine")
+    done = denoise(grainy, *arguments)
+    assert done.code == code, done.err
+    assert words in done.err
+    assert "frames/s" not in done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["there.html"]
+    assert (tmp_path / "there.html").read_text() == "mine"
+
+
+def test_the_input_is_never_written(denoise: Callable[..., Done], grainy: Path) -> None:
+    before = grainy.read_bytes()
+    done = denoise(grainy, "--report", grainy, "--overwrite")
+    assert done.code == 2
+    assert grainy.read_bytes() == before
+
+
+def test_a_batch_has_a_hint_instead(denoise: Callable[..., Done], tmp_path: Path) -> None:
+    clips = [write_clip(tmp_path / f"{name}.mkv", frames=2) for name in "ab"]
+    done = denoise(*clips, "-o", tmp_path / "out", "--report", tmp_path / "page.html")
+    assert done.code == 2
+    assert "f2r eval" in done.err
