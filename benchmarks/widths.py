@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.layers import channels_last
+from f2rcli.noise.codec import to_codes, to_unit
 from f2rcli.training.clips import load_clips, renditions
-from f2rcli.training.codec import to_codes, to_unit
 from f2rcli.training.corruption import Law
 from f2rcli.training.settings import TrainSettings
 from f2rcli.training.stages import CoarseStage
