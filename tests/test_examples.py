@@ -1,11 +1,17 @@
 """Every example runs as its page says."""
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
 
 import av
+import pytest
 import tifffile
+
+from f2rcli import weights
+from f2rcli.cli.app import run
+from f2rcli.errors import EXIT_OK
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -35,3 +41,24 @@ def test_denoise_stack_writes_a_stack_and_a_picture(tmp_path: Path) -> None:
     assert "24 frames in all" in done.stdout
     assert tifffile.imread(target).shape == (24, 96, 96)
     assert picture.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("part", "pictures"), [("stack", {"_stack.png", "_trace.png"}), ("raw", {"_raw.png"})]
+)
+def test_the_walk_through_makes_its_pictures(
+    part: str, pictures: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if part == "raw" and not any(e["space"] == "bayer" for e in weights.manifest().values()):
+        pytest.skip("no weights for mosaics are shipped yet")
+    monkeypatch.syspath_prepend(EXAMPLES)
+    walk = importlib.import_module("walkthrough")
+
+    def here(*arguments: object) -> None:
+        assert run([str(argument) for argument in arguments]) == EXIT_OK
+
+    monkeypatch.setattr(walk, "f2r", here)  # in this process: it costs no start
+    monkeypatch.setattr(sys, "argv", ["walkthrough.py", str(tmp_path), "--only", part])
+    walk.main()
+    assert {p.name.removeprefix("walkthrough") for p in tmp_path.iterdir()} == pictures
+    assert min(p.stat().st_size for p in tmp_path.iterdir()) > 1000
