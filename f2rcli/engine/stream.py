@@ -68,16 +68,15 @@ def restore_stream(
     opening = deque(islice(pictures, PREROLL))
     if not opening:
         return
-    if len(opening) < method.length:
-        few = f"{len(opening)} different frame{'s'[: len(opening) != 1]}"
-        engine.note(f"{few}, though windows hold {method.length}: less is taken out")
     noise = NoiseWatch(engine, opening[0][0].layout)
     noise.measure_opening([engine.to_tensor(copies[0]) for copies in opening])
     strength = min(engine.settings.strength, 1.0)
+    count = 0
     for window in windows(
         _ready(chain(_emptied(opening), pictures), method, engine, noise), method.length, _joined
     ):
         entry = window.centre
+        count += 1
         view = Window(
             entry.prepared,
             tuple(item.prepared for item in window.before),
@@ -91,6 +90,9 @@ def restore_stream(
         yield done, restored
         for copy in entry.copies[1:]:
             yield replace(copy, planes=done.planes), None
+    if count < method.length:
+        few = f"{count} different frame{'s'[: count != 1]}"
+        engine.note(f"{few}, though windows hold {method.length}: less is taken out")
 
 
 def estimate_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> NoiseModel | None:

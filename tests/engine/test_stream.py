@@ -46,6 +46,16 @@ def test_as_many_frames_come_out_as_go_in_with_their_own_times(count: int) -> No
     assert psnr(done, clean_clip(count)) > psnr(frames, clean_clip(count)) + 3
 
 
+@pytest.mark.parametrize(("count", "said"), [(1, "1 different frame,"), (6, "6 diff"), (7, "")])
+def test_a_clip_shorter_than_a_window_is_told_so_and_no_other(count: int, said: str) -> None:
+    frames = noisy_clip(count)
+    engine = engine_for(frames)
+    list(denoise_stream(iter(frames), info_of(frames), engine))
+    few = [note for note in engine.notes if "windows hold" in note]
+    assert len(few) == bool(said)
+    assert all(note.startswith(said) for note in few)
+
+
 def test_the_shipped_weights_win_eight_decibels_on_a_simple_moving_scene() -> None:
     clean, frames = clean_clip(7), noisy_clip(7)
     assert psnr(run(frames), clean) > psnr(frames, clean) + 8
