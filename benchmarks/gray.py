@@ -54,7 +54,7 @@ def measure(path: Path, given: argparse.Namespace) -> list[float]:
             with open_reader(file) as reader:
                 settings = EngineSettings(weights=name, threads=given.threads)
                 engine = load_engine(settings, reader.info)
-                done = [yuv.to_rgb(frame)[0] * 255 for frame, _ in restore_stream(reader, engine)]
+                done = [yuv.to_rgb(frame)[0] * 255 for frame in restore_stream(reader, engine)]
             row.append(psnr(done, clean))
     return row
 

@@ -66,14 +66,19 @@ def stages(noisy: Path, clean: Clip) -> dict[str, Score]:
     """The estimates inside the pipeline, clipped and rounded to 8 bits."""
     from f2rcli.engine.stream import EngineSettings, load_engine, restore_stream
     from f2rcli.io import open_reader
+    from f2rcli.methods.base import Restored
 
     estimates: dict[str, list[NDArray[np.uint8]]] = {"coarse": [], "anchor": [], "refined": []}
     with open_reader(noisy) as reader:
         engine = load_engine(EngineSettings(), reader.info)
-        for _, restored in restore_stream(iter(reader), engine):
+
+        def keep(restored: Restored) -> None:
             for name, values in estimates.items():
                 picture = getattr(restored, name)[0].clamp(0, 1).mul(255).round()
                 values.append(picture.byte().permute(1, 2, 0).numpy())
+
+        for _ in restore_stream(iter(reader), engine, keep):
+            pass
     return {name: score(np.stack(values), clean) for name, values in estimates.items()}
 
 

@@ -23,7 +23,7 @@ from f2rcli.weights import Weights
 from f2rcli.window import Window
 
 BASE_BYTES = 420_000_000  # torch, PyAV and their libraries
-BYTES_PER_PIXEL = 775  # of frames and flows, measured
+FRAME_BYTES = 130, 215  # per pixel, and per channel of it: frames and flows, measured
 STACK_TILE = 512  # pixels: stacks are promised to need little memory, for a tenth more time
 PROBE_SIZE = 192  # pixels per side of the frames that speed is predicted from
 
@@ -148,7 +148,8 @@ class Engine:
         seconds = self._probe() * pixels / PROBE_SIZE**2
         held = min(pixels, self.tile**2) if self.tile else pixels
         activations = self.new_method().activation_bytes
-        return Prediction(seconds, BASE_BYTES + BYTES_PER_PIXEL * pixels + activations * held)
+        frames = FRAME_BYTES[0] + FRAME_BYTES[1] * self.weights.header.channels
+        return Prediction(seconds, BASE_BYTES + frames * pixels + activations * held)
 
     def _probe(self) -> float:
         """Seconds for one more small frame of a stream, with what it shares with those before."""

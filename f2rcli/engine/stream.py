@@ -1,13 +1,12 @@
 """The whole story: frames in, denoised frames out, one for one, in bounded memory."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import chain, groupby, islice
 from typing import NamedTuple
 
 import numpy as np
-from torch import Tensor
 
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.listening import NoiseWatch
@@ -50,19 +49,20 @@ def denoise_stream(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> I
 
 def _denoise_lane(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> Iterator[Frame]:
     if not info.interlaced or info.height < 4:
-        yield from (frame for frame, _ in restore_stream(frames, engine))
+        yield from restore_stream(frames, engine)
     else:
         first, second = fanned(frames, 2)
         top = restore_stream((one_field(frame, 0) for frame in first), engine)
         bottom = restore_stream((one_field(frame, 1) for frame in second), engine)
-        for (upper, _), (lower, _) in zip(top, bottom, strict=True):
+        for upper, lower in zip(top, bottom, strict=True):
             yield _woven(upper, lower)
 
 
 def restore_stream(
-    frames: Iterable[Frame], engine: Engine
-) -> Iterator[tuple[Frame, Restored | None]]:
-    """Every frame restored, with all estimates of it (None for copies of a frame before)."""
+    frames: Iterable[Frame], engine: Engine, watch: Callable[[Restored], None] | None = None
+) -> Iterator[Frame]:
+    """Every frame restored. `watch` is given all estimates of each that is no copy of the one
+    before; those of sensor values as networks see them (`Stabiliser`)."""
     method = engine.new_method()
     pictures = unique(frames)
     opening = deque(islice(pictures, PREROLL))
@@ -70,29 +70,41 @@ def restore_stream(
         return
     noise = NoiseWatch(engine, opening[0][0].layout)
     noise.measure_opening([engine.to_tensor(copies[0]) for copies in opening])
-    strength = min(engine.settings.strength, 1.0)
     count = 0
     for window in windows(
         _ready(chain(_emptied(opening), pictures), method, engine, noise), method.length, _joined
     ):
-        entry = window.centre
         count += 1
-        view = Window(
-            entry.prepared,
-            tuple(item.prepared for item in window.before),
-            tuple(item.prepared for item in window.after),
-        )
-        stable = method.restore(view, noise.model)
-        noise.refresh(method, view)
-        restored = Restored(*map(noise.back, stable))
-        change = strength * (restored.refined - entry.picture)
-        done = engine.to_frame(entry.copies[0], change)
-        yield done, restored
-        for copy in entry.copies[1:]:
-            yield replace(copy, planes=done.planes), None
+        yield from _restored(window, method, engine, noise, watch)
     if count < method.length:
         few = f"{count} different frame{'s'[: count != 1]}"
         engine.note(f"{few}, though windows hold {method.length}: less is taken out")
+
+
+def _restored(
+    window: Window["_Entry"],
+    method: Method,
+    engine: Engine,
+    noise: NoiseWatch,
+    watch: Callable[[Restored], None] | None,
+) -> list[Frame]:
+    """A window's centre, and its copies. A function of its own: no picture outlives it."""
+    prepared, copies = window.centre.prepared, window.centre.copies
+    view = Window(
+        prepared,
+        tuple(item.prepared for item in window.before),
+        tuple(item.prepared for item in window.after),
+    )
+    restored = method.restore(view, noise.model)
+    noise.refresh(method, view)
+    if watch is not None:
+        watch(restored)
+    # the picture is what networks saw, unless they saw it through something
+    picture = prepared.noisy if noise.space is None else engine.to_tensor(copies[0])
+    change = noise.back(restored.refined) - picture
+    change *= min(engine.settings.strength, 1.0)
+    done = engine.to_frame(copies[0], change)
+    return [done, *(replace(copy, planes=done.planes) for copy in copies[1:])]
 
 
 def estimate_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> NoiseModel | None:
@@ -117,7 +129,6 @@ class _Entry(NamedTuple):
     """A picture in the window: every frame that shows it, and what was prepared of it."""
 
     copies: list[Frame]
-    picture: Tensor  # (1, C, H, W), before what networks see it through
     prepared: Prepared
     look: Thumbnail
     fresh: bool  # False: the same picture as the entry before, after too many copies
@@ -155,10 +166,10 @@ def _ready(
     previous: Frame | None = None
     for index, copies in enumerate(pictures):
         fresh = previous is None or not _same_samples(previous, copies[0])
-        picture = engine.to_tensor(copies[0])
-        prepared = method.prepare(index, noise.into(picture), noise.model)
+        seen = noise.into(engine.to_tensor(copies[0]))
+        prepared = method.prepare(index, seen, noise.model)
         engine.calls["coarse"] = engine.calls.get("coarse", 0) + 1
-        yield _Entry(copies, picture, prepared, thumbnail(prepared.luma), fresh)
+        yield _Entry(copies, prepared, thumbnail(prepared.luma), fresh)
         previous = copies[0]
 
 

@@ -1,11 +1,14 @@
 """F2R, Frames2Residual (arXiv 2603.10417): a blind temporal anchor, then a non-blind refiner."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from f2rcli.methods.base import Prepared, Restored, Run
@@ -33,18 +36,25 @@ MISMATCH_ALLOWED = 3.0  # times the frame's median mismatch; beyond it confidenc
 
 @dataclass
 class FlowBook:
-    """Flows between frames of a clip, each computed once and kept while its frames are."""
+    """Flows between frames of a clip. Those of adjacent frames are computed once and kept while
+    their frames are, in float16, which holds a motion of 64 pixels to a thirtieth of one; longer
+    ones begin from them, serve one window and are not kept."""
 
     estimator: FlowEstimator = field(default_factory=DISFlow)
     calls: int = 0  # estimates made so far
-    _known: dict[tuple[int, int], Flow] = field(default_factory=dict)
+    _known: dict[tuple[int, int], NDArray[np.float16]] = field(default_factory=dict)
 
     def flow(self, source: Prepared, target: Prepared) -> Flow:
         """Flow from `source` into `target`; a longer one starts from adjacent ones, composed."""
         key = (source.index, target.index)
-        if key not in self._known:
-            self._known[key] = self.fresh(source, target, self._composed(*key))
-        return self._known[key]
+        known = self._recalled(*key)
+        if known is not None:
+            return known
+        flow = self.fresh(source, target, self._composed(*key))
+        if abs(key[0] - key[1]) > 1:
+            return flow
+        self._known[key] = flow.astype(np.float16)
+        return self._known[key].astype(np.float32)  # what it will be the next time
 
     def fresh(self, source: Prepared, target: Prepared, start: Flow | None = None) -> Flow:
         """A flow that is not looked up and not kept."""
@@ -54,11 +64,13 @@ class FlowBook:
     def back(self, source: Prepared, target: Prepared) -> Flow | None:
         """Flow from `target` back into `source` by adjacent ones; None if one is missing."""
         key = (target.index, source.index)
-        return self._known.get(key) if abs(key[0] - key[1]) == 1 else self._composed(*key)
+        return self._recalled(*key) if abs(key[0] - key[1]) == 1 else self._composed(*key)
 
-    def agreement(self, source: Prepared, target: Prepared) -> Map:
-        """How well the flow there agrees with the one back, or lies inside if there is none."""
-        flow, back = self.flow(source, target), self.back(source, target)
+    def agreement(self, source: Prepared, target: Prepared, flow: Flow | None = None) -> Map:
+        """How well the flow there (looked up unless given) agrees with the one back, or lies
+        inside if there is none."""
+        flow = self.flow(source, target) if flow is None else flow
+        back = self.back(source, target)
         return inside(flow) if back is None else consistency(flow, back)
 
     def chain(self, frames: list[Prepared]) -> None:
@@ -69,12 +81,8 @@ class FlowBook:
                 self.flow(second, first)
 
     def forget_before(self, index: int) -> None:
-        """Drop every flow that touches a frame before this one, and all that were not adjacent."""
-        self._known = {
-            key: flow
-            for key, flow in self._known.items()
-            if min(key) >= index and abs(key[0] - key[1]) == 1
-        }
+        """Drop every flow that touches a frame before this one."""
+        self._known = {key: flow for key, flow in self._known.items() if min(key) >= index}
 
     def forget(self, index: int) -> None:
         """Drop every flow that touches this frame."""
@@ -82,13 +90,15 @@ class FlowBook:
 
     def _composed(self, source: int, target: int) -> Flow | None:
         step = 1 if target > source else -1
-        links = [self._known.get((i, i + step)) for i in range(source, target, step)]
-        if len(links) < 2 or any(link is None for link in links):
+        links = [(i, i + step) for i in range(source, target, step)]
+        if len(links) < 2 or any(link not in self._known for link in links):
             return None
-        flow = links[-1]
-        for link in reversed(links[:-1]):
-            flow = compose(link, flow)  # type: ignore[arg-type]  # None was ruled out above
-        return flow
+        *earlier, last = (self._known[link].astype(np.float32) for link in links)
+        return reduce(lambda flow, link: compose(link, flow), reversed(earlier), last)
+
+    def _recalled(self, source: int, target: int) -> Flow | None:
+        known = self._known.get((source, target))
+        return None if known is None else known.astype(np.float32)
 
 
 class Networks(nn.Module):
@@ -108,7 +118,7 @@ class F2R:
     name: ClassVar[str] = "f2r"
     measures: ClassVar[bool] = True
     wants_sigma: ClassVar[bool] = False
-    activation_bytes: ClassVar[int] = 775
+    activation_bytes: ClassVar[int] = 460  # in fp32, measured; 365 in bf16
 
     def __init__(self, networks: Networks, run: Run, length: int = 5, level: float = 1.0) -> None:
         """level: what the noise's measured level is multiplied by before networks are told it."""
@@ -130,8 +140,9 @@ class F2R:
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
         """See Method.prepare."""
         coarse = self._run(self.networks.coarse, noisy, level_map(self._told(noise), noisy))
-        luma = coarse[0].detach().mean(0).float().cpu().numpy()
-        return Prepared(index, noisy, coarse, luma)
+        picture = coarse[0].detach()
+        luma = picture[0] if len(picture) == 1 else picture.mean(0)  # gray's shares its memory
+        return Prepared(index, noisy, coarse, luma.float().cpu().numpy())
 
     def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
         """See Method.restore. Without neighbours only the coarse estimate is left."""
@@ -153,18 +164,28 @@ class F2R:
         anchor: Anchor = self._run(self.networks.anchor, aligned)
         return anchor
 
-    def align(self, window: Window[Prepared]) -> Aligned:
-        """Neighbours on the centre's grid by flow on the coarse centre (guided mode)."""
-        centre, neighbours = window.centre, window.neighbours
+    def align(
+        self, window: Window[Prepared], rated: Iterable[tuple[Flow, Map]] | None = None
+    ) -> Aligned:
+        """Neighbours on the centre's grid by flow on the coarse centre (guided mode).
+
+        rated: what `rated` gave for this window, where it is known already.
+        """
+        rated = self.rated(window) if rated is None else rated
+        return _align(window.neighbours, rated, window.centre.coarse)
+
+    def rated(self, window: Window[Prepared]) -> Iterator[tuple[Flow, Map]]:
+        """The flow to every neighbour and how well it agrees with the one back, one by one."""
+        centre = window.centre
         self.flows.chain([*window.before, centre, *window.after])
-        flows = [self.flows.flow(centre, neighbour) for neighbour in neighbours]
-        agreement = [self.flows.agreement(centre, neighbour) for neighbour in neighbours]
-        return _align(neighbours, flows, agreement, centre.coarse)
+        for neighbour in window.neighbours:
+            flow = self.flows.flow(centre, neighbour)
+            yield flow, self.flows.agreement(centre, neighbour, flow)
 
     def align_strictly(self, window: Window[Prepared]) -> Aligned:
         """The same with nothing of the centre: flows between neighbours, by constant velocity."""
         flows = self._blind_flows(window)
-        return _align(window.neighbours, flows, [inside(flow) for flow in flows], None)
+        return _align(window.neighbours, ((flow, inside(flow)) for flow in flows), None)
 
     def independent_pair(self, window: Window[Prepared]) -> tuple[Tensor, Tensor] | None:
         """See Method.independent_pair: strict anchors from alternate neighbours on either side."""
@@ -220,22 +241,21 @@ def level_map(noise: NoiseModel | None, signal: Tensor) -> Tensor:
 
 def _align(
     neighbours: tuple[Prepared, ...],
-    flows: list[Flow],
-    agreement: list[Map],
+    rated: Iterable[tuple[Flow, Map]],
     reference: Tensor | None,
 ) -> Aligned:
     """Warp neighbours and rate them. reference (1, C, H, W): what they should look like; without
-    one, the mean of them all."""
-    noisy, coarse = [], []
-    for neighbour, flow in zip(neighbours, flows, strict=True):
-        both = warp(torch.cat([neighbour.noisy, neighbour.coarse], 1), flow)
-        first, second = both.chunk(2, 1)
-        noisy.append(first)
-        coarse.append(second)
-    warped = torch.stack(coarse, 1)
-    maps = torch.from_numpy(np.stack(agreement))[None, :, None].to(warped.device)
-    confidence = maps * photometric(warped, warped.mean(1) if reference is None else reference)
-    return Aligned(torch.stack(noisy, 1), warped, confidence)
+    one, the mean of them all. One neighbour after the other: pictures may be large."""
+    like = neighbours[0].coarse
+    shape = (1, len(neighbours), *like.shape[1:])
+    noisy, coarse = like.new_empty(shape), like.new_empty(shape)
+    agreement = like.new_empty((1, len(neighbours), 1, *like.shape[2:]))
+    for place, (neighbour, (flow, agree)) in enumerate(zip(neighbours, rated, strict=True)):
+        noisy[:, place] = warp(neighbour.noisy, flow)
+        coarse[:, place] = warp(neighbour.coarse, flow)
+        agreement[:, place] = torch.from_numpy(agree).to(like.device)
+    reference = coarse.mean(1) if reference is None else reference
+    return Aligned(noisy, coarse, photometric(coarse, reference).mul_(agreement))
 
 
 def photometric(warped: Tensor, reference: Tensor, typical: Tensor | None = None) -> Tensor:
@@ -244,12 +264,14 @@ def photometric(warped: Tensor, reference: Tensor, typical: Tensor | None = None
     1 where they match as most of the picture does, towards 0 where they show something else.
     `typical` (B,): the median mismatch over the whole picture, where only a crop is given.
     """
-    difference = (warped - reference.unsqueeze(1)).abs().mean(2)  # (B, N, H, W)
-    mismatch = smooth(difference)
+    mismatch = torch.cat(
+        [smooth((one - reference).abs().mean(1, keepdim=True)) for one in warped.unbind(1)], 1
+    )  # (B, N, H, W)
     if typical is None:
         typical = typical_mismatch(mismatch)
-    allowed = MISMATCH_ALLOWED * typical.clamp_min(MISMATCH_FLOOR).view(-1, 1, 1, 1)
-    return (1 / (1 + (mismatch / allowed) ** 2)).unsqueeze(2)
+    allowed = MISMATCH_ALLOWED * typical.clamp_min(MISMATCH_FLOOR).view(-1, 1, 1)
+    rated = [1 / (1 + (one / allowed) ** 2) for one in mismatch.unbind(1)]
+    return torch.stack(rated, 1).unsqueeze(2)
 
 
 def typical_mismatch(mismatch: Tensor) -> Tensor:

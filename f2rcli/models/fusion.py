@@ -87,22 +87,29 @@ class BlindAnchor(nn.Module):
         """
         confidence = aligned.confidence
         trust = confidence / confidence.sum(1, keepdim=True).clamp_min(EPSILON)
-        apart = aligned.coarse - weighted(trust, aligned.coarse).unsqueeze(1)
-        distance = apart.abs().mean(2, keepdim=True)  # (B, N, 1, H, W)
+        mean = weighted(trust, aligned.coarse)
+        distance = torch.stack(  # (B, N, 1, H, W)
+            [(one - mean).abs().mean(1, keepdim=True) for one in aligned.coarse.unbind(1)], 1
+        )
         spread = smooth(weighted(trust, distance))
-        scale = 1 / (spread.unsqueeze(1) + EPSILON)
-        seen = torch.cat([apart * scale, distance * scale, confidence], dim=2)
-        logits = self._logits(seen) + torch.log(confidence + EPSILON)
+        scale = 1 / (spread + EPSILON)
+        logits = torch.stack(  # one neighbour after the other: pictures may be large
+            [
+                self._logits(torch.cat([(one - mean) * scale, far * scale, sure], 1))
+                for one, far, sure in zip(
+                    aligned.coarse.unbind(1), distance.unbind(1), confidence.unbind(1), strict=True
+                )
+            ],
+            1,
+        ) + torch.log(confidence + EPSILON)
         missing = confidence.amax((2, 3, 4), keepdim=True) == 0
         return torch.softmax(logits.masked_fill(missing, -1e4), dim=1), spread
 
     def _logits(self, seen: Tensor) -> Tensor:
-        batch = seen.shape[0]
-        x = functional.pixel_unshuffle(lowered(seen).flatten(0, 1), SHUFFLE)
+        x = functional.pixel_unshuffle(lowered(seen), SHUFFLE)
         x = functional.leaky_relu(self.first(x), SLOPE)
         x = functional.leaky_relu(self.second(x), SLOPE)
-        x = functional.pixel_shuffle(self.logits(x), SHUFFLE)
-        return split_batch(x, batch)
+        return functional.pixel_shuffle(self.logits(x), SHUFFLE)
 
 
 class Refiner(nn.Module):
@@ -136,18 +143,25 @@ class Refiner(nn.Module):
 
     def _neighbours(self, start: Tensor, anchor: Anchor, aligned: Aligned) -> tuple[Tensor, Tensor]:
         """What the neighbours show, as weighted means over them: (B, embed, H/2, W/2) twice."""
-        apart = aligned.coarse - start.unsqueeze(1)
-        seen = torch.cat(
-            [apart, aligned.noisy - aligned.coarse, apart.abs().mean(2, keepdim=True)], dim=2
-        )
-        batch = seen.shape[0]
-        features = functional.pixel_unshuffle(lowered(seen).flatten(0, 1), SHUFFLE)
-        features = functional.leaky_relu(self.embed(features), SLOPE)
-        features = split_batch(features, batch)
         trust = aligned.confidence / aligned.confidence.sum(1, keepdim=True).clamp_min(EPSILON)
-        return tuple(  # type: ignore[return-value]  # two weightings in, two means out
-            weighted(lowered(_halve(weights)), features) for weights in (anchor.weights, trust)
-        )
+        by_anchor, by_trust = (lowered(_halve(weights)) for weights in (anchor.weights, trust))
+        first = self._embedded(start, aligned, 0)
+        means = by_anchor[:, 0] * first, by_trust[:, 0] * first
+        for place in range(1, aligned.coarse.shape[1]):
+            features = self._embedded(start, aligned, place)
+            means = (
+                torch.addcmul(means[0], by_anchor[:, place], features),
+                torch.addcmul(means[1], by_trust[:, place], features),
+            )
+        return means
+
+    def _embedded(self, start: Tensor, aligned: Aligned, place: int) -> Tensor:
+        """What one neighbour shows: (B, embed, H/2, W/2)."""
+        noisy, coarse = aligned.noisy[:, place], aligned.coarse[:, place]
+        apart = coarse - start
+        seen = torch.cat([apart, noisy - coarse, apart.abs().mean(1, keepdim=True)], 1)
+        cells = functional.pixel_unshuffle(lowered(seen), SHUFFLE)
+        return functional.leaky_relu(self.embed(cells), SLOPE)
 
 
 def posterior_mean(noisy: Tensor, anchor: Tensor, level: Tensor) -> Tensor:

@@ -115,11 +115,11 @@ def describe(
     """Flows to the neighbours and their agreement, per cell, and the window's median mismatch."""
     centre, neighbours = window.centre, window.neighbours
     method.flows.forget_before(min(centre.index, neighbours[0].index))
-    aligned = method.align(window)
+    rated = list(method.rated(window))
+    aligned = method.align(window, rated)
     flows, agreement = [], []
-    for neighbour in neighbours:
-        flows.append(_cells(method.flows.flow(centre, neighbour)).astype(np.float16))
-        agree = method.flows.agreement(centre, neighbour)
+    for flow, agree in rated:
+        flows.append(_cells(flow).astype(np.float16))
         agreement.append(np.rint(255 * _cells(agree)).astype(np.uint8))
     difference = (aligned.coarse - centre.coarse.unsqueeze(1)).abs().mean(2)
     typical = float(typical_mismatch(smooth(difference))[0])

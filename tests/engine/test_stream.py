@@ -10,6 +10,7 @@ import torch
 from f2rcli.engine.stream import denoise_stream, estimate_noise, restore_stream
 from f2rcli.errors import DeviceError, UsageError, WeightsError
 from f2rcli.frames import Frame
+from f2rcli.methods.base import Restored
 from tests.engine.conftest import (
     GRAY8,
     clean_clip,
@@ -177,7 +178,8 @@ def test_the_noise_is_estimated_within_a_tenth(sigma: float) -> None:
 
 def test_inside_the_pipeline_each_stage_is_better_than_the_one_before() -> None:
     clean, frames = clean_clip(7), noisy_clip(7, sigma=40)
-    restored = [r for _, r in restore_stream(iter(frames), engine_for(frames))]
+    restored: list[Restored] = []
+    assert len(list(restore_stream(iter(frames), engine_for(frames), restored.append))) == 7
     errors = {
         name: np.mean(
             [(getattr(r, name)[0].numpy() - c) ** 2 for r, c in zip(restored, clean, strict=True)]
