@@ -23,15 +23,9 @@ def _by_method(field: str) -> str:
 
 
 def _recipes() -> str:
-    """Every recipe, and whose it is unless it is everyone's."""
-    found: dict[str, list[str]] = {}
-    for method in offers.offered():
-        for name, meaning in offers.load(method).recipes.items():
-            found.setdefault(f"{name}: {meaning}", []).append(method)
-    every = len(offers.offered())
-    return "; ".join(
-        words if len(methods) == every else f"{words} [{', '.join(methods)}]"
-        for words, methods in found.items()
+    """Every method's recipes."""
+    return " ".join(
+        f"For {method}: {_words(offers.load(method).recipes)}." for method in offers.offered()
     )
 
 
@@ -87,7 +81,7 @@ HeldOut = Annotated[
 ]
 Recipe = Annotated[
     str,
-    typer.Option("--recipe", metavar="NAME", help=f"{_recipes()}.", rich_help_panel=LEARNING),
+    typer.Option("--recipe", metavar="NAME", help=_recipes(), rich_help_panel=LEARNING),
 ]
 Method = Annotated[
     str,

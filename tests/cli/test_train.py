@@ -15,6 +15,7 @@ from f2rcli.errors import (
     EXIT_USAGE,
     InputError,
 )
+from f2rcli.training import offers
 from f2rcli.training.runfile import read_config
 
 CLIPS = ["a.mp4", "b.mp4"]
@@ -254,3 +255,4 @@ def test_adapt_alone_means_full(typed: list[str], meant: list[str]) -> None:
 def test_help_names_the_recipes(f2r) -> None:
     done = f2r("train", "--help")
     assert all(name in done.out for name in ("self-supervised", "published", "supervised"))
+    assert all(f"For {method}:" in done.out for method in offers.offered())
