@@ -1,5 +1,6 @@
 """The options of `f2r train`: their names, their help, and where `--help` lists them."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ FOOTAGE = "Footage"
 LEARNING = "Learning"
 
 
-def _words(choices: dict[str, str]) -> str:
+def _words(choices: Mapping[str, str]) -> str:
     return "; ".join(f"{name}: {meaning}" for name, meaning in choices.items())
 
 

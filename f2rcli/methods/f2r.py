@@ -264,14 +264,16 @@ def photometric(warped: Tensor, reference: Tensor, typical: Tensor | None = None
     1 where they match as most of the picture does, towards 0 where they show something else.
     `typical` (B,): the median mismatch over the whole picture, where only a crop is given.
     """
-    mismatch = torch.cat(
-        [smooth((one - reference).abs().mean(1, keepdim=True)) for one in warped.unbind(1)], 1
-    )  # (B, N, H, W)
+    mismatch = torch.empty_like(warped[:, :, 0])  # (B, N, H, W)
+    for place, one in enumerate(warped.unbind(1)):
+        mismatch[:, place] = smooth((one - reference).abs().mean(1, keepdim=True))[:, 0]
     if typical is None:
         typical = typical_mismatch(mismatch)
     allowed = MISMATCH_ALLOWED * typical.clamp_min(MISMATCH_FLOOR).view(-1, 1, 1)
-    rated = [1 / (1 + (one / allowed) ** 2) for one in mismatch.unbind(1)]
-    return torch.stack(rated, 1).unsqueeze(2)
+    rated = torch.empty_like(mismatch)
+    for place, one in enumerate(mismatch.unbind(1)):
+        rated[:, place] = 1 / (1 + (one / allowed) ** 2)
+    return rated.unsqueeze(2)
 
 
 def typical_mismatch(mismatch: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from f2rcli.methods.base import Prepared
-from f2rcli.methods.f2r import F2R, Networks
+from f2rcli.methods.f2r import F2R, Networks, photometric
 from f2rcli.models.fusion import Aligned
 from f2rcli.models.layers import padded
 from f2rcli.noise import NoiseModel
@@ -164,3 +164,14 @@ def test_a_single_frame_is_left_with_its_coarse_estimate() -> None:
     with torch.inference_mode():
         restored = method.restore(Window(method.prepare(0, frame, NOISE), (), ()), NOISE)
     assert torch.equal(restored.refined, restored.coarse)
+
+
+def test_samples_of_a_batch_are_rated_each_by_its_own_typical_mismatch() -> None:
+    torch.manual_seed(0)
+    loudness = torch.tensor([0.02, 0.1, 0.4]).view(3, 1, 1, 1, 1)
+    warped, reference = loudness * torch.rand(3, 4, 2, 16, 20), torch.zeros(3, 2, 16, 20)
+    together = photometric(warped, reference)
+    assert together.shape == (3, 4, 1, 16, 20)
+    for sample in range(3):
+        alone = photometric(warped[sample : sample + 1], reference[sample : sample + 1])
+        torch.testing.assert_close(together[sample : sample + 1], alone)
