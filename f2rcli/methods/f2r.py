@@ -264,9 +264,7 @@ def photometric(warped: Tensor, reference: Tensor, typical: Tensor | None = None
     1 where they match as most of the picture does, towards 0 where they show something else.
     `typical` (B,): the median mismatch over the whole picture, where only a crop is given.
     """
-    mismatch = torch.empty_like(warped[:, :, 0])  # (B, N, H, W)
-    for place, one in enumerate(warped.unbind(1)):
-        mismatch[:, place] = smooth((one - reference).abs().mean(1, keepdim=True))[:, 0]
+    mismatch = mismatches(warped, reference)
     if typical is None:
         typical = typical_mismatch(mismatch)
     allowed = MISMATCH_ALLOWED * typical.clamp_min(MISMATCH_FLOOR).view(-1, 1, 1)
@@ -274,6 +272,14 @@ def photometric(warped: Tensor, reference: Tensor, typical: Tensor | None = None
     for place, one in enumerate(mismatch.unbind(1)):
         rated[:, place] = 1 / (1 + (one / allowed) ** 2)
     return rated.unsqueeze(2)
+
+
+def mismatches(warped: Tensor, reference: Tensor) -> Tensor:
+    """How far each warped neighbour is from the reference around every pixel: (B, N, H, W)."""
+    mismatch = torch.empty_like(warped[:, :, 0])
+    for place, one in enumerate(warped.unbind(1)):
+        mismatch[:, place] = smooth((one - reference).abs().mean(1, keepdim=True))[:, 0]
+    return mismatch
 
 
 def typical_mismatch(mismatch: Tensor) -> Tensor:

@@ -16,9 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from f2rcli.methods.base import Prepared
-from f2rcli.methods.f2r import F2R, typical_mismatch
+from f2rcli.methods.f2r import F2R, mismatches, typical_mismatch
 from f2rcli.models.flow import Flow
-from f2rcli.models.fusion import smooth
 from f2rcli.noise import NoiseModel
 from f2rcli.noise.codec import to_unit
 from f2rcli.training.clips import Clip
@@ -121,8 +120,7 @@ def describe(
     for flow, agree in rated:
         flows.append(_cells(flow).astype(np.float16))
         agreement.append(np.rint(255 * _cells(agree)).astype(np.uint8))
-    difference = (aligned.coarse - centre.coarse.unsqueeze(1)).abs().mean(2)
-    typical = float(typical_mismatch(smooth(difference))[0])
+    typical = float(typical_mismatch(mismatches(aligned.coarse, centre.coarse))[0])
     return np.stack(flows), np.stack(agreement), typical
 
 
