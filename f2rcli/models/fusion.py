@@ -33,6 +33,11 @@ class Aligned(NamedTuple):
     coarse: Tensor  # (B, N, C, H, W)
     confidence: Tensor  # (B, N, 1, H, W), 0..1
 
+    @property
+    def trust(self) -> Tensor:
+        """Each neighbour's share of all confidence, (B, N, 1, H, W); none where none is sure."""
+        return self.confidence / self.confidence.sum(1, keepdim=True).clamp_min(EPSILON)
+
 
 class Anchor(NamedTuple):
     """Stage 1's estimates of the centre; no noisy pixel of the centre enters them."""
@@ -86,7 +91,7 @@ class BlindAnchor(nn.Module):
         whole clip is made brighter.
         """
         confidence = aligned.confidence
-        trust = confidence / confidence.sum(1, keepdim=True).clamp_min(EPSILON)
+        trust = aligned.trust
         mean = weighted(trust, aligned.coarse)
         distance = torch.stack(  # (B, N, 1, H, W)
             [(one - mean).abs().mean(1, keepdim=True) for one in aligned.coarse.unbind(1)], 1
@@ -143,8 +148,8 @@ class Refiner(nn.Module):
 
     def _neighbours(self, start: Tensor, anchor: Anchor, aligned: Aligned) -> tuple[Tensor, Tensor]:
         """What the neighbours show, as weighted means over them: (B, embed, H/2, W/2) twice."""
-        trust = aligned.confidence / aligned.confidence.sum(1, keepdim=True).clamp_min(EPSILON)
-        by_anchor, by_trust = (lowered(_halve(weights)) for weights in (anchor.weights, trust))
+        weightings = (anchor.weights, aligned.trust)
+        by_anchor, by_trust = (lowered(_halve(weights)) for weights in weightings)
         first = self._embedded(start, aligned, 0)
         means = by_anchor[:, 0] * first, by_trust[:, 0] * first
         for place in range(1, aligned.coarse.shape[1]):
