@@ -45,14 +45,26 @@ def add_residual(frame: Frame, residual: Picture) -> tuple[Plane, ...]:
 
     residual (3, H, W) in RGB, or (1, H, W) for gray, in units of white - black. Alpha is copied.
     """
+    return add_changes(frame, plane_changes(frame, residual))
+
+
+def plane_changes(frame: Frame, residual: Picture) -> list[NDArray[np.float32]]:
+    """A change of a picture (C, H, W) as changes of its colour planes, in units of each plane:
+    white - black, and for chroma the distance between its extremes."""
     layout = frame.layout
     changes = list(residual)
     if layout.family is Family.YUV:
         _, from_rgb_matrix = _matrices(layout.matrix)
         luma, *chroma = _mix(from_rgb_matrix, changes)
         rows, columns = frame.planes[1].shape  # a bottom field may lack the last row
-        chroma = [_sampled(plane, layout)[:rows, :columns] for plane in chroma]
-        changes = [luma, *chroma]
+        changes = [luma, *(_sampled(plane, layout)[:rows, :columns] for plane in chroma)]
+    return changes
+
+
+def add_changes(frame: Frame, changes: list[NDArray[np.float32]]) -> tuple[Plane, ...]:
+    """New planes: those of `frame` plus a change of each (see plane_changes), rounded once and
+    clipped. Alpha is copied."""
+    layout = frame.layout
     colour = tuple(
         _add(plane, change, layout, chroma=layout.family is Family.YUV and index > 0)
         for index, (plane, change) in enumerate(
@@ -60,6 +72,22 @@ def add_residual(frame: Frame, residual: Picture) -> tuple[Plane, ...]:
         )
     )
     return colour + frame.planes[layout.colour_planes :]
+
+
+def split(picture: Picture, layout: PlaneLayout) -> list[NDArray[np.float32]]:
+    """An RGB picture (3, H, W) as Y'CbCr planes of a layout, chroma averaged onto its grid, in
+    units of each plane; not rounded."""
+    _, from_rgb_matrix = _matrices(layout.matrix)
+    luma, *chroma = _mix(from_rgb_matrix, list(picture))
+    return [luma, *(_downsample(plane, layout) for plane in chroma)]
+
+
+def joined(planes: list[NDArray[np.float32]], layout: PlaneLayout) -> Picture:
+    """The RGB picture (3, H, W) of Y'CbCr planes in units of each plane; see `split`."""
+    size = planes[0].shape
+    chroma = [_upsample(plane, size, layout) for plane in planes[1:]]
+    to_rgb_matrix, _ = _matrices(layout.matrix)
+    return _mix(to_rgb_matrix, [planes[0], *chroma])
 
 
 def code_span(layout: PlaneLayout, *, chroma: bool) -> tuple[float, float]:

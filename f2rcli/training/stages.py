@@ -22,6 +22,7 @@ from f2rcli.training.stage import fixed_loss, on_device, sample_rngs
 RECOLOURED_SHARE = 0.15  # of uncompressed samples
 GRAY_SHARE = 0.1  # of uncompressed samples: gray clips go through RGB weights
 VALIDATION_BATCHES = 8
+LEAST_ERROR = 2e-7  # mean squared error of a tenth of an 8-bit code: better is not seen
 
 Batch = NDArray[np.float32]
 
@@ -34,6 +35,17 @@ def psnr_loss(estimate: Tensor, clean: Tensor, weight: Tensor | None = None) -> 
     """
     error = weighted_mean((estimate.float() - clean).pow(2), weight)
     return 0.5 * torch.log(error + 2e-5).mean()
+
+
+def relative_loss(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor:
+    """Mean over the batch of half the log of each sample's squared error beside its input's own.
+
+    A harm done to light noise costs what a gain on heavy noise earns; the share of the input's
+    error that is added keeps samples which are easy (flat colours) from ruling the gradient.
+    """
+    error = (estimate.float() - clean).square().flatten(1).mean(1)
+    before = (noisy - clean).square().flatten(1).mean(1)
+    return 0.5 * torch.log(error + 0.003 * before + LEAST_ERROR).mean()
 
 
 def weighted_mean(error: Tensor, weight: Tensor | None) -> Tensor:
