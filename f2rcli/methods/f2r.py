@@ -26,6 +26,7 @@ from f2rcli.models.flow import (
     warp,
 )
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner, smooth
+from f2rcli.models.memory import Memory
 from f2rcli.noise import NoiseModel
 from f2rcli.weights import Weights
 from f2rcli.window import Window
@@ -55,6 +56,10 @@ class FlowBook:
             return flow
         self._known[key] = flow.astype(np.float16)
         return self._known[key].astype(np.float32)  # what it will be the next time
+
+    def known(self, source: int, target: int) -> Flow | None:
+        """The flow between two adjacent frames by their indices, where it was made."""
+        return self._recalled(source, target)
 
     def fresh(self, source: Prepared, target: Prepared, start: Flow | None = None) -> Flow:
         """A flow that is not looked up and not kept."""
@@ -126,6 +131,7 @@ class F2R:
         self.level = level
         self.networks = networks
         self.flows = FlowBook()
+        self.memory: Memory | None = None
         self._run = run
 
     @classmethod
@@ -147,14 +153,36 @@ class F2R:
     def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
         """See Method.restore. Without neighbours only the coarse estimate is left."""
         noisy, coarse = window.centre.noisy, window.centre.coarse
+        memory = self.remember(window.before[0], noise) if window.before else None
         self.flows.forget_before(min(p.index for p in (window.centre, *window.neighbours)))
         if not window.neighbours:
             return Restored(coarse, coarse, coarse)
-        aligned = self.align(window)
+        aligned = self.align(window, memory=memory)
         anchor = self.anchor(aligned)
         level = level_map(self._told(noise), anchor.guided(coarse))
         refined = self._run(self.networks.refiner, noisy, coarse, level, anchor, aligned)
         return Restored(coarse, anchor.guided(coarse), refined)
+
+    def remember(self, frame: Prepared, noise: NoiseModel | None) -> Memory:
+        """Everything before a frame and itself as a memory on its grid. Frames are to come in
+        order; after a cut, or where the noise is not known, it begins anew."""
+        known = self.memory
+        if known is not None and known.index == frame.index:
+            return known
+        flow = None
+        if known is not None and known.index == frame.index - 1:
+            flow = self.flows.known(frame.index, known.index)
+        if known is None or flow is None or noise is None:
+            self.memory = Memory.of(frame.index, frame.noisy, frame.coarse)
+        else:
+            level = level_map(noise, frame.coarse)
+            self.memory = known.carried(frame.index, frame.noisy, frame.coarse, flow, level)
+        return self.memory
+
+    def forget(self) -> None:
+        """Begin a new clip: its frames may have the indices of this one's."""
+        self.flows.forget_before(2**62)
+        self.memory = None
 
     def _told(self, noise: NoiseModel | None) -> NoiseModel | None:
         return noise.scaled(self.level) if noise is not None and self.level else None
@@ -165,14 +193,18 @@ class F2R:
         return anchor
 
     def align(
-        self, window: Window[Prepared], rated: Iterable[tuple[Flow, Map]] | None = None
+        self,
+        window: Window[Prepared],
+        rated: Iterable[tuple[Flow, Map]] | None = None,
+        memory: Memory | None = None,
     ) -> Aligned:
         """Neighbours on the centre's grid by flow on the coarse centre (guided mode).
 
-        rated: what `rated` gave for this window, where it is known already.
+        rated: what `rated` gave for this window, where it is known already. memory: stands in for
+        the neighbour it was made at.
         """
         rated = self.rated(window) if rated is None else rated
-        return _align(window.neighbours, rated, window.centre.coarse)
+        return _align(window.neighbours, rated, window.centre.coarse, memory)
 
     def rated(self, window: Window[Prepared]) -> Iterator[tuple[Flow, Map]]:
         """The flow to every neighbour and how well it agrees with the one back, one by one."""
@@ -243,17 +275,24 @@ def _align(
     neighbours: tuple[Prepared, ...],
     rated: Iterable[tuple[Flow, Map]],
     reference: Tensor | None,
+    memory: Memory | None = None,
 ) -> Aligned:
     """Warp neighbours and rate them. reference (1, C, H, W): what they should look like; without
-    one, the mean of them all. One neighbour after the other: pictures may be large."""
+    one, the mean of them all. memory: stands in for the neighbour it was made at, with the
+    confidence of as many frames as it is worth. One neighbour after the other: pictures may be
+    large."""
     like = neighbours[0].coarse
     shape = (1, len(neighbours), *like.shape[1:])
     noisy, coarse = like.new_empty(shape), like.new_empty(shape)
     agreement = like.new_empty((1, len(neighbours), 1, *like.shape[2:]))
     for place, (neighbour, (flow, agree)) in enumerate(zip(neighbours, rated, strict=True)):
-        noisy[:, place] = warp(neighbour.noisy, flow)
-        coarse[:, place] = warp(neighbour.coarse, flow)
         agreement[:, place] = torch.from_numpy(agree).to(like.device)
+        shown: Prepared | Memory = neighbour
+        if memory is not None and memory.index == neighbour.index:
+            shown = memory
+            agreement[:, place] *= warp(memory.count, flow).clamp_min(1)[:, 0]
+        noisy[:, place] = warp(shown.noisy, flow)
+        coarse[:, place] = warp(shown.coarse, flow)
     reference = coarse.mean(1) if reference is None else reference
     return Aligned(noisy, coarse, photometric(coarse, reference).mul_(agreement))
 

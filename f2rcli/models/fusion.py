@@ -31,7 +31,7 @@ class Aligned(NamedTuple):
 
     noisy: Tensor  # (B, N, C, H, W)
     coarse: Tensor  # (B, N, C, H, W)
-    confidence: Tensor  # (B, N, 1, H, W), 0..1
+    confidence: Tensor  # (B, N, 1, H, W): 0..1 for a frame, more for what is worth several
 
     @property
     def trust(self) -> Tensor:
@@ -100,7 +100,9 @@ class BlindAnchor(nn.Module):
         scale = 1 / (spread + EPSILON)
         logits = torch.stack(  # one neighbour after the other: pictures may be large
             [
-                self._logits(torch.cat([(one - mean) * scale, far * scale, sure], 1))
+                self._logits(
+                    torch.cat([(one - mean) * scale, far * scale, sure.clamp_max(1)], 1)
+                )
                 for one, far, sure in zip(
                     aligned.coarse.unbind(1), distance.unbind(1), confidence.unbind(1), strict=True
                 )

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -125,6 +127,19 @@ def unet_reach(widths: tuple[int, ...], middle: int = 2, before: int = 0) -> int
     reach += 2 * middle * SHUFFLE * 2 ** (len(widths) - 1)
     stride = unet_stride(widths)
     return math.ceil(reach / stride) * stride
+
+
+def box_mean(x: Tensor, side: int) -> Tensor:
+    """Mean over side x side pixels, odd, of x (B, C, H, W); beyond the border it is mirrored."""
+    if x.device.type == "cpu" and not x.requires_grad:
+        planes = x.detach().float().flatten(0, 1).numpy()
+        kind = cv2.BORDER_REFLECT
+        means = np.stack([cv2.blur(plane, (side, side), borderType=kind) for plane in planes])
+        return torch.from_numpy(means).view(x.shape)
+    reach = side // 2
+    wide = functional.pad(x, (reach,) * 4, "reflect")
+    rows = functional.avg_pool2d(wide, (side, 1), stride=1)
+    return functional.avg_pool2d(rows, (1, side), stride=1)
 
 
 def channels_last(network: nn.Module) -> nn.Module:

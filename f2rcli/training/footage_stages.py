@@ -11,13 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from f2rcli.models.coarse import Coarse
+from f2rcli.noise import NoiseModel
 from f2rcli.training.augment import dihedral
 from f2rcli.training.corruption import luma
 from f2rcli.training.degradation import Footage, degraded
+from f2rcli.training.rehearsal import Source
 from f2rcli.training.stage import fixed_loss
 from f2rcli.training.stages import VALIDATION_BATCHES, relative_loss, told_level
 
 CODED_SHARE = 0.25  # of the samples
+LARGEST = 208  # pixels per side of a rehearsal
+TOLD_SHARE = 0.8  # of rehearsals: the engine measures the noise of every clip
 SIDE, LENGTH = 160, 10  # of a coded clip: pixels and frames
 
 Codes = NDArray[np.uint8]
@@ -101,3 +105,32 @@ def coded_pool(clips: Sequence[Codes], folder: Path, count: int, seed: int) -> l
             part.replace(stored)
         pool.append(Footage(*np.load(stored, mmap_mode="r")))
     return pool
+
+
+def fitted(footage: Footage) -> NoiseModel:
+    """The line in variance that fits a clip's noise levels best, per channel."""
+    gains, reads, sigmas = [], [], []
+    for channel in range(footage.clean.shape[-1]):
+        light = np.clip(footage.clean[..., channel], 0, 1)[:, ::4, ::4].ravel()
+        variance = footage.level[..., channel][:, ::4, ::4].ravel() ** 2
+        gain = 0.0
+        if light.std() > 1e-3 and variance.std() > 1e-3 * variance.mean():
+            gain = max(float(np.polyfit(light, variance, 1)[0]), 0.0)
+        read2 = max(float((variance - gain * light).mean()), 1e-9)
+        gains.append(gain)
+        reads.append(read2**0.5)
+        sigmas.append(float(variance.mean()) ** 0.5)
+    return NoiseModel(tuple(gains), tuple(reads), tuple(sigmas))
+
+
+def footage_source(
+    clip: Codes, frames: int, rng: np.random.Generator, *, gray: bool = False
+) -> Source:
+    """A degraded cut of a clip, as large as it holds up to LARGEST pixels, for a rehearsal."""
+    size = min(LARGEST, *clip.shape[1:3]) // 16 * 16
+    item = degraded(clip, frames, size, rng, coded=bool(rng.random() < CODED_SHARE))
+    if gray:
+        levels = [luma_level(*three) for three in zip(item.noisy, item.clean, item.level, strict=True)]
+        item = Footage(luma(item.noisy), luma(item.clean), np.stack(levels))
+    noise = fitted(item).scaled(float(np.exp(rng.normal(0, 0.12))))
+    return Source(item.noisy, item.clean, noise, bool(rng.random() < TOLD_SHARE))

@@ -114,7 +114,7 @@ class _Tutor:
 
     def prepared(self, pictures: NDArray[np.float32]) -> list[Prepared]:
         """Every frame, as the pipeline prepares it."""
-        self.method.flows.forget_before(len(pictures))
+        self.method.forget()
         return [
             self.method.prepare(index, _planar(picture), self.model)
             for index, picture in enumerate(pictures)

@@ -197,7 +197,7 @@ def _source(
         item = camera or compressed[rng.integers(len(compressed))]
         spread = (0.9, 1.1) if channels == CHANNELS["bayer"] else (0.6, 1.1)
         model = NoiseModel.gaussian(item.sigma * rng.uniform(*spread), channels)
-        return Source(item.noisy, item.clean, model if told else None)
+        return Source(item.noisy, item.clean, model, told)
     law = draw_law(rng)
     if channels == 1:
         pass
@@ -208,7 +208,7 @@ def _source(
         clip = to_codes(as_gray(to_unit(clip)))
     codes = np.stack([to_codes(law.add(to_unit(frame), rng)) for frame in clip])
     model = NoiseModel((law.gain,) * channels, (law.read,) * channels, (law.read,) * channels)
-    return Source(codes, clip, model.scaled(float(np.exp(rng.normal(0, 0.12)))) if told else None)
+    return Source(codes, clip, model.scaled(float(np.exp(rng.normal(0, 0.12)))), told)
 
 
 def train_fusion(arguments: argparse.Namespace) -> None:

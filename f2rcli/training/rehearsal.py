@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from f2rcli.methods.base import Prepared
 from f2rcli.methods.f2r import F2R, mismatches, typical_mismatch
 from f2rcli.models.flow import Flow
+from f2rcli.models.memory import Memory
 from f2rcli.noise import NoiseModel
 from f2rcli.noise.codec import to_unit
-from f2rcli.training.clips import Clip
 from f2rcli.window import Window
 
 CELL = 2  # DIS flow with finest scale 1 holds nothing finer than 2 pixels
@@ -29,20 +29,32 @@ NEIGHBOURS = 6
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A noisy clip, the clean one, and what a network is told of the noise (None: nothing)."""
+    """A noisy clip, the clean one, its noise, and whether networks are told of it.
 
-    noisy: Clip
-    clean: Clip
-    told: NoiseModel | None
+    Pictures (T, H, W, C) are 8-bit codes, or numbers from 0, black, to 1, white.
+    """
+
+    noisy: NDArray[Any]
+    clean: NDArray[Any]
+    noise: NoiseModel
+    told: bool = True
+
+    @property
+    def model(self) -> NoiseModel | None:
+        """What networks are told."""
+        return self.noise if self.told else None
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
     """A clip with coarse frames, and one window for each of its frames."""
 
-    noisy: Clip  # (T, H, W, 3) codes
-    clean: Clip
-    coarse: NDArray[np.float16]  # (T, H, W, 3)
+    noisy: NDArray[np.float16]  # (T, H, W, C), 0..1 and beyond; so are the next four
+    clean: NDArray[np.float16]
+    coarse: NDArray[np.float16]
+    memory_noisy: NDArray[np.float16]  # everything up to every frame, on its grid
+    memory_coarse: NDArray[np.float16]
+    count: NDArray[np.float16]  # (T, H, W, 1): frames that the memory is worth
     neighbours: NDArray[np.int16]  # (T, N): frames of the window of each centre
     flows: NDArray[np.float16]  # (T, N, H/2, W/2, 2), pixels
     agreement: NDArray[np.uint8]  # (T, N, H/2, W/2), 255 = forward and backward flow agree
@@ -50,27 +62,51 @@ class Rehearsal:
     told: NoiseModel | None
 
 
+ARRAYS = (
+    "noisy", "clean", "coarse", "memory_noisy", "memory_coarse", "count",
+    "neighbours", "flows", "agreement", "typical",
+)  # fmt: skip
+
+
 def rehearse(source: Source, method: F2R, base: Path, rng: np.random.Generator) -> None:
     """Run the pipeline's first half over a clip and store what training needs under `base`."""
     frames = []
+    method.forget()
     for index, codes in enumerate(source.noisy):
-        picture = torch.from_numpy(to_unit(codes).transpose(2, 0, 1)[None].copy())
-        frames.append(method.prepare(index, picture, source.told))
+        picture = torch.from_numpy(_units(codes).transpose(2, 0, 1)[None].copy())
+        frames.append(method.prepare(index, picture, source.model))
+    method.flows.chain(frames)
+    memories = [method.remember(frame, source.noise) for frame in frames]
     windows = [_draw_window(frames, centre, rng) for centre in range(len(frames))]
-    flows, agreement, typical = zip(*(describe(method, w) for w in windows), strict=True)
-    arrays: dict[str, Any] = {
-        "noisy": source.noisy,
-        "clean": source.clean,
-        "coarse": np.concatenate([_channels_last(f.coarse) for f in frames]).astype(np.float16),
+    flows, agreement, typical = zip(
+        *(describe(method, w, memories[w.before[0].index] if w.before else None) for w in windows),
+        strict=True,
+    )
+    arrays: dict[str, NDArray[Any]] = {
+        "noisy": _units(source.noisy).astype(np.float16),
+        "clean": _units(source.clean).astype(np.float16),
+        "coarse": _stored([f.coarse for f in frames]),
+        "memory_noisy": _stored([m.noisy for m in memories]),
+        "memory_coarse": _stored([m.coarse for m in memories]),
+        "count": _stored([m.count for m in memories]),
         "neighbours": np.array([[n.index for n in w.neighbours] for w in windows], np.int16),
         "flows": np.stack(flows),
         "agreement": np.stack(agreement),
         "typical": np.array(typical, np.float32),
     }
-    for name, array in arrays.items():
-        np.save(f"{base}.{name}.npy", array)
-    told = source.told and {"gain": source.told.gain, "read": source.told.read}
+    for name in ARRAYS:
+        np.save(f"{base}.{name}.npy", arrays[name])
+    told = source.model and {"gain": source.model.gain, "read": source.model.read}
     Path(f"{base}.json").write_text(json.dumps(told))
+
+
+def _stored(pictures: Sequence[torch.Tensor]) -> NDArray[np.float16]:
+    """Pictures (1, C, H, W) as (T, H, W, C)."""
+    return np.concatenate([_channels_last(p) for p in pictures]).astype(np.float16)
+
+
+def _units(codes: NDArray[Any]) -> NDArray[np.float32]:
+    return to_unit(codes) if codes.dtype == np.uint8 else codes.astype(np.float32)
 
 
 def load_rehearsals(folder: Path) -> list[Rehearsal]:
@@ -78,8 +114,7 @@ def load_rehearsals(folder: Path) -> list[Rehearsal]:
     found = []
     for header in sorted(folder.glob("*.json")):
         base = str(header.with_suffix(""))
-        names = ("noisy", "clean", "coarse", "neighbours", "flows", "agreement", "typical")
-        arrays: dict[str, Any] = {n: np.load(f"{base}.{n}.npy", mmap_mode="r") for n in names}
+        arrays: dict[str, Any] = {n: np.load(f"{base}.{n}.npy", mmap_mode="r") for n in ARRAYS}
         told = json.loads(header.read_text())
         model = told and NoiseModel(tuple(told["gain"]), tuple(told["read"]), tuple(told["read"]))
         found.append(Rehearsal(**arrays, told=model))
@@ -109,13 +144,13 @@ def window_of(
 
 
 def describe(
-    method: F2R, window: Window[Prepared]
+    method: F2R, window: Window[Prepared], memory: Memory | None = None
 ) -> tuple[NDArray[np.float16], NDArray[np.uint8], float]:
     """Flows to the neighbours and their agreement, per cell, and the window's median mismatch."""
     centre, neighbours = window.centre, window.neighbours
     method.flows.forget_before(min(centre.index, neighbours[0].index))
     rated = list(method.rated(window))
-    aligned = method.align(window, rated)
+    aligned = method.align(window, rated, memory)
     flows, agreement = [], []
     for flow, agree in rated:
         flows.append(_cells(flow).astype(np.float16))
@@ -147,7 +182,7 @@ class Crop:
     coarse: NDArray[np.float32]
     warped_noisy: NDArray[np.float32]
     warped_coarse: NDArray[np.float32]
-    agreement: NDArray[np.float32]  # (N, H, W, 1)
+    agreement: NDArray[np.float32]  # (N, H, W, 1), times the frames a memory is worth
     typical: float
     told: NoiseModel | None
     weight: NDArray[np.float32] | None = None  # (H, W, C): what errors count; None: all alike
@@ -159,15 +194,23 @@ def draw_crop(item: Rehearsal, size: int, rng: np.random.Generator) -> Crop:
     centre = int(rng.integers(frames))
     top, left = (int(rng.integers((n - size) // CELL + 1)) * CELL for n in (height, width))
     rows, columns = slice(top, top + size), slice(left, left + size)
+    places = item.neighbours[centre]
+    pictures = [(item.noisy[n], item.coarse[n]) for n in places]
+    oldest = int(places[0])
+    if oldest < centre:
+        pictures[0] = (item.memory_noisy[oldest], item.memory_coarse[oldest])
+    box = (top, left, size, size)
     noisy, coarse, agreement = warped_neighbours(
-        [(item.noisy[n], item.coarse[n]) for n in item.neighbours[centre]],
-        item.flows[centre], item.agreement[centre], (top, left, size, size),
-    )  # fmt: skip
+        pictures, item.flows[centre], item.agreement[centre], box
+    )
+    if oldest < centre:
+        flow = _upsampled(item.flows[centre, 0], *box)
+        agreement[0] *= np.maximum(_warped(item.count[oldest], flow, top, left), 1)
     return Crop(
-        to_unit(item.clean[centre, rows, columns]),
-        to_unit(item.noisy[centre, rows, columns]),
+        item.clean[centre, rows, columns].astype(np.float32),
+        item.noisy[centre, rows, columns].astype(np.float32),
         item.coarse[centre, rows, columns].astype(np.float32),
-        noisy / np.float32(255),
+        noisy,
         coarse,
         agreement,
         float(item.typical[centre]),

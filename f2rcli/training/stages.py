@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from f2rcli.methods.f2r import level_map, photometric
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner
+from f2rcli.models.layers import SHUFFLE
 from f2rcli.noise.codec import to_codes, to_unit
 from f2rcli.training.augment import dihedral, draw_turn
 from f2rcli.training.clips import Clip, Rendition
@@ -22,6 +24,7 @@ from f2rcli.training.stage import fixed_loss, on_device, sample_rngs
 RECOLOURED_SHARE = 0.15  # of uncompressed samples
 GRAY_SHARE = 0.1  # of uncompressed samples: gray clips go through RGB weights
 VALIDATION_BATCHES = 8
+LATTICE = 8.0  # see relative_loss
 LEAST_ERROR = 2e-7  # mean squared error of a tenth of an 8-bit code: better is not seen
 
 Batch = NDArray[np.float32]
@@ -37,15 +40,30 @@ def psnr_loss(estimate: Tensor, clean: Tensor, weight: Tensor | None = None) -> 
     return 0.5 * torch.log(error + 2e-5).mean()
 
 
-def relative_loss(estimate: Tensor, clean: Tensor, noisy: Tensor) -> Tensor:
+def relative_loss(
+    estimate: Tensor, clean: Tensor, noisy: Tensor, lattice: float = 0.0
+) -> Tensor:
     """Mean over the batch of half the log of each sample's squared error beside its input's own.
 
     A harm done to light noise costs what a gain on heavy noise earns; the share of the input's
     error that is added keeps samples which are easy (flat colours) from ruling the gradient.
+    lattice: how much the errors' part with the period of PixelShuffle's 2x2 cells counts extra.
     """
-    error = (estimate.float() - clean).square().flatten(1).mean(1)
+    apart = estimate.float() - clean
+    error = apart.square().flatten(1).mean(1)
+    if lattice:
+        error = error + lattice * lattice_power(apart)
     before = (noisy - clean).square().flatten(1).mean(1)
     return 0.5 * torch.log(error + 0.003 * before + LEAST_ERROR).mean()
+
+
+def lattice_power(error: Tensor) -> Tensor:
+    """Power (B,) of an error (B, C, H, W) that repeats from cell to cell of 2x2 pixels: its phases'
+    means over 16x16 pixels, less their common mean."""
+    cells = functional.pixel_unshuffle(error.flatten(0, 1).unsqueeze(1), SHUFFLE)
+    phases = functional.avg_pool2d(cells, 8)
+    uneven = phases - phases.mean(1, keepdim=True)
+    return uneven.square().mean((1, 2, 3)).view(error.shape[0], -1).mean(1)
 
 
 def weighted_mean(error: Tensor, weight: Tensor | None) -> Tensor:
@@ -207,12 +225,13 @@ class FusionStage:
 
     def loss(self, batch: FusionBatch) -> Tensor:
         """See Stage.loss."""
-        clean, coarse = batch.clean, batch.coarse
+        clean, noisy, coarse = batch.clean, batch.noisy, batch.coarse
         anchor: Anchor = self.anchor(batch.aligned)
         fixed = Anchor(*(part.detach() for part in anchor))
-        refined = self.refiner(batch.noisy, coarse, batch.level, fixed, batch.aligned)
-        blind = psnr_loss(anchor.strict, clean) + psnr_loss(anchor.guided(coarse), clean)
-        return psnr_loss(refined, clean) + 0.3 * blind
+        refined = self.refiner(noisy, coarse, batch.level, fixed, batch.aligned)
+        blind = relative_loss(anchor.strict, clean, noisy)
+        blind = blind + relative_loss(anchor.guided(coarse), clean, noisy)
+        return relative_loss(refined, clean, noisy, lattice=LATTICE) + 0.3 * blind
 
     def validate(self) -> float | None:
         """See Stage.validate: the loss on batches of the clips that are held out."""

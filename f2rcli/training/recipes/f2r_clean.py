@@ -166,7 +166,7 @@ def _source(
         clean, noisy = (to_codes(luma(to_unit(c))) for c in (clean, noisy))
         model = model.taken(1)
     told = rng.random() < 0.7
-    return Source(noisy, clean, model.scaled(float(np.exp(rng.normal(0, 0.12)))) if told else None)
+    return Source(noisy, clean, model.scaled(float(np.exp(rng.normal(0, 0.12)))), told)
 
 
 def _codes(picture: NDArray[Any]) -> NDArray[np.uint8]:

@@ -1,0 +1,124 @@
+"""The residual contract: what is taken out must look like the measured noise, or it goes back.
+
+Whatever a method returns, what it removed is noise plus an error that does not depend on it. In
+every band, at every place and brightness, the noise's power is known from the measured law; where
+more was removed, the best linear estimate of the noise in it is that much smaller (Wiener, 1949).
+So no place, scale or brightness loses more than the noise that was measured there (DESIGN.md D32).
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+Real = NDArray[np.float32]  # (H, W), in units of a plane
+
+BAND_SIDES = (3, 7, 15, 31, 63)  # pixels, of the box filters that part the bands
+WINDOWS = (15, 15, 31, 63, 127, 127)  # pixels, over which the power of a band is counted
+TOLERANCE = 1.1  # times the noise's power before anything goes back
+SMALL = 5  # pixels: within so few no more goes than
+SMALL_TOLERANCE = 4.0  # times the noise's power
+LEAST = 1e-14  # power below which there is nothing to compare
+
+
+def held(removed: Real, variance: Real, shares: Sequence[float]) -> Real:
+    """What of `removed` (noisy - restored, one plane) may stay removed.
+
+    variance: of the noise at every sample; shares: the part of it that every band holds, finest
+    first, one more than BAND_SIDES.
+    """
+    if not variance.any():
+        return np.zeros_like(removed)
+    kept = np.zeros_like(removed)
+    shortest = min(removed.shape)
+    for band, share, window in zip(bands(removed), shares, WINDOWS, strict=True):
+        side = min(window, (shortest - 1) // 2 * 2 + 1)
+        power = box(band * band, side)
+        allowed = box(variance, side)
+        allowed *= np.float32(TOLERANCE * share)
+        kept += band * _shrunk(allowed, power)
+    power, allowed = box(kept * kept, SMALL), box(variance, SMALL)
+    allowed *= np.float32(SMALL_TOLERANCE)
+    return kept * np.sqrt(_shrunk(allowed, power))
+
+
+def _shrunk(allowed: Real, power: Real) -> Real:
+    np.maximum(power, LEAST, out=power)
+    np.divide(allowed, power, out=allowed)
+    return np.minimum(allowed, 1, out=allowed)
+
+
+def bands(plane: Real) -> list[Real]:
+    """A plane (H, W) in bands that add up to it: differences of successive box filters, and what
+    the last of them leaves."""
+    parts, rest = [], plane
+    for side in BAND_SIDES:
+        low = box(rest, side)
+        parts.append(rest - low)
+        rest = low
+    return [*parts, rest]
+
+
+def box(plane: Real, side: int) -> Real:
+    """Mean over side x side pixels (odd), mirrored beyond the border."""
+    mean: Real = cv2.blur(plane, (side, side), borderType=cv2.BORDER_REFLECT)  # type: ignore[assignment]  # float32 stays
+    return mean
+
+
+def clipped_moments(restored: torch.Tensor, level: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """By how much clipping to 0..1 moves the mean of noise, and what of its variance it leaves.
+
+    restored, level (B, C, H, W): the clean values and the noise's standard deviation -> the shift
+    in the units of `restored`, and a factor from 0 to 1. Inside the range: 0 and 1.
+    """
+    sigma = level.clamp_min(1e-6)
+    signal = restored.clamp(0, 1)
+    low, high = -signal / sigma, (1 - signal) / sigma
+    below, above = _normal(low), 1 - _normal(high)
+    inside = 1 - below - above
+    at_low, at_high = _density(low), _density(high)
+    mean = signal * inside + sigma * (at_low - at_high) + above
+    square = (
+        (signal.square() + sigma.square()) * inside
+        + sigma * (signal * at_low - (1 + signal) * at_high)
+        + above
+    )
+    variance = (square - mean.square()).clamp_min(0) / sigma.square()
+    return mean - signal, variance.clamp_max(1)
+
+
+def _normal(x: torch.Tensor) -> torch.Tensor:
+    return 0.5 * (1 + torch.erf(x * 0.7071067811865476))
+
+
+def _density(x: torch.Tensor) -> torch.Tensor:
+    return torch.exp(-0.5 * x.square()) * 0.3989422804014327
+
+
+def changing(
+    centre: Real, near: Sequence[Real], moves: Sequence[NDArray[np.int32] | None]
+) -> Real | None:
+    """The variance of what differs between a plane and its neighbours around every place: an upper
+    bound of its noise. None without neighbours.
+
+    near: the same plane of frames beside it; moves: where each of its pixels lies there, as flat
+    indices (H, W), or None: only the same place is compared.
+    """
+    bounds = []
+    for other, move in zip(near, moves, strict=True):
+        apart = centre - other
+        found = box(apart * apart, CHANGE_SIDE)
+        if move is not None:
+            apart = centre - other.ravel()[move]
+            found = np.minimum(found, box(apart * apart, CHANGE_SIDE))
+        bounds.append(found)
+    if not bounds:
+        return None
+    mean: Real = sum(bounds) / np.float32(2 * len(bounds))  # type: ignore[assignment]  # not empty
+    return mean
+
+
+CHANGE_SIDE = 9  # pixels, over which differences of frames are counted
+CHANGE_SLACK = 1.15  # their own uncertainty

@@ -1,0 +1,90 @@
+"""A running mean of the past, carried along the flow: one neighbour that is worth many frames.
+
+A window of seven frames cannot beat the mean of seven. Where a scene stands still, the mean of
+everything before is far better; where it moves, nothing is lost, because there the memory is the
+frame it was made at. Every pixel counts how many frames it is worth: a Kalman filter whose
+process noise is whatever the match leaves beyond the noise (Kalman, 1960; DESIGN.md D33).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from f2rcli.models.flow import Flow, warp
+from f2rcli.models.layers import box_mean
+
+MOST = 32.0  # frames a pixel may be worth: what changes too slowly to be seen must still fade
+STILL = 0.3  # pixels of motion below which a place is taken to stand still, if it matches there
+RESAMPLED = 0.15  # process noise where the memory moved, in units of the noise: interpolation blurs
+SIDE, NARROW = 9, 5  # pixels, of the windows that a match is judged over, and of low frequencies
+# What the noise alone leaves after a box filter of NARROW, as a share of its variance: white
+# noise 1 / 25, noise that neighbouring pixels share (demosaicking, codecs) several times that.
+LOW_SHARE = 0.3
+SLACK = 1.5  # times what the noise explains, before a mismatch counts
+COARSE_SLACK = 5.0  # times the frame's median, of coarse frames
+COARSE_WEIGHT = 3.0  # their mismatch is no noise, and stays from frame to frame
+LEAST_VARIANCE = (0.1 / 255) ** 2
+
+
+class Memory(NamedTuple):
+    """The past on the grid of one frame."""
+
+    index: int  # of that frame
+    noisy: Tensor  # (1, C, H, W): mean of the frames that each pixel remembers
+    coarse: Tensor  # (1, C, H, W): the same of their coarse frames
+    count: Tensor  # (1, 1, H, W): how many frames each pixel is worth, 1 to MOST
+
+    @classmethod
+    def of(cls, index: int, noisy: Tensor, coarse: Tensor) -> "Memory":
+        """A memory of one frame, (1, C, H, W) twice."""
+        return cls(index, noisy, coarse, torch.ones_like(noisy[:, :1]))
+
+    def carried(
+        self, index: int, noisy: Tensor, coarse: Tensor, flow: Flow, level: Tensor
+    ) -> "Memory":
+        """The memory on the next frame's grid, with that frame added.
+
+        noisy, coarse (1, C, H, W): the next frame; flow: from it into the memory's grid;
+        level (1, C, H, W): the noise's standard deviation. No other frame enters, so an estimate
+        that is blind to a later frame stays blind to it.
+        """
+        variance = level.square().mean(1, keepdim=True).clamp_min(LEAST_VARIANCE)
+        fresh = _Pair(noisy, coarse)
+        plain = _excess(_Pair(self.noisy, self.coarse), fresh, variance, self.count)
+        still = torch.from_numpy(np.hypot(flow[..., 0], flow[..., 1]) < STILL)[None, None]
+        still = still.to(plain.device) & (plain < RESAMPLED)
+        old, count, excess = _Pair(self.noisy, self.coarse), self.count, plain
+        if not still.all():
+            stopped = flow * ~still[0, 0].cpu().numpy()[..., None]
+            moved = warp(torch.cat([*old, count], 1), stopped)
+            channels = noisy.shape[1]
+            old = _Pair(moved[:, :channels], moved[:, channels:-1])
+            count = moved[:, -1:].clamp(1, MOST)
+            there = _excess(old, fresh, variance, count) + RESAMPLED
+            excess = torch.where(still, plain, there)
+        worth = 1 / (1 / count + excess)
+        share = 1 / (1 + worth)
+        mixed = (torch.lerp(a, b, share) for a, b in zip(old, fresh, strict=True))
+        return Memory(index, *mixed, (worth + 1).clamp_max(MOST))
+
+
+class _Pair(NamedTuple):
+    noisy: Tensor
+    coarse: Tensor
+
+
+def _excess(old: _Pair, new: _Pair, variance: Tensor, count: Tensor) -> Tensor:
+    """How far the old and the new differ beyond what noise explains, (1, 1, H, W), in units of the
+    noise's variance: judged on the frames, on their low frequencies, and on the coarse frames,
+    which hold far less noise."""
+    expected = variance * (1 + 1 / count)
+    apart = old.noisy - new.noisy
+    fine = box_mean(apart.square().mean(1, keepdim=True), SIDE) - SLACK * expected
+    low = box_mean(box_mean(apart, NARROW).square().mean(1, keepdim=True), SIDE)
+    low -= SLACK * LOW_SHARE * expected
+    rough = box_mean((old.coarse - new.coarse).square().mean(1, keepdim=True), SIDE)
+    rough -= COARSE_SLACK * rough[..., ::4, ::4].median()
+    total = fine.clamp_min_(0) + low.clamp_min_(0) + COARSE_WEIGHT * rough.clamp_min_(0)
+    return total / variance
