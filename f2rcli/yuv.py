@@ -29,15 +29,18 @@ YCGCO_TO_RGB = ((1.0, -1.0, 1.0), (1.0, 1.0, 0.0), (1.0, -1.0, -1.0))
 
 def to_rgb(frame: Frame) -> Picture:
     """The picture of a frame as (3, H, W) RGB, or (1, H, W) for gray; alpha is left out."""
+    planes = planes_of(frame)
+    return joined(planes, frame.layout) if frame.layout.family is Family.YUV else np.stack(planes)
+
+
+def planes_of(frame: Frame) -> list[NDArray[np.float32]]:
+    """The colour planes of a frame in units of each: 0 black to 1 white, chroma around 0."""
     layout = frame.layout
-    planes = frame.planes[: layout.colour_planes]
-    if layout.family is not Family.YUV:
-        return np.stack([_decode(plane, layout, chroma=False) for plane in planes])
-    size = planes[0].shape
-    luma = _decode(planes[0], layout, chroma=False)
-    chroma = [_upsample(_decode(plane, layout, chroma=True), size, layout) for plane in planes[1:]]
-    to_rgb_matrix, _ = _matrices(layout.matrix)
-    return _mix(to_rgb_matrix, [luma, *chroma])
+    yuv = layout.family is Family.YUV
+    return [
+        _decode(plane, layout, chroma=yuv and index > 0)
+        for index, plane in enumerate(frame.planes[: layout.colour_planes])
+    ]
 
 
 def add_residual(frame: Frame, residual: Picture) -> tuple[Plane, ...]:

@@ -1,31 +1,29 @@
 """What is taken out of sensor values must have no mean: brightness is what is measured in them."""
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
+
+from f2rcli.engine.contract import box
 
 SAMPLES = 4096  # of a bin of brightness; the mean of their noise is 1/64 of its deviation
 MOST_BINS = 16
-REACH = 3  # pixels, of the mean that says how bright a place is
+SIDE = 7  # pixels, of the mean that says how bright a place is
+
+Plane = NDArray[np.float32]
 
 
-def without_bias(change: Tensor, restored: Tensor) -> Tensor:
-    """The change of a picture (1, C, H, W) less its mean at every brightness and over everything.
+def without_bias(changes: list[Plane], planes: list[Plane]) -> list[Plane]:
+    """The change of every plane (H, W) less its mean at every brightness and over everything.
 
-    restored: the picture with its change. A place's brightness is a mean over 7x7 pixels, in
+    planes: what is changed. A place's brightness is a mean over 7x7 pixels of the result, in
     which a pixel's own noise hardly counts; so noise has no mean at any brightness, and what the
     change has of one is an error of the networks: a shade of one plane that is lighter than it was
     recorded, and shows as a maze once a mosaic is developed.
     """
-    side = 2 * REACH + 1
-    around = functional.avg_pool2d(restored, side, 1, REACH, count_include_pad=False)
-    planes = [
-        _levelled(one, level)
-        for one, level in zip(change[0].cpu().numpy(), around[0].cpu().numpy(), strict=True)
+    return [
+        _levelled(change, box(plane + change, SIDE))
+        for change, plane in zip(changes, planes, strict=True)
     ]
-    return torch.from_numpy(np.stack(planes))[None].to(change.device)
 
 
 def _levelled(change: NDArray[np.float32], level: NDArray[np.float32]) -> NDArray[np.float32]:

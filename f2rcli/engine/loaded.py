@@ -13,12 +13,15 @@ from torch import Tensor
 from f2rcli import methods, sensor, weights, yuv
 from f2rcli.engine.brightness import without_bias
 from f2rcli.engine.device import choose_device, choose_precision, memory_of, use_threads
+from f2rcli.engine.residual import ALONE, Beside, changes_of, planes_of, under_contract
+from f2rcli.engine.returned import Returned
 from f2rcli.engine.tiles import Runner, choose_tile
 from f2rcli.errors import DeviceError, UsageError, WeightsError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
 from f2rcli.methods.base import Method, Prepared
 from f2rcli.models.layers import channels_last
 from f2rcli.noise import NoiseModel
+from f2rcli.noise.planes import PlaneNoise
 from f2rcli.weights import Weights
 from f2rcli.window import Window
 
@@ -40,6 +43,7 @@ class EngineSettings:
     precision: str = "auto"
     tile: str = "auto"
     threads: int | None = None
+    contract: bool = True  # hold what is taken out to the measured noise; False: for comparisons
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.strength) and 0 <= self.strength <= 4):
@@ -65,6 +69,8 @@ class Engine:
     precision: str
     tile: int | None
     noise: NoiseModel | None = None  # what is known of the clip's noise by now
+    plane_noise: PlaneNoise | None = None  # the same of every plane of the file
+    returned: Returned = field(default_factory=Returned)  # by the residual contract
     notes: list[str] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)  # how often each stage ran
     heard: list[tuple[PlaneLayout, NoiseModel]] = field(default_factory=list)  # of lanes done
@@ -121,10 +127,13 @@ class Engine:
         picture = torch.from_numpy(planes)[None].to(self.device_)
         return picture.expand(-1, self.weights.header.channels, -1, -1).contiguous()
 
-    def to_frame(self, source: Frame, change: Tensor) -> Frame:
-        """The source frame with a change (1, C, H, W) of its picture added.
+    def to_frame(
+        self, source: Frame, picture: Tensor, change: Tensor, beside: Beside = ALONE
+    ) -> Frame:
+        """The source frame with a change (1, C, H, W) of its picture (the same shape) added, as far
+        as the residual contract allows.
 
-        Stacks and mosaics keep the mean of every frame and channel, and that of its bright and
+        beside: frames next to it, which tell what changes in time. Stacks and mosaics keep the mean of every frame and channel, and that of its bright and
         dark places: brightness is what is measured in them. Raises DeviceError where the networks
         gave no numbers. Float pictures may hold such.
         """
@@ -133,13 +142,20 @@ class Engine:
                 f"the networks' result is not finite ({self.device}, {self.precision}).",
                 hint="Pass --precision fp32.",
             )
-        if source.layout.space is Space.GRAY:
-            change = change.mean(1, keepdim=True)
+        model = self.noise
+        if source.layout.space is Space.GRAY and change.shape[1] > 1:
+            picture, change = picture[:, :1], change.mean(1, keepdim=True)
+            model = None if model is None else model.taken(1)
+        if self.plane_noise is None or model is None or not self.settings.contract:
+            changes = changes_of(source, change[0].cpu().numpy())
+        else:
+            changes = under_contract(
+                source, picture, change, self.plane_noise, model, beside, self.returned
+            )
         if source.layout.levels is not None or source.layout.space is Space.BAYER:
-            restored = self.to_tensor(source)[:, : change.shape[1]] + change
-            change = without_bias(change, restored)
-        add = sensor.add_change if source.layout.space is Space.BAYER else yuv.add_residual
-        return replace(source, planes=add(source, change[0].cpu().numpy()))
+            changes = without_bias(changes, planes_of(source))
+        add = sensor.add_change if source.layout.space is Space.BAYER else yuv.add_changes
+        return replace(source, planes=add(source, changes))
 
     def predict(self, info: ClipInfo) -> Prediction:
         """Time one small window here, and scale by pixels. Memory by a measured constant."""

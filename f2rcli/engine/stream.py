@@ -13,7 +13,8 @@ from f2rcli.engine.listening import NoiseWatch
 from f2rcli.engine.loaded import Engine, EngineSettings, Prediction, load_engine
 from f2rcli.fan import fanned
 from f2rcli.frames import ClipInfo, Frame
-from f2rcli.methods.base import Method, Prepared, Restored
+from f2rcli.engine.residual import Beside
+from f2rcli.methods.base import Method, Moving, Prepared, Restored
 from f2rcli.noise import NoiseModel
 from f2rcli.window import Window, windows
 
@@ -103,8 +104,19 @@ def _restored(
     picture = prepared.noisy if noise.space is None else engine.to_tensor(copies[0])
     change = noise.back(restored.refined) - picture
     change *= min(engine.settings.strength, 1.0)
-    done = engine.to_frame(copies[0], change)
+    done = engine.to_frame(copies[0], picture, change, _beside(window, method))
     return [done, *(replace(copy, planes=done.planes) for copy in copies[1:])]
+
+
+def _beside(window: Window["_Entry"], method: Method) -> Beside:
+    """The frames right before and after a window's centre, with the motion that is known."""
+    near = (*window.before[-1:], *window.after[:1])
+    centre = window.centre.prepared
+    flows = (
+        method.motion(centre, entry.prepared) if isinstance(method, Moving) else None
+        for entry in near
+    )
+    return Beside(tuple(entry.copies[0] for entry in near), tuple(flows))
 
 
 def estimate_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> NoiseModel | None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from f2rcli.models.flow import Flow
 from f2rcli.noise import NoiseModel
 from f2rcli.weights import Weights
 from f2rcli.window import Window
@@ -81,6 +82,15 @@ class Method(Protocol):
         None where the window has fewer than two neighbours, and always for a method that does
         not measure.
         """
+        ...
+
+
+@runtime_checkable
+class Moving(Protocol):
+    """A method that follows motion."""
+
+    def motion(self, centre: Prepared, neighbour: Prepared) -> Flow | None:
+        """The flow from a centre into a frame right beside it, where it is known already."""
         ...
 
 

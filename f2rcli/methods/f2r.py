@@ -179,6 +179,10 @@ class F2R:
             self.memory = known.carried(frame.index, frame.noisy, frame.coarse, flow, level)
         return self.memory
 
+    def motion(self, centre: Prepared, neighbour: Prepared) -> Flow | None:
+        """See Moving."""
+        return self.flows.known(centre.index, neighbour.index)
+
     def forget(self) -> None:
         """Begin a new clip: its frames may have the indices of this one's."""
         self.flows.forget_before(2**62)

@@ -1,0 +1,156 @@
+"""From what a method changes in a picture to what changes in a file's planes, under the contract."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from f2rcli import sensor, yuv
+from f2rcli.engine.contract import CHANGE_SLACK, Real, changing, clipped_moments, held
+from f2rcli.engine.returned import Returned
+from f2rcli.frames import Family, Frame, Space
+from f2rcli.models.flow import Flow
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.planes import PlaneNoise
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Frames beside a centre, and the flow from the centre into each, where it is known."""
+
+    frames: tuple[Frame, ...] = ()
+    flows: tuple[Flow | None, ...] = ()
+
+
+ALONE = Beside()
+
+
+def planes_of(frame: Frame) -> list[Real]:
+    """The colour planes of a frame, each in its own units: 0..1, chroma around 0. A mosaic's are
+    the four packed ones."""
+    if frame.layout.space is Space.BAYER:
+        return list(sensor.to_planes(frame))
+    return yuv.planes_of(frame)
+
+
+def changes_of(frame: Frame, change: NDArray[np.float32]) -> list[Real]:
+    """A change of the picture (C, H, W) as changes of what `planes_of` gives."""
+    if frame.layout.space is Space.BAYER:
+        return list(change)
+    return yuv.plane_changes(frame, change)
+
+
+def under_contract(
+    frame: Frame,
+    picture: Tensor,
+    change: Tensor,
+    noise: PlaneNoise,
+    model: NoiseModel,
+    beside: Beside,
+    returned: Returned,
+    allowance: Sequence[float] | None = None,
+) -> list[Real]:
+    """What of a method's change may be made to a frame's planes; see `planes_of` for units.
+
+    picture, change (1, C, H, W): what networks were shown, and what they would add to it; noise:
+    the law of every plane; model: that of the picture's channels; allowance: factors of every
+    plane's standard deviation.
+    """
+    centre = planes_of(frame)
+    removed = [-plane for plane in changes_of(frame, change[0].cpu().numpy())]
+    quiet = _quiet(centre, beside)
+    light = centre[0] - removed[0]
+    shifts, factor = _clipped(frame, picture, change, model, noise, quiet)
+    out = []
+    for index, (taken, bound) in enumerate(zip(removed, quiet, strict=True)):
+        chroma = index > 0 and frame.layout.family is Family.YUV
+        level = noise.level(index, _sized(light, taken.shape) if chroma else centre[index] - taken)
+        variance = level * level
+        if factor is not None:
+            variance *= _sized(factor, taken.shape)
+        if bound is not None:
+            np.minimum(variance, bound * np.float32(CHANGE_SLACK), out=variance)
+        if allowance is not None and allowance[index] != 1:
+            variance *= np.float32(allowance[index] ** 2)
+        shift = None if shifts is None else _between(taken, shifts[index])
+        kept = held(taken if shift is None else taken - shift, variance, noise.shares[index])
+        if shift is not None:
+            kept += shift
+        returned.add(index, taken, kept)
+        out.append(-kept)
+    return out
+
+
+def _sized(values: Real, shape: tuple[int, ...]) -> Real:
+    if values.shape == shape:
+        return values
+    small: Real = cv2.resize(values, shape[::-1], interpolation=cv2.INTER_AREA)  # type: ignore[assignment]  # float32 stays
+    return small
+
+
+def _quiet(centre: list[Real], beside: Beside) -> list[Real | None]:
+    near = [planes_of(frame) for frame in beside.frames]
+    bounds = []
+    moves: dict[tuple[int, ...], list[NDArray[np.int32] | None]] = {}
+    for index, plane in enumerate(centre):
+        if plane.shape not in moves:
+            moves[plane.shape] = [_fetched(flow, plane.shape) for flow in beside.flows]
+        bounds.append(changing(plane, [p[index] for p in near], moves[plane.shape]))
+    return bounds
+
+
+def _fetched(flow: Flow | None, shape: tuple[int, ...]) -> NDArray[np.int32] | None:
+    """Where each sample of a plane lies in a neighbour's, to whole samples, as flat indices."""
+    if flow is None:
+        return None
+    height, width = shape
+    scale = (width / flow.shape[1], height / flow.shape[0])
+    if flow.shape[:2] != shape:
+        flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]  # float32 stays
+    x = np.rint(flow[..., 0] * np.float32(scale[0])).astype(np.int32)
+    y = np.rint(flow[..., 1] * np.float32(scale[1])).astype(np.int32)
+    x += np.arange(width, dtype=np.int32)
+    y += np.arange(height, dtype=np.int32)[:, None]
+    np.clip(x, 0, width - 1, out=x)
+    np.clip(y, 0, height - 1, out=y)
+    y *= width
+    y += x
+    return y
+
+
+def _clipped(
+    frame: Frame,
+    picture: Tensor,
+    change: Tensor,
+    model: NoiseModel,
+    noise: PlaneNoise,
+    quiet: list[Real | None],
+) -> tuple[list[Real] | None, Real | None]:
+    """What clipping moved the mean of every plane by, and what it left of the variance (H, W);
+    None twice where the noise was not clipped, or nothing lies near black or white."""
+    if not noise.clipped or frame.layout.counts_light:
+        return None, None
+    restored = picture + change
+    level = model.level(restored)
+    if quiet[0] is not None:  # where nothing changes there is no noise that could be clipped
+        bound = torch.from_numpy(quiet[0])[None, None].to(level.device)
+        seen = model.level(restored.mean(1, keepdim=True).expand_as(restored))
+        typical = seen.square().mean(1, keepdim=True).clamp_min(1e-12)
+        level = level * (CHANGE_SLACK * bound / typical).clamp_max(1).sqrt()
+    if not bool(((restored < 3 * level) | (restored > 1 - 3 * level)).any()):
+        return None, None
+    shift, factor = clipped_moments(restored, level)
+    planes = changes_of(frame, shift[0].cpu().numpy())
+    return planes, factor[0].mean(0).cpu().numpy()
+
+
+def _between(taken: Real, shift: Real) -> Real:
+    """What of the clipping's shift was taken out: the local mean, as far as it lies between
+    nothing and all of it."""
+    mean = cv2.blur(taken, (9, 9), borderType=cv2.BORDER_REFLECT)
+    inside: Real = np.clip(mean, np.minimum(shift, 0), np.maximum(shift, 0))
+    return inside
