@@ -19,6 +19,7 @@ from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
 from f2rcli.methods.base import Method, Prepared
 from f2rcli.models.layers import channels_last
 from f2rcli.noise import NoiseModel
+from f2rcli.noise.planes import PlaneNoise
 from f2rcli.weights import Weights
 from f2rcli.window import Window
 
@@ -65,6 +66,7 @@ class Engine:
     precision: str
     tile: int | None
     noise: NoiseModel | None = None  # what is known of the clip's noise by now
+    plane_noise: PlaneNoise | None = None  # the same in the planes of its file
     notes: list[str] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)  # how often each stage ran
     heard: list[tuple[PlaneLayout, NoiseModel]] = field(default_factory=list)  # of lanes done
