@@ -79,7 +79,7 @@ def truth_of(noisy: Clip, clean: Clip, noise: str) -> Truth:
         value = 255 * np.sqrt(law.mean()) if noise == "pg" else np.sqrt(np.mean(e[inside] ** 2))
         sigma.append(float(value))
     lags = [np.mean(error[:, :, 1:] * error[:, :, :-1]), np.mean(error[:, 1:] * error[:, :-1])]
-    return Truth(np.array(sigma), float(np.mean(lags)) / rough**2)
+    return Truth(np.array(sigma), float(np.mean(lags)) / max(rough, 1e-9) ** 2)
 
 
 def measure(clip: Path, noise: str, arguments: argparse.Namespace, work: Path) -> Row:

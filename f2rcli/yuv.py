@@ -29,18 +29,41 @@ YCGCO_TO_RGB = ((1.0, -1.0, 1.0), (1.0, 1.0, 0.0), (1.0, -1.0, -1.0))
 
 def to_rgb(frame: Frame) -> Picture:
     """The picture of a frame as (3, H, W) RGB, or (1, H, W) for gray; alpha is left out."""
-    planes = planes_of(frame)
+    planes = decoded(frame)
     return joined(planes, frame.layout) if frame.layout.family is Family.YUV else np.stack(planes)
 
 
-def planes_of(frame: Frame) -> list[NDArray[np.float32]]:
-    """The colour planes of a frame in units of each: 0 black to 1 white, chroma around 0."""
+def decoded(frame: Frame) -> list[NDArray[np.float32]]:
+    """The colour planes of a frame, each on its own grid and in its own units: white - black, and
+    for chroma the distance between its extremes."""
     layout = frame.layout
-    yuv = layout.family is Family.YUV
     return [
-        _decode(plane, layout, chroma=yuv and index > 0)
+        _decode(plane, layout, chroma=layout.family is Family.YUV and index > 0)
         for index, plane in enumerate(frame.planes[: layout.colour_planes])
     ]
+
+
+def sampling_gain(layout: PlaneLayout) -> float:
+    """The variance that white noise of unit variance on the luma grid keeps as chroma."""
+    grid = np.zeros((32, 32), np.float32)
+    grid[16, 16] = 1.0  # the energy of one impulse depends on where in its cell it lies
+    shifts = [np.roll(grid, (y, x), (0, 1)) for y in range(4) for x in range(4)]
+    cells = 2 ** sum(layout.log2_chroma)
+    return float(np.mean([np.square(_sampled(one, layout)).sum() for one in shifts]) * cells)
+
+
+def stretching_gain(layout: PlaneLayout) -> float:
+    """The variance that white noise of unit variance on the chroma grid keeps on luma's."""
+    x, y = layout.log2_chroma
+    grid = np.zeros((16, 16), np.float32)
+    grid[8, 8] = 1.0
+    spread = _upsample(grid, (16 << y, 16 << x), layout)
+    return float(np.square(spread).sum() / 2 ** (x + y))
+
+
+def matrix_to_rgb(layout: PlaneLayout) -> NDArray[np.float32]:
+    """(3, 3), rows R, G, B: what each Y'CbCr plane, in its own units, adds to them."""
+    return _matrices(layout.matrix)[0]
 
 
 def add_residual(frame: Frame, residual: Picture) -> tuple[Plane, ...]:

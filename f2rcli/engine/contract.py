@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from f2rcli.noise.colour import bands
+
 Real = NDArray[np.float32]  # (H, W), in units of a plane
 
-BAND_SIDES = (3, 7, 15, 31, 63)  # pixels, of the box filters that part the bands
 WINDOWS = (15, 15, 31, 63, 127, 127)  # pixels, over which the power of a band is counted
 TOLERANCE = 1.1  # times the noise's power before anything goes back
 SMALL = 5  # pixels: within so few no more goes than
@@ -27,7 +28,7 @@ def held(removed: Real, variance: Real, shares: Sequence[float]) -> Real:
     """What of `removed` (noisy - restored, one plane) may stay removed.
 
     variance: of the noise at every sample; shares: the part of it that every band holds, finest
-    first, one more than BAND_SIDES.
+    first, see `bands`.
     """
     if not variance.any():
         return np.zeros_like(removed)
@@ -48,17 +49,6 @@ def _shrunk(allowed: Real, power: Real) -> Real:
     np.maximum(power, LEAST, out=power)
     np.divide(allowed, power, out=allowed)
     return np.minimum(allowed, 1, out=allowed)
-
-
-def bands(plane: Real) -> list[Real]:
-    """A plane (H, W) in bands that add up to it: differences of successive box filters, and what
-    the last of them leaves."""
-    parts, rest = [], plane
-    for side in BAND_SIDES:
-        low = box(rest, side)
-        parts.append(rest - low)
-        rest = low
-    return [*parts, rest]
 
 
 def box(plane: Real, side: int) -> Real:

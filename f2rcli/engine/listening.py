@@ -1,15 +1,24 @@
 """What is known of a stream's noise: told, or measured at its start and refreshed slowly."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from math import log
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from f2rcli import methods
+from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.engine.loaded import Engine
-from f2rcli.engine.looking import Eyes, evidence
-from f2rcli.frames import PlaneLayout
+from f2rcli.engine.looking import Eyes, Seen, evidence
+from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.methods.base import Method, Prepared
-from f2rcli.noise import NoiseModel, NoiseSamples, blend, single_frame_sigma
+from f2rcli.noise import NoiseModel, blend, single_frame_sigma
+from f2rcli.noise.bound import Bound, Picture
+from f2rcli.noise.planes import Anchored, PlaneNoise, measure_planes, picture_of
+from f2rcli.noise.report import HARDLY_ANY, NOTHING_TO_DO, Doubts
 from f2rcli.noise.stabilising import Stabiliser
 from f2rcli.window import Window
 
@@ -17,6 +26,29 @@ REFRESH_EVERY = 48  # unique frames between measurements of the noise
 REFRESH_SHARE = 0.3  # of a new measurement in the running one
 LOOKED_AT = 6  # frames that a first look at sensor values takes
 LEAST_SIGMA = 1e-4  # of that look
+CONTRADICTION = 2.0  # between a sigma that is told and the one that is measured
+
+
+class Opening(NamedTuple):
+    """The noise of a stream's first frames: the one number that all commands show."""
+
+    model: NoiseModel
+    planes: PlaneNoise
+    bounds: list[Bound]  # per plane of the file; empty for a single frame of a shot
+    free: NoiseModel  # as anchors alone measure it, without the bound
+    compared: bool  # with neighbours; False: from single frames alone
+
+    def doubts(self, rails: tuple[float, float]) -> Doubts:
+        """What speaks against it; rails: the shares of samples on black and on white."""
+        if not self.bounds:
+            return Doubts(clipped=sum(rails), bounded=False)
+        first = self.bounds[0]
+        told = self.planes.models[0].sigma[0]
+        share = mean_sigma8(self.free) / max(mean_sigma8(self.model), 1e-9)
+        left = log(max(told, 1e-6) / max(first.mean, 1e-6))
+        return Doubts(
+            flat=first.flat, gap=left + log(max(share, 1e-6)), left=left, clipped=sum(rails)
+        )
 
 
 class NoiseWatch:
@@ -28,14 +60,16 @@ class NoiseWatch:
 
     def __init__(self, engine: Engine, layout: PlaneLayout) -> None:
         self.engine = engine
+        self.layout = layout
         self.sensor = layout.counts_light
-        self.dark = layout.levels is not None
         self.told = engine.settings.sigma is not None
         self.measured: NoiseModel | None = None
+        self.known: PlaneNoise | None = None
         self.space: Stabiliser | None = None
         if engine.settings.sigma is not None:
             channels = engine.weights.header.channels
-            self._know(NoiseModel.gaussian(engine.settings.sigma / 255, channels))
+            told = NoiseModel.gaussian(engine.settings.sigma / 255, channels)
+            self._know(told, PlaneNoise.of(told, layout, clipped=layout.full_range))
 
     @property
     def model(self) -> NoiseModel | None:
@@ -43,6 +77,11 @@ class NoiseWatch:
         excess = max(self.engine.settings.strength, 1.0)
         known = self.measured if self.space is None else self.space.model
         return None if known is None else known.scaled(excess)
+
+    @property
+    def planes(self) -> PlaneNoise | None:
+        """The same noise in every plane of the file, as strong as it was found, or told."""
+        return self.known
 
     def into(self, picture: Tensor) -> Tensor:
         """A picture as networks see it."""
@@ -52,44 +91,116 @@ class NoiseWatch:
         """What networks made of it, in the picture's own units."""
         return estimate if self.space is None else self.space.back(estimate)
 
-    def measure_opening(self, pictures: list[Tensor]) -> None:
-        """Measure on the first frames, with a method of its own that is told nothing."""
-        if self.told or not pictures:
+    def measure_opening(self, frames: Sequence[Frame]) -> None:
+        """Measure on the first frames, no two alike, with a method of its own that is told nothing.
+
+        A sigma that was told is used whatever is found, but not in silence.
+        """
+        if not frames:
             return
-        if self.engine.stated is not None:
+        if self.engine.stated is not None and not self.told:
             self.told = True
-            self._know(stated_model(self.engine.stated, pictures[0]))
+            model = stated_model(self.engine.stated, self.engine.to_tensor(frames[0]))
+            self._know(model, PlaneNoise.of(model, self.layout, clipped=True))
             return
-        new_measurer = self.engine.new_measurer
-        space = sensor_space(pictures, new_measurer, dark=self.dark) if self.sensor else None
-        model = _opening_noise(pictures, new_measurer(), space, dark=self.dark)
-        if model is None:
-            sigma = min(single_frame_sigma(picture) for picture in pictures)
-            model = NoiseModel.gaussian(sigma, pictures[0].shape[1])
+        found = opening_noise(frames, self.engine)
+        sigma = mean_sigma8(found.model)
+        if self.told:
+            self._compare(found)
+            return
+        if not found.compared:
             self.engine.note("too few frames to compare: noise estimated from single frames")
-        self._know(model)
+        self._know(found.model, found.planes)
+        if hardly_any(found.model, self.layout):
+            self.engine.note(NOTHING_TO_DO)
         if methods.load(self.engine.method_name).wants_sigma:
-            sigma = sum(model.sigma8) / len(model.sigma8)
             self.engine.note(f"no --sigma: the noise was estimated, {sigma:.1f} of 255")
 
-    def refresh(self, method: Method, view: Window[Prepared]) -> None:
-        """Now and then, measure again and move towards it."""
+    def refresh(self, method: Method, view: Window[Prepared], frames: Sequence[Frame]) -> None:
+        """Now and then, measure again and move towards it; `frames` are those of the window."""
         due = view.centre.index and view.centre.index % REFRESH_EVERY == 0
         sees = method.measures and view.before and view.after
         if self.told or self.sensor or not due or not sees:
             return
-        samples = NoiseSamples.empty(view.centre.noisy.shape[1])
         pair = method.independent_pair(view)
-        if pair is not None:
-            samples.add(view.centre.noisy, *pair)
+        if pair is None or self.measured is None or self.known is None:
+            return
+        seen = Seen(view.centre.noisy, *pair)
+        samples = evidence([seen], view.centre.noisy.shape[1], dark=False)
         model = samples.model()
-        if model is not None and self.measured is not None:
-            self._know(blend(self.measured, model, REFRESH_SHARE))
+        if model is None:
+            return
+        place = len(view.before)
+        found = measure_planes(
+            _pairs(frames[place - 1 : place + 2]), [Anchored(frames[place], *pair)], model,
+            self.layout, clipped=samples.clipped,
+        )  # fmt: skip
+        self._know(
+            blend(self.measured, found.model, REFRESH_SHARE),
+            self.known.blended(found.planes, REFRESH_SHARE),
+        )
 
-    def _know(self, model: NoiseModel) -> None:
+    def _know(self, model: NoiseModel, planes: PlaneNoise) -> None:
         self.measured = self.engine.noise = model
+        self.known = self.engine.plane_noise = planes
         if self.sensor:
             self.space = Stabiliser.of(model, self.engine.device_)
+
+    def _compare(self, found: Opening) -> None:
+        """Say so where what was told and what is measured lie far apart; keep what is known of
+        clipping, which nobody tells."""
+        if self.known is not None:
+            self.known = self.engine.plane_noise = replace(self.known, clipped=found.planes.clipped)
+        told, sigma = self.engine.settings.sigma or 0.0, mean_sigma8(found.model)
+        low, high = sorted((told, sigma))
+        if found.compared and high > CONTRADICTION * low and high > CONTRADICTION * HARDLY_ANY8:
+            self.engine.note(f"--sigma {told:g} is used, though {sigma:.1f} of 255 was measured")
+
+
+HARDLY_ANY8 = 255 * HARDLY_ANY
+
+
+def mean_sigma8(model: NoiseModel) -> float:
+    """The sigma that is shown, mean of the channels, of 255."""
+    return sum(model.sigma8) / len(model.sigma8)
+
+
+def hardly_any(model: NoiseModel, layout: PlaneLayout) -> bool:
+    """Whether there is too little noise to take out; what sensors count has no such limit."""
+    return not layout.counts_light and mean_sigma8(model) < HARDLY_ANY8
+
+
+def opening_noise(frames: Sequence[Frame], engine: Engine) -> Opening:
+    """The noise of a stream's first frames, no two of them alike: measured by blind anchors, and
+    held to what adjacent frames differ by."""
+    layout = frames[0].layout
+    pictures = [engine.to_tensor(frame) for frame in frames]
+    dark, space = layout.levels is not None, None
+    if layout.counts_light:
+        space = sensor_space(pictures, engine.new_measurer, dark=dark)
+    with torch.inference_mode():
+        seen = _opening_views(pictures, engine.new_measurer(), space)
+    samples = evidence([one for _, one in seen], pictures[0].shape[1], dark=dark)
+    free = samples.model()
+    compared = free is not None
+    if free is None:
+        sigma = min(single_frame_sigma(picture) for picture in pictures)
+        free = NoiseModel.gaussian(sigma, pictures[0].shape[1])
+    anchored = [Anchored(frames[index], one.first, one.second) for index, one in seen]
+    clipped = samples.clipped if compared else layout.full_range
+    found = measure_planes(_pairs(frames), anchored, free, layout, clipped=clipped)
+    return Opening(found.model, found.planes, found.bounds, free, compared)
+
+
+def _pairs(frames: Sequence[Frame]) -> list[tuple[Picture, Picture]]:
+    """Adjacent frames of one shot."""
+    pictures = [picture_of(frame) for frame in frames]
+    looks = [thumbnail(picture.luma) for picture in pictures]
+    return [
+        pair
+        for pair, look in zip(pairwise(pictures), pairwise(looks), strict=True)
+        if same_shot(*look)
+    ]
 
 
 def sensor_space(
@@ -109,15 +220,22 @@ def sensor_space(
 def _opening_noise(
     pictures: list[Tensor], method: Method | None, space: Stabiliser | None, *, dark: bool
 ) -> NoiseModel | None:
-    """The noise of pictures in a row by two windows in their middle, looked at through a space;
-    None where there is too little evidence."""
+    """The noise of pictures in a row, looked at through a space; None for too little evidence."""
+    seen = [one for _, one in _opening_views(pictures, method, space)]
+    return evidence(seen, pictures[0].shape[1], dark=dark).model()
+
+
+def _opening_views(
+    pictures: list[Tensor], method: Method | None, space: Stabiliser | None
+) -> list[tuple[int, Seen]]:
+    """Two of the pictures, from the middle, with their places and anchors; none without a method
+    that measures."""
     if method is None:
-        return None
+        return []
     eyes = Eyes(method, space, pictures)
     inner = [view for view in eyes.views() if view.before and view.after]
     chosen = inner[len(inner) // 2 - 1 :][:2] if len(inner) > 1 else inner
-    seen = [one for view in chosen if (one := eyes.look(view))]
-    return evidence(seen, pictures[0].shape[1], dark=dark).model()
+    return [(view.centre.index, one) for view in chosen if (one := eyes.look(view))]
 
 
 def stated_model(stated: tuple[tuple[float, float], ...], picture: Tensor) -> NoiseModel:

@@ -1,6 +1,7 @@
 """A clip's noise measured in full: level, spectrum, channels, time, clipping (methods 9)."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import groupby, islice, pairwise
 
 import cv2
@@ -9,10 +10,10 @@ import torch
 from torch import Tensor
 
 from f2rcli.engine.estimating import estimated
-from f2rcli.engine.listening import sensor_space
+from f2rcli.engine.listening import Opening, opening_noise, sensor_space
 from f2rcli.engine.loaded import Engine
 from f2rcli.engine.looking import Eyes, Seen, View, evidence
-from f2rcli.engine.stream import one_field, unique
+from f2rcli.engine.stream import PREROLL, one_field, unique
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.methods.base import Estimating, Method
 from f2rcli.models.flow import DISFlow, Flow
@@ -48,13 +49,35 @@ def measure_noise(
     if info.interlaced and info.height >= 4:
         frames = (one_field(frame, 0) for frame in frames)
     _, frames = next(groupby(frames, key=lambda frame: frame.lane), (0, iter(())))
-    pictures = [engine.to_tensor(run[0]) for run in islice(unique(frames), frames_read)]
+    looked_at = [run[0] for run in islice(unique(frames), frames_read)]
+    pictures = [engine.to_tensor(frame) for frame in looked_at]
     floor = 0.0 if info.layout.mosaic is None else lowest(info.layout.mosaic)
     found = _measured(pictures, info, engine, windows_used, floor)
+    if found is not None:
+        found = _as_the_run_says(found, opening_noise(looked_at[:PREROLL], engine))
     method = engine.new_method()
     if not pictures or not isinstance(method, Estimating):
         return found
     return estimated(method, pictures, found, _rails(pictures, floor))
+
+
+def _as_the_run_says(found: NoiseReport, opening: Opening) -> NoiseReport:
+    """The report with the level that `f2r denoise` and `f2r info` find: that of the first frames,
+    held to its bound."""
+    share = _mean(opening.model.sigma) / max(_mean(found.model.sigma), 1e-12)
+    by_frame = tuple(sigma * share for sigma in found.by_frame)
+    points = tuple(tuple((x, sigma * share) for x, sigma in row) for row in found.points)
+    sure = confidence_of(
+        opening.model, found.spectrum, found.temporal, found.by_frame, opening.doubts(found.rails)
+    )
+    return replace(
+        found, model=opening.model, points=points, by_frame=by_frame, confidence=sure,
+        planes=opening.planes,
+    )  # fmt: skip
+
+
+def _mean(values: tuple[float, ...]) -> float:
+    return sum(values) / len(values)
 
 
 def _measured(

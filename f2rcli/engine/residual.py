@@ -34,7 +34,7 @@ def planes_of(frame: Frame) -> list[Real]:
     the four packed ones."""
     if frame.layout.space is Space.BAYER:
         return list(sensor.to_planes(frame))
-    return yuv.planes_of(frame)
+    return yuv.decoded(frame)
 
 
 def changes_of(frame: Frame, change: NDArray[np.float32]) -> list[Real]:

@@ -70,7 +70,7 @@ def restore_stream(
     if not opening:
         return
     noise = NoiseWatch(engine, opening[0][0].layout)
-    noise.measure_opening([engine.to_tensor(copies[0]) for copies in opening])
+    noise.measure_opening([copies[0] for copies in opening])
     count = 0
     for window in windows(
         _ready(chain(_emptied(opening), pictures), method, engine, noise), method.length, _joined
@@ -97,7 +97,8 @@ def _restored(
         tuple(item.prepared for item in window.after),
     )
     restored = method.restore(view, noise.model)
-    noise.refresh(method, view)
+    shown = (*window.before, window.centre, *window.after)
+    noise.refresh(method, view, [item.copies[0] for item in shown])
     if watch is not None:
         watch(restored)
     # the picture is what networks saw, unless they saw it through something
@@ -128,7 +129,7 @@ def estimate_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> N
     if not opening:
         return None
     noise = NoiseWatch(engine, opening[0].layout)
-    noise.measure_opening([engine.to_tensor(frame) for frame in opening])
+    noise.measure_opening(opening)
     return noise.measured
 
 

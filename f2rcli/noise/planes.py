@@ -1,24 +1,44 @@
 """The noise of a file's own planes: how strong at every brightness, and at which scales."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from f2rcli.noise.model import NoiseModel
+from f2rcli import sensor, yuv
+from f2rcli.frames import Family, Frame, PlaneLayout
+from f2rcli.noise.bound import KNOT_PLACES, Bound, Floats, Picture, bounds_of, lowered
+from f2rcli.noise.colour import shares_of, white_shares
+from f2rcli.noise.model import NoiseModel, blend
+from f2rcli.noise.samples import NoiseSamples
 
-# Share of white noise's variance in every band of `pyramid`, from the finest to what is left.
-BAND_SIDES = (3, 7, 15, 31, 63)  # pixels, of the box filters that part the bands
+ENOUGH_PIXELS = 2_000_000  # of frames that are compared; more would only take longer
+FEWEST_PAIRS = 2
+
+Pair = tuple[Picture, Picture]
+
+
+class Anchored(NamedTuple):
+    """A frame, and two pictures of it (1, C, H, W) that share no noise with it or each other."""
+
+    frame: Frame
+    first: Tensor
+    second: Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class PlaneNoise:
     """Noise of every colour plane, in units of the plane: white - black, and for chroma the
-    distance between its extremes.
+    distance between its extremes. A mosaic counts as four planes, R, G, G, B.
 
     models: one channel each; brightness is that of luma, for chroma planes as well.
-    shares: per plane, the share of its variance in each of the six bands; sums to one.
+    shares: per plane, the share of its variance in each of six bands; sums to one. The bands are
+    what successive box filters of 3, 7, 15, 31 and 63 pixels part, the finest first.
     clipped: whether black and white cut the noise off (never where codes beyond them were seen).
     """
 
@@ -26,8 +46,170 @@ class PlaneNoise:
     shares: tuple[tuple[float, ...], ...]
     clipped: bool = True
 
+    @classmethod
+    def of(cls, model: NoiseModel, layout: PlaneLayout, *, clipped: bool) -> "PlaneNoise":
+        """White noise, independent between the channels of a picture, as a file's planes hold it:
+        chroma is averaged onto its grid."""
+        white = white_shares()
+        if layout.family is not Family.YUV:
+            models = _channels(model, 4 if layout.family is Family.BAYER else layout.colour_planes)
+            return cls(models, (white,) * len(models), clipped)
+        weights = np.square(np.linalg.inv(yuv.matrix_to_rgb(layout)).astype(np.float64))
+        weights[1:] *= yuv.sampling_gain(layout)
+        models = tuple(_mixed(model, row) for row in weights)
+        return cls(models, (white,) * 3, clipped)
+
     def level(self, plane: int, brightness: NDArray[np.float32]) -> NDArray[np.float32]:
         """The noise's standard deviation in a plane where luma is as bright as this, (H, W)."""
         signal = torch.from_numpy(brightness)[None, None]
         found: NDArray[np.float32] = self.models[plane].level(signal)[0, 0].numpy()
         return found
+
+    def scaled(self, factor: float) -> "PlaneNoise":
+        """The same, `factor` times stronger."""
+        return replace(self, models=tuple(model.scaled(factor) for model in self.models))
+
+    def blended(self, new: "PlaneNoise", share: float) -> "PlaneNoise":
+        """Moved towards new noise of the same planes by `share` of the way, in variance."""
+        models = tuple(blend(a, b, share) for a, b in zip(self.models, new.models, strict=True))
+        shares = tuple(
+            tuple((1 - share) * x + share * y for x, y in zip(a, b, strict=True))
+            for a, b in zip(self.shares, new.shares, strict=True)
+        )
+        return PlaneNoise(models, shares, self.clipped and new.clipped)
+
+
+class Measured(NamedTuple):
+    """Noise held to its bound: for the networks, and for the file's planes."""
+
+    model: NoiseModel
+    planes: PlaneNoise
+    bounds: list[Bound]  # per plane; empty where no two frames could be compared
+
+
+def picture_of(frame: Frame) -> Picture:
+    """A frame's planes in their own units, and its luma."""
+    family = frame.layout.family
+    planes = list(sensor.to_planes(frame)) if family is Family.BAYER else yuv.decoded(frame)
+    if family is Family.YUV:
+        return Picture(planes, np.clip(planes[0], 0, 1), chroma=True)
+    return Picture(planes, np.clip(np.mean(planes, axis=0, dtype=np.float32), 0, 1))
+
+
+def measure_planes(
+    pairs: Sequence[Pair],
+    anchored: Sequence[Anchored],
+    model: NoiseModel,
+    layout: PlaneLayout,
+    *,
+    clipped: bool,
+) -> Measured:
+    """A measured law (RGB, gray or mosaic), held to what adjacent frames of one shot differ by,
+    and the same for every plane of the file.
+
+    pairs: adjacent frames, see `picture_of`; anchored: what the law was measured on. Where the
+    planes are not the picture's channels their laws are measured on them. clipped: whether black
+    and white cut the noise off.
+    """
+    chosen = _fewer(pairs)
+    yuv_planes = layout.family is Family.YUV
+    cut_off = [clipped and not (yuv_planes and index) for index in range(_planes(layout))]
+    bounds = bounds_of(chosen, cut_off)
+    free = PlaneNoise.of(model, layout, clipped=clipped)
+    if yuv_planes:
+        free = replace(free, models=_measured_models(anchored, free, layout))
+    if not bounds:
+        return Measured(model, free, bounds)
+    even = layout.counts_light
+    factors = [b.factors(m, even=even) for b, m in zip(bounds, free.models, strict=True)]
+    lumas = np.concatenate([before.luma[::4, ::4].ravel() for before, _ in chosen])
+    held = tuple(lowered(one, [row], lumas) for one, row in zip(free.models, factors, strict=True))
+    shares = shares_of(chosen[len(chosen) // 2], bounds)
+    planes = PlaneNoise(held, shares, clipped)
+    rows = _rgb_factors(free, held, layout) if yuv_planes else factors
+    count = len(model.gain)
+    rows = rows * count if len(rows) == 1 else rows  # gray through RGB weights
+    return Measured(lowered(model, rows, lumas), planes, bounds)
+
+
+def _fewer(pairs: Sequence[Pair]) -> list[Pair]:
+    """As many pairs, evenly over them all, as hold enough pixels."""
+    if not pairs:
+        return []
+    wanted = max(FEWEST_PAIRS, ENOUGH_PIXELS // pairs[0][0].luma.size)
+    places = np.linspace(0, len(pairs) - 1, min(wanted, len(pairs)))
+    return [pairs[round(place)] for place in places]
+
+
+def _planes(layout: PlaneLayout) -> int:
+    return 4 if layout.family is Family.BAYER else layout.colour_planes
+
+
+def _channels(model: NoiseModel, count: int) -> tuple[NoiseModel, ...]:
+    """A model of one channel for each."""
+    return tuple(_channel(model, index) for index in range(count))
+
+
+def _channel(model: NoiseModel, index: int) -> NoiseModel:
+    one = slice(index, index + 1)
+    return NoiseModel(
+        model.gain[one], model.read[one], model.sigma[one], model.samples,
+        None if model.curve is None else model.curve[one], model.dark[one],
+    )  # fmt: skip
+
+
+def _mixed(model: NoiseModel, weights: Floats) -> NoiseModel:
+    """The one channel that independent channels give, each variance times its weight."""
+    samples, dark = model.samples, max(model.pedestal)
+    sigma = float(np.dot(weights, np.square(model.sigma))) ** 0.5
+    if model.curve is None and not dark:
+        gain = float(np.dot(weights, model.gain))
+        return NoiseModel((gain,), (float(np.dot(weights, np.square(model.read))) ** 0.5,),
+                          (sigma,), samples)  # fmt: skip
+    curve = np.sqrt(weights @ np.square(model.at_knots()))
+    return NoiseModel((0.0,), (sigma,), (sigma,), samples, (tuple(curve.tolist()),))
+
+
+def _measured_models(
+    anchored: Sequence[Anchored], free: PlaneNoise, layout: PlaneLayout
+) -> tuple[NoiseModel, ...]:
+    """The laws of Y'CbCr planes, each measured on itself; as `free` says where it cannot be."""
+    samples = [NoiseSamples.empty(1) for _ in free.models]
+    for one in anchored:
+        noisy = yuv.decoded(one.frame)
+        pair = [yuv.split(p[0, :3].float().cpu().numpy(), layout) for p in (one.first, one.second)]
+        luma = (pair[0][0] + pair[1][0]) / 2
+        for index, (sample, plane) in enumerate(zip(samples, noisy, strict=True)):
+            height, width = plane.shape  # a bottom field may lack the last row
+            bright = (
+                luma
+                if not index
+                else cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA)
+            )
+            first, second = (p[index][:height, :width] for p in pair)
+            sample.add(*(_tensor(p) for p in (plane, first, second, bright)))
+    for sample in samples[1:]:
+        sample.clipped = False
+    found = [sample.model() if sample.level[0] else None for sample in samples]
+    return tuple(m or other for m, other in zip(found, free.models, strict=True))
+
+
+def _tensor(plane: NDArray[np.generic]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(plane, np.float32))[None, None]
+
+
+def _rgb_factors(free: PlaneNoise, held: Sequence[NoiseModel], layout: PlaneLayout) -> list[Floats]:
+    """What the bound leaves of R, G and B, at the knots of their laws: of the noise that Y'CbCr
+    planes bring into each."""
+    weights = np.square(yuv.matrix_to_rgb(layout).astype(np.float64))
+    weights[:, 1:] *= yuv.stretching_gain(layout)
+    before, after = (
+        weights @ np.square([model.at_knots()[0] for model in models])
+        for models in (free.models, held)
+    )
+    share = np.sqrt(after / np.maximum(before, 1e-18))
+    share[before <= 0] = 1.0
+    return [row if np.ptp(row) > EVEN else np.full(len(KNOT_PLACES), row.mean()) for row in share]
+
+
+EVEN = 1e-3  # difference of factors that is none

@@ -6,13 +6,18 @@ from typing import Any
 from f2rcli.noise.independence import Temporal
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.planes import PlaneNoise
 from f2rcli.noise.samples import Points
 from f2rcli.noise.spectrum import Spectrum
 
 FORMAT = 1  # of the JSON
-HARDLY_ANY = 1.0 / 255  # sigma below which a clip counts as clean: 8-bit rounding has 0.3
+CLEAN = 1.0 / 255  # sigma below which there is nothing to train on: 8-bit rounding has 0.3
+HARDLY_ANY = 0.3 / 255  # sigma below which there is nothing to take out
+NOTHING_TO_DO = "hardly any noise: the result will look like the input"
 RAILED = 0.05  # share of samples on a rail that is worth a word
 FEW = 20_000  # samples
+PLAIN, COLOURED = 0.02, 0.04  # relative error of sigma where nothing speaks against it
+LIGHT = 0.15 / 255  # error of sigma that rounding and the scene's own change leave
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +50,12 @@ class NoiseReport:
     confidence: Confidence
     estimator: str | None = None  # the method whose own network says `model`; None: it was measured
     measured: NoiseModel | None = None  # what blind anchors say beside that, where they can
+    planes: PlaneNoise | None = None  # the same noise in the file's own planes
 
     @property
     def noisy(self) -> bool:
         """Whether there is noise worth taking out, of its own in every frame or shared."""
-        return max(*self.model.sigma, self.shared / 2) >= HARDLY_ANY
+        return max(*self.model.sigma, self.shared / 2) >= CLEAN
 
     @property
     def shared(self) -> float:
@@ -88,8 +94,15 @@ class NoiseReport:
             return NoiseLaw(self.model)
         return NoiseLaw(self.model, self.spectrum.kernels(), self.spectrum.mixing())
 
+    @property
+    def rails(self) -> tuple[float, float]:
+        """Shares of samples on the lower and on the upper rail."""
+        return self.black, self.white_rail
+
     def meaning(self) -> tuple[str, ...]:
         """What it means for denoising and training, one sentence each."""
+        if max(sum(self.model.sigma) / len(self.model.sigma), self.shared / 2) < HARDLY_ANY:
+            return (f"{NOTHING_TO_DO}.", "there is nothing to train on.")
         if not self.noisy:
             return ("hardly any noise: there is nothing to take out or to train on.",)
         return tuple(sentence for sentence in self._sentences() if sentence)
@@ -159,16 +172,32 @@ class NoiseReport:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubts:
+    """What may have led a measurement astray, beside what `confidence_of` sees itself."""
+
+    flat: float = 1.0  # share of the blocks that hold no texture to speak of
+    gap: float = 0.0  # logarithm of the anchors' own sigma over the bound, above 0: texture
+    left: float = 0.0  # the same of the sigma that is told, after it was held to the bound
+    clipped: float = 0.0  # share of samples on the rails
+    bounded: bool = True  # whether frames could be compared at all
+
+
 def confidence_of(
-    model: NoiseModel, spectrum: Spectrum | None, temporal: Temporal, by_frame: tuple[float, ...]
+    model: NoiseModel,
+    spectrum: Spectrum | None,
+    temporal: Temporal,
+    by_frame: tuple[float, ...],
+    doubts: Doubts | None = None,
 ) -> Confidence:
-    """How sure a measurement is: from the number of samples, and from frame to frame."""
+    """How sure a measurement is: from the number of samples, from frame to frame, and from what
+    speaks against it."""
     mean = sum(by_frame) / len(by_frame)
     spread = (sum((s - mean) ** 2 for s in by_frame) / max(len(by_frame) - 1, 1)) ** 0.5
     between = spread / max(mean, 1e-9) / len(by_frame) ** 0.5
     counted = (2.25 / max(model.samples, 1)) ** 0.5  # the fine band's samples overlap
     coloured = spectrum is None or not spectrum.white
-    percent = 100 * (between**2 + counted**2 + (0.04 if coloured else 0.02) ** 2) ** 0.5
+    parts = [between, counted, COLOURED if coloured else PLAIN]
     reasons = []
     if len(by_frame) < 2:
         reasons.append("only one frame could be measured")
@@ -178,4 +207,28 @@ def confidence_of(
         reasons.append("frames differ, as in compressed video or where the light changes")
     if temporal.independent is False:
         reasons.append("frames share noise, which hides part of it")
-    return Confidence(percent, tuple(reasons))
+    if doubts is not None:
+        parts += _doubtful(model, doubts, reasons)
+    return Confidence(100 * sum(part**2 for part in parts) ** 0.5, tuple(reasons))
+
+
+def _doubtful(model: NoiseModel, doubts: Doubts, reasons: list[str]) -> list[float]:
+    """Relative errors that the doubts stand for; adds what they are to the reasons."""
+    sigma = max(sum(model.sigma) / len(model.sigma), 1e-9)
+    texture = max(0.0, min(doubts.gap, 1.0))
+    if doubts.gap > 0.2:
+        reasons.append("texture, which was told apart by what changes from frame to frame")
+    if doubts.flat < 0.02 and doubts.gap > 0.05:
+        reasons.append("hardly a place without texture")
+    if doubts.clipped > RAILED:
+        reasons.append("part of the picture is clipped")
+    if not doubts.bounded:
+        reasons.append("no two frames of one shot to compare")
+    return [
+        LIGHT / sigma,
+        0.1 * texture,
+        max(0.0, doubts.left),
+        0.5 * doubts.clipped,
+        0.0 if doubts.bounded else 0.3,
+        max(0.0, -doubts.gap - 0.3) * 0.3,
+    ]

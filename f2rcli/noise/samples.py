@@ -70,15 +70,19 @@ class NoiseSamples:
         several: list[list[list[Values]]] = [[[] for _ in range(channels)] for _ in range(2)]
         return cls(several[0], [], [[] for _ in range(channels)], several[1], dark=dark)
 
-    def add(self, noisy: Tensor, first: Tensor, second: Tensor) -> None:
+    def add(
+        self, noisy: Tensor, first: Tensor, second: Tensor, bright: Tensor | None = None
+    ) -> None:
         """Add a frame (1, C, H, W) and two anchors of it that share no noise with it or each other.
 
+        bright: of the same shape, what counts as brightness, 0..1; None: the anchors themselves.
         Flat places where both anchors agree are chosen by the anchors alone, which know nothing
         of y's noise: choosing does not bias the variance.
         """
         if min(noisy.shape[-2:]) < 3:
             return
         mean, rank = (first + second) / 2, roughness(first, second)
+        mean = mean if bright is None else bright
         residuals = [_bands_of(noisy - anchor) for anchor in (first, second)]
         products = [one * two for one, two in zip(*residuals, strict=True)]
         kept = _chosen(noisy, mean, rank, products[FULL])

@@ -147,9 +147,7 @@ def _rounded(planes: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
     return out
 
 
-def _content(
-    clip: NDArray[np.uint8], frames: int, size: int, rng: np.random.Generator
-) -> Pictures:
+def _content(clip: NDArray[np.uint8], frames: int, size: int, rng: np.random.Generator) -> Pictures:
     """What a sample shows: a scene that moves, stands still or drifts, graphics, or texture."""
     kind = rng.random()
     if kind < 0.08:
@@ -211,7 +209,11 @@ def _drifting(
     for picture, (dx, dy) in zip(pictures, path, strict=True):
         shift = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
         moved: Any = cv2.warpAffine(
-            picture, shift, picture.shape[1::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+            picture,
+            shift,
+            picture.shape[1::-1],
+            flags=cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REFLECT,
         )
         out.append(moved[inner, inner])
     return out
@@ -298,7 +300,9 @@ def _coded(clean: Pictures, law: Law, rng: np.random.Generator) -> Footage:
     setting = int(rng.integers(low, high + 1))
     planes = [_codes(yuv.split(np.ascontiguousarray(f.transpose(2, 0, 1)), VIDEO)) for f in noisy]
     files = _transcoded(planes, name, {**options, rate: str(setting)})
-    truth = np.stack([_rgb(yuv.split(np.ascontiguousarray(f.transpose(2, 0, 1)), VIDEO)) for f in clean])
+    truth = np.stack(
+        [_rgb(yuv.split(np.ascontiguousarray(f.transpose(2, 0, 1)), VIDEO)) for f in clean]
+    )
     found = np.stack([_rgb(_units(frame)) for frame in files])
     spread = np.sqrt(np.mean((found - truth) ** 2, axis=(0, 1, 2)))
     return Footage(found, truth, np.broadcast_to(spread, truth.shape).astype(np.float32))

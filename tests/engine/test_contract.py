@@ -5,7 +5,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from f2rcli.engine.contract import BAND_SIDES, bands, box, changing, clipped_moments, held
+from f2rcli.engine.contract import box, changing, clipped_moments, held
+from f2rcli.noise.colour import BAND_SIDES, bands
 
 Real = NDArray[np.float32]
 SIGMA = 0.04

@@ -1,0 +1,73 @@
+"""At which scales noise lies: the share of its variance in each of six bands."""
+
+from collections.abc import Sequence
+from functools import cache
+
+import cv2
+import numpy as np
+
+from f2rcli.models.flow import DISFlow
+from f2rcli.noise.bound import Bound, Floats, Picture, Values, flat_difference
+
+BAND_SIDES = (3, 7, 15, 31, 63)  # pixels, of the box filters that part the bands
+GROWTH = 2.0  # of power per band towards coarser scales: more is what frames do not share
+LEAST_SHARE = 0.02  # of a plane that must be flat for its own bands to be believed
+
+Shares = tuple[float, ...]  # six
+
+
+def bands(residual: Values) -> list[Values]:
+    """A plane (H, W) in six bands that add up to it, the finest first."""
+    parts, low = [], residual
+    for side in BAND_SIDES:
+        below = cv2.blur(low, (side, side), borderType=cv2.BORDER_REFLECT_101)
+        parts.append(np.asarray(low - below, np.float32))
+        low = np.asarray(below, np.float32)
+    return [*parts, low]
+
+
+@cache
+def white_shares() -> Shares:
+    """Of white noise: what every band keeps of one sample's energy."""
+    impulse = np.zeros((257, 257), np.float32)
+    impulse[128, 128] = 1.0
+    energy = [float(np.square(band.astype(np.float64)).sum()) for band in bands(impulse)]
+    return tuple(e / sum(energy) for e in energy)
+
+
+def shares_of(pair: tuple[Picture, Picture], bounds: Sequence[Bound]) -> tuple[Shares, ...]:
+    """Per plane, the share of the noise's variance in every band, from what two adjacent frames
+    differ by in flat places; those of white noise where nothing else is proved."""
+    if all(bound.white for bound in bounds):
+        return (white_shares(),) * len(bounds)
+    flow = DISFlow()(pair[0].luma, pair[1].luma)
+    return tuple(
+        white_shares() if bound.white else _measured(flat_difference(*pair, index, flow))
+        for index, bound in enumerate(bounds)
+    )
+
+
+def _measured(flat: Values) -> Shares:
+    """From a difference (H, W) that is NaN outside flat places."""
+    known = np.isfinite(flat)
+    if known.mean() < LEAST_SHARE:
+        return white_shares()
+    centred = np.where(known, flat - np.float32(flat[known].mean()), 0).astype(np.float32)
+    seen, energy = known.astype(np.float32), []
+    for index, band in enumerate(bands(centred)):
+        if index:  # what lies outside is zero, and missing from coarse bands in this proportion
+            side = BAND_SIDES[min(index, len(BAND_SIDES)) - 1]
+            seen = np.asarray(cv2.blur(seen, (side, side)), np.float32)
+        energy.append(float(np.mean(np.square(band[known]) / seen[known].clip(0.05))))
+    return _believable(np.array(energy))
+
+
+def _believable(energy: Floats) -> Shares:
+    """Bands that may not grow without end towards coarse scales, where light and wrong matches
+    look like noise; they sum to one."""
+    white = np.array(white_shares())
+    power = energy / white
+    for band in range(2, len(power)):
+        power[band] = min(power[band], GROWTH * power[band - 1])
+    share = power * white
+    return tuple((share / max(float(share.sum()), 1e-18)).tolist())
