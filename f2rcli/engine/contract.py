@@ -21,6 +21,7 @@ WINDOWS = (15, 15, 31, 63, 127, 127)  # pixels, over which the power of a band i
 TOLERANCE = 1.1  # times the noise's power before anything goes back
 SMALL = 5  # pixels: within so few no more goes than
 SMALL_TOLERANCE = 4.0  # times the noise's power
+MOST = 4.0  # standard deviations: more at one sample is no noise
 LEAST = 1e-14  # power below which there is nothing to compare
 
 
@@ -42,7 +43,9 @@ def held(removed: Real, variance: Real, shares: Sequence[float]) -> Real:
         kept += band * _shrunk(allowed, power)
     power, allowed = box(kept * kept, SMALL), box(variance, SMALL)
     allowed *= np.float32(SMALL_TOLERANCE)
-    return kept * np.sqrt(_shrunk(allowed, power))
+    kept *= np.sqrt(_shrunk(allowed, power))
+    most = np.sqrt(variance) * np.float32(MOST)
+    return np.clip(kept, -most, most, out=kept)
 
 
 def _shrunk(allowed: Real, power: Real) -> Real:
