@@ -37,8 +37,8 @@ MOST_EXCESS = 1.3  # of full bandwidth over the finest band, in the flattest bin
 RAIL = 1.5 / 255  # of black or white: a block without noise there has been cut off
 INSIDE = 2.0  # times a first guess of sigma that a block keeps from black and white
 LEAST_INSIDE = 0.2  # of the blocks; fewer do not speak for the picture
-LIGHT, HEAVY = 2 / 255, 8 / 255  # sigma, between which the slack grows
-SLACK = 1.03, 1.12  # a law that is above the bound by no more is left alone
+LIGHT, HEAVY = 2 / 255, 12 / 255  # sigma, between which the slack grows
+SLACK = 1.03, 1.25  # a law that is above the bound by no more is left alone
 UNEVEN = 0.2  # difference of the logarithms of a law's corrections that makes it a curve
 DEGREES = (1.0, 0.444, 0.265)  # of freedom per sample of white noise, per bandwidth
 FULL, FINE, FINEST = range(3)
@@ -101,6 +101,8 @@ class Bound:
         signal = torch.tensor(self.level, dtype=torch.float64)[None, None, None]
         law = model.level(signal)[0, 0, 0].tolist()
         cut = np.array([_cut(*pair, even=even) for pair in zip(law, self.sigma, strict=True)])
+        if not cut.any():
+            return np.zeros(KNOTS)
         if even or np.ptp(np.log(np.maximum(cut, 1e-9))) < UNEVEN:
             weights = np.asarray(self.counts) + 1e-9
             return np.full(KNOTS, exp(np.average(np.log(np.maximum(cut, 1e-9)), weights=weights)))
@@ -225,8 +227,7 @@ def _bars(painted: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _joined(parts: list[Blocks]) -> Blocks:
     level, power, error, void, rail = (
-        np.concatenate([part[index] for part in parts], -1)
-        for index in range(5)
+        np.concatenate([part[index] for part in parts], -1) for index in range(5)
     )
     return Blocks(level, power, error, void, rail, parts[0].samples)
 
