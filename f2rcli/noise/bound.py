@@ -9,7 +9,7 @@ freed of the quantile's own bias. What a codec repeats from frame to frame escap
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from math import exp, log
+from math import exp, inf, log
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -234,6 +234,8 @@ def _joined(parts: list[Blocks]) -> Blocks:
 
 def _bound(blocks: Blocks, *, clipped: bool) -> Bound:
     """The bound from a plane's blocks, brightness by brightness."""
+    if not len(blocks.level):  # smaller than a block: nothing is known
+        return Bound((0.5,), (inf,), (0,))
     scene = blocks.taken(~blocks.rail)
     void = float(scene.void.mean()) if len(scene.void) else 1.0
     if 1 - void < NOISY_SHARE:

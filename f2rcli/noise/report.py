@@ -19,7 +19,7 @@ FEW = 20_000  # samples
 PLAIN, COLOURED = 0.02, 0.06  # relative error of sigma where nothing speaks against it
 LIGHT = 0.15 / 255  # error of sigma that rounding and the scene's own change leave
 TEXTURE = 2.0 / 255  # what texture that moves may add to sigma, as a standard deviation
-FLAT_ENOUGH = 0.15  # of the blocks: then texture adds nothing
+FLAT_ENOUGH = 0.2  # of the blocks: then texture adds nothing
 HIDDEN, UNLIKE = 0.05, 0.2  # relative error, and logarithm of sigma over its bound, worth a word
 TOLD_APART = 0.1  # of that logarithm: error of sigma
 CUT_OFF = 0.5  # times the share of clipped samples: error of sigma
@@ -174,6 +174,7 @@ class NoiseReport:
                 "reasons": list(self.confidence.reasons),
             },
             "meaning": list(self.meaning()),
+            "planes": None if self.planes is None else self.planes.values(),
             "law": self.law.values(),
         }
 
@@ -221,7 +222,7 @@ def confidence_of(
 def _doubtful(model: NoiseModel, doubts: Doubts, reasons: list[str]) -> list[float]:
     """Relative errors that the doubts stand for; adds what they are to the reasons."""
     sigma = max(sum(model.sigma) / len(model.sigma), 1e-9)
-    textured = TEXTURE * max(0.0, 1 - doubts.flat / FLAT_ENOUGH)
+    textured = TEXTURE * max(0.0, 1 - doubts.flat / FLAT_ENOUGH) ** 0.5
     hidden = 1 - max(0.0, 1 - (textured / sigma) ** 2) ** 0.5  # of sigma, what texture may be
     if hidden > HIDDEN:
         reasons.append("hardly a place without texture")

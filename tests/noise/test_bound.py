@@ -139,7 +139,8 @@ def test_a_bound_at_one_brightness_bends_the_law_there() -> None:
     assert 0.02 < bent.sigma[0] < 0.04
 
 
-def test_frames_smaller_than_a_block_are_no_error() -> None:
+def test_frames_smaller_than_a_block_bound_nothing() -> None:
     tiny: Values = np.zeros((6, 6), np.float32)
-    assert bounds_of([(Picture([tiny], tiny), Picture([tiny], tiny))], [True])
+    found = bounds_of([(Picture([tiny], tiny), Picture([tiny], tiny))], [True])
+    assert found[0].factors(told(0.1)).tolist() == [1] * 17
     assert bounds_of([], [True]) == []
