@@ -13,7 +13,7 @@ what rounding to 8 bits alone adds.
 import argparse
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -67,26 +67,27 @@ class Row(NamedTuple):
 
 def clips(folder: Path, size: int, frames: int) -> Iterator[tuple[str, Planes, Planes]]:
     """Name, R, G, B and Y, U, V of every clip, halved and cropped to `size` by 4/3 of it."""
+    wide = size * 4 // 3 // 16 * 16
     for path in sorted(folder.glob("*.mkv")):
         with av.open(str(path)) as container:
-            shown = [
-                [
-                    f.reformat(f.width // 4 * 2, f.height // 4 * 2, form, interpolation="AREA",
-                               dst_color_range=2 if form == "rgb24" else 1)
-                    for form in ("rgb24", "yuv420p")
-                ]
-                for f in islice(container.decode(video=0), frames)
-            ]  # fmt: skip
-        wide = size * 4 // 3 // 16 * 16
+            shown = [_halved(f, size, wide) for f in islice(container.decode(video=0), frames)]
         colour = np.stack([pair[0].to_ndarray() for pair in shown]).astype(float)
         rgb = [_crop(colour[..., c], size, wide) for c in range(3)]
+        sizes = [(size, wide), (size // 2, wide // 2), (size // 2, wide // 2)]
         yuv = [
-            _crop(np.stack([_plane(pair[1].planes[p]) for pair in shown]), h, w)
-            for p, (h, w) in enumerate(
-                [(size, wide), (size // 2, wide // 2), (size // 2, wide // 2)]
-            )
+            _crop(np.stack([_plane(pair[1].planes[p]) for pair in shown]), *sizes[p])
+            for p in range(3)
         ]
         yield path.stem, rgb, yuv
+
+
+def _halved(frame: av.VideoFrame, height: int, width: int) -> tuple[av.VideoFrame, av.VideoFrame]:
+    """A frame at half its size, or as large as asked for, as RGB and as limited-range 4:2:0."""
+    size = max(width, frame.width // 4 * 2), max(height, frame.height // 4 * 2)
+    return (
+        frame.reformat(*size, "rgb24", interpolation="AREA"),
+        frame.reformat(*size, "yuv420p", interpolation="AREA", dst_color_range=1),
+    )
 
 
 def _plane(plane: av.video.plane.VideoPlane) -> Codes:

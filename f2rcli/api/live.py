@@ -92,7 +92,7 @@ class Denoiser:
         if form != self._form or self._engine is None:
             self._engine = load_engine(self._options.settings(form.span), form.info())
             self._form = form
-        self._engine.noise = None
+        self._engine.noise = self._engine.plane_noise = None
         self._line = _Line(form, self._engine)
 
     def _given(self, item: Any) -> list[Any]:

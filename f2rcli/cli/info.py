@@ -63,7 +63,7 @@ def examine(source: str, reader: Reader, choice: EngineChoice, console: Console)
         return _facts_of(source, reader) | {
             "engine": nothing,
             "cost": {"summary": "not known"},
-            "noise": {"sigma8": None, "frames": 0},
+            "noise": {"sigma8": None, "frames": 0, "means": None},
             "damage": reader.ledger.lines(),
         }
     cost = forecast(engine, clip)
@@ -125,13 +125,15 @@ def output(source: str, reader: Reader) -> dict[str, Any]:
 def noise(reader: Reader, engine: "Engine") -> dict[str, Any]:
     """The noise of the first frames, in 8-bit units; None where too little can be seen of it."""
     from f2rcli.engine.stream import estimate_noise  # brings torch
+    from f2rcli.noise.report import NOTHING_TO_DO
 
     model = estimate_noise(islice(reader, PROBE_FRAMES), reader.info, engine)
     levels = None if model is None else [round(float(level), 2) for level in model.sigma8]
     own = None
     if model is not None and reader.info.layout.levels is not None:
         own = noise_in_codes(reader.info.layout.levels, model)
-    return {"sigma8": levels, "frames": PROBE_FRAMES, "codes": own}
+    means = NOTHING_TO_DO if NOTHING_TO_DO in engine.notes else None
+    return {"sigma8": levels, "frames": PROBE_FRAMES, "codes": own, "means": means}
 
 
 def lines(seen: dict[str, Any]) -> Iterator[str]:
@@ -143,6 +145,8 @@ def lines(seen: dict[str, Any]) -> Iterator[str]:
     for note in seen["notes"]:
         yield f"note      {note}"
     yield f"noise     {_noise_words(seen['noise'])}"
+    if seen["noise"].get("means"):
+        yield f"means     {seen['noise']['means']}"
     yield f"engine    {seen['engine']['summary']}"
     yield f"cost      {seen['cost']['summary']}"
     yield f"output    {seen['output']['summary']}"

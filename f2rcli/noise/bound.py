@@ -9,7 +9,7 @@ freed of the quantile's own bias. What a codec repeats from frame to frame escap
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from math import exp, log
+from math import exp, inf, log
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -30,14 +30,15 @@ QUIETEST = 0.05  # quantile of blocks that is believed where nothing is flat
 MATCHED = 0.125  # of the gradient's power: what a match half a pixel off leaves, roughly
 FLAT = 0.05  # of the noise's power: what wrong matches may add to a flat block
 LEAST_FLAT = 12  # blocks; the median of fewer says less than the quantile
+LIFT = 1.05  # sigma of a brightness with nothing but texture over that of the quietest places
 NOISY_SHARE = 1 / 3  # of a picture's blocks must change, or those that never do are the truth
 WHITE, COLOURED = 0.85, 0.5  # finest over fine power: white above, coloured below
 MOST_EXCESS = 1.3  # of full bandwidth over the finest band, in the flattest bin of white noise
 RAIL = 1.5 / 255  # of black or white: a block without noise there has been cut off
 INSIDE = 2.0  # times a first guess of sigma that a block keeps from black and white
 LEAST_INSIDE = 0.2  # of the blocks; fewer do not speak for the picture
-LIGHT, HEAVY = 2 / 255, 8 / 255  # sigma, between which the slack grows
-SLACK = 1.03, 1.12  # a law that is above the bound by no more is left alone
+LIGHT, HEAVY = 2 / 255, 12 / 255  # sigma, between which the slack grows
+SLACK = 1.03, 1.25  # a law that is above the bound by no more is left alone
 UNEVEN = 0.2  # difference of the logarithms of a law's corrections that makes it a curve
 DEGREES = (1.0, 0.444, 0.265)  # of freedom per sample of white noise, per bandwidth
 FULL, FINE, FINEST = range(3)
@@ -100,6 +101,8 @@ class Bound:
         signal = torch.tensor(self.level, dtype=torch.float64)[None, None, None]
         law = model.level(signal)[0, 0, 0].tolist()
         cut = np.array([_cut(*pair, even=even) for pair in zip(law, self.sigma, strict=True)])
+        if not cut.any():
+            return np.zeros(KNOTS)
         if even or np.ptp(np.log(np.maximum(cut, 1e-9))) < UNEVEN:
             weights = np.asarray(self.counts) + 1e-9
             return np.full(KNOTS, exp(np.average(np.log(np.maximum(cut, 1e-9)), weights=weights)))
@@ -224,24 +227,27 @@ def _bars(painted: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _joined(parts: list[Blocks]) -> Blocks:
     level, power, error, void, rail = (
-        np.concatenate([part[index] for part in parts], -1)  # type: ignore[misc]  # all arrays
-        for index in range(5)
+        np.concatenate([part[index] for part in parts], -1) for index in range(5)
     )
     return Blocks(level, power, error, void, rail, parts[0].samples)
 
 
 def _bound(blocks: Blocks, *, clipped: bool) -> Bound:
     """The bound from a plane's blocks, brightness by brightness."""
+    if not len(blocks.level):  # smaller than a block: nothing is known
+        return Bound((0.5,), (inf,), (0,))
     scene = blocks.taken(~blocks.rail)
     void = float(scene.void.mean()) if len(scene.void) else 1.0
     if 1 - void < NOISY_SHARE:
         return Bound((0.5,), (0.0,), (len(scene.level),), void=void)
     live = scene.taken(~scene.void)
-    live = _inside(live) if clipped else live
+    live = _inside(live)
     parts = np.array_split(np.argsort(live.level), max(1, min(BINS, len(live.level) // LEAST_BIN)))
     bins = [_bin(live.taken(part)) for part in parts]
     white = _white_share(bins)
     level, counts = np.array([b.level for b in bins]), [b.blocks for b in bins]
+    lowest = _quietest(live.power[FINEST], live.samples * DEGREES[FINEST])
+    bins = [b.held(LIFT**2 * lowest) for b in bins]
     variance = np.array([b.fine_power**white * b.full_power ** (1 - white) for b in bins])
     if clipped:
         variance = undo_clipping(level, variance)
@@ -261,6 +267,11 @@ class _Bin(NamedTuple):
     agree: float  # finest over fine power, 1 for white noise, less with texture
     flat: float  # share of flat blocks
     blocks: int
+    known: bool  # whether there are flat blocks enough
+
+    def held(self, most: float) -> "_Bin":
+        """Without flat blocks, no more than `most` at the finest: texture at one brightness."""
+        return self if self.known else self._replace(fine_power=min(self.fine_power, most))
 
 
 def _bin(blocks: Blocks) -> _Bin:
@@ -269,11 +280,15 @@ def _bin(blocks: Blocks) -> _Bin:
         _quietest(blocks.power[band], blocks.samples * DEGREES[band]) for band in range(3)
     )
     flat = blocks.error < FLAT * finest
-    if flat.sum() >= LEAST_FLAT:
-        full, fine, finest = np.median(blocks.power[:, flat], axis=1).tolist()
+    known = int(flat.sum()) >= LEAST_FLAT
+    if known:
+        full, fine, finest = (
+            float(np.median(blocks.power[band, flat])) / _unit(0.5, blocks.samples * DEGREES[band])
+            for band in range(3)
+        )
     agree = finest / max(fine, 1e-18)
     level = float(blocks.level.mean())
-    return _Bin(level, max(full, finest), finest, agree, float(flat.mean()), len(flat))
+    return _Bin(level, max(full, finest), finest, agree, float(flat.mean()), len(flat), known)
 
 
 def _white_share(bins: list[_Bin]) -> float:
@@ -284,7 +299,8 @@ def _white_share(bins: list[_Bin]) -> float:
 
 
 def _inside(blocks: Blocks) -> Blocks:
-    """Blocks that keep away from black and white, where those cut noise off, if there are such."""
+    """Blocks that keep away from black and white, if there are such: a codec, or whoever made the
+    file, may have cut noise off there that it says nothing of."""
     if not len(blocks.level):
         return blocks
     guess = _quietest(blocks.power[FULL], blocks.samples) ** 0.5
@@ -293,10 +309,14 @@ def _inside(blocks: Blocks) -> Blocks:
 
 
 def _quietest(power: Floats, degrees: float) -> float:
-    """A low quantile of chi-squared powers, over what it is for unit noise (Wilson-Hilferty)."""
+    """A low quantile of powers, freed of its bias."""
+    return float(np.quantile(power, QUIETEST)) / _unit(QUIETEST, degrees)
+
+
+def _unit(share: float, degrees: float) -> float:
+    """The quantile of a mean of so many squares of unit noise (Wilson and Hilferty, 1931)."""
     spread = 2 / (9 * degrees)
-    unit = (1 - spread + NormalDist().inv_cdf(QUIETEST) * spread**0.5) ** 3
-    return float(np.quantile(power, QUIETEST)) / unit
+    return float((1 - spread + NormalDist().inv_cdf(share) * spread**0.5) ** 3)
 
 
 def _same_light(before: Values, after: Values, side: int) -> Values:
@@ -328,16 +348,13 @@ def _moved(plane: Values, flow: Values, shape: tuple[int, ...]) -> Values:
 
 def _power(difference: Values, side: int) -> Floats:
     """Power of every block in three bandwidths, (3, N): its variance, [1 -1] and [1 -2 1] twice."""
-    line = np.array([-1, 1, 0], np.float32), np.array([1, -2, 1], np.float32)
-    fine, finest = (cv2.sepFilter2D(difference, -1, taps, taps) for taps in line)
-    samples = side**2
-    return np.stack(
-        [
-            _tiles(difference, side).var(1) * samples / (samples - 1),
-            np.square(_tiles(fine, side)).mean(1) / 4,
-            np.square(_tiles(finest, side)).mean(1) / 36,
-        ]
-    ).astype(np.float64)
+    samples, line = side**2, (np.array([-1, 1, 0], np.float32), np.array([1, -2, 1], np.float32))
+    full = _tiles(difference, side).var(1) * samples / (samples - 1)
+    fine, finest = (
+        np.asarray(cv2.sepFilter2D(difference, -1, taps, taps), np.float32) for taps in line
+    )
+    high = [np.square(_tiles(one, side)).mean(1) / e for one, e in ((fine, 4), (finest, 36))]
+    return np.stack([full, *high]).astype(np.float64)
 
 
 def _slopes(before: Values, after: Values, side: int) -> Floats:

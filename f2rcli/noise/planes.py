@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -68,6 +68,18 @@ class PlaneNoise:
     def scaled(self, factor: float) -> "PlaneNoise":
         """The same, `factor` times stronger."""
         return replace(self, models=tuple(model.scaled(factor) for model in self.models))
+
+    def values(self) -> list[dict[str, Any]]:
+        """One entry a plane, as JSON values: sigma, and the standard deviations at the knots of
+        its curve, in 8-bit codes of the plane's own unit; shares of the six bands."""
+        return [
+            {
+                "sigma8": model.sigma8[0],
+                "curve8": [255 * sigma for sigma in model.at_knots()[0]],
+                "shares": list(shares),
+            }
+            for model, shares in zip(self.models, self.shares, strict=True)
+        ]
 
     def blended(self, new: "PlaneNoise", share: float) -> "PlaneNoise":
         """Moved towards new noise of the same planes by `share` of the way, in variance."""

@@ -16,8 +16,14 @@ HARDLY_ANY = 0.3 / 255  # sigma below which there is nothing to take out
 NOTHING_TO_DO = "hardly any noise: the result will look like the input"
 RAILED = 0.05  # share of samples on a rail that is worth a word
 FEW = 20_000  # samples
-PLAIN, COLOURED = 0.02, 0.04  # relative error of sigma where nothing speaks against it
+PLAIN, COLOURED = 0.02, 0.06  # relative error of sigma where nothing speaks against it
 LIGHT = 0.15 / 255  # error of sigma that rounding and the scene's own change leave
+TEXTURE = 2.0 / 255  # what texture that moves may add to sigma, as a standard deviation
+FLAT_ENOUGH = 0.2  # of the blocks: then texture adds nothing
+HIDDEN, UNLIKE = 0.05, 0.2  # relative error, and logarithm of sigma over its bound, worth a word
+TOLD_APART = 0.1  # of that logarithm: error of sigma
+CUT_OFF = 0.5  # times the share of clipped samples: error of sigma
+ALONE = 0.3  # error of a sigma from single frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +174,7 @@ class NoiseReport:
                 "reasons": list(self.confidence.reasons),
             },
             "meaning": list(self.meaning()),
+            "planes": None if self.planes is None else self.planes.values(),
             "law": self.law.values(),
         }
 
@@ -215,20 +222,21 @@ def confidence_of(
 def _doubtful(model: NoiseModel, doubts: Doubts, reasons: list[str]) -> list[float]:
     """Relative errors that the doubts stand for; adds what they are to the reasons."""
     sigma = max(sum(model.sigma) / len(model.sigma), 1e-9)
-    texture = max(0.0, min(doubts.gap, 1.0))
-    if doubts.gap > 0.2:
-        reasons.append("texture, which was told apart by what changes from frame to frame")
-    if doubts.flat < 0.02 and doubts.gap > 0.05:
+    textured = TEXTURE * max(0.0, 1 - doubts.flat / FLAT_ENOUGH) ** 0.5
+    hidden = 1 - max(0.0, 1 - (textured / sigma) ** 2) ** 0.5  # of sigma, what texture may be
+    if hidden > HIDDEN:
         reasons.append("hardly a place without texture")
+    elif doubts.gap > UNLIKE:
+        reasons.append("texture, told apart by what changes from frame to frame")
     if doubts.clipped > RAILED:
         reasons.append("part of the picture is clipped")
     if not doubts.bounded:
         reasons.append("no two frames of one shot to compare")
     return [
         LIGHT / sigma,
-        0.1 * texture,
+        hidden,
+        TOLD_APART * max(0.0, min(doubts.gap, 1.0)),
         max(0.0, doubts.left),
-        0.5 * doubts.clipped,
-        0.0 if doubts.bounded else 0.3,
-        max(0.0, -doubts.gap - 0.3) * 0.3,
+        CUT_OFF * doubts.clipped,
+        0.0 if doubts.bounded else ALONE,
     ]

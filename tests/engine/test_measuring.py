@@ -6,8 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from f2rcli.engine.listening import NoiseWatch
 from f2rcli.engine.measuring import measure_noise
-from f2rcli.frames import Frame
+from f2rcli.engine.stream import denoise_stream, estimate_noise
+from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
 from f2rcli.noise import NoiseLaw, NoiseReport
 from f2rcli.noise.drawing import draw, png
 from tests.engine.conftest import GRAY8, clean_clip, engine_for, info_of, to_frames
@@ -90,7 +92,7 @@ def test_a_clean_clip_has_hardly_any_noise() -> None:
     found = measured(to_frames(smooth_clip()))
     assert found is not None
     assert not found.noisy
-    assert "nothing" in found.meaning()[0]
+    assert "hardly any noise" in found.meaning()[0]
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0])
@@ -128,3 +130,80 @@ def test_gray_and_interlaced_clips_are_measured() -> None:
     fields = measured(to_frames(clip + noise_like(clip)), interlaced=True)
     assert fields is not None
     assert fields.model.sigma8 == pytest.approx((20,) * 3, rel=0.1)
+
+
+def test_the_run_the_report_and_a_first_look_say_the_same_number() -> None:
+    clip = smooth_clip(9)
+    frames = to_frames(clip + noise_like(clip, 12))
+    info, engine = info_of(frames), engine_for(frames)
+    report, model = measure_noise(frames, info, engine), estimate_noise(frames, info, engine)
+    for _ in denoise_stream(frames, info, run := engine_for(frames)):
+        pass
+    assert report is not None
+    assert model is not None
+    assert run.noise is not None
+    assert report.model.sigma8 == model.sigma8 == run.noise.sigma8
+
+
+@pytest.mark.parametrize("move", [0, 3])
+def test_texture_is_no_noise(move: int) -> None:
+    rng = np.random.default_rng(5)
+    big = np.clip(rng.normal(0.5, 40 / 255, (180, 212)), 0.1, 0.9)
+    clip = np.stack(
+        [[big[move * t : move * t + 144, move * t : move * t + 176]] * 3 for t in range(7)]
+    )
+    found = measured(to_frames(clip + noise_like(clip, 10)))
+    assert found is not None
+    assert found.model.sigma8 == pytest.approx((10,) * 3, rel=0.1)
+
+
+def test_hardly_any_noise_is_said_in_one_line() -> None:
+    frames = to_frames(smooth_clip())
+    engine = engine_for(frames)
+    watch = NoiseWatch(engine, frames[0].layout)
+    watch.measure_opening(frames[:6])
+    assert engine.notes.count("hardly any noise: the result will look like the input") == 1
+    found = measured(frames)
+    assert found is not None
+    assert found.meaning()[0] == "hardly any noise: the result will look like the input."
+
+
+@pytest.mark.parametrize(("told", "warned"), [(3.0, True), (50.0, True), (15.0, False)])
+def test_a_sigma_that_contradicts_the_clip_is_used_and_said(told: float, warned: bool) -> None:
+    clip = smooth_clip()
+    frames = to_frames(clip + noise_like(clip, 20))
+    engine = engine_for(frames, sigma=told)
+    watch = NoiseWatch(engine, frames[0].layout)
+    watch.measure_opening(frames[:6])
+    assert engine.noise is not None
+    assert engine.noise.sigma8 == pytest.approx((told,) * 3)
+    said = [note for note in engine.notes if note.startswith(f"--sigma {told:g}")]
+    assert len(said) == warned
+    assert all("of 255" in note for note in said)
+
+
+YUV420 = PlaneLayout(
+    family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False, matrix=Matrix.BT709
+)
+
+
+def test_every_plane_of_a_file_has_its_own_noise() -> None:
+    rng = np.random.default_rng(7)
+    frames = []
+    for picture in smooth_clip():
+        luma = 16 + 219 * picture[0] + rng.normal(0, 4, picture[0].shape)
+        chroma = [128 + rng.normal(0, 9, (72, 88)) for _ in range(2)]
+        planes = (luma, *chroma)
+        codes = tuple(np.clip(np.rint(plane), 1, 254).astype(np.uint8) for plane in planes)
+        frames.append(Frame(planes=codes, layout=YUV420, pts=len(frames)))
+    engine = engine_for(frames)
+    watch = NoiseWatch(engine, YUV420)
+    watch.measure_opening(frames[:6])
+    planes = watch.planes
+    assert planes is not None
+    assert engine.plane_noise is planes
+    spans = (219, 224, 224)
+    found = [model.sigma[0] * span for model, span in zip(planes.models, spans, strict=True)]
+    assert found == pytest.approx([4, 9, 9], rel=0.1)
+    assert [sum(shares) for shares in planes.shares] == pytest.approx([1, 1, 1])
+    assert not planes.clipped
