@@ -29,6 +29,7 @@ from f2rcli.cli.run_report import RunReport
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, UsageError, WeightsError
 from f2rcli.io import default_target, open_reader, open_writer, plan_output
 from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan
+from f2rcli.window import LEAD_IN, LEAD_OUT
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
@@ -169,7 +170,7 @@ def run_job(job: Job, console: Console) -> int:
     page, trouble = job.page, None
     if page is not None:
         page.check()
-    with open_reader(job.source, job.read) as reader:
+    with open_reader(job.source, replace(job.read, lead=LEAD_IN, trail=LEAD_OUT)) as reader:
         if job.adapt is not None and not job.dry_run:
             if job.preview is None:
                 plan_output(reader, job.target, job.write)  # what cannot be written fails first
@@ -258,7 +259,11 @@ def _restore(
     from f2rcli.engine.stream import denoise_stream  # brings torch
 
     total, exact = expected_frames(reader.info)
-    restored = iter(reader) if engine is None else denoise_stream(reader, reader.info, engine)
+    restored = (
+        (frame for frame in reader if not frame.context)
+        if engine is None
+        else denoise_stream(reader, reader.info, engine, reader.opening)
+    )
     with (
         open_writer(reader, plan) as writer,
         Meter(console, reader.info.name, total, exact=exact) as meter,
