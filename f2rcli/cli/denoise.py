@@ -45,6 +45,8 @@ def denoise(
     shard: bopt.Shard = None,
     cluster: bopt.Cluster = None,
     strength: opt.Strength = 1.0,
+    luma_strength: opt.LumaStrength = None,
+    chroma_strength: opt.ChromaStrength = None,
     sigma: opt.Sigma = None,
     method: opt.Method = methods.DEFAULT,
     weights: opt.Weights = None,
@@ -225,7 +227,7 @@ def _engine(job: Job, reader: Reader, console: Console) -> "Engine | None":
     try:
         return job.engine.load(reader.info, console)
     except WeightsError:
-        if job.engine.strength or job.engine.weights is not None:
+        if not job.engine.changes_nothing or job.engine.weights is not None:
             raise
         return None
 

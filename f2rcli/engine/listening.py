@@ -7,6 +7,7 @@ from torch import Tensor
 from f2rcli import methods
 from f2rcli.engine.loaded import Engine
 from f2rcli.engine.looking import Eyes, evidence
+from f2rcli.engine.strength import allowance
 from f2rcli.frames import PlaneLayout
 from f2rcli.methods.base import Method, Prepared
 from f2rcli.noise import NoiseModel, NoiseSamples, blend, single_frame_sigma
@@ -28,6 +29,7 @@ class NoiseWatch:
 
     def __init__(self, engine: Engine, layout: PlaneLayout) -> None:
         self.engine = engine
+        self.excess = max(allowance(engine.settings, layout))
         self.sensor = layout.counts_light
         self.dark = layout.levels is not None
         self.told = engine.settings.sigma is not None
@@ -40,9 +42,8 @@ class NoiseWatch:
     @property
     def model(self) -> NoiseModel | None:
         """What networks are told: strength above 1 claims that much more noise."""
-        excess = max(self.engine.settings.strength, 1.0)
         known = self.measured if self.space is None else self.space.model
-        return None if known is None else known.scaled(excess)
+        return None if known is None else known.scaled(self.excess)
 
     def into(self, picture: Tensor) -> Tensor:
         """A picture as networks see it."""

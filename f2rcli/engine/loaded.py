@@ -13,9 +13,10 @@ from torch import Tensor
 from f2rcli import methods, sensor, weights, yuv
 from f2rcli.engine.brightness import without_bias
 from f2rcli.engine.device import choose_device, choose_precision, memory_of, use_threads
+from f2rcli.engine.strength import check_strengths, scaled
 from f2rcli.engine.tiles import Runner, choose_tile
 from f2rcli.errors import DeviceError, UsageError, WeightsError
-from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
+from f2rcli.frames import ClipInfo, Frame, Plane, PlaneLayout, Space
 from f2rcli.methods.base import Method, Prepared
 from f2rcli.models.layers import channels_last
 from f2rcli.noise import NoiseModel
@@ -35,6 +36,8 @@ class EngineSettings:
     method: str = methods.DEFAULT
     weights: str | None = None  # a bundled name or a path; None: the bundled default
     strength: float = 1.0  # of the estimated noise; below 1 keeps grain
+    luma_strength: float | None = None  # of brightness alone; None: as strength
+    chroma_strength: float | None = None  # of colour alone; None: as strength
     sigma: float | None = None  # 8-bit units; None: measured
     device: str = "auto"
     precision: str = "auto"
@@ -42,8 +45,11 @@ class EngineSettings:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.strength) and 0 <= self.strength <= 4):
-            raise UsageError(f"--strength {self.strength:g}: must be from 0 to 4.")
+        for name in ("strength", "luma_strength", "chroma_strength"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and 0 <= value <= 4):
+                option = name.replace("_", "-")
+                raise UsageError(f"--{option} {value:g}: must be from 0 to 4.")
         if self.sigma is not None and not (math.isfinite(self.sigma) and 0 <= self.sigma <= 255):
             raise UsageError(f"--sigma {self.sigma:g}: must be from 0 to 255, in 8-bit units.")
 
@@ -122,7 +128,8 @@ class Engine:
         return picture.expand(-1, self.weights.header.channels, -1, -1).contiguous()
 
     def to_frame(self, source: Frame, change: Tensor) -> Frame:
-        """The source frame with a change (1, C, H, W) of its picture added.
+        """The source frame with a change (1, C, H, W) of its picture added, as far as the
+        settings' strengths ask for it.
 
         Stacks and mosaics keep the mean of every frame and channel, and that of its bright and
         dark places: brightness is what is measured in them. Raises DeviceError where the networks
@@ -138,8 +145,14 @@ class Engine:
         if source.layout.levels is not None or source.layout.space is Space.BAYER:
             restored = self.to_tensor(source)[:, : change.shape[1]] + change
             change = without_bias(change, restored)
-        add = sensor.add_change if source.layout.space is Space.BAYER else yuv.add_residual
-        return replace(source, planes=add(source, change[0].cpu().numpy()))
+        return replace(source, planes=self._added(source, change[0].cpu().numpy()))
+
+    def _added(self, source: Frame, change: yuv.Picture) -> tuple[Plane, ...]:
+        if source.layout.space is Space.BAYER:
+            asked = scaled(list(change), source.layout, self.settings)
+            return sensor.add_change(source, np.stack(asked))
+        changes = yuv.plane_changes(source, change)
+        return yuv.add_changes(source, scaled(changes, source.layout, self.settings))
 
     def predict(self, info: ClipInfo) -> Prediction:
         """Time one small window here, and scale by pixels. Memory by a measured constant."""
@@ -176,6 +189,7 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     Raises UsageError, WeightsError or DeviceError, each with what to do about it.
     """
     methods.load(settings.method)
+    check_strengths(settings, info)
     use_threads(settings.threads)
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)

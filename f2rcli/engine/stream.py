@@ -11,6 +11,7 @@ import numpy as np
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.listening import NoiseWatch
 from f2rcli.engine.loaded import Engine, EngineSettings, Prediction, load_engine
+from f2rcli.engine.strength import changes_nothing
 from f2rcli.fan import fanned
 from f2rcli.frames import ClipInfo, Frame, same_samples
 from f2rcli.methods.base import Method, Prepared, Restored
@@ -44,7 +45,7 @@ def denoise_stream(
     Lanes are clips of their own, with their own noise. Holds one window of frames, two at most
     for interlaced clips, whose fields go separate ways.
     """
-    if engine.settings.strength == 0:
+    if changes_nothing(engine.settings):
         yield from (frame for frame in frames if not frame.context)
         return
     for _, lane in groupby(frames, key=lambda frame: frame.lane):
@@ -129,7 +130,6 @@ def _restored(
     # the picture is what networks saw, unless they saw it through something
     picture = prepared.noisy if noise.space is None else engine.to_tensor(copies[0])
     change = noise.back(restored.refined) - picture
-    change *= min(engine.settings.strength, 1.0)
     done = engine.to_frame(copies[0], change)
     return [done, *(replace(copy, planes=done.planes) for copy in copies[1:])]
 

@@ -19,6 +19,8 @@ class EngineSettings:
     method: str = "f2r"
     weights: str | None = None
     strength: float = 1.0
+    luma_strength: float | None = None
+    chroma_strength: float | None = None
     sigma: float | None = None
     device: str = "auto"
     precision: str = "auto"
