@@ -73,9 +73,10 @@ class NoiseWatch:
             sigma = sum(model.sigma8) / len(model.sigma8)
             self.engine.note(f"no --sigma: the noise was estimated, {sigma:.1f} of 255")
 
-    def refresh(self, method: Method, view: Window[Prepared]) -> None:
-        """Now and then, measure again and move towards it."""
-        due = view.centre.index and view.centre.index % REFRESH_EVERY == 0
+    def refresh(self, method: Method, view: Window[Prepared], missed: int = 0) -> None:
+        """Now and then, measure again and move towards it; once for as many times as were missed
+        before an excerpt."""
+        due = missed or (view.centre.index and view.centre.index % REFRESH_EVERY == 0)
         sees = method.measures and view.before and view.after
         if self.told or self.sensor or not due or not sees:
             return
@@ -85,7 +86,8 @@ class NoiseWatch:
             samples.add(view.centre.noisy, *pair)
         model = samples.model()
         if model is not None and self.measured is not None:
-            self._know(blend(self.measured, model, REFRESH_SHARE))
+            share = 1 - (1 - REFRESH_SHARE) ** max(missed, 1)
+            self._know(blend(self.measured, model, share))
 
     def _know(self, model: NoiseModel) -> None:
         self.measured = self.engine.noise = model

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
-from f2rcli.engine.listening import NoiseWatch
+from f2rcli.engine.listening import REFRESH_EVERY, NoiseWatch
 from f2rcli.engine.loaded import Engine, EngineSettings, Prediction, load_engine
 from f2rcli.engine.strength import changes_nothing
 from f2rcli.fan import fanned
@@ -103,7 +103,7 @@ def restore_stream(
             if begun:  # what follows has been looked at; the reader goes on to its end
                 count += len(window.after) + sum(1 for _ in pictures)
                 break
-            noise.refresh(method, _view(window))
+            _led_in(_view(window), count, method, noise)
             continue
         begun = True
         restored = _restored(window, method, engine, noise, watch)
@@ -132,6 +132,17 @@ def _restored(
     change = noise.back(restored.refined) - picture
     done = engine.to_frame(copies[0], change)
     return [done, *(replace(copy, planes=done.planes) for copy in copies[1:])]
+
+
+def _led_in(view: Window[Prepared], count: int, method: Method, noise: NoiseWatch) -> None:
+    """Look at the `count`th window before an excerpt: the noise is measured where the whole run
+    does, and in the first window with frames on both sides for all times before that."""
+    place, index = count - 1 - method.length // 2, view.centre.index
+    missed = 0 if place else index // REFRESH_EVERY
+    due = missed or (place > 0 and index % REFRESH_EVERY == 0)
+    if due and not noise.told:
+        method.restore(view, noise.model)  # finds the flows that measuring begins from
+        noise.refresh(method, view, missed)
 
 
 def _view(window: Window["_Entry"]) -> Window[Prepared]:
