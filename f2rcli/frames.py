@@ -8,6 +8,7 @@ from enum import Enum
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 Plane = NDArray[Any]  # (H, W) uint8, uint16 or float32, in the file's own codes
@@ -112,6 +113,8 @@ class Frame:
     corrupt: bool = False  # decoded, but the decoder reported damage
     source: Any = None  # what the reader wants back when the frame is written; opaque to all others
     lane: int = 0  # which of the clip's lanes it belongs to; they come one after another
+    context: bool = False  # outside the stretch asked for: to be looked at, and not written
+    index: int | None = None  # its place in the whole clip, by its time; None: as it comes
 
     @property
     def height(self) -> int:
@@ -120,6 +123,14 @@ class Frame:
     @property
     def width(self) -> int:
         return int(self.planes[0].shape[1])
+
+
+def same_samples(a: Frame, b: Frame) -> bool:
+    """Whether two frames of one layout show the same picture, sample for sample."""
+    return all(
+        p is q or (p.shape == q.shape and bool(np.array_equal(p, q)))
+        for p, q in zip(a.planes, b.planes, strict=True)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

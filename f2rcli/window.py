@@ -7,6 +7,10 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+# Different frames that are read around an excerpt, so that it shows the pixels of the whole run:
+LEAD_IN = 24  # before it: past windows, and what warms up whatever a method carries along
+LEAD_OUT = 8  # after it: a window of nine, the longest there is, that begins at a cut
+
 
 @dataclass(frozen=True, slots=True)
 class Window(Generic[T]):

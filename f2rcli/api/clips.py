@@ -42,7 +42,8 @@ def denoise(
     `clip.mp4`) and gives the path written to, of the type of `frames`. Three channels are RGB,
     four have an alpha that stays as it is.
 
-    Keywords, all optional: strength (0 to 4; 1), sigma (standard deviation of the noise in the
+    Keywords, all optional: strength (0 to 4; 1), luma_strength and chroma_strength (the same of
+    brightness and of colour alone; strength), sigma (standard deviation of the noise in the
     arrays' own units, 8-bit units for files; measured), black and white (values of no light and
     of white; 0 and the dtype's largest, 1 for floats), layout ("THWC", or "TCHW" for channels
     first), space ("auto", "rgb", or "gray" for channels on their own), weights, method, device,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from f2rcli.api.arrays import Form, restored
 from f2rcli.api.options import Options
+from f2rcli.engine.strength import changes_nothing
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
@@ -53,7 +54,7 @@ class Denoiser:
         """
         if self._engine is None:
             return None
-        still = self._options.strength == 0
+        still = changes_nothing(self._engine.settings)
         return 0 if still else self._engine.weights.header.length // 2 + 1
 
     @property

@@ -21,6 +21,8 @@ class Options:
     method: str = methods.DEFAULT
     weights: str | None = None  # name or path; None: the bundled ones that suit the pictures
     strength: float = 1.0  # 1 takes out the measured noise, 0 changes nothing
+    luma_strength: float | None = None  # of brightness alone; None: as strength
+    chroma_strength: float | None = None  # of colour alone; None: as strength
     sigma: float | None = None  # in the arrays' own units; None: measured
     device: str = "auto"
     precision: str = "auto"
@@ -47,8 +49,10 @@ class Options:
             if self.weights not in known_weights:
                 hint = nearest(self.weights, known_weights)
                 raise UsageError(f"weights = {self.weights!r}: no such choice.", hint=hint)
-        if not 0 <= self.strength <= 4:
-            raise UsageError(f"strength = {self.strength:g}: must be from 0 to 4.")
+        for name in ("strength", "luma_strength", "chroma_strength"):
+            asked = getattr(self, name)
+            if asked is not None and not 0 <= asked <= 4:
+                raise UsageError(f"{name} = {asked:g}: must be from 0 to 4.")
         if self.white is not None and self.white <= (self.black or 0):
             raise UsageError(f"white = {self.white:g}: must lie above black, {self.black or 0:g}.")
 
@@ -71,6 +75,8 @@ class Options:
             method=self.method,
             weights=self.weights,
             strength=self.strength,
+            luma_strength=self.luma_strength,
+            chroma_strength=self.chroma_strength,
             sigma=None if self.sigma is None else 255 * self.sigma / span,
             device=self.device,
             precision=self.precision,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from f2rcli import methods, weights
 from f2rcli.cli import checks
 from f2rcli.cli.console import Console
+from f2rcli.engine.strength import changes_nothing
 from f2rcli.frames import ClipInfo
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ class EngineChoice:
     method: str = methods.DEFAULT
     weights: str | None = None  # name or path; None: the bundled ones that suit the clip
     strength: float = 1.0
+    luma_strength: float | None = None  # None: as strength
+    chroma_strength: float | None = None
     sigma: float | None = None  # 8-bit units; None: estimated
     device: str = "auto"
     precision: str = "auto"
@@ -34,10 +37,17 @@ class EngineChoice:
         checks.check_choice("--method", self.method, methods.available())
         checks.check_weights(self.weights, weights.available())
         checks.check_number("--strength", self.strength, 0.0, 4.0)
+        checks.check_number("--luma-strength", self.luma_strength, 0.0, 4.0)
+        checks.check_number("--chroma-strength", self.chroma_strength, 0.0, 4.0)
         checks.check_number("--sigma", self.sigma, 0.0, 255.0)
         checks.check_device(self.device)
         checks.check_choice("--precision", self.precision, list(checks.PRECISIONS))
         checks.check_tile(self.tile)
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether every sample is to be given back as it is."""
+        return changes_nothing(self)
 
     def load(self, info: ClipInfo, console: Console) -> "Engine":
         """The engine for a clip; says what it settled on."""

@@ -29,6 +29,7 @@ from f2rcli.cli.run_report import RunReport
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, UsageError, WeightsError
 from f2rcli.io import default_target, open_reader, open_writer, plan_output
 from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan
+from f2rcli.window import LEAD_IN, LEAD_OUT
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
@@ -44,6 +45,8 @@ def denoise(
     shard: bopt.Shard = None,
     cluster: bopt.Cluster = None,
     strength: opt.Strength = 1.0,
+    luma_strength: opt.LumaStrength = None,
+    chroma_strength: opt.ChromaStrength = None,
     sigma: opt.Sigma = None,
     method: opt.Method = methods.DEFAULT,
     weights: opt.Weights = None,
@@ -169,7 +172,7 @@ def run_job(job: Job, console: Console) -> int:
     page, trouble = job.page, None
     if page is not None:
         page.check()
-    with open_reader(job.source, job.read) as reader:
+    with open_reader(job.source, replace(job.read, lead=LEAD_IN, trail=LEAD_OUT)) as reader:
         if job.adapt is not None and not job.dry_run:
             if job.preview is None:
                 plan_output(reader, job.target, job.write)  # what cannot be written fails first
@@ -224,7 +227,7 @@ def _engine(job: Job, reader: Reader, console: Console) -> "Engine | None":
     try:
         return job.engine.load(reader.info, console)
     except WeightsError:
-        if job.engine.strength or job.engine.weights is not None:
+        if not job.engine.changes_nothing or job.engine.weights is not None:
             raise
         return None
 
@@ -258,7 +261,11 @@ def _restore(
     from f2rcli.engine.stream import denoise_stream  # brings torch
 
     total, exact = expected_frames(reader.info)
-    restored = iter(reader) if engine is None else denoise_stream(reader, reader.info, engine)
+    restored = (
+        (frame for frame in reader if not frame.context)
+        if engine is None
+        else denoise_stream(reader, reader.info, engine, reader.opening)
+    )
     with (
         open_writer(reader, plan) as writer,
         Meter(console, reader.info.name, total, exact=exact) as meter,

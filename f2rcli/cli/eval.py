@@ -72,6 +72,8 @@ def evaluate(
     frames: eopt.Frames = None,
     axes: opt.Axes = None,
     strength: opt.Strength = 1.0,
+    luma_strength: opt.LumaStrength = None,
+    chroma_strength: opt.ChromaStrength = None,
     sigma: opt.Sigma = None,
     weights: opt.Weights = None,
     device: opt.Device = "auto",

@@ -17,6 +17,11 @@ from f2rcli.io import ReadOptions
 if TYPE_CHECKING:
     from f2rcli.evaluation.base import Baseline, Case
 
+ENGINE_OPTIONS = (
+    "weights", "strength", "luma_strength", "chroma_strength", "sigma", "device", "precision",
+    "tile", "threads",
+)  # fmt: skip
+
 
 @dataclass(slots=True)
 class Asked:
@@ -40,10 +45,7 @@ def plan_of(given: dict[str, Any]) -> Plan:
         checks.check_choice("--methods", name, [*methods.available(), NOISY])
     made = [name for name in names if name != NOISY]
     checks.check_choice("--conversion", given["conversion"], list(CONVERSIONS))
-    engine = {
-        name: given[name]
-        for name in ("weights", "strength", "sigma", "device", "precision", "tile", "threads")
-    }
+    engine = {name: given[name] for name in ENGINE_OPTIONS}
     for name in made or [methods.DEFAULT]:
         EngineChoice(method=name, **engine)
     if given["weights"] is not None and len(made) != 1:

@@ -36,7 +36,26 @@ Strength = Annotated[
     typer.Option(
         "--strength",
         metavar="S",
-        help="1 takes out the estimated noise, less keeps grain, 0 changes nothing.",
+        help="1 takes out the estimated noise, less keeps grain, 0 changes nothing, up to 4 takes "
+        "it to be that much stronger.",
+        rich_help_panel=PICTURE,
+    ),
+]
+LumaStrength = Annotated[
+    float | None,
+    typer.Option(
+        "--luma-strength",
+        metavar="S",
+        help="The same for brightness alone; without it as --strength.",
+        rich_help_panel=PICTURE,
+    ),
+]
+ChromaStrength = Annotated[
+    float | None,
+    typer.Option(
+        "--chroma-strength",
+        metavar="S",
+        help="The same for colour alone; without it as --strength.",
         rich_help_panel=PICTURE,
     ),
 ]

@@ -48,17 +48,20 @@ def preview_target(named: str | None, full: str, count: int) -> str:
 
 
 def pairs(reader: Reader, engine: "Engine", count: int) -> Iterator[tuple[Frame, Frame]]:
-    """Up to `count` (before, after) frames; reads on only as far as their windows reach."""
+    """Up to `count` (before, after) frames of the stretch that is read; their windows look back
+    and ahead as in a run, and no farther is read."""
     from f2rcli.engine.stream import denoise_stream  # brings torch
 
     originals: deque[Frame] = deque()
 
     def remembered() -> Iterator[Frame]:
         for frame in reader:
-            originals.append(frame)
+            if not frame.context:
+                originals.append(frame)
             yield frame
 
-    for after in islice(denoise_stream(remembered(), reader.info, engine), count):
+    restored = denoise_stream(remembered(), reader.info, engine, reader.opening)
+    for after in islice(restored, count):
         yield _viewable(originals.popleft()), _viewable(after)
 
 

@@ -122,8 +122,9 @@ def _made_by(choice: EngineChoice, engine: "Engine | None") -> "MethodFacts":
     from f2rcli.evaluation.result import MethodFacts
 
     settings: dict[str, Any] = {"strength": choice.strength}
-    if choice.sigma is not None:
-        settings["sigma"] = choice.sigma
+    for name in ("luma_strength", "chroma_strength", "sigma"):
+        if (value := getattr(choice, name)) is not None:
+            settings[name] = value
     if engine is None:  # strength 0 of what no weights suit
         return MethodFacts(name=SIDE, title=choice.method, version=__version__, settings=settings)
     settings |= {"device": engine.device, "precision": engine.precision, "tile": engine.tile}

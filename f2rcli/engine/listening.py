@@ -13,6 +13,7 @@ from f2rcli import methods
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.engine.loaded import Engine
 from f2rcli.engine.looking import Eyes, Seen, evidence
+from f2rcli.engine.strength import allowance
 from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.methods.base import Method, Prepared
 from f2rcli.noise import NoiseModel, blend, single_frame_sigma
@@ -61,6 +62,7 @@ class NoiseWatch:
     def __init__(self, engine: Engine, layout: PlaneLayout) -> None:
         self.engine = engine
         self.layout = layout
+        self.excess = max(allowance(engine.settings, layout))
         self.sensor = layout.counts_light
         self.told = engine.settings.sigma is not None
         self.measured: NoiseModel | None = None
@@ -74,9 +76,8 @@ class NoiseWatch:
     @property
     def model(self) -> NoiseModel | None:
         """What networks are told: strength above 1 claims that much more noise."""
-        excess = max(self.engine.settings.strength, 1.0)
         known = self.measured if self.space is None else self.space.model
-        return None if known is None else known.scaled(excess)
+        return None if known is None else known.scaled(self.excess)
 
     @property
     def planes(self) -> PlaneNoise | None:
@@ -116,9 +117,12 @@ class NoiseWatch:
         if methods.load(self.engine.method_name).wants_sigma:
             self.engine.note(f"no --sigma: the noise was estimated, {sigma:.1f} of 255")
 
-    def refresh(self, method: Method, view: Window[Prepared], frames: Sequence[Frame]) -> None:
-        """Now and then, measure again and move towards it; `frames` are those of the window."""
-        due = view.centre.index and view.centre.index % REFRESH_EVERY == 0
+    def refresh(
+        self, method: Method, view: Window[Prepared], frames: Sequence[Frame], missed: int = 0
+    ) -> None:
+        """Now and then, measure again and move towards it; once for as many times as were missed
+        before an excerpt. `frames` are those of the window."""
+        due = missed or (view.centre.index and view.centre.index % REFRESH_EVERY == 0)
         sees = method.measures and view.before and view.after
         if self.told or self.sensor or not due or not sees:
             return
@@ -135,9 +139,9 @@ class NoiseWatch:
             _pairs(frames[place - 1 : place + 2]), [Anchored(frames[place], *pair)], model,
             self.layout, clipped=samples.clipped,
         )  # fmt: skip
+        share = 1 - (1 - REFRESH_SHARE) ** max(missed, 1)
         self._know(
-            blend(self.measured, found.model, REFRESH_SHARE),
-            self.known.blended(found.planes, REFRESH_SHARE),
+            blend(self.measured, found.model, share), self.known.blended(found.planes, share)
         )
 
     def _know(self, model: NoiseModel, planes: PlaneNoise) -> None:

@@ -15,6 +15,7 @@ from f2rcli.engine.brightness import without_bias
 from f2rcli.engine.device import choose_device, choose_precision, memory_of, use_threads
 from f2rcli.engine.residual import ALONE, Beside, changes_of, planes_of, under_contract
 from f2rcli.engine.returned import Returned
+from f2rcli.engine.strength import allowance, check_strengths, scaled
 from f2rcli.engine.tiles import Runner, choose_tile
 from f2rcli.errors import DeviceError, UsageError, WeightsError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
@@ -38,6 +39,8 @@ class EngineSettings:
     method: str = methods.DEFAULT
     weights: str | None = None  # a bundled name or a path; None: the bundled default
     strength: float = 1.0  # of the estimated noise; below 1 keeps grain
+    luma_strength: float | None = None  # of brightness alone; None: as strength
+    chroma_strength: float | None = None  # of colour alone; None: as strength
     sigma: float | None = None  # 8-bit units; None: measured
     device: str = "auto"
     precision: str = "auto"
@@ -46,8 +49,11 @@ class EngineSettings:
     contract: bool = True  # hold what is taken out to the measured noise; False: for comparisons
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.strength) and 0 <= self.strength <= 4):
-            raise UsageError(f"--strength {self.strength:g}: must be from 0 to 4.")
+        for name in ("strength", "luma_strength", "chroma_strength"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and 0 <= value <= 4):
+                option = name.replace("_", "-")
+                raise UsageError(f"--{option} {value:g}: must be from 0 to 4.")
         if self.sigma is not None and not (math.isfinite(self.sigma) and 0 <= self.sigma <= 255):
             raise UsageError(f"--sigma {self.sigma:g}: must be from 0 to 255, in 8-bit units.")
 
@@ -131,11 +137,12 @@ class Engine:
         self, source: Frame, picture: Tensor, change: Tensor, beside: Beside = ALONE
     ) -> Frame:
         """The source frame with a change (1, C, H, W) of its picture (the same shape) added, as far
-        as the residual contract allows.
+        as the residual contract allows and the settings' strengths ask for it.
 
-        beside: frames next to it, which tell what changes in time. Stacks and mosaics keep the mean of every frame and channel, and that of its bright and
-        dark places: brightness is what is measured in them. Raises DeviceError where the networks
-        gave no numbers. Float pictures may hold such.
+        beside: frames next to it, which tell what changes in time. Stacks and mosaics keep the
+        mean of every frame and channel, and that of its bright and dark places: brightness is what
+        is measured in them. Raises DeviceError where the networks gave no numbers. Float pictures
+        may hold such.
         """
         if source.planes[0].dtype.kind != "f" and not change.isfinite().all():
             raise DeviceError(
@@ -150,10 +157,12 @@ class Engine:
             changes = changes_of(source, change[0].cpu().numpy())
         else:
             changes = under_contract(
-                source, picture, change, self.plane_noise, model, beside, self.returned
-            )
+                source, picture, change, self.plane_noise, model, beside, self.returned,
+                allowance(self.settings, source.layout),
+            )  # fmt: skip
         if source.layout.levels is not None or source.layout.space is Space.BAYER:
             changes = without_bias(changes, planes_of(source))
+        changes = scaled(changes, source.layout, self.settings)
         add = sensor.add_change if source.layout.space is Space.BAYER else yuv.add_changes
         return replace(source, planes=add(source, changes))
 
@@ -192,6 +201,7 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     Raises UsageError, WeightsError or DeviceError, each with what to do about it.
     """
     methods.load(settings.method)
+    check_strengths(settings, info)
     use_threads(settings.threads)
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)

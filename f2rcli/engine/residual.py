@@ -52,13 +52,13 @@ def under_contract(
     model: NoiseModel,
     beside: Beside,
     returned: Returned,
-    allowance: Sequence[float] | None = None,
+    allowance: Sequence[float] = (1.0,),
 ) -> list[Real]:
     """What of a method's change may be made to a frame's planes; see `planes_of` for units.
 
     picture, change (1, C, H, W): what networks were shown, and what they would add to it; noise:
-    the law of every plane; model: that of the picture's channels; allowance: factors of every
-    plane's standard deviation.
+    the law of every plane; model: that of the picture's channels; allowance: factors of the
+    standard deviation of each plane, or of all.
     """
     centre = planes_of(frame)
     removed = [-plane for plane in changes_of(frame, change[0].cpu().numpy())]
@@ -74,8 +74,7 @@ def under_contract(
             variance *= _sized(factor, taken.shape)
         if bound is not None:
             np.minimum(variance, bound * np.float32(CHANGE_SLACK), out=variance)
-        if allowance is not None and allowance[index] != 1:
-            variance *= np.float32(allowance[index] ** 2)
+        variance *= np.float32(allowance[min(index, len(allowance) - 1)] ** 2)
         shift = None if shifts is None else _between(taken, shifts[index])
         kept = held(taken if shift is None else taken - shift, variance, noise.shares[index])
         if shift is not None:

@@ -9,12 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
-from f2rcli.engine.listening import NoiseWatch
+from f2rcli.engine.listening import REFRESH_EVERY, NoiseWatch
 from f2rcli.engine.loaded import Engine, EngineSettings, Prediction, load_engine
+from f2rcli.engine.strength import changes_nothing
 from f2rcli.fan import fanned
-from f2rcli.frames import ClipInfo, Frame
+from f2rcli.frames import ClipInfo, Frame, same_samples
 from f2rcli.engine.residual import Beside
-from f2rcli.methods.base import Method, Moving, Prepared, Restored
+from f2rcli.methods.base import Method, Moving, Prepared, Remembering, Restored
 from f2rcli.noise import NoiseModel
 from f2rcli.window import Window, windows
 
@@ -28,55 +29,86 @@ __all__ = [
     "restore_stream",
 ]
 
+Opening = Callable[[], Iterable[Frame]] | None  # of the whole clip
+
 PREROLL = 6  # unique frames looked at before the first is written
 LONGEST_REPEAT = 64  # copies of one picture that wait for the next; more start a shot of their own
 
 
-def denoise_stream(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> Iterator[Frame]:
+def denoise_stream(
+    frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: Opening = None
+) -> Iterator[Frame]:
     """Restore every frame, yielding one for each that comes in, in order, with its own time.
+
+    Frames that are context are looked at and not given out. opening: gives the whole clip's first
+    frames, which the noise is measured on, where `frames` begin elsewhere (`Reader.opening`).
 
     Lanes are clips of their own, with their own noise. Holds one window of frames, two at most
     for interlaced clips, whose fields go separate ways.
     """
-    if engine.settings.strength == 0:
-        yield from frames
+    if changes_nothing(engine.settings):
+        yield from (frame for frame in frames if not frame.context)
         return
     for _, lane in groupby(frames, key=lambda frame: frame.lane):
-        for frame in _denoise_lane(lane, info, engine):
+        for frame in _denoise_lane(lane, info, engine, opening):
             yield frame
         if engine.noise is not None:
             engine.heard.append((frame.layout, engine.noise))
 
 
-def _denoise_lane(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> Iterator[Frame]:
+def _denoise_lane(
+    frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: Opening
+) -> Iterator[Frame]:
     if not info.interlaced or info.height < 4:
-        yield from restore_stream(frames, engine)
+        yield from restore_stream(frames, engine, opening=opening)
     else:
         first, second = fanned(frames, 2)
-        top = restore_stream((one_field(frame, 0) for frame in first), engine)
-        bottom = restore_stream((one_field(frame, 1) for frame in second), engine)
+        top = _one_field_restored(first, 0, engine, opening)
+        bottom = _one_field_restored(second, 1, engine, opening)
         for upper, lower in zip(top, bottom, strict=True):
             yield _woven(upper, lower)
 
 
-def restore_stream(
-    frames: Iterable[Frame], engine: Engine, watch: Callable[[Restored], None] | None = None
+def _one_field_restored(
+    frames: Iterable[Frame], parity: int, engine: Engine, opening: Opening
 ) -> Iterator[Frame]:
-    """Every frame restored. `watch` is given all estimates of each that is no copy of the one
-    before; those of sensor values as networks see them (`Stabiliser`)."""
+    def opening_field() -> Iterator[Frame]:
+        return (one_field(frame, parity) for frame in (() if opening is None else opening()))
+
+    fields = (one_field(frame, parity) for frame in frames)
+    return restore_stream(fields, engine, opening=opening_field)
+
+
+def restore_stream(
+    frames: Iterable[Frame],
+    engine: Engine,
+    watch: Callable[[Restored], None] | None = None,
+    opening: Opening = None,
+) -> Iterator[Frame]:
+    """Every frame restored that is not context. `watch` is given all estimates of each that is no
+    copy of the one before; those of sensor values as networks see them (`Stabiliser`). opening:
+    see `denoise_stream`."""
     method = engine.new_method()
     pictures = unique(frames)
-    opening = deque(islice(pictures, PREROLL))
-    if not opening:
+    waiting = deque(islice(pictures, PREROLL))
+    if not waiting:
         return
-    noise = NoiseWatch(engine, opening[0][0].layout)
-    noise.measure_opening([copies[0] for copies in opening])
-    count = 0
+    noise = NoiseWatch(engine, waiting[0][0].layout)
+    noise.measure_opening(_listened_to(waiting, noise, opening))
+    count, begun = 0, False
     for window in windows(
-        _ready(chain(_emptied(opening), pictures), method, engine, noise), method.length, _joined
+        _ready(chain(_emptied(waiting), pictures), method, engine, noise), method.length, _joined
     ):
         count += 1
-        yield from _restored(window, method, engine, noise, watch)
+        if all(copy.context for copy in window.centre.copies):
+            if begun:  # what follows has been looked at; the reader goes on to its end
+                count += len(window.after) + sum(1 for _ in pictures)
+                break
+            _led_in(window, count, method, noise)
+            continue
+        begun = True
+        restored = _restored(window, method, engine, noise, watch)
+        yield from (frame for frame in restored if not frame.context)
     if count < method.length:
         few = f"{count} different frame{'s'[: count != 1]}"
         engine.note(f"{few}, though windows hold {method.length}: less is taken out")
@@ -91,20 +123,14 @@ def _restored(
 ) -> list[Frame]:
     """A window's centre, and its copies. A function of its own: no picture outlives it."""
     prepared, copies = window.centre.prepared, window.centre.copies
-    view = Window(
-        prepared,
-        tuple(item.prepared for item in window.before),
-        tuple(item.prepared for item in window.after),
-    )
+    view = _view(window)
     restored = method.restore(view, noise.model)
-    shown = (*window.before, window.centre, *window.after)
-    noise.refresh(method, view, [item.copies[0] for item in shown])
+    noise.refresh(method, view, _shown(window))
     if watch is not None:
         watch(restored)
     # the picture is what networks saw, unless they saw it through something
     picture = prepared.noisy if noise.space is None else engine.to_tensor(copies[0])
     change = noise.back(restored.refined) - picture
-    change *= min(engine.settings.strength, 1.0)
     done = engine.to_frame(copies[0], picture, change, _beside(window, method))
     return [done, *(replace(copy, planes=done.planes) for copy in copies[1:])]
 
@@ -120,12 +146,53 @@ def _beside(window: Window["_Entry"], method: Method) -> Beside:
     return Beside(tuple(entry.copies[0] for entry in near), tuple(flows))
 
 
+def _led_in(window: Window["_Entry"], count: int, method: Method, noise: NoiseWatch) -> None:
+    """Look at the `count`th window before an excerpt: the noise is measured where the whole run
+    does, and in the first window with frames on both sides for all times before that."""
+    view = _view(window)
+    if isinstance(method, Remembering):
+        method.pass_over(view, noise.model)
+    place, index = count - 1 - method.length // 2, view.centre.index
+    missed = 0 if place else index // REFRESH_EVERY
+    due = missed or (place > 0 and index % REFRESH_EVERY == 0)
+    if due and not noise.told:
+        method.restore(view, noise.model)  # finds the flows that measuring begins from
+        noise.refresh(method, view, _shown(window), missed)
+
+
+def _shown(window: Window["_Entry"]) -> list[Frame]:
+    """The frames of a window, in their order."""
+    return [item.copies[0] for item in (*window.before, window.centre, *window.after)]
+
+
+def _view(window: Window["_Entry"]) -> Window[Prepared]:
+    """A window as methods see it."""
+    return Window(
+        window.centre.prepared,
+        tuple(item.prepared for item in window.before),
+        tuple(item.prepared for item in window.after),
+    )
+
+
+def _listened_to(
+    waiting: Iterable[list[Frame]], noise: NoiseWatch, opening: Opening
+) -> list[Frame]:
+    """The frames to measure the noise on: those that wait, or what opens the whole clip."""
+    whole = [] if opening is None or noise.told else _first_of(opening())
+    return whole or [copies[0] for copies in waiting]
+
+
+def _first_of(frames: Iterable[Frame]) -> list[Frame]:
+    """The first different frames: those that noise is measured on."""
+    return [copies[0] for copies in islice(unique(frames), PREROLL)]
+
+
 def estimate_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> NoiseModel | None:
     """The noise of a clip from its first frames; None where they hold too little evidence."""
     _, frames = next(groupby(frames, key=lambda frame: frame.lane), (0, iter(())))
     if info.interlaced and info.height >= 4:
         frames = (one_field(frame, 0) for frame in frames)
-    opening = [copies[0] for copies in islice(unique(frames), PREROLL)]
+    opening = _first_of(frames)
     if not opening:
         return None
     noise = NoiseWatch(engine, opening[0].layout)
@@ -156,7 +223,7 @@ def unique(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
     nothing as a neighbour, and gets its original's result."""
     run: list[Frame] = []
     for frame in frames:
-        if run and len(run) < LONGEST_REPEAT and _same_samples(run[0], frame):
+        if run and len(run) < LONGEST_REPEAT and same_samples(run[0], frame):
             run.append(replace(frame, planes=run[0].planes))
             continue
         if run:
@@ -166,19 +233,16 @@ def unique(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
         yield run
 
 
-def _same_samples(a: Frame, b: Frame) -> bool:
-    return all(
-        p is q or (p.shape == q.shape and bool(np.array_equal(p, q)))
-        for p, q in zip(a.planes, b.planes, strict=True)
-    )
-
-
 def _ready(
     pictures: Iterable[list[Frame]], method: Method, engine: Engine, noise: NoiseWatch
 ) -> Iterator[_Entry]:
     previous: Frame | None = None
-    for index, copies in enumerate(pictures):
-        fresh = previous is None or not _same_samples(previous, copies[0])
+    begin = 0
+    for number, copies in enumerate(pictures):
+        if previous is None:  # of an excerpt: noise is measured again when the whole run does
+            begin = copies[0].index or 0
+        index = begin + number
+        fresh = previous is None or not same_samples(previous, copies[0])
         seen = noise.into(engine.to_tensor(copies[0]))
         prepared = method.prepare(index, seen, noise.model)
         engine.calls["coarse"] = engine.calls.get("coarse", 0) + 1

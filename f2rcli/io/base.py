@@ -31,6 +31,10 @@ class ReadOptions:
     frames: int | None = None  # at most this many
     fields: FieldMode = "auto"  # interlaced: as the file says, always, never
     axes: str | None = None  # of a stack, one letter per axis; None: as the file says
+    # How many different frames around the stretch come along as context (`Frame.context`), as far
+    # as the clip has them. They count nowhere else: not for `frames`, times, or the ledger.
+    lead: int = 0
+    trail: int = 0
 
     def __post_init__(self) -> None:
         if self.start is not None and self.start < 0:
@@ -85,6 +89,11 @@ class Ledger:
         if line not in self.remarks:
             self.remarks.append(line)
 
+    def forgive(self, frame: Frame) -> None:
+        """Take the damage of a frame off again: it will not be in the output."""
+        self.corrupt -= frame.corrupt
+        self.held -= frame.held
+
     def clear(self) -> None:
         """Forget every entry."""
         self.corrupt = self.held = self.missing_frames = 0
@@ -135,6 +144,14 @@ class Reader(ABC):
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
         """Yield the clip's frames in display order. A reader can be read once."""
+
+    def opening(self) -> Iterator[Frame]:
+        """Yield the clip's first frames by a read of their own, wherever iterating begins.
+
+        Yields nothing where iterating begins with them, or where they cannot be read again: the
+        ledger says that.
+        """
+        return iter(())
 
     @abstractmethod
     def describe(self) -> list[dict[str, Any]]:

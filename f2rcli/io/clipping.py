@@ -1,13 +1,16 @@
 """Time: which frames are wanted, when each is shown and for how long."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import chain, islice
 
-from f2rcli.frames import Frame
+from f2rcli.frames import Frame, same_samples
 from f2rcli.io.base import Ledger, ReadOptions
 
 _SLACK = Fraction(1, 1_000_000)  # seconds: `--start 0.04` means the frame at 1/25 s
+_SEARCHED = 16  # frames looked at for each different one after a stretch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,3 +73,40 @@ def timed(
         end = tail(before)
         held = None if end is None or before.pts is None else end - before.pts
         yield replace(before, duration=held if held and held > 0 else before.duration or step)
+
+
+def leading(
+    frames: Iterable[Frame], before: Callable[[Frame], bool], count: int
+) -> tuple[deque[Frame], Iterator[Frame]]:
+    """The last `count` different frames before a stretch, oldest first, and all from its first on.
+
+    before: whether a frame lies before the stretch; asked once for each that does, in order.
+    """
+    held: deque[Frame] = deque(maxlen=count)
+    rest = iter(frames)
+    for frame in rest:
+        if not before(frame):
+            return held, chain([frame], rest)
+        if count and not (held and same_samples(held[-1], frame)):
+            held.append(frame)
+    return held, rest
+
+
+def trailing(frames: Iterable[Frame], last: Frame, count: int) -> Iterator[Frame]:
+    """Up to `count` different frames after `last`, the last of a stretch.
+
+    A picture that stands still for long is not waited for: no window looks so far in vain.
+    """
+    for frame in islice(frames, _SEARCHED * count):
+        if not same_samples(last, frame):
+            yield frame
+            last, count = frame, count - 1
+        if not count:
+            return
+
+
+def stretch(count: int, span: Span, rate: Fraction) -> range:
+    """The places of a stretch among `count` pictures, so many to the second."""
+    start = next((n for n in range(count) if not span.before(n / rate)), count)
+    beyond = (n for n in range(start, count) if span.beyond(n / rate, n - start))
+    return range(start, next(beyond, count))

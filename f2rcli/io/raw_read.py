@@ -10,7 +10,7 @@ from typing import Any
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.base import Ledger, Reader, ReadOptions
-from f2rcli.io.clipping import Span
+from f2rcli.io.clipping import Span, stretch, trailing
 from f2rcli.io.origin import Origin
 from f2rcli.io.raw_shot import Samples, Shot, read_raw
 from f2rcli.io.raw_source import check_belongs, examine, find_files, shots_of
@@ -38,10 +38,12 @@ class RawReader(Reader):
         self.ledger = Ledger()
         self.side: deque[AnyPacket] = deque()
         files, notes = find_files(source)
-        every = examine(files)
+        self.every = every = examine(files)
         self.first = next(shot for shot in every if isinstance(shot, Shot))
         self.rate = self.first.rate or RATE
-        self.shots = list(_wanted(every, Span.of(options), self.rate))
+        places = stretch(len(every), Span.of(options), self.rate)
+        self.shots = every[places.start : places.stop]
+        self.begin = places.start
         if not self.shots:
             raise InputError(
                 f"{self.source.name}: has only {len(every)} frames, "
@@ -79,6 +81,7 @@ class RawReader(Reader):
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the exposures; one that is damaged is held, or raises if strict."""
+        yield from self._around(max(0, self.begin - self.options.lead), self.begin)
         before: Exposure | None = None
         for number, item in enumerate(self.shots):
             held = False
@@ -94,16 +97,35 @@ class RawReader(Reader):
                 exposure = Exposure(replace(kept.shot, name=_name(item)), kept.samples)
             check_belongs(exposure.shot, self.first)  # of another camera: not damage
             before = exposure
-            shot = exposure.shot
-            yield Frame(
-                planes=(shot.crop(exposure.samples),),
-                layout=bayer_layout(shot.mosaic, self.info.layout.bits, shot.path.name),
-                pts=number,
-                duration=1,
-                time_base=1 / self.rate,
-                held=held,
-                source=exposure,
-            )
+            last = replace(self._frame(exposure, self.begin + number), held=held, source=exposure)
+            yield last
+        after = self._around(self.begin + len(self.shots), len(self.every))
+        yield from trailing(after, last, self.options.trail)
+
+    def _frame(self, exposure: Exposure, index: int) -> Frame:
+        shot = exposure.shot
+        return Frame(
+            planes=(shot.crop(exposure.samples),),
+            layout=bayer_layout(shot.mosaic, self.info.layout.bits, shot.path.name),
+            pts=index - self.begin,
+            duration=1,
+            time_base=1 / self.rate,
+            index=index,
+        )
+
+    def opening(self) -> Iterator[Frame]:
+        """See Reader."""
+        return self._around(0, len(self.every) if self.begin else 0)
+
+    def _around(self, start: int, stop: int) -> Iterator[Frame]:
+        """Exposures of the whole burst that are not to be written; damaged ones are left out."""
+        for index in range(start, stop):
+            try:
+                exposure = self._read(self.every[index])
+                check_belongs(exposure.shot, self.first)
+            except InputError:
+                continue
+            yield replace(self._frame(exposure, index), context=True)
 
     def _read(self, item: Shot | Path) -> Exposure:
         path = item if isinstance(item, Path) else item.path
@@ -155,15 +177,3 @@ class RawReader(Reader):
 
 def _name(item: Shot | Path) -> str:
     return item.stem if isinstance(item, Path) else item.name
-
-
-def _wanted(every: list[Shot | Path], span: Span, rate: Fraction) -> Iterator[Shot | Path]:
-    taken = 0
-    for number, item in enumerate(every):
-        time = number / rate
-        if span.before(time):
-            continue
-        if span.beyond(time, taken):
-            return
-        taken += 1
-        yield item

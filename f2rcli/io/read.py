@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -14,7 +15,7 @@ from av.video.codeccontext import VideoCodecContext
 from f2rcli.errors import InputError
 from f2rcli.frames import Frame
 from f2rcli.io.base import Ledger, Reader, ReadOptions
-from f2rcli.io.clipping import Span, timed
+from f2rcli.io.clipping import Span, leading, timed, trailing
 from f2rcli.io.colour import has_captions
 from f2rcli.io.decode import Decoder, Picture
 from f2rcli.io.origin import family_of
@@ -32,6 +33,7 @@ from f2rcli.io.source import (
 )
 
 _SEEK_MARGINS = (0, 2, 10)  # seconds before the start that are tried one after the other
+_REACHES = (1, 4, 16)  # times the usual length of a lead-in that is gone back for it, in turn
 _PROBED = 4  # pictures looked at before the first is given out
 _AFTER_END = 1  # seconds read beyond a cut, for streams that are interleaved late
 
@@ -76,12 +78,25 @@ class VideoReader(Reader):
         if not self._wanted:
             self._keep_side = False
             self.side.clear()
-        self._seek()
-        pictures = chain(self._taken(), self._decoder)
-        clip = timed(self._frames(pictures), self._probe.step, self.ledger, self._tail)
-        yield from self._within(clip)
-        if self._decoder.ended:
+        yield from self._within(*self._begun())
+        if self._decoder.ended and self.cut_end is None:
             self._check_truncation()
+
+    def opening(self) -> Iterator[Frame]:
+        """See Reader."""
+        if not self.span.start:
+            return
+        if self.source == PIPE or not Path(self.source).is_file():
+            self.ledger.remark(
+                "the noise was measured on the excerpt, not on the clip's first frames: a pipe "
+                "cannot be read twice"
+            )
+            return
+        whole = replace(
+            self.options, start=None, end=None, frames=None, lead=0, trail=0, strict=False
+        )
+        with VideoReader(self.source, whole) as reader:
+            yield from reader
 
     def _context(self) -> VideoCodecContext:
         """The decoder: FFmpeg's own, but libvpx where only it gives the alpha plane."""
@@ -121,14 +136,42 @@ class VideoReader(Reader):
     def _tail(self, last: Frame) -> int | None:
         return self._probe.tail(last, self._decoder)
 
-    def _seek(self) -> None:
-        """Go to a key frame at or before the start; else read on from the very beginning.
+    def _begun(self) -> tuple[deque[Frame], Iterator[Frame]]:
+        """The frames before the stretch that come along, and the clip from the stretch on.
+
+        Frames may lie farther apart than usual, or be copies: then one goes back farther.
+        """
+        for reach in _REACHES:
+            whole = self._seek(reach * self.options.lead * self._probe.step)
+            pictures = chain(self._taken(), self._decoder)
+            clip = timed(self._frames(pictures), self._probe.step, self.ledger, self._tail)
+            lead, clip = leading(clip, self._early, self.options.lead)
+            if whole or len(lead) == self.options.lead:
+                break
+        return lead, clip
+
+    def _early(self, frame: Frame) -> bool:
+        """Whether a frame lies before the stretch; its damage does not count then."""
+        early = self.span.before(self._since(frame))
+        if early:
+            self.ledger.forgive(frame)
+        return early
+
+    def _since(self, frame: Frame) -> Fraction:
+        """Seconds from the clip's first frame."""
+        return ((frame.pts or 0) - self._probe.first_pts) * self._probe.time_base
+
+    def _seek(self, lead: int) -> bool:
+        """Go to a key frame `lead` ticks before the start, or before that; whether that is the
+        very beginning, from which one reads on where one cannot go elsewhere.
 
         Transport streams find times only roughly, so what comes after a seek is looked at.
         """
         if not self.span.start or self.source == PIPE or self._probe.untimed:
-            return
-        target = self._probe.first_pts + int(self.span.start / self._probe.time_base)
+            return True
+        target = self._probe.first_pts + int(self.span.start / self._probe.time_base) - lead
+        if target <= self._probe.first_pts and self._probed:  # where one is
+            return True
         covers = [packet for packet in self.side if is_cover(packet.stream)]
         self.ledger.clear()  # of what lies before the stretch that is asked for
         for margin in _SEEK_MARGINS:
@@ -138,7 +181,9 @@ class VideoReader(Reader):
             self.ledger.clear()
         else:
             self._rewind()
+            target = self._probe.first_pts
         self.side.extendleft(covers)
+        return target == self._probe.first_pts
 
     def _seek_to(self, place: int, target: int) -> bool:
         """Seek; whether a sound key frame at or before `target` follows."""
@@ -224,38 +269,43 @@ class VideoReader(Reader):
             "" if picture.pts is None else f" at {float(picture.pts * self._probe.time_base):.2f} s"
         )
 
-    def _within(self, clip: Iterator[Frame]) -> Iterator[Frame]:
-        """The frames of the stretch asked for, moved so that it begins when its source did."""
+    def _within(self, lead: deque[Frame], clip: Iterator[Frame]) -> Iterator[Frame]:
+        """The frames of the stretch asked for, moved so that it begins when its source did, and
+        those around it that are context."""
         if self.span.whole:
             yield from clip
             return
-        moved, taken = 0, 0
-        for frame in clip:
-            pts = frame.pts or 0
-            time = (pts - self._probe.first_pts) * self._probe.time_base
-            if self.span.before(time):
-                continue
-            if self.span.beyond(time, taken):
-                self._end_at(pts * self._probe.time_base)
-                return
-            if not taken:
-                self.cut = pts * self._probe.time_base
-                moved = pts - self._probe.first_pts
-            taken += 1
-            yield Frame(
-                planes=frame.planes, layout=frame.layout, pts=pts - moved,
-                duration=frame.duration, time_base=frame.time_base, held=frame.held,
-                corrupt=frame.corrupt, source=frame.source,
-            )  # fmt: skip
-        if not taken:
+        last = next(clip, None)
+        if last is None:
             raise InputError(
                 f"{self.name}: has no frame at or after {float(self.span.start):g} s.",
                 hint="Pass an earlier --start.",
             )
+        moved = (last.pts or 0) - self._probe.first_pts
+        for taken, frame in enumerate(chain([last], clip)):
+            if self.span.beyond(self._since(frame), taken):
+                yield from self._beyond(chain([frame], clip), last, moved)
+                return
+            if not taken:
+                self.cut = (frame.pts or 0) * self._probe.time_base
+                while lead:
+                    yield replace(self._moved(lead.popleft(), moved), context=True)
+            last = frame
+            yield self._moved(frame, moved)
 
-    def _end_at(self, end: Fraction) -> None:
-        """Stop at `end`; read on a little for packets of other streams that belong before it."""
-        self.cut_end = end
+    def _moved(self, frame: Frame, by: int) -> Frame:
+        """A frame `by` ticks earlier, that knows where in the whole clip it was."""
+        index = round(((frame.pts or 0) - self._probe.first_pts) / self._probe.step)
+        return replace(frame, pts=(frame.pts or 0) - by, index=index)
+
+    def _beyond(self, clip: Iterator[Frame], last: Frame, moved: int) -> Iterator[Frame]:
+        """After the stretch: frames that come along; then read on a little for packets of other
+        streams that belong before its end."""
+        first = next(clip)
+        end = self.cut_end = (first.pts or 0) * self._probe.time_base
+        for frame in trailing(chain([first], clip), last, self.options.trail):
+            self.ledger.forgive(frame)
+            yield replace(self._moved(frame, moved), context=True)
         if not self._wanted:
             return
 

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import av
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.base import Ledger, Reader, ReadOptions
-from f2rcli.io.clipping import Span
+from f2rcli.io.clipping import Span, stretch, trailing
 from f2rcli.io.colour import ColourTags, choose_matrix, full_range, picture_facts, siting
 from f2rcli.io.origin import Origin
 from f2rcli.io.pictures import PICTURES, Slot, decode_picture, find_slots, picture_size
@@ -29,9 +30,11 @@ class SequenceReader(Reader):
         self.options = options
         self.ledger = Ledger()
         self.side: deque[AnyPacket] = deque()
-        every = find_slots(source)
+        self.every = every = find_slots(source)
         _check_sizes(every)
-        self.slots = list(_wanted(every, Span.of(options)))
+        places = stretch(len(every), Span.of(options), RATE)
+        self.slots = every[places.start : places.stop]
+        self.first = places.start
         if not self.slots:
             raise InputError(
                 f"{self.source.name}: has only {len(every)} pictures, "
@@ -97,6 +100,7 @@ class SequenceReader(Reader):
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the pictures; one that is missing or damaged is held, or raises if strict."""
+        yield from self._around(max(0, self.first - self.options.lead), self.first)
         before: Frame | None = None
         for number, slot in enumerate(self.slots):
             frame = self._frame(slot)
@@ -108,17 +112,36 @@ class SequenceReader(Reader):
             yield Frame(
                 planes=before.planes, layout=before.layout, pts=number, duration=1,
                 time_base=1 / RATE, held=frame is None, source=slot.path,
+                index=self.first + number,
             )  # fmt: skip
+        assert before is not None  # there are slots
+        after = self._around(self.first + len(self.slots), len(self.every))
+        yield from trailing(after, before, self.options.trail)
 
-    def _frame(self, slot: Slot) -> Frame | None:
+    def opening(self) -> Iterator[Frame]:
+        """See Reader."""
+        return self._around(0, len(self.every) if self.first else 0)
+
+    def _around(self, start: int, stop: int) -> Iterator[Frame]:
+        """Pictures of the whole clip that are not to be written; those that are not whole are
+        left out."""
+        for place in range(start, stop):
+            frame = self._frame(self.every[place], needed=False)
+            if frame is not None:
+                yield replace(
+                    frame, pts=place - self.first, time_base=1 / RATE, context=True, index=place
+                )
+
+    def _frame(self, slot: Slot, *, needed: bool = True) -> Frame | None:
         try:
             if not slot.there:
                 raise InputError(f"{slot.path.name}: is missing.")
             picture = decode_picture(slot.path)
         except InputError as error:
-            if self.options.strict:
+            if needed and self.options.strict:
                 raise
-            self.ledger.fault(str(error))
+            if needed:
+                self.ledger.fault(str(error))
             return None
         form, planes = read_planes(picture)
         own = self.info.layout
@@ -154,18 +177,6 @@ class SequenceReader(Reader):
 
     def close(self) -> None:
         """Nothing stays open between pictures."""
-
-
-def _wanted(slots: list[Slot], span: Span) -> Iterator[Slot]:
-    taken = 0
-    for number, slot in enumerate(slots):
-        time = number / RATE
-        if span.before(time):
-            continue
-        if span.beyond(time, taken):
-            return
-        taken += 1
-        yield slot
 
 
 def _check_sizes(slots: list[Slot]) -> None:

@@ -95,6 +95,15 @@ class Moving(Protocol):
 
 
 @runtime_checkable
+class Remembering(Protocol):
+    """A method whose results depend on more of the past than its windows hold."""
+
+    def pass_over(self, window: Window[Prepared], noise: NoiseModel | None) -> None:
+        """Remember what `restore` would of a window whose centre is not wanted."""
+        ...
+
+
+@runtime_checkable
 class Estimating(Protocol):
     """A method that also brings an estimator of its own, for which one picture is enough."""
 

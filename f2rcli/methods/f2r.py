@@ -163,6 +163,13 @@ class F2R:
         refined = self._run(self.networks.refiner, noisy, coarse, level, anchor, aligned)
         return Restored(coarse, anchor.guided(coarse), refined)
 
+    def pass_over(self, window: Window[Prepared], noise: NoiseModel | None) -> None:
+        """See Remembering."""
+        if window.before:
+            self.remember(window.before[0], noise)
+        self.flows.forget_before(min(p.index for p in (window.centre, *window.neighbours)))
+        self.flows.chain([*window.before, window.centre, *window.after])
+
     def remember(self, frame: Prepared, noise: NoiseModel | None) -> Memory:
         """Everything before a frame and itself as a memory on its grid. Frames are to come in
         order; after a cut, or where the noise is not known, it begins anew."""

@@ -19,6 +19,8 @@ class EngineSettings:
     method: str = "f2r"
     weights: str | None = None
     strength: float = 1.0
+    luma_strength: float | None = None
+    chroma_strength: float | None = None
     sigma: float | None = None
     device: str = "auto"
     precision: str = "auto"
@@ -60,12 +62,16 @@ def estimate_noise(frames: Iterable[Any], info: Any, engine: Engine) -> Noise:
     return Noise()
 
 
-def denoise_stream(frames: Iterable[Any], info: Any, engine: Engine) -> Iterator[Any]:
+def denoise_stream(
+    frames: Iterable[Any], info: Any, engine: Engine, opening: Any = None
+) -> Iterator[Any]:
     delay = float(os.environ.get("F2R_FAKE_DELAY", "0"))
     if "crash" in info.name:
         os.kill(os.getpid(), signal.SIGSEGV)
     held: list[Any] = []
     for frame in frames:
+        if frame.context:
+            continue
         held.append(frame)
         if len(held) > 2:  # the latency of a window
             time.sleep(delay)

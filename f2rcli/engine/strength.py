@@ -1,0 +1,89 @@
+"""How much of the noise is taken out of each plane, as the user asks for it.
+
+Below 1 a strength keeps that share of what would be taken out of a plane. Above 1 nothing is
+scaled up, which would put the noise back in negative: the noise is taken to be that much stronger.
+"""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.errors import UsageError
+from f2rcli.frames import ClipInfo, Family, Matrix, PlaneLayout
+from f2rcli.yuv import LUMA_WEIGHTS
+
+Change = NDArray[np.float32]  # of a plane, in its own units
+
+
+class Strengths(Protocol):
+    """The settings that this is about: 0 to 4, None for that of the whole picture."""
+
+    @property
+    def strength(self) -> float: ...
+    @property
+    def luma_strength(self) -> float | None: ...
+    @property
+    def chroma_strength(self) -> float | None: ...
+
+
+def luma_and_chroma(settings: Strengths) -> tuple[float, float]:
+    """What is asked for of either, from 0 to 4."""
+    whole, luma, chroma = settings.strength, settings.luma_strength, settings.chroma_strength
+    return whole if luma is None else luma, whole if chroma is None else chroma
+
+
+def changes_nothing(settings: Strengths) -> bool:
+    """Whether every sample is to be given back as it is, whatever the picture."""
+    return luma_and_chroma(settings) == (0, 0)
+
+
+def check_strengths(settings: Strengths, info: ClipInfo) -> None:
+    """Raise UsageError where a strength of chroma is asked for of pictures that have none."""
+    if settings.chroma_strength is None or info.layout.family in (Family.YUV, Family.RGB):
+        return
+    mosaic = info.layout.family is Family.BAYER
+    what = "raw sensor values, whose colours are not separate yet" if mosaic else "gray pictures"
+    raise UsageError(
+        f"--chroma-strength {settings.chroma_strength:g}: {info.name} holds {what}.",
+        hint="Leave it out; --strength is all there is for them.",
+    )
+
+
+def allowance(settings: Strengths, layout: PlaneLayout) -> tuple[float, ...]:
+    """How many times its measured standard deviation the noise of each colour plane is taken to
+    have, 1 or more. Red, green and blue hold luma and chroma: theirs is the larger of both."""
+    luma, chroma = (max(1.0, strength) for strength in luma_and_chroma(settings))
+    if layout.family is Family.YUV:
+        return luma, chroma, chroma
+    if layout.family is Family.RGB:
+        return (max(luma, chroma),) * 3
+    return (luma,)
+
+
+def scaled(changes: list[Change], layout: PlaneLayout, settings: Strengths) -> list[Change]:
+    """The share of the changes of a picture's colour planes that is asked for.
+
+    changes: (H, W) each, in units of each plane (`yuv.plane_changes`); of a mosaic, those of its
+    four colours. RGB: luma and chroma are those of the BT.709 Y'CbCr of the change. Strengths of 1
+    or more give back `changes` themselves.
+    """
+    luma, chroma = (min(1.0, strength) for strength in luma_and_chroma(settings))
+    if layout.family is Family.YUV:
+        shares = [luma] + [chroma] * (len(changes) - 1)
+    elif layout.family is Family.RGB and luma != chroma:
+        return _mixed(changes, luma, chroma)
+    else:
+        shares = [luma] * len(changes)
+    return [
+        change if share == 1 else change * np.float32(share)
+        for change, share in zip(changes, shares, strict=True)
+    ]
+
+
+def _mixed(changes: list[Change], luma: float, chroma: float) -> list[Change]:
+    """R'G'B' changes with shares of their luma and of what differs from it: their chroma."""
+    red, blue = LUMA_WEIGHTS[Matrix.BT709]
+    weights = np.array([red, 1 - red - blue, blue], np.float32)
+    light = sum(w * change for w, change in zip(weights, changes, strict=True))
+    return [np.float32(chroma) * c + np.float32(luma - chroma) * light for c in changes]

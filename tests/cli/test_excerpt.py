@@ -1,0 +1,151 @@
+"""An excerpt and a preview show the pixels of the whole run; the shipped weights do the work."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from f2rcli import weights
+from f2rcli.cli.app import run
+from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
+from f2rcli.errors import EXIT_OK
+from f2rcli.io import ReadOptions, open_reader
+from f2rcli.window import LEAD_IN, LEAD_OUT
+
+HEIGHT, WIDTH, FRAMES, CUT = 48, 64, 40, 34
+
+pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Squares that drift, another scene from `CUT` on, and noise that grows by half on the way."""
+    rng = np.random.default_rng(0)
+    scene = np.kron(rng.random((3, 24, 24)), np.ones((1, 8, 8))) * 150 + 50
+    path = tmp_path_factory.mktemp("excerpt") / "noisy.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=Fraction(25))
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "bgr0"
+        for t in range(FRAMES):
+            top = 0 if t < CUT else 100
+            clean = scene[:, top : top + HEIGHT, 2 * t : 2 * t + WIDTH]
+            codes = np.rint(clean + rng.normal(0, 8 + t / 10, clean.shape)).clip(0, 255)
+            picture = codes.transpose(1, 2, 0).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="bgr0")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture(scope="module")
+def denoised(clip: Path, tmp_path_factory) -> Callable[..., np.ndarray]:
+    """The clip, or a part of it, by the command: (T, H, W, 3) codes."""
+    folder = tmp_path_factory.mktemp("out")
+
+    def denoise(*options: object) -> np.ndarray:
+        name = "_".join(str(option).strip("-") for option in options)
+        out = folder / f"{name or 'whole'}.mkv"
+        words = ["denoise", clip, "-o", out, "--lossless", "--threads", "1", *options]
+        if not out.exists():
+            assert run([str(word) for word in words]) == EXIT_OK
+        return rgb(out)
+
+    return denoise
+
+
+def rgb(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
+
+
+SPANS = [
+    (("--frames", 2), range(2)),
+    (("--start", 0.4, "--frames", 3), range(10, 13)),
+    (("--start", 1.24, "--end", 1.4), range(31, 35)),  # over the cut
+    (("--start", 1.52), range(38, 40)),
+]
+
+
+@pytest.mark.parametrize(("options", "places"), SPANS)
+def test_an_excerpt_shows_the_pixels_of_the_whole_run(denoised, options, places: range) -> None:
+    whole, part = denoised("--sigma", 12), denoised("--sigma", 12, *options)
+    np.testing.assert_array_equal(part, whole[places.start : places.stop])
+
+
+@pytest.mark.parametrize(("options", "places"), SPANS[1:])
+def test_the_noise_is_that_of_the_clips_opening(denoised, options, places: range) -> None:
+    """Measured on the excerpt itself it would be a third more by the end."""
+    whole, part = denoised(), denoised(*options)
+    np.testing.assert_array_equal(part, whole[places.start : places.stop])
+
+
+def test_a_preview_shows_a_frame_of_the_whole_run(clip, denoised, tmp_path) -> None:
+    look = tmp_path / "look.png"
+    words = ("--sigma", 12, "--start", 0.4, "--preview", 1, "--threads", 1, "-o", look)
+    assert run(["denoise", str(clip), *map(str, words)]) == EXIT_OK
+    (shown,) = rgb(look)
+    np.testing.assert_array_equal(shown[:, :WIDTH], rgb(clip)[10])
+    np.testing.assert_array_equal(shown[:, WIDTH:], denoised("--sigma", 12)[10])
+
+
+def test_an_excerpt_says_nothing_of_short_windows(clip, tmp_path, capfd) -> None:
+    words = ("--start", 0.8, "--frames", 2, "-o", tmp_path / "out.mkv", "--threads", 1)
+    assert run(["denoise", str(clip), *map(str, words)]) == EXIT_OK
+    said = capfd.readouterr().err
+    assert "windows hold" not in said
+    assert "2 frames" in said
+
+
+def test_fields_are_excerpts_too(clip) -> None:
+    """Interlaced: each field has neighbours and noise of its own."""
+    whole = restored(clip, fields="on", end=0.8)
+    part = restored(clip, fields="on", start=0.48, frames=3)
+    for mine, theirs in zip(part, whole[12:15], strict=True):
+        for a, b in zip(mine.planes, theirs.planes, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def restored(clip: Path, **options: object) -> list:
+    read = ReadOptions(lead=LEAD_IN, trail=LEAD_OUT, **options)
+    with open_reader(clip, read) as reader:
+        engine = load_engine(EngineSettings(threads=1), reader.info)
+        return list(denoise_stream(reader, reader.info, engine, reader.opening))
+
+
+def test_a_pipe_cannot_be_read_twice_and_says_so(clip) -> None:
+    with open_reader(clip, ReadOptions(start=0.8, frames=1)) as reader:
+        reader.source = "-"  # as if it were
+        assert not list(reader.opening())
+        assert any("cannot be read twice" in line for line in reader.ledger.lines())
+        assert not reader.ledger.damaged
+
+
+def test_an_excerpt_far_into_a_film_knows_the_noise_there(tmp_path) -> None:
+    """A title without noise opens the film: measured on that alone, nothing would be taken out."""
+    rng = np.random.default_rng(4)
+    scene = np.kron(rng.random((8, 40)), np.ones((8, 8))) * 150 + 50
+    path = tmp_path / "film.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=Fraction(25))
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "gray"
+        for t in range(82):
+            title = t < 12
+            clean = np.full((48, 64), 20.0) if title else scene[:48, 2 * t : 2 * t + 64]
+            codes = np.rint(clean + rng.normal(0, 0.4 if title else 10, clean.shape))
+            picture = codes.clip(0, 255).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="gray")))
+        container.mux(stream.encode(None))
+    whole, part = noise_of(path, end=3.16), noise_of(path, start=3.0, frames=4)  # measured at 48
+    assert whole > 2
+    assert part == pytest.approx(whole, rel=0.25)
+
+
+def noise_of(clip: Path, **options: float) -> float:
+    """The standard deviation, in codes, that the last frame was restored with."""
+    with open_reader(clip, ReadOptions(lead=LEAD_IN, trail=LEAD_OUT, **options)) as reader:
+        engine = load_engine(EngineSettings(threads=1), reader.info)
+        assert list(denoise_stream(reader, reader.info, engine, reader.opening))
+    return engine.noise.sigma8[0]

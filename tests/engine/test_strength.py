@@ -1,0 +1,138 @@
+"""Strengths of luma and chroma: what is taken out of each plane, and of which pictures."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from f2rcli import yuv
+from f2rcli.cli.choice import EngineChoice
+from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
+from f2rcli.engine.strength import allowance, changes_nothing, scaled
+from f2rcli.errors import UsageError
+from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
+from tests.engine.conftest import GRAY8, RGB8, clean_clip, info_of, noisy_clip, to_frames
+
+YUV420 = PlaneLayout(
+    family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False, matrix=Matrix.BT709
+)
+BT709 = np.array([[0.2126, 0.7152, 0.0722], [-0.1146, -0.3854, 0.5], [0.5, -0.4542, -0.0458]])
+
+
+def asked(luma: float | None = None, chroma: float | None = None, **others) -> EngineSettings:
+    return EngineSettings(luma_strength=luma, chroma_strength=chroma, **others)
+
+
+def changes_of(layout: PlaneLayout) -> list[np.ndarray]:
+    rng = np.random.default_rng(1)
+    count = 3 if layout.family in (Family.YUV, Family.RGB) else 1
+    return [rng.normal(0, 0.1, (6, 8)).astype(np.float32) for _ in range(count)]
+
+
+def yuv_clip(count: int) -> list[Frame]:
+    """Noise in every plane of 4:2:0 video."""
+    frames = []
+    rng = np.random.default_rng(2)
+    for frame in to_frames(clean_clip(count, height=48, width=64)):
+        planes = yuv.split(yuv.to_rgb(frame), YUV420)
+        spans = ((16, 219), (128, 224), (128, 224))
+        codes = [
+            np.clip(np.rint(zero + span * plane + rng.normal(0, 6, plane.shape)), 0, 255)
+            for plane, (zero, span) in zip(planes, spans, strict=True)
+        ]
+        stored = tuple(plane.astype(np.uint8) for plane in codes)
+        frames.append(replace(frame, planes=stored, layout=YUV420))
+    return frames
+
+
+def run(frames: list[Frame], **settings: object) -> list[Frame]:
+    info = info_of(frames)
+    engine = load_engine(EngineSettings(threads=1, **settings), info)  # type: ignore[arg-type]
+    return list(denoise_stream(iter(frames), info, engine))
+
+
+def test_shares_of_y_cb_cr_planes_are_their_own() -> None:
+    changes = changes_of(YUV420)
+    luma, blue, red = scaled(changes, YUV420, asked(0.5, 0.25))
+    np.testing.assert_allclose(luma, changes[0] * 0.5)
+    np.testing.assert_allclose(blue, changes[1] * 0.25)
+    np.testing.assert_allclose(red, changes[2] * 0.25)
+
+
+def test_shares_of_rgb_are_those_of_its_bt709_luma_and_chroma() -> None:
+    changes = np.stack(changes_of(RGB8))
+    found = np.stack(scaled(list(changes), RGB8, asked(0.3, 0.8)))
+    shares = np.array([0.3, 0.8, 0.8])[:, None]
+    wanted = shares * (BT709 @ changes.reshape(3, -1))
+    np.testing.assert_allclose(BT709 @ found.reshape(3, -1), wanted, atol=2e-5)
+
+
+@pytest.mark.parametrize("layout", [YUV420, RGB8, GRAY8])
+def test_a_strength_of_one_or_more_is_no_factor(layout: PlaneLayout) -> None:
+    changes = changes_of(layout)
+    for settings in (asked(), asked(strength=3.0), asked(1.0, 4.0)):
+        found = scaled(changes, layout, settings)
+        assert all(a is b for a, b in zip(found, changes, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("settings", "of_yuv", "of_rgb", "of_gray"),
+    [
+        (asked(), (1, 1, 1), (1, 1, 1), (1,)),
+        (asked(strength=3.0), (3, 3, 3), (3, 3, 3), (3,)),
+        (asked(strength=0.5, chroma=2.0), (1, 2, 2), (2, 2, 2), (1,)),
+        (asked(luma=2.5), (2.5, 1, 1), (2.5, 2.5, 2.5), (2.5,)),
+    ],
+)
+def test_noise_is_taken_to_be_stronger_in_the_planes_asked_for(
+    settings, of_yuv, of_rgb, of_gray
+) -> None:
+    assert allowance(settings, YUV420) == of_yuv
+    assert allowance(settings, RGB8) == of_rgb
+    assert allowance(settings, GRAY8) == of_gray
+
+
+def test_a_plane_at_nought_keeps_every_sample() -> None:
+    frames = yuv_clip(3)
+    gray_noise, colour_noise = run(frames, luma_strength=0.0), run(frames, chroma_strength=0.0)
+    full = run(frames)
+    for before, luma_kept, chroma_kept, both in zip(
+        frames, gray_noise, colour_noise, full, strict=True
+    ):
+        np.testing.assert_array_equal(luma_kept.planes[0], before.planes[0])
+        np.testing.assert_array_equal(luma_kept.planes[1], both.planes[1])
+        np.testing.assert_array_equal(chroma_kept.planes[0], both.planes[0])
+        for plane in (1, 2):
+            np.testing.assert_array_equal(chroma_kept.planes[plane], before.planes[plane])
+            assert not np.array_equal(both.planes[plane], before.planes[plane])
+
+
+def test_nought_for_both_is_nought(tmp_path: Path) -> None:
+    frames = noisy_clip(2)
+    done = run(frames, luma_strength=0.0, chroma_strength=0.0)
+    assert all(a.planes[0] is b.planes[0] for a, b in zip(done, frames, strict=True))
+    assert changes_nothing(asked(strength=0.0))
+    assert not changes_nothing(asked(0.0))
+    assert not changes_nothing(asked(strength=0.0, chroma=0.1))
+
+
+@pytest.mark.parametrize("name", ["luma_strength", "chroma_strength"])
+@pytest.mark.parametrize("value", [-0.1, 4.5, float("nan")])
+def test_strengths_beyond_reason_are_refused_everywhere(name: str, value: float) -> None:
+    import f2rcli
+
+    option = f"--{name.replace('_', '-')}"
+    for settings in (EngineSettings, EngineChoice):
+        with pytest.raises(UsageError, match=option):
+            settings(**{name: value})
+    with pytest.raises(UsageError, match=name):
+        f2rcli.denoise(np.zeros((2, 4, 4, 3), np.uint8), **{name: value})
+
+
+def test_gray_pictures_have_no_chroma_to_be_strong_about() -> None:
+    frames = to_frames(clean_clip(2), GRAY8)
+    with pytest.raises(UsageError, match=r"--chroma-strength 0\.5: synthetic holds gray pictures"):
+        run(frames, chroma_strength=0.5)
+    half = run(frames, luma_strength=0.5, sigma=20.0)
+    assert not np.array_equal(half[0].planes[0], frames[0].planes[0])
