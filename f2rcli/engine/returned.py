@@ -1,0 +1,76 @@
+"""What the residual contract gave back, kept as a few sums over a whole run."""
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+CELLS = 64  # of a map, along its longer side at most
+
+
+@dataclass
+class Returned:
+    """How much of what a method took out the contract gave back, over a run.
+
+    Energies are sums of squares, so shares are of variance, not of amplitude.
+    """
+
+    _taken: list[float] = field(default_factory=list)  # energy by plane
+    _back: list[float] = field(default_factory=list)
+    _taken_map: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+    _back_map: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
+
+    def add(self, plane: int, taken: NDArray[np.float32], kept: NDArray[np.float32]) -> None:
+        """Take in one plane of one frame.
+
+        plane: its index in the file. taken, kept: (H, W) each, in units of the plane: what the
+        method took out, and what of it stays out.
+        """
+        back = taken - kept
+        while len(self._taken) <= plane:
+            self._taken.append(0.0)
+            self._back.append(0.0)
+        self._taken[plane] += float(np.vdot(taken, taken))
+        self._back[plane] += float(np.vdot(back, back))
+        if not self._taken_map.size:
+            shape = _map_shape(*taken.shape)
+            self._taken_map, self._back_map = np.zeros(shape), np.zeros(shape)
+        self._taken_map += _energy(taken, self._taken_map.shape)
+        self._back_map += _energy(back, self._back_map.shape)
+
+    @property
+    def share(self) -> float:
+        """Energy given back over energy taken out, of all planes, 0..1; 0 if nothing was taken."""
+        return _ratio(sum(self._back), sum(self._taken))
+
+    @property
+    def by_plane(self) -> tuple[float, ...]:
+        """The same for each plane of the file, in its order."""
+        return tuple(_ratio(b, t) for b, t in zip(self._back, self._taken, strict=True))
+
+    @property
+    def places(self) -> NDArray[np.float64]:
+        """(h, w), 0..1: the share of energy that was given back at each place, over all frames
+        and planes; (0, 0) if nothing was seen."""
+        some = self._taken_map > 0
+        shares = np.divide(
+            self._back_map, self._taken_map, out=np.zeros_like(self._back_map), where=some
+        )
+        return np.minimum(shares, 1.0)
+
+
+def _ratio(back: float, taken: float) -> float:
+    return min(back / taken, 1.0) if taken > 0 else 0.0
+
+
+def _map_shape(height: int, width: int) -> tuple[int, int]:
+    """At most CELLS per side, in the plane's own proportions."""
+    step = max(1.0, max(height, width) / CELLS)
+    return max(1, round(height / step)), max(1, round(width / step))
+
+
+def _energy(values: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """The energy of a plane (H, W) in each cell of a map. Planes of other sizes share the map."""
+    density = cv2.resize(values * values, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
+    return density.astype(np.float64) * (values.size / (shape[0] * shape[1]))
