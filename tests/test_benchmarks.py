@@ -23,6 +23,7 @@ sys.path.insert(0, str(BENCHMARKS))
 import ablation  # noqa: E402  # found by the path above
 import changes  # noqa: E402
 import cost  # noqa: E402
+import fidelity  # noqa: E402
 import quality  # noqa: E402
 import widths  # noqa: E402
 
@@ -102,3 +103,14 @@ def test_the_plot_of_widths_is_a_picture(tmp_path: Path) -> None:
     ]
     widths.draw(rows, ["g30", "corr30"], tmp_path / "cost.png")
     assert cv2.imread(str(tmp_path / "cost.png")).std() > 5
+
+
+def test_the_picture_contracts_table_marks_what_falls_short() -> None:
+    rows = [
+        fidelity.cases.Row("neutral", "chroma samples that left 128, %", 0.0),
+        fidelity.cases.Row("light", "sigma 1: mean gain", 1.25),
+    ]
+    shown = fidelity.table(rows).splitlines()
+    assert shown[2].endswith("| 0 | <= 0 |")
+    assert shown[3].endswith("| **1.25** | >= 1.5 |")
+    assert shown[-1] == "1 of 2 bars held."
