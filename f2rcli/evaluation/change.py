@@ -4,8 +4,8 @@ Measured in the planes of the file where both sides have the same ones, because 
 eye ends at black and white: what was pushed beyond them would not be seen.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -22,7 +22,7 @@ STEP = 4  # codes of 255 that a step of brightness is wide
 STEPS = 64
 BLUR = 2.0  # pixels: brightness is that of a place, not of its noise
 RARE = 1 / 2000  # of all samples: steps with fewer are left out
-FEW = 100  # samples: the same
+FEW = 40  # samples: the same
 NAMES = {
     Family.YUV: ("Y", "Cb", "Cr"), Family.RGB: ("R", "G", "B"), Family.GRAY: ("gray",)
 }  # fmt: skip
@@ -47,28 +47,17 @@ class ChangeMeter:
 
     def add(self, moment: Moment, estimate: Picture) -> None:
         """Take in a frame: its change from the reference, else from the noisy input."""
-        base = CLEAN if moment.reference is not None else NOISY
-        picture = moment.noisy if moment.reference is None else moment.reference
-        if picture is None or (base == NOISY and self.method == NOISY):
+        sides = _sides(moment, self.method, estimate)
+        if sides is None:
             return
-        found = _codes(moment.files, base, self.method)
-        if found is None:
-            names, planes = CHANNELS[len(picture)], (255 * picture, 255 * estimate)
-            before, after = ([np.nan_to_num(p) for p in side] for side in planes)
-        else:
-            names, before, after = found
-        if names != self.names or base != self.against:
-            if self.names:
-                return  # another lane with other channels: the first one's count
-            self.names, self.against = names, base
-            self.sums = np.zeros((len(names), 3, STEPS))
-        # Brightness must not be that of the noise which is taken out: the darkest noise would
-        # seem to be lifted. The result's own, smoothed, comes close to the truth.
-        bright = _brightness(before if base == CLEAN else after, names)
-        if base == NOISY:
-            bright = np.asarray(cv2.GaussianBlur(bright, (0, 0), BLUR), np.float32)
-        for sums, old, new in zip(self.sums, before, after, strict=True):
-            _count(sums, bright, new - old)
+        if not self.names:
+            self.names, self.against = sides.names, sides.against
+            self.sums = np.zeros((len(sides.names), 3, STEPS))
+        if sides.names != self.names:
+            return  # a lane with other channels: the first lane's count
+        bright = sides.brightness()
+        for sums, before, after in zip(self.sums, sides.before, sides.after, strict=True):
+            _count(sums, bright, after - before)
 
     def finish(self) -> tuple[PlaneChange, ...]:
         """A curve for each plane; () where there was nothing to compare."""
@@ -76,6 +65,52 @@ class ChangeMeter:
             _curve(name, sums, self.against)
             for name, sums in zip(self.names, self.sums, strict=True)
         )
+
+
+class _Sides(NamedTuple):
+    """One frame before and after, plane by plane (H, W), in 8-bit codes."""
+
+    names: tuple[str, ...]
+    against: str  # what `before` is: NOISY, or CLEAN for the reference
+    before: list[Plane]
+    after: list[Plane]
+
+    def brightness(self) -> Plane:
+        """Luma (H, W) in codes, of the reference, or else of the result, smoothed.
+
+        It must not be that of the noise which is taken out: what noise made darkest would seem to
+        be lifted. The result's own comes close to the truth.
+        """
+        if self.against == CLEAN:
+            return _luma(self.before, self.names)
+        bright = cv2.GaussianBlur(_luma(self.after, self.names), (0, 0), BLUR)
+        return np.asarray(bright, np.float32)
+
+
+def _sides(moment: Moment, method: str, estimate: Picture) -> _Sides | None:
+    """What a frame of a method is compared with; None where that is itself or nothing."""
+    against = NOISY if moment.reference is None else CLEAN
+    picture = moment.noisy if moment.reference is None else moment.reference
+    if picture is None or method == against:
+        return None
+    before, after = moment.files.get(against), moment.files.get(method)
+    if before is not None and after is not None and _same_planes(before, after):
+        names = plane_names(before.layout.family)
+        return _Sides(names, against, _in_codes(before, before), _in_codes(after, before))
+    seen = [[np.nan_to_num(255 * plane) for plane in side] for side in (picture, estimate)]
+    return _Sides(CHANNELS[len(picture)], against, *seen)
+
+
+def _same_planes(before: Frame, after: Frame) -> bool:
+    """Whether both hold the same planes, whatever their depth and range."""
+    layouts = [
+        replace(frame.layout, bits=8, full_range=True, alpha=False, siting=before.layout.siting)
+        for frame in (before, after)
+    ]
+    colours = slice(before.layout.colour_planes)
+    shapes = [[plane.shape for plane in frame.planes[colours]] for frame in (before, after)]
+    known = plane_names(before.layout.family) and before.layout.levels is None
+    return bool(known) and layouts[0] == layouts[1] and shapes[0] == shapes[1]
 
 
 def _count(sums: NDArray[np.float64], bright: Plane, change: Plane) -> None:
@@ -102,28 +137,6 @@ def _curve(name: str, sums: NDArray[np.float64], against: str) -> PlaneChange:
     )  # fmt: skip
 
 
-def _codes(
-    files: Mapping[str, Frame], base: str, method: str
-) -> tuple[tuple[str, ...], list[Plane], list[Plane]] | None:
-    """Names and planes of both sides in 8-bit codes; None unless both have the same planes."""
-    before, after = files.get(base), files.get(method)
-    if before is None or after is None:
-        return None
-    layout = before.layout
-    alike = replace(after.layout, bits=layout.bits, full_range=layout.full_range, alpha=False)
-    names = plane_names(layout.family)
-    colours = slice(layout.colour_planes)
-    shapes = [[p.shape for p in side.planes[colours]] for side in (before, after)]
-    if (
-        not names
-        or layout.levels is not None
-        or replace(layout, alpha=False, siting=alike.siting) != alike
-        or shapes[0] != shapes[1]
-    ):
-        return None
-    return names, _in_codes(before, before), _in_codes(after, before)
-
-
 def _in_codes(frame: Frame, like: Frame) -> list[Plane]:
     """Its colour planes in 8-bit codes of the range that `like` has."""
     return [
@@ -141,7 +154,7 @@ def _code8(frame: Frame, like: Frame, index: int, *, chroma: bool) -> Plane:
     return values
 
 
-def _brightness(planes: list[Plane], names: tuple[str, ...]) -> Plane:
+def _luma(planes: list[Plane], names: tuple[str, ...]) -> Plane:
     """Luma (H, W) in codes: the first plane of Y'CbCr, else that of the picture."""
     if names == NAMES[Family.YUV]:
         return planes[0]
