@@ -113,9 +113,10 @@ class ReportPictures:
         sides = {NOISY: moment.noisy, **estimates, CLEAN: moment.reference}
         shown = {name: picture for name, picture in sides.items() if picture is not None}
         self.places.look(moment.index, shown, self.mosaic)
-        self.flattest.look(moment, shown, self.mosaic)
         if moment.index % self.stride == 0:
-            self.kept.append(_keep(moment.index, shown, unclamped(moment, shown), self.mosaic))
+            exact = unclamped(moment, shown)
+            self.flattest.look(moment.index, exact, self.mosaic)
+            self.kept.append(_keep(moment.index, shown, exact, self.mosaic))
             if len(self.kept) > KEPT:
                 self.stride *= 2
                 self.kept = [kept for kept in self.kept if kept.frame % self.stride == 0]

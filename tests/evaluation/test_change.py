@@ -127,11 +127,35 @@ def test_the_flattest_place_is_flat_and_was_changed() -> None:
     seen = moment(noisy=noisy, a=estimate)
     assert seen.noisy is not None
     flattest = Flattest()
-    flattest.look(seen, {NOISY: seen.noisy, "a": yuv.to_rgb(estimate)}, None)
+    flattest.look(0, {NOISY: seen.noisy, "a": yuv.to_rgb(estimate)}, None)
     shots = flattest.shots()
     assert [shot.method for shot in shots] == [NOISY, "a"]
     assert shots[0].box == (120, 48, SIDE, SIDE)
     assert shots[0].gain == shots[1].gain > 4
+
+
+def test_a_crushed_black_bar_is_the_flattest_place() -> None:
+    sides = {NOISY: np.full((3, 128, 128), 0.5, np.float32)}
+    sides[NOISY] += np.random.default_rng(6).normal(0, 0.02, (3, 128, 128)).astype(np.float32)
+    sides[NOISY][:, :64] = 0
+    sides["a"] = sides[NOISY].copy()
+    sides["a"][:, 64:] = 0.5
+    for crushed, top in ((False, 64), (True, 0)):
+        if crushed:
+            sides["a"][:, :64] = -0.03
+        flattest = Flattest()
+        flattest.look(0, sides, None)
+        assert flattest.shots()[0].box[1] == top
+
+
+def test_a_place_of_one_luma_and_two_colours_is_not_flat() -> None:
+    picture = np.full((3, 64, 192), 0.5, np.float32)
+    picture[:, :, 96:] += np.linspace(0, 0.1, 96, dtype=np.float32)
+    picture[:, :32, :96] += np.array([0.299, 0, -1], np.float32)[:, None, None] * 0.1
+    picture[:, :32, :96] -= 0.1 * (0.299 * 0.299 - 0.114)
+    flattest = Flattest()
+    flattest.look(0, {NOISY: picture, "a": picture + 0.01}, None)
+    assert flattest.shots()[0].box[0] >= 96 - 32
 
 
 def test_the_flattest_place_shows_what_lies_below_black() -> None:
@@ -144,5 +168,5 @@ def test_the_flattest_place_shows_what_lies_below_black() -> None:
 
 def test_frames_smaller_than_a_cell_have_no_flattest_place() -> None:
     flattest = Flattest()
-    flattest.look(Moment(0), {NOISY: np.zeros((3, 5, 7), np.float32)}, None)
+    flattest.look(0, {NOISY: np.zeros((3, 5, 7), np.float32)}, None)
     assert flattest.shots() == []

@@ -175,7 +175,7 @@ def _maps(title: str, words: str, shots: Sequence[Shot], label: Label) -> Markup
         "div",
         tag("h3", title),
         tag("p", tag("small", words + how)),
-        tag("div", figures, class_="grid-of wide"),
+        tag("div", figures, class_="grid-of twos" if coloured else "grid-of wide"),
     )
 
 
