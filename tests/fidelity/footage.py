@@ -203,30 +203,46 @@ def speckle(height: int, width: int, frames: int, *, soft: bool, moving: bool) -
     ]
 
 
+LEAVES = 260
+OPTICS = 0.4  # pixels: what a lens blurs
+
+
 def leaves(height: int, width: int, frames: int, seed: int, *, sky: bool = False) -> Clip:
-    """Dead leaves, the field's model of natural pictures: discs of all sizes that hide each other,
-    in three layers that move apart. sky: the upper half is a smooth gradient."""
+    """Dead leaves, the field's model of natural pictures: textured discs of all sizes that hide
+    each other, in three layers that move apart. sky: the upper half is a smooth gradient."""
     rng = np.random.default_rng(seed)
-    count, k = 260, SUPERSAMPLED
-    radii = np.minimum(3.0 / rng.power(1.6, count), height / 3)
-    places = rng.random((count, 2)) * (width + 40, height + 40) - 20
-    colours = rng.random((count, 3)) * 0.7 + 0.15
-    speed = np.array([(0.5, 0.0), (1.25, 0.4), (2.0, -0.6)])[rng.integers(0, 3, count)]
-    grain = cv2.GaussianBlur(rng.normal(0, 1, (height * k, width * k)), (0, 0), 1.0 * k)
-    grain *= 0.02 / grain.std()
+    k = SUPERSAMPLED
+    radii = np.minimum(3.0 / rng.power(1.6, LEAVES), height / 3)
+    places = rng.random((LEAVES, 2)) * (width + 40, height + 40) - 20
+    colours = rng.random((LEAVES, 3)) * 0.7 + 0.15
+    rough = rng.uniform(0, 0.03, LEAVES)  # of each leaf's texture, standard deviation
+    speed = np.array([(0.5, 0.0), (1.25, 0.4), (2.0, -0.6)])[rng.integers(0, 3, LEAVES)]
+    grain = cv2.GaussianBlur(rng.normal(0, 1, (height * k, width * k)), (0, 0), 1.2 * k)
+    grain /= grain.std()
     clip: Clip = []
     for index in range(frames):
-        canvas = np.full((height * k, width * k, 3), 0.45)
-        moved = places + speed * index
-        for centre, radius, colour in zip(moved, radii, colours, strict=True):
-            at = (int(centre[0] * k), int(centre[1] * k))
-            cv2.circle(canvas, at, int(radius * k), colour.tolist(), -1)
-        canvas += np.roll(grain, 2 * index, 1)[..., None]  # half a pixel a frame
+        corners = np.rint((places + speed * index) * k).astype(int)
+        which = _topmost(corners, np.rint(radii * k).astype(int), (height * k, width * k))
+        rows, columns = np.indices(which.shape)
+        x, y = corners[which, 0], corners[which, 1]  # texture travels with its leaf
+        texture = grain[(rows - y) % grain.shape[0], (columns - x) % grain.shape[1]]
+        canvas = colours[which] + (rough[which] * texture)[..., None]
         if sky:
             ramp = np.linspace(0.75, 0.55, height * k // 2)
             canvas[: height * k // 2] = ramp[:, None, None] * (0.8, 0.9, 1.0)
+        canvas = cv2.GaussianBlur(canvas, (0, 0), OPTICS * k)
         clip.append(_reduced(canvas, height, width))
     return clip
+
+
+def _topmost(
+    centres: NDArray[np.int64], radii: NDArray[np.int64], shape: tuple[int, int]
+) -> NDArray[np.uint16]:
+    """Which leaf is seen at every pixel; the first lies below all and is everywhere."""
+    which = np.zeros(shape, np.uint16)
+    for index, (centre, radius) in enumerate(zip(centres.tolist(), radii.tolist(), strict=True)):
+        cv2.circle(which, centre, radius, index, -1)
+    return which
 
 
 def _reduced(canvas: Plane, height: int, width: int) -> Planes:
