@@ -171,7 +171,7 @@ def graphics(height: int, width: int, frames: int) -> Clip:
         np.indices((height - half, quarter)).sum(0) % 2, 200, 40
     )
     base[::8, 3 * quarter :] = 220
-    blocks = rng.integers(0, 2, (half // 8 + 1, quarter // 8 + 1)) * 180 + 30
+    blocks = rng.integers(0, 2, (-(-half // 8), -(-quarter // 8))) * 180 + 30
     base[:half, quarter : 2 * quarter] = np.kron(blocks, np.ones((8, 8)))[:half, :quarter]
     clip: Clip = []
     for index in range(frames):
