@@ -23,6 +23,7 @@ sys.path.insert(0, str(BENCHMARKS))
 import ablation  # noqa: E402  # found by the path above
 import changes  # noqa: E402
 import cost  # noqa: E402
+import fidelity  # noqa: E402
 import quality  # noqa: E402
 import widths  # noqa: E402
 
@@ -68,6 +69,20 @@ def test_a_stream_costs_what_its_parts_cost() -> None:
     assert done.flows == 4  # two adjacent ones for the new frame, two longer ones for the centre
 
 
+def test_the_contracts_price_is_a_ratio_of_times() -> None:
+    assert cost.Price(0.1, 0.105).extra == pytest.approx(0.05)
+    assert cost.contract_row(cost.Price(0.1, 0.105)).endswith("| 1.050 | 5.0% | 6%, held |")
+    assert cost.contract_row(cost.Price(0.1, 0.12)).endswith("| 6%, missed |")
+
+
+@pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
+def test_a_stream_is_timed_with_the_contract_and_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "CONTRACT_FRAMES", 2)
+    price = cost.contract_price(cost.EngineSettings(device="cpu", threads=1), 64, 64, rounds=1)
+    assert price is None or min(price) > 0
+    assert cost.stream_seconds(cost.EngineSettings(device="cpu", threads=1), 64, 64) > 0
+
+
 def test_all_six_noises_stand_beside_their_bars() -> None:
     reached = {
         noise: {"noisy": quality.Score(20, 0.3), "f2r": quality.Score(bar + 0.5, 0.9)}
@@ -102,3 +117,14 @@ def test_the_plot_of_widths_is_a_picture(tmp_path: Path) -> None:
     ]
     widths.draw(rows, ["g30", "corr30"], tmp_path / "cost.png")
     assert cv2.imread(str(tmp_path / "cost.png")).std() > 5
+
+
+def test_the_picture_contracts_table_marks_what_falls_short() -> None:
+    rows = [
+        fidelity.cases.Row("neutral", "chroma samples that left 128, %", 0.0),
+        fidelity.cases.Row("light", "sigma 1: mean gain", 1.25),
+    ]
+    shown = fidelity.table(rows).splitlines()
+    assert shown[2].endswith("| 0 | <= 0 |")
+    assert shown[3].endswith("| **1.25** | >= 1.5 |")
+    assert shown[-1] == "1 of 2 bars held."

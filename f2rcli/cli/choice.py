@@ -10,8 +10,11 @@ from f2rcli.engine.strength import changes_nothing
 from f2rcli.frames import ClipInfo
 
 if TYPE_CHECKING:
+    from f2rcli.engine.returned import Returned
     from f2rcli.engine.stream import Engine
     from f2rcli.noise import NoiseModel
+
+MUCH_RETURNED = 0.1  # of what was taken out, from where a receipt says so
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +104,28 @@ def noise_lines(info: ClipInfo, engine: "Engine | None") -> list[str]:
         for label, (layout, model) in heard
         if layout.levels is not None
     ]
+
+
+def returned_of(engine: "Engine | None") -> "Returned | None":
+    """What the residual contract gave back; None where no engine tells."""
+    return getattr(engine, "returned", None)
+
+
+def returned_lines(returned: "Returned | None") -> list[str]:
+    """A line for a receipt where the contract gave back much of what was taken out."""
+    if returned is None or returned.share <= MUCH_RETURNED:
+        return []
+    return [
+        f"the contract gave back {100 * returned.share:.0f} % of what was taken out: texture that "
+        "the noise law does not explain"
+    ]
+
+
+def returned_values(returned: "Returned | None") -> dict[str, object] | None:
+    """The same for programs: shares of energy, 0..1."""
+    if returned is None:
+        return None
+    return {"share": round(returned.share, 4), "by_plane": [round(s, 4) for s in returned.by_plane]}
 
 
 def noise_in_codes(levels: tuple[float, float], model: "NoiseModel") -> str:

@@ -18,6 +18,9 @@ from f2rcli.cli.choice import (
     engine_values,
     engine_words,
     noise_lines,
+    returned_lines,
+    returned_of,
+    returned_values,
     say_notes,
     sigma_of,
 )
@@ -27,11 +30,13 @@ from f2rcli.cli.preview import pairs, preview_target, write_preview
 from f2rcli.cli.progress import Meter
 from f2rcli.cli.run_report import RunReport
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, UsageError, WeightsError
+from f2rcli.frames import ClipInfo
 from f2rcli.io import default_target, open_reader, open_writer, plan_output
 from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan
 from f2rcli.window import LEAD_IN, LEAD_OUT
 
 if TYPE_CHECKING:
+    from f2rcli.engine.returned import Returned
     from f2rcli.engine.stream import Engine
 
 
@@ -179,6 +184,7 @@ def run_job(job: Job, console: Console) -> int:
             fitted = adapted(job.engine, job.adapt, job.source, job.read, console)
             job = replace(job, engine=fitted)
         if job.preview is not None:
+            engine = None
             receipt = _preview(job, job.preview, reader, console)
         else:
             plan = plan_output(reader, job.target, job.write)
@@ -188,8 +194,8 @@ def run_job(job: Job, console: Console) -> int:
                 _print_plan(job, reader, plan, engine, console)
                 return EXIT_OK
             receipt = _restore(job, reader, plan, engine, console)
-            trouble = None if page is None else _reported(page, job, engine, console)
-        code = _close(job, reader, receipt, console)
+            trouble = None if page is None else _reported(page, job, reader.info, engine, console)
+        code = _close(job, reader, receipt, returned_of(engine), console)
     if trouble is not None:
         raise trouble
     return code
@@ -283,11 +289,11 @@ def _restore(
 
 
 def _reported(
-    page: RunReport, job: Job, engine: "Engine | None", console: Console
+    page: RunReport, job: Job, info: ClipInfo, engine: "Engine | None", console: Console
 ) -> F2RError | None:
     """Write the page; what kept it from being written, for when the run itself has been told of."""
     try:
-        page.write(job.engine, engine, console)
+        page.write(job.engine, info, engine, console)
     except F2RError as error:
         return error
     return None
@@ -303,7 +309,9 @@ def _preview(job: Job, count: int, reader: Reader, console: Console) -> Receipt:
         return write_preview(reader, shown, job.target, count, job.write)
 
 
-def _close(job: Job, reader: Reader, receipt: Receipt, console: Console) -> int:
+def _close(
+    job: Job, reader: Reader, receipt: Receipt, returned: "Returned | None", console: Console
+) -> int:
     """After the run: the damage ledger, the receipt, and the exit code."""
     ledger = reader.ledger
     lines = ledger.lines()
@@ -315,6 +323,11 @@ def _close(job: Job, reader: Reader, receipt: Receipt, console: Console) -> int:
             console.note(f"note: {line}")
     incomplete = ledger.damaged or (job.read.strict and bool(receipt.dropped))
     code = EXIT_DAMAGED if incomplete else EXIT_OK
-    console.event("result", **asdict(receipt), damaged=ledger.damaged, ledger=lines, exit_code=code)
+    console.event(
+        "result", **asdict(receipt), damaged=ledger.damaged, ledger=lines,
+        returned=returned_values(returned), notes=returned_lines(returned), exit_code=code,
+    )  # fmt: skip
     console.note(receipt.line())
+    for line in returned_lines(returned):
+        console.note(line)
     return code

@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from f2rcli import __version__
-from f2rcli.cli.choice import EngineChoice
+from f2rcli.cli.choice import EngineChoice, returned_of
 from f2rcli.cli.console import Console
 from f2rcli.cli.progress import Meter
 from f2rcli.errors import F2RError, UsageError
+from f2rcli.frames import ClipInfo
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.part import check_target, same_file
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
     from f2rcli.evaluation.base import Case
-    from f2rcli.evaluation.result import Evaluation, MethodFacts
+    from f2rcli.evaluation.result import Evaluation, MethodFacts, MethodResult
 
 FRAMES = 250  # the first ones of a clip, which the page is about: enough to see, soon enough done
 SIDE = "denoised"  # what the page's results are filed under
@@ -52,8 +53,13 @@ class RunReport:
             hint = (error.hint or "").replace("with -o", "with --report")
             raise type(error)(f"--report: {error}", hint=hint) from error
 
-    def write(self, choice: EngineChoice, engine: "Engine | None", console: Console) -> None:
-        """Look at both clips and write the page. Raises F2RError; the output stays as it is."""
+    def write(
+        self, choice: EngineChoice, info: ClipInfo, engine: "Engine | None", console: Console
+    ) -> None:
+        """Look at both clips and write the page. Raises F2RError; the output stays as it is.
+
+        info: of the input; engine: the one that ran, or None at strength 0.
+        """
         from f2rcli.evaluation.pictures import ReportPictures  # brings torch
         from f2rcli.evaluation.plan import Plan
         from f2rcli.evaluation.report import write_report
@@ -72,7 +78,8 @@ class RunReport:
                 progress=lambda *_: meter.advance() if console.events is None else None,
             )  # fmt: skip
             clip = run.clip(self._case(plan.frames))
-            found = run.evaluation([clip])
+            told = [_with_returned(result, info, engine) for result in clip.methods]
+            found = run.evaluation([replace(clip, methods=tuple(told))])
         settled = _retold(found, choice, engine, self._settings())
         write_report(settled, Path(self.page), overwrite=self.overwrite, title="Denoising run")
         console.event("report", path=self.page)
@@ -104,6 +111,24 @@ class RunReport:
         """Which part of the clip was denoised, where that is not all of it."""
         names = ("start", "end", "frames", "axes")
         return {name: v for name in names if (v := getattr(self.read, name)) is not None}
+
+
+def _with_returned(
+    result: "MethodResult", info: ClipInfo, engine: "Engine | None"
+) -> "MethodResult":
+    """The denoised side's figures with what the run's engine gave back."""
+    from f2rcli.evaluation.change import plane_names
+    from f2rcli.evaluation.result import GivenBack
+
+    returned = returned_of(engine)
+    if result.method != SIDE or returned is None or not returned.places.size:
+        return result
+    places = tuple(map(tuple, returned.places.tolist()))
+    back = GivenBack(
+        share=returned.share, by_plane=returned.by_plane, places=places,
+        planes=plane_names(info.layout.family),
+    )  # fmt: skip
+    return replace(result, given_back=back)
 
 
 def _retold(

@@ -19,6 +19,8 @@ from f2rcli.evaluation.reading import (
     converted_layout,
     counts_differ,
 )
+from f2rcli.evaluation.result import NOISY
+from f2rcli.evaluation.shots import CLEAN
 from f2rcli.fan import fanned
 from f2rcli.frames import ClipInfo, Frame
 
@@ -167,6 +169,8 @@ class Lockstep:
             self._check_length(there, index)
             frame = reference or noisy or next(iter(estimates.values()))
             moment = self._moment(index, frame, reference, noisy)
+            sides = {CLEAN: reference, NOISY: noisy, **estimates}
+            moment.files = {name: side for name, side in sides.items() if side is not None}
             if frame is not None:
                 moment.follow(before if frame.lane == lane else None)
                 lane = frame.lane

@@ -1,5 +1,6 @@
 """One moment of a clip as everyone sees it: reference, noisy input, and the motion to it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.engine.cuts import same_shot, thumbnail
+from f2rcli.frames import Frame
 from f2rcli.models.flow import DISFlow, Flow, inside, sample
 
 Picture = NDArray[np.float32]  # (C, H, W), 0 = black, 1 = white
@@ -37,6 +39,8 @@ class Moment:
     seconds: float | None = None  # from the clip's beginning
     reference: Picture | None = None  # clean
     noisy: Picture | None = None
+    # Frames in the files' own samples, by method: NOISY, "" for the reference, and estimates.
+    files: Mapping[str, Frame] = field(default_factory=dict, repr=False)
     before: "Moment | None" = field(default=None, repr=False)  # its own `before` is None
 
     def follow(self, before: "Moment | None") -> None:
@@ -44,6 +48,7 @@ class Moment:
         self.before = before
         if before is not None:
             before.before = None
+            before.files = {}
             before.__dict__.pop("motion", None)
 
     @cached_property

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from f2rcli.errors import F2RError
 from f2rcli.evaluation.base import Setting
+from f2rcli.evaluation.flattest import Flattest, unclamped
 from f2rcli.evaluation.metrics import noise_left
 from f2rcli.evaluation.moment import Moment, Picture, luma
 from f2rcli.evaluation.places import Places
 from f2rcli.evaluation.result import NOISY, ClipResult
 from f2rcli.evaluation.shots import (
     CLEAN,
+    COLOUR,
     ERROR,
     FRAME,
     REMOVED,
@@ -36,6 +38,7 @@ BUDGET = 5_600_000  # bytes of all pictures of an evaluation; in base64 a third 
 LEAST = 250_000  # bytes of a clip: with more clips than that allows, not all are shown
 LARGEST = (960, 1280)  # rows and columns of what is kept of a frame
 KEPT = 4  # frames that are held at a time
+COLOUR_STEPS = 4  # the same for colour, of which three are kept
 STEPS = 64  # of a stored difference per 8-bit code
 GAINS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 SPAN = 3.0  # standard deviations that a map shows before it clips
@@ -73,6 +76,8 @@ class _Kept:
     pictures: dict[str, Codes]
     removed: dict[str, NDArray[np.int16]]  # noisy - estimate
     errors: dict[str, NDArray[np.int16]]  # estimate - reference
+    # (H, W, 3), noisy - estimate without its luma, COLOUR_STEPS per 8-bit code; none of gray
+    colours: dict[str, NDArray[np.int8]]
 
 
 class ReportPictures:
@@ -97,6 +102,7 @@ class ReportPictures:
         self.stride = 1
         self.kept: list[_Kept] = []
         self.places = Places()
+        self.flattest = Flattest()
 
     def see(self, moment: Moment, estimates: Mapping[str, Picture]) -> None:
         """The next frame and all estimates of it."""
@@ -108,7 +114,9 @@ class ReportPictures:
         shown = {name: picture for name, picture in sides.items() if picture is not None}
         self.places.look(moment.index, shown, self.mosaic)
         if moment.index % self.stride == 0:
-            self.kept.append(_keep(moment.index, shown, self.mosaic))
+            exact = unclamped(moment, shown)
+            self.flattest.look(moment.index, exact, self.mosaic)
+            self.kept.append(_keep(moment.index, shown, exact, self.mosaic))
             if len(self.kept) > KEPT:
                 self.stride *= 2
                 self.kept = [kept for kept in self.kept if kept.frame % self.stride == 0]
@@ -138,7 +146,8 @@ class ReportPictures:
             if richest * self._share(rung) > self.budget:  # not worth trying
                 continue
             near = [shot for shots in crops[: rung.crops] for shot in shots]
-            found = (*self._whole(size, rung, rung.frames), *near)
+            flat = self.flattest.shots() if rung.crops else []
+            found = (*self._whole(size, rung, rung.frames), *near, *flat)
             if sum(len(shot.data) for shot in found) <= self.budget:
                 return found
         return ()
@@ -168,16 +177,30 @@ def _window(size: tuple[int, ...], largest: tuple[int, ...]) -> tuple[slice, sli
     return rows, columns
 
 
-def _keep(frame: int, shown: Mapping[str, Picture], mosaic: Mosaic | None) -> _Kept:
-    seen = {name: p[:, *_window(p.shape[1:], LARGEST)] for name, p in shown.items()}
+def _keep(
+    frame: int, shown: Mapping[str, Picture], exact: Mapping[str, Picture], mosaic: Mosaic | None
+) -> _Kept:
+    """shown: as a player shows it; exact: as the file has it, which differences are made of."""
+    seen = {name: p[:, *_window(p.shape[1:], LARGEST)] for name, p in exact.items()}
     methods = {name: p for name, p in seen.items() if name not in (NOISY, CLEAN)}
     noisy, clean = seen.get(NOISY), seen.get(CLEAN)
+    coloured = noisy is not None and len(noisy) == 3
     return _Kept(
         frame,
-        {name: codes_of(picture, mosaic) for name, picture in seen.items()},
+        {n: codes_of(p[:, *_window(p.shape[1:], LARGEST)], mosaic) for n, p in shown.items()},
         {} if noisy is None else {n: _difference(noisy, p) for n, p in methods.items()},
         {} if clean is None else {n: _difference(p, clean) for n, p in methods.items()},
+        {n: _colour(noisy - p) for n, p in methods.items()}
+        if noisy is not None and coloured
+        else {},
     )
+
+
+def _colour(change: Picture) -> NDArray[np.int8]:
+    """(H, W, 3) of a change in RGB, without its brightness."""
+    bare = np.nan_to_num(change - luma(change)) * (255 * COLOUR_STEPS)
+    held: NDArray[np.int8] = np.clip(np.rint(bare), -127, 127).astype(np.int8)
+    return np.ascontiguousarray(held.transpose(1, 2, 0))
 
 
 def _difference(a: Picture, b: Picture) -> NDArray[np.int16]:
@@ -198,10 +221,14 @@ def _map_shots(kept: _Kept, rung: Rung, size: tuple[int, int]) -> list[Shot]:
     told = kept.removed or kept.errors
     spread = max((float(steps.std()) for steps in told.values()), default=0.0) / STEPS
     gain = max((g for g in GAINS if g * SPAN * spread <= 128), default=1)
+    maps = (
+        (REMOVED, kept.removed, STEPS), (COLOUR, kept.colours, COLOUR_STEPS),
+        (ERROR, kept.errors, STEPS),
+    )  # fmt: skip
     return [
-        _middle_shot(kind, kept.frame, name, _grey(steps, gain), rung, size, caption=f"x {gain}")
-        for kind, maps in ((REMOVED, kept.removed), (ERROR, kept.errors))
-        for name, steps in maps.items()
+        _middle_shot(kind, kept.frame, name, _grey(differences, gain / steps), rung, size, gain)
+        for kind, found, steps in maps
+        for name, differences in found.items()
     ]
 
 
@@ -212,18 +239,18 @@ def _middle_shot(
     codes: Codes,
     rung: Rung,
     size: tuple[int, int],
-    caption: str = "",
+    gain: float = 1,
 ) -> Shot:
     """The middle of what was kept of a frame of `size`."""
     part = codes[_window(codes.shape[:2], (rung.rows, rung.columns))]
     height, width = part.shape[:2]
     box = (max(0, (size[1] - width) // 2), max(0, (size[0] - height) // 2), width, height)
     data = encode(part, rung.quality)
-    return Shot(kind=kind, frame=frame, method=method, box=box, caption=caption, data=data)
+    return Shot(kind=kind, frame=frame, method=method, box=box, gain=gain, data=data)
 
 
-def _grey(steps: NDArray[np.int16], gain: int) -> Codes:
-    grey = np.rint(128 + steps.astype(np.float32) * (gain / STEPS))
+def _grey(steps: NDArray[np.int16] | NDArray[np.int8], gain: float) -> Codes:
+    grey = np.rint(128 + steps.astype(np.float32) * gain)
     codes: Codes = np.clip(grey, 0, 255).astype(np.uint8)
     return codes
 

@@ -75,6 +75,44 @@ class Residual:
     structure: float  # correlation of its size with the estimate's own detail, 0 for pure noise
 
 
+MOVED = 0.5  # codes of 255: a brightness whose mean changes by more has moved
+SURE = 3.0  # standard errors of a mean that may be chance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaneChange:
+    """How one plane of a file changed with brightness, over all frames, in 8-bit codes."""
+
+    name: str  # of the plane: Y, Cb, Cr, or R, G, B, or gray, or a mosaic's
+    against: str  # what the change is from: NOISY, or "" for the reference
+    brightness: tuple[float, ...]  # luma in the middle of each step
+    mean: tuple[float, ...]  # change of the samples there
+    spread: tuple[float, ...]  # its standard deviation
+    samples: tuple[int, ...]
+
+    @property
+    def moved(self) -> tuple[float, float] | None:
+        """Brightness and mean of the step that moved most; None where none moved by MOVED."""
+        surplus = [
+            abs(mean) - SURE * spread / math.sqrt(count)
+            for mean, spread, count in zip(self.mean, self.spread, self.samples, strict=True)
+        ]
+        if max(surplus, default=0.0) <= MOVED:
+            return None
+        worst = surplus.index(max(surplus))
+        return self.brightness[worst], self.mean[worst]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenBack:
+    """What the residual contract gave back of what a method took out, over a whole run."""
+
+    share: float  # of energy, 0..1
+    by_plane: tuple[float, ...]  # the same for each plane of the file
+    planes: tuple[str, ...] = ()  # what they are called; () where they have no names
+    places: Matrix = ()  # the same place by place, at most 64 cells per side; () if not known
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodResult:
     """One method on one clip."""
@@ -83,6 +121,8 @@ class MethodResult:
     series: tuple[Series, ...] = ()
     seconds_per_frame: float | None = None  # of denoising alone; None where nothing was timed
     residual: Residual | None = None  # None without a noisy input, and for the input itself
+    change: tuple[PlaneChange, ...] = ()  # by brightness, a curve per plane
+    given_back: GivenBack | None = None  # None where no run of the engine tells
     noise: Mapping[str, Any] | None = None  # left in the estimate: NoiseReport.values()
     failed: str | None = None  # why there are no values, in a line
     notes: tuple[str, ...] = ()

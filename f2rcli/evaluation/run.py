@@ -13,6 +13,7 @@ from f2rcli.engine.stream import EngineSettings
 from f2rcli.errors import F2RError, UsageError
 from f2rcli.evaluation import metrics
 from f2rcli.evaluation.base import Baseline, Case, Clip, Meter, Metric, Observer, Setting
+from f2rcli.evaluation.change import ChangeMeter
 from f2rcli.evaluation.entrants import BaselineEntrant, Entrant, MethodEntrant
 from f2rcli.evaluation.lockstep import Estimates, Lane, Lockstep
 from f2rcli.evaluation.metrics.noise_left import Meter as NoiseLeft
@@ -43,8 +44,12 @@ class Scores:
     name: str
     meters: dict[str, Meter]
     residual: ResidualMeter = field(default_factory=ResidualMeter)
+    change: ChangeMeter = field(init=False)
     frames: int = 0
     offset: float = 0.0  # sum over frames of how much brighter it is than the reference
+
+    def __post_init__(self) -> None:
+        self.change = ChangeMeter(self.name)
 
     def add(self, moment: Moment, estimate: Picture) -> None:
         """See the next frame."""
@@ -55,6 +60,7 @@ class Scores:
             self.offset += float(estimate.mean()) - float(moment.reference.mean())
         if moment.noisy is not None and self.name != NOISY:
             self.residual.add(moment.noisy, estimate)
+        self.change.add(moment, estimate)
 
     def finish(self, lane: Lane | None) -> MethodResult:
         """What they say; of a lane that failed only why."""
@@ -70,7 +76,8 @@ class Scores:
         return MethodResult(
             method=self.name, series=tuple(series), notes=tuple(notes),
             seconds_per_frame=None if lane is None else lane.seconds_per_frame,
-            residual=self.residual.finish(), noise=None if left is None else left.report,
+            residual=self.residual.finish(), change=self.change.finish(),
+            noise=None if left is None else left.report,
         )  # fmt: skip
 
     def _remarks(self) -> list[str]:

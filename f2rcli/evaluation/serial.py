@@ -77,6 +77,8 @@ def _method(result: MethodResult) -> dict[str, Any]:
         "seconds_per_frame": result.seconds_per_frame,
         "notes": list(result.notes),
         "residual": _plain(result.residual and asdict(result.residual)),
+        "change": [_plain(asdict(plane)) for plane in result.change],
+        "given_back": _plain(result.given_back and asdict(result.given_back)),
         "noise_left": _plain(result.noise),
         "metrics": {
             series.metric: {"clip": _plain(series.clip), "frames": _plain(series.frames)}

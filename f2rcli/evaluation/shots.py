@@ -19,18 +19,21 @@ LOSSLESS = 0  # the quality that stands for PNG
 PNG = b"\x89PNG"
 
 CLEAN = ""  # the method of a shot of the reference
-FRAME, CROP, REMOVED, ERROR = "frame", "crop", "removed", "error"  # kinds of shots
+# Kinds of shots; COLOUR is what REMOVED is without its brightness.
+FRAME, CROP, REMOVED, ERROR = "frame", "crop", "removed", "error"
+COLOUR, FLAT = "colour", "flat"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shot:
     """A picture, one pixel to one of the clip's."""
 
-    kind: str  # FRAME, CROP, REMOVED (noisy - estimate) or ERROR (estimate - reference)
+    kind: str  # FRAME, CROP, FLAT, REMOVED and COLOUR (noisy - estimate), ERROR (estimate - clean)
     frame: int  # from 0
     method: str  # CLEAN for the reference
     box: tuple[int, int, int, int]  # x, y, width, height in the clip's pixels
     caption: str = ""
+    gain: float = 1  # what differences, or contrast around the mean, are multiplied by
     data: bytes = field(repr=False)  # a PNG or WebP file
 
 

@@ -1,12 +1,18 @@
 """`f2r denoise --report`: a page beside a complete output, and never at its cost."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import f2rcli.cli.denoise as denoise_command
+from f2rcli.cli import run_report
 from f2rcli.cli.app import run
+from f2rcli.cli.choice import returned_lines, returned_values
+from f2rcli.engine.returned import Returned
 from f2rcli.errors import OutputError
 from f2rcli.evaluation import report
 from tests.cli.conftest import Done, write_clip
@@ -59,6 +65,40 @@ def test_a_report_that_fails_leaves_the_output_and_says_so(
     assert done.err.count("error:") == 1
     assert "3 frames" in done.err  # the receipt
     assert [path.name for path in tmp_path.iterdir()] == ["out.mkv"]
+
+
+def returned(share: float) -> Returned:
+    """What a contract that gives `share` of all energy back keeps account of."""
+    found = Returned()
+    taken = np.ones((64, 96), np.float32)
+    for plane in range(3):
+        found.add(plane, taken, taken * np.float32(1 - share**0.5))
+    return found
+
+
+def test_a_receipt_and_a_page_say_when_much_was_given_back(
+    denoise: Callable[..., Done], grainy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (denoise_command, run_report):
+        monkeypatch.setattr(module, "returned_of", lambda engine: returned(0.234))
+    output, page = tmp_path / "out.mkv", tmp_path / "page.html"
+    done = denoise(grainy, "-o", output, "--report", page, "--frames", 3, "--json")
+    event = [json.loads(line) for line in done.out.splitlines()][-1]
+    assert event["event"] == "result"
+    assert event["returned"]["share"] == pytest.approx(0.234, abs=1e-3)
+    assert len(event["returned"]["by_plane"]) == 3
+    assert "the contract gave back 23 % of what was taken out" in event["notes"][0]
+    text = page.read_text(encoding="utf-8")
+    assert "23.4% of what was taken out (Y 23.4%, Cb 23.4%, Cr 23.4%)" in text
+    again = denoise(grainy, "-o", output, "--frames", 3, "--overwrite")
+    assert again.err.splitlines()[-1].startswith("the contract gave back 23 %")
+
+
+def test_a_receipt_is_silent_where_little_was_given_back() -> None:
+    assert returned_lines(returned(0.08)) == []
+    assert returned_lines(None) == []
+    assert returned_values(None) is None
+    assert len(returned_lines(returned(0.12))) == 1
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,11 @@ from f2rcli.evaluation.result import (
     ClipResult,
     Evaluation,
     FileFacts,
+    GivenBack,
     MethodFacts,
     MethodResult,
     MetricFacts,
+    PlaneChange,
     Published,
     Residual,
     Series,
@@ -40,6 +42,14 @@ def _residual(rng: np.random.Generator) -> Residual:
     return Residual(
         sigma8=(20.0,) * 3, mean8=(0.0,) * 3, autocorrelation=((1.0,),), spectrum=rows,
         structure=0.1,
+    )  # fmt: skip
+
+
+def _change(name: str, lift: float) -> PlaneChange:
+    """A plane whose dark third is lifted."""
+    return PlaneChange(
+        name=name, against="", brightness=(2.0, 6.0, 10.0), mean=(lift, 0.0, -0.1),
+        spread=(4.0, 5.0, 6.0), samples=(10_000,) * 3,
     )  # fmt: skip
 
 
@@ -73,6 +83,13 @@ def _clip(name: str, frames: int, pictures: ReportPictures) -> ClipResult:
             series=(_series("psnr", rising), _series("flicker", (None, *rising[1:]))),
             seconds_per_frame=0.25,
             residual=_residual(rng),
+            change=tuple(_change(name, lift) for name, lift in (("R", 0.1), ("G", 3.0), ("B", 0))),
+            given_back=GivenBack(
+                share=0.234,
+                by_plane=(0.3, 0.2, 0.1),
+                planes=("R", "G", "B"),
+                places=((0.0, 0.5), (0.25, 1.0)),
+            ),
         ),
         MethodResult(method="other", series=(_series("psnr", exact),), notes=("a <b>note</b>",)),
         MethodResult(method="broken", failed="no FFmpeg"),

@@ -147,6 +147,49 @@ def test_frames_are_counted_in_whole_numbers(frames: int) -> None:
     assert all(float(tick).is_integer() for tick in ticks)
 
 
+def test_a_page_says_whether_any_brightness_moved(sample: Evaluation, tree: Tree) -> None:
+    words = " ".join(tree.texts)
+    assert "f2r: moved by more than half a code from the reference: G by +3.0" in words
+    still = [replace(m, change=m.change[::2]) for m in sample.clips[0].methods]
+    calm = replace(sample.clips[0], methods=tuple(still))
+    assert "no brightness moved by more than half a code (R, B)" in page(
+        replace(sample, clips=(calm,))
+    )
+
+
+def test_a_page_says_how_much_the_contract_gave_back_and_where(
+    sample: Evaluation, tree: Tree
+) -> None:
+    assert "f2r: 23.4% of what was taken out (R 30.0%, G 20.0%, B 10.0%)." in tree.texts
+    maps = [p["alt"] for p in tree.all("img") if p.get("class") == "pixels map"]
+    assert len(maps) == 2
+    assert "from 0% to 100%, most 75% from the left and 75% from the top" in str(maps[0])
+    without = [replace(m, given_back=None) for m in sample.clips[0].methods]
+    bare = page(replace(sample, clips=(replace(sample.clips[0], methods=tuple(without)),)))
+    assert "contract gave back" not in bare
+
+
+def test_a_page_shows_flat_places_and_colour_beside_brightness(tree: Tree) -> None:
+    words = " ".join(tree.texts)
+    assert "The flattest place, at 400 %" in words
+    assert re.search(r"every side stretched \d+ times around the noisy input's mean", words)
+    alts = [str(picture["alt"]) for picture in tree.all("img")]
+    taken = [alt for alt in alts if "difference to the noisy input" in alt]
+    assert [alt.endswith("colour alone") for alt in taken] == [False, True] * (len(taken) // 2)
+
+
+def test_a_bent_axis_keeps_small_values_apart_beside_large_ones() -> None:
+    line = Series(name="a", x=[0, 1, 2], y=[0.4, -0.4, 0.0], spread=[30.0] * 3, band=True)
+    chart = line_chart([line], Axes(title="t", x="x", y="", bend=1.0, marks=(-0.5, 0.5)))
+    ticks = re.findall(r'"tick y" style="bottom:([\d.]+)%"[^>]*>([^<]*)<', chart)
+    places = {float(value): float(place) for place, value in ticks}
+    assert places[0] == pytest.approx(50, abs=0.1)
+    assert places[1] - places[0] > 7
+    assert places[30] - places[10] == pytest.approx(places[10] - places[3], rel=0.1)
+    assert chart.count('class="mark"') == 2
+    assert "<polygon" in chart
+
+
 def test_identical_pages_come_from_identical_results(sample: Evaluation, text: str) -> None:
     assert page(sample) == text
 

@@ -9,6 +9,7 @@ from f2rcli.evaluation.report.markup import Markup, tag
 
 DOTTED = 48  # points up to which each gets a dot
 STEPS = (1, 2, 2.5, 5, 10)  # of a grid, times a power of ten
+NARROWEST = 7.0  # percent of the plot between two values of a bent axis
 HUES = 8  # colours that page.css knows; further series repeat them
 
 
@@ -23,6 +24,8 @@ class Series:
     line: bool = True
     dots: bool | None = None  # None: where there are few points
     note: str = ""  # beside the name in the legend
+    spread: Sequence[float] = ()  # to either side of y, in the tooltip
+    band: bool = False  # whether the spread is drawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +38,19 @@ class Axes:
     digits: int = 2  # of values in the tooltip
     zero: bool = False  # y begins at 0
     whole: bool = False  # x counts
+    bend: float | None = None  # of y: linear up to about this size, logarithmic beyond
+    marks: Sequence[float] = ()  # values of y with a dashed line
 
 
 class _Scale:
     """Where values lie, in percent of the plot."""
 
-    def __init__(self, values: Sequence[float], *, loose: bool, floor: float | None = None) -> None:
+    def __init__(
+        self, values: Sequence[float], *, loose: bool, floor: float | None = None,
+        bend: float | None = None,
+    ) -> None:  # fmt: skip
+        self.bend = bend
+        values = [self._bent(value) for value in values]
         low, high = min(values, default=0.0), max(values, default=1.0)
         if floor is not None:
             low = min(floor, low)
@@ -48,11 +58,16 @@ class _Scale:
         self.low = low if floor is not None else low - pad
         self.high = high + pad if high + pad > self.low else self.low + 1
 
+    def _bent(self, value: float) -> float:
+        return value if self.bend is None else math.asinh(value / self.bend)
+
     def place(self, value: float) -> float:
-        return round(100 * (value - self.low) / (self.high - self.low), 3)
+        return round(100 * (self._bent(value) - self.low) / (self.high - self.low), 3)
 
     def ticks(self, most: int, *, whole: bool = False) -> list[float]:
         """Round values within the scale, at most about `most`; only integers if `whole`."""
+        if self.bend is not None:
+            return self._bent_ticks(self.bend)
         rough = max((self.high - self.low) / most, 1.0 if whole else 0.0)
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(
@@ -63,22 +78,31 @@ class _Scale:
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [round(step * tick, 10) for tick in range(first, last + 1)]
 
+    def _bent_ticks(self, bend: float) -> list[float]:
+        """Zero and round values to either side, as far apart as words need."""
+        ticks = [0.0]
+        for size in (round(bend * 10**power * step, 10) for power in range(4) for step in (1, 3)):
+            if self.place(size) - self.place(max(ticks)) >= NARROWEST:
+                ticks += [size, -size]
+        return sorted(tick for tick in ticks if self.low <= self._bent(tick) <= self.high)
+
 
 def line_chart(series: Sequence[Series], axes: Axes, hidden: bool = False) -> Markup:
     """A chart with a legend; page.js adds a cursor that mouse and arrow keys move.
 
     Without scripts it is complete as well: lines carry titles, and the legend their figures.
     """
-    ys = [y for one in series for y in one.y if math.isfinite(y)]
+    ys = [y for one in series for y in (*one.y, *axes.marks, *_edges(one)) if math.isfinite(y)]
     xs = [x for one in series for x in one.x]
     across = _Scale(xs, loose=False)
-    upward = _Scale(ys, loose=True, floor=0.0 if axes.zero else None)
+    upward = _Scale(ys, loose=True, floor=0.0 if axes.zero else None, bend=axes.bend)
     values = [
         {
             "name": one.name,
             "hue": _hue(one),
             "x": list(one.x),
             "y": [round(y, 6) if math.isfinite(y) else None for y in one.y],
+            **({"spread": [round(s, 6) for s in one.spread]} if one.spread else {}),
         }
         for one in series
     ]
@@ -86,7 +110,7 @@ def line_chart(series: Sequence[Series], axes: Axes, hidden: bool = False) -> Ma
     data = {"series": values, "scale": scale, "digits": axes.digits, "x": axes.x, "y": axes.y}
     plot = tag(
         "div",
-        _drawing(series, across, upward),
+        _drawing(series, axes, across, upward),
         [_tick("y", upward, value) for value in upward.ticks(5)],
         [_tick("x", across, value) for value in across.ticks(6, whole=axes.whole)],
         tag("div", class_="cursor", hidden=True),
@@ -113,7 +137,14 @@ def line_chart(series: Sequence[Series], axes: Axes, hidden: bool = False) -> Ma
     )
 
 
-def _drawing(series: Sequence[Series], across: _Scale, upward: _Scale) -> Markup:
+def _edges(one: Series) -> list[float]:
+    """The ends of a series' band."""
+    if not one.band:
+        return []
+    return [y + sign * s for y, s in zip(one.y, one.spread, strict=True) for sign in (-1, 1)]
+
+
+def _drawing(series: Sequence[Series], axes: Axes, across: _Scale, upward: _Scale) -> Markup:
     grid = [
         tag("line", x1=0, x2=100, y1=100 - upward.place(y), y2=100 - upward.place(y), class_="grid")
         for y in upward.ticks(5)
@@ -121,11 +152,27 @@ def _drawing(series: Sequence[Series], across: _Scale, upward: _Scale) -> Markup
     return tag(
         "svg",
         grid,
+        [_mark(value, upward) for value in axes.marks],
+        [_band(one, across, upward) for one in series if one.band],
         [_line(one, across, upward) for one in series],
         viewBox="0 0 100 100",
         preserveAspectRatio="none",
         aria_hidden="true",
     )
+
+
+def _mark(value: float, upward: _Scale) -> Markup:
+    place = 100 - upward.place(value)
+    return tag("line", x1=0, x2=100, y1=place, y2=place, class_="mark")
+
+
+def _band(one: Series, across: _Scale, upward: _Scale) -> Markup:
+    """The area of one spread to either side of a line."""
+    lower, upper = _edges(one)[::2], _edges(one)[1::2]
+    corners = [*zip(one.x, upper, strict=True), *reversed([*zip(one.x, lower, strict=True)])]
+    points = " ".join(f"{across.place(x):g},{100 - upward.place(y):g}" for x, y in corners)
+    shape = tag("polygon", points=points, class_="band")
+    return tag("g", shape, class_=f"hue{_hue(one)}", data_series=one.name)
 
 
 def _line(one: Series, across: _Scale, upward: _Scale) -> Markup:

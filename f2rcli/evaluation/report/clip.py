@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from f2rcli.evaluation.report.change import by_brightness, given_back
 from f2rcli.evaluation.report.chart import Axes, Series, line_chart
 from f2rcli.evaluation.report.markup import Child, Markup, join, tag
 from f2rcli.evaluation.report.noise import noise_panel, spectra
@@ -29,6 +30,8 @@ def clip_box(clip: ClipResult, evaluation: Evaluation, *, unfolded: bool) -> Mar
         tag("ul", [tag("li", note) for note in clip.notes], class_="notes") if clip.notes else None,
         _charts(clip, evaluation),
         pictures(clip, labels(evaluation)),
+        by_brightness(clip, labels(evaluation), hues(evaluation)),
+        given_back(clip, labels(evaluation)),
         _noise(clip, evaluation),
         class_="inside",
     )

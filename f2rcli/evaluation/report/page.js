@@ -55,7 +55,9 @@ function chart(plot) {
       const place = one.x.indexOf(x);
       if (place < 0 || off.has(one.name)) continue;
       const value = one.y[place];
-      tip.append(line(one.name, value === null ? "–" : value.toFixed(data.digits), one.hue));
+      let words = value === null ? "–" : value.toFixed(data.digits);
+      if (one.spread) words += ` ± ${one.spread[place].toFixed(data.digits)}`;
+      tip.append(line(one.name, words, one.hue));
     }
     tip.style.left = share > 0.5 ? "auto" : `calc(${100 * share}% + 10px)`;
     tip.style.right = share > 0.5 ? `calc(${100 * (1 - share)}% + 10px)` : "auto";

@@ -5,10 +5,22 @@ from itertools import groupby
 
 from f2rcli.evaluation.report.markup import Markup, join, tag
 from f2rcli.evaluation.result import NOISY, ClipResult
-from f2rcli.evaluation.shots import CLEAN, CROP, ERROR, FRAME, REMOVED, Shot, data_uri
+from f2rcli.evaluation.shots import (
+    CLEAN,
+    COLOUR,
+    CROP,
+    ERROR,
+    FLAT,
+    FRAME,
+    REMOVED,
+    ClipPictures,
+    Shot,
+    data_uri,
+)
 
 Label = Callable[[str], str]  # a method's name in words
 FULL = 1060  # pixels across that small pictures may be enlarged to
+ZOOM = 4  # times, of a flat place
 MOST_TIMES = 4  # that they are enlarged
 BESIDE = 3  # sides of a place up to which two places stand beside each other
 SIZES = (("", "fits the page"), ("1", "one to one"), ("2", "twice as large"), ("4", "4 x"))
@@ -19,7 +31,8 @@ def pictures(clip: ClipResult, label: Label) -> Markup:
     if clip.pictures is None:
         return Markup("")
     frames, crops = clip.pictures.of(FRAME), clip.pictures.of(CROP)
-    maps = [clip.pictures.of(kind) for kind in (REMOVED, ERROR)]
+    flat = clip.pictures.of(FLAT)
+    maps = [_paired(clip.pictures), clip.pictures.of(ERROR)]
     drawn = [
         _maps(title, words, shots, label)
         for title, words, shots in zip(_TITLES, (_REMOVED_WORDS, _ERROR_WORDS), maps, strict=True)
@@ -28,14 +41,23 @@ def pictures(clip: ClipResult, label: Label) -> Markup:
     return join(
         [tag("h3", "Before and after"), comparison(frames, clip, label)] if frames else None,
         [tag("h3", _crops_title(crops)), _crops(crops, label)] if crops else None,
+        [tag("h3", "The flattest place, at 400 %"), _zoom(flat, label)] if flat else None,
         tag("div", drawn, class_="pair" if len(maps[0]) <= 1 else None) if drawn else None,
     )
 
 
+def _paired(pictures: ClipPictures) -> tuple[Shot, ...]:
+    """What was taken out of brightness and of colour, method by method beside each other."""
+    shots = (*pictures.of(REMOVED), *pictures.of(COLOUR))
+    order = {shot.method: place for place, shot in enumerate(pictures.of(REMOVED))}
+    return tuple(sorted(shots, key=lambda shot: order.get(shot.method, 0)))
+
+
 _TITLES = ("What was taken out", "What is still wrong")
 _REMOVED_WORDS = (
-    "Noisy minus denoised, brightness, around mid-grey: it should look like noise alone. Edges "
-    "and texture that can be recognised are detail that was lost."
+    "Noisy minus denoised around mid-grey, brightness and, where there is any, colour, with one "
+    "gain: it should look like noise alone. Edges and texture that can be recognised are detail "
+    "that was lost, and a tint is colour that was changed."
 )
 _ERROR_WORDS = "Denoised minus reference, brightness, around mid-grey: even grey is perfect."
 
@@ -145,18 +167,48 @@ def _crops(crops: Sequence[Shot], label: Label) -> Markup:
 
 
 def _maps(title: str, words: str, shots: Sequence[Shot], label: Label) -> Markup:
-    how = f" Frame {shots[0].frame}, differences {shots[0].caption}."
-    figures = [_figure(shot, label, None, caption="") for shot in shots]
+    how = f" Frame {shots[0].frame}, differences x {shots[0].gain:g}."
+    coloured = any(shot.kind == COLOUR for shot in shots)
+    parts = {REMOVED: "brightness", COLOUR: "colour"} if coloured else {}
+    figures = [_figure(shot, label, None, caption=parts.get(shot.kind, "")) for shot in shots]
     return tag(
         "div",
         tag("h3", title),
         tag("p", tag("small", words + how)),
-        tag("div", figures, class_="grid-of wide"),
+        tag("div", figures, class_="grid-of twos" if coloured else "grid-of wide"),
     )
 
 
+def _zoom(shots: Sequence[Shot], label: Label) -> Markup:
+    """One flat place as every side has it, with its contrast stretched alike for all."""
+    first = shots[0]
+    x, y, width, height = first.box
+    words = (
+        f"Frame {first.frame}, {width} x {height} pixels at x {x}, y {y}, every side stretched "
+        f"{first.gain:g} times around the {label(first.method)}'s mean; figures are luma, in 8-bit "
+        "codes. What is left should be faint and shapeless: a grid, a tint or another grey is not "
+        "the picture's."
+    )
+    figures = [
+        tag(
+            "figure",
+            tag(
+                "img", src=data_uri(shot.data), width=ZOOM * width, height=ZOOM * height,
+                alt=f"{label(shot.method)}, frame {shot.frame}: flattest place, {shot.caption}",
+                class_="pixels",
+            ),
+            tag("figcaption", label(shot.method), tag("small", shot.caption)),
+        )
+        for shot in shots
+    ]  # fmt: skip
+    return join(tag("p", tag("small", words)), tag("div", figures, class_="zoom"))
+
+
 def _figure(shot: Shot, label: Label, class_: str | None, caption: str | None = None) -> Markup:
-    kinds = {CROP: "crop", REMOVED: "difference to the noisy input", ERROR: "error"}
+    kinds = {
+        CROP: "crop", REMOVED: "difference to the noisy input", ERROR: "error",
+        COLOUR: "difference to the noisy input, colour alone",
+    }  # fmt: skip
     picture = tag(
         "img",
         src=data_uri(shot.data),

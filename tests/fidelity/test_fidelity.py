@@ -1,0 +1,62 @@
+"""The picture contract holds: the ten cases at a small size, with the shipped weights."""
+
+from functools import cache, partial
+from pathlib import Path
+
+import pytest
+
+from f2rcli import weights
+from f2rcli.cli.app import run
+from f2rcli.errors import EXIT_OK
+from tests.fidelity import cases, footage
+from tests.fidelity.footage import Clip
+
+HEIGHT, WIDTH = 96, 128
+SMALL = cases.Size(
+    frames=7, height=HEIGHT, width=WIDTH, patch=32, patches=(4, 17), light=(1, 3),
+    static=(0.5, 5), dark=1, excerpt=(11, 5, 3), textures=((False, False), (True, True)),
+)  # fmt: skip
+EXAMPLE = Path(__file__).parents[2] / "examples" / "noisy_path_lossless.mkv"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not weights.available(), reason="no weights are bundled"),
+]
+
+
+@cache
+def scenes(frames: int) -> dict[str, Clip]:
+    """Clean clips: leaves that move apart, and leaves below a smooth sky."""
+    size = (HEIGHT, WIDTH, frames)
+    return {"leaves": footage.leaves(*size, seed=1), "sky": footage.leaves(*size, seed=2, sky=True)}
+
+
+@cache
+def grainy(frames: int) -> Clip:
+    """The middle of the example clip, with its own noise."""
+    return footage.cut(footage.read(EXAMPLE, frames), HEIGHT, WIDTH)
+
+
+def quietly(arguments: list[str]) -> int:
+    return run([*arguments, "--threads", "1", "--quiet"])
+
+
+@pytest.mark.parametrize("case", cases.CASES)
+def test_the_picture_contract_holds(case: str, tmp_path: Path) -> None:
+    bench = cases.Bench(work=tmp_path, run=quietly, clips=scenes, grainy=grainy, size=SMALL)
+    rows = list(cases.CASES[case](bench))
+    print("\n".join(map(str, rows)))  # shown where the test fails
+    assert not [str(row) for row in rows if not row.held]
+
+
+def test_a_method_that_changes_nothing_holds_every_bar_on_clean_pictures(tmp_path: Path) -> None:
+    untouched = partial(_copied, options=("--strength", "0"))
+    bench = cases.Bench(work=tmp_path, run=untouched, clips=scenes, grainy=grainy, size=SMALL)
+    for case in ("clean", "neutral", "letterbox", "lattice", "excerpt"):
+        assert [row for row in cases.CASES[case](bench) if not row.held] == []
+
+
+def _copied(arguments: list[str], options: tuple[str, ...]) -> int:
+    code = quietly([*arguments, *options])
+    assert code == EXIT_OK
+    return code
