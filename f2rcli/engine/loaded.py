@@ -163,8 +163,9 @@ class Engine:
         if source.layout.levels is not None or source.layout.space is Space.BAYER:
             changes = without_bias(changes, planes_of(source))
         changes = scaled(changes, source.layout, self.settings)
-        add = sensor.add_change if source.layout.space is Space.BAYER else yuv.add_changes
-        return replace(source, planes=add(source, changes))
+        if source.layout.space is Space.BAYER:
+            return replace(source, planes=sensor.add_change(source, np.stack(changes)))
+        return replace(source, planes=yuv.add_changes(source, changes))
 
     def predict(self, info: ClipInfo) -> Prediction:
         """Time one small window here, and scale by pixels. Memory by a measured constant."""

@@ -100,9 +100,7 @@ class BlindAnchor(nn.Module):
         scale = 1 / (spread + EPSILON)
         logits = torch.stack(  # one neighbour after the other: pictures may be large
             [
-                self._logits(
-                    torch.cat([(one - mean) * scale, far * scale, sure.clamp_max(1)], 1)
-                )
+                self._logits(torch.cat([(one - mean) * scale, far * scale, sure.clamp_max(1)], 1))
                 for one, far, sure in zip(
                     aligned.coarse.unbind(1), distance.unbind(1), confidence.unbind(1), strict=True
                 )

@@ -6,6 +6,7 @@ frame it was made at. Every pixel counts how many frames it is worth: a Kalman f
 process noise is whatever the match leaves beyond the noise (Kalman, 1960; DESIGN.md D33).
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +29,8 @@ COARSE_WEIGHT = 3.0  # their mismatch is no noise, and stays from frame to frame
 LEAST_VARIANCE = (0.1 / 255) ** 2
 
 
-class Memory(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Memory:
     """The past on the grid of one frame."""
 
     index: int  # of that frame
@@ -66,8 +68,12 @@ class Memory(NamedTuple):
             excess = torch.where(still, plain, there)
         worth = 1 / (1 / count + excess)
         share = 1 / (1 + worth)
-        mixed = (torch.lerp(a, b, share) for a, b in zip(old, fresh, strict=True))
-        return Memory(index, *mixed, (worth + 1).clamp_max(MOST))
+        return Memory(
+            index,
+            torch.lerp(old.noisy, noisy, share),
+            torch.lerp(old.coarse, coarse, share),
+            (worth + 1).clamp_max(MOST),
+        )
 
 
 class _Pair(NamedTuple):

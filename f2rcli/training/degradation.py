@@ -268,12 +268,12 @@ def _texture(frames: int, size: int, rng: np.random.Generator) -> Pictures:
     speed = rng.integers(-3, 4, 2) if rng.random() < 0.6 else np.zeros(2, int)
     room = 3 * frames
     shape = (size + 2 * room, size + 2 * room, 1 if rng.random() < 0.7 else 3)
-    noise = rng.standard_normal(shape, np.float32)
+    noise: NDArray[Any] = rng.standard_normal(shape, np.float32)
     blur = rng.uniform(0, 1.6)
     if blur > 0.4:
         noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), blur), np.float32).reshape(shape)
     noise /= noise.std()
-    picture = rng.uniform(0.3, 0.7) + rng.uniform(0.02, 0.18) * noise
+    picture: NDArray[Any] = rng.uniform(0.3, 0.7) + rng.uniform(0.02, 0.18) * noise
     if rng.random() < 0.3:  # sand, leaves: more where something is
         picture = np.where(noise > 0.5, picture, picture.mean())
     tops, lefts = (room + np.arange(frames) * part for part in speed)
@@ -366,6 +366,6 @@ def _transcoded(
 
 def _planes_of(frame: av.VideoFrame) -> list[NDArray[np.uint8]]:
     return [
-        np.frombuffer(memoryview(p), np.uint8).reshape(p.height, -1)[:, : p.width].copy()  # type: ignore[call-overload]
+        np.frombuffer(memoryview(p), np.uint8).reshape(p.height, -1)[:, : p.width].copy()
         for p in frame.planes
     ]

@@ -130,7 +130,9 @@ def footage_source(
     size = min(LARGEST, *clip.shape[1:3]) // 16 * 16
     item = degraded(clip, frames, size, rng, coded=bool(rng.random() < CODED_SHARE))
     if gray:
-        levels = [luma_level(*three) for three in zip(item.noisy, item.clean, item.level, strict=True)]
+        levels = [
+            luma_level(*three) for three in zip(item.noisy, item.clean, item.level, strict=True)
+        ]
         item = Footage(luma(item.noisy), luma(item.clean), np.stack(levels))
     noise = fitted(item).scaled(float(np.exp(rng.normal(0, 0.12))))
     return Source(item.noisy, item.clean, noise, bool(rng.random() < TOLD_SHARE))

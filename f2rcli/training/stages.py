@@ -40,9 +40,7 @@ def psnr_loss(estimate: Tensor, clean: Tensor, weight: Tensor | None = None) -> 
     return 0.5 * torch.log(error + 2e-5).mean()
 
 
-def relative_loss(
-    estimate: Tensor, clean: Tensor, noisy: Tensor, lattice: float = 0.0
-) -> Tensor:
+def relative_loss(estimate: Tensor, clean: Tensor, noisy: Tensor, lattice: float = 0.0) -> Tensor:
     """Mean over the batch of half the log of each sample's squared error beside its input's own.
 
     A harm done to light noise costs what a gain on heavy noise earns; the share of the input's

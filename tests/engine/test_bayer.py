@@ -56,7 +56,7 @@ def test_a_mosaic_goes_in_as_four_planes_and_comes_back_where_it_was(
     picture = engine.to_tensor(frames[0])
     assert picture.shape == (1, 4, *picture_size(info_of(frames)))
     change = engine.to_tensor(frames[1]) - picture
-    back = engine.to_frame(frames[0], change)
+    back = engine.to_frame(frames[0], engine.to_tensor(frames[0]), change)
     left = back.planes[0].astype(int) - frames[1].planes[0]
     for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):  # a colour keeps its mean, and no more
         part = left[row::2, column::2]

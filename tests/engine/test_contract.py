@@ -40,7 +40,9 @@ def test_noise_as_strong_as_measured_stays_removed() -> None:
 
 @pytest.mark.parametrize("scale", [1, 4, 12, 40])
 def test_what_is_too_strong_at_one_scale_goes_back_whatever_that_scale_is(scale: int) -> None:
-    wrong = box(np.random.default_rng(2).standard_normal((256, 256)).astype(np.float32), 2 * scale + 1)
+    wrong = box(
+        np.random.default_rng(2).standard_normal((256, 256)).astype(np.float32), 2 * scale + 1
+    )
     wrong *= 2 * SIGMA / wrong.std()
     kept = held(white(3) + wrong, law(), shares())
     left = float((kept * wrong).mean() / (wrong * wrong).mean())

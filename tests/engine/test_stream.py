@@ -226,4 +226,4 @@ def test_a_result_that_is_not_a_number_stops_the_run() -> None:
     frames = noisy_clip(1)
     engine = engine_for(frames)
     with pytest.raises(DeviceError, match="not finite"):
-        engine.to_frame(frames[0], torch.full((1, 3, 64, 80), float("nan")))
+        engine.to_frame(frames[0], *[torch.full((1, 3, 64, 80), float("nan"))] * 2)

@@ -33,7 +33,9 @@ def test_a_still_scene_is_remembered_like_the_mean_of_all_frames() -> None:
     clean = scene()
     memory = Memory.of(0, noisy(clean, 0), coarse(clean, 0))
     for index in range(1, 20):
-        memory = memory.carried(index, noisy(clean, index), coarse(clean, index), STILL, level(clean))
+        memory = memory.carried(
+            index, noisy(clean, index), coarse(clean, index), STILL, level(clean)
+        )
     error = float((memory.noisy - clean).square().mean())
     assert error < 1.6 * SIGMA**2 / 20
     assert 10 < float(memory.count.mean()) <= MOST
@@ -47,11 +49,13 @@ def test_what_crosses_a_still_scene_leaves_no_ghost() -> None:
         left = 6 * index - 24  # a block of its own texture that is gone by the end
         if 0 <= left < SIDE - 16:
             clean[..., 40:56, left : left + 16] = 0.95
-        memory = memory.carried(index, noisy(clean, index), coarse(clean, index), STILL, level(clean))
+        memory = memory.carried(
+            index, noisy(clean, index), coarse(clean, index), STILL, level(clean)
+        )
         apart = (memory.noisy - clean).square().mean(1)[0]
         # never worse than a fresh frame, wherever the block is or was
         around = apart[36:60, max(left - 30, 0) : max(left + 30, 1)]
-        if around.numel() and 4 < index:
+        if around.numel() and index > 4:
             assert float(around.mean()) < 1.2 * SIGMA**2, index
     assert float((memory.noisy - background).square().mean()) < 0.35 * SIGMA**2
 
@@ -60,7 +64,9 @@ def test_where_nothing_matches_the_memory_is_the_frame() -> None:
     first, second = scene(), scene().flip(-1)
     memory = Memory.of(0, noisy(first, 0), coarse(first, 0))
     for index in range(1, 6):
-        memory = memory.carried(index, noisy(first, index), coarse(first, index), STILL, level(first))
+        memory = memory.carried(
+            index, noisy(first, index), coarse(first, index), STILL, level(first)
+        )
     fresh = noisy(second, 9)
     after = memory.carried(6, fresh, coarse(second, 9), STILL, level(second))
     different = (first - second).abs().amin(1) > 0.2
@@ -72,11 +78,15 @@ def test_a_memory_moves_with_the_picture() -> None:
     wide = torch.cat([scene(), scene()], 3)
     flow = np.zeros((SIDE, SIDE, 2), np.float32)
     flow[..., 0] = 2.0  # what is here was two pixels further right
+
     def view(i: int) -> Tensor:
         return wide[..., 40 - 2 * i : 40 - 2 * i + SIDE]
+
     memory = Memory.of(0, noisy(view(0), 0), coarse(view(0), 0))
     for index in range(1, 12):
         # the scene moves right: p shows what the frame before showed at p - 2
-        memory = memory.carried(index, noisy(view(index), index), coarse(view(index), index), -flow, level(view(0)))
+        memory = memory.carried(
+            index, noisy(view(index), index), coarse(view(index), index), -flow, level(view(0))
+        )
     error = (memory.noisy - view(11)).square()[..., 30:-4]
     assert float(error.mean()) < 0.5 * SIGMA**2
