@@ -11,10 +11,10 @@ import numpy as np
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.listening import REFRESH_EVERY, NoiseWatch
 from f2rcli.engine.loaded import Engine, EngineSettings, Prediction, load_engine
+from f2rcli.engine.residual import Beside
 from f2rcli.engine.strength import changes_nothing
 from f2rcli.fan import fanned
 from f2rcli.frames import ClipInfo, Frame, same_samples
-from f2rcli.engine.residual import Beside
 from f2rcli.methods.base import Method, Moving, Prepared, Remembering, Restored
 from f2rcli.noise import NoiseModel
 from f2rcli.window import Window, windows
