@@ -1,4 +1,4 @@
-"""From what a method changes in a picture to what changes in a file's planes, under the contract."""
+"""From what a method changes in a picture to what changes in planes, under the contract."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -248,15 +248,15 @@ def _graphics(frames: int, size: int, rng: np.random.Generator) -> Pictures:
 def _painted(part: NDArray[np.float32], rng: np.random.Generator) -> None:
     """Fill a part of a canvas with a flat colour, a ramp, stripes, a checkerboard or dots."""
     first, second = (rng.random(3).astype(np.float32) for _ in range(2))
-    rows, columns = np.indices(part.shape[:2])
+    rows, columns = np.indices(part.shape[:2], np.int64)
     kind, step = rng.integers(5), int(rng.integers(1, 9))
     mask: NDArray[Any] = np.zeros(part.shape[:2], np.float32)
     if kind == 1:
-        mask = (rows / max(part.shape[0], 1)).astype(np.float32)
+        mask = np.asarray(rows / max(part.shape[0], 1), np.float32)
     elif kind == 2:
-        mask = ((rows if rng.random() < 0.5 else columns) // step % 2).astype(np.float32)
+        mask = np.asarray((rows if rng.random() < 0.5 else columns) // step % 2, np.float32)
     elif kind == 3:
-        mask = ((rows // step + columns // step) % 2).astype(np.float32)
+        mask = np.asarray((rows // step + columns // step) % 2, np.float32)
     elif kind == 4:
         coarse = rng.integers(0, 2, (part.shape[0] // step + 1, part.shape[1] // step + 1))
         mask = np.kron(coarse, np.ones((step, step)))[: part.shape[0], : part.shape[1]]
