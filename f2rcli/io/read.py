@@ -187,20 +187,32 @@ class VideoReader(Reader):
 
     def _seek_to(self, place: int, target: int) -> bool:
         """Seek; whether a sound key frame at or before `target` follows."""
+        picture = self._sought(place)
+        if picture is None or picture.frame is None or picture.pts is None:
+            return False
+        return picture.pts <= target and picture.frame.key_frame and not picture.corrupt
+
+    def _sought(self, place: int) -> Picture | None:
+        """Seek; the picture that follows, which is the next to be taken."""
         try:
             self.container.seek(place, stream=self.stream)
         except av.FFmpegError:
-            return False
+            return None
         self.side.clear()
         self._decoder.restart()
         picture = next(iter(self._decoder), None)
-        if picture is None or picture.frame is None or picture.pts is None:
-            return False
-        self._probed = [picture]
-        return picture.pts <= target and picture.frame.key_frame and not picture.corrupt
+        if picture is not None and picture.frame is not None:
+            self._probed = [picture]
+        return picture
 
     def _rewind(self) -> None:
-        """Go back to the first byte, or where a format has none, to the first time stamp."""
+        """Go back to the first picture by its time; where that does not find it, to the first byte.
+
+        Matroska and AVI read on wherever they were after a seek to a byte.
+        """
+        picture = self._sought(self._probe.first_pts)
+        if picture is not None and picture.frame and picture.pts == self._probe.first_pts:
+            return
         self._probed = []
         self.side.clear()
         try:

@@ -96,20 +96,49 @@ def test_the_opening_is_read_anew_where_an_excerpt_begins_later(tools, clip: Pat
         assert not list(reader.opening())
 
 
-def test_copies_are_no_context(tools, tmp_path: Path) -> None:
-    """Every picture is there three times; a reader goes back for different ones."""
-    source = tmp_path / "in.mkv"
-    with av.open(str(source), "w") as container:
-        stream = container.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 32, 16, "gray"
+def write_copies(path: Path, codec: str, options: dict[str, str]) -> Path:
+    """Twenty pictures, each three times."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for number in range(60):
-            codes = np.random.default_rng(number // 3).integers(0, 256, (16, 32)).astype(np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(codes, format="gray")))
+            codes = np.random.default_rng(number // 3).integers(0, 256, (48, 64)).astype(np.uint8)
+            picture = av.VideoFrame.from_ndarray(codes, format="gray").reformat(format="yuv420p")
+            picture.pts = number
+            container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
+    return path
+
+
+COPIES = [
+    ("mkv", "ffv1", {}),
+    ("mkv", "libx264", {"crf": "0"}),
+    ("mp4", "libx264", {"crf": "0"}),
+    ("ts", "libx264", {"crf": "0"}),
+    ("webm", "libvpx-vp9", {"lossless": "1"}),
+    ("nut", "ffv1", {}),
+]
+
+
+@pytest.mark.parametrize("lead", [LEAD, LEAD_IN])
+@pytest.mark.parametrize(("kind", "codec", "options"), COPIES)
+def test_copies_are_no_context(
+    tools, tmp_path: Path, kind: str, codec: str, options, lead: int
+) -> None:
+    """A reader goes back farther for different pictures, to the very beginning if it must."""
+    source = write_copies(tmp_path / f"in.{kind}", codec, options)
     every = tools.read_all(source)
-    found = tools.read_all(source, start=1.2, frames=3, lead=LEAD, trail=TRAIL)
-    places = [*range(15, 30, 3), 30, 31, 32, *range(33, 42, 3)]
+    found = tools.read_all(source, start=1.2, frames=3, lead=lead, trail=TRAIL)
+    places = [*range(max(0, 30 - 3 * lead), 30, 3), 30, 31, 32, *range(33, 42, 3)]
     assert tools.same_samples(found, [every[n] for n in places])
+    assert [frame.context for frame in found].count(False) == 3
+
+
+def test_a_clip_with_alpha_is_cut(tools, odd) -> None:
+    """Its decoder marks no key frames: one reads on from the very beginning."""
+    source = odd("alpha_vp9.webm")
+    every = tools.read_all(source)
+    assert tools.same_samples(tools.read_all(source, start=0.24, frames=3), every[6:9])
 
 
 def test_frames_far_apart_are_gone_back_for(tools, tmp_path: Path) -> None:
