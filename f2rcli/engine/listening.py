@@ -13,7 +13,7 @@ from f2rcli import methods
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.engine.loaded import Engine
 from f2rcli.engine.looking import Eyes, Seen, evidence
-from f2rcli.frames import Frame, PlaneLayout
+from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.methods.base import Method, Prepared
 from f2rcli.noise import NoiseModel, blend, single_frame_sigma
 from f2rcli.noise.bound import Bound, Picture
@@ -38,16 +38,21 @@ class Opening(NamedTuple):
     free: NoiseModel  # as anchors alone measure it, without the bound
     compared: bool  # with neighbours; False: from single frames alone
 
-    def doubts(self, rails: tuple[float, float]) -> Doubts:
+    def doubts(self, rails: tuple[float, float], layout: PlaneLayout) -> Doubts:
         """What speaks against it; rails: the shares of samples on black and on white."""
+        subsampled = layout.family is Family.YUV and any(layout.log2_chroma)
         if not self.bounds:
-            return Doubts(clipped=sum(rails), bounded=False)
+            return Doubts(clipped=sum(rails), bounded=False, subsampled=subsampled)
         first = self.bounds[0]
         told = self.planes.models[0].sigma[0]
         share = mean_sigma8(self.free) / max(mean_sigma8(self.model), 1e-9)
         left = log(max(told, 1e-6) / max(first.mean, 1e-6))
         return Doubts(
-            flat=first.flat, gap=left + log(max(share, 1e-6)), left=left, clipped=sum(rails)
+            flat=first.flat,
+            gap=left + log(max(share, 1e-6)),
+            left=left,
+            clipped=sum(rails),
+            subsampled=subsampled,
         )
 
 

@@ -206,4 +206,3 @@ def test_every_plane_of_a_file_has_its_own_noise() -> None:
     found = [model.sigma[0] * span for model, span in zip(planes.models, spans, strict=True)]
     assert found == pytest.approx([4, 9, 9], rel=0.1)
     assert [sum(shares) for shares in planes.shares] == pytest.approx([1, 1, 1])
-    assert not planes.clipped
