@@ -100,7 +100,7 @@ class Bound:
         the same at all of them, as sensors' laws want, whose units say nothing of 8-bit codes."""
         signal = torch.tensor(self.level, dtype=torch.float64)[None, None, None]
         law = model.level(signal)[0, 0, 0].tolist()
-        cut = np.array([_cut(*pair, even=even) for pair in zip(law, self.sigma, strict=True)])
+        cut = np.array([cut_to(*pair, even=even) for pair in zip(law, self.sigma, strict=True)])
         if not cut.any():
             return np.zeros(KNOTS)
         if even or np.ptp(np.log(np.maximum(cut, 1e-9))) < UNEVEN:
@@ -167,7 +167,7 @@ def flat_difference(before: Picture, after: Picture, plane: int, flow: Values) -
     return shown
 
 
-def _cut(law: float, bound: float, *, even: bool) -> float:
+def cut_to(law: float, bound: float, *, even: bool = False) -> float:
     """The share of a law's sigma that a bound leaves. Next to heavy noise what anchors take for
     noise is small, while compressed noise is uneven: there the law may be above it by more."""
     if law <= bound or law <= 0:
