@@ -1,6 +1,6 @@
 """Sigma that cannot be fooled: hard cases of known noise, and whether the stated confidence holds.
 
-    python benchmarks/sigma.py CLIPS [--only NAME] [--size 160] [--frames 8]
+    python benchmarks/sigma.py CLIPS [--only NAME] [--size 160] [--frames 7]
 
 CLIPS is a folder of clean clips. They are halved, which takes their own grain away, cropped and
 given noise of known strength; graphics, texture, flat and black pictures are made on the spot.
@@ -292,7 +292,7 @@ def main() -> None:
     parser.add_argument("clips", type=Path)
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--size", type=int, default=160, help="height of the pictures, pixels")
-    parser.add_argument("--frames", type=int, default=8)
+    parser.add_argument("--frames", type=int, default=7)
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
     engines: dict[PlaneLayout, Engine] = {}

@@ -14,7 +14,7 @@ from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.engine.loaded import Engine
 from f2rcli.engine.looking import Eyes, Seen, evidence
 from f2rcli.engine.strength import allowance
-from f2rcli.frames import Frame, PlaneLayout
+from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.methods.base import Method, Prepared
 from f2rcli.noise import NoiseModel, blend, single_frame_sigma
 from f2rcli.noise.bound import Bound, Picture
@@ -39,16 +39,21 @@ class Opening(NamedTuple):
     free: NoiseModel  # as anchors alone measure it, without the bound
     compared: bool  # with neighbours; False: from single frames alone
 
-    def doubts(self, rails: tuple[float, float]) -> Doubts:
+    def doubts(self, rails: tuple[float, float], layout: PlaneLayout) -> Doubts:
         """What speaks against it; rails: the shares of samples on black and on white."""
+        subsampled = layout.family is Family.YUV and any(layout.log2_chroma)
         if not self.bounds:
-            return Doubts(clipped=sum(rails), bounded=False)
+            return Doubts(clipped=sum(rails), bounded=False, subsampled=subsampled)
         first = self.bounds[0]
         told = self.planes.models[0].sigma[0]
         share = mean_sigma8(self.free) / max(mean_sigma8(self.model), 1e-9)
         left = log(max(told, 1e-6) / max(first.mean, 1e-6))
         return Doubts(
-            flat=first.flat, gap=left + log(max(share, 1e-6)), left=left, clipped=sum(rails)
+            flat=first.flat,
+            gap=left + log(max(share, 1e-6)),
+            left=left,
+            clipped=sum(rails),
+            subsampled=subsampled,
         )
 
 
@@ -137,7 +142,7 @@ class NoiseWatch:
         place = len(view.before)
         found = measure_planes(
             _pairs(frames[place - 1 : place + 2]), [Anchored(frames[place], *pair)], model,
-            self.layout, clipped=samples.clipped,
+            self.layout, clipped=samples.cut_off,
         )  # fmt: skip
         share = 1 - (1 - REFRESH_SHARE) ** max(missed, 1)
         self._know(
@@ -191,7 +196,7 @@ def opening_noise(frames: Sequence[Frame], engine: Engine) -> Opening:
         sigma = min(single_frame_sigma(picture) for picture in pictures)
         free = NoiseModel.gaussian(sigma, pictures[0].shape[1])
     anchored = [Anchored(frames[index], one.first, one.second) for index, one in seen]
-    clipped = samples.clipped if compared else layout.full_range
+    clipped = samples.cut_off if compared else layout.full_range
     found = measure_planes(_pairs(frames), anchored, free, layout, clipped=clipped)
     return Opening(found.model, found.planes, found.bounds, free, compared)
 

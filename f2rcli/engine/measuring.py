@@ -14,7 +14,7 @@ from f2rcli.engine.listening import Opening, opening_noise, sensor_space
 from f2rcli.engine.loaded import Engine
 from f2rcli.engine.looking import Eyes, Seen, View, evidence
 from f2rcli.engine.stream import PREROLL, one_field, unique
-from f2rcli.frames import ClipInfo, Frame
+from f2rcli.frames import ClipInfo, Frame, PlaneLayout
 from f2rcli.methods.base import Estimating, Method
 from f2rcli.models.flow import DISFlow, Flow
 from f2rcli.noise.independence import Temporal, temporal_correlation
@@ -54,21 +54,25 @@ def measure_noise(
     floor = 0.0 if info.layout.mosaic is None else lowest(info.layout.mosaic)
     found = _measured(pictures, info, engine, windows_used, floor)
     if found is not None:
-        found = _as_the_run_says(found, opening_noise(looked_at[:PREROLL], engine))
+        found = _as_the_run_says(found, opening_noise(looked_at[:PREROLL], engine), info.layout)
     method = engine.new_method()
     if not pictures or not isinstance(method, Estimating):
         return found
     return estimated(method, pictures, found, _rails(pictures, floor))
 
 
-def _as_the_run_says(found: NoiseReport, opening: Opening) -> NoiseReport:
+def _as_the_run_says(found: NoiseReport, opening: Opening, layout: PlaneLayout) -> NoiseReport:
     """The report with the level that `f2r denoise` and `f2r info` find: that of the first frames,
     held to its bound."""
     share = _mean(opening.model.sigma) / max(_mean(found.model.sigma), 1e-12)
     by_frame = tuple(sigma * share for sigma in found.by_frame)
     points = tuple(tuple((x, sigma * share) for x, sigma in row) for row in found.points)
     sure = confidence_of(
-        opening.model, found.spectrum, found.temporal, found.by_frame, opening.doubts(found.rails)
+        opening.model,
+        found.spectrum,
+        found.temporal,
+        found.by_frame,
+        opening.doubts(found.rails, layout),
     )
     return replace(
         found, model=opening.model, points=points, by_frame=by_frame, confidence=sure,

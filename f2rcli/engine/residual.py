@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from f2rcli import sensor, yuv
-from f2rcli.engine.contract import CHANGE_SLACK, Real, changing, clipped_moments, held
+from f2rcli.engine.contract import CHANGE_SLACK, LEAST, Real, changing, clipped_moments, held
 from f2rcli.engine.returned import Returned
 from f2rcli.frames import Family, Frame, Space
 from f2rcli.models.flow import Flow
@@ -135,16 +134,17 @@ def _clipped(
         return None, None
     restored = picture + change
     level = model.level(restored)
-    if quiet[0] is not None:  # where nothing changes there is no noise that could be clipped
-        bound = torch.from_numpy(quiet[0])[None, None].to(level.device)
-        seen = model.level(restored.mean(1, keepdim=True).expand_as(restored))
-        typical = seen.square().mean(1, keepdim=True).clamp_min(1e-12)
-        level = level * (CHANGE_SLACK * bound / typical).clamp_max(1).sqrt()
     if not bool(((restored < 3 * level) | (restored > 1 - 3 * level)).any()):
         return None, None
     shift, factor = clipped_moments(restored, level)
+    left = factor[0].mean(0).cpu().numpy()
     planes = changes_of(frame, shift[0].cpu().numpy())
-    return planes, factor[0].mean(0).cpu().numpy()
+    if quiet[0] is not None:  # where less changes than the law says, less was cut off
+        law = noise.level(0, restored[0].mean(0).cpu().numpy())
+        seen = quiet[0] * np.float32(CHANGE_SLACK) / np.maximum(law * law * left, LEAST)
+        share = np.sqrt(np.minimum(seen, 1))
+        planes = [plane * _sized(share, plane.shape) for plane in planes]
+    return planes, left
 
 
 def _between(taken: Real, shift: Real) -> Real:

@@ -38,7 +38,7 @@ RAIL = 1.5 / 255  # of black or white: a block without noise there has been cut 
 INSIDE = 2.0  # times a first guess of sigma that a block keeps from black and white
 LEAST_INSIDE = 0.2  # of the blocks; fewer do not speak for the picture
 LIGHT, HEAVY = 2 / 255, 12 / 255  # sigma, between which the slack grows
-SLACK = 1.03, 1.25  # a law that is above the bound by no more is left alone
+SLACK = 1.03, 1.35  # a law that is above the bound by no more is left alone
 UNEVEN = 0.2  # difference of the logarithms of a law's corrections that makes it a curve
 DEGREES = (1.0, 0.444, 0.265)  # of freedom per sample of white noise, per bandwidth
 FULL, FINE, FINEST = range(3)
@@ -100,7 +100,7 @@ class Bound:
         the same at all of them, as sensors' laws want, whose units say nothing of 8-bit codes."""
         signal = torch.tensor(self.level, dtype=torch.float64)[None, None, None]
         law = model.level(signal)[0, 0, 0].tolist()
-        cut = np.array([_cut(*pair, even=even) for pair in zip(law, self.sigma, strict=True)])
+        cut = np.array([cut_to(*pair, even=even) for pair in zip(law, self.sigma, strict=True)])
         if not cut.any():
             return np.zeros(KNOTS)
         if even or np.ptp(np.log(np.maximum(cut, 1e-9))) < UNEVEN:
@@ -167,7 +167,7 @@ def flat_difference(before: Picture, after: Picture, plane: int, flow: Values) -
     return shown
 
 
-def _cut(law: float, bound: float, *, even: bool) -> float:
+def cut_to(law: float, bound: float, *, even: bool = False) -> float:
     """The share of a law's sigma that a bound leaves. Next to heavy noise what anchors take for
     noise is small, while compressed noise is uneven: there the law may be above it by more."""
     if law <= bound or law <= 0:
@@ -175,7 +175,7 @@ def _cut(law: float, bound: float, *, even: bool) -> float:
     if bound <= 0:
         return 0.0
     place = 1.0 if even else np.clip(log(bound / LIGHT) / log(HEAVY / LIGHT), 0, 1)
-    slack = log(SLACK[0]) + float(place) * log(SLACK[1] / SLACK[0])
+    slack = log(SLACK[0]) + float(place) ** 2 * log(SLACK[1] / SLACK[0])
     excess = log(law / bound)
     return exp(max(0.0, 2 * slack - excess) - excess) if excess > slack else 1.0
 

@@ -12,11 +12,13 @@ from torch import Tensor
 
 from f2rcli import sensor, yuv
 from f2rcli.frames import Family, Frame, PlaneLayout
-from f2rcli.noise.bound import KNOT_PLACES, Bound, Floats, Picture, bounds_of, lowered
+from f2rcli.noise.bound import KNOT_PLACES, Bound, Floats, Picture, bounds_of, cut_to, lowered
 from f2rcli.noise.colour import shares_of, white_shares
 from f2rcli.noise.model import NoiseModel, blend
 from f2rcli.noise.samples import NoiseSamples
 
+JOINT = 1.1  # times what independent planes bring into a channel: theirs may be correlated
+EVEN = 1e-3  # difference of factors that is none
 ENOUGH_PIXELS = 2_000_000  # of frames that are compared; more would only take longer
 FEWEST_PAIRS = 2
 
@@ -138,7 +140,7 @@ def measure_planes(
     held = tuple(lowered(one, [row], lumas) for one, row in zip(free.models, factors, strict=True))
     shares = shares_of(chosen[len(chosen) // 2], bounds)
     planes = PlaneNoise(held, shares, clipped)
-    rows = _rgb_factors(free, held, layout) if yuv_planes else factors
+    rows = _rgb_factors(model, free, held, layout) if yuv_planes else factors
     count = len(model.gain)
     rows = rows * count if len(rows) == 1 else rows  # gray through RGB weights
     return Measured(lowered(model, rows, lumas), planes, bounds)
@@ -210,9 +212,11 @@ def _tensor(plane: NDArray[np.generic]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(plane, np.float32))[None, None]
 
 
-def _rgb_factors(free: PlaneNoise, held: Sequence[NoiseModel], layout: PlaneLayout) -> list[Floats]:
+def _rgb_factors(
+    model: NoiseModel, free: PlaneNoise, held: Sequence[NoiseModel], layout: PlaneLayout
+) -> list[Floats]:
     """What the bound leaves of R, G and B, at the knots of their laws: of the noise that Y'CbCr
-    planes bring into each."""
+    planes bring into each, and no more than they could bring together."""
     weights = np.square(yuv.matrix_to_rgb(layout).astype(np.float64))
     weights[:, 1:] *= yuv.stretching_gain(layout)
     before, after = (
@@ -221,7 +225,10 @@ def _rgb_factors(free: PlaneNoise, held: Sequence[NoiseModel], layout: PlaneLayo
     )
     share = np.sqrt(after / np.maximum(before, 1e-18))
     share[before <= 0] = 1.0
+    most = JOINT * np.sqrt(after)
+    laws = share * np.array(model.at_knots())
+    share *= [
+        [cut_to(*pair) for pair in zip(law, cap, strict=True)]
+        for law, cap in zip(laws, most, strict=True)
+    ]
     return [row if np.ptp(row) > EVEN else np.full(len(KNOT_PLACES), row.mean()) for row in share]
-
-
-EVEN = 1e-3  # difference of factors that is none

@@ -16,13 +16,14 @@ HARDLY_ANY = 0.3 / 255  # sigma below which there is nothing to take out
 NOTHING_TO_DO = "hardly any noise: the result will look like the input"
 RAILED = 0.05  # share of samples on a rail that is worth a word
 FEW = 20_000  # samples
-PLAIN, COLOURED = 0.02, 0.06  # relative error of sigma where nothing speaks against it
+PLAIN, COLOURED = 0.02, 0.07  # relative error of sigma where nothing speaks against it
 LIGHT = 0.15 / 255  # error of sigma that rounding and the scene's own change leave
 TEXTURE = 2.0 / 255  # what texture that moves may add to sigma, as a standard deviation
 FLAT_ENOUGH = 0.2  # of the blocks: then texture adds nothing
 HIDDEN, UNLIKE = 0.05, 0.2  # relative error, and logarithm of sigma over its bound, worth a word
 TOLD_APART = 0.1  # of that logarithm: error of sigma
 CUT_OFF = 0.5  # times the share of clipped samples: error of sigma
+STRETCHED = 0.07  # error where chroma is stretched to luma's grid, and its noise made coarse
 ALONE = 0.3  # error of a sigma from single frames
 
 
@@ -188,6 +189,7 @@ class Doubts:
     left: float = 0.0  # the same of the sigma that is told, after it was held to the bound
     clipped: float = 0.0  # share of samples on the rails
     bounded: bool = True  # whether frames could be compared at all
+    subsampled: bool = False  # whether chroma has fewer samples than luma
 
 
 def confidence_of(
@@ -236,7 +238,8 @@ def _doubtful(model: NoiseModel, doubts: Doubts, reasons: list[str]) -> list[flo
         LIGHT / sigma,
         hidden,
         TOLD_APART * max(0.0, min(doubts.gap, 1.0)),
-        max(0.0, doubts.left),
+        1.5 * max(0.0, doubts.left),
         CUT_OFF * doubts.clipped,
         0.0 if doubts.bounded else ALONE,
+        STRETCHED if doubts.subsampled else 0.0,
     ]

@@ -31,6 +31,7 @@ FEWEST = 4_000  # samples that the shape of the spectrum is read from
 PROCESSED, COPIED = 0.3, 0.999  # correlation of channels: between lies what has been Y'CbCr
 PAINTED = 1.0 / 255  # range over 7x7 pixels
 BEYOND = 5e-4  # of all samples
+CUT_SHARE = 0.5  # of the samples beyond black and white that free noise would leave
 INSIDE = 1.5  # times a first guess of sigma that brightness keeps from the rails
 
 Values = NDArray[np.float32]
@@ -63,6 +64,9 @@ class NoiseSamples:
     gray: list[Values] = field(default_factory=list)  # fine products of the channels' mean
     clipped: bool = True  # whether the range cuts noise off: float files and footroom need not
     dark: bool = False  # whether light may begin above 0
+    # per frame: the shares of samples beyond black and white that there are, and that noise which
+    # nothing had cut off would leave
+    beyond: list[tuple[float, float]] = field(default_factory=list)
 
     @classmethod
     def empty(cls, channels: int, *, dark: bool = False) -> "NoiseSamples":
@@ -88,6 +92,7 @@ class NoiseSamples:
         kept = _chosen(noisy, mean, rank, products[FULL])
         self.roughness.append(_inner(rank)[kept])
         self.clipped &= _clipped(noisy, products[FULL])
+        self.beyond.append(_beyond(noisy, mean, products[FULL]))
         grays = [residual[FINE].mean(1) for residual in residuals]
         self.gray.append(_flat(grays[0] * grays[1])[kept])
         for channel in range(noisy.shape[1]):
@@ -96,6 +101,13 @@ class NoiseSamples:
             self.product[channel].append(
                 tuple(_flat(band[0, channel])[kept] for band in products)  # type: ignore[arg-type]  # three bands
             )
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether black and white cut the noise off before the file was made, as far as pictures
+        near them show: coding and chroma's coarser grid may carry some of it beyond again."""
+        found, free = np.sum(self.beyond, axis=0) if self.beyond else (0.0, 0.0)
+        return bool(found < CUT_SHARE * free or found < BEYOND * len(self.beyond))
 
     @property
     def count(self) -> int:
@@ -197,6 +209,16 @@ def _clipped(noisy: Tensor, product: Tensor) -> bool:
     margin = float(product.mean().clamp_min(0)) ** 0.5 / 2
     beyond = (noisy < -margin) | (noisy > 1 + margin)
     return float(beyond.float().mean()) < BEYOND
+
+
+def _beyond(noisy: Tensor, mean: Tensor, product: Tensor) -> tuple[float, float]:
+    """The shares of samples half a standard deviation beyond black and white: those there are, and
+    those expected of noise around a mean (1, C, H, W) that nothing cuts off."""
+    sigma = float(product.mean().clamp_min(1e-12)) ** 0.5
+    found = (noisy < -sigma / 2) | (noisy > 1 + sigma / 2)
+    below, above = -mean / sigma - 0.5, (mean - 1) / sigma - 0.5
+    free = torch.special.ndtr(below) + torch.special.ndtr(above)
+    return float(found.float().mean()), float(free.mean())
 
 
 def _joined(frames: list[tuple[Values, Values, Values]]) -> list[Values]:

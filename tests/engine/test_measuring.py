@@ -206,4 +206,25 @@ def test_every_plane_of_a_file_has_its_own_noise() -> None:
     found = [model.sigma[0] * span for model, span in zip(planes.models, spans, strict=True)]
     assert found == pytest.approx([4, 9, 9], rel=0.1)
     assert [sum(shares) for shares in planes.shares] == pytest.approx([1, 1, 1])
-    assert not planes.clipped
+
+
+def test_drawings_with_a_little_noise_are_not_taken_for_noisy_ones() -> None:
+    rng = np.random.default_rng(9)
+    base = np.full((144, 176), 60.0)
+    base[72:, 88:] = np.where(np.indices((72, 88)).sum(0) % 2, 200, 40)
+    base[:72, 88:] = np.kron(rng.integers(0, 2, (9, 11)) * 180 + 30, np.ones((8, 8)))
+    base[:, :44] = np.linspace(16, 235, 144)[:, None]
+    chroma = np.full((72, 88), 90.0)
+    chroma[30:, 40:] = 190
+    frames = []
+    for t in range(7):
+        luma = base.copy()
+        luma[20 + 3 * t : 50 + 3 * t, 60:90] = 235
+        noisy = (plane + rng.normal(0, 2, plane.shape) for plane in (luma, chroma, chroma))
+        codes = tuple(np.clip(np.rint(plane), 1, 254).astype(np.uint8) for plane in noisy)
+        frames.append(Frame(planes=codes, layout=YUV420, pts=t))
+    found = measured(frames)
+    assert found is not None
+    assert found.planes is not None
+    assert 219 * found.planes.models[0].sigma[0] == pytest.approx(2, rel=0.1)
+    assert max(found.model.sigma8) < 5
