@@ -18,7 +18,7 @@ from f2rcli.noise.colour import bands
 Real = NDArray[np.float32]  # (H, W), in units of a plane
 
 WINDOWS = (15, 15, 31, 63, 127, 127)  # pixels, over which the power of a band is counted
-TOLERANCE = 1.1  # times the noise's power before anything goes back
+TOLERANCE = 1.2  # times the noise's power before anything goes back
 SMALL = 5  # pixels: within so few no more goes than
 SMALL_TOLERANCE = 4.0  # times the noise's power
 MOST = 4.0  # standard deviations: more at one sample is no noise
@@ -114,4 +114,3 @@ def changing(
 
 
 CHANGE_SIDE = 9  # pixels, over which differences of frames are counted
-CHANGE_SLACK = 1.15  # their own uncertainty

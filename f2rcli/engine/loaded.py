@@ -13,7 +13,16 @@ from torch import Tensor
 from f2rcli import methods, sensor, weights, yuv
 from f2rcli.engine.brightness import without_bias
 from f2rcli.engine.device import choose_device, choose_precision, memory_of, use_threads
-from f2rcli.engine.residual import ALONE, Beside, changes_of, planes_of, under_contract
+from f2rcli.engine.residual import (
+    ALONE,
+    CODED,
+    STRICT,
+    Beside,
+    Slack,
+    changes_of,
+    planes_of,
+    under_contract,
+)
 from f2rcli.engine.returned import Returned
 from f2rcli.engine.strength import allowance, check_strengths, scaled
 from f2rcli.engine.tiles import Runner, choose_tile
@@ -80,6 +89,7 @@ class Engine:
     notes: list[str] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)  # how often each stage ran
     heard: list[tuple[PlaneLayout, NoiseModel]] = field(default_factory=list)  # of lanes done
+    slack: Slack = STRICT  # of the residual contract
     stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
 
     def note(self, line: str) -> None:
@@ -158,7 +168,7 @@ class Engine:
         else:
             changes = under_contract(
                 source, picture, change, self.plane_noise, model, beside, self.returned,
-                allowance(self.settings, source.layout),
+                allowance(self.settings, source.layout), self.slack,
             )  # fmt: skip
         if source.layout.levels is not None or source.layout.space is Space.BAYER:
             changes = without_bias(changes, planes_of(source))
@@ -227,6 +237,7 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
             hint="Leave --weights out, or pass weights of the clip's own kind.",
         )
     engine = Engine(settings, chosen, device, precision, tile, stated=info.noise_profile)
+    engine.slack = CODED if info.coded else STRICT
     if header.space is not info.space:
         engine.notes.append("gray pictures go through RGB weights")
     # a file that does not fit its own header fails here, before any work

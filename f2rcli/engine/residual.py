@@ -9,12 +9,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from f2rcli import sensor, yuv
-from f2rcli.engine.contract import CHANGE_SLACK, LEAST, Real, changing, clipped_moments, held
+from f2rcli.engine.contract import LEAST, Real, changing, clipped_moments, held
 from f2rcli.engine.returned import Returned
 from f2rcli.frames import Family, Frame, Space
 from f2rcli.models.flow import Flow
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
+
+
+@dataclass(frozen=True, slots=True)
+class Slack:
+    """By how much what was measured may be too little."""
+
+    noise: float = 1.0  # factor of the noise's standard deviation
+    change: float = 1.2  # factor of the variance of what changes in time
+    shift: float = 1.0  # factor of what clipping moved means by
+
+
+STRICT = Slack()
+# Frames share part of what a codec did to them, and it has taken noise out after it was clipped.
+CODED = Slack(noise=1.3, change=2.0, shift=1.6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +66,7 @@ def under_contract(
     beside: Beside,
     returned: Returned,
     allowance: Sequence[float] = (1.0,),
+    slack: Slack = STRICT,
 ) -> list[Real]:
     """What of a method's change may be made to a frame's planes; see `planes_of` for units.
 
@@ -61,20 +76,20 @@ def under_contract(
     """
     centre = planes_of(frame)
     removed = [-plane for plane in changes_of(frame, change[0].cpu().numpy())]
-    quiet = _quiet(centre, beside)
+    quiet = [None if q is None else q * np.float32(slack.change) for q in _quiet(centre, beside)]
     light = centre[0] - removed[0]
     shifts, factor = _clipped(frame, picture, change, model, noise, quiet)
     out = []
     for index, (taken, bound) in enumerate(zip(removed, quiet, strict=True)):
         chroma = index > 0 and frame.layout.family is Family.YUV
         level = noise.level(index, _sized(light, taken.shape) if chroma else centre[index] - taken)
-        variance = level * level
+        variance = level * level * np.float32(slack.noise**2)
         if factor is not None:
             variance *= _sized(factor, taken.shape)
         if bound is not None:
-            np.minimum(variance, bound * np.float32(CHANGE_SLACK), out=variance)
+            np.minimum(variance, bound, out=variance)
         variance *= np.float32(allowance[min(index, len(allowance) - 1)] ** 2)
-        shift = None if shifts is None else _between(taken, shifts[index])
+        shift = None if shifts is None else _between(taken, shifts[index] * np.float32(slack.shift))
         kept = held(taken if shift is None else taken - shift, variance, noise.shares[index])
         if shift is not None:
             kept += shift
@@ -141,7 +156,7 @@ def _clipped(
     planes = changes_of(frame, shift[0].cpu().numpy())
     if quiet[0] is not None:  # where less changes than the law says, less was cut off
         law = noise.level(0, restored[0].mean(0).cpu().numpy())
-        seen = quiet[0] * np.float32(CHANGE_SLACK) / np.maximum(law * law * left, LEAST)
+        seen = quiet[0] / np.maximum(law * law * left, LEAST)
         share = np.sqrt(np.minimum(seen, 1))
         planes = [plane * _sized(share, plane.shape) for plane in planes]
     return planes, left

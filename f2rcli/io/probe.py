@@ -97,6 +97,7 @@ class Probe:
             time_base=self.time_base,
             interlaced={"auto": self.flagged, "on": True, "off": False}[self.options.fields],
             top_field_first=self._top_first(),
+            coded=lossy(self.stream.codec_context.codec),
             notes=(*([note] if note else []), *self._notes()),
         )
 
@@ -229,3 +230,8 @@ class Probe:
             "light": None if mastering is None else mastering.light,
         }
         return {key: value for key, value in facts.items() if value is not None}
+
+
+def lossy(codec: av.Codec) -> bool:
+    """Whether a codec can lose something while its frames depend on each other."""
+    return bool(codec.lossy) and not codec.intra_only
