@@ -218,7 +218,8 @@ def confidence_of(
         reasons.append("frames share noise, which hides part of it")
     if doubts is not None:
         parts += _doubtful(model, doubts, reasons)
-    return Confidence(100 * sum(part**2 for part in parts) ** 0.5, tuple(reasons))
+    error = sum(part**2 for part in parts) ** 0.5
+    return Confidence(100 * min(error, 1.0), tuple(reasons))
 
 
 def _doubtful(model: NoiseModel, doubts: Doubts, reasons: list[str]) -> list[float]:
