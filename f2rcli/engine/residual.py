@@ -21,14 +21,16 @@ from f2rcli.noise.planes import PlaneNoise
 class Slack:
     """By how much what was measured may be too little."""
 
-    noise: float = 1.0  # factor of the noise's standard deviation
-    change: float = 1.2  # factor of the variance of what changes in time
+    # Of luma, of chroma; every plane of RGB, gray and mosaics counts as luma.
+    noise: tuple[float, float] = (1.0, 1.0)  # factors of the noise's variance
+    change: tuple[float, float] = (1.2, 1.2)  # factors of the variance of what changes in time
     shift: float = 1.0  # factor of what clipping moved means by
 
 
 STRICT = Slack()
-# Frames share part of what a codec did to them, and it has taken noise out after it was clipped.
-CODED = Slack(noise=1.3, change=2.0, shift=1.6)
+# Frames share part of what a codec did to them, most of it in chroma, and it took noise out after
+# that was clipped.
+CODED = Slack(noise=(1.4, 3.5), change=(2.0, 5.0), shift=1.6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +78,19 @@ def under_contract(
     """
     centre = planes_of(frame)
     removed = [-plane for plane in changes_of(frame, change[0].cpu().numpy())]
-    quiet = [None if q is None else q * np.float32(slack.change) for q in _quiet(centre, beside)]
+    quiet = _quiet(centre, beside)
+    chroma = frame.layout.family is Family.YUV
     light = centre[0] - removed[0]
     shifts, factor = _clipped(frame, picture, change, model, noise, quiet)
     out = []
     for index, (taken, bound) in enumerate(zip(removed, quiet, strict=True)):
-        chroma = index > 0 and frame.layout.family is Family.YUV
-        level = noise.level(index, _sized(light, taken.shape) if chroma else centre[index] - taken)
-        variance = level * level * np.float32(slack.noise**2)
+        kind = int(chroma and index > 0)
+        level = noise.level(index, _sized(light, taken.shape) if kind else centre[index] - taken)
+        variance = level * level * np.float32(slack.noise[kind])
         if factor is not None:
             variance *= _sized(factor, taken.shape)
         if bound is not None:
-            np.minimum(variance, bound, out=variance)
+            np.minimum(variance, bound * np.float32(slack.change[kind]), out=variance)
         variance *= np.float32(allowance[min(index, len(allowance) - 1)] ** 2)
         shift = None if shifts is None else _between(taken, shifts[index] * np.float32(slack.shift))
         kept = held(taken if shift is None else taken - shift, variance, noise.shares[index])
@@ -156,7 +159,7 @@ def _clipped(
     planes = changes_of(frame, shift[0].cpu().numpy())
     if quiet[0] is not None:  # where less changes than the law says, less was cut off
         law = noise.level(0, restored[0].mean(0).cpu().numpy())
-        seen = quiet[0] / np.maximum(law * law * left, LEAST)
+        seen = quiet[0] * np.float32(STRICT.change[0]) / np.maximum(law * law * left, LEAST)
         share = np.sqrt(np.minimum(seen, 1))
         planes = [plane * _sized(share, plane.shape) for plane in planes]
     return planes, left
