@@ -1,54 +1,89 @@
-"""Supervised pre-training of the shipped weights: clean clips, realistic noise (DESIGN.md D10).
+"""Supervised pre-training of the shipped weights: clean clips made into every kind of footage.
 
-    python -m f2rcli.training.pretrain CLIPS --run RUN coarse --minutes 32
-    python -m f2rcli.training.pretrain CLIPS --run RUN rehearse
-    python -m f2rcli.training.pretrain CLIPS --run RUN fusion --minutes 70
-    python -m f2rcli.training.pretrain CLIPS --run RUN export --to weights/f2r_rgb_small.safetensors
+    python -m f2rcli.training.pretrain CLIPS --run RUN --init f2r-rgb-small coarse --minutes 24
+    python -m f2rcli.training.pretrain CLIPS --run RUN --init f2r-rgb-small rehearse --count 270
+    python -m f2rcli.training.pretrain CLIPS --run RUN --init f2r-rgb-small fusion --minutes 80
+    python -m f2rcli.training.pretrain CLIPS --run RUN --init f2r-rgb-small export --to FILE
 
-Every stage resumes where its run folder says it stopped. `rehearse` prepares what `fusion`
-trains on; it may run again with another --seed while `fusion` trains, to add noise realisations.
+--init: weights to begin with; those of RGB may begin GRAY. Every stage resumes where its run
+folder says it stopped. `rehearse` prepares what `fusion` trains on: colour and gray footage from
+training/degradation.py, of mosaics what sensors recorded (one more noise realisation of every clip
+for each --seed). Every ninth clip is held out.
 """
 
 import argparse
 import multiprocessing
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from f2rcli import weights
+from f2rcli.engine.tiles import Runner
 from f2rcli.frames import Space
 from f2rcli.methods.f2r import F2R, Networks
-from f2rcli.models.layers import channels_last, padded
+from f2rcli.models.layers import channels_last
 from f2rcli.noise import NoiseModel
-from f2rcli.noise.codec import to_codes, to_unit
-from f2rcli.training.clips import Clip, Rendition, load_clips, renditions
-from f2rcli.training.corruption import as_gray, draw_law, luma, recolour
-from f2rcli.training.footage import Footage
+from f2rcli.training.clips import Clip, Rendition, load_clips
+from f2rcli.training.footage_stages import CoarseFootageStage, coded_pool, footage_source
 from f2rcli.training.rawvideo import raw_renditions
 from f2rcli.training.recipes.f2r import SIZES
 from f2rcli.training.rehearsal import NEIGHBOURS, Source, load_rehearsals, rehearse
-from f2rcli.training.renderer import Renderer
 from f2rcli.training.settings import TrainSettings
 from f2rcli.training.stage import Stage
-from f2rcli.training.stages import GRAY_SHARE, RECOLOURED_SHARE, CoarseStage, FusionStage
+from f2rcli.training.stages import CoarseStage, FusionStage
 from f2rcli.training.trainer import Trainer
 from f2rcli.weights import Header, save
 
 CHANNELS = {"rgb": 3, "gray": 1, "bayer": 4}
 ORDERS = {"rgb": "RGB", "gray": "Y", "bayer": "R G1 B G2"}
 CROP = 96  # cells; mosaics of smaller clips teach nothing
-RENDITIONS = 4  # compressed ones, of every clip
+RENDITIONS = 4  # recordings of every mosaic
+CODED = 300  # pieces of coded footage for the coarse stage
+NINTH = 9  # every so many clips one is held out
+LENGTH = 20  # frames of a rehearsal
+HELD_OUT = 24  # rehearsals of clips held out
 
 
 def build(arguments: argparse.Namespace) -> Networks:
-    """The three networks of size `small`, untrained."""
+    """The three networks of size `small`, untrained or as --init names them."""
     networks = Networks(CHANNELS[arguments.space], SIZES["small"])
+    if arguments.init:
+        start = weights.load(arguments.init)
+        if start.header.channels == 3 and arguments.space == "gray":
+            networks.load_state_dict(summed(start.tensors, networks))
+        else:
+            start.fill(networks)
     channels_last(networks)
     return networks
+
+
+def summed(tensors: dict[str, Tensor], gray: Networks) -> dict[str, Tensor]:
+    """RGB weights for networks of one channel: what the three channels of a gray picture would
+    make together, inputs summed and outputs averaged.
+
+    Channels come in blocks of three, each of as many cells of a pixel-unshuffled grid as there
+    are; what has no colour (confidence, spread) comes as it is.
+    """
+    own = gray.state_dict()
+    return {name: _narrowed(t.float(), own[name].shape) for name, t in tensors.items()}
+
+
+def _narrowed(wide: Tensor, shape: torch.Size) -> Tensor:
+    if wide.shape == shape:
+        return wide
+    if wide.shape[0] != shape[0]:  # a tail: channel by channel, 4 cells each
+        groups = wide.view(-1, 3, 4, *wide.shape[1:])
+        return groups.mean(1).flatten(0, 1)
+    # A head: pictures of three channels first, each of 4 cells, then what has no colour, then
+    # features. `count` pictures become one channel each.
+    lost = wide.shape[1] - shape[1]
+    count = lost // 8
+    colour = wide[:, : 12 * count].view(wide.shape[0], count, 3, 4, *wide.shape[2:])
+    return torch.cat([colour.sum(2).flatten(1, 2), wide[:, 12 * count :]], 1)
 
 
 def main() -> None:
@@ -61,9 +96,8 @@ def main() -> None:
         "--minutes", type=float, default=30.0, help="of training, all sessions together"
     )
     parser.add_argument("--space", choices=list(CHANNELS), default="rgb")
-    parser.add_argument(
-        "--realistic", action="store_true", help="rehearse what cameras and codecs make of clips"
-    )
+    parser.add_argument("--init", help="weights to begin with")
+    parser.add_argument("--count", type=int, default=270, help="rehearsals of colour or gray")
     parser.add_argument("--lr", type=float, default=TrainSettings().lr)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
@@ -80,89 +114,80 @@ def _settings(arguments: argparse.Namespace) -> TrainSettings:
     return TrainSettings(minutes=arguments.minutes, seed=arguments.seed, lr=arguments.lr)
 
 
-def _sources(arguments: argparse.Namespace) -> tuple[dict[str, Clip], list[Rendition]]:
+def _clips(arguments: argparse.Namespace) -> tuple[list[Clip], list[Clip]]:
+    """Clips to learn from, and those that are held out."""
+    clips = list(load_clips(arguments.clips, arguments.run / "clips").values())
+    held = clips[NINTH // 2 :: NINTH]
+    return [c for i, c in enumerate(clips) if i % NINTH != NINTH // 2], held
+
+
+def _recordings(arguments: argparse.Namespace) -> list[Rendition]:
     clips = load_clips(arguments.clips, arguments.run / "clips")
-    if arguments.space == "bayer":
-        made = raw_renditions(clips, arguments.run / "raw", RENDITIONS, seed=0, smallest=CROP)
-        return {str(i): item.clean for i, item in enumerate(made[::RENDITIONS])}, made
-    compressed = renditions(clips, arguments.run / "compressed", RENDITIONS, seed=0)
-    if arguments.space == "rgb":
-        return clips, compressed
-    folder = arguments.run / "luma"
-    folder.mkdir(parents=True, exist_ok=True)
-    gray = {name: _gray(clip, folder / f"{name}.npy") for name, clip in clips.items()}
-    return gray, [
-        replace(
-            item,
-            noisy=_gray(item.noisy, folder / f"compressed_{i}_noisy.npy"),
-            clean=_gray(item.clean, folder / f"compressed_{i // RENDITIONS}_clean.npy"),
-        )
-        for i, item in enumerate(compressed)
-    ]
-
-
-def _gray(clip: Clip, stored: Path) -> Clip:
-    """A clip's luma, (T, H, W, 1) codes, memory-mapped from where it is stored."""
-    if not stored.exists():
-        part = stored.with_suffix(f".{os.getpid()}.npy")
-        np.save(part, np.stack([to_codes(luma(to_unit(frame))) for frame in clip]))
-        part.replace(stored)
-    mapped: Clip = np.load(stored, mmap_mode="r")
-    return mapped
+    return raw_renditions(clips, arguments.run / "raw", RENDITIONS, seed=0, smallest=CROP)
 
 
 def train_coarse(arguments: argparse.Namespace) -> None:
     """Train the coarse denoiser."""
-    clips, compressed = _sources(arguments)
-    stage = CoarseStage(build(arguments).coarse, list(clips.values()), compressed)
+    network = build(arguments).coarse
+    stage: Stage
     if arguments.space == "bayer":
+        made = _recordings(arguments)
+        stage = CoarseStage(network, [item.clean for item in made[::RENDITIONS]], made)
         stage.draw_law = lambda rng: None  # what sensors recorded, and nothing else
+    else:
+        learnt, held = _clips(arguments)
+        gray = arguments.space == "gray"
+        pool = coded_pool(learnt, arguments.run / "coded", CODED, seed=1)
+        stage = CoarseFootageStage(network, learnt, pool, gray=gray)
+        stage.held_out = CoarseFootageStage(network, held, [], gray=gray)
     Trainer(stage, arguments.run / "coarse", _settings(arguments)).run()
 
 
 def make_rehearsals(arguments: argparse.Namespace) -> None:
-    """One more noise realisation of every clip, through the trained coarse denoiser."""
-    clips, _ = _sources(arguments)
-    folder = arguments.run / "rehearsals"
-    folder.mkdir(parents=True, exist_ok=True)
-    made = _cameras(arguments, clips) if arguments.realistic else [None] * len(clips)
-    jobs = [
-        (arguments, name, index, folder / f"{name}_{arguments.seed}", made[index])
-        for index, name in enumerate(clips)
-        if not (folder / f"{name}_{arguments.seed}.json").exists()
-    ]
+    """What `fusion` learns from, through the trained coarse denoiser."""
+    jobs: list[tuple[argparse.Namespace, Path, int]] = []
+    if arguments.space == "bayer":
+        count = len(_recordings(arguments)) // RENDITIONS
+        folder = arguments.run / "rehearsals"
+        jobs = [(arguments, folder / f"{i}_{arguments.seed}", i) for i in range(count)]
+    else:
+        for name, count in (("rehearsals", arguments.count), ("held", HELD_OUT)):
+            folder = arguments.run / name
+            jobs += [(arguments, folder / f"{i:04d}_{arguments.seed}", i) for i in range(count)]
+    for name in ("rehearsals", "held"):
+        (arguments.run / name).mkdir(parents=True, exist_ok=True)
+    missing = [job for job in jobs if not job[1].with_suffix(".json").exists()]
     with multiprocessing.get_context("spawn").Pool(arguments.jobs) as pool:
-        for name in pool.imap_unordered(_rehearse_clip, jobs):
-            _say(f"rehearsed {name}")
+        for done in pool.imap_unordered(_rehearse_one, missing):
+            _say(f"rehearsed {done}")
 
 
-def _cameras(arguments: argparse.Namespace, clips: dict[str, Clip]) -> list[Rendition | None]:
-    """What a camera and a codec would have made of every clip."""
-    footage = [Footage.of_codes(name, clip) for name, clip in clips.items()]  # type: ignore[arg-type]  # memory-mapped
-    cache = arguments.run / "rendered"
-    with Renderer(footage, cache, seed=arguments.seed, per_clip=1, jobs=arguments.jobs) as renderer:
-        renderer.wait(len(renderer.orders))
-        return [renderer.get(index) for index in range(renderer.count)]
-
-
-def _rehearse_clip(job: tuple[argparse.Namespace, str, int, Path, Rendition | None]) -> str:
-    arguments, name, index, base, camera = job
+def _rehearse_one(job: tuple[argparse.Namespace, Path, int]) -> str:
+    arguments, base, index = job
     torch.set_num_threads(1)
     networks = build(arguments)
-    trained = _Named("coarse", networks.coarse)
-    Trainer(trained, arguments.run / "coarse", TrainSettings()).use_average()
-
-    def run(network: nn.Module, *inputs: Tensor) -> Tensor:
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-            return padded(network, *inputs)
-
-    method = F2R(networks, run)
-    clips, compressed = _sources(arguments)
-    rng = np.random.default_rng([arguments.seed, index])
-    renditions_ = compressed[index * RENDITIONS : (index + 1) * RENDITIONS]
-    source = _source(clips[name], renditions_, camera, rng)
-    rehearse(source, method, base, rng)
+    Trainer(
+        _Named("coarse", networks.coarse), arguments.run / "coarse", TrainSettings()
+    ).use_average()
+    method = F2R(networks.eval(), Runner(torch.device("cpu"), "bf16", None), NEIGHBOURS + 1)
+    learnt = base.parent.name == "rehearsals"
+    rng = np.random.default_rng([arguments.seed, index, learnt])
+    if arguments.space == "bayer":
+        source = _recorded(_recordings(arguments)[index * RENDITIONS :][:RENDITIONS], rng)
+    else:
+        clips = _clips(arguments)[0 if learnt else 1]
+        clip = clips[int(rng.integers(len(clips)))]
+        source = footage_source(clip, LENGTH, rng, gray=arguments.space == "gray")
+    with torch.inference_mode():
+        rehearse(source, method, base, rng)
     return base.name
+
+
+def _recorded(made: list[Rendition], rng: np.random.Generator) -> Source:
+    """One of a mosaic's recordings, its noise told roughly or not at all."""
+    item = made[rng.integers(len(made))]
+    model = NoiseModel.gaussian(item.sigma * rng.uniform(0.9, 1.1), CHANNELS["bayer"])
+    return Source(item.noisy, item.clean, model, bool(rng.random() < 0.7))
 
 
 @dataclass
@@ -186,49 +211,27 @@ class _Named:
         raise NotImplementedError
 
 
-def _source(
-    clip: Clip, compressed: list[Rendition], camera: Rendition | None, rng: np.random.Generator
-) -> Source:
-    """A noisy clip: a camera's where there is one; else two of five compressed, the others freshly
-    drawn and rounded to 8 bits."""
-    told = rng.random() < 0.7
-    channels = clip.shape[-1]
-    if camera is not None or channels == CHANNELS["bayer"] or rng.random() < 0.4:
-        item = camera or compressed[rng.integers(len(compressed))]
-        spread = (0.9, 1.1) if channels == CHANNELS["bayer"] else (0.6, 1.1)
-        model = NoiseModel.gaussian(item.sigma * rng.uniform(*spread), channels)
-        return Source(item.noisy, item.clean, model, told)
-    law = draw_law(rng)
-    if channels == 1:
-        pass
-    elif rng.random() < RECOLOURED_SHARE:
-        clip = to_codes(recolour(to_unit(clip), rng))
-    elif rng.random() < GRAY_SHARE:
-        law = replace(law, shared=1.0)
-        clip = to_codes(as_gray(to_unit(clip)))
-    codes = np.stack([to_codes(law.add(to_unit(frame), rng)) for frame in clip])
-    model = NoiseModel((law.gain,) * channels, (law.read,) * channels, (law.read,) * channels)
-    return Source(codes, clip, model.scaled(float(np.exp(rng.normal(0, 0.12)))), told)
-
-
 def train_fusion(arguments: argparse.Namespace) -> None:
     """Train anchor and refiner on what has been rehearsed so far."""
     networks = build(arguments)
     items = load_rehearsals(arguments.run / "rehearsals")
     _say(f"{len(items)} rehearsals")
     stage = FusionStage(networks.anchor, networks.refiner, items)
+    held = load_rehearsals(arguments.run / "held")
+    if held:
+        stage.held_out = FusionStage(networks.anchor, networks.refiner, held)
     Trainer(stage, arguments.run / "fusion", _settings(arguments)).run()
 
 
 def export(arguments: argparse.Namespace) -> None:
-    """Write the averaged weights of both stages as one file."""
+    """Write the averaged weights of both stages, the best by validation, as one file."""
     networks = build(arguments)
     stages: list[Stage] = [
         _Named("coarse", networks.coarse),
         FusionStage(networks.anchor, networks.refiner, []),
     ]
     for stage in stages:
-        Trainer(stage, arguments.run / stage.name, TrainSettings()).use_average()
+        Trainer(stage, arguments.run / stage.name, TrainSettings()).use_best()
     header = Header(
         method="f2r",
         space=Space(arguments.space),
