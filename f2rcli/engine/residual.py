@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from f2rcli import sensor, yuv
-from f2rcli.engine.contract import LEAST, Real, changing, clipped_moments, held
+from f2rcli.engine.contract import LEAST, Real, box, changing, clipped_moments, held
 from f2rcli.engine.returned import Returned
+from f2rcli.engine.steady import Steady
 from f2rcli.frames import Family, Frame, Space
 from f2rcli.models.flow import Flow
 from f2rcli.noise.model import NoiseModel
@@ -35,10 +36,12 @@ CODED = Slack(noise=(1.4, 3.5), change=(2.0, 5.0), shift=1.6)
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """Frames beside a centre, and the flow from the centre into each, where it is known."""
+    """Frames beside a centre, the flow from it into each where that is known, and what stands
+    still."""
 
     frames: tuple[Frame, ...] = ()
     flows: tuple[Flow | None, ...] = ()
+    steady: Steady | None = None  # the centre and everything before it
 
 
 ALONE = Beside()
@@ -80,8 +83,8 @@ def under_contract(
     removed = [-plane for plane in changes_of(frame, change[0].cpu().numpy())]
     quiet = _quiet(centre, beside)
     chroma = frame.layout.family is Family.YUV
-    light = centre[0] - removed[0]
     shifts, factor = _clipped(frame, picture, change, model, noise, quiet)
+    light = centre[0] - removed[0]
     out = []
     for index, (taken, bound) in enumerate(zip(removed, quiet, strict=True)):
         kind = int(chroma and index > 0)
@@ -93,12 +96,28 @@ def under_contract(
             np.minimum(variance, bound * np.float32(slack.change[kind]), out=variance)
         variance *= np.float32(allowance[min(index, len(allowance) - 1)] ** 2)
         shift = None if shifts is None else _between(taken, shifts[index] * np.float32(slack.shift))
-        kept = held(taken if shift is None else taken - shift, variance, noise.shares[index])
+        free = taken if shift is None else taken - shift
+        if beside.steady is not None:  # the mean of frames has the clipping's shift as well
+            free = centre[index] - beside.steady.mended(
+                index, centre[index] - free, variance, noise.shares[index]
+            )
+        kept = held(free, variance, noise.shares[index])
         if shift is not None:
             kept += shift
         returned.add(index, taken, kept)
         out.append(-kept)
     return out
+
+
+def watched(steady: Steady, frame: Frame, noise: PlaneNoise) -> None:
+    """Let what stands still learn of the next frame."""
+    planes = planes_of(frame)
+    light, chroma = box(planes[0], 5), frame.layout.family is Family.YUV
+    variances = [
+        np.square(noise.level(i, _sized(light, p.shape) if chroma else box(p, 5)))
+        for i, p in enumerate(planes)
+    ]
+    steady.add(planes, variances, noise.shares)
 
 
 def _sized(values: Real, shape: tuple[int, ...]) -> Real:

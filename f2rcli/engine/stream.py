@@ -11,7 +11,8 @@ import numpy as np
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.listening import REFRESH_EVERY, NoiseWatch
 from f2rcli.engine.loaded import Engine, EngineSettings, Prediction, load_engine
-from f2rcli.engine.residual import Beside
+from f2rcli.engine.residual import Beside, watched
+from f2rcli.engine.steady import Steady
 from f2rcli.engine.strength import changes_nothing
 from f2rcli.fan import fanned
 from f2rcli.frames import ClipInfo, Frame, same_samples
@@ -95,11 +96,13 @@ def restore_stream(
         return
     noise = NoiseWatch(engine, waiting[0][0].layout)
     noise.measure_opening(_listened_to(waiting, noise, opening))
-    count, begun = 0, False
+    count, begun, steady = 0, False, Steady()
     for window in windows(
         _ready(chain(_emptied(waiting), pictures), method, engine, noise), method.length, _joined
     ):
         count += 1
+        if engine.plane_noise is not None and engine.settings.contract:
+            watched(steady, window.centre.copies[0], engine.plane_noise)
         if all(copy.context for copy in window.centre.copies):
             if begun:  # what follows has been looked at; the reader goes on to its end
                 count += len(window.after) + sum(1 for _ in pictures)
@@ -107,7 +110,7 @@ def restore_stream(
             _led_in(window, count, method, noise)
             continue
         begun = True
-        restored = _restored(window, method, engine, noise, watch)
+        restored = _restored(window, method, engine, noise, steady, watch)
         yield from (frame for frame in restored if not frame.context)
     if count < method.length:
         few = f"{count} different frame{'s'[: count != 1]}"
@@ -119,6 +122,7 @@ def _restored(
     method: Method,
     engine: Engine,
     noise: NoiseWatch,
+    steady: Steady,
     watch: Callable[[Restored], None] | None,
 ) -> list[Frame]:
     """A window's centre, and its copies. A function of its own: no picture outlives it."""
@@ -131,11 +135,11 @@ def _restored(
     # the picture is what networks saw, unless they saw it through something
     picture = prepared.noisy if noise.space is None else engine.to_tensor(copies[0])
     change = noise.back(restored.refined) - picture
-    done = engine.to_frame(copies[0], picture, change, _beside(window, method))
+    done = engine.to_frame(copies[0], picture, change, _beside(window, method, steady))
     return [done, *(replace(copy, planes=done.planes) for copy in copies[1:])]
 
 
-def _beside(window: Window["_Entry"], method: Method) -> Beside:
+def _beside(window: Window["_Entry"], method: Method, steady: Steady) -> Beside:
     """The frames right before and after a window's centre, with the motion that is known."""
     near = (*window.before[-1:], *window.after[:1])
     centre = window.centre.prepared
@@ -143,7 +147,7 @@ def _beside(window: Window["_Entry"], method: Method) -> Beside:
         method.motion(centre, entry.prepared) if isinstance(method, Moving) else None
         for entry in near
     )
-    return Beside(tuple(entry.copies[0] for entry in near), tuple(flows))
+    return Beside(tuple(entry.copies[0] for entry in near), tuple(flows), steady)
 
 
 def _led_in(window: Window["_Entry"], count: int, method: Method, noise: NoiseWatch) -> None:
