@@ -25,11 +25,12 @@ MOST = 4.0  # standard deviations: more at one sample is no noise
 LEAST = 1e-14  # power below which there is nothing to compare
 
 
-def held(removed: Real, variance: Real, shares: Sequence[float]) -> Real:
+def held(removed: Real, variance: Real, shares: Sequence[float], sharper: float = 0.0) -> Real:
     """What of `removed` (noisy - restored, one plane) may stay removed.
 
     variance: of the noise at every sample; shares: the part of it that every band holds, finest
-    first, see `bands`.
+    first, see `bands`; sharper: by how much less may
+    stay where far more than noise was removed; 0 to TOLERANCE.
     """
     if not variance.any():
         return np.zeros_like(removed)
@@ -39,19 +40,25 @@ def held(removed: Real, variance: Real, shares: Sequence[float]) -> Real:
         side = min(window, (shortest - 1) // 2 * 2 + 1)
         power = box(band * band, side)
         allowed = box(variance, side)
-        allowed *= np.float32(TOLERANCE * share)
-        kept += band * _shrunk(allowed, power)
+        allowed *= np.float32(share)
+        kept += band * _share(allowed, power, sharper)
     power, allowed = box(kept * kept, SMALL), box(variance, SMALL)
     allowed *= np.float32(SMALL_TOLERANCE)
-    kept *= np.sqrt(_shrunk(allowed, power))
+    np.maximum(power, LEAST, out=power)
+    kept *= np.sqrt(np.minimum(allowed / power, 1))
     most = np.sqrt(variance) * np.float32(MOST)
     return np.clip(kept, -most, most, out=kept)
 
 
-def _shrunk(allowed: Real, power: Real) -> Real:
+def _share(noise: Real, power: Real, sharper: float) -> Real:
+    """What share of a band may stay removed, from the noise's power in it and its own."""
     np.maximum(power, LEAST, out=power)
-    np.divide(allowed, power, out=allowed)
-    return np.minimum(allowed, 1, out=allowed)
+    np.divide(noise, power, out=noise)
+    if sharper:
+        noise *= np.float32(TOLERANCE - sharper) + np.float32(sharper) * np.minimum(noise, 1)
+    else:
+        noise *= np.float32(TOLERANCE)
+    return np.minimum(noise, 1, out=noise)
 
 
 def box(plane: Real, side: int) -> Real:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from f2rcli import sensor, yuv
+from f2rcli.engine.chroma import smoothed
 from f2rcli.engine.contract import LEAST, Real, box, changing, clipped_moments, held
 from f2rcli.engine.returned import Returned
 from f2rcli.engine.steady import Steady
@@ -85,11 +86,16 @@ def under_contract(
     chroma = frame.layout.family is Family.YUV
     shifts, factor = _clipped(frame, picture, change, model, noise, quiet)
     light = centre[0] - removed[0]
+    levels = []
+    for index, taken in enumerate(removed):
+        own = _sized(light, taken.shape) if chroma and index else centre[index] - taken
+        levels.append(noise.level(index, own))
+    if chroma:
+        removed = _calmed(centre, removed, levels, slack, allowance)
     out = []
     for index, (taken, bound) in enumerate(zip(removed, quiet, strict=True)):
         kind = int(chroma and index > 0)
-        level = noise.level(index, _sized(light, taken.shape) if kind else centre[index] - taken)
-        variance = level * level * np.float32(slack.noise[kind])
+        variance = np.square(levels[index]) * np.float32(slack.noise[kind])
         if factor is not None:
             variance *= _sized(factor, taken.shape)
         if bound is not None:
@@ -107,6 +113,24 @@ def under_contract(
         returned.add(index, taken, kept)
         out.append(-kept)
     return out
+
+
+def _calmed(
+    centre: list[Real],
+    removed: list[Real],
+    levels: list[Real],
+    slack: Slack,
+    allowance: Sequence[float],
+) -> list[Real]:
+    """What is removed of Y'CbCr planes with the colour noise that the method left."""
+    restored = [plane - taken for plane, taken in zip(centre, removed, strict=True)]
+    typical = [
+        float(np.sqrt(np.mean(np.square(level)) * slack.noise[min(i, 1)]))
+        * allowance[min(i, len(allowance) - 1)]
+        for i, level in enumerate(levels)
+    ]
+    calm = smoothed(restored, typical)
+    return [plane - one for plane, one in zip(centre, calm, strict=True)]
 
 
 def watched(steady: Steady, frame: Frame, noise: PlaneNoise) -> None:

@@ -15,6 +15,7 @@ MOST = 32.0  # frames that a place may be worth: slow changes must still fade
 FINE, LOW = 9, 15  # pixels, of windows that a match is judged over
 FINE_SLACK, LOW_SLACK = 1.5, 9.0  # times the noise's power before a mismatch counts
 LEAST_STILL = 0.02  # of a picture must stand still for the mean to be worth its time
+SHARPER = 0.6  # see `held`: the mean is to give back detail, and none of its noise
 SURE = 3.0  # frames from which on the mean is believed in full
 
 
@@ -56,7 +57,7 @@ class Steady:
         if float((count > SURE).mean()) < LEAST_STILL:
             return restored
         apart = self.means[index] - restored
-        lost = apart - held(apart, variance / count, shares)
+        lost = apart - held(apart, variance / count, shares, SHARPER)
         lost *= np.clip((count - 1) / (SURE - 1), 0, 1)
         mended: Real = restored + lost
         return mended
