@@ -18,8 +18,8 @@ from f2rcli.yuv import code_span
 FAR = 8.0  # standard deviations of the plane's noise that an impulse lies beyond its neighbours
 RANGES = 2.5  # of its neighbours that it lies beyond them too; 1.5 takes the sharpest stars along
 TWIN = 1  # of the neighbours may be an impulse as well; more of them are an edge, a line, a star
-CROWD = 3  # that may be, where it is counted how many there are
 MOST_IMPULSES = 0.003  # of a plane's samples: where more stand out they are its noise
+LIKE, MOST_ALIKE = 0.5, 0.01  # so far from their surroundings, of a plane's samples: noise as well
 MOST_LOOKED_AT = 0.05  # of a plane's samples, for the time it takes
 LEAST = {True: 1 / 256, False: 1 / 32}  # of white - black, of mosaics (mostly dark) and of others
 LEAST_CODES = 8.0  # of integers: fewer may be a few photons in the dark
@@ -308,13 +308,22 @@ def _impulses(plane: Plane, least: float, known: Impulses) -> tuple[Places, Plan
     if not 0 < places.size <= MOST_LOOKED_AT * plane.size:
         return none
     centre, around = plane.flat[places].astype(np.float64), _around(plane, places)
-    crowd, _ = _beyond(centre, around, CROWD)
-    if np.count_nonzero(crowd > far) > max(2.0, MOST_IMPULSES * plane.size):
-        return none
-    beyond, ranges = _beyond(centre, around, TWIN)
+    beyond, ranges = _beyond(centre, around)
     found = (beyond > far) & (beyond > RANGES * ranges)
+    if _too_many(apart, apart.flat[places[found]]):
+        return none
     found |= (beyond > 0) & (np.abs(centre - _samples_before(known, places)) < far / 2)
     return places[found], around[found, len(STEPS) // 2].astype(plane.dtype)
+
+
+def _too_many(apart: Plane, found: Plane) -> bool:
+    """Whether impulses, as far from their surroundings as `found` of all `apart`, are noise."""
+    if found.size > max(2.0, MOST_IMPULSES * apart.size):
+        return True
+    if not found.size:
+        return False
+    like = np.count_nonzero(apart >= LIKE * float(np.median(found)))
+    return bool(like > max(2.0 * found.size, MOST_ALIKE * apart.size))
 
 
 def _apart(plane: Plane) -> Plane:
@@ -334,12 +343,12 @@ def _samples_before(known: Impulses, places: Places) -> NDArray[np.float64]:
 
 
 def _beyond(
-    centre: NDArray[np.float64], around: NDArray[np.float64], spared: int
+    centre: NDArray[np.float64], around: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """How far samples (N,) lie above or below all but `spared` of those around them (N, 24), and
-    the range of all but these."""
-    above, below = centre - around[:, -1 - spared], around[:, spared] - centre
-    upper, lower = around[:, -1] - around[:, spared], around[:, -1 - spared] - around[:, 0]
+    """How far samples (N,) lie above or below all but TWIN of those around them (N, 24), and the
+    range of all but these."""
+    above, below = centre - around[:, -1 - TWIN], around[:, TWIN] - centre
+    upper, lower = around[:, -1] - around[:, TWIN], around[:, -1 - TWIN] - around[:, 0]
     return np.maximum(above, below), np.where(above > below, lower, upper)
 
 
