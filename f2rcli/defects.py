@@ -28,7 +28,7 @@ MOST_FILLED = 0.5  # of a plane's samples: a value that more of them have is its
 GAP = 0.1  # of the range of a plane's samples, that lies between them and a fill value
 SOLID = 3, 0.8  # pixels a side of squares that cover that share of an area at the least
 VALUES = 3  # fill values at either end that are looked for
-SAMPLED = 1 << 16  # samples that thresholds are read from
+SAMPLED = 1 << 15  # samples that thresholds are read from
 
 Mask = NDArray[np.bool_]  # (H, W)
 Places = NDArray[np.intp]  # flat, in a whole plane
@@ -196,7 +196,8 @@ def no_light(plane: Plane, *, fills: bool) -> Mask:
     `fills`, areas of one value that is the least or the greatest, with all others far from it."""
     bad = np.zeros(plane.shape, bool)
     if plane.dtype.kind == "f":
-        bad = ~(np.abs(plane) < ABSURD)
+        most = min(ABSURD, float(np.finfo(plane.dtype).max))
+        bad = ~(np.abs(plane) <= plane.dtype.type(most))
     if fills:
         _mark_fills(plane, bad)
     return bad
@@ -300,8 +301,9 @@ def _impulses(plane: Plane, least: float, known: Impulses) -> tuple[Places, Plan
     some = apart.ravel()[:: max(1, apart.size // SAMPLED)]
     if plane.dtype.kind != "f":
         least = max(least, LEAST_CODES)
-    far = max(FAR * 1.4826 * float(np.median(some)), least)
-    looked_at = apart >= max(far, float(np.percentile(some, 99)))
+    middle, high = (float(one) for one in np.percentile(some, (50, 99)))
+    far = max(FAR * 1.4826 * middle, least)
+    looked_at = apart >= max(far, high)
     looked_at.flat[known.places] = True
     places = np.flatnonzero(looked_at)
     none = NOWHERE, plane[:0, 0]
