@@ -115,6 +115,7 @@ class Frame:
     lane: int = 0  # which of the clip's lanes it belongs to; they come one after another
     context: bool = False  # outside the stretch asked for: to be looked at, and not written
     index: int | None = None  # its place in the whole clip, by its time; None: as it comes
+    aside: tuple[Any, ...] = ()  # samples that are no picture, by plane; see defects.py
 
     @property
     def height(self) -> int:

@@ -15,6 +15,7 @@ PACKAGE = Path(f2rcli.__file__).parent
 ROOMS = (
     {"errors", "frames"},
     {"fan", "window", "sensor", "yuv"},
+    {"defects"},
     {"io", "noise", "weights", "models"},
     {"methods"},
     {"engine"},
@@ -23,7 +24,9 @@ ROOMS = (
     {"cli"},
 )
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
-LIGHT = {"errors", "frames", "fan", "window", "sensor", "yuv", "io", "batch", "api", "cli"}
+LIGHT = {
+    "errors", "frames", "fan", "window", "sensor", "yuv", "defects", "io", "batch", "api", "cli",
+}  # fmt: skip
 FETCHERS = {
     "urllib", "http", "ftplib", "socket", "requests", "httpx", "aiohttp", "urllib3",
     "huggingface_hub", "gdown", "wget", "boto3", "webbrowser",

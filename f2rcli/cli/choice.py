@@ -111,6 +111,12 @@ def returned_of(engine: "Engine | None") -> "Returned | None":
     return getattr(engine, "returned", None)
 
 
+def aside_lines(engine: "Engine | None") -> list[str]:
+    """What an engine set aside as no picture, in words."""
+    found = getattr(engine, "aside", None)
+    return [] if found is None else found.lines()
+
+
 def returned_lines(returned: "Returned | None") -> list[str]:
     """A line for a receipt where the contract gave back much of what was taken out."""
     if returned is None or returned.share <= MUCH_RETURNED:

@@ -15,6 +15,7 @@ from f2rcli.cli.adapting import adapted, check_adapt
 from f2rcli.cli.batch import asks_for_batch, run_batch
 from f2rcli.cli.choice import (
     EngineChoice,
+    aside_lines,
     engine_values,
     engine_words,
     noise_lines,
@@ -36,7 +37,6 @@ from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan
 from f2rcli.window import LEAD_IN, LEAD_OUT
 
 if TYPE_CHECKING:
-    from f2rcli.engine.returned import Returned
     from f2rcli.engine.stream import Engine
 
 
@@ -195,7 +195,7 @@ def run_job(job: Job, console: Console) -> int:
                 return EXIT_OK
             receipt = _restore(job, reader, plan, engine, console)
             trouble = None if page is None else _reported(page, job, reader.info, engine, console)
-        code = _close(job, reader, receipt, returned_of(engine), console)
+        code = _close(job, reader, receipt, engine, console)
     if trouble is not None:
         raise trouble
     return code
@@ -310,10 +310,10 @@ def _preview(job: Job, count: int, reader: Reader, console: Console) -> Receipt:
 
 
 def _close(
-    job: Job, reader: Reader, receipt: Receipt, returned: "Returned | None", console: Console
+    job: Job, reader: Reader, receipt: Receipt, engine: "Engine | None", console: Console
 ) -> int:
     """After the run: the damage ledger, the receipt, and the exit code."""
-    ledger = reader.ledger
+    ledger, returned = reader.ledger, returned_of(engine)
     lines = ledger.lines()
     if ledger.damaged:
         listed = "".join(f"\n  {line}" for line in lines)
@@ -325,7 +325,8 @@ def _close(
     code = EXIT_DAMAGED if incomplete else EXIT_OK
     console.event(
         "result", **asdict(receipt), damaged=ledger.damaged, ledger=lines,
-        returned=returned_values(returned), notes=returned_lines(returned), exit_code=code,
+        returned=returned_values(returned), exit_code=code,
+        notes=[*returned_lines(returned), *aside_lines(engine)],
     )  # fmt: skip
     console.note(receipt.line())
     for line in returned_lines(returned):

@@ -12,6 +12,7 @@ from f2rcli import methods
 from f2rcli.cli import options as opt
 from f2rcli.cli.choice import EngineChoice, say_notes
 from f2rcli.cli.console import Console
+from f2rcli.defects import without_defects
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, InputError, UsageError
 from f2rcli.io import open_reader
 from f2rcli.io.base import ReadOptions
@@ -111,7 +112,7 @@ def _explained(
             hint="Counting begins with 0.",
         )
     noise = estimate_noise(window, info, engine)
-    pictures = [engine.to_tensor(one) for one in window]
+    pictures = [engine.to_tensor(one) for one in without_defects(window)]
     return follow(engine, pictures, first, frame, pixel, noise)
 
 

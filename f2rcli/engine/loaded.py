@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from f2rcli import methods, sensor, weights, yuv
+from f2rcli.defects import SetAside
 from f2rcli.engine.brightness import without_bias
 from f2rcli.engine.device import choose_device, choose_precision, memory_of, use_threads
 from f2rcli.engine.residual import (
@@ -86,6 +87,7 @@ class Engine:
     noise: NoiseModel | None = None  # what is known of the clip's noise by now
     plane_noise: PlaneNoise | None = None  # the same of every plane of the file
     returned: Returned = field(default_factory=Returned)  # by the residual contract
+    aside: SetAside = field(default_factory=SetAside)  # samples that are no picture
     notes: list[str] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)  # how often each stage ran
     heard: list[tuple[PlaneLayout, NoiseModel]] = field(default_factory=list)  # of lanes done

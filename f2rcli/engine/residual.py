@@ -103,10 +103,8 @@ def under_contract(
         variance *= np.float32(allowance[min(index, len(allowance) - 1)] ** 2)
         shift = None if shifts is None else _between(taken, shifts[index] * np.float32(slack.shift))
         free = taken if shift is None else taken - shift
-        if beside.steady is not None:  # the mean of frames has the clipping's shift as well
-            free = centre[index] - beside.steady.mended(
-                index, centre[index] - free, variance, noise.shares[index]
-            )
+        if beside.steady is not None:
+            free = free - beside.steady.lost(index, free, variance, noise.shares[index])
         kept = held(free, variance, noise.shares[index])
         if shift is not None:
             kept += shift

@@ -1,7 +1,8 @@
-"""The mean of everything before, at every place of a plane that stands still.
+"""What was taken out, averaged over time at every place that stands still.
 
-Where nothing moves, the mean of n frames holds a n-th of the noise, so it tells n times as
-sharply whether a method's result has lost something: fine detail, or a shade of a flat area.
+Noise averages out; what a method loses again and again (fine detail, the shade of a flat area) does
+not. After n frames it shows n times as sharply. Averaging what was removed, not the frames, leaves
+no ghosts: where something moves, what is removed from it is new noise in every frame.
 """
 
 from dataclasses import dataclass, field
@@ -14,17 +15,19 @@ from f2rcli.noise.colour import Shares
 MOST = 32.0  # frames that a place may be worth: slow changes must still fade
 FINE, LOW = 9, 15  # pixels, of windows that a match is judged over
 FINE_SLACK, LOW_SLACK = 1.5, 9.0  # times the noise's power before a mismatch counts
-LEAST_STILL = 0.02  # of a picture must stand still for the mean to be worth its time
+LEAST_STILL = 0.02  # of a picture must stand still for all this to be worth its time
 SHARPER = 0.6  # see `held`: the mean is to give back detail, and none of its noise
 SURE = 3.0  # frames from which on the mean is believed in full
 
 
 @dataclass
 class Steady:
-    """Of one stream of frames that come in order: per plane, means and what they are worth."""
+    """Of one stream of frames that come in order, per plane."""
 
-    means: list[Real] = field(default_factory=list)
-    counts: list[Real] = field(default_factory=list)  # frames, 1 to MOST
+    means: list[Real] = field(default_factory=list)  # of the frames
+    counts: list[Real] = field(default_factory=list)  # frames that a place stood still, 1 to MOST
+    removed: dict[int, Real] = field(default_factory=dict)  # the mean of what was taken out
+    ages: dict[int, Real] = field(default_factory=dict)  # frames in it
 
     def add(self, planes: list[Real], variances: list[Real], shares: tuple[Shares, ...]) -> None:
         """Take in the next frame's planes; variances (H, W) of their noise; shares: see `held`."""
@@ -51,16 +54,25 @@ class Steady:
         worth: Real = 1 / (1 / count + excess)
         return np.minimum(worth + 1, MOST).astype(np.float32)
 
-    def mended(self, index: int, restored: Real, variance: Real, shares: Shares) -> Real:
-        """A restored plane with what the mean shows and it has lost; `add` has seen its frame."""
+    def lost(self, index: int, removed: Real, variance: Real, shares: Shares) -> Real:
+        """What of a plane's `removed` (noisy - restored) is no noise but was lost, as far as what
+        was removed before at the same places tells; `add` has seen this frame.
+
+        variance (H, W) of the noise; shares: see `held`.
+        """
         count = self.counts[index]
-        if float((count > SURE).mean()) < LEAST_STILL:
-            return restored
-        apart = self.means[index] - restored
-        lost = apart - held(apart, variance / count, shares, SHARPER)
-        lost *= np.clip((count - 1) / (SURE - 1), 0, 1)
-        mended: Real = restored + lost
-        return mended
+        before, age = self.removed.get(index), self.ages.get(index)
+        if before is None or age is None or before.shape != removed.shape:
+            age, mean = np.ones_like(removed), removed
+        else:
+            age = np.minimum(age + 1, count)
+            mean = before + (removed - before) / age
+        self.removed[index], self.ages[index] = mean, age
+        if float((age > SURE).mean()) < LEAST_STILL:
+            return np.zeros_like(removed)
+        lost = mean - held(mean, variance / age, shares, SHARPER)
+        lost *= np.clip((age - 1) / (SURE - 1), 0, 1)
+        return lost
 
 
 def _left(shares: Shares) -> float:

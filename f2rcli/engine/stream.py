@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from f2rcli.defects import put_back, without_defects
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.listening import REFRESH_EVERY, NoiseWatch
 from f2rcli.engine.loaded import Engine, EngineSettings, Prediction, load_engine
@@ -55,6 +56,8 @@ def denoise_stream(
             yield frame
         if engine.noise is not None:
             engine.heard.append((frame.layout, engine.noise))
+    for line in engine.aside.lines():
+        engine.note(line)
 
 
 def _denoise_lane(
@@ -111,7 +114,10 @@ def restore_stream(
             continue
         begun = True
         restored = _restored(window, method, engine, noise, steady, watch)
-        yield from (frame for frame in restored if not frame.context)
+        for frame in restored:
+            if not frame.context:
+                engine.aside.add(frame.aside)
+                yield put_back(frame)
     if count < method.length:
         few = f"{count} different frame{'s'[: count != 1]}"
         engine.note(f"{few}, though windows hold {method.length}: less is taken out")
@@ -224,9 +230,9 @@ def _joined(before: _Entry, after: _Entry) -> bool:
 
 def unique(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
     """Runs of frames with the same samples, as lists. A copy has its original's noise: it teaches
-    nothing as a neighbour, and gets its original's result."""
+    nothing as a neighbour, and gets its original's result. What is no picture is set aside."""
     run: list[Frame] = []
-    for frame in frames:
+    for frame in without_defects(frames):
         if run and len(run) < LONGEST_REPEAT and same_samples(run[0], frame):
             run.append(replace(frame, planes=run[0].planes))
             continue

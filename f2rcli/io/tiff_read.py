@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from f2rcli.defects import no_numbers, unreal_line
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import ClipInfo, Family, Frame, Plane, PlaneLayout
 from f2rcli.io.base import Ledger, Reader, ReadOptions
@@ -166,8 +167,10 @@ class StackReader(Reader):
             layout, seen = self._layout(number), self._survey(number)
             for line in seen.lines():
                 self.ledger.remark(self._said(number, line))
+            unreal = 0
             for index in range(len(lane.frames)):
                 picture = self._read(lane, index)
+                unreal += no_numbers(picture)
                 planes = (picture,) if picture.ndim == 2 else tuple(np.moveaxis(picture, -1, 0))
                 yield Frame(
                     planes=tuple(filled(plane, seen.stuck) for plane in planes),
@@ -175,6 +178,8 @@ class StackReader(Reader):
                     source=Place(lane.series, lane.frames[index], lane.sample, seen),
                     lane=number,
                 )  # fmt: skip
+            if unreal:
+                self.ledger.remark(self._said(number, unreal_line(unreal)))
             del self._surveys[number]
 
     def describe(self) -> list[dict[str, Any]]:

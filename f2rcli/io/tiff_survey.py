@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from f2rcli import defects
 from f2rcli.frames import Plane
 
 LOOKS = 9  # frames of a lane that are looked at
@@ -48,12 +49,17 @@ class Survey:
 
 
 def survey(frames: list[Plane]) -> Survey:
-    """Look at frames (H, W) or (H, W, S) of a lane, spread over it."""
-    stuck, bright, dark = _stuck(frames) if frames[0].ndim == 2 else (_none(), 0, 0)
-    values = np.concatenate([_thinned(frame) for frame in frames])
-    values = values[np.isfinite(values)]
+    """Look at frames (H, W) or (H, W, S) of a lane, spread over it. Levels are those of what is
+    a picture: one hot sample, or a fill value, would leave it a sliver of them."""
+    values: list[NDArray[np.float64]] = []
+    whole: list[Plane] = []  # without fill values
+    for plane in (plane for frame in frames for plane in np.moveaxis(np.atleast_3d(frame), -1, 0)):
+        bad = defects.no_light(plane, fills=True)
+        whole.append(defects.filled(plane, bad))
+        values.append(_thinned(defects.without_impulses(whole[-1])[0][~bad]))
+    stuck, bright, dark = _stuck(whole) if frames[0].ndim == 2 else (_none(), 0, 0)
     top, share = _saturation(frames)
-    return Survey(_levels(values), stuck, bright, dark, top, share)
+    return Survey(_levels(np.concatenate(values)), stuck, bright, dark, top, share)
 
 
 def _thinned(frame: Plane) -> NDArray[np.float64]:
@@ -93,8 +99,7 @@ def _none() -> Pixels:
 def _stuck(frames: list[Plane]) -> tuple[Pixels, int, int]:
     """Pixels whose median over time stands out of all eight neighbours, far beyond how much those
     differ: optics spread what is light over more than one pixel."""
-    shape, floats = frames[0].shape, frames[0].dtype.kind == "f"
-    if len(frames) < 3 or min(shape) < 3 or (floats and not np.isfinite(frames).all()):
+    if len(frames) < 3 or min(frames[0].shape) < 3:
         return _none(), 0, 0
     middle = np.median(np.stack(frames), axis=0)
     lowest, highest, mean = _around(middle)
@@ -131,15 +136,15 @@ def _around(picture: Plane) -> tuple[Values, Values, Values]:
 
 
 def filled(plane: Plane, stuck: Pixels) -> Plane:
-    """The plane (H, W) with the median of its neighbours in place of samples that are no light:
-    stuck ones, and floats that are not finite. The plane itself if there are none."""
+    """The plane (H, W) with the median of its neighbours in place of stuck samples, and its own
+    samples in place of floats that are not finite. The plane itself if there are none."""
+    if plane.dtype.kind == "f":
+        plane = defects.filled(plane, ~np.isfinite(plane))
+    rows, columns = stuck
+    if not rows.size:
+        return plane
     bad = np.zeros(plane.shape, bool)
     bad[stuck] = True
-    if plane.dtype.kind == "f":
-        bad |= ~np.isfinite(plane)
-    if not bad.any():
-        return plane
-    rows, columns = np.nonzero(bad)
     height, width = plane.shape
     steps = np.array([(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
     near_rows = np.clip(rows + steps[:, :1], 0, height - 1)
@@ -147,9 +152,7 @@ def filled(plane: Plane, stuck: Pixels) -> Plane:
     near = np.where(
         bad[near_rows, near_columns], np.nan, plane[near_rows, near_columns].astype(np.float64)
     )
-    alone = np.isnan(near).all(axis=0)
-    good = plane[~bad]
-    near[:, alone] = float(np.median(good)) if good.size else 0.0
+    near[:, np.isnan(near).all(axis=0)] = float(np.median(plane[~bad]))
     whole = plane.copy()
     replaced = np.nanmedian(near, axis=0)
     whole[rows, columns] = replaced if plane.dtype.kind == "f" else np.rint(replaced)

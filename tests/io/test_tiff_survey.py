@@ -42,6 +42,20 @@ def test_levels_of_negative_and_of_constant_samples_exist() -> None:
     assert survey([np.full((8, 8), np.nan, np.float32)] * 3).levels == (0.0, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [(np.s_[:, 20, 40], 65535), (np.s_[3, 20, 40], 1e30), (np.s_[:, 10:30, 20:50], 65535),
+     (np.s_[:, 10:30, 20:50], 0), (np.s_[:, 10:30, 20:50], -1e30), (np.s_[:, :20], np.nan)],
+)  # fmt: skip
+def test_levels_are_those_of_the_picture(where: tuple[slice, ...], value: float) -> None:
+    stack = np.stack(frames()).astype(np.float32)
+    black, white = survey(list(stack)).levels
+    stack[where] = value
+    for kind in ("f4", "f8", "u2") if 0 <= value < 1e30 else ("f4", "f8"):
+        low, high = survey(list(stack.astype(kind))).levels
+        assert (low, high) == pytest.approx((black, white), abs=0.2 * (white - black))
+
+
 def test_planted_stuck_pixels_are_found_and_no_others() -> None:
     shown = frames()
     places = [(10, 50), (30, 5), (0, 0), (47, 63)]

@@ -1,0 +1,139 @@
+"""One hot sample, fill value or NaN stays where it is: nothing else of the clip feels it."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from f2rcli import weights
+from f2rcli.engine.measuring import measure_noise
+from f2rcli.engine.stream import denoise_stream, estimate_noise
+from f2rcli.frames import Family, Frame, Mosaic, Plane, PlaneLayout
+from f2rcli.sensor import bayer_layout
+from tests.engine.conftest import clean_clip, engine_for, info_of
+
+pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
+
+FRAMES, HEIGHT, WIDTH = 5, 64, 96
+SIGMA = 0.04  # of what 1 means in `KINDS`
+AWAY = 0.15  # of the noise, root mean square; one code more at one sample makes up to 0.05
+PLACE = (31, 31)
+BOX = np.s_[26:36, 26:40]
+AROUND = np.s_[14:48, 14:52]
+
+RAW = bayer_layout(Mosaic(pattern="GBRG", black=(64.0,) * 4, white=(4095.0,) * 4), 12)
+KINDS = {  # layout, dtype, the codes of 0 and 1, planes, the code of a hot sample
+    "gray8": (PlaneLayout(family=Family.GRAY, bits=8), "u1", (0, 255), 1, 255),
+    "gray10": (PlaneLayout(family=Family.GRAY, bits=10), "u2", (0, 1023), 1, 1023),
+    "rgb8": (PlaneLayout(family=Family.RGB, bits=8), "u1", (0, 255), 3, 255),
+    "rgb float": (PlaneLayout(family=Family.RGB, bits=32), "f4", (0, 1), 3, 50),
+    "mosaic": (RAW, "u2", (64, 1000), 1, 4095),
+    "stack 16": (
+        PlaneLayout(family=Family.GRAY, bits=16, levels=(0.0, 600.0)), "u2", (100, 500), 1, 65535,
+    ),
+    "stack float": (
+        PlaneLayout(family=Family.GRAY, bits=32, levels=(0.0, 600.0)), "f4", (100, 500), 1, 65535,
+    ),
+}  # fmt: skip
+FLOATS = ("rgb float", "stack float")
+CASES = [
+    *((kind, "hot in every frame") for kind in KINDS),
+    *((kind, "hot in one frame") for kind in KINDS),
+    *((kind, "fill value") for kind in ("mosaic", "stack 16", "stack float")),
+    *((kind, word) for kind in FLOATS for word in ("NaN", "infinite", "-1e30", "1e30 once")),
+]
+
+
+def noisy(kind: str) -> list[Frame]:
+    layout, dtype, (zero, one), planes, _ = KINDS[kind]
+    clean = 0.6 * clean_clip(FRAMES, HEIGHT, WIDTH)[:, :planes]
+    values = clean + np.random.default_rng(7).normal(0, SIGMA, clean.shape)
+    codes = zero + (one - zero) * values
+    codes = codes.astype(dtype) if dtype == "f4" else np.rint(codes.clip(0, one * 2)).astype(dtype)
+    return [Frame(planes=tuple(p), layout=layout, pts=t) for t, p in enumerate(codes)]
+
+
+def damaged(kind: str, defect: str) -> list[Frame]:
+    """The same with a defect in its first plane."""
+    hot = KINDS[kind][4]
+    where, value = {
+        "hot in every frame": (PLACE, hot), "hot in one frame": (PLACE, hot),
+        "fill value": (BOX, hot), "NaN": (BOX, np.nan), "infinite": (BOX, np.inf),
+        "-1e30": (BOX, -1e30), "1e30 once": (PLACE, 1e30),
+    }[defect]  # fmt: skip
+    once = defect in ("hot in one frame", "1e30 once")
+    frames = []
+    for index, frame in enumerate(noisy(kind)):
+        plane = frame.planes[0].copy()
+        if not once or index == 2:
+            plane[where] = value
+        frames.append(replace(frame, planes=(plane, *frame.planes[1:])))
+    return frames
+
+
+def denoised(frames: list[Frame]) -> list[tuple[Plane, ...]]:
+    engine = engine_for(frames)
+    return [f.planes for f in denoise_stream(iter(frames), info_of(frames), engine)]
+
+
+@cache
+def undamaged(kind: str) -> list[tuple[Plane, ...]]:
+    return denoised(noisy(kind))
+
+
+@pytest.mark.parametrize(("kind", "defect"), CASES)
+def test_a_defect_comes_back_as_it_was_and_is_felt_nowhere_else(kind: str, defect: str) -> None:
+    frames, (zero, one) = damaged(kind, defect), KINDS[kind][2]
+    away = np.ones((HEIGHT, WIDTH), bool)
+    away[AROUND] = False
+    apart = []
+    for frame, sound, done, wanted in zip(
+        frames, noisy(kind), denoised(frames), undamaged(kind), strict=True
+    ):
+        planted = frame.planes[0] != sound.planes[0]
+        assert done[0][planted].tobytes() == frame.planes[0][planted].tobytes()
+        for plane, its in zip(done, wanted, strict=True):
+            assert np.isfinite(plane[np.isfinite(frame.planes[0])]).all()
+            apart.append((plane.astype(float) - its)[away])
+    assert np.sqrt(np.mean(np.square(apart))) < AWAY * SIGMA * (one - zero)
+
+
+@pytest.mark.parametrize("kind", FLOATS)
+@pytest.mark.parametrize("defect", ["NaN", "-1e30"])
+def test_a_defect_moves_no_measurement_of_the_noise(kind: str, defect: str) -> None:
+    sound, frames = noisy(kind), damaged(kind, defect)
+    wanted = estimate_noise(iter(sound), info_of(sound), engine_for(sound))
+    found = estimate_noise(iter(frames), info_of(frames), engine_for(frames))
+    assert wanted is not None
+    assert found is not None
+    np.testing.assert_allclose(found.sigma, wanted.sigma, rtol=0.05)
+
+
+def test_the_noise_report_is_that_of_the_picture() -> None:
+    frames = damaged("stack float", "NaN")
+    report = measure_noise(frames, info_of(frames), engine_for(frames))
+    assert report is not None
+    assert np.isfinite(report.model.sigma).all()
+
+
+def test_what_was_set_aside_is_noted_once() -> None:
+    frames = damaged("rgb float", "hot in every frame")
+    engine = engine_for(frames)
+    list(denoise_stream(iter(frames), info_of(frames), engine))
+    assert [line for line in engine.notes if "hot" in line] == [
+        "at most 1 sample a frame far from all around (hot or dead), in 5 of 5 frames: "
+        "kept as stored"
+    ]
+
+
+def test_fields_keep_their_hot_samples() -> None:
+    frames = [
+        replace(frame, planes=((frame.planes[0] // 8 + 40).astype(np.uint8),))
+        for frame in noisy("gray8")
+    ]
+    for frame in frames:
+        frame.planes[0][PLACE] = 255
+    engine = engine_for(frames, interlaced=True)
+    done = list(denoise_stream(iter(frames), info_of(frames, interlaced=True), engine))
+    assert all(frame.planes[0][PLACE] == 255 for frame in done)

@@ -1,0 +1,198 @@
+"""What is no picture is found and put back; noise, stars, texture and darkness are left alone."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from f2rcli.defects import SetAside, no_light, put_back, set_aside, without_defects
+from f2rcli.frames import Family, Frame, Mosaic, Plane, PlaneLayout
+from f2rcli.sensor import bayer_layout
+
+HEIGHT, WIDTH = 96, 128
+GRAY8 = PlaneLayout(family=Family.GRAY, bits=8)
+COUNTS = PlaneLayout(family=Family.GRAY, bits=16, levels=(0.0, 4000.0))
+REAL = PlaneLayout(family=Family.GRAY, bits=32, levels=(0.0, 4000.0))
+RAW = bayer_layout(Mosaic(pattern="RGGB", black=(64.0,) * 4, white=(4095.0,) * 4), 12)
+BOX = np.s_[30:42, 50:70]
+
+
+def light() -> NDArray[np.float64]:
+    """A scene without noise, 40..200: discs of all sizes on a ramp."""
+    rng = np.random.default_rng(2)
+    scene = np.tile(np.linspace(40, 120, WIDTH), (HEIGHT, 1))
+    for _ in range(60):
+        x, y, size = rng.integers(0, WIDTH), rng.integers(0, HEIGHT), rng.integers(3, 25)
+        cv2.circle(scene, (int(x), int(y)), int(size), float(rng.integers(40, 200)), -1)
+    return cv2.GaussianBlur(scene, (0, 0), 0.6).astype(np.float64)
+
+
+def noisy(sigma: float = 6, seed: int = 0, shape: tuple[int, int] = (HEIGHT, WIDTH)) -> Plane:
+    return np.random.default_rng(seed).normal(100, sigma, shape)
+
+
+def codes(values: NDArray[np.float64], dtype: str = "u1") -> Plane:
+    limits = np.iinfo(dtype)
+    return np.rint(values).clip(limits.min, limits.max).astype(dtype)
+
+
+def frame(plane: Plane, layout: PlaneLayout = GRAY8) -> Frame:
+    return Frame(planes=(plane,), layout=layout)
+
+
+def stars(width: float) -> Plane:
+    """Photons of stars whose images are this wide, in pixels at half their height."""
+    rng = np.random.default_rng(1)
+    rows, columns = np.indices((HEIGHT, WIDTH))
+    sky = np.full((HEIGHT, WIDTH), 100.0)
+    for y, x, power in zip(*rng.random((2, 80)), rng.pareto(1, 80), strict=True):
+        apart = (rows - y * HEIGHT) ** 2 + (columns - x * WIDTH) ** 2
+        sky += min(300 * power, 50000) * np.exp(-4 * np.log(2) * apart / width**2)
+    return rng.poisson(sky).astype(np.uint16)
+
+
+def salted(share: float) -> Plane:
+    scene, drawn = light(), np.random.default_rng(3).random((HEIGHT, WIDTH))
+    scene[drawn < share / 2], scene[drawn > 1 - share / 2] = 0, 255
+    return codes(scene)
+
+
+def grain() -> Plane:
+    rough = cv2.GaussianBlur(noisy(1) - 100, (0, 0), 0.8)
+    return codes(light() + 20 * rough / rough.std())
+
+
+def drawing() -> Plane:
+    """Lines of one pixel, a checkerboard, corners, letters: no noise."""
+    plane = np.full((HEIGHT, WIDTH), 60, np.uint8)
+    plane[10, 10:90] = plane[10:60, 100] = 235
+    plane[np.arange(20, 60), np.arange(20, 60)] = 16
+    plane[60:90, 10:50] = np.indices((30, 40)).sum(0) % 2 * 200
+    plane[20:40, 60:80] = 235
+    cv2.putText(plane, "f2r 10:45", (55, 80), cv2.FONT_HERSHEY_PLAIN, 0.8, 255)
+    return plane
+
+
+def photons(rate: float, gain: int = 1) -> Plane:
+    return (gain * np.random.default_rng(4).poisson(rate, (HEIGHT, WIDTH))).astype(np.uint16)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        *(frame(codes(noisy(sigma))) for sigma in (0.3, 1, 5, 30, 50)),
+        *(frame(codes(light() + noisy(sigma) - 100)) for sigma in (0.3, 5, 30, 50)),
+        *(frame(codes(noisy(sigma) - 90)) for sigma in (5, 30)),  # cut off at black
+        *(frame(salted(share)) for share in (0.02, 0.1, 0.3)),
+        frame(grain()), frame(codes(light())), frame(drawing()), frame(np.zeros((9, 9), np.uint8)),
+        *(frame(stars(width), COUNTS) for width in (2, 3)),
+        *(frame(photons(rate), COUNTS) for rate in (0.002, 0.02, 0.3, 1, 2, 30)),
+        *(frame(photons(rate, 30), COUNTS) for rate in (0.3, 1, 2)),
+        frame(photons(40) + np.uint16(60), RAW), frame(np.full((3, 4), 7.0, np.float32), REAL),
+    ],
+)  # fmt: skip
+def test_a_picture_is_left_alone(shown: Frame) -> None:
+    assert set_aside(shown) is shown
+
+
+@pytest.mark.parametrize(
+    ("dtype", "layout", "top"),
+    [("u1", GRAY8, 255), ("u2", COUNTS, 65535), ("i4", COUNTS, 2**30), ("f4", REAL, 1e6),
+     ("f8", REAL, -1e9), ("u2", RAW, 4095), ("u2", replace(GRAY8, bits=10), 1023)],
+)  # fmt: skip
+def test_single_samples_far_from_all_around_are_found_and_no_others(
+    dtype: str, layout: PlaneLayout, top: float
+) -> None:
+    plane = noisy().astype(dtype)
+    places = [(0, 0), (95, 127), (40, 60), (40, 61), (70, 33)]  # two of them are a pair
+    for place in places:
+        plane[place] = top
+    found = set_aside(frame(plane, layout))
+    (kept,) = found.aside
+    assert [divmod(int(p), WIDTH) for p in kept.impulses.places] == sorted(places)
+    seen = found.planes[0]
+    assert all(70 < float(seen[place]) < 130 for place in places)
+    np.testing.assert_array_equal(np.delete(seen, kept.places), np.delete(plane, kept.places))
+    np.testing.assert_array_equal(put_back(found).planes[0], plane)
+
+
+def test_a_mosaics_colours_have_neighbours_of_their_own() -> None:
+    plane = codes(noisy(), "u2")
+    plane[::2, ::2] += 1500  # red light: every red sample is far above all around
+    plane[51, 51] = 1500  # no more than red, and hot for a blue one
+    (kept,) = set_aside(frame(plane, RAW)).aside
+    assert kept.places.tolist() == [51 * WIDTH + 51]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1e30, -9999.0, 65535.0])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_fill_values_make_way_for_the_planes_own_samples_and_come_back(
+    value: float, dtype: str
+) -> None:
+    plane = noisy().astype(dtype)
+    plane[BOX] = value
+    plane[5, 5] = 1e25
+    found = set_aside(frame(plane, REAL))
+    seen = found.planes[0]
+    assert np.isfinite(seen).all()
+    assert seen[BOX].mean() == pytest.approx(100, abs=2)
+    assert seen[BOX].std() == pytest.approx(6, rel=0.3)  # the noise that belongs there
+    assert put_back(found).planes[0].tobytes() == plane.tobytes()
+
+
+@pytest.mark.parametrize("value", [0, 65535])
+def test_areas_at_the_ends_of_a_dtype_are_fill_values_of_counts_but_not_of_pictures(
+    value: int,
+) -> None:
+    plane = codes(noisy() + 300, "u2")
+    plane[BOX] = value
+    found = set_aside(frame(plane, COUNTS))
+    np.testing.assert_array_equal(np.flatnonzero(plane == value), found.aside[0].places)
+    assert 380 < found.planes[0][BOX].mean() < 420
+    shown = frame(plane, PlaneLayout(family=Family.GRAY, bits=16))
+    assert set_aside(shown) is shown
+
+
+def test_darkness_and_light_that_saturates_are_no_fill_values() -> None:
+    cells = np.zeros((HEIGHT, WIDTH))
+    cells[20:50, 30:60] = 4000
+    smooth = cv2.GaussianBlur(cells, (0, 0), 3) + noisy() - 100
+    plane = codes(np.clip(smooth, 0, 3000), "u2")  # most is 0, and a part saturates
+    assert not no_light(plane, fills=True).any()
+
+
+def test_a_plane_without_any_number_is_black_and_comes_back() -> None:
+    plane = np.full((12, 12), np.nan, np.float32)
+    found = set_aside(frame(plane, REAL))
+    assert not found.planes[0].any()
+    assert np.isnan(put_back(found).planes[0]).all()
+
+
+def test_a_hot_sample_stays_one_where_texture_would_hide_it() -> None:
+    plain, rough = codes(noisy(4)), codes(noisy(4) + np.indices((HEIGHT, WIDTH)).sum(0) % 5 * 30)
+    for plane in (plain, rough):
+        plane[40, 60] = 255
+    alone = set_aside(frame(rough))
+    assert alone.aside == ()
+    _, second = without_defects([frame(plain), frame(rough)])
+    assert second.aside[0].places.tolist() == [40 * WIDTH + 60]
+    _, other = without_defects([frame(plain), frame(codes(noisy(4, seed=1)))])
+    assert other.aside == ()  # it was hot in one frame only
+
+
+def test_what_was_set_aside_is_told_in_a_few_words() -> None:
+    hot, fill = codes(noisy()), noisy().astype("f4")
+    hot[40, 60] = 255
+    fill[BOX] = -9999
+    fill[5, 5] = np.nan
+    found = SetAside()
+    assert found.lines() == []
+    for one in (frame(hot), frame(codes(noisy())), frame(fill, REAL)):
+        found.add(set_aside(one).aside)
+    assert found.lines() == [
+        "1 sample a frame far from all around (hot or dead), in 1 of 3 frames: kept as stored",
+        "1 sample not finite (NaN or infinite): kept as stored",
+        "fill values in 240 samples: kept as stored",
+    ]
