@@ -1,12 +1,13 @@
 """From what a method changes in a picture to what changes in planes, under the contract."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from f2rcli import sensor, yuv
 from f2rcli.engine.chroma import smoothed
@@ -84,7 +85,7 @@ def under_contract(
     removed = [-plane for plane in changes_of(frame, change[0].cpu().numpy())]
     quiet = _quiet(centre, beside)
     chroma = frame.layout.family is Family.YUV
-    shifts, factor = _clipped(frame, picture, change, model, noise, quiet)
+    shifts, factor = _clipped(frame, picture, change, model, noise, centre, quiet)
     light = centre[0] - removed[0]
     levels = []
     for index, taken in enumerate(removed):
@@ -145,7 +146,8 @@ def watched(steady: Steady, frame: Frame, noise: PlaneNoise) -> None:
 def _sized(values: Real, shape: tuple[int, ...]) -> Real:
     if values.shape == shape:
         return values
-    small: Real = cv2.resize(values, shape[::-1], interpolation=cv2.INTER_AREA)  # type: ignore[assignment]  # float32 stays
+    way = cv2.INTER_AREA if shape < values.shape else cv2.INTER_LINEAR
+    small: Real = cv2.resize(values, shape[::-1], interpolation=way)  # type: ignore[assignment]  # float32 stays
     return small
 
 
@@ -185,25 +187,37 @@ def _clipped(
     change: Tensor,
     model: NoiseModel,
     noise: PlaneNoise,
+    centre: list[Real],
     quiet: list[Real | None],
 ) -> tuple[list[Real] | None, Real | None]:
     """What clipping moved the mean of every plane by, and what it left of the variance (H, W);
     None twice where the noise was not clipped, or nothing lies near black or white."""
     if not noise.clipped or frame.layout.counts_light:
         return None, None
-    restored = picture + change
+    # Shifts only limit local means, so half the size is fine enough.
+    restored = functional.avg_pool2d(picture + change, 2, ceil_mode=True)
     level = model.level(restored)
     if not bool(((restored < 3 * level) | (restored > 1 - 3 * level)).any()):
         return None, None
     shift, factor = clipped_moments(restored, level)
-    left = factor[0].mean(0).cpu().numpy()
-    planes = changes_of(frame, shift[0].cpu().numpy())
+    left = _sized(factor[0].mean(0).cpu().numpy(), centre[0].shape)
+    planes = [
+        _sized(plane, full.shape)
+        for plane, full in zip(_mixed(frame, shift[0].cpu().numpy()), centre, strict=True)
+    ]
     if quiet[0] is not None:  # where less changes than the law says, less was cut off
-        law = noise.level(0, restored[0].mean(0).cpu().numpy())
+        law = noise.level(0, _sized(restored[0].mean(0).cpu().numpy(), centre[0].shape))
         seen = quiet[0] * np.float32(STRICT.change[0]) / np.maximum(law * law * left, LEAST)
         share = np.sqrt(np.minimum(seen, 1))
         planes = [plane * _sized(share, plane.shape) for plane in planes]
     return planes, left
+
+
+def _mixed(frame: Frame, picture: NDArray[np.float32]) -> list[Real]:
+    """A picture (C, h, w) of any size as the planes of a frame, chroma on the picture's grid."""
+    if frame.layout.family is not Family.YUV:
+        return list(picture)
+    return yuv.split(picture, replace(frame.layout, log2_chroma=(0, 0)))
 
 
 def _between(taken: Real, shift: Real) -> Real:
