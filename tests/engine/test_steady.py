@@ -1,0 +1,72 @@
+"""What stands still and is lost in every frame comes back; what moves leaves no ghost."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.engine.steady import Steady
+from f2rcli.noise.colour import white_shares
+
+SIGMA, SIDE = 0.05, 128
+SHARES = (white_shares(),)
+Real = NDArray[np.float32]
+
+
+def texture(shift: int = 0) -> Real:
+    fine = np.random.default_rng(0).standard_normal((SIDE, SIDE)).astype(np.float32)
+    return 0.5 + 0.04 * np.roll(fine, shift, 1)
+
+
+def law() -> Real:
+    return np.full((SIDE, SIDE), SIGMA**2, np.float32)
+
+
+def after(frames: int, speed: int) -> tuple[Real, Real]:
+    """The clean picture, and what a method that blurs everything gives once it is mended."""
+    steady, rng = Steady(), np.random.default_rng(1)
+    for index in range(frames):
+        clean = texture(speed * index)
+        noisy = clean + (SIGMA * rng.standard_normal(clean.shape)).astype(np.float32)
+        restored = np.asarray(cv2.blur(clean, (5, 5)), np.float32)
+        steady.add([noisy], [law()], SHARES)
+        lost = steady.lost(0, noisy - restored, law(), SHARES[0])
+    return clean, restored + lost
+
+
+def detail(picture: Real, clean: Real) -> float:
+    """The share of the clean picture's fine detail that is there."""
+    fine, true = (p - cv2.blur(p, (5, 5)) for p in (picture, clean))
+    return float((fine * true).sum() / (true * true).sum())
+
+
+def test_fine_detail_of_a_still_scene_comes_back() -> None:
+    clean, mended = after(20, speed=0)
+    assert detail(mended, clean) > 0.8
+    assert float(np.square(mended - clean).mean()) < 0.35 * float(np.var(clean))
+
+
+def test_what_moves_leaves_no_ghost() -> None:
+    clean, mended = after(20, speed=9)
+    blurred = np.asarray(cv2.blur(clean, (5, 5)), np.float32)
+    assert float(np.square(mended - clean).mean()) < 1.05 * float(np.square(blurred - clean).mean())
+    assert float(np.square(mended - blurred).mean()) < 0.15 * SIGMA**2
+
+
+def test_noise_that_was_removed_rightly_stays_removed() -> None:
+    steady, rng = Steady(), np.random.default_rng(2)
+    flat = np.full((SIDE, SIDE), 0.4, np.float32)
+    for _ in range(12):
+        noise = (SIGMA * rng.standard_normal(flat.shape)).astype(np.float32)
+        steady.add([flat + noise], [law()], SHARES)
+        lost = steady.lost(0, noise, law(), SHARES[0])
+    assert float(np.square(lost).mean()) < 0.02 * SIGMA**2
+
+
+def test_a_shade_that_is_lost_in_every_frame_comes_back() -> None:
+    steady, rng = Steady(), np.random.default_rng(3)
+    flat = np.full((SIDE, SIDE), 0.4, np.float32)
+    for _ in range(12):
+        noise = (SIGMA * rng.standard_normal(flat.shape)).astype(np.float32)
+        steady.add([flat + noise], [law()], SHARES)
+        lost = steady.lost(0, noise + np.float32(0.01), law(), SHARES[0])
+    assert abs(float(lost.mean()) - 0.01) < 0.002
