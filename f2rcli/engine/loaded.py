@@ -151,25 +151,25 @@ class Engine:
         """The source frame with a change (1, C, H, W) of its picture (the same shape) added, as far
         as the residual contract allows and the settings' strengths ask for it.
 
-        beside: frames next to it, which tell what changes in time. Stacks and mosaics keep the
-        mean of every frame and channel, and that of its bright and dark places: brightness is what
-        is measured in them. Raises DeviceError where the networks gave no numbers. Float pictures
-        may hold such.
+        beside: what the contract goes by; without its noise nothing is held back. Stacks and
+        mosaics keep the mean of every frame and channel, and that of its bright and dark places:
+        brightness is what is measured in them. Raises DeviceError where the networks gave no
+        numbers. Float pictures may hold such.
         """
         if source.planes[0].dtype.kind != "f" and not change.isfinite().all():
             raise DeviceError(
                 f"the networks' result is not finite ({self.device}, {self.precision}).",
                 hint="Pass --precision fp32.",
             )
-        model = self.noise
+        model, noise = beside.model, beside.noise
         if source.layout.space is Space.GRAY and change.shape[1] > 1:
             picture, change = picture[:, :1], change.mean(1, keepdim=True)
             model = None if model is None else model.taken(1)
-        if self.plane_noise is None or model is None or not self.settings.contract:
+        if noise is None or model is None or not self.settings.contract:
             changes = changes_of(source, change[0].cpu().numpy())
         else:
             changes = under_contract(
-                source, picture, change, self.plane_noise, model, beside, self.returned,
+                source, picture, change, noise, model, beside, self.returned,
                 allowance(self.settings, source.layout), self.slack,
             )  # fmt: skip
         if source.layout.levels is not None or source.layout.space is Space.BAYER:

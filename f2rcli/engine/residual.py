@@ -38,12 +38,14 @@ CODED = Slack(noise=(1.4, 3.5), change=(2.0, 5.0), shift=1.6)
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """Frames beside a centre, the flow from it into each where that is known, and what stands
-    still."""
+    """What is known beside a centre: frames next to it, the flow from it into each where that is
+    known, what stands still, and the noise."""
 
     frames: tuple[Frame, ...] = ()
     flows: tuple[Flow | None, ...] = ()
     steady: Steady | None = None  # the centre and everything before it
+    model: NoiseModel | None = None  # the noise of the picture's channels; None: no contract
+    noise: PlaneNoise | None = None  # that of the file's planes
 
 
 ALONE = Beside()

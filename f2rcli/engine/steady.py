@@ -54,6 +54,11 @@ class Steady:
         worth: Real = 1 / (1 / count + excess)
         return np.minimum(worth + 1, MOST).astype(np.float32)
 
+    @property
+    def stands(self) -> bool:
+        """Whether enough of the picture has stood still for its past to count."""
+        return bool(self.counts) and float((self.counts[0] > SURE).mean()) >= LEAST_STILL
+
     def lost(self, index: int, removed: Real, variance: Real, shares: Shares) -> Real:
         """What of a plane's `removed` (noisy - restored) is no noise but was lost, as far as what
         was removed before at the same places tells; `add` has seen this frame.

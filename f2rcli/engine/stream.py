@@ -104,13 +104,17 @@ def restore_stream(
         _ready(chain(_emptied(waiting), pictures), method, engine, noise), method.length, _joined
     ):
         count += 1
-        if engine.plane_noise is not None and engine.settings.contract:
-            watched(steady, window.centre.copies[0], engine.plane_noise)
+        if not window.before:
+            steady = Steady()  # a shot begins
+        if noise.planes is not None and engine.settings.contract:
+            watched(steady, window.centre.copies[0], noise.planes)
         if all(copy.context for copy in window.centre.copies):
             if begun:  # what follows has been looked at; the reader goes on to its end
                 count += len(window.after) + sum(1 for _ in pictures)
                 break
             _led_in(window, count, method, noise)
+            if steady.stands:
+                _restored(window, method, engine, noise, steady, None)
             continue
         begun = True
         restored = _restored(window, method, engine, noise, steady, watch)
@@ -141,11 +145,11 @@ def _restored(
     # the picture is what networks saw, unless they saw it through something
     picture = prepared.noisy if noise.space is None else engine.to_tensor(copies[0])
     change = noise.back(restored.refined) - picture
-    done = engine.to_frame(copies[0], picture, change, _beside(window, method, steady))
+    done = engine.to_frame(copies[0], picture, change, _beside(window, method, steady, noise))
     return [done, *(replace(copy, planes=done.planes) for copy in copies[1:])]
 
 
-def _beside(window: Window["_Entry"], method: Method, steady: Steady) -> Beside:
+def _beside(window: Window["_Entry"], method: Method, steady: Steady, noise: NoiseWatch) -> Beside:
     """The frames right before and after a window's centre, with the motion that is known."""
     near = (*window.before[-1:], *window.after[:1])
     centre = window.centre.prepared
@@ -153,7 +157,9 @@ def _beside(window: Window["_Entry"], method: Method, steady: Steady) -> Beside:
         method.motion(centre, entry.prepared) if isinstance(method, Moving) else None
         for entry in near
     )
-    return Beside(tuple(entry.copies[0] for entry in near), tuple(flows), steady)
+    return Beside(
+        tuple(entry.copies[0] for entry in near), tuple(flows), steady, noise.measured, noise.planes
+    )
 
 
 def _led_in(window: Window["_Entry"], count: int, method: Method, noise: NoiseWatch) -> None:

