@@ -125,6 +125,15 @@ def choose(method: str, space: Space) -> str:
     return next((name for name in fitting if manifest()[name].get("default")), fitting[0])
 
 
+def lighter(name: str) -> str | None:
+    """The name of the bundled weights that serve light and unclipped noise beside these; None if
+    there are none."""
+    for other, entry in manifest().items():
+        if entry.get("light_beside") == name:
+            return other
+    return None
+
+
 def measuring(space: Space) -> str | None:
     """The name of the bundled weights that noise in such pictures is measured with: those whose
     manifest entry says `noise = true`. None if there are none."""

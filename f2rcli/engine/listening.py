@@ -27,6 +27,7 @@ REFRESH_EVERY = 48  # unique frames between measurements of the noise
 REFRESH_SHARE = 0.3  # of a new measurement in the running one
 LOOKED_AT = 6  # frames that a first look at sensor values takes
 LEAST_SIGMA = 1e-4  # of that look
+LIGHT8, HEAVY8 = 12.0, 30.0  # of 255, clipped and not: benchmarks/quality.py, fidelity.py
 CONTRADICTION = 2.0  # between a sigma that is told and the one that is measured
 
 
@@ -88,6 +89,15 @@ class NoiseWatch:
     def planes(self) -> PlaneNoise | None:
         """The same noise in every plane of the file, as strong as it was found, or told."""
         return self.known
+
+    @property
+    def light(self) -> bool:
+        """Whether the noise is light, or was never cut off at black and white: what most footage
+        holds, and heavy noise of 8-bit RGB does not."""
+        if self.measured is None:
+            return False
+        clipped = self.known is None or self.known.clipped
+        return mean_sigma8(self.measured) < (LIGHT8 if clipped else HEAVY8)
 
     def into(self, picture: Tensor) -> Tensor:
         """A picture as networks see it."""

@@ -91,6 +91,7 @@ class Engine:
     notes: list[str] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)  # how often each stage ran
     heard: list[tuple[PlaneLayout, NoiseModel]] = field(default_factory=list)  # of lanes done
+    used: str = ""  # the name of the weights for light noise, where they were taken
     slack: Slack = STRICT  # of the residual contract
     stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
 
@@ -105,16 +106,26 @@ class Engine:
 
     @property
     def weights_name(self) -> str:
-        return self.weights.name
+        """Of the weights that are used, as far as that is known."""
+        return self.used or self.weights.name
 
     @property
     def device(self) -> str:
         return str(self.device_)
 
-    def new_method(self) -> Method:
-        """The method with its networks, for one clip (or one field of an interlaced one)."""
+    def new_method(self, *, light: bool = False) -> Method:
+        """The method with its networks, for one clip (or one field of an interlaced one).
+
+        light: whether its noise is light, or was not clipped at black and white; bundled weights
+        may have others beside them for that. Weights that the user named are used as they are.
+        """
+        chosen = self.weights
+        other = weights.lighter(chosen.name) if light and self.settings.weights is None else None
+        if other is not None:
+            chosen = weights.load(other)
+            self.used = chosen.name
         run = Runner(self.device_, self.precision, self.tile)
-        method = methods.load(self.settings.method).from_weights(self.weights, run)
+        method = methods.load(self.settings.method).from_weights(chosen, run)
         channels_last(method.networks.eval().to(self.device_))
         return method
 

@@ -92,13 +92,13 @@ def restore_stream(
     """Every frame restored that is not context. `watch` is given all estimates of each that is no
     copy of the one before; those of sensor values as networks see them (`Stabiliser`). opening:
     see `denoise_stream`."""
-    method = engine.new_method()
     pictures = unique(frames)
     waiting = deque(islice(pictures, PREROLL))
     if not waiting:
         return
     noise = NoiseWatch(engine, waiting[0][0].layout)
     noise.measure_opening(_listened_to(waiting, noise, opening))
+    method = engine.new_method(light=noise.light)
     count, begun, steady = 0, False, Steady()
     for window in windows(
         _ready(chain(_emptied(waiting), pictures), method, engine, noise), method.length, _joined
