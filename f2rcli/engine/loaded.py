@@ -119,22 +119,31 @@ class Engine:
         light: whether its noise is light, or was not clipped at black and white; bundled weights
         may have others beside them for that. Weights that the user named are used as they are.
         """
-        chosen = self.weights
-        other = weights.lighter(chosen.name) if light and self.settings.weights is None else None
-        if other is not None:
-            chosen = weights.load(other)
+        chosen = self._lighter() if light else None
+        if chosen is not None:
             self.used = chosen.name
-        run = Runner(self.device_, self.precision, self.tile)
-        method = methods.load(self.settings.method).from_weights(chosen, run)
-        channels_last(method.networks.eval().to(self.device_))
-        return method
+        return self._loaded(chosen or self.weights)
 
     def new_measurer(self) -> Method | None:
         """A method that measures noise: a new one of this engine's, or where that cannot the
-        bundled one for such pictures, if there is one. Its header's channels are the engine's."""
+        bundled one for such pictures, if there is one. Its header's channels are the engine's.
+
+        The weights for light noise measure best: those for heavy, clipped noise alone take noise
+        at black for clipped."""
         if methods.load(self.settings.method).measures:
-            return self.new_method()
+            return self._loaded(self._lighter() or self.weights)
         return self._other_measurer()
+
+    def _lighter(self) -> Weights | None:
+        """The bundled weights for light noise beside these, unless the user named some."""
+        other = weights.lighter(self.weights.name) if self.settings.weights is None else None
+        return None if other is None else weights.load(other)
+
+    def _loaded(self, chosen: Weights) -> Method:
+        run = Runner(self.device_, self.precision, self.tile)
+        method = methods.load(chosen.header.method).from_weights(chosen, run)
+        channels_last(method.networks.eval().to(self.device_))
+        return method
 
     def _other_measurer(self) -> Method | None:
         name = weights.measuring(self.weights.header.space)
@@ -143,10 +152,7 @@ class Engine:
         chosen = weights.load(name)
         if chosen.header.channels != self.weights.header.channels:
             return None
-        run = Runner(self.device_, self.precision, self.tile)
-        method = methods.load(chosen.header.method).from_weights(chosen, run)
-        channels_last(method.networks.eval().to(self.device_))
-        return method
+        return self._loaded(chosen)
 
     def to_tensor(self, frame: Frame) -> Tensor:
         """The frame's picture, (1, C, H, W) float32; gray is repeated for RGB weights, and a
