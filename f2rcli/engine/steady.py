@@ -16,7 +16,7 @@ MOST = 32.0  # frames that a place may be worth: slow changes must still fade
 FINE, LOW = 9, 15  # pixels, of windows that a match is judged over
 FINE_SLACK, LOW_SLACK = 1.5, 9.0  # times the noise's power before a mismatch counts
 LEAST_STILL = 0.02  # of a picture must stand still for all this to be worth its time
-SHARPER = 0.85  # see `held`: the mean is to give back detail, and none of its noise
+SHARPER = 1.2  # see `held`: the mean is to give back detail, and none of its noise
 SURE = 3.0  # frames from which on the mean is believed in full
 
 

@@ -34,6 +34,9 @@ __all__ = [
 Opening = Callable[[], Iterable[Frame]] | None  # of the whole clip
 
 PREROLL = 6  # unique frames looked at before the first is written
+QUICK_PIXELS = (
+    1_000_000  # of frames that are restored before an excerpt though nothing stands still
+)
 LONGEST_REPEAT = 64  # copies of one picture that wait for the next; more start a shot of their own
 
 
@@ -113,7 +116,7 @@ def restore_stream(
                 count += len(window.after) + sum(1 for _ in pictures)
                 break
             _led_in(window, count, method, noise)
-            if steady.stands:
+            if steady.stands or window.centre.prepared.luma.size <= QUICK_PIXELS:
                 _restored(window, method, engine, noise, steady, None)
             continue
         begun = True
