@@ -170,9 +170,9 @@ def walk(method: F2R, width: int, height: int, frames: int = 4) -> Walk:
 
 
 def _timed(function: Callable[..., Any], spent: dict[str, float], name: str) -> Callable[..., Any]:
-    def run(*arguments: Any) -> Any:
+    def run(*arguments: Any, **named: Any) -> Any:
         started = time.process_time()
-        result = function(*arguments)
+        result = function(*arguments, **named)
         spent[name] += time.process_time() - started
         return result
 

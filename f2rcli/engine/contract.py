@@ -17,7 +17,7 @@ from f2rcli.noise.colour import bands
 
 Real = NDArray[np.float32]  # (H, W), in units of a plane
 
-WINDOWS = (15, 15, 31, 63, 127, 127)  # pixels, over which the power of a band is counted
+WINDOWS = (15, 15, 25, 31, 41, 41)  # pixels, over which the power of a band is counted
 TOLERANCE = 1.2  # times the noise's power before anything goes back
 SMALL = 5  # pixels: within so few no more goes than
 SMALL_TOLERANCE = 4.0  # times the noise's power

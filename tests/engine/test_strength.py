@@ -131,7 +131,8 @@ def test_strengths_beyond_reason_are_refused_everywhere(name: str, value: float)
 
 
 def test_gray_pictures_have_no_chroma_to_be_strong_about() -> None:
-    frames = to_frames(clean_clip(2), GRAY8)
+    grays = [rgb.mean(0, keepdims=True) for rgb in map(yuv.to_rgb, noisy_clip(2))]
+    frames = to_frames(grays, GRAY8)
     with pytest.raises(UsageError, match=r"--chroma-strength 0\.5: synthetic holds gray pictures"):
         run(frames, chroma_strength=0.5)
     half = run(frames, luma_strength=0.5, sigma=20.0)
