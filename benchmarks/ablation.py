@@ -30,7 +30,7 @@ from f2rcli.engine.stream import Engine, EngineSettings, estimate_noise, load_en
 from f2rcli.io import open_reader
 from f2rcli.methods.base import Prepared
 from f2rcli.methods.f2r import F2R
-from f2rcli.noise import NoiseModel
+from f2rcli.noise.model import NoiseModel
 from f2rcli.window import Window
 
 FRAMES, CENTRES = 8, (3, 4)

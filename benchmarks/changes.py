@@ -17,7 +17,7 @@ from f2rcli.methods.f2r import F2R, FlowBook, level_map, photometric
 from f2rcli.models import flow
 from f2rcli.models.flow import Flow, FlowEstimator, Luma
 from f2rcli.models.fusion import Aligned, Anchor
-from f2rcli.noise import NoiseModel
+from f2rcli.noise.model import NoiseModel
 from f2rcli.window import Window
 
 

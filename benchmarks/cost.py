@@ -34,7 +34,7 @@ from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout, Space
 from f2rcli.methods.f2r import F2R, Networks
 from f2rcli.models.fusion import Aligned
 from f2rcli.models.layers import leaves
-from f2rcli.noise import NoiseModel
+from f2rcli.noise.model import NoiseModel
 from f2rcli.window import Window, windows
 
 CONTRACT_BAR = 0.06  # of a frame's time, the most the contract may add

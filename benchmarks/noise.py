@@ -23,10 +23,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.engine.measuring import measure_noise
+from f2rcli.engine.noise_measurement import measure_noise
 from f2rcli.engine.stream import EngineSettings, load_engine
 from f2rcli.io import open_reader
-from f2rcli.noise import NoiseReport
+from f2rcli.noise.report import NoiseReport
 
 Clip = NDArray[np.float64]
 NOISES = ("g5", "g10", "g20", "g30", "g50", "corr10", "corr30", "pg", "h264")

@@ -22,16 +22,16 @@ import torch
 from numpy.typing import NDArray
 from quality import make_input, read
 
-from f2rcli.engine.measuring import measure_noise
+from f2rcli.engine.noise_measurement import measure_noise
 from f2rcli.engine.stream import Engine, EngineSettings, load_engine
 from f2rcli.io import open_reader
 from f2rcli.methods.f2r import F2R
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
-from f2rcli.training.lessons import Excerpt, Teaching, take_lessons
-from f2rcli.training.selfsup import LessonStage
-from f2rcli.training.settings import TrainSettings
-from f2rcli.training.trainer import Trainer
+from f2rcli.training.loop.settings import TrainSettings
+from f2rcli.training.loop.trainer import Trainer
+from f2rcli.training.methods.f2r.self_supervised import PairStage
+from f2rcli.training.methods.f2r.training_pairs import Excerpt, TargetKind, make_pairs
 from f2rcli.window import Window
 
 LESSONS = slice(2, -2, 2)  # centres that are learnt from
@@ -55,16 +55,16 @@ class Scene:
         assert isinstance(method, F2R)
         return method
 
-    def taught(self, teaching: Teaching, law: NoiseLaw) -> Excerpt:
+    def taught(self, teaching: TargetKind, law: NoiseLaw) -> Excerpt:
         """Lessons with n' drawn from a law; levels are always those that were measured."""
         centres = range(len(self.pictures))[LESSONS]
         rng = np.random.default_rng(self.seed)
         with torch.inference_mode():
-            return take_lessons(self.method(), self.pictures, centres, teaching, law, rng)
+            return make_pairs(self.method(), self.pictures, centres, teaching, law, rng)
 
     def answers(self) -> Excerpt:
         """Lessons that show the noisy centre and ask for the clean one."""
-        blind = self.taught(Teaching.BLIND, self.law)
+        blind = self.taught(TargetKind.BLIND, self.law)
         clean = (self.clean[range(len(self.pictures))[LESSONS]] / 255).astype(np.float16)
         lessons = (
             replace(lesson, target=truth)
@@ -109,13 +109,15 @@ def courses(scene: Scene) -> Iterator[tuple[str, Course]]:
     laws = {"one white level": white, "measured levels, white": scene.law.whitened()}
     laws["measured levels and spectrum"] = scene.law
     for name, law in laws.items():
-        yield f"pseudo pairs, {name}", [partial(scene.taught, Teaching.PSEUDO, law)]
-        yield f"recorruption, {name}", [partial(scene.taught, Teaching.RECORRUPTED, law)]
+        yield f"pseudo pairs, {name}", [partial(scene.taught, TargetKind.PSEUDO, law)]
+        yield f"recorruption, {name}", [partial(scene.taught, TargetKind.RECORRUPTED, law)]
         yield (
             f"restored clip noised afresh, {name}",
-            [partial(scene.taught, Teaching.RENOISED, law)],
+            [partial(scene.taught, TargetKind.RENOISED, law)],
         )
-    both = [partial(scene.taught, t, scene.law) for t in (Teaching.PSEUDO, Teaching.RECORRUPTED)]
+    both = [
+        partial(scene.taught, t, scene.law) for t in (TargetKind.PSEUDO, TargetKind.RECORRUPTED)
+    ]
     yield "pseudo pairs, then recorruption, measured levels and spectrum", list(both)
     yield "supervised", [scene.answers]
 
@@ -127,7 +129,7 @@ def train(scene: Scene, course: Course, arguments: argparse.Namespace, folder: P
         steps=arguments.steps // len(course), lr=arguments.lr, warmup=10, seed=arguments.seed
     )
     for part, lessons in enumerate(course):
-        stage = LessonStage(
+        stage = PairStage(
             method.networks, [lessons()], [], f"part{part}", batch=4, parts=("refiner",)
         )
         Trainer(stage, folder, settings).run(lambda event: None)

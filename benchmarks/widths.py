@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.codec import to_codes, to_unit
-from f2rcli.training.clips import load_clips, renditions
-from f2rcli.training.corruption import Law
-from f2rcli.training.settings import TrainSettings
-from f2rcli.training.stages import CoarseStage
-from f2rcli.training.trainer import Trainer
+from f2rcli.noise.synthesis.corruption import Law
+from f2rcli.training.footage.clips import load_clips, renditions
+from f2rcli.training.loop.settings import TrainSettings
+from f2rcli.training.loop.trainer import Trainer
+from f2rcli.training.methods.f2r.stages import CoarseStage
 
 WIDTHS = ((16, 32, 64), (24, 48, 96), (32, 64, 128), (48, 96, 192))
 HELD_OUT = 6  # every so many clips

@@ -24,7 +24,7 @@ def main(source: str, target: str, picture: str) -> None:
             for frame in denoise_stream(reader, reader.info, engine):
                 writer.write(frame)
             print(writer.finish().line())
-    for layout, noise in engine.heard:
+    for layout, noise in engine.lane_noise:
         black, white = layout.levels or (0.0, 1.0)
         print("noise: sigma", ", ".join(f"{s * (white - black):.1f}" for s in noise.sigma), "codes")
     draw(source, target, picture)

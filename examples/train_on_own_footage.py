@@ -5,10 +5,10 @@ python examples/train_on_own_footage.py CLIP NAME.safetensors [TIME]
 
 import sys
 
-from f2rcli.training.config import TrainConfig
-from f2rcli.training.runfolder import running
-from f2rcli.training.session import train
-from f2rcli.training.summary import summarise
+from f2rcli.training.run.config import TrainConfig
+from f2rcli.training.run.folder import running
+from f2rcli.training.run.report import summarise
+from f2rcli.training.run.session import train
 
 
 def main(clip: str, output: str, time_limit: str = "10m") -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from f2rcli.io.scheduling import ordinary_scheduling
+from f2rcli.io.ffmpeg.scheduling import ordinary_scheduling
 
 # As cli/app.py does: waiting threads sleep, or tests crawl on a machine with other work.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

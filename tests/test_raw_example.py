@@ -10,7 +10,7 @@ import pytest
 
 from f2rcli import weights
 from f2rcli.io import open_reader
-from f2rcli.io.raw_shot import read_raw
+from f2rcli.io.raw.exposure import read_raw
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 BURST = EXAMPLES / "raw_burst"

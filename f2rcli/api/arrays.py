@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from f2rcli.api.options import Options
 from f2rcli.errors import InputError, UsageError
-from f2rcli.fan import fanned
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
+from f2rcli.tee import tee_releasing
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
@@ -141,7 +141,7 @@ def restored(pictures: Iterable[Any], form: Form, engine: "Engine") -> Iterator[
     from f2rcli.engine.stream import denoise_stream  # brings torch
 
     info = form.info()
-    branches = fanned(enumerate(pictures), form.lanes)
+    branches = tee_releasing(enumerate(pictures), form.lanes)
     before: list[dict[int, Frame]] = [{} for _ in branches]
 
     def frames(branch: Iterator[tuple[int, Any]], lane: int) -> Iterator[Frame]:

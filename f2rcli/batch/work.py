@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 from f2rcli.batch.child import COMMAND, Children, Ended, Tell
 from f2rcli.batch.records import Content, Record, Records, content_of, stamp_of
 from f2rcli.errors import EXIT_DAMAGED, EXIT_FAILURE, EXIT_INPUT, EXIT_OK
-from f2rcli.io.part import remove_parts
+from f2rcli.io.atomic import remove_parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

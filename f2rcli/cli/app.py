@@ -11,16 +11,15 @@ import typer
 from typer.exceptions import TyperException
 
 from f2rcli import __version__
+from f2rcli.cli.commands.denoise import denoise
+from f2rcli.cli.commands.doctor import doctor
+from f2rcli.cli.commands.eval import evaluate
+from f2rcli.cli.commands.explain import explain
+from f2rcli.cli.commands.info import info
+from f2rcli.cli.commands.noise import noise
+from f2rcli.cli.commands.train import train
 from f2rcli.cli.console import Console
-from f2rcli.cli.denoise import denoise
-from f2rcli.cli.doctor import doctor
-from f2rcli.cli.eval import evaluate
-from f2rcli.cli.explain import explain
-from f2rcli.cli.info import info
-from f2rcli.cli.noise import noise
-from f2rcli.cli.shorthand import spell_out
 from f2rcli.cli.signals import Stopper, Terminated
-from f2rcli.cli.train import train
 from f2rcli.errors import (
     EXIT_BUG,
     EXIT_FAILURE,
@@ -29,6 +28,9 @@ from f2rcli.errors import (
     EXIT_TERMINATED,
     F2RError,
 )
+from f2rcli.training.run.config import ADAPT
+
+ALONE = {"--adapt": ("full", tuple(ADAPT))}  # option -> what it means alone, what may follow
 
 app = typer.Typer(
     name="f2r",
@@ -65,7 +67,7 @@ def options(
     """Denoise real video: colours, timing, sound and metadata stay as they are."""
 
 
-class Ending:
+class ExitHandler:
     """Turns whatever ends a run into an exit code and words. What it catches, it reports.
 
     A context manager rather than an except clause for everything: what is known has its own
@@ -76,7 +78,7 @@ class Ending:
         self.console = console
         self.code: int = EXIT_OK
 
-    def __enter__(self) -> "Ending":
+    def __enter__(self) -> "ExitHandler":
         return self
 
     def __exit__(
@@ -147,7 +149,7 @@ def _out_of_memory(error: BaseException) -> bool:
 def run(arguments: list[str]) -> int:
     """Run one command line; returns its exit code and lets no exception out but SystemExit."""
     with contextlib.closing(Console()) as console:
-        ending = Ending(console)
+        ending = ExitHandler(console)
         with ending:
             result: Any = app(
                 args=spell_out(arguments), prog_name="f2r", standalone_mode=False, obj=console
@@ -182,3 +184,20 @@ def main() -> None:
         code = EXIT_TERMINATED
     stopper.remove()
     sys.exit(code)
+
+
+def spell_out(arguments: list[str]) -> list[str]:
+    """The same command line with every such value written out.
+
+    The parser knows options with a value and options without; `--adapt -o out.mp4` would take
+    `-o` for the value. What comes after `--` is no option.
+    """
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options, rest = arguments[:end], arguments[end:]
+    spelled: list[str] = []
+    for place, word in enumerate(options):
+        spelled.append(word)
+        following = options[place + 1] if place + 1 < len(options) else None
+        if word in ALONE and following not in ALONE[word][1]:
+            spelled[-1] = f"{word}={ALONE[word][0]}"
+    return spelled + rest

@@ -4,16 +4,19 @@ Standard output is for data alone: a picture stream, JSON, or what a command was
 """
 
 import contextlib
+import json
 import logging
 import os
 import sys
+import time
 import traceback
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TextIO
 
 from rich.console import Console as RichConsole
 from rich.text import Text
 
-from f2rcli.cli.events import EventStream
 from f2rcli.errors import F2RError, OutputError
 
 LOG = logging.getLogger("f2rcli")
@@ -145,3 +148,25 @@ def _log_to(path: str) -> logging.Handler:
         ) from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     return handler
+
+
+@dataclass
+class EventStream:
+    """NDJSON: every line has `event` (start, plan, progress, warning, result, error) and `time`.
+
+    `time` is in seconds since the run began. Text is ASCII with escapes, so that no locale and
+    no odd file name can break a line.
+    """
+
+    stream: TextIO
+    clock: Callable[[], float] = time.monotonic
+    began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began = self.clock()
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Write one event and flush; values are JSON values, NaN excluded."""
+        line = {"event": event, "time": round(self.clock() - self.began, 3), **fields}
+        self.stream.write(json.dumps(line, allow_nan=False, default=str) + "\n")
+        self.stream.flush()

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from f2rcli import methods
-from f2rcli.cli import checks
-from f2rcli.cli.choice import EngineChoice
+from f2rcli.cli.options import checks
+from f2rcli.cli.options.engine import EngineChoice
 from f2rcli.errors import UsageError
 from f2rcli.evaluation import metrics
 from f2rcli.evaluation.plan import CONVERSIONS, Plan
@@ -24,7 +24,7 @@ ENGINE_OPTIONS = (
 
 
 @dataclass(slots=True)
-class Asked:
+class EvalRequest:
     """What is to be evaluated, once it is known what there is."""
 
     kind: str
@@ -104,22 +104,22 @@ def _check_sides(given: dict[str, Any], denoised: list[str], noises: list[str]) 
         )
 
 
-def ask(given: dict[str, Any], plan: Plan, said: set[str]) -> tuple[Asked, Plan]:
+def ask(given: dict[str, Any], plan: Plan, said: set[str]) -> tuple[EvalRequest, Plan]:
     """The cases, and the plan as a benchmark's protocol wants it; `said` are the options that were
     not left at their default. Raises InputError where no clips belong together."""
-    from f2rcli.evaluation import noising  # brings torch
+    from f2rcli.noise.synthesis import spec  # brings torch
 
-    noises = [noising.parse(text) for text in given["noise"] or []]
+    noises = [spec.parse(text) for text in given["noise"] or []]
     options = ReadOptions(frames=plan.frames, axes=given["axes"])
     if given["benchmark"] is not None:
         asked, plan = _benchmark(given, plan, said)
     else:
-        from f2rcli.evaluation.pairing import Sides, paired
+        from f2rcli.evaluation.clips.pairing import Sides, paired
 
         sides = Sides(_path(given["clean"]), _path(given["noisy"]), _labelled(given["denoised"]))
         cases, remarks = paired(sides, options, noises)
         kind = "synthetic" if noises else "blind" if given["clean"] is None else "reference"
-        asked = Asked(kind, cases, remarks)
+        asked = EvalRequest(kind, cases, remarks)
     if plan.baselines:
         from f2rcli.evaluation import baselines
 
@@ -147,7 +147,7 @@ def _labelled(texts: list[str]) -> dict[str, Path]:
     return sides
 
 
-def _benchmark(given: dict[str, Any], plan: Plan, said: set[str]) -> tuple[Asked, Plan]:
+def _benchmark(given: dict[str, Any], plan: Plan, said: set[str]) -> tuple[EvalRequest, Plan]:
     from f2rcli.evaluation import benchmarks
 
     chosen = benchmarks.load(given["benchmark"])
@@ -159,4 +159,4 @@ def _benchmark(given: dict[str, Any], plan: Plan, said: set[str]) -> tuple[Asked
         frames=plan.frames or chosen.frames,
     )
     kind = "synthetic" if any(case.noise is not None for case in cases) else "reference"
-    return Asked(kind, cases, benchmark=chosen.facts(cases)), plan
+    return EvalRequest(kind, cases, benchmark=chosen.facts(cases)), plan

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from f2rcli import __version__
-from f2rcli.cli.choice import EngineChoice, returned_of
 from f2rcli.cli.console import Console
+from f2rcli.cli.options.engine import EngineChoice, returned_of
 from f2rcli.cli.progress import Meter
 from f2rcli.errors import F2RError, UsageError
 from f2rcli.frames import ClipInfo
+from f2rcli.io.atomic import check_target, same_file
 from f2rcli.io.base import ReadOptions
-from f2rcli.io.part import check_target, same_file
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
@@ -60,11 +60,11 @@ class RunReport:
 
         info: of the input; engine: the one that ran, or None at strength 0.
         """
-        from f2rcli.evaluation.pictures import ReportPictures  # brings torch
         from f2rcli.evaluation.plan import Plan
         from f2rcli.evaluation.report import write_report
         from f2rcli.evaluation.result import NOISY
         from f2rcli.evaluation.run import Run
+        from f2rcli.evaluation.visuals.pictures import ReportPictures  # brings torch
 
         console.if_stopped = "the output is complete; the report was not written."
         plan = Plan(
@@ -87,7 +87,7 @@ class RunReport:
 
     def _case(self, frames: int | None) -> "Case":
         from f2rcli.evaluation.base import Case
-        from f2rcli.evaluation.pairing import File, digest
+        from f2rcli.evaluation.clips.pairing import File, digest
         from f2rcli.evaluation.result import FileFacts
 
         axes = self.read.axes if Path(self.target).suffix.lower() in (".tif", ".tiff") else None
@@ -117,7 +117,7 @@ def _with_returned(
     result: "MethodResult", info: ClipInfo, engine: "Engine | None"
 ) -> "MethodResult":
     """The denoised side's figures with what the run's engine gave back."""
-    from f2rcli.evaluation.change import plane_names
+    from f2rcli.evaluation.measures.change import plane_names
     from f2rcli.evaluation.result import GivenBack
 
     returned = returned_of(engine)

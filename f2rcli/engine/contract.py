@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from f2rcli.noise.colour import bands
+from f2rcli.noise.bands import bands
 
 Real = NDArray[np.float32]  # (H, W), in units of a plane
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from f2rcli.engine.contract import LEAST, Real, box, held
-from f2rcli.noise.colour import Shares
+from f2rcli.noise.bands import Shares
 
 MOST = 32.0  # frames that a place may be worth: slow changes must still fade
 FINE, LOW = 9, 15  # pixels, of windows that a match is judged over

@@ -10,15 +10,15 @@ import numpy as np
 
 from f2rcli.defects import put_back, without_defects
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
-from f2rcli.engine.listening import REFRESH_EVERY, NoiseWatch
-from f2rcli.engine.loaded import Engine, EngineSettings, Prediction, load_engine
+from f2rcli.engine.engine import Engine, EngineSettings, Prediction, load_engine
+from f2rcli.engine.noise_tracking import REFRESH_EVERY, NoiseTracker
 from f2rcli.engine.residual import Beside, watched
 from f2rcli.engine.steady import Steady
 from f2rcli.engine.strength import changes_nothing
-from f2rcli.fan import fanned
 from f2rcli.frames import ClipInfo, Frame, same_samples
 from f2rcli.methods.base import Method, Moving, Prepared, Remembering, Restored
-from f2rcli.noise import NoiseModel
+from f2rcli.noise.model import NoiseModel
+from f2rcli.tee import tee_releasing
 from f2rcli.window import Window, windows
 
 __all__ = [
@@ -58,7 +58,7 @@ def denoise_stream(
         for frame in _denoise_lane(lane, info, engine, opening):
             yield frame
         if engine.noise is not None:
-            engine.heard.append((frame.layout, engine.noise))
+            engine.lane_noise.append((frame.layout, engine.noise))
     for line in engine.aside.lines():
         engine.note(line)
 
@@ -69,7 +69,7 @@ def _denoise_lane(
     if not info.interlaced or info.height < 4:
         yield from restore_stream(frames, engine, opening=opening)
     else:
-        first, second = fanned(frames, 2)
+        first, second = tee_releasing(frames, 2)
         top = _one_field_restored(first, 0, engine, opening)
         bottom = _one_field_restored(second, 1, engine, opening)
         for upper, lower in zip(top, bottom, strict=True):
@@ -93,13 +93,13 @@ def restore_stream(
     opening: Opening = None,
 ) -> Iterator[Frame]:
     """Every frame restored that is not context. `watch` is given all estimates of each that is no
-    copy of the one before; those of sensor values as networks see them (`Stabiliser`). opening:
-    see `denoise_stream`."""
+    copy of the one before; those of sensor values as networks see them (`VarianceStabiliser`).
+    opening: see `denoise_stream`."""
     pictures = unique(frames)
     waiting = deque(islice(pictures, PREROLL))
     if not waiting:
         return
-    noise = NoiseWatch(engine, waiting[0][0].layout)
+    noise = NoiseTracker(engine, waiting[0][0].layout)
     noise.measure_opening(_listened_to(waiting, noise, opening))
     method = engine.new_method(light=noise.light)
     count, begun, steady = 0, False, Steady()
@@ -134,7 +134,7 @@ def _restored(
     window: Window["_Entry"],
     method: Method,
     engine: Engine,
-    noise: NoiseWatch,
+    noise: NoiseTracker,
     steady: Steady,
     watch: Callable[[Restored], None] | None,
 ) -> list[Frame]:
@@ -152,7 +152,9 @@ def _restored(
     return [done, *(replace(copy, planes=done.planes) for copy in copies[1:])]
 
 
-def _beside(window: Window["_Entry"], method: Method, steady: Steady, noise: NoiseWatch) -> Beside:
+def _beside(
+    window: Window["_Entry"], method: Method, steady: Steady, noise: NoiseTracker
+) -> Beside:
     """The frames right before and after a window's centre, with the motion that is known."""
     near = (*window.before[-1:], *window.after[:1])
     centre = window.centre.prepared
@@ -165,7 +167,7 @@ def _beside(window: Window["_Entry"], method: Method, steady: Steady, noise: Noi
     )
 
 
-def _led_in(window: Window["_Entry"], count: int, method: Method, noise: NoiseWatch) -> None:
+def _led_in(window: Window["_Entry"], count: int, method: Method, noise: NoiseTracker) -> None:
     """Look at the `count`th window before an excerpt: the noise is measured where the whole run
     does, and in the first window with frames on both sides for all times before that."""
     view = _view(window)
@@ -194,7 +196,7 @@ def _view(window: Window["_Entry"]) -> Window[Prepared]:
 
 
 def _listened_to(
-    waiting: Iterable[list[Frame]], noise: NoiseWatch, opening: Opening
+    waiting: Iterable[list[Frame]], noise: NoiseTracker, opening: Opening
 ) -> list[Frame]:
     """The frames to measure the noise on: those that wait, or what opens the whole clip."""
     whole = [] if opening is None or noise.told else _first_of(opening())
@@ -214,7 +216,7 @@ def estimate_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> N
     opening = _first_of(frames)
     if not opening:
         return None
-    noise = NoiseWatch(engine, opening[0].layout)
+    noise = NoiseTracker(engine, opening[0].layout)
     noise.measure_opening(opening)
     return noise.measured
 
@@ -253,7 +255,7 @@ def unique(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
 
 
 def _ready(
-    pictures: Iterable[list[Frame]], method: Method, engine: Engine, noise: NoiseWatch
+    pictures: Iterable[list[Frame]], method: Method, engine: Engine, noise: NoiseTracker
 ) -> Iterator[_Entry]:
     previous: Frame | None = None
     begin = 0

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from f2rcli.evaluation.moment import Moment, Picture
+from f2rcli.evaluation.frame_set import FrameSet, Picture
 from f2rcli.evaluation.result import (
     BenchmarkFacts,
     ClipResult,
@@ -24,9 +24,10 @@ from f2rcli.evaluation.result import (
     Series,
 )
 from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
+from f2rcli.noise.synthesis.base import Noise
 
 if TYPE_CHECKING:
-    from f2rcli.evaluation.pictures import ClipPictures
+    from f2rcli.evaluation.visuals.images import ClipPictures
 
 
 class Clip(Protocol):
@@ -39,27 +40,6 @@ class Clip(Protocol):
 
 # Opens a clip; called once per pass, so a clip is never held in memory.
 Source = Callable[[], AbstractContextManager[Clip]]
-
-
-class Noise(Protocol):
-    """Noise made on the spot: `f2rcli.evaluation.noising.parse("gaussian:30")` gives one."""
-
-    name: str  # as --noise took it, in its canonical form: "gaussian:30"
-    title: str  # "white Gaussian, sigma 30 of 255"
-
-    def add(
-        self, frames: Iterable[Frame], info: ClipInfo, *, seed: int, clipped: bool
-    ) -> tuple[ClipInfo, Iterator[Frame]]:
-        """The noisy clip's facts and its frames, one for one, the same for the same seed.
-
-        frames: RGB or GRAY as float32 samples in 0..1 (layout of 32 bits), or a mosaic in its
-        own codes. Gives, if not `clipped`, float32 samples that may lie outside 0..1; if
-        `clipped`, what a file holds: 8-bit samples, rounded once. Mosaics stay mosaics in codes.
-        Compressed noise gives what its decoder gives (8-bit Y'CbCr 4:2:0), whatever `clipped`
-        says. A noisy clip that is smaller (4:2:0 wants even sizes) is compared from the upper
-        left corner.
-        """
-        ...
 
 
 class Baseline(Protocol):
@@ -137,7 +117,7 @@ class Setting:
 class Meter(Protocol):
     """One metric at work on one method and one clip."""
 
-    def add(self, moment: Moment, estimate: Picture) -> None:
+    def add(self, moment: FrameSet, estimate: Picture) -> None:
         """See the next frame's estimate; frames come in order."""
         ...
 
@@ -168,7 +148,7 @@ class Observer(Protocol):
         where there is one."""
         ...
 
-    def see(self, moment: Moment, estimates: Mapping[str, Picture]) -> None:
+    def see(self, moment: FrameSet, estimates: Mapping[str, Picture]) -> None:
         """The next frame and all estimates of it (without "none": that is `moment.noisy`)."""
         ...
 

@@ -13,7 +13,7 @@ from f2rcli.frames import ClipInfo, Frame
 T = TypeVar("T")
 
 
-class Entrant(Protocol):
+class Contestant(Protocol):
     """A way to make estimates of noisy frames."""
 
     @property
@@ -44,14 +44,14 @@ class MethodEntrant:
     def denoise(
         self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
     ) -> Iterator[Frame]:
-        """See Entrant. Raises F2RError where no weights suit the clip."""
+        """See Contestant. Raises F2RError where no weights suit the clip."""
         engine = load_engine(self.settings, info)
         self.weights[engine.weights.name] = engine.weights.sha256
         self.settled = {"device": engine.device, "precision": engine.precision}
         return denoise_stream(frames, info, engine)
 
     def facts(self) -> MethodFacts:
-        """See Entrant."""
+        """See Contestant."""
         chosen = {k: v for k, v in asdict(self.settings).items() if v is not None}
         return MethodFacts(
             name=self.name, title=self.name, kind="method",
@@ -68,17 +68,17 @@ class BaselineEntrant:
 
     @property
     def name(self) -> str:
-        """See Entrant."""
+        """See Contestant."""
         return self.baseline.name
 
     def denoise(
         self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
     ) -> Iterator[Frame]:
-        """See Entrant."""
+        """See Contestant."""
         return self.baseline.denoise(frames, info, sigma8)
 
     def facts(self) -> MethodFacts:
-        """See Entrant."""
+        """See Contestant."""
         return self.baseline.facts()
 
 

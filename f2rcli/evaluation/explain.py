@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from f2rcli import methods
-from f2rcli.engine.loaded import Engine
+from f2rcli.engine.engine import Engine
 from f2rcli.errors import InputError
 from f2rcli.models.layers import padded
-from f2rcli.noise import NoiseModel
+from f2rcli.noise.model import NoiseModel
 from f2rcli.window import Window
 
 SIDE = 192  # pixels per side of what is looked at around the pixel
@@ -130,7 +130,7 @@ def _restored(engine: Engine, crops: list[Tensor], centre: int, noise: NoiseMode
         return padded(network, *inputs)
 
     method = methods.load(engine.method_name).from_weights(engine.weights, run)
-    method.networks.eval().to(engine.device_)
+    method.networks.eval().to(engine.torch_device)
     try:
         ready = [method.prepare(i, crop, noise) for i, crop in enumerate(crops)]
         window = Window(ready[centre], tuple(ready[:centre]), tuple(ready[centre + 1 :]))

@@ -10,25 +10,25 @@ from typing import Self
 
 from f2rcli.errors import F2RError, InputError
 from f2rcli.evaluation.base import Case, Clip, Setting, Source
-from f2rcli.evaluation.entrants import Entrant, Stopwatch
-from f2rcli.evaluation.moment import Moment, Picture
-from f2rcli.evaluation.reading import (
+from f2rcli.evaluation.clips.reading import (
     Reading,
     check_alike,
     converted,
     converted_layout,
     counts_differ,
 )
+from f2rcli.evaluation.entrants import Contestant, Stopwatch
+from f2rcli.evaluation.frame_set import FrameSet, Picture
 from f2rcli.evaluation.result import NOISY
-from f2rcli.evaluation.shots import CLEAN
-from f2rcli.fan import fanned
+from f2rcli.evaluation.visuals.images import CLEAN
 from f2rcli.frames import ClipInfo, Frame
+from f2rcli.tee import tee_releasing
 
 Estimates = dict[str, Picture]
 
 
 @dataclass
-class Lane:
+class DenoiserRun:
     """One estimate's way through a clip."""
 
     name: str
@@ -87,7 +87,9 @@ class Lockstep:
         self.reference: Iterator[Frame] | None = None if reference is None else iter(reference)
         self.noisy: Iterator[Frame] | None = None if noisy is None else iter(noisy)
         self.noisy_info = None if noisy is None else noisy.info
-        self.lanes = [Lane(name, c.info, iter(c)) for name, c in given.items() if c is not None]
+        self.lanes = [
+            DenoiserRun(name, c.info, iter(c)) for name, c in given.items() if c is not None
+        ]
 
     def __enter__(self) -> Self:
         return self
@@ -115,7 +117,7 @@ class Lockstep:
         if noise is None or self.reference is None:
             return
         self.made_floats = not clipped
-        self.reference, clean = fanned(self.reference, 2)
+        self.reference, clean = tee_releasing(self.reference, 2)
         layout = converted_layout(self.first.layout, self.reading.conversion)
         info = replace(self.first, layout=layout, noise_profile=None)
         frames = converted(clean, self.reading.conversion)
@@ -127,17 +129,17 @@ class Lockstep:
                 f"{info.name}: compared on {size[1]}x{size[0]}: so says {noise.name}"
             )
 
-    def enter(self, entrants: list[Entrant], optional: frozenset[str]) -> None:
+    def enter(self, entrants: list[Contestant], optional: frozenset[str]) -> None:
         """Let everybody have the noisy input. Those that are `optional` may fail."""
         if not entrants:
             return
         if self.noisy is None or self.noisy_info is None:
             raise InputError(f"{self.case.name}: no noisy input for {entrants[0].name}.")
-        self.noisy, *branches = fanned(self.noisy, len(entrants) + 1)
+        self.noisy, *branches = tee_releasing(self.noisy, len(entrants) + 1)
         sigma8 = getattr(self.case.noise, "sigma8", None) or self.case.sigma8
         for entrant, branch in zip(entrants, branches, strict=True):
             watch = Stopwatch()
-            lane = Lane(entrant.name, self.noisy_info, None, watch, entrant.name in optional)
+            lane = DenoiserRun(entrant.name, self.noisy_info, None, watch, entrant.name in optional)
             try:
                 lane.frames = entrant.denoise(watch.source(branch), self.noisy_info, sigma8)
             except F2RError as error:
@@ -154,9 +156,9 @@ class Lockstep:
             mosaic=self.first.layout.mosaic, device=device, threads=threads,
         )  # fmt: skip
 
-    def moments(self) -> Iterator[tuple[Moment, Estimates]]:
+    def moments(self) -> Iterator[tuple[FrameSet, Estimates]]:
         """Every frame with all estimates of it. Raises InputError where clips differ in length."""
-        before: Moment | None = None
+        before: FrameSet | None = None
         lane = 0
         for index in count():
             reference = None if self.reference is None else next(self.reference, None)
@@ -186,11 +188,11 @@ class Lockstep:
 
     def _moment(
         self, index: int, frame: Frame | None, reference: Frame | None, noisy: Frame | None
-    ) -> Moment:
+    ) -> FrameSet:
         seconds = None
         if frame is not None and frame.pts is not None:
             seconds = float(frame.pts * frame.time_base)
-        return Moment(
+        return FrameSet(
             index=index, seconds=seconds,
             reference=None if reference is None else self.reading.picture(reference, clamp=True),
             noisy=None

@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from f2rcli.evaluation.pictures import ClipPictures
+    from f2rcli.evaluation.visuals.images import ClipPictures
 
 WHOLE = "all"  # the channel that stands for the picture as the metric's definition takes it
 NOISY = "none"  # the method that changes nothing: the noisy input itself

@@ -13,14 +13,14 @@ from f2rcli.engine.stream import EngineSettings
 from f2rcli.errors import F2RError, UsageError
 from f2rcli.evaluation import metrics
 from f2rcli.evaluation.base import Baseline, Case, Clip, Meter, Metric, Observer, Setting
-from f2rcli.evaluation.change import ChangeMeter
-from f2rcli.evaluation.entrants import BaselineEntrant, Entrant, MethodEntrant
-from f2rcli.evaluation.lockstep import Estimates, Lane, Lockstep
+from f2rcli.evaluation.clips.reading import Reading, stored
+from f2rcli.evaluation.entrants import BaselineEntrant, Contestant, MethodEntrant
+from f2rcli.evaluation.frame_set import FrameSet, Picture
+from f2rcli.evaluation.lockstep import DenoiserRun, Estimates, Lockstep
+from f2rcli.evaluation.measures.change import ChangeMeter
+from f2rcli.evaluation.measures.residual import ResidualMeter
 from f2rcli.evaluation.metrics.noise_left import Meter as NoiseLeft
-from f2rcli.evaluation.moment import Moment, Picture
 from f2rcli.evaluation.plan import Plan
-from f2rcli.evaluation.reading import Reading, stored
-from f2rcli.evaluation.residual import ResidualMeter
 from f2rcli.evaluation.result import (
     NOISY,
     BenchmarkFacts,
@@ -51,7 +51,7 @@ class Scores:
     def __post_init__(self) -> None:
         self.change = ChangeMeter(self.name)
 
-    def add(self, moment: Moment, estimate: Picture) -> None:
+    def add(self, moment: FrameSet, estimate: Picture) -> None:
         """See the next frame."""
         for meter in self.meters.values():
             meter.add(moment, estimate)
@@ -62,7 +62,7 @@ class Scores:
             self.residual.add(moment.noisy, estimate)
         self.change.add(moment, estimate)
 
-    def finish(self, lane: Lane | None) -> MethodResult:
+    def finish(self, lane: DenoiserRun | None) -> MethodResult:
         """What they say; of a lane that failed only why."""
         if lane is not None and lane.failed is not None:
             return MethodResult(method=self.name, failed=lane.failed)
@@ -145,7 +145,7 @@ class Run:
         with Lockstep(case, self.reading) as steps:
             steps.make_noise(seed=plan.seed, clipped=plan.clipped)
             optional = frozenset(entrant.name for entrant in self.baselines)
-            entrants: list[Entrant] = [*self.methods, *self.baselines]
+            entrants: list[Contestant] = [*self.methods, *self.baselines]
             steps.enter(entrants, optional)
             setting = steps.setting(plan.engine.get("device") or "auto", plan.engine.get("threads"))
             shown = [NOISY] if steps.noisy is not None and self._noisy_counts(case) else []
@@ -183,7 +183,7 @@ class Run:
                 self.progress(steps.case.name, frames, total)
         return size, frames
 
-    def _see(self, moment: Moment, estimates: Estimates, scores: Mapping[str, Scores]) -> None:
+    def _see(self, moment: FrameSet, estimates: Estimates, scores: Mapping[str, Scores]) -> None:
         for name, score in scores.items():
             estimate = moment.noisy if name == NOISY else estimates.get(name)
             if estimate is not None:
@@ -220,7 +220,7 @@ class Run:
         present = {result.method for clip in clips for result in clip.methods}
         facts = [MethodFacts(name=NOISY, title="noisy input", kind="noisy")] * (NOISY in present)
         facts += [self.given[name] for name in self.given if name in present]
-        entrants: list[Entrant] = [*self.methods, *self.baselines]
+        entrants: list[Contestant] = [*self.methods, *self.baselines]
         facts += [entrant.facts() for entrant in entrants]
         return Evaluation(
             kind=self.kind, metrics=tuple(metric.facts for metric in self.metrics),

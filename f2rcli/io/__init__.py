@@ -1,15 +1,18 @@
 """Reading and writing clips: the format is found by the source or target, and does the rest.
 
-A format is one file in `formats`; adding one needs no edit here.
+A format is a folder with a `format.py`; adding one needs no edit here. There stand RANK,
+SUFFIXES, `claims(source)` and `writes(target, reader)`, which say whether the format reads a
+source or writes a target; `default_target`, `open_reader`, `plan_output` and `open_writer`.
+Of those that claim, the one with the lowest rank is taken.
 """
 
-import importlib
-import pkgutil
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import iter_modules
 from types import ModuleType
 
 from f2rcli.errors import UsageError
-from f2rcli.io import formats
 from f2rcli.io.base import (
     Ledger,
     Reader,
@@ -102,8 +105,9 @@ def is_clip(folder: Path) -> bool:
 
 
 def _formats() -> list[ModuleType]:
-    names = [module.name for module in pkgutil.iter_modules(formats.__path__)]
-    modules = [importlib.import_module(f"{formats.__name__}.{name}") for name in names]
+    folders = (f"{__name__}.{found.name}" for found in iter_modules(__path__) if found.ispkg)
+    names = (f"{folder}.format" for folder in folders)
+    modules = [import_module(name) for name in names if find_spec(name)]
     return sorted(modules, key=lambda module: int(module.RANK))
 
 

@@ -15,8 +15,8 @@ from typing import Any, Literal, Self
 
 from f2rcli.errors import UsageError
 from f2rcli.frames import ClipInfo, Frame
-from f2rcli.io.origin import Origin
-from f2rcli.io.source import AnyPacket
+from f2rcli.io.video.ffmpeg_input import AnyPacket
+from f2rcli.io.video.source_metadata import Origin
 
 FieldMode = Literal["auto", "on", "off"]
 
@@ -138,7 +138,7 @@ class Reader(ABC):
         return Fraction(0)
 
     @abstractmethod
-    def keep_side(self) -> None:
+    def passthrough(self) -> None:
         """Say that a writer will take the packets of the other streams out of `side`."""
 
     @abstractmethod

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from f2rcli.models.flow import Flow
-from f2rcli.noise import NoiseModel
+from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Weights
 from f2rcli.window import Window
 
@@ -46,7 +46,7 @@ class Method(Protocol):
     name: ClassVar[str]
     # Whether `independent_pair` gives pairs. Where not, another method's bundled weights measure
     # the noise (see weights.measuring).
-    measures: ClassVar[bool]
+    can_measure_noise: ClassVar[bool]
     # Whether a result depends on the noise's level so much that a user should hear of it where
     # it was estimated.
     wants_sigma: ClassVar[bool]

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from f2rcli.methods.base import Prepared, Restored, Run
 from f2rcli.models.blind2sound import Networks, NoiseLevel
-from f2rcli.noise import NoiseModel
+from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Weights
 from f2rcli.window import Window
 
@@ -15,7 +15,7 @@ class Blind2Sound:
     """The visible branch's mean; the masked branch and the estimator are for training."""
 
     name: ClassVar[str] = "blind2sound"
-    measures: ClassVar[bool] = False  # one frame has no independent second
+    can_measure_noise: ClassVar[bool] = False  # one frame has no independent second
     wants_sigma: ClassVar[bool] = False
     activation_bytes: ClassVar[int] = 820  # of size `small` in fp32, 470 in bf16; `published` 1480
     length: int = 1

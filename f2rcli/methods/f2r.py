@@ -27,7 +27,7 @@ from f2rcli.models.flow import (
 )
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner, smooth
 from f2rcli.models.memory import Memory
-from f2rcli.noise import NoiseModel
+from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Weights
 from f2rcli.window import Window
 
@@ -121,7 +121,7 @@ class F2R:
     """The two-stage pipeline on one clip: coarse, flow, align, anchor, refine."""
 
     name: ClassVar[str] = "f2r"
-    measures: ClassVar[bool] = True
+    can_measure_noise: ClassVar[bool] = True
     wants_sigma: ClassVar[bool] = False
     activation_bytes: ClassVar[int] = 460  # in fp32, measured; 365 in bf16
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from f2rcli.methods.base import Prepared, Restored, Run
 from f2rcli.models.fitvnet import Block, ImageModule
 from f2rcli.models.fusion import smooth
-from f2rcli.noise import NoiseModel
+from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Weights
 from f2rcli.window import Window
 
@@ -68,7 +68,7 @@ class FITVNet:
     """Both modules on one clip. One result costs one Psi, one Phi_1 and one Phi_2."""
 
     name: ClassVar[str] = "fitvnet"
-    measures: ClassVar[bool] = False  # nothing here is blind to the centre
+    can_measure_noise: ClassVar[bool] = False  # nothing here is blind to the centre
     wants_sigma: ClassVar[bool] = False
     activation_bytes: ClassVar[int] = 1140  # size `small` in fp32, measured
 

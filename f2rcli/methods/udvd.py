@@ -11,7 +11,7 @@ from f2rcli.errors import WeightsError
 from f2rcli.methods.base import Prepared, Restored, Run
 from f2rcli.models.gaussian import posterior_mean, split
 from f2rcli.models.udvd import UDVD as Network
-from f2rcli.noise import NoiseModel
+from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Weights
 from f2rcli.window import Window
 
@@ -27,7 +27,7 @@ class UDVD:
     """
 
     name: ClassVar[str] = "udvd"
-    measures: ClassVar[bool] = False
+    can_measure_noise: ClassVar[bool] = False
     wants_sigma: ClassVar[bool] = True
 
     def __init__(self, network: Network, run: Run) -> None:

@@ -88,7 +88,7 @@ def _backward(lower: Matrix, values: list[Tensor]) -> list[Tensor]:
     return [solved[row] for row in range(size)]
 
 
-def surprise(noisy: Tensor, mean: Tensor, factor: Tensor, variance: Tensor) -> Tensor:
+def gaussian_nll(noisy: Tensor, mean: Tensor, factor: Tensor, variance: Tensor) -> Tensor:
     """Minus the log-likelihood of noisy values at every pixel, (B, H, W), less the constant
     C / 2 log(2 pi). noisy, mean and the noise's variance (B, C, H, W), factor as in `covariance`.
     """

@@ -58,12 +58,12 @@ class NoiseLaw:
         """The same level, white and independent between channels."""
         return NoiseLaw(self.level)
 
-    def taken(self, channels: int) -> "NoiseLaw":
+    def first_channels(self, channels: int) -> "NoiseLaw":
         """The law of the first so many channels, each by itself if they are fewer."""
         if len(self.level.gain) == channels:
             return self
         kernels = None if self.kernels is None else self.kernels[:channels]
-        return NoiseLaw(self.level.taken(channels), kernels)
+        return NoiseLaw(self.level.first_channels(channels), kernels)
 
     def scaled(self, factor: float) -> "NoiseLaw":
         """The same, `factor` times stronger."""

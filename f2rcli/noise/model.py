@@ -50,7 +50,7 @@ class NoiseModel:
             self.dark,
         )
 
-    def taken(self, channels: int) -> "NoiseModel":
+    def first_channels(self, channels: int) -> "NoiseModel":
         """The model of the first so many channels."""
         curve = None if self.curve is None else self.curve[:channels]
         parts = (self.gain[:channels], self.read[:channels], self.sigma[:channels])

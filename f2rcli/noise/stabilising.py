@@ -17,7 +17,7 @@ LEAST = 1e-5  # of the read noise, in units of white: keeps clean signals finite
 
 
 @dataclass(frozen=True)
-class Stabiliser:
+class VarianceStabiliser:
     """Signals in 0..1 with noise of variance gain * x + read^2 per channel, x counted from `dark`,
     to and from a space where every sample's noise is `sigma`, dark is PEDESTAL * sigma, white 1."""
 
@@ -27,7 +27,7 @@ class Stabiliser:
     scale: float  # noise deviations from the space's zero to its one
 
     @classmethod
-    def of(cls, model: NoiseModel, device: torch.device | str = "cpu") -> "Stabiliser":
+    def of(cls, model: NoiseModel, device: torch.device | str = "cpu") -> "VarianceStabiliser":
         """For noise that follows a line in variance (a curve of the model is not looked at)."""
         gain, read, dark = (
             torch.tensor(part, dtype=torch.float32, device=device).view(1, -1, 1, 1)

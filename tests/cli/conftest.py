@@ -139,7 +139,7 @@ def damaged(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch):
-    """Stands in for f2rcli.training.session; remembers what it was asked."""
+    """Stands in for f2rcli.training.run.session; remembers what it was asked."""
     spec = importlib.util.spec_from_file_location("fake_session", FAKE_SESSION)
     assert spec is not None
     assert spec.loader is not None
@@ -147,10 +147,10 @@ def session(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "fake_session", fakes)  # dataclasses look themselves up
     spec.loader.exec_module(fakes)
     fake = fakes.Session()
-    module = ModuleType("f2rcli.training.session")
+    module = ModuleType("f2rcli.training.run.session")
     module.train = fake.train  # type: ignore[attr-defined]  # it stands in for a module
-    monkeypatch.setitem(sys.modules, "f2rcli.training.session", module)
-    pictures = ModuleType("f2rcli.training.comparison")
+    monkeypatch.setitem(sys.modules, "f2rcli.training.run.session", module)
+    pictures = ModuleType("f2rcli.training.run.crops")
     pictures.compare = lambda config, after, folder: [folder / "crop_1.png"]  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "f2rcli.training.comparison", pictures)
+    monkeypatch.setitem(sys.modules, "f2rcli.training.run.crops", pictures)
     return fake

@@ -100,8 +100,9 @@ def module() -> ModuleType:
 
 if __name__ == "__main__":
     sys.modules["f2rcli.engine.stream"] = module()
-    from f2rcli.cli import batch, child
+    from f2rcli.cli import child
     from f2rcli.cli.app import main
+    from f2rcli.cli.commands import batch
 
     batch.COMMAND = (sys.executable, __file__, "--child")
     if "--child" in sys.argv:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from f2rcli.training.config import TrainConfig
-from f2rcli.training.events import Event, Kind
+from f2rcli.training.loop.events import Event, Kind
+from f2rcli.training.run.config import TrainConfig
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Result:
 
 @dataclass
 class Session:
-    """Stands in for f2rcli.training.session; remembers what it was asked."""
+    """Stands in for f2rcli.training.run.session; remembers what it was asked."""
 
     asked: list[TrainConfig] = field(default_factory=list)
     error: BaseException | None = None

@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from f2rcli import errors
-from f2rcli.cli.app import Ending
+from f2rcli.cli.app import ExitHandler
 from f2rcli.cli.console import Console
 from f2rcli.cli.signals import Terminated
 
@@ -35,7 +35,7 @@ class OutOfMemoryError(RuntimeError):
     ids=lambda value: type(value).__name__,
 )
 def test_every_error_has_its_code_and_one_line(error, code, capsys) -> None:
-    ending = Ending(Console())
+    ending = ExitHandler(Console())
     with ending:
         raise error
     assert ending.code == code
@@ -45,6 +45,6 @@ def test_every_error_has_its_code_and_one_line(error, code, capsys) -> None:
 
 
 def test_an_orderly_exit_passes_through() -> None:
-    ending = Ending(Console())
+    ending = ExitHandler(Console())
     with pytest.raises(SystemExit), ending:
         raise SystemExit(0)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from f2rcli.cli import checks
+from f2rcli.cli.options import checks
 from f2rcli.errors import UsageError
 
 

@@ -3,7 +3,7 @@
 import json
 
 from f2rcli import weights
-from f2rcli.cli import doctor
+from f2rcli.cli.commands import doctor
 from f2rcli.errors import EXIT_FAILURE
 
 

@@ -6,8 +6,7 @@ import json
 import pytest
 from rich.console import Console as RichConsole
 
-from f2rcli.cli.console import Console
-from f2rcli.cli.events import EventStream
+from f2rcli.cli.console import Console, EventStream
 from f2rcli.cli.progress import Meter, span
 
 

@@ -15,8 +15,8 @@ from f2rcli import weights
 from f2rcli.cli.app import run
 from f2rcli.errors import EXIT_DAMAGED, EXIT_INPUT, EXIT_OK, EXIT_USAGE
 from f2rcli.frames import Mosaic
-from f2rcli.io.raw_dng import new_dng
-from f2rcli.io.raw_shot import Shot, read_raw
+from f2rcli.io.raw.dng import new_dng
+from f2rcli.io.raw.exposure import Shot, read_raw
 
 SIZE = (48, 64)
 

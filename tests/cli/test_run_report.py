@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import f2rcli.cli.denoise as denoise_command
+import f2rcli.cli.commands.denoise as denoise_command
 from f2rcli.cli import run_report
 from f2rcli.cli.app import run
-from f2rcli.cli.choice import returned_lines, returned_values
+from f2rcli.cli.options.engine import returned_lines, returned_values
 from f2rcli.engine.returned import Returned
 from f2rcli.errors import OutputError
 from f2rcli.evaluation import report

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from f2rcli.cli.shorthand import spell_out
+from f2rcli.cli.app import spell_out
 from f2rcli.errors import (
     EXIT_FAILURE,
     EXIT_INPUT,
@@ -15,8 +15,8 @@ from f2rcli.errors import (
     EXIT_USAGE,
     InputError,
 )
-from f2rcli.training import offers
-from f2rcli.training.runfile import read_config
+from f2rcli.training.methods import trainable
+from f2rcli.training.run.toml import read_config
 
 CLIPS = ["a.mp4", "b.mp4"]
 
@@ -255,4 +255,4 @@ def test_adapt_alone_means_full(typed: list[str], meant: list[str]) -> None:
 def test_help_names_the_recipes(f2r) -> None:
     said = " ".join(f2r("train", "--help").out.replace("│", " ").split())
     assert all(name in said for name in ("self-supervised", "published", "supervised"))
-    assert all(f"For {method}:" in said for method in offers.offered())
+    assert all(f"For {method}:" in said for method in trainable())

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from f2rcli import weights
-from f2rcli.engine.loaded import Engine, EngineSettings, picture_size
+from f2rcli.engine.engine import Engine, EngineSettings, picture_size
 from f2rcli.engine.stream import denoise_stream, estimate_noise, load_engine
 from f2rcli.errors import WeightsError
 from f2rcli.frames import ClipInfo, Frame, Mosaic, Space

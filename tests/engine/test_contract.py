@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from f2rcli.engine.contract import box, changing, clipped_moments, held
-from f2rcli.noise.colour import BAND_SIDES, bands
+from f2rcli.noise.bands import BAND_SIDES, bands
 
 Real = NDArray[np.float32]
 SIGMA = 0.04

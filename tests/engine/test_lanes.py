@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from f2rcli.engine.loaded import STACK_TILE
+from f2rcli.engine.engine import STACK_TILE
 from f2rcli.engine.stream import EngineSettings as Settings
 from f2rcli.engine.stream import denoise_stream, load_engine
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
@@ -32,7 +32,7 @@ def test_a_lane_comes_out_as_it_does_alone() -> None:
     engine = load_engine(Settings(), info(first))
     together = list(denoise_stream(iter(first + second), info(first), engine))
     assert [(f.lane, f.pts) for f in together] == [(f.lane, f.pts) for f in first + second]
-    assert len(engine.heard) == 2
+    assert len(engine.lane_noise) == 2
     alone = []
     for frames in (first, second):
         fresh = load_engine(Settings(), info(frames))
@@ -54,7 +54,7 @@ def test_noise_is_heard_in_units_of_each_lane() -> None:
     frames = lane(0, gain=4, offset=-300) + lane(1, gain=40, offset=100)
     engine = load_engine(Settings(), info(frames))
     list(denoise_stream(frames, info(frames), engine))
-    levels = [layout.levels for layout, _ in engine.heard]
+    levels = [layout.levels for layout, _ in engine.lane_noise]
     assert levels == [(-420.0, 60.0), (-1100.0, 3700.0)]
 
 

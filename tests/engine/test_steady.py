@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.engine.steady import Steady
-from f2rcli.noise.colour import white_shares
+from f2rcli.noise.bands import white_shares
 
 SIGMA, SIDE = 0.05, 128
 SHARES = (white_shares(),)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from f2rcli import yuv
-from f2rcli.cli.choice import EngineChoice
+from f2rcli.cli.options.engine import EngineChoice
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.engine.strength import allowance, changes_nothing, scaled
 from f2rcli.errors import UsageError

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from f2rcli.evaluation.base import Setting
-from f2rcli.evaluation.moment import Moment
-from f2rcli.evaluation.pictures import ReportPictures
+from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.result import (
     BenchmarkFacts,
     ClipResult,
@@ -23,8 +22,10 @@ from f2rcli.evaluation.result import (
     Residual,
     Series,
 )
+from f2rcli.evaluation.visuals.pictures import ReportPictures
 from f2rcli.frames import Space
-from f2rcli.noise import NoiseLaw, NoiseModel
+from f2rcli.noise.law import NoiseLaw
+from f2rcli.noise.model import NoiseModel
 
 EVIL = "<script>alert('x')</script> \"&' clip.mkv"
 PSNR = MetricFacts(name="psnr", title="PSNR", unit="dB", definition="10 log10(1 / MSE)")
@@ -73,7 +74,7 @@ def _clip(name: str, frames: int, pictures: ReportPictures) -> ClipResult:
     pictures.noise = None  # takes its seconds
     for index in range(frames):
         estimates = {"f2r": clean + 0.01, "other": np.clip(clean, 0.1, 0.9)}
-        pictures.see(Moment(index, reference=clean, noisy=noisy), estimates)
+        pictures.see(FrameSet(index, reference=clean, noisy=noisy), estimates)
     rising = tuple(30 + 0.1 * index for index in range(frames))
     exact = (math.inf, *rising[1:])
     methods = (

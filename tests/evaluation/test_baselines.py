@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from f2rcli.errors import F2RError, InputError, UsageError
-from f2rcli.evaluation import baselines, ffmpeg, filtering
+from f2rcli.evaluation import baselines, ffmpeg, ffmpeg_filter
 from f2rcli.evaluation.base import Baseline
 from f2rcli.evaluation.baselines.ffmpeg import bm3d, hqdn3d, nlmeans
-from f2rcli.evaluation.noising import parse
-from f2rcli.evaluation.plain import measured_sigma8
+from f2rcli.evaluation.clips.eight_bit import measured_sigma8
 from f2rcli.frames import ClipInfo, Family, Frame, Mosaic, PlaneLayout
+from f2rcli.noise.synthesis.spec import parse
 from f2rcli.sensor import bayer_layout
 from f2rcli.yuv import to_rgb
 
@@ -117,10 +117,10 @@ def test_the_program_and_the_library_agree(name: str) -> None:
     _, noisy = parse("gaussian:20").add(iter(truth), info, seed=0, clipped=True)
     given = list(noisy)
     options = {"nlmeans": nlmeans, "hqdn3d": hqdn3d}[name](20.0)
-    by_program = list(filtering.filtered_by_program(iter(given), program, name, options))
+    by_program = list(ffmpeg_filter.filtered_by_program(iter(given), program, name, options))
     assert len(by_program) == 6
     if name in av.filter.filters_available:
-        by_library = list(filtering.filtered_by_library(iter(given), name, options))
+        by_library = list(ffmpeg_filter.filtered_by_library(iter(given), name, options))
         for one, other in zip(by_program, by_library, strict=True):
             for plane, same in zip(one.planes, other.planes, strict=True):
                 np.testing.assert_allclose(plane, same, atol=1.01 / 255)
@@ -132,11 +132,11 @@ def test_a_program_that_fails_says_why_in_one_line() -> None:
         pytest.skip("no FFmpeg program here has hqdn3d")
     _, truth = clean(3)
     with pytest.raises(F2RError) as caught:
-        list(filtering.filtered_by_program(iter(truth), program, "hqdn3d", "nonsense=1"))
+        list(ffmpeg_filter.filtered_by_program(iter(truth), program, "hqdn3d", "nonsense=1"))
     assert "\n" not in str(caught.value)
     assert "hqdn3d failed" in str(caught.value)
     with pytest.raises(F2RError, match="nlmeans failed"):
-        list(filtering.filtered_by_library(iter(truth), "nlmeans", "s=9999"))
+        list(ffmpeg_filter.filtered_by_library(iter(truth), "nlmeans", "s=9999"))
 
 
 def test_a_clip_that_is_dropped_halfway_leaves_no_program_behind() -> None:
@@ -144,7 +144,7 @@ def test_a_clip_that_is_dropped_halfway_leaves_no_program_behind() -> None:
     if program is None:
         pytest.skip("no FFmpeg program here has hqdn3d")
     _, truth = clean(200)
-    frames = filtering.filtered_by_program(iter(truth), program, "hqdn3d", hqdn3d(10))
+    frames = ffmpeg_filter.filtered_by_program(iter(truth), program, "hqdn3d", hqdn3d(10))
     next(frames)
     frames.close()  # waits for the program, or the test hangs
 

@@ -14,8 +14,8 @@ from f2rcli.errors import F2RError, InputError, UsageError
 from f2rcli.evaluation import benchmarks
 from f2rcli.evaluation.base import Case
 from f2rcli.evaluation.benchmarks import crvd, davis, set8, sidd, vimeo
-from f2rcli.evaluation.datasets import published
-from f2rcli.evaluation.matlab import read_array
+from f2rcli.evaluation.clips.datasets import published
+from f2rcli.evaluation.clips.matlab import read_array
 from f2rcli.evaluation.plan import Plan
 from f2rcli.evaluation.result import Evaluation
 from f2rcli.evaluation.run import evaluate

@@ -7,11 +7,11 @@ import pytest
 from numpy.typing import NDArray
 
 from f2rcli import yuv
-from f2rcli.evaluation.change import BLUR, FEW, STEP, ChangeMeter
-from f2rcli.evaluation.flattest import SIDE, Flattest, unclamped
-from f2rcli.evaluation.moment import Moment
+from f2rcli.evaluation.frame_set import FrameSet
+from f2rcli.evaluation.measures.change import BLUR, FEW, STEP, ChangeMeter
 from f2rcli.evaluation.result import NOISY, PlaneChange
-from f2rcli.evaluation.shots import CLEAN
+from f2rcli.evaluation.visuals.flattest import SIDE, Flattest, unclamped
+from f2rcli.evaluation.visuals.images import CLEAN
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
 
 Planes = list[NDArray[np.float64]]
@@ -31,11 +31,11 @@ def frame(planes: Planes, layout: PlaneLayout = VIDEO) -> Frame:
     return Frame(planes=tuple(np.rint(p).astype(kind) for p in planes), layout=layout)
 
 
-def moment(index: int = 0, **files: Frame) -> Moment:
+def moment(index: int = 0, **files: Frame) -> FrameSet:
     """`noisy`, `clean` and others by name."""
     names = {"noisy": NOISY, "clean": CLEAN}
     pictures = {name: yuv.to_rgb(file) for name, file in files.items()}
-    return Moment(
+    return FrameSet(
         index,
         noisy=pictures.get("noisy"),
         reference=pictures.get("clean"),

@@ -8,9 +8,9 @@ import torch
 
 from f2rcli.errors import InputError
 from f2rcli.evaluation.explain import SIDE, Explanation, Filter, explain
-from f2rcli.evaluation.filters import draw, png
+from f2rcli.evaluation.visuals.explain_plot import draw, png
 from f2rcli.methods.f2r import F2R
-from f2rcli.noise import NoiseModel
+from f2rcli.noise.model import NoiseModel
 from tests.engine.conftest import engine_for, noisy_clip
 from tests.methods.test_udvd import header, saved
 

@@ -17,14 +17,21 @@ from f2rcli import yuv
 from f2rcli.errors import UsageError
 from f2rcli.evaluation import metrics
 from f2rcli.evaluation.base import Setting
-from f2rcli.evaluation.meters import mean
+from f2rcli.evaluation.frame_set import FrameSet, Motion, Picture, luma
+from f2rcli.evaluation.measures.meters import mean
+from f2rcli.evaluation.measures.residual import (
+    PATCH,
+    REACH,
+    ResidualMeter,
+    covariance,
+    flatness,
+    patches,
+)
 from f2rcli.evaluation.metrics.ad import deviations
 from f2rcli.evaluation.metrics.flicker import BLOCK, block_change
 from f2rcli.evaluation.metrics.ms_ssim import SMALLEST, WEIGHTS, multiscale
 from f2rcli.evaluation.metrics.vmaf import missing
 from f2rcli.evaluation.metrics.warping import warping_error
-from f2rcli.evaluation.moment import Moment, Motion, Picture, luma
-from f2rcli.evaluation.residual import PATCH, REACH, ResidualMeter, covariance, flatness, patches
 from f2rcli.evaluation.result import Series
 from f2rcli.frames import Space
 from f2rcli.io import open_reader
@@ -74,7 +81,7 @@ def measured(
     assert meter is not None
     before = None
     for index, estimate in enumerate(estimates):
-        moment = Moment(
+        moment = FrameSet(
             index=index,
             reference=None if reference is None else reference[index],
             noisy=None if noisy is None else noisy[index],

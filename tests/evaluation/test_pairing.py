@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from f2rcli.errors import InputError, UsageError
-from f2rcli.evaluation import noising
-from f2rcli.evaluation.pairing import Sides, digest, match, paired
+from f2rcli.evaluation.clips.pairing import Sides, digest, match, paired
 from f2rcli.io import ReadOptions
+from f2rcli.noise.synthesis import spec
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "noisy_path.mp4"
 ALL = ReadOptions()
@@ -64,7 +64,7 @@ def test_files_belong_together_whatever_their_names(tmp_path: Path) -> None:
 
 def test_every_noise_makes_a_case_of_every_clip(tmp_path: Path) -> None:
     clean = folder(tmp_path / "clean", "swan.mp4", "car.mp4")
-    noises = [noising.parse("gaussian:10"), noising.parse("mix")]
+    noises = [spec.parse("gaussian:10"), spec.parse("mix")]
     cases, _ = paired(Sides(clean, None, {}), ALL, noises)
     assert [(case.name, case.group) for case in cases] == [
         ("car", "gaussian:10"), ("car", noises[1].name),

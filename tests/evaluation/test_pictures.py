@@ -8,11 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from f2rcli.evaluation.base import Setting
-from f2rcli.evaluation.moment import Moment
-from f2rcli.evaluation.pictures import KEPT, ReportPictures
-from f2rcli.evaluation.places import SIDE
+from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.result import NOISY, ClipResult
-from f2rcli.evaluation.shots import (
+from f2rcli.evaluation.visuals.crops import SIDE
+from f2rcli.evaluation.visuals.images import (
     CLEAN,
     CROP,
     ERROR,
@@ -23,6 +22,7 @@ from f2rcli.evaluation.shots import (
     Shot,
     encode,
 )
+from f2rcli.evaluation.visuals.pictures import KEPT, ReportPictures
 from f2rcli.frames import Mosaic, Space
 
 Picture = NDArray[np.float32]
@@ -52,7 +52,7 @@ def collected(
     if not measured:
         observer.noise = None  # takes its seconds
     for index, (noisy, estimates, clean) in enumerate(frames):
-        observer.see(Moment(index, reference=clean, noisy=noisy), estimates)
+        observer.see(FrameSet(index, reference=clean, noisy=noisy), estimates)
         assert len(observer.kept) <= KEPT
     _, estimates, clean = frames[0]
     height, width = next(iter(estimates.values())).shape[1:]
@@ -156,7 +156,7 @@ def test_of_very_many_clips_some_are_shown() -> None:
     shown = 0
     for number in range(100):
         observer.begin(f"{number}", SETTING, ())
-        observer.see(Moment(0, reference=clean, noisy=noisy_of(clean, 1)), {"a": clean})
+        observer.see(FrameSet(0, reference=clean, noisy=noisy_of(clean, 1)), {"a": clean})
         result = ClipResult(name=f"{number}", width=40, height=30, frames=1, space="rgb")
         shown += observer.end(result) is not None
     assert 2 <= shown <= 4

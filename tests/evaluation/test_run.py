@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from f2rcli.errors import InputError, UsageError
-from f2rcli.evaluation import noising
 from f2rcli.evaluation.base import Case, Clip, Setting
-from f2rcli.evaluation.moment import Moment, Picture
+from f2rcli.evaluation.frame_set import FrameSet, Picture
 from f2rcli.evaluation.plan import Plan
 from f2rcli.evaluation.result import ClipResult, Evaluation, MethodFacts
 from f2rcli.evaluation.run import evaluate
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, Mosaic, PlaneLayout
+from f2rcli.noise.synthesis import spec
 
 CODES = PlaneLayout(family=Family.RGB, bits=8)
 YUV = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), matrix=Matrix.BT709)
@@ -119,7 +119,7 @@ def test_every_frame_of_every_side_is_seen_at_the_same_moment() -> None:
 
 
 def test_noise_on_the_spot_is_seeded_and_its_psnr_is_that_of_its_sigma() -> None:
-    case = Case(name="clip", reference=Made(), noise=noising.parse("gaussian:20"))
+    case = Case(name="clip", reference=Made(), noise=spec.parse("gaussian:20"))
     first, again, other = (
         run(case, kind="synthetic", seed=seed).clips[0].value("none", "psnr") for seed in (0, 0, 1)
     )
@@ -134,14 +134,14 @@ def test_noise_is_added_to_the_picture_that_is_compared() -> None:
                 luma, *chroma = frame.planes
                 yield replace(frame, planes=(luma, *(np.full_like(c, 250) for c in chroma)))
 
-    case = Case(name="clip", reference=Loud(layout=YUV), noise=noising.parse("gaussian:1"))
+    case = Case(name="clip", reference=Loud(layout=YUV), noise=spec.parse("gaussian:1"))
     for conversion in ("f2r", "swscale"):
         clip = run(case, kind="synthetic", clipped=False, conversion=conversion).clips[0]
         assert clip.value("none", "psnr") == pytest.approx(20 * np.log10(255), abs=0.1)
 
 
 def test_unclipped_noise_keeps_what_lies_outside_the_range() -> None:
-    case = Case(name="clip", reference=Made(), noise=noising.parse("gaussian:90"))
+    case = Case(name="clip", reference=Made(), noise=spec.parse("gaussian:90"))
     floats, codes = (
         run(case, kind="synthetic", clipped=clipped).clips[0].value("none", "psnr")
         for clipped in (False, True)
@@ -151,7 +151,7 @@ def test_unclipped_noise_keeps_what_lies_outside_the_range() -> None:
 
 
 def test_a_codec_that_wants_even_sizes_is_compared_on_what_it_leaves() -> None:
-    case = Case(name="clip", reference=Made(size=(49, 65)), noise=noising.parse("compressed:10,30"))
+    case = Case(name="clip", reference=Made(size=(49, 65)), noise=spec.parse("compressed:10,30"))
     clip = run(case, kind="synthetic").clips[0]
     assert (clip.width, clip.height) == (64, 48)
     assert any("compared on 64x48" in note for note in clip.notes)
@@ -219,7 +219,7 @@ def test_time_is_that_of_denoising_alone() -> None:
 
 def test_baselines_are_told_the_noise_that_was_made() -> None:
     fake = Fake()
-    case = Case(name="clip", reference=Made(), noise=noising.parse("gaussian:20"))
+    case = Case(name="clip", reference=Made(), noise=spec.parse("gaussian:20"))
     run(case, fake, kind="synthetic")
     assert fake.told == [20]
 
@@ -289,7 +289,7 @@ def test_colours_by_swscale_are_ffmpegs_to_the_bit() -> None:
     class Seen:
         def begin(self, name: str, setting: Setting, methods: tuple[str, ...]) -> None: ...
 
-        def see(self, moment: Moment, estimates: Mapping[str, Picture]) -> None:
+        def see(self, moment: FrameSet, estimates: Mapping[str, Picture]) -> None:
             self.reference = moment.reference
 
         def end(self, result: ClipResult) -> None: ...
@@ -323,7 +323,7 @@ def test_clips_of_different_scales_are_remarked_on() -> None:
 
 def test_groups_have_means_of_their_own() -> None:
     cases = [
-        Case(name="clip", group=noise, reference=Made(), noise=noising.parse(noise))
+        Case(name="clip", group=noise, reference=Made(), noise=spec.parse(noise))
         for noise in ("gaussian:10", "gaussian:40")
     ]
     plan = Plan(metrics=("psnr",), methods=("none",))

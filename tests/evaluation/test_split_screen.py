@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from f2rcli.errors import OutputError, UsageError
 from f2rcli.evaluation.base import Setting
-from f2rcli.evaluation.moment import Moment
+from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.result import ClipResult
-from f2rcli.evaluation.split_screen import GAP, HEAD, LARGEST, SplitScreen, _Screen
+from f2rcli.evaluation.visuals.split_screen import GAP, HEAD, LARGEST, SplitScreen, _Screen
 from f2rcli.frames import Space
 
 SETTING = Setting(space=Space.RGB, rate=25.0)
@@ -33,7 +33,7 @@ def written(
     with SplitScreen(path) as screen:
         screen.begin("clip", setting, ("none", "f2r"))
         for index, at in enumerate(seconds):
-            moment = Moment(index, at, reference=plain(BLUE, size), noisy=plain(RED, size))
+            moment = FrameSet(index, at, reference=plain(BLUE, size), noisy=plain(RED, size))
             screen.see(moment, {"f2r": plain(GREEN, size)})
         screen.end(result(size))
 
@@ -87,7 +87,7 @@ def test_an_unfinished_video_leaves_nothing(tmp_path: Path) -> None:
     with SplitScreen(tmp_path / "look.mp4") as screen:
         screen.begin("clip", SETTING, ("f2r",))
         for index in range(3):
-            screen.see(Moment(index, noisy=plain(RED, size)), {"f2r": plain(GREEN, size)})
+            screen.see(FrameSet(index, noisy=plain(RED, size)), {"f2r": plain(GREEN, size)})
         assert len(list(tmp_path.iterdir())) == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -97,7 +97,7 @@ def test_several_clips_get_files_of_their_own(tmp_path: Path) -> None:
     with SplitScreen(tmp_path / "look.mp4", clips=3) as screen:
         for name in ("a/b", "a b", "c"):
             screen.begin(name, SETTING, ("f2r",))
-            screen.see(Moment(0, noisy=plain(RED, size)), {"f2r": plain(GREEN, size)})
+            screen.see(FrameSet(0, noisy=plain(RED, size)), {"f2r": plain(GREEN, size)})
             screen.end(result(size, name))
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["look-a_b-2.mp4", "look-a_b.mp4", "look-c.mp4"]
@@ -107,7 +107,7 @@ def test_several_clips_get_files_of_their_own(tmp_path: Path) -> None:
 def test_a_folder_takes_one_file_per_clip(tmp_path: Path) -> None:
     with SplitScreen(tmp_path / "looks") as screen:
         screen.begin("clip", SETTING, ("f2r",))
-        screen.see(Moment(0), {"f2r": plain((0.5,), (48, 64))})
+        screen.see(FrameSet(0), {"f2r": plain((0.5,), (48, 64))})
         screen.end(result((48, 64)))
     assert [path.name for path in (tmp_path / "looks").iterdir()] == ["clip.mp4"]
 
@@ -118,7 +118,7 @@ def test_a_method_that_stopped_leaves_its_panel_dark(tmp_path: Path) -> None:
     with SplitScreen(path) as screen:
         screen.begin("clip", SETTING, ("none", "gone", "f2r"))
         for index in range(2):
-            moment = Moment(index, noisy=plain(RED, size))
+            moment = FrameSet(index, noisy=plain(RED, size))
             screen.see(moment, {"f2r": plain(GREEN, size)})
         screen.end(result(size))
     picture = read(path)[0][1]

@@ -12,7 +12,7 @@ import pytest
 
 from f2rcli.frames import Family, Frame, Matrix
 from f2rcli.io import ReadOptions, Receipt, WriteOptions, open_reader, open_writer, plan_output
-from f2rcli.io.pixels import PixelFormat, make_frame, pixel_format
+from f2rcli.io.ffmpeg.pixel_formats import PixelFormat, make_frame, pixel_format
 
 ODD = Path(__file__).parents[3] / "shared" / "data" / "odd"
 

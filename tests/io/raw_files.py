@@ -8,7 +8,7 @@ import numpy as np
 import tifffile
 
 from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
-from f2rcli.io.raw_dng import packed_bits
+from f2rcli.io.raw.dng import packed_bits
 
 SIZE = (48, 64)
 PROFILE = (1e-3, 1e-6, 2e-3, 2e-6, 3e-3, 3e-6)

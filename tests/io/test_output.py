@@ -16,7 +16,7 @@ from f2rcli.io import (
     open_writer,
     plan_output,
 )
-from f2rcli.io.part import PartFile
+from f2rcli.io.atomic import PartFile
 
 
 @pytest.fixture
@@ -241,7 +241,7 @@ def test_two_runs_cannot_write_one_target(clip: Path, tmp_path: Path) -> None:
 def test_a_file_that_reads_back_wrong_is_not_published(
     tools, clip: Path, tmp_path: Path, in_folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from f2rcli.io import verify
+    from f2rcli.io.video import verify
 
     real = verify._reread
     monkeypatch.setattr(verify, "_reread", lambda *a: (real(*a)[0] - 1, *real(*a)[1:]))

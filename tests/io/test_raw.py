@@ -13,8 +13,8 @@ import tifffile
 
 from f2rcli.frames import Space
 from f2rcli.io import ReadOptions, WriteOptions, open_reader
-from f2rcli.io.raw_dng import new_dng
-from f2rcli.io.raw_shot import Shot, read_raw
+from f2rcli.io.raw.dng import new_dng
+from f2rcli.io.raw.exposure import Shot, read_raw
 from tests.io.raw_files import LAYOUTS, PROFILE, SIZE, codes, louder, tags, write_burst, write_dng
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "raw"

@@ -10,7 +10,7 @@ import tifffile
 
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
-from f2rcli.io.raw_shot import read_raw
+from f2rcli.io.raw.exposure import read_raw
 from tests.io.raw_files import codes, louder, tags, write_burst, write_dng
 
 

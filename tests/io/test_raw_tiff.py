@@ -10,7 +10,7 @@ import tifffile
 
 from f2rcli.errors import InputError
 from f2rcli.io import WriteOptions, open_reader
-from f2rcli.io.raw_source import claims_raw
+from f2rcli.io.raw.burst import claims_raw
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "raw"
 FACTS = {"cfa": "GBRG", "black": 240, "white": 4095, "iso": 6400}

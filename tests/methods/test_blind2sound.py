@@ -15,7 +15,7 @@ from f2rcli.methods.base import Estimating
 from f2rcli.methods.blind2sound import Blind2Sound
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.blind2sound import Networks
-from f2rcli.noise import NoiseModel
+from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Header, Weights
 from f2rcli.window import Window
 from tests.engine.conftest import info_of, noisy_clip

@@ -10,7 +10,7 @@ from f2rcli.methods.base import Prepared
 from f2rcli.methods.f2r import F2R, Networks, photometric
 from f2rcli.models.fusion import Aligned
 from f2rcli.models.layers import padded
-from f2rcli.noise import NoiseModel
+from f2rcli.noise.model import NoiseModel
 from f2rcli.window import Window, windows
 
 TINY = {

@@ -17,7 +17,7 @@ from f2rcli.frames import Family, Frame, PlaneLayout, Space
 from f2rcli.methods.base import Prepared
 from f2rcli.methods.fitvnet import FITVNet, Networks, five, mirrored
 from f2rcli.models.layers import padded
-from f2rcli.noise import NoiseModel
+from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Header
 from f2rcli.window import Window, windows
 from tests.engine.conftest import clean_clip, info_of, noisy_clip, psnr, to_frames

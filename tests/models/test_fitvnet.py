@@ -6,7 +6,7 @@ from torch import nn
 
 from f2rcli.models.fitvnet import Block, ImageModule
 from f2rcli.models.layers import padded
-from f2rcli.training.recipes.fitvnet import SIZES
+from f2rcli.training.methods.fitvnet.recipe import SIZES
 
 TINY_BLOCK = (4, 4, 8, 8)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from f2rcli.models.gaussian import JITTER, covariance, posterior_mean, split, surprise
+from f2rcli.models.gaussian import JITTER, covariance, gaussian_nll, posterior_mean, split
 
 
 def drawn(channels: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -36,7 +36,7 @@ def test_the_surprise_is_minus_the_log_likelihood(channels: int) -> None:
     noise = torch.diag_embed(last(variance + JITTER))
     law = torch.distributions.MultivariateNormal(last(mean), full(factor, channels) + noise)
     constant = channels / 2 * math.log(2 * math.pi)
-    found = surprise(noisy, mean, factor, variance)
+    found = gaussian_nll(noisy, mean, factor, variance)
     torch.testing.assert_close(found, -law.log_prob(last(noisy)) - constant)
 
 
@@ -83,7 +83,7 @@ def test_one_channel_is_likeliest_where_the_covariance_is_the_error_less_the_noi
     # (methods.md S-e) the minimum over Sigma lies at (y - mu)^2 - sigma^2
     one, sigma = torch.ones(1, 1, 1, 1, dtype=torch.double), 0.1
     tried = torch.linspace(0.01, 1, 1000, dtype=torch.double)
-    costs = [float(surprise(0.5 * one, 0 * one, f * one, sigma**2 * one)) for f in tried]
+    costs = [float(gaussian_nll(0.5 * one, 0 * one, f * one, sigma**2 * one)) for f in tried]
     best = float(tried[int(torch.tensor(costs).argmin())]) ** 2
     assert best == pytest.approx(0.5**2 - sigma**2, rel=5e-3)
 

@@ -5,7 +5,8 @@ import json
 import pytest
 import torch
 
-from f2rcli.noise import NoiseLaw, NoiseModel
+from f2rcli.noise.law import NoiseLaw
+from f2rcli.noise.model import NoiseModel
 
 BLUR = torch.tensor([0.05, 0.25, 0.4, 0.25, 0.05])
 MIXING = ((0.9, 0.3, 0.3), (0.3, 0.9, 0.3), (0.3, 0.3, 0.9))

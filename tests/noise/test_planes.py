@@ -5,8 +5,8 @@ import pytest
 
 from f2rcli import yuv
 from f2rcli.frames import Family, Matrix, PlaneLayout
-from f2rcli.noise import NoiseModel
-from f2rcli.noise.colour import bands, white_shares
+from f2rcli.noise.bands import bands, white_shares
+from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
 
 HALVED = PlaneLayout(

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from f2rcli.noise import NoiseLaw, NoiseModel
 from f2rcli.noise.independence import Temporal, temporal_correlation
+from f2rcli.noise.law import NoiseLaw
+from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.samples import roughness
 from f2rcli.noise.spectrum import Spectrum, SpectrumSamples
 

@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from f2rcli.noise import NoiseModel
-from f2rcli.noise.stabilising import PEDESTAL, Stabiliser
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.stabilising import PEDESTAL, VarianceStabiliser
 
 MODEL = NoiseModel((0.01, 0.02), (0.01, 0.0), (0.05, 0.05), dark=(0.0, 0.25))
 
 
 def test_noise_has_one_strength_at_every_brightness_and_in_every_channel() -> None:
-    space = Stabiliser.of(MODEL)
+    space = VarianceStabiliser.of(MODEL)
     light = torch.tensor([0.1, 0.3, 0.9]).view(1, 1, 3, 1).expand(1, 2, 3, 60_000)
     dark = torch.tensor(MODEL.dark).view(1, 2, 1, 1)
     generator = torch.Generator().manual_seed(0)
@@ -21,7 +21,7 @@ def test_noise_has_one_strength_at_every_brightness_and_in_every_channel() -> No
 
 
 def test_the_mean_in_the_space_goes_back_to_the_mean_of_the_signal() -> None:
-    space = Stabiliser.of(MODEL)
+    space = VarianceStabiliser.of(MODEL)
     light = torch.tensor([0.02, 0.1, 0.5]).view(1, 1, 3, 1).expand(1, 2, 3, 200_000)
     dark = torch.tensor(MODEL.dark).view(1, 2, 1, 1)
     generator = torch.Generator().manual_seed(1)
@@ -32,13 +32,13 @@ def test_the_mean_in_the_space_goes_back_to_the_mean_of_the_signal() -> None:
 
 
 def test_dark_lies_a_pedestal_above_zero_and_white_at_one() -> None:
-    space = Stabiliser.of(NoiseModel((0.01,), (0.02,), (0.05,)))
+    space = VarianceStabiliser.of(NoiseModel((0.01,), (0.02,), (0.05,)))
     ends = space.into(torch.tensor([0.0, 1.0]).view(1, 1, 1, 2)).flatten()
     assert ends.tolist() == pytest.approx([PEDESTAL * space.sigma, 1.0], abs=1e-5)
 
 
 def test_noise_without_a_gain_is_moved_and_scaled_alone() -> None:
-    space = Stabiliser.of(NoiseModel.gaussian(0.1, 1))
+    space = VarianceStabiliser.of(NoiseModel.gaussian(0.1, 1))
     signal = torch.linspace(-0.5, 1.5, 9).view(1, 1, 3, 3)
     steps = space.into(signal).flatten().diff()
     assert torch.allclose(steps, steps[:1].expand(8), atol=1e-5)
@@ -47,6 +47,6 @@ def test_noise_without_a_gain_is_moved_and_scaled_alone() -> None:
 
 
 def test_a_clean_signal_stays_finite() -> None:
-    space = Stabiliser.of(NoiseModel.gaussian(0.0, 1))
+    space = VarianceStabiliser.of(NoiseModel.gaussian(0.0, 1))
     signal = torch.linspace(0, 1, 9).view(1, 1, 3, 3)
     assert torch.allclose(space.back(space.into(signal)), signal, atol=1e-4)

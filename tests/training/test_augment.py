@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from f2rcli.sensor import pack
-from f2rcli.training.augment import (
+from f2rcli.training.footage.augment import (
     bayer_dihedral,
     dihedral,
     draw_turn,

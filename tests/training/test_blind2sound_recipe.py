@@ -12,11 +12,11 @@ from f2rcli import weights
 from f2rcli.errors import ConfigError, InputError
 from f2rcli.frames import Space
 from f2rcli.noise.report import NoiseReport
-from f2rcli.training.config import StageOverrides
-from f2rcli.training.footage import Footage
-from f2rcli.training.masked import Made, Recorded
-from f2rcli.training.recipes import Material
-from f2rcli.training.recipes.blind2sound import Blind2SoundRecipe, recipe
+from f2rcli.training.footage.footage import Footage
+from f2rcli.training.methods.base import TrainingContext
+from f2rcli.training.methods.blind2sound.recipe import Blind2SoundRecipe, recipe
+from f2rcli.training.methods.blind2sound.stage import Made, Recorded
+from f2rcli.training.run.config import StageOverrides
 from tests.training.test_session import config, run, write_clip
 
 SMALL = StageOverrides(steps=2, batch=1, crop=32)
@@ -29,10 +29,10 @@ def footage(tmp_path: Path, shape: tuple[int, ...] = (12, 64, 96, 3)) -> Footage
     return Footage.of_codes("clip", np.load(path, mmap_mode="r"))
 
 
-def material(tmp_path: Path, clip: Footage, **changes: Any) -> Material:
+def material(tmp_path: Path, clip: Footage, **changes: Any) -> TrainingContext:
     values = {"method": "blind2sound", "clean": True, "synthetic": "gaussian:5-55"} | changes
     asked = config(tmp_path / "clip.mkv", **values)
-    return Material(asked, [clip], [], None, tmp_path, torch.device("cpu"), "fp32", 1)
+    return TrainingContext(asked, [clip], [], None, tmp_path, torch.device("cpu"), "fp32", 1)
 
 
 def test_noisy_footage_alone_makes_weights_that_say_what_they_are(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_the_published_recipe_hides_every_pixel_and_learns_as_the_paper_did(
     tmp_path: Path,
 ) -> None:
     made = recipe(material(tmp_path, footage(tmp_path, (12, 160, 160, 3)), recipe="published"))
-    (course,) = made.courses()
+    (course,) = made.stage_runs()
     stage: Any = course.stage
     assert (stage.cell, stage.phases, stage.batch, stage.crop) == (4, 16, 4, 128)
     settings = course.settings
@@ -72,7 +72,7 @@ def test_the_published_recipe_hides_every_pixel_and_learns_as_the_paper_did(
 
 
 def test_held_out_frames_are_not_learnt_from(tmp_path: Path) -> None:
-    (course,) = recipe(material(tmp_path, footage(tmp_path))).courses()
+    (course,) = recipe(material(tmp_path, footage(tmp_path))).stage_runs()
     stage: Any = course.stage
     assert isinstance(stage.source, Made)
     learnt, held = stage.source.clips[0], stage.held_out.clips[0]
@@ -85,7 +85,7 @@ def test_gray_weights_are_made_of_colour_clips(tmp_path: Path) -> None:
     made = recipe(material(tmp_path, footage(tmp_path), space="gray"))
     assert made.header.space is Space.GRAY
     assert made.header.channels == 1
-    (course,) = made.courses()
+    (course,) = made.stage_runs()
     stage: Any = course.stage
     assert stage.source.gray
 
@@ -97,7 +97,7 @@ def test_made_noise_that_pixels_share_is_refused(tmp_path: Path, noise: str) -> 
 
 
 def report(tmp_path: Path) -> NoiseReport:
-    from f2rcli.training.session import gather
+    from f2rcli.training.run.session import gather
 
     asked = config(write_clip(tmp_path / "b.mkv"), method="blind2sound")
     asked.folder.mkdir()
@@ -111,7 +111,7 @@ def test_footage_whose_pixels_share_noise_is_refused_by_name(tmp_path: Path) -> 
     clip = footage(tmp_path)
     asked = material(tmp_path, clip, clean=False, synthetic=None)
     fine = Blind2SoundRecipe(replace(asked, noise=[white]))
-    (course,) = fine.courses()
+    (course,) = fine.stage_runs()
     stage: Any = course.stage
     assert isinstance(stage.source, Recorded)
     assert white.spectrum is not None
@@ -125,13 +125,13 @@ def test_a_clip_whose_noise_cannot_be_measured_is_refused(tmp_path: Path) -> Non
     asked = material(tmp_path, footage(tmp_path), clean=False, synthetic=None)
     made = recipe(replace(asked, noise=[None]))
     with pytest.raises(InputError, match="its noise cannot be measured"):
-        next(made.courses())
+        next(made.stage_runs())
 
 
 def test_clips_smaller_than_a_crop_can_be_are_refused(tmp_path: Path) -> None:
     made = recipe(material(tmp_path, footage(tmp_path, (12, 24, 40, 3))))
     with pytest.raises(InputError, match="less than 32 pixels"):
-        next(made.courses())
+        next(made.stage_runs())
 
 
 def test_choices_the_method_does_not_have_are_refused(tmp_path: Path) -> None:

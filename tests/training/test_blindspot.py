@@ -13,11 +13,11 @@ from f2rcli.errors import ConfigError, InputError
 from f2rcli.methods.udvd import UDVD, build
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
-from f2rcli.training.blindspot import BlindStage, Footage, Noised
-from f2rcli.training.config import StageOverrides, TrainConfig
-from f2rcli.training.corruption import Law
-from f2rcli.training.session import train
-from f2rcli.training.stage import fixed_loss, sample_rngs
+from f2rcli.noise.synthesis.corruption import Law
+from f2rcli.training.loop.stage import fixed_loss, sample_rngs
+from f2rcli.training.methods.udvd.stage import BlindStage, Footage, Noised
+from f2rcli.training.run.config import StageOverrides, TrainConfig
+from f2rcli.training.run.session import train
 from tests.methods.test_udvd import TINY
 from tests.training.test_session import write_clip
 
@@ -101,7 +101,7 @@ def test_training_lowers_the_loss(covariance: bool) -> None:
 
 def test_the_same_exam_is_taken_every_time() -> None:
     made = stage(gaussian())
-    first, second = made.examined(), made.examined()
+    first, second = made.validation_errors(), made.validation_errors()
     assert first.score == second.score
     assert np.array_equal(first.errors, second.errors)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from f2rcli.errors import OutputError
-from f2rcli.training.cache import building, check_space, fingerprint, sweep, trim
+from f2rcli.training.footage.cache import building, check_space, fingerprint, sweep, trim
 
 
 def entry(cache: Path, name: str, size: int, age: float = 0) -> Path:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from f2rcli.training.camera import Camera, demosaic
+from f2rcli.noise.synthesis.camera import Camera, demosaic
 
 
 def patches(size: int = 96) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from f2rcli.training.corruption import Law, luma
+from f2rcli.noise.synthesis.corruption import Law, luma
 
 
 @pytest.mark.parametrize("blur", [0.0, 0.8])

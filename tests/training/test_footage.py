@@ -18,8 +18,8 @@ import tifffile
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Space
 from f2rcli.io import ReadOptions, open_reader
-from f2rcli.training import decoding
-from f2rcli.training.footage import Budget, Footage, open_footage
+from f2rcli.training.footage import decoding
+from f2rcli.training.footage.footage import Budget, Footage, open_footage
 from f2rcli.yuv import to_rgb
 
 
@@ -215,7 +215,7 @@ READING = """
 import sys
 from pathlib import Path
 from f2rcli.frames import Space
-from f2rcli.training.footage import Budget, Footage
+from f2rcli.training.footage.footage import Budget, Footage
 
 shape = (100, 512, 1024, 1)
 clip = Footage("a", Space.GRAY, Path(sys.argv[1]), shape, (), budget=Budget(int(sys.argv[2])))

@@ -12,16 +12,16 @@ from torch import nn
 from f2rcli import weights
 from f2rcli.errors import ConfigError, InputError
 from f2rcli.methods.fitvnet import LENGTH, MIDDLE, Networks
-from f2rcli.noise import NoiseModel
 from f2rcli.noise.law import NoiseLaw
-from f2rcli.training.config import TrainConfig
-from f2rcli.training.corruption import Law
-from f2rcli.training.joint import EPOCHS, VARIANTS, Batch, JointStage, squared
-from f2rcli.training.sequences import TAU, Made, Recorrupted, Sample, cut, turned
-from f2rcli.training.settings import TrainSettings
-from f2rcli.training.stage import Progressing, sample_rngs
-from f2rcli.training.synthetic import parse_noise
-from f2rcli.training.trainer import Trainer
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.synthesis.corruption import Law
+from f2rcli.noise.synthesis.synthetic import parse_noise
+from f2rcli.training.footage.windows import TAU, Made, Recorrupted, Sample, cut, turned
+from f2rcli.training.loop.settings import TrainSettings
+from f2rcli.training.loop.stage import Progressing, sample_rngs
+from f2rcli.training.loop.trainer import Trainer
+from f2rcli.training.methods.fitvnet.stage import EPOCHS, VARIANTS, Batch, JointStage, squared
+from f2rcli.training.run.config import TrainConfig
 from tests.training.test_session import config, run, short, write_clip
 
 TINY = {"image": {"width": 6}, "block": {"widths": (4, 4, 8, 8)}}

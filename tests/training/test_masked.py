@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from f2rcli.models.blind2sound import Networks
-from f2rcli.noise import NoiseModel
-from f2rcli.training.corruption import Law
-from f2rcli.training.masked import Batch, Made, MaskedStage, Recorded
-from f2rcli.training.settings import TrainSettings
-from f2rcli.training.stage import sample_rngs
-from f2rcli.training.trainer import Trainer
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.synthesis.corruption import Law
+from f2rcli.training.loop.settings import TrainSettings
+from f2rcli.training.loop.stage import sample_rngs
+from f2rcli.training.loop.trainer import Trainer
+from f2rcli.training.methods.blind2sound.stage import Batch, Made, MaskedStage, Recorded
 
 TINY = {"width": 4, "wide": 6, "depth": 2}
 

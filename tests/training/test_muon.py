@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from f2rcli.training.muon import Muon, orthogonalised
+from f2rcli.training.loop.muon import Muon, orthogonalised
 
 
 @settings(max_examples=10, deadline=None)

@@ -10,15 +10,16 @@ import torch
 
 from f2rcli.methods.f2r import F2R, Networks
 from f2rcli.models.layers import padded
-from f2rcli.noise import NoiseModel
-from f2rcli.training.augment import dihedral
-from f2rcli.training.clips import renditions
-from f2rcli.training.corruption import Law, as_gray, draw_law, recolour
-from f2rcli.training.events import Event
-from f2rcli.training.rehearsal import Source, draw_crop, load_rehearsals, rehearse
-from f2rcli.training.settings import TrainSettings
-from f2rcli.training.stages import CoarseStage, FusionStage, psnr_loss
-from f2rcli.training.trainer import Trainer
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.synthesis.corruption import Law, as_gray, draw_law, recolour
+from f2rcli.training.footage.augment import dihedral
+from f2rcli.training.footage.clips import renditions
+from f2rcli.training.loop.events import Event
+from f2rcli.training.loop.settings import TrainSettings
+from f2rcli.training.loop.trainer import Trainer
+from f2rcli.training.methods.f2r.precomputed import Source, draw_crop, load_precomputed, precompute
+from f2rcli.training.methods.f2r.stages import CoarseStage, FusionStage
+from f2rcli.training.methods.losses import psnr_loss
 
 
 def clip(frames: int = 6, height: int = 64, width: int = 72) -> np.ndarray:
@@ -107,12 +108,12 @@ def rehearsed(tmp_path: Path) -> Path:
     with torch.inference_mode():
         method = F2R(networks, padded)
         source = Source(noisy.astype(np.uint8), clean, NoiseModel.gaussian(0.1, 3))
-        rehearse(source, method, tmp_path / "scene_0", np.random.default_rng(0))
+        precompute(source, method, tmp_path / "scene_0", np.random.default_rng(0))
     return tmp_path
 
 
 def test_rehearsed_neighbours_are_warped_as_the_pipeline_warps_them(rehearsed: Path) -> None:
-    (item,) = load_rehearsals(rehearsed)
+    (item,) = load_precomputed(rehearsed)
     assert item.told == NoiseModel((0.0,) * 3, (0.1,) * 3, (0.1,) * 3)
     for seed in range(5):
         crop = draw_crop(item, 32, np.random.default_rng(seed))
@@ -133,7 +134,7 @@ def stages(rehearsed: Path) -> list[Any]:
     return [
         CoarseStage(networks.coarse, [clip()], [compressed], batch=2, crop=32),
         FusionStage(
-            networks.anchor, networks.refiner, load_rehearsals(rehearsed), batch=2, crop=32
+            networks.anchor, networks.refiner, load_precomputed(rehearsed), batch=2, crop=32
         ),
     ]
 

@@ -12,14 +12,14 @@ from f2rcli.cli.app import run
 from f2rcli.errors import EXIT_OK, WeightsError
 from f2rcli.frames import Mosaic, Space
 from f2rcli.io import open_reader
-from f2rcli.io.raw_dng import new_dng
-from f2rcli.io.raw_shot import Shot
+from f2rcli.io.raw.dng import new_dng
+from f2rcli.io.raw.exposure import Shot
 from f2rcli.methods.f2r import Networks
 from f2rcli.sensor import to_planes
-from f2rcli.training.config import StageOverrides, TrainConfig
-from f2rcli.training.footage import open_footage
-from f2rcli.training.session import train
-from f2rcli.training.sources import Source, find_sources
+from f2rcli.training.footage.footage import open_footage
+from f2rcli.training.footage.sources import Source, find_sources
+from f2rcli.training.run.config import StageOverrides, TrainConfig
+from f2rcli.training.run.session import train
 from f2rcli.weights import Header
 
 SIZE = (48, 64)

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from f2rcli.sensor import pack, unpack
-from f2rcli.training.rawvideo import (
+from f2rcli.noise.synthesis.sensor import (
     CRVD_ISO,
     Unprocessing,
     crvd_law,
@@ -13,6 +12,7 @@ from f2rcli.training.rawvideo import (
     raw_clip,
     sense,
 )
+from f2rcli.sensor import pack, unpack
 
 SPAN = 4095 - 240
 

@@ -7,15 +7,15 @@ from torch.distributions import MultivariateNormal
 
 from f2rcli.models.blind2sound import Belief, Denoiser, NoiseLevel, covariance, entries
 from f2rcli.noise.anscombe import stabilise, white_level
-from f2rcli.training.revisible import (
+from f2rcli.training.methods.blind2sound.loss import (
     DARKEST,
     at,
     blend,
     gathered,
+    gaussian_nll,
     hidden,
-    irregularity,
     noise_covariance,
-    unlikelihood,
+    stabilised_variance_loss,
     visibility,
 )
 
@@ -122,14 +122,14 @@ def test_the_likelihood_is_that_of_torchs_normal_distribution(channels: int) -> 
     normal = MultivariateNormal(believed.mean.permute(0, 2, 3, 1), covariances)
     constant = channels / 2 * torch.log(torch.tensor(2 * torch.pi, dtype=torch.float64))
     expected = -normal.log_prob(noisy.permute(0, 2, 3, 1)) - constant
-    torch.testing.assert_close(unlikelihood(noisy, believed, noise), expected)
+    torch.testing.assert_close(gaussian_nll(noisy, believed, noise), expected)
 
 
 def test_the_likelihoods_gradient_is_that_of_torchs_normal_distribution() -> None:
     noisy, noise = picture(1, 3, 2, 2, seed=9), torch.full((1, 3, 2, 2), 0.05).double()
     triangle = (picture(1, 6, 2, 2) - 0.3).requires_grad_()
     mean = picture(1, 3, 2, 2, seed=1).requires_grad_()
-    ours = unlikelihood(noisy, Belief(mean, covariance(triangle)), noise).sum()
+    ours = gaussian_nll(noisy, Belief(mean, covariance(triangle)), noise).sum()
     covariances = covariance(triangle).permute(0, 3, 4, 1, 2) + 0.05 * torch.eye(3)
     normal = MultivariateNormal(mean.permute(0, 2, 3, 1), covariances)
     theirs = -normal.log_prob(noisy.permute(0, 2, 3, 1)).sum()
@@ -146,7 +146,7 @@ def test_s_e_the_likeliest_variance_is_the_squared_residual_less_the_noise() -> 
     noise = torch.full((1, 1, 1, 1), 0.03).double()
     variances = torch.linspace(0.001, 0.2, 2000, dtype=torch.float64)
     costs = [
-        float(unlikelihood(noisy, Belief(mean, v.view(1, 1, 1, 1, 1)), noise)) for v in variances
+        float(gaussian_nll(noisy, Belief(mean, v.view(1, 1, 1, 1, 1)), noise)) for v in variances
     ]
     best = float(variances[torch.tensor(costs).argmin()])
     assert best == pytest.approx(0.3**2 - 0.03, abs=2e-4)
@@ -176,17 +176,17 @@ def test_the_regulariser_is_smallest_for_the_true_noise(channels: int) -> None:
     gain, read = 0.02, 0.04
     noisy = grainy(channels, gain, read)
     read *= (16 / 10) ** 0.5  # the two branches' variances, blended, are less than either
-    true = float(irregularity(noisy, level(read**2, read**2, gain), 3.0))
+    true = float(stabilised_variance_loss(noisy, level(read**2, read**2, gain), 3.0))
     for factor in (0.5, 0.7, 1.4, 2.0):
         wrong = level(factor * read**2, factor * read**2, factor * gain)
-        assert float(irregularity(noisy, wrong, 3.0)) > 2 * true
+        assert float(stabilised_variance_loss(noisy, wrong, 3.0)) > 2 * true
 
 
 def test_the_regularisers_gradient_raises_a_noise_that_is_estimated_too_weak() -> None:
     noise = level(0.02**2, 0.02**2, 0.005)
     for part in noise:
         part.requires_grad_()
-    cost = irregularity(grainy(3, 0.02, 0.04), noise, 3.0).sum()
+    cost = stabilised_variance_loss(grainy(3, 0.02, 0.04), noise, 3.0).sum()
     assert all(float(g) < 0 for g in torch.autograd.grad(cost, list(noise)))
 
 
@@ -197,7 +197,7 @@ def test_the_regulariser_of_colour_compares_all_pairs_of_channels() -> None:
     expected = sum(
         (e[j] - 1) ** 2 + (e[j] - e[k]) ** 2 for j in range(3) for k in range(3) if j != k
     )
-    assert float(irregularity(noisy, noise, 3.0)) == pytest.approx(expected)
+    assert float(stabilised_variance_loss(noisy, noise, 3.0)) == pytest.approx(expected)
 
 
 def test_the_regulariser_of_gray_compares_the_whole_with_its_corners() -> None:
@@ -208,4 +208,4 @@ def test_the_regulariser_of_gray_compares_the_whole_with_its_corners() -> None:
     corners = [float(white_level(stable[..., a, b])) for a in ends for b in ends]
     expected = 1.5 * (float(white_level(stable)) - 1) ** 2
     expected += sum((e - 1) ** 2 for e in corners) / 4
-    assert float(irregularity(noisy, noise, 3.0)) == pytest.approx(expected)
+    assert float(stabilised_variance_loss(noisy, noise, 3.0)) == pytest.approx(expected)

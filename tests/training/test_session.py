@@ -12,12 +12,12 @@ import tifffile
 from f2rcli import weights
 from f2rcli.errors import ConfigError, InputError, UsageError
 from f2rcli.frames import Space
-from f2rcli.training.config import StageOverrides, TrainConfig
-from f2rcli.training.events import Event
-from f2rcli.training.excerpts import exams, places, split
-from f2rcli.training.footage import Footage
-from f2rcli.training.recipes import f2r as recipe
-from f2rcli.training.session import TrainResult, train
+from f2rcli.training.footage.footage import Footage
+from f2rcli.training.footage.split import exams, places, split
+from f2rcli.training.loop.events import Event
+from f2rcli.training.methods.f2r import recipe
+from f2rcli.training.run.config import StageOverrides, TrainConfig
+from f2rcli.training.run.session import TrainResult, train
 
 
 def write_clip(path: Path, frames: int = 10, sigma: float = 25, size: int = 64) -> Path:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from f2rcli.errors import UsageError
-from f2rcli.training.corruption import Law, draw_law
-from f2rcli.training.synthetic import choices, parse_noise
+from f2rcli.noise.synthesis.corruption import Law, draw_law
+from f2rcli.noise.synthesis.synthetic import choices, parse_noise
 
 
 def laws(text: str, count: int = 500) -> list[Law | None]:

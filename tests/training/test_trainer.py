@@ -16,11 +16,11 @@ import torch
 from safetensors import safe_open
 
 from f2rcli.errors import ConfigError, DeviceError, OutputError, TrainingError, WeightsError
-from f2rcli.training import guard
-from f2rcli.training.events import Event, Kind
-from f2rcli.training.guard import Guard
-from f2rcli.training.settings import TrainSettings
-from f2rcli.training.trainer import Trainer
+from f2rcli.training.loop import divergence
+from f2rcli.training.loop.divergence import Guard
+from f2rcli.training.loop.events import Event, Kind
+from f2rcli.training.loop.settings import TrainSettings
+from f2rcli.training.loop.trainer import Trainer
 
 Make = Callable[..., Trainer]
 
@@ -42,8 +42,8 @@ def make(toy: ModuleType, tmp_path: Path, one_thread: None) -> Make:
 @pytest.fixture
 def frequent(monkeypatch: pytest.MonkeyPatch) -> None:
     """Good states and calm times as short as the toy's runs."""
-    monkeypatch.setattr(guard, "REFRESH", 16)
-    monkeypatch.setattr(guard, "CALM", 20)
+    monkeypatch.setattr(divergence, "REFRESH", 16)
+    monkeypatch.setattr(divergence, "CALM", 20)
 
 
 def silent(event: Event) -> None:
@@ -155,7 +155,7 @@ def test_tensorboard_is_written_where_it_is_installed(
         add_image=lambda name, picture, step, dataformats: seen.append((name, step)),
         close=lambda: seen.append(("closed", 0)),
     )
-    monkeypatch.setattr("f2rcli.training.journal._tensorboard", lambda folder, step: writer)
+    monkeypatch.setattr("f2rcli.training.loop.csv_log._tensorboard", lambda folder, step: writer)
     make().run(silent)
     assert {("loss", 40), ("validation", 20), ("sample", 40)} <= set(seen)
     assert seen[-1] == ("closed", 0)
@@ -281,7 +281,7 @@ def test_a_poisoned_batch_steps_back_says_so_and_goes_on(
     setbacks = [event for event in events if event.kind is Kind.SETBACK]
     assert setbacks
     assert all("the loss is nan" in e.text and "back to step" in e.text for e in setbacks)
-    assert all(e.step % guard.REFRESH == 0 for e in setbacks)
+    assert all(e.step % divergence.REFRESH == 0 for e in setbacks)
     assert outcome.stopped == "finished"
     assert all(parameter.isfinite().all() for parameter in trainer.learner.parameters)
     steps = [int(row["step"]) for row in rows(tmp_path / "run")]
@@ -350,7 +350,7 @@ def test_calm_returns_to_the_full_rate() -> None:
     watch.step_back(Guard(), 100, 150, "the loss is nan")
     watch.step_back(Guard(), 100, 150, "the loss is nan")
     assert watch.factor(101) == 0.25
-    assert watch.factor(100 + guard.CALM) == 1
+    assert watch.factor(100 + divergence.CALM) == 1
     watch.step_back(Guard(), 900, 950, "the loss is nan")
     assert watch.factor(901) == 0.5
 
@@ -442,7 +442,7 @@ def test_memory_holds_one_good_state(make: Make, frequent: None) -> None:
     places: list[dict[str, int]] = []
 
     def look(event: Event) -> None:
-        if trainer._good is not None and event.step > guard.REFRESH:
+        if trainer._good is not None and event.step > divergence.REFRESH:
             places.append({n: t.data_ptr() for n, t in trainer._good.tensors.items()})
 
     trainer.run(look)

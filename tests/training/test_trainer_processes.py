@@ -17,10 +17,10 @@ import torch
 from safetensors import safe_open
 
 from f2rcli.errors import ConfigError
-from f2rcli.training import guard
-from f2rcli.training.distributed import Group
-from f2rcli.training.settings import TrainSettings
-from f2rcli.training.trainer import Trainer
+from f2rcli.training.loop import divergence
+from f2rcli.training.loop.distributed import Group
+from f2rcli.training.loop.settings import TrainSettings
+from f2rcli.training.loop.trainer import Trainer
 
 TOY = Path(__file__).with_name("toy.py")
 SETTINGS: dict[str, Any] = {
@@ -69,8 +69,8 @@ def test_a_run_killed_anywhere_ends_with_the_bytes_of_an_uninterrupted_one(
 ) -> None:
     fields = SETTINGS | {"optimiser": optimiser}
     poison = {"poison": 0.02}
-    monkeypatch.setattr(guard, "REFRESH", 16)
-    monkeypatch.setattr(guard, "CALM", 20)
+    monkeypatch.setattr(divergence, "REFRESH", 16)
+    monkeypatch.setattr(divergence, "CALM", 20)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     settings = TrainSettings(**fields)
     trainer = Trainer(toy.Toy(**poison), whole, settings)

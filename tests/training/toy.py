@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from f2rcli.training import guard
-from f2rcli.training.distributed import joined
-from f2rcli.training.events import Event
-from f2rcli.training.settings import TrainSettings
-from f2rcli.training.stage import fixed_loss, sample_rngs
-from f2rcli.training.trainer import Trainer
+from f2rcli.training.loop import divergence
+from f2rcli.training.loop.distributed import joined
+from f2rcli.training.loop.events import Event
+from f2rcli.training.loop.settings import TrainSettings
+from f2rcli.training.loop.stage import fixed_loss, sample_rngs
+from f2rcli.training.loop.trainer import Trainer
 
 
 def tiny_network() -> nn.Sequential:
@@ -64,7 +64,7 @@ class Toy:
 
 def main(folder: Path, settings: dict[str, Any], toy: dict[str, Any], dtype: str) -> None:
     """Train, saying every step; with more than one process, keep the first gradient as well."""
-    guard.REFRESH, guard.CALM = 16, 20
+    divergence.REFRESH, divergence.CALM = 16, 20
     with joined(torch.device("cpu")) as (group, device):
         stage = Toy(**(toy | {"network": tiny_network().to(getattr(torch, dtype))}))
         trainer = Trainer(stage, folder, TrainSettings(**settings), device=device, group=group)

@@ -14,8 +14,8 @@ import av.filter
 
 from f2rcli.evaluation import ffmpeg
 from f2rcli.evaluation.base import Baseline
-from f2rcli.evaluation.filtering import filtered_by_library, filtered_by_program
-from f2rcli.evaluation.plain import check_plain, measured_sigma8
+from f2rcli.evaluation.clips.eight_bit import check_plain, measured_sigma8
+from f2rcli.evaluation.ffmpeg_filter import filtered_by_library, filtered_by_program
 from f2rcli.evaluation.result import MethodFacts
 from f2rcli.frames import ClipInfo, Frame
 

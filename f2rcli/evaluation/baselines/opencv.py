@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.evaluation.base import Baseline
-from f2rcli.evaluation.plain import check_plain, measured_sigma8
+from f2rcli.evaluation.clips.eight_bit import check_plain, measured_sigma8
 from f2rcli.evaluation.result import MethodFacts
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
 from f2rcli.noise.codec import to_codes

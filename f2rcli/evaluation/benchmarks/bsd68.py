@@ -4,7 +4,7 @@ from pathlib import Path
 
 from f2rcli.errors import InputError
 from f2rcli.evaluation.base import Benchmark
-from f2rcli.evaluation.datasets import CleanClips, Layout, published, single_pictures
+from f2rcli.evaluation.clips.datasets import CleanClips, Layout, published, single_pictures
 from f2rcli.frames import Space
 from f2rcli.io import open_reader
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from f2rcli.errors import InputError
 from f2rcli.evaluation.base import Benchmark, Case
-from f2rcli.evaluation.datasets import (
+from f2rcli.evaluation.clips.datasets import (
     Layout,
     Pictures,
     file_facts,
@@ -17,7 +17,7 @@ from f2rcli.evaluation.datasets import (
     published,
     refuse_noise,
 )
-from f2rcli.evaluation.pairing import File
+from f2rcli.evaluation.clips.pairing import File
 from f2rcli.evaluation.result import BenchmarkFacts
 from f2rcli.frames import Mosaic, Plane
 from f2rcli.io import ReadOptions

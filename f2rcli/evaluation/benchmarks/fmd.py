@@ -8,7 +8,7 @@ import numpy as np
 
 from f2rcli.errors import InputError
 from f2rcli.evaluation.base import Benchmark, Case
-from f2rcli.evaluation.datasets import (
+from f2rcli.evaluation.clips.datasets import (
     Layout,
     Pictures,
     file_facts,

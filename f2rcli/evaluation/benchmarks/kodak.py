@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from f2rcli.evaluation.base import Benchmark
-from f2rcli.evaluation.datasets import CleanClips, Layout, single_pictures
+from f2rcli.evaluation.clips.datasets import CleanClips, Layout, single_pictures
 
 PICTURES = 24
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from f2rcli.evaluation.base import Benchmark
-from f2rcli.evaluation.datasets import CleanClips, Layout, published, sequences
+from f2rcli.evaluation.clips.datasets import CleanClips, Layout, published, sequences
 
 LEVELS = ("gaussian:10", "gaussian:20", "gaussian:30", "gaussian:40", "gaussian:50")
 CLIPS = frozenset(

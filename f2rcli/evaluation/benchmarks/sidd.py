@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.evaluation.base import Benchmark, Case
-from f2rcli.evaluation.datasets import (
+from f2rcli.evaluation.clips.datasets import (
     Layout,
     Pictures,
     file_facts,
@@ -15,7 +15,7 @@ from f2rcli.evaluation.datasets import (
     published,
     refuse_noise,
 )
-from f2rcli.evaluation.matlab import read_array
+from f2rcli.evaluation.clips.matlab import read_array
 from f2rcli.evaluation.result import BenchmarkFacts
 from f2rcli.frames import Mosaic, Plane
 from f2rcli.sensor import bayer_layout

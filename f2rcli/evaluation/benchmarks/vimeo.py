@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from f2rcli.evaluation.base import Benchmark
-from f2rcli.evaluation.datasets import CleanClips, Layout, published
+from f2rcli.evaluation.clips.datasets import CleanClips, Layout, published
 
 LEVELS = ("gaussian:15", "gaussian:25", "gaussian:35", "gaussian:45", "gaussian:55")
 CLIPS = 700

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.evaluation.meters import FoundMetric, FrameMeter, Row
-from f2rcli.evaluation.moment import Moment, Picture
+from f2rcli.evaluation.frame_set import FrameSet, Picture
+from f2rcli.evaluation.measures.meters import FrameMeter, MetricSpec, Row
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 
 PATCH = 32  # pixels per side
@@ -32,7 +32,7 @@ def deviations(apart: NDArray[np.float64]) -> NDArray[np.float64]:
 class Meter(FrameMeter):
     """Mean and largest of the deviations above their mean."""
 
-    def measure(self, moment: Moment, estimate: Picture) -> Row | None:
+    def measure(self, moment: FrameSet, estimate: Picture) -> Row | None:
         """See FrameMeter."""
         if moment.reference is None or min(estimate.shape[1:]) < PATCH:
             return None
@@ -41,4 +41,4 @@ class Meter(FrameMeter):
         return {WHOLE: float(above.mean() if above.size else rho.mean()), "max": float(rho.max())}
 
 
-METRIC = FoundMetric(FACTS, Meter)
+METRIC = MetricSpec(FACTS, Meter)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from f2rcli.evaluation.meters import FoundMetric, FrameMeter, Row, by_channel
-from f2rcli.evaluation.moment import Moment, Picture
+from f2rcli.evaluation.frame_set import FrameSet, Picture
+from f2rcli.evaluation.measures.meters import FrameMeter, MetricSpec, Row, by_channel
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 
 FACTS = MetricFacts(
@@ -22,7 +22,7 @@ FACTS = MetricFacts(
 class Meter(FrameMeter):
     """Differences of channel means."""
 
-    def measure(self, moment: Moment, estimate: Picture) -> Row | None:
+    def measure(self, moment: FrameSet, estimate: Picture) -> Row | None:
         """See FrameMeter."""
         base = moment.noisy if moment.reference is None else moment.reference
         if base is None:
@@ -32,4 +32,4 @@ class Meter(FrameMeter):
         return {WHOLE: float(np.sqrt(np.square(apart).mean()))} | signed
 
 
-METRIC = FoundMetric(FACTS, Meter)
+METRIC = MetricSpec(FACTS, Meter)

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.evaluation.meters import FoundMetric, FrameMeter, Row
-from f2rcli.evaluation.moment import Moment, Motion, Picture, luma
+from f2rcli.evaluation.frame_set import FrameSet, Motion, Picture, luma
+from f2rcli.evaluation.measures.meters import FrameMeter, MetricSpec, Row
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 
 BLOCK = 16  # pixels per side
@@ -42,7 +42,7 @@ def _sums(plane: NDArray[np.float64]) -> NDArray[np.float64]:
 class Meter(FrameMeter):
     """RMS of the blocks' changes that are not the reference's."""
 
-    def measure(self, moment: Moment, estimate: Picture) -> Row | None:
+    def measure(self, moment: FrameSet, estimate: Picture) -> Row | None:
         """See FrameMeter."""
         if moment.motion is None or self.before is None or moment.before is None:
             return None
@@ -55,4 +55,4 @@ class Meter(FrameMeter):
         return {WHOLE: 255 * float(np.sqrt(np.square(known).mean() / 2))}
 
 
-METRIC = FoundMetric(FACTS, Meter)
+METRIC = MetricSpec(FACTS, Meter)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from f2rcli.evaluation.meters import FoundMetric, FrameMeter, Row, by_channel
+from f2rcli.evaluation.frame_set import FrameSet, Picture
+from f2rcli.evaluation.measures.meters import FrameMeter, MetricSpec, Row, by_channel
 from f2rcli.evaluation.metrics.ssim import WINDOW, Array, similarity
-from f2rcli.evaluation.moment import Moment, Picture
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -41,7 +41,7 @@ def _halved(plane: Array) -> Array:
 class Meter(FrameMeter):
     """MS-SSIM of each channel and their mean."""
 
-    def measure(self, moment: Moment, estimate: Picture) -> Row | None:
+    def measure(self, moment: FrameSet, estimate: Picture) -> Row | None:
         """See FrameMeter."""
         if moment.reference is None or min(estimate.shape[1:]) < SMALLEST:
             return None
@@ -50,4 +50,4 @@ class Meter(FrameMeter):
         return {WHOLE: float(each.mean())} | by_channel(self.setting.space, each)
 
 
-METRIC = FoundMetric(FACTS, Meter)
+METRIC = MetricSpec(FACTS, Meter)

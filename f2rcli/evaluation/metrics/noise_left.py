@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from f2rcli.evaluation.base import Setting
-from f2rcli.evaluation.meters import CHANNELS, FoundMetric
-from f2rcli.evaluation.moment import Moment, Picture
+from f2rcli.evaluation.frame_set import FrameSet, Picture
+from f2rcli.evaluation.measures.meters import CHANNELS, MetricSpec
 from f2rcli.evaluation.result import WHOLE, MetricFacts, Series
 
 FRAMES = 10  # different ones that are looked at, the clip's first
@@ -37,7 +37,7 @@ class Meter:
         self.kept: list[Picture] = []
         self.report: dict[str, Any] | None = None
 
-    def add(self, moment: Moment, estimate: Picture) -> None:
+    def add(self, moment: FrameSet, estimate: Picture) -> None:
         """See `f2rcli.evaluation.base.Meter`."""
         self.frames += 1
         if len(self.kept) == FRAMES:
@@ -48,7 +48,7 @@ class Meter:
 
     def finish(self) -> Series:
         """See `f2rcli.evaluation.base.Meter`."""
-        from f2rcli.evaluation.noisiness import measure  # brings networks
+        from f2rcli.evaluation.measures.noise_measurement import measure  # brings networks
 
         found = measure(self.kept, self.setting)
         self.kept = []
@@ -69,4 +69,4 @@ def middle_of(picture: Picture) -> Picture:
     return np.array(picture[:, top : top + rows, left : left + columns], np.float32)
 
 
-METRIC = FoundMetric(FACTS, Meter)
+METRIC = MetricSpec(FACTS, Meter)

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from f2rcli.evaluation.meters import FoundMetric, FrameMeter, Row, by_channel
-from f2rcli.evaluation.moment import Moment, Picture, luma
+from f2rcli.evaluation.frame_set import FrameSet, Picture, luma
+from f2rcli.evaluation.measures.meters import FrameMeter, MetricSpec, Row, by_channel
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 from f2rcli.frames import Space
 
@@ -27,7 +27,7 @@ def psnr(error: float) -> float:
 class Meter(FrameMeter):
     """PSNR over everything, of each channel, and of luma."""
 
-    def measure(self, moment: Moment, estimate: Picture) -> Row | None:
+    def measure(self, moment: FrameSet, estimate: Picture) -> Row | None:
         """See FrameMeter."""
         if moment.reference is None:
             return None
@@ -40,4 +40,4 @@ class Meter(FrameMeter):
         return row
 
 
-METRIC = FoundMetric(FACTS, Meter)
+METRIC = MetricSpec(FACTS, Meter)

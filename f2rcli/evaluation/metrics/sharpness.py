@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from f2rcli.evaluation.meters import FoundMetric, FrameMeter, Row
-from f2rcli.evaluation.moment import Moment, Picture, Plane, luma
+from f2rcli.evaluation.frame_set import FrameSet, Picture, Plane, luma
+from f2rcli.evaluation.measures.meters import FrameMeter, MetricSpec, Row
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 
 EDGES = 0.05  # share of pixels that count as edges
@@ -33,7 +33,7 @@ def gradient(plane: Plane) -> tuple[Plane, Plane]:
 class Meter(FrameMeter):
     """The ratio of slopes per frame."""
 
-    def measure(self, moment: Moment, estimate: Picture) -> Row | None:
+    def measure(self, moment: FrameSet, estimate: Picture) -> Row | None:
         """See FrameMeter."""
         if moment.noisy is None:
             return None
@@ -46,4 +46,4 @@ class Meter(FrameMeter):
         return {WHOLE: float(kept / both)} if both > 0 else None
 
 
-METRIC = FoundMetric(FACTS, Meter)
+METRIC = MetricSpec(FACTS, Meter)

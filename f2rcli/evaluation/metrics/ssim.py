@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.evaluation.meters import FoundMetric, FrameMeter, Row, by_channel
-from f2rcli.evaluation.moment import Moment, Picture, luma
+from f2rcli.evaluation.frame_set import FrameSet, Picture, luma
+from f2rcli.evaluation.measures.meters import FrameMeter, MetricSpec, Row, by_channel
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 from f2rcli.frames import Space
 
@@ -48,7 +48,7 @@ def _blurred(values: Array) -> Array:
 class Meter(FrameMeter):
     """SSIM of each channel, their mean, and luma's."""
 
-    def measure(self, moment: Moment, estimate: Picture) -> Row | None:
+    def measure(self, moment: FrameSet, estimate: Picture) -> Row | None:
         """See FrameMeter."""
         if moment.reference is None or min(estimate.shape[1:]) < WINDOW:
             return None
@@ -61,4 +61,4 @@ class Meter(FrameMeter):
         return row
 
 
-METRIC = FoundMetric(FACTS, Meter)
+METRIC = MetricSpec(FACTS, Meter)

@@ -1,8 +1,8 @@
 """Structure of the picture in what was taken out."""
 
-from f2rcli.evaluation.meters import FoundMetric, FrameMeter, Row
-from f2rcli.evaluation.moment import Moment, Picture
-from f2rcli.evaluation.residual import Products
+from f2rcli.evaluation.frame_set import FrameSet, Picture
+from f2rcli.evaluation.measures.meters import FrameMeter, MetricSpec, Row
+from f2rcli.evaluation.measures.residual import Products
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 
 FACTS = MetricFacts(
@@ -22,11 +22,11 @@ FACTS = MetricFacts(
 class Meter(FrameMeter):
     """The correlation per frame."""
 
-    def measure(self, moment: Moment, estimate: Picture) -> Row | None:
+    def measure(self, moment: FrameSet, estimate: Picture) -> Row | None:
         """See FrameMeter."""
         if moment.noisy is None or moment.noisy is estimate:
             return None
         return {WHOLE: Products().add(moment.noisy - estimate, estimate)}
 
 
-METRIC = FoundMetric(FACTS, Meter)
+METRIC = MetricSpec(FACTS, Meter)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from f2rcli.evaluation.meters import FoundMetric, FrameMeter, Row
-from f2rcli.evaluation.moment import Moment, Picture, luma
+from f2rcli.evaluation.frame_set import FrameSet, Picture, luma
+from f2rcli.evaluation.measures.meters import FrameMeter, MetricSpec, Row
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 from f2rcli.models.flow import DISFlow
 
@@ -23,7 +23,7 @@ FACTS = MetricFacts(
 class Meter(FrameMeter):
     """End-point distance of two flows."""
 
-    def measure(self, moment: Moment, estimate: Picture) -> Row | None:
+    def measure(self, moment: FrameSet, estimate: Picture) -> Row | None:
         """See FrameMeter."""
         motion = moment.motion
         if moment.reference is None or motion is None or self.before is None:
@@ -35,4 +35,4 @@ class Meter(FrameMeter):
         return {WHOLE: float(apart[motion.seen].mean())}
 
 
-METRIC = FoundMetric(FACTS, Meter)
+METRIC = MetricSpec(FACTS, Meter)

@@ -14,8 +14,8 @@ import numpy as np
 from f2rcli.errors import F2RError
 from f2rcli.evaluation.base import Setting
 from f2rcli.evaluation.ffmpeg import EXTRA, program_with
-from f2rcli.evaluation.meters import FoundMetric, mean
-from f2rcli.evaluation.moment import Moment, Picture
+from f2rcli.evaluation.frame_set import FrameSet, Picture
+from f2rcli.evaluation.measures.meters import MetricSpec, mean
 from f2rcli.evaluation.result import WHOLE, MetricFacts, Series
 from f2rcli.frames import Space
 
@@ -71,7 +71,7 @@ class Meter:
         self.estimate, self.reference = (_Track(Path(self.folder.name) / name) for name in names)
         self.frames = 0
 
-    def add(self, moment: Moment, estimate: Picture) -> None:
+    def add(self, moment: FrameSet, estimate: Picture) -> None:
         """See `f2rcli.evaluation.base.Meter`."""
         self.frames += 1
         if moment.reference is not None:
@@ -107,4 +107,4 @@ class Meter:
         return tuple(float(frame["metrics"]["vmaf"]) for frame in frames)
 
 
-METRIC = FoundMetric(FACTS, Meter, missing, (Space.RGB, Space.GRAY))
+METRIC = MetricSpec(FACTS, Meter, missing, (Space.RGB, Space.GRAY))

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from f2rcli.evaluation.meters import FoundMetric, FrameMeter, Row
-from f2rcli.evaluation.moment import Moment, Motion, Picture
+from f2rcli.evaluation.frame_set import FrameSet, Motion, Picture
+from f2rcli.evaluation.measures.meters import FrameMeter, MetricSpec, Row
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 
 FACTS = MetricFacts(
@@ -31,7 +31,7 @@ def warping_error(motion: Motion, now: Picture, before: Picture) -> float | None
 class Meter(FrameMeter):
     """The estimate's warping error, and the reference's own."""
 
-    def measure(self, moment: Moment, estimate: Picture) -> Row | None:
+    def measure(self, moment: FrameSet, estimate: Picture) -> Row | None:
         """See FrameMeter."""
         if moment.motion is None or self.before is None or moment.before is None:
             return None
@@ -45,4 +45,4 @@ class Meter(FrameMeter):
         return row
 
 
-METRIC = FoundMetric(FACTS, Meter)
+METRIC = MetricSpec(FACTS, Meter)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from f2rcli.evaluation.meters import FoundMetric, FrameMeter, Row
-from f2rcli.evaluation.moment import Moment, Picture
-from f2rcli.evaluation.residual import flatness, patches, power
+from f2rcli.evaluation.frame_set import FrameSet, Picture
+from f2rcli.evaluation.measures.meters import FrameMeter, MetricSpec, Row
+from f2rcli.evaluation.measures.residual import flatness, patches, power
 from f2rcli.evaluation.result import WHOLE, MetricFacts, Series
 
 FACTS = MetricFacts(
@@ -26,7 +26,7 @@ class Meter(FrameMeter):
 
     total: np.ndarray[tuple[int, ...], np.dtype[np.float64]] | float = 0.0
 
-    def measure(self, moment: Moment, estimate: Picture) -> Row | None:
+    def measure(self, moment: FrameSet, estimate: Picture) -> Row | None:
         """See FrameMeter."""
         if moment.noisy is None or moment.noisy is estimate:
             return None
@@ -51,4 +51,4 @@ class Meter(FrameMeter):
         )
 
 
-METRIC = FoundMetric(FACTS, Meter)
+METRIC = MetricSpec(FACTS, Meter)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from f2rcli.evaluation.report.page import page
 from f2rcli.evaluation.result import Evaluation
-from f2rcli.io.part import write_file
+from f2rcli.io.atomic import write_file
 
 __all__ = ["page", "write_report"]
 

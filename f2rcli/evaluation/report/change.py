@@ -9,7 +9,7 @@ from f2rcli.evaluation.report.chart import Axes, Series, line_chart
 from f2rcli.evaluation.report.markup import Child, Markup, join, tag
 from f2rcli.evaluation.report.views import Label
 from f2rcli.evaluation.result import MOVED, NOISY, ClipResult, GivenBack, PlaneChange
-from f2rcli.evaluation.shots import data_uri, encode
+from f2rcli.evaluation.visuals.images import data_uri, encode
 
 BENT = 1.0  # codes up to which the axis of changes is linear
 LINE_HUES = {"Y": 7, "Cb": 0, "Cr": 6, "R": 6, "G": 2, "B": 0, "gray": 7}  # of single lines

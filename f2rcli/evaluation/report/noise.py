@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from f2rcli.evaluation.report.chart import Axes, Series, line_chart
 from f2rcli.evaluation.report.markup import Markup, join, tag
-from f2rcli.evaluation.shots import data_uri, encode
-from f2rcli.noise import NoiseLaw
+from f2rcli.evaluation.visuals.images import data_uri, encode
 from f2rcli.noise.drawing import DECIBELS, spectrum_picture
+from f2rcli.noise.law import NoiseLaw
 
 Rows = Sequence[Sequence[float]]
 

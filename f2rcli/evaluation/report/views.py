@@ -5,7 +5,7 @@ from itertools import groupby
 
 from f2rcli.evaluation.report.markup import Markup, join, tag
 from f2rcli.evaluation.result import NOISY, ClipResult
-from f2rcli.evaluation.shots import (
+from f2rcli.evaluation.visuals.images import (
     CLEAN,
     COLOUR,
     CROP,

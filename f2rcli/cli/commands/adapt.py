@@ -1,0 +1,115 @@
+"""`f2r denoise --adapt`: weights fitted to the clip at hand, made once and found by content."""
+
+import json
+import os
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from f2rcli import weights
+from f2rcli.cli.console import Console
+from f2rcli.cli.options import checks
+from f2rcli.cli.options.engine import EngineChoice
+from f2rcli.cli.train_progress import StepMeter
+from f2rcli.errors import InputError, TrainingError, UsageError
+from f2rcli.io.base import ReadOptions
+from f2rcli.training.footage.cache import fingerprint
+from f2rcli.training.footage.sources import Source, find_sources
+from f2rcli.training.run.config import ADAPT, TrainConfig
+from f2rcli.training.run.folder import running
+
+KEPT = "kept.json"  # what was found, where nothing better than the weights at hand was
+
+
+def check_adapt(level: str, source: str) -> None:
+    """Raise UsageError for what cannot be adapted to."""
+    checks.check_choice("--adapt", level, list(ADAPT))
+    if source == "-":
+        raise UsageError(
+            "- --adapt: standard input can be read only once.", hint="Adapt to a file."
+        )
+
+
+def adapted(
+    engine: EngineChoice, level: str, source: str, read: ReadOptions, console: Console
+) -> EngineChoice:
+    """The engine with weights fitted to what is read of the clip, or as it was where nothing
+    better is found.
+
+    Says which of both, and why.
+    """
+    read = replace(read, strict=False)  # damaged frames are left out
+    clips = [clip for clip in find_sources([Path(source)]) if isinstance(clip, Source)]
+    files = [file for clip in clips for file in clip.files]
+    start = "" if engine.weights is None else weights_mark(engine.weights)
+    key = fingerprint(files, "adapted", level, engine.method, start, bundled_mark(), read)
+    entry = cache_folder() / key
+    result, kept = entry.with_suffix(".safetensors"), entry.with_suffix(f".{KEPT}")
+    if kept.is_file():
+        console.note(f"adapt: {json.loads(kept.read_text(encoding='utf-8'))} (found before)")
+        return engine
+    if not result.is_file():
+        reason = _train(engine, level, source, read, result, console)
+        if reason is not None:
+            kept.write_text(json.dumps(reason), encoding="utf-8")
+            console.note(f"adapt: {reason}")
+            return engine
+    console.note(f"adapt: weights fitted to this clip: {result}")
+    return replace(engine, weights=str(result))
+
+
+def _train(
+    engine: EngineChoice,
+    level: str,
+    source: str,
+    read: ReadOptions,
+    result: Path,
+    console: Console,
+) -> str | None:
+    """Write fitted weights to `result`; returns why not where the weights at hand stay."""
+    from f2rcli.training.run.session import train  # brings torch
+
+    result.parent.mkdir(parents=True, exist_ok=True)
+    run = result.with_suffix(".run")
+    config = TrainConfig(
+        inputs=(source,), output=str(result), adapt=level, method=engine.method,
+        init=engine.weights, run=str(run), device=engine.device, precision=engine.precision,
+        threads=engine.threads, overwrite=True, axes=read.axes, fields=read.fields,
+        start_at=read.start, end_at=read.end, frames=read.frames,
+    )  # fmt: skip
+    console.note(f"adapting to {Path(source).name} ({level}); Ctrl-C leaves everything as it was")
+    try:
+        with running(config), StepMeter(console) as meter:
+            outcome = train(config, meter)
+    except (InputError, TrainingError) as error:
+        result.unlink(missing_ok=True)
+        return f"not adapted: {error}"
+    finally:
+        shutil.rmtree(run, ignore_errors=True)
+    if outcome.kept:
+        return None
+    result.unlink(missing_ok=True)
+    return next(iter(outcome.notes), "nothing surely better was found: the weights stay")
+
+
+def cache_folder() -> Path:
+    """Where fitted weights are kept, of this user."""
+    if "XDG_CACHE_HOME" in os.environ:
+        return Path(os.environ["XDG_CACHE_HOME"]) / "f2r" / "adapted"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "f2r" / "adapted"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "f2r" / "adapted"
+    return Path.home() / ".cache" / "f2r" / "adapted"
+
+
+def weights_mark(name: str) -> str:
+    """What tells a weights file of the user's from another."""
+    path = Path(name)
+    return fingerprint([path], "weights") if path.is_file() else name
+
+
+def bundled_mark() -> str:
+    """What tells this version's bundled weights from another's."""
+    return ",".join(sorted(str(entry["sha256"]) for entry in weights.manifest().values()))

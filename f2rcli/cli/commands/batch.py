@@ -1,0 +1,325 @@
+"""`f2r denoise` of several clips: find them, place them, run each in a process, report."""
+
+import datetime
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from f2rcli import __version__, weights
+from f2rcli.batch.child import ALONE
+from f2rcli.batch.records import Records
+from f2rcli.batch.report import Report, check_report, report_path
+from f2rcli.batch.runners import check_address, run_here, run_on_cluster
+from f2rcli.batch.scan import Choice, Scan, scan
+from f2rcli.batch.targets import Placed, check_output, place_all
+from f2rcli.batch.work import Outcome, Task, not_run
+from f2rcli.cli.batch_progress import BatchMeter
+from f2rcli.cli.console import Console
+from f2rcli.errors import EXIT_INPUT, EXIT_OK, InputError, UsageError, WeightsError
+from f2rcli.io import is_clip
+
+COMMAND: tuple[str, ...] = ()  # see Task.command
+ASKING = ("recursive", "pattern", "jobs", "shard", "cluster")  # any of these makes it a batch
+# What the child is told otherwise, or must not hear of.
+OWN = {
+    *ASKING, "source", "output", "json", "quiet", "verbose", "log_file", "debug", "config",
+    "dry_run", "preview", "report", "help",
+}  # fmt: skip
+# What does not change the result: a batch may go on with other values of these.
+NEUTRAL = {"overwrite", "keep_partial", "device", "tile", "threads"}
+
+
+def asks_for_batch(given: Mapping[str, Any]) -> bool:
+    """Whether the options mean several clips, by what they name and by what they ask.
+
+    Raises UsageError for --recursive and the like of standard input.
+    """
+    sources = given["source"]
+    asked = [name for name in ASKING if given[name]]
+    if sources == ["-"]:
+        if asked:
+            raise UsageError(f"--{asked[0]}: standard input is one clip.")
+        return False
+    folder = Path(sources[0])
+    return bool(asked) or len(sources) > 1 or (folder.is_dir() and _holds_clips(folder))
+
+
+def _holds_clips(folder: Path) -> bool:
+    """Whether a folder is no clip, but something in it may be: an empty one is one bad clip."""
+    try:
+        return not is_clip(folder) and any(folder.iterdir())
+    except OSError:
+        return False
+
+
+def run_batch(ctx: typer.Context, console: Console) -> int:
+    """Denoise every clip that the options name; returns the exit code.
+
+    Raises UsageError or OutputError for what concerns all of them, before any is begun.
+    """
+    if ALONE in os.environ:  # children that start children would never end
+        raise UsageError("one clip was to be denoised, and this is a folder of clips.")
+    batch = Batch.of(ctx.params, child_options(ctx))
+    found = scan(batch.sources, batch.choice, avoid=batch.output)
+    placed, remarks = place_all(found.clips, batch.output)
+    for remark in (*found.remarks, *remarks):
+        console.warning(remark)
+    if not placed and not found.unreadable:
+        raise InputError(
+            f"{', '.join(batch.sources)}: no clips found.",
+            hint="Look at --pattern, and at --recursive for folders in folders.",
+        )
+    tasks = [batch.task(entry) for entry in placed][batch.part]
+    if ctx.params["dry_run"]:
+        return _print_plan(tasks, found, console)
+    path = report_path(batch.output, batch.shard)
+    check_report(path)
+    Records(batch.output).prepare()
+    console.event("start", version=__version__, clips=len(tasks), output=str(batch.output))
+    return _run_all(batch, tasks, _unreadable(found, batch), path, console)
+
+
+def _run_all(
+    batch: "Batch", tasks: list[Task], lost: list[Outcome], path: Path, console: Console
+) -> int:
+    console.if_stopped = "finished clips are at their places, and the same command goes on."
+    outcomes: dict[str, Outcome] = {}
+    began = _now()
+    try:
+        with BatchMeter(console, len(tasks)) as meter:
+            for outcome in batch.run(tasks, meter):
+                outcomes[outcome.place] = outcome
+                _tell(outcome, meter.ended(outcome), len(tasks), console)
+    finally:
+        every = (*lost, *(outcomes.get(task.place, not_run(task)) for task in tasks))
+        report = Report(every, batch.values(began))
+        if outcomes or lost or not tasks:  # else nothing began, and the error says why
+            report.write(path)
+            _conclude(report, path, console)
+    return report.exit_code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Several clips as asked for on the command line."""
+
+    sources: tuple[str, ...]
+    output: Path
+    choice: Choice
+    options: tuple[str, ...]  # for every child
+    settings: str
+    overwrite: bool
+    keep_partial: bool
+    shard: tuple[int, int] | None
+    jobs: int
+    cluster: str | None
+    gpu: bool
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any], options: Mapping[str, list[str]]) -> "Batch":
+        """Raises UsageError where options clash."""
+        if given["preview"] is not None:
+            raise UsageError("--preview: is for one clip at a time.")
+        if given["report"] is not None:
+            raise UsageError(
+                "--report: is for one clip at a time.",
+                hint="f2r eval OUTPUT --noisy INPUT --report OUT.html makes one page of them all.",
+            )
+        sources, jobs = tuple(given["source"]), given["jobs"] or 1
+        if given["cluster"] is not None:
+            if given["jobs"]:
+                raise UsageError(
+                    "--jobs --cluster: choose one of them.", hint="A cluster has its own workers."
+                )
+            check_address(given["cluster"])
+        output = _output(sources, given["output"])
+        check_output(output, sources)
+        workers = jobs if given["cluster"] is None else _local_workers(given["cluster"])
+        shared = {} if given["threads"] else _threads(workers)
+        words = tuple(word for part in {**options, **shared}.values() for word in part)
+        return cls(
+            sources=sources,
+            output=output,
+            choice=Choice(bool(given["recursive"]), tuple(given["pattern"] or ())),
+            options=words,
+            settings=settings_hash(options, given["weights"]),
+            overwrite=bool(given["overwrite"]),
+            keep_partial=bool(given["keep_partial"]),
+            shard=shard_of(given["shard"]),
+            jobs=jobs,
+            cluster=given["cluster"],
+            gpu=str(given["device"]).startswith("cuda"),
+        )
+
+    @property
+    def part(self) -> slice:
+        """Which of the clips, in order, are this shard's."""
+        return slice(None) if self.shard is None else slice(self.shard[0] - 1, None, self.shard[1])
+
+    def task(self, entry: Placed) -> Task:
+        """The task of one clip."""
+        return Task(
+            source=str(entry.source.absolute()),
+            target=str(entry.target.absolute()),
+            place=entry.place.as_posix(),
+            output=str(self.output.absolute()),
+            options=self.options,
+            settings=self.settings,
+            overwrite=self.overwrite,
+            keep_partial=self.keep_partial,
+            command=COMMAND,
+        )
+
+    def values(self, began: str) -> dict[str, Any]:
+        """What the report says of the run as a whole."""
+        return {
+            "f2r": __version__,
+            "began": began,
+            "ended": _now(),
+            "inputs": list(self.sources),
+            "output": str(self.output),
+            "options": list(self.options),
+            "shard": self.shard,
+        }
+
+    def run(self, tasks: Sequence[Task], meter: BatchMeter) -> Iterator[Outcome]:
+        """The outcomes as they come."""
+        if self.cluster is None:
+            return run_here(tasks, self.jobs, meter.progress)
+        return run_on_cluster(tasks, self.cluster, gpu=self.gpu)
+
+
+def _output(sources: tuple[str, ...], named: str | None) -> Path:
+    if named == "-":
+        raise UsageError("-o -: standard output holds one clip.", hint="Name a folder with -o.")
+    if named is not None:
+        return Path(named)
+    folder = Path(sources[0])
+    if len(sources) == 1 and folder.is_dir():
+        resolved = folder.resolve()
+        return resolved.with_name(f"{resolved.name}_f2r")
+    raise UsageError("several inputs, and no output folder.", hint="Name a folder with -o.")
+
+
+def shard_of(text: str | None) -> tuple[int, int] | None:
+    """`2/8` as (2, 8); raises UsageError for what is no part of a whole."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(
+            f"--shard {text}: not a part of a whole.", hint="Write I/N, from 1/8 to 8/8."
+        )
+    return int(match[1]), int(match[2])
+
+
+def _local_workers(address: str) -> int:
+    kind, _, count = address.partition(":")
+    return int(count) if kind == "local" else 1
+
+
+def _threads(workers: int) -> dict[str, list[str]]:
+    """A fair share of the processors for every child, where several run at a time."""
+    if workers == 1:
+        return {}
+    allowed = getattr(os, "sched_getaffinity", None)  # not there on macOS and Windows
+    count = len(allowed(0)) if allowed else os.cpu_count() or 1
+    return {"threads": [f"--threads={max(1, count // workers)}"]}
+
+
+def child_options(ctx: typer.Context) -> dict[str, list[str]]:
+    """By parameter, the words that give a child those options that are not at their default."""
+    words: dict[str, list[str]] = {}
+    for param in ctx.command.params:
+        name = str(param.name)
+        value = ctx.params.get(name)
+        if name in OWN or value is None or value in ((), []) or value == param.default:
+            continue
+        flag = max(param.opts, key=len)
+        if getattr(param, "is_flag", False):
+            words[name] = [flag if value else max(param.secondary_opts, key=len)]
+        else:
+            values = value if isinstance(value, list | tuple) else [value]
+            if name == "weights" and Path(str(value)).is_file():
+                values = [Path(str(value)).absolute()]  # a cluster's workers run elsewhere
+            words[name] = [f"{flag}={item}" for item in values]
+    return words
+
+
+def settings_hash(options: Mapping[str, list[str]], named: str | None) -> str:
+    """A hash of every option that changes a result, and of the weights' bytes."""
+    telling = {name: words for name, words in options.items() if name not in NEUTRAL}
+    telling["weights"] = [weights_mark(named)]
+    return hashlib.sha256(json.dumps(telling, sort_keys=True).encode()).hexdigest()
+
+
+def weights_mark(named: str | None) -> str:
+    """What tells weights from others: their SHA-256, or of the bundled ones all of them."""
+    if named is not None and Path(named).is_file():
+        with open(named, "rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    try:
+        bundled = weights.manifest()
+    except WeightsError:
+        return named or ""
+    marks = {name: str(entry.get("sha256")) for name, entry in bundled.items()}
+    return marks.get(named, named) if named else ",".join(sorted(marks.values()))
+
+
+def _unreadable(found: Scan, batch: Batch) -> list[Outcome]:
+    """Folders that could not be looked into, as failures; the first shard has them."""
+    if batch.shard is not None and batch.shard[0] != 1:
+        return []
+    return [
+        Outcome(
+            source=str(path), target="", place=str(path), status="failed",
+            reason=f"{path}: cannot be read: {why}.", exit_code=EXIT_INPUT,
+        )
+        for path, why in found.unreadable
+    ]  # fmt: skip
+
+
+def _print_plan(tasks: list[Task], found: Scan, console: Console) -> int:
+    """--dry-run: which clip goes where."""
+    for path, why in found.unreadable:
+        console.warning(f"{path}: cannot be read: {why}.")
+    if console.events is not None:
+        clips = [{"source": task.source, "target": task.target} for task in tasks]
+        console.event("plan", clips=clips)
+        return EXIT_OK
+    for task in tasks:
+        console.data(f"{task.source} -> {task.target}")
+    console.data(f"{len(tasks)} clips; nothing was written (--dry-run)")
+    return EXIT_OK
+
+
+def _tell(outcome: Outcome, count: int, total: int, console: Console) -> None:
+    """One clip has ended."""
+    console.event("clip", count=count, total=total, **asdict(outcome))
+    head = f"[{count}/{total}] {outcome.place}: {outcome.status}"
+    if outcome.failed:
+        reason = outcome.reason.replace("error: ", "")
+        console.warning(f"{head}: {reason}{f' {outcome.hint}' if outcome.hint else ''}")
+        return
+    frames = "" if outcome.frames is None else f", {outcome.frames} frames"
+    console.note(f"{head}{frames}, {outcome.seconds:.1f} s")
+    for warning in outcome.warnings:
+        console.detail(f"  {warning}")
+
+
+def _conclude(report: Report, path: Path, console: Console) -> None:
+    for line in report.table():
+        console.note(line)
+    console.event("result", report=str(path), counts=report.counts, exit_code=report.exit_code)
+    console.note(f"{report.summary()}; report: {path}")
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

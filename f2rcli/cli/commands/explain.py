@@ -1,0 +1,148 @@
+"""`f2r explain`: what one restored pixel was made of, as a picture and a table."""
+
+import json as jsonlib
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from f2rcli import methods
+from f2rcli.cli.console import Console
+from f2rcli.cli.options import shared as opt
+from f2rcli.cli.options.engine import EngineChoice, say_notes
+from f2rcli.defects import without_defects
+from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, InputError, UsageError
+from f2rcli.io import open_reader
+from f2rcli.io.atomic import check_target, write_file
+from f2rcli.io.base import ReadOptions
+
+if TYPE_CHECKING:
+    from f2rcli.engine.stream import Engine
+    from f2rcli.evaluation.explain import Explanation
+    from f2rcli.frames import ClipInfo, Frame
+
+Pixel = Annotated[
+    str, typer.Option("--pixel", metavar="X,Y", help="Which pixel, from 0,0 in the upper left.")
+]
+At = Annotated[
+    int, typer.Option("--frame", metavar="T", min=0, help="Which frame, counted from 0.")
+]
+Picture = Annotated[
+    str, typer.Option("--output", "-o", metavar="OUT.png", help="The filters of every frame.")
+]
+JsonTo = Annotated[
+    str | None,
+    typer.Option("--json", metavar="OUT.json", help="Sums, centres and motion; - prints them."),
+]
+
+
+def explain(
+    ctx: typer.Context,
+    source: opt.Source,
+    pixel: Pixel,
+    output: Picture,
+    frame: At = 0,
+    json: JsonTo = None,
+    sigma: opt.Sigma = None,
+    method: opt.Method = methods.DEFAULT,
+    weights: opt.Weights = None,
+    axes: opt.Axes = None,
+    device: opt.Device = "auto",
+    threads: opt.Threads = None,
+    overwrite: opt.Overwrite = False,
+    quiet: opt.Quiet = False,
+    debug: opt.Debug = False,
+) -> int:
+    """Show which noisy pixels a restored pixel is made of, and the motion that follows from it."""
+    console: Console = ctx.obj
+    console.configure(quiet=quiet, debug=debug)
+    choice = EngineChoice(
+        method=method, weights=weights, sigma=sigma, device=device, precision="fp32",
+        threads=threads,
+    )  # fmt: skip
+    place, target = _pixel(pixel), Path(output)
+    if target.suffix.lower() != ".png":
+        raise UsageError(f"-o {output}: the picture is a PNG.", hint="Name it OUT.png.")
+    for path in (target, *([Path(json)] if json not in (None, "-") else [])):
+        check_target(path, [Path(source)], overwrite=overwrite)
+    with open_reader(source, ReadOptions(axes=axes)) as reader:
+        engine = choice.load(reader.info, console)
+        found = _explained(engine, iter(reader), reader.info, frame, place)
+        name, damaged = reader.info.name, reader.ledger.damaged
+    from f2rcli.evaluation.visuals.explain_plot import draw, png
+
+    say_notes(engine, console)
+    write_file(target, png(draw(found, name)), overwrite=overwrite)
+    text = jsonlib.dumps({"file": name, "picture": output, **values(found)}, indent=1)
+    if json == "-":
+        console.data(text)
+    elif json is not None:
+        write_file(Path(json), f"{text}\n".encode(), overwrite=overwrite)
+    if json != "-" and not quiet:
+        console.data("\n".join(lines(found, name)))
+    return EXIT_DAMAGED if damaged else EXIT_OK
+
+
+def _pixel(text: str) -> tuple[int, int]:
+    first, comma, second = (part.strip() for part in text.partition(","))
+    if not (comma and first.isdigit() and second.isdigit()):
+        raise UsageError(f"--pixel {text}: not X,Y.", hint="For example --pixel 320,180.")
+    return int(first), int(second)
+
+
+def _explained(
+    engine: "Engine",
+    frames: "Iterator[Frame]",
+    info: "ClipInfo",
+    frame: int,
+    pixel: tuple[int, int],
+) -> "Explanation":
+    """The frames around the one asked for, their noise, and the pixel followed through both."""
+    from f2rcli.engine.stream import estimate_noise  # brings torch
+    from f2rcli.evaluation.explain import explain as follow
+
+    length = engine.weights.header.length
+    first = max(frame - length // 2, 0)
+    window = list(islice(frames, first, frame + length // 2 + 1))
+    if len(window) <= frame - first:
+        raise InputError(
+            f"{info.name}: has no frame {frame}: {first + len(window)} at most can be read.",
+            hint="Counting begins with 0.",
+        )
+    noise = estimate_noise(window, info, engine)
+    pictures = [engine.to_tensor(one) for one in without_defects(window)]
+    return follow(engine, pictures, first, frame, pixel, noise)
+
+
+def values(found: "Explanation") -> dict[str, object]:
+    """What was found, for programs; centres in pixels of the picture."""
+    left, top = found.corner
+    return {
+        "pixel": list(found.pixel),
+        "frame": found.frame,
+        "noisy": found.value[0],
+        "restored": found.value[1],
+        "frames": [
+            {"frame": f.frame, "sum": f.total, "centre": [f.centre[0] + left, f.centre[1] + top]}
+            for f in found.filters
+        ],
+        "motion": [list(step) for step in found.motion],
+    }
+
+
+def lines(found: "Explanation", name: str) -> Iterator[str]:
+    """The same for people: a line per frame."""
+    left, top = found.corner
+    noisy, restored = (255 * value for value in found.value)
+    x, y = found.pixel
+    yield f"{name}: pixel {x},{y} of frame {found.frame}"
+    yield f"noisy {noisy:.1f}, restored {restored:.1f} of 255"
+    yield "frame   gives   centre of mass      moves to the next by"
+    steps = [f"{dx:+6.2f}, {dy:+6.2f}" for dx, dy in found.motion]
+    for one, step in zip(found.filters, [*steps, ""], strict=True):
+        cx, cy = one.centre[0] + left, one.centre[1] + top
+        yield f"{one.frame:5d} {100 * one.total:6.1f} %   {cx:7.2f}, {cy:7.2f}   {step}"
+    total = sum(one.total for one in found.filters)
+    yield f"  all {100 * total:6.1f} %"

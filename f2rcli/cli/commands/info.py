@@ -1,0 +1,210 @@
+"""`f2r info`: what f2r sees in a file and what it would do with it."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from f2rcli import methods
+from f2rcli.cli.console import Console
+from f2rcli.cli.forecast import forecast
+from f2rcli.cli.options import shared as opt
+from f2rcli.cli.options.engine import EngineChoice, engine_values, engine_words, noise_in_codes
+from f2rcli.errors import EXIT_OK, F2RError, WeightsError
+from f2rcli.frames import ClipInfo
+from f2rcli.io import default_target, open_reader, plan_output
+from f2rcli.io.base import Reader, ReadOptions, WriteOptions
+
+if TYPE_CHECKING:
+    from f2rcli.engine.stream import Engine
+
+CHROMA = {(0, 0): "4:4:4", (1, 0): "4:2:2", (1, 1): "4:2:0", (2, 0): "4:1:1", (2, 2): "4:1:0"}
+PROBE_FRAMES = 16  # enough for the noise estimate, quick enough to wait for
+
+
+def info(
+    ctx: typer.Context,
+    source: opt.Source,
+    method: opt.Method = methods.DEFAULT,
+    weights: opt.Weights = None,
+    axes: opt.Axes = None,
+    device: opt.Device = "auto",
+    threads: opt.Threads = None,
+    precision: opt.Precision = "auto",
+    tile: opt.Tile = "auto",
+    json: opt.Json = False,
+    debug: opt.Debug = False,
+) -> int:
+    """Print what f2r sees in INPUT and would do with it: streams, colour, noise, time, memory."""
+    console: Console = ctx.obj
+    console.configure(json=json, debug=debug)
+    choice = EngineChoice(
+        method=method, weights=weights, device=device, precision=precision, tile=tile,
+        threads=threads,
+    )  # fmt: skip
+    with open_reader(source, ReadOptions(axes=axes)) as reader:
+        seen = examine(source, reader, choice, console)
+    console.event("info", **seen)
+    if not json:
+        console.data("\n".join(lines(seen)))
+    return EXIT_OK
+
+
+def examine(source: str, reader: Reader, choice: EngineChoice, console: Console) -> dict[str, Any]:
+    """Everything `f2r info` knows, as JSON values."""
+    clip = reader.info
+    try:
+        engine = choice.load(clip, console)
+    except WeightsError as error:  # everything but the engine can still be told
+        if choice.weights is not None:
+            raise
+        nothing = {"summary": str(error)}
+        return _facts_of(source, reader) | {
+            "engine": nothing,
+            "cost": {"summary": "not known"},
+            "noise": {"sigma8": None, "frames": 0, "means": None},
+            "damage": reader.ledger.lines(),
+        }
+    cost = forecast(engine, clip)
+    return _facts_of(source, reader) | {
+        "engine": {"summary": engine_words(engine), **engine_values(engine)},
+        "cost": {"summary": cost.words(), **cost.values()},
+        "noise": noise(reader, engine),
+        "damage": reader.ledger.lines(),
+    }
+
+
+def _facts_of(source: str, reader: Reader) -> dict[str, Any]:
+    """What is known without an engine."""
+    clip = reader.info
+    return {
+        "file": clip.name,
+        "picture": picture(clip),
+        "streams": reader.describe(),
+        "notes": list(clip.notes),
+        "output": output(source, reader),
+    }
+
+
+def picture(clip: ClipInfo) -> dict[str, Any]:
+    """The stored picture: size, samples, colour, time."""
+    layout = clip.layout
+    return {
+        "width": clip.width,
+        "height": clip.height,
+        "family": layout.family.value,
+        "bits": layout.bits,
+        "chroma": CHROMA.get(layout.log2_chroma, str(layout.log2_chroma)),
+        "alpha": layout.alpha,
+        "range": "full" if layout.full_range else "limited",
+        "matrix": layout.matrix.value,
+        "frames": clip.frames,
+        "seconds": clip.duration,
+        "rate": None if clip.rate is None else float(clip.rate),
+        "interlaced": clip.interlaced,
+    }
+
+
+def output(source: str, reader: Reader) -> dict[str, Any]:
+    """What `f2r denoise` without options would write, or why it would not."""
+    target = default_target(source)
+    try:
+        plan = plan_output(reader, target, WriteOptions(overwrite=True))
+    except F2RError as error:
+        return {"summary": str(error), "kept": [], "dropped": [], "notes": []}
+    there = [f"{target.name} exists already: needs --overwrite"] if target.exists() else []
+    return {
+        "summary": plan.summary(),
+        "kept": list(plan.kept),
+        "dropped": list(plan.dropped),
+        "notes": [*plan.notes, *there],
+    }
+
+
+def noise(reader: Reader, engine: "Engine") -> dict[str, Any]:
+    """The noise of the first frames, in 8-bit units; None where too little can be seen of it."""
+    from f2rcli.engine.stream import estimate_noise  # brings torch
+    from f2rcli.noise.report import NOTHING_TO_DO
+
+    model = estimate_noise(islice(reader, PROBE_FRAMES), reader.info, engine)
+    levels = None if model is None else [round(float(level), 2) for level in model.sigma8]
+    own = None
+    if model is not None and reader.info.layout.levels is not None:
+        own = noise_in_codes(reader.info.layout.levels, model)
+    means = NOTHING_TO_DO if NOTHING_TO_DO in engine.notes else None
+    return {"sigma8": levels, "frames": PROBE_FRAMES, "codes": own, "means": means}
+
+
+def lines(seen: dict[str, Any]) -> Iterator[str]:
+    """The same for people, one fact a line."""
+    yield f"file      {seen['file']}"
+    yield f"picture   {_picture_words(seen['picture'])}"
+    for stream in seen["streams"]:
+        yield f"stream    {_stream_words(stream)}"
+    for note in seen["notes"]:
+        yield f"note      {note}"
+    yield f"noise     {_noise_words(seen['noise'])}"
+    if seen["noise"].get("means"):
+        yield f"means     {seen['noise']['means']}"
+    yield f"engine    {seen['engine']['summary']}"
+    yield f"cost      {seen['cost']['summary']}"
+    yield f"output    {seen['output']['summary']}"
+    for word, key in (("keeps", "kept"), ("drops", "dropped"), ("note", "notes")):
+        for line in seen["output"][key]:
+            yield f"{word:<9} {line}"
+    for line in seen["damage"]:
+        yield f"damage    {line}"
+
+
+def _picture_words(facts: dict[str, Any]) -> str:
+    chroma = f" {facts['chroma']}" if facts["family"] == "yuv" else ""
+    words = [
+        f"{facts['width']}x{facts['height']}",
+        f"{facts['family']}{chroma}{' with alpha' if facts['alpha'] else ''}",
+        f"{facts['bits']} bits",
+        f"{facts['range']} range",
+    ]
+    if facts["family"] == "yuv":
+        words.append(f"matrix {facts['matrix']}")
+    words.append("frames not counted" if facts["frames"] is None else f"{facts['frames']} frames")
+    if facts["seconds"] is not None:
+        words.append(f"{facts['seconds']:.2f} s")
+    if facts["rate"] is not None:
+        words.append(f"{facts['rate']:.5g} frames/s")
+    if facts["interlaced"]:
+        words.append("interlaced: fields are denoised apart")
+    return ", ".join(words)
+
+
+def _noise_words(facts: dict[str, Any]) -> str:
+    levels = facts["sigma8"]
+    if not facts["frames"]:
+        return "not measured"
+    if levels is None:
+        return "cannot be told from so few pixels"
+    if facts["codes"] is not None:
+        return f"{facts['codes']}, in the file's own units, from up to {facts['frames']} frames"
+    names = ("R ", "G ", "B ") if len(levels) == 3 else ("",) * len(levels)
+    listed = ", ".join(f"{name}{level:.1f}" for name, level in zip(names, levels, strict=True))
+    return f"sigma {listed} (of 255), from up to {facts['frames']} frames"
+
+
+def _stream_words(stream: dict[str, Any]) -> str:
+    rest = dict(stream)
+    head = " ".join(str(rest.pop(key, "")) for key in ("index", "kind", "codec"))
+    return ", ".join([head, *_facts(rest)])
+
+
+def _facts(facts: dict[str, Any]) -> Iterator[str]:
+    """`name value` for what is known and not a matter of course."""
+    for key, value in facts.items():
+        name = key.replace("_", " ")
+        if isinstance(value, dict):
+            yield from _facts(value)
+        elif isinstance(value, list | tuple) and value:
+            yield f"{name} {'/'.join(map(str, value))}"
+        elif value is True:
+            yield name
+        elif value not in (None, "", [], (), False):
+            yield f"{name} {value}"

@@ -1,0 +1,151 @@
+"""`f2r noise`: what a clip's noise is, as a table, a picture and JSON."""
+
+import json as jsonlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from f2rcli import methods
+from f2rcli.cli.console import Console
+from f2rcli.cli.options import shared as opt
+from f2rcli.cli.options.engine import EngineChoice
+from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, InputError
+from f2rcli.io import open_reader
+from f2rcli.io.atomic import check_target, write_file
+from f2rcli.io.base import ReadOptions
+
+if TYPE_CHECKING:
+    from f2rcli.noise.report import NoiseReport
+
+MOST_FRAMES = 48  # they are all held
+
+JsonTo = Annotated[
+    str | None,
+    typer.Option("--json", metavar="OUT.json", help="Write all of it as JSON; - prints it."),
+]
+PlotTo = Annotated[
+    str | None,
+    typer.Option("--plot", metavar="OUT.png", help="Draw level curve and spectrum."),
+]
+Count = Annotated[
+    int,
+    typer.Option(
+        "--frames", metavar="N", min=3, max=MOST_FRAMES, help="How many frames to look at."
+    ),
+]
+
+
+def noise(
+    ctx: typer.Context,
+    source: opt.Source,
+    json: JsonTo = None,
+    plot: PlotTo = None,
+    frames: Count = 10,
+    method: opt.Method = methods.DEFAULT,
+    weights: opt.Weights = None,
+    axes: opt.Axes = None,
+    device: opt.Device = "auto",
+    threads: opt.Threads = None,
+    precision: opt.Precision = "auto",
+    tile: opt.Tile = "auto",
+    overwrite: opt.Overwrite = False,
+    quiet: opt.Quiet = False,
+    debug: opt.Debug = False,
+) -> int:
+    """Measure the noise of INPUT: how strong, of what kind, how sure; nothing is changed."""
+    console: Console = ctx.obj
+    console.configure(quiet=quiet, debug=debug)
+    choice = EngineChoice(
+        method=method, weights=weights, device=device, precision=precision, tile=tile,
+        threads=threads,
+    )  # fmt: skip
+    for option, target in (("--json", json), ("--plot", plot)):
+        _check(option, target, source, overwrite=overwrite)
+    with open_reader(source, ReadOptions(axes=axes)) as reader:
+        from f2rcli.engine.noise_measurement import measure_noise  # brings torch
+        from f2rcli.noise.drawing import draw, png
+
+        engine = choice.load(reader.info, console)
+        report = measure_noise(reader, reader.info, engine, frames_read=frames)
+        name, damaged = reader.info.name, reader.ledger.damaged
+        for line in reader.ledger.lines():
+            console.note(f"note: {line}")
+    if report is None:
+        raise InputError(
+            f"{name}: too little to measure noise by.",
+            hint="It takes three different frames of one shot, of 32 x 32 pixels or more.",
+        )
+    values = {"file": name, **report.values()}
+    if plot is not None:
+        write_file(Path(plot), png(draw(report, name)), overwrite=overwrite)
+    text = jsonlib.dumps(values, indent=1)
+    if json == "-":
+        console.data(text)
+    elif json is not None:
+        write_file(Path(json), f"{text}\n".encode(), overwrite=overwrite)
+    if json != "-" and not quiet:
+        console.data("\n".join(lines(report, name)))
+    return EXIT_DAMAGED if damaged else EXIT_OK
+
+
+def _check(option: str, target: str | None, source: str, *, overwrite: bool) -> None:
+    """Raise for a file that could not be written at the end, before there is work to lose."""
+    if target is None or (target == "-" and option == "--json"):
+        return
+    try:
+        check_target(Path(target), [Path(source)], overwrite=overwrite)
+    except F2RError as error:
+        hint = (error.hint or "").replace("with -o", f"with {option}")
+        raise type(error)(f"{option}: {error}", hint=hint) from error
+
+
+def lines(report: "NoiseReport", name: str) -> Iterator[str]:
+    """The report for people: a table of the channels, then one fact a line."""
+    model, spectrum = report.model, report.spectrum
+    names = ("R", "G", "B") if len(model.sigma) == 3 else ("",) * len(model.sigma)
+    yield f"file      {name}, {report.frames} frames looked at"
+    yield f"{'':<9} {_cells(names)}"
+    yield f"sigma     {_cells(f'{s:.2f}' for s in model.sigma8)}   of 255{_by(report)}"
+    if report.measured is not None:
+        cells = _cells(f"{s:.2f}" for s in report.measured.sigma8)
+        yield f"anchors   {cells}   sigma as blind anchors measure it"
+    if model.curve is None:
+        yield f"gain      {_cells(f'{g:.5f}' for g in model.gain)}   variance per brightness"
+        yield f"read      {_cells(f'{255 * r:.2f}' for r in model.read)}   of 255"
+        if model.dark:
+            cells = _cells(f"{255 * d:.2f}" for d in model.dark)
+            yield f"dark      {cells}   of 255, where light begins"
+    else:
+        for place in (0.25, 0.5, 0.75):
+            index = round(place * (len(model.curve[0]) - 1))
+            cells = _cells(f"{255 * curve[index]:.2f}" for curve in model.curve)
+            yield f"at {round(255 * place):<6} {cells}   sigma there: a curve, no line fits"
+    if spectrum is not None:
+        yield f"rho x     {_cells(f'{r:.3f}' for r in spectrum.rho_x)}   with the next column"
+        yield f"rho y     {_cells(f'{r:.3f}' for r in spectrum.rho_y)}   with the next row"
+    yield f"time      {_temporal(report)}"
+    yield f"clipped   {100 * report.black:.1f} % black, {100 * report.white_rail:.1f} % white"
+    reasons = "".join(f"; {reason}" for reason in report.confidence.reasons)
+    yield f"sure      {report.confidence.word}, +-{report.confidence.percent:.0f} %{reasons}"
+    for sentence in report.meaning():
+        yield f"means     {sentence}"
+
+
+def _cells(values: "Iterator[str] | tuple[str, ...]") -> str:
+    return " ".join(f"{value:>9}" for value in values)
+
+
+def _by(report: "NoiseReport") -> str:
+    return "" if report.estimator is None else f", by {report.estimator}'s own estimator"
+
+
+def _temporal(report: "NoiseReport") -> str:
+    moving, fixed = report.temporal
+    if moving is None:
+        return "too few frames to compare adjacent ones"
+    still = "nothing moves, so a fixed pattern cannot be seen"
+    if fixed is not None:
+        still = f"{fixed:.3f} at the same pixel"
+    return f"{moving:.3f} with the next frame at the same point of the scene; {still}"

@@ -1,0 +1,167 @@
+"""`f2r train`: parse, check, call the library, report."""
+
+import contextlib
+import errno
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from f2rcli import __version__, methods
+from f2rcli.cli.console import Console
+from f2rcli.cli.options import shared as opt
+from f2rcli.cli.options import train as topt
+from f2rcli.cli.signals import Terminated
+from f2rcli.cli.train_progress import StepMeter
+from f2rcli.errors import EXIT_OK, F2RError, OutputError, UsageError
+from f2rcli.training.run.config import TrainConfig
+from f2rcli.training.run.folder import check_run, rank, resumed, running
+from f2rcli.training.run.toml import stages_from
+
+
+def train(
+    ctx: typer.Context,
+    inputs: topt.Inputs = None,
+    output: topt.Output = None,
+    recipe: topt.Recipe = "self-supervised",
+    method: topt.Method = methods.DEFAULT,
+    init: topt.Init = None,
+    adapt: topt.Adapt = None,
+    size: topt.Size = "small",
+    variant: topt.Variant = None,
+    length: topt.Length = None,
+    stage: topt.Stage = None,
+    seed: topt.Seed = 0,
+    clean: topt.Clean = False,
+    synthetic: topt.Synthetic = None,
+    space: topt.Space = "auto",
+    axes: opt.Axes = None,
+    fields: opt.Fields = "auto",
+    held_out: topt.HeldOut = 4,
+    device: opt.Device = "auto",
+    threads: opt.Threads = None,
+    precision: topt.Precision = "auto",
+    jobs: topt.Jobs = None,
+    memory: topt.Memory = "2GiB",
+    time_limit: topt.TimeLimit = None,
+    resume: topt.Resume = False,
+    overwrite: opt.Overwrite = False,
+    run: topt.RunFolder = None,
+    log_every: topt.LogEvery = 50,
+    validate_every: topt.ValidateEvery = 200,
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+    log_file: opt.LogFile = None,
+    debug: opt.Debug = False,
+    config: opt.Config = None,
+) -> int:
+    """Train on noisy CLIPs alone, or fit the bundled weights to them (--adapt)."""
+    console: Console = ctx.obj
+    follows = rank() > 0  # one of torchrun's other processes: the first one speaks
+    console.configure(
+        json=json and not follows, quiet=quiet or follows, verbose=verbose, debug=debug,
+        log_file=log_file,
+    )  # fmt: skip
+    given = {**ctx.params, "inputs": inputs or (ctx.default_map or {}).get("inputs", [])}
+    said = {name for name in given if str(_source(ctx, name)) != "DEFAULT"}
+    if given["inputs"]:
+        said.add("inputs")
+    return run_training(config_of(given, said), console)
+
+
+def _source(ctx: typer.Context, name: str) -> str:
+    source = ctx.get_parameter_source(name)
+    return "DEFAULT" if source is None else source.name
+
+
+def config_of(given: dict[str, Any], said: set[str]) -> TrainConfig:
+    """The run that the options describe; `said` are those that were not left at their default.
+
+    Raises UsageError where they clash.
+    """
+    values = {f.name: given[f.name] for f in fields(TrainConfig) if f.name in given}
+    values["inputs"] = tuple(given["inputs"])
+    values["stages"] = stages_from(stage_tables(given["stage"] or []), name="--stage")
+    if "stage" in said:
+        said = said | {"stages"}
+    if given["resume"]:
+        if given["run"] is None and given["output"] is None:
+            raise UsageError("--resume: which run?", hint="Name its output (-o) or folder (--run).")
+        asked = {name: value for name, value in values.items() if name in said}
+        return resumed(run_folder(given), asked)
+    if given["output"] is None:
+        raise UsageError("no output.", hint="Pass -o NAME.safetensors.")
+    return TrainConfig(**values)
+
+
+def run_folder(given: dict[str, Any]) -> Path:
+    """The run folder, where only the options are known."""
+    names = {"run": given["run"], "output": given["output"] or "unnamed.safetensors"}
+    return TrainConfig(inputs=("any",), **names).folder
+
+
+def stage_tables(options: list[str]) -> dict[str, dict[str, Any]]:
+    """`["anchor.steps=500", ...]` as tables; raises UsageError for what is written otherwise."""
+    tables: dict[str, dict[str, Any]] = {}
+    for option in options:
+        path, equals, text = option.partition("=")
+        name, dot, key = path.strip().rpartition(".")
+        if not (equals and dot and name and key):
+            raise UsageError(
+                f"--stage {option}: not NAME.KEY=VALUE.",
+                hint="For example --stage anchor.steps=500.",
+            )
+        tables.setdefault(name, {})[key] = _value(text)
+    return tables
+
+
+def _value(text: str) -> int | float | str:
+    """The number that is written, or else the text, which no stage takes."""
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return text
+
+
+def run_training(config: TrainConfig, console: Console) -> int:
+    """Run to the end of the schedule or the time limit; returns the exit code."""
+    check_run(config)
+    console.event("start", version=__version__, config=asdict(config))
+    console.detail(f"f2r {__version__}: {config}")
+    from f2rcli.training.run.report import resume_command, summarise
+    from f2rcli.training.run.session import train as session  # brings torch
+
+    try:
+        with running(config), StepMeter(console) as meter:
+            result = session(config, meter)
+    except (KeyboardInterrupt, Terminated):
+        console.warning(f"the run is saved; go on with: {resume_command(config)}")
+        raise
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        hint = f"Free some space, then go on: {resume_command(config)}"
+        raise OutputError(f"{config.folder}: the disk is full.", hint=hint) from error
+    if rank():
+        return EXIT_OK
+    crops = [] if result.crops else _crops(result, config, console)
+    summary = summarise(result, config, crops)
+    console.event("result", **summary.values, report=str(summary.page), exit_code=EXIT_OK)
+    for line in summary.lines:
+        console.note(line)
+    return EXIT_OK
+
+
+def _crops(result: Any, config: TrainConfig, console: Console) -> list[Path]:
+    """Pictures before and after; a run that went well does not fail for want of them."""
+    if not result.kept:
+        return []  # there is no difference to be seen
+    from f2rcli.training.run.crops import compare  # brings torch
+
+    try:
+        return compare(config, result.weights, result.run)
+    except F2RError as error:
+        console.warning(f"the report has no crops: {error}")
+        return []

@@ -1,0 +1,1 @@
+"""The options of commands and their first check, without torch."""

@@ -1,0 +1,281 @@
+"""A method with its weights on a device: what the user chose, checked and loaded."""
+
+import math
+import time
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from f2rcli import methods, sensor, weights, yuv
+from f2rcli.defects import SetAside
+from f2rcli.engine.debias import without_bias
+from f2rcli.engine.device import choose_device, choose_precision, memory_of, use_threads
+from f2rcli.engine.residual import (
+    ALONE,
+    CODED,
+    STRICT,
+    Beside,
+    Slack,
+    changes_of,
+    planes_of,
+    under_contract,
+)
+from f2rcli.engine.returned import Returned
+from f2rcli.engine.strength import allowance, check_strengths, scaled
+from f2rcli.engine.tiles import Runner, choose_tile
+from f2rcli.errors import DeviceError, UsageError, WeightsError
+from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
+from f2rcli.methods.base import Method, Prepared
+from f2rcli.models.layers import channels_last
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.planes import PlaneNoise
+from f2rcli.weights import Weights
+from f2rcli.window import Window
+
+BASE_BYTES = 420_000_000  # torch, PyAV and their libraries
+FRAME_BYTES = 130, 215  # per pixel, and per channel of it: frames and flows, measured
+STACK_TILE = 512  # pixels: stacks are promised to need little memory, for a tenth more time
+PROBE_SIZE = 192  # pixels per side of the frames that speed is predicted from
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """What the user may choose. Values check themselves when the engine is loaded."""
+
+    method: str = methods.DEFAULT
+    weights: str | None = None  # a bundled name or a path; None: the bundled default
+    strength: float = 1.0  # of the estimated noise; below 1 keeps grain
+    luma_strength: float | None = None  # of brightness alone; None: as strength
+    chroma_strength: float | None = None  # of colour alone; None: as strength
+    sigma: float | None = None  # 8-bit units; None: measured
+    device: str = "auto"
+    precision: str = "auto"
+    tile: str = "auto"
+    threads: int | None = None
+    contract: bool = True  # hold what is taken out to the measured noise; False: for comparisons
+
+    def __post_init__(self) -> None:
+        for name in ("strength", "luma_strength", "chroma_strength"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and 0 <= value <= 4):
+                option = name.replace("_", "-")
+                raise UsageError(f"--{option} {value:g}: must be from 0 to 4.")
+        if self.sigma is not None and not (math.isfinite(self.sigma) and 0 <= self.sigma <= 255):
+            raise UsageError(f"--sigma {self.sigma:g}: must be from 0 to 255, in 8-bit units.")
+
+
+class Prediction(NamedTuple):
+    """What a run is expected to cost here."""
+
+    seconds_per_frame: float
+    peak_bytes: int
+
+
+@dataclass
+class Engine:
+    """A loaded method on a device, ready for clips of one space."""
+
+    settings: EngineSettings
+    weights: Weights
+    torch_device: torch.device
+    precision: str
+    tile: int | None
+    noise: NoiseModel | None = None  # what is known of the clip's noise by now
+    plane_noise: PlaneNoise | None = None  # the same of every plane of the file
+    returned: Returned = field(default_factory=Returned)  # by the residual contract
+    aside: SetAside = field(default_factory=SetAside)  # samples that are no picture
+    notes: list[str] = field(default_factory=list)
+    calls: dict[str, int] = field(default_factory=dict)  # how often each stage ran
+    lane_noise: list[tuple[PlaneLayout, NoiseModel]] = field(default_factory=list)  # of lanes done
+    used: str = ""  # the name of the weights for light noise, where they were taken
+    slack: Slack = STRICT  # of the residual contract
+    stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
+
+    def note(self, line: str) -> None:
+        """Remember what a user should hear of, once."""
+        if line not in self.notes:
+            self.notes.append(line)
+
+    @property
+    def method_name(self) -> str:
+        return self.settings.method
+
+    @property
+    def weights_name(self) -> str:
+        """Of the weights that are used, as far as that is known."""
+        return self.used or self.weights.name
+
+    @property
+    def device(self) -> str:
+        return str(self.torch_device)
+
+    def new_method(self, *, light: bool = False) -> Method:
+        """The method with its networks, for one clip (or one field of an interlaced one).
+
+        light: whether its noise is light, or was not clipped at black and white; bundled weights
+        may have others beside them for that. Weights that the user named are used as they are.
+        """
+        chosen = self._lighter() if light else None
+        if chosen is not None:
+            self.used = chosen.name
+        return self._loaded(chosen or self.weights)
+
+    def new_measurer(self) -> Method | None:
+        """A method that measures noise: a new one of this engine's, or where that cannot the
+        bundled one for such pictures, if there is one. Its header's channels are the engine's.
+
+        The weights for light noise measure best: those for heavy, clipped noise alone take noise
+        at black for clipped."""
+        if methods.load(self.settings.method).can_measure_noise:
+            return self._loaded(self._lighter() or self.weights)
+        return self._other_measurer()
+
+    def _lighter(self) -> Weights | None:
+        """The bundled weights for light noise beside these, unless the user named some."""
+        other = weights.lighter(self.weights.name) if self.settings.weights is None else None
+        return None if other is None else weights.load(other)
+
+    def _loaded(self, chosen: Weights) -> Method:
+        run = Runner(self.torch_device, self.precision, self.tile)
+        method = methods.load(chosen.header.method).from_weights(chosen, run)
+        channels_last(method.networks.eval().to(self.torch_device))
+        return method
+
+    def _other_measurer(self) -> Method | None:
+        name = weights.measuring(self.weights.header.space)
+        if name is None:
+            return None
+        chosen = weights.load(name)
+        if chosen.header.channels != self.weights.header.channels:
+            return None
+        return self._loaded(chosen)
+
+    def to_tensor(self, frame: Frame) -> Tensor:
+        """The frame's picture, (1, C, H, W) float32; gray is repeated for RGB weights, and a
+        mosaic becomes four planes of half its size."""
+        bayer = frame.layout.space is Space.BAYER
+        planes = sensor.to_planes(frame) if bayer else yuv.to_rgb(frame)
+        picture = torch.from_numpy(planes)[None].to(self.torch_device)
+        return picture.expand(-1, self.weights.header.channels, -1, -1).contiguous()
+
+    def to_frame(
+        self, source: Frame, picture: Tensor, change: Tensor, beside: Beside = ALONE
+    ) -> Frame:
+        """The source frame with a change (1, C, H, W) of its picture (the same shape) added, as far
+        as the residual contract allows and the settings' strengths ask for it.
+
+        beside: what the contract goes by; without its noise nothing is held back. Stacks and
+        mosaics keep the mean of every frame and channel, and that of its bright and dark places:
+        brightness is what is measured in them. Raises DeviceError where the networks gave no
+        numbers. Float pictures may hold such.
+        """
+        if source.planes[0].dtype.kind != "f" and not change.isfinite().all():
+            raise DeviceError(
+                f"the networks' result is not finite ({self.device}, {self.precision}).",
+                hint="Pass --precision fp32.",
+            )
+        model, noise = beside.model, beside.noise
+        if source.layout.space is Space.GRAY and change.shape[1] > 1:
+            picture, change = picture[:, :1], change.mean(1, keepdim=True)
+            model = None if model is None else model.first_channels(1)
+        if noise is None or model is None or not self.settings.contract:
+            changes = changes_of(source, change[0].cpu().numpy())
+        else:
+            changes = under_contract(
+                source, picture, change, noise, model, beside, self.returned,
+                allowance(self.settings, source.layout), self.slack,
+            )  # fmt: skip
+        if source.layout.levels is not None or source.layout.space is Space.BAYER:
+            changes = without_bias(changes, planes_of(source))
+        changes = scaled(changes, source.layout, self.settings)
+        if source.layout.space is Space.BAYER:
+            return replace(source, planes=sensor.add_change(source, np.stack(changes)))
+        return replace(source, planes=yuv.add_changes(source, changes))
+
+    def predict(self, info: ClipInfo) -> Prediction:
+        """Time one small window here, and scale by pixels. Memory by a measured constant."""
+        height, width = picture_size(info)
+        pixels = width * height
+        seconds = self._probe() * pixels / PROBE_SIZE**2
+        held = min(pixels, self.tile**2) if self.tile else pixels
+        activations = self.new_method().activation_bytes
+        frames = FRAME_BYTES[0] + FRAME_BYTES[1] * self.weights.header.channels
+        return Prediction(seconds, BASE_BYTES + frames * pixels + activations * held)
+
+    def _probe(self) -> float:
+        """Seconds for one more small frame of a stream, with what it shares with those before."""
+        rng = np.random.default_rng(0)
+        size = (1, self.weights.header.channels, PROBE_SIZE, PROBE_SIZE)
+        noise = NoiseModel.gaussian(0.1, size[1])
+        method = self.new_method()
+        half, taken = method.length // 2, []
+        frames: deque[Prepared] = deque(maxlen=method.length)
+        for index in range(method.length + 2):
+            picture = torch.from_numpy(rng.random(size, np.float32)).to(self.torch_device)
+            started = time.monotonic()
+            frames.append(method.prepare(index, picture, noise))
+            if len(frames) == method.length:  # the first of them warms up
+                items = tuple(frames)
+                method.restore(Window(items[half], items[:half], items[half + 1 :]), noise)
+                taken.append(time.monotonic() - started)
+        return min(taken[1:])
+
+
+def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
+    """Choose weights, device, precision and tile for a clip.
+
+    Raises UsageError, WeightsError or DeviceError, each with what to do about it.
+    """
+    methods.load(settings.method)
+    check_strengths(settings, info)
+    use_threads(settings.threads)
+    device = choose_device(settings.device)
+    precision = choose_precision(settings.precision, device)
+    wish = settings.tile
+    if wish == "auto" and info.layout.levels is not None and device.type == "cpu":
+        wish = str(STACK_TILE)
+    size, memory = picture_size(info), memory_of(device)
+    tile = choose_tile(wish, *size, memory)  # a wish that makes no sense fails first
+    chosen = weights.load(settings.weights or _bundled(settings.method, info.space))
+    header = chosen.header
+    if header.method != settings.method:
+        raise WeightsError(
+            f"{chosen.name}: weights for method {header.method}, not {settings.method}.",
+            hint=f"Pass --method {header.method}, or other weights.",
+        )
+    if header.space is not info.space and not (
+        header.space is Space.RGB and info.space is Space.GRAY
+    ):
+        raise WeightsError(
+            f"{chosen.name}: weights for {header.space.value} pictures, "
+            f"{info.name} holds {info.space.value}.",
+            hint="Leave --weights out, or pass weights of the clip's own kind.",
+        )
+    engine = Engine(settings, chosen, device, precision, tile, stated=info.noise_profile)
+    engine.slack = CODED if info.coded else STRICT
+    if header.space is not info.space:
+        engine.notes.append("gray pictures go through RGB weights")
+    # a file that does not fit its own header fails here, before any work
+    engine.tile = choose_tile(wish, *size, memory, engine.new_method().activation_bytes)
+    return engine
+
+
+def picture_size(info: ClipInfo) -> tuple[int, int]:
+    """Height and width of a clip's pictures as networks see them."""
+    mosaic = info.layout.mosaic
+    if mosaic is None:
+        return info.height, info.width
+    return sensor.packed_size(info.height, info.width, mosaic)
+
+
+def _bundled(method: str, space: Space) -> str:
+    try:
+        return weights.choose(method, space)
+    except WeightsError:
+        if space is not Space.GRAY:
+            raise
+        return weights.choose(method, Space.RGB)

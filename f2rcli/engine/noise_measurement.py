@@ -1,0 +1,230 @@
+"""A clip's noise measured in full: level, spectrum, channels, time, clipping (methods 9)."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import groupby, islice, pairwise
+from statistics import fmean
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from f2rcli.engine.anchor_pairs import AnchorPair, AnchorPairs, View, evidence
+from f2rcli.engine.engine import Engine
+from f2rcli.engine.noise_tracking import Opening, opening_noise, sensor_space
+from f2rcli.engine.stream import PREROLL, one_field, unique
+from f2rcli.frames import ClipInfo, Frame, PlaneLayout
+from f2rcli.methods.base import Estimating, Method
+from f2rcli.models.flow import DISFlow, Flow
+from f2rcli.noise.independence import Temporal, temporal_correlation
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.report import NoiseReport, confidence_of
+from f2rcli.noise.samples import roughness
+from f2rcli.noise.spectrum import Spectrum, SpectrumSamples
+from f2rcli.noise.stabilising import VarianceStabiliser
+from f2rcli.sensor import lowest
+from f2rcli.window import Window
+
+UNSEEN = Temporal(None, None)  # of frames that could not be compared
+
+FRAMES = 10  # unique frames that are looked at
+LEAST_LEVEL = 1e-4  # of the noise; keeps clean clips finite
+HALF_CODE = 0.5 / 255
+FLAT = 0.3  # of a frame, in which frames are compared with each other
+
+
+def measure_noise(
+    frames: Iterable[Frame],
+    info: ClipInfo,
+    engine: Engine,
+    windows_used: int = 3,
+    frames_read: int = FRAMES,
+) -> NoiseReport | None:
+    """Measure the noise of a clip on its first `frames_read` different frames (fields, if it is
+    interlaced); `windows_used` of them are compared with their neighbours.
+
+    None where there is too little evidence: fewer than three different frames of one shot, or
+    frames of a few hundred pixels. Takes about a second per window and megapixel on eight cores.
+    Where the engine's method estimates noise itself the report's model is its estimate.
+    """
+    if info.interlaced and info.height >= 4:
+        frames = (one_field(frame, 0) for frame in frames)
+    _, frames = next(groupby(frames, key=lambda frame: frame.lane), (0, iter(())))
+    looked_at = [run[0] for run in islice(unique(frames), frames_read)]
+    pictures = [engine.to_tensor(frame) for frame in looked_at]
+    floor = 0.0 if info.layout.mosaic is None else lowest(info.layout.mosaic)
+    found = _measured(pictures, info, engine, windows_used, floor)
+    if found is not None:
+        found = _as_the_run_says(found, opening_noise(looked_at[:PREROLL], engine), info.layout)
+    method = engine.new_method()
+    if not pictures or not isinstance(method, Estimating):
+        return found
+    return estimated(method, pictures, found, _rails(pictures, floor))
+
+
+def _as_the_run_says(found: NoiseReport, opening: Opening, layout: PlaneLayout) -> NoiseReport:
+    """The report with the level that `f2r denoise` and `f2r info` find: that of the first frames,
+    held to its bound."""
+    share = _mean(opening.model.sigma) / max(_mean(found.model.sigma), 1e-12)
+    by_frame = tuple(sigma * share for sigma in found.by_frame)
+    points = tuple(tuple((x, sigma * share) for x, sigma in row) for row in found.points)
+    sure = confidence_of(
+        opening.model,
+        found.spectrum,
+        found.temporal,
+        found.by_frame,
+        opening.doubts(found.rails, layout),
+    )
+    return replace(
+        found, model=opening.model, points=points, by_frame=by_frame, confidence=sure,
+        planes=opening.planes,
+    )  # fmt: skip
+
+
+def _mean(values: tuple[float, ...]) -> float:
+    return sum(values) / len(values)
+
+
+def _measured(
+    pictures: list[Tensor], info: ClipInfo, engine: Engine, windows_used: int, floor: float
+) -> NoiseReport | None:
+    """By blind anchors, the engine's own or the bundled ones; None where there are none."""
+    measurer, dark = engine.new_measurer(), info.layout.levels is not None
+    if measurer is None or not pictures:
+        return None
+    sensor = info.layout.counts_light
+    space = sensor_space(pictures, engine.new_measurer, dark=dark) if sensor else None
+    return measure_pictures(pictures, measurer, windows_used, floor, space, dark=dark)
+
+
+def measure_pictures(
+    pictures: list[Tensor],
+    method: Method,
+    windows_used: int = 3,
+    floor: float = 0.0,
+    space: VarianceStabiliser | None = None,
+    *,
+    dark: bool = False,
+) -> NoiseReport | None:
+    """The same of pictures (1, C, H, W) in 0..1 that follow each other, with a fresh method.
+
+    floor: the lowest value that a sample can take, as raw files reach below black; space: what
+    networks see sensor values through; dark: whether their light may begin above 0.
+    """
+    if not pictures:
+        return None
+    anchors = AnchorPairs(method, space, pictures)
+    with torch.inference_mode():
+        views = anchors.views()
+        seen = [one for view in _spread(views, windows_used) if (one := anchors.pair(view))]
+        samples = evidence(seen, pictures[0].shape[1], dark=dark)
+        model = samples.model()
+        if model is None:
+            return None
+        spectrum = _spectrum(seen, model, white=samples.shape() == 1.0)
+        temporal = _temporal(anchors, views, model)
+    alone = [evidence([one], pictures[0].shape[1], dark=dark).model() for one in seen]
+    by_frame = tuple(sum(m.sigma) / len(m.sigma) for m in alone if m is not None)
+    sure = confidence_of(model, spectrum, temporal, by_frame)
+    rails = _rails(pictures, floor)
+    return NoiseReport(
+        model, samples.points(), spectrum, temporal, *rails, by_frame, len(pictures), sure
+    )
+
+
+def _spread(views: list[View], wanted: int) -> list[View]:
+    """Some of the views that see both past and future, evenly over them."""
+    inner = [view for view in views if view.before and view.after]
+    places = np.linspace(0, len(inner) - 1, 2 * min(wanted, len(inner)) + 1)[1::2]
+    return [inner[round(place)] for place in places]
+
+
+def _spectrum(seen: list[AnchorPair], model: NoiseModel, *, white: bool) -> Spectrum | None:
+    samples = SpectrumSamples()
+    for one in seen:
+        rank = roughness(one.first, one.second)
+        samples.add(one.noisy, one.first, one.second, rank, model)
+    return samples.spectrum(white=white)
+
+
+def _temporal(anchors: AnchorPairs, views: list[View], model: NoiseModel) -> Temporal:
+    """The correlation of one pair of adjacent frames, in the middle of the longest run."""
+    pairs = [
+        (view, after)
+        for view, after in pairwise(views)
+        if view.centre in after.before and len(view.before) > 1 and len(after.after) > 1
+    ]
+    if not pairs:
+        return Temporal(None, None)
+    view, after = pairs[len(pairs) // 2]
+    past = anchors.pair(Window(view.centre, view.before, ()))
+    future = anchors.pair(Window(after.centre, (), after.after))
+    if past is None or future is None:
+        return Temporal(None, None)
+    flow = DISFlow()(view.centre.luma, after.centre.luma)
+    earlier, later = (_residual(one, model) for one in (past, future))
+    speed = torch.from_numpy(np.hypot(flow[..., 0], flow[..., 1]))[None, None]
+    rank = roughness(past.first, past.second).cpu()
+    flat = rank <= torch.quantile(rank[..., ::3, ::3].flatten()[: 2**24], FLAT)
+    return temporal_correlation(earlier, later, _fetched(later, flow), speed, flat)
+
+
+def _residual(one: AnchorPair, model: NoiseModel) -> Tensor:
+    """What the frame has and its neighbours have not, in units of the noise's level; on the CPU."""
+    mean = (one.first + one.second) / 2
+    return ((one.noisy - mean) / model.level(mean).clamp_min(LEAST_LEVEL)).float().cpu()
+
+
+def _fetched(picture: Tensor, flow: Flow) -> Tensor:
+    """picture (1, C, H, W) at p + flow(p), from the nearest pixel, which keeps the variance."""
+    rows, columns = np.indices(flow.shape[:2], dtype=np.float32)
+    x, y = columns + flow[..., 0], rows + flow[..., 1]
+    planes = picture[0].permute(1, 2, 0).numpy()
+    moved = cv2.remap(planes, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    return torch.from_numpy(np.atleast_3d(moved)).permute(2, 0, 1)[None]
+
+
+def _rails(pictures: list[Tensor], floor: float) -> tuple[float, float]:
+    """The shares of samples that lie on the floor and on white, within half an 8-bit code."""
+    black = [float((picture <= floor + HALF_CODE).float().mean()) for picture in pictures]
+    white = [float((picture >= 1 - HALF_CODE).float().mean()) for picture in pictures]
+    return sum(black) / len(black), sum(white) / len(white)
+
+
+def estimated(
+    method: Estimating,
+    pictures: list[Tensor],
+    found: NoiseReport | None,
+    rails: tuple[float, float],
+) -> NoiseReport:
+    """A report with the mean of the method's estimates of pictures (1, C, H, W) for its model.
+
+    found: what was measured, whose spectrum and correlations are kept; None: nothing could be.
+    rails: the shares of samples that are black and white.
+    """
+    models = [method.estimate_noise(picture) for picture in pictures]
+    model = _mean_model(models)
+    by_frame = tuple(fmean(one.sigma) for one in models)
+    spectrum, temporal = (found.spectrum, found.temporal) if found else (None, UNSEEN)
+    sure = confidence_of(model, spectrum, temporal, by_frame)
+    if found is not None:
+        return replace(
+            found, model=model, by_frame=by_frame, confidence=sure, estimator=method.name,
+            measured=found.model,
+        )  # fmt: skip
+    points = ((),) * len(model.sigma)
+    return NoiseReport(
+        model, points, None, UNSEEN, *rails, by_frame, len(pictures), sure, method.name
+    )
+
+
+def _mean_model(models: list[NoiseModel]) -> NoiseModel:
+    """The mean of several models, of variances where it is of standard deviations."""
+
+    def mean(part: str, power: int) -> tuple[float, ...]:
+        columns = zip(*(getattr(model, part) for model in models), strict=True)
+        return tuple(fmean(v**power for v in column) ** (1 / power) for column in columns)
+
+    samples = sum(model.samples for model in models)
+    return NoiseModel(mean("gain", 1), mean("read", 2), mean("sigma", 2), samples)

@@ -1,0 +1,266 @@
+"""What is known of a stream's noise: told, or measured at its start and refreshed slowly."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from math import log
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from f2rcli import methods
+from f2rcli.engine.anchor_pairs import AnchorPair, AnchorPairs, evidence
+from f2rcli.engine.cuts import same_shot, thumbnail
+from f2rcli.engine.engine import Engine
+from f2rcli.engine.strength import allowance
+from f2rcli.frames import Family, Frame, PlaneLayout
+from f2rcli.methods.base import Method, Prepared
+from f2rcli.noise.bound import Bound, Picture
+from f2rcli.noise.model import NoiseModel, blend
+from f2rcli.noise.planes import Anchored, PlaneNoise, measure_planes, picture_of
+from f2rcli.noise.report import HARDLY_ANY, NOTHING_TO_DO, Doubts
+from f2rcli.noise.samples import single_frame_sigma
+from f2rcli.noise.stabilising import VarianceStabiliser
+from f2rcli.window import Window
+
+REFRESH_EVERY = 48  # unique frames between measurements of the noise
+REFRESH_SHARE = 0.3  # of a new measurement in the running one
+LOOKED_AT = 6  # frames that a first look at sensor values takes
+LEAST_SIGMA = 1e-4  # of that look
+LIGHT8, HEAVY8 = 12.0, 30.0  # of 255, clipped and not: benchmarks/quality.py, fidelity.py
+CONTRADICTION = 2.0  # between a sigma that is told and the one that is measured
+
+
+class Opening(NamedTuple):
+    """The noise of a stream's first frames: the one number that all commands show."""
+
+    model: NoiseModel
+    planes: PlaneNoise
+    bounds: list[Bound]  # per plane of the file; empty for a single frame of a shot
+    free: NoiseModel  # as anchors alone measure it, without the bound
+    compared: bool  # with neighbours; False: from single frames alone
+
+    def doubts(self, rails: tuple[float, float], layout: PlaneLayout) -> Doubts:
+        """What speaks against it; rails: the shares of samples on black and on white."""
+        subsampled = layout.family is Family.YUV and any(layout.log2_chroma)
+        if not self.bounds:
+            return Doubts(clipped=sum(rails), bounded=False, subsampled=subsampled)
+        first = self.bounds[0]
+        told = self.planes.models[0].sigma[0]
+        share = mean_sigma8(self.free) / max(mean_sigma8(self.model), 1e-9)
+        left = log(max(told, 1e-6) / max(first.mean, 1e-6))
+        return Doubts(
+            flat=first.flat,
+            gap=left + log(max(share, 1e-6)),
+            left=left,
+            clipped=sum(rails),
+            subsampled=subsampled,
+        )
+
+
+class NoiseTracker:
+    """What is known of a stream's noise: told, or measured at its start and refreshed slowly.
+
+    Sensor values go to networks through a `VarianceStabiliser` for the noise that was found, and
+    their noise is not measured again: a sensor's law stays as it is while brightness changes.
+    """
+
+    def __init__(self, engine: Engine, layout: PlaneLayout) -> None:
+        self.engine = engine
+        self.layout = layout
+        self.excess = max(allowance(engine.settings, layout))
+        self.sensor = layout.counts_light
+        self.told = engine.settings.sigma is not None
+        self.measured: NoiseModel | None = None
+        self.known: PlaneNoise | None = None
+        self.space: VarianceStabiliser | None = None
+        if engine.settings.sigma is not None:
+            channels = engine.weights.header.channels
+            told = NoiseModel.gaussian(engine.settings.sigma / 255, channels)
+            self._know(told, PlaneNoise.of(told, layout, clipped=layout.full_range))
+
+    @property
+    def model(self) -> NoiseModel | None:
+        """What networks are told: strength above 1 claims that much more noise."""
+        known = self.measured if self.space is None else self.space.model
+        return None if known is None else known.scaled(self.excess)
+
+    @property
+    def planes(self) -> PlaneNoise | None:
+        """The same noise in every plane of the file, as strong as it was found, or told."""
+        return self.known
+
+    @property
+    def light(self) -> bool:
+        """Whether the noise is light, or was never cut off at black and white: what most footage
+        holds, and heavy noise of 8-bit RGB does not."""
+        if self.measured is None:
+            return False
+        clipped = self.known is None or self.known.clipped
+        return mean_sigma8(self.measured) < (LIGHT8 if clipped else HEAVY8)
+
+    def into(self, picture: Tensor) -> Tensor:
+        """A picture as networks see it."""
+        return picture if self.space is None else self.space.into(picture)
+
+    def back(self, estimate: Tensor) -> Tensor:
+        """What networks made of it, in the picture's own units."""
+        return estimate if self.space is None else self.space.back(estimate)
+
+    def measure_opening(self, frames: Sequence[Frame]) -> None:
+        """Measure on the first frames, no two alike, with a method of its own that is told nothing.
+
+        A sigma that was told is used whatever is found, but not in silence.
+        """
+        if not frames:
+            return
+        if self.engine.stated is not None and not self.told:
+            self.told = True
+            model = stated_model(self.engine.stated, self.engine.to_tensor(frames[0]))
+            self._know(model, PlaneNoise.of(model, self.layout, clipped=True))
+            return
+        found = opening_noise(frames, self.engine)
+        sigma = mean_sigma8(found.model)
+        if self.told:
+            self._compare(found)
+            return
+        if not found.compared:
+            self.engine.note("too few frames to compare: noise estimated from single frames")
+        self._know(found.model, found.planes)
+        if hardly_any(found.model, self.layout):
+            self.engine.note(NOTHING_TO_DO)
+        if methods.load(self.engine.method_name).wants_sigma:
+            self.engine.note(f"no --sigma: the noise was estimated, {sigma:.1f} of 255")
+
+    def refresh(
+        self, method: Method, view: Window[Prepared], frames: Sequence[Frame], missed: int = 0
+    ) -> None:
+        """Now and then, measure again and move towards it; once for as many times as were missed
+        before an excerpt. `frames` are those of the window."""
+        due = missed or (view.centre.index and view.centre.index % REFRESH_EVERY == 0)
+        sees = method.can_measure_noise and view.before and view.after
+        if self.told or self.sensor or not due or not sees:
+            return
+        pair = method.independent_pair(view)
+        if pair is None or self.measured is None or self.known is None:
+            return
+        seen = AnchorPair(view.centre.noisy, *pair)
+        samples = evidence([seen], view.centre.noisy.shape[1], dark=False)
+        model = samples.model()
+        if model is None:
+            return
+        place = len(view.before)
+        found = measure_planes(
+            _pairs(frames[place - 1 : place + 2]), [Anchored(frames[place], *pair)], model,
+            self.layout, clipped=samples.cut_off,
+        )  # fmt: skip
+        share = 1 - (1 - REFRESH_SHARE) ** max(missed, 1)
+        self._know(
+            blend(self.measured, found.model, share), self.known.blended(found.planes, share)
+        )
+
+    def _know(self, model: NoiseModel, planes: PlaneNoise) -> None:
+        self.measured = self.engine.noise = model
+        self.known = self.engine.plane_noise = planes
+        if self.sensor:
+            self.space = VarianceStabiliser.of(model, self.engine.torch_device)
+
+    def _compare(self, found: Opening) -> None:
+        """Say so where what was told and what is measured lie far apart; keep what is known of
+        clipping, which nobody tells."""
+        if self.known is not None:
+            self.known = self.engine.plane_noise = replace(self.known, clipped=found.planes.clipped)
+        told, sigma = self.engine.settings.sigma or 0.0, mean_sigma8(found.model)
+        low, high = sorted((told, sigma))
+        if found.compared and high > CONTRADICTION * low and high > CONTRADICTION * HARDLY_ANY8:
+            self.engine.note(f"--sigma {told:g} is used, though {sigma:.1f} of 255 was measured")
+
+
+HARDLY_ANY8 = 255 * HARDLY_ANY
+
+
+def mean_sigma8(model: NoiseModel) -> float:
+    """The sigma that is shown, mean of the channels, of 255."""
+    return sum(model.sigma8) / len(model.sigma8)
+
+
+def hardly_any(model: NoiseModel, layout: PlaneLayout) -> bool:
+    """Whether there is too little noise to take out; what sensors count has no such limit."""
+    return not layout.counts_light and mean_sigma8(model) < HARDLY_ANY8
+
+
+def opening_noise(frames: Sequence[Frame], engine: Engine) -> Opening:
+    """The noise of a stream's first frames, no two of them alike: measured by blind anchors, and
+    held to what adjacent frames differ by."""
+    layout = frames[0].layout
+    pictures = [engine.to_tensor(frame) for frame in frames]
+    dark, space = layout.levels is not None, None
+    if layout.counts_light:
+        space = sensor_space(pictures, engine.new_measurer, dark=dark)
+    with torch.inference_mode():
+        seen = _opening_views(pictures, engine.new_measurer(), space)
+    samples = evidence([one for _, one in seen], pictures[0].shape[1], dark=dark)
+    free = samples.model()
+    compared = free is not None
+    if free is None:
+        sigma = min(single_frame_sigma(picture) for picture in pictures)
+        free = NoiseModel.gaussian(sigma, pictures[0].shape[1])
+    anchored = [Anchored(frames[index], one.first, one.second) for index, one in seen]
+    clipped = samples.cut_off if compared else layout.full_range
+    found = measure_planes(_pairs(frames), anchored, free, layout, clipped=clipped)
+    return Opening(found.model, found.planes, found.bounds, free, compared)
+
+
+def _pairs(frames: Sequence[Frame]) -> list[tuple[Picture, Picture]]:
+    """Adjacent frames of one shot."""
+    pictures = [picture_of(frame) for frame in frames]
+    looks = [thumbnail(picture.luma) for picture in pictures]
+    return [
+        pair
+        for pair, look in zip(pairwise(pictures), pairwise(looks), strict=True)
+        if same_shot(*look)
+    ]
+
+
+def sensor_space(
+    pictures: list[Tensor], new_measurer: Callable[[], Method | None], *, dark: bool
+) -> VarianceStabiliser | None:
+    """The space to look at sensor values (1, C, H, W) through, close enough to measure them in.
+
+    dark: whether their light may begin above 0. None where there is too little to see.
+    """
+    sigma = min(single_frame_sigma(picture) for picture in pictures)
+    rough = NoiseModel.gaussian(max(sigma, LEAST_SIGMA), pictures[0].shape[1])
+    space = VarianceStabiliser.of(rough, pictures[0].device)
+    model = _opening_noise(pictures[:LOOKED_AT], new_measurer(), space, dark=dark)
+    return None if model is None else VarianceStabiliser.of(model, pictures[0].device)
+
+
+def _opening_noise(
+    pictures: list[Tensor], method: Method | None, space: VarianceStabiliser | None, *, dark: bool
+) -> NoiseModel | None:
+    """The noise of pictures in a row, looked at through a space; None for too little evidence."""
+    seen = [one for _, one in _opening_views(pictures, method, space)]
+    return evidence(seen, pictures[0].shape[1], dark=dark).model()
+
+
+def _opening_views(
+    pictures: list[Tensor], method: Method | None, space: VarianceStabiliser | None
+) -> list[tuple[int, AnchorPair]]:
+    """Two of the pictures, from the middle, with their places and anchors; none without a method
+    that measures."""
+    if method is None:
+        return []
+    anchors = AnchorPairs(method, space, pictures)
+    inner = [view for view in anchors.views() if view.before and view.after]
+    chosen = inner[len(inner) // 2 - 1 :][:2] if len(inner) > 1 else inner
+    return [(view.centre.index, one) for view in chosen if (one := anchors.pair(view))]
+
+
+def stated_model(stated: tuple[tuple[float, float], ...], picture: Tensor) -> NoiseModel:
+    """The law that a file states, its sigma as it is on this picture (1, C, H, W)."""
+    means = picture.clamp_min(0).mean((0, 2, 3)).tolist()
+    gain, read = tuple(g for g, _ in stated), tuple(v**0.5 for _, v in stated)
+    sigma = tuple((g * m + v) ** 0.5 for (g, v), m in zip(stated, means, strict=True))
+    return NoiseModel(gain, read, sigma)

@@ -1,0 +1,70 @@
+"""Frames as the 8-bit planes that other people's programs take, and back."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from f2rcli.errors import InputError
+from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
+from f2rcli.noise.codec import to_codes
+from f2rcli.noise.samples import single_frame_sigma
+from f2rcli.yuv import to_rgb
+
+Codes = NDArray[np.uint8]  # (H, W)
+
+CHROMA = {(0, 0): "yuv444p", (1, 0): "yuv422p", (1, 1): "yuv420p"}
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """A picture's planes, in FFmpeg's order for its name of their format."""
+
+    planes: tuple[Codes, ...]
+    pix_fmt: str  # yuv4xxp, gray or gbrp
+
+
+def check_plain(info: ClipInfo, who: str) -> None:
+    """Raises InputError for clips that hold no pictures: mosaics."""
+    if info.layout.family is Family.BAYER:
+        raise InputError(f"{info.name}: {who} knows no mosaics.")
+
+
+def to_plain(frame: Frame) -> Plain:
+    """The frame's own planes where they are 8-bit Y'CbCr or gray, else 8-bit RGB or gray of it:
+    rounded, and clipped to what files hold."""
+    layout = frame.layout
+    if _own(layout):
+        planes = tuple(
+            np.ascontiguousarray(plane) for plane in frame.planes[: layout.colour_planes]
+        )
+        return Plain(planes, "gray" if len(planes) == 1 else CHROMA[layout.log2_chroma])
+    codes = to_codes(to_rgb(frame))
+    if len(codes) == 1:
+        return Plain((codes[0],), "gray")
+    red, green, blue = codes
+    return Plain((green, blue, red), "gbrp")
+
+
+def from_plain(plain: Plain, like: Frame) -> Frame:
+    """The frame with these planes in its own layout if `to_plain` left it so, else in floats."""
+    if _own(like.layout):
+        return replace(like, planes=plain.planes + like.planes[like.layout.colour_planes :])
+    family = Family.GRAY if plain.pix_fmt == "gray" else Family.RGB
+    order = (0,) if family is Family.GRAY else (2, 0, 1)
+    planes = tuple(plain.planes[i].astype(np.float32) / np.float32(255) for i in order)
+    return replace(like, planes=planes, layout=PlaneLayout(family=family, bits=32))
+
+
+def measured_sigma8(frame: Frame) -> float:
+    """A rough standard deviation of a frame's noise, in 8-bit units, as a user would measure it."""
+    return 255 * single_frame_sigma(torch.from_numpy(to_rgb(frame))[None])
+
+
+def _own(layout: PlaneLayout) -> bool:
+    if layout.bits != 8 or layout.levels is not None:
+        return False
+    return layout.family is Family.GRAY or (
+        layout.family is Family.YUV and layout.log2_chroma in CHROMA
+    )

@@ -1,0 +1,186 @@
+"""From paths to cases: files, or folders whose clips belong together by name."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from f2rcli.batch.scan import scan
+from f2rcli.errors import InputError, UsageError
+from f2rcli.evaluation.base import Case, Clip
+from f2rcli.evaluation.result import FileFacts
+from f2rcli.io import ReadOptions, is_clip, open_reader
+from f2rcli.noise.synthesis.base import Noise
+
+Clips = dict[str, Path]  # by name, without suffix
+
+SEPARATORS = "._-"  # what may follow a clip's name in that of its noisy or denoised version
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A clip on disk, to be opened as often as it is needed."""
+
+    path: Path
+    options: ReadOptions
+
+    def __call__(self) -> AbstractContextManager[Clip]:
+        """See `f2rcli.evaluation.base.Source`. Raises InputError."""
+        return open_reader(self.path, self.options)
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What the user named: one file each, or one folder of clips each."""
+
+    clean: Path | None
+    noisy: Path | None
+    denoised: Mapping[str, Path]  # by label
+
+    def __post_init__(self) -> None:
+        paths = [path for _, path in self.named()]
+        folders = [path for path in paths if is_folder_of_clips(path)]
+        if folders and len(folders) < len(paths):
+            files = next(path for path in paths if path not in folders)
+            raise UsageError(
+                f"{folders[0]} is a folder of clips, {files} is one clip.",
+                hint="Name files or folders, not both.",
+            )
+
+    def named(self) -> list[tuple[str, Path]]:
+        """Every side with its word: clean, noisy, or a label."""
+        sides = [("clean", self.clean), ("noisy", self.noisy), *self.denoised.items()]
+        return [(word, path) for word, path in sides if path is not None]
+
+
+def is_folder_of_clips(path: Path) -> bool:
+    """Whether a path is a folder that is not a clip by itself. Raises InputError if not there."""
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file or folder.", hint="Check the path.")
+    try:
+        return path.is_dir() and not is_clip(path)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}.") from error
+
+
+def clips_of(path: Path) -> Clips:
+    """The clips of a folder by their names, or the one file. Raises InputError for none, and for
+    two of one name."""
+    if not is_folder_of_clips(path):
+        return {path.stem: path}
+    found = scan([str(path)])
+    clips: Clips = {}
+    for clip in found.clips:
+        name = clip.source.stem if clip.source.is_file() else clip.source.name
+        if name in clips:
+            raise InputError(
+                f"{path}: {clips[name].name} and {clip.source.name} have one name.",
+                hint="Only one clip of a name can be matched.",
+            )
+        clips[name] = clip.source
+    if not clips:
+        raise InputError(f"{path}: holds no clips.", hint="Name a folder of videos or stacks.")
+    return clips
+
+
+def paired(
+    sides: Sides, options: ReadOptions, noises: Sequence[Noise] = ()
+) -> tuple[list[Case], list[str]]:
+    """The cases of what was named, and remarks on clips that are left out.
+
+    Of files, they belong together; of folders, clips do whose names are those of the first side
+    (clean, else noisy), alone or followed by a point, dash or underscore: `swan`, `swan_f2r`,
+    `swan.g30`. Raises InputError where no clip has all it needs.
+    """
+    each = {word: clips_of(path) for word, path in sides.named()}
+    words = list(each)
+    single = not is_folder_of_clips(sides.named()[0][1])
+    names = [next(iter(each[words[0]]))] if single else list(each[words[0]])
+    cases, remarks, used = [], [], {word: set[str]() for word in words}
+    for name in names:
+        found = {w: (next(iter(c)) if single else match(name, names, c)) for w, c in each.items()}
+        missing = [word for word, other in found.items() if other is None]
+        if missing:
+            remarks.append(f"{name}: no {' or '.join(missing)} clip of this name; left out")
+            continue
+        paths = {word: each[word][other] for word, other in found.items() if other is not None}
+        for word, other in found.items():
+            used[word].add(str(other))
+        cases += _cases(name, paths, sides, options, noises)
+    for word in words[1:]:
+        remarks += [
+            f"{n}: {word}, with no {words[0]} clip; left out"
+            for n in each[word]
+            if n not in used[word]
+        ]
+    if not cases:
+        raise InputError(
+            f"no clips of {' and '.join(str(path) for _, path in sides.named())} belong together.",
+            hint=f"{words[1].capitalize()} clips are found by the names of the {words[0]} ones, "
+            f"such as {names[0]} and {names[0]}_f2r.",
+        )
+    return cases, remarks
+
+
+def match(name: str, names: Sequence[str], clips: Clips) -> str | None:
+    """The clip that belongs to `name`: of that name, else the one that begins with it, if no
+    longer one of `names` fits better. Raises InputError where there are several."""
+    if name in clips:
+        return name
+    longer = [other for other in names if other != name and belongs(other, name)]
+    candidates = [
+        clip
+        for clip in clips
+        if belongs(clip, name) and not any(clip == n or belongs(clip, n) for n in longer)
+    ]
+    if len(candidates) > 1:
+        raise InputError(
+            f"{name}: which is its clip, {' or '.join(sorted(candidates)[:3])}?",
+            hint="Keep one version of every clip in a folder.",
+        )
+    return next(iter(candidates), None)
+
+
+def belongs(clip: str, name: str) -> bool:
+    """Whether a clip's name is another's with something after it."""
+    return clip.startswith(name) and clip[len(name) : len(name) + 1] in tuple(SEPARATORS)
+
+
+def _cases(
+    name: str,
+    paths: Mapping[str, Path],
+    sides: Sides,
+    options: ReadOptions,
+    noises: Sequence[Noise],
+) -> list[Case]:
+    """One case, or one for each noise that is to be made."""
+    files = {word: File(path, options) for word, path in paths.items()}
+    facts = tuple(
+        FileFacts(
+            role=word if word in ("clean", "noisy") else "denoised", path=str(path),
+            sha256=digest(path),
+        )
+        for word, path in paths.items()
+    )  # fmt: skip
+    given = {label: files[label] for label in sides.denoised}
+    case = Case(
+        name=name, reference=files.get("clean"), noisy=files.get("noisy"), given=given, files=facts
+    )
+    if not noises:
+        return [case]
+    return [
+        Case(name=name, group=noise.name, reference=files["clean"], noise=noise, files=facts)
+        for noise in noises
+    ]
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes; of a folder, of the names and bytes of its files, in order."""
+    if path.is_file():
+        with path.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    whole = hashlib.sha256()
+    for file in sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")):
+        whole.update(f"{file.name}\0{digest(file)}\n".encode())
+    return whole.hexdigest()

@@ -1,0 +1,183 @@
+"""Frames through an FFmpeg filter: inside PyAV, or through an FFmpeg program and its pipes."""
+
+import subprocess
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from fractions import Fraction
+from queue import Empty, SimpleQueue
+from typing import IO, Any
+
+import av
+import av.filter
+import numpy as np
+
+from f2rcli.errors import F2RError
+from f2rcli.evaluation.clips.eight_bit import Plain, from_plain, to_plain
+from f2rcli.frames import Frame
+
+TICK = Fraction(1, 25)  # frames are filtered by number, whatever their time
+
+
+def filtered_by_library(frames: Iterable[Frame], name: str, options: str) -> Iterator[Frame]:
+    """Every frame through a filter of PyAV's FFmpeg that gives one for one. Raises F2RError."""
+    waiting: deque[Frame] = deque()
+    graph: Any = None
+    try:
+        for number, frame in enumerate(frames):
+            plain = to_plain(frame)
+            graph = _graph(plain, name, options) if graph is None else graph
+            waiting.append(frame)
+            graph.vpush(_picture(plain, number))
+            yield from _pulled(graph, plain.pix_fmt, waiting)
+        if graph is not None:
+            graph.vpush(None)
+            yield from _pulled(graph, plain.pix_fmt, waiting)
+    except (av.FFmpegError, ValueError) as error:
+        raise F2RError(f"FFmpeg's {name} failed: {error}.") from error
+    if waiting:
+        raise F2RError(f"FFmpeg's {name} failed: frames are missing.")
+
+
+def _graph(plain: Plain, name: str, options: str) -> Any:
+    graph: Any = av.filter.Graph()
+    height, width = plain.planes[0].shape
+    source = graph.add_buffer(
+        width=width, height=height, format=av.VideoFormat(plain.pix_fmt), time_base=TICK
+    )
+    link, sink = graph.add(name, options), graph.add("buffersink")
+    source.link_to(link)
+    link.link_to(sink)
+    graph.configure()
+    return graph
+
+
+def _picture(plain: Plain, number: int) -> av.VideoFrame:
+    height, width = plain.planes[0].shape
+    picture = av.VideoFrame(width, height, plain.pix_fmt)
+    for plane, codes in zip(picture.planes, plain.planes, strict=True):
+        held = np.zeros((codes.shape[0], plane.line_size), np.uint8)
+        held[:, : codes.shape[1]] = codes
+        plane.update(held.tobytes())
+    picture.pts, picture.time_base = number, TICK
+    return picture
+
+
+def _pulled(graph: Any, pix_fmt: str, waiting: deque[Frame]) -> Iterator[Frame]:
+    while True:
+        try:
+            picture = graph.vpull()
+        except (BlockingIOError, av.BlockingIOError, av.EOFError):
+            return
+        planes = tuple(
+            np.frombuffer(memoryview(p), np.uint8).reshape(p.height, -1)[:, : p.width].copy()
+            for p in picture.planes
+        )
+        yield from_plain(Plain(planes, pix_fmt), waiting.popleft())
+
+
+def filtered_by_program(
+    frames: Iterable[Frame], program: str, name: str, options: str
+) -> Iterator[Frame]:
+    """Every frame through a filter of an FFmpeg program that gives one for one. Raises F2RError."""
+    waiting: deque[Frame] = deque()
+    pipe: _Pipe | None = None
+    try:
+        for frame in frames:
+            plain = to_plain(frame)
+            pipe = _Pipe(program, f"{name}={options}", plain) if pipe is None else pipe
+            waiting.append(frame)
+            pipe.put(plain)
+            for done in pipe.taken():
+                yield from_plain(done, waiting.popleft())
+        for done in pipe.rest() if pipe is not None else ():
+            yield from_plain(done, waiting.popleft())
+        if waiting and pipe is not None:
+            raise F2RError(f"FFmpeg's {name} failed: {pipe.complaint()}.")
+    except BrokenPipeError as error:
+        why = "" if pipe is None else pipe.complaint()
+        raise F2RError(f"FFmpeg's {name} failed: {why}.") from error
+    finally:
+        if pipe is not None:
+            pipe.close()
+
+
+class _Pipe:
+    """A running FFmpeg program: planes go in, planes come out as they are ready.
+
+    Frames are asked for and written by the caller's own thread, so that whoever makes them is
+    never called from two; only the program's output is read by another.
+    """
+
+    def __init__(self, program: str, filters: str, like: Plain) -> None:
+        height, width = like.planes[0].shape
+        raw = ["-f", "rawvideo", "-pix_fmt", like.pix_fmt]
+        source = [*raw, "-s", f"{width}x{height}", "-r", "25", "-i", "-"]
+        self.like = like
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115  # closed by close()
+        self.process = subprocess.Popen(
+            [program, "-v", "error", *source, "-vf", filters, *raw, "-"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+        )
+        self.ready: SimpleQueue[Plain] = SimpleQueue()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self) -> None:
+        sizes = [plane.shape for plane in self.like.planes]
+        output = _pipe_end(self.process.stdout)
+        while True:
+            read = [output.read(rows * columns) for rows, columns in sizes]
+            if len(read[-1]) < sizes[-1][0] * sizes[-1][1]:
+                return
+            planes = tuple(
+                np.frombuffer(data, np.uint8).reshape(size)
+                for data, size in zip(read, sizes, strict=True)
+            )
+            self.ready.put(Plain(planes, self.like.pix_fmt))
+
+    def put(self, plain: Plain) -> None:
+        """Write a picture. Raises BrokenPipeError where the program has ended."""
+        for plane in plain.planes:
+            _pipe_end(self.process.stdin).write(plane.data.cast("B"))
+
+    def taken(self) -> Iterator[Plain]:
+        """What is ready by now."""
+        while True:
+            try:
+                yield self.ready.get_nowait()
+            except Empty:
+                return
+
+    def rest(self) -> Iterator[Plain]:
+        """Everything that is still to come: nothing more is written."""
+        _pipe_end(self.process.stdin).close()
+        self.reader.join()
+        yield from self.taken()
+
+    def complaint(self) -> str:
+        """The last line that the program wrote about itself."""
+        self.process.wait()
+        self.log.seek(0)
+        lines = self.log.read().decode(errors="replace").strip().splitlines()
+        return lines[-1].rstrip(".") if lines else "frames are missing"
+
+    def close(self) -> None:
+        """End the program, whether or not it was done."""
+        self.process.kill()
+        self.process.wait()
+        self.reader.join()
+        for end in (self.process.stdin, self.process.stdout):
+            with suppress(BrokenPipeError):
+                _pipe_end(end).close()
+        self.log.close()
+
+
+def _pipe_end(end: IO[bytes] | None) -> IO[bytes]:
+    if end is None:
+        raise ValueError("no pipe was asked for")
+    return end

@@ -1,0 +1,103 @@
+"""One moment of a clip as everyone sees it: reference, noisy input, and the motion to it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.engine.cuts import same_shot, thumbnail
+from f2rcli.frames import Frame
+from f2rcli.models.flow import DISFlow, Flow, inside, sample
+
+Picture = NDArray[np.float32]  # (C, H, W), 0 = black, 1 = white
+Plane = NDArray[np.float32]  # (H, W)
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, of gamma-encoded RGB
+NOISY_BLUR = 2.0  # pixels, of a noisy picture before motion is measured on it
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """Where the pixels of a frame lay in the frame before."""
+
+    flow: Flow  # (H, W, 2) on this frame's grid, pointing into the frame before
+    seen: NDArray[np.bool_]  # (H, W): seen in both frames, and not at the border of two motions
+
+    def fetch(self, before: Picture) -> Picture:
+        """The frame before, brought onto this frame's grid; linear interpolation."""
+        return np.stack([sample(np.ascontiguousarray(plane), self.flow) for plane in before])
+
+
+@dataclass(eq=False)
+class FrameSet:
+    """What is known of one frame apart from any estimate of it. Nothing but `follow` changes it."""
+
+    index: int  # place in the clip, from 0
+    seconds: float | None = None  # from the clip's beginning
+    reference: Picture | None = None  # clean
+    noisy: Picture | None = None
+    # Frames in the files' own samples, by method: NOISY, "" for the reference, and estimates.
+    files: Mapping[str, Frame] = field(default_factory=dict, repr=False)
+    before: "FrameSet | None" = field(default=None, repr=False)  # its own `before` is None
+
+    def follow(self, before: "FrameSet | None") -> None:
+        """Put `before` in front of this moment; the chain ends there, so that no more is held."""
+        self.before = before
+        if before is not None:
+            before.before = None
+            before.files = {}
+            before.__dict__.pop("motion", None)
+
+    @cached_property
+    def guide(self) -> Plane | None:
+        """The brightness that motion is measured on: the reference's, or the blurred input's."""
+        if self.reference is not None:
+            return luma(self.reference)
+        if self.noisy is None:
+            return None
+        return np.asarray(cv2.GaussianBlur(luma(self.noisy), (0, 0), NOISY_BLUR), np.float32)
+
+    @cached_property
+    def motion(self) -> Motion | None:
+        """Motion since the frame before; None for the first frame and across a cut."""
+        if self.before is None or self.guide is None or self.before.guide is None:
+            return None
+        if not same_shot(thumbnail(self.before.guide), thumbnail(self.guide)):
+            return None
+        back = DISFlow()(self.guide, self.before.guide)
+        forth = DISFlow()(self.before.guide, self.guide)
+        return Motion(back, visible(back, forth))
+
+
+def luma(picture: Picture) -> Plane:
+    """Brightness (H, W) of RGB, gray, or packed Bayer planes R, G1, B, G2 (the greens' mean)."""
+    if len(picture) == 3:
+        return np.asarray(
+            sum(w * plane for w, plane in zip(LUMA, picture, strict=True)), np.float32
+        )
+    if len(picture) == 4:
+        return np.asarray((picture[1] + picture[3]) / 2, np.float32)
+    return np.asarray(picture[0])
+
+
+def visible(back: Flow, forth: Flow) -> NDArray[np.bool_]:
+    """Pixels whose flow there and back ends where it began, inside the picture and off motion
+    boundaries (Sundaram et al., ECCV 2010; the thresholds of Ruder et al., GCPR 2016)."""
+    there = np.stack([sample(np.ascontiguousarray(forth[..., i]), back) for i in (0, 1)], -1)
+    size = _squared(back)
+    agrees = _squared(back + there) < 0.01 * (size + _squared(there)) + 0.5
+    bent = _slope(back[..., 0]) + _slope(back[..., 1])
+    seen: NDArray[np.bool_] = agrees & (bent <= 0.01 * size + 0.002) & (inside(back) > 0)
+    return seen
+
+
+def _slope(part: Plane) -> Plane:
+    down, right = np.gradient(part)
+    return np.asarray(down**2 + right**2, np.float32)
+
+
+def _squared(flow: Flow) -> Plane:
+    return flow[..., 0] ** 2 + flow[..., 1] ** 2

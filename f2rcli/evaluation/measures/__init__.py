@@ -1,0 +1,1 @@
+"""What metrics and reports measure with."""

@@ -1,0 +1,94 @@
+"""What most metrics have in common: a value per channel and frame, and the mean over frames."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+
+from f2rcli.evaluation.base import Meter, Setting
+from f2rcli.evaluation.frame_set import FrameSet, Picture
+from f2rcli.evaluation.result import WHOLE, MetricFacts, Series
+from f2rcli.frames import Space
+from f2rcli.sensor import PLANES
+
+CHANNELS = {Space.RGB: ("r", "g", "b"), Space.GRAY: (), Space.BAYER: PLANES}
+
+Row = Mapping[str, float]  # by channel, "all" among them
+
+
+class FrameMeter(ABC):
+    """A meter of a value per frame. `before` is the estimate of the frame before."""
+
+    def __init__(self, facts: MetricFacts, setting: Setting) -> None:
+        self.facts = facts
+        self.setting = setting
+        self.rows: list[Row | None] = []
+        self.before: Picture | None = None
+
+    @abstractmethod
+    def measure(self, moment: FrameSet, estimate: Picture) -> Row | None:
+        """The values of one frame, by channel; None where it has none."""
+
+    def add(self, moment: FrameSet, estimate: Picture) -> None:
+        """See `f2rcli.evaluation.base.Meter`."""
+        if moment.before is None:
+            self.before = None
+        self.rows.append(self.measure(moment, estimate))
+        self.before = estimate
+
+    def finish(self) -> Series:
+        """See `f2rcli.evaluation.base.Meter`."""
+        return series_of(self.facts.name, self.rows)
+
+
+def series_of(metric: str, rows: list[Row | None]) -> Series:
+    """Frames' values as a series; a clip's value is their `mean`."""
+    channels = dict.fromkeys([WHOLE, *(name for row in rows if row for name in row)])
+    frames = {
+        channel: tuple(None if row is None else row.get(channel) for row in rows)
+        for channel in channels
+    }
+    means = {
+        channel: mean([v for v in values if v is not None]) for channel, values in frames.items()
+    }
+    return Series(metric=metric, frames=frames, clip=means)
+
+
+def mean(values: list[float]) -> float:
+    """The mean of the finite values; inf where all are, nan where there are none.
+
+    One black frame that is restored exactly shall not make a whole clip perfect.
+    """
+    finite = [value for value in values if math.isfinite(value)]
+    if finite:
+        return fmean(finite)
+    return math.inf if values and all(value == math.inf for value in values) else math.nan
+
+
+def nothing_missing() -> str | None:
+    """Of metrics that need no more than f2r does."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSpec:
+    """A metric as its file describes it; see `f2rcli.evaluation.base.Metric`."""
+
+    facts: MetricFacts
+    kind: Callable[[MetricFacts, Setting], Meter]
+    available: Callable[[], str | None] = nothing_missing
+    spaces: tuple[Space, ...] = (Space.RGB, Space.GRAY, Space.BAYER)
+
+    def meter(self, setting: Setting) -> Meter | None:
+        """A fresh meter, or None where the metric means nothing for such clips."""
+        return self.kind(self.facts, setting) if setting.space in self.spaces else None
+
+
+def by_channel(
+    space: Space, values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+) -> dict[str, float]:
+    """Values of the channels of a picture by their names; nothing for gray."""
+    return {name: float(v) for name, v in zip(CHANNELS[space], values, strict=False)}

@@ -1,0 +1,1 @@
+"""Pictures of an evaluation: for its report, and to watch."""

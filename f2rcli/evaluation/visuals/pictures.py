@@ -1,0 +1,258 @@
+"""What a report shows of a clip: a few frames, the places where methods differ, what they took out.
+
+An observer that sees every frame as it streams by and keeps little of it: the middle of a few
+frames, and a handful of crops. Pictures stay at one pixel to one: a reduced picture has less
+noise than the file.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.errors import F2RError
+from f2rcli.evaluation.base import Setting
+from f2rcli.evaluation.frame_set import FrameSet, Picture, luma
+from f2rcli.evaluation.metrics import noise_left
+from f2rcli.evaluation.result import NOISY, ClipResult
+from f2rcli.evaluation.visuals.crops import Places
+from f2rcli.evaluation.visuals.flattest import Flattest, unclamped
+from f2rcli.evaluation.visuals.images import (
+    CLEAN,
+    COLOUR,
+    ERROR,
+    FRAME,
+    REMOVED,
+    ClipPictures,
+    Codes,
+    Shot,
+    codes_of,
+    encode,
+)
+from f2rcli.frames import Mosaic
+
+BUDGET = 5_600_000  # bytes of all pictures of an evaluation; in base64 a third more
+LEAST = 250_000  # bytes of a clip: with more clips than that allows, not all are shown
+LARGEST = (960, 1280)  # rows and columns of what is kept of a frame
+KEPT = 4  # frames that are held at a time
+COLOUR_STEPS = 4  # the same for colour, of which three are kept
+STEPS = 64  # of a stored difference per 8-bit code
+GAINS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+SPAN = 3.0  # standard deviations that a map shows before it clips
+
+
+class Rung(NamedTuple):
+    """How much of a clip is shown."""
+
+    frames: int
+    rows: int
+    columns: int
+    quality: int  # of WebP
+    crops: int
+
+
+# From the richest; the first one that fits the budget is taken.
+LADDER = (
+    Rung(3, 960, 1280, 90, 4),
+    Rung(3, 960, 1280, 80, 4),
+    Rung(2, 720, 960, 80, 4),
+    Rung(1, 720, 960, 80, 3),
+    Rung(1, 540, 720, 80, 3),
+    Rung(1, 400, 560, 75, 2),
+    Rung(1, 270, 400, 75, 2),
+    Rung(1, 180, 280, 70, 1),
+    Rung(1, 96, 128, 60, 0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The middle of a frame, by method; differences are luma, STEPS per 8-bit code."""
+
+    frame: int
+    pictures: dict[str, Codes]
+    removed: dict[str, NDArray[np.int16]]  # noisy - estimate
+    errors: dict[str, NDArray[np.int16]]  # estimate - reference
+    # (H, W, 3), noisy - estimate without its luma, COLOUR_STEPS per 8-bit code; none of gray
+    colours: dict[str, NDArray[np.int8]]
+
+
+class ReportPictures:
+    """Keeps what a report will show of each clip; an `Observer`.
+
+    Memory is bounded whatever the length, size and number of clips, and so are the bytes of all
+    shots together: about BUDGET.
+    """
+
+    def __init__(self, clips: int, budget: int = BUDGET) -> None:
+        """clips: how many there will be. With very many, every second or third is shown."""
+        self.every = max(1, math.ceil(clips * LEAST / budget))
+        self.budget = budget // max(1, math.ceil(clips / self.every))
+        self.begun = 0
+
+    def begin(self, name: str, setting: Setting, methods: tuple[str, ...]) -> None:
+        """A clip begins."""
+        self.wanted = self.begun % self.every == 0
+        self.begun += 1
+        self.mosaic = setting.mosaic
+        self.noise = noise_left.METRIC.meter(setting) if self.wanted else None
+        self.stride = 1
+        self.kept: list[_Kept] = []
+        self.places = Places()
+        self.flattest = Flattest()
+
+    def see(self, moment: FrameSet, estimates: Mapping[str, Picture]) -> None:
+        """The next frame and all estimates of it."""
+        if not self.wanted:
+            return
+        if self.noise is not None and moment.noisy is not None:
+            self.noise.add(moment, moment.noisy)
+        sides = {NOISY: moment.noisy, **estimates, CLEAN: moment.reference}
+        shown = {name: picture for name, picture in sides.items() if picture is not None}
+        self.places.look(moment.index, shown, self.mosaic)
+        if moment.index % self.stride == 0:
+            exact = unclamped(moment, shown)
+            self.flattest.look(moment.index, exact, self.mosaic)
+            self.kept.append(_keep(moment.index, shown, exact, self.mosaic))
+            if len(self.kept) > KEPT:
+                self.stride *= 2
+                self.kept = [kept for kept in self.kept if kept.frame % self.stride == 0]
+
+    def end(self, result: ClipResult) -> ClipPictures | None:
+        """What was kept, encoded within the clip's share of the budget."""
+        if not self.wanted or not self.kept:
+            return None
+        shots = self._fitting((result.height, result.width))
+        return ClipPictures(shots, self._measured() if result.noise is None else None)
+
+    def _measured(self) -> Mapping[str, Any] | None:
+        """The noise of the input; None where there is no input or it cannot be measured."""
+        if self.noise is None:
+            return None
+        try:
+            self.noise.finish()
+        except F2RError:
+            return None  # the page does without
+        return getattr(self.noise, "report", None)
+
+    def _fitting(self, size: tuple[int, int]) -> tuple[Shot, ...]:
+        """The shots of the richest rung that fits the budget."""
+        crops = [place.shots() for place in self.places.found]
+        richest = sum(len(shot.data) for shot in self._whole(size, LADDER[0], 1))
+        for rung in LADDER:
+            if richest * self._share(rung) > self.budget:  # not worth trying
+                continue
+            near = [shot for shots in crops[: rung.crops] for shot in shots]
+            flat = self.flattest.shots() if rung.crops else []
+            found = (*self._whole(size, rung, rung.frames), *near, *flat)
+            if sum(len(shot.data) for shot in found) <= self.budget:
+                return found
+        return ()
+
+    def _share(self, rung: Rung) -> float:
+        """The pixels of a rung as a share of the richest rung's with one frame."""
+        height, width = next(iter(self.kept[0].pictures.values())).shape[:2]
+        pixels = min(height, rung.rows) * min(width, rung.columns) / (height * width)
+        share: float = pixels * (rung.quality / LADDER[0].quality) ** 2
+        return share
+
+    def _whole(self, size: tuple[int, int], rung: Rung, count: int) -> list[Shot]:
+        """Frames and maps, as large as a rung allows."""
+        count = min(count, len(self.kept))
+        places = [int((place + 0.5) / count * len(self.kept)) for place in range(count)]
+        frames = [shot for at in places for shot in _frame_shots(self.kept[at], rung, size)]
+        return [*frames, *_map_shots(self.kept[len(self.kept) // 2], rung, size)]
+
+
+def _window(size: tuple[int, ...], largest: tuple[int, ...]) -> tuple[slice, slice]:
+    """The middle of a picture, at most `largest`."""
+    starts = [max(0, (side - most) // 2) for side, most in zip(size, largest, strict=True)]
+    rows, columns = (
+        slice(start, start + min(side, most))
+        for start, side, most in zip(starts, size, largest, strict=True)
+    )
+    return rows, columns
+
+
+def _keep(
+    frame: int, shown: Mapping[str, Picture], exact: Mapping[str, Picture], mosaic: Mosaic | None
+) -> _Kept:
+    """shown: as a player shows it; exact: as the file has it, which differences are made of."""
+    seen = {name: p[:, *_window(p.shape[1:], LARGEST)] for name, p in exact.items()}
+    methods = {name: p for name, p in seen.items() if name not in (NOISY, CLEAN)}
+    noisy, clean = seen.get(NOISY), seen.get(CLEAN)
+    coloured = noisy is not None and len(noisy) == 3
+    return _Kept(
+        frame,
+        {n: codes_of(p[:, *_window(p.shape[1:], LARGEST)], mosaic) for n, p in shown.items()},
+        {} if noisy is None else {n: _difference(noisy, p) for n, p in methods.items()},
+        {} if clean is None else {n: _difference(p, clean) for n, p in methods.items()},
+        {n: _colour(noisy - p) for n, p in methods.items()}
+        if noisy is not None and coloured
+        else {},
+    )
+
+
+def _colour(change: Picture) -> NDArray[np.int8]:
+    """(H, W, 3) of a change in RGB, without its brightness."""
+    bare = np.nan_to_num(change - luma(change)) * (255 * COLOUR_STEPS)
+    held: NDArray[np.int8] = np.clip(np.rint(bare), -127, 127).astype(np.int8)
+    return np.ascontiguousarray(held.transpose(1, 2, 0))
+
+
+def _difference(a: Picture, b: Picture) -> NDArray[np.int16]:
+    steps = np.rint(np.nan_to_num(255 * STEPS * (luma(a) - luma(b))))
+    held: NDArray[np.int16] = np.clip(steps, -32768, 32767).astype(np.int16)
+    return held
+
+
+def _frame_shots(kept: _Kept, rung: Rung, size: tuple[int, int]) -> list[Shot]:
+    return [
+        _middle_shot(FRAME, kept.frame, name, codes, rung, size)
+        for name, codes in kept.pictures.items()
+    ]
+
+
+def _map_shots(kept: _Kept, rung: Rung, size: tuple[int, int]) -> list[Shot]:
+    """Differences around mid-grey, all with one gain, so that methods compare."""
+    told = kept.removed or kept.errors
+    spread = max((float(steps.std()) for steps in told.values()), default=0.0) / STEPS
+    gain = max((g for g in GAINS if g * SPAN * spread <= 128), default=1)
+    maps = (
+        (REMOVED, kept.removed, STEPS), (COLOUR, kept.colours, COLOUR_STEPS),
+        (ERROR, kept.errors, STEPS),
+    )  # fmt: skip
+    return [
+        _middle_shot(kind, kept.frame, name, _grey(differences, gain / steps), rung, size, gain)
+        for kind, found, steps in maps
+        for name, differences in found.items()
+    ]
+
+
+def _middle_shot(
+    kind: str,
+    frame: int,
+    method: str,
+    codes: Codes,
+    rung: Rung,
+    size: tuple[int, int],
+    gain: float = 1,
+) -> Shot:
+    """The middle of what was kept of a frame of `size`."""
+    part = codes[_window(codes.shape[:2], (rung.rows, rung.columns))]
+    height, width = part.shape[:2]
+    box = (max(0, (size[1] - width) // 2), max(0, (size[0] - height) // 2), width, height)
+    data = encode(part, rung.quality)
+    return Shot(kind=kind, frame=frame, method=method, box=box, gain=gain, data=data)
+
+
+def _grey(steps: NDArray[np.int16] | NDArray[np.int8], gain: float) -> Codes:
+    grey = np.rint(128 + steps.astype(np.float32) * gain)
+    codes: Codes = np.clip(grey, 0, 255).astype(np.uint8)
+    return codes
+
+
+__all__ = ["BUDGET", "ClipPictures", "ReportPictures", "Shot"]

@@ -1,0 +1,211 @@
+"""Choosing an encoder and a pixel format: the input's own family, and every sample held."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from f2rcli.errors import UsageError
+from f2rcli.frames import Family, PlaneLayout
+from f2rcli.io.base import Reader, WriteOptions
+from f2rcli.io.ffmpeg.encoders import (
+    FIELDERS,
+    EncoderSetup,
+    encoder_options,
+    encoders_for,
+    family_name,
+    family_of_encoder,
+    named_encoders,
+    other_encoders,
+)
+from f2rcli.io.ffmpeg.pixel_format_choice import (
+    closest_format,
+    coding_for,
+    colour_for,
+    formats_of,
+    losses,
+)
+from f2rcli.io.ffmpeg.pixel_formats import PixelFormat
+from f2rcli.io.video.containers import Container, accepts
+
+_LOSSLESS = "ffv1"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The encoder that was found, what it costs, and why those before it were passed over."""
+
+    setup: EncoderSetup
+    lost: tuple[str, ...]
+    refusals: dict[str, str]  # by encoder, the first reason it gave
+
+
+def check_options(container: Container, options: WriteOptions) -> None:
+    """Raise UsageError for wishes that exclude each other."""
+    if options.lossless and options.crf is not None:
+        raise UsageError("crf and lossless: only one of them.", hint="Leave out --crf.")
+    if options.lossless and options.codec and family_name(options.codec) != _LOSSLESS:
+        raise UsageError(
+            f"codec {options.codec} and lossless: --lossless means FFV1.",
+            hint="Leave out --codec or --lossless.",
+        )
+    if options.lossless and _LOSSLESS not in container.families:
+        raise UsageError(
+            f"lossless: {container.name} cannot hold FFV1.", hint="Name an .mkv file with -o."
+        )
+
+
+def choose(reader: Reader, container: Container, options: WriteOptions) -> Choice:
+    """The first encoder, in order of preference, that loses nothing; else what loses least."""
+    encoders = _candidates(reader, container, options)
+    layout = reader.info.layout
+    refusals: dict[str, str] = {}
+    for any_form in (False, True):  # the closest format of each, then larger ones
+        for encoder in encoders:
+            for form in _lossless_forms(encoder, reader, container, options, any_form):
+                setup, reason = _tried(reader, container, encoder, form, options)
+                if reason is None:
+                    lost = (*_tolerated(encoder, form, reader), *_coding_losses(reader, setup))
+                    return Choice(setup, lost, refusals)
+                refusals.setdefault(encoder, reason)
+    lossy = [(e, f) for e in encoders for f in _forms(e, container, options)]
+    for encoder, form in sorted(lossy, key=lambda pair: _regret(pair[1], layout)):
+        setup, reason = _tried(reader, container, encoder, form, options)
+        if reason is None:
+            worse = [*losses(form, layout), *_coding_losses(reader, setup)]
+            return Choice(setup, tuple(f"{line} ({encoder})" for line in worse), refusals)
+        refusals.setdefault(encoder, reason)
+    reasons = [f"{encoder}: {reason}" for encoder, reason in refusals.items()]
+    raise UsageError(
+        f"{reader.info.name}: cannot be encoded for {container.name}: "
+        f"{reasons[0] if reasons else 'no encoder fits'}.",
+        hint="Try another --codec, --pix-fmt or container; .mkv with --lossless holds everything.",
+    )
+
+
+def _tried(
+    reader: Reader, container: Container, encoder: str, form: PixelFormat, options: WriteOptions
+) -> tuple[EncoderSetup, str | None]:
+    """An encoder set up, and why it refuses. Raises UsageError if the user's options are why."""
+    setup = _setup(reader, container, encoder, form, options)
+    reason = setup.trial()
+    bare = replace(options, encoder_options=(), preset=None, crf=None)
+    if reason is None or options == bare:
+        return setup, reason
+    if _setup(reader, container, encoder, form, bare).trial() is None:
+        raise UsageError(
+            f"{encoder} refuses its options: {reason}.",
+            hint="Check --encoder-opt, --preset and --crf.",
+        )
+    return setup, reason
+
+
+def _regret(form: PixelFormat, layout: PlaneLayout) -> tuple[int, int]:
+    return len(losses(form, layout)), max(0, layout.bits - form.bits)
+
+
+def _candidates(reader: Reader, container: Container, options: WriteOptions) -> list[str]:
+    """Encoders to try, best first, of those whose streams the container holds."""
+    if options.lossless:
+        names: tuple[str, ...] = (_LOSSLESS,)
+    elif options.codec:
+        names = named_encoders(options.codec)
+    else:
+        own = encoders_for(reader.origin.family)
+        others = other_encoders(reader.origin.family)
+        if reader.info.interlaced:
+            others = tuple(name for name in others if says_fields(container, name))
+        names = own + tuple(name for name in others if name not in own)
+    fitting = [name for name in names if accepts(container, name)]
+    if not fitting:
+        raise UsageError(
+            f"codec {options.codec}: {container.name} files do not hold it.",
+            hint=f"{container.name} holds {', '.join(container.families)}; .mkv holds most.",
+        )
+    if options.pix_fmt:
+        fitting = _with_pix_fmt(fitting, options.pix_fmt)
+    return fitting
+
+
+def _with_pix_fmt(encoders: list[str], pix_fmt: str) -> list[str]:
+    fitting = [name for name in encoders if any(f.name == pix_fmt for f in formats_of(name))]
+    if not fitting:
+        names = " ".join(form.name for form in formats_of(encoders[0]))
+        raise UsageError(
+            f"pixel format {pix_fmt}: {encoders[0]} does not take it.", hint=f"It takes {names}."
+        )
+    return fitting
+
+
+def _forms(encoder: str, container: Container, options: WriteOptions) -> Iterator[PixelFormat]:
+    """Formats of an encoder, as far as the container carries them; VP9's alpha travels beside."""
+    beside = encoder == "libvpx-vp9" and container.name not in ("matroska", "webm")
+    for form in formats_of(encoder):
+        wanted = options.pix_fmt in (None, form.name) and not (beside and form.alpha)
+        plain = form.family is not Family.RGB and not form.alpha
+        if wanted and (plain or container.name != "y4m"):
+            yield form
+
+
+def _coding_losses(reader: Reader, setup: EncoderSetup) -> list[str]:
+    narrowed = reader.info.layout.full_range and not setup.coding.full_range
+    return ["full range becomes limited"] if narrowed else []
+
+
+def _lossless_forms(
+    encoder: str, reader: Reader, container: Container, options: WriteOptions, any_form: bool
+) -> Iterator[PixelFormat]:
+    """Formats of an encoder that hold every sample: the closest one, or all the others."""
+    layout = reader.info.layout
+    closest = closest_format(encoder, layout)
+    for form in _forms(encoder, container, options):
+        if (form == closest) is any_form and options.pix_fmt is None:
+            continue
+        if not losses(form, layout) or _tolerated(encoder, form, reader):
+            yield form
+
+
+def _tolerated(encoder: str, form: PixelFormat, reader: Reader) -> tuple[str, ...]:
+    """ProRes 4444 decodes to 12 bits, of which its only free encoder takes 10: still the family."""
+    lost = losses(form, reader.info.layout)
+    own = encoder == "prores_ks" and reader.origin.family == "prores"
+    if own and lost == ["12 bits become 10"]:
+        return ("12 bits become 10 (the ProRes encoder takes no more)",)
+    return ()
+
+
+def says_fields(container: Container, encoder: str) -> bool:
+    """Whether a file of interlaced pictures says which field comes first."""
+    return container.name in ("matroska", "mov", "y4m") or encoder in FIELDERS
+
+
+def one_rate(container: Container, encoder: str) -> bool:
+    """Whether frame times are rounded to multiples of one duration."""
+    return not container.variable_rate or encoder in ("mpeg2video", "mpeg4", "dvvideo")
+
+
+def _setup(
+    reader: Reader, container: Container, encoder: str, form: PixelFormat, options: WriteOptions
+) -> EncoderSetup:
+    info, origin = reader.info, reader.origin
+    rate = info.rate or Fraction(25)
+    chosen = encoder_options(
+        encoder, form, info, origin.profile, origin.facts.mastering,
+        origin.tags.chroma_location, options, in_order=not container.variable_rate,
+    )  # fmt: skip
+    coding = coding_for(encoder, form, info.layout)
+    order = 1 if not info.interlaced else 2 if info.top_field_first else 3
+    hevc = family_of_encoder(encoder) == "hevc" and container.name in ("mp4", "mov")
+    return EncoderSetup(
+        encoder=encoder,
+        form=form,
+        width=info.width,
+        height=info.height,
+        rate=rate,
+        time_base=1 / rate if one_rate(container, encoder) else info.time_base,
+        tags=colour_for(coding, origin.tags),
+        coding=coding,
+        pixel_aspect=origin.pixel_aspect,
+        field_order=order,
+        codec_tag="hvc1" if hevc else "",  # QuickTime plays no other
+        options=tuple(chosen.items()),
+    )

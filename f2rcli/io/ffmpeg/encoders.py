@@ -1,0 +1,263 @@
+"""Encoders: which one writes a family, at which quality, in which pixel format."""
+
+import difflib
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+
+import av
+from av.video.codeccontext import VideoCodecContext
+
+from f2rcli.errors import UsageError
+from f2rcli.frames import ClipInfo, PlaneLayout
+from f2rcli.io.base import WriteOptions
+from f2rcli.io.ffmpeg.colour import ColourTags, Mastering
+from f2rcli.io.ffmpeg.pixel_formats import PixelFormat
+from f2rcli.io.ffmpeg.scheduling import ordinary_scheduling
+
+# Encoders of a family, best first.
+_ENCODERS = {
+    "h264": ("libx264", "libx264rgb"), "hevc": ("libx265",), "av1": ("libsvtav1",),
+    "vp9": ("libvpx-vp9",), "vp8": ("libvpx-vp9",), "prores": ("prores_ks",), "gif": ("apng",),
+}  # fmt: skip
+_ALIASES = {
+    "avc": "h264", "x264": "h264", "h265": "hevc", "x265": "hevc", "svtav1": "av1",
+    "vp09": "vp9", "raw": "rawvideo", "y4m": "rawvideo", "jpeg": "mjpeg",
+}  # fmt: skip
+# Families that come back as themselves by an encoder of the same name.
+_SAME = ("ffv1", "mjpeg", "apng", "png", "rawvideo", "huffyuv", "ffvhuff", "utvideo", "magicyuv",
+         "v210", "cfhd", "dnxhd", "qtrle")  # fmt: skip
+_LOSSLESS = ("rawvideo", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "v210", "png", "apng",
+             "bitpacked", "qtrle", "lagarith", "r210", "v410", "ljpeg", "bmp", "dpx", "exr",
+             "targa", "ppm", "pgm", "tiff")  # fmt: skip
+# What else to try where the family's own encoders cannot hold the samples or do not exist.
+_OTHERS = ("libx264", "libx264rgb", "libsvtav1", "libx265", "libvpx-vp9", "prores_ks", "ffv1",
+           "apng", "rawvideo")  # fmt: skip
+_CRF = {"libx264": 17, "libx264rgb": 17, "libx265": 19, "libsvtav1": 20, "libvpx-vp9": 20}
+_WORST_CRF = {"libx264": 51, "libx264rgb": 51, "libx265": 51}
+_PRESET = {"libx264": "medium", "libx264rgb": "medium", "libx265": "medium", "libsvtav1": "6"}
+_PRESETS = dict.fromkeys(
+    ("libx264", "libx264rgb", "libx265"),
+    ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower",
+     "veryslow", "placebo"),
+) | {"libsvtav1": tuple(str(speed) for speed in range(-1, 14))}  # fmt: skip
+_PRORES = {"Proxy": "proxy", "LT": "lt", "Standard": "standard", "HQ": "hq", "4444": "4444",
+           "XQ": "4444xq", "4444 XQ": "4444xq"}  # fmt: skip
+_FIELD_FLAGS = {"libx264": "+ildct+ilme", "prores_ks": "+ildct", "mpeg2video": "+ildct+ilme",
+                "mpeg4": "+ildct+ilme", "dnxhd": "+ildct"}  # fmt: skip
+# Those whose streams say of themselves which field comes first; FFV1 does so without being asked.
+FIELDERS = (*_FIELD_FLAGS, "ffv1")
+CAPTIONERS = ("libx264", "libx265")  # encoders that write closed captions
+LAMBDA = 118  # FFmpeg's quantiser unit (FF_QP2LAMBDA)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderSetup:
+    """Everything an encoder is opened with, save the pictures."""
+
+    encoder: str
+    form: PixelFormat
+    width: int
+    height: int
+    rate: Fraction
+    time_base: Fraction
+    tags: ColourTags
+    pixel_aspect: Fraction | None
+    coding: PlaneLayout  # range, matrix and siting of the pictures that go in
+    field_order: int  # FFmpeg's AVFieldOrder: 1 progressive, 2 top first, 3 bottom first
+    codec_tag: str
+    options: tuple[tuple[str, str], ...]
+
+    def apply(self, context: VideoCodecContext) -> None:
+        """Set a fresh encoder up."""
+        context.width, context.height = self.width, self.height
+        context.pix_fmt = self.form.name
+        context.time_base = self.time_base
+        context.framerate = self.rate
+        context.color_primaries = self.tags.primaries
+        context.color_trc = self.tags.transfer
+        context.colorspace = self.tags.matrix
+        context.color_range = self.tags.range
+        context.field_order = self.field_order
+        if self.pixel_aspect is not None:
+            context.sample_aspect_ratio = self.pixel_aspect
+        if self.codec_tag:
+            context.codec_tag = self.codec_tag
+        context.options = dict(self.options)
+        if self.encoder == "libsvtav1":
+            os.environ.setdefault("SVT_LOG", "1")  # it prints a page of settings otherwise
+
+    def tag(self, picture: av.VideoFrame) -> None:
+        """Tag a picture like the stream: some encoders (ProRes) look at pictures only."""
+        picture.color_primaries = self.tags.primaries
+        picture.color_trc = self.tags.transfer
+        picture.colorspace = self.tags.matrix
+        picture.color_range = self.tags.range
+
+    def trial(self) -> str | None:
+        """Open the encoder once without writing; why it refuses, or None."""
+        context = av.CodecContext.create(self.encoder, "w")
+        if not isinstance(context, VideoCodecContext):
+            return "is not a video encoder"
+        self.apply(context)
+        level = av.logging.get_level()
+        try:
+            with ordinary_scheduling(), av.logging.Capture(local=False) as lines:
+                av.logging.set_level(av.logging.WARNING)
+                context.open()
+        except (av.FFmpegError, ValueError) as error:
+            said = [text.strip() for _, _, text in lines if text.strip()]
+            return said[0].rstrip(".") if said else str(error)
+        finally:
+            av.logging.set_level(level)
+        doubts = [t.strip() for _, _, t in lines if "parsing option" in t or "nknown option" in t]
+        return doubts[0].rstrip(".") if doubts else None
+
+
+def family_name(codec: str) -> str:
+    """The family that a user's word for a codec means."""
+    return _ALIASES.get(codec.lower(), codec.lower())
+
+
+def family_of_encoder(encoder: str) -> str:
+    """The codec family an encoder writes."""
+    return av.Codec(encoder, "w").canonical_name
+
+
+def encoders_for(family: str) -> tuple[str, ...]:
+    """The encoders of a family that are here, best first; empty for none."""
+    names = _ENCODERS.get(family) or ((family,) if family in _SAME else ())
+    return tuple(name for name in names if is_encoder(name))
+
+
+def named_encoders(codec: str) -> tuple[str, ...]:
+    """The encoders that `--codec` names: a family or one encoder. Raises UsageError."""
+    found = encoders_for(family_name(codec))
+    if found:
+        return found
+    if is_encoder(codec):
+        return (codec,)
+    known = sorted({*_ENCODERS, *_SAME, *_ALIASES, "libx264", "libx265", "libsvtav1"})
+    close = difflib.get_close_matches(codec.lower(), known, n=1)
+    raise UsageError(
+        f"codec {codec}: FFmpeg has no such video encoder here.",
+        hint=f"Did you mean {close[0]}?" if close else "Try h264, hevc, av1, vp9, prores, ffv1.",
+    )
+
+
+def other_encoders(family: str) -> tuple[str, ...]:
+    """Encoders to fall back on, most widely played first; after a lossless family FFV1 first."""
+    first = ("ffv1",) if family in _LOSSLESS else ()
+    return tuple(name for name in (*first, *_OTHERS) if is_encoder(name))
+
+
+def is_encoder(name: str) -> bool:
+    """Whether FFmpeg has a video encoder of this name here."""
+    try:
+        return av.Codec(name, "w").type == "video"
+    except ValueError:
+        return False
+
+
+def quality(encoder: str, options: WriteOptions) -> tuple[float | None, str | None]:
+    """The crf and preset an encoder runs at. Raises UsageError where it has no such thing."""
+    for name, value in (("crf", options.crf), ("preset", options.preset)):
+        if value is not None and name not in option_names(encoder):
+            raise UsageError(
+                f"{name} = {value}: {encoder} has no {name}.",
+                hint="See ffmpeg -h encoder=NAME and pass --encoder-opt k=v.",
+            )
+    presets = _PRESETS.get(encoder, (options.preset,))
+    if options.preset is not None and options.preset not in presets:
+        raise UsageError(  # x264 itself would print its complaint past us
+            f"preset = {options.preset}: {encoder} has no such preset.",
+            hint=f"It has {', '.join(_PRESETS[encoder])}.",
+        )
+    worst = _WORST_CRF.get(encoder, 63)
+    if options.crf is not None and not 0 <= options.crf <= worst:
+        raise UsageError(
+            f"crf = {options.crf:g}: {encoder} takes 0 to {worst}.",
+            hint="Lower is better and larger; 17 to 23 is usual.",
+        )
+    crf = options.crf if options.crf is not None else _CRF.get(encoder)
+    return crf, options.preset or _PRESET.get(encoder)
+
+
+@cache
+def option_names(encoder: str) -> frozenset[str]:
+    """Every option an encoder knows."""
+    known = av.CodecContext.create(encoder, "w").supported_options
+    return frozenset(option.name for option in (*known.generic, *known.private))
+
+
+def encoder_options(
+    encoder: str, form: PixelFormat, info: ClipInfo, profile: str, mastering: Mastering | None,
+    location: str, options: WriteOptions, *, in_order: bool,
+) -> dict[str, str]:  # fmt: skip
+    """The options an encoder is opened with; the user's come last and win.
+
+    in_order: the container stores no display times, so pictures must come out as they went in.
+    Raises UsageError for an option that the encoder does not know.
+    """
+    crf, preset = quality(encoder, options)
+    chosen = {} if crf is None else {"crf": f"{crf:g}"}
+    if preset:
+        chosen["preset"] = preset
+    chosen |= _particular(encoder, form, profile, info)
+    if in_order and "bf" in option_names(encoder):
+        chosen["bf"] = "0"
+    if info.interlaced and encoder in _FIELD_FLAGS:
+        chosen["flags"] = chosen.get("flags", "") + _FIELD_FLAGS[encoder]
+    if location and form.log2_chroma != (0, 0) and encoder != "mjpeg":
+        chosen["chroma_sample_location"] = location
+    if mastering and encoder == "libx265":
+        chosen["x265-params"] = ":".join([chosen["x265-params"], *mastering.x265()])
+    if mastering and encoder == "libsvtav1":
+        chosen["svtav1-params"] = ":".join(mastering.svtav1())
+    return _with_users(encoder, chosen, options)
+
+
+def _particular(encoder: str, form: PixelFormat, profile: str, info: ClipInfo) -> dict[str, str]:
+    """What each encoder wants besides its quality."""
+    match encoder:
+        case "libx264" if info.interlaced and not info.top_field_first:
+            return {"x264-params": "bff=1"}  # flags alone order the pictures, not the stream
+        case "libx265":
+            return {"x265-params": "log-level=error", "forced-idr": "1"}
+        case "libvpx-vp9":
+            speed = {"b": "0", "row-mt": "1", "cpu-used": "2"}
+            return speed | ({"auto-alt-ref": "0"} if form.alpha else {})
+        case "ffv1" if min(info.width, info.height) < 8:
+            return {"level": "1", "g": "1"}  # later levels need room for four slices
+        case "ffv1":
+            return {"level": "3", "slicecrc": "1", "g": "1"}
+        case "prores_ks":
+            best = "4444" if form.log2_chroma == (0, 0) else "hq"
+            named = _PRORES.get(profile, best)
+            fits = named.startswith("4444") == best.startswith("4444")
+            return {"profile": named if fits else best, "vendor": "apl0"}
+        case "mjpeg":
+            quiet = {} if info.layout.full_range else {"strict": "-1"}
+            return quiet | {"flags": "+qscale", "global_quality": str(2 * LAMBDA)}
+        case "dnxhd":
+            if form.log2_chroma == (0, 0):
+                return {"profile": "dnxhr_444"}
+            return {"profile": "dnxhr_hqx" if form.bits > 8 else "dnxhr_hq"}
+        case "cfhd":
+            return {"quality": "film3+"}
+    return {}
+
+
+def _with_users(encoder: str, chosen: dict[str, str], options: WriteOptions) -> dict[str, str]:
+    known = option_names(encoder)
+    for name, value in options.encoder_options:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            raise UsageError(
+                f"encoder option {name}: {encoder} has none of that name.",
+                hint=f"Did you mean {close[0]}?" if close else f"See ffmpeg -h encoder={encoder}.",
+            )
+        joined = name.endswith("-params") and name in chosen
+        chosen[name] = f"{chosen[name]}:{value}" if joined else value
+    return chosen

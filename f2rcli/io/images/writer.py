@@ -1,0 +1,240 @@
+"""Writing a clip as numbered pictures, all of them or none."""
+
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from f2rcli.errors import InputError, OutputError, UsageError
+from f2rcli.frames import Frame, Matrix, PlaneLayout
+from f2rcli.io.atomic import PartFolder, check_target, disk_error, exists_error, same_file
+from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer
+from f2rcli.io.ffmpeg.convert import converted
+from f2rcli.io.ffmpeg.pixel_format_choice import closest_format, formats_of, losses
+from f2rcli.io.ffmpeg.pixel_formats import PixelFormat, make_frame
+from f2rcli.io.images.files import WRITTEN, PictureEncoder, decode_picture, is_pattern, numbered
+from f2rcli.io.images.metadata import attached, with_attached
+from f2rcli.io.video.ffmpeg_input import ffmpeg_reason
+from f2rcli.io.video.source_metadata import stream_line
+
+_FIRST = 1  # the number of the first picture of a clip that has no numbers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SequenceDetail:
+    """What the writer needs beyond the plan that users see."""
+
+    folder: Path
+    pattern: str  # a file name with %05d in it; "" keeps the names of the source
+    suffix: str
+    form: PixelFormat
+    coding: PlaneLayout
+
+
+def plan_sequence(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
+    """Plan numbered pictures. Raises UsageError or OutputError for what cannot be done."""
+    folder, pattern, suffix = _places(reader, Path(target))
+    _check_options(options, suffix)
+    codec = WRITTEN[suffix]
+    layout = reader.info.layout
+    form = _form(codec, layout, options)
+    coding = form.layout(
+        full_range=True, matrix=Matrix.BT601 if codec == "mjpeg" else layout.matrix
+    )
+    check_folder(reader, folder, pattern, options)
+    origin = reader.origin
+    none = "pictures hold none"
+    dropped = [*losses(form, layout), *(f"{stream_line(s)} ({none})" for s in origin.others)]
+    dropped += [f"{len(origin.chapters)} chapters ({none})"] if origin.chapters else []
+    turned = bool(origin.facts.display_matrix) and origin.family != codec
+    dropped += [f"rotation ({none})"] if turned else []
+    kept = []
+    if origin.pixel_aspect not in (None, Fraction(1)):
+        kept.append(f"pixel aspect {origin.pixel_aspect}")
+    if sources := reader.paths():
+        beside = origin.container == "images" and bool(attached(sources[0]))
+        same = origin.family == codec
+        if beside:
+            (kept if same else dropped).append("colour profile, EXIF and text of the pictures")
+    video = origin.container != "images"
+    return WritePlan(
+        target=target,
+        container="images",
+        encoder=codec,
+        family=codec,
+        pix_fmt=form.name,
+        kept=tuple(kept),
+        dropped=tuple(dropped),
+        notes=("pictures carry no time: frame times and rate are not kept",) if video else (),
+        overwrite=options.overwrite,
+        keep_partial=options.keep_partial,
+        detail=SequenceDetail(
+            folder=folder, pattern=pattern, suffix=suffix, form=form, coding=coding
+        ),
+    )
+
+
+def _places(reader: Reader, target: Path) -> tuple[Path, str, str]:
+    """Folder, file pattern and suffix of a target."""
+    if target.suffix.lower() in WRITTEN and not target.is_dir():
+        if not is_pattern(str(target)) and reader.info.frames != 1:
+            raise UsageError(
+                f"{target.name}: is one picture, the clip has more.",
+                hint=f"Pass a pattern: {target.stem}_%05d{target.suffix}.",
+            )
+        return target.parent, target.name, target.suffix.lower()
+    own = "." + {"mjpeg": "jpg"}.get(reader.origin.family, "png")
+    if reader.origin.container == "images":
+        return target, "", own
+    return target, "%06d.png", ".png"
+
+
+def _check_options(options: WriteOptions, suffix: str) -> None:
+    unused = [
+        name
+        for name, value in (
+            ("codec", options.codec), ("crf", options.crf), ("preset", options.preset),
+            ("encoder option", options.encoder_options),
+        )
+        if value not in (None, ())
+    ]  # fmt: skip
+    if unused:
+        raise UsageError(
+            f"{unused[0]}: has no meaning for {suffix} pictures.", hint="Leave it out."
+        )
+    if options.lossless and WRITTEN[suffix] != "png":
+        raise UsageError(f"lossless: {suffix} pictures are lossy.", hint="Write .png pictures.")
+
+
+def _form(codec: str, layout: PlaneLayout, options: WriteOptions) -> PixelFormat:
+    form = closest_format(codec, layout)
+    if options.pix_fmt is not None or form is None:
+        names = {f.name: f for f in formats_of(codec)}
+        if options.pix_fmt not in names:
+            raise UsageError(
+                f"pixel format {options.pix_fmt}: {codec} does not take it.",
+                hint=f"It takes {' '.join(names)}.",
+            )
+        return names[options.pix_fmt]
+    return form
+
+
+def check_folder(reader: Reader, folder: Path, pattern: str, options: WriteOptions) -> None:
+    """Refuse to write onto the input or, unless asked to, onto what is there."""
+    sources = reader.paths()
+    if pattern and not is_pattern(pattern):
+        check_target(folder / pattern, sources, overwrite=options.overwrite)
+        return
+    if not folder.exists():
+        check_target(folder, sources, overwrite=options.overwrite)
+        return
+    if not folder.is_dir():
+        raise OutputError(f"{folder.name}: is a file, not a folder.", hint="Name a folder.")
+    if (
+        sources
+        and same_file(folder, sources[0].parent)
+        and (not pattern or any(_matches(folder, pattern, path.name) for path in sources))
+    ):
+        raise UsageError(
+            f"{folder.name}: the output is the input itself.",
+            hint="Name another folder with -o; the input is never written.",
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{folder.name}: no permission to write there.")
+    there = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    in_the_way = [path for path in there if not pattern or _matches(folder, pattern, path.name)]
+    if in_the_way and not options.overwrite:
+        raise exists_error(sorted(in_the_way)[0] if pattern else folder)
+
+
+def _matches(folder: Path, pattern: str, name: str) -> bool:
+    digits = "".join(c for c in name if c.isdigit())
+    return bool(digits) and any(
+        numbered(folder / pattern, int(digits[start:])).name == name for start in range(len(digits))
+    )
+
+
+class SequenceWriter(Writer):
+    """Pictures are gathered in a part folder and moved to their places at the very end."""
+
+    def __init__(self, reader: Reader, plan: WritePlan) -> None:
+        if not isinstance(plan.detail, SequenceDetail):
+            raise TypeError("the plan was made for another format")
+        self.reader = reader
+        self.plan = plan
+        self.detail: SequenceDetail = plan.detail
+        info = reader.info
+        self._encoder = PictureEncoder(
+            plan.encoder, (info.width, info.height), plan.pix_fmt, reader.origin.pixel_aspect
+        )
+        self._seconds = Fraction(0)
+        self._part = PartFolder(
+            self.detail.folder, overwrite=plan.overwrite, keep=plan.keep_partial
+        )
+
+    def write(self, frame: Frame) -> None:
+        """Encode one picture into the part folder."""
+        name = self._name(frame)
+        picture = make_frame(
+            converted(frame, self.detail.form, self.detail.coding), self.detail.form
+        )
+        try:
+            data = with_attached(self._encoder.encode(picture), self._attached(frame))
+        except OSError as error:
+            raise disk_error(Path(name), error) from error
+        except (av.FFmpegError, ValueError) as error:
+            raise OutputError(f"{name}: encoding failed: {ffmpeg_reason(error)}.") from error
+        self._part.add(name, data)
+        self._seconds += (frame.duration or 0) * frame.time_base
+
+    def _attached(self, frame: Frame) -> list[tuple[bytes, bytes]]:
+        """What the source's file carries beside its picture, if it is of the same kind."""
+        if self.reader.origin.family != self.plan.encoder or not isinstance(frame.source, Path):
+            return []
+        return attached(frame.source)
+
+    def _name(self, frame: Frame) -> str:
+        detail = self.detail
+        if not detail.pattern and frame.source is not None:
+            return Path(frame.source).stem + detail.suffix
+        if not detail.pattern:
+            return f"{_FIRST + len(self._part.names):06d}{detail.suffix}"
+        if not is_pattern(detail.pattern):
+            return detail.pattern
+        return numbered(detail.folder / detail.pattern, _FIRST + len(self._part.names)).name
+
+    def finish(self) -> Receipt:
+        """Check the pictures and move them to their places."""
+        if not self._part.names:
+            raise InputError(f"{self.reader.info.name}: gave no frames; nothing is written.")
+        verified = self._verify()
+        self._part.publish()
+        return Receipt(
+            path=self.plan.target,
+            frames=len(self._part.names),
+            seconds=float(self._seconds),
+            bytes=self._part.bytes,
+            codec=f"{self.plan.encoder} {self.plan.pix_fmt}",
+            kept=self.plan.kept,
+            dropped=self.plan.dropped,
+            verified=verified,
+        )
+
+    def _verify(self) -> tuple[str, ...]:
+        there = sum(1 for path in self._part.path.iterdir() if path.stat().st_size)
+        if there != len(self._part.names):
+            raise OutputError(
+                f"{self.plan.target}: {len(self._part.names)} pictures were written but {there} "
+                "are there.",
+                hint="Nothing was put at the target. Check the disk.",
+            )
+        last = decode_picture(self._part.path / self._part.names[-1])
+        if (last.width, last.height) != (self.reader.info.width, self.reader.info.height):
+            raise OutputError(f"{self._part.names[-1]}: reads back in another size.")
+        return (f"{there} picture{'s' if there > 1 else ''}", "the last one reads back")
+
+    def abandon(self) -> None:
+        """Stop; remove the part folder."""
+        self._part.discard()

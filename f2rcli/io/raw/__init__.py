@@ -1,0 +1,1 @@
+"""Camera raw: files, bursts, and mosaics in TIFF files."""

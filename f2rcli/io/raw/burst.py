@@ -1,0 +1,186 @@
+"""Which files make up a burst, in which order, and whether they belong together."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from f2rcli.errors import InputError
+from f2rcli.io.images.files import is_pattern, natural_key
+from f2rcli.io.raw.exposure import RAW_SUFFIXES, Header, Shot, read_header, read_raw
+from f2rcli.io.raw.tiff_mosaic import CRVD, TIFF_SUFFIXES, examine_tiff, sensor_facts
+
+LOOKED_AT = 512  # files whose headers are read before any work; the rest are checked when read
+
+
+def claims_raw(source: str) -> bool:
+    """Whether a file, folder or pattern is camera raw: by suffix, or for TIFF by what is stated."""
+    path = Path(source)
+    if path.is_dir():
+        return _claims_folder(path)
+    if path.suffix.lower() in RAW_SUFFIXES:
+        return True
+    if path.suffix.lower() not in TIFF_SUFFIXES:
+        return False
+    if path.is_file():
+        return sensor_facts(path) is not None
+    first = next(iter(_of_pattern(path)), None) if is_pattern(source) else None
+    return first is not None and sensor_facts(first) is not None
+
+
+def _claims_folder(folder: Path) -> bool:
+    tiffs = []
+    for path in folder.iterdir():
+        if path.name.startswith(".") or not path.is_file():
+            continue
+        if path.suffix.lower() in RAW_SUFFIXES:
+            return True
+        if path.suffix.lower() in TIFF_SUFFIXES:
+            tiffs.append(path)
+    if any(CRVD.fullmatch(path.name) for path in tiffs):
+        return True
+    return bool(tiffs) and sensor_facts(min(tiffs, key=natural_key)) is not None
+
+
+def find_files(source: str) -> tuple[list[Path], list[str]]:
+    """The files of a burst in natural order, and what was left aside, in words.
+
+    Raises InputError where there are none, or raw files of several kinds.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return _of_folder(path)
+    if not path.exists() and is_pattern(source):
+        files = sorted(_of_pattern(path), key=natural_key)
+        if not files:
+            raise InputError(
+                f"{path.name}: no file matches.", hint="Check the folder and the number of digits."
+            )
+        return files, _jumps(files)
+    return [path], []
+
+
+def _of_pattern(pattern: Path) -> list[Path]:
+    match = re.fullmatch(r"(.*)%0?(\d*)d(.*)", pattern.name)
+    if match is None or not pattern.parent.is_dir():
+        return []
+    digits = rf"\d{{{max(int(match[2] or 1), 1)},}}"
+    wanted = re.compile(re.escape(match[1]) + digits + re.escape(match[3]))
+    return [path for path in pattern.parent.iterdir() if wanted.fullmatch(path.name)]
+
+
+def _of_folder(folder: Path) -> tuple[list[Path], list[str]]:
+    here = [p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")]
+    raws = [p for p in here if p.suffix.lower() in RAW_SUFFIXES]
+    files = raws or [p for p in here if p.suffix.lower() in TIFF_SUFFIXES]
+    kinds = Counter(p.suffix.lower() for p in raws)
+    if len(kinds) > 1:
+        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        raise InputError(
+            f"{folder.name}: holds raw files of several kinds ({counts}).",
+            hint="Pass a pattern, e.g. folder/IMG_%04d.dng, or denoise them apart.",
+        )
+    if not files:
+        raise InputError(f"{folder.name}: holds no raw files.")
+    files, notes = _one_draw(files)
+    aside = Counter(p.suffix.lower() or "no suffix" for p in here)
+    aside.subtract(p.suffix.lower() or "no suffix" for p in files)
+    others = ", ".join(f"{count} {kind}" for kind, count in sorted(aside.items()) if count > 0)
+    if others and not notes:
+        notes = [f"other files of the folder are left aside ({others})"]
+    files.sort(key=natural_key)
+    return files, [*notes, *_jumps(files)]
+
+
+def _one_draw(files: list[Path]) -> tuple[list[Path], list[str]]:
+    """Of CRVD's several noisy takes per frame, the first; other folders as they are."""
+    takes: dict[int, list[Path]] = {}
+    for path in files:
+        if match := CRVD.fullmatch(path.name):
+            takes.setdefault(int(match[2]), []).append(path)
+    if not takes:
+        return files, []
+    first = min(takes)
+    note = f"CRVD's layout: take {first} of {len(takes)} is read"
+    other = f"; frame%d_noisy{max(takes)}.tiff names another" if len(takes) > 1 else ""
+    return takes[first], [note + other]
+
+
+def _jumps(files: list[Path]) -> list[str]:
+    """A word on numbers that are missing: nothing stands in for an exposure that is not there."""
+    matches = [re.fullmatch(r"(.*?)(\d+)(\D*)", path.stem) for path in files]
+    if any(m is None for m in matches) or len({m[1] for m in matches if m}) > 1:
+        return []
+    numbers = [int(m[2]) for m in matches if m]
+    missing = (max(numbers) - min(numbers) + 1 - len(numbers)) if numbers else 0
+    return [f"{missing} numbers are missing among the file names"] if missing > 0 else []
+
+
+def examine(files: list[Path]) -> list[Shot | Path]:
+    """Every exposure of the files in order: TIFF pages, the first raw file that can be read, and
+    the paths of all other raw files, whose headers are compared with it.
+
+    A file that cannot be read is given as its path: it is met again when its turn comes. Raises
+    the first one's error where no file can be read, and InputError for what is no one burst.
+    """
+    found: list[Shot | Path] = []
+    refused: InputError | None = None
+    known: Shot | None = None
+    for place, path in enumerate(files):
+        shots: list[Shot | Path] = [path]
+        try:
+            if known is None or path.suffix.lower() in TIFF_SUFFIXES:
+                own = list(shots_of(path))
+                known = known or own[0]
+                shots = list(own)
+                header = own[0].header
+            elif place < LOOKED_AT:
+                header = read_header(path)
+            else:
+                header = known.header
+        except InputError as error:
+            refused = refused or error
+        else:
+            _compare(path, header, known)
+        found += shots
+    if known is None:
+        raise refused or InputError("no raw files.")
+    return found
+
+
+def shots_of(path: Path) -> Iterator[Shot]:
+    """The exposures in one file."""
+    if path.suffix.lower() in TIFF_SUFFIXES:
+        yield from examine_tiff(path)
+    else:
+        yield read_raw(path)[0]
+
+
+def check_belongs(shot: Shot, first: Shot) -> None:
+    """Raise InputError unless a shot is of the same camera, size, pattern, white level and ISO."""
+    _compare(shot.path, shot.header, first)
+    own, others = shot.mosaic, first.mosaic
+    _refuse(shot.path, first.path, "colour filters", own.pattern, others.pattern)
+    _refuse(shot.path, first.path, "white level", own.white[0], others.white[0])
+
+
+def _compare(path: Path, header: Header, first: Shot) -> None:
+    own, others = (
+        {
+            "size": f"{h.shape[1]}x{h.shape[0]}",
+            "active area": h.active,
+            "camera": h.camera,
+            "ISO": h.iso,
+        }
+        for h in (header, first.header)
+    )
+    for what, value in own.items():
+        _refuse(path, first.path, what, value, others[what])
+
+
+def _refuse(path: Path, first: Path, what: str, own: object, others: object) -> None:
+    if own != others:
+        raise InputError(
+            f"{path.name}: {what} {own or 'unknown'}, {first.name} has {others or 'unknown'}.",
+            hint="A burst is of one camera at one setting: denoise the parts on their own.",
+        )

@@ -1,0 +1,216 @@
+"""DNG files: a copy of the source with other samples in its strips, or a file of our own.
+
+A copy keeps every byte but the samples, so everything a camera or editor wrote stays. It is only
+made where the strips, coded as the file says, are bit for bit what LibRaw read: uncompressed, 16
+bits or packed. Else the file is written anew, uncompressed (LibRaw reads no deflated mosaics), with
+the source's tags where it was a DNG.
+"""
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from f2rcli.errors import OutputError
+from f2rcli.io.raw.exposure import Samples, Shot
+from f2rcli.io.raw.tags import DIGESTS, Tag, raw_page
+from f2rcli.sensor import plane_colours
+
+BYTE, ASCII, SHORT, LONG, RATIONAL, SRATIONAL, DOUBLE = 1, 2, 3, 4, 5, 10, 12
+_PACKED_BITS = (10, 12, 14)
+_COLOURS = "RGB"  # codes in CFAPattern
+_SRGB = (3.2406, -1.5372, -0.4986, -0.9689, 1.8758, 0.0415, 0.0557, -0.2040, 1.0570)  # from XYZ
+_D65 = 21
+_ERRORS = (tifffile.TiffFileError, ValueError, OSError, IndexError, KeyError, TypeError)
+
+
+class Strip(NamedTuple):
+    """A run of rows in a file."""
+
+    offset: int
+    length: int
+    row: int
+    rows: int
+
+
+class Strips(NamedTuple):
+    """Where the raw samples of a file lie, and how they are coded."""
+
+    strips: tuple[Strip, ...]
+    bits: int
+    byteorder: str  # of 16-bit samples, "<" or ">"
+    digests: tuple[int, ...]  # places of 16-byte digests of the samples
+
+    def coded(self, samples: Samples, strip: Strip) -> bytes:
+        """The bytes of a strip that holds these samples."""
+        rows = samples[strip.row : strip.row + strip.rows]
+        if self.bits in _PACKED_BITS:
+            return packed_bits(rows, self.bits)
+        return rows.astype(self.byteorder + "u2").tobytes()
+
+
+def find_strips(path: Path, samples: Samples) -> Strips | None:
+    """Where `samples`, as LibRaw read them, lie in a DNG; None where they cannot be replaced."""
+    try:
+        with tifffile.TiffFile(path) as file:
+            page = raw_page(file)
+            if page is None or not _plain(page, samples.shape):
+                return None
+            digests = tuple(
+                int(tag.valueoffset) for code in DIGESTS if (tag := file.pages.first.tags.get(code))
+            )
+            found = Strips(tuple(_strips(page)), page.bitspersample, file.byteorder, digests)
+        with path.open("rb") as handle:
+            for strip in found.strips:
+                handle.seek(strip.offset)
+                if handle.read(strip.length) != found.coded(samples, strip):
+                    return None
+    except _ERRORS:
+        return None
+    return found
+
+
+def _plain(page: Any, shape: tuple[int, ...]) -> bool:
+    stored = (page.imagelength, page.imagewidth) == shape and page.samplesperpixel == 1
+    coded = page.bitspersample == 16 or page.bitspersample in _PACKED_BITS
+    return stored and coded and int(page.compression) == 1 and not page.is_tiled
+
+
+def _strips(page: Any) -> list[Strip]:
+    rows = min(int(page.rowsperstrip), page.imagelength)
+    return [
+        Strip(int(offset), int(length), i * rows, min(rows, page.imagelength - i * rows))
+        for i, (offset, length) in enumerate(
+            zip(page.dataoffsets, page.databytecounts, strict=True)
+        )
+    ]
+
+
+def replaced(path: Path, where: Strips, samples: Samples) -> bytes:
+    """The bytes of a DNG with other samples in it; digests of the old ones become zero, which
+    stands for none (DNG specification 1.7, NewRawImageDigest)."""
+    data = bytearray(path.read_bytes())
+    for strip in where.strips:
+        data[strip.offset : strip.offset + strip.length] = where.coded(samples, strip)
+    for place in where.digests:
+        data[place : place + 16] = bytes(16)
+    return bytes(data)
+
+
+def packed_bits(rows: NDArray[Any], bits: int) -> bytes:
+    """Samples (H, W) as a row of bits each, highest first, filled up to whole bytes."""
+    height, width = rows.shape
+    shifts = np.arange(bits - 1, -1, -1, dtype=np.uint16)
+    planes = (rows.astype(np.uint16)[..., None] >> shifts) & 1
+    return np.packbits(planes.reshape(height, width * bits).astype(np.uint8), axis=1).tobytes()
+
+
+def new_dng(shot: Shot, samples: Samples) -> bytes:
+    """A DNG of our own: 16 bits, uncompressed, one strip.
+
+    Masked margins are kept unless their size is odd, which LibRaw would round.
+    """
+    top, left, height, width = shot.active
+    area: tuple[int, int, int, int] | None = (top, left, top + height, left + width)
+    if top % 2 or left % 2:
+        samples, area = shot.crop(samples), None
+    elif samples.shape == (height, width):
+        area = None
+    buffer = BytesIO()
+    tifffile.imwrite(
+        buffer,
+        np.ascontiguousarray(samples, np.uint16),
+        photometric="cfa",
+        metadata=None,
+        rowsperstrip=samples.shape[0],
+        software="f2r",
+        extratags=_tags(shot, area),
+    )
+    return buffer.getvalue()
+
+
+def _tags(shot: Shot, area: tuple[int, int, int, int] | None) -> list[Tag]:
+    """Own tags, and the source's where it has better ones."""
+    model = shot.camera or "unknown"
+    tags = {tag[0]: tag for tag in [*_described(shot, model), *_coloured(shot)]}
+    carried = {tag[0]: tag for tag in shot.tags.carried if tag[0] != 305}
+    tags |= carried
+    tags |= {tag[0]: tag for tag in _levels(shot)}
+    if area is not None:
+        tags[50829] = (50829, LONG, 4, area, True)
+    return [tags[code] for code in sorted(tags)]
+
+
+def _described(shot: Shot, model: str) -> list[Tag]:
+    tags: list[Tag] = [
+        (274, SHORT, 1, shot.orientation, True),
+        (50706, BYTE, 4, b"\x01\x04\x00\x00", True),
+        (50707, BYTE, 4, b"\x01\x01\x00\x00", True),
+        (50708, ASCII, 0, model, True),
+    ]
+    tags += [(code, ASCII, 0, text, True) for code, text in _names(shot)]
+    if shot.iso is not None and shot.iso < 1 << 16:
+        tags.append((34855, SHORT, 1, shot.iso, True))
+    if shot.rate is not None:
+        rate = (shot.rate.numerator, shot.rate.denominator)
+        tags.append((51044, SRATIONAL, 1, rate, True))
+    return tags
+
+
+def _names(shot: Shot) -> list[tuple[int, str]]:
+    return [(code, text) for code, text in ((271, shot.make), (272, shot.model)) if text]
+
+
+def _coloured(shot: Shot) -> list[Tag]:
+    matrix = shot.matrix or _SRGB
+    ratios = [part for value in matrix for part in (round(value * 10000), 10000)]
+    neutral = [
+        part for gain in shot.mosaic.balance for part in (round(1_000_000 / gain), 1_000_000)
+    ]
+    tags: list[Tag] = [
+        (50721, SRATIONAL, 9, ratios, True),
+        (50728, RATIONAL, 3, neutral, True),
+        (50778, SHORT, 1, _D65, True),
+    ]
+    if shot.noise is not None:
+        pairs = [value for plane in shot.noise[:3] for value in plane]
+        tags.append((51041, DOUBLE, 6, pairs, True))
+    return tags
+
+
+def _levels(shot: Shot) -> list[Tag]:
+    mosaic = shot.mosaic
+    cell = [plane for row in plane_colours(mosaic.pattern) for plane in row]
+    blacks = [mosaic.black[plane] for plane in cell]
+    letters = bytes(_COLOURS.index(letter) for letter in mosaic.pattern)
+    ratios = [part for black in blacks for part in (round(black * 256), 256)]
+    whole = all(black == int(black) for black in blacks)
+    black_tag: Tag = (50714, RATIONAL, 4, ratios, True)
+    if whole:
+        black_tag = (50714, LONG, 4, [int(black) for black in blacks], True)
+    return [
+        (33421, SHORT, 2, (2, 2), True),
+        (33422, BYTE, 4, letters, True),
+        (50710, BYTE, 3, b"\x00\x01\x02", True),
+        (50711, SHORT, 1, 1, True),
+        (50713, SHORT, 2, (2, 2), True),
+        black_tag,
+        (50717, LONG, 1, round(max(mosaic.white)), True),
+    ]
+
+
+def dng_of(shot: Shot, before: Samples, after: Samples) -> tuple[bytes, bool]:
+    """A DNG that holds `after`, and whether it is a copy of the source, which held `before`.
+
+    Raises OutputError where the source cannot be read again.
+    """
+    where = find_strips(shot.path, before) if shot.tags.dng else None
+    if where is None:
+        return new_dng(shot, after), False
+    try:
+        return replaced(shot.path, where, after), True
+    except OSError as error:
+        raise OutputError(f"{shot.path.name}: {error.strerror}.") from error

@@ -1,0 +1,217 @@
+"""One exposure of a sensor: what its file says, and its samples, through LibRaw (rawpy)."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import rawpy
+from numpy.typing import NDArray
+
+from f2rcli.errors import InputError
+from f2rcli.frames import Mosaic
+from f2rcli.io.raw.tags import RawTags, read_tags
+from f2rcli.sensor import PATTERNS, plane_colours
+
+Samples = NDArray[Any]  # (H, W) uint16 or uint8, the whole sensor, masked margins included
+
+RAW_SUFFIXES = frozenset({
+    ".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".raf", ".rw2", ".rwl",
+    ".orf", ".pef", ".srw", ".kdc", ".dcr", ".dcs", ".3fr", ".fff", ".iiq", ".mrw", ".erf", ".mef",
+    ".mos", ".x3f", ".gpr",
+})  # fmt: skip
+MOST_PIXELS = 1 << 29  # 536 megapixels: beyond it a header is more likely broken than right
+_FLIPS = {0: 1, 3: 3, 5: 8, 6: 6}  # LibRaw's flip -> TIFF's orientation
+
+Profile = tuple[tuple[float, float], ...]
+
+
+class Header(NamedTuple):
+    """What a file says before its samples are decoded."""
+
+    shape: tuple[int, int]  # rows and columns of the whole sensor
+    active: tuple[int, int, int, int]  # top, left, height, width of what sees light
+    camera: str
+    iso: int | None  # as far as the file's tags say it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """What is known of an exposure without its samples."""
+
+    path: Path
+    name: str  # of the exposure, without a suffix
+    page: int = 0  # of a TIFF
+    shape: tuple[int, int]  # rows and columns of the whole sensor
+    active: tuple[int, int, int, int]  # top, left, height, width of what sees light
+    mosaic: Mosaic  # of the active area
+    make: str = ""
+    model: str = ""
+    iso: int | None = None
+    orientation: int = 1  # TIFF's
+    matrix: tuple[float, ...] = ()  # XYZ to the camera's colours, nine values; () unknown
+    noise: Profile | None = None  # (gain, read variance) per plane
+    rate: Fraction | None = None
+    tags: RawTags = field(default_factory=RawTags)
+
+    @property
+    def camera(self) -> str:
+        """Make and model, as far as the file says them."""
+        return " ".join(f"{self.make} {self.model}".split())
+
+    @property
+    def header(self) -> Header:
+        """What can be compared with files whose samples are not decoded."""
+        return Header(self.shape, self.active, self.camera, self.tags.iso)
+
+    @property
+    def bits(self) -> int:
+        """Bits that the codes up to white take."""
+        return int(max(self.mosaic.white)).bit_length()
+
+    def crop(self, samples: Samples) -> Samples:
+        """The active area, as a view."""
+        top, left, height, width = self.active
+        return samples[top : top + height, left : left + width]
+
+
+def read_header(path: Path) -> Header:
+    """The header of a raw file. Raises InputError for what is no whole raw file."""
+    tags = _checked_tags(path)
+    with _opened(path) as raw:
+        shape, active = _geometry(raw)
+    return Header(shape, active, " ".join(f"{tags.make} {tags.model}".split()), tags.iso)
+
+
+def read_raw(path: Path) -> tuple[Shot, Samples]:
+    """A raw file and its samples. Raises InputError with the reason it cannot be read, or why f2r
+    does not denoise it."""
+    tags = _checked_tags(path)
+    with _opened(path) as raw:
+        _check_size(path, _geometry(raw)[0])
+        try:
+            shot = _shot(raw, path, tags)  # rawpy decodes the samples for most facts already
+            return shot, np.array(raw.raw_image)
+        except rawpy.LibRawError as error:
+            raise _damaged(path, error) from error
+        except NotImplementedError as error:  # rawpy's, for filter patterns it has no name for
+            raise InputError(f"{path.name}: its colour filters are not known ({error}).") from error
+
+
+def _geometry(raw: Any) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
+    sizes = raw.sizes
+    active = (sizes.top_margin, sizes.left_margin, sizes.height, sizes.width)
+    return (sizes.raw_height, sizes.raw_width), active
+
+
+def _check_size(path: Path, shape: tuple[int, int]) -> None:
+    if shape[0] * shape[1] > MOST_PIXELS:
+        raise InputError(
+            f"{path.name}: claims {shape[1]}x{shape[0]} pixels, more than f2r "
+            f"allows ({MOST_PIXELS / 1e6:.0f} million).",
+            hint="The file is most likely damaged.",
+        )
+
+
+def _checked_tags(path: Path) -> RawTags:
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise InputError(f"{path.name}: {error.strerror or 'cannot be read'}.") from error
+    if not size:
+        raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy it from the camera again.")
+    tags = read_tags(path)
+    if tags.missing_bytes:
+        raise InputError(
+            f"{path.name}: is cut off, {tags.missing_bytes} bytes are missing.",
+            hint="Copy it from the camera again.",
+        )
+    return tags
+
+
+def _opened(path: Path) -> Any:
+    raw = rawpy.RawPy()
+    try:
+        raw.open_file(str(path))
+    except rawpy.LibRawFileUnsupportedError as error:
+        raise InputError(
+            f"{path.name}: is not a camera raw file that LibRaw knows.",
+            hint="Newer cameras: convert it to DNG first.",
+        ) from error
+    except (rawpy.LibRawError, OSError) as error:
+        raise _damaged(path, error) from error
+    return raw
+
+
+def _damaged(path: Path, error: BaseException) -> InputError:
+    text = error.args[0] if error.args else ""
+    reason = text.decode("ascii", "replace") if isinstance(text, bytes) else str(text)
+    return InputError(
+        f"{path.name}: is damaged or cut off ({reason or type(error).__name__}).",
+        hint="Copy it from the camera again.",
+    )
+
+
+def _shot(raw: Any, path: Path, tags: RawTags) -> Shot:
+    shape, active = _geometry(raw)
+    matrix = np.asarray(raw.rgb_xyz_matrix, np.float64)[:3]
+    return Shot(
+        path=path,
+        name=path.stem,
+        shape=shape,
+        active=active,
+        mosaic=_mosaic(raw, path.name),
+        make=tags.make,
+        model=tags.model,
+        iso=tags.iso or int(raw.other.iso_speed) or None,
+        orientation=tags.orientation or _FLIPS.get(raw.sizes.flip, 1),
+        matrix=tuple(matrix.flatten().tolist()) if matrix.any() else (),
+        noise=_profile(tags.noise),
+        rate=tags.rate,
+        tags=tags,
+    )
+
+
+def _mosaic(raw: Any, name: str) -> Mosaic:
+    """Of the active area. Raises InputError for what is no Bayer mosaic."""
+    if raw.raw_type is not rawpy.RawType.Flat or raw.raw_pattern is None:
+        raise InputError(
+            f"{name}: holds full colours at every pixel (Foveon, sRAW or linear DNG), no mosaic.",
+            hint="f2r denoises Bayer raw; develop it to 16-bit pictures instead.",
+        )
+    if raw.raw_pattern.shape != (2, 2):
+        kind = "an X-Trans" if raw.raw_pattern.shape == (6, 6) else "no Bayer"
+        raise InputError(
+            f"{name}: comes from {kind} sensor; f2r denoises Bayer mosaics.",
+            hint="Develop it to 16-bit pictures first, and denoise those.",
+        )
+    cell = raw.raw_colors_visible[:2, :2].tolist()
+    letters = raw.color_desc.decode("ascii", "replace")
+    pattern = "".join(letters[colour] for row in cell for colour in row)
+    if pattern not in PATTERNS:
+        raise InputError(
+            f"{name}: its colour filters are {letters} ({pattern}), not red, green and blue.",
+            hint="Develop it to 16-bit pictures first, and denoise those.",
+        )
+    blacks = [0.0] * 4
+    for colours, planes in zip(cell, plane_colours(pattern), strict=True):
+        for colour, plane in zip(colours, planes, strict=True):
+            blacks[plane] = float(raw.black_level_per_channel[colour])
+    r, g, b, other = blacks
+    white = (float(raw.white_level),) * 4
+    return Mosaic(pattern=pattern, black=(r, g, b, other), white=white, balance=_balance(raw))
+
+
+def _balance(raw: Any) -> tuple[float, float, float]:
+    red, green, blue = (float(v) for v in raw.camera_whitebalance[:3])
+    known = min(red, green, blue) > 0
+    return (red / green, 1.0, blue / green) if known else (1.0, 1.0, 1.0)
+
+
+def _profile(pairs: tuple[float, ...] | None) -> Profile | None:
+    """A DNG's NoiseProfile, one pair for all or one per colour, as one per plane."""
+    if pairs is None:
+        return None
+    each = tuple(zip(pairs[::2], pairs[1::2], strict=True))
+    return each * 4 if len(each) == 1 else (each[0], each[1], each[2], each[1])

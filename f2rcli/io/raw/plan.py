@@ -1,0 +1,169 @@
+"""What writing a burst of raw exposures would do: where to, as what, and what gets lost."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from f2rcli.errors import InputError, OutputError, UsageError, nearest
+from f2rcli.io.atomic import check_target
+from f2rcli.io.base import Reader, WriteOptions, WritePlan
+from f2rcli.io.images.writer import check_folder
+from f2rcli.io.raw.dng import find_strips
+from f2rcli.io.raw.exposure import Shot, read_raw
+from f2rcli.io.raw.reader import RawReader
+from f2rcli.io.raw.tiff_mosaic import FOLDER_SIDECAR, TIFF_SUFFIXES, sidecar_of
+
+Format = Literal["dng", "tiff"]
+FORMATS = ("dng", "tiff")
+_SUFFIX_FORMATS: dict[str, Format] = {".dng": "dng", ".tif": "tiff", ".tiff": "tiff"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawDetail:
+    """What the writer needs beyond the plan that users see."""
+
+    format: Format
+    demosaic: bool
+    folder: Path | None  # None: one file
+    suffix: str
+    sidecar: Path | None  # of the source, copied beside the target
+
+
+def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
+    """Plan DNG or TIFF files. Raises UsageError or OutputError for what cannot be done."""
+    if not isinstance(reader, RawReader):
+        raise UsageError(
+            f"{Path(target).name}: only camera raw is written as {Path(target).suffix}, "
+            f"{reader.info.name} is none.",
+            hint="Name a video or a folder of pictures with -o.",
+        )
+    _check_options(options)
+    path = Path(target)
+    form, single = _form(reader, path, target, options)
+    if options.demosaic and form == "dng":
+        raise UsageError(
+            "--demosaic --format dng: a DNG keeps its mosaic.", hint="Pass --format tiff."
+        )
+    suffix = path.suffix if single else _own_suffix(reader, form)
+    if single:
+        check_target(path, reader.paths(), overwrite=options.overwrite)
+    else:
+        check_folder(reader, path, "", options)
+        _check_names(reader)
+    kept, dropped = _fate(reader.first, form, demosaic=options.demosaic)
+    return WritePlan(
+        target=target,
+        container="raw",
+        encoder=form,
+        family=form,
+        pix_fmt="rgb48" if options.demosaic else "cfa16",
+        kept=kept,
+        dropped=dropped,
+        overwrite=options.overwrite,
+        keep_partial=options.keep_partial,
+        detail=RawDetail(
+            format=form,
+            demosaic=options.demosaic,
+            folder=None if single else path,
+            suffix=suffix,
+            sidecar=_sidecar(reader) if form == "tiff" and not options.demosaic else None,
+        ),
+    )
+
+
+def _form(reader: RawReader, path: Path, target: str, options: WriteOptions) -> tuple[Format, bool]:
+    """The format, and whether all frames go into one file."""
+    if options.format is not None and options.format not in FORMATS:
+        raise UsageError(
+            f"--format {options.format}: no such choice.",
+            hint=nearest(options.format, list(FORMATS)),
+        )
+    folder = path.is_dir() or target.endswith(("/", "\\")) or not path.suffix
+    if target == "-" or (not folder and path.suffix.lower() not in _SUFFIX_FORMATS):
+        where = "standard output" if target == "-" else path.name
+        raise UsageError(
+            f"{where}: camera raw is written as .dng, as .tif, or into a folder.",
+            hint="-o out/ --format tiff --demosaic gives developed 16-bit pictures.",
+        )
+    wish: Format | None = None if options.format is None else _wish(options.format)
+    if folder:
+        own: Format = "tiff" if reader.of_tiff or options.demosaic else "dng"
+        return wish or own, False
+    form = _SUFFIX_FORMATS[path.suffix.lower()]
+    if wish not in (None, form):
+        raise UsageError(f"--format {wish}: {path.name} is a {form.upper()} file by its name.")
+    if form == "dng" and reader.info.frames != 1:
+        raise UsageError(
+            f"{path.name}: a DNG holds one frame, {reader.info.name} has {reader.info.frames}.",
+            hint="Name a folder: -o out/",
+        )
+    return form, True
+
+
+def _wish(text: str) -> Format:
+    return "dng" if text == "dng" else "tiff"
+
+
+def _check_options(options: WriteOptions) -> None:
+    unused = [
+        name
+        for name, value in (
+            ("--codec", options.codec), ("--crf", options.crf), ("--preset", options.preset),
+            ("--pix-fmt", options.pix_fmt), ("--encoder-opt", options.encoder_options),
+        )
+        if value not in (None, ())
+    ]  # fmt: skip
+    if unused:
+        raise UsageError(f"{unused[0]}: has no meaning for camera raw.", hint="Leave it out.")
+
+
+def _own_suffix(reader: RawReader, form: Format) -> str:
+    suffix = reader.first.path.suffix
+    if form == "tiff":
+        return suffix if suffix.lower() in TIFF_SUFFIXES else ".tif"
+    return suffix if suffix.lower() == ".dng" else ".dng"
+
+
+def _check_names(reader: RawReader) -> None:
+    """Raise InputError where two files would become one, on whatever disk."""
+    seen: dict[str, Path] = {}
+    for item in reader.shots:
+        path = item.path if isinstance(item, Shot) else item
+        name = (item.name if isinstance(item, Shot) else item.stem).casefold()
+        if name in seen:
+            raise InputError(
+                f"{path.name}: would have the same output as {seen[name].name}.",
+                hint="Rename one of them.",
+            )
+        seen[name] = path
+
+
+def _sidecar(reader: RawReader) -> Path | None:
+    path = reader.first.path
+    folder = path.parent / FOLDER_SIDECAR
+    return sidecar_of(path) or (folder if folder.is_file() else None)
+
+
+def _fate(shot: Shot, form: Format, *, demosaic: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is kept and what is lost, in words."""
+    levels = "levels, colour filters, white balance, size"
+    if demosaic:
+        return (), ("the mosaic: developed by LibRaw to sRGB, as shot, upright",)
+    if form == "tiff":
+        text = () if shot.path.suffix.lower() in TIFF_SUFFIXES else ("metadata of the camera",)
+        return ("levels, colour filters and ISO as JSON in the description",), text
+    if shot.path.suffix.lower() in TIFF_SUFFIXES:
+        return (levels,), ()
+    if not shot.tags.dng:
+        return (levels, "camera and ISO"), ("maker notes, previews and other metadata",)
+    _, samples = read_raw(shot.path)
+    if find_strips(shot.path, samples) is not None:
+        return ("every byte of the source DNG but its samples",), ()
+    return (levels, "matrices and metadata of the source DNG"), (
+        "previews, maker notes, EXIF block",
+    )
+
+
+def source_gone(shot: Shot, error: OSError) -> OutputError:
+    """The error for a source that vanished during the run."""
+    return OutputError(f"{shot.path.name}: cannot be read again: {error.strerror}.")

@@ -1,0 +1,225 @@
+"""Mosaics in TIFF files: pages of sensor codes whose pattern and levels are stated beside them.
+
+A TIFF counts as raw where its description or a sidecar is a JSON object with "cfa", or where it
+lies in CRVD's layout. The sidecar is `clip.json` beside `clip.tif`, or `sensor.json` in a folder:
+
+    {"cfa": "GBRG", "black": 240, "white": 4095, "balance": [1.9, 1, 1.6], "iso": 6400, "rate": 24}
+
+"black" and "white" may be lists of four, for R, G in red rows, B, G in blue rows; "balance" is
+what R, G, B are multiplied by to make gray gray. All but the first three may be left out.
+"""
+
+import json
+import re
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from f2rcli.errors import InputError
+from f2rcli.frames import Mosaic
+from f2rcli.io.raw.exposure import MOST_PIXELS, Samples, Shot
+from f2rcli.io.raw.tags import RawTags
+from f2rcli.io.tiff.library import DAMAGE, quiet_tifffile
+from f2rcli.sensor import PATTERNS
+
+TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
+FOLDER_SIDECAR = "sensor.json"
+CRVD = re.compile(r"frame(\d+)_noisy(\d+)\.tiff?", re.IGNORECASE)  # Yue et al., CVPR 2020
+_CRVD_FACTS = {"cfa": "GBRG", "black": 240, "white": 4095}
+
+
+def sensor_facts(path: Path) -> dict[str, Any] | None:
+    """What is stated of the mosaics in a TIFF file; None where nothing is.
+
+    Raises InputError for a sidecar that is no JSON object.
+    """
+    for sidecar in (path.with_suffix(".json"), path.parent / FOLDER_SIDECAR):
+        if sidecar.is_file():
+            facts = _json_object(sidecar)
+            if facts is not None:
+                return facts
+    if CRVD.fullmatch(path.name):
+        iso = re.fullmatch(r"ISO(\d+)", path.parent.name, re.IGNORECASE)
+        return _CRVD_FACTS | ({"iso": int(iso[1])} if iso else {})
+    return _described(path)
+
+
+def sidecar_of(path: Path) -> Path | None:
+    """The sidecar that a single file's facts come from."""
+    own = path.with_suffix(".json")
+    return own if own.is_file() else None
+
+
+def _json_object(sidecar: Path) -> dict[str, Any] | None:
+    """The sidecar's facts; None where it speaks of something else."""
+    try:
+        facts = json.loads(sidecar.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        if sidecar.name != FOLDER_SIDECAR:
+            return None  # somebody else's file
+        raise InputError(f"{sidecar.name}: is no JSON ({error}).") from error
+    return facts if isinstance(facts, dict) and "cfa" in facts else None
+
+
+def _described(path: Path) -> dict[str, Any] | None:
+    try:
+        with quiet_tifffile(), tifffile.TiffFile(path) as file:
+            text = file.pages.first.description
+        facts = json.loads(text) if text.startswith("{") else None
+    except DAMAGE:
+        return None
+    return facts if isinstance(facts, dict) and "cfa" in facts else None
+
+
+def examine_tiff(path: Path) -> list[Shot]:
+    """Every page of a TIFF of mosaics. Raises InputError with the reason it cannot be read."""
+    facts = sensor_facts(path)
+    if facts is None:
+        raise InputError(
+            f"{path.name}: nothing says which colour filters its pixels have.",
+            hint=f'Put {path.stem}.json beside it: {{"cfa": "RGGB", "black": 240, "white": 4095}}.',
+        )
+    try:
+        with quiet_tifffile() as said, tifffile.TiffFile(path) as file:
+            pages = list(file.pages)
+            shape = _checked_shape(path, pages[0])
+            for number, page in enumerate(pages[1:], 2):
+                _check_same(path, number, _checked_shape(path, page), shape)
+            extents = zip(pages[-1].dataoffsets, pages[-1].databytecounts, strict=False)
+            lacking = max((o + n for o, n in extents), default=0) - path.stat().st_size
+            count = len(pages)
+    except DAMAGE as error:
+        raise InputError(f"{path.name}: is no whole TIFF ({error}).") from error
+    promised = facts.get("shape", [count])[0] if len(facts.get("shape", [])) == 3 else count
+    if lacking > 0 or promised > count or any("offset" in line for line in said):
+        whole = f"{count} of {promised} pages are" if promised > count else "not all pages are"
+        raise InputError(f"{path.name}: is cut off: {whole} there.", hint="Copy it again.")
+    iso = _number(facts, "iso", path)
+    shot = Shot(
+        path=path, name=path.stem, shape=shape, active=(0, 0, *shape), mosaic=_mosaic(facts, path),
+        make=str(facts.get("make", "")), model=str(facts.get("model", "")),
+        iso=iso, rate=_rate(facts, path), tags=RawTags(iso=iso),
+    )  # fmt: skip
+    if count == 1:
+        return [shot]
+    return [replace(shot, page=i, name=f"{path.stem}_{i + 1:05d}") for i in range(count)]
+
+
+def _check_same(path: Path, number: int, own: tuple[int, int], first: tuple[int, int]) -> None:
+    if own != first:
+        raise InputError(
+            f"{path.name}: page {number} is {own[1]}x{own[0]}, those before are "
+            f"{first[1]}x{first[0]}.",
+            hint="A burst has one size: denoise the parts on their own.",
+        )
+
+
+def _checked_shape(path: Path, page: Any) -> tuple[int, int]:
+    if page.samplesperpixel != 1 or page.dtype not in (np.uint8, np.uint16):
+        raise InputError(
+            f"{path.name}: mosaics are one unsigned sample of 8 or 16 bits per pixel, these are "
+            f"{page.samplesperpixel} of {page.dtype}."
+        )
+    if page.imagewidth * page.imagelength > MOST_PIXELS:
+        raise InputError(
+            f"{path.name}: claims {page.imagewidth}x{page.imagelength} pixels, more than f2r "
+            f"allows ({MOST_PIXELS / 1e6:.0f} million)."
+        )
+    return int(page.imagelength), int(page.imagewidth)
+
+
+def _mosaic(facts: dict[str, Any], path: Path) -> Mosaic:
+    pattern = str(facts["cfa"]).upper()
+    if pattern not in PATTERNS:
+        raise InputError(
+            f'{path.name}: "cfa": "{facts["cfa"]}" is no Bayer order.',
+            hint=f"There is: {', '.join(PATTERNS)}.",
+        )
+    return Mosaic(
+        pattern=pattern,
+        black=_levels(facts, "black", path),
+        white=_levels(facts, "white", path),
+        balance=_balance(facts, path),
+    )
+
+
+def _balance(facts: dict[str, Any], path: Path) -> tuple[float, float, float]:
+    value = facts.get("balance", [1.0, 1.0, 1.0])
+    numbers = isinstance(value, list) and all(isinstance(v, int | float) for v in value)
+    if not numbers or len(value) != 3 or min(value) <= 0:
+        raise InputError(f'{path.name}: "balance" must be three numbers above 0, not {value!r}.')
+    red, green, blue = (float(v) for v in value)
+    return red, green, blue
+
+
+def _levels(facts: dict[str, Any], name: str, path: Path) -> tuple[float, float, float, float]:
+    value = facts.get(name)
+    each: list[Any] = value if isinstance(value, list) else [value] * 4
+    if len(each) != 4 or not all(isinstance(v, int | float) for v in each):
+        raise InputError(f'{path.name}: "{name}" must be a number or four of them, not {value!r}.')
+    a, b, c, d = (float(v) for v in each)
+    return a, b, c, d
+
+
+def _number(facts: dict[str, Any], name: str, path: Path) -> int | None:
+    value = facts.get(name)
+    if value is not None and not isinstance(value, int):
+        raise InputError(f'{path.name}: "{name}" must be a whole number, not {value!r}.')
+    return value
+
+
+def _rate(facts: dict[str, Any], path: Path) -> Fraction | None:
+    value = facts.get("rate")
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or not 0 < value < 1e6:
+        raise InputError(f'{path.name}: "rate" must be frames per second, not {value!r}.')
+    return Fraction(value).limit_denominator(1001)
+
+
+class TiffPages:
+    """Reads pages of one TIFF after another; the last file stays open."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._file: Any = None
+
+    def read(self, shot: Shot) -> Samples:
+        """The samples of a page. Raises InputError where they cannot be read."""
+        try:
+            if self._path != shot.path:
+                self.close()
+                self._file, self._path = tifffile.TiffFile(shot.path), shot.path
+            page = self._file.pages[shot.page]
+            return np.asarray(page.asarray())
+        except DAMAGE as error:
+            raise InputError(
+                f"{shot.path.name}: page {shot.page + 1} cannot be read ({error})."
+            ) from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()
+        self._file = self._path = None
+
+
+def facts_text(shot: Shot) -> str:
+    """The JSON that says of a TIFF's pages what `shot` is: `sensor_facts` reads it back."""
+
+    def plain(levels: tuple[float, ...]) -> float | list[float]:
+        same = len(set(levels)) == 1
+        short = [int(v) if v == int(v) else v for v in levels]
+        return short[0] if same else short
+
+    mosaic = shot.mosaic
+    facts: dict[str, Any] = {
+        "cfa": mosaic.pattern, "black": plain(mosaic.black), "white": plain(mosaic.white),
+        "balance": list(mosaic.balance), "iso": shot.iso, "make": shot.make, "model": shot.model,
+        "rate": None if shot.rate is None else float(shot.rate),
+    }  # fmt: skip
+    return json.dumps({key: value for key, value in facts.items() if value not in (None, "")})

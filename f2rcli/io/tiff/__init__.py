@@ -1,0 +1,1 @@
+"""TIFF stacks: files, folders and patterns of pages."""

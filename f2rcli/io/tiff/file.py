@@ -1,0 +1,281 @@
+"""A TIFF file opened with care: what its header claims is checked before it is believed."""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from f2rcli.errors import InputError
+from f2rcli.frames import Plane
+from f2rcli.io.tiff.axes import Series, check_series
+from f2rcli.io.tiff.library import DAMAGE, opened, quiet_tifffile, unreadable
+
+MOST_PIXELS = 1 << 29  # of one picture, with its samples: 23 170 x 23 170
+RGB, PALETTE, YCBCR, CFA = 2, 3, 6, 32803  # photometric interpretations
+CODECS = {
+    1: "uncompressed", 5: "lzw", 6: "jpeg", 7: "jpeg", 8: "deflate", 32773: "packbits",
+    32946: "deflate", 34887: "lerc", 34925: "lzma", 34926: "zstd", 50000: "zstd", 33003: "jpeg2000",
+    33004: "jpeg2000", 33005: "jpeg2000", 34712: "jpeg2000", 34933: "png", 34934: "jpegxr",
+    22610: "jpegxr", 50001: "webp", 34927: "webp", 50002: "jpegxl", 52546: "jpegxl",
+}  # fmt: skip
+# What tifffile says where a description no longer fits the pages, and where the pages break off.
+MISFIT = ("metadata invalid or corrupted", "invalid value offset")
+CUT_OFF = ("invalid page offset", "circular reference")
+_SECONDS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "us": 1e-6, "min": 60.0, "h": 3600.0, "sec": 1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where a picture of a series lies."""
+
+    path: Path
+    page: Any  # tifffile's TiffPage
+    plane: int | None = None  # of a page that holds several pictures: which
+    offset: int | None = None  # of the picture's first byte, where pages do not say it
+
+
+class TiffStack:
+    """A TIFF file and those it names (OME), open for reading picture by picture, in any order."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises InputError for what cannot be read, with the reason."""
+        self.name = path.name
+        self.path = path
+        self.complaints: list[str] = []
+        _check_head(path)
+        try:
+            with quiet_tifffile() as said:
+                self.file = tifffile.TiffFile(path)
+                self._arrays = list(self.file.series)
+        except DAMAGE as error:
+            raise unreadable(self.name, error) from error
+        self.complaints += said
+        if not self._arrays:
+            raise InputError(f"{self.name}: a TIFF file without pictures.")
+        self._check_pages()
+        self.series = [self._series(number) for number in range(len(self._arrays))]
+        for one in self.series:
+            check_series(one, self.name)
+        self.present = [self._present(number) for number in range(len(self._arrays))]
+        self._check_promise()
+
+    def _check_promise(self) -> None:
+        """Refuse a stack whose description speaks of other pages: its axes mean nothing then."""
+        found = sum(series.frames for series in self.series)
+        promised = int(_number((self.file.imagej_metadata or {}).get("images")) or 1)
+        if self._complained(MISFIT) or promised > found:
+            pages = f"{promised} pictures are promised, " if promised > found else ""
+            raise InputError(
+                f"{self.name}: truncated or damaged: {pages}its description does not fit its pages "
+                f"({len(self.file.pages)} of them can be found).",
+                hint="Copy it again from where it was recorded.",
+            )
+
+    def _complained(self, words: tuple[str, ...]) -> bool:
+        return any(word in line for line in self.complaints for word in words)
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the list of its pages breaks off."""
+        return self._complained(CUT_OFF)
+
+    def _check_pages(self) -> None:
+        """Refuse what is no stack, and headers that claim what no picture can be."""
+        kinds = {(array.shape, str(array.dtype)) for array in self._arrays}
+        first = self._arrays[0]
+        if len(kinds) > 1 and first.kind in ("generic", "uniform"):
+            sizes = " and ".join("x".join(map(str, a.shape)) for a in self._arrays[:2])
+            raise InputError(
+                f"{self.name}: its pages differ in size or samples ({sizes}).",
+                hint="A stack has pages of one kind; split the file first.",
+            )
+        for array in self._arrays:
+            page = array.keyframe
+            if page.imagewidth * page.imagelength * page.samplesperpixel > MOST_PIXELS:
+                raise InputError(
+                    f"{self.name}: claims pictures of {page.imagewidth} x {page.imagelength}; "
+                    f"f2r reads up to {MOST_PIXELS} samples each.",
+                    hint="The header is damaged, or the file is no microscopy stack.",
+                )
+            self._check_colours(page)
+
+    def _check_colours(self, page: Any) -> None:
+        if page.photometric == PALETTE and page.colormap is not None:
+            shown = np.asarray(page.colormap, np.float64).sum(axis=0)
+            steps = np.diff(shown)
+            if not ((steps >= 0).all() or (steps <= 0).all()) and not self.file.is_imagej:
+                raise InputError(
+                    f"{self.name}: samples are numbers of colours in a palette, not brightness.",
+                    hint="Convert it to RGB or to grey levels first.",
+                )
+        if page.photometric == CFA:
+            raise InputError(
+                f"{self.name}: a sensor's colour mosaic, not a plain stack.",
+                hint="Pass camera raw as DNG, or as described in docs/raw.md.",
+            )
+
+    def _series(self, number: int) -> Series:
+        array, name = self._arrays[number], ""
+        if len(self._arrays) > 1:
+            name = str(array.name or "")
+        page = array.keyframe
+        samples = dict(zip(array.axes, array.shape, strict=True)).get("S", 1)
+        colour = page.photometric in (RGB, YCBCR) and samples in (3, 4)
+        return Series(
+            number=number, name=name, axes=array.axes, shape=tuple(array.shape),
+            dtype=np.dtype(array.dtype), colour=colour,
+        )  # fmt: skip
+
+    def _present(self, number: int) -> int:
+        """How many pictures of a series are whole, counted from the first."""
+        series = self.series[number]
+        sizes: dict[Path, int] = {}
+        for place in range(series.frames):
+            spot = self.spot(number, place)
+            if spot is None:
+                return place
+            size = sizes.setdefault(spot.path, spot.path.stat().st_size)
+            if spot.offset is not None:
+                if spot.offset + self._bytes(series) > size:
+                    return place
+                continue
+            ends = (
+                o + c for o, c in zip(spot.page.dataoffsets, spot.page.databytecounts, strict=False)
+            )
+            if max(ends, default=0) > size:
+                return place
+        return series.frames
+
+    @staticmethod
+    def _bytes(series: Series) -> int:
+        return series.height * series.width * series.samples * series.dtype.itemsize
+
+    def spot(self, number: int, place: int) -> Spot | None:
+        """Where a picture lies; None if the file ends before it."""
+        array, series = self._arrays[number], self.series[number]
+        pages = array.pages
+        share = max(1, series.frames // max(len(pages), 1))  # pictures per page
+        try:
+            with quiet_tifffile() as said:
+                page = pages[place // share]
+        except DAMAGE:
+            page = None
+        self.complaints += said
+        if page is None and array.dataoffset is not None:  # its samples may still be there
+            page, share = array.keyframe, 0
+        if page is None:
+            return None
+        path = Path(page.parent.filehandle.path)
+        if share == 1:
+            return Spot(path, page)
+        if array.dataoffset is not None:
+            return Spot(path, page, None, array.dataoffset + place * self._bytes(series))
+        return Spot(path, page, place % share)
+
+    def read(self, number: int, place: int) -> Plane:
+        """A picture (Y, X) or (Y, X, S), in the machine's byte order.
+
+        Raises InputError where it cannot be decoded.
+        """
+        series, spot = self.series[number], self.spot(number, place)
+        if spot is None:
+            raise InputError(f"{self.name}: ends before picture {place + 1}: it is truncated.")
+        try:
+            with quiet_tifffile(), opened(spot.page):
+                samples = self._read(series, spot)
+        except DAMAGE as error:
+            raise unreadable(f"{self.name}, picture {place + 1}", error) from error
+        native: Plane = np.ascontiguousarray(samples, series.dtype.newbyteorder("="))
+        return native
+
+    def _read(self, series: Series, spot: Spot) -> Plane:
+        order = _picture_axes(series)
+        shape = tuple(series.shape[series.axes.index(letter)] for letter in order)
+        if spot.offset is not None:
+            handle = spot.page.parent.filehandle
+            handle.seek(spot.offset)
+            data = handle.read(self._bytes(series))
+            dtype = series.dtype.newbyteorder(spot.page.parent.byteorder)
+            samples: Plane = np.frombuffer(data, dtype).reshape(shape)
+        else:
+            samples = spot.page.asarray(maxworkers=1)
+            if spot.plane is not None:
+                samples = samples.reshape(-1, *shape)[spot.plane]
+        samples = samples.reshape(shape)
+        return np.moveaxis(samples, 0, -1) if order.startswith("S") else samples
+
+    @property
+    def interval(self) -> Fraction | None:
+        """Seconds from one frame to the next, where the file says so."""
+        value: float | None = None
+        imagej = self.file.imagej_metadata or {}
+        ome = self.file.ome_metadata or ""
+        if "finterval" in imagej:
+            value = _number(imagej["finterval"])
+        elif match := re.search(r'TimeIncrement="([^"]+)"', ome):
+            unit = re.search(r'TimeIncrementUnit="([^"]+)"', ome)
+            scale = _SECONDS.get(unit[1] if unit else "s")
+            seconds = _number(match[1])
+            value = seconds * scale if seconds is not None and scale is not None else None
+        if value is None or not 1e-9 < value < 1e9:
+            return None
+        return Fraction(value).limit_denominator(1_000_000_000)
+
+    @property
+    def paths(self) -> list[Path]:
+        """Every file that holds pictures of it."""
+        found = [self.path.resolve()]
+        for number, series in enumerate(self.series):
+            if self._arrays[number].is_multifile:
+                for place in range(series.frames):
+                    spot = self.spot(number, place)
+                    if spot is not None and spot.path.resolve() not in found:
+                        found.append(spot.path.resolve())
+        return found
+
+    @property
+    def flavour(self) -> str:
+        """OME, ImageJ or plain TIFF, and BigTIFF where it is."""
+        kind = "OME-" if self.file.is_ome else "ImageJ " if self.file.is_imagej else ""
+        return f"{kind}{'BigTIFF' if self.file.is_bigtiff else 'TIFF'}"
+
+    def codec(self, number: int) -> str:
+        """How a series is compressed, in a word."""
+        code = int(self._arrays[number].keyframe.compression)
+        return CODECS.get(code, f"compression {code}")
+
+    def levels(self, number: int) -> list[Any]:
+        """Smaller copies of a series (a pyramid), largest first."""
+        return list(self._arrays[number].levels[1:])
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self.file.close()
+
+
+def _picture_axes(series: Series) -> str:
+    """The letters of a picture's axes as stored: YX, YXS or SYX."""
+    return "".join(letter for letter in series.axes if letter in "YXS")
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _check_head(path: Path) -> None:
+    try:
+        with path.open("rb") as handle:
+            head = handle.read(4)
+    except OSError as error:
+        raise InputError(f"{path.name}: {error.strerror}.", hint="Check the path.") from error
+    if not head:
+        raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy or record it again.")
+    if head[:2] not in (b"II", b"MM", b"EP"):
+        raise InputError(f"{path.name}: is not a TIFF file.", hint="Check that the file is whole.")

@@ -1,0 +1,118 @@
+"""A folder or pattern of numbered one-page TIFF files, as one stack."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import tifffile
+
+from f2rcli.errors import InputError
+from f2rcli.frames import Plane
+from f2rcli.io.images.files import is_pattern, natural_key, numbered_files
+from f2rcli.io.tiff.file import Spot, TiffStack
+from f2rcli.io.tiff.library import DAMAGE, quiet_tifffile
+
+SUFFIXES = (".tif", ".tiff")
+
+
+def tiff_files(folder: Path) -> list[Path]:
+    """The TIFF files of a folder, hidden ones apart, where numbers count as numbers."""
+    found = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    ]
+    return sorted(found, key=natural_key)
+
+
+def holds_pages(folder: Path) -> bool:
+    """Whether a folder's TIFF files are pages of one stack, by the first and the last of them."""
+    files = tiff_files(folder)
+    return len(files) > 1 and all(map(_one_page, (files[0], files[-1])))
+
+
+def _one_page(path: Path) -> bool:
+    try:
+        with quiet_tifffile(), tifffile.TiffFile(path) as file:
+            return len(file.pages) == 1 and not set(file.series[0].axes) - set("YXS")
+    except DAMAGE:
+        return False
+
+
+class PageFolder:
+    """Files of one page each, in the order of their numbers: a stack in time."""
+
+    def __init__(self, source: str) -> None:
+        """Raises InputError where a file cannot be read, or is no page like the first."""
+        path = Path(source)
+        self.name, self.path = path.name, path
+        self.paths = tiff_files(path) if path.is_dir() else numbered_files(path)
+        if not self.paths:
+            raise InputError(f"{self.name}: holds no TIFF files.")
+        first = self._open(self.paths[0])
+        if len(first.series) > 1 or first.series[0].frames > 1:
+            raise InputError(
+                f"{self.name}: {self.paths[0].name} is a stack itself ({first.series[0].words}).",
+                hint="Pass one stack, or a folder of stacks with an output folder (-o).",
+            )
+        only = first.series[0]
+        self.one = only
+        self.series = [replace(only, axes=f"T{only.axes}", shape=(len(self.paths), *only.shape))]
+        self.present = [len(self.paths)]
+        self.cut_off = False
+        self.interval: Fraction | None = None
+        self.flavour = f"{len(self.paths)} TIFF files"
+        self._codec = first.codec(0)
+        first.close()
+
+    @staticmethod
+    def _open(path: Path) -> TiffStack:
+        return TiffStack(path)
+
+    def _page(self, place: int) -> TiffStack:
+        path = self.paths[place]
+        stack = self._open(path)
+        only = stack.series[0]
+        if (only.shape, only.dtype, len(stack.series)) != (self.one.shape, self.one.dtype, 1):
+            stack.close()
+            raise InputError(
+                f"{path.name}: is {only.words} {only.dtype}, the files before are "
+                f"{self.one.words} {self.one.dtype}.",
+                hint="A sequence has pages of one size and kind.",
+            )
+        return stack
+
+    def spot(self, number: int, place: int) -> Spot | None:
+        """Where a picture lies; its file is open until the spot is let go of."""
+        return self._page(place).spot(number, 0)
+
+    def read(self, number: int, place: int) -> Plane:
+        """See TiffStack."""
+        stack = self._page(place)
+        try:
+            return stack.read(number, 0)
+        finally:
+            stack.close()
+
+    def codec(self, number: int) -> str:
+        """See TiffStack."""
+        return self._codec
+
+    def levels(self, number: int) -> list[Any]:
+        """One-page files with smaller copies are not kept in step: none."""
+        return []
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+
+Stack = TiffStack | PageFolder
+
+
+def open_stack(source: str) -> Stack:
+    """A file, or a folder or pattern of one-page files."""
+    path = Path(source)
+    if path.is_dir() or (not path.exists() and is_pattern(source)):
+        return PageFolder(source)
+    return TiffStack(path)

@@ -1,0 +1,176 @@
+"""What a few frames, spread over a lane, tell of it: levels, stuck pixels, saturation."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli import defects
+from f2rcli.frames import Plane
+
+LOOKS = 9  # frames of a lane that are looked at
+# Networks are shown samples so that 0.1 % and 99.9 % of them lie at 0.25 and 0.75. Below 0 they
+# would be taken for clipped; stretched further, noise as strong as the picture is more than they
+# were trained on. Of shares from 0 to 2 it was best or close to it (docs/microscopy.md).
+TAIL, MARGIN = 0.1, 0.5
+BRIGHTEST = 4.0  # the brightest sample lies no further than that, counted in spans
+STUCK_SHARE = 0.005  # of the pixels: where there are more of them it is a pattern
+MOST = 1 << 18  # samples per frame that levels are read from
+
+Values = NDArray[np.floating[Any]]
+Pixels = tuple[NDArray[np.intp], NDArray[np.intp]]  # rows and columns
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStatistics:
+    """What is known of a lane before it is denoised."""
+
+    levels: tuple[float, float]  # codes that networks see as 0 and 1
+    stuck: Pixels  # always brighter or darker than all around: no light, so never changed
+    bright: int
+    dark: int
+    top: float | None = None  # the code at which samples saturate
+    saturated: float = 0.0  # share of samples there
+
+    def lines(self) -> list[str]:
+        """What is worth saying of it."""
+        said = []
+        for count, word, kind in ((self.bright, "brighter", "hot"), (self.dark, "darker", "dead")):
+            if count:
+                pixels = "1 pixel is" if count == 1 else f"{count} pixels are"
+                said.append(f"{pixels} always far {word} than all around ({kind}): kept as stored")
+        if self.top is not None:
+            said.append(
+                f"{100 * self.saturated:.2g} % of samples saturate at {self.top:g}: "
+                "what was brighter is not known"
+            )
+        return said
+
+
+def survey(frames: list[Plane]) -> LaneStatistics:
+    """Look at frames (H, W) or (H, W, S) of a lane, spread over it. Levels are those of what is
+    a picture: one hot sample, or a fill value, would leave it a sliver of them."""
+    values: list[NDArray[np.float64]] = []
+    whole: list[Plane] = []  # without fill values
+    for plane in (plane for frame in frames for plane in np.moveaxis(np.atleast_3d(frame), -1, 0)):
+        bad = defects.no_light(plane, fills=True)
+        whole.append(defects.filled(plane, bad))
+        values.append(_thinned(defects.without_impulses(whole[-1])[0][~bad]))
+    stuck, bright, dark = _stuck(whole) if frames[0].ndim == 2 else (_none(), 0, 0)
+    top, share = _saturation(frames)
+    return LaneStatistics(_levels(np.concatenate(values)), stuck, bright, dark, top, share)
+
+
+def _thinned(frame: Plane) -> NDArray[np.float64]:
+    return frame.ravel()[:: max(1, frame.size // MOST)].astype(np.float64)
+
+
+def _levels(values: NDArray[np.float64]) -> tuple[float, float]:
+    if not values.size:
+        return 0.0, 1.0
+    low, high, top = np.percentile(values, [TAIL, 100 - TAIL, 99.995])
+    span = float(max(high - low, (top - low) / BRIGHTEST))
+    if not span:  # a frame of one colour
+        span = max(abs(float(low)), 1.0)
+    return float(low) - MARGIN * span, float(low) + (1 + MARGIN) * span
+
+
+def _saturation(frames: list[Plane]) -> tuple[float | None, float]:
+    """The highest code and how much of the frames is there, if it looks like a rail: the last code
+    of a depth, or one that far more samples have than the codes below it."""
+    if frames[0].dtype.kind == "f":
+        return None, 0.0
+    top = max(int(frame.max()) for frame in frames)
+    there = sum(int(np.count_nonzero(frame == top)) for frame in frames)
+    below = sum(int(np.count_nonzero((frame < top) & (frame >= top - 8))) for frame in frames)
+    total = sum(frame.size for frame in frames)
+    last = top > 200 and (top + 1) & top == 0
+    rail = last or (there > 4 * below and there > 1e-3 * total)
+    if not rail or not 1e-5 * total <= there < total:
+        return None, 0.0
+    return float(top), there / total
+
+
+def _none() -> Pixels:
+    return np.zeros(0, np.intp), np.zeros(0, np.intp)
+
+
+def _stuck(frames: list[Plane]) -> tuple[Pixels, int, int]:
+    """Pixels whose median over time stands out of all eight neighbours, far beyond how much those
+    differ: optics spread what is light over more than one pixel."""
+    if len(frames) < 3 or min(frames[0].shape) < 3:
+        return _none(), 0, 0
+    middle = np.median(np.stack(frames), axis=0)
+    lowest, highest, mean = _around(middle)
+    noise = 1.4826 * float(np.median(np.abs(middle - mean)))
+    allowed = 3 * (highest - lowest) + 6 * noise
+    allowed[highest == middle.max()] = np.inf  # a saturated neighbourhood differs in nothing
+    bright = middle - highest > allowed
+    dark = lowest - middle > allowed
+    for frame in frames:  # in each of them
+        lowest, highest, _ = _around(frame)
+        bright &= frame > highest
+        dark &= frame < lowest
+    found = bright | dark
+    if not 0 < np.count_nonzero(found) <= max(1, STUCK_SHARE * found.size):
+        return _none(), 0, 0
+    rows, columns = np.nonzero(found)
+    return (rows, columns), int(np.count_nonzero(bright)), int(np.count_nonzero(dark))
+
+
+def _around(picture: Plane) -> tuple[Values, Values, Values]:
+    """Least, greatest and mean of the eight neighbours of every pixel; mirrored at the border."""
+    exact = np.float64 if picture.dtype.itemsize > 2 else np.float32
+    padded = np.pad(picture.astype(exact), 1, mode="reflect")
+    height, width = picture.shape
+    low, high = np.full(picture.shape, np.inf, exact), np.full(picture.shape, -np.inf, exact)
+    total = np.zeros(picture.shape, exact)
+    for place in (0, 1, 2, 3, 5, 6, 7, 8):
+        row, column = divmod(place, 3)
+        view = padded[row : row + height, column : column + width]
+        np.minimum(low, view, out=low)
+        np.maximum(high, view, out=high)
+        total += view
+    return low, high, total / 8
+
+
+def filled(plane: Plane, stuck: Pixels) -> Plane:
+    """The plane (H, W) with the median of its neighbours in place of stuck samples, and its own
+    samples in place of floats that are not finite. The plane itself if there are none."""
+    if plane.dtype.kind == "f":
+        plane = defects.filled(plane, ~np.isfinite(plane))
+    rows, columns = stuck
+    if not rows.size:
+        return plane
+    bad = np.zeros(plane.shape, bool)
+    bad[stuck] = True
+    height, width = plane.shape
+    steps = np.array([(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
+    near_rows = np.clip(rows + steps[:, :1], 0, height - 1)
+    near_columns = np.clip(columns + steps[:, 1:], 0, width - 1)
+    near = np.where(
+        bad[near_rows, near_columns], np.nan, plane[near_rows, near_columns].astype(np.float64)
+    )
+    near[:, np.isnan(near).all(axis=0)] = float(np.median(plane[~bad]))
+    whole = plane.copy()
+    replaced = np.nanmedian(near, axis=0)
+    whole[rows, columns] = replaced if plane.dtype.kind == "f" else np.rint(replaced)
+    return whole
+
+
+def kept(original: Plane, restored: Plane, seen: LaneStatistics) -> Plane:
+    """The restored plane with the original's samples where these are no light, or all saturated;
+    nowhere above the code at which samples saturate."""
+    whole = restored.copy()
+    if seen.top is not None:
+        top = restored.dtype.type(seen.top)
+        np.minimum(whole, top, out=whole)
+        if min(original.shape) > 1:
+            full = (original == top) & (_around(original)[0] >= top)
+            whole[full] = top
+    whole[seen.stuck] = original[seen.stuck]
+    if original.dtype.kind == "f":
+        bad = ~np.isfinite(original)
+        whole[bad] = original[bad]
+    return whole

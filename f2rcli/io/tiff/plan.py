@@ -1,0 +1,106 @@
+"""What writing a stack would do: the same file, page by page; no side effects."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from f2rcli.errors import InputError, UsageError
+from f2rcli.io.atomic import check_target
+from f2rcli.io.base import Reader, WriteOptions, WritePlan
+from f2rcli.io.images.writer import check_folder
+from f2rcli.io.tiff.file import CODECS
+from f2rcli.io.tiff.folder import SUFFIXES
+from f2rcli.io.tiff.patch import Coding, can_rewrite
+from f2rcli.io.tiff.reader import StackReader
+from f2rcli.io.time_range import Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackDetail:
+    """What the writer needs beyond the plan that users see."""
+
+    folder: bool  # several files, into a folder
+
+
+def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
+    """Plan a stack. Raises UsageError or OutputError for what cannot be done."""
+    if not isinstance(reader, StackReader):
+        raise UsageError(
+            f"{Path(target).name}: f2r writes TIFF stacks from TIFF stacks only.",
+            hint="Write a video or numbered .png pictures.",
+        )
+    several = len(reader.paths()) > 1 or reader.source.is_dir()
+    check_options(reader, options)
+    _check_place(reader, Path(target), several, options)
+    codings, notes = _codings(reader)
+    series = reader.stack.series
+    facts = [reader.stack.flavour, f"axes {series[0].words}", "every tag and description"]
+    if any(reader.stack.levels(one.number) for one in series):
+        facts.append("pyramid, each level changed alike")
+    return WritePlan(
+        target=target,
+        container="tiff",
+        encoder=codings[0],
+        family=codings[0],
+        pix_fmt=str(series[0].dtype),
+        kept=tuple(facts),
+        notes=tuple(notes),
+        overwrite=options.overwrite,
+        keep_partial=options.keep_partial,
+        detail=StackDetail(folder=several),
+    )
+
+
+def check_options(reader: StackReader, options: WriteOptions) -> None:
+    """Raise UsageError for options that mean nothing for a stack."""
+    for name, value in (
+        ("codec", options.codec), ("crf", options.crf), ("preset", options.preset),
+        ("pix-fmt", options.pix_fmt), ("encoder-opt", options.encoder_options or None),
+    ):  # fmt: skip
+        if value is not None:
+            raise UsageError(
+                f"--{name}: has no meaning for a stack, which is stored as its source is.",
+                hint="Leave it out.",
+            )
+    if not Span.of(reader.options).whole:
+        raise UsageError(
+            f"{reader.info.name}: a stack is written whole.",
+            hint="Leave out --start, --end and --frames; --preview N shows the first frames.",
+        )
+
+
+def _check_place(reader: StackReader, target: Path, several: bool, options: WriteOptions) -> None:
+    suffix = target.suffix.lower()
+    if several:
+        if suffix and not target.is_dir():
+            raise UsageError(
+                f"{target.name}: is one file, the stack has {len(reader.paths())}.",
+                hint="Name a folder with -o; the files keep their names in it.",
+            )
+        check_folder(reader, target, "", options)
+        return
+    if suffix not in SUFFIXES:
+        raise UsageError(
+            f"{target.name}: a TIFF stack is written as TIFF.", hint="Name a .tif file with -o."
+        )
+    check_target(target, reader.paths(), overwrite=options.overwrite)
+
+
+def _codings(reader: StackReader) -> tuple[list[str], list[str]]:
+    """In words: how each series will be compressed, and what had to change."""
+    words, notes = [], []
+    for series in reader.stack.series:
+        spot = reader.stack.spot(series.number, 0)
+        if spot is None:
+            raise InputError(f"{reader.info.name}: ends before its first picture.")
+        page = spot.page.keyframe
+        coding = Coding.of(page)
+        words.append(CODECS[coding.compression])
+        if spot.offset is None and not can_rewrite(page):
+            before = reader.stack.codec(series.number)
+            bits = page.bitspersample
+            if bits != 8 * np.dtype(page.dtype).itemsize:
+                before = f"{bits}-bit samples"
+            notes.append(f"{before}: f2r does not write it; changed pages become {words[-1]}")
+    return words, notes

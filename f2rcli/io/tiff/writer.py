@@ -1,0 +1,231 @@
+"""Writing a stack: a copy of the source in which pictures are replaced as they come."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from f2rcli.errors import InputError, OutputError
+from f2rcli.frames import Frame, Plane
+from f2rcli.io.atomic import PartFile, disk_error
+from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
+from f2rcli.io.tiff.axes import Series
+from f2rcli.io.tiff.folder import open_stack
+from f2rcli.io.tiff.levels import kept
+from f2rcli.io.tiff.patch import PatchedFile
+from f2rcli.io.tiff.plan import StackDetail
+from f2rcli.io.tiff.reader import AnyStack, Place, StackReader
+
+
+class StackWriter(Writer):
+    """Copies the source's files, and puts restored pictures into the copies."""
+
+    def __init__(self, reader: Reader, plan: WritePlan) -> None:
+        if not isinstance(plan.detail, StackDetail) or not isinstance(reader, StackReader):
+            raise TypeError("the plan was made for another format")
+        self.reader, self.plan = reader, plan
+        self.target = Path(plan.target)
+        self.count = 0
+        self._last: tuple[int, int, bytes] | None = None
+        self._files: dict[Path, PatchedFile] = {}
+        self._scratch: dict[int, IO[bytes]] = {}
+        self._part: PartFile | None = None
+        self._folder: Path | None = None
+        self.places: AnyStack = reader.stack  # where pictures lie in the file that is written
+        try:
+            if plan.detail.folder:
+                beside = self.target if self.target.is_dir() else self.target.parent
+                self._folder = beside / f".{self.target.resolve().name}.part"
+                shutil.rmtree(self._folder, ignore_errors=True)  # a killed run's
+                self._folder.mkdir()
+            else:
+                self._part = PartFile(self.target, overwrite=plan.overwrite, keep=plan.keep_partial)
+            self._begin()
+        except OSError as error:
+            self.abandon()
+            raise disk_error(self.target, error) from error
+
+    def _begin(self) -> None:
+        for path in self.reader.paths():
+            shutil.copyfile(path, self._copy(path))
+
+    def _copy(self, path: Path) -> Path:
+        if self._folder is not None:
+            return self._folder / path.name
+        assert self._part is not None  # one of the two was made
+        return self._part.path
+
+    def write(self, frame: Frame) -> None:
+        """Put one picture where it came from; one that has not changed keeps its very bytes."""
+        place: Place = frame.source
+        try:
+            self._write(place, frame.planes)
+        except OSError as error:
+            raise disk_error(self.target, error) from error
+        self.count += 1
+
+    def _write(self, place: Place, planes: tuple[Plane, ...]) -> None:
+        stack = self.reader.stack
+        original = stack.read(place.series, place.picture)
+        if place.sample is None:
+            own = (original,) if original.ndim == 2 else tuple(np.moveaxis(original, -1, 0))
+            done = [kept(a, b, place.seen) for a, b in zip(own, planes, strict=True)]
+            picture = done[0] if original.ndim == 2 else np.stack(done, axis=-1)
+        else:
+            plane = kept(original[..., place.sample], planes[0], place.seen)
+            whole = self._gathered(place, plane, original)
+            if whole is None:
+                return
+            picture = whole
+        copied = self.places is stack
+        if copied and picture.tobytes() == original.tobytes():
+            return
+        spot = self.places.spot(place.series, place.picture)
+        if spot is None:
+            raise InputError(f"{self.reader.info.name}: changed while it was read.")
+        series = stack.series[place.series]
+        if spot.path not in self._files:
+            if self._folder is not None:
+                self._close_files()  # one at a time: there may be thousands
+            self._files[spot.path] = PatchedFile(self._copy(spot.path))
+        self._files[spot.path].put(spot, _as_stored(picture, series))
+        if copied:
+            self._put_levels(place, original, picture)
+        self._last = (place.series, place.picture, picture.tobytes())
+
+    def _gathered(self, place: Place, plane: Plane, original: Plane) -> Plane | None:
+        """Samples of a pixel come lane by lane: a picture is whole with the last of them."""
+        samples, size = original.shape[-1], plane.nbytes
+        assert place.sample is not None  # asked only for those
+        if place.series not in self._scratch:
+            self._scratch[place.series] = tempfile.TemporaryFile(dir=self.target.resolve().parent)  # noqa: SIM115  # closed in _close_files
+        scratch = self._scratch[place.series]
+        scratch.seek((place.picture * samples + place.sample) * size)
+        scratch.write(np.ascontiguousarray(plane).tobytes())
+        if place.sample < samples - 1:
+            return None
+        scratch.seek(place.picture * samples * size)
+        gathered = np.frombuffer(scratch.read(samples * size), plane.dtype)
+        return np.ascontiguousarray(np.moveaxis(gathered.reshape(samples, *plane.shape), 0, -1))
+
+    def _put_levels(self, place: Place, original: Plane, picture: Plane) -> None:
+        """Smaller copies of a picture take its change, averaged."""
+        levels = self.reader.stack.levels(place.series)
+        if not levels:
+            return
+        with np.errstate(invalid="ignore"):  # infinity less itself is no change
+            change = np.nan_to_num(picture.astype(np.float64) - original)
+        for level in levels:
+            page = level.pages[place.picture]
+            small = page.asarray(maxworkers=1)
+            moved = small + averaged(change, small.shape)
+            if small.dtype.kind != "f":
+                limits = np.iinfo(small.dtype)
+                moved = np.clip(np.rint(moved), limits.min, limits.max)
+            stack = self.reader.stack
+            spot = stack.spot(place.series, place.picture)
+            assert spot is not None  # its largest level was just written
+            at = type(spot)(spot.path, page)
+            self._files[spot.path].put(at, moved.astype(small.dtype))
+
+    def finish(self) -> Receipt:
+        """Read back what was written, and put it in its place."""
+        if self.count != self.reader.info.frames:
+            raise OutputError(
+                f"{self.target.name}: {self.reader.info.frames} frames were read, {self.count} "
+                "came back.",
+                hint="Nothing was put at the target.",
+            )
+        try:
+            self._close_files()
+            verified = self._verify()
+            size = self._publish()
+        except OSError as error:
+            raise disk_error(self.target, error) from error
+        info = self.reader.info
+        return Receipt(
+            path=self.plan.target, frames=self.count, seconds=info.duration or 0.0, bytes=size,
+            codec=f"{self.plan.encoder} {self.plan.pix_fmt}", kept=self.plan.kept,
+            dropped=self.plan.dropped, verified=verified,
+        )  # fmt: skip
+
+    def _verify(self) -> tuple[str, ...]:
+        source = self.reader.stack
+        first = self.reader.paths()[0] if self._folder is None else self.reader.source
+        written = self._copy(source.path.resolve() if self._folder is None else first)
+        if self._folder is not None:
+            inside = source.path.name if source.path.is_file() else ""
+            written = self._folder / inside
+        again = open_stack(str(written))
+        try:
+            same = [s.words for s in again.series] == [s.words for s in source.series]
+            same &= again.present == source.present
+            if same and self._last is not None:
+                number, place, data = self._last
+                same = again.read(number, place).tobytes() == data
+        finally:
+            again.close()
+        if not same:
+            raise OutputError(
+                f"{self.target.name}: reads back otherwise than it was written.",
+                hint="Nothing was put at the target. Check the disk.",
+            )
+        return (f"{self.count} pictures", "the last one reads back")
+
+    def _publish(self) -> int:
+        if self._part is not None:
+            self._part.publish()
+            return self.target.stat().st_size
+        folder = self._folder
+        assert folder is not None  # one of the two was made
+        size = sum(path.stat().st_size for path in folder.iterdir())
+        if self.target.is_dir():
+            for path in sorted(folder.iterdir()):
+                os.replace(path, self.target / path.name)
+            folder.rmdir()
+        else:
+            os.replace(folder, self.target)
+        self._folder = None
+        return size
+
+    def _close_files(self) -> None:
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
+    def abandon(self) -> None:
+        """Stop and remove what was written."""
+        self._close_files()
+        for scratch in self._scratch.values():
+            scratch.close()
+        self._scratch.clear()
+        if self.places is not self.reader.stack:
+            self.places.close()
+        if self._part is not None:
+            self._part.discard()
+        if self._folder is not None and not self.plan.keep_partial:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+
+def _as_stored(picture: Plane, series: Series) -> Plane:
+    """(Y, X, S) as (S, Y, X) where pages are stored plane by plane."""
+    planar = "S" in series.axes and series.axes.index("S") < series.axes.index("Y")
+    return np.ascontiguousarray(np.moveaxis(picture, -1, 0)) if planar else picture
+
+
+def averaged(change: Plane, shape: tuple[int, ...]) -> Any:
+    """A change (H, W, ...) as means over the cells of a smaller grid (h, w, ...)."""
+    height, width = shape[:2]
+    rows, columns = (
+        np.linspace(0, full, small, endpoint=False).astype(int)
+        for full, small in zip(change.shape, (height, width), strict=False)
+    )
+    sums = np.add.reduceat(np.add.reduceat(change, rows, axis=0), columns, axis=1)
+    heights = np.diff([*rows, change.shape[0]])
+    widths = np.diff([*columns, change.shape[1]])
+    cells = (heights[:, None] * widths[None]).astype(np.float64)
+    return sums / cells.reshape(height, width, *[1] * (change.ndim - 2))

@@ -1,0 +1,1 @@
+"""Video files and pipes: everything that FFmpeg demuxes, through PyAV."""

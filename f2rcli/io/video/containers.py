@@ -1,0 +1,240 @@
+"""What each container that f2r writes can hold."""
+
+import io
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import OutputContainer
+from av.stream import Stream
+
+from f2rcli.errors import UsageError
+from f2rcli.io.video.source_metadata import title_of
+
+_LOSSLESS = ("ffv1", "huffyuv", "ffvhuff", "utvideo", "magicyuv")
+_COMMON = ("h264", "hevc", "av1", "vp9", "vp8", "mjpeg", "mpeg4", "mpeg2video")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """A container format: its names, and what a file of it can hold."""
+
+    name: str  # for people
+    muxer: str  # FFmpeg's name
+    suffixes: tuple[str, ...]
+    families: tuple[str, ...]  # of video codecs that players know in it; the first is its default
+    options: tuple[tuple[str, str], ...] = ()
+    chapters: bool = False
+    metadata: bool = True
+    display_matrix: str = ""  # "all", "rotation" or "" for none
+    colour: bool = True  # tags are kept, by it or by every codec it holds
+    pixel_aspect: bool = False  # whatever the codec
+    variable_rate: bool = True  # and time stamps of any kind
+    text_subtitles: str = ""  # the codec that text subtitles may be turned into
+    attachments: bool = False
+    covers: str = ""  # "stream", "attachment" or "" for none
+    other_streams: bool = True
+    tick: Fraction = Fraction(1, 90000)  # seconds; the coarsest rounding of time stamps
+
+
+_MOV_OPTIONS = (("movflags", "+faststart"),)
+
+CONTAINERS = (
+    Container(
+        name="mp4", muxer="mp4", suffixes=(".mp4", ".m4v"), options=_MOV_OPTIONS,
+        families=("h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg"),
+        chapters=True, pixel_aspect=True, display_matrix="all", text_subtitles="mov_text",
+        covers="stream",
+    ),
+    Container(
+        name="mov", muxer="mov", suffixes=(".mov", ".qt"), options=_MOV_OPTIONS,
+        families=("h264", "hevc", "prores", "mjpeg", "dnxhd", "cfhd", "v210", "png", "mpeg4",
+                  "qtrle"),
+        chapters=True, pixel_aspect=True, display_matrix="all", text_subtitles="mov_text",
+        covers="stream",
+    ),
+    Container(
+        name="matroska", muxer="matroska", suffixes=(".mkv",), chapters=True,
+        families=(*_COMMON, "prores", "ffv1"), display_matrix="rotation",
+        text_subtitles="subrip", attachments=True, covers="attachment", tick=Fraction(1, 1000),
+    ),
+    Container(
+        name="webm", muxer="webm", suffixes=(".webm",), families=("vp9", "av1", "vp8"),
+        chapters=True, display_matrix="rotation", text_subtitles="webvtt", tick=Fraction(1, 1000),
+    ),
+    Container(
+        name="mpegts", muxer="mpegts", suffixes=(".ts", ".m2ts", ".mts"),
+        families=("h264", "hevc", "mpeg2video"), options=(("mpegts_copyts", "1"),),
+    ),
+    Container(
+        name="avi", muxer="avi", suffixes=(".avi",), variable_rate=False, colour=False,
+        families=("mjpeg", "mpeg4", *_LOSSLESS),
+    ),
+    Container(
+        name="nut", muxer="nut", suffixes=(".nut",), chapters=True, colour=False,
+        families=(*_COMMON, *_LOSSLESS, "rawvideo", "v210"),
+    ),
+    Container(
+        name="y4m", muxer="yuv4mpegpipe", suffixes=(".y4m",), families=("rawvideo",),
+        options=(("strict", "-1"),), metadata=False, colour=False, variable_rate=False,
+        other_streams=False,
+    ),
+    Container(
+        name="apng", muxer="apng", suffixes=(".apng",), families=("apng",), metadata=False,
+        options=(("plays", "0"),), colour=False, other_streams=False,
+    ),
+)  # fmt: skip
+
+# What to write for inputs whose own container f2r does not write.
+_STAND_INS = {".gif": ".apng", ".png": ".apng", ".3gp": ".mp4", ".3g2": ".mp4", ".f4v": ".mp4",
+              ".h264": ".mp4", ".264": ".mp4", ".avc": ".mp4", ".hevc": ".mp4", ".h265": ".mp4",
+              ".265": ".mp4", ".obu": ".mp4", ".ivf": ".mkv", ".m2t": ".ts"}  # fmt: skip
+_OWN_SUFFIX = {s for container in CONTAINERS for s in container.suffixes} - {".avi"}
+
+
+def container_for(target: str, source_container: str, codec: str | None) -> Container:
+    """The container of a target: by its suffix, or on standard output y4m or mkv.
+
+    Raises UsageError for an unknown suffix.
+    """
+    if target == "-":
+        raw = codec == "rawvideo" or (codec is None and source_container == "yuv4mpegpipe")
+        return by_name("y4m" if raw else "matroska")
+    suffix = Path(target).suffix.lower()
+    for container in CONTAINERS:
+        if suffix in container.suffixes:
+            return container
+    known = " ".join(s for container in CONTAINERS for s in container.suffixes)
+    raise UsageError(
+        f"{Path(target).name}: f2r does not write {suffix or 'files without a suffix'}.",
+        hint=f"Choose one of {known}, or a pattern such as frames/%05d.png.",
+    )
+
+
+def by_name(name: str) -> Container:
+    """The container of this name."""
+    return next(container for container in CONTAINERS if container.name == name)
+
+
+def default_suffix(source: Path) -> str:
+    """The suffix of the default target: the input's own where f2r writes it well, else near it.
+
+    AVI becomes mkv: it holds neither variable rates, nor colour tags, nor pixel aspect.
+    """
+    suffix = source.suffix.lower()
+    if suffix in _OWN_SUFFIX:
+        return source.suffix
+    return _STAND_INS.get(suffix, ".mkv")
+
+
+def open_target(url: str, container: Container, options: dict[str, str]) -> OutputContainer:
+    """Open a file or pipe for muxing."""
+    return av.open(url, "w", format=container.muxer, container_options=options)
+
+
+def accepts(container: Container, encoder: str) -> bool:
+    """Whether a container takes what an encoder writes: by our table, and by its muxer."""
+    if av.Codec(encoder, "w").canonical_name not in container.families:
+        return False
+    trial = av.open(io.BytesIO(), "w", format=container.muxer)
+    try:
+        trial.add_stream(encoder)
+    except ValueError:
+        return False
+    return True
+
+
+def refusal(container: Container, stream: Stream) -> str | None:
+    """Why a container cannot take a stream as it is; None if it can.
+
+    Most muxers say so only at the header or the first packet, so a header is written to memory.
+    """
+    if not container.other_streams:
+        return "it holds one picture stream and nothing else"
+    named = _known_refusal(container, stream)
+    if named is not None:
+        return named
+    try:
+        trial = av.open(io.BytesIO(), "w", format=container.muxer)
+        copy_stream(trial, stream)
+        trial.start_encoding()
+        trial.close()
+    except (av.FFmpegError, ValueError, OSError):
+        return f"{container.name} cannot hold it"
+    return None
+
+
+# Codecs that a muxer accepts in silence though few or no players find them there.
+_ONLY = {
+    ("mpegts", "audio"): ("aac", "mp2", "mp3", "ac3", "eac3", "dts", "opus", "truehd"),
+    ("mpegts", "subtitle"): ("dvb_subtitle", "dvb_teletext", "hdmv_pgs_subtitle"),
+    ("mpegts", "data"): ("scte_35", "klv", "timed_id3"),
+    ("mpegts", "video"): ("h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4"),
+    ("avi", "audio"): ("mp3", "mp2", "ac3", "pcm_s16le", "pcm_u8", "pcm_s24le", "adpcm_ms"),
+    ("avi", "subtitle"): (),
+    ("avi", "data"): (),
+    ("mp4", "audio"): ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac", "dts", "mp2"),
+}
+
+
+def _known_refusal(container: Container, stream: Stream) -> str | None:
+    if stream.type == "attachment" and not container.attachments:
+        return f"{container.name} holds no attachments"
+    allowed = _ONLY.get((container.name, stream.type))
+    context = stream.codec_context
+    if allowed is None:
+        return None
+    name = getattr(stream, "name", None) if context is None else context.codec.canonical_name
+    if name not in allowed:
+        return f"{container.name} cannot hold it"
+    return None
+
+
+def copy_stream(target: OutputContainer, stream: Stream) -> Stream:
+    """Add a stream like `stream`, for packets copied as they are, with its tags and flags."""
+    if stream.codec_context is None:
+        copy = target.add_stream_from_template(stream)
+    else:  # opaque: take the parameters as they are; no encoder of that name need exist
+        copy = target.add_stream_from_template(stream, opaque=True)
+    describe_like(copy, stream)
+    return copy
+
+
+def describe_like(copy: Stream, stream: Stream) -> None:
+    """Give a stream the language, title, flags and other tags of another."""
+    copy.metadata.update(stream_tags(stream.metadata))
+    copy.disposition = stream.disposition
+
+
+def stream_tags(metadata: dict[str, str]) -> dict[str, str]:
+    """The tags of a stream, its title under the name that every muxer knows."""
+    tags = plain_tags(metadata)
+    if title := title_of(tags):
+        tags.pop("name", None)
+        tags["title"] = title
+    return tags
+
+
+def plain_tags(metadata: dict[str, str]) -> dict[str, str]:
+    """Tags that describe the content, not the file they came in."""
+    stale = {
+        "major_brand",
+        "minor_version",
+        "compatible_brands",
+        "encoder",
+        "duration",
+        "number_of_frames",
+        "number_of_bytes",
+        "bps",
+        "vendor_id",
+        "alpha_mode",
+        "_statistics_writing_app",
+        "_statistics_tags",
+        "_statistics_writing_date_utc",
+    }
+    return {
+        key: value
+        for key, value in metadata.items()
+        if key.lower().split("-")[0] not in stale
+    }  # fmt: skip

@@ -1,0 +1,244 @@
+"""Packets to pictures, one by one, so that damage costs a frame and not the run."""
+
+import heapq
+import logging
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
+
+from f2rcli.errors import InputError
+from f2rcli.io.base import Ledger
+from f2rcli.io.video.ffmpeg_input import AnyPacket, encrypted_error, ffmpeg_reason
+from f2rcli.io.video.timestamps import Continuity
+
+_HELD_BACK = 256  # more pictures than any decoder keeps, threads included
+_ERRORS = (av.FFmpegError, OSError, ValueError, IndexError, MemoryError)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture, or the place of one that was lost (`frame` None)."""
+
+    frame: av.VideoFrame | None
+    pts: int | None  # in ticks of the stream
+    duration: int  # ticks; 0 means not known
+    corrupt: bool = False
+
+
+class Complaints(logging.Handler):
+    """Hears what a decoder only says in its log: damage that it neither raises nor flags."""
+
+    _DAMAGE = re.compile(r"CRC mismatch|Could not find ref with POC|Error constructing|[Cc]orrupt")
+
+    def __init__(self, codec: str) -> None:
+        super().__init__(logging.ERROR)
+        self.codec = codec
+        self.heard = 0
+        logging.getLogger("libav").addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count a message of this decoder that speaks of damage."""
+        if record.name.endswith(self.codec) and self._DAMAGE.search(record.getMessage()):
+            self.heard += 1
+
+    def close(self) -> None:
+        """Stop listening."""
+        logging.getLogger("libav").removeHandler(self)
+        super().close()
+
+
+class Decoder:
+    """The pictures of one stream in display order; packets of other streams go to `aside`."""
+
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: av.VideoStream,
+        context: VideoCodecContext,
+        ledger: Ledger,
+        name: str,
+        *,
+        strict: bool,
+        aside: Callable[[AnyPacket], None],
+    ) -> None:
+        self.container = container
+        self.stream = stream
+        self.context = context
+        self.ledger = ledger
+        self.name = name
+        self.strict = strict
+        self.aside = aside
+        self.ended = False  # the demuxer came to its end by itself
+        self.newest: Fraction = Fraction(0)  # seconds; the furthest any packet reached
+        self.packets = 0  # of this stream
+        self.last_sent: int | None = None  # pts of the last packet given to the decoder
+        self.reordered = False  # pictures are decoded in another order than shown
+        self._expected: list[tuple[int, int]] = []  # heap of (pts, duration) sent, not yet shown
+        self._owed = 0  # packets sent minus pictures received
+        self._shown: int | None = None  # end of the last picture shown, ticks
+        self._demuxed = self._demux()
+        self._pictures = self._run()
+        self._continuity = Continuity(container, stream.index, ledger)
+        self._complaints = Complaints(context.name)
+        self._answered = 0  # complaints that are in the ledger
+
+    def close(self) -> None:
+        """Let the decoder come to rest. May be called more than once.
+
+        Its threads log through Python; freed while one of them does, it would wait for that
+        thread and the thread for Python, for ever.
+        """
+        self.context.flush_buffers()
+        self._complaints.close()
+
+    def __iter__(self) -> Iterator[Picture]:
+        """The pictures, with a place for each one that was sent to the decoder and lost.
+
+        One iterator for all loops: who breaks off and comes back goes on where it stopped.
+        """
+        return self._pictures
+
+    def _run(self) -> Iterator[Picture]:
+        for packet in self._demuxed:
+            if packet.stream_index != self.stream.index:
+                self.aside(packet)
+            else:
+                yield from self._decode(packet)
+        self.ended = True
+        yield from self._flush()
+        yield from self._lost_before(None)
+
+    def skip_aside(self, until: Callable[[AnyPacket], bool]) -> None:
+        """Read on without decoding, for the other streams' sake, until `until(packet)`."""
+        for packet in self._demuxed:
+            if packet.stream_index != self.stream.index:
+                self.aside(packet)
+            if until(packet):
+                return
+
+    def restart(self) -> None:
+        """Forget what is under way, after a seek."""
+        self.context.flush_buffers()
+        self._expected.clear()
+        self._continuity.restart()
+        self._owed = 0
+        self._shown = None
+        self.ended = False
+        self._demuxed = self._demux()
+        self._pictures = self._run()
+
+    def _demux(self) -> Iterator[AnyPacket]:
+        wanted = [s for s in self.container.streams if s.type != "attachment"]
+        packets = self.container.demux(*wanted)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except _ERRORS as error:
+                self._fault(f"reading stopped at {float(self.newest):.2f} s", error)
+                return
+            self._continuity.mend(packet)
+            self._note_reach(packet)
+            if packet.size:  # empty ones end a stream, or repeat a frame (AVI): pts say so too
+                yield packet
+
+    def _note_reach(self, packet: AnyPacket) -> None:
+        time = packet.pts if packet.pts is not None else packet.dts
+        if time is not None and packet.time_base:
+            reach = (time + (packet.duration or 0)) * packet.time_base
+            self.newest = max(self.newest, reach)
+
+    def _decode(self, packet: AnyPacket) -> Iterator[Picture]:
+        if packet.has_sidedata("encryption_info"):
+            raise encrypted_error(self.name)
+        if packet.pts is not None and not packet.is_discard:
+            heapq.heappush(self._expected, (packet.pts, packet.duration or 0))
+            self._owed += 1
+        self.packets += 1
+        self.last_sent = packet.pts
+        self.reordered |= packet.dts is not None and packet.dts != packet.pts
+        try:
+            frames = self.context.decode(packet)
+        except _ERRORS as error:
+            self._fault(f"a packet at {self._time(packet)} could not be decoded", error)
+            return
+        for frame in frames:
+            yield from self._show(frame)
+
+    def _flush(self) -> Iterator[Picture]:
+        """Take the pictures that the decoder still holds back; errors among them cost one each."""
+        packet = Packet()
+        packet.time_base = self._tick()
+        for _ in range(_HELD_BACK):
+            try:
+                frames = self.context.decode(packet)
+            except EOFError:
+                return
+            except _ERRORS as error:
+                self._fault("a frame near the end could not be decoded", error)
+                continue
+            if not frames:
+                return
+            for frame in frames:
+                yield from self._show(frame)
+
+    def _show(self, frame: av.VideoFrame) -> Iterator[Picture]:
+        if frame.pts is not None:
+            yield from self._lost_before(frame.pts)
+            self._owed -= 1
+            self._shown = frame.pts + max(frame.duration, 1)
+        corrupt = frame.is_corrupt or self._complained()
+        if corrupt:
+            self.ledger.corrupt += 1
+            when = "" if frame.time is None else f" at {frame.time:.2f} s"
+            if self.strict:
+                raise self._stop(f"the frame{when} is damaged")
+        yield Picture(frame, frame.pts, max(frame.duration, 0), corrupt)
+
+    def _complained(self) -> bool:
+        """Whether the decoder's log spoke of damage since the last picture."""
+        heard, self._answered = self._complaints.heard - self._answered, self._complaints.heard
+        return heard > 0
+
+    def _lost_before(self, pts: int | None) -> Iterator[Picture]:
+        """Places of pictures that were sent but will not come, now that `pts` has come.
+
+        A packet that begins within the picture before it held a second field or no picture.
+        """
+        while self._expected and (pts is None or self._expected[0][0] <= pts):
+            expected, duration = heapq.heappop(self._expected)
+            if expected == pts or self._owed <= (0 if pts is None else 1):
+                continue
+            if self._shown is not None and expected < self._shown - max(duration, 1) // 4:
+                continue
+            self._owed -= 1
+            self._shown = expected + max(duration, 1)
+            if self.strict:
+                raise self._stop(f"the frame at {float(expected * self._tick()):.2f} s is lost")
+            yield Picture(None, expected, duration)
+
+    def _tick(self) -> Fraction:
+        return self.stream.time_base or Fraction(1, 1000)
+
+    def _time(self, packet: AnyPacket) -> str:
+        time = packet.pts if packet.pts is not None else packet.dts
+        return "an unknown time" if time is None else f"{float(time * self._tick()):.2f} s"
+
+    def _fault(self, what: str, error: BaseException) -> None:
+        line = f"{what}: {ffmpeg_reason(error)}"
+        if self.strict:
+            raise self._stop(line) from error
+        self.ledger.fault(line)
+
+    def _stop(self, what: str) -> InputError:
+        return InputError(
+            f"{self.name}: {what}.",
+            hint="Without --strict f2r goes on and holds the frame before.",
+        )

@@ -1,0 +1,249 @@
+"""What writing a clip would do: encoder, pixel format, streams kept; no side effects."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+from av.stream import Stream
+
+from f2rcli.frames import Family, PlaneLayout
+from f2rcli.io.atomic import check_target
+from f2rcli.io.base import Reader, WriteOptions, WritePlan
+from f2rcli.io.ffmpeg.encoder_choice import Choice, check_options, choose, one_rate, says_fields
+from f2rcli.io.ffmpeg.encoders import (
+    CAPTIONERS,
+    EncoderSetup,
+    encoders_for,
+    family_of_encoder,
+    quality,
+)
+from f2rcli.io.video.containers import Container, container_for, plain_tags, refusal
+from f2rcli.io.video.ffmpeg_input import PIPE, is_cover
+from f2rcli.io.video.source_metadata import family_of, stream_line
+
+_TEXT = ("mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text")
+_MP4_TAGS = {  # what mp4 and mov store under names of their own
+    "title", "artist", "album_artist", "album", "composer", "date", "year", "comment", "genre",
+    "copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network",
+    "keywords", "track", "disc", "creation_time", "timecode", "location", "location-eng",
+}  # fmt: skip
+_TAGS_OR_COVER = "mp4 and mov hold either these or cover art"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamPlan:
+    """How one of the other streams travels."""
+
+    stream: Stream
+    action: Literal["copy", "subtitle", "attach"]
+    codec: str = ""  # the subtitle codec it is turned into
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoDetail:
+    """What a video writer needs beyond the plan that users see."""
+
+    container: Container
+    setup: EncoderSetup
+    streams: tuple[StreamPlan, ...]
+    container_options: tuple[tuple[str, str], ...]
+    metadata: tuple[tuple[str, str], ...]
+    display_matrix: tuple[int, ...]
+    patch_aspect: bool  # the pixel aspect is written into the finished file
+
+
+def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> WritePlan:
+    """Plan a video file or pipe. Raises UsageError or OutputError for what cannot be done."""
+    where = str(target)
+    container = container_for(where, reader.origin.container, options.codec)
+    if where != PIPE:
+        check_target(Path(where), reader.paths(), overwrite=options.overwrite)
+    check_options(container, options)
+    choice = choose(reader, container, options)
+    setup = choice.setup
+    streams, kept, dropped = _streams(reader, container)
+    kept_facts, dropped_facts, matrix = _facts(reader, container, setup, where)
+    crf, preset = quality(setup.encoder, options)
+    return WritePlan(
+        target=where,
+        container=container.name,
+        encoder=setup.encoder,
+        family=family_of_encoder(setup.encoder),
+        pix_fmt=setup.form.name,
+        crf=crf,
+        preset=preset,
+        options=setup.options,
+        kept=(*kept, *kept_facts),
+        dropped=(*choice.lost, *dropped, *dropped_facts),
+        notes=tuple(_notes(reader, container, choice, options)),
+        overwrite=options.overwrite,
+        keep_partial=options.keep_partial,
+        detail=VideoDetail(
+            container=container,
+            setup=setup,
+            streams=streams,
+            container_options=_container_options(reader, container, setup.time_base),
+            metadata=tuple(plain_tags(dict(reader.origin.metadata)).items()),
+            display_matrix=matrix,
+            patch_aspect=_patched(container, where) and _anamorphic(reader),
+        ),
+    )
+
+
+def _streams(
+    reader: Reader, container: Container
+) -> tuple[tuple[StreamPlan, ...], list[str], list[str]]:
+    """How the other streams travel; lines of those kept, and of those dropped with the reason."""
+    plans, kept, dropped = [], [], []
+    for stream in reader.origin.others:
+        if _rebuilt(reader, container, stream):
+            continue
+        plan, reason = _stream(container, stream)
+        if plan is None:
+            dropped.append(f"{stream_line(stream)} ({reason})")
+            continue
+        plans.append(plan)
+        turned = f" as {plan.codec}" if plan.action == "subtitle" else ""
+        kept.append(stream_line(stream) + turned)
+    return tuple(plans), kept, dropped
+
+
+def _rebuilt(reader: Reader, container: Container, stream: Stream) -> bool:
+    """Whether a data stream of mov or mp4 only says again what is written anew.
+
+    Chapters are text tracks there, and the time code is a track and a tag.
+    """
+    if stream.type != "data" or not container.chapters:
+        return False
+    if str(stream.codec_tag if stream.codec_context else "") == "tmcd":
+        return "timecode" in reader.origin.stream_metadata
+    chapters = reader.origin.chapters
+    mov = "mov" in reader.origin.container and stream.codec_context is None
+    timecode = mov and "timecode" in stream.metadata
+    return timecode or (mov and bool(chapters) and stream.frames == len(chapters))
+
+
+def _stream(container: Container, stream: Stream) -> tuple[StreamPlan | None, str]:
+    if is_cover(stream):
+        if container.covers == "attachment":
+            return StreamPlan(stream=stream, action="attach"), ""
+        if not container.covers:
+            return None, f"{container.name} holds no cover art"
+    reason = refusal(container, stream)
+    if reason is None:
+        return StreamPlan(stream=stream, action="copy"), ""
+    text = container.text_subtitles
+    if stream.type == "subtitle" and text and family_of(stream) in _TEXT:
+        return StreamPlan(stream=stream, action="subtitle", codec=text), ""
+    return None, reason
+
+
+def _facts(
+    reader: Reader, container: Container, setup: EncoderSetup, target: str
+) -> tuple[list[str], list[str], tuple[int, ...]]:
+    """Properties that travel and that do not, in words, and the display matrix to write."""
+    origin = reader.origin
+    kept: list[str] = []
+    dropped: list[str] = []
+
+    def note(there: bool, held: bool, what: str, reason: str) -> None:
+        if there:
+            (kept if held else dropped).append(what if held else f"{what} ({reason})")
+
+    no = f"{container.name} holds none"
+    chapters = len(origin.chapters)
+    note(bool(chapters), container.chapters, f"{chapters} chapters", no)
+    note(bool(plain_tags(dict(origin.metadata))), container.metadata, "metadata", no)
+    rare = _rare_tags(reader, container)
+    note(bool(rare) and _has_cover(reader), False, f"tags {', '.join(rare)}", _TAGS_OR_COVER)
+    matrix = origin.facts.display_matrix
+    turns = container.display_matrix == "all" or (
+        container.display_matrix == "rotation" and is_rotation(matrix)
+    )
+    note(bool(matrix), turns, "rotation" if is_rotation(matrix) else "rotation and flip", no)
+    note(
+        origin.facts.mastering is not None, setup.encoder in ("libx265", "libsvtav1"),
+        "HDR10 mastering metadata", f"{setup.encoder} cannot carry it; hevc and av1 can",
+    )  # fmt: skip
+    captioned = origin.facts.captions
+    carried = setup.encoder in CAPTIONERS and origin.pix_fmt == setup.form.name
+    note(captioned, carried, "closed captions", f"{setup.encoder} cannot carry them")
+    dropped += [f"{extra} (f2r cannot carry it)" for extra in origin.facts.extras]
+    bitstream = setup.encoder in ("libx264", "libx264rgb", "libx265", "mpeg4", "mpeg2video")
+    shaped = container.pixel_aspect or bitstream or _patched(container, target)
+    note(_anamorphic(reader), shaped, f"pixel aspect {origin.pixel_aspect}", no)
+    fielded = says_fields(container, setup.encoder)
+    reason = f"{setup.encoder} in {container.name} does not say it"
+    note(reader.info.interlaced, fielded, "field order", reason)
+    other = setup.encoder == "mjpeg" and setup.tags.matrix not in (2, 5, 6)
+    note(other, False, "colour matrix", "decoders take mjpeg for bt601")
+    coloured = setup.tags.primaries != 2 or setup.tags.transfer != 2 or setup.coding.full_range
+    coloured &= setup.coding.family is not Family.RGB or setup.tags.primaries != 2
+    note(coloured, container.colour or bitstream, "colour tags", no)
+    return kept, dropped, matrix if turns else ()
+
+
+def _anamorphic(reader: Reader) -> bool:
+    return reader.origin.pixel_aspect not in (None, Fraction(1))
+
+
+def _patched(container: Container, target: str) -> bool:
+    """Whether the pixel aspect is written into the finished file's header."""
+    return container.name in ("matroska", "webm") and target != PIPE
+
+
+def is_rotation(matrix: tuple[int, ...]) -> bool:
+    """Whether a display matrix turns without flipping."""
+    return not matrix or matrix[0] * matrix[4] - matrix[1] * matrix[3] > 0
+
+
+def _container_options(
+    reader: Reader, container: Container, time_base: Fraction
+) -> tuple[tuple[str, str], ...]:
+    options = dict(container.options)
+    if container.name in ("mp4", "mov"):  # else offsets and holds are rounded to milliseconds
+        options["movie_timescale"] = str(max(1000, time_base.denominator))
+    if _rare_tags(reader, container) and not _has_cover(reader):
+        options["movflags"] += "+use_metadata_tags"
+    return tuple(options.items())
+
+
+def _rare_tags(reader: Reader, container: Container) -> list[str]:
+    """Tags that mp4 and mov have no name for: they need its other, open list of keys."""
+    if container.name not in ("mp4", "mov"):
+        return []
+    return [k for k in plain_tags(dict(reader.origin.metadata)) if k.lower() not in _MP4_TAGS]
+
+
+def _has_cover(reader: Reader) -> bool:
+    return any(is_cover(stream) for stream in reader.origin.others)
+
+
+def _notes(
+    reader: Reader, container: Container, choice: Choice, options: WriteOptions
+) -> Iterator[str]:
+    info, source, setup = reader.info, reader.origin.family, choice.setup
+    family = family_of_encoder(setup.encoder)
+    own = encoders_for(source)
+    if source and not options.codec and not options.lossless and setup.encoder not in own:
+        if not own:
+            why = f"f2r writes no {source}"
+        elif not any(family_of_encoder(name) in container.families for name in own):
+            why = f"{container.name} files do not hold {source}"
+        else:
+            takes = f"takes no {_samples(info.layout)} of {info.width}x{info.height}"
+            why = f"the {source} encoder {choice.refusals.get(own[0], takes)}"
+        yield f"written as {family}: {why}"
+    extra = [a for a, b in zip(setup.form.log2_chroma, info.layout.log2_chroma, strict=True)]
+    if setup.form.family is info.layout.family and tuple(extra) != info.layout.log2_chroma:
+        yield f"stored as {setup.form.name}, which holds every sample of the input"
+    if one_rate(container, setup.encoder):
+        what = setup.encoder if container.variable_rate else container.name
+        yield f"{what} has one frame rate, {float(setup.rate):g}: frame times are rounded"
+
+
+def _samples(layout: PlaneLayout) -> str:
+    alpha = " with alpha" if layout.alpha else ""
+    return f"{layout.bits}-bit {layout.family.value}{alpha}"

@@ -1,0 +1,237 @@
+"""What a clip's container and its first pictures say of it, before it is read."""
+
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+
+from f2rcli.errors import InputError
+from f2rcli.frames import ClipInfo, Frame
+from f2rcli.io.base import ReadOptions
+from f2rcli.io.ffmpeg.colour import (
+    choose_matrix,
+    colour_tags,
+    full_range,
+    picture_facts,
+    siting,
+    subsampled,
+)
+from f2rcli.io.ffmpeg.pixel_formats import read_planes
+from f2rcli.io.time_range import Span
+from f2rcli.io.video.decoder import Decoder, Picture
+from f2rcli.io.video.ffmpeg_input import is_cover
+from f2rcli.io.video.matroska import read_siting
+from f2rcli.io.video.source_metadata import Origin, all_chapters, family_of, stream_facts
+
+_BOTTOM_FIRST = (3, 5)  # FFmpeg's AV_FIELD_BB and AV_FIELD_BT
+
+
+class Probe:
+    """Facts of one video stream, taken from its container and the first pictures decoded."""
+
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: av.VideoStream,
+        pictures: Sequence[Picture],
+        options: ReadOptions,
+        name: str,
+    ) -> None:
+        first = pictures[0].frame
+        if first is None:
+            raise InputError(f"{name}: its first frame could not be decoded.")
+        self.container = container
+        self.stream = stream
+        self.name = name
+        self.options = options
+        self.span = Span.of(options)
+        self.first = first
+        self.facts = picture_facts(first)
+        self.tags = colour_tags(first, stream, self.facts.chroma_location or self._siting())
+        self.rate: Fraction | None = stream.guessed_rate or stream.average_rate or None
+        self.untimed = all(picture.pts is None for picture in pictures)
+        usual = 1 / (self.rate or Fraction(25))
+        self.time_base = usual if self.untimed else stream.time_base or Fraction(1, 1000)
+        self.step = max(1, round(usual / self.time_base))  # ticks of a frame of the usual length
+        self.first_pts = first.pts or 0
+        fields = sum(p.frame is not None and p.frame.interlaced_frame for p in pictures)
+        self.flagged = 2 * fields >= len(pictures)  # as interlaced
+
+    def _siting(self) -> str:
+        """Where chroma lies by the container, for codecs that do not say it themselves."""
+        path = Path(self.container.name.removeprefix("file:"))
+        told = "matroska" in self.container.format.name and subsampled(self.first)
+        # A named pipe is left alone: what is read here would be missing later.
+        return read_siting(path, self.stream.index) if told and path.is_file() else ""
+
+    @property
+    def _from_zero(self) -> bool:
+        """Whether durations count from zero, and not from the first frame."""
+        return self.container.format.name in ("matroska,webm", "nut")
+
+    @property
+    def first_time(self) -> Fraction:
+        """Seconds, container time, at which the whole clip's first frame is shown."""
+        return self.first_pts * self.time_base
+
+    def info(self) -> ClipInfo:
+        """The clip as the engine needs to know it."""
+        form, _ = read_planes(self.first)
+        matrix, note = choose_matrix(self.tags, form.family, self.first.height)
+        return ClipInfo(
+            name=self.name,
+            width=self.first.width,
+            height=self.first.height,
+            layout=form.layout(
+                full_range=full_range(self.tags, form.family),
+                matrix=matrix,
+                siting=siting(self.tags),
+            ),
+            frames=self._count(),
+            duration=self._duration(),
+            rate=self.rate,
+            time_base=self.time_base,
+            interlaced={"auto": self.flagged, "on": True, "off": False}[self.options.fields],
+            top_field_first=self._top_first(),
+            coded=lossy(self.stream.codec_context.codec),
+            notes=(*([note] if note else []), *self._notes()),
+        )
+
+    def _notes(self) -> list[str]:
+        notes = []
+        if self.untimed:
+            rate = float(1 / self.time_base)
+            notes.append(f"the file has no time stamps; {rate:g} frames/s assumed")
+        videos = [s for s in self.container.streams.video if not is_cover(s)]
+        if len(videos) > 1:
+            notes.append(f"{len(videos)} video streams: #{self.stream.index} is the one denoised")
+        if self.flagged and self.options.fields == "off":
+            notes.append("the clip is flagged interlaced; treated as progressive as asked")
+        return notes
+
+    def _top_first(self) -> bool:
+        if self.flagged:
+            return self.facts.top_field_first
+        return self.stream.codec_context.field_order not in _BOTTOM_FIRST
+
+    def _count(self) -> int | None:
+        """The number of frames, where the container knows it."""
+        counted = self._tag("NUMBER_OF_FRAMES")
+        said = self.stream.frames or (int(counted) if counted.isdecimal() else 0)
+        if not said or self.span.start or self.span.end is not None:
+            return None
+        return said if self.span.frames is None else min(said, self.span.frames)
+
+    def _duration(self) -> float | None:
+        """Seconds that will be read, as far as the container knows."""
+        whole = self.lasting()
+        if whole is None and self.container.duration:
+            whole = Fraction(self.container.duration, av.time_base)
+        if self.span.frames is not None and self.rate:
+            asked = self.span.start + Fraction(self.span.frames) / self.rate
+            whole = min(whole or asked, asked)
+        if self.span.end is not None:
+            whole = min(whole or self.span.end, self.span.end)
+        return None if whole is None else float(max(whole - self.span.start, Fraction(0)))
+
+    def lasting(self) -> Fraction | None:
+        """Seconds that the video itself lasts by its container, from its first frame."""
+        stamp = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", self._tag("DURATION"))
+        if stamp:  # of Matroska: the time at which the stream ends
+            end = 3600 * int(stamp[1]) + 60 * int(stamp[2]) + Fraction(stamp[3])
+            return end - self.first_time
+        if self.stream.duration and not self.untimed and not self._from_zero:
+            return self.stream.duration * (self.stream.time_base or Fraction(0))
+        return None
+
+    def promised_end(self) -> Fraction | None:
+        """Seconds, container time, up to which there should be packets."""
+        lasting = self.lasting()
+        if lasting is not None:
+            return lasting + self.first_time
+        if self.container.duration and not self.untimed:
+            started = 0 if self._from_zero else self.container.start_time or 0
+            start = Fraction(started, av.time_base)
+            return start + Fraction(self.container.duration, av.time_base)
+        return None
+
+    def _tag(self, name: str) -> str:
+        """A statistics tag of Matroska, whose name may end in a language.
+
+        FFmpeg writes a true DURATION and copies all others, from whatever file they told of.
+        """
+        if "matroska" not in self.container.format.name:
+            return ""
+        tags, about = self.stream.metadata, self.container.metadata
+        if about.get("ENCODER", about.get("encoder", "")).startswith("Lavf"):
+            return tags.get(name, "") if name == "DURATION" else ""
+        found = next((key for key in tags if key.split("-")[0] == name), "")
+        return tags.get(found, "")
+
+    def tail(self, last: Frame, decoder: Decoder) -> int | None:
+        """The tick at which the stream ends, where the container knows better than a frame.
+
+        Where pictures are reordered, a container sums up steps of decoding time, and only the
+        picture that is both decoded and shown last knows how long it is shown.
+        """
+        if decoder.reordered and last.pts == decoder.last_sent and last.duration:
+            return None
+        if self.untimed or self._from_zero or self.stream.start_time is None:
+            return None
+        return self.stream.start_time + self.stream.duration if self.stream.duration else None
+
+    def origin(self) -> Origin:
+        """The clip as a writer needs to know it."""
+        return Origin(
+            container=self.container.format.name,
+            family=family_of(self.stream),
+            profile=str(self.stream.codec_context.profile or ""),
+            pix_fmt=self.first.format.name,
+            pixel_aspect=self.stream.sample_aspect_ratio or self.facts.pixel_aspect,
+            tags=self.tags,
+            facts=self.facts,
+            metadata=dict(self.container.metadata),
+            stream_metadata=dict(self.stream.metadata),
+            disposition=self.stream.disposition,
+            chapters=all_chapters(self.container),
+            others=tuple(s for s in self.container.streams if s.index != self.stream.index),
+        )
+
+    def describe(self, info: ClipInfo) -> list[dict[str, Any]]:
+        """One dict per stream; the denoised one says all that is known of it."""
+        return [
+            self._describe_video(info) if s.index == self.stream.index else stream_facts(s)
+            for s in self.container.streams
+        ]
+
+    def _describe_video(self, info: ClipInfo) -> dict[str, Any]:
+        mastering = self.facts.mastering
+        aspect = self.stream.sample_aspect_ratio or self.facts.pixel_aspect
+        order = "top field first" if info.top_field_first else "bottom field first"
+        facts = stream_facts(self.stream) | {
+            "denoised": True,
+            "profile": str(self.stream.codec_context.profile or "") or None,
+            "width": info.width,
+            "height": info.height,
+            "pixel_format": self.first.format.name,
+            "bits": info.layout.bits,
+            "frames": self.stream.frames or None,
+            "rate": None if info.rate is None else float(info.rate),
+            "pixel_aspect": None if aspect is None else str(aspect),
+            "rotation": self.first.rotation or None,
+            "colour": self.tags.named() or None,
+            "matrix": info.layout.matrix.value,
+            "field_order": order if info.interlaced else "progressive",
+            "mastering": None if mastering is None else [float(v) for v in mastering.display],
+            "light": None if mastering is None else mastering.light,
+        }
+        return {key: value for key, value in facts.items() if value is not None}
+
+
+def lossy(codec: av.Codec) -> bool:
+    """Whether a codec can lose something while its frames depend on each other."""
+    return bool(codec.lossy) and not codec.intra_only

@@ -1,0 +1,368 @@
+"""Reading what FFmpeg demuxes: frames stream by, packets of other streams wait at the side."""
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import av
+from av.video.codeccontext import VideoCodecContext
+
+from f2rcli.errors import InputError
+from f2rcli.frames import Frame
+from f2rcli.io.base import Ledger, Reader, ReadOptions
+from f2rcli.io.ffmpeg.colour import has_captions
+from f2rcli.io.ffmpeg.pixel_formats import read_planes
+from f2rcli.io.time_range import Span, leading, timed, trailing
+from f2rcli.io.video.decoder import Decoder, Picture
+from f2rcli.io.video.ffmpeg_input import (
+    LATE_INDEX,
+    PIPE,
+    AnyPacket,
+    choose_video,
+    display_name,
+    ffmpeg_reason,
+    is_cover,
+    open_source,
+)
+from f2rcli.io.video.probe import Probe
+from f2rcli.io.video.source_metadata import family_of
+
+_SEEK_MARGINS = (0, 2, 10)  # seconds before the start that are tried one after the other
+_REACHES = (1, 4, 16)  # times the usual length of a lead-in that is gone back for it, in turn
+_PROBED = 4  # pictures looked at before the first is given out
+_AFTER_END = 1  # seconds read beyond a cut, for streams that are interleaved late
+
+
+class VideoReader(Reader):
+    """A clip that FFmpeg demuxes."""
+
+    def __init__(self, source: str | Path, options: ReadOptions) -> None:
+        self.source = str(source)
+        self.name = display_name(source)
+        self.options = options
+        self.span = Span.of(options)
+        self.ledger = Ledger()
+        self.side: deque[AnyPacket] = deque()
+        self._keep_side = True  # until the frames begin to flow without a writer
+        self._wanted = False
+        self.container = open_source(source)
+        with ExitStack() as opened:
+            opened.callback(self.container.close)
+            self.stream = choose_video(self.container, self.name)
+            self._decoder = Decoder(
+                self.container, self.stream, self._context(), self.ledger, self.name,
+                strict=options.strict, aside=self._aside,
+            )  # fmt: skip
+            opened.callback(self._decoder.close)
+            self._probed = self._first_pictures()
+            self._probe = Probe(self.container, self.stream, self._probed, options, self.name)
+            self.info, self.origin = self._probe.info(), self._probe.origin()
+            self._opened = opened.pop_all()
+
+    @property
+    def shift(self) -> Fraction:
+        """Seconds by which a cut clip moves, so that it begins when its source did."""
+        return Fraction(0) if self.cut is None else self.cut - self._probe.first_time
+
+    def passthrough(self) -> None:
+        """Say that a writer will take the packets of the other streams out of `side`."""
+        self._wanted = True
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames. Raises InputError for what cannot be read, and damage if strict."""
+        if not self._wanted:
+            self._keep_side = False
+            self.side.clear()
+        yield from self._within(*self._begun())
+        if self._decoder.ended and self.cut_end is None:
+            self._check_truncation()
+
+    def opening(self) -> Iterator[Frame]:
+        """See Reader."""
+        if not self.span.start:
+            return
+        if self.source == PIPE or not Path(self.source).is_file():
+            self.ledger.remark(
+                "the noise was measured on the excerpt, not on the clip's first frames: a pipe "
+                "cannot be read twice"
+            )
+            return
+        whole = replace(
+            self.options, start=None, end=None, frames=None, lead=0, trail=0, strict=False
+        )
+        with VideoReader(self.source, whole) as reader:
+            yield from reader
+
+    def _context(self) -> VideoCodecContext:
+        """The decoder: FFmpeg's own, but libvpx where only it gives the alpha plane."""
+        alpha = self.stream.metadata.get("alpha_mode") == "1"
+        wrapped = {"vp9": "libvpx-vp9", "vp8": "libvpx"}.get(family_of(self.stream))
+        if alpha and wrapped in av.codecs_available:
+            context = av.CodecContext.create(wrapped, "r")
+            if isinstance(context, VideoCodecContext):
+                return context
+        # FFV1 tells of damage only in its log; without frame threads it is clear of which frame.
+        threads = "SLICE" if family_of(self.stream) == "ffv1" else "AUTO"
+        self.stream.codec_context.thread_type = threads
+        return self.stream.codec_context
+
+    def _first_pictures(self) -> list[Picture]:
+        pictures: list[Picture] = []
+        for picture in self._decoder:
+            if picture.frame is not None or pictures:
+                pictures.append(picture)
+            if len(pictures) == _PROBED:
+                break
+        if not pictures:
+            reason = f" ({self.ledger.faults[0]})" if self.ledger.faults else ""
+            piped = self.source == PIPE and "mov" in self.container.format.name
+            raise InputError(
+                f"{self.name}: not one picture could be decoded{reason}.",
+                hint=LATE_INDEX if piped else "Check that the file is whole, and plays elsewhere.",
+            )
+        return pictures
+
+    def _taken(self) -> Iterator[Picture]:
+        """The pictures decoded by the probe, each let go of once it is given out."""
+        self._probed.reverse()
+        while self._probed:
+            yield self._probed.pop()
+
+    def _tail(self, last: Frame) -> int | None:
+        return self._probe.tail(last, self._decoder)
+
+    def _begun(self) -> tuple[deque[Frame], Iterator[Frame]]:
+        """The frames before the stretch that come along, and the clip from the stretch on.
+
+        Frames may lie farther apart than usual, or be copies: then one goes back farther.
+        """
+        for reach in _REACHES:
+            whole = self._seek(reach * self.options.lead * self._probe.step)
+            pictures = chain(self._taken(), self._decoder)
+            clip = timed(self._frames(pictures), self._probe.step, self.ledger, self._tail)
+            lead, clip = leading(clip, self._early, self.options.lead)
+            if whole or len(lead) == self.options.lead:
+                break
+        return lead, clip
+
+    def _early(self, frame: Frame) -> bool:
+        """Whether a frame lies before the stretch; its damage does not count then."""
+        early = self.span.before(self._since(frame))
+        if early:
+            self.ledger.forgive(frame)
+        return early
+
+    def _since(self, frame: Frame) -> Fraction:
+        """Seconds from the clip's first frame."""
+        return ((frame.pts or 0) - self._probe.first_pts) * self._probe.time_base
+
+    def _seek(self, lead: int) -> bool:
+        """Go to a key frame `lead` ticks before the start, or before that; whether that is the
+        very beginning, from which one reads on where one cannot go elsewhere.
+
+        Transport streams find times only roughly, so what comes after a seek is looked at.
+        """
+        if not self.span.start or self.source == PIPE or self._probe.untimed:
+            return True
+        target = self._probe.first_pts + int(self.span.start / self._probe.time_base) - lead
+        if target <= self._probe.first_pts and self._probed:  # where one is
+            return True
+        covers = [packet for packet in self.side if is_cover(packet.stream)]
+        self.ledger.clear()  # of what lies before the stretch that is asked for
+        for margin in _SEEK_MARGINS:
+            place = target - round(margin / self._probe.time_base)
+            if place > self._probe.first_pts and self._seek_to(place, target):
+                break
+            self.ledger.clear()
+        else:
+            self._rewind()
+            target = self._probe.first_pts
+        self.side.extendleft(covers)
+        return target == self._probe.first_pts
+
+    def _seek_to(self, place: int, target: int) -> bool:
+        """Seek; whether a sound key frame at or before `target` follows."""
+        picture = self._sought(place)
+        if picture is None or picture.frame is None or picture.pts is None:
+            return False
+        return picture.pts <= target and picture.frame.key_frame and not picture.corrupt
+
+    def _sought(self, place: int) -> Picture | None:
+        """Seek; the picture that follows, which is the next to be taken."""
+        try:
+            self.container.seek(place, stream=self.stream)
+        except av.FFmpegError:
+            return None
+        self.side.clear()
+        self._decoder.restart()
+        picture = next(iter(self._decoder), None)
+        if picture is not None and picture.frame is not None:
+            self._probed = [picture]
+        return picture
+
+    def _rewind(self) -> None:
+        """Go back to the first picture by its time; where that does not find it, to the first byte.
+
+        Matroska and AVI read on wherever they were after a seek to a byte.
+        """
+        picture = self._sought(self._probe.first_pts)
+        if picture is not None and picture.frame and picture.pts == self._probe.first_pts:
+            return
+        self._probed = []
+        self.side.clear()
+        try:
+            self.container.seek(0, unsupported_byte_offset=True)
+        except av.FFmpegError:
+            try:
+                self.container.seek(self._probe.first_pts, stream=self.stream)
+            except av.FFmpegError as error:
+                raise InputError(
+                    f"{self.name}: one cannot go to a time in it ({ffmpeg_reason(error)}).",
+                    hint="Leave out --start.",
+                ) from error
+        self._decoder.restart()
+
+    def _frames(self, pictures: Iterator[Picture]) -> Iterator[Frame]:
+        before: Frame | None = None
+        for picture in pictures:
+            if picture.frame is not None:
+                before = self._frame(picture, picture.frame)
+                yield before
+            elif before is None:
+                self.ledger.remark("frames before the first key frame could not be decoded")
+            else:
+                self.ledger.held += 1
+                yield Frame(
+                    planes=before.planes, layout=before.layout, pts=picture.pts,
+                    duration=picture.duration or None, time_base=self._probe.time_base, held=True,
+                )  # fmt: skip
+
+    def _frame(self, picture: Picture, decoded: av.VideoFrame) -> Frame:
+        info = self.info
+        if (decoded.width, decoded.height) != (info.width, info.height):
+            raise InputError(
+                f"{self.name}: the picture size changes from {info.width}x{info.height} to "
+                f"{decoded.width}x{decoded.height}{self._when(picture)}.",
+                hint="Denoise the parts on their own: --end and --start.",
+            )
+        form, planes = read_planes(decoded)
+        layout = form.layout(
+            full_range=info.layout.full_range,
+            matrix=info.layout.matrix,
+            siting=info.layout.siting,
+        )
+        if layout != info.layout:
+            raise InputError(
+                f"{self.name}: the pixel format changes to {form.name}{self._when(picture)}.",
+                hint="Denoise the parts on their own: --end and --start.",
+            )
+        if decoded.interlaced_frame and not info.interlaced and self.options.fields == "auto":
+            self.ledger.remark(
+                f"frames from {self._when(picture).removeprefix(' at ') or 'later on'} on are "
+                "interlaced but were treated as progressive; --fields on changes that"
+            )
+        return Frame(
+            planes=planes,
+            layout=info.layout,
+            pts=None if self._probe.untimed else picture.pts,
+            duration=None if self._probe.untimed else picture.duration or None,
+            time_base=self._probe.time_base,
+            corrupt=picture.corrupt,
+            source=decoded if has_captions(decoded) else None,
+        )
+
+    def _when(self, picture: Picture) -> str:
+        return (
+            "" if picture.pts is None else f" at {float(picture.pts * self._probe.time_base):.2f} s"
+        )
+
+    def _within(self, lead: deque[Frame], clip: Iterator[Frame]) -> Iterator[Frame]:
+        """The frames of the stretch asked for, moved so that it begins when its source did, and
+        those around it that are context."""
+        if self.span.whole:
+            yield from clip
+            return
+        last = next(clip, None)
+        if last is None:
+            raise InputError(
+                f"{self.name}: has no frame at or after {float(self.span.start):g} s.",
+                hint="Pass an earlier --start.",
+            )
+        moved = (last.pts or 0) - self._probe.first_pts
+        for taken, frame in enumerate(chain([last], clip)):
+            if self.span.beyond(self._since(frame), taken):
+                yield from self._beyond(chain([frame], clip), last, moved)
+                return
+            if not taken:
+                self.cut = (frame.pts or 0) * self._probe.time_base
+                while lead:
+                    yield replace(self._moved(lead.popleft(), moved), context=True)
+            last = frame
+            yield self._moved(frame, moved)
+
+    def _moved(self, frame: Frame, by: int) -> Frame:
+        """A frame `by` ticks earlier, that knows where in the whole clip it was."""
+        index = round(((frame.pts or 0) - self._probe.first_pts) / self._probe.step)
+        return replace(frame, pts=(frame.pts or 0) - by, index=index)
+
+    def _beyond(self, clip: Iterator[Frame], last: Frame, moved: int) -> Iterator[Frame]:
+        """After the stretch: frames that come along; then read on a little for packets of other
+        streams that belong before its end."""
+        first = next(clip)
+        end = self.cut_end = (first.pts or 0) * self._probe.time_base
+        for frame in trailing(chain([first], clip), last, self.options.trail):
+            self.ledger.forgive(frame)
+            yield replace(self._moved(frame, moved), context=True)
+        if not self._wanted:
+            return
+
+        def past(packet: AnyPacket) -> bool:
+            time = packet.dts if packet.dts is not None else packet.pts
+            return time is not None and time * packet.time_base > end + _AFTER_END
+
+        self._decoder.skip_aside(past)
+
+    def _aside(self, packet: AnyPacket) -> None:
+        if self._keep_side:
+            self.side.append(packet)
+
+    def _check_truncation(self) -> None:
+        """Compare what came with what the container promised: truncated files end in silence."""
+        step = self._probe.step * self._probe.time_base
+        if self.stream.frames and not self.span.start:  # counted by the container: all or not
+            lacking = self.stream.frames - self._decoder.packets
+            if lacking > 0:
+                self._note_missing(lacking * step, lacking)
+            return
+        promised = self._probe.promised_end()
+        missing = Fraction(0) if promised is None else promised - self._decoder.newest
+        if missing > max(2 * step, Fraction(1, 10)):
+            self._note_missing(missing, round(missing / step))
+
+    def _note_missing(self, seconds: Fraction, frames: int) -> None:
+        self.ledger.missing_seconds = float(seconds)
+        self.ledger.missing_frames = frames
+        if self.options.strict:
+            raise InputError(
+                f"{self.name}: truncated: {float(seconds):.2f} s are missing at the end.",
+                hint="Without --strict f2r denoises what is there.",
+            )
+
+    def describe(self) -> list[dict[str, Any]]:
+        """One dict per stream; the denoised one says all that is known of it."""
+        return self._probe.describe(self.info)
+
+    def paths(self) -> list[Path]:
+        """The file that is read."""
+        return [] if self.source == PIPE else [Path(self.source)]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._probed = []
+        self.side.clear()
+        self._opened.close()

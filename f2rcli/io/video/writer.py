@@ -1,0 +1,294 @@
+"""Writing video files and pipes: frames are encoded and muxed in step with the other streams."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import OutputContainer
+
+from f2rcli.errors import F2RError, InputError, OutputError
+from f2rcli.frames import Frame
+from f2rcli.io.atomic import PartFile, disk_error
+from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
+from f2rcli.io.ffmpeg.convert import converted
+from f2rcli.io.ffmpeg.encoders import CAPTIONERS
+from f2rcli.io.ffmpeg.pixel_formats import fill_frame, make_frame
+from f2rcli.io.ffmpeg.scheduling import ordinary_scheduling
+from f2rcli.io.video.containers import open_target, stream_tags
+from f2rcli.io.video.ffmpeg_input import PIPE, AnyPacket, ffmpeg_reason, quiet_ffmpeg
+from f2rcli.io.video.matroska import PADDING, write_pixel_aspect
+from f2rcli.io.video.plan import VideoDetail
+from f2rcli.io.video.side_streams import SideStreams
+from f2rcli.io.video.verify import Written, verify
+
+_ERRORS = (av.FFmpegError, OSError)
+_REORDERED = 32  # ticks; more than any encoder holds frames back, at one tick a frame
+_KEY_PICTURE = 1  # FFmpeg's AV_PICTURE_TYPE_I
+
+
+class VideoWriter(Writer):
+    """A video file or pipe open for writing.
+
+    One frame is held back: the last one may need to be a key picture, and only `finish` knows
+    which is the last.
+    """
+
+    def __init__(self, reader: Reader, plan: WritePlan) -> None:
+        if not isinstance(plan.detail, VideoDetail):
+            raise TypeError("the plan was made for another format")
+        quiet_ffmpeg()
+        self.reader = reader
+        self.plan = plan
+        self.detail: VideoDetail = plan.detail
+        self.name = Path(plan.target).name if plan.target != PIPE else "standard output"
+        self._part: PartFile | None = None
+        self._container: OutputContainer | None = None
+        self._held: Frame | None = None
+        self._durations: dict[int, int] = {}  # of frames in the encoder, by pts
+        self._written = Written(time_base=self.detail.setup.time_base)
+        self._last_dts: int | None = None  # of the encoder's packets, in its ticks
+        self._fields: _FieldFlags | None = None
+        reader.passthrough()
+        if plan.target != PIPE:
+            target = Path(plan.target)
+            self._part = PartFile(target, overwrite=plan.overwrite, keep=plan.keep_partial)
+
+    def write(self, frame: Frame) -> None:
+        """Take the next frame. Raises OutputError when the disk is full or the encoder fails."""
+        try:
+            if self._container is None:
+                self._start(frame)
+            if self._held is not None:
+                self._encode(self._held, last=False)
+            self._held = frame
+            self._side.drain()
+        except F2RError:
+            raise
+        except _ERRORS as error:
+            raise self._failure(error) from error
+
+    def finish(self) -> Receipt:
+        """Write what is pending, verify the file and put it at its target."""
+        if self._held is None or self._container is None:
+            raise InputError(f"{self.reader.info.name}: gave no frames; nothing is written.")
+        try:
+            self._encode(self._held, last=True)
+            self._held = None
+            self._mux(self._video.encode(None))
+            self._side.drain()
+            self._container.close()
+            self._container = None
+            size, verified = self._publish()
+        except F2RError:
+            raise
+        except _ERRORS as error:
+            raise self._failure(error) from error
+        return Receipt(
+            path=self.plan.target,
+            frames=self._written.frames,
+            seconds=float(self._written.seconds),
+            bytes=size,
+            codec=f"{self.plan.encoder} {self.plan.pix_fmt}",
+            kept=self.plan.kept,
+            dropped=(*self.plan.dropped, *self._side.lost),
+            verified=verified,
+        )
+
+    def _publish(self) -> tuple[int, tuple[str, ...]]:
+        """Verify the part file and put it at its target; its size, and what was verified."""
+        if self._part is None:
+            return 0, ()
+        self._write_aspect(self._part.path)
+        verified = verify(self._part.path, self.name, self._index, self._written, self.detail)
+        size = self._part.path.stat().st_size
+        self._part.publish()
+        return size, verified
+
+    def _write_aspect(self, path: Path) -> None:
+        """Matroska and WebM: the pixel aspect, which the muxer cannot be told."""
+        aspect = self.detail.setup.pixel_aspect
+        if self.detail.patch_aspect and aspect is not None:
+            size = self.detail.setup.width, self.detail.setup.height
+            try:
+                write_pixel_aspect(path, self._track, size, aspect)
+            except ValueError as error:  # better without than not at all
+                self._side.lose(f"pixel aspect {aspect} ({error})")
+
+    def abandon(self) -> None:
+        """Stop; remove the part file. After `finish` there is nothing to remove."""
+        self._held = None
+        if self._part is not None and not self.plan.keep_partial:
+            self._part.remove()  # first: a trailer may take long, and nobody wants it
+        if self._container is not None:
+            container, self._container = self._container, None
+            with contextlib.suppress(*_ERRORS):  # the file goes away, whatever its trailer
+                container.close()
+        if self._part is not None:
+            self._part.discard()
+
+    def _start(self, first: Frame) -> None:
+        """Open the target and set every stream up; the header follows with the first packet."""
+        detail = self.detail
+        options = dict(detail.container_options)
+        if first.pts is not None and first.pts < 0 and detail.container.name in ("mp4", "mov"):
+            # Its edit list would hide what lies before zero; so everything moves, in step.
+            options["avoid_negative_ts"] = "make_non_negative"
+        url = "pipe:1" if self._part is None else f"file:{self._part.path}"
+        self._container = container = open_target(url, detail.container, options)
+        container.metadata.update(detail.metadata)
+        self._side = SideStreams(self.reader, detail, container)
+        place = sum(1 for plan in detail.streams if plan.stream.index < self._video_index())
+        self._side.add(detail.streams[:place])
+        self._video = self._add_video(container)
+        self._index = self._video.index
+        before = list(container.streams)[: self._index]
+        self._track = sum(stream.type != "attachment" for stream in before)
+        self._side.add(detail.streams[place:])
+        if detail.container.chapters:
+            container.set_chapters(list(self._chapters()))  # type: ignore[arg-type]  # plain dicts
+        self._side.attach()
+
+    def _video_index(self) -> int:
+        taken = {stream.index for stream in self.reader.origin.others}
+        return next(index for index in range(len(taken) + 1) if index not in taken)
+
+    def _add_video(self, container: OutputContainer) -> av.VideoStream:
+        setup = self.detail.setup
+        stream = container.add_stream(setup.encoder, rate=setup.rate)
+        if not isinstance(stream, av.VideoStream):
+            raise TypeError(f"{setup.encoder} is not a video encoder")
+        setup.apply(stream.codec_context)
+        stream.time_base = setup.time_base
+        stream.metadata.update(stream_tags(dict(self.reader.origin.stream_metadata)))
+        if self.detail.patch_aspect:
+            stream.metadata["title"] = stream.metadata.get("title", "") + PADDING
+        if self.reader.origin.disposition:
+            stream.disposition = self.reader.origin.disposition
+        if self.detail.display_matrix:
+            stream.set_display_matrix(self.detail.display_matrix)
+        if self.reader.info.interlaced:
+            self._fields = _FieldFlags(setup.form.name, self.reader.info.top_field_first)
+        return stream
+
+    def _chapters(self) -> Iterator[dict[str, object]]:
+        """The chapters, moved and cut as the clip is."""
+        reader = self.reader
+        for chapter in reader.origin.chapters:
+            base = chapter["time_base"] or Fraction(1, 1000)
+            start, end = chapter["start"] * base, chapter["end"] * base
+            if reader.cut is not None and end <= reader.cut:
+                continue
+            if reader.cut_end is not None and start >= reader.cut_end:
+                continue
+            start = start if reader.cut is None else max(start, reader.cut)
+            end = end if reader.cut_end is None else min(end, reader.cut_end)
+            yield {
+                "id": chapter["id"], "time_base": base, "metadata": dict(chapter["metadata"]),
+                "start": round((start - reader.shift) / base),
+                "end": round((end - reader.shift) / base),
+            }  # fmt: skip
+
+    def _encode(self, frame: Frame, *, last: bool) -> None:
+        setup = self.detail.setup
+        picture = self._picture(frame)
+        if self._fields is not None:
+            picture = self._fields.flag(picture)
+        pts, duration = self._place(frame)
+        setup.tag(picture)
+        picture.pts, picture.time_base = pts, setup.time_base
+        picture.duration = duration
+        self._written.add(pts, duration)
+        # An mp4 of uneven frames forgets how long the last one is shown, unless it is decoded
+        # last as well, as key pictures are.
+        picture.pict_type = _KEY_PICTURE if last and self._written.uneven else 0
+        self._durations[pts] = duration
+        with ordinary_scheduling():  # the first picture opens the encoder
+            packets = self._video.encode(picture)
+        self._mux(packets)
+
+    def _picture(self, frame: Frame) -> av.VideoFrame:
+        """The picture to encode: a fresh one, or the decoded one filled anew.
+
+        Captions can only be had with the decoded picture; it is kept for nothing else.
+        """
+        setup = self.detail.setup
+        planes = converted(frame, setup.form, setup.coding)
+        if not isinstance(frame.source, av.VideoFrame) or setup.encoder not in CAPTIONERS:
+            return make_frame(planes, setup.form)
+        if frame.source.format.name != setup.form.name:
+            return make_frame(planes, setup.form)
+        frame.source.make_writable()
+        fill_frame(frame.source, planes, setup.form)
+        return frame.source
+
+    def _place(self, frame: Frame) -> tuple[int, int]:
+        """A frame's pts and duration in the encoder's ticks; pts strictly increase."""
+        base = self.detail.setup.time_base
+        if frame.pts is None:
+            raise ValueError("a frame without a pts came to the writer")
+        scale = frame.time_base / base
+        pts = round(frame.pts * scale)
+        if self._written.last is not None and pts <= self._written.last:
+            pts = self._written.last + 1
+        return pts, max(1, round((frame.duration or 0) * scale))
+
+    def _mux(self, packets: Sequence[AnyPacket]) -> None:
+        if self._container is None:
+            raise ValueError("the writer is closed")
+        for packet in packets:
+            if packet.pts is not None and packet.pts in self._durations:
+                packet.duration = self._durations.pop(packet.pts)
+            self._mend_dts(packet)
+            self._container.mux(packet)
+
+    def _mend_dts(self, packet: AnyPacket) -> None:
+        """Replace a decoding time that cannot be: x265 gives random ones for clips of few frames.
+
+        Any increasing times at or before the display times will do.
+        """
+        written = self._written
+        if packet.pts is None or packet.dts is None or written.first is None:
+            return
+        before = self._last_dts
+        least = written.first - (written.end - written.first) - _REORDERED
+        possible = (before is None or packet.dts > before) and least <= packet.dts <= packet.pts
+        if not possible:
+            start = written.first - _REORDERED
+            packet.dts = min(start if before is None else max(before + 1, start), packet.pts)
+        self._last_dts = packet.dts
+
+    def _failure(self, error: BaseException) -> OutputError:
+        number = getattr(error, "errno", None)
+        if isinstance(number, int) and 0 < number < 1000:
+            return disk_error(Path(self.name), OSError(number, ffmpeg_reason(error)))
+        return OutputError(
+            f"{self.name}: writing failed: {ffmpeg_reason(error)}.",
+            hint="Try another --codec or container.",
+        )
+
+
+class _FieldFlags:
+    """Marks pictures as interlaced: only FFmpeg's own filter can set that flag."""
+
+    def __init__(self, pix_fmt: str, top_first: bool) -> None:
+        self.pix_fmt = pix_fmt
+        self.mode = "tff" if top_first else "bff"
+        self._graph: av.filter.Graph | None = None
+
+    def flag(self, picture: av.VideoFrame) -> av.VideoFrame:
+        """The same picture, marked."""
+        if self._graph is None:
+            self._graph = av.filter.Graph()
+            source = self._graph.add_buffer(
+                width=picture.width, height=picture.height, format=picture.format,
+                time_base=Fraction(1, 1000),
+            )  # fmt: skip
+            mark = self._graph.add("setfield", self.mode)
+            self._graph.link_nodes(source, mark, self._graph.add("buffersink")).configure()
+        self._graph.push(picture)
+        marked = self._graph.pull()
+        if not isinstance(marked, av.VideoFrame):
+            raise TypeError("the setfield filter gave something that is not a picture")
+        return marked

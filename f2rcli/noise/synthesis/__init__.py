@@ -1,0 +1,1 @@
+"""Noise that is made: what users may ask for, laws, cameras, sensors and codecs."""

@@ -1,0 +1,182 @@
+"""Noise added to a clip: frames in, noisy frames out, the same for every method and every run.
+
+A clip's noise depends on the law, the seed and the clip's size alone.
+"""
+
+import zlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from f2rcli.errors import InputError
+from f2rcli.frames import ClipInfo, Family, Frame, Mosaic, Plane, PlaneLayout
+from f2rcli.noise.codec import Codes, recoded, to_codes
+from f2rcli.noise.synthesis.laws import Law, Signal
+from f2rcli.sensor import plane_colours
+from f2rcli.yuv import to_rgb
+
+EXACT = 1e-3  # 8-bit codes that a sample may be off and still be taken for the code itself
+SMALLEST_CODED = 16  # pixels per side: a macroblock
+ENCODERS = {"h264": "libx264", "hevc": "libx265"}
+
+
+@dataclass(slots=True)
+class Added:
+    """Noise that is added to a picture, sample by sample or blurred: a `Noise`."""
+
+    name: str
+    title: str
+    key: str  # what its generator is seeded with, beside the seed
+    law: Law
+    sigma8: float | None = None  # its standard deviation, 8-bit units; None where signals matter
+    mosaics: bool = True  # whether it means anything for them
+
+    def add(
+        self, frames: Iterable[Frame], info: ClipInfo, *, seed: int, clipped: bool
+    ) -> tuple[ClipInfo, Iterator[Frame]]:
+        """See `f2rcli.evaluation.base.Noise`. Raises InputError for mosaics it cannot do."""
+        if info.layout.family is Family.BAYER and not self.mosaics:
+            raise InputError(
+                f"{info.name}: {self.name} is not defined for mosaics.",
+                hint="Choose gaussian, poisson-gaussian or mix.",
+            )
+        layout = _noisy_layout(info.layout, clipped)
+        passing = _Passing(frames)
+        signals = self.law(map(signal_of, passing), self.generator(seed))
+        noisy = (_stored(signal, passing.next_shell(), layout) for signal in signals)
+        return replace(info, layout=layout, noise_profile=None), noisy
+
+    def generator(self, seed: int) -> np.random.Generator:
+        """The generator that a clip's noise is drawn with."""
+        return np.random.default_rng([seed, zlib.crc32(self.key.encode())])
+
+
+@dataclass(slots=True)
+class Compressed:
+    """White Gaussian noise in 8-bit samples, then a video codec at 4:2:0: what a phone or a web
+    site hands out. A `Noise`."""
+
+    name: str
+    title: str
+    added: Added
+    crf: int
+    codec: str
+    sigma8: float | None = field(default=None, init=False)
+
+    def add(
+        self, frames: Iterable[Frame], info: ClipInfo, *, seed: int, clipped: bool
+    ) -> tuple[ClipInfo, Iterator[Frame]]:
+        """See `f2rcli.evaluation.base.Noise`: odd sizes lose a row or column, `clipped` is always
+        true. Raises InputError for mosaics and for pictures smaller than a macroblock."""
+        if info.layout.family is Family.BAYER:
+            raise InputError(
+                f"{info.name}: mosaics do not go through a video codec.",
+                hint="Choose gaussian or poisson-gaussian.",
+            )
+        if min(info.width, info.height) < SMALLEST_CODED:
+            raise InputError(
+                f"{info.name}: {info.width}x{info.height} is too small for a video codec.",
+                hint=f"{self.name} takes pictures of {SMALLEST_CODED} pixels per side and more.",
+            )
+        gray = info.layout.family is Family.GRAY
+        layout = PlaneLayout(
+            family=Family.GRAY if gray else Family.YUV,
+            bits=8,
+            log2_chroma=(0, 0) if gray else (1, 1),
+            full_range=False,
+        )
+        size = {"width": info.width // 2 * 2, "height": info.height // 2 * 2}
+        told = replace(info, layout=layout, noise_profile=None, **size)  # type: ignore[arg-type]  # two ints
+        return told, self._coded(frames, layout, info.rate or Fraction(25), seed)
+
+    def _coded(
+        self, frames: Iterable[Frame], layout: PlaneLayout, rate: Fraction, seed: int
+    ) -> Iterator[Frame]:
+        passing = _Passing(frames)
+        even = (_even(signal_of(frame)) for frame in passing)
+        noisy = self.added.law(even, self.added.generator(seed))
+        pictures = (_coloured(to_codes(signal)) for signal in noisy)
+        for coded in recoded(pictures, ENCODERS[self.codec], "medium", self.crf, rate=rate):
+            planes = coded.planes[: layout.colour_planes]
+            yield replace(passing.next_shell(), planes=planes, layout=layout)
+
+
+class _Passing:
+    """Lets frames through and remembers, without their samples, those not yet asked for again."""
+
+    def __init__(self, frames: Iterable[Frame]) -> None:
+        self.frames = frames
+        self.shells: deque[Frame] = deque()
+
+    def __iter__(self) -> Iterator[Frame]:
+        for frame in self.frames:
+            self.shells.append(replace(frame, planes=(np.empty((0, 0), frame.planes[0].dtype),)))
+            yield frame
+
+    def next_shell(self) -> Frame:
+        """The next frame's place in time."""
+        return self.shells.popleft()
+
+
+def signal_of(frame: Frame) -> Signal:
+    """A frame as (H, W, C) in units of white - black; a mosaic as (H, W, 1).
+
+    Samples that all lie on 8-bit codes are taken for these codes exactly.
+    """
+    if frame.layout.mosaic is not None:
+        black, white = mosaic_levels(frame.layout.mosaic, frame.planes[0].shape)
+        return ((frame.planes[0] - black) / (white - black))[..., None]
+    picture = to_rgb(frame).transpose(1, 2, 0).astype(np.float64)
+    codes = np.rint(255 * picture)
+    return codes / 255 if np.abs(255 * picture - codes).max() < EXACT else picture
+
+
+def mosaic_levels(mosaic: Mosaic, size: tuple[int, ...]) -> tuple[Signal, Signal]:
+    """The codes that mean black and white at every pixel of a mosaic of this (H, W)."""
+    cell = np.array(plane_colours(mosaic.pattern))
+    rows, columns = ((side + 1) // 2 for side in size)
+    planes = np.tile(cell, (rows, columns))[: size[0], : size[1]]
+    return np.array(mosaic.black)[planes], np.array(mosaic.white)[planes]
+
+
+def _noisy_layout(clean: PlaneLayout, clipped: bool) -> PlaneLayout:
+    if clean.family is Family.BAYER or (clipped and clean.levels is not None):
+        return clean  # mosaics and stacks: what their files hold is their own codes
+    family = Family.GRAY if clean.family is Family.GRAY else Family.RGB
+    return PlaneLayout(family=family, bits=8 if clipped else 32)
+
+
+def _stored(signal: Signal, shell: Frame, layout: PlaneLayout) -> Frame:
+    """A noisy signal as a frame of this layout, rounded and clipped where it holds codes."""
+    if layout.mosaic is not None:
+        black, white = mosaic_levels(layout.mosaic, signal.shape[:2])
+        codes = np.rint(black + signal[..., 0] * (white - black))
+        kept = np.clip(codes, 0, np.ceil(max(layout.mosaic.white)))
+        return replace(shell, planes=(kept.astype(shell.planes[0].dtype),), layout=layout)
+    if layout.levels is not None:
+        values = _stack_codes(signal, layout.levels, shell.planes[0].dtype)
+    else:
+        values = signal.astype(np.float32) if layout.float_samples else to_codes(signal)
+    planes = tuple(np.ascontiguousarray(values[..., c]) for c in range(values.shape[2]))
+    return replace(shell, planes=planes, layout=layout)
+
+
+def _stack_codes(signal: Signal, levels: tuple[float, float], dtype: np.dtype[Any]) -> Plane:
+    """A signal in a stack's codes, rounded and clipped as its samples are."""
+    codes = levels[0] + signal * (levels[1] - levels[0])
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        codes = np.clip(np.rint(codes), limits.min, limits.max)
+    return codes.astype(dtype)
+
+
+def _even(signal: Signal) -> Signal:
+    return signal[: signal.shape[0] // 2 * 2, : signal.shape[1] // 2 * 2]
+
+
+def _coloured(codes: Codes) -> Codes:
+    return np.repeat(codes, 3, axis=2) if codes.shape[2] == 1 else codes

@@ -1,0 +1,1 @@
+"""Footage to learn from: found, decoded, cached, split, noised and cut."""

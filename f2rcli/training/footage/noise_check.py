@@ -1,0 +1,188 @@
+"""Which footage can be learnt from: its noise, measured, and what speaks against it."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from f2rcli import methods, weights
+from f2rcli.engine.noise_measurement import FRAMES, measure_pictures
+from f2rcli.engine.noise_tracking import sensor_space, stated_model
+from f2rcli.engine.tiles import Runner
+from f2rcli.errors import InputError, WeightsError
+from f2rcli.frames import Space
+from f2rcli.methods.base import Method
+from f2rcli.models.layers import channels_last
+from f2rcli.noise.report import NoiseReport
+from f2rcli.noise.stabilising import VarianceStabiliser
+from f2rcli.training.footage.cache import disk_error
+from f2rcli.training.footage.footage import Footage
+from f2rcli.weights import Weights
+
+# From these correlations on nothing is adapted. Between channels compression leaves 0.84 and more,
+# badly aligned texture up to 0.25; between adjacent frames such texture leaves up to 0.15 where
+# they are independent (benchmarks/noise.py).
+SHARED = 0.5
+DEPENDENT = 0.2
+
+
+def measure_footage(
+    footage: list[Footage], start: Weights | None, device: torch.device, precision: str
+) -> tuple[list[Footage], list[NoiseReport | None]]:
+    """The clips as networks see them at run time, and the noise of each, None where there is too
+    little to see.
+
+    By the bundled weights for such pictures, or by those that training starts from. Sensor values
+    are shown through the space in which their noise is even, and their noise is that in the space.
+    What a file itself states of its noise is believed.
+    """
+    chosen = _measuring_weights(footage[0].space, start)  # all are of one space
+    method = methods.load(chosen.header.method)
+
+    def measurer() -> Method:
+        made = method.from_weights(chosen, Runner(device, precision, None))
+        channels_last(made.networks.eval().to(device))
+        return made
+
+    shown: list[Footage] = []
+    found: list[NoiseReport | None] = []
+    for clip in footage:
+        shot = max(clip.shots, key=len, default=range(0))
+        first = shot.start + max(len(shot) - FRAMES, 0) // 2
+        numbers = range(first, min(first + FRAMES, shot.stop))
+        pictures = [_tensor(clip.read(i), chosen.header.channels, device) for i in numbers]
+        seen, report = _measured(clip, pictures, measurer)
+        shown.append(seen)
+        found.append(report)
+    return shown, found
+
+
+def _measured(
+    clip: Footage, pictures: list[Tensor], measurer: Callable[[], Method]
+) -> tuple[Footage, NoiseReport | None]:
+    space = None
+    with torch.inference_mode():
+        if clip.sensor and pictures:
+            space = sensor_space(pictures, measurer, dark=clip.dark)
+    given = (3, clip.floor, space)
+    report = measure_pictures(pictures, measurer(), *given, dark=clip.dark)
+    if report is None or not clip.sensor:
+        return clip, report
+    model = report.model
+    if clip.stated is not None:
+        model = stated_model(clip.stated, pictures[0])
+    working = VarianceStabiliser.of(model.first_channels(clip.channels))
+    return in_space(clip, working), replace(report, model=working.model)
+
+
+def in_space(clip: Footage, space: VarianceStabiliser) -> Footage:
+    """The clip with its pictures in a space, in a file beside the one they are in.
+
+    Raises OutputError where the disk is full.
+    """
+    target = clip.path.with_suffix(".stable")
+    part = target.with_suffix(f".{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            for number in range(clip.shape[0]):
+                planes = clip.read(number).transpose(2, 0, 1)
+                seen = space.into(torch.from_numpy(np.ascontiguousarray(planes))[None])[0]
+                file.write(seen.permute(1, 2, 0).numpy().astype(np.float16).tobytes())
+        part.replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise disk_error(clip.path.parent, error) from error
+    return replace(clip, path=target, dtype="float16", offset=0, working=space)
+
+
+def _measuring_weights(space: Space, start: Weights | None) -> Weights:
+    name = weights.measuring(space)
+    if name is not None:
+        return weights.load(name)
+    own = start is not None and start.header.space is space
+    if start is None or not (own and methods.load(start.header.method).can_measure_noise):
+        raise WeightsError(
+            f"no bundled weights to measure noise in {space.value} pictures with.",
+            hint="Begin from weights of your own (--init).",
+        )
+    return start
+
+
+def _tensor(picture: np.ndarray, channels: int, device: torch.device) -> Tensor:
+    planes = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None].to(device)
+    return planes.expand(-1, channels, -1, -1).contiguous()
+
+
+def check_noise(footage: list[Footage], noise: list[NoiseReport | None], notes: list[str]) -> None:
+    """Raise InputError where nothing can be measured or nothing is noisy; note what is shared."""
+    seen = [r for r in noise if r is not None]
+    if not seen:
+        raise InputError(
+            f"{footage[0].name}: its noise cannot be measured: too few different frames, "
+            "or too small ones.",
+            hint="Pass a clip with four frames or more of one shot.",
+        )
+    if not any(report.noisy for report in seen):
+        raise InputError(
+            f"{footage[0].name}: no noise to speak of "
+            f"(sigma {255 * max(seen[0].model.sigma):.2f} of 255): there is nothing to learn.",
+            hint="Clean clips train with --clean --synthetic NOISE.",
+        )
+    dependent = [
+        clip.name
+        for clip, r in zip(footage, noise, strict=True)
+        if r is not None and not r.independent
+    ]
+    if dependent:
+        notes.append(
+            f"the noise of {', '.join(dependent[:3])} is not independent from frame to frame: "
+            "what is learnt from it keeps part of that noise"
+        )
+
+
+def objections(footage: list[Footage], noise: list[NoiseReport | None]) -> list[str]:
+    """What speaks against adapting to each of those clips that something speaks against."""
+    found = (objection(clip, report) for clip, report in zip(footage, noise, strict=True))
+    return [line for line in found if line is not None]
+
+
+def objection(clip: Footage, report: NoiseReport | None) -> str | None:
+    """Why training on this clip alone would teach its noise, or nothing; None where it would not.
+
+    Compressed video has noise that its channels share and frames pass on. Sampling it afresh is
+    not it, and what is learnt from that is a loss (DESIGN.md D18).
+    """
+    if report is None:
+        return f"{clip.name}: its noise could not be measured well enough to adapt to"
+    if not report.noisy:
+        return f"{clip.name}: no noise to speak of"
+    if report.spectrum is not None and report.spectrum.channels_share > SHARED:
+        return (
+            f"{clip.name}: its channels share their noise, as compression and cameras' own "
+            "processing leave it; the bundled weights are trained on such noise"
+        )
+    compensated = report.temporal.compensated
+    if compensated is not None and abs(compensated) > DEPENDENT:
+        return (
+            f"{clip.name}: its noise is not independent from frame to frame "
+            f"(correlation {compensated:.2f}); the bundled weights are kept"
+        )
+    return None
+
+
+def without_unfit(
+    footage: list[Footage], noise: list[NoiseReport | None], notes: list[str], *, adapting: bool
+) -> tuple[list[Footage], list[NoiseReport | None]]:
+    """The clips, and their noise, that can be learnt from, and a note on the others; all of them
+    where there are no others. A stack may have an empty channel beside a good one."""
+    pairs = list(zip(footage, noise, strict=True))
+    fit = [(c, r) for c, r in pairs if (objection(c, r) is None if adapting else r is not None)]
+    if not fit or len(fit) == len(pairs):
+        return footage, noise
+    lines = [objection(c, r) or c.name for c, r in pairs if (c, r) not in fit]
+    more = f"; and {len(lines) - 2} more" if len(lines) > 2 else ""
+    notes.append(f"left out: {'; '.join(lines[:2])}{more}")
+    return [c for c, _ in fit], [r for _, r in fit]

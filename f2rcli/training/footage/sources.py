@@ -1,0 +1,92 @@
+"""Which clips a list of files and folders holds."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from f2rcli.errors import F2RError, InputError
+from f2rcli.io import readable_suffixes
+from f2rcli.io.images.files import PICTURES, find_slots, is_pattern
+from f2rcli.io.raw.exposure import RAW_SUFFIXES
+from f2rcli.io.tiff.folder import holds_pages, tiff_files
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A clip to be read: what `open_reader` is given, and the files it consists of."""
+
+    source: str
+    files: tuple[Path, ...]
+    found: bool  # in a folder; False: named by the user
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return Path(self.source).name or self.source
+
+
+def find_sources(paths: Sequence[Path]) -> list[Source | F2RError]:
+    """Clips in the order given, folders searched to the bottom and sorted; none twice.
+
+    A folder is searched for files whose suffix f2r knows; two or more pictures in one folder are
+    a sequence, two or more raw files a burst, pictures beside those its previews, and TIFF files of
+    one page each a stack. What is
+    wrong with a single find is returned in its place. Raises InputError for a path that is not
+    there, and where nothing is found at all.
+    """
+    found: list[Source | F2RError] = []
+    for path in paths:
+        clips = list(_under(path)) if path.is_dir() else [_named(path)]
+        if not clips:
+            raise InputError(
+                f"{path}: holds no clip that f2r reads.", hint="Name the files, if they are there."
+            )
+        found += clips
+    seen: set[tuple[Path, ...]] = set()
+    unique: list[Source | F2RError] = []
+    for item in found:
+        files = tuple(file.resolve() for file in item.files) if isinstance(item, Source) else ()
+        if not files or files not in seen:
+            unique.append(item)
+        seen.add(files)
+    return unique
+
+
+def _named(path: Path) -> Source:
+    if path.exists():
+        return Source(str(path), (path,), found=False)
+    if is_pattern(str(path)):
+        slots = find_slots(str(path))
+        return Source(str(path), tuple(slot.path for slot in slots if slot.there), found=False)
+    hint = "Training reads its clips more than once." if str(path) == "-" else "Check the name."
+    raise InputError(f"{path}: there is no such file or folder.", hint=hint)
+
+
+def _under(top: Path) -> Iterator[Source | F2RError]:
+    suffixes = readable_suffixes()
+    for folder, below, names in os.walk(top):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        files = [Path(folder, name) for name in sorted(names) if not name.startswith(".")]
+        raws = [file for file in files if file.suffix.lower() in RAW_SUFFIXES]
+        pictures = [file for file in files if file.suffix.lower() in PICTURES]
+        if len(pictures) > 1 and not raws:
+            yield _sequence(Path(folder), found=Path(folder) != top)
+        if len(raws) > 1:  # a burst
+            yield Source(folder, tuple(raws), found=Path(folder) != top)
+            files = [file for file in files if file not in raws]
+        if not raws and holds_pages(Path(folder)):
+            pages = tiff_files(Path(folder))
+            yield Source(folder, tuple(pages), found=Path(folder) != top)
+            files = [file for file in files if file not in pages]
+        for file in files:
+            if file.suffix.lower() in suffixes and file.suffix.lower() not in PICTURES:
+                yield Source(str(file), (file,), found=True)
+
+
+def _sequence(folder: Path, *, found: bool) -> Source | F2RError:
+    try:
+        slots = find_slots(str(folder))
+    except InputError as error:
+        return error
+    return Source(str(folder), tuple(slot.path for slot in slots if slot.there), found)

@@ -1,0 +1,120 @@
+"""Where in the footage lessons are taken, and what is held out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.errors import InputError
+from f2rcli.training.footage.footage import Footage
+
+SIDE = 320  # pixels per side of a piece
+LONGEST = 24  # frames of a piece
+STEP = 16  # of where a piece begins, so that chroma stays in step
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A piece of one shot, and which of its frames are centres."""
+
+    clip: int  # index into the footage
+    frames: range
+    top: int
+    left: int
+    centres: tuple[int, ...]  # counted from the piece's first frame
+
+    def read(self, footage: Sequence[Footage]) -> NDArray[np.float32]:
+        """(T, H, W, C) in 0..1."""
+        clip = footage[self.clip]
+        rows, columns = (slice(first, first + SIDE) for first in (self.top, self.left))
+        return clip.read(slice(self.frames.start, self.frames.stop), rows, columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What is learnt from and what is held out of one shot."""
+
+    clip: int
+    shot: range
+    learnt: range
+    held: range
+
+
+def split(footage: Sequence[Footage], held_out: int, length: int) -> list[Split]:
+    """Keep the last frames of every clip's longest shot out of training, wholly: as centres and
+    as neighbours. A clip too short for that is learnt from as it is.
+
+    Raises InputError where no clip leaves anything to hold out.
+    """
+    parts = []
+    for index, clip in enumerate(footage):
+        longest = max(clip.shots, key=len, default=range(0))
+        for shot in clip.shots:
+            held = min(held_out, len(shot) // 4) if shot == longest else 0
+            parts.append(Split(index, shot, shot[: len(shot) - held], shot[len(shot) - held :]))
+    if not any(part.held for part in parts):
+        frames = max((len(part.shot) for part in parts), default=0)
+        raise InputError(
+            f"{footage[0].name}: {frames} frames in its longest shot: too few to learn from.",
+            hint="Four frames of one shot are the least; 16 or more are worth it.",
+        )
+    return parts
+
+
+def places(
+    footage: Sequence[Footage], parts: Sequence[Split], pixels: int, rng: np.random.Generator
+) -> list[Place]:
+    """Random pieces of what is learnt from, until their centres hold about `pixels` pixels."""
+    usable = [part for part in parts if len(part.learnt) > 1]
+    share = np.array([len(part.learnt) for part in usable], float)
+    found: list[Place] = []
+    while usable and pixels > 0:
+        part = usable[rng.choice(len(usable), p=share / share.sum())]
+        count = min(len(part.learnt), LONGEST)
+        first = part.learnt.start + int(rng.integers(len(part.learnt) - count + 1))
+        place = _place(footage, part.clip, range(first, first + count), range(count), rng)
+        found.append(place)
+        pixels -= count * _area(footage, place)
+    return found
+
+
+def exams(
+    footage: Sequence[Footage], parts: Sequence[Split], length: int, most: int, seed: int
+) -> list[Place]:
+    """Pieces whose centres are held out, at most `most` centres in all; always the same."""
+    rng = np.random.default_rng([seed, 1])
+    held = [part for part in parts if part.held]
+    order = rng.permutation(len(held))
+    found, left = [], most
+    each = max(1, min(4, most // max(len(held), 1)))  # of many clips each has its say
+    rounds = 2 if len(held) == 1 else 1  # two places of a single clip
+    for index in list(order) * rounds:
+        part = held[index]
+        if left <= 0:
+            break
+        before = min(length, len(part.learnt))
+        frames = range(part.held.start - before, part.held.stop)
+        count = min(left, len(part.held), each)
+        kept = np.unique(np.linspace(0, len(part.held) - 1, count).round())
+        centres = tuple(before + int(k) for k in kept)
+        left -= len(centres)
+        found.append(_place(footage, part.clip, frames, centres, rng))
+    return found
+
+
+def _place(
+    footage: Sequence[Footage],
+    clip: int,
+    frames: range,
+    centres: Sequence[int],
+    rng: np.random.Generator,
+) -> Place:
+    _, height, width, _ = footage[clip].shape
+    top, left = (int(rng.integers(max(n - SIDE, 0) // STEP + 1)) * STEP for n in (height, width))
+    return Place(clip, frames, top, left, tuple(centres))
+
+
+def _area(footage: Sequence[Footage], place: Place) -> int:
+    _, height, width, _ = footage[place.clip].shape
+    return min(SIDE, height) * min(SIDE, width)

@@ -1,0 +1,160 @@
+"""Worker processes that end with their work, with their parent, and never take it down."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any, Generic, TypeVar, cast
+
+import cv2
+
+from f2rcli.errors import F2RError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Fresh interpreters: a forked copy of a process that runs threads (torch, OpenCV) may hang.
+PROCESSES = multiprocessing.get_context("spawn")
+
+
+def spread(
+    function: Callable[[Item], Result], items: Sequence[Item], jobs: int
+) -> Iterator[tuple[Item, Result | F2RError]]:
+    """Call a function on every item in up to `jobs` processes; yield results as they come.
+
+    An F2RError of the function is a result, in the order of completion; a worker that dies
+    (killed for memory, say) gives one too, and the others go on. With one job or one item
+    everything runs here. Leaving the iterator early ends the workers at once.
+    """
+    if min(jobs, len(items)) <= 1:
+        for item in items:
+            yield item, _attempt(function, item)
+        return
+    yield from WorkerPool(function, items, jobs).results()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """How a worker behaves towards the rest of the machine."""
+
+    nice: int = 0  # added to its niceness, where there is such a thing
+    farewell: Callable[[], object] = int  # called in it when its parent is gone
+
+
+def _attend_parent(manners: WorkerSettings) -> None:
+    """Leave Ctrl-C to the parent, and end when it ends, however it does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "nice"):
+        os.nice(manners.nice)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        arguments = (parent.sentinel, manners.farewell)
+        threading.Thread(target=_follow, args=arguments, daemon=True).start()
+
+
+def _follow(sentinel: int, farewell: Callable[[], object]) -> None:
+    wait([sentinel])
+    try:
+        farewell()
+    finally:
+        os._exit(1)
+
+
+def _attempt(function: Callable[[Item], Result], item: Item) -> Result | F2RError:
+    try:
+        return function(item)
+    except F2RError as error:
+        return error
+
+
+def _serve(
+    channel: "Connection[Any, Any]", function: Callable[[Any], Any], manners: WorkerSettings
+) -> None:
+    _attend_parent(manners)
+    cv2.setNumThreads(1)  # the other cores have workers of their own
+    while True:
+        try:
+            item = channel.recv()
+        except EOFError:
+            return
+        channel.send(_attempt(function, item))
+
+
+class WorkerPool(Generic[Item, Result]):
+    """Workers, each at the other end of a pipe, each with one item at a time."""
+
+    def __init__(
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        jobs: int,
+        manners: WorkerSettings = WorkerSettings(),
+    ) -> None:
+        self.function, self.manners = function, manners
+        self.waiting = list(reversed(items))
+        self.jobs = min(jobs, len(items))
+        self.workers: dict[Connection[Any, Any], Any] = {}
+        self.busy: dict[Connection[Any, Any], Item] = {}
+        self.stopped = False
+
+    def results(self) -> Iterator[tuple[Item, Result | F2RError]]:
+        """Items with their results as they come; no worker is left when the iterator ends."""
+        try:
+            for _ in range(self.jobs):
+                self._hire()
+            while self.busy and not self.stopped:
+                for ready in wait(list(self.busy)):
+                    yield self._receive(cast("Connection[Any, Any]", ready))
+        finally:
+            self.stop()
+            for channel in list(self.workers):
+                self._dismiss(channel)
+
+    def stop(self) -> None:
+        """Kill the workers; `results`, which may run in another thread, ends by that."""
+        self.stopped = True
+        for worker in list(self.workers.values()):
+            worker.kill()
+
+    def _receive(self, channel: "Connection[Any, Any]") -> tuple[Item, Result | F2RError]:
+        item = self.busy.pop(channel)
+        try:
+            result = channel.recv()
+        except (EOFError, ConnectionResetError):
+            result = _died(self._dismiss(channel))
+            if self.waiting and not self.stopped:
+                self._hire()
+        else:
+            self._give(channel)
+        return item, result
+
+    def _hire(self) -> None:
+        ours, theirs = PROCESSES.Pipe()
+        worker = PROCESSES.Process(
+            target=_serve, args=(theirs, self.function, self.manners), daemon=True
+        )
+        worker.start()
+        theirs.close()  # or its end would never be noticed
+        self.workers[ours] = worker
+        self._give(ours)
+
+    def _give(self, channel: "Connection[Any, Any]") -> None:
+        if self.waiting and not self.stopped:
+            item = self.busy[channel] = self.waiting.pop()
+            channel.send(item)
+
+    def _dismiss(self, channel: "Connection[Any, Any]") -> int | None:
+        worker = self.workers.pop(channel)
+        channel.close()
+        worker.join()
+        return int(worker.exitcode)
+
+
+def _died(code: int | None) -> F2RError:
+    return F2RError(
+        f"a worker process died (exit code {code}).",
+        hint="It may have run out of memory: choose fewer jobs or smaller clips.",
+    )

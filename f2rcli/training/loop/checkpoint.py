@@ -1,0 +1,147 @@
+"""A run on disk: written whole or not at all, tensors and JSON, never a pickle.
+
+`STAGE.last.safetensors` holds all that is needed to go on: the learner's tensors, the same once
+more under good/ as they were at the last good state (left out where that is the present one), and
+the numbers in the header. `STAGE.best.safetensors` holds the averaged weights alone.
+"""
+
+import errno
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from f2rcli.errors import OutputError, WeightsError
+from f2rcli.training.loop.divergence import Guard
+
+GOOD = "good/"
+
+
+@dataclass(slots=True)
+class RunState:
+    """The numbers of a run; its tensors are the learner's."""
+
+    step: int = 0
+    elapsed: float = 0.0  # seconds, over all sessions
+    optimiser: str = ""  # whose moments were saved
+    guard: Guard = field(default_factory=Guard)
+    best: float | None = None  # lowest validation
+    best_step: int = 0
+    stale: int = 0  # validations since the best one
+    curve: list[tuple[int, float]] = field(default_factory=list)  # step, validation
+    scaler: dict[str, Any] = field(default_factory=dict)  # of fp16's loss scaling
+    pending: list[tuple[float, float]] = field(default_factory=list)  # loss, norm: not logged yet
+
+    def copy(self) -> "RunState":
+        """As it is now."""
+        return RunState.from_json(self.to_json())
+
+    def to_json(self) -> str:
+        """For a header; numbers come back exactly."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "RunState":
+        """Raises TypeError or ValueError for what to_json did not write."""
+        numbers = json.loads(text)
+        numbers["guard"]["spikes"] = [(at, loss) for at, loss in numbers["guard"]["spikes"]]
+        numbers["guard"] = Guard(**numbers["guard"])
+        for name in ("curve", "pending"):
+            numbers[name] = [(a, b) for a, b in numbers[name]]
+        return cls(**numbers)
+
+
+@dataclass(slots=True)
+class Good:
+    """The one copy of a run that it can step back to."""
+
+    state: RunState
+    tensors: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, state: RunState, tensors: dict[str, Tensor]) -> "Good":
+        """Copy a run as it is now."""
+        return cls(state.copy(), {name: tensor.clone() for name, tensor in tensors.items()})
+
+    def refresh(self, state: RunState, tensors: dict[str, Tensor]) -> None:
+        """Copy a run as it is now, into the same memory."""
+        self.state = state.copy()
+        for name, tensor in tensors.items():
+            if name in self.tensors:
+                self.tensors[name].copy_(tensor)
+            else:  # moments, which exist from the first update on
+                self.tensors[name] = tensor.clone()
+
+
+def save_run(path: Path, state: RunState, tensors: dict[str, Tensor], good: Good) -> None:
+    """Write `last`; raises OutputError when that is impossible, with the file before left as is."""
+    header = {"step": str(state.step), "elapsed": str(state.elapsed), "state": state.to_json()}
+    if good.state.step != state.step:
+        tensors = tensors | {GOOD + name: tensor for name, tensor in good.tensors.items()}
+        header["good"] = good.state.to_json()
+    write(path, tensors, header)
+
+
+def load_run(path: Path) -> tuple[RunState, dict[str, Tensor], Good | None]:
+    """Read `last`. Files of the first version hold step and elapsed alone, and Adam's moments.
+
+    Raises WeightsError for a file that is damaged or not a run's.
+    """
+    header, stored = read(path)
+    try:
+        if "state" in header:
+            state = RunState.from_json(header["state"])
+        else:
+            state = RunState(int(header["step"]), float(header["elapsed"]), "adamw")
+        behind = RunState.from_json(header["good"]) if "good" in header else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"{path}: not a checkpoint of a training run ({error}).",
+            hint="Choose another run folder, or delete the file to begin again.",
+        ) from error
+    tensors = {name: value for name, value in stored.items() if not name.startswith(GOOD)}
+    kept = {n.removeprefix(GOOD): value for n, value in stored.items() if n.startswith(GOOD)}
+    return state, tensors, Good(behind, kept) if behind and kept else None
+
+
+def read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Header and tensors; raises WeightsError for a file that is damaged or missing."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a dict
+            return file.metadata() or {}, tensors
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"{path}: not a safetensors file, or damaged ({error}).",
+            hint="Choose another run folder, or delete the file to begin again.",
+        ) from error
+
+
+def write(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
+    """Write a file beside its place, and put it there once it is on the disk."""
+    part = path.with_suffix(".part")
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    try:
+        save_file(plain, part, metadata=header)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    except (SafetensorError, OSError) as error:
+        part.unlink(missing_ok=True)
+        raise OutputError(
+            f"{path}: cannot write the checkpoint ({_reason(error)}).",
+            hint="Free some space; the checkpoint before is as it was, and --resume goes on.",
+        ) from error
+    except BaseException:  # a second Ctrl-C
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _reason(error: Exception) -> str:
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "the disk is full" if full or "No space left" in str(error) else str(error)

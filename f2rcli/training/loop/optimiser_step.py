@@ -1,0 +1,95 @@
+"""One step downhill: a batch's loss, its gradient over all processes, the update."""
+
+import math
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from f2rcli.errors import DeviceError
+from f2rcli.training.loop.distributed import Group
+from f2rcli.training.loop.learner import Learner
+from f2rcli.training.loop.settings import TrainSettings
+from f2rcli.training.loop.stage import Stage, on_device
+
+TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Clock(NamedTuple):
+    """The time as one process sees it; the first one's counts."""
+
+    elapsed: float  # seconds of training
+    overdue: bool  # the session's time is up
+
+
+class Gradient(NamedTuple):
+    """What a backward pass found, the same in every process; the parameters hold the gradient."""
+
+    loss: float  # mean over the whole batch
+    norm: float  # before clipping
+    heard: bool  # some process was told to end
+    clock: Clock
+
+
+STOPPED = Clock(0.0, False)
+
+
+class Descent:
+    """Computes losses and gradients in the chosen precision, and updates a learner by them."""
+
+    def __init__(
+        self, stage: Stage, settings: TrainSettings, device: torch.device, group: Group
+    ) -> None:
+        """Raises DeviceError for fp16 without CUDA, ConfigError for more processes than samples."""
+        if settings.precision == "fp16" and device.type != "cuda":
+            raise DeviceError("precision fp16 needs CUDA.", hint="Use bf16 or fp32.")
+        self.stage, self.settings, self.device, self.group = stage, settings, device, group
+        self.places = group.share(stage.batch)  # of this process's samples in the batch
+        self.learner = Learner(stage.network.to(device), settings)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Inside, networks compute in the run's precision."""
+        if self.settings.precision not in TYPES:
+            return nullcontext()
+        return torch.autocast(self.device.type, TYPES[self.settings.precision])
+
+    def gradient(self, batch: Any, clock: Clock = STOPPED, *, heard: bool = False) -> Gradient:
+        """Leave the whole batch's gradient, not clipped yet, in the parameters.
+
+        batch: this process's share, as drawn; heard: whether this process was told to end.
+        """
+        share = len(self.places) / self.stage.batch
+        with self.autocast():
+            loss = self.stage.loss(on_device(batch, self.device)) * share
+        self.learner.optimiser.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's annotation
+        for parameter in self.learner.parameters:
+            if parameter.grad is None:  # unused here, perhaps not in another process
+                parameter.grad = torch.zeros_like(parameter)
+        gradients: list[Tensor] = [p.grad for p in self.learner.parameters if p.grad is not None]
+        self.group.sum_(gradients)
+        self.scaler.unscale_(self.learner.optimiser)
+        norm = float(nn.utils.get_total_norm(gradients))
+        first = (norm, *map(float, clock)) if self.group.first else (0.0, 0.0, 0.0)
+        facts = torch.tensor([float(loss.detach()), float(heard), *first], dtype=torch.float64)
+        facts = facts.to(self.device)
+        self.group.sum_([facts])
+        total, told, norm, elapsed, overdue = facts.tolist()
+        return Gradient(total, norm, told > 0, Clock(elapsed, overdue > 0))
+
+    def overflowed(self, norm: float) -> bool:
+        """Whether fp16 merely overflowed: the scaler skips such a step, and scales less."""
+        return self.scaler.is_enabled() and not math.isfinite(norm) and self.scaler.get_scale() > 1
+
+    def apply(self, norm: float, rate: float, decay: float) -> None:
+        """Update the learner by the gradient that lies in its parameters, of this norm."""
+        learner, limit = self.learner, self.settings.clip_grad
+        learner.set_rate(rate)
+        if limit is not None:
+            total = torch.tensor(norm, device=self.device)
+            nn.utils.clip_grads_with_norm_(learner.parameters, limit, total)
+        self.scaler.step(learner.optimiser)
+        self.scaler.update()
+        learner.follow(decay)

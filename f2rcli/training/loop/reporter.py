@@ -1,0 +1,102 @@
+"""Turns the state of a run into events for those who watch and rows for those who read later."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.training.loop.checkpoint import RunState
+from f2rcli.training.loop.csv_log import Journal, Row
+from f2rcli.training.loop.events import Event, Kind
+from f2rcli.training.loop.timing import Pace
+
+Report = Callable[[Event], None]
+
+
+class Reporter:
+    """Speaks for one run; silent in all processes but the first."""
+
+    def __init__(self, stage: str, folder: Path, pace: Pace, report: Report | None) -> None:
+        self.stage, self.folder, self.pace = stage, folder, pace
+        self._report = report
+        self._journal: Journal | None = None
+
+    def open(self, step: int) -> None:
+        """Open the files of a run that goes on at this step."""
+        if self._report is not None:
+            self._journal = Journal(self.folder, self.stage, step)
+
+    def close(self) -> None:
+        """Nothing is said after this."""
+        if self._journal is not None:
+            self._journal.close()
+
+    def row(self, state: RunState, lr: float, score: float | None) -> None:
+        """What the steps since the last row came to, and a validation, if there was one."""
+        loss, norm = _means(state.pending)
+        state.pending = []
+        if self._journal is not None:
+            seconds, setbacks = round(state.elapsed, 1), state.guard.setbacks
+            self._journal.add(Row(state.step, seconds, lr, loss, norm, score, setbacks))
+        kind = Kind.LOG if score is None else Kind.VALIDATED
+        self._tell(kind, state, lr=lr, loss=loss, norm=norm, validation=score)
+
+    def picture(self, step: int, picture: NDArray[np.uint8]) -> None:
+        """A sample of what the network does, (H, W, 3) RGB."""
+        if self._journal is not None:
+            self._journal.picture(step, picture)
+
+    def progress(self, state: RunState, lr: float, loss: float) -> None:
+        """One more step is done; said about once a second."""
+        if self.pace.progress_due(state.step):
+            self._tell(Kind.PROGRESS, state, lr=lr, loss=loss)
+
+    def setback(self, state: RunState, text: str) -> None:
+        """The run stepped back to this state."""
+        self.pace.jump(state.step)
+        if self._journal is not None:
+            self._journal.forget_after(state.step)
+        self._tell(Kind.SETBACK, state, text=text)
+
+    def say(self, kind: Kind, state: RunState, text: str) -> None:
+        """Anything else."""
+        self._tell(kind, state, text=text)
+
+    def _tell(
+        self,
+        kind: Kind,
+        state: RunState,
+        *,
+        text: str = "",
+        lr: float = 0.0,
+        loss: float | None = None,
+        norm: float | None = None,
+        validation: float | None = None,
+    ) -> None:
+        if self._report is None:
+            return
+        pace, over = self.pace, kind in (Kind.SETBACK, Kind.ENDED)
+        event = Event(
+            kind=kind,
+            stage=self.stage,
+            step=state.step,
+            steps=pace.steps(),
+            text=text,
+            loss=loss,
+            validation=validation,
+            best=state.best,
+            lr=lr,
+            norm=norm,
+            rate=0.0 if over else pace.rate(),
+            eta=None if over else pace.eta(),
+        )
+        self._report(event)
+
+
+def _means(pending: list[tuple[float, float]]) -> tuple[float | None, float | None]:
+    """Mean loss and gradient norm; norms that overflowed fp16 are left out."""
+    losses = [loss for loss, _ in pending]
+    norms = [norm for _, norm in pending if math.isfinite(norm)]
+    return tuple(math.fsum(v) / len(v) if v else None for v in (losses, norms))  # type: ignore[return-value]  # two in, two out

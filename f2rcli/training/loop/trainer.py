@@ -1,0 +1,287 @@
+"""One training loop for every stage of every method.
+
+Seeded, resumable at any step, ended by steps, time, patience or a signal; steps back when the
+loss runs away; in one process or in several.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from f2rcli.errors import WeightsError
+from f2rcli.training.footage.prefetch import Batches, Key
+from f2rcli.training.loop.checkpoint import Good, RunState, load_run, read, save_run, write
+from f2rcli.training.loop.distributed import ALONE, Group
+from f2rcli.training.loop.events import Kind, announce
+from f2rcli.training.loop.learner import fitting
+from f2rcli.training.loop.optimiser_step import Clock, Descent, Gradient
+from f2rcli.training.loop.reporter import Report, Reporter
+from f2rcli.training.loop.settings import TrainSettings
+from f2rcli.training.loop.signals import Interruption
+from f2rcli.training.loop.stage import Progressing, Stage, sample_rngs
+from f2rcli.training.loop.timing import Pace
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a session ended."""
+
+    stopped: str  # "finished", "patience" or "time limit"
+    step: int
+    best: float | None  # lowest validation, that of the weights now in the network
+    best_step: int  # 0: nothing was better than the start
+    curve: list[tuple[int, float]]  # step, validation
+
+
+class Trainer:
+    """Trains a stage's network; its run folder holds everything needed to go on after a kill.
+
+    One session: make it, `run` it. Made anew on the same folder it goes on from the checkpoint.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        folder: Path,
+        settings: TrainSettings,
+        *,
+        device: torch.device = CPU,
+        group: Group = ALONE,
+    ) -> None:
+        """Raises DeviceError for fp16 without CUDA, ConfigError for more processes than samples,
+        WeightsError for a checkpoint that is damaged or of another network."""
+        self.stage, self.folder, self.settings = stage, folder, settings
+        self.device, self.group = device, group
+        self.descent = Descent(stage, settings, device, group)
+        self.learner = self.descent.learner
+        self.state = RunState()
+        self._good: Good | None = None
+        self._last = folder / f"{stage.name}.last.safetensors"
+        self._best = folder / f"{stage.name}.best.safetensors"
+        if self._last.exists():
+            self._resume()
+        self._pace = Pace(settings, self.state.step, self.state.elapsed)
+        self._reporter = Reporter(stage.name, folder, self._pace, None)
+
+    @property
+    def step(self) -> int:
+        """Updates so far."""
+        return self.state.step
+
+    def progress(self) -> float:
+        """How much of the schedule is behind us, 0..1."""
+        done = self.state.step / self.settings.steps
+        if self.settings.minutes is not None:
+            done = max(done, self.state.elapsed / (60 * self.settings.minutes))
+        return min(1.0, done)
+
+    def rate(self) -> float:
+        """The learning rate of the next update."""
+        settings = self.settings
+        rate = settings.lr * self.state.guard.factor(self.step)
+        if self.step < settings.warmup:
+            rate *= (self.step + 1) / settings.warmup
+        if settings.schedule == "constant":
+            return rate
+        if settings.schedule == "halved":
+            return rate * 0.5 ** min(int(5 * self.progress()), 4)
+        return rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.progress())))
+
+    def run(self, report: Report = announce) -> Outcome:
+        """Train until the schedule, the patience or the time limit ends.
+
+        Leaves the best weights in the network: the averaged ones with the lowest validation, or
+        the latest averaged ones where nothing is held out. A signal ends the run after the step
+        in hand, once that is saved, and is then passed on to whoever listened before. Raises
+        TrainingError when stepping back does not help, OutputError when a file cannot be written.
+        """
+        self._start(report)
+        try:
+            with Interruption() as interruption:
+                with Batches(self._draw, self.settings.workers) as batches:
+                    stopped = self._loop(batches, interruption)
+                self._finish(stopped)
+        finally:
+            self._reporter.close()
+        if stopped == "interrupted":  # by a signal that another process heard
+            raise KeyboardInterrupt
+        state = self.state
+        return Outcome(stopped, state.step, state.best, state.best_step, list(state.curve))
+
+    def use_average(self) -> None:
+        """Copy the averaged weights into the network."""
+        self.learner.use(self.learner.average)
+
+    def use_best(self) -> None:
+        """Copy the averaged weights with the lowest validation into the network, or the latest
+        averaged ones where nothing was validated."""
+        self.use_average()
+        if self.state.best is not None and self.group.first:
+            _, stored = read(self._best)
+            self.learner.use([stored[f"average/{name}"] for name in self.learner.names])
+        self.group.take_from_first_(self.learner.parameters)
+
+    def save(self) -> None:
+        """Write everything needed to go on, atomically."""
+        if self.group.first:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.state.scaler = self.descent.scaler.state_dict()
+            self.state.optimiser = self.settings.optimiser
+            good = self._good or Good(self.state, {})
+            save_run(self._last, self.state, self.learner.tensors(), good)
+
+    def _start(self, report: Report) -> None:
+        settings, group, state = self.settings, self.group, self.state
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
+        group.check_same(state.step, "the step to go on from", self.device)
+        group.take_from_first_([*self.learner.parameters, *self.learner.average])
+        if self._good is None:
+            self._good = Good.of(state, self.learner.tensors())
+        if group.first:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(asdict(settings), indent=2)
+            (self.folder / f"{self.stage.name}.settings.json").write_text(text + "\n")
+        self._pace = Pace(settings, state.step, state.elapsed)
+        speaks = report if group.first else None
+        self._reporter = Reporter(self.stage.name, self.folder, self._pace, speaks)
+        self._reporter.open(state.step)
+        self.learner.network.train()
+
+    def _loop(self, batches: Batches, interruption: Interruption) -> str:
+        """Update after update; returns why there are no more."""
+        state, settings = self.state, self.settings
+        if not state.curve:
+            self._validate()
+        while self.progress() < 1:
+            if settings.patience is not None and state.stale >= settings.patience:
+                return "patience"
+            batch = batches.take(state.step, state.guard.setbacks)
+            self._seed()
+            if isinstance(self.stage, Progressing):
+                self.stage.progress = self.progress()
+            clock = Clock(self._pace.elapsed(), self._pace.overdue())
+            found = self.descent.gradient(batch, clock, heard=interruption.heard is not None)
+            self._learn(found)
+            if found.heard or found.clock.overdue:
+                return "interrupted" if found.heard else "time limit"
+            if self._pace.save_due():
+                self.save()
+                self._reporter.say(Kind.SAVED, state, "saved")
+        return "finished"
+
+    def _finish(self, stopped: str) -> None:
+        """Save; then see to it that the weights as they are now are compared with the best."""
+        self.save()
+        state = self.state
+        if stopped != "interrupted":
+            # Not part of what was saved: a session more or less must not change the run.
+            if state.curve and state.curve[-1][0] != state.step:
+                self._validate()
+            self.use_best()
+        self._reporter.say(Kind.ENDED, state, stopped)
+
+    def _learn(self, found: Gradient) -> None:
+        """Apply a gradient and look after the run, or step back if this is where it went wrong."""
+        state, settings = self.state, self.settings
+        state.elapsed = found.clock.elapsed
+        norm = 0.0 if self.descent.overflowed(found.norm) else found.norm
+        reason = state.guard.failed(state.step, found.loss, norm)
+        if reason is not None:
+            self._step_back(reason)
+            return
+        decay = min(settings.ema, (1 + state.step) / (10 + state.step))
+        self.descent.apply(found.norm, self.rate(), decay)
+        state.step += 1
+        state.pending.append((found.loss, found.norm))
+        self._reporter.progress(state, self.rate(), found.loss)
+        if state.step % settings.validate_every == 0 or self.progress() == 1:
+            self._validate()
+        elif state.step % settings.log_every == 0:
+            self._reporter.row(state, self.rate(), None)
+        if self._good is not None and state.guard.due(state.step):
+            state.scaler = self.descent.scaler.state_dict()
+            self._good.refresh(state, self.learner.tensors())
+
+    def _step_back(self, reason: str) -> None:
+        """Go on from the last good state, more carefully and with other data."""
+        good, at, state = self._good, self.state.step, self.state
+        if good is None:
+            raise RuntimeError("no good state: _start was not called")
+        back = good.state.copy()
+        state.guard.step_back(back.guard, back.step, at, reason)
+        self.learner.restore(good.tensors)
+        state.step, state.pending = back.step, back.pending
+        state.curve = [point for point in state.curve if point[0] <= back.step]
+        if back.scaler:
+            self.descent.scaler.load_state_dict(back.scaler)
+        slow = f"{state.guard.factor(back.step):g} of the rate until step {state.guard.calm_until}"
+        text = f"{reason} at step {at}: back to step {back.step}, with other data and {slow}"
+        self._reporter.setback(state, text)
+
+    def _validate(self) -> None:
+        """Measure the averaged weights on what was held out; keep them when they are the best."""
+        state, score, picture = self.state, None, None
+        if self.group.first:
+            with self.learner.averaged(), self.descent.autocast():
+                score, picture = self.stage.validate(), self.stage.sample()
+            if score is not None and math.isnan(score):
+                score = math.inf  # as bad as can be
+        told = torch.tensor([math.nan if score is None else score], dtype=torch.float64)
+        told = told.to(self.device)
+        self.group.take_from_first_([told])
+        score = None if math.isnan(float(told)) else float(told)
+        if picture is not None:
+            self._reporter.picture(state.step, picture)
+        if score is not None:
+            state.curve.append((state.step, score))
+            self._compare(score)
+        if score is not None or state.pending:
+            self._reporter.row(state, self.rate(), score)
+
+    def _compare(self, score: float) -> None:
+        state = self.state
+        if state.best is not None and score >= state.best:
+            state.stale += 1
+            return
+        state.best, state.best_step, state.stale = score, state.step, 0
+        if self.group.first:
+            average = zip(self.learner.names, self.learner.average, strict=True)
+            header = json.dumps({"step": state.step, "validation": score})
+            # In one piece: the file format keeps several in no particular order.
+            write(self._best, {f"average/{name}": mean for name, mean in average}, {"run": header})
+
+    def _draw(self, key: Key) -> Any:
+        step, setbacks = key
+        return self.stage.draw(
+            sample_rngs((self.settings.seed, step, setbacks), self.descent.places)
+        )
+
+    def _seed(self) -> None:
+        """For networks that draw from torch's own generator (dropout): a resumed run repeats it."""
+        key = [self.settings.seed, self.step, self.state.guard.setbacks, self.group.rank]
+        torch.manual_seed(int(np.random.default_rng(key).integers(2**63)))
+
+    def _resume(self) -> None:
+        state, tensors, good = load_run(self._last)
+        for name, own in self.learner.tensors().items():
+            if name not in tensors or tensors[name].shape != own.shape:
+                raise WeightsError(
+                    f"{self._last}: holds no {name!r} of shape {tuple(own.shape)}: "
+                    "it is of another network.",
+                    hint="Choose another run folder, or the settings this run began with.",
+                )
+        now = self.settings.optimiser
+        if good is not None:
+            good.tensors = fitting(good.tensors, state.optimiser, now)
+        self.learner.restore(fitting(tensors, state.optimiser, now))
+        if state.scaler:
+            self.descent.scaler.load_state_dict(state.scaler)
+        self.state, self._good = state, good

@@ -1,0 +1,44 @@
+"""How methods are trained: a folder each, found by name; `rm -r` takes one away.
+
+`choices.py` says what may be chosen, `recipe.py` how it is done. Choices are apart so that a
+mistyped one is refused before torch is loaded.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pkgutil import iter_modules
+
+from f2rcli.errors import ConfigError
+
+NOTHING: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """The choices of one method; of several names the first one is meant where nothing is said."""
+
+    recipes: Mapping[str, str]  # name -> what it means
+    sizes: tuple[str, ...]  # names for --size
+    widths: bool = False  # whether --size also takes a list of numbers
+    variants: Mapping[str, str] = field(default_factory=lambda: NOTHING)  # of networks and losses
+    adapt: tuple[str, ...] = ()  # levels of --adapt
+    scratch: bool = False  # whether --adapt may begin from nothing
+    lengths: tuple[int, ...] = tuple(range(3, 16, 2))  # frames per window
+    length: int = 5  # where none is asked for
+
+
+def trainable() -> list[str]:
+    """The methods that can be trained."""
+    return sorted(module.name for module in iter_modules(__path__) if module.ispkg)
+
+
+def capabilities_of(method: str) -> Capabilities:
+    """What may be chosen for a method. Raises ConfigError for one that cannot be trained."""
+    if method not in trainable():
+        raise ConfigError(
+            f"method = {method}: this method cannot be trained.",
+            hint=f"There is: {', '.join(trainable())}.",
+        )
+    found: Capabilities = import_module(f"{__name__}.{method}.choices").CAPABILITIES
+    return found

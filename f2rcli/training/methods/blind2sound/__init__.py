@@ -1,0 +1,1 @@
+"""How Blind2Sound is trained."""

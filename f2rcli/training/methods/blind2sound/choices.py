@@ -1,0 +1,13 @@
+"""What may be chosen for Blind2Sound; see recipe.py."""
+
+from f2rcli.training.methods import Capabilities
+
+CAPABILITIES = Capabilities(
+    recipes={
+        "self-supervised": "noisy frames alone, four of sixteen masks a step",
+        "published": "all sixteen masks a step, the paper's optimiser and schedule",
+    },
+    sizes=("small", "published"),
+    lengths=(1,),
+    length=1,
+)

@@ -1,0 +1,1 @@
+"""How F2R is trained."""

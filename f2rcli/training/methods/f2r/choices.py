@@ -1,0 +1,15 @@
+"""What may be chosen for F2R; see recipe.py."""
+
+from f2rcli.training.methods import Capabilities
+
+CAPABILITIES = Capabilities(
+    recipes={
+        "self-supervised": "noisy footage alone: blind anchor, then pseudo pairs, then "
+        "recorruption",
+        "published": "F2R's own losses and schedules",
+        "supervised": "clean clips with synthetic noise (--clean --synthetic)",
+    },
+    sizes=("small", "base"),
+    widths=True,
+    adapt=("full", "fast"),
+)

@@ -1,0 +1,270 @@
+"""Windows as the pipeline will meet them: noisy clips, their coarse frames and flows, stored once.
+
+Coarse frames and flows cost more than a training step on a crop, so they are computed for fixed
+noise realisations by the pipeline's own code, and crops are warped from them on the fly.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from f2rcli.methods.base import Prepared
+from f2rcli.methods.f2r import F2R, mismatches, typical_mismatch
+from f2rcli.models.flow import Flow
+from f2rcli.models.memory import Memory
+from f2rcli.noise.codec import to_unit
+from f2rcli.noise.model import NoiseModel
+from f2rcli.window import Window
+
+CELL = 2  # DIS flow with finest scale 1 holds nothing finer than 2 pixels
+NEIGHBOURS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A noisy clip, the clean one, its noise, and whether networks are told of it.
+
+    Pictures (T, H, W, C) are 8-bit codes, or numbers from 0, black, to 1, white.
+    """
+
+    noisy: NDArray[Any]
+    clean: NDArray[Any]
+    noise: NoiseModel
+    told: bool = True
+
+    @property
+    def model(self) -> NoiseModel | None:
+        """What networks are told."""
+        return self.noise if self.told else None
+
+
+@dataclass(frozen=True, slots=True)
+class Precomputed:
+    """A clip with coarse frames, and one window for each of its frames."""
+
+    noisy: NDArray[np.float16]  # (T, H, W, C), 0..1 and beyond; so are the next four
+    clean: NDArray[np.float16]
+    coarse: NDArray[np.float16]
+    memory_noisy: NDArray[np.float16]  # everything up to every frame, on its grid
+    memory_coarse: NDArray[np.float16]
+    count: NDArray[np.float16]  # (T, H, W, 1): frames that the memory is worth
+    neighbours: NDArray[np.int16]  # (T, N): frames of the window of each centre
+    flows: NDArray[np.float16]  # (T, N, H/2, W/2, 2), pixels
+    agreement: NDArray[np.uint8]  # (T, N, H/2, W/2), 255 = forward and backward flow agree
+    typical: NDArray[np.float32]  # (T,): median mismatch of the window
+    told: NoiseModel | None
+
+
+ARRAYS = (
+    "noisy", "clean", "coarse", "memory_noisy", "memory_coarse", "count",
+    "neighbours", "flows", "agreement", "typical",
+)  # fmt: skip
+
+
+def precompute(source: Source, method: F2R, base: Path, rng: np.random.Generator) -> None:
+    """Run the pipeline's first half over a clip and store what training needs under `base`."""
+    frames = []
+    method.forget()
+    for index, codes in enumerate(source.noisy):
+        picture = torch.from_numpy(_units(codes).transpose(2, 0, 1)[None].copy())
+        frames.append(method.prepare(index, picture, source.model))
+    method.flows.chain(frames)
+    memories = [method.remember(frame, source.noise) for frame in frames]
+    windows = [_draw_window(frames, centre, rng) for centre in range(len(frames))]
+    flows, agreement, typical = zip(
+        *(describe(method, w, memories[w.before[0].index] if w.before else None) for w in windows),
+        strict=True,
+    )
+    arrays: dict[str, NDArray[Any]] = {
+        "noisy": _units(source.noisy).astype(np.float16),
+        "clean": _units(source.clean).astype(np.float16),
+        "coarse": _stored([f.coarse for f in frames]),
+        "memory_noisy": _stored([m.noisy for m in memories]),
+        "memory_coarse": _stored([m.coarse for m in memories]),
+        "count": _stored([m.count for m in memories]),
+        "neighbours": np.array([[n.index for n in w.neighbours] for w in windows], np.int16),
+        "flows": np.stack(flows),
+        "agreement": np.stack(agreement),
+        "typical": np.array(typical, np.float32),
+    }
+    for name in ARRAYS:
+        np.save(f"{base}.{name}.npy", arrays[name])
+    told = source.model and {"gain": source.model.gain, "read": source.model.read}
+    Path(f"{base}.json").write_text(json.dumps(told))
+
+
+def _stored(pictures: Sequence[torch.Tensor]) -> NDArray[np.float16]:
+    """Pictures (1, C, H, W) as (T, H, W, C)."""
+    return np.concatenate([_channels_last(p) for p in pictures]).astype(np.float16)
+
+
+def _units(codes: NDArray[Any]) -> NDArray[np.float32]:
+    return to_unit(codes) if codes.dtype == np.uint8 else codes.astype(np.float32)
+
+
+def load_precomputed(folder: Path) -> list[Precomputed]:
+    """Every finished rehearsal of a folder, memory-mapped."""
+    found = []
+    for header in sorted(folder.glob("*.json")):
+        base = str(header.with_suffix(""))
+        arrays: dict[str, Any] = {n: np.load(f"{base}.{n}.npy", mmap_mode="r") for n in ARRAYS}
+        told = json.loads(header.read_text())
+        model = told and NoiseModel(tuple(told["gain"]), tuple(told["read"]), tuple(told["read"]))
+        found.append(Precomputed(**arrays, told=model))
+    return found
+
+
+def _draw_window(frames: list[Prepared], centre: int, rng: np.random.Generator) -> Window[Prepared]:
+    """The window of a centre in the middle of a shot, or as it would be near the shot's ends."""
+    before = NEIGHBOURS // 2
+    if rng.random() < 0.4:
+        before = int(rng.integers(NEIGHBOURS + 1))
+    return window_of(frames, centre, NEIGHBOURS + 1, before)
+
+
+def window_of(
+    frames: list[Prepared], centre: int, length: int, before: int | None = None
+) -> Window[Prepared]:
+    """The window of a centre, shifted inwards at either end of a shot, as at run time.
+
+    `before`: how many of its neighbours should come first; half of them unless said.
+    """
+    wanted = centre - (length // 2 if before is None else before)
+    first = min(max(wanted, 0), max(len(frames) - length, 0))
+    span = frames[first : first + length]
+    place = centre - first
+    return Window(frames[centre], tuple(span[:place]), tuple(span[place + 1 :]))
+
+
+def describe(
+    method: F2R, window: Window[Prepared], memory: Memory | None = None
+) -> tuple[NDArray[np.float16], NDArray[np.uint8], float]:
+    """Flows to the neighbours and their agreement, per cell, and the window's median mismatch."""
+    centre, neighbours = window.centre, window.neighbours
+    method.flows.forget_before(min(centre.index, neighbours[0].index))
+    rated = list(method.rated(window))
+    aligned = method.align(window, rated, memory)
+    flows, agreement = [], []
+    for flow, agree in rated:
+        flows.append(_cells(flow).astype(np.float16))
+        agreement.append(np.rint(255 * _cells(agree)).astype(np.uint8))
+    typical = float(typical_mismatch(mismatches(aligned.coarse, centre.coarse))[0])
+    return np.stack(flows), np.stack(agreement), typical
+
+
+def _cells(values: Flow) -> Flow:
+    """Means over cells of 2x2 pixels."""
+    rows, columns = (-size % CELL for size in values.shape[:2])
+    pad = [(0, rows), (0, columns)] + [(0, 0)] * (values.ndim - 2)
+    padded = np.pad(values, pad, mode="edge")
+    size = (padded.shape[1] // CELL, padded.shape[0] // CELL)
+    cells: Flow = cv2.resize(padded, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]  # float32 stays
+    return cells
+
+
+def _channels_last(picture: torch.Tensor) -> NDArray[np.float32]:
+    return picture.permute(0, 2, 3, 1).numpy()
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """One training sample, (H, W, C) and (N, H, W, C) float32."""
+
+    clean: NDArray[np.float32]
+    noisy: NDArray[np.float32]
+    coarse: NDArray[np.float32]
+    warped_noisy: NDArray[np.float32]
+    warped_coarse: NDArray[np.float32]
+    agreement: NDArray[np.float32]  # (N, H, W, 1), times the frames a memory is worth
+    typical: float
+    told: NoiseModel | None
+    weight: NDArray[np.float32] | None = None  # (H, W, C): what errors count; None: all alike
+
+
+def draw_crop(item: Precomputed, size: int, rng: np.random.Generator) -> Crop:
+    """A random crop of a random window, neighbours warped onto it. `size` is a multiple of 8."""
+    frames, height, width, _ = item.noisy.shape
+    centre = int(rng.integers(frames))
+    top, left = (int(rng.integers((n - size) // CELL + 1)) * CELL for n in (height, width))
+    rows, columns = slice(top, top + size), slice(left, left + size)
+    places = item.neighbours[centre]
+    pictures = [(item.noisy[n], item.coarse[n]) for n in places]
+    oldest = int(places[0])
+    if oldest < centre:
+        pictures[0] = (item.memory_noisy[oldest], item.memory_coarse[oldest])
+    box = (top, left, size, size)
+    noisy, coarse, agreement = warped_neighbours(
+        pictures, item.flows[centre], item.agreement[centre], box
+    )
+    if oldest < centre:
+        flow = _upsampled(item.flows[centre, 0], *box)
+        agreement[0] *= np.maximum(_warped(item.count[oldest], flow, top, left), 1)
+    return Crop(
+        item.clean[centre, rows, columns].astype(np.float32),
+        item.noisy[centre, rows, columns].astype(np.float32),
+        item.coarse[centre, rows, columns].astype(np.float32),
+        noisy,
+        coarse,
+        agreement,
+        float(item.typical[centre]),
+        item.told,
+    )
+
+
+def warped_neighbours(
+    pictures: Sequence[tuple[NDArray[Any], NDArray[Any]]],
+    flows: NDArray[np.float16],
+    agreement: NDArray[np.uint8],
+    box: tuple[int, int, int, int],
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Noisy and coarse pictures of each neighbour, warped onto a crop, and how far to trust them.
+
+    box: top, left, height, width of the crop -> (N, H, W, C) twice, in the pictures' own units,
+    and (N, H, W, 1) in 0..1.
+    """
+    top, left, _, _ = box
+    noisy, coarse = [], []
+    for (first, second), cells in zip(pictures, flows, strict=True):
+        flow = _upsampled(cells, *box)
+        noisy.append(_warped(first, flow, top, left))
+        coarse.append(_warped(second, flow, top, left))
+    trust = np.stack([_upsampled(cells, *box) for cells in agreement])[..., None]
+    return np.stack(noisy), np.stack(coarse), trust / np.float32(255)
+
+
+def _upsampled(
+    cells: NDArray[Any], top: int, left: int, height: int, width: int
+) -> NDArray[np.float32]:
+    """The part of a cell map that covers a crop, at full size."""
+    rows = np.clip(np.arange(top // CELL - 1, (top + height) // CELL + 1), 0, cells.shape[0] - 1)
+    columns = np.clip(
+        np.arange(left // CELL - 1, (left + width) // CELL + 1), 0, cells.shape[1] - 1
+    )
+    part = cells[rows[:, None], columns].astype(np.float32)
+    full: Any = cv2.resize(part, None, fx=CELL, fy=CELL, interpolation=cv2.INTER_LINEAR)
+    cropped: NDArray[np.float32] = full[CELL:-CELL, CELL:-CELL]
+    return cropped
+
+
+def _warped(frame: NDArray[Any], flow: Flow, top: int, left: int) -> NDArray[np.float32]:
+    """Backward-warp a crop out of a whole frame, reading only the part that is needed."""
+    height, width = frame.shape[:2]
+    rows, columns = np.indices(flow.shape[:2], dtype=np.float32)
+    x, y = columns + left + flow[..., 0], rows + top + flow[..., 1]
+    x0, x1 = _span(x, width)
+    y0, y1 = _span(y, height)
+    part = np.ascontiguousarray(frame[y0:y1, x0:x1], np.float32)
+    moved: Any = cv2.remap(part, x - x0, y - y0, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.atleast_3d(np.asarray(moved, np.float32))
+
+
+def _span(positions: NDArray[np.float32], size: int) -> tuple[int, int]:
+    low = int(np.clip(np.floor(positions.min()) - 2, 0, size - 1))
+    return low, int(np.clip(np.ceil(positions.max()) + 3, low + 1, size))

@@ -1,0 +1,141 @@
+"""F2R's two stages, learnt from lessons: noisy footage alone, no clean frame anywhere."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from f2rcli.methods.f2r import Networks
+from f2rcli.models.fusion import Anchor
+from f2rcli.models.layers import padded
+from f2rcli.training.loop.stage import placed, side_by_side
+from f2rcli.training.methods.f2r.precomputed import CELL, Crop
+from f2rcli.training.methods.f2r.stages import FusionBatch, collated, turned
+from f2rcli.training.methods.f2r.training_pairs import Excerpt, TrainingPair
+from f2rcli.training.methods.losses import psnr_loss, weighted_mean
+from f2rcli.training.methods.validation import BLOCK, ValidationErrors
+
+LARGEST_EXAM = 448  # pixels per side of the part of a held-out lesson that is looked at
+STRIDE = 8  # crops are multiples of it
+
+Cost = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+
+
+def absolute(estimate: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean absolute error: the published loss (arXiv 2603.10417, code)."""
+    return weighted_mean((estimate.float() - target).abs(), weight).mean()
+
+
+@dataclass
+class PairStage:
+    """Trains stage 1, stage 2 or both on lessons.
+
+    Targets are noisy; their noise is independent of everything the networks are shown, so that
+    the mean squared error to them differs from that to the clean picture by a constant.
+    """
+
+    networks: Networks
+    excerpts: Sequence[Excerpt]
+    exam: Sequence[Excerpt]  # held out
+    name: str
+    batch: int = 8
+    crop: int = 96
+    parts: tuple[str, ...] = ("anchor", "refiner")  # those that are trained
+    cost: Cost = psnr_loss
+    blind_share: float = 0.3  # of stage 1's cost where both are trained
+    network: nn.Module = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.network = nn.ModuleDict({part: getattr(self.networks, part) for part in self.parts})
+        smallest = min(min(e.noisy.shape[1:3]) for e in self.excerpts) if self.excerpts else 0
+        self.crop = min(self.crop, smallest // STRIDE * STRIDE)
+        self._lessons = [(e, lesson) for e in self.excerpts for lesson in e.lessons]
+
+    def draw(self, rngs: Sequence[np.random.Generator]) -> FusionBatch:
+        """See Stage.draw."""
+        return collated([turned(self._crop(rng), rng) for rng in rngs], rngs)
+
+    def loss(self, batch: FusionBatch) -> Tensor:
+        """See Stage.loss."""
+        target, weight = batch.clean, batch.weight
+        if self.parts == ("coarse",):
+            return self.cost(self.coarse(batch), target, weight)
+        anchor, refined = self.estimate(batch)
+        blind = self.cost(anchor.strict, target, weight)
+        blind = blind + self.cost(anchor.guided(batch.coarse), target, weight)
+        if refined is None:
+            return blind
+        cost = self.cost(refined, target, weight)
+        return cost + self.blind_share * blind if "anchor" in self.parts else cost
+
+    def coarse(self, batch: FusionBatch) -> Tensor:
+        """The single-frame estimate by the network as it is now."""
+        coarse: Tensor = padded(self.networks.coarse, batch.noisy, batch.level)
+        return coarse
+
+    def best(self, batch: FusionBatch) -> Tensor:
+        """The last estimate that this stage trains."""
+        if self.parts == ("coarse",):
+            return self.coarse(batch)
+        anchor, refined = self.estimate(batch)
+        return anchor.guided(batch.coarse) if refined is None else refined
+
+    def estimate(self, batch: FusionBatch) -> tuple[Anchor, Tensor | None]:
+        """Both stages' estimates; the second's is None where it is not trained."""
+        anchor: Anchor = padded(self.networks.anchor, batch.aligned)
+        if "refiner" not in self.parts:
+            return anchor, None
+        fixed = Anchor(*(part.detach() for part in anchor))
+        inputs = (batch.noisy, batch.coarse, batch.level, fixed, batch.aligned)
+        return anchor, padded(self.networks.refiner, *inputs)
+
+    def validate(self) -> float | None:
+        """See Stage.validate: half the log of the mean squared error to the held-out targets."""
+        found = validation_errors(self)
+        return found.score if found is not None else None
+
+    def sample(self) -> NDArray[np.uint8] | None:
+        """See Stage.sample: noisy, coarse and this stage's estimate of a held-out centre."""
+        for excerpt in self.exam:
+            for lesson in excerpt.lessons:
+                batch = self._exam_batch(excerpt, lesson)
+                return side_by_side([batch.noisy, batch.coarse, self.best(batch)])
+        return None
+
+    def _crop(self, rng: np.random.Generator) -> Crop:
+        excerpt, lesson = self._lessons[rng.integers(len(self._lessons))]
+        rows, columns = lesson.noisy.shape[:2]
+        top, left = (int(rng.integers((n - self.crop) // CELL + 1)) * CELL for n in (rows, columns))
+        return excerpt.crop(lesson, top, left, self.crop, self.crop)
+
+    def _exam_batch(self, excerpt: Excerpt, lesson: TrainingPair) -> FusionBatch:
+        sides = [min(n, LARGEST_EXAM) // STRIDE * STRIDE for n in lesson.noisy.shape[:2]]
+        top, left = (
+            (n - s) // 2 // CELL * CELL for n, s in zip(lesson.noisy.shape, sides, strict=False)
+        )
+        crop = excerpt.crop(lesson, top, left, *sides)
+        return FusionBatch(*placed(self.networks, *collated([crop])))
+
+
+def validation_errors(stage: PairStage) -> ValidationErrors | None:
+    """The held-out errors of a stage's networks as they are now; None where nothing is held out."""
+    scores, blocks = [], []
+    with torch.no_grad():
+        for excerpt in stage.exam:
+            for lesson in excerpt.lessons:
+                batch = stage._exam_batch(excerpt, lesson)
+                estimate = stage.best(batch)
+                error = (estimate.float() - batch.clean).square()
+                scores.append(0.5 * float(torch.log(weighted_mean(error, batch.weight))))
+                if batch.weight is not None:
+                    error = error * batch.weight
+                error = error.mean(1, keepdim=True)
+                side = min(BLOCK, *error.shape[-2:])
+                squares = torch.nn.functional.avg_pool2d(error, side)
+                blocks.append(squares.flatten().double().cpu().numpy())
+    if not scores:
+        return None
+    return ValidationErrors(float(np.mean(scores)), np.concatenate(blocks))

@@ -1,0 +1,210 @@
+"""What stage 1 and stage 2 learn from noisy footage alone: centres, and what they are taught.
+
+A lesson is one centre as the networks will see it and a target whose noise is independent of
+everything they are shown (Frames2Residual, arXiv 2603.10417; recorruption: Pang et al., CVPR 2021).
+Whatever depends on the centre (coarse frame, flows) is made from the centre that is shown, by
+the pipeline's own code: made from the original it would carry its noise (DESIGN.md D7).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from f2rcli.methods.base import Prepared
+from f2rcli.methods.f2r import F2R
+from f2rcli.models.fusion import smooth
+from f2rcli.noise.law import NoiseLaw
+from f2rcli.noise.model import NoiseModel
+from f2rcli.training.methods.f2r.precomputed import Crop, describe, warped_neighbours, window_of
+from f2rcli.window import Window
+
+TAU = 0.5  # of recorruption: the target's noise has 1 + 1/tau^2 times the variance (methods 8.3)
+Pictures = NDArray[np.float16]  # (T, H, W, C)
+
+
+class TargetKind(StrEnum):
+    """What a centre is shown as, and what is asked for. n' is fresh noise of the measured law."""
+
+    BLIND = "blind"  # the centre itself, for stage 1, which is not shown it
+    PSEUDO = "pseudo"  # anchor + n' in, anchor out: the published stage 2
+    RECORRUPTED = "recorrupted"  # centre + tau n' in, centre - n' / tau out
+    RENOISED = "renoised"  # every frame restored and noised afresh in, the restored centre out
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPair:
+    """One centre: (H, W, C) pictures in 0..1, and its window as the pipeline aligned it."""
+
+    noisy: NDArray[np.float16]  # what the networks are shown
+    coarse: NDArray[np.float16]
+    target: NDArray[np.float16]
+    neighbours: NDArray[np.int16]  # (N,), places in the excerpt
+    flows: NDArray[np.float16]  # (N, H/2, W/2, 2), pixels
+    agreement: NDArray[np.uint8]  # (N, H/2, W/2)
+    typical: float
+    told: NoiseModel | None
+    weight: NDArray[np.bool_] | None  # (H, W, C): what of the target may be trusted; None: all
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A piece of a shot that lessons are taken from."""
+
+    noisy: Pictures
+    coarse: Pictures
+    lessons: tuple[TrainingPair, ...]
+
+    def crop(self, lesson: TrainingPair, top: int, left: int, height: int, width: int) -> Crop:
+        """Part of a lesson with its neighbours warped onto it; sides are multiples of 8."""
+        rows, columns = slice(top, top + height), slice(left, left + width)
+        noisy, coarse, agreement = warped_neighbours(
+            [(self.noisy[n], self.coarse[n]) for n in lesson.neighbours],
+            lesson.flows, lesson.agreement, (top, left, height, width),
+        )  # fmt: skip
+        return Crop(
+            lesson.target[rows, columns].astype(np.float32),
+            lesson.noisy[rows, columns].astype(np.float32),
+            lesson.coarse[rows, columns].astype(np.float32),
+            noisy,
+            coarse,
+            agreement,
+            lesson.typical,
+            lesson.told,
+            None if lesson.weight is None else lesson.weight[rows, columns].astype(np.float32),
+        )
+
+
+def make_pairs(
+    method: F2R,
+    pictures: NDArray[np.float32],
+    centres: Sequence[int],
+    teaching: TargetKind,
+    law: NoiseLaw,
+    rng: np.random.Generator,
+    *,
+    told: bool = True,
+) -> Excerpt:
+    """Lessons on these centres of a piece of one shot (T, H, W, C).
+
+    `law` is drawn from for n', and its level is what the networks are told (unless not `told`).
+    """
+    model = law.level if told else None
+    tutor = _PairMaker(method, law, model, _clipped(pictures), rng)
+    frames = tutor.prepared(pictures)
+    if teaching is TargetKind.RENOISED:
+        return tutor.renoised(frames, centres)
+    lessons = tuple(tutor.lesson(window_of(frames, c, method.length), teaching) for c in centres)
+    return Excerpt(pictures.astype(np.float16), _pictures(frames), lessons)
+
+
+@dataclass
+class _PairMaker:
+    """Makes lessons with one method, for one piece of a shot."""
+
+    method: F2R
+    law: NoiseLaw
+    model: NoiseModel | None
+    clipped: bool
+    rng: np.random.Generator
+
+    def prepared(self, pictures: NDArray[np.float32]) -> list[Prepared]:
+        """Every frame, as the pipeline prepares it."""
+        self.method.forget()
+        return [
+            self.method.prepare(index, _planar(picture), self.model)
+            for index, picture in enumerate(pictures)
+        ]
+
+    def lesson(self, window: Window[Prepared], teaching: TargetKind) -> TrainingPair:
+        """One lesson on the centre of a window."""
+        noisy, centre, model = window.centre.noisy, window.centre, self.model
+        if teaching is TargetKind.BLIND:
+            signal, target = centre.coarse, noisy
+        else:
+            signal = self.method.anchor(self.method.align(window)).guided(centre.coarse)
+            fresh = self._drawn(signal)  # its level from the anchor, not from the noisy centre
+            shown, target = signal + fresh, signal
+            if teaching is TargetKind.RECORRUPTED:
+                shown, target = noisy + TAU * fresh, noisy - fresh / TAU
+                model = None if model is None else model.scaled((1 + TAU**2) ** 0.5)
+            self.method.flows.forget(centre.index)  # they were those of the original
+            centre = self.method.prepare(centre.index, shown, model)
+        trusted = None if teaching is TargetKind.PSEUDO else self._trusted(signal)
+        lesson = self._described(centre, window, target, model, trusted)
+        self.method.flows.forget(centre.index)
+        return lesson
+
+    def renoised(self, frames: list[Prepared], centres: Sequence[int]) -> Excerpt:
+        """Lessons on a clip that is known: the restored one, with noise of its own again."""
+        length = self.method.length
+        windows = [window_of(frames, place, length) for place in range(len(frames))]
+        restored = [self.method.restore(window, self.model).refined for window in windows]
+        noisy = [picture + self._drawn(picture) for picture in restored]
+        if self.clipped:
+            noisy = [picture.clamp(0, 1) for picture in noisy]
+        again = self.prepared(np.concatenate([_flat(p).astype(np.float32) for p in noisy]))
+        lessons = tuple(
+            self._described(again[c], window_of(again, c, length), restored[c], self.model, None)
+            for c in centres
+        )
+        return Excerpt(np.concatenate([_flat(p) for p in noisy]), _pictures(again), lessons)
+
+    def _described(
+        self,
+        centre: Prepared,
+        window: Window[Prepared],
+        target: Tensor,
+        model: NoiseModel | None,
+        trusted: Tensor | None,
+    ) -> TrainingPair:
+        view = Window(centre, window.before, window.after)
+        flows, agreement, typical = describe(self.method, view)
+        return TrainingPair(
+            _flat(centre.noisy)[0],
+            _flat(centre.coarse)[0],
+            _flat(target)[0],
+            np.array([n.index for n in window.neighbours], np.int16),
+            flows,
+            agreement,
+            typical,
+            model,
+            None if trusted is None else _flat(trusted)[0].astype(np.bool_),
+        )
+
+    def _drawn(self, signal: Tensor) -> Tensor:
+        generator = torch.Generator().manual_seed(int(self.rng.integers(2**62)))
+        return self.law.sample(smooth(signal), generator)
+
+    def _trusted(self, signal: Tensor) -> Tensor | None:
+        """Where the file's range cuts off too little of the noise to shift its mean (methods 9.6).
+
+        Nearer to black or white than two standard deviations a clipped pixel's mean is not its
+        clean value, and a target that holds it would teach that.
+        """
+        if not self.clipped:
+            return None
+        room = 2 * self.law.level.level(signal)
+        return (signal > room) & (signal < 1 - room)
+
+
+def _clipped(pictures: NDArray[np.float32]) -> bool:
+    """Whether a clip's values end at black and white: files of whole numbers do."""
+    return bool(pictures.min() >= 0 and pictures.max() <= 1)
+
+
+def _pictures(frames: list[Prepared]) -> Pictures:
+    return np.concatenate([_flat(frame.coarse) for frame in frames])
+
+
+def _planar(picture: NDArray[np.float32]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32))[None]
+
+
+def _flat(picture: Tensor) -> NDArray[np.float16]:
+    """(B, C, H, W) -> (B, H, W, C)."""
+    return picture.permute(0, 2, 3, 1).cpu().numpy().astype(np.float16)

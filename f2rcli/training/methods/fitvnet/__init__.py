@@ -1,0 +1,1 @@
+"""How FITVNet is trained."""

@@ -1,0 +1,1 @@
+"""How UDVD is trained."""

@@ -1,0 +1,20 @@
+"""What may be chosen for UDVD; see recipe.py."""
+
+from f2rcli.training.methods import Capabilities
+
+CAPABILITIES = Capabilities(
+    recipes={
+        "self-supervised": "noisy footage, or clean clips with made noise (--clean --synthetic), "
+        "which is what is learnt from",
+        "published": "the published schedule: Adam, batch 32, crops of 128",
+    },
+    sizes=("small", "published"),
+    widths=True,
+    variants={
+        "likelihood": "mean and covariance, combined with the noisy pixel",
+        "mse": "the mean alone, for unknown noise",
+    },
+    adapt=("full",),
+    scratch=True,
+    lengths=(1, 3, 5),
+)

@@ -1,0 +1,167 @@
+"""The folder of a training run: what may go where, and what was asked for when it began."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from f2rcli.errors import ConfigError, OutputError, UsageError
+from f2rcli.io.atomic import PartFile, check_target, disk_error
+from f2rcli.training.footage.sources import Source, find_sources
+from f2rcli.training.run.config import TrainConfig
+from f2rcli.training.run.toml import located, read_config, to_toml
+
+CONFIG = "config.toml"
+RESULT = "result.json"
+MADE_HERE = {".toml", ".json", ".csv", ".md", ".png", ".safetensors", ".part"}  # by a run
+
+
+def rank() -> int:
+    """Which of torchrun's processes this is; 0 for one that was started by itself."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def resumed(folder: Path, asked: dict[str, Any]) -> TrainConfig:
+    """The run in `folder`, with the fields that were asked for now; to be checked by check_run.
+
+    Raises UsageError where there is no run.
+    """
+    if not (folder / CONFIG).is_file():
+        raise UsageError(
+            f"--resume: {folder} holds no run.",
+            hint="Name the run's folder with --run, or its output with -o.",
+        )
+    stored = replace(read_config(folder / CONFIG), time_limit=None)  # a limit is of one session
+    return replace(stored, **{**asked, "run": str(folder), "resume": True})
+
+
+def check_run(config: TrainConfig) -> None:
+    """Raise for a run that cannot begin or must not, before anything is touched or loaded.
+
+    InputError for clips that are not there, UsageError or OutputError for the other paths and the
+    noise, ConfigError for a continuation that is another run.
+    """
+    if rank():
+        return  # the first process has looked; its files are there by now
+    output, folder = Path(config.output), config.folder
+    clips = find_sources([Path(item) for item in config.inputs])
+    sources = [file for clip in clips if isinstance(clip, Source) for file in clip.files]
+    if config.init is not None:
+        sources.append(Path(config.init))
+    if config.synthetic is not None:
+        from f2rcli.noise.synthesis.synthetic import parse_noise  # brings OpenCV
+
+        parse_noise(config.synthetic)
+    ours = config.resume and _wrote(folder, output)
+    check_target(output, sources, overwrite=config.overwrite or ours)
+    if config.resume:
+        _check_same(config)
+    elif (folder / CONFIG).exists():
+        if not config.overwrite:
+            state = "a finished run" if (folder / RESULT).exists() else "an unfinished run"
+            raise OutputError(
+                f"{folder}: holds {state}.",
+                hint="--resume goes on with it, --overwrite starts afresh.",
+            )
+        read_config(folder / CONFIG)  # what is no run of ours is not emptied
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputError(
+            f"{folder}: is there already and holds no run.", hint="Name another with --run."
+        )
+
+
+@contextmanager
+def running(config: TrainConfig) -> Iterator[Path]:
+    """Hold the run folder, with what was asked for written into it; gives its path.
+
+    Raises what check_run raises, and OutputError when the folder cannot be written or another
+    process trains in it.
+    """
+    check_run(config)
+    folder = config.folder
+    if rank():
+        yield folder
+        return
+    claim = _claim(folder)
+    try:
+        if config.overwrite and not config.resume:
+            _empty(folder, keep=[config.output, *config.inputs, config.init or ""])
+        write_whole(folder / CONFIG, to_toml(config))
+        yield folder
+    finally:
+        claim.discard()
+
+
+def _claim(folder: Path) -> PartFile:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return PartFile(folder / "run.lock", overwrite=True)
+    except OutputError as error:
+        if not isinstance(error.__cause__, BlockingIOError):
+            raise
+        raise OutputError(
+            f"{folder}: another f2r train is at work in it.",
+            hint="Wait for it, or name another folder with --run.",
+        ) from error
+    except OSError as error:
+        raise disk_error(folder, error) from error
+
+
+def record_result(folder: Path, output: Path, facts: dict[str, Any]) -> None:
+    """Write result.json: what the run reached, and which file it wrote. Raises OutputError."""
+    digest = _digest(output) if output.is_file() else None
+    table = {**facts, "output": str(output.absolute()), "sha256": digest}
+    write_whole(folder / RESULT, json.dumps(table, indent=2) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file atomically; raises OutputError, with the one before left as it was."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text, encoding="utf-8", errors="surrogateescape")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise disk_error(path, error) from error
+
+
+def _check_same(config: TrainConfig) -> None:
+    stored = located(read_config(config.folder / CONFIG))
+    now = located(config)
+    changed = [f"{name} ({_word(stored, name)} then)" for name in stored.changes(now)]
+    if changed:
+        raise ConfigError(
+            f"--resume: not the run that was begun: {', '.join(changed)}.",
+            hint="Leave that out to go on, or begin another run with --run.",
+        )
+
+
+def _word(config: TrainConfig, name: str) -> str:
+    known = {f.name for f in fields(config)}
+    value = getattr(config, name) if name in known else None
+    return "other" if isinstance(value, dict | tuple) else str(value)
+
+
+def _wrote(folder: Path, output: Path) -> bool:
+    """Whether the file at `output` is the one that this run wrote, untouched since."""
+    try:
+        facts = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        return bool(facts["sha256"] == _digest(output))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _empty(folder: Path, keep: list[str]) -> None:
+    """Remove what a run put into its folder: checkpoints would be gone on from."""
+    kept = {Path(path).absolute() for path in keep}
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.suffix in MADE_HERE and path.is_file() and path.absolute() not in kept:
+            path.unlink()

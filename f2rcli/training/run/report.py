@@ -1,0 +1,247 @@
+"""What a run came to, for people: a page in the run folder and a few lines on the terminal."""
+
+import math
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from f2rcli import methods
+from f2rcli.training.footage.sources import Source, find_sources
+from f2rcli.training.run.config import TrainConfig
+from f2rcli.training.run.folder import record_result, write_whole
+from f2rcli.training.run.plots import draw_curve
+
+if TYPE_CHECKING:
+    from f2rcli.noise.report import NoiseReport
+
+REPORT = "report.md"
+CURVE = "curve.png"
+
+CODES = 255
+HOW_TO_READ = """\
+The figure is a PSNR against the *noisy* frames that were kept out of training, of estimates that
+were made without the noise they are compared with. That noise cannot be predicted by anyone and
+sets a ceiling, so that large gains look small: at sigma 30 (of 255) the ceiling is 18.59 dB, an
+estimate at 33 dB from the clean frame scores 18.43, one at 34 dB scores 18.47. Where the target was
+noised once more (recorruption), the ceiling is 7 dB lower and gains look smaller still. So the
+figure says on which side of the start the weights are, and understates by how much; it is no PSNR
+against clean frames, which noisy footage does not have. The fall of the squared error has no such
+ceiling: the targets' noise falls out of it. Look at the crops as well."""
+HOW_TO_READ_CLEAN = """\
+The figure is the stage's loss against clean pictures that were kept out of training, turned round
+so that higher is better: half the log of the squared error, with the shares of stage 1 added. It
+says whether the weights still improve, for the synthetic noise that was asked for."""
+
+
+class Outcome(Protocol):
+    """What a training session ended with; see session.TrainResult.
+
+    Losses are half the natural logarithm of the mean squared error to the held-out targets, as
+    PairStage.validate gives them.
+    """
+
+    @property
+    def weights(self) -> Path: ...
+    @property
+    def run(self) -> Path: ...
+    @property
+    def start_loss(self) -> float: ...
+    @property
+    def best_loss(self) -> float: ...
+    @property
+    def kept(self) -> bool: ...
+    @property
+    def stopped(self) -> str: ...
+    @property
+    def noise(self) -> "NoiseReport | None": ...
+    @property
+    def curve(self) -> Sequence[tuple[int, float]]: ...
+    @property
+    def crops(self) -> Sequence[Path]: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def notes(self) -> Sequence[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The same facts as lines for a terminal, as a page, and as values for programs."""
+
+    lines: tuple[str, ...]
+    page: Path
+    values: dict[str, Any]
+
+
+def summarise(outcome: Outcome, config: TrainConfig, crops: Sequence[Path] = ()) -> Summary:
+    """Write report.md, curve.png and result.json into the run folder; returns what they say.
+
+    crops: pictures before and after, in addition to the session's own.
+    Raises OutputError when the folder cannot be written; the weights are there all the same.
+    """
+    draw_curve(
+        [(step, _figure(loss, config)) for step, loss in outcome.curve],
+        outcome.run / CURVE,
+        start=_figure(outcome.start_loss, config) if math.isfinite(outcome.start_loss) else None,
+        title="minus the held-out loss"
+        if config.clean
+        else "PSNR against noisy held-out frames, dB",
+    )
+    page = outcome.run / REPORT
+    write_whole(page, _page(outcome, config, [*outcome.crops, *crops]))
+    values = _values(outcome, config)
+    record_result(outcome.run, Path(config.output), values)
+    return Summary(tuple(_lines(outcome, config, page)), page, values)
+
+
+def decibels(loss: float) -> float | None:
+    """The PSNR, for a peak of 1, of half the natural log of a mean squared error."""
+    return -20 / math.log(10) * loss if math.isfinite(loss) else None
+
+
+def _figure(loss: float, config: TrainConfig) -> float:
+    """What the curve shows: a stage on clean clips adds up several losses, which have no PSNR."""
+    level = decibels(loss)
+    return math.nan if level is None else -loss if config.clean else level
+
+
+def gain_db(outcome: Outcome) -> float | None:
+    """How far the PSNR rose from the start; None where one of them is not known."""
+    start, best = decibels(outcome.start_loss), decibels(outcome.best_loss)
+    return None if start is None or best is None else best - start
+
+
+def use_command(config: TrainConfig) -> str:
+    """The command that denoises the first clip with the new weights."""
+    found = find_sources([Path(item) for item in config.inputs])
+    clip = next((item for item in found if isinstance(item, Source)), None)
+    which = [] if config.method == methods.DEFAULT else ["--method", config.method]
+    which += ["--weights", config.output]
+    if clip is None:
+        return shlex.join(["f2r", "denoise", "CLIP", *which])
+    words = ["f2r", "denoise", clip.source, *which]
+    words += [] if config.axes is None else ["--axes", config.axes]
+    single = clip.files == (Path(clip.source),)  # pictures are written beside the input without -o
+    return shlex.join([*words, "-o", f"clean{Path(clip.source).suffix}"] if single else words)
+
+
+def resume_command(config: TrainConfig) -> str:
+    """The command that goes on with a run."""
+    words = ["f2r", "train", "--resume", "-o", config.output]
+    return shlex.join(words if config.run is None else [*words, "--run", config.run])
+
+
+def verdict(outcome: Outcome, config: TrainConfig) -> str:
+    """Whether the run found better weights, in one sentence with the numbers."""
+    if not outcome.kept:
+        return "nothing surely better than the weights it began from was found; they are kept"
+    start, best = decibels(outcome.start_loss), decibels(outcome.best_loss)
+    if config.clean and best is not None:
+        return f"loss on held-out clips: {outcome.start_loss:.4f} -> {outcome.best_loss:.4f}"
+    if best is None:
+        return "nothing was held out, so how good the weights are is not known"
+    name = "PSNR against noisy held-out frames"
+    if start is None:
+        return f"{name}: {best:.3f} dB"
+    return f"{name}: {start:.3f} -> {best:.3f} dB ({best - start:+.3f}){_fallen(outcome)}"
+
+
+def _fallen(outcome: Outcome) -> str:
+    """What an adaptation gained against the clean frames nobody has."""
+    fell = getattr(outcome, "fell", None)
+    if fell is None:
+        return ""
+    mean, spread = (value * CODES**2 for value in fell)
+    return f"; squared error fell by {mean:.2f} +- {spread:.2f} of 8-bit codes (at 34 dB it is 26)"
+
+
+def _lines(outcome: Outcome, config: TrainConfig, page: Path) -> list[str]:
+    return [
+        f"result   {verdict(outcome, config)}",
+        *([f"noise    {noise_words(outcome.noise)}"] if outcome.noise is not None else []),
+        *(f"note     {note}" for note in outcome.notes),
+        f"weights  {config.output}",
+        f"report   {page}",
+        f"use      {use_command(config)}",
+        *([] if _finished(outcome) else [f"go on    {resume_command(config)}"]),
+    ]
+
+
+def _finished(outcome: Outcome) -> bool:
+    return "time" not in outcome.stopped
+
+
+def _values(outcome: Outcome, config: TrainConfig) -> dict[str, Any]:
+    """Everything as JSON values."""
+
+    def number(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    return {
+        "weights": str(config.output),
+        "run": str(outcome.run),
+        "kept": outcome.kept,
+        "stopped": outcome.stopped,
+        "start_loss": number(outcome.start_loss),
+        "best_loss": number(outcome.best_loss),
+        "start_db": None if config.clean else decibels(outcome.start_loss),
+        "best_db": None if config.clean else decibels(outcome.best_loss),
+        "gain_db": None if config.clean else gain_db(outcome),
+        "noise": None if outcome.noise is None else outcome.noise.values(),
+        "squared_error_fell": getattr(outcome, "fell", None),
+        "curve": [[step, number(loss)] for step, loss in outcome.curve],
+        "seconds": round(outcome.seconds, 1),
+        "notes": list(outcome.notes),
+    }
+
+
+def _page(outcome: Outcome, config: TrainConfig, crops: list[Path]) -> str:
+    clips = "\n".join(f"- `{clip}`" for clip in config.inputs)
+    how_to_read = HOW_TO_READ_CLEAN if config.clean else HOW_TO_READ
+    parts = [
+        f"# {Path(config.output).name}",
+        f"{_capital(verdict(outcome, config))}.",
+        f"Trained {outcome.seconds / 60:.1f} minutes with recipe `{config.recipe}`"
+        f"{_begun(config)}; ended because: {outcome.stopped}. On:\n\n{clips}",
+        *([f"Noise: {noise_words(outcome.noise)}"] if outcome.noise is not None else []),
+        *(f"Note: {note}" for note in outcome.notes),
+        f"## Use\n\n```\n{use_command(config)}\n```",
+        f"The weights are `{config.output}`.",
+        *([] if _finished(outcome) else [f"Go on:\n\n```\n{resume_command(config)}\n```"]),
+        f"## On held-out frames\n\n![the figure over steps]({CURVE})\n\n{how_to_read}",
+        *_pictures(crops, outcome.run),
+        "Everything that was asked for is in `config.toml`, every row of the curve in the `.csv` "
+        "files beside this page.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _begun(config: TrainConfig) -> str:
+    if config.adapt is not None:
+        return f", adapting ({config.adapt}) {config.init or 'the bundled weights'}"
+    return ", from scratch" if config.init is None else f", from {config.init}"
+
+
+def _pictures(crops: list[Path], folder: Path) -> list[str]:
+    if not crops:
+        return []
+    shown = "\n\n".join(f"![{path.stem}]({_beside(path, folder)})" for path in crops)
+    return [f"## Before and after\n\nWhere the two differ most.\n\n{shown}"]
+
+
+def _beside(path: Path, folder: Path) -> str:
+    """A path as a page in `folder` writes it."""
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+
+
+def noise_words(noise: "NoiseReport") -> str:
+    """What was measured of the noise, in one line."""
+    levels = ", ".join(f"{level:.1f}" for level in noise.model.sigma8)
+    sure = f"confidence {noise.confidence.word}, {noise.confidence.percent:.0f} %"
+    return f"sigma {levels} of 255 ({sure}); {' '.join(noise.meaning())}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,216 @@
+"""One training run from footage to weights: decode, measure, train stage after stage, save."""
+
+import math
+import os
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from f2rcli import weights
+from f2rcli.engine.device import choose_device, choose_precision, use_threads
+from f2rcli.errors import InputError, WeightsError
+from f2rcli.frames import Space
+from f2rcli.noise.report import NoiseReport
+from f2rcli.training.footage.footage import Footage, open_footage
+from f2rcli.training.footage.noise_check import (
+    check_noise,
+    measure_footage,
+    objections,
+    without_unfit,
+)
+from f2rcli.training.loop.distributed import ALONE, Group, joined, launched
+from f2rcli.training.loop.events import Event, Kind
+from f2rcli.training.loop.trainer import Trainer
+from f2rcli.training.methods.base import (
+    Adaptable,
+    Fittable,
+    Recipe,
+    StageRun,
+    TrainingContext,
+    load_recipe,
+)
+from f2rcli.training.methods.validation import ErrorReduction, error_reduction, is_significant
+from f2rcli.training.run.config import SCRATCH, TrainConfig
+from f2rcli.weights import Header
+
+ADAPT_FRAMES = 480  # of a file, in runs all over it: more than an adaptation sees
+Report = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a run came to. Losses are half the log of the mean squared error to held-out targets."""
+
+    weights: Path
+    run: Path
+    start_loss: float  # NaN where nothing was held out
+    best_loss: float
+    kept: bool  # False: nothing surely better was found, and the start's weights were written
+    stopped: str
+    noise: NoiseReport | None
+    curve: list[tuple[int, float]]  # of the last stage
+    crops: list[Path]
+    seconds: float
+    notes: list[str]
+    fell: ErrorReduction | None = None  # of an adaptation's held-out squared error
+
+
+def train(config: TrainConfig, report: Report) -> TrainResult:
+    """Run everything that `config` asks for, and write the weights to its output.
+
+    Raises InputError for footage that teaches nothing (too short, no noise), WeightsError for a
+    start that does not fit, and what opening footage and training raise.
+    """
+    started = time.monotonic()
+    with ExitStack() as open_:
+        device, group = choose_device(config.device), ALONE
+        if launched():
+            group, device = open_.enter_context(joined(device))
+        use_threads(config.threads)
+        notes: list[str] = []
+        material = gather(config, device, notes, report)
+        recipe = load_recipe(material)
+        run = _train_stages if config.adapt is None else adapt
+        outcome = run(recipe, material, group, report, started)
+        notes += outcome.notes
+    if group.first:
+        state = {name: value.cpu() for name, value in recipe.networks.state_dict().items()}
+        weights.save(Path(config.output), outcome.header or recipe.header, state)
+    noise = next((r for r in material.noise if r is not None), None)
+    return TrainResult(
+        Path(config.output), config.folder, outcome.start, outcome.best, outcome.kept,
+        outcome.stopped, noise, outcome.curve, [], time.monotonic() - started, notes, outcome.fell,
+    )  # fmt: skip
+
+
+def gather(
+    config: TrainConfig, device: torch.device, notes: list[str], report: Report
+) -> TrainingContext:
+    """Footage, its noise and the weights to start from."""
+
+    def say(line: str) -> None:
+        report(Event(kind=Kind.LOG, stage="footage", step=0, steps=0, text=line))
+
+    jobs = config.jobs or max(1, min(4, (os.cpu_count() or 2) - 1))
+    footage = open_footage(
+        [Path(item) for item in config.inputs],
+        config.folder / "footage",
+        budget=config.memory_bytes,
+        jobs=jobs,
+        report=say,
+        frames=None if config.adapt is None else ADAPT_FRAMES,
+        read=config.read,
+    )
+    _check_space(config, footage)
+    precision = choose_precision(config.precision, device)
+    start = starting_weights(config, footage[0].space)
+    noise: list[NoiseReport | None] = []
+    if not config.clean:
+        say("measuring the noise")
+        footage, noise = measure_footage(footage, start, device, precision)
+        check_noise(footage, noise, notes)
+        footage, noise = without_unfit(footage, noise, notes, adapting=config.adapt is not None)
+    return TrainingContext(config, footage, noise, start, config.folder, device, precision, jobs)
+
+
+def starting_weights(config: TrainConfig, space: Space) -> weights.Weights | None:
+    """The weights that a run begins from; bundled ones for an adaptation; None from scratch."""
+    if config.start is not None:
+        return weights.load(config.start)
+    if config.adapt is None or config.init == SCRATCH:
+        return None
+    try:
+        return weights.load(weights.choose(config.method, space))
+    except WeightsError:
+        if not config.offer.scratch:
+            raise
+        return None
+
+
+def _check_space(config: TrainConfig, footage: list[Footage]) -> None:
+    space = footage[0].space
+    if config.space == "auto" or config.space == space.value or config.clean:
+        return
+    raise InputError(
+        f"{footage[0].name}: {space.value}, not {config.space}.",
+        hint=f"Pass --space {space.value}, or leave it out.",
+    )
+
+
+@dataclass
+class Totals:
+    """What the last stage that ran came to."""
+
+    start: float = math.nan
+    best: float = math.nan
+    stopped: str = "finished"
+    curve: list[tuple[int, float]] = field(default_factory=list)
+    kept: bool = True  # False: the networks are as they were
+    header: Header | None = None  # where it differs from the recipe's
+    notes: list[str] = field(default_factory=list)
+    fell: ErrorReduction | None = None
+
+
+def adapt(
+    recipe: Recipe, material: TrainingContext, group: Group, report: Report, started: float
+) -> Totals:
+    """Fit the start's weights to the footage; keep them where nothing is surely better.
+
+    `fast` fits what networks are told of the noise, `full` trains them on the restored clip,
+    noised afresh by its own law. Both are judged by frames that were held out.
+    """
+    if refused := objections(material.footage, material.noise):  # those of all, or of none
+        return Totals(stopped="nothing to adapt to", kept=False, notes=refused[:1])
+    if material.config.adapt == "fast":
+        assert isinstance(recipe, Fittable)  # by the method's offer, which the config went by
+        before, header = recipe.fitted()
+        notes = [] if header is None else [f"the noise level told is {header.level:g} of measured"]
+        return Totals(
+            before.score, before.score, kept=header is not None, header=header, notes=notes
+        )
+    assert isinstance(recipe, Adaptable)
+    course = recipe.adaptation()
+    before = recipe.validation_errors(course.stage)
+    kept = {name: value.clone() for name, value in recipe.networks.state_dict().items()}
+    totals = _train(course, material, group, report, started)
+    after = recipe.validation_errors(course.stage)
+    if is_significant(before, after):
+        totals.fell = error_reduction(before, after)
+        return totals
+    recipe.networks.load_state_dict(kept)
+    totals.kept, totals.best = False, totals.start
+    return totals
+
+
+def _train(
+    course: StageRun, material: TrainingContext, group: Group, report: Report, started: float
+) -> Totals:
+    limit = material.config.time_limit_seconds
+    left = None if limit is None else max(limit - (time.monotonic() - started), 1) / 60
+    settings = replace(course.settings, time_limit=left, threads=material.config.threads)
+    trainer = Trainer(course.stage, material.folder, settings, device=material.device, group=group)
+    ended = trainer.run(report)
+    start = ended.curve[0][1] if ended.curve else math.nan
+    best = math.nan if ended.best is None else ended.best
+    return Totals(start, best, ended.stopped, ended.curve)
+
+
+def _train_stages(
+    recipe: Recipe, material: TrainingContext, group: Group, report: Report, started: float
+) -> Totals:
+    """Train every stage in turn; the time limit is the whole session's."""
+    totals = Totals()
+    limit = material.config.time_limit_seconds
+    stage_runs = recipe.stage_runs()
+    while (course := next(stage_runs, None)) is not None:
+        if limit is not None and time.monotonic() - started >= limit:
+            totals.stopped = "time limit"
+            break
+        totals = _train(course, material, group, report, started)
+        if totals.stopped == "time limit":
+            break
+    return totals

@@ -1,0 +1,113 @@
+"""A training run as TOML: what the run folder keeps, and what `f2r train --config` takes."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from f2rcli import weights
+from f2rcli.errors import ConfigError, nearest
+from f2rcli.training.run.config import COLOURS, SCRATCH, StageOverrides, TrainConfig
+
+NOT_STORED = frozenset({"resume", "overwrite"})
+_PATHS = ("inputs", "output", "init", "run")
+
+
+def to_toml(config: TrainConfig) -> str:
+    """A resolved run as TOML that `f2r train --config` takes; paths are absolute."""
+    lines = ["# A run of f2r train. f2r train --config THIS -o OTHER.safetensors does it again."]
+    for f in fields(config):
+        value = getattr(config, f.name)
+        if f.name not in NOT_STORED | {"stages"} and value is not None:
+            lines.append(f"{f.name} = {_toml(_located(f.name, value))}")
+    for name, stage in sorted(config.stages.items()):
+        lines += ["", f"[stage.{_key(name)}]"]
+        given = ((f.name, getattr(stage, f.name)) for f in fields(stage))
+        lines += [f"{key} = {_toml(value)}" for key, value in given if value is not None]
+    return "\n".join(lines) + "\n"
+
+
+def read_config(path: Path) -> TrainConfig:
+    """The run that a run folder's config.toml describes.
+
+    Raises ConfigError where there is none, or none of this version's.
+    """
+    try:
+        # file names need not be text: what is not UTF-8 in them comes back as it was written
+        table = tomllib.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}.") from error
+    return from_table(table, name=path.name)
+
+
+def from_table(table: Mapping[str, Any], *, name: str) -> TrainConfig:
+    """From the tables of a TOML file; raises ConfigError that says which key is wrong."""
+    kinds: dict[str, Any] = {f.name: f.type for f in fields(TrainConfig)}
+    known = sorted((kinds.keys() - NOT_STORED - {"stages"}) | {"stage"})
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        plain = key.replace("-", "_")
+        if plain not in known:
+            raise ConfigError(f"{name}: unknown key {key!r}.", hint=nearest(plain, known))
+        if plain not in {"stage", "inputs"} and not _is_a(value, kinds[plain]):
+            raise ConfigError(f"{name}: {key} = {value!r}: not of the right kind.")
+        values[plain] = value
+    stages = stages_from(values.pop("stage", {}), name=name)
+    inputs = values.pop("inputs", ())
+    if isinstance(inputs, str) or not all(isinstance(item, str) for item in inputs):
+        raise ConfigError(f"{name}: inputs = {inputs!r}: must be a list of paths.")
+    if "output" not in values:
+        raise ConfigError(f"{name}: no output.", hint='Write output = "my.safetensors".')
+    return TrainConfig(inputs=tuple(inputs), stages=stages, **values)
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def stages_from(tables: Any, *, name: str) -> dict[str, StageOverrides]:
+    """`[stage.NAME]` tables as overrides; raises ConfigError."""
+    if not isinstance(tables, Mapping) or not all(isinstance(t, Mapping) for t in tables.values()):
+        raise ConfigError(
+            f"{name}: stage: must be tables.", hint="Write [stage.NAME], steps = 500."
+        )
+    return {stage: StageOverrides.of(stage, table) for stage, table in tables.items()}
+
+
+def located(config: TrainConfig) -> TrainConfig:
+    """The same run with absolute paths, so that it means the same from any folder."""
+    paths = {name: _located(name, getattr(config, name)) for name in _PATHS}
+    return replace(config, **paths)
+
+
+def _located(name: str, value: Any) -> Any:
+    """Paths made absolute; anything else, bundled names among it, as it is."""
+    if name == "inputs":
+        return tuple(str(Path(item).absolute()) for item in value)
+    if name == "init" and value in {*COLOURS, SCRATCH, *weights.available()}:
+        return value
+    return str(Path(value).absolute()) if name in _PATHS and value is not None else value
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, tuple):
+        return f"[{', '.join(_toml(item) for item in value)}]"
+    return repr(value)
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string."""
+    escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\x7f": "\\u007f"}
+    return '"' + "".join(escapes.get(c, c if c >= " " else f"\\u{ord(c):04x}") for c in text) + '"'
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quoted(name)

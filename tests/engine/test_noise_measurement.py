@@ -1,0 +1,231 @@
+"""A clip's noise measured in full, with the shipped weights on small frames."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from f2rcli.engine.noise_measurement import measure_noise
+from f2rcli.engine.noise_tracking import NoiseTracker
+from f2rcli.engine.stream import denoise_stream, estimate_noise
+from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
+from f2rcli.noise.drawing import draw, png
+from f2rcli.noise.law import NoiseLaw
+from f2rcli.noise.report import NoiseReport
+from tests.engine.conftest import GRAY8, clean_clip, engine_for, info_of, to_frames
+
+
+def measured(frames: list[Frame], *, interlaced: bool = False) -> NoiseReport | None:
+    engine = engine_for(frames, interlaced=interlaced)
+    return measure_noise(iter(frames), info_of(frames, interlaced=interlaced), engine)
+
+
+def smooth_clip(count: int = 7, height: int = 144, width: int = 176) -> np.ndarray:
+    """A soft scene that moves by two pixels per frame: (T, 3, H, W)."""
+    rows, columns = np.indices((height, width + 2 * count))
+    scene = 0.5 + 0.15 * np.sin(columns / 19) + 0.15 * np.cos(rows / 23)
+    return np.stack([np.stack([scene[:, 2 * t : 2 * t + width]] * 3) for t in range(count)])
+
+
+def noise_like(clip: np.ndarray, sigma: float = 20, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, sigma / 255, clip.shape)
+
+
+@pytest.fixture(scope="module")
+def report() -> NoiseReport:
+    clip = smooth_clip()
+    found = measured(to_frames(clip + noise_like(clip)))
+    assert found is not None
+    return found
+
+
+def test_white_noise_is_measured_and_called_safe(report: NoiseReport) -> None:
+    assert report.model.sigma8 == pytest.approx((20,) * 3, rel=0.06)
+    assert report.white
+    assert report.separate
+    assert report.independent
+    assert report.noisy
+    assert report.law.kernels is None
+    assert report.law.mixing is None
+    assert any("sound" in sentence for sentence in report.meaning())
+
+
+def test_the_report_is_json_and_its_law_comes_back(report: NoiseReport) -> None:
+    values = json.loads(json.dumps(report.values(), allow_nan=False))
+    assert NoiseLaw.from_values(values["law"]) == report.law
+    assert values["flags"]["white"] is True
+
+
+def test_the_report_can_be_drawn(report: NoiseReport) -> None:
+    canvas = draw(report, "clip [1] é.mp4")
+    assert canvas.dtype == np.uint8
+    assert len(np.unique(canvas.reshape(-1, 3), axis=0)) > 20
+    assert png(canvas).startswith(b"\x89PNG")
+    assert draw(replace(report, spectrum=None), "clip").shape == canvas.shape
+
+
+def test_correlated_noise_is_called_coloured() -> None:
+    clip = smooth_clip()
+    noise = noise_like(clip)
+    blurred = (
+        noise + np.roll(noise, 1, -1) + np.roll(noise, 1, -2) + np.roll(noise, 1, (-1, -2))
+    ) / 2
+    found = measured(to_frames(clip + blurred))
+    assert found is not None
+    assert not found.white
+    assert found.spectrum is not None
+    assert found.spectrum.rho_x == pytest.approx((0.5,) * 3, abs=0.06)
+    assert found.model.sigma8 == pytest.approx((20,) * 3, rel=0.08)
+
+
+def test_a_fixed_pattern_is_no_independent_noise() -> None:
+    clip = smooth_clip()
+    pattern = noise_like(clip[:1], 16, seed=5)
+    found = measured(to_frames(clip + noise_like(clip, 12) + pattern))
+    assert found is not None
+    assert found.temporal.fixed is not None
+    assert found.temporal.fixed > 0.3
+    assert not found.independent
+
+
+def test_a_clean_clip_has_hardly_any_noise() -> None:
+    found = measured(to_frames(smooth_clip()))
+    assert found is not None
+    assert not found.noisy
+    assert "hardly any noise" in found.meaning()[0]
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0])
+def test_a_clip_of_one_colour_ends_well(level: float) -> None:
+    frames = to_frames(np.full((6, 3, 64, 80), level))
+    frames = [replace(f, planes=(f.planes[0] ^ t, *f.planes[1:])) for t, f in enumerate(frames)]
+    found = measured(frames)
+    assert found is not None
+    assert max(found.model.sigma8) < 2  # the frames differ by up to five codes
+    json.dumps(found.values(), allow_nan=False)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_too_few_frames_are_no_measurement(count: int) -> None:
+    frames = to_frames(clean_clip(3) + noise_like(clean_clip(3)))
+    engine, info = engine_for(frames), info_of(frames)
+    assert measure_noise(iter(frames[:count]), info, engine) is None
+
+
+def test_copies_of_one_frame_are_no_measurement() -> None:
+    frames = to_frames(np.repeat(clean_clip(1) + noise_like(clean_clip(1)), 8, axis=0))
+    assert measured(frames) is None
+
+
+def test_tiny_frames_are_no_measurement() -> None:
+    clip = clean_clip(6, height=8, width=8)
+    assert measured(to_frames(clip + noise_like(clip))) is None
+
+
+def test_gray_and_interlaced_clips_are_measured() -> None:
+    clip = smooth_clip()
+    gray = measured(to_frames(clip + noise_like(clip), GRAY8))
+    assert gray is not None
+    assert gray.model.sigma8 == pytest.approx((20,), rel=0.08)
+    fields = measured(to_frames(clip + noise_like(clip)), interlaced=True)
+    assert fields is not None
+    assert fields.model.sigma8 == pytest.approx((20,) * 3, rel=0.1)
+
+
+def test_the_run_the_report_and_a_first_look_say_the_same_number() -> None:
+    clip = smooth_clip(9)
+    frames = to_frames(clip + noise_like(clip, 12))
+    info, engine = info_of(frames), engine_for(frames)
+    report, model = measure_noise(frames, info, engine), estimate_noise(frames, info, engine)
+    for _ in denoise_stream(frames, info, run := engine_for(frames)):
+        pass
+    assert report is not None
+    assert model is not None
+    assert run.noise is not None
+    assert report.model.sigma8 == model.sigma8 == run.noise.sigma8
+
+
+@pytest.mark.parametrize("move", [0, 3])
+def test_texture_is_no_noise(move: int) -> None:
+    rng = np.random.default_rng(5)
+    big = np.clip(rng.normal(0.5, 40 / 255, (180, 212)), 0.1, 0.9)
+    clip = np.stack(
+        [[big[move * t : move * t + 144, move * t : move * t + 176]] * 3 for t in range(7)]
+    )
+    found = measured(to_frames(clip + noise_like(clip, 10)))
+    assert found is not None
+    assert found.model.sigma8 == pytest.approx((10,) * 3, rel=0.1)
+
+
+def test_hardly_any_noise_is_said_in_one_line() -> None:
+    frames = to_frames(smooth_clip())
+    engine = engine_for(frames)
+    watch = NoiseTracker(engine, frames[0].layout)
+    watch.measure_opening(frames[:6])
+    assert engine.notes.count("hardly any noise: the result will look like the input") == 1
+    found = measured(frames)
+    assert found is not None
+    assert found.meaning()[0] == "hardly any noise: the result will look like the input."
+
+
+@pytest.mark.parametrize(("told", "warned"), [(3.0, True), (50.0, True), (15.0, False)])
+def test_a_sigma_that_contradicts_the_clip_is_used_and_said(told: float, warned: bool) -> None:
+    clip = smooth_clip()
+    frames = to_frames(clip + noise_like(clip, 20))
+    engine = engine_for(frames, sigma=told)
+    watch = NoiseTracker(engine, frames[0].layout)
+    watch.measure_opening(frames[:6])
+    assert engine.noise is not None
+    assert engine.noise.sigma8 == pytest.approx((told,) * 3)
+    said = [note for note in engine.notes if note.startswith(f"--sigma {told:g}")]
+    assert len(said) == warned
+    assert all("of 255" in note for note in said)
+
+
+YUV420 = PlaneLayout(
+    family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False, matrix=Matrix.BT709
+)
+
+
+def test_every_plane_of_a_file_has_its_own_noise() -> None:
+    rng = np.random.default_rng(7)
+    frames = []
+    for picture in smooth_clip():
+        luma = 16 + 219 * picture[0] + rng.normal(0, 4, picture[0].shape)
+        chroma = [128 + rng.normal(0, 9, (72, 88)) for _ in range(2)]
+        planes = (luma, *chroma)
+        codes = tuple(np.clip(np.rint(plane), 1, 254).astype(np.uint8) for plane in planes)
+        frames.append(Frame(planes=codes, layout=YUV420, pts=len(frames)))
+    engine = engine_for(frames)
+    watch = NoiseTracker(engine, YUV420)
+    watch.measure_opening(frames[:6])
+    planes = watch.planes
+    assert planes is not None
+    assert engine.plane_noise is planes
+    spans = (219, 224, 224)
+    found = [model.sigma[0] * span for model, span in zip(planes.models, spans, strict=True)]
+    assert found == pytest.approx([4, 9, 9], rel=0.1)
+    assert [sum(shares) for shares in planes.shares] == pytest.approx([1, 1, 1])
+
+
+def test_drawings_with_a_little_noise_are_not_taken_for_noisy_ones() -> None:
+    rng = np.random.default_rng(9)
+    base = np.full((144, 176), 60.0)
+    base[72:, 88:] = np.where(np.indices((72, 88)).sum(0) % 2, 200, 40)
+    base[:72, 88:] = np.kron(rng.integers(0, 2, (9, 11)) * 180 + 30, np.ones((8, 8)))
+    base[:, :44] = np.linspace(16, 235, 144)[:, None]
+    chroma = np.full((72, 88), 90.0)
+    chroma[30:, 40:] = 190
+    frames = []
+    for t in range(7):
+        luma = base.copy()
+        luma[20 + 3 * t : 50 + 3 * t, 60:90] = 235
+        noisy = (plane + rng.normal(0, 2, plane.shape) for plane in (luma, chroma, chroma))
+        codes = tuple(np.clip(np.rint(plane), 1, 254).astype(np.uint8) for plane in noisy)
+        frames.append(Frame(planes=codes, layout=YUV420, pts=t))
+    found = measured(frames)
+    assert found is not None
+    assert found.planes is not None
+    assert 219 * found.planes.models[0].sigma[0] == pytest.approx(2, rel=0.1)
+    assert max(found.model.sigma8) < 5

@@ -1,0 +1,248 @@
+"""Noise made on the spot: what is drawn, that it is the same each time, and what is refused."""
+
+import importlib.util
+import zlib
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from f2rcli.errors import F2RError, InputError, UsageError
+from f2rcli.frames import ClipInfo, Family, Frame, Mosaic, PlaneLayout
+from f2rcli.noise.codec import uncoded
+from f2rcli.noise.synthesis.spec import choices, parse
+from f2rcli.sensor import bayer_layout
+from f2rcli.yuv import to_rgb
+
+TOOL = Path(__file__).parents[3] / "shared" / "tools" / "make_noisy.py"
+MOSAIC = Mosaic(pattern="GBRG", black=(240.0,) * 4, white=(4095.0,) * 4)
+
+
+def clip(layout: PlaneLayout, planes: np.ndarray) -> tuple[ClipInfo, list[Frame]]:
+    """A clip of (T, C, H, W) samples."""
+    info = ClipInfo(
+        name="clip",
+        width=planes.shape[3],
+        height=planes.shape[2],
+        layout=layout,
+        frames=len(planes),
+        duration=None,
+        rate=Fraction(25),
+        time_base=Fraction(1, 25),
+    )
+    frames = [
+        Frame(planes=tuple(picture), layout=layout, pts=t, time_base=Fraction(1, 25))
+        for t, picture in enumerate(planes)
+    ]
+    return info, frames
+
+
+def codes(count: int = 3, height: int = 48, width: int = 64) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (count, height, width, 3), np.uint8)
+
+
+def floats(pictures: np.ndarray) -> tuple[ClipInfo, list[Frame]]:
+    values = pictures.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
+    family = Family.RGB if values.shape[1] == 3 else Family.GRAY
+    return clip(PlaneLayout(family=family, bits=32), values)
+
+
+def flat(level: float, layout: PlaneLayout, count: int = 6) -> tuple[ClipInfo, list[Frame]]:
+    channels = 1 if layout.family is not Family.RGB else 3
+    return clip(layout, np.full((count, channels, 96, 96), level, np.float32))
+
+
+def noisy(
+    text: str, given: tuple[ClipInfo, list[Frame]], *, seed: int = 0, clipped: bool = False
+) -> tuple[ClipInfo, np.ndarray]:
+    """Facts and samples (T, C, H, W) of a noisy clip whose planes are of one size."""
+    info, frames = parse(text).add(iter(given[1]), given[0], seed=seed, clipped=clipped)
+    return info, np.stack([np.stack(frame.planes) for frame in frames])
+
+
+RGB32 = PlaneLayout(family=Family.RGB, bits=32)
+GRAY32 = PlaneLayout(family=Family.GRAY, bits=32)
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    if not TOOL.exists():
+        pytest.skip("the script that made the project's noisy clips is not here")
+    spec = importlib.util.spec_from_file_location("make_noisy", TOOL)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["g20", "g30", "g50", "pg", "corr30", "sp", "g25.5"])
+def test_short_names_are_the_projects_tables_bit_for_bit(name: str, tool: ModuleType) -> None:
+    pictures = codes()
+    _, made = noisy(name, floats(pictures), clipped=True)
+    np.testing.assert_array_equal(made.transpose(0, 2, 3, 1), tool.add_noise(pictures, name, 0))
+
+
+def test_well_compressed_noise_is_the_white_noise_with_chroma_subsampled() -> None:
+    pictures = codes(2, 48, 63)
+    given = floats(pictures)
+    info, frames = parse("compressed:30,0").add(given[1], given[0], seed=0, clipped=False)
+    assert (info.width, info.height) == (62, 48)
+    rng = np.random.default_rng([0, zlib.crc32(b"compressed:30,0")])
+    even = pictures[:, :, :62].astype(np.float64) / 255
+    white = np.rint(np.clip(even + rng.normal(0, 30 / 255, even.shape), 0, 1) * 255)
+    for frame, picture in zip(frames, white.astype(np.uint8), strict=True):
+        made = 255 * np.clip(to_rgb(frame), 0, 1).transpose(1, 2, 0)
+        assert np.sqrt(np.mean((made - uncoded(picture)) ** 2)) < 1
+
+
+@pytest.mark.parametrize("text", ["gaussian:30", "poisson-gaussian", "mix", "correlated:20,1"])
+@pytest.mark.parametrize("clipped", [False, True])
+def test_the_same_seed_gives_the_same_noise_and_another_seed_another(
+    text: str, clipped: bool
+) -> None:
+    given = floats(codes())
+    once, again = (noisy(text, given, seed=3, clipped=clipped)[1] for _ in range(2))
+    np.testing.assert_array_equal(once, again)
+    assert (noisy(text, given, seed=4, clipped=clipped)[1] != once).mean() > 0.05
+
+
+def test_compressed_noise_is_the_same_for_the_same_seed() -> None:
+    info, frames = floats(codes())
+    made = [
+        b"".join(p.tobytes() for f in parse("h264").add(frames, info, seed=s, clipped=True)[1]
+                 for p in f.planes)
+        for s in (0, 0, 1)
+    ]  # fmt: skip
+    assert made[0] == made[1] != made[2]
+
+
+def test_noise_has_the_strength_it_is_told() -> None:
+    _, white = noisy("gaussian:20", flat(0.5, RGB32))
+    assert 255 * (white - 0.5).std() == pytest.approx(20, rel=0.02)
+    _, shot = noisy("poisson-gaussian:0.02,5", flat(0.8, GRAY32))
+    assert (shot - 0.8).var() == pytest.approx(0.016 + (5 / 255) ** 2, rel=0.03)
+    _, blurred = noisy("correlated:20,0.8", flat(0.5, RGB32))
+    residual = 255 * (blurred - 0.5)
+    assert residual.std() == pytest.approx(20, rel=1e-4)
+    assert np.mean(residual[..., 1:] * residual[..., :-1]) / 400 > 0.5
+    assert abs(np.mean(residual[1:] * residual[:-1])) / 400 < 0.02  # frames are independent
+
+
+def test_the_mix_is_fitvnets() -> None:
+    _, made = noisy("mix", flat(0.5, RGB32))
+    black, white = (made == 0).all(1), (made == 1).all(1)
+    assert black.mean() == pytest.approx(0.05, abs=0.005)
+    assert white.mean() == pytest.approx(0.05, abs=0.005)
+    rest = made.transpose(0, 2, 3, 1)[~(black | white)]
+    assert 255 * (rest - 0.5).std() == pytest.approx(25.5, rel=0.02)
+
+
+def test_unclipped_noise_leaves_the_range_and_clipped_noise_is_what_files_hold() -> None:
+    dark = flat(0.0, RGB32)
+    info, free = noisy("g30", dark)
+    assert info.layout.float_samples
+    assert free.min() < -0.2
+    assert free.dtype == np.float32
+    info, kept = noisy("g30", dark, clipped=True)
+    assert info.layout == PlaneLayout(family=Family.RGB, bits=8)
+    assert kept.dtype == np.uint8
+    np.testing.assert_array_equal(kept, np.rint(255 * np.clip(free, 0, 1)).astype(np.uint8))
+
+
+def test_frames_keep_their_count_order_and_time() -> None:
+    info, frames = floats(codes(5))
+    for text in ("gaussian", "mix", "correlated", "compressed"):
+        _, made = parse(text).add(iter(frames), info, seed=0, clipped=False)
+        assert [frame.pts for frame in made] == [0, 1, 2, 3, 4]
+
+
+def test_white_noise_streams() -> None:
+    info, frames = floats(codes(1))
+    seen = []
+
+    def endless() -> Frame:
+        while True:
+            seen.append(1)
+            yield replace(frames[0], pts=len(seen))
+
+    _, made = parse("gaussian:10").add(endless(), info, seed=0, clipped=False)
+    for _ in range(4):
+        next(made)
+    assert len(seen) == 4
+
+
+def test_gray_clips_stay_gray() -> None:
+    given = floats(codes()[..., :1])
+    for text in ("gaussian", "correlated", "compressed"):
+        info, made = noisy(text, given, clipped=True)
+        assert info.layout.family is Family.GRAY
+        assert made.shape[1] == 1
+
+
+def test_mosaics_get_noise_in_units_of_their_range_and_stay_codes() -> None:
+    layout = bayer_layout(MOSAIC, 12)
+    dn = np.full((4, 1, 65, 64), 240 + 0.5 * 3855, np.float32).astype(np.uint16)
+    info, made = noisy("poisson-gaussian:0.0135,0.7", clip(layout, dn), clipped=False)
+    assert info.layout == layout
+    assert made.dtype == np.uint16
+    spread = (made.astype(float) - dn).std() / 3855
+    assert spread == pytest.approx(np.sqrt(0.0135 * 0.5 + (0.7 / 255) ** 2), rel=0.03)
+    _, extreme = noisy("gaussian:250", clip(layout, dn))
+    assert extreme.min() == 0
+    assert extreme.max() == 4095
+    for text in ("correlated", "compressed"):
+        with pytest.raises(InputError, match="mosaics"):
+            noisy(text, clip(layout, dn))
+
+
+def test_stacks_get_noise_in_units_of_their_levels_and_stay_what_they_are() -> None:
+    layout = PlaneLayout(family=Family.GRAY, bits=16, levels=(100.0, 1100.0))
+    dn = np.full((4, 1, 64, 64), 600, np.uint16)
+    info, made = noisy("gaussian:25.5", clip(layout, dn), clipped=True)
+    assert info.layout == layout
+    assert made.dtype == np.uint16
+    assert made.std() == pytest.approx(100, rel=0.03)
+    assert made.mean() == pytest.approx(600, abs=3)
+    info, free = noisy("gaussian:25.5", clip(layout, dn))
+    assert info.layout.levels is None
+    np.testing.assert_allclose(100 + 1000 * free, made, atol=0.51)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("gausian:30", "gausian is no kind of noise"),
+        ("", "nothing is no kind of noise"),
+        ("gaussian:loud", "loud is no number"),
+        ("gaussian:", "nothing is no number"),
+        ("gaussian:nan", "must be from 0 to 255"),
+        ("gaussian:-3", "must be from 0 to 255"),
+        ("gaussian:30,40", "gaussian takes at most 1 number"),
+        ("mix:3", "mix takes no numbers"),
+        ("correlated:30,9", "blur in pixels must be from 0.1 to 5"),
+        ("compressed:30,23,vp9", "compressed takes at most 2 numbers"),
+    ],
+)
+def test_what_is_not_noise_is_refused_in_one_line(text: str, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(text)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.hint
+
+
+def test_tiny_pictures_do_not_go_through_a_codec() -> None:
+    with pytest.raises(F2RError, match="8x8 is too small"):
+        noisy("compressed", floats(codes(2, 8, 8)))
+
+
+def test_every_choice_is_readable_and_canonical() -> None:
+    for text in choices().split(", "):
+        assert parse(parse(text).name).name == parse(text).name
+    assert parse("g30").name == "gaussian:30"
+    assert parse("h264_20").name == "compressed:20,23"
+    assert parse("compressed:20,28,hevc").name == "compressed:20,28,hevc"

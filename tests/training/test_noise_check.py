@@ -1,0 +1,62 @@
+"""Which footage can be learnt from, and as what networks see it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from f2rcli import weights
+from f2rcli.training.footage.footage import Footage, open_footage
+from f2rcli.training.footage.noise_check import measure_footage, objections, without_unfit
+
+pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
+GAIN, READ, OFFSET = 6.0, 4.0, 100.0
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory: pytest.TempPathFactory) -> list[Footage]:
+    """A still scene under photon noise, dark on the left and bright on the right."""
+    folder = tmp_path_factory.mktemp("stack")
+    rng = np.random.default_rng(1)
+    light = np.tile(np.linspace(5, 400, 96), (64, 1))
+    moving = [
+        OFFSET + GAIN * rng.poisson(light / GAIN) + rng.normal(0, READ, light.shape)
+        for _ in range(8)
+    ]
+    array = np.rint(moving).astype(np.uint16)
+    tifffile.imwrite(folder / "a.tif", array, imagej=True, metadata={"axes": "TYX"})
+    return open_footage([folder / "a.tif"], folder / "cache")
+
+
+def test_sensor_values_are_learnt_from_in_the_space_they_are_denoised_in(
+    counted: list[Footage],
+) -> None:
+    (shown, *_), (report, *_) = measure_footage(counted, None, torch.device("cpu"), "fp32")
+    assert report is not None
+    assert shown.sensor
+    assert shown.working is not None
+    assert report.model.sigma == pytest.approx((shown.working.sigma,))
+    for clip, low, high in ((counted[0], 1.6, 9), (shown, 0.8, 1.25)):
+        noise = np.std(clip.read(slice(None)), axis=0)
+        ratio = noise[:, 64:88].mean() / noise[:, 8:32].mean()  # of bright and dark
+        assert low < ratio < high
+    assert np.array_equal(shown.read(2), shown.array[2].astype(np.float32))  # for whoever maps it
+    assert counted[0].path != shown.path
+    assert not list(shown.path.parent.glob("*.part"))
+
+
+def test_what_cannot_be_measured_is_left_out_beside_what_can(counted: list[Footage]) -> None:
+    one = counted[0]
+    clips, noise = measure_footage([one], None, torch.device("cpu"), "fp32")
+    clips, noise = [*clips, replace(one, name="b.tif")], [*noise, None]
+    assert objections(clips, noise) == [
+        "b.tif: its noise could not be measured well enough to adapt to"
+    ]
+    notes: list[str] = []
+    kept, reports = without_unfit(clips, noise, notes, adapting=True)
+    assert ([clip.name for clip in kept], len(reports)) == (["a.tif"], 1)
+    assert notes == ["left out: b.tif: its noise could not be measured well enough to adapt to"]
+    alone = without_unfit(clips[1:], noise[1:], notes, adapting=True)
+    assert alone == (clips[1:], [None])  # nothing else is there: the caller refuses
