@@ -187,7 +187,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_half(tmp_path: Path, monkeypatch)
 SLOWLY = """
 import sys, time
 from pathlib import Path
-from f2rcli.training import decoding, footage
+from f2rcli.training.footage import decoding, footage
 
 write = decoding.Strip._write
 decoding.Strip._write = lambda *given: (write(*given), time.sleep(0.2))
