@@ -21,7 +21,6 @@ from f2rcli.engine.residual import (
     Beside,
     Slack,
     changes_of,
-    planes_of,
     under_contract,
 )
 from f2rcli.engine.returned import Returned
@@ -32,7 +31,7 @@ from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
 from f2rcli.methods.base import Method, Prepared
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.planes import PlaneNoise
+from f2rcli.noise.planes import PlaneNoise, planes_of
 from f2rcli.weights import Weights
 from f2rcli.window import Window
 

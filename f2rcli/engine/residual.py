@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli import sensor, yuv
+from f2rcli import yuv
 from f2rcli.engine.chroma import smoothed
 from f2rcli.engine.contract import LEAST, Real, box, changing, clipped_moments, held
 from f2rcli.engine.returned import Returned
@@ -17,7 +17,7 @@ from f2rcli.engine.steady import Steady
 from f2rcli.frames import Family, Frame, Space
 from f2rcli.models.flow import Flow
 from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.planes import PlaneNoise
+from f2rcli.noise.planes import PlaneNoise, planes_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,6 @@ class Beside:
 
 
 ALONE = Beside()
-
-
-def planes_of(frame: Frame) -> list[Real]:
-    """The colour planes of a frame, each in its own units: 0..1, chroma around 0. A mosaic's are
-    the four packed ones."""
-    if frame.layout.space is Space.BAYER:
-        return list(sensor.to_planes(frame))
-    return yuv.decoded(frame)
 
 
 def changes_of(frame: Frame, change: NDArray[np.float32]) -> list[Real]:

@@ -101,11 +101,18 @@ class Measured(NamedTuple):
     bounds: list[Bound]  # per plane; empty where no two frames could be compared
 
 
+def planes_of(frame: Frame) -> list[NDArray[np.float32]]:
+    """The colour planes of a frame, each in its own units: 0..1, chroma around 0. A mosaic's are
+    the four packed ones."""
+    if frame.layout.family is Family.BAYER:
+        return list(sensor.to_planes(frame))
+    return yuv.decoded(frame)
+
+
 def picture_of(frame: Frame) -> Picture:
     """A frame's planes in their own units, and its luma."""
-    family = frame.layout.family
-    planes = list(sensor.to_planes(frame)) if family is Family.BAYER else yuv.decoded(frame)
-    if family is Family.YUV:
+    planes = planes_of(frame)
+    if frame.layout.family is Family.YUV:
         return Picture(planes, np.clip(planes[0], 0, 1), chroma=True)
     return Picture(planes, np.clip(np.mean(planes, axis=0, dtype=np.float32), 0, 1))
 

@@ -23,7 +23,7 @@ from f2rcli.noise.synthesis.corruption import Law, as_gray, draw_law, recolour
 Pictures = NDArray[np.float32]  # (T, H, W, 3), 0 = black, 1 = white
 
 LIGHTEST, HEAVIEST = 0.3, 55.0  # standard deviations of log-uniform noise, 8-bit codes
-LUMA_SPAN, CHROMA_SPAN = 219.0, 224.0  # codes of one unit in limited range
+SPANS = ((16, 219.0), (128, 224.0), (128, 224.0))  # code of zero and codes of one unit, Y Cb Cr
 OLD_SHARE = 0.45  # of the noise is drawn as for the first weights, evenly up to strong
 
 VIDEO = PlaneLayout(
@@ -116,7 +116,7 @@ def _in_video(clean: Pictures, law: Law, rng: np.random.Generator, *, gray: bool
     factor = 0.0 if gray else float(np.exp(rng.uniform(np.log(0.3), np.log(2.0))))
     truth, noisy = [], []
     for frame in clean:
-        planes = yuv.split(np.ascontiguousarray(frame.transpose(2, 0, 1)), VIDEO)
+        planes = _planes(frame)
         if gray:
             planes[1:] = [np.zeros_like(plane) for plane in planes[1:]]
         truth.append(_rgb(planes))
@@ -124,7 +124,7 @@ def _in_video(clean: Pictures, law: Law, rng: np.random.Generator, *, gray: bool
         for plane in planes[1:]:
             added = chroma.sample((*plane.shape, 1), rng)[..., 0] * np.float32(factor * chroma.read)
             loud.append(plane + added)
-        noisy.append(_rgb(_rounded(loud) if rng.random() < 0.8 else loud))
+        noisy.append(_rgb(_units(_codes(loud)) if rng.random() < 0.8 else loud))
     found, true = np.stack(noisy), np.stack(truth)
     luma = _levels(law, true.mean(-1, keepdims=True))
     measured = np.sqrt(np.mean((found - true) ** 2, axis=(0, 1, 2)))  # of every channel
@@ -132,19 +132,13 @@ def _in_video(clean: Pictures, law: Law, rng: np.random.Generator, *, gray: bool
     return Footage(found, true, (luma * (measured / typical)).astype(np.float32))
 
 
+def _planes(picture: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """A picture (H, W, 3) as planes of VIDEO, not rounded."""
+    return yuv.split(np.ascontiguousarray(picture.transpose(2, 0, 1)), VIDEO)
+
+
 def _rgb(planes: list[NDArray[np.float32]]) -> NDArray[np.float32]:
     return yuv.joined(planes, VIDEO).transpose(1, 2, 0)
-
-
-def _rounded(planes: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
-    """Planes as codes hold them: 1..254 of 8 bits, black at 16, chroma's zero at 128."""
-    out = []
-    for plane, zero, span in zip(
-        planes, (16, 128, 128), (LUMA_SPAN, CHROMA_SPAN, CHROMA_SPAN), strict=True
-    ):
-        codes = np.clip(np.rint(plane * np.float32(span) + zero), 1, 254)
-        out.append(((codes - zero) / np.float32(span)).astype(np.float32))
-    return out
 
 
 def _content(clip: NDArray[np.uint8], frames: int, size: int, rng: np.random.Generator) -> Pictures:
@@ -298,29 +292,26 @@ def _coded(clean: Pictures, law: Law, rng: np.random.Generator) -> Footage:
     noisy = _noised(clean, law, rng)
     name, rate, (low, high), options = CODERS[rng.integers(len(CODERS))]
     setting = int(rng.integers(low, high + 1))
-    planes = [_codes(yuv.split(np.ascontiguousarray(f.transpose(2, 0, 1)), VIDEO)) for f in noisy]
+    planes = [_codes(_planes(f)) for f in noisy]
     files = _transcoded(planes, name, {**options, rate: str(setting)})
-    truth = np.stack(
-        [_rgb(yuv.split(np.ascontiguousarray(f.transpose(2, 0, 1)), VIDEO)) for f in clean]
-    )
+    truth = np.stack([_rgb(_planes(f)) for f in clean])
     found = np.stack([_rgb(_units(frame)) for frame in files])
     spread = np.sqrt(np.mean((found - truth) ** 2, axis=(0, 1, 2)))
     return Footage(found, truth, np.broadcast_to(spread, truth.shape).astype(np.float32))
 
 
 def _codes(planes: list[NDArray[np.float32]]) -> list[NDArray[np.uint8]]:
-    spans = ((16, LUMA_SPAN), (128, CHROMA_SPAN), (128, CHROMA_SPAN))
+    """Planes as 8 bits hold them: 1..254, black at 16, chroma's zero at 128."""
     return [
-        np.clip(np.rint(p * span + zero), 1, 254).astype(np.uint8)
-        for p, (zero, span) in zip(planes, spans, strict=True)
+        np.clip(np.rint(p * np.float32(span) + zero), 1, 254).astype(np.uint8)
+        for p, (zero, span) in zip(planes, SPANS, strict=True)
     ]
 
 
 def _units(planes: list[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
-    spans = ((16, LUMA_SPAN), (128, CHROMA_SPAN), (128, CHROMA_SPAN))
     return [
         ((p.astype(np.float32) - zero) / np.float32(span))
-        for p, (zero, span) in zip(planes, spans, strict=True)
+        for p, (zero, span) in zip(planes, SPANS, strict=True)
     ]
 
 
