@@ -56,7 +56,9 @@ def measure_noise(
     floor = 0.0 if info.layout.mosaic is None else lowest(info.layout.mosaic)
     found = _measured(pictures, info, engine, windows_used, floor)
     if found is not None:
-        found = _as_the_run_says(found, opening_noise(looked_at[:PREROLL], engine), info.layout)
+        opening = opening_noise(looked_at[:PREROLL], engine)
+        found = _as_the_run_says(found, opening, info.layout)
+        found = replace(found, blocking=opening.blocking)
     method = engine.new_method()
     if not pictures or not isinstance(method, Estimating):
         return found

@@ -16,6 +16,7 @@ from f2rcli.engine.engine import Engine
 from f2rcli.engine.strength import allowance
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.methods.base import Method, Prepared
+from f2rcli.noise.blocking import Blocking, find_blocking
 from f2rcli.noise.bound import Bound, Picture
 from f2rcli.noise.model import NoiseModel, blend
 from f2rcli.noise.planes import Anchored, PlaneNoise, measure_planes, picture_of
@@ -40,6 +41,7 @@ class Opening(NamedTuple):
     bounds: list[Bound]  # per plane of the file; empty for a single frame of a shot
     free: NoiseModel  # as anchors alone measure it, without the bound
     compared: bool  # with neighbours; False: from single frames alone
+    blocking: Blocking | None = None  # block edges that compression left
 
     def doubts(self, rails: tuple[float, float], layout: PlaneLayout) -> Doubts:
         """What speaks against it; rails: the shares of samples on black and on white."""
@@ -130,6 +132,8 @@ class NoiseTracker:
         self._know(found.model, found.planes)
         if hardly_any(found.model, self.layout):
             self.engine.note(NOTHING_TO_DO)
+        if found.blocking is not None and found.blocking.visible:
+            self.engine.note(found.blocking.words())
         if methods.load(self.engine.method_name).wants_sigma:
             self.engine.note(f"no --sigma: the noise was estimated, {sigma:.1f} of 255")
 
@@ -209,7 +213,8 @@ def opening_noise(frames: Sequence[Frame], engine: Engine) -> Opening:
     anchored = [Anchored(frames[index], one.first, one.second) for index, one in seen]
     clipped = samples.cut_off if compared else layout.full_range
     found = measure_planes(_pairs(frames), anchored, free, layout, clipped=clipped)
-    return Opening(found.model, found.planes, found.bounds, free, compared)
+    blocking = None if layout.counts_light else find_blocking([picture_of(f).luma for f in frames])
+    return Opening(found.model, found.planes, found.bounds, free, compared, blocking)
 
 
 def _pairs(frames: Sequence[Frame]) -> list[tuple[Picture, Picture]]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from f2rcli.noise.blocking import Blocking
 from f2rcli.noise.independence import Temporal
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
@@ -58,6 +59,7 @@ class NoiseReport:
     estimator: str | None = None  # the method whose own network says `model`; None: it was measured
     measured: NoiseModel | None = None  # what blind anchors say beside that, where they can
     planes: PlaneNoise | None = None  # the same noise in the file's own planes
+    blocking: Blocking | None = None  # block edges of compression; None: none found
 
     @property
     def noisy(self) -> bool:
@@ -109,10 +111,12 @@ class NoiseReport:
     def meaning(self) -> tuple[str, ...]:
         """What it means for denoising and training, one sentence each."""
         if max(sum(self.model.sigma) / len(self.model.sigma), self.shared / 2) < HARDLY_ANY:
-            return (f"{NOTHING_TO_DO}.", "there is nothing to train on.")
-        if not self.noisy:
-            return ("hardly any noise: there is nothing to take out or to train on.",)
-        return tuple(sentence for sentence in self._sentences() if sentence)
+            first: tuple[str, ...] = (f"{NOTHING_TO_DO}.", "there is nothing to train on.")
+        elif not self.noisy:
+            first = ("hardly any noise: there is nothing to take out or to train on.",)
+        else:
+            first = tuple(sentence for sentence in self._sentences() if sentence)
+        return first if self.blocking is None else (*first, f"{self.blocking.words()}.")
 
     def _sentences(self) -> tuple[str, ...]:
         unseen = self.temporal.independent is None
@@ -162,6 +166,7 @@ class NoiseReport:
                 "fixed": self.temporal.fixed,
                 "fixed_pattern8": None if self.fixed_pattern is None else 255 * self.fixed_pattern,
             },
+            "blocking8": None if self.blocking is None else self.blocking.edge8,
             "clipped": {"black": self.black, "white": self.white_rail},
             "flags": {
                 "noisy": self.noisy,

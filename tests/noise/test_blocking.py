@@ -1,0 +1,70 @@
+"""Block edges are found where a codec left them, and nowhere else."""
+
+import cv2
+import numpy as np
+import pytest
+
+from f2rcli.noise.blocking import find_blocking
+
+
+def scene(seed: int, size: tuple[int, int] = (128, 192)) -> np.ndarray:
+    """A soft picture with edges, 0..1, that moves with the seed."""
+    rng = np.random.default_rng(7)
+    field = cv2.GaussianBlur(rng.normal(0, 1, (200, 260)).astype(np.float32), (0, 0), 3)
+    field = 0.5 + 0.15 * field / field.std()
+    return field[seed : seed + size[0], 2 * seed : 2 * seed + size[1]]
+
+
+def as_jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
+    codes = np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8)
+    _, data = cv2.imencode(".jpg", codes, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return cv2.imdecode(data, cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
+
+
+def test_the_harder_the_compression_the_more_the_edges_stand_out() -> None:
+    edges = []
+    for quality in (60, 30, 10):
+        found = find_blocking([as_jpeg(scene(i), quality) for i in range(6)])
+        assert found is not None
+        edges.append(found.edge8)
+    assert edges == sorted(edges)
+    assert edges[2] > 2 * edges[0]
+
+
+def test_a_known_step_is_measured() -> None:
+    """Flat blocks that differ by d with probability one half: the mean step is d / 2 at edges."""
+    rng = np.random.default_rng(0)
+    blocks = [np.kron(rng.integers(0, 2, (32, 48)), np.ones((8, 8))) * 0.02 for _ in range(4)]
+    noise = [rng.normal(0, 0.0005, (256, 384)) for _ in range(4)]
+    pairs = zip(blocks, noise, strict=True)
+    found = find_blocking([(0.4 + b + n).astype(np.float32) for b, n in pairs])
+    assert found is not None
+    assert found.across == pytest.approx(0.01, rel=0.06)
+    assert found.down == pytest.approx(0.01, rel=0.06)
+
+
+@pytest.mark.parametrize("offset", [(0, 0), (3, 5)])
+def test_a_cropped_grid_is_found(offset: tuple[int, int]) -> None:
+    top, left = offset
+    frames = [as_jpeg(scene(i), 20)[top:, left:] for i in range(4)]
+    assert find_blocking(frames) is not None
+
+
+@pytest.mark.parametrize("sigma", [0.0, 5.0, 20.0])
+def test_scenes_and_noise_have_no_grid(sigma: float) -> None:
+    rng = np.random.default_rng(1)
+    frames = [
+        (scene(i) + rng.normal(0, sigma / 255, (128, 192))).astype(np.float32) for i in range(6)
+    ]
+    assert find_blocking(frames) is None
+
+
+def test_a_grating_in_one_direction_is_not_a_grid() -> None:
+    grating = np.broadcast_to(np.arange(192) // 8 % 2, (128, 192)) * 0.1
+    frames = [(scene(i) + grating).astype(np.float32) for i in range(4)]
+    assert find_blocking(frames) is None
+
+
+def test_small_pictures_say_nothing() -> None:
+    assert find_blocking([np.zeros((8, 8), np.float32)] * 3) is None
+    assert find_blocking([]) is None
