@@ -93,6 +93,37 @@ def test_io_knows_nothing_of_its_siblings() -> None:
     assert not strangers
 
 
+def test_the_contract_of_formats_and_those_without_codecs_load_no_ffmpeg() -> None:
+    """Still pictures are the exception: FFmpeg's codecs decode PNG, JPEG, EXR and the rest."""
+    without = ["atomic", "base", "numbering", "targets", "time_range", "tiff", "raw", "microscopy"]
+    modules = ", ".join(f"f2rcli.io.{name}" for name in without)
+    script = (
+        f"import sys, {modules}\n"
+        "ours = ('f2rcli.io.ffmpeg', 'f2rcli.io.video', 'f2rcli.io.images')\n"
+        "print([name for name in sys.modules if name.split('.')[0] == 'av' or name in ours])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_formats_lean_on_the_contract_and_not_on_each_other() -> None:
+    """The exceptions: microscopes' stacks become OME-TIFF, mosaics in TIFF are read by tifffile,
+    and FFmpeg's libraries serve video and still pictures."""
+    allowed = {"microscopy": {"tiff"}, "raw": {"tiff"}, "video": {"ffmpeg"}, "images": {"ffmpeg"}}
+    folders = {path.name for path in (PACKAGE / "io").iterdir() if path.is_dir()}
+    strangers = [
+        f"{path.relative_to(PACKAGE)} -> {name}"
+        for room, path, tree in modules()
+        if room == "io" and path.parent.name in folders
+        for node in ast.walk(tree)
+        for name in imported(node)
+        if name.startswith("f2rcli.io.")
+        and name.split(".")[2]
+        in folders - {path.parent.name} - allowed.get(path.parent.name, set())
+    ]
+    assert not strangers
+
+
 def test_light_rooms_name_torch_nowhere_at_import() -> None:
     leaks = [
         str(path.relative_to(PACKAGE))

@@ -12,7 +12,8 @@ from pathlib import Path, PurePath
 
 from f2rcli.errors import UsageError
 from f2rcli.io import is_clip, readable_suffixes
-from f2rcli.io.images.files import PICTURES, is_pattern, natural_key
+from f2rcli.io.images.files import PICTURES
+from f2rcli.io.numbering import is_pattern, natural_key
 
 
 @dataclass(frozen=True, slots=True)

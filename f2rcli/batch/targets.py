@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from f2rcli.batch.scan import Clip
 from f2rcli.errors import OutputError, UsageError
 from f2rcli.io import default_target
-from f2rcli.io.atomic import same_file
+from f2rcli.io.targets import same_file
 
 MARK = "_f2r"  # what default_target adds to a name
 

@@ -18,9 +18,10 @@ import numpy as np
 from f2rcli import sensor, yuv
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Family, Frame, Plane, PlaneLayout
-from f2rcli.io.atomic import PartFile, check_target, disk_error
+from f2rcli.io.atomic import PartFile, disk_error
 from f2rcli.io.base import Reader, Receipt, WriteOptions
 from f2rcli.io.ffmpeg.pixel_formats import make_frame, pixel_format, planar_name
+from f2rcli.io.targets import check_target
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine

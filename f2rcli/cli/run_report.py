@@ -14,8 +14,8 @@ from f2rcli.cli.options.engine import EngineChoice, returned_of
 from f2rcli.cli.progress import Meter
 from f2rcli.errors import F2RError, UsageError
 from f2rcli.frames import ClipInfo
-from f2rcli.io.atomic import check_target, same_file
 from f2rcli.io.base import ReadOptions
+from f2rcli.io.targets import check_target, same_file
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine

@@ -1,16 +1,12 @@
-"""Reading and writing clips: the format is found by the source or target, and does the rest.
+"""Reading and writing clips, in the format that a source or target asks for.
 
-A format is a folder with a `format.py`; adding one needs no edit here. There stand RANK,
-SUFFIXES, `claims(source)` and `writes(target, reader)`, which say whether the format reads a
-source or writes a target; `default_target`, `open_reader`, `plan_output` and `open_writer`.
-Of those that claim, the one with the lowest rank is taken.
+A format is a folder whose `__init__` has what `Format` lists; adding one needs no edit here.
 """
 
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
-from types import ModuleType
+from typing import Protocol, cast
 
 from f2rcli.errors import UsageError
 from f2rcli.io.base import (
@@ -40,18 +36,42 @@ __all__ = [
 ]
 
 
+class Format(Protocol):
+    """A format's folder, as this module uses it. Of those that claim, the lowest RANK is taken."""
+
+    RANK: int
+    SUFFIXES: frozenset[str]  # of files it reads: lower case, with their dot
+
+    def claims(self, source: str) -> bool:
+        """Whether the format reads a source."""
+
+    def writes(self, target: str, reader: Reader) -> bool:
+        """Whether the format writes a target from what `reader` reads."""
+
+    def default_target(self, source: Path) -> Path:
+        """The target for a source that is denoised without `-o`."""
+
+    def open_reader(self, source: str, options: ReadOptions) -> Reader:
+        """Open a source. Raises InputError."""
+
+    def plan_output(self, reader: Reader, target: str, options: WriteOptions) -> WritePlan:
+        """Say what writing would do; touches nothing. Raises UsageError or OutputError."""
+
+    def open_writer(self, reader: Reader, plan: WritePlan) -> Writer:
+        """Open what was planned."""
+
+
 def open_reader(source: str | Path, options: ReadOptions | None = None) -> Reader:
     """Open a clip: a file, a folder or pattern of pictures, or "-" for standard input.
 
     Raises InputError with the reason it cannot be read.
     """
-    module, options = _source_format(str(source)), options or ReadOptions()
-    if options.axes is not None and not getattr(module, "AXES", False):
+    found, options = _source_format(str(source)), options or ReadOptions()
+    if options.axes is not None and not getattr(found, "AXES", False):
         raise UsageError(
-            f"--axes {options.axes}: {Path(source).name} is no TIFF stack.", hint="Leave it out."
+            f"--axes {options.axes}: {Path(source).name} is not a stack.", hint="Leave it out."
         )
-    reader: Reader = module.open_reader(str(source), options)
-    return reader
+    return found.open_reader(str(source), options)
 
 
 def plan_output(
@@ -61,24 +81,20 @@ def plan_output(
 
     Raises UsageError or OutputError for what cannot be done.
     """
-    plan: WritePlan = _target_format(str(target), reader).plan_output(
-        reader, str(target), options or WriteOptions()
-    )
-    return plan
+    found = _target_format(str(target), reader)
+    return found.plan_output(reader, str(target), options or WriteOptions())
 
 
 def open_writer(reader: Reader, plan: WritePlan) -> Writer:
     """Open what was planned. Leaving it without `finish()` leaves nothing behind."""
-    writer: Writer = _target_format(plan.target, reader).open_writer(reader, plan)
-    return writer
+    return _target_format(plan.target, reader).open_writer(reader, plan)
 
 
 def default_target(source: str | Path) -> Path:
     """Where the output goes without `-o`: `clip_f2r.mp4` beside `clip.mp4`, "-" for "-"."""
     if str(source) == "-":
         return Path("-")
-    target: Path = _source_format(str(source)).default_target(Path(source))
-    return target
+    return _source_format(str(source)).default_target(Path(source))
 
 
 def readable_suffixes() -> frozenset[str]:
@@ -104,16 +120,16 @@ def is_clip(folder: Path) -> bool:
     )
 
 
-def _formats() -> list[ModuleType]:
+def _formats() -> list[Format]:
     folders = (f"{__name__}.{found.name}" for found in iter_modules(__path__) if found.ispkg)
-    names = (f"{folder}.format" for folder in folders)
-    modules = [import_module(name) for name in names if find_spec(name)]
-    return sorted(modules, key=lambda module: int(module.RANK))
+    modules = (import_module(folder) for folder in folders)
+    formats = [cast(Format, module) for module in modules if hasattr(module, "RANK")]
+    return sorted(formats, key=lambda found: found.RANK)
 
 
-def _source_format(source: str) -> ModuleType:
-    return next(module for module in _formats() if module.claims(source))
+def _source_format(source: str) -> Format:
+    return next(found for found in _formats() if found.claims(source))
 
 
-def _target_format(target: str, reader: Reader) -> ModuleType:
-    return next(module for module in _formats() if module.writes(target, reader))
+def _target_format(target: str, reader: Reader) -> Format:
+    return next(found for found in _formats() if found.writes(target, reader))

@@ -5,10 +5,9 @@ import errno
 import importlib
 import os
 import shutil
-import stat
 from pathlib import Path
 
-from f2rcli.errors import OutputError, UsageError
+from f2rcli.errors import OutputError
 
 
 class PartFile:
@@ -190,41 +189,3 @@ def disk_error(target: Path, error: OSError) -> OutputError:
         case _:
             why, hint = error.strerror or str(error), "Check the disk and the path."
     return OutputError(f"{target.name}: cannot be written: {why}.", hint=hint)
-
-
-def check_target(target: Path, sources: list[Path], *, overwrite: bool) -> None:
-    """Raise for a target that cannot or must not be written; touches nothing."""
-    parent = target.parent
-    if not parent.is_dir():
-        raise OutputError(
-            f"{target.name}: its folder {parent} does not exist.", hint="Create the folder first."
-        )
-    for source in sources:
-        if same_file(source, target):
-            raise UsageError(
-                f"{target.name}: the output is the input itself.",
-                hint="Choose another name with -o; the input is never written.",
-            )
-    if target.is_dir():
-        raise OutputError(f"{target.name}: is a folder.", hint="Name a file with -o.")
-    if target.exists():
-        if not overwrite:
-            raise exists_error(target)
-        if not stat.S_ISREG(target.stat().st_mode):
-            raise OutputError(
-                f"{target.name}: is not a plain file.",
-                hint="Pass -o - to write to standard output.",
-            )
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise OutputError(
-            f"{target.name}: no permission to write into {parent}.",
-            hint="Choose another folder with -o.",
-        )
-
-
-def same_file(a: Path, b: Path) -> bool:
-    """Whether two paths lead to one file: links and spellings looked through."""
-    try:
-        return a.samefile(b)
-    except OSError:  # one of them does not exist
-        return a.absolute() == b.absolute()

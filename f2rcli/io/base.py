@@ -5,18 +5,13 @@ writes anything; writers publish a file only once it is finished and verified.
 """
 
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self
 
 from f2rcli.errors import UsageError
 from f2rcli.frames import ClipInfo, Frame
-from f2rcli.io.video.ffmpeg_input import AnyPacket
-from f2rcli.io.video.source_metadata import Origin
 
 FieldMode = Literal["auto", "on", "off"]
 
@@ -119,27 +114,10 @@ def _frames(count: int) -> str:
 
 
 class Reader(ABC):
-    """A clip open for reading: what is known of it, and its frames, once.
-
-    `side` holds packets of the clip's other streams for a writer that has called `keep_side`
-    and takes them out as it goes; without one they are dropped.
-    """
+    """A clip open for reading: its facts, and its frames, once. Closes at the end of `with`."""
 
     info: ClipInfo
     ledger: Ledger
-    origin: Origin
-    side: deque[AnyPacket]
-    cut: Fraction | None = None  # seconds, container time, of the first frame of a cut clip
-    cut_end: Fraction | None = None  # seconds, container time; None: read to the end
-
-    @property
-    def shift(self) -> Fraction:
-        """Seconds by which a cut clip moves, so that it begins when its source did."""
-        return Fraction(0)
-
-    @abstractmethod
-    def passthrough(self) -> None:
-        """Say that a writer will take the packets of the other streams out of `side`."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
@@ -168,12 +146,7 @@ class Reader(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
@@ -251,10 +224,5 @@ class Writer(ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.abandon()

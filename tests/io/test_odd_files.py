@@ -41,13 +41,13 @@ def test_passthrough(tools, odd, tmp_path: Path, name: str) -> None:
         assert a.layout.alpha == b.layout.alpha
         assert a.layout.full_range == b.layout.full_range
         assert a.layout.bits == b.layout.bits
-        assert before.origin.facts.mastering is None or after.origin.facts.mastering is not None
-        assert before.origin.facts.display_matrix == after.origin.facts.display_matrix
+        assert before.metadata.facts.mastering is None or after.metadata.facts.mastering is not None
+        assert before.metadata.facts.display_matrix == after.metadata.facts.display_matrix
         lost = " ".join(receipt.dropped)
-        if "pixel aspect" not in lost and before.origin.pixel_aspect is not None:
-            assert (after.origin.pixel_aspect or 1) == before.origin.pixel_aspect
-        if "colour" not in lost and before.origin.tags.primaries != 2:
-            assert after.origin.tags.primaries == before.origin.tags.primaries
+        if "pixel aspect" not in lost and before.metadata.pixel_aspect is not None:
+            assert (after.metadata.pixel_aspect or 1) == before.metadata.pixel_aspect
+        if "colour" not in lost and before.metadata.colour.primaries != 2:
+            assert after.metadata.colour.primaries == before.metadata.colour.primaries
 
 
 @pytest.mark.parametrize("name", VIDEOS)

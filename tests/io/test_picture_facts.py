@@ -26,7 +26,7 @@ def matrix_setter(matrix: tuple[int, ...]):
 
 def facts(path: Path):
     with open_reader(path) as reader:
-        return reader.origin, reader.info
+        return reader.metadata, reader.info
 
 
 @pytest.mark.parametrize("matrix", [TURNED, HALF, MIRRORED], ids=["90", "180", "mirrored"])
@@ -147,7 +147,7 @@ def test_colour_tags(tools, tmp_path: Path, colour, codec: str, suffix: str) -> 
         options={"chroma_sample_location": "topleft"},
     )  # fmt: skip
     _, receipt = tools.passthrough(source, tmp_path / f"out{suffix}", WriteOptions(codec=codec))
-    before, after = facts(source)[0].tags, facts(tmp_path / f"out{suffix}")[0].tags
+    before, after = facts(source)[0].colour, facts(tmp_path / f"out{suffix}")[0].colour
     assert (before.primaries, before.transfer, before.matrix, before.range) == colour
     if codec == "prores" and colour[3] == 2:
         assert any("full range" in line for line in receipt.dropped)
@@ -175,11 +175,11 @@ def test_matrices_without_a_linear_form_fall_back_and_say_so(tools, tmp_path, nu
         stream.codec_context.colorspace = number
 
     source = tools.write_clip(tmp_path / "in.mkv", pix_fmt="yuv444p10le", pts=2, setup=tag)
-    origin, info = facts(source)
-    assert (origin.tags.matrix, info.layout.matrix) == (number, Matrix.BT2020)
+    metadata, info = facts(source)
+    assert (metadata.colour.matrix, info.layout.matrix) == (number, Matrix.BT2020)
     assert any("worked on as" in note for note in info.notes)
     tools.passthrough(source, tmp_path / "out.mkv")
-    assert facts(tmp_path / "out.mkv")[0].tags.matrix == number
+    assert facts(tmp_path / "out.mkv")[0].colour.matrix == number
 
 
 @pytest.mark.parametrize(("codec", "suffix"), [("hevc", ".mkv"), ("hevc", ".mp4"), ("av1", ".mp4")])
@@ -253,4 +253,4 @@ def test_chroma_siting(tools, tmp_path: Path, codec: str, suffix: str, place: st
     )  # fmt: skip
     tools.passthrough(source, tmp_path / f"out{suffix}")
     for path in (source, tmp_path / f"out{suffix}"):
-        assert facts(path)[0].tags.chroma_location == place
+        assert facts(path)[0].colour.chroma_location == place

@@ -294,8 +294,8 @@ def test_a_packet_that_the_muxer_refuses_costs_itself_only(tools, tmp_path: Path
                 if number == 12:  # a decoding time that runs backwards
                     bad = av.Packet(b"not sound at all")
                     bad.pts = bad.dts = -5000
-                    bad.stream, bad.time_base = reader.origin.others[0], Fraction(1, 8000)
-                    reader.side.append(bad)
+                    bad.stream, bad.time_base = reader.metadata.others[0], Fraction(1, 8000)
+                    reader.side.add(bad)
                 writer.write(frame)
             receipt = writer.finish()
     assert receipt.dropped == ("1 packet of audio #1 aac (damaged)",)

@@ -200,7 +200,7 @@ def test_axes_that_do_not_fit_are_refused(wish: str, tmp_path: Path) -> None:
 
 
 def test_axes_mean_nothing_for_other_clips(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no TIFF stack"):
+    with pytest.raises(UsageError, match="is not a stack"):
         open_reader(tmp_path / "clip.mp4", ReadOptions(axes="TYX"))
 
 

@@ -18,7 +18,8 @@ from f2rcli.cli.progress import Meter
 from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, F2RError
 from f2rcli.evaluation.plan import Plan
 from f2rcli.evaluation.result import Evaluation
-from f2rcli.io.atomic import check_target, write_file
+from f2rcli.io.atomic import write_file
+from f2rcli.io.targets import check_target
 
 if TYPE_CHECKING:
     from f2rcli.evaluation.base import Observer

@@ -15,8 +15,9 @@ from f2rcli.cli.options.engine import EngineChoice, say_notes
 from f2rcli.defects import without_defects
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, InputError, UsageError
 from f2rcli.io import open_reader
-from f2rcli.io.atomic import check_target, write_file
+from f2rcli.io.atomic import write_file
 from f2rcli.io.base import ReadOptions
+from f2rcli.io.targets import check_target
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine

@@ -13,8 +13,9 @@ from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.engine import EngineChoice
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, InputError
 from f2rcli.io import open_reader
-from f2rcli.io.atomic import check_target, write_file
+from f2rcli.io.atomic import write_file
 from f2rcli.io.base import ReadOptions
+from f2rcli.io.targets import check_target
 
 if TYPE_CHECKING:
     from f2rcli.noise.report import NoiseReport

@@ -7,7 +7,6 @@ it. Every panel has its name above it, never over the picture.
 import itertools
 import math
 import re
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -29,7 +28,7 @@ from f2rcli.io import Reader, WriteOptions, Writer, open_writer, plan_output
 from f2rcli.io.atomic import disk_error
 from f2rcli.io.base import Ledger
 from f2rcli.io.ffmpeg.colour import LIMITED, ColourTags
-from f2rcli.io.video.source_metadata import Origin
+from f2rcli.io.ffmpeg.metadata import SourceMetadata
 
 SUFFIXES = (".mp4", ".mkv", ".mov")
 CRF = 12.0  # of x264: hardly any loss to be seen
@@ -125,11 +124,8 @@ class _Stage(Reader):
             name=name, width=size[1], height=size[0], layout=LAYOUT, frames=None, duration=None,
             rate=rate, time_base=Fraction(1, TICKS),
         )  # fmt: skip
-        self.ledger, self.side = Ledger(), deque()
-        self.origin = Origin(family="h264", pix_fmt="yuv420p", tags=TAGS)
-
-    def passthrough(self) -> None:
-        """There are no other streams."""
+        self.ledger = Ledger()
+        self.metadata = SourceMetadata(family="h264", pix_fmt="yuv420p", colour=TAGS)
 
     def __iter__(self) -> Iterator[Frame]:
         return iter(())

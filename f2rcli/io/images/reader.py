@@ -1,6 +1,5 @@
 """Reading numbered pictures as a clip."""
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -13,11 +12,12 @@ from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.base import Ledger, Reader, ReadOptions
 from f2rcli.io.ffmpeg.colour import ColourTags, choose_matrix, full_range, picture_facts, siting
+from f2rcli.io.ffmpeg.metadata import SourceMetadata
 from f2rcli.io.ffmpeg.pixel_formats import read_planes
-from f2rcli.io.images.files import PICTURES, Slot, decode_picture, find_slots, picture_size
+from f2rcli.io.images.codec import decode_picture
+from f2rcli.io.images.files import PICTURES, find_slots, picture_size
+from f2rcli.io.numbering import Slot
 from f2rcli.io.time_range import Span, stretch, trailing
-from f2rcli.io.video.ffmpeg_input import AnyPacket
-from f2rcli.io.video.source_metadata import Origin
 
 RATE = Fraction(25)  # pictures say nothing of time
 
@@ -29,7 +29,6 @@ class SequenceReader(Reader):
         self.source = Path(source)
         self.options = options
         self.ledger = Ledger()
-        self.side: deque[AnyPacket] = deque()
         self.every = every = find_slots(source)
         _check_sizes(every)
         places = stretch(len(every), Span.of(options), RATE)
@@ -41,14 +40,13 @@ class SequenceReader(Reader):
                 f"{float(len(every) / RATE)} s.",
                 hint="Pass an earlier --start.",
             )
-        self.family = PICTURES.get(self.slots[0].path.suffix.lower(), "png")
         self.info = self._info(self._first())
 
     def _first(self) -> av.VideoFrame:
         """The first picture that can be decoded. Raises the first one's error for none."""
         refused: InputError | None = None
         for slot in self.slots:
-            if not slot.there:
+            if not slot.exists:
                 continue
             try:
                 return decode_picture(slot.path)
@@ -69,12 +67,11 @@ class SequenceReader(Reader):
         )
         form, _ = read_planes(picture)
         matrix, note = choose_matrix(tags, form.family, picture.height)
-        self.origin = Origin(
-            container="images",
-            family=self.family,
+        self.metadata = SourceMetadata(
+            family=PICTURES.get(self.slots[0].path.suffix.lower(), "png"),
             pix_fmt=picture.format.name,
             pixel_aspect=facts.pixel_aspect,
-            tags=tags,
+            colour=tags,
             facts=facts,
         )
         notes = [note] if note else []
@@ -94,9 +91,6 @@ class SequenceReader(Reader):
             interlaced=self.options.fields == "on",
             notes=tuple(notes),
         )
-
-    def passthrough(self) -> None:
-        """Pictures have no other streams."""
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the pictures; one that is missing or damaged is held, or raises if strict."""
@@ -134,7 +128,7 @@ class SequenceReader(Reader):
 
     def _frame(self, slot: Slot, *, needed: bool = True) -> Frame | None:
         try:
-            if not slot.there:
+            if not slot.exists:
                 raise InputError(f"{slot.path.name}: is missing.")
             picture = decode_picture(slot.path)
         except InputError as error:
@@ -150,7 +144,8 @@ class SequenceReader(Reader):
             raise _size_error(slot, (picture.width, picture.height), self.info)
         if layout != own:
             raise InputError(
-                f"{slot.path.name}: is {form.name}, the pictures before are {self.origin.pix_fmt}.",
+                f"{slot.path.name}: is {form.name}, the pictures before are "
+                f"{self.metadata.pix_fmt}.",
                 hint="Convert them to one pixel format first.",
             )
         return Frame(planes=planes, layout=own)
@@ -164,16 +159,16 @@ class SequenceReader(Reader):
         """One dict: a sequence is one stream."""
         return [
             {
-                "index": 0, "kind": "video", "codec": self.origin.family, "denoised": True,
+                "index": 0, "kind": "video", "codec": self.metadata.family, "denoised": True,
                 "width": self.info.width, "height": self.info.height, "frames": len(self.slots),
-                "pixel_format": self.origin.pix_fmt, "bits": self.info.layout.bits,
+                "pixel_format": self.metadata.pix_fmt, "bits": self.info.layout.bits,
                 "first": self.slots[0].path.name, "last": self.slots[-1].path.name,
             }
         ]  # fmt: skip
 
     def paths(self) -> list[Path]:
         """Every picture that is read."""
-        return [slot.path for slot in self.slots if slot.there]
+        return [slot.path for slot in self.slots if slot.exists]
 
     def close(self) -> None:
         """Nothing stays open between pictures."""
@@ -183,7 +178,7 @@ def _check_sizes(slots: list[Slot]) -> None:
     """Refuse pictures of several sizes before any work, by their headers."""
     first: tuple[Slot, tuple[int, int]] | None = None
     for slot in slots:
-        size = picture_size(slot.path) if slot.there else None
+        size = picture_size(slot.path) if slot.exists else None
         if size is None:
             continue
         first = first or (slot, size)

@@ -1,6 +1,5 @@
 """Writing a clip as numbered pictures, all of them or none."""
 
-import os
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -9,15 +8,19 @@ import av
 
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Frame, Matrix, PlaneLayout
-from f2rcli.io.atomic import PartFolder, check_target, disk_error, exists_error, same_file
+from f2rcli.io.atomic import PartFolder, disk_error
 from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer
 from f2rcli.io.ffmpeg.convert import converted
+from f2rcli.io.ffmpeg.messages import ffmpeg_reason
+from f2rcli.io.ffmpeg.metadata import metadata_of, stream_line
 from f2rcli.io.ffmpeg.pixel_format_choice import closest_format, formats_of, losses
 from f2rcli.io.ffmpeg.pixel_formats import PixelFormat, make_frame
-from f2rcli.io.images.files import WRITTEN, PictureEncoder, decode_picture, is_pattern, numbered
+from f2rcli.io.images.codec import PictureEncoder, decode_picture
+from f2rcli.io.images.files import WRITTEN
 from f2rcli.io.images.metadata import attached, with_attached
-from f2rcli.io.video.ffmpeg_input import ffmpeg_reason
-from f2rcli.io.video.source_metadata import stream_line
+from f2rcli.io.images.reader import SequenceReader
+from f2rcli.io.numbering import is_pattern, numbered
+from f2rcli.io.targets import check_folder
 
 _FIRST = 1  # the number of the first picture of a clip that has no numbers
 
@@ -43,22 +46,21 @@ def plan_sequence(reader: Reader, target: str, options: WriteOptions) -> WritePl
     coding = form.layout(
         full_range=True, matrix=Matrix.BT601 if codec == "mjpeg" else layout.matrix
     )
-    check_folder(reader, folder, pattern, options)
-    origin = reader.origin
+    check_folder(folder, reader.paths(), pattern=pattern, overwrite=options.overwrite)
+    source = metadata_of(reader)
+    video = not isinstance(reader, SequenceReader)
     none = "pictures hold none"
-    dropped = [*losses(form, layout), *(f"{stream_line(s)} ({none})" for s in origin.others)]
-    dropped += [f"{len(origin.chapters)} chapters ({none})"] if origin.chapters else []
-    turned = bool(origin.facts.display_matrix) and origin.family != codec
+    dropped = [*losses(form, layout), *(f"{stream_line(s)} ({none})" for s in source.others)]
+    dropped += [f"{len(source.chapters)} chapters ({none})"] if source.chapters else []
+    turned = bool(source.facts.display_matrix) and source.family != codec
     dropped += [f"rotation ({none})"] if turned else []
     kept = []
-    if origin.pixel_aspect not in (None, Fraction(1)):
-        kept.append(f"pixel aspect {origin.pixel_aspect}")
+    if source.pixel_aspect not in (None, Fraction(1)):
+        kept.append(f"pixel aspect {source.pixel_aspect}")
     if sources := reader.paths():
-        beside = origin.container == "images" and bool(attached(sources[0]))
-        same = origin.family == codec
-        if beside:
+        same = source.family == codec
+        if not video and attached(sources[0]):
             (kept if same else dropped).append("colour profile, EXIF and text of the pictures")
-    video = origin.container != "images"
     return WritePlan(
         target=target,
         container="images",
@@ -85,9 +87,8 @@ def _places(reader: Reader, target: Path) -> tuple[Path, str, str]:
                 hint=f"Pass a pattern: {target.stem}_%05d{target.suffix}.",
             )
         return target.parent, target.name, target.suffix.lower()
-    own = "." + {"mjpeg": "jpg"}.get(reader.origin.family, "png")
-    if reader.origin.container == "images":
-        return target, "", own
+    if isinstance(reader, SequenceReader):
+        return target, "", ".jpg" if reader.metadata.family == "mjpeg" else ".png"
     return target, "%06d.png", ".png"
 
 
@@ -121,41 +122,6 @@ def _form(codec: str, layout: PlaneLayout, options: WriteOptions) -> PixelFormat
     return form
 
 
-def check_folder(reader: Reader, folder: Path, pattern: str, options: WriteOptions) -> None:
-    """Refuse to write onto the input or, unless asked to, onto what is there."""
-    sources = reader.paths()
-    if pattern and not is_pattern(pattern):
-        check_target(folder / pattern, sources, overwrite=options.overwrite)
-        return
-    if not folder.exists():
-        check_target(folder, sources, overwrite=options.overwrite)
-        return
-    if not folder.is_dir():
-        raise OutputError(f"{folder.name}: is a file, not a folder.", hint="Name a folder.")
-    if (
-        sources
-        and same_file(folder, sources[0].parent)
-        and (not pattern or any(_matches(folder, pattern, path.name) for path in sources))
-    ):
-        raise UsageError(
-            f"{folder.name}: the output is the input itself.",
-            hint="Name another folder with -o; the input is never written.",
-        )
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{folder.name}: no permission to write there.")
-    there = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    in_the_way = [path for path in there if not pattern or _matches(folder, pattern, path.name)]
-    if in_the_way and not options.overwrite:
-        raise exists_error(sorted(in_the_way)[0] if pattern else folder)
-
-
-def _matches(folder: Path, pattern: str, name: str) -> bool:
-    digits = "".join(c for c in name if c.isdigit())
-    return bool(digits) and any(
-        numbered(folder / pattern, int(digits[start:])).name == name for start in range(len(digits))
-    )
-
-
 class SequenceWriter(Writer):
     """Pictures are gathered in a part folder and moved to their places at the very end."""
 
@@ -167,7 +133,7 @@ class SequenceWriter(Writer):
         self.detail: SequenceDetail = plan.detail
         info = reader.info
         self._encoder = PictureEncoder(
-            plan.encoder, (info.width, info.height), plan.pix_fmt, reader.origin.pixel_aspect
+            plan.encoder, (info.width, info.height), plan.pix_fmt, metadata_of(reader).pixel_aspect
         )
         self._seconds = Fraction(0)
         self._part = PartFolder(
@@ -191,9 +157,8 @@ class SequenceWriter(Writer):
 
     def _attached(self, frame: Frame) -> list[tuple[bytes, bytes]]:
         """What the source's file carries beside its picture, if it is of the same kind."""
-        if self.reader.origin.family != self.plan.encoder or not isinstance(frame.source, Path):
-            return []
-        return attached(frame.source)
+        same = metadata_of(self.reader).family == self.plan.encoder
+        return attached(frame.source) if same and isinstance(frame.source, Path) else []
 
     def _name(self, frame: Frame) -> str:
         detail = self.detail

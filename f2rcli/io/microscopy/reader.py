@@ -17,6 +17,7 @@ from f2rcli.errors import InputError
 from f2rcli.frames import Plane
 from f2rcli.io.tiff.axes import Series, check_series
 from f2rcli.io.tiff.library import DAMAGE
+from f2rcli.io.tiff.stack import Stack
 
 Where = dict[str, int]  # axis -> index
 _SIZES = {"z": "PhysicalSizeZ", "y": "PhysicalSizeY", "x": "PhysicalSizeX"}
@@ -33,22 +34,20 @@ class Image:
     facts: dict[str, Any] = field(default_factory=dict)  # as OME-XML calls them
 
 
-class ForeignStack:
-    """A file of another format, as TiffStack is one of TIFF."""
+class MicroscopyFile(Stack):
+    """A stack in a microscope maker's own format."""
 
     def __init__(self, path: Path) -> None:
         """Raises InputError where the library is missing or refuses the file."""
         self.path, self.name = path, path.name
-        self.paths = [path]
-        self.cut_off = False
-        self.flavour, package, opener = KINDS[path.suffix.lower()]
+        self._kind, package, opener = KINDS[path.suffix.lower()]
         if not path.exists():
             raise InputError(f"{path.name}: no such file.", hint="Check the path.")
         try:
             library = importlib.import_module(package)
         except ImportError as error:
             raise InputError(
-                f"{path.name}: reading {self.flavour} needs the package {package}.",
+                f"{path.name}: reading {self._kind} needs the package {package}.",
                 hint="Install it: pip install 'f2rcli[microscopy]'.",
             ) from error
         try:
@@ -81,7 +80,7 @@ class ForeignStack:
         return self.images[number].facts
 
     def read(self, number: int, place: int) -> Plane:
-        """A picture (Y, X) or (Y, X, S). Raises InputError where it cannot be decoded."""
+        """See Stack."""
         outer = self.series[number].outer
         index = np.unravel_index(place, [n for _, n in outer] or [1])
         where = {letter: int(i) for (letter, _), i in zip(outer, index, strict=False)}
@@ -96,25 +95,28 @@ class ForeignStack:
         native: Plane = np.ascontiguousarray(picture.reshape(shape), series.dtype.newbyteorder("="))
         return native
 
-    def spot(self, number: int, place: int) -> None:
-        """Pictures cannot be replaced in these files."""
+    @property
+    def paths(self) -> list[Path]:
+        """See Stack."""
+        return [self.path]
+
+    @property
+    def flavour(self) -> str:
+        """See Stack."""
+        return self._kind
 
     @property
     def interval(self) -> Fraction | None:
-        """Seconds between frames, where the file says so."""
+        """See Stack."""
         seconds = self.images[0].facts.get("TimeIncrement")
         return None if not seconds else Fraction(seconds).limit_denominator(1_000_000_000)
 
     def codec(self, number: int) -> str:
-        """The format, in a word."""
-        return self.flavour
-
-    def levels(self, number: int) -> list[Any]:
-        """Smaller copies are not written."""
-        return []
+        """See Stack."""
+        return self._kind
 
     def close(self) -> None:
-        """Let go of the file."""
+        """See Stack."""
         with suppress(AttributeError):  # zarr's groups need none
             self._file.close()
 

@@ -1,13 +1,13 @@
-"""Writing an OME-TIFF file for a stack that was no TIFF: empty at first, filled as frames come."""
+"""OME-TIFF output for stacks of other formats: laid out empty, filled as frames come."""
 
 from pathlib import Path
 
 import tifffile
 
 from f2rcli.errors import UsageError
-from f2rcli.io.atomic import check_target
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
-from f2rcli.io.microscopy.reader import ForeignStack
+from f2rcli.io.microscopy.reader import MicroscopyFile
+from f2rcli.io.targets import check_target
 from f2rcli.io.tiff.file import TiffStack
 from f2rcli.io.tiff.folder import SUFFIXES
 from f2rcli.io.tiff.plan import StackDetail, check_options
@@ -19,7 +19,7 @@ CLASSIC = 1 << 31  # bytes of samples from which BigTIFF is written
 
 def plan_ome(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     """Plan an OME-TIFF file. Raises UsageError or OutputError for what cannot be done."""
-    if not isinstance(reader, StackReader) or not isinstance(reader.stack, ForeignStack):
+    if not isinstance(reader, StackReader) or not isinstance(reader.stack, MicroscopyFile):
         raise TypeError("not a stack of another format")
     check_options(reader, options)
     if Path(target).suffix.lower() not in SUFFIXES:
@@ -49,7 +49,7 @@ class OmeWriter(StackWriter):
 
     def _begin(self) -> None:
         source = self.reader.stack
-        assert isinstance(source, ForeignStack)  # as the plan's maker saw to
+        assert isinstance(source, MicroscopyFile)  # as the plan's maker saw to
         path = self._copy(source.path)
         size = sum(one.frames * one.height * one.width * one.samples * one.dtype.itemsize
                    for one in source.series)  # fmt: skip

@@ -1,1 +1,28 @@
-"""Camera raw: files, bursts, and mosaics in TIFF files."""
+"""Camera raw: single files, bursts, CinemaDNG folders, and mosaics in TIFF files."""
+
+from pathlib import Path
+
+from f2rcli.frames import Space
+from f2rcli.io.base import Reader
+from f2rcli.io.raw.burst import claims_raw as claims
+from f2rcli.io.raw.exposure import RAW_SUFFIXES as SUFFIXES
+from f2rcli.io.raw.plan import plan_raw as plan_output
+from f2rcli.io.raw.reader import RawReader as open_reader
+from f2rcli.io.raw.tiff_mosaic import TIFF_SUFFIXES
+from f2rcli.io.raw.writer import RawWriter as open_writer
+from f2rcli.io.targets import default_folder
+
+__all__ = ["SUFFIXES", "claims", "open_reader", "open_writer", "plan_output"]
+
+RANK = 20  # before TIFF stacks and pictures: a folder of raw files may hold previews too
+
+
+def writes(target: str, reader: Reader) -> bool:
+    """Whatever becomes of camera raw; and DNG, to say that nothing else can become one."""
+    return reader.info.space is Space.BAYER or Path(target).suffix.lower() == ".dng"
+
+
+def default_target(source: Path) -> Path:
+    """`burst_f2r` beside `burst`, `a_f2r.dng` beside `a.cr2`, `a_f2r.tif` beside `a.tif`."""
+    suffix = source.suffix if source.suffix.lower() in TIFF_SUFFIXES else ".dng"
+    return default_folder(source) or source.with_name(f"{source.stem}_f2r{suffix}")

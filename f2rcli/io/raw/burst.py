@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from f2rcli.errors import InputError
-from f2rcli.io.images.files import is_pattern, natural_key
+from f2rcli.io.numbering import is_pattern, matching, natural_key, no_match
 from f2rcli.io.raw.exposure import RAW_SUFFIXES, Header, Shot, read_header, read_raw
 from f2rcli.io.raw.tiff_mosaic import CRVD, TIFF_SUFFIXES, examine_tiff, sensor_facts
 
@@ -24,8 +24,8 @@ def claims_raw(source: str) -> bool:
         return False
     if path.is_file():
         return sensor_facts(path) is not None
-    first = next(iter(_of_pattern(path)), None) if is_pattern(source) else None
-    return first is not None and sensor_facts(first) is not None
+    found = matching(path) if is_pattern(source) else []
+    return bool(found) and sensor_facts(found[0][1]) is not None
 
 
 def _claims_folder(folder: Path) -> bool:
@@ -51,22 +51,11 @@ def find_files(source: str) -> tuple[list[Path], list[str]]:
     if path.is_dir():
         return _of_folder(path)
     if not path.exists() and is_pattern(source):
-        files = sorted(_of_pattern(path), key=natural_key)
+        files = sorted((file for _, file in matching(path)), key=natural_key)
         if not files:
-            raise InputError(
-                f"{path.name}: no file matches.", hint="Check the folder and the number of digits."
-            )
+            raise no_match(path)
         return files, _jumps(files)
     return [path], []
-
-
-def _of_pattern(pattern: Path) -> list[Path]:
-    match = re.fullmatch(r"(.*)%0?(\d*)d(.*)", pattern.name)
-    if match is None or not pattern.parent.is_dir():
-        return []
-    digits = rf"\d{{{max(int(match[2] or 1), 1)},}}"
-    wanted = re.compile(re.escape(match[1]) + digits + re.escape(match[3]))
-    return [path for path in pattern.parent.iterdir() if wanted.fullmatch(path.name)]
 
 
 def _of_folder(folder: Path) -> tuple[list[Path], list[str]]:

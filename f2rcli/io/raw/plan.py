@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Literal
 
 from f2rcli.errors import InputError, OutputError, UsageError, nearest
-from f2rcli.io.atomic import check_target
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
-from f2rcli.io.images.writer import check_folder
 from f2rcli.io.raw.dng import find_strips
 from f2rcli.io.raw.exposure import Shot, read_raw
 from f2rcli.io.raw.reader import RawReader
 from f2rcli.io.raw.tiff_mosaic import FOLDER_SIDECAR, TIFF_SUFFIXES, sidecar_of
+from f2rcli.io.targets import check_folder, check_target
 
 Format = Literal["dng", "tiff"]
 FORMATS = ("dng", "tiff")
@@ -48,7 +47,7 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     if single:
         check_target(path, reader.paths(), overwrite=options.overwrite)
     else:
-        check_folder(reader, path, "", options)
+        check_folder(path, reader.paths(), overwrite=options.overwrite)
         _check_names(reader)
     kept, dropped = _fate(reader.first, form, demosaic=options.demosaic)
     return WritePlan(

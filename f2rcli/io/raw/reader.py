@@ -1,6 +1,5 @@
 """Reading a burst of raw exposures as a clip of mosaics."""
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -14,8 +13,6 @@ from f2rcli.io.raw.burst import check_belongs, examine, find_files, shots_of
 from f2rcli.io.raw.exposure import Samples, Shot, read_raw
 from f2rcli.io.raw.tiff_mosaic import TIFF_SUFFIXES, TiffPages
 from f2rcli.io.time_range import Span, stretch, trailing
-from f2rcli.io.video.ffmpeg_input import AnyPacket
-from f2rcli.io.video.source_metadata import Origin
 from f2rcli.sensor import bayer_layout
 
 RATE = Fraction(25)  # for --start and --end, where files state no rate of their own
@@ -36,7 +33,6 @@ class RawReader(Reader):
         self.source = Path(source)
         self.options = options
         self.ledger = Ledger()
-        self.side: deque[AnyPacket] = deque()
         files, notes = find_files(source)
         self.every = every = examine(files)
         self.first = next(shot for shot in every if isinstance(shot, Shot))
@@ -52,9 +48,7 @@ class RawReader(Reader):
             )
         suffix = self.first.path.suffix.lower()
         self.of_tiff = suffix in TIFF_SUFFIXES
-        self.origin = Origin(
-            container="raw", family="tiff" if self.of_tiff else suffix[1:], pix_fmt="cfa"
-        )
+        self.family = "tiff" if self.of_tiff else suffix[1:]
         self._pages = TiffPages()
         self.info = self._info(notes)
 
@@ -75,9 +69,6 @@ class RawReader(Reader):
             notes=tuple(notes),
             noise_profile=shot.noise,
         )
-
-    def passthrough(self) -> None:
-        """Raw files have no other streams."""
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the exposures; one that is damaged is held, or raises if strict."""
@@ -153,7 +144,7 @@ class RawReader(Reader):
         shot, mosaic = self.first, self.first.mosaic
         return [
             {
-                "index": 0, "kind": "raw", "codec": self.origin.family, "denoised": True,
+                "index": 0, "kind": "raw", "codec": self.family, "denoised": True,
                 "camera": shot.camera or None, "iso": shot.iso, "frames": len(self.shots),
                 "cfa": mosaic.pattern, "black": [f"{v:g}" for v in mosaic.black],
                 "white": f"{mosaic.white[0]:g}",

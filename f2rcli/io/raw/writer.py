@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Frame
 from f2rcli.io.atomic import PartFile, PartFolder, disk_error
-from f2rcli.io.base import Receipt, WritePlan, Writer
+from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
 from f2rcli.io.raw.dng import dng_of, new_dng
 from f2rcli.io.raw.exposure import Samples, Shot, read_raw
 from f2rcli.io.raw.plan import RawDetail
@@ -28,8 +28,8 @@ _CLASSIC_TIFF = 3_900_000_000  # bytes; beyond it BigTIFF is written
 class RawWriter(Writer):
     """Files are gathered in a part folder, or in a part file, and moved at the very end."""
 
-    def __init__(self, reader: RawReader, plan: WritePlan) -> None:
-        if not isinstance(plan.detail, RawDetail):
+    def __init__(self, reader: Reader, plan: WritePlan) -> None:
+        if not isinstance(plan.detail, RawDetail) or not isinstance(reader, RawReader):
             raise TypeError("the plan was made for another format")
         self.reader = reader
         self.plan = plan

@@ -1,7 +1,6 @@
 """A TIFF file opened with care: what its header claims is checked before it is believed."""
 
 import re
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from f2rcli.errors import InputError
 from f2rcli.frames import Plane
 from f2rcli.io.tiff.axes import Series, check_series
 from f2rcli.io.tiff.library import DAMAGE, opened, quiet_tifffile, unreadable
+from f2rcli.io.tiff.stack import Spot, Stack
 
 MOST_PIXELS = 1 << 29  # of one picture, with its samples: 23 170 x 23 170
 RGB, PALETTE, YCBCR, CFA = 2, 3, 6, 32803  # photometric interpretations
@@ -28,17 +28,7 @@ CUT_OFF = ("invalid page offset", "circular reference")
 _SECONDS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "us": 1e-6, "min": 60.0, "h": 3600.0, "sec": 1.0}
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """Where a picture of a series lies."""
-
-    path: Path
-    page: Any  # tifffile's TiffPage
-    plane: int | None = None  # of a page that holds several pictures: which
-    offset: int | None = None  # of the picture's first byte, where pages do not say it
-
-
-class TiffStack:
+class TiffStack(Stack):
     """A TIFF file and those it names (OME), open for reading picture by picture, in any order."""
 
     def __init__(self, path: Path) -> None:
@@ -80,7 +70,7 @@ class TiffStack:
 
     @property
     def cut_off(self) -> bool:
-        """Whether the list of its pages breaks off."""
+        """See Stack."""
         return self._complained(CUT_OFF)
 
     def _check_pages(self) -> None:
@@ -155,7 +145,7 @@ class TiffStack:
         return series.height * series.width * series.samples * series.dtype.itemsize
 
     def spot(self, number: int, place: int) -> Spot | None:
-        """Where a picture lies; None if the file ends before it."""
+        """See Stack."""
         array, series = self._arrays[number], self.series[number]
         pages = array.pages
         share = max(1, series.frames // max(len(pages), 1))  # pictures per page
@@ -177,10 +167,7 @@ class TiffStack:
         return Spot(path, page, place % share)
 
     def read(self, number: int, place: int) -> Plane:
-        """A picture (Y, X) or (Y, X, S), in the machine's byte order.
-
-        Raises InputError where it cannot be decoded.
-        """
+        """See Stack."""
         series, spot = self.series[number], self.spot(number, place)
         if spot is None:
             raise InputError(f"{self.name}: ends before picture {place + 1}: it is truncated.")
@@ -210,7 +197,7 @@ class TiffStack:
 
     @property
     def interval(self) -> Fraction | None:
-        """Seconds from one frame to the next, where the file says so."""
+        """See Stack."""
         value: float | None = None
         imagej = self.file.imagej_metadata or {}
         ome = self.file.ome_metadata or ""
@@ -227,7 +214,7 @@ class TiffStack:
 
     @property
     def paths(self) -> list[Path]:
-        """Every file that holds pictures of it."""
+        """See Stack."""
         found = [self.path.resolve()]
         for number, series in enumerate(self.series):
             if self._arrays[number].is_multifile:
@@ -244,16 +231,16 @@ class TiffStack:
         return f"{kind}{'BigTIFF' if self.file.is_bigtiff else 'TIFF'}"
 
     def codec(self, number: int) -> str:
-        """How a series is compressed, in a word."""
+        """See Stack."""
         code = int(self._arrays[number].keyframe.compression)
         return CODECS.get(code, f"compression {code}")
 
     def levels(self, number: int) -> list[Any]:
-        """Smaller copies of a series (a pyramid), largest first."""
+        """See Stack."""
         return list(self._arrays[number].levels[1:])
 
     def close(self) -> None:
-        """Let go of the files."""
+        """See Stack."""
         self.file.close()
 
 

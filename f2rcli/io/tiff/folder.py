@@ -1,19 +1,18 @@
 """A folder or pattern of numbered one-page TIFF files, as one stack."""
 
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import tifffile
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
-from f2rcli.io.images.files import is_pattern, natural_key, numbered_files
-from f2rcli.io.tiff.file import Spot, TiffStack
+from f2rcli.io.numbering import is_pattern, natural_key, numbered_files
+from f2rcli.io.tiff.file import TiffStack
 from f2rcli.io.tiff.library import DAMAGE, quiet_tifffile
+from f2rcli.io.tiff.stack import Spot, Stack
 
-SUFFIXES = (".tif", ".tiff")
+SUFFIXES = frozenset({".tif", ".tiff"})
 
 
 def tiff_files(folder: Path) -> list[Path]:
@@ -40,39 +39,42 @@ def _one_page(path: Path) -> bool:
         return False
 
 
-class PageFolder:
+class PageFolder(Stack):
     """Files of one page each, in the order of their numbers: a stack in time."""
 
     def __init__(self, source: str) -> None:
         """Raises InputError where a file cannot be read, or is no page like the first."""
         path = Path(source)
         self.name, self.path = path.name, path
-        self.paths = tiff_files(path) if path.is_dir() else numbered_files(path)
-        if not self.paths:
+        self.files = tiff_files(path) if path.is_dir() else numbered_files(path)
+        if not self.files:
             raise InputError(f"{self.name}: holds no TIFF files.")
-        first = self._open(self.paths[0])
+        first = TiffStack(self.files[0])
         if len(first.series) > 1 or first.series[0].frames > 1:
             raise InputError(
-                f"{self.name}: {self.paths[0].name} is a stack itself ({first.series[0].words}).",
+                f"{self.name}: {self.files[0].name} is a stack itself ({first.series[0].words}).",
                 hint="Pass one stack, or a folder of stacks with an output folder (-o).",
             )
         only = first.series[0]
         self.one = only
-        self.series = [replace(only, axes=f"T{only.axes}", shape=(len(self.paths), *only.shape))]
-        self.present = [len(self.paths)]
-        self.cut_off = False
-        self.interval: Fraction | None = None
-        self.flavour = f"{len(self.paths)} TIFF files"
+        self.series = [replace(only, axes=f"T{only.axes}", shape=(len(self.files), *only.shape))]
+        self.present = [len(self.files)]
         self._codec = first.codec(0)
         first.close()
 
-    @staticmethod
-    def _open(path: Path) -> TiffStack:
-        return TiffStack(path)
+    @property
+    def paths(self) -> list[Path]:
+        """See Stack."""
+        return self.files
+
+    @property
+    def flavour(self) -> str:
+        """See Stack."""
+        return f"{len(self.files)} TIFF files"
 
     def _page(self, place: int) -> TiffStack:
-        path = self.paths[place]
-        stack = self._open(path)
+        path = self.files[place]
+        stack = TiffStack(path)
         only = stack.series[0]
         if (only.shape, only.dtype, len(stack.series)) != (self.one.shape, self.one.dtype, 1):
             stack.close()
@@ -84,11 +86,11 @@ class PageFolder:
         return stack
 
     def spot(self, number: int, place: int) -> Spot | None:
-        """Where a picture lies; its file is open until the spot is let go of."""
+        """See Stack; its file is open until the spot is let go of."""
         return self._page(place).spot(number, 0)
 
     def read(self, number: int, place: int) -> Plane:
-        """See TiffStack."""
+        """See Stack."""
         stack = self._page(place)
         try:
             return stack.read(number, 0)
@@ -96,18 +98,11 @@ class PageFolder:
             stack.close()
 
     def codec(self, number: int) -> str:
-        """See TiffStack."""
+        """See Stack."""
         return self._codec
-
-    def levels(self, number: int) -> list[Any]:
-        """One-page files with smaller copies are not kept in step: none."""
-        return []
 
     def close(self) -> None:
         """Nothing stays open."""
-
-
-Stack = TiffStack | PageFolder
 
 
 def open_stack(source: str) -> Stack:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from f2rcli.errors import OutputError
 from f2rcli.frames import Plane
-from f2rcli.io.tiff.file import YCBCR, Spot
+from f2rcli.io.tiff.file import YCBCR
 from f2rcli.io.tiff.library import DAMAGE, opened, quiet_tifffile
+from f2rcli.io.tiff.stack import Spot
 
 WRITABLE = (1, 5, 8, 32946, 34925, 50000)  # none, LZW, deflate (two numbers), LZMA, zstd
 DEFLATE = 8

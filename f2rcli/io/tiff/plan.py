@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from f2rcli.errors import InputError, UsageError
-from f2rcli.io.atomic import check_target
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
-from f2rcli.io.images.writer import check_folder
+from f2rcli.io.targets import check_folder, check_target
 from f2rcli.io.tiff.file import CODECS
 from f2rcli.io.tiff.folder import SUFFIXES
 from f2rcli.io.tiff.patch import Coding, can_rewrite
@@ -78,7 +77,7 @@ def _check_place(reader: StackReader, target: Path, several: bool, options: Writ
                 f"{target.name}: is one file, the stack has {len(reader.paths())}.",
                 hint="Name a folder with -o; the files keep their names in it.",
             )
-        check_folder(reader, target, "", options)
+        check_folder(target, reader.paths(), overwrite=options.overwrite)
         return
     if suffix not in SUFFIXES:
         raise UsageError(

@@ -1,6 +1,5 @@
 """Reading a stack: its lanes, one after another, each frame with what the writer wants back."""
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -13,15 +12,11 @@ from f2rcli.defects import no_numbers, unreal_line
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import ClipInfo, Family, Frame, Plane, PlaneLayout
 from f2rcli.io.base import Ledger, Reader, ReadOptions
-from f2rcli.io.microscopy.reader import ForeignStack
 from f2rcli.io.tiff.axes import Lane, Series, in_time, lanes_of
-from f2rcli.io.tiff.folder import Stack, open_stack
+from f2rcli.io.tiff.folder import open_stack
 from f2rcli.io.tiff.levels import LOOKS, LaneStatistics, filled, survey
+from f2rcli.io.tiff.stack import Stack
 from f2rcli.io.time_range import Span
-from f2rcli.io.video.ffmpeg_input import AnyPacket
-from f2rcli.io.video.source_metadata import Origin
-
-AnyStack = Stack | ForeignStack
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +32,12 @@ class Place:
 class StackReader(Reader):
     """A TIFF stack: every channel and every plane of depth is a lane, read along time."""
 
-    def __init__(self, source: str, options: ReadOptions, stack: AnyStack | None = None) -> None:
+    def __init__(self, source: str, options: ReadOptions, stack: Stack | None = None) -> None:
         """stack: what to read, where it is no TIFF."""
         self.source = Path(source)
         self.options = options
         self.ledger = Ledger()
-        self.side: deque[AnyPacket] = deque()
-        self.stack: AnyStack = stack or open_stack(source)
+        self.stack: Stack = stack or open_stack(source)
         self.notes: list[str] = []
         self.series = [self._understood(series) for series in self.stack.series]
         if self.stack.cut_off and not self.ledger.damaged:
@@ -111,7 +105,6 @@ class StackReader(Reader):
         ):
             self._note("samples of a pixel are denoised apart, as channels")
         stated = self.interval
-        self.origin = Origin(container="tiff", family=self.stack.codec(0), pix_fmt=str(first.dtype))
         frames = sum(len(lane.frames) for lane in self.lanes)
         layout = self._layout(0)
         for line in self._survey(0).lines():
@@ -157,9 +150,6 @@ class StackReader(Reader):
         """Frame `number` of a lane, (Y, X) or (Y, X, S)."""
         picture = self.stack.read(lane.series, lane.frames[number])
         return picture if lane.sample is None else np.ascontiguousarray(picture[..., lane.sample])
-
-    def passthrough(self) -> None:
-        """A stack has no other streams."""
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames of the first lane in the order of time, then those of the next."""

@@ -17,7 +17,8 @@ from f2rcli.io.tiff.folder import open_stack
 from f2rcli.io.tiff.levels import kept
 from f2rcli.io.tiff.patch import PatchedFile
 from f2rcli.io.tiff.plan import StackDetail
-from f2rcli.io.tiff.reader import AnyStack, Place, StackReader
+from f2rcli.io.tiff.reader import Place, StackReader
+from f2rcli.io.tiff.stack import Stack
 
 
 class StackWriter(Writer):
@@ -34,7 +35,7 @@ class StackWriter(Writer):
         self._scratch: dict[int, IO[bytes]] = {}
         self._part: PartFile | None = None
         self._folder: Path | None = None
-        self.places: AnyStack = reader.stack  # where pictures lie in the file that is written
+        self.places: Stack = reader.stack  # where pictures lie in the file that is written
         try:
             if plan.detail.folder:
                 beside = self.target if self.target.is_dir() else self.target.parent

@@ -14,7 +14,9 @@ from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import InputError
 from f2rcli.io.base import Ledger
-from f2rcli.io.video.ffmpeg_input import AnyPacket, encrypted_error, ffmpeg_reason
+from f2rcli.io.ffmpeg.messages import ffmpeg_reason
+from f2rcli.io.video.ffmpeg_input import encrypted_error
+from f2rcli.io.video.packets import AnyPacket
 from f2rcli.io.video.timestamps import Continuity
 
 _HELD_BACK = 256  # more pictures than any decoder keeps, threads included

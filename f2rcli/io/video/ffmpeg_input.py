@@ -1,21 +1,14 @@
 """Opening a file or pipe as FFmpeg sees it, safely: no network, no playlists, clear errors."""
 
-import logging
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
 
 import av
 from av.container import InputContainer
-from av.packet import Packet
-from av.stream import Disposition, Stream
 
 from f2rcli.errors import InputError
-
-if TYPE_CHECKING:
-    AnyPacket: TypeAlias = Packet[Stream]
-else:
-    AnyPacket = Packet  # generic in PyAV's stubs only
+from f2rcli.io.ffmpeg.messages import ffmpeg_reason, quiet_ffmpeg
+from f2rcli.io.ffmpeg.metadata import is_cover
 
 PIPE = "-"
 
@@ -31,16 +24,6 @@ _DEMUXERS = (
     "aac", "mp3", "flac", "wav", "ac3", "eac3", "aiff", "caf", "srt", "ass", "webvtt",
 )  # fmt: skip
 _MAX_PIXELS = 1 << 29  # 536 megapixels: beyond it a header is more likely broken than right
-
-
-def quiet_ffmpeg() -> None:
-    """Let FFmpeg's messages reach errors and the log, not the terminal."""
-    if av.logging.get_level() is None:
-        av.logging.set_level(av.logging.ERROR)
-    logger = logging.getLogger("libav")
-    if not any(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
-        logger.addHandler(logging.NullHandler())  # else Python prints them to standard error
-        logger.propagate = bool(logging.getLogger().handlers)
 
 
 def display_name(source: str | Path) -> str:
@@ -125,15 +108,6 @@ def _open_error(source: str | Path, name: str, error: BaseException) -> InputErr
     )
 
 
-def ffmpeg_reason(error: BaseException) -> str:
-    """The shortest true statement of why FFmpeg failed."""
-    log = getattr(error, "log", None)  # (level, component, message)
-    if log and str(log[2]).strip():
-        return str(log[2]).strip().rstrip(".")
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(text).split("; last error log")[0].strip()
-
-
 def choose_video(container: InputContainer, name: str) -> av.VideoStream:
     """The first stream of moving pictures that can be decoded; cover art is none.
 
@@ -162,11 +136,6 @@ def encrypted_error(name: str) -> InputError:
         f"{name}: the video is encrypted (DRM); f2r has no key.",
         hint="Use an unprotected copy.",
     )
-
-
-def is_cover(stream: Stream) -> bool:
-    """Whether a video stream is a single attached picture."""
-    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
 
 
 def _only(container: InputContainer) -> str:

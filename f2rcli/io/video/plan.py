@@ -9,9 +9,7 @@ from typing import Literal
 from av.stream import Stream
 
 from f2rcli.frames import Family, PlaneLayout
-from f2rcli.io.atomic import check_target
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
-from f2rcli.io.ffmpeg.encoder_choice import Choice, check_options, choose, one_rate, says_fields
 from f2rcli.io.ffmpeg.encoders import (
     CAPTIONERS,
     EncoderSetup,
@@ -19,9 +17,11 @@ from f2rcli.io.ffmpeg.encoders import (
     family_of_encoder,
     quality,
 )
+from f2rcli.io.ffmpeg.metadata import family_of, is_cover, metadata_of, stream_line
+from f2rcli.io.targets import check_target
 from f2rcli.io.video.containers import Container, container_for, plain_tags, refusal
-from f2rcli.io.video.ffmpeg_input import PIPE, is_cover
-from f2rcli.io.video.source_metadata import family_of, stream_line
+from f2rcli.io.video.encoder_choice import Choice, check_options, choose, one_rate, says_fields
+from f2rcli.io.video.ffmpeg_input import PIPE
 
 _TEXT = ("mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text")
 _MP4_TAGS = {  # what mp4 and mov store under names of their own
@@ -57,7 +57,7 @@ class VideoDetail:
 def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> WritePlan:
     """Plan a video file or pipe. Raises UsageError or OutputError for what cannot be done."""
     where = str(target)
-    container = container_for(where, reader.origin.container, options.codec)
+    container = container_for(where, metadata_of(reader).container, options.codec)
     if where != PIPE:
         check_target(Path(where), reader.paths(), overwrite=options.overwrite)
     check_options(container, options)
@@ -85,7 +85,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
             setup=setup,
             streams=streams,
             container_options=_container_options(reader, container, setup.time_base),
-            metadata=tuple(plain_tags(dict(reader.origin.metadata)).items()),
+            metadata=tuple(plain_tags(dict(metadata_of(reader).container_tags)).items()),
             display_matrix=matrix,
             patch_aspect=_patched(container, where) and _anamorphic(reader),
         ),
@@ -97,7 +97,7 @@ def _streams(
 ) -> tuple[tuple[StreamPlan, ...], list[str], list[str]]:
     """How the other streams travel; lines of those kept, and of those dropped with the reason."""
     plans, kept, dropped = [], [], []
-    for stream in reader.origin.others:
+    for stream in metadata_of(reader).others:
         if _rebuilt(reader, container, stream):
             continue
         plan, reason = _stream(container, stream)
@@ -117,12 +117,12 @@ def _rebuilt(reader: Reader, container: Container, stream: Stream) -> bool:
     """
     if stream.type != "data" or not container.chapters:
         return False
+    source = metadata_of(reader)
     if str(stream.codec_tag if stream.codec_context else "") == "tmcd":
-        return "timecode" in reader.origin.stream_metadata
-    chapters = reader.origin.chapters
-    mov = "mov" in reader.origin.container and stream.codec_context is None
+        return "timecode" in source.stream_tags
+    mov = "mov" in source.container and stream.codec_context is None
     timecode = mov and "timecode" in stream.metadata
-    return timecode or (mov and bool(chapters) and stream.frames == len(chapters))
+    return timecode or (mov and bool(source.chapters) and stream.frames == len(source.chapters))
 
 
 def _stream(container: Container, stream: Stream) -> tuple[StreamPlan | None, str]:
@@ -144,7 +144,7 @@ def _facts(
     reader: Reader, container: Container, setup: EncoderSetup, target: str
 ) -> tuple[list[str], list[str], tuple[int, ...]]:
     """Properties that travel and that do not, in words, and the display matrix to write."""
-    origin = reader.origin
+    source = metadata_of(reader)
     kept: list[str] = []
     dropped: list[str] = []
 
@@ -153,27 +153,27 @@ def _facts(
             (kept if held else dropped).append(what if held else f"{what} ({reason})")
 
     no = f"{container.name} holds none"
-    chapters = len(origin.chapters)
+    chapters = len(source.chapters)
     note(bool(chapters), container.chapters, f"{chapters} chapters", no)
-    note(bool(plain_tags(dict(origin.metadata))), container.metadata, "metadata", no)
+    note(bool(plain_tags(dict(source.container_tags))), container.metadata, "metadata", no)
     rare = _rare_tags(reader, container)
     note(bool(rare) and _has_cover(reader), False, f"tags {', '.join(rare)}", _TAGS_OR_COVER)
-    matrix = origin.facts.display_matrix
+    matrix = source.facts.display_matrix
     turns = container.display_matrix == "all" or (
         container.display_matrix == "rotation" and is_rotation(matrix)
     )
     note(bool(matrix), turns, "rotation" if is_rotation(matrix) else "rotation and flip", no)
     note(
-        origin.facts.mastering is not None, setup.encoder in ("libx265", "libsvtav1"),
+        source.facts.mastering is not None, setup.encoder in ("libx265", "libsvtav1"),
         "HDR10 mastering metadata", f"{setup.encoder} cannot carry it; hevc and av1 can",
     )  # fmt: skip
-    captioned = origin.facts.captions
-    carried = setup.encoder in CAPTIONERS and origin.pix_fmt == setup.form.name
+    captioned = source.facts.captions
+    carried = setup.encoder in CAPTIONERS and source.pix_fmt == setup.form.name
     note(captioned, carried, "closed captions", f"{setup.encoder} cannot carry them")
-    dropped += [f"{extra} (f2r cannot carry it)" for extra in origin.facts.extras]
+    dropped += [f"{extra} (f2r cannot carry it)" for extra in source.facts.extras]
     bitstream = setup.encoder in ("libx264", "libx264rgb", "libx265", "mpeg4", "mpeg2video")
     shaped = container.pixel_aspect or bitstream or _patched(container, target)
-    note(_anamorphic(reader), shaped, f"pixel aspect {origin.pixel_aspect}", no)
+    note(_anamorphic(reader), shaped, f"pixel aspect {source.pixel_aspect}", no)
     fielded = says_fields(container, setup.encoder)
     reason = f"{setup.encoder} in {container.name} does not say it"
     note(reader.info.interlaced, fielded, "field order", reason)
@@ -186,7 +186,7 @@ def _facts(
 
 
 def _anamorphic(reader: Reader) -> bool:
-    return reader.origin.pixel_aspect not in (None, Fraction(1))
+    return metadata_of(reader).pixel_aspect not in (None, Fraction(1))
 
 
 def _patched(container: Container, target: str) -> bool:
@@ -214,17 +214,18 @@ def _rare_tags(reader: Reader, container: Container) -> list[str]:
     """Tags that mp4 and mov have no name for: they need its other, open list of keys."""
     if container.name not in ("mp4", "mov"):
         return []
-    return [k for k in plain_tags(dict(reader.origin.metadata)) if k.lower() not in _MP4_TAGS]
+    tags = plain_tags(dict(metadata_of(reader).container_tags))
+    return [name for name in tags if name.lower() not in _MP4_TAGS]
 
 
 def _has_cover(reader: Reader) -> bool:
-    return any(is_cover(stream) for stream in reader.origin.others)
+    return any(is_cover(stream) for stream in metadata_of(reader).others)
 
 
 def _notes(
     reader: Reader, container: Container, choice: Choice, options: WriteOptions
 ) -> Iterator[str]:
-    info, source, setup = reader.info, reader.origin.family, choice.setup
+    info, source, setup = reader.info, metadata_of(reader).family, choice.setup
     family = family_of_encoder(setup.encoder)
     own = encoders_for(source)
     if source and not options.codec and not options.lossless and setup.encoder not in own:

@@ -20,12 +20,17 @@ from f2rcli.io.ffmpeg.colour import (
     siting,
     subsampled,
 )
+from f2rcli.io.ffmpeg.metadata import (
+    SourceMetadata,
+    all_chapters,
+    family_of,
+    is_cover,
+    stream_facts,
+)
 from f2rcli.io.ffmpeg.pixel_formats import read_planes
 from f2rcli.io.time_range import Span
 from f2rcli.io.video.decoder import Decoder, Picture
-from f2rcli.io.video.ffmpeg_input import is_cover
 from f2rcli.io.video.matroska import read_siting
-from f2rcli.io.video.source_metadata import Origin, all_chapters, family_of, stream_facts
 
 _BOTTOM_FIRST = (3, 5)  # FFmpeg's AV_FIELD_BB and AV_FIELD_BT
 
@@ -184,18 +189,18 @@ class Probe:
             return None
         return self.stream.start_time + self.stream.duration if self.stream.duration else None
 
-    def origin(self) -> Origin:
+    def metadata(self) -> SourceMetadata:
         """The clip as a writer needs to know it."""
-        return Origin(
+        return SourceMetadata(
             container=self.container.format.name,
             family=family_of(self.stream),
             profile=str(self.stream.codec_context.profile or ""),
             pix_fmt=self.first.format.name,
             pixel_aspect=self.stream.sample_aspect_ratio or self.facts.pixel_aspect,
-            tags=self.tags,
+            colour=self.tags,
             facts=self.facts,
-            metadata=dict(self.container.metadata),
-            stream_metadata=dict(self.stream.metadata),
+            container_tags=dict(self.container.metadata),
+            stream_tags=dict(self.stream.metadata),
             disposition=self.stream.disposition,
             chapters=all_chapters(self.container),
             others=tuple(s for s in self.container.streams if s.index != self.stream.index),

@@ -1,4 +1,4 @@
-"""Reading what FFmpeg demuxes: frames stream by, packets of other streams wait at the side."""
+"""Video files and pipes, read with FFmpeg: frames, and packets of the other streams beside them."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -16,21 +16,20 @@ from f2rcli.errors import InputError
 from f2rcli.frames import Frame
 from f2rcli.io.base import Ledger, Reader, ReadOptions
 from f2rcli.io.ffmpeg.colour import has_captions
+from f2rcli.io.ffmpeg.messages import ffmpeg_reason
+from f2rcli.io.ffmpeg.metadata import family_of, is_cover
 from f2rcli.io.ffmpeg.pixel_formats import read_planes
 from f2rcli.io.time_range import Span, leading, timed, trailing
 from f2rcli.io.video.decoder import Decoder, Picture
 from f2rcli.io.video.ffmpeg_input import (
     LATE_INDEX,
     PIPE,
-    AnyPacket,
     choose_video,
     display_name,
-    ffmpeg_reason,
-    is_cover,
     open_source,
 )
+from f2rcli.io.video.packets import AnyPacket, SidePackets
 from f2rcli.io.video.probe import Probe
-from f2rcli.io.video.source_metadata import family_of
 
 _SEEK_MARGINS = (0, 2, 10)  # seconds before the start that are tried one after the other
 _REACHES = (1, 4, 16)  # times the usual length of a lead-in that is gone back for it, in turn
@@ -47,39 +46,26 @@ class VideoReader(Reader):
         self.options = options
         self.span = Span.of(options)
         self.ledger = Ledger()
-        self.side: deque[AnyPacket] = deque()
-        self._keep_side = True  # until the frames begin to flow without a writer
-        self._wanted = False
+        self.side = SidePackets()
         self.container = open_source(source)
         with ExitStack() as opened:
             opened.callback(self.container.close)
             self.stream = choose_video(self.container, self.name)
             self._decoder = Decoder(
                 self.container, self.stream, self._context(), self.ledger, self.name,
-                strict=options.strict, aside=self._aside,
+                strict=options.strict, aside=self.side.add,
             )  # fmt: skip
             opened.callback(self._decoder.close)
             self._probed = self._first_pictures()
             self._probe = Probe(self.container, self.stream, self._probed, options, self.name)
-            self.info, self.origin = self._probe.info(), self._probe.origin()
+            self.info, self.metadata = self._probe.info(), self._probe.metadata()
             self._opened = opened.pop_all()
-
-    @property
-    def shift(self) -> Fraction:
-        """Seconds by which a cut clip moves, so that it begins when its source did."""
-        return Fraction(0) if self.cut is None else self.cut - self._probe.first_time
-
-    def passthrough(self) -> None:
-        """Say that a writer will take the packets of the other streams out of `side`."""
-        self._wanted = True
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames. Raises InputError for what cannot be read, and damage if strict."""
-        if not self._wanted:
-            self._keep_side = False
-            self.side.clear()
+        self.side.begin()
         yield from self._within(*self._begun())
-        if self._decoder.ended and self.cut_end is None:
+        if self._decoder.ended and self.side.end is None:
             self._check_truncation()
 
     def opening(self) -> Iterator[Frame]:
@@ -172,7 +158,7 @@ class VideoReader(Reader):
         target = self._probe.first_pts + int(self.span.start / self._probe.time_base) - lead
         if target <= self._probe.first_pts and self._probed:  # where one is
             return True
-        covers = [packet for packet in self.side if is_cover(packet.stream)]
+        covers = [packet for packet in self.side.queue if is_cover(packet.stream)]
         self.ledger.clear()  # of what lies before the stretch that is asked for
         for margin in _SEEK_MARGINS:
             place = target - round(margin / self._probe.time_base)
@@ -182,7 +168,7 @@ class VideoReader(Reader):
         else:
             self._rewind()
             target = self._probe.first_pts
-        self.side.extendleft(covers)
+        self.side.queue.extendleft(covers)
         return target == self._probe.first_pts
 
     def _seek_to(self, place: int, target: int) -> bool:
@@ -198,7 +184,7 @@ class VideoReader(Reader):
             self.container.seek(place, stream=self.stream)
         except av.FFmpegError:
             return None
-        self.side.clear()
+        self.side.queue.clear()
         self._decoder.restart()
         picture = next(iter(self._decoder), None)
         if picture is not None and picture.frame is not None:
@@ -214,7 +200,7 @@ class VideoReader(Reader):
         if picture is not None and picture.frame and picture.pts == self._probe.first_pts:
             return
         self._probed = []
-        self.side.clear()
+        self.side.queue.clear()
         try:
             self.container.seek(0, unsupported_byte_offset=True)
         except av.FFmpegError:
@@ -299,7 +285,8 @@ class VideoReader(Reader):
                 yield from self._beyond(chain([frame], clip), last, moved)
                 return
             if not taken:
-                self.cut = (frame.pts or 0) * self._probe.time_base
+                self.side.start = (frame.pts or 0) * self._probe.time_base
+                self.side.shift = self.side.start - self._probe.first_time
                 while lead:
                     yield replace(self._moved(lead.popleft(), moved), context=True)
             last = frame
@@ -314,11 +301,11 @@ class VideoReader(Reader):
         """After the stretch: frames that come along; then read on a little for packets of other
         streams that belong before its end."""
         first = next(clip)
-        end = self.cut_end = (first.pts or 0) * self._probe.time_base
+        end = self.side.end = (first.pts or 0) * self._probe.time_base
         for frame in trailing(chain([first], clip), last, self.options.trail):
             self.ledger.forgive(frame)
             yield replace(self._moved(frame, moved), context=True)
-        if not self._wanted:
+        if not self.side.wanted:
             return
 
         def past(packet: AnyPacket) -> bool:
@@ -326,10 +313,6 @@ class VideoReader(Reader):
             return time is not None and time * packet.time_base > end + _AFTER_END
 
         self._decoder.skip_aside(past)
-
-    def _aside(self, packet: AnyPacket) -> None:
-        if self._keep_side:
-            self.side.append(packet)
 
     def _check_truncation(self) -> None:
         """Compare what came with what the container promised: truncated files end in silence."""
@@ -364,5 +347,5 @@ class VideoReader(Reader):
     def close(self) -> None:
         """Let go of the file."""
         self._probed = []
-        self.side.clear()
+        self.side.queue.clear()
         self._opened.close()

@@ -9,27 +9,29 @@ from av.error import ArgumentError, InvalidDataError
 from av.stream import Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
 
-from f2rcli.io.base import Reader
+from f2rcli.io.ffmpeg.messages import ffmpeg_reason
+from f2rcli.io.ffmpeg.metadata import is_cover, stream_line
 from f2rcli.io.video.containers import copy_stream, describe_like
-from f2rcli.io.video.ffmpeg_input import AnyPacket, ffmpeg_reason, is_cover
+from f2rcli.io.video.packets import AnyPacket, SidePackets
 from f2rcli.io.video.plan import StreamPlan, VideoDetail
-from f2rcli.io.video.source_metadata import stream_line
 
 _MIMES = {"png": "image/png", "mjpeg": "image/jpeg", "bmp": "image/bmp", "gif": "image/gif"}
 _EXTENSIONS = {"png": "png", "mjpeg": "jpg", "bmp": "bmp", "gif": "gif"}
 
 
 class SideStreams:
-    """Takes the packets that a reader lays aside into the target, in step with the video."""
+    """Muxes the packets of the other streams into the target, in step with the video."""
 
-    def __init__(self, reader: Reader, detail: VideoDetail, container: OutputContainer) -> None:
-        self.reader = reader
+    def __init__(
+        self, packets: SidePackets, detail: VideoDetail, container: OutputContainer
+    ) -> None:
+        self.packets = packets
         self.detail = detail
         self.container = container
         self._lost: list[str] = []
         self._broken: Counter[int] = Counter()  # packets the muxer refused, by source stream
         self._targets: dict[int, Stream] = {}  # by the index of the source stream
-        self._texts: dict[int, _SubtitleTurner] = {}
+        self._texts: dict[int, _SubtitleConverter] = {}
         self._begun: set[int] = set()  # cut video streams that have reached a key frame
 
     def add(self, plans: tuple[StreamPlan, ...]) -> None:
@@ -39,13 +41,13 @@ class SideStreams:
             if plan.action == "copy":
                 self._targets[index] = copy_stream(self.container, plan.stream)
             elif plan.action == "subtitle":
-                turner = _SubtitleTurner(plan, self.container)
+                turner = _SubtitleConverter(plan, self.container)
                 self._targets[index], self._texts[index] = turner.target, turner
 
     def attach(self) -> None:
         """Put cover art into the header, for containers that keep it there."""
         wanted = {p.stream.index: p.stream for p in self.detail.streams if p.action == "attach"}
-        for packet in list(self.reader.side):
+        for packet in list(self.packets.queue):
             stream = wanted.pop(packet.stream_index, None)
             if stream is None:
                 continue
@@ -53,7 +55,7 @@ class SideStreams:
             title = stream.metadata.get("filename") or f"cover.{_EXTENSIONS.get(name, name)}"
             mime = stream.metadata.get("mimetype") or _MIMES.get(name, "application/octet-stream")
             self.container.add_attachment(title, mime, bytes(packet))
-            self.reader.side.remove(packet)
+            self.packets.queue.remove(packet)
         self._lost += [
             f"{stream_line(stream)} (its picture is missing)" for stream in wanted.values()
         ]
@@ -74,11 +76,11 @@ class SideStreams:
 
     def drain(self) -> None:
         """Mux every packet that waits at the side."""
-        side = self.reader.side
-        while side:
-            packet = side.popleft()
+        queue = self.packets.queue
+        while queue:
+            packet = queue.popleft()
             target = self._targets.get(packet.stream_index)
-            if target is None or not self._place(packet):
+            if target is None or not self._moved(packet):
                 continue
             turner = self._texts.get(packet.stream_index)
             turned = packet if turner is None else turner.turn(packet)
@@ -90,26 +92,26 @@ class SideStreams:
             except (InvalidDataError, ArgumentError):  # of this packet, not of the disk
                 self._broken[packet.stream_index] += 1
 
-    def _place(self, packet: AnyPacket) -> bool:
+    def _moved(self, packet: AnyPacket) -> bool:
         """Move a packet as the clip is moved; False if it lies outside a cut clip."""
-        reader = self.reader
+        excerpt = self.packets
         time = packet.pts if packet.pts is not None else packet.dts
-        if reader.cut is None or time is None or is_cover(packet.stream):
+        if excerpt.start is None or time is None or is_cover(packet.stream):
             return True
         seconds = time * packet.time_base
-        if seconds < reader.cut or (reader.cut_end is not None and seconds >= reader.cut_end):
+        if seconds < excerpt.start or (excerpt.end is not None and seconds >= excerpt.end):
             return False
         if packet.stream.type == "video" and packet.stream_index not in self._begun:
             if not packet.is_keyframe:
                 return False
             self._begun.add(packet.stream_index)
-        moved = round(reader.shift / packet.time_base)
+        moved = round(excerpt.shift / packet.time_base)
         packet.pts = None if packet.pts is None else packet.pts - moved
         packet.dts = None if packet.dts is None else packet.dts - moved
         return True
 
 
-class _SubtitleTurner:
+class _SubtitleConverter:
     """Text subtitles of one codec into another's, event by event."""
 
     def __init__(self, plan: StreamPlan, container: OutputContainer) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 
 from f2rcli.errors import OutputError
-from f2rcli.io.video.ffmpeg_input import ffmpeg_reason
+from f2rcli.io.ffmpeg.messages import ffmpeg_reason
 from f2rcli.io.video.plan import VideoDetail
 
 

@@ -14,12 +14,16 @@ from f2rcli.io.atomic import PartFile, disk_error
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
 from f2rcli.io.ffmpeg.convert import converted
 from f2rcli.io.ffmpeg.encoders import CAPTIONERS
+from f2rcli.io.ffmpeg.messages import ffmpeg_reason, quiet_ffmpeg
+from f2rcli.io.ffmpeg.metadata import metadata_of
 from f2rcli.io.ffmpeg.pixel_formats import fill_frame, make_frame
 from f2rcli.io.ffmpeg.scheduling import ordinary_scheduling
 from f2rcli.io.video.containers import open_target, stream_tags
-from f2rcli.io.video.ffmpeg_input import PIPE, AnyPacket, ffmpeg_reason, quiet_ffmpeg
+from f2rcli.io.video.ffmpeg_input import PIPE
 from f2rcli.io.video.matroska import PADDING, write_pixel_aspect
+from f2rcli.io.video.packets import AnyPacket, SidePackets
 from f2rcli.io.video.plan import VideoDetail
+from f2rcli.io.video.reader import VideoReader
 from f2rcli.io.video.side_streams import SideStreams
 from f2rcli.io.video.verify import Written, verify
 
@@ -50,7 +54,9 @@ class VideoWriter(Writer):
         self._written = Written(time_base=self.detail.setup.time_base)
         self._last_dts: int | None = None  # of the encoder's packets, in its ticks
         self._fields: _FieldFlags | None = None
-        reader.passthrough()
+        self.metadata = metadata_of(reader)
+        self._packets = reader.side if isinstance(reader, VideoReader) else SidePackets()
+        self._packets.wanted = True
         if plan.target != PIPE:
             target = Path(plan.target)
             self._part = PartFile(target, overwrite=plan.overwrite, keep=plan.keep_partial)
@@ -138,7 +144,7 @@ class VideoWriter(Writer):
         url = "pipe:1" if self._part is None else f"file:{self._part.path}"
         self._container = container = open_target(url, detail.container, options)
         container.metadata.update(detail.metadata)
-        self._side = SideStreams(self.reader, detail, container)
+        self._side = SideStreams(self._packets, detail, container)
         place = sum(1 for plan in detail.streams if plan.stream.index < self._video_index())
         self._side.add(detail.streams[:place])
         self._video = self._add_video(container)
@@ -151,7 +157,7 @@ class VideoWriter(Writer):
         self._side.attach()
 
     def _video_index(self) -> int:
-        taken = {stream.index for stream in self.reader.origin.others}
+        taken = {stream.index for stream in self.metadata.others}
         return next(index for index in range(len(taken) + 1) if index not in taken)
 
     def _add_video(self, container: OutputContainer) -> av.VideoStream:
@@ -161,11 +167,11 @@ class VideoWriter(Writer):
             raise TypeError(f"{setup.encoder} is not a video encoder")
         setup.apply(stream.codec_context)
         stream.time_base = setup.time_base
-        stream.metadata.update(stream_tags(dict(self.reader.origin.stream_metadata)))
+        stream.metadata.update(stream_tags(dict(self.metadata.stream_tags)))
         if self.detail.patch_aspect:
             stream.metadata["title"] = stream.metadata.get("title", "") + PADDING
-        if self.reader.origin.disposition:
-            stream.disposition = self.reader.origin.disposition
+        if self.metadata.disposition:
+            stream.disposition = self.metadata.disposition
         if self.detail.display_matrix:
             stream.set_display_matrix(self.detail.display_matrix)
         if self.reader.info.interlaced:
@@ -174,20 +180,20 @@ class VideoWriter(Writer):
 
     def _chapters(self) -> Iterator[dict[str, object]]:
         """The chapters, moved and cut as the clip is."""
-        reader = self.reader
-        for chapter in reader.origin.chapters:
+        excerpt = self._packets
+        for chapter in self.metadata.chapters:
             base = chapter["time_base"] or Fraction(1, 1000)
             start, end = chapter["start"] * base, chapter["end"] * base
-            if reader.cut is not None and end <= reader.cut:
+            if excerpt.start is not None and end <= excerpt.start:
                 continue
-            if reader.cut_end is not None and start >= reader.cut_end:
+            if excerpt.end is not None and start >= excerpt.end:
                 continue
-            start = start if reader.cut is None else max(start, reader.cut)
-            end = end if reader.cut_end is None else min(end, reader.cut_end)
+            start = start if excerpt.start is None else max(start, excerpt.start)
+            end = end if excerpt.end is None else min(end, excerpt.end)
             yield {
                 "id": chapter["id"], "time_base": base, "metadata": dict(chapter["metadata"]),
-                "start": round((start - reader.shift) / base),
-                "end": round((end - reader.shift) / base),
+                "start": round((start - excerpt.shift) / base),
+                "end": round((end - excerpt.shift) / base),
             }  # fmt: skip
 
     def _encode(self, frame: Frame, *, last: bool) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from f2rcli.errors import F2RError, InputError
 from f2rcli.io import readable_suffixes
-from f2rcli.io.images.files import PICTURES, find_slots, is_pattern
+from f2rcli.io.images.files import PICTURES, find_slots
+from f2rcli.io.numbering import is_pattern
 from f2rcli.io.raw.exposure import RAW_SUFFIXES
 from f2rcli.io.tiff.folder import holds_pages, tiff_files
 
@@ -58,7 +59,7 @@ def _named(path: Path) -> Source:
         return Source(str(path), (path,), found=False)
     if is_pattern(str(path)):
         slots = find_slots(str(path))
-        return Source(str(path), tuple(slot.path for slot in slots if slot.there), found=False)
+        return Source(str(path), tuple(slot.path for slot in slots if slot.exists), found=False)
     hint = "Training reads its clips more than once." if str(path) == "-" else "Check the name."
     raise InputError(f"{path}: there is no such file or folder.", hint=hint)
 
@@ -89,4 +90,4 @@ def _sequence(folder: Path, *, found: bool) -> Source | F2RError:
         slots = find_slots(str(folder))
     except InputError as error:
         return error
-    return Source(str(folder), tuple(slot.path for slot in slots if slot.there), found)
+    return Source(str(folder), tuple(slot.path for slot in slots if slot.exists), found)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from f2rcli.errors import ConfigError, OutputError, UsageError
-from f2rcli.io.atomic import PartFile, check_target, disk_error
+from f2rcli.io.atomic import PartFile, disk_error
+from f2rcli.io.targets import check_target
 from f2rcli.training.footage.sources import Source, find_sources
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.toml import located, read_config, to_toml

@@ -17,6 +17,7 @@ from f2rcli.io.ffmpeg.encoders import (
     named_encoders,
     other_encoders,
 )
+from f2rcli.io.ffmpeg.metadata import metadata_of
 from f2rcli.io.ffmpeg.pixel_format_choice import (
     closest_format,
     coding_for,
@@ -110,8 +111,8 @@ def _candidates(reader: Reader, container: Container, options: WriteOptions) -> 
     elif options.codec:
         names = named_encoders(options.codec)
     else:
-        own = encoders_for(reader.origin.family)
-        others = other_encoders(reader.origin.family)
+        family = metadata_of(reader).family
+        own, others = encoders_for(family), other_encoders(family)
         if reader.info.interlaced:
             others = tuple(name for name in others if says_fields(container, name))
         names = own + tuple(name for name in others if name not in own)
@@ -167,7 +168,7 @@ def _lossless_forms(
 def _tolerated(encoder: str, form: PixelFormat, reader: Reader) -> tuple[str, ...]:
     """ProRes 4444 decodes to 12 bits, of which its only free encoder takes 10: still the family."""
     lost = losses(form, reader.info.layout)
-    own = encoder == "prores_ks" and reader.origin.family == "prores"
+    own = encoder == "prores_ks" and metadata_of(reader).family == "prores"
     if own and lost == ["12 bits become 10"]:
         return ("12 bits become 10 (the ProRes encoder takes no more)",)
     return ()
@@ -186,11 +187,11 @@ def one_rate(container: Container, encoder: str) -> bool:
 def _setup(
     reader: Reader, container: Container, encoder: str, form: PixelFormat, options: WriteOptions
 ) -> EncoderSetup:
-    info, origin = reader.info, reader.origin
+    info, source = reader.info, metadata_of(reader)
     rate = info.rate or Fraction(25)
     chosen = encoder_options(
-        encoder, form, info, origin.profile, origin.facts.mastering,
-        origin.tags.chroma_location, options, in_order=not container.variable_rate,
+        encoder, form, info, source.profile, source.facts.mastering,
+        source.colour.chroma_location, options, in_order=not container.variable_rate,
     )  # fmt: skip
     coding = coding_for(encoder, form, info.layout)
     order = 1 if not info.interlaced else 2 if info.top_field_first else 3
@@ -202,9 +203,9 @@ def _setup(
         height=info.height,
         rate=rate,
         time_base=1 / rate if one_rate(container, encoder) else info.time_base,
-        tags=colour_for(coding, origin.tags),
+        tags=colour_for(coding, source.colour),
         coding=coding,
-        pixel_aspect=origin.pixel_aspect,
+        pixel_aspect=source.pixel_aspect,
         field_order=order,
         codec_tag="hvc1" if hevc else "",  # QuickTime plays no other
         options=tuple(chosen.items()),

@@ -1,16 +1,16 @@
-"""What a clip's container says beyond its frames: the part of it that a writer carries over."""
+"""Source metadata that FFmpeg reads and a writer carries over: colour, tags, chapters, streams."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 
+from f2rcli.io.base import Reader
 from f2rcli.io.ffmpeg.colour import ColourTags, PictureFacts
-from f2rcli.io.video.ffmpeg_input import is_cover
 
 _PLAIN = Disposition(0)
 
@@ -22,21 +22,38 @@ _FAMILIES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """Where frames come from, as a writer needs to know it."""
+class SourceMetadata:
+    """Facts of a source beyond its frames, for a writer to keep."""
 
-    container: str = ""  # FFmpeg's demuxer name, "images" for sequences, "" for none
+    container: str = ""  # FFmpeg's name of the demuxer; "" for none
     family: str = ""  # h264, hevc, av1, vp9, prores, ffv1, ...
     profile: str = ""
     pix_fmt: str = ""
     pixel_aspect: Fraction | None = None
-    tags: ColourTags = field(default_factory=ColourTags)
+    colour: ColourTags = field(default_factory=ColourTags)
     facts: PictureFacts = field(default_factory=PictureFacts)
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    stream_metadata: Mapping[str, str] = field(default_factory=dict)
+    container_tags: Mapping[str, str] = field(default_factory=dict)
+    stream_tags: Mapping[str, str] = field(default_factory=dict)
     disposition: Disposition = _PLAIN  # of the video stream
     chapters: tuple[Mapping[str, Any], ...] = ()
     others: tuple[Stream, ...] = ()  # every stream but the denoised one
+
+
+@runtime_checkable
+class HasMetadata(Protocol):
+    """A reader whose frames FFmpeg decodes."""
+
+    metadata: SourceMetadata
+
+
+def metadata_of(reader: Reader) -> SourceMetadata:
+    """The metadata of a reader's source; empty for formats that FFmpeg has no part in."""
+    return reader.metadata if isinstance(reader, HasMetadata) else SourceMetadata()
+
+
+def is_cover(stream: Stream) -> bool:
+    """Whether a video stream is a single attached picture."""
+    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
 
 
 def family_of(stream: Stream) -> str:

@@ -1,0 +1,100 @@
+"""Numbered files: patterns such as `frames/%05d.png`, their order, and the numbers that lack."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from f2rcli.errors import InputError
+
+MAX_GAP = 100  # missing numbers in a row; beyond it the files are hardly one clip
+_PATTERN = re.compile(r"%0?(\d*)d")
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One frame of a sequence: its file, or the name of a missing one."""
+
+    path: Path
+    exists: bool = True
+
+
+def is_pattern(source: str) -> bool:
+    """Whether a name is a pattern such as `frames/%05d.png`."""
+    return len(_PATTERN.findall(Path(source).name)) == 1
+
+
+def natural_key(path: Path) -> list[tuple[int, str]]:
+    """Sorts `im 2` before `im 10`."""
+    parts = re.split(r"(\d+)", path.name.lower())
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+
+
+def matching(pattern: Path) -> list[tuple[int, Path]]:
+    """Number and path of every file that matches a pattern, in no order."""
+    before, width, after = _split(pattern.name)
+    number = re.compile(re.escape(before) + rf"(\d{{{max(width, 1)},}})" + re.escape(after))
+    files = pattern.parent.iterdir() if pattern.parent.is_dir() else ()
+    return [(int(match[1]), path) for path in files if (match := number.fullmatch(path.name))]
+
+
+def no_match(pattern: Path) -> InputError:
+    """The error for a pattern without files."""
+    return InputError(
+        f"{pattern}: no file matches.", hint="Check the folder and the number of digits."
+    )
+
+
+def pattern_slots(pattern: Path) -> list[Slot]:
+    """The frames of a pattern by number. Raises InputError for none, and for too wide a gap."""
+    found = dict(matching(pattern))
+    if not found:
+        raise no_match(pattern)
+    return with_gaps(found)
+
+
+def numbered_files(pattern: Path) -> list[Path]:
+    """The files of a pattern by number. Raises InputError where one is missing."""
+    slots = pattern_slots(pattern)
+    if missing := [slot.path.name for slot in slots if not slot.exists]:
+        raise InputError(f"{pattern.name}: {missing[0]} is missing.", hint="Renumber the files.")
+    return [slot.path for slot in slots]
+
+
+def with_gaps(files: dict[int, Path]) -> list[Slot]:
+    """Every number from the first to the last; those without a file are marked.
+
+    Raises InputError for a gap too wide to be lost frames.
+    """
+    numbers = sorted(files)
+    slots: list[Slot] = []
+    for before, number in zip([numbers[0], *numbers], numbers, strict=False):
+        if number - before - 1 > MAX_GAP:
+            raise InputError(
+                f"{files[number].name}: the numbers jump from {before} to {number}.",
+                hint="Denoise the two parts separately.",
+            )
+        for missing in range(before + 1, number):
+            slots.append(Slot(_renumbered(files[before], before, missing), exists=False))
+        slots.append(Slot(files[number]))
+    return slots
+
+
+def _renumbered(path: Path, number: int, other: int) -> Path:
+    """The name `path` would have with another number."""
+    match = re.fullmatch(r"(.*?)(\d+)(\D*)", path.name)
+    if match is None or int(match[2]) != number:
+        return path.with_name(f"{other}{path.suffix}")
+    return path.with_name(f"{match[1]}{other:0{len(match[2])}d}{match[3]}")
+
+
+def numbered(pattern: Path, number: int) -> Path:
+    """The file of a pattern with this number."""
+    before, width, after = _split(pattern.name)
+    return pattern.with_name(f"{before}{number:0{width}d}{after}")
+
+
+def _split(name: str) -> tuple[str, int, str]:
+    match = _PATTERN.search(name)
+    if match is None:
+        raise ValueError(f"{name}: not a pattern")
+    return name[: match.start()], int(match[1] or 0), name[match.end() :]

@@ -1,0 +1,75 @@
+"""Stacks of pictures, whatever file they come from: the contract of their readers."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from f2rcli.frames import Plane
+from f2rcli.io.tiff.axes import Series
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """The place of a picture in a TIFF file."""
+
+    path: Path
+    page: Any  # tifffile's TiffPage
+    plane: int | None = None  # its number within a page of several pictures
+    offset: int | None = None  # of the picture's first byte, where pages do not say it
+
+
+class Stack(ABC):
+    """Files open for reading picture by picture, in any order.
+
+    A picture is known by the number of its series and by its place among that series' pictures.
+    """
+
+    name: str
+    path: Path
+    series: list[Series]
+    present: list[int]  # whole pictures of each series, counted from the first
+
+    @property
+    @abstractmethod
+    def paths(self) -> list[Path]:
+        """Every file that holds pictures of it."""
+
+    @property
+    @abstractmethod
+    def flavour(self) -> str:
+        """The kind of file, in words."""
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the list of its pages breaks off."""
+        return False
+
+    @property
+    def interval(self) -> Fraction | None:
+        """Seconds from one frame to the next, where the file says so."""
+        return None
+
+    @abstractmethod
+    def read(self, number: int, place: int) -> Plane:
+        """A picture (Y, X) or (Y, X, S), in the machine's byte order.
+
+        Raises InputError where it cannot be decoded.
+        """
+
+    def spot(self, number: int, place: int) -> Spot | None:
+        """The place of a picture; None where the file ends before it, or is no TIFF."""
+        return None
+
+    @abstractmethod
+    def codec(self, number: int) -> str:
+        """The compression of a series, in a word."""
+
+    def levels(self, number: int) -> list[Any]:
+        """Smaller copies of a series (a pyramid), largest first."""
+        return []
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the files."""
