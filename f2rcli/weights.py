@@ -3,7 +3,6 @@
 Files are safetensors; the header is JSON in their metadata. Pickles are never loaded.
 """
 
-import hashlib
 import json
 import tomllib
 from dataclasses import asdict, dataclass, field
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
+from f2rcli.io.atomic import replacing
+from f2rcli.io.digest import file_digest
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -156,7 +157,7 @@ def load(name_or_path: str) -> Weights:
             f"--weights {name_or_path}: neither a bundled name nor a file.",
             hint=f"Bundled: {', '.join(available()) or 'none'}; or pass a .safetensors file.",
         )
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = file_digest(path)
     if entry and digest != entry["sha256"]:
         raise WeightsError(
             f"{path.name}: SHA-256 differs from the manifest's: the file is damaged.",
@@ -190,9 +191,20 @@ def save(path: Path, header: Header, tensors: "dict[str, Tensor]") -> str:
     """Write weights as float16, atomically; returns the file's SHA-256."""
     from safetensors.torch import save as to_bytes
 
-    part = path.with_suffix(".part")
     halves = {name: tensor.half().contiguous() for name, tensor in tensors.items()}
     # safetensors' own writer makes files that only their owner may read
-    part.write_bytes(to_bytes(halves, metadata={HEADER_KEY: header.to_json()}))
-    part.replace(path)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with replacing(path) as part:
+        part.write_bytes(to_bytes(halves, metadata={HEADER_KEY: header.to_json()}))
+    return file_digest(path)
+
+
+def mark(name: str | None) -> str:
+    """What tells weights from others: the SHA-256 of a file or a bundled name; None: of all
+    bundled ones."""
+    if name is not None and Path(name).is_file():
+        return file_digest(Path(name))
+    try:
+        marks = {bundled: str(entry["sha256"]) for bundled, entry in manifest().items()}
+    except WeightsError:
+        return name or ""
+    return marks.get(name, name) if name else ",".join(sorted(marks.values()))

@@ -7,8 +7,8 @@ result.
 """
 
 import contextlib
+import errno
 import hashlib
-import importlib
 import json
 import os
 import threading
@@ -18,6 +18,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from f2rcli.errors import OutputError
+from f2rcli.io.atomic import lock, unlock, write_text
+from f2rcli.io.digest import file_digest
 
 FOLDER = ".f2r"
 FORMAT = 1
@@ -57,7 +59,7 @@ class Records:
         """Make the folder. Raises OutputError where nothing can be written."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole(self.folder / "writable", "")
+            write_text(self.folder / "writable", "")
             (self.folder / "writable").unlink(missing_ok=True)
         except OSError as error:
             raise OutputError(
@@ -78,7 +80,7 @@ class Records:
     def keep(self, place: PurePath, record: Record) -> None:
         """Write a record, whole or not at all. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self._path(place), json.dumps(asdict(record), indent=1))
+        write_text(self._path(place), json.dumps(asdict(record), indent=1))
 
     def forget(self, place: PurePath) -> None:
         """Remove a record: nothing is known of what is at the target."""
@@ -105,8 +107,7 @@ class Records:
             yield descriptor
         finally:
             if descriptor is not None:
-                path.unlink(missing_ok=True)
-                os.close(descriptor)
+                unlock(path, descriptor)
 
     def _path(self, place: PurePath) -> Path:
         name = hashlib.sha256(os.fsencode(place.as_posix())).hexdigest()[:32]
@@ -114,35 +115,19 @@ class Records:
 
 
 HELD = -1
+NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
 
 def _try_claim(path: Path) -> int | None:
     """A descriptor with the claim; HELD while another has it; None where there are no claims."""
-    fcntl = importlib.import_module("fcntl")  # not there on Windows
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if path.stat().st_ino == os.fstat(descriptor).st_ino:  # else: removed by the last holder
-            return descriptor
+        return lock(path)
     except BlockingIOError:
-        pass
-    except FileNotFoundError:
-        pass
-    except OSError:
-        os.close(descriptor)
-        return None
-    os.close(descriptor)
-    return HELD
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Replace a text file in one step. Raises OSError."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8", errors="surrogateescape")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+        return HELD
+    except OSError as error:
+        if error.errno in NO_LOCKS:
+            return None
+        raise
 
 
 def content_of(source: Path, known: Content | None) -> Content:
@@ -155,9 +140,8 @@ def content_of(source: Path, known: Content | None) -> Content:
         return known
     whole = hashlib.sha256()
     for path in _files(source):
-        with path.open("rb") as handle:
-            digest = hashlib.file_digest(handle, "sha256").digest()
-        whole.update(os.fsencode(path.relative_to(source)) + b"\0" + digest)
+        content = bytes.fromhex(file_digest(path))
+        whole.update(os.fsencode(path.relative_to(source)) + b"\0" + content)
     return Content(digest=whole.hexdigest(), stamp=stamp)
 
 

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from f2rcli.batch.records import write_whole
 from f2rcli.batch.work import Outcome
 from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, OutputError
+from f2rcli.io.atomic import write_text
 
 KIND = "f2r batch"  # how a report of ours is known
 SHOWN = 40  # rows of the table; beyond that only what went wrong
@@ -40,7 +40,7 @@ class Report:
         whole = {"kind": KIND, **self.values, "counts": self.counts, "clips": clips}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, json.dumps(whole, indent=1) + "\n")
+            write_text(path, json.dumps(whole, indent=1) + "\n")
         except OSError as error:
             raise OutputError(
                 f"{path}: cannot be written: {error.strerror or error}.",

@@ -18,7 +18,7 @@ import numpy as np
 from f2rcli import sensor, yuv
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Family, Frame, Plane, PlaneLayout
-from f2rcli.io.atomic import PartFile, disk_error
+from f2rcli.io.atomic import PartFile, disk_errors
 from f2rcli.io.base import Reader, Receipt, WriteOptions
 from f2rcli.io.ffmpeg.pixel_formats import make_frame, pixel_format, planar_name
 from f2rcli.io.targets import check_target
@@ -88,18 +88,18 @@ def write_preview(
     frames = (side_by_side(before, after, turns) for before, after in shown)
     part = PartFile(path, overwrite=write.overwrite, keep=write.keep_partial)
     try:
-        done = _write_still(frames, part, turns) if count == 1 else _write_clip(frames, part, turns)
-        verified = _read_back(part.path, done.frames)
-        part.publish()
-    except OSError as error:
-        raise disk_error(path, error) from error
+        with disk_errors(path):
+            write_ = _write_still if count == 1 else _write_clip
+            done = write_(frames, part, turns)
+            verified = _read_back(part.path, done.frames)
+        size = part.publish()
     finally:
         part.discard()
     return Receipt(
         path=target,
         frames=done.frames,
         seconds=float(done.seconds),
-        bytes=path.stat().st_size,
+        bytes=size,
         codec=done.codec,
         verified=(verified,),
     )

@@ -15,6 +15,7 @@ from f2rcli.cli.progress import Meter
 from f2rcli.errors import F2RError, UsageError
 from f2rcli.frames import ClipInfo
 from f2rcli.io.base import ReadOptions
+from f2rcli.io.digest import digest
 from f2rcli.io.targets import check_target, same_file
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class RunReport:
 
     def _case(self, frames: int | None) -> "Case":
         from f2rcli.evaluation.base import Case
-        from f2rcli.evaluation.clips.pairing import File, digest
+        from f2rcli.evaluation.clips.pairing import File
         from f2rcli.evaluation.result import FileFacts
 
         axes = self.read.axes if Path(self.target).suffix.lower() in (".tif", ".tiff") else None

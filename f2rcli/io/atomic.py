@@ -1,17 +1,55 @@
 """Atomic output: a part file or folder beside the target, renamed onto it at the very end."""
 
-import contextlib
 import errno
 import importlib
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from f2rcli.errors import OutputError
 
+ELSEWHERE = "choose another folder with -o"
+FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows knows no quota
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """A path to write to: its file replaces `target` if the block ends well, else it is removed.
+
+    For files of our own, such as records and checkpoints: what processes write at once does not
+    mix, and the last one wins. Raises OSError.
+    """
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        yield part
+        flush(part)
+        os.replace(part, target)
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Replace a text file in one step. Raises OSError."""
+    with replacing(target) as part:
+        part.write_text(text, encoding="utf-8", errors="surrogateescape")
+
+
+def write_file(target: Path, data: bytes, *, overwrite: bool) -> None:
+    """Write a user's file, whole or not at all. Raises OutputError."""
+    part = PartFile(target, overwrite=overwrite)
+    try:
+        with disk_errors(target):
+            part.path.write_bytes(data)
+        part.publish()
+    finally:
+        part.discard()
+
 
 class PartFile:
-    """A file that appears at its target whole or not at all.
+    """A user's file that appears at its target whole or not at all; one run at a time writes it.
 
     Write to `path`; call `publish` when it is complete, or `discard` to remove it.
     """
@@ -23,7 +61,8 @@ class PartFile:
         self.path = part_path(target)
         self._open = True
         try:
-            self._lock = _claim(self.path)
+            self._lock = lock(self.path)
+            os.ftruncate(self._lock, 0)  # what a killed run left behind
         except BlockingIOError as error:
             raise OutputError(
                 f"{target.name}: another run is writing it just now.",
@@ -32,17 +71,16 @@ class PartFile:
         except OSError as error:
             raise disk_error(target, error) from error
 
-    def publish(self) -> None:
-        """Flush to the disk and rename onto the target."""
-        try:
-            with self.path.open("rb") as handle:
-                os.fsync(handle.fileno())
+    def publish(self) -> int:
+        """Flush to the disk and rename onto the target; its size in bytes."""
+        with disk_errors(self.target):
+            flush(self.path)
+            size = self.path.stat().st_size
             if not self.overwrite and self.target.exists():  # it appeared during the run
                 raise exists_error(self.target)
             os.replace(self.path, self.target)
             self._close()
-        except OSError as error:
-            raise disk_error(self.target, error) from error
+        return size
 
     def discard(self) -> None:
         """Let go of the part file and remove it, unless it is published or to be kept."""
@@ -53,25 +91,13 @@ class PartFile:
     def remove(self) -> None:
         """Remove the part file unless it is published; whoever writes it may go on for now."""
         if self._open:
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 self.path.unlink(missing_ok=True)
 
     def _close(self) -> None:
         if self._open:
             self._open = False
             os.close(self._lock)
-
-
-def write_file(target: Path, data: bytes, *, overwrite: bool) -> None:
-    """Write a whole file or none. Raises OutputError."""
-    part = PartFile(target, overwrite=overwrite)
-    try:
-        part.path.write_bytes(data)
-        part.publish()
-    except OSError as error:
-        raise disk_error(target, error) from error
-    finally:
-        part.discard()
 
 
 class PartFolder:
@@ -85,35 +111,34 @@ class PartFolder:
         self.overwrite = overwrite
         self.keep = keep  # leave the part folder behind when the run fails
         self.names: list[str] = []
-        self.bytes = 0
         self.path = part_folder(target)
-        try:
+        with disk_errors(target):
             shutil.rmtree(self.path, ignore_errors=True)  # a killed run's
             self.path.mkdir()
-        except OSError as error:
-            raise disk_error(target, error) from error
         self._open = True
+
+    def file(self, name: str) -> Path:
+        """The path at which one more file is to be written."""
+        self.names.append(name)
+        return self.path / name
 
     def add(self, name: str, data: bytes) -> Path:
         """Write one more file; where it lies for now."""
-        try:
-            (self.path / name).write_bytes(data)
-        except OSError as error:
-            raise disk_error(Path(name), error) from error
-        self.names.append(name)
-        self.bytes += len(data)
-        return self.path / name
+        path = self.file(name)
+        with disk_errors(Path(name)):
+            path.write_bytes(data)
+        return path
 
-    def publish(self) -> None:
-        """Move the files to their places."""
-        try:
+    def publish(self) -> int:
+        """Move the files to their places; their size in bytes."""
+        with disk_errors(self.target):
+            size = sum(path.stat().st_size for path in self.path.iterdir())
             if self.target.exists():
                 self._move()
             else:
                 os.replace(self.path, self.target)
-        except OSError as error:
-            raise disk_error(self.target, error) from error
         self._open = False
+        return size
 
     def _move(self) -> None:
         for name in self.names:
@@ -143,27 +168,54 @@ def part_folder(folder: Path) -> Path:
 
 def remove_parts(target: Path) -> None:
     """Remove what a run that crashed left behind; only for who knows that no other is writing."""
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         part_path(target).unlink(missing_ok=True)
     shutil.rmtree(part_folder(target), ignore_errors=True)
 
 
-def _claim(path: Path) -> int:
-    """Make `path` an empty file of ours and return the descriptor that holds the claim.
+def lock(path: Path) -> int:
+    """Open a file, made if need be, for this process alone; the descriptor that holds the lock.
 
-    A part file that a killed run left behind carries no lock and is taken over; one that
-    another run is writing raises BlockingIOError.
+    The lock lasts until every copy of the descriptor is closed, as when a process is killed.
+    Raises BlockingIOError while another process holds it, and OSError. Windows has no such locks:
+    every process gets the file there.
     """
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o666)
-    try:
-        if os.name == "posix":
+    while True:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        if os.name != "posix":
+            return descriptor
+        try:
             fcntl = importlib.import_module("fcntl")  # not there on Windows
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(descriptor, 0)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
+            if path.stat().st_ino == os.fstat(descriptor).st_ino:
+                return descriptor
+        except FileNotFoundError:
+            pass
+        except OSError:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # its last holder has moved or removed that file: try the next one
+
+
+def unlock(path: Path, descriptor: int) -> None:
+    """Remove a lock file and let go of its lock."""
+    path.unlink(missing_ok=True)
+    os.close(descriptor)
+
+
+def flush(path: Path) -> None:
+    """Have the disk hold a finished file. Raises OSError."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def disk_errors(target: Path, elsewhere: str = ELSEWHERE) -> Iterator[None]:
+    """Turn the file system's errors within the block into OutputError about `target`."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(target, error, elsewhere) from error
 
 
 def exists_error(target: Path) -> OutputError:
@@ -173,15 +225,18 @@ def exists_error(target: Path) -> OutputError:
     )
 
 
-def disk_error(target: Path, error: OSError) -> OutputError:
-    """Turn an error of the file system into one that says what to do."""
+def disk_error(target: Path, error: OSError, elsewhere: str = ELSEWHERE) -> OutputError:
+    """Turn an error of the file system into one that says what to do.
+
+    elsewhere: how the user names another place, for the hint.
+    """
     match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
-            why, hint = "the disk is full", "Free some space, or write elsewhere with -o."
+        case full if full in FULL:
+            why, hint = "the disk is full", f"Free some space, or {elsewhere}."
         case errno.EFBIG:
             why, hint = "the file grew beyond the size limit", "Raise the limit (ulimit -f)."
         case errno.EACCES | errno.EPERM | errno.EROFS:
-            why, hint = "no permission to write there", "Choose another folder with -o."
+            why, hint = "no permission to write there", f"{elsewhere[0].upper()}{elsewhere[1:]}."
         case errno.EPIPE:
             why, hint = "the reading end of the pipe closed", "Look at the program after the pipe."
         case errno.ENAMETOOLONG:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from f2rcli.errors import InputError, UsageError
-from f2rcli.evaluation.clips.pairing import Sides, digest, match, paired
+from f2rcli.evaluation.clips.pairing import Sides, match, paired
 from f2rcli.io import ReadOptions
+from f2rcli.io.digest import digest
 from f2rcli.noise.synthesis import spec
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "noisy_path.mp4"

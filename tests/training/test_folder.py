@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from f2rcli.errors import ConfigError, OutputError
+from f2rcli.io.atomic import disk_errors, write_text
 from f2rcli.training.run.config import TrainConfig
-from f2rcli.training.run.folder import check_run, record_result, running, write_whole
+from f2rcli.training.run.folder import check_run, record_result, running
 
 
 @pytest.fixture
@@ -20,10 +21,11 @@ def config(tmp_path: Path) -> TrainConfig:
 
 def test_a_full_disk_leaves_the_file_before_and_no_half_one(tmp_path, monkeypatch) -> None:
     path = tmp_path / "report.md"
-    write_whole(path, "before")
+    write_text(path, "before")
     monkeypatch.setattr(Path, "write_text", _no_space)
-    with pytest.raises(OutputError, match=r"report\.md: cannot be written: the disk is full"):
-        write_whole(path, "after")
+    full = pytest.raises(OutputError, match=r"report\.md: cannot be written: the disk is full")
+    with full, disk_errors(path):
+        write_text(path, "after")
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -49,7 +51,7 @@ def test_starting_afresh_keeps_clips_and_output_that_lie_in_the_run_folder(tmp_p
     config = TrainConfig(
         inputs=(str(run / "a.png"),), output=str(run / "a.safetensors"), run=str(run)
     )
-    write_whole(run / "config.toml", 'inputs = ["x"]\noutput = "y.safetensors"\n')
+    write_text(run / "config.toml", 'inputs = ["x"]\noutput = "y.safetensors"\n')
     (run / "old.csv").write_text("1")
     (run / "a.safetensors").write_bytes(b"weights")
     with running(replace(config, overwrite=True)):

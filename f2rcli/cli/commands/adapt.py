@@ -42,8 +42,8 @@ def adapted(
     read = replace(read, strict=False)  # damaged frames are left out
     clips = [clip for clip in find_sources([Path(source)]) if isinstance(clip, Source)]
     files = [file for clip in clips for file in clip.files]
-    start = "" if engine.weights is None else weights_mark(engine.weights)
-    key = fingerprint(files, "adapted", level, engine.method, start, bundled_mark(), read)
+    marks = {weights.mark(engine.weights), weights.mark(None)}
+    key = fingerprint(files, "adapted", level, engine.method, sorted(marks), read)
     entry = cache_folder() / key
     result, kept = entry.with_suffix(".safetensors"), entry.with_suffix(f".{KEPT}")
     if kept.is_file():
@@ -102,14 +102,3 @@ def cache_folder() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "f2r" / "adapted"
     return Path.home() / ".cache" / "f2r" / "adapted"
-
-
-def weights_mark(name: str) -> str:
-    """What tells a weights file of the user's from another."""
-    path = Path(name)
-    return fingerprint([path], "weights") if path.is_file() else name
-
-
-def bundled_mark() -> str:
-    """What tells this version's bundled weights from another's."""
-    return ",".join(sorted(str(entry["sha256"]) for entry in weights.manifest().values()))

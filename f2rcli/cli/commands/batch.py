@@ -22,7 +22,7 @@ from f2rcli.batch.targets import Placed, check_output, place_all
 from f2rcli.batch.work import Outcome, Task, not_run
 from f2rcli.cli.batch_progress import BatchMeter
 from f2rcli.cli.console import Console
-from f2rcli.errors import EXIT_INPUT, EXIT_OK, InputError, UsageError, WeightsError
+from f2rcli.errors import EXIT_INPUT, EXIT_OK, InputError, UsageError
 from f2rcli.io import is_clip
 
 COMMAND: tuple[str, ...] = ()  # see Task.command
@@ -256,21 +256,8 @@ def child_options(ctx: typer.Context) -> dict[str, list[str]]:
 def settings_hash(options: Mapping[str, list[str]], named: str | None) -> str:
     """A hash of every option that changes a result, and of the weights' bytes."""
     telling = {name: words for name, words in options.items() if name not in NEUTRAL}
-    telling["weights"] = [weights_mark(named)]
+    telling["weights"] = [weights.mark(named)]
     return hashlib.sha256(json.dumps(telling, sort_keys=True).encode()).hexdigest()
-
-
-def weights_mark(named: str | None) -> str:
-    """What tells weights from others: their SHA-256, or of the bundled ones all of them."""
-    if named is not None and Path(named).is_file():
-        with open(named, "rb") as handle:
-            return hashlib.file_digest(handle, "sha256").hexdigest()
-    try:
-        bundled = weights.manifest()
-    except WeightsError:
-        return named or ""
-    marks = {name: str(entry.get("sha256")) for name, entry in bundled.items()}
-    return marks.get(named, named) if named else ",".join(sorted(marks.values()))
 
 
 def _unreadable(found: Scan, batch: Batch) -> list[Outcome]:

@@ -1,7 +1,6 @@
 """`f2r train`: parse, check, call the library, report."""
 
 import contextlib
-import errno
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from f2rcli.cli.options import train as topt
 from f2rcli.cli.signals import Terminated
 from f2rcli.cli.train_progress import StepMeter
 from f2rcli.errors import EXIT_OK, F2RError, OutputError, UsageError
+from f2rcli.io.atomic import FULL
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.folder import check_run, rank, resumed, running
 from f2rcli.training.run.toml import stages_from
@@ -140,7 +140,7 @@ def run_training(config: TrainConfig, console: Console) -> int:
         console.warning(f"the run is saved; go on with: {resume_command(config)}")
         raise
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in FULL:
             raise
         hint = f"Free some space, then go on: {resume_command(config)}"
         raise OutputError(f"{config.folder}: the disk is full.", hint=hint) from error

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from f2rcli.errors import InputError, UsageError
 from f2rcli.evaluation.base import Case, Clip
-from f2rcli.evaluation.clips.pairing import File, digest
+from f2rcli.evaluation.clips.pairing import File
 from f2rcli.evaluation.result import BenchmarkFacts, FileFacts, Published
 from f2rcli.frames import ClipInfo, Frame, Plane, PlaneLayout
 from f2rcli.io import ReadOptions, readable_suffixes
+from f2rcli.io.digest import digest
 from f2rcli.noise.synthesis.spec import parse
 
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}

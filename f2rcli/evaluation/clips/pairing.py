@@ -1,6 +1,5 @@
 """From paths to cases: files, or folders whose clips belong together by name."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from f2rcli.errors import InputError, UsageError
 from f2rcli.evaluation.base import Case, Clip
 from f2rcli.evaluation.result import FileFacts
 from f2rcli.io import ReadOptions, is_clip, open_reader
+from f2rcli.io.digest import digest
 from f2rcli.noise.synthesis.base import Noise
 
 Clips = dict[str, Path]  # by name, without suffix
@@ -173,14 +173,3 @@ def _cases(
         Case(name=name, group=noise.name, reference=files["clean"], noise=noise, files=facts)
         for noise in noises
     ]
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file's bytes; of a folder, of the names and bytes of its files, in order."""
-    if path.is_file():
-        with path.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
-    whole = hashlib.sha256()
-    for file in sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")):
-        whole.update(f"{file.name}\0{digest(file)}\n".encode())
-    return whole.hexdigest()

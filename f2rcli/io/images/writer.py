@@ -8,7 +8,7 @@ import av
 
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Frame, Matrix, PlaneLayout
-from f2rcli.io.atomic import PartFolder, disk_error
+from f2rcli.io.atomic import PartFolder, disk_errors
 from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer
 from f2rcli.io.ffmpeg.convert import converted
 from f2rcli.io.ffmpeg.messages import ffmpeg_reason
@@ -147,9 +147,8 @@ class SequenceWriter(Writer):
             converted(frame, self.detail.form, self.detail.coding), self.detail.form
         )
         try:
-            data = with_attached(self._encoder.encode(picture), self._attached(frame))
-        except OSError as error:
-            raise disk_error(Path(name), error) from error
+            with disk_errors(Path(name)):
+                data = with_attached(self._encoder.encode(picture), self._attached(frame))
         except (av.FFmpegError, ValueError) as error:
             raise OutputError(f"{name}: encoding failed: {ffmpeg_reason(error)}.") from error
         self._part.add(name, data)
@@ -175,12 +174,12 @@ class SequenceWriter(Writer):
         if not self._part.names:
             raise InputError(f"{self.reader.info.name}: gave no frames; nothing is written.")
         verified = self._verify()
-        self._part.publish()
+        size = self._part.publish()
         return Receipt(
             path=self.plan.target,
             frames=len(self._part.names),
             seconds=float(self._seconds),
-            bytes=self._part.bytes,
+            bytes=size,
             codec=f"{self.plan.encoder} {self.plan.pix_fmt}",
             kept=self.plan.kept,
             dropped=self.plan.dropped,

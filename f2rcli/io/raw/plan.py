@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from f2rcli.errors import InputError, OutputError, UsageError, nearest
+from f2rcli.errors import InputError, UsageError, nearest
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.raw.dng import find_strips
 from f2rcli.io.raw.exposure import Shot, read_raw
@@ -161,8 +161,3 @@ def _fate(shot: Shot, form: Format, *, demosaic: bool) -> tuple[tuple[str, ...],
     return (levels, "matrices and metadata of the source DNG"), (
         "previews, maker notes, EXIF block",
     )
-
-
-def source_gone(shot: Shot, error: OSError) -> OutputError:
-    """The error for a source that vanished during the run."""
-    return OutputError(f"{shot.path.name}: cannot be read again: {error.strerror}.")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Frame
-from f2rcli.io.atomic import PartFile, PartFolder, disk_error
+from f2rcli.io.atomic import PartFile, PartFolder, disk_errors
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
 from f2rcli.io.raw.dng import dng_of, new_dng
 from f2rcli.io.raw.exposure import Samples, Shot, read_raw
@@ -146,8 +146,7 @@ class _Folder:
             raise OutputError(f"{self._part.target.name}: {frames} frames, but {found} names.")
         if sidecar is not None and sidecar.name == FOLDER_SIDECAR:
             self._part.add(FOLDER_SIDECAR, sidecar.read_bytes())
-        self._part.publish()
-        return self._part.bytes, (f"{frames} file{'s' if frames > 1 else ''} read back",)
+        return self._part.publish(), (f"{frames} file{'s' if frames > 1 else ''} read back",)
 
     def discard(self) -> None:
         """Remove the part folder unless it is published or to be kept."""
@@ -166,24 +165,20 @@ class _Pages:
 
     def add_dng(self, name: str, data: bytes, shot: Shot, samples: Samples) -> None:
         """The whole file, read back and compared with what it should hold."""
-        try:
+        with disk_errors(self.target):
             self.part.path.write_bytes(data)
-        except OSError as error:
-            raise disk_error(self.target, error) from error
         _check_dng(self.part.path, shot, samples)
 
     def add_page(
         self, name: str, picture: NDArray[Any], text: str | None, compression: str | None
     ) -> None:
         """One more page; the first one carries the description."""
-        try:
+        with disk_errors(self.target):
             if self._tiff is None:
                 self._tiff = tifffile.TiffWriter(self.part.path, bigtiff=self._big)
                 _write_page(self._tiff, picture, text, compression)
             else:
                 _write_page(self._tiff, picture, None, compression)
-        except OSError as error:
-            raise disk_error(self.target, error) from error
         self._last = picture
 
     def publish(self, frames: int, sidecar: Path | None) -> tuple[int, tuple[str, ...]]:
@@ -193,19 +188,16 @@ class _Pages:
             self._close()
             self._check_pages(frames)
             verified = (f"{frames} page{'s' if frames > 1 else ''}", "the last one reads back")
-        size = self.part.path.stat().st_size
-        self.part.publish()
+        size = self.part.publish()
         if sidecar is not None and sidecar.name != FOLDER_SIDECAR:
             self._put(sidecar)
         return size, verified
 
     def _put(self, sidecar: Path) -> None:
         beside = self.target.with_suffix(".json")
-        try:
+        with disk_errors(beside):
             if not beside.exists() or self.part.overwrite:
                 shutil.copyfile(sidecar, beside)
-        except OSError as error:
-            raise disk_error(beside, error) from error
 
     def _check_pages(self, frames: int) -> None:
         with tifffile.TiffFile(self.part.path) as file:

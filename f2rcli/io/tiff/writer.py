@@ -1,6 +1,5 @@
 """Writing a stack: a copy of the source in which pictures are replaced as they come."""
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 
 from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Frame, Plane
-from f2rcli.io.atomic import PartFile, disk_error
+from f2rcli.io.atomic import PartFile, PartFolder, disk_errors
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
 from f2rcli.io.tiff.axes import Series
 from f2rcli.io.tiff.folder import open_stack
@@ -33,39 +32,31 @@ class StackWriter(Writer):
         self._last: tuple[int, int, bytes] | None = None
         self._files: dict[Path, PatchedFile] = {}
         self._scratch: dict[int, IO[bytes]] = {}
-        self._part: PartFile | None = None
-        self._folder: Path | None = None
         self.places: Stack = reader.stack  # where pictures lie in the file that is written
+        part = PartFolder if plan.detail.folder else PartFile
+        self._part = part(self.target, overwrite=plan.overwrite, keep=plan.keep_partial)
         try:
-            if plan.detail.folder:
-                beside = self.target if self.target.is_dir() else self.target.parent
-                self._folder = beside / f".{self.target.resolve().name}.part"
-                shutil.rmtree(self._folder, ignore_errors=True)  # a killed run's
-                self._folder.mkdir()
-            else:
-                self._part = PartFile(self.target, overwrite=plan.overwrite, keep=plan.keep_partial)
-            self._begin()
-        except OSError as error:
+            with disk_errors(self.target):
+                self._begin()
+        except OutputError:
             self.abandon()
-            raise disk_error(self.target, error) from error
+            raise
 
     def _begin(self) -> None:
         for path in self.reader.paths():
-            shutil.copyfile(path, self._copy(path))
+            copy = self._copy(path)
+            shutil.copyfile(path, copy)
+            if isinstance(self._part, PartFolder):
+                self._part.names.append(copy.name)
 
     def _copy(self, path: Path) -> Path:
-        if self._folder is not None:
-            return self._folder / path.name
-        assert self._part is not None  # one of the two was made
-        return self._part.path
+        """The file in which pictures of `path` are replaced."""
+        return self._part.path / path.name if self.plan.detail.folder else self._part.path
 
     def write(self, frame: Frame) -> None:
         """Put one picture where it came from; one that has not changed keeps its very bytes."""
-        place: Place = frame.source
-        try:
-            self._write(place, frame.planes)
-        except OSError as error:
-            raise disk_error(self.target, error) from error
+        with disk_errors(self.target):
+            self._write(frame.source, frame.planes)
         self.count += 1
 
     def _write(self, place: Place, planes: tuple[Plane, ...]) -> None:
@@ -89,7 +80,7 @@ class StackWriter(Writer):
             raise InputError(f"{self.reader.info.name}: changed while it was read.")
         series = stack.series[place.series]
         if spot.path not in self._files:
-            if self._folder is not None:
+            if self.plan.detail.folder:
                 self._close_files()  # one at a time: there may be thousands
             self._files[spot.path] = PatchedFile(self._copy(spot.path))
         self._files[spot.path].put(spot, _as_stored(picture, series))
@@ -140,12 +131,10 @@ class StackWriter(Writer):
                 "came back.",
                 hint="Nothing was put at the target.",
             )
-        try:
+        with disk_errors(self.target):
             self._close_files()
             verified = self._verify()
-            size = self._publish()
-        except OSError as error:
-            raise disk_error(self.target, error) from error
+            size = self._part.publish()
         info = self.reader.info
         return Receipt(
             path=self.plan.target, frames=self.count, seconds=info.duration or 0.0, bytes=size,
@@ -155,11 +144,8 @@ class StackWriter(Writer):
 
     def _verify(self) -> tuple[str, ...]:
         source = self.reader.stack
-        first = self.reader.paths()[0] if self._folder is None else self.reader.source
-        written = self._copy(source.path.resolve() if self._folder is None else first)
-        if self._folder is not None:
-            inside = source.path.name if source.path.is_file() else ""
-            written = self._folder / inside
+        folder = self.plan.detail.folder and not source.path.is_file()
+        written = self._part.path if folder else self._copy(source.path.resolve())
         again = open_stack(str(written))
         try:
             same = [s.words for s in again.series] == [s.words for s in source.series]
@@ -176,22 +162,6 @@ class StackWriter(Writer):
             )
         return (f"{self.count} pictures", "the last one reads back")
 
-    def _publish(self) -> int:
-        if self._part is not None:
-            self._part.publish()
-            return self.target.stat().st_size
-        folder = self._folder
-        assert folder is not None  # one of the two was made
-        size = sum(path.stat().st_size for path in folder.iterdir())
-        if self.target.is_dir():
-            for path in sorted(folder.iterdir()):
-                os.replace(path, self.target / path.name)
-            folder.rmdir()
-        else:
-            os.replace(folder, self.target)
-        self._folder = None
-        return size
-
     def _close_files(self) -> None:
         for file in self._files.values():
             file.close()
@@ -205,11 +175,7 @@ class StackWriter(Writer):
         self._scratch.clear()
         if self.places is not self.reader.stack:
             self.places.close()
-        if self._part is not None:
-            self._part.discard()
-        if self._folder is not None and not self.plan.keep_partial:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        self._part.discard()
 
 
 def _as_stored(picture: Plane, series: Series) -> Plane:

@@ -108,9 +108,7 @@ class VideoWriter(Writer):
             return 0, ()
         self._write_aspect(self._part.path)
         verified = verify(self._part.path, self.name, self._index, self._written, self.detail)
-        size = self._part.path.stat().st_size
-        self._part.publish()
-        return size, verified
+        return self._part.publish(), verified
 
     def _write_aspect(self, path: Path) -> None:
         """Matroska and WebM: the pixel aspect, which the muxer cannot be told."""

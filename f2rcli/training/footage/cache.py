@@ -5,7 +5,6 @@ place and renamed once it is complete, so a kill at any moment leaves only a par
 run sweeps away.
 """
 
-import errno
 import hashlib
 import os
 import shutil
@@ -15,12 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from f2rcli import __version__
-from f2rcli.errors import F2RError, OutputError
+from f2rcli.errors import OutputError
+from f2rcli.io.atomic import disk_error, flush
 
 LAYOUT = 2  # of the entries; raise it when their files change
 EDGE = 1 << 20  # bytes read at either end of a file
 SPARE = 1 << 28  # bytes of free disk that are never taken
-FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows knows no quota
+ELSEWHERE = "choose a cache folder on another disk"
 FORGOTTEN = 86400.0  # seconds after which a part of unknown origin is nobody's
 
 
@@ -56,14 +56,13 @@ def building(entry: Path) -> Iterator[Path]:
         part.mkdir(parents=True)
         yield part
         for path in part.iterdir():
-            with path.open("r+b") as file:
-                os.fsync(file.fileno())
+            flush(path)
         if not entry.exists():
             part.rename(entry)
     except OSError as error:
         if entry.exists():  # both renamed at once
             return
-        raise disk_error(entry.parent, error) from error
+        raise disk_error(entry.parent, error, ELSEWHERE) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -142,13 +141,3 @@ def _alive(process: int, part: Path) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def disk_error(cache: Path, error: OSError) -> F2RError:
-    """What is told where the cache cannot be written."""
-    if error.errno in FULL:
-        return OutputError(
-            f"{cache}: the disk is full; nothing half-written was left there.",
-            hint="Free some space, or choose a cache folder on another disk.",
-        )
-    return OutputError(f"{cache}: {error.strerror or error}.", hint="Choose another cache folder.")

@@ -9,6 +9,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from f2rcli.io.atomic import replacing
 from f2rcli.noise.codec import coded, to_codes, to_unit, uncoded
 from f2rcli.noise.synthesis.corruption import draw_law
 
@@ -69,9 +70,8 @@ def _decode(path: Path) -> Clip:
 
 
 def _save(path: Path, array: NDArray[Any]) -> None:
-    part = path.with_suffix(".part.npy")
-    np.save(part, array)
-    part.replace(path)
+    with replacing(path) as part, part.open("wb") as file:
+        np.save(file, array)
 
 
 def _render(clip: Clip, base: Path, rng: np.random.Generator) -> None:

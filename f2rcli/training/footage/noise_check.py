@@ -1,6 +1,5 @@
 """Which footage can be learnt from: its noise, measured, and what speaks against it."""
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -14,11 +13,12 @@ from f2rcli.engine.noise_tracking import sensor_space, stated_model
 from f2rcli.engine.tiles import Runner
 from f2rcli.errors import InputError, WeightsError
 from f2rcli.frames import Space
+from f2rcli.io.atomic import disk_errors, replacing
 from f2rcli.methods.base import Method
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.report import NoiseReport
 from f2rcli.noise.stabilising import VarianceStabiliser
-from f2rcli.training.footage.cache import disk_error
+from f2rcli.training.footage.cache import ELSEWHERE
 from f2rcli.training.footage.footage import Footage
 from f2rcli.weights import Weights
 
@@ -84,17 +84,12 @@ def in_space(clip: Footage, space: VarianceStabiliser) -> Footage:
     Raises OutputError where the disk is full.
     """
     target = clip.path.with_suffix(".stable")
-    part = target.with_suffix(f".{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            for number in range(clip.shape[0]):
-                planes = clip.read(number).transpose(2, 0, 1)
-                seen = space.into(torch.from_numpy(np.ascontiguousarray(planes))[None])[0]
-                file.write(seen.permute(1, 2, 0).numpy().astype(np.float16).tobytes())
-        part.replace(target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise disk_error(clip.path.parent, error) from error
+    errors = disk_errors(clip.path.parent, ELSEWHERE)
+    with errors, replacing(target) as part, part.open("wb") as file:
+        for number in range(clip.shape[0]):
+            planes = clip.read(number).transpose(2, 0, 1)
+            seen = space.into(torch.from_numpy(np.ascontiguousarray(planes))[None])[0]
+            file.write(seen.permute(1, 2, 0).numpy().astype(np.float16).tobytes())
     return replace(clip, path=target, dtype="float16", offset=0, working=space)
 
 

@@ -5,9 +5,7 @@ more under good/ as they were at the last good state (left out where that is the
 the numbers in the header. `STAGE.best.safetensors` holds the averaged weights alone.
 """
 
-import errno
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from f2rcli.errors import OutputError, WeightsError
+from f2rcli.io.atomic import FULL, replacing
 from f2rcli.training.loop.divergence import Guard
 
 GOOD = "good/"
@@ -124,24 +123,17 @@ def read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
 def write(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
     """Write a file beside its place, and put it there once it is on the disk."""
-    part = path.with_suffix(".part")
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
-        save_file(plain, part, metadata=header)
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
+        with replacing(path) as part:
+            save_file(plain, part, metadata=header)
     except (SafetensorError, OSError) as error:
-        part.unlink(missing_ok=True)
         raise OutputError(
             f"{path}: cannot write the checkpoint ({_reason(error)}).",
             hint="Free some space; the checkpoint before is as it was, and --resume goes on.",
         ) from error
-    except BaseException:  # a second Ctrl-C
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _reason(error: Exception) -> str:
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    full = isinstance(error, OSError) and error.errno in FULL
     return "the disk is full" if full or "No space left" in str(error) else str(error)

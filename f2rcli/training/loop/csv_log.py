@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.errors import OutputError
+from f2rcli.io.atomic import write_text
 
 
 class Row(NamedTuple):
@@ -49,9 +50,7 @@ class Journal:
                 self.path.replace(self.path.with_suffix(".before.csv"))
             lines = []
         kept = [",".join(Row._fields) + "\n", *(x for x in lines if _step(x) <= step)]
-        part = self.path.with_suffix(".csv.part")
-        part.write_text("".join(kept), encoding="utf-8")
-        part.replace(self.path)
+        write_text(self.path, "".join(kept))
 
     def add(self, row: Row) -> None:
         """Append a row."""

@@ -1,6 +1,5 @@
 """The folder of a training run: what may go where, and what was asked for when it began."""
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -10,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from f2rcli.errors import ConfigError, OutputError, UsageError
-from f2rcli.io.atomic import PartFile, disk_error
+from f2rcli.io.atomic import disk_errors, lock, unlock, write_text
+from f2rcli.io.digest import file_digest
 from f2rcli.io.targets import check_target
 from f2rcli.training.footage.sources import Source, find_sources
 from f2rcli.training.run.config import TrainConfig
@@ -87,47 +87,37 @@ def running(config: TrainConfig) -> Iterator[Path]:
     if rank():
         yield folder
         return
-    claim = _claim(folder)
+    path = folder / ".run.lock"
+    descriptor = _lock(path)
     try:
         if config.overwrite and not config.resume:
             _empty(folder, keep=[config.output, *config.inputs, config.init or ""])
-        write_whole(folder / CONFIG, to_toml(config))
+        with disk_errors(folder / CONFIG):
+            write_text(folder / CONFIG, to_toml(config))
         yield folder
     finally:
-        claim.discard()
+        unlock(path, descriptor)
 
 
-def _claim(folder: Path) -> PartFile:
-    try:
+def _lock(path: Path) -> int:
+    folder = path.parent
+    with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        return PartFile(folder / "run.lock", overwrite=True)
-    except OutputError as error:
-        if not isinstance(error.__cause__, BlockingIOError):
-            raise
-        raise OutputError(
-            f"{folder}: another f2r train is at work in it.",
-            hint="Wait for it, or name another folder with --run.",
-        ) from error
-    except OSError as error:
-        raise disk_error(folder, error) from error
+        try:
+            return lock(path)
+        except BlockingIOError as error:
+            raise OutputError(
+                f"{folder}: another f2r train is at work in it.",
+                hint="Wait for it, or name another folder with --run.",
+            ) from error
 
 
 def record_result(folder: Path, output: Path, facts: dict[str, Any]) -> None:
     """Write result.json: what the run reached, and which file it wrote. Raises OutputError."""
-    digest = _digest(output) if output.is_file() else None
+    digest = file_digest(output) if output.is_file() else None
     table = {**facts, "output": str(output.absolute()), "sha256": digest}
-    write_whole(folder / RESULT, json.dumps(table, indent=2) + "\n")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file atomically; raises OutputError, with the one before left as it was."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(text, encoding="utf-8", errors="surrogateescape")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise disk_error(path, error) from error
+    with disk_errors(folder / RESULT):
+        write_text(folder / RESULT, json.dumps(table, indent=2) + "\n")
 
 
 def _check_same(config: TrainConfig) -> None:
@@ -151,13 +141,9 @@ def _wrote(folder: Path, output: Path) -> bool:
     """Whether the file at `output` is the one that this run wrote, untouched since."""
     try:
         facts = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-        return bool(facts["sha256"] == _digest(output))
+        return bool(facts["sha256"] == file_digest(output))
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _empty(folder: Path, keep: list[str]) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from f2rcli import methods
+from f2rcli.io.atomic import disk_errors, write_text
 from f2rcli.training.footage.sources import Source, find_sources
 from f2rcli.training.run.config import TrainConfig
-from f2rcli.training.run.folder import record_result, write_whole
+from f2rcli.training.run.folder import record_result
 from f2rcli.training.run.plots import draw_curve
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ def summarise(outcome: Outcome, config: TrainConfig, crops: Sequence[Path] = ())
         else "PSNR against noisy held-out frames, dB",
     )
     page = outcome.run / REPORT
-    write_whole(page, _page(outcome, config, [*outcome.crops, *crops]))
+    with disk_errors(page):
+        write_text(page, _page(outcome, config, [*outcome.crops, *crops]))
     values = _values(outcome, config)
     record_result(outcome.run, Path(config.output), values)
     return Summary(tuple(_lines(outcome, config, page)), page, values)

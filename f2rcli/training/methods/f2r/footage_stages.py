@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from f2rcli.io.atomic import replacing
 from f2rcli.models.coarse import Coarse
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.synthesis.corruption import luma
@@ -101,9 +102,8 @@ def coded_pool(clips: Sequence[Codes], folder: Path, count: int, seed: int) -> l
             rng = np.random.default_rng([seed, number])
             clip = clips[int(rng.integers(len(clips)))]
             parts: list[Any] = list(degraded(clip, LENGTH, SIDE, rng, coded=True))
-            part = stored.with_suffix(".part.npy")
-            np.save(part, np.stack(parts).astype(np.float16))
-            part.replace(stored)
+            with replacing(stored) as part, part.open("wb") as file:
+                np.save(file, np.stack(parts).astype(np.float16))
         pool.append(Footage(*np.load(stored, mmap_mode="r")))
     return pool
 
