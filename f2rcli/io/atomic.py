@@ -4,6 +4,7 @@ import errno
 import importlib
 import os
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -41,18 +42,39 @@ def write_file(target: Path, data: bytes, *, overwrite: bool) -> None:
     """Write a user's file, whole or not at all. Raises OutputError."""
     part = PartFile(target, overwrite=overwrite)
     try:
-        with disk_errors(target):
-            part.path.write_bytes(data)
+        part.add(target.name, data)
         part.publish()
     finally:
         part.discard()
 
 
-class PartFile:
-    """A user's file that appears at its target whole or not at all; one run at a time writes it.
+class Part(ABC):
+    """Output under way, beside its target: `publish` moves it there, `discard` removes it."""
 
-    Write to `path`; call `publish` when it is complete, or `discard` to remove it.
-    """
+    path: Path
+
+    @abstractmethod
+    def file(self, name: str) -> Path:
+        """The path at which to write the next file, or the only one."""
+
+    def add(self, name: str, data: bytes) -> Path:
+        """Write the next file, or the only one; where it lies for now. Raises OutputError."""
+        path = self.file(name)
+        with disk_errors(Path(name)):
+            path.write_bytes(data)
+        return path
+
+    @abstractmethod
+    def publish(self) -> int:
+        """Move everything to its place; its size in bytes. Raises OutputError."""
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Remove everything, unless it is published or to be kept."""
+
+
+class PartFile(Part):
+    """A user's file that appears at its target whole or not at all; one run at a time writes it."""
 
     def __init__(self, target: Path, *, overwrite: bool, keep: bool = False) -> None:
         self.target = target
@@ -71,8 +93,12 @@ class PartFile:
         except OSError as error:
             raise disk_error(target, error) from error
 
+    def file(self, name: str) -> Path:
+        """See Part; whatever the name."""
+        return self.path
+
     def publish(self) -> int:
-        """Flush to the disk and rename onto the target; its size in bytes."""
+        """See Part; on the disk before it is renamed."""
         with disk_errors(self.target):
             flush(self.path)
             size = self.path.stat().st_size
@@ -83,7 +109,7 @@ class PartFile:
         return size
 
     def discard(self) -> None:
-        """Let go of the part file and remove it, unless it is published or to be kept."""
+        """See Part."""
         if not self.keep:
             self.remove()
         self._close()
@@ -100,11 +126,8 @@ class PartFile:
             os.close(self._lock)
 
 
-class PartFolder:
-    """Files of a folder that appear together or not at all.
-
-    `add` files, then `publish` them; `discard` removes those that are not published.
-    """
+class PartFolder(Part):
+    """Files of a folder that appear together or not at all."""
 
     def __init__(self, target: Path, *, overwrite: bool, keep: bool = False) -> None:
         self.target = target
@@ -118,19 +141,12 @@ class PartFolder:
         self._open = True
 
     def file(self, name: str) -> Path:
-        """The path at which one more file is to be written."""
+        """See Part."""
         self.names.append(name)
         return self.path / name
 
-    def add(self, name: str, data: bytes) -> Path:
-        """Write one more file; where it lies for now."""
-        path = self.file(name)
-        with disk_errors(Path(name)):
-            path.write_bytes(data)
-        return path
-
     def publish(self) -> int:
-        """Move the files to their places; their size in bytes."""
+        """See Part."""
         with disk_errors(self.target):
             size = sum(path.stat().st_size for path in self.path.iterdir())
             if self.target.exists():
@@ -149,7 +165,7 @@ class PartFolder:
         self.path.rmdir()
 
     def discard(self) -> None:
-        """Remove the part folder, unless it is published or to be kept."""
+        """See Part."""
         if self._open and not self.keep:
             shutil.rmtree(self.path, ignore_errors=True)
         self._open = False

@@ -5,7 +5,7 @@ writes anything; writers publish a file only once it is finished and verified.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -56,6 +56,19 @@ class WriteOptions:
     keep_partial: bool = False
     format: str | None = None  # camera raw: dng or tiff
     demosaic: bool = False  # camera raw as developed pictures
+
+    def refuse_encoding(self, target: str, *, pix_fmt: bool = True) -> None:
+        """Raise UsageError for options of encoders, where `target` is written without one.
+
+        pix_fmt: whether the pixel format is refused too.
+        """
+        given = {
+            "codec": self.codec, "crf": self.crf, "preset": self.preset,
+            "encoder-opt": self.encoder_options or None, "pix-fmt": self.pix_fmt,
+        }  # fmt: skip
+        for name, value in given.items():
+            if value is not None and (pix_fmt or name != "pix-fmt"):
+                raise UsageError(f"--{name}: has no meaning for {target}.", hint="Leave it out.")
 
 
 @dataclass(slots=True)
@@ -178,6 +191,20 @@ class WritePlan:
         preset = f" preset {self.preset}" if self.preset else ""
         where = "standard output" if self.target == "-" else Path(self.target).name
         return f"{where}: {self.container}, {self.encoder}{quality}{preset}, {self.pix_fmt}"
+
+    def receipt(
+        self, *, frames: int, seconds: float, size: int, verified: tuple[str, ...],
+        remark: str = "", lost: Sequence[str] = (),
+    ) -> "Receipt":  # fmt: skip
+        """The receipt of a target written to this plan.
+
+        size: bytes. remark: more about the codec. lost: what could not be kept after all.
+        """
+        return Receipt(
+            path=self.target, frames=frames, seconds=seconds, bytes=size, kept=self.kept,
+            codec=f"{self.encoder} {self.pix_fmt}{remark}", dropped=(*self.dropped, *lost),
+            verified=verified,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

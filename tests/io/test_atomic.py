@@ -19,7 +19,8 @@ def test_a_block_that_fails_leaves_the_file_before(tmp_path: Path) -> None:
             part.write_text("half")
             raise KeyboardInterrupt
 
-    pytest.raises(KeyboardInterrupt, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert target.read_text() == "before"
     assert list(tmp_path.iterdir()) == [target]
 

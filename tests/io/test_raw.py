@@ -14,7 +14,7 @@ import tifffile
 from f2rcli.frames import Space
 from f2rcli.io import ReadOptions, WriteOptions, open_reader
 from f2rcli.io.raw.dng import new_dng
-from f2rcli.io.raw.exposure import Shot, read_raw
+from f2rcli.io.raw.exposure import Exposure, read_raw
 from tests.io.raw_files import LAYOUTS, PROFILE, SIZE, codes, louder, tags, write_burst, write_dng
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "raw"
@@ -84,7 +84,12 @@ def test_a_cinemadng_folder_has_the_rate_that_its_files_state(tmp_path: Path) ->
 def test_bursts_are_read_in_natural_order_and_keep_their_names(tmp_path: Path, tools: Any) -> None:
     burst = write_burst(tmp_path / "burst é")
     frames, receipt = tools.passthrough(burst, tmp_path / "out")
-    assert [frame.source.shot.name for frame in frames] == ["IMG 8", "IMG 9", "IMG 10", "IMG 11"]
+    assert [frame.source.exposure.name for frame in frames] == [
+        "IMG 8",
+        "IMG 9",
+        "IMG 10",
+        "IMG 11",
+    ]
     assert sorted(os.listdir(tmp_path / "out")) == sorted(os.listdir(burst))
     assert receipt.frames == 4
 
@@ -118,11 +123,11 @@ def test_developed_pictures_are_upright_colour_of_16_bits(tmp_path: Path, tools:
 @pytest.mark.parametrize("pattern", ["RGGB", "BGGR", "GRBG", "GBRG"])
 def test_a_dng_of_our_own_says_what_it_was_told(pattern: str, tmp_path: Path) -> None:
     path = write_dng(tmp_path / "a.dng")
-    shot, samples = read_raw(path)
-    told: Shot = replace(
-        shot, mosaic=replace(shot.mosaic, pattern=pattern, black=(240.5, 241, 242, 243.25),
+    exposure, samples = read_raw(path)
+    told: Exposure = replace(
+        exposure, mosaic=replace(exposure.mosaic, pattern=pattern, black=(240.5, 241, 242, 243.25),
                                      balance=(2.0, 1.0, 1.5)),
-        tags=replace(shot.tags, carried=()), noise=((1e-3, 1e-6),) * 4,
+        tags=replace(exposure.tags, carried=()), noise=((1e-3, 1e-6),) * 4,
     )  # fmt: skip
     (tmp_path / "b.dng").write_bytes(new_dng(told, samples))
     found, read = read_raw(tmp_path / "b.dng")

@@ -95,7 +95,7 @@ def test_pages_become_dng_files(tmp_path: Path, tools: Any) -> None:
     source = write_movie(tmp_path / "a.tif", movie())
     tools.passthrough(source, tmp_path / "out", WriteOptions(format="dng"))
     frames = tools.read_all(tmp_path / "out")
-    assert [frame.source.shot.name for frame in frames][::4] == ["a_00001", "a_00005"]
+    assert [frame.source.exposure.name for frame in frames][::4] == ["a_00001", "a_00005"]
     assert tools.same_samples(frames, tools.read_all(source))
 
 

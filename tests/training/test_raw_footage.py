@@ -13,7 +13,7 @@ from f2rcli.errors import EXIT_OK, WeightsError
 from f2rcli.frames import Mosaic, Space
 from f2rcli.io import open_reader
 from f2rcli.io.raw.dng import new_dng
-from f2rcli.io.raw.exposure import Shot
+from f2rcli.io.raw.exposure import Exposure
 from f2rcli.methods.f2r import Networks
 from f2rcli.sensor import to_planes
 from f2rcli.training.footage.footage import open_footage
@@ -37,8 +37,10 @@ def write_burst(folder: Path, count: int = 5, size: tuple[int, int] = SIZE) -> P
     scene = np.kron(rng.uniform(500, 3000, (size[0] // 8, size[1] // 8)), np.ones((8, 8)))
     for index in range(count):
         path = folder / f"a{index}.dng"
-        shot = Shot(path=path, name=path.stem, shape=size, active=(0, 0, *size), mosaic=mosaic)
-        path.write_bytes(new_dng(shot, (scene + rng.normal(0, 50, size)).astype(np.uint16)))
+        exposure = Exposure(
+            path=path, name=path.stem, shape=size, active=(0, 0, *size), mosaic=mosaic
+        )
+        path.write_bytes(new_dng(exposure, (scene + rng.normal(0, 50, size)).astype(np.uint16)))
         path.with_suffix(".jpg").write_bytes(b"a preview")
     return folder
 

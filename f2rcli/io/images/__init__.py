@@ -7,9 +7,9 @@ from pathlib import Path
 
 from f2rcli.io.base import Reader
 from f2rcli.io.images.files import PICTURES, WRITTEN, holds_pictures
-from f2rcli.io.images.reader import SequenceReader as open_reader
-from f2rcli.io.images.writer import SequenceWriter as open_writer
-from f2rcli.io.images.writer import plan_sequence as plan_output
+from f2rcli.io.images.reader import ImageReader as open_reader
+from f2rcli.io.images.writer import ImageWriter as open_writer
+from f2rcli.io.images.writer import plan_images as plan_output
 from f2rcli.io.targets import default_folder
 
 __all__ = ["open_reader", "open_writer", "plan_output"]

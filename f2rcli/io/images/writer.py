@@ -1,4 +1,4 @@
-"""Writing a clip as numbered pictures, all of them or none."""
+"""A clip written as numbered pictures, all of them or none."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,7 +18,7 @@ from f2rcli.io.ffmpeg.pixel_formats import PixelFormat, make_frame
 from f2rcli.io.images.codec import PictureEncoder, decode_picture
 from f2rcli.io.images.files import WRITTEN
 from f2rcli.io.images.metadata import attached, with_attached
-from f2rcli.io.images.reader import SequenceReader
+from f2rcli.io.images.reader import ImageReader
 from f2rcli.io.numbering import is_pattern, numbered
 from f2rcli.io.targets import check_folder
 
@@ -26,7 +26,7 @@ _FIRST = 1  # the number of the first picture of a clip that has no numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SequenceDetail:
+class ImageDetail:
     """What the writer needs beyond the plan that users see."""
 
     folder: Path
@@ -36,7 +36,7 @@ class SequenceDetail:
     coding: PlaneLayout
 
 
-def plan_sequence(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
+def plan_images(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     """Plan numbered pictures. Raises UsageError or OutputError for what cannot be done."""
     folder, pattern, suffix = _places(reader, Path(target))
     _check_options(options, suffix)
@@ -48,7 +48,7 @@ def plan_sequence(reader: Reader, target: str, options: WriteOptions) -> WritePl
     )
     check_folder(folder, reader.paths(), pattern=pattern, overwrite=options.overwrite)
     source = metadata_of(reader)
-    video = not isinstance(reader, SequenceReader)
+    video = not isinstance(reader, ImageReader)
     none = "pictures hold none"
     dropped = [*losses(form, layout), *(f"{stream_line(s)} ({none})" for s in source.others)]
     dropped += [f"{len(source.chapters)} chapters ({none})"] if source.chapters else []
@@ -72,9 +72,7 @@ def plan_sequence(reader: Reader, target: str, options: WriteOptions) -> WritePl
         notes=("pictures carry no time: frame times and rate are not kept",) if video else (),
         overwrite=options.overwrite,
         keep_partial=options.keep_partial,
-        detail=SequenceDetail(
-            folder=folder, pattern=pattern, suffix=suffix, form=form, coding=coding
-        ),
+        detail=ImageDetail(folder=folder, pattern=pattern, suffix=suffix, form=form, coding=coding),
     )
 
 
@@ -87,24 +85,13 @@ def _places(reader: Reader, target: Path) -> tuple[Path, str, str]:
                 hint=f"Pass a pattern: {target.stem}_%05d{target.suffix}.",
             )
         return target.parent, target.name, target.suffix.lower()
-    if isinstance(reader, SequenceReader):
+    if isinstance(reader, ImageReader):
         return target, "", ".jpg" if reader.metadata.family == "mjpeg" else ".png"
     return target, "%06d.png", ".png"
 
 
 def _check_options(options: WriteOptions, suffix: str) -> None:
-    unused = [
-        name
-        for name, value in (
-            ("codec", options.codec), ("crf", options.crf), ("preset", options.preset),
-            ("encoder option", options.encoder_options),
-        )
-        if value not in (None, ())
-    ]  # fmt: skip
-    if unused:
-        raise UsageError(
-            f"{unused[0]}: has no meaning for {suffix} pictures.", hint="Leave it out."
-        )
+    options.refuse_encoding(f"{suffix} pictures", pix_fmt=False)
     if options.lossless and WRITTEN[suffix] != "png":
         raise UsageError(f"lossless: {suffix} pictures are lossy.", hint="Write .png pictures.")
 
@@ -122,15 +109,15 @@ def _form(codec: str, layout: PlaneLayout, options: WriteOptions) -> PixelFormat
     return form
 
 
-class SequenceWriter(Writer):
+class ImageWriter(Writer):
     """Pictures are gathered in a part folder and moved to their places at the very end."""
 
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
-        if not isinstance(plan.detail, SequenceDetail):
+        if not isinstance(plan.detail, ImageDetail):
             raise TypeError("the plan was made for another format")
         self.reader = reader
         self.plan = plan
-        self.detail: SequenceDetail = plan.detail
+        self.detail: ImageDetail = plan.detail
         info = reader.info
         self._encoder = PictureEncoder(
             plan.encoder, (info.width, info.height), plan.pix_fmt, metadata_of(reader).pixel_aspect
@@ -174,17 +161,9 @@ class SequenceWriter(Writer):
         if not self._part.names:
             raise InputError(f"{self.reader.info.name}: gave no frames; nothing is written.")
         verified = self._verify()
+        frames, seconds = len(self._part.names), float(self._seconds)
         size = self._part.publish()
-        return Receipt(
-            path=self.plan.target,
-            frames=len(self._part.names),
-            seconds=float(self._seconds),
-            bytes=size,
-            codec=f"{self.plan.encoder} {self.plan.pix_fmt}",
-            kept=self.plan.kept,
-            dropped=self.plan.dropped,
-            verified=verified,
-        )
+        return self.plan.receipt(frames=frames, seconds=seconds, size=size, verified=verified)
 
     def _verify(self) -> tuple[str, ...]:
         there = sum(1 for path in self._part.path.iterdir() if path.stat().st_size)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from f2rcli.errors import InputError
 from f2rcli.io.numbering import is_pattern, matching, natural_key, no_match
-from f2rcli.io.raw.exposure import RAW_SUFFIXES, Header, Shot, read_header, read_raw
+from f2rcli.io.raw.exposure import RAW_SUFFIXES, Exposure, Header, read_header, read_raw
 from f2rcli.io.raw.tiff_mosaic import CRVD, TIFF_SUFFIXES, examine_tiff, sensor_facts
+from f2rcli.io.sequence import MismatchError
 
 LOOKED_AT = 512  # files whose headers are read before any work; the rest are checked when read
 
@@ -105,23 +106,23 @@ def _jumps(files: list[Path]) -> list[str]:
     return [f"{missing} numbers are missing among the file names"] if missing > 0 else []
 
 
-def examine(files: list[Path]) -> list[Shot | Path]:
+def examine(files: list[Path]) -> list[Exposure | Path]:
     """Every exposure of the files in order: TIFF pages, the first raw file that can be read, and
     the paths of all other raw files, whose headers are compared with it.
 
     A file that cannot be read is given as its path: it is met again when its turn comes. Raises
     the first one's error where no file can be read, and InputError for what is no one burst.
     """
-    found: list[Shot | Path] = []
+    found: list[Exposure | Path] = []
     refused: InputError | None = None
-    known: Shot | None = None
+    known: Exposure | None = None
     for place, path in enumerate(files):
-        shots: list[Shot | Path] = [path]
+        exposures: list[Exposure | Path] = [path]
         try:
             if known is None or path.suffix.lower() in TIFF_SUFFIXES:
-                own = list(shots_of(path))
+                own = list(exposures_of(path))
                 known = known or own[0]
-                shots = list(own)
+                exposures = list(own)
                 header = own[0].header
             elif place < LOOKED_AT:
                 header = read_header(path)
@@ -131,13 +132,13 @@ def examine(files: list[Path]) -> list[Shot | Path]:
             refused = refused or error
         else:
             _compare(path, header, known)
-        found += shots
+        found += exposures
     if known is None:
         raise refused or InputError("no raw files.")
     return found
 
 
-def shots_of(path: Path) -> Iterator[Shot]:
+def exposures_of(path: Path) -> Iterator[Exposure]:
     """The exposures in one file."""
     if path.suffix.lower() in TIFF_SUFFIXES:
         yield from examine_tiff(path)
@@ -145,15 +146,15 @@ def shots_of(path: Path) -> Iterator[Shot]:
         yield read_raw(path)[0]
 
 
-def check_belongs(shot: Shot, first: Shot) -> None:
-    """Raise InputError unless a shot is of the same camera, size, pattern, white level and ISO."""
-    _compare(shot.path, shot.header, first)
-    own, others = shot.mosaic, first.mosaic
-    _refuse(shot.path, first.path, "colour filters", own.pattern, others.pattern)
-    _refuse(shot.path, first.path, "white level", own.white[0], others.white[0])
+def check_belongs(exposure: Exposure, first: Exposure) -> None:
+    """Raise MismatchError unless camera, size, pattern, white level and ISO are the first's."""
+    _compare(exposure.path, exposure.header, first)
+    own, others = exposure.mosaic, first.mosaic
+    _refuse(exposure.path, first.path, "colour filters", own.pattern, others.pattern)
+    _refuse(exposure.path, first.path, "white level", own.white[0], others.white[0])
 
 
-def _compare(path: Path, header: Header, first: Shot) -> None:
+def _compare(path: Path, header: Header, first: Exposure) -> None:
     own, others = (
         {
             "size": f"{h.shape[1]}x{h.shape[0]}",
@@ -169,7 +170,7 @@ def _compare(path: Path, header: Header, first: Shot) -> None:
 
 def _refuse(path: Path, first: Path, what: str, own: object, others: object) -> None:
     if own != others:
-        raise InputError(
+        raise MismatchError(
             f"{path.name}: {what} {own or 'unknown'}, {first.name} has {others or 'unknown'}.",
             hint="A burst is of one camera at one setting: denoise the parts on their own.",
         )

@@ -15,7 +15,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from f2rcli.errors import OutputError
-from f2rcli.io.raw.exposure import Samples, Shot
+from f2rcli.io.raw.exposure import Exposure, Samples
 from f2rcli.io.raw.tags import DIGESTS, Tag, raw_page
 from f2rcli.sensor import plane_colours
 
@@ -108,15 +108,15 @@ def packed_bits(rows: NDArray[Any], bits: int) -> bytes:
     return np.packbits(planes.reshape(height, width * bits).astype(np.uint8), axis=1).tobytes()
 
 
-def new_dng(shot: Shot, samples: Samples) -> bytes:
+def new_dng(exposure: Exposure, samples: Samples) -> bytes:
     """A DNG of our own: 16 bits, uncompressed, one strip.
 
     Masked margins are kept unless their size is odd, which LibRaw would round.
     """
-    top, left, height, width = shot.active
+    top, left, height, width = exposure.active
     area: tuple[int, int, int, int] | None = (top, left, top + height, left + width)
     if top % 2 or left % 2:
-        samples, area = shot.crop(samples), None
+        samples, area = exposure.crop(samples), None
     elif samples.shape == (height, width):
         area = None
     buffer = BytesIO()
@@ -127,62 +127,62 @@ def new_dng(shot: Shot, samples: Samples) -> bytes:
         metadata=None,
         rowsperstrip=samples.shape[0],
         software="f2r",
-        extratags=_tags(shot, area),
+        extratags=_tags(exposure, area),
     )
     return buffer.getvalue()
 
 
-def _tags(shot: Shot, area: tuple[int, int, int, int] | None) -> list[Tag]:
+def _tags(exposure: Exposure, area: tuple[int, int, int, int] | None) -> list[Tag]:
     """Own tags, and the source's where it has better ones."""
-    model = shot.camera or "unknown"
-    tags = {tag[0]: tag for tag in [*_described(shot, model), *_coloured(shot)]}
-    carried = {tag[0]: tag for tag in shot.tags.carried if tag[0] != 305}
+    model = exposure.camera or "unknown"
+    tags = {tag[0]: tag for tag in [*_described(exposure, model), *_coloured(exposure)]}
+    carried = {tag[0]: tag for tag in exposure.tags.carried if tag[0] != 305}
     tags |= carried
-    tags |= {tag[0]: tag for tag in _levels(shot)}
+    tags |= {tag[0]: tag for tag in _levels(exposure)}
     if area is not None:
         tags[50829] = (50829, LONG, 4, area, True)
     return [tags[code] for code in sorted(tags)]
 
 
-def _described(shot: Shot, model: str) -> list[Tag]:
+def _described(exposure: Exposure, model: str) -> list[Tag]:
     tags: list[Tag] = [
-        (274, SHORT, 1, shot.orientation, True),
+        (274, SHORT, 1, exposure.orientation, True),
         (50706, BYTE, 4, b"\x01\x04\x00\x00", True),
         (50707, BYTE, 4, b"\x01\x01\x00\x00", True),
         (50708, ASCII, 0, model, True),
     ]
-    tags += [(code, ASCII, 0, text, True) for code, text in _names(shot)]
-    if shot.iso is not None and shot.iso < 1 << 16:
-        tags.append((34855, SHORT, 1, shot.iso, True))
-    if shot.rate is not None:
-        rate = (shot.rate.numerator, shot.rate.denominator)
+    tags += [(code, ASCII, 0, text, True) for code, text in _names(exposure)]
+    if exposure.iso is not None and exposure.iso < 1 << 16:
+        tags.append((34855, SHORT, 1, exposure.iso, True))
+    if exposure.rate is not None:
+        rate = (exposure.rate.numerator, exposure.rate.denominator)
         tags.append((51044, SRATIONAL, 1, rate, True))
     return tags
 
 
-def _names(shot: Shot) -> list[tuple[int, str]]:
-    return [(code, text) for code, text in ((271, shot.make), (272, shot.model)) if text]
+def _names(exposure: Exposure) -> list[tuple[int, str]]:
+    return [(code, text) for code, text in ((271, exposure.make), (272, exposure.model)) if text]
 
 
-def _coloured(shot: Shot) -> list[Tag]:
-    matrix = shot.matrix or _SRGB
+def _coloured(exposure: Exposure) -> list[Tag]:
+    matrix = exposure.matrix or _SRGB
     ratios = [part for value in matrix for part in (round(value * 10000), 10000)]
     neutral = [
-        part for gain in shot.mosaic.balance for part in (round(1_000_000 / gain), 1_000_000)
+        part for gain in exposure.mosaic.balance for part in (round(1_000_000 / gain), 1_000_000)
     ]
     tags: list[Tag] = [
         (50721, SRATIONAL, 9, ratios, True),
         (50728, RATIONAL, 3, neutral, True),
         (50778, SHORT, 1, _D65, True),
     ]
-    if shot.noise is not None:
-        pairs = [value for plane in shot.noise[:3] for value in plane]
+    if exposure.noise is not None:
+        pairs = [value for plane in exposure.noise[:3] for value in plane]
         tags.append((51041, DOUBLE, 6, pairs, True))
     return tags
 
 
-def _levels(shot: Shot) -> list[Tag]:
-    mosaic = shot.mosaic
+def _levels(exposure: Exposure) -> list[Tag]:
+    mosaic = exposure.mosaic
     cell = [plane for row in plane_colours(mosaic.pattern) for plane in row]
     blacks = [mosaic.black[plane] for plane in cell]
     letters = bytes(_COLOURS.index(letter) for letter in mosaic.pattern)
@@ -202,15 +202,15 @@ def _levels(shot: Shot) -> list[Tag]:
     ]
 
 
-def dng_of(shot: Shot, before: Samples, after: Samples) -> tuple[bytes, bool]:
+def dng_of(exposure: Exposure, before: Samples, after: Samples) -> tuple[bytes, bool]:
     """A DNG that holds `after`, and whether it is a copy of the source, which held `before`.
 
     Raises OutputError where the source cannot be read again.
     """
-    where = find_strips(shot.path, before) if shot.tags.dng else None
+    where = find_strips(exposure.path, before) if exposure.tags.dng else None
     if where is None:
-        return new_dng(shot, after), False
+        return new_dng(exposure, after), False
     try:
-        return replaced(shot.path, where, after), True
+        return replaced(exposure.path, where, after), True
     except OSError as error:
-        raise OutputError(f"{shot.path.name}: {error.strerror}.") from error
+        raise OutputError(f"{exposure.path.name}: {error.strerror}.") from error

@@ -37,7 +37,7 @@ class Header(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shot:
+class Exposure:
     """What is known of an exposure without its samples."""
 
     path: Path
@@ -84,15 +84,15 @@ def read_header(path: Path) -> Header:
     return Header(shape, active, " ".join(f"{tags.make} {tags.model}".split()), tags.iso)
 
 
-def read_raw(path: Path) -> tuple[Shot, Samples]:
+def read_raw(path: Path) -> tuple[Exposure, Samples]:
     """A raw file and its samples. Raises InputError with the reason it cannot be read, or why f2r
     does not denoise it."""
     tags = _checked_tags(path)
     with _opened(path) as raw:
         _check_size(path, _geometry(raw)[0])
         try:
-            shot = _shot(raw, path, tags)  # rawpy decodes the samples for most facts already
-            return shot, np.array(raw.raw_image)
+            # rawpy decodes the samples for most facts already
+            return _exposure(raw, path, tags), np.array(raw.raw_image)
         except rawpy.LibRawError as error:
             raise _damaged(path, error) from error
         except NotImplementedError as error:  # rawpy's, for filter patterns it has no name for
@@ -153,10 +153,10 @@ def _damaged(path: Path, error: BaseException) -> InputError:
     )
 
 
-def _shot(raw: Any, path: Path, tags: RawTags) -> Shot:
+def _exposure(raw: Any, path: Path, tags: RawTags) -> Exposure:
     shape, active = _geometry(raw)
     matrix = np.asarray(raw.rgb_xyz_matrix, np.float64)[:3]
-    return Shot(
+    return Exposure(
         path=path,
         name=path.stem,
         shape=shape,

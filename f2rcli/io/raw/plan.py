@@ -7,7 +7,7 @@ from typing import Literal
 from f2rcli.errors import InputError, UsageError, nearest
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.raw.dng import find_strips
-from f2rcli.io.raw.exposure import Shot, read_raw
+from f2rcli.io.raw.exposure import Exposure, read_raw
 from f2rcli.io.raw.reader import RawReader
 from f2rcli.io.raw.tiff_mosaic import FOLDER_SIDECAR, TIFF_SUFFIXES, sidecar_of
 from f2rcli.io.targets import check_folder, check_target
@@ -36,7 +36,7 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
             f"{reader.info.name} is none.",
             hint="Name a video or a folder of pictures with -o.",
         )
-    _check_options(options)
+    options.refuse_encoding("camera raw")
     path = Path(target)
     form, single = _form(reader, path, target, options)
     if options.demosaic and form == "dng":
@@ -103,19 +103,6 @@ def _wish(text: str) -> Format:
     return "dng" if text == "dng" else "tiff"
 
 
-def _check_options(options: WriteOptions) -> None:
-    unused = [
-        name
-        for name, value in (
-            ("--codec", options.codec), ("--crf", options.crf), ("--preset", options.preset),
-            ("--pix-fmt", options.pix_fmt), ("--encoder-opt", options.encoder_options),
-        )
-        if value not in (None, ())
-    ]  # fmt: skip
-    if unused:
-        raise UsageError(f"{unused[0]}: has no meaning for camera raw.", hint="Leave it out.")
-
-
 def _own_suffix(reader: RawReader, form: Format) -> str:
     suffix = reader.first.path.suffix
     if form == "tiff":
@@ -126,9 +113,9 @@ def _own_suffix(reader: RawReader, form: Format) -> str:
 def _check_names(reader: RawReader) -> None:
     """Raise InputError where two files would become one, on whatever disk."""
     seen: dict[str, Path] = {}
-    for item in reader.shots:
-        path = item.path if isinstance(item, Shot) else item
-        name = (item.name if isinstance(item, Shot) else item.stem).casefold()
+    for item in reader.exposures:
+        path = item.path if isinstance(item, Exposure) else item
+        name = (item.name if isinstance(item, Exposure) else item.stem).casefold()
         if name in seen:
             raise InputError(
                 f"{path.name}: would have the same output as {seen[name].name}.",
@@ -143,20 +130,22 @@ def _sidecar(reader: RawReader) -> Path | None:
     return sidecar_of(path) or (folder if folder.is_file() else None)
 
 
-def _fate(shot: Shot, form: Format, *, demosaic: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _fate(
+    exposure: Exposure, form: Format, *, demosaic: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What is kept and what is lost, in words."""
     levels = "levels, colour filters, white balance, size"
     if demosaic:
         return (), ("the mosaic: developed by LibRaw to sRGB, as shot, upright",)
     if form == "tiff":
-        text = () if shot.path.suffix.lower() in TIFF_SUFFIXES else ("metadata of the camera",)
+        text = () if exposure.path.suffix.lower() in TIFF_SUFFIXES else ("metadata of the camera",)
         return ("levels, colour filters and ISO as JSON in the description",), text
-    if shot.path.suffix.lower() in TIFF_SUFFIXES:
+    if exposure.path.suffix.lower() in TIFF_SUFFIXES:
         return (levels,), ()
-    if not shot.tags.dng:
+    if not exposure.tags.dng:
         return (levels, "camera and ISO"), ("maker notes, previews and other metadata",)
-    _, samples = read_raw(shot.path)
-    if find_strips(shot.path, samples) is not None:
+    _, samples = read_raw(exposure.path)
+    if find_strips(exposure.path, samples) is not None:
         return ("every byte of the source DNG but its samples",), ()
     return (levels, "matrices and metadata of the source DNG"), (
         "previews, maker notes, EXIF block",

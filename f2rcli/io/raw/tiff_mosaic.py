@@ -21,7 +21,7 @@ import tifffile
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Mosaic
-from f2rcli.io.raw.exposure import MOST_PIXELS, Samples, Shot
+from f2rcli.io.raw.exposure import MOST_PIXELS, Exposure, Samples
 from f2rcli.io.raw.tags import RawTags
 from f2rcli.io.tiff.library import DAMAGE, quiet_tifffile
 from f2rcli.sensor import PATTERNS
@@ -75,7 +75,7 @@ def _described(path: Path) -> dict[str, Any] | None:
     return facts if isinstance(facts, dict) and "cfa" in facts else None
 
 
-def examine_tiff(path: Path) -> list[Shot]:
+def examine_tiff(path: Path) -> list[Exposure]:
     """Every page of a TIFF of mosaics. Raises InputError with the reason it cannot be read."""
     facts = sensor_facts(path)
     if facts is None:
@@ -99,14 +99,14 @@ def examine_tiff(path: Path) -> list[Shot]:
         whole = f"{count} of {promised} pages are" if promised > count else "not all pages are"
         raise InputError(f"{path.name}: is cut off: {whole} there.", hint="Copy it again.")
     iso = _number(facts, "iso", path)
-    shot = Shot(
+    exposure = Exposure(
         path=path, name=path.stem, shape=shape, active=(0, 0, *shape), mosaic=_mosaic(facts, path),
         make=str(facts.get("make", "")), model=str(facts.get("model", "")),
         iso=iso, rate=_rate(facts, path), tags=RawTags(iso=iso),
     )  # fmt: skip
     if count == 1:
-        return [shot]
-    return [replace(shot, page=i, name=f"{path.stem}_{i + 1:05d}") for i in range(count)]
+        return [exposure]
+    return [replace(exposure, page=i, name=f"{path.stem}_{i + 1:05d}") for i in range(count)]
 
 
 def _check_same(path: Path, number: int, own: tuple[int, int], first: tuple[int, int]) -> None:
@@ -188,17 +188,17 @@ class TiffPages:
         self._path: Path | None = None
         self._file: Any = None
 
-    def read(self, shot: Shot) -> Samples:
+    def read(self, exposure: Exposure) -> Samples:
         """The samples of a page. Raises InputError where they cannot be read."""
         try:
-            if self._path != shot.path:
+            if self._path != exposure.path:
                 self.close()
-                self._file, self._path = tifffile.TiffFile(shot.path), shot.path
-            page = self._file.pages[shot.page]
+                self._file, self._path = tifffile.TiffFile(exposure.path), exposure.path
+            page = self._file.pages[exposure.page]
             return np.asarray(page.asarray())
         except DAMAGE as error:
             raise InputError(
-                f"{shot.path.name}: page {shot.page + 1} cannot be read ({error})."
+                f"{exposure.path.name}: page {exposure.page + 1} cannot be read ({error})."
             ) from error
 
     def close(self) -> None:
@@ -208,18 +208,19 @@ class TiffPages:
         self._file = self._path = None
 
 
-def facts_text(shot: Shot) -> str:
-    """The JSON that says of a TIFF's pages what `shot` is: `sensor_facts` reads it back."""
+def facts_text(exposure: Exposure) -> str:
+    """The JSON that says of a TIFF's pages what `exposure` is: `sensor_facts` reads it back."""
 
     def plain(levels: tuple[float, ...]) -> float | list[float]:
         same = len(set(levels)) == 1
         short = [int(v) if v == int(v) else v for v in levels]
         return short[0] if same else short
 
-    mosaic = shot.mosaic
+    mosaic = exposure.mosaic
     facts: dict[str, Any] = {
         "cfa": mosaic.pattern, "black": plain(mosaic.black), "white": plain(mosaic.white),
-        "balance": list(mosaic.balance), "iso": shot.iso, "make": shot.make, "model": shot.model,
-        "rate": None if shot.rate is None else float(shot.rate),
+        "balance": list(mosaic.balance), "iso": exposure.iso, "make": exposure.make,
+        "model": exposure.model,
+        "rate": None if exposure.rate is None else float(exposure.rate),
     }  # fmt: skip
     return json.dumps({key: value for key, value in facts.items() if value not in (None, "")})

@@ -16,17 +16,18 @@ from f2rcli.frames import Frame
 from f2rcli.io.atomic import PartFile, PartFolder, disk_errors
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
 from f2rcli.io.raw.dng import dng_of, new_dng
-from f2rcli.io.raw.exposure import Samples, Shot, read_raw
+from f2rcli.io.raw.exposure import Exposure, Samples, read_raw
 from f2rcli.io.raw.plan import RawDetail
-from f2rcli.io.raw.reader import Exposure, RawReader
+from f2rcli.io.raw.reader import RawFrame, RawReader
 from f2rcli.io.raw.tiff_mosaic import FOLDER_SIDECAR, TIFF_SUFFIXES, facts_text
+from f2rcli.io.tiff.compression import compression_name
 
 _DISK_HINT = "Nothing was put at the target. Check the disk."
 _CLASSIC_TIFF = 3_900_000_000  # bytes; beyond it BigTIFF is written
 
 
 class RawWriter(Writer):
-    """Files are gathered in a part folder, or in a part file, and moved at the very end."""
+    """A part folder of DNG or TIFF files, or a part file: one DNG, or a TIFF of pages."""
 
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
         if not isinstance(plan.detail, RawDetail) or not isinstance(reader, RawReader):
@@ -34,191 +35,149 @@ class RawWriter(Writer):
         self.reader = reader
         self.plan = plan
         self.detail: RawDetail = plan.detail
+        self.target = Path(plan.target)
         self._frames = 0
         self._copies = 0
-        target = Path(plan.target)
-        self._out: _Folder | _Pages = (
-            _Folder(target, plan)
-            if self.detail.folder is not None
-            else _Pages(target, plan, _bytes_of(reader, self.detail))
-        )
+        self._names: set[str] = set()
+        self._pages: Any = None  # tifffile's writer, of one TIFF of pages
+        self._last: NDArray[Any] | None = None  # the last of them
+        part = PartFile if plan.detail.folder is None else PartFolder
+        self._part = part(self.target, overwrite=plan.overwrite, keep=plan.keep_partial)
 
     def write(self, frame: Frame) -> None:
-        """Take the next exposure."""
-        exposure = frame.source
-        if not isinstance(exposure, Exposure):
+        """Take the next frame; a file of its own is read back at once."""
+        taken = frame.source
+        if not isinstance(taken, RawFrame):
             raise TypeError("the frame does not come from camera raw")
-        shot = exposure.shot
-        after = np.array(exposure.samples)
-        shot.crop(after)[...] = frame.planes[0]
+        exposure = taken.exposure
+        after = np.array(taken.samples)
+        exposure.crop(after)[...] = frame.planes[0]
+        name = exposure.name + self.detail.suffix
         if self.detail.format == "dng":
-            data, copied = dng_of(shot, exposure.samples, after)
-            self._copies += copied
-            self._out.add_dng(shot.name + self.detail.suffix, data, shot, after)
+            self._add_dng(name, exposure, taken.samples, after)
         else:
-            picture = develop(shot, after) if self.detail.demosaic else after
-            text = None if self.detail.demosaic else facts_text(shot)
-            self._out.add_page(shot.name + self.detail.suffix, picture, text, _compression(shot))
+            picture = develop(exposure, after) if self.detail.demosaic else after
+            self._add_page(name, exposure, picture)
         self._frames += 1
+
+    def _add_dng(self, name: str, exposure: Exposure, before: Samples, after: Samples) -> None:
+        data, copied = dng_of(exposure, before, after)
+        self._names.add(name)
+        _check_dng(self._part.add(name, data), exposure, after)
+        self._copies += copied
+
+    def _add_page(self, name: str, exposure: Exposure, picture: NDArray[Any]) -> None:
+        text = None if self.detail.demosaic else facts_text(exposure)
+        compression = _compression(exposure)
+        if self.detail.folder is None:
+            self._append_page(picture, text, compression)
+            return
+        self._names.add(name)
+        path = self._part.file(name)
+        with disk_errors(Path(name)), tifffile.TiffWriter(path) as file:
+            _write_page(file, picture, text, compression)
+        if not np.array_equal(tifffile.imread(path), picture):
+            raise _differs(name)
+
+    def _append_page(
+        self, picture: NDArray[Any], text: str | None, compression: str | None
+    ) -> None:
+        """One more page of the file; the first one carries the description."""
+        with disk_errors(self.target):
+            if self._pages is None:
+                big = picture.nbytes * (self.reader.info.frames or 1) > _CLASSIC_TIFF
+                self._pages = tifffile.TiffWriter(self._part.path, bigtiff=big)
+            _write_page(self._pages, picture, None if self._frames else text, compression)
+        self._last = picture
 
     def finish(self) -> Receipt:
         """Check what was written and put it at the target."""
         if not self._frames:
             raise InputError(f"{self.reader.info.name}: gave no frames; nothing is written.")
-        size, verified = self._out.publish(self._frames, self.detail.sidecar)
-        codec = f"{self.plan.encoder} {self.plan.pix_fmt}"
-        if self._copies:
-            codec += ", copies of the sources"
-        return Receipt(
-            path=self.plan.target,
+        verified = self._verify()
+        sidecar = self.detail.sidecar
+        if sidecar is not None and self.detail.folder and sidecar.name == FOLDER_SIDECAR:
+            self._part.add(FOLDER_SIDECAR, sidecar.read_bytes())
+        size = self._part.publish()
+        if sidecar is not None and not self.detail.folder and sidecar.name != FOLDER_SIDECAR:
+            self._copy_beside(sidecar)
+        return self.plan.receipt(
             frames=self._frames,
             seconds=float(self._frames * Fraction(self.reader.info.time_base)),
-            bytes=size,
-            codec=codec,
-            kept=self.plan.kept,
-            dropped=self.plan.dropped,
+            size=size,
             verified=verified,
+            remark=", copies of the sources" if self._copies else "",
         )
+
+    def _verify(self) -> tuple[str, ...]:
+        frames = self._frames
+        if self._pages is not None:
+            self._check_pages()
+            return f"{frames} page{'s' if frames > 1 else ''}", "the last one reads back"
+        if len(self._names) != frames:
+            raise OutputError(f"{self.target.name}: {frames} frames, but {len(self._names)} names.")
+        if self.detail.folder is None:
+            return ("read back",)
+        return (f"{frames} file{'s' if frames > 1 else ''} read back",)
+
+    def _check_pages(self) -> None:
+        self._close_pages()
+        with tifffile.TiffFile(self._part.path) as file:
+            found = len(file.pages)
+            last: Any = self._last
+            same = found == self._frames and np.array_equal(file.pages[-1].asarray(), last)
+        if not same:
+            raise OutputError(
+                f"{self.target.name}: {self._frames} pages were written, but {found} pages, or "
+                "others, read back.",
+                hint=_DISK_HINT,
+            )
+
+    def _copy_beside(self, sidecar: Path) -> None:
+        beside = self.target.with_suffix(".json")
+        with disk_errors(beside):
+            if not beside.exists() or self.plan.overwrite:
+                shutil.copyfile(sidecar, beside)
+
+    def _close_pages(self) -> None:
+        pages, self._pages = self._pages, None
+        if pages is not None:
+            pages.close()
 
     def abandon(self) -> None:
         """Stop; remove what was written."""
-        self._out.discard()
+        self._close_pages()
+        self._part.discard()
 
 
-def develop(shot: Shot, samples: Samples) -> NDArray[np.uint16]:
+def develop(exposure: Exposure, samples: Samples) -> NDArray[np.uint16]:
     """A picture (H, W, 3) of a mosaic, upright: LibRaw's demosaicking, white balance as shot, sRGB
     primaries, BT.709 curve, no automatic brightness."""
-    is_tiff = shot.path.suffix.lower() in TIFF_SUFFIXES
+    is_tiff = exposure.path.suffix.lower() in TIFF_SUFFIXES
     try:
         with rawpy.RawPy() as raw:
             if is_tiff:
-                raw.open_buffer(BytesIO(new_dng(shot, samples)))
+                raw.open_buffer(BytesIO(new_dng(exposure, samples)))
             else:
-                raw.open_file(str(shot.path))
+                raw.open_file(str(exposure.path))
             raw.unpack()
             raw.raw_image[...] = samples
             picture = raw.postprocess(use_camera_wb=True, no_auto_bright=True, output_bps=16)
     except rawpy.LibRawError as error:
-        raise OutputError(f"{shot.path.name}: LibRaw cannot develop it ({error}).") from error
+        raise OutputError(f"{exposure.path.name}: LibRaw cannot develop it ({error}).") from error
     return np.asarray(picture, np.uint16)
 
 
-def _compression(shot: Shot) -> str | None:
+def _compression(exposure: Exposure) -> str | None:
     """As the source TIFF was compressed, of what can be written without further packages."""
-    if shot.path.suffix.lower() not in TIFF_SUFFIXES:
+    if exposure.path.suffix.lower() not in TIFF_SUFFIXES:
         return None
     try:
-        with tifffile.TiffFile(shot.path) as file:
-            return "zlib" if int(file.pages.first.compression) in (8, 32946) else None
+        with tifffile.TiffFile(exposure.path) as file:
+            name = compression_name(int(file.pages.first.compression))
+            return "zlib" if name == "deflate" else None
     except (tifffile.TiffFileError, ValueError, OSError):
         return None
-
-
-def _bytes_of(reader: RawReader, detail: RawDetail) -> int:
-    height, width = reader.first.shape
-    return (reader.info.frames or 1) * height * width * (6 if detail.demosaic else 2)
-
-
-class _Folder:
-    """A folder of files that appear together."""
-
-    def __init__(self, target: Path, plan: WritePlan) -> None:
-        self._part = PartFolder(target, overwrite=plan.overwrite, keep=plan.keep_partial)
-
-    def add_dng(self, name: str, data: bytes, shot: Shot, samples: Samples) -> None:
-        """One more DNG, read back and compared with what it should hold."""
-        _check_dng(self._part.add(name, data), shot, samples)
-
-    def add_page(
-        self, name: str, picture: NDArray[Any], text: str | None, compression: str | None
-    ) -> None:
-        """One more TIFF file, read back at once."""
-        buffer = BytesIO()
-        with tifffile.TiffWriter(buffer) as file:
-            _write_page(file, picture, text, compression)
-        if not np.array_equal(tifffile.imread(self._part.add(name, buffer.getvalue())), picture):
-            raise _differs(name)
-
-    def publish(self, frames: int, sidecar: Path | None) -> tuple[int, tuple[str, ...]]:
-        """Move the files to their places; bytes, and what was verified."""
-        found = len(set(self._part.names))
-        if found != frames:
-            raise OutputError(f"{self._part.target.name}: {frames} frames, but {found} names.")
-        if sidecar is not None and sidecar.name == FOLDER_SIDECAR:
-            self._part.add(FOLDER_SIDECAR, sidecar.read_bytes())
-        return self._part.publish(), (f"{frames} file{'s' if frames > 1 else ''} read back",)
-
-    def discard(self) -> None:
-        """Remove the part folder unless it is published or to be kept."""
-        self._part.discard()
-
-
-class _Pages:
-    """One file: a DNG, or a TIFF of pages."""
-
-    def __init__(self, target: Path, plan: WritePlan, size: int) -> None:
-        self.target = target
-        self.part = PartFile(target, overwrite=plan.overwrite, keep=plan.keep_partial)
-        self._tiff: Any = None
-        self._big = size > _CLASSIC_TIFF
-        self._last: NDArray[Any] | None = None
-
-    def add_dng(self, name: str, data: bytes, shot: Shot, samples: Samples) -> None:
-        """The whole file, read back and compared with what it should hold."""
-        with disk_errors(self.target):
-            self.part.path.write_bytes(data)
-        _check_dng(self.part.path, shot, samples)
-
-    def add_page(
-        self, name: str, picture: NDArray[Any], text: str | None, compression: str | None
-    ) -> None:
-        """One more page; the first one carries the description."""
-        with disk_errors(self.target):
-            if self._tiff is None:
-                self._tiff = tifffile.TiffWriter(self.part.path, bigtiff=self._big)
-                _write_page(self._tiff, picture, text, compression)
-            else:
-                _write_page(self._tiff, picture, None, compression)
-        self._last = picture
-
-    def publish(self, frames: int, sidecar: Path | None) -> tuple[int, tuple[str, ...]]:
-        """Check the file and move it to its place; bytes, and what was verified."""
-        verified: tuple[str, ...] = ("read back",)
-        if self._tiff is not None:
-            self._close()
-            self._check_pages(frames)
-            verified = (f"{frames} page{'s' if frames > 1 else ''}", "the last one reads back")
-        size = self.part.publish()
-        if sidecar is not None and sidecar.name != FOLDER_SIDECAR:
-            self._put(sidecar)
-        return size, verified
-
-    def _put(self, sidecar: Path) -> None:
-        beside = self.target.with_suffix(".json")
-        with disk_errors(beside):
-            if not beside.exists() or self.part.overwrite:
-                shutil.copyfile(sidecar, beside)
-
-    def _check_pages(self, frames: int) -> None:
-        with tifffile.TiffFile(self.part.path) as file:
-            found = len(file.pages)
-            last = file.pages[-1].asarray()
-            same = found == frames and self._last is not None and np.array_equal(last, self._last)
-        if not same:
-            raise OutputError(
-                f"{self.target.name}: {frames} pages were written, {found} read back, or others.",
-                hint=_DISK_HINT,
-            )
-
-    def _close(self) -> None:
-        if self._tiff is not None:
-            self._tiff.close()
-        self._tiff = None
-
-    def discard(self) -> None:
-        """Remove the part file unless it is published or to be kept."""
-        self._close()
-        self.part.discard()
 
 
 def _write_page(
@@ -235,14 +194,16 @@ def _write_page(
     )
 
 
-def _check_dng(path: Path, shot: Shot, samples: Samples) -> None:
+def _check_dng(path: Path, exposure: Exposure, samples: Samples) -> None:
     try:
         found, read = read_raw(path)
     except InputError as error:
-        raise OutputError(f"{shot.name}: cannot be read back: {error}", hint=_DISK_HINT) from error
-    levels = (found.mosaic.pattern, found.mosaic.white) == (shot.mosaic.pattern, shot.mosaic.white)
-    if not levels or not np.array_equal(found.crop(read), shot.crop(samples)):
-        raise _differs(shot.name)
+        message = f"{exposure.name}: cannot be read back: {error}"
+        raise OutputError(message, hint=_DISK_HINT) from error
+    own, other = exposure.mosaic, found.mosaic
+    levels = (own.pattern, own.white) == (other.pattern, other.white)
+    if not levels or not np.array_equal(found.crop(read), exposure.crop(samples)):
+        raise _differs(exposure.name)
 
 
 def _differs(name: str) -> OutputError:

@@ -11,17 +11,12 @@ import tifffile
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
 from f2rcli.io.tiff.axes import Series, check_series
+from f2rcli.io.tiff.compression import compression_name
 from f2rcli.io.tiff.library import DAMAGE, opened, quiet_tifffile, unreadable
 from f2rcli.io.tiff.stack import Spot, Stack
 
 MOST_PIXELS = 1 << 29  # of one picture, with its samples: 23 170 x 23 170
 RGB, PALETTE, YCBCR, CFA = 2, 3, 6, 32803  # photometric interpretations
-CODECS = {
-    1: "uncompressed", 5: "lzw", 6: "jpeg", 7: "jpeg", 8: "deflate", 32773: "packbits",
-    32946: "deflate", 34887: "lerc", 34925: "lzma", 34926: "zstd", 50000: "zstd", 33003: "jpeg2000",
-    33004: "jpeg2000", 33005: "jpeg2000", 34712: "jpeg2000", 34933: "png", 34934: "jpegxr",
-    22610: "jpegxr", 50001: "webp", 34927: "webp", 50002: "jpegxl", 52546: "jpegxl",
-}  # fmt: skip
 # What tifffile says where a description no longer fits the pages, and where the pages break off.
 MISFIT = ("metadata invalid or corrupted", "invalid value offset")
 CUT_OFF = ("invalid page offset", "circular reference")
@@ -233,7 +228,7 @@ class TiffStack(Stack):
     def codec(self, number: int) -> str:
         """See Stack."""
         code = int(self._arrays[number].keyframe.compression)
-        return CODECS.get(code, f"compression {code}")
+        return compression_name(code)
 
     def levels(self, number: int) -> list[Any]:
         """See Stack."""

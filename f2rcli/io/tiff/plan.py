@@ -8,9 +8,8 @@ import numpy as np
 from f2rcli.errors import InputError, UsageError
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.targets import check_folder, check_target
-from f2rcli.io.tiff.file import CODECS
+from f2rcli.io.tiff.compression import Coding, can_rewrite, compression_name
 from f2rcli.io.tiff.folder import SUFFIXES
-from f2rcli.io.tiff.patch import Coding, can_rewrite
 from f2rcli.io.tiff.reader import StackReader
 from f2rcli.io.time_range import Span
 
@@ -53,15 +52,7 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
 
 def check_options(reader: StackReader, options: WriteOptions) -> None:
     """Raise UsageError for options that mean nothing for a stack."""
-    for name, value in (
-        ("codec", options.codec), ("crf", options.crf), ("preset", options.preset),
-        ("pix-fmt", options.pix_fmt), ("encoder-opt", options.encoder_options or None),
-    ):  # fmt: skip
-        if value is not None:
-            raise UsageError(
-                f"--{name}: has no meaning for a stack, which is stored as its source is.",
-                hint="Leave it out.",
-            )
+    options.refuse_encoding("a stack, which is stored as its source is")
     if not Span.of(reader.options).whole:
         raise UsageError(
             f"{reader.info.name}: a stack is written whole.",
@@ -95,7 +86,7 @@ def _codings(reader: StackReader) -> tuple[list[str], list[str]]:
             raise InputError(f"{reader.info.name}: ends before its first picture.")
         page = spot.page.keyframe
         coding = Coding.of(page)
-        words.append(CODECS[coding.compression])
+        words.append(compression_name(coding.compression))
         if spot.offset is None and not can_rewrite(page):
             before = reader.stack.codec(series.number)
             bits = page.bitspersample

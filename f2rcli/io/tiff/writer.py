@@ -44,10 +44,7 @@ class StackWriter(Writer):
 
     def _begin(self) -> None:
         for path in self.reader.paths():
-            copy = self._copy(path)
-            shutil.copyfile(path, copy)
-            if isinstance(self._part, PartFolder):
-                self._part.names.append(copy.name)
+            shutil.copyfile(path, self._part.file(path.name))
 
     def _copy(self, path: Path) -> Path:
         """The file in which pictures of `path` are replaced."""
@@ -83,7 +80,7 @@ class StackWriter(Writer):
             if self.plan.detail.folder:
                 self._close_files()  # one at a time: there may be thousands
             self._files[spot.path] = PatchedFile(self._copy(spot.path))
-        self._files[spot.path].put(spot, _as_stored(picture, series))
+        self._files[spot.path].write_picture(spot, _as_stored(picture, series))
         if copied:
             self._put_levels(place, original, picture)
         self._last = (place.series, place.picture, picture.tobytes())
@@ -121,7 +118,7 @@ class StackWriter(Writer):
             spot = stack.spot(place.series, place.picture)
             assert spot is not None  # its largest level was just written
             at = type(spot)(spot.path, page)
-            self._files[spot.path].put(at, moved.astype(small.dtype))
+            self._files[spot.path].write_picture(at, moved.astype(small.dtype))
 
     def finish(self) -> Receipt:
         """Read back what was written, and put it in its place."""
@@ -135,12 +132,8 @@ class StackWriter(Writer):
             self._close_files()
             verified = self._verify()
             size = self._part.publish()
-        info = self.reader.info
-        return Receipt(
-            path=self.plan.target, frames=self.count, seconds=info.duration or 0.0, bytes=size,
-            codec=f"{self.plan.encoder} {self.plan.pix_fmt}", kept=self.plan.kept,
-            dropped=self.plan.dropped, verified=verified,
-        )  # fmt: skip
+        seconds = self.reader.info.duration or 0.0
+        return self.plan.receipt(frames=self.count, seconds=seconds, size=size, verified=verified)
 
     def _verify(self) -> tuple[str, ...]:
         source = self.reader.stack

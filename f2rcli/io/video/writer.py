@@ -91,16 +91,10 @@ class VideoWriter(Writer):
             raise
         except _ERRORS as error:
             raise self._failure(error) from error
-        return Receipt(
-            path=self.plan.target,
-            frames=self._written.frames,
-            seconds=float(self._written.seconds),
-            bytes=size,
-            codec=f"{self.plan.encoder} {self.plan.pix_fmt}",
-            kept=self.plan.kept,
-            dropped=(*self.plan.dropped, *self._side.lost),
-            verified=verified,
-        )
+        return self.plan.receipt(
+            frames=self._written.frames, seconds=float(self._written.seconds), size=size,
+            verified=verified, lost=self._side.lost,
+        )  # fmt: skip
 
     def _publish(self) -> tuple[int, tuple[str, ...]]:
         """Verify the part file and put it at its target; its size, and what was verified."""
