@@ -26,7 +26,7 @@ class ReadOptions:
     frames: int | None = None  # at most this many
     fields: FieldMode = "auto"  # interlaced: as the file says, always, never
     axes: str | None = None  # of a stack, one letter per axis; None: as the file says
-    # How many different frames around the stretch come along as context (`Frame.context`), as far
+    # How many different frames around the excerpt come along as context (`Frame.context`), as far
     # as the clip has them. They count nowhere else: not for `frames`, times, or the ledger.
     lead: int = 0
     trail: int = 0
@@ -173,7 +173,6 @@ class WritePlan:
     target: str  # a path, or "-" for standard output
     container: str  # "mp4", "matroska", "images", ...
     encoder: str  # "libx264"
-    family: str  # "h264"
     pix_fmt: str
     crf: float | None = None
     preset: str | None = None

@@ -10,7 +10,7 @@ from typing import TypeVar
 from f2rcli.errors import InputError
 from f2rcli.frames import Frame
 from f2rcli.io.base import Ledger, Reader, ReadOptions
-from f2rcli.io.time_range import Span, stretch, trailing
+from f2rcli.io.time_range import Span, excerpt_range, trailing
 
 RATE = Fraction(25)  # frames per second, where files state no rate of their own
 
@@ -34,7 +34,7 @@ class SequenceReader(Reader):
         self.ledger = Ledger()
         self.every = every
         self.rate = rate
-        self.asked = stretch(len(every), Span.of(options), rate)
+        self.asked = excerpt_range(len(every), Span.of(options), rate)
         if not self.asked:
             raise InputError(
                 f"{self.source.name}: has only {len(every)} frames, {len(every) / rate:.2f} s.",

@@ -1,4 +1,4 @@
-"""Time: which frames are wanted, when each is shown and for how long."""
+"""Excerpts of clips, and the times of their frames."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -10,12 +10,12 @@ from f2rcli.frames import Frame, same_samples
 from f2rcli.io.base import Ledger, ReadOptions
 
 _SLACK = Fraction(1, 1_000_000)  # seconds: `--start 0.04` means the frame at 1/25 s
-_SEARCHED = 16  # frames looked at for each different one after a stretch
+_SEARCHED = 16  # frames looked at for each different one after an excerpt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """A stretch of a clip, in seconds from its first frame; end None means to its end."""
+    """An excerpt of a clip, in seconds from its first frame; end None means to its end."""
 
     start: Fraction = Fraction(0)
     end: Fraction | None = None
@@ -23,7 +23,7 @@ class Span:
 
     @classmethod
     def of(cls, options: ReadOptions) -> "Span":
-        """The stretch that the options ask for."""
+        """The excerpt that the options ask for."""
         return cls(
             start=Fraction(options.start or 0).limit_denominator(1_000_000),
             end=None if options.end is None else Fraction(options.end).limit_denominator(1_000_000),
@@ -36,7 +36,7 @@ class Span:
         return not self.start and self.end is None and self.frames is None
 
     def before(self, time: Fraction) -> bool:
-        """Whether `time` lies before the stretch."""
+        """Whether `time` lies before the excerpt."""
         return time < self.start - _SLACK
 
     def beyond(self, time: Fraction, taken: int) -> bool:
@@ -78,9 +78,9 @@ def timed(
 def leading(
     frames: Iterable[Frame], before: Callable[[Frame], bool], count: int
 ) -> tuple[deque[Frame], Iterator[Frame]]:
-    """The last `count` different frames before a stretch, oldest first, and all from its first on.
+    """The last `count` different frames before an excerpt, oldest first, and all from its first on.
 
-    before: whether a frame lies before the stretch; asked once for each that does, in order.
+    before: whether a frame lies before the excerpt; asked once for each that does, in order.
     """
     held: deque[Frame] = deque(maxlen=count)
     rest = iter(frames)
@@ -93,7 +93,7 @@ def leading(
 
 
 def trailing(frames: Iterable[Frame], last: Frame, count: int) -> Iterator[Frame]:
-    """Up to `count` different frames after `last`, the last of a stretch.
+    """Up to `count` different frames after `last`, the last of an excerpt.
 
     A picture that stands still for long is not waited for: no window looks so far in vain.
     """
@@ -105,8 +105,8 @@ def trailing(frames: Iterable[Frame], last: Frame, count: int) -> Iterator[Frame
             return
 
 
-def stretch(count: int, span: Span, rate: Fraction) -> range:
-    """The places of a stretch among `count` pictures, so many to the second."""
+def excerpt_range(count: int, span: Span, rate: Fraction) -> range:
+    """The places of an excerpt among `count` pictures at `rate` per second."""
     start = next((n for n in range(count) if not span.before(n / rate)), count)
     beyond = (n for n in range(start, count) if span.beyond(n / rate, n - start))
     return range(start, next(beyond, count))

@@ -230,7 +230,7 @@ def test_alpha_goes_to_a_container_that_holds_it_or_is_listed(tools, tmp_path: P
         mov = plan_output(reader, tmp_path / "out.mov")
         webm = plan_output(reader, tmp_path / "out.webm")
     assert any("alpha" in line for line in mp4.dropped)
-    assert (mov.family, "a" in mov.pix_fmt) == ("prores", True)
+    assert (mov.encoder, "a" in mov.pix_fmt) == ("prores_ks", True)
     assert (webm.encoder, webm.pix_fmt) == ("libvpx-vp9", "yuva420p")
 
 

@@ -9,7 +9,7 @@ import tifffile
 
 from f2rcli.io import open_reader, open_writer, plan_output
 from f2rcli.io.base import WriteOptions
-from f2rcli.io.tiff.levels import filled, kept, survey
+from f2rcli.io.tiff.levels import measure_lane, restore_invalid, without_stuck
 from tests.io.stacks import movie, passed
 
 NONE = (np.zeros(0, np.intp), np.zeros(0, np.intp))
@@ -31,15 +31,15 @@ def frames(count: int = 7, size: tuple[int, int] = (48, 64), seed: int = 0) -> l
 def test_levels_leave_room_on_both_sides_of_what_is_there() -> None:
     shown = frames()
     low, high = np.percentile(np.stack(shown), [0.1, 99.9])
-    black, white = survey(shown).levels
+    black, white = measure_lane(shown).levels
     assert black < low < high < white
     assert (np.stack(shown).max() - black) / (white - black) < 4
 
 
 def test_levels_of_negative_and_of_constant_samples_exist() -> None:
-    black, white = survey([np.full((8, 8), -3.0, np.float32)] * 3).levels
+    black, white = measure_lane([np.full((8, 8), -3.0, np.float32)] * 3).levels
     assert black < -3 < white
-    assert survey([np.full((8, 8), np.nan, np.float32)] * 3).levels == (0.0, 1.0)
+    assert measure_lane([np.full((8, 8), np.nan, np.float32)] * 3).levels == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -49,10 +49,10 @@ def test_levels_of_negative_and_of_constant_samples_exist() -> None:
 )  # fmt: skip
 def test_levels_are_those_of_the_picture(where: tuple[slice, ...], value: float) -> None:
     stack = np.stack(frames()).astype(np.float32)
-    black, white = survey(list(stack)).levels
+    black, white = measure_lane(list(stack)).levels
     stack[where] = value
     for kind in ("f4", "f8", "u2") if 0 <= value < 1e30 else ("f4", "f8"):
-        low, high = survey(list(stack.astype(kind))).levels
+        low, high = measure_lane(list(stack.astype(kind))).levels
         assert (low, high) == pytest.approx((black, white), abs=0.2 * (white - black))
 
 
@@ -63,7 +63,7 @@ def test_planted_stuck_pixels_are_found_and_no_others() -> None:
         for row, column in places:
             frame[row, column] += 900
         frame[20, 40] = 0
-    seen = survey(shown)
+    seen = measure_lane(shown)
     assert sorted(zip(*map(list, seen.stuck), strict=True)) == sorted([*places, (20, 40)])
     assert (seen.bright, seen.dark) == (4, 1)
     assert "4 pixels are always far brighter" in seen.lines()[0]
@@ -71,17 +71,17 @@ def test_planted_stuck_pixels_are_found_and_no_others() -> None:
 
 def test_light_is_not_taken_for_stuck_pixels() -> None:
     for seed in range(5):
-        assert survey(frames(seed=seed)).stuck[0].size == 0
+        assert measure_lane(frames(seed=seed)).stuck[0].size == 0
     board = np.indices((32, 32)).sum(0) % 2 * 500
     noise = np.random.default_rng(0).normal(0, 3, (5, 32, 32))
-    assert survey(list(board + noise)).stuck[0].size == 0
-    assert survey(frames(2)).stuck[0].size == 0  # too few to tell
+    assert measure_lane(list(board + noise)).stuck[0].size == 0
+    assert measure_lane(frames(2)).stuck[0].size == 0  # too few to tell
 
 
 def test_networks_see_neighbours_in_place_of_stuck_samples() -> None:
     plane = frames(1)[0]
     plane[5, 5] = 60000
-    seen = filled(plane, (np.array([5]), np.array([5])))
+    seen = without_stuck(plane, (np.array([5]), np.array([5])))
     around = np.delete(plane[4:7, 4:7].ravel(), 4)
     assert around.min() <= seen[5, 5] <= around.max()
     assert plane[5, 5] == 60000
@@ -93,9 +93,9 @@ def test_floats_that_are_no_numbers_are_filled_and_come_back() -> None:
     plane = np.arange(64, dtype=np.float32).reshape(8, 8)
     plane[2, 3], plane[7, 7] = np.nan, np.inf
     plane[4:7, 0:3] = np.nan
-    seen = filled(plane, NONE)
+    seen = without_stuck(plane, NONE)
     assert np.isfinite(seen).all()
-    back = kept(plane, seen + 1, survey([seen] * 3))
+    back = restore_invalid(plane, seen + 1, measure_lane([seen] * 3))
     np.testing.assert_array_equal(np.isfinite(back), np.isfinite(plane))
     assert np.isposinf(back[7, 7])
 
@@ -116,7 +116,7 @@ def test_saturation_is_told_at_any_code_that_is_a_rail(top: int | None, told: bo
     shown = [np.uint16(12) * frame for frame in frames()]
     if top is not None:
         shown = [np.minimum(frame, top) for frame in shown]
-    seen = survey(shown)
+    seen = measure_lane(shown)
     assert seen.top == (top if told else None)
     assert any("saturate" in line for line in seen.lines()) is told
 

@@ -10,6 +10,7 @@ import av
 from av.sidedata.sidedata import Type
 
 from f2rcli.frames import Family, Matrix
+from f2rcli.io.ffmpeg.filters import Filter
 
 UNSPECIFIED = 2  # ITU-T H.273, for primaries, transfer and matrix alike
 LIMITED, FULL = 1, 2  # FFmpeg's AVColorRange
@@ -211,22 +212,12 @@ def subsampled(frame: av.VideoFrame) -> bool:
 
 
 def _showinfo(frame: av.VideoFrame) -> str:
-    """What FFmpeg's showinfo filter says of a picture: the only way to its siting and fields."""
-    graph = av.filter.Graph()
-    source = graph.add_buffer(
-        width=frame.width,
-        height=frame.height,
-        format=frame.format,
-        time_base=frame.time_base or Fraction(1, 1000),
-    )
-    graph.link_nodes(source, graph.add("showinfo", "checksum=0"), graph.add("buffersink"))
-    graph.configure()
+    """The report of FFmpeg's showinfo filter: the only way to a picture's siting and fields."""
     level = av.logging.get_level()
     try:
         with av.logging.Capture(local=False) as lines:
             av.logging.set_level(av.logging.INFO)
-            graph.push(frame)
-            graph.pull()
+            Filter("showinfo", "checksum=0").apply(frame)
     finally:
         av.logging.set_level(level)
     return "".join(text for _, _, text in lines)

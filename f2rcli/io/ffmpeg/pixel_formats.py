@@ -13,6 +13,7 @@ import numpy as np
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Family, Matrix, Plane, PlaneLayout
+from f2rcli.io.ffmpeg.filters import Filter
 
 # Interleaved formats: sample type, samples per pixel, and where the planes of the layout's
 # family (R, G, B [, A] or Y [, A] or Y, U, V [, A]) lie within a pixel.
@@ -182,21 +183,8 @@ def read_planes(frame: av.VideoFrame) -> tuple[PixelFormat, tuple[Plane, ...]]:
         if form is None:
             raise InputError(f"the pixel format {name} is not supported.")
     if frame.planes[0].line_size < 0:  # stored bottom up: let FFmpeg turn it over
-        frame = _turned(frame)
+        frame = Filter("copy").apply(frame)
     return form, _planes(frame, form)
-
-
-def _turned(frame: av.VideoFrame) -> av.VideoFrame:
-    graph = av.filter.Graph()
-    source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
-    )
-    graph.link_nodes(source, graph.add("copy"), graph.add("buffersink")).configure()
-    graph.push(frame)
-    copy = graph.pull()
-    if not isinstance(copy, av.VideoFrame):
-        raise TypeError("the copy filter gave something that is not a picture")
-    return copy
 
 
 def _planes(frame: av.VideoFrame, form: PixelFormat) -> tuple[Plane, ...]:

@@ -17,7 +17,7 @@ _EXIF, _ICC, _IPTC = 0xE1, 0xE2, 0xED  # JPEG's APP1, APP2, APP13
 _START_OF_SCAN = 0xDA
 
 
-def attached(path: Path) -> list[tuple[bytes, bytes]]:
+def read_metadata(path: Path) -> list[tuple[bytes, bytes]]:
     """What a file carries beside its picture, as (kind, raw bytes); empty for other formats."""
     try:
         data = path.read_bytes()
@@ -30,7 +30,7 @@ def attached(path: Path) -> list[tuple[bytes, bytes]]:
     return []
 
 
-def with_attached(picture: bytes, parts: list[tuple[bytes, bytes]]) -> bytes:
+def with_metadata(picture: bytes, parts: list[tuple[bytes, bytes]]) -> bytes:
     """An encoded picture of the same kind with these parts, in place of its own of that kind."""
     if not parts:
         return picture

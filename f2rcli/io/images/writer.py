@@ -17,7 +17,7 @@ from f2rcli.io.ffmpeg.pixel_format_choice import closest_format, formats_of, los
 from f2rcli.io.ffmpeg.pixel_formats import PixelFormat, make_frame
 from f2rcli.io.images.codec import PictureEncoder, decode_picture
 from f2rcli.io.images.files import WRITTEN
-from f2rcli.io.images.metadata import attached, with_attached
+from f2rcli.io.images.metadata import read_metadata, with_metadata
 from f2rcli.io.images.reader import ImageReader
 from f2rcli.io.numbering import is_pattern, numbered
 from f2rcli.io.targets import check_folder
@@ -59,13 +59,12 @@ def plan_images(reader: Reader, target: str, options: WriteOptions) -> WritePlan
         kept.append(f"pixel aspect {source.pixel_aspect}")
     if sources := reader.paths():
         same = source.family == codec
-        if not video and attached(sources[0]):
+        if not video and read_metadata(sources[0]):
             (kept if same else dropped).append("colour profile, EXIF and text of the pictures")
     return WritePlan(
         target=target,
         container="images",
         encoder=codec,
-        family=codec,
         pix_fmt=form.name,
         kept=tuple(kept),
         dropped=tuple(dropped),
@@ -135,16 +134,16 @@ class ImageWriter(Writer):
         )
         try:
             with disk_errors(Path(name)):
-                data = with_attached(self._encoder.encode(picture), self._attached(frame))
+                data = with_metadata(self._encoder.encode(picture), self._metadata(frame))
         except (av.FFmpegError, ValueError) as error:
             raise OutputError(f"{name}: encoding failed: {ffmpeg_reason(error)}.") from error
         self._part.add(name, data)
         self._seconds += (frame.duration or 0) * frame.time_base
 
-    def _attached(self, frame: Frame) -> list[tuple[bytes, bytes]]:
+    def _metadata(self, frame: Frame) -> list[tuple[bytes, bytes]]:
         """What the source's file carries beside its picture, if it is of the same kind."""
         same = metadata_of(self.reader).family == self.plan.encoder
-        return attached(frame.source) if same and isinstance(frame.source, Path) else []
+        return read_metadata(frame.source) if same and isinstance(frame.source, Path) else []
 
     def _name(self, frame: Frame) -> str:
         detail = self.detail

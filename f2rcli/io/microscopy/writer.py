@@ -34,7 +34,6 @@ def plan_ome(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         target=target,
         container="ome-tiff",
         encoder="uncompressed",
-        family="uncompressed",
         pix_fmt=str(series[0].dtype),
         kept=(f"axes {series[0].words}", *facts),
         dropped=(f"other metadata of {reader.stack.flavour}",),

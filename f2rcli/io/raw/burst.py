@@ -7,7 +7,7 @@ from pathlib import Path
 
 from f2rcli.errors import InputError
 from f2rcli.io.numbering import is_pattern, matching, natural_key, no_match
-from f2rcli.io.raw.exposure import RAW_SUFFIXES, Exposure, Header, read_header, read_raw
+from f2rcli.io.raw.exposure import RAW_SUFFIXES, Exposure, ExposureHeader, read_header, read_raw
 from f2rcli.io.raw.tiff_mosaic import CRVD, TIFF_SUFFIXES, examine_tiff, sensor_facts
 from f2rcli.io.sequence import MismatchError
 
@@ -154,7 +154,7 @@ def check_belongs(exposure: Exposure, first: Exposure) -> None:
     _refuse(exposure.path, first.path, "white level", own.white[0], others.white[0])
 
 
-def _compare(path: Path, header: Header, first: Exposure) -> None:
+def _compare(path: Path, header: ExposureHeader, first: Exposure) -> None:
     own, others = (
         {
             "size": f"{h.shape[1]}x{h.shape[0]}",

@@ -27,7 +27,7 @@ _FLIPS = {0: 1, 3: 3, 5: 8, 6: 6}  # LibRaw's flip -> TIFF's orientation
 Profile = tuple[tuple[float, float], ...]
 
 
-class Header(NamedTuple):
+class ExposureHeader(NamedTuple):
     """What a file says before its samples are decoded."""
 
     shape: tuple[int, int]  # rows and columns of the whole sensor
@@ -61,9 +61,9 @@ class Exposure:
         return " ".join(f"{self.make} {self.model}".split())
 
     @property
-    def header(self) -> Header:
+    def header(self) -> ExposureHeader:
         """What can be compared with files whose samples are not decoded."""
-        return Header(self.shape, self.active, self.camera, self.tags.iso)
+        return ExposureHeader(self.shape, self.active, self.camera, self.tags.iso)
 
     @property
     def bits(self) -> int:
@@ -76,12 +76,12 @@ class Exposure:
         return samples[top : top + height, left : left + width]
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path) -> ExposureHeader:
     """The header of a raw file. Raises InputError for what is no whole raw file."""
     tags = _checked_tags(path)
     with _opened(path) as raw:
         shape, active = _geometry(raw)
-    return Header(shape, active, " ".join(f"{tags.make} {tags.model}".split()), tags.iso)
+    return ExposureHeader(shape, active, " ".join(f"{tags.make} {tags.model}".split()), tags.iso)
 
 
 def read_raw(path: Path) -> tuple[Exposure, Samples]:

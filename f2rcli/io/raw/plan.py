@@ -54,7 +54,6 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         target=target,
         container="raw",
         encoder=form,
-        family=form,
         pix_fmt="rgb48" if options.demosaic else "cfa16",
         kept=kept,
         dropped=dropped,

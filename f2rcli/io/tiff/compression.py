@@ -54,7 +54,7 @@ def compression_name(code: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Coding:
+class SegmentCoding:
     """The way in which strips and tiles of a page are stored."""
 
     compression: int
@@ -62,7 +62,7 @@ class Coding:
     dtype: np.dtype[Any]  # in the file's byte order
 
     @classmethod
-    def of(cls, page: Any) -> "Coding":
+    def of(cls, page: Any) -> "SegmentCoding":
         """The coding to write a page in: its own, where that is lossless and has an encoder."""
         dtype = np.dtype(page.dtype).newbyteorder(page.parent.byteorder)
         compression, predictor = int(page.compression), int(page.predictor)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from f2rcli import defects
 from f2rcli.frames import Plane
 
-LOOKS = 9  # frames of a lane that are looked at
+SAMPLED_FRAMES = 9  # frames of a lane that are looked at
 # Networks are shown samples so that 0.1 % and 99.9 % of them lie at 0.25 and 0.75. Below 0 they
 # would be taken for clipped; stretched further, noise as strong as the picture is more than they
 # were trained on. Of shares from 0 to 2 it was best or close to it (docs/microscopy.md).
@@ -48,7 +48,7 @@ class LaneStatistics:
         return said
 
 
-def survey(frames: list[Plane]) -> LaneStatistics:
+def measure_lane(frames: list[Plane]) -> LaneStatistics:
     """Look at frames (H, W) or (H, W, S) of a lane, spread over it. Levels are those of what is
     a picture: one hot sample, or a fill value, would leave it a sliver of them."""
     values: list[NDArray[np.float64]] = []
@@ -135,7 +135,7 @@ def _around(picture: Plane) -> tuple[Values, Values, Values]:
     return low, high, total / 8
 
 
-def filled(plane: Plane, stuck: Pixels) -> Plane:
+def without_stuck(plane: Plane, stuck: Pixels) -> Plane:
     """The plane (H, W) with the median of its neighbours in place of stuck samples, and its own
     samples in place of floats that are not finite. The plane itself if there are none."""
     if plane.dtype.kind == "f":
@@ -159,7 +159,7 @@ def filled(plane: Plane, stuck: Pixels) -> Plane:
     return whole
 
 
-def kept(original: Plane, restored: Plane, seen: LaneStatistics) -> Plane:
+def restore_invalid(original: Plane, restored: Plane, seen: LaneStatistics) -> Plane:
     """The restored plane with the original's samples where these are no light, or all saturated;
     nowhere above the code at which samples saturate."""
     whole = restored.copy()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from f2rcli.errors import OutputError
 from f2rcli.frames import Plane
-from f2rcli.io.tiff.compression import Coding, can_rewrite
+from f2rcli.io.tiff.compression import SegmentCoding, can_rewrite
 from f2rcli.io.tiff.file import YCBCR
 from f2rcli.io.tiff.library import opened, quiet_tifffile
 from f2rcli.io.tiff.stack import Spot
@@ -47,12 +47,14 @@ class PatchedFile:
             return
         with quiet_tifffile(), opened(page):
             page = page.aspage() if isinstance(page, tifffile.TiffFrame) else page
-            coding = Coding.of(page)
+            coding = SegmentCoding.of(page)
             if not can_rewrite(page) and page.offset not in self._converted:
                 self._convert(page, coding)
             self._write_page(page, spot.plane, picture, coding)
 
-    def _write_page(self, page: Any, plane: int | None, picture: Plane, coding: Coding) -> None:
+    def _write_page(
+        self, page: Any, plane: int | None, picture: Plane, coding: SegmentCoding
+    ) -> None:
         planes, depth, length, width, samples = page.shaped
         if plane is not None:
             planes = depth = 1
@@ -69,7 +71,7 @@ class PatchedFile:
             if data is None or page.offset in self._converted or not _same(changed, data):
                 self._write_segment(page, index, coding.encode(changed))
 
-    def _convert(self, page: Any, coding: Coding) -> None:
+    def _convert(self, page: Any, coding: SegmentCoding) -> None:
         """Rewrite a page's own samples in another coding."""
         for index, (data, _, shape) in enumerate(page.segments(maxworkers=1)):
             samples = np.zeros(shape, page.dtype) if data is None else data

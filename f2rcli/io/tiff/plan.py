@@ -8,7 +8,7 @@ import numpy as np
 from f2rcli.errors import InputError, UsageError
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.targets import check_folder, check_target
-from f2rcli.io.tiff.compression import Coding, can_rewrite, compression_name
+from f2rcli.io.tiff.compression import SegmentCoding, can_rewrite, compression_name
 from f2rcli.io.tiff.folder import SUFFIXES
 from f2rcli.io.tiff.reader import StackReader
 from f2rcli.io.time_range import Span
@@ -40,7 +40,6 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         target=target,
         container="tiff",
         encoder=codings[0],
-        family=codings[0],
         pix_fmt=str(series[0].dtype),
         kept=tuple(facts),
         notes=tuple(notes),
@@ -85,7 +84,7 @@ def _codings(reader: StackReader) -> tuple[list[str], list[str]]:
         if spot is None:
             raise InputError(f"{reader.info.name}: ends before its first picture.")
         page = spot.page.keyframe
-        coding = Coding.of(page)
+        coding = SegmentCoding.of(page)
         words.append(compression_name(coding.compression))
         if spot.offset is None and not can_rewrite(page):
             before = reader.stack.codec(series.number)

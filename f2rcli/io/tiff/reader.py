@@ -14,19 +14,19 @@ from f2rcli.frames import ClipInfo, Family, Frame, Plane, PlaneLayout
 from f2rcli.io.base import Ledger, Reader, ReadOptions
 from f2rcli.io.tiff.axes import Lane, Series, in_time, lanes_of
 from f2rcli.io.tiff.folder import open_stack
-from f2rcli.io.tiff.levels import LOOKS, LaneStatistics, filled, survey
+from f2rcli.io.tiff.levels import SAMPLED_FRAMES, LaneStatistics, measure_lane, without_stuck
 from f2rcli.io.tiff.stack import Stack
 from f2rcli.io.time_range import Span
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a frame goes back to."""
+class StackFrame:
+    """The place that a frame came from and goes back to."""
 
     series: int
     picture: int
     sample: int | None
-    seen: LaneStatistics  # says which samples stay as they are stored
+    statistics: LaneStatistics  # says which samples stay as they are stored
 
 
 class StackReader(Reader):
@@ -53,7 +53,7 @@ class StackReader(Reader):
                 f"{self.source.name}: no picture of it is left.",
                 hint="The file is truncated, or --start lies behind its end.",
             )
-        self._surveys: dict[int, LaneStatistics] = {}
+        self._by_lane: dict[int, LaneStatistics] = {}
         self.info = self._info()
 
     def _understood(self, series: Series) -> Series:
@@ -107,7 +107,7 @@ class StackReader(Reader):
         stated = self.interval
         frames = sum(len(lane.frames) for lane in self.lanes)
         layout = self._layout(0)
-        for line in self._survey(0).lines():
+        for line in self._statistics(0).lines():
             self.ledger.remark(self._said(0, line))
         return ClipInfo(
             name=self.source.name,
@@ -126,12 +126,14 @@ class StackReader(Reader):
         label = self.lanes[number].label
         return f"{label}: {line}" if label else line
 
-    def _survey(self, number: int) -> LaneStatistics:
-        if number not in self._surveys:
+    def _statistics(self, number: int) -> LaneStatistics:
+        if number not in self._by_lane:
             lane = self.lanes[number]
-            places = np.unique(np.linspace(0, len(lane.frames) - 1, LOOKS).round().astype(int))
-            self._surveys[number] = survey([self._read(lane, int(place)) for place in places])
-        return self._surveys[number]
+            places = np.unique(
+                np.linspace(0, len(lane.frames) - 1, SAMPLED_FRAMES).round().astype(int)
+            )
+            self._by_lane[number] = measure_lane([self._read(lane, int(place)) for place in places])
+        return self._by_lane[number]
 
     def _layout(self, number: int) -> PlaneLayout:
         lane = self.lanes[number]
@@ -143,7 +145,7 @@ class StackReader(Reader):
             family=Family.RGB if colour else Family.GRAY,
             bits=bits,
             alpha=colour and series.samples == 4,
-            levels=(0.0, 255.0) if display else self._survey(number).levels,
+            levels=(0.0, 255.0) if display else self._statistics(number).levels,
         )
 
     def _read(self, lane: Lane, number: int) -> Plane:
@@ -154,7 +156,7 @@ class StackReader(Reader):
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames of the first lane in the order of time, then those of the next."""
         for number, lane in enumerate(self.lanes):
-            layout, seen = self._layout(number), self._survey(number)
+            layout, seen = self._layout(number), self._statistics(number)
             for line in seen.lines():
                 self.ledger.remark(self._said(number, line))
             unreal = 0
@@ -163,14 +165,14 @@ class StackReader(Reader):
                 unreal += no_numbers(picture)
                 planes = (picture,) if picture.ndim == 2 else tuple(np.moveaxis(picture, -1, 0))
                 yield Frame(
-                    planes=tuple(filled(plane, seen.stuck) for plane in planes),
+                    planes=tuple(without_stuck(plane, seen.stuck) for plane in planes),
                     layout=layout, pts=index, duration=1, time_base=self.info.time_base,
-                    source=Place(lane.series, lane.frames[index], lane.sample, seen),
+                    source=StackFrame(lane.series, lane.frames[index], lane.sample, seen),
                     lane=number,
                 )  # fmt: skip
             if unreal:
                 self.ledger.remark(self._said(number, unreal_line(unreal)))
-            del self._surveys[number]
+            del self._by_lane[number]
 
     def describe(self) -> list[dict[str, Any]]:
         """One dict per series."""

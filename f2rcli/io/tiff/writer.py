@@ -13,10 +13,10 @@ from f2rcli.io.atomic import PartFile, PartFolder, disk_errors
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
 from f2rcli.io.tiff.axes import Series
 from f2rcli.io.tiff.folder import open_stack
-from f2rcli.io.tiff.levels import kept
+from f2rcli.io.tiff.levels import restore_invalid
 from f2rcli.io.tiff.patch import PatchedFile
 from f2rcli.io.tiff.plan import StackDetail
-from f2rcli.io.tiff.reader import Place, StackReader
+from f2rcli.io.tiff.reader import StackFrame, StackReader
 from f2rcli.io.tiff.stack import Stack
 
 
@@ -56,72 +56,74 @@ class StackWriter(Writer):
             self._write(frame.source, frame.planes)
         self.count += 1
 
-    def _write(self, place: Place, planes: tuple[Plane, ...]) -> None:
+    def _write(self, taken: StackFrame, planes: tuple[Plane, ...]) -> None:
         stack = self.reader.stack
-        original = stack.read(place.series, place.picture)
-        if place.sample is None:
+        original = stack.read(taken.series, taken.picture)
+        if taken.sample is None:
             own = (original,) if original.ndim == 2 else tuple(np.moveaxis(original, -1, 0))
-            done = [kept(a, b, place.seen) for a, b in zip(own, planes, strict=True)]
+            done = [
+                restore_invalid(a, b, taken.statistics) for a, b in zip(own, planes, strict=True)
+            ]
             picture = done[0] if original.ndim == 2 else np.stack(done, axis=-1)
         else:
-            plane = kept(original[..., place.sample], planes[0], place.seen)
-            whole = self._gathered(place, plane, original)
+            plane = restore_invalid(original[..., taken.sample], planes[0], taken.statistics)
+            whole = self._gathered(taken, plane, original)
             if whole is None:
                 return
             picture = whole
         copied = self.places is stack
         if copied and picture.tobytes() == original.tobytes():
             return
-        spot = self.places.spot(place.series, place.picture)
+        spot = self.places.spot(taken.series, taken.picture)
         if spot is None:
             raise InputError(f"{self.reader.info.name}: changed while it was read.")
-        series = stack.series[place.series]
+        series = stack.series[taken.series]
         if spot.path not in self._files:
             if self.plan.detail.folder:
                 self._close_files()  # one at a time: there may be thousands
             self._files[spot.path] = PatchedFile(self._copy(spot.path))
         self._files[spot.path].write_picture(spot, _as_stored(picture, series))
         if copied:
-            self._put_levels(place, original, picture)
-        self._last = (place.series, place.picture, picture.tobytes())
+            self._write_levels(taken, original, picture)
+        self._last = (taken.series, taken.picture, picture.tobytes())
 
-    def _gathered(self, place: Place, plane: Plane, original: Plane) -> Plane | None:
+    def _gathered(self, taken: StackFrame, plane: Plane, original: Plane) -> Plane | None:
         """Samples of a pixel come lane by lane: a picture is whole with the last of them."""
         samples, size = original.shape[-1], plane.nbytes
-        assert place.sample is not None  # asked only for those
-        if place.series not in self._scratch:
-            self._scratch[place.series] = tempfile.TemporaryFile(dir=self.target.resolve().parent)  # noqa: SIM115  # closed in _close_files
-        scratch = self._scratch[place.series]
-        scratch.seek((place.picture * samples + place.sample) * size)
+        assert taken.sample is not None  # asked only for those
+        if taken.series not in self._scratch:
+            self._scratch[taken.series] = tempfile.TemporaryFile(dir=self.target.resolve().parent)  # noqa: SIM115  # closed in _close_files
+        scratch = self._scratch[taken.series]
+        scratch.seek((taken.picture * samples + taken.sample) * size)
         scratch.write(np.ascontiguousarray(plane).tobytes())
-        if place.sample < samples - 1:
+        if taken.sample < samples - 1:
             return None
-        scratch.seek(place.picture * samples * size)
+        scratch.seek(taken.picture * samples * size)
         gathered = np.frombuffer(scratch.read(samples * size), plane.dtype)
         return np.ascontiguousarray(np.moveaxis(gathered.reshape(samples, *plane.shape), 0, -1))
 
-    def _put_levels(self, place: Place, original: Plane, picture: Plane) -> None:
+    def _write_levels(self, taken: StackFrame, original: Plane, picture: Plane) -> None:
         """Smaller copies of a picture take its change, averaged."""
-        levels = self.reader.stack.levels(place.series)
+        levels = self.reader.stack.levels(taken.series)
         if not levels:
             return
         with np.errstate(invalid="ignore"):  # infinity less itself is no change
             change = np.nan_to_num(picture.astype(np.float64) - original)
         for level in levels:
-            page = level.pages[place.picture]
+            page = level.pages[taken.picture]
             small = page.asarray(maxworkers=1)
             moved = small + averaged(change, small.shape)
             if small.dtype.kind != "f":
                 limits = np.iinfo(small.dtype)
                 moved = np.clip(np.rint(moved), limits.min, limits.max)
             stack = self.reader.stack
-            spot = stack.spot(place.series, place.picture)
+            spot = stack.spot(taken.series, taken.picture)
             assert spot is not None  # its largest level was just written
             at = type(spot)(spot.path, page)
             self._files[spot.path].write_picture(at, moved.astype(small.dtype))
 
     def finish(self) -> Receipt:
-        """Read back what was written, and put it in its place."""
+        """Read back what was written, and put it in its taken."""
         if self.count != self.reader.info.frames:
             raise OutputError(
                 f"{self.target.name}: {self.reader.info.frames} frames were read, {self.count} "

@@ -24,7 +24,7 @@ _ERRORS = (av.FFmpegError, OSError, ValueError, IndexError, MemoryError)
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class DecodedPicture:
     """A decoded picture, or the place of one that was lost (`frame` None)."""
 
     frame: av.VideoFrame | None
@@ -33,7 +33,7 @@ class Picture:
     corrupt: bool = False
 
 
-class Complaints(logging.Handler):
+class DecoderLog(logging.Handler):
     """Hears what a decoder only says in its log: damage that it neither raises nor flags."""
 
     _DAMAGE = re.compile(r"CRC mismatch|Could not find ref with POC|Error constructing|[Cc]orrupt")
@@ -87,7 +87,7 @@ class Decoder:
         self._demuxed = self._demux()
         self._pictures = self._run()
         self._continuity = Continuity(container, stream.index, ledger)
-        self._complaints = Complaints(context.name)
+        self._complaints = DecoderLog(context.name)
         self._answered = 0  # complaints that are in the ledger
 
     def close(self) -> None:
@@ -99,14 +99,14 @@ class Decoder:
         self.context.flush_buffers()
         self._complaints.close()
 
-    def __iter__(self) -> Iterator[Picture]:
+    def __iter__(self) -> Iterator[DecodedPicture]:
         """The pictures, with a place for each one that was sent to the decoder and lost.
 
         One iterator for all loops: who breaks off and comes back goes on where it stopped.
         """
         return self._pictures
 
-    def _run(self) -> Iterator[Picture]:
+    def _run(self) -> Iterator[DecodedPicture]:
         for packet in self._demuxed:
             if packet.stream_index != self.stream.index:
                 self.aside(packet)
@@ -157,7 +157,7 @@ class Decoder:
             reach = (time + (packet.duration or 0)) * packet.time_base
             self.newest = max(self.newest, reach)
 
-    def _decode(self, packet: AnyPacket) -> Iterator[Picture]:
+    def _decode(self, packet: AnyPacket) -> Iterator[DecodedPicture]:
         if packet.has_sidedata("encryption_info"):
             raise encrypted_error(self.name)
         if packet.pts is not None and not packet.is_discard:
@@ -174,7 +174,7 @@ class Decoder:
         for frame in frames:
             yield from self._show(frame)
 
-    def _flush(self) -> Iterator[Picture]:
+    def _flush(self) -> Iterator[DecodedPicture]:
         """Take the pictures that the decoder still holds back; errors among them cost one each."""
         packet = Packet()
         packet.time_base = self._tick()
@@ -191,7 +191,7 @@ class Decoder:
             for frame in frames:
                 yield from self._show(frame)
 
-    def _show(self, frame: av.VideoFrame) -> Iterator[Picture]:
+    def _show(self, frame: av.VideoFrame) -> Iterator[DecodedPicture]:
         if frame.pts is not None:
             yield from self._lost_before(frame.pts)
             self._owed -= 1
@@ -202,14 +202,14 @@ class Decoder:
             when = "" if frame.time is None else f" at {frame.time:.2f} s"
             if self.strict:
                 raise self._stop(f"the frame{when} is damaged")
-        yield Picture(frame, frame.pts, max(frame.duration, 0), corrupt)
+        yield DecodedPicture(frame, frame.pts, max(frame.duration, 0), corrupt)
 
     def _complained(self) -> bool:
         """Whether the decoder's log spoke of damage since the last picture."""
         heard, self._answered = self._complaints.heard - self._answered, self._complaints.heard
         return heard > 0
 
-    def _lost_before(self, pts: int | None) -> Iterator[Picture]:
+    def _lost_before(self, pts: int | None) -> Iterator[DecodedPicture]:
         """Places of pictures that were sent but will not come, now that `pts` has come.
 
         A packet that begins within the picture before it held a second field or no picture.
@@ -224,7 +224,7 @@ class Decoder:
             self._shown = expected + max(duration, 1)
             if self.strict:
                 raise self._stop(f"the frame at {float(expected * self._tick()):.2f} s is lost")
-            yield Picture(None, expected, duration)
+            yield DecodedPicture(None, expected, duration)
 
     def _tick(self) -> Fraction:
         return self.stream.time_base or Fraction(1, 1000)

@@ -32,7 +32,7 @@ _LOSSLESS = "ffv1"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class EncoderChoice:
     """The encoder that was found, what it costs, and why those before it were passed over."""
 
     setup: EncoderSetup
@@ -55,7 +55,7 @@ def check_options(container: Container, options: WriteOptions) -> None:
         )
 
 
-def choose(reader: Reader, container: Container, options: WriteOptions) -> Choice:
+def choose_encoder(reader: Reader, container: Container, options: WriteOptions) -> EncoderChoice:
     """The first encoder, in order of preference, that loses nothing; else what loses least."""
     encoders = _candidates(reader, container, options)
     layout = reader.info.layout
@@ -66,14 +66,14 @@ def choose(reader: Reader, container: Container, options: WriteOptions) -> Choic
                 setup, reason = _tried(reader, container, encoder, form, options)
                 if reason is None:
                     lost = (*_tolerated(encoder, form, reader), *_coding_losses(reader, setup))
-                    return Choice(setup, lost, refusals)
+                    return EncoderChoice(setup, lost, refusals)
                 refusals.setdefault(encoder, reason)
     lossy = [(e, f) for e in encoders for f in _forms(e, container, options)]
     for encoder, form in sorted(lossy, key=lambda pair: _regret(pair[1], layout)):
         setup, reason = _tried(reader, container, encoder, form, options)
         if reason is None:
             worse = [*losses(form, layout), *_coding_losses(reader, setup)]
-            return Choice(setup, tuple(f"{line} ({encoder})" for line in worse), refusals)
+            return EncoderChoice(setup, tuple(f"{line} ({encoder})" for line in worse), refusals)
         refusals.setdefault(encoder, reason)
     reasons = [f"{encoder}: {reason}" for encoder, reason in refusals.items()]
     raise UsageError(

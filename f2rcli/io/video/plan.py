@@ -20,7 +20,13 @@ from f2rcli.io.ffmpeg.encoders import (
 from f2rcli.io.ffmpeg.metadata import family_of, is_cover, metadata_of, stream_line
 from f2rcli.io.targets import check_target
 from f2rcli.io.video.containers import Container, container_for, plain_tags, refusal
-from f2rcli.io.video.encoder_choice import Choice, check_options, choose, one_rate, says_fields
+from f2rcli.io.video.encoder_choice import (
+    EncoderChoice,
+    check_options,
+    choose_encoder,
+    one_rate,
+    says_fields,
+)
 from f2rcli.io.video.ffmpeg_input import PIPE
 
 _TEXT = ("mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text")
@@ -61,7 +67,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
     if where != PIPE:
         check_target(Path(where), reader.paths(), overwrite=options.overwrite)
     check_options(container, options)
-    choice = choose(reader, container, options)
+    choice = choose_encoder(reader, container, options)
     setup = choice.setup
     streams, kept, dropped = _streams(reader, container)
     kept_facts, dropped_facts, matrix = _facts(reader, container, setup, where)
@@ -70,7 +76,6 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
         target=where,
         container=container.name,
         encoder=setup.encoder,
-        family=family_of_encoder(setup.encoder),
         pix_fmt=setup.form.name,
         crf=crf,
         preset=preset,
@@ -223,7 +228,7 @@ def _has_cover(reader: Reader) -> bool:
 
 
 def _notes(
-    reader: Reader, container: Container, choice: Choice, options: WriteOptions
+    reader: Reader, container: Container, choice: EncoderChoice, options: WriteOptions
 ) -> Iterator[str]:
     info, source, setup = reader.info, metadata_of(reader).family, choice.setup
     family = family_of_encoder(setup.encoder)

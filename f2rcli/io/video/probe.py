@@ -29,7 +29,7 @@ from f2rcli.io.ffmpeg.metadata import (
 )
 from f2rcli.io.ffmpeg.pixel_formats import read_planes
 from f2rcli.io.time_range import Span
-from f2rcli.io.video.decoder import Decoder, Picture
+from f2rcli.io.video.decoder import DecodedPicture, Decoder
 from f2rcli.io.video.matroska import read_siting
 
 _BOTTOM_FIRST = (3, 5)  # FFmpeg's AV_FIELD_BB and AV_FIELD_BT
@@ -42,7 +42,7 @@ class Probe:
         self,
         container: InputContainer,
         stream: av.VideoStream,
-        pictures: Sequence[Picture],
+        pictures: Sequence[DecodedPicture],
         options: ReadOptions,
         name: str,
     ) -> None:

@@ -20,7 +20,7 @@ from f2rcli.io.ffmpeg.messages import ffmpeg_reason
 from f2rcli.io.ffmpeg.metadata import family_of, is_cover
 from f2rcli.io.ffmpeg.pixel_formats import read_planes
 from f2rcli.io.time_range import Span, leading, timed, trailing
-from f2rcli.io.video.decoder import Decoder, Picture
+from f2rcli.io.video.decoder import DecodedPicture, Decoder
 from f2rcli.io.video.ffmpeg_input import (
     LATE_INDEX,
     PIPE,
@@ -97,8 +97,8 @@ class VideoReader(Reader):
         self.stream.codec_context.thread_type = threads
         return self.stream.codec_context
 
-    def _first_pictures(self) -> list[Picture]:
-        pictures: list[Picture] = []
+    def _first_pictures(self) -> list[DecodedPicture]:
+        pictures: list[DecodedPicture] = []
         for picture in self._decoder:
             if picture.frame is not None or pictures:
                 pictures.append(picture)
@@ -113,7 +113,7 @@ class VideoReader(Reader):
             )
         return pictures
 
-    def _taken(self) -> Iterator[Picture]:
+    def _taken(self) -> Iterator[DecodedPicture]:
         """The pictures decoded by the probe, each let go of once it is given out."""
         self._probed.reverse()
         while self._probed:
@@ -123,7 +123,7 @@ class VideoReader(Reader):
         return self._probe.tail(last, self._decoder)
 
     def _begun(self) -> tuple[deque[Frame], Iterator[Frame]]:
-        """The frames before the stretch that come along, and the clip from the stretch on.
+        """The frames before the excerpt that come along, and the clip from the excerpt on.
 
         Frames may lie farther apart than usual, or be copies: then one goes back farther.
         """
@@ -137,7 +137,7 @@ class VideoReader(Reader):
         return lead, clip
 
     def _early(self, frame: Frame) -> bool:
-        """Whether a frame lies before the stretch; its damage does not count then."""
+        """Whether a frame lies before the excerpt; its damage does not count then."""
         early = self.span.before(self._since(frame))
         if early:
             self.ledger.forgive(frame)
@@ -159,7 +159,7 @@ class VideoReader(Reader):
         if target <= self._probe.first_pts and self._probed:  # where one is
             return True
         covers = [packet for packet in self.side.queue if is_cover(packet.stream)]
-        self.ledger.clear()  # of what lies before the stretch that is asked for
+        self.ledger.clear()  # of what lies before the excerpt that is asked for
         for margin in _SEEK_MARGINS:
             place = target - round(margin / self._probe.time_base)
             if place > self._probe.first_pts and self._seek_to(place, target):
@@ -178,7 +178,7 @@ class VideoReader(Reader):
             return False
         return picture.pts <= target and picture.frame.key_frame and not picture.corrupt
 
-    def _sought(self, place: int) -> Picture | None:
+    def _sought(self, place: int) -> DecodedPicture | None:
         """Seek; the picture that follows, which is the next to be taken."""
         try:
             self.container.seek(place, stream=self.stream)
@@ -213,7 +213,7 @@ class VideoReader(Reader):
                 ) from error
         self._decoder.restart()
 
-    def _frames(self, pictures: Iterator[Picture]) -> Iterator[Frame]:
+    def _frames(self, pictures: Iterator[DecodedPicture]) -> Iterator[Frame]:
         before: Frame | None = None
         for picture in pictures:
             if picture.frame is not None:
@@ -228,7 +228,7 @@ class VideoReader(Reader):
                     duration=picture.duration or None, time_base=self._probe.time_base, held=True,
                 )  # fmt: skip
 
-    def _frame(self, picture: Picture, decoded: av.VideoFrame) -> Frame:
+    def _frame(self, picture: DecodedPicture, decoded: av.VideoFrame) -> Frame:
         info = self.info
         if (decoded.width, decoded.height) != (info.width, info.height):
             raise InputError(
@@ -262,13 +262,13 @@ class VideoReader(Reader):
             source=decoded if has_captions(decoded) else None,
         )
 
-    def _when(self, picture: Picture) -> str:
+    def _when(self, picture: DecodedPicture) -> str:
         return (
             "" if picture.pts is None else f" at {float(picture.pts * self._probe.time_base):.2f} s"
         )
 
     def _within(self, lead: deque[Frame], clip: Iterator[Frame]) -> Iterator[Frame]:
-        """The frames of the stretch asked for, moved so that it begins when its source did, and
+        """The frames of the excerpt asked for, moved so that it begins when its source did, and
         those around it that are context."""
         if self.span.whole:
             yield from clip
@@ -298,7 +298,7 @@ class VideoReader(Reader):
         return replace(frame, pts=(frame.pts or 0) - by, index=index)
 
     def _beyond(self, clip: Iterator[Frame], last: Frame, moved: int) -> Iterator[Frame]:
-        """After the stretch: frames that come along; then read on a little for packets of other
+        """After the excerpt: frames that come along; then read on a little for packets of other
         streams that belong before its end."""
         first = next(clip)
         end = self.side.end = (first.pts or 0) * self._probe.time_base

@@ -14,6 +14,7 @@ from f2rcli.io.atomic import PartFile, disk_error
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
 from f2rcli.io.ffmpeg.convert import converted
 from f2rcli.io.ffmpeg.encoders import CAPTIONERS
+from f2rcli.io.ffmpeg.filters import Filter
 from f2rcli.io.ffmpeg.messages import ffmpeg_reason, quiet_ffmpeg
 from f2rcli.io.ffmpeg.metadata import metadata_of
 from f2rcli.io.ffmpeg.pixel_formats import fill_frame, make_frame
@@ -53,7 +54,7 @@ class VideoWriter(Writer):
         self._durations: dict[int, int] = {}  # of frames in the encoder, by pts
         self._written = Written(time_base=self.detail.setup.time_base)
         self._last_dts: int | None = None  # of the encoder's packets, in its ticks
-        self._fields: _FieldFlags | None = None
+        self._fields: Filter | None = None  # which alone can flag pictures as interlaced
         self.metadata = metadata_of(reader)
         self._packets = reader.side if isinstance(reader, VideoReader) else SidePackets()
         self._packets.wanted = True
@@ -167,7 +168,7 @@ class VideoWriter(Writer):
         if self.detail.display_matrix:
             stream.set_display_matrix(self.detail.display_matrix)
         if self.reader.info.interlaced:
-            self._fields = _FieldFlags(setup.form.name, self.reader.info.top_field_first)
+            self._fields = Filter("setfield", "tff" if self.reader.info.top_field_first else "bff")
         return stream
 
     def _chapters(self) -> Iterator[dict[str, object]]:
@@ -192,7 +193,7 @@ class VideoWriter(Writer):
         setup = self.detail.setup
         picture = self._picture(frame)
         if self._fields is not None:
-            picture = self._fields.flag(picture)
+            picture = self._fields.apply(picture)
         pts, duration = self._place(frame)
         setup.tag(picture)
         picture.pts, picture.time_base = pts, setup.time_base
@@ -265,28 +266,3 @@ class VideoWriter(Writer):
             f"{self.name}: writing failed: {ffmpeg_reason(error)}.",
             hint="Try another --codec or container.",
         )
-
-
-class _FieldFlags:
-    """Marks pictures as interlaced: only FFmpeg's own filter can set that flag."""
-
-    def __init__(self, pix_fmt: str, top_first: bool) -> None:
-        self.pix_fmt = pix_fmt
-        self.mode = "tff" if top_first else "bff"
-        self._graph: av.filter.Graph | None = None
-
-    def flag(self, picture: av.VideoFrame) -> av.VideoFrame:
-        """The same picture, marked."""
-        if self._graph is None:
-            self._graph = av.filter.Graph()
-            source = self._graph.add_buffer(
-                width=picture.width, height=picture.height, format=picture.format,
-                time_base=Fraction(1, 1000),
-            )  # fmt: skip
-            mark = self._graph.add("setfield", self.mode)
-            self._graph.link_nodes(source, mark, self._graph.add("buffersink")).configure()
-        self._graph.push(picture)
-        marked = self._graph.pull()
-        if not isinstance(marked, av.VideoFrame):
-            raise TypeError("the setfield filter gave something that is not a picture")
-        return marked
