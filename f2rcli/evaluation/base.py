@@ -39,21 +39,15 @@ class Clip(Protocol):
 
 
 # Opens a clip; called once per pass, so a clip is never held in memory.
-Source = Callable[[], AbstractContextManager[Clip]]
+ClipOpener = Callable[[], AbstractContextManager[Clip]]
 
 
-class Baseline(Protocol):
-    """A denoiser of somebody else's that runs beside f2r's methods."""
+class Contestant(Protocol):
+    """A denoiser that takes part: one of f2r's methods, or a baseline."""
 
-    name: str  # "ffmpeg-nlmeans"
-    title: str  # "FFmpeg nlmeans, s=18"
-
-    def available(self) -> str | None:
-        """None where it can run, else the reason and what to install, in one line."""
-        ...
-
-    def facts(self) -> MethodFacts:
-        """Name, title, version and settings, kind "baseline"."""
+    @property
+    def name(self) -> str:
+        """The key that results use: "f2r", "ffmpeg-nlmeans"."""
         ...
 
     def denoise(
@@ -62,8 +56,22 @@ class Baseline(Protocol):
         """One frame for each, in order, in the layout that came in (or a float one).
 
         sigma8: the noise's standard deviation in 8-bit units where it is known, else None.
-        Raises F2RError for what it cannot take; the evaluation goes on without it.
+        Raises F2RError for clips it cannot take.
         """
+        ...
+
+    def facts(self) -> MethodFacts:
+        """Name, title, version, weights and settings; complete once a clip was denoised."""
+        ...
+
+
+class Baseline(Contestant, Protocol):
+    """A third-party denoiser that runs beside f2r's methods. Where it fails, the others go on."""
+
+    title: str  # "FFmpeg nlmeans, s=18"
+
+    def available(self) -> str | None:
+        """None if it can run here, else the reason and what to install, in one line."""
         ...
 
 
@@ -73,10 +81,10 @@ class Case:
 
     name: str
     group: str = ""
-    reference: Source | None = None
-    noisy: Source | None = None  # None where `noise` makes it of the reference
+    reference: ClipOpener | None = None
+    noisy: ClipOpener | None = None  # None where `noise` makes it of the reference
     noise: Noise | None = None
-    given: Mapping[str, Source] = field(default_factory=dict)  # denoised by others, by label
+    given: Mapping[str, ClipOpener] = field(default_factory=dict)  # denoised by others, by label
     files: tuple[FileFacts, ...] = ()
     sigma8: float | None = None  # where the protocol tells methods the noise (baselines only)
 
@@ -117,7 +125,7 @@ class Setting:
 class Meter(Protocol):
     """One metric at work on one method and one clip."""
 
-    def add(self, moment: FrameSet, estimate: Picture) -> None:
+    def add(self, frame_set: FrameSet, estimate: Picture) -> None:
         """See the next frame's estimate; frames come in order."""
         ...
 
@@ -148,8 +156,8 @@ class Observer(Protocol):
         where there is one."""
         ...
 
-    def see(self, moment: FrameSet, estimates: Mapping[str, Picture]) -> None:
-        """The next frame and all estimates of it (without "none": that is `moment.noisy`)."""
+    def see(self, frame_set: FrameSet, estimates: Mapping[str, Picture]) -> None:
+        """The next frame and all estimates of it (without "none": that is `frame_set.noisy`)."""
         ...
 
     def end(self, result: ClipResult) -> "ClipPictures | None":

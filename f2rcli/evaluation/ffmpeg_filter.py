@@ -15,7 +15,7 @@ import av.filter
 import numpy as np
 
 from f2rcli.errors import F2RError
-from f2rcli.evaluation.clips.eight_bit import Plain, from_plain, to_plain
+from f2rcli.evaluation.clips.eight_bit import EightBitPlanes, from_eight_bit, to_eight_bit
 from f2rcli.frames import Frame
 
 TICK = Fraction(1, 25)  # frames are filtered by number, whatever their time
@@ -27,7 +27,7 @@ def filtered_by_library(frames: Iterable[Frame], name: str, options: str) -> Ite
     graph: Any = None
     try:
         for number, frame in enumerate(frames):
-            plain = to_plain(frame)
+            plain = to_eight_bit(frame)
             graph = _graph(plain, name, options) if graph is None else graph
             waiting.append(frame)
             graph.vpush(_picture(plain, number))
@@ -41,7 +41,7 @@ def filtered_by_library(frames: Iterable[Frame], name: str, options: str) -> Ite
         raise F2RError(f"FFmpeg's {name} failed: frames are missing.")
 
 
-def _graph(plain: Plain, name: str, options: str) -> Any:
+def _graph(plain: EightBitPlanes, name: str, options: str) -> Any:
     graph: Any = av.filter.Graph()
     height, width = plain.planes[0].shape
     source = graph.add_buffer(
@@ -54,7 +54,7 @@ def _graph(plain: Plain, name: str, options: str) -> Any:
     return graph
 
 
-def _picture(plain: Plain, number: int) -> av.VideoFrame:
+def _picture(plain: EightBitPlanes, number: int) -> av.VideoFrame:
     height, width = plain.planes[0].shape
     picture = av.VideoFrame(width, height, plain.pix_fmt)
     for plane, codes in zip(picture.planes, plain.planes, strict=True):
@@ -75,7 +75,7 @@ def _pulled(graph: Any, pix_fmt: str, waiting: deque[Frame]) -> Iterator[Frame]:
             np.frombuffer(memoryview(p), np.uint8).reshape(p.height, -1)[:, : p.width].copy()
             for p in picture.planes
         )
-        yield from_plain(Plain(planes, pix_fmt), waiting.popleft())
+        yield from_eight_bit(EightBitPlanes(planes, pix_fmt), waiting.popleft())
 
 
 def filtered_by_program(
@@ -86,14 +86,14 @@ def filtered_by_program(
     pipe: _Pipe | None = None
     try:
         for frame in frames:
-            plain = to_plain(frame)
+            plain = to_eight_bit(frame)
             pipe = _Pipe(program, f"{name}={options}", plain) if pipe is None else pipe
             waiting.append(frame)
             pipe.put(plain)
             for done in pipe.taken():
-                yield from_plain(done, waiting.popleft())
+                yield from_eight_bit(done, waiting.popleft())
         for done in pipe.rest() if pipe is not None else ():
-            yield from_plain(done, waiting.popleft())
+            yield from_eight_bit(done, waiting.popleft())
         if waiting and pipe is not None:
             raise F2RError(f"FFmpeg's {name} failed: {pipe.complaint()}.")
     except BrokenPipeError as error:
@@ -111,7 +111,7 @@ class _Pipe:
     never called from two; only the program's output is read by another.
     """
 
-    def __init__(self, program: str, filters: str, like: Plain) -> None:
+    def __init__(self, program: str, filters: str, like: EightBitPlanes) -> None:
         height, width = like.planes[0].shape
         raw = ["-f", "rawvideo", "-pix_fmt", like.pix_fmt]
         source = [*raw, "-s", f"{width}x{height}", "-r", "25", "-i", "-"]
@@ -123,7 +123,7 @@ class _Pipe:
             stdout=subprocess.PIPE,
             stderr=self.log,
         )
-        self.ready: SimpleQueue[Plain] = SimpleQueue()
+        self.ready: SimpleQueue[EightBitPlanes] = SimpleQueue()
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
@@ -138,14 +138,14 @@ class _Pipe:
                 np.frombuffer(data, np.uint8).reshape(size)
                 for data, size in zip(read, sizes, strict=True)
             )
-            self.ready.put(Plain(planes, self.like.pix_fmt))
+            self.ready.put(EightBitPlanes(planes, self.like.pix_fmt))
 
-    def put(self, plain: Plain) -> None:
+    def put(self, plain: EightBitPlanes) -> None:
         """Write a picture. Raises BrokenPipeError where the program has ended."""
         for plane in plain.planes:
             _pipe_end(self.process.stdin).write(plane.data.cast("B"))
 
-    def taken(self) -> Iterator[Plain]:
+    def taken(self) -> Iterator[EightBitPlanes]:
         """What is ready by now."""
         while True:
             try:
@@ -153,7 +153,7 @@ class _Pipe:
             except Empty:
                 return
 
-    def rest(self) -> Iterator[Plain]:
+    def rest(self) -> Iterator[EightBitPlanes]:
         """Everything that is still to come: nothing more is written."""
         _pipe_end(self.process.stdin).close()
         self.reader.join()

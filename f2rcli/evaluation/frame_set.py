@@ -1,4 +1,4 @@
-"""One moment of a clip as everyone sees it: reference, noisy input, and the motion to it."""
+"""One frame_set of a clip as everyone sees it: reference, noisy input, and the motion to it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ class FrameSet:
     before: "FrameSet | None" = field(default=None, repr=False)  # its own `before` is None
 
     def follow(self, before: "FrameSet | None") -> None:
-        """Put `before` in front of this moment; the chain ends there, so that no more is held."""
+        """Put `before` in front of this one; the chain ends there, so that no more is held."""
         self.before = before
         if before is not None:
             before.before = None

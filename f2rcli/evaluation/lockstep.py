@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from f2rcli.errors import F2RError, InputError
-from f2rcli.evaluation.base import Case, Clip, Setting, Source
+from f2rcli.evaluation.base import Case, Clip, ClipOpener, Contestant, Setting
 from f2rcli.evaluation.clips.reading import (
     Reading,
     check_alike,
@@ -17,7 +17,7 @@ from f2rcli.evaluation.clips.reading import (
     converted_layout,
     counts_differ,
 )
-from f2rcli.evaluation.entrants import Contestant, Stopwatch
+from f2rcli.evaluation.contestants import Stopwatch
 from f2rcli.evaluation.frame_set import FrameSet, Picture
 from f2rcli.evaluation.result import NOISY
 from f2rcli.evaluation.visuals.images import CLEAN
@@ -63,7 +63,7 @@ class DenoiserRun:
 
 
 class Lockstep:
-    """An open case: its lanes, and its moments, which are to be read once."""
+    """An open case: its runs, and its frame sets, which can be read once."""
 
     def __init__(self, case: Case, reading: Reading) -> None:
         """Open the clips; raises InputError where they do not belong together."""
@@ -87,7 +87,7 @@ class Lockstep:
         self.reference: Iterator[Frame] | None = None if reference is None else iter(reference)
         self.noisy: Iterator[Frame] | None = None if noisy is None else iter(noisy)
         self.noisy_info = None if noisy is None else noisy.info
-        self.lanes = [
+        self.runs = [
             DenoiserRun(name, c.info, iter(c)) for name, c in given.items() if c is not None
         ]
 
@@ -100,11 +100,11 @@ class Lockstep:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for lane in self.lanes:
-            lane.frames = None
+        for run in self.runs:
+            run.frames = None
         self.stack.close()
 
-    def _opened(self, source: Source | None) -> Clip | None:
+    def _opened(self, source: ClipOpener | None) -> Clip | None:
         if source is None:
             return None
         clip = self.stack.enter_context(source())
@@ -129,24 +129,24 @@ class Lockstep:
                 f"{info.name}: compared on {size[1]}x{size[0]}: so says {noise.name}"
             )
 
-    def enter(self, entrants: list[Contestant], optional: frozenset[str]) -> None:
+    def enter(self, contestants: list[Contestant], optional: frozenset[str]) -> None:
         """Let everybody have the noisy input. Those that are `optional` may fail."""
-        if not entrants:
+        if not contestants:
             return
         if self.noisy is None or self.noisy_info is None:
-            raise InputError(f"{self.case.name}: no noisy input for {entrants[0].name}.")
-        self.noisy, *branches = tee_releasing(self.noisy, len(entrants) + 1)
+            raise InputError(f"{self.case.name}: no noisy input for {contestants[0].name}.")
+        self.noisy, *branches = tee_releasing(self.noisy, len(contestants) + 1)
         sigma8 = getattr(self.case.noise, "sigma8", None) or self.case.sigma8
-        for entrant, branch in zip(entrants, branches, strict=True):
-            watch = Stopwatch()
-            lane = DenoiserRun(entrant.name, self.noisy_info, None, watch, entrant.name in optional)
+        for contestant, branch in zip(contestants, branches, strict=True):
+            name, watch = contestant.name, Stopwatch()
+            run = DenoiserRun(name, self.noisy_info, None, watch, name in optional)
             try:
-                lane.frames = entrant.denoise(watch.source(branch), self.noisy_info, sigma8)
+                run.frames = contestant.denoise(watch.source(branch), self.noisy_info, sigma8)
             except F2RError as error:
-                if not lane.optional:
+                if not run.optional:
                     raise
-                lane.failed = str(error)
-            self.lanes.append(lane)
+                run.failed = str(error)
+            self.runs.append(run)
 
     def setting(self, device: str, threads: int | None) -> Setting:
         """What metrics are told of the clip."""
@@ -156,37 +156,37 @@ class Lockstep:
             mosaic=self.first.layout.mosaic, device=device, threads=threads,
         )  # fmt: skip
 
-    def moments(self) -> Iterator[tuple[FrameSet, Estimates]]:
+    def frame_sets(self) -> Iterator[tuple[FrameSet, Estimates]]:
         """Every frame with all estimates of it. Raises InputError where clips differ in length."""
         before: FrameSet | None = None
         lane = 0
         for index in count():
             reference = None if self.reference is None else next(self.reference, None)
             noisy = None if self.noisy is None else next(self.noisy, None)
-            estimates = {lane.name: lane.next() for lane in self.lanes}
-            alive = {lane.name for lane in self.lanes if lane.failed is None}
+            estimates = {run.name: run.next() for run in self.runs}
+            alive = {run.name for run in self.runs if run.failed is None}
             there = self._there(reference, noisy, {n: estimates[n] for n in alive})
             if not any(there.values()):
                 return
             self._check_length(there, index)
             frame = reference or noisy or next(iter(estimates.values()))
-            moment = self._moment(index, frame, reference, noisy)
+            frame_set = self._frame_set(index, frame, reference, noisy)
             sides = {CLEAN: reference, NOISY: noisy, **estimates}
-            moment.files = {name: side for name, side in sides.items() if side is not None}
+            frame_set.files = {name: side for name, side in sides.items() if side is not None}
             if frame is not None:
-                moment.follow(before if frame.lane == lane else None)
+                frame_set.follow(before if frame.lane == lane else None)
                 lane = frame.lane
             yield (
-                moment,
+                frame_set,
                 {
                     name: self._estimate(estimate)
                     for name, estimate in estimates.items()
                     if estimate
                 },
             )
-            before = moment
+            before = frame_set
 
-    def _moment(
+    def _frame_set(
         self, index: int, frame: Frame | None, reference: Frame | None, noisy: Frame | None
     ) -> FrameSet:
         seconds = None
@@ -217,7 +217,7 @@ class Lockstep:
     def _check_length(self, there: dict[str, bool], index: int) -> None:
         if all(there.values()):
             return
-        infos = {lane.name: lane.info for lane in self.lanes} | {"reference": self.first}
+        infos = {run.name: run.info for run in self.runs} | {"reference": self.first}
         if self.noisy_info is not None:
             infos["noisy"] = self.noisy_info
         short = next(name for name, has in there.items() if not has)

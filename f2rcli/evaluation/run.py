@@ -12,14 +12,23 @@ from f2rcli import __version__
 from f2rcli.engine.stream import EngineSettings
 from f2rcli.errors import F2RError, UsageError
 from f2rcli.evaluation import metrics
-from f2rcli.evaluation.base import Baseline, Case, Clip, Meter, Metric, Observer, Setting
+from f2rcli.evaluation.base import (
+    Baseline,
+    Case,
+    Clip,
+    Contestant,
+    Meter,
+    Metric,
+    Observer,
+    Setting,
+)
 from f2rcli.evaluation.clips.reading import Reading, stored
-from f2rcli.evaluation.entrants import BaselineEntrant, Contestant, MethodEntrant
+from f2rcli.evaluation.contestants import MethodContestant
 from f2rcli.evaluation.frame_set import FrameSet, Picture
 from f2rcli.evaluation.lockstep import DenoiserRun, Estimates, Lockstep
 from f2rcli.evaluation.measures.change import ChangeMeter
 from f2rcli.evaluation.measures.residual import ResidualMeter
-from f2rcli.evaluation.metrics.noise_left import Meter as NoiseLeft
+from f2rcli.evaluation.metrics.noise_left import NoiseLeftMeter
 from f2rcli.evaluation.plan import Plan
 from f2rcli.evaluation.result import (
     NOISY,
@@ -51,31 +60,31 @@ class Scores:
     def __post_init__(self) -> None:
         self.change = ChangeMeter(self.name)
 
-    def add(self, moment: FrameSet, estimate: Picture) -> None:
+    def add(self, frame_set: FrameSet, estimate: Picture) -> None:
         """See the next frame."""
         for meter in self.meters.values():
-            meter.add(moment, estimate)
+            meter.add(frame_set, estimate)
         self.frames += 1
-        if moment.reference is not None:
-            self.offset += float(estimate.mean()) - float(moment.reference.mean())
-        if moment.noisy is not None and self.name != NOISY:
-            self.residual.add(moment.noisy, estimate)
-        self.change.add(moment, estimate)
+        if frame_set.reference is not None:
+            self.offset += float(estimate.mean()) - float(frame_set.reference.mean())
+        if frame_set.noisy is not None and self.name != NOISY:
+            self.residual.add(frame_set.noisy, estimate)
+        self.change.add(frame_set, estimate)
 
-    def finish(self, lane: DenoiserRun | None) -> MethodResult:
-        """What they say; of a lane that failed only why."""
-        if lane is not None and lane.failed is not None:
-            return MethodResult(method=self.name, failed=lane.failed)
+    def finish(self, run: DenoiserRun | None) -> MethodResult:
+        """What they say; of a run that failed only why."""
+        if run is not None and run.failed is not None:
+            return MethodResult(method=self.name, failed=run.failed)
         series, notes = [], self._remarks()
         for meter in self.meters.values():
             try:
                 series.append(meter.finish())
             except F2RError as error:
                 notes.append(str(error))
-        left = next((m for m in self.meters.values() if isinstance(m, NoiseLeft)), None)
+        left = next((m for m in self.meters.values() if isinstance(m, NoiseLeftMeter)), None)
         return MethodResult(
             method=self.name, series=tuple(series), notes=tuple(notes),
-            seconds_per_frame=None if lane is None else lane.seconds_per_frame,
+            seconds_per_frame=None if run is None else run.seconds_per_frame,
             residual=self.residual.finish(), change=self.change.finish(),
             noise=None if left is None else left.report,
         )  # fmt: skip
@@ -105,8 +114,8 @@ class Run:
         self.metrics = self._metrics()
         self.shows_noisy = NOISY in plan.methods
         made = [name for name in plan.methods if name != NOISY]
-        self.methods = [MethodEntrant(n, EngineSettings(method=n, **plan.engine)) for n in made]
-        self.baselines = [BaselineEntrant(b) for b in baselines if self._runs(b)]
+        self.methods = [MethodContestant(n, EngineSettings(method=n, **plan.engine)) for n in made]
+        self.baselines = [baseline for baseline in baselines if self._runs(baseline)]
         self.reading = Reading(conversion=plan.conversion, border=plan.border)
         self.given: dict[str, MethodFacts] = {}
         self.damaged = False  # whether any input was
@@ -144,12 +153,12 @@ class Run:
         plan = self.plan
         with Lockstep(case, self.reading) as steps:
             steps.make_noise(seed=plan.seed, clipped=plan.clipped)
-            optional = frozenset(entrant.name for entrant in self.baselines)
-            entrants: list[Contestant] = [*self.methods, *self.baselines]
-            steps.enter(entrants, optional)
+            optional = frozenset(contestant.name for contestant in self.baselines)
+            contestants: list[Contestant] = [*self.methods, *self.baselines]
+            steps.enter(contestants, optional)
             setting = steps.setting(plan.engine.get("device") or "auto", plan.engine.get("threads"))
             shown = [NOISY] if steps.noisy is not None and self._noisy_counts(case) else []
-            names = (*shown, *(lane.name for lane in steps.lanes))
+            names = (*shown, *(run.name for run in steps.runs))
             for label in case.given:
                 self.given[label] = MethodFacts(name=label, title=label, kind="given")
             scores = {name: Scores(name, self._meters(setting)) for name in names}
@@ -168,33 +177,33 @@ class Run:
         return {name: meter for name, meter in made.items() if meter is not None}
 
     def _stream(self, steps: Lockstep, scores: Mapping[str, Scores]) -> tuple[tuple[int, int], int]:
-        """Show every moment to everybody; returns the pictures' size and how many there were."""
+        """Show every frame set to everybody; returns the pictures' size and how many there were."""
         size, frames = (0, 0), 0
-        for moment, estimates in steps.moments():
-            self._see(moment, estimates, scores)
+        for frame_set, estimates in steps.frame_sets():
+            self._see(frame_set, estimates, scores)
             for observer in self.observers:
-                observer.see(moment, estimates)
-            pictures = (moment.reference, moment.noisy, *estimates.values())
+                observer.see(frame_set, estimates)
+            pictures = (frame_set.reference, frame_set.noisy, *estimates.values())
             some = next(picture for picture in pictures if picture is not None)
-            size, frames = (some.shape[1], some.shape[2]), moment.index + 1
+            size, frames = (some.shape[1], some.shape[2]), frame_set.index + 1
             if self.progress is not None:
                 limit = self.plan.frames
                 total = limit if steps.first.frames is None else steps.first.frames
                 self.progress(steps.case.name, frames, total)
         return size, frames
 
-    def _see(self, moment: FrameSet, estimates: Estimates, scores: Mapping[str, Scores]) -> None:
+    def _see(self, frame_set: FrameSet, estimates: Estimates, scores: Mapping[str, Scores]) -> None:
         for name, score in scores.items():
-            estimate = moment.noisy if name == NOISY else estimates.get(name)
+            estimate = frame_set.noisy if name == NOISY else estimates.get(name)
             if estimate is not None:
-                score.add(moment, estimate)
+                score.add(frame_set, estimate)
 
     def _result(
         self, case: Case, steps: Lockstep, setting: Setting, scores: Mapping[str, Scores],
         size: tuple[int, int], frames: int,
     ) -> ClipResult:  # fmt: skip
-        lanes = {lane.name: lane for lane in steps.lanes}
-        done = tuple(score.finish(lanes.get(name)) for name, score in scores.items())
+        runs = {run.name: run for run in steps.runs}
+        done = tuple(score.finish(runs.get(name)) for name, score in scores.items())
         damage = [line for clip in steps.opened for line in self._damage(clip)]
         noise = next((result.noise for result in done if result.method == NOISY), None)
         return ClipResult(
@@ -220,8 +229,8 @@ class Run:
         present = {result.method for clip in clips for result in clip.methods}
         facts = [MethodFacts(name=NOISY, title="noisy input", kind="noisy")] * (NOISY in present)
         facts += [self.given[name] for name in self.given if name in present]
-        entrants: list[Contestant] = [*self.methods, *self.baselines]
-        facts += [entrant.facts() for entrant in entrants]
+        contestants: list[Contestant] = [*self.methods, *self.baselines]
+        facts += [contestant.facts() for contestant in contestants]
         return Evaluation(
             kind=self.kind, metrics=tuple(metric.facts for metric in self.metrics),
             methods=tuple(facts), clips=tuple(clips), settings=self.plan.values(),

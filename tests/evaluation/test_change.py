@@ -31,7 +31,7 @@ def frame(planes: Planes, layout: PlaneLayout = VIDEO) -> Frame:
     return Frame(planes=tuple(np.rint(p).astype(kind) for p in planes), layout=layout)
 
 
-def moment(index: int = 0, **files: Frame) -> FrameSet:
+def frame_set(index: int = 0, **files: Frame) -> FrameSet:
     """`noisy`, `clean` and others by name."""
     names = {"noisy": NOISY, "clean": CLEAN}
     pictures = {name: yuv.to_rgb(file) for name, file in files.items()}
@@ -46,7 +46,7 @@ def moment(index: int = 0, **files: Frame) -> FrameSet:
 def measured(noisy: Frame, estimate: Frame, clean: Frame | None = None) -> tuple[PlaneChange, ...]:
     meter = ChangeMeter("a")
     files = {"noisy": noisy, "a": estimate} | ({} if clean is None else {"clean": clean})
-    meter.add(moment(**files), np.clip(yuv.to_rgb(estimate), 0, 1))
+    meter.add(frame_set(**files), np.clip(yuv.to_rgb(estimate), 0, 1))
     return meter.finish()
 
 
@@ -124,14 +124,14 @@ def test_the_flattest_place_is_flat_and_was_changed() -> None:
     noise = rng.normal(0, 4, busy.shape) * (busy != 16)
     chroma = [np.full((64, 96), 128.0)] * 2
     noisy, estimate = frame([busy + noise, *chroma]), frame([busy, *chroma])
-    seen = moment(noisy=noisy, a=estimate)
+    seen = frame_set(noisy=noisy, a=estimate)
     assert seen.noisy is not None
     flattest = Flattest()
     flattest.look(0, {NOISY: seen.noisy, "a": yuv.to_rgb(estimate)}, None)
-    shots = flattest.shots()
-    assert [shot.method for shot in shots] == [NOISY, "a"]
-    assert shots[0].box == (120, 48, SIDE, SIDE)
-    assert shots[0].gain == shots[1].gain > 4
+    images = flattest.images()
+    assert [image.method for image in images] == [NOISY, "a"]
+    assert images[0].box == (120, 48, SIDE, SIDE)
+    assert images[0].gain == images[1].gain > 4
 
 
 def test_a_crushed_black_bar_is_the_flattest_place() -> None:
@@ -145,7 +145,7 @@ def test_a_crushed_black_bar_is_the_flattest_place() -> None:
             sides["a"][:, :64] = -0.03
         flattest = Flattest()
         flattest.look(0, sides, None)
-        assert flattest.shots()[0].box[1] == top
+        assert flattest.images()[0].box[1] == top
 
 
 def test_a_place_of_one_luma_and_two_colours_is_not_flat() -> None:
@@ -155,13 +155,13 @@ def test_a_place_of_one_luma_and_two_colours_is_not_flat() -> None:
     picture[:, :32, :96] -= 0.1 * (0.299 * 0.299 - 0.114)
     flattest = Flattest()
     flattest.look(0, {NOISY: picture, "a": picture + 0.01}, None)
-    assert flattest.shots()[0].box[0] >= 96 - 32
+    assert flattest.images()[0].box[0] >= 96 - 32
 
 
 def test_the_flattest_place_shows_what_lies_below_black() -> None:
     flat = [np.full((64, 64), 16.0), *(np.full((32, 32), 128.0) for _ in range(2))]
     noisy, crushed = frame(flat), frame([flat[0] - 8, *flat[1:]])
-    seen = moment(noisy=noisy, a=crushed)
+    seen = frame_set(noisy=noisy, a=crushed)
     shown = {NOISY: np.zeros((3, 64, 64), np.float32), "a": np.zeros((3, 64, 64), np.float32)}
     assert unclamped(seen, shown)["a"].mean() == pytest.approx(-8 / 219, rel=1e-3)
 
@@ -169,4 +169,4 @@ def test_the_flattest_place_shows_what_lies_below_black() -> None:
 def test_frames_smaller_than_a_cell_have_no_flattest_place() -> None:
     flattest = Flattest()
     flattest.look(0, {NOISY: np.zeros((3, 5, 7), np.float32)}, None)
-    assert flattest.shots() == []
+    assert flattest.images() == []

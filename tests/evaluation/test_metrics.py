@@ -81,14 +81,14 @@ def measured(
     assert meter is not None
     before = None
     for index, estimate in enumerate(estimates):
-        moment = FrameSet(
+        frame_set = FrameSet(
             index=index,
             reference=None if reference is None else reference[index],
             noisy=None if noisy is None else noisy[index],
         )
-        moment.follow(before)
-        meter.add(moment, estimate)
-        before = moment
+        frame_set.follow(before)
+        meter.add(frame_set, estimate)
+        before = frame_set
     return meter.finish()
 
 

@@ -19,7 +19,7 @@ from f2rcli.evaluation.visuals.images import (
     FRAME,
     REMOVED,
     ClipPictures,
-    Shot,
+    ReportImage,
     encode,
 )
 from f2rcli.evaluation.visuals.pictures import KEPT, ReportPictures
@@ -60,8 +60,8 @@ def collected(
     return observer.end(result)
 
 
-def opened(shot: Shot) -> NDArray[np.uint8]:
-    picture = cv2.imdecode(np.frombuffer(shot.data, np.uint8), cv2.IMREAD_COLOR)
+def opened(image: ReportImage) -> NDArray[np.uint8]:
+    picture = cv2.imdecode(np.frombuffer(image.data, np.uint8), cv2.IMREAD_COLOR)
     assert picture is not None
     return picture
 
@@ -85,7 +85,7 @@ def test_crops_of_one_clip_do_not_overlap_whatever_the_frame() -> None:
     frames = [(noisy_of(clean, i), {"a": noisy_of(clean, 50 + i)}, clean) for i in range(5)]
     found = collected(frames, budget=9_000_000)
     assert found is not None
-    boxes = sorted({shot.box for shot in found.of(CROP)})
+    boxes = sorted({image.box for image in found.of(CROP)})
     assert len(boxes) > 1
     for one in boxes:
         for other in boxes:
@@ -110,9 +110,9 @@ def test_every_side_is_shown_in_order_and_maps_are_grey_where_nothing_changed() 
     noisy = noisy_of(clean, 3)
     found = collected([(noisy, {"a": clean, "b": noisy}, clean)])
     assert found is not None
-    assert [shot.method for shot in found.of(FRAME)] == [NOISY, "a", "b", CLEAN]
-    removed = {shot.method: opened(shot) for shot in found.of(REMOVED)}
-    errors = {shot.method: opened(shot) for shot in found.of(ERROR)}
+    assert [image.method for image in found.of(FRAME)] == [NOISY, "a", "b", CLEAN]
+    removed = {image.method: opened(image) for image in found.of(REMOVED)}
+    errors = {image.method: opened(image) for image in found.of(ERROR)}
     assert np.abs(removed["b"].astype(int) - 128).max() <= 2
     assert np.abs(errors["a"].astype(int) - 128).max() <= 2
     assert removed["a"].std() > 20
@@ -135,7 +135,7 @@ def test_memory_and_frames_do_not_grow_with_the_clip() -> None:
     small = scene(40, 50)
     found = collected([(noisy_of(small, i % 3), {"a": small}, small) for i in range(200)])
     assert found is not None
-    frames = sorted({shot.frame for shot in found.of(FRAME)})
+    frames = sorted({image.frame for image in found.of(FRAME)})
     assert len(frames) == 3
     assert frames[-1] - frames[0] > 50
 
@@ -146,7 +146,7 @@ def test_gray_and_mosaics_are_shown_in_colour(channels: int) -> None:
     setting = replace(SETTING, mosaic=MOSAIC if channels == 4 else None)
     found = collected([(noisy_of(clean, 2), {"a": clean}, None)], setting=setting)
     assert found is not None
-    shapes = {opened(shot).shape for shot in found.shots if shot.kind != FLAT}
+    shapes = {opened(image).shape for image in found.images if image.kind != FLAT}
     assert shapes == {(30, 41, 3)}
 
 
@@ -167,16 +167,16 @@ def test_large_frames_show_their_middle_pixel_for_pixel() -> None:
     large[:, 500, 750] = 1
     found = collected([(None, {"a": large}, None)])
     assert found is not None
-    shot = found.of(FRAME)[0]
-    x, y, width, height = shot.box
+    image = found.of(FRAME)[0]
+    x, y, width, height = image.box
     assert (width, height) == (1280, 960)
-    assert opened(shot)[500 - y, 750 - x].min() > 128
+    assert opened(image)[500 - y, 750 - x].min() > 128
 
 
 def test_lossless_pictures_come_back_bit_for_bit() -> None:
     codes = np.random.default_rng(0).integers(0, 256, (9, 11, 3)).astype(np.uint8)
-    shot = Shot(kind=CROP, frame=0, method="", box=(0, 0, 11, 9), data=encode(codes))
-    assert np.array_equal(opened(shot)[..., ::-1], codes)
+    image = ReportImage(kind=CROP, frame=0, method="", box=(0, 0, 11, 9), data=encode(codes))
+    assert np.array_equal(opened(image)[..., ::-1], codes)
 
 
 def test_the_noise_of_the_input_is_measured_and_goes_with_the_pictures() -> None:

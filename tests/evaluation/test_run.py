@@ -289,8 +289,8 @@ def test_colours_by_swscale_are_ffmpegs_to_the_bit() -> None:
     class Seen:
         def begin(self, name: str, setting: Setting, methods: tuple[str, ...]) -> None: ...
 
-        def see(self, moment: FrameSet, estimates: Mapping[str, Picture]) -> None:
-            self.reference = moment.reference
+        def see(self, frame_set: FrameSet, estimates: Mapping[str, Picture]) -> None:
+            self.reference = frame_set.reference
 
         def end(self, result: ClipResult) -> None: ...
 

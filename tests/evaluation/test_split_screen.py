@@ -33,8 +33,8 @@ def written(
     with SplitScreen(path) as screen:
         screen.begin("clip", setting, ("none", "f2r"))
         for index, at in enumerate(seconds):
-            moment = FrameSet(index, at, reference=plain(BLUE, size), noisy=plain(RED, size))
-            screen.see(moment, {"f2r": plain(GREEN, size)})
+            frame_set = FrameSet(index, at, reference=plain(BLUE, size), noisy=plain(RED, size))
+            screen.see(frame_set, {"f2r": plain(GREEN, size)})
         screen.end(result(size))
 
 
@@ -118,8 +118,8 @@ def test_a_method_that_stopped_leaves_its_panel_dark(tmp_path: Path) -> None:
     with SplitScreen(path) as screen:
         screen.begin("clip", SETTING, ("none", "gone", "f2r"))
         for index in range(2):
-            moment = FrameSet(index, noisy=plain(RED, size))
-            screen.see(moment, {"f2r": plain(GREEN, size)})
+            frame_set = FrameSet(index, noisy=plain(RED, size))
+            screen.see(frame_set, {"f2r": plain(GREEN, size)})
         screen.end(result(size))
     picture = read(path)[0][1]
     assert picture[-40, size[1] + GAP + 50].max() < 50

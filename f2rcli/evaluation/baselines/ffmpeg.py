@@ -14,7 +14,7 @@ import av.filter
 
 from f2rcli.evaluation import ffmpeg
 from f2rcli.evaluation.base import Baseline
-from f2rcli.evaluation.clips.eight_bit import check_plain, measured_sigma8
+from f2rcli.evaluation.clips.eight_bit import measured_sigma8, refuse_mosaic
 from f2rcli.evaluation.ffmpeg_filter import filtered_by_library, filtered_by_program
 from f2rcli.evaluation.result import MethodFacts
 from f2rcli.frames import ClipInfo, Frame
@@ -51,7 +51,7 @@ class Filter:
         self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
     ) -> Iterator[Frame]:
         """See Baseline. Without a sigma that of each lane's first frame is measured."""
-        check_plain(info, self.title)
+        refuse_mosaic(info, self.title)
         return self._denoised(frames, sigma8)
 
     def _denoised(self, frames: Iterable[Frame], sigma8: float | None) -> Iterator[Frame]:

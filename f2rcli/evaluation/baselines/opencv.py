@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.evaluation.base import Baseline
-from f2rcli.evaluation.clips.eight_bit import check_plain, measured_sigma8
+from f2rcli.evaluation.clips.eight_bit import measured_sigma8, refuse_mosaic
 from f2rcli.evaluation.result import MethodFacts
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
 from f2rcli.noise.codec import to_codes
@@ -56,7 +56,7 @@ class NonLocalMeans:
     ) -> Iterator[Frame]:
         """See Baseline: in 8-bit RGB or gray. Without a sigma that of each lane's first frame is
         measured. At the ends of a clip fewer frames are used: the centre stays the centre."""
-        check_plain(info, self.title)
+        refuse_mosaic(info, self.title)
         return self._denoised(frames, sigma8)
 
     def _denoised(self, frames: Iterable[Frame], sigma8: float | None) -> Iterator[Frame]:

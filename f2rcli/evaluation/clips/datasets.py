@@ -49,14 +49,14 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """A clip of pictures that are read one by one; a `Source`, and the `Clip` that it opens."""
+    """A clip of pictures that are read one by one; a `ClipOpener`, and the `Clip` that it opens."""
 
     info: ClipInfo
     read: tuple[Callable[[], Plane], ...]
-    apart: bool = False  # pictures that are no neighbours of each other: a lane for each
+    apart: bool = False  # pictures that are not neighbours of each other: a lane for each
 
     def __call__(self) -> AbstractContextManager[Clip]:
-        """See Source."""
+        """See ClipOpener."""
         return nullcontext(self)  # type: ignore[arg-type]  # a frozen Clip
 
     def __iter__(self) -> Iterator[Frame]:

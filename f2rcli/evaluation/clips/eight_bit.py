@@ -18,20 +18,20 @@ CHROMA = {(0, 0): "yuv444p", (1, 0): "yuv422p", (1, 1): "yuv420p"}
 
 
 @dataclass(frozen=True, slots=True)
-class Plain:
+class EightBitPlanes:
     """A picture's planes, in FFmpeg's order for its name of their format."""
 
     planes: tuple[Codes, ...]
     pix_fmt: str  # yuv4xxp, gray or gbrp
 
 
-def check_plain(info: ClipInfo, who: str) -> None:
+def refuse_mosaic(info: ClipInfo, who: str) -> None:
     """Raises InputError for clips that hold no pictures: mosaics."""
     if info.layout.family is Family.BAYER:
         raise InputError(f"{info.name}: {who} knows no mosaics.")
 
 
-def to_plain(frame: Frame) -> Plain:
+def to_eight_bit(frame: Frame) -> EightBitPlanes:
     """The frame's own planes where they are 8-bit Y'CbCr or gray, else 8-bit RGB or gray of it:
     rounded, and clipped to what files hold."""
     layout = frame.layout
@@ -39,16 +39,16 @@ def to_plain(frame: Frame) -> Plain:
         planes = tuple(
             np.ascontiguousarray(plane) for plane in frame.planes[: layout.colour_planes]
         )
-        return Plain(planes, "gray" if len(planes) == 1 else CHROMA[layout.log2_chroma])
+        return EightBitPlanes(planes, "gray" if len(planes) == 1 else CHROMA[layout.log2_chroma])
     codes = to_codes(to_rgb(frame))
     if len(codes) == 1:
-        return Plain((codes[0],), "gray")
+        return EightBitPlanes((codes[0],), "gray")
     red, green, blue = codes
-    return Plain((green, blue, red), "gbrp")
+    return EightBitPlanes((green, blue, red), "gbrp")
 
 
-def from_plain(plain: Plain, like: Frame) -> Frame:
-    """The frame with these planes in its own layout if `to_plain` left it so, else in floats."""
+def from_eight_bit(plain: EightBitPlanes, like: Frame) -> Frame:
+    """The frame with these planes: in its own layout if `to_eight_bit` kept it, else in floats."""
     if _own(like.layout):
         return replace(like, planes=plain.planes + like.planes[like.layout.colour_planes :])
     family = Family.GRAY if plain.pix_fmt == "gray" else Family.RGB

@@ -26,7 +26,7 @@ class File:
     options: ReadOptions
 
     def __call__(self) -> AbstractContextManager[Clip]:
-        """See `f2rcli.evaluation.base.Source`. Raises InputError."""
+        """See `f2rcli.evaluation.base.ClipOpener`. Raises InputError."""
         return open_reader(self.path, self.options)
 
 

@@ -45,16 +45,16 @@ class ChangeMeter:
     against: str = NOISY
     sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3, STEPS)))
 
-    def add(self, moment: FrameSet, estimate: Picture) -> None:
+    def add(self, frame_set: FrameSet, estimate: Picture) -> None:
         """Take in a frame: its change from the reference, else from the noisy input."""
-        sides = _sides(moment, self.method, estimate)
+        sides = _sides(frame_set, self.method, estimate)
         if sides is None:
             return
         if not self.names:
             self.names, self.against = sides.names, sides.against
             self.sums = np.zeros((len(sides.names), 3, STEPS))
         if sides.names != self.names:
-            return  # a lane with other channels: the first lane's count
+            return  # a lane with other channels: the first lane counts
         bright = sides.brightness()
         for sums, before, after in zip(self.sums, sides.before, sides.after, strict=True):
             _count(sums, bright, after - before)
@@ -87,13 +87,13 @@ class _Sides(NamedTuple):
         return np.asarray(bright, np.float32)
 
 
-def _sides(moment: FrameSet, method: str, estimate: Picture) -> _Sides | None:
+def _sides(frame_set: FrameSet, method: str, estimate: Picture) -> _Sides | None:
     """What a frame of a method is compared with; None where that is itself or nothing."""
-    against = NOISY if moment.reference is None else CLEAN
-    picture = moment.noisy if moment.reference is None else moment.reference
+    against = NOISY if frame_set.reference is None else CLEAN
+    picture = frame_set.noisy if frame_set.reference is None else frame_set.reference
     if picture is None or method == against:
         return None
-    before, after = moment.files.get(against), moment.files.get(method)
+    before, after = frame_set.files.get(against), frame_set.files.get(method)
     if before is not None and after is not None and _same_planes(before, after):
         names = plane_names(before.layout.family)
         return _Sides(names, against, _in_codes(before, before), _in_codes(after, before))

@@ -29,14 +29,14 @@ class FrameMeter(ABC):
         self.before: Picture | None = None
 
     @abstractmethod
-    def measure(self, moment: FrameSet, estimate: Picture) -> Row | None:
+    def measure(self, frame_set: FrameSet, estimate: Picture) -> Row | None:
         """The values of one frame, by channel; None where it has none."""
 
-    def add(self, moment: FrameSet, estimate: Picture) -> None:
+    def add(self, frame_set: FrameSet, estimate: Picture) -> None:
         """See `f2rcli.evaluation.base.Meter`."""
-        if moment.before is None:
+        if frame_set.before is None:
             self.before = None
-        self.rows.append(self.measure(moment, estimate))
+        self.rows.append(self.measure(frame_set, estimate))
         self.before = estimate
 
     def finish(self) -> Series:

@@ -29,16 +29,16 @@ def deviations(apart: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(cells.std((0, 2, 4)))
 
 
-class Meter(FrameMeter):
+class AverageDeviationMeter(FrameMeter):
     """Mean and largest of the deviations above their mean."""
 
-    def measure(self, moment: FrameSet, estimate: Picture) -> Row | None:
+    def measure(self, frame_set: FrameSet, estimate: Picture) -> Row | None:
         """See FrameMeter."""
-        if moment.reference is None or min(estimate.shape[1:]) < PATCH:
+        if frame_set.reference is None or min(estimate.shape[1:]) < PATCH:
             return None
-        rho = deviations(estimate.astype(np.float64) - moment.reference)
+        rho = deviations(estimate.astype(np.float64) - frame_set.reference)
         above = rho[rho > rho.mean()]
         return {WHOLE: float(above.mean() if above.size else rho.mean()), "max": float(rho.max())}
 
 
-METRIC = MetricSpec(FACTS, Meter)
+METRIC = MetricSpec(FACTS, AverageDeviationMeter)

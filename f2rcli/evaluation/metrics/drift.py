@@ -19,12 +19,12 @@ FACTS = MetricFacts(
 )
 
 
-class Meter(FrameMeter):
+class DriftMeter(FrameMeter):
     """Differences of channel means."""
 
-    def measure(self, moment: FrameSet, estimate: Picture) -> Row | None:
+    def measure(self, frame_set: FrameSet, estimate: Picture) -> Row | None:
         """See FrameMeter."""
-        base = moment.noisy if moment.reference is None else moment.reference
+        base = frame_set.noisy if frame_set.reference is None else frame_set.reference
         if base is None:
             return None
         apart = 255 * (estimate.mean((1, 2), np.float64) - base.mean((1, 2), np.float64))
@@ -32,4 +32,4 @@ class Meter(FrameMeter):
         return {WHOLE: float(np.sqrt(np.square(apart).mean()))} | signed
 
 
-METRIC = MetricSpec(FACTS, Meter)
+METRIC = MetricSpec(FACTS, DriftMeter)

@@ -39,20 +39,22 @@ def _sums(plane: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(cells.sum((1, 3)))
 
 
-class Meter(FrameMeter):
+class FlickerMeter(FrameMeter):
     """RMS of the blocks' changes that are not the reference's."""
 
-    def measure(self, moment: FrameSet, estimate: Picture) -> Row | None:
+    def measure(self, frame_set: FrameSet, estimate: Picture) -> Row | None:
         """See FrameMeter."""
-        if moment.motion is None or self.before is None or moment.before is None:
+        if frame_set.motion is None or self.before is None or frame_set.before is None:
             return None
-        change = block_change(moment.motion, estimate, self.before)
-        if moment.reference is not None and moment.before.reference is not None:
-            change -= block_change(moment.motion, moment.reference, moment.before.reference)
+        change = block_change(frame_set.motion, estimate, self.before)
+        if frame_set.reference is not None and frame_set.before.reference is not None:
+            change -= block_change(
+                frame_set.motion, frame_set.reference, frame_set.before.reference
+            )
         known = change[np.isfinite(change)]
         if known.size == 0:
             return None
         return {WHOLE: 255 * float(np.sqrt(np.square(known).mean() / 2))}
 
 
-METRIC = MetricSpec(FACTS, Meter)
+METRIC = MetricSpec(FACTS, FlickerMeter)

@@ -38,16 +38,17 @@ def _halved(plane: Array) -> Array:
     return np.asarray(cells.mean((1, 3)))
 
 
-class Meter(FrameMeter):
+class MsSsimMeter(FrameMeter):
     """MS-SSIM of each channel and their mean."""
 
-    def measure(self, moment: FrameSet, estimate: Picture) -> Row | None:
+    def measure(self, frame_set: FrameSet, estimate: Picture) -> Row | None:
         """See FrameMeter."""
-        if moment.reference is None or min(estimate.shape[1:]) < SMALLEST:
+        if frame_set.reference is None or min(estimate.shape[1:]) < SMALLEST:
             return None
-        pairs = zip(estimate.astype(np.float64), moment.reference.astype(np.float64), strict=True)
+        sides = (picture.astype(np.float64) for picture in (estimate, frame_set.reference))
+        pairs = zip(*sides, strict=True)
         each = np.array([multiscale(a, b) for a, b in pairs])
         return {WHOLE: float(each.mean())} | by_channel(self.setting.space, each)
 
 
-METRIC = MetricSpec(FACTS, Meter)
+METRIC = MetricSpec(FACTS, MsSsimMeter)

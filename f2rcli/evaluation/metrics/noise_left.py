@@ -27,7 +27,7 @@ FACTS = MetricFacts(
 )
 
 
-class Meter:
+class NoiseLeftMeter:
     """Keeps the first frames' middles, and measures at the end. `report` has all that was found."""
 
     def __init__(self, facts: MetricFacts, setting: Setting) -> None:
@@ -37,7 +37,7 @@ class Meter:
         self.kept: list[Picture] = []
         self.report: dict[str, Any] | None = None
 
-    def add(self, moment: FrameSet, estimate: Picture) -> None:
+    def add(self, frame_set: FrameSet, estimate: Picture) -> None:
         """See `f2rcli.evaluation.base.Meter`."""
         self.frames += 1
         if len(self.kept) == FRAMES:
@@ -69,4 +69,4 @@ def middle_of(picture: Picture) -> Picture:
     return np.array(picture[:, top : top + rows, left : left + columns], np.float32)
 
 
-METRIC = MetricSpec(FACTS, Meter)
+METRIC = MetricSpec(FACTS, NoiseLeftMeter)

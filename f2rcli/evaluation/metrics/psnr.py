@@ -24,20 +24,20 @@ def psnr(error: float) -> float:
     return math.inf if error == 0 else -10 * math.log10(error)
 
 
-class Meter(FrameMeter):
+class PsnrMeter(FrameMeter):
     """PSNR over everything, of each channel, and of luma."""
 
-    def measure(self, moment: FrameSet, estimate: Picture) -> Row | None:
+    def measure(self, frame_set: FrameSet, estimate: Picture) -> Row | None:
         """See FrameMeter."""
-        if moment.reference is None:
+        if frame_set.reference is None:
             return None
-        errors = np.square(estimate.astype(np.float64) - moment.reference).mean((1, 2))
+        errors = np.square(estimate.astype(np.float64) - frame_set.reference).mean((1, 2))
         row = {WHOLE: psnr(float(errors.mean()))}
         row |= {name: psnr(v) for name, v in by_channel(self.setting.space, errors).items()}
         if self.setting.space is Space.RGB:
-            apart = luma(estimate).astype(np.float64) - luma(moment.reference)
+            apart = luma(estimate).astype(np.float64) - luma(frame_set.reference)
             row["luma"] = psnr(float(np.square(apart).mean()))
         return row
 
 
-METRIC = MetricSpec(FACTS, Meter)
+METRIC = MetricSpec(FACTS, PsnrMeter)

@@ -30,15 +30,15 @@ def gradient(plane: Plane) -> tuple[Plane, Plane]:
     return np.asarray(right, np.float32), np.asarray(down, np.float32)
 
 
-class Meter(FrameMeter):
+class SharpnessMeter(FrameMeter):
     """The ratio of slopes per frame."""
 
-    def measure(self, moment: FrameSet, estimate: Picture) -> Row | None:
+    def measure(self, frame_set: FrameSet, estimate: Picture) -> Row | None:
         """See FrameMeter."""
-        if moment.noisy is None:
+        if frame_set.noisy is None:
             return None
         right, down = gradient(luma(estimate))
-        noisy_right, noisy_down = gradient(luma(moment.noisy))
+        noisy_right, noisy_down = gradient(luma(frame_set.noisy))
         steep = right**2 + down**2
         edges = steep >= np.quantile(steep, 1 - EDGES)
         kept = steep[edges].sum(dtype=np.float64)
@@ -46,4 +46,4 @@ class Meter(FrameMeter):
         return {WHOLE: float(kept / both)} if both > 0 else None
 
 
-METRIC = MetricSpec(FACTS, Meter)
+METRIC = MetricSpec(FACTS, SharpnessMeter)

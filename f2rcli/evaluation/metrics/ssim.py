@@ -45,20 +45,21 @@ def _blurred(values: Array) -> Array:
     return np.asarray(whole[edge:-edge, edge:-edge], np.float64)
 
 
-class Meter(FrameMeter):
+class SsimMeter(FrameMeter):
     """SSIM of each channel, their mean, and luma's."""
 
-    def measure(self, moment: FrameSet, estimate: Picture) -> Row | None:
+    def measure(self, frame_set: FrameSet, estimate: Picture) -> Row | None:
         """See FrameMeter."""
-        if moment.reference is None or min(estimate.shape[1:]) < WINDOW:
+        if frame_set.reference is None or min(estimate.shape[1:]) < WINDOW:
             return None
-        pairs = zip(estimate.astype(np.float64), moment.reference.astype(np.float64), strict=True)
+        sides = (picture.astype(np.float64) for picture in (estimate, frame_set.reference))
+        pairs = zip(*sides, strict=True)
         each = np.array([similarity(a, b)[0] for a, b in pairs])
         row = {WHOLE: float(each.mean())} | by_channel(self.setting.space, each)
         if self.setting.space is Space.RGB:
-            pair = (luma(p).astype(np.float64) for p in (estimate, moment.reference))
+            pair = (luma(p).astype(np.float64) for p in (estimate, frame_set.reference))
             row["luma"] = similarity(*pair)[0]
         return row
 
 
-METRIC = MetricSpec(FACTS, Meter)
+METRIC = MetricSpec(FACTS, SsimMeter)

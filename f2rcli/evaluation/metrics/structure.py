@@ -19,14 +19,14 @@ FACTS = MetricFacts(
 )
 
 
-class Meter(FrameMeter):
+class StructureMeter(FrameMeter):
     """The correlation per frame."""
 
-    def measure(self, moment: FrameSet, estimate: Picture) -> Row | None:
+    def measure(self, frame_set: FrameSet, estimate: Picture) -> Row | None:
         """See FrameMeter."""
-        if moment.noisy is None or moment.noisy is estimate:
+        if frame_set.noisy is None or frame_set.noisy is estimate:
             return None
-        return {WHOLE: Products().add(moment.noisy - estimate, estimate)}
+        return {WHOLE: Products().add(frame_set.noisy - estimate, estimate)}
 
 
-METRIC = MetricSpec(FACTS, Meter)
+METRIC = MetricSpec(FACTS, StructureMeter)

@@ -20,13 +20,13 @@ FACTS = MetricFacts(
 )
 
 
-class Meter(FrameMeter):
+class TOFMeter(FrameMeter):
     """End-point distance of two flows."""
 
-    def measure(self, moment: FrameSet, estimate: Picture) -> Row | None:
+    def measure(self, frame_set: FrameSet, estimate: Picture) -> Row | None:
         """See FrameMeter."""
-        motion = moment.motion
-        if moment.reference is None or motion is None or self.before is None:
+        motion = frame_set.motion
+        if frame_set.reference is None or motion is None or self.before is None:
             return None
         if not motion.seen.any():
             return None
@@ -35,4 +35,4 @@ class Meter(FrameMeter):
         return {WHOLE: float(apart[motion.seen].mean())}
 
 
-METRIC = MetricSpec(FACTS, Meter)
+METRIC = MetricSpec(FACTS, TOFMeter)

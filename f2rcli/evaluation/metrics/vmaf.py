@@ -61,7 +61,7 @@ class _Track:
         self.container.close()
 
 
-class Meter:
+class VmafMeter:
     """Writes both clips to a temporary folder and asks FFmpeg at the end."""
 
     def __init__(self, facts: MetricFacts, setting: Setting) -> None:
@@ -71,12 +71,12 @@ class Meter:
         self.estimate, self.reference = (_Track(Path(self.folder.name) / name) for name in names)
         self.frames = 0
 
-    def add(self, moment: FrameSet, estimate: Picture) -> None:
+    def add(self, frame_set: FrameSet, estimate: Picture) -> None:
         """See `f2rcli.evaluation.base.Meter`."""
         self.frames += 1
-        if moment.reference is not None:
+        if frame_set.reference is not None:
             self.estimate.add(estimate)
-            self.reference.add(moment.reference)
+            self.reference.add(frame_set.reference)
 
     def finish(self) -> Series:
         """See `f2rcli.evaluation.base.Meter`. Raises F2RError with FFmpeg's own last words."""
@@ -107,4 +107,4 @@ class Meter:
         return tuple(float(frame["metrics"]["vmaf"]) for frame in frames)
 
 
-METRIC = MetricSpec(FACTS, Meter, missing, (Space.RGB, Space.GRAY))
+METRIC = MetricSpec(FACTS, VmafMeter, missing, (Space.RGB, Space.GRAY))

@@ -28,21 +28,21 @@ def warping_error(motion: Motion, now: Picture, before: Picture) -> float | None
     return 255 * float(np.sqrt(np.square(apart, dtype=np.float64).mean()))
 
 
-class Meter(FrameMeter):
+class WarpingMeter(FrameMeter):
     """The estimate's warping error, and the reference's own."""
 
-    def measure(self, moment: FrameSet, estimate: Picture) -> Row | None:
+    def measure(self, frame_set: FrameSet, estimate: Picture) -> Row | None:
         """See FrameMeter."""
-        if moment.motion is None or self.before is None or moment.before is None:
+        if frame_set.motion is None or self.before is None or frame_set.before is None:
             return None
-        value = warping_error(moment.motion, estimate, self.before)
+        value = warping_error(frame_set.motion, estimate, self.before)
         if value is None:
             return None
         row = {WHOLE: value}
-        if moment.reference is not None and moment.before.reference is not None:
-            own = warping_error(moment.motion, moment.reference, moment.before.reference)
+        if frame_set.reference is not None and frame_set.before.reference is not None:
+            own = warping_error(frame_set.motion, frame_set.reference, frame_set.before.reference)
             row |= {} if own is None else {"reference": own}
         return row
 
 
-METRIC = MetricSpec(FACTS, Meter)
+METRIC = MetricSpec(FACTS, WarpingMeter)

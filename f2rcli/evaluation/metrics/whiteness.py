@@ -21,18 +21,18 @@ FACTS = MetricFacts(
 )
 
 
-class Meter(FrameMeter):
+class WhitenessMeter(FrameMeter):
     """Flatness per frame, and of the mean spectrum for the clip."""
 
     total: np.ndarray[tuple[int, ...], np.dtype[np.float64]] | float = 0.0
 
-    def measure(self, moment: FrameSet, estimate: Picture) -> Row | None:
+    def measure(self, frame_set: FrameSet, estimate: Picture) -> Row | None:
         """See FrameMeter."""
-        if moment.noisy is None or moment.noisy is estimate:
+        if frame_set.noisy is None or frame_set.noisy is estimate:
             return None
         spectra = [
             power(each)
-            for plane in (moment.noisy - estimate).astype(np.float64)
+            for plane in (frame_set.noisy - estimate).astype(np.float64)
             if len(each := patches(plane))
         ]
         if not spectra:
@@ -51,4 +51,4 @@ class Meter(FrameMeter):
         )
 
 
-METRIC = MetricSpec(FACTS, Meter)
+METRIC = MetricSpec(FACTS, WhitenessMeter)

@@ -14,7 +14,7 @@ from f2rcli.evaluation.visuals.images import (
     FRAME,
     REMOVED,
     ClipPictures,
-    Shot,
+    ReportImage,
     data_uri,
 )
 
@@ -34,9 +34,9 @@ def pictures(clip: ClipResult, label: Label) -> Markup:
     flat = clip.pictures.of(FLAT)
     maps = [_paired(clip.pictures), clip.pictures.of(ERROR)]
     drawn = [
-        _maps(title, words, shots, label)
-        for title, words, shots in zip(_TITLES, (_REMOVED_WORDS, _ERROR_WORDS), maps, strict=True)
-        if shots
+        _maps(title, words, images, label)
+        for title, words, images in zip(_TITLES, (_REMOVED_WORDS, _ERROR_WORDS), maps, strict=True)
+        if images
     ]
     return join(
         [tag("h3", "Before and after"), comparison(frames, clip, label)] if frames else None,
@@ -46,11 +46,11 @@ def pictures(clip: ClipResult, label: Label) -> Markup:
     )
 
 
-def _paired(pictures: ClipPictures) -> tuple[Shot, ...]:
+def _paired(pictures: ClipPictures) -> tuple[ReportImage, ...]:
     """What was taken out of brightness and of colour, method by method beside each other."""
-    shots = (*pictures.of(REMOVED), *pictures.of(COLOUR))
-    order = {shot.method: place for place, shot in enumerate(pictures.of(REMOVED))}
-    return tuple(sorted(shots, key=lambda shot: order.get(shot.method, 0)))
+    images = (*pictures.of(REMOVED), *pictures.of(COLOUR))
+    order = {image.method: place for place, image in enumerate(pictures.of(REMOVED))}
+    return tuple(sorted(images, key=lambda image: order.get(image.method, 0)))
 
 
 _TITLES = ("What was taken out", "What is still wrong")
@@ -62,30 +62,30 @@ _REMOVED_WORDS = (
 _ERROR_WORDS = "Denoised minus reference, brightness, around mid-grey: even grey is perfect."
 
 
-def comparison(shots: Iterable[Shot], clip: ClipResult, label: Label) -> Markup:
+def comparison(images: Iterable[ReportImage], clip: ClipResult, label: Label) -> Markup:
     """Two of a frame's pictures over each other, parted by a range input."""
-    shots = list(shots)
-    sides = list(dict.fromkeys(shot.method for shot in shots))
-    frames = list(dict.fromkeys(shot.frame for shot in shots))
+    images = list(images)
+    sides = list(dict.fromkeys(image.method for image in images))
+    frames = list(dict.fromkeys(image.frame for image in images))
     left = sides[0]
     right = next((side for side in sides[1:] if side != CLEAN), sides[-1])
-    _, _, width, height = shots[0].box
-    images = [
+    _, _, width, height = images[0].box
+    elements = [
         tag(
             "img",
-            src=data_uri(shot.data),
-            alt=f"Frame {shot.frame} of {clip.name}, {label(shot.method)}",
-            class_=_side_class(shot, frames[0], left, right),
-            data_frame=f"{shot.frame}",
-            data_side=shot.method,
-            width=shot.box[2],
-            height=shot.box[3],
+            src=data_uri(image.data),
+            alt=f"Frame {image.frame} of {clip.name}, {label(image.method)}",
+            class_=_side_class(image, frames[0], left, right),
+            data_frame=f"{image.frame}",
+            data_side=image.method,
+            width=image.box[2],
+            height=image.box[3],
         )
-        for shot in shots
+        for image in images
     ]
     stage = tag(
         "div",
-        images,
+        elements,
         tag("span", label(left), class_="side a"),
         tag("span", label(right), class_="side b"),
         tag("div", class_="rule"),
@@ -108,7 +108,7 @@ def comparison(shots: Iterable[Shot], clip: ClipResult, label: Label) -> Markup:
         class_="bar",
         hidden=True,
     )
-    part = _part(shots[0], clip)
+    part = _part(images[0], clip)
     return tag(
         "figure",
         bar,
@@ -124,14 +124,14 @@ def _enlarged(width: int) -> int:
     return width * max(1, min(MOST_TIMES, FULL // max(width, 1)))
 
 
-def _side_class(shot: Shot, frame: int, left: str, right: str) -> str | None:
-    if shot.frame != frame:
+def _side_class(image: ReportImage, frame: int, left: str, right: str) -> str | None:
+    if image.frame != frame:
         return None
-    return {left: "a", right: "b"}.get(shot.method)
+    return {left: "a", right: "b"}.get(image.method)
 
 
-def _part(shot: Shot, clip: ClipResult) -> str:
-    _, _, width, height = shot.box
+def _part(image: ReportImage, clip: ClipResult) -> str:
+    _, _, width, height = image.box
     if (width, height) == (clip.width, clip.height) or clip.space == "bayer":
         return ""
     return f" The middle {width} x {height} of {clip.width} x {clip.height} pixels."
@@ -145,32 +145,32 @@ def _choice(
     return tag("label", f"{word} ", select, hidden=hidden)
 
 
-def _crops_title(crops: Iterable[Shot]) -> str:
-    methods = {shot.method for shot in crops} - {NOISY, CLEAN}
+def _crops_title(crops: Iterable[ReportImage]) -> str:
+    methods = {image.method for image in crops} - {NOISY, CLEAN}
     if len(methods) > 1:
         return "Where the methods differ most"
-    reference = any(shot.method == CLEAN for shot in crops)
+    reference = any(image.method == CLEAN for image in crops)
     return "Where the result is furthest off" if reference else "Where most was changed"
 
 
-def _crops(crops: Sequence[Shot], label: Label) -> Markup:
-    """Places, each as every side has it, enlarged without smoothing."""
+def _crops(crops: Sequence[ReportImage], label: Label) -> Markup:
+    """CropFinder, each as every side has it, enlarged without smoothing."""
     found = []
-    for (frame, box), shots in groupby(crops, key=lambda shot: (shot.frame, shot.box)):
-        figures = [_figure(shot, label, "pixels") for shot in shots]
+    for (frame, box), images in groupby(crops, key=lambda image: (image.frame, image.box)):
+        figures = [_figure(image, label, "pixels") for image in images]
         where = f"Frame {frame}, {box[2]} x {box[3]} pixels at x {box[0]}, y {box[1]}"
         found.append(
             tag("div", tag("p", where), tag("div", figures, class_="grid-of"), class_="place")
         )
-    sides = len({shot.method for shot in crops})
+    sides = len({image.method for image in crops})
     return tag("div", found, class_="pair" if sides <= BESIDE else None)
 
 
-def _maps(title: str, words: str, shots: Sequence[Shot], label: Label) -> Markup:
-    how = f" Frame {shots[0].frame}, differences x {shots[0].gain:g}."
-    coloured = any(shot.kind == COLOUR for shot in shots)
+def _maps(title: str, words: str, images: Sequence[ReportImage], label: Label) -> Markup:
+    how = f" Frame {images[0].frame}, differences x {images[0].gain:g}."
+    coloured = any(image.kind == COLOUR for image in images)
     parts = {REMOVED: "brightness", COLOUR: "colour"} if coloured else {}
-    figures = [_figure(shot, label, None, caption=parts.get(shot.kind, "")) for shot in shots]
+    figures = [_figure(image, label, None, caption=parts.get(image.kind, "")) for image in images]
     return tag(
         "div",
         tag("h3", title),
@@ -179,9 +179,9 @@ def _maps(title: str, words: str, shots: Sequence[Shot], label: Label) -> Markup
     )
 
 
-def _zoom(shots: Sequence[Shot], label: Label) -> Markup:
+def _zoom(images: Sequence[ReportImage], label: Label) -> Markup:
     """One flat place as every side has it, with its contrast stretched alike for all."""
-    first = shots[0]
+    first = images[0]
     x, y, width, height = first.box
     words = (
         f"Frame {first.frame}, {width} x {height} pixels at x {x}, y {y}, every side stretched "
@@ -193,33 +193,35 @@ def _zoom(shots: Sequence[Shot], label: Label) -> Markup:
         tag(
             "figure",
             tag(
-                "img", src=data_uri(shot.data), width=ZOOM * width, height=ZOOM * height,
-                alt=f"{label(shot.method)}, frame {shot.frame}: flattest place, {shot.caption}",
+                "img", src=data_uri(image.data), width=ZOOM * width, height=ZOOM * height,
+                alt=f"{label(image.method)}, frame {image.frame}: flattest place, {image.caption}",
                 class_="pixels",
             ),
-            tag("figcaption", label(shot.method), tag("small", shot.caption)),
+            tag("figcaption", label(image.method), tag("small", image.caption)),
         )
-        for shot in shots
+        for image in images
     ]  # fmt: skip
     return join(tag("p", tag("small", words)), tag("div", figures, class_="zoom"))
 
 
-def _figure(shot: Shot, label: Label, class_: str | None, caption: str | None = None) -> Markup:
+def _figure(
+    image: ReportImage, label: Label, class_: str | None, caption: str | None = None
+) -> Markup:
     kinds = {
         CROP: "crop", REMOVED: "difference to the noisy input", ERROR: "error",
         COLOUR: "difference to the noisy input, colour alone",
     }  # fmt: skip
     picture = tag(
         "img",
-        src=data_uri(shot.data),
-        alt=f"{label(shot.method)}, frame {shot.frame}: {kinds.get(shot.kind, '')}",
-        width=shot.box[2],
-        height=shot.box[3],
+        src=data_uri(image.data),
+        alt=f"{label(image.method)}, frame {image.frame}: {kinds.get(image.kind, '')}",
+        width=image.box[2],
+        height=image.box[3],
         class_=class_,
-        style=None if shot.kind == CROP else f"max-width:{_enlarged(shot.box[2])}px",
+        style=None if image.kind == CROP else f"max-width:{_enlarged(image.box[2])}px",
         loading="lazy",
     )
-    words = shot.caption if caption is None else caption
+    words = image.caption if caption is None else caption
     return tag(
-        "figure", picture, tag("figcaption", tag("span", label(shot.method)), tag("small", words))
+        "figure", picture, tag("figcaption", tag("span", label(image.method)), tag("small", words))
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from f2rcli.evaluation.frame_set import Picture, Plane, luma
 from f2rcli.evaluation.result import NOISY
-from f2rcli.evaluation.visuals.images import CLEAN, CROP, Codes, Shot, codes_of, encode
+from f2rcli.evaluation.visuals.images import CLEAN, CROP, Codes, ReportImage, codes_of, encode
 from f2rcli.frames import Mosaic
 
 SIDE = 80  # pixels of a square
@@ -17,7 +17,7 @@ MOST = 4  # squares that are kept
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Crop:
     """A square where methods differ, by method."""
 
     score: float
@@ -27,16 +27,16 @@ class Place:
     pictures: dict[str, Codes]
     psnr: dict[str, float]
 
-    def overlaps(self, other: "Place") -> bool:
+    def overlaps(self, other: "Crop") -> bool:
         """Whether they share pixels, in whatever frames."""
         return abs(self.top - other.top) < SIDE and abs(self.left - other.left) < SIDE
 
-    def shots(self) -> list[Shot]:
+    def images(self) -> list[ReportImage]:
         """Every side of it; lossless, because it is looked at enlarged."""
         rows, columns = next(iter(self.pictures.values())).shape[:2]
         box = (self.left, self.top, columns, rows)
         return [
-            Shot(
+            ReportImage(
                 kind=CROP, frame=self.frame, method=name, box=box, data=encode(codes),
                 caption=f"{self.psnr[name]:.2f} dB" if name in self.psnr else "",
             )
@@ -44,11 +44,11 @@ class Place:
         ]  # fmt: skip
 
 
-class Places:
+class CropFinder:
     """The squares of a clip that differ most; they do not overlap, in whatever frames."""
 
     def __init__(self) -> None:
-        self.found: list[Place] = []  # the best one first
+        self.found: list[Crop] = []  # the best one first
 
     def look(self, frame: int, shown: Mapping[str, Picture], mosaic: Mosaic | None) -> None:
         """Look for better ones in a frame: every side (C, H, W) by method."""
@@ -68,7 +68,7 @@ class Places:
             above, before = max(0, top - rows + 1), max(0, left - columns + 1)
             score[above : top + rows, before : left + columns] = 0
 
-    def _enter(self, new: Place) -> None:
+    def _enter(self, new: Crop) -> None:
         """Take a place in, unless a better one overlaps it, in whatever frame."""
         if any(old.overlaps(new) and old.score >= new.score for old in self.found):
             return
@@ -101,11 +101,11 @@ def _place(
     at: tuple[int, int],
     cut: Mapping[str, Picture],
     mosaic: Mosaic | None,
-) -> Place:
+) -> Crop:
     psnr: dict[str, float] = {}
     if CLEAN in cut:
         for name in (name for name in cut if name != CLEAN):
             error = float(np.mean((cut[name] - cut[CLEAN]) ** 2, dtype=np.float64))
             psnr[name] = math.inf if error == 0 else -10 * math.log10(error)
     codes = {name: codes_of(picture, mosaic) for name, picture in cut.items()}
-    return Place(score, frame, *at, codes, psnr)
+    return Crop(score, frame, *at, codes, psnr)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from f2rcli import yuv
 from f2rcli.evaluation.frame_set import FrameSet, Picture, Plane, luma
 from f2rcli.evaluation.result import NOISY
-from f2rcli.evaluation.visuals.images import CLEAN, FLAT, Codes, Shot, encode, in_colour
+from f2rcli.evaluation.visuals.images import CLEAN, FLAT, Codes, ReportImage, encode, in_colour
 from f2rcli.frames import Mosaic, Space
 
 Cells = NDArray[np.float64]  # (rows, columns) of means over CELL x CELL pixels
@@ -48,7 +48,7 @@ class Flattest:
             name: np.nan_to_num(in_colour(picture[part], mosaic)) for name, picture in sides.items()
         }
 
-    def shots(self) -> list[Shot]:
+    def images(self) -> list[ReportImage]:
         """Every side of it around the input's mean, all with one gain; lossless."""
         if not self.sides:
             return []
@@ -56,7 +56,7 @@ class Flattest:
         middle = base.mean((1, 2), np.float64)
         gain = _gain({name: _loudest(side) for name, side in self.sides.items()})
         return [
-            Shot(
+            ReportImage(
                 kind=FLAT, frame=self.frame, method=name, box=self.box, gain=gain,
                 data=encode(_stretched(side, middle, gain)),
                 caption=f"mean {255 * luma(side).mean():.1f}, spread {_spread(side):.2f}",
@@ -65,12 +65,12 @@ class Flattest:
         ]  # fmt: skip
 
 
-def unclamped(moment: FrameSet, shown: Mapping[str, Picture]) -> Mapping[str, Picture]:
+def unclamped(frame_set: FrameSet, shown: Mapping[str, Picture]) -> Mapping[str, Picture]:
     """The sides as their files have them, beyond black and white too; as they are shown where
     that is not possible for all of them."""
     exact = {}
     for name, picture in shown.items():
-        frame = moment.files.get(name)
+        frame = frame_set.files.get(name)
         if frame is None or frame.layout.space is Space.BAYER or frame.layout.levels is not None:
             return shown
         exact[name] = yuv.to_rgb(frame)

@@ -18,14 +18,14 @@ Codes = NDArray[np.uint8]  # (H, W, 3) RGB, or (H, W) gray
 LOSSLESS = 0  # the quality that stands for PNG
 PNG = b"\x89PNG"
 
-CLEAN = ""  # the method of a shot of the reference
-# Kinds of shots; COLOUR is what REMOVED is without its brightness.
+CLEAN = ""  # the method of an image of the reference
+# Kinds of images; COLOUR is what REMOVED is without its brightness.
 FRAME, CROP, REMOVED, ERROR = "frame", "crop", "removed", "error"
 COLOUR, FLAT = "colour", "flat"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shot:
+class ReportImage:
     """A picture, one pixel to one of the clip's."""
 
     kind: str  # FRAME, CROP, FLAT, REMOVED and COLOUR (noisy - estimate), ERROR (estimate - clean)
@@ -39,20 +39,20 @@ class Shot:
 
 @dataclass(frozen=True, slots=True)
 class ClipPictures:
-    """What a report shows of one clip: shots of one frame or place stand together, the noisy
+    """What a report shows of one clip: images of one frame or place stand together, the noisy
     input first and the reference last."""
 
-    shots: tuple[Shot, ...]
+    images: tuple[ReportImage, ...]
     noise: Mapping[str, Any] | None = None  # of the noisy input: NoiseReport.values()
 
-    def of(self, kind: str) -> tuple[Shot, ...]:
-        """The shots of a kind."""
-        return tuple(shot for shot in self.shots if shot.kind == kind)
+    def of(self, kind: str) -> tuple[ReportImage, ...]:
+        """The images of a kind."""
+        return tuple(image for image in self.images if image.kind == kind)
 
     @property
     def bytes(self) -> int:
-        """Bytes of all shots; a page carries a third more."""
-        return sum(len(shot.data) for shot in self.shots)
+        """Bytes of all images; a page carries a third more."""
+        return sum(len(image.data) for image in self.images)
 
 
 def in_colour(picture: Picture, mosaic: Mosaic | None = None) -> Picture:

@@ -18,7 +18,7 @@ from f2rcli.evaluation.base import Setting
 from f2rcli.evaluation.frame_set import FrameSet, Picture, luma
 from f2rcli.evaluation.metrics import noise_left
 from f2rcli.evaluation.result import NOISY, ClipResult
-from f2rcli.evaluation.visuals.crops import Places
+from f2rcli.evaluation.visuals.crops import CropFinder
 from f2rcli.evaluation.visuals.flattest import Flattest, unclamped
 from f2rcli.evaluation.visuals.images import (
     CLEAN,
@@ -28,7 +28,7 @@ from f2rcli.evaluation.visuals.images import (
     REMOVED,
     ClipPictures,
     Codes,
-    Shot,
+    ReportImage,
     codes_of,
     encode,
 )
@@ -44,7 +44,7 @@ GAINS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 SPAN = 3.0  # standard deviations that a map shows before it clips
 
 
-class Rung(NamedTuple):
+class DetailLevel(NamedTuple):
     """How much of a clip is shown."""
 
     frames: int
@@ -55,16 +55,16 @@ class Rung(NamedTuple):
 
 
 # From the richest; the first one that fits the budget is taken.
-LADDER = (
-    Rung(3, 960, 1280, 90, 4),
-    Rung(3, 960, 1280, 80, 4),
-    Rung(2, 720, 960, 80, 4),
-    Rung(1, 720, 960, 80, 3),
-    Rung(1, 540, 720, 80, 3),
-    Rung(1, 400, 560, 75, 2),
-    Rung(1, 270, 400, 75, 2),
-    Rung(1, 180, 280, 70, 1),
-    Rung(1, 96, 128, 60, 0),
+DETAIL_LEVELS = (
+    DetailLevel(3, 960, 1280, 90, 4),
+    DetailLevel(3, 960, 1280, 80, 4),
+    DetailLevel(2, 720, 960, 80, 4),
+    DetailLevel(1, 720, 960, 80, 3),
+    DetailLevel(1, 540, 720, 80, 3),
+    DetailLevel(1, 400, 560, 75, 2),
+    DetailLevel(1, 270, 400, 75, 2),
+    DetailLevel(1, 180, 280, 70, 1),
+    DetailLevel(1, 96, 128, 60, 0),
 )
 
 
@@ -84,7 +84,7 @@ class ReportPictures:
     """Keeps what a report will show of each clip; an `Observer`.
 
     Memory is bounded whatever the length, size and number of clips, and so are the bytes of all
-    shots together: about BUDGET.
+    images together: about BUDGET.
     """
 
     def __init__(self, clips: int, budget: int = BUDGET) -> None:
@@ -101,22 +101,22 @@ class ReportPictures:
         self.noise = noise_left.METRIC.meter(setting) if self.wanted else None
         self.stride = 1
         self.kept: list[_Kept] = []
-        self.places = Places()
+        self.places = CropFinder()
         self.flattest = Flattest()
 
-    def see(self, moment: FrameSet, estimates: Mapping[str, Picture]) -> None:
+    def see(self, frame_set: FrameSet, estimates: Mapping[str, Picture]) -> None:
         """The next frame and all estimates of it."""
         if not self.wanted:
             return
-        if self.noise is not None and moment.noisy is not None:
-            self.noise.add(moment, moment.noisy)
-        sides = {NOISY: moment.noisy, **estimates, CLEAN: moment.reference}
+        if self.noise is not None and frame_set.noisy is not None:
+            self.noise.add(frame_set, frame_set.noisy)
+        sides = {NOISY: frame_set.noisy, **estimates, CLEAN: frame_set.reference}
         shown = {name: picture for name, picture in sides.items() if picture is not None}
-        self.places.look(moment.index, shown, self.mosaic)
-        if moment.index % self.stride == 0:
-            exact = unclamped(moment, shown)
-            self.flattest.look(moment.index, exact, self.mosaic)
-            self.kept.append(_keep(moment.index, shown, exact, self.mosaic))
+        self.places.look(frame_set.index, shown, self.mosaic)
+        if frame_set.index % self.stride == 0:
+            exact = unclamped(frame_set, shown)
+            self.flattest.look(frame_set.index, exact, self.mosaic)
+            self.kept.append(_keep(frame_set.index, shown, exact, self.mosaic))
             if len(self.kept) > KEPT:
                 self.stride *= 2
                 self.kept = [kept for kept in self.kept if kept.frame % self.stride == 0]
@@ -125,8 +125,8 @@ class ReportPictures:
         """What was kept, encoded within the clip's share of the budget."""
         if not self.wanted or not self.kept:
             return None
-        shots = self._fitting((result.height, result.width))
-        return ClipPictures(shots, self._measured() if result.noise is None else None)
+        images = self._fitting((result.height, result.width))
+        return ClipPictures(images, self._measured() if result.noise is None else None)
 
     def _measured(self) -> Mapping[str, Any] | None:
         """The noise of the input; None where there is no input or it cannot be measured."""
@@ -138,33 +138,33 @@ class ReportPictures:
             return None  # the page does without
         return getattr(self.noise, "report", None)
 
-    def _fitting(self, size: tuple[int, int]) -> tuple[Shot, ...]:
-        """The shots of the richest rung that fits the budget."""
-        crops = [place.shots() for place in self.places.found]
-        richest = sum(len(shot.data) for shot in self._whole(size, LADDER[0], 1))
-        for rung in LADDER:
-            if richest * self._share(rung) > self.budget:  # not worth trying
+    def _fitting(self, size: tuple[int, int]) -> tuple[ReportImage, ...]:
+        """The images of the richest level that fits the budget."""
+        crops = [place.images() for place in self.places.found]
+        richest = sum(len(image.data) for image in self._whole(size, DETAIL_LEVELS[0], 1))
+        for level in DETAIL_LEVELS:
+            if richest * self._share(level) > self.budget:  # not worth trying
                 continue
-            near = [shot for shots in crops[: rung.crops] for shot in shots]
-            flat = self.flattest.shots() if rung.crops else []
-            found = (*self._whole(size, rung, rung.frames), *near, *flat)
-            if sum(len(shot.data) for shot in found) <= self.budget:
+            near = [image for images in crops[: level.crops] for image in images]
+            flat = self.flattest.images() if level.crops else []
+            found = (*self._whole(size, level, level.frames), *near, *flat)
+            if sum(len(image.data) for image in found) <= self.budget:
                 return found
         return ()
 
-    def _share(self, rung: Rung) -> float:
-        """The pixels of a rung as a share of the richest rung's with one frame."""
+    def _share(self, level: DetailLevel) -> float:
+        """The pixels of a level as a share of the richest level's with one frame."""
         height, width = next(iter(self.kept[0].pictures.values())).shape[:2]
-        pixels = min(height, rung.rows) * min(width, rung.columns) / (height * width)
-        share: float = pixels * (rung.quality / LADDER[0].quality) ** 2
+        pixels = min(height, level.rows) * min(width, level.columns) / (height * width)
+        share: float = pixels * (level.quality / DETAIL_LEVELS[0].quality) ** 2
         return share
 
-    def _whole(self, size: tuple[int, int], rung: Rung, count: int) -> list[Shot]:
-        """Frames and maps, as large as a rung allows."""
+    def _whole(self, size: tuple[int, int], level: DetailLevel, count: int) -> list[ReportImage]:
+        """Frames and maps, as large as a level allows."""
         count = min(count, len(self.kept))
         places = [int((place + 0.5) / count * len(self.kept)) for place in range(count)]
-        frames = [shot for at in places for shot in _frame_shots(self.kept[at], rung, size)]
-        return [*frames, *_map_shots(self.kept[len(self.kept) // 2], rung, size)]
+        frames = [image for at in places for image in _frame_images(self.kept[at], level, size)]
+        return [*frames, *_map_images(self.kept[len(self.kept) // 2], level, size)]
 
 
 def _window(size: tuple[int, ...], largest: tuple[int, ...]) -> tuple[slice, slice]:
@@ -209,14 +209,14 @@ def _difference(a: Picture, b: Picture) -> NDArray[np.int16]:
     return held
 
 
-def _frame_shots(kept: _Kept, rung: Rung, size: tuple[int, int]) -> list[Shot]:
+def _frame_images(kept: _Kept, level: DetailLevel, size: tuple[int, int]) -> list[ReportImage]:
     return [
-        _middle_shot(FRAME, kept.frame, name, codes, rung, size)
+        _middle_image(FRAME, kept.frame, name, codes, level, size)
         for name, codes in kept.pictures.items()
     ]
 
 
-def _map_shots(kept: _Kept, rung: Rung, size: tuple[int, int]) -> list[Shot]:
+def _map_images(kept: _Kept, level: DetailLevel, size: tuple[int, int]) -> list[ReportImage]:
     """Differences around mid-grey, all with one gain, so that methods compare."""
     told = kept.removed or kept.errors
     spread = max((float(steps.std()) for steps in told.values()), default=0.0) / STEPS
@@ -226,27 +226,27 @@ def _map_shots(kept: _Kept, rung: Rung, size: tuple[int, int]) -> list[Shot]:
         (ERROR, kept.errors, STEPS),
     )  # fmt: skip
     return [
-        _middle_shot(kind, kept.frame, name, _grey(differences, gain / steps), rung, size, gain)
+        _middle_image(kind, kept.frame, name, _grey(differences, gain / steps), level, size, gain)
         for kind, found, steps in maps
         for name, differences in found.items()
     ]
 
 
-def _middle_shot(
+def _middle_image(
     kind: str,
     frame: int,
     method: str,
     codes: Codes,
-    rung: Rung,
+    level: DetailLevel,
     size: tuple[int, int],
     gain: float = 1,
-) -> Shot:
+) -> ReportImage:
     """The middle of what was kept of a frame of `size`."""
-    part = codes[_window(codes.shape[:2], (rung.rows, rung.columns))]
+    part = codes[_window(codes.shape[:2], (level.rows, level.columns))]
     height, width = part.shape[:2]
     box = (max(0, (size[1] - width) // 2), max(0, (size[0] - height) // 2), width, height)
-    data = encode(part, rung.quality)
-    return Shot(kind=kind, frame=frame, method=method, box=box, gain=gain, data=data)
+    data = encode(part, level.quality)
+    return ReportImage(kind=kind, frame=frame, method=method, box=box, gain=gain, data=data)
 
 
 def _grey(steps: NDArray[np.int16] | NDArray[np.int8], gain: float) -> Codes:
@@ -255,4 +255,4 @@ def _grey(steps: NDArray[np.int16] | NDArray[np.int8], gain: float) -> Codes:
     return codes
 
 
-__all__ = ["BUDGET", "ClipPictures", "ReportPictures", "Shot"]
+__all__ = ["BUDGET", "ClipPictures", "ReportImage", "ReportPictures"]

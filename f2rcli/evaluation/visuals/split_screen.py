@@ -190,22 +190,22 @@ class SplitScreen:
             return self.target / f"{name}{SUFFIXES[0]}"
         return self.target.with_name(f"{self.target.stem}-{name}{self.target.suffix}")
 
-    def see(self, moment: FrameSet, estimates: Mapping[str, Picture]) -> None:
+    def see(self, frame_set: FrameSet, estimates: Mapping[str, Picture]) -> None:
         """The next frame and all estimates of it. A method that stopped early leaves black."""
         panels: dict[str, Picture | None] = {}
-        if moment.noisy is not None:
-            panels["noisy"] = moment.noisy
+        if frame_set.noisy is not None:
+            panels["noisy"] = frame_set.noisy
         panels |= {name: estimates.get(name) for name in self.methods}
-        if moment.reference is not None:
-            panels["reference"] = moment.reference
+        if frame_set.reference is not None:
+            panels["reference"] = frame_set.reference
         if self._screen is None:
             self._screen = self._open(panels)
         shown = [None if p is None else in_colour(p, self.mosaic) for p in panels.values()]
-        self._pass_on(self._screen.frame(shown, self._place(moment)))
+        self._pass_on(self._screen.frame(shown, self._place(frame_set)))
 
-    def _place(self, moment: FrameSet) -> int:
+    def _place(self, frame_set: FrameSet) -> int:
         """When a frame begins, in ticks from the first: its own time, as long as that goes on."""
-        seconds = moment.index / self.rate if moment.seconds is None else moment.seconds
+        seconds = frame_set.index / self.rate if frame_set.seconds is None else frame_set.seconds
         ticks = round(seconds * TICKS)
         before = None if self._held is None else self._held.pts
         if before is None:

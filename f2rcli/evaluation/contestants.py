@@ -1,39 +1,19 @@
-"""Who takes part: f2r's methods, others' programs, and results that lie there already."""
+"""f2r's methods as contestants, and the stopwatch that times every contestant."""
 
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
-from f2rcli.evaluation.base import Baseline
 from f2rcli.evaluation.result import MethodFacts
 from f2rcli.frames import ClipInfo, Frame
 
 T = TypeVar("T")
 
 
-class Contestant(Protocol):
-    """A way to make estimates of noisy frames."""
-
-    @property
-    def name(self) -> str:
-        """The key that results use."""
-        ...
-
-    def denoise(
-        self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
-    ) -> Iterator[Frame]:
-        """One estimate per frame, in order."""
-        ...
-
-    def facts(self) -> MethodFacts:
-        """Who it is; complete once a clip was denoised."""
-        ...
-
-
 @dataclass
-class MethodEntrant:
+class MethodContestant:
     """A method of f2r's, through the engine, blind: it is never told the noise that was added."""
 
     name: str
@@ -58,28 +38,6 @@ class MethodEntrant:
             weights=", ".join(self.weights), weights_sha256=", ".join(self.weights.values()),
             settings=chosen | self.settled,
         )  # fmt: skip
-
-
-@dataclass
-class BaselineEntrant:
-    """Somebody else's denoiser."""
-
-    baseline: Baseline
-
-    @property
-    def name(self) -> str:
-        """See Contestant."""
-        return self.baseline.name
-
-    def denoise(
-        self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
-    ) -> Iterator[Frame]:
-        """See Contestant."""
-        return self.baseline.denoise(frames, info, sigma8)
-
-    def facts(self) -> MethodFacts:
-        """See Contestant."""
-        return self.baseline.facts()
 
 
 @dataclass
