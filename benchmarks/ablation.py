@@ -1,13 +1,13 @@
 """What each choice in the pipeline is worth: the shipped weights with one thing changed at a time.
 
-    python benchmarks/ablation.py CLIPS MAKE_NOISY --work WORK [--noise g30 corr30 h264]
+    python benchmarks/ablation.py CLIPS --work WORK [--noise g30 corr30 h264]
         [--only NAME ...] [--weights NAME]
 
-CLIPS and MAKE_NOISY are those of quality.py. Of the first eight frames of each clip the fourth and
+CLIPS are those of quality.py. Of the first eight frames of each clip the fourth and
 the fifth are judged, whose windows are full up to T = 7: PSNR over RGB, clipped and rounded to 8
 bits, told what the command measures. Networks are not trained again: what they have not met (a
 confidence of one everywhere, T = 3 or 7) is judged at a disadvantage. The package is changed from
-outside. Nothing is random but the noise (seed 0 of MAKE_NOISY). A killed run goes on where WORK
+outside. Nothing is random but the noise (seed 0). A killed run goes on where WORK
 says it stopped; the tables go to standard output.
 """
 
@@ -22,8 +22,8 @@ from typing import Any
 import cv2
 import numpy as np
 from changes import ANCHORS, CHANGES, SEARCHES, SHIPPED, Change, Search
+from noisy_clips import clean_clips, make_noisy, read
 from numpy.typing import NDArray
-from quality import make_input, read
 from torch import Tensor
 
 from f2rcli.engine.stream import Engine, EngineSettings, estimate_noise, load_engine
@@ -103,7 +103,7 @@ def measure(arguments: argparse.Namespace, clips: list[Path]) -> Results:
             missing = [(name, trial) for name, trial in trials() if name not in row]
             if not missing:
                 continue
-            noisy = make_input(clip, noise, arguments, arguments.work)
+            noisy = make_noisy(clip, noise, arguments.work, FRAMES)
             scene = open_scene(noisy, clip, arguments.weights)
             for name, trial in missing:
                 row[name] = round(trial(scene), 3)
@@ -146,7 +146,6 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("clips", type=Path)
-    parser.add_argument("make_noisy", type=Path)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--noise", nargs="+", default=["g30", "corr30", "h264"])
     parser.add_argument("--only", nargs="+", default=list(CLIPS), help="parts of clips' names")
@@ -155,14 +154,9 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     arguments.work.mkdir(parents=True, exist_ok=True)
-    clips = [
-        clip
-        for clip in sorted(arguments.clips.glob("*.mkv"))
-        if any(part in clip.stem for part in arguments.only)
-    ]
+    clips = clean_clips(arguments.clips, *arguments.only)
     if arguments.times:
-        arguments.frames = FRAMES
-        noisy = make_input(clips[0], arguments.noise[0], arguments, arguments.work)
+        noisy = make_noisy(clips[0], arguments.noise[0], arguments.work, FRAMES)
         print(flow_times(open_scene(noisy, clips[0], arguments.weights)))
         return
     results = measure(arguments, clips)

@@ -1,6 +1,6 @@
 """What adapting to a clip is worth: quality with the bundled weights and with fitted ones.
 
-    python benchmarks/adaptation.py CLIPS MAKE_NOISY [--noise g30 pg corr30 h264] [--frames 16]
+    python benchmarks/adaptation.py CLIPS [--noise g30 pg corr30 h264] [--frames 16]
         [--only NAME] [--level full] [--threads 1]
 
 Every noisy clip is denoised losslessly by `f2r denoise` without and with `--adapt`; PSNR against
@@ -16,24 +16,21 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from quality import read, score
+from noisy_clips import clean_clips, make_noisy, read, score
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clips", type=Path)
-    parser.add_argument("make_noisy", type=Path)
     parser.add_argument("--noise", nargs="+", default=["g30", "pg", "corr30", "h264"])
     parser.add_argument("--frames", type=int, default=16)
-    parser.add_argument("--only", nargs="+", help="stems of clips")
+    parser.add_argument("--only", nargs="+", default=[], help="parts of clips' names")
     parser.add_argument("--level", default="full")
     parser.add_argument("--threads", default="1")
     given = parser.parse_args()
     print("| clip | noise | bundled | adapted | gain | CPU s |\n|---|---|---|---|---|---|")
     gains: dict[str, list[float]] = {}
-    for path in sorted(given.clips.glob("*.mkv")):
-        if given.only and path.stem not in given.only:
-            continue
+    for path in clean_clips(given.clips, *given.only):
         for noise in given.noise:
             before, after, seconds = compare(path, noise, given)
             gains.setdefault(noise, []).append(after - before)
@@ -50,9 +47,7 @@ def compare(path: Path, noise: str, given: argparse.Namespace) -> tuple[float, f
     """PSNR with bundled weights and adapted ones, and the CPU seconds that adapting took."""
     clean = read(path, given.frames)
     with tempfile.TemporaryDirectory() as folder:
-        noisy = Path(folder) / f"in.{'mp4' if noise.startswith('h264') else 'mkv'}"
-        make = [sys.executable, str(given.make_noisy), str(path), str(noisy), "--noise", noise]
-        subprocess.run([*make, "--frames", str(given.frames)], check=True, capture_output=True)
+        noisy = make_noisy(path, noise, Path(folder), given.frames)
         scores, spent = [], []
         for options in ([], ["--adapt", given.level]):
             out = Path(folder) / f"out{len(options)}.mkv"

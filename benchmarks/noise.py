@@ -1,9 +1,9 @@
 """How well noise is measured: clean clips with noise made on the spot, against what was added.
 
-    python benchmarks/noise.py CLIPS MAKE_NOISY [--noise g5 g30 corr30 pg h264] [--frames 7]
+    python benchmarks/noise.py CLIPS [--noise g5 g30 corr30 pg h264] [--frames 7]
 
-CLIPS is a folder of clean clips, MAKE_NOISY the script that makes the noisy inputs. Every input is
-measured as `f2r noise` does, from the file alone. The truth is what the file holds: the root mean
+CLIPS is a folder of clean clips. Every noisy input (see noisy_clips.py) is measured as `f2r noise`
+does, from the file alone. The truth is what the file holds: the root mean
 square of noisy - clean (8-bit codes, so after rounding) over samples that clipping does not touch,
 those whose clean value keeps 2 sigma from black and white (1.5, 1 or 0 where fewer than 2 % do).
 For `pg` no such sigma exists: there it is the root mean square of the law over the clean picture.
@@ -11,16 +11,13 @@ Truth and estimate are means over the channels; "channel" is the worst channel's
 """
 
 import argparse
-import subprocess
-import sys
 import tempfile
 import time
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import av
 import numpy as np
+from noisy_clips import clean_clips, make_noisy, read
 from numpy.typing import NDArray
 
 from f2rcli.engine.noise_measurement import measure_noise
@@ -28,7 +25,7 @@ from f2rcli.engine.stream import EngineSettings, load_engine
 from f2rcli.io import open_reader
 from f2rcli.noise.report import NoiseReport
 
-Clip = NDArray[np.float64]
+Samples = NDArray[np.float64]  # (T, H, W, 3) codes
 NOISES = ("g5", "g10", "g20", "g30", "g50", "corr10", "corr30", "pg", "h264")
 PG_GAIN, PG_READ = 0.01, 4 / 255
 
@@ -59,13 +56,7 @@ class Row(NamedTuple):
         return float(np.mean(self.report.model.sigma8) / np.mean(self.truth.sigma) - 1)
 
 
-def read(path: Path, frames: int) -> Clip:
-    with av.open(str(path)) as container:
-        pictures = islice(container.decode(video=0), frames)
-        return np.stack([f.to_ndarray(format="rgb24") for f in pictures]).astype(np.float64)
-
-
-def truth_of(noisy: Clip, clean: Clip, noise: str) -> Truth:
+def truth_of(noisy: Samples, clean: Samples, noise: str) -> Truth:
     error = noisy - clean
     rough = float(np.sqrt(np.mean(error**2)))
     sigma = []
@@ -83,16 +74,14 @@ def truth_of(noisy: Clip, clean: Clip, noise: str) -> Truth:
 
 
 def measure(clip: Path, noise: str, arguments: argparse.Namespace, work: Path) -> Row:
-    noisy = work / f"{clip.stem}.{noise}{'.mp4' if noise.startswith('h264') else '.mkv'}"
-    make = [sys.executable, str(arguments.make_noisy), str(clip), str(noisy), "--noise", noise]
-    subprocess.run([*make, "--frames", str(arguments.frames)], check=True)
+    noisy = make_noisy(clip, noise, work, arguments.frames)
     with open_reader(str(noisy)) as reader:
         engine = load_engine(EngineSettings(threads=arguments.threads), reader.info)
         started = time.monotonic()
         report = measure_noise(reader, reader.info, engine, arguments.windows)
         seconds = time.monotonic() - started
-    given = read(noisy, arguments.frames)
-    clean = read(clip, arguments.frames)[:, : given.shape[1], : given.shape[2]]
+    given = read(noisy).astype(np.float64)
+    clean = read(clip, len(given))[:, : given.shape[1], : given.shape[2]].astype(np.float64)
     noisy.unlink()
     return Row(clip.stem, truth_of(given, clean, noise), report, seconds)
 
@@ -119,14 +108,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("clips", type=Path)
-    parser.add_argument("make_noisy", type=Path)
     parser.add_argument("--noise", nargs="+", default=NOISES)
     parser.add_argument("--frames", type=int, default=7)
     parser.add_argument("--windows", type=int, default=2, help="frames that are measured")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", default="", help="clips whose name contains this")
     arguments = parser.parse_args()
-    clips = [c for c in sorted(arguments.clips.glob("*.mkv")) if arguments.only in c.stem]
+    clips = clean_clips(arguments.clips, arguments.only)
     names = "noise|clip|true|measured|error %|channel %|gain|true rho|rho|temporal|flags|sure|s"
     print("| " + names.replace("|", " | ") + " |")
     print("|---" * (names.count("|") + 1) + "|")

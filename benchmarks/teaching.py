@@ -1,12 +1,12 @@
 """What stage 2 learns from noisy footage, by what it is taught and how its noise is drawn.
 
-    python benchmarks/teaching.py CLIPS MAKE_NOISY --work WORK [--noise pg corr30]
+    python benchmarks/teaching.py CLIPS --work WORK [--noise pg corr30]
         [--only gopro_path] [--steps 120] [--lr 2e-4] [--seed 0]
 
 Each trial starts from the shipped weights and trains stage 2 alone on lessons from one noisy clip,
 the same number of steps with the same settings; `supervised` is taught the clean frames and is the
 upper bound for this network, these steps and these lessons. Judged is PSNR over RGB, clipped and
-rounded to 8 bits, on centres that no lesson has. CLIPS and MAKE_NOISY are those of quality.py.
+rounded to 8 bits, on centres that no lesson has. CLIPS are those of quality.py.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from noisy_clips import clean_clips, make_noisy, read
 from numpy.typing import NDArray
-from quality import make_input, read
 
 from f2rcli.engine.noise_measurement import measure_noise
 from f2rcli.engine.stream import Engine, EngineSettings, load_engine
@@ -141,7 +141,6 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("clips", type=Path)
-    parser.add_argument("make_noisy", type=Path)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--noise", nargs="+", default=["pg", "corr30"])
     parser.add_argument("--only", nargs="+", default=["gopro_path"])
@@ -157,12 +156,9 @@ def main() -> None:
     stored = arguments.work / f"teaching_{arguments.seed}.json"
     results = json.loads(stored.read_text()) if stored.exists() else {}
     for noise in arguments.noise:
-        for clip in sorted(arguments.clips.glob("*.mkv")):
-            if not any(part in clip.stem for part in arguments.only):
-                continue
-            scene = open_scene(
-                make_input(clip, noise, arguments, arguments.work), clip, arguments.seed
-            )
+        for clip in clean_clips(arguments.clips, *arguments.only):
+            noisy = make_noisy(clip, noise, arguments.work, arguments.frames)
+            scene = open_scene(noisy, clip, arguments.seed)
             if scene is None:
                 print(f"{clip.stem}, {noise}: the noise cannot be measured")
                 continue

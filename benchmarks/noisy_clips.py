@@ -1,0 +1,102 @@
+"""Clean clips, their noisy versions on disk, and how estimates are scored against them.
+
+Every benchmark on made noise takes its inputs from here, so that all of them see the same files:
+the noise is f2r's own (`--noise` of `f2r eval`), drawn with seed 0, rounded and clipped to 8 bits,
+and written losslessly (FFV1, RGB). `h264` is the compressed clip itself (x264, 4:2:0, MP4).
+"""
+
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
+from f2rcli.noise.synthesis.base import Noise
+from f2rcli.noise.synthesis.spec import parse
+from f2rcli.noise.synthesis.stream import ENCODERS, Compressed
+
+Clip = NDArray[np.uint8]  # (T, H, W, 3) RGB
+RGB8 = PlaneLayout(family=Family.RGB, bits=8)
+RATE = Fraction(25)  # of clips that state none
+
+
+class Score(NamedTuple):
+    psnr: float  # dB
+    ssim: float
+
+
+def clean_clips(folder: Path, *only: str) -> list[Path]:
+    """The clips of a folder, those whose names contain one of `only` if any is given."""
+    clips = sorted(folder.glob("*.mkv"))
+    return [clip for clip in clips if not only or any(part in clip.stem for part in only)]
+
+
+def read(path: Path, frames: int | None = None) -> Clip:
+    """The first frames of a file as 8-bit RGB, converted by FFmpeg."""
+    with av.open(str(path)) as container:
+        pictures = islice(container.decode(video=0), frames)
+        return np.stack([picture.to_ndarray(format="rgb24") for picture in pictures])
+
+
+def make_noisy(clip: Path, noise: str, folder: Path, frames: int | None = None) -> Path:
+    """Write the noisy version of a clip's first frames into a folder; returns its path.
+
+    noise: as `f2r eval --noise` takes it, such as g30, pg, corr30 or h264.
+    """
+    spec = parse(noise)
+    clean = read(clip, frames)
+    if isinstance(spec, Compressed):
+        clean = clean[:, : clean.shape[1] // 2 * 2, : clean.shape[2] // 2 * 2]  # 4:2:0 is even
+        noisy = folder / f"{clip.stem}.{noise}.mp4"
+        options = {"crf": str(spec.crf), "preset": "medium"}
+        _write(noisy, _noisy(clean, spec.added), _rate(clip), ENCODERS[spec.codec], options)
+    else:
+        noisy = folder / f"{clip.stem}.{noise}.mkv"
+        _write(noisy, _noisy(clean, spec), _rate(clip), "ffv1", {})
+    return noisy
+
+
+def score(estimate: NDArray[np.generic], clean: Clip) -> Score:
+    """PSNR over all pixels and channels and SSIM (Gaussian window of 1.5, population covariance)
+    of each frame, in the clip's codes; mean over frames."""
+    from skimage.metrics import structural_similarity
+
+    each = []
+    for one, truth in zip(estimate, clean, strict=True):
+        error = np.mean((one.astype(np.float64) - truth) ** 2)
+        ssim = structural_similarity(
+            one, truth, gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+            data_range=255, channel_axis=-1,
+        )  # fmt: skip
+        each.append((10 * np.log10(255**2 / error), ssim))
+    return Score(*(float(v) for v in np.mean(each, axis=0)))
+
+
+def _noisy(clean: Clip, noise: Noise) -> Clip:
+    info = ClipInfo(
+        name="clip", width=clean.shape[2], height=clean.shape[1], layout=RGB8, frames=len(clean),
+        duration=None, rate=RATE, time_base=1 / RATE,
+    )  # fmt: skip
+    frames = (Frame(planes=tuple(p.transpose(2, 0, 1)), layout=RGB8) for p in clean)
+    noisy = noise.add(frames, info, seed=0, clipped=True)[1]
+    return np.stack([np.stack(frame.planes, axis=-1) for frame in noisy])
+
+
+def _write(path: Path, clip: Clip, rate: Fraction, encoder: str, options: dict[str, str]) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(encoder, rate=rate, options=options)
+        stream.height, stream.width = clip.shape[1:3]
+        stream.pix_fmt = "bgr0" if encoder == "ffv1" else "yuv420p"
+        for picture in clip:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            container.mux(stream.encode(frame.reformat(format=stream.pix_fmt)))
+        container.mux(stream.encode())
+
+
+def _rate(clip: Path) -> Fraction:
+    with av.open(str(clip)) as container:
+        return Fraction(container.streams.video[0].average_rate or RATE)
