@@ -1,6 +1,6 @@
-"""An FFmpeg program for what the PyAV wheel leaves out: VMAF and denoising filters.
+"""An FFmpeg program for VMAF and FFmpeg's denoising filters, most of which PyAV's wheel lacks.
 
-The system's own if it has the filter, else the one of the package imageio-ffmpeg (extra `eval`).
+The system's own if it has the filter, else that of the package imageio-ffmpeg (extra `eval`).
 """
 
 import importlib
@@ -46,8 +46,10 @@ def filters_of(path: str) -> frozenset[str]:
 
 
 @cache
-def version_of(path: str) -> str:
-    """What a program calls itself: "ffmpeg version 7.1"; "" where it does not run."""
+def version_of(path: str | None) -> str:
+    """What a program calls itself: "ffmpeg version 7.1"; "" if it is None or does not run."""
+    if path is None:
+        return ""
     try:
         done = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""Frames through an FFmpeg filter: inside PyAV, or through an FFmpeg program and its pipes."""
+"""Frames through a filter of an FFmpeg program, by pipes."""
 
 import subprocess
 import tempfile
@@ -6,81 +6,17 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from fractions import Fraction
 from queue import Empty, SimpleQueue
-from typing import IO, Any
+from typing import IO
 
-import av
-import av.filter
 import numpy as np
 
 from f2rcli.errors import F2RError
 from f2rcli.evaluation.clips.eight_bit import EightBitPlanes, from_eight_bit, to_eight_bit
 from f2rcli.frames import Frame
 
-TICK = Fraction(1, 25)  # frames are filtered by number, whatever their time
 
-
-def filtered_by_library(frames: Iterable[Frame], name: str, options: str) -> Iterator[Frame]:
-    """Every frame through a filter of PyAV's FFmpeg that gives one for one. Raises F2RError."""
-    waiting: deque[Frame] = deque()
-    graph: Any = None
-    try:
-        for number, frame in enumerate(frames):
-            plain = to_eight_bit(frame)
-            graph = _graph(plain, name, options) if graph is None else graph
-            waiting.append(frame)
-            graph.vpush(_picture(plain, number))
-            yield from _pulled(graph, plain.pix_fmt, waiting)
-        if graph is not None:
-            graph.vpush(None)
-            yield from _pulled(graph, plain.pix_fmt, waiting)
-    except (av.FFmpegError, ValueError) as error:
-        raise F2RError(f"FFmpeg's {name} failed: {error}.") from error
-    if waiting:
-        raise F2RError(f"FFmpeg's {name} failed: frames are missing.")
-
-
-def _graph(plain: EightBitPlanes, name: str, options: str) -> Any:
-    graph: Any = av.filter.Graph()
-    height, width = plain.planes[0].shape
-    source = graph.add_buffer(
-        width=width, height=height, format=av.VideoFormat(plain.pix_fmt), time_base=TICK
-    )
-    link, sink = graph.add(name, options), graph.add("buffersink")
-    source.link_to(link)
-    link.link_to(sink)
-    graph.configure()
-    return graph
-
-
-def _picture(plain: EightBitPlanes, number: int) -> av.VideoFrame:
-    height, width = plain.planes[0].shape
-    picture = av.VideoFrame(width, height, plain.pix_fmt)
-    for plane, codes in zip(picture.planes, plain.planes, strict=True):
-        held = np.zeros((codes.shape[0], plane.line_size), np.uint8)
-        held[:, : codes.shape[1]] = codes
-        plane.update(held.tobytes())
-    picture.pts, picture.time_base = number, TICK
-    return picture
-
-
-def _pulled(graph: Any, pix_fmt: str, waiting: deque[Frame]) -> Iterator[Frame]:
-    while True:
-        try:
-            picture = graph.vpull()
-        except (BlockingIOError, av.BlockingIOError, av.EOFError):
-            return
-        planes = tuple(
-            np.frombuffer(memoryview(p), np.uint8).reshape(p.height, -1)[:, : p.width].copy()
-            for p in picture.planes
-        )
-        yield from_eight_bit(EightBitPlanes(planes, pix_fmt), waiting.popleft())
-
-
-def filtered_by_program(
-    frames: Iterable[Frame], program: str, name: str, options: str
-) -> Iterator[Frame]:
+def filtered(frames: Iterable[Frame], program: str, name: str, options: str) -> Iterator[Frame]:
     """Every frame through a filter of an FFmpeg program that gives one for one. Raises F2RError."""
     waiting: deque[Frame] = deque()
     pipe: _Pipe | None = None

@@ -106,37 +106,15 @@ def test_opencv_uses_the_frames_around_each() -> None:
     assert max(inner) < min(ends)
 
 
-@pytest.mark.parametrize("name", ["nlmeans", "hqdn3d"])
-def test_the_program_and_the_library_agree(name: str) -> None:
-    import av.filter
-
-    program = ffmpeg.program_with(name)
-    if program is None:
-        pytest.skip(f"no FFmpeg program here has {name}")
-    info, truth = clean(6)
-    _, noisy = parse("gaussian:20").add(iter(truth), info, seed=0, clipped=True)
-    given = list(noisy)
-    options = {"nlmeans": nlmeans, "hqdn3d": hqdn3d}[name](20.0)
-    by_program = list(ffmpeg_filter.filtered_by_program(iter(given), program, name, options))
-    assert len(by_program) == 6
-    if name in av.filter.filters_available:
-        by_library = list(ffmpeg_filter.filtered_by_library(iter(given), name, options))
-        for one, other in zip(by_program, by_library, strict=True):
-            for plane, same in zip(one.planes, other.planes, strict=True):
-                np.testing.assert_allclose(plane, same, atol=1.01 / 255)
-
-
 def test_a_program_that_fails_says_why_in_one_line() -> None:
     program = ffmpeg.program_with("hqdn3d")
     if program is None:
         pytest.skip("no FFmpeg program here has hqdn3d")
     _, truth = clean(3)
     with pytest.raises(F2RError) as caught:
-        list(ffmpeg_filter.filtered_by_program(iter(truth), program, "hqdn3d", "nonsense=1"))
+        list(ffmpeg_filter.filtered(iter(truth), program, "hqdn3d", "nonsense=1"))
     assert "\n" not in str(caught.value)
     assert "hqdn3d failed" in str(caught.value)
-    with pytest.raises(F2RError, match="nlmeans failed"):
-        list(ffmpeg_filter.filtered_by_library(iter(truth), "nlmeans", "s=9999"))
 
 
 def test_a_clip_that_is_dropped_halfway_leaves_no_program_behind() -> None:
@@ -144,7 +122,7 @@ def test_a_clip_that_is_dropped_halfway_leaves_no_program_behind() -> None:
     if program is None:
         pytest.skip("no FFmpeg program here has hqdn3d")
     _, truth = clean(200)
-    frames = ffmpeg_filter.filtered_by_program(iter(truth), program, "hqdn3d", hqdn3d(10))
+    frames = ffmpeg_filter.filtered(iter(truth), program, "hqdn3d", hqdn3d(10))
     next(frames)
     frames.close()  # waits for the program, or the test hangs
 
@@ -176,7 +154,6 @@ def test_groups_and_names_are_found_and_others_refused() -> None:
 
 def test_an_absent_filter_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ffmpeg, "program_with", lambda name: None)
-    monkeypatch.setattr("av.filter.filters_available", frozenset())
     for baseline in baselines.find(("ffmpeg",)):
         reason = baseline.available()
         assert reason is not None

@@ -1,21 +1,18 @@
 """FFmpeg's denoising filters, in the strengths that were best on white noise in 8-bit samples.
 
 Non-local means takes 0.6 sigma; bm3d 3.67 sigma, one block per group (more all but disable it);
-hqdn3d 1.67 sigma in space and 0.53 sigma in time. PyAV's own filters are used where its build has
-them: they give the same samples as the program.
+hqdn3d 1.67 sigma in space and 0.53 sigma in time.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
 
-import av
-import av.filter
-
+from f2rcli.errors import F2RError
 from f2rcli.evaluation import ffmpeg
 from f2rcli.evaluation.base import Baseline
 from f2rcli.evaluation.clips.eight_bit import measured_sigma8, refuse_mosaic
-from f2rcli.evaluation.ffmpeg_filter import filtered_by_library, filtered_by_program
+from f2rcli.evaluation.ffmpeg_filter import filtered
 from f2rcli.evaluation.result import MethodFacts
 from f2rcli.frames import ClipInfo, Frame
 
@@ -23,7 +20,7 @@ STRONGEST_NLMEANS = 30.0  # the filter's own limit of s
 
 
 @dataclass
-class Filter:
+class FFmpegFilter:
     """One of FFmpeg's filters, a `Baseline`."""
 
     name: str
@@ -33,7 +30,7 @@ class Filter:
 
     def available(self) -> str | None:
         """See Baseline."""
-        if self._in_library() or ffmpeg.program_with(self.filter):
+        if ffmpeg.program_with(self.filter):
             return None
         return f"no FFmpeg here has the filter {self.filter}. {ffmpeg.EXTRA}"
 
@@ -43,7 +40,7 @@ class Filter:
             name=self.name,
             title=self.title,
             kind="baseline",
-            version=self._version(),
+            version=ffmpeg.version_of(ffmpeg.program_with(self.filter)),
             settings={"at sigma 10": f"{self.filter}={self.options(10.0)}"},
         )
 
@@ -59,21 +56,13 @@ class Filter:
             (first,) = islice(lane, 1)
             sigma = measured_sigma8(first) if sigma8 is None else sigma8
             options, whole = self.options(sigma), chain([first], lane)  # noqa: B031  # goes on
-            program = None if self._in_library() else ffmpeg.program_with(self.filter)
-            if program is None:
-                yield from filtered_by_library(whole, self.filter, options)
-            else:
-                yield from filtered_by_program(whole, program, self.filter, options)
+            yield from filtered(whole, self._program(), self.filter, options)
 
-    def _in_library(self) -> bool:
-        return self.filter in av.filter.filters_available
-
-    def _version(self) -> str:
-        if self._in_library():
-            numbers = ".".join(str(n) for n in av.library_versions["libavfilter"])
-            return f"libavfilter {numbers} of PyAV {av.__version__}"
+    def _program(self) -> str:
         program = ffmpeg.program_with(self.filter)
-        return "" if program is None else ffmpeg.version_of(program)
+        if program is None:
+            raise F2RError(f"{self.name}: {self.available()}")
+        return program
 
 
 def nlmeans(sigma8: float) -> str:
@@ -93,7 +82,7 @@ def hqdn3d(sigma8: float) -> str:
 
 
 BASELINES: tuple[Baseline, ...] = (
-    Filter("ffmpeg-nlmeans", "FFmpeg nlmeans", "nlmeans", nlmeans),
-    Filter("ffmpeg-bm3d", "FFmpeg bm3d", "bm3d", bm3d),
-    Filter("ffmpeg-hqdn3d", "FFmpeg hqdn3d", "hqdn3d", hqdn3d),
+    FFmpegFilter("ffmpeg-nlmeans", "FFmpeg nlmeans", "nlmeans", nlmeans),
+    FFmpegFilter("ffmpeg-bm3d", "FFmpeg bm3d", "bm3d", bm3d),
+    FFmpegFilter("ffmpeg-hqdn3d", "FFmpeg hqdn3d", "hqdn3d", hqdn3d),
 )
