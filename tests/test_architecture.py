@@ -13,7 +13,7 @@ import f2rcli
 
 PACKAGE = Path(f2rcli.__file__).parent
 ROOMS = (
-    {"errors", "frames"},
+    {"errors", "frames", "plots"},
     {"tee", "window", "sensor", "yuv"},
     {"defects"},
     {"io", "noise", "weights", "models"},

@@ -29,7 +29,7 @@ Weights = NDArray[np.float32]  # (H, W)
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class FrameFilter:
     """What one frame gave to the pixel."""
 
     frame: int
@@ -60,7 +60,7 @@ class Explanation:
     pixel: tuple[int, int]  # x, y in the picture
     corner: tuple[int, int]  # x, y of the crop in the picture
     frame: int
-    filters: tuple[Filter, ...]
+    filters: tuple[FrameFilter, ...]
     value: tuple[float, float]  # noisy and restored, mean of the colours, 0..1
 
     @property
@@ -102,7 +102,7 @@ def explain(
     chosen = restored[0, :, y - top, x - left]
     found = torch.autograd.grad(chosen.mean(), crops, allow_unused=True)
     filters = tuple(
-        Filter(first + i, _last(crop), _weights(gradient, crop.detach()))
+        FrameFilter(first + i, _last(crop), _weights(gradient, crop.detach()))
         for i, (crop, gradient) in enumerate(zip(crops, found, strict=True))
     )
     noisy = float(pictures[frame - first][0, :, y, x].mean())

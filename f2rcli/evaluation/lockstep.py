@@ -19,8 +19,7 @@ from f2rcli.evaluation.clips.reading import (
 )
 from f2rcli.evaluation.contestants import Stopwatch
 from f2rcli.evaluation.frame_set import FrameSet, Picture
-from f2rcli.evaluation.result import NOISY
-from f2rcli.evaluation.visuals.images import CLEAN
+from f2rcli.evaluation.result import CLEAN, NOISY
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.tee import tee_releasing
 

@@ -5,7 +5,7 @@ Pictures are kept only where a report is wanted, and few (`ClipResult.pictures`)
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 WHOLE = "all"  # the channel that stands for the picture as the metric's definition takes it
 NOISY = "none"  # the method that changes nothing: the noisy input itself
+CLEAN = ""  # in place of a method: the reference
 
 Values = tuple[float | None, ...]  # one per frame; None where a frame has none
-Matrix = tuple[tuple[float, ...], ...]
+Rows = Sequence[Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +71,8 @@ class Residual:
     sigma8: tuple[float, ...]  # standard deviation per channel, in 8-bit units
     mean8: tuple[float, ...]  # mean per channel, in 8-bit units
     # Autocorrelation, mean of the channels, lags -reach..reach; (0, 0) in the middle is 1.
-    autocorrelation: Matrix
-    spectrum: Matrix  # power by frequency, 32 x 32, zero frequency first, mean 1; channels' mean
+    autocorrelation: Rows
+    spectrum: Rows  # power by frequency, 32 x 32, zero frequency first, mean 1; channels' mean
     structure: float  # correlation of its size with the estimate's own detail, 0 for pure noise
 
 
@@ -110,7 +111,7 @@ class GivenBack:
     share: float  # of energy, 0..1
     by_plane: tuple[float, ...]  # the same for each plane of the file
     planes: tuple[str, ...] = ()  # what they are called; () where they have no names
-    places: Matrix = ()  # the same place by place, at most 64 cells per side; () if not known
+    places: Rows = ()  # the same place by place, at most 64 cells per side; () if not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

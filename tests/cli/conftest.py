@@ -151,6 +151,6 @@ def session(monkeypatch: pytest.MonkeyPatch):
     module.train = fake.train  # type: ignore[attr-defined]  # it stands in for a module
     monkeypatch.setitem(sys.modules, "f2rcli.training.run.session", module)
     pictures = ModuleType("f2rcli.training.run.crops")
-    pictures.compare = lambda config, after, folder: [folder / "crop_1.png"]  # type: ignore[attr-defined]
+    pictures.compare = lambda config, after, folder: [folder / "crop_1.svg"]  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "f2rcli.training.run.crops", pictures)
     return fake

@@ -31,12 +31,12 @@ def explain(given, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
 
 
 def test_a_picture_a_table_and_json(explain: Callable[..., Done], tmp_path: Path) -> None:
-    picture, values = tmp_path / "filters.png", tmp_path / "filters.json"
+    picture, values = tmp_path / "filters.svg", tmp_path / "filters.json"
     done = explain(
         "--pixel", "40,30", "--frame", 3, "-o", picture, "--json", values, "--sigma", 25
     )  # fmt: skip
     assert done.code == 0, done.err
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert picture.read_bytes().startswith(b"<svg ")
     read = json.loads(values.read_text())
     assert [f["frame"] for f in read["frames"]] == [1, 2, 3, 4, 5]
     assert len(read["motion"]) == 4
@@ -46,7 +46,7 @@ def test_a_picture_a_table_and_json(explain: Callable[..., Done], tmp_path: Path
 
 
 def test_the_first_frame_has_fewer_around_it(explain: Callable[..., Done], tmp_path: Path) -> None:
-    done = explain("--pixel", "1,2", "-o", tmp_path / "f.png", "--json", "-", "--sigma", 25)
+    done = explain("--pixel", "1,2", "-o", tmp_path / "f.svg", "--json", "-", "--sigma", 25)
     assert [f["frame"] for f in json.loads(done.out)["frames"]] == [0, 1, 2]
 
 
@@ -61,7 +61,7 @@ def test_the_first_frame_has_fewer_around_it(explain: Callable[..., Done], tmp_p
 def test_what_cannot_be_explained_is_one_line(
     explain: Callable[..., Done], tmp_path: Path, arguments: list[object], said: str
 ) -> None:
-    done = explain(*arguments, "-o", tmp_path / "f.png")
+    done = explain(*arguments, "-o", tmp_path / "f.svg")
     assert done.code != 0
     assert said in done.err
     assert "Traceback" not in done.err
@@ -71,8 +71,8 @@ def test_what_cannot_be_explained_is_one_line(
 def test_other_names_and_files_that_are_there_are_refused(
     explain: Callable[..., Done], tmp_path: Path
 ) -> None:
-    assert "is a PNG" in explain("--pixel", "1,1", "-o", tmp_path / "f.jpg").err
-    there = tmp_path / "there.png"
+    assert "is an SVG file" in explain("--pixel", "1,1", "-o", tmp_path / "f.jpg").err
+    there = tmp_path / "there.svg"
     there.write_bytes(b"mine")
     assert explain("--pixel", "1,1", "-o", there).code != 0
     assert there.read_bytes() == b"mine"

@@ -41,14 +41,14 @@ def test_the_table_goes_to_standard_output(noise: Callable[..., Done], grainy: P
 def test_json_and_plot_are_written_whole(
     noise: Callable[..., Done], grainy: Path, tmp_path: Path
 ) -> None:
-    values, plot = tmp_path / "n.json", tmp_path / "n.png"
+    values, plot = tmp_path / "n.json", tmp_path / "n.svg"
     done = noise(grainy, "--json", values, "--plot", plot, "--quiet")
     assert done == Done(0, "", "")
     read = json.loads(values.read_text())
     assert read["file"] == "grainy.mkv"
     assert len(read["sigma8"]) == 3
-    assert plot.read_bytes().startswith(b"\x89PNG")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["n.json", "n.png"]
+    assert plot.read_bytes().startswith(b"<svg ")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["n.json", "n.svg"]
 
 
 def test_json_to_standard_output_is_json_alone(noise: Callable[..., Done], grainy: Path) -> None:
@@ -80,7 +80,7 @@ def test_the_input_is_never_written(noise: Callable[..., Done], grainy: Path, op
 def test_a_folder_that_is_not_there_is_told_before_any_work(
     noise: Callable[..., Done], grainy: Path, tmp_path: Path
 ) -> None:
-    done = noise(grainy, "--plot", tmp_path / "none" / "n.png")
+    done = noise(grainy, "--plot", tmp_path / "none" / "n.svg")
     assert done.code == 1
     assert "does not exist" in done.err
 

@@ -38,8 +38,8 @@ def test_a_run_leaves_weights_a_report_and_its_configuration(train, session, tmp
     assert "warning: anchor step 9/9: the loss rose" in done.err
     page = (tmp_path / "my.run" / "report.md").read_text()
     assert "f2r denoise a.mp4 --weights my.safetensors" in page
-    assert "![crop_1](crop_1.png)" in page
-    assert (tmp_path / "my.run" / "curve.png").exists()
+    assert "![crop_1](crop_1.svg)" in page
+    assert (tmp_path / "my.run" / "curve.svg").exists()
     stored = read_config(tmp_path / "my.run" / "config.toml")
     assert stored.adapt == "full"
     assert stored.stage("anchor").steps == 9

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ from f2rcli.engine.noise_measurement import measure_noise
 from f2rcli.engine.noise_tracking import NoiseTracker
 from f2rcli.engine.stream import denoise_stream, estimate_noise
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
-from f2rcli.noise.drawing import draw, png
 from f2rcli.noise.law import NoiseLaw
+from f2rcli.noise.plot import plot
 from f2rcli.noise.report import NoiseReport
 from tests.engine.conftest import GRAY8, clean_clip, engine_for, info_of, to_frames
 
@@ -58,11 +59,15 @@ def test_the_report_is_json_and_its_law_comes_back(report: NoiseReport) -> None:
 
 
 def test_the_report_can_be_drawn(report: NoiseReport) -> None:
-    canvas = draw(report, "clip [1] é.mp4")
-    assert canvas.dtype == np.uint8
-    assert len(np.unique(canvas.reshape(-1, 3), axis=0)) > 20
-    assert png(canvas).startswith(b"\x89PNG")
-    assert draw(replace(report, spectrum=None), "clip").shape == canvas.shape
+    drawn = ElementTree.fromstring(plot(report, "clip <1> é.mp4"))
+    words = [text.text or "" for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert words[0].startswith("clip <1> é.mp4: sigma ")
+    assert {"Noise over brightness", "brightness, of 255", "+10 dB"} <= set(words)
+    assert [word.strip() for word in words if word.strip() in ("R", "G", "B")] == ["R", "G", "B"]
+    assert len(drawn.findall(".//{*}image")) == 1
+    assert not ElementTree.fromstring(plot(replace(report, spectrum=None), "clip")).findall(
+        ".//{*}image"
+    )
 
 
 def test_correlated_noise_is_called_coloured() -> None:

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from f2rcli import yuv
 from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.measures.change import BLUR, FEW, STEP, ChangeMeter
-from f2rcli.evaluation.result import NOISY, PlaneChange
+from f2rcli.evaluation.result import CLEAN, NOISY, PlaneChange
 from f2rcli.evaluation.visuals.flattest import SIDE, Flattest, unclamped
-from f2rcli.evaluation.visuals.images import CLEAN
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
 
 Planes = list[NDArray[np.float64]]

@@ -1,14 +1,15 @@
 """What a pixel was made of: filters of known networks, motion, and methods that cannot tell."""
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import torch
 
 from f2rcli.errors import InputError
-from f2rcli.evaluation.explain import SIDE, Explanation, Filter, explain
-from f2rcli.evaluation.visuals.explain_plot import draw, png
+from f2rcli.evaluation.explain import SIDE, Explanation, FrameFilter, explain
+from f2rcli.evaluation.visuals.explain_plot import plot
 from f2rcli.methods.f2r import F2R
 from f2rcli.noise.model import NoiseModel
 from tests.engine.conftest import engine_for, noisy_clip
@@ -57,20 +58,26 @@ def blob(x: float, y: float) -> np.ndarray:
 def test_centres_move_as_the_filters_do() -> None:
     picture = np.zeros((32, 32, 3), np.float32)
     places = [(10, 12), (12, 13), (16, 11)]
-    filters = tuple(Filter(t, picture, blob(x, y)) for t, (x, y) in enumerate(places))
+    filters = tuple(FrameFilter(t, picture, blob(x, y)) for t, (x, y) in enumerate(places))
     found = Explanation((60, 70), (48, 60), 1, filters, (0.4, 0.5))
     for got, expected in zip(found.motion, [(2, 1), (4, -2)], strict=True):
         assert got == pytest.approx(expected, abs=1e-3)
     assert found.filters[0].total == pytest.approx(float(blob(10, 12).sum()))
-    assert png(draw(found, "clip.mp4")).startswith(b"\x89PNG")
+    drawn = ElementTree.fromstring(plot(found, "clip <1>.mp4"))
+    assert len(drawn.findall(".//{*}image")) == 2 * 3
+    assert len(drawn.findall(".//{*}line")) == 2  # arrows
+    words = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert words[0] == "clip <1>.mp4: pixel 60,70 of frame 1, noisy 102.0, restored 127.5 of 255"
+    assert "moves +2.0, +1.0" in words
+    assert words[-1] == "weight of a noisy pixel"
 
 
 def test_negative_entries_and_a_filter_of_nothing_have_no_say_in_the_centre() -> None:
     picture = np.zeros((32, 32, 3), np.float32)
-    assert Filter(0, picture, blob(8, 9) - 3 * blob(25, 25)).centre == pytest.approx(
+    assert FrameFilter(0, picture, blob(8, 9) - 3 * blob(25, 25)).centre == pytest.approx(
         (8, 9), abs=0.1
     )
-    assert np.isnan(Filter(0, picture, np.zeros((32, 32), np.float32)).centre).all()
+    assert np.isnan(FrameFilter(0, picture, np.zeros((32, 32), np.float32)).centre).all()
 
 
 def test_a_pixel_in_a_corner_of_a_large_picture_is_followed_in_a_crop(tmp_path: Path) -> None:

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from f2rcli.evaluation.base import Setting
 from f2rcli.evaluation.frame_set import FrameSet
-from f2rcli.evaluation.result import NOISY, ClipResult
+from f2rcli.evaluation.result import CLEAN, NOISY, ClipResult
 from f2rcli.evaluation.visuals.crops import SIDE
 from f2rcli.evaluation.visuals.images import (
-    CLEAN,
     CROP,
     ERROR,
     FLAT,
@@ -20,10 +19,10 @@ from f2rcli.evaluation.visuals.images import (
     REMOVED,
     ClipPictures,
     ReportImage,
-    encode,
 )
 from f2rcli.evaluation.visuals.pictures import KEPT, ReportPictures
 from f2rcli.frames import Mosaic, Space
+from f2rcli.plots.images import encode
 
 Picture = NDArray[np.float32]
 MOSAIC = Mosaic(pattern="RGGB", black=(0.0,) * 4, white=(1023.0,) * 4, balance=(2.0, 1.0, 1.5))

@@ -85,11 +85,11 @@ def test_the_page_tells_the_noise_in_words_and_the_json_in_numbers(config, resul
 
 
 def test_the_page_shows_curve_crops_and_the_command(config, result, tmp_path) -> None:
-    crops = [tmp_path / "my.run" / "crop_1.png"]
+    crops = [tmp_path / "my.run" / "crop_1.svg"]
     summary = summarise(replace(result, crops=crops, stopped="time limit"), config)
     page = summary.page.read_text()
-    assert "![crop_1](crop_1.png)" in page
-    assert "![the figure over steps](curve.png)" in page
+    assert "![crop_1](crop_1.svg)" in page
+    assert "![the figure over steps](curve.svg)" in page
     assert use_command(config) in page
     assert "f2r train --resume -o" in page
     assert "cannot be predicted by anyone" in page

@@ -31,7 +31,7 @@ At = Annotated[
     int, typer.Option("--frame", metavar="T", min=0, help="Which frame, counted from 0.")
 ]
 Picture = Annotated[
-    str, typer.Option("--output", "-o", metavar="OUT.png", help="The filters of every frame.")
+    str, typer.Option("--output", "-o", metavar="OUT.svg", help="The filters of every frame.")
 ]
 JsonTo = Annotated[
     str | None,
@@ -64,18 +64,18 @@ def explain(
         threads=threads,
     )  # fmt: skip
     place, target = _pixel(pixel), Path(output)
-    if target.suffix.lower() != ".png":
-        raise UsageError(f"-o {output}: the picture is a PNG.", hint="Name it OUT.png.")
+    if target.suffix.lower() != ".svg":
+        raise UsageError(f"-o {output}: the plot is an SVG file.", hint="Name it OUT.svg.")
     for path in (target, *([Path(json)] if json not in (None, "-") else [])):
         check_target(path, [Path(source)], overwrite=overwrite)
     with open_reader(source, ReadOptions(axes=axes)) as reader:
         engine = choice.load(reader.info, console)
         found = _explained(engine, iter(reader), reader.info, frame, place)
         name, damaged = reader.info.name, reader.ledger.damaged
-    from f2rcli.evaluation.visuals.explain_plot import draw, png
+    from f2rcli.evaluation.visuals.explain_plot import plot
 
     say_notes(engine, console)
-    write_file(target, png(draw(found, name)), overwrite=overwrite)
+    write_file(target, plot(found, name), overwrite=overwrite)
     text = jsonlib.dumps({"file": name, "picture": output, **values(found)}, indent=1)
     if json == "-":
         console.data(text)

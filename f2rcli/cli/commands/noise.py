@@ -11,7 +11,7 @@ from f2rcli import methods
 from f2rcli.cli.console import Console
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.engine import EngineChoice
-from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, InputError
+from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, InputError, UsageError
 from f2rcli.io import open_reader
 from f2rcli.io.atomic import write_file
 from f2rcli.io.base import ReadOptions
@@ -28,7 +28,7 @@ JsonTo = Annotated[
 ]
 PlotTo = Annotated[
     str | None,
-    typer.Option("--plot", metavar="OUT.png", help="Draw level curve and spectrum."),
+    typer.Option("--plot", metavar="OUT.svg", help="Plot level curve and spectrum as SVG."),
 ]
 Count = Annotated[
     int,
@@ -62,11 +62,13 @@ def noise(
         method=method, weights=weights, device=device, precision=precision, tile=tile,
         threads=threads,
     )  # fmt: skip
+    if plot is not None and Path(plot).suffix.lower() != ".svg":
+        raise UsageError(f"--plot {plot}: the plot is an SVG file.", hint="Name it OUT.svg.")
     for option, target in (("--json", json), ("--plot", plot)):
         _check(option, target, source, overwrite=overwrite)
     with open_reader(source, ReadOptions(axes=axes)) as reader:
         from f2rcli.engine.noise_measurement import measure_noise  # brings torch
-        from f2rcli.noise.drawing import draw, png
+        from f2rcli.noise.plot import plot as plotted
 
         engine = choice.load(reader.info, console)
         report = measure_noise(reader, reader.info, engine, frames_read=frames)
@@ -80,7 +82,7 @@ def noise(
         )
     values = {"file": name, **report.values()}
     if plot is not None:
-        write_file(Path(plot), png(draw(report, name)), overwrite=overwrite)
+        write_file(Path(plot), plotted(report, name), overwrite=overwrite)
     text = jsonlib.dumps(values, indent=1)
     if json == "-":
         console.data(text)

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from f2rcli import yuv
 from f2rcli.evaluation.frame_set import FrameSet, Picture, luma
-from f2rcli.evaluation.result import NOISY, PlaneChange
-from f2rcli.evaluation.visuals.images import CLEAN
+from f2rcli.evaluation.result import CLEAN, NOISY, PlaneChange
 from f2rcli.frames import Family, Frame
 from f2rcli.sensor import PLANES
 

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 
 from f2rcli.evaluation.frame_set import Picture, Plane, luma
-from f2rcli.evaluation.result import NOISY
-from f2rcli.evaluation.visuals.images import CLEAN, CROP, Codes, ReportImage, codes_of, encode
+from f2rcli.evaluation.result import CLEAN, NOISY
+from f2rcli.evaluation.visuals.images import CROP, ReportImage, codes_of
 from f2rcli.frames import Mosaic
+from f2rcli.plots.images import Codes, encode
 
 SIDE = 80  # pixels of a square
 MOST = 4  # squares that are kept

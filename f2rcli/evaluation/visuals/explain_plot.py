@@ -1,52 +1,54 @@
-"""An explanation as a picture: a column per frame, the frame above and its filter below."""
+"""An explanation as a plot: a column per frame, the frame above and its filter below."""
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.evaluation.explain import Explanation, Filter
+from f2rcli.evaluation.explain import Explanation, FrameFilter
+from f2rcli.plots.images import Codes
+from f2rcli.plots.svg import ColourBar, Tile, tiles_svg
 
 VIEW = 16  # pixels on either side of the pixel that are shown
-ZOOM = 7  # screen pixels per pixel
-MARGIN, HEAD, FOOT = 8, 40, 64  # screen pixels
-PAPER, INK, MARK = (255, 255, 255), (40, 40, 40), (0, 160, 255)  # BGR
-RED, BLUE = np.array([40, 40, 220], np.float32), np.array([220, 90, 40], np.float32)
-
-Canvas = NDArray[np.uint8]  # (H, W, 3), BGR
+ZOOM = 7
+RED, BLUE = np.array([220, 40, 40], np.float32), np.array([40, 90, 220], np.float32)
 
 
-def draw(explanation: Explanation, name: str) -> Canvas:
-    """All frames side by side. Red adds to the pixel, blue takes away; all filters share a scale,
-    so that a frame that gives little looks pale. Arrows show how the centre of mass moves."""
-    side = (2 * VIEW + 1) * ZOOM
-    count = len(explanation.filters)
-    width = count * (side + MARGIN) + MARGIN
-    canvas = np.full((HEAD + 2 * side + MARGIN + FOOT, width, 3), 255, np.uint8)
+def plot(explanation: Explanation, name: str) -> bytes:
+    """All frames side by side, as an SVG file.
+
+    Red adds to the pixel, blue takes away; all filters share a scale, so that a frame that gives
+    little looks pale. Arrows show how the filter's centre of mass moves to the next frame.
+    """
     x, y = explanation.pixel
     noisy, restored = (255 * value for value in explanation.value)
-    title = f"{name}: pixel {x},{y} of frame {explanation.frame}"
-    _text(canvas, title, (MARGIN, 16), 0.45)
-    _text(canvas, f"noisy {noisy:.1f}, restored {restored:.1f} of 255", (MARGIN, 34), 0.4)
-    largest = max(float(np.abs(f.weights).max()) for f in explanation.filters) or 1.0
-    for column, found in enumerate(explanation.filters):
-        left = MARGIN + column * (side + MARGIN)
-        lower = HEAD + side + MARGIN
-        canvas[HEAD : HEAD + side, left : left + side] = _picture(explanation, found)
-        canvas[lower : lower + side, left : left + side] = _heat(explanation, found, largest)
-        _arrow(canvas, explanation, column, (left, lower))
-        _text(canvas, f"frame {found.frame}", (left, lower + side + 16))
-        _text(canvas, f"gives {100 * found.total:.1f} %", (left, lower + side + 32))
-        if column + 1 < count:
-            dx, dy = explanation.motion[column]
-            _text(canvas, f"moves {dx:+.1f}, {dy:+.1f}", (left, lower + side + 48))
-    return canvas
+    filters = explanation.filters
+    largest = max(float(np.abs(f.weights).max()) for f in filters) or 1.0
+    middle = (VIEW, VIEW)
+    frames = [
+        Tile(_picture(explanation, found), (f"frame {found.frame}",), middle) for found in filters
+    ]
+    weights = [
+        Tile(_heat(explanation, f, largest), _words(explanation, i), middle, _arrow(explanation, i))
+        for i, f in enumerate(filters)
+    ]
+    return tiles_svg(
+        [frames, weights],
+        zoom=ZOOM,
+        title=f"{name}: pixel {x},{y} of frame {explanation.frame}, noisy {noisy:.1f}, "
+        f"restored {restored:.1f} of 255",
+        bar=ColourBar(
+            tuple(f"{share * abs(share) * largest:+.2g}" for share in (-1, -0.5, 0, 0.5, 1)),
+            "weight of a noisy pixel",
+            tuple(_hex(_colour(np.array(share))) for share in np.linspace(-1, 1, 9)),
+        ),
+    )
 
 
-def png(canvas: Canvas) -> bytes:
-    """The picture as a PNG file."""
-    done, data = cv2.imencode(".png", canvas)
-    assert done  # eight-bit colour always can
-    return bytes(data)
+def _words(explanation: Explanation, column: int) -> tuple[str, ...]:
+    gives = f"gives {100 * explanation.filters[column].total:.1f} %"
+    if column + 1 == len(explanation.filters):
+        return (gives,)
+    dx, dy = explanation.motion[column]
+    return gives, f"moves {dx:+.1f}, {dy:+.1f}"
 
 
 def _cut(explanation: Explanation, values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -57,45 +59,36 @@ def _cut(explanation: Explanation, values: NDArray[np.float32]) -> NDArray[np.fl
     return grown[y : y + 2 * VIEW + 1, x : x + 2 * VIEW + 1]
 
 
-def _picture(explanation: Explanation, found: Filter) -> Canvas:
+def _picture(explanation: Explanation, found: FrameFilter) -> Codes:
     shown = _cut(explanation, found.picture)
     if shown.shape[-1] == 4:  # a mosaic's planes: R, G, B, G
         shown = np.stack([shown[..., 0], shown[..., 1::2].mean(-1), shown[..., 2]], -1)
-    colours = np.broadcast_to(shown, (*shown.shape[:2], 3))[..., ::-1]
-    return _zoomed(np.clip(255 * colours, 0, 255).astype(np.uint8))
+    colours = np.broadcast_to(shown, (*shown.shape[:2], 3))
+    return np.clip(255 * colours, 0, 255).astype(np.uint8)
 
 
-def _heat(explanation: Explanation, found: Filter, largest: float) -> Canvas:
-    share = _cut(explanation, found.weights)[..., None] / np.float32(largest)
-    strength = np.sqrt(np.abs(share))  # small weights are many, and would not be seen
-    colour = np.where(share > 0, RED, BLUE)
-    return _zoomed((255 * (1 - strength) + colour * strength).astype(np.uint8))
+def _heat(explanation: Explanation, found: FrameFilter, largest: float) -> Codes:
+    share = _cut(explanation, found.weights) / np.float32(largest)
+    return _colour(np.sign(share) * np.sqrt(np.abs(share)))  # many small weights, to be seen
 
 
-def _zoomed(picture: Canvas) -> Canvas:
-    large: Canvas = cv2.resize(picture, None, fx=ZOOM, fy=ZOOM, interpolation=cv2.INTER_NEAREST)  # type: ignore[assignment]  # uint8 stays uint8
-    edge = VIEW * ZOOM
-    cv2.rectangle(large, (edge, edge), (edge + ZOOM - 1, edge + ZOOM - 1), MARK, 1)
-    return large
+def _colour(strength: NDArray[np.floating]) -> Codes:
+    """(..., 3) of values from -1, blue, over white to 1, red."""
+    size = np.abs(strength)[..., None]
+    colour = np.where(strength[..., None] > 0, RED, BLUE)
+    codes: Codes = (255 * (1 - size) + colour * size).astype(np.uint8)
+    return codes
 
 
-def _arrow(canvas: Canvas, explanation: Explanation, column: int, corner: tuple[int, int]) -> None:
-    """From this frame's centre of mass to the next frame's."""
-    if column + 1 >= len(explanation.filters):
-        return
-    ends = [explanation.filters[i].centre for i in (column, column + 1)]
-    if not np.isfinite(ends).all():
-        return
+def _hex(colour: Codes) -> str:
+    return "#" + bytes(colour).hex()
+
+
+def _arrow(explanation: Explanation, column: int) -> tuple[float, float, float, float] | None:
+    """From this frame's centre of mass to the next frame's, in pixels of the tile."""
+    ends = [found.centre for found in explanation.filters[column : column + 2]]
+    if len(ends) < 2 or not np.isfinite(ends).all():
+        return None
     x, y = explanation.spot
-    start, end = (
-        (
-            round(corner[0] + (cx - x + VIEW + 0.5) * ZOOM),
-            round(corner[1] + (cy - y + VIEW + 0.5) * ZOOM),
-        )
-        for cx, cy in ends
-    )
-    cv2.arrowedLine(canvas, start, end, INK, 1, cv2.LINE_AA, tipLength=0.3)
-
-
-def _text(canvas: Canvas, text: str, place: tuple[int, int], size: float = 0.38) -> None:
-    cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, INK, 1, cv2.LINE_AA)
+    (x0, y0), (x1, y1) = ((cx - x + VIEW + 0.5, cy - y + VIEW + 0.5) for cx, cy in ends)
+    return x0, y0, x1, y1

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from f2rcli import yuv
 from f2rcli.evaluation.frame_set import FrameSet, Picture, Plane, luma
-from f2rcli.evaluation.result import NOISY
-from f2rcli.evaluation.visuals.images import CLEAN, FLAT, Codes, ReportImage, encode, in_colour
+from f2rcli.evaluation.result import CLEAN, NOISY
+from f2rcli.evaluation.visuals.images import FLAT, ReportImage, in_colour
 from f2rcli.frames import Mosaic, Space
+from f2rcli.plots.images import Codes, encode
 
 Cells = NDArray[np.float64]  # (rows, columns) of means over CELL x CELL pixels
 

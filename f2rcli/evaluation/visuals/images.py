@@ -1,24 +1,16 @@
-"""Pictures as the bytes of small files, with what they show, for pages that carry them all."""
+"""Pictures of a report: small files, with what they show."""
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from f2rcli import sensor
+from f2rcli.evaluation.frame_set import Picture
 from f2rcli.frames import Mosaic
+from f2rcli.plots.images import Codes
 
-Picture = NDArray[np.float32]  # (C, H, W), 0 = black, 1 = white
-Codes = NDArray[np.uint8]  # (H, W, 3) RGB, or (H, W) gray
-
-LOSSLESS = 0  # the quality that stands for PNG
-PNG = b"\x89PNG"
-
-CLEAN = ""  # the method of an image of the reference
 # Kinds of images; COLOUR is what REMOVED is without its brightness.
 FRAME, CROP, REMOVED, ERROR = "frame", "crop", "removed", "error"
 COLOUR, FLAT = "colour", "flat"
@@ -66,21 +58,3 @@ def codes_of(picture: Picture, mosaic: Mosaic | None = None) -> Codes:
     """(H, W, 3) RGB of a picture (C, H, W) that `in_colour` takes."""
     shown = np.clip(np.nan_to_num(in_colour(picture, mosaic)), 0, 1)
     return np.ascontiguousarray(np.rint(255 * shown).astype(np.uint8).transpose(1, 2, 0))
-
-
-def encode(codes: Codes, quality: int = LOSSLESS) -> bytes:
-    """A picture (H, W, 3) RGB or (H, W) gray, as PNG, or as WebP of a quality from 1 to 100."""
-    shown = codes if codes.ndim == 2 else np.ascontiguousarray(codes[..., ::-1])
-    if quality == LOSSLESS:
-        done, data = cv2.imencode(".png", shown, [cv2.IMWRITE_PNG_COMPRESSION, 9])
-    else:
-        done, data = cv2.imencode(".webp", shown, [cv2.IMWRITE_WEBP_QUALITY, quality])
-    if not done:
-        raise ValueError(f"a picture of shape {codes.shape} cannot be encoded")
-    return data.tobytes()
-
-
-def data_uri(picture: bytes) -> str:
-    """A PNG or WebP file as a data URI, for a page that must not fetch anything."""
-    kind = "png" if picture.startswith(PNG) else "webp"
-    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"

@@ -17,22 +17,20 @@ from f2rcli.errors import F2RError
 from f2rcli.evaluation.base import Setting
 from f2rcli.evaluation.frame_set import FrameSet, Picture, luma
 from f2rcli.evaluation.metrics import noise_left
-from f2rcli.evaluation.result import NOISY, ClipResult
+from f2rcli.evaluation.result import CLEAN, NOISY, ClipResult
 from f2rcli.evaluation.visuals.crops import CropFinder
 from f2rcli.evaluation.visuals.flattest import Flattest, unclamped
 from f2rcli.evaluation.visuals.images import (
-    CLEAN,
     COLOUR,
     ERROR,
     FRAME,
     REMOVED,
     ClipPictures,
-    Codes,
     ReportImage,
     codes_of,
-    encode,
 )
 from f2rcli.frames import Mosaic
+from f2rcli.plots.images import Codes, encode
 
 BUDGET = 5_600_000  # bytes of all pictures of an evaluation; in base64 a third more
 LEAST = 250_000  # bytes of a clip: with more clips than that allows, not all are shown

@@ -18,7 +18,7 @@ from f2rcli.training.run.toml import located, read_config, to_toml
 
 CONFIG = "config.toml"
 RESULT = "result.json"
-MADE_HERE = {".toml", ".json", ".csv", ".md", ".png", ".safetensors", ".part"}  # by a run
+MADE_HERE = {".toml", ".json", ".csv", ".md", ".png", ".svg", ".safetensors", ".part"}  # by a run
 
 
 def rank() -> int:

@@ -12,13 +12,13 @@ from f2rcli.io.atomic import disk_errors, write_text
 from f2rcli.training.footage.sources import Source, find_sources
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.folder import record_result
-from f2rcli.training.run.plots import draw_curve
+from f2rcli.training.run.plots import plot_curve
 
 if TYPE_CHECKING:
     from f2rcli.noise.report import NoiseReport
 
 REPORT = "report.md"
-CURVE = "curve.png"
+CURVE = "curve.svg"
 
 CODES = 255
 HOW_TO_READ = """\
@@ -77,12 +77,12 @@ class Summary:
 
 
 def summarise(outcome: Outcome, config: TrainConfig, crops: Sequence[Path] = ()) -> Summary:
-    """Write report.md, curve.png and result.json into the run folder; returns what they say.
+    """Write report.md, curve.svg and result.json into the run folder; returns what they say.
 
     crops: pictures before and after, in addition to the session's own.
     Raises OutputError when the folder cannot be written; the weights are there all the same.
     """
-    draw_curve(
+    plot_curve(
         [(step, _figure(loss, config)) for step, loss in outcome.curve],
         outcome.run / CURVE,
         start=_figure(outcome.start_loss, config) if math.isfinite(outcome.start_loss) else None,

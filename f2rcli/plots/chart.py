@@ -1,0 +1,200 @@
+"""Line charts: what they show, and where it lies. Templates draw them, alone or in a page."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+DOTTED = 48  # points up to which each gets a dot
+STEPS = (1, 2, 2.5, 5, 10)  # of a grid, times a power of ten
+NARROWEST = 7.0  # percent of the plot between two values of a bent axis
+# Colours of lines on light and on dark paper; the last one is grey.
+HUES = (
+    ("#0b62c4", "#6fb0ff"), ("#c2410c", "#ff9a5c"), ("#0f7b5f", "#4fd1a5"), ("#9d2d86", "#f08adb"),
+    ("#8a6a00", "#e6c34a"), ("#3b7d9c", "#86c9e8"), ("#b0203a", "#ff8095"), ("#6b6f76", "#a9b0b9"),
+)  # fmt: skip
+BLUE, GREEN, YELLOW, RED, GREY = 0, 2, 4, 6, 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of a chart; those of one name share an entry in the legend."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]  # what is not finite is a gap
+    hue: int = BLUE  # an index of HUES; larger ones start again
+    line: bool = True
+    dots: bool | None = None  # None: where there are few points
+    note: str = ""  # beside the name in the legend
+    spread: Sequence[float] = ()  # to either side of y, in the tooltip
+    band: bool = False  # whether the spread is drawn
+
+    @property
+    def colour(self) -> int:
+        """Its index in HUES."""
+        return self.hue % len(HUES)
+
+    @property
+    def edges(self) -> list[tuple[float, float]]:
+        """Lower and upper end of the band at every point."""
+        if not self.band:
+            return []
+        return [(y - s, y + s) for y, s in zip(self.y, self.spread, strict=True)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axes:
+    """What a chart's axes mean."""
+
+    title: str
+    x: str
+    y: str  # "" where the title says it all
+    digits: int = 2  # of values in the tooltip
+    zero: bool = False  # y begins at 0
+    whole: bool = False  # x counts
+    bend: float | None = None  # of y: linear up to about this size, logarithmic beyond
+    marks: Mapping[float, str] = field(default_factory=dict)  # y of dashed lines: their names
+
+
+class Scale:
+    """Where values lie, in percent of the plot."""
+
+    def __init__(
+        self, values: Sequence[float], *, loose: bool, floor: float | None = None,
+        bend: float | None = None,
+    ) -> None:  # fmt: skip
+        self.bend = bend
+        values = [self._bent(value) for value in values]
+        low, high = min(values, default=0.0), max(values, default=1.0)
+        if floor is not None:
+            low = min(floor, low)
+        pad = (0.08 * (high - low) or 0.02 * abs(high) or 0.5) if loose else 0.0
+        self.low = low if floor is not None else low - pad
+        self.high = high + pad if high + pad > self.low else self.low + 1
+
+    def _bent(self, value: float) -> float:
+        return value if self.bend is None else math.asinh(value / self.bend)
+
+    def place(self, value: float) -> float:
+        """Percent from the axis' beginning."""
+        return round(100 * (self._bent(value) - self.low) / (self.high - self.low), 3)
+
+    def ticks(self, most: int, *, whole: bool = False) -> list[float]:
+        """Round values within the scale, at most about `most`; only integers if `whole`."""
+        if self.bend is not None:
+            return self._bent_ticks(self.bend)
+        rough = max((self.high - self.low) / most, 1.0 if whole else 0.0)
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = next(
+            power * s
+            for s in STEPS
+            if power * s >= 0.999 * rough and (not whole or (power * s).is_integer())
+        )
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [round(step * tick, 10) for tick in range(first, last + 1)]
+
+    def _bent_ticks(self, bend: float) -> list[float]:
+        """Zero and round values to either side, as far apart as words need."""
+        ticks = [0.0]
+        for size in (round(bend * 10**power * step, 10) for power in range(4) for step in (1, 3)):
+            if self.place(size) - self.place(max(ticks)) >= NARROWEST:
+                ticks += [size, -size]
+        return sorted(tick for tick in ticks if self.low <= self._bent(tick) <= self.high)
+
+
+class Stroke(NamedTuple):
+    """A line as SVG path data; "" for what is not drawn."""
+
+    line: Line
+    path: str
+    dots: str
+    band: str  # points of a polygon
+
+
+class Chart:
+    """Lines and the scales they share."""
+
+    def __init__(self, lines: Sequence[Line], axes: Axes) -> None:
+        self.lines, self.axes = lines, axes
+        ys = [y for line in lines for y in (*line.y, *(e for both in line.edges for e in both))]
+        ys = [y for y in (*ys, *axes.marks) if math.isfinite(y)]
+        self.x = Scale([x for line in lines for x in line.x], loose=False)
+        self.y = Scale(ys, loose=True, floor=0.0 if axes.zero else None, bend=axes.bend)
+
+    def rows(self) -> list[float]:
+        """Values of y that have a grid line."""
+        return self.y.ticks(5)
+
+    def columns(self) -> list[float]:
+        """Values of x that have a tick."""
+        return self.x.ticks(6, whole=self.axes.whole)
+
+    def strokes(self, width: float = 100, height: float = 100) -> Iterator[Stroke]:
+        """The lines in a box of this size, y downwards."""
+        for line in self.lines:
+            path, dots = self._paths(line, width / 100, height / 100)
+            few = len(line.x) <= DOTTED or not line.line
+            dotted = few if line.dots is None else line.dots
+            band = self._band(line, width / 100, height / 100)
+            yield Stroke(line, path if line.line else "", dots if dotted else "", band)
+
+    def _paths(self, line: Line, across: float, down: float) -> tuple[str, str]:
+        """Strokes that break where values are missing, and a dot for each point."""
+        strokes, dots, pen = "", "", "M"
+        for x, y in zip(line.x, line.y, strict=True):
+            if not math.isfinite(y):
+                pen = "M"
+                continue
+            at = f"{across * self.x.place(x):g} {down * (100 - self.y.place(y)):g}"
+            strokes += f"{pen}{at}"
+            dots += f"M{at}h0"
+            pen = "L"
+        return strokes, dots
+
+    def _band(self, line: Line, across: float, down: float) -> str:
+        lower, upper = ([edge[side] for edge in line.edges] for side in (0, 1))
+        xs = line.x if line.band else ()
+        corners = [*zip(xs, upper, strict=True), *reversed([*zip(xs, lower, strict=True)])]
+        return " ".join(
+            f"{across * self.x.place(x):g},{down * (100 - self.y.place(y)):g}" for x, y in corners
+        )
+
+    @cached_property
+    def legend(self) -> list[Line]:
+        """One line of each name."""
+        return [*{line.name: line for line in reversed(self.lines)}.values()][::-1]
+
+    @property
+    def spoken(self) -> str:
+        """What each line does, for those who cannot see it."""
+        said = []
+        for line in self.lines:
+            known = [y for y in line.y if math.isfinite(y)]
+            if known:
+                low, high, mean = (
+                    f"{value:.{self.axes.digits}f}"
+                    for value in (min(known), max(known), sum(known) / len(known))
+                )
+                said.append(f"{line.name}: from {low} to {high}, mean {mean}.")
+        return " ".join(said)
+
+    @property
+    def data(self) -> str:
+        """What the page's script needs to read out values, as JSON."""
+        lines = [
+            {
+                "name": line.name,
+                "hue": line.colour,
+                "x": list(line.x),
+                "y": [round(y, 6) if math.isfinite(y) else None for y in line.y],
+                **({"spread": [round(s, 6) for s in line.spread]} if line.spread else {}),
+            }
+            for line in self.lines
+        ]
+        scale = {"x": [self.x.low, self.x.high], "y": [self.y.low, self.y.high]}
+        axes = {"digits": self.axes.digits, "x": self.axes.x, "y": self.axes.y}
+        values = {"series": lines, "scale": scale} | axes
+        return json.dumps(values, allow_nan=False, separators=(",", ":"))
