@@ -5,7 +5,7 @@ packed planes of a mosaic. Everything streams: a frame is seen once and let go.
 
 Found by file name, as methods are: `metrics/<name>.py` has METRIC (a `Metric`),
 `baselines/<name>.py` has BASELINES (a tuple of `Baseline`; --baselines takes the file's name or
-one of theirs), `benchmarks/<name>.py` has BENCHMARK (a `Benchmark`).
+one of theirs), `benchmarks/<name>.toml` describes a `Benchmark`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

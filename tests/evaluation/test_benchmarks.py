@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,8 +14,7 @@ import scipy.io
 from f2rcli.errors import F2RError, InputError, UsageError
 from f2rcli.evaluation import benchmarks
 from f2rcli.evaluation.base import Case
-from f2rcli.evaluation.benchmarks import crvd, davis, set8, sidd, vimeo
-from f2rcli.evaluation.clips.datasets import published
+from f2rcli.evaluation.benchmarks.loaders import clean
 from f2rcli.evaluation.clips.matlab import read_array
 from f2rcli.evaluation.plan import Plan
 from f2rcli.evaluation.result import Evaluation
@@ -39,15 +39,21 @@ def mosaic(path: Path, seed: int = 0) -> None:
     assert cv2.imwrite(str(path), codes)
 
 
+def clips_of(name: str) -> tuple[str, ...]:
+    clips = benchmarks.load(name).clips
+    assert isinstance(clips, tuple)
+    return clips
+
+
 def make_davis(root: Path) -> None:
-    for name in davis.TEST_DEV:
+    for name in clips_of("davis"):
         for i in range(3):
             picture(root / "JPEGImages" / "480p" / name / f"{i:05d}.jpg")
     picture(root / "JPEGImages" / "480p" / "blackswan" / "00000.jpg")
 
 
 def make_set8(root: Path) -> None:
-    for name in set8.CLIPS:
+    for name in clips_of("set8"):
         home = "GoPro" if name in ("hypersmooth", "motorbike", "rafting", "snowboard") else "Derfs"
         for i in range(2):
             picture(root / home / name / f"{i:04d}.png")
@@ -72,8 +78,9 @@ def make_bsd68(root: Path) -> None:
 
 
 def make_crvd(root: Path) -> None:
-    for scene in crvd.SCENES:
-        for iso in crvd.ISOS:
+    layout = benchmarks.load("crvd").layout
+    for scene in layout["scenes"]:
+        for iso in layout["isos"]:
             for i in range(1, 8):
                 inner = f"scene{scene}/ISO{iso}/frame{i}"
                 mosaic(root / f"indoor_raw_noisy/{inner}_noisy0.tiff", i)
@@ -82,8 +89,9 @@ def make_crvd(root: Path) -> None:
 
 def make_sidd(root: Path, count: int = 40, blocks: int = 32, side: int = 8) -> None:
     root.mkdir(parents=True, exist_ok=True)
+    layout = benchmarks.load("sidd").layout
     clean = np.random.default_rng(0).random((count, blocks, side, side)).astype(np.float32)
-    for name, values in ((sidd.CLEAN, clean), (sidd.NOISY, 0.9 * clean)):
+    for name, values in ((layout["clean"], clean), (layout["noisy"], 0.9 * clean)):
         scipy.io.savemat(root / f"{name}.mat", {name: values}, do_compression=True)
 
 
@@ -173,7 +181,7 @@ def test_other_folders_are_refused_with_what_is_expected_and_where_it_is_publish
     file.write_text("")
     for root, says in (
         (tmp_path / "nowhere", "there is no such folder"),
-        (file, "is no folder"),
+        (file, "is not a folder"),
         (empty, "is empty; expected"),
         (wrong, "; expected"),
     ):
@@ -210,13 +218,13 @@ def test_fewer_frames_than_the_protocol_wants_are_not_called_complete(tmp_path: 
 def test_training_clips_of_davis_are_left_out_where_test_clips_are(tmp_path: Path) -> None:
     make_davis(tmp_path)
     names = {case.name for case in benchmarks.load("davis").cases(tmp_path, ("gaussian:30",))}
-    assert names == davis.TEST_DEV
+    assert names == set(clips_of("davis"))
 
 
 @pytest.mark.parametrize("name", ["crvd", "sidd", "fmd"])
 def test_real_noise_takes_no_other(name: str, tmp_path: Path) -> None:
     MAKERS[name](tmp_path)
-    with pytest.raises(UsageError, match="holds noise of its own"):
+    with pytest.raises(UsageError, match="has noise of its own"):
         benchmarks.load(name).cases(tmp_path, ("gaussian:30",))
 
 
@@ -239,7 +247,7 @@ def test_crvd_unpacked_scene_by_scene_is_found_and_a_missing_frame_named(tmp_pat
     make_crvd(tmp_path / "flat")
     nested = tmp_path / "nested"
     for kind in ("indoor_raw_noisy", "indoor_raw_gt"):
-        for scene in crvd.SCENES:
+        for scene in benchmarks.load("crvd").layout["scenes"]:
             (nested / kind / f"{kind}_scene{scene}").mkdir(parents=True)
             (tmp_path / "flat" / kind / f"scene{scene}").rename(
                 nested / kind / f"{kind}_scene{scene}" / f"scene{scene}"
@@ -269,7 +277,8 @@ def test_sidds_blocks_have_their_telephones_pattern_and_values(tmp_path: Path) -
         assert frame.layout.mosaic is not None
         patterns.append(frame.layout.mosaic.pattern)
     assert patterns[:5] == ["GRBG", "BGGR", "BGGR", "BGGR", "RGGB"]
-    wanted = scipy.io.loadmat(tmp_path / f"{sidd.NOISY}.mat")[sidd.NOISY]
+    name = benchmarks.load("sidd").layout["noisy"]
+    wanted = scipy.io.loadmat(tmp_path / f"{name}.mat")[name]
     block = frames_of(cases[3], "noisy")[7].planes[0] / 65535
     np.testing.assert_allclose(block, wanted[3, 7], atol=1e-5)
 
@@ -281,10 +290,8 @@ def test_a_septuplet_with_a_picture_missing_is_named(tmp_path: Path) -> None:
         benchmarks.load("vimeo").cases(tmp_path, ())
 
 
-def test_the_same_septuplets_are_drawn_each_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(vimeo, "CLIPS", 7)
+def test_the_same_septuplets_are_drawn_each_time(tmp_path: Path) -> None:
+    few = replace(benchmarks.load("vimeo"), clips=7)
     names = [f"00001/{i:04d}" for i in range(1, 21)]
     (tmp_path / "sep_testlist.txt").write_text("\n".join(names))
     for name in names:  # pictures are not opened before they are measured
@@ -292,7 +299,7 @@ def test_the_same_septuplets_are_drawn_each_time(
         folder.mkdir(parents=True)
         for i in range(1, 8):
             (folder / f"im{i}.png").touch()
-    once, again = vimeo.find(tmp_path), vimeo.find(tmp_path)
+    once, again = clean.find(few, tmp_path), clean.find(few, tmp_path)
     assert list(once) == list(again)
     assert len(once) == 7
     assert set(once) != set(names[:7])
@@ -365,6 +372,6 @@ def test_published_numbers_are_those_of_the_projects_reference() -> None:
     reference = (SHARED.parent / "methods.md").read_text(encoding="utf-8")
     known = {float(number) for number in re.findall(r"\d*\.\d+", reference)}
     for name in NAMES:
-        for row in published(name):
+        for row in benchmarks.load(name).published:
             for value in row.values.values():
                 assert set(value.values()) <= known, (name, row.title, value)

@@ -1,23 +1,28 @@
-"""Published benchmarks. One is a file here with a BENCHMARK; its name is the registry."""
+"""Published benchmarks. One is a TOML file here; its name is the registry.
 
-from importlib import import_module
-from pkgutil import iter_modules
+It has the benchmark's title, protocol, noises, where its files lie (`layout`), and rows that others
+published. `loader` names the module in `loaders` that reads such a layout.
+"""
+
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from f2rcli.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from f2rcli.evaluation.base import Benchmark
+    from f2rcli.evaluation.benchmarks.published import PublishedBenchmark
 
 
 def available() -> list[str]:
-    """The names of all benchmarks, without importing any of them."""
-    return sorted(module.name for module in iter_modules(__path__))
+    """The names of all benchmarks, without reading any of them."""
+    names = (entry.name for entry in files(__name__).iterdir())
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
 
-def load(name: str) -> "Benchmark":
+def load(name: str) -> "PublishedBenchmark":
     """A benchmark by name; raises UsageError for a name that no file here has."""
+    from f2rcli.evaluation.benchmarks.published import PublishedBenchmark
+
     if name not in available():
         raise UsageError(f"--benchmark {name}: no such benchmark.", hint=nearest(name, available()))
-    benchmark: Benchmark = import_module(f"{__name__}.{name}").BENCHMARK
-    return benchmark
+    return PublishedBenchmark.parse(name, files(__name__).joinpath(f"{name}.toml").read_text())

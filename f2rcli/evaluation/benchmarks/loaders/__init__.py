@@ -1,0 +1,1 @@
+"""Readers of data sets' layouts: `cases(benchmark, root, frames)` gives a root's clips."""
