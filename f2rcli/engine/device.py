@@ -1,5 +1,6 @@
 """Where and how precisely networks run."""
 
+import ctypes
 import os
 from contextlib import AbstractContextManager, nullcontext
 
@@ -8,6 +9,10 @@ import torch
 from f2rcli.errors import DeviceError, UsageError
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+# glibc's mallopt: arrays up to the largest size it can keep come from memory that the process has
+# already, which is not given back while it runs.
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
+KEPT = {M_MMAP_THRESHOLD: 2**25, M_TRIM_THRESHOLD: 2**29, M_TOP_PAD: 2**26}  # bytes
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -79,6 +84,20 @@ def use_threads(count: int | None) -> int:
     chosen = count or int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0))
     torch.set_num_threads(chosen)
     return chosen
+
+
+def keep_memory() -> bool:
+    """Let the C library keep the memory of freed arrays for the next ones; False where it cannot.
+
+    Left alone, glibc maps every array of a few hundred kilobytes anew, and the system clears each
+    page of it: a sixth of all time at 1920x1080. Does nothing with other C libraries.
+    """
+    try:
+        library = ctypes.CDLL(None)
+        library.gnu_get_libc_version  # noqa: B018  # raises where the library is another
+        return all(library.mallopt(which, size) for which, size in KEPT.items())
+    except (AttributeError, OSError, TypeError):
+        return False
 
 
 def memory_of(device: torch.device) -> int:

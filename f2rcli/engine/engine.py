@@ -13,7 +13,13 @@ from torch import Tensor
 from f2rcli import methods, sensor, weights, yuv
 from f2rcli.defects import SetAside
 from f2rcli.engine.debias import without_bias
-from f2rcli.engine.device import choose_device, choose_precision, memory_of, use_threads
+from f2rcli.engine.device import (
+    choose_device,
+    choose_precision,
+    keep_memory,
+    memory_of,
+    use_threads,
+)
 from f2rcli.engine.residual import (
     ALONE,
     CODED,
@@ -231,6 +237,7 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     """
     methods.load(settings.method)
     check_strengths(settings, info)
+    keep_memory()
     use_threads(settings.threads)
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)
