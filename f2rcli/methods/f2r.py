@@ -320,7 +320,7 @@ def photometric(warped: Tensor, reference: Tensor, typical: Tensor | None = None
     allowed = MISMATCH_ALLOWED * typical.clamp_min(MISMATCH_FLOOR).view(-1, 1, 1)
     rated = torch.empty_like(mismatch)
     for place, one in enumerate(mismatch.unbind(1)):
-        rated[:, place] = 1 / (1 + (one / allowed) ** 2)
+        rated[:, place] = (one / allowed).square_().add_(1).reciprocal_()
     return rated.unsqueeze(2)
 
 
@@ -328,7 +328,7 @@ def mismatches(warped: Tensor, reference: Tensor) -> Tensor:
     """How far each warped neighbour is from the reference around every pixel: (B, N, H, W)."""
     mismatch = torch.empty_like(warped[:, :, 0])
     for place, one in enumerate(warped.unbind(1)):
-        mismatch[:, place] = smooth((one - reference).abs().mean(1, keepdim=True))[:, 0]
+        mismatch[:, place] = smooth((one - reference).abs_().mean(1, keepdim=True))[:, 0]
     return mismatch
 
 

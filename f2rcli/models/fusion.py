@@ -5,9 +5,13 @@ DESIGN.md D5-D7 and D9: neighbours are warped as pictures, not as features; weig
 neighbours are a softmax, so any number of them works in any order; no global statistics.
 """
 
+from functools import cache
 from typing import NamedTuple
 
+import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -23,6 +27,7 @@ from f2rcli.models.layers import (
     weighted,
 )
 
+SIDE = 7  # pixels, of local means
 EPSILON = 1e-4  # keeps ratios of brightness finite; one fortieth of an 8-bit code
 
 
@@ -183,9 +188,38 @@ def posterior_mean(noisy: Tensor, anchor: Tensor, level: Tensor) -> Tensor:
 
 
 def smooth(x: Tensor) -> Tensor:
-    """Mean over 7x7 pixels; at the border over those inside. x (B, C, H, W)."""
-    rows = functional.avg_pool2d(x, (7, 1), stride=1, padding=(3, 0), count_include_pad=False)
-    return functional.avg_pool2d(rows, (1, 7), stride=1, padding=(0, 3), count_include_pad=False)
+    """Mean over 7x7 pixels; at the border over those inside. x (B, C, H, W).
+
+    On the CPU by OpenCV's running sums, which take a tenth of the time.
+    """
+    if x.device.type == "cpu" and not x.requires_grad:
+        return _smooth_planes(x)
+    rows = functional.avg_pool2d(
+        x, (SIDE, 1), stride=1, padding=(SIDE // 2, 0), count_include_pad=False
+    )
+    return functional.avg_pool2d(
+        rows, (1, SIDE), stride=1, padding=(0, SIDE // 2), count_include_pad=False
+    )
+
+
+def _smooth_planes(x: Tensor) -> Tensor:
+    planes = x.detach().float().flatten(0, 1).contiguous().numpy()
+    means = np.empty_like(planes)
+    for plane, mean in zip(planes, means, strict=True):
+        cv2.blur(plane, (SIDE, SIDE), mean, borderType=cv2.BORDER_CONSTANT)
+    for lines in (means, means.swapaxes(-1, -2)):
+        near, share = _near_border(lines.shape[-1])
+        lines[..., near] *= share
+    return torch.from_numpy(means).view(x.shape)
+
+
+@cache
+def _near_border(size: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Places whose window reaches beyond a line of this size; SIDE over what of it is inside."""
+    place = np.arange(size)
+    inside = np.minimum(place + SIDE // 2, size - 1) - np.maximum(place - SIDE // 2, 0) + 1
+    near = np.flatnonzero(inside < SIDE)
+    return near, (SIDE / inside[near]).astype(np.float32)
 
 
 def _halve(weights: Tensor) -> Tensor:

@@ -90,9 +90,11 @@ class NoiseModel:
         share = place - below
         planes = []
         for channel, curve in enumerate(self.curve):
-            knots, index = signal.new_tensor(curve), below[:, channel].long()
-            low, high = knots[index], knots[index + 1]
-            planes.append(low + share[:, channel] * (high - low))
+            knots, index = signal.new_tensor(curve), below[:, channel].int().flatten()
+            low, step = (part.index_select(0, index) for part in (knots[:-1], knots.diff()))
+            planes.append(
+                torch.addcmul(low, share[:, channel].flatten(), step).view_as(below[:, 0])
+            )
         return torch.stack(planes, 1)
 
     def add(self, clean: Tensor, generator: torch.Generator | None = None) -> Tensor:
