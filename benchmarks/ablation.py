@@ -30,6 +30,7 @@ from f2rcli.engine.stream import Engine, EngineSettings, estimate_noise, load_en
 from f2rcli.io import open_reader
 from f2rcli.methods.base import Prepared
 from f2rcli.methods.f2r import F2R
+from f2rcli.models.flow import halved
 from f2rcli.noise.model import NoiseModel
 from f2rcli.window import Window
 
@@ -129,8 +130,9 @@ def table(results: Results, title: str, names: list[str]) -> str:
 
 def flow_times(scene: Scene, rounds: int = 5) -> str:
     """CPU milliseconds per flow of every search on a scene, the fastest of several rounds."""
-    first, second = (scene.frames[i].luma for i in CENTRES)
-    lines = [f"| CPU ms per flow at {first.shape[1]}x{first.shape[0]} | |", "|---|---|"]
+    whole = scene.frames[CENTRES[0]].luma
+    first, second = (halved(scene.frames[i].luma) for i in CENTRES)
+    lines = [f"| CPU ms per flow at {whole.shape[1]}x{whole.shape[0]} | |", "|---|---|"]
     for name, search in {SHIPPED: Search(), **SEARCHES}.items():
         taken = []
         for _ in range(rounds):

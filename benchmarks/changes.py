@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from f2rcli.engine.stream import Engine
@@ -23,20 +21,19 @@ from f2rcli.window import Window
 
 @dataclass
 class Search:
-    """The package's DIS with some parameters replaced; None keeps the package's own."""
+    """The package's DIS with some parameters replaced; None keeps the package's own. Pictures are
+    of half the size, see `flow.halved`."""
 
-    finest: int | None = None
+    finest: int | None = None  # counted from whole pictures; at least 1
     patch: int | None = None
     alpha: float | None = None
-    blur: float | None = None  # pixels; 0 for none
 
     def __call__(self, source: Luma, target: Luma, start: Flow | None = None) -> Flow:
         """See FlowEstimator. Pictures must not be smaller than the package pads them to."""
-        white = max(float(np.quantile(source[::4, ::4], 0.995)), 1e-3)
-        first, second = (self._codes(luma, white) for luma in (source, target))
-        search = flow._new_search()
+        white = max(float(np.quantile(source[::2, ::2], 0.995)), 1e-3)
+        first, second = (flow._eight_bits(luma, white) for luma in (source, target))
+        search = flow._new_search(finest=(self.finest or 1) - 1)
         for value, change in (
-            (self.finest, search.setFinestScale),
             (self.patch, search.setPatchSize),
             (self.alpha, search.setVariationalRefinementAlpha),
         ):
@@ -44,12 +41,6 @@ class Search:
                 change(value)
         found: Any = search.calc(first, second, None if start is None else start.copy())
         return np.ascontiguousarray(found)
-
-    def _codes(self, luma: Luma, white: float) -> NDArray[np.uint8]:
-        if self.blur is None:
-            return flow._eight_bits(luma, white)
-        blurred = cv2.GaussianBlur(luma, (0, 0), self.blur) if self.blur else luma
-        return np.clip(blurred * np.float32(255 / white), 0, 255).astype(np.uint8)
 
 
 def standing(source: Luma, target: Luma, start: Flow | None = None) -> Flow:
@@ -137,16 +128,13 @@ class Change:
 SEARCHES: dict[str, FlowEstimator] = {
     "finest scale 2, patch 16": Search(2, 16),
     "finest scale 2, patch 16, alpha 20": Search(2, 16, 20.0),
-    "finest scale 2, patch 16, not blurred": Search(2, 16, blur=0),
     "finest scale 2, patch 12": Search(2, 12),
     "finest scale 2, patch 8": Search(2, 8),
     "finest scale 2, patch 8, alpha 20": Search(2, 8, 20.0),
-    "finest scale 2, patch 8, alpha 20, not blurred (OpenCV's preset fast)": Search(2, 8, 20.0, 0),
     "finest scale 3, patch 16": Search(3, 16),
     "finest scale 1, patch 16": Search(1, 16),
     "finest scale 1, patch 8": Search(1, 8),
     "finest scale 1, patch 8, alpha 20": Search(1, 8, 20.0),
-    "finest scale 0, patch 16": Search(0, 16),
     "no motion at all": standing,
 }
 SHIPPED = "as shipped"

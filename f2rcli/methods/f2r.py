@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from f2rcli.methods.base import Prepared, Restored, Run
@@ -17,13 +16,17 @@ from f2rcli.models.flow import (
     DISFlow,
     Flow,
     FlowEstimator,
+    Luma,
     Map,
     compose,
     consistency,
+    doubled,
+    halved,
     inside,
     midway,
     sample,
     warp,
+    warp_all,
 )
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner, smooth
 from f2rcli.models.memory import Memory
@@ -35,48 +38,50 @@ MISMATCH_FLOOR = 2e-3  # half an 8-bit code: coarse frames never agree better th
 MISMATCH_ALLOWED = 3.0  # times the frame's median mismatch; beyond it confidence falls
 
 
+HALF = 2.0  # pixels of a picture along one of its flows
+
+
 @dataclass
 class FlowBook:
-    """Flows between frames of a clip. Those of adjacent frames are computed once and kept while
-    their frames are, in float16, which holds a motion of 64 pixels to a thirtieth of one; longer
-    ones begin from them, serve one window and are not kept."""
+    """Flows between frames of a clip, on grids of half the size and in their pixels: DIS looks no
+    finer. Those of adjacent frames are computed once and kept while their frames are; longer ones
+    begin from them, serve one window and are not kept."""
 
-    estimator: FlowEstimator = field(default_factory=DISFlow)
+    estimator: FlowEstimator = field(default_factory=lambda: DISFlow(halved=True))
     calls: int = 0  # estimates made so far
-    _known: dict[tuple[int, int], NDArray[np.float16]] = field(default_factory=dict)
+    _known: dict[tuple[int, int], Flow] = field(default_factory=dict)
+    _looks: dict[int, tuple[Luma, Luma]] = field(default_factory=dict)  # whole and halved
 
     def flow(self, source: Prepared, target: Prepared) -> Flow:
         """Flow from `source` into `target`; a longer one starts from adjacent ones, composed."""
         key = (source.index, target.index)
-        known = self._recalled(*key)
-        if known is not None:
-            return known
+        if key in self._known:
+            return self._known[key]
         flow = self.fresh(source, target, self._composed(*key))
-        if abs(key[0] - key[1]) > 1:
-            return flow
-        self._known[key] = flow.astype(np.float16)
-        return self._known[key].astype(np.float32)  # what it will be the next time
+        if abs(key[0] - key[1]) == 1:
+            self._known[key] = flow
+        return flow
 
     def known(self, source: int, target: int) -> Flow | None:
         """The flow between two adjacent frames by their indices, where it was made."""
-        return self._recalled(source, target)
+        return self._known.get((source, target))
 
     def fresh(self, source: Prepared, target: Prepared, start: Flow | None = None) -> Flow:
         """A flow that is not looked up and not kept."""
         self.calls += 1
-        return self.estimator(source.luma, target.luma, start)
+        return self.estimator(self._look(source), self._look(target), start)
 
     def back(self, source: Prepared, target: Prepared) -> Flow | None:
         """Flow from `target` back into `source` by adjacent ones; None if one is missing."""
         key = (target.index, source.index)
-        return self._recalled(*key) if abs(key[0] - key[1]) == 1 else self._composed(*key)
+        return self.known(*key) if abs(key[0] - key[1]) == 1 else self._composed(*key)
 
     def agreement(self, source: Prepared, target: Prepared, flow: Flow | None = None) -> Map:
         """How well the flow there (looked up unless given) agrees with the one back, or lies
-        inside if there is none."""
+        inside if there is none; of the flow's size."""
         flow = self.flow(source, target) if flow is None else flow
         back = self.back(source, target)
-        return inside(flow) if back is None else consistency(flow, back)
+        return inside(flow, HALF) if back is None else consistency(flow, back, HALF)
 
     def chain(self, frames: list[Prepared]) -> None:
         """Make sure that both flows of every adjacent pair of these frames are known."""
@@ -88,22 +93,34 @@ class FlowBook:
     def forget_before(self, index: int) -> None:
         """Drop every flow that touches a frame before this one."""
         self._known = {key: flow for key, flow in self._known.items() if min(key) >= index}
+        self._looks = {key: look for key, look in self._looks.items() if key >= index}
 
     def forget(self, index: int) -> None:
         """Drop every flow that touches this frame."""
         self._known = {key: flow for key, flow in self._known.items() if index not in key}
+
+    def _look(self, frame: Prepared) -> Luma:
+        """The frame as the estimator sees it."""
+        luma, small = self._looks.get(frame.index, (None, None))
+        if small is None or luma is not frame.luma:  # a frame may come again, changed
+            small = halved(frame.luma)
+            self._looks[frame.index] = frame.luma, small
+        return small
 
     def _composed(self, source: int, target: int) -> Flow | None:
         step = 1 if target > source else -1
         links = [(i, i + step) for i in range(source, target, step)]
         if len(links) < 2 or any(link not in self._known for link in links):
             return None
-        *earlier, last = (self._known[link].astype(np.float32) for link in links)
+        *earlier, last = (self._known[link] for link in links)
         return reduce(lambda flow, link: compose(link, flow), reversed(earlier), last)
 
-    def _recalled(self, source: int, target: int) -> Flow | None:
-        known = self._known.get((source, target))
-        return None if known is None else known.astype(np.float32)
+
+def _whole(flow: Flow, frame: Prepared) -> Flow:
+    """A flow of the book in a frame's own pixels."""
+    whole = doubled(flow, frame.luma.shape)
+    whole *= HALF
+    return whole
 
 
 class Networks(nn.Module):
@@ -183,12 +200,14 @@ class F2R:
             self.memory = Memory.of(frame.index, frame.noisy, frame.coarse)
         else:
             level = level_map(noise, frame.coarse)
-            self.memory = known.carried(frame.index, frame.noisy, frame.coarse, flow, level)
+            whole = _whole(flow, frame)
+            self.memory = known.carried(frame.index, frame.noisy, frame.coarse, whole, level)
         return self.memory
 
     def motion(self, centre: Prepared, neighbour: Prepared) -> Flow | None:
         """See Moving."""
-        return self.flows.known(centre.index, neighbour.index)
+        flow = self.flows.known(centre.index, neighbour.index)
+        return None if flow is None else _whole(flow, centre)
 
     def forget(self) -> None:
         """Begin a new clip: its frames may have the indices of this one's."""
@@ -223,12 +242,14 @@ class F2R:
         self.flows.chain([*window.before, centre, *window.after])
         for neighbour in window.neighbours:
             flow = self.flows.flow(centre, neighbour)
-            yield flow, self.flows.agreement(centre, neighbour, flow)
+            agreement = self.flows.agreement(centre, neighbour, flow)
+            yield _whole(flow, centre), doubled(agreement, centre.luma.shape)
 
     def align_strictly(self, window: Window[Prepared]) -> Aligned:
         """The same with nothing of the centre: flows between neighbours, by constant velocity."""
         flows = self._blind_flows(window)
-        return _align(window.neighbours, ((flow, inside(flow)) for flow in flows), None)
+        whole = (_whole(flow, window.centre) for flow in flows)
+        return _align(window.neighbours, ((flow, inside(flow)) for flow in whole), None)
 
     def independent_pair(self, window: Window[Prepared]) -> tuple[Tensor, Tensor] | None:
         """See Method.independent_pair: strict anchors from alternate neighbours on either side."""
@@ -262,7 +283,7 @@ class F2R:
             ]
         near = before[::-1] or after
         if len(near) < 2:
-            return [np.zeros((*near[0].luma.shape, 2), np.float32)]
+            return [np.zeros((*halved(near[0].luma).shape, 2), np.float32)]
         onward = self.flows.flow(near[0], near[1])  # the same velocity, one frame earlier
         moved = onward
         for _ in range(3):
@@ -302,8 +323,7 @@ def _align(
         if memory is not None and memory.index == neighbour.index:
             shown = memory
             agreement[:, place] *= warp(memory.count, flow).clamp_min(1)[:, 0]
-        noisy[:, place] = warp(shown.noisy, flow)
-        coarse[:, place] = warp(shown.coarse, flow)
+        noisy[:, place], coarse[:, place] = warp_all([shown.noisy, shown.coarse], flow)
     reference = coarse.mean(1) if reference is None else reference
     return Aligned(noisy, coarse, photometric(coarse, reference).mul_(agreement))
 

@@ -4,6 +4,9 @@ Flow lives on the centre's grid and points into the neighbour: pixel p of the ce
 the neighbour shows at p + F(p). Flows are (H, W, 2) float32 in pixels, dx then dy, on the CPU.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import cv2
@@ -28,6 +31,7 @@ class FlowEstimator(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
 class DISFlow:
     """Dense inverse search (Kroeger et al., ECCV 2016) by OpenCV, tuned for noise.
 
@@ -35,21 +39,41 @@ class DISFlow:
     the numbers.
     """
 
+    halved: bool = False  # whether pictures come from `halved`, and flows are to be as small
+
     def __call__(self, source: Luma, target: Luma, start: Flow | None = None) -> Flow:
         """See FlowEstimator. Both pictures are stretched alike to the 8 bits DIS works on."""
         height, width = source.shape
-        white = max(float(np.quantile(source[::4, ::4], 0.995)), 1e-3)
-        first, second = (_eight_bits(luma, white) for luma in (source, target))
+        step = 2 if self.halved else 4
+        white = max(float(np.quantile(source[::step, ::step], 0.995)), 1e-3)
+        pair = (source, target) if self.halved else (_blurred(source), _blurred(target))
+        first, second = (_eight_bits(luma, white) for luma in pair)
         initial = None if start is None else _padded(start).copy()
-        flow = _new_search().calc(first, second, initial)  # type: ignore[arg-type]  # None is allowed
+        search = _new_search(finest=0 if self.halved else 1)
+        flow = search.calc(first, second, initial)  # type: ignore[arg-type]  # None is allowed
         return np.ascontiguousarray(flow[:height, :width])
 
 
-def _new_search() -> cv2.DISOpticalFlow:
+def halved(luma: Luma) -> Luma:
+    """A picture as DIS looks at it, at half the size: (H, W) -> half of both, rounded up."""
+    rows, columns = (size % 2 for size in luma.shape)
+    even = cv2.copyMakeBorder(_blurred(luma), 0, rows, 0, columns, cv2.BORDER_REPLICATE)
+    size = (even.shape[1] // 2, even.shape[0] // 2)
+    return np.asarray(cv2.resize(even, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def doubled(values: Map, shape: tuple[int, ...]) -> Map:
+    """A map or the shifts of a flow from half the size onto a picture of this shape."""
+    rows, columns = values.shape[:2]
+    whole = np.asarray(cv2.resize(values, (2 * columns, 2 * rows)), np.float32)
+    return np.ascontiguousarray(whole[: shape[0], : shape[1]])
+
+
+def _new_search(finest: int = 1) -> cv2.DISOpticalFlow:
     """A search of its own for every pair: one that is used again remembers the pair before, and
     its answers depend on it (seen in OpenCV 5.0)."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    search.setFinestScale(1)
+    search.setFinestScale(finest)
     search.setPatchSize(8)
     search.setPatchStride(4)
     search.setGradientDescentIterations(16)
@@ -58,9 +82,12 @@ def _new_search() -> cv2.DISOpticalFlow:
     return search
 
 
+def _blurred(luma: Luma) -> Luma:
+    return np.asarray(cv2.GaussianBlur(luma, (0, 0), 1.0), np.float32)
+
+
 def _eight_bits(luma: Luma, white: float) -> NDArray[np.uint8]:
-    blurred = cv2.GaussianBlur(luma, (0, 0), 1.0)
-    codes = np.clip(blurred * np.float32(255 / white), 0, 255).astype(np.uint8)
+    codes = np.clip(luma * np.float32(255 / white), 0, 255).astype(np.uint8)
     return np.ascontiguousarray(_padded(codes))
 
 
@@ -76,15 +103,26 @@ def sample(values: NDArray[np.float32], flow: Flow, *, cubic: bool = False) -> N
 
     values (H, W) or (H, W, C) with C <= 4.
     """
-    rows, columns = np.indices(flow.shape[:2], dtype=np.float32)
-    warped: NDArray[np.float32] = cv2.remap(  # type: ignore[assignment]  # float32 stays float32
-        values,
-        columns + flow[..., 0],
-        rows + flow[..., 1],
-        cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return warped
+    kind = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
+    return _fetched(values, landing(flow), kind)
+
+
+def landing(flow: Flow) -> Flow:
+    """Where every pixel p lands, p + flow(p): x, then y."""
+    return _grid(*flow.shape[:2]) + flow
+
+
+@lru_cache(maxsize=4)
+def _grid(height: int, width: int) -> Flow:
+    rows, columns = np.indices((height, width), dtype=np.float32)
+    grid = np.stack([columns, rows], -1)
+    grid.setflags(write=False)
+    return grid
+
+
+def _fetched(values: NDArray[np.float32], places: Flow, kind: int) -> NDArray[np.float32]:
+    moved = cv2.remap(values, places, None, kind, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]  # None is allowed
+    return np.asarray(moved, np.float32)
 
 
 def compose(first: Flow, second: Flow) -> Flow:
@@ -104,43 +142,64 @@ def midway(across: Flow, part: float = 0.5, rounds: int = 3) -> Flow:
     return np.float32(part) * moved
 
 
-def consistency(forward: Flow, backward: Flow) -> Map:
+def consistency(forward: Flow, backward: Flow, pixel: float = 1.0) -> Map:
     """Whether going there and back ends where it began: 1 within a fraction of a pixel, towards 0
-    beyond, and 0 where the flow leaves the picture (Sundaram et al., ECCV 2010, made soft)."""
+    beyond, and 0 where the flow leaves the picture (Sundaram et al., ECCV 2010, made soft).
+
+    pixel: how many of the picture's pixels one of the flows' is long.
+    """
     error = forward + sample(backward, forward)
-    allowed = 0.25 + 0.01 * (_squared(forward) + _squared(backward))
-    return inside(forward) / (1 + _squared(error) / allowed)
+    allowed = 0.25 / pixel**2 + 0.01 * (squared(forward) + squared(backward))
+    return inside(forward, pixel) / (1 + squared(error) / allowed)
 
 
-def _squared(flow: Flow) -> Map:
+def squared(flow: Flow) -> Map:
+    """The squared length of every shift, (H, W)."""
     return flow[..., 0] ** 2 + flow[..., 1] ** 2  # a sum over an axis of two is ten times slower
 
 
-def inside(flow: Flow) -> Map:
-    """1 where p + flow(p) lies in the picture, 0 elsewhere, with half a pixel of grace."""
+def inside(flow: Flow, pixel: float = 1.0) -> Map:
+    """1 where p + flow(p) lies in the picture, 0 elsewhere, with half a pixel of grace; see
+    `consistency` for `pixel`."""
     height, width = flow.shape[:2]
-    rows, columns = np.indices((height, width), dtype=np.float32)
-    x, y = columns + flow[..., 0], rows + flow[..., 1]
-    within = (x > -1) & (y > -1) & (x < width) & (y < height)
+    x, y = (landing(flow)[..., axis] for axis in (0, 1))
+    low = -0.5 - 0.5 / pixel
+    within = (x > low) & (y > low) & (x < width - 1 - low) & (y < height - 1 - low)
     return within.astype(np.float32)
 
 
 def warp(picture: Tensor, flow: Flow) -> Tensor:
-    """Backward warp with cubic interpolation: picture (1, C, H, W) -> the same shape.
+    """Backward warp with cubic interpolation: picture (1, C, H, W) -> the same shape."""
+    return warp_all([picture], flow)[0]
+
+
+def warp_all(pictures: Sequence[Tensor], flow: Flow) -> list[Tensor]:
+    """The same of several pictures of one size.
 
     On the CPU by OpenCV, which is five times faster there; elsewhere, and where a gradient is
     wanted, by grid_sample.
     """
-    if picture.device.type == "cpu" and not picture.requires_grad:
-        planes = picture[0].float().permute(1, 2, 0).contiguous().numpy()
-        groups = [planes[..., i : i + 4] for i in range(0, planes.shape[-1], 4)]
-        warped = [np.atleast_3d(sample(np.ascontiguousarray(g), flow, cubic=True)) for g in groups]
-        return torch.from_numpy(np.concatenate(warped, -1)).permute(2, 0, 1)[None]
+    places, device = landing(flow), pictures[0].device
+    if device.type == "cpu" and not any(picture.requires_grad for picture in pictures):
+        return [_remapped(picture, places) for picture in pictures]
     height, width = flow.shape[:2]
-    rows, columns = np.indices((height, width), dtype=np.float32)
-    x = 2 * (columns + flow[..., 0]) / max(width - 1, 1) - 1
-    y = 2 * (rows + flow[..., 1]) / max(height - 1, 1) - 1
-    grid = torch.from_numpy(np.stack([x, y], -1))[None].to(picture.device)
-    return functional.grid_sample(
-        picture.float(), grid, mode="bicubic", padding_mode="border", align_corners=True
-    )
+    scale = np.array([2 / max(width - 1, 1), 2 / max(height - 1, 1)], np.float32)
+    grid = torch.from_numpy(places * scale - 1)[None].to(device)
+    return [
+        functional.grid_sample(
+            picture.float(), grid, mode="bicubic", padding_mode="border", align_corners=True
+        )
+        for picture in pictures
+    ]
+
+
+AT_ONCE = 3  # channels: OpenCV takes twice as long for four
+
+
+def _remapped(picture: Tensor, places: Flow) -> Tensor:
+    moved = torch.empty(picture.shape)
+    for i in range(0, picture.shape[1], AT_ONCE):
+        planes = picture[0, i : i + AT_ONCE].float().permute(1, 2, 0).contiguous().numpy()
+        warped = np.atleast_3d(_fetched(planes, places, cv2.INTER_CUBIC))
+        moved[0, i : i + AT_ONCE] = torch.from_numpy(warped).permute(2, 0, 1)
+    return moved

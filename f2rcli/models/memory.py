@@ -9,11 +9,10 @@ process noise is whatever the match leaves beyond the noise (Kalman, 1960; DESIG
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from f2rcli.models.flow import Flow, warp
+from f2rcli.models.flow import Flow, squared, warp_all
 from f2rcli.models.layers import box_mean
 
 MOST = 32.0  # frames a pixel may be worth: what changes too slowly to be seen must still fade
@@ -55,15 +54,13 @@ class Memory:
         variance = level.square().mean(1, keepdim=True).clamp_min(LEAST_VARIANCE)
         fresh = _Pair(noisy, coarse)
         plain = _excess(_Pair(self.noisy, self.coarse), fresh, variance, self.count)
-        still = torch.from_numpy(np.hypot(flow[..., 0], flow[..., 1]) < STILL)[None, None]
+        still = torch.from_numpy(squared(flow) < STILL**2)[None, None]
         still = still.to(plain.device) & (plain < RESAMPLED)
         old, count, excess = _Pair(self.noisy, self.coarse), self.count, plain
         if not still.all():
             stopped = flow * ~still[0, 0].cpu().numpy()[..., None]
-            moved = warp(torch.cat([*old, count], 1), stopped)
-            channels = noisy.shape[1]
-            old = _Pair(moved[:, :channels], moved[:, channels:-1])
-            count = moved[:, -1:].clamp(1, MOST)
+            *moved, count = warp_all([*old, count], stopped)
+            old, count = _Pair(*moved), count.clamp_(1, MOST)
             there = _excess(old, fresh, variance, count) + RESAMPLED
             excess = torch.where(still, plain, there)
         worth = 1 / (1 / count + excess)
