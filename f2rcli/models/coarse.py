@@ -1,9 +1,8 @@
 """The coarse denoiser: one frame in, one frame out, once per frame."""
 
-import torch
 from torch import Tensor, nn
 
-from f2rcli.models.layers import UNet, unet_reach, unet_stride
+from f2rcli.models.layers import UNet, lowered_cat, unet_reach, unet_stride
 
 
 class Coarse(nn.Module):
@@ -25,4 +24,4 @@ class Coarse(nn.Module):
 
         H and W must be multiples of `stride`.
         """
-        return noisy + self.unet(torch.cat([noisy, level], dim=1))
+        return noisy + self.unet(lowered_cat([noisy, level]))

@@ -17,11 +17,12 @@ from torch.nn import functional
 
 from f2rcli.models.layers import (
     SHUFFLE,
-    SLOPE,
     UNet,
     conv,
+    conv_of_cells,
     lowered,
-    split_batch,
+    lowered_cat,
+    rectified,
     unet_reach,
     unet_stride,
     weighted,
@@ -85,7 +86,7 @@ class BlindAnchor(nn.Module):
         weights, spread = self._weigh(aligned)
         merged = weighted(weights, aligned.coarse)
         texture = weighted(weights, aligned.noisy) - merged
-        residual = self.unet(torch.cat([merged, texture, spread], dim=1))
+        residual = self.unet(lowered_cat([merged, texture, spread]))
         strict, guided = residual.chunk(2, dim=1)
         return Anchor(merged, texture, merged + texture + strict, texture + guided, weights)
 
@@ -105,7 +106,7 @@ class BlindAnchor(nn.Module):
         scale = 1 / (spread + EPSILON)
         logits = torch.stack(  # one neighbour after the other: pictures may be large
             [
-                self._logits(torch.cat([(one - mean) * scale, far * scale, sure.clamp_max(1)], 1))
+                self._logits([(one - mean) * scale, far * scale, sure.clamp_max(1)])
                 for one, far, sure in zip(
                     aligned.coarse.unbind(1), distance.unbind(1), confidence.unbind(1), strict=True
                 )
@@ -115,10 +116,9 @@ class BlindAnchor(nn.Module):
         missing = confidence.amax((2, 3, 4), keepdim=True) == 0
         return torch.softmax(logits.masked_fill(missing, -1e4), dim=1), spread
 
-    def _logits(self, seen: Tensor) -> Tensor:
-        x = functional.pixel_unshuffle(lowered(seen), SHUFFLE)
-        x = functional.leaky_relu(self.first(x), SLOPE)
-        x = functional.leaky_relu(self.second(x), SLOPE)
+    def _logits(self, seen: list[Tensor]) -> Tensor:
+        x = rectified(conv_of_cells(self.first, lowered_cat(seen)))
+        x = rectified(self.second(x))
         return functional.pixel_shuffle(self.logits(x), SHUFFLE)
 
 
@@ -146,10 +146,9 @@ class Refiner(nn.Module):
         deviation, zero where unknown -> the refined centre (B, C, H, W)."""
         guided = anchor.guided(coarse)
         start = posterior_mean(noisy, guided, level)
-        centre = torch.cat([start, noisy - start, coarse - start, guided - start, level], dim=1)
-        x = functional.pixel_unshuffle(lowered(centre), SHUFFLE)
-        x = torch.cat([x, *self._neighbours(start, anchor, aligned)], dim=1)
-        return start + self.unet.from_cells(x)
+        centre = lowered_cat([start, noisy - start, coarse - start, guided - start, level])
+        around = torch.cat(self._neighbours(start, anchor, aligned), 1)
+        return start + self.unet(centre, around)
 
     def _neighbours(self, start: Tensor, anchor: Anchor, aligned: Aligned) -> tuple[Tensor, Tensor]:
         """What the neighbours show, as weighted means over them: (B, embed, H/2, W/2) twice."""
@@ -159,19 +158,16 @@ class Refiner(nn.Module):
         means = by_anchor[:, 0] * first, by_trust[:, 0] * first
         for place in range(1, aligned.coarse.shape[1]):
             features = self._embedded(start, aligned, place)
-            means = (
-                torch.addcmul(means[0], by_anchor[:, place], features),
-                torch.addcmul(means[1], by_trust[:, place], features),
-            )
+            means[0].addcmul_(by_anchor[:, place], features)
+            means[1].addcmul_(by_trust[:, place], features)
         return means
 
     def _embedded(self, start: Tensor, aligned: Aligned, place: int) -> Tensor:
         """What one neighbour shows: (B, embed, H/2, W/2)."""
         noisy, coarse = aligned.noisy[:, place], aligned.coarse[:, place]
         apart = coarse - start
-        seen = torch.cat([apart, noisy - coarse, apart.abs().mean(1, keepdim=True)], 1)
-        cells = functional.pixel_unshuffle(lowered(seen), SHUFFLE)
-        return functional.leaky_relu(self.embed(cells), SLOPE)
+        seen = lowered_cat([apart, noisy - coarse, apart.abs().mean(1, keepdim=True)])
+        return rectified(conv_of_cells(self.embed, seen)).contiguous()  # weighs planes next
 
 
 def posterior_mean(noisy: Tensor, anchor: Tensor, level: Tensor) -> Tensor:
@@ -224,5 +220,6 @@ def _near_border(size: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
 
 def _halve(weights: Tensor) -> Tensor:
     """(B, N, 1, H, W) -> (B, N, 1, H/2, W/2) by averaging."""
-    pooled = functional.avg_pool2d(weights.flatten(0, 1), SHUFFLE)
-    return split_batch(pooled, weights.shape[0])
+    upper, lower = weights[..., ::2, :], weights[..., 1::2, :]
+    rows = upper + lower
+    return (rows[..., ::2] + rows[..., 1::2]) / 4

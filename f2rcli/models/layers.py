@@ -6,7 +6,7 @@ No normalisation and no pooling over the picture: a tile must not change the ans
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -39,7 +39,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, C, H, W) -> the same shape."""
-        return x + self.second(functional.leaky_relu(self.first(x), SLOPE))
+        change: Tensor = self.second(rectified(self.first(x)))
+        return change.add_(x)
 
 
 class Down(nn.Module):
@@ -52,7 +53,7 @@ class Down(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, C, H, W) -> (B, C', H/2, W/2)."""
-        return functional.leaky_relu(self.conv(x), SLOPE)
+        return rectified(self.conv(x))
 
 
 class Up(nn.Module):
@@ -64,7 +65,11 @@ class Up(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, C, H, W) -> (B, C', 2H, 2W)."""
-        return functional.pixel_shuffle(self.conv(x), 2)
+        if not folds(x):
+            return functional.pixel_shuffle(self.conv(x), 2)
+        outputs, inputs = self.conv.weight.shape[:2]
+        spread = self.conv.weight.view(outputs // 4, 4, inputs).permute(2, 0, 1)
+        return functional.conv_transpose2d(x, spread.reshape(inputs, -1, 2, 2), stride=2)
 
 
 class UNet(nn.Module):
@@ -77,7 +82,7 @@ class UNet(nn.Module):
     def __init__(
         self, inputs: int, outputs: int, widths: tuple[int, ...], middle: int = 2, extra: int = 0
     ) -> None:
-        """`extra` counts further channels that `from_cells` is given at half size."""
+        """`extra` counts further channels that come at half the size."""
         super().__init__()
         self.head = conv(inputs * SHUFFLE**2 + extra, widths[0])
         pairs = list(pairwise(widths))
@@ -88,13 +93,10 @@ class UNet(nn.Module):
         self.decoders = nn.ModuleList(ResidualBlock(width) for width in widths[:-1])
         self.tail = conv(widths[0], outputs * SHUFFLE**2, gain=0.1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x (B, inputs, H, W), H and W multiples of the stride -> (B, outputs, H, W)."""
-        return self.from_cells(functional.pixel_unshuffle(lowered(x), SHUFFLE))
-
-    def from_cells(self, cells: Tensor) -> Tensor:
-        """cells (B, 4 * inputs + extra, H/2, W/2), unshuffled already -> (B, outputs, H, W)."""
-        x = functional.leaky_relu(self.head(cells), SLOPE)
+    def forward(self, x: Tensor, extra: Tensor | None = None) -> Tensor:
+        """x (B, inputs, H, W), H and W multiples of the stride; extra (B, extra, H/2, W/2) ->
+        (B, outputs, H, W)."""
+        x = rectified(conv_of_cells(self.head, x, extra))
         skips = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
             x = encoder(x)
@@ -104,7 +106,7 @@ class UNet(nn.Module):
         for skip, up, decoder in zip(
             reversed(skips), reversed(self.ups), reversed(self.decoders), strict=True
         ):
-            x = decoder(up(x) + skip)
+            x = decoder(up(x).add_(skip))
         return functional.pixel_shuffle(self.tail(x), SHUFFLE)
 
 
@@ -157,11 +159,47 @@ def lowered(x: Tensor) -> Tensor:
     return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
 
 
+def lowered_cat(parts: Iterable[Tensor]) -> Tensor:
+    """Pictures (B, C, H, W) as channels of one, see `lowered`."""
+    return torch.cat([lowered(part) for part in parts], 1)
+
+
+def rectified(x: Tensor) -> Tensor:
+    """LeakyReLU of what no one else needs: it is overwritten."""
+    return functional.leaky_relu(x, SLOPE, inplace=True)
+
+
+def folds(x: Tensor) -> bool:
+    """Whether to make pixel shuffling part of the convolution beside it: processors take as long
+    to move pixels as to multiply them."""
+    return x.device.type == "cpu" and not torch.is_grad_enabled()
+
+
+def conv_of_cells(layer: nn.Conv2d, x: Tensor, extra: Tensor | None = None) -> Tensor:
+    """A 3x3 convolution of x (B, C, H, W), pixel-unshuffled, and of `extra` (B, E, H/2, W/2), its
+    further channels -> (B, outputs, H/2, W/2)."""
+    x = lowered(x)
+    if not folds(x):
+        cells = functional.pixel_unshuffle(x, SHUFFLE)
+        return layer(cells if extra is None else torch.cat([cells, extra], 1))
+    weight, own = layer.weight, SHUFFLE**2 * x.shape[1]
+    wide = weight[:, :own].reshape(len(weight), -1, SHUFFLE, SHUFFLE, 3, 3)
+    wide = wide.permute(0, 1, 4, 2, 5, 3).reshape(len(weight), -1, 3 * SHUFFLE, 3 * SHUFFLE)
+    out = functional.conv2d(_last(x), _last(wide), layer.bias, SHUFFLE, SHUFFLE)
+    if extra is None:
+        return out
+    return out.add_(functional.conv2d(_last(extra), _last(weight[:, own:]), padding=1))
+
+
+def _last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
 def weighted(weights: Tensor, pictures: Tensor) -> Tensor:
     """Sum over N of weights (B, N, 1, H, W) times pictures (B, N, C, H, W): (B, C, H, W)."""
     total = weights[:, 0] * pictures[:, 0]
     for place in range(1, pictures.shape[1]):
-        total = torch.addcmul(total, weights[:, place], pictures[:, place])
+        total.addcmul_(weights[:, place], pictures[:, place])
     return total
 
 
