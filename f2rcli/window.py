@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 # Different frames that are read around an excerpt, so that it shows the pixels of the whole run:
 LEAD_IN = 24  # before it: past windows, and what warms up whatever a method carries along
@@ -23,6 +24,11 @@ class Window(Generic[T]):
     @property
     def neighbours(self) -> tuple[T, ...]:
         return self.before + self.after
+
+    def map(self, change: Callable[[T], U]) -> "Window[U]":
+        """The window of what `change` makes of each item."""
+        before, after = (tuple(map(change, side)) for side in (self.before, self.after))
+        return Window(change(self.centre), before, after)
 
 
 def windows(

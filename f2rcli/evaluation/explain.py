@@ -76,18 +76,18 @@ class Explanation:
 
 
 def explain(
-    engine: Engine, pictures: list[Tensor], first: int, frame: int, pixel: tuple[int, int],
+    engine: Engine, window: Window[tuple[int, Tensor]], pixel: tuple[int, int],
     noise: NoiseModel | None,
 ) -> Explanation:  # fmt: skip
-    """Follow the pixel (x, y) of a frame back through an engine's method.
+    """Follow the pixel (x, y) of a window's centre back through an engine's method.
 
-    pictures: the window's frames (1, C, H, W) in order, `first` the index of the first of them.
-    Motion that a method estimates to align frames counts as given: only what networks do with the
-    aligned frames is followed. Raises InputError for a pixel outside, and for a method whose result
-    is cut off from its input.
+    window: frames' indices and pictures (1, C, H, W). Motion that a method estimates to align
+    frames counts as given: only what networks do with the aligned frames is followed. Raises
+    InputError for a pixel outside, and for a method whose result is cut off from its input.
     """
     x, y = pixel
-    height, width = pictures[0].shape[-2:]
+    frame, centre = window.centre
+    height, width = centre.shape[-2:]
     if not (0 <= x < width and 0 <= y < height):
         raise InputError(
             f"--pixel {x},{y}: outside of the picture.",
@@ -95,17 +95,16 @@ def explain(
         )
     left, top = (_corner(place, size) for place, size in ((x, width), (y, height)))
     rows, columns = slice(top, top + SIDE + STEP), slice(left, left + SIDE + STEP)
-    crops = [picture[..., rows, columns].clone() for picture in pictures]
-    for crop in crops:
-        crop.requires_grad_()
-    restored = _restored(engine, crops, frame - first, noise)
+    items = (*window.before, window.centre, *window.after)
+    crops = {i: picture[..., rows, columns].clone().requires_grad_() for i, picture in items}
+    restored = _restored(engine, window.map(lambda item: (item[0], crops[item[0]])), noise)
     chosen = restored[0, :, y - top, x - left]
-    found = torch.autograd.grad(chosen.mean(), crops, allow_unused=True)
+    found = torch.autograd.grad(chosen.mean(), list(crops.values()), allow_unused=True)
     filters = tuple(
-        FrameFilter(first + i, _last(crop), _weights(gradient, crop.detach()))
-        for i, (crop, gradient) in enumerate(zip(crops, found, strict=True))
+        FrameFilter(i, _last(crop), _weights(gradient, crop.detach()))
+        for (i, crop), gradient in zip(crops.items(), found, strict=True)
     )
-    noisy = float(pictures[frame - first][0, :, y, x].mean())
+    noisy = float(centre[0, :, y, x].mean())
     return Explanation(pixel, (left, top), frame, filters, (noisy, float(chosen.detach().mean())))
 
 
@@ -123,7 +122,9 @@ def _weights(gradient: Tensor | None, crop: Tensor) -> Weights:
     return gradient[0].sum(0).float().cpu().numpy()
 
 
-def _restored(engine: Engine, crops: list[Tensor], centre: int, noise: NoiseModel | None) -> Tensor:
+def _restored(
+    engine: Engine, window: Window[tuple[int, Tensor]], noise: NoiseModel | None
+) -> Tensor:
     """The centre restored in one piece, in float32, with every step remembered."""
 
     def run(network: nn.Module, *inputs: Any) -> Any:
@@ -132,9 +133,8 @@ def _restored(engine: Engine, crops: list[Tensor], centre: int, noise: NoiseMode
     method = methods.load(engine.method_name).from_weights(engine.weights, run)
     method.networks.eval().to(engine.torch_device)
     try:
-        ready = [method.prepare(i, crop, noise) for i, crop in enumerate(crops)]
-        window = Window(ready[centre], tuple(ready[:centre]), tuple(ready[centre + 1 :]))
-        restored = method.restore(window, noise).refined
+        ready = window.map(lambda item: method.prepare(*item, noise))
+        restored = method.restore(ready, noise).refined
         if not restored.requires_grad:
             raise RuntimeError("the result is detached from the frames")
     except RuntimeError as error:

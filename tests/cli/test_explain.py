@@ -45,9 +45,9 @@ def test_a_picture_a_table_and_json(explain: Callable[..., Done], tmp_path: Path
     assert len(table) == 3 + 5 + 1
 
 
-def test_the_first_frame_has_fewer_around_it(explain: Callable[..., Done], tmp_path: Path) -> None:
+def test_the_first_window_shifts_inwards(explain: Callable[..., Done], tmp_path: Path) -> None:
     done = explain("--pixel", "1,2", "-o", tmp_path / "f.svg", "--json", "-", "--sigma", 25)
-    assert [f["frame"] for f in json.loads(done.out)["frames"]] == [0, 1, 2]
+    assert [f["frame"] for f in json.loads(done.out)["frames"]] == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(

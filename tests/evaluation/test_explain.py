@@ -6,12 +6,14 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from f2rcli.errors import InputError
 from f2rcli.evaluation.explain import SIDE, Explanation, FrameFilter, explain
 from f2rcli.evaluation.visuals.explain_plot import plot
 from f2rcli.methods.f2r import F2R
 from f2rcli.noise.model import NoiseModel
+from f2rcli.window import Window
 from tests.engine.conftest import engine_for, noisy_clip
 from tests.methods.test_udvd import header, saved
 
@@ -22,7 +24,14 @@ def explained(folder: Path, pixel: tuple[int, int] = (40, 30), *, covariance: bo
     frames = noisy_clip(5)
     engine = engine_for(frames, method="udvd", weights=saved(folder, header(5, covariance)))
     pictures = [engine.to_tensor(frame) for frame in frames]
-    return explain(engine, pictures, 0, 2, pixel, NOISE), pictures
+    return explain(engine, around(pictures), pixel, NOISE), pictures
+
+
+def around(pictures: list[Tensor], first: int = 0) -> Window[tuple[int, Tensor]]:
+    """The window of all pictures around the one in the middle."""
+    items = tuple(enumerate(pictures, first))
+    half = len(items) // 2
+    return Window(items[half], items[:half], items[half + 1 :])
 
 
 def test_the_mean_s_filters_are_zero_at_the_pixel_itself_in_every_frame(tmp_path: Path) -> None:
@@ -38,7 +47,7 @@ def test_the_mean_is_all_frames_weighed_by_their_filters(tmp_path: Path) -> None
     frames = noisy_clip(5)
     engine = engine_for(frames, method="udvd", weights=saved(tmp_path, header(5, False)))
     pictures = [engine.to_tensor(f).mean(1, keepdim=True).expand(-1, 3, -1, -1) for f in frames]
-    found = explain(engine, pictures, 0, 2, (40, 30), None)
+    found = explain(engine, around(pictures), (40, 30), None)
     total = sum(float((f.weights * f.picture[..., 0]).sum()) for f in found.filters)
     assert total == pytest.approx(found.value[1], rel=1e-4, abs=1e-6)
 
@@ -84,7 +93,7 @@ def test_a_pixel_in_a_corner_of_a_large_picture_is_followed_in_a_crop(tmp_path: 
     frames = noisy_clip(5, height=48, width=SIDE + 70)
     engine = engine_for(frames, method="udvd", weights=saved(tmp_path, header()))
     pictures = [engine.to_tensor(frame) for frame in frames]
-    found = explain(engine, pictures, 10, 12, (SIDE + 69, 0), NOISE)
+    found = explain(engine, around(pictures, 10), (SIDE + 69, 0), NOISE)
     assert found.corner == (64, 0)
     assert found.spot == (SIDE + 5, 0)
     assert [f.frame for f in found.filters] == [10, 11, 12, 13, 14]
@@ -98,7 +107,7 @@ def test_a_pixel_outside_is_refused(tmp_path: Path) -> None:
 def test_methods_that_align_are_followed_through_what_they_aligned() -> None:
     frames = noisy_clip(5)
     engine = engine_for(frames)
-    found = explain(engine, [engine.to_tensor(f) for f in frames], 0, 2, (40, 30), NOISE)
+    found = explain(engine, around([engine.to_tensor(f) for f in frames]), (40, 30), NOISE)
     assert all(np.abs(f.weights).max() > 0 for f in found.filters)
     assert sum(f.total for f in found.filters) == pytest.approx(1, abs=0.25)
 
@@ -108,4 +117,4 @@ def test_a_result_that_is_cut_off_from_its_frames_is_said_to_be(monkeypatch) -> 
     engine = engine_for(frames)
     monkeypatch.setattr(F2R, "restore", torch.no_grad()(F2R.restore))
     with pytest.raises(InputError, match="cannot be followed back"):
-        explain(engine, [engine.to_tensor(f) for f in frames], 0, 2, (40, 30), NOISE)
+        explain(engine, around([engine.to_tensor(f) for f in frames]), (40, 30), NOISE)

@@ -18,6 +18,7 @@ from f2rcli.io import open_reader
 from f2rcli.io.atomic import write_file
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.targets import check_target
+from f2rcli.window import windows
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
@@ -104,17 +105,14 @@ def _explained(
     from f2rcli.engine.stream import estimate_noise  # brings torch
     from f2rcli.evaluation.explain import explain as follow
 
-    length = engine.weights.header.length
-    first = max(frame - length // 2, 0)
-    window = list(islice(frames, first, frame + length // 2 + 1))
-    if len(window) <= frame - first:
-        raise InputError(
-            f"{info.name}: has no frame {frame}: {first + len(window)} at most can be read.",
-            hint="Counting begins with 0.",
-        )
-    noise = estimate_noise(window, info, engine)
-    pictures = [engine.to_tensor(one) for one in without_defects(window)]
-    return follow(engine, pictures, first, frame, pixel, noise)
+    numbered = windows(enumerate(without_defects(frames)), engine.weights.header.length)
+    window = next(islice(numbered, frame, None), None)
+    if window is None:
+        raise InputError(f"{info.name}: has no frame {frame}.", hint="Counting begins with 0.")
+    items = (*window.before, window.centre, *window.after)
+    noise = estimate_noise([one for _, one in items], info, engine)
+    pictures = window.map(lambda item: (item[0], engine.to_tensor(item[1])))
+    return follow(engine, pictures, pixel, noise)
 
 
 def values(found: "Explanation") -> dict[str, object]:
