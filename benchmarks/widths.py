@@ -1,6 +1,6 @@
 """Quality against cost: the coarse network at several widths, trained alike.
 
-    python benchmarks/widths.py CLIPS --run RUN --work WORK [--steps 1500] [--to docs/cost.png]
+    python benchmarks/widths.py CLIPS --run RUN --work WORK [--steps 1500] [--to docs/cost.svg]
 
 CLIPS is the folder of clean training clips and RUN the run folder of the shipped weights'
 pre-training (its caches are used, or made). Every sixth clip is held out; the others train each
@@ -12,11 +12,9 @@ widths compare, not how good they get.
 
 import argparse
 import csv
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from cost import coarse_cost
@@ -26,6 +24,8 @@ from f2rcli.models.coarse import Coarse
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.codec import to_codes, to_unit
 from f2rcli.noise.synthesis.corruption import Law
+from f2rcli.plots.chart import Axes, Chart, Line
+from f2rcli.plots.svg import chart_svg
 from f2rcli.training.footage.clips import load_clips, renditions
 from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.trainer import Trainer
@@ -83,45 +83,19 @@ def quality(network: Coarse, crops: list[Sample]) -> float:
     return float(np.mean(found))
 
 
-def draw(rows: list[dict[str, Any]], noises: list[str], target: Path) -> None:
-    """PSNR against GMAC per megapixel, one line per noise, as a PNG."""
-    width, height, left, right, top, bottom = 900, 560, 80, 150, 50, 70
-    picture = np.full((height, width, 3), 255, np.uint8)
-    costs = np.array([row["gmac"] for row in rows])
-    values = np.array([[row[noise] for row in rows] for noise in noises])
-    low, high = np.floor(values.min()), np.ceil(values.max())
-    most = 10 * np.ceil(costs.max() / 10)
-
-    def at(cost: float, psnr: float) -> tuple[int, int]:
-        x = left + (width - left - right) * cost / most
-        return round(x), round(
-            height - bottom - (height - top - bottom) * (psnr - low) / (high - low)
-        )
-
-    def write(text: str, place: tuple[int, int], colour: tuple[int, int, int] = (0, 0, 0)) -> None:
-        cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
-
-    for cost in np.arange(0, most + 1, 10):
-        cv2.line(picture, at(cost, low), at(cost, high), (225, 225, 225), 1)
-        write(f"{cost:.0f}", (at(cost, low)[0] - 8, height - bottom + 20))
-    for psnr in np.arange(low, high + 0.5, 1):
-        cv2.line(picture, at(0, psnr), at(most, psnr), (225, 225, 225), 1)
-        write(f"{psnr:.0f}", (left - 35, at(0, psnr)[1] + 5))
-    colours = ((180, 80, 20), (30, 110, 220), (60, 150, 60))  # blue, orange, green: BGR
-    for noise, line, colour in zip(noises, values, colours, strict=False):
-        points = [at(c, v) for c, v in zip(costs, line, strict=True)]
-        for a, b in pairwise(points):
-            cv2.line(picture, a, b, colour, 2, cv2.LINE_AA)
-        for point in points:
-            cv2.circle(picture, point, 5, colour, -1, cv2.LINE_AA)
-        write(noise, (points[-1][0] + 12, points[-1][1] + 5), colour)
-    for row in rows:
-        x, y = at(row["gmac"], values[:, rows.index(row)].max())
-        write(row["widths"], (x - 30, y - 12))
-    steps = rows[0]["steps"]
-    write(f"Coarse network, {steps} steps each: PSNR on clips held out (dB)", (left, 25))
-    write("GMAC per megapixel", (width // 2 - 110, height - 20))
-    cv2.imwrite(str(target), picture)
+def plot(rows: list[dict[str, Any]], noises: list[str], target: Path) -> None:
+    """PSNR against GMAC per megapixel, one line per noise, as an SVG file."""
+    costs = [row["gmac"] for row in rows]
+    lines = [
+        Line(name=noise, x=costs, y=[row[noise] for row in rows], hue=hue)
+        for hue, noise in enumerate(noises)
+    ]
+    widths = ", ".join(row["widths"] for row in rows)
+    axes = Axes(
+        title=f"Coarse network, {rows[0]['steps']} steps each: PSNR on clips held out",
+        x=f"GMAC per megapixel, of widths {widths}", y="PSNR, dB",
+    )  # fmt: skip
+    target.write_bytes(chart_svg(Chart(lines, axes)))
 
 
 def main() -> None:
@@ -135,7 +109,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--optimiser", default="adamw")
     parser.add_argument("--lr", type=float, default=7e-4)
-    parser.add_argument("--to", type=Path, help="PNG to draw")
+    parser.add_argument("--to", type=Path, help="SVG file of the plot")
     parser.add_argument("--no-bf16", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -174,7 +148,7 @@ def main() -> None:
         print(row, flush=True)
         record(rows, arguments.work / "widths.csv")
         if arguments.to:
-            draw(rows, list(crops), arguments.to)
+            plot(rows, list(crops), arguments.to)
 
 
 def record(rows: list[dict[str, Any]], target: Path) -> None:

@@ -1,6 +1,5 @@
 """Where methods differ most: a few squares of a clip, found while it streams by."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ import cv2
 import numpy as np
 
 from f2rcli.evaluation.frame_set import Picture, Plane, luma
+from f2rcli.evaluation.metrics.psnr import psnr
 from f2rcli.evaluation.result import CLEAN, NOISY
 from f2rcli.evaluation.visuals.images import CROP, ReportImage, codes_of
 from f2rcli.frames import Mosaic
@@ -103,10 +103,10 @@ def _place(
     cut: Mapping[str, Picture],
     mosaic: Mosaic | None,
 ) -> Crop:
-    psnr: dict[str, float] = {}
+    found: dict[str, float] = {}
     if CLEAN in cut:
         for name in (name for name in cut if name != CLEAN):
             error = float(np.mean((cut[name] - cut[CLEAN]) ** 2, dtype=np.float64))
-            psnr[name] = math.inf if error == 0 else -10 * math.log10(error)
+            found[name] = psnr(error)
     codes = {name: codes_of(picture, mosaic) for name, picture in cut.items()}
-    return Crop(score, frame, *at, codes, psnr)
+    return Crop(score, frame, *at, codes, found)
