@@ -8,7 +8,7 @@ from itertools import count
 from typing import Self
 
 from f2rcli.errors import F2RError, InputError
-from f2rcli.evaluation.base import Case, Clip, ClipOpener, Contestant, Setting
+from f2rcli.evaluation.base import Case, Contestant, Setting
 from f2rcli.evaluation.clips.reading import (
     Reading,
     check_alike,
@@ -27,7 +27,7 @@ Estimates = dict[str, Picture]
 
 @dataclass
 class DenoiserRun:
-    """One estimate's way through a clip."""
+    """One side of a case on its way through a clip: a file, or an estimate made here."""
 
     name: str
     info: ClipInfo
@@ -61,85 +61,79 @@ class DenoiserRun:
 
 
 class Lockstep:
-    """An open case: its runs, and its frame sets, which can be read once."""
+    """An open case: its sides, and its frame sets, which can be read once."""
 
     def __init__(self, case: Case, reading: Reading) -> None:
         """Open the clips; raises InputError where they do not belong together."""
         self.case = case
-        self.remarks: list[str] = []
-        self.opened: list[Clip] = []
         self.stack = ExitStack()
         self.made_floats = False
+        openers = {CLEAN: case.reference, NOISY: case.noisy, **case.given}
         try:
-            reference, noisy = self._opened(case.reference), self._opened(case.noisy)
-            given = {label: self._opened(source) for label, source in case.given.items()}
-            infos = [clip.info for clip in self.opened]
-            if not infos:
+            clips = {n: self.stack.enter_context(o()) for n, o in openers.items() if o is not None}
+            if not clips:
                 raise InputError(f"{case.name}: nothing to compare.")
-            self.remarks += check_alike(infos)
+            self.opened = list(clips.values())
+            self.remarks = check_alike([clip.info for clip in self.opened])
         except BaseException:
             self.stack.close()
             raise
-        self.first = infos[0]
+        self.first = self.opened[0].info
         self.reading = replace(reading, levels=self.first.layout.levels)
-        self.reference: Iterator[Frame] | None = None if reference is None else iter(reference)
-        self.noisy: Iterator[Frame] | None = None if noisy is None else iter(noisy)
-        self.noisy_info = None if noisy is None else noisy.info
-        self.runs = [
-            DenoiserRun(name, c.info, iter(c)) for name, c in given.items() if c is not None
-        ]
+        # The reference first, then the noisy input, then estimates.
+        self.sides = {name: DenoiserRun(name, c.info, iter(c)) for name, c in clips.items()}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for run in self.runs:
-            run.frames = None
+        for side in self.sides.values():
+            side.frames = None
         self.stack.close()
 
-    def _opened(self, source: ClipOpener | None) -> Clip | None:
-        if source is None:
-            return None
-        clip = self.stack.enter_context(source())
-        self.opened.append(clip)
-        return clip
+    @property
+    def runs(self) -> list[DenoiserRun]:
+        """The estimates."""
+        return [side for name, side in self.sides.items() if name not in (CLEAN, NOISY)]
 
     def make_noise(self, *, seed: int, clipped: bool) -> None:
         """Make the noisy input, as the case says, of a second branch of the reference."""
-        noise = self.case.noise
-        if noise is None or self.reference is None:
+        noise, clean = self.case.noise, self.sides.get(CLEAN)
+        if noise is None or clean is None or clean.frames is None:
             return
         self.made_floats = not clipped
-        self.reference, clean = tee_releasing(self.reference, 2)
+        clean.frames, branch = tee_releasing(clean.frames, 2)
         layout = converted_layout(self.first.layout, self.reading.conversion)
         info = replace(self.first, layout=layout, noise_profile=None)
-        frames = converted(clean, self.reading.conversion)
-        self.noisy_info, self.noisy = noise.add(frames, info, seed=seed, clipped=clipped)
-        size = self.noisy_info.height, self.noisy_info.width
+        frames = converted(branch, self.reading.conversion)
+        made, noisy = noise.add(frames, info, seed=seed, clipped=clipped)
+        self.sides = {CLEAN: clean, NOISY: DenoiserRun(NOISY, made, noisy)}
+        size = made.height, made.width
         if size != (info.height, info.width):
             self.reading = replace(self.reading, size=size)
             self.remarks.append(
-                f"{info.name}: compared on {size[1]}x{size[0]}: so says {noise.name}"
+                f"{info.name}: compared at {size[1]}x{size[0]}, the size that {noise.name} gives"
             )
 
     def enter(self, contestants: list[Contestant], optional: frozenset[str]) -> None:
-        """Let everybody have the noisy input. Those that are `optional` may fail."""
+        """Give the noisy input to all contestants. Those that are `optional` may fail."""
         if not contestants:
             return
-        if self.noisy is None or self.noisy_info is None:
+        noisy = self.sides.get(NOISY)
+        if noisy is None or noisy.frames is None:
             raise InputError(f"{self.case.name}: no noisy input for {contestants[0].name}.")
-        self.noisy, *branches = tee_releasing(self.noisy, len(contestants) + 1)
+        noisy.frames, *branches = tee_releasing(noisy.frames, len(contestants) + 1)
         sigma8 = getattr(self.case.noise, "sigma8", None) or self.case.sigma8
         for contestant, branch in zip(contestants, branches, strict=True):
             name, watch = contestant.name, Stopwatch()
-            run = DenoiserRun(name, self.noisy_info, None, watch, name in optional)
+            run = DenoiserRun(name, noisy.info, None, watch, name in optional)
             try:
-                run.frames = contestant.denoise(watch.source(branch), self.noisy_info, sigma8)
+                run.frames = contestant.denoise(watch.source(branch), noisy.info, sigma8)
             except F2RError as error:
                 if not run.optional:
                     raise
                 run.failed = str(error)
-            self.runs.append(run)
+            self.sides[name] = run
 
     def setting(self, device: str, threads: int | None) -> Setting:
         """What metrics are told of the clip."""
@@ -154,65 +148,41 @@ class Lockstep:
         before: FrameSet | None = None
         lane = 0
         for index in count():
-            reference = None if self.reference is None else next(self.reference, None)
-            noisy = None if self.noisy is None else next(self.noisy, None)
-            estimates = {run.name: run.next() for run in self.runs}
-            alive = {run.name for run in self.runs if run.failed is None}
-            there = self._there(reference, noisy, {n: estimates[n] for n in alive})
-            if not any(there.values()):
+            drawn = {name: side.next() for name, side in self.sides.items()}
+            frames = {name: frame for name, frame in drawn.items() if frame is not None}
+            if not frames:
                 return
-            self._check_length(there, index)
-            frame = reference or noisy or next(iter(estimates.values()))
-            frame_set = self._frame_set(index, frame, reference, noisy)
-            sides = {CLEAN: reference, NOISY: noisy, **estimates}
-            frame_set.files = {name: side for name, side in sides.items() if side is not None}
-            if frame is not None:
-                frame_set.follow(before if frame.lane == lane else None)
-                lane = frame.lane
+            self._check_length(frames, index)
+            frame_set = self._frame_set(index, frames)
+            first = next(iter(frames.values()))
+            frame_set.follow(before if first.lane == lane else None)
+            lane = first.lane
             yield (
                 frame_set,
                 {
-                    name: self._estimate(estimate)
-                    for name, estimate in estimates.items()
-                    if estimate
+                    run.name: self._shown(frames[run.name])
+                    for run in self.runs
+                    if run.name in frames
                 },
             )
             before = frame_set
 
-    def _frame_set(
-        self, index: int, frame: Frame | None, reference: Frame | None, noisy: Frame | None
-    ) -> FrameSet:
-        seconds = None
-        if frame is not None and frame.pts is not None:
-            seconds = float(frame.pts * frame.time_base)
+    def _frame_set(self, index: int, frames: dict[str, Frame]) -> FrameSet:
+        first = next(iter(frames.values()))
+        clean, noisy = frames.get(CLEAN), frames.get(NOISY)
         return FrameSet(
-            index=index, seconds=seconds,
-            reference=None if reference is None else self.reading.picture(reference, clamp=True),
-            noisy=None
-            if noisy is None
-            else self.reading.picture(noisy, clamp=not self.made_floats),
-        )  # fmt: skip
+            index=index,
+            seconds=None if first.pts is None else float(first.pts * first.time_base),
+            reference=None if clean is None else self._shown(clean),
+            noisy=None if noisy is None else self._shown(noisy, clamp=not self.made_floats),
+            files=frames,
+        )
 
-    def _estimate(self, frame: Frame) -> Picture:
-        return self.reading.picture(frame, clamp=True)
+    def _shown(self, frame: Frame, *, clamp: bool = True) -> Picture:
+        return self.reading.picture(frame, clamp=clamp)
 
-    def _there(
-        self, reference: Frame | None, noisy: Frame | None, estimates: dict[str, Frame | None]
-    ) -> dict[str, bool]:
-        """Which clips still have frames, by name."""
-        there = {name: frame is not None for name, frame in estimates.items()}
-        if self.reference is not None:
-            there["reference"] = reference is not None
-        if self.noisy is not None:
-            there["noisy"] = noisy is not None
-        return there
-
-    def _check_length(self, there: dict[str, bool], index: int) -> None:
-        if all(there.values()):
-            return
-        infos = {run.name: run.info for run in self.runs} | {"reference": self.first}
-        if self.noisy_info is not None:
-            infos["noisy"] = self.noisy_info
-        short = next(name for name, has in there.items() if not has)
-        long = next(name for name, has in there.items() if has)
-        raise counts_differ(infos[short], infos[long], index, None)
+    def _check_length(self, frames: dict[str, Frame], index: int) -> None:
+        short = [s for s in self.sides.values() if s.failed is None and s.name not in frames]
+        if short:
+            long = self.sides[next(iter(frames))]
+            raise counts_differ(short[0].info, long.info, index, None)

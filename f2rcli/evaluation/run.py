@@ -157,7 +157,7 @@ class Run:
             contestants: list[Contestant] = [*self.methods, *self.baselines]
             steps.enter(contestants, optional)
             setting = steps.setting(plan.engine.get("device") or "auto", plan.engine.get("threads"))
-            shown = [NOISY] if steps.noisy is not None and self._noisy_counts(case) else []
+            shown = [NOISY] if NOISY in steps.sides and self._noisy_counts(case) else []
             names = (*shown, *(run.name for run in steps.runs))
             for label in case.given:
                 self.given[label] = MethodFacts(name=label, title=label, kind="given")

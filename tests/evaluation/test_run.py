@@ -154,7 +154,7 @@ def test_a_codec_that_wants_even_sizes_is_compared_on_what_it_leaves() -> None:
     case = Case(name="clip", reference=Made(size=(49, 65)), noise=spec.parse("compressed:10,30"))
     clip = run(case, kind="synthetic").clips[0]
     assert (clip.width, clip.height) == (64, 48)
-    assert any("compared on 64x48" in note for note in clip.notes)
+    assert any("compared at 64x48" in note for note in clip.notes)
     assert 20 < clip.value("none", "psnr") < 45
 
 
