@@ -1,1 +1,1 @@
-"""How good a denoiser is: against a clean clip, with noise made on the spot, or with neither."""
+"""Measure denoisers: against a clean clip, with synthetic noise, or without a reference."""

@@ -1,7 +1,7 @@
-"""What evaluation is put together from: clips, metrics, noise, baselines, benchmarks, observers.
+"""The parts of an evaluation: clips, metrics, noise, baselines, benchmarks and observers.
 
 Pictures are (C, H, W) float32, 0 = black, 1 = white: three channels RGB, one gray, or the four
-packed planes of a mosaic. Everything streams: a frame is seen once and let go.
+packed planes of a mosaic. Everything streams: each frame is seen once and released.
 
 Found by file name, as methods are: `metrics/<name>.py` has METRIC (a `Metric`),
 `baselines/<name>.py` has BASELINES (a tuple of `Baseline`; --baselines takes the file's name or
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Clip(Protocol):
-    """A clip that is open: its facts, and its frames, once. `f2rcli.io.Reader` is one."""
+    """An open clip: its facts, and its frames, to be read once. `f2rcli.io.Reader` is one."""
 
     info: ClipInfo
 
@@ -77,7 +77,7 @@ class Baseline(Contestant, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One clip to evaluate, with all that is known of it."""
+    """One clip to evaluate, with everything known about it."""
 
     name: str
     group: str = ""
@@ -113,7 +113,7 @@ class Benchmark(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What a metric needs to know of a clip before its first frame."""
+    """What a metric needs to know about a clip before its first frame."""
 
     space: Space
     rate: float | None = None  # frames per second
@@ -123,14 +123,14 @@ class Setting:
 
 
 class Meter(Protocol):
-    """One metric at work on one method and one clip."""
+    """Measures one metric of one method on one clip."""
 
     def add(self, frame_set: FrameSet, estimate: Picture) -> None:
         """See the next frame's estimate; frames come in order."""
         ...
 
     def finish(self) -> Series:
-        """What was measured. Called once, after the last frame."""
+        """Return the measurements. Called once, after the last frame."""
         ...
 
 
@@ -140,16 +140,16 @@ class Metric(Protocol):
     facts: MetricFacts
 
     def available(self) -> str | None:
-        """None where it can be measured here, else the reason and what to install."""
+        """None if it can be measured here, else the reason and what to install."""
         ...
 
     def meter(self, setting: Setting) -> Meter | None:
-        """A fresh meter, or None where the metric means nothing for such clips."""
+        """A new meter, or None if the metric is not defined for such clips."""
         ...
 
 
 class Observer(Protocol):
-    """Someone who looks on: keeps pictures for a report, or writes a comparison video."""
+    """Watches an evaluation: keeps pictures for a report, or writes a comparison video."""
 
     def begin(self, name: str, setting: Setting, methods: tuple[str, ...]) -> None:
         """A clip begins. `methods` in the order they are shown, the noisy input ("none") first

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @dataclass
 class MethodContestant:
-    """A method of f2r's, through the engine, blind: it is never told the noise that was added."""
+    """One of f2r's methods, run blind by the engine: it is never told the noise that was added."""
 
     name: str
     settings: EngineSettings
@@ -42,7 +42,7 @@ class MethodContestant:
 
 @dataclass
 class Stopwatch:
-    """Times what is drawn from an iterator, less what that drew from its own source."""
+    """Times an iterator, without the time that its own input takes."""
 
     seconds: float = 0.0
 

@@ -1,4 +1,4 @@
-"""What a restored pixel was made of: its gradient with respect to every noisy frame.
+"""Explain a restored pixel by its gradient with respect to every noisy frame.
 
 A bias-free network is positively homogeneous, so that an output is the sum of all inputs weighed
 by its gradient (Euler); Mohan et al., ICLR 2020, read it as a filter, Sheth et al., ICCV 2021, its
@@ -30,7 +30,7 @@ Weights = NDArray[np.float32]  # (H, W)
 
 @dataclass(frozen=True, slots=True)
 class FrameFilter:
-    """What one frame gave to the pixel."""
+    """The contribution of one frame to the pixel."""
 
     frame: int
     picture: NDArray[np.float32]  # (H, W, C), the noisy frame around the pixel
@@ -90,7 +90,7 @@ def explain(
     height, width = centre.shape[-2:]
     if not (0 <= x < width and 0 <= y < height):
         raise InputError(
-            f"--pixel {x},{y}: outside of the picture.",
+            f"--pixel {x},{y}: outside the picture.",
             hint=f"It is {width} x {height}; counting begins with 0,0 in the upper left.",
         )
     left, top = (_corner(place, size) for place, size in ((x, width), (y, height)))
@@ -141,8 +141,8 @@ def _restored(
         if "memory" in str(error):
             raise
         raise InputError(
-            f"--method {engine.method_name}: its results cannot be followed back to pixels: "
-            "something outside of its networks stands between.",
-            hint="Take another method.",
+            f"--method {engine.method_name}: its results cannot be traced back to pixels: "
+            "part of it runs outside its networks.",
+            hint="Choose another method.",
         ) from error
     return restored

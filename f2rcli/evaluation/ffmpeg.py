@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from functools import cache
 
-EXTRA = "pip install 'f2rcli[eval]' brings an FFmpeg that has it."
+EXTRA = "pip install 'f2rcli[eval]' installs one."
 
 
 @cache

@@ -1,4 +1,4 @@
-"""One frame_set of a clip as everyone sees it: reference, noisy input, and the motion to it."""
+"""One frame of a clip as metrics see it: reference, noisy input, and the motion to it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class Motion:
 
 @dataclass(eq=False)
 class FrameSet:
-    """What is known of one frame apart from any estimate of it. Nothing but `follow` changes it."""
+    """Everything known about one frame except estimates of it. Only `follow` changes it."""
 
     index: int  # place in the clip, from 0
     seconds: float | None = None  # from the clip's beginning

@@ -1,5 +1,7 @@
-"""One clip, everyone side by side: the reference, the noisy input and every estimate of a frame
-are there at the same time, seen once, and let go. Memory is that of a few frames."""
+"""Read one clip's reference, noisy input and estimates in step, frame by frame.
+
+Each frame is seen once and released: memory is that of a few frames.
+"""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -54,7 +56,7 @@ class DenoiserRun:
 
     @property
     def seconds_per_frame(self) -> float | None:
-        """What an estimate took; None where it was not made here."""
+        """Time per frame of an estimate that was made here, else None."""
         if self.watch is None or not self.drawn or self.failed:
             return None
         return max(self.watch.seconds, 0.0) / self.drawn
@@ -136,7 +138,7 @@ class Lockstep:
             self.sides[name] = run
 
     def setting(self, device: str, threads: int | None) -> Setting:
-        """What metrics are told of the clip."""
+        """What metrics need to know about the clip."""
         rate = self.first.rate
         return Setting(
             space=self.first.space, rate=None if rate is None else float(rate),

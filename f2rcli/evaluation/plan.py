@@ -1,4 +1,4 @@
-"""What an evaluation does, checked before anything is read."""
+"""The choices of an evaluation, checked before anything is read."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ CONVERSIONS = ("f2r", "swscale")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Every choice that changes a value. Raises UsageError for what does not exist."""
+    """Every choice that changes a value. Raises UsageError for names that do not exist."""
 
     metrics: tuple[str, ...] = ()  # (): what suits the kind of evaluation
     methods: tuple[str, ...] = ()  # of f2r's, "none" among them; made here, from the noisy input

@@ -1,4 +1,4 @@
-"""What an evaluation found: several clips, several methods, several metrics, every frame.
+"""Results of an evaluation: clips, methods and metrics, frame by frame.
 
 Plain values in frozen dataclasses, light to import; pages, tables, CSV and JSON are made of them.
 Pictures are kept only where a report is wanted, and few (`ClipResult.pictures`).
@@ -23,7 +23,7 @@ Rows = Sequence[Sequence[float]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricFacts:
-    """What a metric is, in words that a reader can check."""
+    """A metric's name, unit and definition."""
 
     name: str  # as --metrics takes it
     title: str  # "PSNR"
@@ -36,7 +36,7 @@ class MetricFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodFacts:
-    """Who made the estimates."""
+    """The method that made estimates: version, weights and settings."""
 
     name: str  # the key that results use: "f2r", "none", "ffmpeg-nlmeans", a given file's label
     title: str
@@ -65,8 +65,8 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Residual:
-    """What a method took out, noisy - estimate, over all frames. White is what it should be:
-    structure in it is detail lost."""
+    """What a method removed, noisy - estimate, over all frames. It should be noise alone:
+    structure in it is lost detail."""
 
     sigma8: tuple[float, ...]  # standard deviation per channel, in 8-bit units
     mean8: tuple[float, ...]  # mean per channel, in 8-bit units
@@ -194,7 +194,7 @@ class BenchmarkFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """Everything that one run of `f2r eval` found."""
+    """All results of one run of `f2r eval`."""
 
     kind: str  # reference, synthetic or blind
     metrics: tuple[MetricFacts, ...]
@@ -240,7 +240,7 @@ class Evaluation:
         return fmean(values)
 
     def seconds_per_frame(self, method: str, group: str | None = None) -> float | None:
-        """Mean time of a method per frame; None where it was not timed."""
+        """Mean time of a method per frame; None if it was not timed."""
         results = [c.of(method) for c in self.clips if group is None or c.group == group]
         times = [r.seconds_per_frame for r in results if r and r.seconds_per_frame is not None]
         return fmean(times) if times else None

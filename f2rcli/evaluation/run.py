@@ -1,4 +1,4 @@
-"""An evaluation from beginning to end: cases in, one `Evaluation` out."""
+"""Run an evaluation: cases in, one `Evaluation` out."""
 
 import importlib.metadata
 import os
@@ -72,7 +72,7 @@ class Scores:
         self.change.add(frame_set, estimate)
 
     def finish(self, run: DenoiserRun | None) -> MethodResult:
-        """What they say; of a run that failed only why."""
+        """Results of all meters; for a run that failed, only the reason."""
         if run is not None and run.failed is not None:
             return MethodResult(method=self.name, failed=run.failed)
         series, notes = [], self._remarks()
@@ -95,13 +95,13 @@ class Scores:
             return []
         how = "brighter" if offset > 0 else "darker"
         return [
-            f"{abs(offset):.0%} of the range {how} than the reference: are they of one scale, "
-            "and one clip?"
+            f"{abs(offset):.0%} of the range {how} than the reference: are they on the same "
+            "scale, and of the same clip?"
         ]
 
 
 class Run:
-    """Evaluates one case after the other. Everyone's names and metrics are settled once."""
+    """Evaluates one case after the other, with the same methods and metrics."""
 
     def __init__(
         self, plan: Plan, *, kind: str, baselines: Iterable[Baseline] = (),
@@ -177,7 +177,7 @@ class Run:
         return {name: meter for name, meter in made.items() if meter is not None}
 
     def _stream(self, steps: Lockstep, scores: Mapping[str, Scores]) -> tuple[tuple[int, int], int]:
-        """Show every frame set to everybody; returns the pictures' size and how many there were."""
+        """Show every frame set to meters and observers; returns the pictures' size and number."""
         size, frames = (0, 0), 0
         for frame_set, estimates in steps.frame_sets():
             self._see(frame_set, estimates, scores)
@@ -225,7 +225,7 @@ class Run:
     def evaluation(
         self, clips: list[ClipResult], *, command: str = "", benchmark: BenchmarkFacts | None = None
     ) -> Evaluation:
-        """All of it, once every case is done."""
+        """The results of all cases."""
         present = {result.method for clip in clips for result in clip.methods}
         facts = [MethodFacts(name=NOISY, title="noisy input", kind="noisy")] * (NOISY in present)
         facts += [self.given[name] for name in self.given if name in present]

@@ -175,7 +175,7 @@ def test_damaged_input_is_told_and_ends_with_its_own_code(
         (("lossy.mp4",), EXIT_USAGE, "lossy.mp4: nothing to compare it with"),
         (("gone.mp4", "--clean", "clean.mkv"), EXIT_INPUT, "no such file or folder"),
         (("lossy.mp4", "--clean", "."), EXIT_USAGE, "Name files or folders, not both"),
-        (("empty", "--clean", "."), EXIT_INPUT, "empty: holds no clips"),
+        (("empty", "--clean", "."), EXIT_INPUT, "empty: has no clips"),
         (("--clean", "clean.mkv", "--noise", "gausian:30"), EXIT_USAGE, "no kind of noise"),
         (("--clean", "clean.mkv", "--noise", "mix", "--methods", "f3r"), EXIT_USAGE, "f3r"),
         (("--noise", "mix"), EXIT_USAGE, "--noise: is made on clean clips"),

@@ -54,7 +54,7 @@ def test_the_first_window_shifts_inwards(explain: Callable[..., Done], tmp_path:
     ("arguments", "said"),
     [
         (["--pixel", "40"], "not X,Y"),
-        (["--pixel", "96,0", "--sigma", 25], "outside of the picture"),
+        (["--pixel", "96,0", "--sigma", 25], "outside the picture"),
         (["--pixel", "4,4", "--frame", 500], "no frame 500"),
     ],
 )

@@ -139,7 +139,7 @@ def test_mosaics_are_refused() -> None:
     mosaic = Mosaic(pattern="RGGB", black=(0.0,) * 4, white=(1023.0,) * 4)
     layout = bayer_layout(mosaic, 10)
     for baseline in EVERYONE:
-        with pytest.raises(InputError, match="knows no mosaics"):
+        with pytest.raises(InputError, match="cannot denoise mosaics"):
             baseline.denoise(iter(()), info_of(layout, 1), 10.0)
 
 
@@ -157,7 +157,7 @@ def test_an_absent_filter_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> 
     for baseline in baselines.find(("ffmpeg",)):
         reason = baseline.available()
         assert reason is not None
-        assert reason.startswith("no FFmpeg here has the filter")
+        assert reason.startswith("no FFmpeg with the filter")
         assert "\n" not in reason
 
 

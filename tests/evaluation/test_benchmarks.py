@@ -321,14 +321,14 @@ def test_matlab_arrays_are_read_as_scipy_reads_them(
     scipy.io.savemat(path, {"x": np.eye(2), "of_a_long_name": values}, do_compression=compressed)
     np.testing.assert_array_equal(read_array(path, "of_a_long_name"), values)
     np.testing.assert_array_equal(read_array(path, "x"), np.eye(2))
-    with pytest.raises(InputError, match="holds no z, only x, of_a_long_name"):
+    with pytest.raises(InputError, match="has no array z, only x, of_a_long_name"):
         read_array(path, "z")
 
 
 def test_files_that_are_not_matlabs_are_refused_in_a_line(tmp_path: Path) -> None:
     path = tmp_path / "a.mat"
     for data, says in (
-        (b"", "no MATLAB file of version 5"),
+        (b"", "not a MATLAB file of version 5"),
         (b"MATLAB 7.3 MAT-file " + bytes(200), "only version 5"),
     ):
         path.write_bytes(data)

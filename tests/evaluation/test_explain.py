@@ -116,5 +116,5 @@ def test_a_result_that_is_cut_off_from_its_frames_is_said_to_be(monkeypatch) -> 
     frames = noisy_clip(5)
     engine = engine_for(frames)
     monkeypatch.setattr(F2R, "restore", torch.no_grad()(F2R.restore))
-    with pytest.raises(InputError, match="cannot be followed back"):
+    with pytest.raises(InputError, match="cannot be traced back"):
         explain(engine, around([engine.to_tensor(f) for f in frames]), (40, 30), NOISE)

@@ -36,7 +36,7 @@ def test_a_longer_name_keeps_its_own_clips() -> None:
 
 
 def test_two_candidates_are_refused() -> None:
-    with pytest.raises(InputError, match=r"which is its clip, swan\.a or swan\.b"):
+    with pytest.raises(InputError, match=r"several clips match, swan\.a or swan\.b"):
         match("swan", ["swan"], {"swan.a": Path("a"), "swan.b": Path("b")})
 
 
@@ -49,7 +49,7 @@ def test_folders_are_paired_by_name_and_what_is_left_out_is_named(tmp_path: Path
     assert [file.role for file in cases[0].files] == ["clean", "denoised"]
     assert remarks == [
         "car: no mine clip of this name; left out",
-        "lost: mine, with no clean clip; left out",
+        "lost: mine, without a clean clip; left out",
     ]
 
 
@@ -76,13 +76,13 @@ def test_every_noise_makes_a_case_of_every_clip(tmp_path: Path) -> None:
 def test_empty_folders_missing_paths_and_mixtures_are_refused(tmp_path: Path) -> None:
     full, empty = folder(tmp_path / "full", "swan.mp4"), folder(tmp_path / "empty")
     other = folder(tmp_path / "other", "car.mp4")
-    with pytest.raises(InputError, match="holds no clips"):
+    with pytest.raises(InputError, match="has no clips"):
         paired(Sides(full, None, {"out": empty}), ALL)
     with pytest.raises(InputError, match="no such file or folder"):
         Sides(full, None, {"out": tmp_path / "nowhere"})
     with pytest.raises(UsageError, match=r"is a folder of clips, .*swan.mp4 is one clip"):
         Sides(full, None, {"out": full / "swan.mp4"})
-    with pytest.raises(InputError, match=r"no clips of .* belong together"):
+    with pytest.raises(InputError, match=r"no clips in .* match by name"):
         paired(Sides(full, None, {"out": other}), ALL)
 
 

@@ -317,7 +317,7 @@ def test_without_a_reference_metrics_that_need_one_are_refused() -> None:
 def test_clips_of_different_scales_are_remarked_on() -> None:
     deep = Made(layout=replace(CODES, bits=10))  # codes of 8 bits in a file of 10
     result = run(given(Made(), out=deep)).clips[0].methods[0]
-    assert "darker than the reference: are they of one scale" in result.notes[0]
+    assert "darker than the reference: are they on the same scale" in result.notes[0]
     assert not run(given(Made(), out=Made(noise=20))).clips[0].methods[0].notes
 
 

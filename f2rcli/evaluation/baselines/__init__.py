@@ -1,4 +1,4 @@
-"""Other people's denoisers, for comparison. A file here has BASELINES; its name is their group."""
+"""Third-party denoisers to compare with. Each file has BASELINES; its name is their group."""
 
 from importlib import import_module
 from pkgutil import iter_modules
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 def available() -> dict[str, "tuple[Baseline, ...]"]:
-    """All baselines by group, whether or not they can run here."""
+    """All baselines by group, including those that cannot run here."""
     groups = sorted(module.name for module in iter_modules(__path__))
     return {name: import_module(f"{__name__}.{name}").BASELINES for name in groups}
 
 
 def find(names: tuple[str, ...]) -> "list[Baseline]":
-    """The baselines that names stand for, groups spelt out, each once, in the order asked for.
+    """The baselines of these names and groups, each once, in the order asked for.
 
     Raises UsageError for a name that is neither a group nor a baseline.
     """

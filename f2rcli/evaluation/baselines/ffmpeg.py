@@ -1,4 +1,4 @@
-"""FFmpeg's denoising filters, in the strengths that were best on white noise in 8-bit samples.
+"""FFmpeg's denoising filters, at the strengths that were best on white noise in 8-bit samples.
 
 Non-local means takes 0.6 sigma; bm3d 3.67 sigma, one block per group (more all but disable it);
 hqdn3d 1.67 sigma in space and 0.53 sigma in time.
@@ -32,7 +32,7 @@ class FFmpegFilter:
         """See Baseline."""
         if ffmpeg.program_with(self.filter):
             return None
-        return f"no FFmpeg here has the filter {self.filter}. {ffmpeg.EXTRA}"
+        return f"no FFmpeg with the filter {self.filter} is installed. {ffmpeg.EXTRA}"
 
     def facts(self) -> MethodFacts:
         """See Baseline. Settings are shown for a sigma of 10."""
@@ -47,7 +47,7 @@ class FFmpegFilter:
     def denoise(
         self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
     ) -> Iterator[Frame]:
-        """See Baseline. Without a sigma that of each lane's first frame is measured."""
+        """See Baseline. Without a sigma, that of each lane's first frame is measured."""
         refuse_mosaic(info, self.title)
         return self._denoised(frames, sigma8)
 

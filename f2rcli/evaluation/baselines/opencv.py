@@ -34,7 +34,7 @@ class NonLocalMeans:
         """See Baseline."""
         if hasattr(cv2, "fastNlMeansDenoisingColoredMulti"):
             return None
-        return "this OpenCV is built without its photo module. Install opencv-python-headless."
+        return "this OpenCV was built without its photo module. Install opencv-python-headless."
 
     def facts(self) -> MethodFacts:
         """See Baseline."""
@@ -54,8 +54,8 @@ class NonLocalMeans:
     def denoise(
         self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
     ) -> Iterator[Frame]:
-        """See Baseline: in 8-bit RGB or gray. Without a sigma that of each lane's first frame is
-        measured. At the ends of a clip fewer frames are used: the centre stays the centre."""
+        """See Baseline: in 8-bit RGB or gray. Without a sigma, that of each lane's first frame is
+        measured. Windows shrink at the ends of a clip, so that the frame stays in the middle."""
         refuse_mosaic(info, self.title)
         return self._denoised(frames, sigma8)
 
@@ -68,7 +68,7 @@ class NonLocalMeans:
 
 
 def _centred(frames: Iterable[Frame]) -> Iterator[tuple[Frame, list[Codes]]]:
-    """Every frame with the pictures around it, as many before as after, it in the middle."""
+    """Every frame in the middle of its neighbours, with as many before it as after."""
     held: deque[tuple[Frame, Codes]] = deque()
     reach = LENGTH // 2
     for frame in frames:

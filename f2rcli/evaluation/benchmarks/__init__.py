@@ -20,7 +20,7 @@ def available() -> list[str]:
 
 
 def load(name: str) -> "PublishedBenchmark":
-    """A benchmark by name; raises UsageError for a name that no file here has."""
+    """A benchmark by name; raises UsageError for an unknown one."""
     from f2rcli.evaluation.benchmarks.published import PublishedBenchmark
 
     if name not in available():

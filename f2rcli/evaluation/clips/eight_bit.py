@@ -1,4 +1,4 @@
-"""Frames as the 8-bit planes that other people's programs take, and back."""
+"""Frames as the 8-bit planes that third-party denoisers take, and back."""
 
 from dataclasses import dataclass, replace
 
@@ -19,16 +19,16 @@ CHROMA = {(0, 0): "yuv444p", (1, 0): "yuv422p", (1, 1): "yuv420p"}
 
 @dataclass(frozen=True, slots=True)
 class EightBitPlanes:
-    """A picture's planes, in FFmpeg's order for its name of their format."""
+    """A picture's planes, in FFmpeg's order for `pix_fmt`."""
 
     planes: tuple[Codes, ...]
     pix_fmt: str  # yuv4xxp, gray or gbrp
 
 
 def refuse_mosaic(info: ClipInfo, who: str) -> None:
-    """Raises InputError for clips that hold no pictures: mosaics."""
+    """Raise InputError for mosaics, which third-party denoisers cannot take."""
     if info.layout.family is Family.BAYER:
-        raise InputError(f"{info.name}: {who} knows no mosaics.")
+        raise InputError(f"{info.name}: {who} cannot denoise mosaics.")
 
 
 def to_eight_bit(frame: Frame) -> EightBitPlanes:
@@ -58,7 +58,7 @@ def from_eight_bit(plain: EightBitPlanes, like: Frame) -> Frame:
 
 
 def measured_sigma8(frame: Frame) -> float:
-    """A rough standard deviation of a frame's noise, in 8-bit units, as a user would measure it."""
+    """A rough estimate of a frame's noise, as a standard deviation in 8-bit units."""
     return 255 * single_frame_sigma(torch.from_numpy(to_rgb(frame))[None])
 
 

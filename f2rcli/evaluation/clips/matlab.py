@@ -1,4 +1,4 @@
-"""Arrays in MATLAB's files of version 5 (MathWorks, MAT-File Format): what SIDD comes in."""
+"""Arrays in MATLAB files of version 5 (MathWorks, MAT-File Format), as SIDD is published."""
 
 import struct
 import zlib
@@ -25,9 +25,9 @@ def read_array(path: Path, name: str) -> NDArray[Any]:
     for names that are not there."""
     data = path.read_bytes()
     if data[:20] == b"MATLAB 7.3 MAT-file ":
-        raise InputError(f"{path}: is of version 7.3; only version 5 is read.")
+        raise InputError(f"{path}: is a MATLAB file of version 7.3; only version 5 is supported.")
     if data[124:128] != b"\x00\x01IM":
-        raise InputError(f"{path}: is no MATLAB file of version 5.")
+        raise InputError(f"{path}: is not a MATLAB file of version 5.")
     names = []
     try:
         for kind, body in _elements(memoryview(data)[HEADER:]):
@@ -40,7 +40,7 @@ def read_array(path: Path, name: str) -> NDArray[Any]:
                     return array
     except (ValueError, KeyError, StopIteration, struct.error, zlib.error) as error:
         raise InputError(f"{path}: is damaged: {error}.") from error
-    raise InputError(f"{path}: holds no {name}, only {', '.join(names) or 'nothing'}.")
+    raise InputError(f"{path}: has no array {name}, only {', '.join(names) or 'nothing'}.")
 
 
 def _elements(data: memoryview) -> Iterator[Element]:

@@ -1,4 +1,4 @@
-"""From paths to cases: files, or folders whose clips belong together by name."""
+"""Turn paths into cases: files, or folders whose clips are matched by name."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -20,7 +20,7 @@ SEPARATORS = "._-"  # what may follow a clip's name in that of its noisy or deno
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A clip on disk, to be opened as often as it is needed."""
+    """A clip on disk, which can be opened again and again."""
 
     path: Path
     options: ReadOptions
@@ -32,7 +32,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """What the user named: one file each, or one folder of clips each."""
+    """The clean, noisy and denoised paths: all of them files, or all folders of clips."""
 
     clean: Path | None
     noisy: Path | None
@@ -75,12 +75,12 @@ def clips_of(path: Path) -> Clips:
         name = clip.source.stem if clip.source.is_file() else clip.source.name
         if name in clips:
             raise InputError(
-                f"{path}: {clips[name].name} and {clip.source.name} have one name.",
-                hint="Only one clip of a name can be matched.",
+                f"{path}: {clips[name].name} and {clip.source.name} have the same name.",
+                hint="Clips are matched by name: rename one of them.",
             )
         clips[name] = clip.source
     if not clips:
-        raise InputError(f"{path}: holds no clips.", hint="Name a folder of videos or stacks.")
+        raise InputError(f"{path}: has no clips.", hint="Name a folder of videos or stacks.")
     return clips
 
 
@@ -110,13 +110,13 @@ def paired(
         cases += _cases(name, paths, sides, options, noises)
     for word in words[1:]:
         remarks += [
-            f"{n}: {word}, with no {words[0]} clip; left out"
+            f"{n}: {word}, without a {words[0]} clip; left out"
             for n in each[word]
             if n not in used[word]
         ]
     if not cases:
         raise InputError(
-            f"no clips of {' and '.join(str(path) for _, path in sides.named())} belong together.",
+            f"no clips in {' and '.join(str(path) for _, path in sides.named())} match by name.",
             hint=f"{words[1].capitalize()} clips are found by the names of the {words[0]} ones, "
             f"such as {names[0]} and {names[0]}_f2r.",
         )
@@ -136,8 +136,8 @@ def match(name: str, names: Sequence[str], clips: Clips) -> str | None:
     ]
     if len(candidates) > 1:
         raise InputError(
-            f"{name}: which is its clip, {' or '.join(sorted(candidates)[:3])}?",
-            hint="Keep one version of every clip in a folder.",
+            f"{name}: several clips match, {' or '.join(sorted(candidates)[:3])}.",
+            hint="Keep one version of each clip in a folder.",
         )
     return next(iter(candidates), None)
 

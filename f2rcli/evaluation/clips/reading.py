@@ -1,4 +1,4 @@
-"""From a clip's frames to the pictures that are compared, and whether clips belong together."""
+"""Turn a clip's frames into the pictures that are compared, and check that clips match."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -90,7 +90,7 @@ def _by_swscale(
 ) -> tuple[Plane, ...]:
     if layout.log2_chroma not in SUBSAMPLED or layout.matrix not in COLORSPACE:
         raise InputError(
-            "this chroma format or matrix is not one that --conversion swscale knows.",
+            "--conversion swscale does not support this chroma format or matrix.",
             hint="Leave --conversion out.",
         )
     name = SUBSAMPLED[layout.log2_chroma] + ("" if layout.bits == 8 else f"{layout.bits}le")
@@ -118,12 +118,12 @@ def check_alike(clips: list[ClipInfo]) -> list[str]:
         if sizes[0] != sizes[1]:
             raise InputError(
                 f"{pair}: sizes differ, {sizes[0]} and {sizes[1]}.",
-                hint="Only pictures of one size can be compared; scale neither for it.",
+                hint="Only pictures of the same size can be compared; do not scale them for it.",
             )
         if other.space is not first.space:
             raise InputError(
                 f"{pair}: {other.space.value} and {first.space.value} pictures.",
-                hint="Compare clips of one kind.",
+                hint="Compare clips of the same kind.",
             )
         if None not in (other.frames, first.frames) and other.frames != first.frames:
             raise counts_differ(other, first, other.frames, first.frames)
@@ -142,14 +142,14 @@ def check_alike(clips: list[ClipInfo]) -> list[str]:
 def counts_differ(
     other: ClipInfo, first: ClipInfo, counted: int | None, wanted: int | None
 ) -> InputError:
-    """What to raise for clips of different length."""
-    numbers = [f"{n}" if n is not None else "more than that" for n in (counted, wanted)]
+    """The error for clips of different lengths."""
+    numbers = [f"{n}" if n is not None else "more" for n in (counted, wanted)]
     known = [n for n in (counted, wanted) if n is not None]
     return InputError(
         f"{other.name} and {first.name}: frame counts differ, {numbers[0]} and {numbers[1]}.",
-        hint=f"If their beginnings belong together, pass --frames {min(known)}."
+        hint=f"If their first frames match, pass --frames {min(known)}."
         if known and min(known) > 0
-        else "One of them has no frames at all.",
+        else "One of them has no frames.",
     )
 
 

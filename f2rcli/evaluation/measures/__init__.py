@@ -1,1 +1,1 @@
-"""What metrics and reports measure with."""
+"""Measurements that metrics and reports share."""

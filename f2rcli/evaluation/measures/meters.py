@@ -83,7 +83,7 @@ class MetricSpec:
     spaces: tuple[Space, ...] = (Space.RGB, Space.GRAY, Space.BAYER)
 
     def meter(self, setting: Setting) -> Meter | None:
-        """A fresh meter, or None where the metric means nothing for such clips."""
+        """A new meter, or None if the metric is not defined for such clips."""
         return self.kind(self.facts, setting) if setting.space in self.spaces else None
 
 

@@ -9,7 +9,7 @@ from f2rcli.errors import UsageError, nearest
 if TYPE_CHECKING:
     from f2rcli.evaluation.base import Metric
 
-REFUSED = {"lpips": "LPIPS fetches its weights from the net, and f2r fetches nothing. "}
+REFUSED = {"lpips": "LPIPS downloads its weights, and f2r downloads nothing. "}
 WITH_REFERENCE = ("psnr", "ssim", "warping", "flicker")  # what is measured unless asked otherwise
 WITHOUT = ("noise_left", "whiteness", "structure", "warping", "flicker", "sharpness", "drift")
 
@@ -20,7 +20,7 @@ def available() -> list[str]:
 
 
 def check(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The names, "all" spelt out, doubles left out; raises UsageError for one that is none."""
+    """The names without duplicates, "all" expanded; raises UsageError for an unknown one."""
     known = available()
     for name in names:
         if name != "all" and name.replace("-", "_") not in known:
@@ -31,7 +31,7 @@ def check(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def load(name: str) -> "Metric":
-    """A metric by name; raises UsageError for a name that no file here has."""
+    """A metric by name; raises UsageError for an unknown one."""
     (known,) = check((name,))
     metric: Metric = import_module(f"{__name__}.{known}").METRIC
     return metric

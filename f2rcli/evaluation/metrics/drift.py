@@ -15,7 +15,7 @@ FACTS = MetricFacts(
     reference=False,
     definition="RMS over channels of the difference between a frame's channel means and those of "
     "the reference (of the noisy input where there is none), in 8-bit units; channels hold the "
-    "signed differences. Noise that was clipped by 8 bits shifts the noisy input's own means.",
+    "signed differences. Noise that 8 bits clipped shifts the noisy input's own means.",
 )
 
 

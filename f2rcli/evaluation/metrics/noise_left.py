@@ -21,8 +21,8 @@ FACTS = MetricFacts(
     reference=False,
     definition="Standard deviation of the noise that `f2r noise` measures in the estimate, mean "
     "of the channels, in 8-bit units: from two blind estimates of a frame by disjoint sets of "
-    "neighbours, in flat places, on the first 10 frames (the middle 640 x 480 pixels). It hears "
-    "noise that is new in every frame; what stays put or moves along is not noise to it. None "
+    "neighbours, in flat places, on the first 10 frames (the middle 640 x 480 pixels). Only "
+    "noise that is new in every frame counts; what stays in place or moves along does not. None "
     "where frames hold too little evidence.",
 )
 

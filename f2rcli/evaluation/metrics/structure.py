@@ -13,8 +13,8 @@ FACTS = MetricFacts(
     reference=False,
     definition="Correlation of the detail (what a Gaussian blur of 1.5 px takes away) of "
     "noisy - estimate with the detail of the estimate, over all pixels and channels, as in the "
-    "method noise of Buades et al., 2005, and Kong et al., ICCV 2013. 0 for noise that has "
-    "nothing to do with the picture; above it, detail was taken out with the noise, or noise was "
+    "method noise of Buades et al., 2005, and Kong et al., ICCV 2013. 0 for noise that is "
+    "independent of the picture; above it, detail was taken out with the noise, or noise was "
     "left beside what was taken.",
 )
 

@@ -32,7 +32,7 @@ FACTS = MetricFacts(
 def missing() -> str | None:
     """Why VMAF cannot be measured here."""
     if program_with("libvmaf") is None:
-        return f"vmaf: no FFmpeg with libvmaf here; {EXTRA}"
+        return f"vmaf: no FFmpeg with libvmaf is installed. {EXTRA}"
     return None
 
 

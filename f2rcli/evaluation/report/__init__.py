@@ -1,4 +1,4 @@
-"""Reports that people look at: one self-contained HTML page per evaluation."""
+"""Reports: one self-contained HTML page per evaluation."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ __all__ = ["page", "write_report"]
 def write_report(
     evaluation: Evaluation, path: Path, *, overwrite: bool = False, title: str | None = None
 ) -> None:
-    """Write an evaluation as one HTML page that needs nothing else, whole or not at all.
+    """Write an evaluation as one self-contained HTML page, atomically.
 
     About 8 MB at most, with the pictures that `ReportPictures` keeps. title: the page's heading;
     None: the benchmark's, or "Evaluation". Raises OutputError.

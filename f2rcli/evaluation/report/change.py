@@ -1,4 +1,4 @@
-"""What happened to the samples: their change by brightness, and what the contract gave back."""
+"""Changes of samples by brightness, and what the residual contract gave back."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The page as a whole: one HTML file that carries everything and fetches nothing."""
+"""The report page: one HTML file that contains everything and fetches nothing."""
 
 import base64
 import hashlib
@@ -51,7 +51,7 @@ def _templates() -> Environment:
 
 
 def _policy(script: str) -> str:
-    """What browsers let the page do: run this very script, and fetch nothing."""
+    """The content security policy: run this script and fetch nothing."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
         f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; "

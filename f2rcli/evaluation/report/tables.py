@@ -1,4 +1,4 @@
-"""Tables of a report: what was reached, by whom, and what others published."""
+"""Tables of a report: values of every method, and published ones."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

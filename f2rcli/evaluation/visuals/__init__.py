@@ -1,1 +1,1 @@
-"""Pictures of an evaluation: for its report, and to watch."""
+"""Pictures of an evaluation, for its report and for comparison videos."""

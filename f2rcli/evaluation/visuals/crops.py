@@ -1,4 +1,4 @@
-"""Where methods differ most: a few squares of a clip, found while it streams by."""
+"""Find the crops where methods differ most, in one pass over a clip."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

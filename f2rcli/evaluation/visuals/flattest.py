@@ -1,5 +1,7 @@
-"""The flattest square of a clip, enlarged and with its contrast stretched: patterns, tints and
-shifts of a code or two, which no eye sees at one to one, are seen there."""
+"""Find the flattest square of a clip, to be shown enlarged and with its contrast stretched.
+
+That makes patterns, tints and shifts of one or two codes visible.
+"""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a report shows of a clip: a few frames, the places where methods differ, what they took out.
+"""Collect the pictures of a report: a few frames, crops where methods differ, what was removed.
 
 An observer that sees every frame as it streams by and keeps little of it: the middle of a few
 frames, and a handful of crops. Pictures stay at one pixel to one: a reduced picture has less
@@ -79,7 +79,7 @@ class _Kept:
 
 
 class ReportPictures:
-    """Keeps what a report will show of each clip; an `Observer`.
+    """Keeps the pictures that a report shows of each clip; an `Observer`.
 
     Memory is bounded whatever the length, size and number of clips, and so are the bytes of all
     images together: about BUDGET.

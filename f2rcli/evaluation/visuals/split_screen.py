@@ -1,4 +1,4 @@
-"""A comparison to watch: noisy, denoised and clean side by side in one video, in step.
+"""Comparison videos: noisy, denoised and clean side by side, in step.
 
 Written by the same writer as every other video, at high quality, in 4:2:0 as every player takes
 it. Every panel has its name above it, never over the picture.
@@ -116,7 +116,7 @@ class _Screen:
 
 
 class _Stage(Reader):
-    """What a writer wants to know of where frames come from: here from nowhere but the screen."""
+    """A reader without a file: the facts that a writer needs about the screen's frames."""
 
     def __init__(self, name: str, size: tuple[int, int], rate: Fraction) -> None:
         self.info = ClipInfo(
@@ -154,7 +154,7 @@ class SplitScreen:
         folder = target.is_dir() or not target.suffix
         if not folder and target.suffix.lower() not in SUFFIXES:
             raise UsageError(
-                f"--compare-video {target.name}: not a kind of video that it is written to.",
+                f"--compare-video {target.name}: not a supported video format.",
                 hint=f"Name a file that ends in {', '.join(SUFFIXES)}.",
             )
         self.target, self.overwrite = target, overwrite
