@@ -1,14 +1,14 @@
-"""What each choice in the pipeline is worth: the shipped weights with one thing changed at a time.
+"""Ablations: the gain of each choice in the pipeline, with the shipped weights.
 
     python benchmarks/ablation.py CLIPS --work WORK [--noise g30 corr30 h264]
         [--only NAME ...] [--weights NAME]
 
-CLIPS are those of quality.py. Of the first eight frames of each clip the fourth and
-the fifth are judged, whose windows are full up to T = 7: PSNR over RGB, clipped and rounded to 8
-bits, told what the command measures. Networks are not trained again: what they have not met (a
-confidence of one everywhere, T = 3 or 7) is judged at a disadvantage. The package is changed from
-outside. Nothing is random but the noise (seed 0). A killed run goes on where WORK
-says it stopped; the tables go to standard output.
+CLIPS are those of quality.py. PSNR (RGB, clipped and rounded to 8 bits) is that of the fourth and
+fifth of each clip's first eight frames, whose windows are full up to T = 7, with the noise level
+that the command measures. One choice is changed at a time, from outside the package. Networks are
+not trained again, so choices they were not trained with (a confidence of one everywhere, T = 3 or
+7) are at a disadvantage. Only the noise is random (seed 0). A killed run resumes from WORK; the
+tables go to standard output.
 """
 
 import argparse
@@ -75,7 +75,7 @@ def open_scene(noisy: Path, clip: Path, weights: str | None) -> Scene:
 
 
 def trials() -> Iterator[tuple[str, Callable[[Scene], float]]]:
-    """Everything that is measured on a scene, by name."""
+    """All trials on a scene, by name."""
 
     def refined(change: Change) -> Callable[[Scene], float]:
         return lambda scene: scene.psnr(
@@ -94,7 +94,7 @@ Results = dict[str, dict[str, dict[str, float]]]  # noise -> clip -> trial -> PS
 
 
 def measure(arguments: argparse.Namespace, clips: list[Path]) -> Results:
-    """Run what WORK does not hold yet."""
+    """Run the trials whose results are not in WORK yet."""
     stored = arguments.work / "ablation.json"
     results: Results = json.loads(stored.read_text()) if stored.exists() else {}
     arguments.frames = FRAMES

@@ -1,11 +1,11 @@
-"""What adapting to a clip is worth: quality with the bundled weights and with fitted ones.
+"""The gain of adapting to a clip: quality with the bundled weights and with adapted ones.
 
     python benchmarks/adaptation.py CLIPS [--noise g30 pg corr30 h264] [--frames 16]
         [--only NAME] [--level full] [--threads 1]
 
 Every noisy clip is denoised losslessly by `f2r denoise` without and with `--adapt`; PSNR against
-the clean frames, over all pixels and channels of 8-bit RGB, mean over frames. Adapted weights are
-made afresh (their cache lies in a temporary folder).
+the clean frames, over all pixels and channels of 8-bit RGB, mean over frames. Weights are
+adapted anew for each clip (their cache is a temporary folder).
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The pipeline with one choice changed, from outside the package: what ablation.py measures."""
+"""Variants of the pipeline that ablation.py measures, each with one choice changed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Search:
 
 
 def standing(source: Luma, target: Luma, start: Flow | None = None) -> Flow:
-    """A flow estimator that sees no motion."""
+    """A flow estimator that finds no motion."""
     return np.zeros((*source.shape, 2), np.float32)
 
 
@@ -108,7 +108,7 @@ class Trial(F2R):
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that is different from the shipped pipeline."""
+    """One difference from the shipped pipeline."""
 
     length: int | None = None
     book: Callable[[], FlowBook] = FlowBook

@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import av
 import cv2
 import numpy as np
+from noisy_clips import read, write
 from numpy.typing import NDArray
 
 Pictures = NDArray[np.float32]  # (T, H, W, 3), 0 = black, 1 = white
@@ -152,30 +152,13 @@ def _codes(noisy: NDArray[np.floating], clean: NDArray[np.floating]) -> Pair:
     return Pair(*made)
 
 
-def read(path: Path, frames: int) -> Codes:
-    """The first frames of a file as RGB codes (T, H, W, 3)."""
-    with av.open(str(path)) as container:
-        decoded = container.decode(video=0)
-        found = [f.to_ndarray(format="rgb24") for _, f in zip(range(frames), decoded, strict=False)]
-    return np.stack(found)
-
-
-def write(path: Path, pair: Pair) -> None:
-    """A lossless file: FFV1 in RGB, or interlaced lossless H.264 in 4:4:4."""
-    with av.open(str(path), "w") as container:
-        if pair.interlaced:
-            stream = container.add_stream("libx264", rate=25, options={"x264-params": "qp=0:tff=1"})
-            stream.pix_fmt = "yuv444p"
-        else:
-            stream = container.add_stream("ffv1", rate=25)
-            stream.pix_fmt = "bgr0"
-        stream.height, stream.width = pair.noisy.shape[1:3]
-        for picture in pair.noisy:
-            frame = av.VideoFrame.from_ndarray(picture, "rgb24")
-            for packet in stream.encode(frame.reformat(format=stream.pix_fmt)):
-                container.mux(packet)
-        for packet in stream.encode():
-            container.mux(packet)
+def save(path: Path, pair: Pair) -> None:
+    """Write what is seen: FFV1 in RGB, or interlaced lossless H.264 in 4:4:4."""
+    if pair.interlaced:
+        options = {"x264-params": "qp=0:tff=1"}
+        write(path, pair.noisy, encoder="libx264", options=options, pix_fmt="yuv444p")
+    else:
+        write(path, pair.noisy)
 
 
 def psnr(pictures: Codes, clean: Codes) -> float:
@@ -197,7 +180,7 @@ class Row(NamedTuple):
 def compare(pair: Pair, folder: Path, given: argparse.Namespace) -> Row:
     """Denoise a material without and with --adapt."""
     source = folder / "in.mkv"
-    write(source, pair)
+    save(source, pair)
     count = len(pair.noisy)
     scores, seconds, said = [psnr(read(source, count), pair.clean)], 0.0, ""
     for options in ([], ["--adapt", given.adapt]):
@@ -243,7 +226,7 @@ def main() -> None:
             pair = MATERIALS[material](frames, np.random.default_rng([5, number]))
             if given.keep:
                 given.keep.mkdir(parents=True, exist_ok=True)
-                write(given.keep / f"{name}_{material}.mkv", pair)
+                save(given.keep / f"{name}_{material}.mkv", pair)
                 continue
             with tempfile.TemporaryDirectory() as folder:
                 row = compare(pair, Path(folder), given)

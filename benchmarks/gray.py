@@ -1,4 +1,4 @@
-"""Gray clips: GRAY weights against RGB weights that see the gray picture three times.
+"""Gray clips: gray weights against RGB weights, which get the gray picture in all three channels.
 
     python benchmarks/gray.py CLIPS [--sigma 30] [--frames 8] [--weights NAME|PATH ...]
 
@@ -8,11 +8,10 @@ the engine, blind; PSNR in dB, mean over frames and clips.
 
 import argparse
 import tempfile
-from itertools import islice
 from pathlib import Path
 
-import av
 import numpy as np
+from noisy_clips import clean_clips, read, write
 
 from f2rcli import yuv
 from f2rcli.engine.stream import EngineSettings, load_engine, restore_stream
@@ -30,7 +29,7 @@ def main() -> None:
     print("| clip | noisy | " + " | ".join(given.weights) + " |")
     print("|---" * (len(given.weights) + 2) + "|")
     rows = []
-    for path in sorted(given.clips.glob("*.mkv")):
+    for path in clean_clips(given.clips):
         row = measure(path, given)
         rows.append(row)
         print(f"| {path.stem} | " + " | ".join(f"{v:.2f}" for v in row) + " |", flush=True)
@@ -38,18 +37,15 @@ def main() -> None:
 
 
 def measure(path: Path, given: argparse.Namespace) -> list[float]:
-    """PSNR of the noisy luma and of what each of the weights makes of it."""
+    """PSNR of the noisy luma, and of the result with each of the weights."""
     rng = np.random.default_rng(0)
-    with av.open(str(path)) as container:
-        frames = [
-            f.to_ndarray(format="rgb24") for f in islice(container.decode(video=0), given.frames)
-        ]
-    clean = [np.rint(f @ np.array([0.299, 0.587, 0.114])) for f in frames]
+    clean = [np.rint(f @ np.array([0.299, 0.587, 0.114])) for f in read(path, given.frames)]
     noise = [given.sigma * rng.standard_normal(c.shape) for c in clean]
     noisy = [np.clip(np.rint(c + n), 0, 255) for c, n in zip(clean, noise, strict=True)]
     row = [psnr(noisy, clean)]
     with tempfile.TemporaryDirectory() as folder:
-        file = write(noisy, Path(folder) / "gray.mkv")
+        file = Path(folder) / "gray.mkv"
+        write(file, np.stack(noisy).astype(np.uint8))
         for name in given.weights:
             with open_reader(file) as reader:
                 settings = EngineSettings(weights=name, threads=given.threads)
@@ -57,19 +53,6 @@ def measure(path: Path, given: argparse.Namespace) -> list[float]:
                 done = [yuv.to_rgb(frame)[0] * 255 for frame in restore_stream(reader, engine)]
             row.append(psnr(done, clean))
     return row
-
-
-def write(pictures: list[np.ndarray], path: Path) -> Path:
-    """Gray FFV1."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=25)
-        stream.height, stream.width = pictures[0].shape
-        stream.pix_fmt = "gray"
-        for picture in pictures:
-            frame = av.VideoFrame.from_ndarray(picture.astype(np.uint8), format="gray")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
 
 
 def psnr(pictures: list[np.ndarray], clean: list[np.ndarray]) -> float:

@@ -30,7 +30,7 @@ MB = 1e6
 
 @dataclass(frozen=True)
 class Look:
-    """One look at the child."""
+    """Memory of the child at one moment."""
 
     seconds: float
     resident: int  # bytes
@@ -39,7 +39,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run took."""
+    """Time and memory of a run."""
 
     looks: list[Look]
     peak: int  # bytes of resident memory, as the kernel counted it
@@ -142,7 +142,7 @@ def main() -> None:
 
 
 def same_bytes(one: Path, other: Path) -> bool:
-    """Whether two files hold the same, read piece by piece."""
+    """Whether two files have the same bytes, read piece by piece."""
     with one.open("rb") as first, other.open("rb") as second:
         while True:
             parts = first.read(1 << 24), second.read(1 << 24)

@@ -1,10 +1,10 @@
-"""Every method with bundled weights on the same noisy clips: quality, and what it costs.
+"""Quality and cost of every method with bundled weights, on the same noisy clips.
 
     python benchmarks/methods.py CLIPS [--noise g30 pg corr30 h264] [--frames 8] [--methods ...]
 
 Each method is one `f2r eval` per noise (files' own 8-bit noise, blind, FFmpeg's conversion, as in
-docs/quality.md): PSNR dB / SSIM, mean over frames and clips. CPU seconds are what the process took
-less what the same run without a method took, per frame and scaled to one of 640x360.
+docs/quality.md): PSNR dB / SSIM, mean over frames and clips. CPU seconds are those of
+the process, without those of the same run without a method, per frame of 640x360.
 """
 
 import argparse

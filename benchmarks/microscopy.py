@@ -2,9 +2,9 @@
 
 python benchmarks/microscopy.py NOISY.tif CLEAN.tif [--scale 8] [RESTORED.tif ...]
 
-Peak is the 99.9th percentile less the minimum of the clean stack; the median difference is taken
-out first, as an offset of the camera is no error. The Gaussian filter is the best of a grid,
-picked against the truth: an upper bound that nobody reaches without knowing it.
+The peak is the 99.9th percentile minus the minimum of the clean stack. The median difference is
+subtracted first, since a camera's offset is not an error. The Gaussian filter is the best of a
+grid, chosen with the clean stack: an upper bound.
 """
 
 import argparse

@@ -1,13 +1,13 @@
-"""How well noise is measured: clean clips with noise made on the spot, against what was added.
+"""Accuracy of noise measurement: clean clips with made noise, against the noise that was added.
 
     python benchmarks/noise.py CLIPS [--noise g5 g30 corr30 pg h264] [--frames 7]
 
 CLIPS is a folder of clean clips. Every noisy input (see noisy_clips.py) is measured as `f2r noise`
-does, from the file alone. The truth is what the file holds: the root mean
-square of noisy - clean (8-bit codes, so after rounding) over samples that clipping does not touch,
-those whose clean value keeps 2 sigma from black and white (1.5, 1 or 0 where fewer than 2 % do).
-For `pg` no such sigma exists: there it is the root mean square of the law over the clean picture.
-Truth and estimate are means over the channels; "channel" is the worst channel's error.
+does, from the file alone. The true sigma is the root mean square of noisy - clean (8-bit codes,
+after rounding) over samples that were not clipped: those whose clean value is at least 2 sigma from
+black and white (1.5, 1 or 0 where fewer than 2 % are). For `pg` it is the root mean square of the
+law over the clean picture. True and measured sigma are means over the channels; "channel" is the
+error of the worst channel.
 """
 
 import argparse

@@ -53,10 +53,11 @@ def make_noisy(clip: Path, noise: str, folder: Path, frames: int | None = None) 
         clean = clean[:, : clean.shape[1] // 2 * 2, : clean.shape[2] // 2 * 2]  # 4:2:0 is even
         noisy = folder / f"{clip.stem}.{noise}.mp4"
         options = {"crf": str(spec.crf), "preset": "medium"}
-        _write(noisy, _noisy(clean, spec.added), _rate(clip), ENCODERS[spec.codec], options)
+        encoder, made = ENCODERS[spec.codec], _noisy(clean, spec.added)
+        write(noisy, made, _rate(clip), encoder, options, "yuv420p")
     else:
         noisy = folder / f"{clip.stem}.{noise}.mkv"
-        _write(noisy, _noisy(clean, spec), _rate(clip), "ffv1", {})
+        write(noisy, _noisy(clean, spec), _rate(clip))
     return noisy
 
 
@@ -86,13 +87,22 @@ def _noisy(clean: Clip, noise: Noise) -> Clip:
     return np.stack([np.stack(frame.planes, axis=-1) for frame in noisy])
 
 
-def _write(path: Path, clip: Clip, rate: Fraction, encoder: str, options: dict[str, str]) -> None:
+def write(
+    path: Path,
+    clip: Clip,
+    rate: Fraction = RATE,
+    encoder: str = "ffv1",
+    options: dict[str, str] | None = None,
+    pix_fmt: str = "bgr0",
+) -> None:
+    """Write a clip (T, H, W, 3) of RGB, or (T, H, W) of gray, which stays gray."""
+    kind = "rgb24" if clip.ndim == 4 else "gray"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(encoder, rate=rate, options=options)
+        stream = container.add_stream(encoder, rate=rate, options=options or {})
         stream.height, stream.width = clip.shape[1:3]
-        stream.pix_fmt = "bgr0" if encoder == "ffv1" else "yuv420p"
+        stream.pix_fmt = pix_fmt if kind == "rgb24" else kind
         for picture in clip:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=kind)
             container.mux(stream.encode(frame.reformat(format=stream.pix_fmt)))
         container.mux(stream.encode())
 

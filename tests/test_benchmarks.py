@@ -99,7 +99,7 @@ def test_the_last_table_has_a_row_per_noise() -> None:
 def test_noisy_inputs_are_what_f2r_eval_makes(noise: str, suffix: str, tmp_path: Path) -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (2, 47, 65, 3), np.uint8)
     clip = tmp_path / "clip.mkv"
-    noisy_clips._write(clip, pictures, noisy_clips.RATE, "ffv1", {})
+    noisy_clips.write(clip, pictures)
     np.testing.assert_array_equal(noisy_clips.read(clip), pictures)
     made = noisy_clips.make_noisy(clip, noise, tmp_path)
     assert made.name == f"clip.{noise}{suffix}"

@@ -115,7 +115,7 @@ class _Screen:
         return np.stack(small).astype(np.float32, copy=False)
 
 
-class _Stage(Reader):
+class _ScreenReader(Reader):
     """A reader without a file: the facts that a writer needs about the screen's frames."""
 
     def __init__(self, name: str, size: tuple[int, int], rate: Fraction) -> None:
@@ -144,7 +144,7 @@ class _Stage(Reader):
 class SplitScreen:
     """Writes a comparison video of every clip; an `Observer`.
 
-    Leave it as a context manager: what is not finished then is removed.
+    Use it as a context manager: unfinished videos are removed at its end.
     """
 
     def __init__(self, target: Path, *, clips: int = 1, overwrite: bool = False) -> None:
@@ -217,9 +217,9 @@ class SplitScreen:
         some = next(picture for picture in panels.values() if picture is not None)
         screen = _Screen((some.shape[1], some.shape[2]), list(panels))
         rate = Fraction(self.rate).limit_denominator(1001)
-        stage = _Stage(self.path.name, screen.size, rate)
+        reader = _ScreenReader(self.path.name, screen.size, rate)
         options = WriteOptions(codec="h264", crf=CRF, overwrite=self.overwrite)
-        self._writer = open_writer(stage, plan_output(stage, self.path, options))
+        self._writer = open_writer(reader, plan_output(reader, self.path, options))
         return screen
 
     def _pass_on(self, frame: Frame | None) -> None:
