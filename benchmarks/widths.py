@@ -24,7 +24,7 @@ from f2rcli.models.coarse import Coarse
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.codec import to_codes, to_unit
 from f2rcli.noise.synthesis.corruption import Law
-from f2rcli.plots.chart import Axes, Chart, Line
+from f2rcli.plots.chart import Axes, Chart, Curve
 from f2rcli.plots.svg import chart_svg
 from f2rcli.training.footage.clips import load_clips, renditions
 from f2rcli.training.loop.settings import TrainSettings
@@ -87,7 +87,7 @@ def plot(rows: list[dict[str, Any]], noises: list[str], target: Path) -> None:
     """PSNR against GMAC per megapixel, one line per noise, as an SVG file."""
     costs = [row["gmac"] for row in rows]
     lines = [
-        Line(name=noise, x=costs, y=[row[noise] for row in rows], hue=hue)
+        Curve(name=noise, x=costs, y=[row[noise] for row in rows], hue=hue)
         for hue, noise in enumerate(noises)
     ]
     widths = ", ".join(row["widths"] for row in rows)

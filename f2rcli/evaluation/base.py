@@ -21,7 +21,7 @@ from f2rcli.evaluation.result import (
     FileFacts,
     MethodFacts,
     MetricFacts,
-    Series,
+    MetricSeries,
 )
 from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
 from f2rcli.noise.synthesis.base import Noise
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from f2rcli.evaluation.visuals.images import ClipPictures
 
 
-class Clip(Protocol):
+class OpenClip(Protocol):
     """An open clip: its facts, and its frames, to be read once. `f2rcli.io.Reader` is one."""
 
     info: ClipInfo
@@ -39,7 +39,7 @@ class Clip(Protocol):
 
 
 # Opens a clip; called once per pass, so a clip is never held in memory.
-ClipOpener = Callable[[], AbstractContextManager[Clip]]
+ClipOpener = Callable[[], AbstractContextManager[OpenClip]]
 
 
 class Contestant(Protocol):
@@ -129,7 +129,7 @@ class Meter(Protocol):
         """See the next frame's estimate; frames come in order."""
         ...
 
-    def finish(self) -> Series:
+    def finish(self) -> MetricSeries:
         """Return the measurements. Called once, after the last frame."""
         ...
 

@@ -48,7 +48,7 @@ class MethodFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
+class MetricSeries:
     """One metric of one method on one clip."""
 
     metric: str
@@ -119,7 +119,7 @@ class MethodResult:
     """One method on one clip."""
 
     method: str
-    series: tuple[Series, ...] = ()
+    series: tuple[MetricSeries, ...] = ()
     seconds_per_frame: float | None = None  # of denoising alone; None where nothing was timed
     residual: Residual | None = None  # None without a noisy input, and for the input itself
     change: tuple[PlaneChange, ...] = ()  # by brightness, a curve per plane
@@ -128,7 +128,7 @@ class MethodResult:
     failed: str | None = None  # why there are no values, in a line
     notes: tuple[str, ...] = ()
 
-    def of(self, metric: str) -> Series | None:
+    def of(self, metric: str) -> MetricSeries | None:
         """The series of a metric, or None."""
         return next((series for series in self.series if series.metric == metric), None)
 

@@ -15,11 +15,11 @@ from f2rcli.evaluation import metrics
 from f2rcli.evaluation.base import (
     Baseline,
     Case,
-    Clip,
     Contestant,
     Meter,
     Metric,
     Observer,
+    OpenClip,
     Setting,
 )
 from f2rcli.evaluation.clips.reading import Reading, stored
@@ -214,7 +214,7 @@ class Run:
             notes=(*steps.remarks, *damage),
         )  # fmt: skip
 
-    def _damage(self, clip: Clip) -> list[str]:
+    def _damage(self, clip: OpenClip) -> list[str]:
         """What a reader's ledger says was wrong with its file."""
         ledger = getattr(clip, "ledger", None)
         if ledger is None:
@@ -250,7 +250,7 @@ def evaluate(
     return run.evaluation([run.clip(case) for case in cases], command=command)
 
 
-def _described(files: tuple[FileFacts, ...], clips: list[Clip]) -> tuple[FileFacts, ...]:
+def _described(files: tuple[FileFacts, ...], clips: list[OpenClip]) -> tuple[FileFacts, ...]:
     """The files with how they are stored; both in the order reference, noisy, denoised."""
     if len(files) != len(clips):
         return files

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.report import NoiseReport
-from f2rcli.plots.chart import BLUE, GREEN, GREY, RED, YELLOW, Axes, Chart, Line
+from f2rcli.plots.chart import BLUE, GREEN, GREY, RED, YELLOW, Axes, Chart, Curve
 from f2rcli.plots.images import Codes, tinted
 from f2rcli.plots.svg import ColourBar, chart_and_picture_svg
 
@@ -44,14 +44,14 @@ def level_chart(values: Mapping[str, Any]) -> Chart:
     for (name, hue), curve, seen in zip(names, curves, points, strict=True):
         places = np.linspace(0, 255, len(curve)).tolist()
         curve8 = [255 * sigma for sigma in curve]
-        lines.append(Line(name=name, x=places, y=curve8, hue=hue, dots=False))
+        lines.append(Curve(name=name, x=places, y=curve8, hue=hue, dots=False))
         if seen:
             x, y = zip(*seen, strict=True)
-            lines.append(Line(name=name, x=x, y=y, hue=hue, line=False))
+            lines.append(Curve(name=name, x=x, y=y, hue=hue, line=False))
     axes = Axes(
         title="Noise over brightness",
         x="brightness, of 255",
-        y="sigma, of 255; dots are measured, lines the law",
+        y="sigma, of 255; dots are measured, lines are fitted",
         zero=True,
     )
     return Chart(lines, axes)

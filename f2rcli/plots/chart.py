@@ -10,7 +10,7 @@ from typing import NamedTuple
 DOTTED = 48  # points up to which each gets a dot
 STEPS = (1, 2, 2.5, 5, 10)  # of a grid, times a power of ten
 NARROWEST = 7.0  # percent of the plot between two values of a bent axis
-# Colours of lines on light and on dark paper; the last one is grey.
+# Colours of curves on light and on dark paper; the last one is grey.
 HUES = (
     ("#0b62c4", "#6fb0ff"), ("#c2410c", "#ff9a5c"), ("#0f7b5f", "#4fd1a5"), ("#9d2d86", "#f08adb"),
     ("#8a6a00", "#e6c34a"), ("#3b7d9c", "#86c9e8"), ("#b0203a", "#ff8095"), ("#6b6f76", "#a9b0b9"),
@@ -19,8 +19,8 @@ BLUE, GREEN, YELLOW, RED, GREY = 0, 2, 4, 6, 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One line of a chart; those of one name share an entry in the legend."""
+class Curve:
+    """A curve of a chart; those of one name share an entry in the legend."""
 
     name: str
     x: Sequence[float]
@@ -106,22 +106,22 @@ class Scale:
 
 
 class Stroke(NamedTuple):
-    """A line as SVG path data; "" for what is not drawn."""
+    """A curve as SVG path data; "" for what is not drawn."""
 
-    line: Line
+    curve: Curve
     path: str
     dots: str
     band: str  # points of a polygon
 
 
 class Chart:
-    """Lines and the scales they share."""
+    """Curves and the scales they share."""
 
-    def __init__(self, lines: Sequence[Line], axes: Axes) -> None:
-        self.lines, self.axes = lines, axes
-        ys = [y for line in lines for y in (*line.y, *(e for both in line.edges for e in both))]
+    def __init__(self, curves: Sequence[Curve], axes: Axes) -> None:
+        self.curves, self.axes = curves, axes
+        ys = [y for curve in curves for y in (*curve.y, *(e for both in curve.edges for e in both))]
         ys = [y for y in (*ys, *axes.marks) if math.isfinite(y)]
-        self.x = Scale([x for line in lines for x in line.x], loose=False)
+        self.x = Scale([x for curve in curves for x in curve.x], loose=False)
         self.y = Scale(ys, loose=True, floor=0.0 if axes.zero else None, bend=axes.bend)
 
     def rows(self) -> list[float]:
@@ -133,18 +133,18 @@ class Chart:
         return self.x.ticks(6, whole=self.axes.whole)
 
     def strokes(self, width: float = 100, height: float = 100) -> Iterator[Stroke]:
-        """The lines in a box of this size, y downwards."""
-        for line in self.lines:
-            path, dots = self._paths(line, width / 100, height / 100)
-            few = len(line.x) <= DOTTED or not line.line
-            dotted = few if line.dots is None else line.dots
-            band = self._band(line, width / 100, height / 100)
-            yield Stroke(line, path if line.line else "", dots if dotted else "", band)
+        """The curves in a box of this size, y downwards."""
+        for curve in self.curves:
+            path, dots = self._paths(curve, width / 100, height / 100)
+            few = len(curve.x) <= DOTTED or not curve.line
+            dotted = few if curve.dots is None else curve.dots
+            band = self._band(curve, width / 100, height / 100)
+            yield Stroke(curve, path if curve.line else "", dots if dotted else "", band)
 
-    def _paths(self, line: Line, across: float, down: float) -> tuple[str, str]:
+    def _paths(self, curve: Curve, across: float, down: float) -> tuple[str, str]:
         """Strokes that break where values are missing, and a dot for each point."""
         strokes, dots, pen = "", "", "M"
-        for x, y in zip(line.x, line.y, strict=True):
+        for x, y in zip(curve.x, curve.y, strict=True):
             if not math.isfinite(y):
                 pen = "M"
                 continue
@@ -154,47 +154,47 @@ class Chart:
             pen = "L"
         return strokes, dots
 
-    def _band(self, line: Line, across: float, down: float) -> str:
-        lower, upper = ([edge[side] for edge in line.edges] for side in (0, 1))
-        xs = line.x if line.band else ()
+    def _band(self, curve: Curve, across: float, down: float) -> str:
+        lower, upper = ([edge[side] for edge in curve.edges] for side in (0, 1))
+        xs = curve.x if curve.band else ()
         corners = [*zip(xs, upper, strict=True), *reversed([*zip(xs, lower, strict=True)])]
         return " ".join(
             f"{across * self.x.place(x):g},{down * (100 - self.y.place(y)):g}" for x, y in corners
         )
 
     @cached_property
-    def legend(self) -> list[Line]:
-        """One line of each name."""
-        return [*{line.name: line for line in reversed(self.lines)}.values()][::-1]
+    def legend(self) -> list[Curve]:
+        """One curve of each name."""
+        return [*{curve.name: curve for curve in reversed(self.curves)}.values()][::-1]
 
     @property
     def spoken(self) -> str:
-        """What each line does, for those who cannot see it."""
+        """What each curve does, for those who cannot see it."""
         said = []
-        for line in self.lines:
-            known = [y for y in line.y if math.isfinite(y)]
+        for curve in self.curves:
+            known = [y for y in curve.y if math.isfinite(y)]
             if known:
                 low, high, mean = (
                     f"{value:.{self.axes.digits}f}"
                     for value in (min(known), max(known), sum(known) / len(known))
                 )
-                said.append(f"{line.name}: from {low} to {high}, mean {mean}.")
+                said.append(f"{curve.name}: from {low} to {high}, mean {mean}.")
         return " ".join(said)
 
     @property
     def data(self) -> str:
         """What the page's script needs to read out values, as JSON."""
-        lines = [
+        curves = [
             {
-                "name": line.name,
-                "hue": line.colour,
-                "x": list(line.x),
-                "y": [round(y, 6) if math.isfinite(y) else None for y in line.y],
-                **({"spread": [round(s, 6) for s in line.spread]} if line.spread else {}),
+                "name": curve.name,
+                "hue": curve.colour,
+                "x": list(curve.x),
+                "y": [round(y, 6) if math.isfinite(y) else None for y in curve.y],
+                **({"spread": [round(s, 6) for s in curve.spread]} if curve.spread else {}),
             }
-            for line in self.lines
+            for curve in self.curves
         ]
         scale = {"x": [self.x.low, self.x.high], "y": [self.y.low, self.y.high]}
         axes = {"digits": self.axes.digits, "x": self.axes.x, "y": self.axes.y}
-        values = {"series": lines, "scale": scale} | axes
+        values = {"series": curves, "scale": scale} | axes
         return json.dumps(values, allow_nan=False, separators=(",", ":"))

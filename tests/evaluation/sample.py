@@ -17,10 +17,10 @@ from f2rcli.evaluation.result import (
     MethodFacts,
     MethodResult,
     MetricFacts,
+    MetricSeries,
     PlaneChange,
     Published,
     Residual,
-    Series,
 )
 from f2rcli.evaluation.visuals.pictures import ReportPictures
 from f2rcli.frames import Space
@@ -32,9 +32,11 @@ PSNR = MetricFacts(name="psnr", title="PSNR", unit="dB", definition="10 log10(1 
 FLICKER = MetricFacts(name="flicker", title="Flicker", better="lower", digits=3)
 
 
-def _series(metric: str, values: tuple[float | None, ...]) -> Series:
+def _series(metric: str, values: tuple[float | None, ...]) -> MetricSeries:
     known = [value for value in values if value is not None]
-    return Series(metric=metric, frames={"all": values}, clip={"all": sum(known) / len(known)})
+    return MetricSeries(
+        metric=metric, frames={"all": values}, clip={"all": sum(known) / len(known)}
+    )
 
 
 def _residual(rng: np.random.Generator) -> Residual:

@@ -12,15 +12,15 @@ from f2rcli.evaluation.result import (
     MethodFacts,
     MethodResult,
     MetricFacts,
+    MetricSeries,
     Residual,
-    Series,
 )
 
 PSNR = MetricFacts(name="psnr", title="PSNR", unit="dB")
 
 
 def evaluation() -> Evaluation:
-    series = Series(
+    series = MetricSeries(
         metric="psnr",
         frames={"all": (30.5, None, math.inf), "r": (31.0, 32.0, 33.0)},
         clip={"all": math.inf, "r": 32.0, "b": math.nan},

@@ -32,7 +32,7 @@ from f2rcli.evaluation.metrics.flicker import BLOCK, block_change
 from f2rcli.evaluation.metrics.ms_ssim import SMALLEST, WEIGHTS, multiscale
 from f2rcli.evaluation.metrics.vmaf import missing
 from f2rcli.evaluation.metrics.warping import warping_error
-from f2rcli.evaluation.result import Series
+from f2rcli.evaluation.result import MetricSeries
 from f2rcli.frames import Space
 from f2rcli.io import open_reader
 
@@ -75,7 +75,7 @@ def measured(
     reference: list[Picture] | None = None,
     noisy: list[Picture] | None = None,
     setting: Setting = RGB,
-) -> Series:
+) -> MetricSeries:
     """What a metric says of a clip."""
     meter = metrics.load(name).meter(setting)
     assert meter is not None

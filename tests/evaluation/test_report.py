@@ -15,7 +15,7 @@ from f2rcli.errors import OutputError
 from f2rcli.evaluation.report import page, write_report
 from f2rcli.evaluation.report.clip import thinned
 from f2rcli.evaluation.result import Evaluation
-from f2rcli.plots.chart import Axes, Chart, Line
+from f2rcli.plots.chart import Axes, Chart, Curve
 from f2rcli.plots.svg import chart_svg
 from tests.evaluation.sample import EVIL, evaluation
 
@@ -141,7 +141,7 @@ def test_without_a_reference_the_input_is_no_rival(sample: Evaluation) -> None:
 
 @pytest.mark.parametrize("frames", [2, 3, 6, 90])
 def test_frames_are_counted_in_whole_numbers(frames: int) -> None:
-    line = Line(name="a", x=list(range(frames)), y=[1.0] * frames)
+    line = Curve(name="a", x=list(range(frames)), y=[1.0] * frames)
     ticks = Chart([line], Axes(title="t", x="frame", y="", whole=True)).columns()
     assert len(ticks) >= 2
     assert all(tick.is_integer() for tick in ticks)
@@ -179,7 +179,7 @@ def test_a_page_shows_flat_places_and_colour_beside_brightness(tree: Tree) -> No
 
 
 def test_a_bent_axis_keeps_small_values_apart_beside_large_ones() -> None:
-    line = Line(name="a", x=[0, 1, 2], y=[0.4, -0.4, 0.0], spread=[30.0] * 3, band=True)
+    line = Curve(name="a", x=[0, 1, 2], y=[0.4, -0.4, 0.0], spread=[30.0] * 3, band=True)
     chart = Chart([line], Axes(title="t", x="x", y="", bend=1.0, marks={-0.5: "", 0.5: "limit"}))
     places = {value: chart.y.place(value) for value in chart.rows()}
     assert places[0] == pytest.approx(50, abs=0.1)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from f2rcli.errors import InputError, UsageError
-from f2rcli.evaluation.base import Case, Clip, Setting
+from f2rcli.evaluation.base import Case, OpenClip, Setting
 from f2rcli.evaluation.frame_set import FrameSet, Picture
 from f2rcli.evaluation.plan import Plan
 from f2rcli.evaluation.result import ClipResult, Evaluation, MethodFacts
@@ -46,7 +46,7 @@ class Made:
             time_base=TIME,
         )  # fmt: skip
 
-    def __call__(self) -> AbstractContextManager[Clip]:
+    def __call__(self) -> AbstractContextManager[OpenClip]:
         return nullcontext(self)
 
     def __iter__(self) -> Iterator[Frame]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from f2rcli.evaluation.base import Clip
+from f2rcli.evaluation.base import OpenClip
 from f2rcli.evaluation.result import FileFacts
 from f2rcli.frames import ClipInfo, Frame, Plane, PlaneLayout
 from f2rcli.io import readable_suffixes
@@ -18,15 +18,15 @@ RATE = Fraction(25)  # of pictures that carry no time
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """A clip of pictures that are read one by one; a `ClipOpener`, and the `Clip` that it opens."""
+    """A clip of pictures, read one by one: a `ClipOpener`, and the `OpenClip` it opens."""
 
     info: ClipInfo
     read: tuple[Callable[[], Plane], ...]
     apart: bool = False  # pictures that are not neighbours of each other: a lane for each
 
-    def __call__(self) -> AbstractContextManager[Clip]:
+    def __call__(self) -> AbstractContextManager[OpenClip]:
         """See ClipOpener."""
-        return nullcontext(self)  # type: ignore[arg-type]  # a frozen Clip
+        return nullcontext(self)  # type: ignore[arg-type]  # a frozen OpenClip
 
     def __iter__(self) -> Iterator[Frame]:
         for number, read in enumerate(self.read):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from f2rcli.batch.scan import scan
 from f2rcli.errors import InputError, UsageError
-from f2rcli.evaluation.base import Case, Clip
+from f2rcli.evaluation.base import Case, OpenClip
 from f2rcli.evaluation.result import FileFacts
 from f2rcli.io import ReadOptions, is_clip, open_reader
 from f2rcli.io.digest import digest
@@ -25,7 +25,7 @@ class File:
     path: Path
     options: ReadOptions
 
-    def __call__(self) -> AbstractContextManager[Clip]:
+    def __call__(self) -> AbstractContextManager[OpenClip]:
         """See `f2rcli.evaluation.base.ClipOpener`. Raises InputError."""
         return open_reader(self.path, self.options)
 

@@ -10,13 +10,13 @@ import numpy as np
 
 from f2rcli.evaluation.base import Meter, Setting
 from f2rcli.evaluation.frame_set import FrameSet, Picture
-from f2rcli.evaluation.result import WHOLE, MetricFacts, Series
+from f2rcli.evaluation.result import WHOLE, MetricFacts, MetricSeries
 from f2rcli.frames import Space
 from f2rcli.sensor import PLANES
 
 CHANNELS = {Space.RGB: ("r", "g", "b"), Space.GRAY: (), Space.BAYER: PLANES}
 
-Row = Mapping[str, float]  # by channel, "all" among them
+ChannelValues = Mapping[str, float]  # by channel, "all" among them
 
 
 class FrameMeter(ABC):
@@ -25,11 +25,11 @@ class FrameMeter(ABC):
     def __init__(self, facts: MetricFacts, setting: Setting) -> None:
         self.facts = facts
         self.setting = setting
-        self.rows: list[Row | None] = []
+        self.rows: list[ChannelValues | None] = []
         self.before: Picture | None = None
 
     @abstractmethod
-    def measure(self, frame_set: FrameSet, estimate: Picture) -> Row | None:
+    def measure(self, frame_set: FrameSet, estimate: Picture) -> ChannelValues | None:
         """The values of one frame, by channel; None where it has none."""
 
     def add(self, frame_set: FrameSet, estimate: Picture) -> None:
@@ -39,12 +39,12 @@ class FrameMeter(ABC):
         self.rows.append(self.measure(frame_set, estimate))
         self.before = estimate
 
-    def finish(self) -> Series:
+    def finish(self) -> MetricSeries:
         """See `f2rcli.evaluation.base.Meter`."""
         return series_of(self.facts.name, self.rows)
 
 
-def series_of(metric: str, rows: list[Row | None]) -> Series:
+def series_of(metric: str, rows: list[ChannelValues | None]) -> MetricSeries:
     """Frames' values as a series; a clip's value is their `mean`."""
     channels = dict.fromkeys([WHOLE, *(name for row in rows if row for name in row)])
     frames = {
@@ -54,7 +54,7 @@ def series_of(metric: str, rows: list[Row | None]) -> Series:
     means = {
         channel: mean([v for v in values if v is not None]) for channel, values in frames.items()
     }
-    return Series(metric=metric, frames=frames, clip=means)
+    return MetricSeries(metric=metric, frames=frames, clip=means)
 
 
 def mean(values: list[float]) -> float:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.evaluation.frame_set import FrameSet, Picture
-from f2rcli.evaluation.measures.meters import FrameMeter, MetricSpec, Row
+from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 
 PATCH = 32  # pixels per side
@@ -32,7 +32,7 @@ def deviations(apart: NDArray[np.float64]) -> NDArray[np.float64]:
 class AverageDeviationMeter(FrameMeter):
     """Mean and largest of the deviations above their mean."""
 
-    def measure(self, frame_set: FrameSet, estimate: Picture) -> Row | None:
+    def measure(self, frame_set: FrameSet, estimate: Picture) -> ChannelValues | None:
         """See FrameMeter."""
         if frame_set.reference is None or min(estimate.shape[1:]) < PATCH:
             return None

@@ -3,7 +3,7 @@
 import numpy as np
 
 from f2rcli.evaluation.frame_set import FrameSet, Picture
-from f2rcli.evaluation.measures.meters import FrameMeter, MetricSpec, Row, by_channel
+from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec, by_channel
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 
 FACTS = MetricFacts(
@@ -22,7 +22,7 @@ FACTS = MetricFacts(
 class DriftMeter(FrameMeter):
     """Differences of channel means."""
 
-    def measure(self, frame_set: FrameSet, estimate: Picture) -> Row | None:
+    def measure(self, frame_set: FrameSet, estimate: Picture) -> ChannelValues | None:
         """See FrameMeter."""
         base = frame_set.noisy if frame_set.reference is None else frame_set.reference
         if base is None:

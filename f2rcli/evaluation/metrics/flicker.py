@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.evaluation.frame_set import FrameSet, Motion, Picture, luma
-from f2rcli.evaluation.measures.meters import FrameMeter, MetricSpec, Row
+from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 
 BLOCK = 16  # pixels per side
@@ -42,7 +42,7 @@ def _sums(plane: NDArray[np.float64]) -> NDArray[np.float64]:
 class FlickerMeter(FrameMeter):
     """RMS of the blocks' changes that are not the reference's."""
 
-    def measure(self, frame_set: FrameSet, estimate: Picture) -> Row | None:
+    def measure(self, frame_set: FrameSet, estimate: Picture) -> ChannelValues | None:
         """See FrameMeter."""
         if frame_set.motion is None or self.before is None or frame_set.before is None:
             return None

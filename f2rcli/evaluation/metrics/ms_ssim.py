@@ -3,7 +3,7 @@
 import numpy as np
 
 from f2rcli.evaluation.frame_set import FrameSet, Picture
-from f2rcli.evaluation.measures.meters import FrameMeter, MetricSpec, Row, by_channel
+from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec, by_channel
 from f2rcli.evaluation.metrics.ssim import WINDOW, Array, similarity
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 
@@ -41,7 +41,7 @@ def _halved(plane: Array) -> Array:
 class MsSsimMeter(FrameMeter):
     """MS-SSIM of each channel and their mean."""
 
-    def measure(self, frame_set: FrameSet, estimate: Picture) -> Row | None:
+    def measure(self, frame_set: FrameSet, estimate: Picture) -> ChannelValues | None:
         """See FrameMeter."""
         if frame_set.reference is None or min(estimate.shape[1:]) < SMALLEST:
             return None

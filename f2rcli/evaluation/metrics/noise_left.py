@@ -8,7 +8,7 @@ import numpy as np
 from f2rcli.evaluation.base import Setting
 from f2rcli.evaluation.frame_set import FrameSet, Picture
 from f2rcli.evaluation.measures.meters import CHANNELS, MetricSpec
-from f2rcli.evaluation.result import WHOLE, MetricFacts, Series
+from f2rcli.evaluation.result import WHOLE, MetricFacts, MetricSeries
 
 FRAMES = 10  # different ones that are looked at, the clip's first
 REGION = (480, 640)  # rows and columns in the middle of the frame that are looked at
@@ -46,7 +46,7 @@ class NoiseLeftMeter:
         if not self.kept or not np.array_equal(self.kept[-1], middle):
             self.kept.append(middle)
 
-    def finish(self) -> Series:
+    def finish(self) -> MetricSeries:
         """See `f2rcli.evaluation.base.Meter`."""
         from f2rcli.evaluation.measures.noise_measurement import measure  # brings networks
 
@@ -58,7 +58,7 @@ class NoiseLeftMeter:
             levels = found.model.sigma8
             clip = {WHOLE: float(np.mean(levels))}
             clip |= dict(zip(CHANNELS[self.setting.space], levels, strict=False))
-        return Series(metric="noise_left", frames={WHOLE: (None,) * self.frames}, clip=clip)
+        return MetricSeries(metric="noise_left", frames={WHOLE: (None,) * self.frames}, clip=clip)
 
 
 def middle_of(picture: Picture) -> Picture:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from f2rcli.evaluation.frame_set import FrameSet, Picture, luma
-from f2rcli.evaluation.measures.meters import FrameMeter, MetricSpec, Row, by_channel
+from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec, by_channel
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 from f2rcli.frames import Space
 
@@ -27,7 +27,7 @@ def psnr(error: float) -> float:
 class PsnrMeter(FrameMeter):
     """PSNR over everything, of each channel, and of luma."""
 
-    def measure(self, frame_set: FrameSet, estimate: Picture) -> Row | None:
+    def measure(self, frame_set: FrameSet, estimate: Picture) -> ChannelValues | None:
         """See FrameMeter."""
         if frame_set.reference is None:
             return None

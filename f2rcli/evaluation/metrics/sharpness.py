@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from f2rcli.evaluation.frame_set import FrameSet, Picture, Plane, luma
-from f2rcli.evaluation.measures.meters import FrameMeter, MetricSpec, Row
+from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 
 EDGES = 0.05  # share of pixels that count as edges
@@ -33,7 +33,7 @@ def gradient(plane: Plane) -> tuple[Plane, Plane]:
 class SharpnessMeter(FrameMeter):
     """The ratio of slopes per frame."""
 
-    def measure(self, frame_set: FrameSet, estimate: Picture) -> Row | None:
+    def measure(self, frame_set: FrameSet, estimate: Picture) -> ChannelValues | None:
         """See FrameMeter."""
         if frame_set.noisy is None:
             return None

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.evaluation.frame_set import FrameSet, Picture, luma
-from f2rcli.evaluation.measures.meters import FrameMeter, MetricSpec, Row, by_channel
+from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec, by_channel
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 from f2rcli.frames import Space
 
@@ -48,7 +48,7 @@ def _blurred(values: Array) -> Array:
 class SsimMeter(FrameMeter):
     """SSIM of each channel, their mean, and luma's."""
 
-    def measure(self, frame_set: FrameSet, estimate: Picture) -> Row | None:
+    def measure(self, frame_set: FrameSet, estimate: Picture) -> ChannelValues | None:
         """See FrameMeter."""
         if frame_set.reference is None or min(estimate.shape[1:]) < WINDOW:
             return None

@@ -1,7 +1,7 @@
 """Structure of the picture in what was taken out."""
 
 from f2rcli.evaluation.frame_set import FrameSet, Picture
-from f2rcli.evaluation.measures.meters import FrameMeter, MetricSpec, Row
+from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec
 from f2rcli.evaluation.measures.residual import Products
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 
@@ -22,7 +22,7 @@ FACTS = MetricFacts(
 class StructureMeter(FrameMeter):
     """The correlation per frame."""
 
-    def measure(self, frame_set: FrameSet, estimate: Picture) -> Row | None:
+    def measure(self, frame_set: FrameSet, estimate: Picture) -> ChannelValues | None:
         """See FrameMeter."""
         if frame_set.noisy is None or frame_set.noisy is estimate:
             return None

@@ -3,7 +3,7 @@
 import numpy as np
 
 from f2rcli.evaluation.frame_set import FrameSet, Picture, luma
-from f2rcli.evaluation.measures.meters import FrameMeter, MetricSpec, Row
+from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 from f2rcli.models.flow import DISFlow
 
@@ -23,7 +23,7 @@ FACTS = MetricFacts(
 class TOFMeter(FrameMeter):
     """End-point distance of two flows."""
 
-    def measure(self, frame_set: FrameSet, estimate: Picture) -> Row | None:
+    def measure(self, frame_set: FrameSet, estimate: Picture) -> ChannelValues | None:
         """See FrameMeter."""
         motion = frame_set.motion
         if frame_set.reference is None or motion is None or self.before is None:

@@ -16,7 +16,7 @@ from f2rcli.evaluation.base import Setting
 from f2rcli.evaluation.ffmpeg import EXTRA, program_with
 from f2rcli.evaluation.frame_set import FrameSet, Picture
 from f2rcli.evaluation.measures.meters import MetricSpec, mean
-from f2rcli.evaluation.result import WHOLE, MetricFacts, Series
+from f2rcli.evaluation.result import WHOLE, MetricFacts, MetricSeries
 from f2rcli.frames import Space
 
 FACTS = MetricFacts(
@@ -78,16 +78,16 @@ class VmafMeter:
             self.estimate.add(estimate)
             self.reference.add(frame_set.reference)
 
-    def finish(self) -> Series:
+    def finish(self) -> MetricSeries:
         """See `f2rcli.evaluation.base.Meter`. Raises F2RError with FFmpeg's own last words."""
         with self.folder:
             self.estimate.close()
             self.reference.close()
             if self.reference.stream is None:
                 nothing: tuple[float | None, ...] = (None,) * self.frames
-                return Series(metric="vmaf", frames={WHOLE: nothing}, clip={WHOLE: math.nan})
+                return MetricSeries(metric="vmaf", frames={WHOLE: nothing}, clip={WHOLE: math.nan})
             values = self._ask()
-        return Series(metric="vmaf", frames={WHOLE: values}, clip={WHOLE: mean([*values])})
+        return MetricSeries(metric="vmaf", frames={WHOLE: values}, clip={WHOLE: mean([*values])})
 
     def _ask(self) -> tuple[float, ...]:
         program = program_with("libvmaf")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from f2rcli.evaluation.frame_set import FrameSet, Motion, Picture
-from f2rcli.evaluation.measures.meters import FrameMeter, MetricSpec, Row
+from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 
 FACTS = MetricFacts(
@@ -31,7 +31,7 @@ def warping_error(motion: Motion, now: Picture, before: Picture) -> float | None
 class WarpingMeter(FrameMeter):
     """The estimate's warping error, and the reference's own."""
 
-    def measure(self, frame_set: FrameSet, estimate: Picture) -> Row | None:
+    def measure(self, frame_set: FrameSet, estimate: Picture) -> ChannelValues | None:
         """See FrameMeter."""
         if frame_set.motion is None or self.before is None or frame_set.before is None:
             return None

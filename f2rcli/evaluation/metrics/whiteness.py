@@ -3,9 +3,9 @@
 import numpy as np
 
 from f2rcli.evaluation.frame_set import FrameSet, Picture
-from f2rcli.evaluation.measures.meters import FrameMeter, MetricSpec, Row
+from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec
 from f2rcli.evaluation.measures.residual import flatness, patches, power
-from f2rcli.evaluation.result import WHOLE, MetricFacts, Series
+from f2rcli.evaluation.result import WHOLE, MetricFacts, MetricSeries
 
 FACTS = MetricFacts(
     name="whiteness",
@@ -26,7 +26,7 @@ class WhitenessMeter(FrameMeter):
 
     total: np.ndarray[tuple[int, ...], np.dtype[np.float64]] | float = 0.0
 
-    def measure(self, frame_set: FrameSet, estimate: Picture) -> Row | None:
+    def measure(self, frame_set: FrameSet, estimate: Picture) -> ChannelValues | None:
         """See FrameMeter."""
         if frame_set.noisy is None or frame_set.noisy is estimate:
             return None
@@ -41,12 +41,12 @@ class WhitenessMeter(FrameMeter):
         self.total = self.total + spectrum
         return {WHOLE: flatness(spectrum)}
 
-    def finish(self) -> Series:
+    def finish(self) -> MetricSeries:
         """See FrameMeter."""
         series = super().finish()
         if isinstance(self.total, float):
             return series
-        return Series(
+        return MetricSeries(
             metric=series.metric, frames=series.frames, clip={WHOLE: flatness(self.total)}
         )
 

@@ -7,14 +7,14 @@ import numpy as np
 
 from f2rcli.evaluation.report.pictures import Label
 from f2rcli.evaluation.result import MOVED, NOISY, ClipResult, GivenBack, PlaneChange
-from f2rcli.plots.chart import BLUE, GREEN, GREY, RED, Axes, Chart, Line
+from f2rcli.plots.chart import BLUE, GREEN, GREY, RED, Axes, Chart, Curve
 from f2rcli.plots.images import encode, tinted
 
 BENT = 1.0  # codes up to which the axis of changes is linear
 PLANE_HUES = {"Y": GREY, "Cb": BLUE, "Cr": RED, "R": RED, "G": GREEN, "B": BLUE, "gray": GREY}
 
 
-class Change(NamedTuple):
+class ChangeCharts(NamedTuple):
     """A chart per plane with a curve per method, and in words whether any brightness moved."""
 
     base: str  # what the change is from
@@ -22,7 +22,7 @@ class Change(NamedTuple):
     charts: list[Chart]
 
 
-class Returned(NamedTuple):
+class ReturnedShare(NamedTuple):
     """What the residual contract gave back of what one method took out, and where."""
 
     words: str
@@ -34,17 +34,17 @@ class Returned(NamedTuple):
 Found = Sequence[tuple[str, Sequence[PlaneChange]]]
 
 
-def by_brightness(clip: ClipResult, label: Label, hues: Mapping[str, int]) -> Change | None:
+def by_brightness(clip: ClipResult, label: Label, hues: Mapping[str, int]) -> ChangeCharts | None:
     """The change by brightness; None where it was not measured."""
     found = [(result.method, result.change) for result in clip.methods if result.change]
     if not found:
         return None
     base = "reference" if found[0][1][0].against != NOISY else "noisy input"
     charts = [_chart(plane.name, found, label, hues) for plane in found[0][1]]
-    return Change(base, [_words(label(method), each, base) for method, each in found], charts)
+    return ChangeCharts(base, [_words(label(method), each, base) for method, each in found], charts)
 
 
-def given_back(clip: ClipResult, label: Label) -> list[Returned]:
+def given_back(clip: ClipResult, label: Label) -> list[ReturnedShare]:
     """What came back, method by method."""
     return [
         _returned(label(result.method), result.given_back)
@@ -68,7 +68,7 @@ def _chart(plane: str, found: Found, label: Label, hues: Mapping[str, int]) -> C
     readout then, and drawn where there is only one."""
     alone = len(found) == 1
     lines = [
-        Line(
+        Curve(
             name=label(method), x=change.brightness, y=change.mean, dots=False,
             hue=PLANE_HUES.get(plane, 0) if alone else hues.get(method, 0),
             spread=change.spread, band=alone,
@@ -84,11 +84,11 @@ def _chart(plane: str, found: Found, label: Label, hues: Mapping[str, int]) -> C
     return Chart(lines, axes)
 
 
-def _returned(name: str, back: GivenBack) -> Returned:
+def _returned(name: str, back: GivenBack) -> ReturnedShare:
     """Shares in words, and the map in colours."""
     values = np.asarray(back.places, np.float64)
     if values.ndim != 2 or not values.size:
-        return Returned(_shares(name, back), b"", (0, 0), "")
+        return ReturnedShare(_shares(name, back), b"", (0, 0), "")
     most = np.unravel_index(int(values.argmax()), values.shape)
     down, across = ((i + 0.5) / n for i, n in zip(most, values.shape, strict=True))
     alt = (
@@ -96,7 +96,7 @@ def _returned(name: str, back: GivenBack) -> Returned:
         f"{across:.0%} from the left and {down:.0%} from the top"
     )
     codes = np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)
-    return Returned(_shares(name, back), encode(tinted(codes)), values.shape[::-1], alt)
+    return ReturnedShare(_shares(name, back), encode(tinted(codes)), values.shape[::-1], alt)
 
 
 def _shares(name: str, back: GivenBack) -> str:

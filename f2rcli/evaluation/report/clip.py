@@ -20,7 +20,7 @@ from f2rcli.evaluation.result import (
     Values,
 )
 from f2rcli.noise.plot import level_chart, spectrum_picture
-from f2rcli.plots.chart import GREY, Axes, Chart, Line
+from f2rcli.plots.chart import GREY, Axes, Chart, Curve
 from f2rcli.plots.images import encode
 
 POINTS = 60_000  # of all charts together; longer curves are averaged
@@ -35,7 +35,7 @@ class MetricChart(NamedTuple):
     chart: Chart
 
 
-class Spectrum(NamedTuple):
+class SpectrumPicture(NamedTuple):
     """A power spectrum as a picture."""
 
     title: str
@@ -54,7 +54,7 @@ def clip_values(clip: ClipResult, evaluation: Evaluation) -> dict[str, Any]:
         "rows": list(clip_rows(clip, evaluation)) if _worth_a_table(clip, evaluation) else [],
         "charts": charts,
         # where most methods can be compared
-        "first": max(charts, key=lambda found: len(found.chart.lines)).metric if charts else None,
+        "first": max(charts, key=lambda found: len(found.chart.curves)).metric if charts else None,
         "pictures": pictures(clip, label),
         "change": by_brightness(clip, label, colours),
         "given_back": given_back(clip, label),
@@ -91,10 +91,10 @@ def thinned(values: Values, most: int) -> tuple[list[float], list[float]]:
     return x, y
 
 
-def spectrum(title: str, power: Rows) -> Spectrum:
+def spectrum(title: str, power: Rows) -> SpectrumPicture:
     """A power spectrum (H, W), mean 1, zero frequency first."""
     picture = spectrum_picture(power)
-    return Spectrum(title, encode(picture), picture.shape[1::-1], _balance(power))
+    return SpectrumPicture(title, encode(picture), picture.shape[1::-1], _balance(power))
 
 
 def _facts(clip: ClipResult, evaluation: Evaluation) -> list[str]:
@@ -128,7 +128,7 @@ def _charts(clip: ClipResult, evaluation: Evaluation) -> Iterator[MetricChart]:
             yield MetricChart(metric, _chart(metric, *_apart(lines)))
 
 
-def _chart(metric: MetricFacts, lines: list[Line], far: Line | None) -> Chart:
+def _chart(metric: MetricFacts, lines: list[Curve], far: Curve | None) -> Chart:
     direction = f"{metric.better} is better" if metric.better else ""
     away = f"{far.name} at {far.note}, off the chart" if far else ""
     unit = "; ".join(word for word in (metric.unit, direction, away) if word)
@@ -136,7 +136,7 @@ def _chart(metric: MetricFacts, lines: list[Line], far: Line | None) -> Chart:
     return Chart(lines, Axes(title=title, x="frame", y=unit, digits=metric.digits, whole=True))
 
 
-def _apart(lines: list[Line]) -> tuple[list[Line], Line | None]:
+def _apart(lines: list[Curve]) -> tuple[list[Curve], Curve | None]:
     """The curves to draw, and the noisy input's where it would flatten all the others."""
     others = [line for line in lines if line.hue != GREY]
     if len(others) < 2 or len(others) == len(lines):
@@ -149,7 +149,7 @@ def _apart(lines: list[Line]) -> tuple[list[Line], Line | None]:
     return others, next(line for line in lines if line.hue == GREY)
 
 
-def _lines(clip: ClipResult, metric: MetricFacts, evaluation: Evaluation) -> Iterator[Line]:
+def _lines(clip: ClipResult, metric: MetricFacts, evaluation: Evaluation) -> Iterator[Curve]:
     curves = max(1, len(evaluation.clips) * len(evaluation.methods) * len(evaluation.metrics))
     most = max(LEAST_POINTS, min(MOST_POINTS, POINTS // curves))
     colours = hues(evaluation)
@@ -160,7 +160,7 @@ def _lines(clip: ClipResult, metric: MetricFacts, evaluation: Evaluation) -> Ite
         if series is None or len(known) < 2:
             continue
         x, y = thinned(frames, most)
-        yield Line(
+        yield Curve(
             name=evaluation.method(result.method).title, x=x, y=y, hue=colours[result.method],
             note=number(series.value, metric.digits),
         )  # fmt: skip

@@ -10,7 +10,7 @@ DASH, INFINITE = "–", "∞"
 DIRECTIONS = ("higher", "lower")
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """A row of a table: of a method, of one that others published, or the heading of a group."""
 
     title: str
@@ -35,11 +35,11 @@ def timed(evaluation: Evaluation) -> bool:
     return any(evaluation.seconds_per_frame(m.name) is not None for m in evaluation.methods)
 
 
-def summary_rows(evaluation: Evaluation) -> Iterator[Row]:
+def summary_rows(evaluation: Evaluation) -> Iterator[TableRow]:
     """Means over clips: a row per method, group by group, and rows that others published."""
     for group in evaluation.groups:
         if group:
-            yield Row(group, kind="group")
+            yield TableRow(group, kind="group")
         values = {
             method.name: [evaluation.mean(method.name, m.name, group) for m in evaluation.metrics]
             for method in evaluation.methods
@@ -49,11 +49,11 @@ def summary_rows(evaluation: Evaluation) -> Iterator[Row]:
             words = " ".join(word for word in (method.version, method.weights) if word)
             seconds = number(evaluation.seconds_per_frame(method.name, group), 3)
             cells = _cells(values[method.name], evaluation.metrics)
-            yield Row(method.title, (words,) if words else (), cells, best, seconds)
+            yield TableRow(method.title, (words,) if words else (), cells, best, seconds)
         yield from _published(evaluation, group)
 
 
-def clip_rows(clip: ClipResult, evaluation: Evaluation) -> Iterator[Row]:
+def clip_rows(clip: ClipResult, evaluation: Evaluation) -> Iterator[TableRow]:
     """The values of one clip, a row per method."""
     values = {
         result.method: [clip.value(result.method, m.name) for m in evaluation.metrics]
@@ -63,7 +63,7 @@ def clip_rows(clip: ClipResult, evaluation: Evaluation) -> Iterator[Row]:
     for result in clip.methods:
         notes = tuple(word for word in (result.failed or "", *result.notes) if word)
         cells = _cells(values[result.method], evaluation.metrics)
-        yield Row(evaluation.method(result.method).title, notes, cells, best)
+        yield TableRow(evaluation.method(result.method).title, notes, cells, best)
 
 
 def shown(value: Any) -> str:
@@ -105,9 +105,9 @@ def _best(
     return tuple(tops)
 
 
-def _published(evaluation: Evaluation, group: str) -> Iterator[Row]:
+def _published(evaluation: Evaluation, group: str) -> Iterator[TableRow]:
     for row in evaluation.benchmark.published if evaluation.benchmark else ():
         if group in row.values:
             values = [row.values[group].get(metric.name) for metric in evaluation.metrics]
             cells = _cells(values, evaluation.metrics)
-            yield Row(row.title, (f"published: {row.source}",), cells, kind="published")
+            yield TableRow(row.title, (f"published: {row.source}",), cells, kind="published")

@@ -18,7 +18,7 @@ MOST = 4  # squares that are kept
 
 
 @dataclass(frozen=True, slots=True)
-class Crop:
+class FoundCrop:
     """A square where methods differ, by method."""
 
     score: float
@@ -28,7 +28,7 @@ class Crop:
     pictures: dict[str, Codes]
     psnr: dict[str, float]
 
-    def overlaps(self, other: "Crop") -> bool:
+    def overlaps(self, other: "FoundCrop") -> bool:
         """Whether they share pixels, in whatever frames."""
         return abs(self.top - other.top) < SIDE and abs(self.left - other.left) < SIDE
 
@@ -49,7 +49,7 @@ class CropFinder:
     """The squares of a clip that differ most; they do not overlap, in whatever frames."""
 
     def __init__(self) -> None:
-        self.found: list[Crop] = []  # the best one first
+        self.found: list[FoundCrop] = []  # the best one first
 
     def look(self, frame: int, shown: Mapping[str, Picture], mosaic: Mosaic | None) -> None:
         """Look for better ones in a frame: every side (C, H, W) by method."""
@@ -69,7 +69,7 @@ class CropFinder:
             above, before = max(0, top - rows + 1), max(0, left - columns + 1)
             score[above : top + rows, before : left + columns] = 0
 
-    def _enter(self, new: Crop) -> None:
+    def _enter(self, new: FoundCrop) -> None:
         """Take a place in, unless a better one overlaps it, in whatever frame."""
         if any(old.overlaps(new) and old.score >= new.score for old in self.found):
             return
@@ -102,11 +102,11 @@ def _place(
     at: tuple[int, int],
     cut: Mapping[str, Picture],
     mosaic: Mosaic | None,
-) -> Crop:
+) -> FoundCrop:
     found: dict[str, float] = {}
     if CLEAN in cut:
         for name in (name for name in cut if name != CLEAN):
             error = float(np.mean((cut[name] - cut[CLEAN]) ** 2, dtype=np.float64))
             found[name] = psnr(error)
     codes = {name: codes_of(picture, mosaic) for name, picture in cut.items()}
-    return Crop(score, frame, *at, codes, found)
+    return FoundCrop(score, frame, *at, codes, found)

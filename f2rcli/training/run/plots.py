@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.errors import OutputError
-from f2rcli.plots.chart import BLUE, RED, Axes, Chart, Line
+from f2rcli.plots.chart import BLUE, RED, Axes, Chart, Curve
 from f2rcli.plots.svg import Tile, chart_svg, tiles_svg
 
 Picture = NDArray[np.float32]  # (H, W, C), 0 = black, 1 = white; C is 1 or 3 (RGB)
@@ -28,11 +28,11 @@ def plot_curve(
     """
     known = [(step, level) for step, level in curve if math.isfinite(level)]
     steps, levels = [step for step, _ in known], [level for _, level in known]
-    lines = [Line(name="held out", x=steps, y=levels, hue=BLUE)]
+    lines = [Curve(name="held out", x=steps, y=levels, hue=BLUE)]
     if known:
         step, level = max(known, key=lambda point: point[1])
         best = f"best: {level:.5g} at step {step}"
-        lines.append(Line(name=best, x=[step], y=[level], line=False, hue=RED))
+        lines.append(Curve(name=best, x=[step], y=[level], line=False, hue=RED))
     marks = {} if start is None else {start: "start"}
     chart = Chart(lines, Axes(title=title, x="step", y="", whole=True, marks=marks))
     return _write(path, chart_svg(chart))
