@@ -1,6 +1,6 @@
-"""What travels between files and the engine: frames in their own samples, and a clip's facts.
+"""Frames in their own samples, and facts of clips: the types between files and the engine.
 
-NumPy and Fraction only; nothing here knows of torch, PyAV or files.
+NumPy and Fraction only; no torch, PyAV or files.
 """
 
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ Plane = NDArray[Any]  # (H, W) uint8, uint16 or float32, in the file's own codes
 
 
 class Space(Enum):
-    """What the channels of a picture mean to a network."""
+    """The colour space of a network's channels."""
 
     RGB = "rgb"
     GRAY = "gray"
@@ -23,7 +23,7 @@ class Space(Enum):
 
 
 class Family(Enum):
-    """What the planes of a frame hold, as stored."""
+    """The family of a frame's planes, as stored."""
 
     YUV = "yuv"  # Y, Cb, Cr [, A]
     RGB = "rgb"  # R, G, B [, A]
@@ -44,7 +44,7 @@ class Matrix(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mosaic:
-    """What the samples of a Bayer sensor mean. Planes are in the order R, G in red rows, B, G in
+    """The pattern and levels of a Bayer sensor. Planes are in the order R, G in red rows, B, G in
     blue rows."""
 
     pattern: str  # colours of the upper left 2x2 cell, row by row: RGGB, BGGR, GRBG or GBRG
@@ -55,7 +55,7 @@ class Mosaic:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaneLayout:
-    """How the samples of a frame are stored: what the planes mean, their depth and subsampling."""
+    """The storage of a frame's samples: family, depth, subsampling and range."""
 
     family: Family
     bits: int  # significant bits per sample; 32 means float32 in [0, 1]
@@ -80,14 +80,13 @@ class PlaneLayout:
 
     @property
     def counts_light(self) -> bool:
-        """Whether samples are what a sensor counted: mosaics, and channels of stacks. Colours are
-        for the eye."""
+        """Whether samples are a sensor's counts, as in mosaics and channels of stacks."""
         counted = self.levels is not None and self.space is Space.GRAY
         return counted or self.space is Space.BAYER
 
     @property
     def colour_planes(self) -> int:
-        """How many leading planes carry the picture; an alpha plane follows them untouched."""
+        """The number of leading planes that carry the picture; an alpha plane follows untouched."""
         return 1 if self.family in (Family.GRAY, Family.BAYER) else 3
 
     @property
@@ -113,9 +112,9 @@ class Frame:
     corrupt: bool = False  # decoded, but the decoder reported damage
     source: Any = None  # what the reader wants back when the frame is written; opaque to all others
     lane: int = 0  # which of the clip's lanes it belongs to; they come one after another
-    context: bool = False  # outside the stretch asked for: to be looked at, and not written
+    context: bool = False  # outside the excerpt asked for: to be looked at, and not written
     index: int | None = None  # its place in the whole clip, by its time; None: as it comes
-    aside: tuple[Any, ...] = ()  # samples that are no picture, by plane; see defects.py
+    aside: tuple[Any, ...] = ()  # samples outside the picture, by plane; see defects.py
 
     @property
     def height(self) -> int:
@@ -136,7 +135,7 @@ def same_samples(a: Frame, b: Frame) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipInfo:
-    """What is known of a clip before its frames are read."""
+    """Facts of a clip before its frames are read."""
 
     name: str  # for messages: the file's name, not its path
     width: int  # as stored, before rotation and pixel aspect

@@ -153,11 +153,11 @@ def _in_the_way(task: Task, known: Record | None, content: Content) -> Outcome |
         return None
     name = Path(task.target).name
     if known is None or not known.finished:
-        why = "exists already, and no record says that f2r finished it"
+        why = "already exists, and no record says that f2r finished it"
     elif known.content.digest != content.digest:
-        why = "exists already, from other content of the input"
+        why = "already exists, from other content of the input"
     elif known.settings != task.settings:
-        why = "exists already, made with other settings"
+        why = "already exists, made with other settings"
     else:
         why = "was changed since f2r wrote it"
     return failure(task, f"{name}: {why}.", "Pass --overwrite, or another folder with -o.")

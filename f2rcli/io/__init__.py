@@ -91,7 +91,7 @@ def open_writer(reader: Reader, plan: WritePlan) -> Writer:
 
 
 def default_target(source: str | Path) -> Path:
-    """Where the output goes without `-o`: `clip_f2r.mp4` beside `clip.mp4`, "-" for "-"."""
+    """The target without `-o`: `clip_f2r.mp4` beside `clip.mp4`, "-" for "-"."""
     if str(source) == "-":
         return Path("-")
     return _source_format(str(source)).default_target(Path(source))
@@ -103,7 +103,7 @@ def readable_suffixes() -> frozenset[str]:
 
 
 def is_clip(folder: Path) -> bool:
-    """Whether a folder is one clip: a format reads it as a whole, and no other clip lies in it.
+    """Whether a folder is one clip: a format reads it as a whole and it holds no other clip.
 
     Beside pictures any other readable file makes it a folder of clips; beside a burst of raw files
     or pages of a stack a video does, while pictures are their previews. Raises OSError.

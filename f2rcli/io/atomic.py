@@ -87,7 +87,7 @@ class PartFile(Part):
             os.ftruncate(self._lock, 0)  # what a killed run left behind
         except BlockingIOError as error:
             raise OutputError(
-                f"{target.name}: another run is writing it just now.",
+                f"{target.name}: another run is writing it.",
                 hint="Wait for it, or choose another name with -o.",
             ) from error
         except OSError as error:
@@ -115,7 +115,7 @@ class PartFile(Part):
         self._close()
 
     def remove(self) -> None:
-        """Remove the part file unless it is published; whoever writes it may go on for now."""
+        """Remove the part file unless it is published; its writer may still have it open."""
         if self._open:
             with suppress(OSError):
                 self.path.unlink(missing_ok=True)
@@ -183,14 +183,14 @@ def part_folder(folder: Path) -> Path:
 
 
 def remove_parts(target: Path) -> None:
-    """Remove what a run that crashed left behind; only for who knows that no other is writing."""
+    """Remove the parts of a crashed run. Only safe while no other run writes this target."""
     with suppress(OSError):
         part_path(target).unlink(missing_ok=True)
     shutil.rmtree(part_folder(target), ignore_errors=True)
 
 
 def lock(path: Path) -> int:
-    """Open a file, made if need be, for this process alone; the descriptor that holds the lock.
+    """Open or create a file for this process alone; returns the descriptor that holds the lock.
 
     The lock lasts until every copy of the descriptor is closed, as when a process is killed.
     Raises BlockingIOError while another process holds it, and OSError. Windows has no such locks:
@@ -214,13 +214,13 @@ def lock(path: Path) -> int:
 
 
 def unlock(path: Path, descriptor: int) -> None:
-    """Remove a lock file and let go of its lock."""
+    """Remove a lock file and release its lock."""
     path.unlink(missing_ok=True)
     os.close(descriptor)
 
 
 def flush(path: Path) -> None:
-    """Have the disk hold a finished file. Raises OSError."""
+    """Flush a finished file to the disk. Raises OSError."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
 
@@ -235,9 +235,9 @@ def disk_errors(target: Path, elsewhere: str = ELSEWHERE) -> Iterator[None]:
 
 
 def exists_error(target: Path) -> OutputError:
-    """The error for a target that is there already."""
+    """The error for a target that already exists."""
     return OutputError(
-        f"{target.name}: exists already.", hint="Pass --overwrite, or another name with -o."
+        f"{target.name}: already exists.", hint="Pass --overwrite, or another name with -o."
     )
 
 
@@ -254,7 +254,7 @@ def disk_error(target: Path, error: OSError, elsewhere: str = ELSEWHERE) -> Outp
         case errno.EACCES | errno.EPERM | errno.EROFS:
             why, hint = "no permission to write there", f"{elsewhere[0].upper()}{elsewhere[1:]}."
         case errno.EPIPE:
-            why, hint = "the reading end of the pipe closed", "Look at the program after the pipe."
+            why, hint = "the pipe was closed by its reader", "Check the program after the pipe."
         case errno.ENAMETOOLONG:
             why, hint = "the name is too long", "Choose a shorter one with -o."
         case _:

@@ -1,4 +1,4 @@
-"""What every format's reader and writer have in common.
+"""The contract of all formats: options, readers, plans, writers and their reports.
 
 Readers stream frames and keep a ledger of damage; plans say what a run would write before it
 writes anything; writers publish a file only once it is finished and verified.
@@ -18,7 +18,7 @@ FieldMode = Literal["auto", "on", "off"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadOptions:
-    """Which part of a clip to read, and how patient to be with damage."""
+    """The part of a clip to read, and the tolerance of damage."""
 
     strict: bool = False  # stop at the first damage instead of holding a frame
     start: float | None = None  # seconds from the clip's first frame
@@ -26,8 +26,8 @@ class ReadOptions:
     frames: int | None = None  # at most this many
     fields: FieldMode = "auto"  # interlaced: as the file says, always, never
     axes: str | None = None  # of a stack, one letter per axis; None: as the file says
-    # How many different frames around the excerpt come along as context (`Frame.context`), as far
-    # as the clip has them. They count nowhere else: not for `frames`, times, or the ledger.
+    # Distinct frames before and after the excerpt to yield as context (`Frame.context`), as far as
+    # the clip has them. They do not count for `frames`, times, or the ledger.
     lead: int = 0
     trail: int = 0
 
@@ -44,7 +44,7 @@ class ReadOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteOptions:
-    """How to write a clip; None means what suits the input."""
+    """Options for writing a clip; None picks what suits the input."""
 
     codec: str | None = None  # family (h264) or encoder (libx264)
     crf: float | None = None
@@ -73,7 +73,7 @@ class WriteOptions:
 
 @dataclass(slots=True)
 class Ledger:
-    """What was wrong with the input, counted while it is read."""
+    """Damage and remarks about the input, collected while it is read."""
 
     corrupt: int = 0  # frames decoded with errors
     held: int = 0  # frames that could not be decoded; the one before stands in for each
@@ -88,29 +88,29 @@ class Ledger:
         return bool(self.corrupt or self.held or self.missing_frames or self.faults)
 
     def fault(self, line: str) -> None:
-        """Enter damage, in words; the first twenty are kept."""
+        """Record damage in words; only the first twenty lines are kept."""
         if len(self.faults) < 20:
             self.faults.append(line)
 
     def remark(self, line: str) -> None:
-        """Enter something worth saying, once."""
+        """Record a remark, once."""
         if line not in self.remarks:
             self.remarks.append(line)
 
     def forgive(self, frame: Frame) -> None:
-        """Take the damage of a frame off again: it will not be in the output."""
+        """Discount the damage of a frame that will not be in the output."""
         self.corrupt -= frame.corrupt
         self.held -= frame.held
 
     def clear(self) -> None:
-        """Forget every entry."""
+        """Delete all entries."""
         self.corrupt = self.held = self.missing_frames = 0
         self.missing_seconds = 0.0
         self.faults.clear()
         self.remarks.clear()
 
     def lines(self) -> list[str]:
-        """The ledger as lines for a person."""
+        """The ledger as lines of text."""
         counts = []
         if self.corrupt:
             counts.append(f"{_frames(self.corrupt)} decoded with errors")
@@ -118,7 +118,7 @@ class Ledger:
             counts.append(f"{_frames(self.held)} could not be decoded; the frame before is held")
         if self.missing_seconds > 0 or self.missing_frames:
             about = f"about {_frames(self.missing_frames)}, " if self.missing_frames else ""
-            counts.append(f"the file ends {about}{self.missing_seconds:.2f} s too early")
+            counts.append(f"the file ends {about}{self.missing_seconds:.2f} s early")
         return counts + self.faults + self.remarks
 
 
@@ -137,7 +137,7 @@ class Reader(ABC):
         """Yield the clip's frames in display order. A reader can be read once."""
 
     def opening(self) -> Iterator[Frame]:
-        """Yield the clip's first frames by a read of their own, wherever iterating begins.
+        """Yield the clip's first frames in a separate read, wherever iterating begins.
 
         Yields nothing where iterating begins with them, or where they cannot be read again: the
         ledger says that.
@@ -154,7 +154,7 @@ class Reader(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the input. May be called more than once."""
+        """Close the input. May be called more than once."""
 
     def __enter__(self) -> Self:
         return self
@@ -165,7 +165,7 @@ class Reader(ABC):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WritePlan:
-    """What a run would write; made without touching the disk.
+    """The output a run would write, planned without touching the disk.
 
     `detail` belongs to the format that made the plan and is opaque to all others.
     """
@@ -208,7 +208,7 @@ class WritePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """What was written, and what was checked after writing it."""
+    """A report of the output: what was written, and what was verified."""
 
     path: str
     frames: int
@@ -233,7 +233,7 @@ class Receipt:
 
 
 class Writer(ABC):
-    """A clip open for writing. Nothing is at the target until `finish` returns."""
+    """A clip open for writing. The target does not exist until `finish` returns."""
 
     @abstractmethod
     def write(self, frame: Frame) -> None:

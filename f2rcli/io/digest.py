@@ -1,4 +1,4 @@
-"""SHA-256 of files: whether two of them hold the same bytes."""
+"""SHA-256 of files and folders."""
 
 import hashlib
 from pathlib import Path

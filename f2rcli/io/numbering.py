@@ -1,4 +1,4 @@
-"""Numbered files: patterns such as `frames/%05d.png`, their order, and the numbers that lack."""
+"""Numbered files: patterns such as `frames/%05d.png`, their order, and missing numbers."""
 
 import re
 from dataclasses import dataclass

@@ -43,7 +43,7 @@ class SequenceReader(Reader):
 
     @abstractmethod
     def _read(self, index: int) -> Frame:
-        """Planes, layout and source of a picture; raises InputError for damage."""
+        """Planes, layout and source of a picture. Raises InputError for damage."""
 
     @abstractmethod
     def _named(self, frame: Frame, index: int) -> Frame:
@@ -88,7 +88,7 @@ class SequenceReader(Reader):
 
 
 def first_readable(items: Iterable[Item], read: Callable[[Item], T], *, strict: bool = False) -> T:
-    """What is read of the first undamaged item, or raises the first error. strict: of the first."""
+    """Read the first undamaged item. Raises the first error; strict: at the first damage."""
     refused: InputError | None = None
     for item in items:
         try:

@@ -24,7 +24,7 @@ def check_target(target: Path, sources: list[Path], *, overwrite: bool) -> None:
     parent = target.parent
     if not parent.is_dir():
         raise OutputError(
-            f"{target.name}: its folder {parent} does not exist.", hint="Create the folder first."
+            f"{target.name}: the folder {parent} does not exist.", hint="Create it first."
         )
     for source in sources:
         if same_file(source, target):
@@ -39,7 +39,7 @@ def check_target(target: Path, sources: list[Path], *, overwrite: bool) -> None:
             raise exists_error(target)
         if not stat.S_ISREG(target.stat().st_mode):
             raise OutputError(
-                f"{target.name}: is not a plain file.",
+                f"{target.name}: is not a regular file.",
                 hint="Pass -o - to write to standard output.",
             )
     if not os.access(parent, os.W_OK | os.X_OK):
@@ -50,7 +50,7 @@ def check_target(target: Path, sources: list[Path], *, overwrite: bool) -> None:
 
 
 def same_file(a: Path, b: Path) -> bool:
-    """Whether two paths lead to one file: links and spellings looked through."""
+    """Whether two paths lead to the same file, whatever links they go through."""
     try:
         return a.samefile(b)
     except OSError:  # one of them does not exist

@@ -32,7 +32,7 @@ class Span:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is cut off."""
+        """Whether this is the whole clip."""
         return not self.start and self.end is None and self.frames is None
 
     def before(self, time: Fraction) -> bool:
@@ -65,7 +65,7 @@ def timed(
             if pts is None:
                 pts = before.pts + (before.duration or step)
             if pts <= before.pts:
-                ledger.remark("time stamps that stood still or ran backwards were nudged forward")
+                ledger.remark("time stamps that did not increase were moved forward")
                 pts = before.pts + 1
             yield replace(before, duration=pts - before.pts)
         before = replace(frame, pts=pts)

@@ -152,7 +152,7 @@ def test_files_give_the_path_that_was_written(tmp_path: Path) -> None:
     done = f2rcli.denoise(source, target, strength=0)
     assert done == target
     assert isinstance(f2rcli.denoise(str(source), target, strength=0, overwrite=True), str)
-    with pytest.raises(F2RError, match="exists already"):
+    with pytest.raises(F2RError, match="already exists"):
         f2rcli.denoise(source, target)
 
 

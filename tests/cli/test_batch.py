@@ -123,7 +123,7 @@ def test_a_file_that_f2r_did_not_write_is_left_alone(f2r, tree, tmp_path) -> Non
     (out / "a.mkv").write_bytes(b"mine")
     done = f2r("denoise", tree, "-o", out)
     assert done.code == EXIT_BATCH
-    assert "exists already" in done.err
+    assert "already exists" in done.err
     assert (out / "a.mkv").read_bytes() == b"mine"
 
 

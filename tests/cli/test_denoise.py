@@ -119,7 +119,7 @@ def test_a_log_file_gets_what_quiet_hides(f2r, clip, tmp_path) -> None:
     for word in ("plan:", "engine:", "a fake engine", "clip_f2r.mp4: 6 frames", "progress"):
         assert word in text
     f2r("denoise", clip, "--log-file", log)
-    assert "exists already" in log.read_text()
+    assert "already exists" in log.read_text()
 
 
 def test_verbose_says_more(f2r, clip) -> None:

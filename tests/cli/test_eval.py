@@ -138,7 +138,7 @@ def test_results_are_not_overwritten_and_that_is_known_before_the_work(
     sides = (clips / "lossy.mp4", "--clean", clips / "clean.mkv", *PSNR, "--csv", out)
     done = evaluate(*sides)
     assert done.code == 1
-    assert "--csv: e.csv: exists already." in done.err
+    assert "--csv: e.csv: already exists." in done.err
     assert done.out == ""
     assert out.read_text() == "mine"
     assert evaluate(*sides, "--overwrite").code == EXIT_OK

@@ -107,7 +107,7 @@ def test_a_receipt_is_silent_where_little_was_given_back() -> None:
         (("-o", "-", "--report", "page.html"), 2, "pipe"),
         (("-o", "out.mkv", "--report", "out.mkv"), 2, "is the output"),
         (("-o", "out.mkv", "--report", "none/page.html"), 1, "does not exist"),
-        (("-o", "out.mkv", "--report", "there.html"), 1, "exists already"),
+        (("-o", "out.mkv", "--report", "there.html"), 1, "already exists"),
         (("--report", "page.html", "--preview", 1), 2, "--report --preview"),
     ],
 )

@@ -182,7 +182,7 @@ def test_resume_replaces_the_weights_it_wrote_but_none_that_changed_since(train,
     (tmp_path / "a.safetensors").write_bytes(b"edited")
     done = train("--resume", "-o", "a.safetensors")
     assert done.code == EXIT_FAILURE
-    assert "exists already" in done.err
+    assert "already exists" in done.err
 
 
 def test_ctrl_c_says_how_to_go_on(train, session, tmp_path) -> None:

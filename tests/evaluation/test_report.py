@@ -225,7 +225,7 @@ def test_missing_and_infinite_values_are_gaps_in_a_curve() -> None:
 def test_a_page_is_written_whole_and_never_over_another(sample: Evaluation, tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     path.write_text("mine")
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         write_report(sample, path)
     assert path.read_text() == "mine"
     write_report(sample, path, overwrite=True)

@@ -129,7 +129,7 @@ def test_a_method_that_stopped_leaves_its_panel_dark(tmp_path: Path) -> None:
 def test_an_existing_file_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "look.mp4"
     path.write_text("mine")
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         written(path, (48, 64), [None])
     assert path.read_text() == "mine"
 

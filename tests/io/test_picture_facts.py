@@ -177,7 +177,7 @@ def test_matrices_without_a_linear_form_fall_back_and_say_so(tools, tmp_path, nu
     source = tools.write_clip(tmp_path / "in.mkv", pix_fmt="yuv444p10le", pts=2, setup=tag)
     metadata, info = facts(source)
     assert (metadata.colour.matrix, info.layout.matrix) == (number, Matrix.BT2020)
-    assert any("worked on as" in note for note in info.notes)
+    assert any("processed as" in note for note in info.notes)
     tools.passthrough(source, tmp_path / "out.mkv")
     assert facts(tmp_path / "out.mkv")[0].colour.matrix == number
 

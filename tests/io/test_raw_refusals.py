@@ -102,7 +102,7 @@ def test_a_header_that_claims_too_much_is_refused(tmp_path: Path) -> None:
         ("-", {}, "standard output"),
         ("out.dng", {}, "holds one frame"),
         ("out.dng", {"format": "tiff"}, "by its name"),
-        ("out", {"format": "png"}, "no such choice"),
+        ("out", {"format": "png"}, "not a format of camera raw"),
         ("out", {"format": "dng", "demosaic": True}, "keeps its mosaic"),
         ("out", {"codec": "ffv1"}, "no meaning"),
         ("burst", {"overwrite": True}, "the input itself"),
@@ -122,7 +122,7 @@ def test_impossible_wishes_are_refused_before_anything_is_written(
 def test_what_is_there_is_not_replaced_unasked(tmp_path: Path, tools: Any) -> None:
     burst = write_burst(tmp_path / "burst")
     tools.passthrough(burst, tmp_path / "out")
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         tools.passthrough(burst, tmp_path / "out")
     louder(burst, tmp_path / "out", 3, overwrite=True)
     change = read_raw(tmp_path / "out" / "IMG 8.dng")[1] - codes(0)

@@ -102,7 +102,7 @@ def test_pages_become_dng_files(tmp_path: Path, tools: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"cfa": "RGBW"}, "no Bayer order"),
+        ({"cfa": "RGBW"}, "not a Bayer pattern"),
         ({"black": "dark"}, '"black" must be'),
         ({"white": [1, 2]}, '"white" must be'),
         ({"white": 240}, "above black"),

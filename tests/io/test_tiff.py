@@ -180,7 +180,7 @@ def test_axes_that_do_not_name_time_are_asked_about(axes: str, tmp_path: Path) -
     path = tmp_path / "s.tif"
     array = movie((5, 2, 16, 20) if len(axes) == 4 else (5, 16, 20))
     tifffile.imwrite(path, array, photometric="minisblack", metadata={"axes": axes})
-    with pytest.raises(UsageError, match="which of them is time") as raised:
+    with pytest.raises(UsageError, match="which one is time") as raised:
         open_reader(path)
     named = axes.replace(axes[0], "T")
     assert f"--axes {named}" in str(raised.value.hint)
@@ -241,11 +241,11 @@ def test_nothing_is_left_of_a_run_that_stops(tmp_path: Path) -> None:
     with open_reader(path) as reader:
         with open_writer(reader, plan_output(reader, target, WriteOptions())) as writer:
             writer.write(next(iter(reader)))
-            with pytest.raises(OutputError, match="1 came back"):
+            with pytest.raises(OutputError, match="1 were written"):
                 writer.finish()
         assert [entry.name for entry in tmp_path.iterdir()] == ["s.tif"]
         target.write_bytes(b"mine")
-        with pytest.raises(OutputError, match="exists already"):
+        with pytest.raises(OutputError, match="already exists"):
             plan_output(reader, target, WriteOptions())
         with pytest.raises(UsageError, match="the input itself"):
             plan_output(reader, path, WriteOptions(overwrite=True))

@@ -34,7 +34,7 @@ def test_a_header_that_claims_what_no_picture_can_be_is_refused(tmp_path: Path) 
 def test_a_page_whose_samples_are_not_there_is_truncated(tmp_path: Path) -> None:
     path = tmp_path / "short.tif"
     path.write_bytes(_header(1000, 1000, 2_000_000))
-    with pytest.raises(InputError, match="no picture of it is left"):
+    with pytest.raises(InputError, match="no pictures are left"):
         open_reader(path)
 
 
@@ -80,7 +80,7 @@ def test_directories_that_run_in_a_circle_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("array", "options", "words"),
     [
-        (movie((3, 16, 20)) > 100, {}, "a mask"),
+        (movie((3, 16, 20)) > 100, {}, "a binary mask"),
         (movie((3, 16, 20)).astype("c8"), {}, "complex"),
         (
             movie((3, 16, 20), "u1"),

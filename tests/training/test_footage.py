@@ -292,7 +292,7 @@ def test_lanes_of_a_stack_are_clips_of_their_own(tmp_path: Path) -> None:
 
 def test_what_time_is_can_be_said_and_is_asked(tmp_path: Path) -> None:
     path = write_stack(tmp_path / "z.tif", scene(5)[..., 0], "ZYX")
-    with pytest.raises(UsageError, match="which of them is time"):
+    with pytest.raises(UsageError, match="which one is time"):
         opened(path, tmp_path / "cache")
     seen = opened(path, tmp_path / "cache", read=ReadOptions(axes="TYX"))
     assert seen.shots == (range(5),)

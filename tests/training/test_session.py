@@ -88,7 +88,7 @@ def test_a_stack_is_adapted_to_lane_by_lane_with_the_axes_that_were_named(tmp_pa
     assert weights.load(str(result.weights)).header.space is Space.GRAY
     assert ["left out" in note and "a.tif (channel 2)" in note for note in result.notes] == [True]
     assert result.best_loss <= result.start_loss
-    with pytest.raises(UsageError, match="which of them is time"):
+    with pytest.raises(UsageError, match="which one is time"):
         run(config(stack, adapt="full"))
 
 

@@ -113,7 +113,7 @@ def output(source: str, reader: Reader) -> dict[str, Any]:
         plan = plan_output(reader, target, WriteOptions(overwrite=True))
     except F2RError as error:
         return {"summary": str(error), "kept": [], "dropped": [], "notes": []}
-    there = [f"{target.name} exists already: needs --overwrite"] if target.exists() else []
+    there = [f"{target.name} already exists: needs --overwrite"] if target.exists() else []
     return {
         "summary": plan.summary(),
         "kept": list(plan.kept),

@@ -1,1 +1,1 @@
-"""What FFmpeg's libraries offer and how they are asked: encoders, pixel formats, colours."""
+"""FFmpeg's libraries through PyAV: encoders, pixel formats, colour, filters and metadata."""

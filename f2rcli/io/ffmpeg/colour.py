@@ -1,4 +1,4 @@
-"""What a picture's samples mean: matrix, range, siting, HDR mastering, display matrix, fields."""
+"""Colour and other picture facts: matrix, range, siting, HDR mastering, display matrix, fields."""
 
 import re
 import struct
@@ -68,7 +68,7 @@ class ColourTags:
     chroma_location: str = ""  # "left", "center", "topleft", ...; "" where unspecified
 
     def named(self) -> dict[str, str]:
-        """The tags that say something, by name."""
+        """The specified tags, by name."""
         known = {
             "primaries": self.primaries, "transfer": self.transfer,
             "matrix": self.matrix, "range": self.range,
@@ -118,7 +118,7 @@ class Mastering:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureFacts:
-    """What only a decoded picture tells."""
+    """Facts that only a decoded picture has."""
 
     pixel_aspect: Fraction | None = None
     chroma_location: str = ""
@@ -144,12 +144,12 @@ def colour_tags(frame: av.VideoFrame, stream: av.VideoStream, location: str) -> 
 
 
 def _said(first: int, second: int) -> int:
-    """The first number unless it says nothing. 0 (RGB) counts as a matrix only for RGB."""
+    """The first number, or the second where the first is unspecified."""
     return first if first != UNSPECIFIED else second
 
 
 def siting(tags: ColourTags) -> tuple[float, float]:
-    """Where chroma samples lie, as `PlaneLayout.siting` says it; left where it is not tagged."""
+    """The siting of chroma samples, as in `PlaneLayout.siting`; "left" where it is not tagged."""
     return _SITINGS.get(tags.chroma_location, _SITINGS["left"])
 
 
@@ -170,7 +170,7 @@ def choose_matrix(tags: ColourTags, family: Family, height: int) -> tuple[Matrix
     named = _NAMES["matrix"].get(tags.matrix, f"number {tags.matrix}")
     near = Matrix.BT2020 if tags.matrix in (10, 14) else guess
     return near, (
-        f"the colour matrix {named} is worked on as {near.value}; samples without change "
+        f"the colour matrix {named} is processed as {near.value}; unchanged samples "
         "stay exact and the tag is kept"
     )
 

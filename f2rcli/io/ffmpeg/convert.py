@@ -1,4 +1,4 @@
-"""Samples of one layout as those of another, for outputs that cannot hold the input's own.
+"""Conversion between sample layouts, for outputs that cannot hold the input's own.
 
 Exact wherever the target holds every sample of the source: more depth, finer chroma, an alpha
 plane that is opaque, gray as Y'CbCr. Rounded once elsewhere.

@@ -1,4 +1,4 @@
-"""Encoders: which one writes a family, at which quality, in which pixel format."""
+"""Video encoders: names, defaults, options, and a trial without writing."""
 
 import difflib
 import os
@@ -31,7 +31,7 @@ _SAME = ("ffv1", "mjpeg", "apng", "png", "rawvideo", "huffyuv", "ffvhuff", "utvi
 _LOSSLESS = ("rawvideo", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "v210", "png", "apng",
              "bitpacked", "qtrle", "lagarith", "r210", "v410", "ljpeg", "bmp", "dpx", "exr",
              "targa", "ppm", "pgm", "tiff")  # fmt: skip
-# What else to try where the family's own encoders cannot hold the samples or do not exist.
+# Alternatives where the family's own encoders cannot hold the samples or do not exist.
 _OTHERS = ("libx264", "libx264rgb", "libsvtav1", "libx265", "libvpx-vp9", "prores_ks", "ffv1",
            "apng", "rawvideo")  # fmt: skip
 _CRF = {"libx264": 17, "libx264rgb": 17, "libx265": 19, "libsvtav1": 20, "libvpx-vp9": 20}
@@ -54,7 +54,7 @@ LAMBDA = 118  # FFmpeg's quantiser unit (FF_QP2LAMBDA)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderSetup:
-    """Everything an encoder is opened with, save the pictures."""
+    """All settings that an encoder is opened with."""
 
     encoder: str
     form: PixelFormat
@@ -70,7 +70,7 @@ class EncoderSetup:
     options: tuple[tuple[str, str], ...]
 
     def apply(self, context: VideoCodecContext) -> None:
-        """Set a fresh encoder up."""
+        """Configure a new encoder."""
         context.width, context.height = self.width, self.height
         context.pix_fmt = self.form.name
         context.time_base = self.time_base
@@ -96,7 +96,7 @@ class EncoderSetup:
         picture.color_range = self.tags.range
 
     def trial(self) -> str | None:
-        """Open the encoder once without writing; why it refuses, or None."""
+        """Open the encoder once without writing; returns its reason to refuse, or None."""
         context = av.CodecContext.create(self.encoder, "w")
         if not isinstance(context, VideoCodecContext):
             return "is not a video encoder"
@@ -116,7 +116,7 @@ class EncoderSetup:
 
 
 def family_name(codec: str) -> str:
-    """The family that a user's word for a codec means."""
+    """The codec family that a user's name for it stands for."""
     return _ALIASES.get(codec.lower(), codec.lower())
 
 
@@ -126,7 +126,7 @@ def family_of_encoder(encoder: str) -> str:
 
 
 def encoders_for(family: str) -> tuple[str, ...]:
-    """The encoders of a family that are here, best first; empty for none."""
+    """The available encoders of a family, best first."""
     names = _ENCODERS.get(family) or ((family,) if family in _SAME else ())
     return tuple(name for name in names if is_encoder(name))
 
@@ -141,7 +141,7 @@ def named_encoders(codec: str) -> tuple[str, ...]:
     known = sorted({*_ENCODERS, *_SAME, *_ALIASES, "libx264", "libx265", "libsvtav1"})
     close = difflib.get_close_matches(codec.lower(), known, n=1)
     raise UsageError(
-        f"codec {codec}: FFmpeg has no such video encoder here.",
+        f"codec {codec}: this FFmpeg has no such video encoder.",
         hint=f"Did you mean {close[0]}?" if close else "Try h264, hevc, av1, vp9, prores, ffv1.",
     )
 
@@ -153,7 +153,7 @@ def other_encoders(family: str) -> tuple[str, ...]:
 
 
 def is_encoder(name: str) -> bool:
-    """Whether FFmpeg has a video encoder of this name here."""
+    """Whether this FFmpeg has a video encoder of this name."""
     try:
         return av.Codec(name, "w").type == "video"
     except ValueError:
@@ -161,7 +161,7 @@ def is_encoder(name: str) -> bool:
 
 
 def quality(encoder: str, options: WriteOptions) -> tuple[float | None, str | None]:
-    """The crf and preset an encoder runs at. Raises UsageError where it has no such thing."""
+    """The crf and preset an encoder runs at. Raises UsageError for options it lacks."""
     for name, value in (("crf", options.crf), ("preset", options.preset)):
         if value is not None and name not in option_names(encoder):
             raise UsageError(
@@ -178,7 +178,7 @@ def quality(encoder: str, options: WriteOptions) -> tuple[float | None, str | No
     if options.crf is not None and not 0 <= options.crf <= worst:
         raise UsageError(
             f"crf = {options.crf:g}: {encoder} takes 0 to {worst}.",
-            hint="Lower is better and larger; 17 to 23 is usual.",
+            hint="Lower is better quality and a larger file; 17 to 23 is usual.",
         )
     crf = options.crf if options.crf is not None else _CRF.get(encoder)
     return crf, options.preset or _PRESET.get(encoder)
@@ -219,7 +219,7 @@ def encoder_options(
 
 
 def _particular(encoder: str, form: PixelFormat, profile: str, info: ClipInfo) -> dict[str, str]:
-    """What each encoder wants besides its quality."""
+    """Options specific to each encoder, besides quality."""
     match encoder:
         case "libx264" if info.interlaced and not info.top_field_first:
             return {"x264-params": "bff=1"}  # flags alone order the pictures, not the stream
@@ -255,7 +255,7 @@ def _with_users(encoder: str, chosen: dict[str, str], options: WriteOptions) -> 
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             raise UsageError(
-                f"encoder option {name}: {encoder} has none of that name.",
+                f"encoder option {name}: {encoder} has no such option.",
                 hint=f"Did you mean {close[0]}?" if close else f"See ffmpeg -h encoder={encoder}.",
             )
         joined = name.endswith("-params") and name in chosen

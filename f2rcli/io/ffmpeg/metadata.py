@@ -57,7 +57,7 @@ def is_cover(stream: Stream) -> bool:
 
 
 def family_of(stream: Stream) -> str:
-    """The codec family of a stream, by the name a person would use."""
+    """The common name of a stream's codec family."""
     context = stream.codec_context
     if context is None:
         return getattr(stream, "name", None) or "unknown"

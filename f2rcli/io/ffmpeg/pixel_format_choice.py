@@ -1,4 +1,4 @@
-"""Which pixel format an encoder gets, and what of the input it cannot hold."""
+"""The pixel format for an encoder, and the losses that come with it."""
 
 import av
 
@@ -31,7 +31,7 @@ def says_full_range(encoder: str) -> bool:
 
 
 def losses(form: PixelFormat, layout: PlaneLayout) -> list[str]:
-    """What of a layout a pixel format cannot hold, in words; empty if it holds every sample."""
+    """Properties of a layout that a pixel format cannot hold, in words; empty if lossless."""
     lost = []
     if form.family is not layout.family and layout.family is not Family.GRAY:
         lost.append(f"{layout.family.value} becomes {form.family.value}")

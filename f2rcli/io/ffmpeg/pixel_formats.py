@@ -79,7 +79,7 @@ _WIDENED |= {"gbrp12be": "gbrp12le", "monob": "gray", "monow": "gray"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelFormat:
-    """An FFmpeg pixel format, as far as reading and writing its samples needs it."""
+    """Properties of an FFmpeg pixel format that reading and writing its samples needs."""
 
     name: str
     family: Family
@@ -106,7 +106,7 @@ class PixelFormat:
 
 @cache
 def pixel_format(name: str) -> PixelFormat | None:
-    """What is known of FFmpeg's pixel format `name`; None for one that f2r cannot hold."""
+    """FFmpeg's pixel format `name`; None for one that f2r cannot represent."""
     if name.startswith("yuvj"):
         name = "yuv" + name[4:]
     try:

@@ -1,4 +1,4 @@
-"""Encoders that claim real-time priority are not given it.
+"""Undo the real-time priority that some encoders claim.
 
 SVT-AV1, run by root, puts itself and the thread that opened it under SCHED_FIFO: everything else
 on the machine waits for it, and torch's threads may wait for each other for ever.

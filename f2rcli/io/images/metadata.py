@@ -1,4 +1,4 @@
-"""What PNG and JPEG files carry beside the picture: colour profile, EXIF, text, resolution.
+"""Metadata of PNG and JPEG files: colour profile, EXIF, text, resolution.
 
 FFmpeg's encoders write little of it, so it is copied from file to file as it is.
 """
@@ -18,7 +18,7 @@ _START_OF_SCAN = 0xDA
 
 
 def read_metadata(path: Path) -> list[tuple[bytes, bytes]]:
-    """What a file carries beside its picture, as (kind, raw bytes); empty for other formats."""
+    """The metadata of a file as (kind, raw bytes); empty for other formats."""
     try:
         data = path.read_bytes()
     except OSError:
@@ -31,7 +31,7 @@ def read_metadata(path: Path) -> list[tuple[bytes, bytes]]:
 
 
 def with_metadata(picture: bytes, parts: list[tuple[bytes, bytes]]) -> bytes:
-    """An encoded picture of the same kind with these parts, in place of its own of that kind."""
+    """An encoded picture of the same format with this metadata in place of its own."""
     if not parts:
         return picture
     if picture.startswith(_PNG):

@@ -119,7 +119,7 @@ def _check_sizes(slots: list[Slot]) -> None:
             raise InputError(
                 f"{slot.path.name}: is {size[0]}x{size[1]}, {first[0].path.name} is "
                 f"{first[1][0]}x{first[1][1]}.",
-                hint="A clip has one size: denoise the parts on their own.",
+                hint="A clip has one size: denoise the parts separately.",
             )
 
 
@@ -127,5 +127,5 @@ def _size_error(slot: Slot, size: tuple[int, int], info: ClipInfo) -> MismatchEr
     return MismatchError(
         f"{slot.path.name}: is {size[0]}x{size[1]}, the pictures before are "
         f"{info.width}x{info.height}.",
-        hint="A clip has one size: denoise the parts on their own.",
+        hint="A clip has one size: denoise the parts separately.",
     )

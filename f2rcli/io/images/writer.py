@@ -27,7 +27,7 @@ _FIRST = 1  # the number of the first picture of a clip that has no numbers
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageDetail:
-    """What the writer needs beyond the plan that users see."""
+    """The writer's part of the plan."""
 
     folder: Path
     pattern: str  # a file name with %05d in it; "" keeps the names of the source
@@ -80,7 +80,7 @@ def _places(reader: Reader, target: Path) -> tuple[Path, str, str]:
     if target.suffix.lower() in WRITTEN and not target.is_dir():
         if not is_pattern(str(target)) and reader.info.frames != 1:
             raise UsageError(
-                f"{target.name}: is one picture, the clip has more.",
+                f"{target.name}: is a single picture, but the clip has several frames.",
                 hint=f"Pass a pattern: {target.stem}_%05d{target.suffix}.",
             )
         return target.parent, target.name, target.suffix.lower()
@@ -158,7 +158,7 @@ class ImageWriter(Writer):
     def finish(self) -> Receipt:
         """Check the pictures and move them to their places."""
         if not self._part.names:
-            raise InputError(f"{self.reader.info.name}: gave no frames; nothing is written.")
+            raise InputError(f"{self.reader.info.name}: has no frames; nothing was written.")
         verified = self._verify()
         frames, seconds = len(self._part.names), float(self._seconds)
         size = self._part.publish()
@@ -169,7 +169,7 @@ class ImageWriter(Writer):
         if there != len(self._part.names):
             raise OutputError(
                 f"{self.plan.target}: {len(self._part.names)} pictures were written but {there} "
-                "are there.",
+                "are on the disk.",
                 hint="Nothing was put at the target. Check the disk.",
             )
         last = decode_picture(self._part.path / self._part.names[-1])

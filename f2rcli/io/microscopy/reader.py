@@ -1,4 +1,4 @@
-"""Stacks in the makers' own formats: Nikon ND2, Zeiss CZI, Leica LIF, and OME-Zarr.
+"""Microscopy formats: Nikon ND2, Zeiss CZI, Leica LIF, and OME-Zarr.
 
 Read picture by picture through libraries of the extra `microscopy`; written as OME-TIFF.
 """
@@ -76,7 +76,7 @@ class MicroscopyFile(Stack):
         )  # fmt: skip
 
     def facts(self, number: int) -> dict[str, Any]:
-        """What is known of a series beside its samples, as OME-XML calls it."""
+        """Metadata of a series, under the names of OME-XML."""
         return self.images[number].facts
 
     def read(self, number: int, place: int) -> Plane:
@@ -91,7 +91,7 @@ class MicroscopyFile(Stack):
         series = self.series[number]
         shape = (series.height, series.width, *([series.samples] if series.samples > 1 else []))
         if picture.size != int(np.prod(shape)):
-            raise InputError(f"{self.name}: picture {place + 1} is not whole.")
+            raise InputError(f"{self.name}: picture {place + 1} is incomplete.")
         native: Plane = np.ascontiguousarray(picture.reshape(shape), series.dtype.newbyteorder("="))
         return native
 
@@ -183,9 +183,9 @@ def _czi(library: Any, path: Path) -> tuple[Any, Iterator[Image]]:
 
 def _zarr(library: Any, path: Path) -> tuple[Any, Iterator[Image]]:
     group = library.open_group(str(path), mode="r")
-    told = group.attrs.get("ome", group.attrs)
-    if "multiscales" not in told:
-        raise ValueError("no multiscales in it: not OME-Zarr")
+    metadata = group.attrs.get("ome", group.attrs)
+    if "multiscales" not in metadata:
+        raise ValueError("not OME-Zarr: it has no multiscales")
 
     def image(scales: dict[str, Any]) -> Image:
         array = group[scales["datasets"][0]["path"]]
@@ -197,7 +197,7 @@ def _zarr(library: Any, path: Path) -> tuple[Any, Iterator[Image]]:
 
         return Image(str(scales.get("name", "")), sizes, array.dtype, read, _scaled(scales))
 
-    return group, (image(scales) for scales in told["multiscales"])
+    return group, (image(scales) for scales in metadata["multiscales"])
 
 
 def _scaled(scales: dict[str, Any]) -> dict[str, Any]:

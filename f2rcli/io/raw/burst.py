@@ -1,4 +1,4 @@
-"""Which files make up a burst, in which order, and whether they belong together."""
+"""The files of a burst: found, put in order, and checked against the first."""
 
 import re
 from collections import Counter
@@ -15,7 +15,7 @@ LOOKED_AT = 512  # files whose headers are read before any work; the rest are ch
 
 
 def claims_raw(source: str) -> bool:
-    """Whether a file, folder or pattern is camera raw: by suffix, or for TIFF by what is stated."""
+    """Whether a source is camera raw: by suffix, or for TIFF by its description or sidecar."""
     path = Path(source)
     if path.is_dir():
         return _claims_folder(path)
@@ -44,7 +44,7 @@ def _claims_folder(folder: Path) -> bool:
 
 
 def find_files(source: str) -> tuple[list[Path], list[str]]:
-    """The files of a burst in natural order, and what was left aside, in words.
+    """The files of a burst in natural order, and notes on files that were left out.
 
     Raises InputError where there are none, or raw files of several kinds.
     """
@@ -68,7 +68,7 @@ def _of_folder(folder: Path) -> tuple[list[Path], list[str]]:
         counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
         raise InputError(
             f"{folder.name}: holds raw files of several kinds ({counts}).",
-            hint="Pass a pattern, e.g. folder/IMG_%04d.dng, or denoise them apart.",
+            hint="Pass a pattern, e.g. folder/IMG_%04d.dng, or denoise them separately.",
         )
     if not files:
         raise InputError(f"{folder.name}: holds no raw files.")
@@ -77,7 +77,7 @@ def _of_folder(folder: Path) -> tuple[list[Path], list[str]]:
     aside.subtract(p.suffix.lower() or "no suffix" for p in files)
     others = ", ".join(f"{count} {kind}" for kind, count in sorted(aside.items()) if count > 0)
     if others and not notes:
-        notes = [f"other files of the folder are left aside ({others})"]
+        notes = [f"other files in the folder are ignored ({others})"]
     files.sort(key=natural_key)
     return files, [*notes, *_jumps(files)]
 
@@ -97,7 +97,7 @@ def _one_draw(files: list[Path]) -> tuple[list[Path], list[str]]:
 
 
 def _jumps(files: list[Path]) -> list[str]:
-    """A word on numbers that are missing: nothing stands in for an exposure that is not there."""
+    """A note on missing numbers: missing exposures are not replaced."""
     matches = [re.fullmatch(r"(.*?)(\d+)(\D*)", path.stem) for path in files]
     if any(m is None for m in matches) or len({m[1] for m in matches if m}) > 1:
         return []
@@ -111,7 +111,7 @@ def examine(files: list[Path]) -> list[Exposure | Path]:
     the paths of all other raw files, whose headers are compared with it.
 
     A file that cannot be read is given as its path: it is met again when its turn comes. Raises
-    the first one's error where no file can be read, and InputError for what is no one burst.
+    the first one's error where no file can be read, and InputError for files of several bursts.
     """
     found: list[Exposure | Path] = []
     refused: InputError | None = None
@@ -172,5 +172,5 @@ def _refuse(path: Path, first: Path, what: str, own: object, others: object) -> 
     if own != others:
         raise MismatchError(
             f"{path.name}: {what} {own or 'unknown'}, {first.name} has {others or 'unknown'}.",
-            hint="A burst is of one camera at one setting: denoise the parts on their own.",
+            hint="A burst has one camera and one setting: denoise the parts separately.",
         )

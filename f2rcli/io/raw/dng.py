@@ -1,4 +1,4 @@
-"""DNG files: a copy of the source with other samples in its strips, or a file of our own.
+"""DNG files: a copy of the source with new samples in its strips, or a new file.
 
 A copy keeps every byte but the samples, so everything a camera or editor wrote stays. It is only
 made where the strips, coded as the file says, are bit for bit what LibRaw read: uncompressed, 16
@@ -37,7 +37,7 @@ class Strip(NamedTuple):
 
 
 class Strips(NamedTuple):
-    """Where the raw samples of a file lie, and how they are coded."""
+    """The strips that hold a file's raw samples, and their coding."""
 
     strips: tuple[Strip, ...]
     bits: int
@@ -53,7 +53,7 @@ class Strips(NamedTuple):
 
 
 def find_strips(path: Path, samples: Samples) -> Strips | None:
-    """Where `samples`, as LibRaw read them, lie in a DNG; None where they cannot be replaced."""
+    """The strips of a DNG that hold `samples`, as LibRaw read them; None if irreplaceable."""
     try:
         with tifffile.TiffFile(path) as file:
             page = raw_page(file)

@@ -1,4 +1,4 @@
-"""One exposure of a sensor: what its file says, and its samples, through LibRaw (rawpy)."""
+"""A raw exposure: metadata and samples of one file, through LibRaw (rawpy)."""
 
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -28,7 +28,7 @@ Profile = tuple[tuple[float, float], ...]
 
 
 class ExposureHeader(NamedTuple):
-    """What a file says before its samples are decoded."""
+    """Metadata of a file whose samples are not decoded."""
 
     shape: tuple[int, int]  # rows and columns of the whole sensor
     active: tuple[int, int, int, int]  # top, left, height, width of what sees light
@@ -38,7 +38,7 @@ class ExposureHeader(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
-    """What is known of an exposure without its samples."""
+    """Metadata of an exposure."""
 
     path: Path
     name: str  # of the exposure, without a suffix
@@ -62,7 +62,7 @@ class Exposure:
 
     @property
     def header(self) -> ExposureHeader:
-        """What can be compared with files whose samples are not decoded."""
+        """The part that files have before their samples are decoded."""
         return ExposureHeader(self.shape, self.active, self.camera, self.tags.iso)
 
     @property
@@ -77,7 +77,7 @@ class Exposure:
 
 
 def read_header(path: Path) -> ExposureHeader:
-    """The header of a raw file. Raises InputError for what is no whole raw file."""
+    """The header of a raw file. Raises InputError for incomplete and other files."""
     tags = _checked_tags(path)
     with _opened(path) as raw:
         shape, active = _geometry(raw)
@@ -96,7 +96,7 @@ def read_raw(path: Path) -> tuple[Exposure, Samples]:
         except rawpy.LibRawError as error:
             raise _damaged(path, error) from error
         except NotImplementedError as error:  # rawpy's, for filter patterns it has no name for
-            raise InputError(f"{path.name}: its colour filters are not known ({error}).") from error
+            raise InputError(f"{path.name}: its colour filters are unknown ({error}).") from error
 
 
 def _geometry(raw: Any) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
@@ -137,7 +137,7 @@ def _opened(path: Path) -> Any:
     except rawpy.LibRawFileUnsupportedError as error:
         raise InputError(
             f"{path.name}: is not a camera raw file that LibRaw knows.",
-            hint="Newer cameras: convert it to DNG first.",
+            hint="Files of newer cameras: convert them to DNG first.",
         ) from error
     except (rawpy.LibRawError, OSError) as error:
         raise _damaged(path, error) from error
@@ -174,17 +174,17 @@ def _exposure(raw: Any, path: Path, tags: RawTags) -> Exposure:
 
 
 def _mosaic(raw: Any, name: str) -> Mosaic:
-    """Of the active area. Raises InputError for what is no Bayer mosaic."""
+    """The mosaic of the active area. Raises InputError for sensors without a Bayer pattern."""
     if raw.raw_type is not rawpy.RawType.Flat or raw.raw_pattern is None:
         raise InputError(
-            f"{name}: holds full colours at every pixel (Foveon, sRAW or linear DNG), no mosaic.",
+            f"{name}: holds full colours at every pixel (Foveon, sRAW, linear DNG), not a mosaic.",
             hint="f2r denoises Bayer raw; develop it to 16-bit pictures instead.",
         )
     if raw.raw_pattern.shape != (2, 2):
-        kind = "an X-Trans" if raw.raw_pattern.shape == (6, 6) else "no Bayer"
+        kind = "an X-Trans" if raw.raw_pattern.shape == (6, 6) else "a non-Bayer"
         raise InputError(
             f"{name}: comes from {kind} sensor; f2r denoises Bayer mosaics.",
-            hint="Develop it to 16-bit pictures first, and denoise those.",
+            hint="Develop it to 16-bit pictures first and denoise those.",
         )
     cell = raw.raw_colors_visible[:2, :2].tolist()
     letters = raw.color_desc.decode("ascii", "replace")
@@ -192,7 +192,7 @@ def _mosaic(raw: Any, name: str) -> Mosaic:
     if pattern not in PATTERNS:
         raise InputError(
             f"{name}: its colour filters are {letters} ({pattern}), not red, green and blue.",
-            hint="Develop it to 16-bit pictures first, and denoise those.",
+            hint="Develop it to 16-bit pictures first and denoise those.",
         )
     blacks = [0.0] * 4
     for colours, planes in zip(cell, plane_colours(pattern), strict=True):

@@ -1,4 +1,4 @@
-"""What writing a burst of raw exposures would do: where to, as what, and what gets lost."""
+"""The output plan for camera raw: target, format and losses."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ _SUFFIX_FORMATS: dict[str, Format] = {".dng": "dng", ".tif": "tiff", ".tiff": "t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawDetail:
-    """What the writer needs beyond the plan that users see."""
+    """The writer's part of the plan."""
 
     format: Format
     demosaic: bool
@@ -33,7 +33,7 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     if not isinstance(reader, RawReader):
         raise UsageError(
             f"{Path(target).name}: only camera raw is written as {Path(target).suffix}, "
-            f"{reader.info.name} is none.",
+            f"{reader.info.name} is not camera raw.",
             hint="Name a video or a folder of pictures with -o.",
         )
     options.refuse_encoding("camera raw")
@@ -73,7 +73,7 @@ def _form(reader: RawReader, path: Path, target: str, options: WriteOptions) -> 
     """The format, and whether all frames go into one file."""
     if options.format is not None and options.format not in FORMATS:
         raise UsageError(
-            f"--format {options.format}: no such choice.",
+            f"--format {options.format}: not a format of camera raw.",
             hint=nearest(options.format, list(FORMATS)),
         )
     folder = path.is_dir() or target.endswith(("/", "\\")) or not path.suffix
@@ -83,13 +83,13 @@ def _form(reader: RawReader, path: Path, target: str, options: WriteOptions) -> 
             f"{where}: camera raw is written as .dng, as .tif, or into a folder.",
             hint="-o out/ --format tiff --demosaic gives developed 16-bit pictures.",
         )
-    wish: Format | None = None if options.format is None else _wish(options.format)
+    given: Format | None = None if options.format is None else _format(options.format)
     if folder:
         own: Format = "tiff" if reader.of_tiff or options.demosaic else "dng"
-        return wish or own, False
+        return given or own, False
     form = _SUFFIX_FORMATS[path.suffix.lower()]
-    if wish not in (None, form):
-        raise UsageError(f"--format {wish}: {path.name} is a {form.upper()} file by its name.")
+    if given not in (None, form):
+        raise UsageError(f"--format {given}: {path.name} is a {form.upper()} file by its name.")
     if form == "dng" and reader.info.frames != 1:
         raise UsageError(
             f"{path.name}: a DNG holds one frame, {reader.info.name} has {reader.info.frames}.",
@@ -98,7 +98,7 @@ def _form(reader: RawReader, path: Path, target: str, options: WriteOptions) -> 
     return form, True
 
 
-def _wish(text: str) -> Format:
+def _format(text: str) -> Format:
     return "dng" if text == "dng" else "tiff"
 
 
@@ -110,7 +110,7 @@ def _own_suffix(reader: RawReader, form: Format) -> str:
 
 
 def _check_names(reader: RawReader) -> None:
-    """Raise InputError where two files would become one, on whatever disk."""
+    """Raise InputError where two outputs would have one name, in any case of letters."""
     seen: dict[str, Path] = {}
     for item in reader.exposures:
         path = item.path if isinstance(item, Exposure) else item
@@ -132,7 +132,7 @@ def _sidecar(reader: RawReader) -> Path | None:
 def _fate(
     exposure: Exposure, form: Format, *, demosaic: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What is kept and what is lost, in words."""
+    """Properties kept and lost, in words."""
     levels = "levels, colour filters, white balance, size"
     if demosaic:
         return (), ("the mosaic: developed by LibRaw to sRGB, as shot, upright",)

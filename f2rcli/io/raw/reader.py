@@ -15,7 +15,7 @@ from f2rcli.sensor import bayer_layout
 
 @dataclass(frozen=True, slots=True)
 class RawFrame:
-    """What a writer needs back: the exposure under its own name, and the whole sensor's samples."""
+    """A frame's source for the writer: the exposure and the whole sensor's samples."""
 
     exposure: Exposure
     samples: Samples

@@ -1,4 +1,4 @@
-"""What a raw file's TIFF structure says beyond LibRaw: camera, ISO, noise, whole or cut off."""
+"""TIFF tags of raw files that LibRaw does not give: camera, ISO, noise profile, truncation."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ Tag = tuple[int, int, int, Any, bool]  # as tifffile writes it: code, type, coun
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawTags:
-    """The facts; everything unknown for files that are no TIFF inside."""
+    """Metadata from TIFF tags; all unknown for files of another structure."""
 
     make: str = ""
     model: str = ""
@@ -45,7 +45,7 @@ class RawTags:
 
 
 def read_tags(path: Path) -> RawTags:
-    """The facts of a file; RawTags() where tifffile cannot read it."""
+    """The tags of a file; RawTags() where tifffile cannot read it."""
     try:
         with tifffile.TiffFile(path) as file:
             pages = list(_pages(file))

@@ -1,4 +1,4 @@
-"""Mosaics in TIFF files: pages of sensor codes whose pattern and levels are stated beside them.
+"""Mosaics in TIFF files: pages of sensor codes, with pattern and levels in JSON beside them.
 
 A TIFF counts as raw where its description or a sidecar is a JSON object with "cfa", or where it
 lies in CRVD's layout. The sidecar is `clip.json` beside `clip.tif`, or `sensor.json` in a folder:
@@ -33,9 +33,9 @@ _CRVD_FACTS = {"cfa": "GBRG", "black": 240, "white": 4095}
 
 
 def sensor_facts(path: Path) -> dict[str, Any] | None:
-    """What is stated of the mosaics in a TIFF file; None where nothing is.
+    """The sensor facts stated for a TIFF file's mosaics; None where there are none.
 
-    Raises InputError for a sidecar that is no JSON object.
+    Raises InputError for a sidecar that is not a JSON object.
     """
     for sidecar in (path.with_suffix(".json"), path.parent / FOLDER_SIDECAR):
         if sidecar.is_file():
@@ -55,13 +55,13 @@ def sidecar_of(path: Path) -> Path | None:
 
 
 def _json_object(sidecar: Path) -> dict[str, Any] | None:
-    """The sidecar's facts; None where it speaks of something else."""
+    """The sidecar's facts; None where it has other content."""
     try:
         facts = json.loads(sidecar.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         if sidecar.name != FOLDER_SIDECAR:
             return None  # somebody else's file
-        raise InputError(f"{sidecar.name}: is no JSON ({error}).") from error
+        raise InputError(f"{sidecar.name}: is not JSON ({error}).") from error
     return facts if isinstance(facts, dict) and "cfa" in facts else None
 
 
@@ -80,7 +80,7 @@ def examine_tiff(path: Path) -> list[Exposure]:
     facts = sensor_facts(path)
     if facts is None:
         raise InputError(
-            f"{path.name}: nothing says which colour filters its pixels have.",
+            f"{path.name}: its colour filters are not stated.",
             hint=f'Put {path.stem}.json beside it: {{"cfa": "RGGB", "black": 240, "white": 4095}}.',
         )
     try:
@@ -93,11 +93,11 @@ def examine_tiff(path: Path) -> list[Exposure]:
             lacking = max((o + n for o, n in extents), default=0) - path.stat().st_size
             count = len(pages)
     except DAMAGE as error:
-        raise InputError(f"{path.name}: is no whole TIFF ({error}).") from error
+        raise InputError(f"{path.name}: is not a complete TIFF ({error}).") from error
     promised = facts.get("shape", [count])[0] if len(facts.get("shape", [])) == 3 else count
     if lacking > 0 or promised > count or any("offset" in line for line in said):
         whole = f"{count} of {promised} pages are" if promised > count else "not all pages are"
-        raise InputError(f"{path.name}: is cut off: {whole} there.", hint="Copy it again.")
+        raise InputError(f"{path.name}: is truncated: {whole} there.", hint="Copy it again.")
     iso = _number(facts, "iso", path)
     exposure = Exposure(
         path=path, name=path.stem, shape=shape, active=(0, 0, *shape), mosaic=_mosaic(facts, path),
@@ -114,7 +114,7 @@ def _check_same(path: Path, number: int, own: tuple[int, int], first: tuple[int,
         raise InputError(
             f"{path.name}: page {number} is {own[1]}x{own[0]}, those before are "
             f"{first[1]}x{first[0]}.",
-            hint="A burst has one size: denoise the parts on their own.",
+            hint="A burst has one size: denoise the parts separately.",
         )
 
 
@@ -136,8 +136,8 @@ def _mosaic(facts: dict[str, Any], path: Path) -> Mosaic:
     pattern = str(facts["cfa"]).upper()
     if pattern not in PATTERNS:
         raise InputError(
-            f'{path.name}: "cfa": "{facts["cfa"]}" is no Bayer order.',
-            hint=f"There is: {', '.join(PATTERNS)}.",
+            f'{path.name}: "cfa": "{facts["cfa"]}" is not a Bayer pattern.',
+            hint=f"Choose from {', '.join(PATTERNS)}.",
         )
     return Mosaic(
         pattern=pattern,
@@ -202,14 +202,14 @@ class TiffPages:
             ) from error
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
         self._file = self._path = None
 
 
 def facts_text(exposure: Exposure) -> str:
-    """The JSON that says of a TIFF's pages what `exposure` is: `sensor_facts` reads it back."""
+    """The sensor facts of an exposure as JSON, for a TIFF's description; see `sensor_facts`."""
 
     def plain(levels: tuple[float, ...]) -> float | list[float]:
         same = len(set(levels)) == 1

@@ -1,4 +1,4 @@
-"""Writing a burst as DNG or TIFF files, or as one TIFF of pages: all of it or nothing."""
+"""Bursts written as DNG or TIFF files, or as one TIFF of pages: all of it or nothing."""
 
 import shutil
 from fractions import Fraction
@@ -93,7 +93,7 @@ class RawWriter(Writer):
     def finish(self) -> Receipt:
         """Check what was written and put it at the target."""
         if not self._frames:
-            raise InputError(f"{self.reader.info.name}: gave no frames; nothing is written.")
+            raise InputError(f"{self.reader.info.name}: has no frames; nothing was written.")
         verified = self._verify()
         sidecar = self.detail.sidecar
         if sidecar is not None and self.detail.folder and sidecar.name == FOLDER_SIDECAR:
@@ -128,8 +128,8 @@ class RawWriter(Writer):
             same = found == self._frames and np.array_equal(file.pages[-1].asarray(), last)
         if not same:
             raise OutputError(
-                f"{self.target.name}: {self._frames} pages were written, but {found} pages, or "
-                "others, read back.",
+                f"{self.target.name}: {self._frames} pages were written, but the file has {found} "
+                "or other pages.",
                 hint=_DISK_HINT,
             )
 
@@ -169,7 +169,7 @@ def develop(exposure: Exposure, samples: Samples) -> NDArray[np.uint16]:
 
 
 def _compression(exposure: Exposure) -> str | None:
-    """As the source TIFF was compressed, of what can be written without further packages."""
+    """The source TIFF's compression for tifffile, where it needs no further package."""
     if exposure.path.suffix.lower() not in TIFF_SUFFIXES:
         return None
     try:
@@ -207,4 +207,4 @@ def _check_dng(path: Path, exposure: Exposure, samples: Samples) -> None:
 
 
 def _differs(name: str) -> OutputError:
-    return OutputError(f"{name}: reads back other than it was written.", hint=_DISK_HINT)
+    return OutputError(f"{name}: differs when it is read back.", hint=_DISK_HINT)

@@ -1,4 +1,4 @@
-"""Which planes of a stack follow each other in time: axes as letters, and the lanes they make.
+"""Axes of a stack, and the lanes that its pictures make along time.
 
 A lane is one channel at one depth, a clip of its own. T is time; Y and X the picture; S samples of
 a pixel (colours); Z, C and every other letter tell lanes apart.
@@ -18,7 +18,7 @@ _WORDS = {"C": "channel", "Z": "z", "P": "position", "A": "angle", "H": "phase",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One array of a file, as its header states it."""
+    """An array of a file, by its header."""
 
     number: int
     name: str
@@ -34,7 +34,7 @@ class Series:
 
     @property
     def frames(self) -> int:
-        """How many pictures there are."""
+        """The number of pictures."""
         return int(np.prod([n for _, n in self.outer], dtype=np.int64))
 
     @property
@@ -66,16 +66,16 @@ class Lane:
     series: int
     frames: tuple[int, ...]  # their places among the series' pictures, in the order of time
     label: str = ""
-    sample: int | None = None  # of pixels with several samples that are no colours: this one
+    sample: int | None = None  # of pixels with several samples that are not colours: the one taken
 
 
-def in_time(series: Series, wish: str | None, name: str) -> tuple[Series, str | None]:
-    """The series with axes as they are to be understood, and what was assumed.
+def in_time(series: Series, given: str | None, name: str) -> tuple[Series, str | None]:
+    """The series with its axes named, and a note on what was assumed.
 
-    wish: what the user says of them. Raises UsageError where nobody says what time is.
+    given: the user's names. Raises UsageError where the axis of time is unknown.
     """
-    if wish is not None:
-        return replace(series, axes=_wished(series, wish, name)), None
+    if given is not None:
+        return replace(series, axes=_renamed(series, given, name)), None
     letters = "".join(letter for letter, _ in series.outer)
     if len(letters) == 1 and letters in UNNAMED:
         named = series.axes.replace(letters, "T")
@@ -84,32 +84,33 @@ def in_time(series: Series, wish: str | None, name: str) -> tuple[Series, str | 
     if "T" in letters and not set(letters) & set(UNNAMED):
         return series, None
     if letters in ("", "C"):
-        return series, "no axis of time: each picture is denoised by itself"
+        return series, "no time axis: each picture is denoised by itself"
     example = next(iter(letters))
     raise UsageError(
-        f"{name}: axes {series.axes}, shape {_times(series.shape)}: which of them is time?",
-        hint=f"Say it with --axes, a letter per axis: --axes {series.axes.replace(example, 'T')} "
-        f"if {example} is time; T time, Z depth, C channel.",
+        f"{name}: axes {series.axes}, shape {_times(series.shape)}: which one is time?",
+        hint="Name the axes with --axes, one letter each: "
+        f"--axes {series.axes.replace(example, 'T')} if {example} is time; T time, Z depth, "
+        "C channel.",
     )
 
 
-def _wished(series: Series, wish: str, name: str) -> str:
-    axes = wish.upper()
+def _renamed(series: Series, given: str, name: str) -> str:
+    axes = given.upper()
     if len(axes) == len(series.axes) - 1 and "S" in series.axes and "S" not in axes:
         place = series.axes.index("S")
         axes = axes[:place] + "S" + axes[place:]
-    what = f"--axes {wish}: {name} has axes {series.axes} of {_times(series.shape)}"
+    what = f"--axes {given}: {name} has axes {series.axes} of {_times(series.shape)}"
     if len(axes) != len(series.axes) or len(set(axes)) != len(axes) or not axes.isalpha():
         example = series.axes.replace("Q", "T", 1).replace("I", "T", 1)
         raise UsageError(
-            f"{what}; a different letter for each is wanted.", hint=f"For example --axes {example}."
+            f"{what}; each axis needs its own letter.", hint=f"For example --axes {example}."
         )
     if any((letter in "YXS" or own in "YXS") and letter != own for letter, own in zip(
         axes, series.axes, strict=True
     )):  # fmt: skip
         raise UsageError(
             f"{what}; Y, X and S must stay where they are.",
-            hint="Only the axes that count pictures can be renamed.",
+            hint="Only the axes before them can be renamed.",
         )
     return axes
 
@@ -152,16 +153,16 @@ def _lanes(series: Series, colours: bool, several: bool) -> Iterator[Lane]:
 
 
 def check_series(series: Series, name: str) -> None:
-    """Raise InputError for what is no picture of light that f2r can denoise."""
+    """Raise InputError for arrays that are not pictures f2r can denoise."""
     dtype = series.dtype
     if dtype.kind not in "uif" or dtype.itemsize > (8 if dtype.kind == "f" else 4):
-        why = {"b": "a mask of yes and no", "c": "complex numbers"}.get(dtype.kind, "no light")
+        why = {"b": "a binary mask", "c": "complex numbers"}.get(dtype.kind, "not intensities")
         raise InputError(
             f"{name}: samples are {dtype}, {why}.",
             hint="f2r reads integers of 8 to 32 bits and floats of 16 to 64.",
         )
     if "Y" not in series.axes or "X" not in series.axes or 0 in series.shape:
-        raise InputError(f"{name}: axes {series.words}: holds no pictures (Y and X).")
+        raise InputError(f"{name}: axes {series.words}: there are no pictures (Y and X).")
     inner = series.axes[-3:].replace("S", "")[-2:]
     if inner != "YX":
         raise InputError(

@@ -1,4 +1,4 @@
-"""A TIFF file opened with care: what its header claims is checked before it is believed."""
+"""TIFF files, opened with care: the claims of headers are checked."""
 
 import re
 from fractions import Fraction
@@ -17,14 +17,14 @@ from f2rcli.io.tiff.stack import Spot, Stack
 
 MOST_PIXELS = 1 << 29  # of one picture, with its samples: 23 170 x 23 170
 RGB, PALETTE, YCBCR, CFA = 2, 3, 6, 32803  # photometric interpretations
-# What tifffile says where a description no longer fits the pages, and where the pages break off.
+# tifffile's words for a description that does not fit the pages, and for pages that break off.
 MISFIT = ("metadata invalid or corrupted", "invalid value offset")
 CUT_OFF = ("invalid page offset", "circular reference")
 _SECONDS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "us": 1e-6, "min": 60.0, "h": 3600.0, "sec": 1.0}
 
 
 class TiffStack(Stack):
-    """A TIFF file and those it names (OME), open for reading picture by picture, in any order."""
+    """A TIFF file, and the files it names (OME)."""
 
     def __init__(self, path: Path) -> None:
         """Raises InputError for what cannot be read, with the reason."""
@@ -40,7 +40,7 @@ class TiffStack(Stack):
             raise unreadable(self.name, error) from error
         self.complaints += said
         if not self._arrays:
-            raise InputError(f"{self.name}: a TIFF file without pictures.")
+            raise InputError(f"{self.name}: has no pictures.")
         self._check_pages()
         self.series = [self._series(number) for number in range(len(self._arrays))]
         for one in self.series:
@@ -49,15 +49,15 @@ class TiffStack(Stack):
         self._check_promise()
 
     def _check_promise(self) -> None:
-        """Refuse a stack whose description speaks of other pages: its axes mean nothing then."""
+        """Refuse a stack whose description does not fit its pages: its axes mean nothing then."""
         found = sum(series.frames for series in self.series)
         promised = int(_number((self.file.imagej_metadata or {}).get("images")) or 1)
         if self._complained(MISFIT) or promised > found:
-            pages = f"{promised} pictures are promised, " if promised > found else ""
+            pages = f"{promised} pictures are declared, " if promised > found else ""
             raise InputError(
                 f"{self.name}: truncated or damaged: {pages}its description does not fit its pages "
-                f"({len(self.file.pages)} of them can be found).",
-                hint="Copy it again from where it was recorded.",
+                f"({len(self.file.pages)} found).",
+                hint="Copy it again from its source.",
             )
 
     def _complained(self, words: tuple[str, ...]) -> bool:
@@ -69,14 +69,14 @@ class TiffStack(Stack):
         return self._complained(CUT_OFF)
 
     def _check_pages(self) -> None:
-        """Refuse what is no stack, and headers that claim what no picture can be."""
+        """Refuse files that are not stacks, and headers with impossible claims."""
         kinds = {(array.shape, str(array.dtype)) for array in self._arrays}
         first = self._arrays[0]
         if len(kinds) > 1 and first.kind in ("generic", "uniform"):
             sizes = " and ".join("x".join(map(str, a.shape)) for a in self._arrays[:2])
             raise InputError(
                 f"{self.name}: its pages differ in size or samples ({sizes}).",
-                hint="A stack has pages of one kind; split the file first.",
+                hint="The pages of a stack are alike; split the file first.",
             )
         for array in self._arrays:
             page = array.keyframe
@@ -84,7 +84,7 @@ class TiffStack(Stack):
                 raise InputError(
                     f"{self.name}: claims pictures of {page.imagewidth} x {page.imagelength}; "
                     f"f2r reads up to {MOST_PIXELS} samples each.",
-                    hint="The header is damaged, or the file is no microscopy stack.",
+                    hint="The header is damaged, or this is not a microscopy stack.",
                 )
             self._check_colours(page)
 
@@ -94,12 +94,12 @@ class TiffStack(Stack):
             steps = np.diff(shown)
             if not ((steps >= 0).all() or (steps <= 0).all()) and not self.file.is_imagej:
                 raise InputError(
-                    f"{self.name}: samples are numbers of colours in a palette, not brightness.",
-                    hint="Convert it to RGB or to grey levels first.",
+                    f"{self.name}: samples are palette indices, not intensities.",
+                    hint="Convert it to RGB or grayscale first.",
                 )
         if page.photometric == CFA:
             raise InputError(
-                f"{self.name}: a sensor's colour mosaic, not a plain stack.",
+                f"{self.name}: is a sensor's colour mosaic, not a stack.",
                 hint="Pass camera raw as DNG, or as described in docs/raw.md.",
             )
 
@@ -116,7 +116,7 @@ class TiffStack(Stack):
         )  # fmt: skip
 
     def _present(self, number: int) -> int:
-        """How many pictures of a series are whole, counted from the first."""
+        """The number of complete pictures of a series, counted from the first."""
         series = self.series[number]
         sizes: dict[Path, int] = {}
         for place in range(series.frames):
@@ -165,7 +165,7 @@ class TiffStack(Stack):
         """See Stack."""
         series, spot = self.series[number], self.spot(number, place)
         if spot is None:
-            raise InputError(f"{self.name}: ends before picture {place + 1}: it is truncated.")
+            raise InputError(f"{self.name}: is truncated before picture {place + 1}.")
         try:
             with quiet_tifffile(), opened(spot.page):
                 samples = self._read(series, spot)

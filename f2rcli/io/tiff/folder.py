@@ -16,7 +16,7 @@ SUFFIXES = frozenset({".tif", ".tiff"})
 
 
 def tiff_files(folder: Path) -> list[Path]:
-    """The TIFF files of a folder, hidden ones apart, where numbers count as numbers."""
+    """The TIFF files of a folder in natural order, without hidden ones."""
     found = [
         path
         for path in folder.iterdir()
@@ -40,10 +40,10 @@ def _one_page(path: Path) -> bool:
 
 
 class PageFolder(Stack):
-    """Files of one page each, in the order of their numbers: a stack in time."""
+    """Files of one page each, in natural order along time."""
 
     def __init__(self, source: str) -> None:
-        """Raises InputError where a file cannot be read, or is no page like the first."""
+        """Raises InputError where a file cannot be read, or differs from the first."""
         path = Path(source)
         self.name, self.path = path.name, path
         self.files = tiff_files(path) if path.is_dir() else numbered_files(path)
@@ -52,7 +52,7 @@ class PageFolder(Stack):
         first = TiffStack(self.files[0])
         if len(first.series) > 1 or first.series[0].frames > 1:
             raise InputError(
-                f"{self.name}: {self.files[0].name} is a stack itself ({first.series[0].words}).",
+                f"{self.name}: {self.files[0].name} is itself a stack ({first.series[0].words}).",
                 hint="Pass one stack, or a folder of stacks with an output folder (-o).",
             )
         only = first.series[0]
@@ -102,7 +102,7 @@ class PageFolder(Stack):
         return self._codec
 
     def close(self) -> None:
-        """Nothing stays open."""
+        """Nothing stays open between pictures."""
 
 
 def open_stack(source: str) -> Stack:

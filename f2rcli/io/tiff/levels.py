@@ -1,4 +1,4 @@
-"""What a few frames, spread over a lane, tell of it: levels, stuck pixels, saturation."""
+"""Statistics of a lane from a few of its frames: levels, stuck pixels, saturation."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from f2rcli import defects
 from f2rcli.frames import Plane
 
-SAMPLED_FRAMES = 9  # frames of a lane that are looked at
+SAMPLED_FRAMES = 9  # of a lane, evenly spread
 # Networks are shown samples so that 0.1 % and 99.9 % of them lie at 0.25 and 0.75. Below 0 they
 # would be taken for clipped; stretched further, noise as strong as the picture is more than they
 # were trained on. Of shares from 0 to 2 it was best or close to it (docs/microscopy.md).
@@ -24,7 +24,7 @@ Pixels = tuple[NDArray[np.intp], NDArray[np.intp]]  # rows and columns
 
 @dataclass(frozen=True, slots=True)
 class LaneStatistics:
-    """What is known of a lane before it is denoised."""
+    """Levels, stuck pixels and saturation of a lane."""
 
     levels: tuple[float, float]  # codes that networks see as 0 and 1
     stuck: Pixels  # always brighter or darker than all around: no light, so never changed
@@ -34,7 +34,7 @@ class LaneStatistics:
     saturated: float = 0.0  # share of samples there
 
     def lines(self) -> list[str]:
-        """What is worth saying of it."""
+        """Remarks for the user."""
         said = []
         for count, word, kind in ((self.bright, "brighter", "hot"), (self.dark, "darker", "dead")):
             if count:
@@ -42,15 +42,15 @@ class LaneStatistics:
                 said.append(f"{pixels} always far {word} than all around ({kind}): kept as stored")
         if self.top is not None:
             said.append(
-                f"{100 * self.saturated:.2g} % of samples saturate at {self.top:g}: "
-                "what was brighter is not known"
+                f"{100 * self.saturated:.2g} % of samples are saturated at {self.top:g}: "
+                "their true values are unknown"
             )
         return said
 
 
 def measure_lane(frames: list[Plane]) -> LaneStatistics:
-    """Look at frames (H, W) or (H, W, S) of a lane, spread over it. Levels are those of what is
-    a picture: one hot sample, or a fill value, would leave it a sliver of them."""
+    """Statistics of frames (H, W) or (H, W, S) spread over a lane. Hot samples and fill values do
+    not count for the levels: one of them would squeeze the picture into a sliver."""
     values: list[NDArray[np.float64]] = []
     whole: list[Plane] = []  # without fill values
     for plane in (plane for frame in frames for plane in np.moveaxis(np.atleast_3d(frame), -1, 0)):
@@ -160,7 +160,7 @@ def without_stuck(plane: Plane, stuck: Pixels) -> Plane:
 
 
 def restore_invalid(original: Plane, restored: Plane, seen: LaneStatistics) -> Plane:
-    """The restored plane with the original's samples where these are no light, or all saturated;
+    """The restored plane with the original's samples where these are invalid, or all saturated;
     nowhere above the code at which samples saturate."""
     whole = restored.copy()
     if seen.top is not None:

@@ -1,4 +1,4 @@
-"""tifffile as f2r uses it: what it says is gathered, what it raises is known."""
+"""tifffile: its log gathered, its exceptions listed, its errors in our words."""
 
 import logging
 import lzma
@@ -22,7 +22,7 @@ DAMAGE = (
 
 @contextmanager
 def quiet_tifffile() -> Iterator[list[str]]:
-    """What tifffile has to say, gathered instead of printed."""
+    """Gather tifffile's log messages instead of printing them."""
     said: list[str] = []
     logger = logging.getLogger("tifffile")
 

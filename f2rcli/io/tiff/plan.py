@@ -1,4 +1,4 @@
-"""What writing a stack would do: the same file, page by page; no side effects."""
+"""The output plan for a stack: the same file with other pixels."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from f2rcli.io.time_range import Span
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackDetail:
-    """What the writer needs beyond the plan that users see."""
+    """The writer's part of the plan."""
 
     folder: bool  # several files, into a folder
 
@@ -26,7 +26,7 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     if not isinstance(reader, StackReader):
         raise UsageError(
             f"{Path(target).name}: f2r writes TIFF stacks from TIFF stacks only.",
-            hint="Write a video or numbered .png pictures.",
+            hint="Write a video, or numbered .png pictures.",
         )
     several = len(reader.paths()) > 1 or reader.source.is_dir()
     check_options(reader, options)
@@ -54,7 +54,7 @@ def check_options(reader: StackReader, options: WriteOptions) -> None:
     options.refuse_encoding("a stack, which is stored as its source is")
     if not Span.of(reader.options).whole:
         raise UsageError(
-            f"{reader.info.name}: a stack is written whole.",
+            f"{reader.info.name}: a stack can only be written whole.",
             hint="Leave out --start, --end and --frames; --preview N shows the first frames.",
         )
 
@@ -64,7 +64,7 @@ def _check_place(reader: StackReader, target: Path, several: bool, options: Writ
     if several:
         if suffix and not target.is_dir():
             raise UsageError(
-                f"{target.name}: is one file, the stack has {len(reader.paths())}.",
+                f"{target.name}: is a single file, but the stack has {len(reader.paths())}.",
                 hint="Name a folder with -o; the files keep their names in it.",
             )
         check_folder(target, reader.paths(), overwrite=options.overwrite)
@@ -77,7 +77,7 @@ def _check_place(reader: StackReader, target: Path, several: bool, options: Writ
 
 
 def _codings(reader: StackReader) -> tuple[list[str], list[str]]:
-    """In words: how each series will be compressed, and what had to change."""
+    """Compression of each series in words, and notes on changes."""
     words, notes = [], []
     for series in reader.stack.series:
         spot = reader.stack.spot(series.number, 0)
@@ -91,5 +91,5 @@ def _codings(reader: StackReader) -> tuple[list[str], list[str]]:
             bits = page.bitspersample
             if bits != 8 * np.dtype(page.dtype).itemsize:
                 before = f"{bits}-bit samples"
-            notes.append(f"{before}: f2r does not write it; changed pages become {words[-1]}")
+            notes.append(f"{before}: f2r cannot write that; changed pages become {words[-1]}")
     return words, notes

@@ -1,4 +1,4 @@
-"""Reading a stack: its lanes, one after another, each frame with what the writer wants back."""
+"""Stacks read lane by lane, along time."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ class StackReader(Reader):
     """A TIFF stack: every channel and every plane of depth is a lane, read along time."""
 
     def __init__(self, source: str, options: ReadOptions, stack: Stack | None = None) -> None:
-        """stack: what to read, where it is no TIFF."""
+        """stack: the files to read, if not TIFF."""
         self.source = Path(source)
         self.options = options
         self.ledger = Ledger()
@@ -41,7 +41,7 @@ class StackReader(Reader):
         self.notes: list[str] = []
         self.series = [self._understood(series) for series in self.stack.series]
         if self.stack.cut_off and not self.ledger.damaged:
-            self._fault("its list of pages breaks off; there may have been more")
+            self._fault("its list of pages breaks off; pages may be missing")
         self.interval = self.stack.interval
         every = lanes_of(self.series)
         self.lanes = [lane for lane in map(self._cut, every) if lane.frames]
@@ -50,7 +50,7 @@ class StackReader(Reader):
         )
         if not self.lanes:
             raise InputError(
-                f"{self.source.name}: no picture of it is left.",
+                f"{self.source.name}: no pictures are left to read.",
                 hint="The file is truncated, or --start lies behind its end.",
             )
         self._by_lane: dict[int, LaneStatistics] = {}
@@ -64,9 +64,9 @@ class StackReader(Reader):
         if missing:
             self.ledger.missing_frames += missing
             there = f"{self.stack.present[series.number]} of {series.frames}"
-            self._fault(f"truncated: {there} pictures of {series.words} are there")
+            self._fault(f"truncated: {there} pictures of {series.words} are complete")
         if series.dtype.itemsize == 8:
-            self._note("float64 samples: what is taken out is computed in float32")
+            self._note("float64 samples: the noise is computed in float32")
         return timed
 
     def _fault(self, line: str) -> None:
@@ -83,7 +83,7 @@ class StackReader(Reader):
         span, present = Span.of(self.options), self.stack.present[lane.series]
         if self.interval is None and (span.start or span.end is not None):
             raise UsageError(
-                f"{self.source.name}: says nothing of seconds between frames.",
+                f"{self.source.name}: does not state the time between frames.",
                 hint="Pass --frames instead of --start and --end.",
             )
         step = self.interval or Fraction(0)
@@ -99,11 +99,11 @@ class StackReader(Reader):
         first = self.series[self.lanes[0].series]
         longest = max(len(lane.frames) for lane in self.lanes)
         if longest == 1:
-            self._note("one frame per lane: no neighbours in time to learn from")
+            self._note("one frame per lane: no neighbours in time to use")
         if any(series.samples > 1 for series in self.series) and any(
             lane.sample is not None for lane in self.lanes
         ):
-            self._note("samples of a pixel are denoised apart, as channels")
+            self._note("the samples of a pixel are denoised separately, as channels")
         stated = self.interval
         frames = sum(len(lane.frames) for lane in self.lanes)
         layout = self._layout(0)

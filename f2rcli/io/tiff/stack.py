@@ -59,7 +59,7 @@ class Stack(ABC):
         """
 
     def spot(self, number: int, place: int) -> Spot | None:
-        """The place of a picture; None where the file ends before it, or is no TIFF."""
+        """The place of a picture; None where the file ends before it, or is not a TIFF."""
         return None
 
     @abstractmethod

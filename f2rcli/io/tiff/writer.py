@@ -1,4 +1,4 @@
-"""Writing a stack: a copy of the source in which pictures are replaced as they come."""
+"""Stacks written as a copy of the source in which pictures are replaced as they come."""
 
 import shutil
 import tempfile
@@ -103,7 +103,7 @@ class StackWriter(Writer):
         return np.ascontiguousarray(np.moveaxis(gathered.reshape(samples, *plane.shape), 0, -1))
 
     def _write_levels(self, taken: StackFrame, original: Plane, picture: Plane) -> None:
-        """Smaller copies of a picture take its change, averaged."""
+        """Add the averaged change of a picture to its smaller copies."""
         levels = self.reader.stack.levels(taken.series)
         if not levels:
             return
@@ -123,11 +123,11 @@ class StackWriter(Writer):
             self._files[spot.path].write_picture(at, moved.astype(small.dtype))
 
     def finish(self) -> Receipt:
-        """Read back what was written, and put it in its taken."""
+        """Read back what was written, and put it in its place."""
         if self.count != self.reader.info.frames:
             raise OutputError(
-                f"{self.target.name}: {self.reader.info.frames} frames were read, {self.count} "
-                "came back.",
+                f"{self.target.name}: {self.reader.info.frames} frames were read, but {self.count} "
+                "were written.",
                 hint="Nothing was put at the target.",
             )
         with disk_errors(self.target):
@@ -152,7 +152,7 @@ class StackWriter(Writer):
             again.close()
         if not same:
             raise OutputError(
-                f"{self.target.name}: reads back otherwise than it was written.",
+                f"{self.target.name}: differs when it is read back.",
                 hint="Nothing was put at the target. Check the disk.",
             )
         return (f"{self.count} pictures", "the last one reads back")

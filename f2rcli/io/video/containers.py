@@ -1,4 +1,4 @@
-"""What each container that f2r writes can hold."""
+"""The containers that f2r writes, and their capabilities."""
 
 import io
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _COMMON = ("h264", "hevc", "av1", "vp9", "vp8", "mjpeg", "mpeg4", "mpeg2video")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """A container format: its names, and what a file of it can hold."""
+    """A container format: its names and capabilities."""
 
     name: str  # for people
     muxer: str  # FFmpeg's name
@@ -118,7 +118,7 @@ def by_name(name: str) -> Container:
 
 
 def default_suffix(source: Path) -> str:
-    """The suffix of the default target: the input's own where f2r writes it well, else near it.
+    """The default target's suffix: the input's own, or a close one where f2r cannot write it well.
 
     AVI becomes mkv: it holds neither variable rates, nor colour tags, nor pixel aspect.
     """
@@ -146,7 +146,7 @@ def accepts(container: Container, encoder: str) -> bool:
 
 
 def refusal(container: Container, stream: Stream) -> str | None:
-    """Why a container cannot take a stream as it is; None if it can.
+    """The reason why a container cannot take a stream as it is; None if it can.
 
     Most muxers say so only at the header or the first packet, so a header is written to memory.
     """

@@ -1,4 +1,4 @@
-"""Packets to pictures, one by one, so that damage costs a frame and not the run."""
+"""Decoding packet by packet, so that damage costs a frame and not the run."""
 
 import heapq
 import logging
@@ -34,20 +34,20 @@ class DecodedPicture:
 
 
 class DecoderLog(logging.Handler):
-    """Hears what a decoder only says in its log: damage that it neither raises nor flags."""
+    """Counts damage that a decoder reports only in its log."""
 
     _DAMAGE = re.compile(r"CRC mismatch|Could not find ref with POC|Error constructing|[Cc]orrupt")
 
     def __init__(self, codec: str) -> None:
         super().__init__(logging.ERROR)
         self.codec = codec
-        self.heard = 0
+        self.damages = 0
         logging.getLogger("libav").addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Count a message of this decoder that speaks of damage."""
+        """Count a message of this decoder that reports damage."""
         if record.name.endswith(self.codec) and self._DAMAGE.search(record.getMessage()):
-            self.heard += 1
+            self.damages += 1
 
     def close(self) -> None:
         """Stop listening."""
@@ -87,17 +87,17 @@ class Decoder:
         self._demuxed = self._demux()
         self._pictures = self._run()
         self._continuity = Continuity(container, stream.index, ledger)
-        self._complaints = DecoderLog(context.name)
-        self._answered = 0  # complaints that are in the ledger
+        self._log = DecoderLog(context.name)
+        self._logged = 0  # damages of the log that are in the ledger
 
     def close(self) -> None:
-        """Let the decoder come to rest. May be called more than once.
+        """Stop the decoder. May be called more than once.
 
         Its threads log through Python; freed while one of them does, it would wait for that
         thread and the thread for Python, for ever.
         """
         self.context.flush_buffers()
-        self._complaints.close()
+        self._log.close()
 
     def __iter__(self) -> Iterator[DecodedPicture]:
         """The pictures, with a place for each one that was sent to the decoder and lost.
@@ -125,7 +125,7 @@ class Decoder:
                 return
 
     def restart(self) -> None:
-        """Forget what is under way, after a seek."""
+        """Drop pending pictures, after a seek."""
         self.context.flush_buffers()
         self._expected.clear()
         self._continuity.restart()
@@ -196,7 +196,7 @@ class Decoder:
             yield from self._lost_before(frame.pts)
             self._owed -= 1
             self._shown = frame.pts + max(frame.duration, 1)
-        corrupt = frame.is_corrupt or self._complained()
+        corrupt = frame.is_corrupt or self._log_reported()
         if corrupt:
             self.ledger.corrupt += 1
             when = "" if frame.time is None else f" at {frame.time:.2f} s"
@@ -204,10 +204,10 @@ class Decoder:
                 raise self._stop(f"the frame{when} is damaged")
         yield DecodedPicture(frame, frame.pts, max(frame.duration, 0), corrupt)
 
-    def _complained(self) -> bool:
-        """Whether the decoder's log spoke of damage since the last picture."""
-        heard, self._answered = self._complaints.heard - self._answered, self._complaints.heard
-        return heard > 0
+    def _log_reported(self) -> bool:
+        """Whether the decoder's log reported damage since the last picture."""
+        before, self._logged = self._logged, self._log.damages
+        return self._logged > before
 
     def _lost_before(self, pts: int | None) -> Iterator[DecodedPicture]:
         """Places of pictures that were sent but will not come, now that `pts` has come.
@@ -242,5 +242,5 @@ class Decoder:
     def _stop(self, what: str) -> InputError:
         return InputError(
             f"{self.name}: {what}.",
-            hint="Without --strict f2r goes on and holds the frame before.",
+            hint="Without --strict the previous frame is held instead.",
         )

@@ -1,4 +1,4 @@
-"""Choosing an encoder and a pixel format: the input's own family, and every sample held."""
+"""The choice of encoder and pixel format: the input's codec family, without loss if possible."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ _LOSSLESS = "ffv1"
 
 @dataclass(frozen=True, slots=True)
 class EncoderChoice:
-    """The encoder that was found, what it costs, and why those before it were passed over."""
+    """The chosen encoder, its losses, and why others were refused."""
 
     setup: EncoderSetup
     lost: tuple[str, ...]
@@ -41,9 +41,9 @@ class EncoderChoice:
 
 
 def check_options(container: Container, options: WriteOptions) -> None:
-    """Raise UsageError for wishes that exclude each other."""
+    """Raise UsageError for options that exclude each other."""
     if options.lossless and options.crf is not None:
-        raise UsageError("crf and lossless: only one of them.", hint="Leave out --crf.")
+        raise UsageError("crf and lossless: choose one.", hint="Leave out --crf.")
     if options.lossless and options.codec and family_name(options.codec) != _LOSSLESS:
         raise UsageError(
             f"codec {options.codec} and lossless: --lossless means FFV1.",
@@ -119,7 +119,7 @@ def _candidates(reader: Reader, container: Container, options: WriteOptions) -> 
     fitting = [name for name in names if accepts(container, name)]
     if not fitting:
         raise UsageError(
-            f"codec {options.codec}: {container.name} files do not hold it.",
+            f"codec {options.codec}: {container.name} files cannot hold it.",
             hint=f"{container.name} holds {', '.join(container.families)}; .mkv holds most.",
         )
     if options.pix_fmt:

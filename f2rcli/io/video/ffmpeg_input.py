@@ -1,4 +1,4 @@
-"""Opening a file or pipe as FFmpeg sees it, safely: no network, no playlists, clear errors."""
+"""Files and pipes opened with FFmpeg, safely: no network, no playlists, clear errors."""
 
 import re
 from pathlib import Path
@@ -53,7 +53,7 @@ def open_source(source: str | Path) -> InputContainer:
 def _check_file(source: str | Path, name: str) -> None:
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", str(source)):
         raise InputError(
-            f"{source}: network addresses are not read.", hint="Download the file first."
+            f"{source}: network addresses are not supported.", hint="Download the file first."
         )
     path = Path(source)
     try:
@@ -63,7 +63,7 @@ def _check_file(source: str | Path, name: str) -> None:
             f"{name}: {error.strerror or 'cannot be read'}.", hint="Check the name and the folder."
         ) from error
     if path.is_dir():
-        raise InputError(f"{name}: is a folder without pictures that f2r knows.")
+        raise InputError(f"{name}: is a folder without pictures that f2r can read.")
     if path.is_file() and size == 0:
         raise InputError(f"{name}: is empty (0 bytes).", hint="Copy or record it again.")
     if not path.is_file():
@@ -99,25 +99,23 @@ def _open_error(source: str | Path, name: str, error: BaseException) -> InputErr
         return InputError(f"{name}: truncated or damaged, its index (moov) is missing.", hint=hint)
     if "whitelist" in reason:
         return InputError(
-            f"{name}: is of a kind that f2r does not open ({reason}).",
+            f"{name}: is of a format that f2r does not open ({reason}).",
             hint="Pass a video file: mp4, mov, mkv, webm, avi, ts, y4m, ...",
         )
     return InputError(
         f"{name}: is not a video that FFmpeg can read ({reason}).",
-        hint="Check that the file is whole, and that it plays elsewhere.",
+        hint="Check that the file is complete and plays elsewhere.",
     )
 
 
 def choose_video(container: InputContainer, name: str) -> av.VideoStream:
-    """The first stream of moving pictures that can be decoded; cover art is none.
+    """The first video stream that can be decoded; cover art does not count.
 
     Raises InputError where there is none, or where it is encrypted.
     """
     videos = [s for s in container.streams.video if not is_cover(s)]
     if not videos:
-        raise InputError(
-            f"{name}: no video stream{_only(container)}.", hint="Pass a file with moving pictures."
-        )
+        raise InputError(f"{name}: no video stream{_only(container)}.", hint="Pass a video file.")
     readable = [stream for stream in videos if stream.codec_context is not None]
     if not readable:
         raise InputError(

@@ -1,4 +1,4 @@
-"""What of Matroska's and WebM's headers PyAV does not reach: pixel aspect and chroma siting.
+"""Pixel aspect and chroma siting in Matroska and WebM headers, which PyAV cannot reach.
 
 FFmpeg's muxer takes the aspect from a field of its stream that PyAV cannot set, so it is written
 into the header afterwards. Room for it comes from `PADDING`, put into the track's name when the
@@ -31,7 +31,7 @@ class _Element:
 
 
 def read_siting(path: Path, track: int) -> str:
-    """Where the chroma of track number `track` (from 0) lies by the header; "" if it is silent.
+    """The chroma siting of track number `track` (from 0) by the header; "" if unstated.
 
     VP9, FFV1 and others do not say it in the stream itself.
     """

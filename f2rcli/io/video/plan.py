@@ -1,4 +1,4 @@
-"""What writing a clip would do: encoder, pixel format, streams kept; no side effects."""
+"""The output plan for a video: encoder, pixel format, streams and metadata to keep."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ _TAGS_OR_COVER = "mp4 and mov hold either these or cover art"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamPlan:
-    """How one of the other streams travels."""
+    """A stream beside the video that the target keeps."""
 
     stream: Stream
     action: Literal["copy", "subtitle", "attach"]
@@ -49,7 +49,7 @@ class StreamPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoDetail:
-    """What a video writer needs beyond the plan that users see."""
+    """The writer's part of the plan."""
 
     container: Container
     setup: EncoderSetup
@@ -100,7 +100,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
 def _streams(
     reader: Reader, container: Container
 ) -> tuple[tuple[StreamPlan, ...], list[str], list[str]]:
-    """How the other streams travel; lines of those kept, and of those dropped with the reason."""
+    """Plans of the other streams; those kept in words, and those dropped with the reason."""
     plans, kept, dropped = [], [], []
     for stream in metadata_of(reader).others:
         if _rebuilt(reader, container, stream):
@@ -116,7 +116,7 @@ def _streams(
 
 
 def _rebuilt(reader: Reader, container: Container, stream: Stream) -> bool:
-    """Whether a data stream of mov or mp4 only says again what is written anew.
+    """Whether a data stream of mov or mp4 repeats what is written anew.
 
     Chapters are text tracks there, and the time code is a track and a tag.
     """
@@ -148,7 +148,7 @@ def _stream(container: Container, stream: Stream) -> tuple[StreamPlan | None, st
 def _facts(
     reader: Reader, container: Container, setup: EncoderSetup, target: str
 ) -> tuple[list[str], list[str], tuple[int, ...]]:
-    """Properties that travel and that do not, in words, and the display matrix to write."""
+    """Properties kept and dropped, in words, and the display matrix to write."""
     source = metadata_of(reader)
     kept: list[str] = []
     dropped: list[str] = []
@@ -180,10 +180,10 @@ def _facts(
     shaped = container.pixel_aspect or bitstream or _patched(container, target)
     note(_anamorphic(reader), shaped, f"pixel aspect {source.pixel_aspect}", no)
     fielded = says_fields(container, setup.encoder)
-    reason = f"{setup.encoder} in {container.name} does not say it"
+    reason = f"{setup.encoder} in {container.name} does not store it"
     note(reader.info.interlaced, fielded, "field order", reason)
     other = setup.encoder == "mjpeg" and setup.tags.matrix not in (2, 5, 6)
-    note(other, False, "colour matrix", "decoders take mjpeg for bt601")
+    note(other, False, "colour matrix", "decoders assume bt601 for mjpeg")
     coloured = setup.tags.primaries != 2 or setup.tags.transfer != 2 or setup.coding.full_range
     coloured &= setup.coding.family is not Family.RGB or setup.tags.primaries != 2
     note(coloured, container.colour or bitstream, "colour tags", no)
@@ -235,11 +235,11 @@ def _notes(
     own = encoders_for(source)
     if source and not options.codec and not options.lossless and setup.encoder not in own:
         if not own:
-            why = f"f2r writes no {source}"
+            why = f"f2r cannot write {source}"
         elif not any(family_of_encoder(name) in container.families for name in own):
-            why = f"{container.name} files do not hold {source}"
+            why = f"{container.name} files cannot hold {source}"
         else:
-            takes = f"takes no {_samples(info.layout)} of {info.width}x{info.height}"
+            takes = f"does not take {_samples(info.layout)} at {info.width}x{info.height}"
             why = f"the {source} encoder {choice.refusals.get(own[0], takes)}"
         yield f"written as {family}: {why}"
     extra = [a for a, b in zip(setup.form.log2_chroma, info.layout.log2_chroma, strict=True)]

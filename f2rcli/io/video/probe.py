@@ -1,4 +1,4 @@
-"""What a clip's container and its first pictures say of it, before it is read."""
+"""Facts of a clip from its container and first pictures."""
 
 import re
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ _BOTTOM_FIRST = (3, 5)  # FFmpeg's AV_FIELD_BB and AV_FIELD_BT
 
 
 class Probe:
-    """Facts of one video stream, taken from its container and the first pictures decoded."""
+    """Facts of one video stream, for the engine, the writer and `f2r info`."""
 
     def __init__(
         self,
@@ -67,11 +67,11 @@ class Probe:
         self.flagged = 2 * fields >= len(pictures)  # as interlaced
 
     def _siting(self) -> str:
-        """Where chroma lies by the container, for codecs that do not say it themselves."""
+        """The chroma siting by the container, for codecs that do not state it."""
         path = Path(self.container.name.removeprefix("file:"))
-        told = "matroska" in self.container.format.name and subsampled(self.first)
+        stated = "matroska" in self.container.format.name and subsampled(self.first)
         # A named pipe is left alone: what is read here would be missing later.
-        return read_siting(path, self.stream.index) if told and path.is_file() else ""
+        return read_siting(path, self.stream.index) if stated and path.is_file() else ""
 
     @property
     def _from_zero(self) -> bool:
@@ -84,7 +84,7 @@ class Probe:
         return self.first_pts * self.time_base
 
     def info(self) -> ClipInfo:
-        """The clip as the engine needs to know it."""
+        """The clip's facts for the engine."""
         form, _ = read_planes(self.first)
         matrix, note = choose_matrix(self.tags, form.family, self.first.height)
         return ClipInfo(
@@ -113,9 +113,9 @@ class Probe:
             notes.append(f"the file has no time stamps; {rate:g} frames/s assumed")
         videos = [s for s in self.container.streams.video if not is_cover(s)]
         if len(videos) > 1:
-            notes.append(f"{len(videos)} video streams: #{self.stream.index} is the one denoised")
+            notes.append(f"{len(videos)} video streams: only #{self.stream.index} is denoised")
         if self.flagged and self.options.fields == "off":
-            notes.append("the clip is flagged interlaced; treated as progressive as asked")
+            notes.append("the clip is flagged interlaced but treated as progressive, as requested")
         return notes
 
     def _top_first(self) -> bool:
@@ -144,7 +144,7 @@ class Probe:
         return None if whole is None else float(max(whole - self.span.start, Fraction(0)))
 
     def lasting(self) -> Fraction | None:
-        """Seconds that the video itself lasts by its container, from its first frame."""
+        """The video's duration in seconds by its container, from its first frame."""
         stamp = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", self._tag("DURATION"))
         if stamp:  # of Matroska: the time at which the stream ends
             end = 3600 * int(stamp[1]) + 60 * int(stamp[2]) + Fraction(stamp[3])
@@ -167,7 +167,7 @@ class Probe:
     def _tag(self, name: str) -> str:
         """A statistics tag of Matroska, whose name may end in a language.
 
-        FFmpeg writes a true DURATION and copies all others, from whatever file they told of.
+        FFmpeg writes a true DURATION and copies all others, from whatever file they stated of.
         """
         if "matroska" not in self.container.format.name:
             return ""
@@ -190,7 +190,7 @@ class Probe:
         return self.stream.start_time + self.stream.duration if self.stream.duration else None
 
     def metadata(self) -> SourceMetadata:
-        """The clip as a writer needs to know it."""
+        """The clip's metadata for a writer."""
         return SourceMetadata(
             container=self.container.format.name,
             family=family_of(self.stream),

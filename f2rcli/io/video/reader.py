@@ -74,8 +74,8 @@ class VideoReader(Reader):
             return
         if self.source == PIPE or not Path(self.source).is_file():
             self.ledger.remark(
-                "the noise was measured on the excerpt, not on the clip's first frames: a pipe "
-                "cannot be read twice"
+                "the noise was measured on the excerpt instead of the clip's first frames, because "
+                "a pipe cannot be read twice"
             )
             return
         whole = replace(
@@ -108,13 +108,15 @@ class VideoReader(Reader):
             reason = f" ({self.ledger.faults[0]})" if self.ledger.faults else ""
             piped = self.source == PIPE and "mov" in self.container.format.name
             raise InputError(
-                f"{self.name}: not one picture could be decoded{reason}.",
-                hint=LATE_INDEX if piped else "Check that the file is whole, and plays elsewhere.",
+                f"{self.name}: no picture could be decoded{reason}.",
+                hint=LATE_INDEX
+                if piped
+                else "Check that the file is complete and plays elsewhere.",
             )
         return pictures
 
     def _taken(self) -> Iterator[DecodedPicture]:
-        """The pictures decoded by the probe, each let go of once it is given out."""
+        """The pictures decoded by the probe, each released when it is yielded."""
         self._probed.reverse()
         while self._probed:
             yield self._probed.pop()
@@ -123,7 +125,7 @@ class VideoReader(Reader):
         return self._probe.tail(last, self._decoder)
 
     def _begun(self) -> tuple[deque[Frame], Iterator[Frame]]:
-        """The frames before the excerpt that come along, and the clip from the excerpt on.
+        """The context frames before the excerpt, and the clip from the excerpt on.
 
         Frames may lie farther apart than usual, or be copies: then one goes back farther.
         """
@@ -208,7 +210,7 @@ class VideoReader(Reader):
                 self.container.seek(self._probe.first_pts, stream=self.stream)
             except av.FFmpegError as error:
                 raise InputError(
-                    f"{self.name}: one cannot go to a time in it ({ffmpeg_reason(error)}).",
+                    f"{self.name}: is not seekable ({ffmpeg_reason(error)}).",
                     hint="Leave out --start.",
                 ) from error
         self._decoder.restart()
@@ -234,7 +236,7 @@ class VideoReader(Reader):
             raise InputError(
                 f"{self.name}: the picture size changes from {info.width}x{info.height} to "
                 f"{decoded.width}x{decoded.height}{self._when(picture)}.",
-                hint="Denoise the parts on their own: --end and --start.",
+                hint="Denoise the parts separately, with --end and --start.",
             )
         form, planes = read_planes(decoded)
         layout = form.layout(
@@ -245,12 +247,12 @@ class VideoReader(Reader):
         if layout != info.layout:
             raise InputError(
                 f"{self.name}: the pixel format changes to {form.name}{self._when(picture)}.",
-                hint="Denoise the parts on their own: --end and --start.",
+                hint="Denoise the parts separately, with --end and --start.",
             )
         if decoded.interlaced_frame and not info.interlaced and self.options.fields == "auto":
             self.ledger.remark(
-                f"frames from {self._when(picture).removeprefix(' at ') or 'later on'} on are "
-                "interlaced but were treated as progressive; --fields on changes that"
+                f"interlaced frames{self._when(picture).replace(' at ', ' from ')} were treated as "
+                "progressive; pass --fields on to treat them as interlaced"
             )
         return Frame(
             planes=planes,
@@ -293,7 +295,7 @@ class VideoReader(Reader):
             yield self._moved(frame, moved)
 
     def _moved(self, frame: Frame, by: int) -> Frame:
-        """A frame `by` ticks earlier, that knows where in the whole clip it was."""
+        """A frame moved `by` ticks earlier, with its index in the whole clip."""
         index = round(((frame.pts or 0) - self._probe.first_pts) / self._probe.step)
         return replace(frame, pts=(frame.pts or 0) - by, index=index)
 
@@ -333,7 +335,7 @@ class VideoReader(Reader):
         if self.options.strict:
             raise InputError(
                 f"{self.name}: truncated: {float(seconds):.2f} s are missing at the end.",
-                hint="Without --strict f2r denoises what is there.",
+                hint="Without --strict the rest is denoised.",
             )
 
     def describe(self) -> list[dict[str, Any]]:
@@ -345,7 +347,7 @@ class VideoReader(Reader):
         return [] if self.source == PIPE else [Path(self.source)]
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._probed = []
         self.side.queue.clear()
         self._opened.close()

@@ -1,4 +1,4 @@
-"""The streams beside the video: copied packet for packet, or turned into what the target holds."""
+"""Side streams: copied packet by packet, or converted to a codec that the target holds."""
 
 from collections import Counter
 from fractions import Fraction
@@ -57,12 +57,12 @@ class SideStreams:
             self.container.add_attachment(title, mime, bytes(packet))
             self.packets.queue.remove(packet)
         self._lost += [
-            f"{stream_line(stream)} (its picture is missing)" for stream in wanted.values()
+            f"{stream_line(stream)} (the picture is missing)" for stream in wanted.values()
         ]
 
     @property
     def lost(self) -> list[str]:
-        """What could not be carried over after all, in words."""
+        """Losses that no plan foresaw, in words."""
         streams = {plan.stream.index: plan.stream for plan in self.detail.streams}
         broken = [
             f"{count} packet{'s' if count > 1 else ''} of {stream_line(streams[index])} (damaged)"
@@ -71,11 +71,11 @@ class SideStreams:
         return self._lost + broken
 
     def lose(self, what: str) -> None:
-        """Enter something that could not be carried over."""
+        """Record a loss."""
         self._lost.append(what)
 
     def drain(self) -> None:
-        """Mux every packet that waits at the side."""
+        """Mux every queued packet."""
         queue = self.packets.queue
         while queue:
             packet = queue.popleft()
@@ -112,7 +112,7 @@ class SideStreams:
 
 
 class _SubtitleConverter:
-    """Text subtitles of one codec into another's, event by event."""
+    """Converts text subtitles from one codec to another, event by event."""
 
     def __init__(self, plan: StreamPlan, container: OutputContainer) -> None:
         decoder = plan.stream.codec_context

@@ -1,4 +1,4 @@
-"""Joining time stamps where a recording starts again at an earlier time."""
+"""Continuous time stamps for recordings whose clock starts again."""
 
 from fractions import Fraction
 
@@ -39,7 +39,7 @@ class Continuity:
             if expected is not None and seconds < expected - _BACK:
                 move += expected - seconds
                 self._moves[index], seconds = move, expected
-                self.ledger.remark("time stamps jump back; the clip goes on without a break")
+                self.ledger.remark("time stamps jump back; they were joined without a gap")
             self._next[index] = seconds + (packet.duration or 0) * base
         ticks = round(move / base)
         if ticks:
@@ -47,6 +47,6 @@ class Continuity:
             packet.dts = None if packet.dts is None else packet.dts + ticks
 
     def restart(self) -> None:
-        """Forget where streams were, after a seek."""
+        """Start over, after a seek."""
         self._moves.clear()
         self._next.clear()

@@ -1,4 +1,4 @@
-"""What was written, and whether the file says the same when it is read again."""
+"""Verification: a finished file is read again and compared with what was written."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -33,14 +33,14 @@ class Written:
 
     @property
     def seconds(self) -> Fraction:
-        """From the first frame's begin to the last one's end."""
+        """Seconds from the start of the first frame to the end of the last."""
         return (self.end - (self.first or 0)) * self.time_base
 
 
 def verify(
     path: Path, name: str, index: int, written: Written, detail: VideoDetail
 ) -> tuple[str, ...]:
-    """Read a finished file again; what was found right, in words.
+    """Read a finished file again; returns what was verified, in words.
 
     Raises OutputError where the number of frames or the last time stamp differs.
     """

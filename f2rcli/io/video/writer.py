@@ -1,4 +1,4 @@
-"""Writing video files and pipes: frames are encoded and muxed in step with the other streams."""
+"""Video files and pipes written: frames encoded and muxed in step with the other streams."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -79,7 +79,7 @@ class VideoWriter(Writer):
     def finish(self) -> Receipt:
         """Write what is pending, verify the file and put it at its target."""
         if self._held is None or self._container is None:
-            raise InputError(f"{self.reader.info.name}: gave no frames; nothing is written.")
+            raise InputError(f"{self.reader.info.name}: has no frames; nothing was written.")
         try:
             self._encode(self._held, last=True)
             self._held = None
@@ -106,7 +106,7 @@ class VideoWriter(Writer):
         return self._part.publish(), verified
 
     def _write_aspect(self, path: Path) -> None:
-        """Matroska and WebM: the pixel aspect, which the muxer cannot be told."""
+        """Matroska and WebM: the pixel aspect, which the muxer has no option for."""
         aspect = self.detail.setup.pixel_aspect
         if self.detail.patch_aspect and aspect is not None:
             size = self.detail.setup.width, self.detail.setup.height
@@ -119,7 +119,7 @@ class VideoWriter(Writer):
         """Stop; remove the part file. After `finish` there is nothing to remove."""
         self._held = None
         if self._part is not None and not self.plan.keep_partial:
-            self._part.remove()  # first: a trailer may take long, and nobody wants it
+            self._part.remove()  # first: a trailer may take long and is not needed
         if self._container is not None:
             container, self._container = self._container, None
             with contextlib.suppress(*_ERRORS):  # the file goes away, whatever its trailer
@@ -128,7 +128,7 @@ class VideoWriter(Writer):
             self._part.discard()
 
     def _start(self, first: Frame) -> None:
-        """Open the target and set every stream up; the header follows with the first packet."""
+        """Open the target and set up all streams; the header follows with the first packet."""
         detail = self.detail
         options = dict(detail.container_options)
         if first.pts is not None and first.pts < 0 and detail.container.name in ("mp4", "mov"):
@@ -226,7 +226,7 @@ class VideoWriter(Writer):
         """A frame's pts and duration in the encoder's ticks; pts strictly increase."""
         base = self.detail.setup.time_base
         if frame.pts is None:
-            raise ValueError("a frame without a pts came to the writer")
+            raise ValueError("the frame has no pts")
         scale = frame.time_base / base
         pts = round(frame.pts * scale)
         if self._written.last is not None and pts <= self._written.last:
@@ -243,7 +243,7 @@ class VideoWriter(Writer):
             self._container.mux(packet)
 
     def _mend_dts(self, packet: AnyPacket) -> None:
-        """Replace a decoding time that cannot be: x265 gives random ones for clips of few frames.
+        """Replace an impossible decoding time: x265 gives random ones for clips of few frames.
 
         Any increasing times at or before the display times will do.
         """
