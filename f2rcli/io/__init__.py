@@ -9,15 +9,7 @@ from pkgutil import iter_modules
 from typing import Protocol, cast
 
 from f2rcli.errors import UsageError
-from f2rcli.io.base import (
-    Ledger,
-    Reader,
-    ReadOptions,
-    Receipt,
-    WriteOptions,
-    WritePlan,
-    Writer,
-)
+from f2rcli.io.base import Ledger, Reader, ReadOptions, Receipt, WriteOptions, WritePlan, Writer
 
 __all__ = [
     "Ledger",

@@ -6,9 +6,9 @@ plane that is opaque, gray as Y'CbCr. Rounded once elsewhere.
 
 import numpy as np
 
-from f2rcli.frames import Family, Frame, Plane, PlaneLayout
+from f2rcli.frames import Family, Frame, Matrix, Plane, PlaneLayout
 from f2rcli.io.ffmpeg.pixel_formats import PixelFormat
-from f2rcli.yuv import add_residual, to_rgb
+from f2rcli.yuv import LUMA_WEIGHTS, add_residual, to_rgb
 
 
 def fits(layout: PlaneLayout, form: PixelFormat) -> bool:
@@ -69,7 +69,8 @@ def _through_rgb(frame: Frame, target: PlaneLayout) -> tuple[Plane, ...]:
     if target.family is not Family.GRAY and picture.shape[0] == 1:
         picture = np.repeat(picture, 3, axis=0)
     if target.family is Family.GRAY and picture.shape[0] == 3:
-        weights = np.array((0.2126, 0.7152, 0.0722), np.float32)
+        red, blue = LUMA_WEIGHTS[Matrix.BT709]
+        weights = np.array((red, 1 - red - blue, blue), np.float32)
         picture = np.tensordot(weights, picture, axes=1)[None]
     kind = np.float32 if target.float_samples else np.uint8 if target.bits == 8 else np.uint16
     low = 0 if target.full_range else 16 << (target.bits - 8)

@@ -216,25 +216,16 @@ def stream_tags(metadata: dict[str, str]) -> dict[str, str]:
     return tags
 
 
+# Tags of the file that the content came in.
+_STALE = {
+    "major_brand", "minor_version", "compatible_brands", "encoder", "duration", "number_of_frames",
+    "number_of_bytes", "bps", "vendor_id", "alpha_mode", "_statistics_writing_app",
+    "_statistics_tags", "_statistics_writing_date_utc",
+}  # fmt: skip
+
+
 def plain_tags(metadata: dict[str, str]) -> dict[str, str]:
     """Tags that describe the content, not the file they came in."""
-    stale = {
-        "major_brand",
-        "minor_version",
-        "compatible_brands",
-        "encoder",
-        "duration",
-        "number_of_frames",
-        "number_of_bytes",
-        "bps",
-        "vendor_id",
-        "alpha_mode",
-        "_statistics_writing_app",
-        "_statistics_tags",
-        "_statistics_writing_date_utc",
-    }
     return {
-        key: value
-        for key, value in metadata.items()
-        if key.lower().split("-")[0] not in stale
-    }  # fmt: skip
+        key: value for key, value in metadata.items() if key.lower().split("-")[0] not in _STALE
+    }

@@ -131,8 +131,7 @@ def choose_video(container: InputContainer, name: str) -> av.VideoStream:
 def encrypted_error(name: str) -> InputError:
     """The error for a protected stream."""
     return InputError(
-        f"{name}: the video is encrypted (DRM); f2r has no key.",
-        hint="Use an unprotected copy.",
+        f"{name}: the video is encrypted (DRM); f2r has no key.", hint="Use an unprotected copy."
     )
 
 

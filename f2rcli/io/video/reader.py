@@ -21,13 +21,7 @@ from f2rcli.io.ffmpeg.metadata import family_of, is_cover
 from f2rcli.io.ffmpeg.pixel_formats import read_planes
 from f2rcli.io.time_range import Span, leading, timed, trailing
 from f2rcli.io.video.decoder import DecodedPicture, Decoder
-from f2rcli.io.video.ffmpeg_input import (
-    LATE_INDEX,
-    PIPE,
-    choose_video,
-    display_name,
-    open_source,
-)
+from f2rcli.io.video.ffmpeg_input import LATE_INDEX, PIPE, choose_video, display_name, open_source
 from f2rcli.io.video.packets import AnyPacket, SidePackets
 from f2rcli.io.video.probe import Probe
 
@@ -240,9 +234,7 @@ class VideoReader(Reader):
             )
         form, planes = read_planes(decoded)
         layout = form.layout(
-            full_range=info.layout.full_range,
-            matrix=info.layout.matrix,
-            siting=info.layout.siting,
+            full_range=info.layout.full_range, matrix=info.layout.matrix, siting=info.layout.siting
         )
         if layout != info.layout:
             raise InputError(
