@@ -236,10 +236,36 @@ def _sampled(values: NDArray[np.float32], layout: PlaneLayout) -> NDArray[np.flo
     chroma = _downsample(values, layout)
     if not any(layout.log2_chroma):
         return chroma
+    averaged = chroma  # that of what is missing is what it has and the chroma so far has not
     for _ in range(BACK_PROJECTIONS):
-        missing = values - _upsample(chroma, values.shape, layout)
-        chroma = chroma + _downsample(missing, layout)
+        chroma = chroma + (averaged - _there_and_back(chroma, values.shape, layout))
     return chroma
+
+
+def _there_and_back(
+    chroma: NDArray[np.float32], size: tuple[int, ...], layout: PlaneLayout
+) -> NDArray[np.float32]:
+    """What is left of chroma once it is interpolated onto the luma grid and averaged again."""
+    sizes = zip(size[::-1], layout.log2_chroma, strict=True)
+    if max(layout.log2_chroma) > 1 or any(length % 2**log2 for length, log2 in sizes):
+        return _downsample(_upsample(chroma, size, layout), layout)
+    for axis, log2 in enumerate(layout.log2_chroma[::-1]):
+        if log2:
+            chroma = _blurred(chroma, axis)
+    return chroma
+
+
+def _blurred(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    """[1 6 1] / 8 along an axis: what twice the size and back leaves, whether samples are sited on
+    the first pixel or between two."""
+    values = np.moveaxis(values, axis, 0)
+    out = np.float32(0.75) * values
+    near = np.float32(0.125) * values
+    out[1:] += near[:-1]
+    out[:-1] += near[1:]
+    out[0] += near[0]
+    out[-1] += near[-1]
+    return np.moveaxis(out, 0, axis)
 
 
 def _downsample(values: NDArray[np.float32], layout: PlaneLayout) -> NDArray[np.float32]:

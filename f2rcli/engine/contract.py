@@ -36,16 +36,18 @@ def held(removed: Real, variance: Real, shares: Sequence[float], sharper: float 
         return np.zeros_like(removed)
     kept = np.zeros_like(removed)
     shortest = min(removed.shape)
+    side, around = 0, variance
     for band, share, window in zip(bands(removed), shares, WINDOWS, strict=True):
-        side = min(window, (shortest - 1) // 2 * 2 + 1)
-        power = box(band * band, side)
-        allowed = box(variance, side)
-        allowed *= np.float32(share)
-        kept += band * _share(allowed, power, sharper)
-    power, allowed = box(kept * kept, SMALL), box(variance, SMALL)
+        fits = min(window, (shortest - 1) // 2 * 2 + 1)
+        if fits != side:  # neighbouring bands share a window
+            side, around = fits, box(variance, fits)
+        band *= _share(around * np.float32(share), power_around(band, side), sharper)
+        kept += band
+    power, allowed = power_around(kept, SMALL), box(variance, SMALL)
     allowed *= np.float32(SMALL_TOLERANCE)
     np.maximum(power, LEAST, out=power)
-    kept *= np.sqrt(np.minimum(allowed / power, 1))
+    allowed /= power
+    kept *= np.sqrt(np.minimum(allowed, 1, out=allowed), out=allowed)
     most = np.sqrt(variance) * np.float32(MOST)
     return np.clip(kept, -most, most, out=kept)
 
@@ -64,6 +66,12 @@ def _share(noise: Real, power: Real, sharper: float) -> Real:
 def box(plane: Real, side: int) -> Real:
     """Mean over side x side pixels (odd), mirrored beyond the border."""
     mean: Real = cv2.blur(plane, (side, side), borderType=cv2.BORDER_REFLECT)  # type: ignore[assignment]  # float32 stays
+    return mean
+
+
+def power_around(plane: Real, side: int) -> Real:
+    """Mean square over side x side pixels, as `box`."""
+    mean: Real = cv2.sqrBoxFilter(plane, cv2.CV_32F, (side, side), borderType=cv2.BORDER_REFLECT)  # type: ignore[assignment]  # float32 as asked
     return mean
 
 
@@ -108,11 +116,10 @@ def changing(
     """
     bounds = []
     for other, move in zip(near, moves, strict=True):
-        apart = centre - other
-        found = box(apart * apart, CHANGE_SIDE)
+        found = power_around(centre - other, CHANGE_SIDE)
         if move is not None:
-            apart = centre - other.ravel()[move]
-            found = np.minimum(found, box(apart * apart, CHANGE_SIDE))
+            there = power_around(centre - other.ravel().take(move), CHANGE_SIDE)
+            np.minimum(found, there, out=found)
         bounds.append(found)
     if not bounds:
         return None

@@ -178,7 +178,10 @@ class Engine:
         brightness is what is measured in them. Raises DeviceError where the networks gave no
         numbers. Float pictures may hold such.
         """
-        if source.planes[0].dtype.kind != "f" and not change.isfinite().all():
+        if (
+            source.planes[0].dtype.kind != "f"
+            and not torch.stack(change.aminmax()).isfinite().all()
+        ):
             raise DeviceError(
                 f"the networks' result is not finite ({self.device}, {self.precision}).",
                 hint="Pass --precision fp32.",

@@ -142,9 +142,7 @@ class NoiseTracker:
     ) -> None:
         """Now and then, measure again and move towards it; once for as many times as were missed
         before an excerpt. `frames` are those of the window."""
-        due = missed or (view.centre.index and view.centre.index % REFRESH_EVERY == 0)
-        sees = method.can_measure_noise and view.before and view.after
-        if self.told or self.sensor or not due or not sees:
+        if not method.can_measure_noise or not (self.due(view) or (missed and self._open(view))):
             return
         pair = method.independent_pair(view)
         if pair is None or self.measured is None or self.known is None:
@@ -163,6 +161,15 @@ class NoiseTracker:
         self._know(
             blend(self.measured, found.model, share), self.known.blended(found.planes, share)
         )
+
+    def due(self, view: Window[Prepared]) -> bool:
+        """Whether the noise is to be measured again on this window's centre."""
+        index = view.centre.index
+        return index > 0 and index % REFRESH_EVERY == 0 and self._open(view)
+
+    def _open(self, view: Window[Prepared]) -> bool:
+        """Whether it may be measured again, and there are frames on both sides to do so."""
+        return bool(not self.told and not self.sensor and view.before and view.after)
 
     def _know(self, model: NoiseModel, planes: PlaneNoise) -> None:
         self.measured = self.engine.noise = model

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from f2rcli import yuv
 from f2rcli.engine.chroma import smoothed
@@ -189,7 +189,7 @@ def _clipped(
     if not noise.clipped or frame.layout.counts_light:
         return None, None
     # Shifts only limit local means, so half the size is fine enough.
-    restored = functional.avg_pool2d(picture + change, 2, ceil_mode=True)
+    restored = _halved(picture + change)
     level = model.level(restored)
     if not bool(((restored < 3 * level) | (restored > 1 - 3 * level)).any()):
         return None, None
@@ -205,6 +205,17 @@ def _clipped(
         share = np.sqrt(np.minimum(seen, 1))
         planes = [plane * _sized(share, plane.shape) for plane in planes]
     return planes, left
+
+
+def _halved(picture: Tensor) -> Tensor:
+    """Means over 2x2 pixels, over fewer at an odd border; (1, C, H, W) -> half of both."""
+    for axis in (-2, -1):
+        lines = picture.movedim(axis, 0)
+        even = len(lines) // 2 * 2
+        half = (lines[0:even:2] + lines[1:even:2]).div_(2)
+        half = torch.cat([half, lines[even:]]) if even < len(lines) else half
+        picture = half.movedim(0, axis)
+    return picture
 
 
 def _mixed(frame: Frame, picture: NDArray[np.float32]) -> list[Real]:

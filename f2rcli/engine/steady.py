@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from f2rcli.engine.contract import LEAST, Real, box, held
+from f2rcli.engine.contract import LEAST, Real, box, held, power_around
 from f2rcli.noise.bands import Shares
 
 MOST = 32.0  # frames that a place may be worth: slow changes must still fade
@@ -38,21 +38,10 @@ class Steady:
         for index, (plane, variance, share) in enumerate(
             zip(planes, variances, shares, strict=True)
         ):
-            count = self._matching(index, plane, np.maximum(variance, LEAST), share)
             apart = plane - self.means[index]
+            count = _matching(self.counts[index], apart, np.maximum(variance, LEAST), share)
             self.means[index] = self.means[index] + apart / count
             self.counts[index] = count
-
-    def _matching(self, index: int, plane: Real, variance: Real, shares: Shares) -> Real:
-        """What every place is worth with this frame."""
-        count = self.counts[index]
-        apart = plane - self.means[index]
-        expected = variance * (1 + 1 / count)
-        fine = box(apart * apart, FINE) - np.float32(FINE_SLACK) * expected
-        low = np.square(box(apart, LOW)) - np.float32(LOW_SLACK * _left(shares)) * expected
-        excess = (np.maximum(fine, 0) + 3 * np.maximum(low, 0)) / variance
-        worth: Real = 1 / (1 / count + excess)
-        return np.minimum(worth + 1, MOST).astype(np.float32)
 
     @property
     def stands(self) -> bool:
@@ -78,6 +67,16 @@ class Steady:
         lost = mean - held(mean, variance / age, shares, SHARPER)
         lost *= np.clip((age - 1) / (SURE - 1), 0, 1)
         return lost
+
+
+def _matching(count: Real, apart: Real, variance: Real, shares: Shares) -> Real:
+    """What every place is worth with a frame that differs from the mean by `apart`."""
+    expected = variance * (1 + 1 / count)
+    fine = power_around(apart, FINE) - np.float32(FINE_SLACK) * expected
+    low = np.square(box(apart, LOW)) - np.float32(LOW_SLACK * _left(shares)) * expected
+    excess = (np.maximum(fine, 0) + 3 * np.maximum(low, 0)) / variance
+    worth: Real = 1 / (1 / count + excess)
+    return np.minimum(worth + 1, MOST).astype(np.float32)
 
 
 def _left(shares: Shares) -> float:

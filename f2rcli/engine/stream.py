@@ -115,9 +115,11 @@ def restore_stream(
             if begun:  # what follows has been looked at; the reader goes on to its end
                 count += len(window.after) + sum(1 for _ in pictures)
                 break
-            _led_in(window, count, method, noise)
+            missed = _missed(window, count, method)
             if steady.stands or window.centre.prepared.luma.size <= QUICK_PIXELS:
-                _restored(window, method, engine, noise, steady, None)
+                _restored(window, method, engine, noise, steady, None, missed)
+            else:
+                _led_in(window, missed, method, noise, early=count <= method.length // 2)
             continue
         begun = True
         restored = _restored(window, method, engine, noise, steady, watch)
@@ -137,12 +139,14 @@ def _restored(
     noise: NoiseTracker,
     steady: Steady,
     watch: Callable[[Restored], None] | None,
+    missed: int = 0,
 ) -> list[Frame]:
-    """A window's centre, and its copies. A function of its own: no picture outlives it."""
+    """A window's centre, and its copies; `missed`: see `_missed`. A function of its own: no picture
+    outlives it."""
     prepared, copies = window.centre.prepared, window.centre.copies
     view = _view(window)
     restored = method.restore(view, noise.model)
-    noise.refresh(method, view, _shown(window))
+    noise.refresh(method, view, _shown(window), missed)
     if watch is not None:
         watch(restored)
     # the picture is what networks saw, unless they saw it through something
@@ -167,16 +171,22 @@ def _beside(
     )
 
 
-def _led_in(window: Window["_Entry"], count: int, method: Method, noise: NoiseTracker) -> None:
-    """Look at the `count`th window before an excerpt: the noise is measured where the whole run
-    does, and in the first window with frames on both sides for all times before that."""
+def _missed(window: Window["_Entry"], count: int, method: Method) -> int:
+    """How often the whole run has measured the noise before an excerpt: 0 in all but the first of
+    the windows that lead in and have frames on both sides, the `count`th."""
+    first = count - 1 == method.length // 2
+    return window.centre.prepared.index // REFRESH_EVERY if first else 0
+
+
+def _led_in(
+    window: Window["_Entry"], missed: int, method: Method, noise: NoiseTracker, *, early: bool
+) -> None:
+    """Look at a window before an excerpt that need not be restored: the noise is measured where
+    the whole run does; `missed`: see `_missed`, `early`: whether it is to come yet."""
     view = _view(window)
     if isinstance(method, Remembering):
         method.pass_over(view, noise.model)
-    place, index = count - 1 - method.length // 2, view.centre.index
-    missed = 0 if place else index // REFRESH_EVERY
-    due = missed or (place > 0 and index % REFRESH_EVERY == 0)
-    if due and not noise.told:
+    if missed or (not early and noise.due(view)):
         method.restore(view, noise.model)  # finds the flows that measuring begins from
         noise.refresh(method, view, _shown(window), missed)
 
