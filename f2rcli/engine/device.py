@@ -4,6 +4,7 @@ import ctypes
 import os
 from contextlib import AbstractContextManager, nullcontext
 
+import cv2
 import torch
 
 from f2rcli.errors import DeviceError, UsageError
@@ -75,7 +76,8 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
 
 
 def use_threads(count: int | None) -> int:
-    """Set how many threads networks may use; by default as many as this process has cores.
+    """Set how many threads networks, flow and filters may use; by default as many as this process
+    has cores.
 
     Raises UsageError for fewer than one.
     """
@@ -83,6 +85,7 @@ def use_threads(count: int | None) -> int:
         raise UsageError(f"--threads {count}: must be at least 1.")
     chosen = count or int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0))
     torch.set_num_threads(chosen)
+    cv2.setNumThreads(chosen)
     return chosen
 
 

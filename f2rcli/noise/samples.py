@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -29,7 +30,8 @@ EXCESS_FALLS = 0.5  # errors of the anchors fall off like this towards flatter p
 STEPS = (0.1, 0.2, 0.35, 0.5, 1.0)  # of roughness, where errors of the anchors are looked for
 FEWEST = 4_000  # samples that the shape of the spectrum is read from
 PROCESSED, COPIED = 0.3, 0.999  # correlation of channels: between lies what has been Y'CbCr
-PAINTED = 1.0 / 255  # range over 7x7 pixels
+SIDE = 7  # pixels, of what counts as near
+PAINTED = 1.0 / 255  # range over SIDE x SIDE pixels
 BEYOND = 5e-4  # of all samples
 CUT_SHARE = 0.5  # of the samples beyond black and white that free noise would leave
 INSIDE = 1.5  # times a first guess of sigma that brightness keeps from the rails
@@ -198,10 +200,9 @@ def _chosen(noisy: Tensor, mean: Tensor, rank: Tensor, product: Tensor) -> NDArr
 def _painted(noisy: Tensor) -> Tensor:
     """Places without any noise at all, (1, 1, H, W): black bars and drawn areas, which say nothing
     of the camera's noise."""
-    gray = noisy.mean(1, keepdim=True)
-    highest = functional.max_pool2d(gray, 7, stride=1, padding=3)
-    lowest = -functional.max_pool2d(-gray, 7, stride=1, padding=3)
-    return highest - lowest < PAINTED
+    gray, around = noisy.mean((0, 1)).float().cpu().numpy(), np.ones((SIDE, SIDE), np.uint8)
+    span = cv2.dilate(gray, around) - cv2.erode(gray, around)
+    return torch.from_numpy(span < PAINTED)[None, None]
 
 
 def _clipped(noisy: Tensor, product: Tensor) -> bool:
@@ -248,13 +249,20 @@ def _bands_of(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _gradient(picture: Tensor) -> Tensor:
     """Local power of the gradient of a picture (1, C, H, W): (1, 1, H, W)."""
     steps = [(picture - picture.roll(1, axis)).square().mean(1, keepdim=True) for axis in (2, 3)]
-    return functional.avg_pool2d(steps[0] + steps[1], 7, stride=1, padding=3)
+    return _around(steps[0] + steps[1])
 
 
 def _disagreement(first: Tensor, second: Tensor) -> Tensor:
     """Local power of the difference of two anchors (1, C, H, W): (1, 1, H, W)."""
     apart = (first - second).square().mean(1, keepdim=True)
-    return functional.avg_pool2d(apart, 7, stride=1, padding=3)
+    return _around(apart)
+
+
+def _around(power: Tensor) -> Tensor:
+    """Mean over SIDE x SIDE pixels of (1, 1, H, W), nothing beyond the border."""
+    plane = power[0, 0].float().cpu().numpy()
+    mean = cv2.blur(plane, (SIDE, SIDE), borderType=cv2.BORDER_CONSTANT)
+    return torch.from_numpy(np.asarray(mean, np.float32))[None, None].to(power.device)
 
 
 def roughness(first: Tensor, second: Tensor) -> Tensor:
