@@ -199,7 +199,8 @@ def smooth(x: Tensor) -> Tensor:
 
 
 def _smooth_planes(x: Tensor) -> Tensor:
-    planes = x.detach().float().flatten(0, 1).contiguous().numpy()
+    exact = x.detach() if x.dtype is torch.float64 else x.detach().float()
+    planes = exact.flatten(0, 1).contiguous().numpy()
     means = np.empty_like(planes)
     for plane, mean in zip(planes, means, strict=True):
         cv2.blur(plane, (SIDE, SIDE), mean, borderType=cv2.BORDER_CONSTANT)

@@ -5,7 +5,18 @@ import numpy as np
 import pytest
 import torch
 
-from f2rcli.models.flow import DISFlow, compose, consistency, inside, midway, sample, warp
+from f2rcli.models.flow import (
+    DISFlow,
+    compose,
+    consistency,
+    doubled,
+    halved,
+    inside,
+    midway,
+    sample,
+    warp,
+    warp_all,
+)
 
 
 def constant(dx: float, dy: float, size: tuple[int, int] = (60, 80)) -> np.ndarray:
@@ -82,3 +93,31 @@ def test_a_flow_does_not_depend_on_the_pair_before(size: tuple[int, int]) -> Non
     estimator = DISFlow()
     estimator(first, second, constant(5, 5, size))
     np.testing.assert_array_equal(estimator(third, fourth), DISFlow()(third, fourth))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 8), (120, 161)])
+def test_a_flow_at_half_the_size_is_brought_back(size: tuple[int, int]) -> None:
+    small = halved(texture(size))
+    assert small.shape == tuple(-(-side // 2) for side in size)
+    whole = 2 * doubled(constant(3, -1, small.shape), size)
+    np.testing.assert_allclose(whole, constant(6, -2, size), atol=1e-5)
+
+
+def test_flows_at_half_the_size_are_those_of_whole_pictures() -> None:
+    first, second = (texture((170, 220))[i : i + 160, i : i + 200] for i in (0, 5))
+    whole = DISFlow()(first, second)
+    half = 2 * doubled(DISFlow(halved=True)(halved(first), halved(second)), whole.shape)
+    assert np.median(np.abs(whole - half)) < 0.1
+
+
+def test_agreement_does_not_depend_on_the_grids_size() -> None:
+    there, back = constant(3, 0, (40, 60)), constant(-2.4, 0, (40, 60))
+    small = consistency(there / 2, back / 2, 2.0)
+    np.testing.assert_allclose(small[:, :20], consistency(there, back)[:, :20], atol=1e-6)
+
+
+def test_several_pictures_are_warped_as_each_by_itself() -> None:
+    pictures = [torch.rand(1, channels, 30, 40) for channels in (1, 3, 4)]
+    flow = constant(1.3, -0.6, (30, 40))
+    for one, together in zip(pictures, warp_all(pictures, flow), strict=True):
+        assert torch.equal(together, warp(one, flow))

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from f2rcli.models.coarse import Coarse
-from f2rcli.models.fusion import posterior_mean
-from f2rcli.models.layers import UNet, padded, unet_reach
+from f2rcli.models.fusion import posterior_mean, smooth
+from f2rcli.models.layers import UNet, conv_of_cells, padded, unet_reach
 
 
 def loud(network: torch.nn.Module) -> torch.nn.Module:
@@ -59,3 +59,27 @@ def test_the_posterior_mean_trusts_the_anchor_as_far_as_noise_explains_the_diffe
     wrong = clean + 0.4
     assert (posterior_mean(noisy, wrong, level) - noisy).abs().mean() < 0.04
     torch.testing.assert_close(posterior_mean(noisy, clean, 0 * level), noisy, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 9), (7, 3), (16, 40)])
+def test_means_without_a_gradient_are_those_with_one(size: tuple[int, int]) -> None:
+    picture = torch.rand(2, 3, *size)
+    torch.testing.assert_close(smooth(picture), smooth(picture.clone().requires_grad_()).detach())
+
+
+@pytest.mark.parametrize("extra", [0, 6])
+def test_shuffling_inside_a_convolution_changes_nothing(extra: int) -> None:
+    layer = torch.nn.Conv2d(20 + extra, 8, 3, padding=1, bias=not extra)
+    picture = torch.rand(2, 5, 12, 16)
+    around = torch.rand(2, extra, 6, 8) if extra else None
+    plain = conv_of_cells(layer, picture, around).detach()
+    with torch.no_grad():
+        torch.testing.assert_close(conv_of_cells(layer, picture, around), plain)
+
+
+def test_networks_say_the_same_with_and_without_gradients() -> None:
+    network = loud(UNet(3, 3, (8, 16, 8), extra=4))
+    inputs = torch.rand(1, 3, 24, 32).double(), torch.rand(1, 4, 12, 16).double()
+    plain = network(*inputs).detach()
+    with torch.no_grad():
+        torch.testing.assert_close(network(*inputs), plain)
