@@ -19,7 +19,7 @@ ROOMS = (
     {"io", "noise", "weights", "models"},
     {"methods"},
     {"engine"},
-    {"evaluation", "batch", "api"},
+    {"evaluation", "batch", "api", "export"},
     {"training"},
     {"cli"},
 )

@@ -15,6 +15,7 @@ from f2rcli.cli.commands.denoise import denoise
 from f2rcli.cli.commands.doctor import doctor
 from f2rcli.cli.commands.eval import evaluate
 from f2rcli.cli.commands.explain import explain
+from f2rcli.cli.commands.export import export
 from f2rcli.cli.commands.info import info
 from f2rcli.cli.commands.noise import noise
 from f2rcli.cli.commands.train import train
@@ -46,6 +47,7 @@ app.command()(info)
 app.command()(noise)
 app.command()(explain)
 app.command("eval")(evaluate)
+app.command()(export)
 app.command()(doctor)
 
 

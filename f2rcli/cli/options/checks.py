@@ -38,11 +38,11 @@ def check_tile(value: str) -> None:
         )
 
 
-def check_weights(value: str | None, known: list[str]) -> None:
+def check_weights(value: str | None, known: list[str], option: str = "--weights") -> None:
     """Raise UsageError for a name that is neither bundled nor a path."""
     looks_like_path = value is not None and ("/" in value or "\\" in value or "." in value)
     if value is not None and not looks_like_path:
-        check_choice("--weights", value, known)
+        check_choice(option, value, known)
 
 
 def seconds(option: str, value: str | None) -> float | None:

@@ -1,0 +1,199 @@
+"""Restore a short clip from exported graphs, with NumPy, OpenCV and onnxruntime alone.
+
+f2r export f2r-rgb-small -o graphs
+python examples/onnx_denoise.py graphs examples/noisy_path.mp4 clean.mkv --sigma 20
+
+It follows graph.json. f2r does more: it measures the noise, holds what is removed to it, remembers
+more than a window, stops at cuts, and keeps the file's own samples, sound and time stamps.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]  # pictures (3, H, W), 0 = black, 1 = white; flows (H, W, 2), in pixels
+SMALLEST = 80  # pixels: OpenCV's flow wants no smaller pictures
+
+
+class Graphs:
+    """The three networks, and what graph.json says of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.about = json.loads((folder / "graph.json").read_text(encoding="utf-8"))
+        self.neighbours: int = self.about["neighbours"]["count"]
+        self.sessions = {
+            entry["name"]: onnxruntime.InferenceSession(
+                folder / entry["file"], providers=onnxruntime.get_available_providers()
+            )
+            for entry in self.about["files"]
+        }
+
+    def run(self, name: str, **inputs: Array) -> list[Array]:
+        """One network on arrays (..., H, W) of any size: padded to its multiple, and cropped."""
+        height, width = next(iter(inputs.values())).shape[-2:]
+        unit = self.about["alignment"]["multiple"]
+        room = [(0, -height % unit), (0, -width % unit)]
+        feed = {
+            key: np.pad(value, [(0, 0)] * (value.ndim - 2) + room, "edge")[None]
+            for key, value in inputs.items()
+        }
+        return [out[0, ..., :height, :width] for out in self.sessions[name].run(None, feed)]
+
+
+class Clip:
+    """Frames with their coarse estimates and the motion between them, all held."""
+
+    def __init__(self, graphs: Graphs, frames: list[Array], sigma: float) -> None:
+        """sigma: standard deviation of the noise, of 255."""
+        self.graphs = graphs
+        self.noisy = frames
+        share = graphs.about["noise_level"]["factor"] * sigma / 255
+        self.level = np.full_like(frames[0], share)
+        self.coarse = [graphs.run("coarse", noisy=f, level=self.level)[0] for f in frames]
+        self.known: dict[tuple[int, int], Array] = {}  # flows between adjacent frames
+
+    def restored(self, index: int) -> Array:
+        """One frame, from itself and its neighbours."""
+        around = self.window(index)
+        if not around:
+            return self.coarse[index]
+        shape = (self.graphs.neighbours, *self.noisy[index].shape)
+        noisy, coarse = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        confidence = np.zeros((shape[0], 1, *shape[2:]), np.float32)  # 0: there is no neighbour
+        for place, other in enumerate(around):
+            flow = self.flow(index, other)
+            noisy[place] = warp(self.noisy[other], flow)
+            coarse[place] = warp(self.coarse[other], flow)
+            confidence[place] = consistency(flow, self.composed(other, index))
+        confidence[: len(around), 0] *= self.likeness(coarse[: len(around)], self.coarse[index])
+        aligned = {
+            "neighbours_noisy": noisy, "neighbours_coarse": coarse, "confidence": confidence,
+        }  # fmt: skip
+        _, correction, weights = self.graphs.run("anchor", **aligned)
+        centre = {"noisy": self.noisy[index], "coarse": self.coarse[index], "level": self.level}
+        refine = {**centre, "correction": correction, "weights": weights, **aligned}
+        return self.graphs.run("refiner", **refine)[0]
+
+    def window(self, centre: int) -> list[int]:
+        """The nearest frames, half on either side; at the ends it shifts inwards."""
+        length = self.graphs.neighbours + 1
+        first = max(min(centre - length // 2, len(self.noisy) - length), 0)
+        return [i for i in range(first, min(first + length, len(self.noisy))) if i != centre]
+
+    def flow(self, source: int, target: int) -> Array:
+        """For every pixel of one frame where it lies in the other; found on coarse frames."""
+        if (source, target) in self.known:
+            return self.known[source, target]
+        near = abs(source - target) == 1
+        start = None if near else self.composed(source, target)
+        found = search(self.coarse[source].mean(0), self.coarse[target].mean(0), start)
+        if near:
+            self.known[source, target] = found
+        return found
+
+    def composed(self, source: int, target: int) -> Array:
+        """The same by way of all frames between them."""
+        following = source + (1 if target > source else -1)
+        first = self.flow(source, following)
+        if following == target:
+            return first
+        return first + sample(self.composed(following, target), first)
+
+    def likeness(self, warped: Array, centre: Array) -> Array:
+        """How well neighbours (N, 3, H, W) match the centre at every pixel: 0..1, (N, H, W)."""
+        rules = self.graphs.about["neighbours"]["confidence"]
+        apart = np.stack([local_mean(np.abs(one - centre).mean(0)) for one in warped])
+        typical = max(float(np.median(apart[:, ::4, ::4])), rules["floor"])
+        return 1 / (1 + (apart / (rules["allowed"] * typical)) ** 2)
+
+
+def search(source: Array, target: Array, start: Array | None) -> Array:
+    """Dense inverse search on two pictures (H, W), stretched alike to 8 bits."""
+    height, width = source.shape
+    white = max(float(np.quantile(source[::4, ::4], 0.995)), 1e-3)
+    room = [(0, max(SMALLEST - height, 0)), (0, max(SMALLEST - width, 0))]
+    first, second = (
+        np.pad((cv2.GaussianBlur(one, (0, 0), 1.0) * (255 / white)).clip(0, 255), room, "edge")
+        for one in (source, target)
+    )
+    if start is not None:
+        start = np.pad(start, [*room, (0, 0)], "edge").copy()
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)  # one that was used remembers
+    dis.setFinestScale(1)
+    dis.setPatchSize(8)
+    dis.setPatchStride(4)
+    dis.setGradientDescentIterations(16)
+    dis.setVariationalRefinementIterations(5)
+    dis.setVariationalRefinementAlpha(60.0)
+    return dis.calc(first.astype(np.uint8), second.astype(np.uint8), start)[:height, :width].copy()
+
+
+def sample(values: Array, flow: Array, kind: int = cv2.INTER_LINEAR) -> Array:
+    """values (H, W, C) at p + flow(p); outside the picture its edge goes on."""
+    x, y = landing(flow)
+    return cv2.remap(values, x, y, kind, borderMode=cv2.BORDER_REPLICATE)
+
+
+def warp(picture: Array, flow: Array) -> Array:
+    """A picture (3, H, W) on the grid where the flow begins."""
+    pixels = np.ascontiguousarray(picture.transpose(1, 2, 0))
+    return sample(pixels, flow, cv2.INTER_CUBIC).transpose(2, 0, 1)
+
+
+def consistency(forward: Array, backward: Array) -> Array:
+    """Whether there and back ends where it began: 1, towards 0, and 0 outside the picture."""
+    back = sample(backward, forward)
+    allowed = 0.25 + 0.01 * ((forward**2).sum(-1) + (backward**2).sum(-1))
+    x, y = landing(forward)
+    height, width = x.shape
+    inside = (x > -1) & (y > -1) & (x < width) & (y < height)
+    return inside / (1 + ((forward + back) ** 2).sum(-1) / allowed)
+
+
+def landing(flow: Array) -> tuple[Array, Array]:
+    """Where every pixel lies after the flow: columns, rows."""
+    rows, columns = np.indices(flow.shape[:2], dtype=np.float32)
+    return columns + flow[..., 0], rows + flow[..., 1]
+
+
+def local_mean(values: Array) -> Array:
+    """Mean over 7x7 pixels, at the border over those inside; (H, W)."""
+    both = (values, np.ones_like(values))
+    total, count = (cv2.blur(one, (7, 7), borderType=cv2.BORDER_CONSTANT) for one in both)
+    return total / count
+
+
+def read(path: Path) -> tuple[list[Array], float]:
+    """A clip's frames and how many there are a second."""
+    capture, frames = cv2.VideoCapture(str(path)), []
+    while (grabbed := capture.read())[0]:
+        frames.append(grabbed[1][..., ::-1].transpose(2, 0, 1).astype(np.float32) / 255)
+    return frames, capture.get(cv2.CAP_PROP_FPS)
+
+
+def main() -> None:
+    """The command line; the result is lossless (FFV1)."""
+    parser = argparse.ArgumentParser(description="Restore a clip from exported graphs.")
+    parser.add_argument("graphs", type=Path, help="folder that f2r export wrote, of RGB weights")
+    parser.add_argument("source", type=Path)
+    parser.add_argument("target", type=Path, help="a new .mkv")
+    parser.add_argument("--sigma", type=float, required=True, help="of the noise, of 255")
+    asked = parser.parse_args()
+    frames, rate = read(asked.source)
+    clip = Clip(Graphs(asked.graphs), frames, asked.sigma)
+    kind, size = cv2.VideoWriter_fourcc(*"FFV1"), frames[0].shape[:0:-1]
+    writer = cv2.VideoWriter(str(asked.target), kind, rate, size)
+    for index in range(len(frames)):
+        codes = np.rint(255 * clip.restored(index)).clip(0, 255).astype(np.uint8)
+        writer.write(np.ascontiguousarray(codes.transpose(1, 2, 0)[..., ::-1]))
+    writer.release()
+    print(f"{len(frames)} frames restored")
+
+
+if __name__ == "__main__":
+    main()

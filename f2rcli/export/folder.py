@@ -1,0 +1,96 @@
+"""The folder of an export: checked before any work, filled at once or not at all."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from f2rcli import weights
+from f2rcli.errors import OutputError, WeightsError
+from f2rcli.export.description import description
+from f2rcli.export.graphs import Graph, graphs, multiple
+from f2rcli.export.onnx_file import difference, onnx_bytes, onnx_library, runtime_version
+from f2rcli.io.atomic import PartFolder, check_target
+from f2rcli.methods.f2r import F2R, Networks
+from f2rcli.weights import Weights
+
+NAMES = ("coarse.onnx", "anchor.onnx", "refiner.onnx", "graph.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written."""
+
+    folder: Path
+    files: tuple[str, ...]
+    bytes: int
+    checked: dict[str, float] | None  # file -> largest difference from torch; None: not checked
+
+
+def export(name_or_path: str, folder: Path, *, overwrite: bool = False) -> Exported:
+    """Write the graphs of F2R's weights and graph.json into a folder: all of them, or none.
+
+    Each is compared with torch, on random pictures of two sizes, where onnxruntime is installed.
+    Raises WeightsError for weights of another method, OutputError where the files cannot be
+    written, onnx is missing, or a graph differs from torch.
+    """
+    _check_folder(folder, overwrite=overwrite)
+    onnx_library()
+    chosen = weights.load(name_or_path)
+    networks = _networks(chosen)
+    unit = multiple(networks)
+    made = {graph: _made(graph, chosen, unit) for graph in graphs(networks)}
+    apart = _differences(made, chosen, unit)
+    checked = None if apart is None else _checked(apart)
+    text = json.dumps(description(chosen, made, unit, checked), indent=1) + "\n"
+    part = PartFolder(folder, overwrite=overwrite)
+    try:
+        for graph, data in made.items():
+            part.add(graph.file, data)
+        part.add("graph.json", text.encode())
+        part.publish()
+    finally:
+        part.discard()
+    return Exported(folder, tuple(part.names), part.bytes, apart)
+
+
+def _check_folder(folder: Path, *, overwrite: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder.name}: is a file, not a folder.", hint="Name a folder with -o.")
+    targets = [folder / name for name in NAMES] if folder.exists() else [folder]
+    for target in targets:
+        check_target(target, [], overwrite=overwrite)
+
+
+def _networks(chosen: Weights) -> Networks:
+    if chosen.header.method != F2R.name:
+        others = (name for name, entry in weights.manifest().items() if entry["method"] == F2R.name)
+        raise WeightsError(
+            f"{chosen.name}: weights for method {chosen.header.method}; only f2r's are exported.",
+            hint=f"Choose from: {', '.join(others)}.",
+        )
+    networks = Networks(chosen.header.channels, chosen.header.config)
+    chosen.fill(networks)
+    return networks.eval()
+
+
+def _made(graph: Graph, chosen: Weights, unit: int) -> bytes:
+    facts = {"f2r_weights": chosen.name, "f2r_weights_sha256": chosen.sha256}
+    return onnx_bytes(graph, chosen.header, unit, facts)
+
+
+def _differences(made: dict[Graph, bytes], chosen: Weights, unit: int) -> dict[str, float] | None:
+    if runtime_version() is None:
+        return None
+    return {
+        graph.file: difference(data, graph, chosen.header, unit) for graph, data in made.items()
+    }
+
+
+def _checked(apart: dict[str, float]) -> dict[str, object]:
+    return {
+        "runtime": f"onnxruntime {runtime_version()}",
+        "reference": f"torch {torch.__version__}",
+        "largest_difference": apart,
+    }

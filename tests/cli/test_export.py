@@ -1,0 +1,310 @@
+"""`f2r export`: graphs that compute what torch computes, and a clip restored from them alone."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from f2rcli import weights
+from f2rcli.cli.app import run
+from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
+from f2rcli.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE
+from f2rcli.export import onnx_file
+from f2rcli.export.folder import NAMES
+from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
+from f2rcli.methods.f2r import Networks
+from f2rcli.models.fusion import Aligned
+from tests.cli.conftest import Done
+
+onnx = pytest.importorskip("onnx")
+runtime = pytest.importorskip("onnxruntime")
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_denoise.py"
+ALL = [name for name, entry in weights.manifest().items() if entry["method"] == "f2r"]
+SIGMA = 20.0
+
+Codes = NDArray[np.uint8]  # (H, W, 3)
+
+
+@pytest.fixture
+def export(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Run `f2r export` in this process."""
+
+    def call(*arguments: object) -> Done:
+        capfd.readouterr()
+        code = run(["export", *map(str, arguments)])
+        return Done(code, *capfd.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Weights by name -> the folder they were exported to, once."""
+    root = tmp_path_factory.mktemp("graphs")
+
+    def folder(name: str) -> Path:
+        target = root / name
+        if not target.exists():
+            assert run(["export", name, "-o", str(target), "--quiet"]) == EXIT_OK
+        return target
+
+    return folder
+
+
+def networks(name: str) -> Networks:
+    """The weights in torch, as the engine loads them."""
+    chosen = weights.load(name)
+    loaded = Networks(chosen.header.channels, chosen.header.config)
+    chosen.fill(loaded)
+    return loaded.eval()
+
+
+def computed(folder: Path, entry: dict[str, Any], given: dict[str, torch.Tensor]) -> list[Any]:
+    """What onnxruntime makes of those of the tensors that a graph takes."""
+    session = runtime.InferenceSession(folder / entry["file"], providers=["CPUExecutionProvider"])
+    feed = {port["name"]: given[port["name"]].numpy() for port in entry["inputs"]}
+    return session.run([port["name"] for port in entry["outputs"]], feed)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(("pictures", "height", "width"), [(1, 40, 64), (2, 72, 24)])
+def test_the_chain_of_graphs_gives_what_torch_gives(
+    folders: Callable[[str], Path], name: str, pictures: int, height: int, width: int
+) -> None:
+    folder = folders(name)
+    about = json.loads((folder / "graph.json").read_text())
+    channels, count = weights.load(name).header.channels, about["neighbours"]["count"]
+    generator = torch.Generator().manual_seed(1)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.rand(pictures, *shape, height, width, generator=generator)
+
+    given = {"noisy": random(channels), "level": 0.2 * random(channels)}
+    given |= {
+        "neighbours_noisy": random(count, channels),
+        "neighbours_coarse": random(count, channels),
+        "confidence": random(count, 1),
+    }
+    given["confidence"][:, -1] = 0  # a window that is one neighbour short
+    torchs = networks(name)
+    with torch.inference_mode():
+        given["coarse"] = torchs.coarse(given["noisy"], given["level"])
+        aligned = Aligned(*(given[port["name"]] for port in about["files"][1]["inputs"]))
+        anchor = torchs.anchor(aligned)
+        given["correction"], given["weights"] = anchor.correction, anchor.weights
+        refined = torchs.refiner(given["noisy"], given["coarse"], given["level"], anchor, aligned)
+    expected = [[given["coarse"]], [anchor.strict, *anchor[3:]], [refined]]
+    for entry, wanted in zip(about["files"], expected, strict=True):
+        for one, other in zip(computed(folder, entry, given), wanted, strict=True):
+            assert np.abs(one - other.numpy()).max() < onnx_file.TOLERANCE, entry["file"]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_graph_json_says_what_is_in_the_files(folders: Callable[[str], Path], name: str) -> None:
+    folder, chosen = folders(name), weights.load(name)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(NAMES)
+    about = json.loads((folder / "graph.json").read_text())
+    assert about["weights"]["sha256"] == chosen.sha256
+    assert about["values"]["order"] == chosen.header.order
+    assert set(about["checked"]["largest_difference"]) == {
+        entry["file"] for entry in about["files"]
+    }
+    for entry in about["files"]:
+        data = (folder / entry["file"]).read_bytes()
+        assert entry["sha256"] == hashlib.sha256(data).hexdigest()
+        model = onnx.load_model_from_string(data)
+        assert [one.version for one in model.opset_import if one.domain == ""] == [about["opset"]]
+        assert {p.key: p.value for p in model.metadata_props}["f2r_weights"] == name
+        for said, there in (("inputs", model.graph.input), ("outputs", model.graph.output)):
+            assert {port["name"]: port["shape"] for port in entry[said]} == {
+                value.name: [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
+                for value in there
+            }
+
+
+def test_the_same_weights_give_the_same_bytes(
+    folders: Callable[[str], Path], export: Callable[..., Done], tmp_path: Path
+) -> None:
+    first, again = folders(ALL[0]), tmp_path / "again"
+    assert export(ALL[0], "-o", again).code == EXIT_OK
+    assert [(first / n).read_bytes() for n in NAMES] == [(again / n).read_bytes() for n in NAMES]
+
+
+def test_a_file_by_path_and_events(export: Callable[..., Done], tmp_path: Path) -> None:
+    path = weights.folder() / weights.manifest()["f2r-gray-small"]["file"]
+    done = export(path, "-o", tmp_path, "--json")  # into a folder that is there
+    assert done.code == EXIT_OK, done.err
+    result = json.loads(done.out.splitlines()[-1])
+    assert result["event"] == "result"
+    assert result["files"] == list(NAMES)
+    assert max(result["checked"].values()) < onnx_file.TOLERANCE
+    assert json.loads((tmp_path / "graph.json").read_text())["weights"]["name"] == path.stem
+
+
+def test_files_that_are_there_stay_unless_overwritten(
+    export: Callable[..., Done], tmp_path: Path
+) -> None:
+    mine = tmp_path / "anchor.onnx"
+    mine.write_bytes(b"mine")
+    done = export("f2r-gray-small", "-o", tmp_path)
+    assert done.code == EXIT_FAILURE
+    assert "anchor.onnx: exists already" in done.err
+    assert [path.name for path in tmp_path.iterdir()] == ["anchor.onnx"]
+    assert mine.read_bytes() == b"mine"
+    assert export("f2r-gray-small", "-o", tmp_path, "--overwrite").code == EXIT_OK
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
+    assert mine.read_bytes() != b"mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("f2r-rgb-smal", EXIT_USAGE, "Did you mean f2r-rgb-small?"),
+        ("nowhere.safetensors", EXIT_FAILURE, "neither a bundled name nor a file"),
+        ("udvd-rgb-small", EXIT_FAILURE, "method udvd; only f2r's are exported"),
+    ],
+)
+def test_weights_that_cannot_be_exported(
+    export: Callable[..., Done], tmp_path: Path, name: str, code: int, said: str
+) -> None:
+    done = export(name, "-o", tmp_path / "graphs")
+    assert done.code == code
+    assert said in done.err
+    assert "Traceback" not in done.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_folders_that_cannot_be_written(export: Callable[..., Done], tmp_path: Path) -> None:
+    done = export("f2r-gray-small", "-o", tmp_path / "no" / "graphs")
+    assert (done.code, "does not exist" in done.err) == (EXIT_FAILURE, True)
+    (tmp_path / "file").write_text("mine")
+    done = export("f2r-gray-small", "-o", tmp_path / "file")
+    assert (done.code, "is a file" in done.err) == (EXIT_FAILURE, True)
+
+
+def test_without_onnx_one_line_says_what_to_install(
+    export: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    done = export("f2r-gray-small", "-o", tmp_path / "graphs")
+    assert done.code == EXIT_FAILURE
+    assert "pip install 'f2rcli[export]'" in done.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_onnxruntime_it_says_that_nothing_was_checked(
+    export: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    done = export("f2r-gray-small", "-o", tmp_path / "graphs")
+    assert done.code == EXIT_OK
+    assert "not checked" in done.err
+    assert json.loads((tmp_path / "graphs" / "graph.json").read_text())["checked"] is None
+
+
+def test_graphs_that_differ_from_torch_are_not_written(
+    export: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_file, "TOLERANCE", 0.0)
+    done = export("f2r-gray-small", "-o", tmp_path / "graphs")
+    assert done.code == EXIT_FAILURE
+    assert "differs from torch" in done.err
+    assert not list(tmp_path.iterdir())
+
+
+def moving(count: int) -> list[Codes]:
+    """Soft waves that drift."""
+    rows, columns = np.mgrid[0:84, 0:108].astype(np.float64)  # no multiples of 8
+    waves = [(9.0, 13.0), (17.0, 7.0), (11.0, 23.0)]
+    pictures = (
+        [np.sin((columns + 1.5 * t) / a) * np.cos((rows + t / 2) / b) for a, b in waves]
+        for t in range(count)
+    )
+    return [np.rint(128 + 70 * np.stack(planes, -1)).astype(np.uint8) for planes in pictures]
+
+
+def noised(frames: list[Codes]) -> list[Codes]:
+    rng = np.random.default_rng(7)
+    return [
+        np.rint(f + rng.normal(0, SIGMA, f.shape)).clip(0, 255).astype(np.uint8) for f in frames
+    ]
+
+
+def by_example(graphs: Path, frames: list[Codes], folder: Path) -> list[Codes]:
+    """What the example makes of them, in a process that cannot import torch or f2r."""
+    source, target = folder / "noisy.mkv", folder / "restored.mkv"
+    size = frames[0].shape[1::-1]
+    writer = cv2.VideoWriter(str(source), cv2.VideoWriter_fourcc(*"FFV1"), 25, size)
+    for frame in frames:
+        writer.write(np.ascontiguousarray(frame[..., ::-1]))
+    writer.release()
+    arguments = [str(EXAMPLE), str(graphs), str(source), str(target), "--sigma", str(SIGMA)]
+    script = (
+        f"import runpy, sys; sys.modules |= dict.fromkeys(['torch', 'f2rcli']); "
+        f"sys.argv = {arguments!r}; runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"{len(frames)} frames restored" in done.stdout
+    capture, restored = cv2.VideoCapture(str(target)), []
+    while (grabbed := capture.read())[0]:
+        restored.append(grabbed[1][..., ::-1])
+    return restored
+
+
+def by_engine(frames: list[Codes]) -> list[Codes]:
+    """What f2r makes of them with the same weights and level, without the contract."""
+    layout, tick = PlaneLayout(family=Family.RGB, bits=8), Fraction(1, 25)
+    height, width = frames[0].shape[:2]
+    info = ClipInfo(
+        name="drift", width=width, height=height, layout=layout, frames=len(frames),
+        duration=len(frames) / 25, rate=Fraction(25), time_base=tick,
+    )  # fmt: skip
+    given = (
+        Frame(planes=tuple(f.transpose(2, 0, 1)), layout=layout, pts=i, duration=1, time_base=tick)
+        for i, f in enumerate(frames)
+    )
+    settings = EngineSettings(
+        weights="f2r-rgb-small", sigma=SIGMA, contract=False, device="cpu", precision="fp32"
+    )
+    done = denoise_stream(given, info, load_engine(settings, info))
+    return [np.stack(frame.planes, -1) for frame in done]
+
+
+def psnr(some: list[Codes], others: list[Codes]) -> float:
+    apart = np.mean([(a.astype(float) - b) ** 2 for a, b in zip(some, others, strict=True)])
+    return float(10 * np.log10(255**2 / max(apart, 1e-9)))
+
+
+def test_the_example_restores_a_window_as_f2r_does(
+    folders: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Seven frames are a single window, whose oldest frame has no past to remember: the example
+    and f2r differ by rounding alone, of flows, which f2r keeps in few bits, and of the result."""
+    noisy = noised(moving(7))
+    restored = by_example(folders("f2r-rgb-small"), noisy, tmp_path)
+    assert psnr(restored, by_engine(noisy)) > 60  # 0.25 codes RMS
+
+
+def test_the_example_comes_close_on_a_longer_clip(
+    folders: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """From the fifth frame on f2r has its memory in place of the oldest neighbour; the example
+    has that neighbour itself."""
+    clean = moving(11)
+    noisy = noised(clean)
+    restored, expected = by_example(folders("f2r-rgb-small"), noisy, tmp_path), by_engine(noisy)
+    assert psnr(restored, expected) > 40
+    assert abs(psnr(restored, clean) - psnr(expected, clean)) < 0.5
+    assert psnr(restored, clean) > psnr(noisy, clean) + 8
