@@ -11,7 +11,8 @@ from f2rcli.errors import OutputError, WeightsError
 from f2rcli.export.description import description
 from f2rcli.export.graphs import Graph, graphs, multiple
 from f2rcli.export.onnx_file import difference, onnx_bytes, onnx_library, runtime_version
-from f2rcli.io.atomic import PartFolder, check_target
+from f2rcli.io.atomic import PartFolder
+from f2rcli.io.targets import check_target
 from f2rcli.methods.f2r import F2R, Networks
 from f2rcli.weights import Weights
 
@@ -48,11 +49,11 @@ def export(name_or_path: str, folder: Path, *, overwrite: bool = False) -> Expor
     try:
         for graph, data in made.items():
             part.add(graph.file, data)
-        part.add("graph.json", text.encode())
-        part.publish()
+        part.add("graph.json", text.encode())  # the last to move: it has the others' digests
+        size = part.publish()
     finally:
         part.discard()
-    return Exported(folder, tuple(part.names), part.bytes, apart)
+    return Exported(folder, tuple(part.names), size, apart)
 
 
 def _check_folder(folder: Path, *, overwrite: bool) -> None:

@@ -55,8 +55,7 @@ def _fix_outputs(model: Any, graph: Graph, header: Header) -> None:
 def _traced(graph: Graph, header: Header, unit: int) -> bytes:
     inputs = _inputs(graph, header, unit, TRACED)
     for value in inputs:
-        # the networks take shortcuts through OpenCV where no gradient is wanted: not to be traced
-        value.requires_grad_()
+        value.requires_grad_()  # or shortcuts of inference, such as OpenCV, would be traced
     ports = (*graph.inputs, *graph.outputs)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         path = Path(folder) / graph.file
