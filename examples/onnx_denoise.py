@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]  # pictures (3, H, W), 0 = black, 1 = white; flows (H, W, 2), in pixels
+Array = NDArray[np.float32]  # pictures (3, H, W), 0 = black, 1 = white; see Clip.flow for flows
 SMALLEST = 80  # pixels: OpenCV's flow wants no smaller pictures
 
 
@@ -26,10 +26,9 @@ class Graphs:
     def __init__(self, folder: Path) -> None:
         self.about = json.loads((folder / "graph.json").read_text(encoding="utf-8"))
         self.neighbours: int = self.about["neighbours"]["count"]
+        kinds = onnxruntime.get_available_providers()
         self.sessions = {
-            entry["name"]: onnxruntime.InferenceSession(
-                folder / entry["file"], providers=onnxruntime.get_available_providers()
-            )
+            entry["name"]: onnxruntime.InferenceSession(folder / entry["file"], providers=kinds)
             for entry in self.about["files"]
         }
 
@@ -52,10 +51,10 @@ class Clip:
         """sigma: standard deviation of the noise, of 255."""
         self.graphs = graphs
         self.noisy = frames
-        share = graphs.about["noise_level"]["factor"] * sigma / 255
-        self.level = np.full_like(frames[0], share)
+        self.level = np.full_like(frames[0], graphs.about["noise_level"]["factor"] * sigma / 255)
         self.coarse = [graphs.run("coarse", noisy=f, level=self.level)[0] for f in frames]
-        self.known: dict[tuple[int, int], Array] = {}  # flows between adjacent frames
+        self.looks = [halved(one.mean(0)) for one in self.coarse]
+        self.known: dict[tuple[int, int], Array] = {}  # flows
 
     def restored(self, index: int) -> Array:
         """One frame, from itself and its neighbours."""
@@ -69,11 +68,9 @@ class Clip:
             flow = self.flow(index, other)
             noisy[place] = warp(self.noisy[other], flow)
             coarse[place] = warp(self.coarse[other], flow)
-            confidence[place] = consistency(flow, self.composed(other, index))
+            confidence[place] = doubled(consistency(flow, self.composed(other, index)), shape[2:])
         confidence[: len(around), 0] *= self.likeness(coarse[: len(around)], self.coarse[index])
-        aligned = {
-            "neighbours_noisy": noisy, "neighbours_coarse": coarse, "confidence": confidence,
-        }  # fmt: skip
+        aligned = {"neighbours_noisy": noisy, "neighbours_coarse": coarse, "confidence": confidence}
         _, correction, weights = self.graphs.run("anchor", **aligned)
         centre = {"noisy": self.noisy[index], "coarse": self.coarse[index], "level": self.level}
         refine = {**centre, "correction": correction, "weights": weights, **aligned}
@@ -86,15 +83,11 @@ class Clip:
         return [i for i in range(first, min(first + length, len(self.noisy))) if i != centre]
 
     def flow(self, source: int, target: int) -> Array:
-        """For every pixel of one frame where it lies in the other; found on coarse frames."""
-        if (source, target) in self.known:
-            return self.known[source, target]
-        near = abs(source - target) == 1
-        start = None if near else self.composed(source, target)
-        found = search(self.coarse[source].mean(0), self.coarse[target].mean(0), start)
-        if near:
-            self.known[source, target] = found
-        return found
+        """Where pixels of one frame lie in the other: shifts in x and y, (H/2, W/2, 2), halved."""
+        if (source, target) not in self.known:
+            start = None if abs(source - target) == 1 else self.composed(source, target)
+            self.known[source, target] = search(self.looks[source], self.looks[target], start)
+        return self.known[source, target]
 
     def composed(self, source: int, target: int) -> Array:
         """The same by way of all frames between them."""
@@ -112,53 +105,60 @@ class Clip:
         return 1 / (1 + (apart / (rules["allowed"] * typical)) ** 2)
 
 
+def halved(luma: Array) -> Array:
+    """A picture (H, W) at half the size, rounded up: motion is searched no finer."""
+    even = np.pad(cv2.GaussianBlur(luma, (0, 0), 1.0), [(0, s % 2) for s in luma.shape], "edge")
+    return cv2.resize(even, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+
+
+def doubled(values: Array, shape: tuple[int, ...]) -> Array:
+    """Values of half the size for every pixel of a picture of this shape."""
+    return cv2.resize(values, None, fx=2, fy=2)[: shape[0], : shape[1]]
+
+
 def search(source: Array, target: Array, start: Array | None) -> Array:
     """Dense inverse search on two pictures (H, W), stretched alike to 8 bits."""
-    height, width = source.shape
-    white = max(float(np.quantile(source[::4, ::4], 0.995)), 1e-3)
-    room = [(0, max(SMALLEST - height, 0)), (0, max(SMALLEST - width, 0))]
+    white = max(float(np.quantile(source[::2, ::2], 0.995)), 1e-3)
+    room = [(0, max(SMALLEST - size, 0)) for size in source.shape]
     first, second = (
-        np.pad((cv2.GaussianBlur(one, (0, 0), 1.0) * (255 / white)).clip(0, 255), room, "edge")
-        for one in (source, target)
+        np.pad((luma * (255 / white)).clip(0, 255).astype(np.uint8), room, "edge")
+        for luma in (source, target)
     )
-    if start is not None:
-        start = np.pad(start, [*room, (0, 0)], "edge").copy()
+    start = None if start is None else np.pad(start, [*room, (0, 0)], "edge")
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)  # one that was used remembers
-    dis.setFinestScale(1)
+    dis.setFinestScale(0)
     dis.setPatchSize(8)
     dis.setPatchStride(4)
     dis.setGradientDescentIterations(16)
     dis.setVariationalRefinementIterations(5)
     dis.setVariationalRefinementAlpha(60.0)
-    return dis.calc(first.astype(np.uint8), second.astype(np.uint8), start)[:height, :width].copy()
+    return dis.calc(first, second, start)[: source.shape[0], : source.shape[1]].copy()
 
 
 def sample(values: Array, flow: Array, kind: int = cv2.INTER_LINEAR) -> Array:
     """values (H, W, C) at p + flow(p); outside the picture its edge goes on."""
-    x, y = landing(flow)
-    return cv2.remap(values, x, y, kind, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.remap(values, landing(flow), None, kind, borderMode=cv2.BORDER_REPLICATE)
 
 
 def warp(picture: Array, flow: Array) -> Array:
-    """A picture (3, H, W) on the grid where the flow begins."""
-    pixels = np.ascontiguousarray(picture.transpose(1, 2, 0))
-    return sample(pixels, flow, cv2.INTER_CUBIC).transpose(2, 0, 1)
+    """A picture (3, H, W) on the grid where the flow, of half the size, begins."""
+    pixels, whole = picture.transpose(1, 2, 0).copy(), 2 * doubled(flow, picture.shape[1:])
+    return sample(pixels, whole, cv2.INTER_CUBIC).transpose(2, 0, 1)
 
 
 def consistency(forward: Array, backward: Array) -> Array:
     """Whether there and back ends where it began: 1, towards 0, and 0 outside the picture."""
-    back = sample(backward, forward)
-    allowed = 0.25 + 0.01 * ((forward**2).sum(-1) + (backward**2).sum(-1))
-    x, y = landing(forward)
-    height, width = x.shape
-    inside = (x > -1) & (y > -1) & (x < width) & (y < height)
-    return inside / (1 + ((forward + back) ** 2).sum(-1) / allowed)
+    apart = ((forward + sample(backward, forward)) ** 2).sum(-1)
+    allowed = 0.25 / 4 + 0.01 * ((forward**2).sum(-1) + (backward**2).sum(-1))
+    place, edge = landing(forward), np.array(forward.shape[1::-1]) - 0.25
+    inside = ((place > -0.75) & (place < edge)).all(-1)
+    return (inside / (1 + apart / allowed)).astype(np.float32)
 
 
-def landing(flow: Array) -> tuple[Array, Array]:
-    """Where every pixel lies after the flow: columns, rows."""
+def landing(flow: Array) -> Array:
+    """Where every pixel lies after the flow: x and y."""
     rows, columns = np.indices(flow.shape[:2], dtype=np.float32)
-    return columns + flow[..., 0], rows + flow[..., 1]
+    return np.stack([columns, rows], -1) + flow
 
 
 def local_mean(values: Array) -> Array:

@@ -22,7 +22,8 @@ PICTURES = {
 }
 STEPS = (
     "coarse, once per frame: noisy and its level map",
-    "flow: from the centre's coarse frame into each neighbour's, at p the shift to p + F(p)",
+    "flow: from the centre's coarse frame into each neighbour's, at p the shift to p + F(p); f2r "
+    "finds it at half the size",
     "warp: every neighbour's noisy and coarse frame along its flow, by cubic interpolation",
     "confidence: per neighbour and pixel (see neighbours)",
     "anchor: the warped neighbours; nothing of the centre enters",
