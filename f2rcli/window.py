@@ -1,7 +1,7 @@
 """A sliding window over any iterable: one window per item, in bounded memory."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -63,6 +63,18 @@ def windows(
             yield _window(held, centre)
             centre += 1
     yield from _drain(held, centre)
+
+
+def window_at(items: Sequence[T], centre: int, length: int, before: int | None = None) -> Window[T]:
+    """The window that `windows` yields for one item of a whole shot.
+
+    before: how many of its neighbours should come first; half of them unless given.
+    """
+    wanted = centre - (length // 2 if before is None else before)
+    first = min(max(wanted, 0), max(len(items) - length, 0))
+    span = tuple(items[first : first + length])
+    place = centre - first
+    return Window(items[centre], span[:place], span[place + 1 :])
 
 
 def _drain(held: deque[T], centre: int) -> Iterator[Window[T]]:

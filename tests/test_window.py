@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from f2rcli.window import Window, windows
+from f2rcli.window import Window, window_at, windows
 
 lengths = st.sampled_from([1, 3, 5, 7, 9])
 
@@ -57,3 +57,14 @@ def test_neighbours_are_in_temporal_order() -> None:
     middle = list(windows(range(9), 5))[4]
     assert middle == Window(4, (2, 3), (5, 6))
     assert middle.neighbours == (2, 3, 5, 6)
+
+
+@given(st.integers(1, 12), st.sampled_from([1, 3, 5, 7]))
+def test_a_single_window_is_that_of_the_stream(count: int, length: int) -> None:
+    shot = list(range(count))
+    for centre, window in enumerate(windows(shot, length)):
+        assert window_at(shot, centre, length) == window
+        for before in range(length):
+            moved = window_at(shot, centre, length, before)
+            assert moved.centre == centre
+            assert len(moved.neighbours) == len(window.neighbours)
