@@ -2,12 +2,11 @@
 
     python benchmarks/widths.py CLIPS --run RUN --work WORK [--steps 1500] [--to docs/cost.svg]
 
-CLIPS is the folder of clean training clips and RUN the run folder of the shipped weights'
-pre-training (its caches are used, or made). Every sixth clip is held out; the others train each
-width for the same number of steps with the same batches. Quality is the mean PSNR over fixed crops
-of the clips held out, in three noises: white of sigma 30, the same correlated over 0.8 px, and the
-compressed renditions of RUN. A killed run goes on where WORK says it stopped. So few steps say how
-widths compare, not how good they get.
+CLIPS is the folder of clean training clips, RUN a folder for caches. Every sixth clip is held out;
+the others train each width for the same number of steps with the same batches. Quality is the mean
+PSNR over fixed crops of the clips held out, in three noises: white of sigma 30, the same correlated
+over 0.8 px, and the compressed pre-training mixture. A killed run goes on where WORK says it
+stopped. So few steps say how widths compare, not how good they get.
 """
 
 import argparse
@@ -23,10 +22,13 @@ from numpy.typing import NDArray
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.codec import to_codes, to_unit
-from f2rcli.noise.synthesis.corruption import Law
+from f2rcli.noise.synthesis.law import Law, draw_mixture
+from f2rcli.noise.synthesis.spec import parse
 from f2rcli.plots.chart import Axes, Chart, Curve
 from f2rcli.plots.svg import chart_svg
-from f2rcli.training.footage.clips import load_clips, renditions
+from f2rcli.training.footage.footage import open_footage
+from f2rcli.training.footage.renditions import render_all
+from f2rcli.training.footage.windows import CleanClips
 from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.trainer import Trainer
 from f2rcli.training.methods.f2r.stages import CoarseStage
@@ -34,6 +36,7 @@ from f2rcli.training.methods.f2r.stages import CoarseStage
 WIDTHS = ((16, 32, 64), (24, 48, 96), (32, 64, 128), (48, 96, 192))
 HELD_OUT = 6  # every so many clips
 RENDITIONS = 4  # compressed ones per clip, as in pre-training
+COMPRESSED_SHARE = 0.35  # of the samples
 CROP = 128  # pixels per side of a crop that is judged
 CROPS = 8  # per clip held out and noise
 
@@ -113,15 +116,20 @@ def main() -> None:
     parser.add_argument("--no-bf16", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    named = load_clips(arguments.clips, arguments.run / "clips")
-    compressed = renditions(named, arguments.run / "compressed", RENDITIONS, seed=0)
-    clips = list(named.values())
+    footage = open_footage([arguments.clips], arguments.run / "footage")
+    mixture = parse("compressed-mixture")
+    orders = render_all(footage, arguments.run / "rendered", mixture, per_clip=RENDITIONS)
+    clips = [clip.array for clip in footage]
     kept, held = (
         [i for i in range(len(clips)) if (i % HELD_OUT == 0) is out] for out in (False, True)
     )
 
     def of(places: list[int]) -> list[Any]:
-        return [compressed[i * RENDITIONS + k] for i in places for k in range(RENDITIONS)]
+        chosen = {id(footage[place]) for place in places}
+        return [order.load() for order in orders if id(order.clip) in chosen]
+
+    def law(rng: np.random.Generator) -> Law | None:
+        return None if rng.random() < COMPRESSED_SHARE else draw_mixture(rng)
 
     crops = samples([clips[i] for i in held], of(held), arguments.seed)
     print(f"{len(kept)} clips train, {len(held)} are held out; {len(crops['g30'])} crops per noise")
@@ -131,7 +139,7 @@ def main() -> None:
         network = Coarse(3, widths)
         channels_last(network)
         cost = coarse_cost(network, 3)
-        stage = CoarseStage(network, [clips[i] for i in kept], of(kept))
+        stage = CoarseStage(network, CleanClips([clips[i] for i in kept], law, of(kept)))
         settings = TrainSettings(
             steps=arguments.steps,
             seed=arguments.seed,

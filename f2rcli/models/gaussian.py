@@ -1,7 +1,8 @@
-"""A Gaussian of every pixel's colour: its likelihood given a noisy value, and the posterior mean.
+"""A Gaussian of every pixel's colour, and its posterior mean given a noisy value.
 
-Sheth et al., ICCV 2021, equations 2 to 4. Matrices are C x C, one per pixel; C is 1, 3 or 4, so
-that decompositions are written out over channels and run over all pixels at once.
+Sheth et al., ICCV 2021, equations 2 to 4; for the likelihood see `training/methods/losses.py`.
+Matrices are C x C, one per pixel; C is 1, 3 or 4, so that decompositions are written out over
+channels and run over all pixels at once.
 """
 
 import torch
@@ -65,7 +66,7 @@ def cholesky(matrix: Matrix) -> Matrix:
     return lower
 
 
-def _forward(lower: Matrix, values: list[Tensor]) -> list[Tensor]:
+def forward_substituted(lower: Matrix, values: list[Tensor]) -> list[Tensor]:
     """L^-1 values."""
     solved: list[Tensor] = []
     for row, line in enumerate(lower):
@@ -88,22 +89,12 @@ def _backward(lower: Matrix, values: list[Tensor]) -> list[Tensor]:
     return [solved[row] for row in range(size)]
 
 
-def gaussian_nll(noisy: Tensor, mean: Tensor, factor: Tensor, variance: Tensor) -> Tensor:
-    """Minus the log-likelihood of noisy values at every pixel, (B, H, W), less the constant
-    C / 2 log(2 pi). noisy, mean and the noise's variance (B, C, H, W), factor as in `covariance`.
-    """
-    lower = cholesky(noisy_covariance(covariance(factor, noisy.shape[1]), variance))
-    apart = _forward(lower, list((noisy - mean).unbind(1)))
-    distance = _sum([value.square() for value in apart])
-    return 0.5 * distance + _sum([line[row].log() for row, line in enumerate(lower)])
-
-
 def posterior_mean(noisy: Tensor, mean: Tensor, factor: Tensor, variance: Tensor) -> Tensor:
     """mean + S (S + N)^-1 (noisy - mean), S the covariance and N the noise's: (B, C, H, W)."""
     channels = noisy.shape[1]
     own = covariance(factor, channels)
     lower = cholesky(noisy_covariance(own, variance))
-    part = _backward(lower, _forward(lower, list((noisy - mean).unbind(1))))
+    part = _backward(lower, forward_substituted(lower, list((noisy - mean).unbind(1))))
     step = [
         _sum([own[max(r, c)][min(r, c)] * part[c] for c in range(channels)])
         for r in range(channels)

@@ -22,9 +22,10 @@ _DECODERS = {"libx264": "h264", "libx265": "hevc"}
 _REPEATABLE = {"x264-params": "asm=SSE4.2"} if platform.machine() in ("x86_64", "AMD64") else {}
 
 
-def to_unit(codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """8-bit codes -> 0..1."""
-    return codes.astype(np.float32) / np.float32(255)
+def to_unit(samples: NDArray[Any]) -> NDArray[np.float32]:
+    """8-bit codes -> 0..1; other samples are in 0..1 already, and become float32."""
+    values = samples.astype(np.float32)
+    return values / np.float32(255) if samples.dtype == np.uint8 else values
 
 
 def to_codes(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:

@@ -65,7 +65,7 @@ def test_methods_run_on_noise_that_is_made_here(
     evaluate: Eval, clips: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "e.json"
-    noise = ("--noise", "gaussian:25", "--noise", "mix", "--frames", "3", "--seed", "4")
+    noise = ("--noise", "gaussian:25", "--noise", "salt-pepper", "--frames", "3", "--seed", "4")
     done = evaluate("--clean", clips / "clean.mkv", *noise, *PSNR, "--json", out)
     assert done.code == EXIT_OK, done.err
     assert "gaussian:25: 1 clip" in done.out
@@ -176,16 +176,16 @@ def test_damaged_input_is_told_and_ends_with_its_own_code(
         (("gone.mp4", "--clean", "clean.mkv"), EXIT_INPUT, "no such file or folder"),
         (("lossy.mp4", "--clean", "."), EXIT_USAGE, "Name files or folders, not both"),
         (("empty", "--clean", "."), EXIT_INPUT, "empty: has no clips"),
-        (("--clean", "clean.mkv", "--noise", "gausian:30"), EXIT_USAGE, "no kind of noise"),
-        (("--clean", "clean.mkv", "--noise", "mix", "--methods", "f3r"), EXIT_USAGE, "f3r"),
-        (("--noise", "mix"), EXIT_USAGE, "--noise: is made on clean clips"),
+        (("--clean", "clean.mkv", "--noise", "gausian:30"), EXIT_USAGE, "not a kind of noise"),
+        (("--clean", "clean.mkv", "--noise", "salt-pepper", "--methods", "f3r"), EXIT_USAGE, "f3r"),
+        (("--noise", "salt-pepper"), EXIT_USAGE, "--noise: is made on clean clips"),
         (("lossy.mp4", "--clean", "clean.mkv", "--metrics", "pnsr"), EXIT_USAGE, "mean psnr?"),
         (("lossy.mp4", "--noisy", "clean.mkv", "--metrics", "psnr"), EXIT_USAGE, "needs a clean"),
         (("lossy.mp4", "--clean", "clean.mkv", "--border", "3"), EXIT_USAGE, "even number"),
         (("--benchmark", "set8"), EXIT_USAGE, "--benchmark and --root: go together"),
         (("--benchmark", "set9", "--root", "."), EXIT_USAGE, "set9: no such benchmark"),
         (("--benchmark", "set8", "--root", "gone"), EXIT_INPUT, "no such folder"),
-        (("--clean", "clean.mkv", "--noise", "mix", "--baselines", "x"), EXIT_USAGE, "baseline"),
+        (("--clean", "clean.mkv", "--noise", "g9", "--baselines", "x"), EXIT_USAGE, "baseline"),
         (("none=lossy.mp4", "--clean", "clean.mkv"), EXIT_USAGE, "the label none is taken"),
     ],
 )  # fmt: skip

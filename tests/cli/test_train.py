@@ -71,7 +71,7 @@ def test_flags_win_over_the_run_file(train, session, tmp_path) -> None:
         ("stage = 3", "stage: must be tables"),
         ("[stage]\nanchor = 3", "stage: must be tables"),
         ('inputs = "a.mp4"', "must be a list of paths"),
-        ("clean = 1", "must be true or false"),
+        ("inputs_are_clean = 1", "must be true or false"),
     ],
 )
 def test_a_mistake_in_the_run_file_is_one_line_that_names_it(train, tmp_path, text, said) -> None:
@@ -90,7 +90,7 @@ def test_a_mistake_in_the_run_file_is_one_line_that_names_it(train, tmp_path, te
         (["a.mp4", "-o", "a.pt"], ".safetensors"),
         (["a.mp4", "-o", "a.safetensors", "--recipe", "publised"], "recipe = publised"),
         (["a.mp4", "-o", "a.safetensors", "--stage", "anchor"], "not NAME.KEY=VALUE"),
-        (["a.mp4", "-o", "a.safetensors", "--clean"], "which noise"),
+        (["a.mp4", "-o", "a.safetensors", "--inputs-are-clean"], "which noise"),
         (["--resume"], "which run"),
         (["--resume", "-o", "a.safetensors"], "holds no run"),
     ],
@@ -110,7 +110,7 @@ def test_what_cannot_be_run_is_said_before_anything_is_written(
         (["c.mp4", "-o", "a.safetensors"], EXIT_INPUT, "c.mp4: there is no such file"),
         (["-", "-o", "a.safetensors"], EXIT_INPUT, "reads its clips more than once"),
         (["a.mp4", "-o", "no/a.safetensors"], EXIT_FAILURE, "its folder no does not exist"),
-        (["a.mp4", "-o", "a.safetensors", "--clean", "--synthetic", "gausian:5"], EXIT_USAGE,
+        (["a.mp4", "-o", "a.safetensors", "--inputs-are-clean", "--noise", "gausian:5"], EXIT_USAGE,
          "gausian"),
     ],
 )  # fmt: skip

@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from f2rcli.models.gaussian import JITTER, covariance, gaussian_nll, posterior_mean, split
+from f2rcli.models.gaussian import (
+    JITTER,
+    covariance,
+    noisy_covariance,
+    posterior_mean,
+    split,
+)
+from f2rcli.training.methods.losses import gaussian_nll
 
 
 def drawn(channels: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -31,12 +38,12 @@ def last(x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_the_surprise_is_minus_the_log_likelihood(channels: int) -> None:
+def test_the_nll_is_minus_the_log_likelihood(channels: int) -> None:
     noisy, mean, factor, variance = drawn(channels)
     noise = torch.diag_embed(last(variance + JITTER))
     law = torch.distributions.MultivariateNormal(last(mean), full(factor, channels) + noise)
     constant = channels / 2 * math.log(2 * math.pi)
-    found = gaussian_nll(noisy, mean, factor, variance)
+    found = gaussian_nll(noisy, mean, noisy_covariance(covariance(factor, channels), variance))
     torch.testing.assert_close(found, -law.log_prob(last(noisy)) - constant)
 
 
@@ -80,10 +87,17 @@ def test_the_factor_s_entries_are_the_upper_triangle_row_by_row() -> None:
 
 
 def test_one_channel_is_likeliest_where_the_covariance_is_the_error_less_the_noise() -> None:
-    # (methods.md S-e) the minimum over Sigma lies at (y - mu)^2 - sigma^2
+    # the minimum over Sigma lies at (y - mu)^2 - sigma^2
     one, sigma = torch.ones(1, 1, 1, 1, dtype=torch.double), 0.1
     tried = torch.linspace(0.01, 1, 1000, dtype=torch.double)
-    costs = [float(gaussian_nll(0.5 * one, 0 * one, f * one, sigma**2 * one)) for f in tried]
+    costs = [
+        float(
+            gaussian_nll(
+                0.5 * one, 0 * one, noisy_covariance(covariance(f * one, 1), sigma**2 * one)
+            )
+        )
+        for f in tried
+    ]
     best = float(tried[int(torch.tensor(costs).argmin())]) ** 2
     assert best == pytest.approx(0.5**2 - sigma**2, rel=5e-3)
 

@@ -13,6 +13,7 @@ import pytest
 from f2rcli.errors import F2RError, InputError, UsageError
 from f2rcli.frames import ClipInfo, Family, Frame, Mosaic, PlaneLayout
 from f2rcli.noise.codec import uncoded
+from f2rcli.noise.synthesis.law import Law
 from f2rcli.noise.synthesis.spec import choices, parse
 from f2rcli.sensor import bayer_layout
 from f2rcli.yuv import to_rgb
@@ -99,7 +100,9 @@ def test_well_compressed_noise_is_the_white_noise_with_chroma_subsampled() -> No
         assert np.sqrt(np.mean((made - uncoded(picture)) ** 2)) < 1
 
 
-@pytest.mark.parametrize("text", ["gaussian:30", "poisson-gaussian", "mix", "correlated:20,1"])
+@pytest.mark.parametrize(
+    "text", ["gaussian:30", "poisson-gaussian", "salt-pepper", "correlated:20,1", "mixture"]
+)
 @pytest.mark.parametrize("clipped", [False, True])
 def test_the_same_seed_gives_the_same_noise_and_another_seed_another(
     text: str, clipped: bool
@@ -132,8 +135,8 @@ def test_noise_has_the_strength_it_is_told() -> None:
     assert abs(np.mean(residual[1:] * residual[:-1])) / 400 < 0.02  # frames are independent
 
 
-def test_the_mix_is_fitvnets() -> None:
-    _, made = noisy("mix", flat(0.5, RGB32))
+def test_salt_and_pepper_is_fitvnets() -> None:
+    _, made = noisy("salt-pepper", flat(0.5, RGB32))
     black, white = (made == 0).all(1), (made == 1).all(1)
     assert black.mean() == pytest.approx(0.05, abs=0.005)
     assert white.mean() == pytest.approx(0.05, abs=0.005)
@@ -155,7 +158,7 @@ def test_unclipped_noise_leaves_the_range_and_clipped_noise_is_what_files_hold()
 
 def test_frames_keep_their_count_order_and_time() -> None:
     info, frames = floats(codes(5))
-    for text in ("gaussian", "mix", "correlated", "compressed"):
+    for text in ("gaussian", "salt-pepper", "correlated", "compressed"):
         _, made = parse(text).add(iter(frames), info, seed=0, clipped=False)
         assert [frame.pts for frame in made] == [0, 1, 2, 3, 4]
 
@@ -215,14 +218,20 @@ def test_stacks_get_noise_in_units_of_their_levels_and_stay_what_they_are() -> N
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("gausian:30", "gausian is no kind of noise"),
-        ("", "nothing is no kind of noise"),
-        ("gaussian:loud", "loud is no number"),
-        ("gaussian:", "nothing is no number"),
-        ("gaussian:nan", "must be from 0 to 255"),
-        ("gaussian:-3", "must be from 0 to 255"),
+        ("gausian:30", "gausian is not a kind of noise"),
+        ("", "nothing is not a kind of noise"),
+        ("gaussian:loud", "loud is neither a number nor a range"),
+        ("gaussian:", "nothing is neither a number nor a range"),
+        ("gaussian:5+", "nothing is not a kind of noise"),
+        ("gaussian:nan", "nan is neither"),
+        ("gaussian:-3", "-3 is neither"),
+        ("gaussian:300", "must be from 0 to 255"),
+        ("gaussian:55-5", "runs backwards"),
+        ("poisson-gaussian:0-0.01,3", "must begin above 0"),
         ("gaussian:30,40", "gaussian takes at most 1 number"),
-        ("mix:3", "mix takes no numbers"),
+        ("mixture:3", "mixture takes no numbers"),
+        ("mix", "mix is not a kind of noise"),
+        ("realistic", "only training can use it"),
         ("correlated:30,9", "blur in pixels must be from 0.1 to 5"),
         ("compressed:30,23,vp9", "compressed takes at most 2 numbers"),
     ],
@@ -241,8 +250,37 @@ def test_tiny_pictures_do_not_go_through_a_codec() -> None:
 
 
 def test_every_choice_is_readable_and_canonical() -> None:
-    for text in choices().split(", "):
-        assert parse(parse(text).name).name == parse(text).name
+    for text in choices(training=True).split(", "):
+        read = parse(text, training=True)
+        assert parse(read.name, training=True) == read
+        assert read.title
     assert parse("g30").name == "gaussian:30"
     assert parse("h264_20").name == "compressed:20,23"
     assert parse("compressed:20,28,hevc").name == "compressed:20,28,hevc"
+    assert parse("gaussian:5-55+pg").name == "gaussian:5-55+poisson-gaussian:0.01,4"
+
+
+def test_ranges_are_drawn_once_per_clip_by_its_name_and_the_seed() -> None:
+    info, frames = flat(0.5, RGB32)
+    sigmas = {}
+    for name, seed in (("a", 0), ("a", 0), ("b", 0), ("a", 1)):
+        made = noisy("gaussian:5-55", (replace(info, name=name), frames), seed=seed)[1]
+        per_frame = 255 * made.std((1, 2, 3))
+        assert np.ptp(per_frame) < 2
+        assert sigmas.setdefault((name, seed), per_frame.mean()) == per_frame.mean()
+    assert len(set(sigmas.values())) == 3
+    assert 4 < min(sigmas.values()) < max(sigmas.values()) < 57
+
+
+@pytest.mark.parametrize("impulses", [0.0, 0.1])
+@pytest.mark.parametrize("blur", [0.0, 0.8])
+def test_training_and_evaluation_draw_the_same_law(blur: float, impulses: float) -> None:
+    law, clean = Law(0.0, 0.1, blur, impulses=impulses), np.full((300, 300, 1), 0.5)
+    (made,) = law.add_to_clip([clean], np.random.default_rng(0))
+    single = law.add(clean, np.random.default_rng(0))
+    if not impulses:  # of a clip they are drawn after its Gaussian noise, of a picture as well
+        assert np.abs(made - single).max() < 0.01
+    assert made.std() == pytest.approx(single.std(), rel=0.02)
+    narrow = law.add(clean.astype(np.float32), np.random.default_rng(1))
+    assert narrow.dtype == np.float32
+    assert narrow.std() == pytest.approx(single.std(), rel=0.03)

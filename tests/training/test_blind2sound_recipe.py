@@ -13,9 +13,9 @@ from f2rcli.errors import ConfigError, InputError
 from f2rcli.frames import Space
 from f2rcli.noise.report import NoiseReport
 from f2rcli.training.footage.footage import Footage
+from f2rcli.training.footage.windows import CleanClips, NoisyClips
 from f2rcli.training.methods.base import TrainingContext
 from f2rcli.training.methods.blind2sound.recipe import Blind2SoundRecipe, recipe
-from f2rcli.training.methods.blind2sound.stage import Made, Recorded
 from f2rcli.training.run.config import StageOverrides
 from tests.training.test_session import config, run, write_clip
 
@@ -30,7 +30,7 @@ def footage(tmp_path: Path, shape: tuple[int, ...] = (12, 64, 96, 3)) -> Footage
 
 
 def material(tmp_path: Path, clip: Footage, **changes: Any) -> TrainingContext:
-    values = {"method": "blind2sound", "clean": True, "synthetic": "gaussian:5-55"} | changes
+    values = {"method": "blind2sound", "inputs_are_clean": True, "noise": "gaussian:5-55"} | changes
     asked = config(tmp_path / "clip.mkv", **values)
     return TrainingContext(asked, [clip], [], None, tmp_path, torch.device("cpu"), "fp32", 1)
 
@@ -74,7 +74,7 @@ def test_the_published_recipe_hides_every_pixel_and_learns_as_the_paper_did(
 def test_held_out_frames_are_not_learnt_from(tmp_path: Path) -> None:
     (course,) = recipe(material(tmp_path, footage(tmp_path))).stage_runs()
     stage: Any = course.stage
-    assert isinstance(stage.source, Made)
+    assert isinstance(stage.source, CleanClips)
     learnt, held = stage.source.clips[0], stage.held_out.clips[0]
     assert len(learnt) + len(held) == 12
     assert 0 < len(held) <= 4
@@ -90,10 +90,10 @@ def test_gray_weights_are_made_of_colour_clips(tmp_path: Path) -> None:
     assert stage.source.gray
 
 
-@pytest.mark.parametrize("noise", ["correlated", "gaussian:5-55+mix", "realistic"])
+@pytest.mark.parametrize("noise", ["correlated", "gaussian:5-55+mixture", "realistic"])
 def test_made_noise_that_pixels_share_is_refused(tmp_path: Path, noise: str) -> None:
     with pytest.raises(ConfigError, match="not independent from pixel to pixel"):
-        recipe(material(tmp_path, footage(tmp_path), synthetic=noise))
+        recipe(material(tmp_path, footage(tmp_path), noise=noise))
 
 
 def report(tmp_path: Path) -> NoiseReport:
@@ -109,11 +109,11 @@ def report(tmp_path: Path) -> NoiseReport:
 def test_footage_whose_pixels_share_noise_is_refused_by_name(tmp_path: Path) -> None:
     white = report(tmp_path)
     clip = footage(tmp_path)
-    asked = material(tmp_path, clip, clean=False, synthetic=None)
+    asked = material(tmp_path, clip, inputs_are_clean=False, noise=None)
     fine = Blind2SoundRecipe(replace(asked, noise=[white]))
     (course,) = fine.stage_runs()
     stage: Any = course.stage
-    assert isinstance(stage.source, Recorded)
+    assert isinstance(stage.source, NoisyClips)
     assert white.spectrum is not None
     coloured = replace(white, spectrum=replace(white.spectrum, rho_x=(0.4, 0.4, 0.4)))
     assert not coloured.white
@@ -122,7 +122,7 @@ def test_footage_whose_pixels_share_noise_is_refused_by_name(tmp_path: Path) -> 
 
 
 def test_a_clip_whose_noise_cannot_be_measured_is_refused(tmp_path: Path) -> None:
-    asked = material(tmp_path, footage(tmp_path), clean=False, synthetic=None)
+    asked = material(tmp_path, footage(tmp_path), inputs_are_clean=False, noise=None)
     made = recipe(replace(asked, noise=[None]))
     with pytest.raises(InputError, match="its noise cannot be measured"):
         next(made.stage_runs())
@@ -145,4 +145,4 @@ def test_choices_the_method_does_not_have_are_refused(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=said):
             recipe(material(tmp_path, clip, **changes))
     with pytest.raises(ConfigError, match="adapt = full"):
-        material(tmp_path, clip, adapt="full", clean=False, synthetic=None)
+        material(tmp_path, clip, adapt="full", inputs_are_clean=False, noise=None)

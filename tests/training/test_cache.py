@@ -1,4 +1,4 @@
-"""The cache: whole entries or none, and the oldest go first."""
+"""The cache: whole entries or none."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from f2rcli.errors import OutputError
-from f2rcli.training.footage.cache import building, check_space, fingerprint, sweep, trim
+from f2rcli.training.footage.cache import building, check_space, fingerprint, sweep
 
 
 def entry(cache: Path, name: str, size: int, age: float = 0) -> Path:
@@ -57,14 +57,6 @@ def test_parts_of_dead_processes_are_swept_and_those_of_living_ones_are_not(tmp_
         (tmp_path / f"key.{owner}.part").mkdir()
     sweep(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [f"key.{os.getpid()}.part"]
-
-
-def test_the_entries_not_used_for_longest_are_trimmed(tmp_path: Path) -> None:
-    for age, name in enumerate("dcba"):
-        entry(tmp_path, name, 1000, age)
-    (tmp_path / "other").mkdir()
-    trim(tmp_path, 2500, keep={"a"})
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "d", "other"]
 
 
 def test_space_that_is_not_there_is_refused_before_it_is_taken(tmp_path: Path) -> None:

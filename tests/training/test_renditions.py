@@ -1,9 +1,5 @@
-"""Rendered noise: the same for the same seed, in the background, and never too much of it."""
+"""Rendered noise: the same for the same seed, and never too much of it."""
 
-import os
-import subprocess
-import sys
-import time
 from itertools import product
 from pathlib import Path
 
@@ -12,8 +8,9 @@ import pytest
 
 from f2rcli.errors import F2RError
 from f2rcli.frames import Space
+from f2rcli.noise.synthesis.spec import parse
 from f2rcli.training.footage.footage import Footage
-from f2rcli.training.footage.renditions import Order, Renderer, render
+from f2rcli.training.footage.renditions import Order, ordered, render, render_all
 
 
 def clip_of(folder: Path, channels: int = 3, size: tuple[int, int] = (133, 141)) -> Footage:
@@ -48,91 +45,48 @@ def test_a_rendition_is_determined_by_its_seed_and_number(tmp_path: Path, channe
 
 def test_coded_and_uncoded_renditions_show_the_frames_of_their_target(tmp_path: Path) -> None:
     clip = clip_of(tmp_path)
-    for number, kind in product(range(4), ("realistic", "coded")):
-        order = Order(clip, number, seed=2, frames=6, cache=tmp_path / "cache", kind=kind)
+    for number, kind in product(range(4), ("realistic", "compressed-mixture", "compressed:20-40")):
+        order = Order(clip, number, seed=2, frames=6, cache=tmp_path / "cache", noise=kind)
         render(order)
         made = order.load()
         apart = [np.abs(made.noisy[3].astype(float) - made.clean[t]).mean() for t in range(6)]
         assert int(np.argmin(apart)) == 3
 
 
-def test_training_takes_what_is_ready_and_a_second_run_finds_all_of_it(tmp_path: Path) -> None:
+def test_recordings_of_a_sensor_are_stabilised_mosaics_of_half_the_size(tmp_path: Path) -> None:
+    order = Order(clip_of(tmp_path), 0, seed=3, frames=4, cache=tmp_path / "cache", noise="sensor")
+    render(order)
+    made = order.load()
+    assert made.noisy.shape == made.clean.shape == (4, 64, 64, 4)
+    inside = (made.clean > 30) & (made.clean < 225)
+    error = (made.noisy.astype(float) - made.clean)[inside]
+    assert error.std() / 255 == pytest.approx(made.sigma, rel=0.2)  # the same at every level
+    assert abs(error.mean()) < 3
+
+
+def test_a_second_run_finds_all_renditions(tmp_path: Path) -> None:
     clips, cache = [clip_of(tmp_path), clip_of(tmp_path, 1)], tmp_path / "cache"
-    with Renderer(clips, cache, seed=1, per_clip=2, frames=3) as renderer:
-        first = renderer.take(np.random.default_rng(0))
-        assert first.noisy.shape[0] == 3
-        renderer.wait()
-        assert renderer.count == len(renderer.orders) == 4
-    began = time.monotonic()
-    with Renderer(clips, cache, seed=1, per_clip=2, frames=3) as again:
-        assert again.count == 4
-        draws = [again.take(np.random.default_rng(n)).sigma for n in range(8)]
-        assert draws == [again.take(np.random.default_rng(n)).sigma for n in range(8)]
-        assert np.array_equal(again.get(0).noisy, renderer.get(0).noisy)
-    assert time.monotonic() - began < 1
-
-
-def test_leaving_early_stops_the_workers_and_leaves_no_half(tmp_path: Path) -> None:
-    clip, cache = clip_of(tmp_path), tmp_path / "cache"
-    with Renderer([clip], cache, per_clip=200, frames=6) as renderer:
-        renderer.wait(1)
-    assert renderer.count < 200
+    noise, lines = parse("realistic", training=True), []
+    orders = render_all(clips, cache, noise, seed=1, per_clip=2, report=lines.append)
+    assert len(orders) == len(lines) == 4
+    again = render_all(clips, cache, noise, seed=1, per_clip=2, report=lines.append)
+    assert len(lines) == 4
+    assert np.array_equal(again[0].load().noisy, orders[0].load().noisy)
     assert not list(cache.glob("*.part"))
-    with pytest.raises(F2RError, match="closed"):
-        renderer.get(199)
-
-
-RENDERING = """
-import sys, time
-from pathlib import Path
-import numpy as np
-from f2rcli.training.footage.footage import Footage
-from f2rcli.training.footage.renditions import Renderer
-
-if __name__ == "__main__":
-    clip = Footage.of_codes("scene", np.load(sys.argv[1], mmap_mode="r"))
-    with Renderer([clip], Path(sys.argv[2]), per_clip=500, frames=6) as renderer:
-        renderer.wait(1)
-        print("ready", flush=True)
-        time.sleep(600)
-"""
-
-
-@pytest.mark.skipif(os.name != "posix", reason="kills a process")
-def test_a_killed_training_leaves_no_worker_and_no_half(tmp_path: Path) -> None:
-    clip_of(tmp_path)
-    script, cache = tmp_path / "train.py", tmp_path / "cache"
-    script.write_text(RENDERING)
-    command = [sys.executable, script, tmp_path / "scene3.npy", cache]
-    parent = subprocess.Popen(command, stdout=subprocess.PIPE)
-    assert parent.stdout is not None
-    assert parent.stdout.readline() == b"ready\n"
-    parent.kill()
-    parent.wait()
-    deadline = time.monotonic() + 20
-    while list(cache.glob("*.part")):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    time.sleep(0.3)
-    made = len(list(cache.iterdir()))
-    time.sleep(0.7)
-    assert len(list(cache.iterdir())) == made
 
 
 def test_there_are_as_many_renditions_as_the_disk_may_hold(tmp_path: Path) -> None:
     clips = [clip_of(tmp_path), clip_of(tmp_path, 1)]
-    size = Order(clips[0], 0, 0, 6, tmp_path).most_bytes()
-    limited = Renderer(clips, tmp_path, per_clip=10, frames=6, disk=2 * size)
-    assert [order.clip.space for order in limited.orders] == [Space.RGB, Space.GRAY]
-    mixed = Renderer(clips[:1], tmp_path, per_clip=4, kinds=("realistic", "coded"))
-    assert [order.kind for order in mixed.orders] == ["realistic", "coded"] * 2
+    noise = parse("gaussian:5+realistic+compressed-mixture", training=True)
+    size = Order(clips[0], 0, 0, tmp_path).most_bytes()
+    some = ordered(clips, tmp_path, noise, seed=0, per_clip=10, disk=2 * size)
+    assert [order.clip.space for order in some] == [Space.RGB, Space.GRAY]
+    mixed = ordered(clips[:1], tmp_path, noise, seed=0, per_clip=4, disk=1 << 40)
+    assert [order.noise for order in mixed] == ["realistic", "compressed-mixture"] * 2
 
 
-def test_a_renderer_that_fails_says_so_to_who_waits(tmp_path: Path) -> None:
+def test_a_rendition_that_fails_stops_the_run(tmp_path: Path) -> None:
     clip = clip_of(tmp_path)
     (tmp_path / "scene3.npy").unlink()
-    with (
-        Renderer([clip], tmp_path / "cache", per_clip=1) as renderer,
-        pytest.raises(F2RError, match="scene3: its pictures are gone"),
-    ):
-        renderer.take(np.random.default_rng(0))
+    with pytest.raises(F2RError, match="scene3: its pictures are gone"):
+        render_all([clip], tmp_path / "cache", parse("realistic", training=True), per_clip=1)

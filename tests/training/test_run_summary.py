@@ -61,7 +61,7 @@ def test_the_verdict_says_what_the_figure_is_measured_against(result, config) ->
     assert verdict(result, config) == (
         "PSNR against noisy held-out frames: 16.990 -> 17.447 dB (+0.458)"
     )
-    clean = replace(config, clean=True, synthetic="gaussian:5")
+    clean = replace(config, inputs_are_clean=True, noise="gaussian:5")
     assert verdict(result, clean) == "loss on held-out clips: -1.9560 -> -2.0087"
     assert verdict(replace(result, start_loss=math.nan), config) == (
         "PSNR against noisy held-out frames: 17.447 dB"

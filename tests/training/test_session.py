@@ -13,7 +13,7 @@ from f2rcli import weights
 from f2rcli.errors import ConfigError, InputError, UsageError
 from f2rcli.frames import Space
 from f2rcli.training.footage.footage import Footage
-from f2rcli.training.footage.split import exams, places, split
+from f2rcli.training.footage.split import held_out_places, places, split
 from f2rcli.training.loop.events import Event
 from f2rcli.training.methods.f2r import recipe
 from f2rcli.training.run.config import StageOverrides, TrainConfig
@@ -50,8 +50,8 @@ def run(asked: TrainConfig) -> TrainResult:
 
 
 @pytest.fixture(autouse=True)
-def _few_lessons(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four steps need no more; preparing lessons is what takes the time here."""
+def _few_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four steps need no more; preparing pairs is what takes the time here."""
     monkeypatch.setattr(recipe, "LEAST_PIXELS", 40_000)
 
 
@@ -116,19 +116,64 @@ def test_the_published_recipe_runs_by_name(tmp_path: Path) -> None:
     assert run(asked).stopped == "finished"
 
 
-def test_clean_clips_with_made_noise(tmp_path: Path) -> None:
+def test_clean_clips_with_synthetic_noise(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mkv", sigma=0, frames=20)
     asked = config(
-        clip, recipe="supervised", clean=True, synthetic="gaussian:10-30", size="8,16",
+        clip, recipe="supervised", inputs_are_clean=True, noise="gaussian:10-30", size="8,16",
         stages=short("coarse", "fusion"),
     )  # fmt: skip
     assert run(asked).stopped == "finished"
 
 
+@pytest.mark.parametrize("space", ["auto", "gray"])
+def test_clean_clips_made_into_footage_of_every_kind(tmp_path: Path, space: str) -> None:
+    clip = write_clip(tmp_path / "a.mkv", sigma=0, frames=24)
+    asked = config(
+        clip, recipe="supervised", inputs_are_clean=True, noise="footage", size="8,16",
+        stages=short("coarse", "fusion"), jobs=2,
+    )  # fmt: skip
+    result = run(asked)
+    assert np.isfinite(result.best_loss)
+    if space == "gray":  # from the RGB weights that were made
+        begun, out = asked.output, str(tmp_path / "gray.safetensors")
+        asked = replace(asked, space="gray", init=begun, output=out)
+        result = run(asked)
+    made = weights.load(str(result.weights))
+    assert made.header.space.value == ("gray" if space == "gray" else "rgb")
+    assert len(list((asked.folder / "precomputed").glob("*.json"))) == 1
+    again = run(replace(asked, resume=True))
+    assert again.weights.read_bytes() == result.weights.read_bytes()
+
+
+def test_mosaics_from_clean_colour_clips(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mkv", sigma=0, frames=12, size=96)
+    asked = config(
+        clip, recipe="supervised", inputs_are_clean=True, noise="sensor", size="8,16",
+        stages=short("coarse", "fusion"),
+    )  # fmt: skip
+    made = weights.load(str(run(asked).weights))
+    assert (made.header.space, made.header.order) == (Space.BAYER, "R G1 B G2")
+
+
+def test_noise_that_stands_alone_is_not_joined(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mkv", sigma=0, frames=12)
+    asked = config(clip, recipe="supervised", inputs_are_clean=True, noise="footage+gaussian")
+    with pytest.raises(ConfigError, match="footage cannot be joined"):
+        run(asked)
+
+
+def test_a_stage_that_follows_the_clock_ends_by_it(tmp_path: Path) -> None:
+    stages = short("coarse", "anchor", "pseudo", "recorruption", steps=0)
+    stages["coarse"] = StageOverrides(minutes=0.02, batch=1, crop=32)
+    asked = config(write_clip(tmp_path / "a.mkv"), size="8,16", stages=stages)
+    assert run(asked).stopped == "finished"
+    assert '"minutes": 0.02' in (asked.folder / "coarse.settings.json").read_text()
+
+
 def test_gray_weights_from_colour_clips(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mkv", sigma=0, frames=20)
     asked = config(
-        clip, recipe="supervised", clean=True, synthetic="gaussian:10-30", size="8,16",
+        clip, recipe="supervised", inputs_are_clean=True, noise="gaussian:10-30", size="8,16",
         space="gray", stages=short("coarse", "fusion"),
     )  # fmt: skip
     made = weights.load(str(run(asked).weights))
@@ -189,15 +234,15 @@ def test_what_is_held_out_is_never_learnt_from(lengths: list[int]) -> None:
     held = {frame for part in parts for frame in part.held}
     learnt = places(clips, parts, 3_000_000, np.random.default_rng(0))
     assert not held & {frame for place in learnt for frame in place.frames}
-    for exam in exams(clips, parts, 7, 8, 0):
-        assert all(exam.frames[centre] in held for centre in exam.centres)
+    for place in held_out_places(clips, parts, 7, 8, 0):
+        assert all(place.frames[centre] in held for centre in place.centres)
     assert held
 
 
 @pytest.mark.parametrize(("clips", "judged"), [(1, 1), (2, 2), (5, 5), (12, 8)])
 def test_of_several_clips_each_has_its_say(clips: int, judged: int) -> None:
     several = footage([16]) * clips
-    found = exams(several, split(several, 4, 7), 7, 8, 0)
+    found = held_out_places(several, split(several, 4, 7), 7, 8, 0)
     assert len({place.clip for place in found}) == judged
     assert sum(len(place.centres) for place in found) <= 8
 

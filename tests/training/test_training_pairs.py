@@ -1,4 +1,4 @@
-"""Lessons: what networks are shown shares no noise with what they are taught."""
+"""Training pairs: what networks are shown shares no noise with what they are taught."""
 
 from typing import Any
 
@@ -42,12 +42,12 @@ def noisy_clip(scene: NDArray[np.float32], seed: int = 0) -> NDArray[np.float32]
     return scene + SIGMA * rng.standard_normal((FRAMES, *scene.shape)).astype(np.float32)
 
 
-def lessons(
-    method: F2R, clip: NDArray[np.float32], teaching: TargetKind, **options: Any
+def excerpt_of(
+    method: F2R, clip: NDArray[np.float32], target: TargetKind, **options: Any
 ) -> Excerpt:
     rng = np.random.default_rng(7)
     with torch.inference_mode():
-        return make_pairs(method, clip, range(len(clip)), teaching, LAW, rng, **options)
+        return make_pairs(method, clip, range(len(clip)), target, LAW, rng, **options)
 
 
 def correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
@@ -57,10 +57,10 @@ def correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
 def test_recorruption_shows_and_asks_with_independent_noise(
     method: F2R, scene: NDArray[np.float32]
 ) -> None:
-    """Pang et al., CVPR 2021; methods O5: Cov(n + tau n', n - n'/tau) = 0."""
-    excerpt = lessons(method, noisy_clip(scene), TargetKind.RECORRUPTED)
-    shown = np.concatenate([lesson.noisy - scene for lesson in excerpt.lessons])
-    asked = np.concatenate([lesson.target - scene for lesson in excerpt.lessons])
+    """Pang et al., CVPR 2021: Cov(n + tau n', n - n'/tau) = 0."""
+    excerpt = excerpt_of(method, noisy_clip(scene), TargetKind.RECORRUPTED)
+    shown = np.concatenate([pair.noisy - scene for pair in excerpt.pairs])
+    asked = np.concatenate([pair.target - scene for pair in excerpt.pairs])
     assert abs(correlation(shown, asked)) < 0.02
     assert shown.std() == pytest.approx(SIGMA * (1 + TAU**2) ** 0.5, rel=0.03)
     assert asked.std() == pytest.approx(SIGMA * (1 + 1 / TAU**2) ** 0.5, rel=0.03)
@@ -69,27 +69,27 @@ def test_recorruption_shows_and_asks_with_independent_noise(
 def test_what_depends_on_the_centre_is_made_from_the_centre_that_is_shown(
     method: F2R, scene: NDArray[np.float32]
 ) -> None:
-    """A coarse frame of the original would carry its noise into the target (methods O5b)."""
-    excerpt = lessons(method, noisy_clip(scene), TargetKind.RECORRUPTED)
-    for lesson in excerpt.lessons:
-        asked = lesson.target - scene
-        assert abs(correlation(lesson.coarse - scene, asked)) < 0.05
-    leak = correlation(excerpt.coarse[2] - scene, excerpt.lessons[2].target - scene)
+    """A coarse frame of the original would carry its noise into the target."""
+    excerpt = excerpt_of(method, noisy_clip(scene), TargetKind.RECORRUPTED)
+    for pair in excerpt.pairs:
+        asked = pair.target - scene
+        assert abs(correlation(pair.coarse - scene, asked)) < 0.05
+    leak = correlation(excerpt.coarse[2] - scene, excerpt.pairs[2].target - scene)
     assert leak > 0.2  # this test would see it
 
 
 def test_the_centre_is_never_among_its_neighbours(method: F2R, scene: NDArray[np.float32]) -> None:
-    excerpt = lessons(method, noisy_clip(scene), TargetKind.BLIND)
-    for centre, lesson in enumerate(excerpt.lessons):
-        assert centre not in lesson.neighbours
-        assert len(set(lesson.neighbours)) == 4
+    excerpt = excerpt_of(method, noisy_clip(scene), TargetKind.BLIND)
+    for centre, pair in enumerate(excerpt.pairs):
+        assert centre not in pair.neighbours
+        assert len(set(pair.neighbours)) == 4
 
 
 def test_pseudo_pairs_ask_for_the_anchor_and_show_it_with_fresh_noise(
     method: F2R, scene: NDArray[np.float32]
 ) -> None:
-    excerpt = lessons(method, noisy_clip(scene), TargetKind.PSEUDO)
-    added = np.concatenate([lesson.noisy - lesson.target for lesson in excerpt.lessons])
+    excerpt = excerpt_of(method, noisy_clip(scene), TargetKind.PSEUDO)
+    added = np.concatenate([pair.noisy - pair.target for pair in excerpt.pairs])
     assert added.std() == pytest.approx(SIGMA, rel=0.05)
 
 
@@ -97,25 +97,27 @@ def test_a_renoised_clip_has_new_noise_in_every_frame(
     method: F2R, scene: NDArray[np.float32]
 ) -> None:
     clip = noisy_clip(scene)
-    excerpt = lessons(method, clip, TargetKind.RENOISED)
-    for frame, lesson in enumerate(excerpt.lessons):
-        fresh = lesson.noisy - lesson.target
+    excerpt = excerpt_of(method, clip, TargetKind.RENOISED)
+    for frame, pair in enumerate(excerpt.pairs):
+        fresh = pair.noisy - pair.target
         assert fresh.std() == pytest.approx(SIGMA, rel=0.05)
         assert abs(correlation(fresh, clip[frame] - scene)) < 0.05
-        assert np.array_equal(lesson.noisy, excerpt.noisy[frame])
+        assert np.array_equal(pair.noisy, excerpt.noisy[frame])
 
 
 def test_targets_near_the_rails_of_a_clipped_file_are_not_trusted(method: F2R) -> None:
     ramp = np.linspace(0, 1, SIDE, dtype=np.float32)[None, :, None].repeat(SIDE, 0).repeat(3, 2)
-    clipped = lessons(method, noisy_clip(ramp).clip(0, 1), TargetKind.RECORRUPTED)
-    weight = clipped.lessons[2].weight
+    clipped = excerpt_of(method, noisy_clip(ramp).clip(0, 1), TargetKind.RECORRUPTED)
+    weight = clipped.pairs[2].weight
     assert weight is not None
     assert max(weight[:, :4].mean(), weight[:, -4:].mean()) < 0.4  # this anchor is untrained
     assert weight[:, SIDE // 2 - 4 : SIDE // 2 + 4].mean() > 0.9
-    assert lessons(method, noisy_clip(ramp), TargetKind.RECORRUPTED).lessons[2].weight is None
+    assert excerpt_of(method, noisy_clip(ramp), TargetKind.RECORRUPTED).pairs[2].weight is None
 
 
-def test_the_same_generator_gives_the_same_lessons(method: F2R, scene: NDArray[np.float32]) -> None:
-    first, second = (lessons(method, noisy_clip(scene), TargetKind.RECORRUPTED) for _ in range(2))
-    assert np.array_equal(first.lessons[1].target, second.lessons[1].target)
-    assert np.array_equal(first.lessons[1].flows, second.lessons[1].flows)
+def test_the_same_generator_gives_the_same_pairs(method: F2R, scene: NDArray[np.float32]) -> None:
+    first, second = (
+        excerpt_of(method, noisy_clip(scene), TargetKind.RECORRUPTED) for _ in range(2)
+    )
+    assert np.array_equal(first.pairs[1].target, second.pairs[1].target)
+    assert np.array_equal(first.pairs[1].flows, second.pairs[1].flows)

@@ -74,8 +74,8 @@ Noise = Annotated[
     typer.Option(
         "--noise",
         metavar="KIND[:NUMBERS]",
-        help="gaussian:30, poisson-gaussian:0.01,4, mix, correlated:30, compressed:30,23; may be "
-        "repeated.",
+        help="gaussian:30, poisson-gaussian:0.01,4, salt-pepper, correlated:30, compressed:30,23, "
+        "or mixture; ranges such as gaussian:5-55 are drawn per clip. Repeatable.",
         rich_help_panel=NOISE,
     ),
 ]

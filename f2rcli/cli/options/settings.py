@@ -26,7 +26,11 @@ def load_config(ctx: typer.Context, value: str | None) -> str | None:
             for param in ctx.command.params
             if param.name not in NOT_IN_A_FILE
         }
-        ctx.default_map = settings_from(read_table(Path(value)), flags, name=Path(value).name)
+        settings = settings_from(read_table(Path(value)), flags, name=Path(value).name)
+        once = {str(p.name) for p in ctx.command.params if not getattr(p, "multiple", False)}
+        if "noise" in settings and "noise" in once:  # one mixture of kinds, not one run for each
+            settings["noise"] = "+".join(settings["noise"])
+        ctx.default_map = settings
     return value
 
 

@@ -35,30 +35,31 @@ Inputs = Annotated[
     typer.Argument(
         metavar="CLIP",
         show_default=False,
-        help="Noisy footage: videos, folders of them, folders or patterns of pictures.",
+        help="Footage to learn from: videos, image sequences, stacks, raw bursts, or folders.",
     ),
 ]
 Output = Annotated[
     str | None,
     typer.Option(
-        "--output", "-o", metavar="NAME.safetensors", help="Where the trained weights go."
+        "--output", "-o", metavar="NAME.safetensors", help="File for the trained weights."
     ),
 ]
-Clean = Annotated[
+InputsAreClean = Annotated[
     bool,
     typer.Option(
-        "--clean/--noisy",
-        help="The clips have no noise; --synthetic adds some.",
+        "--inputs-are-clean",
+        help="The clips have no noise; --noise adds some.",
         rich_help_panel=FOOTAGE,
     ),
 ]
-Synthetic = Annotated[
+Noise = Annotated[
     str | None,
     typer.Option(
-        "--synthetic",
-        metavar="NOISE",
-        help="For clean clips: gaussian:5-55, poisson-gaussian:..., correlated:..., "
-        "salt-pepper:..., realistic; joined by +.",
+        "--noise",
+        metavar="KIND[:NUMBERS][+KIND...]",
+        help="Noise to add to clean clips, as for f2r eval: gaussian:5-55, "
+        "poisson-gaussian:0.001-0.04,0-15, correlated:3-50,0.4-1.3, salt-pepper, compressed, "
+        "mixture; and realistic, sensor (for mosaics) or footage (of every kind).",
         rich_help_panel=FOOTAGE,
     ),
 ]
@@ -67,7 +68,7 @@ Space = Annotated[
     typer.Option(
         "--space",
         metavar="|".join(SPACES),
-        help="Colours to train for; auto: the clips'.",
+        help="Colours to train for; auto: those of the clips.",
         rich_help_panel=FOOTAGE,
     ),
 ]
@@ -76,7 +77,7 @@ HeldOut = Annotated[
     typer.Option(
         "--held-out",
         metavar="N",
-        help="Frames per clip that are only looked at to judge.",
+        help="Frames per clip that are kept for validation.",
         rich_help_panel=FOOTAGE,
     ),
 ]
@@ -86,15 +87,15 @@ Recipe = Annotated[
 ]
 Method = Annotated[
     str,
-    typer.Option("--method", metavar="NAME", help="What to train.", rich_help_panel=LEARNING),
+    typer.Option("--method", metavar="NAME", help="Method to train.", rich_help_panel=LEARNING),
 ]
 Init = Annotated[
     str | None,
     typer.Option(
         "--init",
         metavar="NAME|PATH",
-        help="Weights to begin from; rgb and gray are the bundled ones. Without it, or as scratch, "
-        "none.",
+        help="Weights to start from; rgb, gray and bayer are bundled. Default: scratch, or the "
+        "bundled ones with --adapt.",
         rich_help_panel=LEARNING,
     ),
 ]
@@ -103,7 +104,7 @@ Adapt = Annotated[
     typer.Option(
         "--adapt",
         metavar="[fast|full]",
-        help=f"Fit the bundled weights (or --init) to the clips; alone it means full. "
+        help=f"Fit the bundled weights (or --init) to the clips; full if no level is given. "
         f"{_words(ADAPT)}.",
         rich_help_panel=LEARNING,
     ),
@@ -113,7 +114,7 @@ Size = Annotated[
     typer.Option(
         "--size",
         metavar="NAME|N,N,N",
-        help=f"Of the networks; or their widths. {_by_method('sizes')}.",
+        help=f"Size of the networks, or their channel widths. {_by_method('sizes')}.",
         rich_help_panel=LEARNING,
     ),
 ]
@@ -122,40 +123,50 @@ Variant = Annotated[
     typer.Option(
         "--variant",
         metavar="NAME",
-        help=f"Of networks and losses. {_by_method('variants') or 'No method has any'}.",
+        help=f"Variant of networks and losses. {_by_method('variants') or 'No method has any'}.",
         rich_help_panel=LEARNING,
     ),
 ]
 Length = Annotated[
     int | None,
-    typer.Option("--length", metavar="T", help="Frames per window, odd.", rich_help_panel=LEARNING),
+    typer.Option(
+        "--length", metavar="T", help="Frames per window, an odd number.", rich_help_panel=LEARNING
+    ),
 ]
 Stage = Annotated[
     list[str] | None,
     typer.Option(
         "--stage",
         metavar="NAME.KEY=VALUE",
-        help="Change steps, lr, batch or crop of one stage; may be repeated.",
+        help="Set steps, minutes, lr, batch, crop or clips of one stage; repeatable.",
         rich_help_panel=LEARNING,
     ),
 ]
 Seed = Annotated[
     int,
-    typer.Option("--seed", metavar="N", help="Same seed, same run.", rich_help_panel=LEARNING),
+    typer.Option(
+        "--seed",
+        metavar="N",
+        help="Random seed; the same seed repeats the run.",
+        rich_help_panel=LEARNING,
+    ),
 ]
 Precision = Annotated[
     str,
     typer.Option(
         "--precision",
         metavar="|".join(PRECISIONS),
-        help="Arithmetic of the networks.",
+        help="Floating-point precision of the networks.",
         rich_help_panel=MACHINE,
     ),
 ]
 Jobs = Annotated[
     int | None,
     typer.Option(
-        "--jobs", metavar="N", help="Processes that prepare data.", rich_help_panel=MACHINE
+        "--jobs",
+        metavar="N",
+        help="Processes that prepare data (default: by the number of cores).",
+        rich_help_panel=MACHINE,
     ),
 ]
 Memory = Annotated[
@@ -163,7 +174,7 @@ Memory = Annotated[
     typer.Option(
         "--memory",
         metavar="SIZE",
-        help="At most so much for decoded frames.",
+        help="Memory limit for decoded frames.",
         rich_help_panel=MACHINE,
     ),
 ]
@@ -172,35 +183,35 @@ TimeLimit = Annotated[
     typer.Option(
         "--time-limit",
         metavar="TIME",
-        help="Stop after 25m or 1h30m with weights that can be used; --resume goes on.",
+        help="Stop after this time, such as 25m or 1h30m, with usable weights; --resume continues.",
         rich_help_panel=RUN,
     ),
 ]
 Resume = Annotated[
     bool,
-    typer.Option(
-        "--resume", help="Go on with the run of this OUTPUT or --run.", rich_help_panel=RUN
-    ),
+    typer.Option("--resume", help="Continue the run of this OUTPUT or --run.", rich_help_panel=RUN),
 ]
 RunFolder = Annotated[
     str | None,
     typer.Option(
         "--run",
         metavar="FOLDER",
-        help="Checkpoints, curves and the report; without it NAME.run beside the output.",
+        help="Folder for checkpoints, curves and the report; default: NAME.run beside the output.",
         rich_help_panel=RUN,
     ),
 ]
 LogEvery = Annotated[
     int,
-    typer.Option("--log-every", metavar="STEPS", help="A row in the CSV.", rich_help_panel=RUN),
+    typer.Option(
+        "--log-every", metavar="STEPS", help="Steps between rows of the CSV.", rich_help_panel=RUN
+    ),
 ]
 ValidateEvery = Annotated[
     int,
     typer.Option(
         "--validate-every",
         metavar="STEPS",
-        help="A look at the held-out frames.",
+        help="Steps between validations on the held-out frames.",
         rich_help_panel=RUN,
     ),
 ]

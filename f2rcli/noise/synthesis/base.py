@@ -1,4 +1,4 @@
-"""What noise made on the spot looks like from outside."""
+"""The protocol of synthetic noise, for those that only add it."""
 
 from collections.abc import Iterable, Iterator
 from typing import Protocol
@@ -9,8 +9,15 @@ from f2rcli.frames import ClipInfo, Frame
 class Noise(Protocol):
     """Noise made on the spot: `f2rcli.noise.synthesis.spec.parse("gaussian:30")` gives one."""
 
-    name: str  # as --noise took it, in its canonical form: "gaussian:30"
-    title: str  # "white Gaussian, sigma 30 of 255"
+    @property
+    def name(self) -> str:
+        """As --noise took it, in its canonical form: "gaussian:30"."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """For people: "white Gaussian, sigma 30 of 255"."""
+        ...
 
     def add(
         self, frames: Iterable[Frame], info: ClipInfo, *, seed: int, clipped: bool

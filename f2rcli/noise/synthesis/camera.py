@@ -98,10 +98,7 @@ class Camera:
     @cached_property
     def _display(self) -> Real:
         """Linear light in STEPS steps -> gamma-encoded, with an S curve."""
-        light = np.linspace(0, 1, STEPS)
-        gamma = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-        curve = (1 - self.contrast) * gamma + self.contrast * gamma**2 * (3 - 2 * gamma)
-        return curve.astype(np.float32)
+        return tone_curve(np.linspace(0, 1, STEPS), self.contrast).astype(np.float32)
 
     @cached_property
     def _linear(self) -> Real:
@@ -111,7 +108,7 @@ class Camera:
 
     @cached_property
     def _matrix(self) -> NDArray[np.float64]:
-        return np.eye(3) + self.colour * (COLOUR - np.eye(3))
+        return colour_matrix(self.colour)
 
     @property
     def _gains(self) -> NDArray[np.float64]:
@@ -146,6 +143,17 @@ class Camera:
         if self.sharpen:
             picture = picture + np.float32(self.sharpen) * (picture - _blurred(picture, 1.0))
         return picture
+
+
+def tone_curve(light: NDArray[np.float64], contrast: float) -> NDArray[np.float64]:
+    """Linear light -> gamma-encoded (sRGB), with a share `contrast` of an S curve."""
+    gamma = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return (1 - contrast) * gamma + contrast * gamma**2 * (3 - 2 * gamma)
+
+
+def colour_matrix(share: float) -> NDArray[np.float64]:
+    """A sensor's colours -> sRGB; 0 leaves them as they are, 1 takes all of COLOUR."""
+    return np.eye(3) + share * (COLOUR - np.eye(3))
 
 
 def demosaic(pixels: Real) -> Real:

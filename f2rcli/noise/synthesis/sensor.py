@@ -12,8 +12,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.noise.synthesis.camera import COLOUR, STEPS
-from f2rcli.noise.synthesis.corruption import Law
+from f2rcli.noise.synthesis.camera import STEPS, colour_matrix, tone_curve
+from f2rcli.noise.synthesis.law import Law
 
 Codes = NDArray[np.uint8]  # (T, H, W, 3), gamma-encoded RGB
 Packed = NDArray[np.float32]  # (T, H / 2, W / 2, 4), 0 = black, 1 = white
@@ -58,7 +58,10 @@ class Unprocessing:
     def sensor_light(self, frames: Codes) -> NDArray[np.float32]:
         """frames (T, H, W, 3) -> what a sensor without a mosaic would see, 0..1, of that shape."""
         linear = self._linear[frames]
-        back = np.linalg.inv(self._matrix) / np.array([self.red, 1.0, self.blue])[:, None]
+        back = (
+            np.linalg.inv(colour_matrix(self.colour))
+            / np.array([self.red, 1.0, self.blue])[:, None]
+        )
         light = linear @ (self.exposure * back.T).astype(np.float32)
         return np.clip(light, 0, 1).astype(np.float32)
 
@@ -71,13 +74,8 @@ class Unprocessing:
     def _linear(self) -> NDArray[np.float32]:
         """8-bit codes -> linear light."""
         light = np.linspace(0, 1, STEPS)
-        gamma = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-        shown = (1 - self.contrast) * gamma + self.contrast * gamma**2 * (3 - 2 * gamma)
+        shown = tone_curve(light, self.contrast)
         return np.interp(np.arange(256) / 255, shown, light).astype(np.float32)
-
-    @cached_property
-    def _matrix(self) -> NDArray[np.float64]:
-        return np.eye(3) + self.colour * (COLOUR - np.eye(3))
 
 
 def mosaicked(light: NDArray[np.float32]) -> Packed:
@@ -109,7 +107,7 @@ def draw_raw_law(rng: np.random.Generator) -> Law:
 
 
 def _law(a: float, b: float) -> Law:
-    return Law(gain=a / _SPAN, read=float(np.sqrt(b)) / _SPAN, blur=0.0)
+    return Law(gain=a / _SPAN, read=float(np.sqrt(b)) / _SPAN)
 
 
 def sense(clean: Packed, law: Law, rng: np.random.Generator, bits: int = 12) -> Packed:

@@ -1,147 +1,274 @@
-"""What --noise takes: `gaussian:30`, `poisson-gaussian:0.01,4`, `mix`, `correlated:30,0.8`,
-`compressed:30,23`, and the short names of the project's tables: g30, pg, sp, corr30, h264, h264_20.
+"""What --noise takes, in `f2r eval` and `f2r train` alike: `gaussian:30`, `gaussian:5-55`,
+`poisson-gaussian:0.01,4+correlated:3-50,0.4-1.3`, and the short names of the project's tables:
+g30, pg, sp, corr30, h264, h264_20.
 """
 
 import re
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
 
 from f2rcli.errors import UsageError, nearest
-from f2rcli.noise.synthesis import laws
-from f2rcli.noise.synthesis.base import Noise
-from f2rcli.noise.synthesis.stream import ENCODERS, Added, Compressed
+from f2rcli.frames import ClipInfo, Frame
+from f2rcli.noise.synthesis.coding import ENCODERS, Coding
+from f2rcli.noise.synthesis.law import Law, draw_mixture
+from f2rcli.noise.synthesis.stream import coded_clip, noisy_clip
+
+Range = tuple[float, float]  # low and high; equal where one number was written
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A number that a kind of noise takes."""
+    """A number that a kind of noise takes, or a range that it is drawn from."""
 
     name: str
     low: float
     high: float
     default: float
+    octaves: bool = False  # whether every octave of a range is as likely
+
+    def draw(self, range_: Range, rng: np.random.Generator) -> float:
+        """A number of the range, which is the only one where both ends are the same."""
+        low, high = range_
+        if low == high:
+            return low
+        if self.octaves:
+            return float(np.exp(rng.uniform(*np.log(range_))))
+        return float(rng.uniform(low, high))
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of noise: its numbers in the order they are written, and what makes it of them."""
+    """A kind of noise: its numbers in the order they are written, and the law they make."""
 
-    parameters: tuple[Parameter, ...]
-    make: Callable[..., Noise]
-    words: tuple[str, ...] = ()  # one of which may follow the numbers; the first is assumed
+    title: str  # with a place for every number
+    parameters: tuple[Parameter, ...] = ()
+    law: Callable[..., Law] | None = None  # None: drawn from the mixture
+    words: tuple[str, ...] = ()  # one of which may follow the numbers; the first is the default
+    coded: bool = False
+    training: bool = False  # shapes the clean picture as well, so that only training can use it
 
     def usage(self, name: str) -> str:
-        """How it is written, with what is assumed."""
+        """How it is written, with its defaults."""
         values = [f"{p.default:g}" for p in self.parameters] + list(self.words[:1])
         return f"{name}:{','.join(values)}" if values else name
 
 
-def parse(text: str) -> Noise:
-    """The noise that a text describes: a kind, its numbers or none, or a short name.
-
-    sigma and read noise in 8-bit units, gain per unit of signal in 0..1, blur in pixels. Raises
-    UsageError for what is not known or out of range, naming the text and the choices.
-    """
-    name, colon, values = _lengthened(text.strip()).partition(":")
-    if name not in KINDS:
-        raise UsageError(
-            f"--noise {text}: {name or 'nothing'} is no kind of noise.",
-            hint=f"{nearest(name, list(KINDS))} Written as {choices()}.",
-        )
-    kind = KINDS[name]
-    given = values.split(",") if colon else []
-    words = [given.pop().strip()] if given and given[-1].strip() in kind.words else kind.words[:1]
-    if len(given) > len(kind.parameters):
-        raise _refused(text, kind.usage(name), f"{name} takes {_count(len(kind.parameters))}")
-    numbers = [
-        _number(text, kind.usage(name), given[i], p) if i < len(given) else p.default
-        for i, p in enumerate(kind.parameters)
-    ]
-    return kind.make(*numbers, *words)
-
-
-def choices() -> str:
-    """Every kind as it is written, for messages and help."""
-    return ", ".join(kind.usage(name) for name, kind in KINDS.items())
-
-
-def _gaussian(sigma: float) -> Noise:
-    return Added(
-        f"gaussian:{sigma:g}", f"white Gaussian, sigma {sigma:g} of 255", f"g{sigma:g}",
-        laws.gaussian(sigma / 255), sigma,
-    )  # fmt: skip
-
-
-def _poisson_gaussian(gain: float, read: float) -> Noise:
-    name = f"poisson-gaussian:{gain:g},{read:g}"
-    title = f"Poisson-Gaussian, variance {gain:g} x + ({read:g}/255)^2"
-    key = "pg" if (gain, read) == (0.01, 4) else name
-    return Added(name, title, key, laws.poisson_gaussian(gain, read / 255))
-
-
-def _mix() -> Noise:
-    title = "Gaussian, sigma 25.5 of 255, and 10 % salt and pepper (FITVNet's mix)"
-    return Added("mix", title, "sp", laws.mix)
-
-
-def _correlated(sigma: float, blur: float) -> Noise:
-    name = f"correlated:{sigma:g},{blur:g}"
-    title = f"Gaussian blurred by {blur:g} px, sigma {sigma:g} of 255"
-    key = f"corr{sigma:g}" if blur == 0.8 else name
-    return Added(name, title, key, laws.correlated(sigma / 255, blur), sigma, mosaics=False)
-
-
-def _compressed(sigma: float, crf: float, codec: str) -> Noise:
-    name = f"compressed:{sigma:g},{crf:g}" + ("" if codec == "h264" else f",{codec}")
-    short = "h264" if sigma == 30 else f"h264_{sigma:g}"
-    key = short if (crf, codec) == (23, "h264") else name
-    added = Added(name, "", key, laws.gaussian(sigma / 255))
-    coder = {"h264": "H.264", "hevc": "HEVC"}[codec]
-    title = f"white Gaussian, sigma {sigma:g} of 255, then {coder} at crf {crf:g}"
-    return Compressed(name, title, added, round(crf), codec)
-
-
 _SIGMA = Parameter("sigma in 8-bit units", 0, 255, 30)
-_GAIN = Parameter("gain, variance per unit of signal,", 0, 1, 0.01)
+_GAIN = Parameter("gain, variance per unit of signal,", 0, 1, 0.01, octaves=True)
 _READ = Parameter("read noise in 8-bit units", 0, 255, 4)
 _BLUR = Parameter("blur in pixels", 0.1, 5, 0.8)
+_MIXED_SIGMA = Parameter("sigma in 8-bit units", 0, 255, 25.5)
+_IMPULSES = Parameter("share of black and white pixels", 0, 1, 0.1)
 _CRF = Parameter("constant rate factor", 0, 51, 23)
 
+FOOTAGE, SENSOR, REALISTIC = "footage", "sensor", "realistic"
 KINDS = {
-    "gaussian": Kind((_SIGMA,), _gaussian),
-    "poisson-gaussian": Kind((_GAIN, _READ), _poisson_gaussian),
-    "mix": Kind((), _mix),
-    "correlated": Kind((_SIGMA, _BLUR), _correlated),
-    "compressed": Kind((_SIGMA, _CRF), _compressed, tuple(ENCODERS)),
-}
-# Short names and what they stand for; NN is sigma.
+    "gaussian": Kind("white Gaussian, sigma {} of 255", (_SIGMA,), lambda s: Law(0.0, s / 255)),
+    "poisson-gaussian": Kind(
+        "Poisson-Gaussian, variance {} x + ({}/255)^2", (_GAIN, _READ), lambda g, r: Law(g, r / 255)
+    ),
+    "correlated": Kind(
+        "Gaussian, sigma {} of 255, blurred by {} px", (_SIGMA, _BLUR),
+        lambda s, b: Law(0.0, s / 255, b),
+    ),
+    "salt-pepper": Kind(
+        "white Gaussian, sigma {} of 255, and a share of {} salt and pepper",
+        (_MIXED_SIGMA, _IMPULSES), lambda s, i: Law(0.0, s / 255, impulses=i),
+    ),
+    "compressed": Kind(
+        "white Gaussian, sigma {} of 255, then {2} at crf {1}", (_SIGMA, _CRF),
+        lambda s, crf: Law(0.0, s / 255), tuple(ENCODERS), coded=True,
+    ),
+    "mixture": Kind("the pre-training mixture"),
+    "compressed-mixture": Kind("the pre-training mixture, then H.264 or HEVC", coded=True),
+    REALISTIC: Kind("a camera's noise and processing", training=True),
+    SENSOR: Kind("a raw sensor's noise on mosaics", training=True),
+    FOOTAGE: Kind("degraded footage of every kind", training=True),
+}  # fmt: skip
+# Short names, {} for sigma, and what they stand for. Clips are seeded by them.
 SHORT = (
-    (re.compile(r"g(\d+\.?\d*)"), "gaussian:{}"),
-    (re.compile(r"pg()"), "poisson-gaussian"),
-    (re.compile(r"sp()"), "mix"),
-    (re.compile(r"corr(\d+\.?\d*)"), "correlated:{}"),
-    (re.compile(r"h264()"), "compressed"),
-    (re.compile(r"h264_(\d+\.?\d*)"), "compressed:{}"),
+    ("g{}", "gaussian:{}"),
+    ("pg", "poisson-gaussian:0.01,4"),
+    ("sp", "salt-pepper:25.5,0.1"),
+    ("corr{}", "correlated:{},0.8"),
+    ("h264", "compressed:30,23"),
+    ("h264_{}", "compressed:{},23"),
 )
 
 
-def _lengthened(text: str) -> str:
-    for pattern, long in SHORT:
-        match = pattern.fullmatch(text)
-        if match:
-            return long.format(match[1])
-    return text
+class Draw(NamedTuple):
+    """What one clip gets: a law, and the codec that its pictures go through afterwards."""
+
+    law: Law
+    coding: Coding | None
 
 
-def _number(text: str, usage: str, value: str, parameter: Parameter) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        raise _refused(text, usage, f"{value.strip() or 'nothing'} is no number") from None
-    if not parameter.low <= number <= parameter.high:  # not a number fails as well
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A kind of noise with its numbers."""
+
+    kind: str
+    ranges: tuple[Range, ...]
+    word: str = ""
+
+    @property
+    def name(self) -> str:
+        """As it is written, with nothing left out but a default word."""
+        values = [_text(range_) for range_ in self.ranges]
+        values += [self.word] if self.word not in KINDS[self.kind].words[:1] else []
+        return f"{self.kind}:{','.join(filter(None, values))}".removesuffix(":")
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        coder = {"h264": "H.264", "hevc": "HEVC"}.get(self.word, "")
+        title = KINDS[self.kind].title
+        values = [_text(range_) for range_ in self.ranges]
+        return title.replace("{2}", coder).replace("{1}", "{}").format(*values)
+
+    @property
+    def rendered(self) -> bool:
+        """Whether training has it made in advance: it takes a camera or a codec."""
+        kind = KINDS[self.kind]
+        return kind.coded or kind.training
+
+    def draw(self, rng: np.random.Generator) -> Draw:
+        """A law and a codec at random, both within the ranges."""
+        kind = KINDS[self.kind]
+        values = [p.draw(r, rng) for p, r in zip(kind.parameters, self.ranges, strict=True)]
+        law = kind.law(*values) if kind.law else draw_mixture(rng)
+        if not kind.coded:
+            return Draw(law, None)
+        if not self.word:
+            return Draw(law, Coding.draw(rng))
+        return Draw(law, Coding(ENCODERS[self.word], "medium", round(values[1])))
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseSpec:
+    """Noise as a user wrote it: kinds with equal shares. A `Noise`, and what training draws."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def name(self) -> str:
+        """In its canonical form."""
+        return "+".join(part.name for part in self.parts)
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return ", or ".join(part.title for part in self.parts)
+
+    @property
+    def rendered(self) -> tuple[Part, ...]:
+        """The parts that training has made in advance."""
+        return tuple(part for part in self.parts if part.rendered)
+
+    def draw(self, rng: np.random.Generator) -> Law | None:
+        """A law to train with; None stands for one of the renditions of `rendered`."""
+        part = self._part(rng)
+        return None if part.rendered else part.draw(rng).law
+
+    def add(
+        self, frames: Iterable[Frame], info: ClipInfo, *, seed: int, clipped: bool
+    ) -> tuple[ClipInfo, Iterator[Frame]]:
+        """See `base.Noise`. Ranges and kinds are drawn once per clip, by the seed and its name.
+
+        Raises InputError for mosaics and sizes that this noise is not defined for.
+        """
+        key = zlib.crc32(_shortened(self.name).encode())
+        chosen = np.random.default_rng([seed, key, zlib.crc32(info.name.encode())])
+        law, coding = self._part(chosen).draw(chosen)
+        rng = np.random.default_rng([seed, key])
+        if coding is not None:
+            return coded_clip(frames, info, law, coding, rng)
+        return noisy_clip(frames, info, law, rng, clipped=clipped)
+
+    def _part(self, rng: np.random.Generator) -> Part:
+        return self.parts[rng.integers(len(self.parts)) if len(self.parts) > 1 else 0]
+
+
+def parse(text: str, *, training: bool = False) -> NoiseSpec:
+    """The noise that a text describes: kinds joined by "+", each with numbers, ranges or neither.
+
+    sigma and read noise in 8-bit units, gain per unit of signal in 0..1, blur in pixels. Kinds that
+    also shape the clean picture are for `training` alone. Raises UsageError for what is unknown or
+    out of range, naming the text and the choices.
+    """
+    parts = (_lengthened(piece.strip()) for piece in text.split("+"))
+    return NoiseSpec(tuple(_parsed(part, text, training) for part in parts))
+
+
+def choices(*, training: bool = False) -> str:
+    """Every kind as it is written, for messages and help."""
+    return ", ".join(kind.usage(n) for n, kind in KINDS.items() if training or not kind.training)
+
+
+def _parsed(piece: str, text: str, training: bool) -> Part:
+    name, colon, values = piece.partition(":")
+    if name not in KINDS:
+        raise UsageError(
+            f"--noise {text}: {name or 'nothing'} is not a kind of noise.",
+            hint=f"{nearest(name, list(KINDS))} Written as {choices(training=training)}.",
+        )
+    kind = KINDS[name]
+    if kind.training and not training:
+        raise UsageError(
+            f"--noise {text}: {name} changes the clean picture too: only training can use it.",
+            hint=f"Choose from {choices()}.",
+        )
+    given = values.split(",") if colon else []
+    word = given.pop().strip() if given and given[-1].strip() in kind.words else kind.words[:1]
+    if len(given) > len(kind.parameters):
+        raise _refused(text, kind.usage(name), f"{name} takes {_count(len(kind.parameters))}")
+    ranges = tuple(
+        _range(text, kind.usage(name), given[i], p) if i < len(given) else (p.default, p.default)
+        for i, p in enumerate(kind.parameters)
+    )
+    return Part(name, ranges, "".join(word))
+
+
+def _range(text: str, usage: str, value: str, parameter: Parameter) -> Range:
+    number = r"(\d+\.?\d*(?:e-?\d+)?|\.\d+)"
+    match = re.fullmatch(rf"\s*{number}(?:-{number})?\s*", value)
+    if match is None:
+        what = value.strip() or "nothing"
+        raise _refused(text, usage, f"{what} is neither a number nor a range such as 5-55")
+    low = float(match[1])
+    high = low if match[2] is None else float(match[2])
+    if low > high:
+        raise _refused(text, usage, f"the range {value.strip()} runs backwards")
+    if not parameter.low <= low <= high <= parameter.high:
         limits = f"{parameter.low:g} to {parameter.high:g}"
         raise _refused(text, usage, f"{parameter.name} must be from {limits}")
-    return number
+    if parameter.octaves and low == 0 < high:
+        raise _refused(text, usage, f"a range of {parameter.name} must begin above 0")
+    return low, high
+
+
+def _text(range_: Range) -> str:
+    low, high = range_
+    return f"{low:g}" if low == high else f"{low:g}-{high:g}"
+
+
+def _lengthened(text: str) -> str:
+    return next(filter(None, (_rewritten(text, short, long) for short, long in SHORT)), text)
+
+
+def _shortened(name: str) -> str:
+    return next(filter(None, (_rewritten(name, long, short) for short, long in SHORT)), name)
+
+
+def _rewritten(text: str, form: str, other: str) -> str | None:
+    """`text`, which has one form, in the other; None where it has not."""
+    pattern = re.escape(form).replace(r"\{\}", r"(\d+\.?\d*)")
+    match = re.fullmatch(pattern, text)
+    return other.format(*match.groups()) if match else None
 
 
 def _refused(text: str, usage: str, why: str) -> UsageError:

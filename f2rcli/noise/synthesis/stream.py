@@ -3,10 +3,9 @@
 A clip's noise depends on the law, the seed and the clip's size alone.
 """
 
-import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, replace
 from fractions import Fraction
 from typing import Any
 
@@ -15,94 +14,74 @@ import numpy as np
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Family, Frame, Mosaic, Plane, PlaneLayout
 from f2rcli.noise.codec import Codes, recoded, to_codes
-from f2rcli.noise.synthesis.laws import Law, Signal
+from f2rcli.noise.synthesis.coding import Coding
+from f2rcli.noise.synthesis.law import Law, Signal
 from f2rcli.sensor import plane_colours
 from f2rcli.yuv import to_rgb
 
 EXACT = 1e-3  # 8-bit codes that a sample may be off and still be taken for the code itself
 SMALLEST_CODED = 16  # pixels per side: a macroblock
-ENCODERS = {"h264": "libx264", "hevc": "libx265"}
 
 
-@dataclass(slots=True)
-class Added:
-    """Noise that is added to a picture, sample by sample or blurred: a `Noise`."""
-
-    name: str
-    title: str
-    key: str  # what its generator is seeded with, beside the seed
-    law: Law
-    sigma8: float | None = None  # its standard deviation, 8-bit units; None where signals matter
-    mosaics: bool = True  # whether it means anything for them
-
-    def add(
-        self, frames: Iterable[Frame], info: ClipInfo, *, seed: int, clipped: bool
-    ) -> tuple[ClipInfo, Iterator[Frame]]:
-        """See `f2rcli.evaluation.base.Noise`. Raises InputError for mosaics it cannot do."""
-        if info.layout.family is Family.BAYER and not self.mosaics:
-            raise InputError(
-                f"{info.name}: {self.name} is not defined for mosaics.",
-                hint="Choose gaussian, poisson-gaussian or mix.",
-            )
-        layout = _noisy_layout(info.layout, clipped)
-        passing = _Passing(frames)
-        signals = self.law(map(signal_of, passing), self.generator(seed))
-        noisy = (_stored(signal, passing.next_shell(), layout) for signal in signals)
-        return replace(info, layout=layout, noise_profile=None), noisy
-
-    def generator(self, seed: int) -> np.random.Generator:
-        """The generator that a clip's noise is drawn with."""
-        return np.random.default_rng([seed, zlib.crc32(self.key.encode())])
-
-
-@dataclass(slots=True)
-class Compressed:
-    """White Gaussian noise in 8-bit samples, then a video codec at 4:2:0: what a phone or a web
-    site hands out. A `Noise`."""
-
-    name: str
-    title: str
-    added: Added
-    crf: int
-    codec: str
-    sigma8: float | None = field(default=None, init=False)
-
-    def add(
-        self, frames: Iterable[Frame], info: ClipInfo, *, seed: int, clipped: bool
-    ) -> tuple[ClipInfo, Iterator[Frame]]:
-        """See `f2rcli.evaluation.base.Noise`: odd sizes lose a row or column, `clipped` is always
-        true. Raises InputError for mosaics and for pictures smaller than a macroblock."""
-        if info.layout.family is Family.BAYER:
-            raise InputError(
-                f"{info.name}: mosaics do not go through a video codec.",
-                hint="Choose gaussian or poisson-gaussian.",
-            )
-        if min(info.width, info.height) < SMALLEST_CODED:
-            raise InputError(
-                f"{info.name}: {info.width}x{info.height} is too small for a video codec.",
-                hint=f"{self.name} takes pictures of {SMALLEST_CODED} pixels per side and more.",
-            )
-        gray = info.layout.family is Family.GRAY
-        layout = PlaneLayout(
-            family=Family.GRAY if gray else Family.YUV,
-            bits=8,
-            log2_chroma=(0, 0) if gray else (1, 1),
-            full_range=False,
+def noisy_clip(
+    frames: Iterable[Frame],
+    info: ClipInfo,
+    law: Law,
+    rng: np.random.Generator,
+    *,
+    clipped: bool,
+) -> tuple[ClipInfo, Iterator[Frame]]:
+    """A clip with noise of a law; see `base.Noise`. Raises InputError for blurred noise on mosaics,
+    whose neighbouring samples are of different colours."""
+    if info.layout.family is Family.BAYER and law.blur:
+        raise InputError(
+            f"{info.name}: correlated noise is not defined for mosaics.",
+            hint="Choose gaussian, poisson-gaussian or salt-pepper.",
         )
-        size = {"width": info.width // 2 * 2, "height": info.height // 2 * 2}
-        told = replace(info, layout=layout, noise_profile=None, **size)  # type: ignore[arg-type]  # two ints
-        return told, self._coded(frames, layout, info.rate or Fraction(25), seed)
+    layout = _noisy_layout(info.layout, clipped)
+    passing = _Passing(frames)
+    signals = law.add_to_clip(map(signal_of, passing), rng)
+    noisy = (_stored(signal, passing.next_shell(), layout) for signal in signals)
+    return replace(info, layout=layout, noise_profile=None), noisy
 
-    def _coded(
-        self, frames: Iterable[Frame], layout: PlaneLayout, rate: Fraction, seed: int
-    ) -> Iterator[Frame]:
-        passing = _Passing(frames)
-        even = (_even(signal_of(frame)) for frame in passing)
-        noisy = self.added.law(even, self.added.generator(seed))
-        pictures = (_coloured(to_codes(signal)) for signal in noisy)
-        for coded in recoded(pictures, ENCODERS[self.codec], "medium", self.crf, rate=rate):
-            planes = coded.planes[: layout.colour_planes]
-            yield replace(passing.next_shell(), planes=planes, layout=layout)
+
+def coded_clip(
+    frames: Iterable[Frame], info: ClipInfo, law: Law, coding: Coding, rng: np.random.Generator
+) -> tuple[ClipInfo, Iterator[Frame]]:
+    """A noisy clip in 8-bit samples, then through a video codec at 4:2:0: what a phone or a web
+    site hands out. Odd sizes lose a row or column. Raises InputError for mosaics and for pictures
+    smaller than a macroblock."""
+    if info.layout.family is Family.BAYER:
+        raise InputError(
+            f"{info.name}: mosaics do not go through a video codec.",
+            hint="Choose gaussian or poisson-gaussian.",
+        )
+    if min(info.width, info.height) < SMALLEST_CODED:
+        raise InputError(
+            f"{info.name}: {info.width}x{info.height} is too small for a video codec.",
+            hint=f"Compressed noise takes {SMALLEST_CODED} pixels per side and more.",
+        )
+    gray = info.layout.family is Family.GRAY
+    layout = PlaneLayout(
+        family=Family.GRAY if gray else Family.YUV,
+        bits=8,
+        log2_chroma=(0, 0) if gray else (1, 1),
+        full_range=False,
+    )
+    size = {"width": info.width // 2 * 2, "height": info.height // 2 * 2}
+    coded = replace(info, layout=layout, noise_profile=None, **size)  # type: ignore[arg-type]  # two ints
+    return coded, _coded(frames, coded, law, coding, rng)
+
+
+def _coded(
+    frames: Iterable[Frame], info: ClipInfo, law: Law, coding: Coding, rng: np.random.Generator
+) -> Iterator[Frame]:
+    passing = _Passing(frames)
+    even = (signal_of(frame)[: info.height, : info.width] for frame in passing)
+    pictures = (_coloured(to_codes(signal)) for signal in law.add_to_clip(even, rng))
+    for frame in recoded(pictures, **asdict(coding), rate=info.rate or Fraction(25)):
+        planes = frame.planes[: info.layout.colour_planes]
+        yield replace(passing.next_shell(), planes=planes, layout=info.layout)
 
 
 class _Passing:
@@ -172,10 +151,6 @@ def _stack_codes(signal: Signal, levels: tuple[float, float], dtype: np.dtype[An
         limits = np.iinfo(dtype)
         codes = np.clip(np.rint(codes), limits.min, limits.max)
     return codes.astype(dtype)
-
-
-def _even(signal: Signal) -> Signal:
-    return signal[: signal.shape[0] // 2 * 2, : signal.shape[1] // 2 * 2]
 
 
 def _coloured(codes: Codes) -> Codes:

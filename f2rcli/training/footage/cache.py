@@ -75,35 +75,6 @@ def sweep(cache: Path) -> None:
             shutil.rmtree(part, ignore_errors=True)
 
 
-def sweep_own(cache: Path) -> None:
-    """Remove the parts of this process, before it ends without having finished them."""
-    for part in cache.glob(f"*.{os.getpid()}.part"):
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def trim(cache: Path, limit: int, keep: set[str]) -> None:
-    """Remove the entries that were not used for longest until `limit` bytes remain.
-
-    Those named in `keep` stay, and so does everything that is not an entry.
-    """
-    entries = sorted(
-        (path for path in cache.iterdir() if _is_entry(path)), key=lambda path: path.stat().st_mtime
-    )
-    sizes = {path: size_of(path) for path in entries}
-    total = sum(sizes.values())
-    for path in entries:
-        if total <= limit:
-            return
-        if path.name not in keep:
-            shutil.rmtree(path, ignore_errors=True)
-            total -= sizes[path]
-
-
-def size_of(folder: Path) -> int:
-    """Bytes of a folder's files."""
-    return sum(path.stat().st_size for path in folder.iterdir())
-
-
 def check_space(cache: Path, needed: int, limit: int, what: str) -> None:
     """Raise OutputError unless `needed` bytes more fit the limit and the disk."""
     cache.mkdir(parents=True, exist_ok=True)
@@ -123,10 +94,6 @@ def check_space(cache: Path, needed: int, limit: int, what: str) -> None:
 def gigabytes(count: int) -> str:
     """A number of bytes for people."""
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
-
-
-def _is_entry(path: Path) -> bool:
-    return path.is_dir() and (path / "facts.json").exists() and not path.name.endswith(".part")
 
 
 def _alive(process: int, part: Path) -> bool:

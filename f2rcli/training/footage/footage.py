@@ -7,7 +7,6 @@ import itertools
 import json
 import math
 import mmap
-import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -269,7 +268,6 @@ def _whole(entry: Path) -> bool:
 def _load(entry: Path, budget: Budget) -> list[Footage]:
     if not entry.exists():
         return []
-    os.utime(entry)  # used now: the last to be trimmed
     facts = json.loads((entry / "facts.json").read_text(encoding="utf-8"))
     stated = facts["stated"] and tuple((gain, variance) for gain, variance in facts["stated"])
     return [

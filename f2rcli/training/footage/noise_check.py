@@ -124,7 +124,7 @@ def check_noise(footage: list[Footage], noise: list[NoiseReport | None], notes: 
         raise InputError(
             f"{footage[0].name}: no noise to speak of "
             f"(sigma {255 * max(seen[0].model.sigma):.2f} of 255): there is nothing to learn.",
-            hint="Clean clips train with --clean --synthetic NOISE.",
+            hint="Clean clips train with --inputs-are-clean --noise NOISE.",
         )
     dependent = [
         clip.name

@@ -1,65 +1,71 @@
-"""Noise that takes long to make, rendered in the background while training goes on.
+"""Synthetic noise that takes long to make, rendered once and kept in the run folder.
 
-A rendition is a run of frames of a clean clip as a camera and a codec would have left it, with the
-same frames as they would be without noise and coding. Which camera, codec, frames and noise is
-determined by the seed, the clip's name and the rendition's number alone.
+A rendition is a run of frames of a clean clip as a camera, a sensor or a codec would have left it,
+with the same frames as they would be without noise and coding. Which frames, settings and noise it
+has is determined by the seed, the clip's name and the rendition's number alone.
 """
 
 import json
-import threading
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from f2rcli.errors import F2RError
-from f2rcli.frames import Space
 from f2rcli.noise.codec import coded, to_codes, to_unit, uncoded
-from f2rcli.noise.synthesis.camera import Camera
-from f2rcli.noise.synthesis.corruption import Law, draw_law
-from f2rcli.noise.synthesis.synthetic import REALISTIC
-from f2rcli.training.footage.cache import building, check_space, fingerprint, sweep, sweep_own
-from f2rcli.training.footage.clips import Rendition
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.stabilising import VarianceStabiliser
+from f2rcli.noise.synthesis.camera import STEPS, Camera
+from f2rcli.noise.synthesis.coding import Coding
+from f2rcli.noise.synthesis.sensor import raw_clip, sense
+from f2rcli.noise.synthesis.spec import REALISTIC, SENSOR, NoiseSpec, parse
+from f2rcli.training.footage.augment import dihedral
+from f2rcli.training.footage.cache import building, check_space, fingerprint, sweep
 from f2rcli.training.footage.footage import Footage
-from f2rcli.training.footage.worker_pool import WorkerPool, WorkerSettings
+from f2rcli.training.footage.worker_pool import spread
 
 Codes = NDArray[np.uint8]
 
+PER_CLIP = 4  # renditions
+FRAMES = 20  # of a rendition
+DISK = 8 << 30  # bytes that all of them may take
 SIDE = 640  # pixels; larger clips are cropped at random
-CODINGS: tuple[tuple[str, tuple[str, ...], tuple[str | None, ...], tuple[int, int]], ...] = (
-    # encoder, presets, tunings, range of crf
-    ("libx264", ("ultrafast", "veryfast", "fast", "medium"), (None,), (16, 32)),
-    ("libx264", ("veryfast", "medium"), (None,), (19, 27)),
-    ("libx264", ("superfast", "fast"), ("zerolatency",), (18, 30)),
-    ("libx265", ("ultrafast", "superfast", "veryfast"), (None,), (18, 32)),
-)
 SMALLEST = 128  # pixels per side of what is coded
 MACROBLOCK = 16  # x264 repeats itself exactly on whole ones only, and not on small pictures
 UNCODED = 0.25  # share of realistic renditions that no codec touches
 
 
 @dataclass(frozen=True, slots=True)
+class Rendition:
+    """A noisy clip with the clean one it came from: (T, H, W, C) 8-bit codes."""
+
+    noisy: Codes
+    clean: Codes
+    sigma: float  # standard deviation of noisy - clean, in units of white
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
-    """One rendition to be made."""
+    """One rendition to be made, or to be loaded. May be sent to other processes."""
 
     clip: Footage
     number: int
     seed: int
-    frames: int
     cache: Path
-    kind: str = REALISTIC  # one of synthetic.RENDERED
+    noise: str = REALISTIC  # one kind, as --noise takes it
+    frames: int = FRAMES
 
     @property
     def entry(self) -> Path:
         """Its place in the cache."""
         clip = self.clip
         source = (clip.path.parent.name, clip.path.name, clip.name, clip.shape)
-        key = fingerprint([], self.kind, source, self.number, self.seed, self.frames)
+        key = fingerprint([], self.noise, source, self.number, self.seed, self.frames)
         return self.cache / key
 
     def most_bytes(self) -> int:
@@ -77,21 +83,50 @@ class Order:
         return Rendition(noisy, clean, facts["sigma"])
 
 
-@dataclass(frozen=True, slots=True)
-class Coding:
-    """How a rendition is compressed."""
+def render_all(
+    clips: Sequence[Footage],
+    cache: Path,
+    noise: NoiseSpec,
+    *,
+    seed: int = 0,
+    jobs: int = 1,
+    per_clip: int = PER_CLIP,
+    disk: int = DISK,
+    report: Callable[[str], None] = lambda line: None,
+) -> list[Order]:
+    """Renditions of every clip in the noise's rendered kinds, in turn, made unless in the cache.
 
-    encoder: str
-    preset: str
-    crf: int
-    tune: str | None
+    disk: bytes that renditions may take, which bounds how many there are. Raises OutputError where
+    the disk is too small, and what stopped a worker.
+    """
+    orders = ordered(clips, cache, noise, seed=seed, per_clip=per_clip, disk=disk)
+    cache.mkdir(parents=True, exist_ok=True)
+    sweep(cache)
+    missing = [order for order in orders if not order.entry.exists()]
+    needed = sum(order.most_bytes() for order in missing)
+    check_space(cache, needed, needed, f"{len(missing)} noisy renditions")
+    for count, (order, error) in enumerate(spread(render, missing, jobs), 1):
+        if isinstance(error, F2RError):
+            raise error
+        report(f"rendered {order.clip.name} ({count} of {len(missing)})")
+    return orders
 
-    @classmethod
-    def draw(cls, rng: np.random.Generator) -> "Coding":
-        """A codec at random."""
-        encoder, presets, tunings, (low, high) = CODINGS[rng.integers(len(CODINGS))]
-        preset, tune = presets[rng.integers(len(presets))], tunings[rng.integers(len(tunings))]
-        return cls(encoder, preset, int(rng.integers(low, high + 1)), tune)
+
+def ordered(
+    clips: Sequence[Footage], cache: Path, noise: NoiseSpec, *, seed: int, per_clip: int, disk: int
+) -> list[Order]:
+    """As many renditions as fit the disk, at least one; every clip before any clip's next."""
+    kinds = [part.name for part in noise.rendered]
+    orders: list[Order] = []
+    if not kinds:
+        return orders
+    for number in range(per_clip):
+        for index, clip in enumerate(clips):
+            order = Order(clip, number, seed, cache, kinds[(number + index) % len(kinds)])
+            disk -= order.most_bytes()
+            if disk >= 0 or not orders:
+                orders.append(order)
+    return orders
 
 
 def render(order: Order) -> None:
@@ -99,36 +134,68 @@ def render(order: Order) -> None:
     if order.entry.exists():
         return
     rng = np.random.default_rng([order.seed, zlib.crc32(order.clip.name.encode()), order.number])
-    coding = Coding.draw(rng)
-    scenes = _run(order, rng)
-    noise: Camera | Law = Camera.draw(rng) if order.kind == REALISTIC else draw_law(rng)
-    if isinstance(noise, Camera):
-        noisy = [noise.shoot(scene, rng) for scene in scenes]
-        clean = [noise.quiet.shoot(scene, rng) for scene in scenes]
+    part = parse(order.noise, training=True).parts[0]
+    scenes = _scenes(order, rng)
+    if part.kind == SENSOR:
+        _store(order, *_recorded(np.stack(scenes), rng))
+    elif part.kind == REALISTIC:
+        camera = Camera.draw(rng)
+        coding = None if rng.random() < UNCODED else Coding.draw(rng)
+        noisy = [camera.shoot(scene, rng) for scene in scenes]
+        clean = [camera.quiet.shoot(scene, rng) for scene in scenes]
+        _store(order, *_compressed(noisy, clean, coding), asdict(camera))
     else:
-        noisy = [to_codes(noise.add(to_unit(scene), rng)) for scene in scenes]
-        clean = scenes
-    facts: dict[str, Any] = {order.kind: asdict(noise)}
-    free = order.kind == REALISTIC and rng.random() < UNCODED
-    if not free and min(scenes[0].shape[:2]) >= SMALLEST:
-        gray = order.clip.space is Space.GRAY
+        law, coding = part.draw(rng)
+        noisy = [to_codes(law.add(to_unit(scene), rng)) for scene in scenes]
+        _store(order, *_compressed(noisy, scenes, coding), asdict(law))
+
+
+def _compressed(
+    noisy: list[Codes], clean: list[Codes], coding: Coding | None
+) -> tuple[Codes, Codes, float]:
+    """Both clips as a codec leaves them, the clean one with its chroma at 4:2:0, and sigma."""
+    if coding is not None and min(noisy[0].shape[:2]) >= SMALLEST:
+        gray = noisy[0].shape[2] == 1
         noisy = [_like(p, gray) for p in coded((_coloured(p) for p in noisy), **asdict(coding))]
         clean = [_like(uncoded(_coloured(p)), gray) for p in clean]
-        facts |= asdict(coding)
-    _store(order, np.stack(noisy), np.stack(clean), facts)
+    first, second = np.stack(noisy), np.stack(clean)
+    error = first.astype(np.float32) - second
+    return first, second, float(np.sqrt(np.mean(error**2)) / 255)
 
 
-def _store(order: Order, noisy: Codes, clean: Codes, facts: dict[str, Any]) -> None:
-    error = noisy.astype(np.float32) - clean
-    sigma = float(np.sqrt(np.mean(error**2)) / 255)
+def _recorded(scenes: Codes, rng: np.random.Generator) -> tuple[Codes, Codes, float]:
+    """Stabilised codes (T, H / 2, W / 2, 4) of what a sensor would have recorded, and sigma.
+
+    The clean codes are the mean that stabilised noisy ones have, so that what learns from them is
+    undone by the exact unbiased inverse, like everything that learns from noisy frames alone.
+    """
+    packed, law = raw_clip(dihedral(scenes, int(rng.integers(8))), rng)
+    stabiliser = VarianceStabiliser.of(
+        NoiseModel((law.gain,) * 4, (law.read,) * 4, (law.read,) * 4)
+    )
+    places = torch.linspace(0, 1.1, STEPS).view(1, 1, 1, -1).expand(1, 4, 1, -1)
+    light = stabiliser.back(places)[0, 0, 0].numpy()
+    noisy = [stabiliser.into(_planes_first(sense(frame, law, rng))) for frame in packed]
+    clean = np.interp(packed, light, places[0, 0, 0].numpy()).astype(np.float32)
+    return to_codes(torch.cat(noisy).permute(0, 2, 3, 1).numpy()), to_codes(clean), stabiliser.sigma
+
+
+def _planes_first(frame: NDArray[np.float32]) -> torch.Tensor:
+    return torch.from_numpy(frame.transpose(2, 0, 1)[None].copy())
+
+
+def _store(
+    order: Order, noisy: Codes, clean: Codes, sigma: float, settings: dict[str, Any] | None = None
+) -> None:
     with building(order.entry) as part:
         (part / "noisy.u8").write_bytes(noisy.tobytes())
         (part / "clean.u8").write_bytes(clean.tobytes())
-        facts |= {"shape": noisy.shape, "sigma": sigma, "number": order.number, "seed": order.seed}
+        facts = {"shape": noisy.shape, "sigma": sigma, "number": order.number, "seed": order.seed}
+        facts |= {"noise": order.noise, "settings": settings}
         (part / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
-def _run(order: Order, rng: np.random.Generator) -> list[Codes]:
+def _scenes(order: Order, rng: np.random.Generator) -> list[Codes]:
     """Frames in a row of one shot, cropped to whole macroblocks or, if small, to even sizes."""
     shots = order.clip.shots
     lengths = np.array([len(shot) for shot in shots])
@@ -152,112 +219,3 @@ def _coloured(picture: Codes) -> Codes:
 
 def _like(picture: Codes, gray: bool) -> Codes:
     return picture[..., 1:2] if gray else picture
-
-
-class Renderer:
-    """Renders noise in processes of low priority from entering until leaving.
-
-    Training takes what is ready; the set is fixed, so once all of it is ready draws depend on
-    their generator alone. Finished renditions stay in the cache, for a resumed run to find.
-    """
-
-    def __init__(
-        self,
-        clips: Sequence[Footage],
-        cache: Path,
-        *,
-        seed: int = 0,
-        per_clip: int = 8,
-        kinds: Sequence[str] = (REALISTIC,),
-        frames: int = 16,
-        jobs: int = 1,
-        disk: int = 8 << 30,
-        report: Callable[[str], None] = lambda line: None,
-    ) -> None:
-        """kinds: of noise, in turn; disk: bytes that renditions may take, which bounds how many."""
-        self.cache, self.jobs, self.report = cache, jobs, report
-        self.orders: list[Order] = []
-        space = 0
-        for number in range(per_clip):
-            for index, clip in enumerate(clips):
-                kind = kinds[(number + index) % len(kinds)]
-                order = Order(clip, number, seed, frames, cache, kind)
-                space += order.most_bytes()
-                if space <= disk or not self.orders:
-                    self.orders.append(order)
-        self._ready: set[int] = set()
-        self._failure: F2RError | None = F2RError("the renderer is not running.")
-        self._news = threading.Condition()
-        self._crew: WorkerPool[Order, None] | None = None
-        self._thread: threading.Thread | None = None
-
-    def __enter__(self) -> Self:
-        """Start; returns at once. Raises OutputError where the disk is too small."""
-        self.cache.mkdir(parents=True, exist_ok=True)
-        sweep(self.cache)
-        places = {order.entry: index for index, order in enumerate(self.orders)}
-        self._failure = None
-        self._ready = {index for entry, index in places.items() if entry.exists()}
-        missing = [o for index, o in enumerate(self.orders) if index not in self._ready]
-        needed = sum(order.most_bytes() for order in missing)
-        check_space(self.cache, needed, needed, f"{len(missing)} noisy renditions")
-        if missing:
-            manners = WorkerSettings(nice=19, farewell=partial(sweep_own, self.cache))
-            self._crew = WorkerPool(render, missing, self.jobs, manners)
-            self._thread = threading.Thread(
-                target=self._collect, args=(self._crew, places), daemon=True
-            )
-            self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Stop the workers and remove what they had not finished."""
-        if self._crew is not None and self._thread is not None:
-            self._crew.stop()
-            self._thread.join()
-            sweep(self.cache)
-
-    @property
-    def count(self) -> int:
-        """How many renditions are ready, of `len(orders)`."""
-        return len(self._ready)
-
-    def take(self, rng: np.random.Generator) -> Rendition:
-        """A rendition that is ready; the first one is waited for."""
-        self.wait(1)
-        with self._news:
-            ready = sorted(self._ready)
-        return self.orders[ready[rng.integers(len(ready))]].load()
-
-    def get(self, index: int) -> Rendition:
-        """The rendition with this number in `orders`, waited for: the same at any time."""
-        self._until(lambda: index in self._ready)
-        return self.orders[index].load()
-
-    def wait(self, count: int | None = None) -> None:
-        """Wait until so many are ready, or all. Raises the error that stopped rendering."""
-        wanted = len(self.orders) if count is None else min(count, len(self.orders))
-        self._until(lambda: len(self._ready) >= wanted)
-
-    def _until(self, met: Callable[[], bool]) -> None:
-        with self._news:
-            self._news.wait_for(lambda: met() or self._failure is not None)
-            if not met() and self._failure is not None:
-                raise self._failure
-
-    def _collect(self, crew: WorkerPool[Order, None], places: dict[Path, int]) -> None:
-        for order, result in crew.results():
-            if crew.stopped:
-                break
-            with self._news:
-                if isinstance(result, F2RError):
-                    self._failure = result
-                else:
-                    self._ready.add(places[order.entry])
-                self._news.notify_all()
-            if isinstance(result, F2RError):
-                self.report(f"rendering stopped: {result}")
-                break
-        with self._news:
-            self._failure = self._failure or F2RError("the renderer was closed.")
-            self._news.notify_all()

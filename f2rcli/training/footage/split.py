@@ -1,4 +1,4 @@
-"""Where in the footage lessons are taken, and what is held out."""
+"""Where in the footage training pairs are made, and what is held out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,7 +79,7 @@ def places(
     return found
 
 
-def exams(
+def held_out_places(
     footage: Sequence[Footage], parts: Sequence[Split], length: int, most: int, seed: int
 ) -> list[Place]:
     """Pieces whose centres are held out, at most `most` centres in all; always the same."""

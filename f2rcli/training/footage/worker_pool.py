@@ -5,7 +5,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar, cast
 
@@ -36,31 +35,17 @@ def spread(
     yield from WorkerPool(function, items, jobs).results()
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerSettings:
-    """How a worker behaves towards the rest of the machine."""
-
-    nice: int = 0  # added to its niceness, where there is such a thing
-    farewell: Callable[[], object] = int  # called in it when its parent is gone
-
-
-def _attend_parent(manners: WorkerSettings) -> None:
+def _end_with_parent() -> None:
     """Leave Ctrl-C to the parent, and end when it ends, however it does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(os, "nice"):
-        os.nice(manners.nice)
     parent = multiprocessing.parent_process()
     if parent is not None:
-        arguments = (parent.sentinel, manners.farewell)
-        threading.Thread(target=_follow, args=arguments, daemon=True).start()
+        threading.Thread(target=_follow, args=(parent.sentinel,), daemon=True).start()
 
 
-def _follow(sentinel: int, farewell: Callable[[], object]) -> None:
+def _follow(sentinel: int) -> None:
     wait([sentinel])
-    try:
-        farewell()
-    finally:
-        os._exit(1)
+    os._exit(1)
 
 
 def _attempt(function: Callable[[Item], Result], item: Item) -> Result | F2RError:
@@ -70,10 +55,8 @@ def _attempt(function: Callable[[Item], Result], item: Item) -> Result | F2RErro
         return error
 
 
-def _serve(
-    channel: "Connection[Any, Any]", function: Callable[[Any], Any], manners: WorkerSettings
-) -> None:
-    _attend_parent(manners)
+def _serve(channel: "Connection[Any, Any]", function: Callable[[Any], Any]) -> None:
+    _end_with_parent()
     cv2.setNumThreads(1)  # the other cores have workers of their own
     while True:
         try:
@@ -87,13 +70,9 @@ class WorkerPool(Generic[Item, Result]):
     """Workers, each at the other end of a pipe, each with one item at a time."""
 
     def __init__(
-        self,
-        function: Callable[[Item], Result],
-        items: Sequence[Item],
-        jobs: int,
-        manners: WorkerSettings = WorkerSettings(),
+        self, function: Callable[[Item], Result], items: Sequence[Item], jobs: int
     ) -> None:
-        self.function, self.manners = function, manners
+        self.function = function
         self.waiting = list(reversed(items))
         self.jobs = min(jobs, len(items))
         self.workers: dict[Connection[Any, Any], Any] = {}
@@ -133,9 +112,7 @@ class WorkerPool(Generic[Item, Result]):
 
     def _hire(self) -> None:
         ours, theirs = PROCESSES.Pipe()
-        worker = PROCESSES.Process(
-            target=_serve, args=(theirs, self.function, self.manners), daemon=True
-        )
+        worker = PROCESSES.Process(target=_serve, args=(theirs, self.function), daemon=True)
         worker.start()
         theirs.close()  # or its end would never be noticed
         self.workers[ours] = worker

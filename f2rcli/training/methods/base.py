@@ -1,24 +1,68 @@
 """Recipes: which stages a method is trained in, and on what; `<method>/recipe.py` has one."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
 from torch import nn
 
-from f2rcli.errors import InputError, UsageError
+from f2rcli.errors import ConfigError, InputError, UsageError
 from f2rcli.frames import Space
+from f2rcli.models.layers import channels_last
+from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.report import NoiseReport
+from f2rcli.noise.synthesis.spec import SENSOR, NoiseSpec, parse
 from f2rcli.training.footage.footage import Footage
+from f2rcli.training.footage.renditions import Rendition
+from f2rcli.training.footage.windows import (
+    CleanClips,
+    NoisyClips,
+    WindowSource,
+    is_clipped,
+)
 from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.stage import Stage
 from f2rcli.training.methods import trainable
 from f2rcli.training.methods.validation import ValidationErrors
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.weights import Header, Weights
+
+CHANNELS = {Space.RGB: 3, Space.GRAY: 1, Space.BAYER: 4}
+ENDLESS = 200_000  # steps of a stage that follows the clock
+ORDERS = {Space.RGB: "RGB", Space.GRAY: "Y", Space.BAYER: "R G1 B G2"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageSpec:
+    """One stage of a recipe, before what a user changes of it."""
+
+    name: str
+    steps: int
+    lr: float  # peak
+    batch: int = 8
+    crop: int = 96  # pixels per side
+    warmup: int = 100  # steps at most
+    ema: float = 0.999  # at most; short stages remember for less
+    optimiser: Any = "muon"
+    schedule: Any = "cosine"
+    clip_grad: float | None = 1.0
+    weight_decay: float = 0.0
+    rates: tuple[tuple[str, float], ...] = ()
+    patience: int | None = None  # validations
+    minutes: float | None = None  # of training, over all sessions; None: by steps alone
+
+    def overridden(self, config: TrainConfig) -> Self:
+        """With what the run asks for of this stage."""
+        asked = config.stage(self.name)
+        names = ("steps", "lr", "batch", "crop", "minutes")
+        changes = {name: getattr(asked, name) for name in names}
+        if asked.minutes is not None and asked.steps is None:
+            changes["steps"] = ENDLESS
+        return replace(self, **{n: value for n, value in changes.items() if value is not None})
 
 
 @dataclass(frozen=True)
@@ -33,17 +77,35 @@ class TrainingContext:
     device: torch.device
     precision: str
     jobs: int
+    report: Callable[[str], None] = field(default=lambda line: None)
+
+    @cached_property
+    def synthetic(self) -> NoiseSpec | None:
+        """The noise to add to clean clips; None for noisy ones."""
+        if self.config.noise is None:
+            return None
+        return parse(self.config.noise, training=True)
 
     @property
     def space(self) -> Space:
-        """What the clips' channels mean."""
+        """What the networks' channels mean: the clips' colours, or what is made of clean ones."""
+        if self.synthetic is not None and any(p.kind == SENSOR for p in self.synthetic.parts):
+            return Space.BAYER
+        if self.synthetic is not None and self.config.space == Space.GRAY.value:
+            return Space.GRAY
         return self.footage[0].space
 
     @property
     def channels(self) -> int:
-        return self.footage[0].channels
+        """How many channels the networks see."""
+        return CHANNELS[self.space]
 
-    def report(self, clip: int, hint: str = "Leave this clip out.") -> NoiseReport:
+    @property
+    def gray(self) -> bool:
+        """Whether networks see the luma of the clips."""
+        return self.space is Space.GRAY
+
+    def measured(self, clip: int, hint: str = "Leave this clip out.") -> NoiseReport:
         """The noise of a clip. Raises InputError, with the hint, where it could not be measured."""
         found = self.noise[clip]
         if found is None:
@@ -54,22 +116,92 @@ class TrainingContext:
             )
         return found
 
-    def settings(self, steps: int, *, warmup: int, ema: float, **own: Any) -> TrainSettings:
-        """A stage's settings: what the run was asked for, and what is the stage's own.
+    def law(self, clip: int, hint: str = "Leave this clip out.") -> NoiseLaw:
+        """The measured law of a clip's noise. Raises what `measured` raises."""
+        return self.measured(clip, hint).law.first_channels(self.channels)
 
-        warmup and ema are the most of each: short stages warm up and remember for less.
+    def windows(
+        self,
+        parts: list[tuple[int, range]],
+        rendered: list[Rendition] | None = None,
+        *,
+        law: Callable[[int], NoiseLaw | None] | None = None,
+    ) -> WindowSource:
+        """Windows from some frames of some clips, with the run's synthetic noise if it has any.
+
+        law: of a noisy clip; its measured one unless given.
         """
+        clips = [self.footage[clip].array[frames.start : frames.stop] for clip, frames in parts]
+        if self.synthetic is not None:
+            return CleanClips(clips, self.synthetic.draw, rendered or (), gray=self.gray)
+        laws = [(law or self.law)(clip) for clip, _ in parts]
+        return NoisyClips(clips, laws, [is_clipped(clip) for clip in clips])
+
+    def settings(self, spec: StageSpec) -> TrainSettings:
+        """A stage's settings: the run's own, and the stage's. Short stages warm up for less."""
         return TrainSettings(
-            steps=steps,
-            warmup=min(warmup, max(1, steps // 10)),
-            ema=min(ema, 1 - 10 / max(steps, 20)),
-            betas=(0.9, 0.999) if own.get("optimiser") == "adam" else (0.9, 0.99),
+            steps=spec.steps,
+            minutes=spec.minutes,
+            lr=spec.lr,
+            schedule=spec.schedule,
+            rates=spec.rates,
+            warmup=min(spec.warmup, max(1, spec.steps // 10)),
+            clip_grad=spec.clip_grad,
+            ema=min(spec.ema, 1 - 10 / max(spec.steps, 20)),
+            optimiser=spec.optimiser,
+            betas=(0.9, 0.999) if spec.optimiser == "adam" else (0.9, 0.99),
+            weight_decay=spec.weight_decay,
+            patience=spec.patience,
             seed=self.config.seed,
             precision=self.precision,  # type: ignore[arg-type]  # one of the three words
             log_every=self.config.log_every,
             validate_every=self.config.validate_every,
-            **own,
         )
+
+    def header(self, length: int, config: dict[str, Any], **own: Any) -> Header:
+        """The header of what is trained: the start's, or one of networks of this configuration.
+
+        Raises ConfigError for a start of another method or of other colours.
+        """
+        start = self.start
+        if start is None:
+            return Header(
+                method=self.config.method,
+                space=self.space,
+                channels=self.channels,
+                length=length,
+                config=config,
+                size=self.config.size if self.config.widths is None else "custom",
+                order=ORDERS[self.space],
+                trained_on="the user's footage",
+                **own,
+            )
+        if start.header.method != self.config.method:
+            raise ConfigError(
+                f"init: {start.name} is for method {start.header.method}, "
+                f"not {self.config.method}.",
+                hint="Take --init scratch, or leave it out.",
+            )
+        if start.header.channels != self.channels:
+            raise ConfigError(
+                f"init: {start.name} is for {start.header.space.value}, "
+                f"the clips are {self.space.value}.",
+                hint=f"Take --init {self.space.value}, or leave it out.",
+            )
+        return replace(start.header, trained_on=f"{start.name}, then the user's footage")
+
+    def fitting_crop(self, spec: StageSpec, side: int, step: int, least: int = 32) -> int:
+        """The stage's crop, or the largest multiple of `step` pixels that the clips can hold.
+
+        side: pixels of the clips' shortest side. Raises InputError where that is below `least`.
+        """
+        crop = min(spec.crop, side) // step * step
+        if crop < least:
+            raise InputError(
+                f"clips of less than {least} pixels are too small to train on.",
+                hint="Pass larger ones.",
+            )
+        return crop
 
 
 @dataclass(frozen=True)
@@ -98,7 +230,7 @@ class Recipe(Protocol):
         ...
 
     def stage_runs(self) -> Iterator[StageRun]:
-        """The stages, each prepared when it is asked for, that is with what came before trained."""
+        """Yield stages lazily: each is built after the previous one has been trained."""
         ...
 
 
@@ -121,14 +253,25 @@ class Fittable(Recipe, Protocol):
 
     def fitted(self) -> tuple[ValidationErrors, Header | None]:
         """The held-out errors as they are, and the header with what can be fitted without
-        training; None where nothing is surely better."""
+        training; None where nothing is significantly better."""
         ...
 
 
-def load_recipe(material: TrainingContext) -> Recipe:
-    """The recipe of a run's method. Raises UsageError for a method that has none."""
-    method = material.config.method
+def load_recipe(context: TrainingContext) -> Recipe:
+    """The recipe of a run's method. Raises UsageError for a method that cannot be trained."""
+    method = context.config.method
     if method not in trainable():
         raise UsageError(f"--method {method}: this method cannot be trained.")
-    recipe: Recipe = import_module(f"f2rcli.training.methods.{method}.recipe").recipe(material)
+    recipe: Recipe = import_module(f"f2rcli.training.methods.{method}.recipe").recipe(context)
     return recipe
+
+
+def build_networks(context: TrainingContext, make: Callable[[], nn.Module]) -> Any:
+    """Networks drawn by the run's seed, or filled with the start's weights; channels last."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(context.config.seed)
+        networks = make()
+    channels_last(networks)
+    if context.start is not None:
+        context.start.fill(networks)
+    return networks

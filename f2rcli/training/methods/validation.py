@@ -9,10 +9,10 @@ BLOCK = 32  # pixels per side of the squares whose errors are compared
 
 
 class ValidationErrors(NamedTuple):
-    """What a stage's networks make of the held-out lessons."""
+    """What a stage's networks make of the held-out samples."""
 
-    score: float  # mean over lessons of half the log of the mean squared error
-    errors: NDArray[np.float64]  # mean squared error of every block of every lesson
+    score: float  # mean over samples of half the log of the mean squared error
+    errors: NDArray[np.float64]  # mean squared error of every block of every sample
 
 
 class ErrorReduction(NamedTuple):
@@ -27,7 +27,7 @@ class ErrorReduction(NamedTuple):
 
 
 def error_reduction(before: ValidationErrors, after: ValidationErrors) -> ErrorReduction:
-    """The fall from one examination to another of the same lessons, block by block."""
+    """How far the error fell between two validations of the same samples, block by block."""
     gain = before.errors - after.errors
     spread = float(gain.std(ddof=1)) / len(gain) ** 0.5 if len(gain) > 1 else float("inf")
     return ErrorReduction(float(gain.mean()), spread)

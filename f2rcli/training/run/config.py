@@ -17,6 +17,7 @@ COLOURS = ("rgb", "gray", "bayer")
 SPACES = ("auto", *COLOURS)
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 SCRATCH = "scratch"
+FRACTIONS = {"lr", "minutes"}  # of a stage; its other numbers are whole
 SMALLEST_CROP, CROP_STEP = 32, 16  # pixels; the networks halve the grid four times at most
 
 # What may differ between a run and its continuation, because the result does not depend on it
@@ -38,19 +39,23 @@ class StageOverrides:
     lr: float | None = None  # peak
     batch: int | None = None  # samples per step, over all processes
     crop: int | None = None  # pixels per side
+    minutes: float | None = None  # of training, over all sessions: a schedule by the clock
+    clips: int | None = None  # degraded in advance for the stage, where its recipe does that
 
     def __post_init__(self) -> None:
         _check_range("steps", self.steps, 0, 10**9)
         _check_range("lr", self.lr, 1e-8, 1.0)
         _check_range("batch", self.batch, 1, 4096)
         _check_range("crop", self.crop, SMALLEST_CROP, 4096)
+        _check_range("minutes", self.minutes, 0.01, 10**6)
+        _check_range("clips", self.clips, 1, 10**6)
         if self.crop is not None and self.crop % CROP_STEP:
             raise ConfigError(f"crop = {self.crop}: must be a multiple of {CROP_STEP}.")
 
     @classmethod
     def of(cls, name: str, table: Mapping[str, Any]) -> "StageOverrides":
         """From a `[stage.NAME]` table; raises ConfigError that names the stage and the key."""
-        known = {f.name: float if f.name == "lr" else int for f in fields(cls)}
+        known = {f.name: float if f.name in FRACTIONS else int for f in fields(cls)}
         for key, value in table.items():
             if key not in known:
                 raise ConfigError(
@@ -80,8 +85,8 @@ class TrainConfig:
     # bundled
     init: str | None = None
     adapt: str | None = None  # fast, full; None: no adaptation
-    clean: bool = False  # the inputs are clean; needs `synthetic`
-    synthetic: str | None = None  # noise to add to clean inputs, such as gaussian:5-55
+    inputs_are_clean: bool = False  # needs `noise`
+    noise: str | None = None  # to add to clean inputs, such as gaussian:5-55
     space: str = "auto"
     axes: str | None = None  # of stacks; see ReadOptions, as for the next four
     fields: str = "auto"
@@ -109,12 +114,12 @@ class TrainConfig:
         if not self.inputs:
             raise ConfigError("no clip to train on.", hint="Name one: f2r train CLIP -o NAME.")
         _check_choice("method", self.method, methods.available())
-        _check_choice("recipe", self.recipe, list(self.offer.recipes))
+        _check_choice("recipe", self.recipe, list(self.capabilities.recipes))
         _check_choice("space", self.space, list(SPACES))
         _check_choice("precision", self.precision, list(PRECISIONS))
         if self.adapt is not None:
             _check_choice("adapt", self.adapt, list(ADAPT))
-        self._check_offer()
+        self._check_capabilities()
         _check_choice("fields", self.fields, list(get_args(FieldMode)))
         _ = self.read  # checks itself
         self._check_numbers()
@@ -136,25 +141,26 @@ class TrainConfig:
         _check_range("memory", self.memory_bytes, 64 * 2**20, 2**60)
         _check_range("time_limit", self.time_limit_seconds, 1, 10**9)
 
-    def _check_offer(self) -> None:
+    def _check_capabilities(self) -> None:
         """What depends on the method."""
-        offer = self.offer
-        if self.adapt is not None and self.adapt not in offer.adapt:
-            levels = f"--adapt {', '.join(offer.adapt)}" if offer.adapt else "training without it"
+        capabilities = self.capabilities
+        if self.adapt is not None and self.adapt not in capabilities.adapt:
+            levels = ", ".join(capabilities.adapt)
+            levels = f"--adapt {levels}" if levels else "training without it"
             raise ConfigError(
                 f"adapt = {self.adapt}: method {self.method} cannot.", hint=f"There is: {levels}."
             )
         if self.variant is not None:
-            _check_choice("variant", self.variant, list(offer.variants))
-        if self.size not in offer.sizes and not (offer.widths and self.widths):
-            numbers = ", or widths such as 24,48,96" if offer.widths else ""
+            _check_choice("variant", self.variant, list(capabilities.variants))
+        if self.size not in capabilities.sizes and not (capabilities.widths and self.widths):
+            numbers = ", or widths such as 24,48,96" if capabilities.widths else ""
             raise ConfigError(
                 f"size = {self.size}: no such size.",
-                hint=f"There is: {', '.join(offer.sizes)}{numbers}.",
+                hint=f"There is: {', '.join(capabilities.sizes)}{numbers}.",
             )
         if self.length is None:
             return
-        lengths = offer.lengths
+        lengths = capabilities.lengths
         _check_range("length", self.length, lengths[0], lengths[-1])
         if self.length not in lengths:
             raise ConfigError(
@@ -171,44 +177,45 @@ class TrainConfig:
             _check_choice("init", self.init, [*COLOURS, SCRATCH, *weights.available()])
 
     def _check_clashes(self) -> None:
-        if self.clean and self.synthetic is None:
+        if self.inputs_are_clean and self.noise is None:
             raise ConfigError(
-                "--clean: say which noise to add.", hint="For example --synthetic gaussian:5-55."
+                "--inputs-are-clean: which noise should be added?",
+                hint="For example --noise gaussian:5-55.",
             )
-        if self.synthetic is not None and not self.clean:
+        if self.noise is not None and not self.inputs_are_clean:
             raise ConfigError(
-                f"--synthetic {self.synthetic}: only for clean clips.",
-                hint="Pass --clean if the inputs have no noise; else leave it out.",
+                f"--noise {self.noise}: only for clean clips.",
+                hint="Pass --inputs-are-clean if the clips have no noise; else leave it out.",
             )
-        if self.init == SCRATCH and self.adapt is not None and not self.offer.scratch:
+        if self.init == SCRATCH and self.adapt is not None and not self.capabilities.scratch:
             raise ConfigError(
                 f"--adapt --init {SCRATCH}: method {self.method} adapts weights that are there.",
                 hint="Leave --init out.",
             )
-        if self.recipe == "supervised" and not self.clean:
+        if self.recipe == "supervised" and not self.inputs_are_clean:
             raise ConfigError(
                 "--recipe supervised: needs clean clips.",
-                hint="Pass --clean --synthetic NOISE, or take --recipe self-supervised.",
+                hint="Pass --inputs-are-clean --noise NOISE, or take --recipe self-supervised.",
             )
-        if self.adapt is not None and self.clean:
-            raise ConfigError("--adapt --clean: a clean clip has no noise to adapt to.")
+        if self.adapt is not None and self.inputs_are_clean:
+            raise ConfigError("--adapt --inputs-are-clean: a clean clip has no noise to adapt to.")
         if self.adapt is not None and self.recipe != "self-supervised":
             raise ConfigError(f"--adapt --recipe {self.recipe}: choose one of them.")
 
     @property
-    def offer(self) -> Capabilities:
+    def capabilities(self) -> Capabilities:
         """What may be chosen for the method."""
         return capabilities_of(self.method)
 
     @property
     def window(self) -> int:
         """Frames per window, centre included."""
-        return self.offer.length if self.length is None else self.length
+        return self.capabilities.length if self.length is None else self.length
 
     @property
     def chosen_variant(self) -> str | None:
         """The variant that was asked for or is meant; None for a method without."""
-        return self.variant or next(iter(self.offer.variants), None)
+        return self.variant or next(iter(self.capabilities.variants), None)
 
     @property
     def read(self) -> ReadOptions:

@@ -45,7 +45,7 @@ def _start(config: TrainConfig, after: Path) -> str | None:
     try:
         return weights.choose(header.method, header.space)
     except WeightsError:
-        if not config.offer.scratch:
+        if not config.capabilities.scratch:
             raise
         return None
 

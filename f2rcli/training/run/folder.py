@@ -53,10 +53,10 @@ def check_run(config: TrainConfig) -> None:
     sources = [file for clip in clips if isinstance(clip, Source) for file in clip.files]
     if config.init is not None:
         sources.append(Path(config.init))
-    if config.synthetic is not None:
-        from f2rcli.noise.synthesis.synthetic import parse_noise  # brings OpenCV
+    if config.noise is not None:
+        from f2rcli.noise.synthesis.spec import parse  # brings OpenCV
 
-        parse_noise(config.synthetic)
+        parse(config.noise, training=True)
     ours = config.resume and _wrote(folder, output)
     check_target(output, sources, overwrite=config.overwrite or ours)
     if config.resume:

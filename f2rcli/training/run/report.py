@@ -87,7 +87,7 @@ def summarise(outcome: Outcome, config: TrainConfig, crops: Sequence[Path] = ())
         outcome.run / CURVE,
         start=_figure(outcome.start_loss, config) if math.isfinite(outcome.start_loss) else None,
         title="minus the held-out loss"
-        if config.clean
+        if config.inputs_are_clean
         else "PSNR against noisy held-out frames, dB",
     )
     page = outcome.run / REPORT
@@ -106,7 +106,7 @@ def decibels(loss: float) -> float | None:
 def _figure(loss: float, config: TrainConfig) -> float:
     """What the curve shows: a stage on clean clips adds up several losses, which have no PSNR."""
     level = decibels(loss)
-    return math.nan if level is None else -loss if config.clean else level
+    return math.nan if level is None else -loss if config.inputs_are_clean else level
 
 
 def gain_db(outcome: Outcome) -> float | None:
@@ -140,7 +140,7 @@ def verdict(outcome: Outcome, config: TrainConfig) -> str:
     if not outcome.kept:
         return "nothing surely better than the weights it began from was found; they are kept"
     start, best = decibels(outcome.start_loss), decibels(outcome.best_loss)
-    if config.clean and best is not None:
+    if config.inputs_are_clean and best is not None:
         return f"loss on held-out clips: {outcome.start_loss:.4f} -> {outcome.best_loss:.4f}"
     if best is None:
         return "nothing was held out, so how good the weights are is not known"
@@ -188,9 +188,9 @@ def _values(outcome: Outcome, config: TrainConfig) -> dict[str, Any]:
         "stopped": outcome.stopped,
         "start_loss": number(outcome.start_loss),
         "best_loss": number(outcome.best_loss),
-        "start_db": None if config.clean else decibels(outcome.start_loss),
-        "best_db": None if config.clean else decibels(outcome.best_loss),
-        "gain_db": None if config.clean else gain_db(outcome),
+        "start_db": None if config.inputs_are_clean else decibels(outcome.start_loss),
+        "best_db": None if config.inputs_are_clean else decibels(outcome.best_loss),
+        "gain_db": None if config.inputs_are_clean else gain_db(outcome),
         "noise": None if outcome.noise is None else outcome.noise.values(),
         "squared_error_fell": getattr(outcome, "fell", None),
         "curve": [[step, number(loss)] for step, loss in outcome.curve],
@@ -201,7 +201,7 @@ def _values(outcome: Outcome, config: TrainConfig) -> dict[str, Any]:
 
 def _page(outcome: Outcome, config: TrainConfig, crops: list[Path]) -> str:
     clips = "\n".join(f"- `{clip}`" for clip in config.inputs)
-    how_to_read = HOW_TO_READ_CLEAN if config.clean else HOW_TO_READ
+    how_to_read = HOW_TO_READ_CLEAN if config.inputs_are_clean else HOW_TO_READ
     parts = [
         f"# {Path(config.output).name}",
         f"{_capital(verdict(outcome, config))}.",

@@ -72,15 +72,15 @@ def train(config: TrainConfig, report: Report) -> TrainResult:
             group, device = open_.enter_context(joined(device))
         use_threads(config.threads)
         notes: list[str] = []
-        material = gather(config, device, notes, report)
-        recipe = load_recipe(material)
+        context = gather(config, device, notes, report)
+        recipe = load_recipe(context)
         run = _train_stages if config.adapt is None else adapt
-        outcome = run(recipe, material, group, report, started)
+        outcome = run(recipe, context, group, report, started)
         notes += outcome.notes
     if group.first:
         state = {name: value.cpu() for name, value in recipe.networks.state_dict().items()}
         weights.save(Path(config.output), outcome.header or recipe.header, state)
-    noise = next((r for r in material.noise if r is not None), None)
+    noise = next((r for r in context.noise if r is not None), None)
     return TrainResult(
         Path(config.output), config.folder, outcome.start, outcome.best, outcome.kept,
         outcome.stopped, noise, outcome.curve, [], time.monotonic() - started, notes, outcome.fell,
@@ -109,12 +109,14 @@ def gather(
     precision = choose_precision(config.precision, device)
     start = starting_weights(config, footage[0].space)
     noise: list[NoiseReport | None] = []
-    if not config.clean:
+    if not config.inputs_are_clean:
         say("measuring the noise")
         footage, noise = measure_footage(footage, start, device, precision)
         check_noise(footage, noise, notes)
         footage, noise = without_unfit(footage, noise, notes, adapting=config.adapt is not None)
-    return TrainingContext(config, footage, noise, start, config.folder, device, precision, jobs)
+    return TrainingContext(
+        config, footage, noise, start, config.folder, device, precision, jobs, say
+    )
 
 
 def starting_weights(config: TrainConfig, space: Space) -> weights.Weights | None:
@@ -126,14 +128,14 @@ def starting_weights(config: TrainConfig, space: Space) -> weights.Weights | Non
     try:
         return weights.load(weights.choose(config.method, space))
     except WeightsError:
-        if not config.offer.scratch:
+        if not config.capabilities.scratch:
             raise
         return None
 
 
 def _check_space(config: TrainConfig, footage: list[Footage]) -> None:
     space = footage[0].space
-    if config.space == "auto" or config.space == space.value or config.clean:
+    if config.space == "auto" or config.space == space.value or config.inputs_are_clean:
         return
     raise InputError(
         f"{footage[0].name}: {space.value}, not {config.space}.",
@@ -156,16 +158,16 @@ class Totals:
 
 
 def adapt(
-    recipe: Recipe, material: TrainingContext, group: Group, report: Report, started: float
+    recipe: Recipe, context: TrainingContext, group: Group, report: Report, started: float
 ) -> Totals:
     """Fit the start's weights to the footage; keep them where nothing is surely better.
 
     `fast` fits what networks are told of the noise, `full` trains them on the restored clip,
     noised afresh by its own law. Both are judged by frames that were held out.
     """
-    if refused := objections(material.footage, material.noise):  # those of all, or of none
+    if refused := objections(context.footage, context.noise):  # those of all, or of none
         return Totals(stopped="nothing to adapt to", kept=False, notes=refused[:1])
-    if material.config.adapt == "fast":
+    if context.config.adapt == "fast":
         assert isinstance(recipe, Fittable)  # by the method's offer, which the config went by
         before, header = recipe.fitted()
         notes = [] if header is None else [f"the noise level told is {header.level:g} of measured"]
@@ -176,7 +178,7 @@ def adapt(
     course = recipe.adaptation()
     before = recipe.validation_errors(course.stage)
     kept = {name: value.clone() for name, value in recipe.networks.state_dict().items()}
-    totals = _train(course, material, group, report, started)
+    totals = _train(course, context, group, report, started)
     after = recipe.validation_errors(course.stage)
     if is_significant(before, after):
         totals.fell = error_reduction(before, after)
@@ -187,12 +189,12 @@ def adapt(
 
 
 def _train(
-    course: StageRun, material: TrainingContext, group: Group, report: Report, started: float
+    course: StageRun, context: TrainingContext, group: Group, report: Report, started: float
 ) -> Totals:
-    limit = material.config.time_limit_seconds
+    limit = context.config.time_limit_seconds
     left = None if limit is None else max(limit - (time.monotonic() - started), 1) / 60
-    settings = replace(course.settings, time_limit=left, threads=material.config.threads)
-    trainer = Trainer(course.stage, material.folder, settings, device=material.device, group=group)
+    settings = replace(course.settings, time_limit=left, threads=context.config.threads)
+    trainer = Trainer(course.stage, context.folder, settings, device=context.device, group=group)
     ended = trainer.run(report)
     start = ended.curve[0][1] if ended.curve else math.nan
     best = math.nan if ended.best is None else ended.best
@@ -200,17 +202,17 @@ def _train(
 
 
 def _train_stages(
-    recipe: Recipe, material: TrainingContext, group: Group, report: Report, started: float
+    recipe: Recipe, context: TrainingContext, group: Group, report: Report, started: float
 ) -> Totals:
     """Train every stage in turn; the time limit is the whole session's."""
     totals = Totals()
-    limit = material.config.time_limit_seconds
+    limit = context.config.time_limit_seconds
     stage_runs = recipe.stage_runs()
     while (course := next(stage_runs, None)) is not None:
         if limit is not None and time.monotonic() - started >= limit:
             totals.stopped = "time limit"
             break
-        totals = _train(course, material, group, report, started)
+        totals = _train(course, context, group, report, started)
         if totals.stopped == "time limit":
             break
     return totals

@@ -7,7 +7,7 @@ CAPABILITIES = Capabilities(
         "self-supervised": "noisy footage alone: blind anchor, then pseudo pairs, then "
         "recorruption",
         "published": "F2R's own losses and schedules",
-        "supervised": "clean clips with synthetic noise (--clean --synthetic)",
+        "supervised": "clean clips with synthetic noise (--inputs-are-clean --noise)",
     },
     sizes=("small", "base"),
     widths=True,

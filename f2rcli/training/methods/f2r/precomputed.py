@@ -21,15 +21,15 @@ from f2rcli.models.flow import Flow
 from f2rcli.models.memory import Memory
 from f2rcli.noise.codec import to_unit
 from f2rcli.noise.model import NoiseModel
-from f2rcli.window import Window
+from f2rcli.training.footage.windows import channels_first, channels_last
+from f2rcli.window import Window, window_at
 
 CELL = 2  # DIS flow with finest scale 1 holds nothing finer than 2 pixels
-NEIGHBOURS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A noisy clip, the clean one, its noise, and whether networks are told of it.
+class NoisyPair:
+    """A noisy clip, the clean one, its noise, and whether networks are conditioned on it.
 
     Pictures (T, H, W, C) are 8-bit codes, or numbers from 0, black, to 1, white.
     """
@@ -37,12 +37,12 @@ class Source:
     noisy: NDArray[Any]
     clean: NDArray[Any]
     noise: NoiseModel
-    told: bool = True
+    conditioned: bool = True
 
     @property
-    def model(self) -> NoiseModel | None:
-        """What networks are told."""
-        return self.noise if self.told else None
+    def conditioned_on(self) -> NoiseModel | None:
+        """The noise model that networks are given."""
+        return self.noise if self.conditioned else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Precomputed:
     flows: NDArray[np.float16]  # (T, N, H/2, W/2, 2), pixels
     agreement: NDArray[np.uint8]  # (T, N, H/2, W/2), 255 = forward and backward flow agree
     typical: NDArray[np.float32]  # (T,): median mismatch of the window
-    told: NoiseModel | None
+    conditioned_on: NoiseModel | None
 
 
 ARRAYS = (
@@ -68,23 +68,23 @@ ARRAYS = (
 )  # fmt: skip
 
 
-def precompute(source: Source, method: F2R, base: Path, rng: np.random.Generator) -> None:
+def precompute(source: NoisyPair, method: F2R, base: Path, rng: np.random.Generator) -> None:
     """Run the pipeline's first half over a clip and store what training needs under `base`."""
-    frames = []
     method.forget()
-    for index, codes in enumerate(source.noisy):
-        picture = torch.from_numpy(_units(codes).transpose(2, 0, 1)[None].copy())
-        frames.append(method.prepare(index, picture, source.model))
+    frames = [
+        method.prepare(index, channels_first(to_unit(picture[None])), source.conditioned_on)
+        for index, picture in enumerate(source.noisy)
+    ]
     method.flows.chain(frames)
     memories = [method.remember(frame, source.noise) for frame in frames]
-    windows = [_draw_window(frames, centre, rng) for centre in range(len(frames))]
+    windows = [_draw_window(frames, i, method.length, rng) for i in range(len(frames))]
     flows, agreement, typical = zip(
         *(describe(method, w, memories[w.before[0].index] if w.before else None) for w in windows),
         strict=True,
     )
     arrays: dict[str, NDArray[Any]] = {
-        "noisy": _units(source.noisy).astype(np.float16),
-        "clean": _units(source.clean).astype(np.float16),
+        "noisy": to_unit(source.noisy).astype(np.float16),
+        "clean": to_unit(source.clean).astype(np.float16),
         "coarse": _stored([f.coarse for f in frames]),
         "memory_noisy": _stored([m.noisy for m in memories]),
         "memory_coarse": _stored([m.coarse for m in memories]),
@@ -96,51 +96,36 @@ def precompute(source: Source, method: F2R, base: Path, rng: np.random.Generator
     }
     for name in ARRAYS:
         np.save(f"{base}.{name}.npy", arrays[name])
-    told = source.model and {"gain": source.model.gain, "read": source.model.read}
-    Path(f"{base}.json").write_text(json.dumps(told))
+    model = source.conditioned_on
+    header = model and {"gain": model.gain, "read": model.read}
+    Path(f"{base}.json").write_text(json.dumps(header))
 
 
 def _stored(pictures: Sequence[torch.Tensor]) -> NDArray[np.float16]:
     """Pictures (1, C, H, W) as (T, H, W, C)."""
-    return np.concatenate([_channels_last(p) for p in pictures]).astype(np.float16)
-
-
-def _units(codes: NDArray[Any]) -> NDArray[np.float32]:
-    return to_unit(codes) if codes.dtype == np.uint8 else codes.astype(np.float32)
+    return np.concatenate([channels_last(p) for p in pictures]).astype(np.float16)
 
 
 def load_precomputed(folder: Path) -> list[Precomputed]:
-    """Every finished rehearsal of a folder, memory-mapped."""
+    """Every finished clip of a folder, memory-mapped."""
     found = []
     for header in sorted(folder.glob("*.json")):
         base = str(header.with_suffix(""))
         arrays: dict[str, Any] = {n: np.load(f"{base}.{n}.npy", mmap_mode="r") for n in ARRAYS}
-        told = json.loads(header.read_text())
-        model = told and NoiseModel(tuple(told["gain"]), tuple(told["read"]), tuple(told["read"]))
-        found.append(Precomputed(**arrays, told=model))
+        facts = json.loads(header.read_text())
+        model = facts and NoiseModel(
+            tuple(facts["gain"]), tuple(facts["read"]), tuple(facts["read"])
+        )
+        found.append(Precomputed(**arrays, conditioned_on=model))
     return found
 
 
-def _draw_window(frames: list[Prepared], centre: int, rng: np.random.Generator) -> Window[Prepared]:
-    """The window of a centre in the middle of a shot, or as it would be near the shot's ends."""
-    before = NEIGHBOURS // 2
-    if rng.random() < 0.4:
-        before = int(rng.integers(NEIGHBOURS + 1))
-    return window_of(frames, centre, NEIGHBOURS + 1, before)
-
-
-def window_of(
-    frames: list[Prepared], centre: int, length: int, before: int | None = None
+def _draw_window(
+    frames: list[Prepared], centre: int, length: int, rng: np.random.Generator
 ) -> Window[Prepared]:
-    """The window of a centre, shifted inwards at either end of a shot, as at run time.
-
-    `before`: how many of its neighbours should come first; half of them unless said.
-    """
-    wanted = centre - (length // 2 if before is None else before)
-    first = min(max(wanted, 0), max(len(frames) - length, 0))
-    span = frames[first : first + length]
-    place = centre - first
-    return Window(frames[centre], tuple(span[:place]), tuple(span[place + 1 :]))
+    """The window of a centre in the middle of a shot, or as it would be near the shot's ends."""
+    before = int(rng.integers(length)) if rng.random() < 0.4 else None
+    return window_at(frames, centre, length, before)
 
 
 def describe(
@@ -169,12 +154,8 @@ def _cells(values: Flow) -> Flow:
     return cells
 
 
-def _channels_last(picture: torch.Tensor) -> NDArray[np.float32]:
-    return picture.permute(0, 2, 3, 1).numpy()
-
-
 @dataclass(frozen=True, slots=True)
-class Crop:
+class WindowCrop:
     """One training sample, (H, W, C) and (N, H, W, C) float32."""
 
     clean: NDArray[np.float32]
@@ -184,11 +165,11 @@ class Crop:
     warped_coarse: NDArray[np.float32]
     agreement: NDArray[np.float32]  # (N, H, W, 1), times the frames a memory is worth
     typical: float
-    told: NoiseModel | None
+    conditioned_on: NoiseModel | None
     weight: NDArray[np.float32] | None = None  # (H, W, C): what errors count; None: all alike
 
 
-def draw_crop(item: Precomputed, size: int, rng: np.random.Generator) -> Crop:
+def draw_crop(item: Precomputed, size: int, rng: np.random.Generator) -> WindowCrop:
     """A random crop of a random window, neighbours warped onto it. `size` is a multiple of 8."""
     frames, height, width, _ = item.noisy.shape
     centre = int(rng.integers(frames))
@@ -206,7 +187,7 @@ def draw_crop(item: Precomputed, size: int, rng: np.random.Generator) -> Crop:
     if oldest < centre:
         flow = _upsampled(item.flows[centre, 0], *box)
         agreement[0] *= np.maximum(_warped(item.count[oldest], flow, top, left), 1)
-    return Crop(
+    return WindowCrop(
         item.clean[centre, rows, columns].astype(np.float32),
         item.noisy[centre, rows, columns].astype(np.float32),
         item.coarse[centre, rows, columns].astype(np.float32),
@@ -214,7 +195,7 @@ def draw_crop(item: Precomputed, size: int, rng: np.random.Generator) -> Crop:
         coarse,
         agreement,
         float(item.typical[centre]),
-        item.told,
+        item.conditioned_on,
     )
 
 

@@ -1,4 +1,4 @@
-"""How F2R is trained: on noisy footage alone, as published, or on clean clips with made noise."""
+"""How F2R is trained: on noisy footage alone, as published, or on clean clips made noisy."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,16 +11,20 @@ from f2rcli.engine.tiles import Runner
 from f2rcli.errors import ConfigError
 from f2rcli.frames import Space
 from f2rcli.methods.f2r import F2R, Networks
-from f2rcli.models.layers import channels_last
-from f2rcli.noise.law import NoiseLaw
-from f2rcli.training.footage.split import Place, Split, exams, places, split
-from f2rcli.training.loop.settings import TrainSettings
+from f2rcli.training.footage.split import Place, Split, held_out_places, places, split
 from f2rcli.training.loop.stage import Stage
-from f2rcli.training.methods.base import StageRun, TrainingContext
-from f2rcli.training.methods.f2r.self_supervised import Cost, PairStage, absolute, validation_errors
-from f2rcli.training.methods.f2r.supervised import channels_of, clean_stage_runs
+from f2rcli.training.methods.base import (
+    ENDLESS,
+    StageRun,
+    StageSpec,
+    TrainingContext,
+    build_networks,
+)
+from f2rcli.training.methods.f2r.gray_start import gray_start
+from f2rcli.training.methods.f2r.self_supervised import PairStage, validation_errors
+from f2rcli.training.methods.f2r.supervised import supervised_stages
 from f2rcli.training.methods.f2r.training_pairs import Excerpt, TargetKind, make_pairs
-from f2rcli.training.methods.losses import psnr_loss
+from f2rcli.training.methods.losses import Loss, l1_loss, psnr_loss
 from f2rcli.training.methods.validation import ValidationErrors, is_significant
 from f2rcli.weights import Header
 
@@ -37,96 +41,102 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
         "refiner": {"widths": (96, 128, 256), "embed": 48},
     },
 }
-EXAMS = 8  # held-out centres
+HELD_OUT_CENTRES = 8  # held-out centres
 LEAST_PIXELS, MOST_PIXELS = 200_000, 40_000_000  # of all centres of a stage
+CLOCKED_STEPS = 3000  # that training pairs are made for, of a stage that follows the clock
 REPEATS = 6  # how often a stage may see a pixel before it would want others
-BYTES_PER_PIXEL = 40  # of a lesson: three float16 pictures, and flows to six neighbours
+BYTES_PER_PIXEL = 40  # of a training pair: three float16 pictures, and flows to six neighbours
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairSpec(StageSpec):
     """A stage of a recipe on noisy footage."""
 
-    name: str
-    parts: tuple[str, ...]
-    teachings: tuple[TargetKind, ...]
-    steps: int
-    lr: float
-    cost: Cost = psnr_loss
-    optimiser: Any = "muon"
-    batch: int = 8
-    crop: int = 96
-    clip_grad: float | None = 1.0
+    parts: tuple[str, ...]  # networks that are trained
+    targets: tuple[TargetKind, ...]
+    loss: Loss = psnr_loss
 
 
-BOTH = ("anchor", "refiner")
 SCRATCH = (
-    Plan("coarse", ("coarse",), (TargetKind.RECORRUPTED,), 4000, 1.5e-3),
-    Plan("anchor", ("anchor",), (TargetKind.BLIND,), 2000, 1.5e-3),
-    Plan("pseudo", ("refiner",), (TargetKind.PSEUDO,), 3000, 1.5e-3),
-    Plan("recorruption", ("refiner",), (TargetKind.RECORRUPTED,), 2000, 5e-4),
-)
+    PairSpec(
+        name="coarse", parts=("coarse",), targets=(TargetKind.RECORRUPTED,), steps=4000, lr=1.5e-3
+    ),
+    PairSpec(name="anchor", parts=("anchor",), targets=(TargetKind.BLIND,), steps=2000, lr=1.5e-3),
+    PairSpec(
+        name="pseudo", parts=("refiner",), targets=(TargetKind.PSEUDO,), steps=3000, lr=1.5e-3
+    ),
+    PairSpec(
+        name="recorruption", parts=("refiner",), targets=(TargetKind.RECORRUPTED,), steps=2000,
+        lr=5e-4,
+    ),
+)  # fmt: skip
 TUNING = (
-    Plan("anchor", ("anchor",), (TargetKind.BLIND,), 500, 3e-4),
-    Plan("pseudo", ("refiner",), (TargetKind.RENOISED, TargetKind.PSEUDO), 500, 3e-4),
-    Plan("recorruption", ("refiner",), (TargetKind.RECORRUPTED,), 500, 1e-4),
+    replace(SCRATCH[1], steps=500, lr=3e-4),
+    replace(SCRATCH[2], targets=(TargetKind.RENOISED, TargetKind.PSEUDO), steps=500, lr=3e-4),
+    replace(SCRATCH[3], steps=500, lr=1e-4),
 )
 # The restored clip noised afresh teaches the clip's own noise and content at no risk of leaking;
 # recorruption on a single clip made it worse wherever it was tried (benchmarks/ablation.md).
-ADAPTATION = Plan("adapt", BOTH, (TargetKind.RENOISED,), 240, 3e-4)
+ADAPTATION = PairSpec(
+    name="adapt", parts=("anchor", "refiner"), targets=(TargetKind.RENOISED,), steps=240, lr=3e-4
+)
 ADAPT_VALIDATE = 40  # steps
-LEVELS = (0.0, 0.5, 0.75, 1.25, 1.5)  # factors of the told noise level that `fast` tries
-# arXiv 2603.10417, code: Adam 3e-4, batch 4, crops of 256, cosine to nothing; methods 1.7
+LEVELS = (0.0, 0.5, 0.75, 1.25, 1.5)  # factors of the noise level told that `fast` tries
+# arXiv 2603.10417, code: Adam 3e-4, batch 4, crops of 256, cosine to nothing
+AS_PUBLISHED: dict[str, Any] = {
+    "steps": 50_000, "lr": 3e-4, "loss": l1_loss, "optimiser": "adam", "batch": 4, "crop": 256,
+}  # fmt: skip
 PUBLISHED = (
-    Plan("coarse", ("coarse",), (TargetKind.RECORRUPTED,), 4000, 1.5e-3),
-    Plan("stage1", ("anchor",), (TargetKind.BLIND,), 50_000, 3e-4, absolute, "adam", 4, 256, None),
-    Plan("stage2", ("refiner",), (TargetKind.PSEUDO,), 50_000, 3e-4, absolute, "adam", 4, 256, 0.1),
+    SCRATCH[0],
+    replace(SCRATCH[1], name="stage1", clip_grad=None, **AS_PUBLISHED),
+    replace(SCRATCH[2], name="stage2", clip_grad=0.1, **AS_PUBLISHED),
 )
 
 
 class F2RRecipe:
     """See base.Recipe."""
 
-    def __init__(self, material: TrainingContext) -> None:
-        """Raises ConfigError for stages that the recipe does not have, or a start of other
-        colours; what `split` raises."""
-        self.material = material
-        config = material.config
-        self.header = self._header()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)  # a resumed run begins its later stages as it would have
-            self.networks = Networks(self.header.channels, self.header.config)
-        channels_last(self.networks)
-        if material.start is not None:
-            material.start.fill(self.networks)
-        self.plans = self._plans()
+    def __init__(self, context: TrainingContext) -> None:
+        """Raises ConfigError for stages that the recipe does not have, or a start of another method
+        or other colours; what `split` raises."""
+        start, config = context.start, context.config
+        if start is not None and start.header.channels == 3 and config.space == Space.GRAY.value:
+            context = replace(context, start=gray_start(start))
+        self.context = context
+        self.header = context.header(config.window, sizes(config.size, config.widths))
+        self.networks: Networks = build_networks(
+            context, lambda: Networks(self.header.channels, self.header.config)
+        )
+        self.specs = self._specs()
         config.check_stages(self.names())
         self.parts: list[Split] = []
-        if not config.clean:
-            self.parts = split(material.footage, config.held_out, self.header.length)
+        if not config.inputs_are_clean:
+            self.parts = split(context.footage, config.held_out, self.header.length)
 
     def names(self) -> list[str]:
         """See Recipe."""
-        if self.material.config.clean:
+        if self.context.config.inputs_are_clean:
             return ["coarse", "fusion"]
-        if self.material.config.adapt is not None:
+        if self.context.config.adapt is not None:
             return [ADAPTATION.name]
-        return [plan.name for plan in self.plans]
+        return [spec.name for spec in self.specs]
 
     def stage_runs(self) -> Iterator[StageRun]:
         """See Recipe. A stage of no steps is left out."""
-        if self.material.config.clean:
-            yield from clean_stage_runs(self.material, self.networks)
+        if self.context.config.inputs_are_clean:
+            yield from supervised_stages(self.context, self.networks, self.header)
             return
-        for plan in map(self._as_asked, self.plans):
-            if plan.steps:
-                yield StageRun(self.stage(plan), self._settings(plan))
+        for spec in (spec.overridden(self.context.config) for spec in self.specs):
+            if spec.steps:
+                yield StageRun(self.stage(spec), self.context.settings(spec))
 
     def adaptation(self) -> StageRun:
         """See Recipe."""
-        plan = self._as_asked(ADAPTATION)
-        every = min(ADAPT_VALIDATE, self.material.config.validate_every)
-        return StageRun(self.stage(plan), replace(self._settings(plan), validate_every=every))
+        spec = ADAPTATION.overridden(self.context.config)
+        every = min(ADAPT_VALIDATE, self.context.config.validate_every)
+        return StageRun(
+            self.stage(spec), replace(self.context.settings(spec), validate_every=every)
+        )
 
     def validation_errors(self, stage: Stage) -> ValidationErrors:
         """See Recipe."""
@@ -148,87 +158,52 @@ class F2RRecipe:
 
     def _at_level(self, factor: float) -> ValidationErrors:
         """What the networks make of the held-out frames, told `factor` times the level."""
-        exam = self._exam(TargetKind.RECORRUPTED, factor)
-        return self.validation_errors(PairStage(self.networks, [], exam, ADAPTATION.name))
+        held = self._held_out(TargetKind.RECORRUPTED, factor)
+        return self.validation_errors(PairStage(self.networks, [], held, ADAPTATION.name))
 
-    def _as_asked(self, plan: Plan) -> Plan:
-        asked = self.material.config.stage(plan.name)
-        names = ("steps", "lr", "batch", "crop")
-        changes = {name: getattr(asked, name) for name in names}
-        return replace(plan, **{n: value for n, value in changes.items() if value is not None})
-
-    def stage(self, plan: Plan) -> PairStage:
-        """A stage with its lessons, taken with the networks as they are now."""
-        material, config = self.material, self.material.config
-        rng = np.random.default_rng([config.seed, sum(plan.name.encode())])
-        wanted = plan.steps * plan.batch * plan.crop**2 // REPEATS
+    def stage(self, spec: PairSpec) -> PairStage:
+        """A stage with its training pairs, made with the networks as they are now."""
+        context, config = self.context, self.context.config
+        rng = np.random.default_rng([config.seed, sum(spec.name.encode())])
+        steps = CLOCKED_STEPS if spec.steps == ENDLESS else spec.steps
+        wanted = steps * spec.batch * spec.crop**2 // REPEATS
         most = min(MOST_PIXELS, config.memory_bytes // BYTES_PER_PIXEL)
         pixels = min(max(wanted, LEAST_PIXELS), most)
-        learnt = places(material.footage, self.parts, pixels, rng)
-        learnt = learnt[: max(1, len(learnt) // len(plan.teachings))] * len(plan.teachings)
-        kinds = [t for t in plan.teachings for _ in range(len(learnt) // len(plan.teachings))]
-        kind = TargetKind.BLIND if plan.parts == ("anchor",) else TargetKind.RECORRUPTED
+        learnt = places(context.footage, self.parts, pixels, rng)
+        learnt = learnt[: max(1, len(learnt) // len(spec.targets))] * len(spec.targets)
+        kinds = [t for t in spec.targets for _ in range(len(learnt) // len(spec.targets))]
+        kind = TargetKind.BLIND if spec.parts == ("anchor",) else TargetKind.RECORRUPTED
         with torch.inference_mode():
             excerpts = [self._excerpt(p, t, rng) for p, t in zip(learnt, kinds, strict=True)]
         return PairStage(
-            self.networks, excerpts, self._exam(kind), plan.name, plan.batch, plan.crop,
-            plan.parts, plan.cost,
+            self.networks, excerpts, self._held_out(kind), spec.name, spec.batch, spec.crop,
+            spec.parts, spec.loss,
         )  # fmt: skip
 
-    def _exam(self, kind: TargetKind, level: float = 1.0) -> list[Excerpt]:
-        """Held-out lessons, the same whenever they are taken with the same networks."""
-        config = self.material.config
-        held = exams(self.material.footage, self.parts, self.header.length, EXAMS, config.seed)
+    def _held_out(self, kind: TargetKind, level: float = 1.0) -> list[Excerpt]:
+        """Held-out training pairs, the same whenever they are made with the same networks."""
+        config = self.context.config
+        held = held_out_places(
+            self.context.footage, self.parts, self.header.length, HELD_OUT_CENTRES, config.seed
+        )
         rng = np.random.default_rng([config.seed, 2])
         with torch.inference_mode():
             return [self._excerpt(place, kind, rng, level) for place in held]
 
     def _excerpt(
-        self, place: Place, teaching: TargetKind, rng: np.random.Generator, level: float = 1.0
+        self, place: Place, target: TargetKind, rng: np.random.Generator, level: float = 1.0
     ) -> Excerpt:
-        material = self.material
-        runner = Runner(material.device, material.precision, None)
+        context = self.context
+        runner = Runner(context.device, context.precision, None)
         method = F2R(self.networks.eval(), runner, self.header.length, level * self.header.level)
-        pictures = place.read(material.footage)
-        return make_pairs(method, pictures, place.centres, teaching, self._law(place.clip), rng)
+        pictures = place.read(context.footage)
+        return make_pairs(method, pictures, place.centres, target, context.law(place.clip), rng)
 
-    def _law(self, clip: int) -> NoiseLaw:
-        return self.material.report(clip).law.first_channels(self.header.channels)
-
-    def _settings(self, plan: Plan) -> TrainSettings:
-        return self.material.settings(
-            plan.steps, warmup=100, ema=0.999, lr=plan.lr, optimiser=plan.optimiser,
-            clip_grad=plan.clip_grad,
-        )  # fmt: skip
-
-    def _plans(self) -> tuple[Plan, ...]:
-        plans = PUBLISHED if self.material.config.recipe == "published" else SCRATCH
-        if self.material.start is None:
-            return plans
-        return PUBLISHED[1:] if plans is PUBLISHED else TUNING
-
-    def _header(self) -> Header:
-        material, config = self.material, self.material.config
-        start = material.start
-        if start is not None:
-            if start.header.channels != channels_of(material):
-                raise ConfigError(
-                    f"init: {start.name} is for {start.header.space.value}, "
-                    f"the clips are {material.space.value}.",
-                    hint=f"Take --init {material.space.value}, or leave it out.",
-                )
-            return replace(start.header, trained_on=f"{start.name}, then the user's footage")
-        channels = channels_of(material)
-        return Header(
-            method="f2r",
-            space=material.space if channels == material.channels else Space.GRAY,
-            channels=channels,
-            length=config.window,
-            config=sizes(config.size, config.widths),
-            size=config.size if config.size in SIZES else "custom",
-            order="RGB" if channels == 3 else "Y",
-            trained_on="the user's footage",
-        )
+    def _specs(self) -> tuple[PairSpec, ...]:
+        specs = PUBLISHED if self.context.config.recipe == "published" else SCRATCH
+        if self.context.start is None:
+            return specs
+        return PUBLISHED[1:] if specs is PUBLISHED else TUNING
 
 
 def sizes(name: str, widths: tuple[int, ...] | None) -> dict[str, Any]:
@@ -243,6 +218,6 @@ def sizes(name: str, widths: tuple[int, ...] | None) -> dict[str, Any]:
     }
 
 
-def recipe(material: TrainingContext) -> F2RRecipe:
-    """See recipes.load."""
-    return F2RRecipe(material)
+def recipe(context: TrainingContext) -> F2RRecipe:
+    """See base.load_recipe."""
+    return F2RRecipe(context)

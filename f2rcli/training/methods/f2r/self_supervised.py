@@ -1,6 +1,6 @@
-"""F2R's two stages, learnt from lessons: noisy footage alone, no clean frame anywhere."""
+"""F2R's two stages trained on noisy footage alone: no clean frame anywhere."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,26 +12,19 @@ from f2rcli.methods.f2r import Networks
 from f2rcli.models.fusion import Anchor
 from f2rcli.models.layers import padded
 from f2rcli.training.loop.stage import placed, side_by_side
-from f2rcli.training.methods.f2r.precomputed import CELL, Crop
+from f2rcli.training.methods.f2r.precomputed import CELL, WindowCrop
 from f2rcli.training.methods.f2r.stages import FusionBatch, collated, turned
 from f2rcli.training.methods.f2r.training_pairs import Excerpt, TrainingPair
-from f2rcli.training.methods.losses import psnr_loss, weighted_mean
+from f2rcli.training.methods.losses import Loss, psnr_loss, weighted_mean
 from f2rcli.training.methods.validation import BLOCK, ValidationErrors
 
-LARGEST_EXAM = 448  # pixels per side of the part of a held-out lesson that is looked at
+LARGEST_HELD_OUT = 448  # pixels per side of the part of a held-out pair that is validated on
 STRIDE = 8  # crops are multiples of it
-
-Cost = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-
-
-def absolute(estimate: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Mean absolute error: the published loss (arXiv 2603.10417, code)."""
-    return weighted_mean((estimate.float() - target).abs(), weight).mean()
 
 
 @dataclass
 class PairStage:
-    """Trains stage 1, stage 2 or both on lessons.
+    """Trains stage 1, stage 2 or both on pairs.
 
     Targets are noisy; their noise is independent of everything the networks are shown, so that
     the mean squared error to them differs from that to the clean picture by a constant.
@@ -39,12 +32,12 @@ class PairStage:
 
     networks: Networks
     excerpts: Sequence[Excerpt]
-    exam: Sequence[Excerpt]  # held out
+    held_out: Sequence[Excerpt]  # validated on
     name: str
     batch: int = 8
     crop: int = 96
     parts: tuple[str, ...] = ("anchor", "refiner")  # those that are trained
-    cost: Cost = psnr_loss
+    cost: Loss = psnr_loss
     blind_share: float = 0.3  # of stage 1's cost where both are trained
     network: nn.Module = field(init=False)
 
@@ -52,7 +45,7 @@ class PairStage:
         self.network = nn.ModuleDict({part: getattr(self.networks, part) for part in self.parts})
         smallest = min(min(e.noisy.shape[1:3]) for e in self.excerpts) if self.excerpts else 0
         self.crop = min(self.crop, smallest // STRIDE * STRIDE)
-        self._lessons = [(e, lesson) for e in self.excerpts for lesson in e.lessons]
+        self._pairs = [(e, pair) for e in self.excerpts for pair in e.pairs]
 
     def draw(self, rngs: Sequence[np.random.Generator]) -> FusionBatch:
         """See Stage.draw."""
@@ -99,24 +92,24 @@ class PairStage:
 
     def sample(self) -> NDArray[np.uint8] | None:
         """See Stage.sample: noisy, coarse and this stage's estimate of a held-out centre."""
-        for excerpt in self.exam:
-            for lesson in excerpt.lessons:
-                batch = self._exam_batch(excerpt, lesson)
+        for excerpt in self.held_out:
+            for pair in excerpt.pairs:
+                batch = self.held_out_batch(excerpt, pair)
                 return side_by_side([batch.noisy, batch.coarse, self.best(batch)])
         return None
 
-    def _crop(self, rng: np.random.Generator) -> Crop:
-        excerpt, lesson = self._lessons[rng.integers(len(self._lessons))]
-        rows, columns = lesson.noisy.shape[:2]
+    def _crop(self, rng: np.random.Generator) -> WindowCrop:
+        excerpt, pair = self._pairs[rng.integers(len(self._pairs))]
+        rows, columns = pair.noisy.shape[:2]
         top, left = (int(rng.integers((n - self.crop) // CELL + 1)) * CELL for n in (rows, columns))
-        return excerpt.crop(lesson, top, left, self.crop, self.crop)
+        return excerpt.crop(pair, top, left, self.crop, self.crop)
 
-    def _exam_batch(self, excerpt: Excerpt, lesson: TrainingPair) -> FusionBatch:
-        sides = [min(n, LARGEST_EXAM) // STRIDE * STRIDE for n in lesson.noisy.shape[:2]]
+    def held_out_batch(self, excerpt: Excerpt, pair: TrainingPair) -> FusionBatch:
+        sides = [min(n, LARGEST_HELD_OUT) // STRIDE * STRIDE for n in pair.noisy.shape[:2]]
         top, left = (
-            (n - s) // 2 // CELL * CELL for n, s in zip(lesson.noisy.shape, sides, strict=False)
+            (n - s) // 2 // CELL * CELL for n, s in zip(pair.noisy.shape, sides, strict=False)
         )
-        crop = excerpt.crop(lesson, top, left, *sides)
+        crop = excerpt.crop(pair, top, left, *sides)
         return FusionBatch(*placed(self.networks, *collated([crop])))
 
 
@@ -124,9 +117,9 @@ def validation_errors(stage: PairStage) -> ValidationErrors | None:
     """The held-out errors of a stage's networks as they are now; None where nothing is held out."""
     scores, blocks = [], []
     with torch.no_grad():
-        for excerpt in stage.exam:
-            for lesson in excerpt.lessons:
-                batch = stage._exam_batch(excerpt, lesson)
+        for excerpt in stage.held_out:
+            for pair in excerpt.pairs:
+                batch = stage.held_out_batch(excerpt, pair)
                 estimate = stage.best(batch)
                 error = (estimate.float() - batch.clean).square()
                 scores.append(0.5 * float(torch.log(weighted_mean(error, batch.weight))))

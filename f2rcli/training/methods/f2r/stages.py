@@ -1,6 +1,6 @@
 """F2R's stages for supervised pre-training: what a batch is, and what its loss is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -12,30 +12,16 @@ from torch import Tensor, nn
 from f2rcli.methods.f2r import level_map, photometric
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner
-from f2rcli.noise.codec import to_codes, to_unit
-from f2rcli.noise.synthesis.corruption import Law, as_gray, draw_law, luma, recolour
 from f2rcli.training.footage.augment import dihedral, draw_turn
-from f2rcli.training.footage.clips import Clip, Rendition
+from f2rcli.training.footage.windows import WindowSource, channels_first, told_level
 from f2rcli.training.loop.stage import fixed_loss, placed, sample_rngs, side_by_side
-from f2rcli.training.methods.f2r.precomputed import Crop, Precomputed, draw_crop
+from f2rcli.training.methods.f2r.precomputed import Precomputed, WindowCrop, draw_crop
 from f2rcli.training.methods.losses import psnr_loss, relative_loss
 
-RECOLOURED_SHARE = 0.15  # of uncompressed samples
-GRAY_SHARE = 0.1  # of uncompressed samples: gray clips go through RGB weights
 VALIDATION_BATCHES = 8
 LATTICE = 8.0  # see relative_loss
 
-Batch = NDArray[np.float32]
-
-
-def told_level(level: Batch, rng: np.random.Generator, spread: float = 0.15) -> Batch:
-    """What a network is told of the noise: nothing (zero) twice in five, else about right."""
-    return level * np.float32(0 if rng.random() < 0.4 else np.exp(rng.normal(0, spread)))
-
-
-def mixed(rng: np.random.Generator) -> Law | None:
-    """What shipped weights learn from: a third compressed renditions, the others `draw_law`'s."""
-    return None if rng.random() < 0.35 else draw_law(rng)
+Array = NDArray[np.float32]
 
 
 @dataclass
@@ -43,24 +29,25 @@ class CoarseStage:
     """Trains the single-frame denoiser on crops."""
 
     network: Coarse
-    clips: Sequence[Clip]
-    compressed: Sequence[Rendition]
+    source: WindowSource
     batch: int = 16
     crop: int = 96
+    relative: bool = False  # whether errors count beside the input's own
     name: str = "coarse"
     held_out: "CoarseStage | None" = None  # the same network on clips it is not trained on
-    draw_law: Callable[[np.random.Generator], Law | None] = mixed  # None: take a compressed one
-    gray: bool = False  # train on the clips' luma
 
     def draw(self, rngs: Sequence[np.random.Generator]) -> tuple[Tensor, ...]:
         """See Stage.draw: noisy, level and clean, each (B, C, H, W)."""
         samples = [self._sample(rng) for rng in rngs]
-        return tuple(torch.from_numpy(np.stack(part)) for part in zip(*samples, strict=True))
+        return tuple(channels_first(np.concatenate(part)) for part in zip(*samples, strict=True))
 
     def loss(self, batch: tuple[Tensor, ...]) -> Tensor:
         """See Stage.loss."""
         noisy, level, clean = batch
-        return psnr_loss(self.network(noisy, level), clean)
+        estimate = self.network(noisy, level)
+        return (
+            relative_loss(estimate, clean, noisy) if self.relative else psnr_loss(estimate, clean)
+        )
 
     def validate(self) -> float | None:
         """See Stage.validate: the loss on batches of the clips that are held out."""
@@ -73,50 +60,11 @@ class CoarseStage:
         noisy, level, clean = self.held_out.draw(sample_rngs((0,), range(4)))
         return side_by_side([noisy, self.network(*placed(self.network, noisy, level)), clean])
 
-    def _sample(self, rng: np.random.Generator) -> tuple[Batch, Batch, Batch]:
-        code = draw_turn(rng, self.clips[0].shape[-1])
-        law = self.draw_law(rng)
-        if law is None:
-            item = self.compressed[int(rng.integers(len(self.compressed)))]
-            where = _place(item.clean, self.crop, rng)
-            clean, noisy = _cut(item.clean, where, self.crop), _cut(item.noisy, where, self.crop)
-            if self.gray:
-                clean, noisy = luma(clean), luma(noisy)
-            level = np.full_like(noisy, item.sigma)
-            spread = 0.3
-        else:
-            clip = self.clips[int(rng.integers(len(self.clips)))]
-            clean = _cut(clip, _place(clip, self.crop, rng), self.crop)
-            if self.gray:
-                clean = luma(clean)
-            elif rng.random() < RECOLOURED_SHARE and clean.shape[-1] == 3:
-                clean = recolour(clean, rng)
-            elif rng.random() < GRAY_SHARE:
-                clean, law = as_gray(clean), replace(law, shared=1.0)
-            noisy, level, spread = law.add(clean, rng), law.level(clean), 0.15
-            if rng.random() < 0.8:  # what files hold
-                noisy = to_unit(to_codes(noisy))
-        level = told_level(level, rng, spread)
-        return tuple(_planar(dihedral(part, code)) for part in (noisy, level, clean))  # type: ignore[return-value]  # three parts in, three out
-
-
-def _place(clip: Clip, crop: int, rng: np.random.Generator) -> tuple[int, int, int]:
-    frames, height, width, _ = clip.shape
-    return (
-        int(rng.integers(frames)),
-        int(rng.integers(height - crop + 1)),
-        int(rng.integers(width - crop + 1)),
-    )
-
-
-def _cut(clip: Clip, where: tuple[int, int, int], crop: int) -> Batch:
-    frame, top, left = where
-    part = clip[frame, top : top + crop, left : left + crop]
-    return to_unit(part) if part.dtype == np.uint8 else part.astype(np.float32)
-
-
-def _planar(crop: Batch) -> Batch:
-    return np.ascontiguousarray(crop.transpose(2, 0, 1), np.float32)
+    def _sample(self, rng: np.random.Generator) -> tuple[Array, ...]:
+        sample = self.source.window(rng, (0,), self.crop)
+        sample = sample.turned(draw_turn(rng, sample.noisy.shape[-1]), 0)
+        assert sample.clean is not None  # clean clips alone are trained on
+        return sample.noisy, told_level(sample.level, rng, sample.spread), sample.clean
 
 
 class FusionBatch(NamedTuple):
@@ -184,14 +132,16 @@ class FusionStage:
         return side_by_side([batch.noisy, anchor.guided(batch.coarse), refined, batch.clean])
 
 
-def collated(crops: list[Crop], rngs: Sequence[np.random.Generator] | None = None) -> FusionBatch:
+def collated(
+    crops: list[WindowCrop], rngs: Sequence[np.random.Generator] | None = None
+) -> FusionBatch:
     """Crops as a batch. With generators a tenth of them lose some of their neighbours, as happens
     in short shots and beside duplicates."""
     clean, noisy, coarse, warped_noisy, warped_coarse, agreement = (
         _stacked([getattr(c, part) for c in crops])
         for part in ("clean", "noisy", "coarse", "warped_noisy", "warped_coarse", "agreement")
     )
-    level = torch.cat([level_map(c.told, coarse[i : i + 1]) for i, c in enumerate(crops)])
+    level = torch.cat([level_map(c.conditioned_on, coarse[i : i + 1]) for i, c in enumerate(crops)])
     typical = torch.tensor([c.typical for c in crops])
     confidence = agreement * photometric(warped_coarse, coarse, typical)
     kept = torch.ones(len(crops), confidence.shape[1], 1, 1, 1)
@@ -205,7 +155,7 @@ def collated(crops: list[Crop], rngs: Sequence[np.random.Generator] | None = Non
     return FusionBatch(clean, noisy, coarse, level, aligned, weight)
 
 
-def turned(crop: Crop, rng: np.random.Generator) -> Crop:
+def turned(crop: WindowCrop, rng: np.random.Generator) -> WindowCrop:
     """A crop flipped and transposed at random; a mosaic's only transposed."""
     code = draw_turn(rng, crop.noisy.shape[-1])
     pictures: tuple[str, ...] = (
@@ -217,7 +167,7 @@ def turned(crop: Crop, rng: np.random.Generator) -> Crop:
     return replace(crop, **parts)
 
 
-def _stacked(pictures: list[Batch]) -> Tensor:
+def _stacked(pictures: list[Array]) -> Tensor:
     """(H, W, C) or (N, H, W, C) pictures -> a tensor with channels before rows."""
     stacked = np.moveaxis(np.stack(pictures), -1, -3)
     return torch.from_numpy(np.ascontiguousarray(stacked, np.float32))

@@ -1,180 +1,196 @@
-"""F2R on clean clips with made noise: the coarse denoiser, then both stages over its results."""
+"""F2R on clean clips with synthetic noise: the coarse denoiser, then both stages over its results.
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+Every ninth clip is held out; of fewer than five, the last quarter of each one's frames.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from f2rcli.engine.tiles import Runner
-from f2rcli.errors import InputError
-from f2rcli.frames import Space
-from f2rcli.methods.f2r import F2R, Networks
-from f2rcli.noise.codec import to_codes, to_unit
-from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.synthesis.corruption import luma
-from f2rcli.noise.synthesis.synthetic import Synthetic, parse_noise
-from f2rcli.training.footage.clips import Rendition
+from f2rcli.errors import ConfigError, InputError
+from f2rcli.methods.f2r import Networks
+from f2rcli.noise.synthesis.spec import FOOTAGE, SENSOR, NoiseSpec
 from f2rcli.training.footage.footage import Footage
-from f2rcli.training.footage.renditions import Renderer
-from f2rcli.training.loop.settings import TrainSettings
-from f2rcli.training.methods.base import StageRun, TrainingContext
-from f2rcli.training.methods.f2r.precomputed import Source, load_precomputed, precompute
+from f2rcli.training.footage.renditions import Order, render_all
+from f2rcli.training.footage.windows import CleanClips, WindowSource
+from f2rcli.training.methods.base import StageRun, StageSpec, TrainingContext
+from f2rcli.training.methods.f2r.degraded_clips import DegradedClips, coded_clips
+from f2rcli.training.methods.f2r.precomputed import load_precomputed
+from f2rcli.training.methods.f2r.precomputing import ClipMaker, precompute_all
 from f2rcli.training.methods.f2r.stages import CoarseStage, FusionStage
+from f2rcli.weights import Header
 
-COARSE_STEPS, FUSION_STEPS = 8000, 20_000
-REHEARSED = 3  # noise realisations of every clip
-LONGEST = 24  # frames of a rehearsal
-LEAST = 5  # frames
-RENDITIONS = 4  # compressed ones of every clip
+COARSE = StageSpec(name="coarse", steps=8000, lr=1.5e-3, batch=16, warmup=300)
+FUSION = StageSpec(name="fusion", steps=20_000, lr=1.5e-3, batch=8, warmup=300)
+STEP = 16  # crops are multiples of it
+LEAST = 5  # frames of a shot
+HELD_OUT_EVERY = 9  # clips
+CODED_CLIPS = 300  # degraded ones that went through a codec, for the coarse stage
+ROUNDS = 3  # noise realisations of every clip, for the fusion stage
+DEGRADED_CLIPS, HELD_OUT_CLIPS = 270, 24  # for it too, where noise is `footage`
+SAMPLES = 380  # crops that a degraded clip is good for
 
 
-def clean_stage_runs(material: TrainingContext, networks: Networks) -> Iterator[StageRun]:
-    """The coarse stage, then, over its results, the fusion of both stages.
+@dataclass(frozen=True)
+class Shot:
+    """Some frames in a row of a clip. May be sent to other processes."""
 
-    Every tenth clip is held out; of fewer than five, the last quarter of each one's frames.
-    """
-    noise = parse_noise(material.config.synthetic or "mix")
-    learnt, held = _split(material.footage)
-    with ExitStack() as open_:
-        rendered: list[Rendition] = []
-        if noise.rendered:
-            renderer = open_.enter_context(
-                Renderer(
-                    material.footage,
-                    material.folder / "rendered",
-                    seed=material.config.seed,
-                    per_clip=RENDITIONS,
-                    kinds=noise.rendered,
-                    jobs=material.jobs,
-                )
+    clip: Footage
+    frames: range
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """(T, H, W, C), memory-mapped."""
+        return self.clip.array[self.frames.start : self.frames.stop]
+
+
+@dataclass(frozen=True)
+class CleanSet:
+    """Clean shots, with renditions of their clips: what is learnt from, or what is held out."""
+
+    shots: list[Shot]
+    orders: list[Order]  # rendered
+
+    @property
+    def clips(self) -> list[NDArray[Any]]:
+        """The pictures of every shot."""
+        return [shot.array for shot in self.shots]
+
+
+def supervised_stages(
+    context: TrainingContext, networks: Networks, header: Header
+) -> Iterator[StageRun]:
+    """The coarse stage, then, over its results, the fusion of both stages."""
+    noise = _checked(context)
+    learnt, held = (
+        CleanSet(shots, _rendered(context, noise, shots)) for shots in split_shots(context.footage)
+    )
+    spec = COARSE.overridden(context.config)
+    asked = context.config.stage(COARSE.name).clips
+    pieces = (
+        min(CODED_CLIPS, max(1, spec.steps * spec.batch // SAMPLES)) if asked is None else asked
+    )
+    coarse, validation = (
+        CoarseStage(networks.coarse, source, spec.batch, relative=_is_footage(noise))
+        for source in (
+            _source(context, noise, learnt, pieces),
+            _source(context, noise, held, 0),
+        )
+    )
+    coarse.held_out = validation
+    side = min(coarse.source.side, validation.source.side)
+    coarse.crop = validation.crop = context.fitting_crop(spec, side, STEP)
+    if spec.steps:
+        yield StageRun(coarse, context.settings(spec))
+    spec = FUSION.overridden(context.config)
+    if not spec.steps:
+        return
+    fusion, validation_fusion = (
+        FusionStage(networks.anchor, networks.refiner, load_precomputed(folder), spec.batch)
+        for folder in _precomputed(context, networks, header, spec, (learnt, held))
+    )
+    side = min(min(i.noisy.shape[1:3]) for i in (*fusion.items, *validation_fusion.items))
+    fusion.crop = validation_fusion.crop = context.fitting_crop(spec, side, STEP)
+    fusion.held_out = validation_fusion
+    yield StageRun(fusion, context.settings(spec))
+
+
+def _checked(context: TrainingContext) -> NoiseSpec:
+    noise = context.synthetic
+    assert noise is not None  # the config asks for it beside clean clips
+    for kind in (FOOTAGE, SENSOR):
+        if len(noise.parts) > 1 and any(part.kind == kind for part in noise.parts):
+            raise ConfigError(
+                f"--noise {noise.name}: {kind} cannot be joined to other noise.",
+                hint=f"Pass --noise {kind} alone.",
             )
-            renderer.wait(len(renderer.orders))
-            rendered = [renderer.get(index) for index in range(renderer.count)]
-        gray = material.config.space == "gray"
-        coarse, exam = (
-            CoarseStage(networks.coarse, clips, rendered, draw_law=noise.draw, gray=gray)
-            for clips in (learnt, held)
+    if (_is_footage(noise) or noise.parts[0].kind == SENSOR) and context.footage[0].channels != 3:
+        raise InputError(
+            f"{context.footage[0].name}: --noise {noise.name} is made from colour clips."
         )
-        coarse.held_out = exam
-        _fit(coarse, material, "coarse")
-        _fit(exam, material, "coarse")
-        yield StageRun(coarse, _settings(material, "coarse", COARSE_STEPS))
-        items = _rehearsals(material, networks, learnt, held, rendered, noise)
-        fusion, test = (
-            FusionStage(networks.anchor, networks.refiner, load_precomputed(folder))
-            for folder in items
-        )
-        fusion.held_out = test
-        _fit(fusion, material, "fusion")
-        _fit(test, material, "fusion")
-        yield StageRun(fusion, _settings(material, "fusion", FUSION_STEPS))
+    return noise
 
 
-def _split(footage: list[Footage]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
-    arrays = [
-        clip.array[shot.start : shot.stop]
-        for clip in footage
-        for shot in clip.shots
-        if len(shot) >= LEAST
-    ]
-    if not arrays:
+def _is_footage(noise: NoiseSpec) -> bool:
+    return noise.parts[0].kind == FOOTAGE
+
+
+def split_shots(footage: Sequence[Footage]) -> tuple[list[Shot], list[Shot]]:
+    """Shots to learn from, and those that are held out.
+
+    Raises InputError where there is none of LEAST frames.
+    """
+    clips = [[Shot(clip, s) for s in clip.shots if len(s) >= LEAST] for clip in footage]
+    clips = [shots for shots in clips if shots]
+    if not clips:
         raise InputError(
             f"{footage[0].name}: no shot of {LEAST} frames.", hint="Pass longer clips."
         )
-    if len(arrays) >= 5:
-        return [a for i, a in enumerate(arrays) if i % 10], arrays[::10]
-    cut = [max(LEAST, len(array) * 3 // 4) for array in arrays]
-    held = [a[c:] if len(a) - c >= LEAST else a for a, c in zip(arrays, cut, strict=True)]
-    return [a[:c] for a, c in zip(arrays, cut, strict=True)], held
+    if len(clips) >= LEAST:
+        held = clips[HELD_OUT_EVERY // 2 :: HELD_OUT_EVERY]
+        learnt = [shots for shots in clips if shots not in held]
+        return list(chain(*learnt)), list(chain(*held))
+    shots = list(chain(*clips))
+    cuts = [max(LEAST, len(shot.frames) * 3 // 4) for shot in shots]
+    ends = [
+        Shot(s.clip, s.frames[cut:]) if len(s.frames) - cut >= LEAST else s
+        for s, cut in zip(shots, cuts, strict=True)
+    ]
+    return [Shot(s.clip, s.frames[:cut]) for s, cut in zip(shots, cuts, strict=True)], ends
 
 
-def _fit(stage: CoarseStage | FusionStage, material: TrainingContext, name: str) -> None:
-    """Give a stage the batch and crop that were asked for, and no crop that a clip cannot hold."""
-    asked = material.config.stage(name)
-    smallest = min(min(clip.shape[1:3]) for clip in material_clips(stage))
-    stage.crop = min(asked.crop or stage.crop, smallest // 16 * 16)
-    stage.batch = asked.batch or stage.batch
-    if stage.crop < 32:
-        raise InputError("clips of less than 32 pixels are too small to train on.")
-
-
-def material_clips(stage: CoarseStage | FusionStage) -> list[NDArray[Any]]:
-    """Everything that a stage cuts its crops from."""
-    if isinstance(stage, FusionStage):
-        return [item.noisy for item in stage.items]
-    return [*stage.clips, *(item.noisy for item in stage.compressed)]
-
-
-def _settings(material: TrainingContext, name: str, steps: int) -> TrainSettings:
-    asked = material.config.stage(name)
-    steps = steps if asked.steps is None else max(asked.steps, 1)
-    return material.settings(steps, warmup=300, ema=0.999, lr=asked.lr or 1.5e-3)
-
-
-def _rehearsals(
-    material: TrainingContext,
-    networks: Networks,
-    learnt: list[NDArray[Any]],
-    held: list[NDArray[Any]],
-    rendered: list[Rendition],
-    noise: Synthetic,
-) -> tuple[Path, Path]:
-    """Folders of rehearsals to learn from and to be examined on; made once, then found again."""
-    folders = material.folder / "rehearsals", material.folder / "rehearsals_held"
-    runner = Runner(material.device, material.precision, None)
-    for kind, (folder, clips, rounds) in enumerate(
-        zip(folders, (learnt, held), (REHEARSED, 1), strict=True)
-    ):
-        folder.mkdir(parents=True, exist_ok=True)
-        for round_ in range(rounds):
-            for index, clip in enumerate(clips):
-                base = folder / f"{index}_{round_}"
-                if base.with_suffix(".json").exists():
-                    continue
-                rng = np.random.default_rng([material.config.seed, kind, round_, index])
-                source = _source(clip, rendered, noise, rng, gray=material.config.space == "gray")
-                with torch.inference_mode():
-                    precompute(source, F2R(networks.eval(), runner), base, rng)
-    return folders
+def _rendered(context: TrainingContext, noise: NoiseSpec, shots: list[Shot]) -> list[Order]:
+    """What cameras, sensors and codecs would have made of the shots' clips, where asked for."""
+    if _is_footage(noise):
+        return []
+    clips = list({shot.clip.name: shot.clip for shot in shots}.values())
+    return render_all(
+        clips, context.folder / "rendered", noise,
+        seed=context.config.seed, jobs=context.jobs, report=context.report,
+    )  # fmt: skip
 
 
 def _source(
-    clip: NDArray[Any],
-    rendered: list[Rendition],
-    noise: Synthetic,
-    rng: np.random.Generator,
-    *,
-    gray: bool,
-) -> Source:
-    law = noise.draw(rng)
-    if law is None:
-        item = rendered[rng.integers(len(rendered))]
-        clean, noisy = np.asarray(item.clean), np.asarray(item.noisy)
-        model = NoiseModel.gaussian(item.sigma, clean.shape[-1])
-    else:
-        first = int(rng.integers(max(len(clip) - LONGEST, 0) + 1))
-        codes = [_codes(picture) for picture in clip[first : first + LONGEST]]
-        clean = np.stack(codes)
-        noisy = np.stack([to_codes(law.add(to_unit(c), rng)) for c in codes])
-        channels = clean.shape[-1]
-        model = NoiseModel((law.gain,) * channels, (law.read,) * channels, (law.read,) * channels)
-    if gray and clean.shape[-1] == 3:
-        clean, noisy = (to_codes(luma(to_unit(c))) for c in (clean, noisy))
-        model = model.first_channels(1)
-    told = rng.random() < 0.7
-    return Source(noisy, clean, model.scaled(float(np.exp(rng.normal(0, 0.12)))), told)
+    context: TrainingContext, noise: NoiseSpec, clean: CleanSet, coded: int
+) -> WindowSource:
+    """Windows for the coarse stage; `coded` degraded clips went through a codec."""
+    if not _is_footage(noise):
+        rendered = [order.load() for order in clean.orders]
+        return CleanClips(clean.clips, noise.draw, rendered, gray=context.gray)
+    folder = context.folder / "coded"
+    made = (
+        coded_clips(clean.shots, folder, coded, context.config.seed, context.jobs) if coded else []
+    )
+    return DegradedClips(clean.clips, made, gray=context.gray)
 
 
-def _codes(picture: NDArray[Any]) -> NDArray[np.uint8]:
-    if picture.dtype == np.uint8:
-        return np.asarray(picture, np.uint8)
-    return to_codes(picture.astype(np.float32))
+def _precomputed(
+    context: TrainingContext,
+    networks: Networks,
+    header: Header,
+    spec: StageSpec,
+    sets: tuple[CleanSet, CleanSet],
+) -> Iterator[Path]:
+    """Folders of precomputed clips to learn from and to validate on; made once, then found."""
+    noise = _checked(context)
+    for name, clean, count in zip(
+        ("precomputed", "precomputed_held"), sets, _counts(context, noise, spec, sets), strict=True
+    ):
+        maker = ClipMaker.of(context, networks, header, noise, clean.shots, clean.orders, name)
+        precompute_all(context, maker, count)
+        yield maker.folder
 
 
-def channels_of(material: TrainingContext) -> int:
-    """How many channels the networks see: one where gray weights are trained on colour clips."""
-    return 1 if material.config.space == Space.GRAY.value else material.channels
+def _counts(
+    context: TrainingContext, noise: NoiseSpec, spec: StageSpec, sets: tuple[CleanSet, CleanSet]
+) -> tuple[int, int]:
+    """How many clips are precomputed to learn from, and to validate on."""
+    asked = context.config.stage(spec.name).clips
+    if _is_footage(noise):
+        enough = min(DEGRADED_CLIPS, max(1, spec.steps * spec.batch // SAMPLES))
+        return asked or enough, min(HELD_OUT_CLIPS, asked or enough)
+    return asked or ROUNDS * len(sets[0].shots), len(sets[1].shots)

@@ -1,6 +1,6 @@
 """What stage 1 and stage 2 learn from noisy footage alone: centres, and what they are taught.
 
-A lesson is one centre as the networks will see it and a target whose noise is independent of
+A training pair is one centre as the networks will see it and a target whose noise is independent of
 everything they are shown (Frames2Residual, arXiv 2603.10417; recorruption: Pang et al., CVPR 2021).
 Whatever depends on the centre (coarse frame, flows) is made from the centre that is shown, by
 the pipeline's own code: made from the original it would carry its noise (DESIGN.md D7).
@@ -20,10 +20,11 @@ from f2rcli.methods.f2r import F2R
 from f2rcli.models.fusion import smooth
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
-from f2rcli.training.methods.f2r.precomputed import Crop, describe, warped_neighbours, window_of
-from f2rcli.window import Window
+from f2rcli.training.footage.windows import channels_first, is_clipped
+from f2rcli.training.methods.f2r.precomputed import WindowCrop, describe, warped_neighbours
+from f2rcli.window import Window, window_at
 
-TAU = 0.5  # of recorruption: the target's noise has 1 + 1/tau^2 times the variance (methods 8.3)
+TAU = 0.5  # of recorruption: the target has 1 + 1/tau^2 times the noise variance
 Pictures = NDArray[np.float16]  # (T, H, W, C)
 
 
@@ -47,35 +48,35 @@ class TrainingPair:
     flows: NDArray[np.float16]  # (N, H/2, W/2, 2), pixels
     agreement: NDArray[np.uint8]  # (N, H/2, W/2)
     typical: float
-    told: NoiseModel | None
+    conditioned_on: NoiseModel | None
     weight: NDArray[np.bool_] | None  # (H, W, C): what of the target may be trusted; None: all
 
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A piece of a shot that lessons are taken from."""
+    """A piece of a shot that pairs are taken from."""
 
     noisy: Pictures
     coarse: Pictures
-    lessons: tuple[TrainingPair, ...]
+    pairs: tuple[TrainingPair, ...]
 
-    def crop(self, lesson: TrainingPair, top: int, left: int, height: int, width: int) -> Crop:
-        """Part of a lesson with its neighbours warped onto it; sides are multiples of 8."""
+    def crop(self, pair: TrainingPair, top: int, left: int, height: int, width: int) -> WindowCrop:
+        """Part of a pair with its neighbours warped onto it; sides are multiples of 8."""
         rows, columns = slice(top, top + height), slice(left, left + width)
         noisy, coarse, agreement = warped_neighbours(
-            [(self.noisy[n], self.coarse[n]) for n in lesson.neighbours],
-            lesson.flows, lesson.agreement, (top, left, height, width),
+            [(self.noisy[n], self.coarse[n]) for n in pair.neighbours],
+            pair.flows, pair.agreement, (top, left, height, width),
         )  # fmt: skip
-        return Crop(
-            lesson.target[rows, columns].astype(np.float32),
-            lesson.noisy[rows, columns].astype(np.float32),
-            lesson.coarse[rows, columns].astype(np.float32),
+        return WindowCrop(
+            pair.target[rows, columns].astype(np.float32),
+            pair.noisy[rows, columns].astype(np.float32),
+            pair.coarse[rows, columns].astype(np.float32),
             noisy,
             coarse,
             agreement,
-            lesson.typical,
-            lesson.told,
-            None if lesson.weight is None else lesson.weight[rows, columns].astype(np.float32),
+            pair.typical,
+            pair.conditioned_on,
+            None if pair.weight is None else pair.weight[rows, columns].astype(np.float32),
         )
 
 
@@ -83,28 +84,28 @@ def make_pairs(
     method: F2R,
     pictures: NDArray[np.float32],
     centres: Sequence[int],
-    teaching: TargetKind,
+    target_kind: TargetKind,
     law: NoiseLaw,
     rng: np.random.Generator,
     *,
-    told: bool = True,
+    conditioned: bool = True,
 ) -> Excerpt:
-    """Lessons on these centres of a piece of one shot (T, H, W, C).
+    """Training pairs on these centres of a piece of one shot (T, H, W, C).
 
-    `law` is drawn from for n', and its level is what the networks are told (unless not `told`).
+    n' is drawn from `law`, and the networks are told its level if `conditioned`.
     """
-    model = law.level if told else None
-    tutor = _PairMaker(method, law, model, _clipped(pictures), rng)
-    frames = tutor.prepared(pictures)
-    if teaching is TargetKind.RENOISED:
-        return tutor.renoised(frames, centres)
-    lessons = tuple(tutor.lesson(window_of(frames, c, method.length), teaching) for c in centres)
-    return Excerpt(pictures.astype(np.float16), _pictures(frames), lessons)
+    model = law.level if conditioned else None
+    maker = _PairMaker(method, law, model, is_clipped(pictures), rng)
+    frames = maker.prepared(pictures)
+    if target_kind is TargetKind.RENOISED:
+        return maker.renoised(frames, centres)
+    pairs = tuple(maker.pair(window_at(frames, c, method.length), target_kind) for c in centres)
+    return Excerpt(pictures.astype(np.float16), _pictures(frames), pairs)
 
 
 @dataclass
 class _PairMaker:
-    """Makes lessons with one method, for one piece of a shot."""
+    """Makes pairs with one method, for one piece of a shot."""
 
     method: F2R
     law: NoiseLaw
@@ -116,43 +117,43 @@ class _PairMaker:
         """Every frame, as the pipeline prepares it."""
         self.method.forget()
         return [
-            self.method.prepare(index, _planar(picture), self.model)
+            self.method.prepare(index, channels_first(picture[None]), self.model)
             for index, picture in enumerate(pictures)
         ]
 
-    def lesson(self, window: Window[Prepared], teaching: TargetKind) -> TrainingPair:
-        """One lesson on the centre of a window."""
+    def pair(self, window: Window[Prepared], target_kind: TargetKind) -> TrainingPair:
+        """One training pair on the centre of a window."""
         noisy, centre, model = window.centre.noisy, window.centre, self.model
-        if teaching is TargetKind.BLIND:
+        if target_kind is TargetKind.BLIND:
             signal, target = centre.coarse, noisy
         else:
             signal = self.method.anchor(self.method.align(window)).guided(centre.coarse)
             fresh = self._drawn(signal)  # its level from the anchor, not from the noisy centre
             shown, target = signal + fresh, signal
-            if teaching is TargetKind.RECORRUPTED:
+            if target_kind is TargetKind.RECORRUPTED:
                 shown, target = noisy + TAU * fresh, noisy - fresh / TAU
                 model = None if model is None else model.scaled((1 + TAU**2) ** 0.5)
             self.method.flows.forget(centre.index)  # they were those of the original
             centre = self.method.prepare(centre.index, shown, model)
-        trusted = None if teaching is TargetKind.PSEUDO else self._trusted(signal)
-        lesson = self._described(centre, window, target, model, trusted)
+        trusted = None if target_kind is TargetKind.PSEUDO else self._trusted(signal)
+        pair = self._described(centre, window, target, model, trusted)
         self.method.flows.forget(centre.index)
-        return lesson
+        return pair
 
     def renoised(self, frames: list[Prepared], centres: Sequence[int]) -> Excerpt:
-        """Lessons on a clip that is known: the restored one, with noise of its own again."""
+        """Training pairs on a clip that is known: the restored one, with noise of its own again."""
         length = self.method.length
-        windows = [window_of(frames, place, length) for place in range(len(frames))]
+        windows = [window_at(frames, place, length) for place in range(len(frames))]
         restored = [self.method.restore(window, self.model).refined for window in windows]
         noisy = [picture + self._drawn(picture) for picture in restored]
         if self.clipped:
             noisy = [picture.clamp(0, 1) for picture in noisy]
         again = self.prepared(np.concatenate([_flat(p).astype(np.float32) for p in noisy]))
-        lessons = tuple(
-            self._described(again[c], window_of(again, c, length), restored[c], self.model, None)
+        pairs = tuple(
+            self._described(again[c], window_at(again, c, length), restored[c], self.model, None)
             for c in centres
         )
-        return Excerpt(np.concatenate([_flat(p) for p in noisy]), _pictures(again), lessons)
+        return Excerpt(np.concatenate([_flat(p) for p in noisy]), _pictures(again), pairs)
 
     def _described(
         self,
@@ -181,7 +182,7 @@ class _PairMaker:
         return self.law.sample(smooth(signal), generator)
 
     def _trusted(self, signal: Tensor) -> Tensor | None:
-        """Where the file's range cuts off too little of the noise to shift its mean (methods 9.6).
+        """Where the file's range cuts off too little of the noise to shift its mean.
 
         Nearer to black or white than two standard deviations a clipped pixel's mean is not its
         clean value, and a target that holds it would teach that.
@@ -192,17 +193,8 @@ class _PairMaker:
         return (signal > room) & (signal < 1 - room)
 
 
-def _clipped(pictures: NDArray[np.float32]) -> bool:
-    """Whether a clip's values end at black and white: files of whole numbers do."""
-    return bool(pictures.min() >= 0 and pictures.max() <= 1)
-
-
 def _pictures(frames: list[Prepared]) -> Pictures:
     return np.concatenate([_flat(frame.coarse) for frame in frames])
-
-
-def _planar(picture: NDArray[np.float32]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32))[None]
 
 
 def _flat(picture: Tensor) -> NDArray[np.float16]:

@@ -5,13 +5,13 @@ from f2rcli.training.methods import Capabilities
 CAPABILITIES = Capabilities(
     recipes={
         "self-supervised": "noisy footage alone, each frame recorrupted into two",
-        "supervised": "clean clips with synthetic noise (--clean --synthetic)",
+        "supervised": "clean clips with synthetic noise (--inputs-are-clean --noise)",
         "published": "the paper's losses and schedule, on either",
     },
     sizes=("small", "published"),
     variants={
         "jsn": "both modules at once, the image module against second noisy copies",
-        "jsc": "the same against clean frames (--clean)",
+        "jsc": "the same against clean frames (--inputs-are-clean)",
         "base": "no loss of the image module's own",
         "unsupervised": "the image module's estimate is the target of the other one",
         "unsupervised-drift": "the same without a stopped gradient",

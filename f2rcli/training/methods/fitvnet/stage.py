@@ -1,10 +1,10 @@
-"""FITVNet's stage: the image module and the blocks after it, trained together (methods.md 2.3).
+"""FITVNet's stage: the image module and the blocks after it, trained together .
 
 L_pd = sum_k ||Psi(y_k) - target_k||^2      L_st = ||Phi({Psi(y_k)}) - target||^2
 L    = (alpha / e) L_pd + L_st              e = 1, 2, ... epochs so far
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,21 +14,27 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from f2rcli.methods.fitvnet import LENGTH, MIDDLE, Networks, mirrored
+from f2rcli.models.fusion import smooth
 from f2rcli.models.layers import padded
-from f2rcli.training.footage.windows import Pictures, Sample, Source, turned
+from f2rcli.noise.law import NoiseLaw
+from f2rcli.training.footage.augment import draw_turn
+from f2rcli.training.footage.windows import (
+    BLIND_SHARE,
+    Pictures,
+    Sample,
+    WindowSource,
+    channels_first,
+    channels_last,
+    independent_noise,
+)
 from f2rcli.training.loop.stage import fixed_loss, placed, sample_rngs, side_by_side
-from f2rcli.training.methods.losses import psnr_loss, weighted_mean
+from f2rcli.training.methods.losses import Loss, psnr_loss
 
 EPOCHS = 40  # of a schedule, as published
 MIRRORED_SHARE = 0.15  # of windows: as the first and last frames of a shot are seen
 VALIDATION_BATCHES = 4
 
-Cost = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-
-
-def squared(estimate: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Mean squared error: the published loss."""
-    return weighted_mean((estimate.float() - target).square(), weight).mean()
+TAU = 0.5  # of recorruption: the target has 1 + 1/tau^2 times the noise variance
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +60,14 @@ VARIANTS = {
 }
 
 
-class Batch(NamedTuple):
+class FrameSets(NamedTuple):
     """Windows, (B, 5, C, H, W) each, level (B, 5, 1, H, W)."""
 
     noisy: Tensor
-    second: Tensor
-    clean: Tensor | None
-    level: Tensor
-    weight: Tensor | None
+    second: Tensor  # the same frames with noise that is independent of `noisy`'s
+    clean: Tensor | None  # None for noisy footage
+    level: Tensor  # of `noisy`, as networks are told it: zero for none
+    weight: Tensor | None  # of every sample of `second`; None: all count
 
 
 @dataclass
@@ -72,13 +78,13 @@ class JointStage:
     """
 
     networks: Networks
-    source: Source
+    source: WindowSource
     variant: Variant
     name: str = "joint"
     batch: int = 16
     crop: int = 96
     blocks: bool = True
-    cost: Cost = psnr_loss
+    cost: Loss = psnr_loss
     held_out: "JointStage | None" = None  # the same networks on what they are not trained on
     progress: float = 0.0  # of the schedule, 0..1; the trainer says
 
@@ -87,14 +93,18 @@ class JointStage:
         """See Stage.network."""
         return self.networks if self.blocks else self.networks.image
 
-    def draw(self, rngs: Sequence[np.random.Generator]) -> Batch:
+    def draw(self, rngs: Sequence[np.random.Generator]) -> FrameSets:
         """See Stage.draw."""
-        samples = [
-            turned(self.source.window(rng, self._places(rng), self.crop), rng) for rng in rngs
-        ]
-        return Batch(*(_stacked(samples, part) for part in Sample._fields))  # type: ignore[arg-type]
+        samples = [self._sample(rng) for rng in rngs]
+        return FrameSets(*(_stacked(part) for part in zip(*samples, strict=True)))  # type: ignore[arg-type]  # what need not be there is not
 
-    def loss(self, batch: Batch) -> Tensor:
+    def _sample(self, rng: np.random.Generator) -> "list[Pictures | None]":
+        places = self._places(rng)
+        sample = self.source.window(rng, places, self.crop)
+        code, order = draw_turn(rng, sample.noisy.shape[-1]), int(rng.integers(2))
+        return paired(sample.turned(code, order), places[::-1] if order else places, rng)
+
+    def loss(self, batch: FrameSets) -> Tensor:
         """See Stage.loss."""
         if not self.blocks:
             return self.image_loss(self.networks.image(batch.noisy.flatten(0, 1)), batch)
@@ -110,7 +120,7 @@ class JointStage:
         """e, from 1."""
         return 1 + min(int(EPOCHS * self.progress), EPOCHS - 1)
 
-    def image_loss(self, estimates: Tensor, batch: Batch) -> Tensor:
+    def image_loss(self, estimates: Tensor, batch: FrameSets) -> Tensor:
         """L_pd of Psi's estimates (B * T, C, H, W), a mean over the T frames."""
         knows = self.variant.clean and batch.clean is not None
         target = batch.clean if knows else batch.second
@@ -118,7 +128,7 @@ class JointStage:
         weight = None if knows or batch.weight is None else batch.weight.flatten(0, 1)
         return self.cost(estimates, target.flatten(0, 1), weight)
 
-    def video_loss(self, estimates: Tensor, restored: Tensor, batch: Batch) -> Tensor:
+    def video_loss(self, estimates: Tensor, restored: Tensor, batch: FrameSets) -> Tensor:
         """L_st: `estimates` (B, 5, C, H, W) are Psi's, `restored` (B, C, H, W) is Phi's."""
         variant, weight = self.variant, batch.weight
         if variant.own:
@@ -134,9 +144,10 @@ class JointStage:
     def validate(self) -> float | None:
         """See Stage.validate: half the log of the squared error of what is trained, against what
         is best known of the held-out frames."""
-        return fixed_loss(self.held_out.exam(), VALIDATION_BATCHES) if self.held_out else None
+        stage = self.held_out and self.held_out.for_validation()
+        return fixed_loss(stage, VALIDATION_BATCHES) if stage else None
 
-    def exam(self) -> "JointStage":
+    def for_validation(self) -> "JointStage":
         """The same with a loss that does not change as training goes on."""
         variant = Variant(0.0) if self.blocks else Variant(1.0, clean=True)
         return JointStage(
@@ -148,7 +159,7 @@ class JointStage:
         if self.held_out is None:
             return None
         drawn = self.held_out.draw(sample_rngs((0,), range(4)))
-        batch = Batch(*placed(self.networks, *drawn))
+        batch = FrameSets(*placed(self.networks, *drawn))
         middle = batch.noisy.shape[1] // 2
         columns = [batch.noisy[:, middle], padded(self.networks.image, batch.noisy[:, middle])]
         if self.blocks:
@@ -167,12 +178,55 @@ class JointStage:
         return places if rng.random() < 0.5 else [LENGTH - 1 - place for place in places]
 
 
-def _stacked(samples: list[Sample], part: str) -> Tensor | None:
+def paired(
+    sample: Sample, places: Sequence[int], rng: np.random.Generator
+) -> list[Pictures | None]:
+    """A window as the parts of FrameSets: noisy frames, second ones, clean ones, level and weight.
+
+    Synthetic noise is drawn again. Renditions have no second noise: their clean frames stand in.
+    """
+    if sample.measured is not None:
+        return _recorrupted(sample, sample.measured, places, rng)
+    second, law = sample.clean, sample.law
+    if law is not None and sample.clean is not None:
+        second = independent_noise(sample.clean, places, law, rng)
+    blind = rng.random() < BLIND_SHARE or (law is not None and law.impulses > 0)
+    told = np.float32(0 if blind else np.exp(rng.normal(0, sample.spread)))
+    return [sample.noisy, second, sample.clean, told * _root_mean_square(sample.level), None]
+
+
+def _recorrupted(
+    sample: Sample, law: NoiseLaw, places: Sequence[int], rng: np.random.Generator
+) -> list[Pictures | None]:
+    """Noisy frames made into two with independent noise: y + tau n' and y - n' / tau.
+
+    n' is drawn from the clip's measured law: for Gaussian noise their errors are independent,
+    though y is one frame. What the file's range cut off teaches a wrong mean, and weighs nothing.
+    """
+    pictures = channels_first(sample.noisy)
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    signal = smooth(pictures)
+    drawn = {p: law.sample(signal[i : i + 1], generator) for i, p in enumerate(places)}
+    fresh = torch.cat([drawn[place] for place in places])
+    weight = None
+    if sample.clipped:
+        level = channels_first(sample.level)
+        inside = (signal > 2 * level) & (signal < 1 - 2 * level)
+        weight = channels_last(inside)
+    told = np.float32(0 if rng.random() < BLIND_SHARE else (1 + TAU**2) ** 0.5)
+    noisy, second = (channels_last(p) for p in (pictures + TAU * fresh, pictures - fresh / TAU))
+    return [noisy, second, None, told * _root_mean_square(sample.level), weight]
+
+
+def _root_mean_square(level: Pictures) -> Pictures:
+    """Over the channels: (T, H, W, C) -> (T, H, W, 1)."""
+    return np.sqrt(np.square(level).mean(-1, keepdims=True))
+
+
+def _stacked(found: tuple[Pictures | None, ...]) -> Tensor | None:
     """One part of every window, channels before rows; a weight that some lack is 1 there."""
-    found: list[Pictures | None] = [getattr(sample, part) for sample in samples]
-    if all(pictures is None for pictures in found):
+    known = [pictures for pictures in found if pictures is not None]
+    if not known:
         return None
-    whole = [
-        np.ones_like(s.second) if p is None else p for s, p in zip(samples, found, strict=True)
-    ]
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(np.stack(whole), -1, -3)))
+    whole = [np.ones_like(known[0]) if part is None else part for part in found]
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(np.stack(whole), -1, -3), np.float32))

@@ -4,8 +4,8 @@ from f2rcli.training.methods import Capabilities
 
 CAPABILITIES = Capabilities(
     recipes={
-        "self-supervised": "noisy footage, or clean clips with made noise (--clean --synthetic), "
-        "which is what is learnt from",
+        "self-supervised": "noisy footage, or clean clips made noisy (--inputs-are-clean --noise), "
+        "whose clean frames are never learnt from",
         "published": "the published schedule: Adam, batch 32, crops of 128",
     },
     sizes=("small", "published"),

@@ -5,12 +5,14 @@ import pytest
 import torch
 
 from f2rcli.models.blind2sound import Networks
+from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.synthesis.corruption import Law
+from f2rcli.noise.synthesis.law import Law
+from f2rcli.training.footage.windows import CleanClips, NoisyClips
 from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.stage import sample_rngs
 from f2rcli.training.loop.trainer import Trainer
-from f2rcli.training.methods.blind2sound.stage import Batch, Made, MaskedStage, Recorded
+from f2rcli.training.methods.blind2sound.stage import MaskedBatch, MaskedStage, trusted_pixels
 
 TINY = {"width": 4, "wide": 6, "depth": 2}
 
@@ -28,11 +30,11 @@ def white(rng: np.random.Generator) -> Law:
 def stage(channels: int = 3, **changes: int) -> MaskedStage:
     torch.manual_seed(0)
     networks = Networks(channels, TINY, {"widths": (4, 8)})
-    source = Made([clip(channels=channels)], white)
+    source = CleanClips([clip(channels=channels)], white)
     return MaskedStage(networks, source, source, batch=2, crop=64, **changes)
 
 
-def drawn(of: MaskedStage, seed: int = 1) -> Batch:
+def drawn(of: MaskedStage, seed: int = 1) -> MaskedBatch:
     return of.draw(sample_rngs((seed,), range(2)))
 
 
@@ -68,7 +70,7 @@ def test_the_loss_is_the_mean_over_samples_so_that_shares_add_up() -> None:
     tested = stage(cell=2, phases=2)
     batch = drawn(tested)
     halves = [
-        Batch(*(part[i : i + 1] for part in batch[:4]), batch.phases)  # type: ignore[index]
+        MaskedBatch(*(part[i : i + 1] for part in batch[:4]), batch.phases)  # type: ignore[index]
         for i in range(2)
     ]
     mean = torch.stack([tested.loss(half) for half in halves]).mean()
@@ -99,44 +101,47 @@ def test_pixels_that_are_not_trusted_teach_the_denoiser_nothing() -> None:
 
 
 def test_made_noise_is_shown_as_files_hold_it_and_aimed_at_as_it_was() -> None:
-    source = Made([clip()], lambda rng: Law(0.0, 0.5, 0.0))
-    crops = [source.crop(np.random.default_rng(seed), 64) for seed in range(12)]
-    coded = [crop for crop in crops if not np.array_equal(crop.noisy, crop.target)]
+    source = CleanClips([clip()], lambda rng: Law(0.0, 0.5, 0.0))
+    crops = [source.window(np.random.default_rng(seed), (0,), 64) for seed in range(12)]
+    coded = [crop for crop in crops if not np.array_equal(crop.noisy, crop.unclipped)]
     assert 6 <= len(coded) <= 12  # four of five
     assert all(crop.noisy.min() >= 0 and crop.noisy.max() <= 1 for crop in coded)
-    assert all(crop.target.min() < 0 and crop.target.max() > 1 for crop in coded)
+    assert all(crop.unclipped.min() < 0 and crop.unclipped.max() > 1 for crop in coded)
 
 
 def test_gray_networks_learn_from_the_luma_of_colour_clips() -> None:
-    crop = Made([clip()], white, gray=True).crop(np.random.default_rng(0), 64)
-    assert crop.noisy.shape == (64, 64, 1)
+    crop = CleanClips([clip()], white, gray=True).window(np.random.default_rng(0), (0,), 64)
+    assert crop.noisy.shape == (1, 64, 64, 1)
 
 
 def test_of_clipped_footage_what_lies_near_black_and_white_is_not_trusted() -> None:
     pictures = np.full((2, 64, 64, 3), 0.5, np.float32)
     pictures[:, :, :20], pictures[:, :, 44:] = 0.05, 0.98
-    model = NoiseModel.gaussian(0.05, 3)
+    law = NoiseLaw(NoiseModel.gaussian(0.05, 3))
     for clipped in (True, False):
-        crop = Recorded([pictures], [model], [clipped]).crop(np.random.default_rng(1), 64)
+        source = NoisyClips([pictures], [law], [clipped])
+        crop = source.window(np.random.default_rng(1), (0,), 64)
+        trusted = trusted_pixels(crop)
         assert crop.clean is None
-        np.testing.assert_array_equal(crop.noisy, crop.target)
+        np.testing.assert_array_equal(crop.noisy, crop.unclipped)
         middle = np.abs(crop.noisy[..., :1] - 0.5) < 1e-6
-        assert bool(crop.trusted[~middle].mean() > 0.9) is not clipped
-        assert 0.9 < crop.trusted[middle].mean() <= 1
+        assert bool(trusted[~middle].mean() > 0.9) is not clipped
+        assert 0.9 < trusted[middle].mean() <= 1
 
 
 def test_a_pixels_own_value_does_not_decide_whether_it_is_trusted() -> None:
     rng = np.random.default_rng(0)
     pictures = np.clip(rng.normal(0.15, 0.1, (1, 64, 64, 1)), 0, 1).astype(np.float32)
-    source = Recorded([pictures], [NoiseModel.gaussian(0.05, 1)], [True])
-    first = source.crop(np.random.default_rng(3), 64)
+    source = NoisyClips([pictures], [NoiseLaw(NoiseModel.gaussian(0.05, 1))], [True])
+    first = source.window(np.random.default_rng(3), (0,), 64)
     changed = pictures.copy()
     changed[:, 30, 30] += 0.3
     changed[:, 50, 11] += 0.4
-    second = Recorded([changed], source.levels, [True]).crop(np.random.default_rng(3), 64)
+    second = NoisyClips([changed], source.laws, [True]).window(np.random.default_rng(3), (0,), 64)
     moved = first.noisy[..., 0] != second.noisy[..., 0]
     assert int(moved.sum()) == 2
-    np.testing.assert_array_equal(first.trusted[moved], second.trusted[moved])
+    one, two = (trusted_pixels(sample)[..., 0] for sample in (first, second))
+    np.testing.assert_array_equal(one[moved], two[moved])
 
 
 def test_a_batch_follows_from_its_generators_alone() -> None:
@@ -150,7 +155,7 @@ def test_a_batch_follows_from_its_generators_alone() -> None:
 
 def test_validation_repeats_itself_and_falls_with_training(tmp_path) -> None:
     tested = stage(cell=2, phases=2)
-    tested.held_out = Made([clip(1)], white)
+    tested.held_out = CleanClips([clip(1)], white)
     settings = TrainSettings(steps=15, lr=3e-3, warmup=1, precision="fp32", ema=0.5)
     with torch.no_grad():
         before = tested.validate()
@@ -166,7 +171,8 @@ def test_validation_repeats_itself_and_falls_with_training(tmp_path) -> None:
 def test_footage_is_validated_by_pixels_the_network_has_not_seen() -> None:
     tested = stage(cell=2, phases=2)
     noisy = np.clip(clip(2) / 255 + np.random.default_rng(0).normal(0, 0.1, (2, 80, 80, 3)), 0, 1)
-    tested.held_out = Recorded([noisy.astype(np.float32)], [NoiseModel.gaussian(0.1, 3)], [True])
+    law = NoiseLaw(NoiseModel.gaussian(0.1, 3))
+    tested.held_out = NoisyClips([noisy.astype(np.float32)], [law], [True])
     with torch.no_grad():
         score = tested.validate()
     assert score is not None

@@ -14,13 +14,21 @@ from f2rcli.errors import ConfigError, InputError
 from f2rcli.methods.fitvnet import LENGTH, MIDDLE, Networks
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.synthesis.corruption import Law
-from f2rcli.noise.synthesis.synthetic import parse_noise
-from f2rcli.training.footage.windows import TAU, Made, Recorrupted, Sample, cut, turned
+from f2rcli.noise.synthesis.law import Law
+from f2rcli.noise.synthesis.spec import parse
+from f2rcli.training.footage.windows import CleanClips, NoisyClips, Sample, cut
 from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.stage import Progressing, sample_rngs
 from f2rcli.training.loop.trainer import Trainer
-from f2rcli.training.methods.fitvnet.stage import EPOCHS, VARIANTS, Batch, JointStage, squared
+from f2rcli.training.methods.fitvnet.stage import (
+    EPOCHS,
+    TAU,
+    VARIANTS,
+    FrameSets,
+    JointStage,
+    paired,
+)
+from f2rcli.training.methods.losses import mse_loss
 from f2rcli.training.run.config import TrainConfig
 from tests.training.test_session import config, run, short, write_clip
 
@@ -38,13 +46,19 @@ def clips(count: int = 2, frames: int = 8, size: int = 40) -> list[np.ndarray]:
 
 
 def stage(variant: str, **changes: Any) -> JointStage:
-    made = Made(clips(), lambda rng: WHITE)
-    values = {"batch": 2, "crop": 32, "cost": squared}
+    made = CleanClips(clips(), lambda rng: WHITE)
+    values = {"batch": 2, "crop": 32, "cost": mse_loss}
     return JointStage(networks(variant), made, VARIANTS[variant], **(values | changes))
 
 
-def batch(of: JointStage, key: int = 0) -> Batch:
+def batch(of: JointStage, key: int = 0) -> FrameSets:
     return of.draw(sample_rngs((0, key), range(of.batch)))
+
+
+def window(source: Any, seed: int, places: Any = range(5), crop: int = 32) -> FrameSets:
+    """A window as arrays, channels last."""
+    rng = np.random.default_rng(seed)
+    return FrameSets(*paired(source.window(rng, places, crop), places, rng))
 
 
 def passing_on(nets: Networks) -> Networks:
@@ -55,7 +69,7 @@ def passing_on(nets: Networks) -> Networks:
     return nets
 
 
-def test_o7_identity_on_the_reference_is_a_global_minimum_of_the_unsupervised_loss() -> None:
+def test_identity_on_the_reference_is_a_global_minimum_of_the_unsupervised_loss() -> None:
     """L_st is zero there, no parameter of the blocks is moved, and clean targets see through it."""
     unsupervised = stage("unsupervised")
     drawn = batch(unsupervised)
@@ -70,7 +84,7 @@ def test_o7_identity_on_the_reference_is_a_global_minimum_of_the_unsupervised_lo
         for p in block.parameters()
         if p.grad is not None
     )
-    jsc = JointStage(unsupervised.networks, unsupervised.source, VARIANTS["jsc"], cost=squared)
+    jsc = JointStage(unsupervised.networks, unsupervised.source, VARIANTS["jsc"], cost=mse_loss)
     assert jsc.video_loss(estimates, restored, drawn).item() > 0.01
 
 
@@ -129,30 +143,29 @@ def test_base_has_no_image_loss_and_unsupervised_a_larger_one() -> None:
 def test_closed_forms_of_both_image_losses() -> None:
     """Against clean frames an estimate that is off by d costs d^2; against a second noisy copy
     sigma^2 more, whatever the estimate is; the noisy frame itself costs sigma^2 and twice that."""
-    source = Made(clips(size=136), lambda rng: WHITE)
+    source = CleanClips(clips(size=136), lambda rng: WHITE)
     costs = {}
     for variant in ("jsc", "jsn"):
-        taught = JointStage(networks(), source, VARIANTS[variant], crop=128, batch=2, cost=squared)
+        taught = JointStage(networks(), source, VARIANTS[variant], crop=128, batch=2, cost=mse_loss)
         drawn = batch(taught)
         clean = drawn.clean.flatten(0, 1)
         costs[variant] = float(taught.image_loss(clean + 0.2, drawn))
     assert costs["jsc"] == pytest.approx(0.04, rel=1e-5)
     assert costs["jsn"] == pytest.approx(0.04 + 0.01, rel=0.01)
-    unrounded = source.window(np.random.default_rng(5), range(5), 128)
+    unrounded = window(source, 5, crop=128)
     assert np.mean((unrounded.second - unrounded.clean) ** 2) == pytest.approx(0.01, rel=0.02)
 
 
-def test_o5_second_copies_share_no_noise_with_what_is_shown() -> None:
+def test_second_copies_share_no_noise_with_what_is_shown() -> None:
     """Made noise is drawn twice; recorrupted noise is uncorrelated by construction."""
     clean = np.full((1, 6, 256, 256, 3), 0.5)
     noisy = clean + np.random.default_rng(1).normal(0, 0.1, clean.shape)
     law = NoiseLaw(NoiseModel.gaussian(0.1, 3))
     for source in (
-        Made(clean, lambda rng: WHITE),
-        Recorrupted(noisy.astype(np.float32), [law], [False]),
+        CleanClips(clean, lambda rng: WHITE),
+        NoisyClips(noisy.astype(np.float32), [law], [False]),
     ):
-        rng = np.random.default_rng(3)
-        sample = source.window(rng, range(5), 256)
+        sample = window(source, 3, crop=256)
         first, second = sample.noisy - sample.noisy.mean(), sample.second - sample.second.mean()
         assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.015
         frames = np.corrcoef(first.reshape(5, -1))
@@ -163,11 +176,8 @@ def test_o5_second_copies_share_no_noise_with_what_is_shown() -> None:
 
 def test_what_is_told_is_the_level_of_what_is_shown() -> None:
     law = NoiseLaw(NoiseModel.gaussian(0.1, 3))
-    source = Recorrupted([np.full((5, 32, 32, 3), 0.5, np.float32)], [law], [False])
-    told = {
-        round(float(source.window(np.random.default_rng(seed), range(5), 32).level.mean()), 4)
-        for seed in range(20)
-    }
+    source = NoisyClips([np.full((5, 32, 32, 3), 0.5, np.float32)], [law], [False])
+    told = {round(float(window(source, seed).level.mean()), 4) for seed in range(20)}
     assert told == {0.0, round(0.1 * math.sqrt(1 + TAU**2), 4)}
 
 
@@ -175,16 +185,12 @@ def test_what_the_files_range_cut_off_teaches_nothing() -> None:
     dark = np.full((5, 32, 32, 3), 0.05, np.float32)
     law = NoiseLaw(NoiseModel.gaussian(0.1, 3))
     for clipped, share in ((True, 0.0), (False, None)):
-        weight = (
-            Recorrupted([dark], [law], [clipped])
-            .window(np.random.default_rng(0), range(5), 32)
-            .weight
-        )
+        weight = window(NoisyClips([dark], [law], [clipped]), 0).weight
         assert (None if weight is None else float(weight.mean())) == share
 
 
 def test_a_mirrored_frame_has_the_same_noise_twice_and_others_their_own() -> None:
-    sample = Made(clips(), lambda rng: WHITE).window(np.random.default_rng(0), [2, 1, 0, 1, 2], 32)
+    sample = window(CleanClips(clips(), lambda rng: WHITE), 0, [2, 1, 0, 1, 2])
     for part in (sample.noisy, sample.second):
         assert np.array_equal(part[0], part[4])
         assert np.array_equal(part[1], part[3])
@@ -201,11 +207,11 @@ def test_a_hidden_reference_is_never_mirrored_into_its_own_window() -> None:
 
 def test_windows_turn_as_one_and_lose_nothing() -> None:
     numbers = np.arange(5 * 4 * 4 * 3, dtype=np.float32).reshape(5, 4, 4, 3)
-    sample = Sample(numbers, numbers + 1, None, numbers[..., :1], None)
+    sample = Sample(numbers, numbers + 1, None, numbers[..., :1])
     seen = set()
-    for seed in range(64):
-        one = turned(sample, np.random.default_rng(seed))
-        assert np.array_equal(one.second, one.noisy + 1)
+    for code in range(16):
+        one = sample.turned(code % 8, code // 8)
+        assert np.array_equal(one.unclipped, one.noisy + 1)
         assert np.array_equal(one.level, one.noisy[..., :1])
         assert one.clean is None
         seen.add(one.noisy.tobytes())
@@ -221,14 +227,15 @@ def test_crops_are_consecutive_frames_of_one_place() -> None:
 
 
 def test_salt_and_pepper_noise_has_its_shares() -> None:
-    law = parse_noise("salt-pepper").draw(np.random.default_rng(0))
+    law = parse("salt-pepper").draw(np.random.default_rng(0))
     assert law == Law(0.0, 0.1, 0.0, impulses=0.1)
     noisy = law.add(np.full((400, 400, 3), 0.5, np.float32), np.random.default_rng(1))
+    assert np.array_equal((noisy == 0).any(-1), (noisy == 0).all(-1))  # pixels, not samples
     for value in (0, 1):
         assert np.mean(noisy == value) == pytest.approx(0.05, abs=0.002)
     rest = noisy[(noisy != 0) & (noisy != 1)]
     assert rest.std() == pytest.approx(0.1, rel=0.01)
-    sample = Made(clips(), lambda rng: law).window(np.random.default_rng(2), range(5), 32)
+    sample = window(CleanClips(clips(), lambda rng: law), 2)
     assert sample.level.max() == 0  # no level describes impulses
 
 
@@ -252,7 +259,11 @@ def asked(clip: Path, **changes: Any) -> TrainConfig:
 def test_clean_clips_give_weights_that_name_their_networks(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mkv", sigma=0)
     supervised = asked(
-        clip, recipe="supervised", clean=True, synthetic="gaussian:5-80+salt-pepper", variant="jsc"
+        clip,
+        recipe="supervised",
+        inputs_are_clean=True,
+        noise="gaussian:5-80+salt-pepper",
+        variant="jsc",
     )
     result = run(supervised)
     made = weights.load(str(result.weights))

@@ -1,4 +1,4 @@
-"""Pre-training: batches that are what they claim, and runs that survive a kill."""
+"""Supervised stages: batches that are what they claim, and runs that survive a kill."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +11,18 @@ import torch
 from f2rcli.methods.f2r import F2R, Networks
 from f2rcli.models.layers import padded
 from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.synthesis.corruption import Law, as_gray, draw_law, recolour
-from f2rcli.training.footage.augment import dihedral
-from f2rcli.training.footage.clips import renditions
+from f2rcli.noise.synthesis.law import Law, draw_mixture
+from f2rcli.training.footage.renditions import Rendition
+from f2rcli.training.footage.windows import CleanClips
 from f2rcli.training.loop.events import Event
 from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.trainer import Trainer
-from f2rcli.training.methods.f2r.precomputed import Source, draw_crop, load_precomputed, precompute
+from f2rcli.training.methods.f2r.precomputed import (
+    NoisyPair,
+    draw_crop,
+    load_precomputed,
+    precompute,
+)
 from f2rcli.training.methods.f2r.stages import CoarseStage, FusionStage
 from f2rcli.training.methods.losses import psnr_loss
 
@@ -29,63 +34,11 @@ def clip(frames: int = 6, height: int = 64, width: int = 72) -> np.ndarray:
     return np.rint(np.stack(moving) * 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize(
-    "law", [Law(0, 0.1, 0), Law(0.02, 0.03, 0), Law(0, 0.1, 0.9), Law(0, 0.1, 0, 0.6)]
-)
-def test_noise_has_the_level_its_law_states(law: Law) -> None:
-    clean = np.full((400, 400, 3), 0.4, np.float32)
-    error = law.add(clean, np.random.default_rng(0)) - clean
-    assert error.std() == pytest.approx(law.level(clean).mean(), rel=0.02)
-
-
-def test_blurred_noise_is_correlated_and_shared_noise_is_common_to_channels() -> None:
-    rng = np.random.default_rng(0)
-    blurred = Law(0, 1, 0.8).sample((300, 300, 3), rng)
-    assert np.corrcoef(blurred[:, 1:].ravel(), blurred[:, :-1].ravel())[0, 1] == pytest.approx(
-        0.68, abs=0.03
-    )
-    shared = Law(0, 1, 0, 0.5).sample((300, 300, 3), rng).reshape(-1, 3)
-    assert np.corrcoef(shared.T)[0, 1] == pytest.approx(0.5, abs=0.02)
-
-
-def test_every_draw_is_a_law_within_the_stated_mix() -> None:
-    rng = np.random.default_rng(0)
-    laws = [draw_law(rng) for _ in range(2000)]
-    assert np.mean([law.blur > 0 for law in laws]) == pytest.approx(0.35, abs=0.04)
-    assert np.mean([law.gain > 0 for law in laws]) == pytest.approx(0.25, abs=0.04)
-    assert max(law.read for law in laws) <= 55 / 255
-
-
-def test_the_eight_flips_and_transposes_are_all_different_and_lose_nothing() -> None:
-    crop = np.arange(2 * 3 * 3 * 1, dtype=np.float32).reshape(2, 3, 3, 1)
-    turned = [dihedral(crop, code) for code in range(8)]
-    assert len({t.tobytes() for t in turned}) == 8
-    assert all(sorted(t.ravel()) == sorted(crop.ravel()) for t in turned)
-
-
-def test_recoloured_pictures_stay_in_range_and_gray_ones_have_equal_channels() -> None:
-    picture = np.random.default_rng(0).random((8, 8, 3), np.float32)
-    changed = recolour(picture, np.random.default_rng(1))
-    assert 0 <= changed.min() <= changed.max() <= 1
-    gray = as_gray(picture)
-    assert np.ptp(gray, axis=-1).max() == 0
-
-
 def test_the_loss_of_a_perfect_estimate_is_the_floor_and_weighs_levels_alike() -> None:
     clean = torch.rand(2, 3, 8, 8)
     assert psnr_loss(clean, clean).item() == pytest.approx(0.5 * np.log(2e-5), abs=1e-4)
     steps = [psnr_loss(clean + s, clean).item() for s in (0.05, 0.1, 0.2)]
     assert steps[2] - steps[1] == pytest.approx(steps[1] - steps[0], abs=0.01)
-
-
-def test_compressed_renditions_are_aligned_with_their_clean_clip(tmp_path: Path) -> None:
-    (item,) = renditions({"scene": clip()}, tmp_path, 1, seed=3)
-    assert item.noisy.shape == item.clean.shape == clip().shape
-    errors = [np.mean((item.noisy[2].astype(float) - item.clean[t]) ** 2) for t in range(6)]
-    assert int(np.argmin(errors)) == 2
-    assert item.sigma == pytest.approx(
-        np.sqrt(np.mean((item.noisy / 255.0 - item.clean / 255.0) ** 2)), rel=1e-3
-    )
 
 
 def tiny_networks() -> Networks:
@@ -99,22 +52,22 @@ def tiny_networks() -> Networks:
 
 
 @pytest.fixture
-def rehearsed(tmp_path: Path) -> Path:
+def precomputed(tmp_path: Path) -> Path:
     networks, clean = tiny_networks(), clip()
     noisy = np.rint(
         Law(0, 0.1, 0).add(clean.astype(np.float32) / 255, np.random.default_rng(0)).clip(0, 1)
         * 255
     )
     with torch.inference_mode():
-        method = F2R(networks, padded)
-        source = Source(noisy.astype(np.uint8), clean, NoiseModel.gaussian(0.1, 3))
+        method = F2R(networks, padded, length=7)
+        source = NoisyPair(noisy.astype(np.uint8), clean, NoiseModel.gaussian(0.1, 3))
         precompute(source, method, tmp_path / "scene_0", np.random.default_rng(0))
     return tmp_path
 
 
-def test_rehearsed_neighbours_are_warped_as_the_pipeline_warps_them(rehearsed: Path) -> None:
-    (item,) = load_precomputed(rehearsed)
-    assert item.told == NoiseModel((0.0,) * 3, (0.1,) * 3, (0.1,) * 3)
+def test_precomputed_neighbours_are_warped_as_the_pipeline_warps_them(precomputed: Path) -> None:
+    (item,) = load_precomputed(precomputed)
+    assert item.conditioned_on == NoiseModel((0.0,) * 3, (0.1,) * 3, (0.1,) * 3)
     for seed in range(5):
         crop = draw_crop(item, 32, np.random.default_rng(seed))
         unmoved = np.mean(
@@ -128,29 +81,32 @@ def test_rehearsed_neighbours_are_warped_as_the_pipeline_warps_them(rehearsed: P
         assert crop.agreement.shape == (5, 32, 32, 1)  # a clip of six frames
 
 
-def stages(rehearsed: Path) -> list[Any]:
+def stages(precomputed: Path) -> list[Any]:
     networks = tiny_networks()
-    (compressed,) = renditions({"scene": clip()}, rehearsed / "compressed", 1, seed=0)
+    rendition = Rendition(clip(), clip(), 0.1)
+    source = CleanClips(
+        [clip()], lambda rng: None if rng.random() < 0.35 else draw_mixture(rng), [rendition]
+    )
     return [
-        CoarseStage(networks.coarse, [clip()], [compressed], batch=2, crop=32),
+        CoarseStage(networks.coarse, source, batch=2, crop=32),
         FusionStage(
-            networks.anchor, networks.refiner, load_precomputed(rehearsed), batch=2, crop=32
+            networks.anchor, networks.refiner, load_precomputed(precomputed), batch=2, crop=32
         ),
     ]
 
 
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
-    rehearsed: Path, tmp_path: Path, which: int
+    precomputed: Path, tmp_path: Path, which: int
 ) -> None:
     settings = TrainSettings(steps=6, precision="fp32", save_every=0)
-    whole = Trainer(stages(rehearsed)[which], tmp_path / "whole", settings)
+    whole = Trainer(stages(precomputed)[which], tmp_path / "whole", settings)
     whole.run(silent)
-    broken = stages(rehearsed)[which]
+    broken = stages(precomputed)[which]
     broken.loss = fail_after(2, broken.loss)
     with pytest.raises(ZeroDivisionError):
         Trainer(broken, tmp_path / "resumed", settings).run(silent)
-    resumed = Trainer(stages(rehearsed)[which], tmp_path / "resumed", settings)
+    resumed = Trainer(stages(precomputed)[which], tmp_path / "resumed", settings)
     assert resumed.step == 2
     resumed.run(silent)
     ends = [trainer.learner.tensors() for trainer in (whole, resumed)]
@@ -173,9 +129,9 @@ def fail_after(times: int, loss: Any) -> Any:
 
 @pytest.mark.parametrize("which", [0, 1])
 def test_what_is_held_out_is_validated_and_shown(
-    rehearsed: Path, tmp_path: Path, which: int
+    precomputed: Path, tmp_path: Path, which: int
 ) -> None:
-    stage = stages(rehearsed)[which]
+    stage = stages(precomputed)[which]
     assert stage.validate() is None
     assert stage.sample() is None
     stage.held_out = replace(stage)
@@ -187,8 +143,8 @@ def test_what_is_held_out_is_validated_and_shown(
     assert len(list((tmp_path / f"{stage.name}.samples").glob("*.png"))) == 3
 
 
-def test_training_lowers_the_loss(rehearsed: Path, tmp_path: Path) -> None:
-    stage = stages(rehearsed)[0]
+def test_training_lowers_the_loss(precomputed: Path, tmp_path: Path) -> None:
+    stage = stages(precomputed)[0]
     stage.held_out = replace(stage)
     settings = TrainSettings(
         steps=60, warmup=5, lr=3e-3, precision="fp32", log_every=30, validate_every=60, ema=0.9

@@ -13,9 +13,10 @@ from f2rcli.errors import ConfigError, InputError
 from f2rcli.methods.udvd import UDVD, build
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.synthesis.corruption import Law
+from f2rcli.noise.synthesis.law import Law
+from f2rcli.training.footage.windows import CleanClips, NoisyClips
 from f2rcli.training.loop.stage import fixed_loss, sample_rngs
-from f2rcli.training.methods.udvd.stage import BlindStage, Footage, Noised
+from f2rcli.training.methods.udvd.stage import BlindStage, collated
 from f2rcli.training.run.config import StageOverrides, TrainConfig
 from f2rcli.training.run.session import train
 from tests.methods.test_udvd import TINY
@@ -33,19 +34,25 @@ def clips(count: int = 2, frames: int = 8, size: int = 40) -> list[np.ndarray]:
 def stage(source: Any, covariance: bool = True, crop: int = 32) -> BlindStage:
     torch.manual_seed(0)
     network = build(3, 5, TINY | {"covariance": covariance})
-    return BlindStage(network, source, source, "train", batch=2, crop=crop, exams=2)
+    return BlindStage(network, source, source, "train", batch=2, crop=crop, validation_windows=2)
 
 
-def gaussian(sigma: float = 0.1) -> Noised:
-    return Noised(clips(), lambda rng: Law(0.0, sigma, 0.0))
+def gaussian(sigma: float = 0.1) -> CleanClips:
+    return CleanClips(clips(), lambda rng: Law(0.0, sigma, 0.0))
 
 
 def rngs(count: int = 2) -> list[np.random.Generator]:
     return sample_rngs((0, 0), range(count))
 
 
+def windows(source: Any) -> list[np.ndarray]:
+    """Frames, target and variance of a window, channels last."""
+    batch = collated([source.window(rngs()[0], range(5), 32)])
+    return [np.moveaxis(part[0].numpy(), -3, -1) for part in batch]
+
+
 def test_targets_are_the_noisy_centres_before_the_range_cuts_them_off() -> None:
-    frames, target, variance = gaussian(0.3).window(rngs()[0], 5, 32)
+    frames, target, variance = windows(gaussian(0.3))
     assert variance == pytest.approx(0.3**2)
     assert target.min() < 0
     seen = frames[2]
@@ -56,10 +63,10 @@ def test_targets_are_the_noisy_centres_before_the_range_cuts_them_off() -> None:
 def test_footage_is_taken_as_it_is_with_the_variance_of_its_law() -> None:
     noisy = [np.random.default_rng(1).random((6, 40, 48, 3)).astype(np.float16)]
     law = NoiseLaw(NoiseModel((0.01,) * 3, (0.02,) * 3, (0.05,) * 3))
-    frames, target, variance = Footage(noisy, [law]).window(rngs()[0], 5, 32)
+    frames, target, variance = windows(NoisyClips(noisy, [law]))
     assert np.array_equal(frames[2], target)
     assert float(variance.mean()) == pytest.approx(0.01 * 0.5 + 0.02**2, rel=0.1)
-    _, _, unknown = Footage(noisy, [None]).window(rngs()[0], 5, 32)
+    _, _, unknown = windows(NoisyClips(noisy, [None]))
     assert (unknown == 0).all()
 
 
@@ -99,7 +106,7 @@ def test_training_lowers_the_loss(covariance: bool) -> None:
     assert picture.shape[1] // picture.shape[0] == (3 if covariance else 2)
 
 
-def test_the_same_exam_is_taken_every_time() -> None:
+def test_validation_repeats_itself() -> None:
     made = stage(gaussian())
     first, second = made.validation_errors(), made.validation_errors()
     assert first.score == second.score
@@ -155,7 +162,7 @@ def test_one_clip_is_learnt_from_scratch_and_from_weights(tmp_path: Path) -> Non
 
 def test_clean_clips_with_made_noise_and_gray_weights_from_them(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mkv", frames=14, sigma=0)
-    asked = config(clip, clean=True, synthetic="gaussian:5-55", space="gray", stages=short())
+    asked = config(clip, inputs_are_clean=True, noise="gaussian:5-55", space="gray", stages=short())
     run(asked)
     assert weights.load(asked.output).header.channels == 1
 
@@ -170,7 +177,11 @@ def test_clean_clips_with_made_noise_and_gray_weights_from_them(tmp_path: Path) 
         ({"size": "medium"}, ConfigError, "size = medium"),
         ({"size": "8,16"}, ConfigError, "five widths"),
         ({"stages": {"anchor": StageOverrides(steps=1)}}, ConfigError, "anchor"),
-        ({"clean": True, "synthetic": "correlated"}, ConfigError, "cannot tell from the picture"),
+        (
+            {"inputs_are_clean": True, "noise": "correlated"},
+            ConfigError,
+            "cannot tell from the picture",
+        ),
     ],
 )
 def test_what_it_cannot_learn_from_is_refused_in_one_line(

@@ -1,4 +1,4 @@
-"""Blind2Sound's masking, blend and losses, against closed forms (methods.md 4.2 to 4.4, 12)."""
+"""Blind2Sound's masking, blend and losses, against closed forms."""
 
 import pytest
 import torch
@@ -7,17 +7,17 @@ from torch.distributions import MultivariateNormal
 
 from f2rcli.models.blind2sound import Belief, Denoiser, NoiseLevel, covariance, entries
 from f2rcli.noise.anscombe import stabilise, white_level
-from f2rcli.training.methods.blind2sound.loss import (
+from f2rcli.training.methods.blind2sound.masking import (
     DARKEST,
     at,
     blend,
     gathered,
-    gaussian_nll,
     hidden,
     noise_covariance,
-    stabilised_variance_loss,
+    total_covariance,
     visibility,
 )
+from f2rcli.training.methods.losses import gaussian_nll, stabilised_variance_loss
 
 CELLS = [2, 4]
 
@@ -37,7 +37,7 @@ def level(masked: float, visible: float, gain: float) -> NoiseLevel:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_b6_a_masked_picture_holds_nothing_of_the_pixels_it_hides(cell: int) -> None:
+def test_a_masked_picture_holds_nothing_of_the_pixels_it_hides(cell: int) -> None:
     noisy, other = picture(1, 3, 16, 24), picture(1, 3, 16, 24, seed=1)
     for phase in range(cell**2):
         changed = noisy.clone()
@@ -46,7 +46,7 @@ def test_b6_a_masked_picture_holds_nothing_of_the_pixels_it_hides(cell: int) -> 
         assert torch.equal(hidden(changed, phase, cell), hidden(noisy, phase, cell))
 
 
-def test_b6_what_is_gathered_has_no_gradient_to_its_own_pixel() -> None:
+def test_what_is_gathered_has_no_gradient_to_its_own_pixel() -> None:
     torch.manual_seed(0)
     denoiser = Denoiser(1, width=3, wide=4, depth=3).double()
     noisy = picture(1, 1, 16, 16).requires_grad_()
@@ -91,7 +91,7 @@ def test_hiding_leaves_a_flat_picture_as_it_is() -> None:
         torch.testing.assert_close(hidden(flat, phase, 4), flat)
 
 
-def test_o6_the_blend_has_the_published_value_and_gradient() -> None:
+def test_the_blend_has_the_published_value_and_gradient() -> None:
     masked, visible = belief(3, 2, 4, 5), belief(3, 2, 4, 5, seed=5)
     for part in (*masked, *visible):
         part.requires_grad_()
@@ -106,11 +106,19 @@ def test_o6_the_blend_has_the_published_value_and_gradient() -> None:
     torch.testing.assert_close(gradients[1], torch.full_like(masked.covariance, 1 / 16))
 
 
-def test_o8_visibility_rises_from_3_to_11_after_two_fifths() -> None:
+def test_visibility_rises_from_3_to_11_after_two_fifths() -> None:
     assert [visibility(p) for p in (0, 0.2, 0.4)] == [3, 3, 3]
     assert visibility(0.7) == pytest.approx(7)
     assert visibility(1) == pytest.approx(11)
     assert visibility(1, last=21) == pytest.approx(21)
+
+
+def nll(noisy: Tensor, believed: Belief, noise: Tensor) -> Tensor:
+    return gaussian_nll(noisy, believed.mean, total_covariance(believed, noise))
+
+
+def variance_loss(noisy: Tensor, noise: NoiseLevel) -> Tensor:
+    return stabilised_variance_loss(noisy, noise.gain, noise.read(3.0).sqrt())
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
@@ -122,14 +130,14 @@ def test_the_likelihood_is_that_of_torchs_normal_distribution(channels: int) -> 
     normal = MultivariateNormal(believed.mean.permute(0, 2, 3, 1), covariances)
     constant = channels / 2 * torch.log(torch.tensor(2 * torch.pi, dtype=torch.float64))
     expected = -normal.log_prob(noisy.permute(0, 2, 3, 1)) - constant
-    torch.testing.assert_close(gaussian_nll(noisy, believed, noise), expected)
+    torch.testing.assert_close(nll(noisy, believed, noise), expected)
 
 
 def test_the_likelihoods_gradient_is_that_of_torchs_normal_distribution() -> None:
     noisy, noise = picture(1, 3, 2, 2, seed=9), torch.full((1, 3, 2, 2), 0.05).double()
     triangle = (picture(1, 6, 2, 2) - 0.3).requires_grad_()
     mean = picture(1, 3, 2, 2, seed=1).requires_grad_()
-    ours = gaussian_nll(noisy, Belief(mean, covariance(triangle)), noise).sum()
+    ours = nll(noisy, Belief(mean, covariance(triangle)), noise).sum()
     covariances = covariance(triangle).permute(0, 3, 4, 1, 2) + 0.05 * torch.eye(3)
     normal = MultivariateNormal(mean.permute(0, 2, 3, 1), covariances)
     theirs = -normal.log_prob(noisy.permute(0, 2, 3, 1)).sum()
@@ -141,13 +149,11 @@ def test_the_likelihoods_gradient_is_that_of_torchs_normal_distribution() -> Non
         torch.testing.assert_close(one, two)
 
 
-def test_s_e_the_likeliest_variance_is_the_squared_residual_less_the_noise() -> None:
+def test_the_likeliest_variance_is_the_squared_residual_less_the_noise() -> None:
     noisy, mean = torch.full((1, 1, 1, 1), 0.8).double(), torch.full((1, 1, 1, 1), 0.5).double()
     noise = torch.full((1, 1, 1, 1), 0.03).double()
     variances = torch.linspace(0.001, 0.2, 2000, dtype=torch.float64)
-    costs = [
-        float(gaussian_nll(noisy, Belief(mean, v.view(1, 1, 1, 1, 1)), noise)) for v in variances
-    ]
+    costs = [float(nll(noisy, Belief(mean, v.view(1, 1, 1, 1, 1)), noise)) for v in variances]
     best = float(variances[torch.tensor(costs).argmin()])
     assert best == pytest.approx(0.3**2 - 0.03, abs=2e-4)
 
@@ -176,17 +182,17 @@ def test_the_regulariser_is_smallest_for_the_true_noise(channels: int) -> None:
     gain, read = 0.02, 0.04
     noisy = grainy(channels, gain, read)
     read *= (16 / 10) ** 0.5  # the two branches' variances, blended, are less than either
-    true = float(stabilised_variance_loss(noisy, level(read**2, read**2, gain), 3.0))
+    true = float(variance_loss(noisy, level(read**2, read**2, gain)))
     for factor in (0.5, 0.7, 1.4, 2.0):
         wrong = level(factor * read**2, factor * read**2, factor * gain)
-        assert float(stabilised_variance_loss(noisy, wrong, 3.0)) > 2 * true
+        assert float(variance_loss(noisy, wrong)) > 2 * true
 
 
 def test_the_regularisers_gradient_raises_a_noise_that_is_estimated_too_weak() -> None:
     noise = level(0.02**2, 0.02**2, 0.005)
     for part in noise:
         part.requires_grad_()
-    cost = stabilised_variance_loss(grainy(3, 0.02, 0.04), noise, 3.0).sum()
+    cost = variance_loss(grainy(3, 0.02, 0.04), noise).sum()
     assert all(float(g) < 0 for g in torch.autograd.grad(cost, list(noise)))
 
 
@@ -197,7 +203,7 @@ def test_the_regulariser_of_colour_compares_all_pairs_of_channels() -> None:
     expected = sum(
         (e[j] - 1) ** 2 + (e[j] - e[k]) ** 2 for j in range(3) for k in range(3) if j != k
     )
-    assert float(stabilised_variance_loss(noisy, noise, 3.0)) == pytest.approx(expected)
+    assert float(variance_loss(noisy, noise)) == pytest.approx(expected)
 
 
 def test_the_regulariser_of_gray_compares_the_whole_with_its_corners() -> None:
@@ -208,4 +214,4 @@ def test_the_regulariser_of_gray_compares_the_whole_with_its_corners() -> None:
     corners = [float(white_level(stable[..., a, b])) for a in ends for b in ends]
     expected = 1.5 * (float(white_level(stable)) - 1) ** 2
     expected += sum((e - 1) ** 2 for e in corners) / 4
-    assert float(stabilised_variance_loss(noisy, noise, 3.0)) == pytest.approx(expected)
+    assert float(variance_loss(noisy, noise)) == pytest.approx(expected)
