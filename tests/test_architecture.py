@@ -228,3 +228,18 @@ def test_help_takes_little_work_and_loads_no_torch() -> None:
     assert done.returncode == 0, done.stderr
     assert "denoise" in done.stdout
     assert not [line for line in done.stderr.splitlines() if line.split("|")[-1].strip() == "torch"]
+
+
+@pytest.mark.parametrize("method", ["fitvnet", "udvd", "blind2sound"])
+def test_a_sister_method_can_be_removed(method: str) -> None:
+    """Its modules are imported by one another only; f2r finds it by the names of its files."""
+    own = [f"f2rcli.{room}.{method}" for room in ("models", "methods", "training.methods")]
+
+    def is_own(name: str) -> bool:
+        return any(name == module or name.startswith(f"{module}.") for module in own)
+
+    for _, path, tree in modules():
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        if not is_own(".".join(parts)):
+            names = {name for node in ast.walk(tree) for name in imported(node)}
+            assert not [name for name in names if is_own(name)], path
