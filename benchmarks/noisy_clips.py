@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
-from f2rcli.noise.synthesis.base import Noise
+from f2rcli.noise.synthesis.law import Law
 from f2rcli.noise.synthesis.spec import parse
-from f2rcli.noise.synthesis.stream import ENCODERS, Compressed
+from f2rcli.noise.synthesis.stream import noisy_clip
 
 Clip = NDArray[np.uint8]  # (T, H, W, 3) RGB
 RGB8 = PlaneLayout(family=Family.RGB, bits=8)
@@ -47,17 +47,17 @@ def make_noisy(clip: Path, noise: str, folder: Path, frames: int | None = None) 
 
     noise: as `f2r eval --noise` takes it, such as g30, pg, corr30 or h264.
     """
-    spec = parse(noise)
+    (law, coding), rng = parse(noise).draw_for(clip.stem, seed=0)
     clean = read(clip, frames)
-    if isinstance(spec, Compressed):
+    if coding is not None:
         clean = clean[:, : clean.shape[1] // 2 * 2, : clean.shape[2] // 2 * 2]  # 4:2:0 is even
         noisy = folder / f"{clip.stem}.{noise}.mp4"
-        options = {"crf": str(spec.crf), "preset": "medium"}
-        encoder, made = ENCODERS[spec.codec], _noisy(clean, spec.added)
-        write(noisy, made, _rate(clip), encoder, options, "yuv420p")
+        options = {"crf": str(coding.crf), "preset": coding.preset}
+        made = _noisy(clean, law, rng)
+        write(noisy, made, _rate(clip), coding.encoder, options, "yuv420p")
     else:
         noisy = folder / f"{clip.stem}.{noise}.mkv"
-        write(noisy, _noisy(clean, spec), _rate(clip))
+        write(noisy, _noisy(clean, law, rng), _rate(clip))
     return noisy
 
 
@@ -77,13 +77,13 @@ def score(estimate: NDArray[np.generic], clean: Clip) -> Score:
     return Score(*(float(v) for v in np.mean(each, axis=0)))
 
 
-def _noisy(clean: Clip, noise: Noise) -> Clip:
+def _noisy(clean: Clip, law: Law, rng: np.random.Generator) -> Clip:
     info = ClipInfo(
         name="clip", width=clean.shape[2], height=clean.shape[1], layout=RGB8, frames=len(clean),
         duration=None, rate=RATE, time_base=1 / RATE,
     )  # fmt: skip
     frames = (Frame(planes=tuple(p.transpose(2, 0, 1)), layout=RGB8) for p in clean)
-    noisy = noise.add(frames, info, seed=0, clipped=True)[1]
+    noisy = noisy_clip(frames, info, law, rng, clipped=True)[1]
     return np.stack([np.stack(frame.planes, axis=-1) for frame in noisy])
 
 

@@ -9,9 +9,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from f2rcli.cli.console import Console
 from f2rcli.cli.progress import EVENT_EVERY, LINE_EVERY, span
-from f2rcli.training.loop.events import Event, Kind
+from f2rcli.training.loop.events import Event, EventKind
 
-QUIET_KINDS = {Kind.PROGRESS, Kind.LOG, Kind.SAVED}  # of no interest line by line
+QUIET_KINDS = {EventKind.PROGRESS, EventKind.LOG, EventKind.SAVED}  # of no interest line by line
 FIELDS = ("stage", "step", "steps", "text", "loss", "validation", "best", "lr", "norm", "rate",
           "eta")  # fmt: skip
 
@@ -52,7 +52,7 @@ class StepMeter:
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
-        if not event.steps and event.kind is Kind.LOG:  # work before the first step
+        if not event.steps and event.kind is EventKind.LOG:  # work before the first step
             self.console.event("log", stage=event.stage, text=event.text)
             self.console.note(event.text)
             return
@@ -61,7 +61,7 @@ class StepMeter:
         self.loss = event.loss if event.loss is not None else self.loss
         if event.validation is not None:
             self.validation = event.validation
-        if event.kind is Kind.SETBACK:
+        if event.kind is EventKind.SETBACK:
             self.console.warning(str(event))
         elif self.console.events is not None:
             self._write(event)
@@ -73,7 +73,7 @@ class StepMeter:
     def _write(self, event: Event) -> None:
         """One JSON event: about one a second of progress, and all others."""
         now = self.clock()
-        if event.kind is Kind.PROGRESS and now - self.said < EVENT_EVERY:
+        if event.kind is EventKind.PROGRESS and now - self.said < EVENT_EVERY:
             return
         self.said = now
         self.console.event(_name(event.kind), **_values(event))
@@ -104,8 +104,8 @@ class StepMeter:
         return ", ".join(parts)
 
 
-def _name(kind: Kind) -> str:
-    return "progress" if kind is Kind.PROGRESS else kind.value
+def _name(kind: EventKind) -> str:
+    return "progress" if kind is EventKind.PROGRESS else kind.value
 
 
 def _values(event: Event) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from f2rcli.training.loop.events import Event, Kind
+from f2rcli.training.loop.events import Event
+from f2rcli.training.loop.events import EventKind as Kind
 from f2rcli.training.run.config import TrainConfig
 
 

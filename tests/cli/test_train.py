@@ -92,7 +92,7 @@ def test_a_mistake_in_the_run_file_is_one_line_that_names_it(train, tmp_path, te
         (["a.mp4", "-o", "a.safetensors", "--stage", "anchor"], "not NAME.KEY=VALUE"),
         (["a.mp4", "-o", "a.safetensors", "--inputs-are-clean"], "which noise"),
         (["--resume"], "which run"),
-        (["--resume", "-o", "a.safetensors"], "holds no run"),
+        (["--resume", "-o", "a.safetensors"], "is not a run folder"),
     ],
 )
 def test_what_cannot_be_run_is_said_before_anything_is_written(
@@ -142,7 +142,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(train, tmp_path) -> No
     for extra in ([], ["--overwrite"]):
         done = train("a.mp4", "-o", "a.safetensors", "--run", "photos", *extra)
         assert done.code == EXIT_FAILURE
-        assert "holds no run" in done.err
+        assert "is not a run folder" in done.err
     assert os.listdir(tmp_path / "photos") == ["one.png"]
 
 
@@ -159,7 +159,7 @@ def test_starting_afresh_leaves_no_checkpoint_to_go_on_from(train, tmp_path) -> 
 def test_resume_takes_everything_from_the_run_folder(train, session, tmp_path) -> None:
     session.changes = {"stopped": "time limit"}
     first = train("a.mp4", "-o", "a.safetensors", "--seed", 5, "--time-limit", "25m")
-    assert "go on    f2r train --resume -o a.safetensors" in first.err
+    assert "resume   f2r train --resume -o a.safetensors" in first.err
     assert train("--resume", "-o", "a.safetensors").code == EXIT_OK
     assert (session.asked[1].seed, session.asked[1].time_limit) == (5, None)
     assert session.asked[1].inputs == (str(tmp_path / "a.mp4"),)
@@ -213,7 +213,7 @@ def test_errors_of_the_session_keep_their_exit_code(train, session) -> None:
 def test_nothing_better_found_is_said(train, session) -> None:
     session.changes = {"kept": False}
     done = train("a.mp4", "-o", "a.safetensors", "--adapt")
-    assert "nothing surely better than the weights it began from" in done.err
+    assert "no significant improvement over the starting weights" in done.err
 
 
 def test_events_are_json_lines_with_numbers_or_null(train) -> None:

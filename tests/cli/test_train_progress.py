@@ -7,7 +7,8 @@ import pytest
 
 from f2rcli.cli.console import Console
 from f2rcli.cli.train_progress import StepMeter
-from f2rcli.training.loop.events import Event, Kind
+from f2rcli.training.loop.events import Event
+from f2rcli.training.loop.events import EventKind as Kind
 
 
 class Clock:

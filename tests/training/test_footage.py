@@ -169,7 +169,7 @@ def test_other_bad_input_is_one_clear_error(tmp_path: Path) -> None:
         open_footage([colour], cache, disk=10_000)
     with pytest.raises(InputError, match="no such file"):
         open_footage([tmp_path / "none.mkv"], cache)
-    with pytest.raises(InputError, match="holds no clip"):
+    with pytest.raises(InputError, match="contains no clips"):
         open_footage([cache], cache)
     assert not list(cache.iterdir())
 

@@ -17,7 +17,7 @@ from f2rcli.io.raw.exposure import Exposure
 from f2rcli.methods.f2r import Networks
 from f2rcli.sensor import to_planes
 from f2rcli.training.footage.footage import open_footage
-from f2rcli.training.footage.sources import Source, find_sources
+from f2rcli.training.footage.sources import ClipSource, find_sources
 from f2rcli.training.run.config import StageOverrides, TrainConfig
 from f2rcli.training.run.session import train
 from f2rcli.weights import Header
@@ -52,7 +52,7 @@ def burst(tmp_path: Path) -> Path:
 
 def test_a_burst_is_one_clip_and_its_previews_are_none(burst: Path) -> None:
     (found,) = find_sources([burst])
-    assert isinstance(found, Source)
+    assert isinstance(found, ClipSource)
     assert found.source == str(burst)
     assert [file.name for file in found.files] == [f"a{n}.dng" for n in range(5)]
 

@@ -10,7 +10,7 @@ from f2rcli.errors import F2RError
 from f2rcli.frames import Space
 from f2rcli.noise.synthesis.spec import parse
 from f2rcli.training.footage.footage import Footage
-from f2rcli.training.footage.renditions import Order, ordered, render, render_all
+from f2rcli.training.footage.renditions import RenditionJob, render, render_all, rendition_jobs
 
 
 def clip_of(folder: Path, channels: int = 3, size: tuple[int, int] = (133, 141)) -> Footage:
@@ -27,7 +27,7 @@ def clip_of(folder: Path, channels: int = 3, size: tuple[int, int] = (133, 141))
 def test_a_rendition_is_determined_by_its_seed_and_number(tmp_path: Path, channels: int) -> None:
     clip = clip_of(tmp_path, channels)
     orders = [
-        Order(clip, number, seed=1, frames=4, cache=tmp_path / folder)
+        RenditionJob(clip, number, seed=1, frames=4, cache=tmp_path / folder)
         for folder in ("one", "two")
         for number in (0, 1, 2)
     ]
@@ -46,7 +46,7 @@ def test_a_rendition_is_determined_by_its_seed_and_number(tmp_path: Path, channe
 def test_coded_and_uncoded_renditions_show_the_frames_of_their_target(tmp_path: Path) -> None:
     clip = clip_of(tmp_path)
     for number, kind in product(range(4), ("realistic", "compressed-mixture", "compressed:20-40")):
-        order = Order(clip, number, seed=2, frames=6, cache=tmp_path / "cache", noise=kind)
+        order = RenditionJob(clip, number, seed=2, frames=6, cache=tmp_path / "cache", noise=kind)
         render(order)
         made = order.load()
         apart = [np.abs(made.noisy[3].astype(float) - made.clean[t]).mean() for t in range(6)]
@@ -54,7 +54,9 @@ def test_coded_and_uncoded_renditions_show_the_frames_of_their_target(tmp_path: 
 
 
 def test_recordings_of_a_sensor_are_stabilised_mosaics_of_half_the_size(tmp_path: Path) -> None:
-    order = Order(clip_of(tmp_path), 0, seed=3, frames=4, cache=tmp_path / "cache", noise="sensor")
+    order = RenditionJob(
+        clip_of(tmp_path), 0, seed=3, frames=4, cache=tmp_path / "cache", noise="sensor"
+    )
     render(order)
     made = order.load()
     assert made.noisy.shape == made.clean.shape == (4, 64, 64, 4)
@@ -78,10 +80,10 @@ def test_a_second_run_finds_all_renditions(tmp_path: Path) -> None:
 def test_there_are_as_many_renditions_as_the_disk_may_hold(tmp_path: Path) -> None:
     clips = [clip_of(tmp_path), clip_of(tmp_path, 1)]
     noise = parse("gaussian:5+realistic+compressed-mixture", training=True)
-    size = Order(clips[0], 0, 0, tmp_path).most_bytes()
-    some = ordered(clips, tmp_path, noise, seed=0, per_clip=10, disk=2 * size)
+    size = RenditionJob(clips[0], 0, 0, tmp_path).most_bytes()
+    some = rendition_jobs(clips, tmp_path, noise, seed=0, per_clip=10, disk=2 * size)
     assert [order.clip.space for order in some] == [Space.RGB, Space.GRAY]
-    mixed = ordered(clips[:1], tmp_path, noise, seed=0, per_clip=4, disk=1 << 40)
+    mixed = rendition_jobs(clips[:1], tmp_path, noise, seed=0, per_clip=4, disk=1 << 40)
     assert [order.noise for order in mixed] == ["realistic", "compressed-mixture"] * 2
 
 

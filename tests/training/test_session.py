@@ -13,7 +13,7 @@ from f2rcli import weights
 from f2rcli.errors import ConfigError, InputError, UsageError
 from f2rcli.frames import Space
 from f2rcli.training.footage.footage import Footage
-from f2rcli.training.footage.split import held_out_places, places, split
+from f2rcli.training.footage.split import draw_segments, held_out_segments, split
 from f2rcli.training.loop.events import Event
 from f2rcli.training.methods.f2r import recipe
 from f2rcli.training.run.config import StageOverrides, TrainConfig
@@ -200,7 +200,7 @@ def test_a_finished_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("frames", "sigma", "words"), [(3, 25, "too few"), (12, 0, "no noise to speak of")]
+    ("frames", "sigma", "words"), [(3, 25, "too few"), (12, 0, "no measurable noise")]
 )
 def test_footage_that_teaches_nothing_is_refused_in_one_line(
     tmp_path: Path, frames: int, sigma: float, words: str
@@ -232,19 +232,19 @@ def test_what_is_held_out_is_never_learnt_from(lengths: list[int]) -> None:
     clips = footage(lengths)
     parts = split(clips, 4, 7)
     held = {frame for part in parts for frame in part.held}
-    learnt = places(clips, parts, 3_000_000, np.random.default_rng(0))
-    assert not held & {frame for place in learnt for frame in place.frames}
-    for place in held_out_places(clips, parts, 7, 8, 0):
-        assert all(place.frames[centre] in held for centre in place.centres)
+    learnt = draw_segments(clips, parts, 3_000_000, np.random.default_rng(0))
+    assert not held & {frame for segment in learnt for frame in segment.frames}
+    for segment in held_out_segments(clips, parts, 7, 8, 0):
+        assert all(segment.frames[centre] in held for centre in segment.centres)
     assert held
 
 
 @pytest.mark.parametrize(("clips", "judged"), [(1, 1), (2, 2), (5, 5), (12, 8)])
 def test_of_several_clips_each_has_its_say(clips: int, judged: int) -> None:
     several = footage([16]) * clips
-    found = held_out_places(several, split(several, 4, 7), 7, 8, 0)
-    assert len({place.clip for place in found}) == judged
-    assert sum(len(place.centres) for place in found) <= 8
+    found = held_out_segments(several, split(several, 4, 7), 7, 8, 0)
+    assert len({segment.clip for segment in found}) == judged
+    assert sum(len(segment.centres) for segment in found) <= 8
 
 
 def test_shots_too_short_to_hold_anything_out_are_refused() -> None:

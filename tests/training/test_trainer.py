@@ -17,8 +17,8 @@ from safetensors import safe_open
 
 from f2rcli.errors import ConfigError, DeviceError, OutputError, TrainingError, WeightsError
 from f2rcli.training.loop import divergence
-from f2rcli.training.loop.divergence import Guard
-from f2rcli.training.loop.events import Event, Kind
+from f2rcli.training.loop.divergence import DivergenceGuard
+from f2rcli.training.loop.events import Event, EventKind
 from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.trainer import Trainer
 
@@ -72,7 +72,7 @@ def calling(step: int, act: Callable[[], Any]) -> Callable[[Event], None]:
     """A report that does something when a step is logged."""
 
     def report(event: Event) -> None:
-        if event.step == step and event.kind is not Kind.SETBACK:
+        if event.step == step and event.kind is not EventKind.SETBACK:
             act()
 
     return report
@@ -264,12 +264,12 @@ def test_factors_of_rates_must_make_sense() -> None:
 def test_progress_says_how_long_it_will_take(make: Make) -> None:
     events: list[Event] = []
     make(steps=200).run(events.append)
-    last = [event for event in events if event.kind is Kind.LOG][-1]
+    last = [event for event in events if event.kind is EventKind.LOG][-1]
     assert (last.step, last.steps) == (190, 200)
     assert last.rate > 0
     assert last.eta == pytest.approx(10 / last.rate)
     assert "left" in str(last)
-    assert events[-1].kind is Kind.ENDED
+    assert events[-1].kind is EventKind.ENDED
 
 
 def test_a_poisoned_batch_steps_back_says_so_and_goes_on(
@@ -278,7 +278,7 @@ def test_a_poisoned_batch_steps_back_says_so_and_goes_on(
     events: list[Event] = []
     trainer = make(toy_fields={"poison": 0.02}, steps=120, seed=3)
     outcome = trainer.run(events.append)
-    setbacks = [event for event in events if event.kind is Kind.SETBACK]
+    setbacks = [event for event in events if event.kind is EventKind.SETBACK]
     assert setbacks
     assert all("the loss is nan" in e.text and "back to step" in e.text for e in setbacks)
     assert all(e.step % divergence.REFRESH == 0 for e in setbacks)
@@ -302,7 +302,7 @@ def test_repeated_spikes_step_back_and_lower_the_rate_for_a_while(
     monkeypatch.setattr(trainer.stage, "loss", loss)
     trainer.stage.held_out = False
     trainer.run(events.append)
-    (setback,) = [event for event in events if event.kind is Kind.SETBACK]
+    (setback,) = [event for event in events if event.kind is EventKind.SETBACK]
     assert setback.step == 200
     assert "rose" in setback.text
     assert trainer.rate() == pytest.approx(0.5 * trainer.settings.lr)
@@ -315,14 +315,14 @@ def test_a_run_that_cannot_be_saved_gives_up(make: Make, frequent: None) -> None
 
 def test_ordinary_noise_is_no_spike_and_one_odd_batch_no_failure() -> None:
     rng = torch.Generator().manual_seed(0)
-    watch = Guard()
+    watch = DivergenceGuard()
     losses = torch.randn(5000, generator=rng).mul(0.3).sub(3.5).tolist()
     losses[2000] = 5.0
     assert [watch.failed(step, loss, 1.0) for step, loss in enumerate(losses)] == [None] * 5000
     assert watch.failed(5000, 5.0, 1.0) is None
     assert watch.failed(5001, 5.0, 1.0) is None
     assert watch.failed(5002, 5.0, 1.0) is not None
-    assert "not finite" in str(Guard().failed(0, 1.0, math.inf))
+    assert "not finite" in str(DivergenceGuard().failed(0, 1.0, math.inf))
 
 
 @pytest.mark.parametrize("share", [0.03, 0.1, 0.3])
@@ -330,7 +330,7 @@ def test_losses_with_a_long_tail_are_ordinary(share: float) -> None:
     rng = torch.Generator().manual_seed(0)
     quiet = torch.rand(20000, generator=rng) * 0.001 + 0.001
     loud = torch.rand(20000, generator=rng) < share  # crops of a clip with ten times the noise
-    watch = Guard()
+    watch = DivergenceGuard()
     losses = torch.where(loud, 100 * quiet, quiet).tolist()
     assert not any(watch.failed(step, loss, 1.0) for step, loss in enumerate(losses))
 
@@ -339,19 +339,19 @@ def test_a_loss_that_diverges_slowly_is_noticed() -> None:
     rng = torch.Generator().manual_seed(0)
     noise = torch.rand(400, generator=rng).mul(0.02).tolist()
     losses = [0.1 + noise[i] + max(0, i - 300) * 0.01 for i in range(400)]
-    watch = Guard()
+    watch = DivergenceGuard()
     failures = [i for i, loss in enumerate(losses) if watch.failed(i, loss, 1.0)]
     assert failures
     assert failures[0] < 330
 
 
 def test_calm_returns_to_the_full_rate() -> None:
-    watch = Guard()
-    watch.step_back(Guard(), 100, 150, "the loss is nan")
-    watch.step_back(Guard(), 100, 150, "the loss is nan")
+    watch = DivergenceGuard()
+    watch.step_back(DivergenceGuard(), 100, 150, "the loss is nan")
+    watch.step_back(DivergenceGuard(), 100, 150, "the loss is nan")
     assert watch.factor(101) == 0.25
     assert watch.factor(100 + divergence.CALM) == 1
-    watch.step_back(Guard(), 900, 950, "the loss is nan")
+    watch.step_back(DivergenceGuard(), 900, 950, "the loss is nan")
     assert watch.factor(901) == 0.5
 
 

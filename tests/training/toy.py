@@ -85,7 +85,7 @@ def first_gradient(trainer: Trainer) -> NDArray[Any]:
     stage: Any = trainer.stage
     stage.network.eval()
     stage.network.train = lambda mode=True: stage.network
-    trainer.descent.gradient(stage.draw(sample_rngs((0, 0, 0), trainer.descent.places)))
+    trainer.stepper.gradient(stage.draw(sample_rngs((0, 0, 0), trainer.stepper.places)))
     return np.concatenate([p.grad.flatten().numpy() for p in trainer.learner.parameters])
 
 

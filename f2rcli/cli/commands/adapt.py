@@ -15,7 +15,7 @@ from f2rcli.cli.train_progress import StepMeter
 from f2rcli.errors import InputError, TrainingError, UsageError
 from f2rcli.io.base import ReadOptions
 from f2rcli.training.footage.cache import fingerprint
-from f2rcli.training.footage.sources import Source, find_sources
+from f2rcli.training.footage.sources import ClipSource, find_sources
 from f2rcli.training.run.config import ADAPT, TrainConfig
 from f2rcli.training.run.folder import running
 
@@ -40,7 +40,7 @@ def adapted(
     Says which of both, and why.
     """
     read = replace(read, strict=False)  # damaged frames are left out
-    clips = [clip for clip in find_sources([Path(source)]) if isinstance(clip, Source)]
+    clips = [clip for clip in find_sources([Path(source)]) if isinstance(clip, ClipSource)]
     files = [file for clip in clips for file in clip.files]
     marks = {weights.mark(engine.weights), weights.mark(None)}
     key = fingerprint(files, "adapted", level, engine.method, sorted(marks), read)
@@ -90,7 +90,7 @@ def _train(
     if outcome.kept:
         return None
     result.unlink(missing_ok=True)
-    return next(iter(outcome.notes), "nothing surely better was found: the weights stay")
+    return next(iter(outcome.notes), "no significant improvement: the weights stay as they are")
 
 
 def cache_folder() -> Path:

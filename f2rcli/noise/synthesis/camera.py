@@ -1,4 +1,4 @@
-"""What a small camera makes of a scene: noise in linear light, then everything that shapes it.
+"""A small camera: noise in linear light, then all the processing that shapes it.
 
 The scene is taken back to the sensor (Brooks et al., Unprocessing Images, CVPR 2019): tone curve,
 colour matrix and white balance are undone, the Bayer mosaic is laid over it. There shot and read
@@ -84,7 +84,7 @@ class Camera:
         return replace(self, shot=0.0, read=0.0, denoise=0.0)
 
     def shoot(self, scene: Codes, rng: np.random.Generator) -> Codes:
-        """What the camera makes of a scene (H, W, 3), or (H, W, 1) for a sensor without colours."""
+        """A picture of a scene (H, W, 3), or (H, W, 1) for a sensor without colours."""
         linear = self._linear[scene]
         colours = scene.shape[-1] == 3
         exposed = self._mosaic(linear) if colours else linear[..., 0]

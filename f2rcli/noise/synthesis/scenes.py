@@ -1,4 +1,4 @@
-"""What degraded footage shows: scenes that move or stand still, graphics and texture, and light."""
+"""Scenes for degraded footage: moving or still pictures, graphics, texture, and lighting."""
 
 from typing import Any
 

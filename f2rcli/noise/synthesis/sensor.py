@@ -36,7 +36,7 @@ _CRVD_SHARE = 0.5  # of the laws drawn, within the calibrated range
 
 @dataclass(frozen=True)
 class Unprocessing:
-    """How a developed clip is taken back to the sensor."""
+    """Settings that take a developed clip back to the sensor."""
 
     red: float = 1.9  # white balance, relative to green
     blue: float = 1.6
@@ -111,7 +111,7 @@ def _law(a: float, b: float) -> Law:
 
 
 def sense(clean: Packed, law: Law, rng: np.random.Generator, bits: int = 12) -> Packed:
-    """What a sensor records of light `clean`: Poisson and read noise, rounded to its codes and
+    """A sensor's record of light `clean`: Poisson and read noise, rounded to its codes and
     clipped at code 0, below black, and at white, as files are.
 
     bits: of the codes; black lies where CRVD's does, at 240 / 4095 of them.

@@ -52,7 +52,7 @@ class Kind:
     training: bool = False  # shapes the clean picture as well, so that only training can use it
 
     def usage(self, name: str) -> str:
-        """How it is written, with its defaults."""
+        """Its spelling, with default numbers."""
         values = [f"{p.default:g}" for p in self.parameters] + list(self.words[:1])
         return f"{name}:{','.join(values)}" if values else name
 
@@ -101,7 +101,7 @@ SHORT = (
 
 
 class Draw(NamedTuple):
-    """What one clip gets: a law, and the codec that its pictures go through afterwards."""
+    """Noise of one clip: a law, and the codec its pictures go through afterwards."""
 
     law: Law
     coding: Coding | None
@@ -117,7 +117,7 @@ class Part:
 
     @property
     def name(self) -> str:
-        """As it is written, with nothing left out but a default word."""
+        """Canonical spelling; only a default word is left out."""
         values = [_text(range_) for range_ in self.ranges]
         values += [self.word] if self.word not in KINDS[self.kind].words[:1] else []
         return f"{self.kind}:{','.join(filter(None, values))}".removesuffix(":")
@@ -132,7 +132,7 @@ class Part:
 
     @property
     def rendered(self) -> bool:
-        """Whether training has it made in advance: it takes a camera or a codec."""
+        """True if training renders it in advance: it takes a camera, a sensor or a codec."""
         kind = KINDS[self.kind]
         return kind.coded or kind.training
 
@@ -181,13 +181,19 @@ class NoiseSpec:
 
         Raises InputError for mosaics and sizes that this noise is not defined for.
         """
-        key = zlib.crc32(_shortened(self.name).encode())
-        chosen = np.random.default_rng([seed, key, zlib.crc32(info.name.encode())])
-        law, coding = self._part(chosen).draw(chosen)
-        rng = np.random.default_rng([seed, key])
+        (law, coding), rng = self.draw_for(info.name, seed)
         if coding is not None:
             return coded_clip(frames, info, law, coding, rng)
         return noisy_clip(frames, info, law, rng, clipped=clipped)
+
+    def draw_for(self, clip: str, seed: int) -> tuple[Draw, np.random.Generator]:
+        """The law and codec of a clip of this name, and the generator that its noise is drawn with.
+
+        The generator depends on the noise and the seed alone.
+        """
+        key = zlib.crc32(_shortened(self.name).encode())
+        rng = np.random.default_rng([seed, key, zlib.crc32(clip.encode())])
+        return self._part(rng).draw(rng), np.random.default_rng([seed, key])
 
     def _part(self, rng: np.random.Generator) -> Part:
         return self.parts[rng.integers(len(self.parts)) if len(self.parts) > 1 else 0]

@@ -1,1 +1,1 @@
-"""Footage to learn from: found, decoded, cached, split, noised and cut."""
+"""Training footage: finding, decoding, caching, splitting, noising and cropping clips."""

@@ -1,4 +1,4 @@
-"""What training keeps on disk: folders that are whole or not there at all, found by content.
+"""Training cache: complete folders on disk, found by the content of their sources.
 
 An entry is a folder named by a fingerprint of the files it was made from. It is built beside its
 place and renamed once it is complete, so a kill at any moment leaves only a part, which the next

@@ -33,7 +33,7 @@ Picture = NDArray[np.float16]  # (H, W, C), 0 = black, 1 = white, values outside
 
 
 @dataclass(frozen=True, slots=True)
-class Decoding:
+class DecodingJob:
     """A clip to be decoded, and where its pictures go."""
 
     source: str
@@ -44,8 +44,8 @@ class Decoding:
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
-    """What a clip is and will take, before it is decoded."""
+class ClipSize:
+    """Kind of a clip, and memory and disk space it will need, before it is decoded."""
 
     name: str
     space: Space
@@ -53,7 +53,7 @@ class Size:
     disk: int  # bytes
 
 
-def measure(job: Decoding) -> Size:
+def measure(job: DecodingJob) -> ClipSize:
     """Open a clip and say what decoding it takes; an unknown number of frames counts as none.
 
     Raises InputError where it cannot be read, or where its pictures are too large.
@@ -70,10 +70,10 @@ def measure(job: Decoding) -> Size:
         )
     count = _expected(info) * len(_lanes(info)) // len(info.lanes)
     # of lanes of other sizes nothing is known yet: this is the first one's
-    return Size(info.name, info.space, picture, 2 * samples * min(count, job.frames or count))
+    return ClipSize(info.name, info.space, picture, 2 * samples * min(count, job.frames or count))
 
 
-def decode(job: Decoding) -> int:
+def decode(job: DecodingJob) -> int:
     """Decode a file into its cache entry; returns how many frames were dropped as copies.
 
     The entry holds, for every lane, or for either field of an interlaced clip, `<n>.f16`, float16
@@ -83,35 +83,35 @@ def decode(job: Decoding) -> int:
     """
     with open_reader(job.source, job.read) as reader, building(job.entry) as part:
         info = reader.info
-        strips = _strips(part, info)
+        writers = _writers(part, info)
         try:
             for index, frame in _chosen(reader, info, job.frames):
                 if not (frame.held or frame.corrupt):
-                    for strip in strips.get(frame.lane, ()):
-                        strip.add(index, frame)
+                    for writer in writers.get(frame.lane, ()):
+                        writer.add(index, frame)
         finally:
-            for strip in itertools.chain(*strips.values()):
-                strip.file.close()
-        kept = _teaching(list(itertools.chain(*strips.values())))
+            for writer in itertools.chain(*writers.values()):
+                writer.file.close()
+        kept = _teaching(list(itertools.chain(*writers.values())))
         facts = {
             "name": info.name,
             "space": info.space.value,
             "stated": info.noise_profile,
-            "strips": [strip.facts() for strip in kept],
+            "strips": [writer.facts() for writer in kept],
         }
         (part / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
-        return sum(strip.copies for strip in kept)
+        return sum(writer.copies for writer in kept)
 
 
-def _strips(part: Path, info: ClipInfo) -> dict[int, list["Strip"]]:
-    """What becomes of each lane that is taken."""
+def _writers(part: Path, info: ClipInfo) -> dict[int, list["LaneWriter"]]:
+    """Writers for each lane that is decoded."""
     lanes = _lanes(info)
     if info.interlaced and info.height >= 4:
         names = [f"{info.name} ({name})" for name in _FIELDS]
-        return {0: [Strip(part / f"{n}.f16", name, n) for n, name in enumerate(names)]}
+        return {0: [LaneWriter(part / f"{n}.f16", name, n) for n, name in enumerate(names)]}
     if len(info.lanes) == 1:
-        return {0: [Strip(part / "0.f16", info.name)]}
-    return {n: [Strip(part / f"{n}.f16", f"{info.name} ({info.lanes[n]})")] for n in lanes}
+        return {0: [LaneWriter(part / "0.f16", info.name)]}
+    return {n: [LaneWriter(part / f"{n}.f16", f"{info.name} ({info.lanes[n]})")] for n in lanes}
 
 
 def _lanes(info: ClipInfo) -> list[int]:
@@ -122,23 +122,23 @@ def _lanes(info: ClipInfo) -> list[int]:
     return sorted(np.random.default_rng(0).choice(count, LANES, replace=False).tolist())
 
 
-def _teaching(strips: list["Strip"]) -> list["Strip"]:
-    """Those that can teach something; raises the first one's InputError where none can."""
+def _teaching(writers: list["LaneWriter"]) -> list["LaneWriter"]:
+    """Writers with usable footage; raises the first one's InputError if there are none."""
     found, refused = [], []
-    for strip in strips:
+    for writer in writers:
         try:
-            strip.check()
-            found.append(strip)
+            writer.check()
+            found.append(writer)
         except InputError as error:
             refused.append(error)
-            strip.path.unlink()
+            writer.path.unlink()
     if not found:
         raise refused[0]
     return found
 
 
 @dataclass
-class Strip:
+class LaneWriter:
     """The pictures of a clip, of a lane or of one of its fields, on their way to a file."""
 
     path: Path
@@ -279,7 +279,7 @@ def _channels(space: Space) -> int:
 
 
 def _expected(info: ClipInfo) -> int:
-    """How many frames a clip has, as far as is known; else 0."""
+    """Number of frames of a clip; 0 if unknown."""
     if info.frames is not None:
         return info.frames
     return round(info.duration * info.rate) if info.duration and info.rate else 0

@@ -22,8 +22,8 @@ from f2rcli.errors import F2RError, InputError
 from f2rcli.frames import Space
 from f2rcli.io import ReadOptions
 from f2rcli.training.footage.cache import check_space, fingerprint, sweep
-from f2rcli.training.footage.decoding import Decoding, Size, decode, measure
-from f2rcli.training.footage.sources import Source, find_sources
+from f2rcli.training.footage.decoding import ClipSize, DecodingJob, decode, measure
+from f2rcli.training.footage.sources import ClipSource, find_sources
 from f2rcli.training.footage.worker_pool import spread
 
 if TYPE_CHECKING:
@@ -157,18 +157,18 @@ def open_footage(
     """
     cache.mkdir(parents=True, exist_ok=True)
     sweep(cache)
-    shelf = _Shelf(cache, report, frames, budget, read or ReadOptions())
+    entries = _CacheEntries(cache, report, frames, budget, read or ReadOptions())
     for item in find_sources(paths):
-        shelf.place(item)
-    shelf.fill(jobs, disk)
+        entries.place(item)
+    entries.fill(jobs, disk)
     shared = Budget(budget)
-    footage = [clip for key in shelf.places for clip in _load(cache / key, shared)]
+    footage = [clip for key in entries.places for clip in _load(cache / key, shared)]
     if not footage:
-        raise shelf.refusal()
+        raise entries.refusal()
     return footage
 
 
-class _Shelf:
+class _CacheEntries:
     """The entries of the cache that are wanted, by their keys, and what could not be used."""
 
     def __init__(
@@ -181,10 +181,10 @@ class _Shelf:
     ) -> None:
         self.cache, self.report, self.frames, self.memory = cache, report, frames, memory
         self.read = read
-        self.places: dict[str, Source] = {}
+        self.places: dict[str, ClipSource] = {}
         self.refused: list[F2RError] = []
 
-    def place(self, item: Source | F2RError) -> None:
+    def place(self, item: ClipSource | F2RError) -> None:
         """Give a clip its place; a file that is there twice gets one."""
         if isinstance(item, F2RError):
             self._leave_out(item)
@@ -220,15 +220,15 @@ class _Shelf:
             f"none of {len(self.refused)} clips can be used.", hint=f"The first: {self.refused[0]}"
         )
 
-    def _missing(self) -> list[Decoding]:
+    def _missing(self) -> list[DecodingJob]:
         return [
-            Decoding(source.source, self.cache / key, self.frames, self.memory, self.read)
+            DecodingJob(source.source, self.cache / key, self.frames, self.memory, self.read)
             for key, source in self.places.items()
             if not _whole(self.cache / key)
         ]
 
     def _run(
-        self, function: Callable[[Decoding], Result], items: list[Decoding], jobs: int
+        self, function: Callable[[DecodingJob], Result], items: list[DecodingJob], jobs: int
     ) -> Iterator[tuple[str, Result | None]]:
         for item, result in spread(function, items, jobs):
             key = item.entry.name
@@ -239,7 +239,7 @@ class _Shelf:
             else:
                 yield key, result
 
-    def _refuse(self, source: Source, error: F2RError) -> None:
+    def _refuse(self, source: ClipSource, error: F2RError) -> None:
         if type(error) is F2RError:  # a worker's death, which knows no name
             error = F2RError(f"{source.name}: {error}", hint=error.hint)
         if not (source.found and isinstance(error, InputError)):
@@ -287,7 +287,7 @@ def _load(entry: Path, budget: Budget) -> list[Footage]:
     ]
 
 
-def _check_spaces(clips: Sequence[Footage | Size]) -> None:
+def _check_spaces(clips: Sequence[Footage | ClipSize]) -> None:
     for first, clip in itertools.pairwise(clips):
         if clip.space is not first.space:
             raise InputError(

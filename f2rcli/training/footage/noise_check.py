@@ -1,4 +1,4 @@
-"""Which footage can be learnt from: its noise, measured, and what speaks against it."""
+"""Noise of the training footage, and reasons not to train on it."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -122,8 +122,8 @@ def check_noise(footage: list[Footage], noise: list[NoiseReport | None], notes: 
         )
     if not any(report.noisy for report in seen):
         raise InputError(
-            f"{footage[0].name}: no noise to speak of "
-            f"(sigma {255 * max(seen[0].model.sigma):.2f} of 255): there is nothing to learn.",
+            f"{footage[0].name}: no measurable noise "
+            f"(sigma {255 * max(seen[0].model.sigma):.2f} of 255): there is nothing to learn from.",
             hint="Clean clips train with --inputs-are-clean --noise NOISE.",
         )
     dependent = [
@@ -134,12 +134,12 @@ def check_noise(footage: list[Footage], noise: list[NoiseReport | None], notes: 
     if dependent:
         notes.append(
             f"the noise of {', '.join(dependent[:3])} is not independent from frame to frame: "
-            "what is learnt from it keeps part of that noise"
+            "weights trained on it keep part of that noise"
         )
 
 
 def objections(footage: list[Footage], noise: list[NoiseReport | None]) -> list[str]:
-    """What speaks against adapting to each of those clips that something speaks against."""
+    """Reasons not to adapt, one for each unfit clip."""
     found = (objection(clip, report) for clip, report in zip(footage, noise, strict=True))
     return [line for line in found if line is not None]
 
@@ -151,9 +151,9 @@ def objection(clip: Footage, report: NoiseReport | None) -> str | None:
     not it, and what is learnt from that is a loss (DESIGN.md D18).
     """
     if report is None:
-        return f"{clip.name}: its noise could not be measured well enough to adapt to"
+        return f"{clip.name}: its noise could not be measured reliably"
     if not report.noisy:
-        return f"{clip.name}: no noise to speak of"
+        return f"{clip.name}: no measurable noise"
     if report.spectrum is not None and report.spectrum.channels_share > SHARED:
         return (
             f"{clip.name}: its channels share their noise, as compression and cameras' own "

@@ -10,7 +10,7 @@ import torch
 Key = tuple[int, int]  # step, setbacks before it
 
 
-class Batches:
+class BatchPrefetcher:
     """Draws the next batches in threads; which ones they are depends on their keys alone."""
 
     def __init__(self, draw: Callable[[Key], Any], workers: int) -> None:
@@ -19,7 +19,7 @@ class Batches:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="draw")
         self._coming: dict[Key, Future[Any]] = {}
 
-    def __enter__(self) -> "Batches":
+    def __enter__(self) -> "BatchPrefetcher":
         return self
 
     def __exit__(

@@ -50,7 +50,7 @@ class Rendition:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RenditionJob:
     """One rendition to be made, or to be loaded. May be sent to other processes."""
 
     clip: Footage
@@ -69,7 +69,7 @@ class Order:
         return self.cache / key
 
     def most_bytes(self) -> int:
-        """What it can take at most."""
+        """Upper bound of its size in bytes."""
         _, height, width, channels = self.clip.shape
         return 2 * self.frames * min(height, SIDE) * min(width, SIDE) * channels
 
@@ -93,13 +93,13 @@ def render_all(
     per_clip: int = PER_CLIP,
     disk: int = DISK,
     report: Callable[[str], None] = lambda line: None,
-) -> list[Order]:
+) -> list[RenditionJob]:
     """Renditions of every clip in the noise's rendered kinds, in turn, made unless in the cache.
 
     disk: bytes that renditions may take, which bounds how many there are. Raises OutputError where
     the disk is too small, and what stopped a worker.
     """
-    orders = ordered(clips, cache, noise, seed=seed, per_clip=per_clip, disk=disk)
+    orders = rendition_jobs(clips, cache, noise, seed=seed, per_clip=per_clip, disk=disk)
     cache.mkdir(parents=True, exist_ok=True)
     sweep(cache)
     missing = [order for order in orders if not order.entry.exists()]
@@ -112,24 +112,24 @@ def render_all(
     return orders
 
 
-def ordered(
+def rendition_jobs(
     clips: Sequence[Footage], cache: Path, noise: NoiseSpec, *, seed: int, per_clip: int, disk: int
-) -> list[Order]:
-    """As many renditions as fit the disk, at least one; every clip before any clip's next."""
+) -> list[RenditionJob]:
+    """Jobs in rounds over the clips: as many as fit `disk` bytes, at least one."""
     kinds = [part.name for part in noise.rendered]
-    orders: list[Order] = []
+    orders: list[RenditionJob] = []
     if not kinds:
         return orders
     for number in range(per_clip):
         for index, clip in enumerate(clips):
-            order = Order(clip, number, seed, cache, kinds[(number + index) % len(kinds)])
+            order = RenditionJob(clip, number, seed, cache, kinds[(number + index) % len(kinds)])
             disk -= order.most_bytes()
             if disk >= 0 or not orders:
                 orders.append(order)
     return orders
 
 
-def render(order: Order) -> None:
+def render(order: RenditionJob) -> None:
     """Make a rendition and put it into the cache, unless it is there."""
     if order.entry.exists():
         return
@@ -185,7 +185,11 @@ def _planes_first(frame: NDArray[np.float32]) -> torch.Tensor:
 
 
 def _store(
-    order: Order, noisy: Codes, clean: Codes, sigma: float, settings: dict[str, Any] | None = None
+    order: RenditionJob,
+    noisy: Codes,
+    clean: Codes,
+    sigma: float,
+    settings: dict[str, Any] | None = None,
 ) -> None:
     with building(order.entry) as part:
         (part / "noisy.u8").write_bytes(noisy.tobytes())
@@ -195,7 +199,7 @@ def _store(
         (part / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
-def _scenes(order: Order, rng: np.random.Generator) -> list[Codes]:
+def _scenes(order: RenditionJob, rng: np.random.Generator) -> list[Codes]:
     """Frames in a row of one shot, cropped to whole macroblocks or, if small, to even sizes."""
     shots = order.clip.shots
     lengths = np.array([len(shot) for shot in shots])

@@ -1,4 +1,4 @@
-"""Which clips a list of files and folders holds."""
+"""Clips found in files and folders."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from f2rcli.io.tiff.folder import holds_pages, tiff_files
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ClipSource:
     """A clip to be read: what `open_reader` is given, and the files it consists of."""
 
     source: str
@@ -27,7 +27,7 @@ class Source:
         return Path(self.source).name or self.source
 
 
-def find_sources(paths: Sequence[Path]) -> list[Source | F2RError]:
+def find_sources(paths: Sequence[Path]) -> list[ClipSource | F2RError]:
     """Clips in the order given, folders searched to the bottom and sorted; none twice.
 
     A folder is searched for files whose suffix f2r knows; two or more pictures in one folder are
@@ -36,35 +36,36 @@ def find_sources(paths: Sequence[Path]) -> list[Source | F2RError]:
     wrong with a single find is returned in its place. Raises InputError for a path that is not
     there, and where nothing is found at all.
     """
-    found: list[Source | F2RError] = []
+    found: list[ClipSource | F2RError] = []
     for path in paths:
         clips = list(_under(path)) if path.is_dir() else [_named(path)]
         if not clips:
             raise InputError(
-                f"{path}: holds no clip that f2r reads.", hint="Name the files, if they are there."
+                f"{path}: contains no clips that f2r can read.",
+                hint="Check the folder, or name the files.",
             )
         found += clips
     seen: set[tuple[Path, ...]] = set()
-    unique: list[Source | F2RError] = []
+    unique: list[ClipSource | F2RError] = []
     for item in found:
-        files = tuple(file.resolve() for file in item.files) if isinstance(item, Source) else ()
+        files = tuple(file.resolve() for file in item.files) if isinstance(item, ClipSource) else ()
         if not files or files not in seen:
             unique.append(item)
         seen.add(files)
     return unique
 
 
-def _named(path: Path) -> Source:
+def _named(path: Path) -> ClipSource:
     if path.exists():
-        return Source(str(path), (path,), found=False)
+        return ClipSource(str(path), (path,), found=False)
     if is_pattern(str(path)):
         slots = find_slots(str(path))
-        return Source(str(path), tuple(slot.path for slot in slots if slot.exists), found=False)
-    hint = "Training reads its clips more than once." if str(path) == "-" else "Check the name."
-    raise InputError(f"{path}: there is no such file or folder.", hint=hint)
+        return ClipSource(str(path), tuple(slot.path for slot in slots if slot.exists), found=False)
+    hint = "Training reads clips more than once." if str(path) == "-" else "Check the name."
+    raise InputError(f"{path}: no such file or folder.", hint=hint)
 
 
-def _under(top: Path) -> Iterator[Source | F2RError]:
+def _under(top: Path) -> Iterator[ClipSource | F2RError]:
     suffixes = readable_suffixes()
     for folder, below, names in os.walk(top):
         below[:] = sorted(name for name in below if not name.startswith("."))
@@ -74,20 +75,20 @@ def _under(top: Path) -> Iterator[Source | F2RError]:
         if len(pictures) > 1 and not raws:
             yield _sequence(Path(folder), found=Path(folder) != top)
         if len(raws) > 1:  # a burst
-            yield Source(folder, tuple(raws), found=Path(folder) != top)
+            yield ClipSource(folder, tuple(raws), found=Path(folder) != top)
             files = [file for file in files if file not in raws]
         if not raws and holds_pages(Path(folder)):
             pages = tiff_files(Path(folder))
-            yield Source(folder, tuple(pages), found=Path(folder) != top)
+            yield ClipSource(folder, tuple(pages), found=Path(folder) != top)
             files = [file for file in files if file not in pages]
         for file in files:
             if file.suffix.lower() in suffixes and file.suffix.lower() not in PICTURES:
-                yield Source(str(file), (file,), found=True)
+                yield ClipSource(str(file), (file,), found=True)
 
 
-def _sequence(folder: Path, *, found: bool) -> Source | F2RError:
+def _sequence(folder: Path, *, found: bool) -> ClipSource | F2RError:
     try:
         slots = find_slots(str(folder))
     except InputError as error:
         return error
-    return Source(str(folder), tuple(slot.path for slot in slots if slot.exists), found)
+    return ClipSource(str(folder), tuple(slot.path for slot in slots if slot.exists), found)

@@ -1,4 +1,4 @@
-"""Where in the footage training pairs are made, and what is held out."""
+"""Segments of footage for training pairs, and the frames that are held out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ STEP = 16  # of where a piece begins, so that chroma stays in step
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Segment:
     """A piece of one shot, and which of its frames are centres."""
 
     clip: int  # index into the footage
@@ -33,7 +33,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What is learnt from and what is held out of one shot."""
+    """Training and validation frames of one shot."""
 
     clip: int
     shot: range
@@ -62,26 +62,26 @@ def split(footage: Sequence[Footage], held_out: int, length: int) -> list[Split]
     return parts
 
 
-def places(
+def draw_segments(
     footage: Sequence[Footage], parts: Sequence[Split], pixels: int, rng: np.random.Generator
-) -> list[Place]:
+) -> list[Segment]:
     """Random pieces of what is learnt from, until their centres hold about `pixels` pixels."""
     usable = [part for part in parts if len(part.learnt) > 1]
     share = np.array([len(part.learnt) for part in usable], float)
-    found: list[Place] = []
+    found: list[Segment] = []
     while usable and pixels > 0:
         part = usable[rng.choice(len(usable), p=share / share.sum())]
         count = min(len(part.learnt), LONGEST)
         first = part.learnt.start + int(rng.integers(len(part.learnt) - count + 1))
-        place = _place(footage, part.clip, range(first, first + count), range(count), rng)
-        found.append(place)
-        pixels -= count * _area(footage, place)
+        segment = _segment(footage, part.clip, range(first, first + count), range(count), rng)
+        found.append(segment)
+        pixels -= count * _area(footage, segment)
     return found
 
 
-def held_out_places(
+def held_out_segments(
     footage: Sequence[Footage], parts: Sequence[Split], length: int, most: int, seed: int
-) -> list[Place]:
+) -> list[Segment]:
     """Pieces whose centres are held out, at most `most` centres in all; always the same."""
     rng = np.random.default_rng([seed, 1])
     held = [part for part in parts if part.held]
@@ -99,22 +99,22 @@ def held_out_places(
         kept = np.unique(np.linspace(0, len(part.held) - 1, count).round())
         centres = tuple(before + int(k) for k in kept)
         left -= len(centres)
-        found.append(_place(footage, part.clip, frames, centres, rng))
+        found.append(_segment(footage, part.clip, frames, centres, rng))
     return found
 
 
-def _place(
+def _segment(
     footage: Sequence[Footage],
     clip: int,
     frames: range,
     centres: Sequence[int],
     rng: np.random.Generator,
-) -> Place:
+) -> Segment:
     _, height, width, _ = footage[clip].shape
     top, left = (int(rng.integers(max(n - SIDE, 0) // STEP + 1)) * STEP for n in (height, width))
-    return Place(clip, frames, top, left, tuple(centres))
+    return Segment(clip, frames, top, left, tuple(centres))
 
 
-def _area(footage: Sequence[Footage], place: Place) -> int:
-    _, height, width, _ = footage[place.clip].shape
+def _area(footage: Sequence[Footage], segment: Segment) -> int:
+    _, height, width, _ = footage[segment.clip].shape
     return min(SIDE, height) * min(SIDE, width)

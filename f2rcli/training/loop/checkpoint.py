@@ -16,7 +16,7 @@ from torch import Tensor
 
 from f2rcli.errors import OutputError, WeightsError
 from f2rcli.io.atomic import FULL, replacing
-from f2rcli.training.loop.divergence import Guard
+from f2rcli.training.loop.divergence import DivergenceGuard
 
 GOOD = "good/"
 
@@ -28,7 +28,7 @@ class RunState:
     step: int = 0
     elapsed: float = 0.0  # seconds, over all sessions
     optimiser: str = ""  # whose moments were saved
-    guard: Guard = field(default_factory=Guard)
+    guard: DivergenceGuard = field(default_factory=DivergenceGuard)
     best: float | None = None  # lowest validation
     best_step: int = 0
     stale: int = 0  # validations since the best one
@@ -37,7 +37,7 @@ class RunState:
     pending: list[tuple[float, float]] = field(default_factory=list)  # loss, norm: not logged yet
 
     def copy(self) -> "RunState":
-        """As it is now."""
+        """An independent copy."""
         return RunState.from_json(self.to_json())
 
     def to_json(self) -> str:
@@ -49,21 +49,21 @@ class RunState:
         """Raises TypeError or ValueError for what to_json did not write."""
         numbers = json.loads(text)
         numbers["guard"]["spikes"] = [(at, loss) for at, loss in numbers["guard"]["spikes"]]
-        numbers["guard"] = Guard(**numbers["guard"])
+        numbers["guard"] = DivergenceGuard(**numbers["guard"])
         for name in ("curve", "pending"):
             numbers[name] = [(a, b) for a, b in numbers[name]]
         return cls(**numbers)
 
 
 @dataclass(slots=True)
-class Good:
+class LastGood:
     """The one copy of a run that it can step back to."""
 
     state: RunState
     tensors: dict[str, Tensor]
 
     @classmethod
-    def of(cls, state: RunState, tensors: dict[str, Tensor]) -> "Good":
+    def of(cls, state: RunState, tensors: dict[str, Tensor]) -> "LastGood":
         """Copy a run as it is now."""
         return cls(state.copy(), {name: tensor.clone() for name, tensor in tensors.items()})
 
@@ -77,7 +77,7 @@ class Good:
                 self.tensors[name] = tensor.clone()
 
 
-def save_run(path: Path, state: RunState, tensors: dict[str, Tensor], good: Good) -> None:
+def save_run(path: Path, state: RunState, tensors: dict[str, Tensor], good: LastGood) -> None:
     """Write `last`; raises OutputError when that is impossible, with the file before left as is."""
     header = {"step": str(state.step), "elapsed": str(state.elapsed), "state": state.to_json()}
     if good.state.step != state.step:
@@ -86,7 +86,7 @@ def save_run(path: Path, state: RunState, tensors: dict[str, Tensor], good: Good
     write(path, tensors, header)
 
 
-def load_run(path: Path) -> tuple[RunState, dict[str, Tensor], Good | None]:
+def load_run(path: Path) -> tuple[RunState, dict[str, Tensor], LastGood | None]:
     """Read `last`. Files of the first version hold step and elapsed alone, and Adam's moments.
 
     Raises WeightsError for a file that is damaged or not a run's.
@@ -105,7 +105,7 @@ def load_run(path: Path) -> tuple[RunState, dict[str, Tensor], Good | None]:
         ) from error
     tensors = {name: value for name, value in stored.items() if not name.startswith(GOOD)}
     kept = {n.removeprefix(GOOD): value for n, value in stored.items() if n.startswith(GOOD)}
-    return state, tensors, Good(behind, kept) if behind and kept else None
+    return state, tensors, LastGood(behind, kept) if behind and kept else None
 
 
 def read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

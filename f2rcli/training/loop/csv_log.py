@@ -1,5 +1,4 @@
-"""What a run leaves for people to look at: a CSV always, TensorBoard where it is installed, and
-pictures."""
+"""Training logs: a CSV, sample pictures, and TensorBoard where it is installed."""
 
 import csv
 from pathlib import Path
@@ -25,11 +24,11 @@ class Row(NamedTuple):
     setbacks: int = 0  # of the run so far
 
     def cells(self) -> list[str]:
-        """As text; empty for None."""
+        """Cells as text, empty for None."""
         return ["" if value is None else f"{value:.9g}" for value in self]
 
 
-class Journal:
+class CsvLog:
     """`STAGE.csv`, `STAGE.samples/STEP.png` and `tensorboard/STAGE` in a run folder.
 
     A run that goes on at some step loses the rows after it, which it is about to write again.

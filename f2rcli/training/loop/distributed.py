@@ -27,7 +27,7 @@ class Group:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes files and speaks to the user."""
+        """True for the process that writes files and reports to the user."""
         return self.rank == 0
 
     def share(self, batch: int) -> range:
@@ -77,7 +77,7 @@ ALONE = Group()
 
 
 def launched() -> bool:
-    """Whether torchrun (or anything that sets its variables) started this process."""
+    """True if torchrun (or anything that sets its variables) started this process."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 

@@ -19,7 +19,7 @@ MOST = 5  # setbacks in a row, each before the calm after the last one was over
 
 
 @dataclass(slots=True)
-class Guard:
+class DivergenceGuard:
     """Judges every step's loss; a function of the losses alone, so that a resumed run agrees.
 
     The rule. A loss or gradient that is not finite is a failure at once. A loss is a spike when it
@@ -56,10 +56,10 @@ class Guard:
         return f"the loss rose to {loss:.4g} ({REPEATED} losses above {limit:.4g})"
 
     def due(self, step: int) -> bool:
-        """Whether the state after this step becomes the last good one."""
+        """True if the state after this step becomes the last good one."""
         return step % REFRESH == 0 and not self.spikes
 
-    def step_back(self, good: "Guard", to: int, step: int, reason: str) -> None:
+    def step_back(self, good: "DivergenceGuard", to: int, step: int, reason: str) -> None:
         """Forget the losses since the good state, made at step `to`; be careful from there on.
 
         Raises TrainingError when this has happened too often in a row.
@@ -75,13 +75,13 @@ class Guard:
             )
 
     def factor(self, step: int) -> float:
-        """What the rate is multiplied by at this step."""
+        """Factor of the learning rate at this step."""
         if step >= self.calm_until:
             self.strikes = 0
         return 0.5**self.strikes
 
-    def copy(self) -> "Guard":
-        """As it is now."""
+    def copy(self) -> "DivergenceGuard":
+        """An independent copy."""
         return replace(self, losses=list(self.losses), spikes=list(self.spikes))
 
     def _remember(self, loss: float) -> None:

@@ -1,11 +1,11 @@
-"""What a training run tells those who watch it."""
+"""Events of a training run."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Kind(StrEnum):
-    """Why an event was sent."""
+class EventKind(StrEnum):
+    """Kind of an event."""
 
     PROGRESS = "progress"  # about once a second; for bars
     LOG = "log"  # every `log_every` steps; a row of the CSV
@@ -17,9 +17,9 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Where a run is. Its text is one line for people; the numbers are for bars and programs."""
+    """Progress of a run: a line of text for people, numbers for bars and programs."""
 
-    kind: Kind
+    kind: EventKind
     stage: str
     step: int
     steps: int  # of the whole schedule; an estimate when it follows the clock
@@ -53,5 +53,5 @@ def _clock(seconds: float) -> str:
 
 def announce(event: Event) -> None:
     """Print what is worth a line."""
-    if event.kind not in (Kind.PROGRESS, Kind.SAVED):
+    if event.kind not in (EventKind.PROGRESS, EventKind.SAVED):
         print(event, flush=True)

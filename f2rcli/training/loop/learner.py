@@ -126,7 +126,7 @@ def _groups(
 
 
 def fitting(stored: dict[str, Tensor], before: str, now: str) -> dict[str, Tensor]:
-    """What an optimiser can go on with: another one's moments mean nothing to it."""
+    """Stored tensors that an optimiser can continue from: moments of another one are dropped."""
     if before == now or {before, now} <= ADAMS:
         return stored
     kept = ("weight", "average", "buffer")

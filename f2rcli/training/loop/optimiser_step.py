@@ -24,18 +24,18 @@ class Clock(NamedTuple):
 
 
 class Gradient(NamedTuple):
-    """What a backward pass found, the same in every process; the parameters hold the gradient."""
+    """Result of a backward pass, equal in every process; the parameters hold the gradient."""
 
     loss: float  # mean over the whole batch
     norm: float  # before clipping
-    heard: bool  # some process was told to end
+    interrupted: bool  # some process was asked to stop
     clock: Clock
 
 
 STOPPED = Clock(0.0, False)
 
 
-class Descent:
+class OptimiserStep:
     """Computes losses and gradients in the chosen precision, and updates a learner by them."""
 
     def __init__(
@@ -55,10 +55,12 @@ class Descent:
             return nullcontext()
         return torch.autocast(self.device.type, TYPES[self.settings.precision])
 
-    def gradient(self, batch: Any, clock: Clock = STOPPED, *, heard: bool = False) -> Gradient:
+    def gradient(
+        self, batch: Any, clock: Clock = STOPPED, *, interrupted: bool = False
+    ) -> Gradient:
         """Leave the whole batch's gradient, not clipped yet, in the parameters.
 
-        batch: this process's share, as drawn; heard: whether this process was told to end.
+        batch: this process's share, as drawn; interrupted: whether this process was asked to stop.
         """
         share = len(self.places) / self.stage.batch
         with self.autocast():
@@ -73,14 +75,16 @@ class Descent:
         self.scaler.unscale_(self.learner.optimiser)
         norm = float(nn.utils.get_total_norm(gradients))
         first = (norm, *map(float, clock)) if self.group.first else (0.0, 0.0, 0.0)
-        facts = torch.tensor([float(loss.detach()), float(heard), *first], dtype=torch.float64)
+        facts = torch.tensor(
+            [float(loss.detach()), float(interrupted), *first], dtype=torch.float64
+        )
         facts = facts.to(self.device)
         self.group.sum_([facts])
-        total, told, norm, elapsed, overdue = facts.tolist()
-        return Gradient(total, norm, told > 0, Clock(elapsed, overdue > 0))
+        total, stop, norm, elapsed, overdue = facts.tolist()
+        return Gradient(total, norm, stop > 0, Clock(elapsed, overdue > 0))
 
     def overflowed(self, norm: float) -> bool:
-        """Whether fp16 merely overflowed: the scaler skips such a step, and scales less."""
+        """True if fp16 merely overflowed: the scaler skips such a step, and scales less."""
         return self.scaler.is_enabled() and not math.isfinite(norm) and self.scaler.get_scale() > 1
 
     def apply(self, norm: float, rate: float, decay: float) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.training.loop.checkpoint import RunState
-from f2rcli.training.loop.csv_log import Journal, Row
-from f2rcli.training.loop.events import Event, Kind
-from f2rcli.training.loop.timing import Pace
+from f2rcli.training.loop.csv_log import CsvLog, Row
+from f2rcli.training.loop.events import Event, EventKind
+from f2rcli.training.loop.timing import Timing
 
 Report = Callable[[Event], None]
 
@@ -18,55 +18,55 @@ Report = Callable[[Event], None]
 class Reporter:
     """Speaks for one run; silent in all processes but the first."""
 
-    def __init__(self, stage: str, folder: Path, pace: Pace, report: Report | None) -> None:
-        self.stage, self.folder, self.pace = stage, folder, pace
+    def __init__(self, stage: str, folder: Path, timing: Timing, report: Report | None) -> None:
+        self.stage, self.folder, self.timing = stage, folder, timing
         self._report = report
-        self._journal: Journal | None = None
+        self._csv: CsvLog | None = None
 
     def open(self, step: int) -> None:
         """Open the files of a run that goes on at this step."""
         if self._report is not None:
-            self._journal = Journal(self.folder, self.stage, step)
+            self._csv = CsvLog(self.folder, self.stage, step)
 
     def close(self) -> None:
         """Nothing is said after this."""
-        if self._journal is not None:
-            self._journal.close()
+        if self._csv is not None:
+            self._csv.close()
 
     def row(self, state: RunState, lr: float, score: float | None) -> None:
-        """What the steps since the last row came to, and a validation, if there was one."""
+        """Log the steps since the last row, and a validation if there was one."""
         loss, norm = _means(state.pending)
         state.pending = []
-        if self._journal is not None:
+        if self._csv is not None:
             seconds, setbacks = round(state.elapsed, 1), state.guard.setbacks
-            self._journal.add(Row(state.step, seconds, lr, loss, norm, score, setbacks))
-        kind = Kind.LOG if score is None else Kind.VALIDATED
+            self._csv.add(Row(state.step, seconds, lr, loss, norm, score, setbacks))
+        kind = EventKind.LOG if score is None else EventKind.VALIDATED
         self._tell(kind, state, lr=lr, loss=loss, norm=norm, validation=score)
 
     def picture(self, step: int, picture: NDArray[np.uint8]) -> None:
         """A sample of what the network does, (H, W, 3) RGB."""
-        if self._journal is not None:
-            self._journal.picture(step, picture)
+        if self._csv is not None:
+            self._csv.picture(step, picture)
 
     def progress(self, state: RunState, lr: float, loss: float) -> None:
         """One more step is done; said about once a second."""
-        if self.pace.progress_due(state.step):
-            self._tell(Kind.PROGRESS, state, lr=lr, loss=loss)
+        if self.timing.progress_due(state.step):
+            self._tell(EventKind.PROGRESS, state, lr=lr, loss=loss)
 
     def setback(self, state: RunState, text: str) -> None:
         """The run stepped back to this state."""
-        self.pace.jump(state.step)
-        if self._journal is not None:
-            self._journal.forget_after(state.step)
-        self._tell(Kind.SETBACK, state, text=text)
+        self.timing.jump(state.step)
+        if self._csv is not None:
+            self._csv.forget_after(state.step)
+        self._tell(EventKind.SETBACK, state, text=text)
 
-    def say(self, kind: Kind, state: RunState, text: str) -> None:
+    def say(self, kind: EventKind, state: RunState, text: str) -> None:
         """Anything else."""
         self._tell(kind, state, text=text)
 
     def _tell(
         self,
-        kind: Kind,
+        kind: EventKind,
         state: RunState,
         *,
         text: str = "",
@@ -77,20 +77,20 @@ class Reporter:
     ) -> None:
         if self._report is None:
             return
-        pace, over = self.pace, kind in (Kind.SETBACK, Kind.ENDED)
+        timing, over = self.timing, kind in (EventKind.SETBACK, EventKind.ENDED)
         event = Event(
             kind=kind,
             stage=self.stage,
             step=state.step,
-            steps=pace.steps(),
+            steps=timing.steps(),
             text=text,
             loss=loss,
             validation=validation,
             best=state.best,
             lr=lr,
             norm=norm,
-            rate=0.0 if over else pace.rate(),
-            eta=None if over else pace.eta(),
+            rate=0.0 if over else timing.rate(),
+            eta=None if over else timing.eta(),
         )
         self._report(event)
 

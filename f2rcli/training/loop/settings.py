@@ -1,4 +1,4 @@
-"""How one stage is trained: numbers that check themselves."""
+"""Validated settings of one training stage."""
 
 import math
 from dataclasses import dataclass, fields
@@ -17,7 +17,7 @@ ABOVE_ZERO = ("lr", "minutes", "time_limit", "clip_grad")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
-    """How one stage is trained. Raises ConfigError, naming the field, for what makes no sense.
+    """Settings of one stage. Raises ConfigError that names an invalid field.
 
     With a schedule by steps alone a run that was killed and resumed ends with exactly the weights
     of an uninterrupted one (same machine, same number of threads). `minutes` makes the schedule

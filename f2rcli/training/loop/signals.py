@@ -18,7 +18,7 @@ class Interruption:
     """
 
     def __init__(self) -> None:
-        self.heard: int | None = None
+        self.signal: int | None = None
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Interruption":
@@ -37,12 +37,12 @@ class Interruption:
         tb: TracebackType | None,
     ) -> None:
         self._restore()
-        if self.heard is not None and error is None:
-            self._pass_on(self.heard, None)
+        if self.signal is not None and error is None:
+            self._pass_on(self.signal, None)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.heard is None:
-            self.heard = number
+        if self.signal is None:
+            self.signal = number
             return
         self._restore()
         self._pass_on(number, frame)

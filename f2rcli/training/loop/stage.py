@@ -1,4 +1,4 @@
-"""What the trainer needs to know of a method's stage; stages need nothing of the trainer."""
+"""Protocol of a training stage, all that the trainer needs; stages do not know the trainer."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -24,7 +24,7 @@ class Stage(Protocol):
 
     @property
     def network(self) -> nn.Module:
-        """What is trained: every parameter that requires a gradient."""
+        """The network to train: every parameter that requires a gradient."""
         ...
 
     def draw(self, rngs: Sequence[np.random.Generator]) -> Any:

@@ -9,7 +9,7 @@ MEMORY = 50  # steps that the rate is measured over
 SPEAK = 1.0  # seconds between reports of progress
 
 
-class Pace:
+class Timing:
     """Measures one session of a run. Decides nothing that changes the weights, but for schedules
     that follow the clock."""
 
@@ -24,19 +24,19 @@ class Pace:
         return self._before + time.monotonic() - self._start
 
     def overdue(self) -> bool:
-        """Whether the session's time limit has passed."""
+        """True once the session's time limit has passed."""
         limit = self.settings.time_limit
         return limit is not None and time.monotonic() - self._start >= 60 * limit
 
     def save_due(self) -> bool:
-        """Whether to write a checkpoint now; if so, the wait for the next one begins."""
+        """True if a checkpoint is due; the next interval then begins."""
         now = time.monotonic()
         due = now - self._saved >= self.settings.save_every
         self._saved = now if due else self._saved
         return due
 
     def progress_due(self, step: int) -> bool:
-        """Whether to report progress now; notes that this step is done."""
+        """Record that this step is done; True if progress should be reported."""
         now = time.monotonic()
         self._marks.append((now, step))
         due = now - self._spoke >= SPEAK

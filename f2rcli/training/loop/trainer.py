@@ -14,24 +14,24 @@ import numpy as np
 import torch
 
 from f2rcli.errors import WeightsError
-from f2rcli.training.footage.prefetch import Batches, Key
-from f2rcli.training.loop.checkpoint import Good, RunState, load_run, read, save_run, write
+from f2rcli.training.footage.prefetch import BatchPrefetcher, Key
+from f2rcli.training.loop.checkpoint import LastGood, RunState, load_run, read, save_run, write
 from f2rcli.training.loop.distributed import ALONE, Group
-from f2rcli.training.loop.events import Kind, announce
+from f2rcli.training.loop.events import EventKind, announce
 from f2rcli.training.loop.learner import fitting
-from f2rcli.training.loop.optimiser_step import Clock, Descent, Gradient
+from f2rcli.training.loop.optimiser_step import Clock, Gradient, OptimiserStep
 from f2rcli.training.loop.reporter import Report, Reporter
 from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.signals import Interruption
 from f2rcli.training.loop.stage import Progressing, Stage, sample_rngs
-from f2rcli.training.loop.timing import Pace
+from f2rcli.training.loop.timing import Timing
 
 CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a session ended."""
+class StageResult:
+    """Result of one session of a stage."""
 
     stopped: str  # "finished", "patience" or "time limit"
     step: int
@@ -59,16 +59,16 @@ class Trainer:
         WeightsError for a checkpoint that is damaged or of another network."""
         self.stage, self.folder, self.settings = stage, folder, settings
         self.device, self.group = device, group
-        self.descent = Descent(stage, settings, device, group)
-        self.learner = self.descent.learner
+        self.stepper = OptimiserStep(stage, settings, device, group)
+        self.learner = self.stepper.learner
         self.state = RunState()
-        self._good: Good | None = None
+        self._good: LastGood | None = None
         self._last = folder / f"{stage.name}.last.safetensors"
         self._best = folder / f"{stage.name}.best.safetensors"
         if self._last.exists():
             self._resume()
-        self._pace = Pace(settings, self.state.step, self.state.elapsed)
-        self._reporter = Reporter(stage.name, folder, self._pace, None)
+        self._timing = Timing(settings, self.state.step, self.state.elapsed)
+        self._reporter = Reporter(stage.name, folder, self._timing, None)
 
     @property
     def step(self) -> int:
@@ -76,7 +76,7 @@ class Trainer:
         return self.state.step
 
     def progress(self) -> float:
-        """How much of the schedule is behind us, 0..1."""
+        """Completed share of the schedule, 0..1."""
         done = self.state.step / self.settings.steps
         if self.settings.minutes is not None:
             done = max(done, self.state.elapsed / (60 * self.settings.minutes))
@@ -94,7 +94,7 @@ class Trainer:
             return rate * 0.5 ** min(int(5 * self.progress()), 4)
         return rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.progress())))
 
-    def run(self, report: Report = announce) -> Outcome:
+    def run(self, report: Report = announce) -> StageResult:
         """Train until the schedule, the patience or the time limit ends.
 
         Leaves the best weights in the network: the averaged ones with the lowest validation, or
@@ -105,15 +105,15 @@ class Trainer:
         self._start(report)
         try:
             with Interruption() as interruption:
-                with Batches(self._draw, self.settings.workers) as batches:
+                with BatchPrefetcher(self._draw, self.settings.workers) as batches:
                     stopped = self._loop(batches, interruption)
                 self._finish(stopped)
         finally:
             self._reporter.close()
-        if stopped == "interrupted":  # by a signal that another process heard
+        if stopped == "interrupted":  # by a signal to another process
             raise KeyboardInterrupt
         state = self.state
-        return Outcome(stopped, state.step, state.best, state.best_step, list(state.curve))
+        return StageResult(stopped, state.step, state.best, state.best_step, list(state.curve))
 
     def use_average(self) -> None:
         """Copy the averaged weights into the network."""
@@ -132,9 +132,9 @@ class Trainer:
         """Write everything needed to go on, atomically."""
         if self.group.first:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self.state.scaler = self.descent.scaler.state_dict()
+            self.state.scaler = self.stepper.scaler.state_dict()
             self.state.optimiser = self.settings.optimiser
-            good = self._good or Good(self.state, {})
+            good = self._good or LastGood(self.state, {})
             save_run(self._last, self.state, self.learner.tensors(), good)
 
     def _start(self, report: Report) -> None:
@@ -144,18 +144,18 @@ class Trainer:
         group.check_same(state.step, "the step to go on from", self.device)
         group.take_from_first_([*self.learner.parameters, *self.learner.average])
         if self._good is None:
-            self._good = Good.of(state, self.learner.tensors())
+            self._good = LastGood.of(state, self.learner.tensors())
         if group.first:
             self.folder.mkdir(parents=True, exist_ok=True)
             text = json.dumps(asdict(settings), indent=2)
             (self.folder / f"{self.stage.name}.settings.json").write_text(text + "\n")
-        self._pace = Pace(settings, state.step, state.elapsed)
+        self._timing = Timing(settings, state.step, state.elapsed)
         speaks = report if group.first else None
-        self._reporter = Reporter(self.stage.name, self.folder, self._pace, speaks)
+        self._reporter = Reporter(self.stage.name, self.folder, self._timing, speaks)
         self._reporter.open(state.step)
         self.learner.network.train()
 
-    def _loop(self, batches: Batches, interruption: Interruption) -> str:
+    def _loop(self, batches: BatchPrefetcher, interruption: Interruption) -> str:
         """Update after update; returns why there are no more."""
         state, settings = self.state, self.settings
         if not state.curve:
@@ -167,14 +167,14 @@ class Trainer:
             self._seed()
             if isinstance(self.stage, Progressing):
                 self.stage.progress = self.progress()
-            clock = Clock(self._pace.elapsed(), self._pace.overdue())
-            found = self.descent.gradient(batch, clock, heard=interruption.heard is not None)
+            clock = Clock(self._timing.elapsed(), self._timing.overdue())
+            found = self.stepper.gradient(batch, clock, interrupted=interruption.signal is not None)
             self._learn(found)
-            if found.heard or found.clock.overdue:
-                return "interrupted" if found.heard else "time limit"
-            if self._pace.save_due():
+            if found.interrupted or found.clock.overdue:
+                return "interrupted" if found.interrupted else "time limit"
+            if self._timing.save_due():
                 self.save()
-                self._reporter.say(Kind.SAVED, state, "saved")
+                self._reporter.say(EventKind.SAVED, state, "saved")
         return "finished"
 
     def _finish(self, stopped: str) -> None:
@@ -186,19 +186,19 @@ class Trainer:
             if state.curve and state.curve[-1][0] != state.step:
                 self._validate()
             self.use_best()
-        self._reporter.say(Kind.ENDED, state, stopped)
+        self._reporter.say(EventKind.ENDED, state, stopped)
 
     def _learn(self, found: Gradient) -> None:
         """Apply a gradient and look after the run, or step back if this is where it went wrong."""
         state, settings = self.state, self.settings
         state.elapsed = found.clock.elapsed
-        norm = 0.0 if self.descent.overflowed(found.norm) else found.norm
+        norm = 0.0 if self.stepper.overflowed(found.norm) else found.norm
         reason = state.guard.failed(state.step, found.loss, norm)
         if reason is not None:
             self._step_back(reason)
             return
         decay = min(settings.ema, (1 + state.step) / (10 + state.step))
-        self.descent.apply(found.norm, self.rate(), decay)
+        self.stepper.apply(found.norm, self.rate(), decay)
         state.step += 1
         state.pending.append((found.loss, found.norm))
         self._reporter.progress(state, self.rate(), found.loss)
@@ -207,7 +207,7 @@ class Trainer:
         elif state.step % settings.log_every == 0:
             self._reporter.row(state, self.rate(), None)
         if self._good is not None and state.guard.due(state.step):
-            state.scaler = self.descent.scaler.state_dict()
+            state.scaler = self.stepper.scaler.state_dict()
             self._good.refresh(state, self.learner.tensors())
 
     def _step_back(self, reason: str) -> None:
@@ -221,7 +221,7 @@ class Trainer:
         state.step, state.pending = back.step, back.pending
         state.curve = [point for point in state.curve if point[0] <= back.step]
         if back.scaler:
-            self.descent.scaler.load_state_dict(back.scaler)
+            self.stepper.scaler.load_state_dict(back.scaler)
         slow = f"{state.guard.factor(back.step):g} of the rate until step {state.guard.calm_until}"
         text = f"{reason} at step {at}: back to step {back.step}, with other data and {slow}"
         self._reporter.setback(state, text)
@@ -230,14 +230,14 @@ class Trainer:
         """Measure the averaged weights on what was held out; keep them when they are the best."""
         state, score, picture = self.state, None, None
         if self.group.first:
-            with self.learner.averaged(), self.descent.autocast():
+            with self.learner.averaged(), self.stepper.autocast():
                 score, picture = self.stage.validate(), self.stage.sample()
             if score is not None and math.isnan(score):
                 score = math.inf  # as bad as can be
-        told = torch.tensor([math.nan if score is None else score], dtype=torch.float64)
-        told = told.to(self.device)
-        self.group.take_from_first_([told])
-        score = None if math.isnan(float(told)) else float(told)
+        shared = torch.tensor([math.nan if score is None else score], dtype=torch.float64)
+        shared = shared.to(self.device)
+        self.group.take_from_first_([shared])
+        score = None if math.isnan(float(shared)) else float(shared)
         if picture is not None:
             self._reporter.picture(state.step, picture)
         if score is not None:
@@ -261,7 +261,7 @@ class Trainer:
     def _draw(self, key: Key) -> Any:
         step, setbacks = key
         return self.stage.draw(
-            sample_rngs((self.settings.seed, step, setbacks), self.descent.places)
+            sample_rngs((self.settings.seed, step, setbacks), self.stepper.places)
         )
 
     def _seed(self) -> None:
@@ -283,5 +283,5 @@ class Trainer:
             good.tensors = fitting(good.tensors, state.optimiser, now)
         self.learner.restore(fitting(tensors, state.optimiser, now))
         if state.scaler:
-            self.descent.scaler.load_state_dict(state.scaler)
+            self.stepper.scaler.load_state_dict(state.scaler)
         self.state, self._good = state, good

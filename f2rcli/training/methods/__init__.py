@@ -1,4 +1,4 @@
-"""How methods are trained: a folder each, found by name; `rm -r` takes one away.
+"""Training recipes: one folder per method, found by name; `rm -r` removes one.
 
 `choices.py` says what may be chosen, `recipe.py` how it is done. Choices are apart so that a
 mistyped one is refused before torch is loaded.
@@ -34,11 +34,11 @@ def trainable() -> list[str]:
 
 
 def capabilities_of(method: str) -> Capabilities:
-    """What may be chosen for a method. Raises ConfigError for one that cannot be trained."""
+    """Choices that a method offers. Raises ConfigError for one that cannot be trained."""
     if method not in trainable():
         raise ConfigError(
             f"method = {method}: this method cannot be trained.",
-            hint=f"There is: {', '.join(trainable())}.",
+            hint=f"Choose from {', '.join(trainable())}.",
         )
     found: Capabilities = import_module(f"{__name__}.{method}.choices").CAPABILITIES
     return found

@@ -1,4 +1,4 @@
-"""Recipes: which stages a method is trained in, and on what; `<method>/recipe.py` has one."""
+"""Training recipes: stages, their settings and their data; `<method>/recipe.py` has one."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -67,7 +67,7 @@ class StageSpec:
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """What a run has to learn from, and with."""
+    """Footage, noise, start and machine of a run."""
 
     config: TrainConfig
     footage: list[Footage]
@@ -88,7 +88,7 @@ class TrainingContext:
 
     @property
     def space(self) -> Space:
-        """What the networks' channels mean: the clips' colours, or what is made of clean ones."""
+        """Colour space of the networks: that of the clips, or what clean clips are made into."""
         if self.synthetic is not None and any(p.kind == SENSOR for p in self.synthetic.parts):
             return Space.BAYER
         if self.synthetic is not None and self.config.space == Space.GRAY.value:
@@ -97,12 +97,12 @@ class TrainingContext:
 
     @property
     def channels(self) -> int:
-        """How many channels the networks see."""
+        """Number of channels of the networks."""
         return CHANNELS[self.space]
 
     @property
     def gray(self) -> bool:
-        """Whether networks see the luma of the clips."""
+        """True if the networks see the clips' luma."""
         return self.space is Space.GRAY
 
     def measured(self, clip: int, hint: str = "Leave this clip out.") -> NoiseReport:
@@ -213,11 +213,11 @@ class StageRun:
 
 
 class Recipe(Protocol):
-    """How one method is trained."""
+    """Training recipe of one method."""
 
     @property
     def networks(self) -> nn.Module:
-        """What is trained, filled with the start's weights."""
+        """The networks to train, filled with the start's weights."""
         ...
 
     @property

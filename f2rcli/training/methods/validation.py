@@ -9,7 +9,7 @@ BLOCK = 32  # pixels per side of the squares whose errors are compared
 
 
 class ValidationErrors(NamedTuple):
-    """What a stage's networks make of the held-out samples."""
+    """Errors of a stage's networks on the held-out samples."""
 
     score: float  # mean over samples of half the log of the mean squared error
     errors: NDArray[np.float64]  # mean squared error of every block of every sample
@@ -27,7 +27,7 @@ class ErrorReduction(NamedTuple):
 
 
 def error_reduction(before: ValidationErrors, after: ValidationErrors) -> ErrorReduction:
-    """How far the error fell between two validations of the same samples, block by block."""
+    """Fall of the error between two validations of the same samples, block by block."""
     gain = before.errors - after.errors
     spread = float(gain.std(ddof=1)) / len(gain) ** 0.5 if len(gain) > 1 else float("inf")
     return ErrorReduction(float(gain.mean()), spread)
@@ -36,6 +36,6 @@ def error_reduction(before: ValidationErrors, after: ValidationErrors) -> ErrorR
 def is_significant(
     before: ValidationErrors, after: ValidationErrors, certainty: float = 2.0
 ) -> bool:
-    """Whether the held-out error fell by more than `certainty` of its standard errors."""
+    """True if the held-out error fell by more than `certainty` standard errors."""
     found = error_reduction(before, after)
     return found.mean > certainty * found.spread

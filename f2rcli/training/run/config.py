@@ -1,4 +1,4 @@
-"""What one training run was asked for: a frozen value that checks itself."""
+"""Validated configuration of a training run."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -33,7 +33,7 @@ UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageOverrides:
-    """What a run changes of one stage of its recipe; None leaves the recipe's value."""
+    """Changes to one stage of a recipe; None keeps the recipe's value."""
 
     steps: int | None = None  # 0 leaves the stage out
     lr: float | None = None  # peak
@@ -112,7 +112,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         if not self.inputs:
-            raise ConfigError("no clip to train on.", hint="Name one: f2r train CLIP -o NAME.")
+            raise ConfigError("no clips to train on.", hint="Name one: f2r train CLIP -o NAME.")
         _check_choice("method", self.method, methods.available())
         _check_choice("recipe", self.recipe, list(self.capabilities.recipes))
         _check_choice("space", self.space, list(SPACES))
@@ -136,19 +136,19 @@ class TrainConfig:
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             raise ConfigError(
                 f"device = {self.device}: no such choice.",
-                hint="There is: auto, cpu, cuda, cuda:1, mps.",
+                hint="Choose from auto, cpu, cuda, cuda:1, mps.",
             )
         _check_range("memory", self.memory_bytes, 64 * 2**20, 2**60)
         _check_range("time_limit", self.time_limit_seconds, 1, 10**9)
 
     def _check_capabilities(self) -> None:
-        """What depends on the method."""
+        """Check what depends on the method."""
         capabilities = self.capabilities
         if self.adapt is not None and self.adapt not in capabilities.adapt:
             levels = ", ".join(capabilities.adapt)
             levels = f"--adapt {levels}" if levels else "training without it"
             raise ConfigError(
-                f"adapt = {self.adapt}: method {self.method} cannot.", hint=f"There is: {levels}."
+                f"adapt = {self.adapt}: method {self.method} cannot.", hint=f"Choose from {levels}."
             )
         if self.variant is not None:
             _check_choice("variant", self.variant, list(capabilities.variants))
@@ -156,7 +156,7 @@ class TrainConfig:
             numbers = ", or widths such as 24,48,96" if capabilities.widths else ""
             raise ConfigError(
                 f"size = {self.size}: no such size.",
-                hint=f"There is: {', '.join(capabilities.sizes)}{numbers}.",
+                hint=f"Choose from {', '.join(capabilities.sizes)}{numbers}.",
             )
         if self.length is None:
             return
@@ -204,7 +204,7 @@ class TrainConfig:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What may be chosen for the method."""
+        """Choices that the method offers."""
         return capabilities_of(self.method)
 
     @property
@@ -219,7 +219,7 @@ class TrainConfig:
 
     @property
     def read(self) -> ReadOptions:
-        """Which part of the clips is read, and how."""
+        """Range of the clips to read, and how to read them."""
         return ReadOptions(
             start=self.start_at, end=self.end_at, frames=self.frames, axes=self.axes,
             fields=cast(FieldMode, self.fields),
@@ -249,7 +249,7 @@ class TrainConfig:
 
     @property
     def time_limit_seconds(self) -> float | None:
-        """How long this session may train; None without a limit."""
+        """Time limit of this session in seconds; None without one."""
         return None if self.time_limit is None else span_in_seconds("time_limit", self.time_limit)
 
     @property
@@ -261,7 +261,7 @@ class TrainConfig:
         return output.with_name(f"{output.stem}.run")
 
     def stage(self, name: str) -> StageOverrides:
-        """What was asked for of a stage."""
+        """Changes to a stage of the recipe."""
         return self.stages.get(name, StageOverrides())
 
     def check_stages(self, known: Iterable[str]) -> None:

@@ -12,7 +12,7 @@ from f2rcli.errors import ConfigError, OutputError, UsageError
 from f2rcli.io.atomic import disk_errors, lock, unlock, write_text
 from f2rcli.io.digest import file_digest
 from f2rcli.io.targets import check_target
-from f2rcli.training.footage.sources import Source, find_sources
+from f2rcli.training.footage.sources import ClipSource, find_sources
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.toml import located, read_config, to_toml
 
@@ -22,7 +22,7 @@ MADE_HERE = {".toml", ".json", ".csv", ".md", ".png", ".svg", ".safetensors", ".
 
 
 def rank() -> int:
-    """Which of torchrun's processes this is; 0 for one that was started by itself."""
+    """Rank among torchrun's processes; 0 without torchrun."""
     return int(os.environ.get("RANK", "0"))
 
 
@@ -33,7 +33,7 @@ def resumed(folder: Path, asked: dict[str, Any]) -> TrainConfig:
     """
     if not (folder / CONFIG).is_file():
         raise UsageError(
-            f"--resume: {folder} holds no run.",
+            f"--resume: {folder} is not a run folder.",
             hint="Name the run's folder with --run, or its output with -o.",
         )
     stored = replace(read_config(folder / CONFIG), time_limit=None)  # a limit is of one session
@@ -50,7 +50,7 @@ def check_run(config: TrainConfig) -> None:
         return  # the first process has looked; its files are there by now
     output, folder = Path(config.output), config.folder
     clips = find_sources([Path(item) for item in config.inputs])
-    sources = [file for clip in clips if isinstance(clip, Source) for file in clip.files]
+    sources = [file for clip in clips if isinstance(clip, ClipSource) for file in clip.files]
     if config.init is not None:
         sources.append(Path(config.init))
     if config.noise is not None:
@@ -66,12 +66,12 @@ def check_run(config: TrainConfig) -> None:
             state = "a finished run" if (folder / RESULT).exists() else "an unfinished run"
             raise OutputError(
                 f"{folder}: holds {state}.",
-                hint="--resume goes on with it, --overwrite starts afresh.",
+                hint="--resume continues it, --overwrite starts afresh.",
             )
         read_config(folder / CONFIG)  # what is no run of ours is not emptied
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutputError(
-            f"{folder}: is there already and holds no run.", hint="Name another with --run."
+            f"{folder}: already exists and is not a run folder.", hint="Name another with --run."
         )
 
 
@@ -107,7 +107,7 @@ def _lock(path: Path) -> int:
             return lock(path)
         except BlockingIOError as error:
             raise OutputError(
-                f"{folder}: another f2r train is at work in it.",
+                f"{folder}: another f2r train is using it.",
                 hint="Wait for it, or name another folder with --run.",
             ) from error
 
@@ -126,8 +126,8 @@ def _check_same(config: TrainConfig) -> None:
     changed = [f"{name} ({_word(stored, name)} then)" for name in stored.changes(now)]
     if changed:
         raise ConfigError(
-            f"--resume: not the run that was begun: {', '.join(changed)}.",
-            hint="Leave that out to go on, or begin another run with --run.",
+            f"--resume: settings differ from those the run began with: {', '.join(changed)}.",
+            hint="Leave them out to continue, or start another run with --run.",
         )
 
 
@@ -138,7 +138,7 @@ def _word(config: TrainConfig, name: str) -> str:
 
 
 def _wrote(folder: Path, output: Path) -> bool:
-    """Whether the file at `output` is the one that this run wrote, untouched since."""
+    """True if the file at `output` is the one that this run wrote, unchanged since."""
     try:
         facts = json.loads((folder / RESULT).read_text(encoding="utf-8"))
         return bool(facts["sha256"] == file_digest(output))

@@ -1,70 +1,40 @@
-"""What a run came to, for people: a page in the run folder and a few lines on the terminal."""
+"""Report of a run: a page in the run folder and a few lines on the terminal."""
 
 import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from f2rcli import methods
 from f2rcli.io.atomic import disk_errors, write_text
-from f2rcli.training.footage.sources import Source, find_sources
+from f2rcli.training.footage.sources import ClipSource, find_sources
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.folder import record_result
 from f2rcli.training.run.plots import plot_curve
 
 if TYPE_CHECKING:
     from f2rcli.noise.report import NoiseReport
+    from f2rcli.training.run.session import TrainResult
 
 REPORT = "report.md"
 CURVE = "curve.svg"
 
 CODES = 255
 HOW_TO_READ = """\
-The figure is a PSNR against the *noisy* frames that were kept out of training, of estimates that
-were made without the noise they are compared with. That noise cannot be predicted by anyone and
-sets a ceiling, so that large gains look small: at sigma 30 (of 255) the ceiling is 18.59 dB, an
-estimate at 33 dB from the clean frame scores 18.43, one at 34 dB scores 18.47. Where the target was
-noised once more (recorruption), the ceiling is 7 dB lower and gains look smaller still. So the
-figure says on which side of the start the weights are, and understates by how much; it is no PSNR
-against clean frames, which noisy footage does not have. The fall of the squared error has no such
-ceiling: the targets' noise falls out of it. Look at the crops as well."""
+The figure is a PSNR against *noisy* frames that were kept out of training, of estimates made without
+the noise they are compared with. No estimate can predict that noise, which sets a ceiling, so large
+gains look small: at sigma 30 (of 255) the ceiling is 18.59 dB, an estimate at 33 dB from the clean
+frame scores 18.43, one at 34 dB 18.47. Where the target was noised once more (recorruption), the
+ceiling is 7 dB lower and gains look smaller still. So the figure tells whether the weights improve
+on the start, and understates by how much; it is not a PSNR against clean frames, which noisy footage
+does not have. The fall of the squared error has no such ceiling: the targets' noise cancels in it.
+Look at the crops as well."""
 HOW_TO_READ_CLEAN = """\
-The figure is the stage's loss against clean pictures that were kept out of training, turned round
-so that higher is better: half the log of the squared error, with the shares of stage 1 added. It
-says whether the weights still improve, for the synthetic noise that was asked for."""
-
-
-class Outcome(Protocol):
-    """What a training session ended with; see session.TrainResult.
-
-    Losses are half the natural logarithm of the mean squared error to the held-out targets, as
-    PairStage.validate gives them.
-    """
-
-    @property
-    def weights(self) -> Path: ...
-    @property
-    def run(self) -> Path: ...
-    @property
-    def start_loss(self) -> float: ...
-    @property
-    def best_loss(self) -> float: ...
-    @property
-    def kept(self) -> bool: ...
-    @property
-    def stopped(self) -> str: ...
-    @property
-    def noise(self) -> "NoiseReport | None": ...
-    @property
-    def curve(self) -> Sequence[tuple[int, float]]: ...
-    @property
-    def crops(self) -> Sequence[Path]: ...
-    @property
-    def seconds(self) -> float: ...
-    @property
-    def notes(self) -> Sequence[str]: ...
+The figure is minus the stage's loss on clean clips that were kept out of training, so higher is
+better: half the log of the squared error, plus the shares of stage 1. It tells whether the weights
+still improve, for the synthetic noise that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,26 +46,26 @@ class Summary:
     values: dict[str, Any]
 
 
-def summarise(outcome: Outcome, config: TrainConfig, crops: Sequence[Path] = ()) -> Summary:
+def summarise(result: "TrainResult", config: TrainConfig, crops: Sequence[Path] = ()) -> Summary:
     """Write report.md, curve.svg and result.json into the run folder; returns what they say.
 
     crops: pictures before and after, in addition to the session's own.
     Raises OutputError when the folder cannot be written; the weights are there all the same.
     """
     plot_curve(
-        [(step, _figure(loss, config)) for step, loss in outcome.curve],
-        outcome.run / CURVE,
-        start=_figure(outcome.start_loss, config) if math.isfinite(outcome.start_loss) else None,
+        [(step, _figure(loss, config)) for step, loss in result.curve],
+        result.run / CURVE,
+        start=_figure(result.start_loss, config) if math.isfinite(result.start_loss) else None,
         title="minus the held-out loss"
         if config.inputs_are_clean
         else "PSNR against noisy held-out frames, dB",
     )
-    page = outcome.run / REPORT
+    page = result.run / REPORT
     with disk_errors(page):
-        write_text(page, _page(outcome, config, [*outcome.crops, *crops]))
-    values = _values(outcome, config)
-    record_result(outcome.run, Path(config.output), values)
-    return Summary(tuple(_lines(outcome, config, page)), page, values)
+        write_text(page, _page(result, config, [*result.crops, *crops]))
+    values = _values(result, config)
+    record_result(result.run, Path(config.output), values)
+    return Summary(tuple(_lines(result, config, page)), page, values)
 
 
 def decibels(loss: float) -> float | None:
@@ -104,21 +74,21 @@ def decibels(loss: float) -> float | None:
 
 
 def _figure(loss: float, config: TrainConfig) -> float:
-    """What the curve shows: a stage on clean clips adds up several losses, which have no PSNR."""
+    """Value of the curve: PSNR, or minus the loss on clean clips, whose sum has no PSNR."""
     level = decibels(loss)
     return math.nan if level is None else -loss if config.inputs_are_clean else level
 
 
-def gain_db(outcome: Outcome) -> float | None:
-    """How far the PSNR rose from the start; None where one of them is not known."""
-    start, best = decibels(outcome.start_loss), decibels(outcome.best_loss)
+def gain_db(result: "TrainResult") -> float | None:
+    """Gain in PSNR from the start, in dB; None if either is unknown."""
+    start, best = decibels(result.start_loss), decibels(result.best_loss)
     return None if start is None or best is None else best - start
 
 
 def use_command(config: TrainConfig) -> str:
     """The command that denoises the first clip with the new weights."""
     found = find_sources([Path(item) for item in config.inputs])
-    clip = next((item for item in found if isinstance(item, Source)), None)
+    clip = next((item for item in found if isinstance(item, ClipSource)), None)
     which = [] if config.method == methods.DEFAULT else ["--method", config.method]
     which += ["--weights", config.output]
     if clip is None:
@@ -135,47 +105,47 @@ def resume_command(config: TrainConfig) -> str:
     return shlex.join(words if config.run is None else [*words, "--run", config.run])
 
 
-def verdict(outcome: Outcome, config: TrainConfig) -> str:
-    """Whether the run found better weights, in one sentence with the numbers."""
-    if not outcome.kept:
-        return "nothing surely better than the weights it began from was found; they are kept"
-    start, best = decibels(outcome.start_loss), decibels(outcome.best_loss)
+def verdict(result: "TrainResult", config: TrainConfig) -> str:
+    """One sentence that says, with numbers, if the run found better weights."""
+    if not result.kept:
+        return "no significant improvement over the starting weights, which are kept"
+    start, best = decibels(result.start_loss), decibels(result.best_loss)
     if config.inputs_are_clean and best is not None:
-        return f"loss on held-out clips: {outcome.start_loss:.4f} -> {outcome.best_loss:.4f}"
+        return f"loss on held-out clips: {result.start_loss:.4f} -> {result.best_loss:.4f}"
     if best is None:
-        return "nothing was held out, so how good the weights are is not known"
+        return "quality unknown: no frames were held out"
     name = "PSNR against noisy held-out frames"
     if start is None:
         return f"{name}: {best:.3f} dB"
-    return f"{name}: {start:.3f} -> {best:.3f} dB ({best - start:+.3f}){_fallen(outcome)}"
+    return f"{name}: {start:.3f} -> {best:.3f} dB ({best - start:+.3f}){_fallen(result)}"
 
 
-def _fallen(outcome: Outcome) -> str:
-    """What an adaptation gained against the clean frames nobody has."""
-    fell = getattr(outcome, "fell", None)
+def _fallen(result: "TrainResult") -> str:
+    """Reduction of an adaptation's squared error, which needs no clean frames."""
+    fell = getattr(result, "fell", None)
     if fell is None:
         return ""
     mean, spread = (value * CODES**2 for value in fell)
     return f"; squared error fell by {mean:.2f} +- {spread:.2f} of 8-bit codes (at 34 dB it is 26)"
 
 
-def _lines(outcome: Outcome, config: TrainConfig, page: Path) -> list[str]:
+def _lines(result: "TrainResult", config: TrainConfig, page: Path) -> list[str]:
     return [
-        f"result   {verdict(outcome, config)}",
-        *([f"noise    {noise_words(outcome.noise)}"] if outcome.noise is not None else []),
-        *(f"note     {note}" for note in outcome.notes),
+        f"result   {verdict(result, config)}",
+        *([f"noise    {noise_words(result.noise)}"] if result.noise is not None else []),
+        *(f"note     {note}" for note in result.notes),
         f"weights  {config.output}",
         f"report   {page}",
         f"use      {use_command(config)}",
-        *([] if _finished(outcome) else [f"go on    {resume_command(config)}"]),
+        *([] if _finished(result) else [f"resume   {resume_command(config)}"]),
     ]
 
 
-def _finished(outcome: Outcome) -> bool:
-    return "time" not in outcome.stopped
+def _finished(result: "TrainResult") -> bool:
+    return "time" not in result.stopped
 
 
-def _values(outcome: Outcome, config: TrainConfig) -> dict[str, Any]:
+def _values(result: "TrainResult", config: TrainConfig) -> dict[str, Any]:
     """Everything as JSON values."""
 
     def number(value: float) -> float | None:
@@ -183,37 +153,37 @@ def _values(outcome: Outcome, config: TrainConfig) -> dict[str, Any]:
 
     return {
         "weights": str(config.output),
-        "run": str(outcome.run),
-        "kept": outcome.kept,
-        "stopped": outcome.stopped,
-        "start_loss": number(outcome.start_loss),
-        "best_loss": number(outcome.best_loss),
-        "start_db": None if config.inputs_are_clean else decibels(outcome.start_loss),
-        "best_db": None if config.inputs_are_clean else decibels(outcome.best_loss),
-        "gain_db": None if config.inputs_are_clean else gain_db(outcome),
-        "noise": None if outcome.noise is None else outcome.noise.values(),
-        "squared_error_fell": getattr(outcome, "fell", None),
-        "curve": [[step, number(loss)] for step, loss in outcome.curve],
-        "seconds": round(outcome.seconds, 1),
-        "notes": list(outcome.notes),
+        "run": str(result.run),
+        "kept": result.kept,
+        "stopped": result.stopped,
+        "start_loss": number(result.start_loss),
+        "best_loss": number(result.best_loss),
+        "start_db": None if config.inputs_are_clean else decibels(result.start_loss),
+        "best_db": None if config.inputs_are_clean else decibels(result.best_loss),
+        "gain_db": None if config.inputs_are_clean else gain_db(result),
+        "noise": None if result.noise is None else result.noise.values(),
+        "squared_error_fell": getattr(result, "fell", None),
+        "curve": [[step, number(loss)] for step, loss in result.curve],
+        "seconds": round(result.seconds, 1),
+        "notes": list(result.notes),
     }
 
 
-def _page(outcome: Outcome, config: TrainConfig, crops: list[Path]) -> str:
+def _page(result: "TrainResult", config: TrainConfig, crops: list[Path]) -> str:
     clips = "\n".join(f"- `{clip}`" for clip in config.inputs)
     how_to_read = HOW_TO_READ_CLEAN if config.inputs_are_clean else HOW_TO_READ
     parts = [
         f"# {Path(config.output).name}",
-        f"{_capital(verdict(outcome, config))}.",
-        f"Trained {outcome.seconds / 60:.1f} minutes with recipe `{config.recipe}`"
-        f"{_begun(config)}; ended because: {outcome.stopped}. On:\n\n{clips}",
-        *([f"Noise: {noise_words(outcome.noise)}"] if outcome.noise is not None else []),
-        *(f"Note: {note}" for note in outcome.notes),
+        f"{_capital(verdict(result, config))}.",
+        f"Trained {result.seconds / 60:.1f} minutes with recipe `{config.recipe}`"
+        f"{_begun(config)}; ended because: {result.stopped}. On:\n\n{clips}",
+        *([f"Noise: {noise_words(result.noise)}"] if result.noise is not None else []),
+        *(f"Note: {note}" for note in result.notes),
         f"## Use\n\n```\n{use_command(config)}\n```",
         f"The weights are `{config.output}`.",
-        *([] if _finished(outcome) else [f"Go on:\n\n```\n{resume_command(config)}\n```"]),
+        *([] if _finished(result) else [f"Continue with:\n\n```\n{resume_command(config)}\n```"]),
         f"## On held-out frames\n\n![the figure over steps]({CURVE})\n\n{how_to_read}",
-        *_pictures(crops, outcome.run),
+        *_pictures(crops, result.run),
         "Everything that was asked for is in `config.toml`, every row of the curve in the `.csv` "
         "files beside this page.",
     ]
@@ -239,7 +209,7 @@ def _beside(path: Path, folder: Path) -> str:
 
 
 def noise_words(noise: "NoiseReport") -> str:
-    """What was measured of the noise, in one line."""
+    """Measured noise in one line."""
     levels = ", ".join(f"{level:.1f}" for level in noise.model.sigma8)
     sure = f"confidence {noise.confidence.word}, {noise.confidence.percent:.0f} %"
     return f"sigma {levels} of 255 ({sure}); {' '.join(noise.meaning())}"

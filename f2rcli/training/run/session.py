@@ -23,7 +23,7 @@ from f2rcli.training.footage.noise_check import (
     without_unfit,
 )
 from f2rcli.training.loop.distributed import ALONE, Group, joined, launched
-from f2rcli.training.loop.events import Event, Kind
+from f2rcli.training.loop.events import Event, EventKind
 from f2rcli.training.loop.trainer import Trainer
 from f2rcli.training.methods.base import (
     Adaptable,
@@ -43,13 +43,13 @@ Report = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run came to. Losses are half the log of the mean squared error to held-out targets."""
+    """Result of a run. Losses are half the log of the mean squared error to held-out targets."""
 
     weights: Path
     run: Path
     start_loss: float  # NaN where nothing was held out
     best_loss: float
-    kept: bool  # False: nothing surely better was found, and the start's weights were written
+    kept: bool  # False: no significant improvement, so the start's weights were written
     stopped: str
     noise: NoiseReport | None
     curve: list[tuple[int, float]]  # of the last stage
@@ -93,7 +93,7 @@ def gather(
     """Footage, its noise and the weights to start from."""
 
     def say(line: str) -> None:
-        report(Event(kind=Kind.LOG, stage="footage", step=0, steps=0, text=line))
+        report(Event(kind=EventKind.LOG, stage="footage", step=0, steps=0, text=line))
 
     jobs = config.jobs or max(1, min(4, (os.cpu_count() or 2) - 1))
     footage = open_footage(
@@ -145,7 +145,7 @@ def _check_space(config: TrainConfig, footage: list[Footage]) -> None:
 
 @dataclass
 class Totals:
-    """What the last stage that ran came to."""
+    """Result of the last stage that ran."""
 
     start: float = math.nan
     best: float = math.nan
@@ -160,7 +160,7 @@ class Totals:
 def adapt(
     recipe: Recipe, context: TrainingContext, group: Group, report: Report, started: float
 ) -> Totals:
-    """Fit the start's weights to the footage; keep them where nothing is surely better.
+    """Fit the start's weights to the footage; keep them unless that significantly improves them.
 
     `fast` fits what networks are told of the noise, `full` trains them on the restored clip,
     noised afresh by its own law. Both are judged by frames that were held out.

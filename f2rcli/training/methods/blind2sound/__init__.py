@@ -1,1 +1,1 @@
-"""How Blind2Sound is trained."""
+"""Training of Blind2Sound."""

@@ -1,4 +1,4 @@
-"""What may be chosen for Blind2Sound; see recipe.py."""
+"""Choices that Blind2Sound offers; see recipe.py."""
 
 from f2rcli.training.methods import Capabilities
 

@@ -20,7 +20,7 @@ DARKEST = 1e-3  # signal below which shot noise is taken to fall no further
 
 
 def visibility(progress: float, last: float = LAST_VISIBILITY) -> float:
-    """How much the visible branch weighs after a share of the training, 0..1."""
+    """Weight of the visible branch after a share of the training, 0..1."""
     risen = max(0.0, progress - RISES_AFTER) / (1 - RISES_AFTER)
     return FIRST_VISIBILITY + (last - FIRST_VISIBILITY) * min(1.0, risen)
 

@@ -1,4 +1,4 @@
-"""How Blind2Sound is trained: on noisy frames alone, be the noise a camera's or synthetic."""
+"""Training recipe of Blind2Sound: noisy frames alone, with real or synthetic noise."""
 
 from collections.abc import Iterator
 from typing import Any

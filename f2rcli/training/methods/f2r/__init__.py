@@ -1,1 +1,1 @@
-"""How F2R is trained."""
+"""Training of F2R."""

@@ -1,4 +1,4 @@
-"""What may be chosen for F2R; see recipe.py."""
+"""Choices that F2R offers; see recipe.py."""
 
 from f2rcli.training.methods import Capabilities
 

@@ -18,7 +18,7 @@ from f2rcli.noise.codec import to_codes, to_unit
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.synthesis.colour import luma
 from f2rcli.noise.synthesis.spec import FOOTAGE, NoiseSpec
-from f2rcli.training.footage.renditions import Order
+from f2rcli.training.footage.renditions import RenditionJob
 from f2rcli.training.footage.worker_pool import spread
 from f2rcli.training.methods.base import TrainingContext
 from f2rcli.training.methods.f2r.degraded_clips import LONGEST, Shot, draw_degraded
@@ -36,7 +36,7 @@ class ClipMaker:
     folder: Path
     seed: tuple[int, int]
     shots: Sequence[Shot]
-    orders: Sequence[Order]
+    orders: Sequence[RenditionJob]
     noise: NoiseSpec
     header: Header
     state: dict[str, NDArray[Any]]  # of the networks
@@ -47,7 +47,7 @@ class ClipMaker:
     @classmethod
     def of(
         cls, context: TrainingContext, networks: Networks, header: Header, noise: NoiseSpec,
-        shots: Sequence[Shot], orders: Sequence[Order], name: str,
+        shots: Sequence[Shot], orders: Sequence[RenditionJob], name: str,
     ) -> "ClipMaker":  # fmt: skip
         """For a run's networks as they are now; `name` is that of the clips' folder."""
         state = {key: value.cpu().numpy() for key, value in networks.state_dict().items()}
@@ -58,7 +58,7 @@ class ClipMaker:
         )  # fmt: skip
 
     def base(self, number: int) -> Path:
-        """Where a clip's files begin."""
+        """Path of a clip's files without their suffixes."""
         return self.folder / f"{number:04d}"
 
     def __call__(self, number: int) -> None:

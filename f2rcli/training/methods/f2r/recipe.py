@@ -1,4 +1,4 @@
-"""How F2R is trained: on noisy footage alone, as published, or on clean clips made noisy."""
+"""Training recipes of F2R: noisy footage alone, as published, or clean clips made noisy."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from f2rcli.engine.tiles import Runner
 from f2rcli.errors import ConfigError
 from f2rcli.frames import Space
 from f2rcli.methods.f2r import F2R, Networks
-from f2rcli.training.footage.split import Place, Split, held_out_places, places, split
+from f2rcli.training.footage.split import Segment, Split, draw_segments, held_out_segments, split
 from f2rcli.training.loop.stage import Stage
 from f2rcli.training.methods.base import (
     ENDLESS,
@@ -157,7 +157,7 @@ class F2RRecipe:
         return before, header
 
     def _at_level(self, factor: float) -> ValidationErrors:
-        """What the networks make of the held-out frames, told `factor` times the level."""
+        """Held-out errors with the noise level scaled by `factor`."""
         held = self._held_out(TargetKind.RECORRUPTED, factor)
         return self.validation_errors(PairStage(self.networks, [], held, ADAPTATION.name))
 
@@ -169,7 +169,7 @@ class F2RRecipe:
         wanted = steps * spec.batch * spec.crop**2 // REPEATS
         most = min(MOST_PIXELS, config.memory_bytes // BYTES_PER_PIXEL)
         pixels = min(max(wanted, LEAST_PIXELS), most)
-        learnt = places(context.footage, self.parts, pixels, rng)
+        learnt = draw_segments(context.footage, self.parts, pixels, rng)
         learnt = learnt[: max(1, len(learnt) // len(spec.targets))] * len(spec.targets)
         kinds = [t for t in spec.targets for _ in range(len(learnt) // len(spec.targets))]
         kind = TargetKind.BLIND if spec.parts == ("anchor",) else TargetKind.RECORRUPTED
@@ -183,21 +183,21 @@ class F2RRecipe:
     def _held_out(self, kind: TargetKind, level: float = 1.0) -> list[Excerpt]:
         """Held-out training pairs, the same whenever they are made with the same networks."""
         config = self.context.config
-        held = held_out_places(
+        held = held_out_segments(
             self.context.footage, self.parts, self.header.length, HELD_OUT_CENTRES, config.seed
         )
         rng = np.random.default_rng([config.seed, 2])
         with torch.inference_mode():
-            return [self._excerpt(place, kind, rng, level) for place in held]
+            return [self._excerpt(segment, kind, rng, level) for segment in held]
 
     def _excerpt(
-        self, place: Place, target: TargetKind, rng: np.random.Generator, level: float = 1.0
+        self, segment: Segment, target: TargetKind, rng: np.random.Generator, level: float = 1.0
     ) -> Excerpt:
         context = self.context
         runner = Runner(context.device, context.precision, None)
         method = F2R(self.networks.eval(), runner, self.header.length, level * self.header.level)
-        pictures = place.read(context.footage)
-        return make_pairs(method, pictures, place.centres, target, context.law(place.clip), rng)
+        pictures = segment.read(context.footage)
+        return make_pairs(method, pictures, segment.centres, target, context.law(segment.clip), rng)
 
     def _specs(self) -> tuple[PairSpec, ...]:
         specs = PUBLISHED if self.context.config.recipe == "published" else SCRATCH

@@ -13,7 +13,7 @@ from f2rcli.methods.f2r import level_map, photometric
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner
 from f2rcli.training.footage.augment import dihedral, draw_turn
-from f2rcli.training.footage.windows import WindowSource, channels_first, told_level
+from f2rcli.training.footage.windows import WindowSource, channels_first, conditioning_level
 from f2rcli.training.loop.stage import fixed_loss, placed, sample_rngs, side_by_side
 from f2rcli.training.methods.f2r.precomputed import Precomputed, WindowCrop, draw_crop
 from f2rcli.training.methods.losses import psnr_loss, relative_loss
@@ -64,7 +64,7 @@ class CoarseStage:
         sample = self.source.window(rng, (0,), self.crop)
         sample = sample.turned(draw_turn(rng, sample.noisy.shape[-1]), 0)
         assert sample.clean is not None  # clean clips alone are trained on
-        return sample.noisy, told_level(sample.level, rng, sample.spread), sample.clean
+        return sample.noisy, conditioning_level(sample.level, rng, sample.spread), sample.clean
 
 
 class FusionBatch(NamedTuple):

@@ -15,7 +15,7 @@ from f2rcli.errors import ConfigError, InputError
 from f2rcli.methods.f2r import Networks
 from f2rcli.noise.synthesis.spec import FOOTAGE, SENSOR, NoiseSpec
 from f2rcli.training.footage.footage import Footage
-from f2rcli.training.footage.renditions import Order, render_all
+from f2rcli.training.footage.renditions import RenditionJob, render_all
 from f2rcli.training.footage.windows import CleanClips, WindowSource
 from f2rcli.training.methods.base import StageRun, StageSpec, TrainingContext
 from f2rcli.training.methods.f2r.degraded_clips import DegradedClips, coded_clips
@@ -53,7 +53,7 @@ class CleanSet:
     """Clean shots, with renditions of their clips: what is learnt from, or what is held out."""
 
     shots: list[Shot]
-    orders: list[Order]  # rendered
+    orders: list[RenditionJob]  # rendered
 
     @property
     def clips(self) -> list[NDArray[Any]]:
@@ -143,8 +143,8 @@ def split_shots(footage: Sequence[Footage]) -> tuple[list[Shot], list[Shot]]:
     return [Shot(s.clip, s.frames[:cut]) for s, cut in zip(shots, cuts, strict=True)], ends
 
 
-def _rendered(context: TrainingContext, noise: NoiseSpec, shots: list[Shot]) -> list[Order]:
-    """What cameras, sensors and codecs would have made of the shots' clips, where asked for."""
+def _rendered(context: TrainingContext, noise: NoiseSpec, shots: list[Shot]) -> list[RenditionJob]:
+    """Renditions of the shots' clips by cameras, sensors and codecs, if the noise needs any."""
     if _is_footage(noise):
         return []
     clips = list({shot.clip.name: shot.clip for shot in shots}.values())
@@ -188,7 +188,7 @@ def _precomputed(
 def _counts(
     context: TrainingContext, noise: NoiseSpec, spec: StageSpec, sets: tuple[CleanSet, CleanSet]
 ) -> tuple[int, int]:
-    """How many clips are precomputed to learn from, and to validate on."""
+    """Numbers of precomputed clips for training and for validation."""
     asked = context.config.stage(spec.name).clips
     if _is_footage(noise):
         enough = min(DEGRADED_CLIPS, max(1, spec.steps * spec.batch // SAMPLES))

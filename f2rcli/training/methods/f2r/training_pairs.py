@@ -1,4 +1,4 @@
-"""What stage 1 and stage 2 learn from noisy footage alone: centres, and what they are taught.
+"""Training pairs for both stages from noisy footage alone: a centre and its target.
 
 A training pair is one centre as the networks will see it and a target whose noise is independent of
 everything they are shown (Frames2Residual, arXiv 2603.10417; recorruption: Pang et al., CVPR 2021).
@@ -29,7 +29,7 @@ Pictures = NDArray[np.float16]  # (T, H, W, C)
 
 
 class TargetKind(StrEnum):
-    """What a centre is shown as, and what is asked for. n' is fresh noise of the measured law."""
+    """Input and target made from a centre; n' is fresh noise of the measured law."""
 
     BLIND = "blind"  # the centre itself, for stage 1, which is not shown it
     PSEUDO = "pseudo"  # anchor + n' in, anchor out: the published stage 2
@@ -182,7 +182,7 @@ class _PairMaker:
         return self.law.sample(smooth(signal), generator)
 
     def _trusted(self, signal: Tensor) -> Tensor | None:
-        """Where the file's range cuts off too little of the noise to shift its mean.
+        """Mask of pixels where clipping to the file's range does not shift the noise's mean.
 
         Nearer to black or white than two standard deviations a clipped pixel's mean is not its
         clean value, and a target that holds it would teach that.

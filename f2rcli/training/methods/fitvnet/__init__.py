@@ -1,1 +1,1 @@
-"""How FITVNet is trained."""
+"""Training of FITVNet."""

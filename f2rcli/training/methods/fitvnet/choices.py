@@ -1,4 +1,4 @@
-"""What may be chosen for FITVNet; see recipe.py and stage.py."""
+"""Choices that FITVNet offers; see recipe.py and stage.py."""
 
 from f2rcli.training.methods import Capabilities
 

@@ -1,4 +1,4 @@
-"""How FITVNet is trained: on clean clips with synthetic noise, or on noisy footage alone."""
+"""Training recipes of FITVNet: clean clips with synthetic noise, or noisy footage alone."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -108,7 +108,7 @@ class FITVNetRecipe:
         )
 
     def _rendered(self) -> list[Rendition]:
-        """What cameras and codecs would have made of clean clips, where that was asked for."""
+        """Renditions of the clean clips by cameras and codecs, if the noise asks for them."""
         context = self.context
         if context.synthetic is None:
             return []

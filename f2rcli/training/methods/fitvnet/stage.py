@@ -39,7 +39,7 @@ TAU = 0.5  # of recorruption: the target has 1 + 1/tau^2 times the noise varianc
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What both losses compare with. Where nobody knows the clean frames, copies with independent
+    """Targets of both losses. Without clean frames, copies with independent
     noise stand in for them: their mean is the same."""
 
     alpha: float  # weight of L_pd in the first epoch; 0: none

@@ -1,1 +1,1 @@
-"""How UDVD is trained."""
+"""Training of UDVD."""

@@ -1,4 +1,4 @@
-"""What may be chosen for UDVD; see recipe.py."""
+"""Choices that UDVD offers; see recipe.py."""
 
 from f2rcli.training.methods import Capabilities
 

@@ -1,4 +1,4 @@
-"""How UDVD is trained: on noisy frames, which are its own targets; on many clips or on one."""
+"""Training recipes of UDVD: noisy frames are their own targets, on many clips or one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -109,7 +109,7 @@ class UDVDRecipe:
         )  # fmt: skip
 
     def _sources(self) -> tuple[WindowSource, WindowSource]:
-        """What is learnt from, and what is held out: the last frames of every clip."""
+        """Training windows, and validation windows from the last frames of every clip."""
         context, length = self.context, self.header.length
         parts = split(context.footage, context.config.held_out, length)
         learnt = [(p.clip, p.learnt) for p in parts if len(p.learnt) >= length]

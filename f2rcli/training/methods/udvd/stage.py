@@ -1,4 +1,4 @@
-"""What a blind-spot network learns from: noisy windows, whose own noisy centres are the targets.
+"""Blind-spot training: noisy windows whose own noisy centres are the targets.
 
 The network never sees the pixel it is asked for, in any frame. Where noise is independent from
 pixel to pixel, what it can predict of the noisy value is the clean one (Sheth et al., ICCV 2021).
