@@ -31,7 +31,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from f2rcli import weights, yuv
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout, Space
-from f2rcli.methods.f2r import F2R, Networks
+from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.models.fusion import Aligned
 from f2rcli.models.layers import leaves
 from f2rcli.noise.model import NoiseModel
@@ -103,7 +103,7 @@ def coarse_cost(network: nn.Module, channels: int) -> Cost:
     return cost(network, picture, picture, pixels=SIDE**2)
 
 
-def fusion_costs(networks: Networks, channels: int, neighbours: int) -> tuple[Cost, Cost]:
+def fusion_costs(networks: F2RNetworks, channels: int, neighbours: int) -> tuple[Cost, Cost]:
     """Of the anchor and of the refiner, per frame, with so many neighbours."""
     generator = torch.Generator().manual_seed(0)
     picture = torch.rand(1, channels, SIDE, SIDE, generator=generator)
@@ -130,7 +130,7 @@ class Budget:
         return sum(part.gmac_per_mpx for part in (self.coarse, self.anchor, self.refiner))
 
 
-def budget(networks: Networks, channels: int, length: int) -> Budget:
+def budget(networks: F2RNetworks, channels: int, length: int) -> Budget:
     """What one output frame costs with windows of `length` frames, the coarse frame made once."""
     return Budget(
         coarse_cost(networks.coarse, channels), *fusion_costs(networks, channels, length - 1)
@@ -250,10 +250,10 @@ def plain_run(network: nn.Module, *inputs: Any) -> Any:
         return network(*inputs)
 
 
-def load(name: str) -> tuple[weights.Weights, Networks]:
+def load(name: str) -> tuple[weights.Weights, F2RNetworks]:
     """Weights by name or path, and their networks."""
     chosen = weights.load(name)
-    networks = Networks(chosen.header.channels, chosen.header.config)
+    networks = F2RNetworks(chosen.header.channels, chosen.header.config)
     chosen.fill(networks)
     return chosen, networks.eval()
 
@@ -281,7 +281,7 @@ def main() -> None:
     _print_contract(arguments)
 
 
-def _print_parts(networks: Networks, channels: int, length: int) -> None:
+def _print_parts(networks: F2RNetworks, channels: int, length: int) -> None:
     whole = budget(networks, channels, length)
     wider = budget(networks, channels, length + 1)
     print("| part | GMAC/Mpx | of it per neighbour | parameters | bytes per pixel at once |")
@@ -297,7 +297,7 @@ def _print_parts(networks: Networks, channels: int, length: int) -> None:
     print(f"| **all, T = {length}** | **{whole.total:.1f}** | | {parameters:,} | |\n")
 
 
-def _print_lengths(networks: Networks, channels: int, arguments: argparse.Namespace) -> None:
+def _print_lengths(networks: F2RNetworks, channels: int, arguments: argparse.Namespace) -> None:
     width, height = map(int, arguments.size.split("x"))
     print(f"CPU ms per frame at {width}x{height}: flow alone, and flow, warping and rating.\n")
     print("| T | GMAC/Mpx | counted in a stream | flows per frame | flow, ms | alignment, ms |")

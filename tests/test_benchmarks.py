@@ -12,7 +12,7 @@ from torch import nn
 
 from f2rcli import weights
 from f2rcli.frames import Space
-from f2rcli.methods.f2r import F2R, Networks
+from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.flow import DISFlow
 
@@ -65,7 +65,7 @@ def test_shipped_weights_of_size_small_keep_to_their_budget(name: str) -> None:
 
 
 def test_a_stream_costs_what_its_parts_cost() -> None:
-    networks = Networks(3, TINY).eval()
+    networks = F2RNetworks(3, TINY).eval()
     done = cost.walk(F2R(networks, cost.plain_run, 5), 96, 96, frames=2)
     assert done.gmac_per_mpx == pytest.approx(cost.budget(networks, 3, 5).total)
     assert done.flows == 4  # two adjacent ones for the new frame, two longer ones for the centre

@@ -5,7 +5,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from f2rcli.methods.base import Prepared, Restored, Run
-from f2rcli.models.blind2sound import Networks, NoiseLevel
+from f2rcli.models.blind2sound import Blind2SoundNetworks, NoiseLevel
 from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Weights
 from f2rcli.window import Window
@@ -20,14 +20,14 @@ class Blind2Sound:
     activation_bytes: ClassVar[int] = 820  # of size `small` in fp32, 470 in bf16; `published` 1480
     length: int = 1
 
-    def __init__(self, networks: Networks, run: Run) -> None:
+    def __init__(self, networks: Blind2SoundNetworks, run: Run) -> None:
         self.networks = networks
         self._run = run
 
     @classmethod
     def from_weights(cls, weights: Weights, run: Run) -> "Blind2Sound":
         """See Method.from_weights. Raises WeightsError when header and tensors do not agree."""
-        networks = Networks(weights.header.channels, **weights.header.config)
+        networks = Blind2SoundNetworks(weights.header.channels, **weights.header.config)
         weights.fill(networks)
         return cls(networks, run)
 

@@ -123,7 +123,7 @@ def _whole(flow: Flow, frame: Prepared) -> Flow:
     return whole
 
 
-class Networks(nn.Module):
+class F2RNetworks(nn.Module):
     """The three trained parts of F2R."""
 
     def __init__(self, channels: int, config: dict[str, Any]) -> None:
@@ -142,7 +142,9 @@ class F2R:
     wants_sigma: ClassVar[bool] = False
     activation_bytes: ClassVar[int] = 460  # in fp32, measured; 365 in bf16
 
-    def __init__(self, networks: Networks, run: Run, length: int = 5, level: float = 1.0) -> None:
+    def __init__(
+        self, networks: F2RNetworks, run: Run, length: int = 5, level: float = 1.0
+    ) -> None:
         """level: what the noise's measured level is multiplied by before networks are told it."""
         self.length = length
         self.level = level
@@ -155,7 +157,7 @@ class F2R:
     def from_weights(cls, weights: Weights, run: Run) -> "F2R":
         """See Method.from_weights. Raises WeightsError when header and tensors do not agree."""
         header = weights.header
-        networks = Networks(header.channels, header.config)
+        networks = F2RNetworks(header.channels, header.config)
         method = cls(networks, run, header.length, header.level)
         weights.fill(method.networks)
         return method

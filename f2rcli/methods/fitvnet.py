@@ -21,7 +21,7 @@ LENGTH = 5  # frames that one result is made of
 MIDDLE = LENGTH // 2
 
 
-class Networks(nn.Module):
+class FITVNetNetworks(nn.Module):
     """The image module, the block on triples of frames, and the block on its three results."""
 
     def __init__(self, channels: int, config: dict[str, Any]) -> None:
@@ -72,7 +72,7 @@ class FITVNet:
     wants_sigma: ClassVar[bool] = False
     activation_bytes: ClassVar[int] = 1140  # size `small` in fp32, measured
 
-    def __init__(self, networks: Networks, run: Run, level: float = 1.0) -> None:
+    def __init__(self, networks: FITVNetNetworks, run: Run, level: float = 1.0) -> None:
         """level: what the noise's measured level is multiplied by before networks are told it."""
         self.length = LENGTH
         self.networks = networks
@@ -84,7 +84,7 @@ class FITVNet:
     def from_weights(cls, weights: Weights, run: Run) -> "FITVNet":
         """See Method.from_weights. Raises WeightsError when header and tensors do not agree."""
         header = weights.header
-        method = cls(Networks(header.channels, header.config), run, header.level)
+        method = cls(FITVNetNetworks(header.channels, header.config), run, header.level)
         weights.fill(method.networks)
         return method
 

@@ -182,7 +182,7 @@ class Estimator(nn.Module):
         return maps
 
 
-class Networks(nn.Module):
+class Blind2SoundNetworks(nn.Module):
     """The two trained parts of Blind2Sound."""
 
     def __init__(

@@ -13,7 +13,7 @@ from f2rcli.engine.engine import Engine, EngineSettings, picture_size
 from f2rcli.engine.stream import denoise_stream, estimate_noise, load_engine
 from f2rcli.errors import WeightsError
 from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
-from f2rcli.methods.f2r import Networks
+from f2rcli.methods.f2r import F2RNetworks
 from f2rcli.sensor import bayer_layout, to_planes
 from tests.engine.conftest import info_of
 
@@ -39,7 +39,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shipped = weights.load(weights.choose("f2r", Space.RGB)).header
     header = replace(shipped, space=Space.BAYER, channels=4, order="RGBG")
     path = tmp_path_factory.mktemp("weights") / "bayer.safetensors"
-    weights.save(path, header, Networks(4, header.config).state_dict())
+    weights.save(path, header, F2RNetworks(4, header.config).state_dict())
     return path
 
 

@@ -14,7 +14,7 @@ from f2rcli.frames import Space
 from f2rcli.methods.base import Estimating
 from f2rcli.methods.blind2sound import Blind2Sound
 from f2rcli.methods.f2r import F2R
-from f2rcli.models.blind2sound import Networks
+from f2rcli.models.blind2sound import Blind2SoundNetworks
 from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Header, Weights
 from f2rcli.window import Window
@@ -30,7 +30,7 @@ def header(channels: int = 3) -> Header:
 
 def tiny(channels: int = 3, tile: int | None = None) -> Blind2Sound:
     torch.manual_seed(0)
-    networks = Networks(channels, **CONFIG)
+    networks = Blind2SoundNetworks(channels, **CONFIG)
     stored = Weights("tiny", header(channels), networks.state_dict())
     return Blind2Sound.from_weights(stored, Runner(torch.device("cpu"), "fp32", tile))
 

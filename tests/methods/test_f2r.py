@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from f2rcli.methods.base import Prepared
-from f2rcli.methods.f2r import F2R, Networks, photometric
+from f2rcli.methods.f2r import F2R, F2RNetworks, photometric
 from f2rcli.models.fusion import Aligned
 from f2rcli.models.layers import padded
 from f2rcli.noise.model import NoiseModel
@@ -23,7 +23,7 @@ NOISE = NoiseModel.gaussian(0.1, 3)
 
 def tiny_f2r(run=padded) -> F2R:  # a Run
     torch.manual_seed(0)
-    method = F2R(Networks(3, TINY), run)
+    method = F2R(F2RNetworks(3, TINY), run)
     for parameter in method.networks.parameters():
         torch.nn.init.normal_(parameter, std=0.5 / max(parameter[0].numel(), 1) ** 0.5)
     return method

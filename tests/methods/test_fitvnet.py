@@ -15,7 +15,7 @@ from f2rcli.engine.tiles import Runner
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Family, Frame, PlaneLayout, Space
 from f2rcli.methods.base import Prepared
-from f2rcli.methods.fitvnet import FITVNet, Networks, five, mirrored
+from f2rcli.methods.fitvnet import FITVNet, FITVNetNetworks, five, mirrored
 from f2rcli.models.layers import padded
 from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Header
@@ -26,10 +26,10 @@ TINY = {"image": {"width": 6}, "block": {"widths": (4, 4, 8, 8)}}
 NOISE = NoiseModel.gaussian(0.1, 3)
 
 
-def networks(*, hidden: bool = False) -> Networks:
+def networks(*, hidden: bool = False) -> FITVNetNetworks:
     """Untrained, with every parameter drawn at random."""
     torch.manual_seed(0)
-    made = Networks(3, TINY | {"hidden": hidden})
+    made = FITVNetNetworks(3, TINY | {"hidden": hidden})
     for parameter in made.parameters():
         nn.init.normal_(parameter, std=0.8 / parameter[0].numel() ** 0.5)
     return made.eval()

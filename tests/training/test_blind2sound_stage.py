@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from f2rcli.models.blind2sound import Networks
+from f2rcli.models.blind2sound import Blind2SoundNetworks
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.synthesis.law import Law
@@ -29,7 +29,7 @@ def white(rng: np.random.Generator) -> Law:
 
 def stage(channels: int = 3, **changes: int) -> MaskedStage:
     torch.manual_seed(0)
-    networks = Networks(channels, TINY, {"widths": (4, 8)})
+    networks = Blind2SoundNetworks(channels, TINY, {"widths": (4, 8)})
     source = CleanClips([clip(channels=channels)], white)
     return MaskedStage(networks, source, source, batch=2, crop=64, **changes)
 

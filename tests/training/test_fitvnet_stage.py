@@ -11,7 +11,7 @@ from torch import nn
 
 from f2rcli import weights
 from f2rcli.errors import ConfigError, InputError
-from f2rcli.methods.fitvnet import LENGTH, MIDDLE, Networks
+from f2rcli.methods.fitvnet import LENGTH, MIDDLE, FITVNetNetworks
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.synthesis.law import Law
@@ -36,9 +36,9 @@ TINY = {"image": {"width": 6}, "block": {"widths": (4, 4, 8, 8)}}
 WHITE = Law(0.0, 0.1, 0.0)
 
 
-def networks(variant: str = "jsc") -> Networks:
+def networks(variant: str = "jsc") -> FITVNetNetworks:
     torch.manual_seed(0)
-    return Networks(3, TINY | {"hidden": VARIANTS[variant].hidden})
+    return FITVNetNetworks(3, TINY | {"hidden": VARIANTS[variant].hidden})
 
 
 def clips(count: int = 2, frames: int = 8, size: int = 40) -> list[np.ndarray]:
@@ -61,7 +61,7 @@ def window(source: Any, seed: int, places: Any = range(5), crop: int = 32) -> Fr
     return FrameSets(*paired(source.window(rng, places, crop), places, rng))
 
 
-def passing_on(nets: Networks) -> Networks:
+def passing_on(nets: FITVNetNetworks) -> FITVNetNetworks:
     """Blocks whose last convolution is zero: identity on their reference."""
     for block in (nets.triple, nets.merge):
         nn.init.zeros_(block.tail[1].weight)

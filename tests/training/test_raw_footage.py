@@ -14,7 +14,7 @@ from f2rcli.frames import Mosaic, Space
 from f2rcli.io import open_reader
 from f2rcli.io.raw.dng import new_dng
 from f2rcli.io.raw.exposure import Exposure
-from f2rcli.methods.f2r import Networks
+from f2rcli.methods.f2r import F2RNetworks
 from f2rcli.sensor import to_planes
 from f2rcli.training.footage.footage import open_footage
 from f2rcli.training.footage.sources import ClipSource, find_sources
@@ -74,7 +74,7 @@ def test_weights_for_mosaics_adapt_to_a_burst_and_denoise_it(tmp_path: Path) -> 
     header = Header(
         method="f2r", space=Space.BAYER, channels=4, length=5, config=TINY, order="RGBG"
     )
-    weights.save(start, header, Networks(4, TINY).state_dict())
+    weights.save(start, header, F2RNetworks(4, TINY).state_dict())
     asked = TrainConfig(
         inputs=(str(burst),), output=str(fitted), adapt="full", init=str(start), threads=1, jobs=1,
         stages={"adapt": StageOverrides(steps=8, batch=2, crop=32)}, validate_every=4,

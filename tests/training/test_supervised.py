@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from f2rcli.methods.f2r import F2R, Networks
+from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.models.layers import padded
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.synthesis.law import Law, draw_mixture
@@ -41,14 +41,14 @@ def test_the_loss_of_a_perfect_estimate_is_the_floor_and_weighs_levels_alike() -
     assert steps[2] - steps[1] == pytest.approx(steps[1] - steps[0], abs=0.01)
 
 
-def tiny_networks() -> Networks:
+def tiny_networks() -> F2RNetworks:
     torch.manual_seed(0)
     config = {
         "coarse": {"widths": (8, 8)},
         "anchor": {"widths": (8, 8), "hidden": 8},
         "refiner": {"widths": (8, 8), "embed": 8},
     }
-    return Networks(3, config)
+    return F2RNetworks(3, config)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from f2rcli.methods.f2r import F2R, Networks
+from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.models.layers import padded
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
@@ -34,7 +34,7 @@ def method() -> F2R:
         "anchor": {"widths": (8, 8), "hidden": 8},
         "refiner": {"widths": (8, 8), "embed": 8},
     }
-    return F2R(Networks(3, config).eval(), padded, length=5)
+    return F2R(F2RNetworks(3, config).eval(), padded, length=5)
 
 
 def noisy_clip(scene: NDArray[np.float32], seed: int = 0) -> NDArray[np.float32]:

@@ -23,14 +23,14 @@ CURVE = "curve.svg"
 
 CODES = 255
 HOW_TO_READ = """\
-The figure is a PSNR against *noisy* frames that were kept out of training, of estimates made without
-the noise they are compared with. No estimate can predict that noise, which sets a ceiling, so large
-gains look small: at sigma 30 (of 255) the ceiling is 18.59 dB, an estimate at 33 dB from the clean
-frame scores 18.43, one at 34 dB 18.47. Where the target was noised once more (recorruption), the
-ceiling is 7 dB lower and gains look smaller still. So the figure tells whether the weights improve
-on the start, and understates by how much; it is not a PSNR against clean frames, which noisy footage
-does not have. The fall of the squared error has no such ceiling: the targets' noise cancels in it.
-Look at the crops as well."""
+The figure is a PSNR against *noisy* frames that were kept out of training, of estimates made
+without the noise they are compared with. No estimate can predict that noise, which sets a ceiling,
+so large gains look small: at sigma 30 (of 255) the ceiling is 18.59 dB, an estimate at 33 dB from
+the clean frame scores 18.43, one at 34 dB 18.47. Where the target was noised once more
+(recorruption), the ceiling is 7 dB lower and gains look smaller still. So the figure tells whether
+the weights improve on the start, and understates by how much; it is not a PSNR against clean
+frames, which noisy footage does not have. The fall of the squared error has no such ceiling: the
+targets' noise cancels in it. Look at the crops as well."""
 HOW_TO_READ_CLEAN = """\
 The figure is minus the stage's loss on clean clips that were kept out of training, so higher is
 better: half the log of the squared error, plus the shares of stage 1. It tells whether the weights

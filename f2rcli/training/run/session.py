@@ -134,12 +134,15 @@ def starting_weights(config: TrainConfig, space: Space) -> weights.Weights | Non
 
 
 def _check_space(config: TrainConfig, footage: list[Footage]) -> None:
-    space = footage[0].space
-    if config.space == "auto" or config.space == space.value or config.inputs_are_clean:
+    """Raise InputError for colours that the networks cannot have with these clips."""
+    space = footage[0].space.value
+    made = "bayer" if config.noise == "sensor" else "gray"  # of clean colour clips
+    if config.space in ("auto", space) or (config.inputs_are_clean and config.space == made):
         return
+    sensor = " (mosaics are made by --noise sensor)" if config.space == "bayer" else ""
     raise InputError(
-        f"{footage[0].name}: {space.value}, not {config.space}.",
-        hint=f"Pass --space {space.value}, or leave it out.",
+        f"{footage[0].name}: {space}, not {config.space}{sensor}.",
+        hint=f"Pass --space {space}, or leave it out.",
     )
 
 

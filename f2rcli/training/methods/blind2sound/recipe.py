@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from f2rcli.errors import ConfigError, InputError
-from f2rcli.models.blind2sound import Networks
+from f2rcli.models.blind2sound import Blind2SoundNetworks
 from f2rcli.training.footage.split import split
 from f2rcli.training.methods.base import StageRun, StageSpec, TrainingContext, build_networks
 from f2rcli.training.methods.blind2sound.stage import MaskedStage
@@ -43,7 +43,7 @@ class Blind2SoundRecipe:
         config = context.config
         self.header = context.header(1, SIZES[config.size])
         self.networks = build_networks(
-            context, lambda: Networks(self.header.channels, **self.header.config)
+            context, lambda: Blind2SoundNetworks(self.header.channels, **self.header.config)
         )
         config.check_stages(self.names())
         _check_independent(context)

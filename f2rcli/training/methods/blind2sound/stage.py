@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from f2rcli.models.blind2sound import Belief, Networks, NoiseLevel
+from f2rcli.models.blind2sound import Belief, Blind2SoundNetworks, NoiseLevel
 from f2rcli.models.layers import split_batch
 from f2rcli.training.footage.augment import draw_turn
 from f2rcli.training.footage.windows import Pictures, Sample, WindowSource, channels_first
@@ -44,7 +44,7 @@ class MaskedStage:
     """Trains the denoiser by what it says of hidden pixels, and the estimator by the likelihood
     of the noisy ones and by the noise's regularity once it is stabilised."""
 
-    networks: Networks
+    networks: Blind2SoundNetworks
     source: WindowSource
     held_out: WindowSource | None = None  # validated on
     name: str = "denoise"

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from f2rcli.frames import Space
-from f2rcli.methods.f2r import Networks
+from f2rcli.methods.f2r import F2RNetworks
 from f2rcli.weights import Weights
 
 
@@ -17,7 +17,7 @@ def gray_start(start: Weights) -> Weights:
     Channels come in blocks of three, each of as many cells of a pixel-unshuffled grid as there
     are; what has no colour (confidence, spread) comes as it is.
     """
-    own = Networks(1, start.header.config).state_dict()
+    own = F2RNetworks(1, start.header.config).state_dict()
     tensors = {n: _narrowed(t.float(), own[n].shape) for n, t in start.tensors.items()}
     header = replace(start.header, space=Space.GRAY, channels=1, order="Y")
     return replace(start, tensors=tensors, header=header)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from f2rcli.engine.tiles import Runner
 from f2rcli.errors import F2RError
-from f2rcli.methods.f2r import F2R, Networks
+from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.codec import to_codes, to_unit
 from f2rcli.noise.model import NoiseModel
@@ -46,7 +46,7 @@ class ClipMaker:
 
     @classmethod
     def of(
-        cls, context: TrainingContext, networks: Networks, header: Header, noise: NoiseSpec,
+        cls, context: TrainingContext, networks: F2RNetworks, header: Header, noise: NoiseSpec,
         shots: Sequence[Shot], orders: Sequence[RenditionJob], name: str,
     ) -> "ClipMaker":  # fmt: skip
         """For a run's networks as they are now; `name` is that of the clips' folder."""
@@ -71,7 +71,7 @@ class ClipMaker:
             precompute(pair, self._method(), self.base(number), rng)
 
     def _method(self) -> F2R:
-        networks = Networks(self.header.channels, self.header.config)
+        networks = F2RNetworks(self.header.channels, self.header.config)
         networks.load_state_dict({name: torch.from_numpy(a) for name, a in self.state.items()})
         channels_last(networks)
         device = torch.device(self.device)

@@ -10,7 +10,7 @@ import torch
 from f2rcli.engine.tiles import Runner
 from f2rcli.errors import ConfigError
 from f2rcli.frames import Space
-from f2rcli.methods.f2r import F2R, Networks
+from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.training.footage.split import Segment, Split, draw_segments, held_out_segments, split
 from f2rcli.training.loop.stage import Stage
 from f2rcli.training.methods.base import (
@@ -104,8 +104,8 @@ class F2RRecipe:
             context = replace(context, start=gray_start(start))
         self.context = context
         self.header = context.header(config.window, sizes(config.size, config.widths))
-        self.networks: Networks = build_networks(
-            context, lambda: Networks(self.header.channels, self.header.config)
+        self.networks: F2RNetworks = build_networks(
+            context, lambda: F2RNetworks(self.header.channels, self.header.config)
         )
         self.specs = self._specs()
         config.check_stages(self.names())

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from f2rcli.methods.f2r import Networks
+from f2rcli.methods.f2r import F2RNetworks
 from f2rcli.models.fusion import Anchor
 from f2rcli.models.layers import padded
 from f2rcli.training.loop.stage import placed, side_by_side
@@ -30,7 +30,7 @@ class PairStage:
     the mean squared error to them differs from that to the clean picture by a constant.
     """
 
-    networks: Networks
+    networks: F2RNetworks
     excerpts: Sequence[Excerpt]
     held_out: Sequence[Excerpt]  # validated on
     name: str

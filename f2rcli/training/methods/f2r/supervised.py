@@ -12,7 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from f2rcli.errors import ConfigError, InputError
-from f2rcli.methods.f2r import Networks
+from f2rcli.methods.f2r import F2RNetworks
 from f2rcli.noise.synthesis.spec import FOOTAGE, SENSOR, NoiseSpec
 from f2rcli.training.footage.footage import Footage
 from f2rcli.training.footage.renditions import RenditionJob, render_all
@@ -62,7 +62,7 @@ class CleanSet:
 
 
 def supervised_stages(
-    context: TrainingContext, networks: Networks, header: Header
+    context: TrainingContext, networks: F2RNetworks, header: Header
 ) -> Iterator[StageRun]:
     """The coarse stage, then, over its results, the fusion of both stages."""
     noise = _checked(context)
@@ -170,7 +170,7 @@ def _source(
 
 def _precomputed(
     context: TrainingContext,
-    networks: Networks,
+    networks: F2RNetworks,
     header: Header,
     spec: StageSpec,
     sets: tuple[CleanSet, CleanSet],

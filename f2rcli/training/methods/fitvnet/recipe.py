@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from f2rcli.errors import ConfigError, InputError
-from f2rcli.methods.fitvnet import LENGTH, Networks
+from f2rcli.methods.fitvnet import LENGTH, FITVNetNetworks
 from f2rcli.noise.synthesis.spec import FOOTAGE, SENSOR
 from f2rcli.training.footage.renditions import Rendition, render_all
 from f2rcli.training.footage.split import split
@@ -72,7 +72,7 @@ class FITVNetRecipe:
         made = context.header(LENGTH, SIZES[config.size], sigma_range=(0.0, 80.0))
         self.header = replace(made, config=made.config | hidden)
         self.networks = build_networks(
-            context, lambda: Networks(self.header.channels, self.header.config)
+            context, lambda: FITVNetNetworks(self.header.channels, self.header.config)
         )
         specs = PUBLISHED if config.recipe == "published" else OURS
         self.specs = [spec for spec in specs if spec.blocks or self.variant.alpha]

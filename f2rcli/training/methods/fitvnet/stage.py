@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from f2rcli.methods.fitvnet import LENGTH, MIDDLE, Networks, mirrored
+from f2rcli.methods.fitvnet import LENGTH, MIDDLE, FITVNetNetworks, mirrored
 from f2rcli.models.fusion import smooth
 from f2rcli.models.layers import padded
 from f2rcli.noise.law import NoiseLaw
@@ -77,7 +77,7 @@ class JointStage:
     Sums over five frames and means over them differ by a factor that alpha takes.
     """
 
-    networks: Networks
+    networks: FITVNetNetworks
     source: WindowSource
     variant: Variant
     name: str = "joint"
