@@ -178,7 +178,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_half(tmp_path: Path, monkeypatch)
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(decoding.Strip, "_write", full)
+    monkeypatch.setattr(decoding.LaneWriter, "_write", full)
     with pytest.raises(OutputError, match="the disk is full"):
         open_footage([save(tmp_path / "a.mkv", scene(3))], tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())
@@ -189,8 +189,8 @@ import sys, time
 from pathlib import Path
 from f2rcli.training.footage import decoding, footage
 
-write = decoding.Strip._write
-decoding.Strip._write = lambda *given: (write(*given), time.sleep(0.2))
+write = decoding.LaneWriter._write
+decoding.LaneWriter._write = lambda *given: (write(*given), time.sleep(0.2))
 footage.open_footage([Path(sys.argv[1])], Path(sys.argv[2]))
 """
 

@@ -66,7 +66,7 @@ def test_the_verdict_says_what_the_figure_is_measured_against(result, config) ->
     assert verdict(replace(result, start_loss=math.nan), config) == (
         "PSNR against noisy held-out frames: 17.447 dB"
     )
-    assert "not known" in verdict(replace(result, best_loss=math.nan), config)
+    assert "quality unknown" in verdict(replace(result, best_loss=math.nan), config)
 
 
 def test_the_page_tells_the_noise_in_words_and_the_json_in_numbers(config, result) -> None:
@@ -92,7 +92,7 @@ def test_the_page_shows_curve_crops_and_the_command(config, result, tmp_path) ->
     assert "![the figure over steps](curve.svg)" in page
     assert use_command(config) in page
     assert "f2r train --resume -o" in page
-    assert "cannot be predicted by anyone" in page
+    assert "No estimate can predict" in page
     assert not any("/" in line.split("](")[1] for line in page.splitlines() if "](" in line)
 
 
