@@ -9,13 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from f2rcli.errors import EXIT_USAGE, ConfigError
-from f2rcli.training.run.config import (
-    MAY_CHANGE,
-    StageOverrides,
-    TrainConfig,
-    size_in_bytes,
-    span_in_seconds,
-)
+from f2rcli.training.run.config import MAY_CHANGE, StageOverrides, TrainConfig
+from f2rcli.training.run.quantities import size_in_bytes, span_in_seconds
 from f2rcli.training.run.toml import from_table, located, read_config, stages_from, to_toml
 
 PLAIN = TrainConfig(inputs=("/clips/a.mp4",), output="/out/my.safetensors")

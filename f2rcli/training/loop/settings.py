@@ -1,7 +1,8 @@
 """Validated settings of one training stage."""
 
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from f2rcli.errors import ConfigError
@@ -10,9 +11,22 @@ Schedule = Literal["cosine", "constant", "halved"]
 Optimiser = Literal["muon", "adamw", "adam"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
-AT_LEAST_ONE = ("steps", "log_every", "validate_every", "patience", "threads", "workers")
-AT_LEAST_ZERO = ("warmup", "weight_decay", "seed", "save_every")
-ABOVE_ZERO = ("lr", "minutes", "time_limit", "clip_grad")
+WHOLE, REAL = int, int | float
+COUNT = (WHOLE, lambda value: value >= 1, "whole number, 1 or more")
+INDEX = (WHOLE, lambda value: value >= 0, "whole number, 0 or more")
+AMOUNT = (REAL, lambda value: value >= 0, "number 0 or more")
+POSITIVE = (REAL, lambda value: value > 0, "number above 0")
+CHECKS: dict[str, tuple[Any, Callable[[float], bool], str]] = {
+    **dict.fromkeys(
+        ("steps", "log_every", "validate_every", "patience", "threads", "workers"), COUNT
+    ),
+    **dict.fromkeys(("warmup", "seed"), INDEX),
+    **dict.fromkeys(("weight_decay", "save_every"), AMOUNT),
+    **dict.fromkeys(("lr", "minutes", "time_limit", "clip_grad"), POSITIVE),
+    "ema": (REAL, lambda value: 0 <= value < 1, "number from 0 to below 1"),
+}
+CHOICES: dict[str, Any] = {"schedule": Schedule, "optimiser": Optimiser, "precision": Precision}
+OPTIONAL = {"minutes", "time_limit", "clip_grad", "patience", "threads"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,44 +62,20 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        for name in AT_LEAST_ONE:
-            self._whole(name, 1)
-        for name in AT_LEAST_ZERO:
-            self._number(name, lambda value: value >= 0, "0 or more")
-        self._whole("warmup", 0)
-        self._whole("seed", 0)
-        for name in ABOVE_ZERO:
-            self._number(name, lambda value: value > 0, "above 0")
-        self._number("ema", lambda value: 0 <= value < 1, "from 0 to below 1")
+        for name, (kind, fits, words) in CHECKS.items():
+            value = getattr(self, name)
+            number = isinstance(value, kind) and not isinstance(value, bool)
+            missing = value is None and name in OPTIONAL
+            if not missing and not (number and math.isfinite(value) and fits(value)):
+                raise ConfigError(f"{name} = {value!r}: must be a {words}.")
         if not all(math.isfinite(factor) and factor > 0 for _, factor in self.rates):
             raise ConfigError(f"rates = {self.rates}: must be factors above 0.")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
             raise ConfigError(f"betas = {self.betas}: must be two numbers from 0 to below 1.")
-        for name, allowed in (
-            ("schedule", get_args(Schedule)),
-            ("optimiser", get_args(Optimiser)),
-            ("precision", get_args(Precision)),
-        ):
+        for name, literal in CHOICES.items():
+            allowed = get_args(literal)
             if getattr(self, name) not in allowed:
                 raise ConfigError(
                     f"{name} = {getattr(self, name)!r}: unknown.",
                     hint=f"Choose one of {', '.join(allowed)}.",
                 )
-
-    def _number(self, name: str, fits: Any, range_: str) -> None:
-        value = getattr(self, name)
-        if value is None and self._optional(name):
-            return
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or not fits(value):
-            raise ConfigError(f"{name} = {value!r}: must be a number {range_}.")
-
-    def _whole(self, name: str, least: int) -> None:
-        value = getattr(self, name)
-        if value is None and self._optional(name):
-            return
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise ConfigError(f"{name} = {value!r}: must be a whole number, {least} or more.")
-
-    def _optional(self, name: str) -> bool:
-        return any(field.name == name and "None" in str(field.type) for field in fields(self))
