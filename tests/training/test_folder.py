@@ -84,7 +84,7 @@ def test_two_runs_do_not_work_in_one_folder(config) -> None:
     again = replace(config, resume=True)
     with (
         running(config),
-        pytest.raises(OutputError, match="another f2r train is at work"),
+        pytest.raises(OutputError, match="another f2r train is using it"),
         running(again),
     ):
         pass

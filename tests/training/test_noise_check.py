@@ -51,12 +51,10 @@ def test_what_cannot_be_measured_is_left_out_beside_what_can(counted: list[Foota
     one = counted[0]
     clips, noise = measure_footage([one], None, torch.device("cpu"), "fp32")
     clips, noise = [*clips, replace(one, name="b.tif")], [*noise, None]
-    assert objections(clips, noise) == [
-        "b.tif: its noise could not be measured well enough to adapt to"
-    ]
+    assert objections(clips, noise) == ["b.tif: its noise could not be measured reliably"]
     notes: list[str] = []
     kept, reports = without_unfit(clips, noise, notes, adapting=True)
     assert ([clip.name for clip in kept], len(reports)) == (["a.tif"], 1)
-    assert notes == ["left out: b.tif: its noise could not be measured well enough to adapt to"]
+    assert notes == ["left out: b.tif: its noise could not be measured reliably"]
     alone = without_unfit(clips[1:], noise[1:], notes, adapting=True)
     assert alone == (clips[1:], [None])  # nothing else is there: the caller refuses
