@@ -54,7 +54,7 @@ def evaluated(method: str, noise: str, given: argparse.Namespace) -> tuple[dict[
         command = [
             sys.executable, "-m", "f2rcli", "eval", "--clean", str(given.clips), "--noise", noise,
             "--methods", method, "--frames", str(given.frames), "--metrics", "psnr,ssim",
-            "--conversion", "swscale", "--threads", "1", "--json", str(out),
+            "--conversion", "swscale", "--threads", "1", "--json-file", str(out),
         ]  # fmt: skip
         subprocess.run(command, check=True, capture_output=True)
         return json.loads(out.read_text()), spent() - before

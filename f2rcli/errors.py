@@ -28,13 +28,18 @@ EXIT_TERMINATED = 143
 
 
 class F2RError(Exception):
-    """An error its user can act on: one line that says what clashes, and a hint what to do."""
+    """An error its user can act on: one line that says what clashes, and a hint what to do.
+
+    Settings are named as Python writes them, `sigma=-1`; the command line spells them its own way.
+    """
 
     exit_code = EXIT_FAILURE
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")  # Python's tracebacks show it
 
 
 class UsageError(F2RError):
@@ -69,8 +74,12 @@ class TrainingError(F2RError):
     """A training run that cannot go on: its loss diverged too often, or its parts disagree."""
 
 
-def nearest(word: str, known: list[str]) -> str:
-    """A hint that names what `word` may have meant, and what there is."""
+def nearest(word: str, known: list[str], others: str = "") -> str:
+    """A hint that names the known word closest to `word`, and all there are.
+
+    others: what may be given besides, in words.
+    """
     close = difflib.get_close_matches(word, known, n=1)
-    there = f"There is: {', '.join(known)}."
-    return f"Did you mean {close[0]}? {there}" if close else there
+    listed = ", ".join([*known, *([f"or {others}"] if others else [])])
+    choose = f"Choose from {listed}."
+    return f"Did you mean {close[0]}? {choose}" if close else choose

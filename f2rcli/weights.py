@@ -121,7 +121,7 @@ def choose(method: str, space: Space) -> str:
     if not fitting:
         raise WeightsError(
             f"no bundled weights for method {method} and {space.value} pictures.",
-            hint="Pass a file of your own with --weights.",
+            hint="Pass a file of your own as weights=.",
         )
     return next((name for name in fitting if manifest()[name].get("default")), fitting[0])
 
@@ -154,7 +154,7 @@ def load(name_or_path: str) -> Weights:
     path = folder() / entry["file"] if entry else Path(name_or_path)
     if not path.is_file():
         raise WeightsError(
-            f"weights {name_or_path}: neither a bundled name nor a file.",
+            f"weights={name_or_path!r}: neither a bundled name nor a file.",
             hint=f"Bundled: {', '.join(available()) or 'none'}; or pass a .safetensors file.",
         )
     digest = file_digest(path)

@@ -182,12 +182,12 @@ def _lanes(channels: int, shape: tuple[int, ...], options: Options) -> int:
     if options.space == "gray":
         return channels
     if options.space == "rgb" and channels not in (3, 4):
-        raise UsageError(f"space = 'rgb': the pictures have {channels} channels.")
+        raise UsageError(f"space='rgb': the pictures have {channels} channels.")
     if channels in (1, 3, 4):
         return 1
     other = "TCHW" if options.layout == "THWC" else "THWC"
     raise UsageError(
-        f"pictures of shape {tuple(shape)}: {channels} channels are no colours.",
+        f"pictures of shape {tuple(shape)}: {channels} channels are not colours.",
         hint=f"Pass layout={other!r}, or space='gray' to denoise every channel on its own.",
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import numpy as np
 
 from f2rcli.api.arrays import Form, restored
-from f2rcli.api.options import Options
+from f2rcli.api.options import FILE_WHITE, Options, with_keywords
 from f2rcli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -20,18 +20,31 @@ LEAST_BLOCK = 32  # frames of a Dask array that are denoised together
 REACH = 4  # frames a block sees of the next: half a window, of nine frames at most
 PathT = TypeVar("PathT", str, Path)
 ArrayT = TypeVar("ArrayT")
+T = TypeVar("T")
 
 
 @overload
 def denoise(
-    frames: PathT, output: str | Path | None = None, *, overwrite: bool = False, **options: Any
+    frames: PathT,
+    output: str | Path | None = None,
+    *,
+    overwrite: bool = False,
+    progress: bool = False,
+    **options: Any,
 ) -> PathT: ...
 @overload
-def denoise(frames: Iterator[ArrayT], **options: Any) -> Iterator[ArrayT]: ...
-@overload
-def denoise(frames: ArrayT, **options: Any) -> ArrayT: ...
 def denoise(
-    frames: Any, output: str | Path | None = None, *, overwrite: bool = False, **options: Any
+    frames: Iterator[ArrayT], *, progress: bool = False, **options: Any
+) -> Iterator[ArrayT]: ...
+@overload
+def denoise(frames: ArrayT, *, progress: bool = False, **options: Any) -> ArrayT: ...
+def denoise(
+    frames: Any,
+    output: str | Path | None = None,
+    *,
+    overwrite: bool = False,
+    progress: bool = False,
+    **options: Any,
 ) -> Any:
     """Denoise a clip.
 
@@ -42,31 +55,41 @@ def denoise(
     `clip.mp4`) and gives the path written to, of the type of `frames`. Three channels are RGB,
     four have an alpha that stays as it is.
 
-    Keywords, all optional: strength (0 to 4; 1), luma_strength and chroma_strength (the same of
-    brightness and of colour alone; strength), sigma (standard deviation of the noise in the
+    progress: show a progress bar (tqdm).
+
+    Options, with their defaults: strength (0 to 4; 1), luma_strength and chroma_strength (the same
+    for brightness and for colour alone; strength), sigma (standard deviation of the noise in the
     arrays' own units, 8-bit units for files; measured), black and white (values of no light and
     of white; 0 and the dtype's largest, 1 for floats), layout ("THWC", or "TCHW" for channels
     first), space ("auto", "rgb", or "gray" for channels on their own), weights, method, device,
     precision, tile, threads as on the command line; axes and overwrite (files only).
 
-    Raises F2RError's branches: UsageError for options that do not fit, InputError for what cannot
-    be read, OutputError for what cannot be written.
+    Raises UsageError for options that do not fit, InputError for what cannot be read, OutputError
+    for what cannot be written.
     """
     chosen = Options.of(options)
     if isinstance(frames, str | os.PathLike):
-        return _denoise_path(os.fspath(frames), output, chosen, type(frames), overwrite=overwrite)
+        written = _denoise_path(
+            os.fspath(frames), output, chosen, overwrite=overwrite, progress=progress
+        )
+        return written if isinstance(frames, str) else Path(written)
     if output is not None or overwrite or chosen.axes is not None:
-        raise UsageError("output, overwrite, axes: are for files.", hint="Arrays are returned.")
+        raise UsageError("output, overwrite, axes: for files only.", hint="Arrays are returned.")
     if type(frames).__module__.startswith("dask.array"):
+        if progress:
+            raise UsageError(
+                "progress=True: a Dask array is lazy.",
+                hint="Use dask.diagnostics.ProgressBar where it is computed.",
+            )
         return _denoise_dask(frames, chosen)
     if isinstance(frames, np.ndarray) or hasattr(frames, "new_empty"):  # NumPy or torch
-        return _denoise_whole(frames, chosen)
+        return _denoise_whole(frames, chosen, progress=progress)
     if not isinstance(frames, Iterable):
         raise InputError(
             f"frames of type {type(frames).__name__}: neither arrays nor a path.",
             hint="Pass an array (T, H, W[, C]), an iterable of frames, or a path.",
         )
-    return _denoise_each(iter(frames), chosen)
+    return _counted(_denoise_each(iter(frames), chosen), None, shown=progress)
 
 
 def _engine(form: Form, options: Options) -> "Engine":
@@ -91,11 +114,12 @@ def _check_stack(shape: tuple[int, ...]) -> None:
         )
 
 
-def _denoise_whole(frames: Any, options: Options) -> Any:
+def _denoise_whole(frames: Any, options: Options, *, progress: bool = False) -> Any:
     _check_stack(frames.shape)
     tensor = hasattr(frames, "new_empty")
     out = frames.new_empty(frames.shape) if tensor else np.empty(frames.shape, frames.dtype)
-    for place, picture in enumerate(_denoise_each(iter(frames), options)):
+    pictures = _counted(_denoise_each(iter(frames), options), len(frames), shown=progress)
+    for place, picture in enumerate(pictures):
         out[place] = picture
     return out
 
@@ -135,8 +159,8 @@ def _denoise_block(frames: Any, skip: int, count: int, options: Options) -> Any:
 
 
 def _denoise_path(
-    source: str, output: str | Path | None, options: Options, kind: type, *, overwrite: bool
-) -> Any:
+    source: str, output: str | Path | None, options: Options, *, overwrite: bool, progress: bool
+) -> str:
     from f2rcli.engine.stream import denoise_stream, load_engine  # brings torch
     from f2rcli.io import (
         ReadOptions,
@@ -148,13 +172,26 @@ def _denoise_path(
     )
 
     if (options.black, options.white) != (None, None):
-        raise UsageError("black, white: are for arrays.", hint="Files say what their values mean.")
+        raise UsageError("black, white: for arrays only.", hint="Files say what their values mean.")
     target = default_target(source) if output is None else output
     with open_reader(source, ReadOptions(axes=options.axes)) as reader:
         plan = plan_output(reader, target, WriteOptions(overwrite=overwrite))
-        engine = load_engine(options.settings(255), reader.info)
+        engine = load_engine(options.settings(FILE_WHITE), reader.info)
         with open_writer(reader, plan) as writer:
-            for frame in denoise_stream(reader, reader.info, engine):
+            restored = denoise_stream(reader, reader.info, engine)
+            for frame in _counted(restored, reader.info.frames, shown=progress):
                 writer.write(frame)
             receipt = writer.finish()
-    return receipt.path if kind is str else Path(receipt.path)
+    return receipt.path
+
+
+def _counted(items: Iterator[T], total: int | None, *, shown: bool) -> Iterator[T]:
+    """The items with a progress bar: in a notebook a widget, else a line on standard error."""
+    if not shown:
+        return items
+    from tqdm.auto import tqdm  # looks for a notebook when it is imported
+
+    return iter(tqdm(items, total=total, unit="frame"))
+
+
+with_keywords(denoise)

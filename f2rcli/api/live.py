@@ -17,7 +17,7 @@ _END = object()
 
 
 class Denoiser:
-    """Denoises a live sequence: `push` takes a frame and gives those that are ready.
+    """Denoise a live sequence: `push` takes a frame and returns those that are ready.
 
     Frames are NumPy arrays or torch tensors (H, W) or (H, W, C), all alike; results are of the
     same type, dtype and device, in order, one for each. The keywords are those of `denoise`. The

@@ -1,85 +1,77 @@
-"""What callers may choose, checked at the call and not when the first frame is asked for."""
+"""What callers may set, checked at the call and not when the first frame is asked for."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from inspect import Parameter, Signature, signature
+from typing import Any, get_type_hints
 
-from f2rcli import methods, weights
+from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import UsageError, nearest
+from f2rcli.settings import check_range, setting, settings_of
 
-if TYPE_CHECKING:
-    from f2rcli.engine.stream import EngineSettings
-
-Layout = Literal["THWC", "TCHW"]
 LAYOUTS = ("THWC", "TCHW")
 SPACES = ("auto", "rgb", "gray")
+FILE_WHITE = 255.0  # the sigma of files is in 8-bit units
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """The choices of one clip. Raises UsageError for values that do not exist."""
+class Options(EngineSettings):
+    """The engine's settings and what arrays mean. Raises UsageError for values that cannot be."""
 
-    method: str = methods.DEFAULT
-    weights: str | None = None  # name or path; None: the bundled ones that suit the pictures
-    strength: float = 1.0  # 1 takes out the measured noise, 0 changes nothing
-    luma_strength: float | None = None  # of brightness alone; None: as strength
-    chroma_strength: float | None = None  # of colour alone; None: as strength
-    sigma: float | None = None  # in the arrays' own units; None: measured
-    device: str = "auto"
-    precision: str = "auto"
-    tile: str = "auto"
-    threads: int | None = None
-    layout: str = "THWC"  # where the channels are; frames of iterables lack the T
-    space: str = "auto"
-    black: float | None = None  # the value of no light; None: 0
-    axes: str | None = None  # of a stack in a file, one letter per axis; None: as the file says
-    white: float | None = None  # the value of white; None: the dtype's largest, 1 for floats
+    sigma: float | None = setting(
+        None, "Standard deviation of the noise (default: measured).",
+        low=0, unit="in the arrays' own units; 8-bit units for files",
+    )  # fmt: skip
+    layout: str = setting(
+        "THWC", "Where the channels are; frames of iterables lack the T.", choices=LAYOUTS
+    )
+    space: str = setting("auto", "gray: every channel on its own.", choices=SPACES)
+    black: float | None = setting(None, "The value of no light (default: 0).")
+    white: float | None = setting(
+        None, "The value of white (default: the dtype's largest, 1 for floats)."
+    )
+    axes: str | None = setting(
+        None, "The axes of a stack in a file, one letter each (default: as the file says)."
+    )
 
     def __post_init__(self) -> None:
-        for name, value, known in (
-            ("layout", self.layout, LAYOUTS),
-            ("space", self.space, SPACES),
-            ("method", self.method, methods.available()),
-        ):
-            if value not in known:
-                raise UsageError(
-                    f"{name} = {value!r}: no such choice.", hint=nearest(value, [*known])
-                )
-        if self.weights is not None and not any(c in self.weights for c in "./\\"):
-            known_weights = weights.available()
-            if self.weights not in known_weights:
-                hint = nearest(self.weights, known_weights)
-                raise UsageError(f"weights = {self.weights!r}: no such choice.", hint=hint)
-        for name in ("strength", "luma_strength", "chroma_strength"):
-            asked = getattr(self, name)
-            if asked is not None and not 0 <= asked <= 4:
-                raise UsageError(f"{name} = {asked:g}: must be from 0 to 4.")
+        EngineSettings.__post_init__(self)
         if self.white is not None and self.white <= (self.black or 0):
-            raise UsageError(f"white = {self.white:g}: must lie above black, {self.black or 0:g}.")
+            raise UsageError(f"white={self.white:g}: must lie above black, {self.black or 0:g}.")
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> "Options":
         """The options of a call's keywords; raises UsageError for one that does not exist."""
-        unknown = sorted(given.keys() - cls.__dataclass_fields__.keys())
-        if unknown:
-            hint = nearest(unknown[0], sorted(cls.__dataclass_fields__))
-            raise UsageError(f"{unknown[0]}: no such option.", hint=hint)
-        if given.get("weights") is not None:
-            given = given | {"weights": str(given["weights"])}
-        return cls(**given)
+        known = settings_of(cls)
+        for name in given:
+            if name not in known:
+                raise UsageError(f"{name}: no such option.", hint=nearest(name, sorted(known)))
+        texts = {n: str(given[n]) for n in ("weights", "tile") if given.get(n) is not None}
+        return cls(**given | texts)
 
-    def settings(self, span: float) -> "EngineSettings":
-        """The engine's settings for values that span so much from black to white."""
-        from f2rcli.engine.stream import EngineSettings  # brings torch
+    def settings(self, span: float) -> EngineSettings:
+        """The engine's settings for values that span this much from black to white.
 
-        return EngineSettings(
-            method=self.method,
-            weights=self.weights,
-            strength=self.strength,
-            luma_strength=self.luma_strength,
-            chroma_strength=self.chroma_strength,
-            sigma=None if self.sigma is None else 255 * self.sigma / span,
-            device=self.device,
-            precision=self.precision,
-            tile=self.tile,
-            threads=self.threads,
+        Raises UsageError for noise that is stronger than that.
+        """
+        values = {field.name: getattr(self, field.name) for field in fields(EngineSettings)}
+        if self.sigma is not None:
+            check_range("sigma", self.sigma, 0, span, "in the units of the pictures")
+            values["sigma"] = 255 * self.sigma / span
+        return EngineSettings(**values)
+
+
+def with_keywords(function: Callable[..., Any]) -> None:
+    """List the options in a function's signature, in place of its `**options`."""
+    whole, types = signature(function), get_type_hints(Options)
+    own = [p for p in whole.parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
+    keywords = [
+        Parameter(
+            name, Parameter.KEYWORD_ONLY, annotation=types[name],
+            default=Options.__dataclass_fields__[name].default,
         )
+        for name in settings_of(Options)
+    ]  # fmt: skip
+    function.__signature__ = Signature(  # type: ignore[attr-defined]  # what `inspect` looks for
+        [*own, *keywords], return_annotation=whole.return_annotation
+    )

@@ -14,20 +14,40 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
+import typer
 from rich.console import Console as RichConsole
 from rich.text import Text
 
-from f2rcli.errors import F2RError, OutputError
+from f2rcli.cli.spelling import as_flags, flags_of
+from f2rcli.errors import DeviceError, F2RError, OutputError, UsageError, WeightsError
+from f2rcli.settings import setting
 
 LOG = logging.getLogger("f2rcli")
+RUN = "Run"  # heading in --help
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verbosity:
+    """How much a run says, and to whom."""
+
+    json: bool = setting(
+        False, "Print JSON on standard output, for programs.", flags=("--json",), group=RUN
+    )
+    quiet: bool = setting(False, "Warnings and errors only.", flags=("--quiet", "-q"), group=RUN)
+    verbose: bool = setting(False, "Verbose output.", flags=("--verbose", "-v"), group=RUN)
+    log_file: str | None = setting(
+        None, "Append everything that --verbose says to a file.", metavar="PATH", group=RUN
+    )
+    debug: bool = setting(False, "Tracebacks (or set F2R_DEBUG=1).", flags=("--debug",), group=RUN)
 
 
 class Console:
-    """The voice of one run. Made before the options are known; `configure` tells it of them."""
+    """The voice of one run. Made before the options are known; `configure` sets it up."""
 
     def __init__(self) -> None:
         self.human = RichConsole(stderr=True, highlight=False, soft_wrap=True)
         self.events: EventStream | None = None
+        self.context: typer.Context | None = None  # of the running command
         self.if_stopped = "nothing was put at the final path."  # what a signal leaves, in words
         self.quiet = False
         self.verbose = False
@@ -35,23 +55,23 @@ class Console:
         self.handlers: list[logging.Handler] = []
         self._attach(LOG, logging.NullHandler())  # else Python prints warnings of its own
 
-    def configure(
-        self,
-        *,
-        json: bool = False,
-        quiet: bool = False,
-        verbose: bool = False,
-        debug: bool = False,
-        log_file: str | None = None,
-    ) -> None:
-        """Take over a command's options; raises OutputError for an unwritable log file."""
-        self.events = EventStream(sys.stdout) if json else None
-        self.quiet = quiet
-        self.verbose = verbose and not quiet
-        self.debug = self.debug or debug
-        if log_file is not None:
-            self._attach(logging.getLogger(), _log_to(log_file))
+    def configure(self, how: Verbosity) -> None:
+        """Follow a command's options; raises OutputError for an unwritable log file."""
+        self.events = EventStream(sys.stdout) if how.json else None
+        self.quiet = how.quiet
+        self.verbose = how.verbose and not how.quiet
+        self.debug = self.debug or how.debug
+        if how.log_file is not None:
+            self._attach(logging.getLogger(), _log_to(how.log_file))
             LOG.setLevel(logging.DEBUG)
+
+    def silence(self) -> None:
+        """Say warnings and errors only, and nothing to programs."""
+        self.events, self.quiet, self.verbose = None, True, False
+
+    def spelled(self, text: str) -> str:
+        """A message with settings named as flags."""
+        return text if self.context is None else as_flags(text, flags_of(self.context))
 
     def close(self) -> None:
         """Close the log file; Python's logging outlives a run."""
@@ -72,19 +92,21 @@ class Console:
 
     def note(self, text: str) -> None:
         """Something worth a line in every run that is not quiet."""
+        text = self.spelled(text)
         LOG.info(text)
         if not self.quiet and self.events is None:
             self._print(text)
 
     def warning(self, text: str) -> None:
         """Something the user should know even when quiet."""
+        text = self.spelled(text)
         LOG.warning(text)
         if self.events is not None:
             self.events.write("warning", message=text)
         else:
             self._print(text, label="warning", style="yellow")
 
-    def event(self, kind: str, **fields: Any) -> None:
+    def event(self, kind: str, /, **fields: Any) -> None:
         """Something for programs only."""
         LOG.debug("%s %s", kind, fields)
         if self.events is not None:
@@ -105,8 +127,11 @@ class Console:
             self._print(hint, label="hint", style="cyan")
 
     def failed(self, error: F2RError) -> None:
-        """Report an error of f2r's own tree."""
-        self.error(str(error), hint=error.hint, exit_code=error.exit_code)
+        """Report an error of f2r's own tree, its settings spelled as flags."""
+        hint = None if error.hint is None else self.spelled(error.hint)
+        about_settings = isinstance(error, UsageError | DeviceError | WeightsError)
+        message = self.spelled(str(error)) if about_settings else str(error)  # a file's name stays
+        self.error(message, hint=hint, exit_code=error.exit_code)
 
     def trace(self, error: BaseException) -> None:
         """The traceback: always into the log file, on the screen only with --debug."""
@@ -165,7 +190,7 @@ class EventStream:
     def __post_init__(self) -> None:
         self.began = self.clock()
 
-    def write(self, event: str, **fields: Any) -> None:
+    def write(self, event: str, /, **fields: Any) -> None:
         """Write one event and flush; values are JSON values, NaN excluded."""
         line = {"event": event, "time": round(self.clock() - self.began, 3), **fields}
         self.stream.write(json.dumps(line, allow_nan=False, default=str) + "\n")

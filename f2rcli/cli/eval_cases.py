@@ -1,31 +1,27 @@
-"""What `f2r eval` is asked to do: its options as a plan and as clips that belong together."""
+"""From the options of `f2r eval` to a plan and to clips that belong together."""
 
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from f2rcli import methods
-from f2rcli.cli.options import checks
-from f2rcli.cli.options.engine import EngineChoice
+from f2rcli.cli.options.eval import EvalOptions, denoisers
+from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import UsageError
 from f2rcli.evaluation import metrics
-from f2rcli.evaluation.plan import CONVERSIONS, Plan
+from f2rcli.evaluation.plan import Plan
 from f2rcli.evaluation.result import NOISY, BenchmarkFacts
 from f2rcli.io import ReadOptions
+from f2rcli.settings import check_choice
 
 if TYPE_CHECKING:
     from f2rcli.evaluation.base import Baseline, Case
 
-ENGINE_OPTIONS = (
-    "weights", "strength", "luma_strength", "chroma_strength", "sigma", "device", "precision",
-    "tile", "threads",
-)  # fmt: skip
-
 
 @dataclass(slots=True)
 class EvalRequest:
-    """What is to be evaluated, once it is known what there is."""
+    """The clips to evaluate, and with what."""
 
     kind: str
     cases: "list[Case]"
@@ -34,33 +30,26 @@ class EvalRequest:
     benchmark: BenchmarkFacts | None = None
 
 
-def plan_of(given: dict[str, Any]) -> Plan:
+def plan_of(options: EvalOptions, engine: EngineSettings) -> Plan:
     """The plan that the options describe. Raises UsageError for what does not exist or clashes."""
-    denoised, noises = given["denoised"], given["noise"] or []
-    if given["methods"] is None:
-        names = [] if denoised else [NOISY, methods.DEFAULT]
+    if options.methods is None:
+        names = [] if options.denoised else [NOISY, methods.DEFAULT]
     else:
-        names = _listed(given["methods"])
+        names = _listed(options.methods)
     for name in names:
-        checks.check_choice("--methods", name, [*methods.available(), NOISY])
+        check_choice("methods", name, denoisers())
     made = [name for name in names if name != NOISY]
-    checks.check_choice("--conversion", given["conversion"], list(CONVERSIONS))
-    engine = {name: given[name] for name in ENGINE_OPTIONS}
-    for name in made or [methods.DEFAULT]:
-        EngineChoice(method=name, **engine)
-    if given["weights"] is not None and len(made) != 1:
+    if engine.weights is not None and len(made) != 1:
         raise UsageError(
-            f"--weights {given['weights']}: for which of {', '.join(made) or 'no'} methods?",
+            f"--weights {engine.weights}: for which of {', '.join(made) or 'no'} methods?",
             hint="Pass one method with --methods.",
         )
-    if given["csv"] == given["json"] == "-":
-        raise UsageError("--csv - --json -: one of them at a time.", hint="Write one to a file.")
-    _check_sides(given, denoised, noises)
+    _check_sides(options)
     return Plan(
-        metrics=metrics.check(tuple(_listed(given["metrics"] or ""))), methods=tuple(names),
-        baselines=tuple(_listed(given["baselines"] or "")), seed=given["seed"],
-        clipped=given["clipped"], frames=given["frames"], border=given["border"],
-        conversion=given["conversion"], engine=engine,
+        metrics=metrics.check(tuple(_listed(options.metrics or ""))), methods=tuple(names),
+        baselines=tuple(_listed(options.baselines or "")), seed=options.seed,
+        clipped=options.clipped is not False, frames=options.frames, border=options.border,
+        conversion=options.conversion, engine=engine,
     )  # fmt: skip
 
 
@@ -76,12 +65,13 @@ def split(text: str) -> tuple[str | None, str]:
     return None, text
 
 
-def _check_sides(given: dict[str, Any], denoised: list[str], noises: list[str]) -> None:
+def _check_sides(options: EvalOptions) -> None:
     """Raise UsageError for sides that do not make an evaluation."""
-    clean, noisy = given["clean"], given["noisy"]
-    if (given["benchmark"] is None) != (given["root"] is None):
+    clean, noisy, denoised = options.clean, options.noisy, options.denoised
+    noises = options.noise
+    if (options.benchmark is None) != (options.root is None):
         raise UsageError("--benchmark and --root: go together.", hint="Pass both.")
-    if given["benchmark"] is not None:
+    if options.benchmark is not None:
         if clean or noisy or denoised:
             raise UsageError(
                 "--benchmark: names its own clips.", hint="Leave --clean, --noisy, DENOISED out."
@@ -104,27 +94,28 @@ def _check_sides(given: dict[str, Any], denoised: list[str], noises: list[str]) 
         )
 
 
-def ask(given: dict[str, Any], plan: Plan, said: set[str]) -> tuple[EvalRequest, Plan]:
-    """The cases, and the plan as a benchmark's protocol wants it; `said` are the options that were
-    not left at their default. Raises InputError where no clips belong together."""
+def request(options: EvalOptions, axes: str | None, plan: Plan) -> tuple[EvalRequest, Plan]:
+    """The cases, and the plan as a benchmark's protocol wants it.
+
+    Raises InputError where no clips belong together.
+    """
     from f2rcli.noise.synthesis import spec  # brings torch
 
-    noises = [spec.parse(text) for text in given["noise"] or []]
-    options = ReadOptions(frames=plan.frames, axes=given["axes"])
-    if given["benchmark"] is not None:
-        asked, plan = _benchmark(given, plan, said)
+    noises = [spec.parse(text) for text in options.noise or []]
+    if options.benchmark is not None and options.root is not None:
+        found, plan = _benchmark(options, options.benchmark, options.root, plan)
     else:
         from f2rcli.evaluation.clips.pairing import Sides, paired
 
-        sides = Sides(_path(given["clean"]), _path(given["noisy"]), _labelled(given["denoised"]))
-        cases, remarks = paired(sides, options, noises)
-        kind = "synthetic" if noises else "blind" if given["clean"] is None else "reference"
-        asked = EvalRequest(kind, cases, remarks)
+        sides = Sides(_path(options.clean), _path(options.noisy), _labelled(options.denoised or []))
+        cases, remarks = paired(sides, ReadOptions(frames=plan.frames, axes=axes), noises)
+        kind = "synthetic" if noises else "blind" if options.clean is None else "reference"
+        found = EvalRequest(kind, cases, remarks)
     if plan.baselines:
         from f2rcli.evaluation import baselines
 
-        asked.baselines = baselines.find(plan.baselines)
-    return asked, plan
+        found.baselines = baselines.find(plan.baselines)
+    return found, plan
 
 
 def _path(text: str | None) -> Path | None:
@@ -147,15 +138,15 @@ def _labelled(texts: list[str]) -> dict[str, Path]:
     return sides
 
 
-def _benchmark(given: dict[str, Any], plan: Plan, said: set[str]) -> tuple[EvalRequest, Plan]:
+def _benchmark(options: EvalOptions, name: str, root: str, plan: Plan) -> tuple[EvalRequest, Plan]:
     from f2rcli.evaluation import benchmarks
 
-    chosen = benchmarks.load(given["benchmark"])
-    cases = chosen.cases(Path(given["root"]), tuple(given["noise"] or ()), plan.frames)
+    chosen = benchmarks.load(name)
+    cases = chosen.cases(Path(root), tuple(options.noise or ()), plan.frames)
     plan = replace(
         plan,
         metrics=plan.metrics or chosen.metrics,
-        clipped=plan.clipped if "clipped" in said else chosen.clipped,
+        clipped=chosen.clipped if options.clipped is None else options.clipped,
         frames=plan.frames or chosen.frames,
     )
     kind = "synthetic" if any(case.noise is not None for case in cases) else "reference"

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from f2rcli import __version__
 from f2rcli.cli.console import Console
-from f2rcli.cli.options.engine import EngineChoice, returned_of
+from f2rcli.cli.engine import returned_of
 from f2rcli.cli.progress import Meter
+from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import F2RError, UsageError
 from f2rcli.frames import ClipInfo
 from f2rcli.io.base import ReadOptions
@@ -55,7 +56,7 @@ class RunReport:
             raise type(error)(f"--report: {error}", hint=hint) from error
 
     def write(
-        self, choice: EngineChoice, info: ClipInfo, engine: "Engine | None", console: Console
+        self, settings: EngineSettings, info: ClipInfo, engine: "Engine | None", console: Console
     ) -> None:
         """Look at both clips and write the page. Raises F2RError; the output stays as it is.
 
@@ -69,7 +70,8 @@ class RunReport:
 
         console.if_stopped = "the output is complete; the report was not written."
         plan = Plan(
-            methods=(NOISY,), engine={"device": choice.device, "threads": choice.threads},
+            methods=(NOISY,),
+            engine=EngineSettings(device=settings.device, threads=settings.threads),
             frames=min(self.read.frames or FRAMES, FRAMES),
         )  # fmt: skip
         with Meter(console, "report", plan.frames, exact=False) as meter:
@@ -81,7 +83,7 @@ class RunReport:
             clip = run.clip(self._case(plan.frames))
             told = [_with_returned(result, info, engine) for result in clip.methods]
             found = run.evaluation([replace(clip, methods=tuple(told))])
-        settled = _retold(found, choice, engine, self._settings())
+        settled = _retold(found, settings, engine, self._settings())
         write_report(settled, Path(self.page), overwrite=self.overwrite, title="Denoising run")
         console.event("report", path=self.page)
         console.note(f"report: {self.page}")
@@ -133,28 +135,26 @@ def _with_returned(
 
 
 def _retold(
-    found: "Evaluation", choice: EngineChoice, engine: "Engine | None", part: dict[str, Any]
+    found: "Evaluation", settings: EngineSettings, engine: "Engine | None", part: dict[str, Any]
 ) -> "Evaluation":
-    """The evaluation, which only knows two files, with what made one of the other."""
-    methods = tuple(_made_by(choice, engine) if m.name == SIDE else m for m in found.methods)
-    settings = {name: found.settings[name] for name in ("border", "conversion")}
+    """The evaluation, which knows two files only, with the engine that made one of the other."""
+    methods = tuple(_made_by(settings, engine) if m.name == SIDE else m for m in found.methods)
+    kept = {name: found.settings[name] for name in ("border", "conversion")}
     words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
-    return replace(
-        found, methods=methods, settings=part | settings, command=" ".join(["f2r", *words])
-    )
+    return replace(found, methods=methods, settings=part | kept, command=" ".join(["f2r", *words]))
 
 
-def _made_by(choice: EngineChoice, engine: "Engine | None") -> "MethodFacts":
+def _made_by(settings: EngineSettings, engine: "Engine | None") -> "MethodFacts":
     from f2rcli.evaluation.result import MethodFacts
 
-    settings: dict[str, Any] = {"strength": choice.strength}
+    facts: dict[str, Any] = {"strength": settings.strength}
     for name in ("luma_strength", "chroma_strength", "sigma"):
-        if (value := getattr(choice, name)) is not None:
-            settings[name] = value
+        if (value := getattr(settings, name)) is not None:
+            facts[name] = value
     if engine is None:  # strength 0 of what no weights suit
-        return MethodFacts(name=SIDE, title=choice.method, version=__version__, settings=settings)
-    settings |= {"device": engine.device, "precision": engine.precision, "tile": engine.tile}
+        return MethodFacts(name=SIDE, title=settings.method, version=__version__, settings=facts)
+    facts |= {"device": engine.device, "precision": engine.precision, "tile": engine.tile}
     return MethodFacts(
         name=SIDE, title=engine.method_name, version=__version__, weights=engine.weights_name,
-        weights_sha256=engine.weights.sha256, settings=settings,
+        weights_sha256=engine.weights.sha256, settings=facts,
     )  # fmt: skip

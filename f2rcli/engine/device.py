@@ -7,9 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 import cv2
 import torch
 
-from f2rcli.errors import DeviceError, UsageError
+from f2rcli.errors import DeviceError
 
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 # glibc's mallopt: arrays up to the largest size it can keep come from memory that the process has
 # already, which is not given back while it runs.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
@@ -20,40 +19,31 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 def choose_device(wish: str) -> torch.device:
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps` -> a device that works here.
 
-    Raises UsageError for a word that names no device, DeviceError for one that is not here.
+    Raises DeviceError for one that is not here.
     """
     if wish == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     kind, _, number = wish.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (number and not number.isdigit()):
-        raise UsageError(
-            f"--device {wish}: not a device.",
-            hint="Choose auto, cpu, cuda, cuda:0 (1, 2 …) or mps.",
-        )
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise DeviceError(
-            f"--device {wish}: this machine offers {torch.cuda.device_count()} CUDA device(s).",
-            hint="Use --device auto, or install a CUDA build of torch.",
+            f"device={wish!r}: this machine offers {torch.cuda.device_count()} CUDA device(s).",
+            hint="Pass device='auto', or install a CUDA build of torch.",
         )
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("--device mps: not available here.", hint="Use --device auto.")
+        raise DeviceError("device='mps': not available here.", hint="Pass device='auto'.")
     return torch.device(wish)
 
 
 def choose_precision(wish: str, device: torch.device) -> str:
     """`auto` -> the fastest precision that loses nothing visible here; others as they are.
 
-    Raises UsageError for an unknown word, DeviceError for one the device cannot compute in.
+    Raises DeviceError for one the device cannot compute in.
     """
-    if wish not in PRECISIONS:
-        raise UsageError(
-            f"--precision {wish}: unknown.", hint=f"Choose from: {', '.join(PRECISIONS)}."
-        )
     if wish == "fp16" and device.type == "cpu":
         raise DeviceError(
-            "--precision fp16: processors compute it slower than fp32.", hint="Use bf16 or fp32."
+            "precision='fp16': processors compute it slower than fp32.", hint="Pass bf16 or fp32."
         )
     if wish != "auto":
         return wish
@@ -76,13 +66,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
 
 
 def use_threads(count: int | None) -> int:
-    """Set how many threads networks, flow and filters may use; by default as many as this process
-    has cores.
-
-    Raises UsageError for fewer than one.
-    """
-    if count is not None and count < 1:
-        raise UsageError(f"--threads {count}: must be at least 1.")
+    """Set how many threads networks, flow and filters may use; by default all cores there are."""
     chosen = count or int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0))
     torch.set_num_threads(chosen)
     cv2.setNumThreads(chosen)

@@ -1,6 +1,5 @@
 """A method with its weights on a device: what the user chose, checked and loaded."""
 
-import math
 import time
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -30,9 +29,10 @@ from f2rcli.engine.residual import (
     under_contract,
 )
 from f2rcli.engine.returned import Returned
+from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import allowance, check_strengths, scaled
 from f2rcli.engine.tiles import Runner, choose_tile
-from f2rcli.errors import DeviceError, UsageError, WeightsError
+from f2rcli.errors import DeviceError, WeightsError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
 from f2rcli.methods.base import Method, Prepared
 from f2rcli.models.layers import channels_last
@@ -45,32 +45,6 @@ BASE_BYTES = 420_000_000  # torch, PyAV and their libraries
 FRAME_BYTES = 130, 215  # per pixel, and per channel of it: frames and flows, measured
 STACK_TILE = 512  # pixels: stacks are promised to need little memory, for a tenth more time
 PROBE_SIZE = 192  # pixels per side of the frames that speed is predicted from
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineSettings:
-    """What the user may choose. Values check themselves when the engine is loaded."""
-
-    method: str = methods.DEFAULT
-    weights: str | None = None  # a bundled name or a path; None: the bundled default
-    strength: float = 1.0  # of the estimated noise; below 1 keeps grain
-    luma_strength: float | None = None  # of brightness alone; None: as strength
-    chroma_strength: float | None = None  # of colour alone; None: as strength
-    sigma: float | None = None  # 8-bit units; None: measured
-    device: str = "auto"
-    precision: str = "auto"
-    tile: str = "auto"
-    threads: int | None = None
-    contract: bool = True  # hold what is taken out to the measured noise; False: for comparisons
-
-    def __post_init__(self) -> None:
-        for name in ("strength", "luma_strength", "chroma_strength"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and 0 <= value <= 4):
-                option = name.replace("_", "-")
-                raise UsageError(f"--{option} {value:g}: must be from 0 to 4.")
-        if self.sigma is not None and not (math.isfinite(self.sigma) and 0 <= self.sigma <= 255):
-            raise UsageError(f"--sigma {self.sigma:g}: must be from 0 to 255, in 8-bit units.")
 
 
 class Prediction(NamedTuple):
@@ -184,7 +158,7 @@ class Engine:
         ):
             raise DeviceError(
                 f"the networks' result is not finite ({self.device}, {self.precision}).",
-                hint="Pass --precision fp32.",
+                hint="Pass precision='fp32'.",
             )
         model, noise = beside.model, beside.noise
         if source.layout.space is Space.GRAY and change.shape[1] > 1:
@@ -238,7 +212,6 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
 
     Raises UsageError, WeightsError or DeviceError, each with what to do about it.
     """
-    methods.load(settings.method)
     check_strengths(settings, info)
     keep_memory()
     use_threads(settings.threads)
@@ -248,13 +221,13 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     if wish == "auto" and info.layout.levels is not None and device.type == "cpu":
         wish = str(STACK_TILE)
     size, memory = picture_size(info), memory_of(device)
-    tile = choose_tile(wish, *size, memory)  # a wish that makes no sense fails first
+    tile = choose_tile(wish, *size, memory)
     chosen = weights.load(settings.weights or _bundled(settings.method, info.space))
     header = chosen.header
     if header.method != settings.method:
         raise WeightsError(
             f"{chosen.name}: weights for method {header.method}, not {settings.method}.",
-            hint=f"Pass --method {header.method}, or other weights.",
+            hint=f"Pass method={header.method!r}, or other weights.",
         )
     if header.space is not info.space and not (
         header.space is Space.RGB and info.space is Space.GRAY
@@ -262,7 +235,7 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
         raise WeightsError(
             f"{chosen.name}: weights for {header.space.value} pictures, "
             f"{info.name} holds {info.space.value}.",
-            hint="Leave --weights out, or pass weights of the clip's own kind.",
+            hint="Leave weights= out, or pass weights for such pictures.",
         )
     engine = Engine(settings, chosen, device, precision, tile, stated=info.noise_profile)
     engine.slack = CODED if info.coded else STRICT

@@ -135,7 +135,7 @@ class NoiseTracker:
         if found.blocking is not None and found.blocking.visible:
             self.engine.note(found.blocking.words())
         if methods.load(self.engine.method_name).wants_sigma:
-            self.engine.note(f"no --sigma: the noise was estimated, {sigma:.1f} of 255")
+            self.engine.note(f"no sigma= given: the noise was estimated, {sigma:.1f} of 255")
 
     def refresh(
         self, method: Method, view: Window[Prepared], frames: Sequence[Frame], missed: int = 0
@@ -185,7 +185,7 @@ class NoiseTracker:
         told, sigma = self.engine.settings.sigma or 0.0, mean_sigma8(found.model)
         low, high = sorted((told, sigma))
         if found.compared and high > CONTRADICTION * low and high > CONTRADICTION * HARDLY_ANY8:
-            self.engine.note(f"--sigma {told:g} is used, though {sigma:.1f} of 255 was measured")
+            self.engine.note(f"sigma={told:g} is used, though {sigma:.1f} of 255 was measured")
 
 
 HARDLY_ANY8 = 255 * HARDLY_ANY

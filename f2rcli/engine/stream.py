@@ -10,9 +10,10 @@ import numpy as np
 
 from f2rcli.defects import put_back, without_defects
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
-from f2rcli.engine.engine import Engine, EngineSettings, Prediction, load_engine
+from f2rcli.engine.engine import Engine, Prediction, load_engine
 from f2rcli.engine.noise_tracking import REFRESH_EVERY, NoiseTracker
 from f2rcli.engine.residual import Beside, watched
+from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.steady import Steady
 from f2rcli.engine.strength import changes_nothing
 from f2rcli.frames import ClipInfo, Frame, same_samples

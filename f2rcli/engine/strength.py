@@ -45,8 +45,8 @@ def check_strengths(settings: Strengths, info: ClipInfo) -> None:
     mosaic = info.layout.family is Family.BAYER
     what = "raw sensor values, whose colours are not separate yet" if mosaic else "gray pictures"
     raise UsageError(
-        f"--chroma-strength {settings.chroma_strength:g}: {info.name} holds {what}.",
-        hint="Leave it out; --strength is all there is for them.",
+        f"chroma_strength={settings.chroma_strength:g}: {info.name} holds {what}.",
+        hint="Leave it out; strength= is all there is for them.",
     )
 
 

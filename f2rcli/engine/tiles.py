@@ -12,13 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from f2rcli.engine.device import autocast
-from f2rcli.errors import UsageError
 from f2rcli.models.layers import leaves, mapped, padded
 
 ACTIVATION_BYTES = 700  # per pixel of a picture that runs in one piece, where no method says
 MEMORY_SHARE = 0.25  # of the device's memory that activations may take under `auto`
 DEFAULT_TILE = 1024  # pixels per side beyond that
-SMALLEST_TILE = 64
 
 
 def choose_tile(
@@ -27,17 +25,13 @@ def choose_tile(
     """Pixels per side of a tile, a multiple of 8; None to run whole pictures.
 
     wish: `auto` (whole while activations, `per_pixel` bytes each, fit into a share of `memory`
-    bytes), `off`, or a number, which is rounded down. Raises UsageError for anything else.
+    bytes), `off`, or a number, which is rounded down.
     """
     if wish == "off":
         return None
     if wish == "auto":
         fits = per_pixel * height * width <= MEMORY_SHARE * memory
         return None if fits else DEFAULT_TILE
-    if not wish.isdigit() or int(wish) < SMALLEST_TILE:
-        raise UsageError(
-            f"--tile {wish}: must be auto, off, or pixels per side from {SMALLEST_TILE} up."
-        )
     tile = int(wish) // 8 * 8
     return None if tile >= max(height, width) else tile
 

@@ -90,7 +90,7 @@ def explain(
     height, width = centre.shape[-2:]
     if not (0 <= x < width and 0 <= y < height):
         raise InputError(
-            f"--pixel {x},{y}: outside the picture.",
+            f"pixel {x},{y}: outside the picture.",
             hint=f"It is {width} x {height}; counting begins with 0,0 in the upper left.",
         )
     left, top = (_corner(place, size) for place, size in ((x, width), (y, height)))
@@ -141,7 +141,7 @@ def _restored(
         if "memory" in str(error):
             raise
         raise InputError(
-            f"--method {engine.method_name}: its results cannot be traced back to pixels: "
+            f"method {engine.method_name}: its results cannot be traced back to pixels: "
             "part of it runs outside its networks.",
             hint="Choose another method.",
         ) from error

@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import UsageError
 from f2rcli.evaluation import metrics
+from f2rcli.settings import settings_of
 
 CONVERSIONS = ("f2r", "swscale")
 
@@ -22,21 +24,21 @@ class Plan:
     border: int = 0  # pixels left out on every side
     conversion: str = "f2r"  # of Y'CbCr to RGB
     mean: str = "clips"  # or "frames": what weighs the same in the mean
-    engine: dict[str, Any] = field(default_factory=dict)  # EngineSettings but for the method
+    engine: EngineSettings = field(default_factory=EngineSettings)  # but for the method
 
     def __post_init__(self) -> None:
         metrics.check(self.metrics)
         if self.border < 0 or self.border % 2:
-            raise UsageError(
-                f"--border {self.border}: must be an even number of pixels, 0 or more."
-            )
+            raise UsageError(f"border={self.border}: must be an even number of pixels, 0 or more.")
         if self.seed < 0:
-            raise UsageError(f"--seed {self.seed}: must be 0 or more.")
+            raise UsageError(f"seed={self.seed}: must be 0 or more.")
 
     def values(self) -> dict[str, Any]:
         """As JSON values, for the report."""
+        named = [name for name in settings_of(EngineSettings) if name != "method"]
+        engine = {name: getattr(self.engine, name) for name in named}
         return {
             "seed": self.seed, "clipped": self.clipped, "frames": self.frames,
             "border": self.border, "conversion": self.conversion, "mean": self.mean,
-            **{key: value for key, value in self.engine.items() if value is not None},
+            **{name: value for name, value in engine.items() if value is not None},
         }  # fmt: skip

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from f2rcli import __version__
-from f2rcli.engine.stream import EngineSettings
 from f2rcli.errors import F2RError, UsageError
 from f2rcli.evaluation import metrics
 from f2rcli.evaluation.base import (
@@ -114,7 +113,7 @@ class Run:
         self.metrics = self._metrics()
         self.shows_noisy = NOISY in plan.methods
         made = [name for name in plan.methods if name != NOISY]
-        self.methods = [MethodContestant(n, EngineSettings(method=n, **plan.engine)) for n in made]
+        self.methods = [MethodContestant(n, replace(plan.engine, method=n)) for n in made]
         self.baselines = [baseline for baseline in baselines if self._runs(baseline)]
         self.reading = Reading(conversion=plan.conversion, border=plan.border)
         self.given: dict[str, MethodFacts] = {}
@@ -132,8 +131,8 @@ class Run:
                 if every:
                     continue
                 raise UsageError(
-                    f"--metrics {name}: needs a clean reference.",
-                    hint=f"Pass --clean, or choose from {', '.join(metrics.WITHOUT)}.",
+                    f"metrics={name!r}: needs a clean reference.",
+                    hint=f"Pass clean=, or choose from {', '.join(metrics.WITHOUT)}.",
                 )
             missing = metric.available()
             if missing is None:
@@ -156,7 +155,7 @@ class Run:
             optional = frozenset(contestant.name for contestant in self.baselines)
             contestants: list[Contestant] = [*self.methods, *self.baselines]
             steps.enter(contestants, optional)
-            setting = steps.setting(plan.engine.get("device") or "auto", plan.engine.get("threads"))
+            setting = steps.setting(plan.engine.device, plan.engine.threads)
             shown = [NOISY] if NOISY in steps.sides and self._noisy_counts(case) else []
             names = (*shown, *(run.name for run in steps.runs))
             for label in case.given:

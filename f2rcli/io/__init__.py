@@ -61,7 +61,7 @@ def open_reader(source: str | Path, options: ReadOptions | None = None) -> Reade
     found, options = _source_format(str(source)), options or ReadOptions()
     if options.axes is not None and not getattr(found, "AXES", False):
         raise UsageError(
-            f"--axes {options.axes}: {Path(source).name} is not a stack.", hint="Leave it out."
+            f"axes={options.axes!r}: {Path(source).name} is not a stack.", hint="Leave it out."
         )
     return found.open_reader(str(source), options)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from f2rcli.errors import OutputError
 
-ELSEWHERE = "choose another folder with -o"
+ELSEWHERE = "choose another folder with output="
 FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows knows no quota
 
 
@@ -88,7 +88,7 @@ class PartFile(Part):
         except BlockingIOError as error:
             raise OutputError(
                 f"{target.name}: another run is writing it.",
-                hint="Wait for it, or choose another name with -o.",
+                hint="Wait for it, or choose another name with output=.",
             ) from error
         except OSError as error:
             raise disk_error(target, error) from error
@@ -237,7 +237,7 @@ def disk_errors(target: Path, elsewhere: str = ELSEWHERE) -> Iterator[None]:
 def exists_error(target: Path) -> OutputError:
     """The error for a target that already exists."""
     return OutputError(
-        f"{target.name}: already exists.", hint="Pass --overwrite, or another name with -o."
+        f"{target.name}: already exists.", hint="Pass overwrite=True, or another name with output=."
     )
 
 
@@ -256,7 +256,7 @@ def disk_error(target: Path, error: OSError, elsewhere: str = ELSEWHERE) -> Outp
         case errno.EPIPE:
             why, hint = "the pipe was closed by its reader", "Check the program after the pipe."
         case errno.ENAMETOOLONG:
-            why, hint = "the name is too long", "Choose a shorter one with -o."
+            why, hint = "the name is too long", "Choose a shorter one with output=."
         case _:
             why, hint = error.strerror or str(error), "Check the disk and the path."
     return OutputError(f"{target.name}: cannot be written: {why}.", hint=hint)

@@ -8,54 +8,94 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from f2rcli.errors import UsageError
 from f2rcli.frames import ClipInfo, Frame
+from f2rcli.settings import check, clock, pairs, setting
 
-FieldMode = Literal["auto", "on", "off"]
+FieldMode = Literal["auto", "on", "off"]  # interlaced: as the file says, always, never
+FAMILIES = ("h264", "hevc", "av1", "vp9", "ffv1", "prores", "mjpeg")  # of codecs
+SPAN, ENCODING, RUN = "Which part", "Encoding", "Run"  # headings in --help
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadOptions:
-    """The part of a clip to read, and the tolerance of damage."""
+    """The part of a clip to read, and the tolerance of damage. Raises UsageError."""
 
-    strict: bool = False  # stop at the first damage instead of holding a frame
-    start: float | None = None  # seconds from the clip's first frame
-    end: float | None = None  # seconds from the clip's first frame, exclusive
-    frames: int | None = None  # at most this many
-    fields: FieldMode = "auto"  # interlaced: as the file says, always, never
-    axes: str | None = None  # of a stack, one letter per axis; None: as the file says
+    axes: str | None = setting(
+        None, "The axes of a TIFF stack, one letter each: T time, Z depth, C channel (default: as "
+        "the file says).", metavar="TZCYX", group=SPAN,
+    )  # fmt: skip
+    start: float | None = setting(
+        None, "Seconds or h:mm:ss from the clip's first frame.",
+        metavar="TIME", group=SPAN, low=0, unit="seconds", typed=str, parse=clock,
+    )  # fmt: skip
+    end: float | None = setting(
+        None, "Seconds or h:mm:ss, excluded.",
+        metavar="TIME", group=SPAN, low=0, unit="seconds", typed=str, parse=clock,
+    )  # fmt: skip
+    frames: int | None = setting(None, "At most N frames.", metavar="N", group=SPAN, low=1)
+    fields: FieldMode = setting(
+        "auto", "Denoise the two fields of interlaced video separately.",
+        group="Picture", choices=get_args(FieldMode), typed=str,
+    )  # fmt: skip
+    strict: bool = setting(
+        False, "Stop at the first damaged frame; count dropped streams as a failure.", group=RUN
+    )
     # Distinct frames before and after the excerpt to yield as context (`Frame.context`), as far as
     # the clip has them. They do not count for `frames`, times, or the ledger.
     lead: int = 0
     trail: int = 0
 
     def __post_init__(self) -> None:
-        if self.start is not None and self.start < 0:
-            raise UsageError(f"start = {self.start} s: must not be negative.")
+        check(self)
         if self.end is not None and self.end <= (self.start or 0):
-            raise UsageError(f"end = {self.end} s: must lie after the start, {self.start or 0} s.")
-        if self.frames is not None and self.frames < 1:
-            raise UsageError(f"frames = {self.frames}: must be 1 or more.")
-        if self.fields not in ("auto", "on", "off"):
-            raise UsageError(f"fields = {self.fields!r}: must be auto, on or off.")
+            raise UsageError(
+                f"end={self.end:g}: must lie after the start, {self.start or 0:g}.",
+                hint="Both count from the clip's first frame, in seconds.",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteOptions:
     """Options for writing a clip; None picks what suits the input."""
 
-    codec: str | None = None  # family (h264) or encoder (libx264)
-    crf: float | None = None
-    preset: str | None = None
-    pix_fmt: str | None = None
-    encoder_options: tuple[tuple[str, str], ...] = ()
-    lossless: bool = False
-    overwrite: bool = False
-    keep_partial: bool = False
-    format: str | None = None  # camera raw: dng or tiff
-    demosaic: bool = False  # camera raw as developed pictures
+    codec: str | None = setting(
+        None, "Encoder or family: h264, hevc, av1, vp9, ffv1, prores, mjpeg, libx264... (default: "
+        "the input's).", metavar="NAME", group=ENCODING, choices=FAMILIES, others="an encoder",
+    )  # fmt: skip
+    crf: float | None = setting(
+        None, "Constant quality; lower is better.", metavar="N", group=ENCODING
+    )
+    preset: str | None = setting(
+        None, "The encoder's speed preset.", metavar="NAME", group=ENCODING
+    )
+    pix_fmt: str | None = setting(
+        None, "Pixel format of the output (default: the input's).", metavar="NAME", group=ENCODING
+    )
+    encoder_options: tuple[tuple[str, str], ...] = setting(
+        (), "An option for the encoder; may be repeated.", flags=("--encoder-opt",),
+        metavar="K=V", group=ENCODING, typed=list[str], parse=pairs,
+    )  # fmt: skip
+    lossless: bool = setting(
+        False, "FFV1, in every format.", flags=("--lossless/--lossy",), group=ENCODING
+    )
+    format: str | None = setting(
+        None, "Camera raw: files to write into a folder (default: as the input).",
+        group=ENCODING, choices=("dng", "tiff"),
+    )  # fmt: skip
+    demosaic: bool = setting(
+        False, "Camera raw: developed 16-bit TIFF instead of the mosaic.",
+        flags=("--demosaic/--mosaic",), group=ENCODING,
+    )  # fmt: skip
+    overwrite: bool = setting(False, "Replace OUTPUT.", group=RUN)
+    keep_partial: bool = setting(
+        False, "Leave the part file of a failed run beside OUTPUT.", group=RUN
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
 
     def refuse_encoding(self, target: str, *, pix_fmt: bool = True) -> None:
         """Raise UsageError for options of encoders, where `target` is written without one.
@@ -64,11 +104,11 @@ class WriteOptions:
         """
         given = {
             "codec": self.codec, "crf": self.crf, "preset": self.preset,
-            "encoder-opt": self.encoder_options or None, "pix-fmt": self.pix_fmt,
+            "encoder_options": self.encoder_options or None, "pix_fmt": self.pix_fmt,
         }  # fmt: skip
         for name, value in given.items():
-            if value is not None and (pix_fmt or name != "pix-fmt"):
-                raise UsageError(f"--{name}: has no meaning for {target}.", hint="Leave it out.")
+            if value is not None and (pix_fmt or name != "pix_fmt"):
+                raise UsageError(f"{name}=: has no meaning for {target}.", hint="Leave it out.")
 
 
 @dataclass(slots=True)

@@ -38,7 +38,7 @@ class SequenceReader(Reader):
         if not self.asked:
             raise InputError(
                 f"{self.source.name}: has only {len(every)} frames, {len(every) / rate:.2f} s.",
-                hint="Pass an earlier --start.",
+                hint="Pass an earlier start=.",
             )
 
     @abstractmethod

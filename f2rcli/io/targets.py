@@ -30,22 +30,22 @@ def check_target(target: Path, sources: list[Path], *, overwrite: bool) -> None:
         if same_file(source, target):
             raise UsageError(
                 f"{target.name}: the output is the input itself.",
-                hint="Choose another name with -o; the input is never written.",
+                hint="Choose another name with output=; the input is never written.",
             )
     if target.is_dir():
-        raise OutputError(f"{target.name}: is a folder.", hint="Name a file with -o.")
+        raise OutputError(f"{target.name}: is a folder.", hint="Name a file with output=.")
     if target.exists():
         if not overwrite:
             raise exists_error(target)
         if not stat.S_ISREG(target.stat().st_mode):
             raise OutputError(
                 f"{target.name}: is not a regular file.",
-                hint="Pass -o - to write to standard output.",
+                hint="Pass output='-' to write to standard output.",
             )
     if not os.access(parent, os.W_OK | os.X_OK):
         raise OutputError(
             f"{target.name}: no permission to write into {parent}.",
-            hint="Choose another folder with -o.",
+            hint="Choose another folder with output=.",
         )
 
 
@@ -77,7 +77,7 @@ def check_folder(folder: Path, sources: list[Path], *, pattern: str = "", overwr
     ):
         raise UsageError(
             f"{folder.name}: the output is the input itself.",
-            hint="Name another folder with -o; the input is never written.",
+            hint="Name another folder with output=; the input is never written.",
         )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{folder.name}: no permission to write there.")

@@ -4,7 +4,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
-from f2rcli.errors import UsageError
+from f2rcli.settings import check_choice
 
 if TYPE_CHECKING:
     from f2rcli.methods.base import Method
@@ -25,10 +25,6 @@ def load(name: str) -> "type[Method]":
 
     Raises UsageError for a name that no file here has.
     """
-    if name not in available():
-        raise UsageError(
-            f"--method {name}: there is no such method.",
-            hint=f"Choose from: {', '.join(available())}.",
-        )
+    check_choice("method", name, available())
     method: type[Method] = import_module(f"f2rcli.methods.{name}").METHOD
     return method

@@ -71,6 +71,24 @@ class NoiseModel:
             for g, r, d in zip(self.gain, self.read, self.pedestal, strict=True)
         )
 
+    def in_codes(self, levels: tuple[float, float]) -> str:
+        """Standard deviations at three codes between the levels of black and white, and the line
+        of the variance if it is one, as text; the mean of the channels."""
+        black, span = levels[0], levels[1] - levels[0]
+        knots = self.at_knots()
+        last = len(knots[0]) - 1
+        words = []
+        for place in (0.25, 0.5, 0.75):
+            sigma = span * sum(curve[round(place * last)] for curve in knots) / len(knots)
+            words.append(f"{sigma:.3g} at {black + place * span:.5g}")
+        curve = f"sigma {', '.join(words)}"
+        gain, read, dark = (sum(part) / len(part) for part in (self.gain, self.read, self.pedestal))
+        if self.curve is not None or not gain:
+            return curve
+        offset = black + span * (dark - read**2 / gain)
+        sign = "+" if offset < 0 else "-"
+        return f"{curve}; variance {gain * span:.3g} x (code {sign} {abs(offset):.4g})"
+
     def variance(self, signal: Tensor) -> Tensor:
         """signal (B, C, H, W) -> the noise's variance at every sample."""
         if self.curve is not None:

@@ -99,7 +99,7 @@ def test_an_alpha_channel_stays_and_gray_needs_no_axis(noisy, denoised) -> None:
 
 def test_channels_that_are_no_colours_are_denoised_apart_when_asked(noisy) -> None:
     two = np.stack([noisy[..., 0], 255 - noisy[..., 1]], 3)
-    with pytest.raises(UsageError, match="2 channels are no colours"):
+    with pytest.raises(UsageError, match="2 channels are not colours"):
         f2rcli.denoise(two)
     done = f2rcli.denoise(two, space="gray")
     for channel in (0, 1):
@@ -168,10 +168,10 @@ def test_files_give_the_path_that_was_written(tmp_path: Path) -> None:
         (np.full((2, 4, 4), np.nan), {"white": 1.0}, "frame 0: holds values that are not finite"),
         (np.zeros((2, 0, 4), np.uint8), {}, "no rows and columns"),
         (np.zeros((2, 4, 4), np.uint8), {"strenght": 1}, "strenght: no such option"),
-        (np.zeros((2, 4, 4), np.uint8), {"strength": 9}, "must be from 0 to 4"),
+        (np.zeros((2, 4, 4), np.uint8), {"strength": 9}, "must be between 0 and 4"),
         (np.zeros((2, 4, 4), np.uint8), {"layout": "CTHW"}, "no such choice"),
         (np.zeros((2, 4, 4), np.uint8), {"black": 9, "white": 9}, "must lie above black"),
-        (np.zeros((2, 4, 4), np.uint8), {"overwrite": True}, "are for files"),
+        (np.zeros((2, 4, 4), np.uint8), {"overwrite": True}, "for files only"),
         (np.zeros((2, 4, 4), np.uint8), {"weights": "nonesuch"}, "no such choice"),
         (np.zeros((2, 4, 4), np.uint8), {"space": "rgb"}, "the pictures have 1 channels"),
         ([np.zeros((4, 4), np.uint8), np.zeros((5, 4), np.uint8)], {}, "frame 1: is"),

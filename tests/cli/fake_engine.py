@@ -9,23 +9,11 @@ import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import ModuleType
 from typing import Any, NamedTuple
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineSettings:
-    method: str = "f2r"
-    weights: str | None = None
-    strength: float = 1.0
-    luma_strength: float | None = None
-    chroma_strength: float | None = None
-    sigma: float | None = None
-    device: str = "auto"
-    precision: str = "auto"
-    tile: str = "auto"
-    threads: int | None = None
+from f2rcli.engine.settings import EngineSettings
 
 
 class Noise(NamedTuple):
@@ -93,7 +81,7 @@ def _restored(frame: Any, engine: Engine) -> Any:
 def module() -> ModuleType:
     """What stands in for f2rcli.engine.stream."""
     fake = ModuleType("f2rcli.engine.stream")
-    for name in ("EngineSettings", "Engine", "load_engine", "estimate_noise", "denoise_stream"):
+    for name in ("Engine", "load_engine", "estimate_noise", "denoise_stream"):
         setattr(fake, name, globals()[name])
     return fake
 

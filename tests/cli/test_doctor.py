@@ -4,6 +4,7 @@ import json
 
 from f2rcli import weights
 from f2rcli.cli.commands import doctor
+from f2rcli.engine import self_test
 from f2rcli.errors import EXIT_FAILURE
 
 
@@ -31,6 +32,6 @@ def test_doctor_notices_damaged_weights(monkeypatch, tmp_path) -> None:
 
 
 def test_psnr_of_known_noise() -> None:
-    clean, noisy = doctor.made_clip()
-    assert 22.0 < doctor.psnr(noisy, clean) < 22.6  # 20 log10(255 / 20), clipping aside
-    assert doctor.psnr(clean, clean) > 100
+    clean, noisy = self_test.synthetic_clip()
+    assert 22.0 < self_test.psnr(noisy, clean) < 22.6  # 20 log10(255 / 20), clipping aside
+    assert self_test.psnr(clean, clean) > 100

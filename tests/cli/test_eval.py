@@ -48,7 +48,7 @@ def values(path: Path) -> dict[str, dict[str, float | str | None]]:
 def test_denoised_against_clean_prints_a_table_and_writes_csv_and_json(
     evaluate: Eval, clips: Path, tmp_path: Path
 ) -> None:
-    targets = ("--csv", tmp_path / "e.csv", "--json", tmp_path / "e.json")
+    targets = ("--csv", tmp_path / "e.csv", "--json-file", tmp_path / "e.json")
     done = evaluate(clips / "lossy.mp4", "--clean", clips / "clean.mkv", *targets)
     assert done.code == EXIT_OK, done.err
     means = values(tmp_path / "e.json")["lossy"]
@@ -66,7 +66,7 @@ def test_methods_run_on_noise_that_is_made_here(
 ) -> None:
     out = tmp_path / "e.json"
     noise = ("--noise", "gaussian:25", "--noise", "salt-pepper", "--frames", "3", "--seed", "4")
-    done = evaluate("--clean", clips / "clean.mkv", *noise, *PSNR, "--json", out)
+    done = evaluate("--clean", clips / "clean.mkv", *noise, *PSNR, "--json-file", out)
     assert done.code == EXIT_OK, done.err
     assert "gaussian:25: 1 clip" in done.out
     assert "8-bit, clipped, seed 4" in done.out
@@ -84,8 +84,8 @@ def test_without_any_reference_there_is_what_can_be_told(
 ) -> None:
     out = tmp_path / "e.json"
     done = evaluate(
-        f"mine={clips / 'lossy.mp4'}", "--noisy", clips / "clean.mkv", "--json", out, "--metrics",
-        "whiteness,structure,sharpness,drift,flicker,warping",
+        f"mine={clips / 'lossy.mp4'}", "--noisy", clips / "clean.mkv", "--json-file", out,
+        "--metrics", "whiteness,structure,sharpness,drift,flicker,warping",
     )  # fmt: skip
     assert done.code == EXIT_OK, done.err
     read = json.loads(out.read_text())
@@ -107,7 +107,7 @@ def test_identical_files_have_an_infinite_psnr(evaluate: Eval, clips: Path) -> N
 
 def test_json_or_csv_on_standard_output_is_alone_there(evaluate: Eval, clips: Path) -> None:
     sides = (clips / "lossy.mp4", "--clean", clips / "clean.mkv")
-    assert json.loads(evaluate(*sides, *PSNR, "--json", "-").out)["kind"] == "reference"
+    assert json.loads(evaluate(*sides, *PSNR, "--json").out)["kind"] == "reference"
     assert evaluate(*sides, *PSNR, "--csv", "-").out.startswith("clip,group,method,")
 
 
@@ -161,7 +161,7 @@ def test_damaged_input_is_told_and_ends_with_its_own_code(
     evaluate: Eval, damaged: Path, tmp_path: Path
 ) -> None:
     whole = write_clip(tmp_path / "whole.mkv", frames=24)
-    done = evaluate(damaged, "--clean", whole, *PSNR, "--frames", "4", "--json", "-")
+    done = evaluate(damaged, "--clean", whole, *PSNR, "--frames", "4", "--json")
     assert done.code in (EXIT_OK, EXIT_DAMAGED)
     done = evaluate(damaged, "--clean", whole, *PSNR)
     assert done.code == EXIT_INPUT
@@ -183,9 +183,9 @@ def test_damaged_input_is_told_and_ends_with_its_own_code(
         (("lossy.mp4", "--noisy", "clean.mkv", "--metrics", "psnr"), EXIT_USAGE, "needs a clean"),
         (("lossy.mp4", "--clean", "clean.mkv", "--border", "3"), EXIT_USAGE, "even number"),
         (("--benchmark", "set8"), EXIT_USAGE, "--benchmark and --root: go together"),
-        (("--benchmark", "set9", "--root", "."), EXIT_USAGE, "set9: no such benchmark"),
+        (("--benchmark", "set9", "--root", "."), EXIT_USAGE, "--benchmark set9: no such choice"),
         (("--benchmark", "set8", "--root", "gone"), EXIT_INPUT, "no such folder"),
-        (("--clean", "clean.mkv", "--noise", "g9", "--baselines", "x"), EXIT_USAGE, "baseline"),
+        (("--clean", "clean.mkv", "--noise", "g9", "--baselines", "x"), EXIT_USAGE, "s x:"),
         (("none=lossy.mp4", "--clean", "clean.mkv"), EXIT_USAGE, "the label none is taken"),
     ],
 )  # fmt: skip

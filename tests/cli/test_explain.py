@@ -33,7 +33,7 @@ def explain(given, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
 def test_a_picture_a_table_and_json(explain: Callable[..., Done], tmp_path: Path) -> None:
     picture, values = tmp_path / "filters.svg", tmp_path / "filters.json"
     done = explain(
-        "--pixel", "40,30", "--frame", 3, "-o", picture, "--json", values, "--sigma", 25
+        "--pixel", "40,30", "--frame", 3, "-o", picture, "--json-file", values, "--sigma", 25
     )  # fmt: skip
     assert done.code == 0, done.err
     assert picture.read_bytes().startswith(b"<svg ")
@@ -46,7 +46,7 @@ def test_a_picture_a_table_and_json(explain: Callable[..., Done], tmp_path: Path
 
 
 def test_the_first_window_shifts_inwards(explain: Callable[..., Done], tmp_path: Path) -> None:
-    done = explain("--pixel", "1,2", "-o", tmp_path / "f.svg", "--json", "-", "--sigma", 25)
+    done = explain("--pixel", "1,2", "-o", tmp_path / "f.svg", "--json", "--sigma", 25)
     assert [f["frame"] for f in json.loads(done.out)["frames"]] == [0, 1, 2, 3, 4]
 
 

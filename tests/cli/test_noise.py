@@ -42,7 +42,7 @@ def test_json_and_plot_are_written_whole(
     noise: Callable[..., Done], grainy: Path, tmp_path: Path
 ) -> None:
     values, plot = tmp_path / "n.json", tmp_path / "n.svg"
-    done = noise(grainy, "--json", values, "--plot", plot, "--quiet")
+    done = noise(grainy, "--json-file", values, "--plot", plot, "--quiet")
     assert done == Done(0, "", "")
     read = json.loads(values.read_text())
     assert read["file"] == "grainy.mkv"
@@ -52,7 +52,7 @@ def test_json_and_plot_are_written_whole(
 
 
 def test_json_to_standard_output_is_json_alone(noise: Callable[..., Done], grainy: Path) -> None:
-    done = noise(grainy, "--json", "-", "--frames", 6)
+    done = noise(grainy, "--json", "--frames", 6)
     assert json.loads(done.out)["frames"] == 6
 
 
@@ -61,14 +61,14 @@ def test_an_existing_file_is_kept_unless_told(
 ) -> None:
     target = tmp_path / "n.json"
     target.write_text("mine")
-    done = noise(grainy, "--json", target)
+    done = noise(grainy, "--json-file", target)
     assert done.code == 1
     assert "--overwrite" in done.err
     assert target.read_text() == "mine"
-    assert noise(grainy, "--json", target, "--overwrite").code == 0
+    assert noise(grainy, "--json-file", target, "--overwrite").code == 0
 
 
-@pytest.mark.parametrize("option", ["--json", "--plot"])
+@pytest.mark.parametrize("option", ["--json-file", "--plot"])
 def test_the_input_is_never_written(noise: Callable[..., Done], grainy: Path, option: str) -> None:
     before = grainy.read_bytes()
     done = noise(grainy, option, grainy, "--overwrite")
@@ -86,7 +86,7 @@ def test_a_folder_that_is_not_there_is_told_before_any_work(
 
 
 def test_one_frame_is_too_little(noise: Callable[..., Done], tmp_path: Path) -> None:
-    done = noise(write_clip(tmp_path / "one.mkv", frames=1), "--json", tmp_path / "n.json")
+    done = noise(write_clip(tmp_path / "one.mkv", frames=1), "--json-file", tmp_path / "n.json")
     assert done.code == 3
     assert done.err.count("error:") == 1
     assert "hint:" in done.err
@@ -116,7 +116,7 @@ def test_a_methods_own_estimate_stands_beside_the_measurement(
     assert done.code == 0, done.err
     assert "by blind2sound's own estimator" in done.out
     assert "sigma as blind anchors measure it" in done.out
-    done = noise(grainy, "--method", "blind2sound", "--weights", path, "--frames", 4, "--json", "-")
+    done = noise(grainy, "--method", "blind2sound", "--weights", path, "--frames", 4, "--json")
     read = json.loads(done.out)
     assert read["estimator"] == "blind2sound"
     assert len(read["measured_sigma8"]) == 3

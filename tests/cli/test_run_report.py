@@ -4,17 +4,22 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 import f2rcli.cli.commands.denoise as denoise_command
+from f2rcli.cli import engine as cli_engine
 from f2rcli.cli import run_report
 from f2rcli.cli.app import run
-from f2rcli.cli.options.engine import returned_lines, returned_values
+from f2rcli.cli.engine import returned_lines, returned_values
 from f2rcli.engine.returned import Returned
+from f2rcli.engine.self_test import CLIP
 from f2rcli.errors import OutputError
 from f2rcli.evaluation import report
+from f2rcli.noise.model import NoiseModel
 from tests.cli.conftest import Done, write_clip
 
 OPTIONS = ("--device", "cpu", "--threads", "1")
@@ -79,7 +84,7 @@ def returned(share: float) -> Returned:
 def test_a_receipt_and_a_page_say_when_much_was_given_back(
     denoise: Callable[..., Done], grainy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (denoise_command, run_report):
+    for module in (cli_engine, denoise_command, run_report):
         monkeypatch.setattr(module, "returned_of", lambda engine: returned(0.234))
     output, page = tmp_path / "out.mkv", tmp_path / "page.html"
     done = denoise(grainy, "-o", output, "--report", page, "--frames", 3, "--json")
@@ -87,18 +92,29 @@ def test_a_receipt_and_a_page_say_when_much_was_given_back(
     assert event["event"] == "result"
     assert event["returned"]["share"] == pytest.approx(0.234, abs=1e-3)
     assert len(event["returned"]["by_plane"]) == 3
-    assert "the contract gave back 23 % of what was taken out" in event["notes"][0]
+    assert "the contract gave back 23 % of what was removed" in event["notes"][0]
     text = page.read_text(encoding="utf-8")
     assert "23.4% of what was taken out (Y 23.4%, Cb 23.4%, Cr 23.4%)" in text
     again = denoise(grainy, "-o", output, "--frames", 3, "--overwrite")
     assert again.err.splitlines()[-1].startswith("the contract gave back 23 %")
 
 
+def ran(share: float, sigma8: float) -> Any:
+    """An engine that measured `sigma8` and whose contract gave `share` back."""
+    noise = NoiseModel.gaussian(sigma8 / 255, 3)
+    return SimpleNamespace(returned=returned(share), noise=noise)
+
+
 def test_a_receipt_is_silent_where_little_was_given_back() -> None:
-    assert returned_lines(returned(0.08)) == []
-    assert returned_lines(None) == []
+    assert returned_lines(ran(0.08, 5.0), CLIP) == []
+    assert returned_lines(None, CLIP) == []
     assert returned_values(None) is None
-    assert len(returned_lines(returned(0.12))) == 1
+    assert len(returned_lines(ran(0.12, 5.0), CLIP)) == 1
+
+
+def test_a_receipt_is_silent_where_there_was_hardly_any_noise() -> None:
+    assert returned_lines(ran(0.9, 0.29), CLIP) == []
+    assert len(returned_lines(ran(0.9, 0.31), CLIP)) == 1
 
 
 @pytest.mark.parametrize(

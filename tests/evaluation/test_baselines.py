@@ -146,7 +146,7 @@ def test_mosaics_are_refused() -> None:
 def test_groups_and_names_are_found_and_others_refused() -> None:
     names = [b.name for b in baselines.find(("ffmpeg-bm3d", "ffmpeg"))]
     assert names == ["ffmpeg-bm3d", "ffmpeg-nlmeans", "ffmpeg-hqdn3d"]
-    with pytest.raises(UsageError, match="--baselines fmpeg: no such baseline") as caught:
+    with pytest.raises(UsageError, match="baselines='fmpeg': no such choice") as caught:
         baselines.find(("fmpeg",))
     assert caught.value.hint is not None
     assert "ffmpeg" in caught.value.hint

@@ -194,7 +194,7 @@ def test_other_folders_are_refused_with_what_is_expected_and_where_it_is_publish
 
 
 def test_an_unknown_benchmark_is_refused_with_the_nearest() -> None:
-    with pytest.raises(UsageError, match="--benchmark devis: no such benchmark") as caught:
+    with pytest.raises(UsageError, match="benchmark='devis': no such choice") as caught:
         benchmarks.load("devis")
     assert caught.value.hint is not None
     assert "davis" in caught.value.hint

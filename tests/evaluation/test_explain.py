@@ -100,7 +100,7 @@ def test_a_pixel_in_a_corner_of_a_large_picture_is_followed_in_a_crop(tmp_path: 
 
 
 def test_a_pixel_outside_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--pixel 80,0: outside"):
+    with pytest.raises(InputError, match="pixel 80,0: outside"):
         explained(tmp_path, (80, 0))
 
 

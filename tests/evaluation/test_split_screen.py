@@ -135,7 +135,7 @@ def test_an_existing_file_is_kept(tmp_path: Path) -> None:
 
 
 def test_pictures_are_no_split_screen(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"--compare-video look\.tif"):
+    with pytest.raises(UsageError, match=r"compare_video='look\.tif"):
         SplitScreen(tmp_path / "look.tif")
 
 

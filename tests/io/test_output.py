@@ -83,7 +83,7 @@ def test_an_existing_target_is_not_replaced_unasked(clip: Path, tmp_path: Path) 
     with open_reader(clip) as reader:
         with pytest.raises(OutputError, match=r"out\.mp4: already exists") as caught:
             plan_output(reader, target)
-        assert "--overwrite" in str(caught.value.hint)
+        assert "overwrite=True" in str(caught.value.hint)
     assert target.read_bytes() == b"precious"
 
 

@@ -178,7 +178,7 @@ def test_weights_of_another_method_or_missing_ones_are_named(stored: str, tmp_pa
     frames = noisy_clip(2)
     with pytest.raises(WeightsError, match="weights for method fitvnet, not f2r") as refused:
         load_engine(EngineSettings(method="f2r", weights=stored), info_of(frames))
-    assert refused.value.hint == "Pass --method fitvnet, or other weights."
+    assert refused.value.hint == "Pass method='fitvnet', or other weights."
     with pytest.raises(WeightsError, match="neither a bundled name nor a file"):
         engine_of(frames, str(tmp_path / "none.safetensors"))
     with pytest.raises(WeightsError, match="no bundled weights for method fitvnet and bayer"):

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from f2rcli import weights
 from f2rcli.cli.console import Console
-from f2rcli.cli.options import checks
-from f2rcli.cli.options.engine import EngineChoice
 from f2rcli.cli.train_progress import StepMeter
+from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import InputError, TrainingError, UsageError
 from f2rcli.io.base import ReadOptions
+from f2rcli.settings import check_choice
 from f2rcli.training.footage.cache import fingerprint
 from f2rcli.training.footage.sources import ClipSource, find_sources
 from f2rcli.training.run.config import ADAPT, TrainConfig
@@ -24,7 +24,7 @@ KEPT = "kept.json"  # what was found, where nothing better than the weights at h
 
 def check_adapt(level: str, source: str) -> None:
     """Raise UsageError for what cannot be adapted to."""
-    checks.check_choice("--adapt", level, list(ADAPT))
+    check_choice("adapt", level, list(ADAPT))
     if source == "-":
         raise UsageError(
             "- --adapt: standard input can be read only once.", hint="Adapt to a file."
@@ -32,8 +32,8 @@ def check_adapt(level: str, source: str) -> None:
 
 
 def adapted(
-    engine: EngineChoice, level: str, source: str, read: ReadOptions, console: Console
-) -> EngineChoice:
+    engine: EngineSettings, level: str, source: str, read: ReadOptions, console: Console
+) -> EngineSettings:
     """The engine with weights fitted to what is read of the clip, or as it was where nothing
     better is found.
 
@@ -60,7 +60,7 @@ def adapted(
 
 
 def _train(
-    engine: EngineChoice,
+    engine: EngineSettings,
     level: str,
     source: str,
     read: ReadOptions,

@@ -1,8 +1,6 @@
 """`f2r denoise` of several clips: find them, place them, run each in a process, report."""
 
 import datetime
-import hashlib
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,47 +10,46 @@ from typing import Any
 
 import typer
 
-from f2rcli import __version__, weights
+from f2rcli import __version__
 from f2rcli.batch.child import ALONE
 from f2rcli.batch.records import Records
 from f2rcli.batch.report import Report, check_report, report_path
 from f2rcli.batch.runners import check_address, run_here, run_on_cluster
 from f2rcli.batch.scan import Choice, Scan, scan
+from f2rcli.batch.settings import settings_hash
 from f2rcli.batch.targets import Placed, check_output, place_all
 from f2rcli.batch.work import Outcome, Task, not_run
 from f2rcli.cli.batch_progress import BatchMeter
 from f2rcli.cli.console import Console
+from f2rcli.cli.options.batch import BatchOptions
 from f2rcli.errors import EXIT_INPUT, EXIT_OK, InputError, UsageError
 from f2rcli.io import is_clip
+from f2rcli.settings import settings_of
 
 COMMAND: tuple[str, ...] = ()  # see Task.command
-ASKING = ("recursive", "pattern", "jobs", "shard", "cluster")  # any of these makes it a batch
-# What the child is told otherwise, or must not hear of.
+# Options that a child gets otherwise, or must not get.
 OWN = {
-    *ASKING, "source", "output", "json", "quiet", "verbose", "log_file", "debug", "config",
-    "dry_run", "preview", "report", "help",
+    *settings_of(BatchOptions), "source", "output", "json", "quiet", "verbose", "log_file",
+    "debug", "config", "dry_run", "preview", "report", "help",
 }  # fmt: skip
-# What does not change the result: a batch may go on with other values of these.
-NEUTRAL = {"overwrite", "keep_partial", "device", "tile", "threads"}
 
 
-def asks_for_batch(given: Mapping[str, Any]) -> bool:
-    """Whether the options mean several clips, by what they name and by what they ask.
+def asks_for_batch(sources: list[str], options: BatchOptions) -> bool:
+    """Whether several clips are meant, by what the inputs are or by the options.
 
     Raises UsageError for --recursive and the like of standard input.
     """
-    sources = given["source"]
-    asked = [name for name in ASKING if given[name]]
+    given = options.given
     if sources == ["-"]:
-        if asked:
-            raise UsageError(f"--{asked[0]}: standard input is one clip.")
+        if given:
+            raise UsageError(f"--{given[0]}: standard input is one clip.")
         return False
     folder = Path(sources[0])
-    return bool(asked) or len(sources) > 1 or (folder.is_dir() and _holds_clips(folder))
+    return bool(given) or len(sources) > 1 or (folder.is_dir() and _holds_clips(folder))
 
 
 def _holds_clips(folder: Path) -> bool:
-    """Whether a folder is no clip, but something in it may be: an empty one is one bad clip."""
+    """Whether a folder is not a clip, but may hold some; an empty one is a single bad clip."""
     try:
         return not is_clip(folder) and any(folder.iterdir())
     except OSError:
@@ -251,13 +248,6 @@ def child_options(ctx: typer.Context) -> dict[str, list[str]]:
                 values = [Path(str(value)).absolute()]  # a cluster's workers run elsewhere
             words[name] = [f"{flag}={item}" for item in values]
     return words
-
-
-def settings_hash(options: Mapping[str, list[str]], named: str | None) -> str:
-    """A hash of every option that changes a result, and of the weights' bytes."""
-    telling = {name: words for name, words in options.items() if name not in NEUTRAL}
-    telling["weights"] = [weights.mark(named)]
-    return hashlib.sha256(json.dumps(telling, sort_keys=True).encode()).hexdigest()
 
 
 def _unreadable(found: Scan, batch: Batch) -> list[Outcome]:

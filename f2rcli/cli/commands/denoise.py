@@ -2,24 +2,19 @@
 
 import sys
 from dataclasses import asdict, dataclass, replace
-from dataclasses import fields as fields_of
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from f2rcli import __version__, methods
+from f2rcli import __version__
 from f2rcli.cli.commands.adapt import adapted, check_adapt
 from f2rcli.cli.commands.batch import asks_for_batch, run_batch
 from f2rcli.cli.console import Console
-from f2rcli.cli.forecast import expected_frames, forecast
-from f2rcli.cli.options import batch as bopt
-from f2rcli.cli.options import checks
-from f2rcli.cli.options import shared as opt
-from f2rcli.cli.options.engine import (
-    EngineChoice,
+from f2rcli.cli.engine import (
     aside_lines,
     engine_values,
     engine_words,
+    loaded,
     noise_lines,
     returned_lines,
     returned_of,
@@ -27,9 +22,15 @@ from f2rcli.cli.options.engine import (
     say_notes,
     sigma_of,
 )
+from f2rcli.cli.forecast import expected_frames, forecast
+from f2rcli.cli.options import batch as bopt
+from f2rcli.cli.options import shared as opt
+from f2rcli.cli.options.derived import with_options
 from f2rcli.cli.preview import pairs, preview_target, write_preview
 from f2rcli.cli.progress import Meter
 from f2rcli.cli.run_report import RunReport
+from f2rcli.engine.settings import EngineSettings
+from f2rcli.engine.strength import changes_nothing
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, UsageError, WeightsError
 from f2rcli.frames import ClipInfo
 from f2rcli.io import default_target, open_reader, open_writer, plan_output
@@ -40,71 +41,44 @@ if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
 
 
+@with_options
 def denoise(
+    *,
     ctx: typer.Context,
     source: bopt.Sources,
     output: opt.Output = None,
-    recursive: bopt.Recursive = False,
-    pattern: bopt.Pattern = None,
-    jobs: bopt.Jobs = None,
-    shard: bopt.Shard = None,
-    cluster: bopt.Cluster = None,
-    strength: opt.Strength = 1.0,
-    luma_strength: opt.LumaStrength = None,
-    chroma_strength: opt.ChromaStrength = None,
-    sigma: opt.Sigma = None,
-    method: opt.Method = methods.DEFAULT,
-    weights: opt.Weights = None,
+    several: bopt.BatchOptions,
+    engine: EngineSettings,
     adapt: opt.Adapt = None,
-    fields: opt.Fields = "auto",
-    axes: opt.Axes = None,
-    start: opt.Start = None,
-    end: opt.End = None,
-    frames: opt.Frames = None,
+    read: ReadOptions,
     preview: opt.Preview = None,
     report: opt.ReportTo = None,
-    device: opt.Device = "auto",
-    threads: opt.Threads = None,
-    precision: opt.Precision = "auto",
-    tile: opt.Tile = "auto",
-    codec: opt.Codec = None,
-    crf: opt.Crf = None,
-    preset: opt.Preset = None,
-    pix_fmt: opt.PixFmt = None,
-    encoder_opt: opt.EncoderOpt = None,
-    lossless: opt.Lossless = False,
-    format: opt.Format = None,
-    demosaic: opt.Demosaic = False,
-    overwrite: opt.Overwrite = False,
+    write: WriteOptions,
     dry_run: opt.DryRun = False,
-    strict: opt.Strict = False,
-    keep_partial: opt.KeepPartial = False,
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
-    log_file: opt.LogFile = None,
-    debug: opt.Debug = False,
+    console: Console,
     config: opt.Config = None,
 ) -> int:
     """Denoise INPUT into OUTPUT, frame by frame, in constant memory.
 
     Several inputs, or a folder of clips, go into the folder OUTPUT, each in a process of its own.
     """
-    console: Console = ctx.obj
-    console.configure(json=json, quiet=quiet, verbose=verbose, debug=debug, log_file=log_file)
-    if asks_for_batch(ctx.params):
-        Job.of(ctx.params | {"source": "clips", "output": "clips"})  # wrong options fail just once
-        return run_batch(ctx, console)
-    return run_job(Job.of(ctx.params | {"source": source[0]}), console)
+    batch = asks_for_batch(source, several)
+    job = Job(
+        source="clips" if batch else source[0], output="clips" if batch else output,
+        engine=engine, adapt=adapt, read=read, write=write, preview=preview, report=report,
+        dry_run=dry_run,
+    )  # fmt: skip
+    job.check(json=console.events is not None)  # of a batch: wrong options fail just once
+    return run_batch(ctx, console) if batch else run_job(job, console)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One `f2r denoise`, as asked for."""
+    """One `f2r denoise`."""
 
     source: str
     output: str | None
-    engine: EngineChoice
+    engine: EngineSettings
     adapt: str | None = None
     read: ReadOptions
     write: WriteOptions
@@ -112,42 +86,27 @@ class Job:
     report: str | None = None
     dry_run: bool = False
 
-    @classmethod
-    def of(cls, given: dict[str, Any]) -> "Job":
-        """The job that the command's options describe; raises UsageError where they clash."""
-        span = (given["start"], given["end"], given["frames"], given["fields"])
-        options = checks.pairs(given["encoder_opt"])
-        job = cls(
-            source=given["source"],
-            output=given["output"],
-            engine=EngineChoice(**_named(EngineChoice, given)),
-            adapt=given["adapt"],
-            read=checks.read_options(*span, axes=given["axes"], strict=given["strict"]),
-            write=WriteOptions(**_named(WriteOptions, given), encoder_options=options),
-            preview=given["preview"],
-            report=given["report"],
-            dry_run=given["dry_run"],
-        )
-        if job.adapt is not None:
-            check_adapt(job.adapt, job.source)
-        if job.preview is not None and job.dry_run:
+    def check(self, *, json: bool) -> None:
+        """Raise UsageError for options that clash; `json`: standard output holds events."""
+        if self.adapt is not None:
+            check_adapt(self.adapt, self.source)
+        if self.preview is not None and self.dry_run:
             raise UsageError("--preview --dry-run: choose one of them.")
-        if job.report is not None and (job.preview is not None or job.write.demosaic):
-            clash = "--preview" if job.preview is not None else "--demosaic"
+        if self.report is not None and (self.preview is not None or self.write.demosaic):
+            clash = "--preview" if self.preview is not None else "--demosaic"
             raise UsageError(
                 f"--report {clash}: a report compares the input with the whole output of its kind.",
                 hint="Choose one of them.",
             )
-        if job.target == "-" and given["json"]:
+        if self.target == "-" and json:
             raise UsageError(
                 "-o - --json: both want standard output.",
                 hint="Write to a file, or use --log-file.",
             )
-        return job
 
     @property
     def page(self) -> RunReport | None:
-        """What --report asks for."""
+        """The report page, if there is to be one."""
         if self.report is None:
             return None
         return RunReport(
@@ -160,11 +119,6 @@ class Job:
         """Where the result goes: a path, or "-"."""
         full = str(default_target(self.source)) if self.output is None else self.output
         return full if self.preview is None else preview_target(self.output, full, self.preview)
-
-
-def _named(kind: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """Those of the given options that are fields of a dataclass."""
-    return {field.name: given[field.name] for field in fields_of(kind) if field.name in given}
 
 
 def run_job(job: Job, console: Console) -> int:
@@ -231,9 +185,9 @@ def _plan_values(plan: WritePlan) -> dict[str, object]:
 def _engine(job: Job, reader: Reader, console: Console) -> "Engine | None":
     """The engine; None at strength 0 for a clip that no bundled weights fit: none are needed."""
     try:
-        return job.engine.load(reader.info, console)
+        return loaded(job.engine, reader.info, console)
     except WeightsError:
-        if not job.engine.changes_nothing or job.engine.weights is not None:
+        if not changes_nothing(job.engine) or job.engine.weights is not None:
             raise
         return None
 
@@ -303,7 +257,7 @@ def _preview(job: Job, count: int, reader: Reader, console: Console) -> Receipt:
     """--preview: before | after of the first `count` frames of the span."""
     if replace(job.write, overwrite=False, keep_partial=False) != WriteOptions():
         console.warning("--preview has an encoding of its own; the codec options are not used.")
-    engine = job.engine.load(reader.info, console)
+    engine = loaded(job.engine, reader.info, console)
     with Meter(console, reader.info.name, count) as meter:
         shown = meter.counted(pairs(reader, engine, count), lambda: sigma_of(engine))
         return write_preview(reader, shown, job.target, count, job.write)
@@ -313,8 +267,8 @@ def _close(
     job: Job, reader: Reader, receipt: Receipt, engine: "Engine | None", console: Console
 ) -> int:
     """After the run: the damage ledger, the receipt, and the exit code."""
-    ledger, returned = reader.ledger, returned_of(engine)
-    lines = ledger.lines()
+    ledger, lines = reader.ledger, reader.ledger.lines()
+    given_back = returned_lines(engine, reader.info)
     if ledger.damaged:
         listed = "".join(f"\n  {line}" for line in lines)
         console.warning(f"{reader.info.name} is damaged; damage ledger:{listed}")
@@ -325,10 +279,10 @@ def _close(
     code = EXIT_DAMAGED if incomplete else EXIT_OK
     console.event(
         "result", **asdict(receipt), damaged=ledger.damaged, ledger=lines,
-        returned=returned_values(returned), exit_code=code,
-        notes=[*returned_lines(returned), *aside_lines(engine)],
+        returned=returned_values(returned_of(engine)), exit_code=code,
+        notes=[*given_back, *aside_lines(engine)],
     )  # fmt: skip
     console.note(receipt.line())
-    for line in returned_lines(returned):
+    for line in given_back:
         console.note(line)
     return code

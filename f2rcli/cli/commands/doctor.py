@@ -3,27 +3,23 @@
 import platform
 import sys
 from collections.abc import Iterator
-from fractions import Fraction
+from dataclasses import replace
 from importlib import metadata
-from typing import NamedTuple
-
-import numpy as np
-import typer
+from typing import Annotated, NamedTuple
 
 from f2rcli import __version__, weights
 from f2rcli.cli.console import Console
-from f2rcli.cli.options import shared as opt
-from f2rcli.cli.options.engine import EngineChoice
+from f2rcli.cli.engine import loaded
+from f2rcli.cli.options.derived import Part, with_options
+from f2rcli.engine.self_test import CLIP, FRAMES, LEVEL, self_test
+from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_FAILURE, EXIT_OK, F2RError, WeightsError
-from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
 
 LIBRARIES = ("torch", "av", "numpy", "opencv-python-headless", "rawpy", "tifffile", "safetensors")
 ENCODERS = ("libx264", "libx264rgb", "libx265", "libsvtav1", "libvpx-vp9", "ffv1", "prores_ks",
             "mjpeg", "png")  # fmt: skip
 DECODERS = ("h264", "hevc", "av1", "vp9", "ffv1", "prores", "mjpeg", "dvvideo", "mpeg2video",
             "mpeg4")  # fmt: skip
-LEVEL = 20.0  # sigma of the self-test's noise, 8-bit units
-FRAMES, HEIGHT, WIDTH = 7, 80, 112
 
 
 class Finding(NamedTuple):
@@ -34,35 +30,30 @@ class Finding(NamedTuple):
     good: bool = True
 
 
+@with_options
 def doctor(
-    ctx: typer.Context,
-    device: opt.Device = "auto",
-    threads: opt.Threads = None,
-    precision: opt.Precision = "auto",
-    json: opt.Json = False,
-    debug: opt.Debug = False,
+    *,
+    engine: Annotated[EngineSettings, Part("device", "threads", "precision")],
+    console: Annotated[Console, Part("json", "debug")],
 ) -> int:
     """Print what is installed and whether it works: the first thing to send with a bug report."""
-    console: Console = ctx.obj
-    console.configure(json=json, debug=debug)
-    choice = EngineChoice(device=device, threads=threads, precision=precision)
     good = True
-    for finding in examine(choice, console):
+    for finding in examine(engine, console):
         good &= finding.good
         console.event("finding", **finding._asdict())
-        if not json:
+        if console.events is None:
             console.data(f"{finding.topic:<10} {'' if finding.good else 'FAILED: '}{finding.text}")
     return EXIT_OK if good else EXIT_FAILURE
 
 
-def examine(choice: EngineChoice, console: Console) -> Iterator[Finding]:
+def examine(settings: EngineSettings, console: Console) -> Iterator[Finding]:
     """All findings, the quick ones first."""
     yield from versions()
     yield from codecs()
     yield from devices()
     yield from shipped_weights()
     try:
-        yield from self_test(choice, console)
+        yield from tested(settings, console)
     except F2RError as error:
         yield Finding("self-test", f"{error} {error.hint or ''}".strip(), good=False)
 
@@ -128,71 +119,17 @@ def shipped_weights() -> Iterator[Finding]:
         yield Finding("weights", f"none bundled in {weights.folder().name}", good=False)
 
 
-def self_test(choice: EngineChoice, console: Console) -> Iterator[Finding]:
-    """Denoise a made clip: how much better it gets, and that strength 0 changes nothing."""
-    from dataclasses import replace
+def tested(settings: EngineSettings, console: Console) -> Iterator[Finding]:
+    """The engine on a synthetic clip: how much better it gets, and that strength 0 is exact."""
+    from f2rcli.engine.stream import denoise_stream  # brings torch
 
-    from f2rcli.engine.stream import denoise_stream
-
-    clean, noisy = made_clip()
-    clip = clip_info()
-    engine = choice.load(clip, console)
-    restored = list(denoise_stream(noisy, clip, engine))
-    gained = psnr(restored, clean) - psnr(noisy, clean)
-    text = f"{FRAMES} frames at sigma {LEVEL:g}: {psnr(noisy, clean):.1f} dB, {gained:+.1f} dB"
+    engine = loaded(settings, CLIP, console)
+    idle = loaded(replace(settings, strength=0.0), CLIP, console)
+    found = self_test(
+        lambda frames, strength: list(denoise_stream(frames, CLIP, engine if strength else idle))
+    )
+    gained = found.restored - found.noisy
+    text = f"{FRAMES} frames at sigma {LEVEL:g}: {found.noisy:.1f} dB, {gained:+.1f} dB"
     yield Finding("self-test", f"{text} ({engine.device}, {engine.precision})", good=gained > 3.0)
-    idle = replace(choice, strength=0.0).load(clip, console)
-    untouched = list(denoise_stream(noisy, clip, idle))
-    same = len(untouched) == len(noisy) and all(
-        np.array_equal(a, b)
-        for one, two in zip(noisy, untouched, strict=True)
-        for a, b in zip(one.planes, two.planes, strict=True)
-    )
-    yield Finding("identity", "strength 0 gives back every sample" if same else "samples differ",
-                  good=same)  # fmt: skip
-
-
-def clip_info() -> ClipInfo:
-    """What there is to know of the made clip."""
-    return ClipInfo(
-        name="self-test",
-        width=WIDTH,
-        height=HEIGHT,
-        layout=PlaneLayout(family=Family.RGB, bits=8),
-        frames=FRAMES,
-        duration=FRAMES / 25,
-        rate=Fraction(25),
-        time_base=Fraction(1, 25),
-    )
-
-
-def made_clip() -> tuple[list[Frame], list[Frame]]:
-    """A drifting picture of soft waves, clean and with white noise; (H, W) uint8 planes."""
-    rng = np.random.default_rng(7)
-    rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float64)
-    clean, noisy = [], []
-    for index in range(FRAMES):
-        x, y = columns + 1.5 * index, rows + 0.5 * index
-        waves = [np.sin(x / a) * np.cos(y / b) for a, b in ((9.0, 13.0), (17.0, 7.0), (11.0, 23.0))]
-        picture = [np.clip(128 + 70 * wave, 0, 255) for wave in waves]
-        noise = [rng.normal(0.0, LEVEL, plane.shape) for plane in picture]
-        clean.append(_frame(picture, index))
-        noisy.append(_frame([p + n for p, n in zip(picture, noise, strict=True)], index))
-    return clean, noisy
-
-
-def _frame(picture: list[np.ndarray], index: int) -> Frame:
-    planes = tuple(np.clip(np.rint(plane), 0, 255).astype(np.uint8) for plane in picture)
-    return Frame(
-        planes=planes, layout=clip_info().layout, pts=index, duration=1, time_base=Fraction(1, 25)
-    )
-
-
-def psnr(frames: list[Frame], truth: list[Frame]) -> float:
-    """Peak signal to noise ratio over all samples, in dB, peak 255."""
-    errors = [
-        np.mean((a.astype(np.float64) - b) ** 2)
-        for one, two in zip(frames, truth, strict=True)
-        for a, b in zip(one.planes, two.planes, strict=True)
-    ]
-    return float(10 * np.log10(255**2 / max(float(np.mean(errors)), 1e-9)))
+    words = "strength 0 gives back every sample" if found.identical else "samples differ"
+    yield Finding("identity", words, good=found.identical)

@@ -1,25 +1,27 @@
 """`f2r eval`: how good denoised clips are, with a reference, with noise made here, or neither."""
 
+import json
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.console import Console as RichConsole
 
 from f2rcli.cli.console import Console
-from f2rcli.cli.eval_cases import EvalRequest, ask, plan_of, split
+from f2rcli.cli.eval_cases import EvalRequest, plan_of, request, split
 from f2rcli.cli.eval_table import tables
 from f2rcli.cli.options import eval as eopt
 from f2rcli.cli.options import shared as opt
+from f2rcli.cli.options.derived import Part, with_options
 from f2rcli.cli.progress import Meter
-from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, F2RError
+from f2rcli.cli.results import check_result
+from f2rcli.engine.settings import EngineSettings
+from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, UsageError
 from f2rcli.evaluation.plan import Plan
 from f2rcli.evaluation.result import Evaluation
 from f2rcli.io.atomic import write_file
-from f2rcli.io.targets import check_target
+from f2rcli.io.base import ReadOptions
 
 if TYPE_CHECKING:
     from f2rcli.evaluation.base import Observer
@@ -27,102 +29,50 @@ if TYPE_CHECKING:
 WIDTH = 160  # columns of a table that does not go to a terminal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Targets:
-    """Where results go."""
-
-    csv: str | None
-    json: str | None
-    report: str | None
-    compare_video: str | None
-    overwrite: bool
-
-    def check(self, sources: list[Path]) -> None:
-        """Raise for what could not be written at the end, before there is work to lose."""
-        for option, target in (
-            ("--csv", self.csv), ("--json", self.json), ("--report", self.report),
-            ("--compare-video", self.compare_video),
-        ):  # fmt: skip
-            if target is None or (target == "-" and option in ("--csv", "--json")):
-                continue
-            if option == "--compare-video" and (Path(target).is_dir() or not Path(target).suffix):
-                continue  # a folder, which is made if need be
-            try:
-                check_target(Path(target), sources, overwrite=self.overwrite)
-            except F2RError as error:
-                hint = (error.hint or "").replace("with -o", f"with {option}")
-                raise type(error)(f"{option}: {error}", hint=hint) from error
-
-
+@with_options
 def evaluate(
-    ctx: typer.Context,
+    *,
     inputs: eopt.Inputs = None,
-    denoised: eopt.Denoised = None,
-    clean: eopt.Clean = None,
-    noisy: eopt.Noisy = None,
-    benchmark: eopt.Benchmark = None,
-    root: eopt.Root = None,
-    noise: eopt.Noise = None,
-    clipped: eopt.Clipped = True,
-    seed: eopt.Seed = 0,
-    methods: eopt.Methods = None,
-    baselines: eopt.Baselines = None,
-    metrics: eopt.Metrics = None,
-    border: eopt.Border = 0,
-    conversion: eopt.Conversion = "f2r",
-    frames: eopt.Frames = None,
-    axes: opt.Axes = None,
-    strength: opt.Strength = 1.0,
-    luma_strength: opt.LumaStrength = None,
-    chroma_strength: opt.ChromaStrength = None,
-    sigma: opt.Sigma = None,
-    weights: opt.Weights = None,
-    device: opt.Device = "auto",
-    threads: opt.Threads = None,
-    precision: opt.Precision = "auto",
-    tile: opt.Tile = "auto",
-    csv: eopt.CsvTo = None,
-    json: eopt.JsonTo = None,
-    report: eopt.ReportTo = None,
-    compare_video: eopt.CompareTo = None,
-    overwrite: eopt.Overwrite = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
-    log_file: opt.LogFile = None,
-    debug: opt.Debug = False,
+    options: eopt.EvalOptions,
+    read: Annotated[ReadOptions, Part("axes")],
+    engine: Annotated[EngineSettings, Part(without=("method",))],
+    targets: eopt.Targets,
+    console: Console,
     config: opt.Config = None,
 ) -> int:
     """Measure how good DENOISED clips are, or f2r itself, against clean clips or without any."""
-    console: Console = ctx.obj
-    console.configure(quiet=quiet, verbose=verbose, debug=debug, log_file=log_file)
     console.if_stopped = "no results were written."
-    given = dict(ctx.params) | {"denoised": [*(inputs or []), *(denoised or [])]}
-    sources = {name: ctx.get_parameter_source(name) for name in given}
-    said = {name for name, source in sources.items() if source and source.name != "DEFAULT"}
-    return evaluate_given(given, said, console)
-
-
-def evaluate_given(given: dict[str, Any], said: set[str], console: Console) -> int:
-    """Evaluate what the options describe; `said` are those that were not left at their default.
-
-    Returns the exit code.
-    """
-    plan = plan_of(given)
-    targets = Targets(**{field.name: given[field.name] for field in fields(Targets)})
-    sides = (given["clean"], given["noisy"], *(split(text)[1] for text in given["denoised"]))
-    targets.check([Path(path) for path in sides if path])
-    asked, plan = ask(given, plan, said)
+    options = options.with_inputs(inputs)
+    plan = plan_of(options, engine)
+    sides = (options.clean, options.noisy, *(split(text)[1] for text in options.denoised or []))
+    _check_targets(targets, [Path(path) for path in sides if path], console)
+    asked, plan = request(options, read.axes, plan)
     for line in asked.remarks:
         console.warning(line)
     found, damaged = _run(asked, plan, targets, console)
-    _deliver(found, targets, console, every_clip=given["verbose"])
+    _deliver(found, targets, console)
     if any(result.failed for clip in found.clips for result in clip.methods):
         return EXIT_BATCH
     return EXIT_DAMAGED if damaged else EXIT_OK
 
 
+def _check_targets(targets: eopt.Targets, sources: list[Path], console: Console) -> None:
+    """Raise for what could not be written at the end, before there is work to lose."""
+    if targets.csv == "-" and console.events is not None:
+        raise UsageError(
+            "--csv - --json: both want standard output.", hint="Write one of them to a file."
+        )
+    for name in ("csv", "json_file", "report", "compare_video"):
+        target = getattr(targets, name)
+        if target is None or (target == "-" and name == "csv"):
+            continue
+        if name == "compare_video" and (Path(target).is_dir() or not Path(target).suffix):
+            continue  # a folder, which is made if need be
+        check_result(name, target, sources, overwrite=targets.overwrite)
+
+
 def _run(
-    asked: EvalRequest, plan: Plan, targets: Targets, console: Console
+    asked: EvalRequest, plan: Plan, targets: eopt.Targets, console: Console
 ) -> tuple[Evaluation, bool]:
     """Everything measured, and whether any input was damaged."""
     from f2rcli.evaluation.run import Run
@@ -149,7 +99,7 @@ def _run(
     return found, run.damaged
 
 
-def _observers(asked: EvalRequest, targets: Targets, stack: ExitStack) -> "list[Observer]":
+def _observers(asked: EvalRequest, targets: eopt.Targets, stack: ExitStack) -> "list[Observer]":
     observers: list[Observer] = []
     if targets.report is not None:
         from f2rcli.evaluation.visuals.pictures import ReportPictures
@@ -170,46 +120,49 @@ def _command() -> str:
     return " ".join(["f2r", *(Path(word).name if "/" in word else word for word in sys.argv[1:])])
 
 
-def _deliver(found: Evaluation, targets: Targets, console: Console, *, every_clip: bool) -> None:
-    """Write and print what was asked for."""
+def _deliver(found: Evaluation, targets: eopt.Targets, console: Console) -> None:
+    """Write the result files, and print the results."""
     from f2rcli.evaluation import export
 
-    printed = False
-    for target, written in ((targets.csv, export.to_csv), (targets.json, export.to_json)):
-        if target == "-":
-            console.data(written(found).rstrip())
-            printed = True
-        elif target is not None:
+    for target, written in ((targets.csv, export.to_csv), (targets.json_file, export.to_json)):
+        if target not in (None, "-"):
             write_file(Path(target), written(found).encode(), overwrite=targets.overwrite)
     if targets.report is not None:
         from f2rcli.evaluation.report import write_report
 
         write_report(found, Path(targets.report), overwrite=targets.overwrite)
-    if printed or console.quiet:
-        return
+    if console.events is not None:
+        console.event("evaluation", **json.loads(export.to_json(found)))
+    elif targets.csv == "-":
+        console.data(export.to_csv(found).rstrip())
+    elif not console.quiet:
+        _print_tables(found, console)
+
+
+def _print_tables(found: Evaluation, console: Console) -> None:
     out = RichConsole(file=sys.stdout, highlight=False)
     if not out.is_terminal:
         out.width = WIDTH
-    for table in tables(found, every_clip=every_clip):
+    for table in tables(found, every_clip=console.verbose):
         out.print(table)
     for line in facts(found):
         out.print(line, markup=False, soft_wrap=True)
 
 
 def facts(found: Evaluation) -> list[str]:
-    """What a reader of the table must know, a line each."""
-    said = []
+    """How the table was made, a line per fact."""
+    lines = []
     if found.kind == "synthetic":
         made = "8-bit, clipped" if found.settings["clipped"] else "unclipped float"
-        said.append(
+        lines.append(
             f"noise: {made}, seed {found.settings['seed']} (compressed noise: 8-bit always)"
         )
     border, colours = found.settings["border"], found.settings["conversion"]
-    said.append(f"border: {border} px left out; colours by {colours}; every clip weighs the same")
+    lines.append(f"border: {border} px left out; colours by {colours}; every clip weighs the same")
     if found.benchmark is not None:
-        said += found.benchmark.protocol
+        lines += found.benchmark.protocol
         sources = dict.fromkeys(row.source for row in found.benchmark.published)
-        said += [f"published: {source}" for source in sources]
+        lines += [f"published: {source}" for source in sources]
         if not found.benchmark.complete:
-            said.append("not all of the benchmark is there: published rows do not compare")
-    return said
+            lines.append("not all of the benchmark is there: published rows do not compare")
+    return lines

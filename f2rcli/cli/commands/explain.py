@@ -1,18 +1,20 @@
-"""`f2r explain`: what one restored pixel was made of, as a picture and a table."""
+"""`f2r explain`: which pixels one restored pixel is made of, as a picture and a table."""
 
-import json as jsonlib
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from f2rcli import methods
 from f2rcli.cli.console import Console
+from f2rcli.cli.engine import loaded, say_notes
 from f2rcli.cli.options import shared as opt
-from f2rcli.cli.options.engine import EngineChoice, say_notes
+from f2rcli.cli.options.derived import Part, with_options
+from f2rcli.cli.results import deliver
 from f2rcli.defects import without_defects
+from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, InputError, UsageError
 from f2rcli.io import open_reader
 from f2rcli.io.atomic import write_file
@@ -34,56 +36,37 @@ At = Annotated[
 Picture = Annotated[
     str, typer.Option("--output", "-o", metavar="OUT.svg", help="The filters of every frame.")
 ]
-JsonTo = Annotated[
-    str | None,
-    typer.Option("--json", metavar="OUT.json", help="Sums, centres and motion; - prints them."),
-]
 
 
+@with_options
 def explain(
-    ctx: typer.Context,
+    *,
     source: opt.Source,
     pixel: Pixel,
     output: Picture,
     frame: At = 0,
-    json: JsonTo = None,
-    sigma: opt.Sigma = None,
-    method: opt.Method = methods.DEFAULT,
-    weights: opt.Weights = None,
-    axes: opt.Axes = None,
-    device: opt.Device = "auto",
-    threads: opt.Threads = None,
+    json_file: opt.JsonFile = None,
+    engine: Annotated[EngineSettings, Part("sigma", "method", "weights", "device", "threads")],
+    read: Annotated[ReadOptions, Part("axes")],
     overwrite: opt.Overwrite = False,
-    quiet: opt.Quiet = False,
-    debug: opt.Debug = False,
+    console: Console,
 ) -> int:
     """Show which noisy pixels a restored pixel is made of, and the motion that follows from it."""
-    console: Console = ctx.obj
-    console.configure(quiet=quiet, debug=debug)
-    choice = EngineChoice(
-        method=method, weights=weights, sigma=sigma, device=device, precision="fp32",
-        threads=threads,
-    )  # fmt: skip
     place, target = _pixel(pixel), Path(output)
     if target.suffix.lower() != ".svg":
         raise UsageError(f"-o {output}: the plot is an SVG file.", hint="Name it OUT.svg.")
-    for path in (target, *([Path(json)] if json not in (None, "-") else [])):
+    for path in (target, *([Path(json_file)] if json_file is not None else [])):
         check_target(path, [Path(source)], overwrite=overwrite)
-    with open_reader(source, ReadOptions(axes=axes)) as reader:
-        engine = choice.load(reader.info, console)
-        found = _explained(engine, iter(reader), reader.info, frame, place)
+    with open_reader(source, read) as reader:
+        network = loaded(replace(engine, precision="fp32"), reader.info, console)
+        found = _explained(network, iter(reader), reader.info, frame, place)
         name, damaged = reader.info.name, reader.ledger.damaged
     from f2rcli.evaluation.visuals.explain_plot import plot
 
-    say_notes(engine, console)
+    say_notes(network, console)
     write_file(target, plot(found, name), overwrite=overwrite)
-    text = jsonlib.dumps({"file": name, "picture": output, **values(found)}, indent=1)
-    if json == "-":
-        console.data(text)
-    elif json is not None:
-        write_file(Path(json), f"{text}\n".encode(), overwrite=overwrite)
-    if json != "-" and not quiet:
-        console.data("\n".join(lines(found, name)))
+    facts = {"file": name, "picture": output, **values(found)}
+    deliver("explanation", facts, lines(found, name), console, json_file, overwrite=overwrite)
     return EXIT_DAMAGED if damaged else EXIT_OK
 
 
@@ -116,7 +99,7 @@ def _explained(
 
 
 def values(found: "Explanation") -> dict[str, object]:
-    """What was found, for programs; centres in pixels of the picture."""
+    """The explanation for programs; centres in pixels of the picture."""
     left, top = found.corner
     return {
         "pixel": list(found.pixel),

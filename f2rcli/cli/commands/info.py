@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from f2rcli import methods
 from f2rcli.cli.console import Console
+from f2rcli.cli.engine import engine_values, engine_words, loaded
 from f2rcli.cli.forecast import forecast
 from f2rcli.cli.options import shared as opt
-from f2rcli.cli.options.engine import EngineChoice, engine_values, engine_words, noise_in_codes
+from f2rcli.cli.options.derived import Part, with_options
+from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_OK, F2RError, WeightsError
 from f2rcli.frames import ClipInfo
 from f2rcli.io import default_target, open_reader, plan_output
@@ -23,41 +22,34 @@ CHROMA = {(0, 0): "4:4:4", (1, 0): "4:2:2", (1, 1): "4:2:0", (2, 0): "4:1:1", (2
 PROBE_FRAMES = 16  # enough for the noise estimate, quick enough to wait for
 
 
+@with_options
 def info(
-    ctx: typer.Context,
+    *,
     source: opt.Source,
-    method: opt.Method = methods.DEFAULT,
-    weights: opt.Weights = None,
-    axes: opt.Axes = None,
-    device: opt.Device = "auto",
-    threads: opt.Threads = None,
-    precision: opt.Precision = "auto",
-    tile: opt.Tile = "auto",
-    json: opt.Json = False,
-    debug: opt.Debug = False,
+    engine: Annotated[
+        EngineSettings, Part("method", "weights", "device", "threads", "precision", "tile")
+    ],
+    read: Annotated[ReadOptions, Part("axes")],
+    console: Annotated[Console, Part("json", "debug")],
 ) -> int:
     """Print what f2r sees in INPUT and would do with it: streams, colour, noise, time, memory."""
-    console: Console = ctx.obj
-    console.configure(json=json, debug=debug)
-    choice = EngineChoice(
-        method=method, weights=weights, device=device, precision=precision, tile=tile,
-        threads=threads,
-    )  # fmt: skip
-    with open_reader(source, ReadOptions(axes=axes)) as reader:
-        seen = examine(source, reader, choice, console)
+    with open_reader(source, read) as reader:
+        seen = examine(source, reader, engine, console)
     console.event("info", **seen)
-    if not json:
+    if console.events is None:
         console.data("\n".join(lines(seen)))
     return EXIT_OK
 
 
-def examine(source: str, reader: Reader, choice: EngineChoice, console: Console) -> dict[str, Any]:
+def examine(
+    source: str, reader: Reader, settings: EngineSettings, console: Console
+) -> dict[str, Any]:
     """Everything `f2r info` knows, as JSON values."""
     clip = reader.info
     try:
-        engine = choice.load(clip, console)
+        engine = loaded(settings, clip, console)
     except WeightsError as error:  # everything but the engine can still be told
-        if choice.weights is not None:
+        if settings.weights is not None:
             raise
         nothing = {"summary": str(error)}
         return _facts_of(source, reader) | {
@@ -131,7 +123,7 @@ def noise(reader: Reader, engine: "Engine") -> dict[str, Any]:
     levels = None if model is None else [round(float(level), 2) for level in model.sigma8]
     own = None
     if model is not None and reader.info.layout.levels is not None:
-        own = noise_in_codes(reader.info.layout.levels, model)
+        own = model.in_codes(reader.info.layout.levels)
     means = NOTHING_TO_DO if NOTHING_TO_DO in engine.notes else None
     return {"sigma8": levels, "frames": PROBE_FRAMES, "codes": own, "means": means}
 

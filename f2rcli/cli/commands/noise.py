@@ -1,77 +1,64 @@
-"""`f2r noise`: what a clip's noise is, as a table, a picture and JSON."""
+"""`f2r noise`: measure a clip's noise; as a table, a picture and JSON."""
 
-import json as jsonlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from f2rcli import methods
 from f2rcli.cli.console import Console
+from f2rcli.cli.engine import loaded
 from f2rcli.cli.options import shared as opt
-from f2rcli.cli.options.engine import EngineChoice
-from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, InputError, UsageError
+from f2rcli.cli.options.derived import Part, with_options
+from f2rcli.cli.results import check_result, deliver
+from f2rcli.engine.settings import EngineSettings
+from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, InputError, UsageError
 from f2rcli.io import open_reader
 from f2rcli.io.atomic import write_file
 from f2rcli.io.base import ReadOptions
-from f2rcli.io.targets import check_target
 
 if TYPE_CHECKING:
     from f2rcli.noise.report import NoiseReport
 
 MOST_FRAMES = 48  # they are all held
 
-JsonTo = Annotated[
-    str | None,
-    typer.Option("--json", metavar="OUT.json", help="Write all of it as JSON; - prints it."),
-]
 PlotTo = Annotated[
     str | None,
-    typer.Option("--plot", metavar="OUT.svg", help="Plot level curve and spectrum as SVG."),
+    typer.Option("--plot", metavar="OUT.svg", help="Plot the level curve and the spectrum as SVG."),
 ]
 Count = Annotated[
     int,
-    typer.Option(
-        "--frames", metavar="N", min=3, max=MOST_FRAMES, help="How many frames to look at."
-    ),
+    typer.Option("--frames", metavar="N", min=3, max=MOST_FRAMES, help="Frames to measure."),
 ]
 
 
+@with_options
 def noise(
-    ctx: typer.Context,
+    *,
     source: opt.Source,
-    json: JsonTo = None,
+    json_file: opt.JsonFile = None,
     plot: PlotTo = None,
     frames: Count = 10,
-    method: opt.Method = methods.DEFAULT,
-    weights: opt.Weights = None,
-    axes: opt.Axes = None,
-    device: opt.Device = "auto",
-    threads: opt.Threads = None,
-    precision: opt.Precision = "auto",
-    tile: opt.Tile = "auto",
+    engine: Annotated[
+        EngineSettings, Part("method", "weights", "device", "threads", "precision", "tile")
+    ],
+    read: Annotated[ReadOptions, Part("axes")],
     overwrite: opt.Overwrite = False,
-    quiet: opt.Quiet = False,
-    debug: opt.Debug = False,
+    console: Console,
 ) -> int:
     """Measure the noise of INPUT: how strong, of what kind, how sure; nothing is changed."""
-    console: Console = ctx.obj
-    console.configure(quiet=quiet, debug=debug)
-    choice = EngineChoice(
-        method=method, weights=weights, device=device, precision=precision, tile=tile,
-        threads=threads,
-    )  # fmt: skip
     if plot is not None and Path(plot).suffix.lower() != ".svg":
         raise UsageError(f"--plot {plot}: the plot is an SVG file.", hint="Name it OUT.svg.")
-    for option, target in (("--json", json), ("--plot", plot)):
-        _check(option, target, source, overwrite=overwrite)
-    with open_reader(source, ReadOptions(axes=axes)) as reader:
+    for name, target in (("json_file", json_file), ("plot", plot)):
+        if target is not None:
+            check_result(name, target, [Path(source)], overwrite=overwrite)
+    with open_reader(source, read) as reader:
         from f2rcli.engine.noise_measurement import measure_noise  # brings torch
         from f2rcli.noise.plot import plot as plotted
 
-        engine = choice.load(reader.info, console)
-        report = measure_noise(reader, reader.info, engine, frames_read=frames)
+        report = measure_noise(
+            reader, reader.info, loaded(engine, reader.info, console), frames_read=frames
+        )
         name, damaged = reader.info.name, reader.ledger.damaged
         for line in reader.ledger.lines():
             console.note(f"note: {line}")
@@ -80,35 +67,18 @@ def noise(
             f"{name}: too little to measure noise by.",
             hint="It takes three different frames of one shot, of 32 x 32 pixels or more.",
         )
-    values = {"file": name, **report.values()}
     if plot is not None:
         write_file(Path(plot), plotted(report, name), overwrite=overwrite)
-    text = jsonlib.dumps(values, indent=1)
-    if json == "-":
-        console.data(text)
-    elif json is not None:
-        write_file(Path(json), f"{text}\n".encode(), overwrite=overwrite)
-    if json != "-" and not quiet:
-        console.data("\n".join(lines(report, name)))
+    values = {"file": name, **report.values()}
+    deliver("noise", values, lines(report, name), console, json_file, overwrite=overwrite)
     return EXIT_DAMAGED if damaged else EXIT_OK
-
-
-def _check(option: str, target: str | None, source: str, *, overwrite: bool) -> None:
-    """Raise for a file that could not be written at the end, before there is work to lose."""
-    if target is None or (target == "-" and option == "--json"):
-        return
-    try:
-        check_target(Path(target), [Path(source)], overwrite=overwrite)
-    except F2RError as error:
-        hint = (error.hint or "").replace("with -o", f"with {option}")
-        raise type(error)(f"{option}: {error}", hint=hint) from error
 
 
 def lines(report: "NoiseReport", name: str) -> Iterator[str]:
     """The report for people: a table of the channels, then one fact a line."""
     model, spectrum = report.model, report.spectrum
     names = ("R", "G", "B") if len(model.sigma) == 3 else ("",) * len(model.sigma)
-    yield f"file      {name}, {report.frames} frames looked at"
+    yield f"file      {name}, {report.frames} frames measured"
     yield f"{'':<9} {_cells(names)}"
     yield f"sigma     {_cells(f'{s:.2f}' for s in model.sigma8)}   of 255{_by(report)}"
     if report.measured is not None:

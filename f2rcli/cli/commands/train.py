@@ -3,7 +3,7 @@
 import contextlib
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -11,16 +11,21 @@ from f2rcli import __version__, methods
 from f2rcli.cli.console import Console
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options import train as topt
+from f2rcli.cli.options.derived import Part, with_options
 from f2rcli.cli.signals import Terminated
 from f2rcli.cli.train_progress import StepMeter
+from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_OK, F2RError, OutputError, UsageError
 from f2rcli.io.atomic import FULL
+from f2rcli.io.base import ReadOptions
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.folder import check_run, rank, resumed, running
 from f2rcli.training.run.toml import stages_from
 
 
+@with_options
 def train(
+    *,
     ctx: typer.Context,
     inputs: topt.Inputs = None,
     output: topt.Output = None,
@@ -36,12 +41,9 @@ def train(
     inputs_are_clean: topt.InputsAreClean = False,
     noise: topt.Noise = None,
     space: topt.Space = "auto",
-    axes: opt.Axes = None,
-    fields: opt.Fields = "auto",
+    read: Annotated[ReadOptions, Part("axes", "fields")],
     held_out: topt.HeldOut = 4,
-    device: opt.Device = "auto",
-    threads: opt.Threads = None,
-    precision: topt.Precision = "auto",
+    engine: Annotated[EngineSettings, Part("device", "threads", "precision")],
     jobs: topt.Jobs = None,
     memory: topt.Memory = "2GiB",
     time_limit: topt.TimeLimit = None,
@@ -50,20 +52,12 @@ def train(
     run: topt.RunFolder = None,
     log_every: topt.LogEvery = 50,
     validate_every: topt.ValidateEvery = 200,
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
-    log_file: opt.LogFile = None,
-    debug: opt.Debug = False,
+    console: Console,
     config: opt.Config = None,
 ) -> int:
     """Train on noisy CLIPs alone, or fit the bundled weights to them (--adapt)."""
-    console: Console = ctx.obj
-    follows = rank() > 0  # one of torchrun's other processes: the first one speaks
-    console.configure(
-        json=json and not follows, quiet=quiet or follows, verbose=verbose, debug=debug,
-        log_file=log_file,
-    )  # fmt: skip
+    if rank() > 0:  # one of torchrun's other processes: the first one speaks
+        console.silence()
     given = {**ctx.params, "inputs": inputs or (ctx.default_map or {}).get("inputs", [])}
     said = {name for name in given if str(_source(ctx, name)) != "DEFAULT"}
     if given["inputs"]:

@@ -1,8 +1,11 @@
 """The options of `f2r denoise` that concern several clips."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
+
+from f2rcli.settings import check, setting
 
 BATCH = "Folders and several clips"
 
@@ -15,50 +18,38 @@ Sources = Annotated[
         "standard input.",
     ),
 ]
-Recursive = Annotated[
-    bool,
-    typer.Option(
-        "--recursive/--no-recursive",
-        "-r",
-        help="Look into folders of folders; OUTPUT mirrors the tree.",
-        rich_help_panel=BATCH,
-    ),
-]
-Pattern = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--pattern",
-        metavar="GLOB",
-        help="Only files whose name matches, e.g. '*.mkv'; may be repeated.",
-        rich_help_panel=BATCH,
-    ),
-]
-Jobs = Annotated[
-    int | None,
-    typer.Option(
-        "--jobs",
-        "-j",
-        metavar="N",
-        min=1,
-        help="So many clips at a time; without it one.",
-        rich_help_panel=BATCH,
-    ),
-]
-Shard = Annotated[
-    str | None,
-    typer.Option(
-        "--shard",
-        metavar="I/N",
-        help="The I-th of N equal parts of the clips, for N machines.",
-        rich_help_panel=BATCH,
-    ),
-]
-Cluster = Annotated[
-    str | None,
-    typer.Option(
-        "--cluster",
-        metavar="tcp://HOST:PORT|local:N",
-        help="Hand the clips to a Dask cluster.",
-        rich_help_panel=BATCH,
-    ),
-]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchOptions:
+    """Which clips of several, and how many at a time. Any of these makes a run a batch."""
+
+    recursive: bool = setting(
+        False, "Look into folders of folders; OUTPUT mirrors the tree.",
+        flags=("--recursive/--no-recursive", "-r"), group=BATCH,
+    )  # fmt: skip
+    pattern: list[str] | None = setting(
+        None, "Only files whose name matches, e.g. '*.mkv'; may be repeated.",
+        metavar="GLOB", group=BATCH,
+    )  # fmt: skip
+    jobs: int | None = setting(
+        None, "Clips processed in parallel (default: 1).",
+        flags=("--jobs", "-j"), metavar="N", group=BATCH, low=1,
+    )  # fmt: skip
+    shard: str | None = setting(
+        None, "The I-th of N equal parts of the clips, for N machines.",
+        metavar="I/N", group=BATCH,
+    )  # fmt: skip
+    cluster: str | None = setting(
+        None, "Run the clips on a Dask cluster.",
+        metavar="tcp://HOST:PORT|local:N", group=BATCH,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def given(self) -> list[str]:
+        """The names of those that were given."""
+        names = ("recursive", "pattern", "jobs", "shard", "cluster")
+        return [name for name in names if getattr(self, name)]

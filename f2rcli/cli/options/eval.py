@@ -1,14 +1,20 @@
-"""The options of `f2r eval`: their names, their help, and where `--help` lists them."""
+"""The options of `f2r eval`."""
 
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
 
-from f2rcli.cli.options.shared import RUN, SPAN
+from f2rcli import methods
+from f2rcli.cli.console import RUN
+from f2rcli.evaluation import baselines, benchmarks, metrics
 from f2rcli.evaluation.plan import CONVERSIONS
+from f2rcli.evaluation.result import NOISY
+from f2rcli.io.base import SPAN
+from f2rcli.settings import check, setting
 
 CLIPS = "Clips"
-NOISE = "Noise made on the spot"
+NOISE = "Synthetic noise"
 WHO = "Who takes part"
 MEASURES = "Measures"
 RESULTS = "Results"
@@ -21,160 +27,88 @@ Inputs = Annotated[
         help="Denoised clip, or folder of clips; the same as --denoised.",
     ),
 ]
-Denoised = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--denoised",
-        metavar="[LABEL=]PATH",
-        help="Denoised clip, or folder of clips; may be repeated to compare.",
-        rich_help_panel=CLIPS,
-    ),
-]
-Clean = Annotated[
-    str | None,
-    typer.Option(
-        "--clean",
-        metavar="PATH",
-        help="Clean clip, or folder of clips, to compare with.",
-        rich_help_panel=CLIPS,
-    ),
-]
-Noisy = Annotated[
-    str | None,
-    typer.Option(
-        "--noisy",
-        metavar="PATH",
-        help="Noisy clip, or folder of clips, that were denoised or are to be.",
-        rich_help_panel=CLIPS,
-    ),
-]
-Benchmark = Annotated[
-    str | None,
-    typer.Option(
-        "--benchmark",
-        metavar="NAME",
-        help="A published benchmark, by its published protocol; needs --root.",
-        rich_help_panel=CLIPS,
-    ),
-]
-Root = Annotated[
-    str | None,
-    typer.Option(
-        "--root", metavar="DIR", help="Where the benchmark's files lie.", rich_help_panel=CLIPS
-    ),
-]
-Frames = Annotated[
-    int | None,
-    typer.Option(
-        "--frames", metavar="N", min=1, help="At most N frames of each clip.", rich_help_panel=SPAN
-    ),
-]
-Noise = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--noise",
-        metavar="KIND[:NUMBERS]",
-        help="gaussian:30, poisson-gaussian:0.01,4, salt-pepper, correlated:30, compressed:30,23, "
+
+
+def denoisers() -> list[str]:
+    """What --methods takes."""
+    return [*methods.available(), NOISY]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalOptions:
+    """What to evaluate, and how. Raises UsageError for values that do not exist."""
+
+    denoised: list[str] | None = setting(
+        None, "Denoised clip, or folder of clips; may be repeated to compare.",
+        metavar="[LABEL=]PATH", group=CLIPS,
+    )  # fmt: skip
+    clean: str | None = setting(
+        None, "Clean clip, or folder of clips, to compare with.", metavar="PATH", group=CLIPS
+    )
+    noisy: str | None = setting(
+        None, "Noisy clip, or folder of clips, that were denoised or are to be.",
+        metavar="PATH", group=CLIPS,
+    )  # fmt: skip
+    benchmark: str | None = setting(
+        None, "A published benchmark with its published protocol; needs --root.",
+        metavar="NAME", group=CLIPS, choices=benchmarks.available, others="one of them",
+    )  # fmt: skip
+    root: str | None = setting(
+        None, "The folder with the benchmark's files.", metavar="DIR", group=CLIPS
+    )
+    noise: list[str] | None = setting(
+        None, "gaussian:30, poisson-gaussian:0.01,4, salt-pepper, correlated:30, compressed:30,23, "
         "or mixture; ranges such as gaussian:5-55 are drawn per clip. Repeatable.",
-        rich_help_panel=NOISE,
-    ),
-]
-Clipped = Annotated[
-    bool,
-    typer.Option(
-        "--clipped/--unclipped",
-        help="8-bit codes, as files hold them, or floats, as papers use them.",
-        rich_help_panel=NOISE,
-    ),
-]
-Seed = Annotated[
-    int,
-    typer.Option("--seed", metavar="N", help="Same seed, same noise.", rich_help_panel=NOISE),
-]
-Methods = Annotated[
-    str | None,
-    typer.Option(
-        "--methods",
-        metavar="A,B,none",
-        help="Methods that denoise the noisy clips here; none is the noisy clip itself.",
-        rich_help_panel=WHO,
-    ),
-]
-Baselines = Annotated[
-    str | None,
-    typer.Option(
-        "--baselines",
-        metavar="A,B",
-        help="Others' denoisers beside them: ffmpeg, opencv, or one of theirs by name.",
-        rich_help_panel=WHO,
-    ),
-]
-Metrics = Annotated[
-    str | None,
-    typer.Option(
-        "--metrics",
-        metavar="A,B|all",
-        help="What to measure; without it what suits.",
-        rich_help_panel=MEASURES,
-    ),
-]
-Border = Annotated[
-    int,
-    typer.Option(
-        "--border",
-        metavar="PIXELS",
-        help="Leave out so many pixels on every side.",
-        rich_help_panel=MEASURES,
-    ),
-]
-Conversion = Annotated[
-    str,
-    typer.Option(
-        "--conversion",
-        metavar="|".join(CONVERSIONS),
-        help="How Y'CbCr becomes RGB: exactly, or to 8 bits as FFmpeg does.",
-        rich_help_panel=MEASURES,
-    ),
-]
-CsvTo = Annotated[
-    str | None,
-    typer.Option(
-        "--csv",
-        metavar="OUT.csv",
-        help="Every value as a table; - prints it.",
-        rich_help_panel=RESULTS,
-    ),
-]
-JsonTo = Annotated[
-    str | None,
-    typer.Option(
-        "--json",
-        metavar="OUT.json",
-        help="All of it as JSON; - prints it.",
-        rich_help_panel=RESULTS,
-    ),
-]
-ReportTo = Annotated[
-    str | None,
-    typer.Option(
-        "--report",
-        metavar="OUT.html",
-        help="A page with tables, curves and pictures, in one file.",
-        rich_help_panel=RESULTS,
-    ),
-]
-CompareTo = Annotated[
-    str | None,
-    typer.Option(
-        "--compare-video",
-        metavar="OUT.mp4",
-        help="A split screen of all sides; of several clips, a folder.",
-        rich_help_panel=RESULTS,
-    ),
-]
-Overwrite = Annotated[
-    bool,
-    typer.Option(
-        "--overwrite/--no-overwrite", help="Replace the results' files.", rich_help_panel=RUN
-    ),
-]
+        metavar="KIND[:NUMBERS]", group=NOISE,
+    )  # fmt: skip
+    clipped: bool | None = setting(
+        None, "8-bit codes, as files hold them (default), or floats, as papers use them.",
+        flags=("--clipped/--unclipped",), group=NOISE,
+    )  # fmt: skip
+    seed: int = setting(0, "Same seed, same noise.", metavar="N", group=NOISE, low=0)
+    methods: str | None = setting(
+        None, "Methods that denoise the noisy clips here; none is the noisy clip itself.",
+        metavar="A,B,none", group=WHO, choices=denoisers, others="several with commas",
+    )  # fmt: skip
+    baselines: str | None = setting(
+        None, "Third-party denoisers to compare with: ffmpeg, opencv, or a single filter.",
+        metavar="A,B", group=WHO, choices=baselines.available, others="several with commas",
+    )  # fmt: skip
+    metrics: str | None = setting(
+        None, "Metrics to compute (default: depends on whether there is a clean clip).",
+        metavar="A,B|all", group=MEASURES, choices=metrics.available, others="several with commas",
+    )  # fmt: skip
+    border: int = setting(0, "Pixels to leave out on every side.", metavar="PIXELS", group=MEASURES)
+    conversion: str = setting(
+        "f2r", "How Y'CbCr becomes RGB: exactly, or to 8 bits as FFmpeg does.",
+        group=MEASURES, choices=CONVERSIONS,
+    )  # fmt: skip
+    frames: int | None = setting(
+        None, "At most N frames of each clip.", metavar="N", group=SPAN, low=1
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def with_inputs(self, inputs: list[str] | None) -> "EvalOptions":
+        """The arguments as denoised clips too, before those of --denoised."""
+        return replace(self, denoised=[*(inputs or []), *(self.denoised or [])])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Targets:
+    """Where results go."""
+
+    csv: str | None = setting(
+        None, "Every value as a table; - prints it.", metavar="OUT.csv", group=RESULTS
+    )
+    json_file: str | None = setting(None, "All results as JSON.", metavar="OUT.json", group=RESULTS)
+    report: str | None = setting(
+        None, "A page with tables, curves and pictures, in one file.",
+        metavar="OUT.html", group=RESULTS,
+    )  # fmt: skip
+    compare_video: str | None = setting(
+        None, "A split screen of all sides; for several clips, a folder.",
+        metavar="OUT.mp4", group=RESULTS,
+    )  # fmt: skip
+    overwrite: bool = setting(False, "Replace existing result files.", group=RUN)

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from f2rcli.cli.options.shared import MACHINE, RUN
+from f2rcli.cli.console import RUN
+from f2rcli.engine.settings import MACHINE
 from f2rcli.training.methods import capabilities_of, trainable
-from f2rcli.training.run.config import ADAPT, PRECISIONS, SPACES
+from f2rcli.training.run.config import ADAPT, SPACES
 
 FOOTAGE = "Footage"
 LEARNING = "Learning"
@@ -149,15 +150,6 @@ Seed = Annotated[
         metavar="N",
         help="Random seed; the same seed repeats the run.",
         rich_help_panel=LEARNING,
-    ),
-]
-Precision = Annotated[
-    str,
-    typer.Option(
-        "--precision",
-        metavar="|".join(PRECISIONS),
-        help="Floating-point precision of the networks.",
-        rich_help_panel=MACHINE,
     ),
 ]
 Jobs = Annotated[

@@ -27,7 +27,7 @@ def find(names: tuple[str, ...]) -> "list[Baseline]":
     for name in names:
         if name not in known:
             raise UsageError(
-                f"--baselines {name}: no such baseline.", hint=nearest(name, list(known))
+                f"baselines={name!r}: no such choice.", hint=nearest(name, list(known))
             )
         chosen |= {baseline.name: baseline for baseline in known[name]}
     return list(chosen.values())

@@ -24,5 +24,5 @@ def load(name: str) -> "PublishedBenchmark":
     from f2rcli.evaluation.benchmarks.published import PublishedBenchmark
 
     if name not in available():
-        raise UsageError(f"--benchmark {name}: no such benchmark.", hint=nearest(name, available()))
+        raise UsageError(f"benchmark={name!r}: no such choice.", hint=nearest(name, available()))
     return PublishedBenchmark.parse(name, files(__name__).joinpath(f"{name}.toml").read_text())

@@ -58,7 +58,7 @@ class PublishedBenchmark:
         """See Benchmark."""
         if noises and not self.noises:
             raise UsageError(
-                f"--noise {noises[0]}: {self.name} has noise of its own.", hint="Leave --noise out."
+                f"noise={noises[0]!r}: {self.name} has noise of its own.", hint="Leave noise= out."
             )
         self._check(root)
         chosen = [parse(text) for text in noises or self.noises]

@@ -90,8 +90,8 @@ def _by_swscale(
 ) -> tuple[Plane, ...]:
     if layout.log2_chroma not in SUBSAMPLED or layout.matrix not in COLORSPACE:
         raise InputError(
-            "--conversion swscale does not support this chroma format or matrix.",
-            hint="Leave --conversion out.",
+            "swscale does not support this chroma format or matrix.",
+            hint="Leave conversion= out.",
         )
     name = SUBSAMPLED[layout.log2_chroma] + ("" if layout.bits == 8 else f"{layout.bits}le")
     source = av.VideoFrame(width, height, name)
@@ -147,7 +147,7 @@ def counts_differ(
     known = [n for n in (counted, wanted) if n is not None]
     return InputError(
         f"{other.name} and {first.name}: frame counts differ, {numbers[0]} and {numbers[1]}.",
-        hint=f"If their first frames match, pass --frames {min(known)}."
+        hint=f"If their first frames match, pass frames={min(known)}."
         if known and min(known) > 0
         else "One of them has no frames.",
     )

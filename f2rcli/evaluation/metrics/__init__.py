@@ -25,7 +25,7 @@ def check(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if name != "all" and name.replace("-", "_") not in known:
             hint = REFUSED.get(name, "") + nearest(name, known)
-            raise UsageError(f"--metrics {name}: no such metric.", hint=hint)
+            raise UsageError(f"metrics={name!r}: no such choice.", hint=hint)
     spelt = [n for name in names for n in (known if name == "all" else [name.replace("-", "_")])]
     return tuple(dict.fromkeys(spelt))
 

@@ -102,7 +102,7 @@ class VmafMeter:
         log = Path(self.folder.name) / "vmaf.json"
         if done.returncode or not log.exists():
             words = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise F2RError(f"vmaf: FFmpeg failed: {words}", hint="Leave vmaf out of --metrics.")
+            raise F2RError(f"vmaf: FFmpeg failed: {words}", hint="Leave vmaf out of metrics=.")
         frames = json.loads(log.read_text(encoding="utf-8"))["frames"]
         return tuple(float(frame["metrics"]["vmaf"]) for frame in frames)
 

@@ -154,7 +154,7 @@ class SplitScreen:
         folder = target.is_dir() or not target.suffix
         if not folder and target.suffix.lower() not in SUFFIXES:
             raise UsageError(
-                f"--compare-video {target.name}: not a supported video format.",
+                f"compare_video={target.name!r}: not a supported video format.",
                 hint=f"Name a file that ends in {', '.join(SUFFIXES)}.",
             )
         self.target, self.overwrite = target, overwrite

@@ -132,7 +132,7 @@ def encoders_for(family: str) -> tuple[str, ...]:
 
 
 def named_encoders(codec: str) -> tuple[str, ...]:
-    """The encoders that `--codec` names: a family or one encoder. Raises UsageError."""
+    """The encoders that `codec` names: a family or one encoder. Raises UsageError."""
     found = encoders_for(family_name(codec))
     if found:
         return found
@@ -141,7 +141,7 @@ def named_encoders(codec: str) -> tuple[str, ...]:
     known = sorted({*_ENCODERS, *_SAME, *_ALIASES, "libx264", "libx265", "libsvtav1"})
     close = difflib.get_close_matches(codec.lower(), known, n=1)
     raise UsageError(
-        f"codec {codec}: this FFmpeg has no such video encoder.",
+        f"codec={codec!r}: this FFmpeg has no such video encoder.",
         hint=f"Did you mean {close[0]}?" if close else "Try h264, hevc, av1, vp9, prores, ffv1.",
     )
 
@@ -165,8 +165,8 @@ def quality(encoder: str, options: WriteOptions) -> tuple[float | None, str | No
     for name, value in (("crf", options.crf), ("preset", options.preset)):
         if value is not None and name not in option_names(encoder):
             raise UsageError(
-                f"{name} = {value}: {encoder} has no {name}.",
-                hint="See ffmpeg -h encoder=NAME and pass --encoder-opt k=v.",
+                f"{name}={value!r}: {encoder} has no {name}.",
+                hint="ffmpeg -h encoder=NAME lists those for encoder_options=.",
             )
     presets = _PRESETS.get(encoder, (options.preset,))
     if options.preset is not None and options.preset not in presets:
@@ -177,7 +177,7 @@ def quality(encoder: str, options: WriteOptions) -> tuple[float | None, str | No
     worst = _WORST_CRF.get(encoder, 63)
     if options.crf is not None and not 0 <= options.crf <= worst:
         raise UsageError(
-            f"crf = {options.crf:g}: {encoder} takes 0 to {worst}.",
+            f"crf={options.crf:g}: {encoder} takes 0 to {worst}.",
             hint="Lower is better quality and a larger file; 17 to 23 is usual.",
         )
     crf = options.crf if options.crf is not None else _CRF.get(encoder)

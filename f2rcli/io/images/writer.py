@@ -92,7 +92,9 @@ def _places(reader: Reader, target: Path) -> tuple[Path, str, str]:
 def _check_options(options: WriteOptions, suffix: str) -> None:
     options.refuse_encoding(f"{suffix} pictures", pix_fmt=False)
     if options.lossless and WRITTEN[suffix] != "png":
-        raise UsageError(f"lossless: {suffix} pictures are lossy.", hint="Write .png pictures.")
+        raise UsageError(
+            f"lossless=True: {suffix} pictures are lossy.", hint="Write .png pictures."
+        )
 
 
 def _form(codec: str, layout: PlaneLayout, options: WriteOptions) -> PixelFormat:
@@ -101,7 +103,7 @@ def _form(codec: str, layout: PlaneLayout, options: WriteOptions) -> PixelFormat
         names = {f.name: f for f in formats_of(codec)}
         if options.pix_fmt not in names:
             raise UsageError(
-                f"pixel format {options.pix_fmt}: {codec} does not take it.",
+                f"pix_fmt={options.pix_fmt!r}: {codec} does not take it.",
                 hint=f"It takes {' '.join(names)}.",
             )
         return names[options.pix_fmt]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from f2rcli.errors import InputError, UsageError, nearest
+from f2rcli.errors import InputError, UsageError
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.raw.dng import find_strips
 from f2rcli.io.raw.exposure import Exposure, read_raw
@@ -13,7 +13,6 @@ from f2rcli.io.raw.tiff_mosaic import FOLDER_SIDECAR, TIFF_SUFFIXES, sidecar_of
 from f2rcli.io.targets import check_folder, check_target
 
 Format = Literal["dng", "tiff"]
-FORMATS = ("dng", "tiff")
 _SUFFIX_FORMATS: dict[str, Format] = {".dng": "dng", ".tif": "tiff", ".tiff": "tiff"}
 
 
@@ -34,14 +33,14 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         raise UsageError(
             f"{Path(target).name}: only camera raw is written as {Path(target).suffix}, "
             f"{reader.info.name} is not camera raw.",
-            hint="Name a video or a folder of pictures with -o.",
+            hint="Name a video or a folder of pictures with output=.",
         )
     options.refuse_encoding("camera raw")
     path = Path(target)
     form, single = _form(reader, path, target, options)
     if options.demosaic and form == "dng":
         raise UsageError(
-            "--demosaic --format dng: a DNG keeps its mosaic.", hint="Pass --format tiff."
+            "demosaic=True and format='dng': a DNG keeps its mosaic.", hint="Pass format='tiff'."
         )
     suffix = path.suffix if single else _own_suffix(reader, form)
     if single:
@@ -71,17 +70,12 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
 
 def _form(reader: RawReader, path: Path, target: str, options: WriteOptions) -> tuple[Format, bool]:
     """The format, and whether all frames go into one file."""
-    if options.format is not None and options.format not in FORMATS:
-        raise UsageError(
-            f"--format {options.format}: not a format of camera raw.",
-            hint=nearest(options.format, list(FORMATS)),
-        )
     folder = path.is_dir() or target.endswith(("/", "\\")) or not path.suffix
     if target == "-" or (not folder and path.suffix.lower() not in _SUFFIX_FORMATS):
         where = "standard output" if target == "-" else path.name
         raise UsageError(
             f"{where}: camera raw is written as .dng, as .tif, or into a folder.",
-            hint="-o out/ --format tiff --demosaic gives developed 16-bit pictures.",
+            hint="output='out/' format='tiff' demosaic=True gives developed 16-bit pictures.",
         )
     given: Format | None = None if options.format is None else _format(options.format)
     if folder:
@@ -89,11 +83,11 @@ def _form(reader: RawReader, path: Path, target: str, options: WriteOptions) -> 
         return given or own, False
     form = _SUFFIX_FORMATS[path.suffix.lower()]
     if given not in (None, form):
-        raise UsageError(f"--format {given}: {path.name} is a {form.upper()} file by its name.")
+        raise UsageError(f"format={given!r}: {path.name} is a {form.upper()} file by its name.")
     if form == "dng" and reader.info.frames != 1:
         raise UsageError(
             f"{path.name}: a DNG holds one frame, {reader.info.name} has {reader.info.frames}.",
-            hint="Name a folder: -o out/",
+            hint="Name a folder: output='out/'.",
         )
     return form, True
 

@@ -79,7 +79,7 @@ def in_time(series: Series, given: str | None, name: str) -> tuple[Series, str |
     letters = "".join(letter for letter, _ in series.outer)
     if len(letters) == 1 and letters in UNNAMED:
         named = series.axes.replace(letters, "T")
-        note = f"a plain stack of {series.frames} pages: taken as time (--axes says otherwise)"
+        note = f"a plain stack of {series.frames} pages: taken as time (axes= changes that)"
         return replace(series, axes=named), note
     if "T" in letters and not set(letters) & set(UNNAMED):
         return series, None
@@ -88,8 +88,8 @@ def in_time(series: Series, given: str | None, name: str) -> tuple[Series, str |
     example = next(iter(letters))
     raise UsageError(
         f"{name}: axes {series.axes}, shape {_times(series.shape)}: which one is time?",
-        hint="Name the axes with --axes, one letter each: "
-        f"--axes {series.axes.replace(example, 'T')} if {example} is time; T time, Z depth, "
+        hint="Name the axes, one letter each: "
+        f"axes={series.axes.replace(example, 'T')!r} if {example} is time; T time, Z depth, "
         "C channel.",
     )
 
@@ -99,11 +99,11 @@ def _renamed(series: Series, given: str, name: str) -> str:
     if len(axes) == len(series.axes) - 1 and "S" in series.axes and "S" not in axes:
         place = series.axes.index("S")
         axes = axes[:place] + "S" + axes[place:]
-    what = f"--axes {given}: {name} has axes {series.axes} of {_times(series.shape)}"
+    what = f"axes={given!r}: {name} has axes {series.axes} of {_times(series.shape)}"
     if len(axes) != len(series.axes) or len(set(axes)) != len(axes) or not axes.isalpha():
         example = series.axes.replace("Q", "T", 1).replace("I", "T", 1)
         raise UsageError(
-            f"{what}; each axis needs its own letter.", hint=f"For example --axes {example}."
+            f"{what}; each axis needs its own letter.", hint=f"For example axes={example!r}."
         )
     if any((letter in "YXS" or own in "YXS") and letter != own for letter, own in zip(
         axes, series.axes, strict=True

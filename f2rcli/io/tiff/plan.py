@@ -55,7 +55,7 @@ def check_options(reader: StackReader, options: WriteOptions) -> None:
     if not Span.of(reader.options).whole:
         raise UsageError(
             f"{reader.info.name}: a stack can only be written whole.",
-            hint="Leave out --start, --end and --frames; --preview N shows the first frames.",
+            hint="Leave out start=, end= and frames=; --preview N shows the first frames.",
         )
 
 
@@ -65,13 +65,14 @@ def _check_place(reader: StackReader, target: Path, several: bool, options: Writ
         if suffix and not target.is_dir():
             raise UsageError(
                 f"{target.name}: is a single file, but the stack has {len(reader.paths())}.",
-                hint="Name a folder with -o; the files keep their names in it.",
+                hint="Name a folder with output=; the files keep their names in it.",
             )
         check_folder(target, reader.paths(), overwrite=options.overwrite)
         return
     if suffix not in SUFFIXES:
         raise UsageError(
-            f"{target.name}: a TIFF stack is written as TIFF.", hint="Name a .tif file with -o."
+            f"{target.name}: a TIFF stack is written as TIFF.",
+            hint="Name a .tif file with output=.",
         )
     check_target(target, reader.paths(), overwrite=options.overwrite)
 

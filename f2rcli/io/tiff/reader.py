@@ -51,7 +51,7 @@ class StackReader(Reader):
         if not self.lanes:
             raise InputError(
                 f"{self.source.name}: no pictures are left to read.",
-                hint="The file is truncated, or --start lies behind its end.",
+                hint="The file is truncated, or start= lies behind its end.",
             )
         self._by_lane: dict[int, LaneStatistics] = {}
         self.info = self._info()
@@ -84,7 +84,7 @@ class StackReader(Reader):
         if self.interval is None and (span.start or span.end is not None):
             raise UsageError(
                 f"{self.source.name}: does not state the time between frames.",
-                hint="Pass --frames instead of --start and --end.",
+                hint="Pass frames= instead of start= and end=.",
             )
         step = self.interval or Fraction(0)
         taken: list[int] = []

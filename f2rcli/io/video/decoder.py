@@ -241,5 +241,5 @@ class Decoder:
 
     def _stop(self, what: str) -> InputError:
         return InputError(
-            f"{self.name}: {what}.", hint="Without --strict the previous frame is held instead."
+            f"{self.name}: {what}.", hint="With strict=False the previous frame is held instead."
         )

@@ -43,15 +43,15 @@ class EncoderChoice:
 def check_options(container: Container, options: WriteOptions) -> None:
     """Raise UsageError for options that exclude each other."""
     if options.lossless and options.crf is not None:
-        raise UsageError("crf and lossless: choose one.", hint="Leave out --crf.")
+        raise UsageError("crf= and lossless=True: choose one.", hint="Leave out crf=.")
     if options.lossless and options.codec and family_name(options.codec) != _LOSSLESS:
         raise UsageError(
-            f"codec {options.codec} and lossless: --lossless means FFV1.",
-            hint="Leave out --codec or --lossless.",
+            f"codec={options.codec!r} and lossless=True: lossless means FFV1.",
+            hint="Leave out codec= or lossless=.",
         )
     if options.lossless and _LOSSLESS not in container.families:
         raise UsageError(
-            f"lossless: {container.name} cannot hold FFV1.", hint="Name an .mkv file with -o."
+            f"lossless: {container.name} cannot hold FFV1.", hint="Name an .mkv file with output=."
         )
 
 
@@ -79,7 +79,7 @@ def choose_encoder(reader: Reader, container: Container, options: WriteOptions) 
     raise UsageError(
         f"{reader.info.name}: cannot be encoded for {container.name}: "
         f"{reasons[0] if reasons else 'no encoder fits'}.",
-        hint="Try another --codec, --pix-fmt or container; .mkv with --lossless holds everything.",
+        hint="Try another codec=, pix_fmt= or container; .mkv with lossless=True holds everything.",
     )
 
 
@@ -95,7 +95,7 @@ def _tried(
     if _setup(reader, container, encoder, form, bare).trial() is None:
         raise UsageError(
             f"{encoder} refuses its options: {reason}.",
-            hint="Check --encoder-opt, --preset and --crf.",
+            hint="Check encoder_options=, preset= and crf=.",
         )
     return setup, reason
 
@@ -119,7 +119,7 @@ def _candidates(reader: Reader, container: Container, options: WriteOptions) -> 
     fitting = [name for name in names if accepts(container, name)]
     if not fitting:
         raise UsageError(
-            f"codec {options.codec}: {container.name} files cannot hold it.",
+            f"codec={options.codec!r}: {container.name} files cannot hold it.",
             hint=f"{container.name} holds {', '.join(container.families)}; .mkv holds most.",
         )
     if options.pix_fmt:
@@ -132,7 +132,7 @@ def _with_pix_fmt(encoders: list[str], pix_fmt: str) -> list[str]:
     if not fitting:
         names = " ".join(form.name for form in formats_of(encoders[0]))
         raise UsageError(
-            f"pixel format {pix_fmt}: {encoders[0]} does not take it.", hint=f"It takes {names}."
+            f"pix_fmt={pix_fmt!r}: {encoders[0]} does not take it.", hint=f"It takes {names}."
         )
     return fitting
 

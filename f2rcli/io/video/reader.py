@@ -205,7 +205,7 @@ class VideoReader(Reader):
             except av.FFmpegError as error:
                 raise InputError(
                     f"{self.name}: is not seekable ({ffmpeg_reason(error)}).",
-                    hint="Leave out --start.",
+                    hint="Leave out start=.",
                 ) from error
         self._decoder.restart()
 
@@ -230,7 +230,7 @@ class VideoReader(Reader):
             raise InputError(
                 f"{self.name}: the picture size changes from {info.width}x{info.height} to "
                 f"{decoded.width}x{decoded.height}{self._when(picture)}.",
-                hint="Denoise the parts separately, with --end and --start.",
+                hint="Denoise the parts separately, with end= and start=.",
             )
         form, planes = read_planes(decoded)
         layout = form.layout(
@@ -239,12 +239,12 @@ class VideoReader(Reader):
         if layout != info.layout:
             raise InputError(
                 f"{self.name}: the pixel format changes to {form.name}{self._when(picture)}.",
-                hint="Denoise the parts separately, with --end and --start.",
+                hint="Denoise the parts separately, with end= and start=.",
             )
         if decoded.interlaced_frame and not info.interlaced and self.options.fields == "auto":
             self.ledger.remark(
                 f"interlaced frames{self._when(picture).replace(' at ', ' from ')} were treated as "
-                "progressive; pass --fields on to treat them as interlaced"
+                "progressive; pass fields='on' to treat them as interlaced"
             )
         return Frame(
             planes=planes,
@@ -271,7 +271,7 @@ class VideoReader(Reader):
         if last is None:
             raise InputError(
                 f"{self.name}: has no frame at or after {float(self.span.start):g} s.",
-                hint="Pass an earlier --start.",
+                hint="Pass an earlier start=.",
             )
         moved = (last.pts or 0) - self._probe.first_pts
         for taken, frame in enumerate(chain([last], clip)):
@@ -327,7 +327,7 @@ class VideoReader(Reader):
         if self.options.strict:
             raise InputError(
                 f"{self.name}: truncated: {float(seconds):.2f} s are missing at the end.",
-                hint="Without --strict the rest is denoised.",
+                hint="With strict=False the rest is denoised.",
             )
 
     def describe(self) -> list[dict[str, Any]]:

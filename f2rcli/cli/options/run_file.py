@@ -21,17 +21,17 @@ def load_config(ctx: typer.Context, value: str | None) -> str | None:
     command does not have.
     """
     if value is not None and not ctx.resilient_parsing:
-        flags = {
-            str(param.name): bool(getattr(param, "is_flag", False))
-            for param in ctx.command.params
-            if param.name not in NOT_IN_A_FILE
-        }
-        settings = settings_from(read_table(Path(value)), flags, name=Path(value).name)
-        once = {str(p.name) for p in ctx.command.params if not getattr(p, "multiple", False)}
-        if "noise" in settings and "noise" in once:  # one mixture of kinds, not one run for each
-            settings["noise"] = "+".join(settings["noise"])
-        ctx.default_map = settings
+        known = {_long_name(p): p for p in ctx.command.params if p.name not in NOT_IN_A_FILE}
+        flags = {name: bool(getattr(param, "is_flag", False)) for name, param in known.items()}
+        values = settings_from(read_table(Path(value)), flags, name=Path(value).name)
+        if "noise" in values and not getattr(known["noise"], "multiple", False):
+            values["noise"] = "+".join(values["noise"])  # one mixture of kinds, not a run for each
+        ctx.default_map = {str(known[name].name): value for name, value in values.items()}
     return value
+
+
+def _long_name(param: Any) -> str:
+    return str(max(param.opts, key=len).lstrip("-").replace("-", "_"))
 
 
 def read_table(path: Path) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def read_table(path: Path) -> dict[str, Any]:
 def settings_from(
     table: Mapping[str, Any], flags: Mapping[str, bool], *, name: str
 ) -> dict[str, Any]:
-    """The file's values by parameter name; `flags` says of each known name if it is a switch."""
+    """The file's values by option name; `flags` says of each known option if it is a switch."""
     settings: dict[str, Any] = {}
     for key, value in table.items():
         param = key.replace("-", "_")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from f2rcli.cli.options.settings import read_table, settings_from
+from f2rcli.cli.options.run_file import read_table, settings_from
 from f2rcli.errors import EXIT_USAGE, ConfigError
 
 FLAGS = {"strength": False, "encoder_opt": False, "overwrite": True, "pix_fmt": False}

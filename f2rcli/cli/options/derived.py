@@ -1,0 +1,122 @@
+"""Options from dataclasses: a command takes settings, and Typer sees an option for each field."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, is_dataclass
+from functools import wraps
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import typer
+
+from f2rcli.cli.console import Console, Verbosity
+from f2rcli.settings import Setting, settings_of
+
+
+class Part:
+    """Marks a parameter as some of a dataclass's settings: `Annotated[ReadOptions, Part("axes")]`.
+
+    The others keep their defaults.
+    """
+
+    def __init__(self, *only: str, without: tuple[str, ...] = ()) -> None:
+        self.only = only
+        self.without = without
+
+    def names(self, kind: Any) -> list[str]:
+        """The fields that become options, in the order of the dataclass."""
+        every = settings_of(kind)
+        return [n for n in every if n not in self.without and (not self.only or n in self.only)]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A parameter of a command that stands for several options."""
+
+    kind: Any  # the dataclass
+    names: list[str]  # of its fields
+
+    def taken(self, given: dict[str, Any]) -> Any:
+        """The settings, whose options are taken out of what was given. Raises UsageError."""
+        known, values = settings_of(self.kind), {}
+        for name in self.names:
+            typed, parse = given.pop(name), known[name].parse
+            if typed is not None:  # else: the default
+                values[name] = typed if parse is None else parse(name, typed)
+        return self.kind(**values)
+
+    def options(self) -> Iterator[inspect.Parameter]:
+        """An option for every field, as Typer takes them."""
+        known, types = settings_of(self.kind), get_type_hints(self.kind)
+        defaults = {name: field.default for name, field in self.kind.__dataclass_fields__.items()}
+        for name in self.names:
+            one = known[name]
+            default = None if defaults[name] == () else defaults[name]
+            kind = types[name] if one.typed is None else one.typed
+            kind = kind | None if default is None and one.typed is not None else kind
+            yield inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY,
+                default=default, annotation=Annotated[kind, option(name, one, default)],
+            )  # fmt: skip
+
+
+def option(name: str, known: Setting, default: Any) -> Any:
+    """The Typer option of one setting."""
+    word = name.replace("_", "-")
+    flags = known.flags or (f"--{word}/--no-{word}" if default is False else f"--{word}",)
+    metavar = known.metavar or "|".join(known.names()) or None
+    return typer.Option(
+        *flags, help=known.help, metavar=metavar, rich_help_panel=known.group,
+        autocompletion=completing(known.names) if known.choices else None,
+    )  # fmt: skip
+
+
+def completing(known: Callable[[], list[str]]) -> Callable[[str], list[str]]:
+    """Offers the known values at TAB; of a list with commas, those of its last word."""
+
+    def complete(incomplete: str) -> list[str]:
+        before, comma, last = incomplete.rpartition(",")
+        return [f"{before}{comma}{name}" for name in known() if name.startswith(last)]
+
+    return complete
+
+
+def with_options(command: Callable[..., int]) -> Callable[..., int]:
+    """The command as Typer takes it: settings are options, and the console listens to its own.
+
+    Parameters annotated with a dataclass of settings get it made and checked; one annotated with
+    `Console` gets the run's console, set up by the options of `Verbosity`.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    groups = {name: _group(p.annotation) for name, p in signature.parameters.items()}
+    own = {name: group for name, group in groups.items() if group is not None}
+
+    @wraps(command)
+    def run(ctx: typer.Context, **given: Any) -> int:
+        console: Console = ctx.obj
+        console.context = ctx
+        for name, group in sorted(own.items(), key=lambda item: item[1].kind is not Verbosity):
+            given[name] = group.taken(given)
+            if group.kind is Verbosity:
+                console.configure(given[name])
+                given[name] = console
+        if "ctx" in signature.parameters:
+            given["ctx"] = ctx
+        return command(**given)
+
+    context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    parameters = [context]
+    for name, parameter in signature.parameters.items():
+        if name != "ctx":
+            parameters += [parameter] if name not in own else own[name].options()
+    del run.__wrapped__  # Typer would look at the command itself
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # its hook
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def _group(annotation: Any) -> Group | None:
+    kind, *marks = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
+    part = next((mark for mark in marks if isinstance(mark, Part)), Part())
+    if kind is Console:
+        kind = Verbosity
+    return Group(kind, part.names(kind)) if is_dataclass(kind) else None

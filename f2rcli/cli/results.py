@@ -1,0 +1,39 @@
+"""Result files: checked before there is work to lose, written or printed at the end."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from f2rcli.cli.console import Console
+from f2rcli.errors import F2RError
+from f2rcli.io.atomic import write_file
+from f2rcli.io.targets import check_target
+
+
+def check_result(name: str, target: str, sources: Sequence[Path], *, overwrite: bool) -> None:
+    """Raise for a result file that could not be written; `name` is its setting."""
+    try:
+        check_target(Path(target), list(sources), overwrite=overwrite)
+    except F2RError as error:
+        hint = (error.hint or "").replace("output=", f"{name}=")
+        raise type(error)(f"--{name.replace('_', '-')}: {error}", hint=hint) from error
+
+
+def deliver(
+    kind: str,
+    values: dict[str, Any],
+    lines: Iterable[str],
+    console: Console,
+    json_file: str | None,
+    *,
+    overwrite: bool,
+) -> None:
+    """Write results to `json_file`, if there is to be one, and print them: as an event of --json,
+    else as lines."""
+    if json_file is not None:
+        text = json.dumps(values, indent=1)
+        write_file(Path(json_file), f"{text}\n".encode(), overwrite=overwrite)
+    console.event(kind, **values)
+    if console.events is None and not console.quiet:
+        console.data("\n".join(lines))

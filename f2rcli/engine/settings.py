@@ -1,0 +1,66 @@
+"""What users may set of the engine; without torch, so that a typing mistake costs no wait."""
+
+from dataclasses import dataclass
+
+from f2rcli import methods, weights
+from f2rcli.settings import check, check_range, setting
+
+PICTURE = "Picture"
+MACHINE = "Machine"
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+DEVICES = ("auto", "cpu", "cuda", "cuda:1", "mps")  # cuda:0, cuda:2 ... as well
+SMALLEST_TILE = 64  # pixels per side
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """The engine's settings. Raises UsageError for values that cannot be."""
+
+    strength: float = setting(
+        1.0,
+        "1 removes the measured noise, less keeps grain, 0 changes nothing; above 1 the noise is "
+        "taken to be that many times stronger, up to 4.",
+        metavar="S", group=PICTURE, low=0, high=4,
+    )  # fmt: skip
+    luma_strength: float | None = setting(
+        None, "The same for brightness alone (default: as strength).",
+        metavar="S", group=PICTURE, low=0, high=4,
+    )  # fmt: skip
+    chroma_strength: float | None = setting(
+        None, "The same for colour alone (default: as strength).",
+        metavar="S", group=PICTURE, low=0, high=4,
+    )  # fmt: skip
+    sigma: float | None = setting(
+        None, "Standard deviation of the noise in 8-bit units (default: measured).",
+        metavar="N", group=PICTURE, low=0, high=255, unit="8-bit units",
+    )  # fmt: skip
+    method: str = setting(
+        methods.DEFAULT, "Denoising method.",
+        metavar="NAME", group=PICTURE, choices=methods.available,
+    )  # fmt: skip
+    weights: str | None = setting(
+        None, "Trained weights (default: the bundled ones that suit the clip).",
+        metavar="NAME|PATH", group=PICTURE, choices=weights.available,
+        pattern=r"(?s).*[./\\].*", others="the path of a .safetensors file",
+    )  # fmt: skip
+    device: str = setting(
+        "auto", "Where to compute.",
+        metavar="auto|cpu|cuda[:i]|mps", group=MACHINE, choices=DEVICES, pattern=r"cuda:\d+",
+    )  # fmt: skip
+    threads: int | None = setting(
+        None, "CPU threads (default: all).", metavar="N", group=MACHINE, low=1,
+    )  # fmt: skip
+    precision: str = setting(
+        "auto", "Arithmetic of the networks.", group=MACHINE, choices=PRECISIONS
+    )
+    tile: str = setting(
+        "auto", "Work in squares of N pixels; auto does so for frames too large for the memory.",
+        metavar="auto|off|N", group=MACHINE, choices=("auto", "off"),
+        pattern=r"\d+", others="pixels per side",
+    )  # fmt: skip
+    contract: bool = True  # hold what is removed to the measured noise; False: for comparisons
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.tile.isdigit():
+            check_range("tile", int(self.tile), SMALLEST_TILE, None, "pixels per side")

@@ -1,0 +1,111 @@
+"""Settings: dataclass fields that know their help, unit, range and choices.
+
+The command line's options, the Python API's keywords and the keys of run files come from them.
+Messages name a setting as Python writes it, `sigma=-1`; the command line spells it `--sigma -1`
+(`f2rcli.cli.spelling`).
+"""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from numbers import Real
+from typing import Any
+
+from f2rcli.errors import UsageError, nearest
+
+KEY = "setting"  # of a field's metadata
+Choices = Sequence[str] | Callable[[], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What is known of a field that users may set."""
+
+    help: str
+    group: str | None = None  # its heading in --help
+    metavar: str = ""  # stands for the value in --help
+    flags: tuple[str, ...] = ()  # of the command line; (): --name
+    low: float | None = None  # the range includes both ends
+    high: float | None = None
+    unit: str = ""  # such as "8-bit units"
+    choices: Choices = ()  # values that --help and TAB offer; (): any
+    pattern: str = ""  # a regular expression for values beside the choices; "": none
+    others: str = ""  # those values in words
+    typed: Any = None  # the command line's type, where `parse` makes the value of what is typed
+    parse: Callable[[str, Any], Any] | None = None  # (name, what is typed) -> value
+
+    def names(self) -> list[str]:
+        """The choices."""
+        return list(self.choices() if callable(self.choices) else self.choices)
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise UsageError for a value that cannot be; None is always allowed."""
+        if value is None:
+            return
+        if self.low is not None or self.high is not None:
+            check_range(name, value, self.low, self.high, self.unit)
+        if self.pattern or (self.choices and not self.others):
+            check_choice(name, value, self.names(), self.pattern, self.others)
+
+
+def setting(default: Any, help: str, **known: Any) -> Any:
+    """A dataclass field for users to set; the other arguments are those of `Setting`."""
+    return field(default=default, metadata={KEY: Setting(help=help, **known)})
+
+
+def settings_of(kind: Any) -> dict[str, Setting]:
+    """The settings of a dataclass, by the names of their fields."""
+    return {f.name: f.metadata[KEY] for f in fields(kind) if KEY in f.metadata}
+
+
+def check(settings: Any) -> None:
+    """Raise UsageError for the first setting of a dataclass that cannot be."""
+    for name, known in settings_of(settings).items():
+        known.check(name, getattr(settings, name))
+
+
+def check_choice(
+    name: str, value: Any, known: Sequence[str], pattern: str = "", others: str = ""
+) -> None:
+    """Raise UsageError for what is neither one of `known` nor matches `pattern`."""
+    fits = isinstance(value, str) and pattern and re.fullmatch(pattern, value)
+    if value not in known and not fits:
+        hint = nearest(str(value), list(known), others)
+        raise UsageError(f"{name}={value!r}: no such choice.", hint=hint)
+
+
+def check_range(
+    name: str, value: Any, low: float | None, high: float | None, unit: str = ""
+) -> None:
+    """Raise UsageError for what is not a finite number from `low` to `high`, both included."""
+    inside = f"between {low:g} and {high:g}" if high is not None else f"{low:g} or more"
+    shown = f"{value:g}" if isinstance(value, Real) else repr(value)
+    known = isinstance(value, Real) and math.isfinite(value)
+    bounds = (-math.inf if low is None else low, math.inf if high is None else high)
+    if not known or not bounds[0] <= value <= bounds[1]:
+        unit = f" ({unit})" if unit else ""
+        raise UsageError(f"{name}={shown}: must be {inside}{unit}.")
+
+
+def clock(name: str, text: str) -> float:
+    """Seconds from `12.5`, `1:30` or `1:02:03.5`."""
+    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?|\.\d+", text.strip()):
+        raise UsageError(
+            f"{name}={text!r}: not a time.", hint="Write seconds (12.5) or h:mm:ss (0:01:30.5)."
+        )
+    total = 0.0
+    for part in text.strip().split(":"):
+        total = total * 60 + float(part)
+    return total
+
+
+def pairs(name: str, texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """The pairs of `["key=value", ...]`."""
+    split = [text.partition("=") for text in texts]
+    for text, (key, equals, _) in zip(texts, split, strict=True):
+        if not (key and equals):
+            raise UsageError(
+                f"{name}={text!r}: not key=value.", hint=f"For example {name}='tune=grain'."
+            )
+    return tuple((key.strip(), value) for key, _, value in split)
