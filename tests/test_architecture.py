@@ -14,7 +14,7 @@ import f2rcli
 PACKAGE = Path(f2rcli.__file__).parent
 ROOMS = (
     {"errors", "frames", "plots"},
-    {"settings"},
+    {"settings", "units"},
     {"tee", "window", "sensor", "yuv"},
     {"defects"},
     {"io", "noise", "weights", "models"},
@@ -26,8 +26,8 @@ ROOMS = (
 )
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 LIGHT = {
-    "errors", "frames", "settings", "tee", "window", "sensor", "yuv", "defects", "io", "batch",
-    "api", "cli",
+    "errors", "frames", "settings", "units", "tee", "window", "sensor", "yuv", "defects", "io",
+    "batch", "api", "cli",
 }  # fmt: skip
 FETCHERS = {
     "urllib", "http", "ftplib", "socket", "requests", "httpx", "aiohttp", "urllib3",

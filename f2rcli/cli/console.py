@@ -45,7 +45,8 @@ class Console:
     """The voice of one run. Made before the options are known; `configure` sets it up."""
 
     def __init__(self) -> None:
-        self.human = RichConsole(stderr=True, highlight=False, soft_wrap=True)
+        self.human = RichConsole(stderr=True, highlight=False)
+        self.human.soft_wrap = not self.human.is_terminal  # lines of files and pipes stay whole
         self.events: EventStream | None = None
         self.context: typer.Context | None = None  # of the running command
         self.if_stopped = "nothing was put at the final path."  # what a signal leaves, in words

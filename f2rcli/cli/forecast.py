@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from f2rcli.cli.progress import span
 from f2rcli.frames import ClipInfo
+from f2rcli.units import size, span
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
@@ -27,7 +27,7 @@ class Forecast:
         """The cost in one line."""
         pace = f"{self.seconds_per_frame:.2g} s per frame"
         total = "length not known" if self.seconds is None else f"about {span(self.seconds)} in all"
-        return f"{pace}, {total}, about {self.peak_bytes / 1e9:.1f} GB of memory"
+        return f"{pace}, {total}, about {size(self.peak_bytes)} of memory"
 
     def values(self) -> dict[str, Any]:
         """The cost for programs: seconds and bytes."""

@@ -3,12 +3,11 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from types import TracebackType
 from typing import TypeVar
 
-from rich.progress import BarColumn, Progress, TextColumn
-
+from f2rcli.cli.bars import Bars, Shown, Words
 from f2rcli.cli.console import Console
+from f2rcli.units import span
 
 T = TypeVar("T")
 
@@ -17,8 +16,8 @@ EVENT_EVERY = 1.0  # seconds between JSON events
 MEMORY = 32  # frames the pace is measured over: long enough to be calm, short enough to be true
 
 
-class Meter:
-    """Counts finished frames and says so.
+class Meter(Shown):
+    """Counts finished frames and shows the count.
 
     total: frames to come; None, or one that turns out too small, means not known.
     exact: whether the total was counted rather than guessed from duration and rate.
@@ -41,34 +40,10 @@ class Meter:
         self.done = 0
         self.finished = False
         self.sigma: float | None = None
-        self.began = self.said = clock()
+        self.began = self.reported = clock()
         self.ticks = deque([self.began], maxlen=MEMORY)
-        self.bar = self._make_bar()
-        self.task = self.bar.add_task(label, total=total, words="starting")
-
-    def _make_bar(self) -> Progress:
-        shown = self.console.human.is_terminal and not self.console.quiet
-        return Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),
-            TextColumn("{task.fields[words]}", markup=False),
-            console=self.console.human,
-            disable=not shown or self.console.events is not None,
-        )
-
-    def __enter__(self) -> "Meter":
-        if not self.bar.disable:
-            self.bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        if not self.bar.disable:  # rich before 15 would print an empty line
-            self.bar.stop()
+        self.bars = Bars(console)
+        self.task = self.bars.add_task(label, total=total, words=[(0, "starting")])
 
     def advance(self, sigma: float | None = None) -> None:
         """One more frame is done; sigma is the estimated noise in 8-bit units, when known."""
@@ -80,9 +55,9 @@ class Meter:
         self.ticks.append(now)
         self._show()
         every = LINE_EVERY if self.console.events is None else EVENT_EVERY
-        if now - self.said >= every:
-            self.said = now
-            self.say()
+        if now - self.reported >= every:
+            self.reported = now
+            self.report()
 
     def counted(self, items: Iterable[T], sigma: Callable[[], float | None]) -> Iterator[T]:
         """The items, each counted when the next is asked for."""
@@ -94,18 +69,18 @@ class Meter:
         """All frames are done: now the total is known."""
         self.total, self.exact, self.finished = self.done, True, True
         self._show()
-        self.say()
+        self.report()
 
     def _show(self) -> None:
-        for task in self.bar.tasks:
+        for task in self.bars.tasks:
             task.total = self.total  # update() would take None for "as before"
-        self.bar.update(self.task, completed=self.done, words=self.words())
+        self.bars.update(self.task, completed=self.done, words=self.parts())
 
-    def say(self) -> None:
+    def report(self) -> None:
         """One event or one plain line, unless the bar is there to be seen."""
         if self.console.events is not None:
             self.console.event("progress", **self.numbers())
-        elif self.bar.disable:
+        elif self.bars.disable:
             self.console.note(f"{self.label}: {self.words()}")
 
     @property
@@ -118,8 +93,8 @@ class Meter:
         """Frames per second lately, at the end of the whole run; None before it can be known."""
         if self.finished:
             return self.done / self.elapsed if self.elapsed > 0 else None
-        span = self.ticks[-1] - self.ticks[0]
-        return (len(self.ticks) - 1) / span if span > 0 else None
+        seconds = self.ticks[-1] - self.ticks[0]
+        return (len(self.ticks) - 1) / seconds if seconds > 0 else None
 
     @property
     def eta(self) -> float | None:
@@ -143,19 +118,16 @@ class Meter:
 
     def words(self) -> str:
         """Progress as one line."""
+        return ", ".join(part for _, part in self.parts())
+
+    def parts(self) -> Words:
+        """Progress in parts, for a bar."""
         total = "" if self.total is None else f"/{'' if self.exact else '~'}{self.total}"
-        parts = [f"{self.done}{total} frames"]
+        parts = [(0, f"{self.done}{total} frames")]
         if self.pace is not None:
-            parts.append(f"{self.pace:.2f} frames/s")
+            parts.append((1, f"{self.pace:.2f} frames/s"))
         eta = self.eta
-        parts.append(f"{span(self.elapsed)} elapsed" if eta is None else f"ETA {span(eta)}")
+        parts.append((0, f"{span(self.elapsed)} elapsed" if eta is None else f"ETA {span(eta)}"))
         if self.sigma is not None:
-            parts.append(f"sigma {self.sigma:.1f}")
-        return ", ".join(parts)
-
-
-def span(seconds: float) -> str:
-    """A length of time as h:mm:ss, or m:ss below an hour."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+            parts.append((2, f"sigma {self.sigma:.1f}"))
+        return parts

@@ -2,53 +2,33 @@
 
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import TaskID
 
+from f2rcli.cli.bars import Bars, Shown, Words
 from f2rcli.cli.console import Console
-from f2rcli.cli.progress import EVENT_EVERY, LINE_EVERY, span
+from f2rcli.cli.progress import EVENT_EVERY, LINE_EVERY
 from f2rcli.training.loop.events import Event, EventKind
+from f2rcli.units import span
 
 QUIET_KINDS = {EventKind.PROGRESS, EventKind.LOG, EventKind.SAVED}  # of no interest line by line
 FIELDS = ("stage", "step", "steps", "text", "loss", "validation", "best", "lr", "norm", "rate",
           "eta")  # fmt: skip
 
 
-class StepMeter:
+class StepMeter(Shown):
     """Shows a run's events as they come; call it with each of them."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self.console = console
         self.clock = clock
-        self.said = clock()
+        self.reported = clock()
         self.stage = ""
-        self.loss: float | None = None  # of the stage, as last heard of
+        self.loss: float | None = None  # of the stage, the latest one known
         self.validation: float | None = None
         self.tasks: dict[str, TaskID] = {}
-        shown = console.human.is_terminal and not console.quiet and console.events is None
-        self.bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),
-            TextColumn("{task.fields[words]}", markup=False),
-            console=console.human,
-            disable=not shown,
-        )
-
-    def __enter__(self) -> "StepMeter":
-        if not self.bar.disable:
-            self.bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        if not self.bar.disable:
-            self.bar.stop()
+        self.bars = Bars(console)
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
@@ -66,42 +46,46 @@ class StepMeter:
         elif self.console.events is not None:
             self._write(event)
         elif event.kind not in QUIET_KINDS:
-            say = self.console.note if self.bar.disable else self.console.detail
+            say = self.console.note if self.bars.disable else self.console.detail
             say(str(event))
         self._show(event)
 
     def _write(self, event: Event) -> None:
         """One JSON event: about one a second of progress, and all others."""
         now = self.clock()
-        if event.kind is EventKind.PROGRESS and now - self.said < EVENT_EVERY:
+        if event.kind is EventKind.PROGRESS and now - self.reported < EVENT_EVERY:
             return
-        self.said = now
+        self.reported = now
         self.console.event(_name(event.kind), **_values(event))
 
     def _show(self, event: Event) -> None:
         if self.console.events is not None:
             return
-        if not self.bar.disable:
+        if not self.bars.disable:
             if event.stage not in self.tasks:
-                self.tasks[event.stage] = self.bar.add_task(event.stage, words="starting")
+                self.tasks[event.stage] = self.bars.add_task(event.stage, words=[(0, "starting")])
             task = self.tasks[event.stage]
-            self.bar.update(task, completed=event.step, total=event.steps, words=self.words(event))
-        elif self.clock() - self.said >= LINE_EVERY:
-            self.said = self.clock()
+            self.bars.update(task, completed=event.step, total=event.steps, words=self.parts(event))
+        elif self.clock() - self.reported >= LINE_EVERY:
+            self.reported = self.clock()
             self.console.note(f"{event.stage}: {self.words(event)}")
 
     def words(self, event: Event) -> str:
-        """Where a stage is, as one line."""
-        parts = [f"{event.step}/{event.steps} steps"]
+        """A stage's progress as one line."""
+        return ", ".join(part for _, part in self.parts(event))
+
+    def parts(self, event: Event) -> Words:
+        """A stage's progress in parts, for a bar."""
+        parts = [(0, f"{event.step}/{event.steps} steps")]
         if event.rate:
-            parts.append(f"{event.rate:.2f} steps/s")
+            parts.append((2, f"{event.rate:.2f} steps/s"))
         if event.eta is not None:
-            parts.append(f"ETA {span(event.eta)}")
+            parts.append((0, f"ETA {span(event.eta)}"))
         if self.loss is not None:
-            parts.append(f"loss {self.loss:.4f}")
+            parts.append((1, f"loss {self.loss:.4f}"))
         if self.validation is not None:
-            parts.append(f"held out {self.validation:.4f}")
-        return ", ".join(parts)
+            parts.append((3, f"held out {self.validation:.4f}"))
+        return parts
 
 
 def _name(kind: EventKind) -> str:

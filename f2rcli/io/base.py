@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
+from f2rcli import units
 from f2rcli.errors import UsageError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.settings import check, clock, pairs, setting
@@ -261,9 +262,9 @@ class Receipt:
 
     def line(self) -> str:
         """The receipt in one line."""
-        size = f"{self.bytes / 1e6:.1f} MB" if self.bytes >= 1e5 else f"{self.bytes / 1e3:.1f} kB"
+        size = f"{units.size(self.bytes)}, " if self.bytes else ""  # not known of a pipe
         where = "standard output" if self.path == "-" else Path(self.path).name
-        parts = [f"{where}: {_frames(self.frames)}, {self.seconds:.2f} s, {size}, {self.codec}"]
+        parts = [f"{where}: {_frames(self.frames)}, {self.seconds:.2f} s, {size}{self.codec}"]
         if self.kept:
             parts.append("kept " + ", ".join(self.kept))
         if self.dropped:

@@ -83,7 +83,7 @@ def test_preview_info_and_dry_run_agree_with_the_engine(noisy, tmp_path, capfd) 
     assert f2r("info", noisy) == EXIT_OK
     assert f2r("denoise", noisy, "--dry-run") == EXIT_OK
     out = capfd.readouterr().out
-    for word in ("f2r-rgb-small", "GB of memory", "s per frame", "sigma R"):
+    for word in ("f2r-rgb-small", "B of memory", "s per frame", "sigma R"):
         assert word in out
 
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console as RichConsole
 
 from f2rcli.cli.console import Console, EventStream
-from f2rcli.cli.progress import Meter, span
+from f2rcli.cli.progress import Meter
 
 
 class Clock:
@@ -33,8 +33,12 @@ def console() -> Console:
 
 
 def said(console: Console) -> str:
-    assert isinstance(console.human.file, io.StringIO)
-    return console.human.file.getvalue()
+    return said_by(console.human)
+
+
+def said_by(console: RichConsole) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
 
 
 def run(meter: Meter, clock: Clock, frames: int, seconds: float) -> None:
@@ -103,11 +107,19 @@ def test_an_empty_run_says_so_without_dividing_by_zero(console, clock) -> None:
     assert said(console) == "c: 0/0 frames, 0:00 elapsed\n"
 
 
-def test_spans_read_like_clocks() -> None:
-    assert [span(s) for s in (0, 59.6, 61, 3599, 3661)] == [
-        "0:00",
-        "1:00",
-        "1:01",
-        "59:59",
-        "1:01:01",
-    ]
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_a_bar_fits_the_terminal_and_never_loses_count_and_time(console, clock, width) -> None:
+    console.human = RichConsole(file=io.StringIO(), force_terminal=True, width=width)
+    meter = Meter(console, "a long name of a clip.mkv", 1234, exact=False, clock=clock)
+    for _ in range(123):
+        clock.now += 0.5
+        meter.advance(12.34)
+    plain = RichConsole(file=io.StringIO(), width=width)
+    plain.print(meter.bars.get_renderable())
+    (line,) = said_by(plain).splitlines()
+    assert len(line) <= width
+    assert line.startswith("a lon")
+    assert "123/~1234 frames" in line
+    assert "ETA 9:16" in line
+    assert ("frames/s" in line) == (width >= 60)
+    assert ("sigma" in line) == (width >= 80)

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from f2rcli.cli.console import Console
+from f2rcli.cli.console import Console, Verbosity
 from f2rcli.cli.train_progress import StepMeter
 from f2rcli.training.loop.events import Event
 from f2rcli.training.loop.events import EventKind as Kind
@@ -38,7 +38,7 @@ def test_without_a_terminal_there_is_a_line_every_ten_seconds(clock, capfd) -> N
 
 def test_events_come_once_a_second_and_hold_no_nan(clock, capfd) -> None:
     console = Console()
-    console.configure(json=True)
+    console.configure(Verbosity(json=True))
     meter = StepMeter(console, clock)
     for tick in range(31):
         clock.now = tick / 10
@@ -50,7 +50,7 @@ def test_events_come_once_a_second_and_hold_no_nan(clock, capfd) -> None:
 
 def test_a_setback_is_a_warning_even_when_quiet(clock, capfd) -> None:
     console = Console()
-    console.configure(quiet=True)
+    console.configure(Verbosity(quiet=True))
     meter = StepMeter(console, clock)
     meter(Event(kind=Kind.SETBACK, stage="anchor", step=5, steps=90, text="the loss rose"))
     feed(meter, clock, 35)

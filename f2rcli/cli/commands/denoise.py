@@ -28,13 +28,14 @@ from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import with_options
 from f2rcli.cli.preview import pairs, preview_target, write_preview
 from f2rcli.cli.progress import Meter
+from f2rcli.cli.receipts import Finished, source_bytes
 from f2rcli.cli.run_report import RunReport
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import changes_nothing
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, UsageError, WeightsError
 from f2rcli.frames import ClipInfo
 from f2rcli.io import default_target, open_reader, open_writer, plan_output
-from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan
+from f2rcli.io.base import Reader, ReadOptions, WriteOptions, WritePlan
 from f2rcli.window import LEAD_IN, LEAD_OUT
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def run_job(job: Job, console: Console) -> int:
             job = replace(job, engine=fitted)
         if job.preview is not None:
             engine = None
-            receipt = _preview(job, job.preview, reader, console)
+            done = _preview(job, job.preview, reader, console)
         else:
             plan = plan_output(reader, job.target, job.write)
             _announce(job, reader, plan, console)
@@ -147,9 +148,9 @@ def run_job(job: Job, console: Console) -> int:
             if job.dry_run:
                 _print_plan(job, reader, plan, engine, console)
                 return EXIT_OK
-            receipt = _restore(job, reader, plan, engine, console)
+            done = _restore(job, reader, plan, engine, console)
             trouble = None if page is None else _reported(page, job, reader.info, engine, console)
-        code = _close(job, reader, receipt, engine, console)
+        code = _close(job, reader, done, engine, console)
     if trouble is not None:
         raise trouble
     return code
@@ -216,7 +217,7 @@ def _print_plan(
 
 def _restore(
     job: Job, reader: Reader, plan: WritePlan, engine: "Engine | None", console: Console
-) -> Receipt:
+) -> Finished:
     """The run itself."""
     from f2rcli.engine.stream import denoise_stream  # brings torch
 
@@ -239,7 +240,8 @@ def _restore(
         say_notes(engine, console)
     for line in noise_lines(reader.info, engine):
         console.note(line)
-    return receipt
+    part = (job.read.start, job.read.end, job.read.frames)
+    return Finished(receipt, meter.elapsed, source_bytes(reader) if not any(part) else None)
 
 
 def _reported(
@@ -253,18 +255,19 @@ def _reported(
     return None
 
 
-def _preview(job: Job, count: int, reader: Reader, console: Console) -> Receipt:
+def _preview(job: Job, count: int, reader: Reader, console: Console) -> Finished:
     """--preview: before | after of the first `count` frames of the span."""
     if replace(job.write, overwrite=False, keep_partial=False) != WriteOptions():
         console.warning("--preview has an encoding of its own; the codec options are not used.")
     engine = loaded(job.engine, reader.info, console)
     with Meter(console, reader.info.name, count) as meter:
         shown = meter.counted(pairs(reader, engine, count), lambda: sigma_of(engine))
-        return write_preview(reader, shown, job.target, count, job.write)
+        receipt = write_preview(reader, shown, job.target, count, job.write)
+    return Finished(receipt, meter.elapsed)
 
 
 def _close(
-    job: Job, reader: Reader, receipt: Receipt, engine: "Engine | None", console: Console
+    job: Job, reader: Reader, done: Finished, engine: "Engine | None", console: Console
 ) -> int:
     """After the run: the damage ledger, the receipt, and the exit code."""
     ledger, lines = reader.ledger, reader.ledger.lines()
@@ -275,14 +278,14 @@ def _close(
     else:
         for line in lines:
             console.note(f"note: {line}")
-    incomplete = ledger.damaged or (job.read.strict and bool(receipt.dropped))
+    incomplete = ledger.damaged or (job.read.strict and bool(done.receipt.dropped))
     code = EXIT_DAMAGED if incomplete else EXIT_OK
     console.event(
-        "result", **asdict(receipt), damaged=ledger.damaged, ledger=lines,
+        "result", **asdict(done.receipt), source_bytes=done.source_bytes,
+        elapsed=round(done.seconds, 3), damaged=ledger.damaged, ledger=lines,
         returned=returned_values(returned_of(engine)), exit_code=code,
         notes=[*given_back, *aside_lines(engine)],
     )  # fmt: skip
-    console.note(receipt.line())
-    for line in given_back:
+    for line in (*done.lines(), *given_back):
         console.note(line)
     return code

@@ -1,6 +1,6 @@
-"""`f2r info`: what f2r sees in a file and what it would do with it."""
+"""`f2r info`: facts of a file, and what f2r would do with it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,16 +9,27 @@ from f2rcli.cli.engine import engine_values, engine_words, loaded
 from f2rcli.cli.forecast import forecast
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import Part, with_options
+from f2rcli.cli.receipts import source_bytes
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_OK, F2RError, WeightsError
 from f2rcli.frames import ClipInfo
 from f2rcli.io import default_target, open_reader, plan_output
 from f2rcli.io.base import Reader, ReadOptions, WriteOptions
+from f2rcli.units import bit_rate, duration, size
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
 
 CHROMA = {(0, 0): "4:4:4", (1, 0): "4:2:2", (1, 1): "4:2:0", (2, 0): "4:1:1", (2, 2): "4:1:0"}
+IN_PICTURE = {"width", "height", "bits", "frames", "rate", "matrix", "duration"}
+HUMAN: dict[str, Callable[[Any], str]] = {  # facts of streams in the units that people read
+    "duration": duration,
+    "start": lambda seconds: f"starts at {duration(seconds)}",
+    "interval": lambda seconds: f"{seconds:.3g} s between frames",
+    "sample_rate": lambda hertz: f"{hertz / 1000:g} kHz",
+    "channels": lambda count: "1 channel" if count == 1 else f"{count} channels",
+    "rotation": lambda degrees: f"turned by {degrees:g} degrees",
+}
 PROBE_FRAMES = 16  # enough for the noise estimate, quick enough to wait for
 
 
@@ -44,7 +55,7 @@ def info(
 def examine(
     source: str, reader: Reader, settings: EngineSettings, console: Console
 ) -> dict[str, Any]:
-    """Everything `f2r info` knows, as JSON values."""
+    """Everything that is printed, as JSON values."""
     clip = reader.info
     try:
         engine = loaded(settings, clip, console)
@@ -68,10 +79,11 @@ def examine(
 
 
 def _facts_of(source: str, reader: Reader) -> dict[str, Any]:
-    """What is known without an engine."""
+    """The facts that need no engine."""
     clip = reader.info
     return {
         "file": clip.name,
+        "bytes": source_bytes(reader),
         "picture": picture(clip),
         "streams": reader.describe(),
         "notes": list(clip.notes),
@@ -99,7 +111,7 @@ def picture(clip: ClipInfo) -> dict[str, Any]:
 
 
 def output(source: str, reader: Reader) -> dict[str, Any]:
-    """What `f2r denoise` without options would write, or why it would not."""
+    """The output of `f2r denoise` without options, or why there would be none."""
     target = default_target(source)
     try:
         plan = plan_output(reader, target, WriteOptions(overwrite=True))
@@ -130,7 +142,7 @@ def noise(reader: Reader, engine: "Engine") -> dict[str, Any]:
 
 def lines(seen: dict[str, Any]) -> Iterator[str]:
     """The same for people, one fact a line."""
-    yield f"file      {seen['file']}"
+    yield f"file      {', '.join([seen['file'], *_size_words(seen)])}"
     yield f"picture   {_picture_words(seen['picture'])}"
     for stream in seen["streams"]:
         yield f"stream    {_stream_words(stream)}"
@@ -149,6 +161,13 @@ def lines(seen: dict[str, Any]) -> Iterator[str]:
         yield f"damage    {line}"
 
 
+def _size_words(seen: dict[str, Any]) -> Iterator[str]:
+    if seen["bytes"]:
+        yield size(seen["bytes"])
+    if seen["bytes"] and seen["picture"]["seconds"]:
+        yield bit_rate(8 * seen["bytes"] / seen["picture"]["seconds"])
+
+
 def _picture_words(facts: dict[str, Any]) -> str:
     chroma = f" {facts['chroma']}" if facts["family"] == "yuv" else ""
     words = [
@@ -161,7 +180,7 @@ def _picture_words(facts: dict[str, Any]) -> str:
         words.append(f"matrix {facts['matrix']}")
     words.append("frames not counted" if facts["frames"] is None else f"{facts['frames']} frames")
     if facts["seconds"] is not None:
-        words.append(f"{facts['seconds']:.2f} s")
+        words.append(duration(facts["seconds"]))
     if facts["rate"] is not None:
         words.append(f"{facts['rate']:.5g} frames/s")
     if facts["interlaced"]:
@@ -174,7 +193,7 @@ def _noise_words(facts: dict[str, Any]) -> str:
     if not facts["frames"]:
         return "not measured"
     if levels is None:
-        return "cannot be told from so few pixels"
+        return "not measurable in so few pixels"
     if facts["codes"] is not None:
         return f"{facts['codes']}, in the file's own units, from up to {facts['frames']} frames"
     names = ("R ", "G ", "B ") if len(levels) == 3 else ("",) * len(levels)
@@ -183,20 +202,33 @@ def _noise_words(facts: dict[str, Any]) -> str:
 
 
 def _stream_words(stream: dict[str, Any]) -> str:
-    rest = dict(stream)
+    rest = {key: value for key, value in stream.items() if not _tacit(key, value, stream)}
     head = " ".join(str(rest.pop(key, "")) for key in ("index", "kind", "codec"))
     return ", ".join([head, *_facts(rest)])
 
 
+def _tacit(key: str, value: Any, stream: dict[str, Any]) -> bool:
+    """Whether a fact is a matter of course, or stands in the picture's line."""
+    if (key, value) in (("language", "und"), ("disposition", ["default"]), ("start", 0)):
+        return True
+    return bool(stream.get("denoised")) and key in IN_PICTURE
+
+
 def _facts(facts: dict[str, Any]) -> Iterator[str]:
-    """`name value` for what is known and not a matter of course."""
+    """`name value` for what is known."""
     for key, value in facts.items():
         name = key.replace("_", " ")
         if isinstance(value, dict):
             yield from _facts(value)
+        elif key in HUMAN and value:
+            yield HUMAN[key](value)
         elif isinstance(value, list | tuple) and value:
-            yield f"{name} {'/'.join(map(str, value))}"
+            yield f"{name} {'/'.join(map(_plain, value))}"
         elif value is True:
             yield name
         elif value not in (None, "", [], (), False):
-            yield f"{name} {value}"
+            yield f"{name} {_plain(value)}"
+
+
+def _plain(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

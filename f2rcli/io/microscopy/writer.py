@@ -25,7 +25,7 @@ def plan_ome(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     if Path(target).suffix.lower() not in SUFFIXES:
         raise UsageError(
             f"{Path(target).name}: {reader.stack.flavour} becomes OME-TIFF.",
-            hint="Name an .ome.tif file as output=.",
+            hint="Name an .ome.tif file with output=.",
         )
     check_target(Path(target), reader.paths(), overwrite=options.overwrite)
     series = reader.stack.series

@@ -1,0 +1,48 @@
+"""What a run wrote: a line of numbers, then what was kept, dropped and verified."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from f2rcli.io.base import Reader, Receipt
+from f2rcli.units import duration, size
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A receipt with what the run knows beside it."""
+
+    receipt: Receipt
+    seconds: float  # of wall clock, from the first frame to the last
+    source_bytes: int | None = None  # None: a pipe, or not the whole of it was read
+
+    def lines(self) -> Iterator[str]:
+        """The receipt for people."""
+        wrote = self.receipt
+        where = "standard output" if wrote.path == "-" else Path(wrote.path).name
+        yield f"{where}: {', '.join(self._numbers())}"
+        for word in ("kept", "dropped", "verified"):
+            if parts := getattr(wrote, word):
+                yield f"  {word} {', '.join(parts)}"
+        if not wrote.verified:
+            yield "  not verified"
+
+    def _numbers(self) -> Iterator[str]:
+        wrote = self.receipt
+        yield "1 frame" if wrote.frames == 1 else f"{wrote.frames} frames"
+        if wrote.seconds:
+            yield duration(wrote.seconds)
+        if wrote.bytes:
+            before = f"{size(self.source_bytes)} -> " if self.source_bytes else ""
+            yield f"{before}{size(wrote.bytes)}"
+        yield wrote.codec
+        if wrote.seconds and self.seconds > 0:
+            yield f"{wrote.seconds / self.seconds:.2g}x real time"
+
+
+def source_bytes(reader: Reader) -> int | None:
+    """The size of what is read; None for pipes."""
+    paths = reader.paths()
+    if not paths or not all(path.is_file() for path in paths):
+        return None
+    return sum(path.stat().st_size for path in paths)

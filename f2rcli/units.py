@@ -1,0 +1,34 @@
+"""Numbers for people: sizes, lengths of time and rates in the units they are read in."""
+
+
+def size(count: float) -> str:
+    """Bytes as `312 bytes`, `3.9 kB`, `1.8 MB` or `2.1 GB`."""
+    if count < 1000:
+        return f"{count:.0f} bytes"
+    return _scaled(count, ("kB", "MB", "GB", "TB"))
+
+
+def bit_rate(bits: float) -> str:
+    """Bits per second as `128 kbit/s` or `4.2 Mbit/s`."""
+    return f"{bits:.0f} bit/s" if bits < 1000 else _scaled(bits, ("kbit/s", "Mbit/s", "Gbit/s"))
+
+
+def _scaled(value: float, units: tuple[str, ...]) -> str:
+    """A value of 1000 or more with three digits, or two below 10, and the unit that suits it."""
+    for unit in units[:-1]:
+        value /= 1000
+        if value < 999.5:
+            return f"{value:.0f} {unit}" if value >= 99.5 else f"{value:.1f} {unit}"
+    return f"{value / 1000:.1f} {units[-1]}"
+
+
+def span(seconds: float) -> str:
+    """A length of time as h:mm:ss, or m:ss below an hour."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def duration(seconds: float) -> str:
+    """The length of a clip: `0.64 s` below a minute, `1:02:03` above."""
+    return f"{seconds:.2f} s" if seconds < 59.995 else span(seconds)
