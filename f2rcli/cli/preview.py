@@ -1,35 +1,22 @@
-"""`--preview N`: the picture before | after, as a PNG still or a short clip.
-
-It has an encoding of its own, near lossless, and carries no sound: it is to be looked at and
-thrown away. Samples stay in the file's own layout, so what it shows is what a run would write.
-"""
+"""`--preview N`: where it goes, and the pairs of frames that it shows."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from fractions import Fraction
-from itertools import chain, islice
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-import av
 import numpy as np
 
-from f2rcli import sensor, yuv
-from f2rcli.errors import InputError, OutputError, UsageError
-from f2rcli.frames import Family, Frame, Plane, PlaneLayout
-from f2rcli.io.atomic import PartFile, disk_errors
-from f2rcli.io.base import Reader, Receipt, WriteOptions
-from f2rcli.io.ffmpeg.pixel_formats import make_frame, pixel_format, planar_name
-from f2rcli.io.targets import check_target
+from f2rcli import sensor
+from f2rcli.errors import UsageError
+from f2rcli.frames import Family, Frame, PlaneLayout
+from f2rcli.io.base import Reader
+from f2rcli.io.preview import CLIP, STILL
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
-
-STILL = (".png",)
-CLIP = (".mp4", ".mkv", ".mov")
-# x264 knows these tags by name (ITU-T H.273 matrix coefficients).
-MATRIX_CODE = {"bt709": 1, "fcc": 4, "bt601": 6, "smpte240m": 7, "ycgco": 8, "bt2020": 9}
 
 
 def preview_target(named: str | None, full: str, count: int) -> str:
@@ -72,146 +59,3 @@ def _viewable(frame: Frame) -> Frame:
         return frame
     codes = np.rint(255 * sensor.to_picture(frame)).astype(np.uint8)
     return replace(frame, planes=tuple(codes), layout=PlaneLayout(family=Family.RGB, bits=8))
-
-
-def write_preview(
-    reader: Reader,
-    shown: Iterable[tuple[Frame, Frame]],
-    target: str,
-    count: int,
-    write: WriteOptions,
-) -> Receipt:
-    """Write the pairs to `target`, whole or not at all."""
-    path = Path(target)
-    check_target(path, reader.paths(), overwrite=write.overwrite)
-    turns = _quarter_turns(reader)
-    frames = (side_by_side(before, after, turns) for before, after in shown)
-    part = PartFile(path, overwrite=write.overwrite, keep=write.keep_partial)
-    try:
-        with disk_errors(path):
-            write_ = _write_still if count == 1 else _write_clip
-            done = write_(frames, part, turns)
-            verified = _read_back(part.path, done.frames)
-        size = part.publish()
-    finally:
-        part.discard()
-    return Receipt(
-        path=target,
-        frames=done.frames,
-        seconds=float(done.seconds),
-        bytes=size,
-        codec=done.codec,
-        verified=(verified,),
-    )
-
-
-def _read_back(path: Path, frames: int) -> str:
-    with av.open(f"file:{path}") as container:
-        found = sum(1 for _ in container.decode(video=0))
-    if found != frames:
-        raise OutputError(f"{path.name}: {frames} frames were written, {found} read back.")
-    return f"{found} read back"
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    frames: int
-    seconds: Fraction
-    codec: str
-
-
-def side_by_side(before: Frame, after: Frame, turns: int = 0) -> Frame:
-    """One frame that shows `before` left of `after`, once turned by `turns` quarters (ccw).
-
-    Cropped to whole chroma samples; alpha is left out.
-    """
-    axis = 1 if turns % 2 == 0 else 0
-    parts = (before, after) if turns in (0, 1) else (after, before)
-    pieces = [_whole(part) for part in parts]
-    planes = tuple(np.concatenate(both, axis=axis) for both in zip(*pieces, strict=True))
-    layout = replace(before.layout, alpha=False)
-    return replace(after, planes=planes, layout=layout, source=None)
-
-
-def _whole(frame: Frame) -> tuple[Plane, ...]:
-    shift_x, shift_y = frame.layout.log2_chroma
-    width, height = frame.width >> shift_x, frame.height >> shift_y
-    luma = frame.planes[0][: height << shift_y, : width << shift_x]
-    chroma = frame.planes[1 : frame.layout.colour_planes]
-    return (luma, *(plane[:height, :width] for plane in chroma))
-
-
-def _quarter_turns(reader: Reader) -> int:
-    """How many quarter turns, counter-clockwise, the picture is shown turned by."""
-    video = next((row for row in reader.describe() if row.get("kind") in ("video", "raw")), {})
-    return round(float(video.get("rotation") or 0) / 90) % 4
-
-
-def _write_still(frames: Iterator[Frame], part: PartFile, turns: int) -> _Done:
-    frame = next(frames, None)
-    if frame is None:
-        raise InputError("no frame to show.", hint="Look at --start and --end.")
-    codec = av.VideoCodecContext.create("png", "w")
-    picture = av.VideoFrame.from_ndarray(_turned_rgb(frame, turns), format="rgb24")
-    codec.width, codec.height, codec.pix_fmt = picture.width, picture.height, "rgb24"
-    codec.time_base = Fraction(1, 25)
-    data = b"".join(bytes(packet) for packet in (*codec.encode(picture), *codec.encode(None)))
-    part.path.write_bytes(data)
-    return _Done(1, Fraction(0), "png")
-
-
-def _turned_rgb(frame: Frame, turns: int) -> Plane:
-    """(H, W, 3) uint8, upright."""
-    picture = np.rot90(yuv.to_rgb(frame), turns, axes=(1, 2))
-    codes = np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8)
-    if codes.shape[0] == 1:
-        codes = np.repeat(codes, 3, axis=0)
-    return np.ascontiguousarray(codes.transpose(1, 2, 0))
-
-
-def _write_clip(frames: Iterator[Frame], part: PartFile, turns: int) -> _Done:
-    first = next(frames, None)
-    if first is None:
-        raise InputError("no frame to show.", hint="Look at --start and --end.")
-    encoder, name = _encoding(first)
-    start, count, last = first.pts or 0, 0, first
-    with av.open(f"file:{part.path}", "w") as container:
-        added = container.add_stream(encoder, rate=Fraction(25), options={"crf": "10"})
-        stream = cast(av.VideoStream, added)
-        _describe(stream, first, name)
-        if turns:
-            stream.set_display_rotation(turns * 90)
-        for last in chain([first], frames):
-            picture = _picture(last, name)
-            picture.pts, picture.time_base = (last.pts or count) - start, last.time_base
-            container.mux(stream.encode(picture))
-            count += 1
-        container.mux(stream.encode(None))
-    ticks = (last.pts or 0) - start + (last.duration or 0)
-    return _Done(count, ticks * last.time_base, encoder)
-
-
-def _describe(stream: av.VideoStream, first: Frame, name: str) -> None:
-    context = stream.codec_context
-    context.width, context.height, context.pix_fmt = first.width, first.height, name
-    context.time_base = first.time_base
-    if first.layout.family is Family.YUV:
-        context.colorspace = MATRIX_CODE[first.layout.matrix.value]
-        context.color_range = 2 if first.layout.full_range else 1
-
-
-def _encoding(frame: Frame) -> tuple[str, str]:
-    """The encoder and pixel format of a preview clip: the file's own, or else 8-bit RGB."""
-    name = planar_name(frame.layout)
-    for encoder in ("libx264", "libx265"):
-        formats = av.Codec(encoder, "w").video_formats or []
-        if frame.layout.family is not Family.RGB and name in [form.name for form in formats]:
-            return encoder, str(name)
-    return "libx264rgb", "rgb24"
-
-
-def _picture(frame: Frame, name: str) -> av.VideoFrame:
-    form = pixel_format(name)
-    if form is None or name == "rgb24":
-        return av.VideoFrame.from_ndarray(_turned_rgb(frame, 0), format="rgb24")
-    return make_frame(frame.planes, form)

@@ -26,7 +26,7 @@ from f2rcli.cli.forecast import expected_frames, forecast
 from f2rcli.cli.options import batch as bopt
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import with_options
-from f2rcli.cli.preview import pairs, preview_target, write_preview
+from f2rcli.cli.preview import pairs, preview_target
 from f2rcli.cli.progress import Meter
 from f2rcli.cli.receipts import Finished, source_bytes
 from f2rcli.cli.run_report import RunReport
@@ -36,6 +36,7 @@ from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, UsageError, WeightsEr
 from f2rcli.frames import ClipInfo
 from f2rcli.io import default_target, open_reader, open_writer, plan_output
 from f2rcli.io.base import Reader, ReadOptions, WriteOptions, WritePlan
+from f2rcli.io.preview import write_preview
 from f2rcli.window import LEAD_IN, LEAD_OUT
 
 if TYPE_CHECKING:
