@@ -1,4 +1,4 @@
-"""What can go wrong, as a tree, and the exit code each branch ends with.
+"""The errors, as a tree, and the exit code each branch ends with.
 
     F2RError                 1   anything f2r refuses or cannot do, with a hint
     +- UsageError            2   options that do not fit together or do not exist

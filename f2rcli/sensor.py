@@ -26,7 +26,7 @@ def bayer_layout(mosaic: Mosaic, bits: int, name: str = "mosaic") -> PlaneLayout
     if mosaic.pattern not in PATTERNS:
         raise InputError(
             f"{name}: colour filters {mosaic.pattern} are not one of the four Bayer orders.",
-            hint=f"There is: {', '.join(PATTERNS)}.",
+            hint=f"Choose from {', '.join(PATTERNS)}.",
         )
     if any(w <= b for b, w in zip(mosaic.black, mosaic.white, strict=True)):
         raise InputError(

@@ -20,7 +20,7 @@ Choices = Sequence[str] | Callable[[], Sequence[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What is known of a field that users may set."""
+    """The facts of a field that users may set."""
 
     help: str
     group: str | None = None  # its heading in --help

@@ -1,4 +1,4 @@
-"""Arrays as frames and back: what a caller's pictures are, and that they come back as that."""
+"""Arrays as frames and back, in the caller's own type, shape and units."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
 
 TIME_BASE = Fraction(1, 25)  # arrays say nothing of time, and nothing depends on it
-HARDLY_WHITE = 4.0  # floats beyond it are no pictures from 0 to 1
+HARDLY_WHITE = 4.0  # floats beyond it do not range from 0 to 1
 DEFAULT_WHITE = {"uint8": 255.0, "uint16": 65535.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """What the pictures of a clip are. All of them are alike."""
+    """The form that all pictures of a clip share."""
 
     torch: bool
     dtype: Any  # NumPy's or torch's
@@ -37,7 +37,7 @@ class Form:
     def of(cls, picture: Any, options: Options) -> "Form":
         """The form of a clip by its first picture.
 
-        Raises InputError for what is no picture, UsageError for options that do not fit it.
+        Raises InputError for anything but a picture, UsageError for options that do not fit it.
         """
         values = _values(picture)
         if values.ndim not in (2, 3) or 0 in values.shape:

@@ -1,4 +1,4 @@
-"""Frames as they come: push one, take what is ready."""
+"""Live denoising: push a frame, take those that are ready."""
 
 import queue
 import threading
@@ -48,7 +48,7 @@ class Denoiser:
 
     @property
     def latency(self) -> int | None:
-        """How many frames the results are behind once they come; None before the first push.
+        """The delay of results in frames; None before the first push.
 
         Half a window, and one to see whether a frame is repeated. At strength 0 there is none.
         """
@@ -59,14 +59,13 @@ class Denoiser:
 
     @property
     def sigma(self) -> tuple[float, ...] | None:
-        """The noise's standard deviation per channel, in the arrays' own units; None before it
-        is known."""
+        """The noise's standard deviation per channel, in the arrays' own units; None at first."""
         if self._engine is None or self._engine.noise is None or self._form is None:
             return None
         return tuple(sigma * self._form.span for sigma in self._engine.noise.sigma)
 
     def close(self) -> None:
-        """Forget the frames that are held. May be called more than once."""
+        """Discard the frames that are held. May be called more than once."""
         if self._line is not None:
             self._line.leave()
             self._line = None

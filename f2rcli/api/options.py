@@ -1,4 +1,4 @@
-"""What callers may set, checked at the call and not when the first frame is asked for."""
+"""Options of the Python API, checked at the call and not when the first frame is read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields

@@ -16,20 +16,20 @@ from f2rcli.errors import EXIT_DAMAGED, EXIT_OK
 
 ALONE = "F2R_ONE_CLIP"  # set in a child: its clip must never be taken for a folder of clips
 COMMAND = [sys.executable, "-m", "f2rcli.cli.child"]
-Tell = Callable[[dict[str, Any]], None]
+Listener = Callable[[dict[str, Any]], None]
 PATIENCE = 30.0  # seconds a child may take to clean up before it is killed
 
 
 @dataclass
 class Ended:
-    """How a child ended, and what it said."""
+    """The exit code of a child, and its last words."""
 
     code: int
     result: dict[str, Any] = field(default_factory=dict)
     progress: dict[str, Any] = field(default_factory=dict)  # the last
     warnings: list[str] = field(default_factory=list)
     error: dict[str, Any] = field(default_factory=dict)
-    said: str = ""  # the end of its standard error
+    stderr: str = ""  # the end of it
 
     @property
     def good(self) -> bool:
@@ -41,7 +41,7 @@ class Ended:
             return str(self.error["message"])
         if self.code < 0:
             return f"its process {_fate(-self.code)}."
-        last = self.said.strip().splitlines()
+        last = self.stderr.strip().splitlines()
         return f"its process ended with code {self.code}: {last[-1] if last else 'no word why'}."
 
 
@@ -64,19 +64,22 @@ class Children:
         self.stopped = threading.Event()
 
     def run(
-        self, arguments: Sequence[str], claim: int | None = None, tell: Tell = lambda event: None
+        self,
+        arguments: Sequence[str],
+        claim: int | None = None,
+        listener: Listener = lambda event: None,
     ) -> Ended:
-        """Run a command line, which holds --json, to its end; `tell` gets its progress.
+        """Run a command line, which holds --json, to its end; `listener` gets its progress.
 
         The child holds on to the descriptor `claim`. Raises InterruptedError after `stop`.
         """
         with tempfile.TemporaryFile() as words, self._started(arguments, words, claim) as child:
             ended = Ended(code=0)
             for line in child.stdout or ():
-                if _hear(line, ended):
-                    tell(ended.progress)
+                if _took_in(line, ended):
+                    listener(ended.progress)
             ended.code = child.wait()
-            ended.said = _tail(words)
+            ended.stderr = _tail(words)
         return ended
 
     @contextlib.contextmanager
@@ -123,8 +126,8 @@ class Children:
                 child.kill()
 
 
-def _hear(line: bytes, ended: Ended) -> bool:
-    """Take in one event, and say whether it is progress; a line that is none is left out."""
+def _took_in(line: bytes, ended: Ended) -> bool:
+    """Take in one event, and return whether it is progress; other lines are left out."""
     try:
         event = json.loads(line)
     except ValueError:

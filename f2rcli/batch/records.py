@@ -1,4 +1,4 @@
-"""What is done already: one small record per clip in a hidden folder of the output.
+"""Records of finished clips: one small file per clip in a hidden folder of the output.
 
 Records are files of their own, so that shards on several machines never write to the same one.
 A record is written before a clip is begun and again when it is finished; each time whole or not
@@ -28,7 +28,7 @@ CLAIM_STEP = 0.5  # seconds between looks at a claim that another process holds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What a clip is by its bytes."""
+    """The identity of a clip by its bytes."""
 
     digest: str  # SHA-256 of the bytes; of names and bytes for a folder
     stamp: str  # of sizes, times and inodes: while it stays, so do the bytes
@@ -36,7 +36,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """What is known of one clip's result."""
+    """One clip's result."""
 
     source: str
     target: str
@@ -131,7 +131,7 @@ def _try_claim(path: Path) -> int | None:
 
 
 def content_of(source: Path, known: Content | None) -> Content:
-    """What a clip is; its bytes are read only where its stamp is not the known one's.
+    """A clip's identity; its bytes are read only where its stamp is not the known one's.
 
     Raises OSError for what cannot be read.
     """

@@ -1,4 +1,4 @@
-"""What became of a batch: report.json for programs, a table for people."""
+"""The outcome of a batch: report.json for programs, a table for people."""
 
 import json
 from collections import Counter
@@ -24,7 +24,7 @@ class Report:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many clips have which status."""
+        """The number of clips by status."""
         return dict(Counter(outcome.status for outcome in self.outcomes))
 
     @property
@@ -66,16 +66,16 @@ class Report:
             line = f"{outcome.place:{width}}  {outcome.status:8}  {frames:>6}"
             yield f"{line}  {seconds:>8}  {sigma:>5}  {outcome.reason}".rstrip()
         if len(rows) < len(self.outcomes):
-            yield f"and {len(self.outcomes) - len(rows)} more without trouble"
+            yield f"and {len(self.outcomes) - len(rows)} more without problems"
 
 
 def wrong(outcome: Outcome) -> bool:
-    """Whether somebody should look at it."""
+    """Does it need attention?"""
     return outcome.failed or outcome.damaged or outcome.status == "not run"
 
 
 def check_report(path: Path) -> None:
-    """Raise OutputError where a file that is no report of f2r would be replaced."""
+    """Raise OutputError where a file that is not a report of f2r would be replaced."""
     if not path.exists():
         return
     try:
@@ -84,7 +84,7 @@ def check_report(path: Path) -> None:
         ours = False
     if not ours:
         raise OutputError(
-            f"{path}: exists and is no report of f2r.", hint="Move it away, or change -o."
+            f"{path}: exists and is not a report of f2r.", hint="Move it away, or change output=."
         )
 
 

@@ -113,15 +113,15 @@ def _resources(client: Any, address: str, *, gpu: bool) -> dict[str, float]:
 def run_here(
     tasks: Sequence[Task],
     jobs: int,
-    tell: Callable[[Task, dict[str, Any]], None] = lambda task, event: None,
+    listener: Callable[[Task, dict[str, Any]], None] = lambda task, event: None,
 ) -> Iterator[Outcome]:
     """Yield outcomes as they come. Whatever ends the iteration early ends the children too.
 
-    tell: gets a clip's events of progress, from whichever thread looks after it.
+    listener: gets a clip's progress events, from the thread that runs it.
     """
     children = Children()
     with ThreadPoolExecutor(jobs, thread_name_prefix="clip") as pool:
-        waiting = [pool.submit(process, task, children, partial(tell, task)) for task in tasks]
+        waiting = [pool.submit(process, task, children, partial(listener, task)) for task in tasks]
         try:
             for future in as_completed(waiting):
                 yield future.result()

@@ -26,7 +26,7 @@ class Clip:
 
 @dataclass
 class Scan:
-    """What was found: clips in order, what was left out and why, and what could not be read."""
+    """The clips found, in order; remarks on those left out; and unreadable folders."""
 
     clips: list[Clip] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Choice:
     patterns: tuple[str, ...] = ()  # of names, or of places where they hold a slash
 
     def wants(self, path: Path, place: PurePath) -> bool:
-        """Whether a file is to be denoised: by the patterns, else by its suffix."""
+        """Is the file to be denoised, by the patterns or else by its suffix?"""
         if not self.patterns:
             return path.suffix.lower() in readable_suffixes()
         return any(
@@ -132,7 +132,7 @@ class _Walker:
                 yield path, place / path.name, PurePath(path.name)
 
     def _files(self, folder: Path, files: list[Path], wanted: list[Path], place: PurePath) -> None:
-        """The files of a folder that is no clip itself. Loose pictures are none either."""
+        """The files of a folder that is not a clip itself. Loose pictures are not clips either."""
         loose = [path for path in wanted if path.suffix.lower() in PICTURES]
         if loose and len(loose) < len(wanted):
             count = "1 picture" if len(loose) == 1 else f"{len(loose)} pictures"
@@ -147,5 +147,5 @@ class _Walker:
 
 
 def is_clip_of_its_own(folder: Path) -> bool:
-    """Whether a folder is one file by its name, as `stack.ome.zarr` is."""
+    """Is the folder one file by its name, as `stack.ome.zarr` is?"""
     return folder.suffix.lower() in readable_suffixes()

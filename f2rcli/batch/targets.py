@@ -1,4 +1,4 @@
-"""Where every clip of a batch goes, and that no two of them, nor an input, meet there."""
+"""The target of every clip of a batch; no two of them, nor an input, are the same file."""
 
 import os
 import unicodedata
@@ -90,7 +90,7 @@ def _check_apart(placed: list[Placed], output: Path) -> list[str]:
 
 
 def tells_cases_apart(folder: Path) -> bool:
-    """Whether the disk of a folder, or of what will hold it, has a.mkv and A.mkv as two files."""
+    """Are a.mkv and A.mkv two files on the disk of a folder, or of the one that will hold it?"""
     path = folder.absolute()
     while not path.exists():
         path = path.parent

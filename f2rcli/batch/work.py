@@ -1,4 +1,4 @@
-"""One clip of a batch from beginning to end: is it done, do it, remember it.
+"""One clip of a batch from beginning to end: skip it if it is done, else run and record it.
 
 The same function runs in a thread here and on a cluster's worker; what it takes and gives is
 plain data.
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
 
-from f2rcli.batch.child import COMMAND, Children, Ended, Tell
+from f2rcli.batch.child import COMMAND, Children, Ended, Listener
 from f2rcli.batch.records import Content, Record, Records, content_of, stamp_of
 from f2rcli.errors import EXIT_DAMAGED, EXIT_FAILURE, EXIT_INPUT, EXIT_OK
 from f2rcli.io.atomic import remove_parts
@@ -33,7 +33,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a clip."""
+    """The outcome of one clip."""
 
     source: str
     target: str
@@ -67,11 +67,11 @@ def failure(task: Task, reason: str, hint: str = "", code: int = EXIT_FAILURE) -
 
 
 def process(
-    task: Task, children: Children | None = None, tell: Tell = lambda event: None
+    task: Task, children: Children | None = None, listener: Listener = lambda event: None
 ) -> Outcome:
     """Do a task unless it is done; never raises for what is wrong with one clip.
 
-    tell: gets the child's events of progress.
+    listener: gets the child's progress events.
 
     Raises InterruptedError where `children` was stopped before this one began.
     """
@@ -80,7 +80,7 @@ def process(
     records = Records(Path(task.output))
     try:
         with records.claimed(PurePath(task.place), children.stopped) as claim:
-            outcome = _process(task, records, lambda words: children.run(words, claim, tell))
+            outcome = _process(task, records, lambda words: children.run(words, claim, listener))
     except InterruptedError:
         raise
     except OSError as error:  # of the claim: whatever else may fail is looked after below
@@ -116,8 +116,8 @@ def _process(task: Task, records: Records, run: Callable[[list[str]], Ended]) ->
         records.keep(place, record)
     except OSError as error:
         return _unwritable(task, error)
-    told = ["denoise", "--json", *task.options, f"--output={task.target}", "--", task.source]
-    ended = run([*(task.command or COMMAND), *told])
+    arguments = ["denoise", "--json", *task.options, f"--output={task.target}", "--", task.source]
+    ended = run([*(task.command or COMMAND), *arguments])
     if ended.code < 0 and not task.keep_partial:  # it had no time to clean up
         remove_parts(Path(task.target))
     outcome = _outcome(task, ended)

@@ -1,4 +1,4 @@
-"""The `f2r` command: its sub-commands, and how every run ends (one line, one exit code)."""
+"""The `f2r` command: its sub-commands, and the end of every run: one line, one exit code."""
 
 import contextlib
 import io
@@ -70,10 +70,10 @@ def options(
 
 
 class ExitHandler:
-    """Turns whatever ends a run into an exit code and words. What it catches, it reports.
+    """Turn the exception that ends a run into a message and an exit code.
 
-    A context manager rather than an except clause for everything: what is known has its own
-    line below, and only what is left over is a bug.
+    A context manager rather than a blanket except clause: every known kind has its own line
+    below, and only the rest are bugs.
     """
 
     def __init__(self, console: Console) -> None:
@@ -128,7 +128,7 @@ class ExitHandler:
         if not message:  # no command given: the help is printed already
             return error.exit_code
         context = getattr(error, "ctx", None)
-        hint = f"{context.command_path if context else 'f2r'} --help lists what there is."
+        hint = f"See {context.command_path if context else 'f2r'} --help."
         name = getattr(getattr(error, "param", None), "name", None)
         if context and name in (context.default_map or {}):
             hint = "The value may be that of the run file (--config)."
@@ -143,7 +143,7 @@ class ExitHandler:
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out: Python's, torch's on a GPU, or torch's on the CPU."""
+    """Is it Python's out-of-memory error, torch's on a GPU, or torch's on the CPU?"""
     known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return known or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
 
@@ -164,7 +164,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _silence_stdout() -> None:
-    """Keep the interpreter from tripping over the closed pipe once more at exit."""
+    """Keep the interpreter from writing to the closed pipe again at exit."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -189,10 +189,10 @@ def main() -> None:
 
 
 def spell_out(arguments: list[str]) -> list[str]:
-    """The same command line with every such value written out.
+    """Write out the value of options that may stand alone, such as `--adapt`.
 
     The parser knows options with a value and options without; `--adapt -o out.mp4` would take
-    `-o` for the value. What comes after `--` is no option.
+    `-o` for the value. Words after `--` are not options.
     """
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options, rest = arguments[:end], arguments[end:]

@@ -1,4 +1,4 @@
-"""How far a batch is: bars on a terminal, now and then a line elsewhere, or events."""
+"""Progress of a batch: bars on a terminal, occasional lines elsewhere, or events."""
 
 import threading
 import time

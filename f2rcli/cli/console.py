@@ -1,4 +1,4 @@
-"""Where words go: standard error for people, events for programs, everything into the log file.
+"""Output of a run: standard error for people, events for programs, all of it in the log file.
 
 Standard output is for data alone: a picture stream, JSON, or what a command was asked to print.
 """
@@ -28,7 +28,7 @@ RUN = "Run"  # heading in --help
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verbosity:
-    """How much a run says, and to whom."""
+    """The amount of output, and its readers."""
 
     json: bool = setting(
         False, "Print JSON on standard output, for programs.", flags=("--json",), group=RUN
@@ -67,7 +67,7 @@ class Console:
             LOG.setLevel(logging.DEBUG)
 
     def silence(self) -> None:
-        """Say warnings and errors only, and nothing to programs."""
+        """Print warnings and errors only, and no events."""
         self.events, self.quiet, self.verbose = None, True, False
 
     def spelled(self, text: str) -> str:
@@ -86,20 +86,20 @@ class Console:
         self.handlers.append(handler)
 
     def detail(self, text: str) -> None:
-        """Something that --verbose asks for."""
+        """Print a detail, with --verbose only."""
         LOG.debug(text)
         if self.verbose and self.events is None:
             self._print(text)
 
     def note(self, text: str) -> None:
-        """Something worth a line in every run that is not quiet."""
+        """Print a line, unless the run is quiet."""
         text = self.spelled(text)
         LOG.info(text)
         if not self.quiet and self.events is None:
             self._print(text)
 
     def warning(self, text: str) -> None:
-        """Something the user should know even when quiet."""
+        """Print a warning, even when quiet."""
         text = self.spelled(text)
         LOG.warning(text)
         if self.events is not None:
@@ -108,18 +108,18 @@ class Console:
             self._print(text, label="warning", style="yellow")
 
     def event(self, kind: str, /, **fields: Any) -> None:
-        """Something for programs only."""
+        """Write an event, for programs only."""
         LOG.debug("%s %s", kind, fields)
         if self.events is not None:
             self.events.write(kind, **fields)
 
     def data(self, text: str) -> None:
-        """What the command was asked to print, on standard output."""
+        """Print results on standard output."""
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
     def error(self, message: str, *, hint: str | None, exit_code: int) -> None:
-        """The one line a failed run ends with, and what to do about it."""
+        """Print the one line that a failed run ends with, and the hint what to do."""
         LOG.error("%s (hint: %s; exit code %d)", message, hint, exit_code)
         if self.events is not None:
             self.events.write("error", message=message, hint=hint, exit_code=exit_code)
@@ -135,7 +135,7 @@ class Console:
         self.error(message, hint=hint, exit_code=error.exit_code)
 
     def trace(self, error: BaseException) -> None:
-        """The traceback: always into the log file, on the screen only with --debug."""
+        """Log a traceback; print it with --debug only."""
         text = "".join(traceback.format_exception(error))
         LOG.debug(text)
         if self.debug:

@@ -14,7 +14,7 @@ MUCH_RETURNED = 0.1  # of what was removed, from where a receipt says so
 
 
 def loaded(settings: EngineSettings, info: ClipInfo, console: Console) -> "Engine":
-    """The engine for a clip; says what it settled on."""
+    """Load the engine for a clip, and print its notes."""
     from f2rcli.engine.stream import load_engine  # brings torch
 
     engine = load_engine(settings, info)
@@ -69,7 +69,7 @@ def noise_lines(info: ClipInfo, engine: "Engine | None") -> list[str]:
 
 
 def returned_of(engine: "Engine | None") -> "Returned | None":
-    """What the residual contract gave back; None without an engine that knows."""
+    """The residual contract's account; None without an engine that keeps one."""
     return getattr(engine, "returned", None)
 
 

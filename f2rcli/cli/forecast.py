@@ -1,4 +1,4 @@
-"""How long a run would take and how much memory: for --dry-run and `f2r info`."""
+"""Predicted time and memory of a run: for --dry-run and `f2r info`."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,7 @@ class Forecast:
 
 
 def forecast(engine: "Engine", info: ClipInfo) -> Forecast:
-    """What denoising a clip would cost on this machine."""
+    """The cost of denoising a clip on this machine."""
     cost = engine.predict(info)
     frames, _ = expected_frames(info)
     return Forecast(
@@ -49,7 +49,7 @@ def forecast(engine: "Engine", info: ClipInfo) -> Forecast:
 
 
 def expected_frames(info: ClipInfo) -> tuple[int | None, bool]:
-    """How many frames a clip should have, and whether its container counts them.
+    """The number of frames a clip should have, and whether its container counts them.
 
     Many containers do not: then duration times rate, which varying rates make a guess.
     """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def preview_target(named: str | None, full: str, count: int) -> str:
-    """Where the preview goes: `named` if that can hold it, else beside the full output.
+    """The preview's path: `named` if that can hold it, else beside the full output.
 
     So `--preview` may be added to a command line as it stands: `-o out.mkv --preview 1` writes
     out_preview.png. Raises UsageError for standard output.

@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal, a plain line every ten seconds elsewhere, or events."""
+"""Progress of a run: a bar on a terminal, a line every ten seconds elsewhere, or events."""
 
 import time
 from collections import deque

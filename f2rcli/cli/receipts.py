@@ -1,4 +1,4 @@
-"""What a run wrote: a line of numbers, then what was kept, dropped and verified."""
+"""Receipts: a line of numbers, then the streams kept and dropped, and the checks made."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -30,7 +30,7 @@ SIDE = "denoised"  # what the page's results are filed under
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
-    """A page that is to be written after a run."""
+    """A page to be written after a run."""
 
     page: str
     source: str
@@ -81,10 +81,10 @@ class RunReport:
                 progress=lambda *_: meter.advance() if console.events is None else None,
             )  # fmt: skip
             clip = run.clip(self._case(plan.frames))
-            told = [_with_returned(result, info, engine) for result in clip.methods]
-            found = run.evaluation([replace(clip, methods=tuple(told))])
-        settled = _retold(found, settings, engine, self._settings())
-        write_report(settled, Path(self.page), overwrite=self.overwrite, title="Denoising run")
+            results = [_with_returned(result, info, engine) for result in clip.methods]
+            found = run.evaluation([replace(clip, methods=tuple(results))])
+        described = _described(found, settings, engine, self._settings())
+        write_report(described, Path(self.page), overwrite=self.overwrite, title="Denoising run")
         console.event("report", path=self.page)
         console.note(f"report: {self.page}")
 
@@ -111,7 +111,7 @@ class RunReport:
         )  # fmt: skip
 
     def _settings(self) -> dict[str, Any]:
-        """Which part of the clip was denoised, where that is not all of it."""
+        """The part of the clip that was denoised, where that is not all of it."""
         names = ("start", "end", "frames", "axes")
         return {name: v for name in names if (v := getattr(self.read, name)) is not None}
 
@@ -134,7 +134,7 @@ def _with_returned(
     return replace(result, given_back=back)
 
 
-def _retold(
+def _described(
     found: "Evaluation", settings: EngineSettings, engine: "Engine | None", part: dict[str, Any]
 ) -> "Evaluation":
     """The evaluation, which knows two files only, with the engine that made one of the other."""

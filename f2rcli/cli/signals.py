@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end a run in good order: part files removed, a code of their own."""
+"""Ctrl-C and SIGTERM end a run cleanly: part files removed, an exit code of their own."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ class Terminated(BaseException):
 
 
 class Stopper:
-    """Turns the first signal into an exception, so that every open file is cleaned up.
+    """Turn the first signal into an exception, so that every open file is cleaned up.
 
     The second one only says that this is under way; the third quits at once, in case the
     clean-up itself hangs.
@@ -21,23 +21,23 @@ class Stopper:
 
     def __init__(self) -> None:
         self.count = 0
-        self.heard: list[int] = []
+        self.handled: list[int] = []
 
     def install(self) -> None:
-        """Listen to the signals that end programs, unless this process was told to ignore them."""
+        """Handle the signals that end programs, but those that this process was set to ignore."""
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)  # Windows has no SIGHUP
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self)
-                self.heard.append(number)
+                self.handled.append(number)
 
     def remove(self) -> None:
-        """From here on the signals change nothing: the run is over and its exit code is known.
+        """Ignore the signals from now on: the run is over and its exit code is known.
 
         Python would give them back their default while it shuts down, and a late one would
         replace that code.
         """
-        for number in self.heard:
+        for number in self.handled:
             signal.signal(number, signal.SIG_IGN)
 
     def __call__(self, number: int, frame: FrameType | None) -> None:

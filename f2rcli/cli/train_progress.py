@@ -1,4 +1,4 @@
-"""How far a training run is: a bar per stage on a terminal, plain lines elsewhere, or events."""
+"""Progress of a training run: a bar per stage on a terminal, plain lines elsewhere, or events."""
 
 import time
 from collections.abc import Callable

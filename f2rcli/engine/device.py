@@ -1,4 +1,4 @@
-"""Where and how precisely networks run."""
+"""The device and the precision that networks run in."""
 
 import ctypes
 import os
@@ -53,7 +53,7 @@ def choose_precision(wish: str, device: torch.device) -> str:
 
 
 def _native_bf16() -> bool:
-    """Whether this processor multiplies bf16 in hardware; emulation is slower than fp32."""
+    """Does this processor multiply bf16 in hardware? Emulation is slower than fp32."""
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(bool(getattr(torch.cpu, name, lambda: False)()) for name in probes)
 

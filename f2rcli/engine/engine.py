@@ -48,7 +48,7 @@ PROBE_SIZE = 192  # pixels per side of the frames that speed is predicted from
 
 
 class Prediction(NamedTuple):
-    """What a run is expected to cost here."""
+    """The expected cost of a run on this machine."""
 
     seconds_per_frame: float
     peak_bytes: int

@@ -1,4 +1,4 @@
-"""What the residual contract gave back, kept as a few sums over a whole run."""
+"""The residual contract's account: what it gave back, in a few sums over a whole run."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ CELLS = 64  # of a map, along its longer side at most
 
 @dataclass
 class Returned:
-    """How much of what a method took out the contract gave back, over a run.
+    """The share of what a method removed that the contract gave back, over a run.
 
     Energies are sums of squares, so shares are of variance, not of amplitude.
     """

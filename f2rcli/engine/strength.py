@@ -1,4 +1,4 @@
-"""How much of the noise is taken out of each plane, as the user asks for it.
+"""The share of the noise that is removed from each plane.
 
 Below 1 a strength keeps that share of what would be taken out of a plane. Above 1 nothing is
 scaled up, which would put the noise back in negative: the noise is taken to be that much stronger.
@@ -28,13 +28,13 @@ class Strengths(Protocol):
 
 
 def luma_and_chroma(settings: Strengths) -> tuple[float, float]:
-    """What is asked for of either, from 0 to 4."""
+    """The strengths of luma and of chroma, from 0 to 4."""
     whole, luma, chroma = settings.strength, settings.luma_strength, settings.chroma_strength
     return whole if luma is None else luma, whole if chroma is None else chroma
 
 
 def changes_nothing(settings: Strengths) -> bool:
-    """Whether every sample is to be given back as it is, whatever the picture."""
+    """Is every sample to be given back as it is, whatever the picture?"""
     return luma_and_chroma(settings) == (0, 0)
 
 

@@ -294,7 +294,7 @@ def test_a_report_that_is_not_ours_is_kept(f2r, tree, tmp_path) -> None:
     (out / "report.json").write_text('{"mine": true}')
     done = f2r("denoise", tree, "-o", out)
     assert done.code == EXIT_FAILURE
-    assert "no report of f2r" in done.err
+    assert "is not a report of f2r" in done.err
     assert [path.name for path in out.iterdir()] == ["report.json"]
 
 

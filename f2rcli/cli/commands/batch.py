@@ -93,7 +93,7 @@ def _run_all(
         with BatchMeter(console, len(tasks)) as meter:
             for outcome in batch.run(tasks, meter):
                 outcomes[outcome.place] = outcome
-                _tell(outcome, meter.ended(outcome), len(tasks), console)
+                _report_clip(outcome, meter.ended(outcome), len(tasks), console)
     finally:
         every = (*lost, *(outcomes.get(task.place, not_run(task)) for task in tasks))
         report = Report(every, batch.values(began))
@@ -175,7 +175,7 @@ class Batch:
         )
 
     def values(self, began: str) -> dict[str, Any]:
-        """What the report says of the run as a whole."""
+        """The report's facts of the run as a whole."""
         return {
             "f2r": __version__,
             "began": began,
@@ -206,7 +206,7 @@ def _output(sources: tuple[str, ...], named: str | None) -> Path:
 
 
 def shard_of(text: str | None) -> tuple[int, int] | None:
-    """`2/8` as (2, 8); raises UsageError for what is no part of a whole."""
+    """`2/8` as (2, 8); raises UsageError for anything else."""
     if text is None:
         return None
     match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
@@ -251,7 +251,7 @@ def child_options(ctx: typer.Context) -> dict[str, list[str]]:
 
 
 def _unreadable(found: Scan, batch: Batch) -> list[Outcome]:
-    """Folders that could not be looked into, as failures; the first shard has them."""
+    """Unreadable folders, as failures; the first shard has them."""
     if batch.shard is not None and batch.shard[0] != 1:
         return []
     return [
@@ -277,8 +277,8 @@ def _print_plan(tasks: list[Task], found: Scan, console: Console) -> int:
     return EXIT_OK
 
 
-def _tell(outcome: Outcome, count: int, total: int, console: Console) -> None:
-    """One clip has ended."""
+def _report_clip(outcome: Outcome, count: int, total: int, console: Console) -> None:
+    """Report the end of one clip."""
     console.event("clip", count=count, total=total, **asdict(outcome))
     head = f"[{count}/{total}] {outcome.place}: {outcome.status}"
     if outcome.failed:

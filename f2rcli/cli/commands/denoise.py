@@ -118,7 +118,7 @@ class Job:
 
     @property
     def target(self) -> str:
-        """Where the result goes: a path, or "-"."""
+        """The path of the result, or "-"."""
         full = str(default_target(self.source)) if self.output is None else self.output
         return full if self.preview is None else preview_target(self.output, full, self.preview)
 
@@ -158,7 +158,7 @@ def run_job(job: Job, console: Console) -> int:
 
 
 def _announce(job: Job, reader: Reader, plan: WritePlan, console: Console) -> None:
-    """Before the run: what will be written, what was assumed, and what cannot be kept."""
+    """Before the run: print the plan, the assumptions, and the streams that cannot be kept."""
     info = reader.info
     console.event(
         "start",
@@ -219,7 +219,7 @@ def _print_plan(
 def _restore(
     job: Job, reader: Reader, plan: WritePlan, engine: "Engine | None", console: Console
 ) -> Finished:
-    """The run itself."""
+    """Denoise and write every frame."""
     from f2rcli.engine.stream import denoise_stream  # brings torch
 
     total, exact = expected_frames(reader.info)
@@ -248,7 +248,7 @@ def _restore(
 def _reported(
     page: RunReport, job: Job, info: ClipInfo, engine: "Engine | None", console: Console
 ) -> F2RError | None:
-    """Write the page; what kept it from being written, for when the run itself has been told of."""
+    """Write the page; returns the error of one that failed, to be raised after the receipt."""
     try:
         page.write(job.engine, info, engine, console)
     except F2RError as error:

@@ -94,7 +94,7 @@ def _has(name: str, mode: str) -> bool:
 
 
 def devices() -> Iterator[Finding]:
-    """Where torch can compute."""
+    """The devices that torch can use."""
     import torch
 
     yield Finding("device", f"cpu, {torch.get_num_threads()} threads")

@@ -150,7 +150,7 @@ def _print_tables(found: Evaluation, console: Console) -> None:
 
 
 def facts(found: Evaluation) -> list[str]:
-    """How the table was made, a line per fact."""
+    """The conditions of the table, a line each."""
     lines = []
     if found.kind == "synthetic":
         made = "8-bit, clipped" if found.settings["clipped"] else "unclipped float"

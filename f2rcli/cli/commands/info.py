@@ -59,7 +59,7 @@ def examine(
     clip = reader.info
     try:
         engine = loaded(settings, clip, console)
-    except WeightsError as error:  # everything but the engine can still be told
+    except WeightsError as error:  # all but the engine is known
         if settings.weights is not None:
             raise
         nothing = {"summary": str(error)}
@@ -208,7 +208,7 @@ def _stream_words(stream: dict[str, Any]) -> str:
 
 
 def _tacit(key: str, value: Any, stream: dict[str, Any]) -> bool:
-    """Whether a fact is a matter of course, or stands in the picture's line."""
+    """Is it a matter of course, or printed in the line of the picture?"""
     if (key, value) in (("language", "und"), ("disposition", ["default"]), ("start", 0)):
         return True
     return bool(stream.get("denoised")) and key in IN_PICTURE

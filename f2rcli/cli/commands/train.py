@@ -59,10 +59,10 @@ def train(
     if rank() > 0:  # one of torchrun's other processes: the first one speaks
         console.silence()
     given = {**ctx.params, "inputs": inputs or (ctx.default_map or {}).get("inputs", [])}
-    said = {name for name in given if str(_source(ctx, name)) != "DEFAULT"}
+    explicit = {name for name in given if str(_source(ctx, name)) != "DEFAULT"}
     if given["inputs"]:
-        said.add("inputs")
-    return run_training(config_of(given, said), console)
+        explicit.add("inputs")
+    return run_training(config_of(given, explicit), console)
 
 
 def _source(ctx: typer.Context, name: str) -> str:
@@ -70,20 +70,20 @@ def _source(ctx: typer.Context, name: str) -> str:
     return "DEFAULT" if source is None else source.name
 
 
-def config_of(given: dict[str, Any], said: set[str]) -> TrainConfig:
-    """The run that the options describe; `said` are those that were not left at their default.
+def config_of(given: dict[str, Any], explicit: set[str]) -> TrainConfig:
+    """The run that the options describe; `explicit` are those that were not left at their default.
 
     Raises UsageError where they clash.
     """
     values = {f.name: given[f.name] for f in fields(TrainConfig) if f.name in given}
     values["inputs"] = tuple(given["inputs"])
     values["stages"] = stages_from(stage_tables(given["stage"] or []), name="--stage")
-    if "stage" in said:
-        said = said | {"stages"}
+    if "stage" in explicit:
+        explicit = explicit | {"stages"}
     if given["resume"]:
         if given["run"] is None and given["output"] is None:
             raise UsageError("--resume: which run?", hint="Name its output (-o) or folder (--run).")
-        asked = {name: value for name, value in values.items() if name in said}
+        asked = {name: value for name, value in values.items() if name in explicit}
         return resumed(run_folder(given), asked)
     if given["output"] is None:
         raise UsageError("no output.", hint="Pass -o NAME.safetensors.")

@@ -30,13 +30,13 @@ Inputs = Annotated[
 
 
 def denoisers() -> list[str]:
-    """What --methods takes."""
+    """The values of --methods."""
     return [*methods.available(), NOISY]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalOptions:
-    """What to evaluate, and how. Raises UsageError for values that do not exist."""
+    """The evaluation asked for. Raises UsageError for values that do not exist."""
 
     denoised: list[str] | None = setting(
         None, "Denoised clip, or folder of clips; may be repeated to compare.",
@@ -97,7 +97,7 @@ class EvalOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Targets:
-    """Where results go."""
+    """The files that results go to."""
 
     csv: str | None = setting(
         None, "Every value as a table; - prints it.", metavar="OUT.csv", group=RESULTS
