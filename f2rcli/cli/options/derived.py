@@ -63,7 +63,7 @@ def option(name: str, known: Setting, default: Any) -> Any:
     """The Typer option of one setting."""
     word = name.replace("_", "-")
     flags = known.flags or (f"--{word}/--no-{word}" if default is False else f"--{word}",)
-    metavar = known.metavar or "|".join(known.names()) or None
+    metavar = known.metavar or "|".join(known.names()) or ("" if default is False else None)
     return typer.Option(
         *flags, help=known.help, metavar=metavar, rich_help_panel=known.group,
         autocompletion=completing(known.names) if known.choices else None,

@@ -66,11 +66,18 @@ JsonFile = Annotated[
 ]
 Overwrite = Annotated[
     bool,
-    typer.Option("--overwrite/--no-overwrite", help="Replace existing files.", rich_help_panel=RUN),
+    typer.Option(
+        "--overwrite/--no-overwrite",
+        metavar="",
+        help="Replace existing files.",
+        rich_help_panel=RUN,
+    ),
 ]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", help="Print the plan, write nothing.", rich_help_panel=RUN),
+    typer.Option(
+        "--dry-run", metavar="", help="Print the plan, write nothing.", rich_help_panel=RUN
+    ),
 ]
 Config = Annotated[
     str | None,
