@@ -51,7 +51,7 @@ class EngineSettings:
         None, "CPU threads (default: all).", metavar="N", group=MACHINE, low=1,
     )  # fmt: skip
     precision: str = setting(
-        "auto", "Arithmetic of the networks.", group=MACHINE, choices=PRECISIONS
+        "auto", "Floating-point precision of the networks.", group=MACHINE, choices=PRECISIONS
     )
     tile: str = setting(
         "auto", "Work in squares of N pixels; auto does so for frames too large for the memory.",
