@@ -1,6 +1,7 @@
 """Result files: checked before there is work to lose, written or printed at the end."""
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,20 @@ def deliver(
     overwrite: bool,
 ) -> None:
     """Write results to `json_file`, if there is to be one, and print them: as an event of --json,
-    else as lines."""
+    else as lines. Numbers that are not finite become null."""
+    values = finite(values)
     if json_file is not None:
         text = json.dumps(values, indent=1)
         write_file(Path(json_file), f"{text}\n".encode(), overwrite=overwrite)
     console.event(kind, **values)
     if console.events is None and not console.quiet:
         console.data("\n".join(lines))
+
+
+def finite(value: Any) -> Any:
+    """A JSON value with null in place of every number that is not finite."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -9,6 +9,7 @@ from rich.progress import TaskID
 from f2rcli.cli.bars import Bars, Shown, Words
 from f2rcli.cli.console import Console
 from f2rcli.cli.progress import EVENT_EVERY, LINE_EVERY
+from f2rcli.cli.results import finite
 from f2rcli.training.loop.events import Event, EventKind
 from f2rcli.units import span
 
@@ -94,9 +95,5 @@ def _name(kind: EventKind) -> str:
 
 def _values(event: Event) -> dict[str, Any]:
     """An event's fields as JSON values: numbers that are not finite become null."""
-    values = {name: getattr(event, name) for name in FIELDS}
-    finite = float("inf")
-    return {
-        name: None if isinstance(value, float) and not abs(value) < finite else value
-        for name, value in values.items()
-    }
+    values: dict[str, Any] = finite({name: getattr(event, name) for name in FIELDS})
+    return values
