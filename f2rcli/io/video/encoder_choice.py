@@ -51,7 +51,8 @@ def check_options(container: Container, options: WriteOptions) -> None:
         )
     if options.lossless and _LOSSLESS not in container.families:
         raise UsageError(
-            f"lossless: {container.name} cannot hold FFV1.", hint="Name an .mkv file with output=."
+            f"lossless=True: {container.name} cannot hold FFV1.",
+            hint="Name an .mkv file with output=.",
         )
 
 
