@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from f2rcli import weights as bundled
 from f2rcli.cli.console import Console
-from f2rcli.cli.options import shared as opt
-from f2rcli.cli.options.checks import check_weights
+from f2rcli.cli.options.derived import Part, with_options
+from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_OK
 
 if TYPE_CHECKING:
@@ -29,19 +28,16 @@ Overwrite = Annotated[
 ]
 
 
+@with_options
 def export(
-    ctx: typer.Context,
+    *,
     weights: WeightsName,
     output: Folder,
     overwrite: Overwrite = False,
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    debug: opt.Debug = False,
+    console: Annotated[Console, Part("json", "quiet", "debug")],
 ) -> int:
     """Write F2R's three networks as ONNX files, with graph.json that says how to use them."""
-    console: Console = ctx.obj
-    console.configure(json=json, quiet=quiet, debug=debug)
-    check_weights(weights, bundled.available(), option="WEIGHTS")
+    EngineSettings(weights=weights)  # checks the name before torch is loaded
     from f2rcli.export.folder import export as write  # brings torch
 
     _report(write(weights, Path(output), overwrite=overwrite), console)
