@@ -159,7 +159,7 @@ def test_files_that_are_there_stay_unless_overwritten(
     mine.write_bytes(b"mine")
     done = export("f2r-gray-small", "-o", tmp_path)
     assert done.code == EXIT_FAILURE
-    assert "anchor.onnx: exists already" in done.err
+    assert "anchor.onnx: already exists" in done.err
     assert [path.name for path in tmp_path.iterdir()] == ["anchor.onnx"]
     assert mine.read_bytes() == b"mine"
     assert export("f2r-gray-small", "-o", tmp_path, "--overwrite").code == EXIT_OK
