@@ -1,0 +1,259 @@
+"""Mutation testing of the core modules: does a test fail when a line is wrong?
+
+    pip install -e '.[mutation]'
+    python benchmarks/mutation.py [--only yuv window] [--sample 30] [--seed 1] [--limit 60]
+
+Small faults are put into a copy of the tree, one at a time: + for -, < for <=, a number one higher,
+a statement left out. For each the module's nearest tests run; a fault that no test notices has
+survived. Cosmic Ray makes the faults. Its runner starts a new Python for every fault, three
+seconds of importing torch each, so this one forks a process that has the libraries loaded. POSIX
+only. EQUIVALENT lists faults that cannot be seen from outside, with the reason.
+"""
+
+import argparse
+import importlib
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import parso
+from cosmic_ray.ast import ast_nodes, get_ast
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.operators.operator import Operator
+from cosmic_ray.plugins import get_operator
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("f2rcli", "tests", "examples", "weights", "pyproject.toml", "README.md")
+LIBRARIES = ("av", "cv2", "hypothesis", "numpy", "pytest", "scipy.ndimage", "tifffile", "torch")
+
+# Module -> its nearest tests.
+TARGETS: dict[str, tuple[str, ...]] = {
+    "window.py": ("tests/test_window.py",),
+    "yuv.py": ("tests/test_yuv_reference.py", "tests/test_yuv.py"),
+    "weights.py": ("tests/test_weights.py",),
+    "models/fusion.py": ("tests/models/test_fusion.py", "tests/models/test_layers.py"),
+    "models/memory.py": ("tests/models/test_memory_reference.py", "tests/models/test_memory.py"),
+    "engine/contract.py": ("tests/engine/test_contract_reference.py", "tests/engine/test_contract.py"),
+    "engine/residual.py": ("tests/engine/test_residual.py",),
+    "noise/model.py": ("tests/noise/test_model.py",),
+    "noise/law.py": ("tests/noise/test_law_channels.py", "tests/noise/test_law.py"),
+    "noise/fitting.py": ("tests/noise/test_fitting.py",),
+    "io/atomic.py": ("tests/io/test_atomic.py",),
+    "io/video/verify.py": ("tests/io/test_verify.py",),
+    "io/tiff/patch.py": ("tests/io/test_tiff_patch.py",),
+    "batch/records.py": ("tests/batch/test_records_on_disk.py", "tests/batch/test_records.py"),
+}  # fmt: skip
+
+# A line, and what a fault makes of it: no caller can tell the two apart.
+EQUIVALENT: dict[tuple[str, str], str] = {}
+
+SWAPS = (
+    "Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "Mul_Add", "FloorDiv_Mul", "Mod_Add", "Pow_Mul",
+    "BitOr_BitAnd", "BitAnd_BitOr", "LShift_RShift", "RShift_LShift",
+)  # fmt: skip
+COMPARISONS = (
+    "Eq_NotEq", "NotEq_Eq", "Lt_LtE", "Lt_GtE", "LtE_Lt", "LtE_Gt", "Gt_GtE", "Gt_LtE",
+    "GtE_Gt", "GtE_Lt", "Is_IsNot", "IsNot_Is",
+)  # fmt: skip
+OTHERS = (
+    "ReplaceUnaryOperator_USub_UAdd", "ReplaceUnaryOperator_Delete_Not",
+    "ReplaceUnaryOperator_Delete_Invert", "AddNot", "ReplaceTrueWithFalse",
+    "ReplaceFalseWithTrue", "ReplaceAndWithOr", "ReplaceOrWithAnd", "ReplaceBreakWithContinue",
+    "ReplaceContinueWithBreak", "NumberReplacer", "ZeroIterationForLoop",
+)  # fmt: skip
+
+
+class DropStatement(Operator):
+    """Leaves out a call, or an assignment like `x *= 2`, that stands alone."""
+
+    def mutation_positions(self, node):
+        if node.type == "simple_stmt" and _dropped(node.children[0]):
+            yield node.start_pos, node.end_pos
+
+    def mutate(self, node, index):
+        node.children[0] = parso.parse(node.children[0].get_first_leaf().prefix + "pass")
+        return node
+
+    @classmethod
+    def examples(cls):
+        return ()
+
+
+def _dropped(node: parso.tree.NodeOrLeaf) -> bool:
+    called = node.type in ("atom_expr", "power")
+    updated = node.type == "expr_stmt" and node.children[1].type == "annassign"
+    augmented = node.type == "expr_stmt" and str(getattr(node.children[1], "value", "")) != "="
+    return called or (augmented and not updated)
+
+
+class Fault(NamedTuple):
+    """One change of a module."""
+
+    line: int
+    before: str
+    after: str
+    code: str  # of the whole module
+
+
+class Result(NamedTuple):
+    """What became of a fault."""
+
+    fault: Fault
+    killed: bool
+    why: str  # "test", "import", "time"; or why a survivor is no fault
+
+
+def operators() -> list[Operator]:
+    """Every way to make a fault. Bit operations on floats and the like fail on import or in the
+    first call; they would only flatter the score, so they are left out."""
+    names = [f"ReplaceBinaryOperator_{swap}" for swap in SWAPS]
+    names += [f"ReplaceComparisonOperator_{swap}" for swap in COMPARISONS]
+    found = [get_operator(f"core/{name}")() for name in (*names, *OTHERS)]
+    return [*found, DropStatement()]
+
+
+def faults(source: str) -> Iterator[Fault]:
+    """All single faults of a module, but for those in annotations and defaults of help texts."""
+    nodes = list(ast_nodes(get_ast(source)))
+    for operator in operators():
+        places = sum(len(list(operator.mutation_positions(node))) for node in nodes)
+        for occurrence in range(places):
+            code = mutate_code(source, operator, occurrence)
+            fault = None if code is None or code == source else _fault(source, code)
+            if fault is not None:
+                yield fault
+
+
+def _fault(source: str, code: str) -> Fault | None:
+    for number, (old, new) in enumerate(zip(source.splitlines(), code.splitlines(), strict=False)):
+        if old != new:
+            annotation = " | " in old and " & " in new and "np." not in old
+            return None if annotation else Fault(number + 1, old.strip(), new.strip(), code)
+    return None
+
+
+def copied(folder: Path) -> Path:
+    """A copy of the tree that faults go into."""
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / part)
+    return folder
+
+
+def run_tests(folder: Path, tests: tuple[str, ...], limit: float) -> tuple[int | None, float]:
+    """pytest's exit code, None if it ran out of time, and the seconds it took."""
+    began = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        _be_pytest(folder, tests)
+    while time.monotonic() - began < limit:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status), time.monotonic() - began
+        time.sleep(0.02)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None, limit
+
+
+def _be_pytest(folder: Path, tests: tuple[str, ...]) -> None:
+    os.setsid()
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nowhere, stream)
+    os.chdir(folder)
+    sys.path.insert(0, str(folder))
+    os.environ["PYTHONPATH"] = str(folder)
+    import pytest
+
+    code = 99
+    try:
+        code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
+    finally:
+        os._exit(code)
+
+
+def judged(module: str, fault: Fault, folder: Path, limit: float) -> Result:
+    """Run the nearest tests on one fault."""
+    path = folder / "f2rcli" / module
+    try:
+        compile(fault.code, str(path), "exec")
+    except SyntaxError:
+        return Result(fault, True, "import")
+    whole = path.read_text(encoding="utf-8")
+    path.write_text(fault.code, encoding="utf-8")
+    try:
+        code, _ = run_tests(folder, TARGETS[module], limit)
+    finally:
+        path.write_text(whole, encoding="utf-8")
+    if code == 0:
+        return Result(fault, False, EQUIVALENT.get((fault.before, fault.after), ""))
+    return Result(fault, True, "time" if code is None else "test")
+
+
+def survey(module: str, folder: Path, options: argparse.Namespace) -> list[Result]:
+    """The fates of a sample of a module's faults."""
+    tests = TARGETS[module]
+    code, seconds = run_tests(folder, tests, 300)
+    if code != 0:
+        raise SystemExit(f"{module}: its tests fail before anything is wrong (exit code {code}).")
+    limit = min(options.limit, 10 + 5 * seconds)
+    every = list(faults((ROOT / "f2rcli" / module).read_text(encoding="utf-8")))
+    chosen = random.Random(f"{options.seed} {module}").sample(
+        every, min(options.sample or len(every), len(every))
+    )
+    results = [judged(module, fault, folder, limit) for fault in sorted(chosen)]
+    print(f"{row(module, len(every), results)}   {seconds:.1f} s of tests", flush=True)
+    for result in results:
+        if not result.killed:
+            fault = result.fault
+            print(f"    {fault.line}: {fault.before}\n      -> {fault.after}  {result.why}")
+    return results
+
+
+def row(name: str, every: int, results: list[Result]) -> str:
+    """A line of the table: equivalent faults are not counted."""
+    counted = [result for result in results if result.killed or not result.why]
+    killed = sum(result.killed for result in counted)
+    equivalent = len(results) - len(counted)
+    score = 100 * killed / max(len(counted), 1)
+    return f"| {name} | {every} | {len(counted)} | {killed} | {equivalent} | {score:.0f} % |"
+
+
+def main() -> None:
+    """See the module's docstring."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", nargs="+", default=[], help="parts of modules' names")
+    parser.add_argument("--sample", type=int, default=0, help="faults of a module; 0: all of them")
+    parser.add_argument("--seed", type=int, default=1, help="of the sample")
+    parser.add_argument("--limit", type=float, default=60, help="seconds for one fault's tests")
+    options = parser.parse_args()
+    os.environ |= {
+        "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "PYTHONDONTWRITEBYTECODE": "1",
+        "ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16",
+    }  # fmt: skip
+    sys.dont_write_bytecode = True  # a fault of the same size within a second would look the same
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    modules = [m for m in TARGETS if not options.only or any(part in m for part in options.only)]
+    print("| module | faults | tried | killed | equivalent | score |\n|---|---|---|---|---|---|")
+    every: list[Result] = []
+    with tempfile.TemporaryDirectory(prefix="f2r-mutation-") as scratch:
+        folder = copied(Path(scratch))
+        for module in modules:
+            every += survey(module, folder, options)
+    print(row("all", len(every), every))
+
+
+if __name__ == "__main__":
+    main()
