@@ -1,0 +1,126 @@
+"""A step of the memory against a reference of its own: the filter's equations in float64."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from f2rcli.models.memory import Memory
+
+Array = NDArray[np.float64]
+SIDE = 40
+
+
+def mean(plane: Array, side: int) -> Array:
+    """Mean over side x side pixels, the border mirrored with its own pixel."""
+    reach = side // 2
+    wide = np.pad(plane, reach, mode="symmetric")
+    return np.lib.stride_tricks.sliding_window_view(wide, (side, side)).mean((2, 3))
+
+
+def excess(old: tuple[Array, Array], new: tuple[Array, Array], variance: Array, count: Array) -> Array:
+    """What two pictures (C, H, W) differ by beyond the noise, in units of its variance (H, W)."""
+    apart = old[0] - new[0]
+    expected = variance * (1 + 1 / count)
+    fine = mean(np.square(apart).mean(0), 9) - 1.5 * expected
+    low = mean(np.square(np.stack([mean(p, 5) for p in apart])).mean(0), 9) - 1.5 * 0.3 * expected
+    rough = mean(np.square(old[1] - new[1]).mean(0), 9)
+    spread = np.sort(rough[::4, ::4].ravel())
+    rough = rough - 5 * spread[(len(spread) - 1) // 2]  # torch's median is the lower one
+    return sum(k * np.maximum(p, 0) for k, p in ((1, fine), (1, low), (3, rough))) / variance
+
+
+def stepped(
+    old: tuple[Array, Array], count: Array, new: tuple[Array, Array], variance: Array, shift: int
+) -> tuple[Array, Array, Array]:
+    """The memory one frame on, where everything moved by whole pixels: noisy, coarse, count."""
+    plain = excess(old, new, variance, count)
+    still = (plain < 0.15) & (abs(shift) < 0.3)
+    places = np.clip(np.arange(SIDE) + shift, 0, SIDE - 1)
+    moved = tuple(picture[..., places] for picture in old)
+    there = np.clip(count[:, places], 1, 32)
+    beyond = excess((moved[0], moved[1]), new, variance, there) + 0.15
+    # A place that stands still is not resampled; here a shift of 0 resamples nothing either way.
+    worth = 1 / (1 / np.where(still, count, there) + np.where(still, plain, beyond))
+    share = 1 / (1 + worth)
+    mixed = [
+        np.where(still, o, m) * (1 - share) + n * share
+        for o, m, n in zip(old, moved, new, strict=True)
+    ]
+    return mixed[0], mixed[1], np.minimum(worth + 1, 32)
+
+
+def pictures(seed: int) -> tuple[Array, Array]:
+    rng = np.random.default_rng(seed)
+    scene = np.kron(np.random.default_rng(0).random((3, 5, 5)), np.ones((8, 8)))
+    noisy = scene + 0.05 * rng.standard_normal(scene.shape)
+    return noisy, scene + 0.01 * rng.standard_normal(scene.shape)
+
+
+def tensor(values: Array) -> torch.Tensor:
+    return torch.from_numpy(values.astype(np.float32))[None]
+
+
+@pytest.mark.parametrize("shift", [0, 2, -3])
+@pytest.mark.parametrize("sigma", [0.03, 0.05, 0.0])
+def test_a_step_is_the_filters(shift: int, sigma: float) -> None:
+    old, new = pictures(1), pictures(2)
+    new[0][:, 10:20, 22:34] += 0.3  # something comes in
+    new[1][:, 10:20, 22:34] += 0.3
+    count = 1 + 40 * np.random.default_rng(3).random((SIDE, SIDE))
+    count = np.minimum(count, 32)
+    memory = Memory(4, tensor(old[0]), tensor(old[1]), tensor(count[None]))
+    flow = np.zeros((SIDE, SIDE, 2), np.float32)
+    flow[..., 0] = shift
+    found = memory.carried(5, tensor(new[0]), tensor(new[1]), flow, tensor(np.full((3, SIDE, SIDE), sigma)))
+    variance = np.full((SIDE, SIDE), max(sigma**2, (0.1 / 255) ** 2))
+    wanted = stepped(old, count, new, variance, shift)
+    assert found.index == 5
+    # A pixel beside the threshold of standing still may fall either way in float32.
+    for got, want in zip((found.noisy[0], found.coarse[0], found.count[0, 0]), wanted, strict=True):
+        apart = np.abs(got.numpy() - want) / np.maximum(np.abs(want), 1)
+        assert np.mean(apart > 1e-3) < 0.002
+
+
+def test_noise_of_its_own_strength_is_averaged_and_counted() -> None:
+    rng = np.random.default_rng(5)
+    scene = np.full((3, SIDE, SIDE), 0.5)
+    memory = None
+    level = tensor(np.full((3, SIDE, SIDE), 0.05))
+    still = np.zeros((SIDE, SIDE, 2), np.float32)
+    for index in range(3):
+        noisy = tensor(scene + 0.05 * rng.standard_normal(scene.shape))
+        coarse = tensor(scene)
+        memory = (
+            Memory.of(index, noisy, coarse)
+            if memory is None
+            else memory.carried(index, noisy, coarse, still, level)
+        )
+    assert memory is not None
+    assert memory.count.shape == (1, 1, SIDE, SIDE)
+    assert float(memory.count.median()) == pytest.approx(3, abs=0.01)
+
+
+def test_a_memory_of_one_frame_is_worth_one() -> None:
+    noisy, coarse = (tensor(picture) for picture in pictures(0))
+    memory = Memory.of(7, noisy, coarse)
+    assert memory.index == 7
+    assert (memory.noisy, memory.coarse) == (noisy, coarse)
+    assert memory.count.tolist() == torch.ones(1, 1, SIDE, SIDE).tolist()
+
+
+@pytest.mark.parametrize(("speed", "kept"), [(0.2, True), (0.4, False)])
+def test_places_slower_than_a_third_of_a_pixel_are_not_resampled(speed: float, kept: bool) -> None:
+    flat = np.full((3, SIDE, SIDE), 0.5)
+    spot = flat.copy()
+    spot[:, 20, 20] = 0.52  # within the noise; interpolation would blur it
+    memory = Memory(0, tensor(spot), tensor(flat), torch.full((1, 1, SIDE, SIDE), 31.0))
+    flow = np.zeros((SIDE, SIDE, 2), np.float32)
+    flow[..., 0] = speed
+    level = tensor(np.full((3, SIDE, SIDE), 0.05))
+    after = memory.carried(1, tensor(flat), tensor(flat), flow, level)
+    height = float(after.noisy[0, 0, 20, 20]) - 0.5
+    assert (height > 0.0185) is kept
+    flow = flow[..., ::-1].copy()  # down instead of along
+    after = memory.carried(1, tensor(flat), tensor(flat), flow, level)
+    assert (float(after.noisy[0, 0, 20, 20]) - 0.5 > 0.0185) is kept

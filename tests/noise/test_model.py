@@ -1,0 +1,123 @@
+"""Noise models by the formula: Poisson-Gaussian lines, curves, where light begins, and blends."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from f2rcli.noise.model import KNOTS, NoiseModel, blend
+
+LINE = NoiseModel((0.01, 0.02, 0.03), (0.02, 0.0, 0.05), (0.08, 0.1, 0.12), 70)
+DARK = NoiseModel((0.02, 0.03), (0.01, 0.02), (0.1, 0.2), 5, dark=(0.25, 0.125))
+CURVE = tuple(0.01 + 0.002 * i**1.5 for i in range(KNOTS))
+BENT = NoiseModel((0.0,), (0.05,), (0.06,), 9, (CURVE,))
+
+
+def signals(channels: int) -> Tensor:
+    places = torch.tensor([-0.2, 0.0, 0.1, 0.25, 0.26, 0.53, 0.97, 1.0, 1.3])
+    return places.view(1, 1, 3, 3).expand(2, channels, 3, 3)
+
+
+def variance_of(model: NoiseModel, channel: int, signal: float) -> float:
+    """Foi's line, counted from where light begins; the signal ends at black and white."""
+    light = min(max(signal, 0.0), 1.0) - (model.dark[channel] if model.dark else 0.0)
+    return model.gain[channel] * max(light, 0.0) + model.read[channel] ** 2
+
+
+@pytest.mark.parametrize("model", [LINE, DARK])
+def test_variance_is_a_line_from_where_light_begins(model: NoiseModel) -> None:
+    signal = signals(len(model.gain))
+    variance, level = model.variance(signal), model.level(signal)
+    for place in np.ndindex(*signal.shape):
+        wanted = variance_of(model, place[1], float(signal[place]))
+        assert float(variance[place]) == pytest.approx(wanted, rel=1e-5)
+        assert float(level[place]) == pytest.approx(math.sqrt(wanted), rel=1e-5)
+
+
+def test_a_curve_is_linear_between_its_knots_and_held_beyond_them() -> None:
+    signal = signals(1)
+    wanted = np.interp(signal.numpy().clip(0, 1), np.arange(KNOTS) / (KNOTS - 1), CURVE)
+    np.testing.assert_allclose(BENT.level(signal), wanted, rtol=1e-5)
+    np.testing.assert_allclose(BENT.variance(signal), wanted**2, rtol=1e-5)
+
+
+def test_every_channel_has_its_own_curve() -> None:
+    other = tuple(2 * sigma for sigma in CURVE)
+    model = NoiseModel((0.0,) * 2, (0.0,) * 2, (0.1,) * 2, curve=(CURVE, other))
+    signal = torch.rand(1, 2, 4, 5)
+    signal[:, 1] = signal[:, 0]
+    level = model.level(signal)
+    torch.testing.assert_close(level[:, 1], 2 * level[:, 0])
+    assert model.first_channels(1).curve == (CURVE,)
+
+
+@pytest.mark.parametrize("model", [LINE, DARK])
+def test_a_line_can_be_had_at_the_knots(model: NoiseModel) -> None:
+    for channel, curve in enumerate(model.at_knots()):
+        wanted = [math.sqrt(variance_of(model, channel, i / (KNOTS - 1))) for i in range(KNOTS)]
+        assert curve == pytest.approx(wanted)
+    assert BENT.at_knots() == (CURVE,)
+
+
+def test_gaussian_noise_is_the_same_everywhere_and_known_in_codes() -> None:
+    model = NoiseModel.gaussian(0.1, 3)
+    assert (model.gain, model.read, model.sigma) == ((0.0,) * 3, (0.1,) * 3, (0.1,) * 3)
+    assert model.sigma8 == pytest.approx((25.5,) * 3)
+    assert (model.samples, model.curve, model.pedestal) == (0, None, (0.0,) * 3)
+    assert DARK.pedestal == (0.25, 0.125)
+
+
+@pytest.mark.parametrize("model", [LINE, DARK, BENT])
+def test_a_scaled_model_is_stronger_in_every_part(model: NoiseModel) -> None:
+    signal, scaled = signals(len(model.gain)), model.scaled(3)
+    torch.testing.assert_close(scaled.level(signal), 3 * model.level(signal))
+    assert scaled.sigma == pytest.approx([3 * sigma for sigma in model.sigma])
+    assert (scaled.samples, scaled.dark) == (model.samples, model.dark)
+
+
+def test_the_first_channels_keep_all_that_is_known_of_them() -> None:
+    assert DARK.first_channels(1) == NoiseModel((0.02,), (0.01,), (0.1,), 5, None, (0.25,))
+    assert LINE.first_channels(2) == NoiseModel((0.01, 0.02), (0.02, 0.0), (0.08, 0.1), 70)
+
+
+def test_what_is_added_is_of_the_level_and_the_seeds() -> None:
+    clean = torch.full((1, 3, 256, 256), 0.5)
+    noise = LINE.add(clean, torch.Generator().manual_seed(2)) - clean
+    for channel in range(3):
+        wanted = math.sqrt(variance_of(LINE, channel, 0.5))
+        assert float(noise[:, channel].std()) == pytest.approx(wanted, rel=0.02)
+        assert abs(float(noise[:, channel].mean())) < 0.02 * wanted
+    again = LINE.add(clean, torch.Generator().manual_seed(2)) - clean
+    assert torch.equal(noise, again)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_a_blend_lies_by_its_share_between_the_variances(share: float) -> None:
+    """Everywhere, read noise alone included: half-way from 0.1 to 0.3 is 0.2236, not 0.2."""
+    other = NoiseModel((0.05, 0.0, 0.01), (0.3, 0.1, 0.0), (0.2, 0.1, 0.05), 30)
+    both = blend(LINE, other, share)
+    signal = signals(3)
+    wanted = (1 - share) * LINE.variance(signal) + share * other.variance(signal)
+    torch.testing.assert_close(both.variance(signal), wanted, rtol=1e-5, atol=1e-8)
+    pairs = zip(LINE.sigma, other.sigma, strict=True)
+    expected = [math.sqrt((1 - share) * a**2 + share * b**2) for a, b in pairs]
+    assert both.sigma == pytest.approx(expected)
+    assert both.samples == 100
+    assert both.dark == ()
+
+
+def test_a_line_and_a_curve_blend_to_a_curve() -> None:
+    line = NoiseModel((0.04,), (0.01,), (0.1,), 3)
+    for old, new in ((line, BENT), (BENT, line)):
+        both = blend(old, new, 0.25)
+        assert both.curve is not None
+        for place, (a, b) in enumerate(zip(old.at_knots()[0], new.at_knots()[0], strict=True)):
+            assert both.curve[0][place] ** 2 == pytest.approx(0.75 * a**2 + 0.25 * b**2)
+
+
+def test_where_light_begins_is_blended_linearly() -> None:
+    other = NoiseModel((0.02, 0.03), (0.01, 0.02), (0.1, 0.2), 5)
+    for both in (blend(DARK, other, 0.25), blend(other, DARK, 0.75)):
+        assert both.dark == pytest.approx((0.1875, 0.09375))
