@@ -1,0 +1,133 @@
+"""The contract by its definition, in float64: bands, Wiener shares, limits, clipped moments."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from f2rcli.engine.contract import changing, clipped_moments, held
+from f2rcli.noise.bands import white_shares
+
+Array = NDArray[np.float64]
+SIDES = (3, 7, 15, 31, 63)
+WINDOWS = (15, 15, 25, 31, 41, 41)
+
+
+def mean(plane: Array, side: int, mode: str = "symmetric") -> Array:
+    """Mean over side x side pixels, beyond the border mirrored."""
+    rows = np.pad(plane, ((side // 2,) * 2, (0, 0)), mode=mode)
+    rows = np.lib.stride_tricks.sliding_window_view(rows, side, axis=0).mean(-1)
+    both = np.pad(rows, ((0, 0), (side // 2,) * 2), mode=mode)
+    return np.lib.stride_tricks.sliding_window_view(both, side, axis=1).mean(-1)
+
+
+def parted(plane: Array) -> list[Array]:
+    parts = []
+    for side in SIDES:
+        below = mean(plane, side, "reflect")
+        parts.append(plane - below)
+        plane = below
+    return [*parts, plane]
+
+
+def reference(removed: Array, variance: Array, shares: tuple[float, ...], sharper: float) -> Array:
+    """In every band min(1, T v / P) stays; of small places 4 v; of a sample 4 deviations."""
+    kept = np.zeros_like(removed)
+    shortest = min(removed.shape)
+    for band, share, window in zip(parted(removed), shares, WINDOWS, strict=True):
+        side = min(window, (shortest - 1) // 2 * 2 + 1)
+        power = np.maximum(mean(band**2, side), 1e-14)
+        ratio = mean(variance, side) * share / power
+        ratio = ratio * (1.2 - sharper + sharper * np.minimum(ratio, 1))
+        kept += band * np.minimum(ratio, 1)
+    ratio = 4 * mean(variance, 5) / np.maximum(mean(kept**2, 5), 1e-14)
+    kept *= np.sqrt(np.minimum(ratio, 1))
+    return np.clip(kept, -4 * np.sqrt(variance), 4 * np.sqrt(variance))
+
+
+@pytest.mark.parametrize("sharper", [0.0, 0.7, 1.2])
+@pytest.mark.parametrize("size", [(96, 72), (65, 130)])
+def test_what_stays_removed_is_the_definitions(sharper: float, size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(1)
+    variance = np.where(rng.random(size) < 0.02, 0.0, 0.0016) + 0.004 * np.linspace(0, 1, size[1])
+    removed = rng.standard_normal(size) * np.sqrt(variance)
+    removed += 0.05 * np.sin(np.arange(size[1]) / 5)  # what was not noise
+    removed[20:22, 30:33] += 0.9
+    found = held(
+        removed.astype(np.float32), variance.astype(np.float32), white_shares(), sharper
+    )
+    wanted = reference(removed, variance, white_shares(), sharper)
+    np.testing.assert_allclose(found, wanted, atol=2e-5)
+    assert float(np.abs(found).max()) > 0.1
+
+
+@pytest.mark.parametrize("side", [30, 31, 40])
+def test_planes_smaller_than_a_window_use_the_largest_odd_one_inside(side: int) -> None:
+    rng = np.random.default_rng(2)
+    removed = 0.1 * rng.standard_normal((64, 96))[:, :side].repeat(2, 0)[:70]
+    variance = np.full(removed.shape, 0.0025)
+    shares = (0.3, 0.3, 0.2, 0.1, 0.05, 0.05)
+    with pytest.MonkeyPatch.context() as patch:
+        # Bands of planes this small mirror more than once; any bands that add up will do.
+        parts = [removed.astype(np.float32) * np.float32(s) for s in (0.5, 0.2, 0.1, 0.1, 0.05, 0.05)]
+        patch.setattr("f2rcli.engine.contract.bands", lambda plane: parts)
+        found = held(removed.astype(np.float32), variance.astype(np.float32), shares)
+    kept = np.zeros_like(removed)
+    for band, share, window in zip(parts, shares, WINDOWS, strict=True):
+        odd = min(window, side - 1 if side % 2 == 0 else side)
+        ratio = mean(variance, odd) * share / mean(band.astype(float) ** 2, odd)
+        kept += band * np.minimum(1.2 * ratio, 1)
+    kept *= np.sqrt(np.minimum(4 * mean(variance, 5) / mean(kept**2, 5), 1))
+    np.testing.assert_allclose(found, np.clip(kept, -0.2, 0.2), atol=1e-5)
+
+
+def test_what_is_held_does_not_change_its_arguments() -> None:
+    removed = np.random.default_rng(0).standard_normal((40, 40)).astype(np.float32)
+    variance = np.full((40, 40), 0.5, np.float32)
+    before = removed.copy(), variance.copy()
+    held(removed, variance, white_shares())
+    assert (removed == before[0]).all()
+    assert (variance == before[1]).all()
+
+
+def integrated(signal: float, sigma: float) -> tuple[float, float]:
+    """Mean and variance of clip(signal + sigma z, 0, 1), by summing over z."""
+    z = np.linspace(-9, 9, 200_001)
+    weight = np.exp(-(z**2) / 2)
+    weight /= weight.sum()
+    values = np.clip(signal + sigma * z, 0, 1)
+    average = float(weight @ values)
+    return average, float(weight @ (values - average) ** 2)
+
+
+@pytest.mark.parametrize("sigma", [0.02, 0.1, 0.5])
+@pytest.mark.parametrize("signal", [0.0, 0.03, 0.4, 0.9, 1.0])
+def test_moments_of_clipped_noise_are_the_integrals(signal: float, sigma: float) -> None:
+    restored, level = (torch.full((1, 1, 1, 1), v, dtype=torch.float64) for v in (signal, sigma))
+    shift, factor = clipped_moments(restored, level)
+    average, variance = integrated(signal, sigma)
+    assert float(shift) == pytest.approx(average - signal, abs=1e-6)
+    assert float(factor) == pytest.approx(variance / sigma**2, abs=1e-5)
+
+
+def test_moments_of_values_beyond_the_range_are_those_of_its_end() -> None:
+    restored = torch.tensor([-0.5, 0.0, 1.0, 1.5]).view(1, 1, 1, 4)
+    shift, factor = clipped_moments(restored, torch.full_like(restored, 0.1))
+    assert torch.equal(shift[..., 0], shift[..., 1])
+    assert torch.equal(factor[..., 2], factor[..., 3])
+    still, _ = clipped_moments(restored, torch.zeros_like(restored))
+    assert float(still.abs().max()) < 1e-5
+
+
+def test_the_bound_is_the_mean_over_neighbours_of_half_the_difference_that_motion_leaves() -> None:
+    rng = np.random.default_rng(3)
+    centre, *near = (rng.standard_normal((24, 30)).astype(np.float32) for _ in range(4))
+    moves = [None, rng.integers(0, 720, (24, 30), dtype=np.int32), None]
+    found = changing(centre, near, moves)
+    wanted = np.zeros((24, 30))
+    for other, move in zip(near, moves, strict=True):
+        one = mean(np.square(centre - other).astype(float), 9)
+        if move is not None:
+            one = np.minimum(one, mean(np.square(centre - other.ravel()[move]).astype(float), 9))
+        wanted += one / 6
+    np.testing.assert_allclose(found, wanted, rtol=1e-4)

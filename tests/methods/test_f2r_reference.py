@@ -1,0 +1,145 @@
+"""What F2R's alignment is made of, by its formulas: ratings, blind flows, which frame weighs what."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from f2rcli.methods.base import Prepared
+from f2rcli.methods.f2r import F2R, FlowBook, Networks, mismatches, photometric, typical_mismatch
+from f2rcli.models.flow import midway
+from f2rcli.models.layers import padded
+from f2rcli.window import Window
+
+SIZE = (24, 32)
+TINY = {
+    "coarse": {"widths": (8, 8)},
+    "anchor": {"widths": (8, 8), "hidden": 8},
+    "refiner": {"widths": (8, 8), "embed": 8},
+}
+Floats = NDArray[np.float32]
+
+
+class Drift:
+    """Flow of a scene where everything moves by so many pixels a frame: luma holds the index."""
+
+    def __init__(self, speed: tuple[float, float]) -> None:
+        self.speed = speed
+        self.asked: list[tuple[int, int]] = []
+
+    def __call__(self, source: Floats, target: Floats, start: Floats | None = None) -> Floats:
+        here, there = int(source[0, 0]), int(target[0, 0])
+        self.asked.append((here, there))
+        flow = np.empty((*SIZE, 2), np.float32)
+        flow[...] = np.multiply(self.speed, there - here)
+        return flow
+
+
+def frame(index: int) -> Prepared:
+    picture = torch.full((1, 3, *SIZE), 0.5)
+    return Prepared(index, picture, picture, np.full(SIZE, index, np.float32))
+
+
+def method(speed: tuple[float, float] = (1.5, -0.5)) -> tuple[F2R, Drift]:
+    drift = Drift(speed)
+    f2r = F2R(Networks(3, TINY), padded)
+    f2r.flows = FlowBook(drift)
+    return f2r, drift
+
+
+def window(indices: list[int], centre: int) -> Window[Prepared]:
+    frames = {index: frame(index) for index in indices}
+    before = tuple(frames[i] for i in indices if i < centre)
+    return Window(frames[centre], before, tuple(frames[i] for i in indices if i > centre))
+
+
+def middle(flow: Floats) -> tuple[float, float]:
+    x, y = flow[SIZE[0] // 2, SIZE[1] // 2]
+    return float(x), float(y)
+
+
+@pytest.mark.parametrize(
+    ("indices", "centre"),
+    [([0, 1, 2, 3, 4], 2), ([0, 1, 2, 3, 4], 1), ([0, 2, 3], 2), ([0, 1, 3], 1), ([0, 1, 4], 1),
+     ([0, 1, 2], 0), ([0, 1, 2], 2), ([3, 4, 5], 5)],
+)  # fmt: skip
+def test_blind_flows_are_those_of_constant_velocity_whatever_the_gaps(
+    indices: list[int], centre: int
+) -> None:
+    """Also where the frames beside the centre are not equally far from it."""
+    f2r, drift = method()
+    seen = window(indices, centre)
+    flows = f2r._blind_flows(seen)
+    for neighbour, flow in zip(seen.neighbours, flows, strict=True):
+        wanted = np.multiply(drift.speed, neighbour.index - centre)
+        assert middle(flow) == pytest.approx(tuple(wanted), abs=0.02)
+    assert all(centre not in pair for pair in drift.asked)
+
+
+def test_a_blind_flow_with_one_neighbour_is_none() -> None:
+    f2r, drift = method()
+    (flow,) = f2r._blind_flows(window([4, 5], 4))
+    assert not flow.any()
+    assert flow.shape == (*SIZE, 2)
+    assert not drift.asked
+
+
+@pytest.mark.parametrize("part", [Fraction(1, 4), Fraction(1, 2), Fraction(2, 3)])
+def test_the_way_from_between_is_its_share_of_the_whole_way(part: Fraction) -> None:
+    """Motion that grows across the picture: x -> 1.25 x between a and b, in a straight line."""
+    x = np.arange(SIZE[1], dtype=np.float64)
+    across = np.zeros((*SIZE, 2), np.float32)
+    across[..., 0] = 0.25 * x
+    there = midway(across, float(part), rounds=12)[5, 4:20, 0]
+    # A point at x in a is at x (1 + 0.25 (1 - part)) now and at 1.25 x in b.
+    at_a = x[4:20] / (1 + 0.25 * (1 - float(part)))
+    np.testing.assert_allclose(there, 0.25 * at_a * float(part), atol=0.01)
+
+
+def test_agreement_falls_with_the_square_of_the_mismatch() -> None:
+    """1 / (1 + (m / 3 t)^2): a half at three times the typical mismatch, a tenth at nine times."""
+    reference = torch.zeros(1, 3, 64, 64)
+    warped = torch.full((1, 2, 3, 64, 64), 0.02)
+    warped[:, 1, :, :16, :16] = 0.06
+    warped[:, 1, :, :16, 48:] = 0.18
+    rated = photometric(warped, reference)
+    assert rated.shape == (1, 2, 1, 64, 64)
+    at = rated[0, :, 0]
+    assert float(at[0, 32, 32]) == pytest.approx(1 / (1 + 1 / 9))
+    assert float(at[1, 4, 4]) == pytest.approx(1 / 2)
+    assert float(at[1, 4, 60]) == pytest.approx(1 / 10)
+    told = photometric(warped, reference, torch.tensor([0.06]))
+    assert float(told[0, 1, 0, 4, 60]) == pytest.approx(1 / 2)
+
+
+def test_mismatches_below_half_a_code_are_all_alike() -> None:
+    warped = torch.full((1, 1, 3, 8, 8), 1e-3)
+    rated = photometric(warped, torch.zeros(1, 3, 8, 8))
+    assert float(rated[0, 0, 0, 0, 0]) == pytest.approx(1 / (1 + (1 / 6) ** 2))
+
+
+def test_mismatch_is_the_mean_absolute_difference_around_a_pixel() -> None:
+    warped, reference = torch.rand(2, 3, 3, 9, 11), torch.rand(2, 3, 9, 11)
+    found = mismatches(warped, reference)
+    assert found.shape == (2, 3, 9, 11)
+    apart = (warped[1, 2] - reference[1]).abs().mean(0)
+    assert float(found[1, 2, 4, 5]) == pytest.approx(float(apart[1:8, 2:9].mean()))
+    assert float(found[1, 2, 0, 0]) == pytest.approx(float(apart[:4, :4].mean()))
+    spread = torch.arange(2 * 3 * 16 * 16, dtype=torch.float32).view(2, 3, 16, 16)
+    every_fourth = [spread[i, :, ::4, ::4].median() for i in range(2)]
+    assert typical_mismatch(spread).tolist() == every_fourth
+
+
+def test_flows_of_frames_that_are_gone_are_forgotten_and_others_are_not() -> None:
+    f2r, drift = method()
+    frames = [frame(index) for index in range(4)]
+    f2r.flows.chain(frames)
+    assert len(drift.asked) == 6
+    f2r.flows.forget_before(1)
+    kept = [(a, b) for a in range(4) for b in range(4) if f2r.flows.known(a, b) is not None]
+    assert kept == [(1, 2), (2, 1), (2, 3), (3, 2)]
+    f2r.flows.forget(3)
+    assert f2r.flows.known(2, 3) is None
+    assert f2r.flows.known(2, 1) is not None
