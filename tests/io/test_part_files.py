@@ -1,0 +1,292 @@
+"""What is written appears whole or not at all, and whatever fails is said so that one can act."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from f2rcli.errors import OutputError, UsageError
+from f2rcli.io import atomic
+from f2rcli.io.atomic import (
+    PartFile,
+    PartFolder,
+    check_target,
+    disk_error,
+    part_folder,
+    part_path,
+    remove_parts,
+    same_file,
+    write_file,
+)
+
+posix = pytest.mark.skipif(os.name != "posix", reason="locks and permissions are POSIX's")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_beside_its_target_until_it_is_published(tmp_path: Path) -> None:
+    target = tmp_path / "clip.mp4"
+    part = PartFile(target, overwrite=False)
+    assert part.path == part_path(target) == tmp_path / ".clip.part.mp4"
+    part.path.write_bytes(b"whole")
+    assert not target.exists()
+    part.publish()
+    assert target.read_bytes() == b"whole"
+    part.discard()  # nothing is left to remove
+    part.remove()
+    assert names(tmp_path) == ["clip.mp4"]
+
+
+def test_a_discarded_part_goes_and_a_kept_one_stays(tmp_path: Path) -> None:
+    for keep, left in ((False, []), (True, [".a.part.txt"])):
+        part = PartFile(tmp_path / "a.txt", overwrite=False, keep=keep)
+        part.path.write_bytes(b"half")
+        part.discard()
+        assert names(tmp_path) == left
+
+
+def test_a_part_may_be_removed_while_it_is_written(tmp_path: Path) -> None:
+    part = PartFile(tmp_path / "a.txt", overwrite=False, keep=True)
+    part.remove()
+    part.remove()
+    assert names(tmp_path) == []
+    part.discard()
+
+
+def test_a_target_that_appeared_is_replaced_only_where_that_was_asked_for(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    part = PartFile(target, overwrite=False)
+    part.path.write_bytes(b"new")
+    target.write_bytes(b"mine")
+    with pytest.raises(OutputError, match="exists already"):
+        part.publish()
+    part.discard()
+    assert (names(tmp_path), target.read_bytes()) == (["a.txt"], b"mine")
+    write_file(target, b"new", overwrite=True)
+    assert (names(tmp_path), target.read_bytes()) == (["a.txt"], b"new")
+
+
+@posix
+def test_two_cannot_write_one_target_and_a_dead_ones_part_is_begun_anew(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    first = PartFile(target, overwrite=False)
+    with pytest.raises(OutputError, match=r"a\.txt: another run is writing it just now"):
+        PartFile(target, overwrite=False)
+    first.discard()
+    part_path(target).write_bytes(b"left by a killed run")
+    second = PartFile(target, overwrite=False)
+    assert second.path.read_bytes() == b""
+    second.discard()
+    assert names(tmp_path) == []
+
+
+@posix
+def test_the_lock_ends_with_publishing(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else None
+    for _ in range(3):
+        write_file(target, b"x", overwrite=True)
+    if before is not None:
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+@posix
+def test_a_link_in_the_parts_place_is_not_followed(tmp_path: Path) -> None:
+    victim, target = tmp_path / "victim", tmp_path / "a.txt"
+    victim.write_bytes(b"precious")
+    part_path(target).symlink_to(victim)
+    with pytest.raises(OutputError, match="cannot be written"):
+        PartFile(target, overwrite=False)
+    assert victim.read_bytes() == b"precious"
+
+
+def test_a_whole_file_or_none_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "a.txt"
+    target.write_bytes(b"old")
+
+    def full(self: Path, data: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(data[:2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match="disk is full"):
+        write_file(target, b"longer", overwrite=True)
+    assert (names(tmp_path), target.read_bytes()) == (["a.txt"], b"old")
+
+
+def test_a_failed_rename_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(source: Path, target: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(atomic.os, "replace", refused)
+    with pytest.raises(OutputError, match="no permission"):
+        write_file(tmp_path / "a.txt", b"x", overwrite=True)
+    assert names(tmp_path) == []
+    folder = PartFolder(tmp_path / "new", overwrite=False)
+    with pytest.raises(OutputError, match="no permission"):
+        folder.publish()
+
+
+@posix
+def test_files_have_the_permissions_that_others_have(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.write_bytes(b"")
+    write_file(tmp_path / "a.txt", b"x", overwrite=False)
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (plain, tmp_path / "a.txt")]
+    assert modes[0] == modes[1]
+
+
+def test_a_new_folder_appears_with_all_its_files(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    part = PartFolder(target, overwrite=False)
+    assert part.path == part_folder(target) == tmp_path / ".out.part"
+    lies = part.add("1.png", b"one")
+    assert (lies, lies.read_bytes()) == (part.path / "1.png", b"one")
+    part.add("2.png", b"three")
+    assert (part.names, part.bytes) == (["1.png", "2.png"], 8)
+    assert not target.exists()
+    part.publish()
+    part.discard()
+    assert (names(tmp_path), names(target)) == (["out"], ["1.png", "2.png"])
+
+
+def test_files_move_into_a_folder_that_is_there(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / "other").write_bytes(b"stays")
+    part = PartFolder(target, overwrite=False)
+    assert part.path == part_folder(target) == target / ".out.part"
+    part.add("1.png", b"one")
+    part.publish()
+    assert names(target) == ["1.png", "other"]
+
+
+def test_none_of_a_folders_files_moves_where_one_is_there_already(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    target.mkdir()
+    for overwrite in (False, True):
+        (target / "2.png").write_bytes(b"mine")
+        part = PartFolder(target, overwrite=overwrite)
+        part.add("1.png", b"one")
+        part.add("2.png", b"two")
+        if overwrite:
+            part.publish()
+            assert (target / "2.png").read_bytes() == b"two"
+        else:
+            with pytest.raises(OutputError, match=r"2\.png: exists already"):
+                part.publish()
+            part.discard()
+            assert (names(target), (target / "2.png").read_bytes()) == (["2.png"], b"mine")
+    assert names(target) == ["1.png", "2.png"]
+
+
+def test_a_part_folder_is_begun_anew_and_goes_or_stays_as_asked(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    part_folder(target).mkdir()
+    (part_folder(target) / "old").write_bytes(b"of a killed run")
+    for keep, left in ((True, [".out.part"]), (False, [])):
+        part = PartFolder(target, overwrite=False, keep=keep)
+        assert names(part.path) == []
+        part.add("1.png", b"one")
+        part.discard()
+        part.discard()
+        assert names(tmp_path) == left
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="out: cannot be written"):
+        PartFolder(tmp_path / "missing" / "out", overwrite=False)
+    part = PartFolder(tmp_path / "out", overwrite=False)
+    with pytest.raises(OutputError, match=r"1\.png: cannot be written"):
+        part.add("missing/1.png", b"x")
+
+
+def test_what_a_crashed_run_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "a.tif"
+    part_path(target).write_bytes(b"")
+    part_folder(target).mkdir()
+    target.write_bytes(b"mine")
+    remove_parts(target)
+    remove_parts(target)
+    assert names(tmp_path) == ["a.tif"]
+
+
+@pytest.mark.parametrize(
+    ("number", "says", "hint"),
+    [(errno.ENOSPC, "disk is full", "Free some space"),
+     (errno.EDQUOT, "disk is full", "Free some space"),
+     (errno.EFBIG, "size limit", "ulimit"),
+     (errno.EACCES, "no permission", "another folder"),
+     (errno.EPERM, "no permission", "another folder"),
+     (errno.EROFS, "no permission", "another folder"),
+     (errno.EPIPE, "pipe closed", "after the pipe"),
+     (errno.ENAMETOOLONG, "too long", "shorter"),
+     (errno.EIO, "Input/output error", "Check the disk")],
+)  # fmt: skip
+def test_every_failure_of_the_disk_says_what_to_do(number: int, says: str, hint: str) -> None:
+    error = disk_error(Path("/somewhere/a.mp4"), OSError(number, os.strerror(number)))
+    assert str(error).startswith("a.mp4: cannot be written")
+    assert says in str(error)
+    assert hint in (error.hint or "")
+    assert "strange" in str(disk_error(Path("a"), OSError("strange")))
+
+
+def test_targets_that_must_not_be_written_are_refused_and_nothing_is_touched(
+    tmp_path: Path,
+) -> None:
+    source, there = tmp_path / "in.mp4", tmp_path / "there.mp4"
+    source.write_bytes(b"in")
+    there.write_bytes(b"out")
+    check_target(tmp_path / "new.mp4", [source], overwrite=False)
+    check_target(there, [source], overwrite=True)
+    with pytest.raises(OutputError, match="does not exist"):
+        check_target(tmp_path / "no" / "new.mp4", [source], overwrite=True)
+    with pytest.raises(UsageError, match="the input itself"):
+        check_target(source, [there, source], overwrite=True)
+    with pytest.raises(OutputError, match="is a folder"):
+        check_target(tmp_path, [source], overwrite=True)
+    with pytest.raises(OutputError, match="exists already"):
+        check_target(there, [source], overwrite=False)
+    assert names(tmp_path) == ["in.mp4", "there.mp4"]
+
+
+@posix
+def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.mp4"
+    os.mkfifo(pipe)
+    with pytest.raises(OutputError, match="not a plain file"):
+        check_target(pipe, [], overwrite=True)
+
+
+def test_a_folder_without_permission_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def access(path: Path, mode: int) -> bool:
+        asked.append((path, mode))
+        return False
+
+    monkeypatch.setattr(atomic.os, "access", access)
+    with pytest.raises(OutputError, match="no permission to write into"):
+        check_target(tmp_path / "a.mp4", [], overwrite=False)
+    assert asked == [(tmp_path, os.W_OK | os.X_OK)]
+
+
+def test_one_file_is_known_under_all_its_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, other = tmp_path / "a", tmp_path / "b"
+    first.write_bytes(b"")
+    other.write_bytes(b"")
+    (tmp_path / "link").symlink_to(first)
+    assert same_file(first, tmp_path / "link")
+    assert not same_file(first, other)
+    monkeypatch.chdir(tmp_path)
+    assert same_file(Path("missing"), tmp_path / "missing")
+    assert not same_file(Path("missing"), tmp_path / "gone")
