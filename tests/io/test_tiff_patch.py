@@ -1,0 +1,259 @@
+"""Samples go into a copied TIFF in place or at its end, and every other byte stays."""
+
+import struct
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+
+from f2rcli.errors import OutputError
+from f2rcli.io.tiff.file import Spot
+from f2rcli.io.tiff.patch import Coding, PatchedFile, can_rewrite
+
+Array = NDArray[Any]
+
+
+def flat(pages: int = 3, shape: tuple[int, ...] = (32, 48), dtype: str = "u2") -> Array:
+    ramp = np.arange(np.prod(shape)).reshape(shape) % 200
+    return np.stack([ramp + page for page in range(pages)]).astype(dtype)
+
+
+def write(path: Path, array: Array, **options: Any) -> Path:
+    tifffile.imwrite(path, array, photometric="minisblack", **options)
+    return path
+
+
+def patch(path: Path, pictures: dict[int, Array]) -> None:
+    """New pictures for some pages of a file, in place."""
+    with tifffile.TiffFile(path) as file, closing(PatchedFile(path)) as patched:
+        for index, picture in pictures.items():
+            patched.put(Spot(path, file.pages[index]), picture)
+
+
+def offsets(path: Path, page: int = 0) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    with tifffile.TiffFile(path) as file:
+        return tuple(file.pages[page].dataoffsets), tuple(file.pages[page].databytecounts)
+
+
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize("bigtiff", [False, True])
+def test_plain_samples_are_written_where_the_old_ones_were(
+    tmp_path: Path, byteorder: Any, bigtiff: bool
+) -> None:
+    array = flat()
+    path = write(tmp_path / "a.tif", array, byteorder=byteorder, bigtiff=bigtiff, rowsperstrip=8)
+    before, places = path.read_bytes(), offsets(path, 1)
+    changed = array[1].copy()
+    changed[9, 3] += 500  # in the second of four strips
+    patch(path, {1: changed})
+    assert offsets(path, 1) == places
+    assert len(path.read_bytes()) == len(before)
+    different = [i for i, (a, b) in enumerate(zip(before, path.read_bytes(), strict=True)) if a != b]
+    start = places[0][1] + (48 + 3) * 2
+    assert set(different) <= {start, start + 1}
+    np.testing.assert_array_equal(tifffile.imread(path), [array[0], changed, array[2]])
+
+
+@pytest.mark.parametrize("compression", ["zlib", "lzma"])
+@pytest.mark.parametrize("options", [{"rowsperstrip": 8}, {"tile": (16, 16)}], ids=["strips", "tiles"])
+@pytest.mark.parametrize("predictor", [False, True])
+def test_compressed_samples_that_need_more_room_go_to_the_end(
+    tmp_path: Path, compression: str, options: dict[str, Any], predictor: bool
+) -> None:
+    array = flat()
+    path = write(tmp_path / "a.tif", array, compression=compression, predictor=predictor, **options)
+    before, places, length = path.read_bytes(), offsets(path), path.stat().st_size
+    noise = array[0].copy()
+    noise[8:16, :16] = np.random.default_rng(0).integers(0, 60000, (8, 16))
+    patch(path, {0: noise})
+    np.testing.assert_array_equal(tifffile.imread(path), [noise, *array[1:]])
+    moved = [a != b for a, b in zip(offsets(path)[0], places[0], strict=True)]
+    assert sum(moved) == 1
+    new = offsets(path)[0][moved.index(True)]
+    assert new >= length
+    assert new % 8 == 0
+    assert new < length + 8
+    for index, still in enumerate(moved):
+        if not still:
+            segment = slice(places[0][index], places[0][index] + places[1][index])
+            assert path.read_bytes()[segment] == before[segment]
+
+
+def test_a_segment_that_fits_stays_and_its_length_is_entered(tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 60000, (2, 32, 48)).astype("u2")
+    path = write(tmp_path / "a.tif", noise, compression="zlib", rowsperstrip=32)
+    (place,), (count,) = offsets(path)
+    patch(path, {0: np.zeros((32, 48), "u2")})
+    (after,), (less,) = offsets(path)
+    assert after == place
+    assert less < count / 10
+    np.testing.assert_array_equal(tifffile.imread(path), [0 * noise[0], noise[1]])
+
+
+def test_the_same_samples_change_nothing_nan_included(tmp_path: Path) -> None:
+    array = flat(dtype="f4")
+    array[0, 3, 4] = np.nan
+    path = write(tmp_path / "a.tif", array, compression="zlib")
+    before = path.read_bytes()
+    patch(path, {0: array[0], 2: array[2]})
+    assert path.read_bytes() == before
+
+
+def test_edge_tiles_keep_what_lies_beyond_the_picture(tmp_path: Path) -> None:
+    array = flat(1, (20, 24))
+    path = write(tmp_path / "a.tif", array, tile=(16, 16))
+    changed = array[0] + 7
+    patch(path, {0: changed})
+    np.testing.assert_array_equal(tifffile.imread(path, key=0), changed)
+
+
+def test_colours_by_pixel_and_by_plane_go_back_to_their_places(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    for planar, shape in (("contig", (18, 20, 3)), ("separate", (3, 18, 20))):
+        old, new = rng.integers(0, 255, (2, *shape)).astype("u1")
+        path = tmp_path / f"{planar}.tif"
+        tifffile.imwrite(path, old, photometric="rgb", planarconfig=planar, compression="zlib",
+                         rowsperstrip=5)  # fmt: skip
+        patch(path, {0: new})
+        np.testing.assert_array_equal(tifffile.imread(path), new)
+
+
+def test_one_picture_of_a_page_that_holds_several_is_changed_alone(tmp_path: Path) -> None:
+    volume = flat(4, (16, 32))
+    path = tmp_path / "volume.tif"
+    tifffile.imwrite(path, volume, volumetric=True, tile=(2, 16, 16), photometric="minisblack")
+    with tifffile.TiffFile(path) as file:
+        patched = PatchedFile(path)
+        patched.put(Spot(path, file.pages[0], plane=2), volume[2] + 9)
+        patched.close()
+    read = tifffile.imread(path)
+    np.testing.assert_array_equal(read[[0, 1, 3]], volume[[0, 1, 3]])
+
+
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_a_picture_at_an_offset_is_written_there_in_the_files_order(
+    tmp_path: Path, byteorder: Any
+) -> None:
+    array = flat()
+    path = write(tmp_path / "a.tif", array, byteorder=byteorder)
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        patched = PatchedFile(path)
+        patched.put(Spot(path, page, offset=page.dataoffsets[0] + 2 * 2 * 32 * 48), array[2] + 1)
+        patched.close()
+    np.testing.assert_array_equal(tifffile.imread(path), [*array[:2], array[2] + 1])
+
+
+def enlarged(path: Path, size: int) -> Path:
+    """The same file with a hole at its end; it takes no disk."""
+    with path.open("r+b") as file:
+        file.truncate(size)
+    return path
+
+
+@pytest.mark.parametrize("bigtiff", [False, True])
+def test_an_offset_beyond_four_gigabytes_never_wraps(tmp_path: Path, bigtiff: bool) -> None:
+    """What no longer fits where it was would go behind 4 GB, which 32 bits cannot say."""
+    array = flat()
+    path = write(tmp_path / "a.tif", array, compression="zlib", bigtiff=bigtiff)
+    start = path.read_bytes()
+    enlarged(path, 2**32 + 12)
+    noise = np.random.default_rng(3).integers(0, 60000, (32, 48)).astype("u2")
+    if bigtiff:
+        patch(path, {0: noise})
+        assert offsets(path)[0] == (2**32 + 16,)
+        np.testing.assert_array_equal(tifffile.imread(path, key=0), noise)
+        np.testing.assert_array_equal(tifffile.imread(path, key=1), array[1])
+    else:
+        with pytest.raises(OutputError, match=r"does not fit .* holds no 4294967312") as error:
+            patch(path, {0: noise})
+        assert "BigTIFF" in str(error.value.hint)
+        with path.open("rb") as file:
+            assert file.read(len(start)) == start  # nothing was written over the beginning
+
+
+def test_the_last_offset_that_32_bits_hold_is_used(tmp_path: Path) -> None:
+    path = enlarged(write(tmp_path / "a.tif", flat(), compression="zlib"), 2**32 - 9)
+    noise = np.random.default_rng(3).integers(0, 60000, (32, 48)).astype("u2")
+    patch(path, {0: noise})
+    assert offsets(path)[0] == (2**32 - 8,)
+    np.testing.assert_array_equal(tifffile.imread(path, key=0), noise)
+
+
+def packed(path: Path, bits: int = 12) -> Path:
+    """A page of 12-bit samples, three bytes for two of them: it can be read, not rewritten."""
+    values = np.arange(8 * 10).reshape(8, 10) * 50 % (1 << bits)
+    text = "".join(format(value, f"0{bits}b") for value in values.ravel())
+    data = int(text, 2).to_bytes(len(text) // 8, "big")
+    tags = [(256, 3, 10), (257, 3, 8), (258, 3, bits), (259, 3, 1), (262, 3, 1), (273, 4, 8),
+            (277, 3, 1), (278, 3, 8), (279, 4, len(data)), (317, 3, 1)]  # fmt: skip
+    head = struct.pack("<2sHI", b"II", 42, 8 + len(data) + len(data) % 2)
+    body = data + bytes(len(data) % 2)
+    table = struct.pack("<H", len(tags))
+    for code, kind, value in tags:
+        table += struct.pack("<HHI", code, kind, 1)
+        table += struct.pack("<HH" if kind == 3 else "<I", *((value, 0) if kind == 3 else (value,)))
+    path.write_bytes(head + body + table + struct.pack("<I", 0))
+    return path
+
+
+def test_pages_that_cannot_be_stored_as_they_were_are_stored_plainly(tmp_path: Path) -> None:
+    path = packed(tmp_path / "a.tif")
+    pytest.importorskip("imagecodecs") if not _unpacks(path) else None
+    old = tifffile.imread(path)
+    with tifffile.TiffFile(path) as file:
+        assert not can_rewrite(file.pages[0])
+        assert Coding.of(file.pages[0]) == Coding(1, 1, np.dtype("<u2"))
+    patch(path, {0: old + 1})
+    with tifffile.TiffFile(path) as file:
+        assert file.pages[0].bitspersample == 16
+        np.testing.assert_array_equal(file.pages[0].asarray(), old + 1)
+
+
+def _unpacks(path: Path) -> bool:
+    try:
+        tifffile.imread(path)
+    except (ValueError, ImportError):
+        return False
+    return True
+
+
+def page_like(**facts: Any) -> SimpleNamespace:
+    plain = {
+        "dtype": np.dtype("u2"), "bitspersample": 16, "fillorder": 1, "is_subsampled": False,
+        "compression": 1, "predictor": 1, "parent": SimpleNamespace(byteorder=">"),
+    }  # fmt: skip
+    return SimpleNamespace(**plain | facts)
+
+
+@pytest.mark.parametrize(
+    ("facts", "can"),
+    [({}, True), ({"bitspersample": 12}, False), ({"fillorder": 2}, False),
+     ({"is_subsampled": True}, False), ({"compression": 7}, False), ({"compression": 8}, True),
+     ({"compression": 32946}, True), ({"compression": 34925}, True),
+     ({"compression": 8, "predictor": 2}, True), ({"predictor": 99}, False)],
+)  # fmt: skip
+def test_only_what_is_stored_without_loss_is_rewritten_as_it_was(
+    facts: dict[str, Any], can: bool
+) -> None:
+    page = page_like(**facts)
+    assert can_rewrite(page) is can
+    coding = Coding.of(page)
+    assert coding.dtype == np.dtype(">u2")
+    if can:
+        assert (coding.compression, coding.predictor) == (page.compression, page.predictor)
+    else:
+        assert (coding.compression, coding.predictor) == (1 if page.compression == 1 else 8, 1)
+
+
+def test_a_page_that_does_not_say_where_its_samples_are_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", flat(1))
+    patched = PatchedFile(path)
+    with pytest.raises(OutputError, match="says nothing of where its samples are"):
+        patched._place(SimpleNamespace(tags={}), 0, b"x")
+    patched.close()

@@ -1,0 +1,135 @@
+"""Bundled weights are what the manifest says by SHA-256, are chosen by their marks, and are whole."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from f2rcli import weights
+from f2rcli.errors import WeightsError
+from f2rcli.frames import Space
+from f2rcli.weights import Header, Weights
+
+HEADER = Header(method="f2r", space=Space.GRAY, channels=1, length=5, config={"a": [1]})
+MANIFEST = """
+[one]
+file = "one.safetensors"
+sha256 = "{one}"
+method = "f2r"
+space = "rgb"
+[two]
+file = "two.safetensors"
+sha256 = "{two}"
+method = "f2r"
+space = "rgb"
+default = true
+noise = true
+[light]
+file = "two.safetensors"
+sha256 = "{two}"
+method = "other"
+space = "gray"
+light_beside = "one"
+"""
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of weights with a manifest of its own."""
+    digests = {
+        name: weights.save(tmp_path / f"{name}.safetensors", HEADER, {"x": torch.full((2,), value)})
+        for name, value in (("one", 0.25), ("two", 0.5))
+    }
+    (tmp_path / "manifest.toml").write_text(MANIFEST.format(**digests))
+    monkeypatch.setattr(weights, "folder", lambda: tmp_path)
+    return tmp_path
+
+
+def test_weights_whose_bytes_are_not_the_manifests_are_refused(bundle: Path) -> None:
+    """A file that loads well but holds other numbers, as after a bad copy or a swap."""
+    assert weights.load("one").tensors["x"].tolist() == [0.25, 0.25]
+    shutil.copy(bundle / "two.safetensors", bundle / "one.safetensors")
+    with pytest.raises(WeightsError, match=r"one\.safetensors: SHA-256 differs") as error:
+        weights.load("one")
+    assert error.value.hint == "Reinstall f2r."
+    loaded = weights.load(str(bundle / "one.safetensors"))  # by path: a file of the user's own
+    assert loaded.tensors["x"].tolist() == [0.5, 0.5]
+
+
+def test_every_shipped_file_has_the_manifests_sha256() -> None:
+    for name, entry in weights.manifest().items():
+        data = (weights.folder() / entry["file"]).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == entry["sha256"], name
+
+
+def test_what_is_loaded_knows_its_name_and_digest(bundle: Path) -> None:
+    digest = hashlib.sha256((bundle / "two.safetensors").read_bytes()).hexdigest()
+    by_name, by_path = weights.load("two"), weights.load(str(bundle / "one.safetensors"))
+    assert (by_name.name, by_name.sha256, by_name.header) == ("two", digest, HEADER)
+    assert by_path.name == "one"
+    assert not list(bundle.glob("*.part"))
+    assert (bundle / "one.safetensors").stat().st_mode & 0o044 == 0o044  # others may read it
+
+
+def test_weights_are_chosen_by_their_marks(bundle: Path) -> None:
+    assert weights.available() == ["light", "one", "two"]
+    assert weights.choose("f2r", Space.RGB) == "two"  # the default, not the first
+    assert weights.choose("other", Space.GRAY) == "light"
+    for method, space in (("f2r", Space.GRAY), ("other", Space.RGB)):
+        with pytest.raises(WeightsError, match=f"method {method} and {space.value}"):
+            weights.choose(method, space)
+    assert (weights.lighter("one"), weights.lighter("two")) == ("light", None)
+    assert weights.measuring(Space.RGB) == weights.measuring(Space.GRAY) == "two"
+    assert weights.measuring(Space.BAYER) is None
+
+
+def test_the_first_is_chosen_where_none_is_the_default(bundle: Path) -> None:
+    text = (bundle / "manifest.toml").read_text()
+    (bundle / "manifest.toml").write_text(text.replace("default = true", "default = false"))
+    assert weights.choose("f2r", Space.RGB) == "one"
+    (bundle / "manifest.toml").unlink()
+    assert (weights.manifest(), weights.available()) == ({}, [])
+
+
+def test_an_unknown_name_says_what_is_bundled(bundle: Path) -> None:
+    with pytest.raises(WeightsError, match="nope") as error:
+        weights.load("nope")
+    assert "light, one, two" in str(error.value.hint)
+
+
+def test_a_header_comes_back_with_its_types() -> None:
+    header = Header(
+        method="m", space=Space.RGB, channels=3, length=7, config={}, sigma_range=(1.0, 2.0), level=0.5
+    )  # fmt: skip
+    again = Header.from_json(header.to_json(), "x")
+    assert again == header
+    assert isinstance(again.sigma_range, tuple)
+    assert isinstance(again.space, Space)
+    plain = Header(method="m", space=Space.RGB, channels=3, length=7, config={})
+    assert (plain.size, plain.order, plain.level) == ("small", "RGB", 1.0)
+    assert (plain.sigma_range, plain.format, plain.trained_on) == ((0.0, 55.0), 1, "")
+    for text in ("[]", "{", json.dumps({"format": 1})):
+        with pytest.raises(WeightsError, match="header is not"):
+            Header.from_json(text, "x")
+
+
+@pytest.mark.parametrize("wrong", ["missing", "unknown", "shape"])
+def test_tensors_fill_a_network_only_if_all_of_them_fit(wrong: str) -> None:
+    network = nn.Linear(2, 1)
+    tensors = {"weight": torch.tensor([[1.0, 2.0]]).half(), "bias": torch.tensor([3.0]).half()}
+    Weights("x", HEADER, tensors).fill(network)
+    assert network(torch.ones(2)).item() == 6
+    assert network.weight.dtype == torch.float32
+    if wrong == "missing":
+        del tensors["bias"]
+    elif wrong == "unknown":
+        tensors["bias2"] = tensors["bias"]
+    else:
+        tensors["bias"] = torch.zeros(2)
+    with pytest.raises(WeightsError, match="tensor 'bias2?' does not fit"):
+        Weights("x", HEADER, tensors).fill(network)
+    assert network(torch.ones(2)).item() == 6
