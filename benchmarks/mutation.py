@@ -182,11 +182,18 @@ def copied(folder: Path) -> Path:
     return folder
 
 
-def run_tests(folder: Path, tests: tuple[str, ...], limit: float) -> tuple[int | None, float]:
-    """pytest's exit code, None if it ran out of time, and the seconds it took."""
+def run_tests(
+    folder: Path, tests: tuple[str, ...], limit: float, *, whole: bool = False
+) -> tuple[int | None, float]:
+    """pytest's exit code, None if it ran out of time, and the seconds it took.
+
+    whole: the tree has no fault, so its bytecode may be kept. A faulty module's must not be: one
+    of the same size within a second would pass for it.
+    """
     began = time.monotonic()
     child = os.fork()
     if child == 0:
+        sys.dont_write_bytecode = not whole
         _be_pytest(folder, tests)
     while time.monotonic() - began < limit:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -223,6 +230,8 @@ def judged(module: str, fault: Fault, folder: Path, limit: float) -> Result:
     except SyntaxError:
         return Result(fault, True, "import")
     whole = path.read_text(encoding="utf-8")
+    for stale in path.parent.glob(f"__pycache__/{path.stem}.*"):
+        stale.unlink()
     path.write_text(fault.code, encoding="utf-8")
     try:
         code, _ = run_tests(folder, TARGETS[module], limit)
@@ -236,6 +245,7 @@ def judged(module: str, fault: Fault, folder: Path, limit: float) -> Result:
 def survey(module: str, folder: Path, options: argparse.Namespace) -> list[Result]:
     """The fates of a sample of a module's faults."""
     tests = TARGETS[module]
+    run_tests(folder, tests, 300, whole=True)
     code, seconds = run_tests(folder, tests, 300)
     if code != 0:
         raise SystemExit(f"{module}: its tests fail before anything is wrong (exit code {code}).")
@@ -275,7 +285,6 @@ def main() -> None:
         "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "PYTHONDONTWRITEBYTECODE": "1",
         "ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16",
     }  # fmt: skip
-    sys.dont_write_bytecode = True  # a fault of the same size within a second would look the same
     for library in LIBRARIES:
         importlib.import_module(library)
     modules = [m for m in TARGETS if not options.only or any(part in m for part in options.only)]

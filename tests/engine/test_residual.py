@@ -1,0 +1,343 @@
+"""From a method's change to planes: what the contract is told of each plane, and what comes of it."""
+
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from f2rcli import yuv
+from f2rcli.engine import residual
+from f2rcli.engine.contract import clipped_moments
+from f2rcli.engine.residual import ALONE, CODED, STRICT, Beside, Slack, under_contract, watched
+from f2rcli.engine.returned import Returned
+from f2rcli.engine.steady import Steady
+from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
+from f2rcli.noise.bands import white_shares
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.planes import PlaneNoise
+
+Real = NDArray[np.float32]
+HEIGHT, WIDTH = 24, 32
+GRAY = PlaneLayout(family=Family.GRAY, bits=8)
+RGB = PlaneLayout(family=Family.RGB, bits=8)
+YUV = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), matrix=Matrix.BT709)
+# Louder where it is brighter, in every channel otherwise.
+MODEL = NoiseModel((0.01, 0.02, 0.04), (0.02, 0.03, 0.01), (0.07, 0.1, 0.14))
+
+
+def drawn(layout: PlaneLayout, seed: int = 0, low: int = 60, high: int = 200) -> Frame:
+    rng = np.random.default_rng(seed)
+    shapes = [(HEIGHT, WIDTH)]
+    if layout.colour_planes == 3:
+        x, y = layout.log2_chroma if layout.family is Family.YUV else (0, 0)
+        shapes += [(HEIGHT >> y, WIDTH >> x)] * 2
+    planes = tuple(rng.integers(low, high, shape, np.uint8) for shape in shapes)
+    return Frame(planes=planes, layout=layout)
+
+
+def change_of(layout: PlaneLayout, size: float = 0.05) -> torch.Tensor:
+    rng = torch.Generator().manual_seed(3)
+    return size * torch.randn(1, layout.colour_planes, HEIGHT, WIDTH, generator=rng)
+
+
+class Told(list[Any]):
+    """Stands in for `held`: notes what it is told, and lets half of what was removed stay."""
+
+    def __call__(self, removed: Real, variance: Real, shares: Any, sharper: float = 0.0) -> Real:
+        self.append((removed.copy(), variance.copy(), shares))
+        return removed / 2
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    told = Told()
+    monkeypatch.setattr(residual, "held", told)
+    monkeypatch.setattr(residual, "smoothed", lambda planes, levels: planes)
+    return told
+
+
+def run(frame: Frame, beside: Beside = ALONE, **options: Any) -> list[Real]:
+    change = options.pop("change", change_of(frame.layout))
+    noise = options.pop("noise", None)
+    model = options.pop("model", MODEL.first_channels(frame.layout.colour_planes))
+    noise = noise or PlaneNoise.of(model, frame.layout, clipped=False)
+    picture = torch.from_numpy(yuv.to_rgb(frame))[None]
+    returned = options.pop("returned", Returned())
+    return under_contract(frame, picture, change, noise, model, beside, returned, **options)
+
+
+def test_every_plane_is_held_to_its_own_law_at_the_brightness_that_comes_out(told: Told) -> None:
+    frame, change = drawn(RGB), change_of(RGB)
+    kept = run(frame)
+    for index, (removed, variance, shares) in enumerate(told):
+        np.testing.assert_array_equal(removed, -change[0, index].numpy())
+        restored = frame.planes[index] / 255 + change[0, index].numpy()
+        wanted = MODEL.gain[index] * restored.clip(0, 1) + MODEL.read[index] ** 2
+        np.testing.assert_allclose(variance, wanted, rtol=1e-4)
+        assert shares == white_shares()
+        np.testing.assert_allclose(kept[index], change[0, index].numpy() / 2)
+
+
+def test_chroma_is_as_loud_as_the_luma_beside_it_says(told: Told) -> None:
+    frame, change = drawn(YUV), change_of(YUV)
+    noise = PlaneNoise.of(MODEL, YUV, clipped=False)
+    run(frame, noise=noise)
+    planes = yuv.plane_changes(frame, change[0].numpy())
+    luma = frame.planes[0] / np.float32(255) + planes[0]
+    cells = luma.reshape(HEIGHT // 2, 2, WIDTH // 2, 2).mean((1, 3))
+    for index, (removed, variance, _) in enumerate(told):
+        np.testing.assert_allclose(removed, -planes[index], atol=1e-6)
+        level = noise.level(index, (cells if index else luma).astype(np.float32))
+        np.testing.assert_allclose(variance, level**2, rtol=1e-4)
+
+
+@pytest.mark.parametrize("allowance", [(0.5,), (0.5, 2.0, 3.0)])
+def test_allowance_is_a_factor_of_the_deviation_of_each_plane_or_of_all(
+    told: Told, allowance: tuple[float, ...]
+) -> None:
+    run(drawn(YUV))
+    run(drawn(YUV), allowance=allowance)
+    factors = allowance * 3 if len(allowance) == 1 else allowance
+    for before, after, factor in zip(told[:3], told[3:], factors, strict=True):
+        np.testing.assert_allclose(after[1], before[1] * factor**2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("layout", [RGB, YUV])
+def test_slack_is_of_luma_and_of_chroma_apart(told: Told, layout: PlaneLayout) -> None:
+    run(drawn(layout))
+    run(drawn(layout), slack=Slack(noise=(2.0, 5.0)))
+    factors = (2, 5, 5) if layout is YUV else (2, 2, 2)
+    for before, after, factor in zip(told[:3], told[3:], factors, strict=True):
+        np.testing.assert_allclose(after[1], before[1] * factor, rtol=1e-5)
+
+
+def test_slack_of_coded_files_is_larger_everywhere() -> None:
+    assert (STRICT.noise, STRICT.change, STRICT.shift) == ((1, 1), (1.2, 1.2), 1)
+    assert (CODED.noise, CODED.change, CODED.shift) == ((1.4, 3.5), (2.0, 5.0), 1.6)
+
+
+def box(plane: NDArray[Any], side: int) -> Real:
+    return cv2.blur(plane.astype(np.float32), (side, side), borderType=cv2.BORDER_REFLECT)
+
+
+@pytest.mark.parametrize("layout", [RGB, YUV])
+def test_what_does_not_change_in_time_has_no_noise(told: Told, layout: PlaneLayout) -> None:
+    """Right half of the neighbour is the same: nothing may be removed there."""
+    frame, other = drawn(layout), drawn(layout, 1)
+    for mine, theirs in zip(frame.planes, other.planes, strict=True):
+        theirs[:, mine.shape[1] // 2 :] = mine[:, mine.shape[1] // 2 :]
+    run(frame, Beside(frames=(other,), flows=(None,)), slack=Slack(change=(1.5, 7.0)))
+    run(frame)
+    for index, ((_, bound, _), (_, free, _)) in enumerate(zip(told[:3], told[3:], strict=True)):
+        a, b = (yuv.decoded(one)[index] for one in (frame, other))
+        factor = 7.0 if layout is YUV and index else 1.5
+        wanted = np.minimum(free, factor * box(np.square(a - b), 9) / 2)
+        np.testing.assert_allclose(bound, wanted, rtol=1e-3, atol=1e-7)
+        assert bound[:, -2:].max() < 1e-6
+
+
+@pytest.mark.parametrize("layout", [GRAY, YUV])
+def test_flow_says_where_a_place_lies_in_the_neighbour(told: Told, layout: PlaneLayout) -> None:
+    """The neighbour is the frame moved by (4, -2); with the flow known nothing changes at all."""
+    wide = drawn(layout)
+    steps = [(4, -2)] + [(2, -1)] * 2
+    moved = tuple(
+        np.roll(plane, (y, x), (0, 1)) for plane, (x, y) in zip(wide.planes, steps, strict=False)
+    )
+    flow = np.empty((HEIGHT, WIDTH, 2), np.float32)
+    flow[...] = (4.3, -1.8)  # to whole samples
+    flow[:, :2] = (-400, 900)  # beyond the picture: its edge
+    run(wide, Beside(frames=(replace(wide, planes=moved),), flows=(flow,)))
+    for _, variance, _ in told:
+        inside = variance[6:-6, 6:-8] if len(variance) == HEIGHT else variance[5:-5, 5:-6]
+        assert inside.size > 9
+        assert float(inside.max()) < 1e-7
+        assert float(variance.max()) > 1e-4
+
+
+def test_a_flow_of_another_size_is_brought_to_the_planes() -> None:
+    flow = np.zeros((8, 12, 2), np.float32)
+    flow[..., 0], flow[..., 1] = 2.0, -1.0
+    found = residual._fetched(flow, (16, 6))  # twice as high, half as wide
+    y, x = np.mgrid[:16, :6]
+    wanted = np.clip(y - 2, 0, 15) * 6 + np.clip(x + 1, 0, 5)
+    np.testing.assert_array_equal(found, wanted)
+    assert residual._fetched(None, (3, 3)) is None
+    still = residual._fetched(np.zeros((16, 6, 2), np.float32), (16, 6))
+    np.testing.assert_array_equal(still, y * 6 + x)
+
+
+def test_sizes_change_by_means_and_by_interpolation() -> None:
+    values = np.arange(24, dtype=np.float32).reshape(4, 6)
+    assert residual._sized(values, (4, 6)) is values
+    halves = values.reshape(2, 2, 3, 2).mean((1, 3))
+    np.testing.assert_allclose(residual._sized(values, (2, 3)), halves)
+    np.testing.assert_allclose(residual._sized(halves, (4, 6)), cv2.resize(halves, (6, 4)))
+
+
+def test_what_clipping_moved_means_by_stays_removed_as_far_as_it_was(told: Told) -> None:
+    """Noise of 0.1 on black: clipping lifts its mean by 0.04, and a method takes that out again."""
+    frame = drawn(GRAY, low=0, high=20)
+    model = NoiseModel.gaussian(0.1, 1)
+    noise = PlaneNoise.of(model, GRAY, clipped=True)
+    for size, inside in ((-0.02, 1.0), (0.02, 0.0), (-0.5, None)):
+        told.clear()
+        change = torch.full((1, 1, HEIGHT, WIDTH), size)
+        (kept,) = run(frame, change=change, noise=noise, model=model)
+        ((free, variance, _),) = told
+        restored = torch.from_numpy(yuv.to_rgb(frame))[None] + change
+        small = torch.nn.functional.avg_pool2d(restored, 2)
+        shift, factor = clipped_moments(small, torch.full_like(small, 0.1))
+        upon = cv2.resize(shift[0, 0].numpy(), (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
+        left = cv2.resize(factor[0, 0].numpy(), (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
+        np.testing.assert_allclose(variance, 0.01 * left, rtol=1e-4)
+        assert 0.2 < float(left.mean()) < 0.6
+        taken = -size if inside else 0.0 if inside is not None else upon
+        np.testing.assert_allclose(free, -size - taken, atol=1e-6)  # set apart, and not judged
+        np.testing.assert_allclose(-kept, (-size - taken) / 2 + taken, atol=1e-6)
+
+
+def test_the_slack_of_the_shift_is_a_factor_of_it(told: Told) -> None:
+    frame, model = drawn(GRAY, low=0, high=20), NoiseModel.gaussian(0.1, 1)
+    noise = PlaneNoise.of(model, GRAY, clipped=True)
+    change = torch.full((1, 1, HEIGHT, WIDTH), -0.5)
+    for shift in (1.0, 1.6):
+        run(frame, change=change, noise=noise, model=model, slack=Slack(shift=shift))
+    apart = [0.5 - free for free, _, _ in told]
+    np.testing.assert_allclose(apart[1], 1.6 * apart[0], rtol=1e-5)
+
+
+def test_where_less_changes_than_the_law_says_less_was_cut_off(told: Told) -> None:
+    frame, model = drawn(GRAY, low=0, high=20), NoiseModel.gaussian(0.1, 1)
+    noise = PlaneNoise.of(model, GRAY, clipped=True)
+    change = torch.full((1, 1, HEIGHT, WIDTH), -0.5)
+    near = Beside(frames=(drawn(GRAY, 1, 0, 20),), flows=(None,))
+    run(frame, change=change, noise=noise, model=model)
+    run(frame, near, change=change, noise=noise, model=model)
+    alone, beside = (0.5 - free for free, _, _ in told)
+    a, b = (yuv.decoded(one)[0] for one in (frame, near.frames[0]))
+    quiet = box(np.square(a - b), 9) / 2
+    seen = np.minimum(1.2 * quiet / told[0][1], 1)
+    np.testing.assert_allclose(beside, alone * np.sqrt(seen), rtol=0.02)
+    assert float(seen.max()) < 0.7
+
+
+@pytest.mark.parametrize("why", ["unclipped", "sensor", "far from both"])
+def test_without_clipping_nothing_is_set_apart(told: Told, why: str) -> None:
+    model = NoiseModel.gaussian(0.05, 1)
+    layout = replace(GRAY, levels=(0.0, 255.0)) if why == "sensor" else GRAY
+    low = 100 if why == "far from both" else 0
+    frame = drawn(layout, low=low, high=low + 20)
+    noise = PlaneNoise.of(model, layout, clipped=why != "unclipped")
+    change = torch.full((1, 1, HEIGHT, WIDTH), -0.01)
+    run(frame, change=change, noise=noise, model=model)
+    ((free, variance, _),) = told
+    np.testing.assert_allclose(free, 0.01, atol=1e-7)
+    np.testing.assert_allclose(variance, 0.05**2, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("low", "near"), [(35, True), (42, False), (220, True), (205, False)])
+def test_three_deviations_from_black_or_white_count_as_near(
+    told: Told, low: int, near: bool
+) -> None:
+    frame = drawn(GRAY, low=low, high=low + 1)
+    noise = PlaneNoise.of(NoiseModel.gaussian(0.05, 1), GRAY, clipped=True)
+    zero = torch.zeros(1, 1, HEIGHT, WIDTH)
+    run(frame, change=zero, noise=noise, model=NoiseModel.gaussian(0.05, 1))
+    assert bool((told[0][1] != np.float32(noise.level(0, np.zeros((1, 1), np.float32))[0, 0] ** 2)).any()) is near
+
+
+def test_shifts_of_colours_come_to_the_planes_through_the_matrix(told: Told) -> None:
+    frame = drawn(YUV, low=16, high=30)
+    frame = replace(frame, planes=(frame.planes[0], *(np.full_like(p, 128) for p in frame.planes[1:])))
+    model = NoiseModel.gaussian(0.1, 3)
+    noise = PlaneNoise.of(model, YUV, clipped=True)
+    change = torch.full((1, 3, HEIGHT, WIDTH), -0.5)
+    run(frame, change=change, noise=noise, model=model)
+    restored = torch.from_numpy(yuv.to_rgb(frame))[None] + change
+    small = torch.nn.functional.avg_pool2d(restored, 2)
+    shift, _ = clipped_moments(small, model.level(small))
+    wanted = yuv.split(shift[0].numpy(), replace(YUV, log2_chroma=(0, 0)))
+    found = 0.5 - told[0][0]
+    full = cv2.resize(wanted[0], (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(found, full, atol=1e-5)
+    for free, _, _ in told[1:]:  # gray noise has no colour to shift
+        assert float(np.abs(free).max()) < 1e-5
+
+
+class Lost:
+    """Stands in for what stands still: a quarter of what is removed was no noise."""
+
+    def lost(self, index: int, removed: Real, variance: Real, shares: Any) -> Real:
+        assert shares == white_shares()
+        return removed / 4
+
+
+def test_what_stands_still_is_given_back_before_the_rest_is_judged(told: Told) -> None:
+    frame = drawn(RGB)
+    returned = Returned()
+    kept = run(frame, Beside(steady=Lost()), returned=returned)  # type: ignore[arg-type]
+    removed = -change_of(RGB)[0].numpy()
+    for index, (free, _, _) in enumerate(told):
+        np.testing.assert_allclose(free, 0.75 * removed[index], rtol=1e-5)
+        np.testing.assert_allclose(-kept[index], 0.375 * removed[index], rtol=1e-5)
+    assert returned.by_plane == pytest.approx((0.625**2,) * 3, rel=1e-4)
+
+
+def test_chroma_is_smoothed_by_the_typical_level_of_each_plane(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def smoothed(planes: list[Real], levels: list[float]) -> list[Real]:
+        seen.append((planes, levels))
+        return [planes[0], planes[1] + 0.01, planes[2] - 0.02]
+
+    monkeypatch.setattr(residual, "smoothed", smoothed)
+    frame, noise = drawn(YUV), PlaneNoise.of(MODEL, YUV, clipped=False)
+    run(frame, noise=noise, slack=Slack(noise=(4.0, 9.0)), allowance=(0.5, 1.0, 2.0))
+    run(drawn(RGB))  # is not smoothed
+    ((planes, levels),) = seen
+    changes = yuv.plane_changes(frame, change_of(YUV)[0].numpy())
+    for index, (plane, change) in enumerate(zip(planes, changes, strict=True)):
+        np.testing.assert_allclose(plane, yuv.decoded(frame)[index] + change, atol=1e-6)
+        moved = (0, 0.01, -0.02)[index]
+        np.testing.assert_allclose(told[index][0], -change - moved, atol=1e-6)
+        slack, allowance = (4.0, 9.0, 9.0)[index], (0.5, 1.0, 2.0)[index]
+        # What `held` was told holds slack and allowance in variance already.
+        told_level = float(np.sqrt(np.mean(told[index][1])))
+        assert levels[index] == pytest.approx(told_level, rel=1e-4), (slack, allowance)
+
+
+def test_what_stands_still_learns_planes_and_their_noise() -> None:
+    class Heard(Steady):
+        def add(self, planes: Any, variances: Any, shares: Any) -> None:
+            self.heard = planes, variances, shares
+
+    frame, noise, steady = drawn(YUV), PlaneNoise.of(MODEL, YUV, clipped=False), Heard()
+    watched(steady, frame, noise)
+    planes, variances, shares = steady.heard
+    assert shares == noise.shares
+    light = box(yuv.decoded(frame)[0], 5)
+    for index, (plane, variance) in enumerate(zip(planes, variances, strict=True)):
+        np.testing.assert_array_equal(plane, yuv.decoded(frame)[index])
+        own = light if index == 0 else residual._sized(light, plane.shape)
+        np.testing.assert_allclose(variance, noise.level(index, own) ** 2, rtol=1e-5)
+    rgb, laws = drawn(RGB), PlaneNoise.of(MODEL, RGB, clipped=False)
+    watched(steady, rgb, laws)
+    for index, variance in enumerate(steady.heard[1]):
+        own = box(yuv.decoded(rgb)[index], 5)
+        np.testing.assert_allclose(variance, laws.level(index, own) ** 2, rtol=1e-5)
+
+
+def test_the_real_contract_gives_back_what_is_no_noise() -> None:
+    frame = drawn(GRAY, low=100, high=101)
+    model = NoiseModel.gaussian(0.02, 1)
+    (kept,) = run(frame, model=model, change=torch.full((1, 1, HEIGHT, WIDTH), 0.3))
+    assert float(np.abs(kept).max()) < 0.02  # a shade far beyond the noise
+    (small,) = run(frame, model=model, change=change_of(GRAY, 0.02))
+    assert float(np.square(small).mean()) > 0.5 * 0.02**2
