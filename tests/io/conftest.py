@@ -13,8 +13,7 @@ import pytest
 from f2rcli.frames import Family, Frame, Matrix
 from f2rcli.io import ReadOptions, Receipt, WriteOptions, open_reader, open_writer, plan_output
 from f2rcli.io.ffmpeg.pixel_formats import PixelFormat, make_frame, pixel_format
-
-ODD = Path(__file__).parents[3] / "shared" / "data" / "odd"
+from tests.io.odd_files import make
 
 
 def planes_of(form: PixelFormat, width: int, height: int, seed: int) -> tuple[np.ndarray, ...]:
@@ -162,16 +161,10 @@ def tools() -> Tools:
 
 
 @pytest.fixture(scope="session")
-def odd() -> Callable[[str], Path]:
-    """The path of an odd file; the test is skipped where the collection is not at hand."""
-
-    def find(name: str) -> Path:
-        path = ODD / name
-        if not path.exists():
-            pytest.skip(f"{name}: the collection of odd files is not beside the checkout")
-        return path
-
-    return find
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """An odd file by its name, made when it is first asked for; see odd_files.py."""
+    folder = tmp_path_factory.mktemp("odd")
+    return lambda name: make(name, folder, write_clip)
 
 
 @pytest.fixture

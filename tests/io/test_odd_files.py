@@ -4,36 +4,23 @@ from pathlib import Path
 
 import pytest
 
-from f2rcli.io import ReadOptions, WriteOptions, default_target, open_reader, plan_output
+from f2rcli.io import WriteOptions, default_target, open_reader, plan_output
+from tests.io.odd_files import CLIPS
 
-VIDEOS = [
-    "alpha_prores4444.mov", "alpha_vp9.webm", "anamorphic_pal.mp4", "anim.apng",
-    "audio2_subs_chapters.mkv", "audio_movtext_chapters.mp4", "av1.mkv", "damaged.ts",
-    "fps_23976.mov", "full_range.mp4", "gray16_ffv1.mkv", "gray_ffv1.mkv", "hdr10_tags.mkv",
-    "hevc_10bit.mp4", "interlaced_h264_bff.mkv", "interlaced_mpeg2_tff.mpg", "mjpeg.avi",
-    "mpeg4_bframes.avi", "odd_size_181x133.mp4", "odd_size_rgb_ffv1.mkv", "one_frame.mp4",
-    "palette.gif", "prores_hq.mov", "raw_stream.h264", "real_chapters.mp4", "real_h264_10bit.mp4",
-    "real_hdr10_av1_1080p.mp4", "real_hlg_hevc_1080p.mp4", "real_nasa_multistream.mp4",
-    "real_no_sync_table.mp4", "rgb48_ffv1.mkv", "rotated_90.mp4", "start_at_5s.ts",
-    "tiny_16x16.mp4", "tiny_6x4.mkv", "truncated.mkv", "two_frames.mp4", "two_video_streams.mkv",
-    "vfr.mp4", "vp9_10bit.webm", "yuv422.y4m",
-]  # fmt: skip
-QUICK = ReadOptions(frames=6)
+VIDEOS = sorted(CLIPS)
+FAST = {"hdr10_tags.mkv": "ultrafast", "hevc_10bit.mp4": "ultrafast"}
 
 
 @pytest.mark.parametrize("name", VIDEOS)
 def test_passthrough(tools, odd, tmp_path: Path, name: str) -> None:
     source = odd(name)
-    large = "1080p" in name or "nasa" in name or "no_sync" in name
-    read = QUICK if large else ReadOptions()
     target = tmp_path / default_target(source).name
-    write = WriteOptions(preset="ultrafast") if "hlg" in name else WriteOptions()
-    frames, receipt = tools.passthrough(source, target, write, read)
+    frames, receipt = tools.passthrough(source, target, WriteOptions(preset=FAST.get(name)))
     assert receipt.frames == len(frames) > 0
     assert receipt.verified
     again = tools.read_all(target)
     assert [t for t, _ in tools.times(again)] == [t for t, _ in tools.times(frames)]
-    with open_reader(source, read) as before, open_reader(target) as after:
+    with open_reader(source) as before, open_reader(target) as after:
         a, b = before.info, after.info
         assert (a.width, a.height, a.interlaced) == (b.width, b.height, b.interlaced)
         assert a.layout.family == b.layout.family
