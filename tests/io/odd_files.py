@@ -205,10 +205,10 @@ def _two_pictures(path: Path, write: Write) -> None:
 
 
 def _whole(path: Path, write: Write, suffix: str) -> bytes:
-    """24 frames of detail, so that damage hits pictures and not headers alone."""
+    """24 frames of detail, so that damage hits pictures and not headers alone; they begin at 1 s."""
     options = {"g": "12", "bf": "0", "crf": "10"}
-    whole = write(path.with_name(f"whole{suffix}"), codec="libx264", pts=24, size=(96, 64),
-                  options=options)  # fmt: skip
+    whole = write(path.with_name(f"whole{suffix}"), codec="libx264", pts=range(25, 49),
+                  size=(96, 64), options=options)  # fmt: skip
     return whole.read_bytes()
 
 
@@ -217,7 +217,7 @@ def _damaged(path: Path, write: Write) -> None:
     data = bytearray(_whole(path, write, ".ts"))
     count = len(data) // 188
     for packet in range(count // 4, count * 9 // 10, 8):
-        for byte in range(60, 100):
+        for byte in range(120, 140):
             data[188 * packet + byte] ^= 0x55
     path.write_bytes(data)
 
