@@ -128,9 +128,7 @@ def places(source: str) -> list[tuple[Operator, int]]:
     return [
         (operator, occurrence)
         for operator in operators()
-        for occurrence in range(
-            sum(len(list(operator.mutation_positions(node))) for node in nodes)
-        )
+        for occurrence in range(sum(len(list(operator.mutation_positions(node))) for node in nodes))
     ]
 
 

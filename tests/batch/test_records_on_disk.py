@@ -67,7 +67,7 @@ def test_a_write_that_fails_leaves_the_record_of_before_and_nothing_else(
             patch.setattr(Path, "write_text", write)
         else:
             patch.setattr(module.os, "replace", rename)
-        with pytest.raises(OSError, match="No space|Input/output"):
+        with pytest.raises(OSError, match=r"No space|Input/output"):
             records.keep(PLACE, replace(RECORD, finished=True))
     assert records.find(PLACE) == RECORD
     assert len(list(records.folder.iterdir())) == 1

@@ -53,9 +53,7 @@ def test_what_stays_removed_is_the_definitions(sharper: float, size: tuple[int, 
     removed = rng.standard_normal(size) * np.sqrt(variance)
     removed += 0.05 * np.sin(np.arange(size[1]) / 5)  # what was not noise
     removed[20:22, 30:33] += 0.9
-    found = held(
-        removed.astype(np.float32), variance.astype(np.float32), white_shares(), sharper
-    )
+    found = held(removed.astype(np.float32), variance.astype(np.float32), white_shares(), sharper)
     wanted = reference(removed, variance, white_shares(), sharper)
     np.testing.assert_allclose(found, wanted, atol=2e-5)
     assert float(np.abs(found).max()) > 0.1
@@ -69,7 +67,9 @@ def test_planes_smaller_than_a_window_use_the_largest_odd_one_inside(side: int) 
     shares = (0.3, 0.3, 0.2, 0.1, 0.05, 0.05)
     with pytest.MonkeyPatch.context() as patch:
         # Bands of planes this small mirror more than once; any bands that add up will do.
-        parts = [removed.astype(np.float32) * np.float32(s) for s in (0.5, 0.2, 0.1, 0.1, 0.05, 0.05)]
+        parts = [
+            removed.astype(np.float32) * np.float32(s) for s in (0.5, 0.2, 0.1, 0.1, 0.05, 0.05)
+        ]
         patch.setattr("f2rcli.engine.contract.bands", lambda plane: parts)
         found = held(removed.astype(np.float32), variance.astype(np.float32), shares)
     kept = np.zeros_like(removed)

@@ -248,12 +248,21 @@ def test_three_deviations_from_black_or_white_count_as_near(
     noise = PlaneNoise.of(NoiseModel.gaussian(0.05, 1), GRAY, clipped=True)
     zero = torch.zeros(1, 1, HEIGHT, WIDTH)
     run(frame, change=zero, noise=noise, model=NoiseModel.gaussian(0.05, 1))
-    assert bool((told[0][1] != np.float32(noise.level(0, np.zeros((1, 1), np.float32))[0, 0] ** 2)).any()) is near
+    assert (
+        bool(
+            (
+                told[0][1] != np.float32(noise.level(0, np.zeros((1, 1), np.float32))[0, 0] ** 2)
+            ).any()
+        )
+        is near
+    )
 
 
 def test_shifts_of_colours_come_to_the_planes_through_the_matrix(told: Told) -> None:
     frame = drawn(YUV, low=16, high=30)
-    frame = replace(frame, planes=(frame.planes[0], *(np.full_like(p, 128) for p in frame.planes[1:])))
+    frame = replace(
+        frame, planes=(frame.planes[0], *(np.full_like(p, 128) for p in frame.planes[1:]))
+    )
     model = NoiseModel.gaussian(0.1, 3)
     noise = PlaneNoise.of(model, YUV, clipped=True)
     change = torch.full((1, 3, HEIGHT, WIDTH), -0.5)

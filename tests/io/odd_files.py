@@ -199,7 +199,9 @@ def _two_pictures(path: Path, write: Write) -> None:
             target.add_stream_from_template(c.streams.video[0], opaque=True) for c in (one, two)
         ]
         pairs = zip(one.demux(video=0), two.demux(video=0), strict=True)
-        for packet, stream in ((p, s) for pair in pairs for p, s in zip(pair, streams, strict=True)):
+        for packet, stream in (
+            (p, s) for pair in pairs for p, s in zip(pair, streams, strict=True)
+        ):
             if packet.size:
                 target.mux(_copy(packet, stream))
 
@@ -247,7 +249,9 @@ def _sound_alone(path: Path, write: Write) -> None:
         container.mux(stream.encode(None))
 
 
-def _pictures(folder: Path, names: list[str], depth: int = 8, last: tuple[int, int] = (32, 24)) -> None:
+def _pictures(
+    folder: Path, names: list[str], depth: int = 8, last: tuple[int, int] = (32, 24)
+) -> None:
     """Numbered PNG files; the last two may be of another size."""
     folder.mkdir()
     for number, name in enumerate(names):
@@ -289,4 +293,3 @@ SPECIAL: dict[str, Callable[[Path, Write], None]] = {
     "truncated_no_moov.mp4": _no_index,
     "two_video_streams.mkv": _two_pictures,
 }
-

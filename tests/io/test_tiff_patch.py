@@ -53,14 +53,18 @@ def test_plain_samples_are_written_where_the_old_ones_were(
     patch(path, {1: changed})
     assert offsets(path, 1) == places
     assert len(path.read_bytes()) == len(before)
-    different = [i for i, (a, b) in enumerate(zip(before, path.read_bytes(), strict=True)) if a != b]
+    different = [
+        i for i, (a, b) in enumerate(zip(before, path.read_bytes(), strict=True)) if a != b
+    ]
     start = places[0][1] + (48 + 3) * 2
     assert set(different) <= {start, start + 1}
     np.testing.assert_array_equal(tifffile.imread(path), [array[0], changed, array[2]])
 
 
 @pytest.mark.parametrize("compression", ["zlib", "lzma"])
-@pytest.mark.parametrize("options", [{"rowsperstrip": 8}, {"tile": (16, 16)}], ids=["strips", "tiles"])
+@pytest.mark.parametrize(
+    "options", [{"rowsperstrip": 8}, {"tile": (16, 16)}], ids=["strips", "tiles"]
+)
 @pytest.mark.parametrize("predictor", [False, True])
 def test_compressed_samples_that_need_more_room_go_to_the_end(
     tmp_path: Path, compression: str, options: dict[str, Any], predictor: bool

@@ -87,7 +87,9 @@ def test_a_neighbour_worth_several_frames_weighs_as_many() -> None:
     confidence = torch.ones_like(seen.confidence)
     confidence[:, 0] = 5
     weights = BlindAnchor(3, WIDTHS)(seen._replace(confidence=confidence)).weights
-    torch.testing.assert_close(weights[:, 0], torch.full_like(weights[:, 0], 5 / 6), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        weights[:, 0], torch.full_like(weights[:, 0], 5 / 6), atol=1e-4, rtol=0
+    )
 
 
 def test_a_missing_neighbour_weighs_nothing_and_none_at_all_is_no_error() -> None:

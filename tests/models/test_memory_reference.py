@@ -18,7 +18,9 @@ def mean(plane: Array, side: int) -> Array:
     return np.lib.stride_tricks.sliding_window_view(wide, (side, side)).mean((2, 3))
 
 
-def excess(old: tuple[Array, Array], new: tuple[Array, Array], variance: Array, count: Array) -> Array:
+def excess(
+    old: tuple[Array, Array], new: tuple[Array, Array], variance: Array, count: Array
+) -> Array:
     """What two pictures (C, H, W) differ by beyond the noise, in units of its variance (H, W)."""
     apart = old[0] - new[0]
     expected = variance * (1 + 1 / count)
@@ -72,7 +74,9 @@ def test_a_step_is_the_filters(shift: int, sigma: float) -> None:
     memory = Memory(4, tensor(old[0]), tensor(old[1]), tensor(count[None]))
     flow = np.zeros((SIDE, SIDE, 2), np.float32)
     flow[..., 0] = shift
-    found = memory.carried(5, tensor(new[0]), tensor(new[1]), flow, tensor(np.full((3, SIDE, SIDE), sigma)))
+    found = memory.carried(
+        5, tensor(new[0]), tensor(new[1]), flow, tensor(np.full((3, SIDE, SIDE), sigma))
+    )
     variance = np.full((SIDE, SIDE), max(sigma**2, (0.1 / 255) ** 2))
     wanted = stepped(old, count, new, variance, shift)
     assert found.index == 5

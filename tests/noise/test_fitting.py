@@ -100,7 +100,10 @@ def test_bins_are_equally_filled_and_ordered_by_brightness() -> None:
     seen = evidence(signal, 0.01)
     found = bins_of(seen, clipped=False)
     edges = np.quantile(signal, np.linspace(0, 1, 25))
-    inside = [float(signal[(signal >= a) & (signal <= b)].mean()) for a, b in zip(edges, edges[1:], strict=False)]
+    inside = [
+        float(signal[(signal >= a) & (signal <= b)].mean())
+        for a, b in zip(edges, edges[1:], strict=False)
+    ]
     for level, variance in zip(found.level, found.variance, strict=True):
         assert min(abs(level - wanted) for wanted in inside) < 0.01
         assert variance == pytest.approx(1e-4, rel=0.15)
@@ -136,7 +139,9 @@ def test_bins_of_texture_are_left_out() -> None:
     rough = np.linspace(0, 1, 2000).repeat(24).reshape(2000, 24).T.ravel().astype(np.float32)
     textured = (signal > 0.5) & (signal < 0.6)
     product = np.where(textured, seen.product * (1 + 8 * rough), seen.product)
-    found = bins_of(seen._replace(product=product.astype(np.float32), roughness=rough), clipped=False)
+    found = bins_of(
+        seen._replace(product=product.astype(np.float32), roughness=rough), clipped=False
+    )
     assert len(found.level) > 10
     np.testing.assert_allclose(found.variance, 4e-4, rtol=0.35)
 

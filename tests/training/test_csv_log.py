@@ -26,7 +26,9 @@ def steps(folder: Path) -> list[int]:
     return [int(line.split(",")[0]) for line in lines]
 
 
-@pytest.mark.parametrize(("back", "left"), [(250, [100, 200]), (200, [100, 200]), (0, []), (300, [100, 200, 300])])
+@pytest.mark.parametrize(
+    ("back", "left"), [(250, [100, 200]), (200, [100, 200]), (0, []), (300, [100, 200, 300])]
+)
 def test_rows_after_a_step_back_are_dropped(
     journal: Journal, tmp_path: Path, back: int, left: list[int]
 ) -> None:
