@@ -1,4 +1,4 @@
-"""Bundled weights are what the manifest says by SHA-256, are chosen by their marks, and are whole."""
+"""Bundled weights are what the manifest's SHA-256 says, chosen by their marks, and whole."""
 
 import hashlib
 import json
@@ -103,7 +103,8 @@ def test_an_unknown_name_says_what_is_bundled(bundle: Path) -> None:
 
 def test_a_header_comes_back_with_its_types() -> None:
     header = Header(
-        method="m", space=Space.RGB, channels=3, length=7, config={}, sigma_range=(1.0, 2.0), level=0.5
+        method="m", space=Space.RGB, channels=3, length=7, config={}, level=0.5,
+        sigma_range=(1.0, 2.0),
     )  # fmt: skip
     again = Header.from_json(header.to_json(), "x")
     assert again == header
@@ -130,6 +131,6 @@ def test_tensors_fill_a_network_only_if_all_of_them_fit(wrong: str) -> None:
         tensors["bias2"] = tensors["bias"]
     else:
         tensors["bias"] = torch.zeros(2)
-    with pytest.raises(WeightsError, match="tensor 'bias2?' does not fit"):
+    with pytest.raises(WeightsError, match=r"tensor 'bias2?' does not fit"):
         Weights("x", HEADER, tensors).fill(network)
     assert network(torch.ones(2)).item() == 6

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from f2rcli.window import Window, window_at, windows
+from f2rcli.window import LEAD_IN, LEAD_OUT, Window, window_at, windows
 
 lengths = st.sampled_from([1, 3, 5, 7, 9])
 
@@ -68,3 +68,13 @@ def test_a_single_window_is_that_of_the_stream(count: int, length: int) -> None:
             moved = window_at(shot, centre, length, before)
             assert moved.centre == centre
             assert len(moved.neighbours) == len(window.neighbours)
+
+
+def test_an_item_is_held_against_the_one_just_before_it() -> None:
+    """A slow fade is one shot, although its last frame is nothing like its first."""
+    faded = list(windows(range(6), 3, lambda a, b: b - a == 1))
+    assert [len(window.neighbours) for window in faded] == [2] * 6
+
+
+def test_an_excerpt_reads_a_window_of_nine_beyond_its_end() -> None:
+    assert (LEAD_IN, LEAD_OUT) == (24, 8)

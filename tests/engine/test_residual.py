@@ -1,4 +1,4 @@
-"""From a method's change to planes: what the contract is told of each plane, and what comes of it."""
+"""From a method's change to planes: what the contract is told of each, and what comes of it."""
 
 from dataclasses import replace
 from typing import Any
@@ -166,6 +166,8 @@ def test_a_flow_of_another_size_is_brought_to_the_planes() -> None:
     y, x = np.mgrid[:16, :6]
     wanted = np.clip(y - 2, 0, 15) * 6 + np.clip(x + 1, 0, 5)
     np.testing.assert_array_equal(found, wanted)
+    back = residual._fetched(-flow, (16, 6))  # over the other borders
+    np.testing.assert_array_equal(back, np.clip(y + 2, 0, 15) * 6 + np.clip(x - 1, 0, 5))
     assert residual._fetched(None, (3, 3)) is None
     still = residual._fetched(np.zeros((16, 6, 2), np.float32), (16, 6))
     np.testing.assert_array_equal(still, y * 6 + x)
@@ -224,6 +226,18 @@ def test_where_less_changes_than_the_law_says_less_was_cut_off(told: Told) -> No
     seen = np.minimum(1.2 * quiet / told[0][1], 1)
     np.testing.assert_allclose(beside, alone * np.sqrt(seen), rtol=0.02)
     assert float(seen.max()) < 0.7
+    loud = Beside(frames=(drawn(GRAY, 1, 0, 255),), flows=(None,))
+    run(frame, loud, change=change, noise=noise, model=model)
+    np.testing.assert_allclose(0.5 - told[2][0], alone, rtol=1e-5)  # never more than all of it
+
+
+def test_what_was_taken_of_a_shift_is_the_mean_of_nine_pixels_each_way(told: Told) -> None:
+    frame, model = drawn(GRAY, low=0, high=20), NoiseModel.gaussian(0.1, 1)
+    noise = PlaneNoise.of(model, GRAY, clipped=True)
+    change = -0.02 - change_of(GRAY, 0.005)
+    run(frame, change=change, noise=noise, model=model)
+    removed = -change[0, 0].numpy()
+    np.testing.assert_allclose(told[0][0], removed - box(removed, 9), atol=1e-6)
 
 
 @pytest.mark.parametrize("why", ["unclipped", "sensor", "far from both"])
@@ -248,21 +262,13 @@ def test_three_deviations_from_black_or_white_count_as_near(
     noise = PlaneNoise.of(NoiseModel.gaussian(0.05, 1), GRAY, clipped=True)
     zero = torch.zeros(1, 1, HEIGHT, WIDTH)
     run(frame, change=zero, noise=noise, model=NoiseModel.gaussian(0.05, 1))
-    assert (
-        bool(
-            (
-                told[0][1] != np.float32(noise.level(0, np.zeros((1, 1), np.float32))[0, 0] ** 2)
-            ).any()
-        )
-        is near
-    )
+    assert bool((np.abs(told[0][1] - 0.05**2) > 1e-9).any()) is near
 
 
 def test_shifts_of_colours_come_to_the_planes_through_the_matrix(told: Told) -> None:
     frame = drawn(YUV, low=16, high=30)
-    frame = replace(
-        frame, planes=(frame.planes[0], *(np.full_like(p, 128) for p in frame.planes[1:]))
-    )
+    neutral = [np.full_like(plane, 128) for plane in frame.planes[1:]]
+    frame = replace(frame, planes=(frame.planes[0], *neutral))
     model = NoiseModel.gaussian(0.1, 3)
     noise = PlaneNoise.of(model, YUV, clipped=True)
     change = torch.full((1, 3, HEIGHT, WIDTH), -0.5)

@@ -207,7 +207,7 @@ def _two_pictures(path: Path, write: Write) -> None:
 
 
 def _whole(path: Path, write: Write, suffix: str) -> bytes:
-    """24 frames of detail, so that damage hits pictures and not headers alone; they begin at 1 s."""
+    """24 frames of detail, from 1 s on: damage hits pictures, not headers alone."""
     options = {"g": "12", "bf": "0", "crf": "10"}
     whole = write(path.with_name(f"whole{suffix}"), codec="libx264", pts=range(25, 49),
                   size=(96, 64), options=options)  # fmt: skip

@@ -1,4 +1,4 @@
-"""What F2R's alignment is made of, by its formulas: ratings, blind flows, which frame weighs what."""
+"""What F2R's alignment is made of, by its formulas: ratings and blind flows."""
 
 from fractions import Fraction
 

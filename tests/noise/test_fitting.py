@@ -1,6 +1,7 @@
 """From products to a law, each step against its definition: bins, rails undone, lines, curves."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -100,10 +101,7 @@ def test_bins_are_equally_filled_and_ordered_by_brightness() -> None:
     seen = evidence(signal, 0.01)
     found = bins_of(seen, clipped=False)
     edges = np.quantile(signal, np.linspace(0, 1, 25))
-    inside = [
-        float(signal[(signal >= a) & (signal <= b)].mean())
-        for a, b in zip(edges, edges[1:], strict=False)
-    ]
+    inside = [float(signal[(signal >= a) & (signal <= b)].mean()) for a, b in pairwise(edges)]
     for level, variance in zip(found.level, found.variance, strict=True):
         assert min(abs(level - wanted) for wanted in inside) < 0.01
         assert variance == pytest.approx(1e-4, rel=0.15)
