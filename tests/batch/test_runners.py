@@ -34,12 +34,10 @@ def tasks_of(folder: Path, count: int) -> list[Task]:
     ]
 
 
-def until(found, what: str) -> None:
-    for _ in range(600):
-        if found():
-            return
+def until(found) -> None:
+    """Wait as long as it takes; pytest's own limit ends what never comes."""
+    while not found():
         time.sleep(0.05)
-    raise AssertionError(f"never: {what}")
 
 
 @pytest.mark.slow
@@ -61,11 +59,11 @@ def test_a_worker_killed_in_mid_job_loses_nothing_and_repeats_nothing(
             )
         )
         run.start()
-        until(lambda: len(list(out.glob(".*.part.mkv"))) == 2, "two clips at a time")
+        until(lambda: len(list(out.glob(".*.part.mkv"))) == 2)
         pids = client.run(os.getpid)
         assert len(pids) == 2
         os.kill(next(iter(pids.values())), signal.SIGKILL)
-        run.join(timeout=100)
+        run.join(timeout=240)
         assert not run.is_alive()
     assert sorted(outcome.place for outcome in outcomes) == [f"{n}.mkv" for n in range(5)]
     assert {outcome.status for outcome in outcomes} <= {"done", "skipped"}, outcomes

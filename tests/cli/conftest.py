@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -93,20 +95,39 @@ def f2r(fake_engine: None, capfd: pytest.CaptureFixture[str]) -> Callable[..., D
 class Started:
     """`f2r` in a process of its own, with the fake engine."""
 
-    def __init__(self, *arguments: object, delay: float = 0.0, **options: object) -> None:
+    def __init__(
+        self, *arguments: object, delay: float = 0.0, hold: str = "", **options: object
+    ) -> None:
+        """delay: seconds for a frame; hold: stop after the first frame of clips so named, until
+        `go_on`."""
+        self._folder = tempfile.TemporaryDirectory(prefix="f2r-held-")
+        self._mark = Path(self._folder.name) / "held"
+        told = {"F2R_FAKE_DELAY": str(delay), "PYTHONPATH": str(PACKAGE.parent)}
+        if hold:
+            told["F2R_FAKE_HOLD"] = f"{hold}:{self._mark}"
         self.process = subprocess.Popen(
             [sys.executable, str(FAKE), *map(str, arguments)],
             stderr=subprocess.PIPE,
-            env={**os.environ, "F2R_FAKE_DELAY": str(delay), "PYTHONPATH": str(PACKAGE.parent)},
+            env=os.environ | told,
             preexec_fn=listen_to_signals,
             **{"stdout": subprocess.PIPE, **options},
         )
+
+    def wait_until_held(self) -> None:
+        """Until the first frame is written; however long a busy machine takes."""
+        while not self._mark.exists():
+            assert self.process.poll() is None, self.end().err
+            time.sleep(0.02)
+
+    def go_on(self) -> None:
+        self._mark.unlink()
 
     def send(self, number: int) -> None:
         self.process.send_signal(number)
 
     def end(self) -> Done:
-        out, err = self.process.communicate(timeout=60)
+        out, err = self.process.communicate(timeout=240)
+        self._folder.cleanup()
         return Done(self.process.returncode, (out or b"").decode("utf-8", "replace"), err.decode())
 
 

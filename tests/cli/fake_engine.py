@@ -9,7 +9,8 @@ import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -54,6 +55,7 @@ def denoise_stream(
     frames: Iterable[Any], info: Any, engine: Engine, opening: Any = None
 ) -> Iterator[Any]:
     delay = float(os.environ.get("F2R_FAKE_DELAY", "0"))
+    holding, _, mark = os.environ.get("F2R_FAKE_HOLD", "").partition(":")
     if "crash" in info.name:
         os.kill(os.getpid(), signal.SIGSEGV)
     held: list[Any] = []
@@ -64,6 +66,10 @@ def denoise_stream(
         if len(held) > 2:  # the latency of a window
             time.sleep(delay)
             yield _restored(held.pop(0), engine)
+            if mark and holding in info.name:  # one frame is written: tell, and wait for leave
+                Path(mark).touch()
+                while Path(mark).exists():
+                    time.sleep(0.02)
     for frame in held:
         yield _restored(frame, engine)
 

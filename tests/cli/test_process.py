@@ -4,22 +4,12 @@ import io
 import json
 import resource
 import signal
-import time
 from pathlib import Path
 
 import av
 import pytest
 
 from f2rcli.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, EXIT_TERMINATED
-
-
-def wait_for_part(folder: Path) -> Path:
-    """The part file, once the run has begun to write."""
-    for _ in range(400):
-        if parts := [path for path in folder.iterdir() if ".part" in path.name]:
-            return parts[0]
-        time.sleep(0.05)
-    raise AssertionError("the run never began")
 
 
 @pytest.mark.parametrize(
@@ -31,8 +21,8 @@ def wait_for_part(folder: Path) -> Path:
     ],
 )
 def test_a_signal_leaves_nothing_behind(start, clip, number, code, word) -> None:
-    run = start("denoise", clip, "--json", delay=0.5)
-    wait_for_part(clip.parent)
+    run = start("denoise", clip, "--json", hold="clip")
+    run.wait_until_held()
     run.send(number)
     done = run.end()
     assert done.code == code, done.err
@@ -42,8 +32,9 @@ def test_a_signal_leaves_nothing_behind(start, clip, number, code, word) -> None
 
 
 def test_keep_partial_keeps_the_part_file_when_interrupted(start, clip) -> None:
-    run = start("denoise", clip, "--keep-partial", delay=0.5)
-    part = wait_for_part(clip.parent)
+    run = start("denoise", clip, "--keep-partial", hold="clip")
+    run.wait_until_held()
+    (part,) = (path for path in clip.parent.iterdir() if ".part" in path.name)
     run.send(signal.SIGINT)
     assert run.end().code == EXIT_INTERRUPTED
     assert part.exists()
@@ -51,9 +42,10 @@ def test_keep_partial_keeps_the_part_file_when_interrupted(start, clip) -> None:
 
 
 def test_a_full_disk_is_one_clear_line_and_leaves_nothing(start, clip) -> None:
-    run = start("denoise", clip, "--codec", "ffv1", "-o", clip.parent / "out.mkv", delay=0.3)
-    wait_for_part(clip.parent)
+    run = start("denoise", clip, "--codec", "ffv1", "-o", clip.parent / "out.mkv", hold="clip")
+    run.wait_until_held()
     resource.prlimit(run.process.pid, resource.RLIMIT_FSIZE, (2000, 2000))
+    run.go_on()
     done = run.end()
     assert done.code == EXIT_FAILURE, done.err
     (line,) = [line for line in done.err.splitlines() if line.startswith("error: ")]
@@ -64,7 +56,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing(start, clip) -> None:
 
 def test_standard_output_holds_the_picture_and_nothing_else(start, clip, tmp_path) -> None:
     run = start("denoise", clip, "-o", "-", "-v")
-    out, err = run.process.communicate(timeout=60)
+    out, err = run.process.communicate(timeout=240)
     assert run.process.returncode == EXIT_OK, err.decode()
     with av.open(io.BytesIO(out)) as container:
         assert len(list(container.decode(video=0))) == 6
@@ -82,11 +74,11 @@ def test_standard_input_streams_with_no_count(start, tmp_path, y4m) -> None:
 
 
 def test_a_reader_that_goes_away_ends_the_run_quietly(start, clip) -> None:
-    run = start("denoise", clip, "-o", "-", delay=0.2)
+    run = start("denoise", clip, "-o", "-")
     assert run.process.stdout is not None
     run.process.stdout.close()
     err = run.process.stderr.read().decode() if run.process.stderr else ""
-    assert run.process.wait(timeout=60) == EXIT_FAILURE, err
+    assert run.process.wait(timeout=240) == EXIT_FAILURE, err
     assert "Traceback" not in err
     assert err.count("error: ") == 1
 

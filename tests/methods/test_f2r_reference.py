@@ -11,6 +11,8 @@ from f2rcli.methods.base import Prepared
 from f2rcli.methods.f2r import F2R, FlowBook, Networks, mismatches, photometric, typical_mismatch
 from f2rcli.models.flow import midway
 from f2rcli.models.layers import padded
+from f2rcli.models.memory import Memory
+from f2rcli.noise.model import NoiseModel
 from f2rcli.window import Window
 
 SIZE = (24, 32)
@@ -130,6 +132,112 @@ def test_mismatch_is_the_mean_absolute_difference_around_a_pixel() -> None:
     spread = torch.arange(2 * 3 * 16 * 16, dtype=torch.float32).view(2, 3, 16, 16)
     every_fourth = [spread[i, :, ::4, ::4].median() for i in range(2)]
     assert typical_mismatch(spread).tolist() == every_fourth
+
+
+def prepared(index: int, seed: int = 0) -> Prepared:
+    rng = torch.Generator().manual_seed(100 * seed + index)
+    noisy, coarse = torch.rand(2, 1, 3, *SIZE, generator=rng)
+    return Prepared(index, noisy, coarse, np.full(SIZE, index, np.float32))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_frame_is_prepared_with_the_luma_of_its_coarse_estimate(channels: int) -> None:
+    told = []
+
+    def run(network: object, *inputs: torch.Tensor) -> torch.Tensor:
+        told.append((network, *inputs))
+        return inputs[0] / 2
+
+    f2r = F2R(Networks(channels, TINY), run, level=0.5)
+    noisy = torch.rand(1, channels, *SIZE)
+    ready = f2r.prepare(3, noisy, NoiseModel.gaussian(0.1, channels))
+    assert ready.index == 3
+    assert ready.noisy is noisy
+    torch.testing.assert_close(ready.coarse, noisy / 2)
+    np.testing.assert_allclose(ready.luma, (noisy / 2)[0].mean(0), rtol=1e-6)
+    assert ready.luma.shape == SIZE
+    network, shown, level = told[0]
+    assert network is f2r.networks.coarse
+    assert shown is noisy
+    torch.testing.assert_close(level, torch.full_like(noisy, 0.05))
+    f2r.prepare(4, noisy, None)
+    assert not told[1][2].any()
+    f2r.level = 0.0  # weights that are not told
+    f2r.prepare(4, noisy, NoiseModel.gaussian(0.1, channels))
+    assert not told[2][2].any()
+
+
+def test_the_past_is_remembered_frame_by_frame_and_begun_anew_where_it_breaks_off() -> None:
+    f2r, _ = method((0.0, 0.0))
+    noise = NoiseModel.gaussian(0.1, 3)
+    frames = [prepared(index) for index in range(4)]
+    first = f2r.remember(frames[0], noise)
+    assert first.noisy is frames[0].noisy
+    assert f2r.remember(frames[0], noise) is first  # once a frame
+    assert f2r.remember(frames[1], noise).noisy is frames[1].noisy  # no flow is known
+    f2r.flows.chain(frames)
+    second = f2r.remember(frames[2], noise)
+    wanted = f2r.memory
+    assert second is wanted
+    assert second.index == 2
+    assert second.noisy is not frames[2].noisy
+    assert float(second.count.max()) > 1
+    assert f2r.remember(frames[3], None).noisy is frames[3].noisy  # the noise is not known
+    assert f2r.remember(frames[1], noise).noisy is frames[1].noisy  # after a cut
+    f2r.forget()
+    assert f2r.memory is None
+    assert f2r.flows.known(2, 3) is None
+
+
+def test_two_anchors_share_the_neighbours_alternately_from_either_side() -> None:
+    """Of six, from near to far 2 4 1 5 0 6, in turns of two: both lie around the centre."""
+    f2r, _ = method((0.0, 0.0))
+    seen = []
+    f2r._run = lambda network, aligned: seen.append(aligned) or padded(network, aligned)
+    frames = [prepared(index) for index in range(7)]
+    around = Window(frames[3], tuple(frames[:3]), tuple(frames[4:]))
+    pair = f2r.independent_pair(around)
+    assert pair is not None
+    order = {tuple(f.noisy[0, :, 5, 5].tolist()): f.index for f in frames}
+    found = [
+        sorted(order[tuple(part.noisy[0, i, :, 5, 5].tolist())] for i in range(part.noisy.shape[1]))
+        for part in seen
+    ]
+    assert found == [[0, 2, 5], [1, 4, 6]]
+    assert f2r.independent_pair(Window(frames[0], (), (frames[1],))) is None
+
+
+def test_the_flow_back_is_looked_up_or_composed() -> None:
+    f2r, drift = method()
+    frames = [frame(index) for index in range(4)]
+    assert f2r.flows.back(frames[0], frames[1]) is None
+    assert (f2r.flows.agreement(frames[0], frames[1]) == 1).any()
+    f2r.flows.chain(frames)
+    for source, target in ((0, 1), (1, 0), (0, 3), (3, 0)):
+        back = f2r.flows.back(frames[source], frames[target])
+        assert back is not None
+        wanted = np.multiply(drift.speed, source - target)
+        assert middle(back) == pytest.approx(tuple(wanted), abs=0.02)
+    still, _ = method((0.0, 0.0))
+    still.flows.chain(frames)
+    assert (still.flows.agreement(frames[0], frames[2]) == 1).all()
+
+
+def test_the_memory_stands_in_for_its_frame_with_the_weight_of_what_it_is_worth() -> None:
+    f2r, _ = method((0.0, 0.0))
+    frames = [prepared(index) for index in range(3)]
+    around = Window(frames[1], (frames[0],), (frames[2],))
+    plain = f2r.align(around)
+    noisy, coarse = torch.rand(2, 1, 3, *SIZE)
+    memory = Memory(0, noisy, coarse, torch.full((1, 1, *SIZE), 5.0))
+    aligned = f2r.align(around, memory=memory)
+    torch.testing.assert_close(aligned.noisy[:, 0], noisy)
+    torch.testing.assert_close(aligned.coarse[:, 0], coarse)
+    torch.testing.assert_close(aligned.noisy[:, 1], frames[2].noisy)
+    agreed = photometric(aligned.coarse, frames[1].coarse)
+    torch.testing.assert_close(aligned.confidence[:, 0], 5 * agreed[:, 0])
+    torch.testing.assert_close(aligned.confidence[:, 1], agreed[:, 1])
+    torch.testing.assert_close(plain.noisy[:, 0], frames[0].noisy)
 
 
 def test_flows_of_frames_that_are_gone_are_forgotten_and_others_are_not() -> None:

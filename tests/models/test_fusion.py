@@ -6,7 +6,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from f2rcli import weights
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner, posterior_mean, smooth
 
 EPSILON = 1e-4
@@ -226,13 +225,3 @@ def test_nothing_beyond_the_reach_matters_and_the_reach_is_no_larger_than_it_mus
     far = max(int(axis.max()) for axis in moved.nonzero(as_tuple=True)) - 8
     assert far <= network.reach
     assert network.reach - far <= (15 if stage == "anchor" else 11)  # both are rounded up
-
-
-def test_networks_are_of_the_shipped_size_unless_told_otherwise() -> None:
-    config = weights.load("f2r-rgb-small").header.config
-    for network, told in (
-        (BlindAnchor(), BlindAnchor(3, **config["anchor"])),
-        (Refiner(), Refiner(3, **config["refiner"])),
-    ):
-        shapes = [[p.shape for p in one.parameters()] for one in (network, told)]
-        assert shapes[0] == shapes[1]

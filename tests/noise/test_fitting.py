@@ -109,7 +109,7 @@ def test_bins_are_equally_filled_and_ordered_by_brightness() -> None:
     assert (np.diff(found.level) > 0).all()
 
 
-@pytest.mark.parametrize(("count", "most"), [(300, 1), (900, 2), (4000, 10)])
+@pytest.mark.parametrize(("count", "most"), [(300, 1), (799, 1), (800, 2), (4000, 10)])
 def test_few_samples_make_few_bins(count: int, most: int) -> None:
     found = bins_of(evidence(np.linspace(0.2, 0.8, count), 0.01), clipped=False)
     assert len(found.level) == most
@@ -170,6 +170,40 @@ def test_a_line_is_fitted_exactly() -> None:
     assert line.dark == 0
 
 
+def reference_line(found: Bins) -> tuple[float, float]:
+    """Least squares, weighted three times by the error and 2 % of the line before."""
+    sigma = found.error
+    for _ in range(3):
+        weight = 1 / sigma**2
+        mean = np.average(found.level, weights=weight)
+        apart = found.level - mean
+        gain = np.sum(weight * apart * found.variance) / np.sum(weight * apart**2)
+        read2 = np.average(found.variance, weights=weight) - gain * mean
+        sigma = found.error + 0.02 * (gain * found.level + read2)
+    return gain, read2
+
+
+def test_bins_that_scatter_are_weighed_by_their_error_and_their_size() -> None:
+    rng = np.random.default_rng(4)
+    level = np.linspace(0.05, 0.95, 14)
+    for _ in range(5):
+        variance = (0.02 * level + 0.004) * (1 + 0.1 * rng.standard_normal(14))
+        found = Bins(level, variance, 1e-5 * (1 + 20 * rng.random(14)))
+        line = fit_line(found)
+        assert (line.gain, line.read2) == pytest.approx(reference_line(found), rel=1e-6)
+
+
+def test_bins_that_scatter_far_more_than_others_are_left_out() -> None:
+    """Cuts and dust: the mean of their products is right, and worth nothing."""
+    signal = np.linspace(0.1, 0.9, 48_000)
+    seen = evidence(signal, 0.02)
+    wild = np.random.default_rng(5).choice([-1, 1], 48_000) * 0.05
+    product = np.where((signal > 0.5) & (signal < 0.53), seen.product + wild, seen.product)
+    found = bins_of(seen._replace(product=product.astype(np.float32)), clipped=False)
+    assert not ((found.level > 0.505) & (found.level < 0.525)).any()
+    np.testing.assert_allclose(found.variance, 4e-4, rtol=0.2)
+
+
 def test_bins_count_by_their_error() -> None:
     level = np.linspace(0.05, 0.95, 12)
     variance = GAIN * level + READ**2
@@ -199,6 +233,7 @@ def test_a_line_that_would_be_negative_at_zero_goes_through_it_or_begins_later(d
     [(np.linspace(0.1, 0.9, 3), np.array([1e-3, 2e-3, 3e-3])),  # too few
      (np.linspace(0.5, 0.54, 8), 0.01 * np.linspace(0.5, 0.54, 8)),  # too narrow
      (np.linspace(0.1, 0.9, 8), np.linspace(3e-3, 1e-3, 8)),  # falls
+     (np.linspace(0.1, 0.9, 8), np.linspace(1.5e-3, 3e-3, 8) + 1e-3 * np.tile([1, -1], 4)),
      (np.linspace(0.1, 0.9, 8), 2e-3 + 1e-3 * np.tile([1, -1], 4))],  # scatters
 )  # fmt: skip
 def test_a_slope_that_is_not_clear_is_not_believed(level: Floats, variance: Floats) -> None:
@@ -226,6 +261,7 @@ def test_a_curve_is_seen_where_the_line_misses_by_more_than_the_scatter() -> Non
     assert not is_curved(bins(bent, level), line, 1.0)  # errors of the anchors may be that large
     assert not is_curved(bins(bent, level, error=1.0), line, 0.0)
     assert not is_curved(bins(bent[:5], level[:5]), Line(0, 1e-9), 0.0)  # too few
+    assert is_curved(bins(bent[:6], level[:6]), Line(0, 1e-9), 0.0)
     assert not is_curved(bins(straight * 1.1, level, error=1e-9), line, 0.0)  # 5 % of sigma
 
 

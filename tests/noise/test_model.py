@@ -89,6 +89,8 @@ def test_what_is_added_is_of_the_level_and_the_seeds() -> None:
         wanted = math.sqrt(variance_of(LINE, channel, 0.5))
         assert float(noise[:, channel].std()) == pytest.approx(wanted, rel=0.02)
         assert abs(float(noise[:, channel].mean())) < 0.02 * wanted
+    drawn = torch.randn(clean.shape, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(noise, drawn * LINE.level(clean))
     again = LINE.add(clean, torch.Generator().manual_seed(2)) - clean
     assert torch.equal(noise, again)
 
