@@ -70,6 +70,7 @@ def denoise_stream(
                 Path(mark).touch()
                 while Path(mark).exists():
                     time.sleep(0.02)
+                mark = ""
     for frame in held:
         yield _restored(frame, engine)
 

@@ -92,11 +92,12 @@ def test_more_strength_and_more_sigma_smooth_more() -> None:
 
 
 def test_tiles_give_the_whole_picture_within_one_code() -> None:
-    frames = noisy_clip(5, height=150, width=210)
-    for precision, allowed in (("fp32", 0), ("bf16", 1)):
+    """Nine tiles: the middle one has a neighbour on every side."""
+    frames = noisy_clip(3, height=130, width=136)
+    for precision in ("fp32", "bf16"):
         whole = run(frames, tile="off", precision=precision, sigma=25.0)
         tiled = run(frames, tile="64", precision=precision, sigma=25.0)
-        assert differences(whole, tiled) <= max(allowed, 1)
+        assert differences(whole, tiled) <= 1
 
 
 def test_the_same_clip_gives_the_same_bytes_again() -> None:
