@@ -44,18 +44,33 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "engine/contract.py": ("tests/engine/test_contract_reference.py",),
     "engine/residual.py": ("tests/engine/test_residual.py",),
     "methods/f2r.py": ("tests/methods/test_f2r_reference.py", "tests/methods/test_f2r.py"),
-    "training/loop/csv_log.py": ("tests/training/test_csv_log.py",),
     "noise/model.py": ("tests/noise/test_model.py",),
     "noise/law.py": ("tests/noise/test_law_channels.py", "tests/noise/test_law.py"),
     "noise/fitting.py": ("tests/noise/test_fitting.py",),
-    "io/atomic.py": ("tests/io/test_atomic.py",),
+    "io/atomic.py": ("tests/io/test_part_files.py", "tests/io/test_atomic.py"),
     "io/video/verify.py": ("tests/io/test_verify.py",),
     "io/tiff/patch.py": ("tests/io/test_tiff_patch.py",),
     "batch/records.py": ("tests/batch/test_records_on_disk.py", "tests/batch/test_records.py"),
 }  # fmt: skip
 
-# A line, and what a fault makes of it: no caller can tell the two apart.
-EQUIVALENT: dict[tuple[str, str], str] = {}
+# Lines whose faults, where they survive, no caller can see; and the reason.
+SIZES = "the header of weights says every size"
+EQUIVALENT = {
+    "if length < 1 or length % 2 == 0:": "0 is even",
+    "grid = np.zeros((32, 32), np.float32)": "the impulse lies far from the border",
+    "values = _shrink(values, axis, 2**log2, site * (2**log2 - 1))": "only a site of 0 matters",
+    "return torch.softmax(logits.masked_fill(missing, -1e4), dim=1), spread": "0 in float32",
+    "self, channels: int = 3, widths: tuple[int, ...] = (24, 48, 96), hidden: int = 16": SIZES,
+    "self, channels: int = 3, widths: tuple[int, ...] = (48, 64, 128), embed: int = 24": SIZES,
+    "if flow.shape[:2] != shape:": "a flow resized to its own size is the same",
+    "if quiet[0] is not None:  # where less changes than the law says, less was cut off": (
+        "all planes have neighbours, or none"
+    ),
+    "rim = 0 if self.kernels is None else len(self.kernels[0]) // 2": "all are of one size",
+    "self.path.unlink(missing_ok=True)": "a missing file is an OSError, which is suppressed",
+    "part_path(target).unlink(missing_ok=True)": "likewise",
+    "part.unlink(missing_ok=True)": "likewise",
+}
 
 SWAPS = (
     "Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "Mul_Add", "FloorDiv_Mul", "Mod_Add", "Pow_Mul",
@@ -139,6 +154,8 @@ def fault_of(source: str, operator: Operator, occurrence: int) -> Fault | None:
     lines = zip(source.splitlines(), code.splitlines(), strict=False)
     for number, (old, new) in enumerate(lines):
         if old != new:
+            if ", *, " in old and ", /, " in new:  # a marker, taken for a product
+                return None
             guarded = old.startswith(("@", "if TYPE_CHECKING")) or _loose(code) == _loose(source)
             if guarded or _run(source) == _run(code):
                 return None
@@ -243,7 +260,7 @@ def judged(module: str, fault: Fault, folder: Path, limit: float) -> Result:
     finally:
         path.write_text(whole, encoding="utf-8")
     if code == 0:
-        return Result(fault, False, EQUIVALENT.get((fault.before, fault.after), ""))
+        return Result(fault, False, EQUIVALENT.get(fault.before, ""))
     return Result(fault, True, "time" if code is None else "test")
 
 

@@ -14,6 +14,7 @@ import pytest
 from f2rcli.batch import records as module
 from f2rcli.batch.records import Content, Record, Records, content_of, stamp_of
 from f2rcli.errors import OutputError
+from f2rcli.io import atomic
 
 PLACE = PurePath("sub/clip.mkv")
 RECORD = Record(source="s", target="t", settings="x", content=Content(digest="d", stamp="s"))
@@ -66,7 +67,7 @@ def test_a_write_that_fails_leaves_the_record_of_before_and_nothing_else(
         if failing == "write":
             patch.setattr(Path, "write_text", write)
         else:
-            patch.setattr(module.os, "replace", rename)
+            patch.setattr(atomic.os, "replace", rename)
         with pytest.raises(OSError, match=r"No space|Input/output"):
             records.keep(PLACE, replace(RECORD, finished=True))
     assert records.find(PLACE) == RECORD
@@ -115,7 +116,7 @@ def test_an_output_that_cannot_be_written_is_said_before_work_begins(
     def refused(source: Path, target: Path) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(module.os, "replace", refused)
+    monkeypatch.setattr(atomic.os, "replace", refused)
     with pytest.raises(OutputError, match=r"out: cannot be written: Read-only file system"):
         records.prepare()
 
@@ -159,20 +160,20 @@ def test_a_claim_whose_file_was_removed_meanwhile_is_tried_again(
     for vanish in (True, False):
 
         def removed(descriptor: int, how: int, vanish: bool = vanish) -> None:
+            monkeypatch.setattr(fcntl, "flock", real)
             real(descriptor, how)
             path.unlink()
             if not vanish:
                 path.write_bytes(b"")  # another one's already
 
-        with monkeypatch.context() as patch:
-            patch.setattr(fcntl, "flock", removed)
-            before = len(os.listdir("/dev/fd"))
-            assert module._try_claim(path) == module.HELD
-            assert len(os.listdir("/dev/fd")) == before
-    claim = module._try_claim(path)
-    assert claim is not None
-    assert claim >= 0
-    os.close(claim)
+        monkeypatch.setattr(fcntl, "flock", removed)
+        before = len(os.listdir("/dev/fd"))
+        claim = module._try_claim(path)
+        assert claim is not None
+        assert path.stat().st_ino == os.fstat(claim).st_ino
+        assert module._try_claim(path) == module.HELD
+        os.close(claim)
+        assert len(os.listdir("/dev/fd")) == before
 
 
 @posix

@@ -1,6 +1,5 @@
 """Samples go into a copied TIFF in place or at its end, and every other byte stays."""
 
-import struct
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,8 +11,11 @@ import tifffile
 from numpy.typing import NDArray
 
 from f2rcli.errors import OutputError
-from f2rcli.io.tiff.file import Spot
-from f2rcli.io.tiff.patch import Coding, PatchedFile, can_rewrite
+from f2rcli.io.tiff import compression
+from f2rcli.io.tiff import patch as patch_module
+from f2rcli.io.tiff.compression import SegmentCoding, can_rewrite
+from f2rcli.io.tiff.patch import PatchedFile
+from f2rcli.io.tiff.stack import Spot
 
 Array = NDArray[Any]
 
@@ -32,7 +34,7 @@ def patch(path: Path, pictures: dict[int, Array]) -> None:
     """New pictures for some pages of a file, in place."""
     with tifffile.TiffFile(path) as file, closing(PatchedFile(path)) as patched:
         for index, picture in pictures.items():
-            patched.put(Spot(path, file.pages[index]), picture)
+            patched.write_picture(Spot(path, file.pages[index]), picture)
 
 
 def offsets(path: Path, page: int = 0) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -133,7 +135,7 @@ def test_one_picture_of_a_page_that_holds_several_is_changed_alone(tmp_path: Pat
     tifffile.imwrite(path, volume, volumetric=True, tile=(2, 16, 16), photometric="minisblack")
     with tifffile.TiffFile(path) as file:
         patched = PatchedFile(path)
-        patched.put(Spot(path, file.pages[0], plane=2), volume[2] + 9)
+        patched.write_picture(Spot(path, file.pages[0], plane=2), volume[2] + 9)
         patched.close()
     read = tifffile.imread(path)
     np.testing.assert_array_equal(read[[0, 1, 3]], volume[[0, 1, 3]])
@@ -148,7 +150,9 @@ def test_a_picture_at_an_offset_is_written_there_in_the_files_order(
     with tifffile.TiffFile(path) as file:
         page = file.pages[0]
         patched = PatchedFile(path)
-        patched.put(Spot(path, page, offset=page.dataoffsets[0] + 2 * 2 * 32 * 48), array[2] + 1)
+        patched.write_picture(
+            Spot(path, page, offset=page.dataoffsets[0] + 2 * 2 * 32 * 48), array[2] + 1
+        )
         patched.close()
     np.testing.assert_array_equal(tifffile.imread(path), [*array[:2], array[2] + 1])
 
@@ -189,42 +193,40 @@ def test_the_last_offset_that_32_bits_hold_is_used(tmp_path: Path) -> None:
     np.testing.assert_array_equal(tifffile.imread(path, key=0), noise)
 
 
-def packed(path: Path, bits: int = 12) -> Path:
-    """A page of 12-bit samples, three bytes for two of them: it can be read, not rewritten."""
-    values = np.arange(8 * 10).reshape(8, 10) * 50 % (1 << bits)
-    text = "".join(format(value, f"0{bits}b") for value in values.ravel())
-    data = int(text, 2).to_bytes(len(text) // 8, "big")
-    tags = [(256, 3, 10), (257, 3, 8), (258, 3, bits), (259, 3, 1), (262, 3, 1), (273, 4, 8),
-            (277, 3, 1), (278, 3, 8), (279, 4, len(data)), (317, 3, 1)]  # fmt: skip
-    head = struct.pack("<2sHI", b"II", 42, 8 + len(data) + len(data) % 2)
-    body = data + bytes(len(data) % 2)
-    table = struct.pack("<H", len(tags))
-    for code, kind, value in tags:
-        table += struct.pack("<HHI", code, kind, 1)
-        table += struct.pack("<HH" if kind == 3 else "<I", *((value, 0) if kind == 3 else (value,)))
-    path.write_bytes(head + body + table + struct.pack("<I", 0))
-    return path
-
-
-def test_pages_that_cannot_be_stored_as_they_were_are_stored_plainly(tmp_path: Path) -> None:
-    path = packed(tmp_path / "a.tif")
-    pytest.importorskip("imagecodecs") if not _unpacks(path) else None
-    old = tifffile.imread(path)
+def test_pages_that_cannot_be_stored_as_they_were_become_plain_deflate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All pictures of the page are stored anew once; those that are not written stay."""
+    for module in (compression, patch_module):
+        monkeypatch.setattr(module, "can_rewrite", lambda page: False)
+    volume = flat(6, (16, 32))
+    path = tmp_path / "volume.tif"
+    tifffile.imwrite(
+        path, volume, volumetric=True, tile=(2, 16, 16), photometric="minisblack",
+        compression="lzma", predictor=True,
+    )  # fmt: skip
+    with tifffile.TiffFile(path) as file, closing(PatchedFile(path)) as patched:
+        assert SegmentCoding.of(file.pages[0]) == SegmentCoding(8, 1, np.dtype("<u2"))
+        for plane in (2, 3, 5):
+            patched.write_picture(Spot(path, file.pages[0], plane=plane), volume[plane] + 9)
     with tifffile.TiffFile(path) as file:
-        assert not can_rewrite(file.pages[0])
-        assert Coding.of(file.pages[0]) == Coding(1, 1, np.dtype("<u2"))
-    patch(path, {0: old + 1})
+        page = file.pages[0]
+        assert (page.compression, page.predictor, page.fillorder) == (8, 1, 1)
+        assert (page.bitspersample, page.photometric) == (16, 1)
+        found = page.asarray()
+    for plane, picture in enumerate(found):
+        np.testing.assert_array_equal(picture, volume[plane] + 9 * (plane in (2, 3, 5)))
+
+
+def test_a_page_in_luma_and_chroma_becomes_colours(tmp_path: Path) -> None:
+    codes = np.random.default_rng(6).integers(0, 255, (16, 16, 3)).astype("u1")
+    path = tmp_path / "jpeg.tif"
+    tifffile.imwrite(path, codes, photometric="ycbcr", subsampling=(1, 1), rowsperstrip=8)
+    with tifffile.TiffFile(path) as file, closing(PatchedFile(path)) as patched:
+        page = file.pages[0]
+        patched._convert(page, SegmentCoding(8, 1, np.dtype("u1")))
     with tifffile.TiffFile(path) as file:
-        assert file.pages[0].bitspersample == 16
-        np.testing.assert_array_equal(file.pages[0].asarray(), old + 1)
-
-
-def _unpacks(path: Path) -> bool:
-    try:
-        tifffile.imread(path)
-    except (ValueError, ImportError):
-        return False
-    return True
+        assert (file.pages[0].photometric, file.pages[0].compression) == (2, 8)
 
 
 def page_like(**facts: Any) -> SimpleNamespace:
@@ -247,7 +249,7 @@ def test_only_what_is_stored_without_loss_is_rewritten_as_it_was(
 ) -> None:
     page = page_like(**facts)
     assert can_rewrite(page) is can
-    coding = Coding.of(page)
+    coding = SegmentCoding.of(page)
     assert coding.dtype == np.dtype(">u2")
     if can:
         assert (coding.compression, coding.predictor) == (page.compression, page.predictor)
@@ -258,6 +260,6 @@ def test_only_what_is_stored_without_loss_is_rewritten_as_it_was(
 def test_a_page_that_does_not_say_where_its_samples_are_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", flat(1))
     patched = PatchedFile(path)
-    with pytest.raises(OutputError, match="says nothing of where its samples are"):
-        patched._place(SimpleNamespace(tags={}), 0, b"x")
+    with pytest.raises(OutputError, match="does not say where its samples are"):
+        patched._write_segment(SimpleNamespace(tags={}), 0, b"x")
     patched.close()
