@@ -34,6 +34,11 @@ ROOT = Path(__file__).parents[1]
 PARTS = ("f2rcli", "tests", "examples", "weights", "pyproject.toml", "README.md")
 LIBRARIES = ("av", "cv2", "hypothesis", "numpy", "pytest", "scipy.ndimage", "tifffile", "torch")
 
+OPTIONS = (
+    "-x", "-q", "-p", "no:cacheprovider",
+    "-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning",  # hypothesis
+)  # fmt: skip
+
 # Module -> its nearest tests.
 TARGETS: dict[str, tuple[str, ...]] = {
     "window.py": ("tests/test_window.py",),
@@ -239,7 +244,7 @@ def _be_pytest(folder: Path, tests: tuple[str, ...]) -> None:
 
     code = 99
     try:
-        code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
+        code = int(pytest.main([*OPTIONS, *tests]))
     finally:
         os._exit(code)
 
