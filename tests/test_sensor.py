@@ -1,4 +1,4 @@
-"""Mosaics to packed planes and back: order, geometry, levels, rounding (methods 12, R1 to R4)."""
+"""Mosaics to packed planes and back: order, geometry, levels, rounding."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A clip's noise measured in full: level, spectrum, channels, time, clipping (methods 9)."""
+"""A clip's noise measured in full: level, spectrum, channels, time, clipping."""
 
 from collections.abc import Iterable
 from dataclasses import replace

@@ -1,7 +1,7 @@
 """FITVNet, first image then video: every frame by itself, then five of them together.
 
 Psi denoises each frame once. Phi_1 joins the triples (t-2..t), (t-1..t+1) and (t..t+2), each once
-while it is in use, and Phi_2 joins the three results (methods.md, section 2). Nothing is aligned:
+while it is in use, and Phi_2 joins the three results. Nothing is aligned:
 the networks have to see past the motion.
 """
 

@@ -1,6 +1,6 @@
 """FITVNet's two modules: a picture by itself, then pictures together. No flow anywhere.
 
-First Image Then Video (methods.md, section 2): an image module Psi, the U-Net of Noise2Noise with
+First Image Then Video: an image module Psi, the U-Net of Noise2Noise with
 its pooling replaced by strides, and a spatio-temporal block Phi, FastDVDnet's without batch
 normalisation. The paper's tables give channels; its strides contradict each other, and those here
 are the only ones that fit all five skip connections.

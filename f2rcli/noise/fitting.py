@@ -212,7 +212,7 @@ def trimmed_mean(product: NDArray[np.float32]) -> float:
 
 def undo_clipping(level: Floats, held: Floats) -> Floats:
     """Variance before the range clipped it, from what is held at a mean brightness (that of a
-    rectified Gaussian, methods 9.6)."""
+    rectified Gaussian)."""
     variance = held.copy()
     for _ in range(6):
         sigma = np.sqrt(np.maximum(variance, 1e-12))

@@ -1,7 +1,7 @@
 """Whether the noise of a frame knows of the next frame's: fixed patterns and temporal filters.
 
-Two residuals of adjacent frames, the earlier against its past and the later against its future
-(methods 9.5): they have no frame in common, so independent noise correlates them not at all.
+Two residuals of adjacent frames, the earlier against its past and the later against its future:
+they have no frame in common, so independent noise correlates them not at all.
 """
 
 from typing import NamedTuple

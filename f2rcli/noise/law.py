@@ -18,7 +18,7 @@ Mixing = tuple[tuple[float, ...], ...]  # (C, C), rows of unit energy
 
 @dataclass(frozen=True, slots=True)
 class NoiseLaw:
-    """Zero-mean Gaussian noise, level(signal) * mixing @ (kernel * white) (methods 9.4).
+    """Zero-mean Gaussian noise, level(signal) * mixing @ (kernel * white).
 
     `kernels` hold one filter per channel, None where the noise is white; `mixing` turns independent
     channels into correlated ones, None where they are independent. Both keep the variance, so the

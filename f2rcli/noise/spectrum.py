@@ -1,6 +1,6 @@
 """The noise's spatial correlation and what its channels share, from flat, well-matched patches.
 
-Cross-spectra of two residuals y - a1 and y - a2 (methods 9.4): the noise of the anchors, and what
+Cross-spectra of two residuals y - a1 and y - a2: the noise of the anchors, and what
 it takes from the residuals' correlation, is not in them, because a1 and a2 share none of it.
 """
 

@@ -51,7 +51,7 @@ def other_centre(method: F2R, window: Window[Prepared]) -> Window[Prepared]:
 
 
 @pytest.mark.parametrize("place", [0, 1, 2, 4])
-def test_b2_strict_anchors_do_not_change_by_a_bit_when_the_centre_is_replaced(place: int) -> None:
+def test_strict_anchors_do_not_change_by_a_bit_when_the_centre_is_replaced(place: int) -> None:
     with torch.inference_mode():
         method = tiny_f2r()
         clip = moving_clip()
@@ -70,7 +70,7 @@ def test_b2_strict_anchors_do_not_change_by_a_bit_when_the_centre_is_replaced(pl
 
 
 @pytest.mark.parametrize("place", [0, 1, 2, 4])
-def test_b1_the_strict_anchor_has_no_gradient_to_the_centre(place: int) -> None:
+def test_the_strict_anchor_has_no_gradient_to_the_centre(place: int) -> None:
     """Through the whole way from noisy frames: coarse, alignment, stage 1. Guided anchors show
     that a gradient would be seen: theirs is not zero."""
     method = tiny_f2r()
@@ -84,7 +84,7 @@ def test_b1_the_strict_anchor_has_no_gradient_to_the_centre(place: int) -> None:
         assert reached == [not blind if i == place else True for i in range(5)]
 
 
-def test_b3_the_guided_anchor_moves_with_the_coarse_centre_one_to_one() -> None:
+def test_the_guided_anchor_moves_with_the_coarse_centre_one_to_one() -> None:
     method = tiny_f2r()
     aligned = Aligned(
         torch.rand(1, 4, 3, 32, 32), torch.rand(1, 4, 3, 32, 32), torch.ones(1, 4, 1, 32, 32)
@@ -99,7 +99,7 @@ def test_b3_the_guided_anchor_moves_with_the_coarse_centre_one_to_one() -> None:
     assert gradient.count_nonzero() == 1
 
 
-def test_e4_the_order_of_neighbours_does_not_matter() -> None:
+def test_the_order_of_neighbours_does_not_matter() -> None:
     method = tiny_f2r()
     aligned = Aligned(
         torch.rand(1, 4, 3, 32, 32), torch.rand(1, 4, 3, 32, 32), torch.rand(1, 4, 1, 32, 32)
@@ -139,7 +139,7 @@ def test_weights_over_neighbours_sum_to_one() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 6, 12])
-def test_s2_each_part_runs_as_often_as_it_must(count: int) -> None:
+def test_each_part_runs_as_often_as_it_must(count: int) -> None:
     ran = {"coarse": 0, "anchor": 0, "refiner": 0}
 
     def counting(network: torch.nn.Module, *inputs: object) -> object:

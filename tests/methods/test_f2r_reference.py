@@ -25,7 +25,8 @@ Floats = NDArray[np.float32]
 
 
 class Drift:
-    """Flow of a scene where everything moves by so many pixels a frame: luma holds the index."""
+    """Flow of a scene where everything moves by so many pixels a frame, of the grid that the book
+    looks at: luma holds the index."""
 
     def __init__(self, speed: tuple[float, float]) -> None:
         self.speed = speed
@@ -34,7 +35,7 @@ class Drift:
     def __call__(self, source: Floats, target: Floats, start: Floats | None = None) -> Floats:
         here, there = int(source[0, 0]), int(target[0, 0])
         self.asked.append((here, there))
-        flow = np.empty((*SIZE, 2), np.float32)
+        flow = np.empty((*source.shape, 2), np.float32)
         flow[...] = np.multiply(self.speed, there - here)
         return flow
 
@@ -58,7 +59,7 @@ def window(indices: list[int], centre: int) -> Window[Prepared]:
 
 
 def middle(flow: Floats) -> tuple[float, float]:
-    x, y = flow[SIZE[0] // 2, SIZE[1] // 2]
+    x, y = flow[flow.shape[0] // 2, flow.shape[1] // 2]
     return float(x), float(y)
 
 
@@ -84,7 +85,7 @@ def test_a_blind_flow_with_one_neighbour_is_none() -> None:
     f2r, drift = method()
     (flow,) = f2r._blind_flows(window([4, 5], 4))
     assert not flow.any()
-    assert flow.shape == (*SIZE, 2)
+    assert flow.shape == (SIZE[0] // 2, SIZE[1] // 2, 2)  # flows are of half the size
     assert not drift.asked
 
 

@@ -29,7 +29,7 @@ def test_the_published_denoiser_has_as_many_parameters_as_the_paper_counts(
     channels: int, outputs: int, parameters: float
 ) -> None:
     denoiser = Denoiser(channels)
-    assert count(denoiser) / 1e6 == pytest.approx(parameters, abs=5e-4)  # 1.102 M, methods 4.1
+    assert count(denoiser) / 1e6 == pytest.approx(parameters, abs=5e-4)  # 1.102 M are published
     assert denoiser.tail.out_channels == outputs
 
 

@@ -25,7 +25,7 @@ def parameters(network: nn.Module) -> int:
 
 def test_the_published_sizes_have_the_published_number_of_parameters() -> None:
     image, block = parameters(ImageModule()), parameters(Block())
-    assert image == 1_095_123  # methods.md 2.1: 1.095 M
+    assert image == 1_095_123  # published: 1.095 M
     assert block == 1_238_821  # 2.2: 1.239 M
     assert image + 2 * block == pytest.approx(3.573e6, abs=500)
 
@@ -49,7 +49,7 @@ def gmacs(network: nn.Module, *inputs: torch.Tensor) -> float:
     ("size", "image", "block"), [("published", 180.9, 159.0), ("small", 46.2, 41.3)]
 )
 def test_the_cost_per_megapixel(size: str, image: float, block: float) -> None:
-    """methods.md 2.1 and 2.2 for the published size; a stream needs one image and two blocks."""
+    """The published size; a stream needs one image and two blocks."""
     frames, level = torch.rand(1, 3, 3, 64, 64), torch.zeros(1, 1, 64, 64)
     with torch.inference_mode():
         found = (

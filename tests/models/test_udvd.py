@@ -15,7 +15,7 @@ def tiny(length: int = 5, channels: int = 1, **changes: bool) -> UDVD:
 
 @pytest.mark.parametrize("size", [(20, 20), (17, 23), (26, 16)])
 @pytest.mark.parametrize("length", [1, 3, 5])
-def test_b4_a_pixel_never_sees_itself_in_any_frame_and_all_others(length, size) -> None:
+def test_a_pixel_never_sees_itself_in_any_frame_and_all_others(length, size) -> None:
     rows, columns = size
     network = tiny(length)
     frames = torch.rand(1, length, 1, rows, columns, dtype=torch.double, requires_grad=True)
@@ -28,7 +28,7 @@ def test_b4_a_pixel_never_sees_itself_in_any_frame_and_all_others(length, size) 
 
 
 @pytest.mark.parametrize("size", [(20, 20), (17, 23)])
-def test_b2_replacing_a_pixel_in_every_frame_does_not_change_its_estimate_by_a_bit(size) -> None:
+def test_replacing_a_pixel_in_every_frame_does_not_change_its_estimate_by_a_bit(size) -> None:
     network = tiny()
     frames = torch.rand(1, 5, 1, *size, dtype=torch.double)
     other = frames.clone()
@@ -48,7 +48,7 @@ def test_b2_replacing_a_pixel_in_every_frame_does_not_change_its_estimate_by_a_b
         (3, lambda r, c: c >= 9),  # left
     ],
 )
-def test_b5_every_branch_sees_one_half_plane(branch: int, hidden) -> None:
+def test_every_branch_sees_one_half_plane(branch: int, hidden) -> None:
     torch.manual_seed(0)
     branches = Branches(1, 2, Widths(*TINY["widths"]), shift=True).double()  # type: ignore[misc]
     picture = torch.rand(1, 1, 18, 21, dtype=torch.double, requires_grad=True)
@@ -70,7 +70,7 @@ def test_a_chain_s_rows_see_no_row_below() -> None:
 
 
 @pytest.mark.parametrize("factor", [0.1, 3.7])
-def test_e1_the_network_scales_with_its_input(factor: float) -> None:
+def test_the_network_scales_with_its_input(factor: float) -> None:
     network, frames = tiny(channels=3), torch.rand(1, 5, 3, 16, 20, dtype=torch.double)
     with torch.no_grad():
         torch.testing.assert_close(
@@ -80,7 +80,7 @@ def test_e1_the_network_scales_with_its_input(factor: float) -> None:
         assert not torch.allclose(network(-frames), -network(frames))
 
 
-def test_e2_an_output_is_the_sum_of_what_it_sees_weighed_by_its_gradient() -> None:
+def test_an_output_is_the_sum_of_what_it_sees_weighed_by_its_gradient() -> None:
     frames = torch.rand(1, 5, 1, 16, 16, dtype=torch.double, requires_grad=True)
     out = tiny(covariance=False)(frames)[0, 0, 5, 6]
     (weights,) = torch.autograd.grad(out, frames)
@@ -88,7 +88,7 @@ def test_e2_an_output_is_the_sum_of_what_it_sees_weighed_by_its_gradient() -> No
 
 
 def test_the_published_widths_have_the_published_parameters() -> None:
-    """methods.md 3.1, measured on the release: 1.122, 1.130 and 2.132 million; 2.124 for gray."""
+    """Measured on the release: 1.122, 1.130 and 2.132 million; 2.124 for gray."""
     for channels, length, covariance, million in (
         (3, 1, True, 1.122), (3, 3, True, 1.130), (3, 5, True, 2.132), (1, 5, False, 2.124),
     ):  # fmt: skip

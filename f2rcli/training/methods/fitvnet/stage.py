@@ -1,4 +1,4 @@
-"""FITVNet's stage: the image module and the blocks after it, trained together .
+"""FITVNet's stage: the image module and the blocks after it, trained together.
 
 L_pd = sum_k ||Psi(y_k) - target_k||^2      L_st = ||Phi({Psi(y_k)}) - target||^2
 L    = (alpha / e) L_pd + L_st              e = 1, 2, ... epochs so far
