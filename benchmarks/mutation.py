@@ -75,6 +75,15 @@ EQUIVALENT = {
     "self.path.unlink(missing_ok=True)": "a missing file is an OSError, which is suppressed",
     "part_path(target).unlink(missing_ok=True)": "likewise",
     "part.unlink(missing_ok=True)": "likewise",
+    "picture = coarse[0].detach()": "a batch of one",
+    "bytes(tifffile.TIFF.COMPRESSORS[page.compression](bytes(64)))": "any bytes will do",
+    "tifffile.TIFF.PREDICTORS[page.predictor](zeros, axis=-2)": "any axis will do",
+    "return Line(0.0, max(flat, 0.0))": "variances of bins are positive",
+    "if read2 < 0 and not dark:": "a line through 0 goes through 0",
+    "halves = [max(trimmed_mean(product[half]), 1e-12) for half in (flatter, ~flatter)]": (
+        "only noise without variance is told apart"
+    ),
+    "typical = max(float(np.median(error / np.maximum(held, 1e-12))), 1e-6)": "it is at least that",
 }
 
 SWAPS = (

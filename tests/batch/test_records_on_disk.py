@@ -140,6 +140,13 @@ def test_a_claim_is_held_by_one_and_given_back(tmp_path: Path) -> None:
 
 
 @posix
+def test_a_claim_makes_the_folder_it_lies_in(tmp_path: Path) -> None:
+    with Records(tmp_path / "not" / "there").claimed(PLACE, threading.Event()) as claim:
+        assert claim is not None
+    assert module.HELD < 0  # no descriptor
+
+
+@posix
 def test_a_claim_ends_with_an_error_too(tmp_path: Path) -> None:
     records, stopped = Records(tmp_path), threading.Event()
     stopped.set()

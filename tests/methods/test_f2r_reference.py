@@ -252,3 +252,9 @@ def test_flows_of_frames_that_are_gone_are_forgotten_and_others_are_not() -> Non
     f2r.flows.forget(3)
     assert f2r.flows.known(2, 3) is None
     assert f2r.flows.known(2, 1) is not None
+
+
+def test_networks_are_told_the_measured_level_as_it_is_unless_the_weights_say_otherwise() -> None:
+    f2r = F2R(Networks(3, TINY), padded)
+    assert (f2r.length, f2r.level) == (5, 1.0)
+    assert (F2R.can_measure_noise, F2R.wants_sigma) == (True, False)
