@@ -62,7 +62,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     workers = [p for p in processes() if parent_of(p) == parent.pid]
     assert len(workers) >= 2
     parent.kill()
-    parent.wait()
+    parent.communicate()  # closes its pipe
     deadline = time.monotonic() + 200
     while any(alive(worker) for worker in workers):
         assert time.monotonic() < deadline
