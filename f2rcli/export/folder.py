@@ -13,7 +13,7 @@ from f2rcli.export.graphs import Graph, graphs, multiple
 from f2rcli.export.onnx_file import difference, onnx_bytes, onnx_library, runtime_version
 from f2rcli.io.atomic import PartFolder
 from f2rcli.io.targets import check_target
-from f2rcli.methods.f2r import F2R, Networks
+from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.weights import Weights
 
 NAMES = ("coarse.onnx", "anchor.onnx", "refiner.onnx", "graph.json")
@@ -64,14 +64,14 @@ def _check_folder(folder: Path, *, overwrite: bool) -> None:
         check_target(target, [], overwrite=overwrite)
 
 
-def _networks(chosen: Weights) -> Networks:
+def _networks(chosen: Weights) -> F2RNetworks:
     if chosen.header.method != F2R.name:
         others = (name for name, entry in weights.manifest().items() if entry["method"] == F2R.name)
         raise WeightsError(
             f"{chosen.name}: weights for method {chosen.header.method}; only f2r's are exported.",
             hint=f"Choose from: {', '.join(others)}.",
         )
-    networks = Networks(chosen.header.channels, chosen.header.config)
+    networks = F2RNetworks(chosen.header.channels, chosen.header.config)
     chosen.fill(networks)
     return networks.eval()
 

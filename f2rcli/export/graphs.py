@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from f2rcli.methods.f2r import Networks
+from f2rcli.methods.f2r import F2RNetworks
 from f2rcli.models.fusion import Aligned, Anchor
 from f2rcli.weights import Header
 
@@ -123,7 +123,7 @@ WEIGHTS = Port(
 REFINED = Port("refined", "BCHW", LIGHT, 0, 1, "The result: the restored centre.")
 
 
-def graphs(networks: Networks) -> tuple[Graph, ...]:
+def graphs(networks: F2RNetworks) -> tuple[Graph, ...]:
     """The three networks in the order in which they run."""
     neighbours = (ALIGNED_NOISY, ALIGNED_COARSE, CONFIDENCE)
     coarse, anchor, refiner = networks.coarse, networks.anchor, networks.refiner
@@ -142,7 +142,7 @@ def graphs(networks: Networks) -> tuple[Graph, ...]:
     )
 
 
-def multiple(networks: Networks) -> int:
+def multiple(networks: F2RNetworks) -> int:
     """What height and width must be a multiple of, in pixels."""
     return max(networks.coarse.stride, networks.anchor.stride, networks.refiner.stride)
 

@@ -3,7 +3,7 @@
 A window of seven frames cannot beat the mean of seven. Where a scene stands still, the mean of
 everything before is far better; where it moves, nothing is lost, because there the memory is the
 frame it was made at. Every pixel counts how many frames it is worth: a Kalman filter whose
-process noise is whatever the match leaves beyond the noise (Kalman, 1960; DESIGN.md D33).
+process noise is whatever the match leaves beyond the noise (Kalman, 1960; DESIGN.md D34).
 """
 
 from dataclasses import dataclass

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from f2rcli.methods.base import Prepared
-from f2rcli.methods.f2r import F2R, FlowBook, Networks, mismatches, photometric, typical_mismatch
+from f2rcli.methods.f2r import F2R, FlowBook, F2RNetworks, mismatches, photometric, typical_mismatch
 from f2rcli.models.flow import midway
 from f2rcli.models.layers import padded
 from f2rcli.models.memory import Memory

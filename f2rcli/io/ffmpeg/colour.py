@@ -14,7 +14,7 @@ from f2rcli.io.ffmpeg.filters import Filter
 
 UNSPECIFIED = 2  # ITU-T H.273, for primaries, transfer and matrix alike
 LIMITED, FULL = 1, 2  # FFmpeg's AVColorRange
-HD_LINES = 720  # from here up an unspecified matrix is taken as BT.709 (DESIGN.md D1)
+HD_LINES = 720  # from here up an unspecified matrix is taken as BT.709
 
 # ITU-T H.273 MatrixCoefficients
 _MATRICES = {

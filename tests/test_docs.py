@@ -1,0 +1,195 @@
+"""What the documents name exists: files, links, modules, names in the code, options."""
+
+import importlib
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import typer
+
+from f2rcli.cli.app import app
+from tests.test_architecture import ROOMS
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "f2rcli"
+FOLDERS = ("", "docs", "benchmarks", "weights", "examples", ".github")
+HISTORY = {"CHANGELOG.md"}  # names what once was
+DOCUMENTS = sorted(
+    path for folder in FOLDERS for path in (ROOT / folder).glob("*.md") if path.name not in HISTORY
+)
+OUR_FOLDERS = {"f2rcli", "docs", "tests", "benchmarks", "examples", "weights", ".ci", ".github"}
+
+# What documents name and the repository does not have, and why.
+NOT_OURS = {
+    "report.md": "what a training run writes",
+}
+OTHER_PROGRAMS = {
+    "--nthreads": "dask worker",
+    "--resources": "dask worker",
+    "--help": "every command has it, but not as a parameter",
+    "--version": "of the program, not of a command",
+}
+
+
+def fenced(text: str) -> list[str]:
+    """The blocks of code of a document."""
+    return re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def inline(text: str) -> list[str]:
+    """What stands in backticks outside blocks; in tables an escaped bar is a bar."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    return [code.replace("\\|", "|") for code in re.findall(r"`([^`]+)`", prose)]
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """The words of every command line, in blocks (joined where they go on) and in backticks."""
+    blocks = "\n".join(fenced(text)).replace("\\\n", " ").splitlines()
+    for line in [*blocks, *inline(text)]:
+        for part in re.split(r"&&|[|](?= )|;", re.sub(r"\s#.*", "", line.removeprefix("$ "))):
+            try:
+                words = shlex.split(part)
+            except ValueError:
+                continue
+            if words:
+                yield words
+
+
+def exists(name: str, document: Path) -> bool:
+    """Whether a path is one of the repository's, of the package's, or beside the document. NAME
+    stands for any: its folder must exist."""
+    name = name.partition("NAME")[0]
+    places = (ROOT, PACKAGE, PACKAGE / "evaluation", PACKAGE / "training", document.parent)
+    return any((place / name).exists() for place in places)
+
+
+def says(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@cache
+def sources() -> str:
+    """The package's own text, and its data's."""
+    kinds = ("*.py", "*.css", "*.js", "*.toml", "*.html")
+    return "\n".join(says(path) for kind in kinds for path in sorted(PACKAGE.rglob(kind)))
+
+
+@cache
+def options() -> dict[str, set[str]]:
+    """Every command's options, by command."""
+    group = typer.main.get_command(app)
+    found: dict[str, set[str]] = {}
+    for name, command in group.commands.items():  # type: ignore[attr-defined]  # a group
+        spelled = (o for p in command.params for o in (*p.opts, *p.secondary_opts))
+        found[name] = {option for option in spelled if option.startswith("-")} | {"--help", "-h"}
+    return found
+
+
+def named_options(words: list[str]) -> list[str]:
+    """The options of a command line: `--tile` of `--tile=auto|off`."""
+    parts = (part for word in words for part in re.split(r"[\[\]/]", word))
+    return [m[0] for part in parts if (m := re.match(r"--[a-z][a-z0-9-]*", part))]
+
+
+pytestmark = pytest.mark.skipif(not (ROOT / "DESIGN.md").exists(), reason="an installed copy")
+documents = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
+
+
+@documents
+def test_files_that_a_document_names_exist(path: Path) -> None:
+    missing = []
+    for code in inline(says(path)):
+        name = code.split("#")[0].rstrip("/")
+        ours = name.split("/")[0] in OUR_FOLDERS or name.endswith((".py", ".md"))
+        plain = re.fullmatch(r"[\w./-]+", name)
+        if ours and plain and name not in NOT_OURS and not exists(name, path):
+            missing.append(code)
+    assert not missing
+
+
+@documents
+def test_links_lead_somewhere(path: Path) -> None:
+    broken = []
+    for link in re.findall(r"\]\(([^)]+)\)", says(path)):
+        target, _, anchor = link.partition("#")
+        if target.startswith("http"):
+            continue
+        page = path.parent / target if target else path
+        headings = re.findall(r"^#+ (.*)$", says(page), re.MULTILINE) if anchor else []
+        anchors = {re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in headings}
+        if not page.exists() or (anchor and anchor not in anchors):
+            broken.append(link)
+    assert not broken
+
+
+@documents
+def test_modules_that_a_document_names_can_be_imported(path: Path) -> None:
+    text = says(path)
+    named = [code for code in inline(text) if re.fullmatch(r"f2rcli(\.\w+)+", code)]
+    for block in fenced(text):
+        for module, names in re.findall(r"^from (f2rcli[\w.]*) import (.+)$", block, re.MULTILINE):
+            named += [f"{module}.{name.strip()}" for name in names.split(",")]
+    named += [m for m in re.findall(r"python -m (f2rcli[\w.]*)", text) if m != "f2rcli"]
+    for name in named:
+        module, _, last = name.rpartition(".")
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError:
+            assert hasattr(importlib.import_module(module), last), name
+
+
+@documents
+def test_options_of_commands_exist(path: Path) -> None:
+    unknown = []
+    known = set[str]().union(*options().values())
+    for words in commands(says(path)):
+        asked = named_options(words)
+        match words:
+            case ["f2r", command, *_] if command in options():
+                unknown += [f"{command} {o}" for o in asked if o not in options()[command]]
+            case ["python", script, *_] if script.startswith("benchmarks/") and asked:
+                source = says(ROOT / script)
+                unknown += [f"{script} {o}" for o in asked if f'"{o}"' not in source]
+            case [first, *_] if first.startswith("--"):
+                allowed = known | OTHER_PROGRAMS.keys()
+                unknown += [o for o in asked if o not in allowed and not in_benchmarks(o)]
+    assert not unknown
+
+
+@cache
+def in_benchmarks(option: str) -> bool:
+    """Whether a script of the repository takes the option."""
+    scripts = [*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "examples").glob("*.py")]
+    return any(f'"{option}"' in says(script) for script in scripts)
+
+
+def test_names_in_the_design_exist_in_the_code() -> None:
+    text, code = says(ROOT / "DESIGN.md"), sources()
+    unknown = []
+    for name in inline(text):
+        word = re.fullmatch(r"([A-Za-z]\w*)((?:\.\w+)*)(\(\))?( = \w+)?", name)
+        if word is None or "/" in name or exists(name, ROOT) or exists(f"{name}.py", ROOT):
+            continue
+        parts = [word[1], *word[2].split(".")[1:]]
+        unknown += [name for part in parts if not re.search(rf"\b{part}\b", code)]
+    assert not unknown
+
+
+def test_the_rooms_of_the_design_are_those_of_the_architecture() -> None:
+    section = says(ROOT / "DESIGN.md").split("## Rooms and direction")[1]
+    drawn = [set(line.split()) for line in fenced(section)[0].splitlines()]
+    assert drawn == list(reversed(ROOMS))
+
+
+def test_the_rooms_of_contributing_are_those_of_the_package() -> None:
+    section = says(ROOT / "CONTRIBUTING.md").split("## The house")[1].split("##")[0]
+    listed = {name.removesuffix(".py").rstrip("/") for name in inline(section)}
+    assert set[str]().union(*ROOMS) <= listed
+
+
+def test_every_command_has_its_place_on_the_page_of_commands() -> None:
+    synopsis = fenced(says(ROOT / "docs" / "cli.md"))[0]
+    assert set(re.findall(r"^f2r (\w+)", synopsis, re.MULTILINE)) == set(options())
