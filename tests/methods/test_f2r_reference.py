@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from f2rcli.methods.base import Prepared
-from f2rcli.methods.f2r import F2R, FlowBook, F2RNetworks, mismatches, photometric, typical_mismatch
+from f2rcli.methods.f2r import F2R, F2RNetworks, FlowBook, mismatches, photometric, typical_mismatch
 from f2rcli.models.flow import midway
 from f2rcli.models.layers import padded
 from f2rcli.models.memory import Memory
@@ -47,7 +47,7 @@ def frame(index: int) -> Prepared:
 
 def method(speed: tuple[float, float] = (1.5, -0.5)) -> tuple[F2R, Drift]:
     drift = Drift(speed)
-    f2r = F2R(Networks(3, TINY), padded)
+    f2r = F2R(F2RNetworks(3, TINY), padded)
     f2r.flows = FlowBook(drift)
     return f2r, drift
 
@@ -149,7 +149,7 @@ def test_a_frame_is_prepared_with_the_luma_of_its_coarse_estimate(channels: int)
         told.append((network, *inputs))
         return inputs[0] / 2
 
-    f2r = F2R(Networks(channels, TINY), run, level=0.5)
+    f2r = F2R(F2RNetworks(channels, TINY), run, level=0.5)
     noisy = torch.rand(1, channels, *SIZE)
     ready = f2r.prepare(3, noisy, NoiseModel.gaussian(0.1, channels))
     assert ready.index == 3
@@ -255,6 +255,6 @@ def test_flows_of_frames_that_are_gone_are_forgotten_and_others_are_not() -> Non
 
 
 def test_networks_are_told_the_measured_level_as_it_is_unless_the_weights_say_otherwise() -> None:
-    f2r = F2R(Networks(3, TINY), padded)
+    f2r = F2R(F2RNetworks(3, TINY), padded)
     assert (f2r.length, f2r.level) == (5, 1.0)
     assert (F2R.can_measure_noise, F2R.wants_sigma) == (True, False)
