@@ -11,7 +11,16 @@ from torch import Tensor
 
 from f2rcli import yuv
 from f2rcli.engine.chroma import smoothed
-from f2rcli.engine.contract import LEAST, Real, box, changing, clipped_moments, held
+from f2rcli.engine.contract import (
+    CLIPPED_TOLERANCES,
+    LEAST,
+    TOLERANCES,
+    Real,
+    box,
+    changing,
+    clipped_moments,
+    held,
+)
 from f2rcli.engine.returned import Returned
 from f2rcli.engine.steady import Steady
 from f2rcli.frames import Family, Frame, Space
@@ -87,6 +96,7 @@ def under_contract(
         levels.append(noise.level(index, own))
     if chroma:
         removed = _calmed(centre, removed, levels, slack, allowance)
+    tolerances = TOLERANCES if factor is None else CLIPPED_TOLERANCES
     out = []
     for index, (taken, bound) in enumerate(zip(removed, quiet, strict=True)):
         kind = int(chroma and index > 0)
@@ -100,7 +110,7 @@ def under_contract(
         free = taken if shift is None else taken - shift
         if beside.steady is not None:
             free = free - beside.steady.lost(index, free, variance, noise.shares[index])
-        kept = held(free, variance, noise.shares[index])
+        kept = held(free, variance, noise.shares[index], tolerances=tolerances)
         if shift is not None:
             kept += shift
         returned.add(index, taken, kept)
