@@ -58,7 +58,7 @@ def held(
     allowed *= np.float32(SMALL_TOLERANCE)
     np.maximum(power, LEAST, out=power)
     allowed /= power
-    kept *= np.sqrt(np.minimum(allowed, 1, out=allowed), out=allowed)
+    kept *= np.sqrt(np.clip(allowed, 0, 1, out=allowed), out=allowed)
     most = np.sqrt(variance) * np.float32(MOST)
     return np.clip(kept, -most, most, out=kept)
 
@@ -83,7 +83,7 @@ def box(plane: Real, side: int) -> Real:
 def power_around(plane: Real, side: int) -> Real:
     """Mean square over side x side pixels, as `box`."""
     mean: Real = cv2.sqrBoxFilter(plane, cv2.CV_32F, (side, side), borderType=cv2.BORDER_REFLECT)  # type: ignore[assignment]  # float32 as asked
-    return mean
+    return np.maximum(mean, 0, out=mean)  # running sums may end a rounding below
 
 
 def clipped_moments(restored: torch.Tensor, level: torch.Tensor) -> tuple[torch.Tensor, ...]:

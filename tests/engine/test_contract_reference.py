@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from f2rcli.engine.contract import changing, clipped_moments, held
+from f2rcli.engine.contract import changing, clipped_moments, held, power_around
 from f2rcli.noise.bands import white_shares
 
 Array = NDArray[np.float64]
@@ -131,3 +131,12 @@ def test_the_bound_is_the_mean_over_neighbours_of_half_the_difference_that_motio
             one = np.minimum(one, mean(np.square(centre - other.ravel()[move]).astype(float), 9))
         wanted += one / 6
     np.testing.assert_allclose(found, wanted, rtol=1e-4)
+
+
+def test_power_is_never_below_zero() -> None:
+    """Running sums leave roundings behind a bright area, and a root of those is no number."""
+    rng = np.random.default_rng(0)
+    plane = np.zeros((64, 256), np.float32)
+    plane[:, :96] = rng.normal(0, 900, (64, 96))
+    assert power_around(plane, 15).min() >= 0
+    assert np.isfinite(held(plane, np.square(plane) * np.float32(1e-3), white_shares())).all()
