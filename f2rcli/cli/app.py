@@ -19,8 +19,8 @@ from f2rcli.cli.commands.export import export
 from f2rcli.cli.commands.info import info
 from f2rcli.cli.commands.noise import noise
 from f2rcli.cli.commands.train import train
-from f2rcli.cli.console import Console
 from f2rcli.cli.signals import Stopper, Terminated
+from f2rcli.cli.terminal.console import Console
 from f2rcli.errors import (
     EXIT_BUG,
     EXIT_FAILURE,

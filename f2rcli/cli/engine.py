@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from f2rcli.cli.console import Console
+from f2rcli.cli.terminal.console import Console
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.frames import ClipInfo
 
 if TYPE_CHECKING:
-    from f2rcli.engine.returned import Returned
+    from f2rcli.engine.contract.returned import Returned
     from f2rcli.engine.stream import Engine
 
 MUCH_RETURNED = 0.1  # of what was removed, from where a receipt says so

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from f2rcli.cli.console import Console
+from f2rcli.cli.terminal.console import Console
 from f2rcli.errors import F2RError
 from f2rcli.io.atomic import write_file
 from f2rcli.io.targets import check_target

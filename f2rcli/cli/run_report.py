@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from f2rcli import __version__
-from f2rcli.cli.console import Console
 from f2rcli.cli.engine import returned_of
-from f2rcli.cli.progress import Meter
+from f2rcli.cli.terminal.console import Console
+from f2rcli.cli.terminal.progress import Meter
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import F2RError, UsageError
 from f2rcli.frames import ClipInfo

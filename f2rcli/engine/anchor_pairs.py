@@ -6,7 +6,7 @@ from torch import Tensor
 
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.methods.base import Method, Prepared
-from f2rcli.noise.samples import NoiseSamples
+from f2rcli.noise.measurement.samples import NoiseSamples
 from f2rcli.noise.stabilising import VarianceStabiliser
 from f2rcli.window import Window, windows
 

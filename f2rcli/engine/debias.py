@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.engine.contract import box
+from f2rcli.engine.contract.limits import box
 
 SAMPLES = 4096  # of a bin of brightness; the mean of their noise is 1/64 of its deviation
 MOST_BINS = 16

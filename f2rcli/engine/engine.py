@@ -11,15 +11,7 @@ from torch import Tensor
 
 from f2rcli import methods, sensor, weights, yuv
 from f2rcli.defects import SetAside
-from f2rcli.engine.debias import without_bias
-from f2rcli.engine.device import (
-    choose_device,
-    choose_precision,
-    keep_memory,
-    memory_of,
-    use_threads,
-)
-from f2rcli.engine.residual import (
+from f2rcli.engine.contract.residual import (
     ALONE,
     CODED,
     STRICT,
@@ -28,7 +20,15 @@ from f2rcli.engine.residual import (
     changes_of,
     under_contract,
 )
-from f2rcli.engine.returned import Returned
+from f2rcli.engine.contract.returned import Returned
+from f2rcli.engine.debias import without_bias
+from f2rcli.engine.device import (
+    choose_device,
+    choose_precision,
+    keep_memory,
+    memory_of,
+    use_threads,
+)
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import allowance, check_strengths, scaled
 from f2rcli.engine.tiles import Runner, choose_tile

@@ -17,11 +17,11 @@ from f2rcli.engine.stream import PREROLL, one_field, unique
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout
 from f2rcli.methods.base import Estimating, Method
 from f2rcli.models.flow import DISFlow, Flow
-from f2rcli.noise.independence import Temporal, temporal_correlation
+from f2rcli.noise.measurement.independence import Temporal, temporal_correlation
+from f2rcli.noise.measurement.samples import roughness
+from f2rcli.noise.measurement.spectrum import Spectrum, SpectrumSamples
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.report import NoiseReport, confidence_of
-from f2rcli.noise.samples import roughness
-from f2rcli.noise.spectrum import Spectrum, SpectrumSamples
 from f2rcli.noise.stabilising import VarianceStabiliser
 from f2rcli.sensor import lowest
 from f2rcli.window import Window

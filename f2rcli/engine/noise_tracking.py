@@ -16,12 +16,12 @@ from f2rcli.engine.engine import Engine
 from f2rcli.engine.strength import allowance
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.methods.base import Method, Prepared
-from f2rcli.noise.blocking import Blocking, find_blocking
-from f2rcli.noise.bound import Bound, Picture
+from f2rcli.noise.measurement.blocking import Blocking, find_blocking
+from f2rcli.noise.measurement.bound import Bound, Picture
+from f2rcli.noise.measurement.samples import single_frame_sigma
 from f2rcli.noise.model import NoiseModel, blend
 from f2rcli.noise.planes import Anchored, PlaneNoise, measure_planes, picture_of
 from f2rcli.noise.report import HARDLY_ANY, NOTHING_TO_DO, Doubts
-from f2rcli.noise.samples import single_frame_sigma
 from f2rcli.noise.stabilising import VarianceStabiliser
 from f2rcli.window import Window
 

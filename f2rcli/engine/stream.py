@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from f2rcli.defects import put_back, without_defects
+from f2rcli.engine.contract.residual import Beside, watched
+from f2rcli.engine.contract.steady import Steady
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine, Prediction, load_engine
 from f2rcli.engine.noise_tracking import REFRESH_EVERY, NoiseTracker
-from f2rcli.engine.residual import Beside, watched
 from f2rcli.engine.settings import EngineSettings
-from f2rcli.engine.steady import Steady
 from f2rcli.engine.strength import changes_nothing
 from f2rcli.frames import ClipInfo, Frame, same_samples
 from f2rcli.methods.base import Method, Moving, Prepared, Remembering, Restored

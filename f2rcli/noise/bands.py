@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from f2rcli.models.flow import DISFlow
-from f2rcli.noise.bound import Bound, Floats, Picture, Values, flat_difference
+from f2rcli.noise.measurement.bound import Bound, Floats, Picture, Values, flat_difference
 
 BAND_SIDES = (3, 7, 15, 31, 63)  # pixels, of the box filters that part the bands
 GROWTH = 2.0  # of power per band towards coarser scales: more is what frames do not share

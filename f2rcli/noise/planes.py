@@ -13,9 +13,17 @@ from torch import Tensor
 from f2rcli import sensor, yuv
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.noise.bands import shares_of, white_shares
-from f2rcli.noise.bound import KNOT_PLACES, Bound, Floats, Picture, bounds_of, cut_to, lowered
+from f2rcli.noise.measurement.bound import (
+    KNOT_PLACES,
+    Bound,
+    Floats,
+    Picture,
+    bounds_of,
+    cut_to,
+    lowered,
+)
+from f2rcli.noise.measurement.samples import NoiseSamples
 from f2rcli.noise.model import NoiseModel, blend
-from f2rcli.noise.samples import NoiseSamples
 
 JOINT = 1.1  # times what independent planes bring into a channel: theirs may be correlated
 EVEN = 1e-3  # difference of factors that is none

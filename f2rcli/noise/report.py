@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from f2rcli.noise.blocking import Blocking
-from f2rcli.noise.independence import Temporal
 from f2rcli.noise.law import NoiseLaw
+from f2rcli.noise.measurement.blocking import Blocking
+from f2rcli.noise.measurement.independence import Temporal
+from f2rcli.noise.measurement.samples import Points
+from f2rcli.noise.measurement.spectrum import Spectrum
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
-from f2rcli.noise.samples import Points
-from f2rcli.noise.spectrum import Spectrum
 
 FORMAT = 1  # of the JSON
 CLEAN = 1.0 / 255  # sigma below which there is nothing to train on: 8-bit rounding has 0.3

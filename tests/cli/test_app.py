@@ -6,8 +6,8 @@ import pytest
 
 from f2rcli import errors
 from f2rcli.cli.app import ExitHandler
-from f2rcli.cli.console import Console
 from f2rcli.cli.signals import Terminated
+from f2rcli.cli.terminal.console import Console
 
 
 class OutOfMemoryError(RuntimeError):

@@ -6,8 +6,8 @@ import json
 import pytest
 from rich.console import Console as RichConsole
 
-from f2rcli.cli.console import Console, EventStream
-from f2rcli.cli.progress import Meter
+from f2rcli.cli.terminal.console import Console, EventStream
+from f2rcli.cli.terminal.progress import Meter
 
 
 class Clock:

@@ -1,6 +1,6 @@
 """A receipt: sizes before and after, the speed, and nothing that is not known."""
 
-from f2rcli.cli.receipts import Finished
+from f2rcli.cli.terminal.receipts import Finished
 from f2rcli.io.base import Receipt
 
 WROTE = Receipt(

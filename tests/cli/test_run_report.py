@@ -15,7 +15,7 @@ from f2rcli.cli import engine as cli_engine
 from f2rcli.cli import run_report
 from f2rcli.cli.app import run
 from f2rcli.cli.engine import returned_lines, returned_values
-from f2rcli.engine.returned import Returned
+from f2rcli.engine.contract.returned import Returned
 from f2rcli.engine.self_test import CLIP
 from f2rcli.errors import OutputError
 from f2rcli.evaluation import report

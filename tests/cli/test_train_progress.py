@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from f2rcli.cli.console import Console, Verbosity
-from f2rcli.cli.train_progress import StepMeter
+from f2rcli.cli.terminal.console import Console, Verbosity
+from f2rcli.cli.terminal.train_progress import StepMeter
 from f2rcli.training.loop.events import Event
 from f2rcli.training.loop.events import EventKind as Kind
 

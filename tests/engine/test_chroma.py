@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.engine.chroma import smoothed
+from f2rcli.engine.contract.chroma import smoothed
 
 LEFT = 0.01  # standard deviation of what a method left, of noise of 0.04
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from f2rcli.engine.contract import box, changing, clipped_moments, held
+from f2rcli.engine.contract.limits import box, changing, clipped_moments, held
 from f2rcli.noise.bands import BAND_SIDES, bands
 
 Real = NDArray[np.float32]

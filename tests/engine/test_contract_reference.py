@@ -5,8 +5,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from f2rcli.engine.contract import changing, clipped_moments, held, power_around
-from f2rcli.noise.bands import white_shares
+from f2rcli.engine.contract.limits import (
+    CLIPPED_TOLERANCES,
+    changing,
+    clipped_moments,
+    held,
+    power_around,
+)
+from f2rcli.noise.bands import bands, white_shares
 
 Array = NDArray[np.float64]
 SIDES = (3, 7, 15, 31, 63)
@@ -70,7 +76,7 @@ def test_planes_smaller_than_a_window_use_the_largest_odd_one_inside(side: int) 
         parts = [
             removed.astype(np.float32) * np.float32(s) for s in (0.5, 0.2, 0.1, 0.1, 0.05, 0.05)
         ]
-        patch.setattr("f2rcli.engine.contract.bands", lambda plane: parts)
+        patch.setattr("f2rcli.engine.contract.limits.bands", lambda plane: parts)
         found = held(removed.astype(np.float32), variance.astype(np.float32), shares)
     kept = np.zeros_like(removed)
     for band, share, window in zip(parts, shares, WINDOWS, strict=True):
@@ -140,3 +146,11 @@ def test_power_is_never_below_zero() -> None:
     plane[:, :96] = rng.normal(0, 900, (64, 96))
     assert power_around(plane, 15).min() >= 0
     assert np.isfinite(held(plane, np.square(plane) * np.float32(1e-3), white_shares())).all()
+
+
+def test_where_noise_was_clipped_hardly_a_window_of_noise_alone_is_touched() -> None:
+    noise = np.random.default_rng(0).standard_normal((512, 512), np.float32)
+    parts = zip(bands(noise), white_shares(), WINDOWS, CLIPPED_TOLERANCES, strict=True)
+    for index, (band, share, window, tolerance) in enumerate(parts):
+        beyond = float(np.mean(power_around(band, window) > tolerance * share))
+        assert beyond < (0.1 if index == 5 else 0.006)

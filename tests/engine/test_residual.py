@@ -10,11 +10,19 @@ import torch
 from numpy.typing import NDArray
 
 from f2rcli import yuv
-from f2rcli.engine import residual
-from f2rcli.engine.contract import clipped_moments
-from f2rcli.engine.residual import ALONE, CODED, STRICT, Beside, Slack, under_contract, watched
-from f2rcli.engine.returned import Returned
-from f2rcli.engine.steady import Steady
+from f2rcli.engine.contract import residual
+from f2rcli.engine.contract.limits import CLIPPED_TOLERANCES, TOLERANCES, clipped_moments
+from f2rcli.engine.contract.residual import (
+    ALONE,
+    CODED,
+    STRICT,
+    Beside,
+    Slack,
+    under_contract,
+    watched,
+)
+from f2rcli.engine.contract.returned import Returned
+from f2rcli.engine.contract.steady import Steady
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
 from f2rcli.noise.bands import white_shares
 from f2rcli.noise.model import NoiseModel
@@ -47,8 +55,11 @@ def change_of(layout: PlaneLayout, size: float = 0.05) -> torch.Tensor:
 class Told(list[Any]):
     """Stands in for `held`: notes what it is told, and lets half of what was removed stay."""
 
-    def __call__(self, removed: Real, variance: Real, shares: Any, sharper: float = 0.0) -> Real:
+    tolerances: Any = None  # of the last plane
+
+    def __call__(self, removed: Real, variance: Real, shares: Any, tolerances: Any) -> Real:
         self.append((removed.copy(), variance.copy(), shares))
+        self.tolerances = tolerances
         return removed / 2
 
 
@@ -250,6 +261,7 @@ def test_without_clipping_nothing_is_set_apart(told: Told, why: str) -> None:
     change = torch.full((1, 1, HEIGHT, WIDTH), -0.01)
     run(frame, change=change, noise=noise, model=model)
     ((free, variance, _),) = told
+    assert told.tolerances == TOLERANCES
     np.testing.assert_allclose(free, 0.01, atol=1e-7)
     np.testing.assert_allclose(variance, 0.05**2, rtol=1e-5)
 
@@ -263,6 +275,7 @@ def test_three_deviations_from_black_or_white_count_as_near(
     zero = torch.zeros(1, 1, HEIGHT, WIDTH)
     run(frame, change=zero, noise=noise, model=NoiseModel.gaussian(0.05, 1))
     assert bool((np.abs(told[0][1] - 0.05**2) > 1e-9).any()) is near
+    assert told.tolerances == (CLIPPED_TOLERANCES if near else TOLERANCES)
 
 
 def test_shifts_of_colours_come_to_the_planes_through_the_matrix(told: Told) -> None:

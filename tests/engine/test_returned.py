@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from f2rcli.engine.returned import CELLS, Returned
+from f2rcli.engine.contract.returned import CELLS, Returned
 
 
 def noise(shape: tuple[int, int], seed: int = 0) -> NDArray[np.float32]:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.engine.steady import Steady
+from f2rcli.engine.contract.steady import Steady
 from f2rcli.noise.bands import white_shares
 
 SIGMA, SIDE = 0.05, 128

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from f2rcli.noise.blocking import find_blocking
+from f2rcli.noise.measurement.blocking import find_blocking
 
 
 def scene(seed: int, size: tuple[int, int] = (128, 192)) -> np.ndarray:

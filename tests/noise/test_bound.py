@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from f2rcli.noise.bound import Bound, Picture, Values, bounds_of, lowered
+from f2rcli.noise.measurement.bound import Bound, Picture, Values, bounds_of, lowered
 from f2rcli.noise.model import NoiseModel
 
 SIGMA = 10 / 255

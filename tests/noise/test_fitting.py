@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from f2rcli.noise.fitting import (
+from f2rcli.noise.measurement.fitting import (
     CLIPPED,
     Bins,
     Levels,

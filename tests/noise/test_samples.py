@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from f2rcli.noise.measurement.samples import NoiseSamples, single_frame_sigma
 from f2rcli.noise.model import NoiseModel, blend
-from f2rcli.noise.samples import NoiseSamples, single_frame_sigma
 
 
 def smooth_picture(height: int = 160, width: int = 200) -> torch.Tensor:

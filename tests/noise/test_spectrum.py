@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from f2rcli.noise.independence import Temporal, temporal_correlation
 from f2rcli.noise.law import NoiseLaw
+from f2rcli.noise.measurement.independence import Temporal, temporal_correlation
+from f2rcli.noise.measurement.samples import roughness
+from f2rcli.noise.measurement.spectrum import Spectrum, SpectrumSamples
 from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.samples import roughness
-from f2rcli.noise.spectrum import Spectrum, SpectrumSamples
 
 LEVEL = NoiseModel.gaussian(0.1, 3)
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from f2rcli.cli.console import Console
-from f2rcli.cli.train_progress import StepMeter
+from f2rcli.cli.terminal.console import Console
+from f2rcli.cli.terminal.train_progress import StepMeter
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import UsageError
 from f2rcli.io.base import ReadOptions

@@ -19,9 +19,9 @@ from f2rcli.batch.scan import Choice, Scan, scan
 from f2rcli.batch.settings import settings_hash
 from f2rcli.batch.targets import Placed, check_output, place_all
 from f2rcli.batch.work import Outcome, Task, not_run
-from f2rcli.cli.batch_progress import BatchMeter
-from f2rcli.cli.console import Console
 from f2rcli.cli.options.batch import BatchOptions
+from f2rcli.cli.terminal.batch_progress import BatchMeter
+from f2rcli.cli.terminal.console import Console
 from f2rcli.errors import EXIT_INPUT, EXIT_OK, InputError, UsageError
 from f2rcli.io import is_clip
 from f2rcli.settings import settings_of

@@ -9,7 +9,6 @@ import typer
 from f2rcli import __version__
 from f2rcli.cli.commands.adapt import adapted, check_adapt
 from f2rcli.cli.commands.batch import asks_for_batch, run_batch
-from f2rcli.cli.console import Console
 from f2rcli.cli.engine import (
     aside_lines,
     engine_values,
@@ -27,9 +26,10 @@ from f2rcli.cli.options import batch as bopt
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import with_options
 from f2rcli.cli.preview import pairs, preview_target
-from f2rcli.cli.progress import Meter
-from f2rcli.cli.receipts import Finished, source_bytes
 from f2rcli.cli.run_report import RunReport
+from f2rcli.cli.terminal.console import Console
+from f2rcli.cli.terminal.progress import Meter
+from f2rcli.cli.terminal.receipts import Finished, source_bytes
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import changes_nothing
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, UsageError, WeightsError

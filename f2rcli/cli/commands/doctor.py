@@ -8,9 +8,9 @@ from importlib import metadata
 from typing import Annotated, NamedTuple
 
 from f2rcli import __version__, weights
-from f2rcli.cli.console import Console
 from f2rcli.cli.engine import loaded
 from f2rcli.cli.options.derived import Part, with_options
+from f2rcli.cli.terminal.console import Console
 from f2rcli.engine.self_test import CLIP, FRAMES, LEVEL, self_test
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_FAILURE, EXIT_OK, F2RError, WeightsError

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from rich.console import Console as RichConsole
 
-from f2rcli.cli.console import Console
 from f2rcli.cli.eval_cases import EvalRequest, plan_of, request, split
-from f2rcli.cli.eval_table import tables
 from f2rcli.cli.options import eval as eopt
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import Part, with_options
-from f2rcli.cli.progress import Meter
 from f2rcli.cli.results import check_result
+from f2rcli.cli.terminal.console import Console
+from f2rcli.cli.terminal.eval_table import tables
+from f2rcli.cli.terminal.progress import Meter
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, UsageError
 from f2rcli.evaluation.plan import Plan

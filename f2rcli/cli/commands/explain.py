@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from f2rcli.cli.console import Console
 from f2rcli.cli.engine import loaded, say_notes
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import Part, with_options
 from f2rcli.cli.results import deliver
+from f2rcli.cli.terminal.console import Console
 from f2rcli.defects import without_defects
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, InputError, UsageError

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from f2rcli.cli.console import Console
 from f2rcli.cli.options.derived import Part, with_options
+from f2rcli.cli.terminal.console import Console
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_OK
 

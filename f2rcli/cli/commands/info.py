@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
-from f2rcli.cli.console import Console
 from f2rcli.cli.engine import engine_values, engine_words, loaded
 from f2rcli.cli.forecast import forecast
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import Part, with_options
-from f2rcli.cli.receipts import source_bytes
+from f2rcli.cli.terminal.console import Console
+from f2rcli.cli.terminal.receipts import source_bytes
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_OK, F2RError, WeightsError
 from f2rcli.frames import ClipInfo

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from f2rcli.cli.console import Console
 from f2rcli.cli.engine import loaded
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import Part, with_options
 from f2rcli.cli.results import check_result, deliver
+from f2rcli.cli.terminal.console import Console
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, InputError, UsageError
 from f2rcli.io import open_reader

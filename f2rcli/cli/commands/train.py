@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from f2rcli import __version__, methods
-from f2rcli.cli.console import Console
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options import train as topt
 from f2rcli.cli.options.derived import Part, with_options
 from f2rcli.cli.signals import Terminated
-from f2rcli.cli.train_progress import StepMeter
+from f2rcli.cli.terminal.console import Console
+from f2rcli.cli.terminal.train_progress import StepMeter
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_OK, F2RError, OutputError, UsageError
 from f2rcli.io.atomic import FULL

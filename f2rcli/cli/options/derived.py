@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
-from f2rcli.cli.console import Console, Verbosity
+from f2rcli.cli.terminal.console import Console, Verbosity
 from f2rcli.settings import Setting, settings_of
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from f2rcli import methods
-from f2rcli.cli.console import RUN
+from f2rcli.cli.terminal.console import RUN
 from f2rcli.evaluation import baselines, benchmarks, metrics
 from f2rcli.evaluation.plan import CONVERSIONS
 from f2rcli.evaluation.result import NOISY

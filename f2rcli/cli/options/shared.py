@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from f2rcli.cli.console import RUN
 from f2rcli.cli.options.derived import completing
 from f2rcli.cli.options.run_file import load_config
+from f2rcli.cli.terminal.console import RUN
 from f2rcli.engine.settings import PICTURE
 from f2rcli.io.base import SPAN
 from f2rcli.training.run.config import ADAPT

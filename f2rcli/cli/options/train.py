@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from f2rcli.cli.console import RUN
+from f2rcli.cli.terminal.console import RUN
 from f2rcli.engine.settings import MACHINE
 from f2rcli.training.methods import capabilities_of, trainable
 from f2rcli.training.run.config import ADAPT, SPACES

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from f2rcli.models.flow import DISFlow, Luma
-from f2rcli.noise.fitting import undo_clipping
+from f2rcli.noise.measurement.fitting import undo_clipping
 from f2rcli.noise.model import KNOTS, NoiseModel
 
 SIDES = 16, 8  # pixels of a block: the smaller where a plane holds few of the larger

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.noise.fitting import ENOUGH, SMALLEST_BIN, Levels, bins_of, fit_model, trimmed_mean
+from f2rcli.noise.measurement.fitting import (
+    ENOUGH,
+    SMALLEST_BIN,
+    Levels,
+    bins_of,
+    fit_model,
+    trimmed_mean,
+)
 from f2rcli.noise.model import NoiseModel
 
 MAD_TO_SIGMA = 1.4826  # of a Gaussian

@@ -9,7 +9,7 @@ a bilateral filter joint with luma (Tomasi and Manduchi, ICCV 1998; Petschnigg e
 import cv2
 import numpy as np
 
-from f2rcli.engine.contract import Real
+from f2rcli.engine.contract.limits import Real
 
 DIAMETER = 11  # samples of the chroma grid
 GUIDE = 0.5  # of luma's differences beside chroma's

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from f2rcli.engine.contract import LEAST, Real, box, held, power_around
+from f2rcli.engine.contract.limits import LEAST, Real, box, held, power_around
 from f2rcli.noise.bands import Shares
 
 MOST = 32.0  # frames that a place may be worth: slow changes must still fade

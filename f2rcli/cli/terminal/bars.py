@@ -8,7 +8,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from f2rcli.cli.console import Console
+from f2rcli.cli.terminal.console import Console
 
 Words = Sequence[tuple[int, str]]  # parts of a line with their rank: 0 stays longest
 LONGEST, SHORTEST = 30, 6  # columns of a bar

@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from f2rcli.cli.bars import Bars, Shown, Words
-from f2rcli.cli.console import Console
+from f2rcli.cli.terminal.bars import Bars, Shown, Words
+from f2rcli.cli.terminal.console import Console
 from f2rcli.units import span
 
 T = TypeVar("T")

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from f2rcli import yuv
-from f2rcli.engine.chroma import smoothed
-from f2rcli.engine.contract import (
+from f2rcli.engine.contract.chroma import smoothed
+from f2rcli.engine.contract.limits import (
     CLIPPED_TOLERANCES,
     LEAST,
     TOLERANCES,
@@ -21,8 +21,8 @@ from f2rcli.engine.contract import (
     clipped_moments,
     held,
 )
-from f2rcli.engine.returned import Returned
-from f2rcli.engine.steady import Steady
+from f2rcli.engine.contract.returned import Returned
+from f2rcli.engine.contract.steady import Steady
 from f2rcli.frames import Family, Frame, Space
 from f2rcli.models.flow import Flow
 from f2rcli.noise.model import NoiseModel

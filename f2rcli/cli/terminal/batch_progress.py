@@ -8,8 +8,8 @@ from typing import Any
 from rich.progress import TaskID
 
 from f2rcli.batch.work import Outcome, Task
-from f2rcli.cli.bars import Bars, Shown, Words
-from f2rcli.cli.console import Console
+from f2rcli.cli.terminal.bars import Bars, Shown, Words
+from f2rcli.cli.terminal.console import Console
 from f2rcli.units import span
 
 LINE_EVERY = 30.0  # seconds between two lines about one clip

@@ -6,10 +6,10 @@ from typing import Any
 
 from rich.progress import TaskID
 
-from f2rcli.cli.bars import Bars, Shown, Words
-from f2rcli.cli.console import Console
-from f2rcli.cli.progress import EVENT_EVERY, LINE_EVERY
 from f2rcli.cli.results import finite
+from f2rcli.cli.terminal.bars import Bars, Shown, Words
+from f2rcli.cli.terminal.console import Console
+from f2rcli.cli.terminal.progress import EVENT_EVERY, LINE_EVERY
 from f2rcli.training.loop.events import Event, EventKind
 from f2rcli.units import span
 

@@ -1,0 +1,1 @@
+"""The residual contract: what is removed from a picture must look like its noise."""
