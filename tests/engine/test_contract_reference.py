@@ -154,3 +154,13 @@ def test_where_noise_was_clipped_hardly_a_window_of_noise_alone_is_touched() -> 
     for index, (band, share, window, tolerance) in enumerate(parts):
         beyond = float(np.mean(power_around(band, window) > tolerance * share))
         assert beyond < (0.1 if index == 5 else 0.006)
+
+
+def test_clipped_places_give_less_back_and_others_are_as_they_were() -> None:
+    noise = np.random.default_rng(1).standard_normal((96, 192), np.float32)
+    one = np.ones_like(noise)
+    strict = held(noise, one, white_shares())
+    loose = held(noise, one, white_shares(), clipped=one)
+    nowhere = held(noise, one, white_shares(), clipped=np.zeros_like(one))
+    assert np.square(noise - loose).mean() < 0.3 * np.square(noise - strict).mean()
+    np.testing.assert_array_equal(nowhere, strict)

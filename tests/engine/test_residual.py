@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from f2rcli import yuv
 from f2rcli.engine.contract import residual
-from f2rcli.engine.contract.limits import CLIPPED_TOLERANCES, TOLERANCES, clipped_moments
+from f2rcli.engine.contract.limits import clipped_moments
 from f2rcli.engine.contract.residual import (
     ALONE,
     CODED,
@@ -55,11 +55,11 @@ def change_of(layout: PlaneLayout, size: float = 0.05) -> torch.Tensor:
 class Told(list[Any]):
     """Stands in for `held`: notes what it is told, and lets half of what was removed stay."""
 
-    tolerances: Any = None  # of the last plane
+    clipped: Any = None  # of the last plane
 
-    def __call__(self, removed: Real, variance: Real, shares: Any, tolerances: Any) -> Real:
+    def __call__(self, removed: Real, variance: Real, shares: Any, clipped: Any) -> Real:
         self.append((removed.copy(), variance.copy(), shares))
-        self.tolerances = tolerances
+        self.clipped = clipped
         return removed / 2
 
 
@@ -261,7 +261,7 @@ def test_without_clipping_nothing_is_set_apart(told: Told, why: str) -> None:
     change = torch.full((1, 1, HEIGHT, WIDTH), -0.01)
     run(frame, change=change, noise=noise, model=model)
     ((free, variance, _),) = told
-    assert told.tolerances == TOLERANCES
+    assert told.clipped is None
     np.testing.assert_allclose(free, 0.01, atol=1e-7)
     np.testing.assert_allclose(variance, 0.05**2, rtol=1e-5)
 
@@ -275,7 +275,17 @@ def test_three_deviations_from_black_or_white_count_as_near(
     zero = torch.zeros(1, 1, HEIGHT, WIDTH)
     run(frame, change=zero, noise=noise, model=NoiseModel.gaussian(0.05, 1))
     assert bool((np.abs(told[0][1] - 0.05**2) > 1e-9).any()) is near
-    assert told.tolerances == (CLIPPED_TOLERANCES if near else TOLERANCES)
+
+
+def test_only_places_near_black_or_white_count_as_clipped(told: Told) -> None:
+    codes = np.full((HEIGHT, WIDTH), 128, np.uint8)
+    codes[:, : WIDTH // 2] = 3
+    frame = replace(drawn(GRAY), planes=(codes,))
+    model = NoiseModel.gaussian(0.05, 1)
+    zero = torch.zeros(1, 1, HEIGHT, WIDTH)
+    run(frame, change=zero, noise=PlaneNoise.of(model, GRAY, clipped=True), model=model)
+    assert (told.clipped[:, : WIDTH // 2 - 2] == 1).all()
+    assert (told.clipped[:, WIDTH // 2 + 2 :] == 0).all()
 
 
 def test_shifts_of_colours_come_to_the_planes_through_the_matrix(told: Told) -> None:

@@ -18,10 +18,10 @@ from f2rcli.noise.bands import bands
 Real = NDArray[np.float32]  # (H, W), in units of a plane
 
 WINDOWS = (15, 15, 25, 31, 41, 41)  # pixels, over which the power of a band is counted
-TOLERANCES = (1.2,) * 6  # of the bands: times the noise's power before anything goes back
-# The same where black and white cut noise off: its law is known less well there, and networks were
-# trained for it. Of white noise alone fewer than one window in 200 has so much power (one in 17 in
-# the coarsest band), but 3 to 30 of 100 have more than 1.2 times their mean.
+TOLERANCE = 1.2  # times the noise's power before anything goes back
+# The same of the bands where black and white cut noise off: its law is known less well there, and
+# networks were trained for it. Of white noise alone fewer than one window in 200 has so much power
+# (one in 17 in the coarsest band), but 3 to 30 of 100 have more than 1.2 times their mean.
 CLIPPED_TOLERANCES = (1.4, 1.7, 2.2, 3.0, 3.8, 3.8)
 SMALL = 5  # pixels: within so few no more goes than
 SMALL_TOLERANCE = 4.0  # times the noise's power
@@ -34,26 +34,28 @@ def held(
     variance: Real,
     shares: Sequence[float],
     sharper: float = 0.0,
-    tolerances: Sequence[float] = TOLERANCES,
+    clipped: Real | None = None,
 ) -> Real:
     """What of `removed` (noisy - restored, one plane) may stay removed.
 
     variance: of the noise at every sample; shares: the part of it that every band holds, finest
     first, see `bands`; sharper: by how much less may stay where far more than noise was removed,
-    0 to 1; tolerances: of the bands, times the noise's power before anything goes back.
+    0 to 1; clipped: 1 where black or white cut the noise off, 0 elsewhere; None: nowhere.
     """
     if not variance.any():
         return np.zeros_like(removed)
     kept = np.zeros_like(removed)
     shortest = min(removed.shape)
     side, around = 0, variance
-    parts = zip(bands(removed), shares, WINDOWS, tolerances, strict=True)
-    for band, share, window, tolerance in parts:
+    parts = zip(bands(removed), shares, WINDOWS, CLIPPED_TOLERANCES, strict=True)
+    for band, share, window, loose in parts:
         fits = min(window, (shortest - 1) // 2 * 2 + 1)
         if fits != side:  # neighbouring bands share a window
             side, around = fits, box(variance, fits)
         allowed = around * np.float32(share)
-        band *= _share(allowed, power_around(band, side), sharper, tolerance)
+        if clipped is not None:
+            allowed *= 1 + np.float32(loose / TOLERANCE - 1) * clipped
+        band *= _share(allowed, power_around(band, side), sharper)
         kept += band
     power, allowed = power_around(kept, SMALL), box(variance, SMALL)
     allowed *= np.float32(SMALL_TOLERANCE)
@@ -64,14 +66,14 @@ def held(
     return np.clip(kept, -most, most, out=kept)
 
 
-def _share(noise: Real, power: Real, sharper: float, tolerance: float) -> Real:
+def _share(noise: Real, power: Real, sharper: float) -> Real:
     """What share of a band may stay removed, from the noise's power in it and its own."""
     np.maximum(power, LEAST, out=power)
     np.divide(noise, power, out=noise)
     if sharper:
-        noise *= np.float32(tolerance - sharper) + np.float32(sharper) * np.minimum(noise, 1)
+        noise *= np.float32(TOLERANCE - sharper) + np.float32(sharper) * np.minimum(noise, 1)
     else:
-        noise *= np.float32(tolerance)
+        noise *= np.float32(TOLERANCE)
     return np.minimum(noise, 1, out=noise)
 
 

@@ -12,9 +12,7 @@ from torch import Tensor
 from f2rcli import yuv
 from f2rcli.engine.contract.chroma import smoothed
 from f2rcli.engine.contract.limits import (
-    CLIPPED_TOLERANCES,
     LEAST,
-    TOLERANCES,
     Real,
     box,
     changing,
@@ -39,6 +37,7 @@ class Slack:
     shift: float = 1.0  # factor of what clipping moved means by
 
 
+UNCLIPPED = 0.99  # of the variance: where clipping left more there was hardly any
 STRICT = Slack()
 # Frames share part of what a codec did to them, most of it in chroma, and it took noise out after
 # that was clipped.
@@ -96,7 +95,7 @@ def under_contract(
         levels.append(noise.level(index, own))
     if chroma:
         removed = _calmed(centre, removed, levels, slack, allowance)
-    tolerances = TOLERANCES if factor is None else CLIPPED_TOLERANCES
+    cut_off = None if factor is None else (factor < UNCLIPPED).astype(np.float32)
     out = []
     for index, (taken, bound) in enumerate(zip(removed, quiet, strict=True)):
         kind = int(chroma and index > 0)
@@ -110,7 +109,8 @@ def under_contract(
         free = taken if shift is None else taken - shift
         if beside.steady is not None:
             free = free - beside.steady.lost(index, free, variance, noise.shares[index])
-        kept = held(free, variance, noise.shares[index], tolerances=tolerances)
+        cut = None if cut_off is None else _sized(cut_off, taken.shape)
+        kept = held(free, variance, noise.shares[index], clipped=cut)
         if shift is not None:
             kept += shift
         returned.add(index, taken, kept)
