@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
@@ -127,8 +127,15 @@ class Started:
 
     def end(self) -> Done:
         out, err = self.process.communicate(timeout=240)
-        self._folder.cleanup()
+        self.clean_up()
         return Done(self.process.returncode, (out or b"").decode("utf-8", "replace"), err.decode())
+
+    def clean_up(self) -> None:
+        """Close what is open of the pipes and remove the folder; the process may have ended."""
+        for pipe in (self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                pipe.close()
+        self._folder.cleanup()
 
 
 def listen_to_signals() -> None:
@@ -138,8 +145,20 @@ def listen_to_signals() -> None:
 
 
 @pytest.fixture
-def start() -> Callable[..., Started]:
-    return Started
+def start() -> Iterator[Callable[..., Started]]:
+    """Start `f2r` processes; none of them outlives the test."""
+    every: list[Started] = []
+
+    def begin(*arguments: object, **options: object) -> Started:
+        every.append(Started(*arguments, **options))  # type: ignore[arg-type]  # as Started's are
+        return every[-1]
+
+    yield begin
+    for one in every:
+        if one.process.poll() is None:
+            one.process.kill()
+        one.process.wait()
+        one.clean_up()
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from f2rcli.errors import EXIT_FAILURE, EXIT_OK, EXIT_USAGE
 from f2rcli.export import onnx_file
 from f2rcli.export.folder import NAMES
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
-from f2rcli.methods.f2r import Networks
+from f2rcli.methods.f2r import F2RNetworks
 from f2rcli.models.fusion import Aligned
 from tests.cli.conftest import Done
 
@@ -62,10 +62,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return folder
 
 
-def networks(name: str) -> Networks:
+def networks(name: str) -> F2RNetworks:
     """The weights in torch, as the engine loads them."""
     chosen = weights.load(name)
-    loaded = Networks(chosen.header.channels, chosen.header.config)
+    loaded = F2RNetworks(chosen.header.channels, chosen.header.config)
     chosen.fill(loaded)
     return loaded.eval()
 

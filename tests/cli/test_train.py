@@ -109,7 +109,7 @@ def test_what_cannot_be_run_is_said_before_anything_is_written(
     [
         (["c.mp4", "-o", "a.safetensors"], EXIT_INPUT, "c.mp4: no such file"),
         (["-", "-o", "a.safetensors"], EXIT_INPUT, "reads clips more than once"),
-        (["a.mp4", "-o", "no/a.safetensors"], EXIT_FAILURE, "its folder no does not exist"),
+        (["a.mp4", "-o", "no/a.safetensors"], EXIT_FAILURE, "the folder no does not exist"),
         (["a.mp4", "-o", "a.safetensors", "--inputs-are-clean", "--noise", "gausian:5"], EXIT_USAGE,
          "gausian"),
     ],

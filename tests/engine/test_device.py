@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from f2rcli.engine.device import keep_memory, use_threads
-from f2rcli.errors import UsageError
 
 
 def test_threads_reach_torch_and_opencv() -> None:
@@ -16,8 +15,6 @@ def test_threads_reach_torch_and_opencv() -> None:
     finally:
         torch.set_num_threads(before[0])
         cv2.setNumThreads(before[1])
-    with pytest.raises(UsageError):
-        use_threads(0)
 
 
 def test_memory_is_kept_wherever_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:

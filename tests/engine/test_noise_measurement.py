@@ -183,7 +183,7 @@ def test_a_sigma_that_contradicts_the_clip_is_used_and_said(told: float, warned:
     watch.measure_opening(frames[:6])
     assert engine.noise is not None
     assert engine.noise.sigma8 == pytest.approx((told,) * 3)
-    said = [note for note in engine.notes if note.startswith(f"--sigma {told:g}")]
+    said = [note for note in engine.notes if note.startswith(f"sigma={told:g} is used")]
     assert len(said) == warned
     assert all("of 255" in note for note in said)
 

@@ -204,7 +204,8 @@ def test_inside_the_pipeline_each_stage_is_better_than_the_one_before() -> None:
         ({"tile": "big"}, UsageError),
         ({"threads": 0}, UsageError),
         ({"method": "magic"}, UsageError),
-        ({"weights": "nowhere"}, WeightsError),
+        ({"weights": "nowhere"}, UsageError),
+        ({"weights": "no/where.safetensors"}, WeightsError),
     ],
 )
 def test_impossible_settings_are_one_clear_error(settings: dict[str, object], error: type) -> None:

@@ -102,7 +102,7 @@ def test_a_header_that_claims_too_much_is_refused(tmp_path: Path) -> None:
         ("-", {}, "standard output"),
         ("out.dng", {}, "holds one frame"),
         ("out.dng", {"format": "tiff"}, "by its name"),
-        ("out", {"format": "png"}, "not a format of camera raw"),
+        ("out", {"format": "png"}, "no such choice"),
         ("out", {"format": "dng", "demosaic": True}, "keeps its mosaic"),
         ("out", {"codec": "ffv1"}, "no meaning"),
         ("burst", {"overwrite": True}, "the input itself"),

@@ -45,13 +45,12 @@ class Heard(nn.Module):
         self.channels = channels
         self.seen: list[Tensor] = []
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, extra: Tensor | None = None) -> Tensor:
         self.seen.append(x)
+        if extra is not None:
+            self.seen.append(extra)
         ramp = torch.arange(float(self.channels)).view(1, -1, 1, 1)
         return ramp.expand(x.shape[0], -1, *x.shape[2:]) / 10
-
-    def from_cells(self, cells: Tensor) -> Tensor:
-        return nn.functional.interpolate(self(cells), scale_factor=2)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (7, 9), (12, 20)])
@@ -71,7 +70,7 @@ def test_the_posterior_mean_is_the_formula() -> None:
     excess = np.maximum(power - variance, 0)
     wanted = anchor + excess / (excess + variance + EPSILON**2) * (noisy - anchor)
     found = posterior_mean(*(torch.from_numpy(a)[None] for a in (noisy, anchor, level)))
-    np.testing.assert_allclose(found[0], wanted, rtol=1e-10)
+    np.testing.assert_allclose(found[0], wanted, rtol=1e-7)  # shares at borders are float32
     assert (found[0, :, :, 13:] == torch.from_numpy(anchor)[:, :, 13:]).all()  # louder than all
 
 
@@ -172,10 +171,9 @@ def test_the_refiner_sees_centre_anchor_level_and_weighted_neighbours() -> None:
     refined = network(noisy, coarse, level, anchor, seen)
     guided = coarse + correction
     start = posterior_mean(noisy, guided, level)
-    (shown,) = network.unet.seen
-    shown = shown[:, : -2 * 4], shown[:, -2 * 4 :]
+    shown = network.unet.seen
     centre = torch.cat([start, noisy - start, coarse - start, guided - start, level], 1)
-    torch.testing.assert_close(nn.functional.pixel_shuffle(shown[0], 2), centre)
+    torch.testing.assert_close(shown[0], centre)
     features = []
     for place in range(3):
         apart = seen.coarse[:, place] - start
@@ -221,7 +219,7 @@ def test_nothing_beyond_the_reach_matters_and_the_reach_is_no_larger_than_it_mus
     louder = Aligned(*(part.clone() for part in seen))
     for part in louder[:2]:
         part[..., 8, 8] += 0.4
-    moved = (answer(louder) - answer(seen)).abs().amax((0, 1)) > 0
+    moved = (answer(louder) - answer(seen)).abs().amax((0, 1)) > 1e-12  # rounding goes further
     far = max(int(axis.max()) for axis in moved.nonzero(as_tuple=True)) - 8
     assert far <= network.reach
     assert network.reach - far <= (15 if stage == "anchor" else 11)  # both are rounded up

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from f2rcli.training.loop import divergence
-from f2rcli.training.loop.events import Event, Kind
+from f2rcli.training.loop.events import Event, EventKind
 from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.trainer import Trainer
 
@@ -27,12 +27,12 @@ def test_losses_of_steps_that_are_taken_again_are_in_no_row(
     honest, events = stage.loss, list[Event]()
 
     def loss(batch: Any) -> torch.Tensor:
-        spike = trainer.state.step >= 250 and all(e.kind is not Kind.SETBACK for e in events)
+        spike = trainer.state.step >= 250 and all(e.kind is not EventKind.SETBACK for e in events)
         return honest(batch) * (100 if spike else 1)
 
     monkeypatch.setattr(stage, "loss", loss)
     trainer.run(events.append)
-    (setback,) = [event for event in events if event.kind is Kind.SETBACK]
+    (setback,) = [event for event in events if event.kind is EventKind.SETBACK]
     assert setback.step == 200
     with (tmp_path / "toy.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
