@@ -35,6 +35,19 @@ class TiffStack(Stack):
         try:
             with quiet_tifffile() as said:
                 self.file = tifffile.TiffFile(path)
+        except DAMAGE as error:
+            raise unreadable(self.name, error) from error
+        self.complaints += said
+        try:
+            self._understand()
+        except BaseException:
+            self.close()
+            raise
+
+    def _understand(self) -> None:
+        """List its series, and check what its headers claim."""
+        try:
+            with quiet_tifffile() as said:
                 self._arrays = list(self.file.series)
         except DAMAGE as error:
             raise unreadable(self.name, error) from error

@@ -1,5 +1,6 @@
 """A folder or pattern of numbered one-page TIFF files, as one stack."""
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,7 +50,11 @@ class PageFolder(Stack):
         self.files = tiff_files(path) if path.is_dir() else numbered_files(path)
         if not self.files:
             raise InputError(f"{self.name}: holds no TIFF files.")
-        first = TiffStack(self.files[0])
+        with closing(TiffStack(self.files[0])) as first:
+            self._begin(first)
+
+    def _begin(self, first: TiffStack) -> None:
+        """Take the pages' kind from the first of them."""
         if len(first.series) > 1 or first.series[0].frames > 1:
             raise InputError(
                 f"{self.name}: {self.files[0].name} is itself a stack ({first.series[0].words}).",
@@ -60,7 +65,7 @@ class PageFolder(Stack):
         self.series = [replace(only, axes=f"T{only.axes}", shape=(len(self.files), *only.shape))]
         self.present = [len(self.files)]
         self._codec = first.codec(0)
-        first.close()
+        self._spotted: TiffStack | None = None
 
     @property
     def paths(self) -> list[Path]:
@@ -86,8 +91,10 @@ class PageFolder(Stack):
         return stack
 
     def spot(self, number: int, place: int) -> Spot | None:
-        """See Stack; its file is open until the spot is let go of."""
-        return self._page(place).spot(number, 0)
+        """See Stack; its file is open until the next one is asked for."""
+        self.close()
+        self._spotted = self._page(place)
+        return self._spotted.spot(number, 0)
 
     def read(self, number: int, place: int) -> Plane:
         """See Stack."""
@@ -102,7 +109,10 @@ class PageFolder(Stack):
         return self._codec
 
     def close(self) -> None:
-        """Nothing stays open between pictures."""
+        """See Stack; only the file of the last spot is open between pictures."""
+        if self._spotted is not None:
+            self._spotted.close()
+            self._spotted = None
 
 
 def open_stack(source: str) -> Stack:

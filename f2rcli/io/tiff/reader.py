@@ -39,6 +39,14 @@ class StackReader(Reader):
         self.ledger = Ledger()
         self.stack: Stack = stack or open_stack(source)
         self.notes: list[str] = []
+        try:
+            self._understand()
+        except BaseException:
+            self.stack.close()
+            raise
+
+    def _understand(self) -> None:
+        """Order the pictures into lanes along time, and say what the clip is."""
         self.series = [self._understood(series) for series in self.stack.series]
         if self.stack.cut_off and not self.ledger.damaged:
             self._fault("its list of pages breaks off; pages may be missing")
