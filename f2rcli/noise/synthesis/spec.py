@@ -165,6 +165,14 @@ class NoiseSpec:
         return ", or ".join(part.title for part in self.parts)
 
     @property
+    def sigma8(self) -> float | None:
+        """Standard deviation in 8-bit units of white Gaussian noise of one strength; else None."""
+        if [part.kind for part in self.parts] != ["gaussian"]:
+            return None
+        ((low, high),) = self.parts[0].ranges
+        return low if low == high else None
+
+    @property
     def rendered(self) -> tuple[Part, ...]:
         """The parts that training has made in advance."""
         return tuple(part for part in self.parts if part.rendered)
