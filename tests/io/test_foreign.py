@@ -13,7 +13,7 @@ import pytest
 import tifffile
 
 from f2rcli.errors import InputError, UsageError
-from f2rcli.io import default_target, open_reader, plan_output
+from f2rcli.io import default_target, open_reader, open_writer, plan_output
 from f2rcli.io.base import WriteOptions
 from tests.io.stacks import each_smoothed, movie, passed
 
@@ -38,6 +38,12 @@ def write_zarr(path: Path, array: np.ndarray) -> None:  # type: ignore[type-arg]
     }  # fmt: skip
 
 
+def opened() -> set[Path]:
+    """Files that this process holds open, where the system tells."""
+    numbers = Path("/proc/self/fd")
+    return {one.resolve() for one in numbers.iterdir()} if numbers.is_dir() else set()
+
+
 def test_ome_zarr_becomes_ome_tiff_with_its_axes_and_sizes(tmp_path: Path) -> None:
     source = tmp_path / "cells.zarr"
     write_zarr(source, ARRAY)
@@ -51,6 +57,20 @@ def test_ome_zarr_becomes_ome_tiff_with_its_axes_and_sizes(tmp_path: Path) -> No
         assert file.series[0].axes == "TZCYX"
         np.testing.assert_array_equal(file.asarray(), each_smoothed(ARRAY))
         assert 'PhysicalSizeX="0.3"' in (file.ome_metadata or "")
+
+
+def test_nothing_holds_the_file_open_when_it_is_done(tmp_path: Path) -> None:
+    """Windows does not rename what is open."""
+    source, target = tmp_path / "cells.zarr", tmp_path / "cells.ome.tif"
+    write_zarr(source, ARRAY)
+    with (
+        open_reader(source) as reader,
+        open_writer(reader, plan_output(reader, target, WriteOptions())) as writer,
+    ):
+        for frame in reader:
+            writer.write(frame)
+        writer.finish()
+        assert target.resolve() not in opened()
 
 
 class FakeNd2:

@@ -158,18 +158,16 @@ class StackWriter(Writer):
         return (f"{self.count} pictures", "the last one reads back")
 
     def _close_files(self) -> None:
-        for file in self._files.values():
+        for file in (*self._files.values(), *self._scratch.values()):
             file.close()
         self._files.clear()
+        self._scratch.clear()
+        if self.places is not self.reader.stack:
+            self.places.close()
 
     def abandon(self) -> None:
         """Stop and remove what was written."""
         self._close_files()
-        for scratch in self._scratch.values():
-            scratch.close()
-        self._scratch.clear()
-        if self.places is not self.reader.stack:
-            self.places.close()
         self._part.discard()
 
 
