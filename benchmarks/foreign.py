@@ -1,12 +1,12 @@
 """What adapting is worth on noise that no weights were trained on.
 
-    python benchmarks/foreign.py [CLIP ...] [--materials rows speckle ...] [--frames 16]
+    python benchmarks/foreign.py CLIP ... [--materials rows speckle ...] [--frames 16]
         [--size 256] [--adapt fast] [--threads 2] [--keep FOLDER]
 
-Without CLIP the repository's own examples/clean.mp4 is used. Every material is made from clean
-frames with a fixed seed, denoised losslessly by `f2r denoise` without and with `--adapt`, and
-compared with the clean frames: PSNR over all pixels and channels of 8-bit RGB, mean over frames.
-Weights are fitted afresh (their cache lies in a temporary folder).
+CLIP is a clean clip. Every material is made from its frames with a fixed seed, denoised losslessly
+by `f2r denoise` without and with `--adapt`, and compared with the clean frames: PSNR over all
+pixels and channels of 8-bit RGB, mean over frames. Weights are fitted afresh (their cache lies in
+a temporary folder).
 """
 
 import argparse
@@ -194,13 +194,13 @@ def compare(pair: Pair, folder: Path, given: argparse.Namespace) -> Row:
         )  # fmt: skip
         seconds = time.perf_counter() - start - seconds
         scores.append(psnr(read(target, count), pair.clean))
-        said = next((line for line in done.stderr.splitlines() if "adapt" in line), "")
-    return Row(*scores, seconds, said.strip())
+        said = next((line for line in done.stderr.splitlines() if "adapt:" in line), said)
+    return Row(*scores, seconds, said.removeprefix("adapt: "))
 
 
 def clips(given: argparse.Namespace) -> Iterator[tuple[str, Pictures]]:
     """Clean clips, cut to the middle and as long as asked."""
-    for path in given.clips or [ROOT / "examples" / "clean.mp4"]:
+    for path in given.clips:
         whole = read(path, 2 * given.frames)
         side = min(given.size, *whole.shape[1:3]) // 16 * 16
         top, left = ((n - side) // 2 for n in whole.shape[1:3])
@@ -209,7 +209,7 @@ def clips(given: argparse.Namespace) -> Iterator[tuple[str, Pictures]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("clips", type=Path, nargs="*")
+    parser.add_argument("clips", type=Path, nargs="+")
     parser.add_argument("--materials", nargs="+", choices=MATERIALS, default=list(MATERIALS))
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--size", type=int, default=256)
