@@ -154,7 +154,8 @@ class NoiseTracker:
             return
         place = len(view.before)
         found = measure_planes(
-            _pairs(frames[place - 1 : place + 2]), [Anchored(frames[place], *pair)], model,
+            _pairs([picture_of(frame) for frame in frames[place - 1 : place + 2]]),
+            [Anchored(frames[place], *pair)], model,
             self.layout, clipped=samples.cut_off,
         )  # fmt: skip
         share = 1 - (1 - REFRESH_SHARE) ** max(missed, 1)
@@ -219,14 +220,14 @@ def opening_noise(frames: Sequence[Frame], engine: Engine) -> Opening:
         free = NoiseModel.gaussian(sigma, pictures[0].shape[1])
     anchored = [Anchored(frames[index], one.first, one.second) for index, one in seen]
     clipped = samples.cut_off if compared else layout.full_range
-    found = measure_planes(_pairs(frames), anchored, free, layout, clipped=clipped)
-    blocking = None if layout.counts_light else find_blocking([picture_of(f).luma for f in frames])
+    planes = [picture_of(frame) for frame in frames]
+    found = measure_planes(_pairs(planes), anchored, free, layout, clipped=clipped)
+    blocking = None if layout.counts_light else find_blocking([one.luma for one in planes])
     return Opening(found.model, found.planes, found.bounds, free, compared, blocking)
 
 
-def _pairs(frames: Sequence[Frame]) -> list[tuple[Picture, Picture]]:
+def _pairs(pictures: Sequence[Picture]) -> list[tuple[Picture, Picture]]:
     """Adjacent frames of one shot."""
-    pictures = [picture_of(frame) for frame in frames]
     looks = [thumbnail(picture.luma) for picture in pictures]
     return [
         pair
