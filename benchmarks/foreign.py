@@ -93,7 +93,7 @@ def five_bits(clean: Pictures, rng: Rng) -> Pair:
 
 def thermal(clean: Pictures, rng: Rng) -> Pair:
     """An uncooled infrared camera: a fixed pattern of pixels and columns that drifts slowly."""
-    gray = _gray(cv2_blurred(clean, 1.2))
+    gray = _gray(_blurred(clean, 1.2))
     shape = gray.shape[1:3]
     pattern = rng.normal(0, 1, shape) + rng.normal(0, 1, (1, shape[1]))
     frames = []
@@ -139,7 +139,7 @@ def _along_lines(noise: NDArray[np.float64], sigma: float) -> NDArray[np.float64
     return np.asarray(soft / soft.std())
 
 
-def cv2_blurred(clean: Pictures, sigma: float) -> Pictures:
+def _blurred(clean: Pictures, sigma: float) -> Pictures:
     return np.stack([cv2.GaussianBlur(one, (0, 0), sigma) for one in clean])
 
 
@@ -221,9 +221,11 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
     gains = []
     for name, clean in clips(given):
-        for number, material in enumerate(given.materials):
+        for material in given.materials:
             frames = clean if material == "tape" else clean[: given.frames]
-            pair = MATERIALS[material](frames, np.random.default_rng([5, number]))
+            pair = MATERIALS[material](
+                frames, np.random.default_rng([5, list(MATERIALS).index(material)])
+            )
             if given.keep:
                 given.keep.mkdir(parents=True, exist_ok=True)
                 save(given.keep / f"{name}_{material}.mkv", pair)
