@@ -158,8 +158,10 @@ class StackWriter(Writer):
         return (f"{self.count} pictures", "the last one reads back")
 
     def _close_files(self) -> None:
-        for file in (*self._files.values(), *self._scratch.values()):
+        for file in self._files.values():
             file.close()
+        for scratch in self._scratch.values():
+            scratch.close()
         self._files.clear()
         self._scratch.clear()
         if self.places is not self.reader.stack:
