@@ -5,8 +5,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from f2rcli.engine.contract.limits import box, changing, clipped_moments, held
+from f2rcli.engine.contract.limits import box, changing, held
 from f2rcli.noise.bands import BAND_SIDES, bands
+from f2rcli.noise.clipping import clipped_moments
 
 Real = NDArray[np.float32]
 SIGMA = 0.04

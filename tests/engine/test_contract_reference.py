@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from f2rcli.engine.contract.limits import (
     CLIPPED_TOLERANCES,
     changing,
-    clipped_moments,
     held,
     power_around,
 )
 from f2rcli.noise.bands import bands, white_shares
+from f2rcli.noise.clipping import clipped_moments
 
 Array = NDArray[np.float64]
 SIDES = (3, 7, 15, 31, 63)

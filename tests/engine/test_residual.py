@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from f2rcli import yuv
 from f2rcli.engine.contract import residual
-from f2rcli.engine.contract.limits import clipped_moments
 from f2rcli.engine.contract.residual import (
     ALONE,
     CODED,
@@ -25,6 +24,7 @@ from f2rcli.engine.contract.returned import Returned
 from f2rcli.engine.contract.steady import Steady
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
 from f2rcli.noise.bands import white_shares
+from f2rcli.noise.clipping import clipped_moments
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
 

@@ -12,6 +12,7 @@ from torch import nn
 from f2rcli import weights
 from f2rcli.errors import ConfigError, InputError
 from f2rcli.methods.fitvnet import LENGTH, MIDDLE, FITVNetNetworks
+from f2rcli.noise.clipping import clipped_moments
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.synthesis.law import Law
@@ -181,12 +182,15 @@ def test_what_is_told_is_the_level_of_what_is_shown() -> None:
     assert told == {0.0, round(0.1 * math.sqrt(1 + TAU**2), 4)}
 
 
-def test_what_the_files_range_cut_off_teaches_nothing() -> None:
+def test_targets_that_the_files_range_clipped_say_so() -> None:
     dark = np.full((5, 32, 32, 3), 0.05, np.float32)
     law = NoiseLaw(NoiseModel.gaussian(0.1, 3))
-    for clipped, share in ((True, 0.0), (False, None)):
-        weight = window(NoisyClips([dark], [law], [clipped]), 0).weight
-        assert (None if weight is None else float(weight.mean())) == share
+    for clipped, sigma in ((True, 0.1), (False, None)):
+        sample = window(NoisyClips([dark], [law], [clipped]), 0)
+        cut = sample.cut
+        assert (None if cut is None else float(cut.mean())) == pytest.approx(sigma)
+        left = clipped_moments(torch.tensor(0.05), torch.tensor(0.1))[1].sqrt() if clipped else 1
+        assert sample.second.std() == pytest.approx(0.2 * float(left), rel=0.03)
 
 
 def test_a_mirrored_frame_has_the_same_noise_twice_and_others_their_own() -> None:

@@ -48,7 +48,7 @@ def rngs(count: int = 2) -> list[np.random.Generator]:
 def windows(source: Any) -> list[np.ndarray]:
     """Frames, target and variance of a window, channels last."""
     batch = collated([source.window(rngs()[0], range(5), 32)])
-    return [np.moveaxis(part[0].numpy(), -3, -1) for part in batch]
+    return [np.moveaxis(part[0].numpy(), -3, -1) for part in batch[:3]]
 
 
 def test_targets_are_the_noisy_centres_before_the_range_cuts_them_off() -> None:
@@ -68,6 +68,16 @@ def test_footage_is_taken_as_it_is_with_the_variance_of_its_law() -> None:
     assert float(variance.mean()) == pytest.approx(0.01 * 0.5 + 0.02**2, rel=0.1)
     _, _, unknown = windows(NoisyClips(noisy, [None]))
     assert (unknown == 0).all()
+
+
+def test_footage_that_its_range_clipped_tells_the_loss_so() -> None:
+    noisy = [np.random.default_rng(1).random((6, 40, 48, 3)).astype(np.float16)]
+    law = NoiseLaw(NoiseModel.gaussian(0.2, 3))
+    for clipped in (True, False):
+        batch = collated([NoisyClips(noisy, [law], [clipped]).window(rngs()[0], range(5), 32)])
+        assert (batch.cut is not None) is clipped
+        if batch.cut is not None:
+            assert batch.cut.flatten().unique() == pytest.approx(0.2)
 
 
 def test_windows_are_turned_whole_and_reversed_in_time() -> None:

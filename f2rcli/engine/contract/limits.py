@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from f2rcli.noise.bands import bands
@@ -87,36 +86,6 @@ def power_around(plane: Real, side: int) -> Real:
     """Mean square over side x side pixels, as `box`."""
     mean: Real = cv2.sqrBoxFilter(plane, cv2.CV_32F, (side, side), borderType=cv2.BORDER_REFLECT)  # type: ignore[assignment]  # float32 as asked
     return np.maximum(mean, 0, out=mean)  # running sums may end a rounding below
-
-
-def clipped_moments(restored: torch.Tensor, level: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """By how much clipping to 0..1 moves the mean of noise, and what of its variance it leaves.
-
-    restored, level (B, C, H, W): the clean values and the noise's standard deviation -> the shift
-    in the units of `restored`, and a factor from 0 to 1. Inside the range: 0 and 1.
-    """
-    sigma = level.clamp_min(1e-6)
-    signal = restored.clamp(0, 1)
-    low, high = -signal / sigma, (1 - signal) / sigma
-    below, above = _normal(low), 1 - _normal(high)
-    inside = 1 - below - above
-    at_low, at_high = _density(low), _density(high)
-    mean = signal * inside + sigma * (at_low - at_high) + above
-    square = (
-        (signal.square() + sigma.square()) * inside
-        + sigma * (signal * at_low - (1 + signal) * at_high)
-        + above
-    )
-    variance = (square - mean.square()).clamp_min(0) / sigma.square()
-    return mean - signal, variance.clamp_max(1)
-
-
-def _normal(x: torch.Tensor) -> torch.Tensor:
-    return 0.5 * (1 + torch.erf(x * 0.7071067811865476))
-
-
-def _density(x: torch.Tensor) -> torch.Tensor:
-    return torch.exp(-0.5 * x.square()) * 0.3989422804014327
 
 
 def changing(

@@ -16,13 +16,13 @@ from f2rcli.engine.contract.limits import (
     Real,
     box,
     changing,
-    clipped_moments,
     held,
 )
 from f2rcli.engine.contract.returned import Returned
 from f2rcli.engine.contract.steady import Steady
 from f2rcli.frames import Family, Frame, Space
 from f2rcli.models.flow import Flow
+from f2rcli.noise.clipping import clipped_moments
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise, planes_of
 

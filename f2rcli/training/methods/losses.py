@@ -14,10 +14,22 @@ from torch.nn import functional
 from f2rcli.models.gaussian import Matrix, cholesky, forward_substituted
 from f2rcli.models.layers import SHUFFLE
 from f2rcli.noise.anscombe import stabilise, white_level
+from f2rcli.noise.clipping import clipped_mean
 
 Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]  # estimate, target, weight -> scalar
 
 LEAST_ERROR = 2e-7  # mean squared error of a tenth of an 8-bit code: better is not seen
+
+
+def as_stored(estimate: Tensor, cut: Tensor | None) -> Tensor:
+    """What a file's range leaves, on average, of noise around an estimate (B, C, H, W): noisy
+    targets that were clipped are unbiased for that, and not for the clean picture.
+
+    cut: the standard deviation of a target's noise before it was clipped, 0 where it was not; None:
+    nothing was.
+    """
+    estimate = estimate.float()
+    return estimate if cut is None else clipped_mean(estimate, cut)
 
 
 def l1_loss(estimate: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:

@@ -166,7 +166,7 @@ class WindowCrop:
     agreement: NDArray[np.float32]  # (N, H, W, 1), times the frames a memory is worth
     typical: float
     conditioned_on: NoiseModel | None
-    weight: NDArray[np.float32] | None = None  # (H, W, C): what errors count; None: all alike
+    cut: NDArray[np.float32] | None = None  # (H, W, C): see TrainingPair
 
 
 def draw_crop(item: Precomputed, size: int, rng: np.random.Generator) -> WindowCrop:

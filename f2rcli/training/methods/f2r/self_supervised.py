@@ -15,7 +15,7 @@ from f2rcli.training.loop.stage import placed, side_by_side
 from f2rcli.training.methods.f2r.precomputed import CELL, WindowCrop
 from f2rcli.training.methods.f2r.stages import FusionBatch, collated, turned
 from f2rcli.training.methods.f2r.training_pairs import Excerpt, TrainingPair
-from f2rcli.training.methods.losses import Loss, psnr_loss, weighted_mean
+from f2rcli.training.methods.losses import Loss, as_stored, psnr_loss
 from f2rcli.training.methods.validation import BLOCK, ValidationErrors
 
 LARGEST_HELD_OUT = 448  # pixels per side of the part of a held-out pair that is validated on
@@ -53,16 +53,17 @@ class PairStage:
 
     def loss(self, batch: FusionBatch) -> Tensor:
         """See Stage.loss."""
-        target, weight = batch.clean, batch.weight
         if self.parts == ("coarse",):
-            return self.cost(self.coarse(batch), target, weight)
+            return self._cost(self.coarse(batch), batch)
         anchor, refined = self.estimate(batch)
-        blind = self.cost(anchor.strict, target, weight)
-        blind = blind + self.cost(anchor.guided(batch.coarse), target, weight)
+        blind = self._cost(anchor.strict, batch) + self._cost(anchor.guided(batch.coarse), batch)
         if refined is None:
             return blind
-        cost = self.cost(refined, target, weight)
+        cost = self._cost(refined, batch)
         return cost + self.blind_share * blind if "anchor" in self.parts else cost
+
+    def _cost(self, estimate: Tensor, batch: FusionBatch) -> Tensor:
+        return self.cost(as_stored(estimate, batch.cut), batch.clean, None)
 
     def coarse(self, batch: FusionBatch) -> Tensor:
         """The single-frame estimate by the network as it is now."""
@@ -121,10 +122,8 @@ def validation_errors(stage: PairStage) -> ValidationErrors | None:
             for pair in excerpt.pairs:
                 batch = stage.held_out_batch(excerpt, pair)
                 estimate = stage.best(batch)
-                error = (estimate.float() - batch.clean).square()
-                scores.append(0.5 * float(torch.log(weighted_mean(error, batch.weight))))
-                if batch.weight is not None:
-                    error = error * batch.weight
+                error = (as_stored(estimate, batch.cut) - batch.clean).square()
+                scores.append(0.5 * float(torch.log(error.mean())))
                 error = error.mean(1, keepdim=True)
                 side = min(BLOCK, *error.shape[-2:])
                 squares = torch.nn.functional.avg_pool2d(error, side)

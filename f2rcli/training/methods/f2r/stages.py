@@ -75,7 +75,7 @@ class FusionBatch(NamedTuple):
     coarse: Tensor
     level: Tensor
     aligned: Aligned
-    weight: Tensor | None = None  # (B, C, H, W)
+    cut: Tensor | None = None  # (B, C, H, W), sigma of targets that a range clipped; 0: of others
 
 
 @dataclass
@@ -150,9 +150,9 @@ def collated(
             lost = rng.permutation(confidence.shape[1])[: rng.integers(1, confidence.shape[1])]
             kept[sample, torch.from_numpy(lost)] = 0
     aligned = Aligned(warped_noisy, warped_coarse, confidence * kept)
-    weights = [np.ones_like(c.clean) if c.weight is None else c.weight for c in crops]
-    weight = None if all(c.weight is None for c in crops) else _stacked(weights)
-    return FusionBatch(clean, noisy, coarse, level, aligned, weight)
+    cuts = [np.zeros_like(c.clean) if c.cut is None else c.cut for c in crops]
+    cut = None if all(c.cut is None for c in crops) else _stacked(cuts)
+    return FusionBatch(clean, noisy, coarse, level, aligned, cut)
 
 
 def turned(crop: WindowCrop, rng: np.random.Generator) -> WindowCrop:
@@ -161,8 +161,8 @@ def turned(crop: WindowCrop, rng: np.random.Generator) -> WindowCrop:
     pictures: tuple[str, ...] = (
         "clean", "noisy", "coarse", "warped_noisy", "warped_coarse", "agreement"
     )  # fmt: skip
-    if crop.weight is not None:
-        pictures = (*pictures, "weight")
+    if crop.cut is not None:
+        pictures = (*pictures, "cut")
     parts: dict[str, Any] = {part: dihedral(getattr(crop, part), code) for part in pictures}
     return replace(crop, **parts)
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from f2rcli.methods.base import Prepared
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.fusion import smooth
+from f2rcli.noise.clipping import clipped_moments
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
 from f2rcli.training.footage.windows import channels_first, is_clipped
@@ -49,7 +50,9 @@ class TrainingPair:
     agreement: NDArray[np.uint8]  # (N, H/2, W/2)
     typical: float
     conditioned_on: NoiseModel | None
-    weight: NDArray[np.bool_] | None  # (H, W, C): what of the target may be trusted; None: all
+    # (H, W, C): sigma of the target's noise where the file's range cut it off, so that its mean is
+    # not the clean value but `clipped_mean` of it; None: nothing is cut off
+    cut: NDArray[np.float16] | None
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class Excerpt:
             agreement,
             pair.typical,
             pair.conditioned_on,
-            None if pair.weight is None else pair.weight[rows, columns].astype(np.float32),
+            None if pair.cut is None else pair.cut[rows, columns].astype(np.float32),
         )
 
 
@@ -131,12 +134,13 @@ class _PairMaker:
             fresh = self._drawn(signal)  # its level from the anchor, not from the noisy centre
             shown, target = signal + fresh, signal
             if target_kind is TargetKind.RECORRUPTED:
+                fresh = fresh * self._share_left(signal)
                 shown, target = noisy + TAU * fresh, noisy - fresh / TAU
                 model = None if model is None else model.scaled((1 + TAU**2) ** 0.5)
             self.method.flows.forget(centre.index)  # they were those of the original
             centre = self.method.prepare(centre.index, shown, model)
-        trusted = None if target_kind is TargetKind.PSEUDO else self._trusted(signal)
-        pair = self._described(centre, window, target, model, trusted)
+        cut = None if target_kind is TargetKind.PSEUDO else self._cut(signal)
+        pair = self._described(centre, window, target, model, cut)
         self.method.flows.forget(centre.index)
         return pair
 
@@ -161,7 +165,7 @@ class _PairMaker:
         window: Window[Prepared],
         target: Tensor,
         model: NoiseModel | None,
-        trusted: Tensor | None,
+        cut: Tensor | None,
     ) -> TrainingPair:
         view = Window(centre, window.before, window.after)
         flows, agreement, typical = describe(self.method, view)
@@ -174,23 +178,28 @@ class _PairMaker:
             agreement,
             typical,
             model,
-            None if trusted is None else _flat(trusted)[0].astype(np.bool_),
+            None if cut is None else _flat(cut)[0],
         )
 
     def _drawn(self, signal: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(int(self.rng.integers(2**62)))
         return self.law.sample(smooth(signal), generator)
 
-    def _trusted(self, signal: Tensor) -> Tensor | None:
-        """Mask of pixels where clipping to the file's range does not shift the noise's mean.
+    def _share_left(self, signal: Tensor) -> Tensor | float:
+        """The share of the noise's standard deviation that the file's range left.
 
-        Nearer to black or white than two standard deviations a clipped pixel's mean is not its
-        clean value, and a target that holds it would teach that.
+        Fresh noise has to be as strong as the noise that is there: else the errors of a recorrupted
+        centre and of its target depend on each other.
         """
-        if not self.clipped:
-            return None
-        room = 2 * self.law.level.level(signal)
-        return (signal > room) & (signal < 1 - room)
+        sigma = self._cut(signal)
+        return 1.0 if sigma is None else clipped_moments(smooth(signal), sigma)[1].sqrt()
+
+    def _cut(self, signal: Tensor) -> Tensor | None:
+        """Standard deviation of the noise before the file's range cut it off; None if nothing is.
+
+        From a smoothed picture, so that it hardly depends on the target's own noise.
+        """
+        return self.law.level.level(smooth(signal)) if self.clipped else None
 
 
 def _pictures(frames: list[Prepared]) -> Pictures:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from f2rcli.methods.fitvnet import LENGTH, MIDDLE, FITVNetNetworks, mirrored
 from f2rcli.models.fusion import smooth
 from f2rcli.models.layers import padded
+from f2rcli.noise.clipping import clipped_moments
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.training.footage.augment import draw_turn
 from f2rcli.training.footage.windows import (
@@ -28,7 +29,7 @@ from f2rcli.training.footage.windows import (
     independent_noise,
 )
 from f2rcli.training.loop.stage import fixed_loss, placed, sample_rngs, side_by_side
-from f2rcli.training.methods.losses import Loss, psnr_loss
+from f2rcli.training.methods.losses import Loss, as_stored, psnr_loss
 
 EPOCHS = 40  # of a schedule, as published
 MIRRORED_SHARE = 0.15  # of windows: as the first and last frames of a shot are seen
@@ -67,7 +68,7 @@ class FrameSets(NamedTuple):
     second: Tensor  # the same frames with noise that is independent of `noisy`'s
     clean: Tensor | None  # None for noisy footage
     level: Tensor  # of `noisy`, as networks are told it: zero for none
-    weight: Tensor | None  # of every sample of `second`; None: all count
+    cut: Tensor | None  # sigma of noisy targets that a range clipped, see as_stored; None: of none
 
 
 @dataclass
@@ -125,12 +126,12 @@ class JointStage:
         knows = self.variant.clean and batch.clean is not None
         target = batch.clean if knows else batch.second
         assert target is not None  # just looked at
-        weight = None if knows or batch.weight is None else batch.weight.flatten(0, 1)
-        return self.cost(estimates, target.flatten(0, 1), weight)
+        cut = None if knows or batch.cut is None else batch.cut.flatten(0, 1)
+        return self.cost(as_stored(estimates, cut), target.flatten(0, 1), None)
 
     def video_loss(self, estimates: Tensor, restored: Tensor, batch: FrameSets) -> Tensor:
         """L_st: `estimates` (B, 5, C, H, W) are Psi's, `restored` (B, C, H, W) is Phi's."""
-        variant, weight = self.variant, batch.weight
+        variant = self.variant
         if variant.own:
             own = estimates[:, MIDDLE]
             return self.cost(restored, own.detach() if variant.stop_gradient else own, None)
@@ -138,8 +139,8 @@ class JointStage:
             target = batch.noisy
         else:
             target = batch.second if batch.clean is None else batch.clean
-        cares = None if weight is None or batch.clean is not None else weight[:, MIDDLE]
-        return self.cost(restored, target[:, MIDDLE], cares)
+        cut = None if batch.cut is None or batch.clean is not None else batch.cut[:, MIDDLE]
+        return self.cost(as_stored(restored, cut), target[:, MIDDLE], None)
 
     def validate(self) -> float | None:
         """See Stage.validate: half the log of the squared error of what is trained, against what
@@ -181,7 +182,7 @@ class JointStage:
 def paired(
     sample: Sample, places: Sequence[int], rng: np.random.Generator
 ) -> list[Pictures | None]:
-    """A window as the parts of FrameSets: noisy frames, second ones, clean ones, level and weight.
+    """A window as the parts of FrameSets: noisy frames, second ones, clean ones, level and cut.
 
     Synthetic noise is drawn again. Renditions have no second noise: their clean frames stand in.
     """
@@ -201,21 +202,21 @@ def _recorrupted(
     """Noisy frames made into two with independent noise: y + tau n' and y - n' / tau.
 
     n' is drawn from the clip's measured law: for Gaussian noise their errors are independent,
-    though y is one frame. What the file's range cut off teaches a wrong mean, and weighs nothing.
+    though y is one frame. Where the file's range cut noise off, n' is as weak as what it left.
     """
     pictures = channels_first(sample.noisy)
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     signal = smooth(pictures)
     drawn = {p: law.sample(signal[i : i + 1], generator) for i, p in enumerate(places)}
     fresh = torch.cat([drawn[place] for place in places])
-    weight = None
+    cut = None
     if sample.clipped:
         level = channels_first(sample.level)
-        inside = (signal > 2 * level) & (signal < 1 - 2 * level)
-        weight = channels_last(inside)
+        fresh = fresh * clipped_moments(signal, level)[1].sqrt()
+        cut = channels_last(level)
     told = np.float32(0 if rng.random() < BLIND_SHARE else (1 + TAU**2) ** 0.5)
     noisy, second = (channels_last(p) for p in (pictures + TAU * fresh, pictures - fresh / TAU))
-    return [noisy, second, None, told * _root_mean_square(sample.level), weight]
+    return [noisy, second, None, told * _root_mean_square(sample.level), cut]
 
 
 def _root_mean_square(level: Pictures) -> Pictures:
@@ -224,9 +225,9 @@ def _root_mean_square(level: Pictures) -> Pictures:
 
 
 def _stacked(found: tuple[Pictures | None, ...]) -> Tensor | None:
-    """One part of every window, channels before rows; a weight that some lack is 1 there."""
+    """One part of every window, channels before rows; what some windows lack is 0 there."""
     known = [pictures for pictures in found if pictures is not None]
     if not known:
         return None
-    whole = [np.ones_like(known[0]) if part is None else part for part in found]
+    whole = [np.zeros_like(known[0]) if part is None else part for part in found]
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(np.stack(whole), -1, -3), np.float32))

@@ -25,7 +25,7 @@ from f2rcli.training.footage.windows import (
     channels_last,
 )
 from f2rcli.training.loop.stage import on_device, sample_rngs, side_by_side
-from f2rcli.training.methods.losses import gaussian_nll, psnr_loss
+from f2rcli.training.methods.losses import as_stored, gaussian_nll, psnr_loss
 from f2rcli.training.methods.validation import BLOCK, ValidationErrors
 
 VALIDATION_SEED = 977
@@ -38,6 +38,7 @@ class BlindBatch(NamedTuple):
     frames: Tensor  # (B, T, C, H, W)
     target: Tensor  # (B, C, H, W)
     variance: Tensor  # (B, C, H, W)
+    cut: Tensor | None = None  # (B, C, H, W), see as_stored
 
 
 @dataclass
@@ -66,6 +67,7 @@ class BlindStage:
     def loss(self, batch: BlindBatch) -> Tensor:
         """See Stage.loss."""
         mean, factor = split(self.network(batch.frames), self.network.channels)
+        mean = as_stored(mean, batch.cut)
         if factor is None:
             return (mean - batch.target).square().mean()
         total = noisy_covariance(covariance(factor, self.network.channels), batch.variance)
@@ -83,7 +85,7 @@ class BlindStage:
             for number in range(self.validation_windows):
                 window = self._held_out_window(number)
                 mean, _ = split(self.network(window.frames), self.network.channels)
-                error = (mean - window.target).square().mean(1, keepdim=True)
+                error = (as_stored(mean, window.cut) - window.target).square().mean(1, keepdim=True)
                 scores.append(0.5 * float(error.mean().log()))
                 squares = torch.nn.functional.avg_pool2d(error, min(BLOCK, *error.shape[-2:]))
                 blocks.append(squares.flatten().double().cpu().numpy())
@@ -112,12 +114,15 @@ class BlindStage:
 
 def collated(samples: Sequence[Sample]) -> BlindBatch:
     """Windows as a batch. Targets are centres before a file's range cut off their noise: so the
-    network learns what clipped neighbours say of a mean that is not clipped."""
+    network learns what clipped neighbours say of a mean that is not clipped. Footage tells those
+    after it alone, and the loss knows what the range does to a mean."""
     middle = len(samples[0].noisy) // 2
     frames = torch.stack([channels_first(sample.noisy) for sample in samples])
     target = channels_first(np.stack([sample.unclipped[middle] for sample in samples]))
     variance = channels_first(np.stack([_variance(sample, middle) for sample in samples]))
-    return BlindBatch(frames, target, variance)
+    clipped = [sample.clipped and sample.measured is not None for sample in samples]
+    cut = variance.sqrt() * torch.tensor(clipped).view(-1, 1, 1, 1) if any(clipped) else None
+    return BlindBatch(frames, target, variance, cut)
 
 
 def _variance(sample: Sample, middle: int) -> Pictures:
