@@ -6,6 +6,7 @@ Files are safetensors; the header is JSON in their metadata. Pickles are never l
 import json
 import tomllib
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
 
 HEADER_KEY = "f2r"
 FORMAT = 1
+
+
+class Estimate(StrEnum):
+    """Which of a pipeline's estimates is given out: the best that its training came to."""
+
+    COARSE = "coarse"  # of the frame alone
+    ANCHOR = "anchor"  # stage 1
+    REFINED = "refined"  # stage 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +44,7 @@ class Header:
     sigma_range: tuple[float, float] = (0.0, 55.0)  # trained on, 8-bit units
     trained_on: str = ""
     level: float = 1.0  # what the measured noise level is multiplied by; 0: it is not told
+    estimate: Estimate = Estimate.REFINED  # given out (F2R)
     format: int = FORMAT
 
     def to_json(self) -> str:
@@ -52,6 +62,7 @@ class Header:
                 )
             fields["space"] = Space(fields["space"])
             fields["sigma_range"] = tuple(fields["sigma_range"])
+            fields["estimate"] = Estimate(fields.get("estimate", Estimate.REFINED))
             return cls(**fields)
         except (KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"{name}: the weights' header is not f2r's ({error}).") from error

@@ -71,6 +71,7 @@ def description(
             "ranges": "nominal: values a little beyond are allowed, and come out",
         },
         "noise_level": _noise_level(header.level, header.space),
+        "estimate": header.estimate.value,
         "neighbours": _neighbours(header.length - 1),
         "steps": list(STEPS),
         "files": [_file(graph, data, fixed) for graph, data in graphs.items()],

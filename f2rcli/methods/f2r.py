@@ -31,7 +31,7 @@ from f2rcli.models.flow import (
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner, smooth
 from f2rcli.models.memory import Memory
 from f2rcli.noise.model import NoiseModel
-from f2rcli.weights import Weights
+from f2rcli.weights import Estimate, Weights
 from f2rcli.window import Window
 
 MISMATCH_FLOOR = 2e-3  # half an 8-bit code: coarse frames never agree better than that
@@ -143,11 +143,18 @@ class F2R:
     activation_bytes: ClassVar[int] = 460  # in fp32, measured; 365 in bf16
 
     def __init__(
-        self, networks: F2RNetworks, run: Run, length: int = 5, level: float = 1.0
+        self,
+        networks: F2RNetworks,
+        run: Run,
+        length: int = 5,
+        level: float = 1.0,
+        estimate: Estimate = Estimate.REFINED,
     ) -> None:
-        """level: what the noise's measured level is multiplied by before networks are told it."""
+        """level: what the noise's measured level is multiplied by before networks are told it.
+        estimate: the one to give out; what comes after it is not trained."""
         self.length = length
         self.level = level
+        self.estimate = estimate
         self.networks = networks
         self.flows = FlowBook()
         self.memory: Memory | None = None
@@ -158,13 +165,13 @@ class F2R:
         """See Method.from_weights. Raises WeightsError when header and tensors do not agree."""
         header = weights.header
         networks = F2RNetworks(header.channels, header.config)
-        method = cls(networks, run, header.length, header.level)
+        method = cls(networks, run, header.length, header.level, header.estimate)
         weights.fill(method.networks)
         return method
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
         """See Method.prepare."""
-        coarse = self._run(self.networks.coarse, noisy, level_map(self._told(noise), noisy))
+        coarse = self._run(self.networks.coarse, noisy, level_map(self.told(noise), noisy))
         picture = coarse[0].detach()
         luma = picture[0] if len(picture) == 1 else picture.mean(0)  # gray's shares its memory
         return Prepared(index, noisy, coarse, luma.float().cpu().numpy())
@@ -174,13 +181,16 @@ class F2R:
         noisy, coarse = window.centre.noisy, window.centre.coarse
         memory = self.remember(window.before[0], noise) if window.before else None
         self.flows.forget_before(min(p.index for p in (window.centre, *window.neighbours)))
-        if not window.neighbours:
+        if not window.neighbours or self.estimate is Estimate.COARSE:
             return Restored(coarse, coarse, coarse)
         aligned = self.align(window, memory=memory)
         anchor = self.anchor(aligned)
-        level = level_map(self._told(noise), anchor.guided(coarse))
+        guided = anchor.guided(coarse)
+        if self.estimate is Estimate.ANCHOR:
+            return Restored(coarse, guided, guided)
+        level = level_map(self.told(noise), guided)
         refined = self._run(self.networks.refiner, noisy, coarse, level, anchor, aligned)
-        return Restored(coarse, anchor.guided(coarse), refined)
+        return Restored(coarse, guided, refined)
 
     def pass_over(self, window: Window[Prepared], noise: NoiseModel | None) -> None:
         """See Remembering."""
@@ -216,7 +226,8 @@ class F2R:
         self.flows.forget_before(2**62)
         self.memory = None
 
-    def _told(self, noise: NoiseModel | None) -> NoiseModel | None:
+    def told(self, noise: NoiseModel | None) -> NoiseModel | None:
+        """The model of the noise that networks are told; None for none."""
         return noise.scaled(self.level) if noise is not None and self.level else None
 
     def anchor(self, aligned: Aligned) -> Anchor:

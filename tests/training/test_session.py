@@ -17,7 +17,7 @@ from f2rcli.training.footage.split import draw_segments, held_out_segments, spli
 from f2rcli.training.loop.events import Event
 from f2rcli.training.methods.f2r import recipe
 from f2rcli.training.run.config import StageOverrides, TrainConfig
-from f2rcli.training.run.session import TrainResult, train
+from f2rcli.training.run.session import EARLIER, NOTHING_YET, TrainResult, train
 
 
 def write_clip(path: Path, frames: int = 10, sigma: float = 25, size: int = 64) -> Path:
@@ -108,6 +108,34 @@ def test_from_scratch_in_the_widths_asked_for(tmp_path: Path) -> None:
     assert tuple(made.header.config["refiner"]["widths"]) == (8, 16)
     assert result.stopped == "finished"
     assert np.isfinite(result.best_loss)
+
+
+def test_weights_that_the_test_frames_do_not_like_are_not_handed_over(tmp_path: Path) -> None:
+    """Two steps at a rate that ruins the networks, from weights that are good."""
+    stages = short("anchor", "recorruption", steps=0)
+    stages["pseudo"] = StageOverrides(steps=2, batch=1, crop=32, lr=1.0)
+    asked = config(write_clip(tmp_path / "a.mkv"), init="rgb", stages=stages, validate_every=1)
+    result = run(asked)
+    made, bundled = (
+        weights.load(name) for name in (asked.output, weights.choose("f2r", Space.RGB))
+    )
+    assert not result.kept
+    assert result.fell is None
+    assert all(bool((made.tensors[n] == t).all()) for n, t in bundled.tensors.items())
+
+
+def test_a_run_that_ends_early_gives_out_the_best_estimate_there_is(tmp_path: Path) -> None:
+    """Only the single-frame network was trained: stages 1 and 2 would give the noise back."""
+    stages = short("anchor", "pseudo", "recorruption", steps=0) | short("coarse", steps=30)
+    result = run(config(write_clip(tmp_path / "a.mkv"), size="8,16", stages=stages))
+    header = weights.load(str(result.weights)).header
+    assert header.estimate is weights.Estimate.COARSE
+    assert result.notes == [EARLIER[header.estimate]]
+    untrained = short("anchor", "pseudo", "recorruption", "coarse", steps=0)
+    again = config(
+        tmp_path / "a.mkv", size="8,16", stages=untrained, run=str(tmp_path / "none.run")
+    )
+    assert run(again).notes == [NOTHING_YET]
 
 
 def test_the_published_recipe_runs_by_name(tmp_path: Path) -> None:
@@ -234,9 +262,18 @@ def test_what_is_held_out_is_never_learnt_from(lengths: list[int]) -> None:
     held = {frame for part in parts for frame in part.held}
     learnt = draw_segments(clips, parts, 3_000_000, np.random.default_rng(0))
     assert not held & {frame for segment in learnt for frame in segment.frames}
-    for segment in held_out_segments(clips, parts, 7, 8, 0):
-        assert all(segment.frames[centre] in held for centre in segment.centres)
-    assert held
+    chosen, tested = (
+        {
+            segment.frames[centre]
+            for segment in held_out_segments(clips, parts, 7, 8, 0, test=test)
+            for centre in segment.centres
+        }
+        for test in (False, True)
+    )
+    assert chosen | tested <= held
+    assert chosen
+    assert tested
+    assert not chosen & tested
 
 
 @pytest.mark.parametrize(("clips", "judged"), [(1, 1), (2, 2), (5, 5), (12, 8)])

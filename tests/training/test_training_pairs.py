@@ -11,12 +11,23 @@ from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.models.layers import padded
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
-from f2rcli.training.methods.f2r.training_pairs import TAU, Excerpt, TargetKind, make_pairs
+from f2rcli.training.methods.f2r.training_pairs import (
+    TAU,
+    Excerpt,
+    TargetKind,
+    make_pairs,
+    told_otherwise,
+)
 from f2rcli.training.methods.losses import as_stored, psnr_loss
 
 SIGMA = 0.08
 LAW = NoiseLaw(NoiseModel.gaussian(SIGMA, 3))
 FRAMES, SIDE = 6, 64
+TINY: dict[str, Any] = {
+    "coarse": {"widths": (8, 8)},
+    "anchor": {"widths": (8, 8), "hidden": 8},
+    "refiner": {"widths": (8, 8), "embed": 8},
+}
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +41,7 @@ def scene() -> NDArray[np.float32]:
 @pytest.fixture(scope="module")
 def method() -> F2R:
     torch.manual_seed(0)
-    config: dict[str, Any] = {
-        "coarse": {"widths": (8, 8)},
-        "anchor": {"widths": (8, 8), "hidden": 8},
-        "refiner": {"widths": (8, 8), "embed": 8},
-    }
-    return F2R(F2RNetworks(3, config).eval(), padded, length=5)
+    return F2R(F2RNetworks(3, TINY).eval(), padded, length=5)
 
 
 def noisy_clip(scene: NDArray[np.float32], seed: int = 0) -> NDArray[np.float32]:
@@ -142,6 +148,21 @@ def test_recorrupting_clipped_noise_leaves_no_correlation(method: F2R) -> None:
     pairs = excerpt_of(method, (dark + noise).clip(0, 1), TargetKind.RECORRUPTED).pairs
     shown, asked = (np.stack([getattr(p, name) for p in pairs]) for name in ("noisy", "target"))
     assert abs(correlation(shown, asked)) < 0.17
+
+
+def test_another_level_told_is_of_the_same_pairs(scene: NDArray[np.float32]) -> None:
+    """Noise drawn anew would differ by more than what is compared."""
+    torch.manual_seed(0)
+    networks = F2RNetworks(3, TINY).eval()
+    clip = noisy_clip(scene).clip(0, 1)
+    known = excerpt_of(F2R(networks, padded, length=5), clip, TargetKind.RECORRUPTED)
+    with torch.inference_mode():
+        told = told_otherwise(F2R(networks, padded, 5, level=0.5), clip, known, LAW.level)
+    for first, second in zip(known.pairs, told.pairs, strict=True):
+        assert np.array_equal(first.noisy, second.noisy)
+        assert np.array_equal(first.target, second.target)
+        assert second.conditioned_on is not None
+        assert second.conditioned_on.sigma[0] == pytest.approx(0.5 * SIGMA * (1 + TAU**2) ** 0.5)
 
 
 def test_nothing_is_cut_off_where_values_go_beyond_the_range(

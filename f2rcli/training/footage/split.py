@@ -33,12 +33,22 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Training and validation frames of one shot."""
+    """Training frames of one shot, and the held-out ones at its end."""
 
     clip: int
     shot: range
     learnt: range
     held: range
+
+    @property
+    def validation(self) -> range:
+        """The held-out frames that weights are chosen by."""
+        return self.held[: (len(self.held) + 1) // 2]
+
+    @property
+    def test(self) -> range:
+        """The held-out frames that neither taught nor chose: what is claimed is measured there."""
+        return self.held[(len(self.held) + 1) // 2 :]
 
 
 def split(footage: Sequence[Footage], held_out: int, length: int) -> list[Split]:
@@ -51,7 +61,7 @@ def split(footage: Sequence[Footage], held_out: int, length: int) -> list[Split]
     for index, clip in enumerate(footage):
         longest = max(clip.shots, key=len, default=range(0))
         for shot in clip.shots:
-            held = min(held_out, len(shot) // 4) if shot == longest else 0
+            held = min(held_out, max(len(shot) // 4, 2)) if shot == longest and len(shot) > 3 else 0
             parts.append(Split(index, shot, shot[: len(shot) - held], shot[len(shot) - held :]))
     if not any(part.held for part in parts):
         frames = max((len(part.shot) for part in parts), default=0)
@@ -80,10 +90,17 @@ def draw_segments(
 
 
 def held_out_segments(
-    footage: Sequence[Footage], parts: Sequence[Split], length: int, most: int, seed: int
+    footage: Sequence[Footage],
+    parts: Sequence[Split],
+    length: int,
+    most: int,
+    seed: int,
+    *,
+    test: bool = False,
 ) -> list[Segment]:
-    """Pieces whose centres are held out, at most `most` centres in all; always the same."""
-    rng = np.random.default_rng([seed, 1])
+    """Pieces whose centres are held out for validation, or for the test; at most `most` centres in
+    all; always the same."""
+    rng = np.random.default_rng([seed, 1 + test])
     held = [part for part in parts if part.held]
     order = rng.permutation(len(held))
     found, left = [], most
@@ -93,11 +110,11 @@ def held_out_segments(
         part = held[index]
         if left <= 0:
             break
-        before = min(length, len(part.learnt))
-        frames = range(part.held.start - before, part.held.stop)
-        count = min(left, len(part.held), each)
-        kept = np.unique(np.linspace(0, len(part.held) - 1, count).round())
-        centres = tuple(before + int(k) for k in kept)
+        asked = part.test if test else part.validation
+        frames = range(max(asked.start - length, part.shot.start), part.held.stop)
+        count = min(left, len(asked), each)
+        kept = np.unique(np.linspace(0, len(asked) - 1, count).round())
+        centres = tuple(asked.start - frames.start + int(k) for k in kept)
         left -= len(centres)
         found.append(_segment(footage, part.clip, frames, centres, rng))
     return found

@@ -235,15 +235,31 @@ class Recipe(Protocol):
 
 
 @runtime_checkable
-class Adaptable(Recipe, Protocol):
+class Tested(Recipe, Protocol):
+    """A recipe that holds out frames for a test, beside those that weights are chosen by."""
+
+    def test_errors(self) -> ValidationErrors:
+        """Errors on the test frames, by the networks and the header as they are now; always of the
+        same samples. No errors where nothing is left for a test."""
+        ...
+
+
+@runtime_checkable
+class Adaptable(Tested, Protocol):
     """A recipe whose method offers `--adapt full`."""
 
     def adaptation(self) -> StageRun:
         """The one stage that fits the start's weights to a clip."""
         ...
 
-    def validation_errors(self, stage: Stage) -> ValidationErrors:
-        """The held-out errors of the adaptation's stage, with the networks as they are now."""
+
+@runtime_checkable
+class Staged(Recipe, Protocol):
+    """A recipe whose estimates come one after the other, so that a run may end before the last."""
+
+    def choose_estimate(self) -> bool:
+        """Let the header give out the estimate that serves the validation frames best; whether it
+        is better than the noisy frames themselves."""
         ...
 
 
@@ -252,8 +268,8 @@ class Fittable(Recipe, Protocol):
     """A recipe whose method offers `--adapt fast`."""
 
     def fitted(self) -> tuple[ValidationErrors, Header | None]:
-        """The held-out errors as they are, and the header with what can be fitted without
-        training; None where nothing is significantly better."""
+        """The test errors as they are, and the header with what can be fitted without training;
+        None where nothing is significantly better."""
         ...
 
 

@@ -4,15 +4,33 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
 
 BLOCK = 32  # pixels per side of the squares whose errors are compared
+SCALES = (1, 2, 4)  # blocks per side of the areas whose mean errors may depend on each other
+FEWEST = 6  # areas that a spread is measured on
+
+Blocks = NDArray[np.float64]  # (rows, columns)
 
 
 class ValidationErrors(NamedTuple):
-    """Errors of a stage's networks on the held-out samples."""
+    """Errors of estimates on held-out samples."""
 
     score: float  # mean over samples of half the log of the mean squared error
-    errors: NDArray[np.float64]  # mean squared error of every block of every sample
+    errors: tuple[Blocks, ...]  # mean squared error of every block, of each sample
+
+    @classmethod
+    def of(cls, squares: list[Tensor]) -> "ValidationErrors":
+        """From the squared errors (1, C, H, W) of every sample."""
+        scores: list[float] = []
+        blocks: list[Blocks] = []
+        for error in squares:
+            scores.append(0.5 * float(error.mean().log()))
+            side = min(BLOCK, *error.shape[-2:])
+            means = functional.avg_pool2d(error.double().mean(1, keepdim=True), side)
+            blocks.extend(means[:, 0].cpu().numpy())
+        return cls(float(np.mean(scores)), tuple(blocks))
 
 
 class ErrorReduction(NamedTuple):
@@ -27,15 +45,42 @@ class ErrorReduction(NamedTuple):
 
 
 def error_reduction(before: ValidationErrors, after: ValidationErrors) -> ErrorReduction:
-    """Fall of the error between two validations of the same samples, block by block."""
-    gain = before.errors - after.errors
-    spread = float(gain.std(ddof=1)) / len(gain) ** 0.5 if len(gain) > 1 else float("inf")
-    return ErrorReduction(float(gain.mean()), spread)
+    """Fall of the error between two validations of the same samples, block by block.
+
+    A sample counts by its own error before, so that one noisy clip does not speak for all.
+    Neighbouring blocks show the same things: the spread is the largest of those that means over
+    areas of several sizes tell.
+    """
+    weights = np.array([1 / max(float(blocks.mean()), 1e-12) for blocks in before.errors])
+    weights /= weights.mean()
+    gains = [
+        weight * (one - other)
+        for weight, one, other in zip(weights, before.errors, after.errors, strict=True)
+    ]
+    mean = float(np.concatenate([gain.ravel() for gain in gains]).mean())
+    return ErrorReduction(mean, max(_spread(gains, scale) for scale in SCALES))
 
 
 def is_significant(
     before: ValidationErrors, after: ValidationErrors, certainty: float = 2.0
 ) -> bool:
     """True if the held-out error fell by more than `certainty` standard errors."""
+    if not before.errors:
+        return False
     found = error_reduction(before, after)
     return found.mean > certainty * found.spread
+
+
+def _spread(gains: list[Blocks], scale: int) -> float:
+    """Standard error of the mean gain, were areas of so many blocks per side independent."""
+    areas = np.concatenate([_areas(gain, scale) for gain in gains])
+    if len(areas) < FEWEST:
+        return float("inf") if scale == 1 else 0.0
+    return float(areas.std(ddof=1)) / float(len(areas)) ** 0.5
+
+
+def _areas(gain: Blocks, scale: int) -> NDArray[np.float64]:
+    """Means over areas; what is left over at the border joins none."""
+    rows, columns = (n // scale * scale for n in gain.shape)
+    whole = gain[:rows, :columns].reshape(rows // scale, scale, columns // scale, scale)
+    return np.asarray(whole.mean((1, 3)).ravel())

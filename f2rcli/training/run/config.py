@@ -94,7 +94,7 @@ class TrainConfig:
     size: str = "small"  # or widths, such as "24,48,96"
     length: int | None = None  # frames per window, centre included; None: the method's own
     stages: Mapping[str, StageOverrides] = field(default_factory=dict)
-    held_out: int = 4  # frames per clip that are never trained on
+    held_out: int = 4  # frames per clip never trained on: to choose weights by, and to test them
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"
@@ -125,7 +125,7 @@ class TrainConfig:
         self._check_clashes()
 
     def _check_numbers(self) -> None:
-        _check_range("held_out", self.held_out, 1, 1000)
+        _check_range("held_out", self.held_out, 2, 1000)
         _check_range("seed", self.seed, 0, 2**63 - 1)
         _check_range("threads", self.threads, 1, 4096)
         _check_range("jobs", self.jobs, 0, 4096)

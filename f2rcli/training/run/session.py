@@ -29,15 +29,22 @@ from f2rcli.training.methods.base import (
     Adaptable,
     Fittable,
     Recipe,
+    Staged,
     StageRun,
+    Tested,
     TrainingContext,
     load_recipe,
 )
 from f2rcli.training.methods.validation import ErrorReduction, error_reduction, is_significant
 from f2rcli.training.run.config import SCRATCH, TrainConfig
-from f2rcli.weights import Header
+from f2rcli.weights import Estimate, Header
 
 ADAPT_FRAMES = 480  # of a file, in runs all over it: more than an adaptation sees
+EARLIER = {
+    Estimate.COARSE: "the single-frame estimate is given out: stages 1 and 2 are not better yet",
+    Estimate.ANCHOR: "the estimate of stage 1 is given out: stage 2 is not better yet",
+}
+NOTHING_YET = "no estimate is better than the noisy frames yet: train for longer"
 Report = Callable[[Event], None]
 
 
@@ -166,7 +173,7 @@ def adapt(
     """Fit the start's weights to the footage; keep them unless that significantly improves them.
 
     `fast` fits what networks are told of the noise, `full` trains them on the restored clip,
-    noised afresh by its own law. Both are judged by frames that were held out.
+    noised afresh by its own law. Both are judged by frames that neither taught nor chose.
     """
     if refused := objections(context.footage, context.noise):  # those of all, or of none
         return Totals(stopped="nothing to adapt to", kept=False, notes=refused[:1])
@@ -178,17 +185,30 @@ def adapt(
             before.score, before.score, kept=header is not None, header=header, notes=notes
         )
     assert isinstance(recipe, Adaptable)
-    course = recipe.adaptation()
-    before = recipe.validation_errors(course.stage)
-    kept = {name: value.clone() for name, value in recipe.networks.state_dict().items()}
-    totals = _train(course, context, group, report, started)
-    after = recipe.validation_errors(course.stage)
-    if is_significant(before, after):
-        totals.fell = error_reduction(before, after)
-        return totals
-    recipe.networks.load_state_dict(kept)
-    totals.kept, totals.best = False, totals.start
+    start = _Start(recipe) if context.start is not None else None
+    totals = _train(recipe.adaptation(), context, group, report, started)
+    if start is not None:
+        start.returned_unless_better(totals)
     return totals
+
+
+class _Start:
+    """The weights that a run begins with, to go back to."""
+
+    def __init__(self, recipe: Tested) -> None:
+        self.recipe, self.header = recipe, recipe.header
+        self.before = recipe.test_errors()
+        self.kept = {name: value.clone() for name, value in recipe.networks.state_dict().items()}
+
+    def returned_unless_better(self, totals: Totals) -> None:
+        """Put them back unless the test frames show that the networks as they are now are better.
+        That nothing was gained is a normal end."""
+        after = self.recipe.test_errors()
+        if is_significant(self.before, after):
+            totals.fell = error_reduction(self.before, after)
+            return
+        self.recipe.networks.load_state_dict(self.kept)
+        totals.kept, totals.best, totals.header = False, totals.start, self.header
 
 
 def _train(
@@ -207,8 +227,14 @@ def _train(
 def _train_stages(
     recipe: Recipe, context: TrainingContext, group: Group, report: Report, started: float
 ) -> Totals:
-    """Train every stage in turn; the time limit is the whole session's."""
+    """Train every stage in turn; the time limit is the whole session's.
+
+    Whenever that ends, what is left is no worse than what it began with: the best of the estimates,
+    or the start.
+    """
     totals = Totals()
+    noisy = not context.config.inputs_are_clean
+    start = _Start(recipe) if noisy and context.start and isinstance(recipe, Tested) else None
     limit = context.config.time_limit_seconds
     stage_runs = recipe.stage_runs()
     while (course := next(stage_runs, None)) is not None:
@@ -218,4 +244,11 @@ def _train_stages(
         totals = _train(course, context, group, report, started)
         if totals.stopped == "time limit":
             break
+    if noisy and isinstance(recipe, Staged):
+        better = recipe.choose_estimate()
+        totals.notes += [] if better else [NOTHING_YET]
+        if better and recipe.header.estimate in EARLIER:
+            totals.notes.append(EARLIER[recipe.header.estimate])
+    if start is not None:
+        start.returned_unless_better(totals)
     return totals

@@ -8,11 +8,9 @@ import numpy as np
 import torch
 
 from f2rcli.engine.tiles import Runner
-from f2rcli.errors import ConfigError
 from f2rcli.frames import Space
 from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.training.footage.split import Segment, Split, draw_segments, held_out_segments, split
-from f2rcli.training.loop.stage import Stage
 from f2rcli.training.methods.base import (
     ENDLESS,
     StageRun,
@@ -21,12 +19,17 @@ from f2rcli.training.methods.base import (
     build_networks,
 )
 from f2rcli.training.methods.f2r.gray_start import gray_start
-from f2rcli.training.methods.f2r.self_supervised import PairStage, validation_errors
+from f2rcli.training.methods.f2r.self_supervised import PairStage, errors_of, served
 from f2rcli.training.methods.f2r.supervised import supervised_stages
-from f2rcli.training.methods.f2r.training_pairs import Excerpt, TargetKind, make_pairs
+from f2rcli.training.methods.f2r.training_pairs import (
+    Excerpt,
+    TargetKind,
+    make_pairs,
+    told_otherwise,
+)
 from f2rcli.training.methods.losses import Loss, l1_loss, psnr_loss
 from f2rcli.training.methods.validation import ValidationErrors, is_significant
-from f2rcli.weights import Header
+from f2rcli.weights import Estimate, Header
 
 # Channel widths of coarse, anchor and refiner; `small` costs 119 GMAC per megapixel of output.
 SIZES: dict[str, dict[str, dict[str, Any]]] = {
@@ -110,6 +113,7 @@ class F2RRecipe:
         self.specs = self._specs()
         config.check_stages(self.names())
         self.parts: list[Split] = []
+        self._test: list[Excerpt] | None = None
         if not config.inputs_are_clean:
             self.parts = split(context.footage, config.held_out, self.header.length)
 
@@ -138,28 +142,50 @@ class F2RRecipe:
             self.stage(spec), replace(self.context.settings(spec), validate_every=every)
         )
 
-    def validation_errors(self, stage: Stage) -> ValidationErrors:
-        """See Recipe."""
-        assert isinstance(stage, PairStage)  # what `adaptation` gave
-        found = validation_errors(stage)
-        if found is None:
-            raise ConfigError("nothing is held out, so nothing can be compared.")
-        return found
+    def test_errors(self) -> ValidationErrors:
+        """See Tested. The coarse network does not change where there is a start to compare with,
+        so the pairs made first serve to the end."""
+        if self._test is None:
+            self._test = self._held_out(TargetKind.RECORRUPTED, test=True)
+        return self._errors(self._test, self.header.estimate)
+
+    def choose_estimate(self) -> bool:
+        """See Staged."""
+        held = self._held_out(TargetKind.RECORRUPTED)
+        scores = {estimate: self._errors(held, estimate).score for estimate in Estimate}
+        best = min(scores, key=lambda one: scores[one])
+        self.header = replace(self.header, estimate=best)
+        return scores[best] < errors_of(self.networks, held, lambda batch: batch.noisy).score
 
     def fitted(self) -> tuple[ValidationErrors, Header | None]:
-        """See Recipe: the factor of the told noise level that serves the held-out frames best."""
-        before = best = self._at_level(1.0)
-        header = None
-        for factor in LEVELS:
-            found = self._at_level(factor)
-            if found.score < best.score and is_significant(before, found):
-                best, header = found, replace(self.header, level=self.header.level * factor)
-        return before, header
+        """See Fittable: the factor of the told noise level that serves the validation frames best,
+        if the test frames agree."""
+        chosen = self._held_out(TargetKind.RECORRUPTED)
+        factors = (1.0, *LEVELS)
+        scores = {one: self._at_level(chosen, one, test=False).score for one in factors}
+        best = min(scores, key=lambda one: scores[one])
+        before = self.test_errors()
+        assert self._test is not None  # made by the line before
+        if best == 1.0:
+            return before, None
+        if not is_significant(before, self._at_level(self._test, best, test=True)):
+            return before, None
+        return before, replace(self.header, level=self.header.level * best)
 
-    def _at_level(self, factor: float) -> ValidationErrors:
-        """Held-out errors with the noise level scaled by `factor`."""
-        held = self._held_out(TargetKind.RECORRUPTED, factor)
-        return self.validation_errors(PairStage(self.networks, [], held, ADAPTATION.name))
+    def _at_level(self, held: list[Excerpt], factor: float, *, test: bool) -> ValidationErrors:
+        """Errors on held-out pairs with the noise level scaled by `factor`."""
+        method = self._method(factor * self.header.level)
+        footage, segments = self.context.footage, self._segments(test=test)
+        with torch.inference_mode():
+            told = [
+                told_otherwise(method, one.read(footage), known, self.context.law(one.clip).level)
+                for one, known in zip(segments, held, strict=True)
+            ]
+        return self._errors(told, self.header.estimate)
+
+    def _errors(self, held: list[Excerpt], estimate: Estimate) -> ValidationErrors:
+        networks = self.networks
+        return errors_of(networks, held, lambda batch: served(networks, batch, estimate))
 
     def stage(self, spec: PairSpec) -> PairStage:
         """A stage with its training pairs, made with the networks as they are now."""
@@ -180,24 +206,29 @@ class F2RRecipe:
             spec.parts, spec.loss,
         )  # fmt: skip
 
-    def _held_out(self, kind: TargetKind, level: float = 1.0) -> list[Excerpt]:
-        """Held-out training pairs, the same whenever they are made with the same networks."""
-        config = self.context.config
-        held = held_out_segments(
-            self.context.footage, self.parts, self.header.length, HELD_OUT_CENTRES, config.seed
-        )
-        rng = np.random.default_rng([config.seed, 2])
-        with torch.inference_mode():
-            return [self._excerpt(segment, kind, rng, level) for segment in held]
+    def _held_out(self, kind: TargetKind, *, test: bool = False) -> list[Excerpt]:
+        """Held-out training pairs, the same whenever they are made with the same networks.
 
-    def _excerpt(
-        self, segment: Segment, target: TargetKind, rng: np.random.Generator, level: float = 1.0
-    ) -> Excerpt:
-        context = self.context
-        runner = Runner(context.device, context.precision, None)
-        method = F2R(self.networks.eval(), runner, self.header.length, level * self.header.level)
+        Errors are only comparable on the same pairs: how strong their fresh noise is near black and
+        white depends on the networks a little, and that moves errors by more than a gain does.
+        """
+        rng = np.random.default_rng([self.context.config.seed, 2 + test])
+        with torch.inference_mode():
+            return [self._excerpt(segment, kind, rng) for segment in self._segments(test=test)]
+
+    def _segments(self, *, test: bool) -> list[Segment]:
+        footage, config = self.context.footage, self.context.config
+        given = (footage, self.parts, self.header.length, HELD_OUT_CENTRES, config.seed)
+        return held_out_segments(*given, test=test)
+
+    def _excerpt(self, segment: Segment, target: TargetKind, rng: np.random.Generator) -> Excerpt:
+        context, method = self.context, self._method(self.header.level)
         pictures = segment.read(context.footage)
         return make_pairs(method, pictures, segment.centres, target, context.law(segment.clip), rng)
+
+    def _method(self, level: float) -> F2R:
+        runner = Runner(self.context.device, self.context.precision, None)
+        return F2R(self.networks.eval(), runner, self.header.length, level)
 
     def _specs(self) -> tuple[PairSpec, ...]:
         specs = PUBLISHED if self.context.config.recipe == "published" else SCRATCH

@@ -1,6 +1,6 @@
 """F2R's two stages trained on noisy footage alone: no clean frame anywhere."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +16,8 @@ from f2rcli.training.methods.f2r.precomputed import CELL, WindowCrop
 from f2rcli.training.methods.f2r.stages import FusionBatch, collated, turned
 from f2rcli.training.methods.f2r.training_pairs import Excerpt, TrainingPair
 from f2rcli.training.methods.losses import Loss, as_stored, psnr_loss
-from f2rcli.training.methods.validation import BLOCK, ValidationErrors
+from f2rcli.training.methods.validation import ValidationErrors
+from f2rcli.weights import Estimate
 
 LARGEST_HELD_OUT = 448  # pixels per side of the part of a held-out pair that is validated on
 STRIDE = 8  # crops are multiples of it
@@ -88,14 +89,15 @@ class PairStage:
 
     def validate(self) -> float | None:
         """See Stage.validate: half the log of the mean squared error to the held-out targets."""
-        found = validation_errors(self)
-        return found.score if found is not None else None
+        if not any(excerpt.pairs for excerpt in self.held_out):
+            return None
+        return errors_of(self.networks, self.held_out, self.best).score
 
     def sample(self) -> NDArray[np.uint8] | None:
         """See Stage.sample: noisy, coarse and this stage's estimate of a held-out centre."""
         for excerpt in self.held_out:
             for pair in excerpt.pairs:
-                batch = self.held_out_batch(excerpt, pair)
+                batch = held_out_batch(self.networks, excerpt, pair)
                 return side_by_side([batch.noisy, batch.coarse, self.best(batch)])
         return None
 
@@ -105,29 +107,37 @@ class PairStage:
         top, left = (int(rng.integers((n - self.crop) // CELL + 1)) * CELL for n in (rows, columns))
         return excerpt.crop(pair, top, left, self.crop, self.crop)
 
-    def held_out_batch(self, excerpt: Excerpt, pair: TrainingPair) -> FusionBatch:
-        sides = [min(n, LARGEST_HELD_OUT) // STRIDE * STRIDE for n in pair.noisy.shape[:2]]
-        top, left = (
-            (n - s) // 2 // CELL * CELL for n, s in zip(pair.noisy.shape, sides, strict=False)
-        )
-        crop = excerpt.crop(pair, top, left, *sides)
-        return FusionBatch(*placed(self.networks, *collated([crop])))
+
+def served(networks: F2RNetworks, batch: FusionBatch, estimate: Estimate) -> Tensor:
+    """What the pipeline gives out of a centre, by the networks as they are now."""
+    if estimate is Estimate.COARSE:
+        return batch.coarse
+    anchor: Anchor = padded(networks.anchor, batch.aligned)
+    if estimate is Estimate.ANCHOR:
+        return anchor.guided(batch.coarse)
+    inputs = (batch.noisy, batch.coarse, batch.level, anchor, batch.aligned)
+    refined: Tensor = padded(networks.refiner, *inputs)
+    return refined
 
 
-def validation_errors(stage: PairStage) -> ValidationErrors | None:
-    """The held-out errors of a stage's networks as they are now; None where nothing is held out."""
-    scores, blocks = [], []
+def errors_of(
+    networks: F2RNetworks,
+    excerpts: Sequence[Excerpt],
+    estimate: Callable[[FusionBatch], Tensor],
+) -> ValidationErrors:
+    """Errors of an estimate on held-out pairs."""
+    squares = []
     with torch.no_grad():
-        for excerpt in stage.held_out:
+        for excerpt in excerpts:
             for pair in excerpt.pairs:
-                batch = stage.held_out_batch(excerpt, pair)
-                estimate = stage.best(batch)
-                error = (as_stored(estimate, batch.cut) - batch.clean).square()
-                scores.append(0.5 * float(torch.log(error.mean())))
-                error = error.mean(1, keepdim=True)
-                side = min(BLOCK, *error.shape[-2:])
-                squares = torch.nn.functional.avg_pool2d(error, side)
-                blocks.append(squares.flatten().double().cpu().numpy())
-    if not scores:
-        return None
-    return ValidationErrors(float(np.mean(scores)), np.concatenate(blocks))
+                batch = held_out_batch(networks, excerpt, pair)
+                squares.append((as_stored(estimate(batch), batch.cut) - batch.clean).square())
+    return ValidationErrors.of(squares)
+
+
+def held_out_batch(networks: F2RNetworks, excerpt: Excerpt, pair: TrainingPair) -> FusionBatch:
+    """The middle of a held-out pair, as a batch of one."""
+    sides = [min(n, LARGEST_HELD_OUT) // STRIDE * STRIDE for n in pair.noisy.shape[:2]]
+    top, left = ((n - s) // 2 // CELL * CELL for n, s in zip(pair.noisy.shape, sides, strict=False))
+    crop = excerpt.crop(pair, top, left, *sides)
+    return FusionBatch(*placed(networks, *collated([crop])))

@@ -62,6 +62,7 @@ class Excerpt:
     noisy: Pictures
     coarse: Pictures
     pairs: tuple[TrainingPair, ...]
+    centres: tuple[int, ...]  # of the pairs, places in the excerpt
 
     def crop(self, pair: TrainingPair, top: int, left: int, height: int, width: int) -> WindowCrop:
         """Part of a pair with its neighbours warped onto it; sides are multiples of 8."""
@@ -103,7 +104,31 @@ def make_pairs(
     if target_kind is TargetKind.RENOISED:
         return maker.renoised(frames, centres)
     pairs = tuple(maker.pair(window_at(frames, c, method.length), target_kind) for c in centres)
-    return Excerpt(pictures.astype(np.float16), _pictures(frames), pairs)
+    return Excerpt(pictures.astype(np.float16), _pictures(frames), pairs, tuple(centres))
+
+
+def told_otherwise(
+    method: F2R, pictures: NDArray[np.float32], known: Excerpt, model: NoiseModel
+) -> Excerpt:
+    """Recorrupted pairs as they are, with the same noise, seen by a method that tells its networks
+    another level. Drawn anew, the noise would differ by more than what is compared."""
+    maker = _PairMaker(method, NoiseLaw(model), model, False, np.random.default_rng(0))
+    frames, pairs = maker.prepared(pictures), []
+    for centre, pair in zip(known.centres, known.pairs, strict=True):
+        shown, target, cut = (
+            None if part is None else channels_first(part[None].astype(np.float32))
+            for part in (pair.noisy, pair.target, pair.cut)
+        )
+        assert shown is not None  # only `cut` may be missing
+        assert target is not None
+        seen = model.scaled((1 + TAU**2) ** 0.5)
+        method.flows.forget(centre)
+        again = method.prepare(centre, shown, seen)
+        pairs.append(
+            maker.described(again, window_at(frames, centre, method.length), target, seen, cut)
+        )
+        method.flows.forget(centre)
+    return Excerpt(known.noisy, _pictures(frames), tuple(pairs), known.centres)
 
 
 @dataclass
@@ -140,7 +165,7 @@ class _PairMaker:
             self.method.flows.forget(centre.index)  # they were those of the original
             centre = self.method.prepare(centre.index, shown, model)
         cut = None if target_kind is TargetKind.PSEUDO else self._cut(signal)
-        pair = self._described(centre, window, target, model, cut)
+        pair = self.described(centre, window, target, model, cut)
         self.method.flows.forget(centre.index)
         return pair
 
@@ -154,12 +179,13 @@ class _PairMaker:
             noisy = [picture.clamp(0, 1) for picture in noisy]
         again = self.prepared(np.concatenate([_flat(p).astype(np.float32) for p in noisy]))
         pairs = tuple(
-            self._described(again[c], window_at(again, c, length), restored[c], self.model, None)
+            self.described(again[c], window_at(again, c, length), restored[c], self.model, None)
             for c in centres
         )
-        return Excerpt(np.concatenate([_flat(p) for p in noisy]), _pictures(again), pairs)
+        shown = np.concatenate([_flat(p) for p in noisy])
+        return Excerpt(shown, _pictures(again), pairs, tuple(centres))
 
-    def _described(
+    def described(
         self,
         centre: Prepared,
         window: Window[Prepared],
@@ -177,7 +203,7 @@ class _PairMaker:
             flows,
             agreement,
             typical,
-            model,
+            self.method.told(model),
             None if cut is None else _flat(cut)[0],
         )
 
@@ -192,7 +218,7 @@ class _PairMaker:
         centre and of its target depend on each other.
         """
         sigma = self._cut(signal)
-        return 1.0 if sigma is None else clipped_moments(smooth(signal), sigma)[1].sqrt()
+        return 1.0 if sigma is None else clipped_moments(signal, sigma)[1].sqrt()
 
     def _cut(self, signal: Tensor) -> Tensor | None:
         """Standard deviation of the noise before the file's range cut it off; None if nothing is.

@@ -1,6 +1,7 @@
 """Training recipes of UDVD: noisy frames are their own targets, on many clips or one."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,9 +12,8 @@ from f2rcli.methods.udvd import build
 from f2rcli.models.udvd import Widths
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.synthesis.spec import NoiseSpec
-from f2rcli.training.footage.split import split
+from f2rcli.training.footage.split import Split, split
 from f2rcli.training.footage.windows import WindowSource
-from f2rcli.training.loop.stage import Stage
 from f2rcli.training.methods.base import StageRun, StageSpec, TrainingContext, build_networks
 from f2rcli.training.methods.udvd.stage import BlindStage
 from f2rcli.training.methods.validation import ValidationErrors
@@ -66,7 +66,7 @@ class UDVDRecipe:
         config.check_stages(self.names())
         if context.synthetic is not None:
             _check_pixelwise(context.synthetic)
-        self.learnt, self.held = self._sources()
+        self.learnt, self.held, self.test = self._sources()
 
     def _spec(self) -> BlindSpec:
         """The stage of the recipe; shorter and at a lower rate from weights that are good."""
@@ -96,10 +96,12 @@ class UDVDRecipe:
         every = min(settings.validate_every, max(1, spec.steps // 20))
         return StageRun(self._stage(spec), replace(settings, validate_every=every))
 
-    def validation_errors(self, stage: Stage) -> ValidationErrors:
-        """See Adaptable."""
-        assert isinstance(stage, BlindStage)  # what `adaptation` gave
-        return stage.validation_errors()
+    def test_errors(self) -> ValidationErrors:
+        """See Tested."""
+        if self.test is None:
+            return ValidationErrors(math.nan, ())
+        tested = BlindStage(self.networks, self.learnt, self.test, "test")
+        return tested.validation_errors()
 
     def _stage(self, spec: BlindSpec) -> BlindStage:
         crop = self.context.fitting_crop(spec, min(self.learnt.side, self.held.side), CROP_STEP)
@@ -108,18 +110,14 @@ class UDVDRecipe:
             mse_weight=spec.mse_weight,
         )  # fmt: skip
 
-    def _sources(self) -> tuple[WindowSource, WindowSource]:
-        """Training windows, and validation windows from the last frames of every clip."""
+    def _sources(self) -> tuple[WindowSource, WindowSource, WindowSource | None]:
+        """Training windows, and windows for validation and for the test from the last frames of
+        every clip; None where no frame is left for a test."""
         context, length = self.context, self.header.length
         parts = split(context.footage, context.config.held_out, length)
         learnt = [(p.clip, p.learnt) for p in parts if len(p.learnt) >= length]
         # centres are held out; what is around them need not be
-        held = [
-            (p.clip, p.shot[max(p.held.start - p.shot.start - length // 2, 0) :])
-            for p in parts
-            if p.held and len(p.shot) >= length
-        ]
-        held = [(clip, frames) for clip, frames in held if len(frames) >= length]
+        held, test = _held_windows(parts, length)
         if not learnt or not held:
             frames = max((len(part.shot) for part in parts), default=0)
             raise InputError(
@@ -127,13 +125,36 @@ class UDVDRecipe:
                 f"windows of {length} and frames that are held out.",
                 hint="Pass longer clips, or a shorter --length (1, 3 or 5).",
             )
-        return context.windows(learnt, law=self._law), context.windows(held, law=self._law)
+        sources = (context.windows(one, law=self._law) if one else None for one in (held, test))
+        return context.windows(learnt, law=self._law), *sources  # type: ignore[return-value]  # held is not empty
 
     def _law(self, clip: int) -> NoiseLaw | None:
         if not self.header.config["covariance"]:
             return None
         hint = "Leave this clip out, or train without it: --variant mse."
         return self.context.law(clip, hint)
+
+
+def _held_windows(
+    parts: Sequence[Split], length: int
+) -> tuple[list[tuple[int, range]], list[tuple[int, range]]]:
+    """Clips, and the frames of whole windows around held-out centres: for validation, for the test.
+
+    The last frames of a shot are no centres: half a window lies after those.
+    """
+    half = length // 2
+    held: list[tuple[int, range]] = []
+    test: list[tuple[int, range]] = []
+    for part in parts:
+        if not part.held or len(part.shot) < length:
+            continue
+        last = max(part.shot.stop - half, part.shot.start + half + 1)
+        centres = range(max(min(part.held.start, last - 1), part.shot.start + half), last)
+        chosen = (len(centres) + 1) // 2
+        for found, those in ((held, centres[:chosen]), (test, centres[chosen:])):
+            if those:
+                found.append((part.clip, range(those.start - half, those.stop + half)))
+    return held, test
 
 
 def _check_pixelwise(noise: NoiseSpec) -> None:

@@ -26,7 +26,7 @@ from f2rcli.training.footage.windows import (
 )
 from f2rcli.training.loop.stage import on_device, sample_rngs, side_by_side
 from f2rcli.training.methods.losses import as_stored, gaussian_nll, psnr_loss
-from f2rcli.training.methods.validation import BLOCK, ValidationErrors
+from f2rcli.training.methods.validation import ValidationErrors
 
 VALIDATION_SEED = 977
 VALIDATION_SIDE = 256  # pixels per side of what is validated on
@@ -80,16 +80,13 @@ class BlindStage:
 
     def validation_errors(self) -> ValidationErrors:
         """The errors of the mean on held-out windows, the same whenever they are looked at."""
-        scores, blocks = [], []
+        squares = []
         with torch.no_grad():
             for number in range(self.validation_windows):
                 window = self._held_out_window(number)
                 mean, _ = split(self.network(window.frames), self.network.channels)
-                error = (as_stored(mean, window.cut) - window.target).square().mean(1, keepdim=True)
-                scores.append(0.5 * float(error.mean().log()))
-                squares = torch.nn.functional.avg_pool2d(error, min(BLOCK, *error.shape[-2:]))
-                blocks.append(squares.flatten().double().cpu().numpy())
-        return ValidationErrors(float(np.mean(scores)), np.concatenate(blocks))
+                squares.append((as_stored(mean, window.cut) - window.target).square())
+        return ValidationErrors.of(squares)
 
     def sample(self) -> NDArray[np.uint8] | None:
         """See Stage.sample: a held-out centre, the mean, and the mean combined with the centre."""

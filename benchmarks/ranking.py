@@ -1,0 +1,163 @@
+"""Whether the blind score of held-out frames orders weights as PSNR against clean frames does.
+
+    python benchmarks/ranking.py CLIP ... [--noise g30,pg,corr30] [--frames 12] [--side 192]
+
+CLIPs are clean. Their noisy versions (seed 0) are restored by many versions of the bundled F2R
+weights: mixtures of `f2r-rgb-small` and `f2r-rgb-light` and beyond them, both with random changes
+of their tensors, told wrong noise levels, and ending after the coarse estimate or stage 1. The
+blind score is the one that training tests its gains by: half the log of the mean squared error to
+recorrupted targets. It knows the noisy clip alone. For every clip and noise a row: Spearman's rank
+correlation of the two scores over the weights; and in the end that of the differences of all pairs
+of weights, and how often the better of a pair is named rightly, by how far they are apart.
+"""
+
+import argparse
+import itertools
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from noisy_clips import Clip, make_noisy, read, write
+from numpy.typing import ArrayLike
+from selfsup import cut
+
+from f2rcli import methods, weights
+from f2rcli.engine.noise_measurement import measure_pictures
+from f2rcli.engine.tiles import Runner
+from f2rcli.methods.f2r import F2R, F2RNetworks
+from f2rcli.training.footage.windows import channels_first
+from f2rcli.training.methods.f2r.self_supervised import errors_of, served
+from f2rcli.training.methods.f2r.stages import FusionBatch
+from f2rcli.training.methods.f2r.training_pairs import TargetKind, make_pairs
+from f2rcli.weights import Estimate
+from f2rcli.window import window_at
+
+RUN = Runner(torch.device("cpu"), "bf16", None)
+CENTRES = (4, 7)  # frames that are judged
+
+
+class Version(NamedTuple):
+    """Weights, a factor of the level they are told, and which estimate is given out."""
+
+    name: str
+    tensors: dict[str, torch.Tensor]
+    level: float = 1.0
+    estimate: Estimate = Estimate.REFINED
+
+
+class Scores(NamedTuple):
+    blind: float  # half a log; lower is better
+    psnr: float  # dB
+
+
+def versions() -> Iterator[Version]:
+    """The weights that are compared; all share the coarse network of `f2r-rgb-small`."""
+    small, light = (weights.load(f"f2r-rgb-{name}").tensors for name in ("small", "light"))
+    for share in (-0.3, 0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3):
+        yield Version(f"light {share:g}", {n: t.lerp(light[n], share) for n, t in small.items()})
+    generator = torch.Generator().manual_seed(0)
+    for strength in (0.01, 0.02, 0.04, 0.08):
+        changed = {
+            name: tensor + strength * tensor.std(unbiased=False)
+            * torch.randn(tensor.shape, generator=generator)
+            for name, tensor in small.items()
+        }  # fmt: skip
+        yield Version(f"changed by {strength:g}", changed)
+    for factor in (0.5, 0.7, 0.85, 1.2, 1.5):
+        yield Version(f"level {factor:g}", small, factor)
+    yield Version("stage 1", small, estimate=Estimate.ANCHOR)
+    yield Version("coarse", small, estimate=Estimate.COARSE)
+
+
+def compare(noisy: Path, clean: Clip) -> list[Scores]:
+    """Both scores of every version on one clip."""
+    pictures = read(noisy).astype(np.float32) / np.float32(255)
+    start = weights.load("f2r-rgb-small")
+    networks = F2RNetworks(3, start.header.config).eval()
+    start.fill(networks)
+    measurer = methods.load("f2r").from_weights(start, RUN)
+    with torch.inference_mode():
+        report = measure_pictures([one[None] for one in channels_first(pictures)], measurer)
+    assert report is not None
+    truth = channels_first(clean.astype(np.float32) / np.float32(255))
+    shown, found = [one[None] for one in channels_first(pictures)], []
+    method = F2R(networks, RUN, start.header.length)
+    with torch.inference_mode():
+        pairs = make_pairs(
+            method, pictures, CENTRES, TargetKind.RECORRUPTED, report.law, np.random.default_rng(1)
+        )
+        for version in versions():
+            fill(networks, version)
+            estimate = partial(served, networks, estimate=version.estimate)
+            blind = errors_of(networks, [pairs], partial(judged, estimate, version.level))
+            method = F2R(networks, RUN, method.length, version.level, version.estimate)
+            frames = [method.prepare(i, one, report.model) for i, one in enumerate(shown)]
+            errors = []
+            for centre in CENTRES:
+                refined = method.restore(window_at(frames, centre, 7), report.model).refined
+                errors.append(float((refined.float().clamp(0, 1) - truth[centre]).square().mean()))
+            found.append(Scores(blind.score, float(-10 * np.log10(np.mean(errors)))))
+    return found
+
+
+def judged(
+    estimate: Callable[[FusionBatch], torch.Tensor], factor: float, batch: FusionBatch
+) -> torch.Tensor:
+    """The estimate of a batch by networks that are told another level."""
+    return estimate(batch._replace(level=batch.level * factor))
+
+
+def fill(networks: F2RNetworks, version: Version) -> None:
+    """Take over stage 1 and stage 2 of a version."""
+    for name in ("anchor", "refiner"):
+        own = getattr(networks, name)
+        state = {key: version.tensors[f"{name}.{key}"].float() for key in own.state_dict()}
+        own.load_state_dict(state)
+
+
+def rank_correlation(first: ArrayLike, second: ArrayLike) -> float:
+    """Spearman's."""
+    ranks = [np.argsort(np.argsort(np.asarray(one))) for one in (first, second)]
+    return float(np.corrcoef(ranks)[0, 1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("clips", type=Path, nargs="+")
+    parser.add_argument("--noise", default="g30,pg,corr30")
+    parser.add_argument("--frames", type=int, default=12)
+    parser.add_argument("--side", type=int, default=192)
+    parser.add_argument("--list", action="store_true", help="print the scores of all weights")
+    given = parser.parse_args()
+    names = [version.name for version in versions()]
+    print("| clip | noise | weights | rank correlation |\n|---|---|---|---|")
+    pairs: list[tuple[float, float]] = []
+    for source, noise in itertools.product(given.clips, given.noise.split(",")):
+        with tempfile.TemporaryDirectory() as folder:
+            clean = cut(read(source, given.frames), given.frames, given.side)
+            write(Path(folder) / source.name, clean)
+            made = make_noisy(Path(folder) / source.name, noise, Path(folder))
+            found = compare(made, clean)
+        rank = rank_correlation([-s.blind for s in found], [s.psnr for s in found])
+        print(f"| {source.stem} | {noise} | {len(found)} | {rank:.3f} |", flush=True)
+        if given.list:
+            for name, scores in zip(names, found, strict=True):
+                print(f"    {name}: {scores.blind:.5f}, {scores.psnr:.2f} dB")
+        pairs += [(b.blind - a.blind, a.psnr - b.psnr) for a, b in itertools.combinations(found, 2)]
+    blind, clean_db = np.array(pairs).T
+    rank = rank_correlation(blind, clean_db)
+    print(f"{len(pairs)} pairs of weights: rank correlation {rank:.3f}")
+    for low, high in ((0, 0.1), (0.1, 0.3), (0.3, 1), (1, 100)):
+        these = (np.abs(clean_db) >= low) & (np.abs(clean_db) < high)
+        if these.any():
+            right = np.mean(np.sign(blind[these]) == np.sign(clean_db[these]))
+            share = f"{100 * right:.0f} % of {these.sum()} pairs in the right order"
+            print(f"{low} to {high} dB apart: {share}")
+
+
+if __name__ == "__main__":
+    main()
