@@ -9,7 +9,8 @@ from pkgutil import iter_modules
 from typing import Protocol, cast
 
 from f2rcli.errors import UsageError
-from f2rcli.io.base import Ledger, Reader, ReadOptions, Receipt, WriteOptions, WritePlan, Writer
+from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan, Writer
+from f2rcli.io.ledger import Ledger
 
 __all__ = [
     "Ledger",

@@ -6,13 +6,14 @@ writes anything; writers publish a file only once it is finished and verified.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from f2rcli import units
 from f2rcli.errors import UsageError
 from f2rcli.frames import ClipInfo, Frame
+from f2rcli.io.ledger import Ledger, count
 from f2rcli.settings import check, clock, pairs, setting
 
 FieldMode = Literal["auto", "on", "off"]  # interlaced: as the file says, always, never
@@ -112,61 +113,6 @@ class WriteOptions:
                 raise UsageError(f"{name}=: has no meaning for {target}.", hint="Leave it out.")
 
 
-@dataclass(slots=True)
-class Ledger:
-    """Damage and remarks about the input, collected while it is read."""
-
-    corrupt: int = 0  # frames decoded with errors
-    held: int = 0  # frames that could not be decoded; the one before stands in for each
-    missing_frames: int = 0  # frames the container promises beyond the last one read
-    missing_seconds: float = 0.0
-    faults: list[str] = field(default_factory=list)  # damage, in words
-    remarks: list[str] = field(default_factory=list)  # worth saying, not damage
-
-    @property
-    def damaged(self) -> bool:
-        """Whether the input had damage that the output carries."""
-        return bool(self.corrupt or self.held or self.missing_frames or self.faults)
-
-    def fault(self, line: str) -> None:
-        """Record damage in words; only the first twenty lines are kept."""
-        if len(self.faults) < 20:
-            self.faults.append(line)
-
-    def remark(self, line: str) -> None:
-        """Record a remark, once."""
-        if line not in self.remarks:
-            self.remarks.append(line)
-
-    def forgive(self, frame: Frame) -> None:
-        """Discount the damage of a frame that will not be in the output."""
-        self.corrupt -= frame.corrupt
-        self.held -= frame.held
-
-    def clear(self) -> None:
-        """Delete all entries."""
-        self.corrupt = self.held = self.missing_frames = 0
-        self.missing_seconds = 0.0
-        self.faults.clear()
-        self.remarks.clear()
-
-    def lines(self) -> list[str]:
-        """The ledger as lines of text."""
-        counts = []
-        if self.corrupt:
-            counts.append(f"{_frames(self.corrupt)} decoded with errors")
-        if self.held:
-            counts.append(f"{_frames(self.held)} could not be decoded; the frame before is held")
-        if self.missing_seconds > 0 or self.missing_frames:
-            about = f"about {_frames(self.missing_frames)}, " if self.missing_frames else ""
-            counts.append(f"the file ends {about}{self.missing_seconds:.2f} s early")
-        return counts + self.faults + self.remarks
-
-
-def _frames(count: int) -> str:
-    return "1 frame" if count == 1 else f"{count} frames"
-
-
 class Reader(ABC):
     """A clip open for reading: its facts, and its frames, once. Closes at the end of `with`."""
 
@@ -264,7 +210,7 @@ class Receipt:
         """The receipt in one line."""
         size = f"{units.size(self.bytes)}, " if self.bytes else ""  # not known of a pipe
         where = "standard output" if self.path == "-" else Path(self.path).name
-        parts = [f"{where}: {_frames(self.frames)}, {self.seconds:.2f} s, {size}{self.codec}"]
+        parts = [f"{where}: {count(self.frames)}, {self.seconds:.2f} s, {size}{self.codec}"]
         if self.kept:
             parts.append("kept " + ", ".join(self.kept))
         if self.dropped:

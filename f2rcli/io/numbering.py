@@ -52,14 +52,6 @@ def pattern_slots(pattern: Path) -> list[Slot]:
     return with_gaps(found)
 
 
-def numbered_files(pattern: Path) -> list[Path]:
-    """The files of a pattern by number. Raises InputError where one is missing."""
-    slots = pattern_slots(pattern)
-    if missing := [slot.path.name for slot in slots if not slot.exists]:
-        raise InputError(f"{pattern.name}: {missing[0]} is missing.", hint="Renumber the files.")
-    return [slot.path for slot in slots]
-
-
 def with_gaps(files: dict[int, Path]) -> list[Slot]:
     """Every number from the first to the last; those without a file are marked.
 
@@ -77,6 +69,20 @@ def with_gaps(files: dict[int, Path]) -> list[Slot]:
             slots.append(Slot(_renumbered(files[before], before, missing), exists=False))
         slots.append(Slot(files[number]))
     return slots
+
+
+def folder_slots(files: list[Path]) -> list[Slot]:
+    """The frames of a folder's files: by number where all names differ in that alone, else by name.
+
+    Raises InputError for a gap too wide to be lost frames.
+    """
+    ordered = sorted(files, key=natural_key)
+    stems = [re.fullmatch(r"(.*?)(\d+)", path.stem) for path in ordered]
+    if any(stem is None for stem in stems) or len({stem[1] for stem in stems if stem}) > 1:
+        return [Slot(path) for path in ordered]
+    return with_gaps(
+        {int(stem[2]): path for stem, path in zip(stems, ordered, strict=True) if stem}
+    )
 
 
 def _renumbered(path: Path, number: int, other: int) -> Path:

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Frame
-from f2rcli.io.base import Ledger, Reader, ReadOptions
+from f2rcli.io.base import Reader, ReadOptions
+from f2rcli.io.ledger import Ledger
 from f2rcli.io.time_range import Span, excerpt_range, trailing
 
 RATE = Fraction(25)  # frames per second, where files state no rate of their own
@@ -31,7 +32,7 @@ class SequenceReader(Reader):
         """every: the items of the whole clip. Raises InputError where none are asked for."""
         self.source = Path(source)
         self.options = options
-        self.ledger = Ledger()
+        self.ledger = Ledger(name=self.source.name, strict=options.strict)
         self.every = every
         self.rate = rate
         self.asked = excerpt_range(len(every), Span.of(options), rate)

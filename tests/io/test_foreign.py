@@ -3,7 +3,10 @@
 No real ND2, CZI or LIF file could be had: the stand-ins know the libraries' interfaces only.
 """
 
+import errno
+import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -12,9 +15,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from f2rcli.errors import InputError, UsageError
+from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.io import default_target, open_reader, open_writer, plan_output
-from f2rcli.io.base import WriteOptions
+from f2rcli.io.base import ReadOptions, WriteOptions
+from f2rcli.io.tiff.patch import PatchedFile
 from tests.io.stacks import each_smoothed, movie, passed
 
 ARRAY = movie((4, 3, 2, 16, 20))  # TZCYX
@@ -71,6 +75,66 @@ def test_nothing_holds_the_file_open_when_it_is_done(tmp_path: Path) -> None:
             writer.write(frame)
         writer.finish()
         assert target.resolve() not in opened()
+
+
+def _without(source: Path, *chunks: str) -> None:
+    """Delete chunks, named by their place: t/z/c."""
+    for chunk in chunks:
+        (source / "0" / "c" / chunk / "0" / "0").unlink()
+
+
+def test_pictures_that_zarr_does_not_store_are_told_and_left_as_they_read(tmp_path: Path) -> None:
+    source, target = tmp_path / "cells.zarr", tmp_path / "cells.ome.tif"
+    write_zarr(source, ARRAY)
+    _without(source, "1/0/0", "3/2/1")
+    with (
+        open_reader(source) as reader,
+        open_writer(reader, plan_output(reader, target, WriteOptions())) as writer,
+    ):
+        for frame in reader:
+            writer.write(frame)
+        assert writer.finish().frames == 22
+        promise, chunks = reader.ledger.lines()
+    assert promise.endswith("promises 24 pictures, 22 were read")
+    assert chunks == "2 chunks not stored; there samples are 0"
+    kept = ARRAY.copy()
+    kept[1, 0, 0] = kept[3, 2, 1] = 0
+    np.testing.assert_array_equal(tifffile.imread(target), kept)
+    with pytest.raises(InputError, match="22 were read"):
+        open_reader(source, ReadOptions(strict=True))
+
+
+def test_another_fill_value_is_written(tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr")
+    source, target = tmp_path / "cells.zarr", tmp_path / "cells.ome.tif"
+    write_zarr(source, ARRAY)
+    meta = json.loads((source / "0" / "zarr.json").read_text())
+    (source / "0" / "zarr.json").write_text(json.dumps(meta | {"fill_value": 7}))
+    _without(source, "0/0/0")
+    passed(source, target, change=False)
+    assert (tifffile.imread(target)[0, 0, 0] == 7).all()
+    assert zarr.open_group(str(source))["0"].fill_value == 7
+
+
+def test_a_disk_that_is_full_to_the_last_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a file has pending is refused once more when it is closed."""
+    source, target = tmp_path / "cells.zarr", tmp_path / "out" / "cells.ome.tif"
+    write_zarr(source, ARRAY)
+    target.parent.mkdir()
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(PatchedFile, "_write", full)
+    monkeypatch.setattr(PatchedFile, "close", full)
+    with open_reader(source) as reader:
+        writer = open_writer(reader, plan_output(reader, target, WriteOptions()))
+        frame = next(iter(reader))
+        with pytest.raises(OutputError, match="disk is full"), writer:
+            writer.write(replace(frame, planes=(frame.planes[0] + 1,)))
+    assert list(target.parent.iterdir()) == []
 
 
 class FakeNd2:

@@ -1,15 +1,19 @@
 """Stacks that are damaged, hostile or of no use: one clear error, or a ledger; never a crash."""
 
 import struct
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
+from numpy.typing import NDArray
 
 from f2rcli.errors import F2RError, InputError
-from f2rcli.io import open_reader
+from f2rcli.io import is_clip, open_reader, open_writer, plan_output
 from f2rcli.io.base import ReadOptions
+from f2rcli.io.tiff.library import quiet_tifffile
 from tests.io.stacks import movie, passed, write_kind
 
 
@@ -48,16 +52,13 @@ def test_a_truncated_stack_is_detected_and_its_whole_frames_survive(
         start = file.series[0].dataoffset or 0
     data = whole.read_bytes()
     source.write_bytes(data[: start + int(2.5 * array[0].nbytes)])
-    if "imagej" in kind or "one page" in kind:  # its axes mean nothing without all of its pages
-        with pytest.raises(InputError, match="truncated"):
-            open_reader(source)
-        return
     with open_reader(source) as reader:
         frames = sorted((f.source.picture, f.planes[0].tobytes()) for f in reader)
-        assert "truncated: 2 of" in " ".join(reader.ledger.lines())
+        told = " ".join(reader.ledger.lines())
+        assert f"promises {len(array)} pictures, 2 were read" in told
         assert reader.ledger.missing_frames == len(array) - len(frames)
     assert all(samples == array[place].tobytes() for place, samples in frames)
-    with pytest.raises(InputError, match="truncated"):
+    with pytest.raises(InputError, match="damaged"):
         open_reader(source, ReadOptions(strict=True))
     passed(source, target, change=False)
     assert target.read_bytes() == source.read_bytes()
@@ -133,19 +134,140 @@ def test_what_is_no_tiff_is_refused(data: bytes, tmp_path: Path) -> None:
         open_reader(tmp_path / "none.tif")
 
 
-def test_a_page_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
+def _with_a_damaged_page(path: Path, page: int, count: int = 12) -> NDArray[Any]:
+    array = movie((count, 64, 64))
+    tifffile.imwrite(
+        path, array, photometric="minisblack", compression="zlib", metadata={"axes": "TYX"}
+    )
+    with tifffile.TiffFile(path) as file:
+        offset, length = file.pages[page].dataoffsets[0], file.pages[page].databytecounts[0]
+    data = bytearray(path.read_bytes())
+    data[offset : offset + length] = bytes(length)
+    path.write_bytes(data)
+    return array
+
+
+@pytest.mark.parametrize("page", [0, 3, 11])
+def test_a_page_that_cannot_be_decoded_costs_itself_and_is_named(page: int, tmp_path: Path) -> None:
+    path, target = tmp_path / "s.tif", tmp_path / "o.tif"
+    array = _with_a_damaged_page(path, page)
+    with pytest.raises(InputError, match=f"picture {page + 1}"):
+        open_reader(path, ReadOptions(strict=True)).__iter__().__next__()
+    with open_reader(path) as reader, open_writer(reader, plan_output(reader, target)) as writer:
+        for frame in reader:
+            writer.write(replace(frame, planes=(frame.planes[0] + 1,)))
+        writer.finish()
+        assert [f"picture {page + 1}: cannot be decoded" in line for line in reader.ledger.lines()]
+        assert reader.ledger.damaged
+    with tifffile.TiffFile(target) as file:
+        for number, one in enumerate(file.pages):
+            if number != page:
+                np.testing.assert_array_equal(one.asarray(), array[number] + 1)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 0.95])
+@pytest.mark.parametrize("kind", ["shaped", "no description"])
+def test_every_whole_page_of_a_list_that_breaks_off_is_restored(
+    kind: str, share: float, tmp_path: Path
+) -> None:
+    """Compressed pages, each with its own header, as scikit-image and suite2p write them."""
+    whole, source, target = tmp_path / "w.tif", tmp_path / "s.tif", tmp_path / "o.tif"
+    array = movie((8, 64, 64))
+    options: dict[str, Any] = {} if kind == "shaped" else {"metadata": None}
+    tifffile.imwrite(whole, array, photometric="minisblack", compression="zlib", **options)
+    with tifffile.TiffFile(whole) as file:
+        ends = [p.dataoffsets[0] + p.databytecounts[0] for p in file.pages]
+    size = int(whole.stat().st_size * share)
+    source.write_bytes(whole.read_bytes()[:size])
+    there = sum(end <= size for end in ends)
+    with open_reader(source) as reader, open_writer(reader, plan_output(reader, target)) as writer:
+        for frame in reader:
+            writer.write(replace(frame, planes=(255 - frame.planes[0],)))
+        assert writer.finish().frames == there
+        assert reader.ledger.damaged
+        told = " ".join(reader.ledger.lines())
+        assert kind != "shaped" or f"promises 8 pictures, {there} " in told
+    with quiet_tifffile(), tifffile.TiffFile(target, is_shaped=False) as file:
+        for number in range(there):
+            np.testing.assert_array_equal(file.pages[number].asarray(), 255 - array[number])
+    with pytest.raises(InputError, match="damaged"):
+        open_reader(source, ReadOptions(strict=True))
+
+
+@pytest.mark.parametrize(("images", "there"), [(8, 8), (12, 8)])
+def test_what_imagej_promises_is_compared_with_the_pages(
+    images: int, there: int, tmp_path: Path
+) -> None:
     path = tmp_path / "s.tif"
     tifffile.imwrite(
-        path, movie((12, 64, 64)), photometric="minisblack", compression="zlib",
-        metadata={"axes": "TYX"},
+        path, movie((8, 16, 20)), photometric="minisblack", metadata=None, compression="zlib",
+        description=f"ImageJ=1.53\nimages={images}\nframes={images}\nloop=false\n",
     )  # fmt: skip
+    with open_reader(path) as reader:
+        assert len(list(reader)) == there
+        assert reader.ledger.missing_frames == images - there
+
+
+def test_a_description_of_fewer_pages_leaves_the_axes_to_the_user(tmp_path: Path) -> None:
+    path = tmp_path / "s.tif"
+    tifffile.imwrite(path, movie((8, 16, 20)), photometric="minisblack", compression="zlib")
+    path.write_bytes(path.read_bytes().replace(b'"shape": [8,', b'"shape": [7,'))
+    with pytest.raises(InputError, match="does not fit its 8 pages") as refused:
+        open_reader(path)
+    assert "axes='TYX'" in str(refused.value.hint)
+    with open_reader(path, ReadOptions(axes="TYX")) as reader:
+        assert len(list(reader)) == 8
+        assert reader.ledger.damaged
+
+
+def test_a_damaged_page_does_not_make_a_folder_of_pages_a_batch(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for number in range(5):
+        tifffile.imwrite(folder / f"{number:03}.tif", movie((16, 20)), compression="zlib")
+    for name in ("000.tif", "004.tif"):
+        (folder / name).write_bytes(b"II*\0 damaged")
+    assert is_clip(folder)
+    with open_reader(folder) as reader:
+        target = tmp_path / "out"
+        with open_writer(reader, plan_output(reader, target)) as writer:
+            for frame in reader:
+                writer.write(frame)
+            assert writer.finish().frames == 3
+        lines = reader.ledger.lines()
+    assert [line.split(":")[0] for line in lines] == ["000.tif", "004.tif"]
+    assert sorted(path.name for path in target.iterdir()) == [f"{n:03}.tif" for n in range(5)]
+    assert (target / "000.tif").read_bytes() == b"II*\0 damaged"
+
+
+@pytest.mark.parametrize("source", ["run", "run/%03d.tif"])
+def test_a_missing_page_file_is_told(source: str, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    for number in (0, 1, 3, 4):
+        tifffile.imwrite(tmp_path / "run" / f"{number:03}.tif", movie((16, 20)))
+    with open_reader(tmp_path / source) as reader:
+        assert len(list(reader)) == 4
+        told = "the numbering promises 5 files, 4 were read: 002.tif is missing"
+        assert reader.ledger.lines() == [told]
+    with pytest.raises(InputError, match="002"):
+        open_reader(tmp_path / source, ReadOptions(strict=True))
+
+
+def test_pages_that_share_their_samples_are_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "s.tif"
+    tifffile.imwrite(path, movie((6, 16, 20)), photometric="minisblack", metadata=None,
+                     compression="zlib")  # fmt: skip
     with tifffile.TiffFile(path) as file:
-        offset, count = file.pages[3].dataoffsets[0], file.pages[3].databytecounts[0]
+        first = file.pages[0].dataoffsets[0]
+        place = file.pages[4].tags[273].valueoffset
     data = bytearray(path.read_bytes())
-    data[offset : offset + count] = bytes(count)
+    struct.pack_into("<I", data, place, first)
     path.write_bytes(data)
-    with pytest.raises(InputError, match="picture 4"), open_reader(path) as reader:
-        list(reader)
+    with (
+        open_reader(path) as reader,
+        pytest.raises(InputError, match="pictures 1 and 5 share their samples"),
+    ):
+        plan_output(reader, tmp_path / "o.tif")
 
 
 @pytest.mark.slow

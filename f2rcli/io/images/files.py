@@ -1,12 +1,11 @@
 """Picture files: their suffixes, the sequences they make up, and their size by the header."""
 
-import re
 import struct
 from collections import Counter
 from pathlib import Path
 
 from f2rcli.errors import InputError
-from f2rcli.io.numbering import Slot, is_pattern, natural_key, pattern_slots, with_gaps
+from f2rcli.io.numbering import Slot, folder_slots, is_pattern, pattern_slots
 
 # Suffix -> FFmpeg's codec.
 PICTURES = {
@@ -52,13 +51,7 @@ def _of_folder(folder: Path) -> list[Slot]:
         )
     if not files:
         raise InputError(f"{folder.name}: holds no pictures.")
-    ordered = sorted(files, key=natural_key)
-    stems = [re.fullmatch(r"(.*?)(\d+)", path.stem) for path in ordered]
-    if any(stem is None for stem in stems) or len({stem[1] for stem in stems if stem}) > 1:
-        return [Slot(path) for path in ordered]
-    return with_gaps(
-        {int(stem[2]): path for stem, path in zip(stems, ordered, strict=True) if stem}
-    )
+    return folder_slots(files)
 
 
 def picture_size(path: Path) -> tuple[int, int] | None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
+from f2rcli.io.ledger import count
 from f2rcli.io.tiff.axes import Series, check_series
 from f2rcli.io.tiff.library import DAMAGE
 from f2rcli.io.tiff.stack import Stack
@@ -32,10 +33,14 @@ class Image:
     dtype: Any
     read: Callable[[Where], Any]
     facts: dict[str, Any] = field(default_factory=dict)  # as OME-XML calls them
+    lacking: int = 0  # chunks that are not stored; they read as `fill`
+    fill: Any = 0
 
 
 class MicroscopyFile(Stack):
     """A stack in a microscope maker's own format."""
+
+    unread = "it is left empty"
 
     def __init__(self, path: Path) -> None:
         """Raises InputError where the library is missing or refuses the file."""
@@ -60,7 +65,7 @@ class MicroscopyFile(Stack):
         self.series = [self._series(number) for number in range(len(self.images))]
         for one in self.series:
             check_series(one, self.name)
-        self.present = [series.frames for series in self.series]
+        self.absent = [self._absent(number) for number in range(len(self.images))]
 
     def _unreadable(self, error: BaseException) -> InputError:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
@@ -73,6 +78,23 @@ class MicroscopyFile(Stack):
             number=number, name=image.name if len(self.images) > 1 else "", axes="".join(kept),
             shape=tuple(kept.values()), dtype=np.dtype(image.dtype),
             colour=kept.get("S", 1) in (3, 4),
+        )  # fmt: skip
+
+    def _absent(self, number: int) -> frozenset[int]:
+        """Places of pictures of which no chunk is stored."""
+        image, series = self.images[number], self.series[number]
+        if not image.lacking:
+            return frozenset()
+        self.remarks += (
+            f"{count(image.lacking, 'chunk')} not stored; there samples are {image.fill}",
+        )
+        empty = np.full(1, image.fill, series.dtype)
+        return frozenset(
+            place for place in range(series.frames)
+            if np.array_equal(
+                self.read(number, place), np.broadcast_to(empty, series.picture_shape),
+                equal_nan=series.dtype.kind == "f",
+            )
         )  # fmt: skip
 
     def facts(self, number: int) -> dict[str, Any]:
@@ -89,7 +111,7 @@ class MicroscopyFile(Stack):
         except (*DAMAGE, NotImplementedError) as error:
             raise self._unreadable(error) from error
         series = self.series[number]
-        shape = (series.height, series.width, *([series.samples] if series.samples > 1 else []))
+        shape = series.picture_shape
         if picture.size != int(np.prod(shape)):
             raise InputError(f"{self.name}: picture {place + 1} is incomplete.")
         native: Plane = np.ascontiguousarray(picture.reshape(shape), series.dtype.newbyteorder("="))
@@ -133,7 +155,7 @@ def _nd2(library: Any, path: Path) -> tuple[Any, Iterator[Image]]:
     def image(position: int) -> Image:
         def read(where: Where) -> Any:
             at = tuple(position if a == "P" else where.get(a, 0) for a in loops)
-            frame = file.read_frame(places.get(at, 0))
+            frame = file.read_frame(places[at] if places else 0)
             return frame[where.get("C", 0)] if "C" in sizes and frame.ndim > 2 else frame
 
         own = {axis: sizes[axis] for axis in loops if axis != "P"} | inner
@@ -195,7 +217,10 @@ def _zarr(library: Any, path: Path) -> tuple[Any, Iterator[Image]]:
         def read(where: Where) -> Any:
             return array[tuple(slice(None) if a in "YX" else where.get(a, 0) for a in names)]
 
-        return Image(str(scales.get("name", "")), sizes, array.dtype, read, _scaled(scales))
+        return Image(
+            str(scales.get("name", "")), sizes, array.dtype, read, _scaled(scales),
+            lacking=array.nchunks - array.nchunks_initialized, fill=array.fill_value,
+        )  # fmt: skip
 
     return group, (image(scales) for scales in metadata["multiscales"])
 

@@ -62,3 +62,10 @@ class OmeWriter(StackWriter):
                     metadata=facts | ({"Name": one.name} if one.name else {}),
                 )  # fmt: skip
         self.places = TiffStack(path)
+        self._fill(source)
+
+    def _fill(self, source: MicroscopyFile) -> None:
+        """Pictures that are not stored keep the value that their source reads as."""
+        for series in source.series:
+            for place in source.absent[series.number]:
+                self._put(series, place, source.read(series.number, place))

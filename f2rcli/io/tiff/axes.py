@@ -12,6 +12,7 @@ import numpy as np
 
 from f2rcli.errors import InputError, UsageError
 
+MOST_PIXELS = 1 << 29  # of one picture, with its samples: 23 170 x 23 170
 UNNAMED = "QI"  # tifffile's letters for an axis that a file does not name
 _WORDS = {"C": "channel", "Z": "z", "P": "position", "A": "angle", "H": "phase", "R": "tile"}
 
@@ -49,6 +50,21 @@ class Series:
     @property
     def width(self) -> int:
         return self._size("X", 0)
+
+    @property
+    def picture_bytes(self) -> int:
+        """Bytes of a decoded picture."""
+        return self.picture * self.dtype.itemsize
+
+    @property
+    def picture_shape(self) -> tuple[int, ...]:
+        """(Y, X), or (Y, X, S) of several samples."""
+        return (self.height, self.width, *([self.samples] if self.samples > 1 else []))
+
+    @property
+    def picture(self) -> int:
+        """Samples of a picture."""
+        return self.height * self.width * self.samples
 
     def _size(self, letter: str, otherwise: int) -> int:
         return self.shape[self.axes.index(letter)] if letter in self.axes else otherwise
@@ -155,6 +171,12 @@ def _lanes(series: Series, colours: bool, several: bool) -> Iterator[Lane]:
 def check_series(series: Series, name: str) -> None:
     """Raise InputError for arrays that are not pictures f2r can denoise."""
     dtype = series.dtype
+    if series.picture > MOST_PIXELS:
+        raise InputError(
+            f"{name}: claims pictures of {series.width} x {series.height}; f2r reads up to "
+            f"{MOST_PIXELS} samples each.",
+            hint="The header is damaged, or this is not a microscopy stack.",
+        )
     if dtype.kind not in "uif" or dtype.itemsize > (8 if dtype.kind == "f" else 4):
         why = {"b": "a binary mask", "c": "complex numbers"}.get(dtype.kind, "not intensities")
         raise InputError(

@@ -2,6 +2,8 @@
 
 import re
 from fractions import Fraction
+from math import prod
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +12,19 @@ import tifffile
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
+from f2rcli.io.ledger import count
 from f2rcli.io.tiff.axes import Series, check_series
 from f2rcli.io.tiff.compression import compression_name
 from f2rcli.io.tiff.library import DAMAGE, opened, quiet_tifffile, unreadable
+from f2rcli.io.tiff.promise import as_promised
 from f2rcli.io.tiff.stack import Spot, Stack
 
-MOST_PIXELS = 1 << 29  # of one picture, with its samples: 23 170 x 23 170
 RGB, PALETTE, YCBCR, CFA = 2, 3, 6, 32803  # photometric interpretations
 # tifffile's words for a description that does not fit the pages, and for pages that break off.
-MISFIT = ("metadata invalid or corrupted", "invalid value offset")
-CUT_OFF = ("invalid page offset", "circular reference")
+MISFIT = ("metadata invalid or corrupted", "invalid value offset", "shaped series")
+CUT_OFF = (
+    "invalid page offset", "circular reference", "corrupted tag list", "suspicious number of tags",
+)  # fmt: skip
 _SECONDS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "us": 1e-6, "min": 60.0, "h": 3600.0, "sec": 1.0}
 
 
@@ -54,32 +59,34 @@ class TiffStack(Stack):
         self.complaints += said
         if not self._arrays:
             raise InputError(f"{self.name}: has no pictures.")
+        found = self._arrays
+        self._arrays = as_promised(self.file, found)
         self._check_pages()
         self.series = [self._series(number) for number in range(len(self._arrays))]
         for one in self.series:
             check_series(one, self.name)
-        self.present = [self._present(number) for number in range(len(self._arrays))]
-        self._check_promise()
+        self._misfit = self._complained(MISFIT) and self._arrays is found
+        self.absent = [self._absent(number) for number in range(len(self._arrays))]
 
-    def _check_promise(self) -> None:
-        """Refuse a stack whose description does not fit its pages: its axes mean nothing then."""
-        found = sum(series.frames for series in self.series)
-        promised = int(_number((self.file.imagej_metadata or {}).get("images")) or 1)
-        if self._complained(MISFIT) or promised > found:
-            pages = f"{promised} pictures are declared, " if promised > found else ""
-            raise InputError(
-                f"{self.name}: truncated or damaged: {pages}its description does not fit its pages "
-                f"({len(self.file.pages)} found).",
-                hint="Copy it again from its source.",
-            )
+    @property
+    def misfit(self) -> str:
+        """See Stack."""
+        pages = count(len(self.file.pages), "page")
+        return f"its description does not fit its {pages}" if self._misfit else ""
 
     def _complained(self, words: tuple[str, ...]) -> bool:
         return any(word in line for line in self.complaints for word in words)
 
     @property
-    def cut_off(self) -> bool:
+    def described(self) -> bool:
         """See Stack."""
-        return self._complained(CUT_OFF)
+        return self._arrays[0].kind not in ("generic", "uniform")
+
+    @property
+    def cut_off(self) -> str:
+        """See Stack."""
+        pages = count(len(self.file.pages), "page")
+        return f"its list of pages breaks off after {pages}" if self._complained(CUT_OFF) else ""
 
     def _check_pages(self) -> None:
         """Refuse files that are not stacks, and headers with impossible claims."""
@@ -92,14 +99,7 @@ class TiffStack(Stack):
                 hint="The pages of a stack are alike; split the file first.",
             )
         for array in self._arrays:
-            page = array.keyframe
-            if page.imagewidth * page.imagelength * page.samplesperpixel > MOST_PIXELS:
-                raise InputError(
-                    f"{self.name}: claims pictures of {page.imagewidth} x {page.imagelength}; "
-                    f"f2r reads up to {MOST_PIXELS} samples each.",
-                    hint="The header is damaged, or this is not a microscopy stack.",
-                )
-            self._check_colours(page)
+            self._check_colours(array.keyframe)
 
     def _check_colours(self, page: Any) -> None:
         if page.photometric == PALETTE and page.colormap is not None:
@@ -128,35 +128,33 @@ class TiffStack(Stack):
             dtype=np.dtype(array.dtype), colour=colour,
         )  # fmt: skip
 
-    def _present(self, number: int) -> int:
-        """The number of complete pictures of a series, counted from the first."""
-        series = self.series[number]
+    def _absent(self, number: int) -> frozenset[int]:
+        """Places of a series whose pictures are not there whole."""
         sizes: dict[Path, int] = {}
-        for place in range(series.frames):
-            spot = self.spot(number, place)
-            if spot is None:
-                return place
-            size = sizes.setdefault(spot.path, spot.path.stat().st_size)
-            if spot.offset is not None:
-                if spot.offset + self._bytes(series) > size:
-                    return place
-                continue
-            ends = (
-                o + c for o, c in zip(spot.page.dataoffsets, spot.page.databytecounts, strict=False)
-            )
-            if max(ends, default=0) > size:
-                return place
-        return series.frames
+        series = self.series[number]
+        return frozenset(
+            place for place in range(series.frames)
+            if (end := self.end(number, place)) is None
+            or end[1] > sizes.setdefault(end[0], end[0].stat().st_size)
+        )  # fmt: skip
 
-    @staticmethod
-    def _bytes(series: Series) -> int:
-        return series.height * series.width * series.samples * series.dtype.itemsize
+    def end(self, number: int, place: int) -> tuple[Path, int] | None:
+        """The file of a picture, and where its last byte should be; None if that is not known."""
+        spot = self.spot(number, place)
+        if spot is None:
+            return None
+        if spot.offset is not None:
+            return spot.path, spot.offset + self.series[number].picture_bytes
+        starts, counts = spot.page.dataoffsets, spot.page.databytecounts
+        if not starts or len(starts) != len(counts):
+            return None
+        return spot.path, max(map(add, starts, counts))
 
     def spot(self, number: int, place: int) -> Spot | None:
         """See Stack."""
         array, series = self._arrays[number], self.series[number]
         pages = array.pages
-        share = max(1, series.frames // max(len(pages), 1))  # pictures per page
+        share = max(1, prod(array.keyframe.shape) // series.picture)  # pictures per page
         try:
             with quiet_tifffile() as said:
                 page = pages[place // share]
@@ -171,7 +169,7 @@ class TiffStack(Stack):
         if share == 1:
             return Spot(path, page)
         if array.dataoffset is not None:
-            return Spot(path, page, None, array.dataoffset + place * self._bytes(series))
+            return Spot(path, page, None, array.dataoffset + place * series.picture_bytes)
         return Spot(path, page, place % share)
 
     def read(self, number: int, place: int) -> Plane:
@@ -193,7 +191,7 @@ class TiffStack(Stack):
         if spot.offset is not None:
             handle = spot.page.parent.filehandle
             handle.seek(spot.offset)
-            data = handle.read(self._bytes(series))
+            data = handle.read(series.picture_bytes)
             dtype = series.dtype.newbyteorder(spot.page.parent.byteorder)
             samples: Plane = np.frombuffer(data, dtype).reshape(shape)
         else:

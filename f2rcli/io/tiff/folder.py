@@ -1,6 +1,7 @@
 """A folder or pattern of numbered one-page TIFF files, as one stack."""
 
-from contextlib import closing
+from collections.abc import Iterable
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import tifffile
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
-from f2rcli.io.numbering import is_pattern, natural_key, numbered_files
+from f2rcli.io.numbering import Slot, folder_slots, is_pattern, natural_key, pattern_slots
+from f2rcli.io.sequence import MismatchError, first_readable
 from f2rcli.io.tiff.file import TiffStack
 from f2rcli.io.tiff.library import DAMAGE, quiet_tifffile
 from f2rcli.io.tiff.stack import Spot, Stack
@@ -27,43 +29,65 @@ def tiff_files(folder: Path) -> list[Path]:
 
 
 def holds_pages(folder: Path) -> bool:
-    """Whether a folder's TIFF files are pages of one stack, by the first and the last of them."""
+    """Whether a folder's TIFF files are pages of one stack, by the first and last sound one."""
     files = tiff_files(folder)
-    return len(files) > 1 and all(map(_one_page, (files[0], files[-1])))
+    return len(files) > 1 and all(map(_of_pages, (files, reversed(files))))
 
 
-def _one_page(path: Path) -> bool:
+def _of_pages(files: Iterable[Path]) -> bool:
+    """Whether the first of these files that can be read has one page."""
+    return next((one for one in map(_one_page, files) if one is not None), False)
+
+
+def _one_page(path: Path) -> bool | None:
+    """Whether a file has one page; None if it cannot be read."""
     try:
         with quiet_tifffile(), tifffile.TiffFile(path) as file:
+            if not file.pages:
+                return None
             return len(file.pages) == 1 and not set(file.series[0].axes) - set("YXS")
     except DAMAGE:
-        return False
+        return None
+
+
+def _slots(path: Path) -> list[Slot]:
+    """The files of a folder or pattern; marks for missing ones where most numbers are there."""
+    if not path.is_dir():
+        return pattern_slots(path)
+    files = tiff_files(path)
+    with suppress(InputError):  # numbers that jump far are not a count
+        slots = folder_slots(files) if files else []
+        if sum(not slot.exists for slot in slots) < len(files) / 2:
+            return slots
+    return [Slot(file) for file in files]
 
 
 class PageFolder(Stack):
     """Files of one page each, in natural order along time."""
 
     def __init__(self, source: str) -> None:
-        """Raises InputError where a file cannot be read, or differs from the first."""
+        """Raises InputError where no file can be read."""
         path = Path(source)
         self.name, self.path = path.name, path
-        self.files = tiff_files(path) if path.is_dir() else numbered_files(path)
+        slots = _slots(path)
+        self.files = [slot.path for slot in slots if slot.exists]
+        self.gaps = tuple(slot.path.name for slot in slots if not slot.exists)
         if not self.files:
             raise InputError(f"{self.name}: holds no TIFF files.")
-        with closing(TiffStack(self.files[0])) as first:
+        with closing(first_readable(self.files, TiffStack)) as first:
             self._begin(first)
 
     def _begin(self, first: TiffStack) -> None:
         """Take the pages' kind from the first of them."""
         if len(first.series) > 1 or first.series[0].frames > 1:
             raise InputError(
-                f"{self.name}: {self.files[0].name} is itself a stack ({first.series[0].words}).",
+                f"{self.name}: {first.name} is itself a stack ({first.series[0].words}).",
                 hint="Pass one stack, or a folder of stacks with an output folder (-o).",
             )
         only = first.series[0]
         self.one = only
         self.series = [replace(only, axes=f"T{only.axes}", shape=(len(self.files), *only.shape))]
-        self.present = [len(self.files)]
+        self.absent = [frozenset()]
         self._codec = first.codec(0)
         self._spotted: TiffStack | None = None
 
@@ -83,7 +107,7 @@ class PageFolder(Stack):
         only = stack.series[0]
         if (only.shape, only.dtype, len(stack.series)) != (self.one.shape, self.one.dtype, 1):
             stack.close()
-            raise InputError(
+            raise MismatchError(
                 f"{path.name}: is {only.words} {only.dtype}, the files before are "
                 f"{self.one.words} {self.one.dtype}.",
                 hint="A sequence has pages of one size and kind.",

@@ -59,4 +59,9 @@ def unreadable(name: str, error: BaseException) -> InputError:
             f"{name}: its compression needs the package imagecodecs.",
             hint="Install it: pip install 'f2rcli[microscopy]'.",
         )
+    if isinstance(error, MemoryError):
+        return InputError(
+            f"{name}: does not fit into memory.",
+            hint="Free memory, or its header claims more than it holds.",
+        )
     return InputError(f"{name}: cannot be decoded ({text[:160]}).", hint="The file is damaged.")

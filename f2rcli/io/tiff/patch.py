@@ -30,8 +30,11 @@ _CODES = {
 class PatchedFile:
     """A copy of a TIFF file whose pages get other samples."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, beyond: int = 0) -> None:
+        """beyond: where pictures that are cut off would end; nothing new is put before that, or
+        they would show it."""
         self.path = path
+        self._beyond = beyond
         self._handle: IO[bytes] = path.open("r+b")
         self._converted: set[int] = set()  # offsets of pages that are stored in another coding now
 
@@ -102,7 +105,7 @@ class PatchedFile:
         offset = self._read_tag(page, offsets, index)
         if len(data) > self._read_tag(page, counts, index) or not offset:
             self._handle.seek(0, 2)
-            offset = -(-self._handle.tell() // 8) * 8
+            offset = -(-max(self._handle.tell(), self._beyond) // 8) * 8
             self._write_tag(page, offsets, index, offset)
         self._write(offset, data)
         self._write_tag(page, counts, index, len(data))

@@ -8,9 +8,12 @@ import numpy as np
 from f2rcli.errors import InputError, UsageError
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.targets import check_folder, check_target
+from f2rcli.io.tiff.axes import Series
 from f2rcli.io.tiff.compression import SegmentCoding, can_rewrite, compression_name
+from f2rcli.io.tiff.file import TiffStack
 from f2rcli.io.tiff.folder import SUFFIXES
 from f2rcli.io.tiff.reader import StackReader
+from f2rcli.io.tiff.stack import Spot, Stack
 from f2rcli.io.time_range import Span
 
 
@@ -31,6 +34,7 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     several = len(reader.paths()) > 1 or reader.source.is_dir()
     check_options(reader, options)
     _check_place(reader, Path(target), several, options)
+    _check_shared(reader.stack)
     codings, notes = _codings(reader)
     series = reader.stack.series
     facts = [reader.stack.flavour, f"axes {series[0].words}", "every tag and description"]
@@ -77,13 +81,27 @@ def _check_place(reader: StackReader, target: Path, several: bool, options: Writ
     check_target(target, reader.paths(), overwrite=options.overwrite)
 
 
+def _check_shared(stack: Stack) -> None:
+    """Raise InputError where two pictures are the same bytes: one would overwrite the other."""
+    seen: dict[tuple[Path, int], int] = {}
+    for series in stack.series if isinstance(stack, TiffStack) else ():
+        for place in set(range(series.frames)) - stack.absent[series.number]:
+            spot = stack.spot(series.number, place)
+            if spot is None or spot.offset is not None or spot.plane:
+                continue
+            first = seen.setdefault((spot.path, spot.page.dataoffsets[0]), place)
+            if first != place:
+                raise InputError(
+                    f"{stack.name}: pictures {first + 1} and {place + 1} share their samples.",
+                    hint="Save it again, each page with samples of its own.",
+                )
+
+
 def _codings(reader: StackReader) -> tuple[list[str], list[str]]:
     """Compression of each series in words, and notes on changes."""
     words, notes = [], []
     for series in reader.stack.series:
-        spot = reader.stack.spot(series.number, 0)
-        if spot is None:
-            raise InputError(f"{reader.info.name}: ends before its first picture.")
+        spot = _first_spot(reader.stack, series)
         page = spot.page.keyframe
         coding = SegmentCoding.of(page)
         words.append(compression_name(coding.compression))
@@ -94,3 +112,17 @@ def _codings(reader: StackReader) -> tuple[list[str], list[str]]:
                 before = f"{bits}-bit samples"
             notes.append(f"{before}: f2r cannot write that; changed pages become {words[-1]}")
     return words, notes
+
+
+def _first_spot(stack: Stack, series: Series) -> Spot:
+    """The place of the first picture of a series that is there. Raises InputError for none."""
+    refused = InputError(f"{stack.name}: has no whole picture of {series.words}.")
+    for place in range(series.frames):
+        try:
+            spot = stack.spot(series.number, place)
+        except InputError as error:
+            refused = error
+            continue
+        if spot is not None and place not in stack.absent[series.number]:
+            return spot
+    raise refused

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import numpy as np
 from f2rcli.defects import no_numbers, unreal_line
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import ClipInfo, Family, Frame, Plane, PlaneLayout
-from f2rcli.io.base import Ledger, Reader, ReadOptions
+from f2rcli.io.base import Reader, ReadOptions
+from f2rcli.io.ledger import Ledger, count
+from f2rcli.io.sequence import MismatchError, first_readable
 from f2rcli.io.tiff.axes import Lane, Series, in_time, lanes_of
 from f2rcli.io.tiff.folder import open_stack
 from f2rcli.io.tiff.levels import SAMPLED_FRAMES, LaneStatistics, measure_lane, without_stuck
@@ -36,9 +39,11 @@ class StackReader(Reader):
         """stack: the files to read, if not TIFF."""
         self.source = Path(source)
         self.options = options
-        self.ledger = Ledger()
+        self.ledger = Ledger(name=self.source.name, strict=options.strict)
         self.stack: Stack = stack or open_stack(source)
         self.notes: list[str] = []
+        self.skipped = 0  # frames of `info.frames` that could not be decoded
+        self._unread: set[tuple[int, int]] = set()  # their series and places
         try:
             self._understand()
         except BaseException:
@@ -47,9 +52,12 @@ class StackReader(Reader):
 
     def _understand(self) -> None:
         """Order the pictures into lanes along time, and say what the clip is."""
+        self._check_description()
         self.series = [self._understood(series) for series in self.stack.series]
-        if self.stack.cut_off and not self.ledger.damaged:
-            self._fault("its list of pages breaks off; pages may be missing")
+        for line in self.stack.remarks:
+            self.ledger.remark(line)
+        if self.stack.gaps:
+            self._tell_gaps(self.stack.gaps)
         self.interval = self.stack.interval
         every = lanes_of(self.series)
         self.lanes = [lane for lane in map(self._cut, every) if lane.frames]
@@ -68,19 +76,36 @@ class StackReader(Reader):
         timed, note = in_time(series, self.options.axes, self.stack.name)
         if note is not None:
             self._note(note)
-        missing = series.frames - self.stack.present[series.number]
-        if missing:
-            self.ledger.missing_frames += missing
-            there = f"{self.stack.present[series.number]} of {series.frames}"
-            self._fault(f"truncated: {there} pictures of {series.words} are complete")
+        lacking = len(self.stack.absent[series.number])
+        self.ledger.promised(
+            f"its description ({series.words})" if self.stack.described else "its list of pages",
+            series.frames, series.frames - lacking, "picture",
+        )  # fmt: skip
         if series.dtype.itemsize == 8:
             self._note("float64 samples: the noise is computed in float32")
         return timed
 
-    def _fault(self, line: str) -> None:
-        if self.options.strict:
-            raise InputError(f"{self.stack.name}: {line}.")
-        self.ledger.fault(line)
+    def _check_description(self) -> None:
+        """Tell of a description or list of pages that is damaged.
+
+        Raises InputError where that leaves the order of the pictures unknown.
+        """
+        if self.stack.misfit and self.options.axes is None:
+            raise InputError(
+                f"{self.stack.name}: truncated or damaged: {self.stack.misfit}.",
+                hint="Copy it again, or name the axes of what is left: axes='TYX' is a movie.",
+            )
+        for line in filter(None, (self.stack.misfit, self.stack.cut_off)):
+            self.ledger.fault(line)
+
+    def _tell_gaps(self, gaps: tuple[str, ...]) -> None:
+        files = len(self.stack.paths)
+        more = f" and {count(len(gaps) - 1, 'other')}" if len(gaps) > 1 else ""
+        are = "are" if more else "is"
+        self.ledger.promised(
+            "the numbering", files + len(gaps), files, "file",
+            detail=f"{gaps[0]}{more} {are} missing",
+        )  # fmt: skip
 
     def _note(self, line: str) -> None:
         if line not in self.notes:
@@ -88,7 +113,7 @@ class StackReader(Reader):
 
     def _cut(self, lane: Lane) -> Lane:
         """The lane without what is not asked for, and without what is not there."""
-        span, present = Span.of(self.options), self.stack.present[lane.series]
+        span, absent = Span.of(self.options), self.stack.absent[lane.series]
         if self.interval is None and (span.start or span.end is not None):
             raise UsageError(
                 f"{self.source.name}: does not state the time between frames.",
@@ -99,7 +124,7 @@ class StackReader(Reader):
         for number, frame in enumerate(lane.frames):
             if span.beyond(number * step, len(taken)):
                 break
-            if frame < present and not span.before(number * step):
+            if frame not in absent and not span.before(number * step):
                 taken.append(frame)
         return replace(lane, frames=tuple(taken))
 
@@ -140,8 +165,30 @@ class StackReader(Reader):
             places = np.unique(
                 np.linspace(0, len(lane.frames) - 1, SAMPLED_FRAMES).round().astype(int)
             )
-            self._by_lane[number] = measure_lane([self._read(lane, int(place)) for place in places])
+            self._by_lane[number] = measure_lane(self._sampled(lane, [int(n) for n in places]))
         return self._by_lane[number]
+
+    def _sampled(self, lane: Lane, places: list[int]) -> list[Plane]:
+        """Pictures at these places of a lane, or the first that can be read at all."""
+        found = [p for place in places if (p := self._picture(lane, place)) is not None]
+        if found:
+            return found
+        return [first_readable(range(len(lane.frames)), partial(self._read, lane))]
+
+    def _picture(self, lane: Lane, number: int) -> Plane | None:
+        """Frame `number` of a lane; None and an entry in the ledger where it cannot be decoded."""
+        try:
+            return self._read(lane, number)
+        except MismatchError:
+            raise
+        except InputError as error:
+            if self.options.strict:
+                raise
+            place = lane.series, lane.frames[number]
+            if place not in self._unread:
+                self._unread.add(place)
+                self.ledger.fault(f"{str(error).rstrip('.')}; {self.stack.unread}")
+            return None
 
     def _layout(self, number: int) -> PlaneLayout:
         lane = self.lanes[number]
@@ -169,7 +216,10 @@ class StackReader(Reader):
                 self.ledger.remark(self._said(number, line))
             unreal = 0
             for index in range(len(lane.frames)):
-                picture = self._read(lane, index)
+                picture = self._picture(lane, index)
+                if picture is None:
+                    self.skipped += 1
+                    continue
                 unreal += no_numbers(picture)
                 planes = (picture,) if picture.ndim == 2 else tuple(np.moveaxis(picture, -1, 0))
                 yield Frame(

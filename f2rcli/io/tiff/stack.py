@@ -29,7 +29,10 @@ class Stack(ABC):
     name: str
     path: Path
     series: list[Series]
-    present: list[int]  # whole pictures of each series, counted from the first
+    absent: list[frozenset[int]]  # places of each series whose pictures are not there whole
+    gaps: tuple[str, ...] = ()  # names of files that the numbers of the others promise
+    remarks: tuple[str, ...] = ()  # worth saying, not damage
+    unread: str = "it stays as it is stored"  # what the output has for a picture that is unreadable
 
     @property
     @abstractmethod
@@ -42,9 +45,19 @@ class Stack(ABC):
         """The kind of file, in words."""
 
     @property
-    def cut_off(self) -> bool:
-        """Whether the list of its pages breaks off."""
-        return False
+    def cut_off(self) -> str:
+        """That the list of its pages breaks off, in words; "" where it does not."""
+        return ""
+
+    @property
+    def misfit(self) -> str:
+        """That the description does not fit the pages, so that axes are unknown; "" if it does."""
+        return ""
+
+    @property
+    def described(self) -> bool:
+        """Whether a description, and not the list of pages alone, says what there is."""
+        return True
 
     @property
     def interval(self) -> Fraction | None:

@@ -2,6 +2,8 @@
 
 import shutil
 import tempfile
+from contextlib import ExitStack, closing, suppress
+from hashlib import blake2b
 from pathlib import Path
 from typing import IO, Any
 
@@ -11,7 +13,9 @@ from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Frame, Plane
 from f2rcli.io.atomic import PartFile, PartFolder, disk_errors
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
+from f2rcli.io.ledger import count
 from f2rcli.io.tiff.axes import Series
+from f2rcli.io.tiff.file import TiffStack
 from f2rcli.io.tiff.folder import open_stack
 from f2rcli.io.tiff.levels import restore_invalid
 from f2rcli.io.tiff.patch import PatchedFile
@@ -29,7 +33,7 @@ class StackWriter(Writer):
         self.reader, self.plan = reader, plan
         self.target = Path(plan.target)
         self.count = 0
-        self._last: tuple[int, int, bytes] | None = None
+        self._written: dict[tuple[int, int], bytes] = {}  # digests, by series and place
         self._files: dict[Path, PatchedFile] = {}
         self._scratch: dict[int, IO[bytes]] = {}
         self.places: Stack = reader.stack  # where pictures lie in the file that is written
@@ -38,7 +42,7 @@ class StackWriter(Writer):
         try:
             with disk_errors(self.target):
                 self._begin()
-        except OutputError:
+        except BaseException:
             self.abandon()
             raise
 
@@ -71,21 +75,34 @@ class StackWriter(Writer):
             if whole is None:
                 return
             picture = whole
-        copied = self.places is stack
-        if copied and picture.tobytes() == original.tobytes():
-            return
-        spot = self.places.spot(taken.series, taken.picture)
+        series = stack.series[taken.series]
+        self._written[taken.series, taken.picture] = _digest(picture)
+        if self.places is not stack:
+            self._put(series, taken.picture, picture)
+        elif picture.tobytes() != original.tobytes():
+            self._put(series, taken.picture, picture)
+            self._write_levels(taken, original, picture)
+
+    def _put(self, series: Series, place: int, picture: Plane) -> None:
+        """Replace a picture in the file that is written."""
+        spot = self.places.spot(series.number, place)
         if spot is None:
             raise InputError(f"{self.reader.info.name}: changed while it was read.")
-        series = stack.series[taken.series]
         if spot.path not in self._files:
             if self.plan.detail.folder:
                 self._close_files()  # one at a time: there may be thousands
-            self._files[spot.path] = PatchedFile(self._copy(spot.path))
+            self._files[spot.path] = PatchedFile(self._copy(spot.path), self._beyond(series.number))
         self._files[spot.path].write_picture(spot, _as_stored(picture, series))
-        if copied:
-            self._write_levels(taken, original, picture)
-        self._last = (taken.series, taken.picture, picture.tobytes())
+
+    def _beyond(self, number: int) -> int:
+        """Where the absent pictures of a series would end, as far as one can believe it."""
+        stack = self.reader.stack
+        if not isinstance(stack, TiffStack) or not stack.absent[number]:
+            return 0
+        series = stack.series[number]
+        most = stack.path.stat().st_size + series.frames * series.picture_bytes
+        ends = (stack.end(number, place) for place in stack.absent[number])
+        return max((end for _, end in filter(None, ends) if end <= most), default=0)
 
     def _gathered(self, taken: StackFrame, plane: Plane, original: Plane) -> Plane | None:
         """Samples of a pixel come lane by lane: a picture is whole with the last of them."""
@@ -124,7 +141,8 @@ class StackWriter(Writer):
 
     def finish(self) -> Receipt:
         """Read back what was written, and put it in its place."""
-        if self.count != self.reader.info.frames:
+        assert isinstance(self.reader, StackReader)  # as the plan's maker saw to
+        if self.count + self.reader.skipped != self.reader.info.frames:
             raise OutputError(
                 f"{self.target.name}: {self.reader.info.frames} frames were read, but {self.count} "
                 "were written.",
@@ -141,21 +159,23 @@ class StackWriter(Writer):
         source = self.reader.stack
         folder = self.plan.detail.folder and not source.path.is_file()
         written = self._part.path if folder else self._copy(source.path.resolve())
-        again = open_stack(str(written))
-        try:
-            same = [s.words for s in again.series] == [s.words for s in source.series]
-            same &= again.present == source.present
-            if same and self._last is not None:
-                number, place, data = self._last
-                same = again.read(number, place).tobytes() == data
-        finally:
-            again.close()
-        if not same:
+        with closing(open_stack(str(written))) as again:
+            wrong = self._differing(again)
+        if wrong:
             raise OutputError(
-                f"{self.target.name}: differs when it is read back.",
+                f"{self.target.name}: {wrong} when it is read back.",
                 hint="Nothing was put at the target. Check the disk.",
             )
-        return (f"{self.count} pictures", "the last one reads back")
+        return (f"{count(len(self._written), 'picture')}, each read back",)
+
+    def _differing(self, again: Stack) -> str:
+        """The first difference between what was written and what is read, in words."""
+        if [one.words for one in again.series] != [one.words for one in self.reader.stack.series]:
+            return "its axes differ"
+        for (number, place), digest in self._written.items():
+            if place in again.absent[number] or _digest(again.read(number, place)) != digest:
+                return f"picture {place + 1} differs"
+        return ""
 
     def _close_files(self) -> None:
         for file in self._files.values():
@@ -169,8 +189,20 @@ class StackWriter(Writer):
 
     def abandon(self) -> None:
         """Stop and remove what was written."""
+        with ExitStack() as closing_all:  # a full disk refuses what is pending of each file
+            closing_all.callback(self._part.discard)
+            closes = [file.close for file in self._files.values()]
+            closes += [scratch.close for scratch in self._scratch.values()]
+            for close in closes:
+                closing_all.enter_context(suppress(OSError))
+                closing_all.callback(close)
+        self._files.clear()
+        self._scratch.clear()
         self._close_files()
-        self._part.discard()
+
+
+def _digest(picture: Plane) -> bytes:
+    return blake2b(np.ascontiguousarray(picture).tobytes(), digest_size=16).digest()
 
 
 def _as_stored(picture: Plane, series: Series) -> Plane:

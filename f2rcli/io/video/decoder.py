@@ -13,8 +13,8 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import InputError
-from f2rcli.io.base import Ledger
 from f2rcli.io.ffmpeg.messages import ffmpeg_reason
+from f2rcli.io.ledger import Ledger
 from f2rcli.io.video.ffmpeg_input import encrypted_error
 from f2rcli.io.video.packets import AnyPacket
 from f2rcli.io.video.timestamps import Continuity
@@ -78,7 +78,9 @@ class Decoder:
         self.aside = aside
         self.ended = False  # the demuxer came to its end by itself
         self.newest: Fraction = Fraction(0)  # seconds; the furthest any packet reached
+        self.reached: Fraction = Fraction(0)  # seconds; the furthest any of this stream reached
         self.packets = 0  # of this stream
+        self.packet_size = 0  # bytes of the last of them
         self.last_sent: int | None = None  # pts of the last packet given to the decoder
         self.reordered = False  # pictures are decoded in another order than shown
         self._expected: list[tuple[int, int]] = []  # heap of (pts, duration) sent, not yet shown
@@ -156,6 +158,8 @@ class Decoder:
         if time is not None and packet.time_base:
             reach = (time + (packet.duration or 0)) * packet.time_base
             self.newest = max(self.newest, reach)
+            if packet.stream_index == self.stream.index:
+                self.reached = max(self.reached, reach)
 
     def _decode(self, packet: AnyPacket) -> Iterator[DecodedPicture]:
         if packet.has_sidedata("encryption_info"):
@@ -163,7 +167,7 @@ class Decoder:
         if packet.pts is not None and not packet.is_discard:
             heapq.heappush(self._expected, (packet.pts, packet.duration or 0))
             self._owed += 1
-        self.packets += 1
+        self.packets, self.packet_size = self.packets + 1, packet.size
         self.last_sent = packet.pts
         self.reordered |= packet.dts is not None and packet.dts != packet.pts
         try:

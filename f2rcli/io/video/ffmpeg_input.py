@@ -1,5 +1,6 @@
 """Files and pipes opened with FFmpeg, safely: no network, no playlists, clear errors."""
 
+import os
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from f2rcli.io.ffmpeg.messages import ffmpeg_reason, quiet_ffmpeg
 from f2rcli.io.ffmpeg.metadata import is_cover
 
 PIPE = "-"
+_BUFFER = 1 << 16  # bytes read at a time through a pipe
 
 LATE_INDEX = "An MP4 in a pipe needs its index first: ffmpeg -c copy -movflags +faststart."
 
@@ -26,26 +28,44 @@ _DEMUXERS = (
 _MAX_PIXELS = 1 << 29  # 536 megapixels: beyond it a header is more likely broken than right
 
 
+class StandardInput:
+    """Standard input as a file that FFmpeg reads; counts what came."""
+
+    HEAD = 1024  # bytes that are remembered
+
+    def __init__(self) -> None:
+        self.size = 0  # bytes read
+        self.head = b""
+
+    def read(self, length: int) -> bytes:
+        """Up to `length` bytes; none at the end."""
+        data = os.read(0, length)
+        self.size += len(data)
+        if len(self.head) < self.HEAD:
+            self.head += data[: self.HEAD - len(self.head)]
+        return data
+
+
 def display_name(source: str | Path) -> str:
     """The name of a source for messages."""
     return "standard input" if str(source) == PIPE else Path(source).name or str(source)
 
 
-def open_source(source: str | Path) -> InputContainer:
-    """Open a local file, or standard input for "-", for demuxing.
+def open_source(source: str | Path | StandardInput) -> InputContainer:
+    """Open a local file or standard input for demuxing.
 
     Raises InputError with the reason: missing, empty, a playlist, a network address, not media.
     """
     quiet_ffmpeg()
-    name = display_name(source)
-    if str(source) == PIPE:
-        url, protocols = "pipe:0", "pipe"
+    file: StandardInput | str
+    if isinstance(source, StandardInput):
+        name, file, protocols = display_name(PIPE), source, ""
     else:
+        name, file, protocols = display_name(source), f"file:{Path(source)}", "file"
         _check_file(source, name)
-        url, protocols = f"file:{Path(source)}", "file"
     options = {"protocol_whitelist": protocols, "format_whitelist": ",".join(_DEMUXERS)}
     try:
-        return av.open(url, "r", options=options, metadata_errors="replace")
+        return av.open(file, "r", options=options, metadata_errors="replace", buffer_size=_BUFFER)
     except (av.FFmpegError, OSError, ValueError, IndexError, MemoryError) as error:
         raise _open_error(source, name, error) from error
 
@@ -86,14 +106,14 @@ def _refuse_playlist(head: bytes, name: str) -> None:
         )
 
 
-def _open_error(source: str | Path, name: str, error: BaseException) -> InputError:
+def _open_error(source: str | Path | StandardInput, name: str, error: BaseException) -> InputError:
     if isinstance(error, PermissionError):
         return InputError(f"{name}: no permission to read it.", hint="Check its permissions.")
     reason = ffmpeg_reason(error)
     if "moov atom not found" in reason:
         hint = (
             LATE_INDEX
-            if str(source) == PIPE
+            if isinstance(source, StandardInput)
             else "The recording was cut off before its index was written, or it is not an MP4."
         )
         return InputError(f"{name}: truncated or damaged, its index (moov) is missing.", hint=hint)

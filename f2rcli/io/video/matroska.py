@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 PADDING = " " * 16  # DisplayWidth and DisplayHeight take up to 12 bytes, a Void at least 2
 
@@ -48,6 +49,23 @@ def read_siting(path: Path, track: int) -> str:
         return ""
     across, down = (int.from_bytes(head[e.body : e.end], "big") for e in place)
     return _SITINGS.get((across, down), "")
+
+
+def segment_end(file: BinaryIO) -> int | None:
+    """Where the first segment ends by its header; None where it is unknown, as if live."""
+    head = file.read(_HEAD)
+    try:
+        segment = _child(head, 0, len(head), _SEGMENT)
+    except (ValueError, IndexError):
+        return None
+    size = head[segment.start + 4 : segment.body]
+    return None if _is_unknown(size) else segment.end
+
+
+def _is_unknown(size: bytes) -> bool:
+    """Whether a coded size is EBML's mark for unknown: all bits behind the marker set."""
+    value = int.from_bytes(size, "big")
+    return value == (1 << 7 * len(size) + 1) - 1
 
 
 def write_pixel_aspect(path: Path, track: int, size: tuple[int, int], aspect: Fraction) -> None:

@@ -131,6 +131,13 @@ class Probe:
             return None
         return said if self.span.frames is None else min(said, self.span.frames)
 
+    def counted(self) -> int:
+        """The number of packets that the container counts, where all of them are read; else 0."""
+        if self.span.start:
+            return 0
+        counted = self._tag("NUMBER_OF_FRAMES")
+        return self.stream.frames or (int(counted) if counted.isdecimal() else 0)
+
     def _duration(self) -> float | None:
         """Seconds that will be read, as far as the container knows."""
         whole = self.lasting()

@@ -1,5 +1,6 @@
 """Video files and pipes, read with FFmpeg: frames, and packets of the other streams beside them."""
 
+from array import array
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,16 +15,25 @@ from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Frame
-from f2rcli.io.base import Ledger, Reader, ReadOptions
+from f2rcli.io.base import Reader, ReadOptions
 from f2rcli.io.ffmpeg.colour import has_captions
 from f2rcli.io.ffmpeg.messages import ffmpeg_reason
 from f2rcli.io.ffmpeg.metadata import family_of, is_cover
 from f2rcli.io.ffmpeg.pixel_formats import read_planes
+from f2rcli.io.ledger import Ledger
 from f2rcli.io.time_range import Span, leading, timed, trailing
 from f2rcli.io.video.decoder import DecodedPicture, Decoder
-from f2rcli.io.video.ffmpeg_input import LATE_INDEX, PIPE, choose_video, display_name, open_source
+from f2rcli.io.video.ffmpeg_input import (
+    LATE_INDEX,
+    PIPE,
+    StandardInput,
+    choose_video,
+    display_name,
+    open_source,
+)
 from f2rcli.io.video.packets import AnyPacket, SidePackets
 from f2rcli.io.video.probe import Probe
+from f2rcli.io.video.promise import check_end, check_gaps
 
 _SEEK_MARGINS = (0, 2, 10)  # seconds before the start that are tried one after the other
 _REACHES = (1, 4, 16)  # times the usual length of a lead-in that is gone back for it, in turn
@@ -39,9 +49,11 @@ class VideoReader(Reader):
         self.name = display_name(source)
         self.options = options
         self.span = Span.of(options)
-        self.ledger = Ledger()
+        self.ledger = Ledger(name=self.name, strict=options.strict)
         self.side = SidePackets()
-        self.container = open_source(source)
+        piped = StandardInput() if self.source == PIPE else None
+        self._input: StandardInput | Path = piped or Path(source)
+        self.container = open_source(piped or source)
         with ExitStack() as opened:
             opened.callback(self.container.close)
             self.stream = choose_video(self.container, self.name)
@@ -58,9 +70,14 @@ class VideoReader(Reader):
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames. Raises InputError for what cannot be read, and damage if strict."""
         self.side.begin()
-        yield from self._within(*self._begun())
+        stamps = array("q")
+        for frame in self._within(*self._begun()):
+            if not frame.context:
+                stamps.append(frame.pts or 0)
+            yield frame
         if self._decoder.ended and self.side.end is None:
-            self._check_truncation()
+            check_end(self.ledger, self._probe, self._decoder, self._input)
+        check_gaps(self.ledger, self._probe, stamps)
 
     def opening(self) -> Iterator[Frame]:
         """See Reader."""
@@ -307,28 +324,6 @@ class VideoReader(Reader):
             return time is not None and time * packet.time_base > end + _AFTER_END
 
         self._decoder.skip_aside(past)
-
-    def _check_truncation(self) -> None:
-        """Compare what came with what the container promised: truncated files end in silence."""
-        step = self._probe.step * self._probe.time_base
-        if self.stream.frames and not self.span.start:  # counted by the container: all or not
-            lacking = self.stream.frames - self._decoder.packets
-            if lacking > 0:
-                self._note_missing(lacking * step, lacking)
-            return
-        promised = self._probe.promised_end()
-        missing = Fraction(0) if promised is None else promised - self._decoder.newest
-        if missing > max(2 * step, Fraction(1, 10)):
-            self._note_missing(missing, round(missing / step))
-
-    def _note_missing(self, seconds: Fraction, frames: int) -> None:
-        self.ledger.missing_seconds = float(seconds)
-        self.ledger.missing_frames = frames
-        if self.options.strict:
-            raise InputError(
-                f"{self.name}: truncated: {float(seconds):.2f} s are missing at the end.",
-                hint="With strict=False the rest is denoised.",
-            )
 
     def describe(self) -> list[dict[str, Any]]:
         """One dict per stream; the denoised one says all that is known of it."""

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 from av.container import InputContainer
 
-from f2rcli.io.base import Ledger
+from f2rcli.io.ledger import Ledger
 from f2rcli.io.video.packets import AnyPacket
 
 _MAY_JUMP = ("mpegts", "mpeg")  # FFmpeg's names of formats whose clock may start again

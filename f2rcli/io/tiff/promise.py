@@ -1,0 +1,112 @@
+"""What the description of a TIFF file promises, where its list of pages breaks off before that.
+
+tifffile gives up on such a file: it returns the first page alone, or pages without axes. The
+pictures that can be found go to the places that the description gives them; the others are absent.
+"""
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import tifffile
+
+from f2rcli.io.tiff.library import DAMAGE, quiet_tifffile
+
+_MOST = 1 << 24  # pictures; a description that promises more is itself damaged
+_OUTER = 6  # axes of pictures that a description may have
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """An array by its description: a letter and a size per axis, slowest first."""
+
+    axes: str
+    shape: tuple[int, ...]
+    kind: str  # as tifffile calls it
+
+    def pictures(self, page: Any) -> int:
+        """The number of pictures of a page's shape in it; 0 if they do not make it up."""
+        share, rest = divmod(prod(self.shape), max(prod(page.shape), 1))
+        return 0 if rest or share > _MOST else share
+
+
+def as_promised(file: tifffile.TiffFile, arrays: list[Any]) -> list[Any]:
+    """The arrays of a file, the last one as its description promises it.
+
+    Pages that are not there are None.
+    """
+    last = arrays[-1]
+    promise = _promise(file, last.keyframe)
+    if promise is None:
+        return arrays
+    wanted = promise.pictures(last.keyframe)
+    if wanted <= 1 or prod(last.shape) >= prod(promise.shape):
+        return arrays
+    return [*arrays[:-1], _array(file, last.keyframe, promise, wanted)]
+
+
+def _promise(file: tifffile.TiffFile, page: Any) -> Promise | None:
+    if page.shaped_description is not None:
+        return _of_json(page)
+    return _of_imagej(file.imagej_metadata or {}, page) if page.index == 0 else None
+
+
+def _of_json(page: Any) -> Promise | None:
+    """Of tifffile: {"shape": [8, 64, 64], "axes": "TYX"}."""
+    with suppress(ValueError, TypeError, AttributeError):
+        said = json.loads(page.shaped_description)
+        shape = tuple(int(size) for size in said["shape"])
+        count = len(shape) - len(page.axes)
+        axes = str(said.get("axes") or "")
+        if len(axes) != len(shape):
+            axes = "Q" * count + page.axes
+        if 0 < count <= _OUTER and shape[count:] == tuple(page.shape) and min(shape) > 0:
+            return Promise(axes, shape, "shaped")
+    return None
+
+
+def _of_imagej(said: dict[str, Any], page: Any) -> Promise | None:
+    """Of ImageJ: images=24 channels=2 slices=3 frames=4."""
+    with suppress(ValueError, TypeError):
+        sizes = {a: int(said.get(name, 1)) for a, name in _IMAGEJ.items()}
+        axes = str(said.get("order", "czt"))[::-1].upper()
+        images = int(said.get("images", 1))
+        if images == prod(sizes.values()) and sorted(axes) == sorted(sizes):
+            letters = [a for a in axes if sizes[a] > 1]
+            shape = tuple(sizes[a] for a in letters)
+            return Promise("".join(letters) + page.axes, shape + tuple(page.shape), "imagej")
+        if images > 1 and prod(sizes.values()) == 1:
+            return Promise("I" + page.axes, (images, *page.shape), "imagej")
+    return None
+
+
+_IMAGEJ = {"T": "frames", "Z": "slices", "C": "channels"}
+
+
+def _array(file: tifffile.TiffFile, keyframe: Any, promise: Promise, wanted: int) -> Any:
+    pages = _pages_like(file, keyframe, wanted)
+    after = keyframe.dataoffsets[0] + keyframe.nbytes if len(keyframe.dataoffsets) else 0
+    adjacent = len(pages) == 1 or pages[1].dataoffsets[:1] == (after,)
+    together = keyframe.is_final and adjacent and promise.kind == "imagej"
+    return tifffile.TiffPageSeries(
+        [keyframe] if together else pages + [None] * (wanted - len(pages)),
+        promise.shape, keyframe.dtype, promise.axes, kind=promise.kind, squeeze=False,
+        truncated=together,
+    )  # fmt: skip
+
+
+def _pages_like(file: tifffile.TiffFile, keyframe: Any, most: int) -> list[Any]:
+    """The pages from `keyframe` on, up to the first that cannot be read or is unlike it."""
+    pages = [keyframe]
+    with quiet_tifffile():
+        for index in range(keyframe.index + 1, min(keyframe.index + most, len(file.pages))):
+            try:
+                page = file.pages[index].aspage()
+            except DAMAGE:
+                break
+            if page.hash != keyframe.hash:
+                break
+            pages.append(page)
+    return pages

@@ -1,0 +1,94 @@
+"""What a video file promises, compared with what was read: a truncated file ends in silence.
+
+Its index counts frames, its tags and its header state durations, its constant rate says when the
+next frame is due; `sizes.py` knows what its bytes promise.
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+from f2rcli.io.ledger import Ledger
+from f2rcli.io.video.decoder import Decoder
+from f2rcli.io.video.ffmpeg_input import StandardInput
+from f2rcli.io.video.probe import Probe
+from f2rcli.io.video.sizes import check_piped, check_size
+
+_EVEN = ("matroska,webm", "mpegts", "mpeg")  # time stamps and a rate, but no count of frames
+_LEAST = 5  # steps between frames that tell a constant rate
+_REGULAR = 0.9  # share of steps that are one frame long, apart from the first two gaps
+_NAMED = 3  # gaps listed by their time
+
+
+def check_end(ledger: Ledger, probe: Probe, decoder: Decoder, source: StandardInput | Path) -> None:
+    """Compare promises of the whole file with what came. Raises InputError if strict."""
+    form = probe.container.format.name
+    if isinstance(source, StandardInput):
+        check_piped(ledger, form, source, decoder)
+    elif source.is_file():
+        check_size(ledger, form, source, decoder)
+    counted = probe.counted()
+    if counted:
+        ledger.promised("its index", counted, decoder.packets)
+        ledger.missing_seconds += float(max(0, counted - decoder.packets) * _step(probe))
+        return
+    start, rough = probe.first_time, max(2 * _step(probe), Fraction(1, 10))
+    own = probe.lasting()
+    if own is not None:
+        slack = _step(probe) / 2 if "matroska" in form else rough
+        _check_time(ledger, "its video stream", own, decoder.reached - start, probe, slack)
+    elif (end := probe.promised_end()) is not None:
+        _check_time(ledger, "its header", end - start, decoder.newest - start, probe, rough)
+
+
+def _step(probe: Probe) -> Fraction:
+    return probe.step * probe.time_base
+
+
+def _check_time(
+    ledger: Ledger, by: str, promised: Fraction, read: Fraction, probe: Probe, slack: Fraction
+) -> None:
+    missing = promised - read
+    if missing > slack + 2 * probe.time_base:
+        frames = max(1, round(missing / _step(probe)))
+        ledger.promised_time(by, float(promised), float(read), frames, where="at the end")
+
+
+def check_gaps(ledger: Ledger, probe: Probe, stamps: Sequence[int]) -> None:
+    """Compare the times of the frames that were read with the clip's constant rate, if it has one.
+
+    stamps: pts in ticks, increasing. Raises InputError if strict.
+    """
+    if probe.untimed or probe.container.format.name not in _EVEN:
+        return
+    gaps = gaps_in(stamps, probe.step)
+    if gaps:
+        told = ", ".join(f"{float(pts * probe.time_base):.2f}" for pts, _ in gaps[:_NAMED])
+        more = f" and {len(gaps) - _NAMED} more" if len(gaps) > _NAMED else ""
+        missing = sum(frames for _, frames in gaps)
+        ledger.promised(
+            "its constant rate", len(stamps) + missing, len(stamps),
+            detail=f"gaps after {told} s{more}",
+        )  # fmt: skip
+
+
+def gaps_in(stamps: Sequence[int], step: int) -> list[tuple[int, int]]:
+    """The pts before each gap and the number of frames missing there; none at a variable rate.
+
+    step: ticks per frame by the file's rate.
+    """
+    steps = [b - a for a, b in pairwise(stamps)]
+    if len(steps) < _LEAST or abs(median(steps) - step) > max(1, step // 50):
+        return []
+    gaps = []
+    for pts, length in zip(stamps, steps, strict=False):
+        frames = round(length / step)
+        if abs(length - frames * step) > max(1, frames * step // 20):
+            return []
+        if frames > 1:
+            gaps.append((pts, frames - 1))
+    few = len(gaps) <= max(2, (1 - _REGULAR) * len(steps))
+    short = sum(frames for _, frames in gaps) <= max(2, len(stamps) // 2)
+    return gaps if few and short else []

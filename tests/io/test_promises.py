@@ -1,0 +1,179 @@
+"""What a video promises is read or told: by its bytes, its index, its duration, its rate."""
+
+import io
+import os
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from f2rcli.errors import InputError
+from f2rcli.io import ReadOptions, open_reader
+from f2rcli.io.ledger import Ledger
+from f2rcli.io.video.promise import check_end, gaps_in
+from f2rcli.io.video.sizes import ends_with_trailer
+
+MS = Fraction(1, 1000)
+
+
+def told(source: str | Path) -> tuple[int, list[str]]:
+    """The number of frames read, and the ledger."""
+    with open_reader(source) as reader:
+        return len(list(reader)), reader.ledger.lines()
+
+
+def refused(source: str | Path) -> str:
+    with pytest.raises(InputError) as caught, open_reader(source, ReadOptions(strict=True)) as clip:
+        list(clip)
+    return str(caught.value)
+
+
+def piped(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a process standard input of its own."""
+    pipe, real = io.BytesIO(data), os.read
+    monkeypatch.setattr(os, "read", lambda fd, n: pipe.read(n) if fd == 0 else real(fd, n))
+
+
+@pytest.fixture(scope="module")
+def y4m(tools, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tools.write_clip(
+        tmp_path_factory.mktemp("y4m") / "a.y4m", codec="wrapped_avframe", pts=8
+    )
+
+
+@pytest.mark.parametrize("through_pipe", [False, True])
+@pytest.mark.parametrize("share", [0.3, 0.65, 0.999])
+def test_y4m_that_ends_within_a_frame(
+    y4m: Path, share: float, through_pipe: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = y4m.read_bytes()
+    cut = data[: int(len(data) * share)]
+    source: Path | str = tmp_path / "cut.y4m"
+    Path(source).write_bytes(cut)
+    if through_pipe:
+        source = "-"
+        piped(cut, monkeypatch)
+    read = cut.count(b"FRAME\n") - 1
+    frames, lines = told(source)
+    assert frames == read
+    assert lines == [f"its size promises {read + 1} frames, {read} were read"]
+    if through_pipe:
+        piped(cut, monkeypatch)
+    assert f"damaged: its size promises {read + 1} frames" in refused(source)
+
+
+def test_a_whole_y4m_pipe_is_whole(y4m: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    piped(y4m.read_bytes(), monkeypatch)
+    assert told("-") == (8, [])
+
+
+@pytest.fixture(scope="module")
+def gif(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("gif") / "a.gif"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("gif", rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 32, 24, "rgb8"
+        for seed in range(6):
+            noise = np.random.default_rng(seed).integers(0, 256, (24, 32, 3)).astype(np.uint8)
+            picture = av.VideoFrame.from_ndarray(noise, format="rgb24").reformat(format="rgb8")
+            picture.pts = seed
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("less", [1, 40, 700, 2000])
+def test_a_gif_without_its_trailer_is_told(gif: Path, less: int, tmp_path: Path) -> None:
+    assert told(gif)[1] == []
+    cut = tmp_path / "cut.gif"
+    cut.write_bytes(gif.read_bytes()[:-less])
+    assert any("its trailer is missing" in line for line in told(cut)[1])
+    assert "damaged" in refused(cut)
+
+
+def test_no_cut_of_a_gif_has_a_trailer(gif: Path) -> None:
+    data = gif.read_bytes()
+    assert ends_with_trailer(io.BytesIO(data))
+    assert not any(ends_with_trailer(io.BytesIO(data[:n])) for n in range(0, len(data), 3))
+
+
+def test_an_animated_png_promises_its_frames(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(tmp_path / "a.apng", codec="apng", pix_fmt="rgb24", pts=6)
+    assert told(source) == (6, [])
+    data = source.read_bytes()
+    source.write_bytes(data[: len(data) // 2])
+    frames, lines = told(source)
+    assert any(line.startswith("its header promises 6 frames") for line in lines)
+    assert frames < 6
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".mkv", "libx264"), (".ts", "libx264")])
+def test_every_cut_of_a_file_is_told_by_its_size(
+    tools, suffix: str, codec: str, tmp_path: Path
+) -> None:
+    source = tools.write_clip(tmp_path / f"a{suffix}", codec=codec, pts=20, audio=suffix == ".mkv")
+    data = source.read_bytes()
+    for share in (0.6, 0.8, 0.97):
+        source.write_bytes(data[: int(len(data) * share) | 1])
+        lines = told(source)[1]
+        assert any("promises" in line and "bytes" in line for line in lines), (share, lines)
+
+
+def _probe(**facts: Any) -> Any:
+    own = {"first_time": Fraction(0), "step": 40, "time_base": MS, "counted": lambda: 0,
+           "lasting": lambda: None, "promised_end": lambda: None,
+           "container": SimpleNamespace(format=SimpleNamespace(name="matroska,webm"))}  # fmt: skip
+    return SimpleNamespace(**(own | facts))
+
+
+@pytest.mark.parametrize(("reached", "missing"), [(320, 0), (300, 0), (280, 1), (200, 3)])
+def test_sound_that_goes_on_does_not_hide_missing_pictures(reached: int, missing: int) -> None:
+    ledger = Ledger(name="a.mkv")
+    decoder: Any = SimpleNamespace(packets=5, reached=reached * MS, newest=Fraction(10))
+    probe = _probe(lasting=lambda: 320 * MS)
+    check_end(ledger, probe, decoder, Path("no such file"))
+    assert ledger.missing_frames == missing
+    assert ledger.damaged == bool(missing)
+    if missing:
+        assert ledger.lines()[0].startswith("its video stream promises 0.32 s, 0.2")
+
+
+@pytest.mark.parametrize(
+    ("missing", "wanted"),
+    [
+        ({}, []),
+        ({5, 6}, [(160, 2)]),
+        ({3, 12}, [(80, 1), (440, 1)]),
+        ({2, 4, 6, 8}, []),  # a rate that varies
+        (set(range(3, 17)), []),  # most of it is missing: hardly a hole
+    ],
+)
+def test_holes_of_a_constant_rate(missing: set[int], wanted: list[tuple[int, int]]) -> None:
+    assert gaps_in([40 * n for n in range(20) if n not in missing], 40) == wanted
+
+
+@pytest.mark.parametrize("stamps", [[0, 40, 80, 120], [0, 33, 75, 120, 133, 190, 230], [0]])
+def test_other_rates_have_no_holes(stamps: list[int]) -> None:
+    assert gaps_in(stamps, 40) == []
+
+
+def test_rounded_time_stamps_are_even() -> None:
+    stamps = [round(n * 1001 / 30) for n in range(40) if n != 20]
+    assert gaps_in(stamps, 33) == [(stamps[19], 1)]
+
+
+@pytest.mark.parametrize(("suffix", "holes"), [(".mkv", True), (".ts", True), (".mp4", False)])
+def test_a_hole_in_the_middle_is_told_where_no_index_says_it_is_meant(
+    tools, suffix: str, holes: bool, tmp_path: Path
+) -> None:
+    stamps = [n for n in range(24) if n not in (9, 10)]
+    source = tools.write_clip(tmp_path / f"a{suffix}", codec="libx264", pts=stamps, smooth=True)
+    frames, lines = told(source)
+    assert frames == 22
+    promise = "its constant rate promises 24 frames, 22 were read: gaps after"
+    assert [line.startswith(promise) for line in lines] == [True] * holes
