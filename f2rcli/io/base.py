@@ -91,6 +91,10 @@ class WriteOptions:
         False, "Camera raw: developed 16-bit TIFF instead of the mosaic.",
         flags=("--demosaic/--mosaic",), group=ENCODING,
     )  # fmt: skip
+    copy_only: bool = setting(
+        False, "Drop sound and subtitles that OUTPUT cannot hold instead of converting them.",
+        group=ENCODING,
+    )  # fmt: skip
     overwrite: bool = setting(False, "Replace OUTPUT.", group=RUN)
     keep_partial: bool = setting(
         False, "Leave the part file of a failed run beside OUTPUT.", group=RUN

@@ -32,6 +32,7 @@ class Container:
     pixel_aspect: bool = False  # whatever the codec
     variable_rate: bool = True  # and time stamps of any kind
     text_subtitles: str = ""  # the codec that text subtitles may be turned into
+    sound: tuple[str, ...] = ()  # encoders for sound that it cannot hold as it is, best first
     attachments: bool = False
     covers: str = ""  # "stream", "attachment" or "" for none
     other_streams: bool = True
@@ -45,35 +46,37 @@ CONTAINERS = (
         name="mp4", muxer="mp4", suffixes=(".mp4", ".m4v"), options=_MOV_OPTIONS,
         families=("h264", "hevc", "av1", "vp9", "mpeg4", "mjpeg"),
         chapters=True, pixel_aspect=True, display_matrix="all", text_subtitles="mov_text",
-        covers="stream",
+        covers="stream", sound=("alac", "aac"),
     ),
     Container(
         name="mov", muxer="mov", suffixes=(".mov", ".qt"), options=_MOV_OPTIONS,
         families=("h264", "hevc", "prores", "mjpeg", "dnxhd", "cfhd", "v210", "png", "mpeg4",
                   "qtrle"),
         chapters=True, pixel_aspect=True, display_matrix="all", text_subtitles="mov_text",
-        covers="stream",
+        sound=("alac", "aac"),
     ),
     Container(
         name="matroska", muxer="matroska", suffixes=(".mkv",), chapters=True,
         families=(*_COMMON, "prores", "ffv1"), display_matrix="rotation",
         text_subtitles="subrip", attachments=True, covers="attachment", tick=Fraction(1, 1000),
+        sound=("flac", "libopus"),
     ),
     Container(
         name="webm", muxer="webm", suffixes=(".webm",), families=("vp9", "av1", "vp8"),
         chapters=True, display_matrix="rotation", text_subtitles="webvtt", tick=Fraction(1, 1000),
+        sound=("libopus",),
     ),
     Container(
         name="mpegts", muxer="mpegts", suffixes=(".ts", ".m2ts", ".mts"),
-        families=("h264", "hevc", "mpeg2video"), options=(("mpegts_copyts", "1"),),
+        families=("h264", "hevc", "mpeg2video"), options=(("mpegts_copyts", "1"),), sound=("aac",),
     ),
     Container(
         name="avi", muxer="avi", suffixes=(".avi",), variable_rate=False, colour=False,
-        families=("mjpeg", "mpeg4", *_LOSSLESS),
+        families=("mjpeg", "mpeg4", *_LOSSLESS), sound=("pcm_s16le", "libmp3lame", "ac3"),
     ),
     Container(
         name="nut", muxer="nut", suffixes=(".nut",), chapters=True, colour=False,
-        families=(*_COMMON, *_LOSSLESS, "rawvideo", "v210"),
+        families=(*_COMMON, *_LOSSLESS, "rawvideo", "v210"), sound=("flac", "aac"),
     ),
     Container(
         name="y4m", muxer="yuv4mpegpipe", suffixes=(".y4m",), families=("rawvideo",),
@@ -171,7 +174,7 @@ _ONLY = {
     ("mpegts", "subtitle"): ("dvb_subtitle", "dvb_teletext", "hdmv_pgs_subtitle"),
     ("mpegts", "data"): ("scte_35", "klv", "timed_id3"),
     ("mpegts", "video"): ("h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4"),
-    ("avi", "audio"): ("mp3", "mp2", "ac3", "pcm_s16le", "pcm_u8", "pcm_s24le", "adpcm_ms"),
+    ("avi", "audio"): ("mp3", "mp2", "ac3", "aac", "pcm_s16le", "pcm_u8", "pcm_s24le", "adpcm_ms"),
     ("avi", "subtitle"): (),
     ("avi", "data"): (),
     ("mp4", "audio"): ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac", "dts", "mp2"),

@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
+from av.audio.stream import AudioStream
 from av.stream import Stream
 
 from f2rcli.frames import Family, PlaneLayout
@@ -28,6 +29,7 @@ from f2rcli.io.video.encoder_choice import (
     says_fields,
 )
 from f2rcli.io.video.ffmpeg_input import PIPE
+from f2rcli.io.video.sound import SoundSetup, choose_sound, sound_words
 
 _TEXT = ("mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text")
 _MP4_TAGS = {  # what mp4 and mov store under names of their own
@@ -35,7 +37,7 @@ _MP4_TAGS = {  # what mp4 and mov store under names of their own
     "copyright", "grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network",
     "keywords", "track", "disc", "creation_time", "timecode", "location", "location-eng",
 }  # fmt: skip
-_TAGS_OR_COVER = "mp4 and mov hold either these or cover art"
+_TAGS_OR_COVER = "mp4 holds either these or cover art"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +45,15 @@ class StreamPlan:
     """A stream beside the video that the target keeps."""
 
     stream: Stream
-    action: Literal["copy", "subtitle", "attach"]
+    action: Literal["copy", "subtitle", "sound", "attach"]
     codec: str = ""  # the subtitle codec it is turned into
+    sound: SoundSetup | None = None  # the encoder its sound goes through
+
+    @property
+    def words(self) -> str:
+        """The stream, and the codec it is turned into."""
+        codec = family_of_encoder(self.sound.encoder) if self.sound else self.codec
+        return stream_line(self.stream) + (f" as {codec}" if codec else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +78,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
     check_options(container, options)
     choice = choose_encoder(reader, container, options)
     setup = choice.setup
-    streams, kept, dropped = _streams(reader, container)
+    streams, kept, dropped = _streams(reader, container, options)
     kept_facts, dropped_facts, matrix = _facts(reader, container, setup, where)
     crf, preset = quality(setup.encoder, options)
     return WritePlan(
@@ -82,7 +91,10 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
         options=setup.options,
         kept=(*kept, *kept_facts),
         dropped=(*choice.lost, *dropped, *dropped_facts),
-        notes=tuple(_notes(reader, container, choice, options)),
+        notes=(
+            *_notes(reader, container, choice, options),
+            *(sound_words(container, p.stream, p.sound) for p in streams if p.sound),
+        ),
         overwrite=options.overwrite,
         keep_partial=options.keep_partial,
         detail=VideoDetail(
@@ -98,20 +110,19 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
 
 
 def _streams(
-    reader: Reader, container: Container
+    reader: Reader, container: Container, options: WriteOptions
 ) -> tuple[tuple[StreamPlan, ...], list[str], list[str]]:
     """Plans of the other streams; those kept in words, and those dropped with the reason."""
     plans, kept, dropped = [], [], []
     for stream in metadata_of(reader).others:
         if _rebuilt(reader, container, stream):
             continue
-        plan, reason = _stream(container, stream)
+        plan, reason = _stream(container, stream, options)
         if plan is None:
             dropped.append(f"{stream_line(stream)} ({reason})")
             continue
         plans.append(plan)
-        turned = f" as {plan.codec}" if plan.action == "subtitle" else ""
-        kept.append(stream_line(stream) + turned)
+        kept.append(plan.words)
     return tuple(plans), kept, dropped
 
 
@@ -130,7 +141,9 @@ def _rebuilt(reader: Reader, container: Container, stream: Stream) -> bool:
     return timecode or (mov and bool(source.chapters) and stream.frames == len(source.chapters))
 
 
-def _stream(container: Container, stream: Stream) -> tuple[StreamPlan | None, str]:
+def _stream(
+    container: Container, stream: Stream, options: WriteOptions
+) -> tuple[StreamPlan | None, str]:
     if is_cover(stream):
         if container.covers == "attachment":
             return StreamPlan(stream=stream, action="attach"), ""
@@ -139,6 +152,10 @@ def _stream(container: Container, stream: Stream) -> tuple[StreamPlan | None, st
     reason = refusal(container, stream)
     if reason is None:
         return StreamPlan(stream=stream, action="copy"), ""
+    if options.copy_only:
+        return None, reason
+    if isinstance(stream, AudioStream) and (sound := choose_sound(container, stream)):
+        return StreamPlan(stream=stream, action="sound", sound=sound), ""
     text = container.text_subtitles
     if stream.type == "subtitle" and text and family_of(stream) in _TEXT:
         return StreamPlan(stream=stream, action="subtitle", codec=text), ""
@@ -162,7 +179,12 @@ def _facts(
     note(bool(chapters), container.chapters, f"{chapters} chapters", no)
     note(bool(plain_tags(dict(source.container_tags))), container.metadata, "metadata", no)
     rare = _rare_tags(reader, container)
-    note(bool(rare) and _has_cover(reader), False, f"tags {', '.join(rare)}", _TAGS_OR_COVER)
+    note(
+        bool(rare) and _has_cover(reader, container),
+        False,
+        f"tags {', '.join(rare)}",
+        _TAGS_OR_COVER,
+    )
     matrix = source.facts.display_matrix
     turns = container.display_matrix == "all" or (
         container.display_matrix == "rotation" and is_rotation(matrix)
@@ -210,7 +232,7 @@ def _container_options(
     options = dict(container.options)
     if container.name in ("mp4", "mov"):  # else offsets and holds are rounded to milliseconds
         options["movie_timescale"] = str(max(1000, time_base.denominator))
-    if _rare_tags(reader, container) and not _has_cover(reader):
+    if _rare_tags(reader, container) and not _has_cover(reader, container):
         options["movflags"] += "+use_metadata_tags"
     return tuple(options.items())
 
@@ -223,8 +245,9 @@ def _rare_tags(reader: Reader, container: Container) -> list[str]:
     return [name for name in tags if name.lower() not in _MP4_TAGS]
 
 
-def _has_cover(reader: Reader) -> bool:
-    return any(is_cover(stream) for stream in metadata_of(reader).others)
+def _has_cover(reader: Reader, container: Container) -> bool:
+    """Whether a picture is kept where tags are."""
+    return container.covers == "stream" and any(map(is_cover, metadata_of(reader).others))
 
 
 def _notes(

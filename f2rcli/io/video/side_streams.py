@@ -1,9 +1,11 @@
 """Side streams: copied packet by packet, or converted to a codec that the target holds."""
 
 from collections import Counter
+from collections.abc import Iterator
 from fractions import Fraction
 
 import av
+from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.error import ArgumentError, InvalidDataError
 from av.stream import Stream
@@ -14,6 +16,7 @@ from f2rcli.io.ffmpeg.metadata import is_cover, stream_line
 from f2rcli.io.video.containers import copy_stream, describe_like
 from f2rcli.io.video.packets import AnyPacket, SidePackets
 from f2rcli.io.video.plan import StreamPlan, VideoDetail
+from f2rcli.io.video.sound import SoundConverter
 
 _MIMES = {"png": "image/png", "mjpeg": "image/jpeg", "bmp": "image/bmp", "gif": "image/gif"}
 _EXTENSIONS = {"png": "png", "mjpeg": "jpg", "bmp": "bmp", "gif": "gif"}
@@ -31,7 +34,7 @@ class SideStreams:
         self._lost: list[str] = []
         self._broken: Counter[int] = Counter()  # packets the muxer refused, by source stream
         self._targets: dict[int, Stream] = {}  # by the index of the source stream
-        self._texts: dict[int, _SubtitleConverter] = {}
+        self._turners: dict[int, _SubtitleConverter | SoundConverter] = {}
         self._begun: set[int] = set()  # cut video streams that have reached a key frame
 
     def add(self, plans: tuple[StreamPlan, ...]) -> None:
@@ -42,7 +45,10 @@ class SideStreams:
                 self._targets[index] = copy_stream(self.container, plan.stream)
             elif plan.action == "subtitle":
                 turner = _SubtitleConverter(plan, self.container)
-                self._targets[index], self._texts[index] = turner.target, turner
+                self._targets[index], self._turners[index] = turner.target, turner
+            elif plan.sound is not None and isinstance(plan.stream, AudioStream):
+                sound = SoundConverter(plan.stream, plan.sound, self.container)
+                self._targets[index], self._turners[index] = sound.target, sound
 
     def attach(self) -> None:
         """Put cover art into the header, for containers that keep it there."""
@@ -79,18 +85,32 @@ class SideStreams:
         queue = self.packets.queue
         while queue:
             packet = queue.popleft()
-            target = self._targets.get(packet.stream_index)
-            if target is None or not self._moved(packet):
-                continue
-            turner = self._texts.get(packet.stream_index)
-            turned = packet if turner is None else turner.turn(packet)
-            if turned is None:
-                continue
-            turned.stream = target
+            if packet.stream_index in self._targets and self._moved(packet):
+                self._put(packet)
+
+    def finish(self) -> None:
+        """Mux what converters still hold."""
+        self.drain()
+        for index, turner in self._turners.items():
             try:
-                self.container.mux(turned)
-            except (InvalidDataError, ArgumentError):  # of this packet, not of the disk
-                self._broken[packet.stream_index] += 1
+                for packet in turner.finish():
+                    self._mux(packet, index)
+            except InvalidDataError:
+                self._broken[index] += 1
+
+    def _put(self, packet: AnyPacket) -> None:
+        """Mux a packet, or what it is turned into."""
+        index = packet.stream_index
+        turner = self._turners.get(index)
+        try:
+            for turned in (packet,) if turner is None else turner.turn(packet):
+                self._mux(turned, index)
+        except (InvalidDataError, ArgumentError):  # of this packet, not of the disk
+            self._broken[index] += 1
+
+    def _mux(self, packet: AnyPacket, index: int) -> None:
+        packet.stream = self._targets[index]
+        self.container.mux(packet)
 
     def _moved(self, packet: AnyPacket) -> bool:
         """Move a packet as the clip is moved; False if it lies outside a cut clip."""
@@ -128,17 +148,21 @@ class _SubtitleConverter:
         describe_like(stream, plan.stream)
         self.decoder, self.encoder, self.target = decoder, encoder, stream
 
-    def turn(self, packet: AnyPacket) -> AnyPacket | None:
-        """The packet in the other codec; None for one that shows nothing."""
+    def finish(self) -> Iterator[AnyPacket]:
+        """Nothing is held back."""
+        return iter(())
+
+    def turn(self, packet: AnyPacket) -> Iterator[AnyPacket]:
+        """The packet in the other codec; nothing for one that shows nothing."""
         try:
             events = self.decoder.decode2(packet)
             if events is None or not len(events):
-                return None
+                return
             turned = self.encoder.encode_subtitle(events)
         except av.FFmpegError as error:
             if ffmpeg_reason(error):
-                return None
+                return
             raise
         turned.pts, turned.dts, turned.duration = packet.pts, packet.pts, packet.duration
         turned.time_base = packet.time_base
-        return turned
+        yield turned

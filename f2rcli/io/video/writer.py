@@ -84,7 +84,7 @@ class VideoWriter(Writer):
             self._encode(self._held, last=True)
             self._held = None
             self._mux(self._video.encode(None))
-            self._side.drain()
+            self._side.finish()
             self._container.close()
             self._container = None
             size, verified = self._publish()
