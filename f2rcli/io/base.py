@@ -191,9 +191,10 @@ class WritePlan:
         size: bytes. remark: more about the codec. lost: what could not be kept after all.
         """
         return Receipt(
-            path=self.target, frames=frames, seconds=seconds, bytes=size, kept=self.kept,
-            codec=f"{self.encoder} {self.pix_fmt}{remark}", dropped=(*self.dropped, *lost),
-            verified=verified,
+            path=self.target, frames=frames, seconds=seconds, bytes=size,
+            kept=tuple(what for what in self.kept if what not in lost),
+            codec=f"{self.encoder} {self.pix_fmt}{remark}", dropped=self.dropped,
+            lost=tuple(lost), verified=verified,
         )  # fmt: skip
 
 
@@ -207,7 +208,8 @@ class Receipt:
     bytes: int
     codec: str
     kept: tuple[str, ...] = ()
-    dropped: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()  # as planned
+    lost: tuple[str, ...] = ()  # planned to be kept, but not in the file: exit code 4
     verified: tuple[str, ...] = ()
 
     def line(self) -> str:
@@ -219,6 +221,8 @@ class Receipt:
             parts.append("kept " + ", ".join(self.kept))
         if self.dropped:
             parts.append("dropped " + ", ".join(self.dropped))
+        if self.lost:
+            parts.append("lost " + ", ".join(self.lost))
         parts.append("verified " + ", ".join(self.verified) if self.verified else "not verified")
         return "; ".join(parts)
 

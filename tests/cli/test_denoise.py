@@ -304,3 +304,14 @@ def test_info_prints_what_it_sees_and_would_do(f2r, clip) -> None:
     assert event["noise"]["sigma8"] == [10.0, 12.0, 14.0]
     assert event["streams"][0]["codec"] == "h264"
     assert listing(clip.parent) == {"clip.mp4"}
+
+
+def test_what_was_to_be_kept_and_is_not_there_is_exit_code_4(
+    f2r, clip, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("f2rcli.io.video.writer.not_kept", lambda *_: ["2 chapters"])
+    done = f2r("denoise", clip, "-o", tmp_path / "out.mkv")
+    assert done.code == EXIT_DAMAGED
+    assert "the output lacks what was to be kept: 2 chapters." in done.err
+    assert "lost 2 chapters" in done.err
+    assert len(frames_of(tmp_path / "out.mkv")) == 6

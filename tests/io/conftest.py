@@ -14,6 +14,7 @@ from f2rcli.frames import Family, Frame, Matrix
 from f2rcli.io import ReadOptions, Receipt, WriteOptions, open_reader, open_writer, plan_output
 from f2rcli.io.ffmpeg.pixel_formats import PixelFormat, make_frame, pixel_format
 from tests.io.odd_files import make
+from tests.io.rich import write_rich
 
 
 def planes_of(form: PixelFormat, width: int, height: int, seed: int) -> tuple[np.ndarray, ...]:
@@ -108,6 +109,7 @@ def passthrough(
                 writer.write(frame)
                 frames.append(frame)
             receipt = writer.finish()
+            assert receipt.lost == (), receipt.lost
     return frames, receipt
 
 
@@ -165,6 +167,14 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """An odd file by its name, made when it is first asked for; see odd_files.py."""
     folder = tmp_path_factory.mktemp("odd")
     return lambda name: make(name, folder, write_clip)
+
+
+@pytest.fixture(scope="session")
+def rich_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An mkv with two audio tracks, subtitles, a font, cover art, chapters and tags."""
+    folder = tmp_path_factory.mktemp("rich")
+    plain = write_clip(folder / "plain.mkv", codec="libx264", pts=20, smooth=True, audio=True)
+    return write_rich(plain, folder / "rich.mkv")
 
 
 @pytest.fixture

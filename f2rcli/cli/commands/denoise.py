@@ -279,7 +279,10 @@ def _close(
     else:
         for line in lines:
             console.note(f"note: {line}")
-    incomplete = ledger.damaged or (job.read.strict and bool(done.receipt.dropped))
+    lost = done.receipt.lost
+    if lost:
+        console.warning(f"the output lacks what was to be kept: {', '.join(lost)}.")
+    incomplete = ledger.damaged or bool(lost) or (job.read.strict and bool(done.receipt.dropped))
     code = EXIT_DAMAGED if incomplete else EXIT_OK
     console.event(
         "result", **asdict(done.receipt), source_bytes=done.source_bytes,

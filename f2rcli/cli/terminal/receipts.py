@@ -21,7 +21,7 @@ class Finished:
         wrote = self.receipt
         where = "standard output" if wrote.path == "-" else Path(wrote.path).name
         yield f"{where}: {', '.join(self._numbers())}"
-        for word in ("kept", "dropped", "verified"):
+        for word in ("kept", "dropped", "lost", "verified"):
             if parts := getattr(wrote, word):
                 yield f"  {word} {', '.join(parts)}"
         if not wrote.verified:

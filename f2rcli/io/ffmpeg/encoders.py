@@ -49,6 +49,8 @@ _FIELD_FLAGS = {"libx264": "+ildct+ilme", "prores_ks": "+ildct", "mpeg2video": "
 # Those whose streams say of themselves which field comes first; FFV1 does so without being asked.
 FIELDERS = (*_FIELD_FLAGS, "ffv1")
 CAPTIONERS = ("libx264", "libx265")  # encoders that write closed captions
+# Matrices that a codec has a code for, where it lacks some; ITU-T H.273.
+_MATRICES = {"mjpeg": (2, 5, 6), "libvpx-vp9": (0, 1, 2, 5, 6, 7, 9)}
 LAMBDA = 118  # FFmpeg's quantiser unit (FF_QP2LAMBDA)
 
 
@@ -113,6 +115,11 @@ class EncoderSetup:
             av.logging.set_level(level)
         doubts = [t.strip() for _, _, t in lines if "parsing option" in t or "nknown option" in t]
         return doubts[0].rstrip(".") if doubts else None
+
+
+def says_matrix(encoder: str, matrix: int) -> bool:
+    """Whether an encoder's streams have a code for a colour matrix."""
+    return matrix in _MATRICES.get(encoder, (matrix,))
 
 
 def family_name(codec: str) -> str:

@@ -11,6 +11,7 @@ from av.stream import Stream
 
 from f2rcli.errors import UsageError
 from f2rcli.io.ffmpeg.metadata import title_of
+from f2rcli.io.video.packets import AnyPacket
 
 _LOSSLESS = ("ffv1", "huffyuv", "ffvhuff", "utvideo", "magicyuv")
 _COMMON = ("h264", "hevc", "av1", "vp9", "vp8", "mjpeg", "mpeg4", "mpeg2video")
@@ -27,6 +28,8 @@ class Container:
     options: tuple[tuple[str, str], ...] = ()
     chapters: bool = False
     metadata: bool = True
+    tags: frozenset[str] | None = None  # of the file that it has names for; None: any
+    stream_tags: tuple[str, ...] = ("language", "title")
     display_matrix: str = ""  # "all", "rotation" or "" for none
     colour: bool = True  # tags are kept, by it or by every codec it holds
     pixel_aspect: bool = False  # whatever the codec
@@ -38,7 +41,14 @@ class Container:
     other_streams: bool = True
     tick: Fraction = Fraction(1, 90000)  # seconds; the coarsest rounding of time stamps
 
+    def holds_tag(self, name: str) -> bool:
+        """Whether a tag of the file has a name in it."""
+        return self.metadata and (self.tags is None or name.lower() in self.tags)
 
+
+_AVI_TAGS = frozenset(
+    {"title", "artist", "copyright", "comment", "date", "genre", "album", "track", "encoded_by"}
+)
 _MOV_OPTIONS = (("movflags", "+faststart"),)
 
 CONTAINERS = (
@@ -69,10 +79,12 @@ CONTAINERS = (
     Container(
         name="mpegts", muxer="mpegts", suffixes=(".ts", ".m2ts", ".mts"),
         families=("h264", "hevc", "mpeg2video"), options=(("mpegts_copyts", "1"),), sound=("aac",),
+        metadata=False, stream_tags=("language",),
     ),
     Container(
         name="avi", muxer="avi", suffixes=(".avi",), variable_rate=False, colour=False,
         families=("mjpeg", "mpeg4", *_LOSSLESS), sound=("pcm_s16le", "libmp3lame", "ac3"),
+        tags=_AVI_TAGS, stream_tags=("title",),
     ),
     Container(
         name="nut", muxer="nut", suffixes=(".nut",), chapters=True, colour=False,
@@ -94,6 +106,22 @@ _STAND_INS = {".gif": ".apng", ".png": ".apng", ".3gp": ".mp4", ".3g2": ".mp4", 
               ".h264": ".mp4", ".264": ".mp4", ".avc": ".mp4", ".hevc": ".mp4", ".h265": ".mp4",
               ".265": ".mp4", ".obu": ".mp4", ".ivf": ".mkv", ".m2t": ".ts"}  # fmt: skip
 _OWN_SUFFIX = {s for container in CONTAINERS for s in container.suffixes} - {".avi"}
+
+
+@dataclass(slots=True)
+class Packets:
+    """A count of packets."""
+
+    count: int = 0
+    size: int = 0  # bytes
+    first: bytes = b""
+
+    def add(self, packet: AnyPacket, *, keep: bool = False) -> None:
+        """Count a packet. keep: whether to remember it, if it is the first."""
+        if keep and not self.count:
+            self.first = bytes(packet)
+        self.count += 1
+        self.size += packet.size
 
 
 def container_for(target: str, source_container: str, codec: str | None) -> Container:
@@ -206,13 +234,25 @@ def copy_stream(target: OutputContainer, stream: Stream) -> Stream:
 
 def describe_like(copy: Stream, stream: Stream) -> None:
     """Give a stream the language, title, flags and other tags of another."""
-    copy.metadata.update(stream_tags(stream.metadata))
+    copy.metadata.update(stream_tags(stream.metadata, copy.container.format.name))
     copy.disposition = stream.disposition
 
 
-def stream_tags(metadata: dict[str, str]) -> dict[str, str]:
-    """The tags of a stream, its title under the name that every muxer knows."""
+# Languages that QuickTime numbers, as FFmpeg's table of the numbers spells them. By other spellings
+# it knows no number, and writes none. mp4 has letters instead.
+QUICKTIME = {
+    "sqi": "alb", "hye": "arm", "eus": "baq", "mya": "bur", "zho": "chi", "cze": "ces",
+    "nld": "dut", "fre": "fra", "kat": "geo", "deu": "ger", "ell": "gre", "isl": "ice",
+    "mkd": "mac", "msa": "may", "rum": "ron", "slo": "slk", "swe": "sve", "bod": "tib",
+    "cym": "wel", "hrv": "hr ", "srp": "sr ",
+}  # fmt: skip
+
+
+def stream_tags(metadata: dict[str, str], muxer: str) -> dict[str, str]:
+    """The tags of a stream, under names and with languages that the muxer knows."""
     tags = plain_tags(metadata)
+    if muxer == "mov" and "language" in tags:
+        tags["language"] = QUICKTIME.get(tags["language"], tags["language"])
     if title := title_of(tags):
         tags.pop("name", None)
         tags["title"] = title
@@ -222,7 +262,7 @@ def stream_tags(metadata: dict[str, str]) -> dict[str, str]:
 # Tags of the file that the content came in.
 _STALE = {
     "major_brand", "minor_version", "compatible_brands", "encoder", "duration", "number_of_frames",
-    "number_of_bytes", "bps", "vendor_id", "alpha_mode", "_statistics_writing_app",
+    "number_of_bytes", "bps", "vendor_id", "alpha_mode", "_statistics_writing_app", "software",
     "_statistics_tags", "_statistics_writing_date_utc",
 }  # fmt: skip
 

@@ -17,8 +17,9 @@ from f2rcli.io.ffmpeg.encoders import (
     encoders_for,
     family_of_encoder,
     quality,
+    says_matrix,
 )
-from f2rcli.io.ffmpeg.metadata import family_of, is_cover, metadata_of, stream_line
+from f2rcli.io.ffmpeg.metadata import family_of, is_cover, metadata_of, stream_line, title_of
 from f2rcli.io.targets import check_target
 from f2rcli.io.video.containers import Container, container_for, plain_tags, refusal
 from f2rcli.io.video.encoder_choice import (
@@ -102,7 +103,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
             setup=setup,
             streams=streams,
             container_options=_container_options(reader, container, setup.time_base),
-            metadata=tuple(plain_tags(dict(metadata_of(reader).container_tags)).items()),
+            metadata=tuple(_tags(reader, container).items()),
             display_matrix=matrix,
             patch_aspect=_patched(container, where) and _anamorphic(reader),
         ),
@@ -178,6 +179,12 @@ def _facts(
     chapters = len(source.chapters)
     note(bool(chapters), container.chapters, f"{chapters} chapters", no)
     note(bool(plain_tags(dict(source.container_tags))), container.metadata, "metadata", no)
+    unnamed = [
+        tag for tag in plain_tags(dict(source.container_tags)) if not container.holds_tag(tag)
+    ]
+    note(bool(unnamed) and container.metadata, False, f"tags {', '.join(unnamed)}", no)
+    for stream in _untitled(reader, container):
+        dropped.append(f"{stream} ({no})")
     rare = _rare_tags(reader, container)
     note(
         bool(rare) and _has_cover(reader, container),
@@ -204,12 +211,24 @@ def _facts(
     fielded = says_fields(container, setup.encoder)
     reason = f"{setup.encoder} in {container.name} does not store it"
     note(reader.info.interlaced, fielded, "field order", reason)
-    other = setup.encoder == "mjpeg" and setup.tags.matrix not in (2, 5, 6)
-    note(other, False, "colour matrix", "decoders assume bt601 for mjpeg")
+    other = not says_matrix(setup.encoder, setup.tags.matrix)
+    note(other, False, "colour matrix", f"{setup.encoder} has no code for it")
     coloured = setup.tags.primaries != 2 or setup.tags.transfer != 2 or setup.coding.full_range
     coloured &= setup.coding.family is not Family.RGB or setup.tags.primaries != 2
     note(coloured, container.colour or bitstream, "colour tags", no)
     return kept, dropped, matrix if turns else ()
+
+
+def _untitled(reader: Reader, container: Container) -> Iterator[str]:
+    """Languages and titles of streams that are kept without them."""
+    for stream in metadata_of(reader).others:
+        if stream.type not in ("audio", "subtitle") or refusal(container, stream):
+            continue
+        named = stream.language not in (None, "", "und")
+        if named and "language" not in container.stream_tags:
+            yield f"language of {stream_line(stream)}"
+        if title_of(stream.metadata) and "title" not in container.stream_tags:
+            yield f"title of {stream_line(stream)}"
 
 
 def _anamorphic(reader: Reader) -> bool:
@@ -235,6 +254,15 @@ def _container_options(
     if _rare_tags(reader, container) and not _has_cover(reader, container):
         options["movflags"] += "+use_metadata_tags"
     return tuple(options.items())
+
+
+def _tags(reader: Reader, container: Container) -> dict[str, str]:
+    """The tags of the file that the container has room for."""
+    tags = plain_tags(dict(metadata_of(reader).container_tags))
+    if not container.metadata:
+        return tags
+    rare = _rare_tags(reader, container) if _has_cover(reader, container) else []
+    return {k: v for k, v in tags.items() if container.holds_tag(k) and k not in rare}
 
 
 def _rare_tags(reader: Reader, container: Container) -> list[str]:

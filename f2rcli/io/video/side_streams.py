@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from copy import copy
 from fractions import Fraction
 
 import av
@@ -13,7 +14,7 @@ from av.subtitles.codeccontext import SubtitleCodecContext
 
 from f2rcli.io.ffmpeg.messages import ffmpeg_reason
 from f2rcli.io.ffmpeg.metadata import is_cover, stream_line
-from f2rcli.io.video.containers import copy_stream, describe_like
+from f2rcli.io.video.containers import Packets, copy_stream, describe_like
 from f2rcli.io.video.packets import AnyPacket, SidePackets
 from f2rcli.io.video.plan import StreamPlan, VideoDetail
 from f2rcli.io.video.sound import SoundConverter
@@ -31,6 +32,8 @@ class SideStreams:
         self.packets = packets
         self.detail = detail
         self.container = container
+        self.sent: dict[int, Packets] = {}  # by the index of the source stream
+        self._covers = {p.stream.index for p in detail.streams if is_cover(p.stream)}
         self._lost: list[str] = []
         self._broken: Counter[int] = Counter()  # packets the muxer refused, by source stream
         self._targets: dict[int, Stream] = {}  # by the index of the source stream
@@ -61,6 +64,7 @@ class SideStreams:
             title = stream.metadata.get("filename") or f"cover.{_EXTENSIONS.get(name, name)}"
             mime = stream.metadata.get("mimetype") or _MIMES.get(name, "application/octet-stream")
             self.container.add_attachment(title, mime, bytes(packet))
+            self._count(packet, stream.index)
             self.packets.queue.remove(packet)
         self._lost += [
             f"{stream_line(stream)} (the picture is missing)" for stream in wanted.values()
@@ -110,7 +114,16 @@ class SideStreams:
 
     def _mux(self, packet: AnyPacket, index: int) -> None:
         packet.stream = self._targets[index]
-        self.container.mux(packet)
+        kept = copy(self.sent.get(index))
+        self._count(packet, index)  # before it is muxed: then it is empty
+        try:
+            self.container.mux(packet)
+        except (InvalidDataError, ArgumentError):
+            self.sent[index] = kept or Packets()
+            raise
+
+    def _count(self, packet: AnyPacket, index: int) -> None:
+        self.sent.setdefault(index, Packets()).add(packet, keep=index in self._covers)
 
     def _moved(self, packet: AnyPacket) -> bool:
         """Move a packet as the clip is moved; False if it lies outside a cut clip."""

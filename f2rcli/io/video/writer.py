@@ -24,6 +24,7 @@ from f2rcli.io.video.ffmpeg_input import PIPE
 from f2rcli.io.video.matroska import PADDING, write_pixel_aspect
 from f2rcli.io.video.packets import AnyPacket, SidePackets
 from f2rcli.io.video.plan import VideoDetail
+from f2rcli.io.video.read_back import facts_not_kept, not_kept
 from f2rcli.io.video.reader import VideoReader
 from f2rcli.io.video.side_streams import SideStreams
 from f2rcli.io.video.verify import Written, verify
@@ -53,6 +54,8 @@ class VideoWriter(Writer):
         self._held: Frame | None = None
         self._durations: dict[int, int] = {}  # of frames in the encoder, by pts
         self._written = Written(time_base=self.detail.setup.time_base)
+        self._chapter_count = 0  # written
+        self._captioned = False  # the first picture
         self._last_dts: int | None = None  # of the encoder's packets, in its ticks
         self._fields: Filter | None = None  # which alone can flag pictures as interlaced
         self.metadata = metadata_of(reader)
@@ -103,7 +106,17 @@ class VideoWriter(Writer):
             return 0, ()
         self._write_aspect(self._part.path)
         verified = verify(self._part.path, self.name, self._index, self._written, self.detail)
+        self._look_for_what_is_kept(self._part.path)
         return self._part.publish(), verified
+
+    def _look_for_what_is_kept(self, path: Path) -> None:
+        """Read the finished file back; record what it lacks as lost."""
+        stated = [what for what in self.plan.kept if what != "closed captions" or self._captioned]
+        info, detail = self.reader.info, self.detail
+        lost = not_kept(path, detail, self._side.sent, self._chapter_count, self._index)
+        lost += facts_not_kept(path, stated, self.metadata, info, detail)
+        for what in lost:
+            self._side.lose(what)
 
     def _write_aspect(self, path: Path) -> None:
         """Matroska and WebM: the pixel aspect, which the muxer has no option for."""
@@ -129,6 +142,7 @@ class VideoWriter(Writer):
 
     def _start(self, first: Frame) -> None:
         """Open the target and set up all streams; the header follows with the first packet."""
+        self._captioned = isinstance(first.source, av.VideoFrame)
         detail = self.detail
         options = dict(detail.container_options)
         if first.pts is not None and first.pts < 0 and detail.container.name in ("mp4", "mov"):
@@ -146,7 +160,9 @@ class VideoWriter(Writer):
         self._track = sum(stream.type != "attachment" for stream in before)
         self._side.add(detail.streams[place:])
         if detail.container.chapters:
-            container.set_chapters(list(self._chapters()))  # type: ignore[arg-type]  # plain dicts
+            chapters = list(self._chapters())
+            self._chapter_count = len(chapters)
+            container.set_chapters(chapters)  # type: ignore[arg-type]  # plain dicts
         self._side.attach()
 
     def _video_index(self) -> int:
@@ -160,7 +176,8 @@ class VideoWriter(Writer):
             raise TypeError(f"{setup.encoder} is not a video encoder")
         setup.apply(stream.codec_context)
         stream.time_base = setup.time_base
-        stream.metadata.update(stream_tags(dict(self.metadata.stream_tags)))
+        tags = stream_tags(dict(self.metadata.stream_tags), self.detail.container.muxer)
+        stream.metadata.update(tags)
         if self.detail.patch_aspect:
             stream.metadata["title"] = stream.metadata.get("title", "") + PADDING
         if self.metadata.disposition:
