@@ -10,8 +10,8 @@
     +- TrainingError         1   a training run that cannot go on
 
 Exit codes that are not errors of this tree: 0 done; 4 finished, but frames were damaged or
-missing, something listed as kept was lost, or streams dropped under --strict; 5 part of a batch failed; 70 a bug in f2r; 130 Ctrl-C;
-143 SIGTERM.
+missing, something listed as kept was lost, or streams dropped under --strict; 5 part of a batch
+failed; 70 a bug in f2r; 130 Ctrl-C; 143 SIGTERM.
 """
 
 import difflib

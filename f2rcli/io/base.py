@@ -92,7 +92,8 @@ class WriteOptions:
         flags=("--demosaic/--mosaic",), group=ENCODING,
     )  # fmt: skip
     copy_only: bool = setting(
-        False, "Drop sound and subtitles that OUTPUT cannot hold instead of converting them.",
+        False, "Drop sound, subtitles and rotation that OUTPUT cannot hold instead of converting "
+        "them.",
         group=ENCODING,
     )  # fmt: skip
     overwrite: bool = setting(False, "Replace OUTPUT.", group=RUN)

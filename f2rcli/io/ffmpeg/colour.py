@@ -153,6 +153,11 @@ def siting(tags: ColourTags) -> tuple[float, float]:
     return _SITINGS.get(tags.chroma_location, _SITINGS["left"])
 
 
+def location_of(siting: tuple[float, float]) -> str:
+    """The name of a siting; "" where it has none."""
+    return next((name for name, place in _SITINGS.items() if place == siting), "")
+
+
 def full_range(tags: ColourTags, family: Family) -> bool:
     """Whether samples span the whole range: as tagged, else limited for Y'CbCr only."""
     return tags.range == FULL if family is Family.YUV else tags.range != LIMITED

@@ -15,6 +15,7 @@ from f2rcli.io.ffmpeg.messages import ffmpeg_reason
 from f2rcli.io.ffmpeg.metadata import metadata_of, stream_line
 from f2rcli.io.ffmpeg.pixel_format_choice import closest_format, formats_of, losses
 from f2rcli.io.ffmpeg.pixel_formats import PixelFormat, make_frame
+from f2rcli.io.ffmpeg.turning import TURNED, Turn, TurnedReader, fits, turn_of
 from f2rcli.io.images.codec import PictureEncoder, decode_picture
 from f2rcli.io.images.files import WRITTEN
 from f2rcli.io.images.metadata import read_metadata, with_metadata
@@ -34,6 +35,7 @@ class ImageDetail:
     suffix: str
     form: PixelFormat
     coding: PlaneLayout
+    turn: Turn | None  # of the pictures, whose files cannot say so
 
 
 def plan_images(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
@@ -41,25 +43,27 @@ def plan_images(reader: Reader, target: str, options: WriteOptions) -> WritePlan
     folder, pattern, suffix = _places(reader, Path(target))
     _check_options(options, suffix)
     codec = WRITTEN[suffix]
+    turn = _turn(reader, codec, options)
+    paths, video = reader.paths(), not isinstance(reader, ImageReader)
+    reader = reader if turn is None else TurnedReader(reader, turn)
     layout = reader.info.layout
     form = _form(codec, layout, options)
     coding = form.layout(
         full_range=True, matrix=Matrix.BT601 if codec == "mjpeg" else layout.matrix
     )
-    check_folder(folder, reader.paths(), pattern=pattern, overwrite=options.overwrite)
+    check_folder(folder, paths, pattern=pattern, overwrite=options.overwrite)
     source = metadata_of(reader)
-    video = not isinstance(reader, ImageReader)
     none = "pictures hold none"
     dropped = [*losses(form, layout), *(f"{stream_line(s)} ({none})" for s in source.others)]
     dropped += [f"{len(source.chapters)} chapters ({none})"] if source.chapters else []
     turned = bool(source.facts.display_matrix) and source.family != codec
     dropped += [f"rotation ({none})"] if turned else []
-    kept = []
+    kept = [TURNED] if turn else []
     if source.pixel_aspect not in (None, Fraction(1)):
         kept.append(f"pixel aspect {source.pixel_aspect}")
-    if sources := reader.paths():
+    if paths and not video:
         same = source.family == codec
-        if not video and read_metadata(sources[0]):
+        if read_metadata(paths[0]):
             (kept if same else dropped).append("colour profile, EXIF and text of the pictures")
     return WritePlan(
         target=target,
@@ -71,8 +75,19 @@ def plan_images(reader: Reader, target: str, options: WriteOptions) -> WritePlan
         notes=("pictures carry no time: frame times and rate are not kept",) if video else (),
         overwrite=options.overwrite,
         keep_partial=options.keep_partial,
-        detail=ImageDetail(folder=folder, pattern=pattern, suffix=suffix, form=form, coding=coding),
+        detail=ImageDetail(
+            folder=folder, pattern=pattern, suffix=suffix, form=form, coding=coding, turn=turn
+        ),
     )
+
+
+def _turn(reader: Reader, codec: str, options: WriteOptions) -> Turn | None:
+    """The turn that pictures need; those of the source's own kind keep its EXIF, which says it."""
+    source = metadata_of(reader)
+    if source.family == codec or options.copy_only:
+        return None
+    turn = turn_of(source.facts.display_matrix)
+    return turn if turn is not None and fits(turn, reader.info) else None
 
 
 def _places(reader: Reader, target: Path) -> tuple[Path, str, str]:
@@ -119,9 +134,11 @@ class ImageWriter(Writer):
         self.reader = reader
         self.plan = plan
         self.detail: ImageDetail = plan.detail
-        info = reader.info
+        turn = self.detail.turn
+        shown = reader if turn is None else TurnedReader(reader, turn)
+        self._size = shown.info.width, shown.info.height
         self._encoder = PictureEncoder(
-            plan.encoder, (info.width, info.height), plan.pix_fmt, metadata_of(reader).pixel_aspect
+            plan.encoder, self._size, plan.pix_fmt, metadata_of(shown).pixel_aspect
         )
         self._seconds = Fraction(0)
         self._part = PartFolder(
@@ -131,8 +148,9 @@ class ImageWriter(Writer):
     def write(self, frame: Frame) -> None:
         """Encode one picture into the part folder."""
         name = self._name(frame)
+        turned = frame if self.detail.turn is None else self.detail.turn.frame(frame)
         picture = make_frame(
-            converted(frame, self.detail.form, self.detail.coding), self.detail.form
+            converted(turned, self.detail.form, self.detail.coding), self.detail.form
         )
         try:
             with disk_errors(Path(name)):
@@ -175,7 +193,7 @@ class ImageWriter(Writer):
                 hint="Nothing was put at the target. Check the disk.",
             )
         last = decode_picture(self._part.path / self._part.names[-1])
-        if (last.width, last.height) != (self.reader.info.width, self.reader.info.height):
+        if (last.width, last.height) != self._size:
             raise OutputError(f"{self._part.names[-1]}: reads back in another size.")
         return (f"{there} picture{'s' if there > 1 else ''}", "the last one reads back")
 

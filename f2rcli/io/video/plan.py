@@ -20,6 +20,7 @@ from f2rcli.io.ffmpeg.encoders import (
     says_matrix,
 )
 from f2rcli.io.ffmpeg.metadata import family_of, is_cover, metadata_of, stream_line, title_of
+from f2rcli.io.ffmpeg.turning import TURNED, Turn, TurnedReader, fits, turn_of
 from f2rcli.io.targets import check_target
 from f2rcli.io.video.containers import Container, container_for, plain_tags, refusal
 from f2rcli.io.video.encoder_choice import (
@@ -67,6 +68,7 @@ class VideoDetail:
     container_options: tuple[tuple[str, str], ...]
     metadata: tuple[tuple[str, str], ...]
     display_matrix: tuple[int, ...]
+    turn: Turn | None  # of the pictures, where the container holds no matrix
     patch_aspect: bool  # the pixel aspect is written into the finished file
 
 
@@ -77,6 +79,8 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
     if where != PIPE:
         check_target(Path(where), reader.paths(), overwrite=options.overwrite)
     check_options(container, options)
+    turn = _turn(reader, container, options)
+    reader = reader if turn is None else TurnedReader(reader, turn)
     choice = choose_encoder(reader, container, options)
     setup = choice.setup
     streams, kept, dropped = _streams(reader, container, options)
@@ -90,10 +94,11 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
         crf=crf,
         preset=preset,
         options=setup.options,
-        kept=(*kept, *kept_facts),
+        kept=(*kept, *kept_facts, *([TURNED] if turn else [])),
         dropped=(*choice.lost, *dropped, *dropped_facts),
         notes=(
             *_notes(reader, container, choice, options),
+            *([f"the pictures themselves are turned: {container.name} holds none"] if turn else []),
             *(sound_words(container, p.stream, p.sound) for p in streams if p.sound),
         ),
         overwrite=options.overwrite,
@@ -105,6 +110,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
             container_options=_container_options(reader, container, setup.time_base),
             metadata=tuple(_tags(reader, container).items()),
             display_matrix=matrix,
+            turn=turn,
             patch_aspect=_patched(container, where) and _anamorphic(reader),
         ),
     )
@@ -193,9 +199,7 @@ def _facts(
         _TAGS_OR_COVER,
     )
     matrix = source.facts.display_matrix
-    turns = container.display_matrix == "all" or (
-        container.display_matrix == "rotation" and is_rotation(matrix)
-    )
+    turns = _holds_matrix(container, matrix)
     note(bool(matrix), turns, "rotation" if is_rotation(matrix) else "rotation and flip", no)
     note(
         source.facts.mastering is not None, setup.encoder in ("libx265", "libsvtav1"),
@@ -217,6 +221,21 @@ def _facts(
     coloured &= setup.coding.family is not Family.RGB or setup.tags.primaries != 2
     note(coloured, container.colour or bitstream, "colour tags", no)
     return kept, dropped, matrix if turns else ()
+
+
+def _turn(reader: Reader, container: Container, options: WriteOptions) -> Turn | None:
+    """The turn that pictures need, because the container cannot state it."""
+    matrix = metadata_of(reader).facts.display_matrix
+    if not matrix or _holds_matrix(container, matrix) or options.copy_only:
+        return None
+    turn = turn_of(matrix)
+    return turn if turn is not None and fits(turn, reader.info) else None
+
+
+def _holds_matrix(container: Container, matrix: tuple[int, ...]) -> bool:
+    return container.display_matrix == "all" or (
+        container.display_matrix == "rotation" and is_rotation(matrix)
+    )
 
 
 def _untitled(reader: Reader, container: Container) -> Iterator[str]:

@@ -229,7 +229,8 @@ class VideoWriter(Writer):
 
         Captions can only be had with the decoded picture; it is kept for nothing else.
         """
-        setup = self.detail.setup
+        setup, turn = self.detail.setup, self.detail.turn
+        frame = frame if turn is None else turn.frame(frame)
         planes = converted(frame, setup.form, setup.coding)
         if not isinstance(frame.source, av.VideoFrame) or setup.encoder not in CAPTIONERS:
             return make_frame(planes, setup.form)
