@@ -19,9 +19,11 @@ from f2rcli.io.ffmpeg.messages import ffmpeg_reason, quiet_ffmpeg
 from f2rcli.io.ffmpeg.metadata import metadata_of
 from f2rcli.io.ffmpeg.pixel_formats import fill_frame, make_frame
 from f2rcli.io.ffmpeg.scheduling import ordinary_scheduling
+from f2rcli.io.video import mp4_boxes
 from f2rcli.io.video.containers import open_target, stream_tags
 from f2rcli.io.video.ffmpeg_input import PIPE
 from f2rcli.io.video.matroska import PADDING, write_pixel_aspect
+from f2rcli.io.video.mp4_boxes import write_mastering
 from f2rcli.io.video.packets import AnyPacket, SidePackets
 from f2rcli.io.video.plan import VideoDetail
 from f2rcli.io.video.read_back import facts_not_kept, not_kept
@@ -105,6 +107,7 @@ class VideoWriter(Writer):
         if self._part is None:
             return 0, ()
         self._write_aspect(self._part.path)
+        self._write_mastering(self._part.path)
         verified = verify(self._part.path, self.name, self._index, self._written, self.detail)
         self._look_for_what_is_kept(self._part.path)
         return self._part.publish(), verified
@@ -127,6 +130,14 @@ class VideoWriter(Writer):
                 write_pixel_aspect(path, self._track, size, aspect)
             except ValueError as error:  # better without than not at all
                 self._side.lose(f"pixel aspect {aspect} ({error})")
+
+    def _write_mastering(self, path: Path) -> None:
+        """MP4 and MOV: HDR10 boxes, which players read before the stream."""
+        if self.detail.mastering is not None:
+            try:
+                write_mastering(path, self.detail.mastering)
+            except ValueError as error:
+                self._side.lose(f"HDR10 boxes ({error})")
 
     def abandon(self) -> None:
         """Stop; remove the part file. After `finish` there is nothing to remove."""
@@ -178,8 +189,10 @@ class VideoWriter(Writer):
         stream.time_base = setup.time_base
         tags = stream_tags(dict(self.metadata.stream_tags), self.detail.container.muxer)
         stream.metadata.update(tags)
-        if self.detail.patch_aspect:
-            stream.metadata["title"] = stream.metadata.get("title", "") + PADDING
+        room = PADDING if self.detail.patch_aspect else ""
+        room = mp4_boxes.PADDING if self.detail.mastering else room
+        if room:
+            stream.metadata["title"] = stream.metadata.get("title", "") + room
         if self.metadata.disposition:
             stream.disposition = self.metadata.disposition
         if self.detail.display_matrix:
