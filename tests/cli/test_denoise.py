@@ -11,6 +11,7 @@ import pytest
 
 from f2rcli.cli.preview import preview_target
 from f2rcli.errors import EXIT_DAMAGED, EXIT_FAILURE, EXIT_INPUT, EXIT_OK, EXIT_USAGE
+from f2rcli.io.ffmpeg.turning import Turn
 
 
 def frames_of(path: Path) -> list[np.ndarray]:
@@ -315,3 +316,12 @@ def test_what_was_to_be_kept_and_is_not_there_is_exit_code_4(
     assert "the output lacks what was to be kept: 2 chapters." in done.err
     assert "lost 2 chapters" in done.err
     assert len(frames_of(tmp_path / "out.mkv")) == 6
+
+
+def test_a_report_of_turned_pictures_is_refused_first(f2r, clip, tmp_path, monkeypatch) -> None:
+    turn = Turn(transposed=True, rows_back=False, columns_back=True)
+    monkeypatch.setattr("f2rcli.io.video.plan._turn", lambda *_: turn)
+    done = f2r("denoise", clip, "-o", tmp_path / "out.ts", "--report", tmp_path / "r.html")
+    assert done.code == EXIT_USAGE
+    assert "turned" in done.err
+    assert listing(tmp_path) == {"clip.mp4"}

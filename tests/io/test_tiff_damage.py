@@ -253,6 +253,27 @@ def test_a_missing_page_file_is_told(source: str, tmp_path: Path) -> None:
         open_reader(tmp_path / source, ReadOptions(strict=True))
 
 
+@pytest.mark.parametrize("bigtiff", [False, True])
+def test_a_list_that_ends_before_the_last_page_is_told(bigtiff: bool, tmp_path: Path) -> None:
+    """Without a description only the headers of the pages themselves tell."""
+    path = tmp_path / "s.tif"
+    with tifffile.TiffWriter(path, bigtiff=bigtiff) as writer:
+        for page in movie((6, 16, 20)):
+            writer.write(page, metadata=None, contiguous=False)
+    with open_reader(path) as reader:
+        assert not reader.ledger.damaged
+    with tifffile.TiffFile(path) as file:
+        following = file.pages[3].offset
+    width = "<Q" if bigtiff else "<I"
+    place = path.read_bytes().index(struct.pack(width, following))
+    data = bytearray(path.read_bytes())
+    struct.pack_into(width, data, place, 0)
+    path.write_bytes(data)
+    with open_reader(path) as reader:
+        assert len(list(reader)) == 3
+        assert reader.ledger.lines() == ["its list has 3 pages, and 3 more lie behind them"]
+
+
 def test_pages_that_share_their_samples_are_not_written(tmp_path: Path) -> None:
     path = tmp_path / "s.tif"
     tifffile.imwrite(path, movie((6, 16, 20)), photometric="minisblack", metadata=None,

@@ -36,6 +36,7 @@ from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, UsageError, WeightsEr
 from f2rcli.frames import ClipInfo
 from f2rcli.io import default_target, open_reader, open_writer, plan_output
 from f2rcli.io.base import Reader, ReadOptions, WriteOptions, WritePlan
+from f2rcli.io.ffmpeg.turning import TURNED
 from f2rcli.io.preview import write_preview
 from f2rcli.window import LEAD_IN, LEAD_OUT
 
@@ -144,6 +145,9 @@ def run_job(job: Job, console: Console) -> int:
             done = _preview(job, job.preview, reader, console)
         else:
             plan = plan_output(reader, job.target, job.write)
+            if page is not None and TURNED in plan.kept:
+                why = "--report: the output's pictures are turned and cannot be compared."
+                raise UsageError(why, hint="Write .mkv, .mp4 or .mov, or pass --copy-only.")
             _announce(job, reader, plan, console)
             engine = _engine(job, reader, console)
             if job.dry_run:

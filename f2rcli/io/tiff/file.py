@@ -16,7 +16,7 @@ from f2rcli.io.ledger import count
 from f2rcli.io.tiff.axes import Series, check_series
 from f2rcli.io.tiff.compression import compression_name
 from f2rcli.io.tiff.library import DAMAGE, opened, quiet_tifffile, unreadable
-from f2rcli.io.tiff.promise import as_promised
+from f2rcli.io.tiff.promise import as_promised, unlisted_pages
 from f2rcli.io.tiff.stack import Spot, Stack
 
 RGB, PALETTE, YCBCR, CFA = 2, 3, 6, 32803  # photometric interpretations
@@ -66,6 +66,7 @@ class TiffStack(Stack):
         for one in self.series:
             check_series(one, self.name)
         self._misfit = self._complained(MISFIT) and self._arrays is found
+        self._unlisted = 0 if self.described else unlisted_pages(self.file)
         self.absent = [self._absent(number) for number in range(len(self._arrays))]
 
     @property
@@ -86,7 +87,11 @@ class TiffStack(Stack):
     def cut_off(self) -> str:
         """See Stack."""
         pages = count(len(self.file.pages), "page")
-        return f"its list of pages breaks off after {pages}" if self._complained(CUT_OFF) else ""
+        if self._complained(CUT_OFF):
+            return f"its list of pages breaks off after {pages}"
+        if self._unlisted:
+            return f"its list has {pages}, and {self._unlisted} more lie behind them"
+        return ""
 
     def _check_pages(self) -> None:
         """Refuse files that are not stacks, and headers with impossible claims."""

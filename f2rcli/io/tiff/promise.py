@@ -15,6 +15,8 @@ import tifffile
 from f2rcli.io.tiff.library import DAMAGE, quiet_tifffile
 
 _MOST = 1 << 24  # pictures; a description that promises more is itself damaged
+_ENTRIES = (12, 20)  # bytes of a tag in TIFF and BigTIFF
+_CHUNK = 1 << 20  # bytes read at a time
 _OUTER = 6  # axes of pictures that a description may have
 
 
@@ -110,3 +112,30 @@ def _pages_like(file: tifffile.TiffFile, keyframe: Any, most: int) -> list[Any]:
                 break
             pages.append(page)
     return pages
+
+
+def unlisted_pages(file: tifffile.TiffFile) -> int:
+    """Headers of pages like the first that lie behind all listed ones: the list ends too early.
+
+    Only files without a description need this. A header is told by its width and height.
+    """
+    pages = list(file.pages)
+    first = pages[0].aspage()
+    width, height = (first.tags.get(code) for code in (256, 257))
+    if width is None or height is None:
+        return 0
+    entry = height.offset - width.offset
+    last = max(pages, key=lambda page: page.offset).offset + width.offset - first.offset + 2 * entry
+    handle = file.filehandle
+    handle.seek(width.offset)
+    wanted = handle.read(2 * entry)
+    return _occurrences(handle, last, wanted) if entry in _ENTRIES else 0
+
+
+def _occurrences(handle: Any, start: int, wanted: bytes) -> int:
+    handle.seek(start)
+    found, before = 0, b""
+    while data := handle.read(_CHUNK):
+        found += (before + data).count(wanted)
+        before = data[-len(wanted) + 1 :]
+    return found

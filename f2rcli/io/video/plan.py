@@ -41,6 +41,7 @@ from f2rcli.io.video.properties import (
 )
 from f2rcli.io.video.sound import SoundSetup, choose_sound, sound_words
 
+_TURNING = "{} states no rotation: the pictures themselves are turned"
 _TEXT = ("mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text")
 
 
@@ -101,7 +102,11 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
         dropped=(*choice.lost, *dropped, *dropped_facts),
         notes=(
             *_notes(reader, container, choice, options),
-            *([f"the pictures themselves are turned: {container.name} holds none"] if turn else []),
+            *(
+                [f"{container.name} states no rotation: the pictures themselves are turned"]
+                if turn
+                else []
+            ),
             *(sound_words(container, p.stream, p.sound) for p in streams if p.sound),
         ),
         overwrite=options.overwrite,
