@@ -118,7 +118,10 @@ class Children:
         with self._lock:
             running = list(self._running)
         for child in running:
-            child.terminate()
+            if os.name == "posix":
+                child.terminate()
+            elif child.stdin is not None:  # Windows would end it at once, without cleaning up
+                child.stdin.close()
         for child in running:
             try:
                 child.wait(PATIENCE)

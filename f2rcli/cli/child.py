@@ -8,6 +8,7 @@ import threading
 
 from f2rcli.batch.child import ALONE
 from f2rcli.cli.app import main
+from f2rcli.cli.signals import send
 
 
 def watch_parent() -> None:
@@ -19,7 +20,7 @@ def watch_parent() -> None:
     with contextlib.suppress(OSError, ValueError):
         while os.read(sys.stdin.fileno(), 4096):
             pass
-    os.kill(os.getpid(), signal.SIGTERM)
+    send(signal.SIGTERM)
 
 
 def start_watching() -> None:

@@ -3,9 +3,13 @@
 import os
 import signal
 import sys
+import threading
 from types import FrameType
+from typing import Any
 
 from f2rcli.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
+
+AGAIN = 0.05  # seconds after which a signal that was lost is raised again
 
 
 class Terminated(BaseException):
@@ -17,11 +21,16 @@ class Stopper:
 
     The second one only says that this is under way; the third quits at once, in case the
     clean-up itself hangs.
+
+    Python drops exceptions in the clean-up of objects and in other places that nothing calls. One
+    of ours that arrives there is raised again a moment later.
     """
 
     def __init__(self) -> None:
         self.count = 0
         self.handled: list[int] = []
+        self.lost: int | None = None  # the signal whose exception Python has dropped
+        self._hook: Any = None
 
     def install(self) -> None:
         """Handle the signals that end programs, but those that this process was set to ignore."""
@@ -30,6 +39,7 @@ class Stopper:
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self)
                 self.handled.append(number)
+        self._hook, sys.unraisablehook = sys.unraisablehook, self._dropped
 
     def remove(self) -> None:
         """Ignore the signals from now on: the run is over and its exit code is known.
@@ -39,9 +49,11 @@ class Stopper:
         """
         for number in self.handled:
             signal.signal(number, signal.SIG_IGN)
+        sys.unraisablehook = self._hook
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
+        again, self.lost = self.lost == number, None
+        self.count += not again
         interrupted = number == signal.SIGINT
         if self.count == 1:
             raise KeyboardInterrupt if interrupted else Terminated
@@ -49,3 +61,22 @@ class Stopper:
             os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, b"\nf2r: cleaning up...\n")
         else:
             os._exit(EXIT_INTERRUPTED if interrupted else EXIT_TERMINATED)
+
+    def _dropped(self, what: "sys.UnraisableHookArgs") -> None:
+        """Python's hook for exceptions that it drops."""
+        if not issubclass(what.exc_type, KeyboardInterrupt | Terminated):
+            self._hook(what)
+            return
+        ctrl_c = issubclass(what.exc_type, KeyboardInterrupt)
+        self.lost = signal.SIGINT if ctrl_c else signal.SIGTERM
+        timer = threading.Timer(AGAIN, send, (self.lost,))
+        timer.daemon = True
+        timer.start()
+
+
+def send(number: int) -> None:
+    """Send this process a signal from any thread: the main thread wakes and handles it."""
+    if os.name == "posix":
+        os.kill(os.getpid(), number)
+    else:  # there os.kill ends a process without a word
+        signal.raise_signal(number)

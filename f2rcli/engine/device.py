@@ -1,13 +1,13 @@
 """The device and the precision that networks run in."""
 
 import ctypes
-import os
 from contextlib import AbstractContextManager, nullcontext
 
 import cv2
 import torch
 
 from f2rcli.errors import DeviceError
+from f2rcli.machine import asked_threads, memory, processors
 
 # glibc's mallopt: arrays up to the largest size it can keep come from memory that the process has
 # already, which is not given back while it runs.
@@ -67,7 +67,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
 
 def use_threads(count: int | None) -> int:
     """Set how many threads networks, flow and filters may use; by default all cores there are."""
-    chosen = count or int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0))
+    chosen = count or asked_threads() or processors()
     torch.set_num_threads(chosen)
     cv2.setNumThreads(chosen)
     return chosen
@@ -91,4 +91,4 @@ def memory_of(device: torch.device) -> int:
     """Bytes of memory a device has in all; of a GPU, those that are free now."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return memory()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from f2rcli import methods, weights
+from f2rcli.machine import MOST_THREADS
 from f2rcli.settings import check, check_range, setting
 
 PICTURE = "Picture"
@@ -48,7 +49,7 @@ class EngineSettings:
         metavar="auto|cpu|cuda[:i]|mps", group=MACHINE, choices=DEVICES, pattern=r"cuda:\d+",
     )  # fmt: skip
     threads: int | None = setting(
-        None, "CPU threads (default: all).", metavar="N", group=MACHINE, low=1,
+        None, "CPU threads (default: all).", metavar="N", group=MACHINE, low=1, high=MOST_THREADS,
     )  # fmt: skip
     precision: str = setting(
         "auto", "Floating-point precision of the networks.", group=MACHINE, choices=PRECISIONS

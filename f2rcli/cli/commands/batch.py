@@ -24,6 +24,7 @@ from f2rcli.cli.terminal.batch_progress import BatchMeter
 from f2rcli.cli.terminal.console import Console
 from f2rcli.errors import EXIT_INPUT, EXIT_OK, InputError, UsageError
 from f2rcli.io import is_clip
+from f2rcli.machine import processors
 from f2rcli.settings import settings_of
 
 COMMAND: tuple[str, ...] = ()  # see Task.command
@@ -226,9 +227,7 @@ def _threads(workers: int) -> dict[str, list[str]]:
     """A fair share of the processors for every child, where several run at a time."""
     if workers == 1:
         return {}
-    allowed = getattr(os, "sched_getaffinity", None)  # not there on macOS and Windows
-    count = len(allowed(0)) if allowed else os.cpu_count() or 1
-    return {"threads": [f"--threads={max(1, count // workers)}"]}
+    return {"threads": [f"--threads={max(1, processors() // workers)}"]}
 
 
 def child_options(ctx: typer.Context) -> dict[str, list[str]]:
@@ -271,9 +270,8 @@ def _print_plan(tasks: list[Task], found: Scan, console: Console) -> int:
         clips = [{"source": task.source, "target": task.target} for task in tasks]
         console.event("plan", clips=clips)
         return EXIT_OK
-    for task in tasks:
-        console.data(f"{task.source} -> {task.target}")
-    console.data(f"{len(tasks)} clips; nothing was written (--dry-run)")
+    console.rows(f"{task.source} -> {task.target}" for task in tasks)
+    console.rows([f"{len(tasks)} clips; nothing was written (--dry-run)"])
     return EXIT_OK
 
 

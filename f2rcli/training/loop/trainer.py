@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from f2rcli.errors import WeightsError
+from f2rcli.signals import Interruption
 from f2rcli.training.footage.prefetch import BatchPrefetcher, Key
 from f2rcli.training.loop.checkpoint import LastGood, RunState, load_run, read, save_run, write
 from f2rcli.training.loop.distributed import ALONE, Group
@@ -22,7 +23,6 @@ from f2rcli.training.loop.learner import fitting
 from f2rcli.training.loop.optimiser_step import Clock, Gradient, OptimiserStep
 from f2rcli.training.loop.reporter import Report, Reporter
 from f2rcli.training.loop.settings import TrainSettings
-from f2rcli.training.loop.signals import Interruption
 from f2rcli.training.loop.stage import Progressing, Stage, sample_rngs
 from f2rcli.training.loop.timing import Timing
 

@@ -10,6 +10,7 @@ from f2rcli import methods, weights
 from f2rcli.errors import ConfigError, nearest
 from f2rcli.frames import Space
 from f2rcli.io.base import FieldMode, ReadOptions
+from f2rcli.machine import MOST_THREADS
 from f2rcli.training.methods import Capabilities, capabilities_of
 from f2rcli.training.run.quantities import size_in_bytes, span_in_seconds
 
@@ -127,7 +128,7 @@ class TrainConfig:
     def _check_numbers(self) -> None:
         _check_range("held_out", self.held_out, 2, 1000)
         _check_range("seed", self.seed, 0, 2**63 - 1)
-        _check_range("threads", self.threads, 1, 4096)
+        _check_range("threads", self.threads, 1, MOST_THREADS)
         _check_range("jobs", self.jobs, 0, 4096)
         _check_range("log_every", self.log_every, 1, 10**9)
         _check_range("validate_every", self.validate_every, 1, 10**9)

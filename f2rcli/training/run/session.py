@@ -1,7 +1,6 @@
 """One training run from footage to weights: decode, measure, train stage after stage, save."""
 
 import math
-import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ from f2rcli import weights
 from f2rcli.engine.device import choose_device, choose_precision, use_threads
 from f2rcli.errors import InputError, WeightsError
 from f2rcli.frames import Space
+from f2rcli.machine import processors
 from f2rcli.noise.report import NoiseReport
 from f2rcli.training.footage.footage import Footage, open_footage
 from f2rcli.training.footage.noise_check import (
@@ -102,7 +102,7 @@ def gather(
     def say(line: str) -> None:
         report(Event(kind=EventKind.LOG, stage="footage", step=0, steps=0, text=line))
 
-    jobs = config.jobs or max(1, min(4, (os.cpu_count() or 2) - 1))
+    jobs = config.jobs or max(1, min(4, processors() - 1))
     footage = open_footage(
         [Path(item) for item in config.inputs],
         config.folder / "footage",

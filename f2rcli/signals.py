@@ -1,4 +1,4 @@
-"""Signals that end a run wait until the step in hand is done and saved."""
+"""Signals that end a run wait until what is in hand is done."""
 
 import signal
 import threading

@@ -1,0 +1,43 @@
+"""How much of this machine a process may use, on every system that Python runs on."""
+
+import ctypes
+import os
+import re
+
+MOST_THREADS = 1024  # beyond that, starting them takes more than it gives, or fails
+
+
+def processors() -> int:
+    """The number of processors that this process may run on."""
+    allowed = getattr(os, "sched_getaffinity", None)  # not there on macOS and Windows
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
+def asked_threads() -> int | None:
+    """The number of threads that OMP_NUM_THREADS asks for; None where it names none.
+
+    OpenMP allows a list, a number for each nesting level; the first one counts.
+    """
+    first = re.match(r"\s*0*([1-9]\d*)\s*(,|$)", os.environ.get("OMP_NUM_THREADS", ""))
+    return None if first is None else min(int(first[1][:9]), MOST_THREADS)
+
+
+def memory() -> int:
+    """Bytes of memory that the machine has in all."""
+    ask = getattr(os, "sysconf", None)  # not there on Windows
+    return ask("SC_PHYS_PAGES") * ask("SC_PAGE_SIZE") if ask else _windows_memory()
+
+
+class _Status(ctypes.Structure):
+    """MEMORYSTATUSEX of the Windows API."""
+
+    _fields_ = (
+        ("length", ctypes.c_uint32), ("load", ctypes.c_uint32), ("total", ctypes.c_uint64),
+        ("others", ctypes.c_uint64 * 6),
+    )  # fmt: skip
+
+
+def _windows_memory() -> int:
+    status = _Status(length=ctypes.sizeof(_Status))
+    ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))  # type: ignore[attr-defined]
+    return int(status.total)

@@ -1,0 +1,121 @@
+"""macOS and Windows lack much that Linux has: f2r loads and works without it."""
+
+import ast
+import importlib
+import os
+import pkgutil
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import f2rcli
+from f2rcli import machine
+from f2rcli.cli.app import run
+from f2rcli.errors import EXIT_OK
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "noisy_path.mp4"
+LINUX_MODULES = ("fcntl", "resource", "pwd", "grp", "termios")
+# What Python's documentation marks as not available on Windows or macOS, of what f2r could use.
+LINUX_CALLS = {
+    "sched_getaffinity", "sched_setaffinity", "sched_getscheduler", "sched_setscheduler",
+    "sched_param", "SCHED_OTHER", "sysconf", "fork", "getuid", "geteuid", "killpg", "setsid",
+    "mkfifo", "statvfs", "posix_fadvise", "posix_fallocate", "sendfile", "memfd_create",
+    "O_NOFOLLOW", "O_NONBLOCK", "O_DIRECTORY", "WNOHANG",
+}  # fmt: skip
+LINUX_SIGNALS = {
+    "SIGHUP", "SIGKILL", "SIGPIPE", "SIGALRM", "SIGUSR1", "setitimer", "pthread_sigmask",
+    "pthread_kill", "sigwait",
+}  # fmt: skip
+GUARDED = {"io/ffmpeg/scheduling.py"}  # which asks first
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine without what only Linux has."""
+    for name in LINUX_MODULES:
+        monkeypatch.setitem(sys.modules, name, None)  # importing it fails
+    for holder, names in ((os, LINUX_CALLS), (signal, LINUX_SIGNALS)):
+        for name in names:
+            monkeypatch.delattr(holder, name, raising=False)
+    monkeypatch.setattr(machine, "_windows_memory", lambda: 8 << 30)
+
+
+@pytest.fixture
+def afresh() -> Iterator[None]:
+    """No module of f2r is loaded; those that were are back afterwards."""
+
+    def ours() -> dict[str, object]:
+        return {n: m for n, m in sys.modules.items() if n.split(".")[0] == "f2rcli"}
+
+    before = ours()
+    for name in before:
+        del sys.modules[name]
+    yield
+    for name in ours():
+        del sys.modules[name]
+    sys.modules.update(before)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("afresh", "elsewhere")
+def test_every_module_loads_without_what_only_linux_has() -> None:
+    names = [found.name for found in pkgutil.walk_packages(f2rcli.__path__, "f2rcli.")]
+    for name in names:
+        if not name.endswith("__main__"):
+            importlib.import_module(name)
+    assert len(names) > 200
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_clip_is_denoised_without_what_only_linux_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    out = tmp_path / "out.mp4"
+    tile = ("--tile", "auto")  # asks for the memory there is
+    code = run(["denoise", str(EXAMPLE), "-o", str(out), "--frames", "2", *tile])
+    assert code == EXIT_OK, capfd.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_names_that_only_linux_has_are_asked_for_first() -> None:
+    root = Path(f2rcli.__file__).parent
+    bare = [
+        f"{path.relative_to(root)}:{node.lineno} {ast.unparse(node)}"
+        for path in sorted(root.rglob("*.py"))
+        if str(path.relative_to(root)) not in GUARDED
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if _names_linux(node)
+    ]
+    assert not bare, "use getattr, or import_module for modules"
+
+
+def _names_linux(node: ast.AST) -> bool:
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        of = {"os": LINUX_CALLS, "signal": LINUX_SIGNALS}.get(node.value.id, set())
+        return node.attr in of
+    if isinstance(node, ast.Import):
+        return any(alias.name in LINUX_MODULES for alias in node.names)
+    return isinstance(node, ast.ImportFrom) and node.module in LINUX_MODULES
+
+
+@pytest.mark.parametrize(
+    ("told", "threads"),
+    [("3", 3), ("2,1", 2), (" 4 , 2", 4), ("", None), ("many", None), ("0", None), ("-3", None),
+     ("9" * 40, machine.MOST_THREADS)],
+)  # fmt: skip
+def test_omp_num_threads_may_hold_anything(
+    monkeypatch: pytest.MonkeyPatch, told: str, threads: int | None
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
+    assert machine.asked_threads() == threads
+
+
+def test_the_machine_has_processors_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert machine.processors() >= 1
+    assert machine.memory() > 1 << 20
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert machine.processors() == 1
