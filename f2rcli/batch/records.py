@@ -7,7 +7,6 @@ result.
 """
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -18,8 +17,9 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from f2rcli.errors import OutputError
-from f2rcli.io.atomic import lock, unlock, write_text
+from f2rcli.io.atomic import write_text
 from f2rcli.io.digest import file_digest
+from f2rcli.io.locks import lock, unlock
 
 FOLDER = ".f2r"
 FORMAT = 1
@@ -92,42 +92,33 @@ class Records:
         """Work on a place alone; waits for whoever does so now, whatever process that is.
 
         Yields the descriptor that holds the claim, for a child to inherit: where this process is
-        killed, the claim lasts until the child has cleaned up too. None where the disk or system
-        knows no such claims. Raises OSError, and InterruptedError once `stopped` is set.
+        killed, the claim lasts until the child has cleaned up too. None where the system knows no
+        such claims. Raises OSError, and InterruptedError once `stopped` is set.
         """
         if os.name != "posix":
             yield None
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self._path(place).with_suffix(".claim")
-        while (descriptor := _try_claim(path)) == HELD:
+        while (descriptor := _try_claim(path)) is None:
             if stopped.wait(CLAIM_STEP):
                 raise InterruptedError
         try:
             yield descriptor
         finally:
-            if descriptor is not None:
-                unlock(path, descriptor)
+            unlock(path, descriptor)
 
     def _path(self, place: PurePath) -> Path:
         name = hashlib.sha256(os.fsencode(place.as_posix())).hexdigest()[:32]
         return self.folder / f"{name}.json"
 
 
-HELD = -1
-NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
-
-
 def _try_claim(path: Path) -> int | None:
-    """A descriptor with the claim; HELD while another has it; None where there are no claims."""
+    """A descriptor with the claim; None while another process has it."""
     try:
         return lock(path)
     except BlockingIOError:
-        return HELD
-    except OSError as error:
-        if error.errno in NO_LOCKS:
-            return None
-        raise
+        return None
 
 
 def content_of(source: Path, known: Content | None) -> Content:

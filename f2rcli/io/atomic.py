@@ -1,7 +1,8 @@
 """Atomic output: a part file or folder beside the target, renamed onto it at the very end."""
 
+import atexit
 import errno
-import importlib
+import hashlib
 import os
 import shutil
 from abc import ABC, abstractmethod
@@ -10,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from f2rcli.errors import OutputError
+from f2rcli.io.locks import RENAMES_OPEN, lock, unlock
+from f2rcli.signals import Interruption
 
 ELSEWHERE = "choose another folder with output="
 FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows knows no quota
@@ -22,7 +25,7 @@ def replacing(target: Path) -> Iterator[Path]:
     For files of our own, such as records and checkpoints: what processes write at once does not
     mix, and the last one wins. Raises OSError.
     """
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    part = target.with_name(_fitting(f".{target.name}.{os.getpid()}.part"))
     try:
         yield part
         flush(part)
@@ -52,6 +55,21 @@ class Part(ABC):
     """Output under way, beside its target: `publish` moves it there, `discard` removes it."""
 
     path: Path
+    keep: bool  # leave what is under way behind when the run fails
+
+    def __init__(self, target: Path, *, overwrite: bool, keep: bool = False) -> None:
+        """Begin; raises OutputError where another run writes the target, or nothing can be."""
+        self.target = target
+        self.overwrite = overwrite
+        self.keep = keep
+        self._lock: int | None = None  # while it is neither published nor discarded
+        with _errors_of_locks(target), Interruption():  # a signal is heard once it is known
+            self._lock = self._begin()
+            _remember(self)
+
+    @abstractmethod
+    def _begin(self) -> int:
+        """Make an empty part; the descriptor of its lock. Raises OSError."""
 
     @abstractmethod
     def file(self, name: str) -> Path:
@@ -76,22 +94,11 @@ class Part(ABC):
 class PartFile(Part):
     """A user's file that appears at its target whole or not at all; one run at a time writes it."""
 
-    def __init__(self, target: Path, *, overwrite: bool, keep: bool = False) -> None:
-        self.target = target
-        self.overwrite = overwrite
-        self.keep = keep  # leave the part file behind when the run fails
-        self.path = part_path(target)
-        self._open = True
-        try:
-            self._lock = lock(self.path)
-            os.ftruncate(self._lock, 0)  # what a killed run left behind
-        except BlockingIOError as error:
-            raise OutputError(
-                f"{target.name}: another run is writing it.",
-                hint="Wait for it, or choose another name with output=.",
-            ) from error
-        except OSError as error:
-            raise disk_error(target, error) from error
+    def _begin(self) -> int:
+        self.path = part_path(self.target)
+        descriptor = lock(self.path)
+        os.ftruncate(descriptor, 0)  # what a killed run left behind
+        return descriptor
 
     def file(self, name: str) -> Path:
         """See Part; whatever the name."""
@@ -104,8 +111,11 @@ class PartFile(Part):
             size = self.path.stat().st_size
             if not self.overwrite and self.target.exists():  # it appeared during the run
                 raise exists_error(self.target)
-            os.replace(self.path, self.target)
-            self._close()
+            with Interruption():  # else what another run has begun by then would be discarded
+                if not RENAMES_OPEN:
+                    self._close()
+                os.replace(self.path, self.target)
+                self._close()
         return size
 
     def discard(self) -> None:
@@ -116,29 +126,31 @@ class PartFile(Part):
 
     def remove(self) -> None:
         """Remove the part file unless it is published; its writer may still have it open."""
-        if self._open:
+        if self._lock is not None:
             with suppress(OSError):
                 self.path.unlink(missing_ok=True)
 
     def _close(self) -> None:
-        if self._open:
-            self._open = False
+        if self._lock is not None:
             os.close(self._lock)
+            self._lock = None
+            _UNDER_WAY.discard(self)
 
 
 class PartFolder(Part):
-    """Files of a folder that appear together or not at all."""
+    """Files of a folder that appear together or not at all; one run at a time writes it."""
 
-    def __init__(self, target: Path, *, overwrite: bool, keep: bool = False) -> None:
-        self.target = target
-        self.overwrite = overwrite
-        self.keep = keep  # leave the part folder behind when the run fails
+    def _begin(self) -> int:
         self.names: list[str] = []
-        self.path = part_folder(target)
-        with disk_errors(target):
+        self.path = part_folder(self.target)
+        descriptor = lock(lock_path(self.target))
+        try:
             shutil.rmtree(self.path, ignore_errors=True)  # a killed run's
             self.path.mkdir()
-        self._open = True
+        except OSError:
+            unlock(lock_path(self.target), descriptor)
+            raise
+        return descriptor
 
     def file(self, name: str) -> Path:
         """See Part."""
@@ -153,7 +165,7 @@ class PartFolder(Part):
                 self._move()
             else:
                 os.replace(self.path, self.target)
-        self._open = False
+        self._close()
         return size
 
     def _move(self) -> None:
@@ -166,63 +178,86 @@ class PartFolder(Part):
 
     def discard(self) -> None:
         """See Part."""
-        if self._open and not self.keep:
+        if self._lock is not None and not self.keep:
             shutil.rmtree(self.path, ignore_errors=True)
-        self._open = False
+        self._close()
+
+    def _close(self) -> None:
+        if self._lock is not None:
+            with suppress(OSError):
+                unlock(lock_path(self.target), self._lock)
+            self._lock = None
+            _UNDER_WAY.discard(self)
+
+
+_UNDER_WAY: set[Part] = set()  # of this process and those it was forked from
+
+
+def _remember(part: Part) -> None:
+    """Discard a part at the latest when Python ends, whatever ended the run that began it."""
+    if not _UNDER_WAY:
+        atexit.unregister(_discard_all)
+        atexit.register(_discard_all, os.getpid())
+    _UNDER_WAY.add(part)
+
+
+def _discard_all(process: int) -> None:
+    for part in tuple(_UNDER_WAY) if os.getpid() == process else ():
+        part.discard()
 
 
 def part_path(target: Path) -> Path:
     """The file that becomes `target`, while it is written."""
-    return target.with_name(f".{target.stem}.part{target.suffix}")
+    return target.with_name(_fitting(f".{target.stem}.part{target.suffix}"))
 
 
 def part_folder(folder: Path) -> Path:
     """The folder that becomes `folder`, or whose files move there, while they are written."""
     beside = folder if folder.is_dir() else folder.parent
-    return beside / f".{folder.resolve().name}.part"
+    return beside / _fitting(f".{folder.resolve().name}.part")
+
+
+def lock_path(folder: Path) -> Path:
+    """The file that a run locks which writes `folder`."""
+    return folder.parent / _fitting(f".{folder.resolve().name}.lock")
+
+
+LONGEST = 255  # bytes of a file's name, on most disks
+
+
+def _fitting(name: str) -> str:
+    """A name for a while, short enough: of a long one its hash and its suffix."""
+    if len(os.fsencode(name)) <= LONGEST:
+        return name
+    short = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
+    return f".{short}.part{Path(name).suffix}"[:LONGEST]
 
 
 def remove_parts(target: Path) -> None:
     """Remove the parts of a crashed run. Only safe while no other run writes this target."""
     with suppress(OSError):
         part_path(target).unlink(missing_ok=True)
+        lock_path(target).unlink(missing_ok=True)
     shutil.rmtree(part_folder(target), ignore_errors=True)
-
-
-def lock(path: Path) -> int:
-    """Open or create a file for this process alone; returns the descriptor that holds the lock.
-
-    The lock lasts until every copy of the descriptor is closed, as when a process is killed.
-    Raises BlockingIOError while another process holds it, and OSError. Windows has no such locks:
-    every process gets the file there.
-    """
-    while True:
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o666)
-        if os.name != "posix":
-            return descriptor
-        try:
-            fcntl = importlib.import_module("fcntl")  # not there on Windows
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.stat().st_ino == os.fstat(descriptor).st_ino:
-                return descriptor
-        except FileNotFoundError:
-            pass
-        except OSError:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)  # its last holder has moved or removed that file: try the next one
-
-
-def unlock(path: Path, descriptor: int) -> None:
-    """Remove a lock file and release its lock."""
-    path.unlink(missing_ok=True)
-    os.close(descriptor)
 
 
 def flush(path: Path) -> None:
     """Flush a finished file to the disk. Raises OSError."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
+
+
+@contextmanager
+def _errors_of_locks(target: Path) -> Iterator[None]:
+    """disk_errors, where another run may have the lock."""
+    with disk_errors(target):
+        try:
+            yield
+        except BlockingIOError as error:
+            raise OutputError(
+                f"{target.name}: another run is writing it.",
+                hint="Wait for it, or choose another name with output=.",
+            ) from error
 
 
 @contextmanager
@@ -255,6 +290,8 @@ def disk_error(target: Path, error: OSError, elsewhere: str = ELSEWHERE) -> Outp
             why, hint = "no permission to write there", f"{elsewhere[0].upper()}{elsewhere[1:]}."
         case errno.EPIPE:
             why, hint = "the pipe was closed by its reader", "Check the program after the pipe."
+        case errno.EBADF:
+            why, hint = "it is closed", "Send it to a file or a pipe."
         case errno.ENAMETOOLONG:
             why, hint = "the name is too long", "Choose a shorter one with output=."
         case _:

@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 from f2rcli.errors import OutputError, UsageError
-from f2rcli.io.atomic import exists_error
+from f2rcli.io.atomic import disk_errors, exists_error
 from f2rcli.io.numbering import is_pattern, numbered
 
 
@@ -21,6 +21,11 @@ def default_folder(source: Path) -> Path | None:
 
 def check_target(target: Path, sources: list[Path], *, overwrite: bool) -> None:
     """Raise for a target that cannot or must not be written; touches nothing."""
+    with disk_errors(target):  # names that are too long
+        _check_target(target, sources, overwrite=overwrite)
+
+
+def _check_target(target: Path, sources: list[Path], *, overwrite: bool) -> None:
     parent = target.parent
     if not parent.is_dir():
         raise OutputError(

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from f2rcli.errors import OutputError
-from f2rcli.io import atomic
-from f2rcli.io.atomic import PartFile, lock, replacing, unlock, write_file, write_text
+from f2rcli.io import locks
+from f2rcli.io.atomic import PartFile, replacing, write_file, write_text
+from f2rcli.io.locks import lock, unlock
 
 
 def test_a_block_that_fails_leaves_the_file_before(tmp_path: Path) -> None:
@@ -52,11 +53,11 @@ def test_a_run_that_comes_while_another_publishes_leaves_its_file_whole(
 
     def opened_before_it_is_renamed(path: Path, *rest: int) -> int:
         descriptor = really_open(path, *rest)
-        monkeypatch.setattr(atomic.os, "open", really_open)
+        monkeypatch.setattr(locks.os, "open", really_open)
         first.publish()
         return descriptor
 
-    monkeypatch.setattr(atomic.os, "open", opened_before_it_is_renamed)
+    monkeypatch.setattr(locks.os, "open", opened_before_it_is_renamed)
     second = PartFile(target, overwrite=True)
     assert target.read_bytes() == b"whole"
     second.discard()

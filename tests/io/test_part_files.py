@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import stat
 from pathlib import Path
 
@@ -289,3 +290,61 @@ def test_one_file_is_known_under_all_its_names(
     monkeypatch.chdir(tmp_path)
     assert same_file(Path("missing"), tmp_path / "missing")
     assert not same_file(Path("missing"), tmp_path / "gone")
+
+
+def test_a_signal_while_a_part_is_begun_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is heard once the part is known, and whoever is to remove it never got it."""
+
+    def locked(path: Path) -> int:
+        descriptor = lock(path)
+        signal.raise_signal(signal.SIGINT)
+        return descriptor
+
+    lock = atomic.lock
+    monkeypatch.setattr(atomic, "lock", locked)
+    for kind in (PartFile, PartFolder):
+        with pytest.raises(KeyboardInterrupt):
+            kind(tmp_path / "a.txt", overwrite=False)
+        assert names(tmp_path)
+        atomic._discard_all(os.getpid())  # as Python's end does
+        assert names(tmp_path) == []
+
+
+@posix
+def test_two_cannot_write_one_folder_and_a_dead_ones_part_is_begun_anew(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    for there in (False, True):
+        first = PartFolder(target, overwrite=False)
+        lies = first.add("1.png", b"one")
+        with pytest.raises(OutputError, match="out: another run is writing it"):
+            PartFolder(target, overwrite=False)
+        assert lies.read_bytes() == b"one"
+        first.discard()
+        if not there:
+            target.mkdir()
+    part_folder(target).mkdir()
+    atomic.lock_path(target).touch()
+    PartFolder(target, overwrite=False).discard()
+    assert (names(tmp_path), names(target)) == (["out"], [])
+
+
+@pytest.mark.parametrize("name", ["o" * 250 + ".mp4", "é" * 125 + ".mp4", "o" * 251])
+def test_the_longest_names_have_parts_with_shorter_ones(tmp_path: Path, name: str) -> None:
+    target = tmp_path / name
+    if target.suffix:
+        write_file(target, b"x", overwrite=False)
+        assert part_path(target).suffix == target.suffix
+        atomic.write_text(target, "y")
+        assert target.read_text() == "y"
+    else:
+        folder = PartFolder(target, overwrite=False)
+        folder.add("1.png", b"")
+        folder.publish()
+    assert names(tmp_path) == [name]
+
+
+def test_a_name_too_long_for_the_disk_is_said(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="the name is too long"):
+        check_target(tmp_path / ("o" * 300 + ".mp4"), [tmp_path], overwrite=True)

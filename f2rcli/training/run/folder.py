@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from f2rcli.errors import ConfigError, OutputError, UsageError
-from f2rcli.io.atomic import disk_errors, lock, unlock, write_text
+from f2rcli.io.atomic import disk_errors, write_text
 from f2rcli.io.digest import file_digest
+from f2rcli.io.locks import lock, unlock
 from f2rcli.io.targets import check_target
 from f2rcli.training.footage.sources import ClipSource, find_sources
 from f2rcli.training.run.config import TrainConfig
