@@ -1,6 +1,7 @@
 """The `f2r` command: its sub-commands, and the end of every run: one line, one exit code."""
 
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -116,6 +117,10 @@ class ExitHandler:
             case _ if _out_of_memory(error):
                 hint = "Pass --tile 256, or close other programs."
                 return self._say("not enough memory.", hint, EXIT_FAILURE)
+            case OSError() if error.errno == errno.EBADF and error.filename is None:
+                _silence_stdout()
+                hint = "Send it to a file or a pipe."
+                return self._say("standard output is closed.", hint, EXIT_FAILURE)
             case OSError():
                 what = (
                     f"{error.filename or 'standard output or a file'}: {error.strerror or error}."
@@ -173,8 +178,26 @@ def _silence_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def fill_standard_streams() -> None:
+    """Give a process that was started without standard streams some, as daemons and cron do.
+
+    Else the next file to be opened would take the place of one, and receive what is meant for it.
+    Reading yields nothing and messages go nowhere, but results have to go somewhere: writing to
+    standard output fails.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            flags = os.O_WRONLY if name == "stderr" else os.O_RDONLY
+            descriptor = os.open(os.devnull, flags)  # the lowest one that is free: `number`
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
 def main() -> None:
     """Entry point of `f2r` and of `python -m f2rcli`."""
+    fill_standard_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be text
     # torch's waiting threads shall sleep, not spin: beside an encoder or any other busy program

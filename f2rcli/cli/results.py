@@ -38,7 +38,7 @@ def deliver(
         write_file(Path(json_file), f"{text}\n".encode(), overwrite=overwrite)
     console.event(kind, **values)
     if console.events is None and not console.quiet:
-        console.data("\n".join(lines))
+        console.rows(lines)
 
 
 def finite(value: Any) -> Any:

@@ -109,8 +109,7 @@ class Started:
             [sys.executable, str(FAKE), *map(str, arguments)],
             stderr=subprocess.PIPE,
             env=os.environ | told,
-            preexec_fn=listen_to_signals,
-            **{"stdout": subprocess.PIPE, **options},
+            **{"stdout": subprocess.PIPE, "preexec_fn": listen_to_signals, **options},
         )
 
     def wait_until_held(self) -> None:

@@ -208,16 +208,17 @@ def _print_plan(
         values = {"engine": settled, "cost": None if cost is None else cost.values()}
         console.event("plan", plan=_plan_values(plan), **values)
         return
-    say = console.note if job.target == "-" else console.data
-    say(f"output   {plan.summary()}")
-    for line in plan.kept:
-        say(f"keeps    {line}")
-    for line in plan.dropped:
-        say(f"drops    {line}")
+    rows = [f"output   {plan.summary()}"]
+    rows += [f"keeps    {line}" for line in plan.kept]
+    rows += [f"drops    {line}" for line in plan.dropped]
     if engine is not None and cost is not None:
-        say(f"engine   {engine_words(engine)}")
-        say(f"cost     {cost.words()}")
-    say("nothing was written (--dry-run)")
+        rows += [f"engine   {engine_words(engine)}", f"cost     {cost.words()}"]
+    rows.append("nothing was written (--dry-run)")
+    if job.target != "-":
+        console.rows(rows)
+        return
+    for row in rows:
+        console.note(row)
 
 
 def _restore(

@@ -42,7 +42,9 @@ def doctor(
         good &= finding.good
         console.event("finding", **finding._asdict())
         if console.events is None:
-            console.data(f"{finding.topic:<10} {'' if finding.good else 'FAILED: '}{finding.text}")
+            console.rows(
+                [f"{finding.topic:<10} {'' if finding.good else 'FAILED: '}{finding.text}"]
+            )
     return EXIT_OK if good else EXIT_FAILURE
 
 

@@ -16,6 +16,7 @@ from f2rcli.cli.results import check_result
 from f2rcli.cli.terminal.console import Console
 from f2rcli.cli.terminal.eval_table import tables
 from f2rcli.cli.terminal.progress import Meter
+from f2rcli.cli.terminal.text import one_line
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, UsageError
 from f2rcli.evaluation.plan import Plan
@@ -146,7 +147,7 @@ def _print_tables(found: Evaluation, console: Console) -> None:
     for table in tables(found, every_clip=console.verbose):
         out.print(table)
     for line in facts(found):
-        out.print(line, markup=False, soft_wrap=True)
+        out.print(one_line(line), markup=False, soft_wrap=True)
 
 
 def facts(found: Evaluation) -> list[str]:

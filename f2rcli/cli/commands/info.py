@@ -48,7 +48,7 @@ def info(
         seen = examine(source, reader, engine, console)
     console.event("info", **seen)
     if console.events is None:
-        console.data("\n".join(lines(seen)))
+        console.rows(lines(seen))
     return EXIT_OK
 
 

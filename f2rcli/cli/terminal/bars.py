@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from f2rcli.cli.terminal.console import Console
+from f2rcli.cli.terminal.text import one_line
 
 Words = Sequence[tuple[int, str]]  # parts of a line with their rank: 0 stays longest
 LONGEST, SHORTEST = 30, 6  # columns of a bar
@@ -39,7 +40,7 @@ class Bars(Progress):
         bar = max(min(LONGEST, self.human.width - most - label - 2), 0)
         table = Table.grid(padding=(0, 1))
         for task, text in zip(shown, words, strict=True):
-            name = Text(task.description, no_wrap=True, overflow="ellipsis")
+            name = Text(one_line(task.description), no_wrap=True, overflow="ellipsis")
             name.truncate(label, overflow="ellipsis", pad=True)
             table.add_row(name, _bar(task, bar), Text(text, no_wrap=True))
         return table

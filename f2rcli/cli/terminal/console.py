@@ -10,7 +10,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
@@ -19,6 +19,7 @@ from rich.console import Console as RichConsole
 from rich.text import Text
 
 from f2rcli.cli.spelling import as_flags, flags_of
+from f2rcli.cli.terminal.text import lines, one_line
 from f2rcli.errors import DeviceError, F2RError, OutputError, UsageError, WeightsError
 from f2rcli.settings import setting
 
@@ -87,20 +88,21 @@ class Console:
 
     def detail(self, text: str) -> None:
         """Print a detail, with --verbose only."""
+        text = lines(text)
         LOG.debug(text)
         if self.verbose and self.events is None:
             self._print(text)
 
     def note(self, text: str) -> None:
         """Print a line, unless the run is quiet."""
-        text = self.spelled(text)
+        text = lines(self.spelled(text))
         LOG.info(text)
         if not self.quiet and self.events is None:
             self._print(text)
 
     def warning(self, text: str) -> None:
         """Print a warning, even when quiet."""
-        text = self.spelled(text)
+        text = lines(self.spelled(text))
         LOG.warning(text)
         if self.events is not None:
             self.events.write("warning", message=text)
@@ -113,16 +115,21 @@ class Console:
         if self.events is not None:
             self.events.write(kind, **fields)
 
+    def rows(self, rows: Iterable[str]) -> None:
+        """Print results as lines on standard output."""
+        self.data("\n".join(one_line(row) for row in rows))
+
     def data(self, text: str) -> None:
-        """Print results on standard output."""
+        """Print text on standard output as it is."""
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
     def error(self, message: str, *, hint: str | None, exit_code: int) -> None:
         """Print the one line that a failed run ends with, and the hint what to do."""
-        LOG.error("%s (hint: %s; exit code %d)", message, hint, exit_code)
         if self.events is not None:
             self.events.write("error", message=message, hint=hint, exit_code=exit_code)
+        message, hint = one_line(message), hint and one_line(hint)
+        LOG.error("%s (hint: %s; exit code %d)", message, hint, exit_code)
         self._print(message, label="error", style="bold red")
         if hint:
             self._print(hint, label="hint", style="cyan")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from rich.table import Table
 from rich.text import Text
 
+from f2rcli.cli.terminal.text import one_line
 from f2rcli.evaluation.result import ClipResult, Evaluation, MetricFacts
 
 ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
@@ -59,8 +60,13 @@ def _clip_rows(clip: ClipResult, evaluation: Evaluation) -> Iterator[list[Text]]
         ]
         if result.failed:
             cells = [Text("failed", style="red")] * len(cells)
-        first = Text(clip.name if place == 0 else "")
-        yield [first, Text(titles[result.method]), *cells, _seconds(result.seconds_per_frame)]
+        first = Text(one_line(clip.name) if place == 0 else "")
+        yield [
+            first,
+            Text(one_line(titles[result.method])),
+            *cells,
+            _seconds(result.seconds_per_frame),
+        ]
 
 
 def _mean_rows(evaluation: Evaluation, group: str, count: int) -> Iterator[list[Text]]:
@@ -75,7 +81,7 @@ def _mean_rows(evaluation: Evaluation, group: str, count: int) -> Iterator[list[
         ]  # fmt: skip
         first = Text(f"mean of {count}" if place == 0 else "", style="bold")
         seconds = _seconds(evaluation.seconds_per_frame(method.name, group))
-        yield [first, Text(method.title), *cells, seconds]
+        yield [first, Text(one_line(method.title)), *cells, seconds]
 
 
 def _published(evaluation: Evaluation, group: str) -> Iterator[list[Text]]:
