@@ -28,12 +28,12 @@ from selfsup import cut
 from f2rcli import methods, weights
 from f2rcli.engine.noise_measurement import measure_pictures
 from f2rcli.engine.tiles import Runner
+from f2rcli.header import Estimate
 from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.training.footage.windows import channels_first
 from f2rcli.training.methods.f2r.self_supervised import errors_of, served
 from f2rcli.training.methods.f2r.stages import FusionBatch
 from f2rcli.training.methods.f2r.training_pairs import TargetKind, make_pairs
-from f2rcli.weights import Estimate
 from f2rcli.window import window_at
 
 RUN = Runner(torch.device("cpu"), "bf16", None)

@@ -3,15 +3,15 @@
 Files are safetensors; the header is JSON in their metadata. Pickles are never loaded.
 """
 
-import json
-import tomllib
-from dataclasses import asdict, dataclass, field
-from enum import StrEnum
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from f2rcli.documents import parse_toml
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
+from f2rcli.header import Header, no_header
 from f2rcli.io.atomic import replacing
 from f2rcli.io.digest import file_digest
 
@@ -19,53 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 HEADER_KEY = "f2r"
-FORMAT = 1
 
-
-class Estimate(StrEnum):
-    """Which of a pipeline's estimates is given out: the best that its training came to."""
-
-    COARSE = "coarse"  # of the frame alone
-    ANCHOR = "anchor"  # stage 1
-    REFINED = "refined"  # stage 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
-    """Everything needed to rebuild a network before its tensors are read."""
-
-    method: str
-    space: Space
-    channels: int
-    length: int  # frames per window, centre included
-    config: dict[str, Any]  # of the networks: widths and the like
-    size: str = "small"
-    order: str = "RGB"
-    sigma_range: tuple[float, float] = (0.0, 55.0)  # trained on, 8-bit units
-    trained_on: str = ""
-    level: float = 1.0  # what the measured noise level is multiplied by; 0: it is not told
-    estimate: Estimate = Estimate.REFINED  # given out (F2R)
-    format: int = FORMAT
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self) | {"space": self.space.value}, sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str, name: str) -> "Header":
-        """Raises WeightsError for a header of another format, or with fields missing."""
-        try:
-            fields = json.loads(text)
-            if fields["format"] != FORMAT:
-                raise WeightsError(
-                    f"{name}: weights of format {fields['format']}, this f2r reads {FORMAT}.",
-                    hint="Install the f2r version these weights were made with, or newer.",
-                )
-            fields["space"] = Space(fields["space"])
-            fields["sigma_range"] = tuple(fields["sigma_range"])
-            fields["estimate"] = Estimate(fields.get("estimate", Estimate.REFINED))
-            return cls(**fields)
-        except (KeyError, TypeError, ValueError) as error:
-            raise WeightsError(f"{name}: the weights' header is not f2r's ({error}).") from error
+N = TypeVar("N", bound="nn.Module")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +32,33 @@ class Weights:
     tensors: "dict[str, Tensor]"
     sha256: str = field(default="")
 
+    def network(self, build: "Callable[[], N]") -> N:
+        """The network that `build` makes of the header, with these tensors.
+
+        Raises WeightsError unless the header describes one and the tensors are its own. An outline
+        without memory is compared with the tensors first, so that a header cannot ask for more.
+        """
+        import torch
+
+        try:
+            with torch.device("meta"):
+                outline = build()
+        except (
+            ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
+        ) as error:  # fmt: skip
+            why = " ".join(f"{type(error).__name__}: {error}".split())[:100]
+            raise no_header(self.name, f"it describes no networks: {why}") from error
+        self._check_tensors(outline)
+        network = build()
+        self.fill(network)
+        return network
+
     def fill(self, network: "nn.Module") -> None:
         """Copy the tensors into a network. Raises WeightsError unless names and shapes agree."""
+        self._check_tensors(network)
+        network.load_state_dict({name: tensor.float() for name, tensor in self.tensors.items()})
+
+    def _check_tensors(self, network: "nn.Module") -> None:
         own = network.state_dict()
         missing, unknown = own.keys() - self.tensors.keys(), self.tensors.keys() - own.keys()
         wrong = [
@@ -96,7 +76,6 @@ class Weights:
                     f"{self.name}: tensor {name!r} holds values that are not finite.",
                     hint="The file is damaged; take a fresh copy.",
                 )
-        network.load_state_dict({name: tensor.float() for name, tensor in self.tensors.items()})
 
 
 def folder() -> Path:
@@ -110,7 +89,7 @@ def manifest() -> dict[str, dict[str, Any]]:
     path = folder() / "manifest.toml"
     if not path.is_file():
         return {}
-    entries: dict[str, dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))
+    entries: dict[str, dict[str, Any]] = parse_toml(path.read_text(encoding="utf-8"))
     return entries
 
 

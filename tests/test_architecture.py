@@ -14,8 +14,8 @@ import f2rcli
 PACKAGE = Path(f2rcli.__file__).parent
 ROOMS = (
     {"errors", "frames", "machine", "plots", "signals"},
-    {"settings", "units"},
-    {"tee", "window", "sensor", "yuv"},
+    {"documents", "settings", "units"},
+    {"header", "tee", "window", "sensor", "yuv"},
     {"defects"},
     {"io", "noise", "weights", "models"},
     {"methods"},
@@ -26,8 +26,8 @@ ROOMS = (
 )
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 LIGHT = {
-    "errors", "frames", "machine", "signals", "settings", "units", "tee", "window", "sensor", "yuv",
-    "defects", "io", "batch", "api", "cli",
+    "errors", "frames", "machine", "signals", "documents", "settings", "units", "header", "tee",
+    "window", "sensor", "yuv", "defects", "io", "batch", "api", "cli",
 }  # fmt: skip
 FETCHERS = {
     "urllib", "http", "ftplib", "socket", "requests", "httpx", "aiohttp", "urllib3",

@@ -11,9 +11,10 @@ from safetensors.torch import save_file
 from f2rcli import methods, weights
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
+from f2rcli.header import Header
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.layers import padded
-from f2rcli.weights import Header, Weights
+from f2rcli.weights import Weights
 
 
 def test_every_bundled_file_is_what_the_manifest_says_and_rebuilds_its_network() -> None:

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
+from f2rcli.documents import parse_json, read_text
 from f2rcli.errors import OutputError
 from f2rcli.io.atomic import write_text
 from f2rcli.io.digest import file_digest
@@ -70,7 +71,7 @@ class Records:
     def find(self, place: PurePath) -> Record | None:
         """The record of a place; None where there is none, or none that can be read."""
         try:
-            fields = json.loads(self._path(place).read_text(encoding="utf-8"))
+            fields = parse_json(read_text(self._path(place)))
             if fields["format"] != FORMAT:
                 return None
             return Record(**fields | {"content": Content(**fields["content"])})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from f2rcli.batch.work import Outcome
+from f2rcli.documents import parse_json, read_text
 from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, OutputError
 from f2rcli.io.atomic import write_text
 
@@ -79,7 +80,7 @@ def check_report(path: Path) -> None:
     if not path.exists():
         return
     try:
-        ours = json.loads(path.read_text(encoding="utf-8")).get("kind") == KIND
+        ours = parse_json(read_text(path, 1 << 30)).get("kind") == KIND
     except (OSError, ValueError, AttributeError):
         ours = False
     if not ours:

@@ -71,9 +71,8 @@ def _networks(chosen: Weights) -> F2RNetworks:
             f"{chosen.name}: weights for method {chosen.header.method}; only f2r's are exported.",
             hint=f"Choose from: {', '.join(others)}.",
         )
-    networks = F2RNetworks(chosen.header.channels, chosen.header.config)
-    chosen.fill(networks)
-    return networks.eval()
+    header = chosen.header
+    return chosen.network(lambda: F2RNetworks(header.channels, header.config)).eval()
 
 
 def _made(graph: Graph, chosen: Weights, unit: int) -> bytes:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from f2rcli.header import Header
 from f2rcli.methods.f2r import F2RNetworks
 from f2rcli.models.fusion import Aligned, Anchor
-from f2rcli.weights import Header
 
 DYNAMIC = "BHW"  # axes of any size; the others are fixed when a graph is made
 

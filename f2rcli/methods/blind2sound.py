@@ -27,8 +27,8 @@ class Blind2Sound:
     @classmethod
     def from_weights(cls, weights: Weights, run: Run) -> "Blind2Sound":
         """See Method.from_weights. Raises WeightsError when header and tensors do not agree."""
-        networks = Blind2SoundNetworks(weights.header.channels, **weights.header.config)
-        weights.fill(networks)
+        header = weights.header
+        networks = weights.network(lambda: Blind2SoundNetworks(header.channels, **header.config))
         return cls(networks, run)
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from f2rcli.header import Estimate
 from f2rcli.methods.base import Prepared, Restored, Run
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.flow import (
@@ -31,7 +32,7 @@ from f2rcli.models.flow import (
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner, smooth
 from f2rcli.models.memory import Memory
 from f2rcli.noise.model import NoiseModel
-from f2rcli.weights import Estimate, Weights
+from f2rcli.weights import Weights
 from f2rcli.window import Window
 
 MISMATCH_FLOOR = 2e-3  # half an 8-bit code: coarse frames never agree better than that
@@ -164,10 +165,8 @@ class F2R:
     def from_weights(cls, weights: Weights, run: Run) -> "F2R":
         """See Method.from_weights. Raises WeightsError when header and tensors do not agree."""
         header = weights.header
-        networks = F2RNetworks(header.channels, header.config)
-        method = cls(networks, run, header.length, header.level, header.estimate)
-        weights.fill(method.networks)
-        return method
+        networks = weights.network(lambda: F2RNetworks(header.channels, header.config))
+        return cls(networks, run, header.length, header.level, header.estimate)
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
         """See Method.prepare."""

@@ -84,9 +84,8 @@ class FITVNet:
     def from_weights(cls, weights: Weights, run: Run) -> "FITVNet":
         """See Method.from_weights. Raises WeightsError when header and tensors do not agree."""
         header = weights.header
-        method = cls(FITVNetNetworks(header.channels, header.config), run, header.level)
-        weights.fill(method.networks)
-        return method
+        networks = weights.network(lambda: FITVNetNetworks(header.channels, header.config))
+        return cls(networks, run, header.level)
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
         """See Method.prepare."""

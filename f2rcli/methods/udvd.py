@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.errors import WeightsError
 from f2rcli.methods.base import Prepared, Restored, Run
 from f2rcli.models.gaussian import posterior_mean, split
 from f2rcli.models.udvd import UDVD as Network
@@ -45,12 +44,8 @@ class UDVD:
     def from_weights(cls, weights: Weights, run: Run) -> "UDVD":
         """See Method.from_weights. Raises WeightsError when header and tensors do not agree."""
         header = weights.header
-        try:
-            network = build(header.channels, header.length, header.config)
-        except (TypeError, ValueError) as error:
-            raise WeightsError(f"{weights.name}: its header is not UDVD's ({error}).") from error
-        weights.fill(network)
-        return cls(network, run)
+        networks = weights.network(lambda: build(header.channels, header.length, header.config))
+        return cls(networks, run)
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
         """See Method.prepare: only a smooth brightness, for cuts."""

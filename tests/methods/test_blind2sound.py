@@ -11,12 +11,13 @@ from f2rcli.engine.stream import EngineSettings, load_engine, restore_stream
 from f2rcli.engine.tiles import Runner
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
+from f2rcli.header import Header
 from f2rcli.methods.base import Estimating
 from f2rcli.methods.blind2sound import Blind2Sound
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.blind2sound import Blind2SoundNetworks
 from f2rcli.noise.model import NoiseModel
-from f2rcli.weights import Header, Weights
+from f2rcli.weights import Weights
 from f2rcli.window import Window
 from tests.engine.conftest import info_of, noisy_clip
 

@@ -11,6 +11,7 @@ from f2rcli import weights
 from f2rcli.cli.app import run
 from f2rcli.errors import EXIT_OK, WeightsError
 from f2rcli.frames import Mosaic, Space
+from f2rcli.header import Header
 from f2rcli.io import open_reader
 from f2rcli.io.raw.dng import new_dng
 from f2rcli.io.raw.exposure import Exposure
@@ -20,7 +21,6 @@ from f2rcli.training.footage.footage import open_footage
 from f2rcli.training.footage.sources import ClipSource, find_sources
 from f2rcli.training.run.config import StageOverrides, TrainConfig
 from f2rcli.training.run.session import train
-from f2rcli.weights import Header
 
 SIZE = (48, 64)
 TINY = {

@@ -12,6 +12,7 @@ import tifffile
 from f2rcli import weights
 from f2rcli.errors import ConfigError, InputError, UsageError
 from f2rcli.frames import Space
+from f2rcli.header import Estimate
 from f2rcli.training.footage.footage import Footage
 from f2rcli.training.footage.split import draw_segments, held_out_segments, split
 from f2rcli.training.loop.events import Event
@@ -129,7 +130,7 @@ def test_a_run_that_ends_early_gives_out_the_best_estimate_there_is(tmp_path: Pa
     stages = short("anchor", "pseudo", "recorruption", steps=0) | short("coarse", steps=30)
     result = run(config(write_clip(tmp_path / "a.mkv"), size="8,16", stages=stages))
     header = weights.load(str(result.weights)).header
-    assert header.estimate is weights.Estimate.COARSE
+    assert header.estimate is Estimate.COARSE
     assert result.notes == [EARLIER[header.estimate]]
     untrained = short("anchor", "pseudo", "recorruption", "coarse", steps=0)
     again = config(

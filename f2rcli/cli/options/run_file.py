@@ -1,13 +1,13 @@
 """`--config run.toml`: options from a file. Flags override it; unknown keys are errors."""
 
 import difflib
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from f2rcli.documents import parse_toml, read_text
 from f2rcli.errors import ConfigError
 
 # The input belongs on the command line; a file that names another file is one too many.
@@ -37,10 +37,10 @@ def _long_name(param: Any) -> str:
 def read_table(path: Path) -> dict[str, Any]:
     """The top table of a TOML file; raises ConfigError where there is none."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse_toml(read_text(path))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}.", hint="Check --config.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(
             f"{path}: not TOML: {error}.",
             hint='Write one option a line: strength = 0.8, codec = "hevc".',

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from f2rcli.documents import parse_json
 from f2rcli.errors import OutputError, WeightsError
 from f2rcli.io.atomic import FULL, replacing
 from f2rcli.training.loop.divergence import DivergenceGuard
@@ -47,7 +48,7 @@ class RunState:
     @classmethod
     def from_json(cls, text: str) -> "RunState":
         """Raises TypeError or ValueError for what to_json did not write."""
-        numbers = json.loads(text)
+        numbers = parse_json(text)
         numbers["guard"]["spikes"] = [(at, loss) for at, loss in numbers["guard"]["spikes"]]
         numbers["guard"] = DivergenceGuard(**numbers["guard"])
         for name in ("curve", "pending"):

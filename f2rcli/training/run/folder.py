@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from f2rcli.documents import parse_json, read_text
 from f2rcli.errors import ConfigError, OutputError, UsageError
 from f2rcli.io.atomic import disk_errors, write_text
 from f2rcli.io.digest import file_digest
@@ -141,7 +142,7 @@ def _word(config: TrainConfig, name: str) -> str:
 def _wrote(folder: Path, output: Path) -> bool:
     """True if the file at `output` is the one that this run wrote, unchanged since."""
     try:
-        facts = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        facts = parse_json(read_text(folder / RESULT))
         return bool(facts["sha256"] == file_digest(output))
     except (OSError, ValueError, KeyError, TypeError):
         return False

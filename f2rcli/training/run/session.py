@@ -13,6 +13,7 @@ from f2rcli import weights
 from f2rcli.engine.device import choose_device, choose_precision, use_threads
 from f2rcli.errors import InputError, WeightsError
 from f2rcli.frames import Space
+from f2rcli.header import Estimate, Header
 from f2rcli.machine import processors
 from f2rcli.noise.report import NoiseReport
 from f2rcli.training.footage.footage import Footage, open_footage
@@ -37,7 +38,6 @@ from f2rcli.training.methods.base import (
 )
 from f2rcli.training.methods.validation import ErrorReduction, error_reduction, is_significant
 from f2rcli.training.run.config import SCRATCH, TrainConfig
-from f2rcli.weights import Estimate, Header
 
 ADAPT_FRAMES = 480  # of a file, in runs all over it: more than an adaptation sees
 EARLIER = {

@@ -1,13 +1,13 @@
 """A training run as TOML: what the run folder keeps, and what `f2r train --config` takes."""
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from f2rcli import weights
+from f2rcli.documents import parse_toml, read_text
 from f2rcli.errors import ConfigError, nearest
 from f2rcli.training.run.config import COLOURS, SCRATCH, StageOverrides, TrainConfig
 
@@ -36,10 +36,10 @@ def read_config(path: Path) -> TrainConfig:
     """
     try:
         # file names need not be text: what is not UTF-8 in them comes back as it was written
-        table = tomllib.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+        table = parse_toml(read_text(path, errors="surrogateescape"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}.") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise ConfigError(f"{path}: not TOML: {error}.") from error
     return from_table(table, name=path.name)
 

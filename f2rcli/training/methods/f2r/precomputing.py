@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from f2rcli.engine.tiles import Runner
 from f2rcli.errors import F2RError
+from f2rcli.header import Header
 from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.codec import to_codes, to_unit
@@ -23,7 +24,6 @@ from f2rcli.training.footage.worker_pool import spread
 from f2rcli.training.methods.base import TrainingContext
 from f2rcli.training.methods.f2r.degraded_clips import LONGEST, Shot, draw_degraded
 from f2rcli.training.methods.f2r.precomputed import NoisyPair, precompute
-from f2rcli.weights import Header
 
 CONDITIONED_SHARE = 0.7  # of clips; see degraded_clips for footage
 SPREAD = 0.12  # of the log of the noise level that networks are told

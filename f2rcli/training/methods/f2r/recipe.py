@@ -9,6 +9,7 @@ import torch
 
 from f2rcli.engine.tiles import Runner
 from f2rcli.frames import Space
+from f2rcli.header import Estimate, Header
 from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.training.footage.split import Segment, Split, draw_segments, held_out_segments, split
 from f2rcli.training.methods.base import (
@@ -29,7 +30,6 @@ from f2rcli.training.methods.f2r.training_pairs import (
 )
 from f2rcli.training.methods.losses import Loss, l1_loss, psnr_loss
 from f2rcli.training.methods.validation import ValidationErrors, is_significant
-from f2rcli.weights import Estimate, Header
 
 # Channel widths of coarse, anchor and refiner; `small` costs 119 GMAC per megapixel of output.
 SIZES: dict[str, dict[str, dict[str, Any]]] = {

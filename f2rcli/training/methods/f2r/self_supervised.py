@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from f2rcli.header import Estimate
 from f2rcli.methods.f2r import F2RNetworks
 from f2rcli.models.fusion import Anchor
 from f2rcli.models.layers import padded
@@ -17,7 +18,6 @@ from f2rcli.training.methods.f2r.stages import FusionBatch, collated, turned
 from f2rcli.training.methods.f2r.training_pairs import Excerpt, TrainingPair
 from f2rcli.training.methods.losses import Loss, as_stored, psnr_loss
 from f2rcli.training.methods.validation import ValidationErrors
-from f2rcli.weights import Estimate
 
 LARGEST_HELD_OUT = 448  # pixels per side of the part of a held-out pair that is validated on
 STRIDE = 8  # crops are multiples of it

@@ -12,6 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from f2rcli.errors import ConfigError, InputError
+from f2rcli.header import Header
 from f2rcli.methods.f2r import F2RNetworks
 from f2rcli.noise.synthesis.spec import FOOTAGE, SENSOR, NoiseSpec
 from f2rcli.training.footage.footage import Footage
@@ -22,7 +23,6 @@ from f2rcli.training.methods.f2r.degraded_clips import DegradedClips, coded_clip
 from f2rcli.training.methods.f2r.precomputed import load_precomputed
 from f2rcli.training.methods.f2r.precomputing import ClipMaker, precompute_all
 from f2rcli.training.methods.f2r.stages import CoarseStage, FusionStage
-from f2rcli.weights import Header
 
 COARSE = StageSpec(name="coarse", steps=8000, lr=1.5e-3, batch=16, warmup=300)
 FUSION = StageSpec(name="fusion", steps=20_000, lr=1.5e-3, batch=8, warmup=300)

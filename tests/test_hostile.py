@@ -1,0 +1,126 @@
+"""Files from strangers: whatever they hold, f2r says what is wrong in its own words."""
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from f2rcli import methods, weights
+from f2rcli.batch.records import Records
+from f2rcli.batch.report import check_report
+from f2rcli.cli.options.run_file import read_table
+from f2rcli.documents import LARGEST
+from f2rcli.errors import ConfigError, F2RError, OutputError, WeightsError
+from f2rcli.header import Header
+from f2rcli.machine import MOST_THREADS, asked_threads
+from f2rcli.models.layers import padded
+from f2rcli.training.run.toml import read_config
+from f2rcli.weights import Weights
+
+FEW = settings(
+    max_examples=30, deadline=None, derandomize=True, database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)  # fmt: skip
+DEEP = "[" * 100_000
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=3),
+)
+FIELDS = st.sampled_from([*Header.__slots__, "unknown"])
+WHOLE = {name: weights.load(name) for name in weights.available()}
+WELL: dict[str, dict[str, Any]] = {
+    name: json.loads(whole.header.to_json()) for name, whole in WHOLE.items()
+}
+
+
+def config_changes(config: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """The tables of a header's networks with one leaf changed."""
+    key = st.sampled_from(sorted(config))
+    return key.flatmap(
+        lambda name: (
+            VALUES | config_changes(config[name]) if isinstance(config[name], dict) else VALUES
+        ).map(lambda value: config | {name: value})
+    )
+
+
+@FEW
+@given(name=st.sampled_from(sorted(WELL)), changes=st.dictionaries(FIELDS, VALUES, max_size=3))
+def test_headers_are_refused_or_describe_networks(name: str, changes: dict[str, Any]) -> None:
+    built(name, WELL[name] | changes)
+
+
+@FEW
+@given(data=st.data(), name=st.sampled_from(sorted(WELL)))
+def test_networks_no_header_should_ask_for_are_refused(name: str, data: st.DataObject) -> None:
+    built(name, WELL[name] | {"config": data.draw(config_changes(WELL[name]["config"]))})
+
+
+def built(name: str, header: dict[str, Any]) -> None:
+    """Build networks of a header with the tensors of well-made weights; F2RErrors are fine."""
+    with contextlib.suppress(F2RError):
+        parsed = Header.from_json(json.dumps(header), "odd")
+        odd = Weights("odd", parsed, WHOLE[name].tensors)
+        methods.load(parsed.method).from_weights(odd, padded)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"length": 4}, {"length": True}, {"length": -1}, {"channels": -1}, {"channels": 1},
+     {"config": None}, {"config": {"coarse": {"widths": [1 << 30]}}}, {"level": -1},
+     {"level": "x"}, {"level": float("nan")}, {"sigma_range": ["a", "b"]},
+     {"sigma_range": [5, 1]}, {"trained_on": "x" * 5000}, {"method": "../x"}, {"format": "1"}],
+)  # fmt: skip
+def test_headers_that_nobody_wrote_in_good_faith(changes: dict[str, Any]) -> None:
+    with pytest.raises(WeightsError, match="header"):
+        Header.from_json(json.dumps(WELL["f2r-rgb-small"] | changes), "odd")
+
+
+@pytest.mark.parametrize("text", [DEEP, "9" * 5000, "[]", "null", '"', "{}", " " * (LARGEST + 1)])
+def test_headers_that_are_no_table(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "odd.safetensors"
+    save_file({"a": torch.zeros(1)}, path, metadata={"f2r": text})
+    with pytest.raises(WeightsError, match="header"):
+        weights.load(str(path))
+
+
+@pytest.mark.parametrize(
+    "text", ["a = " + DEEP, "a = " + "9" * 5000, "a", "\x00", "#" * LARGEST + "\n"]
+)
+def test_run_files_that_are_no_settings(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    for read in (read_table, read_config):
+        with pytest.raises(ConfigError, match="not TOML"):
+            read(path)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero here")
+def test_a_run_file_without_end_is_not_read_to_it() -> None:
+    with pytest.raises(ConfigError, match="more than"):
+        read_table(Path("/dev/zero"))
+
+
+@pytest.mark.parametrize("text", [DEEP, "9" * 5000, "null", '{"format": 1, "content": 3}', ""])
+def test_records_and_reports_that_nobody_wrote(tmp_path: Path, text: str) -> None:
+    records = Records(tmp_path)
+    records.prepare()
+    records._path(Path("a.mp4")).write_text(text)
+    assert records.find(Path("a.mp4")) is None
+    report = tmp_path / "report.json"
+    report.write_text(text)
+    with pytest.raises(OutputError, match="not a report of f2r"):
+        check_report(report)
+
+
+@FEW
+@given(told=st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"])))
+def test_any_number_of_threads_may_be_asked_for(monkeypatch: pytest.MonkeyPatch, told: str) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
+    assert asked_threads() is None or 1 <= asked_threads() <= MOST_THREADS
