@@ -6,9 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from f2rcli import weights
+from f2rcli.frames import Space
+from f2rcli.header import Header
 from f2rcli.training.loop.events import Event
 from f2rcli.training.loop.events import EventKind as Kind
 from f2rcli.training.run.config import TrainConfig
+
+HEADER = Header(method="f2r", space=Space.RGB, channels=3, length=7, config={})
 
 
 @dataclass
@@ -44,5 +51,5 @@ class Session:
         report(Event(kind=Kind.VALIDATED, stage="anchor", step=9, steps=9, validation=0.018))
         if self.error is not None:
             raise self.error
-        Path(config.output).write_bytes(b"weights")
+        weights.save(Path(config.output), HEADER, {"a": torch.zeros(1)})
         return Result(Path(config.output), config.folder, **self.changes)

@@ -1,5 +1,6 @@
 """`f2r denoise --adapt`: fitted weights are used, kept for the next time, or not used at all."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from f2rcli.errors import EXIT_OK, EXIT_USAGE, InputError
+from f2rcli.errors import EXIT_OK, EXIT_USAGE, InputError, OutputError
 from f2rcli.io import ReadOptions
+from f2rcli.training.run.adaptation import cache_folder
 
 
 @pytest.fixture
@@ -101,3 +103,48 @@ def test_standard_input_cannot_be_adapted_to(f2r: Callable[..., Any]) -> None:
     done = f2r("denoise", "-", "-o", "out.mkv", "--adapt")
     assert done.code == EXIT_USAGE
     assert "standard input" in done.err
+
+
+def test_a_damaged_cache_is_made_anew(
+    adapt: Callable[..., Any], session: Any, tmp_path: Path
+) -> None:
+    adapt("--adapt")
+    (fitted,) = cached(tmp_path)
+    fitted.write_bytes(fitted.read_bytes()[:100])
+    session.changes = {"kept": False}
+    adapt("--adapt")
+    (kept,) = cached(tmp_path)
+    for left in ("", "[", "3"):  # as a full disk leaves it
+        kept.write_text(left)
+        assert adapt("--adapt").code == EXIT_OK
+    assert len(session.asked) == 5
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a file in the folder's place")
+def test_where_the_cache_cannot_be_written_weights_serve_one_run(
+    adapt: Callable[..., Any], session: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "cache").write_text("in the way")
+    done = adapt("--adapt")
+    assert done.code == EXIT_OK, done.err
+    assert "fitted for this run only" in done.err
+    assert "weights fitted to this clip" in done.err
+
+
+def test_without_room_for_training_the_clip_is_denoised_all_the_same(
+    adapt: Callable[..., Any], session: Any, tmp_path: Path
+) -> None:
+    session.error = OutputError("the clip needs 3 GB of disk; the cache has 0.2 GB free.")
+    for _ in range(2):
+        done = adapt("--adapt")
+        assert done.code == EXIT_OK, done.err
+        assert "warning: adapt: not adapted: the clip needs 3 GB of disk" in done.err
+    assert len(session.asked) == 2  # the next run tries again
+
+
+@pytest.mark.parametrize("value", ["", "cache"])
+def test_a_cache_folder_that_is_none_is_not_used(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", value)
+    assert cache_folder().is_absolute()

@@ -35,6 +35,10 @@ def adapted(
         console.note(f"adapting to {name} ({level}); Ctrl-C leaves everything as it was")
         with StepMeter(console) as meter:
             entry.fit(meter)
+    if entry.trouble is not None:
+        console.warning(f"adapt: {entry.trouble}")
+    if entry.reason is not None and entry.reason == entry.trouble:
+        return engine
     if entry.reason is None:
         console.note(f"adapt: weights fitted to this clip: {entry.weights}")
     else:

@@ -1,16 +1,20 @@
 """Weights fitted to one clip: trained once, kept in the user's cache, found again by content."""
 
+import atexit
 import json
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from f2rcli import weights
+from f2rcli.documents import parse_json, read_text
 from f2rcli.engine.settings import EngineSettings
-from f2rcli.errors import InputError, TrainingError
+from f2rcli.errors import InputError, OutputError, TrainingError, WeightsError
+from f2rcli.io.atomic import write_text
 from f2rcli.io.base import ReadOptions
 from f2rcli.training.footage.cache import fingerprint
 from f2rcli.training.footage.sources import ClipSource, find_sources
@@ -35,27 +39,49 @@ class Adaptation:
         marks = sorted({weights.mark(settings.weights), weights.mark(None)})
         key = fingerprint(files, "adapted", level, settings.method, marks, self.read)
         self.weights = cache_folder() / f"{key}.safetensors"
-        self._reason = self.weights.with_suffix(".kept.json")
+        self.reason = _read_reason(self._kept)  # why the weights at hand stay; None: they do not
+        self.trouble: str | None = None  # why nothing could be kept
+
+    @property
+    def _kept(self) -> Path:
+        return self.weights.with_suffix(".kept.json")
 
     @property
     def known(self) -> bool:
-        """Whether the entry is there."""
-        return self._reason.is_file() or self.weights.is_file()
-
-    @property
-    def reason(self) -> str | None:
-        """Why the weights at hand stay; None where fitted ones are better."""
-        if not self._reason.is_file():
-            return None
-        return str(json.loads(self._reason.read_text(encoding="utf-8")))
+        """Whether the entry is there, and whole."""
+        return self.reason is not None or (self.weights.is_file() and _loads(self.weights))
 
     def fit(self, listener: Callable[[Event], None]) -> None:
-        """Make the entry by training; `listener` gets the run's events."""
-        self.weights.parent.mkdir(parents=True, exist_ok=True)
-        reason = self._trained(listener)
-        if reason is not None:
-            self.weights.unlink(missing_ok=True)
-            self._reason.write_text(json.dumps(reason), encoding="utf-8")
+        """Make the entry by training; `listener` gets the run's events.
+
+        In a folder for this run alone where the cache cannot be written, and not at all where
+        there is no room for the training.
+        """
+        try:
+            self._make_folder()
+            self.reason = self._trained(listener)
+            if self.reason is not None:
+                self.weights.unlink(missing_ok=True)
+                write_text(self._kept, json.dumps(self.reason))
+        except OutputError as error:
+            self.reason = self.trouble = f"not adapted: {error}"
+        except OSError as error:
+            where = error.filename or self.weights.parent
+            self.reason = self.trouble = f"not adapted: {where}: {error.strerror or error}."
+
+    def _make_folder(self) -> None:
+        cache = self.weights.parent
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            write_text(cache / ".writable", "")
+            (cache / ".writable").unlink(missing_ok=True)
+        except OSError as error:
+            self.trouble = (
+                f"{cache}: cannot be written ({error.strerror}): fitted for this run only"
+            )
+            once = Path(tempfile.mkdtemp(prefix="f2r-adapted-"))
+            atexit.register(shutil.rmtree, once, ignore_errors=True)
+            self.weights = once / self.weights.name
 
     def _trained(self, listener: Callable[[Event], None]) -> str | None:
         """Write fitted weights; returns why not where the weights at hand are to stay."""
@@ -84,9 +110,26 @@ class Adaptation:
         return self.settings if self.reason else replace(self.settings, weights=str(self.weights))
 
 
+def _read_reason(path: Path) -> str | None:
+    """The reason that is kept; None where there is none, or what is left of one."""
+    try:
+        reason = parse_json(read_text(path))
+    except (OSError, ValueError):
+        return None
+    return reason if isinstance(reason, str) else None
+
+
+def _loads(path: Path) -> bool:
+    try:
+        weights.load(str(path))
+    except WeightsError:
+        return False
+    return True
+
+
 def cache_folder() -> Path:
     """The folder of this user's fitted weights."""
-    if "XDG_CACHE_HOME" in os.environ:
+    if os.path.isabs(os.environ.get("XDG_CACHE_HOME", "")):  # others are void, by its standard
         return Path(os.environ["XDG_CACHE_HOME"]) / "f2r" / "adapted"
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "f2r" / "adapted"
