@@ -7,6 +7,7 @@ result.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -16,15 +17,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
+from f2rcli.batch.scan import is_special
 from f2rcli.documents import parse_json, read_text
 from f2rcli.errors import OutputError
 from f2rcli.io.atomic import write_text
-from f2rcli.io.digest import file_digest
 from f2rcli.io.locks import lock, unlock
 
 FOLDER = ".f2r"
 FORMAT = 1
 CLAIM_STEP = 0.5  # seconds between looks at a claim that another process holds
+CHUNK = 1 << 20  # bytes read at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,19 +124,34 @@ def _try_claim(path: Path) -> int | None:
         return None
 
 
-def content_of(source: Path, known: Content | None) -> Content:
+def content_of(
+    source: Path, known: Content | None, stopped: threading.Event | None = None
+) -> Content:
     """A clip's identity; its bytes are read only where its stamp is not the known one's.
 
-    Raises OSError for what cannot be read.
+    Raises OSError for what cannot be read, and InterruptedError once `stopped` is set.
     """
+    if is_special(source):
+        raise OSError(errno.EINVAL, "is a pipe or a device: give it a run of its own", str(source))
     stamp = stamp_of(source)
     if known is not None and known.stamp == stamp:
         return known
     whole = hashlib.sha256()
     for path in _files(source):
-        content = bytes.fromhex(file_digest(path))
+        content = _digest(path, stopped or threading.Event())
         whole.update(os.fsencode(path.relative_to(source)) + b"\0" + content)
     return Content(digest=whole.hexdigest(), stamp=stamp)
+
+
+def _digest(path: Path, stopped: threading.Event) -> bytes:
+    """SHA-256 of a file, which may take minutes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            if stopped.is_set():
+                raise InterruptedError
+            digest.update(chunk)
+    return digest.digest()
 
 
 def stamp_of(path: Path) -> str:

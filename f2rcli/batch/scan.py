@@ -117,9 +117,14 @@ class _Walker:
         except OSError as error:
             self.found.unreadable.append((folder, error.strerror or str(error)))
             return
+        self.found.remarks += [
+            f"{path}: is a pipe or a device, not a file; left out"
+            for path in paths
+            if is_special(path) and self.choice.wants(path, place / path.name)
+        ]
         paths.sort(key=natural_key)
         folders = [path for path in paths if path.is_dir()]
-        files = [path for path in paths if path not in folders]
+        files = [path for path in paths if path not in folders and not is_special(path)]
         wanted = [path for path in files if self.choice.wants(path, place / path.name)]
         if whole and wanted:
             self.found.clips.append(Clip(folder, place if place.parts else name))
@@ -144,6 +149,11 @@ class _Walker:
         elif loose:  # asked for by --pattern
             wanted = loose
         self.found.clips += [Clip(path, place / path.name) for path in wanted]
+
+
+def is_special(path: Path) -> bool:
+    """Whether a path leads to a pipe, a device or the like, which may never end."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def is_clip_of_its_own(folder: Path) -> bool:

@@ -5,6 +5,7 @@ plain data.
 """
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -80,7 +81,10 @@ def process(
     records = Records(Path(task.output))
     try:
         with records.claimed(PurePath(task.place), children.stopped) as claim:
-            outcome = _process(task, records, lambda words: children.run(words, claim, listener))
+            outcome = _process(
+                task, records, children.stopped,
+                lambda words: children.run(words, claim, listener),
+            )  # fmt: skip
     except InterruptedError:
         raise
     except OSError as error:  # of the claim: whatever else may fail is looked after below
@@ -93,11 +97,15 @@ def _unwritable(task: Task, error: OSError) -> Outcome:
     return failure(task, what, "Choose another folder with -o.")
 
 
-def _process(task: Task, records: Records, run: Callable[[list[str]], Ended]) -> Outcome:
+def _process(
+    task: Task, records: Records, stopped: threading.Event, run: Callable[[list[str]], Ended]
+) -> Outcome:
     place = PurePath(task.place)
     known = records.find(place)
     try:
-        content = content_of(Path(task.source), known.content if known else None)
+        content = content_of(Path(task.source), known.content if known else None, stopped)
+    except InterruptedError:
+        raise
     except OSError as error:
         name = Path(task.source).name
         what = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror

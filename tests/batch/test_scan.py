@@ -1,11 +1,13 @@
 """Which clips a folder holds, and where they go; on empty files, which nobody opens."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from f2rcli.batch import targets
+from f2rcli.batch.records import content_of
 from f2rcli.batch.scan import Choice, scan
 from f2rcli.batch.targets import place_all, tells_cases_apart
 from f2rcli.errors import UsageError
@@ -136,3 +138,29 @@ def test_names_that_some_disks_take_for_one_are_told_or_refused(
 def test_a_disk_that_tells_cases_apart_is_known_before_the_folder_exists(tmp_path: Path) -> None:
     (tmp_path / "Aa").mkdir()
     assert tells_cases_apart(tmp_path / "Aa" / "new") != (tmp_path / "aA").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_pipes_and_devices_are_left_out_aloud(tmp_path: Path) -> None:
+    touch(tmp_path / "a.mkv", tmp_path / "shot/1.png", tmp_path / "shot/2.png")
+    os.mkfifo(tmp_path / "b.mkv")
+    os.mkfifo(tmp_path / "shot/3.png")
+    (tmp_path / "c.mp4").symlink_to("/dev/zero")
+    (tmp_path / "d.mp4").symlink_to("nowhere")  # said by its own run
+    found = scan([str(tmp_path)], ALL)
+    assert [clip.place.as_posix() for clip in found.clips] == ["a.mkv", "d.mp4", "shot"]
+    assert [remark.split(":")[0].rpartition("/")[2] for remark in found.remarks] == [
+        "b.mkv", "c.mp4", "3.png",
+    ]  # fmt: skip
+    with pytest.raises(OSError, match="pipe or a device"):
+        content_of(tmp_path / "b.mkv", None)
+
+
+def test_reading_a_clips_bytes_ends_when_the_batch_does(tmp_path: Path) -> None:
+    touch(tmp_path / "empty.mkv")
+    (tmp_path / "a.mkv").write_bytes(b"x")
+    stopped = threading.Event()
+    stopped.set()
+    content_of(tmp_path / "empty.mkv", None, stopped)
+    with pytest.raises(InterruptedError):
+        content_of(tmp_path / "a.mkv", None, stopped)

@@ -3,11 +3,12 @@
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, is_dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
+from f2rcli.cli.options.log_file import check_log_file
 from f2rcli.cli.terminal.console import Console, Verbosity
 from f2rcli.settings import Setting, settings_of
 
@@ -97,7 +98,8 @@ def with_options(command: Callable[..., int]) -> Callable[..., int]:
         for name, group in sorted(own.items(), key=lambda item: item[1].kind is not Verbosity):
             given[name] = group.taken(given)
             if group.kind is Verbosity:
-                console.configure(given[name])
+                log, others = given[name].log_file, given
+                console.configure(given[name], partial(check_log_file, log, others))
                 given[name] = console
         if "ctx" in signature.parameters:
             given["ctx"] = ctx

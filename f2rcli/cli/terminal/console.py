@@ -57,13 +57,17 @@ class Console:
         self.handlers: list[logging.Handler] = []
         self._attach(LOG, logging.NullHandler())  # else Python prints warnings of its own
 
-    def configure(self, how: Verbosity) -> None:
-        """Follow a command's options; raises OutputError for an unwritable log file."""
+    def configure(self, how: Verbosity, check: Callable[[], None] = lambda: None) -> None:
+        """Follow a command's options; `check` may refuse the log file, before it is opened.
+
+        Raises OutputError for an unwritable log file.
+        """
         self.events = EventStream(sys.stdout) if how.json else None
         self.quiet = how.quiet
         self.verbose = how.verbose and not how.quiet
         self.debug = self.debug or how.debug
         if how.log_file is not None:
+            check()
             self._attach(logging.getLogger(), _log_to(how.log_file))
             LOG.setLevel(logging.DEBUG)
 

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -256,9 +257,32 @@ def _particular(encoder: str, form: PixelFormat, profile: str, info: ClipInfo) -
     return {}
 
 
+# Options of encoders, and what their "-params" hold, that read or write files: a run file may come
+# from anyone, and no option may write an input.
+_FILES = (
+    "dump-yuv", "stats", "pass", "cqmfile", "opencl-clbin", "csv", "lambda-file", "scaling-list",
+    "recon", "qpfile", "zonefile", "dhdr10-info", "nalu-file", "aom-film-grain",
+    "fgs-table", "passlogfile", "reconfig-file", "stat-file", "input-stat-file", "output-stat-file",
+)  # fmt: skip
+
+
+def _refuse_files(name: str, value: str) -> None:
+    """Raise UsageError for an option that names a file or makes one."""
+    plain = re.sub(r"[\s'\"\\]", "", f"{name}={value}").replace("_", "-").lower()
+    words = re.split(r"[:=,+]", plain)
+    others = ("film-grain",) if name == "x265-params" else ()  # a number to others
+    found = [word for word in words if word in _FILES + others or word.startswith("analysis-")]
+    if found or (name == "flags" and "pass" in plain):
+        raise UsageError(
+            f"encoder option {name}={value}: {(found or ['pass'])[0]} reads or writes files.",
+            hint="Leave it out.",
+        )
+
+
 def _with_users(encoder: str, chosen: dict[str, str], options: WriteOptions) -> dict[str, str]:
     known = option_names(encoder)
     for name, value in options.encoder_options:
+        _refuse_files(name, value)
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             raise UsageError(
