@@ -2,7 +2,7 @@
 
 import difflib
 import os
-import re
+import platform
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -14,6 +14,7 @@ from f2rcli.errors import UsageError
 from f2rcli.frames import ClipInfo, PlaneLayout
 from f2rcli.io.base import WriteOptions
 from f2rcli.io.ffmpeg.colour import ColourTags, Mastering
+from f2rcli.io.ffmpeg.file_options import refuse_files
 from f2rcli.io.ffmpeg.pixel_formats import PixelFormat
 from f2rcli.io.ffmpeg.scheduling import ordinary_scheduling
 
@@ -213,6 +214,8 @@ def encoder_options(
     if preset:
         chosen["preset"] = preset
     chosen |= _particular(encoder, form, profile, info)
+    if encoder in ("libx264", "libx264rgb") and (repeatable := repeatable_x264()):
+        chosen["x264-params"] = ":".join(filter(None, [repeatable, chosen.get("x264-params")]))
     if in_order and "bf" in option_names(encoder):
         chosen["bf"] = "0"
     if info.interlaced and encoder in _FIELD_FLAGS:
@@ -257,32 +260,27 @@ def _particular(encoder: str, form: PixelFormat, profile: str, info: ClipInfo) -
     return {}
 
 
-# Options of encoders, and what their "-params" hold, that read or write files: a run file may come
-# from anyone, and no option may write an input.
-_FILES = (
-    "dump-yuv", "stats", "pass", "cqmfile", "opencl-clbin", "csv", "lambda-file", "scaling-list",
-    "recon", "qpfile", "zonefile", "dhdr10-info", "nalu-file", "aom-film-grain",
-    "fgs-table", "passlogfile", "reconfig-file", "stat-file", "input-stat-file", "output-stat-file",
-)  # fmt: skip
+_AVX2 = 11  # OpenCV's CV_CPU_AVX2
 
 
-def _refuse_files(name: str, value: str) -> None:
-    """Raise UsageError for an option that names a file or makes one."""
-    plain = re.sub(r"[\s'\"\\]", "", f"{name}={value}").replace("_", "-").lower()
-    words = re.split(r"[:=,+]", plain)
-    others = ("film-grain",) if name == "x265-params" else ()  # a number to others
-    found = [word for word in words if word in _FILES + others or word.startswith("analysis-")]
-    if found or (name == "flags" and "pass" in plain):
-        raise UsageError(
-            f"encoder option {name}={value}: {(found or ['pass'])[0]} reads or writes files.",
-            hint="Leave it out.",
-        )
+@cache
+def repeatable_x264() -> str:
+    """What makes x264 give the same bytes each time.
+
+    The AVX-512 code for B-frames in PyAV 18.1's x264 reads memory that it has not written, see
+    docs/reproducibility.md; the AVX2 code gives the same stream each time, and as fast.
+    """
+    import cv2
+
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return ""
+    return "asm=AVX2" if cv2.checkHardwareSupport(_AVX2) else "asm=SSE4.2"
 
 
 def _with_users(encoder: str, chosen: dict[str, str], options: WriteOptions) -> dict[str, str]:
     known = option_names(encoder)
     for name, value in options.encoder_options:
-        _refuse_files(name, value)
+        refuse_files(name, value)
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             raise UsageError(

@@ -160,8 +160,9 @@ def default_suffix(source: Path) -> str:
 
 
 def open_target(url: str, container: Container, options: dict[str, str]) -> OutputContainer:
-    """Open a file or pipe for muxing."""
-    return av.open(url, "w", format=container.muxer, container_options=options)
+    """Open a file or pipe for muxing, without random numbers or FFmpeg's version in it."""
+    same = {"fflags": "+bitexact"}
+    return av.open(url, "w", format=container.muxer, container_options=same | options)
 
 
 def accepts(container: Container, encoder: str) -> bool:

@@ -1,0 +1,45 @@
+"""The same input and settings give the same bytes."""
+
+from pathlib import Path
+
+import pytest
+
+from f2rcli.io import ReadOptions, WriteOptions, open_reader, open_writer, plan_output
+from f2rcli.io.ffmpeg.encoders import repeatable_x264
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "noisy_path.mp4"
+
+
+def written(target: Path, options: WriteOptions) -> bytes:
+    with (
+        open_reader(EXAMPLE, ReadOptions(frames=8)) as reader,
+        open_writer(reader, plan_output(reader, target, options)) as writer,
+    ):
+        for frame in reader:
+            writer.write(frame)
+        writer.finish()
+    data = target.read_bytes()
+    target.unlink()
+    return data
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
+def test_x264_and_containers_write_the_same_bytes_each_time(tmp_path: Path, name: str) -> None:
+    first, *others = (written(tmp_path / name, WriteOptions()) for _ in range(4))
+    assert all(other == first for other in others)
+
+
+@pytest.mark.skipif(not repeatable_x264(), reason="x264 has other code for other processors")
+def test_x264_runs_no_code_that_reads_what_it_has_not_written(tmp_path: Path) -> None:
+    """Its AVX-512 code does; the code for older processors agrees with itself."""
+    plain = WriteOptions(encoder_options=(("x264-params", "asm=SSE4.2"),))
+    target = tmp_path / "out.mp4"
+    assert written(target, WriteOptions()) == written(target, plain)
+
+
+def test_users_may_choose_x264s_code_themselves() -> None:
+    with open_reader(EXAMPLE) as reader:
+        own = WriteOptions(encoder_options=(("x264-params", "asm=auto"),))
+        options = dict(plan_output(reader, "out.mp4", own).options)
+    assert options["x264-params"].endswith("asm=auto")
+    assert options["x264-params"].startswith(repeatable_x264())
