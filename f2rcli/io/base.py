@@ -5,7 +5,7 @@ writes anything; writers publish a file only once it is finished and verified.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -97,6 +97,12 @@ class WriteOptions:
         group=ENCODING,
     )  # fmt: skip
     overwrite: bool = setting(False, "Replace OUTPUT.", group=RUN)
+    provenance: bool = setting(
+        True,
+        "Metadata on how a video was made.",
+        flags=("--provenance/--no-provenance",),
+        group=RUN,
+    )
     keep_partial: bool = setting(
         False, "Leave the part file of a failed run beside OUTPUT.", group=RUN
     )
@@ -174,6 +180,7 @@ class WritePlan:
     notes: tuple[str, ...] = ()
     overwrite: bool = False
     keep_partial: bool = False
+    provenance: Callable[[], dict[str, Any]] | None = None  # asked for at the first frame
     detail: Any = None
 
     def summary(self) -> str:

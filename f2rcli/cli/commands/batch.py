@@ -31,7 +31,7 @@ COMMAND: tuple[str, ...] = ()  # see Task.command
 # Options that a child gets otherwise, or must not get.
 OWN = {
     *settings_of(BatchOptions), "source", "output", "json", "quiet", "verbose", "log_file",
-    "debug", "config", "dry_run", "preview", "report", "help",
+    "debug", "config", "like", "dry_run", "preview", "report", "help",
 }  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """`f2r denoise`: parse, open both ends, call the library, report."""
 
 import sys
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -26,6 +26,7 @@ from f2rcli.cli.options import batch as bopt
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import with_options
 from f2rcli.cli.preview import pairs, preview_target
+from f2rcli.cli.provenance import provenance_of, settings_given
 from f2rcli.cli.run_report import RunReport
 from f2rcli.cli.terminal.console import Console
 from f2rcli.cli.terminal.progress import Meter
@@ -60,6 +61,7 @@ def denoise(
     dry_run: opt.DryRun = False,
     console: Console,
     config: opt.Config = None,
+    like: opt.Like = None,
 ) -> int:
     """Denoise INPUT into OUTPUT, frame by frame, in constant memory.
 
@@ -69,7 +71,7 @@ def denoise(
     job = Job(
         source="clips" if batch else source[0], output="clips" if batch else output,
         engine=engine, adapt=adapt, read=read, write=write, preview=preview, report=report,
-        dry_run=dry_run,
+        dry_run=dry_run, settings=settings_given(ctx),
     )  # fmt: skip
     job.check(json=console.events is not None)  # of a batch: wrong options fail just once
     return run_batch(ctx, console) if batch else run_job(job, console)
@@ -88,6 +90,7 @@ class Job:
     preview: int | None = None
     report: str | None = None
     dry_run: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)  # for the output's provenance
 
     def check(self, *, json: bool) -> None:
         """Raise UsageError for options that clash; `json`: standard output holds events."""
@@ -153,6 +156,8 @@ def run_job(job: Job, console: Console) -> int:
             if job.dry_run:
                 _print_plan(job, reader, plan, engine, console)
                 return EXIT_OK
+            if job.write.provenance:
+                plan = replace(plan, provenance=provenance_of(engine, job.settings))
             done = _restore(job, reader, plan, engine, console)
             trouble = None if page is None else _reported(page, job, reader.info, engine, console)
         code = _close(job, reader, done, engine, console)
@@ -263,7 +268,7 @@ def _reported(
 
 def _preview(job: Job, count: int, reader: Reader, console: Console) -> Finished:
     """--preview: before | after of the first `count` frames of the span."""
-    if replace(job.write, overwrite=False, keep_partial=False) != WriteOptions():
+    if replace(job.write, overwrite=False, keep_partial=False, provenance=True) != WriteOptions():
         console.warning("--preview has an encoding of its own; the codec options are not used.")
     engine = loaded(job.engine, reader.info, console)
     with Meter(console, reader.info.name, count) as meter:

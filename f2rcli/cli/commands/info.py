@@ -8,6 +8,7 @@ from f2rcli.cli.engine import engine_values, engine_words, loaded
 from f2rcli.cli.forecast import forecast
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import Part, with_options
+from f2rcli.cli.provenance import words
 from f2rcli.cli.terminal.console import Console
 from f2rcli.cli.terminal.receipts import source_bytes
 from f2rcli.engine.settings import EngineSettings
@@ -15,6 +16,7 @@ from f2rcli.errors import EXIT_OK, F2RError, WeightsError
 from f2rcli.frames import ClipInfo
 from f2rcli.io import default_target, open_reader, plan_output
 from f2rcli.io.base import Reader, ReadOptions, WriteOptions
+from f2rcli.io.video.provenance import read_provenance
 from f2rcli.units import bit_rate, duration, size
 
 if TYPE_CHECKING:
@@ -87,6 +89,7 @@ def _facts_of(source: str, reader: Reader) -> dict[str, Any]:
         "picture": picture(clip),
         "streams": reader.describe(),
         "notes": list(clip.notes),
+        "provenance": read_provenance(reader),
         "output": output(source, reader),
     }
 
@@ -148,6 +151,8 @@ def lines(seen: dict[str, Any]) -> Iterator[str]:
         yield f"stream    {_stream_words(stream)}"
     for note in seen["notes"]:
         yield f"note      {note}"
+    if seen["provenance"] is not None:
+        yield f"made by   {words(seen['provenance'])}"
     yield f"noise     {_noise_words(seen['noise'])}"
     if seen["noise"].get("means"):
         yield f"means     {seen['noise']['means']}"

@@ -11,7 +11,7 @@ from f2rcli.documents import parse_toml, read_text
 from f2rcli.errors import ConfigError
 
 # The input belongs on the command line; a file that names another file is one too many.
-NOT_IN_A_FILE = {"source", "config", "help"}
+NOT_IN_A_FILE = {"source", "config", "like", "help"}
 
 
 def load_config(ctx: typer.Context, value: str | None) -> str | None:
@@ -21,13 +21,26 @@ def load_config(ctx: typer.Context, value: str | None) -> str | None:
     command does not have.
     """
     if value is not None and not ctx.resilient_parsing:
-        known = {_long_name(p): p for p in ctx.command.params if p.name not in NOT_IN_A_FILE}
-        flags = {name: bool(getattr(param, "is_flag", False)) for name, param in known.items()}
-        values = settings_from(read_table(Path(value)), flags, name=Path(value).name)
-        if "noise" in values and not getattr(known["noise"], "multiple", False):
-            values["noise"] = "+".join(values["noise"])  # one mixture of kinds, not a run for each
-        ctx.default_map = {str(known[name].name): value for name, value in values.items()}
+        table = read_table(Path(value))
+        ctx.default_map = dict(ctx.default_map or {}) | settings_for(
+            ctx, table, name=Path(value).name
+        )
     return value
+
+
+def option_names(ctx: typer.Context) -> dict[str, Any]:
+    """The options of a command by the names that files use."""
+    return {_long_name(p): p for p in ctx.command.params if p.name not in NOT_IN_A_FILE}
+
+
+def settings_for(ctx: typer.Context, table: Mapping[str, Any], *, name: str) -> dict[str, Any]:
+    """A table's values by the parameters of a command. Raises ConfigError."""
+    known = option_names(ctx)
+    flags = {option: bool(getattr(param, "is_flag", False)) for option, param in known.items()}
+    values = settings_from(table, flags, name=name)
+    if "noise" in values and not getattr(known["noise"], "multiple", False):
+        values["noise"] = "+".join(values["noise"])  # one mixture of kinds, not a run for each
+    return {str(known[option].name): value for option, value in values.items()}
 
 
 def _long_name(param: Any) -> str:

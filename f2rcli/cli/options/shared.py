@@ -6,6 +6,7 @@ import typer
 
 from f2rcli.cli.options.derived import completing
 from f2rcli.cli.options.run_file import load_config
+from f2rcli.cli.provenance import load_like
 from f2rcli.cli.terminal.console import RUN
 from f2rcli.engine.settings import PICTURE
 from f2rcli.io.base import SPAN
@@ -86,6 +87,17 @@ Config = Annotated[
         metavar="run.toml",
         help="Options from a file, by their long names; flags override it.",
         callback=load_config,
+        is_eager=True,
+        rich_help_panel=RUN,
+    ),
+]
+Like = Annotated[
+    str | None,
+    typer.Option(
+        "--like",
+        metavar="EARLIER",
+        help="The settings that a video f2r wrote was made with; --config and flags override them.",
+        callback=load_like,
         is_eager=True,
         rich_help_panel=RUN,
     ),

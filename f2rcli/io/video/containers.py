@@ -264,7 +264,7 @@ def stream_tags(metadata: dict[str, str], muxer: str) -> dict[str, str]:
 _STALE = {
     "major_brand", "minor_version", "compatible_brands", "encoder", "duration", "number_of_frames",
     "number_of_bytes", "bps", "vendor_id", "alpha_mode", "_statistics_writing_app", "software",
-    "_statistics_tags", "_statistics_writing_date_utc",
+    "_statistics_tags", "_statistics_writing_date_utc", "f2r", "encoding_tool",
 }  # fmt: skip
 
 

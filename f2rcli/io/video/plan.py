@@ -115,7 +115,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
             container=container,
             setup=setup,
             streams=streams,
-            container_options=_container_options(reader, container, setup.time_base),
+            container_options=_container_options(reader, container, setup.time_base, options),
             metadata=tuple(file_tags(reader, container).items()),
             display_matrix=matrix,
             turn=turn,
@@ -188,12 +188,13 @@ def _turn(reader: Reader, container: Container, options: WriteOptions) -> Turn |
 
 
 def _container_options(
-    reader: Reader, container: Container, time_base: Fraction
+    reader: Reader, container: Container, time_base: Fraction, asked: WriteOptions
 ) -> tuple[tuple[str, str], ...]:
     options = dict(container.options)
     if container.name in ("mp4", "mov"):  # else offsets and holds are rounded to milliseconds
         options["movie_timescale"] = str(max(1000, time_base.denominator))
-    if rare_tags(reader, container) and not has_cover(reader, container):
+    keys = rare_tags(reader, container) or (container.name == "mov" and asked.provenance)
+    if keys and not has_cover(reader, container):
         options["movflags"] += "+use_metadata_tags"
     return tuple(options.items())
 

@@ -26,6 +26,7 @@ from f2rcli.io.video.matroska import PADDING, write_pixel_aspect
 from f2rcli.io.video.mp4_boxes import write_mastering
 from f2rcli.io.video.packets import AnyPacket, SidePackets
 from f2rcli.io.video.plan import VideoDetail
+from f2rcli.io.video.provenance import provenance_tag
 from f2rcli.io.video.read_back import facts_not_kept, not_kept
 from f2rcli.io.video.reader import VideoReader
 from f2rcli.io.video.side_streams import SideStreams
@@ -162,6 +163,9 @@ class VideoWriter(Writer):
         url = "pipe:1" if self._part is None else f"file:{self._part.path}"
         self._container = container = open_target(url, detail.container, options)
         container.metadata.update(detail.metadata)
+        if self.plan.provenance is not None:
+            facts = self.plan.provenance()
+            container.metadata.update(provenance_tag(detail.container.name, facts))
         self._side = SideStreams(self._packets, detail, container)
         place = sum(1 for plan in detail.streams if plan.stream.index < self._video_index())
         self._side.add(detail.streams[:place])

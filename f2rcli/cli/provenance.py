@@ -1,0 +1,98 @@
+"""How a clip is made, for its metadata, and the settings of a run taken from there."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from f2rcli import __version__
+from f2rcli.cli.options.run_file import option_names, settings_for
+from f2rcli.errors import InputError
+from f2rcli.io import open_reader
+from f2rcli.io.video.provenance import read_provenance
+
+if TYPE_CHECKING:
+    from f2rcli.engine.stream import Engine
+
+# Options that say where a run goes and how it is told, not what it makes of a clip.
+SILENT = {
+    "source", "output", "recursive", "pattern", "jobs", "shard", "cluster", "json", "quiet",
+    "verbose", "log_file", "debug", "config", "like", "dry_run", "preview", "report", "help",
+    "overwrite", "keep_partial", "device", "threads", "tile", "provenance", "strict",
+    "start", "end", "frames",
+}  # fmt: skip
+
+
+def settings_given(ctx: typer.Context) -> dict[str, Any]:
+    """The options that are not at their default, under the names that run files use."""
+    given = {}
+    for name, param in option_names(ctx).items():
+        value = ctx.params.get(str(param.name))
+        if param.name in SILENT or value is None or value in ((), []) or value == param.default:
+            continue
+        given[name] = Path(value).name if param.name == "weights" else value
+    return given
+
+
+def provenance_of(
+    engine: "Engine | None", settings: dict[str, Any]
+) -> Callable[[], dict[str, Any]]:
+    """A clip's provenance, to be asked for when its noise is known; without an engine for one
+    that is copied."""
+
+    def facts() -> dict[str, Any]:
+        told: dict[str, Any] = {"f2r": __version__, "settings": settings}
+        if engine is None:
+            return told
+        told |= {"method": engine.method_name, "weights": engine.weights_name}
+        told["sha256"] = engine.weights.sha256 if hasattr(engine, "weights") else ""
+        told |= {"precision": engine.precision, "device": engine.device, "tile": engine.tile}
+        told["contract"] = getattr(engine.settings, "contract", True)
+        if engine.noise is not None:
+            told["noise"] = _noise(engine.noise)
+        return told
+
+    return facts
+
+
+def _noise(model: Any) -> dict[str, Any]:
+    """The law of the noise: 8-bit units, per channel."""
+    told = {"sigma8": [round(level, 3) for level in model.sigma8]}
+    for name in ("gain", "read", "dark"):
+        values = getattr(model, name, ())
+        if any(values):
+            told[name] = [float(f"{value:.6g}") for value in values]
+    return told
+
+
+def words(facts: dict[str, Any]) -> str:
+    """How a clip was made, in one line; `facts` may come from anyone."""
+    parts = [f"f2r {facts.get('f2r')}"]
+    parts += [f"{name} {facts[name]}" for name in ("method", "weights") if name in facts]
+    if facts.get("sha256"):
+        parts.append(f"SHA-256 {str(facts['sha256'])[:16]}")
+    if isinstance(facts.get("noise"), dict):
+        parts.append(f"sigma {facts['noise'].get('sigma8')}")
+    parts += [f"{key}={value}" for key, value in facts.get("settings", {}).items()]
+    return ", ".join(parts)[:500]
+
+
+def load_like(ctx: typer.Context, value: str | None) -> str | None:
+    """Make the settings of an earlier run the command's defaults (an eager callback).
+
+    Raises InputError for a file that does not tell them.
+    """
+    if value is None or ctx.resilient_parsing:
+        return value
+    with open_reader(value) as reader:
+        facts = read_provenance(reader)
+    if facts is None:
+        raise InputError(
+            f"--like {value}: does not say how f2r made it.",
+            hint="Name a video that f2r wrote without --no-provenance.",
+        )
+    # the file may come from anyone: it says nothing of what is written, and where
+    table = {key: v for key, v in facts.get("settings", {}).items() if key not in SILENT}
+    ctx.default_map = settings_for(ctx, table, name=value) | dict(ctx.default_map or {})
+    return value
