@@ -1,0 +1,111 @@
+"""The whole command in forked children under limits: what happens to them happens to no one else.
+
+A child costs a fraction of a second, since its parent has loaded everything. Needs fork, so Linux
+or macOS.
+"""
+
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from f2rcli.cli.app import run
+from f2rcli.cli.signals import Stopper, Terminated
+
+CPU_SECONDS, WALL_SECONDS, MEMORY = 60, 120, 6 << 30
+UNSAID = 99  # the exit code of a child whose work raised
+LOOK = 0.01  # seconds between looks at a child
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a child ended."""
+
+    code: int  # its exit code; minus the signal that ended it
+    seconds: float
+    words: str  # of its standard error
+    hung: bool = False
+
+
+def command(
+    words: list[str], folder: Path, *, kill: tuple[int, float] | None = None, room: int = 0
+) -> Ended:
+    """Run `f2r WORDS` in a folder.
+
+    kill: a signal, and the seconds after which to send it. room: bytes a file may have; 0: any.
+    """
+    return forked(lambda: _command(words, room), folder, kill)
+
+
+def _command(words: list[str], room: int) -> int:
+    if room:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+    stopper = Stopper()
+    stopper.install()
+    try:
+        code = run(words)
+    except KeyboardInterrupt:
+        code = 130
+    except Terminated:
+        code = 143
+    stopper.remove()
+    return code
+
+
+def forked(work: Callable[[], int], folder: Path, kill: tuple[int, float] | None = None) -> Ended:
+    """What `work` returns, in a child."""
+    out, err = folder.parent / "out.txt", folder.parent / "err.txt"
+    err.touch()
+    child = os.fork()
+    if not child:
+        code = UNSAID
+        try:
+            code = _child(work, folder, out, err)
+        finally:
+            os._exit(code)  # whatever happened: this is not the parent
+    began = time.monotonic()
+    hung, status = False, _wait(child, began + (kill[1] if kill else WALL_SECONDS))
+    if status is None:
+        os.kill(child, kill[0] if kill else signal.SIGKILL)
+        hung = kill is None
+        status = _wait(child, time.monotonic() + WALL_SECONDS)
+    if status is None:  # not even a signal ended it
+        os.kill(child, signal.SIGKILL)
+        hung, status = True, os.waitpid(child, 0)[1]
+    code = os.waitstatus_to_exitcode(status)
+    hung |= code in (-signal.SIGXCPU, -signal.SIGKILL) and kill is None
+    return Ended(code, time.monotonic() - began, err.read_text(errors="replace"), hung)
+
+
+def _child(work: Callable[[], int], folder: Path, out: Path, err: Path) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(
+            number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler
+        )
+    for number, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 5))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.chdir(folder)
+    try:
+        code = work()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return code
+
+
+def _wait(child: int, until: float) -> int | None:
+    """The status of a child that ended in time."""
+    while time.monotonic() < until:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return status
+        time.sleep(LOOK)
+    return None
