@@ -1,6 +1,6 @@
 """f2r under torture: damaged files, kills at any moment, no room on the disk.
 
-    python benchmarks/torture [--mutants 500] [--kills 50] [--seed 0] [--json OUT.json]
+    python benchmarks/torture [--mutants 500] [--kills 50] [--full 99] [--seed 0] [--json OUT.json]
 
 Mutants of small files of many kinds go through the whole command in forked children under limits of
 time and memory; PyAV or tifffile alone count the frames of what went in and came out. Kills fall at
@@ -39,6 +39,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, usage="python benchmarks/torture [...]")
     parser.add_argument("--mutants", type=int, default=500)
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--full", type=int, default=99, help="kinds that find no room")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
@@ -48,7 +49,7 @@ def main() -> int:
         seeds = make(room / "seeds")
         found = _mutants(seeds, room / "work", given.mutants, given.seed)
         killed = _kills(seeds[0], room / "work", given.kills, given.seed)
-        full = _full(seeds, room / "work")
+        full = _full(seeds[: given.full], room / "work")
     for title, counts in (("mutants", found), ("kills", killed), ("no room", full)):
         _print(title, counts)
     everything = {"mutants": found, "kills": killed, "no room": full}

@@ -152,9 +152,11 @@ class ExitHandler:
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    """Is it Python's out-of-memory error, torch's on a GPU, or torch's on the CPU?"""
+    """Is it Python's out-of-memory error, torch's, or that of a library with no room to load?"""
     known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return known or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    words = ("can't allocate memory", "bad_alloc", "failed to map segment")
+    told = isinstance(error, RuntimeError | ImportError)
+    return known or (told and any(word in str(error) for word in words))
 
 
 def run(arguments: list[str]) -> int:

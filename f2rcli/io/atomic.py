@@ -97,6 +97,9 @@ class PartFile(Part):
     def _begin(self) -> int:
         self.path = part_path(self.target)
         descriptor = lock(self.path)
+        if os.fstat(descriptor).st_nlink > 1:  # a file of someone's, under a second name
+            unlock(self.path, descriptor)
+            descriptor = lock(self.path)
         os.ftruncate(descriptor, 0)  # what a killed run left behind
         return descriptor
 

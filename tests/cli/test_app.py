@@ -29,6 +29,7 @@ class OutOfMemoryError(RuntimeError):
         (MemoryError(), 1),
         (OutOfMemoryError("CUDA out of memory"), 1),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), 1),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), 1),
         (OSError(errno.ENOSPC, "No space left on device"), 1),
         (ZeroDivisionError("two\nlines"), 70),
     ],

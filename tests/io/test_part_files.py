@@ -104,6 +104,15 @@ def test_a_link_in_the_parts_place_is_not_followed(tmp_path: Path) -> None:
     assert victim.read_bytes() == b"precious"
 
 
+@posix
+def test_a_file_under_a_second_name_in_the_parts_place_stays(tmp_path: Path) -> None:
+    victim, target = tmp_path / "victim", tmp_path / "a.txt"
+    victim.write_bytes(b"precious")
+    os.link(victim, part_path(target))
+    write_file(target, b"x", overwrite=False)
+    assert (names(tmp_path), victim.read_bytes()) == (["a.txt", "victim"], b"precious")
+
+
 def test_a_whole_file_or_none_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "a.txt"
     target.write_bytes(b"old")
