@@ -268,9 +268,9 @@ class Staged(Recipe, Protocol):
 class Fittable(Recipe, Protocol):
     """A recipe whose method offers `--adapt fast`."""
 
-    def fitted(self) -> tuple[ValidationErrors, Header | None]:
-        """The test errors as they are, and the header with what can be fitted without training;
-        None where nothing is significantly better."""
+    def fitted(self) -> tuple[ValidationErrors, ValidationErrors, Header | None]:
+        """The test errors before and after, and the header with what can be fitted without
+        training; None where nothing is significantly better."""
         ...
 
 

@@ -179,11 +179,12 @@ def adapt(
         return Totals(stopped="nothing to adapt to", kept=False, notes=refused[:1])
     if context.config.adapt == "fast":
         assert isinstance(recipe, Fittable)  # by the method's offer, which the config went by
-        before, header = recipe.fitted()
-        notes = [] if header is None else [f"the noise level told is {header.level:g} of measured"]
-        return Totals(
-            before.score, before.score, kept=header is not None, header=header, notes=notes
-        )
+        before, after, header = recipe.fitted()
+        if header is None:
+            return Totals(before.score, before.score, kept=False)
+        notes = [f"the noise level told is {header.level:g} of measured"]
+        fell = error_reduction(before, after)
+        return Totals(before.score, after.score, header=header, notes=notes, fell=fell)
     assert isinstance(recipe, Adaptable)
     start = _Start(recipe) if context.start is not None else None
     totals = _train(recipe.adaptation(), context, group, report, started)

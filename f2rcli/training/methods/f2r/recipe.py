@@ -157,7 +157,7 @@ class F2RRecipe:
         self.header = replace(self.header, estimate=best)
         return scores[best] < errors_of(self.networks, held, lambda batch: batch.noisy).score
 
-    def fitted(self) -> tuple[ValidationErrors, Header | None]:
+    def fitted(self) -> tuple[ValidationErrors, ValidationErrors, Header | None]:
         """See Fittable: the factor of the told noise level that serves the validation frames best,
         if the test frames agree."""
         chosen = self._held_out(TargetKind.RECORRUPTED)
@@ -166,11 +166,10 @@ class F2RRecipe:
         best = min(scores, key=lambda one: scores[one])
         before = self.test_errors()
         assert self._test is not None  # made by the line before
-        if best == 1.0:
-            return before, None
-        if not is_significant(before, self._at_level(self._test, best, test=True)):
-            return before, None
-        return before, replace(self.header, level=self.header.level * best)
+        after = before if best == 1.0 else self._at_level(self._test, best, test=True)
+        if not is_significant(before, after):
+            return before, before, None
+        return before, after, replace(self.header, level=self.header.level * best)
 
     def _at_level(self, held: list[Excerpt], factor: float, *, test: bool) -> ValidationErrors:
         """Errors on held-out pairs with the noise level scaled by `factor`."""
