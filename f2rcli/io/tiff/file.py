@@ -14,6 +14,7 @@ from f2rcli.errors import InputError
 from f2rcli.frames import Plane
 from f2rcli.io.ledger import count
 from f2rcli.io.tiff.axes import Series, check_series
+from f2rcli.io.tiff.chain import distinct_pages, follow
 from f2rcli.io.tiff.compression import compression_name
 from f2rcli.io.tiff.library import DAMAGE, opened, quiet_tifffile, unreadable
 from f2rcli.io.tiff.promise import as_promised, unlisted_pages
@@ -37,6 +38,7 @@ class TiffStack(Stack):
         self.path = path
         self.complaints: list[str] = []
         _check_head(path)
+        self._chain = follow(path)
         try:
             with quiet_tifffile() as said:
                 self.file = tifffile.TiffFile(path)
@@ -53,26 +55,31 @@ class TiffStack(Stack):
         """List its series, and check what its headers claim."""
         try:
             with quiet_tifffile() as said:
-                self._arrays = list(self.file.series)
+                self._arrays = (
+                    [distinct_pages(self.file, self._chain)]
+                    if self._chain.circular
+                    else list(self.file.series)
+                )
         except DAMAGE as error:
             raise unreadable(self.name, error) from error
         self.complaints += said
         if not self._arrays:
             raise InputError(f"{self.name}: has no pictures.")
         found = self._arrays
-        self._arrays = as_promised(self.file, found)
+        self._arrays = as_promised(self.file, found, self._chain.pages)
         self._check_pages()
         self.series = [self._series(number) for number in range(len(self._arrays))]
         for one in self.series:
             check_series(one, self.name)
         self._misfit = self._complained(MISFIT) and self._arrays is found
-        self._unlisted = 0 if self.described else unlisted_pages(self.file)
+        lists = self.described or self._chain.circular
+        self._unlisted = 0 if lists else unlisted_pages(self.file)
         self.absent = [self._absent(number) for number in range(len(self._arrays))]
 
     @property
     def misfit(self) -> str:
         """See Stack."""
-        pages = count(len(self.file.pages), "page")
+        pages = count(self._chain.pages, "page")
         return f"its description does not fit its {pages}" if self._misfit else ""
 
     def _complained(self, words: tuple[str, ...]) -> bool:
@@ -86,7 +93,9 @@ class TiffStack(Stack):
     @property
     def cut_off(self) -> str:
         """See Stack."""
-        pages = count(len(self.file.pages), "page")
+        pages = count(self._chain.pages, "page")
+        if self._chain.circular:
+            return f"its list of pages runs in a circle after {pages}"
         if self._complained(CUT_OFF):
             return f"its list of pages breaks off after {pages}"
         if self._unlisted:

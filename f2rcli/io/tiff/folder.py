@@ -11,6 +11,7 @@ from f2rcli.errors import InputError
 from f2rcli.frames import Plane
 from f2rcli.io.numbering import Slot, folder_slots, is_pattern, natural_key, pattern_slots
 from f2rcli.io.sequence import MismatchError, first_readable
+from f2rcli.io.tiff.chain import follow
 from f2rcli.io.tiff.file import TiffStack
 from f2rcli.io.tiff.library import DAMAGE, quiet_tifffile
 from f2rcli.io.tiff.stack import Spot, Stack
@@ -42,10 +43,11 @@ def _of_pages(files: Iterable[Path]) -> bool:
 def _one_page(path: Path) -> bool | None:
     """Whether a file has one page; None if it cannot be read."""
     try:
+        pages = follow(path).pages
         with quiet_tifffile(), tifffile.TiffFile(path) as file:
-            if not file.pages:
+            if not pages:
                 return None
-            return len(file.pages) == 1 and not set(file.series[0].axes) - set("YXS")
+            return pages == 1 and not set(file.series[0].axes) - set("YXS")
     except DAMAGE:
         return None
 

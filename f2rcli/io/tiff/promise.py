@@ -34,10 +34,10 @@ class Promise:
         return 0 if rest or share > _MOST else share
 
 
-def as_promised(file: tifffile.TiffFile, arrays: list[Any]) -> list[Any]:
+def as_promised(file: tifffile.TiffFile, arrays: list[Any], listed: int) -> list[Any]:
     """The arrays of a file, the last one as its description promises it.
 
-    Pages that are not there are None.
+    listed: the number of its pages. Those that are not there are None.
     """
     last = arrays[-1]
     promise = _promise(file, last.keyframe)
@@ -46,7 +46,7 @@ def as_promised(file: tifffile.TiffFile, arrays: list[Any]) -> list[Any]:
     wanted = promise.pictures(last.keyframe)
     if wanted <= 1 or prod(last.shape) >= prod(promise.shape):
         return arrays
-    return [*arrays[:-1], _array(file, last.keyframe, promise, wanted)]
+    return [*arrays[:-1], _array(file, last.keyframe, promise, wanted, listed)]
 
 
 def _promise(file: tifffile.TiffFile, page: Any) -> Promise | None:
@@ -87,8 +87,10 @@ def _of_imagej(said: dict[str, Any], page: Any) -> Promise | None:
 _IMAGEJ = {"T": "frames", "Z": "slices", "C": "channels"}
 
 
-def _array(file: tifffile.TiffFile, keyframe: Any, promise: Promise, wanted: int) -> Any:
-    pages = _pages_like(file, keyframe, wanted)
+def _array(
+    file: tifffile.TiffFile, keyframe: Any, promise: Promise, wanted: int, listed: int
+) -> Any:
+    pages = _pages_like(file, keyframe, min(keyframe.index + wanted, listed))
     after = keyframe.dataoffsets[0] + keyframe.nbytes if len(keyframe.dataoffsets) else 0
     adjacent = len(pages) == 1 or pages[1].dataoffsets[:1] == (after,)
     together = keyframe.is_final and adjacent and promise.kind == "imagej"
@@ -99,11 +101,11 @@ def _array(file: tifffile.TiffFile, keyframe: Any, promise: Promise, wanted: int
     )  # fmt: skip
 
 
-def _pages_like(file: tifffile.TiffFile, keyframe: Any, most: int) -> list[Any]:
-    """The pages from `keyframe` on, up to the first that cannot be read or is unlike it."""
+def _pages_like(file: tifffile.TiffFile, keyframe: Any, stop: int) -> list[Any]:
+    """The pages from `keyframe` on, up to `stop` or the first that is unreadable or unlike it."""
     pages = [keyframe]
     with quiet_tifffile():
-        for index in range(keyframe.index + 1, min(keyframe.index + most, len(file.pages))):
+        for index in range(keyframe.index + 1, stop):
             try:
                 page = file.pages[index].aspage()
             except DAMAGE:
