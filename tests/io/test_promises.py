@@ -100,6 +100,8 @@ def test_no_cut_of_a_gif_has_a_trailer(gif: Path) -> None:
     data = gif.read_bytes()
     assert ends_with_trailer(io.BytesIO(data))
     assert not any(ends_with_trailer(io.BytesIO(data[:n])) for n in range(0, len(data), 3))
+    assert ends_with_trailer(io.BytesIO(data + bytes(3)))
+    assert not ends_with_trailer(io.BytesIO(data[:-1] + b";" + data[-40:]))
 
 
 def test_an_animated_png_promises_its_frames(tools, tmp_path: Path) -> None:

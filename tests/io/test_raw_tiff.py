@@ -158,3 +158,19 @@ def test_a_movie_laid_out_as_crvds_comes_back(tmp_path: Path, tools: Any) -> Non
     source = write_movie(tmp_path / "a.tif", movie(16), compression="zlib", predictor=True)
     tools.passthrough(source, tmp_path / "b.tif")
     assert np.array_equal(tifffile.imread(tmp_path / "b.tif"), movie(16))
+
+
+def test_a_movie_whose_pages_run_in_a_circle_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "a.tif"
+    with tifffile.TiffWriter(source) as writer:
+        for page in movie(3):
+            writer.write(page, metadata=None, contiguous=False)
+    source.with_suffix(".json").write_text(json.dumps(FACTS))
+    with tifffile.TiffFile(source) as file:
+        last = file.pages[2].aspage()
+        place, again = last.offset + 2 + 12 * len(last.tags), file.pages[1].offset
+    data = bytearray(source.read_bytes())
+    data[place : place + 4] = again.to_bytes(4, "little")
+    source.write_bytes(data)
+    with pytest.raises(InputError, match="in a circle"):
+        open_reader(source)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import tifffile
 NOISE_PROFILE, FRAME_RATE = 51041, 51044
 DIGESTS = (50972, 51111)  # of the raw samples; they no longer hold once those change
 _MAKE, _MODEL, _ORIENTATION, _ISO, _EXIF = 271, 272, 274, 34855, 34665
+_MOST_PAGES = 64  # of a raw file; a damaged list of pages may run in a circle
 _RAW_PHOTOMETRICS = (32803, 34892)  # CFA, LinearRaw
 
 _ERRORS = (tifffile.TiffFileError, ValueError, OSError, IndexError, KeyError, TypeError)
@@ -63,7 +65,7 @@ def raw_page(file: tifffile.TiffFile) -> Any | None:
 
 
 def _pages(file: tifffile.TiffFile) -> Iterator[Any]:
-    for page in file.pages:
+    for page in islice(file.pages, _MOST_PAGES):
         yield page
         if isinstance(page, tifffile.TiffPage) and page.pages:
             yield from page.pages

@@ -23,6 +23,7 @@ from f2rcli.errors import InputError
 from f2rcli.frames import Mosaic
 from f2rcli.io.raw.exposure import MOST_PIXELS, Exposure, Samples
 from f2rcli.io.raw.tags import RawTags
+from f2rcli.io.tiff.chain import follow
 from f2rcli.io.tiff.library import DAMAGE, quiet_tifffile
 from f2rcli.sensor import PATTERNS
 
@@ -83,6 +84,8 @@ def examine_tiff(path: Path) -> list[Exposure]:
             f"{path.name}: its colour filters are not stated.",
             hint=f'Put {path.stem}.json beside it: {{"cfa": "RGGB", "black": 240, "white": 4095}}.',
         )
+    if path.is_file() and follow(path).circular:  # tifffile would follow it for ever
+        raise InputError(f"{path.name}: is damaged: its list of pages runs in a circle.")
     try:
         with quiet_tifffile() as said, tifffile.TiffFile(path) as file:
             pages = list(file.pages)

@@ -70,14 +70,14 @@ def _gif(ledger: Ledger, file: BinaryIO, decoder: Decoder) -> None:
 
 
 def ends_with_trailer(file: BinaryIO) -> bool:
-    """Whether the blocks of a GIF go on to its trailer."""
+    """Whether the blocks of a GIF go on to its trailer, and nothing but padding follows."""
     head = file.read(13)
     if len(head) < 13:
         return False
     file.seek(_colours(head[10]), 1)
     while block := file.read(1):
         if block == b"\x3b":
-            return True
+            return not file.read().strip(b"\0\r\n ")  # pictures behind it are shown by nobody
         if block == b"\x2c":  # a picture: place, size and flags, colours, size of codes
             place = file.read(9)
             if len(place) < 9:
