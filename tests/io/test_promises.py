@@ -136,7 +136,7 @@ def _probe(**facts: Any) -> Any:
 @pytest.mark.parametrize(("reached", "missing"), [(320, 0), (300, 0), (280, 1), (200, 3)])
 def test_sound_that_goes_on_does_not_hide_missing_pictures(reached: int, missing: int) -> None:
     ledger = Ledger(name="a.mkv")
-    decoder: Any = SimpleNamespace(packets=5, reached=reached * MS, newest=Fraction(10))
+    decoder: Any = SimpleNamespace(packets=5, hidden=0, reached=reached * MS, newest=Fraction(10))
     probe = _probe(lasting=lambda: 320 * MS)
     check_end(ledger, probe, decoder, Path("no such file"))
     assert ledger.missing_frames == missing
@@ -179,3 +179,18 @@ def test_a_hole_in_the_middle_is_told_where_no_index_says_it_is_meant(
     assert frames == 22
     promise = "its constant rate promises 24 frames, 22 were read: gaps after"
     assert [line.startswith(promise) for line in lines] == [True] * holes
+
+
+def test_frames_that_an_edit_list_hides_are_told(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(
+        tmp_path / "a.mp4", codec="libx264", pts=8, smooth=True, options={"bf": "0"},
+        container_options={"use_editlist": "1"},
+    )  # fmt: skip
+    data = bytearray(source.read_bytes())
+    place = data.index(b"elst") + 4 + 4 + 4 + 4  # version, count, duration: then the start
+    data[place : place + 4] = (3 * 512).to_bytes(4, "big")
+    source.write_bytes(data)
+    frames, lines = told(source)
+    assert frames == 5
+    hides = "its edit list hides 3 frames: no player shows them, and f2r reads none of them"
+    assert lines == [hides]

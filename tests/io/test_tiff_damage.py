@@ -213,6 +213,14 @@ def test_what_imagej_promises_is_compared_with_the_pages(
         assert reader.ledger.missing_frames == images - there
 
 
+def test_a_description_that_contradicts_itself_leaves_the_axes_to_the_user(tmp_path: Path) -> None:
+    path = tmp_path / "s.tif"
+    write_kind("imagej tzcyx", path)
+    path.write_bytes(path.read_bytes().replace(b"frames=4", b"frames=2", 1))
+    with pytest.raises(InputError, match="does not fit"):
+        open_reader(path)
+
+
 def test_a_description_of_fewer_pages_leaves_the_axes_to_the_user(tmp_path: Path) -> None:
     path = tmp_path / "s.tif"
     tifffile.imwrite(path, movie((8, 16, 20)), photometric="minisblack", compression="zlib")

@@ -71,7 +71,9 @@ class TiffStack(Stack):
         self.series = [self._series(number) for number in range(len(self._arrays))]
         for one in self.series:
             check_series(one, self.name)
-        self._misfit = self._complained(MISFIT) and self._arrays is found
+        counted = int(_number((self.file.imagej_metadata or {}).get("images")) or 1)
+        contradicted = counted > sum(series.frames for series in self.series)
+        self._misfit = contradicted or (self._complained(MISFIT) and self._arrays is found)
         lists = self.described or self._chain.circular
         self._unlisted = 0 if lists else unlisted_pages(self.file)
         self.absent = [self._absent(number) for number in range(len(self._arrays))]

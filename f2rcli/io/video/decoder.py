@@ -81,6 +81,7 @@ class Decoder:
         self.reached: Fraction = Fraction(0)  # seconds; the furthest any of this stream reached
         self.packets = 0  # of this stream
         self.packet_size = 0  # bytes of the last of them
+        self.hidden = 0  # of them, by an edit list
         self.last_sent: int | None = None  # pts of the last packet given to the decoder
         self.reordered = False  # pictures are decoded in another order than shown
         self._expected: list[tuple[int, int]] = []  # heap of (pts, duration) sent, not yet shown
@@ -168,6 +169,7 @@ class Decoder:
             heapq.heappush(self._expected, (packet.pts, packet.duration or 0))
             self._owed += 1
         self.packets, self.packet_size = self.packets + 1, packet.size
+        self.hidden += packet.is_discard
         self.last_sent = packet.pts
         self.reordered |= packet.dts is not None and packet.dts != packet.pts
         try:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from f2rcli.io.ledger import Ledger
+from f2rcli.io.ledger import Ledger, count
 from f2rcli.io.video.decoder import Decoder
 from f2rcli.io.video.ffmpeg_input import StandardInput
 from f2rcli.io.video.probe import Probe
@@ -29,6 +29,9 @@ def check_end(ledger: Ledger, probe: Probe, decoder: Decoder, source: StandardIn
         check_piped(ledger, form, source, decoder)
     elif source.is_file():
         check_size(ledger, form, source, decoder)
+    if decoder.hidden:
+        hides = f"its edit list hides {count(decoder.hidden)}: no player shows them, and f2r reads"
+        ledger.remark(f"{hides} none of them")
     counted = probe.counted()
     if counted:
         ledger.promised("its index", counted, decoder.packets)
