@@ -19,11 +19,9 @@ from f2rcli.io.ffmpeg.messages import ffmpeg_reason, quiet_ffmpeg
 from f2rcli.io.ffmpeg.metadata import metadata_of
 from f2rcli.io.ffmpeg.pixel_formats import fill_frame, make_frame
 from f2rcli.io.ffmpeg.scheduling import ordinary_scheduling
-from f2rcli.io.video import mp4_boxes
 from f2rcli.io.video.containers import open_target, stream_tags
 from f2rcli.io.video.ffmpeg_input import PIPE
-from f2rcli.io.video.matroska import PADDING, write_pixel_aspect
-from f2rcli.io.video.mp4_boxes import write_mastering
+from f2rcli.io.video.headers import patch_header, room_for
 from f2rcli.io.video.packets import AnyPacket, SidePackets
 from f2rcli.io.video.plan import VideoDetail
 from f2rcli.io.video.provenance import provenance_tag
@@ -107,8 +105,8 @@ class VideoWriter(Writer):
         """Verify the part file and put it at its target; its size, and what was verified."""
         if self._part is None:
             return 0, ()
-        self._write_aspect(self._part.path)
-        self._write_mastering(self._part.path)
+        for what in patch_header(self._part.path, self._track, self.detail):
+            self._side.lose(what)
         verified = verify(self._part.path, self.name, self._index, self._written, self.detail)
         self._look_for_what_is_kept(self._part.path)
         return self._part.publish(), verified
@@ -121,24 +119,6 @@ class VideoWriter(Writer):
         lost += facts_not_kept(path, stated, self.metadata, info, detail)
         for what in lost:
             self._side.lose(what)
-
-    def _write_aspect(self, path: Path) -> None:
-        """Matroska and WebM: the pixel aspect, which the muxer has no option for."""
-        aspect = self.detail.setup.pixel_aspect
-        if self.detail.patch_aspect and aspect is not None:
-            size = self.detail.setup.width, self.detail.setup.height
-            try:
-                write_pixel_aspect(path, self._track, size, aspect)
-            except ValueError as error:  # better without than not at all
-                self._side.lose(f"pixel aspect {aspect} ({error})")
-
-    def _write_mastering(self, path: Path) -> None:
-        """MP4 and MOV: HDR10 boxes, which players read before the stream."""
-        if self.detail.mastering is not None:
-            try:
-                write_mastering(path, self.detail.mastering)
-            except ValueError as error:
-                self._side.lose(f"HDR10 boxes ({error})")
 
     def abandon(self) -> None:
         """Stop; remove the part file. After `finish` there is nothing to remove."""
@@ -193,9 +173,7 @@ class VideoWriter(Writer):
         stream.time_base = setup.time_base
         tags = stream_tags(dict(self.metadata.stream_tags), self.detail.container.muxer)
         stream.metadata.update(tags)
-        room = PADDING if self.detail.patch_aspect else ""
-        room = mp4_boxes.PADDING if self.detail.mastering else room
-        if room:
+        if room := room_for(self.detail):
             stream.metadata["title"] = stream.metadata.get("title", "") + room
         if self.metadata.disposition:
             stream.disposition = self.metadata.disposition
