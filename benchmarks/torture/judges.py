@@ -1,9 +1,13 @@
 """Second opinions on files: PyAV alone and tifffile alone, without any code of f2r."""
 
+import contextlib
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
+import numpy as np
 import tifffile
 from children import forked
 
@@ -12,15 +16,26 @@ STACKS = (".tif", ".tiff")
 
 def frames(path: Path, folder: Path) -> int | None:
     """The number of frames that another reader finds in a file, in a child; None for none."""
+    return _asked(lambda: len(_pages(path)) if path.suffix in STACKS else _frames(path), folder)
+
+
+def untouched(before: Path, after: Path, folder: Path) -> int:
+    """The number of pages of a stack that can be read and have not changed."""
+    pages = _asked(lambda: sum(map(np.array_equal, _pages(before), _pages(after))), folder)
+    return pages or 0
+
+
+def _asked(count: Callable[[], int], folder: Path) -> int | None:
+    """A number that another reader finds, in a child; None where it fails."""
     report = folder.parent / "judge.json"
     report.unlink(missing_ok=True)
 
     def work() -> int:
-        report.write_text(json.dumps(_pages(path) if path.suffix in STACKS else _frames(path)))
+        report.write_text(json.dumps(count()))
         return 0
 
     ended = forked(work, folder)
-    return json.loads(report.read_text()) if ended.code == 0 else None
+    return int(json.loads(report.read_text())) if ended.code == 0 else None
 
 
 def _frames(path: Path) -> int:
@@ -35,13 +50,11 @@ def _frames(path: Path) -> int:
     return count
 
 
-def _pages(path: Path) -> int:
-    count = 0
+def _pages(path: Path) -> list[Any]:
+    """Every page that can be read."""
+    found = []
     with tifffile.TiffFile(path) as file:
         for page in file.pages:
-            try:
-                page.asarray()
-            except (ValueError, RuntimeError, OSError, KeyError):
-                continue
-            count += 1
-    return count
+            with contextlib.suppress(Exception):  # whatever fails: that page cannot be read
+                found.append(page.asarray())
+    return found

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from f2rcli.documents import parse_json
 from f2rcli.noise.model import NoiseModel
 
 FORMAT = 1  # of the JSON
@@ -114,7 +115,7 @@ class NoiseLaw:
     @classmethod
     def from_json(cls, text: str) -> "NoiseLaw":
         """The law that `to_json` wrote. Raises ValueError for anything else."""
-        return cls.from_values(json.loads(text))
+        return cls.from_values(parse_json(text))
 
 
 def _row(values: Any) -> tuple[float, ...]:

@@ -259,7 +259,7 @@ def _whole(entry: Path) -> bool:
         for clip in _load(entry, Budget()):
             if clip.path.stat().st_size != math.prod(clip.shape) * np.dtype(clip.dtype).itemsize:
                 raise ValueError(clip.path)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         shutil.rmtree(entry, ignore_errors=True)
         return False
     return True
