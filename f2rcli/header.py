@@ -45,7 +45,7 @@ _width = _between(0, 1 << 14)
 # What each field of a header may hold: a file may come from anyone.
 SCHEMA: dict[str, Callable[[Any], bool]] = {
     "method": lambda value: _text(value) and bool(re.fullmatch(r"[a-z0-9_-]+", value)),
-    "space": lambda value: value in {space.value for space in Space},
+    "space": lambda value: value in [space.value for space in Space],
     "channels": _between(1, 4),
     "length": lambda value: _between(1, 63)(value) and value % 2 == 1,
     "config": lambda value: isinstance(value, dict) and _networks(value),
@@ -54,7 +54,7 @@ SCHEMA: dict[str, Callable[[Any], bool]] = {
     "sigma_range": _range,
     "trained_on": _text,
     "level": lambda value: type(value) in (int, float) and 0 <= value <= 100,
-    "estimate": lambda value: value in {"coarse", "anchor", "refined"},
+    "estimate": lambda value: value in [one.value for one in Estimate],
     "format": _between(FORMAT, FORMAT),
 }
 

@@ -53,7 +53,7 @@ def _frames(path: Path) -> int:
 def _pages(path: Path) -> list[Any]:
     """Every page that can be read."""
     found = []
-    with tifffile.TiffFile(path) as file:
+    with contextlib.suppress(Exception), tifffile.TiffFile(path) as file:  # the list may break off
         for page in file.pages:
             with contextlib.suppress(Exception):  # whatever fails: that page cannot be read
                 found.append(page.asarray())

@@ -1,7 +1,7 @@
 """How a file was made, as one tag of its container: written by f2r, read back by `f2r info`."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 from f2rcli.documents import LARGEST, parse_json
@@ -14,10 +14,11 @@ MARK = '{"f2r": '  # what such a tag begins with
 TAGS = {"mp4": "encoding_tool", "mov": "f2r", "matroska": "F2R", "webm": "F2R", "nut": "f2r"}
 
 
-def provenance_tag(container: str, facts: Mapping[str, Any]) -> dict[str, str]:
-    """The tag of a container that tells `facts`; none where it holds no such tag."""
-    if container not in TAGS:
+def provenance_tag(container: str, told: Callable[[], dict[str, Any]] | None) -> dict[str, str]:
+    """The tag of a container with what is told; none where it holds no such tag."""
+    if container not in TAGS or told is None:
         return {}
+    facts = told()
     return {TAGS[container]: json.dumps({"f2r": facts.get("f2r", ""), **facts})}
 
 
