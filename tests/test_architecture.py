@@ -17,17 +17,19 @@ ROOMS = (
     {"documents", "settings", "units"},
     {"header", "tee", "window", "sensor", "yuv"},
     {"defects"},
+    {"lanes"},
     {"io", "noise", "weights", "models"},
     {"methods"},
     {"engine"},
-    {"evaluation", "batch", "api", "export"},
+    {"evaluation", "batch", "export"},
     {"training"},
+    {"api"},
     {"cli"},
 )
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 LIGHT = {
     "errors", "frames", "machine", "signals", "documents", "settings", "units", "header", "tee",
-    "window", "sensor", "yuv", "defects", "io", "batch", "api", "cli",
+    "window", "sensor", "yuv", "defects", "lanes", "io", "batch", "api", "cli",
 }  # fmt: skip
 FETCHERS = {
     "urllib", "http", "ftplib", "socket", "requests", "httpx", "aiohttp", "urllib3",

@@ -11,15 +11,15 @@ import numpy as np
 
 from f2rcli.defects import no_numbers, unreal_line
 from f2rcli.errors import InputError, UsageError
-from f2rcli.frames import ClipInfo, Family, Frame, Plane, PlaneLayout
+from f2rcli.frames import ClipInfo, Frame, Plane, PlaneLayout
 from f2rcli.io.base import Reader, ReadOptions
 from f2rcli.io.ledger import Ledger, count
 from f2rcli.io.sequence import MismatchError, first_readable
 from f2rcli.io.tiff.axes import Lane, Series, in_time, lanes_of
 from f2rcli.io.tiff.folder import open_stack
-from f2rcli.io.tiff.levels import SAMPLED_FRAMES, LaneStatistics, measure_lane, without_stuck
 from f2rcli.io.tiff.stack import Stack
 from f2rcli.io.time_range import Span
+from f2rcli.lanes import LaneStatistics, lane_layout, measure_lane, planes_seen, surveyed
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +162,8 @@ class StackReader(Reader):
     def _statistics(self, number: int) -> LaneStatistics:
         if number not in self._by_lane:
             lane = self.lanes[number]
-            places = np.unique(
-                np.linspace(0, len(lane.frames) - 1, SAMPLED_FRAMES).round().astype(int)
-            )
-            self._by_lane[number] = measure_lane(self._sampled(lane, [int(n) for n in places]))
+            places = surveyed(len(lane.frames))
+            self._by_lane[number] = measure_lane(self._sampled(lane, places))
         return self._by_lane[number]
 
     def _sampled(self, lane: Lane, places: list[int]) -> list[Plane]:
@@ -193,15 +191,8 @@ class StackReader(Reader):
     def _layout(self, number: int) -> PlaneLayout:
         lane = self.lanes[number]
         series = self.series[lane.series]
-        colour = lane.sample is None and series.samples > 1
-        bits = 32 if series.dtype.kind == "f" else 8 * series.dtype.itemsize
-        display = colour and series.dtype == np.uint8  # a picture for the eye, levels and all
-        return PlaneLayout(
-            family=Family.RGB if colour else Family.GRAY,
-            bits=bits,
-            alpha=colour and series.samples == 4,
-            levels=(0.0, 255.0) if display else self._statistics(number).levels,
-        )
+        samples = series.samples if lane.sample is None else 1
+        return lane_layout(series.dtype, samples, self._statistics(number).levels)
 
     def _read(self, lane: Lane, number: int) -> Plane:
         """Frame `number` of a lane, (Y, X) or (Y, X, S)."""
@@ -221,9 +212,8 @@ class StackReader(Reader):
                     self.skipped += 1
                     continue
                 unreal += no_numbers(picture)
-                planes = (picture,) if picture.ndim == 2 else tuple(np.moveaxis(picture, -1, 0))
                 yield Frame(
-                    planes=tuple(without_stuck(plane, seen.stuck) for plane in planes),
+                    planes=planes_seen(picture, seen),
                     layout=layout, pts=index, duration=1, time_base=self.info.time_base,
                     source=StackFrame(lane.series, lane.frames[index], lane.sample, seen),
                     lane=number,

@@ -17,11 +17,11 @@ from f2rcli.io.ledger import count
 from f2rcli.io.tiff.axes import Series
 from f2rcli.io.tiff.file import TiffStack
 from f2rcli.io.tiff.folder import open_stack
-from f2rcli.io.tiff.levels import restore_invalid
 from f2rcli.io.tiff.patch import PatchedFile
 from f2rcli.io.tiff.plan import StackDetail
 from f2rcli.io.tiff.reader import StackFrame, StackReader
 from f2rcli.io.tiff.stack import Stack
+from f2rcli.lanes import picture_kept
 
 
 class StackWriter(Writer):
@@ -64,13 +64,9 @@ class StackWriter(Writer):
         stack = self.reader.stack
         original = stack.read(taken.series, taken.picture)
         if taken.sample is None:
-            own = (original,) if original.ndim == 2 else tuple(np.moveaxis(original, -1, 0))
-            done = [
-                restore_invalid(a, b, taken.statistics) for a, b in zip(own, planes, strict=True)
-            ]
-            picture = done[0] if original.ndim == 2 else np.stack(done, axis=-1)
+            picture = picture_kept(original, planes, taken.statistics)
         else:
-            plane = restore_invalid(original[..., taken.sample], planes[0], taken.statistics)
+            plane = picture_kept(original[..., taken.sample], planes, taken.statistics)
             whole = self._gathered(taken, plane, original)
             if whole is None:
                 return

@@ -1,5 +1,9 @@
-"""Statistics of a lane from a few of its frames: levels, stuck pixels, saturation."""
+"""A lane of a stack as networks see it: its levels, stuck pixels and saturation.
 
+Files and arrays go through the same functions, so that they give the same samples.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli import defects
-from f2rcli.frames import Plane
+from f2rcli.frames import Family, Plane, PlaneLayout
 
 SAMPLED_FRAMES = 9  # of a lane, evenly spread
 # Networks are shown samples so that 0.1 % and 99.9 % of them lie at 0.25 and 0.75. Below 0 they
@@ -46,6 +50,26 @@ class LaneStatistics:
                 "their true values are unknown"
             )
         return said
+
+
+def surveyed(count: int) -> list[int]:
+    """The places of the frames that tell what a lane of `count` is like: evenly spread."""
+    places = np.linspace(0, count - 1, SAMPLED_FRAMES).round().astype(int)
+    return [int(place) for place in np.unique(places)]
+
+
+def lane_layout(dtype: np.dtype[Any], samples: int, levels: tuple[float, float]) -> PlaneLayout:
+    """The layout of a lane's pictures: gray for one sample per pixel, RGB [and alpha] for 3 or 4.
+
+    8-bit colours are a picture for the eye, whose levels are 0 and 255 whatever it shows.
+    """
+    colour = samples > 1
+    return PlaneLayout(
+        family=Family.RGB if colour else Family.GRAY,
+        bits=32 if dtype.kind == "f" else 8 * dtype.itemsize,
+        alpha=samples == 4,
+        levels=(0.0, 255.0) if colour and dtype == np.uint8 else levels,
+    )
 
 
 def measure_lane(frames: list[Plane]) -> LaneStatistics:
@@ -133,6 +157,24 @@ def _around(picture: Plane) -> tuple[Values, Values, Values]:
         np.maximum(high, view, out=high)
         total += view
     return low, high, total / 8
+
+
+def planes_seen(picture: Plane, seen: LaneStatistics) -> tuple[Plane, ...]:
+    """The planes of a picture (H, W) or (H, W, S) as all that looks at a lane may see them."""
+    return tuple(without_stuck(plane, seen.stuck) for plane in _planes(picture))
+
+
+def picture_kept(picture: Plane, restored: Sequence[Plane], seen: LaneStatistics) -> Plane:
+    """A picture of restored planes, with the samples of `picture` that are to stay as stored."""
+    done = [
+        restore_invalid(plane, new, seen)
+        for plane, new in zip(_planes(picture), restored, strict=True)
+    ]
+    return done[0] if picture.ndim == 2 else np.stack(done, axis=-1)
+
+
+def _planes(picture: Plane) -> tuple[Plane, ...]:
+    return (picture,) if picture.ndim == 2 else tuple(np.moveaxis(picture, -1, 0))
 
 
 def without_stuck(plane: Plane, stuck: Pixels) -> Plane:
