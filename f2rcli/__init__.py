@@ -7,14 +7,14 @@ torch nor anything else that takes time.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from f2rcli.api import Denoiser, denoise
+    from f2rcli.api import Denoiser, LaneNoise, Report, denoise
 
 __version__ = "0.1.0"
-__all__ = ["Denoiser", "__version__", "denoise"]
+__all__ = ["Denoiser", "LaneNoise", "Report", "__version__", "denoise"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("denoise", "Denoiser"):
+    if name in __all__:
         from f2rcli import api
 
         return getattr(api, name)
@@ -22,4 +22,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), "Denoiser", "denoise"])
+    return sorted({*globals(), *__all__})

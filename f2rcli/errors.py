@@ -8,6 +8,7 @@
     +- WeightsError          1   weights missing, of the wrong kind, or damaged
     +- DeviceError           1   the device or precision asked for is not there
     +- TrainingError         1   a training run that cannot go on
+    +- CancelledError      130   the Python caller's own cancel() said so
 
 Exit codes that are not errors of this tree: 0 done; 4 finished, but frames were damaged or
 missing, something listed as kept was lost, or streams dropped under --strict; 5 part of a batch
@@ -72,6 +73,12 @@ class DeviceError(F2RError):
 
 class TrainingError(F2RError):
     """A training run that cannot go on: its loss diverged too often, or its parts disagree."""
+
+
+class CancelledError(F2RError):
+    """The caller's own `cancel` ended the run; nothing is left at the target."""
+
+    exit_code = EXIT_INTERRUPTED
 
 
 def nearest(word: str, known: list[str], others: str = "") -> str:

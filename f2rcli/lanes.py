@@ -24,6 +24,7 @@ MOST = 1 << 18  # samples per frame that levels are read from
 
 Values = NDArray[np.floating[Any]]
 Pixels = tuple[NDArray[np.intp], NDArray[np.intp]]  # rows and columns
+NOWHERE = defects.NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,10 @@ class LaneStatistics:
     """Levels, stuck pixels and saturation of a lane."""
 
     levels: tuple[float, float]  # codes that networks see as 0 and 1
-    stuck: Pixels  # always brighter or darker than all around: no light, so never changed
-    bright: int
-    dark: int
+    # always brighter or darker than all around: no light, so never changed
+    stuck: Pixels = (NOWHERE, NOWHERE)
+    bright: int = 0
+    dark: int = 0
     top: float | None = None  # the code at which samples saturate
     saturated: float = 0.0  # share of samples there
 
@@ -59,31 +61,32 @@ def surveyed(count: int) -> list[int]:
 
 
 def lane_layout(dtype: np.dtype[Any], samples: int, levels: tuple[float, float]) -> PlaneLayout:
-    """The layout of a lane's pictures: gray for one sample per pixel, RGB [and alpha] for 3 or 4.
-
-    8-bit colours are a picture for the eye, whose levels are 0 and 255 whatever it shows.
-    """
+    """The layout of a lane's pictures: gray for one sample per pixel, RGB for 3 or 4 (alpha)."""
     colour = samples > 1
     return PlaneLayout(
         family=Family.RGB if colour else Family.GRAY,
         bits=32 if dtype.kind == "f" else 8 * dtype.itemsize,
         alpha=samples == 4,
-        levels=(0.0, 255.0) if colour and dtype == np.uint8 else levels,
+        levels=levels,
     )
 
 
 def measure_lane(frames: list[Plane]) -> LaneStatistics:
     """Statistics of frames (H, W) or (H, W, S) spread over a lane. Hot samples and fill values do
-    not count for the levels: one of them would squeeze the picture into a sliver."""
+    not count for the levels: one of them would squeeze the picture into a sliver. 8-bit colours
+    are a picture for the eye, whose levels are 0 and 255 whatever it shows."""
     values: list[NDArray[np.float64]] = []
     whole: list[Plane] = []  # without fill values
     for plane in (plane for frame in frames for plane in np.moveaxis(np.atleast_3d(frame), -1, 0)):
         bad = defects.no_light(plane, fills=True)
         whole.append(defects.filled(plane, bad))
         values.append(_thinned(defects.without_impulses(whole[-1])[0][~bad]))
-    stuck, bright, dark = _stuck(whole) if frames[0].ndim == 2 else (_none(), 0, 0)
+    gray = frames[0].ndim == 2
+    stuck, bright, dark = _stuck(whole) if gray else ((NOWHERE, NOWHERE), 0, 0)
+    display = not gray and frames[0].dtype == np.uint8
+    levels = (0.0, 255.0) if display else _levels(np.concatenate(values))
     top, share = _saturation(frames)
-    return LaneStatistics(_levels(np.concatenate(values)), stuck, bright, dark, top, share)
+    return LaneStatistics(levels, stuck, bright, dark, top, share)
 
 
 def _thinned(frame: Plane) -> NDArray[np.float64]:
@@ -116,15 +119,11 @@ def _saturation(frames: list[Plane]) -> tuple[float | None, float]:
     return float(top), there / total
 
 
-def _none() -> Pixels:
-    return np.zeros(0, np.intp), np.zeros(0, np.intp)
-
-
 def _stuck(frames: list[Plane]) -> tuple[Pixels, int, int]:
     """Pixels whose median over time stands out of all eight neighbours, far beyond how much those
     differ: optics spread what is light over more than one pixel."""
     if len(frames) < 3 or min(frames[0].shape) < 3:
-        return _none(), 0, 0
+        return (NOWHERE, NOWHERE), 0, 0
     middle = np.median(np.stack(frames), axis=0)
     lowest, highest, mean = _around(middle)
     noise = 1.4826 * float(np.median(np.abs(middle - mean)))
@@ -138,7 +137,7 @@ def _stuck(frames: list[Plane]) -> tuple[Pixels, int, int]:
         dark &= frame < lowest
     found = bright | dark
     if not 0 < np.count_nonzero(found) <= max(1, STUCK_SHARE * found.size):
-        return _none(), 0, 0
+        return (NOWHERE, NOWHERE), 0, 0
     rows, columns = np.nonzero(found)
     return (rows, columns), int(np.count_nonzero(bright)), int(np.count_nonzero(dark))
 

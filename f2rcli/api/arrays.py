@@ -1,216 +1,149 @@
-"""Arrays as frames and back, in the caller's own type, shape and units."""
+"""Whole arrays, lane by lane, through the functions that stacks in files go through."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from f2rcli.api.axes import Grid, Lane, Place
 from f2rcli.api.options import Options
-from f2rcli.errors import InputError, UsageError
-from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
-from f2rcli.tee import tee_releasing
+from f2rcli.api.pictures import Mask, empty_like, mask_of, put, unmasked, values_of
+from f2rcli.api.report import Report
+from f2rcli.api.watch import Watch
+from f2rcli.defects import no_numbers, unreal_line
+from f2rcli.engine.strength import changes_nothing
+from f2rcli.frames import ClipInfo, Frame, Plane
+from f2rcli.lanes import (
+    LaneStatistics,
+    lane_layout,
+    measure_lane,
+    picture_kept,
+    planes_seen,
+    surveyed,
+)
 
-if TYPE_CHECKING:
-    from f2rcli.engine.stream import Engine
-
-TIME_BASE = Fraction(1, 25)  # arrays say nothing of time, and nothing depends on it
-HARDLY_WHITE = 4.0  # floats beyond it do not range from 0 to 1
-DEFAULT_WHITE = {"uint8": 255.0, "uint16": 65535.0}
+TIME_BASE = Fraction(1)  # arrays say nothing of time, and nothing depends on it
+UNKNOWN = LaneStatistics((0.0, 1.0))  # of a lane that nothing looks at
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
-    """The form that all pictures of a clip share."""
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A picture as it was given, and where its result goes."""
 
-    torch: bool
-    dtype: Any  # NumPy's or torch's
-    shape: tuple[int, ...]  # of one picture: (H, W), (H, W, C) or (C, H, W)
-    first: bool  # channels come before rows
-    lanes: int  # channels that are denoised apart; 1 where they are one picture
-    black: float
-    white: float
+    picture: Plane  # (H, W) or (H, W, S)
+    mask: Mask | None
+    place: Place
+    statistics: LaneStatistics
 
     @classmethod
-    def of(cls, picture: Any, options: Options) -> "Form":
-        """The form of a clip by its first picture.
+    def of(cls, stored: Any, grid: Grid, place: Place, statistics: LaneStatistics) -> "Taken":
+        """What lies at a place of an array."""
+        mask = mask_of(stored)
+        mask = None if mask is None else grid.picture(mask)
+        return cls(grid.picture(values_of(stored)), mask, place, statistics)
 
-        Raises InputError for anything but a picture, UsageError for options that do not fit it.
-        """
-        values = _values(picture)
-        if values.ndim not in (2, 3) or 0 in values.shape:
-            raise InputError(
-                f"a picture of shape {tuple(values.shape)}: has no rows and columns.",
-                hint="Pass (T, H, W) or (T, H, W, C); frames of iterables lack the T.",
-            )
-        first = options.layout == "TCHW" and values.ndim == 3
-        channels = 1 if values.ndim == 2 else values.shape[0 if first else 2]
-        return cls(
-            torch=_is_tensor(picture),
-            dtype=picture.dtype,
-            shape=tuple(values.shape),
-            first=first,
-            lanes=_lanes(channels, values.shape, options),
-            black=options.black or 0.0,
-            white=options.white if options.white is not None else _default_white(values),
-        )
-
-    @property
-    def span(self) -> float:
-        """From black to white, in the arrays' own units."""
-        return self.white - self.black
-
-    @property
-    def channels(self) -> int:
-        return 1 if len(self.shape) == 2 else self.shape[0 if self.first else 2]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Rows and columns."""
-        rows, columns = self.shape[1:] if self.first else self.shape[:2]
-        return rows, columns
-
-    def info(self) -> ClipInfo:
-        """The clip's facts, for the engine."""
-        return ClipInfo(
-            name="array", width=self.size[1], height=self.size[0], layout=self._layout(),
-            frames=None, duration=None, rate=None, time_base=TIME_BASE,
-        )  # fmt: skip
-
-    def _layout(self) -> PlaneLayout:
-        colour = self.lanes == 1 and self.channels >= 3
-        family = Family.RGB if colour else Family.GRAY
-        return PlaneLayout(family=family, bits=32, alpha=colour and self.channels == 4)
-
-    def frame(self, picture: Any, lane: int, number: int) -> Frame:
-        """One lane of a picture, as float32 from 0, black, to 1, white."""
-        values = _values(picture)
-        if tuple(values.shape) != self.shape or picture.dtype != self.dtype:
-            raise InputError(
-                f"frame {number}: is {tuple(values.shape)} {picture.dtype}, "
-                f"the first was {self.shape} {self.dtype}.",
-                hint="A clip has one size and dtype.",
-            )
-        planes = [(plane - self.black) / self.span for plane in self._planes(values, lane)]
-        if not all(np.isfinite(plane).all() for plane in planes):
-            raise InputError(
-                f"frame {number}: holds values that are not finite.", hint="Replace them first."
-            )
+    def frame(self, number: int, lane: int = 0, *, context: bool = False) -> Frame:
+        """The picture as the engine takes it."""
+        samples = 1 if self.picture.ndim == 2 else self.picture.shape[2]
+        seen = self.statistics
         return Frame(
-            planes=tuple(plane.astype(np.float32) for plane in planes),
-            layout=self._layout(), pts=number, duration=1, time_base=TIME_BASE, source=picture,
+            planes=planes_seen(unmasked(self.picture, self.mask), seen),
+            layout=lane_layout(self.picture.dtype, samples, seen.levels),
+            pts=number, duration=1, time_base=TIME_BASE, source=self, lane=lane,
+            index=number, context=context,
         )  # fmt: skip
 
-    def _planes(self, values: NDArray[Any], lane: int) -> list[NDArray[np.float64]]:
-        """The planes of a lane, as numbers that subtract well."""
-        if values.ndim == 2:
-            planes = [values]
-        else:
-            planes = list(values if self.first else np.moveaxis(values, 2, 0))
-        return [
-            plane.astype(np.float64) for plane in (planes if self.lanes == 1 else [planes[lane]])
-        ]
-
-    def picture(self, restored: tuple[Frame, ...], before: tuple[Frame, ...]) -> Any:
-        """A picture of the caller's kind from its restored lanes; rounded once, if at all."""
-        original = restored[0].source
-        out = _values(original).astype(np.float64)
-        view = out[None] if out.ndim == 2 else out if self.first else np.moveaxis(out, 2, 0)
-        for lane, (after, noisy) in enumerate(zip(restored, before, strict=True)):
-            for place in range(after.layout.colour_planes):
-                change = after.planes[place].astype(np.float64) - noisy.planes[place]
-                view[lane + place] += self.span * change
-        return self._typed(out, original)
-
-    def _typed(self, out: NDArray[np.float64], original: Any) -> Any:
-        if not self.torch:
-            return _rounded(out, np.dtype(self.dtype))
-        import torch
-
-        kind = _values(original).dtype
-        return torch.from_numpy(_rounded(out, kind)).to(original.device, self.dtype)
+    def kept(self, restored: Frame) -> Plane:
+        """The restored picture, with what was masked or is no light as it was."""
+        done = picture_kept(self.picture, restored.planes, self.statistics)
+        if self.mask is not None:
+            done[self.mask] = self.picture[self.mask]
+        return done
 
 
-def restored(pictures: Iterable[Any], form: Form, engine: "Engine") -> Iterator[Any]:
-    """One picture for each that comes in, in order, holding a window of them.
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """An array of any kind, and what its axes mean."""
 
-    Lanes go through the engine side by side, each with its own noise.
-    """
-    from f2rcli.engine.stream import denoise_stream  # brings torch
+    array: Any
+    grid: Grid
 
-    info = form.info()
-    branches = tee_releasing(enumerate(pictures), form.lanes)
-    before: list[dict[int, Frame]] = [{} for _ in branches]
+    def survey(self, lane: Lane, options: Options) -> LaneStatistics:
+        """Statistics of a lane, from frames that are spread over it."""
+        places = (self.grid.place(lane, number) for number in surveyed(self.grid.frames))
+        return statistics_of((self.array[place] for place in places), self.grid, options)
 
-    def frames(branch: Iterator[tuple[int, Any]], lane: int) -> Iterator[Frame]:
-        for number, picture in branch:
-            before[lane][number] = frame = form.frame(picture, lane, number)
-            yield frame
-
-    streams = [denoise_stream(frames(b, lane), info, engine) for lane, b in enumerate(branches)]
-    for number, done in enumerate(zip(*streams, strict=True)):
-        yield form.picture(done, tuple(held.pop(number) for held in before))
+    def taken(self, lane: Lane, number: int, statistics: LaneStatistics) -> Taken:
+        """A picture of a lane."""
+        place = self.grid.place(lane, number)
+        return Taken.of(self.array[place], self.grid, place, statistics)
 
 
-def _is_tensor(picture: Any) -> bool:
-    return type(picture).__module__.partition(".")[0] == "torch"
-
-
-def _values(picture: Any) -> NDArray[Any]:
-    """The numbers of a picture, as NumPy has them; bfloat16, which it has not, as float32."""
-    if not _is_tensor(picture):
-        if not isinstance(picture, np.ndarray):
-            raise InputError(
-                f"a frame of type {type(picture).__name__}: not an array.",
-                hint="Pass NumPy arrays or torch tensors.",
-            )
-        values = picture
-    else:
-        tensor = picture.detach().cpu()
-        values = (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
-    if values.dtype.kind not in "uif" or (values.dtype.kind in "ui" and values.dtype.itemsize > 4):
-        raise InputError(
-            f"arrays of {values.dtype}: not pictures.",
-            hint="Pass integers up to 32 bits or floats.",
-        )
-    return values
-
-
-def _lanes(channels: int, shape: tuple[int, ...], options: Options) -> int:
-    if options.space == "gray":
-        return channels
-    if options.space == "rgb" and channels not in (3, 4):
-        raise UsageError(f"space='rgb': the pictures have {channels} channels.")
-    if channels in (1, 3, 4):
-        return 1
-    other = "TCHW" if options.layout == "THWC" else "THWC"
-    raise UsageError(
-        f"pictures of shape {tuple(shape)}: {channels} channels are not colours.",
-        hint=f"Pass layout={other!r}, or space='gray' to denoise every channel on its own.",
+def statistics_of(stored: Iterable[Any], grid: Grid, options: Options) -> LaneStatistics:
+    """Statistics of a lane from some of its pictures, as they lie in their arrays."""
+    if changes_nothing(options):
+        return UNKNOWN
+    pictures = (
+        unmasked(taken.picture, taken.mask)
+        for taken in (Taken.of(one, grid, (), UNKNOWN) for one in stored)
     )
+    found = measure_lane(list(pictures))
+    return found if options.levels is None else replace(found, levels=options.levels)
 
 
-def _default_white(values: NDArray[Any]) -> float:
-    if values.dtype.kind == "f":
-        reach = float(np.nanmax(np.abs(values)))
-        if reach > HARDLY_WHITE:
-            raise UsageError(
-                f"floats that reach {reach:g}: which value is white?",
-                hint="Floats are taken to be from 0 to 1; pass white= (and black=).",
-            )
-        return 1.0
-    if values.dtype.name not in DEFAULT_WHITE:
-        raise UsageError(
-            f"arrays of {values.dtype}: which values are black and white?",
-            hint="Pass black= and white=, in the arrays' own units.",
-        )
-    return DEFAULT_WHITE[values.dtype.name]
+def array_info(grid: Grid, dtype: np.dtype[Any], name: str = "array") -> ClipInfo:
+    """The clip's facts, for the engine."""
+    height, width = grid.size
+    lanes = tuple(lane.label for lane in grid.lanes)
+    return ClipInfo(
+        name=name, width=width, height=height, frames=grid.frames * len(lanes), lanes=lanes,
+        layout=lane_layout(dtype, grid.samples, UNKNOWN.levels),
+        duration=None, rate=None, time_base=TIME_BASE,
+    )  # fmt: skip
 
 
-def _rounded(values: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
-    if dtype.kind == "f":
-        return values.astype(dtype)
-    limits = np.iinfo(dtype)
-    return np.clip(np.rint(values), limits.min, limits.max).astype(dtype)
+def denoise_array(
+    stack: Stack, options: Options, watch: Watch, report: Report, output: Any = None
+) -> Any:
+    """An array like the one given, or `output`, with every picture restored."""
+    from f2rcli.engine.stream import denoise_stream, load_engine  # brings torch
+
+    out = empty_like(stack.array) if output is None else output
+    grid = stack.grid
+    if 0 in grid.shape:
+        return out
+    watch.check()
+    info = array_info(grid, values_of(stack.array[grid.place(grid.lanes[0], 0)]).dtype)
+    engine = load_engine(options, info)
+    frames = watch.reading(_frames(stack, options, report))
+    restored = denoise_stream(frames, info, engine)
+    for frame in watch.counted(restored, info.frames):
+        taken: Taken = frame.source
+        put(out, taken.place, grid.stored(taken.kept(frame)))
+        report.frames += 1
+    report.take_in(engine)
+    report.take_lanes(engine, (lane.label for lane in grid.lanes))
+    return out
+
+
+def _frames(stack: Stack, options: Options, report: Report) -> Iterator[Frame]:
+    """The frames of the first lane in the order of time, then those of the next."""
+    for number, lane in enumerate(stack.grid.lanes):
+        seen = stack.survey(lane, options)
+        remark = _remarks(lane, report)
+        for line in seen.lines():
+            remark(line)
+        unreal = 0
+        for index in range(stack.grid.frames):
+            taken = stack.taken(lane, index, seen)
+            unreal += no_numbers(taken.picture)
+            yield taken.frame(index, number)
+        if unreal:
+            remark(unreal_line(unreal))
+
+
+def _remarks(lane: Lane, report: Report) -> Callable[[str], None]:
+    before = f"{lane.label}: " if lane.label else ""
+    return lambda line: report.note(before + line)

@@ -1,197 +1,207 @@
-"""Whole clips: arrays, iterables, files and Dask arrays, each given back as what it was."""
+"""Whole clips: arrays, iterables, files and lazy arrays, each given back as what it was."""
 
-import importlib
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, Literal, Protocol, TypeVar, Unpack, overload
 
-import numpy as np
-
-from f2rcli.api.arrays import Form, restored
-from f2rcli.api.options import FILE_WHITE, Options, with_keywords
+from f2rcli.api.adapting import check_adapt, fitted_to_array
+from f2rcli.api.arrays import Stack, denoise_array
+from f2rcli.api.axes import Grid, letters_of
+from f2rcli.api.dask_arrays import denoise_dask
+from f2rcli.api.files import denoise_file
+from f2rcli.api.frames import FrameSequence
+from f2rcli.api.options import Keywords, Options, with_keywords
+from f2rcli.api.pictures import is_array, kind_of, stacked
+from f2rcli.api.report import Report
+from f2rcli.api.watch import Cancel, Progress, Watch
 from f2rcli.errors import InputError, UsageError
 
-if TYPE_CHECKING:
-    from f2rcli.engine.stream import Engine
 
-LEAST_BLOCK = 32  # frames of a Dask array that are denoised together
-REACH = 4  # frames a block sees of the next: half a window, of nine frames at most
-PathT = TypeVar("PathT", str, Path)
-ArrayT = TypeVar("ArrayT")
-T = TypeVar("T")
+class Shaped(Protocol):
+    """Any array: of NumPy, torch, Dask, Zarr, xarray, h5py."""
+
+    @property
+    def shape(self) -> Any: ...
+    @property
+    def dtype(self) -> Any: ...
 
 
+Adapt = Literal["fast", "full"] | None
+ClipT = TypeVar("ClipT", bound=str | Path | Shaped | list[Any] | tuple[Any, ...])
+FrameT = TypeVar("FrameT")
+
+
+@overload
+def denoise(  # type: ignore[overload-overlap]  # arrays are iterables too; they come first
+    frames: ClipT, output: Any = None, *, overwrite: bool = False, progress: Progress = False,
+    cancel: Cancel = None, adapt: Adapt = None, return_report: Literal[False] = False,
+    **options: Unpack[Keywords],
+) -> ClipT: ...  # fmt: skip
+@overload
+def denoise(  # type: ignore[overload-overlap]  # arrays are iterables too; they come first
+    frames: ClipT, output: Any = None, *, overwrite: bool = False, progress: Progress = False,
+    cancel: Cancel = None, adapt: Adapt = None, return_report: Literal[True],
+    **options: Unpack[Keywords],
+) -> tuple[ClipT, Report]: ...  # fmt: skip
 @overload
 def denoise(
-    frames: PathT,
-    output: str | Path | None = None,
-    *,
-    overwrite: bool = False,
-    progress: bool = False,
-    **options: Any,
-) -> PathT: ...
+    frames: Iterable[FrameT], *, progress: Progress = False, cancel: Cancel = None,
+    return_report: Literal[False] = False, **options: Unpack[Keywords],
+) -> Iterator[FrameT]: ...  # fmt: skip
 @overload
 def denoise(
-    frames: Iterator[ArrayT], *, progress: bool = False, **options: Any
-) -> Iterator[ArrayT]: ...
-@overload
-def denoise(frames: ArrayT, *, progress: bool = False, **options: Any) -> ArrayT: ...
+    frames: Iterable[FrameT], *, progress: Progress = False, cancel: Cancel = None,
+    return_report: Literal[True], **options: Unpack[Keywords],
+) -> tuple[Iterator[FrameT], Report]: ...  # fmt: skip
 def denoise(
     frames: Any,
-    output: str | Path | None = None,
+    output: Any = None,
     *,
     overwrite: bool = False,
-    progress: bool = False,
-    **options: Any,
+    progress: Progress = False,
+    cancel: Cancel = None,
+    adapt: Adapt = None,
+    return_report: bool = False,
+    **options: Unpack[Keywords],
 ) -> Any:
-    """Denoise a clip.
+    """Denoise a clip; what comes back is of the kind that was given.
 
-    frames: a NumPy array or torch tensor (T, H, W) or (T, H, W, C), which gives one of the same
-    shape, dtype and device; a Dask array, which gives a lazy one with the same chunks; an
-    iterable of arrays (H, W) or (H, W, C), which gives an iterator that reads ahead by a few
-    frames only; or a path, which is written to `output` (default: `clip_f2r.mp4` beside
-    `clip.mp4`) and gives the path written to, of the type of `frames`. Three channels are RGB,
-    four have an alpha that stays as it is.
+    frames: an array (T, H, W) or (T, H, W, 3 or 4), or of any other axes with `axes`: NumPy (a
+    mask is kept), torch (on its device), Zarr, xarray (coordinates and attributes are kept), h5py
+    and what else has a shape and a dtype (gives NumPy), or Dask (stays lazy); a list or tuple of
+    frames (H, W) or (H, W, 3 or 4); any other iterable of frames, which gives an iterator that
+    reads ahead by a few frames only; or a path, which gives the path written to. An array gives
+    the samples that `f2r denoise` gives for it as a TIFF stack.
 
-    progress: show a progress bar (tqdm).
+    output: the file to write (default: `clip_f2r.mp4` beside `clip.mp4`), or the array to fill and
+    return. overwrite: replace the file. progress: True for a bar (tqdm), or a function of the
+    frames done and their total, which may be None. cancel: a function that ends the run by
+    returning True; it is asked at every frame. adapt: "fast" or "full" fits the weights to the
+    clip first. return_report: return a tuple of the result and a `Report`.
 
     Options, with their defaults: strength (0 to 4; 1), luma_strength and chroma_strength (the same
     for brightness and for colour alone; strength), sigma (standard deviation of the noise in the
-    arrays' own units, 8-bit units for files; measured), black and white (values of no light and
-    of white; 0 and the dtype's largest, 1 for floats), layout ("THWC", or "TCHW" for channels
-    first), space ("auto", "rgb", or "gray" for channels on their own), weights, method, device,
-    precision, tile, threads as on the command line; axes and overwrite (files only).
+    arrays' own units, 8-bit units for files; measured), axes (a letter per axis: T time, Y rows, X
+    columns, S colours, others are lanes of their own), levels (the values that networks see as
+    black and white; measured), weights, method, device, precision, tile, threads as on the command
+    line.
 
     Raises UsageError for options that do not fit, InputError for what cannot be read, OutputError
-    for what cannot be written.
+    for what cannot be written, CancelledError where `cancel` ended it.
     """
-    chosen = Options.of(options)
+    report, watch, chosen = Report(), Watch(progress, cancel), Options.of(options)
+    check_adapt(adapt)
     if isinstance(frames, str | os.PathLike):
-        written = _denoise_path(
-            os.fspath(frames), output, chosen, overwrite=overwrite, progress=progress
-        )
-        return written if isinstance(frames, str) else Path(written)
-    if output is not None or overwrite or chosen.axes is not None:
-        raise UsageError("output, overwrite, axes: for files only.", hint="Arrays are returned.")
+        path, given = os.fspath(frames), isinstance(frames, str)
+        target = _path(output)
+        written = denoise_file(path, target, chosen, adapt, watch, report, overwrite=overwrite)
+        done: Any = written if given else Path(written)
+    else:
+        if overwrite or isinstance(output, str | os.PathLike):
+            raise UsageError("overwrite, output as a path: for files only.", hint="Leave it out.")
+        done = _denoised(frames, output, chosen, adapt, watch, report)
+    return (done, report) if return_report else done
+
+
+def _denoised(
+    frames: Any, output: Any, options: Options, adapt: Adapt, watch: Watch, report: Report
+) -> Any:
+    """Anything but a file."""
+    if kind_of(frames) == "xarray":
+        return _denoise_named(frames, output, options, adapt, watch, report)
     if type(frames).__module__.startswith("dask.array"):
-        if progress:
-            raise UsageError(
-                "progress=True: a Dask array is lazy.",
-                hint="Use dask.diagnostics.ProgressBar where it is computed.",
-            )
-        return _denoise_dask(frames, chosen)
-    if isinstance(frames, np.ndarray) or hasattr(frames, "new_empty"):  # NumPy or torch
-        return _denoise_whole(frames, chosen, progress=progress)
+        _refuse_lazy(output, adapt, watch)
+        return denoise_dask(frames, Grid.of(frames.shape, options.axes), options)
+    if is_array(frames):
+        return _denoise_whole(frames, output, options, adapt, watch, report)
+    if isinstance(frames, list | tuple) and frames and all(map(is_array, frames)):
+        axes = None if options.axes is None else f"T{options.axes}"
+        one = replace(options, axes=axes)
+        return type(frames)(_denoise_whole(stacked(frames), output, one, adapt, watch, report))
     if not isinstance(frames, Iterable):
         raise InputError(
             f"frames of type {type(frames).__name__}: neither arrays nor a path.",
             hint="Pass an array (T, H, W[, C]), an iterable of frames, or a path.",
         )
-    return _counted(_denoise_each(iter(frames), chosen), None, shown=progress)
+    if output is not None or adapt is not None:
+        raise UsageError("output, adapt: not for iterables.", hint="Pass an array or a list.")
+    return _denoise_each(iter(frames), options, watch, report)
 
 
-def _engine(form: Form, options: Options) -> "Engine":
-    from f2rcli.engine.stream import load_engine  # brings torch
+def _denoise_whole(
+    frames: Any, output: Any, options: Options, adapt: Adapt, watch: Watch, report: Report
+) -> Any:
+    stack = Stack(frames, Grid.of(tuple(frames.shape), options.axes))
+    _check_output(output, frames)
+    if adapt is not None:
+        options = fitted_to_array(stack, options, adapt, watch, report)
+    return denoise_array(stack, options, watch, report, output)
 
-    return load_engine(options.settings(form.span), form.info())
+
+def _denoise_named(
+    frames: Any, output: Any, options: Options, adapt: Adapt, watch: Watch, report: Report
+) -> Any:
+    """An xarray DataArray: its dimensions are its axes."""
+    if not is_array(frames):
+        raise InputError(
+            f"frames of type {type(frames).__name__}: several arrays.",
+            hint="Pass one DataArray of it.",
+        )
+    if output is not None:
+        raise UsageError("output: not for xarray.", hint="Leave it out: the result is a new one.")
+    named = replace(options, axes=options.axes or letters_of(frames.dims))
+    data = frames.data if kind_of(frames.data) == "dask" else frames.to_numpy()
+    return frames.copy(data=_denoised(data, None, named, adapt, watch, report))
 
 
-def _denoise_each(frames: Iterator[Any], options: Options) -> Iterator[Any]:
+def _denoise_each(
+    frames: Iterator[Any], options: Options, watch: Watch, report: Report
+) -> Iterator[Any]:
     opening = next(frames, None)
     if opening is None:
         return
-    form = Form.of(opening, options)
-    yield from restored(chain([opening], frames), form, _engine(form, options))
+    watch.check()
+    clip = FrameSequence(opening, options)
+    whole = watch.reading(chain([opening], frames))
+    for frame in watch.counted(clip.restored(whole), None):
+        report.frames += 1
+        clip.tell(report)
+        yield frame
+    clip.tell(report)
 
 
-def _check_stack(shape: tuple[int, ...]) -> None:
-    if len(shape) not in (3, 4):
-        raise InputError(
-            f"an array of shape {tuple(shape)}: not a clip.",
-            hint="Pass (T, H, W) or (T, H, W, C); frames[None] makes a clip of one picture.",
+def _refuse_lazy(output: Any, adapt: Adapt, watch: Watch) -> None:
+    given = {"progress": watch.progress, "cancel": watch.cancel, "adapt": adapt, "output": output}
+    asked = next((name for name, value in given.items() if value not in (None, False)), None)
+    if asked is not None:
+        bar = " dask.diagnostics.ProgressBar shows it." if asked == "progress" else ""
+        raise UsageError(
+            f"{asked}={given[asked]!r}: a Dask array is lazy.",
+            hint=f"Leave it out where it is planned; it is computed later.{bar}",
         )
 
 
-def _denoise_whole(frames: Any, options: Options, *, progress: bool = False) -> Any:
-    _check_stack(frames.shape)
-    tensor = hasattr(frames, "new_empty")
-    out = frames.new_empty(frames.shape) if tensor else np.empty(frames.shape, frames.dtype)
-    pictures = _counted(_denoise_each(iter(frames), options), len(frames), shown=progress)
-    for place, picture in enumerate(pictures):
-        out[place] = picture
-    return out
+def _check_output(output: Any, frames: Any) -> None:
+    """Raise UsageError for an array that cannot hold the result."""
+    if output is None:
+        return
+    if not is_array(output) or (tuple(output.shape), output.dtype) != (
+        tuple(frames.shape), frames.dtype
+    ):  # fmt: skip
+        what = f"{tuple(output.shape)} {output.dtype}" if is_array(output) else repr(output)
+        raise UsageError(
+            f"output={what}: must be {tuple(frames.shape)} {frames.dtype}, as the input is.",
+            hint="Leave it out for a new array.",
+        )
 
 
-def _denoise_dask(frames: Any, options: Options) -> Any:
-    """Blocks of frames that see some more on either side. Each measures the noise for itself."""
-    dask: Any = importlib.import_module("dask")
-    da: Any = importlib.import_module("dask.array")
-
-    _check_stack(frames.shape)
-    if any(np.isnan(size) for size in frames.shape):
-        raise InputError("a Dask array of unknown size.", hint="Call compute_chunk_sizes() first.")
-    blocks, start, count = [], 0, frames.shape[0]
-    work = dask.delayed(_denoise_block, pure=True)
-    for size in _block_sizes(frames.chunks[0]):
-        low, high = max(0, start - REACH), min(count, start + size + REACH)
-        block = work(frames[low:high], start - low, size, options)
-        shape = (size, *frames.shape[1:])
-        blocks.append(da.from_delayed(block, shape, dtype=frames.dtype, meta=frames._meta))
-        start += size
-    return da.concatenate(blocks).rechunk(frames.chunks) if blocks else frames
-
-
-def _block_sizes(chunks: tuple[int, ...]) -> list[int]:
-    """Chunks put together until they are worth a start of their own."""
-    sizes: list[int] = []
-    for chunk in chunks:
-        if sizes and (sizes[-1] < LEAST_BLOCK or chunk < LEAST_BLOCK // 2):
-            sizes[-1] += chunk
-        else:
-            sizes.append(chunk)
-    return [size for size in sizes if size]
-
-
-def _denoise_block(frames: Any, skip: int, count: int, options: Options) -> Any:
-    return _denoise_whole(np.asarray(frames), options)[skip : skip + count]
-
-
-def _denoise_path(
-    source: str, output: str | Path | None, options: Options, *, overwrite: bool, progress: bool
-) -> str:
-    from f2rcli.engine.stream import denoise_stream, load_engine  # brings torch
-    from f2rcli.io import (
-        ReadOptions,
-        WriteOptions,
-        default_target,
-        open_reader,
-        open_writer,
-        plan_output,
-    )
-
-    if (options.black, options.white) != (None, None):
-        raise UsageError("black, white: for arrays only.", hint="Files say what their values mean.")
-    target = default_target(source) if output is None else output
-    with open_reader(source, ReadOptions(axes=options.axes)) as reader:
-        plan = plan_output(reader, target, WriteOptions(overwrite=overwrite))
-        engine = load_engine(options.settings(FILE_WHITE), reader.info)
-        with open_writer(reader, plan) as writer:
-            restored = denoise_stream(reader, reader.info, engine)
-            for frame in _counted(restored, reader.info.frames, shown=progress):
-                writer.write(frame)
-            receipt = writer.finish()
-    return receipt.path
-
-
-def _counted(items: Iterator[T], total: int | None, *, shown: bool) -> Iterator[T]:
-    """The items with a progress bar: in a notebook a widget, else a line on standard error."""
-    if not shown:
-        return items
-    from tqdm.auto import tqdm  # looks for a notebook when it is imported
-
-    return iter(tqdm(items, total=total, unit="frame"))
+def _path(output: Any) -> str | Path | None:
+    if output is None or isinstance(output, str | Path):
+        return output
+    raise UsageError(f"output={output!r}: not a path.", hint="A file becomes a file.")
 
 
 with_keywords(denoise)

@@ -4,14 +4,12 @@ import queue
 import threading
 from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self, Unpack
 
-from f2rcli.api.arrays import Form, restored
-from f2rcli.api.options import Options
+from f2rcli.api.frames import FrameSequence
+from f2rcli.api.options import Keywords, Options, with_keywords
+from f2rcli.api.report import LaneNoise
 from f2rcli.engine.strength import changes_nothing
-
-if TYPE_CHECKING:
-    from f2rcli.engine.stream import Engine
 
 _END = object()
 
@@ -19,18 +17,18 @@ _END = object()
 class Denoiser:
     """Denoise a live sequence: `push` takes a frame and returns those that are ready.
 
-    Frames are NumPy arrays or torch tensors (H, W) or (H, W, C), all alike; results are of the
-    same type, dtype and device, in order, one for each. The keywords are those of `denoise`. The
+    Frames are NumPy arrays, masked ones too, or torch tensors (H, W) or (H, W, 3 or 4), or of any
+    other axes with `axes`, all alike; results are of the same type, dtype and device, in order, one
+    for each. The keywords are those of `denoise`; levels are those of the first six frames. The
     first results come once a window and the six frames that the noise is measured on are full;
     from then on each push gives one, `latency` frames behind. Frames that repeat the one before
     wait with it, 64 at most. `flush` gives what is left and ends the sequence; the next push
     begins another, with the same networks. Not for several threads at once.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: Unpack[Keywords]) -> None:
         self._options = Options.of(options)
-        self._engine: Engine | None = None
-        self._form: Form | None = None
+        self._clip: FrameSequence | None = None
         self._line: _Line | None = None
 
     def push(self, frame: Any) -> list[Any]:
@@ -52,17 +50,15 @@ class Denoiser:
 
         Half a window, and one to see whether a frame is repeated. At strength 0 there is none.
         """
-        if self._engine is None:
+        if self._clip is None:
             return None
-        still = changes_nothing(self._engine.settings)
-        return 0 if still else self._engine.weights.header.length // 2 + 1
+        still = changes_nothing(self._options)
+        return 0 if still else self._clip.engines[0].weights.header.length // 2 + 1
 
     @property
-    def sigma(self) -> tuple[float, ...] | None:
-        """The noise's standard deviation per channel, in the arrays' own units; None at first."""
-        if self._engine is None or self._engine.noise is None or self._form is None:
-            return None
-        return tuple(sigma * self._form.span for sigma in self._engine.noise.sigma)
+    def noise(self) -> tuple[LaneNoise, ...]:
+        """The noise of every lane, in the arrays' own units; empty at first."""
+        return () if self._clip is None else self._clip.noise
 
     def close(self) -> None:
         """Discard the frames that are held. May be called more than once."""
@@ -86,14 +82,11 @@ class Denoiser:
             self.close()
 
     def _begin(self, frame: Any) -> None:
-        from f2rcli.engine.stream import load_engine  # brings torch
-
-        form = Form.of(frame, self._options)
-        if form != self._form or self._engine is None:
-            self._engine = load_engine(self._options.settings(form.span), form.info())
-            self._form = form
-        self._engine.noise = self._engine.plane_noise = None
-        self._line = _Line(form, self._engine)
+        if self._clip is not None and self._clip.fits(frame):
+            self._clip.begin_again()
+        else:
+            self._clip = FrameSequence(frame, self._options)
+        self._line = _Line(self._clip)
 
     def _given(self, item: Any) -> list[Any]:
         if self._line is None:
@@ -108,6 +101,9 @@ class Denoiser:
         return ready
 
 
+with_keywords(Denoiser)
+
+
 class _Line:
     """The stream, which asks for frames, in a thread of its own, fed by one who has them.
 
@@ -115,13 +111,11 @@ class _Line:
     alone.
     """
 
-    def __init__(self, form: Form, engine: "Engine") -> None:
+    def __init__(self, clip: FrameSequence) -> None:
         self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._turns: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
         self._ready: list[Any] = []
-        self._thread = threading.Thread(
-            target=self._work, args=(form, engine), name="f2r", daemon=True
-        )
+        self._thread = threading.Thread(target=self._work, args=(clip,), name="f2r", daemon=True)
         self._thread.start()
         self._wait()
 
@@ -151,9 +145,9 @@ class _Line:
                 return
             yield item
 
-    def _work(self, form: Form, engine: "Engine") -> None:
+    def _work(self, clip: FrameSequence) -> None:
         with _Relay(self._turns):
-            for picture in restored(self._arriving(), form, engine):
+            for picture in clip.restored(self._arriving()):
                 self._ready.append(picture)
 
 

@@ -1,17 +1,33 @@
 """Options of the Python API, checked at the call and not when the first frame is read."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from inspect import Parameter, Signature, signature
-from typing import Any, get_type_hints
+from numbers import Real
+from pathlib import Path
+from typing import Any, TypedDict, get_type_hints
 
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import UsageError, nearest
 from f2rcli.settings import check_range, setting, settings_of
 
-LAYOUTS = ("THWC", "TCHW")
-SPACES = ("auto", "rgb", "gray")
-FILE_WHITE = 255.0  # the sigma of files is in 8-bit units
+
+class Keywords(TypedDict, total=False):
+    """The keywords of `Options`, for editors and type checkers."""
+
+    strength: float
+    luma_strength: float | None
+    chroma_strength: float | None
+    sigma: float | None
+    method: str
+    weights: str | Path | None
+    device: str
+    threads: int | None
+    precision: str
+    tile: str | int
+    axes: str | None
+    levels: tuple[float, float] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,48 +38,53 @@ class Options(EngineSettings):
         None, "Standard deviation of the noise (default: measured).",
         low=0, unit="in the arrays' own units; 8-bit units for files",
     )  # fmt: skip
-    layout: str = setting(
-        "THWC", "Where the channels are; frames of iterables lack the T.", choices=LAYOUTS
-    )
-    space: str = setting("auto", "gray: every channel on its own.", choices=SPACES)
-    black: float | None = setting(None, "The value of no light (default: 0).")
-    white: float | None = setting(
-        None, "The value of white (default: the dtype's largest, 1 for floats)."
-    )
     axes: str | None = setting(
-        None, "The axes of a stack in a file, one letter each (default: as the file says)."
+        None, "A letter per axis, as in TZCYX: T time, Y rows, X columns, S colours; others are "
+        "lanes (default: where the shape or the file leaves no doubt).",
+    )  # fmt: skip
+    levels: tuple[float, float] | None = setting(
+        None, "The values that networks see as black and white (default: measured)."
     )
 
     def __post_init__(self) -> None:
         EngineSettings.__post_init__(self)
-        if self.white is not None and self.white <= (self.black or 0):
-            raise UsageError(f"white={self.white:g}: must lie above black, {self.black or 0:g}.")
+        if self.levels is not None and not _rising(self.levels):
+            raise UsageError(
+                f"levels={self.levels!r}: must be two numbers, the lower one first.",
+                hint="For example levels=(0, 4095).",
+            )
 
     @classmethod
-    def of(cls, given: dict[str, Any]) -> "Options":
+    def of(cls, given: Keywords) -> "Options":
         """The options of a call's keywords; raises UsageError for one that does not exist."""
-        known = settings_of(cls)
-        for name in given:
+        known, values = settings_of(cls), dict(given)
+        for name in values:
             if name not in known:
                 raise UsageError(f"{name}: no such option.", hint=nearest(name, sorted(known)))
-        texts = {n: str(given[n]) for n in ("weights", "tile") if given.get(n) is not None}
-        return cls(**given | texts)
+        texts = {n: str(values[n]) for n in ("weights", "tile") if values.get(n) is not None}
+        return cls(**(values | texts))  # type: ignore[arg-type]  # whatever they are is checked
 
-    def settings(self, span: float) -> EngineSettings:
-        """The engine's settings for values that span this much from black to white.
-
-        Raises UsageError for noise that is stronger than that.
-        """
-        values = {field.name: getattr(self, field.name) for field in fields(EngineSettings)}
+    def units(self, span: float) -> float:
+        """See EngineSettings: sigma counts the arrays' own units."""
         if self.sigma is not None:
             check_range("sigma", self.sigma, 0, span, "in the units of the pictures")
-            values["sigma"] = 255 * self.sigma / span
-        return EngineSettings(**values)
+        return span
+
+    def of_files(self) -> EngineSettings:
+        """The engine's settings for a file, whose sigma is in 8-bit units."""
+        return EngineSettings(**{f.name: getattr(self, f.name) for f in fields(EngineSettings)})
+
+
+def _rising(levels: Any) -> bool:
+    if not isinstance(levels, tuple | list) or len(levels) != 2:
+        return False
+    numbers = all(isinstance(one, Real) and math.isfinite(one) for one in levels)
+    return numbers and levels[0] < levels[1]
 
 
 def with_keywords(function: Callable[..., Any]) -> None:
-    """List the options in a function's signature, in place of its `**options`."""
-    whole, types = signature(function), get_type_hints(Options)
+    """List the options in a function's signature, in place of its `**options`, for notebooks."""
+    whole, types = signature(function), get_type_hints(Keywords)
     own = [p for p in whole.parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
     keywords = [
         Parameter(

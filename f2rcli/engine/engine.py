@@ -79,6 +79,13 @@ class Engine:
         if line not in self.notes:
             self.notes.append(line)
 
+    def another(self) -> "Engine":
+        """The same, for another clip like this one: nothing is known of its noise yet."""
+        return Engine(
+            self.settings, self.weights, self.torch_device, self.precision, self.tile,
+            used=self.used, slack=self.slack, stated=self.stated,
+        )  # fmt: skip
+
     @property
     def method_name(self) -> str:
         return self.settings.method

@@ -24,6 +24,7 @@ from f2rcli.noise.planes import Anchored, PlaneNoise, measure_planes, picture_of
 from f2rcli.noise.report import HARDLY_ANY, NOTHING_TO_DO, Doubts
 from f2rcli.noise.stabilising import VarianceStabiliser
 from f2rcli.window import Window
+from f2rcli.yuv import code_span
 
 REFRESH_EVERY = 48  # unique frames between measurements of the noise
 REFRESH_SHARE = 0.3  # of a new measurement in the running one
@@ -73,13 +74,14 @@ class NoiseTracker:
         self.layout = layout
         self.excess = max(allowance(engine.settings, layout))
         self.sensor = layout.counts_light
+        self.units = engine.settings.units(code_span(layout, chroma=False)[1])  # of sigma, to white
         self.told = engine.settings.sigma is not None
         self.measured: NoiseModel | None = None
         self.known: PlaneNoise | None = None
         self.space: VarianceStabiliser | None = None
         if engine.settings.sigma is not None:
             channels = engine.weights.header.channels
-            told = NoiseModel.gaussian(engine.settings.sigma / 255, channels)
+            told = NoiseModel.gaussian(engine.settings.sigma / self.units, channels)
             self._know(told, PlaneNoise.of(told, layout, clipped=layout.full_range))
 
     @property
@@ -183,10 +185,11 @@ class NoiseTracker:
         clipping, which nobody tells."""
         if self.known is not None:
             self.known = self.engine.plane_noise = replace(self.known, clipped=found.planes.clipped)
-        told, sigma = self.engine.settings.sigma or 0.0, mean_sigma8(found.model)
+        given, share = self.engine.settings.sigma or 0.0, self.units / 255
+        told, sigma = given / share, mean_sigma8(found.model)
         low, high = sorted((told, sigma))
         if found.compared and high > CONTRADICTION * low and high > CONTRADICTION * HARDLY_ANY8:
-            self.engine.note(f"sigma={told:g} is used, though {sigma:.1f} of 255 was measured")
+            self.engine.note(f"sigma={given:g} is used, though {share * sigma:.3g} was measured")
 
 
 HARDLY_ANY8 = 255 * HARDLY_ANY

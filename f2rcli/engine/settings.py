@@ -65,3 +65,10 @@ class EngineSettings:
         check(self)
         if self.tile.isdigit():
             check_range("tile", int(self.tile), SMALLEST_TILE, None, "pixels per side")
+
+    def units(self, span: float) -> float:
+        """How many of the units of sigma lie between black and white.
+
+        span: how many of the clip's own codes do, for settings that count those.
+        """
+        return 255.0

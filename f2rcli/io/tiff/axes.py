@@ -4,9 +4,10 @@ A lane is one channel at one depth, a clip of its own. T is time; Y and X the pi
 a pixel (colours); Z, C and every other letter tell lanes apart.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -156,11 +157,7 @@ def _lanes(series: Series, colours: bool, several: bool) -> Iterator[Lane]:
     split = series.samples > 1 and not (series.colour and colours)
     for index in product(*(range(n) for n in times.shape[:-1])):
         words = [series.name or f"series {series.number + 1}"] if several else []
-        words += [
-            f"{_WORDS.get(a, a)} {i + 1}"
-            for a, i, n in zip(rest, index, times.shape, strict=False)
-            if n > 1
-        ]
+        words += lane_words(rest, index, times.shape)
         frames = tuple(int(place) for place in times[index])
         for sample in range(series.samples) if split else [None]:
             named = [*words, *([] if sample is None else [f"sample {sample + 1}"])]
@@ -168,21 +165,21 @@ def _lanes(series: Series, colours: bool, several: bool) -> Iterator[Lane]:
             yield Lane(series=series.number, frames=frames, label=label, sample=sample)
 
 
+def lane_words(axes: Sequence[str], index: Sequence[int], shape: Sequence[int]) -> list[str]:
+    """A lane's place along the axes that are not time or picture: ["z 1", "channel 2"]."""
+    places = zip(axes, index, shape, strict=False)
+    return [f"{_WORDS.get(a, a)} {i + 1}" for a, i, n in places if n > 1]
+
+
 def check_series(series: Series, name: str) -> None:
     """Raise InputError for arrays that are not pictures f2r can denoise."""
-    dtype = series.dtype
     if series.picture > MOST_PIXELS:
         raise InputError(
             f"{name}: claims pictures of {series.width} x {series.height}; f2r reads up to "
             f"{MOST_PIXELS} samples each.",
             hint="The header is damaged, or this is not a microscopy stack.",
         )
-    if dtype.kind not in "uif" or dtype.itemsize > (8 if dtype.kind == "f" else 4):
-        why = {"b": "a binary mask", "c": "complex numbers"}.get(dtype.kind, "not intensities")
-        raise InputError(
-            f"{name}: samples are {dtype}, {why}.",
-            hint="f2r reads integers of 8 to 32 bits and floats of 16 to 64.",
-        )
+    check_samples(series.dtype, name)
     if "Y" not in series.axes or "X" not in series.axes or 0 in series.shape:
         raise InputError(f"{name}: axes {series.words}: there are no pictures (Y and X).")
     inner = series.axes[-3:].replace("S", "")[-2:]
@@ -190,4 +187,14 @@ def check_series(series: Series, name: str) -> None:
         raise InputError(
             f"{name}: axes {series.words}: pictures must be stored row by row (… Y X).",
             hint="Save it again with the picture's axes last.",
+        )
+
+
+def check_samples(dtype: np.dtype[Any], name: str) -> None:
+    """Raise InputError for samples that are not intensities f2r can denoise."""
+    if dtype.kind not in "uif" or dtype.itemsize > (8 if dtype.kind == "f" else 4):
+        why = {"b": "a binary mask", "c": "complex numbers"}.get(dtype.kind, "not intensities")
+        raise InputError(
+            f"{name}: samples are {dtype}, {why}.",
+            hint="f2r reads integers of 8 to 32 bits and floats of 16 to 64.",
         )

@@ -1,0 +1,85 @@
+"""Weights fitted to arrays: written as a TIFF stack, they are a clip like any other."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from f2rcli.api.arrays import Stack
+from f2rcli.api.options import Options
+from f2rcli.api.pictures import values_of
+from f2rcli.api.report import Report
+from f2rcli.api.watch import Watch
+from f2rcli.engine.settings import EngineSettings
+from f2rcli.frames import Plane
+from f2rcli.io.base import ReadOptions
+from f2rcli.settings import check_choice
+
+LEVELS = ("fast", "full")
+
+
+def check_adapt(level: str | None) -> None:
+    """Raise UsageError for a level that does not exist."""
+    if level is not None:
+        check_choice("adapt", level, LEVELS)
+
+
+def fitted(
+    settings: EngineSettings, level: str, source: str, read: ReadOptions, watch: Watch,
+    report: Report,
+) -> EngineSettings:  # fmt: skip
+    """The settings with weights fitted to a file, or as they were where nothing better is found."""
+    from f2rcli.training.run.adaptation import Adaptation
+
+    entry = Adaptation(settings, level, source, read)
+    if not entry.known:
+        entry.fit(lambda event: watch.check())
+    report.note(f"adapt: {entry.reason or 'weights fitted to this clip'}")
+    return entry.applied()
+
+
+def fitted_to_array(
+    stack: Stack, options: Options, level: str, watch: Watch, report: Report
+) -> Options:
+    """The same for an array. Equal arrays find the weights that were fitted before."""
+    with tempfile.TemporaryDirectory(prefix="f2r-") as folder:
+        path, axes = Path(folder) / "array.tif", _axes(stack)
+        _write(stack, path, axes)
+        done = fitted(options.of_files(), level, str(path), ReadOptions(axes=axes), watch, report)
+    return replace(options, weights=done.weights)
+
+
+def _axes(stack: Stack) -> str:
+    """The letters of the file: the array's, with the picture's at the end."""
+    inner = "YXS" if stack.grid.samples > 1 else "YX"
+    return "".join(letter for letter in stack.grid.letters if letter not in inner) + inner
+
+
+def _write(stack: Stack, path: Path, axes: str) -> None:
+    """The array as a TIFF stack whose time of change tells its content."""
+    import tifffile
+
+    grid, digest = stack.grid, hashlib.sha256()
+    sizes = dict(zip(grid.letters, grid.shape, strict=True))
+    outer = axes[: axes.index("Y")]
+
+    def pages() -> Iterator[Plane]:
+        for at in np.ndindex(*(sizes[letter] for letter in outer)):
+            known = dict(zip(outer, at, strict=True))
+            place = tuple(known.get(letter, slice(None)) for letter in grid.letters)
+            page = grid.picture(values_of(stack.array[place]))
+            digest.update(page.tobytes())
+            yield page
+
+    first = values_of(stack.array[grid.place(grid.lanes[0], 0)])
+    tifffile.imwrite(
+        path, pages(), shape=tuple(sizes[letter] for letter in axes), dtype=first.dtype,
+        photometric="rgb" if grid.samples > 1 else "minisblack", metadata={"axes": axes},
+        bigtiff=True,
+    )  # fmt: skip
+    changed = int.from_bytes(digest.digest()[:7])
+    os.utime(path, ns=(changed, changed))

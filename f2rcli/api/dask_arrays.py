@@ -1,0 +1,108 @@
+"""Dask arrays: lazy, in blocks of frames that see some more on either side."""
+
+import importlib
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from f2rcli.api.arrays import Stack, Taken, array_info
+from f2rcli.api.axes import Grid, Lane
+from f2rcli.api.options import Options
+from f2rcli.api.pictures import empty_like, put, values_of
+from f2rcli.errors import InputError
+from f2rcli.frames import Frame
+from f2rcli.lanes import LaneStatistics, surveyed
+
+LEAST_BLOCK = 32  # frames that are denoised together
+LEAD, TRAIL = 8, 4  # frames that a block sees before and after itself
+OPENING = 12  # frames of the whole array that every block measures the noise on
+
+
+def denoise_dask(frames: Any, grid: Grid, options: Options) -> Any:
+    """A lazy array with the same chunks. Levels and noise are those of the whole array."""
+    dask: Any = importlib.import_module("dask")
+    da: Any = importlib.import_module("dask.array")
+
+    if any(np.isnan(size) for size in frames.shape):
+        raise InputError("a Dask array of unknown size.", hint="Call compute_chunk_sizes() first.")
+    if 0 in grid.shape:
+        return frames
+    axis = grid.letters.index("T") if "T" in grid.letters else 0
+    count = frames.shape[axis]
+    timed = "T" in grid.letters
+    spread = da.take(frames, surveyed(count), axis) if timed else frames
+    known = dask.delayed(_surveyed, pure=True)(spread, grid, options)
+    opening = frames[_along(axis, 0, OPENING)] if timed else frames
+    work, blocks, start = dask.delayed(_denoise_block, pure=True), [], 0
+    for size in _block_sizes(frames.chunks[axis]) if timed else [count]:
+        low, high = max(0, start - LEAD), min(count, start + size + TRAIL)
+        span = (low, start, start + size) if timed else (0, 0, 1)
+        part = frames[_along(axis, low, high)] if timed else frames
+        block = work(part, opening, known, grid, options, span)
+        shape = (*frames.shape[:axis], size, *frames.shape[axis + 1 :])
+        blocks.append(da.from_delayed(block, shape, dtype=frames.dtype, meta=frames._meta))
+        start += size
+    return da.concatenate(blocks, axis).rechunk(frames.chunks)
+
+
+def _along(axis: int, low: int, high: int) -> tuple[slice, ...]:
+    return (*(slice(None),) * axis, slice(low, high))
+
+
+def _block_sizes(chunks: tuple[int, ...]) -> list[int]:
+    """Chunks put together until they are worth a start of their own."""
+    sizes: list[int] = []
+    for chunk in chunks:
+        if sizes and (sizes[-1] < LEAST_BLOCK or chunk < LEAST_BLOCK // 2):
+            sizes[-1] += chunk
+        else:
+            sizes.append(chunk)
+    return [size for size in sizes if size]
+
+
+def _surveyed(spread: Any, grid: Grid, options: Options) -> list[LaneStatistics]:
+    """Statistics of every lane, from the frames that were picked for it."""
+    picked = Stack(spread, replace(grid, shape=tuple(spread.shape)))
+    return [picked.survey(lane, options) for lane in picked.grid.lanes]
+
+
+def _denoise_block(
+    part: Any, opening: Any, known: list[LaneStatistics], grid: Grid, options: Options,
+    span: tuple[int, int, int],
+) -> Any:  # fmt: skip
+    """The frames from span[1] to span[2] of an array; those of `part` begin with span[0]."""
+    from f2rcli.engine.stream import denoise_stream, load_engine  # brings torch
+
+    begin, first, end = span
+    block = Stack(part, replace(grid, shape=tuple(part.shape)))
+    head = Stack(opening, replace(grid, shape=tuple(opening.shape)))
+    own = slice(first - begin, end - begin)
+    out = empty_like(part)
+    dtype = values_of(part[block.grid.place(block.grid.lanes[0], 0)]).dtype
+    info = array_info(block.grid, dtype)
+    loaded = load_engine(options, info)
+    for number, (lane, seen) in enumerate(zip(block.grid.lanes, known, strict=True)):
+
+        def from_the_start(
+            lane: Lane = lane, seen: LaneStatistics = seen, number: int = number
+        ) -> Iterator[Frame]:
+            return _frames(head, lane, seen, number, 0, range(head.grid.frames))
+
+        shown = _frames(block, lane, seen, number, begin, range(own.start, own.stop))
+        restored = denoise_stream(shown, info, loaded.another(), from_the_start if begin else None)
+        for frame in restored:
+            taken: Taken = frame.source
+            put(out, taken.place, block.grid.stored(taken.kept(frame)))
+    axis = grid.letters.index("T") if "T" in grid.letters else None
+    return out if axis is None else out[_along(axis, own.start, own.stop)]
+
+
+def _frames(
+    stack: Stack, lane: Lane, seen: LaneStatistics, number: int, begin: int, asked: range
+) -> Iterator[Frame]:
+    """A lane's frames, the first of them the `begin`th; those not asked for are context."""
+    for index in range(stack.grid.frames):
+        taken = stack.taken(lane, index, seen)
+        yield taken.frame(begin + index, number, context=index not in asked)

@@ -1,0 +1,48 @@
+"""Files, as `f2r denoise` does them."""
+
+from pathlib import Path
+
+from f2rcli.api.adapting import fitted
+from f2rcli.api.options import Options
+from f2rcli.api.report import Report
+from f2rcli.api.watch import Watch
+from f2rcli.errors import UsageError
+
+
+def denoise_file(
+    source: str, output: str | Path | None, options: Options, adapt: str | None, watch: Watch,
+    report: Report, *, overwrite: bool,
+) -> str:  # fmt: skip
+    """The path that was written. Raises InputError, OutputError or UsageError."""
+    from f2rcli.engine.stream import denoise_stream, load_engine  # brings torch
+    from f2rcli.io import (
+        ReadOptions,
+        WriteOptions,
+        default_target,
+        open_reader,
+        open_writer,
+        plan_output,
+    )
+
+    if options.levels is not None:
+        raise UsageError("levels: for arrays only.", hint="Files say what their values mean.")
+    target = default_target(source) if output is None else output
+    settings, read = options.of_files(), ReadOptions(axes=options.axes)
+    with open_reader(source, read) as reader:
+        plan = plan_output(reader, target, WriteOptions(overwrite=overwrite))
+        if adapt is not None:
+            settings = fitted(settings, adapt, source, read, watch, report)
+        engine = load_engine(settings, reader.info)
+        with open_writer(reader, plan) as writer:
+            frames = denoise_stream(watch.reading(reader), reader.info, engine, reader.opening)
+            for frame in watch.counted(frames, reader.info.frames):
+                writer.write(frame)
+                report.frames += 1
+            receipt = writer.finish()
+        report.take_in(engine)
+        report.take_lanes(engine, reader.info.lanes)
+        for line in (*reader.info.notes, *plan.notes, *reader.ledger.lines()):
+            report.note(line)
+    for line in plan.dropped:
+        report.note(f"the output cannot hold {line}")
+    return receipt.path

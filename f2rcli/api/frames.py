@@ -1,0 +1,122 @@
+"""Frames one by one, as iterables give them: lanes go through the engine side by side."""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
+
+from f2rcli.api.arrays import Taken, array_info, statistics_of
+from f2rcli.api.axes import Grid
+from f2rcli.api.options import Options
+from f2rcli.api.pictures import check_alike, empty_like, put, values_of
+from f2rcli.api.report import LaneNoise, Report
+from f2rcli.engine.strength import changes_nothing
+from f2rcli.frames import Frame, PlaneLayout
+from f2rcli.lanes import LaneStatistics, lane_layout
+from f2rcli.tee import tee_releasing
+
+if TYPE_CHECKING:
+    from f2rcli.engine.stream import Engine
+
+OPENING = 6  # frames that levels are measured on: as many as the noise is
+
+
+class FrameSequence:
+    """A sequence of frames that are alike, with an engine for each of its lanes."""
+
+    def __init__(self, first: Any, options: Options) -> None:
+        """first: its first frame. Raises InputError or UsageError for what does not fit."""
+        from f2rcli.engine.stream import load_engine  # brings torch
+
+        self.first, self.options = first, options
+        self.dtype = values_of(first).dtype
+        self.grid = Grid.of(tuple(first.shape), options.axes, frame=True)
+        self.lanes = self.grid.lanes
+        loaded = load_engine(options, array_info(self.grid, self.dtype))
+        self.engines: list[Engine] = [loaded, *(loaded.another() for _ in self.lanes[1:])]
+        self.layouts: list[PlaneLayout] = []  # of the lanes, once their levels are known
+
+    def fits(self, frame: Any) -> bool:
+        """Whether another sequence that begins with this frame needs nothing new."""
+        return type(frame) is type(self.first) and (
+            (tuple(frame.shape), frame.dtype) == (tuple(self.first.shape), self.first.dtype)
+        )
+
+    def begin_again(self) -> None:
+        """Forget what is known of the noise; the networks stay."""
+        self.engines = [engine.another() for engine in self.engines]
+        self.layouts = []
+
+    @property
+    def noise(self) -> tuple[LaneNoise, ...]:
+        """The noise of every lane that is known by now."""
+        known = zip(self.lanes, self.layouts, self.engines, strict=False)
+        return tuple(
+            LaneNoise.of(lane.label, layout, engine.noise)
+            for lane, layout, engine in known
+            if engine.noise is not None
+        )
+
+    def tell(self, report: Report) -> None:
+        """Bring a report up to what the engines know by now."""
+        for engine in self.engines:
+            report.take_in(engine)
+        report.noise = self.noise
+
+    def restored(self, frames: Iterable[Any]) -> Iterator[Any]:
+        """One frame for each that comes in, in order, holding a window of them."""
+        alike = self._checked(frames)
+        if changes_nothing(self.options):
+            for frame in alike:
+                yield self._put_together(frame, [None] * len(self.lanes))
+            return
+        opening = list(islice(alike, OPENING))
+        known = [
+            statistics_of((frame[self.grid.place(lane, 0)] for frame in opening), self.grid,
+                          self.options)
+            for lane in self.lanes
+        ]  # fmt: skip
+        for lane, engine, seen in zip(self.lanes, self.engines, known, strict=True):
+            for line in seen.lines():
+                engine.note(f"{lane.label}: {line}" if lane.label else line)
+        self.layouts = [lane_layout(self.dtype, self.grid.samples, seen.levels) for seen in known]
+        yield from self._streamed(chain(_emptied(opening), alike), known)
+
+    def _streamed(self, frames: Iterator[Any], known: list[LaneStatistics]) -> Iterator[Any]:
+        from f2rcli.engine.stream import denoise_stream
+
+        waiting: dict[int, Any] = {}
+        branches = tee_releasing(enumerate(frames), len(self.lanes))
+
+        def taken(branch: Iterator[tuple[int, Any]], lane: int) -> Iterator[Frame]:
+            for number, frame in branch:
+                waiting[number] = frame
+                place = self.grid.place(self.lanes[lane], 0)
+                yield Taken.of(frame[place], self.grid, place, known[lane]).frame(number)
+
+        info = array_info(self.grid, self.dtype)
+        streams = [
+            denoise_stream(taken(branch, lane), info, self.engines[lane])
+            for lane, branch in enumerate(branches)
+        ]
+        for done in zip(*streams, strict=True):
+            yield self._put_together(waiting.pop(done[0].pts), list(done))
+
+    def _put_together(self, frame: Any, lanes: list[Frame | None]) -> Any:
+        """A frame of the kind that was given, from its restored lanes; None: as they were."""
+        out = empty_like(frame)
+        put(out, (...,), values_of(frame))
+        for restored in lanes:
+            if restored is not None:
+                taken: Taken = restored.source
+                put(out, taken.place, self.grid.stored(taken.kept(restored)))
+        return out
+
+    def _checked(self, frames: Iterable[Any]) -> Iterator[Any]:
+        for number, frame in enumerate(frames):
+            check_alike(frame, self.first, number)
+            yield frame
+
+
+def _emptied(items: list[Any]) -> Iterator[Any]:
+    while items:  # nothing stays behind once it is taken
+        yield items.pop(0)

@@ -1,0 +1,126 @@
+"""Pictures of any kind of array as NumPy arrays, and results as arrays of that kind."""
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli import defects
+from f2rcli.errors import InputError
+from f2rcli.frames import Plane
+from f2rcli.io.tiff.axes import check_samples
+
+Mask = NDArray[np.bool_]
+
+
+def kind_of(frames: Any) -> str:
+    """The library that an object's type comes from."""
+    return type(frames).__module__.partition(".")[0]
+
+
+def is_array(frames: Any) -> bool:
+    """Whether something has a shape, samples of a type, and places."""
+    return all(hasattr(frames, name) for name in ("shape", "dtype", "__getitem__"))
+
+
+def values_of(picture: Any) -> Plane:
+    """The samples of a picture as NumPy has them; bfloat16, which it has not, as float32.
+
+    Raises InputError for anything but intensities.
+    """
+    if kind_of(picture) == "torch":
+        tensor = picture.detach().cpu()
+        values = (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+    elif is_array(picture):
+        values = np.ma.getdata(picture) if np.ma.isMaskedArray(picture) else np.asarray(picture)
+    else:
+        raise InputError(
+            f"a frame of type {type(picture).__name__}: not an array.",
+            hint="Pass NumPy arrays or torch tensors.",
+        )
+    check_samples(values.dtype, "array")
+    return np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+
+
+def mask_of(picture: Any) -> Mask | None:
+    """Where the samples of a masked array do not count; None where all do."""
+    if not np.ma.isMaskedArray(picture) or picture.mask is np.ma.nomask:
+        return None
+    mask: Mask = np.ma.getmaskarray(picture)
+    return mask
+
+
+def unmasked(picture: Plane, mask: Mask | None) -> Plane:
+    """The picture (H, W[, S]) with samples of its own mirrored to where the mask is."""
+    if mask is None:
+        return picture
+    if picture.ndim == 2:
+        return defects.filled(picture, mask)
+    parts = (defects.filled(picture[..., i], mask[..., i]) for i in range(picture.shape[2]))
+    return np.stack(list(parts), axis=-1)
+
+
+def like(picture: Any, values: Plane) -> Any:
+    """Restored values as a frame of the kind that `picture` is."""
+    out = empty_like(picture)
+    put(out, (...,), values)
+    return out
+
+
+def empty_like(frames: Any) -> Any:
+    """A new array of the same kind, shape and type, with its mask, chunks and attributes."""
+    kind = kind_of(frames)
+    if kind == "torch":
+        return frames.new_empty(frames.shape)
+    if kind == "zarr":
+        return _empty_zarr(frames)
+    out = np.empty(frames.shape, frames.dtype)
+    if not np.ma.isMaskedArray(frames):
+        return out
+    return np.ma.array(out, mask=np.ma.getmask(frames).copy(), fill_value=frames.fill_value)
+
+
+def put(out: Any, place: tuple[Any, ...], values: Plane) -> None:
+    """Write values to a place of an array of any kind."""
+    if kind_of(out) == "torch":
+        import torch
+
+        out[place] = torch.from_numpy(np.ascontiguousarray(values)).to(out.device, out.dtype)
+    elif np.ma.isMaskedArray(out):
+        np.ma.getdata(out)[place] = values
+    else:
+        out[place] = values
+
+
+def stacked(frames: Sequence[Any]) -> Any:
+    """A list of frames as one array of their kind. Raises InputError where they differ."""
+    first = frames[0]
+    for number, frame in enumerate(frames):
+        check_alike(frame, first, number)
+    if kind_of(first) == "torch":
+        import torch
+
+        return torch.stack(list(frames))
+    masked = any(np.ma.isMaskedArray(frame) for frame in frames)
+    return np.ma.stack(frames) if masked else np.stack(frames)
+
+
+def check_alike(frame: Any, first: Any, number: int) -> None:
+    """Raise InputError for a frame that is not as the first one is."""
+    values_of(frame)
+    if tuple(frame.shape) != tuple(first.shape) or frame.dtype != first.dtype:
+        raise InputError(
+            f"frame {number}: is {tuple(frame.shape)} {frame.dtype}, "
+            f"the first was {tuple(first.shape)} {first.dtype}.",
+            hint="A clip has one size and dtype.",
+        )
+
+
+def _empty_zarr(frames: Any) -> Any:
+    zarr: Any = importlib.import_module("zarr")
+    return zarr.create_array(
+        zarr.storage.MemoryStore(), shape=frames.shape, dtype=frames.dtype, chunks=frames.chunks,
+        attributes=dict(frames.attrs),
+    )  # fmt: skip

@@ -1,0 +1,67 @@
+"""An array and the same stack in a file give the same samples, whatever door they come through."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+
+import f2rcli
+from f2rcli.cli.app import run
+
+FRAMES, SIDE = 7, 40
+
+
+def light(channels: int = 1) -> NDArray[np.float64]:
+    """A drifting ramp with a bright spot (T, H, W, channels), 5 to 45 photons."""
+    ramp = np.add.outer(np.arange(SIDE), np.arange(SIDE)) % 40 + 5.0
+    moved = np.stack([np.roll(ramp, 2 * number, 1) for number in range(FRAMES)])
+    return np.stack([np.roll(moved, 5 * channel, 2) for channel in range(channels)], axis=-1)
+
+
+def counts(dtype: str, gain: float, offset: float, channels: int = 1) -> NDArray[Any]:
+    photons = np.random.default_rng(0).poisson(light(channels)).astype(np.float64)
+    codes = offset + gain * photons
+    rounded = codes if np.dtype(dtype).kind == "f" else np.rint(codes)
+    return rounded.astype(dtype)
+
+
+def uint16() -> NDArray[np.uint16]:
+    """Counts with a hot pixel and a saturated corner."""
+    stack = counts("u2", 6, 100)[..., 0]
+    stack[:, 20, 9] = 4000
+    stack[:, :6, :6] = 4095
+    return stack
+
+
+STACKS: dict[str, tuple[NDArray[Any], str]] = {
+    "uint16": (uint16(), "TYX"),
+    "uint8": (counts("u1", 4, 10)[..., 0], "TYX"),
+    "float32": (counts("f4", 0.02, -0.3)[..., 0], "TYX"),
+    "uint8 rgb": (counts("u1", 4, 10, 3), "TYXS"),
+    "uint16 rgb": (counts("u2", 60, 200, 3), "TYXS"),
+    "two channels": (np.moveaxis(counts("u2", 6, 100, 2), 3, 1), "TCYX"),
+}
+
+
+def by_command(stack: NDArray[Any], axes: str, folder: Path, *options: str) -> NDArray[Any]:
+    """What `f2r denoise` makes of a stack in a TIFF file."""
+    source, target = folder / "stack.tif", folder / "clean.tif"
+    colour = "rgb" if "S" in axes else "minisblack"
+    tifffile.imwrite(source, stack, photometric=colour, metadata={"axes": axes})
+    assert run(["denoise", str(source), "-o", str(target), "-q", *options]) == 0
+    done: NDArray[Any] = tifffile.imread(target)
+    return done
+
+
+@pytest.mark.parametrize("kind", STACKS)
+def test_an_array_gives_what_the_command_gives_byte_for_byte(kind: str, tmp_path: Path) -> None:
+    stack, axes = STACKS[kind]
+    by_file = by_command(stack, axes, tmp_path)
+    guessed = axes in ("TYX", "TYXS")
+    by_array = f2rcli.denoise(stack) if guessed else f2rcli.denoise(stack, axes=axes)
+    assert by_array.dtype == stack.dtype
+    assert by_array.tobytes() == by_file.tobytes()
+    assert not np.array_equal(by_array, stack)
