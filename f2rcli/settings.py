@@ -9,12 +9,14 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from numbers import Real
-from typing import Any
+from numbers import Integral, Real
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 from f2rcli.errors import UsageError, nearest
 
 KEY = "setting"  # of a field's metadata
+WORDS = {float: "a number", int: "a whole number", str: "text", bool: "True or False"}
 Choices = Sequence[str] | Callable[[], Sequence[str]]
 
 
@@ -61,8 +63,28 @@ def settings_of(kind: Any) -> dict[str, Setting]:
 
 def check(settings: Any) -> None:
     """Raise UsageError for the first setting of a dataclass that cannot be."""
+    types = get_type_hints(type(settings))
     for name, known in settings_of(settings).items():
         known.check(name, getattr(settings, name))
+        check_type(name, getattr(settings, name), types[name])
+
+
+def check_type(name: str, value: Any, kind: Any) -> None:
+    """Raise UsageError for a value that is not of its field's type: numbers, text, True or False.
+
+    Other types are not looked at.
+    """
+    kinds = set(get_args(kind)) or {kind}
+    if not kinds <= {*WORDS, NoneType} or (value is None and NoneType in kinds):
+        return
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    fits = {
+        float: number, int: number and isinstance(value, Integral),
+        str: isinstance(value, str), bool: isinstance(value, bool),
+    }  # fmt: skip
+    if not any(fits[one] for one in kinds - {NoneType}):
+        wanted = " or ".join(word for one, word in WORDS.items() if one in kinds)
+        raise UsageError(f"{name}={value!r}: must be {wanted}.")
 
 
 def check_choice(

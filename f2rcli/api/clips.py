@@ -118,9 +118,9 @@ def _denoised(
     if is_array(frames):
         return _denoise_whole(frames, output, options, adapt, watch, report)
     if isinstance(frames, list | tuple) and frames and all(map(is_array, frames)):
-        axes = None if options.axes is None else f"T{options.axes}"
-        one = replace(options, axes=axes)
-        return type(frames)(_denoise_whole(stacked(frames), output, one, adapt, watch, report))
+        grid = Grid.of(tuple(frames[0].shape), options.axes, frame=True)
+        timed = replace(options, axes=f"T{grid.letters}")
+        return type(frames)(_denoise_whole(stacked(frames), output, timed, adapt, watch, report))
     if not isinstance(frames, Iterable):
         raise InputError(
             f"frames of type {type(frames).__name__}: neither arrays nor a path.",

@@ -10,7 +10,7 @@ from typing import Any, TypedDict, get_type_hints
 
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import UsageError, nearest
-from f2rcli.settings import check_range, setting, settings_of
+from f2rcli.settings import setting, settings_of
 
 
 class Keywords(TypedDict, total=False):
@@ -66,8 +66,6 @@ class Options(EngineSettings):
 
     def units(self, span: float) -> float:
         """See EngineSettings: sigma counts the arrays' own units."""
-        if self.sigma is not None:
-            check_range("sigma", self.sigma, 0, span, "in the units of the pictures")
         return span
 
     def of_files(self) -> EngineSettings:

@@ -81,7 +81,7 @@ class NoiseTracker:
         self.space: VarianceStabiliser | None = None
         if engine.settings.sigma is not None:
             channels = engine.weights.header.channels
-            told = NoiseModel.gaussian(engine.settings.sigma / self.units, channels)
+            told = NoiseModel.gaussian(min(engine.settings.sigma / self.units, 1.0), channels)
             self._know(told, PlaneNoise.of(told, layout, clipped=layout.full_range))
 
     @property

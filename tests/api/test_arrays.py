@@ -26,6 +26,7 @@ def clean_clip(frames: int = FRAMES) -> NDArray[np.float64]:
 
 
 CLEAN = clean_clip()
+GRAY = (CLEAN[..., 0] + np.random.default_rng(1).normal(0, SIGMA, CLEAN.shape[:3])).round()
 NOISY = np.clip(CLEAN + np.random.default_rng(0).normal(0, SIGMA, CLEAN.shape), 0, 255)
 
 
@@ -66,24 +67,27 @@ def test_arrays_come_back_as_they_were_and_cleaner(noisy, denoised) -> None:
 
 def test_strength_zero_gives_back_every_value() -> None:
     rng = np.random.default_rng(1)
-    for clip, levels in (
-        (rng.integers(0, 65536, (3, 9, 13), np.uint16), {}),
-        (rng.integers(-3000, 3000, (3, 9, 13, 1), np.int16), {"black": -500, "white": 900}),
-        (rng.normal(0.5, 2, (2, 9, 13, 4)), {"white": 1.0}),
-        (rng.normal(1e6, 1e5, (2, 9, 13)).astype(np.float32), {"black": 9e5, "white": 2e6}),
+    unreal = rng.normal(0.5, 2, (2, 9, 13))
+    unreal[0, 3, 4], unreal[1, 2, 2] = np.nan, np.inf
+    for clip in (
+        rng.integers(0, 65536, (3, 9, 13), np.uint16),
+        rng.integers(-3000, 3000, (3, 9, 13, 1), np.int16),
+        rng.normal(0.5, 2, (2, 9, 13, 4)),
+        rng.normal(1e6, 1e5, (2, 9, 13)).astype(">f4"),
+        rng.integers(0, 65536, (9, 13), np.uint16),
+        unreal,
+        np.zeros((0, 9, 13), np.uint8),
     ):
-        done = f2rcli.denoise(clip, strength=0, **levels)
+        done = f2rcli.denoise(clip, strength=0)
         assert done.dtype == clip.dtype
         np.testing.assert_array_equal(done, clip)
 
 
-@pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.float32, np.float64])
-def test_units_do_not_matter(dtype, denoised) -> None:
-    scale, offset = {"uint16": (16, 0), "int16": (8, -300)}.get(np.dtype(dtype).name, (1 / 255, 0))
-    clip = (NOISY.round() * scale + offset).astype(dtype)
-    done = f2rcli.denoise(clip, black=offset, white=offset + 255 * scale)
+@pytest.mark.parametrize(("dtype", "scale", "offset"), [("i2", 8, -300), ("f8", 1 / 255, 0)])
+def test_units_and_offsets_do_not_matter(dtype, scale, offset) -> None:
+    done = f2rcli.denoise((GRAY * scale + offset).astype(dtype))
     assert done.dtype == dtype
-    assert abs(error(done - float(offset), scale) - error(denoised)) < 0.2
+    assert error(done - float(offset), scale) < 0.42 * error(GRAY)
 
 
 def test_an_alpha_channel_stays_and_gray_needs_no_axis(noisy, denoised) -> None:
@@ -93,18 +97,7 @@ def test_an_alpha_channel_stays_and_gray_needs_no_axis(noisy, denoised) -> None:
     np.testing.assert_array_equal(done[..., :3], denoised)
     gray = f2rcli.denoise(noisy[..., 0])
     assert gray.shape == noisy.shape[:3]
-    assert error(gray) < 0.4 * error(noisy[..., 0])
     np.testing.assert_array_equal(f2rcli.denoise(noisy[..., :1])[..., 0], gray)
-
-
-def test_channels_that_are_no_colours_are_denoised_apart_when_asked(noisy) -> None:
-    two = np.stack([noisy[..., 0], 255 - noisy[..., 1]], 3)
-    with pytest.raises(UsageError, match="2 channels are not colours"):
-        f2rcli.denoise(two)
-    done = f2rcli.denoise(two, space="gray")
-    for channel in (0, 1):
-        alone = f2rcli.denoise(np.ascontiguousarray(two[..., channel]))
-        np.testing.assert_array_equal(done[..., channel], alone)
 
 
 def test_iterables_are_lazy_and_give_the_same(noisy, denoised) -> None:
@@ -123,27 +116,24 @@ def test_iterables_are_lazy_and_give_the_same(noisy, denoised) -> None:
     assert list(f2rcli.denoise(iter([]))) == []
 
 
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.bfloat16])
+def test_a_list_of_frames_comes_back_as_a_list(noisy) -> None:
+    for kind in (list, tuple):
+        done = f2rcli.denoise(kind(noisy[:2]), strength=0)
+        assert type(done) is kind
+        np.testing.assert_array_equal(np.stack(done), noisy[:2])
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.bfloat16])
 def test_tensors_come_back_as_tensors(noisy, denoised, dtype) -> None:
-    scale = 1 if dtype is torch.uint8 else 1 / 255
-    clip = (torch.from_numpy(noisy).permute(0, 3, 1, 2) * scale).to(dtype)
-    done = f2rcli.denoise(clip, layout="TCHW")
+    clip = (
+        torch.from_numpy(noisy)
+        .permute(0, 3, 1, 2)
+        .to(dtype)
+        .requires_grad_(dtype.is_floating_point)
+    )
+    done = f2rcli.denoise(clip, axes="TSYX")
     assert (done.dtype, done.shape, done.device) == (dtype, clip.shape, clip.device)
-    assert abs(error(done.permute(0, 2, 3, 1).float().numpy(), scale) - error(denoised)) < 0.3
-
-
-def test_a_dask_array_stays_lazy_and_keeps_its_chunks(noisy) -> None:
-    da = pytest.importorskip("dask.array")
-    whole = np.concatenate([noisy] * 10)
-    clip = da.from_array(whole, chunks=(7, 32, 64, 3))
-    done = f2rcli.denoise(clip)
-    assert type(done) is type(clip)
-    assert (done.chunks, done.dtype) == (clip.chunks, clip.dtype)
-    part = done[30:48].compute(scheduler="synchronous")  # across a seam of two blocks
-    assert part.shape == (18, HEIGHT, WIDTH, 3)
-    truth = np.concatenate([CLEAN] * 10)[30:48]
-    errors = np.sqrt(np.mean((part - truth) ** 2, axis=(1, 2, 3)))
-    assert errors.max() < 0.45 * SIGMA
+    assert abs(error(done.permute(0, 2, 3, 1).float().numpy()) - error(denoised)) < 0.3
 
 
 def test_files_give_the_path_that_was_written(tmp_path: Path) -> None:
@@ -159,24 +149,27 @@ def test_files_give_the_path_that_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("frames", "options", "words"),
     [
-        (np.zeros((4, 4), np.uint8), {}, "not a clip"),
-        (np.zeros((2, 4, 4), bool), {}, "bool: not pictures"),
-        (np.zeros((2, 4, 4), complex), {}, "not pictures"),
-        (np.zeros((2, 4, 4), np.int64), {}, "not pictures"),
-        (np.zeros((2, 4, 4), np.int16), {}, "which values are black and white"),
-        (np.full((2, 4, 4), 200.0), {}, "which value is white"),
-        (np.full((2, 4, 4), np.nan), {"white": 1.0}, "frame 0: holds values that are not finite"),
-        (np.zeros((2, 0, 4), np.uint8), {}, "no rows and columns"),
-        (np.zeros((2, 4, 4), np.uint8), {"strenght": 1}, "strenght: no such option"),
-        (np.zeros((2, 4, 4), np.uint8), {"strength": 9}, "must be between 0 and 4"),
-        (np.zeros((2, 4, 4), np.uint8), {"layout": "CTHW"}, "no such choice"),
-        (np.zeros((2, 4, 4), np.uint8), {"black": 9, "white": 9}, "must lie above black"),
-        (np.zeros((2, 4, 4), np.uint8), {"overwrite": True}, "for files only"),
-        (np.zeros((2, 4, 4), np.uint8), {"weights": "nonesuch"}, "no such choice"),
-        (np.zeros((2, 4, 4), np.uint8), {"space": "rgb"}, "the pictures have 1 channels"),
+        (np.zeros(4, np.uint8), {}, "not a clip"),
+        (np.zeros((2, 4, 5), bool), {}, "samples are bool, a binary mask"),
+        (np.zeros((2, 4, 5), complex), {}, "complex numbers"),
+        (np.zeros((2, 4, 5), np.int64), {}, "samples are int64"),
+        (np.zeros((2, 0, 5), np.uint8), {}, "no rows and columns"),
+        (np.zeros((5, 4, 3), np.uint8), {}, "what are its axes"),
+        (np.zeros((5, 2, 4, 5), np.uint8), {}, "what are its axes"),
+        (np.zeros((2, 4, 5), np.uint8), {"axes": "TZ"}, "each axis needs its own letter"),
+        (np.zeros((2, 4, 5), np.uint8), {"axes": "TZX"}, "Y and X are the picture"),
+        (np.zeros((2, 4, 5), np.uint8), {"overwrite": True}, "for files only"),
+        (np.zeros((2, 4, 5), np.uint8), {"output": "a.tif"}, "for files only"),
+        (np.zeros((2, 4, 5), np.uint8), {"output": np.zeros((2, 4, 6))}, "as the input is"),
+        (np.zeros((2, 4, 5), np.uint8), {"output": 5}, "output=5: must be"),
         ([np.zeros((4, 4), np.uint8), np.zeros((5, 4), np.uint8)], {}, "frame 1: is"),
+        (iter([np.zeros((4, 4), np.uint8), np.zeros((5, 4), np.uint8)]), {}, "frame 1: is"),
+        (iter([np.zeros((4, 4, 2), np.uint8)]), {}, "a frame of shape .4, 4, 2.: what are its"),
+        (iter([np.zeros((4, 4), np.uint8)]), {"axes": "TYX"}, "each axis needs its own"),
+        (iter([]), {"adapt": "full"}, "not for iterables"),
         (["a.mp4", "b.mp4"], {}, "a frame of type str"),
         (7, {}, "neither arrays nor a path"),
+        (None, {}, "neither arrays nor a path"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_an_error_that_says_so(frames, options, words) -> None:
@@ -187,15 +180,14 @@ def test_what_cannot_be_is_an_error_that_says_so(frames, options, words) -> None
 
 def test_pushing_gives_the_same_frames_with_a_known_latency(noisy, denoised) -> None:
     live = f2rcli.Denoiser()
-    assert live.sigma is None
+    assert live.noise == ()
     for _ in range(2):  # a second sequence begins anew
         given = [live.push(frame) for frame in noisy]
         counts = [len(ready) for ready in given]
         started = next(place for place, count in enumerate(counts) if count)
         assert started <= 8
         assert set(counts[started + 1 :]) <= {1}
-        assert live.sigma is not None
-        assert np.mean(live.sigma) == pytest.approx(SIGMA, rel=0.15)
+        assert np.mean(live.noise[0].sigma) == pytest.approx(SIGMA, rel=0.15)
         rest = live.flush()
         assert len(rest) == live.latency
         every = [frame for ready in given for frame in ready] + rest

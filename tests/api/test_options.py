@@ -2,12 +2,17 @@
 
 import inspect
 import re
+import threading
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
+import tifffile
 
 import f2rcli
-from f2rcli.errors import F2RError, UsageError
+from f2rcli.api.options import Keywords, Options
+from f2rcli.errors import CancelledError, F2RError
+from f2rcli.settings import settings_of
 
 CLIP = np.zeros((2, 64, 64), np.uint8)
 
@@ -16,12 +21,23 @@ CLIP = np.zeros((2, 64, 64), np.uint8)
     ("options", "message"),
     [
         ({"sigma": -1}, "sigma=-1: must be 0 or more (in the arrays' own units"),
-        ({"sigma": 300}, "sigma=300: must be between 0 and 255 (in the units of the pictures)"),
         ({"weights": "./nope.safetensors"}, "weights='./nope.safetensors': neither"),
         ({"device": "gpu"}, "device='gpu': no such choice"),
         ({"tile": 7}, "tile=7: must be 64 or more (pixels per side)"),
         ({"threads": 0}, "threads=0: must be 1 or more"),
         ({"strength": "much"}, "strength='much': must be between 0 and 4"),
+        ({"strength": "1"}, "strength='1': must be between 0 and 4"),
+        ({"strength": True}, "strength=True: must be a number"),
+        ({"sigma": [5]}, "sigma=[5]: must be 0 or more"),
+        ({"threads": 1.5}, "threads=1.5: must be a whole number"),
+        ({"device": None}, "device=None: must be text"),
+        ({"axes": 3}, "axes=3: must be text"),
+        ({"levels": (9, 9)}, "levels=(9, 9): must be two numbers, the lower one first"),
+        ({"levels": "wide"}, "levels='wide': must be two numbers"),
+        ({"strenght": 1}, "strenght: no such option"),
+        ({"progress": "yes"}, "progress='yes': neither True, False nor a function"),
+        ({"cancel": True}, "cancel=True: not a function"),
+        ({"adapt": "slow"}, "adapt='slow': no such choice"),
     ],
 )
 def test_errors_name_parameters_and_units(options: dict[str, object], message: str) -> None:
@@ -32,10 +48,19 @@ def test_errors_name_parameters_and_units(options: dict[str, object], message: s
 
 def test_the_signature_lists_the_options() -> None:
     parameters = inspect.signature(f2rcli.denoise).parameters
-    for name in ("strength", "sigma", "device", "layout", "white", "progress"):
+    for name in ("strength", "sigma", "device", "axes", "levels", "progress", "cancel"):
         assert name in parameters
     assert "contract" not in parameters
     assert parameters["strength"].default == 1.0
+    assert "sigma" in inspect.signature(f2rcli.Denoiser).parameters
+
+
+def test_editors_and_type_checkers_know_every_option() -> None:
+    types = get_type_hints(Keywords)
+    assert list(types) == list(settings_of(Options))
+    for name, kind in get_type_hints(Options).items():
+        if name in types:
+            assert {*get_args(kind), kind} & {*get_args(types[name]), types[name]}, name
 
 
 def test_progress_is_a_bar_on_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
@@ -45,7 +70,26 @@ def test_progress_is_a_bar_on_standard_error(capfd: pytest.CaptureFixture[str]) 
     assert capfd.readouterr().err == ""
 
 
-def test_a_lazy_array_has_no_progress() -> None:
-    da = pytest.importorskip("dask.array")
-    with pytest.raises(UsageError, match="progress=True: a Dask array is lazy"):
-        f2rcli.denoise(da.from_array(CLIP), progress=True)
+def test_progress_may_be_a_function_and_cancel_ends_the_run() -> None:
+    seen: list[tuple[int, int | None]] = []
+    clip = np.zeros((5, 16, 16), np.uint8)
+    f2rcli.denoise(clip, strength=0, progress=lambda *done: seen.append(done))
+    assert seen == [(number, 5) for number in range(1, 6)]
+    stop = threading.Event()
+
+    def watched(done: int, total: int | None) -> None:
+        if done == 2:
+            stop.set()
+
+    with pytest.raises(CancelledError, match="cancelled"):
+        f2rcli.denoise(clip, strength=0, progress=watched, cancel=stop.is_set)
+    with pytest.raises(CancelledError):
+        next(f2rcli.denoise(iter(clip), cancel=stop.is_set))
+
+
+def test_a_cancelled_file_leaves_nothing(tmp_path) -> None:
+    source, target = tmp_path / "s.tif", tmp_path / "clean.tif"
+    tifffile.imwrite(source, CLIP, photometric="minisblack")
+    with pytest.raises(CancelledError):
+        f2rcli.denoise(source, target, strength=0, cancel=lambda: True)
+    assert [path.name for path in tmp_path.iterdir()] == ["s.tif"]

@@ -42,7 +42,7 @@ STACKS: dict[str, tuple[NDArray[Any], str]] = {
     "float32": (counts("f4", 0.02, -0.3)[..., 0], "TYX"),
     "uint8 rgb": (counts("u1", 4, 10, 3), "TYXS"),
     "uint16 rgb": (counts("u2", 60, 200, 3), "TYXS"),
-    "two channels": (np.moveaxis(counts("u2", 6, 100, 2), 3, 1), "TCYX"),
+    "two channels": (np.moveaxis(counts("u2", 6, 100, 2), 3, 1)[:4], "TCYX"),
 }
 
 

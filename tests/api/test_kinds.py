@@ -1,0 +1,186 @@
+"""The same kind of array comes back as was given, with what belongs to it; and a report."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+import f2rcli
+from f2rcli.errors import InputError, UsageError
+
+FRAMES, SIDE = 7, 32
+GAIN, OFFSET = 6.0, 100.0
+
+
+def photons(frames: int = FRAMES) -> NDArray[np.float64]:
+    """A drifting ramp (T, H, W), 5 to 45 photons."""
+    ramp = np.add.outer(np.arange(SIDE), np.arange(SIDE)) % 40 + 5.0
+    return np.stack([np.roll(ramp, number, 1) for number in range(frames)])
+
+
+def counts(frames: int = FRAMES, seed: int = 0) -> NDArray[np.uint16]:
+    drawn = np.random.default_rng(seed).poisson(photons(frames))
+    return (OFFSET + GAIN * drawn).astype(np.uint16)
+
+
+@pytest.fixture(scope="module")
+def stack() -> NDArray[np.uint16]:
+    return counts()
+
+
+@pytest.fixture(scope="module")
+def restored(stack: NDArray[np.uint16]) -> tuple[NDArray[np.uint16], f2rcli.Report]:
+    return f2rcli.denoise(stack, return_report=True)
+
+
+def test_a_report_tells_the_noise_in_the_arrays_units(stack, restored) -> None:
+    done, report = restored
+    (noise,) = report.noise
+    assert noise.gain[0] == pytest.approx(GAIN, rel=0.2)
+    value = OFFSET + GAIN * 25
+    assert noise.at(value) == pytest.approx(GAIN * 5, rel=0.15)
+    assert noise.sigma[0] == pytest.approx(GAIN * 5, rel=0.15)
+    assert (report.frames, report.method, report.device) == (FRAMES, "f2r", "cpu")
+    assert "variance" in str(report)
+    assert report.weights in str(report)
+    truth = OFFSET + GAIN * photons()
+    assert np.std(done - truth) < 0.5 * np.std(stack - truth)
+    assert abs(done.mean((1, 2)) / stack.mean((1, 2)) - 1).max() < 2e-4
+
+
+def test_axes_may_come_in_any_order(stack, restored) -> None:
+    done = f2rcli.denoise(stack.transpose(1, 2, 0), axes="yxt")
+    np.testing.assert_array_equal(done.transpose(2, 0, 1), restored[0])
+
+
+def test_an_output_is_filled_and_returned(stack, restored, tmp_path: Path) -> None:
+    memory = np.memmap(tmp_path / "out", stack.dtype, "w+", shape=stack.shape)
+    assert f2rcli.denoise(stack, memory) is memory
+    np.testing.assert_array_equal(memory, restored[0])
+
+
+def test_masked_samples_and_their_mask_stay(stack) -> None:
+    mask = np.zeros(stack.shape, bool)
+    mask[:, 10:14, 10:14] = True
+    garbage = np.where(mask, 60000, stack).astype(stack.dtype)
+    done = f2rcli.denoise(np.ma.masked_array(garbage, mask, fill_value=7))
+    np.testing.assert_array_equal(done.mask, mask)
+    np.testing.assert_array_equal(done.data[mask], garbage[mask])
+    assert done.fill_value == 7
+    truth = OFFSET + GAIN * photons()
+    around = np.zeros(stack.shape, bool)
+    around[:, 6:18, 6:18] = ~mask[:, 6:18, 6:18]
+    assert np.std((done.data - truth)[around]) < 0.6 * np.std((stack - truth)[around])
+    frames = list(f2rcli.denoise(iter(np.ma.masked_array(garbage, mask)), strength=0))
+    np.testing.assert_array_equal(frames[0].mask, mask[0])
+
+
+def test_what_has_a_shape_and_samples_gives_numpy(stack) -> None:
+    stored = SimpleNamespace(shape=stack.shape, dtype=stack.dtype)
+    kind = type("Dataset", (), {"__getitem__": lambda self, place: stack[place], **vars(stored)})
+    np.testing.assert_array_equal(f2rcli.denoise(kind(), strength=0), stack)
+
+
+def test_a_zarr_array_gives_one_with_its_chunks_and_attributes(stack) -> None:
+    zarr = pytest.importorskip("zarr")
+    given = zarr.create_array({}, shape=stack.shape, dtype=stack.dtype, chunks=(2, 32, 16))
+    given[...] = stack
+    given.attrs["unit"] = "photons"
+    done = f2rcli.denoise(given, strength=0)
+    assert type(done) is type(given)
+    assert (done.chunks, done.dtype, dict(done.attrs)) == (
+        given.chunks,
+        given.dtype,
+        {"unit": "photons"},
+    )
+    np.testing.assert_array_equal(done[...], stack)
+    other = zarr.create_array({}, shape=stack.shape, dtype=stack.dtype, chunks=(1, 32, 32))
+    assert f2rcli.denoise(given, other, strength=0) is other
+    np.testing.assert_array_equal(other[...], stack)
+
+
+def test_xarray_keeps_coordinates_and_attributes(stack) -> None:
+    xarray = pytest.importorskip("xarray")
+    given = xarray.DataArray(
+        np.stack([stack, stack + 5], axis=1), dims=("time", "channel", "y", "x"), name="calcium",
+        coords={"time": np.arange(FRAMES) / 30, "channel": ["gcamp", "red"]},
+        attrs={"unit": "counts"},
+    )  # fmt: skip
+    done = f2rcli.denoise(given, strength=0)
+    assert done.identical(given)
+    assert done.data is not given.data
+    lazy = f2rcli.denoise(given.chunk({"time": 4}), strength=0)
+    assert type(lazy.data).__module__.startswith("dask")
+    assert lazy.compute().identical(given)
+    with pytest.raises(UsageError, match="dimensions time, channel, y, when: which axes"):
+        f2rcli.denoise(given.rename(x="when"))
+    with pytest.raises(InputError, match="several arrays"):
+        f2rcli.denoise(given.to_dataset())
+
+
+def test_a_lazy_array_keeps_its_chunks_and_has_no_seams() -> None:
+    da = pytest.importorskip("dask.array")
+    whole = counts(50)
+    clip = da.from_array(whole, chunks=(7, 16, 32))
+    done = f2rcli.denoise(clip)
+    assert type(done) is type(clip)
+    assert (done.chunks, done.dtype) == (clip.chunks, clip.dtype)
+    part = done[30:40].compute(scheduler="synchronous")  # across a seam of two blocks
+    truth = OFFSET + GAIN * photons(50)[30:40]
+    errors = np.sqrt(np.mean((part - truth) ** 2, axis=(1, 2)))
+    assert errors.max() < 1.3 * errors.min()
+    assert errors.max() < 0.5 * np.std(whole[30:40] - truth)
+
+
+@pytest.mark.parametrize(
+    "options", [{"progress": True}, {"cancel": bool}, {"adapt": "fast"}, {"output": 1}]
+)
+def test_a_lazy_array_is_told_so(options: dict[str, Any]) -> None:
+    da = pytest.importorskip("dask.array")
+    with pytest.raises(UsageError, match="a Dask array is lazy"):
+        f2rcli.denoise(da.zeros((3, 8, 8), dtype=np.uint8), **options)
+
+
+def test_lanes_of_frames_go_side_by_side(stack) -> None:
+    pair = np.stack([stack[:, :24, :24], stack[:, 8:, 8:]], axis=1)
+    levels = (0.0, 500.0)  # those of a list would come from frames over all of it
+    whole = f2rcli.denoise(pair, axes="TCYX", levels=levels)
+    results, report = f2rcli.denoise(iter(pair), axes="CYX", levels=levels, return_report=True)
+    assert not report.noise  # it fills as frames are taken
+    np.testing.assert_array_equal(np.stack(list(results)), whole)
+    assert [noise.lane for noise in report.noise] == ["channel 1", "channel 2"]
+    assert report.frames == FRAMES
+
+
+def test_an_array_is_adapted_to_as_a_stack_of_its_axes(
+    stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from f2rcli.training.run import adaptation
+
+    seen: list[tuple[NDArray[Any], str, int]] = []
+
+    class Entry(adaptation.Adaptation):
+        def fit(self, listener: Any) -> None:
+            import tifffile
+
+            with tifffile.TiffFile(self.source) as file:
+                series = file.series[0]
+                seen.append((series.asarray(), series.axes, hash(self.weights)))
+
+        @property
+        def reason(self) -> str:
+            return "found to be good"
+
+    monkeypatch.setattr(adaptation, "Adaptation", Entry)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for clip in (stack, stack, stack + 1):
+        tensor = torch.from_numpy(clip.astype(np.int32)).permute(1, 2, 0)
+        _, report = f2rcli.denoise(tensor, axes="YXT", adapt="full", strength=0, return_report=True)
+    assert report.notes == ["adapt: found to be good"]
+    np.testing.assert_array_equal(seen[0][0], stack)
+    assert seen[0][1] == "TYX"
+    assert seen[0][2] == seen[1][2] != seen[2][2]  # equal arrays are found again
