@@ -27,7 +27,8 @@ def main(path: str) -> None:
             pushed += 1
             given += len(live.push(frame))
             behind = max(behind, pushed - given)
-        print("sigma", ", ".join(f"{sigma:.1f}" for sigma in live.sigma or ()))
+        for noise in live.noise:
+            print("sigma", ", ".join(f"{sigma:.1f}" for sigma in noise.sigma))
         given += len(live.flush())
     print(f"{pushed} frames pushed, {given} given, {behind} behind at most")
 

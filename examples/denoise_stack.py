@@ -10,23 +10,17 @@ import cv2
 import numpy as np
 import tifffile
 
-from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
-from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
+import f2rcli
 
 
 def main(source: str, target: str, picture: str) -> None:
     """Denoise `source` into `target`, lane by lane; draw the middle frame into `picture`."""
-    with open_reader(source) as reader:
-        print(f"lanes: {len(reader.info.lanes)}, {reader.info.frames} frames in all")
-        engine = load_engine(EngineSettings(), reader.info)
-        plan = plan_output(reader, target, WriteOptions())
-        with open_writer(reader, plan) as writer:
-            for frame in denoise_stream(reader, reader.info, engine):
-                writer.write(frame)
-            print(writer.finish().line())
-    for layout, noise in engine.lane_noise:
-        black, white = layout.levels or (0.0, 1.0)
-        print("noise: sigma", ", ".join(f"{s * (white - black):.1f}" for s in noise.sigma), "codes")
+    _, report = f2rcli.denoise(source, target, return_report=True)
+    print(f"lanes: {len(report.noise)}, {report.frames} frames in all")
+    for noise in report.noise:
+        print(noise)
+        for gain, offset in zip(noise.gain, noise.offset, strict=True):
+            print(f"{gain:.2f} codes per photo-electron, no light at code {offset:.1f}")
     draw(source, target, picture)
 
 

@@ -33,6 +33,16 @@ def test_denoise_live_gives_back_every_frame() -> None:
     assert "32 frames pushed, 32 given" in done.stdout
 
 
+def test_denoise_array_tells_the_noise(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    importlib.import_module("denoise_array").main(str(EXAMPLES / "calcium_noisy.tif"))
+    said = capsys.readouterr().out
+    assert "24 of 24 frames" in said
+    assert "variance 5.8" in said
+
+
 def test_denoise_stack_writes_a_stack_and_a_picture(tmp_path: Path) -> None:
     target, picture = tmp_path / "clean.tif", tmp_path / "look.png"
     command = [sys.executable, EXAMPLES / "denoise_stack.py", EXAMPLES / "calcium_noisy.tif"]
