@@ -92,7 +92,7 @@ def add_changes(frame: Frame, changes: list[NDArray[np.float32]]) -> tuple[Plane
     clipped. Alpha is copied."""
     layout = frame.layout
     colour = tuple(
-        _add(plane, change, layout, chroma=layout.family is Family.YUV and index > 0)
+        changed(plane, change, layout, chroma=layout.family is Family.YUV and index > 0)
         for index, (plane, change) in enumerate(
             zip(frame.planes[: layout.colour_planes], changes, strict=True)
         )
@@ -143,7 +143,10 @@ def _decode(plane: Plane, layout: PlaneLayout, *, chroma: bool) -> NDArray[np.fl
     return values
 
 
-def _add(plane: Plane, change: NDArray[np.float32], layout: PlaneLayout, *, chroma: bool) -> Plane:
+def changed(
+    plane: Plane, change: NDArray[np.float32], layout: PlaneLayout, *, chroma: bool = False
+) -> Plane:
+    """A plane plus a change in its units, rounded once and clipped."""
     _, span = code_span(layout, chroma=chroma)
     if layout.levels is not None:
         return _add_codes(plane, change, span)

@@ -1,13 +1,22 @@
 """What is taken out of sensor values must have no mean: brightness is what is measured in them."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.engine.contract.limits import box
+from f2rcli.frames import Frame, PlaneLayout
+from f2rcli.yuv import changed, code_span
 
 SAMPLES = 4096  # of a bin of brightness; the mean of their noise is 1/64 of its deviation
 MOST_BINS = 16
 SIDE = 7  # pixels, of the mean that says how bright a place is
+
+MOST_DRIFT = 1e-4  # of a written plane's mean; more is undone
+ROUNDS = 8  # each leaves as much of what clipping adds as samples are clipped
+FARTHEST = 0.5  # of white - black, that a bin's samples are moved after that
+HALVINGS = 28  # of twice that range, in search of where to round
 
 Plane = NDArray[np.float32]
 
@@ -26,14 +35,68 @@ def without_bias(changes: list[Plane], planes: list[Plane]) -> list[Plane]:
     ]
 
 
-def _levelled(change: NDArray[np.float32], level: NDArray[np.float32]) -> NDArray[np.float32]:
+def _levelled(change: Plane, level: Plane) -> Plane:
     """Both (H, W). Brightness bins are equally filled; the mean is linear between their middles."""
-    count = min(change.size // SAMPLES, MOST_BINS)
-    if count > 1:
-        edges = np.quantile(level, np.linspace(0, 1, count + 1)[1:-1])
-        bins = np.searchsorted(edges, level.ravel())
-        filled = np.bincount(bins, minlength=count)
-        sums = (np.bincount(bins, part.ravel(), count) for part in (change, level))
-        means, places = (total[filled > 0] / filled[filled > 0] for total in sums)
-        change = change - np.interp(level, places, means).astype(np.float32)
+    change = change - _shade(change, level)
     return change - np.float32(change.mean(dtype=np.float64))
+
+
+def _shade(change: Plane, level: Plane) -> Plane | np.float32:
+    """The mean of a change at every brightness; 0 where there are too few samples for bins."""
+    bins, count = _bins(level)
+    if count == 1:
+        return np.float32(0)
+    filled = np.bincount(bins, minlength=count)
+    sums = (np.bincount(bins, part.ravel(), count) for part in (change, level))
+    means, places = (total[filled > 0] / filled[filled > 0] for total in sums)
+    return np.interp(level, places, means).astype(np.float32)
+
+
+def _bins(level: Plane) -> tuple[NDArray[np.intp], int]:
+    """The bin of brightness of every sample, and how many there are."""
+    count = max(1, min(level.size // SAMPLES, MOST_BINS))
+    edges = np.quantile(level, np.linspace(0, 1, count + 1)[1:-1])
+    return np.searchsorted(edges, level.ravel()), count
+
+
+def with_means_kept(frame: Frame, changes: list[Plane]) -> list[Plane]:
+    """The changes of a stack's planes such that the samples written keep their mean.
+
+    Rounding and the end of the range move it where light is a code or less, or below the code 0:
+    results beyond the end come back as 0, and those below half a code vanish.
+    """
+    return [
+        _mean_kept(plane, change, frame.layout)
+        for plane, change in zip(frame.planes, changes, strict=False)
+    ]
+
+
+def _mean_kept(plane: NDArray[Any], change: Plane, layout: PlaneLayout) -> Plane:
+    before = plane.astype(np.float64)
+
+    def drift(change: Plane) -> NDArray[np.float64]:
+        moved: NDArray[np.float64] = changed(plane, change, layout) - before
+        return moved
+
+    enough = plane.dtype.kind == "f" or (abs(drift(change).sum()) <= MOST_DRIFT * abs(before.sum()))
+    if enough:
+        return change
+    black, span = code_span(layout, chroma=False)
+    level = box(((before - black) / span).astype(np.float32) + change, SIDE)
+    limits = np.iinfo(plane.dtype)
+    ends = [((end - before) / span).astype(np.float32) for end in (limits.min, limits.max)]
+    for _ in range(ROUNDS):
+        change = change - _mean(np.clip(change, *ends), level)
+    bins, count = _bins(level)
+    below, above = np.full(count, -FARTHEST), np.full(count, FARTHEST)
+    for _ in range(HALVINGS):
+        middle = (below + above) / 2
+        moved = change + middle.astype(np.float32)[bins].reshape(change.shape)
+        low = np.bincount(bins, drift(moved).ravel(), count) < 0
+        below, above = np.where(low, middle, below), np.where(low, above, middle)
+    return moved
+
+
+def _mean(change: Plane, level: Plane) -> Plane:
+    """What `_levelled` takes away."""
+    return change - _levelled(change, level)

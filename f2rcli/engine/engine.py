@@ -21,7 +21,7 @@ from f2rcli.engine.contract.residual import (
     under_contract,
 )
 from f2rcli.engine.contract.returned import Returned
-from f2rcli.engine.debias import without_bias
+from f2rcli.engine.debias import with_means_kept, without_bias
 from f2rcli.engine.device import (
     choose_device,
     choose_precision,
@@ -181,6 +181,8 @@ class Engine:
         if source.layout.levels is not None or source.layout.space is Space.BAYER:
             changes = without_bias(changes, planes_of(source))
         changes = scaled(changes, source.layout, self.settings)
+        if source.layout.levels is not None:
+            changes = with_means_kept(source, changes)
         if source.layout.space is Space.BAYER:
             return replace(source, planes=sensor.add_change(source, np.stack(changes)))
         return replace(source, planes=yuv.add_changes(source, changes))

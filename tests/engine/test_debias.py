@@ -1,9 +1,15 @@
 """What is taken out of sensor values has no mean, over all of them and at any brightness."""
 
+import numpy as np
+import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from f2rcli import yuv
+from f2rcli.engine.debias import with_means_kept
 from f2rcli.engine.debias import without_bias as of_planes
+from f2rcli.frames import Family, Frame, PlaneLayout
 
 
 def without_bias(change: Tensor, planes: Tensor) -> Tensor:
@@ -39,3 +45,42 @@ def test_pixels_on_their_own_side_of_an_edge_are_not_mixed() -> None:
     noise = 0.05 * torch.randn(step.shape, generator=torch.Generator().manual_seed(1))
     change = without_bias(-noise, step + noise)
     assert (change + noise).abs().max() < 0.005
+
+
+def counted(gain: float, offset: float, read: float) -> tuple[Frame, NDArray[np.float32]]:
+    """A frame of photon counts cut off at code 0, and the change to what an estimator that knows
+    the light makes of it: unbiased but for some noise of its own."""
+    rng = np.random.default_rng(0)
+    light = np.broadcast_to(np.linspace(0.1, 3, 128), (128, 128))
+    codes = gain * rng.poisson(light) + offset + rng.normal(0, read, light.shape)
+    plane = np.clip(np.rint(codes), 0, 65535).astype(np.uint16)
+    layout = PlaneLayout(family=Family.GRAY, bits=16, levels=(-2 * gain, 8 * gain))
+    estimate = gain * light + offset + rng.normal(0, 0.2 * gain, light.shape)
+    change = ((estimate - plane) / (10 * gain)).astype(np.float32)
+    return Frame(planes=(plane,), layout=layout), change
+
+
+@pytest.mark.parametrize("sensor", [(20.0, -15.0, 10.0), (20.0, -40.0, 20.0), (1.0, 0.0, 0.0)])
+def test_written_frames_keep_their_mean_where_samples_end_at_zero(
+    sensor: tuple[float, float, float],
+) -> None:
+    frame, change = counted(*sensor)
+    before = frame.planes[0]
+    assert np.count_nonzero(before == 0) > 0.2 * before.size
+    as_it_is = yuv.changed(before, change, frame.layout)
+    assert abs(as_it_is.mean() / before.mean() - 1) > 0.002
+    done = yuv.changed(before, with_means_kept(frame, [change])[0], frame.layout)
+    assert abs(done.mean() / before.mean() - 1) < 2e-4
+    dark, bright = done[:, :64].mean() / before[:, :64].mean(), done[:, 64:].mean()
+    assert abs(dark - 1) < 0.05  # light stays where it is
+    assert abs(bright / before[:, 64:].mean() - 1) < 0.02
+    assert done.astype(float).std() < before.astype(float).std()
+
+
+def test_frames_that_keep_their_mean_anyway_are_left_alone() -> None:
+    frame, change = counted(20.0, 200.0, 10.0)
+    change -= change.mean()
+    assert with_means_kept(frame, [change])[0] is change
+    floats = Frame(planes=(frame.planes[0].astype(np.float32),), layout=frame.layout)
+    moved = change + np.float32(1)
+    assert with_means_kept(floats, [moved])[0] is moved  # they are neither rounded nor cut off

@@ -50,6 +50,18 @@ def test_frames_of_a_stack_keep_their_mean() -> None:
         assert abs(ratio - 1) < 1e-4
 
 
+def test_frames_cut_off_at_zero_keep_their_mean() -> None:
+    """A camera whose zero lies below code 0, so that 0 stands for all that is less."""
+    cut = [
+        replace(one, planes=(np.maximum(one.planes[0], 0).astype(np.uint16),))
+        for one in lane(0, gain=20, offset=-500)
+    ]
+    assert np.mean([np.mean(one.planes[0] == 0) for one in cut]) > 0.2
+    engine = load_engine(Settings(), info(cut))
+    for before, after in zip(cut, denoise_stream(cut, info(cut), engine), strict=True):
+        assert abs(after.planes[0].mean() / before.planes[0].mean() - 1) < 2e-4
+
+
 def test_noise_is_heard_in_units_of_each_lane() -> None:
     frames = lane(0, gain=4, offset=-300) + lane(1, gain=40, offset=100)
     engine = load_engine(Settings(), info(frames))
