@@ -189,7 +189,8 @@ class NoiseTracker:
         told, sigma = given / share, mean_sigma8(found.model)
         low, high = sorted((told, sigma))
         if found.compared and high > CONTRADICTION * low and high > CONTRADICTION * HARDLY_ANY8:
-            self.engine.note(f"sigma={given:g} is used, though {share * sigma:.3g} was measured")
+            words = f"{sigma:.1f} of 255" if share == 1 else f"{share * sigma:.3g}"
+            self.engine.note(f"sigma={given:g} is used, though {words} was measured")
 
 
 HARDLY_ANY8 = 255 * HARDLY_ANY

@@ -184,3 +184,10 @@ def test_an_array_is_adapted_to_as_a_stack_of_its_axes(
     np.testing.assert_array_equal(seen[0][0], stack)
     assert seen[0][1] == "TYX"
     assert seen[0][2] == seen[1][2] != seen[2][2]  # equal arrays are found again
+
+
+def test_a_sigma_that_is_given_counts_the_arrays_own_units(stack) -> None:
+    _, report = f2rcli.denoise(stack[:6], sigma=2.0, return_report=True)
+    assert report.noise[0].sigma == pytest.approx((2.0,))
+    (line,) = [note for note in report.notes if note.startswith("sigma=2 is used, though ")]
+    assert float(line.split()[4]) == pytest.approx(GAIN * 5, rel=0.2)
