@@ -1,6 +1,6 @@
 """TIFF compressions by their code, and how f2r writes samples in them: a row here adds one.
 
-tifffile decodes and encodes; codes that it leaves to imagecodecs need the extra `microscopy`.
+tifffile decodes and encodes through imagecodecs.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Compression(NamedTuple):
     rewritten: bool = False  # pages keep it; those of other compressions become deflate
 
 
-NONE, DEFLATE = 1, 8
+NONE, DEFLATE, PACKBITS = 1, 8, 32773
 COMPRESSIONS = {
     NONE: Compression("uncompressed", rewritten=True),
     5: Compression("lzw", rewritten=True),
@@ -28,7 +28,7 @@ COMPRESSIONS = {
     7: Compression("jpeg"),
     DEFLATE: Compression("deflate", rewritten=True),
     22610: Compression("jpegxr"),
-    32773: Compression("packbits"),
+    PACKBITS: Compression("packbits", rewritten=True),
     32946: Compression("deflate", rewritten=True),
     33003: Compression("jpeg2000"),
     33004: Compression("jpeg2000"),
@@ -74,10 +74,13 @@ class SegmentCoding:
         """The bytes of a strip or tile (depth, length, width, samples)."""
         if self.predictor != 1:
             samples = tifffile.TIFF.PREDICTORS[self.predictor](samples, axis=-2)
-        data = samples.astype(self.dtype, copy=False).tobytes()
-        if self.compression != NONE:
-            data = bytes(tifffile.TIFF.COMPRESSORS[self.compression](data))
-        return data
+        samples = samples.astype(self.dtype, copy=False)
+        if self.compression == NONE:
+            return samples.tobytes()
+        compress = tifffile.TIFF.COMPRESSORS[self.compression]
+        if self.compression == PACKBITS:  # row by row, as TIFF 6.0 demands (section 9)
+            return b"".join(bytes(compress(row.tobytes())) for row in np.concatenate(samples))
+        return bytes(compress(samples.tobytes()))
 
 
 def can_rewrite(page: Any) -> bool:

@@ -56,8 +56,8 @@ def unreadable(name: str, error: BaseException) -> InputError:
     text = " ".join(str(error).split()) or type(error).__name__
     if "imagecodecs" in text or isinstance(error, ImportError):
         return InputError(
-            f"{name}: its compression needs the package imagecodecs.",
-            hint="Install it: pip install 'f2rcli[microscopy]'.",
+            f"{name}: its compression needs a codec that imagecodecs lacks here ({text[:80]}).",
+            hint="Install it anew: pip install --force-reinstall imagecodecs.",
         )
     if isinstance(error, MemoryError):
         return InputError(
