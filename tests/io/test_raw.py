@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 import rawpy
@@ -166,8 +167,7 @@ def test_codes_that_a_table_stretches_are_written_as_what_they_mean(tmp_path: Pa
 
 
 def test_a_compressed_dng_is_written_anew_with_the_sources_tags(tmp_path: Path) -> None:
-    codec = pytest.importorskip("imagecodecs")
-    coded = codec.ljpeg_encode(codes(0), bitspersample=14)
+    coded = imagecodecs.ljpeg_encode(codes(0), bitspersample=14)
     source = tmp_path / "a.dng"
     tifffile.imwrite(
         source, iter([coded]), shape=SIZE, dtype=np.uint16, rowsperstrip=SIZE[0],

@@ -2,24 +2,29 @@
 
 A copy keeps every byte but the samples, so everything a camera or editor wrote stays. It is only
 made where the strips, coded as the file says, are bit for bit what LibRaw read: uncompressed, 16
-bits or packed. Else the file is written anew, uncompressed (LibRaw reads no deflated mosaics), with
-the source's tags where it was a DNG.
+bits or packed. Else the file is written anew, with the source's tags where it was a DNG, and with
+EXIF, GPS, XMP and maker notes of every raw file. Sources that are compressed become lossless JPEG:
+two components side by side and predictor 1, which every raw developer reads.
 """
 
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import imagecodecs
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
 from f2rcli.errors import OutputError
-from f2rcli.io.raw.exposure import Exposure, Samples
+from f2rcli.io.raw.exposure import RAW_SUFFIXES, Exposure, Samples
+from f2rcli.io.raw.metadata import Metadata, as_tags, complete, read_metadata
 from f2rcli.io.raw.tags import DIGESTS, Tag, raw_page
 from f2rcli.sensor import plane_colours
 
 BYTE, ASCII, SHORT, LONG, RATIONAL, SRATIONAL, DOUBLE = 1, 2, 3, 4, 5, 10, 12
+TILE = 512  # pixels a side at most, of compressed mosaics
 _PACKED_BITS = (10, 12, 14)
 _COLOURS = "RGB"  # codes in CFAPattern
 _SRGB = (3.2406, -1.5372, -0.4986, -0.9689, 1.8758, 0.0415, 0.0557, -0.2040, 1.0570)  # from XYZ
@@ -109,7 +114,7 @@ def packed_bits(rows: NDArray[Any], bits: int) -> bytes:
 
 
 def new_dng(exposure: Exposure, samples: Samples) -> bytes:
-    """A DNG of our own: 16 bits, uncompressed, one strip.
+    """A DNG of our own: 16 bits, in one strip, or in tiles of lossless JPEG for compressed sources.
 
     Masked margins are kept unless their size is odd, which LibRaw would round.
     """
@@ -119,25 +124,75 @@ def new_dng(exposure: Exposure, samples: Samples) -> bytes:
         samples, area = exposure.crop(samples), None
     elif samples.shape == (height, width):
         area = None
+    metadata = carried_metadata(exposure)
+    samples = np.ascontiguousarray(samples, np.uint16)
+    own: dict[str, Any] = {
+        "photometric": "cfa", "metadata": None, "software": "f2r",
+        "extratags": _tags(exposure, area, metadata),
+    }  # fmt: skip
     buffer = BytesIO()
-    tifffile.imwrite(
-        buffer,
-        np.ascontiguousarray(samples, np.uint16),
-        photometric="cfa",
-        metadata=None,
-        rowsperstrip=samples.shape[0],
-        software="f2r",
-        extratags=_tags(exposure, area),
-    )
+    side = min(TILE, samples.shape[1] // 16 * 16)  # LibRaw misreads tiles wider than the sensor
+    if is_compressed(exposure) and side:
+        tifffile.imwrite(
+            buffer, coded_tiles(samples, side), shape=samples.shape, dtype=samples.dtype,
+            tile=(side, side), compression="jpeg", **own,
+        )  # fmt: skip
+    else:
+        tifffile.imwrite(buffer, samples, rowsperstrip=samples.shape[0], **own)
+    complete(buffer, metadata)
+    _state_bits(buffer)
     return buffer.getvalue()
 
 
-def _tags(exposure: Exposure, area: tuple[int, int, int, int] | None) -> list[Tag]:
+def _state_bits(buffer: BytesIO) -> None:
+    """Put right the bits of samples, of which tifffile gives JPEG twelve at most."""
+    buffer.seek(0)
+    with tifffile.TiffFile(buffer) as file:
+        place = file.pages.first.tags[258].valueoffset
+    buffer.seek(place)
+    buffer.write(b"\x10\0")
+
+
+def carried_metadata(exposure: Exposure) -> Metadata:
+    """What a new DNG takes over from the exposure's raw file; nothing of a TIFF's mosaic."""
+    if exposure.path.suffix.lower() not in RAW_SUFFIXES:
+        return Metadata()
+    return read_metadata(exposure.path, exposure.other, exposure.lens)
+
+
+def is_compressed(exposure: Exposure) -> bool:
+    """Whether a raw file takes less space than its samples of 16 bits would."""
+    if exposure.path.suffix.lower() not in RAW_SUFFIXES or not exposure.path.is_file():
+        return False
+    return exposure.path.stat().st_size < 2 * exposure.shape[0] * exposure.shape[1]
+
+
+def coded_tiles(samples: Samples, side: int) -> Iterator[bytes]:
+    """Tiles of a mosaic as lossless JPEG, row by row, filled up with their last rows and columns.
+
+    Columns in turn are two components, so that each sample is predicted from its own colour.
+    """
+    height, width = samples.shape
+    filled = np.pad(samples, ((0, -height % side), (0, -width % side)), mode="edge")
+    for top in range(0, height, side):
+        for left in range(0, width, side):
+            tile = np.ascontiguousarray(filled[top : top + side, left : left + side])
+            coded = imagecodecs.jpeg8_encode(
+                tile.reshape(side, side // 2, 2), colorspace=0, lossless=True, predictor=1,
+                bitspersample=16,
+            )  # fmt: skip
+            yield bytes(coded)
+
+
+def _tags(
+    exposure: Exposure, area: tuple[int, int, int, int] | None, metadata: Metadata
+) -> list[Tag]:
     """Own tags, and the source's where it has better ones."""
     model = exposure.camera or "unknown"
     tags = {tag[0]: tag for tag in [*_described(exposure, model), *_coloured(exposure)]}
     carried = {tag[0]: tag for tag in exposure.tags.carried if tag[0] != 305}
     tags |= carried
+    tags |= {tag[0]: tag for tag in as_tags(metadata)}
     tags |= {tag[0]: tag for tag in _levels(exposure)}
     if area is not None:
         tags[50829] = (50829, LONG, 4, area, True)

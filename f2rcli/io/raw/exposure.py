@@ -54,6 +54,8 @@ class Exposure:
     noise: Profile | None = None  # (gain, read variance) per plane
     rate: Fraction | None = None
     tags: RawTags = field(default_factory=RawTags)
+    other: Any = None  # LibRaw's reading of exposure time, aperture, focal length and date
+    lens: Any = None  # and of the lens
 
     @property
     def camera(self) -> str:
@@ -170,6 +172,8 @@ def _exposure(raw: Any, path: Path, tags: RawTags) -> Exposure:
         noise=_profile(tags.noise),
         rate=tags.rate,
         tags=tags,
+        other=raw.other,
+        lens=raw.lens,
     )
 
 

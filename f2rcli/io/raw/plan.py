@@ -6,7 +6,7 @@ from typing import Literal
 
 from f2rcli.errors import InputError, UsageError
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
-from f2rcli.io.raw.dng import find_strips
+from f2rcli.io.raw.dng import carried_metadata, find_strips
 from f2rcli.io.raw.exposure import Exposure, read_raw
 from f2rcli.io.raw.reader import RawReader
 from f2rcli.io.raw.tiff_mosaic import FOLDER_SIDECAR, TIFF_SUFFIXES, sidecar_of
@@ -128,18 +128,18 @@ def _fate(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Properties kept and lost, in words."""
     levels = "levels, colour filters, white balance, size"
+    facts = tuple(carried_metadata(exposure).for_pictures.kept)
     if demosaic:
-        return (), ("the mosaic: developed by LibRaw to sRGB, as shot, upright",)
+        return facts, ("the mosaic: developed by LibRaw to sRGB, as shot, upright",)
     if form == "tiff":
-        text = () if exposure.path.suffix.lower() in TIFF_SUFFIXES else ("metadata of the camera",)
-        return ("levels, colour filters and ISO as JSON in the description",), text
+        of_raw = exposure.path.suffix.lower() not in TIFF_SUFFIXES
+        lost = ("matrices, maker notes and previews",) if of_raw else ()
+        return ("levels, colour filters and ISO as JSON in the description", *facts), lost
     if exposure.path.suffix.lower() in TIFF_SUFFIXES:
         return (levels,), ()
-    if not exposure.tags.dng:
-        return (levels, "camera and ISO"), ("maker notes, previews and other metadata",)
-    _, samples = read_raw(exposure.path)
-    if find_strips(exposure.path, samples) is not None:
-        return ("every byte of the source DNG but its samples",), ()
-    return (levels, "matrices and metadata of the source DNG"), (
-        "previews, maker notes, EXIF block",
-    )
+    if exposure.tags.dng:
+        _, samples = read_raw(exposure.path)
+        if find_strips(exposure.path, samples) is not None:
+            return ("every byte of the source DNG but its samples",), ()
+    own = "matrices of the source DNG" if exposure.tags.dng else "camera and ISO"
+    return (levels, own, *carried_metadata(exposure).kept), ("previews",)

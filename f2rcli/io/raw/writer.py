@@ -15,10 +15,12 @@ from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Frame
 from f2rcli.io.atomic import PartFile, PartFolder, disk_errors
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
-from f2rcli.io.raw.dng import dng_of, new_dng
+from f2rcli.io.raw.dng import carried_metadata, dng_of, new_dng
 from f2rcli.io.raw.exposure import Exposure, Samples, read_raw
+from f2rcli.io.raw.metadata import Metadata, as_tags, complete
 from f2rcli.io.raw.plan import RawDetail
 from f2rcli.io.raw.reader import RawFrame, RawReader
+from f2rcli.io.raw.tags import Tag
 from f2rcli.io.raw.tiff_mosaic import FOLDER_SIDECAR, TIFF_SUFFIXES, facts_text
 from f2rcli.io.tiff.compression import compression_name
 
@@ -41,6 +43,7 @@ class RawWriter(Writer):
         self._names: set[str] = set()
         self._pages: Any = None  # tifffile's writer, of one TIFF of pages
         self._last: NDArray[Any] | None = None  # the last of them
+        self._metadata = Metadata()  # of the first of them
         part = PartFile if plan.detail.folder is None else PartFolder
         self._part = part(self.target, overwrite=plan.overwrite, keep=plan.keep_partial)
 
@@ -70,24 +73,31 @@ class RawWriter(Writer):
         text = None if self.detail.demosaic else facts_text(exposure)
         compression = _compression(exposure)
         if self.detail.folder is None:
-            self._append_page(picture, text, compression)
+            self._append_page(exposure, picture, text, compression)
             return
         self._names.add(name)
-        path = self._part.file(name)
-        with disk_errors(Path(name)), tifffile.TiffWriter(path) as file:
-            _write_page(file, picture, text, compression)
+        metadata = carried_metadata(exposure).for_pictures
+        buffer = BytesIO()
+        with tifffile.TiffWriter(buffer, byteorder="<") as file:
+            _write_page(file, picture, text, compression, _own_tags(exposure, metadata))
+        complete(buffer, metadata)
+        path = self._part.add(name, buffer.getvalue())
         if not np.array_equal(tifffile.imread(path), picture):
             raise _differs(name)
 
     def _append_page(
-        self, picture: NDArray[Any], text: str | None, compression: str | None
+        self, exposure: Exposure, picture: NDArray[Any], text: str | None, compression: str | None
     ) -> None:
-        """One more page of the file; the first one carries the description."""
+        """One more page of the file; the first one carries description and metadata."""
         with disk_errors(self.target):
             if self._pages is None:
                 big = picture.nbytes * (self.reader.info.frames or 1) > _CLASSIC_TIFF
-                self._pages = tifffile.TiffWriter(self._part.path, bigtiff=big)
-            _write_page(self._pages, picture, None if self._frames else text, compression)
+                self._pages = tifffile.TiffWriter(self._part.path, bigtiff=big, byteorder="<")
+                if not big:  # whose entries are of another size
+                    self._metadata = carried_metadata(exposure).for_pictures
+            first = not self._frames
+            tags = _own_tags(exposure, self._metadata) if first else []
+            _write_page(self._pages, picture, text if first else None, compression, tags)
         self._last = picture
 
     def finish(self) -> Receipt:
@@ -122,6 +132,8 @@ class RawWriter(Writer):
 
     def _check_pages(self) -> None:
         self._close_pages()
+        with disk_errors(self.target), self._part.path.open("r+b") as handle:
+            complete(handle, self._metadata)
         with tifffile.TiffFile(self._part.path) as file:
             found = len(file.pages)
             last: Any = self._last
@@ -180,8 +192,17 @@ def _compression(exposure: Exposure) -> str | None:
         return None
 
 
+def _own_tags(exposure: Exposure, metadata: Metadata) -> list[Tag]:
+    """Camera and metadata as tags of a TIFF made from a raw file."""
+    if exposure.path.suffix.lower() in TIFF_SUFFIXES:
+        return []
+    named = ((271, exposure.make), (272, exposure.model))
+    tags: list[Tag] = [(code, 2, 0, text, True) for code, text in named if text]
+    return tags + as_tags(metadata)
+
+
 def _write_page(
-    file: Any, picture: NDArray[Any], text: str | None, compression: str | None
+    file: Any, picture: NDArray[Any], text: str | None, compression: str | None, tags: list[Tag]
 ) -> None:
     file.write(
         picture,
@@ -191,6 +212,7 @@ def _write_page(
         metadata=None,
         software="f2r",
         contiguous=False,
+        extratags=tags,
     )
 
 

@@ -1,0 +1,207 @@
+"""What a camera wrote beside the samples: EXIF, GPS, XMP, IPTC and its maker notes.
+
+They are taken over as they are, so that developers and catalogues find exposure, lens, date and
+place. Sources: raw files in TIFF's clothes (DNG, CR2, NEF, ARW, ORF, RW2, PEF, KDC, ...), the EXIF
+block of the preview in Fujifilm's RAF, boxes CMT1 to CMT4 of Canon's CR3. What these lack comes
+from LibRaw's reading of the file.
+"""
+
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import IO, Any
+
+import tifffile
+
+from f2rcli.io.raw.ifd import Block, Entry, directory, first_directory, read_directory
+from f2rcli.io.raw.tags import Tag
+
+ASCII, SHORT, RATIONAL, SRATIONAL = 2, 3, 5, 10
+EXIF, GPS, XMP, IPTC, PRIVATE, MAKER_NOTE = 34665, 34853, 700, 33723, 50740, 37500
+_TEXTS = (270, 306, 315, 33432, XMP, IPTC)  # of the first directory: description, date, artist...
+# EXIF's codes, which TIFF/EP puts into the first directory: exposure, programme, lens, flash, ...
+_EXIF_CODES = frozenset({33434, 33437, 34850, 34852, 34855, *range(36864, 36870),
+                         *range(37377, 37387), 37396, *range(41483, 41996),
+                         *range(42032, 42038)})  # fmt: skip
+_INTEROPERABILITY = 40965  # a directory of its own, of no use here
+# tifffile refuses to write pointers to directories: free codes beside them keep their places.
+_STAND_INS = {EXIF: EXIF - 1, GPS: GPS + 1}
+_STEERING = (b"camera-raw-settings", b"tiff:Orientation")  # in XMP
+_TIME = "%Y:%m:%d %H:%M:%S"
+_NAMES = {"exif": "EXIF (exposure, lens, date)", "gps": "GPS", XMP: "XMP", IPTC: "IPTC"}
+_BROKEN = (ValueError, IndexError, OSError, struct.error)
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """Tags for the directories of a new DNG."""
+
+    main: dict[int, Entry] = field(default_factory=dict)
+    exif: dict[int, Entry] = field(default_factory=dict)
+    gps: dict[int, Entry] = field(default_factory=dict)
+
+    @property
+    def for_pictures(self) -> "Metadata":
+        """The part for a developed picture or a mosaic in TIFF: XMP only if it does not say how to
+        turn or develop the raw file, which programs would do to the picture again."""
+        without = {code: tag for code, tag in self.main.items() if code not in (270, PRIVATE)}
+        if XMP in without and any(word in without[XMP].data for word in _STEERING):
+            del without[XMP]
+        return Metadata(without, self.exif, self.gps)
+
+    @property
+    def kept(self) -> list[str]:
+        """What it holds, in words."""
+        there = {"exif": self.exif, "gps": self.gps, XMP: XMP in self.main, IPTC: IPTC in self.main}
+        words = [_NAMES[name] for name, has in there.items() if has]
+        return words + (["maker notes"] if PRIVATE in self.main else [])
+
+
+def read_metadata(path: Path, other: Any = None, lens: Any = None) -> Metadata:
+    """The metadata of a raw file; other and lens: LibRaw's, for what its tags lack."""
+    found = Metadata()
+    with suppress(*_BROKEN):
+        found = _gathered(memoryview(path.read_bytes()))
+    missing = {code: entry for code, entry in _of_libraw(other, lens) if code not in found.exif}
+    return Metadata(found.main, found.exif | missing, found.gps)
+
+
+def as_tags(metadata: Metadata) -> list[Tag]:
+    """Tags that tifffile writes into the first directory; `complete` needs them there."""
+    own: list[Tag] = [(code, tag.type, tag.number, tag.data, True)
+                      for code, tag in metadata.main.items()]  # fmt: skip
+    return own + [(_STAND_INS[code], 4, 1, 0, True) for code in _directories(metadata)]
+
+
+def complete(file: IO[bytes], metadata: Metadata) -> None:
+    """Write the EXIF and GPS directories to the end of a little-endian TIFF file."""
+    file.seek(0)
+    with tifffile.TiffFile(file) as tiff:
+        tags = tiff.pages.first.tags
+        offsets = {code: tags[_STAND_INS[code]].offset for code in _directories(metadata)}
+    for code, offset in offsets.items():
+        place = file.seek(0, os.SEEK_END)
+        place += file.write(bytes(place % 2))
+        file.write(directory(_directories(metadata)[code].values(), place))
+        file.seek(offset)
+        file.write(Entry(code, 4, 1, b"").packed(struct.pack("<I", place)))
+
+
+def _directories(metadata: Metadata) -> dict[int, dict[int, Entry]]:
+    """The directories that are to be written, by the tag that points to them."""
+    return {code: entries for code, entries in ((EXIF, metadata.exif), (GPS, metadata.gps))
+            if entries}  # fmt: skip
+
+
+def _gathered(file: memoryview) -> Metadata:
+    """The tags of all blocks of a file, the first one's where several have them."""
+    main: dict[int, Entry] = {}
+    exif: dict[int, Entry] = {}
+    gps: dict[int, Entry] = {}
+    notes = b""
+    for kind, block, base in _blocks(file):
+        order, place = first_directory(block)
+        own = read_directory(block, order, place)
+        if kind == "notes":
+            notes = notes or _adobe(bytes(block), order, base)
+            continue
+        tiff = own if kind == "tiff" else {}
+        exif_place, gps_place = (tiff[c].whole if c in tiff else 0 for c in (EXIF, GPS))
+        sub = own if kind == "exif" else read_directory(block, order, exif_place)
+        note = sub.get(MAKER_NOTE)
+        if note is not None:
+            notes = notes or _adobe(note.data, order, base + note.offset)
+        main = {code: tiff[code] for code in _TEXTS if code in tiff} | main
+        exif = {code: tag for code, tag in tiff.items() if code in _EXIF_CODES} | sub | exif
+        gps = (own if kind == "gps" else read_directory(block, order, gps_place)) | gps
+        if PRIVATE in tiff:
+            main.setdefault(PRIVATE, tiff[PRIVATE])
+    if notes:
+        main.setdefault(PRIVATE, Entry(PRIVATE, 1, len(notes), notes))
+    for code in (MAKER_NOTE, _INTEROPERABILITY):
+        exif.pop(code, None)
+    return Metadata(main, exif, gps)
+
+
+def _adobe(notes: bytes, order: str, offset: int) -> bytes:
+    """Maker notes as DNGPrivateData in Adobe's form, which says where offsets in them count from.
+
+    "Adobe", then a record "MakN": length, byte order and former place, big-endian; the notes.
+    """
+    letters = b"II" if order == "<" else b"MM"
+    record = letters + struct.pack(">I", offset) + notes
+    return b"Adobe\0MakN" + struct.pack(">I", len(record)) + record + bytes(len(record) % 2)
+
+
+def _blocks(file: memoryview) -> Iterator[tuple[str, Block, int]]:
+    """TIFF structures of a file: their kind, bytes and place."""
+    head = bytes(file[:16])
+    if head[:2] in (b"II", b"MM"):
+        yield "tiff", file, 0
+    elif head.startswith(b"FUJIFILMCCD-RAW"):
+        place, length = struct.unpack(">II", file[84:92])
+        yield from _of_jpeg(file[place : place + length], place)
+    elif head[4:8] == b"ftyp":
+        kinds = {b"CMT1": "tiff", b"CMT2": "exif", b"CMT3": "notes", b"CMT4": "gps"}
+        for name, place, length in _boxes(file, 0, len(file)):
+            if name in kinds:
+                yield kinds[name], file[place : place + length], place
+
+
+def _of_jpeg(jpeg: memoryview, base: int) -> Iterator[tuple[str, Block, int]]:
+    """The EXIF block of a JPEG file."""
+    place = 2
+    while place + 4 <= len(jpeg) and jpeg[place] == 0xFF and jpeg[place + 1] != 0xDA:
+        (length,) = struct.unpack(">H", jpeg[place + 2 : place + 4])
+        if bytes(jpeg[place + 4 : place + 10]) == b"Exif\0\0":
+            yield "tiff", jpeg[place + 10 : place + 2 + length], base + place + 10
+            return
+        place += 2 + length
+
+
+def _boxes(file: memoryview, place: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Names, places and lengths of an ISO file's boxes; those of moov and Canon's uuid from
+    inside."""
+    while place + 8 <= end:
+        length, name = struct.unpack(">I4s", file[place : place + 8])
+        if length < 8 or place + length > end:
+            return  # the samples' own box may have a length of 64 bits: it comes last
+        inside = {b"moov": 8, b"uuid": 24}.get(name)
+        if inside is None:
+            yield name, place + 8, length - 8
+        else:
+            yield from _boxes(file, place + inside, place + length)
+        place += length
+
+
+def _of_libraw(other: Any, lens: Any) -> Iterator[tuple[int, Entry]]:
+    """The most important tags from LibRaw's reading."""
+    for code, name in ((33434, "shutter_speed"), (33437, "aperture"), (37386, "focal_length")):
+        value = getattr(other, name, 0) or 0
+        if value > 0:
+            yield code, _rational(code, value)
+    iso = round(getattr(other, "iso_speed", 0) or 0)
+    if 0 < iso < 1 << 16:
+        yield 34855, Entry(34855, SHORT, 1, struct.pack("<H", iso))
+    moment = getattr(other, "timestamp", None)
+    if moment is not None and moment.year > 1970:
+        yield 36867, _text(36867, moment.strftime(_TIME))
+    model = str(getattr(lens, "model", "") or "").strip()
+    if model:
+        yield 42036, _text(42036, model)
+
+
+def _rational(code: int, value: float) -> Entry:
+    short = Fraction(value).limit_denominator(10000)
+    if short.numerator == 0:
+        short = Fraction(1, round(1 / value))
+    return Entry(code, RATIONAL, 1, struct.pack("<II", short.numerator, short.denominator))
+
+
+def _text(code: int, text: str) -> Entry:
+    data = text.encode("ascii", "replace") + b"\0"
+    return Entry(code, ASCII, len(data), data)

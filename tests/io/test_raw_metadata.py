@@ -1,0 +1,259 @@
+"""Exposure, lens, date, place, XMP and maker notes reach DNGs that are written anew."""
+
+import json
+import shutil
+import struct
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pytest
+import rawpy
+import tifffile
+
+from f2rcli.io import WriteOptions, open_reader, plan_output
+from f2rcli.io.raw.ifd import Entry, directory, first_directory, read_directory
+from f2rcli.io.raw.metadata import EXIF, GPS, MAKER_NOTE, PRIVATE, XMP, Metadata, read_metadata
+from tests.io.raw_files import codes, louder, tags
+
+WIDE = (64, 96)
+XMP_TEXT = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><!-- \xc3\xa9 --></x:xmpmeta>'
+NOTE = b"Foo\0 notes of the maker" * 3
+
+
+def text(code: int, value: str) -> Entry:
+    return Entry(code, 2, len(value) + 1, value.encode() + b"\0")
+
+
+def ratios(code: int, *values: int, signed: bool = False) -> Entry:
+    return Entry(
+        code, 10 if signed else 5, len(values) // 2, struct.pack(f"<{len(values)}I", *values)
+    )
+
+
+EXIF_TAGS = [
+    ratios(33434, 1, 250), ratios(33437, 28, 10), ratios(37386, 85, 1),
+    Entry(34855, 3, 1, struct.pack("<H", 1600)), text(36867, "2024:05:06 07:08:09"),
+    text(36881, "+02:00"), text(42036, "Foo 85mm F1.8"),
+    ratios(42034, 85, 1, 85, 1, 18, 10, 18, 10),
+    Entry(MAKER_NOTE, 7, len(NOTE), NOTE), ratios(37380, 2**32 - 1, 3, signed=True),
+]  # fmt: skip
+GPS_TAGS = [
+    text(1, "N"),
+    ratios(2, 48, 1, 51, 1, 30, 1),
+    text(3, "E"),
+    ratios(4, 2, 1, 17, 1, 0, 1),
+]
+
+
+def swapped(entry: Entry) -> Entry:
+    """A tag as a big-endian file stores it."""
+    size = {3: 2, 5: 4, 10: 4, 4: 4}.get(entry.type, 1)
+    return entry._replace(data=np.frombuffer(entry.data, f"u{size}").byteswap().tobytes())
+
+
+def big_endian(found: bytes, place: int) -> bytes:
+    """A little-endian directory without values elsewhere than in `found`, turned."""
+    (count,) = struct.unpack("<H", found[:2])
+    head = struct.pack(">H", count)
+    for at in range(2, 2 + 12 * count, 12):
+        code, kind, number, value = struct.unpack("<HHI4s", found[at : at + 12])
+        long = {1: 1, 2: 1, 7: 1, 3: 2, 4: 4, 5: 8, 10: 8}[kind] * number > 4
+        turned = struct.pack(">I", *struct.unpack("<I", value)) if long or kind == 4 else value
+        head += struct.pack(">HHI", code, kind, number) + turned
+    return head + found[2 + 12 * count :]
+
+
+def tiff(order: str, first: list[Entry]) -> bytes:
+    """A TIFF of directories alone: the first one, EXIF and GPS."""
+    pointers = [Entry(code, 4, 1, bytes(4)) for code in (EXIF, GPS)]
+    store = swapped if order == ">" else lambda entry: entry
+    form: Callable[[bytes, int], bytes] = big_endian if order == ">" else lambda found, _: found
+    size = len(directory([store(entry) for entry in [*first, *pointers]], 8))
+    exif = directory([store(entry) for entry in EXIF_TAGS], 8 + size)
+    gps = directory([store(entry) for entry in GPS_TAGS], 8 + size + len(exif))
+    places = [struct.pack("<I", place) for place in (8 + size, 8 + size + len(exif))]
+    pointed = [entry._replace(data=place) for entry, place in zip(pointers, places, strict=True)]
+    main = directory([*map(store, first), *pointed], 8)
+    whole = [(main, 8), (exif, 8 + size), (gps, 8 + size + len(exif))]
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    return mark + struct.pack(order + "I", 8) + b"".join(form(*part) for part in whole)
+
+
+FIRST = [text(315, "A. Photographer"), Entry(XMP, 1, len(XMP_TEXT), XMP_TEXT)]
+
+
+def raf(block: bytes) -> bytes:
+    jpeg = (
+        b"\xff\xd8\xff\xe0\0\x04ab\xff\xe1"
+        + struct.pack(">H", len(block) + 8)
+        + b"Exif\0\0"
+        + block
+    )
+    return b"FUJIFILMCCD-RAW ".ljust(84) + struct.pack(">II", 92, len(jpeg)) + jpeg
+
+
+def cr3(_: bytes) -> bytes:
+    def alone(entries: list[Entry]) -> bytes:
+        return b"II*\0\x08\0\0\0" + directory(entries, 8)
+
+    def box(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I4s", len(data) + 8, name) + data
+
+    exif = [entry for entry in EXIF_TAGS if entry.code != MAKER_NOTE]
+    parts = [(b"CMT1", alone(FIRST)), (b"CMT2", alone(exif)),
+             (b"CMT3", alone([text(6, "Canon")])), (b"CMT4", alone(GPS_TAGS))]  # fmt: skip
+    canon = box(b"uuid", bytes(16) + b"".join(box(name, data) for name, data in parts))
+    return box(b"ftyp", b"crx ") + box(b"moov", canon) + struct.pack(">I4s", 1, b"mdat")
+
+
+@pytest.mark.parametrize(
+    ("order", "wrap"),
+    [("<", bytes), (">", bytes), ("<", raf), (">", raf), ("<", cr3)],
+    ids=["tiff", "big-endian", "raf", "raf big-endian", "cr3"],
+)
+def test_the_metadata_of_raw_files_is_found(order: str, wrap: Any, tmp_path: Path) -> None:
+    path = tmp_path / "a.raw"
+    path.write_bytes(wrap(tiff(order, FIRST)))
+    found = read_metadata(path)
+    assert found.main[XMP].data == XMP_TEXT
+    assert found.main[315].data == b"A. Photographer\0"
+    expected = {entry.code: entry.data for entry in EXIF_TAGS if entry.code != MAKER_NOTE}
+    assert {code: entry.data for code, entry in found.exif.items()} == expected
+    assert {code: entry.data for code, entry in found.gps.items()} == {
+        entry.code: entry.data for entry in GPS_TAGS
+    }
+    private = found.main[PRIVATE].data
+    assert private.startswith(b"Adobe\0MakN")
+    place = struct.unpack(">I", private[16:20])[0]
+    notes = private[20 : 14 + struct.unpack(">I", private[10:14])[0]]
+    assert path.read_bytes()[place : place + len(notes)] == notes
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"II*\0", b"MM\0*\xff\xff\xff\xff", b"II*\0\x08\0\0\0\xff\xff"]
+)
+def test_broken_directories_give_nothing(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.raw").write_bytes(data)
+    assert read_metadata(tmp_path / "a.raw") == Metadata()
+
+
+def test_a_directory_comes_back() -> None:
+    data = b"II*\0\x08\0\0\0" + directory(EXIF_TAGS, 8)
+    order, place = first_directory(data)
+    found = read_directory(data, order, place)
+    assert [found[entry.code][:4] for entry in EXIF_TAGS] == [entry[:4] for entry in EXIF_TAGS]
+
+
+@pytest.fixture
+def compressed(tmp_path: Path) -> Path:
+    """A DNG of lossless JPEG with EXIF, GPS, XMP and maker notes."""
+    path = tmp_path / "a.dng"
+    coded = imagecodecs.ljpeg_encode(codes(0, WIDE, 210), bitspersample=14)
+    stand_ins = [(code, 4, 1, 0, True) for code in (EXIF - 1, GPS + 1)]
+    main = [(one.code, one.type, one.number, one.data, True) for one in FIRST]
+    tifffile.imwrite(
+        path, iter([coded]), shape=WIDE, dtype=np.uint16, rowsperstrip=WIDE[0],
+        photometric="cfa", metadata=None, compression="jpeg", extratags=tags() + stand_ins + main,
+    )  # fmt: skip
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        for code, place, entries in ((EXIF, EXIF - 1, EXIF_TAGS), (GPS, GPS + 1, GPS_TAGS)):
+            at = file.pages.first.tags[place].offset
+            data[at : at + 12] = struct.pack("<HHII", code, 4, 1, len(data))
+            data += directory(entries, len(data))
+    path.write_bytes(data)
+    return path
+
+
+def test_a_dng_written_anew_keeps_what_sorts_and_corrects_it(compressed: Path) -> None:
+    target = compressed.with_name("b.dng")
+    with open_reader(compressed) as reader:
+        plan = plan_output(reader, target, WriteOptions())
+    assert plan.kept[-4:] == ("EXIF (exposure, lens, date)", "GPS", "XMP", "maker notes")
+    assert plan.dropped == ("previews",)
+    louder(compressed, target, 5)
+    with tifffile.TiffFile(target) as file:
+        page = file.pages.first
+        exif, gps = page.tags["ExifTag"].value, page.tags["GPSTag"].value
+        assert bytes(page.tags[XMP].value) == XMP_TEXT
+        assert page.tags["Artist"].value == "A. Photographer"
+        assert (int(page.compression), page.tags["BitsPerSample"].value) == (7, 16)
+    assert (exif["ExposureTime"], exif["FNumber"]) == ((1, 250), (28, 10))
+    assert exif["DateTimeOriginal"] == "2024:05:06 07:08:09"
+    assert exif["LensModel"] == "Foo 85mm F1.8"
+    assert (gps["GPSLatitude"], gps["GPSLongitudeRef"]) == ((48, 1, 51, 1, 30, 1), "E")
+    with rawpy.imread(str(target)) as new:
+        assert np.array_equal(new.raw_image, codes(0, WIDE, 210) + 5)
+    assert target.stat().st_size < 2 * 64 * 96
+
+
+@pytest.mark.parametrize("target", ["b.tif", "folder"])
+@pytest.mark.parametrize("demosaic", [True, False], ids=["developed", "mosaic"])
+def test_tiff_pictures_keep_them_too(target: str, demosaic: bool, compressed: Path) -> None:
+    place = compressed.with_name(target)
+    louder(compressed, place, 5, demosaic=demosaic, format="tiff")
+    with tifffile.TiffFile(place / "a.tif" if place.is_dir() else place) as file:
+        page = file.pages.first
+        assert page.tags["ExifTag"].value["LensModel"] == "Foo 85mm F1.8"
+        assert page.tags["GPSTag"].value["GPSLatitudeRef"] == "N"
+        assert bytes(page.tags[XMP].value) == XMP_TEXT
+        assert (page.tags["Make"].value, page.asarray().ndim) == ("Foo", 3 if demosaic else 2)
+        assert ("cfa" in page.description) is not demosaic
+
+
+def test_settings_of_a_raw_developer_do_not_reach_pictures() -> None:
+    steered = Entry(XMP, 1, 40, b"xmlns:crs=.../camera-raw-settings/1.0/".ljust(40))
+    assert Metadata({XMP: steered}).for_pictures == Metadata()
+
+
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
+def test_exiftool_reads_the_same_from_the_new_dng(compressed: Path) -> None:
+    target = compressed.with_name("b.dng")
+    louder(compressed, target, 5)
+    names = ["ExposureTime", "FNumber", "ISO", "FocalLength", "LensModel", "LensInfo", "Artist",
+             "DateTimeOriginal", "OffsetTimeOriginal", "GPSLatitude", "GPSLongitude",
+             "ExposureBiasValue", "ExposureCompensation"]  # fmt: skip
+    before, after = (
+        json.loads(subprocess.run(["exiftool", "-j", *[f"-{name}" for name in names], path],
+                                  check=True, capture_output=True).stdout)[0]
+        for path in (compressed, target)
+    )  # fmt: skip
+    del before["SourceFile"], after["SourceFile"]
+    assert after == before
+    assert len(after) >= 11
+    checked = subprocess.run(
+        ["exiftool", "-validate", "-warning", "-a", target], check=True, capture_output=True
+    )
+    assert b"Error" not in checked.stdout
+
+
+def test_libraw_stands_in_for_what_the_tags_lack(tmp_path: Path) -> None:
+    class Other:
+        shutter_speed, aperture, focal_length, iso_speed = 1 / 250, 2.8, 85.0, 1600.0
+        timestamp = None
+
+    class Lens:
+        model = "Foo 85mm"
+
+    (tmp_path / "a.x3f").write_bytes(b"FOVb")
+    exif = read_metadata(tmp_path / "a.x3f", Other(), Lens()).exif
+    assert exif[33434].data == struct.pack("<II", 1, 250)
+    assert exif[33437].data == struct.pack("<II", 14, 5)
+    assert exif[42036].data == b"Foo 85mm\0"
+
+
+@pytest.mark.parametrize("size", [(37, 50), (600, 530), (40, 23)])
+def test_mosaics_of_any_size_are_coded_without_loss(size: tuple[int, int], tmp_path: Path) -> None:
+    from f2rcli.io.raw.dng import coded_tiles
+
+    mosaic, side = codes(1, size), min(512, size[1] // 16 * 16)
+    tifffile.imwrite(
+        tmp_path / "a.dng", coded_tiles(mosaic, side), shape=size, dtype=np.uint16,
+        tile=(side, side), compression="jpeg", photometric="cfa", metadata=None, extratags=tags(),
+    )  # fmt: skip
+    with rawpy.imread(str(tmp_path / "a.dng")) as raw:
+        assert np.array_equal(raw.raw_image, mosaic)
