@@ -85,7 +85,8 @@ def denoise(
     Options, with their defaults: strength (0 to 4; 1), luma_strength and chroma_strength (the same
     for brightness and for colour alone; strength), sigma (standard deviation of the noise in the
     arrays' own units, 8-bit units for files; measured), axes (a letter per axis: T time, Y rows, X
-    columns, S colours, others are lanes of their own), levels (the values that networks see as
+    columns, S colours, others are lanes of their own), series (of a file with several: a number, a
+    name or "all"), levels (the values that networks see as
     black and white; measured), weights, method, device, precision, tile, threads as on the command
     line.
 
@@ -102,6 +103,8 @@ def denoise(
     else:
         if overwrite or isinstance(output, str | os.PathLike):
             raise UsageError("overwrite, output as a path: for files only.", hint="Leave it out.")
+        if chosen.series is not None:
+            raise UsageError("series: for files only.", hint="Leave it out.")
         done = _denoised(frames, output, chosen, adapt, watch, report)
     return (done, report) if return_report else done
 

@@ -27,7 +27,8 @@ def denoise_file(
     if options.levels is not None:
         raise UsageError("levels: for arrays only.", hint="Files say what their values mean.")
     target = default_target(source) if output is None else output
-    settings, read = options.of_files(), ReadOptions(axes=options.axes)
+    settings = options.of_files()
+    read = ReadOptions(axes=options.axes, series=options.series)
     with open_reader(source, read) as reader:
         plan = plan_output(reader, target, WriteOptions(overwrite=overwrite))
         if adapt is not None:

@@ -27,6 +27,7 @@ class Keywords(TypedDict, total=False):
     precision: str
     tile: str | int
     axes: str | None
+    series: str | None
     levels: tuple[float, float] | None
 
 
@@ -42,6 +43,9 @@ class Options(EngineSettings):
         None, "A letter per axis, as in TZCYX: T time, Y rows, X columns, S colours; others are "
         "lanes (default: where the shape or the file leaves no doubt).",
     )  # fmt: skip
+    series: str | None = setting(
+        None, "Of a stack's file that holds several: a number from 1, a name, or all; files only."
+    )
     levels: tuple[float, float] | None = setting(
         None, "The values that networks see as black and white (default: measured)."
     )

@@ -94,7 +94,7 @@ def _check_sides(options: EvalOptions) -> None:
         )
 
 
-def request(options: EvalOptions, axes: str | None, plan: Plan) -> tuple[EvalRequest, Plan]:
+def request(options: EvalOptions, read: ReadOptions, plan: Plan) -> tuple[EvalRequest, Plan]:
     """The cases, and the plan as a benchmark's protocol wants it.
 
     Raises InputError where no clips belong together.
@@ -108,7 +108,7 @@ def request(options: EvalOptions, axes: str | None, plan: Plan) -> tuple[EvalReq
         from f2rcli.evaluation.clips.pairing import Sides, paired
 
         sides = Sides(_path(options.clean), _path(options.noisy), _labelled(options.denoised or []))
-        cases, remarks = paired(sides, ReadOptions(frames=plan.frames, axes=axes), noises)
+        cases, remarks = paired(sides, replace(read, frames=plan.frames), noises)
         kind = "synthetic" if noises else "blind" if options.clean is None else "reference"
         found = EvalRequest(kind, cases, remarks)
     if plan.baselines:

@@ -94,9 +94,13 @@ class RunReport:
         from f2rcli.evaluation.result import FileFacts
 
         axes = self.read.axes if Path(self.target).suffix.lower() in (".tif", ".tiff") else None
+        series = self.read.series
+        if series is not None and Path(self.source).suffix.lower() not in (".tif", ".tiff"):
+            series = "all"  # those that were chosen
         noisy = File(Path(self.source), replace(self.read, frames=frames, strict=False))
         result = File(
-            Path(self.target), ReadOptions(frames=frames, fields=self.read.fields, axes=axes)
+            Path(self.target),
+            ReadOptions(frames=frames, fields=self.read.fields, axes=axes, series=series),
         )
         sides = (("noisy", noisy), ("denoised", result))
         return Case(
@@ -112,7 +116,7 @@ class RunReport:
 
     def _settings(self) -> dict[str, Any]:
         """The part of the clip that was denoised, where that is not all of it."""
-        names = ("start", "end", "frames", "axes")
+        names = ("start", "end", "frames", "axes", "series")
         return {name: v for name in names if (v := getattr(self.read, name)) is not None}
 
 

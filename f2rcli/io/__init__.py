@@ -60,10 +60,12 @@ def open_reader(source: str | Path, options: ReadOptions | None = None) -> Reade
     Raises InputError with the reason it cannot be read.
     """
     found, options = _source_format(str(source)), options or ReadOptions()
-    if options.axes is not None and not getattr(found, "AXES", False):
-        raise UsageError(
-            f"axes={options.axes!r}: {Path(source).name} is not a stack.", hint="Leave it out."
-        )
+    for name in ("axes", "series"):
+        value = getattr(options, name)
+        if value is not None and not getattr(found, "AXES", False):
+            raise UsageError(
+                f"{name}={value!r}: {Path(source).name} is not a stack.", hint="Leave it out."
+            )
     return found.open_reader(str(source), options)
 
 

@@ -29,6 +29,10 @@ class ReadOptions:
         None, "The axes of a TIFF stack, one letter each: T time, Z depth, C channel (default: as "
         "the file says).", metavar="TZCYX", group=SPAN,
     )  # fmt: skip
+    series: str | None = setting(
+        None, "Of a stack's several series one, by number from 1 or name; or all, even if unlike.",
+        metavar="N|NAME", group=SPAN,
+    )  # fmt: skip
     start: float | None = setting(
         None, "Seconds or h:mm:ss from the clip's first frame.",
         metavar="TIME", group=SPAN, low=0, unit="seconds", typed=str, parse=clock,

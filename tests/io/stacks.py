@@ -39,10 +39,17 @@ def each_smoothed(array: Array) -> Array:
     return np.stack([smoothed(plane) for plane in planes]).reshape(array.shape)
 
 
-def passed(source: Path, target: Path, change: bool, axes: str | None = None) -> Receipt:
+def passed(
+    source: Path,
+    target: Path,
+    change: bool,
+    axes: str | None = None,
+    series: str | None = None,
+    overwrite: bool = False,
+) -> Receipt:
     """A stack through reader and writer, smoothed or as it is."""
-    with open_reader(source, ReadOptions(axes=axes)) as reader:
-        plan = plan_output(reader, target, WriteOptions())
+    with open_reader(source, ReadOptions(axes=axes, series=series)) as reader:
+        plan = plan_output(reader, target, WriteOptions(overwrite=overwrite))
         with open_writer(reader, plan) as writer:
             for frame in reader:
                 writer.write(_changed(frame) if change else frame)
@@ -86,6 +93,13 @@ KINDS: dict[str, tuple[Array, dict[str, Any]]] = {
         movie((4, 40, 50)), GRAY | {"tile": (32, 16), "compression": "zlib", "predictor": True}
     ),
     "strips": (movie((4, 20, 30)), GRAY | {"rowsperstrip": 7, "compression": "zlib"}),
+    "lzw predictor": (
+        movie((4, 20, 30)), GRAY | {"compression": "lzw", "predictor": True, "rowsperstrip": 8}
+    ),
+    "packbits": (movie((3, 20, 30)) // 16, GRAY | {"compression": "packbits"}),
+    "zstd float predictor": (
+        movie((3, 20, 30), "f4"), GRAY | {"compression": "zstd", "predictor": True}
+    ),
     "bigtiff": (movie((4, 20, 30)), GRAY | {"bigtiff": True}),
     "imagej tzcyx": (
         movie((4, 3, 2, 20, 30)),

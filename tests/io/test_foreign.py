@@ -1,6 +1,6 @@
 """Makers' own formats: through their libraries where these are installed, and stand-ins of them.
 
-No real ND2, CZI or LIF file could be had: the stand-ins know the libraries' interfaces only.
+The stand-ins know the libraries' interfaces only; test_passport.py has what files say.
 """
 
 import errno

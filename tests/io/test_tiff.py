@@ -281,3 +281,18 @@ def test_memory_is_flat_in_the_length_of_the_stack(imagej: bool, tmp_path: Path)
         )  # fmt: skip
         peaks.append(int(run.stdout))
     assert peaks[1] < peaks[0] * 1.1 + 8000, peaks  # kB; 400 frames are 66 MB of samples
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "jpeg2000", "webp", "jpegxl"])
+def test_lossy_pages_open_and_change_to_deflate(compression: str, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.tif", tmp_path / "out.tif"
+    tifffile.imwrite(
+        source, movie((3, 32, 48, 3), "u1"), photometric="rgb", compression=compression,
+        metadata={"axes": "TYXS"},
+    )  # fmt: skip
+    passed(source, target, change=True)
+    read = np.moveaxis(tifffile.imread(source), -1, 0)
+    with tifffile.TiffFile(target) as after:
+        assert int(after.pages.first.compression) == 8
+        written = np.moveaxis(after.asarray(), -1, 0)
+    np.testing.assert_array_equal(written, each_smoothed(read))

@@ -35,7 +35,7 @@ def evaluate(
     *,
     inputs: eopt.Inputs = None,
     options: eopt.EvalOptions,
-    read: Annotated[ReadOptions, Part("axes")],
+    read: Annotated[ReadOptions, Part("axes", "series")],
     engine: Annotated[EngineSettings, Part(without=("method",))],
     targets: eopt.Targets,
     console: Console,
@@ -47,7 +47,7 @@ def evaluate(
     plan = plan_of(options, engine)
     sides = (options.clean, options.noisy, *(split(text)[1] for text in options.denoised or []))
     _check_targets(targets, [Path(path) for path in sides if path], console)
-    asked, plan = request(options, read.axes, plan)
+    asked, plan = request(options, read, plan)
     for line in asked.remarks:
         console.warning(line)
     found, damaged = _run(asked, plan, targets, console)

@@ -47,7 +47,7 @@ def explain(
     frame: At = 0,
     json_file: opt.JsonFile = None,
     engine: Annotated[EngineSettings, Part("sigma", "method", "weights", "device", "threads")],
-    read: Annotated[ReadOptions, Part("axes")],
+    read: Annotated[ReadOptions, Part("axes", "series")],
     overwrite: opt.Overwrite = False,
     console: Console,
 ) -> int:

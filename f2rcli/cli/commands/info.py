@@ -42,7 +42,7 @@ def info(
     engine: Annotated[
         EngineSettings, Part("method", "weights", "device", "threads", "precision", "tile")
     ],
-    read: Annotated[ReadOptions, Part("axes")],
+    read: Annotated[ReadOptions, Part("axes", "series")],
     console: Annotated[Console, Part("json", "debug")],
 ) -> int:
     """Print what f2r sees in INPUT and would do with it: streams, colour, noise, time, memory."""

@@ -42,7 +42,7 @@ def noise(
     engine: Annotated[
         EngineSettings, Part("method", "weights", "device", "threads", "precision", "tile")
     ],
-    read: Annotated[ReadOptions, Part("axes")],
+    read: Annotated[ReadOptions, Part("axes", "series")],
     overwrite: opt.Overwrite = False,
     console: Console,
 ) -> int:

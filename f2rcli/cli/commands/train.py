@@ -41,7 +41,7 @@ def train(
     inputs_are_clean: topt.InputsAreClean = False,
     noise: topt.Noise = None,
     space: topt.Space = "auto",
-    read: Annotated[ReadOptions, Part("axes", "fields")],
+    read: Annotated[ReadOptions, Part("axes", "series", "fields")],
     held_out: topt.HeldOut = 4,
     engine: Annotated[EngineSettings, Part("device", "threads", "precision")],
     jobs: topt.Jobs = None,

@@ -1,13 +1,19 @@
 """OME-TIFF output for stacks of other formats: laid out empty, filled as frames come."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import tifffile
 
 from f2rcli.errors import UsageError
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
+from f2rcli.io.microscopy.ome import ome_facts, with_instruments
+from f2rcli.io.microscopy.passport import Passport
 from f2rcli.io.microscopy.reader import MicroscopyFile
 from f2rcli.io.targets import check_target
+from f2rcli.io.tiff.axes import UNNAMED, Series
 from f2rcli.io.tiff.file import TiffStack
 from f2rcli.io.tiff.folder import SUFFIXES
 from f2rcli.io.tiff.plan import StackDetail, check_options
@@ -24,48 +30,96 @@ def plan_ome(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     check_options(reader, options)
     if Path(target).suffix.lower() not in SUFFIXES:
         raise UsageError(
-            f"{Path(target).name}: {reader.stack.flavour} becomes OME-TIFF.",
-            hint="Name an .ome.tif file with output=.",
+            f"{Path(target).name}: {reader.stack.flavour} becomes OME-TIFF or OME-Zarr.",
+            hint="Name an .ome.tif file or a .zarr folder with output=.",
         )
     check_target(Path(target), reader.paths(), overwrite=options.overwrite)
-    series = reader.stack.series
-    facts = sorted({name for one in series for name in reader.stack.facts(one.number)})
+    series = [as_written(reader, number) for number in reader.chosen]
+    if any(one.dtype == np.float16 for one in series):
+        raise UsageError(
+            f"{Path(target).name}: OME-TIFF has no floats of 16 bits.",
+            hint="Convert the source to 32-bit floats.",
+        )
+    chosen = [reader.stack.passport(one.number) for one in series]
     return WritePlan(
         target=target,
         container="ome-tiff",
         encoder="uncompressed",
         pix_fmt=str(series[0].dtype),
-        kept=(f"axes {series[0].words}", *facts),
-        dropped=(f"other metadata of {reader.stack.flavour}",),
+        kept=(f"axes {series[0].words}", *_names(one.kept for one in chosen)),
+        dropped=(*_names(one.lost for one in chosen), *_left_out(reader)),
+        notes=tuple(_names([reader.stack.images[one.number].note] for one in series)),
         overwrite=options.overwrite,
         keep_partial=options.keep_partial,
         detail=StackDetail(folder=False),
     )
 
 
+def as_written(reader: StackReader, number: int) -> Series:
+    """A series with the names that axes got which its source does not name."""
+    stored, understood = reader.stack.series[number], reader.series[number]
+    axes = "".join(new if old in UNNAMED else old
+                   for old, new in zip(stored.axes, understood.axes, strict=True))  # fmt: skip
+    return replace(stored, axes=axes)
+
+
+def _names(each: Iterable[Iterable[str]]) -> list[str]:
+    """Every name once, in the order of the first that have it."""
+    return list(dict.fromkeys(name for names in each for name in names if name))
+
+
+def _left_out(reader: StackReader) -> list[str]:
+    """The series that were not asked for."""
+    return [f"series {one.number + 1} {one.name}".rstrip() for one in reader.stack.series
+            if one.number not in reader.chosen]  # fmt: skip
+
+
 class OmeWriter(StackWriter):
     """Fills the pages of a new file."""
+
+    copies = False
 
     def _begin(self) -> None:
         source = self.reader.stack
         assert isinstance(source, MicroscopyFile)  # as the plan's maker saw to
         path = self._copy(source.path)
+        self.numbers = self.reader.chosen
+        series = [self._stored(number) for number in self.numbers]
         size = sum(one.frames * one.height * one.width * one.samples * one.dtype.itemsize
-                   for one in source.series)  # fmt: skip
+                   for one in series)  # fmt: skip
         with tifffile.TiffWriter(path, ome=True, bigtiff=size > CLASSIC) as writer:
-            for one in source.series:
-                facts = source.facts(one.number) | {"axes": one.axes}
+            for one in series:
+                channels = dict(zip(one.axes, one.shape, strict=True)).get("C", 1)
+                facts = ome_facts(
+                    source.passport(one.number), channels=channels, pictures=one.frames
+                )
                 writer.write(
                     None, shape=one.shape, dtype=one.dtype,
                     photometric="rgb" if one.colour else "minisblack",
                     planarconfig="contig" if one.samples > 1 else None,
-                    metadata=facts | ({"Name": one.name} if one.name else {}),
+                    metadata=facts | {"axes": one.axes, "Name": one.name or source.path.stem},
                 )  # fmt: skip
+        passports = [source.passport(one.number) for one in series]
+        _complete(path, passports)
         self.places = TiffStack(path)
         self._fill(source)
 
     def _fill(self, source: MicroscopyFile) -> None:
         """Pictures that are not stored keep the value that their source reads as."""
-        for series in source.series:
-            for place in source.absent[series.number]:
-                self._put(series, place, source.read(series.number, place))
+        for number in self.numbers:
+            for place in source.absent[number]:
+                self._put(source.series[number], place, source.read(number, place))
+
+    def _stored(self, number: int) -> Series:
+        """See StackWriter."""
+        assert isinstance(self.reader, StackReader)  # as the base class saw to
+        return as_written(self.reader, number)
+
+
+def _complete(path: Path, passports: list[Passport]) -> None:
+    """Put into the description of a laid-out file what tifffile leaves out."""
+    with tifffile.TiffFile(path) as file:
+        before = file.ome_metadata or ""
+    after = with_instruments(before, passports)
+    if after != before:
+        tifffile.tiffcomment(path, after.encode("utf-8"))

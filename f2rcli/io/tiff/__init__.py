@@ -4,7 +4,8 @@ from pathlib import Path
 
 from f2rcli.io.base import Reader
 from f2rcli.io.targets import default_folder
-from f2rcli.io.tiff.folder import SUFFIXES, holds_pages
+from f2rcli.io.tiff.folder import STACK_SUFFIXES as SUFFIXES
+from f2rcli.io.tiff.folder import holds_pages
 from f2rcli.io.tiff.plan import plan_stack as plan_output
 from f2rcli.io.tiff.reader import StackReader as open_reader
 from f2rcli.io.tiff.writer import StackWriter as open_writer
@@ -12,7 +13,7 @@ from f2rcli.io.tiff.writer import StackWriter as open_writer
 __all__ = ["SUFFIXES", "open_reader", "open_writer", "plan_output"]
 
 RANK = 45  # before pictures: a folder of TIFF pages is a stack; after camera raw in TIFF's clothes
-AXES = True  # its axes can be named by the user
+AXES = True  # its axes and series can be named by the user
 
 
 def claims(source: str) -> bool:

@@ -13,9 +13,11 @@ import numpy as np
 
 from f2rcli.errors import InputError, UsageError
 
+ALL = "all"  # series
 MOST_PIXELS = 1 << 29  # of one picture, with its samples: 23 170 x 23 170
 UNNAMED = "QI"  # tifffile's letters for an axis that a file does not name
-_WORDS = {"C": "channel", "Z": "z", "P": "position", "A": "angle", "H": "phase", "R": "tile"}
+_WORDS = {"C": "channel", "Z": "z", "P": "position", "A": "angle", "H": "phase", "R": "tile",
+          "E": "wavelength"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +88,42 @@ class Lane:
     sample: int | None = None  # of pixels with several samples that are not colours: the one taken
 
 
-def in_time(series: Series, given: str | None, name: str) -> tuple[Series, str | None]:
+def chosen_series(every: list[Series], wanted: str | None, name: str) -> list[int]:
+    """The numbers of the series that a user wants: by number from 1, by name, or all of them.
+
+    Raises UsageError for one that the file lacks.
+    """
+    if wanted is None or wanted.casefold() == ALL:
+        return [one.number for one in every]
+    named = [one.number for one in every if one.name.casefold() == wanted.casefold()]
+    if len(named) == 1:
+        return named
+    if wanted.isdecimal() and 1 <= int(wanted) <= len(every):
+        return [int(wanted) - 1]
+    raise UsageError(
+        f"series={wanted!r}: {name} has {listed_series(every)}.",
+        hint="Name one by its number from 1 or its name; all takes every one.",
+    )
+
+
+def listed_series(every: list[Series]) -> str:
+    """`1 'cells' TYX 9x96x144, 2 'map' YX 96x144`, at most six."""
+    words = [f"{one.number + 1} {one.name!r} {one.words}" if one.name else
+             f"{one.number + 1} {one.words}" for one in every[:6]]  # fmt: skip
+    return ", ".join(words) + (f" and {len(every) - 6} more" if len(every) > 6 else "")
+
+
+def in_time(
+    series: Series, given: str | None, name: str, *, unlike: bool = False
+) -> tuple[Series, str | None]:
     """The series with its axes named, and a note on what was assumed.
 
-    given: the user's names. Raises UsageError where the axis of time is unknown.
+    given: the user's names. unlike: it is one of several unlike series: names that do not fit it
+    are meant for others, and without time each of its pictures is taken by itself.
+
+    Raises UsageError where the axis of time is unknown.
     """
-    if given is not None:
+    if given is not None and not (unlike and _misfit(series, given)):
         return replace(series, axes=_renamed(series, given, name)), None
     letters = "".join(letter for letter, _ in series.outer)
     if len(letters) == 1 and letters in UNNAMED:
@@ -100,7 +132,7 @@ def in_time(series: Series, given: str | None, name: str) -> tuple[Series, str |
         return replace(series, axes=named), note
     if "T" in letters and not set(letters) & set(UNNAMED):
         return series, None
-    if letters in ("", "C"):
+    if letters in ("", "C") or unlike:
         return series, "no time axis: each picture is denoised by itself"
     example = next(iter(letters))
     raise UsageError(
@@ -109,6 +141,14 @@ def in_time(series: Series, given: str | None, name: str) -> tuple[Series, str |
         f"axes={series.axes.replace(example, 'T')!r} if {example} is time; T time, Z depth, "
         "C channel.",
     )
+
+
+def _misfit(series: Series, given: str) -> bool:
+    try:
+        _renamed(series, given, "")
+    except UsageError:
+        return True
+    return False
 
 
 def _renamed(series: Series, given: str, name: str) -> str:

@@ -26,7 +26,16 @@ MISFIT = ("metadata invalid or corrupted", "invalid value offset", "shaped serie
 CUT_OFF = (
     "invalid page offset", "circular reference", "corrupted tag list", "suspicious number of tags",
 )  # fmt: skip
-_SECONDS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "us": 1e-6, "min": 60.0, "h": 3600.0, "sec": 1.0}
+SECONDS = {
+    "s": 1.0,
+    "ms": 1e-3,
+    "µs": 1e-6,
+    "us": 1e-6,
+    "ns": 1e-9,
+    "min": 60.0,
+    "h": 3600.0,
+    "sec": 1.0,
+}
 
 
 class TiffStack(Stack):
@@ -58,7 +67,7 @@ class TiffStack(Stack):
                 self._arrays = (
                     [distinct_pages(self.file, self._chain)]
                     if self._chain.circular
-                    else list(self.file.series)
+                    else [one for one in self.file.series if not _is_preview(one)]
                 )
         except DAMAGE as error:
             raise unreadable(self.name, error) from error
@@ -217,17 +226,19 @@ class TiffStack(Stack):
         samples = samples.reshape(shape)
         return np.moveaxis(samples, 0, -1) if order.startswith("S") else samples
 
-    @property
-    def interval(self) -> Fraction | None:
+    def interval(self, number: int) -> Fraction | None:
         """See Stack."""
         value: float | None = None
         imagej = self.file.imagej_metadata or {}
-        ome = self.file.ome_metadata or ""
+        images = (self.file.ome_metadata or "").split("<Image ")[1:]
+        ome = images[number] if len(images) == len(self._arrays) else "".join(images)
         if "finterval" in imagej:
             value = _number(imagej["finterval"])
+        elif self.file.is_lsm:
+            value = _number((self.file.lsm_metadata or {}).get("TimeIntervall"))
         elif match := re.search(r'TimeIncrement="([^"]+)"', ome):
             unit = re.search(r'TimeIncrementUnit="([^"]+)"', ome)
-            scale = _SECONDS.get(unit[1] if unit else "s")
+            scale = SECONDS.get(unit[1] if unit else "s")
             seconds = _number(match[1])
             value = seconds * scale if seconds is not None and scale is not None else None
         if value is None or not 1e-9 < value < 1e9:
@@ -248,8 +259,10 @@ class TiffStack(Stack):
 
     @property
     def flavour(self) -> str:
-        """OME, ImageJ or plain TIFF, and BigTIFF where it is."""
-        kind = "OME-" if self.file.is_ome else "ImageJ " if self.file.is_imagej else ""
+        """OME, ImageJ, a maker's or plain TIFF, and BigTIFF where it is."""
+        known = (("is_ome", "OME-"), ("is_imagej", "ImageJ "), ("is_lsm", "LSM "),
+                 ("is_stk", "MetaMorph "), ("is_qpi", "PerkinElmer "))  # fmt: skip
+        kind = next((word for name, word in known if getattr(self.file, name)), "")
         return f"{kind}{'BigTIFF' if self.file.is_bigtiff else 'TIFF'}"
 
     def codec(self, number: int) -> str:
@@ -264,6 +277,12 @@ class TiffStack(Stack):
     def close(self) -> None:
         """See Stack."""
         self.file.close()
+
+
+def _is_preview(array: Any) -> bool:
+    """Whether an array is a small copy for display: an LSM's thumbnails, a slide's overviews."""
+    named = array.kind == "qpi" and array.name in ("Thumbnail", "Macro", "Label")
+    return named or (array.kind == "lsm" and bool(array.keyframe.is_reduced))
 
 
 def _picture_axes(series: Series) -> str:

@@ -17,6 +17,8 @@ from f2rcli.io.tiff.library import DAMAGE, quiet_tifffile
 from f2rcli.io.tiff.stack import Spot, Stack
 
 SUFFIXES = frozenset({".tif", ".tiff"})
+# TIFF under other names: Zeiss LSM, MetaMorph, BigTIFF, PerkinElmer. Never pages of a folder.
+STACK_SUFFIXES = SUFFIXES | {".lsm", ".stk", ".btf", ".tf2", ".tf8", ".qptiff"}
 
 
 def tiff_files(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from f2rcli.io.targets import check_folder, check_target
 from f2rcli.io.tiff.axes import Series
 from f2rcli.io.tiff.compression import SegmentCoding, can_rewrite, compression_name
 from f2rcli.io.tiff.file import TiffStack
-from f2rcli.io.tiff.folder import SUFFIXES
+from f2rcli.io.tiff.folder import STACK_SUFFIXES
 from f2rcli.io.tiff.reader import StackReader
 from f2rcli.io.tiff.stack import Spot, Stack
 from f2rcli.io.time_range import Span
@@ -37,7 +37,10 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     _check_shared(reader.stack)
     codings, notes = _codings(reader)
     series = reader.stack.series
-    facts = [reader.stack.flavour, f"axes {series[0].words}", "every tag and description"]
+    words = series[reader.chosen[0]].words
+    facts = [reader.stack.flavour, f"axes {words}", "every tag and description"]
+    if len(reader.chosen) < len(series):
+        facts.append("other series as they are")
     if any(reader.stack.levels(one.number) for one in series):
         facts.append("pyramid, each level changed alike")
     return WritePlan(
@@ -73,7 +76,7 @@ def _check_place(reader: StackReader, target: Path, several: bool, options: Writ
             )
         check_folder(target, reader.paths(), overwrite=options.overwrite)
         return
-    if suffix not in SUFFIXES:
+    if suffix not in STACK_SUFFIXES:
         raise UsageError(
             f"{target.name}: a TIFF stack is written as TIFF.",
             hint="Name a .tif file with output=.",

@@ -15,7 +15,7 @@ from f2rcli.frames import ClipInfo, Frame, Plane, PlaneLayout
 from f2rcli.io.base import Reader, ReadOptions
 from f2rcli.io.ledger import Ledger, count
 from f2rcli.io.sequence import MismatchError, first_readable
-from f2rcli.io.tiff.axes import Lane, Series, in_time, lanes_of
+from f2rcli.io.tiff.axes import ALL, Lane, Series, chosen_series, in_time, lanes_of, listed_series
 from f2rcli.io.tiff.folder import open_stack
 from f2rcli.io.tiff.stack import Stack
 from f2rcli.io.time_range import Span
@@ -53,13 +53,16 @@ class StackReader(Reader):
     def _understand(self) -> None:
         """Order the pictures into lanes along time, and say what the clip is."""
         self._check_description()
-        self.series = [self._understood(series) for series in self.stack.series]
+        every_series = self.stack.series
+        self.chosen = chosen_series(every_series, self.options.series, self.stack.name)
+        self.series = [self._understood(series) if series.number in self.chosen else series
+                       for series in every_series]  # fmt: skip
         for line in self.stack.remarks:
             self.ledger.remark(line)
         if self.stack.gaps:
             self._tell_gaps(self.stack.gaps)
-        self.interval = self.stack.interval
-        every = lanes_of(self.series)
+        self.interval = self.stack.interval(self.chosen[0])
+        every = lanes_of([self.series[number] for number in self.chosen])
         self.lanes = [lane for lane in map(self._cut, every) if lane.frames]
         self.whole = sum(len(lane.frames) for lane in self.lanes) == sum(
             len(lane.frames) for lane in every
@@ -73,7 +76,7 @@ class StackReader(Reader):
         self.info = self._info()
 
     def _understood(self, series: Series) -> Series:
-        timed, note = in_time(series, self.options.axes, self.stack.name)
+        timed, note = self._timed(series)
         if note is not None:
             self._note(note)
         lacking = len(self.stack.absent[series.number])
@@ -84,6 +87,19 @@ class StackReader(Reader):
         if series.dtype.itemsize == 8:
             self._note("float64 samples: the noise is computed in float32")
         return timed
+
+    def _timed(self, series: Series) -> tuple[Series, str | None]:
+        """The series with its axes named; raises UsageError that tells of other series too."""
+        wanted, several = self.options.series, len(self.stack.series) > 1
+        unlike = several and wanted is not None and wanted.casefold() == ALL
+        try:
+            return in_time(series, self.options.axes, self.stack.name, unlike=unlike)
+        except UsageError as error:
+            if not several or wanted is not None:
+                raise
+            listed = listed_series(self.stack.series)
+            hint = f"Choose one of them: series=1 to {len(self.stack.series)}; or series='all'."
+            raise UsageError(f"{error} Its series: {listed}.", hint=hint) from error
 
     def _check_description(self) -> None:
         """Tell of a description or list of pages that is damaged.
@@ -231,7 +247,7 @@ class StackReader(Reader):
                 "samples": str(series.dtype), "container": self.stack.flavour,
                 "lanes": sum(lane.series == series.number for lane in self.lanes),
                 "pyramid": len(self.stack.levels(series.number)),
-                "interval": None if self.interval is None else float(self.interval),
+                "interval": float(self.stack.interval(series.number) or 0) or None,
             }
             for series in self.series
         ]  # fmt: skip

@@ -59,9 +59,8 @@ class Stack(ABC):
         """Whether a description, and not the list of pages alone, says what there is."""
         return True
 
-    @property
-    def interval(self) -> Fraction | None:
-        """Seconds from one frame to the next, where the file says so."""
+    def interval(self, number: int) -> Fraction | None:
+        """Seconds from one frame of a series to the next, where the file says so."""
         return None
 
     @abstractmethod

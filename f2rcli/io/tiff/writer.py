@@ -27,6 +27,8 @@ from f2rcli.lanes import picture_kept
 class StackWriter(Writer):
     """Copies the source's files, and puts restored pictures into the copies."""
 
+    copies = True  # what does not change is there already
+
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
         if not isinstance(plan.detail, StackDetail) or not isinstance(reader, StackReader):
             raise TypeError("the plan was made for another format")
@@ -36,15 +38,20 @@ class StackWriter(Writer):
         self._written: dict[tuple[int, int], bytes] = {}  # digests, by series and place
         self._files: dict[Path, PatchedFile] = {}
         self._scratch: dict[int, IO[bytes]] = {}
+        self.numbers = [series.number for series in reader.stack.series]  # those in the file
         self.places: Stack = reader.stack  # where pictures lie in the file that is written
-        part = PartFolder if plan.detail.folder else PartFile
-        self._part = part(self.target, overwrite=plan.overwrite, keep=plan.keep_partial)
+        self._part = self._new_part()
         try:
             with disk_errors(self.target):
                 self._begin()
         except BaseException:
             self.abandon()
             raise
+
+    def _new_part(self) -> PartFile | PartFolder:
+        """Where output grows."""
+        part = PartFolder if self.plan.detail.folder else PartFile
+        return part(self.target, overwrite=self.plan.overwrite, keep=self.plan.keep_partial)
 
     def _begin(self) -> None:
         for path in self.reader.paths():
@@ -72,8 +79,8 @@ class StackWriter(Writer):
                 return
             picture = whole
         series = stack.series[taken.series]
-        self._written[taken.series, taken.picture] = _digest(picture)
-        if self.places is not stack:
+        self._written[taken.series, taken.picture] = digest_of(picture)
+        if not self.copies:
             self._put(series, taken.picture, picture)
         elif picture.tobytes() != original.tobytes():
             self._put(series, taken.picture, picture)
@@ -81,7 +88,7 @@ class StackWriter(Writer):
 
     def _put(self, series: Series, place: int, picture: Plane) -> None:
         """Replace a picture in the file that is written."""
-        spot = self.places.spot(series.number, place)
+        spot = self.places.spot(self.numbers.index(series.number), place)
         if spot is None:
             raise InputError(f"{self.reader.info.name}: changed while it was read.")
         if spot.path not in self._files:
@@ -166,12 +173,18 @@ class StackWriter(Writer):
 
     def _differing(self, again: Stack) -> str:
         """The first difference between what was written and what is read, in words."""
-        if [one.words for one in again.series] != [one.words for one in self.reader.stack.series]:
+        expected = [self._stored(number).words for number in self.numbers]
+        if [one.words for one in again.series] != expected:
             return "its axes differ"
         for (number, place), digest in self._written.items():
-            if place in again.absent[number] or _digest(again.read(number, place)) != digest:
+            own = self.numbers.index(number)
+            if place in again.absent[own] or digest_of(again.read(own, place)) != digest:
                 return f"picture {place + 1} differs"
         return ""
+
+    def _stored(self, number: int) -> Series:
+        """A series as the file that is written has it."""
+        return self.reader.stack.series[number]
 
     def _close_files(self) -> None:
         for file in self._files.values():
@@ -197,7 +210,8 @@ class StackWriter(Writer):
         self._close_files()
 
 
-def _digest(picture: Plane) -> bytes:
+def digest_of(picture: Plane) -> bytes:
+    """A digest of a picture's samples."""
     return blake2b(np.ascontiguousarray(picture).tobytes(), digest_size=16).digest()
 
 

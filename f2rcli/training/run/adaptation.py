@@ -92,7 +92,8 @@ class Adaptation:
             inputs=(self.source,), output=str(self.weights), adapt=self.level,
             method=engine.method, init=engine.weights, run=str(run), device=engine.device,
             precision=engine.precision, threads=engine.threads, overwrite=True, axes=read.axes,
-            fields=read.fields, start_at=read.start, end_at=read.end, frames=read.frames,
+            series=read.series, fields=read.fields, start_at=read.start, end_at=read.end,
+            frames=read.frames,
         )  # fmt: skip
         try:
             with running(config):

@@ -87,7 +87,8 @@ class TrainConfig:
     inputs_are_clean: bool = False  # needs `noise`
     noise: str | None = None  # to add to clean inputs, such as gaussian:5-55
     space: str = "auto"
-    axes: str | None = None  # of stacks; see ReadOptions, as for the next four
+    axes: str | None = None  # of stacks; see ReadOptions, as for the next five
+    series: str | None = None
     fields: str = "auto"
     start_at: float | None = None  # seconds
     end_at: float | None = None  # seconds
@@ -221,7 +222,7 @@ class TrainConfig:
         """Range of the clips to read, and how to read them."""
         return ReadOptions(
             start=self.start_at, end=self.end_at, frames=self.frames, axes=self.axes,
-            fields=cast(FieldMode, self.fields),
+            series=self.series, fields=cast(FieldMode, self.fields),
         )  # fmt: skip
 
     @property

@@ -95,6 +95,7 @@ def use_command(config: TrainConfig) -> str:
         return shlex.join(["f2r", "denoise", "CLIP", *which])
     words = ["f2r", "denoise", clip.source, *which]
     words += [] if config.axes is None else ["--axes", config.axes]
+    words += [] if config.series is None else ["--series", config.series]
     single = clip.files == (Path(clip.source),)  # pictures are written beside the input without -o
     return shlex.join([*words, "-o", f"clean{Path(clip.source).suffix}"] if single else words)
 

@@ -1,0 +1,303 @@
+"""OME-Zarr output: one image with its levels, each half the size of the one before.
+
+Version 0.4 in Zarr 2, which most programs read; 0.5 in Zarr 3 where the source is.
+"""
+
+import importlib
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from f2rcli.errors import OutputError, UsageError
+from f2rcli.frames import Plane
+from f2rcli.io.atomic import PartFolder, disk_errors, exists_error, lock_path
+from f2rcli.io.base import Reader, WriteOptions, WritePlan
+from f2rcli.io.ledger import count
+from f2rcli.io.locks import lock, unlock
+from f2rcli.io.microscopy.of_tiff import tiff_passport
+from f2rcli.io.microscopy.ome_zarr import is_zarr
+from f2rcli.io.microscopy.passport import Facts, Passport
+from f2rcli.io.microscopy.reader import MicroscopyFile
+from f2rcli.io.microscopy.writer import as_written
+from f2rcli.io.targets import same_file
+from f2rcli.io.tiff.axes import Series
+from f2rcli.io.tiff.file import TiffStack
+from f2rcli.io.tiff.plan import StackDetail, check_options
+from f2rcli.io.tiff.reader import StackReader
+from f2rcli.io.tiff.writer import StackWriter, averaged, digest_of
+
+SUFFIX = ".zarr"
+_ORDER = "TCZYX"  # of axes: time, channels, space (specification 0.4, "axes" metadata)
+_CHUNK, _SMALLEST = 1024, 256  # pixels a side of a chunk at most, and of the last level
+_UNITS = {"µm": "micrometer", "nm": "nanometer", "mm": "millimeter", "cm": "centimeter",
+          "m": "meter", "pm": "picometer", "Å": "angstrom", "in.": "inch", "s": "second",
+          "ms": "millisecond", "µs": "microsecond", "ns": "nanosecond", "min": "minute",
+          "h": "hour"}  # fmt: skip
+_FACTS = {"T": "TimeIncrement", "Z": "PhysicalSizeZ", "Y": "PhysicalSizeY", "X": "PhysicalSizeX"}
+
+
+def is_target(target: str) -> bool:
+    """Whether a target's name asks for OME-Zarr."""
+    return Path(target).suffix.lower() == SUFFIX
+
+
+def plan_zarr(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
+    """Plan an OME-Zarr folder. Raises UsageError or OutputError for what cannot be done."""
+    if not isinstance(reader, StackReader):
+        raise UsageError(
+            f"{Path(target).name}: f2r writes OME-Zarr from stacks only.",
+            hint="Write a video, or numbered .png pictures.",
+        )
+    check_options(reader, options)
+    _check_place(Path(target), reader.paths(), overwrite=options.overwrite)
+    series = _only(reader, Path(target))
+    whole = passport_of(reader, series.number)
+    own = _carried(whole)
+    return WritePlan(
+        target=target,
+        container="ome-zarr",
+        encoder="zstd",
+        pix_fmt=str(series.dtype),
+        kept=(f"axes {_arranged(series).words}", *own.kept),
+        dropped=tuple(dict.fromkeys((*(w for w in whole.kept if w not in own.kept), *whole.lost))),
+        overwrite=options.overwrite,
+        keep_partial=options.keep_partial,
+        detail=StackDetail(folder=True),
+    )
+
+
+def _check_place(target: Path, sources: list[Path], *, overwrite: bool) -> None:
+    try:
+        importlib.import_module("zarr")
+    except ImportError as error:
+        raise UsageError(
+            f"{target.name}: writing OME-Zarr needs the package zarr.",
+            hint="Install it: pip install 'f2rcli[microscopy]'.",
+        ) from error
+    if not target.parent.is_dir():
+        raise OutputError(
+            f"{target.name}: the folder {target.parent} does not exist.", hint="Create it first."
+        )
+    if any(same_file(source, target) for source in sources):
+        raise UsageError(
+            f"{target.name}: the output is the input itself.",
+            hint="Choose another name with output=; the input is never written.",
+        )
+    if target.exists():
+        if not overwrite:
+            raise exists_error(target)
+        if not (target.is_dir() and is_zarr(target)):
+            raise OutputError(
+                f"{target.name}: is not a Zarr folder; f2r does not replace it.",
+                hint="Choose another name with output=.",
+            )
+
+
+def _only(reader: StackReader, target: Path) -> Series:
+    """The one series to write. Raises UsageError for several, and axes that OME-Zarr lacks."""
+    if len(reader.chosen) > 1:
+        raise UsageError(
+            f"{target.name}: OME-Zarr holds one image, {reader.info.name} has "
+            f"{len(reader.chosen)} series.",
+            hint="Choose one with series=.",
+        )
+    series = as_written(reader, reader.chosen[0])
+    odd = set(series.axes) - set(_ORDER + "S") or ({"C", "S"} if "CS" in _sorted(series) else set())
+    if odd:
+        raise UsageError(
+            f"{target.name}: OME-Zarr has no place for the axes {series.axes}.",
+            hint="Name an .ome.tif file with output=.",
+        )
+    return series
+
+
+def _sorted(series: Series) -> str:
+    return "".join(sorted(set(series.axes) & {"C", "S"}))
+
+
+def _arranged(series: Series) -> Series:
+    """A series in OME-Zarr's order of axes, colours as channels."""
+    sizes = dict(zip(series.axes.replace("S", "C"), series.shape, strict=True))
+    axes = "".join(axis for axis in _ORDER if axis in sizes)
+    return replace(series, axes=axes, shape=tuple(sizes[axis] for axis in axes), colour=False)
+
+
+def passport_of(reader: StackReader, number: int) -> Passport:
+    """What a stack of any format says about a series."""
+    stack = reader.stack
+    if isinstance(stack, MicroscopyFile):
+        return stack.passport(number)
+    return tiff_passport(stack, number) if isinstance(stack, TiffStack) else Passport()
+
+
+def _carried(passport: Passport) -> Passport:
+    """The part of a passport that OME-Zarr holds."""
+    names = [*_FACTS.values(), *(f"{name}Unit" for name in _FACTS.values())]
+    pixels = {name: passport.pixels[name] for name in names if name in passport.pixels}
+    channels: list[Facts] = [{name: one[name] for name in ("Name", "Color") if name in one}
+                for one in passport.channels]  # fmt: skip
+    return Passport(pixels=pixels, channels=channels)
+
+
+class PartTree(PartFolder):
+    """A folder with folders in it, that takes its target's place as a whole."""
+
+    def _begin(self) -> int:
+        self.names: list[str] = []
+        self.path = self.target.with_name(f".{self.target.name}.part")
+        descriptor = lock(lock_path(self.target))
+        try:
+            shutil.rmtree(self.path, ignore_errors=True)  # a killed run's
+            self.path.mkdir()
+        except OSError:
+            unlock(lock_path(self.target), descriptor)
+            raise
+        return descriptor
+
+    def publish(self) -> int:
+        """See Part."""
+        with disk_errors(self.target):
+            size = sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
+            if not self.target.exists():
+                os.replace(self.path, self.target)
+            else:
+                self._replace()
+        self._close()
+        return size
+
+    def _replace(self) -> None:
+        if not self.overwrite:  # it appeared during the run
+            raise exists_error(self.target)
+        before = self.path.with_name(f"{self.path.name}.old")
+        os.replace(self.target, before)
+        os.replace(self.path, self.target)
+        shutil.rmtree(before)
+
+
+class ZarrWriter(StackWriter):
+    """Fills the arrays of a new OME-Zarr folder."""
+
+    copies = False
+
+    def _new_part(self) -> PartFolder:
+        return PartTree(self.target, overwrite=self.plan.overwrite, keep=self.plan.keep_partial)
+
+    def _begin(self) -> None:
+        assert isinstance(self.reader, StackReader)  # as the base class saw to
+        self.numbers = self.reader.chosen
+        self.series = as_written(self.reader, self.numbers[0])
+        self.arranged = _arranged(self.series)
+        stack = self.reader.stack
+        three = isinstance(stack, MicroscopyFile) and stack.zarr_format == 3
+        zarr: Any = importlib.import_module("zarr")
+        group = zarr.open_group(str(self._part.path), mode="w", zarr_format=3 if three else 2)
+        self.levels = [self._level(group, three, number, size)
+                       for number, size in enumerate(_sizes(self.arranged))]  # fmt: skip
+        passport = _carried(passport_of(self.reader, self.numbers[0]))
+        name = self.series.name or self.reader.info.name
+        attributes = _metadata(self.arranged, passport, len(self.levels), name)
+        version = {"version": "0.5"} if three else {}
+        if not three:
+            attributes["multiscales"][0]["version"] = "0.4"
+        group.attrs.update({"ome": attributes | version} if three else attributes)
+        for place in stack.absent[self.numbers[0]]:
+            self._put(self.series, place, stack.read(self.numbers[0], place))
+
+    def _level(self, group: Any, three: bool, number: int, size: tuple[int, int]) -> Any:
+        outer = self.arranged.shape[:-2]
+        more: Facts = {"dimension_names": list(self.arranged.axes.lower())} if three else {}
+        return group.create_array(
+            str(number), shape=(*outer, *size), dtype=self.arranged.dtype,
+            chunks=(*(1 for _ in outer), *(min(side, _CHUNK) for side in size)),
+            chunk_key_encoding={"name": "default" if three else "v2", "separator": "/"}, **more,
+        )  # fmt: skip
+
+    def _put(self, series: Series, place: int, picture: Plane) -> None:
+        planes = [picture] if picture.ndim == 2 else list(np.moveaxis(picture, -1, 0))
+        for sample, plane in enumerate(planes):
+            index = self._index(place, sample)
+            for level in self.levels:
+                level[index] = _shrunk(plane, level.shape[-2:])
+
+    def _index(self, place: int, sample: int) -> tuple[int, ...]:
+        """The place of a picture among the axes of the arrays."""
+        outer = self.series.outer
+        numbers = np.unravel_index(place, [n for _, n in outer] or [1])
+        at = {axis: int(i) for (axis, _), i in zip(outer, numbers, strict=False)}
+        if "S" in self.series.axes:
+            at["C"] = sample
+        return tuple(at[axis] for axis in self.arranged.axes if axis not in "YX")
+
+    def _verify(self) -> tuple[str, ...]:
+        again = MicroscopyFile(self._part.path)
+        wrong = [one.words for one in again.series] != [self.arranged.words] or any(
+            digest_of(self._read(place)) != digest for (_, place), digest in self._written.items()
+        )
+        if wrong:
+            raise OutputError(
+                f"{self.target.name}: differs when it is read back.",
+                hint="Nothing was put at the target. Check the disk.",
+            )
+        return (f"{count(len(self._written), 'picture')}, each read back",)
+
+    def _read(self, place: int) -> Plane:
+        """A picture as its source has it: (Y, X) or (Y, X, S)."""
+        samples = range(self.series.samples)
+        planes = [self.levels[0][self._index(place, sample)] for sample in samples]
+        picture: Plane = planes[0] if len(planes) == 1 else np.stack(planes, axis=-1)
+        return picture
+
+
+def _sizes(series: Series) -> list[tuple[int, int]]:
+    """Height and width of every level."""
+    sizes = [(series.height, series.width)]
+    while max(sizes[-1]) > _SMALLEST and min(sizes[-1]) > 1:
+        sizes.append((sizes[-1][0] // 2, sizes[-1][1] // 2))
+    return sizes
+
+
+def _shrunk(plane: Plane, size: tuple[int, int]) -> Plane:
+    """A picture in the size of a level: means, rounded where samples are whole numbers."""
+    if plane.shape == size:
+        return plane
+    small = averaged(plane.astype(np.float64), size)
+    rounded: Plane = (np.rint(small) if plane.dtype.kind != "f" else small).astype(plane.dtype)
+    return rounded
+
+
+def _metadata(series: Series, passport: Passport, levels: int, name: str) -> dict[str, Any]:
+    """The attributes of version 0.4: axes with units, the scale of each level, channels."""
+    axes = [_axis(axis, passport.pixels) for axis in series.axes.lower()]
+    steps = [float(passport.pixels.get(_FACTS.get(axis, ""), 1.0)) for axis in series.axes]
+    datasets = []
+    for (height, width), number in zip(_sizes(series), range(levels), strict=True):
+        grown = [*(1.0 for _ in steps[:-2]), series.height / height, series.width / width]
+        scale = [step * factor for step, factor in zip(steps, grown, strict=True)]
+        datasets.append({"path": str(number), "coordinateTransformations": [
+            {"type": "scale", "scale": scale}]})  # fmt: skip
+    found: dict[str, Any] = {
+        "multiscales": [{"name": name, "axes": axes, "datasets": datasets, "type": "mean"}]
+    }
+    count = dict(zip(series.axes, series.shape, strict=True)).get("C", 1)
+    if passport.channels and len(passport.channels) == count:
+        high = 1.0 if series.dtype.kind == "f" else float(np.iinfo(str(series.dtype)).max)
+        window = {"min": 0, "max": high, "start": 0, "end": high}
+        found["omero"] = {"channels": [_channel(one, window) for one in passport.channels]}
+    return found
+
+
+def _axis(axis: str, pixels: Facts) -> Facts:
+    kind = {"t": "time", "c": "channel"}.get(axis, "space")
+    fact = _FACTS.get(axis.upper(), "")
+    default = "s" if axis == "t" else "µm"  # OME-XML's
+    unit = _UNITS.get(str(pixels.get(f"{fact}Unit", default))) if fact in pixels else None
+    return {"name": axis, "type": kind} | ({} if unit is None else {"unit": unit})
+
+
+def _channel(one: Facts, window: Facts) -> Facts:
+    colour = f"{int(one.get('Color', -1)) & 0xFFFFFFFF:08X}"[:6]
+    return {"label": str(one.get("Name", "")), "color": colour, "active": True, "window": window}

@@ -1,0 +1,188 @@
+"""Zeiss CZI, through the package czifile."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from f2rcli.io.microscopy.image import Image, Opened, Where, unsupported
+from f2rcli.io.microscopy.passport import Facts, Part, Passport, micrometres, timed
+from f2rcli.io.tiff.library import DAMAGE
+
+_TO_MICROMETRES = 1e6
+_NANOSECONDS = 1e-9
+_STITCH = "Stitch it, or split it into files, in ZEN; or export it as OME-TIFF."
+_CHANNEL = {  # of CZI and OME alike
+    "Fluor": None,
+    "AcquisitionMode": {"WideField", "LaserScanningConfocalMicroscopy", "SpinningDiskConfocal",
+                        "SlitScanConfocal", "TIRF", "StructuredIllumination", "SPIM",
+                        "SingleMoleculeImaging", "FluorescenceLifetime",
+                        "MultiPhotonMicroscopy"},
+    "ContrastMethod": {"Brightfield", "Phase", "DIC", "HoffmanModulation", "ObliqueIllumination",
+                       "PolarizedLight", "Darkfield", "Fluorescence"},
+    "IlluminationType": {"Transmitted", "Epifluorescence", "Oblique", "NonLinear"},
+}  # fmt: skip
+
+
+def open_czi(library: Any, path: Path) -> Opened:
+    """An image per scene. Mosaics of tiles, views and phases are refused."""
+    file = library.CziFile(path)
+    try:
+        return Opened(file, list(_images(file, path)))
+    except BaseException:
+        file.close()
+        raise
+
+
+def _images(file: Any, path: Path) -> Iterator[Image]:
+    axes = file.axes if isinstance(file.axes, str) else file.axes.decode()
+    sizes = dict(zip(axes, (int(n) for n in file.shape), strict=True))
+    odd = [a for a, n in sizes.items() if n > 1 and a not in "SMBTZCYX0"]
+    if odd:
+        raise unsupported(path, f"axis {odd[0]} of a CZI is", _STITCH)
+    scenes: dict[int, dict[tuple[int, ...], Any]] = {}
+    for entry in file.filtered_subblock_directory:
+        begin = (int(a - b) for a, b in zip(entry.start, file.start, strict=True))
+        at = dict(zip(axes, begin, strict=True))
+        parts = scenes.setdefault(at.get("S", 0), {})
+        key = tuple(at.get(a, 0) for a in "TZC")
+        if key in parts:
+            raise unsupported(path, "a mosaic of tiles is", _STITCH)
+        parts[key] = entry
+    for number, parts in sorted(scenes.items()):
+        shapes = {tuple(entry.shape[axes.index(a)] for a in "YX") for entry in parts.values()}
+        if len(shapes) > 1:
+            raise unsupported(path, "a CZI with pictures of several sizes is", _STITCH)
+        own = {a: sizes[a] for a in "TZC" if a in sizes} | dict(
+            zip("YX", shapes.pop(), strict=True)
+        )
+        name = f"scene {number + 1}" if len(scenes) > 1 else path.stem
+        yield _image(file, name, own | {"S": sizes.get("0", 1)}, parts)
+
+
+def _image(file: Any, name: str, sizes: dict[str, int], parts: dict[tuple[int, ...], Any]) -> Image:
+    def read(where: Where) -> Any:
+        entry = parts[tuple(where.get(a, 0) for a in "TZC")]
+        return entry.data_segment().data(resize=False)
+
+    return Image(name, sizes, file.dtype, read, _passport(file, sizes))
+
+
+def _passport(file: Any, sizes: dict[str, int]) -> Passport:
+    attachments = _attachments(file)
+    with suppress(*DAMAGE, ElementTree.ParseError):
+        document = ElementTree.fromstring(file.metadata()).find("Metadata")
+        if document is not None:
+            return _described(document, sizes, attachments)
+    return Passport(lost=("the XML metadata",))
+
+
+def _described(document: Any, sizes: dict[str, int], attachments: dict[str, Any]) -> Passport:
+    image = document.find("Information/Image")
+    image = ElementTree.Element("Image") if image is None else image
+    channels = image.findall("Dimensions/Channels/Channel")
+    channels = channels if len(channels) == sizes.get("C", 1) else []
+    times = _times(image, sizes, attachments)
+    sections = [f"{child.tag}" for child in document
+                if len(child) and child.tag not in ("Information", "Scaling")]  # fmt: skip
+    return Passport(
+        pixels=timed(_pixels(document, image), times),
+        channels=[_channel(channel) for channel in channels],
+        planes=_planes(sizes, times, channels),
+        instrument=tuple(_instrument(document, image)),
+        medium=_numbers(image, {"RefractiveIndex": "ObjectiveSettings/RefractiveIndex"}),
+        lost=(*sections, *(f"attachment {name}" for name in attachments if name != "TimeStamps")),
+    )
+
+
+def _attachments(file: Any) -> dict[str, Any]:
+    with suppress(*DAMAGE):
+        return {str(one.attachment_entry.name): one for one in file.attachments()}
+    return {}
+
+
+def _pixels(document: Any, image: Any) -> Facts:
+    steps = {}
+    for distance in document.findall("Scaling/Items/Distance"):
+        metres = float(distance.findtext("Value") or 0)
+        steps[distance.get("Id", "")] = metres * _TO_MICROMETRES
+    facts = micrometres(**{axis: steps[axis] for axis in "XYZ" if axis in steps})
+    facts |= {name: int(value) for name, value in
+              _numbers(image, {"SignificantBits": "ComponentBitCount"}).items()}  # fmt: skip
+    date = image.findtext("AcquisitionDateAndTime") or ""
+    if date:
+        facts["AcquisitionDate"] = date
+    return facts
+
+
+def _times(image: Any, sizes: dict[str, int], attachments: dict[str, Any]) -> list[float]:
+    """Seconds of each frame from the first: as measured, else as planned."""
+    count, stamps = sizes.get("T", 1), attachments.get("TimeStamps")
+    values: list[float] = []
+    if stamps is not None:
+        with suppress(*DAMAGE):
+            values = [float(value) for value in stamps.data()]
+    if len(values) != count:
+        text = image.findtext("Dimensions/T/Positions/List/Offsets") or ""
+        values = [float(word) for word in text.split()]
+    return [value - values[0] for value in values] if len(values) == count else []
+
+
+def _channel(channel: Any) -> Facts:
+    facts: Facts = {"Name": channel.get("Name")} if channel.get("Name") else {}
+    for name, allowed in _CHANNEL.items():
+        value = channel.findtext(name)
+        if value and (allowed is None or value in allowed):
+            facts[name] = value
+    for name in ("ExcitationWavelength", "EmissionWavelength"):
+        if float(channel.findtext(name) or 0) > 0:
+            facts |= {name: float(channel.findtext(name)), f"{name}Unit": "nm"}
+    colour = (channel.findtext("Color") or "").removeprefix("#")
+    if len(colour) == 8:  # alpha, red, green, blue; OME's is red, green, blue, alpha, signed
+        facts["Color"] = int(np.uint32(int(colour[2:] + colour[:2], 16)).astype(np.int32))
+    return facts
+
+
+def _planes(sizes: dict[str, int], times: list[float], channels: list[Any]) -> list[Facts]:
+    """Time and exposure of each picture, in the order T, Z, C."""
+    exposures = [float(one.findtext("ExposureTime") or 0) * _NANOSECONDS for one in channels]
+    if not times and not any(exposures):
+        return []
+    planes = []
+    for t, _, c in np.ndindex(sizes.get("T", 1), sizes.get("Z", 1), sizes.get("C", 1)):
+        plane: Facts = {"DeltaT": times[t], "DeltaTUnit": "s"} if times else {}
+        if exposures and exposures[c] > 0:
+            plane |= {"ExposureTime": exposures[c], "ExposureTimeUnit": "s"}
+        planes.append(plane)
+    return planes
+
+
+def _instrument(document: Any, image: Any) -> Iterator[Part]:
+    instrument = document.find("Information/Instrument")
+    if instrument is None:
+        return
+    for microscope in instrument.findall("Microscopes/Microscope")[:1]:
+        yield "Microscope", {"Manufacturer": "Zeiss", "Model": microscope.get("Name", "")}
+    for detector in instrument.findall("Detectors/Detector"):
+        model = detector.findtext("Manufacturer/Model") or detector.get("Name", "")
+        yield "Detector", {"Model": model}
+    used = image.find("ObjectiveSettings/ObjectiveRef")
+    for objective in instrument.findall("Objectives/Objective"):
+        if used is None or objective.get("Id") == used.get("Id"):
+            model = objective.findtext("Manufacturer/Model") or objective.get("Name", "")
+            facts = {"Manufacturer": "Zeiss", "Model": model} | _numbers(
+                objective, {"LensNA": "LensNA", "NominalMagnification": "NominalMagnification"}
+            )
+            if objective.findtext("Immersion") in ("Oil", "Water", "Air", "Glycerol", "Multi"):
+                facts["Immersion"] = objective.findtext("Immersion")
+            yield "Objective", facts
+            return
+
+
+def _numbers(element: Any, names: dict[str, str]) -> Facts:
+    """Numbers above zero of an element's children, under OME's names."""
+    found = {ome: float(element.findtext(path) or 0) for ome, path in names.items()}
+    return {ome: value for ome, value in found.items() if value > 0}

@@ -1,0 +1,124 @@
+"""HDF5 and NWB: arrays are chosen by their path, and keep what their file says."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from f2rcli.errors import InputError, UsageError
+from f2rcli.io import default_target, open_reader
+from f2rcli.io.base import ReadOptions
+from tests.io.stacks import each_smoothed, movie, passed
+
+h5py = pytest.importorskip("h5py")
+MOVIE = movie((5, 12, 16))
+
+
+def write(path: Path, arrays: dict[str, Any], **attributes: Any) -> Path:
+    with h5py.File(path, "w") as file:
+        for name, array in arrays.items():
+            file.create_dataset(name, data=array, chunks=True).attrs.update(attributes)
+    return path
+
+
+def test_the_one_movie_of_a_file_is_found_and_written_along_time(tmp_path: Path) -> None:
+    source = write(
+        tmp_path / "a.h5", {"data/mov": MOVIE, "trace": np.zeros((9, 9)), "ids": np.arange(3)},
+        element_size_um=[1.0, 0.4, 0.3], note="x",
+    )  # fmt: skip
+    target = default_target(source)
+    assert target.name == "a_f2r.ome.tif"
+    receipt = passed(source, target, change=True)
+    assert receipt.dropped == ("attribute note", "ids", "trace")
+    assert "axes TYX 5x12x16" in receipt.kept
+    with tifffile.TiffFile(target) as file:
+        assert file.series[0].axes == "TYX"
+        np.testing.assert_array_equal(file.asarray(), each_smoothed(MOVIE))
+        assert 'PhysicalSizeX="0.3"' in (file.ome_metadata or "")
+
+
+def test_a_path_names_one_of_several_arrays(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.h5", {"one": MOVIE, "group/two": MOVIE[:3] + 1,
+                                       "four": movie((2, 3, 12, 16))})  # fmt: skip
+    target = tmp_path / "b.ome.tif"
+    name = f"{source}:/group/two"
+    assert default_target(name) == tmp_path / "a_f2r.ome.tif"
+    passed(Path(name), target, change=True)
+    np.testing.assert_array_equal(tifffile.imread(target), each_smoothed(MOVIE[:3] + 1))
+    with pytest.raises(UsageError, match=r"'/four' .*'/group/two' .*'/one'"):
+        open_reader(source)
+    with pytest.raises(UsageError, match=r"series='/three': a\.h5 has"):
+        open_reader(f"{source}:/three")
+    with pytest.raises(UsageError, match="names an array already"):
+        open_reader(name, ReadOptions(series="1"))
+    with open_reader(f"{source}:/four", ReadOptions(axes="TZYX")) as reader:
+        assert (len(reader.info.lanes), reader.info.frames) == (3, 6)
+
+
+@pytest.mark.parametrize("order", ["CTYX", "XYCT"])
+def test_labels_of_dimensions_name_the_axes(order: str, tmp_path: Path) -> None:
+    array, target = movie((2, 3, 12, 16)), tmp_path / "b.ome.tif"
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        stored = array.transpose(["CTYX".index(axis) for axis in order])
+        labelled = file.create_dataset("a", data=stored)
+        for dimension, label in zip(labelled.dims, order.lower(), strict=True):
+            dimension.label = label
+    with open_reader(tmp_path / "a.hdf5") as reader:
+        assert (len(reader.info.lanes), reader.info.frames) == (2, 6)
+    passed(tmp_path / "a.hdf5", target, change=False)
+    np.testing.assert_array_equal(tifffile.imread(target), array)
+
+
+def test_nwb_imaging_keeps_rate_spacing_and_wavelengths(tmp_path: Path) -> None:
+    ome_types = pytest.importorskip("ome_types")
+    source, target = tmp_path / "a.nwb", tmp_path / "b.ome.tif"
+    with h5py.File(source, "w") as file:
+        file["session_start_time"] = "2023-01-02T03:04:05Z"
+        series = file.create_group("acquisition/calcium")
+        series.attrs["neurodata_type"] = "TwoPhotonSeries"
+        series["data"] = MOVIE
+        series["starting_time"] = 0.0
+        series["starting_time"].attrs["rate"] = 30.0
+        plane = file.create_group("general/optophysiology/plane")
+        plane["grid_spacing"] = [2e-6, 1e-6]
+        plane["grid_spacing"].attrs["unit"] = "meters"
+        plane["excitation_lambda"] = 920.0
+        channel = plane.create_group("GCaMP")
+        channel.attrs["neurodata_type"] = "OpticalChannel"
+        channel["emission_lambda"] = 510.0
+        series["imaging_plane"] = h5py.SoftLink("/general/optophysiology/plane")
+        file["processing/masks"] = np.zeros((4, 12, 16))
+    receipt = passed(source, target, change=True)
+    assert receipt.dropped == ("general", "processing")
+    with tifffile.TiffFile(target) as file:
+        ome = ome_types.from_xml(file.ome_metadata or "")
+    pixels = ome.images[0].pixels
+    assert (pixels.physical_size_y, pixels.physical_size_x) == pytest.approx((2, 1))
+    assert pixels.time_increment == pytest.approx(1 / 30)
+    (one,) = pixels.channels
+    assert (one.name, one.emission_wavelength, one.excitation_wavelength) == ("GCaMP", 510, 920)
+
+
+def test_nwb_volumes_have_depth_last(tmp_path: Path) -> None:
+    source, target, array = tmp_path / "a.nwb", tmp_path / "b.ome.tif", movie((3, 12, 14, 2))
+    with h5py.File(source, "w") as file:
+        series = file.create_group("acquisition/volumes")
+        series.attrs["neurodata_type"] = "TwoPhotonSeries"
+        series["data"] = array
+    passed(source, target, change=False)
+    with tifffile.TiffFile(target) as file:
+        assert file.series[0].axes == "TZYX"
+        np.testing.assert_array_equal(file.asarray(), array.transpose(0, 3, 1, 2))
+
+
+def test_files_without_pictures_and_other_files_are_refused_in_one_line(tmp_path: Path) -> None:
+    write(tmp_path / "a.h5", {"trace": np.arange(9.0), "text": np.array([b"x"])})
+    with pytest.raises(InputError, match="without arrays of pictures is not supported"):
+        open_reader(tmp_path / "a.h5")
+    (tmp_path / "b.h5").write_bytes(b"x" * 99)
+    with pytest.raises(InputError, match=r"b\.h5: cannot be read"):
+        open_reader(tmp_path / "b.h5")
+    with pytest.raises(InputError, match=r"c\.h5: no such file"):
+        open_reader(f"{tmp_path}/c.h5:/movie")

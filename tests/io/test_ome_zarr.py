@@ -1,0 +1,154 @@
+"""OME-Zarr: every version is read, scales in any unit; images are written with their levels."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from f2rcli.errors import InputError, OutputError, UsageError
+from f2rcli.io import WriteOptions, open_reader, plan_output
+from tests.io.stacks import each_smoothed, movie, passed
+
+zarr = pytest.importorskip("zarr")
+ARRAY = movie((3, 2, 12, 14))  # TCYX
+
+
+def write(path: Path, array: Any, three: bool = False, **metadata: Any) -> Path:
+    group = zarr.open_group(str(path), mode="w", zarr_format=3 if three else 2)
+    group.create_array("0", data=array)
+    group.attrs.update({"ome": metadata} if three else metadata)
+    return path
+
+
+def scaled(scale: list[float], axes: list[Any], **more: Any) -> Any:
+    transforms = [{"type": "scale", "scale": scale}]
+    return [{"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": transforms}],
+             **more}]  # fmt: skip
+
+
+BARE = [{"datasets": [{"path": "0"}]}]
+NAMED = [{"axes": ["t", "c", "y", "x"], "datasets": [{"path": "0"}]}]
+
+
+@pytest.mark.parametrize(
+    ("array", "multiscales"),
+    [(ARRAY[:, :, None], BARE), (ARRAY, NAMED)],
+    ids=["0.1 and 0.2: five axes without names", "0.3: names alone"],
+)
+def test_versions_before_0_4_are_read_from_folders_of_any_name(
+    array: Any, multiscales: Any, tmp_path: Path
+) -> None:
+    source, target = write(tmp_path / "cells", array, multiscales=multiscales), tmp_path / "a.tif"
+    with open_reader(source) as reader:
+        assert (len(reader.info.lanes), reader.info.frames) == (2, 6)
+    passed(source, target, change=True)
+    np.testing.assert_array_equal(tifffile.imread(target), each_smoothed(ARRAY))
+
+
+def test_scales_in_any_unit_and_of_all_levels_count(tmp_path: Path) -> None:
+    axes = [{"name": "t", "type": "time", "unit": "millisecond"},
+            {"name": "y", "type": "space", "unit": "nanometer"},
+            {"name": "x", "type": "space", "unit": "millimeter"}]  # fmt: skip
+    whole = [{"type": "scale", "scale": [2.0, 1.0, 1.0]}]
+    source = write(tmp_path / "a.zarr", ARRAY[:, 0], multiscales=scaled(
+        [10.0, 250.0, 0.0005], axes, coordinateTransformations=whole))  # fmt: skip
+    with open_reader(source) as reader:
+        assert float(reader.info.time_base) == 0.02
+    passed(source, tmp_path / "b.ome.tif", change=False)
+    with tifffile.TiffFile(tmp_path / "b.ome.tif") as file:
+        text = file.ome_metadata or ""
+    for fact in ('PhysicalSizeX="0.5"', 'PhysicalSizeY="0.25"', 'TimeIncrement="0.02"'):
+        assert fact in text
+
+
+def test_a_plate_is_not_supported_rather_than_damaged(tmp_path: Path) -> None:
+    source = write(tmp_path / "plate.zarr", ARRAY, plate={"wells": []})
+    with pytest.raises(InputError, match="an OME-Zarr plate is not supported") as raised:
+        open_reader(source)
+    assert "inside" in str(raised.value.hint)
+
+
+@pytest.mark.parametrize("three", [False, True], ids=["zarr 2", "zarr 3"])
+def test_ome_zarr_becomes_ome_zarr_of_its_version(three: bool, tmp_path: Path) -> None:
+    axes = [{"name": a, "type": k} | u for a, k, u in (
+        ("t", "time", {"unit": "second"}), ("c", "channel", {}),
+        ("y", "space", {"unit": "nanometer"}), ("x", "space", {"unit": "nanometer"}))]  # fmt: skip
+    omero = {"channels": [{"label": "GFP", "color": "00FF00"}, {"label": "RFP", "color": "FF0000"}]}
+    source = write(tmp_path / "a.zarr", ARRAY, three, omero=omero,
+                   multiscales=scaled([0.5, 1.0, 300.0, 200.0], axes, name="cells"))  # fmt: skip
+    target = tmp_path / "b.zarr"
+    passed(source, target, change=True)
+    group = zarr.open_group(str(target), mode="r")
+    assert group.metadata.zarr_format == (3 if three else 2)
+    metadata = group.attrs["ome"] if three else dict(group.attrs)
+    (scales,) = metadata["multiscales"]
+    assert (metadata if three else scales)["version"] == ("0.5" if three else "0.4")
+    assert [axis["name"] for axis in scales["axes"]] == list("tcyx")
+    assert scales["axes"][2]["unit"] == "micrometer"
+    (transform,) = scales["datasets"][0]["coordinateTransformations"]
+    assert transform["scale"] == pytest.approx([0.5, 1, 0.3, 0.2])
+    assert [(c["label"], c["color"]) for c in metadata["omero"]["channels"]] == [
+        ("GFP", "00FF00"), ("RFP", "FF0000")]  # fmt: skip
+    np.testing.assert_array_equal(group["0"][...], each_smoothed(ARRAY))
+
+
+def test_a_tiff_stack_becomes_ome_zarr_with_levels_and_sizes(tmp_path: Path) -> None:
+    array = movie((2, 2, 301, 400))  # CTYX
+    source, target = tmp_path / "a.ome.tif", tmp_path / "b.ome.zarr"
+    tifffile.imwrite(source, array, ome=True, photometric="minisblack", metadata={
+        "axes": "CTYX", "PhysicalSizeX": 150, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.2,
+        "TimeIncrement": 40, "TimeIncrementUnit": "ms", "Channel": {"Name": ["a", "b"]},
+    })  # fmt: skip
+    receipt = passed(source, target, change=True)
+    assert {"axes TCYX 2x2x301x400", "pixel size X Y", "names of channels"} <= set(receipt.kept)
+    group = zarr.open_group(str(target), mode="r")
+    expected = each_smoothed(array).transpose(1, 0, 2, 3)
+    np.testing.assert_array_equal(group["0"][...], expected)
+    assert group["1"].shape == (2, 2, 150, 200)
+    cell = expected[1, 0, :2, :2].mean()
+    assert abs(int(group["1"][1, 0, 0, 0]) - cell) <= 0.5
+    (scales,) = group.attrs["multiscales"]
+    assert scales["axes"][3]["unit"] == "nanometer"
+    steps = [one["coordinateTransformations"][0]["scale"] for one in scales["datasets"]]
+    assert steps[0] == [40.0, 1.0, 0.2, 150.0]
+    assert steps[1][2:] == pytest.approx([0.2 * 301 / 150, 300])
+    with open_reader(target) as reader:
+        assert float(reader.info.time_base) == pytest.approx(0.04)
+
+
+def test_colours_become_channels(tmp_path: Path) -> None:
+    source, target, array = tmp_path / "a.tif", tmp_path / "b.zarr", movie((3, 12, 16, 3), "u1")
+    tifffile.imwrite(source, array, photometric="rgb", metadata={"axes": "TYXS"})
+    passed(source, target, change=True)
+    found = zarr.open_group(str(target), mode="r")["0"][...]
+    np.testing.assert_array_equal(found, each_smoothed(array.transpose(0, 3, 1, 2)))
+
+
+def test_only_a_zarr_folder_is_replaced_and_only_if_asked(tmp_path: Path) -> None:
+    source, target = tmp_path / "a.tif", tmp_path / "b.zarr"
+    tifffile.imwrite(source, ARRAY[:, 0], photometric="minisblack", metadata={"axes": "TYX"})
+    passed(source, target, change=False)
+    (target / "old").write_text("x")
+    again = WriteOptions(overwrite=True)
+    with open_reader(source) as reader:
+        with pytest.raises(OutputError, match="already exists"):
+            plan_output(reader, target, WriteOptions())
+        plan_output(reader, target, again)
+        (tmp_path / "c.zarr").mkdir()
+        with pytest.raises(OutputError, match="not a Zarr folder"):
+            plan_output(reader, tmp_path / "c.zarr", again)
+    with pytest.raises(UsageError, match="the output is the input"), open_reader(target) as reader:
+        plan_output(reader, target, again)
+    passed(source, target, change=True, overwrite=True)
+    assert not (target / "old").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tif", "b.zarr", "c.zarr"]
+
+
+def test_what_ome_zarr_cannot_hold_is_refused(tmp_path: Path) -> None:
+    source = tmp_path / "a.ome.tif"
+    tifffile.imwrite(source, movie((2, 2, 8, 9)), photometric="minisblack", ome=True,
+                     metadata={"axes": "TEYX"})  # fmt: skip
+    with open_reader(source) as reader, pytest.raises(UsageError, match="no place for the axes"):
+        plan_output(reader, tmp_path / "b.zarr", WriteOptions())

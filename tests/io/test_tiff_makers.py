@@ -1,0 +1,94 @@
+"""TIFF under other names: Zeiss LSM, MetaMorph STK, PerkinElmer QPTIFF, BigTIFF."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from f2rcli.errors import InputError
+from f2rcli.io import default_target, microscopy, open_reader, video
+from tests.io.stacks import each_smoothed, movie, passed
+
+LSM_INFO = 34412
+
+
+def lsm_info(t: int, z: int, c: int, y: int, x: int) -> bytes:
+    """Zeiss' structure of an LSM 1.3, as tifffile reads it."""
+    facts = (67127628, 500, x, y, z, c, t, 2, 8, 8, 1e-7, 1e-7, 5e-7, 0.0, 0.0, 0.0, 6)
+    return struct.pack("<IiiiiiiiiiddddddH", *facts).ljust(112, b"\0") + struct.pack("<d", 0.25)
+
+
+def write_lsm(path: Path, array: np.ndarray) -> None:  # type: ignore[type-arg]
+    """(T, Z, C, Y, X): a page of planes per depth, each followed by its thumbnail."""
+    t, z, c, y, x = array.shape
+    info = [(LSM_INFO, 1, 500, lsm_info(t, z, c, y, x).ljust(500, b"\0"), True)]
+    with tifffile.TiffWriter(path) as writer:
+        for number, planes in enumerate(array.reshape(-1, c, y, x)):
+            form = {"photometric": "minisblack", "planarconfig": "separate", "metadata": None}
+            writer.write(planes, extratags=info if not number else [], contiguous=False, **form)
+            small = planes[:, ::2, ::2]
+            writer.write(small, subfiletype=1, contiguous=False, **form)
+
+
+def test_lsm_is_a_stack_with_its_axes_and_thumbnails_as_they_are(tmp_path: Path) -> None:
+    source, array = tmp_path / "a.lsm", movie((3, 2, 3, 16, 20))
+    write_lsm(source, array)
+    target = default_target(source)
+    assert target.name == "a_f2r.lsm"
+    with open_reader(source) as reader:
+        assert (len(reader.info.lanes), reader.info.frames) == (6, 18)
+        assert float(reader.info.time_base) == 0.25
+    passed(source, target, change=True)
+    with tifffile.TiffFile(target) as file:
+        assert file.is_lsm
+        np.testing.assert_array_equal(file.series[0].asarray(), each_smoothed(array))
+        np.testing.assert_array_equal(file.pages[1].asarray(), array[0, 0, :, ::2, ::2])
+
+
+def test_a_perkinelmer_slide_keeps_its_overview_and_its_levels_follow(tmp_path: Path) -> None:
+    source, target, array = tmp_path / "a.qptiff", tmp_path / "b.qptiff", movie((3, 64, 96), "u1")
+    form = {"photometric": "minisblack", "metadata": None, "contiguous": False,
+            "software": "PerkinElmer-QPI"}  # fmt: skip
+    with tifffile.TiffWriter(source) as writer:
+        for plane in array:
+            writer.write(plane, tile=(32, 32), **form)
+        writer.write(movie((16, 24, 3), "u1"), **(form | {"photometric": "rgb"}))
+        for plane in array:
+            writer.write(np.ascontiguousarray(plane[::2, ::2]), tile=(32, 32), **form)
+    with open_reader(source) as reader:
+        assert reader.info.frames == 3
+        (row,) = reader.describe()
+        assert (row["axes"], row["pyramid"]) == ("CYX", 1)
+    passed(source, target, change=True)
+    with tifffile.TiffFile(target) as file:
+        np.testing.assert_array_equal(file.series[0].asarray(), each_smoothed(array))
+        assert not np.array_equal(file.series[0].levels[1].asarray(), array[:, ::2, ::2])
+
+
+@pytest.mark.parametrize("suffix", [".btf", ".tf8", ".tf2", ".stk"])
+def test_tiff_of_another_name_is_copied_under_it(suffix: str, tmp_path: Path) -> None:
+    source, target, array = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}", movie((3, 12, 16))
+    tifffile.imwrite(
+        source, array, photometric="minisblack", bigtiff=suffix != ".stk",
+        metadata={"axes": "TYX"},
+    )  # fmt: skip
+    passed(source, target, change=True)
+    np.testing.assert_array_equal(tifffile.imread(target), each_smoothed(array))
+
+
+@pytest.mark.parametrize("suffix", [".oir", ".mrc", ".ims", ".vsi"])
+def test_other_microscopes_files_are_not_supported_rather_than_no_video(
+    suffix: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b"x" * 99)
+    with pytest.raises(InputError, match=r"not supported") as raised:
+        open_reader(path)
+    assert "OME-TIFF" in str(raised.value.hint)
+
+
+def test_no_video_is_taken_for_a_microscopes_file() -> None:
+    """DeltaVision's .dv is the video format DV too."""
+    assert not set(microscopy.UNSUPPORTED) & video.SUFFIXES
