@@ -1,0 +1,91 @@
+"""What different pieces of a row agree on, before and after a frame."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.noise.measurement.bound import MATCHED
+from f2rcli.noise.measurement.profiles import (
+    TINY,
+    Values,
+    parted,
+    precision,
+    segments,
+    standing_out,
+)
+
+PIECES = 8  # of a row; neighbours among them may share noise that is coloured
+BLOCKS = 4  # of rows, each of which must show single rows' offsets
+LOW = 0.25  # quantile of covariances that must still be above 0
+
+Floats = NDArray[np.float64]
+
+
+def destriped(plane: Values) -> Values:
+    """A plane whose rows stand out of those around them no more: to see motion by."""
+    offsets, _ = standing_out(*segments(plane, np.ones_like(plane)))
+    return np.asarray(plane - offsets[:, None], np.float32)
+
+
+def pieces(look: Values, others: Sequence[Values]) -> tuple[Values, Values]:
+    """Differences of a picture in pieces, without what brightness and the slope explain."""
+    width = max(look.shape[1] // PIECES, 1)
+    soft = np.asarray(cv2.GaussianBlur(look, (0, 0), 1.2), np.float32)
+    slope = np.asarray(cv2.Sobel(soft, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8), np.float32)
+    sigma = max(1.4826 * float(np.median(np.abs(others[0]))), 0.5 / 255)
+    weights = precision(soft, sigma, MATCHED)
+    level, tilt = (segments(one, weights, width)[0] for one in (soft, slope))
+    first, second = (_left(segments(one, weights, width)[0], level, tilt) for one in others)
+    return first, second
+
+
+def _left(apart: Values, level: Values, tilt: Values) -> Values:
+    """Pieces (H, J) without what a fade, a gradient of light, a shift or a comb explains."""
+    rows = np.arange(len(apart))
+    even = [np.ones(len(rows)), np.linspace(-1, 1, len(rows)), (-1.0) ** rows]
+    left = np.empty_like(apart)
+    for piece in range(apart.shape[1]):
+        known = np.stack([*even, level[:, piece], tilt[:, piece]], 1)
+        fit = np.linalg.lstsq(known, apart[:, piece], rcond=None)[0]
+        left[:, piece] = apart[:, piece] - known @ fit
+    return left
+
+
+class Agreement(NamedTuple):
+    """What different pieces before and after a frame agree on."""
+
+    covariances: Floats  # (N,)
+    correlation: float  # the median of all pairs of pieces
+    spectrum: Floats  # power of what all pieces have, at rising frequencies
+
+    @property
+    def low(self) -> float:
+        """What most of them exceed."""
+        return float(np.quantile(self.covariances, LOW))
+
+    @property
+    def middle(self) -> float:
+        """Their median: the variance of the offsets."""
+        return float(np.median(self.covariances))
+
+
+def agreement(first: Values, second: Values, *, broad: bool) -> Agreement:
+    """Of different pieces before and after, in single rows or in broad bands."""
+    parts = []
+    for one in (first, second):
+        columns = [parted(one[:, piece])[broad] for piece in range(one.shape[1])]
+        parts.append(np.stack(columns, 1).astype(np.float64))
+    places = np.arange(first.shape[1])
+    apart = np.abs(places[:, None] - places) > 1
+    blocks = np.array_split(np.arange(len(first)), 1 if broad else BLOCKS)
+    found = [parts[0][rows].T @ parts[1][rows] / len(rows) for rows in blocks]
+    own = [np.maximum(np.square(part).mean(0), TINY) for part in parts]
+    alike = np.mean(found, 0) / np.sqrt(np.outer(*own))
+    profile = np.median(np.concatenate(parts, 1), axis=1)
+    power = np.square(np.abs(np.fft.rfft(profile - profile.mean())))
+    return Agreement(
+        np.concatenate([one[apart] for one in found]), float(np.median(alike[apart])), power
+    )

@@ -1,0 +1,224 @@
+"""Lines and bands: offsets that whole rows or columns of a sensor have on their own.
+
+A frame's row differs from the same place of the scene in the frame before it, and in the frame
+after it, by the same offset: its own. So the covariance of the two differences, taken between
+*different* pieces of the row, is the offsets' variance. White noise has none there, what moves or
+was matched wrongly lies in few pieces and has opposite signs before and after, and brightness that
+changes evenly is fitted away. Columns that stay are seen the same way where the scene moves.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import cv2
+import numpy as np
+
+from f2rcli.models.flow import DISFlow, Flow, sample
+from f2rcli.noise.measurement.agreement import Agreement, agreement, destriped, pieces
+from f2rcli.noise.measurement.bound import Picture
+from f2rcli.noise.measurement.profiles import TINY, Values
+
+MOST = 256, 384  # rows and columns that are looked at, in the middle
+LEAST_ROWS, LEAST_COLUMNS = 48, 64  # of a plane
+LEAST = 0.4 / 255  # offsets that are too faint to be worth a pass over every frame
+SURE = 0.75  # of the triples of frames that must show it
+ALIKE = 0.2  # correlation of the pieces of a row
+FEWEST = 2  # triples
+LONGEST, PEAK = 20, 0.35  # rows; share of the power of shorter waves that is a grating's
+WHITE_SHARE = 0.25  # of single rows' offsets, that their broad part has where they are white
+TOGETHER = 0.6  # of the mean variance of planes' offsets, that their mean's has where they share
+STILL = 0.5  # pixels a frame: columns of what moves less look like the scene
+
+
+@dataclass(frozen=True, slots=True)
+class LineNoise:
+    """Standard deviations of the offsets that planes share, in their units; 0: none was found."""
+
+    planes: tuple[int, ...]  # indices, as `planes_of` gives them
+    rows: float  # single rows, new in every frame
+    bands: float  # broad horizontal bands, new in every frame
+    columns: float  # single columns, the same in every frame
+
+    @property
+    def found(self) -> bool:
+        """Whether there is any."""
+        return max(self.rows, self.bands, self.columns) > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What lines and bands a clip has, by groups of planes that share them."""
+
+    groups: tuple[LineNoise, ...]
+
+    def strongest(self, kind: str) -> float:
+        """The largest standard deviation of `rows`, `bands` or `columns`, white - black."""
+        return max((getattr(group, kind) for group in self.groups), default=0.0)
+
+    def words(self) -> str:
+        """What was found, for people."""
+        named = {
+            "row noise": self.strongest("rows"),
+            "moving bands": self.strongest("bands"),
+            "column noise": self.strongest("columns"),
+        }
+        if named["moving bands"] < 2 * WHITE_SHARE * named["row noise"]:
+            del named["moving bands"]  # no more than single rows bring along
+        found = [f"{name} {255 * sigma:.1f}" for name, sigma in named.items() if sigma]
+        return f"{', '.join(found)} of 255 (standard deviations)"
+
+    def values(self) -> list[dict[str, Any]]:
+        """One entry a group, as JSON values, in 255ths of a plane's own unit."""
+        return [
+            {
+                "planes": list(group.planes),
+                "rows8": 255 * group.rows,
+                "bands8": 255 * group.bands,
+                "columns8": 255 * group.columns,
+            }
+            for group in self.groups
+        ]
+
+
+def find_lines(
+    pictures: Sequence[Picture], joined: Sequence[bool], groups: Sequence[tuple[int, ...]]
+) -> Lines | None:
+    """The lines of frames in a row; None where none are sure.
+
+    joined: whether each but the first shows the shot of the one before it; groups: planes that may
+    share their offsets (the colours of a pixel, those of a mosaic's row).
+    """
+    if len(pictures) < FEWEST + 2 or min(pictures[0].luma.shape) < LEAST_ROWS:
+        return None
+    triples = [
+        (before, centre, after)
+        for (before, centre), (_, after), both in zip(
+            pairwise(pictures), pairwise(pictures[1:]), pairwise(joined), strict=False
+        )
+        if all(both)
+    ]
+    if len(triples) < FEWEST:
+        return None
+    views = [view for triple in triples for view in [_View.of(*triple)]]
+    found = tuple(one for group in groups for one in _of_group(views, group) if one.found)
+    return Lines(found) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A frame between its neighbours, cut to the middle, with the flow into each."""
+
+    centre: Picture
+    near: tuple[Picture, Picture]
+    flows: tuple[Flow, Flow]
+
+    @classmethod
+    def of(cls, before: Picture, centre: Picture, after: Picture) -> "_View":
+        first, middle, last = (_middle(one) for one in (before, centre, after))
+        looks = [destriped(one.luma) for one in (first, middle, last)]
+        search = DISFlow()
+        flows = search(looks[1], looks[0]), search(looks[1], looks[2])
+        return cls(middle, (first, last), flows)
+
+
+def _middle(picture: Picture) -> Picture:
+    """The middle of all planes; chroma grids stay where they are in luma's."""
+    height, width = picture.luma.shape
+    rows, columns = min(height, MOST[0]), min(width, MOST[1])
+    top, left = ((size - kept) // 8 * 4 for size, kept in ((height, rows), (width, columns)))
+
+    def cut(plane: Values) -> Values:
+        by = round(height / plane.shape[0]), round(width / plane.shape[1])
+        y, x = top // by[0], left // by[1]
+        kept = plane[y : y + rows // by[0], x : x + columns // by[1]]
+        return np.ascontiguousarray(kept, np.float32)
+
+    return Picture([cut(plane) for plane in picture.planes], cut(picture.luma), picture.chroma)
+
+
+def _of_group(views: Sequence[_View], group: tuple[int, ...]) -> Iterator[LineNoise]:
+    """What planes share, or what each has of its own."""
+    shared = _measured(views, group)
+    if len(group) == 1 or not shared.found:  # what planes do not share is in their mean as well
+        yield shared
+        return
+    alone = [_measured(views, (index,)) for index in group]
+    if _power(shared) >= TOGETHER * float(np.mean([_power(one) for one in alone])):
+        yield shared
+    else:
+        yield from alone
+
+
+def _power(one: LineNoise) -> float:
+    return one.rows**2 + one.bands**2 + one.columns**2
+
+
+def _measured(views: Sequence[_View], group: tuple[int, ...]) -> LineNoise:
+    """The lines of the mean of some planes."""
+    down = [pair for view in views if (pair := _differences(view, group, turned=False))]
+    across = [pair for view in views if (pair := _differences(view, group, turned=True))]
+    single = [agreement(*pair, broad=False) for pair in down]
+    rows = 0.0 if _grating(single) else _sure(single, SURE)
+    bands = _sure([agreement(*pair, broad=True) for pair in down], 1.0)
+    columns = _sure([agreement(*pair, broad=False) for pair in across], SURE)
+    if rows:  # whose slow part is there, sure or not
+        middle = [agreement(*pair, broad=True).middle for pair in down]
+        bands = max(float(np.median(middle)), 0.0) ** 0.5
+        bands = max(bands, WHITE_SHARE * rows)
+    return LineNoise(group, rows, bands, columns)
+
+
+def _sure(seen: list[Agreement], share: float) -> float:
+    """The standard deviation that covariances of so many of the triples agree on, or 0."""
+    if len(seen) < FEWEST:
+        return 0.0
+    middle = float(np.median([one.middle for one in seen]))
+    alike = float(np.median([one.correlation for one in seen]))
+    sure = np.mean([one.low > 0 for one in seen]) >= share and alike >= ALIKE and middle >= LEAST**2
+    return float(middle**0.5) if sure else 0.0
+
+
+def _grating(seen: list[Agreement]) -> bool:
+    """Whether single rows differ at one frequency: blinds, stairs, lattices that move or shake."""
+    if not seen:
+        return False
+    power = np.mean([one.spectrum for one in seen], axis=0)
+    fine = power[round(2 * (len(power) - 1) / LONGEST) :]
+    peak = np.convolve(fine, np.ones(3), "same").max()
+    return bool(peak > PEAK * max(float(fine.sum()), TINY))
+
+
+def _differences(
+    view: _View, group: tuple[int, ...], *, turned: bool
+) -> tuple[Values, Values] | None:
+    """What pieces of rows (of columns, if turned) differ by from the frames before and after."""
+    centre = _mean(view.centre, group)
+    if min(centre.shape) < LEAST_ROWS or max(centre.shape) < LEAST_COLUMNS:
+        return None
+    others = []
+    moves = [_sized(flow, centre.shape) for flow in view.flows]
+    if turned and min(float(np.median(np.abs(move[..., 0]))) for move in moves) < STILL:
+        return None
+    for near, move in zip(view.near, moves, strict=True):
+        others.append(np.asarray(centre - sample(_mean(near, group), move), np.float32))
+    look = centre if turned else destriped(centre)
+    if turned:
+        centre, look = (np.ascontiguousarray(one.T) for one in (centre, look))
+        others = [np.ascontiguousarray(one.T) for one in others]
+    return pieces(look, others)
+
+
+def _mean(picture: Picture, group: tuple[int, ...]) -> Values:
+    planes = [picture.planes[index] for index in group]
+    return planes[0] if len(planes) == 1 else np.asarray(np.mean(planes, axis=0), np.float32)
+
+
+def _sized(flow: Flow, shape: tuple[int, ...]) -> Flow:
+    """A flow on another grid, in its pixels."""
+    if flow.shape[:2] == shape:
+        return flow
+    scale = np.array([shape[1] / flow.shape[1], shape[0] / flow.shape[0]], np.float32)
+    small = cv2.resize(flow, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
+    return np.asarray(small * scale, np.float32)
