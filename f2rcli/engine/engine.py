@@ -36,6 +36,7 @@ from f2rcli.errors import DeviceError, WeightsError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
 from f2rcli.methods.base import Method, Prepared
 from f2rcli.models.layers import channels_last
+from f2rcli.noise.measurement.lines import Lines
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise, planes_of
 from f2rcli.weights import Weights
@@ -72,6 +73,7 @@ class Engine:
     lane_noise: list[tuple[PlaneLayout, NoiseModel]] = field(default_factory=list)  # of lanes done
     used: str = ""  # the name of the weights for light noise, where they were taken
     slack: Slack = STRICT  # of the residual contract
+    lines: dict[int, Lines] = field(default_factory=dict)  # by lane, where some were taken out
     stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
 
     def note(self, line: str) -> None:

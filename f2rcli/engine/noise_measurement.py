@@ -12,6 +12,7 @@ from torch import Tensor
 
 from f2rcli.engine.anchor_pairs import AnchorPair, AnchorPairs, View, evidence
 from f2rcli.engine.engine import Engine
+from f2rcli.engine.lines import remover_for
 from f2rcli.engine.noise_tracking import Opening, opening_noise, sensor_space
 from f2rcli.engine.stream import PREROLL, one_field, unique
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout
@@ -52,13 +53,17 @@ def measure_noise(
         frames = (one_field(frame, 0) for frame in frames)
     _, frames = next(groupby(frames, key=lambda frame: frame.lane), (0, iter(())))
     looked_at = [run[0] for run in islice(unique(frames), frames_read)]
+    remover = remover_for(looked_at[:PREROLL], engine)
+    if remover is not None:
+        looked_at = remover.alone(looked_at)
     pictures = [engine.to_tensor(frame) for frame in looked_at]
     floor = 0.0 if info.layout.mosaic is None else lowest(info.layout.mosaic)
     found = _measured(pictures, info, engine, windows_used, floor)
     if found is not None:
         opening = opening_noise(looked_at[:PREROLL], engine)
         found = _as_the_run_says(found, opening, info.layout)
-        found = replace(found, blocking=opening.blocking)
+        lines = None if remover is None else remover.lines
+        found = replace(found, blocking=opening.blocking, lines=lines)
     method = engine.new_method()
     if not pictures or not isinstance(method, Estimating):
         return found

@@ -13,6 +13,7 @@ from f2rcli.engine.contract.residual import Beside, watched
 from f2rcli.engine.contract.steady import Steady
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine, Prediction, load_engine
+from f2rcli.engine.lines import LineRemover, remover_for
 from f2rcli.engine.noise_tracking import REFRESH_EVERY, NoiseTracker
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import changes_nothing
@@ -96,12 +97,13 @@ def restore_stream(
     """Every frame restored that is not context. `watch` is given all estimates of each that is no
     copy of the one before; those of sensor values as networks see them (`VarianceStabiliser`).
     opening: see `denoise_stream`."""
-    pictures = unique(frames)
-    waiting = deque(islice(pictures, PREROLL))
+    whole = None if opening is None else _begun(unique(opening()), engine)
+    waiting, pictures, _ = _begun(unique(frames), engine, whole)
     if not waiting:
         return
     noise = NoiseTracker(engine, waiting[0][0].layout)
-    noise.measure_opening(_listened_to(waiting, noise, opening))
+    noise.measure_opening([copies[0] for copies in (whole and whole.waiting) or waiting])
+    del whole
     method = engine.new_method(light=noise.light)
     count, begun, steady = 0, False, Steady()
     for window in windows(
@@ -206,17 +208,26 @@ def _view(window: Window["_Entry"]) -> Window[Prepared]:
     )
 
 
-def _listened_to(
-    waiting: Iterable[list[Frame]], noise: NoiseTracker, opening: Opening
-) -> list[Frame]:
-    """The frames to measure the noise on: those that wait, or what opens the whole clip."""
-    whole = [] if opening is None or noise.told else _first_of(opening())
-    return whole or [copies[0] for copies in waiting]
+class _Begun(NamedTuple):
+    """A stream of different pictures of which the first wait."""
+
+    waiting: deque[list[Frame]]
+    rest: Iterator[list[Frame]]
+    remover: LineRemover | None
 
 
-def _first_of(frames: Iterable[Frame]) -> list[Frame]:
-    """The first different frames: those that noise is measured on."""
-    return [copies[0] for copies in islice(unique(frames), PREROLL)]
+def _begun(pictures: Iterator[list[Frame]], engine: Engine, like: _Begun | None = None) -> _Begun:
+    """The first pictures and the rest, without lines: those that they show themselves, or that
+    another part of the same clip has shown."""
+    waiting = deque(islice(pictures, PREROLL))
+    if like is not None and like.waiting:
+        remover = None if like.remover is None else like.remover.fresh()
+    else:
+        remover = remover_for([copies[0] for copies in waiting], engine)
+    if remover is not None:
+        pictures = remover.corrected(chain(_emptied(waiting), pictures))
+        waiting = deque(islice(pictures, PREROLL))
+    return _Begun(waiting, pictures, remover)
 
 
 def estimate_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> NoiseModel | None:
@@ -224,7 +235,7 @@ def estimate_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> N
     _, frames = next(groupby(frames, key=lambda frame: frame.lane), (0, iter(())))
     if info.interlaced and info.height >= 4:
         frames = (one_field(frame, 0) for frame in frames)
-    opening = _first_of(frames)
+    opening = [copies[0] for copies in _begun(unique(frames), engine).waiting]
     if not opening:
         return None
     noise = NoiseTracker(engine, opening[0].layout)

@@ -6,6 +6,7 @@ from typing import Any
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.measurement.blocking import Blocking
 from f2rcli.noise.measurement.independence import Temporal
+from f2rcli.noise.measurement.lines import Lines
 from f2rcli.noise.measurement.samples import Points
 from f2rcli.noise.measurement.spectrum import Spectrum
 from f2rcli.noise.model import NoiseModel
@@ -60,6 +61,7 @@ class NoiseReport:
     measured: NoiseModel | None = None  # what blind anchors say beside that, where they can
     planes: PlaneNoise | None = None  # the same noise in the file's own planes
     blocking: Blocking | None = None  # block edges of compression; None: none found
+    lines: Lines | None = None  # row noise, bands and column noise, not in `model`; None: none
 
     @property
     def noisy(self) -> bool:
@@ -116,6 +118,8 @@ class NoiseReport:
             first = ("hardly any noise: there is nothing to take out or to train on.",)
         else:
             first = tuple(sentence for sentence in self._sentences() if sentence)
+        if self.lines is not None:
+            first = (*first, "lines and bands are taken out before all else; sigma is without.")
         return first if self.blocking is None else (*first, f"{self.blocking.words()}.")
 
     def _sentences(self) -> tuple[str, ...]:
@@ -167,6 +171,7 @@ class NoiseReport:
                 "fixed_pattern8": None if self.fixed_pattern is None else 255 * self.fixed_pattern,
             },
             "blocking8": None if self.blocking is None else self.blocking.edge8,
+            "lines": [] if self.lines is None else self.lines.values(),
             "clipped": {"black": self.black, "white": self.white_rail},
             "flags": {
                 "noisy": self.noisy,

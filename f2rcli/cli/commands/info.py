@@ -140,7 +140,14 @@ def noise(reader: Reader, engine: "Engine") -> dict[str, Any]:
     if model is not None and reader.info.layout.levels is not None:
         own = model.in_codes(reader.info.layout.levels)
     means = NOTHING_TO_DO if NOTHING_TO_DO in engine.notes else None
-    return {"sigma8": levels, "frames": PROBE_FRAMES, "codes": own, "means": means}
+    lines = next(iter(engine.lines.values()), None)
+    return {
+        "sigma8": levels,
+        "frames": PROBE_FRAMES,
+        "codes": own,
+        "means": means,
+        "lines": None if lines is None else lines.words(),
+    }
 
 
 def lines(seen: dict[str, Any]) -> Iterator[str]:
@@ -156,6 +163,8 @@ def lines(seen: dict[str, Any]) -> Iterator[str]:
     yield f"noise     {_noise_words(seen['noise'])}"
     if seen["noise"].get("means"):
         yield f"means     {seen['noise']['means']}"
+    if seen["noise"].get("lines"):
+        yield f"lines     {seen['noise']['lines']}"
     yield f"engine    {seen['engine']['summary']}"
     yield f"cost      {seen['cost']['summary']}"
     yield f"output    {seen['output']['summary']}"

@@ -101,6 +101,8 @@ def lines(report: "NoiseReport", name: str) -> Iterator[str]:
     yield f"time      {_temporal(report)}"
     if report.blocking is not None:
         yield f"blocks    edges {report.blocking.edge8:.2f} of 255"
+    if report.lines is not None:
+        yield f"lines     {report.lines.words()}"
     yield f"clipped   {100 * report.black:.1f} % black, {100 * report.white_rail:.1f} % white"
     reasons = "".join(f"; {reason}" for reason in report.confidence.reasons)
     yield f"sure      {report.confidence.word}, +-{report.confidence.percent:.0f} %{reasons}"

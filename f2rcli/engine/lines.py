@@ -1,0 +1,136 @@
+"""Lines and bands taken out of frames before anything else sees them, where they were measured."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli import sensor, yuv
+from f2rcli.engine.cuts import same_shot, thumbnail
+from f2rcli.engine.engine import Engine
+from f2rcli.engine.line_offsets import Group, Seen, onward
+from f2rcli.engine.strength import luma_and_chroma
+from f2rcli.frames import Family, Frame, same_samples
+from f2rcli.noise.measurement.lines import Lines, find_lines
+from f2rcli.noise.measurement.profiles import TINY, Values
+from f2rcli.noise.planes import picture_of
+
+AHEAD = 3  # frames that are looked at after each
+PAINTED = 5  # pixels: what is the same sample for sample around is no sensor's
+
+GROUPS = {
+    Family.YUV: ((0,), (1,), (2,)),
+    Family.RGB: ((0, 1, 2),),
+    Family.GRAY: ((0,),),
+    Family.BAYER: ((0, 1), (2, 3)),  # the rows that red, and that blue stands in
+}
+
+
+def lines_of(frames: Sequence[Frame]) -> Lines | None:
+    """The lines and bands of frames in a row, no two alike; None where none are sure."""
+    if not frames:
+        return None
+    pictures = [picture_of(frame) for frame in frames]
+    looks = [thumbnail(picture.luma) for picture in pictures]
+    joined = [False, *(same_shot(*pair) for pair in pairwise(looks))]
+    return find_lines(pictures, joined, GROUPS[frames[0].layout.family])
+
+
+def remover_for(frames: Sequence[Frame], engine: Engine) -> "LineRemover | None":
+    """What takes out the lines of a lane that begins with these frames; None where it has none.
+    The engine's notes say what was found."""
+    lines = lines_of(frames)
+    if lines is None:
+        return None
+    lane = frames[0].lane
+    if lane not in engine.lines:  # the other field of interlaced frames has the same
+        engine.lines[lane] = lines
+        engine.note(f"taken out before all else: {lines.words()}")
+    luma, _ = luma_and_chroma(engine.settings)
+    return LineRemover(lines, min(luma, 1.0))
+
+
+class LineRemover:
+    """Of one stream of frames that come in order; holds AHEAD + 2 of them and a mean a group."""
+
+    def __init__(self, lines: Lines, share: float = 1.0) -> None:
+        """share: of the offsets that is taken out, 0 to 1."""
+        self.lines = lines
+        self.share = share
+        self.groups: list[Group] = []
+        self.before: Seen | None = None  # in the same shot as the next
+        self.done: Frame | None = None  # what was made of it
+
+    def corrected(self, pictures: Iterable[list[Frame]]) -> Iterator[list[Frame]]:
+        """Runs of frames that show one picture, without its lines."""
+        ahead: deque[Seen] = deque()
+        for copies in pictures:
+            ahead.append(Seen.of(copies))
+            if len(ahead) > AHEAD:
+                yield self._next(ahead)
+        while ahead:
+            yield self._next(ahead)
+
+    def fresh(self) -> "LineRemover":
+        """The same for another part of the clip."""
+        return LineRemover(self.lines, self.share)
+
+    def alone(self, frames: Sequence[Frame]) -> list[Frame]:
+        """A few different frames in a row without their lines; nothing of it is kept."""
+        return [copies[0] for copies in self.fresh().corrected([frame] for frame in frames)]
+
+    def _next(self, ahead: deque[Seen]) -> list[Frame]:
+        centre = ahead.popleft()
+        future = _of_shot(centre, ahead)
+        if self.before is None or not same_shot(self.before.look, centre.look):
+            self.before, self.done = None, None
+            self.groups = [Group(one) for one in self.lines.groups]
+            for group in self.groups:
+                group.rehearse([centre, *future])
+        if self.done is None or self.before is None or not _same(self.before, centre):
+            self.done = self._without(centre, future)
+        self.before = centre
+        return [replace(copy, planes=self.done.planes) for copy in centre.copies]
+
+    def _without(self, centre: Seen, future: list[Seen]) -> Frame:
+        frame = centre.copies[0]
+        changes = [np.zeros_like(plane) for plane in centre.planes]
+        near = [one for one in (self.before, *future) if one is not None]
+        back = None if self.before is None else centre.flow(self.before)
+        flows = list(onward(centre, future))
+        for group in self.groups:
+            references = group.references(centre, back, zip(future, flows, strict=True))
+            offsets = group.offsets(centre, references)
+            for index in group.noise.planes:
+                change = offsets * np.float32(-self.share)
+                if near:
+                    change[_painted(centre.planes[index], near[0].planes[index])] = 0
+                changes[index] = change
+        if frame.layout.family is Family.BAYER:
+            return replace(frame, planes=sensor.add_change(frame, np.stack(changes)))
+        return replace(frame, planes=yuv.add_changes(frame, changes))
+
+
+def _of_shot(centre: Seen, ahead: Iterable[Seen]) -> list[Seen]:
+    """The frames after one, up to a cut, that are no copies of it."""
+    last, found = centre, []
+    for one in ahead:
+        if not same_shot(last.look, one.look):
+            break
+        if not _same(last, one):
+            found.append(one)
+        last = one
+    return found
+
+
+def _same(one: Seen, other: Seen) -> bool:
+    return same_samples(one.copies[0], other.copies[0])
+
+
+def _painted(plane: Values, near: Values) -> NDArray[np.bool_]:
+    """Where two frames are the same sample for sample: bars, graphics, clipped light."""
+    return cv2.blur(np.abs(plane - near), (PAINTED, PAINTED)) <= np.float32(TINY)

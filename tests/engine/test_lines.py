@@ -1,0 +1,193 @@
+"""Lines and bands are taken out before anything else sees a frame; nothing else changes."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from f2rcli.engine import stream
+from f2rcli.engine.lines import AHEAD, LineRemover, lines_of, remover_for
+from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout
+from f2rcli.noise.measurement.lines import LineNoise, Lines
+from f2rcli.sensor import bayer_layout, to_planes
+from tests.engine.conftest import GRAY8, RGB8, engine_for, to_frames
+from tests.noise.line_scenes import bands, column_offsets, row_offsets, scene, white
+
+COUNT = 12
+ROWS = Lines((LineNoise((0,), 6 / 255, 1.5 / 255, 0.0),))
+YUV8 = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1))
+
+
+def gray(pictures: np.ndarray) -> list[Frame]:
+    return to_frames(pictures[:, None], GRAY8)
+
+
+def corrected(frames: list[Frame], lines: Lines = ROWS, share: float = 1.0) -> list[Frame]:
+    return LineRemover(lines, share).alone(frames)
+
+
+def values(frames: list[Frame]) -> np.ndarray:
+    return np.stack([frame.planes[0].astype(float) / 255 for frame in frames])
+
+
+def left(frames: list[Frame], without: np.ndarray) -> float:
+    """Of 255: what rows still have, beside a picture without offsets but with the same noise."""
+    return 255 * float((values(frames) - without).mean(2).std())
+
+
+@pytest.mark.parametrize("speed", [(0, 0), (1, 2)])
+def test_a_tenth_of_every_rows_offset_is_left_and_little_is_added(speed: tuple[int, int]) -> None:
+    clean, offsets = scene(COUNT, speed) + white(5, COUNT), row_offsets(6, COUNT)
+    frames = gray(clean + offsets)
+    lines = lines_of(frames[:6])
+    assert lines is not None
+    out = corrected(frames, lines)
+    rows = (values(out) - clean).mean(2, keepdims=True)
+    assert float((rows * offsets).sum() / np.square(offsets).sum()) < 0.1
+    assert left(out, clean) < 0.3 * left(frames, clean)
+
+
+def test_a_still_flat_picture_keeps_no_more_than_the_mean_of_the_frames_would() -> None:
+    """The oracle: each frame could at best become the mean of itself and its references."""
+    clean = np.full((COUNT, 96, 144), 0.5) + white(2, COUNT)
+    out = corrected(gray(clean + row_offsets(6, COUNT)))
+    for index, one in enumerate(values(out) - clean):
+        seen = 1 + index + min(AHEAD, COUNT - 1 - index)
+        assert 255 * one.mean(1).std() < 1.1 * 6 / seen**0.5
+
+
+def test_bands_are_taken_out() -> None:
+    clean = scene(COUNT) + white(5, COUNT)
+    frames = gray(clean + bands(5, COUNT))
+    lines = lines_of(frames[:6])
+    assert lines is not None
+    assert left(corrected(frames, lines), clean) < 0.4 * left(frames, clean)
+
+
+def test_columns_are_taken_out() -> None:
+    clean = scene(COUNT) + white(5, COUNT)
+    frames = gray(clean + column_offsets(4))
+    lines = lines_of(frames[:6])
+    assert lines is not None
+    before, after = (
+        (values(one) - clean).mean((0, 1)).std() for one in (frames, corrected(frames, lines))
+    )
+    assert after < 0.3 * before
+
+
+def test_footage_without_lines_is_not_harmed_when_it_is_forced() -> None:
+    """At most 0.02 dB of the noisy picture's PSNR."""
+    clean = scene(COUNT)
+    frames = gray(clean + white(6, COUNT))
+    forced = Lines((LineNoise((0,), 4 / 255, 2 / 255, 2 / 255),))
+    before, after = (
+        10 * np.log10(np.mean((values(one) - clean) ** 2))
+        for one in (frames, corrected(frames, forced))
+    )
+    assert after - before < 0.02
+
+
+def test_a_cut_begins_anew() -> None:
+    first, second = scene(5) * 0.6, scene(7, (0, 1), seed=9)[:, ::-1]
+    clean = np.concatenate([first, second])
+    frames = gray(clean + row_offsets(6, COUNT) + white(4, COUNT))
+    whole = corrected(frames)
+    for part in (slice(0, 5), slice(5, None)):
+        for one, alone in zip(whole[part], corrected(frames[part]), strict=True):
+            np.testing.assert_array_equal(one.planes[0], alone.planes[0])
+
+
+def test_copies_get_their_originals_result_and_times_stay() -> None:
+    frames = gray(scene(COUNT) + row_offsets(6, COUNT))
+    runs = [[frame, frame] for frame in frames]
+    out = list(LineRemover(ROWS).corrected(runs))
+    assert [len(run) for run in out] == [2] * COUNT
+    assert [run[0].pts for run in out] == [frame.pts for frame in frames]
+    assert all(run[0].planes is run[1].planes for run in out)
+
+
+def test_a_few_frames_are_held_and_no_more() -> None:
+    taken = 0
+
+    def frames() -> Iterator[list[Frame]]:
+        nonlocal taken
+        for frame in gray(scene(COUNT) + row_offsets(6, COUNT)):
+            taken += 1
+            yield [frame]
+
+    for given, _ in enumerate(LineRemover(ROWS).corrected(frames()), start=1):
+        assert taken <= given + AHEAD
+
+
+def test_bars_and_clipped_light_stay() -> None:
+    pictures = scene(COUNT) + row_offsets(6, COUNT) + white(4, COUNT)
+    pictures[:, :, :24], pictures[:, :12] = 0, 1
+    for one in values(corrected(gray(pictures))):
+        assert not one[16:, :20].any()
+        assert (one[:9, 28:] == 1).all()
+
+
+def test_chroma_without_lines_keeps_its_samples() -> None:
+    luma = np.rint(255 * np.clip(scene(COUNT) + row_offsets(6, COUNT), 0, 1)).astype(np.uint8)
+    chroma = np.random.default_rng(0).integers(90, 160, (COUNT, 2, 48, 72)).astype(np.uint8)
+    frames = [
+        Frame(planes=(y, *uv), layout=YUV8, pts=t)
+        for t, (y, uv) in enumerate(zip(luma, chroma, strict=True))
+    ]
+    lines = lines_of(frames[:6])
+    assert lines is not None
+    assert [group.planes for group in lines.groups] == [(0,)]
+    for before, after in zip(frames, corrected(frames, lines), strict=True):
+        assert before.planes[0].tobytes() != after.planes[0].tobytes()
+        assert all(a is b for a, b in zip(before.planes[1:], after.planes[1:], strict=True)) or all(
+            np.array_equal(a, b) for a, b in zip(before.planes[1:], after.planes[1:], strict=True)
+        )
+
+
+def test_a_mosaics_rows_are_those_of_its_sensor() -> None:
+    """A row of the sensor holds two colours, which share its offset."""
+    layout = bayer_layout(Mosaic(pattern="GRBG", black=(240.0,) * 4, white=(4095.0,) * 4), 12)
+    clean = (
+        240
+        + 1500 * np.kron(scene(8), np.ones((2, 2)))
+        + 3000 * np.kron(white(3, 8), np.ones((2, 2)))
+    )
+    offsets = np.random.default_rng(3).normal(0, 60, (8, clean.shape[1], 1))
+    frames = [
+        Frame(planes=(np.rint(one).astype(np.uint16),), layout=layout, pts=t)
+        for t, one in enumerate(clean + offsets)
+    ]
+    lines = lines_of(frames[:6])
+    assert lines is not None
+    assert [group.planes for group in lines.groups] == [(0, 1), (2, 3)]
+    out = corrected(frames, lines)
+    assert to_planes(out[0]).shape == to_planes(frames[0]).shape
+    after = np.stack([one.planes[0] for one in out]) - clean
+    assert after.mean(2).std() < 0.3 * offsets.std()
+
+
+def test_a_share_takes_out_so_much() -> None:
+    frames = gray(scene(COUNT) + row_offsets(6, COUNT))
+    half, whole = (values(corrected(frames, share=share)) for share in (0.5, 1.0))
+    inside = np.abs(values(frames) - 0.5) < 0.4
+    apart = half - (values(frames) + whole) / 2
+    assert np.abs(apart[inside]).max() <= 1.01 / 255
+
+
+def test_runs_without_lines_pass_the_very_same_frames() -> None:
+    frames = to_frames(np.repeat((scene(8) + white(5, 8))[:, None], 3, 1), RGB8)
+    engine = engine_for(frames)
+    begun = stream._begun(stream.unique(frames), engine)
+    assert begun.remover is None
+    assert [run[0] for run in [*begun.waiting, *begun.rest]] == frames
+    assert not engine.notes
+
+
+def test_the_note_says_what_was_taken_out() -> None:
+    frames = to_frames(np.repeat((scene(8) + row_offsets(6, 8))[:, None], 3, 1), RGB8)
+    engine = engine_for(frames)
+    assert remover_for(frames[:6], engine) is not None
+    assert len(engine.notes) == 1
+    assert engine.notes[0].startswith("taken out before all else: row noise 5.")
+    remover_for(frames[:6], engine)  # the other field
+    assert len(engine.notes) == 1
