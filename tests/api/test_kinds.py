@@ -170,10 +170,7 @@ def test_an_array_is_adapted_to_as_a_stack_of_its_axes(
             with tifffile.TiffFile(self.source) as file:
                 series = file.series[0]
                 seen.append((series.asarray(), series.axes, hash(self.weights)))
-
-        @property
-        def reason(self) -> str:
-            return "found to be good"
+            self.reason = "found to be good"
 
     monkeypatch.setattr(adaptation, "Adaptation", Entry)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
