@@ -20,18 +20,16 @@ VIDEOS = {
 }  # fmt: skip
 
 
-def make(folder: Path) -> list[Path]:
-    """Every seed in a folder; those that this FFmpeg cannot write are left out."""
-    made = []
+def make(folder: Path) -> int:
+    """Make every seed in a folder; those that this FFmpeg cannot write are left out."""
     for name, (encoder, form) in VIDEOS.items():
         try:
-            made.append(_video(folder / name, encoder, form))
+            _video(folder / name, encoder, form)
         except (av.FFmpegError, ValueError):
             (folder / name).unlink(missing_ok=True)
     for name, write in STACKS.items():
         write(folder / name)
-        made.append(folder / name)
-    return made
+    return 0
 
 
 def _pictures() -> NDArray[np.uint8]:
@@ -42,7 +40,7 @@ def _pictures() -> NDArray[np.uint8]:
     return (moving + rng.normal(0, 8, moving.shape)).clip(0, 255).astype(np.uint8)
 
 
-def _video(path: Path, encoder: str, form: str) -> Path:
+def _video(path: Path, encoder: str, form: str) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream(encoder, rate=Fraction(25))
         stream.width, stream.height = SIZE, SIZE
@@ -55,7 +53,6 @@ def _video(path: Path, encoder: str, form: str) -> Path:
             frame.pts, frame.time_base = index, Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    return path
 
 
 def _stack(path: Path, **options: object) -> None:
