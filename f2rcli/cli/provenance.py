@@ -10,7 +10,7 @@ from f2rcli import __version__
 from f2rcli.cli.options.run_file import option_names, settings_for
 from f2rcli.errors import InputError
 from f2rcli.io import open_reader
-from f2rcli.io.video.provenance import read_provenance
+from f2rcli.io.containers.provenance import read_provenance
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine

@@ -9,8 +9,8 @@ import av
 import pytest
 
 from f2rcli.io import WriteOptions, open_reader
+from f2rcli.io.containers.mp4_boxes import PADDING, write_mastering
 from f2rcli.io.ffmpeg.colour import Mastering
-from f2rcli.io.video.mp4_boxes import PADDING, write_mastering
 
 POINTS = (34000, 16000, 13250, 34500, 7500, 3000, 15635, 16450)  # R, G, B, white in 0.00002
 DISPLAY = (*(Fraction(n, 50000) for n in POINTS), Fraction(1, 10000), Fraction(1000))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from f2rcli.io import Receipt, WriteOptions, open_reader, open_writer, plan_output
-from f2rcli.io.video import containers
+from f2rcli.io.containers import kinds as containers
 from f2rcli.io.video.read_back import _turns
 
 CLOCKWISE = (0, 65536, 0, -65536, 0, 0, 48 << 16, 0, 1 << 30)

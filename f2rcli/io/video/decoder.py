@@ -13,11 +13,11 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import InputError
+from f2rcli.io.containers.ffmpeg_input import encrypted_error
+from f2rcli.io.containers.packets import AnyPacket
+from f2rcli.io.containers.timestamps import Continuity
 from f2rcli.io.ffmpeg.messages import ffmpeg_reason
 from f2rcli.io.ledger import Ledger
-from f2rcli.io.video.ffmpeg_input import encrypted_error
-from f2rcli.io.video.packets import AnyPacket
-from f2rcli.io.video.timestamps import Continuity
 
 _HELD_BACK = 256  # more pictures than any decoder keeps, threads included
 _ERRORS = (av.FFmpegError, OSError, ValueError, IndexError, MemoryError)

@@ -7,6 +7,7 @@ from fractions import Fraction
 from f2rcli.errors import UsageError
 from f2rcli.frames import Family, PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions
+from f2rcli.io.containers.kinds import Container, accepts
 from f2rcli.io.ffmpeg.encoders import (
     FIELDERS,
     EncoderSetup,
@@ -26,7 +27,6 @@ from f2rcli.io.ffmpeg.pixel_format_choice import (
     losses,
 )
 from f2rcli.io.ffmpeg.pixel_formats import PixelFormat
-from f2rcli.io.video.containers import Container, accepts
 
 _LOSSLESS = "ffv1"
 

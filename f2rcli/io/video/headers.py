@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from f2rcli.io.video import matroska, mp4_boxes
+from f2rcli.io.containers import matroska, mp4_boxes
 from f2rcli.io.video.plan import VideoDetail
 
 

@@ -11,6 +11,9 @@ from av.stream import Stream
 
 from f2rcli.frames import PlaneLayout
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
+from f2rcli.io.containers.ffmpeg_input import PIPE
+from f2rcli.io.containers.kinds import Container, container_for, refusal
+from f2rcli.io.containers.sound import SoundSetup, choose_sound, sound_words
 from f2rcli.io.ffmpeg.colour import Mastering
 from f2rcli.io.ffmpeg.encoders import (
     EncoderSetup,
@@ -21,14 +24,12 @@ from f2rcli.io.ffmpeg.encoders import (
 from f2rcli.io.ffmpeg.metadata import family_of, is_cover, metadata_of, stream_line
 from f2rcli.io.ffmpeg.turning import TURNED, Turn, TurnedReader, fits, turn_of
 from f2rcli.io.targets import check_target
-from f2rcli.io.video.containers import Container, container_for, refusal
 from f2rcli.io.video.encoder_choice import (
     EncoderChoice,
     check_options,
     choose_encoder,
     one_rate,
 )
-from f2rcli.io.video.ffmpeg_input import PIPE
 from f2rcli.io.video.properties import (
     anamorphic,
     boxed,
@@ -39,7 +40,6 @@ from f2rcli.io.video.properties import (
     properties,
     rare_tags,
 )
-from f2rcli.io.video.sound import SoundSetup, choose_sound, sound_words
 
 _TURNING = "{} states no rotation: the pictures themselves are turned"
 _TEXT = ("mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text")

@@ -12,6 +12,7 @@ from av.container import InputContainer
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.base import ReadOptions
+from f2rcli.io.containers.matroska import read_siting
 from f2rcli.io.ffmpeg.colour import (
     choose_matrix,
     colour_tags,
@@ -30,7 +31,6 @@ from f2rcli.io.ffmpeg.metadata import (
 from f2rcli.io.ffmpeg.pixel_formats import read_planes
 from f2rcli.io.time_range import Span
 from f2rcli.io.video.decoder import DecodedPicture, Decoder
-from f2rcli.io.video.matroska import read_siting
 
 _BOTTOM_FIRST = (3, 5)  # FFmpeg's AV_FIELD_BB and AV_FIELD_BT
 

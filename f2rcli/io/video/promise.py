@@ -10,9 +10,9 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
+from f2rcli.io.containers.ffmpeg_input import StandardInput
 from f2rcli.io.ledger import Ledger, count
 from f2rcli.io.video.decoder import Decoder
-from f2rcli.io.video.ffmpeg_input import StandardInput
 from f2rcli.io.video.probe import Probe
 from f2rcli.io.video.sizes import check_piped, check_size
 

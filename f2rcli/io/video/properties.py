@@ -5,11 +5,11 @@ from fractions import Fraction
 
 from f2rcli.frames import Family
 from f2rcli.io.base import Reader
+from f2rcli.io.containers.ffmpeg_input import PIPE
+from f2rcli.io.containers.kinds import Container, plain_tags, refusal
 from f2rcli.io.ffmpeg.encoders import CAPTIONERS, EncoderSetup, says_matrix
 from f2rcli.io.ffmpeg.metadata import is_cover, metadata_of, stream_line, title_of
-from f2rcli.io.video.containers import Container, plain_tags, refusal
 from f2rcli.io.video.encoder_choice import says_fields
-from f2rcli.io.video.ffmpeg_input import PIPE
 
 _MP4_TAGS = {  # what mp4 and mov store under names of their own
     "title", "artist", "album_artist", "album", "composer", "date", "year", "comment", "genre",

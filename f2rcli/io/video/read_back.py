@@ -14,11 +14,11 @@ from av.stream import Stream
 
 from f2rcli.frames import ClipInfo
 from f2rcli.io.base import ReadOptions
+from f2rcli.io.containers.kinds import QUICKTIME, Container, Packets
 from f2rcli.io.ffmpeg.colour import UNSPECIFIED, ColourTags, Mastering
 from f2rcli.io.ffmpeg.encoders import EncoderSetup, says_matrix
 from f2rcli.io.ffmpeg.metadata import SourceMetadata, is_cover, title_of
 from f2rcli.io.ledger import count
-from f2rcli.io.video.containers import QUICKTIME, Container, Packets
 from f2rcli.io.video.plan import StreamPlan, VideoDetail
 from f2rcli.io.video.reader import VideoReader
 

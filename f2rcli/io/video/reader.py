@@ -16,14 +16,7 @@ from av.video.codeccontext import VideoCodecContext
 from f2rcli.errors import InputError
 from f2rcli.frames import Frame
 from f2rcli.io.base import Reader, ReadOptions
-from f2rcli.io.ffmpeg.colour import has_captions
-from f2rcli.io.ffmpeg.messages import ffmpeg_reason
-from f2rcli.io.ffmpeg.metadata import family_of, is_cover
-from f2rcli.io.ffmpeg.pixel_formats import read_planes
-from f2rcli.io.ledger import Ledger
-from f2rcli.io.time_range import Span, leading, timed, trailing
-from f2rcli.io.video.decoder import DecodedPicture, Decoder
-from f2rcli.io.video.ffmpeg_input import (
+from f2rcli.io.containers.ffmpeg_input import (
     LATE_INDEX,
     PIPE,
     StandardInput,
@@ -31,7 +24,14 @@ from f2rcli.io.video.ffmpeg_input import (
     display_name,
     open_source,
 )
-from f2rcli.io.video.packets import AnyPacket, SidePackets
+from f2rcli.io.containers.packets import AnyPacket, SidePackets
+from f2rcli.io.ffmpeg.colour import has_captions
+from f2rcli.io.ffmpeg.messages import ffmpeg_reason
+from f2rcli.io.ffmpeg.metadata import family_of, is_cover
+from f2rcli.io.ffmpeg.pixel_formats import read_planes
+from f2rcli.io.ledger import Ledger
+from f2rcli.io.time_range import Span, leading, timed, trailing
+from f2rcli.io.video.decoder import DecodedPicture, Decoder
 from f2rcli.io.video.probe import Probe
 from f2rcli.io.video.promise import check_end, check_gaps
 

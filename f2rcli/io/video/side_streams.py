@@ -12,12 +12,12 @@ from av.error import ArgumentError, InvalidDataError
 from av.stream import Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
 
+from f2rcli.io.containers.kinds import Packets, copy_stream, describe_like
+from f2rcli.io.containers.packets import AnyPacket, SidePackets
+from f2rcli.io.containers.sound import SoundConverter
 from f2rcli.io.ffmpeg.messages import ffmpeg_reason
 from f2rcli.io.ffmpeg.metadata import is_cover, stream_line
-from f2rcli.io.video.containers import Packets, copy_stream, describe_like
-from f2rcli.io.video.packets import AnyPacket, SidePackets
 from f2rcli.io.video.plan import StreamPlan, VideoDetail
-from f2rcli.io.video.sound import SoundConverter
 
 _MIMES = {"png": "image/png", "mjpeg": "image/jpeg", "bmp": "image/bmp", "gif": "image/gif"}
 _EXTENSIONS = {"png": "png", "mjpeg": "jpg", "bmp": "bmp", "gif": "gif"}

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+from f2rcli.io.containers.ffmpeg_input import StandardInput
+from f2rcli.io.containers.matroska import segment_end
 from f2rcli.io.ledger import Ledger
 from f2rcli.io.video.decoder import Decoder
-from f2rcli.io.video.ffmpeg_input import StandardInput
-from f2rcli.io.video.matroska import segment_end
 
 _FRAME = b"FRAME\n"  # of y4m
 _PACKETS = {188: 0, 192: 4, 204: 0}  # bytes of a transport packet -> where its sync byte lies

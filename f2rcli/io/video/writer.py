@@ -12,6 +12,10 @@ from f2rcli.errors import F2RError, InputError, OutputError
 from f2rcli.frames import Frame
 from f2rcli.io.atomic import PartFile, disk_error
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
+from f2rcli.io.containers.ffmpeg_input import PIPE
+from f2rcli.io.containers.kinds import open_target, stream_tags
+from f2rcli.io.containers.packets import AnyPacket, SidePackets
+from f2rcli.io.containers.provenance import provenance_tag
 from f2rcli.io.ffmpeg.convert import converted
 from f2rcli.io.ffmpeg.encoders import CAPTIONERS
 from f2rcli.io.ffmpeg.filters import Filter
@@ -19,12 +23,8 @@ from f2rcli.io.ffmpeg.messages import ffmpeg_reason, quiet_ffmpeg
 from f2rcli.io.ffmpeg.metadata import metadata_of
 from f2rcli.io.ffmpeg.pixel_formats import fill_frame, make_frame
 from f2rcli.io.ffmpeg.scheduling import ordinary_scheduling
-from f2rcli.io.video.containers import open_target, stream_tags
-from f2rcli.io.video.ffmpeg_input import PIPE
 from f2rcli.io.video.headers import patch_header, room_for
-from f2rcli.io.video.packets import AnyPacket, SidePackets
 from f2rcli.io.video.plan import VideoDetail
-from f2rcli.io.video.provenance import provenance_tag
 from f2rcli.io.video.read_back import facts_not_kept, not_kept
 from f2rcli.io.video.reader import VideoReader
 from f2rcli.io.video.side_streams import SideStreams

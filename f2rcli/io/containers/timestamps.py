@@ -4,8 +4,8 @@ from fractions import Fraction
 
 from av.container import InputContainer
 
+from f2rcli.io.containers.packets import AnyPacket
 from f2rcli.io.ledger import Ledger
-from f2rcli.io.video.packets import AnyPacket
 
 _MAY_JUMP = ("mpegts", "mpeg")  # FFmpeg's names of formats whose clock may start again
 _BACK = Fraction(1, 2)  # seconds; decoding times never run backwards by themselves

@@ -12,9 +12,9 @@ from av.container import OutputContainer
 from av.filter import Graph
 from av.stream import Stream
 
+from f2rcli.io.containers.kinds import Container, describe_like
+from f2rcli.io.containers.packets import AnyPacket
 from f2rcli.io.ffmpeg.metadata import family_of
-from f2rcli.io.video.containers import Container, describe_like
-from f2rcli.io.video.packets import AnyPacket
 
 # Bits per second and channel: transparent or close to it.
 _BIT_RATES = {"libopus": 96_000, "aac": 128_000, "libmp3lame": 128_000, "ac3": 96_000}

@@ -10,8 +10,8 @@ from av.container import OutputContainer
 from av.stream import Stream
 
 from f2rcli.errors import UsageError
+from f2rcli.io.containers.packets import AnyPacket
 from f2rcli.io.ffmpeg.metadata import title_of
-from f2rcli.io.video.packets import AnyPacket
 
 _LOSSLESS = ("ffv1", "huffyuv", "ffvhuff", "utvideo", "magicyuv")
 _COMMON = ("h264", "hevc", "av1", "vp9", "vp8", "mjpeg", "mpeg4", "mpeg2video")
