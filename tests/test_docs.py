@@ -151,7 +151,8 @@ def test_options_of_commands_exist(path: Path) -> None:
             case ["f2r", command, *_] if command in options():
                 unknown += [f"{command} {o}" for o in asked if o not in options()[command]]
             case ["python", script, *_] if script.startswith("benchmarks/") and asked:
-                source = says(ROOT / script)
+                folder = ROOT / script
+                source = says(folder / "__main__.py" if folder.is_dir() else folder)
                 unknown += [f"{script} {o}" for o in asked if f'"{o}"' not in source]
             case [first, *_] if first.startswith("--"):
                 allowed = known | OTHER_PROGRAMS.keys()

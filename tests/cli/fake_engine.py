@@ -37,6 +37,7 @@ class Engine:
     def __init__(self, settings: EngineSettings) -> None:
         self.settings = settings
         self.notes = ["a fake engine"]
+        self.lines: dict[str, Any] = {}
 
     def predict(self, info: Any) -> Prediction:
         return Prediction()
