@@ -1,10 +1,15 @@
 """Clean clips, their noisy versions on disk, and how estimates are scored against them.
 
+    python benchmarks/noisy_clips.py CLIPS FOLDER NOISE
+
+writes the noisy versions of a folder's clips, as footage to train on. The rest is for benchmarks.
+
 Every benchmark on made noise takes its inputs from here, so that all of them see the same files:
 the noise is f2r's own (`--noise` of `f2r eval`), drawn with seed 0, rounded and clipped to 8 bits,
 and written losslessly (FFV1, RGB). `h264` is the compressed clip itself (x264, 4:2:0, MP4).
 """
 
+import argparse
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -110,3 +115,18 @@ def write(
 def _rate(clip: Path) -> Fraction:
     with av.open(str(clip)) as container:
         return Fraction(container.streams.video[0].average_rate or RATE)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("clips", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("noise", help="kinds joined by +; each clip draws one")
+    given = parser.parse_args()
+    given.folder.mkdir(parents=True, exist_ok=True)
+    for clip in clean_clips(given.clips):
+        print(make_noisy(clip, given.noise, given.folder))
+
+
+if __name__ == "__main__":
+    main()
