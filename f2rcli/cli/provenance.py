@@ -46,7 +46,7 @@ def provenance_of(
         if engine is None:
             return told
         told |= {"method": engine.method_name, "weights": engine.weights_name}
-        told["sha256"] = engine.weights.sha256 if hasattr(engine, "weights") else ""
+        told["sha256"] = engine.weights_sha256
         told |= {"precision": engine.precision, "device": engine.device, "tile": engine.tile}
         told["contract"] = getattr(engine.settings, "contract", True)
         if engine.noise is not None:

@@ -71,7 +71,7 @@ class Engine:
     notes: list[str] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)  # how often each stage ran
     lane_noise: list[tuple[PlaneLayout, NoiseModel]] = field(default_factory=list)  # of lanes done
-    used: str = ""  # the name of the weights for light noise, where they were taken
+    used: Weights | None = None  # those for light noise, where they were taken
     slack: Slack = STRICT  # of the residual contract
     lines: dict[int, Lines] = field(default_factory=dict)  # by lane, where some were taken out
     stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
@@ -95,7 +95,12 @@ class Engine:
     @property
     def weights_name(self) -> str:
         """Of the weights that are used, as far as that is known."""
-        return self.used or self.weights.name
+        return (self.used or self.weights).name
+
+    @property
+    def weights_sha256(self) -> str:
+        """Of the same weights' file."""
+        return (self.used or self.weights).sha256
 
     @property
     def device(self) -> str:
@@ -109,7 +114,7 @@ class Engine:
         """
         chosen = self._lighter() if light else None
         if chosen is not None:
-            self.used = chosen.name
+            self.used = chosen
         return self._loaded(chosen or self.weights)
 
     def new_measurer(self) -> Method | None:

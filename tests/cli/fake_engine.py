@@ -29,6 +29,7 @@ class Prediction(NamedTuple):
 class Engine:
     method_name = "f2r"
     weights_name = "fake"
+    weights_sha256 = "0" * 64
     device = "cpu"
     precision = "fp32"
     tile = None

@@ -14,6 +14,7 @@ def used(sigma: float, **settings: object) -> str:
     frames = noisy_clip(6, sigma=sigma)
     engine = engine_for(frames, **settings)
     list(denoise_stream(frames, info_of(frames), engine))
+    assert engine.weights_sha256 == weights.manifest()[engine.weights_name]["sha256"]
     return engine.weights_name
 
 
