@@ -93,6 +93,17 @@ def test_a_run_killed_anywhere_ends_with_the_bytes_of_an_uninterrupted_one(
     assert not list(killed.glob("*.part"))
 
 
+def test_a_run_killed_before_its_first_checkpoint_writes_its_first_row_once(
+    toy: ModuleType, tmp_path: Path, one_thread: None
+) -> None:
+    trainer = Trainer(toy.Toy(), tmp_path, TrainSettings(**SETTINGS | {"steps": 4}))
+    trainer.run(lambda event: None)
+    for left in tmp_path.glob("*.safetensors"):
+        left.unlink()  # only the log is there
+    Trainer(toy.Toy(), tmp_path, TrainSettings(**SETTINGS | {"steps": 4})).run(lambda event: None)
+    assert [row["step"] for row in rows(tmp_path)].count("0") == 1
+
+
 @pytest.mark.parametrize(
     ("launcher", "dtype", "tolerance"),
     [

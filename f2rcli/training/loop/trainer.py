@@ -152,7 +152,8 @@ class Trainer:
         self._timing = Timing(settings, state.step, state.elapsed)
         speaks = report if group.first else None
         self._reporter = Reporter(self.stage.name, self.folder, self._timing, speaks)
-        self._reporter.open(state.step)
+        begun = state.step or state.curve  # a run killed before its first checkpoint begins anew
+        self._reporter.open(state.step if begun else -1)
         self.learner.network.train()
 
     def _loop(self, batches: BatchPrefetcher, interruption: Interruption) -> str:
