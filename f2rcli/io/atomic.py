@@ -145,7 +145,7 @@ class PartFolder(Part):
 
     def _begin(self) -> int:
         self.names: list[str] = []
-        self.path = part_folder(self.target)
+        self.path = self._place()
         descriptor = lock(lock_path(self.target))
         try:
             shutil.rmtree(self.path, ignore_errors=True)  # a killed run's
@@ -155,6 +155,10 @@ class PartFolder(Part):
             raise
         return descriptor
 
+    def _place(self) -> Path:
+        """Where the files are written."""
+        return part_folder(self.target)
+
     def file(self, name: str) -> Path:
         """See Part."""
         self.names.append(name)
@@ -163,7 +167,7 @@ class PartFolder(Part):
     def publish(self) -> int:
         """See Part."""
         with disk_errors(self.target):
-            size = sum(path.stat().st_size for path in self.path.iterdir())
+            size = sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
             if self.target.exists():
                 self._move()
             else:
@@ -172,6 +176,7 @@ class PartFolder(Part):
         return size
 
     def _move(self) -> None:
+        """Publish into a target that exists."""
         for name in self.names:
             if not self.overwrite and (self.target / name).exists():
                 raise exists_error(self.target / name)

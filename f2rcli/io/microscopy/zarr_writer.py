@@ -14,10 +14,9 @@ import numpy as np
 
 from f2rcli.errors import OutputError, UsageError
 from f2rcli.frames import Plane
-from f2rcli.io.atomic import PartFolder, disk_errors, exists_error, lock_path
+from f2rcli.io.atomic import PartFolder, exists_error
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.ledger import count
-from f2rcli.io.locks import lock, unlock
 from f2rcli.io.microscopy.of_tiff import tiff_passport
 from f2rcli.io.microscopy.ome_zarr import is_zarr
 from f2rcli.io.microscopy.passport import Facts, Passport
@@ -146,30 +145,10 @@ def _carried(passport: Passport) -> Passport:
 class PartTree(PartFolder):
     """A folder with folders in it, that takes its target's place as a whole."""
 
-    def _begin(self) -> int:
-        self.names: list[str] = []
-        self.path = self.target.with_name(f".{self.target.name}.part")
-        descriptor = lock(lock_path(self.target))
-        try:
-            shutil.rmtree(self.path, ignore_errors=True)  # a killed run's
-            self.path.mkdir()
-        except OSError:
-            unlock(lock_path(self.target), descriptor)
-            raise
-        return descriptor
+    def _place(self) -> Path:
+        return self.target.with_name(f".{self.target.name}.part")
 
-    def publish(self) -> int:
-        """See Part."""
-        with disk_errors(self.target):
-            size = sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
-            if not self.target.exists():
-                os.replace(self.path, self.target)
-            else:
-                self._replace()
-        self._close()
-        return size
-
-    def _replace(self) -> None:
+    def _move(self) -> None:
         if not self.overwrite:  # it appeared during the run
             raise exists_error(self.target)
         before = self.path.with_name(f"{self.path.name}.old")
