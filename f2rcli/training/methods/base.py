@@ -12,7 +12,7 @@ from torch import nn
 
 from f2rcli.errors import ConfigError, InputError, UsageError
 from f2rcli.frames import Space
-from f2rcli.header import Header
+from f2rcli.header import CHANNELS, Header
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.report import NoiseReport
@@ -32,7 +32,6 @@ from f2rcli.training.methods.validation import ValidationErrors
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.weights import Weights
 
-CHANNELS = {Space.RGB: 3, Space.GRAY: 1, Space.BAYER: 4}
 ENDLESS = 200_000  # steps of a stage that follows the clock
 ORDERS = {Space.RGB: "RGB", Space.GRAY: "Y", Space.BAYER: "R G1 B G2"}
 

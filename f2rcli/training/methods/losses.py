@@ -16,7 +16,7 @@ from f2rcli.models.layers import SHUFFLE
 from f2rcli.noise.anscombe import stabilise, white_level
 from f2rcli.noise.clipping import clipped_mean
 
-Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]  # estimate, target, weight -> scalar
+Loss = Callable[[Tensor, Tensor], Tensor]  # estimate, target -> scalar
 
 LEAST_ERROR = 2e-7  # mean squared error of a tenth of an 8-bit code: better is not seen
 
@@ -32,14 +32,14 @@ def as_stored(estimate: Tensor, cut: Tensor | None) -> Tensor:
     return estimate if cut is None else clipped_mean(estimate, cut)
 
 
-def l1_loss(estimate: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+def l1_loss(estimate: Tensor, target: Tensor) -> Tensor:
     """Mean absolute error: F2R as published (arXiv 2603.10417, code)."""
-    return weighted_mean((estimate.float() - target).abs(), weight).mean()
+    return (estimate.float() - target).abs().flatten(1).mean(1).mean()
 
 
-def mse_loss(estimate: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+def mse_loss(estimate: Tensor, target: Tensor) -> Tensor:
     """Mean squared error: FITVNet as published."""
-    return weighted_mean((estimate.float() - target).square(), weight).mean()
+    return (estimate.float() - target).square().flatten(1).mean(1).mean()
 
 
 def psnr_loss(estimate: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:

@@ -64,7 +64,7 @@ class PairStage:
         return cost + self.blind_share * blind if "anchor" in self.parts else cost
 
     def _cost(self, estimate: Tensor, batch: FusionBatch) -> Tensor:
-        return self.cost(as_stored(estimate, batch.cut), batch.clean, None)
+        return self.cost(as_stored(estimate, batch.cut), batch.clean)
 
     def coarse(self, batch: FusionBatch) -> Tensor:
         """The single-frame estimate by the network as it is now."""

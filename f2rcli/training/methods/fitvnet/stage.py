@@ -127,20 +127,20 @@ class JointStage:
         target = batch.clean if knows else batch.second
         assert target is not None  # just looked at
         cut = None if knows or batch.cut is None else batch.cut.flatten(0, 1)
-        return self.cost(as_stored(estimates, cut), target.flatten(0, 1), None)
+        return self.cost(as_stored(estimates, cut), target.flatten(0, 1))
 
     def video_loss(self, estimates: Tensor, restored: Tensor, batch: FrameSets) -> Tensor:
         """L_st: `estimates` (B, 5, C, H, W) are Psi's, `restored` (B, C, H, W) is Phi's."""
         variant = self.variant
         if variant.own:
             own = estimates[:, MIDDLE]
-            return self.cost(restored, own.detach() if variant.stop_gradient else own, None)
+            return self.cost(restored, own.detach() if variant.stop_gradient else own)
         if variant.hidden:  # blind to the reference: its own noise is independent of the estimate
             target = batch.noisy
         else:
             target = batch.second if batch.clean is None else batch.clean
         cut = None if batch.cut is None or batch.clean is not None else batch.cut[:, MIDDLE]
-        return self.cost(as_stored(restored, cut), target[:, MIDDLE], None)
+        return self.cost(as_stored(restored, cut), target[:, MIDDLE])
 
     def validate(self) -> float | None:
         """See Stage.validate: half the log of the squared error of what is trained, against what
