@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from f2rcli.engine.contract.limits import (
     CLIPPED_TOLERANCES,
@@ -15,6 +16,7 @@ from f2rcli.noise.bands import bands, white_shares
 from f2rcli.noise.clipping import clipped_moments
 
 Array = NDArray[np.float64]
+LIKELY = 0.6
 SIDES = (3, 7, 15, 31, 63)
 WINDOWS = (15, 15, 25, 31, 41, 41)
 
@@ -36,31 +38,38 @@ def parted(plane: Array) -> list[Array]:
     return [*parts, plane]
 
 
-def reference(removed: Array, variance: Array, shares: tuple[float, ...], sharper: float) -> Array:
-    """In every band min(1, T v / P) stays; of small places 4 v; of a sample 4 deviations."""
+def reference(removed: Array, variance: Array, shares: tuple[float, ...], lasting: bool) -> Array:
+    """In every band min(1, T v / P) stays; of small places 4 v; of a sample 4 deviations.
+
+    Of a mean over time T (v / P)^2, less where all windows of 31 pixels around hold more than v."""
     kept = np.zeros_like(removed)
     shortest = min(removed.shape)
     for band, share, window in zip(parted(removed), shares, WINDOWS, strict=True):
         side = min(window, (shortest - 1) // 2 * 2 + 1)
-        power = np.maximum(mean(band**2, side), 1e-14)
-        ratio = mean(variance, side) * share / power
-        ratio = ratio * (1.2 - sharper + sharper * np.minimum(ratio, 1))
+        ratio = mean(variance, side) * share / np.maximum(mean(band**2, side), 1e-14)
+        if lasting:
+            far = mean(band**2, 31) / (mean(variance, 31) * share)
+            quiet = ndimage.minimum_filter(far, 31, mode="nearest")
+            ratio = np.minimum(1.2 * ratio**2, 1 - LIKELY * np.clip((quiet - 0.95) / 0.05, 0, 1))
+        else:
+            ratio = 1.2 * ratio
         kept += band * np.minimum(ratio, 1)
     ratio = 4 * mean(variance, 5) / np.maximum(mean(kept**2, 5), 1e-14)
     kept *= np.sqrt(np.minimum(ratio, 1))
     return np.clip(kept, -4 * np.sqrt(variance), 4 * np.sqrt(variance))
 
 
-@pytest.mark.parametrize("sharper", [0.0, 0.7, 1.2])
+@pytest.mark.parametrize("lasting", [False, True])
 @pytest.mark.parametrize("size", [(96, 72), (65, 130)])
-def test_what_stays_removed_is_the_definitions(sharper: float, size: tuple[int, int]) -> None:
+def test_what_stays_removed_is_the_definitions(lasting: bool, size: tuple[int, int]) -> None:
     rng = np.random.default_rng(1)
     variance = np.where(rng.random(size) < 0.02, 0.0, 0.0016) + 0.004 * np.linspace(0, 1, size[1])
     removed = rng.standard_normal(size) * np.sqrt(variance)
     removed += 0.05 * np.sin(np.arange(size[1]) / 5)  # what was not noise
     removed[20:22, 30:33] += 0.9
-    found = held(removed.astype(np.float32), variance.astype(np.float32), white_shares(), sharper)
-    wanted = reference(removed, variance, white_shares(), sharper)
+    likely = np.full(size, LIKELY, np.float32) if lasting else None
+    found = held(removed.astype(np.float32), variance.astype(np.float32), white_shares(), likely)
+    wanted = reference(removed, variance, white_shares(), lasting)
     np.testing.assert_allclose(found, wanted, atol=2e-5)
     assert float(np.abs(found).max()) > 0.1
 

@@ -45,6 +45,18 @@ def test_fine_detail_of_a_still_scene_comes_back() -> None:
     assert float(np.square(mended - clean).mean()) < 0.35 * float(np.var(clean))
 
 
+def test_detail_far_weaker_than_the_noise_comes_back_where_much_of_it_stands_still() -> None:
+    steady, rng = Steady(), np.random.default_rng(4)
+    fine = np.random.default_rng(5).standard_normal((SIDE, SIDE)).astype(np.float32)
+    fine -= np.asarray(cv2.blur(fine, (5, 5)), np.float32)
+    weak = fine * np.float32(SIGMA / 8)  # a third of the noise that is left after 20 frames
+    for _ in range(20):
+        noise = (SIGMA * rng.standard_normal(weak.shape)).astype(np.float32)
+        steady.add([0.5 + weak + noise], [law()], SHARES)
+        lost = steady.lost(0, weak + noise, law(), SHARES[0])
+    assert detail(lost, weak) > 0.5
+
+
 def test_what_moves_leaves_no_ghost() -> None:
     clean, mended = after(20, speed=9)
     blurred = np.asarray(cv2.blur(clean, (5, 5)), np.float32)

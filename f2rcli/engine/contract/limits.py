@@ -17,6 +17,10 @@ from f2rcli.noise.bands import bands
 Real = NDArray[np.float32]  # (H, W), in units of a plane
 
 WINDOWS = (15, 15, 25, 31, 41, 41)  # pixels, over which the power of a band is counted
+WIDE = 31  # pixels, of a second window for what was averaged over time
+# Times the noise's power in the quietest wide window: below is noise, beyond is detail for sure.
+# The least of many windows of noise alone has 0.93 times the noise's power.
+EVIDENT = 0.95, 1.0
 TOLERANCE = 1.2  # times the noise's power before anything goes back
 # The same of the bands where black and white cut noise off: its law is known less well there, and
 # networks were trained for it. Of white noise alone fewer than one window in 200 has so much power
@@ -32,14 +36,15 @@ def held(
     removed: Real,
     variance: Real,
     shares: Sequence[float],
-    sharper: float = 0.0,
+    lasting: Real | None = None,
     clipped: Real | None = None,
 ) -> Real:
     """What of `removed` (noisy - restored, one plane) may stay removed.
 
     variance: of the noise at every sample; shares: the part of it that every band holds, finest
-    first, see `bands`; sharper: by how much less may stay where far more than noise was removed,
-    0 to 1; clipped: 1 where black or white cut the noise off, 0 elsewhere; None: nowhere.
+    first, see `bands`; lasting: of a mean over time, the share (H, W) of what shows only in a wide
+    window that goes back, see `_lasting_share`; clipped: 1 where black or white cut the noise off,
+    0 elsewhere; None: nowhere.
     """
     if not variance.any():
         return np.zeros_like(removed)
@@ -54,7 +59,10 @@ def held(
         allowed = around * np.float32(share)
         if clipped is not None:
             allowed *= 1 + np.float32(loose / TOLERANCE - 1) * clipped
-        band *= _share(allowed, power_around(band, side), sharper)
+        if lasting is not None:
+            band *= _lasting_share(band, variance, share, allowed, side, lasting)
+        else:
+            band *= _share(allowed, power_around(band, side))
         kept += band
     power, allowed = power_around(kept, SMALL), box(variance, SMALL)
     allowed *= np.float32(SMALL_TOLERANCE)
@@ -65,15 +73,32 @@ def held(
     return np.clip(kept, -most, most, out=kept)
 
 
-def _share(noise: Real, power: Real, sharper: float) -> Real:
+def _share(noise: Real, power: Real) -> Real:
     """What share of a band may stay removed, from the noise's power in it and its own."""
-    np.maximum(power, LEAST, out=power)
-    np.divide(noise, power, out=noise)
-    if sharper:
-        noise *= np.float32(TOLERANCE - sharper) + np.float32(sharper) * np.minimum(noise, 1)
-    else:
-        noise *= np.float32(TOLERANCE)
-    return np.minimum(noise, 1, out=noise)
+    ratio = _ratio(noise, power)
+    ratio *= np.float32(TOLERANCE)
+    return np.minimum(ratio, 1, out=ratio)
+
+
+def _lasting_share(
+    band: Real, variance: Real, share: float, allowed: Real, side: int, likely: Real
+) -> Real:
+    """The same of a mean over time: the square of Wiener's share, so that much less than noise
+    stays where far more was removed. Where even the quietest of the wide windows around a place
+    holds more than noise, there is weak detail everywhere, and at least the share that is `likely`
+    (H, W) goes back."""
+    near = _ratio(allowed, power_around(band, side))
+    near *= near * np.float32(TOLERANCE)
+    wide = min(WIDE, (min(band.shape) - 1) // 2 * 2 + 1)
+    far = power_around(band, wide) / np.maximum(box(variance, wide) * np.float32(share), LEAST)
+    far = cv2.erode(far, np.ones((wide, wide), np.uint8))  # type: ignore[assignment]  # float32 stays
+    quiet, sure = EVIDENT
+    seen = np.clip((far - np.float32(quiet)) / np.float32(sure - quiet), 0, 1)
+    return np.minimum(near, 1 - likely * seen, out=near)
+
+
+def _ratio(noise: Real, power: Real) -> Real:
+    return np.divide(noise, np.maximum(power, LEAST, out=power), out=noise)
 
 
 def box(plane: Real, side: int) -> Real:

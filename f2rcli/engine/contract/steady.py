@@ -16,7 +16,7 @@ MOST = 32.0  # frames that a place may be worth: slow changes must still fade
 FINE, LOW = 9, 15  # pixels, of windows that a match is judged over
 FINE_SLACK, LOW_SLACK = 1.5, 9.0  # times the noise's power before a mismatch counts
 LEAST_STILL = 0.02  # of a picture must stand still for all this to be worth its time
-SHARPER = 1.2  # see `held`: the mean is to give back detail, and none of its noise
+HIDDEN = 7.0  # frames after which half of what shows only in a wide window is given back
 SURE = 3.0  # frames from which on the mean is believed in full
 
 
@@ -64,7 +64,10 @@ class Steady:
         self.removed[index], self.ages[index] = mean, age
         if float((age > SURE).mean()) < LEAST_STILL:
             return np.zeros_like(removed)
-        lost = mean - held(mean, variance / age, shares, SHARPER)
+        hidden = age * age / (age * age + np.float32(HIDDEN**2))
+        if removed.shape != self.means[0].shape:  # small fields of colour are wider in light
+            hidden = np.zeros_like(hidden)
+        lost = mean - held(mean, variance / age, shares, hidden)
         lost *= np.clip((age - 1) / (SURE - 1), 0, 1)
         return lost
 
