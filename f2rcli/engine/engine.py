@@ -106,16 +106,18 @@ class Engine:
     def device(self) -> str:
         return str(self.torch_device)
 
-    def new_method(self, *, light: bool = False) -> Method:
+    def new_method(self, *, light: bool = False, faint: bool = False) -> Method:
         """The method with its networks, for one clip (or one field of an interlaced one).
 
         light: whether its noise is light, or was not clipped at black and white; bundled weights
         may have others beside them for that. Weights that the user named are used as they are.
+        faint: whether the noise is so weak that rounding pictures to bf16 shows beside it.
         """
         chosen = self._lighter() if light else None
         if chosen is not None:
             self.used = chosen
-        return self._loaded(chosen or self.weights)
+        exact = faint and self.settings.precision == "auto"
+        return self._loaded(chosen or self.weights, exact=exact)
 
     def new_measurer(self) -> Method | None:
         """A method that measures noise: a new one of this engine's, or where that cannot the
@@ -132,8 +134,8 @@ class Engine:
         other = weights.lighter(self.weights.name) if self.settings.weights is None else None
         return None if other is None else weights.load(other)
 
-    def _loaded(self, chosen: Weights) -> Method:
-        run = Runner(self.torch_device, self.precision, self.tile)
+    def _loaded(self, chosen: Weights, *, exact: bool = False) -> Method:
+        run = Runner(self.torch_device, self.precision, self.tile, exact)
         method = methods.load(chosen.header.method).from_weights(chosen, run)
         channels_last(method.networks.eval().to(self.torch_device))
         return method

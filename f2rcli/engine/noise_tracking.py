@@ -30,6 +30,7 @@ REFRESH_EVERY = 48  # unique frames between measurements of the noise
 REFRESH_SHARE = 0.3  # of a new measurement in the running one
 LOOKED_AT = 6  # frames that a first look at sensor values takes
 LEAST_SIGMA = 1e-4  # of that look
+FAINT8 = 4.0  # of 255: at 3 the rounding of bf16 costs 0.03 dB
 LIGHT8, HEAVY8 = 12.0, 30.0  # of 255, clipped and not: benchmarks/quality.py, fidelity.py
 CONTRADICTION = 2.0  # between a sigma that is told and the one that is measured
 
@@ -103,6 +104,11 @@ class NoiseTracker:
             return False
         clipped = self.known is None or self.known.clipped
         return mean_sigma8(self.measured) < (LIGHT8 if clipped else HEAVY8)
+
+    @property
+    def faint(self) -> bool:
+        """Whether the noise is so weak that rounding pictures to bf16 shows beside it."""
+        return self.measured is not None and mean_sigma8(self.measured) < FAINT8
 
     def into(self, picture: Tensor) -> Tensor:
         """A picture as networks see it."""

@@ -104,7 +104,7 @@ def restore_stream(
     noise = NoiseTracker(engine, waiting[0][0].layout)
     noise.measure_opening([copies[0] for copies in (whole and whole.waiting) or waiting])
     del whole
-    method = engine.new_method(light=noise.light)
+    method = engine.new_method(light=noise.light, faint=noise.faint)
     count, begun, steady = 0, False, Steady()
     for window in windows(
         _ready(chain(_emptied(waiting), pictures), method, engine, noise), method.length, _joined

@@ -43,11 +43,14 @@ class Runner:
     device: torch.device
     precision: str
     tile: int | None  # pixels per side; None: whole pictures
+    exact: bool = False  # fp32 for networks that see whole pictures, see `Coarse`
 
     def __call__(self, network: nn.Module, *inputs: Any) -> Any:
         """inputs: tensors (..., H, W) or tuples of them -> the network's outputs, in float32."""
         height, width = next(leaves(inputs)).shape[-2:]
-        with torch.inference_mode(), autocast(self.device, self.precision):
+        exact = self.exact and getattr(network, "sees_pictures", False)
+        precision = "fp32" if exact else self.precision
+        with torch.inference_mode(), autocast(self.device, precision):
             if self.tile is None or self.tile >= max(height, width):
                 return mapped(padded(network, *inputs), Tensor.float)
             return self._tiled(network, inputs, height, width)

@@ -1,9 +1,16 @@
 """Light noise and unclipped noise go through weights of their own, heavy clipped noise does not."""
 
+from dataclasses import replace
+from typing import cast
+
 import pytest
+import torch
 
 from f2rcli import weights
+from f2rcli.engine.noise_tracking import NoiseTracker
 from f2rcli.engine.stream import denoise_stream
+from f2rcli.engine.tiles import Runner
+from f2rcli.methods.f2r import F2R
 from tests.engine.conftest import engine_for, info_of, noisy_clip
 
 pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
@@ -26,3 +33,23 @@ def test_the_measured_noise_chooses_the_weights() -> None:
 def test_weights_that_are_named_are_used_whatever_the_noise() -> None:
     assert used(3, weights="f2r-rgb-small") == "f2r-rgb-small"
     assert used(30, weights="f2r-rgb-light") == "f2r-rgb-light"
+
+
+def exact(sigma: float, precision: str = "auto") -> bool:
+    """Whether pictures with told noise of `sigma` go to the coarse network in fp32."""
+    frames = noisy_clip(2, sigma=sigma)
+    engine = replace(engine_for(frames, sigma=sigma, precision=precision), precision="bf16")
+    tracker = NoiseTracker(engine, frames[0].layout)
+    tracker.measure_opening([])
+    method = cast(F2R, engine.new_method(faint=tracker.faint))
+    picture = engine.to_tensor(frames[0])
+    full = Runner(engine.torch_device, "fp32", None)(
+        method.networks.coarse, picture, torch.zeros_like(picture)
+    )
+    return bool(torch.equal(method.prepare(0, picture, None).coarse, full))
+
+
+def test_faint_noise_is_not_lost_in_the_rounding_of_whole_pictures() -> None:
+    assert exact(2)
+    assert not exact(6)
+    assert not exact(2, precision="bf16")  # as the user asked
