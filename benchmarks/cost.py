@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from f2rcli import weights, yuv
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
@@ -56,6 +56,18 @@ class Cost(NamedTuple):
         return self.macs / 1000
 
 
+def counter() -> FlopCounterMode:
+    """Torch's counter, which also knows oneDNN's convolutions with what follows them."""
+    known = {torch.ops.mkldnn._convolution_pointwise: _fused_flops}
+    return FlopCounterMode(display=False, custom_mapping=known)
+
+
+def _fused_flops(x: Any, *shapes: Any, out_shape: Any = None, **_: Any) -> int:
+    """x, a picture to be added if there is one, weights, bias; see `f2rcli.models.fused`."""
+    weight = shapes[1] if shapes[1] is not None and len(shapes[1]) == 4 else shapes[0]
+    return conv_flop_count(x, weight, out_shape)
+
+
 class _Alive(TorchDispatchMode):
     """Counts the bytes of every storage that comes into being, until it is freed."""
 
@@ -69,7 +81,8 @@ class _Alive(TorchDispatchMode):
     ) -> object:
         result = func(*args, **(kwargs or {}))
         for tensor in leaves(result if isinstance(result, tuple) else (result,)):
-            self._watch(tensor.untyped_storage())
+            if not tensor.is_mkldnn:  # packed weights, which have no storage
+                self._watch(tensor.untyped_storage())
         return result
 
     def _watch(self, storage: torch.UntypedStorage) -> None:
@@ -89,12 +102,12 @@ class _Alive(TorchDispatchMode):
 def cost(network: nn.Module, *inputs: object, pixels: int) -> Cost:
     """Run the network once and count. `pixels` is what the result is divided by."""
     with torch.no_grad():
-        with FlopCounterMode(display=False) as counter:
+        with counter() as counted:
             network(*inputs)
         with _Alive() as alive:
             network(*inputs)
     parameters = sum(p.numel() for p in network.parameters())
-    return Cost(counter.get_total_flops() / 2 / pixels, alive.most / pixels, parameters)
+    return Cost(counted.get_total_flops() / 2 / pixels, alive.most / pixels, parameters)
 
 
 def coarse_cost(network: nn.Module, channels: int) -> Cost:
@@ -158,11 +171,11 @@ def walk(method: F2R, width: int, height: int, frames: int = 4) -> Walk:
         method.restore(next(steady), noise)
     calls = method.flows.calls
     spent.update(flow=0.0, align=0.0)
-    with FlopCounterMode(display=False) as counter:
+    with counter() as counted:
         for _ in range(frames):
             method.restore(next(steady), noise)
     return Walk(
-        counter.get_total_flops() / 2 / (frames * width * height) / 1000,
+        counted.get_total_flops() / 2 / (frames * width * height) / 1000,
         (method.flows.calls - calls) / frames,
         1000 * spent["flow"] / frames,
         1000 * spent["align"] / frames,

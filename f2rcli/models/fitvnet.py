@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2rcli.models.layers import SLOPE, lowered
+from f2rcli.models.fused import lowered
+from f2rcli.models.layers import SLOPE
 
 LEVELS = 5  # halvings of the image module
 TRIPLE = 3  # frames that a block sees

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from f2rcli.models.fused import convolved, lowered
 from f2rcli.models.layers import (
     SHUFFLE,
+    SLOPE,
     UNet,
     conv,
     conv_of_cells,
-    lowered,
     lowered_cat,
-    rectified,
     unet_reach,
     unet_stride,
     weighted,
@@ -117,9 +117,9 @@ class BlindAnchor(nn.Module):
         return torch.softmax(logits.masked_fill(missing, -1e4), dim=1), spread
 
     def _logits(self, seen: list[Tensor]) -> Tensor:
-        x = rectified(conv_of_cells(self.first, lowered_cat(seen)))
-        x = rectified(self.second(x))
-        return functional.pixel_shuffle(self.logits(x), SHUFFLE)
+        x = conv_of_cells(self.first, lowered_cat(seen), slope=SLOPE)
+        x = convolved(self.second, x, SLOPE)
+        return functional.pixel_shuffle(convolved(self.logits, x), SHUFFLE)
 
 
 class Refiner(nn.Module):
@@ -167,7 +167,7 @@ class Refiner(nn.Module):
         noisy, coarse = aligned.noisy[:, place], aligned.coarse[:, place]
         apart = coarse - start
         seen = lowered_cat([apart, noisy - coarse, apart.abs().mean(1, keepdim=True)])
-        return rectified(conv_of_cells(self.embed, seen)).contiguous()  # weighs planes next
+        return conv_of_cells(self.embed, seen, slope=SLOPE).contiguous()  # weighs planes next
 
 
 def posterior_mean(noisy: Tensor, anchor: Tensor, level: Tensor) -> Tensor:

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from f2rcli.models.fused import Kernel, applied, convolved, kernel, lowered
+
 SLOPE = 0.1  # of LeakyReLU below zero
 SHUFFLE = 2  # networks work on pixel-unshuffled grids: half the size, four times the channels
 
@@ -39,8 +41,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, C, H, W) -> the same shape."""
-        change: Tensor = self.second(rectified(self.first(x)))
-        return change.add_(x)
+        return convolved(self.second, convolved(self.first, x, SLOPE), plus=x)
 
 
 class Down(nn.Module):
@@ -53,7 +54,7 @@ class Down(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, C, H, W) -> (B, C', H/2, W/2)."""
-        return rectified(self.conv(x))
+        return convolved(self.conv, x, SLOPE)
 
 
 class Up(nn.Module):
@@ -96,7 +97,7 @@ class UNet(nn.Module):
     def forward(self, x: Tensor, extra: Tensor | None = None) -> Tensor:
         """x (B, inputs, H, W), H and W multiples of the stride; extra (B, extra, H/2, W/2) ->
         (B, outputs, H, W)."""
-        x = rectified(conv_of_cells(self.head, x, extra))
+        x = conv_of_cells(self.head, x, extra, SLOPE)
         skips = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
             x = encoder(x)
@@ -107,7 +108,7 @@ class UNet(nn.Module):
             reversed(skips), reversed(self.ups), reversed(self.decoders), strict=True
         ):
             x = decoder(up(x).add_(skip))
-        return functional.pixel_shuffle(self.tail(x), SHUFFLE)
+        return functional.pixel_shuffle(convolved(self.tail, x), SHUFFLE)
 
 
 def unet_stride(widths: tuple[int, ...]) -> int:
@@ -149,24 +150,9 @@ def channels_last(network: nn.Module) -> nn.Module:
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
 
 
-def lowered(x: Tensor) -> Tensor:
-    """x in the precision that convolutions will run in: what moves it about moves half the bytes.
-
-    Under autocast a convolution casts its input; casting before unshuffling and concatenating
-    gives the same numbers.
-    """
-    kind = x.device.type
-    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
-
-
 def lowered_cat(parts: Iterable[Tensor]) -> Tensor:
     """Pictures (B, C, H, W) as channels of one, see `lowered`."""
     return torch.cat([lowered(part) for part in parts], 1)
-
-
-def rectified(x: Tensor) -> Tensor:
-    """LeakyReLU of what no one else needs: it is overwritten."""
-    return functional.leaky_relu(x, SLOPE, inplace=True)
 
 
 def folds(x: Tensor) -> bool:
@@ -175,24 +161,29 @@ def folds(x: Tensor) -> bool:
     return x.device.type == "cpu" and not torch.is_grad_enabled()
 
 
-def conv_of_cells(layer: nn.Conv2d, x: Tensor, extra: Tensor | None = None) -> Tensor:
+def conv_of_cells(
+    layer: nn.Conv2d, x: Tensor, extra: Tensor | None = None, slope: float | None = None
+) -> Tensor:
     """A 3x3 convolution of x (B, C, H, W), pixel-unshuffled, and of `extra` (B, E, H/2, W/2), its
-    further channels -> (B, outputs, H/2, W/2)."""
+    further channels, and LeakyReLU of this slope of it -> (B, outputs, H/2, W/2)."""
     x = lowered(x)
     if not folds(x):
         cells = functional.pixel_unshuffle(x, SHUFFLE)
-        return layer(cells if extra is None else torch.cat([cells, extra], 1))
-    weight, own = layer.weight, SHUFFLE**2 * x.shape[1]
-    wide = weight[:, :own].reshape(len(weight), -1, SHUFFLE, SHUFFLE, 3, 3)
-    wide = wide.permute(0, 1, 4, 2, 5, 3).reshape(len(weight), -1, 3 * SHUFFLE, 3 * SHUFFLE)
-    out = functional.conv2d(_last(x), _last(wide), layer.bias, SHUFFLE, SHUFFLE)
+        return convolved(layer, cells if extra is None else torch.cat([cells, extra], 1), slope)
+    own = SHUFFLE**2 * x.shape[1]
+    first = kernel(layer, "cells", x, lambda: _of_cells(layer, own))
     if extra is None:
-        return out
-    return out.add_(functional.conv2d(_last(extra), _last(weight[:, own:]), padding=1))
+        return applied(first, x, slope)
+    extra = lowered(extra)
+    rest = kernel(layer, "rest", extra, lambda: Kernel(layer.weight[:, own:], None, 1, 1))
+    return applied(rest, extra, slope, plus=applied(first, x))
 
 
-def _last(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
+def _of_cells(layer: nn.Conv2d, own: int) -> Kernel:
+    """The first `own` inputs of a 3x3 convolution on cells as one on the pixels in them."""
+    wide = layer.weight[:, :own].reshape(len(layer.weight), -1, SHUFFLE, SHUFFLE, 3, 3)
+    wide = wide.permute(0, 1, 4, 2, 5, 3).reshape(len(wide), -1, 3 * SHUFFLE, 3 * SHUFFLE)
+    return Kernel(wide, layer.bias, SHUFFLE, SHUFFLE)
 
 
 def weighted(weights: Tensor, pictures: Tensor) -> Tensor:

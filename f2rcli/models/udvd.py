@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2rcli.models.layers import SLOPE, lowered
+from f2rcli.models.fused import lowered
+from f2rcli.models.layers import SLOPE
 
 STRIDE = 4  # of the grid: two poolings
 

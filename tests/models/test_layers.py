@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from f2rcli.models import fused
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.fusion import posterior_mean, smooth
 from f2rcli.models.layers import UNet, conv_of_cells, padded, unet_reach
@@ -83,3 +84,43 @@ def test_networks_say_the_same_with_and_without_gradients() -> None:
     plain = network(*inputs).detach()
     with torch.no_grad():
         torch.testing.assert_close(network(*inputs), plain)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_follows_a_convolution_is_the_same_in_one_pass(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = UNet(3, 3, (8, 16), extra=4).eval()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.7 / parameter[0].numel() ** 0.5)
+    picture, extra = torch.rand(1, 3, 16, 24), torch.rand(1, 4, 8, 12)
+    with torch.inference_mode(), torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):
+        found = network(picture, extra).float()
+        monkeypatch.setattr(fused, "_works", lambda _: False)
+        wanted = network(picture, extra).float()
+    close = 1e-5 if dtype is torch.float32 else 0.03
+    torch.testing.assert_close(found, wanted, rtol=0, atol=close * float(wanted.abs().max()))
+
+
+def test_weights_that_change_are_packed_again() -> None:
+    layer, picture = torch.nn.Conv2d(4, 4, 3, padding=1), torch.rand(1, 4, 8, 8)
+    with torch.no_grad():
+        before = fused.convolved(layer, picture)
+        layer.weight.mul_(2)
+        assert layer.bias is not None
+        layer.bias.mul_(2)
+        torch.testing.assert_close(fused.convolved(layer, picture), 2 * before)
+
+
+def test_a_torch_without_the_operators_takes_the_steps_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(*_: object) -> torch.Tensor:
+        raise RuntimeError("no such operator")
+
+    fused._works.cache_clear()
+    monkeypatch.setattr(fused, "_run", missing)
+    layer, picture = torch.nn.Conv2d(4, 4, 3, padding=1), torch.rand(1, 4, 8, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(fused.convolved(layer, picture), layer(picture))
+    fused._works.cache_clear()

@@ -1,0 +1,136 @@
+"""Convolutions together with what follows them, in one pass over memory.
+
+On a processor, LeakyReLU and sums take as long as the convolutions between them: each reads and
+writes everything once more. oneDNN does them while a result is still in registers, and keeps
+weights in an order of its own. Where its operators are not there, the steps are done one by one.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+PROBE_TOLERANCE = 0.1  # of sums of some twelve products, in bfloat16
+
+
+class Kernel(NamedTuple):
+    """What a convolution needs beside its input."""
+
+    weight: Tensor  # (outputs, inputs, rows, columns)
+    bias: Tensor | None
+    stride: int
+    padding: int
+
+    @classmethod
+    def of(cls, layer: nn.Conv2d) -> "Kernel":
+        """A layer's own."""
+        return cls(layer.weight, layer.bias, layer.stride[0], int(layer.padding[0]))
+
+
+Version = tuple[int, int]  # of a layer's weights: training changes them
+_packed: WeakKeyDictionary[nn.Module, dict[tuple[str, torch.dtype], tuple[Version, Kernel]]] = (
+    WeakKeyDictionary()
+)
+
+
+def convolved(
+    layer: nn.Conv2d, x: Tensor, slope: float | None = None, plus: Tensor | None = None
+) -> Tensor:
+    """The layer's convolution of x (B, C, H, W), `plus` of the result's shape added to it, and
+    LeakyReLU of this slope of that."""
+    x = lowered(x)
+    if not fuses(x):
+        return _finished(layer(x), slope, plus)
+    return _run(kernel(layer, "whole", x, lambda: Kernel.of(layer)), x, slope, plus)
+
+
+def kernel(layer: nn.Conv2d, part: str, x: Tensor, make: Callable[[], Kernel]) -> Kernel:
+    """What `make` makes of (a part of) a layer's weights for inputs like x; in oneDNN's order,
+    and kept until the weights change, where that is of use."""
+    if not fuses(x):
+        return make()
+    weight = layer.weight
+    version = weight.data_ptr(), 0 if weight.is_inference() else weight._version
+    known = _packed.setdefault(layer, {})
+    found = known.get((part, x.dtype))
+    if found is None or found[0] != version:
+        found = known[part, x.dtype] = version, _pack(make(), x)
+    return found[1]
+
+
+def _pack(plain: Kernel, x: Tensor) -> Kernel:
+    weight = plain.weight.detach().to(x.dtype, memory_format=torch.channels_last)
+    packed = torch.ops.mkldnn._reorder_convolution_weight(
+        weight, [plain.padding] * 2, [plain.stride] * 2, [1, 1], 1, list(x.shape)
+    )
+    bias = None if plain.bias is None else plain.bias.detach().to(x.dtype)
+    return plain._replace(weight=packed, bias=bias)
+
+
+def applied(
+    kernel: Kernel, x: Tensor, slope: float | None = None, plus: Tensor | None = None
+) -> Tensor:
+    """See `convolved`."""
+    if fuses(x):
+        return _run(kernel, x, slope, plus)
+    return _finished(functional.conv2d(x, *kernel), slope, plus)
+
+
+def _finished(x: Tensor, slope: float | None, plus: Tensor | None) -> Tensor:
+    """What no one else needs, with what follows a convolution: it is overwritten."""
+    if plus is not None:
+        x = x.add_(plus)
+    return x if slope is None else functional.leaky_relu(x, slope, inplace=True)
+
+
+def _run(
+    kernel: Kernel, x: Tensor, slope: float | None = None, plus: Tensor | None = None
+) -> Tensor:
+    """The same by oneDNN's operators, with a packed kernel."""
+    weight, bias, stride, padding = kernel
+    run = torch.ops.mkldnn._convolution_pointwise
+    around = [padding] * 2, [stride] * 2, [1, 1], 1
+    x = x.contiguous(memory_format=torch.channels_last)
+    if plus is None:
+        what = ("none", []) if slope is None else ("leaky_relu", [slope])
+        return run(x, weight, bias, *around, *what, "")
+    plus = plus.contiguous(memory_format=torch.channels_last)
+    x = run.binary(x, plus, weight, bias, *around, "add", 1.0, None, [], None)
+    return _finished(x, slope, None)
+
+
+def fuses(x: Tensor) -> bool:
+    """Whether convolutions of x run by oneDNN with what follows them."""
+    return x.device.type == "cpu" and not torch.is_grad_enabled() and _works(x.dtype)
+
+
+@cache
+def _works(dtype: torch.dtype) -> bool:
+    """Whether the operators are there for this type, and give what they should."""
+    if dtype not in (torch.float32, torch.bfloat16):
+        return False
+    x = torch.full((1, 4, 8, 8), 0.5, dtype=dtype)
+    plus = torch.full_like(x, -20.0)
+    plain = Kernel(torch.full((4, 4, 3, 3), 0.7), None, 1, 1)
+    try:
+        with torch.inference_mode():
+            ready = _pack(plain, x)
+            alone, both = _run(ready, -x, slope=0.1), _run(ready, x, plus=plus)
+    except (AttributeError, RuntimeError, TypeError):  # an older torch, or another processor
+        return False
+    inner = float(alone[0, 0, 4, 4]), float(both[0, 0, 4, 4])
+    return all(abs(a - b) < PROBE_TOLERANCE for a, b in zip(inner, (-1.26, -7.4), strict=True))
+
+
+def lowered(x: Tensor) -> Tensor:
+    """x in the precision that convolutions will run in: what moves it about moves half the bytes.
+
+    Under autocast a convolution casts its input; casting before unshuffling and concatenating
+    gives the same numbers.
+    """
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
