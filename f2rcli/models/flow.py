@@ -198,8 +198,9 @@ AT_ONCE = 3  # channels: OpenCV takes twice as long for four
 
 def _remapped(picture: Tensor, places: Flow) -> Tensor:
     moved = torch.empty(picture.shape)
-    for i in range(0, picture.shape[1], AT_ONCE):
-        planes = picture[0, i : i + AT_ONCE].float().permute(1, 2, 0).contiguous().numpy()
-        warped = np.atleast_3d(_fetched(planes, places, cv2.INTER_CUBIC))
-        moved[0, i : i + AT_ONCE] = torch.from_numpy(warped).permute(2, 0, 1)
+    planes, out = picture[0].float().numpy(), moved[0].numpy()
+    for i in range(0, len(planes), AT_ONCE):
+        joined = np.asarray(cv2.merge(list(planes[i : i + AT_ONCE])), np.float32)
+        warped = _fetched(joined, places, cv2.INTER_CUBIC)
+        cv2.split(warped, list(out[i : i + AT_ONCE]))  # written in place
     return moved
