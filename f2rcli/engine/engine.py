@@ -75,6 +75,7 @@ class Engine:
     slack: Slack = STRICT  # of the residual contract
     lines: dict[int, Lines] = field(default_factory=dict)  # by lane, where some were taken out
     stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
+    threads: int = 1  # of the processor, that a stream may use
 
     def note(self, line: str) -> None:
         """Remember what a user should hear of, once."""
@@ -85,7 +86,7 @@ class Engine:
         """The same, for another clip like this one: nothing is known of its noise yet."""
         return Engine(
             self.settings, self.weights, self.torch_device, self.precision, self.tile,
-            used=self.used, slack=self.slack, stated=self.stated,
+            used=self.used, slack=self.slack, stated=self.stated, threads=self.threads,
         )  # fmt: skip
 
     @property
@@ -232,7 +233,7 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     """
     check_strengths(settings, info)
     keep_memory()
-    use_threads(settings.threads)
+    threads = use_threads(settings.threads)
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)
     wish = settings.tile
@@ -255,7 +256,9 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
             f"{info.name} holds {info.space.value}.",
             hint="Leave weights= out, or pass weights for such pictures.",
         )
-    engine = Engine(settings, chosen, device, precision, tile, stated=info.noise_profile)
+    engine = Engine(
+        settings, chosen, device, precision, tile, stated=info.noise_profile, threads=threads
+    )
     engine.slack = CODED if info.coded else STRICT
     if header.space is not info.space:
         engine.notes.append("gray pictures go through RGB weights")

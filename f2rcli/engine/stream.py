@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import chain, groupby, islice
 from typing import NamedTuple
 
@@ -15,10 +16,12 @@ from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine, Prediction, load_engine
 from f2rcli.engine.lines import LineRemover, remover_for
 from f2rcli.engine.noise_tracking import REFRESH_EVERY, NoiseTracker
+from f2rcli.engine.second_lane import Lane, second_lane
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import changes_nothing
 from f2rcli.frames import ClipInfo, Frame, same_samples
-from f2rcli.methods.base import Method, Moving, Prepared, Remembering, Restored
+from f2rcli.methods.base import Following, Method, Moving, Prepared, Remembering, Restored
+from f2rcli.models.flow import Flow
 from f2rcli.noise.model import NoiseModel
 from f2rcli.tee import tee_releasing
 from f2rcli.window import Window, windows
@@ -57,8 +60,9 @@ def denoise_stream(
         yield from (frame for frame in frames if not frame.context)
         return
     for _, lane in groupby(frames, key=lambda frame: frame.lane):
-        for frame in _denoise_lane(lane, info, engine, opening):
-            yield frame
+        with second_lane(engine) as beside:
+            for frame in _denoise_lane(lane, info, engine, opening, beside):
+                yield frame
         if engine.noise is not None:
             engine.lane_noise.append((frame.layout, engine.noise))
     for line in engine.aside.lines():
@@ -66,26 +70,26 @@ def denoise_stream(
 
 
 def _denoise_lane(
-    frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: Opening
+    frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: Opening, beside: Lane
 ) -> Iterator[Frame]:
     if not info.interlaced or info.height < 4:
-        yield from restore_stream(frames, engine, opening=opening)
+        yield from restore_stream(frames, engine, opening=opening, lane=beside)
     else:
         first, second = tee_releasing(frames, 2)
-        top = _one_field_restored(first, 0, engine, opening)
-        bottom = _one_field_restored(second, 1, engine, opening)
+        top = _one_field_restored(first, 0, engine, opening, beside)
+        bottom = _one_field_restored(second, 1, engine, opening, beside)
         for upper, lower in zip(top, bottom, strict=True):
             yield _woven(upper, lower)
 
 
 def _one_field_restored(
-    frames: Iterable[Frame], parity: int, engine: Engine, opening: Opening
+    frames: Iterable[Frame], parity: int, engine: Engine, opening: Opening, beside: Lane
 ) -> Iterator[Frame]:
     def opening_field() -> Iterator[Frame]:
         return (one_field(frame, parity) for frame in (() if opening is None else opening()))
 
     fields = (one_field(frame, parity) for frame in frames)
-    return restore_stream(fields, engine, opening=opening_field)
+    return restore_stream(fields, engine, opening=opening_field, lane=beside)
 
 
 def restore_stream(
@@ -93,10 +97,11 @@ def restore_stream(
     engine: Engine,
     watch: Callable[[Restored], None] | None = None,
     opening: Opening = None,
+    lane: Lane | None = None,
 ) -> Iterator[Frame]:
     """Every frame restored that is not context. `watch` is given all estimates of each that is no
     copy of the one before; those of sensor values as networks see them (`VarianceStabiliser`).
-    opening: see `denoise_stream`."""
+    opening: see `denoise_stream`; lane: where networks run, beside the caller's own thread."""
     whole = None if opening is None else _begun(unique(opening()), engine)
     waiting, pictures, _ = _begun(unique(frames), engine, whole)
     if not waiting:
@@ -105,73 +110,97 @@ def restore_stream(
     noise.measure_opening([copies[0] for copies in (whole and whole.waiting) or waiting])
     del whole
     method = engine.new_method(light=noise.light, faint=noise.faint)
+    lane = lane if lane is not None and isinstance(method, Following) else Lane()
     count, begun, steady = 0, False, Steady()
+    started: deque[_Started] = deque()  # with a window that is due, nothing is begun beyond it
+
+    def finished(ahead: int) -> Iterator[Frame]:
+        while len(started) > ahead:
+            one = started.popleft()
+            _watched(one.window, engine, noise, one.steady)
+            for frame in _finished(one, method, engine, noise, watch):
+                if not frame.context:
+                    engine.aside.add(frame.aside)
+                    yield put_back(frame)
+
     for window in windows(
         _ready(chain(_emptied(waiting), pictures), method, engine, noise), method.length, _joined
     ):
         count += 1
         if not window.before:
             steady = Steady()  # a shot begins
-        if noise.planes is not None and engine.settings.contract:
-            watched(steady, window.centre.copies[0], noise.planes)
         if all(copy.context for copy in window.centre.copies):
             if begun:  # what follows has been looked at; the reader goes on to its end
                 count += len(window.after) + sum(1 for _ in pictures)
                 break
-            missed = _missed(window, count, method)
-            if steady.stands or window.centre.prepared.luma.size <= QUICK_PIXELS:
-                _restored(window, method, engine, noise, steady, None, missed)
-            else:
-                _led_in(window, missed, method, noise, early=count <= method.length // 2)
+            _led_in(window, count, method, engine, noise, steady)
             continue
         begun = True
-        restored = _restored(window, method, engine, noise, steady, watch)
-        for frame in restored:
-            if not frame.context:
-                engine.aside.add(frame.aside)
-                yield put_back(frame)
+        started.append(_started(window, method, noise, steady, lane))
+        yield from finished(0 if noise.due(started[-1].view) else lane.ahead)
+    yield from finished(0)
     if count < method.length:
         few = f"{count} different frame{'s'[: count != 1]}"
         engine.note(f"{few}, though windows hold {method.length}: less is taken out")
 
 
-def _restored(
-    window: Window["_Entry"],
+class _Started(NamedTuple):
+    """A window whose centre is being restored."""
+
+    window: Window["_Entry"]
+    view: Window[Prepared]
+    flows: tuple[Flow | None, ...]  # into the frames right beside the centre
+    steady: Steady  # of the shot
+    restored: Callable[[], Restored]  # waits
+
+
+def _started(
+    window: Window["_Entry"], method: Method, noise: NoiseTracker, steady: Steady, lane: Lane
+) -> _Started:
+    view, model = _view(window), noise.model
+    if isinstance(method, Following):
+        restored = lane.start(partial(method.finish, view, model, method.follow(view, model)))
+    else:
+        restored = partial(method.restore, view, model)
+    return _Started(window, view, _motion(view, method), steady, restored)
+
+
+def _finished(
+    started: _Started,
     method: Method,
     engine: Engine,
     noise: NoiseTracker,
-    steady: Steady,
     watch: Callable[[Restored], None] | None,
     missed: int = 0,
 ) -> list[Frame]:
     """A window's centre, and its copies; `missed`: see `_missed`. A function of its own: no picture
     outlives it."""
+    window, view = started.window, started.view
     prepared, copies = window.centre.prepared, window.centre.copies
-    view = _view(window)
-    restored = method.restore(view, noise.model)
+    restored = started.restored()
     noise.refresh(method, view, _shown(window), missed)
     if watch is not None:
         watch(restored)
     # the picture is what networks saw, unless they saw it through something
     picture = prepared.noisy if noise.space is None else engine.to_tensor(copies[0])
     change = noise.back(restored.refined) - picture
-    done = engine.to_frame(copies[0], picture, change, _beside(window, method, steady, noise))
+    near = tuple(entry.copies[0] for entry in (*window.before[-1:], *window.after[:1]))
+    beside = Beside(near, started.flows, started.steady, noise.measured, noise.planes)
+    done = engine.to_frame(copies[0], picture, change, beside)
     return [done, *(replace(copy, planes=done.planes) for copy in copies[1:])]
 
 
-def _beside(
-    window: Window["_Entry"], method: Method, steady: Steady, noise: NoiseTracker
-) -> Beside:
-    """The frames right before and after a window's centre, with the motion that is known."""
-    near = (*window.before[-1:], *window.after[:1])
-    centre = window.centre.prepared
-    flows = (
-        method.motion(centre, entry.prepared) if isinstance(method, Moving) else None
-        for entry in near
-    )
-    return Beside(
-        tuple(entry.copies[0] for entry in near), tuple(flows), steady, noise.measured, noise.planes
-    )
+def _watched(window: Window["_Entry"], engine: Engine, noise: NoiseTracker, steady: Steady) -> None:
+    if noise.planes is not None and engine.settings.contract:
+        watched(steady, window.centre.copies[0], noise.planes)
+
+
+def _motion(view: Window[Prepared], method: Method) -> tuple[Flow | None, ...]:
+    """The motion from a centre into the frames right before and after it, where it is known."""
+    near = (*view.before[-1:], *view.after[:1])
+    if not isinstance(method, Moving):
+        return (None,) * len(near)
+    return tuple(method.motion(view.centre, frame) for frame in near)
 
 
 def _missed(window: Window["_Entry"], count: int, method: Method) -> int:
@@ -182,14 +211,26 @@ def _missed(window: Window["_Entry"], count: int, method: Method) -> int:
 
 
 def _led_in(
-    window: Window["_Entry"], missed: int, method: Method, noise: NoiseTracker, *, early: bool
+    window: Window["_Entry"],
+    count: int,
+    method: Method,
+    engine: Engine,
+    noise: NoiseTracker,
+    steady: Steady,
 ) -> None:
-    """Look at a window before an excerpt that need not be restored: the noise is measured where
-    the whole run does; `missed`: see `_missed`, `early`: whether it is to come yet."""
+    """Look at a window before an excerpt, the `count`th: as the whole run does, but where frames
+    are large and nothing stands still, only as far as what follows depends on it."""
+    _watched(window, engine, noise, steady)
+    missed = _missed(window, count, method)
+    if steady.stands or window.centre.prepared.luma.size <= QUICK_PIXELS:
+        _finished(
+            _started(window, method, noise, steady, Lane()), method, engine, noise, None, missed
+        )
+        return
     view = _view(window)
     if isinstance(method, Remembering):
         method.pass_over(view, noise.model)
-    if missed or (not early and noise.due(view)):
+    if missed or (count > method.length // 2 and noise.due(view)):
         method.restore(view, noise.model)  # finds the flows that measuring begins from
         noise.refresh(method, view, _shown(window), missed)
 

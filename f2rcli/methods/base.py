@@ -95,6 +95,19 @@ class Moving(Protocol):
 
 
 @runtime_checkable
+class Following(Protocol):
+    """A method that restores in two steps; `restore` is both."""
+
+    def follow(self, window: Window[Prepared], noise: NoiseModel | None) -> Any:
+        """What there is to know of a window's motion and past; in the order of frames."""
+        ...
+
+    def finish(self, window: Window[Prepared], noise: NoiseModel | None, followed: Any) -> Restored:
+        """Restore the centre. It keeps nothing, and may run while a later window is followed."""
+        ...
+
+
+@runtime_checkable
 class Remembering(Protocol):
     """A method whose results depend on more of the past than its windows hold."""
 

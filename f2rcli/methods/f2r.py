@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -124,6 +124,19 @@ def _whole(flow: Flow, frame: Prepared) -> Flow:
     return whole
 
 
+def _whole_pair(rated: tuple[Flow, Map], frame: Prepared) -> tuple[Flow, Map]:
+    """A flow and its agreement in a frame's own pixels."""
+    flow, agreement = rated
+    return _whole(flow, frame), doubled(agreement, frame.luma.shape)
+
+
+class Followed(NamedTuple):
+    """What is known of a window before networks run."""
+
+    rated: list[tuple[Flow, Map]]  # per neighbour, at half the size: flow, and its agreement
+    memory: Memory | None
+
+
 class F2RNetworks(nn.Module):
     """The three trained parts of F2R."""
 
@@ -177,12 +190,25 @@ class F2R:
 
     def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
         """See Method.restore. Without neighbours only the coarse estimate is left."""
-        noisy, coarse = window.centre.noisy, window.centre.coarse
+        return self.finish(window, noise, self.follow(window, noise))
+
+    def follow(self, window: Window[Prepared], noise: NoiseModel | None) -> Followed | None:
+        """See Following. None where the coarse estimate is the result."""
         memory = self.remember(window.before[0], noise) if window.before else None
         self.flows.forget_before(min(p.index for p in (window.centre, *window.neighbours)))
         if not window.neighbours or self.estimate is Estimate.COARSE:
+            return None
+        return Followed(list(self._rated(window)), memory)
+
+    def finish(
+        self, window: Window[Prepared], noise: NoiseModel | None, followed: Followed | None
+    ) -> Restored:
+        """See Following."""
+        noisy, coarse = window.centre.noisy, window.centre.coarse
+        if followed is None:
             return Restored(coarse, coarse, coarse)
-        aligned = self.align(window, memory=memory)
+        rated = (_whole_pair(pair, window.centre) for pair in followed.rated)
+        aligned = self.align(window, rated, followed.memory)
         anchor = self.anchor(aligned)
         guided = anchor.guided(coarse)
         if self.estimate is Estimate.ANCHOR:
@@ -250,12 +276,15 @@ class F2R:
 
     def rated(self, window: Window[Prepared]) -> Iterator[tuple[Flow, Map]]:
         """The flow to every neighbour and how well it agrees with the one back, one by one."""
+        return (_whole_pair(pair, window.centre) for pair in self._rated(window))
+
+    def _rated(self, window: Window[Prepared]) -> Iterator[tuple[Flow, Map]]:
+        """The same at half the size, as the book has it."""
         centre = window.centre
         self.flows.chain([*window.before, centre, *window.after])
         for neighbour in window.neighbours:
             flow = self.flows.flow(centre, neighbour)
-            agreement = self.flows.agreement(centre, neighbour, flow)
-            yield _whole(flow, centre), doubled(agreement, centre.luma.shape)
+            yield flow, self.flows.agreement(centre, neighbour, flow)
 
     def align_strictly(self, window: Window[Prepared]) -> Aligned:
         """The same with nothing of the centre: flows between neighbours, by constant velocity."""

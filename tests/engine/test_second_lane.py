@@ -1,0 +1,82 @@
+"""Two frames at a time: the same bytes in the same order, and a clean end whatever happens."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from f2rcli.engine import noise_tracking
+from f2rcli.engine.stream import Engine, denoise_stream
+from f2rcli.errors import DeviceError
+from f2rcli.frames import Frame
+from f2rcli.methods.base import Restored
+from f2rcli.methods.f2r import F2R
+from tests.engine.conftest import engine_for, info_of, noisy_clip
+
+SMALL = {"height": 24, "width": 32}
+
+
+def denoised(frames: list[Frame], engine: Engine) -> list[Frame]:
+    return list(denoise_stream(iter(frames), info_of(frames), engine))
+
+
+def lanes() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if "networks" in thread.name]
+
+
+def test_bytes_are_those_of_one_thread_past_cuts_copies_and_new_measurements(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(noise_tracking, "REFRESH_EVERY", 4)
+    first = noisy_clip(10, seed=0, **SMALL)
+    frames = [*first, first[-1], *noisy_clip(4, seed=9, **SMALL)]
+    one, two = (engine_for(frames, threads=threads) for threads in (1, 2))
+    for a, b in zip(denoised(frames, one), denoised(frames, two), strict=True):
+        assert a.pts == b.pts
+        for plane, other in zip(a.planes, b.planes, strict=True):
+            np.testing.assert_array_equal(plane, other)
+    assert one.noise == two.noise
+    assert one.returned.share == two.returned.share
+
+
+def test_an_error_of_the_networks_comes_after_the_frames_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frames = noisy_clip(12, **SMALL)
+    engine = engine_for(frames, threads=2, sigma=25.0)
+    taken: list[Frame] = []
+    given: list[Frame] = []
+    finish = F2R.finish
+
+    def failing(method: F2R, view: object, *rest: object) -> Restored:
+        if view.centre.index == 3:  # type: ignore[attr-defined]  # a window
+            raise DeviceError("the device is gone.")
+        return finish(method, view, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(F2R, "finish", failing)
+    source = (taken.append(frame) or frame for frame in frames)  # type: ignore[func-returns-value]
+    with pytest.raises(DeviceError, match="gone"):
+        given.extend(denoise_stream(source, info_of(frames), engine))
+    assert len(given) == 3
+    assert len(taken) < 12
+    assert not lanes()
+
+
+def test_no_thread_outlives_a_stream_that_is_left() -> None:
+    frames = noisy_clip(9, **SMALL)
+    engine = engine_for(frames, threads=2, sigma=25.0)
+    stream = denoise_stream(iter(frames), info_of(frames), engine)
+    next(stream)
+    assert len(lanes()) == 1
+    assert torch.get_num_threads() == 1
+    stream.close()  # type: ignore[attr-defined]  # a generator
+    assert not lanes()
+    assert torch.get_num_threads() == 2
+
+
+def test_one_thread_stays_alone() -> None:
+    frames = noisy_clip(3, **SMALL)
+    stream = denoise_stream(iter(frames), info_of(frames), engine_for(frames, threads=1, sigma=9.0))
+    next(stream)
+    assert not lanes()
