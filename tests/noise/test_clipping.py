@@ -1,0 +1,25 @@
+"""What clipping does to noise, against a numerical integral."""
+
+import numpy as np
+import pytest
+import torch
+
+from f2rcli.noise.clipping import _density, clipped_moments
+
+
+@pytest.mark.parametrize("sigma", [0.004, 0.1, 0.4])
+def test_the_moments_are_those_of_clipped_normal_noise(sigma: float) -> None:
+    signal = np.array([0.0, 0.01, 0.3, 0.95, 1.0])
+    steps = np.linspace(-8, 8, 160_001)
+    weights = np.exp(-0.5 * steps**2)
+    clipped = np.clip(signal[:, None] + sigma * steps, 0, 1)
+    mean = np.average(clipped, axis=1, weights=weights)
+    variance = np.average((clipped - mean[:, None]) ** 2, axis=1, weights=weights)
+    given = torch.tensor(signal, dtype=torch.float32).view(1, 1, 1, -1)
+    shift, left = clipped_moments(given, torch.full_like(given, sigma))
+    np.testing.assert_allclose(shift.flatten(), mean - signal, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(left.flatten(), variance / sigma**2, rtol=1e-2, atol=1e-2)
+
+
+def test_no_density_is_below_what_processors_compute_fast() -> None:
+    assert _density(torch.tensor([-300.0, -14.0, 14.0, 300.0])).min() > torch.finfo().tiny
