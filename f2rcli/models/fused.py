@@ -105,11 +105,11 @@ def _run(
 
 def fuses(x: Tensor) -> bool:
     """Whether convolutions of x run by oneDNN with what follows them."""
-    return x.device.type == "cpu" and not torch.is_grad_enabled() and _works(x.dtype)
+    return x.device.type == "cpu" and not torch.is_grad_enabled() and works(x.dtype)
 
 
 @cache
-def _works(dtype: torch.dtype) -> bool:
+def works(dtype: torch.dtype) -> bool:
     """Whether the operators are there for this type, and give what they should."""
     if dtype not in (torch.float32, torch.bfloat16):
         return False

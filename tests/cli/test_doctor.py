@@ -2,10 +2,13 @@
 
 import json
 
+import pytest
+
 from f2rcli import weights
 from f2rcli.cli.commands import doctor
 from f2rcli.engine import self_test
 from f2rcli.errors import EXIT_FAILURE
+from f2rcli.models import fused
 
 
 def test_doctor_notices_an_engine_that_makes_things_worse(f2r, monkeypatch) -> None:
@@ -35,3 +38,11 @@ def test_psnr_of_known_noise() -> None:
     clean, noisy = self_test.synthetic_clip()
     assert 22.0 < self_test.psnr(noisy, clean) < 22.6  # 20 log10(255 / 20), clipping aside
     assert self_test.psnr(clean, clean) > 100
+
+
+def test_doctor_says_how_networks_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "in one pass" in next(doctor.devices()).text
+    monkeypatch.setattr(fused, "works", lambda dtype: False)
+    found = next(doctor.devices())
+    assert "step by step" in found.text
+    assert found.good

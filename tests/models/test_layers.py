@@ -96,7 +96,7 @@ def test_what_follows_a_convolution_is_the_same_in_one_pass(
     picture, extra = torch.rand(1, 3, 16, 24), torch.rand(1, 4, 8, 12)
     with torch.inference_mode(), torch.autocast("cpu", dtype, enabled=dtype is not torch.float32):
         found = network(picture, extra).float()
-        monkeypatch.setattr(fused, "_works", lambda _: False)
+        monkeypatch.setattr(fused, "works", lambda _: False)
         wanted = network(picture, extra).float()
     close = 1e-5 if dtype is torch.float32 else 0.03
     torch.testing.assert_close(found, wanted, rtol=0, atol=close * float(wanted.abs().max()))
@@ -118,9 +118,9 @@ def test_a_torch_without_the_operators_takes_the_steps_one_by_one(
     def missing(*_: object) -> torch.Tensor:
         raise RuntimeError("no such operator")
 
-    fused._works.cache_clear()
+    fused.works.cache_clear()
     monkeypatch.setattr(fused, "_run", missing)
     layer, picture = torch.nn.Conv2d(4, 4, 3, padding=1), torch.rand(1, 4, 8, 8)
     with torch.no_grad():
         torch.testing.assert_close(fused.convolved(layer, picture), layer(picture))
-    fused._works.cache_clear()
+    fused.works.cache_clear()

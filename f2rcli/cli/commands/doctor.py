@@ -96,10 +96,16 @@ def _has(name: str, mode: str) -> bool:
 
 
 def devices() -> Iterator[Finding]:
-    """The devices that torch can use."""
+    """The devices that torch can use, and how networks run on the processor."""
     import torch
 
-    yield Finding("device", f"cpu, {torch.get_num_threads()} threads")
+    from f2rcli.engine.device import DTYPES, choose_precision
+    from f2rcli.models.fused import works
+
+    precision = choose_precision("auto", torch.device("cpu"))
+    how = "in one pass" if works(DTYPES[precision]) else "step by step, which is slower"
+    threads = torch.get_num_threads()
+    yield Finding("device", f"cpu, {threads} threads, {precision}, convolutions {how}")
     for index in range(torch.cuda.device_count()):
         what = torch.cuda.get_device_properties(index)
         yield Finding("device", f"cuda:{index}, {what.name}, {what.total_memory / 1e9:.0f} GB")
