@@ -76,8 +76,8 @@ def _new_search(finest: int = 1) -> cv2.DISOpticalFlow:
     search.setFinestScale(finest)
     search.setPatchSize(8)
     search.setPatchStride(4)
-    search.setGradientDescentIterations(16)
-    search.setVariationalRefinementIterations(5)
+    search.setGradientDescentIterations(12)
+    search.setVariationalRefinementIterations(3)
     search.setVariationalRefinementAlpha(60.0)
     return search
 
