@@ -24,7 +24,7 @@ ROOMS = (
     {"evaluation", "batch", "export"},
     {"training"},
     {"api"},
-    {"cli"},
+    {"cli", "napari"},
 )
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 LIGHT = {

@@ -17,14 +17,13 @@ from f2rcli.frames import Plane
 from f2rcli.io.atomic import PartFolder, exists_error
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.ledger import count
-from f2rcli.io.microscopy.of_tiff import tiff_passport
 from f2rcli.io.microscopy.ome_zarr import is_zarr
 from f2rcli.io.microscopy.passport import Facts, Passport
 from f2rcli.io.microscopy.reader import MicroscopyFile
+from f2rcli.io.microscopy.stacks import passport_of
 from f2rcli.io.microscopy.writer import as_written
 from f2rcli.io.targets import same_file
 from f2rcli.io.tiff.axes import Series
-from f2rcli.io.tiff.file import TiffStack
 from f2rcli.io.tiff.plan import StackDetail, check_options
 from f2rcli.io.tiff.reader import StackReader
 from f2rcli.io.tiff.writer import StackWriter, averaged, digest_of
@@ -54,7 +53,7 @@ def plan_zarr(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     check_options(reader, options)
     _check_place(Path(target), reader.paths(), overwrite=options.overwrite)
     series = _only(reader, Path(target))
-    whole = passport_of(reader, series.number)
+    whole = passport_of(reader.stack, series.number)
     own = _carried(whole)
     return WritePlan(
         target=target,
@@ -125,14 +124,6 @@ def _arranged(series: Series) -> Series:
     return replace(series, axes=axes, shape=tuple(sizes[axis] for axis in axes), colour=False)
 
 
-def passport_of(reader: StackReader, number: int) -> Passport:
-    """What a stack of any format says about a series."""
-    stack = reader.stack
-    if isinstance(stack, MicroscopyFile):
-        return stack.passport(number)
-    return tiff_passport(stack, number) if isinstance(stack, TiffStack) else Passport()
-
-
 def _carried(passport: Passport) -> Passport:
     """The part of a passport that OME-Zarr holds."""
     names = [*_FACTS.values(), *(f"{name}Unit" for name in _FACTS.values())]
@@ -176,7 +167,7 @@ class ZarrWriter(StackWriter):
         group = zarr.open_group(str(self._part.path), mode="w", zarr_format=3 if three else 2)
         self.levels = [self._level(group, three, number, size)
                        for number, size in enumerate(_sizes(self.arranged))]  # fmt: skip
-        passport = _carried(passport_of(self.reader, self.numbers[0]))
+        passport = _carried(passport_of(self.reader.stack, self.numbers[0]))
         name = self.series.name or self.reader.info.name
         attributes = _metadata(self.arranged, passport, len(self.levels), name)
         version = {"version": "0.5"} if three else {}

@@ -1,0 +1,24 @@
+"""Stacks of every kind, for those who read single pictures: microscopes' formats and TIFF."""
+
+from pathlib import Path
+
+from f2rcli.io.microscopy.hdf5 import split_path
+from f2rcli.io.microscopy.of_tiff import tiff_passport
+from f2rcli.io.microscopy.passport import Passport
+from f2rcli.io.microscopy.reader import MicroscopyFile, kind_of
+from f2rcli.io.tiff.file import TiffStack
+from f2rcli.io.tiff.folder import open_stack as open_tiff
+from f2rcli.io.tiff.stack import Stack
+
+
+def open_stack(source: str) -> Stack:
+    """A stack by its suffix or content. Raises InputError for what cannot be read."""
+    path = Path(split_path(source)[0])
+    return open_tiff(source) if kind_of(path) is None else MicroscopyFile(path)
+
+
+def passport_of(stack: Stack, number: int) -> Passport:
+    """What a stack of any format says about a series."""
+    if isinstance(stack, MicroscopyFile):
+        return stack.passport(number)
+    return tiff_passport(stack, number) if isinstance(stack, TiffStack) else Passport()

@@ -1,0 +1,123 @@
+"""Files as napari's layers: f2r's own readers, with scales, units, names and colours.
+
+A layer is (data, keywords of napari's `Image`, "image"); its data are read when they are shown.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from f2rcli.io.microscopy.passport import Facts, Passport
+from f2rcli.io.microscopy.reader import kind_of
+from f2rcli.io.microscopy.stacks import open_stack, passport_of
+from f2rcli.io.tiff import claims
+from f2rcli.io.tiff.axes import UNNAMED, Series
+from f2rcli.io.tiff.stack import Stack
+from f2rcli.napari.views import Pictures, Shared
+
+Layer = tuple[Any, dict[str, Any], str]
+
+MICROMETRES = {"µm": 1.0, "nm": 1e-3, "pm": 1e-6, "Å": 1e-4, "mm": 1e3, "cm": 1e4, "m": 1e6,
+               "in.": 25400.0}  # fmt: skip
+MOST_CHANNELS = 16  # more of them are an axis, not layers
+
+
+def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Layer]] | None:
+    """The function that reads a path; None where it is no stack of f2r's."""
+    paths = [path] if isinstance(path, str) else path
+    known = all(kind_of(Path(one)) is not None or claims(one) for one in paths)
+    return read_layers if paths and known else None
+
+
+def read_layers(path: str | list[str]) -> list[Layer]:
+    """The layers of one file or of several: one for each series and channel.
+
+    Raises InputError for what cannot be read.
+    """
+    paths = [path] if isinstance(path, str) else path
+    return [layer for one in paths for layer in layers_of(open_stack(one))]
+
+
+def layers_of(stack: Stack) -> Iterator[Layer]:
+    """The layers of an open stack."""
+    shared = Shared(stack)
+    for series in stack.series:
+        title = Path(stack.name).name.split(".")[0]
+        title += f" {series.name or series.number + 1}" if len(stack.series) > 1 else ""
+        passport = passport_of(stack, series.number)
+        for data, word in _channels(shared, series):
+            facts = _channel_facts(passport, data.channel or 0, series)
+            name = f"{title} {facts.get('Name') or word}".strip()
+            yield data, _keywords(data, series, passport, facts, name), "image"
+
+
+def _channels(shared: Shared, series: Series) -> Iterator[tuple[Pictures, str]]:
+    """A view of each channel, or of each sample that is no colour, and a word for it."""
+    count = dict(series.outer).get("C", 1)
+    channels = range(count) if 1 < count <= MOST_CHANNELS else [None]
+    samples = range(series.samples) if series.samples > 1 and not series.colour else [None]
+    for channel, sample in product(channels, samples):
+        places = {"channel": channel, "sample": sample}
+        words = [f"{word} {place + 1}" for word, place in places.items() if place is not None]
+        yield Pictures(shared, series, channel, sample), " ".join(words)
+
+
+def _channel_facts(passport: Passport, channel: int, series: Series) -> Facts:
+    known = len(passport.channels) == dict(series.outer).get("C", 1) <= MOST_CHANNELS
+    return passport.channels[channel] if known else {}
+
+
+def _keywords(
+    data: Pictures, series: Series, passport: Passport, facts: Facts, name: str
+) -> dict[str, Any]:
+    axes = time_named(data.axes)
+    known = axes[:-1] if series.colour else axes
+    steps = [step_of(passport, axis) for axis in known]
+    keywords: dict[str, Any] = {
+        "name": name,
+        "scale": tuple(step for step, _ in steps),
+        "units": tuple(unit for _, unit in steps),
+        "axis_labels": tuple(known.lower()),
+        "rgb": series.colour,
+        "metadata": {"axes": axes},
+    }
+    if series.colour:
+        return keywords
+    colour = _colour(facts)
+    return keywords | {"contrast_limits": _limits(data)} | (
+        {"colormap": colour, "blending": "additive"} if colour else {}
+    )  # fmt: skip
+
+
+def time_named(axes: str) -> str:
+    """The letters with T for an only axis that a file does not name, as `f2r denoise` takes it."""
+    outer = [letter for letter in axes if letter not in "YXS"]
+    return axes.replace(outer[0], "T") if len(outer) == 1 and outer[0] in UNNAMED else axes
+
+
+def step_of(passport: Passport, axis: str) -> tuple[float, str]:
+    """The step along an axis and its unit: µm, s, or pixels where the file does not say."""
+    if axis == "T":
+        return (1.0, "pixel") if not passport.interval else (passport.interval, "s")
+    size = passport.pixels.get(f"PhysicalSize{axis}")
+    scale = MICROMETRES.get(passport.pixels.get(f"PhysicalSize{axis}Unit", "µm"))
+    return (1.0, "pixel") if not size or scale is None else (float(size) * scale, "µm")
+
+
+def _colour(facts: Facts) -> str | None:
+    """`#rrggbb` of a channel; None for white and for none."""
+    if "Color" not in facts:
+        return None
+    rgb = (int(facts["Color"]) & 0xFFFFFFFF) >> 8
+    return None if rgb == 0xFFFFFF else f"#{rgb:06x}"
+
+
+def _limits(data: Pictures) -> tuple[float, float]:
+    """Black and white of a channel as shown at first: the range of its middle picture."""
+    middle = data.picture(tuple(n // 2 for n in data.shape[: data.ndim - data.inner]))
+    real = middle[np.isfinite(middle)]
+    low, high = (float(real.min()), float(real.max())) if real.size else (0.0, 1.0)
+    return (low, high) if high > low else (low, low + 1.0)

@@ -1,0 +1,105 @@
+"""What the widget does with a layer's data: its axes, a preview of one frame, and a whole run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Event
+from typing import Any
+
+import numpy as np
+
+from f2rcli import api
+from f2rcli.api.axes import Grid
+from f2rcli.api.report import Report
+from f2rcli.napari.views import Array, Computed
+
+AROUND = 3  # frames on either side of a previewed one: what the networks look at
+NAMED = {2: "YX", 3: "TYX", 4: "TZYX", 5: "TCZYX"}  # taken for axes without names
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a run has done so far; written by its thread, read by the window's."""
+
+    done: int = 0
+    total: int = 0
+
+    def __call__(self, done: int, total: int | None) -> None:
+        self.done, self.total = done, total or 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A layer's data and what is asked for. Raises UsageError for axes that do not fit."""
+
+    data: Any  # any array (..., Y, X), or (..., Y, X, S) in colour
+    axes: str
+    strength: float = 1.0
+    colour: bool = False
+
+    def __post_init__(self) -> None:
+        Grid.of(self._source.shape, self.axes)
+
+    @property
+    def _source(self) -> Computed:
+        return Computed(self.data, 3 if self.colour else 2)
+
+    def whole(self, progress: Progress, stop: Event) -> tuple[Array, Report]:
+        """All of it, restored. Raises CancelledError once `stop` is set."""
+        return self._denoised(self._source, self.axes, progress, stop)
+
+    def preview(self, shown: Sequence[int], stop: Event) -> tuple[Array, Report]:
+        """The picture shown at these places along all axes, restored among its neighbours in
+        time. Its noise is measured on these alone, so a whole run may differ a little."""
+        outer = [letter for letter in self.axes.upper() if letter not in "YXS"]
+        key: list[int | slice] = list(shown[: len(outer)])
+        axes = "YXS" if self.colour else "YX"
+        if "T" not in outer:
+            return self._denoised(self._source[tuple(key)], axes, Progress(), stop)
+        time = outer.index("T")
+        first, last = near(shown[time], self.data.shape[time])
+        key[time] = slice(first, last)
+        clean, report = self._denoised(self._source[tuple(key)], f"T{axes}", Progress(), stop)
+        return clean[shown[time] - first], report
+
+    def _denoised(
+        self, data: Any, axes: str, progress: Progress, stop: Event
+    ) -> tuple[Array, Report]:
+        return api.denoise(
+            data, axes=axes, strength=self.strength, progress=progress, cancel=stop.is_set,
+            return_report=True,
+        )  # fmt: skip
+
+
+def near(frame: int, frames: int) -> tuple[int, int]:
+    """The first and one past the last of the frames that a preview takes: 2 AROUND + 1 of them,
+    less where there are fewer."""
+    count = min(frames, 2 * AROUND + 1)
+    first = min(max(0, frame - AROUND), frames - count)
+    return first, first + count
+
+
+def axes_of(shape: Sequence[int], labels: Sequence[str], known: str | None, *, colour: bool) -> str:
+    """The axes of a layer, as proposed to its user.
+
+    known: as f2r's reader named them; labels: napari's, of all axes but colours.
+    """
+    tail = "S" if colour else ""
+    count = len(shape) - len(tail)
+    if known is not None and len(known) == len(shape):
+        return known
+    letters = "".join(label.upper() for label in labels if len(label) == 1 and label.isalpha())
+    if len(set(letters)) == count and letters.endswith("YX"):
+        return letters + tail
+    return NAMED.get(count, "") + tail
+
+
+def words_of(report: Report) -> str:
+    """The noise law of each lane, and what a user should know, one a line."""
+    lines = [str(noise) for noise in report.noise] or ["noise: not measured"]
+    return "\n".join([*lines, *report.notes])
+
+
+def levels_of(difference: Array) -> tuple[float, float]:
+    """Black and white for a picture of what was taken away: four deviations around zero."""
+    spread = 4 * float(np.nanstd(difference)) or 1.0
+    return -spread, spread

@@ -1,0 +1,198 @@
+"""The widget: choose a layer and a strength, look at the frame on screen, run, look at the rest.
+
+Runs go in a thread of their own; the window asks them how far they are.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Event
+from typing import Any
+
+from magicgui.widgets import (
+    CheckBox,
+    Container,
+    FloatSlider,
+    Label,
+    LineEdit,
+    ProgressBar,
+    PushButton,
+    create_widget,
+)
+from napari.layers import Image
+from napari.qt.threading import create_worker
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QTimer
+
+from f2rcli.errors import CancelledError, F2RError
+from f2rcli.napari.runs import Progress, Run, axes_of, levels_of, words_of
+from f2rcli.napari.views import Difference
+
+LOOK = 100  # milliseconds between looks at a run's progress
+PREVIEW = "f2r preview"
+
+
+class DenoisePanel(Container):
+    """The panel beside the viewer."""
+
+    def __init__(self, napari_viewer: Any) -> None:
+        self._viewer = napari_viewer
+        self.layer = create_widget(label="layer", annotation=Image)
+        self.axes = LineEdit(
+            label="axes",
+            tooltip="A letter per axis: T time, Z depth, C channel, Y rows, X columns, S colours.",
+        )
+        self.strength = FloatSlider(
+            label="strength", value=1.0, min=0.0, max=4.0,
+            tooltip="1 removes the measured noise, less keeps grain.",
+        )  # fmt: skip
+        self.difference = CheckBox(label="difference layer", value=True)
+        self.preview = PushButton(text="Preview this frame")
+        self.start = PushButton(text="Denoise")
+        self.cancel = PushButton(text="Cancel", enabled=False)
+        self.bar = ProgressBar(value=0, max=1)
+        self.noise = Label(value="")
+        self.noise.native.setWordWrap(True)  # a law or a note is longer than the panel is wide
+        super().__init__(
+            widgets=[self.layer, self.axes, self.strength, self.difference, self.preview,
+                     self.start, self.cancel, self.bar, self.noise],
+        )  # fmt: skip
+        self._stop, self._progress = Event(), Progress()
+        self.worker: Any = None  # while a run goes on
+        self._timer = QTimer()
+        self._timer.setInterval(LOOK)
+        self._timer.timeout.connect(self._look)
+        self.native.destroyed.connect(lambda: self._stop.set())
+        self.layer.changed.connect(self._propose)
+        self.preview.clicked.connect(self.show_preview)
+        self.start.clicked.connect(self.denoise)
+        self.cancel.clicked.connect(self._stop_now)
+        self._propose()
+
+    def show_preview(self) -> None:
+        """Restore the frame on screen, into a layer that the next preview replaces."""
+        layer, run = self.layer.value, self._run()
+        if run is None:
+            return
+        shown = layer.world_to_data(self._viewer.dims.point[-layer.ndim :])
+        sizes = layer.data.shape[: layer.ndim]
+        at = [min(max(0, round(v)), n - 1) for v, n in zip(shown, sizes, strict=True)]
+        stop = self._stop = Event()
+        self._begin(lambda: run.preview(at, stop), lambda done: self._show_preview(layer, *done))
+
+    def denoise(self) -> None:
+        """Restore the whole layer into a new one."""
+        layer, run = self.layer.value, self._run()
+        if run is None:
+            return
+        stop, progress = Event(), Progress()
+        self._stop, self._progress = stop, progress
+        self._begin(lambda: run.whole(progress, stop), lambda done: self._show(layer, *done))
+
+    def _propose(self) -> None:
+        layer = self.layer.value
+        if layer is not None:
+            known = layer.metadata.get("axes")
+            labels = [str(label) for label in layer.axis_labels]
+            self.axes.value = axes_of(layer.data.shape, labels, known, colour=layer.rgb)
+
+    def _run(self) -> Run | None:
+        """What is asked for; None, and a word why, where that cannot be done."""
+        layer = self.layer.value
+        if layer is None or layer.multiscale:
+            show_error("f2r: choose an image layer without several scales.")
+            return None
+        try:
+            return Run(
+                data=layer.data, axes=self.axes.value, strength=self.strength.value,
+                colour=layer.rgb,
+            )  # fmt: skip
+        except F2RError as error:
+            self._tell(error)
+            return None
+
+    def _begin(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
+        self._busy(True)
+        self.worker = create_worker(_outcome, work, _start_thread=False)
+        self.worker.returned.connect(lambda done: self._end(done, then))
+        self.worker.errored.connect(lambda error: self._busy(False))  # napari shows it
+        self.worker.start()
+
+    def _end(self, done: Any, then: Callable[[Any], None]) -> None:
+        self._busy(False)
+        if not isinstance(done, Refused):
+            then(done)
+            self.noise.value = words_of(done[1])
+        elif isinstance(done.error, CancelledError):
+            self.noise.value = "cancelled"
+        else:
+            self._tell(done.error)
+
+    def _show(self, layer: Any, clean: Any, report: Any) -> None:
+        kept = _looks(layer)
+        self._viewer.add_image(clean, name=f"{layer.name} denoised", **kept)
+        if not self.difference.value:
+            return
+        change = Difference(layer.data, clean, 3 if layer.rgb else 2)
+        middle = change.picture(tuple(n // 2 for n in change.shape[: change.ndim - change.inner]))
+        plain = {name: kept[name] for name in _PLACED}
+        self._viewer.add_image(
+            change, name=f"{layer.name} difference", contrast_limits=levels_of(middle),
+            visible=False, **plain,
+        )  # fmt: skip
+
+    def _show_preview(self, layer: Any, clean: Any, report: Any) -> None:
+        if PREVIEW in self._viewer.layers:
+            self._viewer.layers.remove(PREVIEW)
+        kept = _looks(layer)
+        kept |= {name: kept[name][-2:] for name in _PLACED} | {"metadata": {}}
+        self._viewer.add_image(clean, name=PREVIEW, **kept)
+        self.layer.value = layer
+
+    def _look(self) -> None:
+        self.bar.max = max(1, self._progress.total)
+        self.bar.value = self._progress.done
+
+    def _busy(self, busy: bool) -> None:
+        self.cancel.enabled = busy
+        self.start.enabled = self.preview.enabled = not busy
+        if busy:
+            self._timer.start()
+        else:
+            self._timer.stop()
+            self._look()
+            self.worker = None
+
+    def _stop_now(self) -> None:
+        self._stop.set()
+
+    def _tell(self, error: F2RError) -> None:
+        hint = f" {error.hint}" if error.hint else ""
+        self.noise.value = f"{error}{hint}"
+        show_error(f"f2r: {error}{hint}")
+
+
+_PLACED = ("scale", "translate", "units", "axis_labels")
+
+
+def _looks(layer: Any) -> dict[str, Any]:
+    """A layer's place and looks, for one that is to lie on it."""
+    kept = {name: getattr(layer, name) for name in _PLACED}
+    kept |= {"metadata": dict(layer.metadata), "rgb": layer.rgb}
+    if not layer.rgb:
+        kept |= {"colormap": layer.colormap, "contrast_limits": layer.contrast_limits}
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An error of f2r's as a run's result: it is told in one line, not as a traceback."""
+
+    error: F2RError
+
+
+def _outcome(work: Callable[[], Any]) -> Any:
+    """What a run gives."""
+    try:
+        return work()
+    except F2RError as error:
+        return Refused(error)
