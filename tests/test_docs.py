@@ -28,6 +28,7 @@ NOT_OURS = {
 }
 OTHER_PROGRAMS = {
     "--nthreads": "dask worker",
+    "--lifetime": "dask worker",
     "--resources": "dask worker",
     "--help": "every command has it, but not as a parameter",
     "--version": "of the program, not of a command",

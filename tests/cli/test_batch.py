@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from f2rcli.batch import runners
+from f2rcli.batch import cluster
 from f2rcli.cli.commands import batch
 from f2rcli.errors import (
     EXIT_BATCH,
@@ -221,7 +221,7 @@ def test_a_cluster_that_is_not_there_is_one_clear_line(
     f2r, tree, tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr(runners, "TIMEOUT", 1)
+    monkeypatch.setattr(cluster, "TIMEOUT", 1)
     done = f2r("denoise", tree, "-o", tmp_path / "out", "--cluster", "tcp://127.0.0.1:1")
     assert done.code == EXIT_USAGE
     assert "no scheduler answers there" in done.err

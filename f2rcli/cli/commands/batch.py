@@ -12,9 +12,10 @@ import typer
 
 from f2rcli import __version__
 from f2rcli.batch.child import ALONE
+from f2rcli.batch.cluster import check_address, run_on_cluster
 from f2rcli.batch.records import Records
 from f2rcli.batch.report import Report, check_report, report_path
-from f2rcli.batch.runners import check_address, run_here, run_on_cluster
+from f2rcli.batch.runners import run_here
 from f2rcli.batch.scan import Choice, Scan, scan
 from f2rcli.batch.settings import settings_hash
 from f2rcli.batch.targets import Placed, check_output, place_all
@@ -191,7 +192,7 @@ class Batch:
         """The outcomes as they come."""
         if self.cluster is None:
             return run_here(tasks, self.jobs, meter.progress)
-        return run_on_cluster(tasks, self.cluster, gpu=self.gpu)
+        return run_on_cluster(tasks, self.cluster, gpu=self.gpu, tell=meter.console.note)
 
 
 def _output(sources: tuple[str, ...], named: str | None) -> Path:

@@ -42,7 +42,7 @@ class BatchOptions:
     )  # fmt: skip
     cluster: str | None = setting(
         None, "Run the clips on a Dask cluster.",
-        metavar="tcp://HOST:PORT|local:N", group=BATCH,
+        metavar="tcp://HOST:PORT|FILE.json|local:N", group=BATCH,
     )  # fmt: skip
 
     def __post_init__(self) -> None:

@@ -1,0 +1,215 @@
+"""Clips at work on a Dask cluster: its scheduler is waited for, its workers are looked at first.
+
+A task lost with its worker is done again by another. The folders must be visible to every worker
+under the same paths. Dask trusts whoever can reach its scheduler: use it in networks that you
+trust.
+"""
+
+import contextlib
+import importlib
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from f2rcli.batch.fitness import Needs, needed, probe
+from f2rcli.batch.work import Outcome, Task, failure, process
+from f2rcli.documents import parse_json, read_text
+from f2rcli.errors import UsageError
+
+EXTRA = "pip install 'f2rcli[cluster]'"
+TIMEOUT = 10  # seconds to reach a scheduler
+SHOWN = 3  # workers that an error names
+
+Tell = Callable[[str], None]
+
+
+def check_address(address: str) -> None:
+    """Raise UsageError for what is no cluster, or without Dask."""
+    if not re.fullmatch(r"local:[1-9]\d*|(tcp|tls)://.+:\d+|.+\.json", address):
+        raise UsageError(
+            f"--cluster {address}: not a cluster.",
+            hint="Write tcp://HOST:PORT of a scheduler, its scheduler file (a .json), or local:N "
+            "for N workers here.",
+        )
+    scheduler_of(address)
+    try:
+        importlib.import_module("distributed")
+    except ImportError as error:
+        raise UsageError("--cluster: Dask is not installed.", hint=f"{EXTRA}") from error
+
+
+def scheduler_of(address: str) -> str:
+    """The address that a scheduler file holds; any other address as it is. Raises UsageError."""
+    if not address.endswith(".json"):
+        return address
+    try:
+        return str(parse_json(read_text(Path(address)))["address"])
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"--cluster {address}: there is no such file.",
+            hint=f"A scheduler writes it: dask scheduler --scheduler-file {address}",
+        ) from error
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UsageError(
+            f"--cluster {address}: is no scheduler file.",
+            hint=f"Write it with: dask scheduler --scheduler-file {address}",
+        ) from error
+
+
+def run_on_cluster(
+    tasks: Sequence[Task], address: str, *, gpu: bool, tell: Tell = lambda line: None
+) -> Iterator[Outcome]:
+    """Yield outcomes as they come. gpu: each task takes one of its worker's resource GPU.
+
+    tell: gets a line where there is something to wait for. Raises UsageError for a scheduler that
+    does not answer, and for workers that lack f2r, the paths or the GPU.
+    """
+    distributed = importlib.import_module("distributed")
+    with _client(distributed, address, gpu=gpu) as client, needed(tasks) as needs:
+        _await_workers(client, address, tell)
+        _check_workers(client, needs)
+        resources, brief = _resources(client, gpu=gpu), replace(needs, sources=())
+        by_key: dict[str, Task] = {}
+        unfit: set[str] = set()
+
+        def submit(task: Task, **where: Any) -> Any:
+            # pure=False: a key of its own for every call, or Dask would give an old result
+            future = client.submit(on_worker, task, brief, pure=False, resources=resources, **where)
+            by_key[future.key] = task
+            return future
+
+        waiting = distributed.as_completed([submit(task) for task in tasks])
+        try:
+            for future in waiting:
+                outcome = _outcome(future, by_key[future.key])
+                if outcome.status != UNFIT:
+                    yield outcome
+                    continue
+                unfit.add(outcome.where)
+                fit = [worker for worker in _workers(client) if worker not in unfit]
+                if fit:
+                    waiting.add(submit(by_key[future.key], workers=fit))
+                else:
+                    yield replace(outcome, status="failed")
+        finally:
+            client.cancel([future for future in waiting.futures if not future.done()])
+
+
+UNFIT = "unfit"  # status of a task that a worker sent back untouched
+
+
+def on_worker(task: Task, needs: Needs) -> Outcome:
+    """`process` on a worker that can; says which one. Workers may join at any time, so each looks
+    again at what it needs."""
+    where = str(importlib.import_module("distributed").get_worker().address)
+    lacking = probe(needs)
+    if lacking:
+        reason = f"worker {where}: {lacking}."
+        return replace(failure(task, reason, HINT), status=UNFIT, where=where)
+    return replace(process(task), where=where)
+
+
+HINT = "Start workers in the environment of this command, on machines that see the same folders."
+
+
+def _outcome(future: Any, task: Task) -> Outcome:
+    if future.status == "finished":
+        outcome: Outcome = future.result()
+        return outcome
+    error = future.exception() if future.status == "error" else None
+    if type(error).__name__ == "KilledWorker":
+        return failure(task, "every worker that took it died.", "See the workers' logs.")
+    return failure(task, f"lost by the cluster ({future.status}): {error}", "Run it again.")
+
+
+@contextlib.contextmanager
+def _client(distributed: Any, address: str, *, gpu: bool) -> Iterator[Any]:
+    kind, _, count = address.partition(":")
+    with contextlib.ExitStack() as stack:
+        if kind == "local":
+            cluster = distributed.LocalCluster(
+                n_workers=int(count), threads_per_worker=1, processes=True,
+                dashboard_address="127.0.0.1:0",  # None would be port 8787, open to all
+                resources={"GPU": 1} if gpu else None,
+            )  # fmt: skip
+            stack.enter_context(cluster)
+            yield stack.enter_context(distributed.Client(cluster))
+            return
+        try:
+            client = distributed.Client(scheduler_of(address), timeout=TIMEOUT)
+        except (OSError, TimeoutError) as error:
+            raise UsageError(
+                f"--cluster {address}: no scheduler answers there.",
+                hint="Start one with: dask scheduler",
+            ) from error
+        yield stack.enter_context(client)
+
+
+def _workers(client: Any) -> dict[str, Any]:
+    """What the scheduler knows of each worker, by address."""
+    workers: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
+    return workers
+
+
+def _await_workers(client: Any, address: str, tell: Tell) -> None:
+    """Return once there is a worker. Raises UsageError where the scheduler goes away before."""
+    if _workers(client):
+        return
+    call = client.submit(os.getpid, pure=False)  # clusters that adapt start workers for work only
+    tell(f"{address}: no workers yet; waiting for the first (Ctrl-C ends this)")
+    try:
+        call.result()
+    except CancelledError as error:
+        raise UsageError(
+            f"--cluster {address}: the scheduler went away.", hint="See its log."
+        ) from error
+
+
+def _check_workers(client: Any, needs: Needs) -> None:
+    """Raise UsageError for workers that could not do a clip, before one goes out."""
+    found = client.run(_portable(), needs.plain, on_error="return")
+    lacking = [(where, _words(answer)) for where, answer in sorted(found.items()) if answer]
+    if not lacking:
+        return
+    named = "; ".join(f"worker {where}: {words}" for where, words in lacking[:SHOWN])
+    more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
+    raise UsageError(f"--cluster: {named}{more}.", hint=HINT)
+
+
+def _words(answer: Any) -> str:
+    """What a worker lacks; an exception in one line."""
+    if isinstance(answer, str):
+        return answer
+    return " ".join(f"{type(answer).__name__}: {answer}".split())[:200]
+
+
+def _portable() -> Callable[[dict[str, Any]], str]:
+    """`probe` for workers that may have no f2r, or another one: it travels whole, not by name."""
+
+    def look(plain: dict[str, Any]) -> str:
+        try:
+            import f2rcli
+        except ImportError:
+            return "has no f2r"
+        if f2rcli.__version__ != plain["version"]:
+            return f"has f2r {f2rcli.__version__}, this is {plain['version']}"
+        from f2rcli.batch.fitness import Needs, probe
+
+        return probe(Needs(**plain))
+
+    return look
+
+
+def _resources(client: Any, *, gpu: bool) -> dict[str, float]:
+    workers = _workers(client).values()
+    offering = [worker for worker in workers if worker.get("resources", {}).get("GPU")]
+    if gpu and not offering:
+        raise UsageError(
+            "--device cuda: no worker of the cluster offers a GPU.",
+            hint='Start workers with: dask worker --resources "GPU=1"',
+        )
+    return {"GPU": 1.0} if gpu or len(offering) == len(workers) else {}
