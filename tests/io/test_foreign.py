@@ -186,8 +186,9 @@ class FakeCzi:
     def _entry(t: int, c: int, z: int) -> Any:
         part = SimpleNamespace(data=lambda resize: ARRAY[t, z, c][None, None, None, ..., None])
         return SimpleNamespace(
-            start=(5 + t, c, z, 0, 0, 0), shape=(1, 1, 1, 16, 20, 1), data_segment=lambda: part
-        )
+            start=(5 + t, c, z, 0, 0, 0), shape=(1, 1, 1, 16, 20, 1),
+            stored_shape=(1, 1, 1, 16, 20, 1), data_segment=lambda: part,
+        )  # fmt: skip
 
     def close(self) -> None:
         pass

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import tifffile
 
-from f2rcli.errors import InputError
 from f2rcli.io import open_reader, plan_output
 from f2rcli.io.base import WriteOptions
 from tests.io.stacks import movie, passed
@@ -114,7 +113,7 @@ class Czi(Closing):
         )
         return SimpleNamespace(
             start=(0, t, c, z, 0, 0, 0), shape=(1, 1, 1, 1, 12, 14, 1),
-            data_segment=lambda: part,
+            stored_shape=(1, 1, 1, 1, 12, 14, 1), data_segment=lambda: part,
         )  # fmt: skip
 
     def metadata(self) -> str:
@@ -279,18 +278,37 @@ def test_pictures_of_unusual_scans_are_in_their_places(
             np.testing.assert_array_equal(series.asarray(), one.array)
 
 
-def test_a_mosaic_is_not_supported_rather_than_damaged(
+def test_tiles_of_a_mosaic_are_joined_where_they_lie(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Tiles(Czi):
-        def __init__(self, path: Path) -> None:
-            super().__init__(path)
-            self.filtered_subblock_directory *= 2
+    """Three tiles that overlap, one of them lower; what none covers is 0, copies are left out."""
 
-    with pytest.raises(InputError, match=r"a\.czi: a mosaic of tiles is not supported") as raised:
-        through(tmp_path, monkeypatch, "czifile", Tiles)
-    assert "Stitch it" in str(raised.value.hint)
-    assert Tiles.closed
+    class Tiles(Czi):
+        axes, shape, start = "TYX0", (2, 14, 34, 1), (0, 100, -7, 0)
+
+        def __init__(self, path: Path) -> None:
+            self.tiles = [movie((2, 12, 14), seed=n) for n in range(3)]
+            self.filtered_subblock_directory = [
+                self._part(t, tile, 100 + 2 * (n == 1), -7 + 10 * n)
+                for t in range(2) for n, tile in enumerate(self.tiles)
+            ]  # fmt: skip
+            small = self._part(0, self.tiles[0], 100, -7)
+            small.shape = (1, 24, 28, 1)
+            self.filtered_subblock_directory.append(small)
+
+        def _part(self, t: int, tile: Any, row: int, column: int) -> Any:
+            part = SimpleNamespace(data=lambda resize: tile[t][None, ..., None])
+            return SimpleNamespace(start=(t, row, column, 0), data_segment=lambda: part,
+                                   shape=(1, 12, 14, 1), stored_shape=(1, 12, 14, 1))  # fmt: skip
+
+    source = install(tmp_path, monkeypatch, "czifile", Tiles)
+    with open_reader(source) as reader:
+        assert reader.ledger.lines() == ["a: a mosaic of 3 tiles, joined as the file places them"]
+    passed(source, tmp_path / "b.ome.tif", change=False)
+    first, second, third = Tiles(source).tiles
+    whole = np.zeros((2, 14, 34), first.dtype)
+    whole[:, :12, :14], whole[:, 2:, 10:24], whole[:, :12, 20:] = first, second, third
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "b.ome.tif"), whole)
 
 
 def test_scenes_are_series_of_their_own_sizes(
@@ -309,8 +327,9 @@ def test_scenes_are_series_of_their_own_sizes(
 
         def _part(self, s: int, t: int, array: Any) -> Any:
             part = SimpleNamespace(data=lambda resize: array[t][None, None, ..., None])
+            shape = (1, 1, *array.shape[1:], 1)
             return SimpleNamespace(start=(s, t, 9 * s, 20 * s, 0), data_segment=lambda: part,
-                                   shape=(1, 1, *array.shape[1:], 1))  # fmt: skip
+                                   shape=shape, stored_shape=shape)  # fmt: skip
 
     source = install(tmp_path, monkeypatch, "czifile", Scenes)
     passed(source, tmp_path / "b.ome.tif", change=False)

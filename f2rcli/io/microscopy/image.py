@@ -26,6 +26,7 @@ class Image:
     complete: Callable[[], Passport] | None = None  # all of it, where that takes time
     lacking: int = 0  # chunks that are not stored; they read as `fill`
     fill: Any = 0
+    remark: str = ""  # worth saying of how its pictures are made
 
     @property
     def note(self) -> str:

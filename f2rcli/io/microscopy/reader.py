@@ -82,6 +82,7 @@ class MicroscopyFile(Stack):
         self.series = [self._series(number) for number in range(len(self.images))]
         for one in self.series:
             check_series(one, self.name)
+        self.remarks += tuple(image.remark for image in self.images if image.remark)
         self.absent = [self._absent(number) for number in range(len(self.images))]
 
     def _unreadable(self, error: BaseException) -> InputError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -14,7 +15,7 @@ from f2rcli.io.tiff.library import DAMAGE
 
 _TO_MICROMETRES = 1e6
 _NANOSECONDS = 1e-9
-_STITCH = "Stitch it, or split it into files, in ZEN; or export it as OME-TIFF."
+_SPLIT = "Split it into files in ZEN, or export it as OME-TIFF."
 _CHANNEL = {  # of CZI and OME alike
     "Fluor": None,
     "AcquisitionMode": {"WideField", "LaserScanningConfocalMicroscopy", "SpinningDiskConfocal",
@@ -28,7 +29,7 @@ _CHANNEL = {  # of CZI and OME alike
 
 
 def open_czi(library: Any, path: Path) -> Opened:
-    """An image per scene. Mosaics of tiles, views and phases are refused."""
+    """An image per scene, its tiles joined. Views and phases are refused."""
     file = library.CziFile(path)
     try:
         return Opened(file, list(_images(file, path)))
@@ -42,33 +43,64 @@ def _images(file: Any, path: Path) -> Iterator[Image]:
     sizes = dict(zip(axes, (int(n) for n in file.shape), strict=True))
     odd = [a for a, n in sizes.items() if n > 1 and a not in "SMBTZCYX0"]
     if odd:
-        raise unsupported(path, f"axis {odd[0]} of a CZI is", _STITCH)
-    scenes: dict[int, dict[tuple[int, ...], Any]] = {}
+        raise unsupported(path, f"axis {odd[0]} of a CZI is", _SPLIT)
+    scenes: dict[int, list[Tile]] = {}
     for entry in file.filtered_subblock_directory:
-        begin = (int(a - b) for a, b in zip(entry.start, file.start, strict=True))
-        at = dict(zip(axes, begin, strict=True))
-        parts = scenes.setdefault(at.get("S", 0), {})
-        key = tuple(at.get(a, 0) for a in "TZC")
-        if key in parts:
-            raise unsupported(path, "a mosaic of tiles is", _STITCH)
-        parts[key] = entry
-    for number, parts in sorted(scenes.items()):
-        shapes = {tuple(entry.shape[axes.index(a)] for a in "YX") for entry in parts.values()}
-        if len(shapes) > 1:
-            raise unsupported(path, "a CZI with pictures of several sizes is", _STITCH)
-        own = {a: sizes[a] for a in "TZC" if a in sizes} | dict(
-            zip("YX", shapes.pop(), strict=True)
-        )
+        if tuple(entry.stored_shape) == tuple(entry.shape):  # others are smaller copies
+            tile = Tile.of(entry, axes, file.start)
+            scenes.setdefault(tile.at.get("S", 0), []).append(tile)
+    for number, tiles in sorted(scenes.items()):
         name = f"scene {number + 1}" if len(scenes) > 1 else path.stem
-        yield _image(file, name, own | {"S": sizes.get("0", 1)}, parts)
+        yield _image(file, name, sizes, tiles)
 
 
-def _image(file: Any, name: str, sizes: dict[str, int], parts: dict[tuple[int, ...], Any]) -> Image:
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A picture as it is stored: a whole plane, or a tile of a mosaic."""
+
+    entry: Any
+    at: dict[str, int]  # by axis; Y and X of its upper left pixel
+    height: int
+    width: int
+
+    @classmethod
+    def of(cls, entry: Any, axes: str, start: Any) -> "Tile":
+        """The tile of an entry of the file's directory."""
+        begin = (int(a - b) for a, b in zip(entry.start, start, strict=True))
+        height, width = (int(entry.shape[axes.index(a)]) for a in "YX")
+        return cls(entry, dict(zip(axes, begin, strict=True)), height, width)
+
+    def samples(self, count: int) -> Any:
+        """Its picture (height, width, count)."""
+        whole = self.entry.data_segment().data(resize=False)
+        return np.asarray(whole).reshape(self.height, self.width, count)
+
+
+def _image(file: Any, name: str, sizes: dict[str, int], tiles: list[Tile]) -> Image:
+    """The image of a scene: tiles lie where the file places them, later ones above."""
+    top, left = (min(tile.at[axis] for tile in tiles) for axis in "YX")
+    height = max(tile.at["Y"] + tile.height for tile in tiles) - top
+    width = max(tile.at["X"] + tile.width for tile in tiles) - left
+    count = sizes.get("0", 1)
+    own = {a: sizes[a] for a in "TZC" if a in sizes} | {"Y": height, "X": width, "S": count}
+    planes: dict[tuple[int, ...], list[Tile]] = {}
+    for tile in tiles:
+        planes.setdefault(tuple(tile.at.get(a, 0) for a in "TZC"), []).append(tile)
+
     def read(where: Where) -> Any:
-        entry = parts[tuple(where.get(a, 0) for a in "TZC")]
-        return entry.data_segment().data(resize=False)
+        found = planes[tuple(where.get(a, 0) for a in "TZC")]
+        whole = np.zeros((height, width, count), file.dtype)
+        for tile in found:
+            row, column = tile.at["Y"] - top, tile.at["X"] - left
+            there = np.s_[row : row + tile.height, column : column + tile.width]
+            whole[there] = tile.samples(count)
+        return whole
 
-    return Image(name, sizes, file.dtype, read, _passport(file, sizes))
+    most = max(map(len, planes.values()))
+    remark = (
+        "" if most == 1 else f"{name}: a mosaic of {most} tiles, joined as the file places them"
+    )
+    return Image(name, own, file.dtype, read, _passport(file, own), remark=remark)
 
 
 def _passport(file: Any, sizes: dict[str, int]) -> Passport:
