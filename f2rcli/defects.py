@@ -1,7 +1,8 @@
 """Samples that are no picture: hot and dead ones, fill values, floats that are no numbers.
 
 They are set aside before anything looks at a frame, so that no level, flow or noise is made of
-them, and put back into what comes out, bit for bit. What is neither single nor of one value over
+them, and put back into what comes out, bit for bit; but hot and dead samples of a mosaic that no
+other colour sees are repaired from their own. What is neither single nor of one value over
 an area is a picture, whatever its value.
 """
 
@@ -27,6 +28,8 @@ ABSURD = 1e18  # floats as far from 0 are no light, and their squares would over
 MOST_FILLED = 0.5  # of a plane's samples: a value that more of them have is its darkness
 GAP = 0.1  # of the range of a plane's samples, that lies between them and a fill value
 SOLID = 3, 0.8  # pixels a side of squares that cover that share of an area at the least
+CROSS = ((-1, 0), (1, 0), (0, -1), (0, 1))
+MOST_SHARED = 0.05  # of a hot sample that its neighbours in a mosaic, of other colours, see of it
 VALUES = 3  # fill values at either end that are looked for
 SAMPLED = 1 << 15  # samples that thresholds are read from
 
@@ -60,6 +63,7 @@ class Kept(NamedTuple):
     samples: Plane  # as many
     impulses: Impulses  # those that are hot or dead; the others are fill values,
     unreal: int  # but for so many that are no numbers
+    repaired: Places = NOWHERE  # of the impulses, which are not put back
 
 
 NOTHING = Kept(NOWHERE, np.zeros(0), NONE, 0)
@@ -72,18 +76,21 @@ class SetAside:
     frames: int = 0  # that were looked at
     hit: int = 0  # that held hot or dead samples
     impulses: int = 0  # most in a frame
+    repaired: int = 0  # of these, most in a frame
     unreal: int = 0  # in all frames
     fills: int = 0  # in all frames
 
     def add(self, aside: Sequence[Kept]) -> None:
         """Take in what the planes of a frame held."""
+        repaired = sum(one.repaired.size for one in aside)
         impulses = sum(one.impulses.places.size for one in aside)
         unreal = sum(one.unreal for one in aside)
         self.frames += 1
         self.hit += impulses > 0
         self.impulses = max(self.impulses, impulses)
+        self.repaired = max(self.repaired, repaired)
         self.unreal += unreal
-        self.fills += sum(one.places.size for one in aside) - impulses - unreal
+        self.fills += sum(one.places.size for one in aside) + repaired - impulses - unreal
 
     def lines(self) -> list[str]:
         """What is worth saying of it."""
@@ -92,13 +99,21 @@ class SetAside:
             most = "at most " if self.hit > 1 else ""
             said.append(
                 f"{most}{_samples(self.impulses)} a frame far from all around (hot or dead), in "
-                f"{self.hit} of {self.frames} frames: kept as stored"
+                f"{self.hit} of {self.frames} frames: {self._fate}"
             )
         if self.unreal:
             said.append(unreal_line(self.unreal))
         if self.fills:
             said.append(f"fill values in {_samples(self.fills)}: kept as stored")
         return said
+
+    @property
+    def _fate(self) -> str:
+        """What became of impulses."""
+        if not self.repaired:
+            return "kept as stored"
+        rest = "" if self.repaired == self.impulses else ", the others kept as stored"
+        return f"{'at most ' if self.hit > 1 else ''}{self.repaired} a frame repaired{rest}"
 
 
 def unreal_line(count: int) -> str:
@@ -131,12 +146,12 @@ def set_aside(frame: Frame, before: Sequence[Kept] = ()) -> Frame:
     before: what was set aside of the frame before it: its hot samples are looked for less strictly.
     """
     count = frame.layout.colour_planes
-    known = [one.impulses for one in before] or [NONE] * count
+    known = before or [NOTHING] * count
     found = [
         _of_plane(plane, index, frame.layout, known[index])
         for index, plane in enumerate(frame.planes[:count])
     ]
-    if not any(kept.places.size for _, kept in found):
+    if not any(kept.places.size or kept.repaired.size for _, kept in found):
         return frame
     planes = tuple(plane for plane, _ in found)
     aside = tuple(kept for _, kept in found)
@@ -155,8 +170,8 @@ def put_back(frame: Frame) -> Frame:
     return replace(frame, planes=tuple(planes), aside=())
 
 
-def _of_plane(plane: Plane, index: int, layout: PlaneLayout, known: Impulses) -> tuple[Plane, Kept]:
-    mosaic = layout.family is Family.BAYER
+def _of_plane(plane: Plane, index: int, layout: PlaneLayout, before: Kept) -> tuple[Plane, Kept]:
+    mosaic, known = layout.family is Family.BAYER, before.impulses
     chroma = layout.family is Family.YUV and index > 0
     least = LEAST[mosaic] * _span(layout, chroma=chroma)
     # black and white in a picture for the eye are no fill values
@@ -172,7 +187,8 @@ def _of_plane(plane: Plane, index: int, layout: PlaneLayout, known: Impulses) ->
         whole[at], hot[at] = without_impulses(
             part, least, known.within(row, column, plane.shape[1])
         )
-    return whole, _kept(plane, bad, hot & ~bad)
+    hot &= ~bad
+    return whole, _kept(plane, bad, hot, _alone(plane, whole, hot, before.repaired))
 
 
 def _span(layout: PlaneLayout, *, chroma: bool) -> float:
@@ -182,13 +198,49 @@ def _span(layout: PlaneLayout, *, chroma: bool) -> float:
     return min(white - black for black, white in ends)
 
 
-def _kept(plane: Plane, bad: Mask, hot: Mask) -> Kept:
-    places = np.flatnonzero(bad | hot)
-    if not places.size:
+def _kept(plane: Plane, bad: Mask, hot: Mask, repaired: Places = NOWHERE) -> Kept:
+    back = bad | hot
+    back.flat[repaired] = False
+    places, impulses = np.flatnonzero(back), np.flatnonzero(hot)
+    if not places.size and not repaired.size:
         return NOTHING
-    samples, impulses = plane.ravel()[places], np.flatnonzero(hot)
-    found = Impulses(impulses, plane.ravel()[impulses])
-    return Kept(places, samples, found, no_numbers(samples))
+    samples, found = plane.ravel()[places], Impulses(impulses, plane.ravel()[impulses])
+    return Kept(places, samples, found, no_numbers(samples), repaired)
+
+
+def _alone(plane: Plane, whole: Plane, hot: Mask, known: Places) -> Places:
+    """Places of hot samples of a mosaic whose four neighbours, all of other colours, see nothing of
+    them: defects of the sensor, since a lens spreads what is light over more than one pixel.
+
+    whole: the plane with what surrounds each hot sample in its place. known: places that were such
+    defects in the frame before, of which noise may hide more.
+    """
+    places = np.flatnonzero(hot)
+    rows, columns = np.divmod(places, plane.shape[1])
+    beyond = plane.flat[places].astype(np.float64) - whole.flat[places]
+    most = np.where(np.isin(places, known), 3 * MOST_SHARED, MOST_SHARED)
+    shared = np.mean([_excess(plane, rows + y, columns + x) for y, x in CROSS], axis=0)
+    alone: Places = places[shared * np.sign(beyond) < most * np.abs(beyond)]
+    return alone
+
+
+def _excess(plane: Plane, rows: Places, columns: Places) -> NDArray[np.float64]:
+    """How far samples lie above the median of the eight nearest of their colour; mirrored at the
+    border."""
+    near = [
+        plane[_mirrored(rows + y, plane.shape[0]), _mirrored(columns + x, plane.shape[1])]
+        for y in (0, -2, 2) for x in (0, -2, 2)
+    ]  # fmt: skip
+    own, *around = np.array(near, np.float64)
+    excess: NDArray[np.float64] = own - np.median(around, axis=0)
+    return excess
+
+
+def _mirrored(places: Places, length: int) -> Places:
+    """Places beyond the ends of an axis, seen in a mirror that keeps colours."""
+    folded = np.abs(places)
+    mirrored: Places = np.minimum(folded, 2 * (length - 1) - folded)
+    return mirrored
 
 
 def no_light(plane: Plane, *, fills: bool) -> Mask:

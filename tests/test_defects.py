@@ -114,7 +114,11 @@ def test_single_samples_far_from_all_around_are_found_and_no_others(
     assert [divmod(int(p), WIDTH) for p in kept.impulses.places] == sorted(places)
     seen = found.planes[0]
     assert all(70 < float(seen[place]) < 130 for place in places)
-    np.testing.assert_array_equal(np.delete(seen, kept.places), np.delete(plane, kept.places))
+    hot = kept.impulses.places
+    np.testing.assert_array_equal(np.delete(seen, hot), np.delete(plane, hot))
+    if layout is RAW:  # single ones are repaired; of a pair each sees the other
+        assert (kept.repaired.size, kept.places.tolist()) == (3, [40 * WIDTH + 60, 40 * WIDTH + 61])
+        plane.flat[np.setdiff1d(hot, kept.places)] = seen.flat[np.setdiff1d(hot, kept.places)]
     np.testing.assert_array_equal(put_back(found).planes[0], plane)
 
 
@@ -123,7 +127,34 @@ def test_a_mosaics_colours_have_neighbours_of_their_own() -> None:
     plane[::2, ::2] += 1500  # red light: every red sample is far above all around
     plane[51, 51] = 1500  # no more than red, and hot for a blue one
     (kept,) = set_aside(frame(plane, RAW)).aside
-    assert kept.places.tolist() == [51 * WIDTH + 51]
+    assert kept.impulses.places.tolist() == [51 * WIDTH + 51]
+    assert kept.repaired.size == 1
+
+
+@pytest.mark.parametrize("colour", [(1, 1, 1), (2, 0.5, 0.3), (0.3, 0.6, 2)])
+def test_in_a_mosaic_hot_samples_are_repaired_and_stars_of_any_colour_are_not(
+    colour: tuple[float, float, float],
+) -> None:
+    """What a lens has shown lies on more than one pixel, and so on more than one colour."""
+    rng = np.random.default_rng(5)
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    sky = np.zeros((HEIGHT, WIDTH))
+    for place in rng.uniform(4, (HEIGHT - 4, WIDTH - 4), (2, 2)):
+        far = (rows - place[0]) ** 2 + (columns - place[1]) ** 2
+        sky += rng.uniform(500, 3000) * np.exp(-far / (2 * 0.6**2))
+    for row, column, index in ((0, 0, 0), (0, 1, 1), (1, 0, 1), (1, 1, 2)):
+        sky[row::2, column::2] *= colour[index]
+    clean = codes(noisy() + np.minimum(sky, 3500), "u2")
+    assert not sum(kept.repaired.size for kept in set_aside(frame(clean, RAW)).aside)
+    places = rng.choice(np.flatnonzero(sky < 1), 6, replace=False)
+    plane = clean.copy()
+    plane.flat[places] += rng.integers(600, 3000, places.size).astype(np.uint16)
+    found = set_aside(frame(plane, RAW))
+    (kept,) = found.aside
+    assert sorted(kept.repaired) == sorted(places)
+    done = put_back(found).planes[0]
+    assert np.abs(done.flat[places] - 100.0).max() < 20  # of the noise, where 600 to 3000 were
+    np.testing.assert_array_equal(np.delete(done, places), np.delete(plane, places))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1e30, -9999.0, 65535.0])
@@ -195,4 +226,22 @@ def test_what_was_set_aside_is_told_in_a_few_words() -> None:
         "1 sample a frame far from all around (hot or dead), in 1 of 3 frames: kept as stored",
         "1 sample not finite (NaN or infinite): kept as stored",
         "fill values in 240 samples: kept as stored",
+    ]
+
+
+def test_repaired_samples_are_told_apart_from_those_that_stay() -> None:
+    plane = codes(noisy(), "u2")
+    plane[20, 30] = plane[60, 81] = 4000
+    found = SetAside()
+    found.add(set_aside(frame(plane, RAW)).aside)
+    assert found.lines() == [
+        "2 samples a frame far from all around (hot or dead), in 1 of 1 frames: 2 a frame repaired"
+    ]
+    plane[70, 30] = plane[70, 31] = 4000  # a pair
+    plane[40:60, 100:120] = 9000
+    found.add(set_aside(frame(plane, RAW)).aside)
+    assert found.lines() == [
+        "at most 4 samples a frame far from all around (hot or dead), in 2 of 2 frames: at most 2 "
+        "a frame repaired, the others kept as stored",
+        "fill values in 400 samples: kept as stored",
     ]
