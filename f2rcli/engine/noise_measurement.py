@@ -5,7 +5,6 @@ from dataclasses import replace
 from itertools import groupby, islice, pairwise
 from statistics import fmean
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,8 +16,8 @@ from f2rcli.engine.noise_tracking import Opening, opening_noise, sensor_space
 from f2rcli.engine.stream import PREROLL, one_field, unique
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout
 from f2rcli.methods.base import Estimating, Method
-from f2rcli.models.flow import DISFlow, Flow
-from f2rcli.noise.measurement.independence import Temporal, temporal_correlation
+from f2rcli.models.flow import DISFlow
+from f2rcli.noise.measurement.independence import Residuals, Temporal, temporal_correlation
 from f2rcli.noise.measurement.samples import roughness
 from f2rcli.noise.measurement.spectrum import Spectrum, SpectrumSamples
 from f2rcli.noise.model import NoiseModel
@@ -170,26 +169,18 @@ def _temporal(anchors: AnchorPairs, views: list[View], model: NoiseModel) -> Tem
     if past is None or future is None:
         return Temporal(None, None)
     flow = DISFlow()(view.centre.luma, after.centre.luma)
-    earlier, later = (_residual(one, model) for one in (past, future))
-    speed = torch.from_numpy(np.hypot(flow[..., 0], flow[..., 1]))[None, None]
+    earlier, later = (_residuals(one, model) for one in (past, future))
     rank = roughness(past.first, past.second).cpu()
     flat = rank <= torch.quantile(rank[..., ::3, ::3].flatten()[: 2**24], FLAT)
-    return temporal_correlation(earlier, later, _fetched(later, flow), speed, flat)
+    return temporal_correlation(earlier, later, flow, flat)
 
 
-def _residual(one: AnchorPair, model: NoiseModel) -> Tensor:
+def _residuals(one: AnchorPair, model: NoiseModel) -> Residuals:
     """What the frame has and its neighbours have not, in units of the noise's level; on the CPU."""
-    mean = (one.first + one.second) / 2
-    return ((one.noisy - mean) / model.level(mean).clamp_min(LEAST_LEVEL)).float().cpu()
-
-
-def _fetched(picture: Tensor, flow: Flow) -> Tensor:
-    """picture (1, C, H, W) at p + flow(p), from the nearest pixel, which keeps the variance."""
-    rows, columns = np.indices(flow.shape[:2], dtype=np.float32)
-    x, y = columns + flow[..., 0], rows + flow[..., 1]
-    planes = picture[0].permute(1, 2, 0).numpy()
-    moved = cv2.remap(planes, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-    return torch.from_numpy(np.atleast_3d(moved)).permute(2, 0, 1)[None]
+    level = model.level((one.first + one.second) / 2).clamp_min(LEAST_LEVEL)
+    return Residuals(
+        *(((one.noisy - anchor) / level).float().cpu() for anchor in (one.first, one.second))
+    )
 
 
 def _rails(pictures: list[Tensor], floor: float) -> tuple[float, float]:

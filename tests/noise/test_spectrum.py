@@ -1,10 +1,12 @@
 """Spectrum, channels and time: known noise is recognised, and drawn again as it was."""
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from f2rcli.noise.law import NoiseLaw
-from f2rcli.noise.measurement.independence import Temporal, temporal_correlation
+from f2rcli.noise.measurement.independence import Residuals, Temporal, temporal_correlation
 from f2rcli.noise.measurement.samples import roughness
 from f2rcli.noise.measurement.spectrum import Spectrum, SpectrumSamples
 from f2rcli.noise.model import NoiseModel
@@ -68,29 +70,63 @@ def test_pictures_smaller_than_a_patch_have_no_spectrum() -> None:
     assert samples.spectrum(white=False) is None
 
 
-def residuals(shared: float) -> tuple[torch.Tensor, torch.Tensor]:
+def residuals(shared: float) -> tuple[Residuals, Residuals]:
+    """Of two frames, against anchors without noise."""
     generator = torch.Generator().manual_seed(1)
     one, two = (torch.randn(1, 3, 120, 120, generator=generator) for _ in range(2))
-    return one, shared * one + (1 - shared**2) ** 0.5 * two
+    other = shared * one + (1 - shared**2) ** 0.5 * two
+    return Residuals(one, one), Residuals(other, other)
+
+
+def motion(x: float, y: float) -> NDArray[np.float32]:
+    return np.full((120, 120, 2), (x, y), np.float32)
+
+
+EVERYWHERE = torch.ones(1, 1, 120, 120, dtype=torch.bool)
 
 
 @pytest.mark.parametrize("shared", [0.0, 0.4])
 def test_what_stays_at_its_pixel_is_a_fixed_pattern(shared: float) -> None:
     earlier, later = residuals(shared)
-    speed = torch.full((1, 1, 120, 120), 3.0)
-    moved = later.roll(3, 3)
-    found = temporal_correlation(earlier, later, moved, speed, speed > 0)
+    found = temporal_correlation(earlier, later, motion(-3, 0), EVERYWHERE)
     assert found.fixed == pytest.approx(shared, abs=0.03)
     assert found.compensated == pytest.approx(0, abs=0.03)
     assert found.independent is (shared == 0)
 
 
+@pytest.mark.parametrize("shared", [0.0, 0.4])
+def test_what_follows_the_scene_is_a_temporal_filter(shared: float) -> None:
+    earlier, later = residuals(shared)
+    moved = Residuals(*(part.roll((2, -3), (2, 3)) for part in later))
+    found = temporal_correlation(earlier, moved, motion(-3, 2), EVERYWHERE)
+    assert found.compensated == pytest.approx(shared, abs=0.03)
+    assert found.fixed == pytest.approx(0, abs=0.03)
+
+
 def test_without_motion_a_fixed_pattern_is_not_claimed() -> None:
     earlier, later = residuals(0.4)
-    still = torch.zeros(1, 1, 120, 120)
-    found = temporal_correlation(earlier, later, later, still, still == 0)
+    found = temporal_correlation(earlier, later, motion(0, 0), EVERYWHERE)
     assert found.fixed is None
     assert found.compensated == pytest.approx(0.4, abs=0.03)
+
+
+def test_texture_that_anchors_miss_is_not_noise_that_frames_share() -> None:
+    place = torch.arange(120.0)
+    missed = 2 * torch.sin(0.4 * place)[:, None] * torch.sin(0.3 * place)[None]  # of the noise
+    earlier, later = (Residuals(*(part + missed for part in one)) for one in residuals(0.0))
+    found = temporal_correlation(earlier, later, motion(0, 0), EVERYWHERE)
+    assert found.compensated == pytest.approx(0, abs=0.05)
+
+
+def test_what_two_anchors_of_a_frame_err_by_is_not_its_own_noise() -> None:
+    (earlier, _), (later, _) = residuals(0.4)
+    generator = torch.Generator().manual_seed(2)
+    apart = (torch.randn(4, *earlier.shape, generator=generator)).unbind()
+    found = temporal_correlation(
+        Residuals(earlier + apart[0], earlier + apart[1]),
+        Residuals(later + apart[2], later + apart[3]), motion(0, 0), EVERYWHERE,
+    )  # fmt: skip
+    assert found.compensated == pytest.approx(0.4, abs=0.05)
 
 
 def test_nothing_known_is_not_called_independent() -> None:

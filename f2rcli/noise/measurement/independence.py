@@ -1,17 +1,25 @@
 """Whether the noise of a frame knows of the next frame's: fixed patterns and temporal filters.
 
 Two residuals of adjacent frames, the earlier against its past and the later against its future:
-they have no frame in common, so independent noise correlates them not at all.
+they have no frame in common, so independent noise correlates them not at all. What the anchors
+miss of the scene does, and at sigma 5 there may be more of it than noise: so the fine band alone
+is asked, which has little of it, for the covariance and for the variance beside it.
 """
 
 from typing import NamedTuple
 
+import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+from f2rcli.noise.measurement.samples import fine_band
 
 MOVING = 1.0  # pixels per frame: slower, a fixed pattern cannot be told from the scene
 FEWEST = 2000  # samples
 INDEPENDENT = 0.1  # correlation that counts as none
+LEAST = 1e-3  # of the noise's variance that frames have of their own
 
 
 class Temporal(NamedTuple):
@@ -29,16 +37,42 @@ class Temporal(NamedTuple):
         return max(known) < INDEPENDENT if known else None
 
 
-def temporal_correlation(
-    earlier: Tensor, later: Tensor, later_moved: Tensor, motion: Tensor, flat: Tensor
-) -> Temporal:
-    """Correlation of residuals (1, C, H, W), each in units of the noise's level.
+class Residuals(NamedTuple):
+    """A frame less two estimates of it that share no noise, (1, C, H, W), in units of the noise's
+    level."""
 
-    `later_moved` is `later` fetched from where the flow says, nearest neighbour; `motion`
-    (1, 1, H, W) pixels per frame; `flat` (1, 1, H, W) bool: the places to look at.
+    first: Tensor
+    second: Tensor
+
+    def fine(self) -> "Residuals":
+        """The fine band of both, without a border of one pixel."""
+        return Residuals(fine_band(self.first), fine_band(self.second))
+
+    @property
+    def mean(self) -> Tensor:
+        """(1, C, H, W)."""
+        return (self.first + self.second) / 2
+
+
+def temporal_correlation(
+    earlier: Residuals, later: Residuals, flow: NDArray[np.float32], flat: Tensor
+) -> Temporal:
+    """Correlation of the noise of two adjacent frames.
+
+    `flow` (H, W, 2): where the later frame shows what the earlier one does, pixels; `flat`
+    (1, 1, H, W) bool: the places to look at.
     """
-    compensated = _mean(earlier * later_moved, flat)
-    return Temporal(compensated, _mean(earlier * later, flat & (motion > MOVING)))
+    earlier, later = earlier.fine(), later.fine()
+    flow, flat = flow[1:-1, 1:-1], flat[..., 1:-1, 1:-1]
+    moving = flat & torch.from_numpy(np.hypot(flow[..., 0], flow[..., 1]) > MOVING)
+    here, there = later, Residuals(*(_fetched(part, flow) for part in later))
+    return Temporal(_correlation(earlier, there, flat), _correlation(earlier, here, moving))
+
+
+def _correlation(one: Residuals, other: Residuals, chosen: Tensor) -> float | None:
+    shared = _mean(one.mean * other.mean, chosen)
+    own = _mean((one.first * one.second + other.first * other.second) / 2, chosen)
+    return None if shared is None or own is None else shared / max(own, LEAST)
 
 
 def _mean(product: Tensor, chosen: Tensor) -> float | None:
@@ -49,3 +83,12 @@ def _mean(product: Tensor, chosen: Tensor) -> float | None:
         values[:: max(1, len(values) // 2**20)], values.new_tensor([0.002, 0.998])
     )
     return float(values[(values >= low) & (values <= high)].mean())
+
+
+def _fetched(picture: Tensor, flow: NDArray[np.float32]) -> Tensor:
+    """picture (1, C, H, W) at p + flow(p), from the nearest pixel, which keeps the variance."""
+    rows, columns = np.indices(flow.shape[:2], dtype=np.float32)
+    x, y = columns + flow[..., 0], rows + flow[..., 1]
+    planes = np.ascontiguousarray(picture[0].permute(1, 2, 0).numpy())
+    moved = cv2.remap(planes, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    return torch.from_numpy(np.atleast_3d(moved)).permute(2, 0, 1)[None]

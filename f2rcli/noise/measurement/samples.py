@@ -247,10 +247,17 @@ def _bands_of(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """x (1, C, H, W) in three bandwidths, each (1, C, H - 2, W - 2): as it is, through
     [1 -1]^T [1 -1], and through [1 -2 1]^T [1 -2 1]; both filters of unit energy."""
     rows = x[..., 1:, :] - x[..., :-1, :]
-    fine = rows[..., 1:] - rows[..., :-1]
     bends = rows[..., 1:, :] - rows[..., :-1, :]
     finest = bends[..., 2:] - 2 * bends[..., 1:-1] + bends[..., :-2]
-    return x[..., 1:-1, 1:-1], fine[..., :-1, :-1] / 2, finest / 6
+    return x[..., 1:-1, 1:-1], fine_band(x), finest / 6
+
+
+def fine_band(x: Tensor) -> Tensor:
+    """x (1, C, H, W) through [1 -1]^T [1 -1] of unit energy, (1, C, H - 2, W - 2): of what anchors
+    miss of a scene, little is that fine."""
+    rows = x[..., 1:, :] - x[..., :-1, :]
+    fine = rows[..., 1:] - rows[..., :-1]
+    return fine[..., :-1, :-1] / 2
 
 
 def _gradient(picture: Tensor) -> Tensor:
