@@ -61,15 +61,21 @@ class Bins(NamedTuple):
 
 
 def fit_model(
-    channels: list[Levels], scale: float = 1.0, *, clipped: bool = True, dark: bool = False
+    channels: list[Levels],
+    scale: float = 1.0,
+    *,
+    clipped: bool = True,
+    dark: bool = False,
+    counted: bool = False,
 ) -> NoiseModel:
     """The line or the curve that fits every channel, and its mean over the whole picture.
 
     `scale`: what the products were multiplied by, and errors of the anchors with them;
     `clipped`: whether the range cut noise off, which is then undone; `dark`: whether light may
-    begin above 0, as in files that do not say where black is.
+    begin above 0, as in files that do not say where black is; `counted`: whether samples are
+    single events, whose noise is whole down to 0.
     """
-    binned = [bins_of(channel, clipped=clipped) for channel in channels]
+    binned = [bins_of(channel, clipped=clipped, counted=counted) for channel in channels]
     together = Bins(*(np.concatenate(column) for column in zip(*binned, strict=True)))
     *lines, pooled = (fit_line(bins, dark=dark) for bins in (*binned, together))
     lines = [
@@ -91,7 +97,7 @@ def fit_model(
     return NoiseModel(gains, tuple(map(sqrt, reads)), tuple(sigma), samples, curves, found)
 
 
-def bins_of(channel: Levels, *, clipped: bool = True) -> Bins:
+def bins_of(channel: Levels, *, clipped: bool = True, counted: bool = False) -> Bins:
     """Variance per bin of brightness, clipping undone; bins that tell little are left out: those
     too near a rail, and those that hold texture, where errors of the anchors come on top."""
     order = np.argsort(channel.level, kind="stable")
@@ -104,7 +110,7 @@ def bins_of(channel: Levels, *, clipped: bool = True) -> Bins:
     lower = _running_mean(wide) < BANDS_AGREE * _running_mean(held)
     held = np.where(lower, wide, held)
     variance = undo_clipping(level, held) if clipped else held
-    room = np.minimum(level, 1 - level)
+    room = 1 - level if counted else np.minimum(level, 1 - level)
     inside = room > np.maximum(CLIPPED * np.sqrt(variance), RAIL)
     usable = inside & (texture < TEXTURED) & (error < SCATTERED * np.median(error))
     if usable.sum() < min(4, len(usable)):  # no flat places but at few brightnesses

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from f2rcli.noise.counting import counts_events
 from f2rcli.noise.measurement.fitting import (
     ENOUGH,
     SMALLEST_BIN,
@@ -72,6 +73,7 @@ class NoiseSamples:
     picture: list[list[Values]] = field(default_factory=list)  # brightness of the whole picture
     gray: list[Values] = field(default_factory=list)  # fine products of the channels' mean
     clipped: bool = True  # whether the range cuts noise off: float files and footroom need not
+    counted: bool = False  # whether samples are single events, whose noise ends at 0 by itself
     dark: bool = False  # whether light may begin above 0
     # per frame: the shares of samples beyond black and white that there are, and that noise which
     # nothing had cut off would leave
@@ -98,9 +100,11 @@ class NoiseSamples:
         mean = mean if bright is None else bright
         residuals = [_bands_of(noisy - anchor) for anchor in (first, second)]
         products = [one * two for one, two in zip(*residuals, strict=True)]
-        kept = _chosen(noisy, mean, rank, products[FULL])
+        self.counted |= counts_events(noisy.float().cpu().numpy())
+        room = 1 - mean if self.counted else torch.minimum(mean, 1 - mean)
+        kept = _chosen(noisy, room, rank, products[FULL])
         self.roughness.append(_inner(rank)[kept])
-        self.clipped &= _clipped(noisy, products[FULL])
+        self.clipped &= not self.counted and _clipped(noisy, products[FULL])
         self.beyond.append(_beyond(noisy, mean, products[FULL]))
         grays = [residual[FINE].mean(1) for residual in residuals]
         self.gray.append(_flat(grays[0] * grays[1])[kept])
@@ -115,6 +119,8 @@ class NoiseSamples:
     def cut_off(self) -> bool:
         """Whether black and white cut the noise off before the file was made, as far as pictures
         near them show: coding and chroma's coarser grid may carry some of it beyond again."""
+        if self.counted:
+            return False
         found, free = np.sum(self.beyond, axis=0) if self.beyond else (0.0, 0.0)
         return bool(found < CUT_SHARE * free or found < BEYOND * len(self.beyond))
 
@@ -165,13 +171,18 @@ class NoiseSamples:
         if self.count < SMALLEST_BIN:
             return None
         shape = self.shape()
-        return fit_model(self._channels(shape), shape, clipped=self.clipped, dark=self.dark)
+        return fit_model(
+            self._channels(shape), shape, clipped=self.clipped, dark=self.dark, counted=self.counted
+        )
 
     def points(self) -> tuple[Points, ...]:
         """Per channel, brightness and the noise's standard deviation there, both in 0..1."""
         if self.count < SMALLEST_BIN:
             return ()
-        binned = [bins_of(c, clipped=self.clipped) for c in self._channels(self.shape())]
+        binned = [
+            bins_of(channel, clipped=self.clipped, counted=self.counted)
+            for channel in self._channels(self.shape())
+        ]
         return tuple(
             tuple(zip(b.level.tolist(), np.sqrt(b.variance).tolist(), strict=True)) for b in binned
         )
@@ -192,15 +203,15 @@ class NoiseSamples:
         ]
 
 
-def _chosen(noisy: Tensor, mean: Tensor, rank: Tensor, product: Tensor) -> NDArray[np.intp]:
-    """Indices of the flatter places, away from the rails if there are enough such."""
-    flat, level = _inner(rank), torch.minimum(mean, 1 - mean).amin(1)
+def _chosen(noisy: Tensor, room: Tensor, rank: Tensor, product: Tensor) -> NDArray[np.intp]:
+    """Indices of the flatter places with room (1, C, H, W) to the rails, if enough have some."""
+    flat, level = _inner(rank), room.amin(1)
     guess = max(trimmed_mean(_flat(product.mean(1))[flat <= np.median(flat)]), 0.0) ** 0.5
-    room = (_inner(level) > min(INSIDE * guess, 0.25)) & ~_inner(_painted(noisy)).astype(bool)
-    if room.sum() < max(SMALLEST_BIN, 0.02 * room.size):
-        room = np.ones_like(room)
-    share = min(1.0, max(FLATTEST, ENOUGH / room.sum()))
-    kept = np.flatnonzero(room & (flat <= np.quantile(flat[room], share)))
+    usable = (_inner(level) > min(INSIDE * guess, 0.25)) & ~_inner(_painted(noisy)).astype(bool)
+    if usable.sum() < max(SMALLEST_BIN, 0.02 * usable.size):
+        usable = np.ones_like(usable)
+    share = min(1.0, max(FLATTEST, ENOUGH / usable.sum()))
+    kept = np.flatnonzero(usable & (flat <= np.quantile(flat[usable], share)))
     return kept[:: max(1, len(kept) // MOST_SAMPLES)]
 
 

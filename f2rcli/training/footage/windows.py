@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from f2rcli.models.fusion import smooth
 from f2rcli.noise.codec import to_codes, to_unit
+from f2rcli.noise.counting import counts_events
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.synthesis.colour import as_gray, luma, recolour
 from f2rcli.noise.synthesis.law import Law, draw_mixture
@@ -170,5 +171,6 @@ def channels_last(pictures: torch.Tensor) -> Pictures:
 
 
 def is_clipped(clip: Clip) -> bool:
-    """Whether a clip's values end at black and white: files of whole numbers do."""
-    return bool(clip.min() >= 0 and clip.max() <= 1)
+    """Whether black and white cut a clip's noise off: files of whole numbers do, unless those are
+    counts of single events."""
+    return bool(clip.min() >= 0 and clip.max() <= 1) and not counts_events(np.asarray(clip))
