@@ -8,8 +8,18 @@ import tifffile
 import torch
 
 from f2rcli import weights
+from f2rcli.engine.noise_measurement import UNSEEN
+from f2rcli.noise.measurement.independence import Temporal
+from f2rcli.noise.measurement.spectrum import Spectrum
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.report import Confidence, NoiseReport
 from f2rcli.training.footage.footage import Footage, open_footage
-from f2rcli.training.footage.noise_check import measure_footage, objections, without_unfit
+from f2rcli.training.footage.noise_check import (
+    measure_footage,
+    objection,
+    objections,
+    without_unfit,
+)
 
 pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
 GAIN, READ, OFFSET = 6.0, 4.0, 100.0
@@ -58,3 +68,31 @@ def test_what_cannot_be_measured_is_left_out_beside_what_can(counted: list[Foota
     assert notes == ["left out: b.tif: its noise could not be measured reliably"]
     alone = without_unfit(clips[1:], noise[1:], notes, adapting=True)
     assert alone == (clips[1:], [None])  # nothing else is there: the caller refuses
+
+
+def report_of(share: float, temporal: Temporal) -> NoiseReport:
+    """A report of noise that three channels and adjacent frames share to some extent."""
+    mixed = np.full((3, 3), share) + (1 - share) * np.eye(3)
+    spectrum = Spectrum(np.ones((3, 32, 32)), (0.0,) * 3, (0.0,) * 3, mixed, 9)
+    model, sure = NoiseModel.gaussian(0.1, 3), Confidence(5, ())
+    return NoiseReport(model, ((),) * 3, spectrum, temporal, 0, 0, (0.1,), 9, sure)
+
+
+@pytest.mark.parametrize(
+    ("share", "coded", "temporal", "fit"),
+    [
+        (0.1, False, UNSEEN, True),
+        (0.55, False, UNSEEN, True),  # film
+        (0.87, False, UNSEEN, False),  # a phone's own processing, a codec's traces
+        (1.0, False, UNSEEN, True),  # a gray picture
+        (1.0, True, UNSEEN, False),
+        (0.1, False, Temporal(0.3, None), False),
+        (0.1, False, Temporal(0.05, -0.3), False),
+        (0.1, False, Temporal(0.1, 0.1), True),
+    ],
+)
+def test_noise_that_would_teach_itself_is_refused(
+    counted: list[Footage], share: float, coded: bool, temporal: Temporal, fit: bool
+) -> None:
+    clip = replace(counted[0], coded=coded, shape=(*counted[0].shape[:3], 3))
+    assert (objection(clip, report_of(share, temporal)) is None) is fit

@@ -17,7 +17,7 @@ from f2rcli import __version__
 from f2rcli.errors import OutputError
 from f2rcli.io.atomic import disk_error, flush
 
-LAYOUT = 2  # of the entries; raise it when their files change
+LAYOUT = 3  # of the entries; raise it when their files change
 EDGE = 1 << 20  # bytes read at either end of a file
 SPARE = 1 << 28  # bytes of free disk that are never taken
 ELSEWHERE = "choose a cache folder on another disk"

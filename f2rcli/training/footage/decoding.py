@@ -97,6 +97,7 @@ def decode(job: DecodingJob) -> int:
             "name": info.name,
             "space": info.space.value,
             "stated": info.noise_profile,
+            "coded": info.coded,
             "strips": [writer.facts() for writer in kept],
         }
         (part / "facts.json").write_text(json.dumps(facts), encoding="utf-8")

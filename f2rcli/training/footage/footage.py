@@ -84,6 +84,7 @@ class Footage:
     floor: float = 0.0  # the lowest value that a sample can take; raw files reach below black
     sensor: bool = False  # samples count light, and are seen through a working space
     dark: bool = False  # black may lie above 0
+    coded: bool = False  # see ClipInfo.coded
     stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
     # what its pictures are in
     working: "VarianceStabiliser | None" = field(default=None, compare=False)
@@ -280,6 +281,7 @@ def _load(entry: Path, budget: Budget) -> list[Footage]:
             floor=strip["floor"],
             sensor=strip["sensor"],
             dark=strip["dark"],
+            coded=facts["coded"],
             stated=stated,
             budget=budget,
         )

@@ -22,11 +22,10 @@ from f2rcli.training.footage.cache import ELSEWHERE
 from f2rcli.training.footage.footage import Footage
 from f2rcli.weights import Weights
 
-# From these correlations on nothing is adapted. Between channels compression leaves 0.84 and more,
-# badly aligned texture up to 0.25; between adjacent frames such texture leaves up to 0.15 where
-# they are independent (benchmarks/noise.py).
-SHARED = 0.5
-DEPENDENT = 0.2
+# Channels of compressed video and of phones share 0.84 of their noise and more, film's dyes about
+# half, and those of a gray picture all of it, whatever its noise is.
+PROCESSED, GRAY = 0.7, 0.99
+DEPENDENT = 0.2  # correlation of adjacent frames; where they are independent 0.1 is found at most
 
 
 def measure_footage(
@@ -147,25 +146,33 @@ def objections(footage: list[Footage], noise: list[NoiseReport | None]) -> list[
 def objection(clip: Footage, report: NoiseReport | None) -> str | None:
     """Why training on this clip alone would teach its noise, or nothing; None where it would not.
 
-    Compressed video has noise that its channels share and frames pass on. Sampling it afresh is
-    not it, and what is learnt from that is a loss (DESIGN.md D18).
+    A codec changes the picture with the noise, and in every frame alike: held-out frames prefer
+    what errs as it does, and no noise of their own says so (DESIGN.md D18).
     """
     if report is None:
         return f"{clip.name}: its noise could not be measured reliably"
     if not report.noisy:
         return f"{clip.name}: no measurable noise"
-    if report.spectrum is not None and report.spectrum.channels_share > SHARED:
+    if _processed(clip, report):
         return (
             f"{clip.name}: its channels share their noise, as compression and cameras' own "
             "processing leave it; the bundled weights are trained on such noise"
         )
-    compensated = report.temporal.compensated
-    if compensated is not None and abs(compensated) > DEPENDENT:
+    shared = max((rho for rho in report.temporal if rho is not None), key=abs, default=0.0)
+    if abs(shared) > DEPENDENT:
         return (
             f"{clip.name}: its noise is not independent from frame to frame "
-            f"(correlation {compensated:.2f}); the bundled weights are kept"
+            f"(correlation {shared:.2f}); the bundled weights are kept"
         )
     return None
+
+
+def _processed(clip: Footage, report: NoiseReport) -> bool:
+    """Whether the noise is what a codec or a camera's processing left of it. Of a gray clip, whose
+    channels tell nothing, the file says it."""
+    several = report.spectrum is not None and clip.channels > 1
+    share = report.spectrum.channels_share if several and report.spectrum else 1.0
+    return PROCESSED < share < GRAY or (clip.coded and share >= GRAY)
 
 
 def without_unfit(
