@@ -52,7 +52,7 @@ def banding(clean: Pictures, rng: Rng) -> Pair:
     count, height, _, _ = clean.shape
     place = np.arange(height)[None, :] / rng.uniform(30, 60) + np.arange(count)[:, None] * 0.37
     wave = 6 / 255 * np.sin(2 * np.pi * place)
-    drift = cv2.GaussianBlur(rng.normal(0, 1, (count, height)), (1, 31), 0)
+    drift = cv2.GaussianBlur(rng.normal(0, 1, (count, height)), (31, 1), 0)
     wave = wave + 4 / 255 * drift / drift.std()
     return _codes(clean + wave[..., None, None] + _white(clean, 8, rng), clean)
 
