@@ -97,8 +97,12 @@ def compare(noisy: Path, clean: Clip) -> list[Scores]:
             method = F2R(networks, RUN, method.length, version.level, version.estimate)
             frames = [method.prepare(i, one, report.model) for i, one in enumerate(shown)]
             errors = []
-            for centre in CENTRES:
-                refined = method.restore(window_at(frames, centre, 7), report.model).refined
+            for centre in range(max(CENTRES) + 1):
+                window = window_at(frames, centre, method.length)
+                if centre not in CENTRES:
+                    method.pass_over(window, report.model)
+                    continue
+                refined = method.restore(window, report.model).refined
                 errors.append(float((refined.float().clamp(0, 1) - truth[centre]).square().mean()))
             found.append(Scores(blind.score, float(-10 * np.log10(np.mean(errors)))))
     return found

@@ -19,13 +19,13 @@ from f2rcli.frames import Plane
 from f2rcli.io.base import ReadOptions
 from f2rcli.settings import check_choice
 
-LEVELS = ("fast", "full")
-
 
 def check_adapt(level: str | None) -> None:
     """Raise UsageError for a level that does not exist."""
     if level is not None:
-        check_choice("adapt", level, LEVELS)
+        from f2rcli.training.run.config import ADAPT  # the room that adapts
+
+        check_choice("adapt", level, list(ADAPT))
 
 
 def fitted(

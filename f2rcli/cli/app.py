@@ -32,7 +32,7 @@ from f2rcli.errors import (
 )
 from f2rcli.training.run.config import ADAPT
 
-ALONE = {"--adapt": ("full", tuple(ADAPT))}  # option -> what it means alone, what may follow
+ALONE = {"--adapt": ("fast", tuple(ADAPT))}  # option -> what it means alone, what may follow
 
 app = typer.Typer(
     name="f2r",

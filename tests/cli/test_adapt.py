@@ -35,7 +35,7 @@ def test_fitted_weights_are_made_once_for_a_content(
         assert done.code == EXIT_OK, done.err
         assert "weights fitted to this clip" in done.err
     assert len(session.asked) == 1
-    assert session.asked[0].adapt == "full"
+    assert session.asked[0].adapt == "fast"
     assert [path.suffix for path in cached(tmp_path)] == [".safetensors"]
 
 

@@ -41,7 +41,7 @@ def test_a_run_leaves_weights_a_report_and_its_configuration(train, session, tmp
     assert "![crop_1](crop_1.svg)" in page
     assert (tmp_path / "my.run" / "curve.svg").exists()
     stored = read_config(tmp_path / "my.run" / "config.toml")
-    assert stored.adapt == "full"
+    assert stored.adapt == "fast"
     assert stored.stage("anchor").steps == 9
     assert stored.inputs == (str(tmp_path / "a.mp4"), str(tmp_path / "b.mp4"))
     assert session.asked[0].inputs == ("a.mp4", "b.mp4")
@@ -241,14 +241,14 @@ def test_only_torchruns_first_process_speaks_and_writes(train, monkeypatch, tmp_
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [
-        (["--adapt", "-o", "x"], ["--adapt=full", "-o", "x"]),
-        (["--adapt"], ["--adapt=full"]),
-        (["--adapt", "fast", "x"], ["--adapt", "fast", "x"]),
-        (["--adapt=fast"], ["--adapt=fast"]),
+        (["--adapt", "-o", "x"], ["--adapt=fast", "-o", "x"]),
+        (["--adapt"], ["--adapt=fast"]),
+        (["--adapt", "full", "x"], ["--adapt", "full", "x"]),
+        (["--adapt=full"], ["--adapt=full"]),
         (["--", "--adapt"], ["--", "--adapt"]),
     ],
 )
-def test_adapt_alone_means_full(typed: list[str], meant: list[str]) -> None:
+def test_adapt_alone_means_fast(typed: list[str], meant: list[str]) -> None:
     assert spell_out(typed) == meant
 
 

@@ -77,7 +77,12 @@ def test_weights_for_mosaics_adapt_to_a_burst_and_denoise_it(tmp_path: Path) -> 
     weights.save(start, header, F2RNetworks(4, TINY).state_dict())
     asked = TrainConfig(
         inputs=(str(burst),), output=str(fitted), adapt="full", init=str(start), threads=1, jobs=1,
-        stages={"adapt": StageOverrides(steps=8, batch=2, crop=32)}, validate_every=4,
+        stages={
+            "anchor": StageOverrides(steps=4, batch=2, crop=32),
+            "pseudo": StageOverrides(steps=4, batch=2, crop=32),
+            "recorruption": StageOverrides(steps=0),
+        },
+        validate_every=4,
     )  # fmt: skip
     asked.folder.mkdir()
     result = train(asked, lambda event: None)

@@ -34,8 +34,8 @@ Adapt = Annotated[
     typer.Option(
         "--adapt",
         metavar="[fast|full]",
-        help="Fit the weights to this clip first: fast (its noise level only, half a minute) or "
-        "full (minutes of training on it; --adapt alone means full). Kept for the next time.",
+        help="Fit the weights to this clip first: fast (a minute of training on it; --adapt alone "
+        "means fast) or full (several minutes). Kept for the next time.",
         rich_help_panel=PICTURE,
         autocompletion=completing(lambda: list(ADAPT)),
     ),

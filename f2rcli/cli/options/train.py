@@ -105,7 +105,7 @@ Adapt = Annotated[
     typer.Option(
         "--adapt",
         metavar="[fast|full]",
-        help=f"Fit the bundled weights (or --init) to the clips; full if no level is given. "
+        help=f"Fit the bundled weights (or --init) to the clips; fast if no level is given. "
         f"{_words(ADAPT)}.",
         rich_help_panel=LEARNING,
     ),

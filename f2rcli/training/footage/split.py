@@ -12,6 +12,7 @@ from f2rcli.training.footage.footage import Footage
 SIDE = 320  # pixels per side of a piece
 LONGEST = 24  # frames of a piece
 STEP = 16  # of where a piece begins, so that chroma stays in step
+PAST = 16  # frames before the held-out ones: what the pipeline remembers of them counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def held_out_segments(
         if left <= 0:
             break
         asked = part.test if test else part.validation
-        frames = range(max(asked.start - length, part.shot.start), part.held.stop)
+        frames = range(max(asked.start - max(length, PAST), part.shot.start), part.held.stop)
         count = min(left, len(asked), each)
         kept = np.unique(np.linspace(0, len(asked) - 1, count).round())
         centres = tuple(asked.start - frames.start + int(k) for k in kept)

@@ -245,31 +245,12 @@ class Tested(Recipe, Protocol):
 
 
 @runtime_checkable
-class Adaptable(Tested, Protocol):
-    """A recipe whose method offers `--adapt full`."""
-
-    def adaptation(self) -> StageRun:
-        """The one stage that fits the start's weights to a clip."""
-        ...
-
-
-@runtime_checkable
 class Staged(Recipe, Protocol):
     """A recipe whose estimates come one after the other, so that a run may end before the last."""
 
     def choose_estimate(self) -> bool:
         """Let the header give out the estimate that serves the validation frames best; whether it
         is better than the noisy frames themselves."""
-        ...
-
-
-@runtime_checkable
-class Fittable(Recipe, Protocol):
-    """A recipe whose method offers `--adapt fast`."""
-
-    def fitted(self) -> tuple[ValidationErrors, ValidationErrors, Header | None]:
-        """The test errors before and after, and the header with what can be fitted without
-        training; None where nothing is significantly better."""
         ...
 
 

@@ -14,7 +14,7 @@ from f2rcli.machine import MOST_THREADS
 from f2rcli.training.methods import Capabilities, capabilities_of
 from f2rcli.training.run.quantities import size_in_bytes, span_in_seconds
 
-ADAPT = {"fast": "fit the noise alone, half a minute", "full": "train on the clip itself"}
+ADAPT = {"fast": "a minute of training on the clip itself", "full": "several minutes of it"}
 COLOURS = ("rgb", "gray", "bayer")
 SPACES = ("auto", *COLOURS)
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")

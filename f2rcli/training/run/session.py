@@ -27,8 +27,6 @@ from f2rcli.training.loop.distributed import ALONE, Group, joined, launched
 from f2rcli.training.loop.events import Event, EventKind
 from f2rcli.training.loop.trainer import Trainer
 from f2rcli.training.methods.base import (
-    Adaptable,
-    Fittable,
     Recipe,
     Staged,
     StageRun,
@@ -81,8 +79,7 @@ def train(config: TrainConfig, report: Report) -> TrainResult:
         notes: list[str] = []
         context = gather(config, device, notes, report)
         recipe = load_recipe(context)
-        run = _train_stages if config.adapt is None else adapt
-        outcome = run(recipe, context, group, report, started)
+        outcome = _train_stages(recipe, context, group, report, started)
         notes += outcome.notes
     if group.first:
         state = {name: value.cpu() for name, value in recipe.networks.state_dict().items()}
@@ -167,32 +164,6 @@ class Totals:
     fell: ErrorReduction | None = None
 
 
-def adapt(
-    recipe: Recipe, context: TrainingContext, group: Group, report: Report, started: float
-) -> Totals:
-    """Fit the start's weights to the footage; keep them unless that significantly improves them.
-
-    `fast` fits what networks are told of the noise, `full` trains them on the restored clip,
-    noised afresh by its own law. Both are judged by frames that neither taught nor chose.
-    """
-    if refused := objections(context.footage, context.noise):  # those of all, or of none
-        return Totals(stopped="nothing to adapt to", kept=False, notes=refused[:1])
-    if context.config.adapt == "fast":
-        assert isinstance(recipe, Fittable)  # by the method's offer, which the config went by
-        before, after, header = recipe.fitted()
-        if header is None:
-            return Totals(before.score, before.score, kept=False)
-        notes = [f"the noise level told is {header.level:g} of measured"]
-        fell = error_reduction(before, after)
-        return Totals(before.score, after.score, header=header, notes=notes, fell=fell)
-    assert isinstance(recipe, Adaptable)
-    start = _Start(recipe) if context.start is not None else None
-    totals = _train(recipe.adaptation(), context, group, report, started)
-    if start is not None:
-        start.returned_unless_better(totals)
-    return totals
-
-
 class _Start:
     """The weights that a run begins with, to go back to."""
 
@@ -205,11 +176,12 @@ class _Start:
         """Put them back unless the test frames show that the networks as they are now are better.
         That nothing was gained is a normal end."""
         after = self.recipe.test_errors()
+        totals.start = totals.best = self.before.score
         if is_significant(self.before, after):
-            totals.fell = error_reduction(self.before, after)
+            totals.best, totals.fell = after.score, error_reduction(self.before, after)
             return
         self.recipe.networks.load_state_dict(self.kept)
-        totals.kept, totals.best, totals.header = False, totals.start, self.header
+        totals.kept, totals.header = False, self.header
 
 
 def _train(
@@ -231,9 +203,11 @@ def _train_stages(
     """Train every stage in turn; the time limit is the whole session's.
 
     Whenever that ends, what is left is no worse than what it began with: the best of the estimates,
-    or the start.
+    or the start. Nothing is adapted to noise that would teach itself.
     """
-    totals = Totals()
+    totals, adapting = Totals(), context.config.adapt is not None
+    if adapting and (refused := objections(context.footage, context.noise)):  # of all, or of none
+        return Totals(stopped="nothing to adapt to", kept=False, notes=refused[:1])
     noisy = not context.config.inputs_are_clean
     start = _Start(recipe) if noisy and context.start and isinstance(recipe, Tested) else None
     limit = context.config.time_limit_seconds

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -62,6 +62,19 @@ class Precomputed:
     conditioned_on: NoiseModel | None
 
 
+class Past(NamedTuple):
+    """Everything up to a frame, on its grid; see Memory."""
+
+    noisy: NDArray[np.float16]  # (H, W, C)
+    coarse: NDArray[np.float16]
+    worth: NDArray[np.float16]  # (H, W, 1), frames
+
+    @classmethod
+    def of(cls, memory: Memory) -> "Past":
+        """The memory (1, C, H, W) as training stores it."""
+        return cls(*(stored([part])[0] for part in (memory.noisy, memory.coarse, memory.count)))
+
+
 ARRAYS = (
     "noisy", "clean", "coarse", "memory_noisy", "memory_coarse", "count",
     "neighbours", "flows", "agreement", "typical",
@@ -85,10 +98,10 @@ def precompute(source: NoisyPair, method: F2R, base: Path, rng: np.random.Genera
     arrays: dict[str, NDArray[Any]] = {
         "noisy": to_unit(source.noisy).astype(np.float16),
         "clean": to_unit(source.clean).astype(np.float16),
-        "coarse": _stored([f.coarse for f in frames]),
-        "memory_noisy": _stored([m.noisy for m in memories]),
-        "memory_coarse": _stored([m.coarse for m in memories]),
-        "count": _stored([m.count for m in memories]),
+        "coarse": stored([f.coarse for f in frames]),
+        "memory_noisy": stored([m.noisy for m in memories]),
+        "memory_coarse": stored([m.coarse for m in memories]),
+        "count": stored([m.count for m in memories]),
         "neighbours": np.array([[n.index for n in w.neighbours] for w in windows], np.int16),
         "flows": np.stack(flows),
         "agreement": np.stack(agreement),
@@ -101,7 +114,7 @@ def precompute(source: NoisyPair, method: F2R, base: Path, rng: np.random.Genera
     Path(f"{base}.json").write_text(json.dumps(header))
 
 
-def _stored(pictures: Sequence[torch.Tensor]) -> NDArray[np.float16]:
+def stored(pictures: Sequence[torch.Tensor]) -> NDArray[np.float16]:
     """Pictures (1, C, H, W) as (T, H, W, C)."""
     return np.concatenate([channels_last(p) for p in pictures]).astype(np.float16)
 
@@ -177,16 +190,13 @@ def draw_crop(item: Precomputed, size: int, rng: np.random.Generator) -> WindowC
     rows, columns = slice(top, top + size), slice(left, left + size)
     places = item.neighbours[centre]
     pictures = [(item.noisy[n], item.coarse[n]) for n in places]
-    oldest = int(places[0])
+    oldest, past = int(places[0]), None
     if oldest < centre:
-        pictures[0] = (item.memory_noisy[oldest], item.memory_coarse[oldest])
+        past = Past(item.memory_noisy[oldest], item.memory_coarse[oldest], item.count[oldest])
     box = (top, left, size, size)
     noisy, coarse, agreement = warped_neighbours(
-        pictures, item.flows[centre], item.agreement[centre], box
+        pictures, item.flows[centre], item.agreement[centre], box, past
     )
-    if oldest < centre:
-        flow = _upsampled(item.flows[centre, 0], *box)
-        agreement[0] *= np.maximum(_warped(item.count[oldest], flow, top, left), 1)
     return WindowCrop(
         item.clean[centre, rows, columns].astype(np.float32),
         item.noisy[centre, rows, columns].astype(np.float32),
@@ -204,20 +214,24 @@ def warped_neighbours(
     flows: NDArray[np.float16],
     agreement: NDArray[np.uint8],
     box: tuple[int, int, int, int],
+    past: Past | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Noisy and coarse pictures of each neighbour, warped onto a crop, and how far to trust them.
 
-    box: top, left, height, width of the crop -> (N, H, W, C) twice, in the pictures' own units,
-    and (N, H, W, 1) in 0..1.
+    box: top, left, height, width of the crop; past: stands in for the first neighbour -> (N, H, W,
+    C) twice, in the pictures' own units, and (N, H, W, 1) in 0..1, times what the past is worth.
     """
     top, left, _, _ = box
     noisy, coarse = [], []
-    for (first, second), cells in zip(pictures, flows, strict=True):
+    shown = pictures if past is None else [past[:2], *pictures[1:]]
+    for (first, second), cells in zip(shown, flows, strict=True):
         flow = _upsampled(cells, *box)
         noisy.append(_warped(first, flow, top, left))
         coarse.append(_warped(second, flow, top, left))
-    trust = np.stack([_upsampled(cells, *box) for cells in agreement])[..., None]
-    return np.stack(noisy), np.stack(coarse), trust / np.float32(255)
+    trust = np.stack([_upsampled(cells, *box) for cells in agreement])[..., None] / np.float32(255)
+    if past is not None:
+        trust[0] *= np.maximum(_warped(past.worth, _upsampled(flows[0], *box), top, left), 1)
+    return np.stack(noisy), np.stack(coarse), trust
 
 
 def _upsampled(

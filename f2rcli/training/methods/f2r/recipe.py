@@ -9,7 +9,7 @@ import torch
 
 from f2rcli.engine.tiles import Runner
 from f2rcli.frames import Space
-from f2rcli.header import Estimate, Header
+from f2rcli.header import Estimate
 from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.training.footage.split import Segment, Split, draw_segments, held_out_segments, split
 from f2rcli.training.methods.base import (
@@ -26,10 +26,9 @@ from f2rcli.training.methods.f2r.training_pairs import (
     Excerpt,
     TargetKind,
     make_pairs,
-    told_otherwise,
 )
 from f2rcli.training.methods.losses import Loss, l1_loss, psnr_loss
-from f2rcli.training.methods.validation import ValidationErrors, is_significant
+from f2rcli.training.methods.validation import ValidationErrors
 
 # Channel widths of coarse, anchor and refiner; `small` costs 119 GMAC per megapixel of output.
 SIZES: dict[str, dict[str, dict[str, Any]]] = {
@@ -78,13 +77,9 @@ TUNING = (
     replace(SCRATCH[2], targets=(TargetKind.RENOISED, TargetKind.PSEUDO), steps=500, lr=3e-4),
     replace(SCRATCH[3], steps=500, lr=1e-4),
 )
-# The restored clip noised afresh teaches the clip's own noise and content at no risk of leaking;
-# recorruption on a single clip made it worse wherever it was tried (benchmarks/ablation.md).
-ADAPTATION = PairSpec(
-    name="adapt", parts=("anchor", "refiner"), targets=(TargetKind.RENOISED,), steps=240, lr=3e-4
-)
-ADAPT_VALIDATE = 40  # steps
-LEVELS = (0.0, 0.5, 0.75, 1.25, 1.5)  # factors of the noise level told that `fast` tries
+# Every stage where the bundled weights are fitted to a clip: few steps, at a high rate
+ADAPT_STEPS = {"fast": 60, "full": 400}
+ADAPT_BATCH, ADAPT_RATE = 4, 1e-3
 # arXiv 2603.10417, code: Adam 3e-4, batch 4, crops of 256, cosine to nothing
 AS_PUBLISHED: dict[str, Any] = {
     "steps": 50_000, "lr": 3e-4, "loss": l1_loss, "optimiser": "adam", "batch": 4, "crop": 256,
@@ -121,8 +116,6 @@ class F2RRecipe:
         """See Recipe."""
         if self.context.config.inputs_are_clean:
             return ["coarse", "fusion"]
-        if self.context.config.adapt is not None:
-            return [ADAPTATION.name]
         return [spec.name for spec in self.specs]
 
     def stage_runs(self) -> Iterator[StageRun]:
@@ -133,14 +126,6 @@ class F2RRecipe:
         for spec in (spec.overridden(self.context.config) for spec in self.specs):
             if spec.steps:
                 yield StageRun(self.stage(spec), self.context.settings(spec))
-
-    def adaptation(self) -> StageRun:
-        """See Recipe."""
-        spec = ADAPTATION.overridden(self.context.config)
-        every = min(ADAPT_VALIDATE, self.context.config.validate_every)
-        return StageRun(
-            self.stage(spec), replace(self.context.settings(spec), validate_every=every)
-        )
 
     def test_errors(self) -> ValidationErrors:
         """See Tested. The coarse network does not change where there is a start to compare with,
@@ -156,31 +141,6 @@ class F2RRecipe:
         best = min(scores, key=lambda one: scores[one])
         self.header = replace(self.header, estimate=best)
         return scores[best] < errors_of(self.networks, held, lambda batch: batch.noisy).score
-
-    def fitted(self) -> tuple[ValidationErrors, ValidationErrors, Header | None]:
-        """See Fittable: the factor of the told noise level that serves the validation frames best,
-        if the test frames agree."""
-        chosen = self._held_out(TargetKind.RECORRUPTED)
-        factors = (1.0, *LEVELS)
-        scores = {one: self._at_level(chosen, one, test=False).score for one in factors}
-        best = min(scores, key=lambda one: scores[one])
-        before = self.test_errors()
-        assert self._test is not None  # made by the line before
-        after = before if best == 1.0 else self._at_level(self._test, best, test=True)
-        if not is_significant(before, after):
-            return before, before, None
-        return before, after, replace(self.header, level=self.header.level * best)
-
-    def _at_level(self, held: list[Excerpt], factor: float, *, test: bool) -> ValidationErrors:
-        """Errors on held-out pairs with the noise level scaled by `factor`."""
-        method = self._method(factor * self.header.level)
-        footage, segments = self.context.footage, self._segments(test=test)
-        with torch.inference_mode():
-            told = [
-                told_otherwise(method, one.read(footage), known, self.context.law(one.clip).level)
-                for one, known in zip(segments, held, strict=True)
-            ]
-        return self._errors(told, self.header.estimate)
 
     def _errors(self, held: list[Excerpt], estimate: Estimate) -> ValidationErrors:
         networks = self.networks
@@ -230,9 +190,14 @@ class F2RRecipe:
         return F2R(self.networks.eval(), runner, self.header.length, level)
 
     def _specs(self) -> tuple[PairSpec, ...]:
-        specs = PUBLISHED if self.context.config.recipe == "published" else SCRATCH
+        config = self.context.config
+        specs = PUBLISHED if config.recipe == "published" else SCRATCH
         if self.context.start is None:
             return specs
+        if config.adapt is not None:
+            steps = ADAPT_STEPS[config.adapt]
+            changes: dict[str, Any] = {"steps": steps, "batch": ADAPT_BATCH, "lr": ADAPT_RATE}
+            return tuple(replace(spec, **changes) for spec in TUNING)
         return PUBLISHED[1:] if specs is PUBLISHED else TUNING
 
 

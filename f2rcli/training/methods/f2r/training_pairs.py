@@ -7,7 +7,7 @@ the pipeline's own code: made from the original it would carry its noise (DESIGN
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -18,11 +18,17 @@ from torch import Tensor
 from f2rcli.methods.base import Prepared
 from f2rcli.methods.f2r import F2R
 from f2rcli.models.fusion import smooth
+from f2rcli.models.memory import Memory
 from f2rcli.noise.clipping import clipped_moments
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
 from f2rcli.training.footage.windows import channels_first, is_clipped
-from f2rcli.training.methods.f2r.precomputed import WindowCrop, describe, warped_neighbours
+from f2rcli.training.methods.f2r.precomputed import (
+    Past,
+    WindowCrop,
+    describe,
+    warped_neighbours,
+)
 from f2rcli.window import Window, window_at
 
 TAU = 0.5  # of recorruption: the target has 1 + 1/tau^2 times the noise variance
@@ -48,6 +54,7 @@ class TrainingPair:
     neighbours: NDArray[np.int16]  # (N,), places in the excerpt
     flows: NDArray[np.float16]  # (N, H/2, W/2, 2), pixels
     agreement: NDArray[np.uint8]  # (N, H/2, W/2)
+    past: Past | None  # stands in for the first neighbour; None: nothing lies before the centre
     typical: float
     conditioned_on: NoiseModel | None
     # (H, W, C): sigma of the target's noise where the file's range cut it off, so that its mean is
@@ -69,7 +76,7 @@ class Excerpt:
         rows, columns = slice(top, top + height), slice(left, left + width)
         noisy, coarse, agreement = warped_neighbours(
             [(self.noisy[n], self.coarse[n]) for n in pair.neighbours],
-            pair.flows, pair.agreement, (top, left, height, width),
+            pair.flows, pair.agreement, (top, left, height, width), pair.past,
         )  # fmt: skip
         return WindowCrop(
             pair.target[rows, columns].astype(np.float32),
@@ -103,32 +110,9 @@ def make_pairs(
     frames = maker.prepared(pictures)
     if target_kind is TargetKind.RENOISED:
         return maker.renoised(frames, centres)
+    maker.remember(frames)
     pairs = tuple(maker.pair(window_at(frames, c, method.length), target_kind) for c in centres)
     return Excerpt(pictures.astype(np.float16), _pictures(frames), pairs, tuple(centres))
-
-
-def told_otherwise(
-    method: F2R, pictures: NDArray[np.float32], known: Excerpt, model: NoiseModel
-) -> Excerpt:
-    """Recorrupted pairs as they are, with the same noise, seen by a method that tells its networks
-    another level. Drawn anew, the noise would differ by more than what is compared."""
-    maker = _PairMaker(method, NoiseLaw(model), model, False, np.random.default_rng(0))
-    frames, pairs = maker.prepared(pictures), []
-    for centre, pair in zip(known.centres, known.pairs, strict=True):
-        shown, target, cut = (
-            None if part is None else channels_first(part[None].astype(np.float32))
-            for part in (pair.noisy, pair.target, pair.cut)
-        )
-        assert shown is not None  # only `cut` may be missing
-        assert target is not None
-        seen = model.scaled((1 + TAU**2) ** 0.5)
-        method.flows.forget(centre)
-        again = method.prepare(centre, shown, seen)
-        pairs.append(
-            maker.described(again, window_at(frames, centre, method.length), target, seen, cut)
-        )
-        method.flows.forget(centre)
-    return Excerpt(known.noisy, _pictures(frames), tuple(pairs), known.centres)
 
 
 @dataclass
@@ -140,6 +124,7 @@ class _PairMaker:
     model: NoiseModel | None
     clipped: bool
     rng: np.random.Generator
+    memories: list[Memory] = field(default_factory=list)  # of all frames, as they are shown
 
     def prepared(self, pictures: NDArray[np.float32]) -> list[Prepared]:
         """Every frame, as the pipeline prepares it."""
@@ -149,13 +134,23 @@ class _PairMaker:
             for index, picture in enumerate(pictures)
         ]
 
+    def remember(self, frames: list[Prepared]) -> None:
+        """Make the memories that the pipeline would have at every frame."""
+        self.method.flows.chain(frames)
+        self.memories = [self.method.remember(frame, self.law.level) for frame in frames]
+
+    def memory(self, window: Window[Prepared]) -> Memory | None:
+        """The memory that stands in for a window's first neighbour."""
+        return self.memories[window.before[0].index] if window.before else None
+
     def pair(self, window: Window[Prepared], target_kind: TargetKind) -> TrainingPair:
         """One training pair on the centre of a window."""
         noisy, centre, model = window.centre.noisy, window.centre, self.model
         if target_kind is TargetKind.BLIND:
             signal, target = centre.coarse, noisy
         else:
-            signal = self.method.anchor(self.method.align(window)).guided(centre.coarse)
+            aligned = self.method.align(window, memory=self.memory(window))
+            signal = self.method.anchor(aligned).guided(centre.coarse)
             fresh = self._drawn(signal)  # its level from the anchor, not from the noisy centre
             shown, target = signal + fresh, signal
             if target_kind is TargetKind.RECORRUPTED:
@@ -178,6 +173,7 @@ class _PairMaker:
         if self.clipped:
             noisy = [picture.clamp(0, 1) for picture in noisy]
         again = self.prepared(np.concatenate([_flat(p).astype(np.float32) for p in noisy]))
+        self.remember(again)
         pairs = tuple(
             self.described(again[c], window_at(again, c, length), restored[c], self.model, None)
             for c in centres
@@ -194,7 +190,8 @@ class _PairMaker:
         cut: Tensor | None,
     ) -> TrainingPair:
         view = Window(centre, window.before, window.after)
-        flows, agreement, typical = describe(self.method, view)
+        memory = self.memory(view)
+        flows, agreement, typical = describe(self.method, view, memory)
         return TrainingPair(
             _flat(centre.noisy)[0],
             _flat(centre.coarse)[0],
@@ -202,6 +199,7 @@ class _PairMaker:
             np.array([n.index for n in window.neighbours], np.int16),
             flows,
             agreement,
+            None if memory is None else Past.of(memory),
             typical,
             self.method.told(model),
             None if cut is None else _flat(cut)[0],

@@ -49,7 +49,7 @@ SINGLE_STEPS = 300  # of one clip, from such weights
 
 
 class UDVDRecipe:
-    """See base.Adaptable."""
+    """See base.Tested."""
 
     def __init__(self, context: TrainingContext) -> None:
         """Raises ConfigError for stages, widths or noise that cannot be, or a start of another
@@ -86,15 +86,13 @@ class UDVDRecipe:
     def stage_runs(self) -> Iterator[StageRun]:
         """See Recipe."""
         spec = self.spec.overridden(self.context.config)
-        if spec.steps:
-            yield StageRun(self._stage(spec), self.context.settings(spec))
-
-    def adaptation(self) -> StageRun:
-        """See Adaptable: UDVD-S, one clip with flips and time reversal, judged by its end."""
-        spec = self.spec.overridden(self.context.config)
+        if not spec.steps:
+            return
         settings = self.context.settings(spec)
-        every = min(settings.validate_every, max(1, spec.steps // 20))
-        return StageRun(self._stage(spec), replace(settings, validate_every=every))
+        if self.context.config.adapt is not None:  # UDVD-S: one clip, ended early by its end
+            every = min(settings.validate_every, max(1, spec.steps // 20))
+            settings = replace(settings, validate_every=every)
+        yield StageRun(self._stage(spec), settings)
 
     def test_errors(self) -> ValidationErrors:
         """See Tested."""
