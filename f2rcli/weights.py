@@ -4,9 +4,10 @@ Files are safetensors; the header is JSON in their metadata. Pickles are never l
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from f2rcli.documents import parse_toml
 from f2rcli.errors import WeightsError
@@ -31,26 +32,33 @@ class Weights:
     header: Header
     tensors: "dict[str, Tensor]"
     sha256: str = field(default="")
+    _built: "list[nn.Module]" = field(default_factory=list, compare=False, repr=False)
 
     def network(self, build: "Callable[[], N]") -> N:
-        """The network that `build` makes of the header, with these tensors.
+        """The network that `build` makes of the header, with these tensors: the same one for every
+        call, to be run and not to be trained.
 
-        Raises WeightsError unless the header describes one and the tensors are its own. An outline
-        without memory is compared with the tensors first, so that a header cannot ask for more.
+        Raises WeightsError unless the header describes one and the tensors are its own. It is built
+        as an outline without memory, so that a header cannot ask for more than the tensors take.
         """
+        if not self._built:
+            self._built.append(self._filled(build))
+        return cast("N", self._built[0])
+
+    def _filled(self, build: "Callable[[], N]") -> N:
         import torch
 
         try:
-            with torch.device("meta"):
-                outline = build()
+            with torch.device("meta"), _nothing_drawn():
+                network = build()
         except (
             ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
         ) as error:  # fmt: skip
             why = " ".join(f"{type(error).__name__}: {error}".split())[:100]
             raise no_header(self.name, f"it describes no networks: {why}") from error
-        self._check_tensors(outline)
-        network = build()
-        self.fill(network)
+        self._check_tensors(network)
+        own = {name: tensor.to(torch.float32, copy=True) for name, tensor in self.tensors.items()}
+        network.load_state_dict(own, assign=True)
         return network
 
     def fill(self, network: "nn.Module") -> None:
@@ -76,6 +84,24 @@ class Weights:
                     f"{self.name}: tensor {name!r} holds values that are not finite.",
                     hint="The file is damaged; take a fresh copy.",
                 )
+
+
+def _nothing_drawn() -> AbstractContextManager[object]:
+    """Networks built within stay as they are before their first values are drawn: drawing them
+    without memory loads torch's compiler, which takes a second."""
+    from torch import Tensor, nn
+    from torch.overrides import TorchFunctionMode
+
+    draws = {Tensor.normal_, Tensor.uniform_, nn.init.kaiming_uniform_}
+
+    class NothingDrawn(TorchFunctionMode):
+        def __torch_function__(
+            self, call: Any, types: Any, given: tuple[Any, ...] = (), named: Any = None
+        ) -> Any:
+            named = named or {}
+            return next(iter((*given, *named.values()))) if call in draws else call(*given, **named)
+
+    return NothingDrawn()
 
 
 def folder() -> Path:

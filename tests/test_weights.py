@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,18 @@ def test_every_bundled_file_is_what_the_manifest_says_and_rebuilds_its_network()
         entry = weights.manifest()[name]
         assert loaded.header.method == entry["method"]
         assert loaded.header.space.value == entry["space"]
+
+
+def test_networks_are_rebuilt_once_and_without_torchs_compiler(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "torch._dynamo", raising=False)
+    loaded = weights.load("f2r-rgb-small")
+    first, second = (methods.load("f2r").from_weights(loaded, padded) for _ in range(2))
+    assert first.networks is second.networks
+    assert "torch._dynamo" not in sys.modules  # a second of every start
+    filled = first.networks.state_dict()
+    assert all(torch.equal(filled[name], kept.float()) for name, kept in loaded.tensors.items())
 
 
 def test_the_default_is_chosen_by_method_and_space() -> None:

@@ -76,6 +76,7 @@ class Engine:
     lines: dict[int, Lines] = field(default_factory=dict)  # by lane, where some were taken out
     stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
     threads: int = 1  # of the processor, that a stream may use
+    beside: dict[str, Weights] = field(default_factory=dict)  # other bundled ones, by name
 
     def note(self, line: str) -> None:
         """Remember what a user should hear of, once."""
@@ -87,6 +88,7 @@ class Engine:
         return Engine(
             self.settings, self.weights, self.torch_device, self.precision, self.tile,
             used=self.used, slack=self.slack, stated=self.stated, threads=self.threads,
+            beside=self.beside,
         )  # fmt: skip
 
     @property
@@ -133,7 +135,13 @@ class Engine:
     def _lighter(self) -> Weights | None:
         """The bundled weights for light noise beside these, unless the user named some."""
         other = weights.lighter(self.weights.name) if self.settings.weights is None else None
-        return None if other is None else weights.load(other)
+        return None if other is None else self._other(other)
+
+    def _other(self, name: str) -> Weights:
+        """Bundled weights, read once."""
+        if name not in self.beside:
+            self.beside[name] = weights.load(name)
+        return self.beside[name]
 
     def _loaded(self, chosen: Weights, *, exact: bool = False) -> Method:
         run = Runner(self.torch_device, self.precision, self.tile, exact)
@@ -145,7 +153,7 @@ class Engine:
         name = weights.measuring(self.weights.header.space)
         if name is None:
             return None
-        chosen = weights.load(name)
+        chosen = self._other(name)
         if chosen.header.channels != self.weights.header.channels:
             return None
         return self._loaded(chosen)
