@@ -11,6 +11,7 @@ from torch import Tensor
 
 from f2rcli.engine.anchor_pairs import AnchorPair, AnchorPairs, View, evidence
 from f2rcli.engine.engine import Engine
+from f2rcli.engine.excerpts import excerpts
 from f2rcli.engine.lines import remover_for
 from f2rcli.engine.noise_tracking import Opening, opening_noise, sensor_space
 from f2rcli.engine.stream import PREROLL, one_field, unique
@@ -55,17 +56,17 @@ def measure_noise(
     remover = remover_for(looked_at[:PREROLL], engine)
     if remover is not None:
         looked_at = remover.alone(looked_at)
-    pictures = [engine.to_tensor(frame) for frame in looked_at]
     floor = 0.0 if info.layout.mosaic is None else lowest(info.layout.mosaic)
-    found = _measured(pictures, info, engine, windows_used, floor)
+    found = _measured(looked_at, info, engine, windows_used, floor)
     if found is not None:
         opening = opening_noise(looked_at[:PREROLL], engine)
         found = _as_the_run_says(found, opening, info.layout)
         lines = None if remover is None else remover.lines
         found = replace(found, blocking=opening.blocking, lines=lines)
     method = engine.new_method()
-    if not pictures or not isinstance(method, Estimating):
+    if not looked_at or not isinstance(method, Estimating):
         return found
+    pictures = [engine.to_tensor(frame) for frame in looked_at]
     return estimated(method, pictures, found, _rails(pictures, floor))
 
 
@@ -93,15 +94,24 @@ def _mean(values: tuple[float, ...]) -> float:
 
 
 def _measured(
-    pictures: list[Tensor], info: ClipInfo, engine: Engine, windows_used: int, floor: float
+    frames: list[Frame], info: ClipInfo, engine: Engine, windows_used: int, floor: float
 ) -> NoiseReport | None:
-    """By blind anchors, the engine's own or the bundled ones; None where there are none."""
-    measurer, dark = engine.new_measurer(), info.layout.levels is not None
-    if measurer is None or not pictures:
-        return None
-    sensor = info.layout.counts_light
-    space = sensor_space(pictures, engine.new_measurer, dark=dark) if sensor else None
-    return measure_pictures(pictures, measurer, windows_used, floor, space, dark=dark)
+    """By blind anchors, the engine's own or the bundled ones; None where there are none. Large
+    frames are measured on squares of them, unless the scene moves out of these."""
+    dark, sensor = info.layout.levels is not None, info.layout.counts_light
+    parts = excerpts(frames) if frames else []
+    small = bool(parts) and parts[0] is frames[0]
+    for looked_at in (parts,) if small else (parts, frames):
+        measurer = engine.new_measurer()
+        if measurer is None or not looked_at:
+            return None
+        pictures = [engine.to_tensor(frame) for frame in looked_at]
+        space = sensor_space(pictures, engine.new_measurer, dark=dark) if sensor else None
+        found = measure_pictures(pictures, measurer, windows_used, floor, space, dark=dark)
+        if found is not None:
+            black, white = _rails((engine.to_tensor(frame) for frame in frames), floor)
+            return replace(found, black=black, white_rail=white)
+    return None
 
 
 def measure_pictures(
@@ -183,11 +193,14 @@ def _residuals(one: AnchorPair, model: NoiseModel) -> Residuals:
     )
 
 
-def _rails(pictures: list[Tensor], floor: float) -> tuple[float, float]:
+def _rails(pictures: Iterable[Tensor], floor: float) -> tuple[float, float]:
     """The shares of samples that lie on the floor and on white, within half an 8-bit code."""
-    black = [float((picture <= floor + HALF_CODE).float().mean()) for picture in pictures]
-    white = [float((picture >= 1 - HALF_CODE).float().mean()) for picture in pictures]
-    return sum(black) / len(black), sum(white) / len(white)
+    shares = [
+        [float(ends.float().mean()) for ends in (one <= floor + HALF_CODE, one >= 1 - HALF_CODE)]
+        for one in pictures
+    ]
+    black, white = (sum(column) / len(shares) for column in zip(*shares, strict=True))
+    return black, white
 
 
 def estimated(

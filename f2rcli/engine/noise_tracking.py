@@ -13,6 +13,7 @@ from f2rcli import methods
 from f2rcli.engine.anchor_pairs import AnchorPair, AnchorPairs, evidence
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.engine.engine import Engine
+from f2rcli.engine.excerpts import excerpts, over_all
 from f2rcli.engine.strength import allowance
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.methods.base import Method, Prepared
@@ -32,6 +33,7 @@ LOOKED_AT = 6  # frames that a first look at sensor values takes
 LEAST_SIGMA = 1e-4  # of that look
 FAINT8 = 4.0  # of 255: at 3 the rounding of bf16 costs 0.03 dB
 LIGHT8, HEAVY8 = 12.0, 30.0  # of 255, clipped and not: benchmarks/quality.py, fidelity.py
+FEWEST_COMPARED = 3  # frames
 CONTRADICTION = 2.0  # between a sigma that is told and the one that is measured
 
 
@@ -214,7 +216,19 @@ def hardly_any(model: NoiseModel, layout: PlaneLayout) -> bool:
 
 def opening_noise(frames: Sequence[Frame], engine: Engine) -> Opening:
     """The noise of a stream's first frames, no two of them alike: measured by blind anchors, and
-    held to what adjacent frames differ by."""
+    held to what adjacent frames differ by; of large frames, on four squares of them."""
+    parts = excerpts(frames)
+    found = _opening(parts, engine)
+    if parts[0] is frames[0]:
+        return found
+    if not found.compared and len(frames) >= FEWEST_COMPARED:  # the scene moves out of them
+        return _opening(frames, engine)
+    models = (found.model, *found.planes.models)
+    seen, *of_planes = (over_all(model, parts[0], frames[0]) for model in models)
+    return found._replace(model=seen, planes=replace(found.planes, models=tuple(of_planes)))
+
+
+def _opening(frames: Sequence[Frame], engine: Engine) -> Opening:
     layout = frames[0].layout
     pictures = [engine.to_tensor(frame) for frame in frames]
     dark, space = layout.levels is not None, None
