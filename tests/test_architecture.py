@@ -31,6 +31,7 @@ LIGHT = {
     "errors", "frames", "machine", "signals", "documents", "settings", "units", "header", "tee",
     "window", "sensor", "yuv", "defects", "lanes", "io", "batch", "api", "cli",
 }  # fmt: skip
+PAIRED = ("batch/warm.py", "cli/nursery.py")  # socket pairs pass descriptors to forks
 FETCHERS = {
     "urllib", "http", "ftplib", "socket", "requests", "httpx", "aiohttp", "urllib3",
     "huggingface_hub", "gdown", "wget", "boto3", "webbrowser",
@@ -152,7 +153,22 @@ def test_nothing_fetches_from_a_network() -> None:
         for name in imported(node)
         if name.split(".")[0] in FETCHERS or name.startswith("torch.hub")
     ]
-    assert not fetchers
+    assert sorted(fetchers) == [f"{path} -> socket" for path in PAIRED]
+
+
+def test_sockets_join_processes_of_one_batch_and_connect_to_nothing() -> None:
+    used = {
+        node.attr
+        for _, path, tree in modules()
+        if str(path.relative_to(PACKAGE)) in PAIRED
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "socket"
+    }
+    assert used == {
+        "AF_UNIX", "SOCK_SEQPACKET", "recv_fds", "send_fds", "socket", "socketpair",
+    }  # fmt: skip
 
 
 def test_no_file_is_loaded_in_a_way_that_runs_code() -> None:

@@ -29,7 +29,9 @@ LINUX_SIGNALS = {
     "SIGHUP", "SIGKILL", "SIGPIPE", "SIGALRM", "SIGUSR1", "setitimer", "pthread_sigmask",
     "pthread_kill", "sigwait",
 }  # fmt: skip
-GUARDED = {"io/ffmpeg/scheduling.py"}  # which asks first
+GUARDED = {  # which ask first, or are used by those only that have asked
+    "io/ffmpeg/scheduling.py", "batch/warm.py", "cli/nursery.py",
+}  # fmt: skip
 
 
 @pytest.fixture

@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from f2rcli.batch.warm import Nursery, WarmChild, can_fork
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK
 
 ALONE = "F2R_ONE_CLIP"  # set in a child: its clip must never be taken for a folder of clips
 COMMAND = [sys.executable, "-m", "f2rcli.cli.child"]
 Listener = Callable[[dict[str, Any]], None]
+Child = subprocess.Popen[bytes] | WarmChild
 PATIENCE = 30.0  # seconds a child may take to clean up before it is killed
 
 
@@ -60,20 +62,26 @@ class Children:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._running: set[Child] = set()
+        self._nurseries: dict[tuple[str, ...], Nursery] = {}
         self.stopped = threading.Event()
 
     def run(
         self,
+        command: Sequence[str],
         arguments: Sequence[str],
         claim: int | None = None,
         listener: Listener = lambda event: None,
     ) -> Ended:
-        """Run a command line, which holds --json, to its end; `listener` gets its progress.
+        """Run a command with arguments, --json among them, to its end; `listener` gets its
+        progress.
 
         The child holds on to the descriptor `claim`. Raises InterruptedError after `stop`.
         """
-        with tempfile.TemporaryFile() as words, self._started(arguments, words, claim) as child:
+        with (
+            tempfile.TemporaryFile() as words,
+            self._started(command, arguments, words, claim) as child,
+        ):
             ended = Ended(code=0)
             for line in child.stdout or ():
                 if _took_in(line, ended):
@@ -84,21 +92,19 @@ class Children:
 
     @contextlib.contextmanager
     def _started(
-        self, arguments: Sequence[str], words: IO[bytes], claim: int | None
-    ) -> Iterator[subprocess.Popen[bytes]]:
+        self,
+        command: Sequence[str],
+        arguments: Sequence[str],
+        words: IO[bytes],
+        claim: int | None,
+    ) -> Iterator[Child]:
         # Its standard input is never written to: it closes when this process ends, however that
         # comes about, and the child then ends too. A group of its own: Ctrl-C in a terminal
         # reaches this process alone, which ends its children once.
-        special: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {}
-        if claim is not None:
-            special["pass_fds"] = (claim,)
         with self._lock:
             if self.stopped.is_set():
                 raise InterruptedError
-            child = subprocess.Popen(
-                list(arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=words, **special,
-            )  # fmt: skip
+            child = self._born(command, arguments, words, claim)
             self._running.add(child)
         try:
             yield child
@@ -111,6 +117,22 @@ class Children:
                 if pipe is not None:
                     pipe.close()
             child.wait()
+
+    def _born(
+        self, command: Sequence[str], arguments: Sequence[str], words: IO[bytes], claim: int | None
+    ) -> Child:
+        """A child, from a process that has everything loaded where there can be one."""
+        if can_fork():
+            nursery = self._nurseries.setdefault(tuple(command), Nursery(command))
+            with contextlib.suppress(OSError):
+                return nursery.child(arguments, words.fileno(), claim)
+        special: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {}
+        if claim is not None:
+            special["pass_fds"] = (claim,)
+        return subprocess.Popen(
+            [*command, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words,
+            **special,
+        )  # fmt: skip
 
     def stop(self) -> None:
         """Ask every child to clean up and end; those that do not are killed."""
@@ -127,6 +149,8 @@ class Children:
                 child.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 child.kill()
+        for nursery in self._nurseries.values():
+            nursery.close()
 
 
 def _took_in(line: bytes, ended: Ended) -> bool:

@@ -16,6 +16,8 @@ from f2rcli.batch.records import Content, Record, Records, content_of, stamp_of
 from f2rcli.errors import EXIT_DAMAGED, EXIT_FAILURE, EXIT_INPUT, EXIT_OK
 from f2rcli.io.atomic import remove_parts
 
+SHARED = Children()  # of a cluster's worker, for as long as it lives
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
@@ -77,13 +79,13 @@ def process(
     Raises InterruptedError where `children` was stopped before this one began.
     """
     began = time.monotonic()
-    children = children or Children()
+    children = children or SHARED
     records = Records(Path(task.output))
     try:
         with records.claimed(PurePath(task.place), children.stopped) as claim:
             outcome = _process(
                 task, records, children.stopped,
-                lambda words: children.run(words, claim, listener),
+                lambda words: children.run(task.command or COMMAND, words, claim, listener),
             )  # fmt: skip
     except InterruptedError:
         raise
@@ -125,7 +127,7 @@ def _process(
     except OSError as error:
         return _unwritable(task, error)
     arguments = ["denoise", "--json", *task.options, f"--output={task.target}", "--", task.source]
-    ended = run([*(task.command or COMMAND), *arguments])
+    ended = run(arguments)
     if ended.code < 0 and not task.keep_partial:  # it had no time to clean up
         remove_parts(Path(task.target))
     outcome = _outcome(task, ended)

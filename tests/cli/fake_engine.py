@@ -97,12 +97,13 @@ def module() -> ModuleType:
 
 if __name__ == "__main__":
     sys.modules["f2rcli.engine.stream"] = module()
-    from f2rcli.cli import child
+    from f2rcli.cli import child, nursery
     from f2rcli.cli.app import main
     from f2rcli.cli.commands import batch
 
     batch.COMMAND = (sys.executable, __file__, "--child")
     if "--child" in sys.argv:
         sys.argv.remove("--child")
-        child.start_watching()
+        nursery.LOADED = ()
+        child.begin()
     main()

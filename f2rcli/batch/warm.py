@@ -1,0 +1,149 @@
+"""Children that begin with everything loaded: forked from a process that has nothing else to do.
+
+Loading torch and the formats takes two seconds, more than a small clip itself. One process loads
+them once and runs nothing; each clip gets a fork of it, which shares that memory and dies alone.
+Linux only: other systems cannot fork a process that has loaded such libraries, and start anew.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+
+SERVE = "--serve"  # the command's argument before the number of the socket
+LARGEST = 1 << 17  # bytes of a command line
+HOLDS = 4  # descriptors at most: input, output, messages, the claim; and the one to answer on
+
+
+def can_fork() -> bool:
+    """Whether this system forks processes with threads' libraries loaded, and watches them."""
+    return sys.platform == "linux" and hasattr(os, "pidfd_open")
+
+
+class WarmChild:
+    """A fork that works: what of `subprocess.Popen` its parent needs.
+
+    Raises ChildProcessError where there is none.
+    """
+
+    def __init__(self, answers: socket.socket, stdin: int, stdout: int) -> None:
+        self.returncode: int | None = None
+        self._answers = answers
+        self._lock = threading.Lock()
+        word = answers.recv(LARGEST)
+        if not word:
+            raise ChildProcessError("the process that children are forked from did not begin")
+        self._handle = _handle_of(json.loads(word))
+        self.stdin, self.stdout = os.fdopen(stdin, "wb"), os.fdopen(stdout, "rb")
+
+    def poll(self) -> int | None:
+        """The exit code, if it has ended; minus the number of the signal that killed it."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, once it has ended. Raises subprocess.TimeoutExpired."""
+        with self._lock:
+            if self.returncode is None:
+                self._answers.settimeout(timeout)
+                try:
+                    word = self._answers.recv(LARGEST)
+                except (TimeoutError, BlockingIOError) as error:
+                    raise subprocess.TimeoutExpired("f2r", timeout or 0) from error
+                if not word:  # nobody will tell: the process it was forked from is gone
+                    self.kill()
+                self.returncode = json.loads(word or str(-int(signal.SIGKILL)))
+                self._close()
+            return self.returncode
+
+    def terminate(self) -> None:
+        """Ask it to clean up and end."""
+        self._send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: int) -> None:
+        if self._handle is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._handle, number)
+
+    def _close(self) -> None:
+        self._answers.close()
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            os.close(handle)
+
+
+def _handle_of(process: int) -> int | None:
+    """What stays its own even when the number is another's; None where it has ended already."""
+    try:
+        return os.pidfd_open(process)
+    except ProcessLookupError:
+        return None
+
+
+class Nursery:
+    """The process that children are forked from; started when the first is wanted."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        """command: what runs a child, without its arguments."""
+        self.command = list(command)
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def child(self, arguments: Sequence[str], words: int, claim: int | None) -> WarmChild:
+        """A fork that runs these arguments, its messages going to `words`. Raises OSError."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        (input_end, stdin), (stdout, output_end) = os.pipe(), os.pipe()
+        given = [theirs.fileno(), input_end, output_end, words, *([] if claim is None else [claim])]
+        with contextlib.ExitStack() as begun:
+            begun.callback(ours.close)
+            for end in (stdin, stdout):
+                begun.callback(os.close, end)
+            with theirs, self._lock:
+                try:
+                    socket.send_fds(self._started(), [json.dumps(list(arguments)).encode()], given)
+                finally:
+                    for end in (input_end, output_end):
+                        os.close(end)
+            child = WarmChild(ours, stdin, stdout)
+            begun.pop_all()
+        return child
+
+    def _started(self) -> socket.socket:
+        if self._process is not None and self._process.poll() is not None:
+            self.close()  # it was killed: the next one is as good
+        if self._socket is None:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with theirs:
+                self._process = subprocess.Popen(
+                    [*self.command, SERVE, str(theirs.fileno())], pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                    process_group=0,
+                )  # fmt: skip
+            self._socket = ours
+        return self._socket
+
+    def close(self) -> None:
+        """Let it end, once its children have."""
+        if self._socket is not None:
+            self._socket.close()
+        if self._process is not None:
+            self._process.kill()  # it has nothing to clean up
+            self._process.wait()
+        self._socket = self._process = None
+
+
+def received(link: socket.socket) -> tuple[list[str], list[int]] | None:
+    """The next command line and its descriptors; None once nobody will ask any more."""
+    data, descriptors, _, _ = socket.recv_fds(link, LARGEST, HOLDS + 1)
+    return (json.loads(data), list(descriptors)) if data else None

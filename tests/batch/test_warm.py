@@ -1,0 +1,86 @@
+"""Children forked from one process that has everything loaded."""
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+
+import pytest
+
+from f2rcli.batch.child import Children
+from f2rcli.batch.warm import Nursery, can_fork
+
+pytestmark = pytest.mark.skipif(not can_fork(), reason="this system starts children anew")
+
+# A child prints its parent and a line of its input, then ends as its argument says.
+CODE = """
+import os, signal, sys
+from f2rcli.cli import nursery
+nursery.LOADED = ()
+word = nursery.serve(int(sys.argv[2]))[0]
+print(os.getppid(), os.getpgrp() == os.getpid(), flush=True)
+print("words", file=sys.stderr, flush=True)
+if word == "wait":
+    sys.stdin.read()
+elif word == "crash":
+    os.kill(os.getpid(), signal.SIGSEGV)
+sys.exit(int(word))
+"""
+
+
+@pytest.fixture
+def nursery() -> Iterator[Nursery]:
+    one = Nursery([sys.executable, "-c", CODE])
+    yield one
+    one.close()
+
+
+def ended(nursery: Nursery, word: str) -> tuple[int, str, str]:
+    """Exit code, output and messages of a child."""
+    with tempfile.TemporaryFile() as words:
+        child = nursery.child([word], words.fileno(), None)
+        with child.stdin, child.stdout:
+            output = child.stdout.read().decode()
+        code = child.wait()
+        assert child.poll() == code
+        words.seek(0)
+        return code, output, words.read().decode()
+
+
+def test_all_come_from_one_process_and_end_as_they_do(nursery: Nursery) -> None:
+    plain, other, crashed = (ended(nursery, word) for word in ("0", "7", "crash"))
+    assert (plain[0], other[0], crashed[0]) == (0, 7, -signal.SIGSEGV)
+    assert plain[1] == other[1] == crashed[1]
+    assert plain[1].split()[1] == "True"
+    assert plain[2] == "words\n"
+
+
+def test_one_that_waits_is_ended_and_another_begins_where_their_process_was_killed(
+    nursery: Nursery,
+) -> None:
+    with tempfile.TemporaryFile() as words:
+        child = nursery.child(["wait"], words.fileno(), None)
+        parent = int(child.stdout.readline().split()[0])
+        assert child.poll() is None
+        child.terminate()
+        assert child.wait(30) == -signal.SIGTERM
+        orphan = nursery.child(["wait"], words.fileno(), None)
+        os.kill(parent, signal.SIGKILL)
+        assert orphan.wait(30) == -signal.SIGKILL
+        for one in (child, orphan):
+            one.stdin.close()
+            one.stdout.close()
+    code, output, _ = ended(nursery, "0")
+    assert code == 0
+    assert int(output.split()[0]) != parent
+
+
+def test_where_nothing_can_be_forked_a_child_starts_anew() -> None:
+    children = Children()
+    try:
+        found = children.run([sys.executable, "-c", 'print(\'{"event": "result"}\')'], ["x"])
+    finally:
+        children.stop()
+    assert found.result == {"event": "result"}
+    assert found.code == 0
