@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from f2rcli.cli.app import app
+from f2rcli.cli.app import command_line
 from tests.test_architecture import ROOMS
 
 ROOT = Path(__file__).parent.parent
@@ -81,7 +81,7 @@ def sources() -> str:
 @cache
 def options() -> dict[str, set[str]]:
     """Every command's options, by command."""
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(command_line())
     found: dict[str, set[str]] = {}
     for name, command in group.commands.items():  # type: ignore[attr-defined]  # a group
         spelled = (o for p in command.params for o in (*p.opts, *p.secondary_opts))

@@ -3,9 +3,11 @@
 import contextlib
 import errno
 import gc
+import importlib
 import io
 import os
 import sys
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Annotated, Any
 
@@ -13,14 +15,6 @@ import typer
 from typer.exceptions import TyperException
 
 from f2rcli import __version__
-from f2rcli.cli.commands.denoise import denoise
-from f2rcli.cli.commands.doctor import doctor
-from f2rcli.cli.commands.eval import evaluate
-from f2rcli.cli.commands.explain import explain
-from f2rcli.cli.commands.export import export
-from f2rcli.cli.commands.info import info
-from f2rcli.cli.commands.noise import noise
-from f2rcli.cli.commands.train import train
 from f2rcli.cli.signals import Stopper, Terminated
 from f2rcli.cli.terminal.console import Console
 from f2rcli.errors import (
@@ -31,26 +25,36 @@ from f2rcli.errors import (
     EXIT_TERMINATED,
     F2RError,
 )
-from f2rcli.training.run.config import ADAPT
 
-ALONE = {"--adapt": ("fast", tuple(ADAPT))}  # option -> what it means alone, what may follow
+ALONE = {"--adapt"}  # options that may stand without a value
+COMMANDS = {  # name -> module in f2rcli.cli.commands, and its function
+    "denoise": ("denoise", "denoise"),
+    "train": ("train", "train"),
+    "info": ("info", "info"),
+    "noise": ("noise", "noise"),
+    "explain": ("explain", "explain"),
+    "eval": ("eval", "evaluate"),
+    "export": ("export", "export"),
+    "doctor": ("doctor", "doctor"),
+}
 
-app = typer.Typer(
-    name="f2r",
-    help="Denoise real video: colours, timing, sound and metadata stay as they are.",
-    epilog="f2r COMMAND --help lists a command's options.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command()(denoise)
-app.command()(train)
-app.command()(info)
-app.command()(noise)
-app.command()(explain)
-app.command("eval")(evaluate)
-app.command()(export)
-app.command()(doctor)
+
+def command_line(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """The command line with these commands: what others need is not loaded."""
+    app = typer.Typer(
+        name="f2r",
+        help="Denoise real video: colours, timing, sound and metadata stay as they are.",
+        epilog="f2r COMMAND --help lists a command's options.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(options)
+    for name in names:
+        module, function = COMMANDS[name]
+        found = importlib.import_module(f"f2rcli.cli.commands.{module}")
+        app.command(name)(getattr(found, function))
+    return app
 
 
 def _print_version(value: bool) -> None:
@@ -59,7 +63,6 @@ def _print_version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def options(
     version: Annotated[
         bool,
@@ -165,6 +168,9 @@ def run(arguments: list[str]) -> int:
     with contextlib.closing(Console()) as console:
         ending = ExitHandler(console)
         with ending:
+            app = command_line(
+                [arguments[0]] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS
+            )
             result: Any = app(
                 args=spell_out(arguments), prog_name="f2r", standalone_mode=False, obj=console
             )
@@ -230,12 +236,17 @@ def spell_out(arguments: list[str]) -> list[str]:
     The parser knows options with a value and options without; `--adapt -o out.mp4` would take
     `-o` for the value. Words after `--` are not options.
     """
+    if not ALONE & set(arguments):
+        return arguments
+    from f2rcli.training.run.config import ADAPT  # only where it is asked for
+
+    alone = {"--adapt": ("fast", tuple(ADAPT))}  # option -> what it means alone, what may follow
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options, rest = arguments[:end], arguments[end:]
     spelled: list[str] = []
     for place, word in enumerate(options):
         spelled.append(word)
         following = options[place + 1] if place + 1 < len(options) else None
-        if word in ALONE and following not in ALONE[word][1]:
-            spelled[-1] = f"{word}={ALONE[word][0]}"
+        if word in alone and following not in alone[word][1]:
+            spelled[-1] = f"{word}={alone[word][0]}"
     return spelled + rest

@@ -1,11 +1,14 @@
 """However a run ends, it ends in one line and a documented code."""
 
 import errno
+from collections.abc import Iterable
 
 import pytest
+import typer
 
 from f2rcli import errors
-from f2rcli.cli.app import ExitHandler
+from f2rcli.cli import app
+from f2rcli.cli.app import COMMANDS, ExitHandler, command_line
 from f2rcli.cli.signals import Terminated
 from f2rcli.cli.terminal.console import Console
 
@@ -49,3 +52,17 @@ def test_an_orderly_exit_passes_through() -> None:
     ending = ExitHandler(Console())
     with pytest.raises(SystemExit), ending:
         raise SystemExit(0)
+
+
+def test_a_command_loads_itself_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def known(names: Iterable[str]) -> typer.Typer:
+        asked.append(list(names))
+        return command_line(asked[-1])
+
+    monkeypatch.setattr(app, "command_line", known)
+    for words in (["doctor", "--help"], ["--help"], []):
+        app.run(words)
+    assert asked == [["doctor"], list(COMMANDS), list(COMMANDS)]
+    assert [one.name for one in command_line(["eval"]).registered_commands] == ["eval"]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pytest
 import typer
 
-from f2rcli.cli.app import app
+from f2rcli.cli.app import command_line
 from f2rcli.cli.options.derived import Part, completing, with_options
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.settings import pairs, setting, settings_of
@@ -61,7 +61,7 @@ def test_words_complete_the_last_of_a_list() -> None:
 
 @pytest.mark.parametrize("command", ["denoise", "eval", "noise", "info", "explain"])
 def test_commands_take_the_engines_options(command: str) -> None:
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(command_line())
     known = {param.name: param for param in group.commands[command].params}  # type: ignore[attr-defined]
     engine = settings_of(EngineSettings)
     assert "device" in known

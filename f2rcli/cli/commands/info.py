@@ -47,17 +47,18 @@ def info(
 ) -> int:
     """Print what f2r sees in INPUT and would do with it: streams, colour, noise, time, memory."""
     with open_reader(source, read) as reader:
-        seen = examine(source, reader, engine, console)
-    console.event("info", **seen)
+        facts = facts_of(source, reader)
+        if console.events is None:  # at once: the rest has torch to load and noise to measure
+            console.rows(fact_lines(facts))
+        found = examine(reader, engine, console)
+    console.event("info", **facts, **found)
     if console.events is None:
-        console.rows(lines(seen))
+        console.rows(found_lines(found))
     return EXIT_OK
 
 
-def examine(
-    source: str, reader: Reader, settings: EngineSettings, console: Console
-) -> dict[str, Any]:
-    """Everything that is printed, as JSON values."""
+def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[str, Any]:
+    """What an engine says of a clip, as JSON values."""
     clip = reader.info
     try:
         engine = loaded(settings, clip, console)
@@ -65,14 +66,14 @@ def examine(
         if settings.weights is not None:
             raise
         nothing = {"summary": str(error)}
-        return _facts_of(source, reader) | {
+        return {
             "engine": nothing,
             "cost": {"summary": "not known"},
             "noise": {"sigma8": None, "frames": 0, "means": None},
             "damage": reader.ledger.lines(),
         }
     cost = forecast(engine, clip)
-    return _facts_of(source, reader) | {
+    return {
         "engine": {"summary": engine_words(engine), **engine_values(engine)},
         "cost": {"summary": cost.words(), **cost.values()},
         "noise": noise(reader, engine),
@@ -80,7 +81,7 @@ def examine(
     }
 
 
-def _facts_of(source: str, reader: Reader) -> dict[str, Any]:
+def facts_of(source: str, reader: Reader) -> dict[str, Any]:
     """The facts that need no engine."""
     clip = reader.info
     return {
@@ -150,8 +151,8 @@ def noise(reader: Reader, engine: "Engine") -> dict[str, Any]:
     }
 
 
-def lines(seen: dict[str, Any]) -> Iterator[str]:
-    """The same for people, one fact a line."""
+def fact_lines(seen: dict[str, Any]) -> Iterator[str]:
+    """The facts for people, one a line."""
     yield f"file      {', '.join([seen['file'], *_size_words(seen)])}"
     yield f"picture   {_picture_words(seen['picture'])}"
     for stream in seen["streams"]:
@@ -160,6 +161,14 @@ def lines(seen: dict[str, Any]) -> Iterator[str]:
         yield f"note      {note}"
     if seen["provenance"] is not None:
         yield f"made by   {words(seen['provenance'])}"
+    yield f"output    {seen['output']['summary']}"
+    for word, key in (("keeps", "kept"), ("drops", "dropped"), ("note", "notes")):
+        for line in seen["output"][key]:
+            yield f"{word:<9} {line}"
+
+
+def found_lines(seen: dict[str, Any]) -> Iterator[str]:
+    """What an engine says, for people."""
     yield f"noise     {_noise_words(seen['noise'])}"
     if seen["noise"].get("means"):
         yield f"means     {seen['noise']['means']}"
@@ -167,10 +176,6 @@ def lines(seen: dict[str, Any]) -> Iterator[str]:
         yield f"lines     {seen['noise']['lines']}"
     yield f"engine    {seen['engine']['summary']}"
     yield f"cost      {seen['cost']['summary']}"
-    yield f"output    {seen['output']['summary']}"
-    for word, key in (("keeps", "kept"), ("drops", "dropped"), ("note", "notes")):
-        for line in seen["output"][key]:
-            yield f"{word:<9} {line}"
     for line in seen["damage"]:
         yield f"damage    {line}"
 
