@@ -1,11 +1,12 @@
-"""Speed and memory of `f2r denoise` here: whole runs, and what each stage costs.
+"""Speed of `f2r`: whole runs, every stage beside what this machine can, and others beside it.
 
-    python benchmarks/speed.py [--sizes 640x360 1920x1080] [--frames 24] [--threads 2]
+    python benchmarks/speed.py [--sizes 640x360 1920x1080] [--frames 8 48] [--threads 1 2]
+        [--no-runs] [--no-stages] [--no-others]
 
-Whole runs are child processes on a synthetic noisy H.264 clip: frames per second after start-up
-(from the run's own progress events) and peak resident memory. Stages are timed in this process,
-mean over frames, after one frame of warming up. Absolute times depend on the machine and on what
-else it does: compare figures of one run.
+Whole runs are child processes on a synthetic noisy H.264 clip; their CPU seconds hold start,
+opening, decoding, encoding and verification. Stages and others run in this process, on one thread.
+Times depend on the machine and on what else it does, CPU seconds less than wall clock: compare
+figures of one run.
 """
 
 import argparse
@@ -14,18 +15,21 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
 
+BATCH = 20  # tiny clips
+LONG = 48  # frames of a run beside others
+STEADY = 14  # frames of a clip whose stages are timed, after the first eight
+TINY = (160, 96, 4)  # width, height, frames
 
-def write_clip(path: Path, width: int, height: int, frames: int) -> None:
+
+def write_clip(path: Path, width: int, height: int, frames: int) -> Path:
     """A textured scene that drifts, with noise of sigma 20, as H.264."""
     rng = np.random.default_rng(0)
     scene = np.kron(rng.random((height // 8 + 8, width // 8 + 8, 3)), np.ones((8, 8, 1))) * 160 + 40
@@ -34,69 +38,129 @@ def write_clip(path: Path, width: int, height: int, frames: int) -> None:
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.options = {"crf": "20", "preset": "veryfast"}
         for index in range(frames):
-            view = scene[index : index + height, index : index + width]
+            moved = index % 56  # the scene is so much larger than a frame
+            view = scene[moved : moved + height, moved : moved + width]
             noisy = view + rng.normal(0, 20, view.shape)
             picture = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
+    return path
 
 
-def whole_run(clip: Path, threads: int) -> tuple[float, float]:
-    """(frames per second, peak resident memory in MB) of one `f2r denoise`."""
-    target = clip.with_suffix(".out.mp4")
-    command = [sys.executable, "-m", "f2rcli", "denoise", str(clip), "-o", str(target)]
-    command += ["--json", "--overwrite", "--threads", str(threads)]
+class Run(NamedTuple):
+    """What a child process took."""
+
+    wall: float  # seconds
+    user: float
+    system: float
+    peak: float  # MB
+    rate: float  # frames per second once the first is done; 0 where none is counted
+
+    @property
+    def cpu(self) -> float:
+        return self.user + self.system
+
+
+def run(*arguments: str) -> Run:
+    """One `f2r` command in a process of its own."""
+    began = os.times().elapsed
+    command = [sys.executable, "-m", "f2rcli", *arguments, "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         events = [json.loads(line) for line in child.stdout]
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
-        raise SystemExit(f"speed.py: f2r denoise ended with exit code {child.returncode}")
+        raise SystemExit(f"speed.py: f2r {arguments[0]} ended with exit code {child.returncode}")
+    wall = os.times().elapsed - began
+    return Run(wall, usage.ru_utime, usage.ru_stime, usage.ru_maxrss / 1024, _rate(events))
+
+
+def _rate(events: list[dict[str, Any]]) -> float:
     steps = [e for e in events if e["event"] == "progress" and e["frames"]]
-    first, last = steps[0], next(e for e in reversed(events) if e["event"] == "result")
-    rate = (last["frames"] - first["frames"]) / (last["time"] - first["time"])
-    return rate, usage.ru_maxrss / 1024
+    if len(steps) < 2:
+        return 0.0
+    first, last = steps[0], steps[-1]
+    return float((last["frames"] - first["frames"]) / max(last["time"] - first["time"], 1e-9))
 
 
-def stage_costs(clip: Path, threads: int) -> dict[str, float]:
-    """Milliseconds per frame of every stage."""
-    import torch
+def denoised(clip: Path, threads: int) -> Run:
+    """One whole `f2r denoise`."""
+    target = str(clip.with_suffix(".out.mp4"))
+    return run("denoise", str(clip), "-o", target, "--overwrite", "--threads", str(threads))
 
-    from f2rcli import yuv
-    from f2rcli.engine.stream import EngineSettings, load_engine, restore_stream
-    from f2rcli.engine.tiles import Runner
-    from f2rcli.io import open_reader
-    from f2rcli.methods import f2r
 
-    spent: dict[str, float] = defaultdict(float)
+def run_rows(folder: Path, wanted: argparse.Namespace) -> Iterator[str]:
+    """A table of whole runs, of looks and of a batch."""
+    yield "| frame | frames | threads | CPU-s per frame | of it kernel | frames/s | peak, MB |"
+    yield "|---|---|---|---|---|---|---|"
+    for size in wanted.sizes:
+        width, height = map(int, size.split("x"))
+        for count in wanted.frames:
+            clip = write_clip(folder / f"{size}.{count}.mp4", width, height, count)
+            for threads in wanted.threads:
+                one = denoised(clip, threads)
+                share, each = one.system / one.cpu, one.cpu / count
+                yield (
+                    f"| {size} | {count} | {threads} | {each:.3f} | {share:.0%} | {one.rate:.2f} | "
+                    f"{one.peak:.0f} |"
+                )
+    yield ""
+    yield "| command | wall, s | CPU-s |\n|---|---|---|"
+    tiny = write_clip(folder / "tiny.mp4", *TINY)
+    large = write_clip(folder / "large.mp4", 640, 360, 8)
+    for name, clip in (("160x96", tiny), ("640x360", large)):
+        look = run("info", str(clip))
+        yield f"| f2r info, {name} | {look.wall:.2f} | {look.cpu:.2f} |"
+    many = folder / "many"
+    many.mkdir()
+    for index in range(BATCH):
+        (many / f"{index}.mp4").write_bytes(tiny.read_bytes())
+    before = os.times()
+    batch = run("denoise", str(many), "-o", str(folder / "done"), "--threads", "1")
+    after = os.times()
+    cpu = sum(after[2:4]) - sum(before[2:4])
+    yield f"| one of {BATCH} clips of 160x96 | {batch.wall / BATCH:.2f} | {cpu / BATCH:.2f} |"
 
-    def timed(label: str | Callable[..., str], function: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*args: Any, **named: Any) -> Any:
-            started = time.perf_counter()
-            result = function(*args, **named)
-            name = label if isinstance(label, str) else label(*args)
-            spent[name] += time.perf_counter() - started
-            return result
 
-        return run
+def stage_rows(clip: Path, size: str) -> Iterator[str]:
+    """A table of the stages of one clip, and of the roof."""
+    from speed_stages import Cost, roof, stage_costs
 
-    run_network = timed(lambda _, network, *rest: type(network).__name__, Runner.__call__)
-    Runner.__call__ = run_network  # type: ignore[method-assign]
-    f2r.FlowBook.fresh = timed("flow", f2r.FlowBook.fresh)  # type: ignore[method-assign]
-    f2r.F2R.align = timed("flow and alignment", f2r.F2R.align)  # type: ignore[method-assign]
-    yuv.to_rgb = timed("planes to RGB", yuv.to_rgb)
-    yuv.add_residual = timed("change to planes", yuv.add_residual)
-    torch.set_num_threads(threads)
-    with open_reader(clip) as reader:
-        engine = load_engine(EngineSettings(threads=threads), reader.info)
-        frames = restore_stream(iter(reader), engine)
-        next(frames)
-        spent.clear()
-        started = time.perf_counter()
-        count = sum(1 for _ in frames)
-        spent["all of the engine, with decoding"] = time.perf_counter() - started
-    return {name: 1000 * seconds / count for name, seconds in spent.items()}
+    top = roof()
+    yield (
+        f"roof of one thread: {top.gmac_per_second:.0f} GMAC/s (3x3 convolution, 64 channels), "
+        f"{top.gigabytes_per_second:.0f} GB/s (copy)"
+    )
+    yield f"\n| stage, {size} | CPU-ms | GMAC | GMAC/s | of the roof | GB/s | of the roof |"
+    yield "|---|---|---|---|---|---|---|"
+    opening, steady = stage_costs(clip)
+    total = Cost(*(sum(column) for column in zip(*steady.values(), strict=True)))
+    rows = sorted(steady.items(), key=lambda item: -item[1].seconds)
+    for name, cost in [*opening.items(), *rows, ("**a frame**", total)]:
+        if cost.seconds < 1e-4:
+            continue
+        per = cost.seconds
+        macs, traffic = cost.gmac / per, cost.gigabytes / per
+        yield (
+            f"| {name} | {1000 * cost.seconds:.1f} | {cost.gmac:.2f} | {macs:.0f} | "
+            f"{macs / top.gmac_per_second:.0%} | {traffic:.1f} | "
+            f"{traffic / top.gigabytes_per_second:.0%} |"
+        )
+
+
+def other_rows(clip: Path, size: str, threads: int = 1) -> Iterator[str]:
+    """A table of others on the same clip."""
+    from speed_peers import NLMEANS, fastdvdnet, nlmeans
+
+    width, height = map(int, size.split("x"))
+    yield f"| {size}, one thread | CPU-s per frame |\n|---|---|"
+    yield f"| f2r, all of a run of {LONG} frames | {denoised(clip, threads).cpu / LONG:.3f} |"
+    found = nlmeans(clip, 8)
+    yield f"| FFmpeg nlmeans {NLMEANS} | {'not there' if found is None else f'{found:.3f}'} |"
+    for cached in (False, True):
+        kept = ", first stage kept" if cached else ""
+        yield f"| FastDVDnet's shape{kept} | {fastdvdnet(width, height, cached=cached):.3f} |"
 
 
 def main() -> None:
@@ -104,21 +168,24 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--sizes", nargs="+", default=["640x360", "1920x1080"])
-    parser.add_argument("--frames", type=int, default=24)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        print("| size | frames/s | peak memory, MB |\n|---|---|---|")
-        for size in arguments.sizes:
+    parser.add_argument("--frames", nargs="+", type=int, default=[8, 48])
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--no-runs", dest="runs", action="store_false")
+    parser.add_argument("--no-stages", dest="stages", action="store_false")
+    parser.add_argument("--no-others", dest="others", action="store_false")
+    wanted = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for row in run_rows(folder, wanted) if wanted.runs else ():
+            print(row, flush=True)
+        for size in wanted.sizes:
             width, height = map(int, size.split("x"))
-            clip = Path(folder) / f"{size}.mp4"
-            write_clip(clip, width, height, arguments.frames)
-            rate, peak = whole_run(clip, arguments.threads)
-            print(f"| {size} | {rate:.2f} | {peak:.0f} |", flush=True)
-        first = Path(folder) / f"{arguments.sizes[0]}.mp4"
-        print(f"\n| stage, {arguments.sizes[0]} | ms per frame |\n|---|---|")
-        for name, cost in sorted(stage_costs(first, arguments.threads).items(), key=lambda i: i[1]):
-            print(f"| {name} | {cost:.1f} |")
+            if wanted.stages:
+                clip = write_clip(folder / f"stages.{size}.mp4", width, height, STEADY)
+                print("", *stage_rows(clip, size), sep="\n", flush=True)
+            if wanted.others:
+                clip = write_clip(folder / f"others.{size}.mp4", width, height, LONG)
+                print("", *other_rows(clip, size), sep="\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ import cost  # noqa: E402
 import fidelity  # noqa: E402
 import noisy_clips  # noqa: E402
 import quality  # noqa: E402
+import speed_peers  # noqa: E402
+import speed_stages  # noqa: E402
 import widths  # noqa: E402
 
 SMALL_LIMIT = 120  # GMAC per megapixel of output, at the weights' own T
@@ -148,3 +150,20 @@ def test_the_picture_contracts_table_marks_what_falls_short() -> None:
     assert shown[2].endswith("| 0 | <= 0 |")
     assert shown[3].endswith("| **1.25** | >= 1.5 |")
     assert shown[-1] == "1 of 2 bars held."
+
+
+def test_a_stage_is_not_charged_for_those_inside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 1.0, 4.0, 9.0])  # the outer begins, the inner begins and ends, the outer
+    monkeypatch.setattr(speed_stages.time, "process_time", lambda: next(clock))
+    account = speed_stages.Account(None, {"outer": [0.0] * 3, "inner": [0.0] * 3}, [])
+    inner = account.watched("inner", lambda given: given[0])
+    account.watched("outer", lambda given: inner([given]).sum())(np.ones(10))
+    assert account.used["outer"][0] == 6.0
+    assert account.used["inner"] == [3.0, 0.0, 160.0]
+
+
+def test_the_network_beside_f2r_has_the_published_parameters() -> None:
+    block = sum(weight.numel() for weight in speed_peers.Block().parameters())
+    assert 2 * block == pytest.approx(2.48e6, rel=0.01)
+    picture = torch.rand(1, 12, 16, 24)
+    assert speed_peers.Block().eval()(picture).shape == (1, 3, 16, 24)
