@@ -19,7 +19,7 @@ from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.methods.base import Method, Prepared
 from f2rcli.noise.measurement.blocking import Blocking, find_blocking
 from f2rcli.noise.measurement.bound import Bound, Picture
-from f2rcli.noise.measurement.samples import single_frame_sigma
+from f2rcli.noise.measurement.single_frame import single_frame_sigma
 from f2rcli.noise.model import NoiseModel, blend
 from f2rcli.noise.planes import Anchored, PlaneNoise, measure_planes, picture_of
 from f2rcli.noise.report import HARDLY_ANY, NOTHING_TO_DO, Doubts

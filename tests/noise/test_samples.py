@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from f2rcli.noise.counting import counts_events
-from f2rcli.noise.measurement.samples import NoiseSamples, single_frame_sigma
+from f2rcli.noise.measurement.samples import Bands, NoiseSamples
+from f2rcli.noise.measurement.single_frame import single_frame_sigma
 from f2rcli.noise.model import NoiseModel, blend
 
 
@@ -49,6 +50,27 @@ def test_signal_dependence_is_found() -> None:
     assert model is not None
     assert model.gain == pytest.approx((0.01,) * 3, rel=0.15)
     assert np.square(model.read) == pytest.approx((0.0004,) * 3, abs=3e-4)
+
+
+def test_whether_noise_is_white_is_not_decided_by_a_rounding(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fine, samples = (30 / 255) ** 2, NoiseSamples.empty(3)
+    monkeypatch.setattr(NoiseSamples, "count", 100_000)
+    for shared in (0.0, 0.3, 0.9):
+        monkeypatch.setattr(samples, "shared", lambda _, shared=shared: shared)
+        found = []
+        for step in range(400):
+            bands = Bands((1 + step / 1000) * fine, fine, 0.965 * fine)
+            monkeypatch.setattr(samples, "bands", lambda *_, bands=bands: bands)
+            found.append(samples.shape())
+        assert found[0] == 1.0
+        assert found[-1] == pytest.approx(1.399)
+        assert np.abs(np.diff(found)).max() < 0.02  # of variance, for a thousandth of it
+    for finest in (0.9, 0.99):
+        bands = Bands(1.01 * fine, fine, finest * fine)
+        monkeypatch.setattr(samples, "bands", lambda *_, bands=bands: bands)
+        assert samples.shape() == pytest.approx(1.01 if finest == 0.9 else 1.0)
 
 
 def test_too_little_evidence_is_no_model() -> None:

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from f2rcli.noise.counting import counts_events
 from f2rcli.noise.measurement.fitting import (
@@ -28,16 +27,16 @@ from f2rcli.noise.measurement.fitting import (
 )
 from f2rcli.noise.model import NoiseModel
 
-MAD_TO_SIGMA = 1.4826  # of a Gaussian
 FLATTEST = 0.5  # of a frame is kept at all; what is used of it is chosen at every brightness
 MOST_SAMPLES = 400_000  # per frame; larger pictures are thinned
-WHITE_TO_THE_END = 0.95  # finest band over fine band: above it the noise is white up there
+WHITE_TO_THE_END = 0.94, 0.96  # finest band over fine band: above, the noise is white up there
 EXCESS_SHARE = 0.05  # of the fine band's variance: full bandwidth may hold so much more,
 EXCESS_CODES = 4.0 / 255  # or so much, as errors of the anchors or grain of the source below it
 EXCESS_FALLS = 0.5  # errors of the anchors fall off like this towards flatter places; noise stays
 STEPS = (0.1, 0.2, 0.35, 0.5, 1.0)  # of roughness, where errors of the anchors are looked for
 FEWEST = 4_000  # samples that the shape of the spectrum is read from
-PROCESSED, COPIED = 0.3, 0.999  # correlation of channels: between lies what has been Y'CbCr
+PROCESSED, COPIED = (0.27, 0.33), 0.999  # correlation of channels: between is what was Y'CbCr
+AT_LIMIT = 0.85, 1.15  # of the excess that is allowed: between is neither white nor coloured
 SIDE = 7  # pixels, of what counts as near
 PAINTED = 1.0 / 255  # range over SIDE x SIDE pixels
 BEYOND = 5e-4  # of all samples
@@ -149,14 +148,23 @@ class NoiseSamples:
         flat = self.bands(share)
         if flat.fine <= 0:
             return 1.0
-        if flat.finest > WHITE_TO_THE_END * flat.fine:
-            allowed = EXCESS_SHARE * flat.fine
-            if not PROCESSED < self.shared(flat.fine) < COPIED:
-                rougher = max(self.bands(high, low).excess for low, high in pairwise(STEPS))
-                allowed = max(allowed, EXCESS_CODES**2, EXCESS_FALLS * rougher)
-            if flat.excess < allowed:
-                return 1.0
-        return max(flat.full / flat.fine, 0.0)
+        white, whole = self._whiteness(flat), max(flat.full / flat.fine, 0.0)
+        return float(whole ** (1 - white)) if white < 1 else 1.0
+
+    def _whiteness(self, flat: Bands) -> float:
+        """0 where the noise is as coloured as it looks in the flattest places, 1 where it is
+        white; in between close to a limit, so that no rounding decides of a few percent."""
+        alike = _ramp(flat.finest / flat.fine, *WHITE_TO_THE_END)
+        if not alike:
+            return 0.0
+        allowed = EXCESS_SHARE * flat.fine
+        shared = self.shared(flat.fine)
+        free = 1.0 if shared >= COPIED else 1 - _ramp(shared, *PROCESSED)
+        if free:
+            rougher = max(self.bands(high, low).excess for low, high in pairwise(STEPS))
+            more = max(allowed, EXCESS_CODES**2, EXCESS_FALLS * rougher)
+            allowed = more if free == 1 else allowed + free * (more - allowed)
+        return alike * (1 - _ramp(flat.excess / allowed, *AT_LIMIT))
 
     def shared(self, fine: float) -> float:
         """Correlation between channels, from the variance of one and that of their mean."""
@@ -201,6 +209,11 @@ class NoiseSamples:
                 self.level, map(_joined, self.product), self.picture, strict=True
             )
         ]
+
+
+def _ramp(value: float, low: float, high: float) -> float:
+    """0 up to a low value, 1 from a high one on, even between."""
+    return min(max((value - low) / (high - low), 0.0), 1.0)
 
 
 def _chosen(noisy: Tensor, room: Tensor, rank: Tensor, product: Tensor) -> NDArray[np.intp]:
@@ -301,16 +314,3 @@ def _ranks(values: Tensor) -> Tensor:
     sample = values[..., ::3, ::3].flatten()
     table = torch.quantile(sample[: 2**24], torch.linspace(0, 1, 257, device=values.device))
     return torch.searchsorted(table, values.contiguous()).float() / 256
-
-
-def single_frame_sigma(noisy: Tensor) -> float:
-    """A rough standard deviation from one frame (1, C, H, W): median of its finest diagonal detail.
-
-    Donoho and Johnstone, Biometrika 1994. Reads low where noise is spatially correlated.
-    """
-    height, width = (size // 2 * 2 for size in noisy.shape[-2:])
-    if min(height, width) < 2:
-        return 0.0
-    cells = functional.pixel_unshuffle(noisy[..., :height, :width].flatten(0, 1).unsqueeze(1), 2)
-    diagonal = (cells[:, 0] - cells[:, 1] - cells[:, 2] + cells[:, 3]) / 2
-    return float(diagonal.abs().median()) * MAD_TO_SIGMA
