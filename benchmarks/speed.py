@@ -25,7 +25,7 @@ import numpy as np
 
 BATCH = 20  # tiny clips
 LONG = 48  # frames of a run beside others
-STEADY = 14  # frames of a clip whose stages are timed, after the first eight
+STEADY = 18  # frames of a clip whose stages are timed, after the first eight
 TINY = (160, 96, 4)  # width, height, frames
 
 

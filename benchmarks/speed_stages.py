@@ -41,6 +41,7 @@ STAGES = (
 )
 REST = "all else"
 DECODING = "decoding"
+AHEAD = 3  # frames that windows look ahead
 
 
 class Cost(NamedTuple):
@@ -157,22 +158,19 @@ def _pass(
         patched.enter_context(patch.object(Runner, "__call__", run))
         engine = load_engine(EngineSettings(threads=1), reader.info)
         frames = restore_stream(_decoded(reader, account), engine)
-        count = 0
-        begin: dict[str, list[float]] = {}
-        while True:
+        seen: list[dict[str, list[float]]] = []
+        done: Any = True
+        while done is not None:
             with account.at(REST):
                 done = next(frames, None)
-            if done is None:
-                break
-            count += 1
-            if count == first:
-                begin = {name: list(used) for name, used in account.used.items()}
-    used = account.used
-    early = {name: list(used[name]) for name in used if name.startswith("opening")}
+            seen.append({name: list(used) for name, used in account.used.items()})
+    begin, end = seen[first - 1], seen[-AHEAD - 2]  # later frames find their neighbours made ready
+    count = len(seen) - AHEAD - 1 - first
+    early = {name: used for name, used in end.items() if name.startswith("opening")}
     steady = {
-        name: [(now - then) / (count - first) for now, then in zip(
-            total, begin.get(name, [0.0] * 3), strict=True)]
-        for name, total in used.items() if name not in early
+        name: [(now - then) / count for now, then in zip(
+            used, begin.get(name, [0.0] * 3), strict=True)]
+        for name, used in end.items() if name not in early
     }  # fmt: skip
     return early, steady
 

@@ -91,7 +91,7 @@ def _lasting_share(
     near *= near * np.float32(TOLERANCE)
     wide = min(WIDE, (min(band.shape) - 1) // 2 * 2 + 1)
     far = power_around(band, wide) / np.maximum(box(variance, wide) * np.float32(share), LEAST)
-    far = cv2.erode(far, np.ones((wide, wide), np.uint8))  # type: ignore[assignment]  # float32 stays
+    far = cv2.erode(far, np.ones((wide, wide), np.uint8))
     quiet, sure = EVIDENT
     seen = np.clip((far - np.float32(quiet)) / np.float32(sure - quiet), 0, 1)
     return np.minimum(near, 1 - likely * seen, out=near)
