@@ -19,6 +19,7 @@ from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.methods.base import Method, Prepared
 from f2rcli.noise.measurement.blocking import Blocking, find_blocking
 from f2rcli.noise.measurement.bound import Bound, Picture
+from f2rcli.noise.measurement.photons import counted_model
 from f2rcli.noise.measurement.single_frame import single_frame_sigma
 from f2rcli.noise.model import NoiseModel, blend
 from f2rcli.noise.planes import Anchored, PlaneNoise, measure_planes, picture_of
@@ -247,7 +248,22 @@ def _opening(frames: Sequence[Frame], engine: Engine) -> Opening:
     planes = [picture_of(frame) for frame in frames]
     found = measure_planes(_pairs(planes), anchored, free, layout, clipped=clipped)
     blocking = None if layout.counts_light else find_blocking([one.luma for one in planes])
-    return Opening(found.model, found.planes, found.bounds, free, compared, blocking)
+    model, held = found.model, found.planes
+    if layout.counts_light:
+        counted = counted_model([one.planes for one in _one_shot(planes)], model)
+        if counted is not None:
+            model = counted
+            held = replace(PlaneNoise.of(model, layout, clipped=clipped), shares=held.shares)
+    return Opening(model, held, found.bounds, free, compared, blocking)
+
+
+def _one_shot(pictures: Sequence[Picture]) -> list[Picture]:
+    """The first frames, up to a cut."""
+    looks = [thumbnail(picture.luma) for picture in pictures]
+    count = 1
+    while count < len(looks) and same_shot(looks[count - 1], looks[count]):
+        count += 1
+    return list(pictures[:count])
 
 
 def _pairs(pictures: Sequence[Picture]) -> list[tuple[Picture, Picture]]:

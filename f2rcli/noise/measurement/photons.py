@@ -1,0 +1,143 @@
+"""The law of photon counts, from what adjacent frames differ by: for light too dim for anchors.
+
+Counts have a variance of gain * (code - zero): a line. Blocks of a picture are points of it, their
+brightness from frames that the difference has not seen, so that chance brightens no noise.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.noise.model import NoiseModel
+
+BLOCK = 8  # pixels a side of blocks
+FEWEST = 64  # blocks
+CUT = 6.0  # standard deviations from the line, from which a block does not count: motion
+ROUNDS = 12
+DARKEST = 0.01  # of the blocks: light may begin there; no variance is below theirs
+LEAST_SPREAD = 0.1  # of the brightness of blocks, that is not their noise
+SURE = 3.0  # standard errors of a gain
+FEW = 3.0  # photons: of fewer, anchors tell less than counting does
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class PhotonLine:
+    """Variance gain * (brightness - zero), in a picture's units."""
+
+    gain: float
+    error: float  # standard error of the gain
+    middle: float  # brightness that it was measured around
+    level: float  # variance there
+    dark: float  # brightness of the darkest places
+
+    @property
+    def zero(self) -> float:
+        """Brightness at which the variance vanishes."""
+        return self.middle - self.level / self.gain
+
+    @property
+    def photons(self) -> float:
+        """Electrons in a pixel of middling brightness, read noise counted as light."""
+        return self.level / self.gain**2
+
+    @property
+    def sure(self) -> bool:
+        """Whether there is a gain at all, and variance in the dark."""
+        return self.gain > SURE * self.error and self.dark > self.zero
+
+
+def photon_line(frames: Sequence[NDArray[np.float32]]) -> PhotonLine | None:
+    """The line of three or more adjacent frames (H, W) of one shot; None for too little to see."""
+    if len(frames) < 3 or min(frames[0].shape) < 4 * BLOCK:
+        return None
+    bright, variance, blur = (np.concatenate(part) for part in zip(*_blocks(frames), strict=True))
+    if bright.size < FEWEST or not variance.all():
+        return None
+    weight = np.ones_like(bright)
+    for _ in range(ROUNDS):
+        gain, level, middle, width = _fitted(bright, variance, blur, weight)
+        at = np.maximum(gain * (bright - middle) + level, LEAST_SPREAD * level)
+        off = variance / at - 1
+        scale = 1.4826 * float(np.median(np.abs(off - np.median(off))))
+        fair = np.square(np.clip(1 - np.square(off / max(CUT * scale, 1e-9)), 0, None))
+        if not fair.any():
+            return None
+        weight = fair / at**2
+    error = scale * level * float(np.sqrt(np.square(fair).sum())) / (float(fair.sum()) * width)
+    return PhotonLine(gain, error, middle, level, float(np.quantile(bright, DARKEST)))
+
+
+def pooled(lines: Sequence[PhotonLine]) -> tuple[float, float]:
+    """The gain of lines of one sensor and its standard error, each counted by how sure it is."""
+    weights = np.array([line.error for line in lines]) ** -2.0
+    gain = float(np.average([line.gain for line in lines], weights=weights))
+    return gain, float(weights.sum() ** -0.5)
+
+
+def counted_model(
+    frames: Sequence[Sequence[NDArray[np.float32]]], model: NoiseModel
+) -> NoiseModel | None:
+    """The law of photon counts where they tell more than anchors did (`model`): in light of a few
+    photons, and where anchors found no line. None elsewhere.
+
+    frames: of one shot, the planes (H, W) of each.
+    """
+    lines = [photon_line([planes[index] for planes in frames]) for index in range(len(frames[0]))]
+    if len(lines) > 1 and len(model.gain) != len(lines):
+        return None
+    found = [line for line in lines if line is not None]
+    if len(found) < len(lines):
+        return None
+    known = model.curve is None and all(model.gain)
+    if known and min(line.photons for line in found) >= FEW:
+        return None
+    gain, error = pooled(found)
+    if gain < SURE * error:
+        return None
+    same = [replace(line, gain=gain) for line in found]
+    if not all(line.dark > line.zero for line in same):
+        return None
+    same *= len(model.gain) // len(same)  # gray through RGB weights
+    return NoiseModel(
+        (gain,) * len(same),
+        tuple((gain * (line.dark - line.zero)) ** 0.5 for line in same),
+        tuple(line.level**0.5 for line in same),
+        model.samples,
+        None,
+        tuple(line.dark for line in same),
+    )
+
+
+def _fitted(x: Floats, y: Floats, blur: Floats, weight: Floats) -> tuple[float, ...]:
+    """Slope, height at the middle, the middle, and the spread of x freed of its own noise."""
+    middle, level = (float(np.average(part, weights=weight)) for part in (x, y))
+    apart = x - middle
+    seen = float(np.average(apart**2, weights=weight))
+    width = max(seen - float(np.average(blur, weights=weight)), LEAST_SPREAD * seen, 1e-30)
+    gain = float(np.average(apart * (y - level), weights=weight)) / width
+    return gain, level, middle, width**0.5
+
+
+def _blocks(frames: Sequence[NDArray[np.float32]]) -> Iterator[tuple[Floats, Floats, Floats]]:
+    """Of every pair of adjacent frames: brightness of blocks in the other frames, the variance of
+    the pair's noise in their fine band, and that of the brightness' own noise."""
+    total, rest = np.sum(frames, axis=0, dtype=np.float64), len(frames) - 2
+    for before, after in pairwise(frames):
+        apart = before.astype(np.float64) - after
+        rows = apart[1:] - apart[:-1]
+        fine = rows[:, 1:] - rows[:, :-1]
+        variance = _means(fine**2) / 8
+        bright = _means(((total - before - after) / rest)[1:, 1:])
+        yield bright, variance, np.full_like(bright, variance.mean() / (rest * BLOCK**2))
+
+
+def _means(x: Floats) -> Floats:
+    height, width = (size // BLOCK for size in x.shape)
+    cells = x[: height * BLOCK, : width * BLOCK].reshape(height, BLOCK, width, BLOCK)
+    means: Floats = cells.mean((1, 3)).ravel()
+    return means

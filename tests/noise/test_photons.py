@@ -1,0 +1,47 @@
+"""The law of photon counts from what adjacent frames differ by."""
+
+import numpy as np
+import pytest
+
+from f2rcli.noise.measurement.photons import photon_line, pooled
+
+GAIN, OFFSET, READ = 8.0, 100.0, 4.0
+ZERO = OFFSET - READ**2 / GAIN
+
+
+def dim(photons: float, frames: int = 6, seed: int = 0) -> list[np.ndarray]:  # type: ignore[type-arg]
+    """Codes of a picture whose brightness varies smoothly, on average so many photons a pixel."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:128, :128] / 128
+    light = photons * (1 + 0.9 * np.sin(7 * rows) * np.cos(9 * columns))
+    codes = GAIN * rng.poisson(light, (frames, 128, 128)) + OFFSET
+    return list(np.rint(codes + rng.normal(0, READ, codes.shape)).astype(np.float32))
+
+
+@pytest.mark.parametrize("photons", [0.5, 1, 2])
+def test_the_gain_and_the_zero_of_dim_light_are_right_within_ten_percent(photons: float) -> None:
+    line = photon_line(dim(photons))
+    assert line is not None
+    assert line.sure
+    assert line.gain == pytest.approx(GAIN, rel=0.1)
+    assert abs(line.gain - GAIN) < 4 * line.error
+    assert line.zero == pytest.approx(ZERO, abs=0.1 * GAIN)
+
+
+def test_a_flat_picture_has_no_sure_gain() -> None:
+    rng = np.random.default_rng(1)
+    line = photon_line(list(rng.normal(100, 5, (6, 96, 96)).astype(np.float32)))
+    assert line is None or not line.sure
+
+
+def test_lanes_of_one_sensor_share_a_gain_that_is_surer_than_each() -> None:
+    lines = [photon_line(dim(1, seed=seed)) for seed in (1, 2)]
+    found = [line for line in lines if line is not None]
+    gain, error = pooled(found)
+    assert gain == pytest.approx(GAIN, rel=0.08)
+    assert error < min(line.error for line in found)
+
+
+def test_too_few_frames_or_pixels_tell_nothing() -> None:
+    assert photon_line(dim(1, frames=2)) is None
+    assert photon_line([frame[:16, :16] for frame in dim(1)]) is None
