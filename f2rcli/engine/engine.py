@@ -19,6 +19,7 @@ from f2rcli.engine.contract.residual import (
     Slack,
     changes_of,
     under_contract,
+    with_points,
 )
 from f2rcli.engine.contract.returned import Returned
 from f2rcli.engine.debias import with_means_kept, without_bias
@@ -198,6 +199,8 @@ class Engine:
             )  # fmt: skip
         if source.layout.levels is not None or source.layout.space is Space.BAYER:
             changes = without_bias(changes, planes_of(source))
+            if beside.points is not None and noise is not None and self.settings.contract:
+                changes = with_points(changes, source, beside.points, noise)
         changes = scaled(changes, source.layout, self.settings)
         if source.layout.levels is not None:
             changes = with_means_kept(source, changes)

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from f2rcli.defects import put_back, without_defects
+from f2rcli.engine.contract.points import Points
 from f2rcli.engine.contract.residual import Beside, watched
-from f2rcli.engine.contract.steady import Steady
+from f2rcli.engine.contract.steady import Past
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine, Prediction, load_engine
 from f2rcli.engine.lines import LineRemover, remover_for
@@ -111,13 +112,14 @@ def restore_stream(
     del whole
     method = engine.new_method(light=noise.light, faint=noise.faint)
     lane = lane if lane is not None and isinstance(method, Following) else Lane()
-    count, begun, steady = 0, False, Steady()
+    count, begun = 0, False
+    past = Past(points=Points() if noise.layout.counts_light else None)
     started: deque[_Started] = deque()  # with a window that is due, nothing is begun beyond it
 
     def finished(ahead: int) -> Iterator[Frame]:
         while len(started) > ahead:
             one = started.popleft()
-            _watched(one.window, engine, noise, one.steady)
+            _watched(one.window, engine, noise, one.past)
             for frame in _finished(one, method, engine, noise, watch):
                 if not frame.context:
                     engine.aside.add(frame.aside)
@@ -128,15 +130,15 @@ def restore_stream(
     ):
         count += 1
         if not window.before:
-            steady = Steady()  # a shot begins
+            past = Past(points=past.points)  # a shot begins
         if all(copy.context for copy in window.centre.copies):
             if begun:  # what follows has been looked at; the reader goes on to its end
                 count += len(window.after) + sum(1 for _ in pictures)
                 break
-            _led_in(window, count, method, engine, noise, steady)
+            _led_in(window, count, method, engine, noise, past)
             continue
         begun = True
-        started.append(_started(window, method, noise, steady, lane))
+        started.append(_started(window, method, noise, past, lane))
         yield from finished(0 if noise.due(started[-1].view) else lane.ahead)
     yield from finished(0)
     if count < method.length:
@@ -150,19 +152,19 @@ class _Started(NamedTuple):
     window: Window["_Entry"]
     view: Window[Prepared]
     flows: tuple[Flow | None, ...]  # into the frames right beside the centre
-    steady: Steady  # of the shot
+    past: Past
     restored: Callable[[], Restored]  # waits
 
 
 def _started(
-    window: Window["_Entry"], method: Method, noise: NoiseTracker, steady: Steady, lane: Lane
+    window: Window["_Entry"], method: Method, noise: NoiseTracker, past: Past, lane: Lane
 ) -> _Started:
     view, model = _view(window), noise.model
     if isinstance(method, Following):
         restored = lane.start(partial(method.finish, view, model, method.follow(view, model)))
     else:
         restored = partial(method.restore, view, model)
-    return _Started(window, view, _motion(view, method), steady, restored)
+    return _Started(window, view, _motion(view, method), past, restored)
 
 
 def _finished(
@@ -185,14 +187,16 @@ def _finished(
     picture = prepared.noisy if noise.space is None else engine.to_tensor(copies[0])
     change = noise.back(restored.refined) - picture
     near = tuple(entry.copies[0] for entry in (*window.before[-1:], *window.after[:1]))
-    beside = Beside(near, started.flows, started.steady, noise.measured, noise.planes)
+    beside = Beside(
+        near, started.flows, started.past.steady, noise.measured, noise.planes, started.past.points
+    )
     done = engine.to_frame(copies[0], picture, change, beside)
     return [done, *(replace(copy, planes=done.planes) for copy in copies[1:])]
 
 
-def _watched(window: Window["_Entry"], engine: Engine, noise: NoiseTracker, steady: Steady) -> None:
+def _watched(window: Window["_Entry"], engine: Engine, noise: NoiseTracker, past: Past) -> None:
     if noise.planes is not None and engine.settings.contract:
-        watched(steady, window.centre.copies[0], noise.planes)
+        watched(past.steady, window.centre.copies[0], noise.planes)
 
 
 def _motion(view: Window[Prepared], method: Method) -> tuple[Flow | None, ...]:
@@ -216,15 +220,15 @@ def _led_in(
     method: Method,
     engine: Engine,
     noise: NoiseTracker,
-    steady: Steady,
+    past: Past,
 ) -> None:
     """Look at a window before an excerpt, the `count`th: as the whole run does, but where frames
     are large and nothing stands still, only as far as what follows depends on it."""
-    _watched(window, engine, noise, steady)
+    _watched(window, engine, noise, past)
     missed = _missed(window, count, method)
-    if steady.stands or window.centre.prepared.luma.size <= QUICK_PIXELS:
+    if past.steady.stands or window.centre.prepared.luma.size <= QUICK_PIXELS:
         _finished(
-            _started(window, method, noise, steady, Lane()), method, engine, noise, None, missed
+            _started(window, method, noise, past, Lane()), method, engine, noise, None, missed
         )
         return
     view = _view(window)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from f2rcli import yuv
+from f2rcli import sensor, yuv
 from f2rcli.engine.contract.chroma import smoothed
 from f2rcli.engine.contract.limits import (
     LEAST,
@@ -18,6 +18,7 @@ from f2rcli.engine.contract.limits import (
     changing,
     held,
 )
+from f2rcli.engine.contract.points import Points
 from f2rcli.engine.contract.returned import Returned
 from f2rcli.engine.contract.steady import Steady
 from f2rcli.frames import Family, Frame, Space
@@ -37,6 +38,7 @@ class Slack:
     shift: float = 1.0  # factor of what clipping moved means by
 
 
+AROUND_POINTS = 15  # samples of a colour, whose mean a point stands on
 UNCLIPPED = 0.99  # of the variance: where clipping left more there was hardly any
 STRICT = Slack()
 # Frames share part of what a codec did to them, most of it in chroma, and it took noise out after
@@ -54,6 +56,7 @@ class Beside:
     steady: Steady | None = None  # the centre and everything before it
     model: NoiseModel | None = None  # the noise of the picture's channels; None: no contract
     noise: PlaneNoise | None = None  # that of the file's planes
+    points: Points | None = None  # what points of light lost; None: nobody counts it
 
 
 ALONE = Beside()
@@ -134,6 +137,49 @@ def _calmed(
     ]
     calm = smoothed(restored, typical)
     return [plane - one for plane, one in zip(centre, calm, strict=True)]
+
+
+def with_points(changes: list[Real], frame: Frame, points: Points, noise: PlaneNoise) -> list[Real]:
+    """The changes of a frame's planes with the light of points given back, and the same mean.
+
+    See `Points`; noise: the law of every plane.
+    """
+    planes = planes_of(frame)
+    variances = [
+        np.square(noise.level(index, plane + change))
+        for index, (change, plane) in enumerate(zip(changes, planes, strict=True))
+    ]
+    if frame.layout.family is Family.BAYER:  # a dim point shows on all colours together
+        apart = [plane - box(plane, AROUND_POINTS) for plane in planes]
+        removed = [-change for change in changes]
+        lost = points.lost(0, *(_woven(frame, part) for part in (apart, removed, variances)))
+        return (
+            changes if lost is None else _added(changes, list(sensor.pack(lost, _pattern(frame))))
+        )
+    parts = zip(planes, changes, variances, strict=True)
+    return _added(
+        changes,
+        [points.lost(index, plane, -change, v) for index, (plane, change, v) in enumerate(parts)],
+    )
+
+
+def _added(changes: list[Real], light: Sequence[Real | None]) -> list[Real]:
+    """The changes with light added to each, and their means kept."""
+    return [
+        change if one is None else change + (one - np.float32(one.mean(dtype=np.float64)))
+        for change, one in zip(changes, light, strict=True)
+    ]
+
+
+def _woven(frame: Frame, planes: list[Real]) -> Real:
+    """The planes of a mosaic, one value a pixel of the sensor."""
+    return sensor.unpack(np.stack(planes), _pattern(frame), frame.planes[0].shape)
+
+
+def _pattern(frame: Frame) -> str:
+    if frame.layout.mosaic is None:
+        raise ValueError("not a Bayer layout")
+    return frame.layout.mosaic.pattern
 
 
 def watched(steady: Steady, frame: Frame, noise: PlaneNoise) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from f2rcli.engine.contract.limits import LEAST, Real, box, held, power_around
+from f2rcli.engine.contract.points import Points
 from f2rcli.noise.bands import Shares
 
 MOST = 32.0  # frames that a place may be worth: slow changes must still fade
@@ -70,6 +71,14 @@ class Steady:
         lost = mean - held(mean, variance / age, shares, hidden)
         lost *= np.clip((age - 1) / (SURE - 1), 0, 1)
         return lost
+
+
+@dataclass
+class Past:
+    """What the residual contract carries from frame to frame."""
+
+    steady: Steady = field(default_factory=Steady)  # of one shot
+    points: Points | None = None  # of a sensor's counts only: light is measured in them
 
 
 def _matching(count: Real, apart: Real, variance: Real, shares: Shares) -> Real:
