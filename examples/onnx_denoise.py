@@ -129,8 +129,8 @@ def search(source: Array, target: Array, start: Array | None) -> Array:
     dis.setFinestScale(0)
     dis.setPatchSize(8)
     dis.setPatchStride(4)
-    dis.setGradientDescentIterations(16)
-    dis.setVariationalRefinementIterations(5)
+    dis.setGradientDescentIterations(12)
+    dis.setVariationalRefinementIterations(3)
     dis.setVariationalRefinementAlpha(60.0)
     return dis.calc(first, second, start)[: source.shape[0], : source.shape[1]].copy()
 

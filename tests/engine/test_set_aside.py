@@ -83,7 +83,7 @@ def undamaged(kind: str) -> list[tuple[Plane, ...]]:
 
 
 @pytest.mark.parametrize(("kind", "defect"), CASES)
-def test_a_defect_comes_back_as_it_was_and_is_felt_nowhere_else(kind: str, defect: str) -> None:
+def test_a_defect_comes_back_as_it_was_or_repaired_and_is_felt_nowhere_else(kind: str, defect: str) -> None:
     frames, (zero, one) = damaged(kind, defect), KINDS[kind][2]
     away = np.ones((HEIGHT, WIDTH), bool)
     away[AROUND] = False
@@ -92,7 +92,11 @@ def test_a_defect_comes_back_as_it_was_and_is_felt_nowhere_else(kind: str, defec
         frames, noisy(kind), denoised(frames), undamaged(kind), strict=True
     ):
         planted = frame.planes[0] != sound.planes[0]
-        assert done[0][planted].tobytes() == frame.planes[0][planted].tobytes()
+        if kind == "mosaic" and defect.startswith("hot"):  # no other colour sees it: repaired
+            off = done[0][planted].astype(float) - wanted[0][planted]
+            assert np.abs(off).max(initial=0) < 3 * SIGMA * (one - zero)
+        else:
+            assert done[0][planted].tobytes() == frame.planes[0][planted].tobytes()
         for plane, its in zip(done, wanted, strict=True):
             assert np.isfinite(plane[np.isfinite(frame.planes[0])]).all()
             apart.append((plane.astype(float) - its)[away])
