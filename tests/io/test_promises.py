@@ -2,6 +2,7 @@
 
 import io
 import os
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,8 +15,8 @@ import pytest
 from f2rcli.errors import InputError
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.io.ledger import Ledger
+from f2rcli.io.video.gif import ends_with_trailer, unfilled, unpacked_pixels
 from f2rcli.io.video.promise import check_end, gaps_in
-from f2rcli.io.video.sizes import ends_with_trailer
 
 MS = Fraction(1, 1000)
 
@@ -104,6 +105,49 @@ def test_no_cut_of_a_gif_has_a_trailer(gif: Path) -> None:
     assert not ends_with_trailer(io.BytesIO(data[:-1] + b";" + data[-40:]))
 
 
+def test_damage_in_the_blocks_of_a_gif_is_told_where_the_count_of_pixels_shows_it(
+    gif: Path, tmp_path: Path
+) -> None:
+    data, rng = gif.read_bytes(), np.random.default_rng(0)
+    assert list(unfilled(io.BytesIO(data))) == []
+    found = []
+    for _ in range(40):
+        damaged = bytearray(data)
+        damaged[int(rng.integers(900, len(data) - 2))] ^= 1 << int(rng.integers(8))
+        if list(unfilled(io.BytesIO(damaged))):
+            found.append(damaged)
+    assert len(found) > 5  # other pixels in the right number show nowhere
+    cut = tmp_path / "damaged.gif"
+    cut.write_bytes(found[0])
+    assert any("is damaged: its data have too" in line for line in told(cut)[1])
+
+
+def test_lzw_codes_that_cannot_be_are_no_pixels() -> None:
+    assert unpacked_pixels(b"\x44\x01", 2) == 1  # clear, 0, end
+    assert unpacked_pixels(b"\x7c", 2) == -1  # clear, then a code that nothing has made
+    assert unpacked_pixels(b"", 12) == -1
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+def test_a_transport_stream_does_not_say_where_it_ends(tools, codec: str, tmp_path: Path) -> None:
+    source = tools.write_clip(tmp_path / "a.ts", codec=codec, pts=8, options={"bf": "0"})
+    said = "a transport stream does not say where it ends: more may be missing after 0.32 s"
+    assert told(source) == (8, [said])
+
+
+def test_a_last_picture_of_h264_that_is_cut_is_told(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(tmp_path / "a.ts", codec="libx264", pts=8, options={"bf": "0"})
+    with open_reader(source) as reader:
+        whole = [frame.planes[0].copy() for frame in reader]
+    data = source.read_bytes()
+    for cut in range(188 * 6, len(data), 188):
+        source.write_bytes(data[:cut])
+        with suppress(InputError), open_reader(source) as reader:
+            read = list(reader)
+            sound = all(np.array_equal(a.planes[0], b) for a, b in zip(read, whole, strict=False))
+            assert sound or reader.ledger.damaged, cut
+
+
 def test_an_animated_png_promises_its_frames(tools, tmp_path: Path) -> None:
     source = tools.write_clip(tmp_path / "a.apng", codec="apng", pix_fmt="rgb24", pts=6)
     assert told(source) == (6, [])
@@ -178,7 +222,7 @@ def test_a_hole_in_the_middle_is_told_where_no_index_says_it_is_meant(
     frames, lines = told(source)
     assert frames == 22
     promise = "its constant rate promises 24 frames, 22 were read: gaps after"
-    assert [line.startswith(promise) for line in lines] == [True] * holes
+    assert sum(line.startswith(promise) for line in lines) == holes
 
 
 def test_frames_that_an_edit_list_hides_are_told(tools, tmp_path: Path) -> None:

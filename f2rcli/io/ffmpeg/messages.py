@@ -9,6 +9,7 @@ def quiet_ffmpeg() -> None:
     """Let FFmpeg's messages reach errors and the log, not the terminal."""
     if av.logging.get_level() is None:
         av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)  # damage may be reported twice in the same words
     logger = logging.getLogger("libav")
     if not any(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
         logger.addHandler(logging.NullHandler())  # else Python prints them to standard error

@@ -36,7 +36,9 @@ class DecodedPicture:
 class DecoderLog(logging.Handler):
     """Counts damage that a decoder reports only in its log."""
 
-    _DAMAGE = re.compile(r"CRC mismatch|Could not find ref with POC|Error constructing|[Cc]orrupt")
+    _DAMAGE = re.compile(
+        r"CRC mismatch|Could not find ref with POC|Error constructing|[Cc]orrupt|LZW decode failed"
+    )
 
     def __init__(self, codec: str) -> None:
         super().__init__(logging.ERROR)

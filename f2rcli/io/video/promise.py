@@ -17,6 +17,11 @@ from f2rcli.io.video.probe import Probe
 from f2rcli.io.video.sizes import check_piped, check_size
 
 _EVEN = ("matroska,webm", "mpegts", "mpeg")  # time stamps and a rate, but no count of frames
+# Formats in which nothing says how long they should be: a cut between two frames shows nowhere.
+_ENDLESS = {
+    "mpegts": "a transport stream", "mpeg": "a program stream", "h264": "an elementary stream",
+    "hevc": "an elementary stream", "mpegvideo": "an elementary stream",
+}  # fmt: skip
 _LEAST = 5  # steps between frames that tell a constant rate
 _REGULAR = 0.9  # share of steps that are one frame long, apart from the first two gaps
 _NAMED = 3  # gaps listed by their time
@@ -32,6 +37,9 @@ def check_end(ledger: Ledger, probe: Probe, decoder: Decoder, source: StandardIn
     if decoder.hidden:
         hides = f"its edit list hides {count(decoder.hidden)}: no player shows them, and f2r reads"
         ledger.remark(f"{hides} none of them")
+    if form in _ENDLESS:
+        what, end = _ENDLESS[form], float(decoder.reached - probe.first_time)
+        ledger.remark(f"{what} does not say where it ends: more may be missing after {end:.2f} s")
     counted = probe.counted()
     if counted:
         ledger.promised("its index", counted, decoder.packets)

@@ -38,6 +38,9 @@ from f2rcli.io.video.promise import check_end, check_gaps
 _SEEK_MARGINS = (0, 2, 10)  # seconds before the start that are tried one after the other
 _REACHES = (1, 4, 16)  # times the usual length of a lead-in that is gone back for it, in turn
 _PROBED = 4  # pictures looked at before the first is given out
+# With frame threads damage is told too late: of H.264 and MPEG-4 after the picture is given out,
+# of FFV1 only in the log, where nothing says of which picture.
+_TOLD_LATE = ("ffv1", "h264", "mpeg4")
 _AFTER_END = 1  # seconds read beyond a cut, for streams that are interleaved late
 
 
@@ -103,8 +106,7 @@ class VideoReader(Reader):
             context = av.CodecContext.create(wrapped, "r")
             if isinstance(context, VideoCodecContext):
                 return context
-        # FFV1 tells of damage only in its log; without frame threads it is clear of which frame.
-        threads = "SLICE" if family_of(self.stream) == "ffv1" else "AUTO"
+        threads = "SLICE" if family_of(self.stream) in _TOLD_LATE else "AUTO"
         self.stream.codec_context.thread_type = threads
         return self.stream.codec_context
 

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -9,7 +10,9 @@ from f2rcli.io.containers.ffmpeg_input import StandardInput
 from f2rcli.io.containers.matroska import segment_end
 from f2rcli.io.ledger import Ledger
 from f2rcli.io.video.decoder import Decoder
+from f2rcli.io.video.gif import ends_with_trailer, unfilled
 
+_TOLD = 20  # damaged pictures at most
 _FRAME = b"FRAME\n"  # of y4m
 _PACKETS = {188: 0, 192: 4, 204: 0}  # bytes of a transport packet -> where its sync byte lies
 
@@ -67,43 +70,8 @@ def _apng(ledger: Ledger, file: BinaryIO, decoder: Decoder) -> None:
 def _gif(ledger: Ledger, file: BinaryIO, decoder: Decoder) -> None:
     if not ends_with_trailer(file):
         ledger.fault("its trailer is missing: the file breaks off, and frames may be missing")
-
-
-def ends_with_trailer(file: BinaryIO) -> bool:
-    """Whether the blocks of a GIF go on to its trailer, and nothing but padding follows."""
-    head = file.read(13)
-    if len(head) < 13:
-        return False
-    file.seek(_colours(head[10]), 1)
-    while block := file.read(1):
-        if block == b"\x3b":
-            return not file.read().strip(b"\0\r\n ")  # pictures behind it are shown by nobody
-        if block == b"\x2c":  # a picture: place, size and flags, colours, size of codes
-            place = file.read(9)
-            if len(place) < 9:
-                return False
-            file.seek(_colours(place[8]) + 1, 1)
-        elif block == b"\x21":
-            file.seek(1, 1)
-        else:
-            return False
-        if not _skip_parts(file):
-            return False
-    return False
-
-
-def _colours(flags: int) -> int:
-    """Bytes of a colour table."""
-    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
-
-
-def _skip_parts(file: BinaryIO) -> bool:
-    """Skip a block's parts; False where the file ends among them."""
-    while length := file.read(1):
-        if length == b"\0":
-            return True
-        file.seek(length[0], 1)
-    return False
+    for number in islice(unfilled(file), _TOLD):
+        ledger.fault(f"picture {number} is damaged: its data have too few pixels, or too many")
 
 
 _CHECKS: dict[str, Callable[[Ledger, BinaryIO, Decoder], None]] = {
