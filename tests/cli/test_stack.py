@@ -98,3 +98,20 @@ def test_a_preview_of_a_stack_is_a_picture(stack: Path) -> None:
     look = stack.with_name("look.png")
     assert run(["denoise", str(stack), "--preview", "1", "-o", str(look), "-q"]) == EXIT_OK
     assert look.stat().st_size > 1000
+
+
+def test_an_excerpt_of_a_folder_of_pages_shows_the_pixels_of_the_whole_run(tmp_path) -> None:
+    folder, rng = tmp_path / "scan", np.random.default_rng(0)
+    folder.mkdir()
+    scene = np.kron(rng.random((6, 12)), np.ones((8, 8))) * 20000 + 20000
+    for n in range(12):
+        page = (scene[:, n : n + 64] + rng.normal(0, 900, (48, 64))).astype(np.uint16)
+        tifffile.imwrite(folder / f"f{n:04}.tif", page, description=f"scan {n}")
+    words = ["denoise", str(folder), "--threads", "1", "-o"]
+    assert run([*words, str(tmp_path / "whole")]) == EXIT_OK
+    assert run([*words, str(tmp_path / "part"), "--frames", "3"]) == EXIT_OK
+    part = sorted((tmp_path / "part").iterdir())
+    assert [path.name for path in part] == ["f0000.tif", "f0001.tif", "f0002.tif"]
+    for path in part:
+        assert path.read_bytes() == (tmp_path / "whole" / path.name).read_bytes()
+    assert run([*words, str(tmp_path / "later"), "--start", "1"]) == EXIT_USAGE

@@ -101,6 +101,11 @@ class PageFolder(Stack):
         return self.files
 
     @property
+    def divisible(self) -> bool:
+        """See Stack."""
+        return True
+
+    @property
     def flavour(self) -> str:
         """See Stack."""
         return f"{len(self.files)} TIFF files"

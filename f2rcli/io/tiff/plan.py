@@ -32,7 +32,7 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
             hint="Write a video, or numbered .png pictures.",
         )
     several = len(reader.paths()) > 1 or reader.source.is_dir()
-    check_options(reader, options)
+    check_options(reader, options, folder=reader.stack.divisible)
     _check_place(reader, Path(target), several, options)
     _check_shared(reader.stack)
     codings, notes = _codings(reader)
@@ -56,10 +56,13 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     )
 
 
-def check_options(reader: StackReader, options: WriteOptions) -> None:
-    """Raise UsageError for options that mean nothing for a stack."""
+def check_options(reader: StackReader, options: WriteOptions, *, folder: bool = False) -> None:
+    """Raise UsageError for options that mean nothing for a stack.
+
+    folder: each frame is written into a file of its own.
+    """
     options.refuse_encoding("a stack, which is stored as its source is")
-    if not Span.of(reader.options).whole:
+    if not Span.of(reader.options).whole and not folder:
         raise UsageError(
             f"{reader.info.name}: a stack can only be written whole.",
             hint="Leave out start=, end= and frames=; --preview N shows the first frames.",

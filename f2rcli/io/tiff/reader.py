@@ -64,9 +64,8 @@ class StackReader(Reader):
         self.interval = self.stack.interval(self.chosen[0])
         every = lanes_of([self.series[number] for number in self.chosen])
         self.lanes = [lane for lane in map(self._cut, every) if lane.frames]
-        self.whole = sum(len(lane.frames) for lane in self.lanes) == sum(
-            len(lane.frames) for lane in every
-        )
+        asked = [self._asked(lane) for lane in self.lanes]
+        self.whole = sum(map(len, asked)) == sum(len(lane.frames) for lane in every)
         if not self.lanes:
             raise InputError(
                 f"{self.source.name}: no pictures are left to read.",
@@ -136,6 +135,8 @@ class StackReader(Reader):
                 hint="Pass frames= instead of start= and end=.",
             )
         step = self.interval or Fraction(0)
+        if self.stack.divisible:
+            return lane
         taken: list[int] = []
         for number, frame in enumerate(lane.frames):
             if span.beyond(number * step, len(taken)):
@@ -144,9 +145,20 @@ class StackReader(Reader):
                 taken.append(frame)
         return replace(lane, frames=tuple(taken))
 
+    def _asked(self, lane: Lane) -> range:
+        """Of a lane's frames those that are asked for; the others are context, as far as that is
+        wanted."""
+        most = self.options.frames if self.stack.divisible else None
+        return range(len(lane.frames) if most is None else min(most, len(lane.frames)))
+
+    @property
+    def places(self) -> list[int]:
+        """Of the pictures of a divisible stack those that are asked for, in order."""
+        return sorted({lane.frames[n] for lane in self.lanes for n in self._asked(lane)})
+
     def _info(self) -> ClipInfo:
         first = self.series[self.lanes[0].series]
-        longest = max(len(lane.frames) for lane in self.lanes)
+        longest = max(len(self._asked(lane)) for lane in self.lanes)
         if longest == 1:
             self._note("one frame per lane: no neighbours in time to use")
         if any(series.samples > 1 for series in self.series) and any(
@@ -154,7 +166,7 @@ class StackReader(Reader):
         ):
             self._note("the samples of a pixel are denoised separately, as channels")
         stated = self.interval
-        frames = sum(len(lane.frames) for lane in self.lanes)
+        frames = sum(len(self._asked(lane)) for lane in self.lanes)
         layout = self._layout(0)
         for line in self._statistics(0).lines():
             self.ledger.remark(self._said(0, line))
@@ -222,17 +234,18 @@ class StackReader(Reader):
             for line in seen.lines():
                 self.ledger.remark(self._said(number, line))
             unreal = 0
-            for index in range(len(lane.frames)):
+            asked = self._asked(lane)
+            for index in range(min(len(lane.frames), len(asked) + self.options.trail)):
                 picture = self._picture(lane, index)
                 if picture is None:
-                    self.skipped += 1
+                    self.skipped += index in asked
                     continue
-                unreal += no_numbers(picture)
+                unreal += no_numbers(picture) if index in asked else 0
                 yield Frame(
                     planes=planes_seen(picture, seen),
                     layout=layout, pts=index, duration=1, time_base=self.info.time_base,
                     source=StackFrame(lane.series, lane.frames[index], lane.sample, seen),
-                    lane=number,
+                    lane=number, context=index not in asked,
                 )  # fmt: skip
             if unreal:
                 self.ledger.remark(self._said(number, unreal_line(unreal)))

@@ -59,6 +59,11 @@ class Stack(ABC):
         """Whether a description, and not the list of pages alone, says what there is."""
         return True
 
+    @property
+    def divisible(self) -> bool:
+        """Whether some of its frames can be written without the others, as files of their own."""
+        return False
+
     def interval(self, number: int) -> Fraction | None:
         """Seconds from one frame of a series to the next, where the file says so."""
         return None

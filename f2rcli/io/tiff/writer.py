@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import IO, Any
@@ -54,8 +55,14 @@ class StackWriter(Writer):
         return part(self.target, overwrite=self.plan.overwrite, keep=self.plan.keep_partial)
 
     def _begin(self) -> None:
-        for path in self.reader.paths():
+        for path in self._sources():
             shutil.copyfile(path, self._part.file(path.name))
+
+    def _sources(self) -> list[Path]:
+        """The files that are copied."""
+        if not isinstance(self.reader, StackReader) or not self.reader.stack.divisible:
+            return self.reader.paths()
+        return [self.reader.stack.paths[place] for place in self.reader.places]
 
     def _copy(self, path: Path) -> Path:
         """The file in which pictures of `path` are replaced."""
@@ -184,7 +191,10 @@ class StackWriter(Writer):
 
     def _stored(self, number: int) -> Series:
         """A series as the file that is written has it."""
-        return self.reader.stack.series[number]
+        one = self.reader.stack.series[number]
+        if not self.reader.stack.divisible:
+            return one
+        return replace(one, shape=(len(self.reader.places), *one.shape[1:]))
 
     def _close_files(self) -> None:
         for file in self._files.values():
