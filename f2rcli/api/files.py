@@ -1,11 +1,13 @@
 """Files, as `f2r denoise` does them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from f2rcli.api.adapting import fitted
 from f2rcli.api.options import Options
 from f2rcli.api.report import Report
 from f2rcli.api.watch import Watch
+from f2rcli.engine.provenance import provenance_of
 from f2rcli.errors import UsageError
 
 
@@ -34,6 +36,8 @@ def denoise_file(
         if adapt is not None:
             settings = fitted(settings, adapt, source, read, watch, report)
         engine = load_engine(settings, reader.info)
+        given = options.given | ({} if adapt is None else {"adapt": adapt})
+        plan = replace(plan, provenance=provenance_of(engine, given))
         with open_writer(reader, plan) as writer:
             frames = denoise_stream(watch.reading(reader), reader.info, engine, reader.opening)
             for frame in watch.counted(frames, reader.info.frames):

@@ -12,6 +12,8 @@ from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import UsageError, nearest
 from f2rcli.settings import setting, settings_of
 
+MACHINE = ("device", "threads", "tile")  # what they are set to changes no result
+
 
 class Keywords(TypedDict, total=False):
     """The keywords of `Options`, for editors and type checkers."""
@@ -71,6 +73,18 @@ class Options(EngineSettings):
     def units(self, span: float) -> float:
         """See EngineSettings: sigma counts the arrays' own units."""
         return span
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Those that are not at their default and change a result, as run files name them; of the
+        weights' path the name."""
+        values = {
+            f.name: getattr(self, f.name) for f in fields(self)
+            if f.name not in MACHINE and getattr(self, f.name) != f.default
+        }  # fmt: skip
+        if "weights" in values:
+            values["weights"] = Path(values["weights"]).name
+        return values
 
     def of_files(self) -> EngineSettings:
         """The engine's settings for a file, whose sigma is in 8-bit units."""

@@ -1,19 +1,14 @@
-"""How a clip is made, for its metadata, and the settings of a run taken from there."""
+"""The settings of a run, told in a clip's metadata and taken from there."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
-from f2rcli import __version__
 from f2rcli.cli.options.run_file import option_names, settings_for
 from f2rcli.errors import InputError
 from f2rcli.io import open_reader
 from f2rcli.io.containers.provenance import read_provenance
-
-if TYPE_CHECKING:
-    from f2rcli.engine.stream import Engine
 
 # Options that say where a run goes and how it is told, not what it makes of a clip.
 SILENT = {
@@ -33,37 +28,6 @@ def settings_given(ctx: typer.Context) -> dict[str, Any]:
             continue
         given[name] = Path(value).name if param.name == "weights" else value
     return given
-
-
-def provenance_of(
-    engine: "Engine | None", settings: dict[str, Any]
-) -> Callable[[], dict[str, Any]]:
-    """A clip's provenance, to be asked for when its noise is known; without an engine for one
-    that is copied."""
-
-    def facts() -> dict[str, Any]:
-        told: dict[str, Any] = {"f2r": __version__, "settings": settings}
-        if engine is None:
-            return told
-        told |= {"method": engine.method_name, "weights": engine.weights_name}
-        told["sha256"] = engine.weights_sha256
-        told |= {"precision": engine.precision, "device": engine.device, "tile": engine.tile}
-        told["contract"] = getattr(engine.settings, "contract", True)
-        if engine.noise is not None:
-            told["noise"] = _noise(engine.noise)
-        return told
-
-    return facts
-
-
-def _noise(model: Any) -> dict[str, Any]:
-    """The law of the noise: 8-bit units, per channel."""
-    told = {"sigma8": [round(level, 3) for level in model.sigma8]}
-    for name in ("gain", "read", "dark"):
-        values = getattr(model, name, ())
-        if any(values):
-            told[name] = [float(f"{value:.6g}") for value in values]
-    return told
 
 
 def words(facts: dict[str, Any]) -> str:

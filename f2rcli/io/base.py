@@ -4,6 +4,7 @@ Readers stream frames and keep a ledger of damage; plans say what a run would wr
 writes anything; writers publish a file only once it is finished and verified.
 """
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ class WriteOptions:
     overwrite: bool = setting(False, "Replace OUTPUT.", group=RUN)
     provenance: bool = setting(
         True,
-        "Metadata on how a video was made.",
+        "Metadata on how a video or PNG was made.",
         flags=("--provenance/--no-provenance",),
         group=RUN,
     )
@@ -146,6 +147,10 @@ class Reader(ABC):
         """
         return iter(())
 
+    def told(self) -> str:
+        """What the clip tells of how it was made, beside FFmpeg's tags; "" for nothing."""
+        return ""
+
     @abstractmethod
     def describe(self) -> list[dict[str, Any]]:
         """One dict per stream, for `f2r info`."""
@@ -186,6 +191,11 @@ class WritePlan:
     keep_partial: bool = False
     provenance: Callable[[], dict[str, Any]] | None = None  # asked for at the first frame
     detail: Any = None
+
+    def told(self) -> str:
+        """The provenance as JSON in ASCII; "" where there is to be none."""
+        facts = {} if self.provenance is None else self.provenance()
+        return json.dumps({"f2r": facts.get("f2r", ""), **facts}) if facts else ""
 
     def summary(self) -> str:
         """The plan in one line."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 import tifffile
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 import f2rcli
 from f2rcli.cli.app import run
+from f2rcli.io import open_reader
+from f2rcli.io.containers.provenance import read_provenance
 
 FRAMES, SIDE = 7, 40
 
@@ -65,3 +68,21 @@ def test_an_array_gives_what_the_command_gives_byte_for_byte(kind: str, tmp_path
     assert by_array.dtype == stack.dtype
     assert by_array.tobytes() == by_file.tobytes()
     assert not np.array_equal(by_array, stack)
+
+
+def test_a_file_tells_how_it_was_made_through_either_door(tmp_path: Path) -> None:
+    source, told = tmp_path / "clip.mkv", []
+    with av.open(str(source), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = SIDE, SIDE, "gray"
+        for picture in STACKS["uint8"][0][:3]:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="gray")))
+        container.mux(stream.encode(None))
+    f2rcli.denoise(source, tmp_path / "a.mkv", sigma=8.0)
+    assert run(["denoise", str(source), "-o", str(tmp_path / "b.mkv"), "-q", "--sigma", "8"]) == 0
+    for name in ("a.mkv", "b.mkv"):
+        with open_reader(tmp_path / name) as reader:
+            told.append(read_provenance(reader))
+    assert told[0] == told[1]
+    assert told[0] is not None
+    assert told[0]["settings"] == {"sigma": 8.0}

@@ -31,6 +31,18 @@ def test_a_video_tells_how_it_was_made(f2r: Callable[..., Any], clip: Path, suff
     assert str(clip.parent) not in json.dumps(facts)
 
 
+def test_numbered_pictures_tell_it_too(f2r: Callable[..., Any], clip: Path) -> None:
+    out, again, silent = (clip.with_name(name) for name in ("out", "again", "silent"))
+    first = "%05d.png"
+    assert f2r("denoise", clip, "-o", out / first, "--strength", "0.8").code == EXIT_OK
+    assert told(f2r, out)["settings"] == {"strength": 0.8}
+    assert f2r("denoise", out, "-o", again, "--like", out).code == EXIT_OK
+    assert told(f2r, again)["settings"] == {"strength": 0.8}
+    assert (again / "00001.png").read_bytes().count(b"tEXtf2r") == 1
+    assert f2r("denoise", out, "-o", silent, "--no-provenance").code == EXIT_OK
+    assert told(f2r, silent) is None
+
+
 def test_silence_can_be_asked_for_and_an_old_tag_does_not_travel(
     f2r: Callable[..., Any], clip: Path
 ) -> None:

@@ -26,11 +26,12 @@ from f2rcli.cli.options import batch as bopt
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import with_options
 from f2rcli.cli.preview import pairs, preview_target
-from f2rcli.cli.provenance import provenance_of, settings_given
+from f2rcli.cli.provenance import settings_given
 from f2rcli.cli.run_report import RunReport
 from f2rcli.cli.terminal.console import Console
 from f2rcli.cli.terminal.progress import Meter
 from f2rcli.cli.terminal.receipts import Finished, source_bytes
+from f2rcli.engine.provenance import provenance_of
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import changes_nothing
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, UsageError, WeightsError

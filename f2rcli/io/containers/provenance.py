@@ -1,11 +1,9 @@
 """How a file was made, as one tag of its container: written by f2r, read back by `f2r info`."""
 
-import json
-from collections.abc import Callable
 from typing import Any
 
 from f2rcli.documents import LARGEST, parse_json
-from f2rcli.io.base import Reader
+from f2rcli.io.base import Reader, WritePlan
 from f2rcli.io.ffmpeg.metadata import metadata_of
 
 MARK = '{"f2r": '  # what such a tag begins with
@@ -14,17 +12,16 @@ MARK = '{"f2r": '  # what such a tag begins with
 TAGS = {"mp4": "encoding_tool", "mov": "f2r", "matroska": "F2R", "webm": "F2R", "nut": "f2r"}
 
 
-def provenance_tag(container: str, told: Callable[[], dict[str, Any]] | None) -> dict[str, str]:
+def provenance_tag(container: str, plan: WritePlan) -> dict[str, str]:
     """The tag of a container with what is told; none where it holds no such tag."""
-    if container not in TAGS or told is None:
+    if container not in TAGS or plan.provenance is None:
         return {}
-    facts = told()
-    return {TAGS[container]: json.dumps({"f2r": facts.get("f2r", ""), **facts})}
+    return {TAGS[container]: plan.told()}
 
 
 def read_provenance(reader: Reader) -> dict[str, Any] | None:
     """How a clip was made; None where f2r did not make it, or did not say. Raises nothing."""
-    for value in metadata_of(reader).container_tags.values():
+    for value in (*metadata_of(reader).container_tags.values(), reader.told()):
         if not value.startswith(MARK) or len(value) > LARGEST:
             continue
         try:

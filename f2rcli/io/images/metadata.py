@@ -3,8 +3,10 @@
 FFmpeg's encoders write little of it, so it is copied from file to file as it is.
 """
 
+import struct
 from collections.abc import Iterator
 from pathlib import Path
+from zlib import crc32
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
@@ -13,6 +15,7 @@ _CHUNKS = {
     b"zTXt", b"iTXt", b"tIME",
 }  # fmt: skip
 _COLOUR = {b"iCCP", b"sRGB", b"cICP", b"gAMA", b"cHRM"}  # one of them replaces all of the encoder's
+_KEYWORD = b"f2r\0"  # of what f2r tells of itself
 _EXIF, _ICC, _IPTC = 0xE1, 0xE2, 0xED  # JPEG's APP1, APP2, APP13
 _START_OF_SCAN = 0xDA
 
@@ -24,10 +27,32 @@ def read_metadata(path: Path) -> list[tuple[bytes, bytes]]:
     except OSError:
         return []
     if data.startswith(_PNG):
-        return [(kind, raw) for kind, raw in _png_chunks(data) if kind in _CHUNKS]
+        chunks = ((kind, raw) for kind, raw in _png_chunks(data) if kind in _CHUNKS)
+        return [(kind, raw) for kind, raw in chunks if not _told(kind, raw)]
     if data.startswith(_JPEG):
         return [(bytes([kind]), raw) for kind, raw in _jpeg_segments(data) if _travels(kind, raw)]
     return []
+
+
+def text_chunk(text: str) -> tuple[bytes, bytes]:
+    """A PNG's chunk with what f2r tells of itself, in ASCII."""
+    body = b"tEXt" + _KEYWORD + text.encode("ascii")
+    return b"tEXt", struct.pack(">I", len(body) - 4) + body + struct.pack(">I", crc32(body))
+
+
+def told_text(path: Path) -> str:
+    """What such a chunk of a PNG tells; "" for none."""
+    data = path.read_bytes()
+    if not data.startswith(_PNG):
+        return ""
+    for kind, raw in _png_chunks(data):
+        if _told(kind, raw):
+            return raw[8 + len(_KEYWORD) : -4].decode("latin-1")
+    return ""
+
+
+def _told(kind: bytes, raw: bytes) -> bool:
+    return kind == b"tEXt" and raw.startswith(_KEYWORD, 8)
 
 
 def with_metadata(picture: bytes, parts: list[tuple[bytes, bytes]]) -> bytes:

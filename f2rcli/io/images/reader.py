@@ -14,6 +14,7 @@ from f2rcli.io.ffmpeg.metadata import SourceMetadata
 from f2rcli.io.ffmpeg.pixel_formats import read_planes
 from f2rcli.io.images.codec import decode_picture
 from f2rcli.io.images.files import PICTURES, find_slots, picture_size
+from f2rcli.io.images.metadata import told_text
 from f2rcli.io.numbering import Slot
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable
 
@@ -66,6 +67,10 @@ class ImageReader(SequenceReader):
             interlaced=self.options.fields == "on",
             notes=tuple(notes),
         )
+
+    def told(self) -> str:
+        """See Reader."""
+        return told_text(self.slots[0].path) if self.slots[0].exists else ""
 
     def _read(self, index: int) -> Frame:
         slot = self.every[index]

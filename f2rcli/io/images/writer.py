@@ -18,7 +18,7 @@ from f2rcli.io.ffmpeg.pixel_formats import PixelFormat, make_frame
 from f2rcli.io.ffmpeg.turning import TURNED, Turn, TurnedReader, fits, turn_of
 from f2rcli.io.images.codec import PictureEncoder, decode_picture
 from f2rcli.io.images.files import WRITTEN
-from f2rcli.io.images.metadata import read_metadata, with_metadata
+from f2rcli.io.images.metadata import read_metadata, text_chunk, with_metadata
 from f2rcli.io.images.reader import ImageReader
 from f2rcli.io.numbering import is_pattern, numbered
 from f2rcli.io.targets import check_folder
@@ -141,6 +141,7 @@ class ImageWriter(Writer):
             plan.encoder, self._size, plan.pix_fmt, metadata_of(shown).pixel_aspect
         )
         self._seconds = Fraction(0)
+        self._told: str | None = None  # once the first frame is there
         self._part = PartFolder(
             self.detail.folder, overwrite=plan.overwrite, keep=plan.keep_partial
         )
@@ -163,7 +164,10 @@ class ImageWriter(Writer):
     def _metadata(self, frame: Frame) -> list[tuple[bytes, bytes]]:
         """What the source's file carries beside its picture, if it is of the same kind."""
         same = metadata_of(self.reader).family == self.plan.encoder
-        return read_metadata(frame.source) if same and isinstance(frame.source, Path) else []
+        parts = read_metadata(frame.source) if same and isinstance(frame.source, Path) else []
+        if self._told is None:
+            self._told = self.plan.told() if self.plan.encoder == "png" else ""
+        return [*parts, text_chunk(self._told)] if self._told else parts
 
     def _name(self, frame: Frame) -> str:
         detail = self.detail

@@ -38,8 +38,8 @@ def check_end(ledger: Ledger, probe: Probe, decoder: Decoder, source: StandardIn
         hides = f"its edit list hides {count(decoder.hidden)}: no player shows them, and f2r reads"
         ledger.remark(f"{hides} none of them")
     if form in _ENDLESS:
-        what, end = _ENDLESS[form], float(decoder.reached - probe.first_time)
-        ledger.remark(f"{what} does not say where it ends: more may be missing after {end:.2f} s")
+        what, last = _ENDLESS[form], float(decoder.reached - probe.first_time)
+        ledger.remark(f"{what} does not say where it ends: more may be missing after {last:.2f} s")
     counted = probe.counted()
     if counted:
         ledger.promised("its index", counted, decoder.packets)

@@ -143,7 +143,7 @@ class VideoWriter(Writer):
         url = "pipe:1" if self._part is None else f"file:{self._part.path}"
         self._container = container = open_target(url, detail.container, options)
         container.metadata.update(detail.metadata)
-        container.metadata.update(provenance_tag(detail.container.name, self.plan.provenance))
+        container.metadata.update(provenance_tag(detail.container.name, self.plan))
         self._side = SideStreams(self._packets, detail, container)
         place = sum(1 for plan in detail.streams if plan.stream.index < self._video_index())
         self._side.add(detail.streams[:place])

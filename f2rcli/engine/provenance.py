@@ -1,0 +1,40 @@
+"""How a clip is made, as JSON values, for its metadata."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from f2rcli import __version__
+
+if TYPE_CHECKING:
+    from f2rcli.engine.engine import Engine
+
+
+def provenance_of(
+    engine: "Engine | None", settings: dict[str, Any]
+) -> Callable[[], dict[str, Any]]:
+    """A clip's provenance, to be asked for when its noise is known; without an engine for one
+    that is copied."""
+
+    def facts() -> dict[str, Any]:
+        told: dict[str, Any] = {"f2r": __version__, "settings": settings}
+        if engine is None:
+            return told
+        told |= {"method": engine.method_name, "weights": engine.weights_name}
+        told["sha256"] = engine.weights_sha256
+        told |= {"precision": engine.precision, "device": engine.device, "tile": engine.tile}
+        told["contract"] = getattr(engine.settings, "contract", True)
+        if engine.noise is not None:
+            told["noise"] = _noise(engine.noise)
+        return told
+
+    return facts
+
+
+def _noise(model: Any) -> dict[str, Any]:
+    """The law of the noise: 8-bit units, per channel."""
+    told = {"sigma8": [round(level, 3) for level in model.sigma8]}
+    for name in ("gain", "read", "dark"):
+        values = getattr(model, name, ())
+        if any(values):
+            told[name] = [float(f"{value:.6g}") for value in values]
+    return told
