@@ -32,16 +32,24 @@ class Ended:
 
 
 def command(
-    words: list[str], folder: Path, *, kill: tuple[int, float] | None = None, room: int = 0
+    words: list[str],
+    folder: Path,
+    *,
+    kill: tuple[int, float] | None = None,
+    room: int = 0,
+    ready: Callable[[], None] = lambda: None,
+    most: float = WALL_SECONDS,
 ) -> Ended:
     """Run `f2r WORDS` in a folder.
 
     kill: a signal, and the seconds after which to send it. room: bytes a file may have; 0: any.
+    ready: done in the child before the run. most: seconds until it counts as hung.
     """
-    return forked(lambda: _command(words, room), folder, kill)
+    return forked(lambda: _command(words, room, ready), folder, kill, most)
 
 
-def _command(words: list[str], room: int) -> int:
+def _command(words: list[str], room: int, ready: Callable[[], None]) -> int:
+    ready()
     if room:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
@@ -57,7 +65,12 @@ def _command(words: list[str], room: int) -> int:
     return code
 
 
-def forked(work: Callable[[], int], folder: Path, kill: tuple[int, float] | None = None) -> Ended:
+def forked(
+    work: Callable[[], int],
+    folder: Path,
+    kill: tuple[int, float] | None = None,
+    most: float = WALL_SECONDS,
+) -> Ended:
     """What `work` returns, in a child."""
     out, err = folder.parent / "out.txt", folder.parent / "err.txt"
     err.touch()
@@ -69,7 +82,7 @@ def forked(work: Callable[[], int], folder: Path, kill: tuple[int, float] | None
         finally:
             os._exit(code)  # whatever happened: this is not the parent
     began = time.monotonic()
-    hung, status = False, _wait(child, began + (kill[1] if kill else WALL_SECONDS))
+    hung, status = False, _wait(child, began + (kill[1] if kill else most))
     if status is None:
         os.kill(child, kill[0] if kill else signal.SIGKILL)
         hung = kill is None

@@ -15,7 +15,8 @@ VIDEOS = {
     "h264.mp4": ("libx264", "yuv420p"), "hevc.mp4": ("libx265", "yuv420p"),
     "mpeg4.avi": ("mpeg4", "yuv420p"), "prores.mov": ("prores_ks", "yuv422p10le"),
     "h264.mkv": ("libx264", "yuv420p"), "ffv1.mkv": ("ffv1", "yuv420p"),
-    "vp9.webm": ("libvpx-vp9", "yuv420p"), "mpeg2.ts": ("mpeg2video", "yuv420p"),
+    "vp9.webm": ("libvpx-vp9", "yuv420p"),
+    "h264.ts": ("libx264", "yuv420p"), "mpeg2.ts": ("mpeg2video", "yuv420p"),
     "ffv1.nut": ("ffv1", "gray"), "raw.y4m": ("rawvideo", "yuv420p"), "anim.gif": ("gif", "pal8"),
 }  # fmt: skip
 
