@@ -195,3 +195,14 @@ def test_the_rooms_of_contributing_are_those_of_the_package() -> None:
 def test_every_command_has_its_place_on_the_page_of_commands() -> None:
     synopsis = fenced(says(ROOT / "docs" / "cli.md"))[0]
     assert set(re.findall(r"^f2r (\w+)", synopsis, re.MULTILINE)) == set(options())
+
+
+def test_every_test_that_a_promise_names_exists() -> None:
+    named = [
+        code for code in inline((ROOT / "docs" / "reliability.md").read_text()) if "tests/" in code
+    ]
+    assert len(named) > 40
+    for code in named:
+        path, _, test = code.partition("::")
+        text = (ROOT / path).read_text()
+        assert not test or re.search(rf"^def {test}\(", text, re.MULTILINE), code
