@@ -3,7 +3,14 @@
 import ctypes
 import os
 import re
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
 
+CONTAINER_LIMITS = (  # of Linux's control groups, new and old
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 MOST_THREADS = 1024  # beyond that, starting them takes more than it gives, or fails
 
 
@@ -23,9 +30,24 @@ def asked_threads() -> int | None:
 
 
 def memory() -> int:
-    """Bytes of memory that the machine has in all."""
+    """Bytes of memory that this process may have: the machine's, or less in a container or under
+    a limit of its address space."""
     ask = getattr(os, "sysconf", None)  # not there on Windows
-    return ask("SC_PHYS_PAGES") * ask("SC_PAGE_SIZE") if ask else _windows_memory()
+    own = ask("SC_PHYS_PAGES") * ask("SC_PAGE_SIZE") if ask else _windows_memory()
+    return min(own, *_limits())
+
+
+def _limits() -> list[int]:
+    """Limits of memory in bytes, where there are any."""
+    found = [1 << 62]
+    for path in CONTAINER_LIMITS:
+        with suppress(OSError, ValueError):  # "max" is no number
+            found.append(int(path.read_text()))
+    with suppress(ImportError):  # Windows
+        resource = import_module("resource")
+        space = resource.getrlimit(resource.RLIMIT_AS)[0]
+        found += [space] if space != resource.RLIM_INFINITY else []
+    return [limit for limit in found if limit > 0]
 
 
 class _Status(ctypes.Structure):

@@ -35,7 +35,7 @@ GUARDED = {  # which ask first, or are used by those only that have asked
 
 
 @pytest.fixture
-def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:  # made before
     """This machine without what only Linux has."""
     for name in LINUX_MODULES:
         monkeypatch.setitem(sys.modules, name, None)  # importing it fails
@@ -121,3 +121,18 @@ def test_the_machine_has_processors_and_memory(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert machine.processors() == 1
+
+
+def test_limits_of_containers_and_address_spaces_count(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    limits = (tmp_path / "new", tmp_path / "old")
+    monkeypatch.setattr(machine, "CONTAINER_LIMITS", limits)
+    whole = machine.memory()
+    limits[0].write_text("max\n")
+    assert machine.memory() == whole
+    limits[1].write_text("4000000\n")
+    assert machine.memory() == 4_000_000
+    resource = pytest.importorskip("resource")
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (3_000_000, -1))
+    assert machine.memory() == 3_000_000

@@ -33,7 +33,7 @@ def jobs(source: Path) -> list[Job]:
     name, once = source.name, ("--threads", "1", "--overwrite")
     short = [
         f"{stage}.{setting}" for stage in ("coarse", "fusion")
-        for setting in ("steps=3", "crop=32", "batch=2", "warmup=1")
+        for setting in ("steps=3", "crop=32", "batch=2")
     ]  # fmt: skip
     taught = ("--inputs-are-clean", "--noise", "gaussian:20", "--recipe", "supervised")
     stages = tuple(word for setting in short for word in ("--stage", setting))
