@@ -164,7 +164,7 @@ def test_options_of_commands_exist(path: Path) -> None:
 @cache
 def in_benchmarks(option: str) -> bool:
     """Whether a script of the repository takes the option."""
-    scripts = [*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "examples").glob("*.py")]
+    scripts = [*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "examples").glob("*.py")]
     return any(f'"{option}"' in says(script) for script in scripts)
 
 

@@ -24,7 +24,7 @@ class Job:
     name: str
     words: tuple[str, ...]
     results: tuple[str, ...]  # files whose bytes are those of an undisturbed run
-    again: tuple[str, ...] = ()  # more words for the run after the kill
+    again: tuple[str, ...] = ()  # the run after the kill, where that left something to resume
     left: tuple[str, ...] = ()  # what a killed run may leave for the next one
 
 
@@ -44,7 +44,8 @@ def jobs(source: Path) -> list[Job]:
         Job("adapt", ("denoise", name, "-o", "out.mkv", "--adapt", "fast", *once), ("out.mkv",)),
         Job(
             "train", ("train", name, "-o", "my.safetensors", *taught, *stages),
-            ("my.safetensors",), again=("--resume",),
+            ("my.safetensors",), left=("my.run",),
+            again=("train", "--resume", "-o", "my.safetensors"),
         ),
         Job(
             "eval", ("eval", "--clean", name, "--noise", "gaussian:20", "--methods", "none",
@@ -76,9 +77,13 @@ def killed(job: Job, source: Path, work: Path, numbers: range, given: Namespace)
         _run(job, job.words, folder, kill=(sort, moment))
         found = _results(job, folder)
         whole = all(reference[name] == digest for name, digest in found.items())
-        left = _listed(folder) - settled - {"cache", *job.left}
-        more = job.again if (folder / "my.safetensors.run").exists() else ()
-        again = _run(job, (*job.words, *more), folder)
+        new = _listed(folder) - settled
+        left = {name for name in new if Path(name).parts[0] not in job.left}
+        if job.again and found == reference:  # it was over: another run would refuse to replace it
+            counts["as ever"] += 1
+            continue
+        begun = any((folder / name).exists() for name in job.left)
+        again = _run(job, job.again if job.again and begun else job.words, folder)
         kind = "as ever"
         if not whole:
             kind = "broken"
@@ -126,7 +131,7 @@ def _results(job: Job, folder: Path) -> dict[str, str]:
 def _listed(folder: Path) -> set[str]:
     return {
         str(path.relative_to(folder)) for path in folder.rglob("*")
-        if not {"cache", ".f2r"} & set(path.relative_to(folder).parts)
+        if not {"cache", ".f2r", "my.run"} & set(path.relative_to(folder).parts)
     }  # fmt: skip
 
 
