@@ -81,6 +81,10 @@ class CancelledError(F2RError):
     exit_code = EXIT_INTERRUPTED
 
 
+class StaleError(Exception):
+    """What an earlier run kept is not of this clip, or is damaged; never shown: it is done anew."""
+
+
 def nearest(word: str, known: list[str], others: str = "") -> str:
     """A hint that names the known word closest to `word`, and all there are.
 

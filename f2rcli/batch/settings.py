@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from f2rcli import weights
 
 # Options that do not change a result: a batch may go on with other values of these.
-NEUTRAL = {"overwrite", "keep_partial", "device", "tile", "threads"}
+NEUTRAL = {"overwrite", "keep_partial", "resume", "device", "tile", "threads"}
 
 
 def settings_hash(options: Mapping[str, list[str]], weights_name: str | None) -> str:

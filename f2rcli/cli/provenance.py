@@ -14,7 +14,7 @@ from f2rcli.io.containers.provenance import read_provenance
 SILENT = {
     "source", "output", "recursive", "pattern", "jobs", "shard", "cluster", "json", "quiet",
     "verbose", "log_file", "debug", "config", "like", "dry_run", "preview", "report", "help",
-    "overwrite", "keep_partial", "device", "threads", "tile", "provenance", "strict",
+    "overwrite", "keep_partial", "resume", "device", "threads", "tile", "provenance", "strict",
     "start", "end", "frames",
 }  # fmt: skip
 

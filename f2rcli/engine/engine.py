@@ -3,7 +3,7 @@
 import time
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -43,6 +43,9 @@ from f2rcli.noise.planes import PlaneNoise, planes_of
 from f2rcli.weights import Weights
 from f2rcli.window import Window
 
+if TYPE_CHECKING:
+    from f2rcli.engine.resuming.marks import Marks
+
 BASE_BYTES = 420_000_000  # torch, PyAV and their libraries
 FRAME_BYTES = 130, 215  # per pixel, and per channel of it: frames and flows, measured
 STACK_TILE = 512  # pixels: stacks are promised to need little memory, for a tenth more time
@@ -78,6 +81,7 @@ class Engine:
     stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
     threads: int = 1  # of the processor, that a stream may use
     beside: dict[str, Weights] = field(default_factory=dict)  # other bundled ones, by name
+    marks: "Marks | None" = None  # where its streams stand, of runs that can be gone on with
 
     def note(self, line: str) -> None:
         """Remember what a user should hear of, once."""

@@ -86,7 +86,7 @@ class NoiseTracker:
         if engine.settings.sigma is not None:
             channels = engine.weights.header.channels
             told = NoiseModel.gaussian(min(engine.settings.sigma / self.units, 1.0), channels)
-            self._know(told, PlaneNoise.of(told, layout, clipped=layout.full_range))
+            self.know(told, PlaneNoise.of(told, layout, clipped=layout.full_range))
 
     @property
     def model(self) -> NoiseModel | None:
@@ -131,7 +131,7 @@ class NoiseTracker:
         if self.engine.stated is not None and not self.told:
             self.told = True
             model = stated_model(self.engine.stated, self.engine.to_tensor(frames[0]))
-            self._know(model, PlaneNoise.of(model, self.layout, clipped=True))
+            self.know(model, PlaneNoise.of(model, self.layout, clipped=True))
             return
         found = opening_noise(frames, self.engine)
         sigma = mean_sigma8(found.model)
@@ -140,7 +140,7 @@ class NoiseTracker:
             return
         if not found.compared:
             self.engine.note("too few frames to compare: noise estimated from single frames")
-        self._know(found.model, found.planes)
+        self.know(found.model, found.planes)
         if hardly_any(found.model, self.layout):
             self.engine.note(NOTHING_TO_DO)
         if found.blocking is not None and found.blocking.visible:
@@ -170,9 +170,7 @@ class NoiseTracker:
             self.layout, clipped=samples.cut_off,
         )  # fmt: skip
         share = 1 - (1 - REFRESH_SHARE) ** max(missed, 1)
-        self._know(
-            blend(self.measured, found.model, share), self.known.blended(found.planes, share)
-        )
+        self.know(blend(self.measured, found.model, share), self.known.blended(found.planes, share))
 
     def due(self, view: Window[Prepared]) -> bool:
         """Whether the noise is to be measured again on this window's centre."""
@@ -183,7 +181,8 @@ class NoiseTracker:
         """Whether it may be measured again, and there are frames on both sides to do so."""
         return bool(not self.told and not self.sensor and view.before and view.after)
 
-    def _know(self, model: NoiseModel, planes: PlaneNoise) -> None:
+    def know(self, model: NoiseModel, planes: PlaneNoise) -> None:
+        """From now on this is the noise, in the picture's channels and in the file's planes."""
         self.measured = self.engine.noise = model
         self.known = self.engine.plane_noise = planes
         if self.sensor:

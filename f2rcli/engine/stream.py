@@ -10,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from f2rcli.defects import put_back, without_defects
-from f2rcli.engine.contract.points import Points
 from f2rcli.engine.contract.residual import Beside, watched
 from f2rcli.engine.contract.steady import Past
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine, Prediction, load_engine
 from f2rcli.engine.lines import LineRemover, remover_for
 from f2rcli.engine.noise_tracking import REFRESH_EVERY, NoiseTracker
+from f2rcli.engine.resuming.marks import Mark
 from f2rcli.engine.second_lane import Lane, second_lane
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import changes_nothing
@@ -112,22 +112,29 @@ def restore_stream(
     del whole
     method = engine.new_method(light=noise.light, faint=noise.faint)
     lane = lane if lane is not None and isinstance(method, Following) else Lane()
-    count, begun = 0, False
-    past = Past(points=Points() if noise.layout.counts_light else None)
-    started: deque[_Started] = deque()  # with a window that is due, nothing is begun beyond it
+    mark = Mark() if engine.marks is None else engine.marks.stream(engine)
+    past = mark.set_out(method, noise)
+    count, begun = mark.count, mark.kept is not None
+    started: deque[_Started] = deque()
 
     def finished(ahead: int) -> Iterator[Frame]:
         while len(started) > ahead:
             one = started.popleft()
             _watched(one.window, engine, noise, one.past)
-            for frame in _finished(one, method, engine, noise, watch):
-                if not frame.context:
-                    engine.aside.add(frame.aside)
-                    yield put_back(frame)
+            restored = _wanted(_finished(one, method, engine, noise, watch))
+            mark.stand(one.view, one.past, len(restored), len(started))
+            for frame in restored:
+                mark.left -= 1
+                engine.aside.add(frame.aside)
+                yield put_back(frame)
 
-    for window in windows(
-        _ready(chain(_emptied(waiting), pictures), method, engine, noise), method.length, _joined
-    ):
+    pictures = chain(_emptied(waiting), pictures)
+    for copies in islice(pictures, mark.passed):
+        yield from _wanted(copies)
+    for window in windows(_ready(pictures, method, engine, noise, mark), method.length, _joined):
+        if mark.before(_view(window)):
+            yield from _wanted(window.centre.copies)
+            continue
         count += 1
         if not window.before:
             past = Past(points=past.points)  # a shot begins
@@ -139,11 +146,23 @@ def restore_stream(
             continue
         begun = True
         started.append(_started(window, method, noise, past, lane))
-        yield from finished(0 if noise.due(started[-1].view) else lane.ahead)
+        yield from finished(_ahead(started[-1].view, engine, noise, lane))
     yield from finished(0)
+    mark.end()
     if count < method.length:
         few = f"{count} different frame{'s'[: count != 1]}"
         engine.note(f"{few}, though windows hold {method.length}: less is taken out")
+
+
+def _wanted(copies: list[Frame]) -> list[Frame]:
+    return [frame for frame in copies if not frame.context]
+
+
+def _ahead(view: Window[Prepared], engine: Engine, noise: NoiseTracker, lane: Lane) -> int:
+    """How many windows may be begun and not finished: none beyond one that the noise is measured
+    on, and none where a record waits for a moment at which all that is begun is finished."""
+    held = engine.marks is not None and engine.marks.wanted
+    return 0 if held or noise.due(view) else lane.ahead
 
 
 class _Started(NamedTuple):
@@ -322,17 +341,20 @@ def unique(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
 
 
 def _ready(
-    pictures: Iterable[list[Frame]], method: Method, engine: Engine, noise: NoiseTracker
+    pictures: Iterable[list[Frame]],
+    method: Method,
+    engine: Engine,
+    noise: NoiseTracker,
+    mark: Mark,
 ) -> Iterator[_Entry]:
     previous: Frame | None = None
-    begin = 0
-    for number, copies in enumerate(pictures):
-        if previous is None:  # of an excerpt: noise is measured again when the whole run does
-            begin = copies[0].index or 0
-        index = begin + number
+    for number, copies in enumerate(pictures, mark.passed):
+        if not number:  # of an excerpt: noise is measured again when the whole run does
+            mark.begin = copies[0].index or 0
+        index = mark.begin + number
         fresh = previous is None or not same_samples(previous, copies[0])
         seen = noise.into(engine.to_tensor(copies[0]))
-        prepared = method.prepare(index, seen, noise.model)
+        prepared = method.prepare(index, seen, mark.told(index, noise.model))
         engine.calls["coarse"] = engine.calls.get("coarse", 0) + 1
         yield _Entry(copies, prepared, thumbnail(prepared.luma), fresh)
         previous = copies[0]

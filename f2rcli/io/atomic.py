@@ -230,6 +230,11 @@ def lock_path(folder: Path) -> Path:
     return folder.parent / _fitting(f".{folder.resolve().name}.lock")
 
 
+def record_folder(target: Path) -> Path:
+    """The folder beside a target in which a long run keeps what it has finished."""
+    return target.parent / _fitting(f".{target.name}.resume")
+
+
 LONGEST = 255  # bytes of a file's name, on most disks
 
 

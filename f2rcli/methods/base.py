@@ -115,6 +115,20 @@ class Remembering(Protocol):
         """Remember what `restore` would of a window whose centre is not wanted."""
         ...
 
+    def remembered(self) -> tuple[int | None, dict[str, NDArray[np.float32]]]:
+        """The place that it remembers up to, and what, for `recall`."""
+        ...
+
+    def recall(
+        self, view: Window[Prepared], place: int | None, kept: dict[str, NDArray[np.float32]]
+    ) -> None:
+        """Remember what was `remembered` after this window was restored."""
+        ...
+
+    def forget(self) -> None:
+        """Remember nothing."""
+        ...
+
 
 @runtime_checkable
 class Estimating(Protocol):

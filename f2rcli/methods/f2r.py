@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from f2rcli.header import Estimate
@@ -223,6 +224,24 @@ class F2R:
             self.remember(window.before[0], noise)
         self.flows.forget_before(min(p.index for p in (window.centre, *window.neighbours)))
         self.flows.chain([*window.before, window.centre, *window.after])
+
+    def remembered(self) -> tuple[int | None, dict[str, NDArray[np.float32]]]:
+        """See Remembering: flows are found again."""
+        known = self.memory
+        if known is None:
+            return None, {}
+        parts = {"noisy": known.noisy, "coarse": known.coarse, "count": known.count}
+        return known.index, {name: part.cpu().numpy() for name, part in parts.items()}
+
+    def recall(
+        self, view: Window[Prepared], place: int | None, kept: dict[str, NDArray[np.float32]]
+    ) -> None:
+        """See Remembering."""
+        if place is not None:
+            device = view.centre.noisy.device
+            parts = (torch.from_numpy(kept[n]).to(device) for n in ("noisy", "coarse", "count"))
+            self.memory = Memory(place, *parts)
+        self.flows.chain([*view.before, view.centre, *view.after])
 
     def remember(self, frame: Prepared, noise: NoiseModel | None) -> Memory:
         """Everything before a frame and itself as a memory on its grid. Frames are to come in

@@ -27,6 +27,7 @@ from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import with_options
 from f2rcli.cli.preview import pairs, preview_target
 from f2rcli.cli.provenance import settings_given
+from f2rcli.cli.resuming import denoised, recorded
 from f2rcli.cli.run_report import RunReport
 from f2rcli.cli.terminal.console import Console
 from f2rcli.cli.terminal.progress import Meter
@@ -34,7 +35,7 @@ from f2rcli.cli.terminal.receipts import Finished, source_bytes
 from f2rcli.engine.provenance import provenance_of
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import changes_nothing
-from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, UsageError, WeightsError
+from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, StaleError, UsageError, WeightsError
 from f2rcli.frames import ClipInfo
 from f2rcli.io import default_target, open_reader, open_writer, plan_output
 from f2rcli.io.base import Reader, ReadOptions, WriteOptions, WritePlan
@@ -59,6 +60,7 @@ def denoise(
     preview: opt.Preview = None,
     report: opt.ReportTo = None,
     write: WriteOptions,
+    resume: opt.Resume = True,
     dry_run: opt.DryRun = False,
     console: Console,
     config: opt.Config = None,
@@ -72,7 +74,7 @@ def denoise(
     job = Job(
         source="clips" if batch else source[0], output="clips" if batch else output,
         engine=engine, adapt=adapt, read=read, write=write, preview=preview, report=report,
-        dry_run=dry_run, settings=settings_given(ctx),
+        resume=resume, dry_run=dry_run, settings=settings_given(ctx),
     )  # fmt: skip
     job.check(json=console.events is not None)  # of a batch: wrong options fail just once
     return run_batch(ctx, console) if batch else run_job(job, console)
@@ -90,6 +92,7 @@ class Job:
     write: WriteOptions
     preview: int | None = None
     report: str | None = None
+    resume: bool = True
     dry_run: bool = False
     settings: dict[str, Any] = field(default_factory=dict)  # for the output's provenance
 
@@ -130,6 +133,14 @@ class Job:
 
 def run_job(job: Job, console: Console) -> int:
     """Run a job to its end; returns the exit code of a run that finished."""
+    try:
+        return _run_job(job, console)
+    except StaleError:  # the record is removed by now
+        console.note("note: finished frames were of another clip, or damaged: begun anew")
+        return _run_job(job, console)
+
+
+def _run_job(job: Job, console: Console) -> int:
     if job.target == "-" and sys.stdout.isatty():
         raise UsageError(
             "-o -: standard output is a terminal.", hint="Pipe it: f2r denoise IN -o - | ..."
@@ -231,23 +242,19 @@ def _restore(
     job: Job, reader: Reader, plan: WritePlan, engine: "Engine | None", console: Console
 ) -> Finished:
     """Denoise and write every frame."""
-    from f2rcli.engine.stream import denoise_stream  # brings torch
-
     total, exact = expected_frames(reader.info)
-    restored = (
-        (frame for frame in reader if not frame.context)
-        if engine is None
-        else denoise_stream(reader, reader.info, engine, reader.opening)
-    )
     with (
         open_writer(reader, plan) as writer,
+        recorded(plan, job.read, reader, engine, total, console, wanted=job.resume) as record,
         Meter(console, reader.info.name, total, exact=exact) as meter,
     ):
-        for frame in restored:
+        for frame in denoised(reader, engine, record):
             writer.write(frame)
             meter.advance(None if engine is None else sigma_of(engine))
         meter.finish()
         receipt = writer.finish()
+        if record is not None:
+            record.finished = True
     if engine is not None:
         say_notes(engine, console)
     for line in noise_lines(reader.info, engine):

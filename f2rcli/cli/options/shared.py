@@ -74,6 +74,16 @@ Overwrite = Annotated[
         rich_help_panel=RUN,
     ),
 ]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume/--no-resume",
+        metavar="",
+        help="From the second minute on keep finished frames beside OUTPUT, so that the same "
+        "command goes on after a kill; they are removed at the end.",
+        rich_help_panel=RUN,
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option(

@@ -10,7 +10,7 @@ JASA 1973). Points that lose nothing get nothing, and no other place is touched.
 
 from dataclasses import dataclass, field
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -109,6 +109,23 @@ class Points:
         prior = losses.prior()
         back = [half.back(*prior, plane.shape) for half in halves if half is not None]
         return None if not back else sum(back) / np.float32(2)  # type: ignore[return-value]  # not empty
+
+    def values(self) -> dict[str, Any]:
+        """All of it as JSON values, for `of`."""
+        losses = {
+            index: {name: sums.tolist() for name, sums in vars(one).items()}
+            for index, one in self._losses.items()
+        }
+        return {"losses": losses, "seed": self._seed}
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "Points":
+        """What `values` gave."""
+        losses = {
+            int(index): _Losses(**{name: np.array(sums) for name, sums in one.items()})
+            for index, one in values["losses"].items()
+        }
+        return cls(losses, int(values["seed"]))
 
 
 class _Half(NamedTuple):

@@ -1,6 +1,7 @@
 """The residual contract's account: what it gave back, in a few sums over a whole run."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -38,6 +39,18 @@ class Returned:
             self._taken_map, self._back_map = np.zeros(shape), np.zeros(shape)
         self._taken_map += _energy(taken, self._taken_map.shape)
         self._back_map += _energy(back, self._back_map.shape)
+
+    def values(self) -> dict[str, Any]:
+        """All of it as JSON values, for `of`."""
+        maps = self._taken_map.tolist(), self._back_map.tolist()
+        return {"taken": self._taken, "back": self._back, "maps": maps}
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "Returned":
+        """What `values` gave."""
+        taken, back = ([float(v) for v in values[name]] for name in ("taken", "back"))
+        maps = (np.array(rows, np.float64) for rows in values["maps"])
+        return cls(taken, back, *(one if one.size else np.zeros((0, 0)) for one in maps))
 
     @property
     def share(self) -> float:

@@ -1,0 +1,188 @@
+"""Where streams of frames stand between two pictures, as arrays and JSON values, and back.
+
+Decoding, defects, copies and lines are gone through again from the clip's first frame, which takes
+little; what the networks and the contract carry along is kept, bit for bit.
+"""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.engine.contract.points import Points
+from f2rcli.engine.contract.returned import Returned
+from f2rcli.engine.contract.steady import Past, Steady
+from f2rcli.methods.base import Method, Prepared, Remembering
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.planes import PlaneNoise
+from f2rcli.window import Window
+
+if TYPE_CHECKING:
+    from f2rcli.engine.engine import Engine
+    from f2rcli.engine.noise_tracking import NoiseTracker
+
+Arrays = dict[str, NDArray[np.float32]]
+Facts = dict[str, Any]  # JSON values
+
+
+class Mark:
+    """Where one stream stands; `kept`: where an earlier run of it stood, which is gone on with."""
+
+    def __init__(self, kept: Facts | None = None, arrays: Arrays | None = None) -> None:
+        self.kept = kept
+        self.left = 0  # frames of the last picture that are not given out yet
+        self.ahead = 0  # windows that are begun and not finished
+        self.past = Past()
+        self.begin = 0  # index of the stream's first picture
+        self.first = self.done = -1  # of the last window: its first picture, its centre
+        self._arrays = arrays or {}
+        self._told: dict[int, NoiseModel | None] = {}  # what networks were told, by picture
+        self._method: Method | None = None
+        self._noise: NoiseTracker | None = None
+        if kept is not None:
+            self.begin, self.first, self.done = (kept[n] for n in ("begin", "first", "done"))
+
+    @property
+    def count(self) -> int:
+        """Windows that were done by the run that is gone on with."""
+        return 0 if self.kept is None else self.done - self.begin + 1
+
+    @property
+    def passed(self) -> int:
+        """Pictures that need not even be prepared again."""
+        return 0 if self.kept is None else self.first - self.begin
+
+    def set_out(self, method: Method, noise: "NoiseTracker") -> Past:
+        """Begin, with the noise of the run that is gone on with. Returns what the contract carries
+        from there."""
+        self._method, self._noise = method, noise
+        if self.kept is None:
+            return Past(points=Points() if noise.layout.counts_light else None)
+        model, points = self.kept["model"], self.kept["points"]
+        if model is not None:
+            noise.know(_model(model), _plane_noise(self.kept["planes"]))
+        self._told = {i: None if m is None else _model(m) for i, m in self.kept["told"]}
+        return Past(_steady(self._arrays), None if points is None else Points.of(points))
+
+    def told(self, index: int, model: NoiseModel | None) -> NoiseModel | None:
+        """What networks are told of the noise in a picture: `model`, unless they were before."""
+        return self._told.setdefault(index, model)
+
+    def before(self, view: Window[Prepared]) -> bool:
+        """Whether a window's centre was done by the run that is gone on with."""
+        if self.kept is None or view.centre.index > self.done:
+            return False
+        if view.centre.index == self.done and isinstance(self._method, Remembering):
+            self._method.recall(view, self.kept["memory"], _part(self._arrays, "memory"))
+        return True
+
+    def stand(self, view: Window[Prepared], past: Past, left: int, ahead: int) -> None:
+        """A window is done; `left` frames that show its centre are to be given out, and so many
+        windows `ahead` are begun."""
+        self.first = min(frame.index for frame in (view.centre, *view.neighbours))
+        self.done, self.past, self.left, self.ahead = view.centre.index, past, left, ahead
+        self._told = {i: model for i, model in self._told.items() if i >= self.first}
+
+    def taken(self) -> tuple[Facts, Arrays] | None:
+        """All of it; None amid the copies of a picture, where another is begun, or before the first
+        is done."""
+        if self.left or self.ahead or self.done < 0 or self._noise is None:
+            return None
+        model, planes = self._noise.measured, self._noise.known
+        memory, arrays, points = None, _arrays_of(self.past.steady), self.past.points
+        if isinstance(self._method, Remembering):
+            memory, kept = self._method.remembered()
+            arrays |= {f"memory.{name}": values for name, values in kept.items()}
+        facts = {
+            "begin": self.begin, "first": self.first, "done": self.done,
+            "points": None if points is None else points.values(),
+            "model": None if model is None else asdict(model),
+            "planes": None if planes is None else asdict(planes),
+            "told": [[i, None if m is None else asdict(m)] for i, m in self._told.items()],
+            "memory": memory,
+        }  # fmt: skip
+        return facts, arrays
+
+    def end(self) -> None:
+        """The stream is over: what it carried along is let go."""
+        self.past, self._arrays = Past(), {}
+        if isinstance(self._method, Remembering):
+            self._method.forget()
+
+
+class Marks:
+    """Of all streams of a run, in the order in which they begin."""
+
+    def __init__(self, past: Facts | None = None, arrays: Arrays | None = None) -> None:
+        """Raises KeyError, TypeError or ValueError for what `taken` never gave."""
+        self.wanted = False  # whether a record waits until all that is begun is finished
+        self.marks: list[Mark] = []
+        self._past: list[Facts] = [] if past is None else list(past["streams"])
+        self._arrays = arrays or {}
+        self._account = past
+        if past is not None:
+            _account(past, self._arrays)
+
+    def stream(self, engine: "Engine") -> Mark:
+        """The mark of the next stream that begins."""
+        number = len(self.marks)
+        if not number and self._account is not None:
+            engine.returned, told = _account(self._account, self._arrays)
+            for name, value in told.items():
+                setattr(engine.aside, name, value)
+        past = self._past[number] if number < len(self._past) else None
+        self.marks.append(Mark(past, _part(self._arrays, str(number))))
+        return self.marks[-1]
+
+    def taken(self, engine: "Engine") -> tuple[Facts, Arrays] | None:
+        """Where all of them stand; None where they cannot be left right now, but soon."""
+        each = [mark.taken() for mark in self.marks]
+        whole = [one for one in each if one is not None]
+        self.wanted = not whole or len(whole) < len(each)
+        if self.wanted:
+            return None
+        facts = {
+            "streams": [facts for facts, _ in whole], "returned": engine.returned.values(),
+            "aside": asdict(engine.aside),
+        }  # fmt: skip
+        return facts, {
+            f"{number}.{name}": values
+            for number, (_, arrays) in enumerate(whole) for name, values in arrays.items()
+        }  # fmt: skip
+
+
+def _account(past: Facts, arrays: Arrays) -> tuple[Returned, dict[str, int]]:
+    """What receipts are made of."""
+    return Returned.of(past["returned"]), {name: int(n) for name, n in past["aside"].items()}
+
+
+def _part(arrays: Arrays, name: str) -> Arrays:
+    return {k.removeprefix(f"{name}."): v for k, v in arrays.items() if k.startswith(f"{name}.")}
+
+
+def _arrays_of(steady: Steady) -> Arrays:
+    kinds = {
+        "means": enumerate(steady.means), "counts": enumerate(steady.counts),
+        "removed": steady.removed.items(), "ages": steady.ages.items(),
+    }  # fmt: skip
+    return {f"{kind}.{i}": values for kind, items in kinds.items() for i, values in items}
+
+
+def _steady(arrays: Arrays) -> Steady:
+    kinds = [_part(arrays, kind) for kind in ("means", "counts", "removed", "ages")]
+    means, counts, removed, ages = ({int(i): one[i] for i in sorted(one, key=int)} for one in kinds)
+    return Steady(list(means.values()), list(counts.values()), removed, ages)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _model(fields: Facts) -> NoiseModel:
+    return NoiseModel(**{name: _tuples(value) for name, value in fields.items()})
+
+
+def _plane_noise(fields: Facts) -> PlaneNoise:
+    models = tuple(_model(one) for one in fields["models"])
+    return PlaneNoise(models, _tuples(fields["shares"]), fields["clipped"])

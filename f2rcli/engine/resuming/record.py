@@ -1,0 +1,232 @@
+"""The record of a long run, beside its target: its finished frames, and where its streams stand.
+
+The same command goes on with it after a kill, and encodes the finished frames again: so the result
+is that of a run that nobody stopped, packet by packet.
+"""
+
+import json
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from f2rcli import __version__
+from f2rcli.documents import parse_json, read_text
+from f2rcli.engine.engine import Engine
+from f2rcli.engine.resuming.frame_log import FrameLog, digest_of, filled
+from f2rcli.engine.resuming.marks import Arrays, Facts, Marks
+from f2rcli.errors import StaleError
+from f2rcli.frames import ClipInfo, Frame
+from f2rcli.io.atomic import record_folder, replacing, write_text
+from f2rcli.io.base import ReadOptions
+from f2rcli.io.digest import file_digest
+from f2rcli.units import size
+
+FORMAT = 1
+FIRST = 60.0  # seconds of a run before anything is kept
+SHARE = 0.02  # of the time since, that keeping a state may take
+LEAST_FREE = 1 << 30  # bytes that a record leaves free on the disk
+MOST_OF_FREE = 0.5  # of what is free, that a record may grow to
+HARMLESS = {"threads", "weights", "device", "precision", "tile"}  # settings that are told otherwise
+UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, SafetensorError)
+
+
+class Record:
+    """Of one run, which alone writes the target. Closes at the end of `with`; what it has is
+    left there unless the run is finished, so that another run goes on."""
+
+    def __init__(
+        self,
+        target: Path,
+        engine: Engine,
+        identity: Facts,
+        total: int | None,
+        say: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """identity: JSON values that runs must share to have the same frames; see `identity_of`.
+        total: frames to come, where that is known."""
+        self.folder = record_folder(target)
+        self.engine, self.identity, self.total = engine, identity, total
+        self.say, self.clock = say, clock
+        self.log = FrameLog(self.folder / "frames")
+        self.begun = 0  # frames of the run that is gone on with
+        self.kept = 0  # frames that another run would find
+        self.finished = self.given_up = False
+        self._sources: deque[str] = deque()  # digests of frames that are read and not restored yet
+        self._ahead: deque[str] = deque()  # of those that the other run had read
+        self._number = 0  # of the last state
+        self._began = self.clock()
+        self._due = self._began + FIRST
+
+    def __enter__(self) -> "Record":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if self.finished or not self.kept or (kind is not None and issubclass(kind, StaleError)):
+            self.remove()
+        else:
+            self.say(
+                f"the same command goes on after {self.kept} finished frames ({self.folder.name}, "
+                f"{size(self.log.size)}); --no-resume removes them"
+            )
+
+    def open(self) -> Marks:
+        """Where the streams are to begin: where an earlier run of the same stood, if there is
+        one."""
+        if not self.folder.exists():
+            return Marks()
+        try:
+            facts = parse_json(read_text(self.folder / "record.json", 1 << 24))
+            if facts["identity"] != self.identity:
+                raise StaleError
+            marks = Marks(facts["marks"], self._state(facts))
+            self._entries = self.log.reopened(facts["frames"], facts["bytes"])
+        except (*UNREADABLE, StaleError):
+            self.say(f"{self.folder.name}: of another clip, other settings or damaged: begun anew")
+            self.remove()
+            return Marks()
+        self.begun = self.kept = facts["frames"]
+        self._number, self._ahead = facts["number"], deque(facts["ahead"])
+        self.say(f"goes on after the {self.begun} frames that are finished ({self.folder.name})")
+        return marks
+
+    def _state(self, facts: Facts) -> Arrays:
+        path = self.folder / _state_name(int(facts["number"]))
+        if file_digest(path) != facts["state"]:
+            raise StaleError
+        arrays = load_file(path)
+        if any(values.dtype != np.float32 for values in arrays.values()):
+            raise StaleError
+        return arrays
+
+    def reading(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """The clip's frames, each remembered until it is restored."""
+        for frame in frames:
+            if not frame.context and not self.given_up:
+                self._sources.append(digest_of(frame))
+            yield frame
+
+    def keeping(self, restored: Iterable[Frame]) -> Iterator[Frame]:
+        """The restored frames, those that an earlier run has finished from there; the state is
+        kept now and then, when a frame has been written. Raises StaleError."""
+        frames = iter(restored)
+        for _, frame in zip(range(self.begun), frames, strict=False):
+            source, parts = next(self._entries)
+            if source != self._sources.popleft():
+                raise StaleError
+            yield filled(frame, parts)
+        if any(now != then for now, then in zip(self._sources, self._ahead, strict=False)):
+            raise StaleError
+        for frame in frames:
+            with self._trying():
+                self.log.add(frame, self._sources.popleft())
+            yield frame
+            if not self.given_up and self.clock() >= self._due:
+                with self._trying():
+                    self._keep()
+
+    def _keep(self) -> None:
+        """Keep the state, where the streams can be left and the disk has room. Raises OSError."""
+        taken = None if self.engine.marks is None else self.engine.marks.taken(self.engine)
+        if taken is None:
+            return
+        began = self.clock()
+        if not self._fits():
+            return
+        facts, arrays = taken
+        self._number += 1
+        path = self.folder / _state_name(self._number)
+        with replacing(path) as part:
+            save_file(arrays, part)
+        self.log.write(sync=True)
+        told = {
+            "format": FORMAT, "identity": self.identity, "number": self._number,
+            "state": file_digest(path), "frames": self.log.frames, "bytes": self.log.size,
+            "ahead": list(self._sources), "marks": facts,
+        }  # fmt: skip
+        write_text(self.folder / "record.json", json.dumps(told))
+        (self.folder / _state_name(self._number - 1)).unlink(missing_ok=True)
+        if not self.kept:
+            self._announce()
+        self.kept = self.log.frames
+        self._due = self.clock() + max(FIRST, (self.clock() - began) / SHARE)
+
+    def _fits(self) -> bool:
+        """Make the folder, unless the record would take too much of the disk: then give it up."""
+        free = shutil.disk_usage(self.folder.parent).free
+        to_come = max((self.total or 0) / max(self.log.frames, 1) - 1, 0) * self.log.size
+        if free < LEAST_FREE or to_come > MOST_OF_FREE * free:
+            self.give_up(f"it would take about {size(self.log.size + to_come)} of {size(free)}")
+            return False
+        self.folder.mkdir(exist_ok=True)
+        return True
+
+    def _announce(self) -> None:
+        each, so_far = self.log.size / self.log.frames, size(self.log.size)
+        whole = f", about {size(each * self.total)} at the end" if self.total else ""
+        self.say(
+            f"finished frames are kept in {self.folder.name} until the run ends ({so_far} now"
+            f"{whole}): killed, the same command goes on there; --no-resume keeps none"
+        )
+
+    def give_up(self, why: str) -> None:
+        """Keep nothing more, and nothing of what was kept."""
+        self.say(f"no record is kept to resume from: {why}")
+        self.given_up, self.engine.marks = True, None
+        self.remove()
+
+    def _trying(self) -> "_Trying":
+        return _Trying(self)
+
+    def remove(self) -> None:
+        """Remove it, and whatever lies there."""
+        self.kept = 0
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class _Trying:
+    """A disk that takes no record ends no run."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: type[BaseException] | None, error: Any, trace: object) -> bool:
+        if kind is None or not issubclass(kind, OSError | SafetensorError):
+            return False
+        self.record.give_up(getattr(error, "strerror", None) or str(error))
+        return True
+
+
+def forget(target: Path) -> None:
+    """Remove what an earlier run of a target has left. Only safe while no other run writes it."""
+    with suppress(OSError):
+        shutil.rmtree(record_folder(target), ignore_errors=True)
+
+
+def identity_of(engine: Engine, read: ReadOptions, info: ClipInfo) -> Facts:
+    """What decides on a run's frames, as JSON values; the clip's own frames are checked apart."""
+    settings = {k: v for k, v in asdict(engine.settings).items() if k not in HARMLESS}
+    facts = {
+        "f2r": __version__, "torch": version("torch"), "numpy": np.__version__,
+        "settings": settings, "weights": engine.weights_sha256, "device": engine.device,
+        "precision": engine.precision, "tile": engine.tile,
+        "read": asdict(replace(read, strict=False)), "clip": repr(replace(info, name="", notes=())),
+    }  # fmt: skip
+    return dict(json.loads(json.dumps(facts, default=str)))
+
+
+def _state_name(number: int) -> str:
+    return f"state{number}.safetensors"

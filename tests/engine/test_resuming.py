@@ -1,0 +1,150 @@
+"""A run that was killed goes on and ends with the frames of one that was not."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from f2rcli.engine.resuming import record as records
+from f2rcli.engine.resuming.frame_log import packed, unpacked
+from f2rcli.engine.resuming.record import Record, identity_of
+from f2rcli.engine.stream import Engine, denoise_stream
+from f2rcli.errors import StaleError
+from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout
+from f2rcli.io.atomic import record_folder
+from f2rcli.io.base import ReadOptions
+from tests.engine.conftest import GRAY8, engine_for, info_of, noisy_clip
+from tests.engine.test_stream import differences
+
+COUNT = 14
+
+
+@pytest.fixture(autouse=True)
+def _from_the_first_second_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "FIRST", -1.0)
+    monkeypatch.setattr(records, "SHARE", 1e9)
+
+
+def clip() -> list[Frame]:
+    """Two shots, the first with a copy of a frame, the second standing still."""
+    moving, other = (
+        noisy_clip(COUNT, height=48, width=64),
+        noisy_clip(9, seed=5, height=48, width=64),
+    )
+    frames = [*moving[:9], replace(moving[8]), *other]
+    return [replace(frame, pts=40 * t) for t, frame in enumerate(frames)]
+
+
+def run(
+    folder: Path, frames: list[Frame], stop: int | None = None, *, interlaced: bool = False,
+    said: Callable[[str], None] = lambda line: None, **settings: object,
+) -> list[Frame]:  # fmt: skip
+    """The frames that a run writes before it is killed, after frame number `stop`."""
+    engine = engine_for(frames, interlaced=interlaced, **settings)
+    info = info_of(frames, interlaced=interlaced)
+    identity = identity_of(engine, ReadOptions(), info)
+    record = Record(folder / "out.mkv", engine, identity, len(frames), said)
+    engine.marks = record.open()
+    written = []
+    source = record.reading(iter(frames))
+    for frame in record.keeping(denoise_stream(source, info, engine)):
+        written.append(frame)
+        if len(written) == stop:
+            return written  # killed: nobody closes anything
+    record.finished = True
+    record.__exit__(None)
+    return written
+
+
+def undisturbed(frames: list[Frame], **settings: object) -> tuple[list[Frame], Engine]:
+    interlaced = bool(settings.pop("interlaced", False))
+    engine = engine_for(frames, interlaced=interlaced, **settings)
+    info = info_of(frames, interlaced=interlaced)
+    return list(denoise_stream(iter(frames), info, engine)), engine
+
+
+def test_a_run_killed_thrice_ends_with_the_frames_of_one_that_was_not(tmp_path) -> None:
+    frames = clip()
+    whole, _ = undisturbed(frames)
+    for stop in (2, 11, 18):  # at the beginning, amid copies before a cut, at the end
+        run(tmp_path, frames, stop)
+        assert record_folder(tmp_path / "out.mkv").is_dir()
+    said: list[str] = []
+    done = run(tmp_path, frames, said=said.append)
+    assert differences(done, whole) == 0
+    assert [frame.pts for frame in done] == [frame.pts for frame in whole]
+    assert said == ["goes on after the 17 frames that are finished (.out.mkv.resume)"]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["interlaced", "gray stack", "mosaic", "told"])
+def test_so_do_fields_lanes_mosaics_and_runs_that_are_told_the_noise(tmp_path, kind) -> None:
+    frames = noisy_clip(8, height=48, width=64)
+    if kind == "gray stack":
+        layout = replace(GRAY8, bits=16, levels=(0.0, 255.0))
+        lane = [
+            replace(f, planes=(f.planes[0].astype(np.uint16),), layout=layout) for f in frames[:5]
+        ]
+        frames = [*lane, *(replace(frame, lane=1) for frame in lane)]
+    if kind == "mosaic":
+        mosaic = Mosaic(pattern="RGGB", black=(0,) * 4, white=(255,) * 4)
+        layout = PlaneLayout(family=Family.BAYER, bits=8, mosaic=mosaic)
+        frames = [replace(frame, planes=frame.planes[:1], layout=layout) for frame in frames]
+    settings = {"interlaced": kind == "interlaced"} | ({"sigma": 20.0} if kind == "told" else {})
+    whole, _ = undisturbed(frames, **settings)
+    for stop in (3, 7):
+        run(tmp_path, frames, stop, **settings)
+    assert differences(run(tmp_path, frames, **settings), whole) == 0
+
+
+def test_what_was_kept_of_another_clip_or_with_other_settings_is_begun_anew(tmp_path) -> None:
+    frames, said = noisy_clip(8, height=48, width=64), []
+    run(tmp_path, frames, 2, sigma=20.0)
+    run(tmp_path, frames, 5, said=said.append, sigma=25.0)
+    assert "other settings" in said[0]
+    changed = [*frames[:6], replace(frames[6], planes=frames[5].planes), frames[7]]  # read ahead
+    with pytest.raises(StaleError):
+        run(tmp_path, changed, sigma=25.0)
+
+
+@pytest.mark.parametrize("name", ["frames", "record.json", "state"])
+def test_a_damaged_record_is_begun_anew(tmp_path, name) -> None:
+    frames = noisy_clip(4, height=48, width=64)
+    run(tmp_path, frames, 2, sigma=20.0)
+    (path,) = (p for p in record_folder(tmp_path / "out.mkv").iterdir() if p.name.startswith(name))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 16
+    path.write_bytes(data)
+    if name == "frames":
+        with pytest.raises(StaleError):
+            run(tmp_path, frames, sigma=20.0)
+    else:
+        said: list[str] = []
+        run(tmp_path, frames, 1, said=said.append, sigma=20.0)
+        assert "damaged" in said[0]
+
+
+def test_a_disk_without_room_ends_no_run(tmp_path, monkeypatch) -> None:
+    frames, said = noisy_clip(4, height=48, width=64), []
+    monkeypatch.setattr(records, "LEAST_FREE", 1 << 62)
+    assert len(run(tmp_path, frames, said=said.append, sigma=20.0)) == 4
+    assert said[0].startswith("no record is kept to resume from: it would take about")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_short_run_keeps_nothing(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(records, "FIRST", 60.0)
+    run(tmp_path, noisy_clip(4, height=48, width=64), 3, sigma=20.0)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["u1", "<u2", ">u2", "<i4", "<f4", "<f8"])
+def test_planes_of_every_kind_come_back_from_the_log(kind) -> None:
+    rng = np.random.default_rng(0)
+    plane = np.cumsum(rng.integers(0, 9, (37, 41)), 0).astype(kind)[:, ::-1]
+    back = unpacked(packed(plane), plane)
+    assert back.dtype == plane.dtype
+    assert back.tobytes() == plane.tobytes()
