@@ -39,10 +39,11 @@ def clip() -> list[Frame]:
 
 def run(
     folder: Path, frames: list[Frame], stop: int | None = None, *, interlaced: bool = False,
-    said: Callable[[str], None] = lambda line: None, **settings: object,
+    threads: int = 1, said: Callable[[str], None] = lambda line: None, **settings: object,
 ) -> list[Frame]:  # fmt: skip
     """The frames that a run writes before it is killed, after frame number `stop`."""
     engine = engine_for(frames, interlaced=interlaced, **settings)
+    engine.threads = threads
     info = info_of(frames, interlaced=interlaced)
     identity = identity_of(engine, ReadOptions(), info)
     record = Record(folder / "out.mkv", engine, identity, len(frames), said)
@@ -65,17 +66,20 @@ def undisturbed(frames: list[Frame], **settings: object) -> tuple[list[Frame], E
     return list(denoise_stream(iter(frames), info, engine)), engine
 
 
-def test_a_run_killed_thrice_ends_with_the_frames_of_one_that_was_not(tmp_path) -> None:
+@pytest.mark.parametrize(("threads", "finished"), [(1, 17), (2, 16)])
+def test_a_run_killed_thrice_ends_with_the_frames_of_one_that_was_not(
+    tmp_path, threads, finished
+) -> None:
     frames = clip()
     whole, _ = undisturbed(frames)
-    for stop in (2, 11, 18):  # at the beginning, amid copies before a cut, at the end
-        run(tmp_path, frames, stop)
+    for stop in (4, 11, 18):  # at the beginning, amid copies before a cut, at the end
+        run(tmp_path, frames, stop, threads=threads)
         assert record_folder(tmp_path / "out.mkv").is_dir()
     said: list[str] = []
-    done = run(tmp_path, frames, said=said.append)
+    done = run(tmp_path, frames, threads=threads, said=said.append)
     assert differences(done, whole) == 0
     assert [frame.pts for frame in done] == [frame.pts for frame in whole]
-    assert said == ["goes on after the 17 frames that are finished (.out.mkv.resume)"]
+    assert said == [f"goes on after the {finished} frames that are finished (.out.mkv.resume)"]
     assert not list(tmp_path.iterdir())
 
 
@@ -95,9 +99,11 @@ def test_so_do_fields_lanes_mosaics_and_runs_that_are_told_the_noise(tmp_path, k
         frames = [replace(frame, planes=frame.planes[:1], layout=layout) for frame in frames]
     settings = {"interlaced": kind == "interlaced"} | ({"sigma": 20.0} if kind == "told" else {})
     whole, _ = undisturbed(frames, **settings)
-    for stop in (3, 7):
-        run(tmp_path, frames, stop, **settings)
-    assert differences(run(tmp_path, frames, **settings), whole) == 0
+    for stop in (5, 7):
+        run(tmp_path, frames, stop, threads=2, **settings)
+    said: list[str] = []
+    assert differences(run(tmp_path, frames, said=said.append, **settings), whole) == 0
+    assert said[0].startswith("goes on")
 
 
 def test_what_was_kept_of_another_clip_or_with_other_settings_is_begun_anew(tmp_path) -> None:
@@ -133,6 +139,17 @@ def test_a_disk_without_room_ends_no_run(tmp_path, monkeypatch) -> None:
     assert len(run(tmp_path, frames, said=said.append, sigma=20.0)) == 4
     assert said[0].startswith("no record is kept to resume from: it would take about")
     assert not list(tmp_path.iterdir())
+
+
+def test_frames_that_fill_the_memory_are_written_before_the_first_state(
+    tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(records, "FIRST", 60.0)
+    monkeypatch.setattr(records, "WAITING", 0)
+    said: list[str] = []
+    run(tmp_path, noisy_clip(8, height=48, width=64), 7, said=said.append, sigma=20.0)
+    assert (record_folder(tmp_path / "out.mkv") / "frames").stat().st_size > 0
+    assert not said
 
 
 def test_a_short_run_keeps_nothing(tmp_path, monkeypatch) -> None:

@@ -4,7 +4,9 @@ frame that it was made of."""
 import json
 import os
 import zlib
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -15,38 +17,49 @@ from f2rcli.errors import StaleError
 from f2rcli.frames import Frame, Plane
 
 LINE = 1 << 12  # bytes of an entry's first line at most
-WAITING = 32 << 20  # bytes that wait in memory before they are written
+AT_ONCE = 4  # frames that wait to be packed
 
 
 class FrameLog:
-    """Frames of one run, in order. Nothing is written before `write`, or 32 MiB of them."""
+    """Frames of one run, in order; packed beside the run, they wait in memory for `write`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.frames = self.size = 0  # of all that was added; size in bytes
-        self._waiting: list[bytes] = []
-        self._held = 0
+        self.frames = self.size = 0  # of all that is packed; size in bytes
+        self.waiting = 0  # bytes that are not written
+        self._entries: list[bytes] = []
+        self._packing: deque[Future[bytes]] = deque()
+        self._packer = ThreadPoolExecutor(1)
 
     def add(self, frame: Frame, source: str) -> None:
-        """Take in the next frame; source: the digest of what it was made of. Raises OSError."""
-        parts = [packed(plane) for plane in frame.planes]
-        body = b"".join(parts)
-        line = json.dumps([source, blake2b(body, digest_size=16).hexdigest(), *map(len, parts)])
-        entry = line.encode() + b"\n" + body
-        self._waiting.append(entry)
-        self._held += len(entry)
+        """Take in the next frame; source: the digest of what it was made of."""
+        self._packing.append(self._packer.submit(_entry, frame, source))
+        if len(self._packing) > AT_ONCE:
+            self._take()
+
+    def settle(self) -> None:
+        """Wait until all frames are packed."""
+        while self._packing:
+            self._take()
+
+    def _take(self) -> None:
+        entry = self._packing.popleft().result()
+        self._entries.append(entry)
         self.frames, self.size = self.frames + 1, self.size + len(entry)
-        if self._held > WAITING:
-            self.write()
+        self.waiting += len(entry)
 
     def write(self, *, sync: bool = False) -> None:
-        """Write what waits; sync: down to the disk. Raises OSError."""
+        """Write what is packed; sync: down to the disk. Raises OSError."""
         with self.path.open("ab") as file:
-            file.write(b"".join(self._waiting))
-            self._waiting, self._held = [], 0
+            file.writelines(self._entries)
+            self._entries, self.waiting = [], 0
             if sync:
                 file.flush()
                 os.fsync(file.fileno())
+
+    def close(self) -> None:
+        """Stop packing."""
+        self._packer.shutdown(cancel_futures=True)
 
     def reopened(self, frames: int, size: int) -> Iterator[tuple[str, list[bytes]]]:
         """Forget all but the first so many frames, which take `size` bytes, and read those: the
@@ -57,9 +70,9 @@ class FrameLog:
         with self.path.open("rb+") as file:
             file.truncate(size)
         self.frames, self.size = frames, size
-        return self._entries(frames)
+        return self._read(frames)
 
-    def _entries(self, frames: int) -> Iterator[tuple[str, list[bytes]]]:
+    def _read(self, frames: int) -> Iterator[tuple[str, list[bytes]]]:
         with self.path.open("rb") as file:
             for _ in range(frames):
                 try:
@@ -70,6 +83,13 @@ class FrameLog:
                 if blake2b(b"".join(parts), digest_size=16).hexdigest() != digest:
                     raise StaleError
                 yield source, parts
+
+
+def _entry(frame: Frame, source: str) -> bytes:
+    parts = [packed(plane) for plane in frame.planes]
+    body = b"".join(parts)
+    line = json.dumps([source, blake2b(body, digest_size=16).hexdigest(), *map(len, parts)])
+    return line.encode() + b"\n" + body
 
 
 def digest_of(frame: Frame) -> str:

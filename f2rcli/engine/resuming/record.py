@@ -34,6 +34,7 @@ from f2rcli.units import size
 FORMAT = 1
 FIRST = 60.0  # seconds of a run before anything is kept
 SHARE = 0.02  # of the time since, that keeping a state may take
+WAITING = 32 << 20  # bytes of frames that wait in memory
 LEAST_FREE = 1 << 30  # bytes that a record leaves free on the disk
 MOST_OF_FREE = 0.5  # of what is free, that a record may grow to
 HARMLESS = {"threads", "weights", "device", "precision", "tile"}  # settings that are told otherwise
@@ -72,6 +73,7 @@ class Record:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        self.log.close()
         if self.finished or not self.kept or (kind is not None and issubclass(kind, StaleError)):
             self.remove()
         else:
@@ -128,12 +130,18 @@ class Record:
         if any(now != then for now, then in zip(self._sources, self._ahead, strict=False)):
             raise StaleError
         for frame in frames:
-            with self._trying():
+            if not self.given_up:
                 self.log.add(frame, self._sources.popleft())
             yield frame
-            if not self.given_up and self.clock() >= self._due:
-                with self._trying():
-                    self._keep()
+            with self._trying():
+                self._look()
+
+    def _look(self) -> None:
+        """See whether something is to be written. Raises OSError."""
+        if not self.given_up and self.clock() >= self._due:
+            self._keep()
+        if not self.given_up and self.log.waiting > WAITING and self._fits():
+            self.log.write()
 
     def _keep(self) -> None:
         """Keep the state, where the streams can be left and the disk has room. Raises OSError."""
@@ -141,6 +149,7 @@ class Record:
         if taken is None:
             return
         began = self.clock()
+        self.log.settle()
         if not self._fits():
             return
         facts, arrays = taken
