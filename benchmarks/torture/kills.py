@@ -7,11 +7,14 @@ import signal
 import time
 from argparse import Namespace
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from children import Ended, command
+
+from f2rcli.engine.resuming import record
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 SLOWEST = 600  # seconds, beside other work
@@ -26,6 +29,12 @@ class Job:
     results: tuple[str, ...]  # files whose bytes are those of an undisturbed run
     again: tuple[str, ...] = ()  # the run after the kill, where that left something to resume
     left: tuple[str, ...] = ()  # what a killed run may leave for the next one
+    ready: Callable[[], None] = lambda: None  # in the child, before the run
+
+
+def _record_at_once() -> None:
+    """Runs keep a record from their first second on, else from their second minute."""
+    record.FIRST, record.SHARE = -1.0, 1e9
 
 
 def jobs(source: Path) -> list[Job]:
@@ -39,6 +48,10 @@ def jobs(source: Path) -> list[Job]:
     stages = tuple(word for setting in short for word in ("--stage", setting))
     return [
         Job("denoise", ("denoise", name, "-o", "out.mkv", *once), ("out.mkv",)),
+        Job(
+            "long denoise", ("denoise", name, "-o", "out.mkv", *once), ("out.mkv",),
+            left=(".out.mkv.resume",), ready=_record_at_once,
+        ),
         Job("pictures", ("denoise", name, "-o", "out/%05d.png", *once), ("out/00008.png",)),
         Job("batch", ("denoise", "clips", "-o", "out", "--jobs", "2"), ("out/a.mp4", "out/b.mp4")),
         Job("adapt", ("denoise", name, "-o", "out.mkv", "--adapt", "fast", *once), ("out.mkv",)),
@@ -120,6 +133,7 @@ def _run(
 ) -> Ended:
     def ready() -> None:
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+        job.ready()
 
     return command(list(words), folder, kill=kill, ready=ready, most=SLOWEST)
 
