@@ -77,9 +77,9 @@ TUNING = (
     replace(SCRATCH[2], targets=(TargetKind.RENOISED, TargetKind.PSEUDO), steps=500, lr=3e-4),
     replace(SCRATCH[3], steps=500, lr=1e-4),
 )
-# Every stage where the bundled weights are fitted to a clip: few steps, at a high rate
+# Every stage where the bundled weights are fitted to a clip: few steps
 ADAPT_STEPS = {"fast": 60, "full": 400}
-ADAPT_BATCH, ADAPT_RATE = 4, 1e-3
+ADAPT_BATCH, ADAPT_RATE = 4, 3e-4
 # arXiv 2603.10417, code: Adam 3e-4, batch 4, crops of 256, cosine to nothing
 AS_PUBLISHED: dict[str, Any] = {
     "steps": 50_000, "lr": 3e-4, "loss": l1_loss, "optimiser": "adam", "batch": 4, "crop": 256,
