@@ -142,6 +142,14 @@ def midway(across: Flow, part: float = 0.5, rounds: int = 3) -> Flow:
     return np.float32(part) * moved
 
 
+def carried(onward: Flow, rounds: int = 3) -> Flow:
+    """A flow as it was one frame before, had its velocity not changed."""
+    moved = onward
+    for _ in range(rounds):
+        moved = sample(onward, moved)
+    return moved
+
+
 def consistency(forward: Flow, backward: Flow, pixel: float = 1.0) -> Map:
     """Whether going there and back ends where it began: 1 within a fraction of a pixel, towards 0
     beyond, and 0 where the flow leaves the picture (Sundaram et al., ECCV 2010, made soft).

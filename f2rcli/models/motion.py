@@ -1,0 +1,128 @@
+"""Optical flow and what follows from it as tensors, on any device: `flow.py` does it with OpenCV.
+
+Flows are (B, H, W, 2) float32 in pixels, dx then dy, of B pairs of pictures at once; pictures and
+maps are (B, C, H, W). Functions of the same name in `flow.py` mean the same.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Shifts = Tensor  # (B, H, W, 2)
+
+TAPS = 9  # of a blur by one pixel, as OpenCV cuts it off for floats
+
+
+def halved(luma: Tensor) -> Tensor:
+    """Pictures (B, 1, H, W) as flow looks at them: blurred by a pixel, half of both sizes."""
+    rows, columns = (size % 2 for size in luma.shape[-2:])
+    even = functional.pad(_blurred(luma), (0, columns, 0, rows), "replicate")
+    return functional.avg_pool2d(even, 2)
+
+
+def doubled(values: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Maps (B, C, h, w) of half the size on pictures of this shape (H, W)."""
+    whole = functional.interpolate(values, scale_factor=2, mode="bilinear", align_corners=False)
+    return whole[..., : shape[-2], : shape[-1]]
+
+
+def doubled_flow(flow: Shifts, shape: tuple[int, ...]) -> Shifts:
+    """Flows of half the size in the pixels of pictures of this shape (H, W)."""
+    return doubled(flow.permute(0, 3, 1, 2), shape).permute(0, 2, 3, 1) * 2
+
+
+def landing(flow: Shifts) -> Shifts:
+    """Where every pixel p lands, p + flow(p): x, then y."""
+    return _grid(*flow.shape[1:3], flow.device, torch.is_inference_mode_enabled()) + flow
+
+
+def sample(values: Tensor, flow: Shifts, mode: str = "bilinear") -> Tensor:
+    """Backward warp of (B, C, H, W); outside the picture its edge goes on."""
+    grid = landing(flow)
+    for axis, size in enumerate((flow.shape[2], flow.shape[1])):  # in place: -1 to 1
+        grid[..., axis].mul_(2 / max(size - 1, 1)).sub_(1)
+    return functional.grid_sample(values, grid, mode, "border", align_corners=True)
+
+
+def warp(picture: Tensor, flow: Shifts) -> Tensor:
+    """Backward warp with cubic interpolation: pictures (B, C, H, W) -> the same shape."""
+    return sample(picture.float(), flow, "bicubic")
+
+
+def warp_all(pictures: Sequence[Tensor], flow: Shifts) -> list[Tensor]:
+    """The same of several pictures that share their flows, in one call."""
+    moved = warp(torch.cat(list(pictures), 1), flow)
+    return list(moved.split_with_sizes([picture.shape[1] for picture in pictures], 1))
+
+
+def compose(first: Shifts, second: Shifts) -> Shifts:
+    """Flows a -> c from a -> b and b -> c."""
+    return first + _fetched(second, first)
+
+
+def midway(across: Shifts, part: float = 0.5, rounds: int = 3) -> Shifts:
+    """See `flow.midway`."""
+    moved = across
+    for _ in range(rounds):
+        moved = _fetched(across, (part - 1) * moved)
+    return part * moved
+
+
+def carried(onward: Shifts, rounds: int = 3) -> Shifts:
+    """A flow as it was one frame before, had its velocity not changed."""
+    moved = onward
+    for _ in range(rounds):
+        moved = _fetched(onward, moved)
+    return moved
+
+
+def consistency(forward: Shifts, backward: Shifts, pixel: float = 1.0) -> Tensor:
+    """Whether going there and back ends where it began, (B, 1, H, W); see `flow.consistency`."""
+    error = forward + _fetched(backward, forward)
+    allowed = 0.25 / pixel**2 + 0.01 * (squared(forward) + squared(backward))
+    return inside(forward, pixel) / (1 + squared(error) / allowed)
+
+
+def squared(flow: Shifts) -> Tensor:
+    """The squared length of every shift, (B, 1, H, W)."""
+    return flow.square().sum(-1).unsqueeze(1)
+
+
+def inside(flow: Shifts, pixel: float = 1.0) -> Tensor:
+    """1 where p + flow(p) lies in the picture, 0 elsewhere, (B, 1, H, W); see `flow.inside`."""
+    height, width = flow.shape[1:3]
+    x, y = landing(flow).unbind(-1)
+    low = -0.5 - 0.5 / pixel
+    within = (x > low) & (y > low) & (x < width - 1 - low) & (y < height - 1 - low)
+    return within.float().unsqueeze(1)
+
+
+def _fetched(flow: Shifts, by: Shifts) -> Shifts:
+    return sample(flow.permute(0, 3, 1, 2), by).permute(0, 2, 3, 1)
+
+
+def _blurred(luma: Tensor) -> Tensor:
+    reach = TAPS // 2
+    weights = _gaussian(luma.device, torch.is_inference_mode_enabled())
+    wide = functional.pad(luma, (reach,) * 4, "reflect")
+    rows = functional.conv2d(wide, weights.view(1, 1, TAPS, 1))
+    return functional.conv2d(rows, weights.view(1, 1, 1, TAPS))
+
+
+@lru_cache(maxsize=8)
+def _gaussian(device: torch.device, _inference: bool) -> Tensor:
+    """Kept on its device. Tensors made for inference serve nothing else, hence the second key."""
+    places = torch.arange(TAPS, device=device, dtype=torch.float32) - TAPS // 2
+    weights = (-0.5 * places.square()).exp()
+    return weights / weights.sum()
+
+
+@lru_cache(maxsize=16)
+def _grid(height: int, width: int, device: torch.device, _inference: bool) -> Tensor:
+    rows = torch.arange(height, device=device, dtype=torch.float32)
+    columns = torch.arange(width, device=device, dtype=torch.float32)
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    return torch.stack([x, y], -1)[None]
