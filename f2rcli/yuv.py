@@ -63,7 +63,7 @@ def stretching_gain(layout: PlaneLayout) -> float:
 
 def matrix_to_rgb(layout: PlaneLayout) -> NDArray[np.float32]:
     """(3, 3), rows R, G, B: what each Y'CbCr plane, in its own units, adds to them."""
-    return _matrices(layout.matrix)[0]
+    return matrices(layout.matrix)[0]
 
 
 def add_residual(frame: Frame, residual: Picture) -> tuple[Plane, ...]:
@@ -80,7 +80,7 @@ def plane_changes(frame: Frame, residual: Picture) -> list[NDArray[np.float32]]:
     layout = frame.layout
     changes = list(residual)
     if layout.family is Family.YUV:
-        _, from_rgb_matrix = _matrices(layout.matrix)
+        _, from_rgb_matrix = matrices(layout.matrix)
         luma, *chroma = _mix(from_rgb_matrix, changes)
         rows, columns = frame.planes[1].shape  # a bottom field may lack the last row
         changes = [luma, *(_sampled(plane, layout)[:rows, :columns] for plane in chroma)]
@@ -103,7 +103,7 @@ def add_changes(frame: Frame, changes: list[NDArray[np.float32]]) -> tuple[Plane
 def split(picture: Picture, layout: PlaneLayout) -> list[NDArray[np.float32]]:
     """An RGB picture (3, H, W) as Y'CbCr planes of a layout, chroma averaged onto its grid, in
     units of each plane; not rounded."""
-    _, from_rgb_matrix = _matrices(layout.matrix)
+    _, from_rgb_matrix = matrices(layout.matrix)
     luma, *chroma = _mix(from_rgb_matrix, list(picture))
     return [luma, *(_downsample(plane, layout) for plane in chroma)]
 
@@ -112,7 +112,7 @@ def joined(planes: list[NDArray[np.float32]], layout: PlaneLayout) -> Picture:
     """The RGB picture (3, H, W) of Y'CbCr planes in units of each plane; see `split`."""
     size = planes[0].shape
     chroma = [_upsample(plane, size, layout) for plane in planes[1:]]
-    to_rgb_matrix, _ = _matrices(layout.matrix)
+    to_rgb_matrix, _ = matrices(layout.matrix)
     return _mix(to_rgb_matrix, [planes[0], *chroma])
 
 
@@ -173,7 +173,7 @@ def _add_codes(plane: Plane, change: NDArray[np.float32], span: float) -> Plane:
 
 
 @cache
-def _matrices(matrix: Matrix) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def matrices(matrix: Matrix) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(Y'CbCr to RGB, RGB to Y'CbCr), chroma in -0.5..0.5."""
     if matrix is Matrix.YCGCO:  # planes are stored as Y, Cg, Co
         to_rgb_matrix = np.array(YCGCO_TO_RGB)

@@ -19,9 +19,11 @@ from f2rcli.engine.contract.residual import (
     Slack,
     changes_of,
     under_contract,
+    watched,
     with_points,
 )
 from f2rcli.engine.contract.returned import Returned
+from f2rcli.engine.contract.steady import Steady
 from f2rcli.engine.debias import with_means_kept, without_bias
 from f2rcli.engine.device import (
     choose_device,
@@ -30,12 +32,16 @@ from f2rcli.engine.device import (
     memory_of,
     use_threads,
 )
+from f2rcli.engine.gpu.resident import Resident, stays
+from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import allowance, check_strengths, scaled
 from f2rcli.engine.tiles import Runner, choose_tile
 from f2rcli.errors import DeviceError, WeightsError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
+from f2rcli.methods import base
 from f2rcli.methods.base import Method, Prepared
+from f2rcli.models.flow import Flow
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.measurement.lines import Lines
 from f2rcli.noise.model import NoiseModel
@@ -82,6 +88,16 @@ class Engine:
     threads: int = 1  # of the processor, that a stream may use
     beside: dict[str, Weights] = field(default_factory=dict)  # other bundled ones, by name
     marks: "Marks | None" = None  # where its streams stand, of runs that can be gone on with
+    resident: Resident | None = None  # what does all the work on a GPU; None: on the processor
+
+    def __post_init__(self) -> None:
+        if self.torch_device.type == "cuda":
+            self.stay_on_device()
+
+    def stay_on_device(self) -> None:
+        """Do everything between uploaded and downloaded planes on the device."""
+        self.resident = Resident(self.torch_device)
+        self.returned.elsewhere.append(self.resident.tally)
 
     def note(self, line: str) -> None:
         """Remember what a user should hear of, once."""
@@ -152,6 +168,8 @@ class Engine:
         run = Runner(self.torch_device, self.precision, self.tile, exact)
         method = methods.load(chosen.header.method).from_weights(chosen, run)
         channels_last(method.networks.eval().to(self.torch_device))
+        if self.resident is not None and isinstance(method, base.Resident):
+            method.stay_on_device()
         return method
 
     def _other_measurer(self) -> Method | None:
@@ -166,10 +184,25 @@ class Engine:
     def to_tensor(self, frame: Frame) -> Tensor:
         """The frame's picture, (1, C, H, W) float32; gray is repeated for RGB weights, and a
         mosaic becomes four planes of half its size."""
-        bayer = frame.layout.space is Space.BAYER
-        planes = sensor.to_planes(frame) if bayer else yuv.to_rgb(frame)
-        picture = torch.from_numpy(planes)[None].to(self.torch_device)
+        if self.resident is not None and stays(frame):
+            picture = self.resident.picture(frame)
+        else:
+            bayer = frame.layout.space is Space.BAYER
+            planes = sensor.to_planes(frame) if bayer else yuv.to_rgb(frame)
+            picture = torch.from_numpy(planes)[None].to(self.torch_device)
         return picture.expand(-1, self.weights.header.channels, -1, -1).contiguous()
+
+    def new_steady(self, frame: Frame) -> Steady | DeviceSteady:
+        """What stands still in a shot that begins with this frame: nothing is known yet."""
+        there = self.resident is not None and stays(frame)
+        return DeviceSteady() if there else Steady()
+
+    def watch(self, steady: Steady | DeviceSteady, frame: Frame, noise: PlaneNoise) -> None:
+        """Let what stands still learn of the next frame."""
+        if isinstance(steady, Steady):
+            watched(steady, frame, noise)
+        elif self.resident is not None:
+            self.resident.watch(steady, frame, noise)
 
     def to_frame(
         self, source: Frame, picture: Tensor, change: Tensor, beside: Beside = ALONE
@@ -194,7 +227,11 @@ class Engine:
         if source.layout.space is Space.GRAY and change.shape[1] > 1:
             picture, change = picture[:, :1], change.mean(1, keepdim=True)
             model = None if model is None else model.first_channels(1)
-        if noise is None or model is None or not self.settings.contract:
+        free = noise is None or model is None or not self.settings.contract
+        if self.resident is not None and stays(source):
+            return self._changed_there(source, picture, change, None if free else model, beside)
+        beside = replace(beside, flows=tuple(map(_on_processor, beside.flows)))
+        if noise is None or model is None or free:
             changes = changes_of(source, change[0].cpu().numpy())
         else:
             changes = under_contract(
@@ -211,6 +248,25 @@ class Engine:
         if source.layout.space is Space.BAYER:
             return replace(source, planes=sensor.add_change(source, np.stack(changes)))
         return replace(source, planes=yuv.add_changes(source, changes))
+
+    def _changed_there(
+        self,
+        source: Frame,
+        picture: Tensor,
+        change: Tensor,
+        model: NoiseModel | None,
+        beside: Beside,
+    ) -> Frame:
+        """`to_frame` on the device; model: None for no contract."""
+        assert self.resident is not None
+        if model is None:
+            changes = self.resident.free_changes(source, change)
+        else:
+            most = tuple(allowance(self.settings, source.layout))
+            changes = self.resident.changes(
+                source, picture, change, model, beside, most, self.slack
+            )
+        return self.resident.changed(source, changes, self.settings)
 
     def predict(self, info: ClipInfo) -> Prediction:
         """Time one small window here, and scale by pixels. Memory by a measured constant."""
@@ -280,6 +336,10 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     # a file that does not fit its own header fails here, before any work
     engine.tile = choose_tile(wish, *size, memory, engine.new_method().activation_bytes)
     return engine
+
+
+def _on_processor(flow: Flow | Tensor | None) -> Flow | None:
+    return flow[0].cpu().numpy() if isinstance(flow, Tensor) else flow
 
 
 def picture_size(info: ClipInfo) -> tuple[int, int]:

@@ -178,7 +178,7 @@ def _temporal(anchors: AnchorPairs, views: list[View], model: NoiseModel) -> Tem
     future = anchors.pair(Window(after.centre, (), after.after))
     if past is None or future is None:
         return Temporal(None, None)
-    flow = DISFlow()(view.centre.luma, after.centre.luma)
+    flow = DISFlow()(view.centre.array, after.centre.array)
     earlier, later = (_residuals(one, model) for one in (past, future))
     rank = roughness(past.first, past.second).cpu()
     flat = rank <= torch.quantile(rank[..., ::3, ::3].flatten()[: 2**24], FLAT)

@@ -52,8 +52,8 @@ class SecondLane(Lane):
 @contextmanager
 def second_lane(engine: Engine) -> Iterator[Lane]:
     """A lane beside the caller's own thread; just the caller's where the engine has one thread
-    only, or works on another device. Whatever ends it, no work goes on after it."""
-    if engine.threads < 2 or engine.torch_device.type != "cpu":
+    only, or works on a GPU. Whatever ends it, no work goes on after it."""
+    if engine.threads < 2 or engine.torch_device.type != "cpu" or engine.resident is not None:
         yield Lane()
         return
     with ThreadPoolExecutor(1, "f2r-networks") as worker:

@@ -8,10 +8,11 @@ from itertools import chain, groupby, islice
 from typing import NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from f2rcli.defects import put_back, without_defects
-from f2rcli.engine.contract.residual import Beside, watched
-from f2rcli.engine.contract.steady import Past
+from f2rcli.engine.contract.past import Past
+from f2rcli.engine.contract.residual import Beside
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine, Prediction, load_engine
 from f2rcli.engine.lines import LineRemover, remover_for
@@ -113,7 +114,7 @@ def restore_stream(
     method = engine.new_method(light=noise.light, faint=noise.faint)
     lane = lane if lane is not None and isinstance(method, Following) else Lane()
     mark = Mark() if engine.marks is None else engine.marks.stream(engine)
-    past = mark.set_out(method, noise)
+    past = mark.set_out(method, noise, engine.new_steady(waiting[0][0]))
     count, begun = mark.count, mark.kept is not None
     started: deque[_Started] = deque()
 
@@ -137,7 +138,7 @@ def restore_stream(
             continue
         count += 1
         if not window.before:
-            past = Past(points=past.points)  # a shot begins
+            past = Past(engine.new_steady(window.centre.copies[0]), past.points)  # a shot begins
         if all(copy.context for copy in window.centre.copies):
             if begun:  # what follows has been looked at; the reader goes on to its end
                 count += len(window.after) + sum(1 for _ in pictures)
@@ -170,7 +171,7 @@ class _Started(NamedTuple):
 
     window: Window["_Entry"]
     view: Window[Prepared]
-    flows: tuple[Flow | None, ...]  # into the frames right beside the centre
+    flows: tuple[Flow | Tensor | None, ...]  # into the frames right beside the centre
     past: Past
     restored: Callable[[], Restored]  # waits
 
@@ -215,10 +216,10 @@ def _finished(
 
 def _watched(window: Window["_Entry"], engine: Engine, noise: NoiseTracker, past: Past) -> None:
     if noise.planes is not None and engine.settings.contract:
-        watched(past.steady, window.centre.copies[0], noise.planes)
+        engine.watch(past.steady, window.centre.copies[0], noise.planes)
 
 
-def _motion(view: Window[Prepared], method: Method) -> tuple[Flow | None, ...]:
+def _motion(view: Window[Prepared], method: Method) -> tuple[Flow | Tensor | None, ...]:
     """The motion from a centre into the frames right before and after it, where it is known."""
     near = (*view.before[-1:], *view.after[:1])
     if not isinstance(method, Moving):
@@ -245,7 +246,7 @@ def _led_in(
     are large and nothing stands still, only as far as what follows depends on it."""
     _watched(window, engine, noise, past)
     missed = _missed(window, count, method)
-    if past.steady.stands or window.centre.prepared.luma.size <= QUICK_PIXELS:
+    if past.steady.stands or window.centre.prepared.noisy[0, 0].numel() <= QUICK_PIXELS:
         _finished(
             _started(window, method, noise, past, Lane()), method, engine, noise, None, missed
         )

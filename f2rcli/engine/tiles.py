@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from f2rcli.engine.device import autocast
+from f2rcli.engine.settings import SMALLEST_TILE
 from f2rcli.models.layers import leaves, mapped, padded
 
 ACTIVATION_BYTES = 700  # per pixel of a picture that runs in one piece, where no method says
@@ -46,8 +47,23 @@ class Runner:
     exact: bool = False  # fp32 for networks that see whole pictures, see `Coarse`
 
     def __call__(self, network: nn.Module, *inputs: Any) -> Any:
-        """inputs: tensors (..., H, W) or tuples of them -> the network's outputs, in float32."""
+        """inputs: tensors (..., H, W) or tuples of them -> the network's outputs, in float32.
+
+        A GPU whose memory others have taken meanwhile gets smaller and smaller tiles, for as long
+        as this lives. Raises torch.OutOfMemoryError where the smallest do not fit.
+        """
         height, width = next(leaves(inputs)).shape[-2:]
+        while True:
+            try:
+                return self._run(network, inputs, height, width)
+            except torch.OutOfMemoryError:
+                smaller = min(self.tile or 2 * DEFAULT_TILE, max(height, width)) // 2
+                if smaller < SMALLEST_TILE:
+                    raise
+                self.tile = smaller // 8 * 8
+            torch.cuda.empty_cache()
+
+    def _run(self, network: nn.Module, inputs: Any, height: int, width: int) -> Any:
         exact = self.exact and getattr(network, "sees_pictures", False)
         precision = "fp32" if exact else self.precision
         with torch.inference_mode(), autocast(self.device, precision):

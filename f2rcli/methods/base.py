@@ -24,7 +24,13 @@ class Prepared:
     index: int  # place in the clip, duplicates not counted
     noisy: Tensor  # (1, C, H, W) float32, 0 = black, 1 = white, on the method's device
     coarse: Tensor  # the same shape: the single-frame estimate; `noisy` where there is none
-    luma: NDArray[np.float32]  # (H, W): brightness of `coarse`, for flow and cuts
+    # (H, W): brightness of `coarse`, for flow and cuts; a tensor where frames stay on the device
+    luma: NDArray[np.float32] | Tensor
+
+    @property
+    def array(self) -> NDArray[np.float32]:
+        """`luma` as an array on the processor."""
+        return self.luma.cpu().numpy() if isinstance(self.luma, Tensor) else self.luma
 
 
 class Restored(NamedTuple):
@@ -89,8 +95,18 @@ class Method(Protocol):
 class Moving(Protocol):
     """A method that follows motion."""
 
-    def motion(self, centre: Prepared, neighbour: Prepared) -> Flow | None:
-        """The flow from a centre into a frame right beside it, where it is known already."""
+    def motion(self, centre: Prepared, neighbour: Prepared) -> Flow | Tensor | None:
+        """The flow from a centre into a frame right beside it, where it is known already; a tensor
+        (1, H, W, 2) where frames stay on the device."""
+        ...
+
+
+@runtime_checkable
+class Resident(Protocol):
+    """A method that can do all its work on one device."""
+
+    def stay_on_device(self) -> None:
+        """Keep everything between pictures and estimates there; called before the first frame."""
         ...
 
 

@@ -1,6 +1,6 @@
 """F2R, Frames2Residual (arXiv 2603.10417): a blind temporal anchor, then a non-blind refiner."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import pairwise
@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from f2rcli.header import Estimate
 from f2rcli.methods.base import Prepared, Restored, Run
+from f2rcli.methods.device_flows import HALF, DeviceFlows
+from f2rcli.models import flow as flow_maths
+from f2rcli.models import motion
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.flow import (
     DISFlow,
@@ -25,8 +28,6 @@ from f2rcli.models.flow import (
     doubled,
     halved,
     inside,
-    midway,
-    sample,
     warp,
     warp_all,
 )
@@ -39,8 +40,8 @@ from f2rcli.window import Window
 MISMATCH_FLOOR = 2e-3  # half an 8-bit code: coarse frames never agree better than that
 MISMATCH_ALLOWED = 3.0  # times the frame's median mismatch; beyond it confidence falls
 
-
-HALF = 2.0  # pixels of a picture along one of its flows
+AnyFlow = Flow | Tensor  # on the processor, or (1, H, W, 2) on the device of the frames
+AnyMap = Map | Tensor  # likewise, or (1, 1, H, W)
 
 
 @dataclass
@@ -48,6 +49,8 @@ class FlowBook:
     """Flows between frames of a clip, on grids of half the size and in their pixels: DIS looks no
     finer. Those of adjacent frames are computed once and kept while their frames are; longer ones
     begin from them, serve one window and are not kept."""
+
+    maths: ClassVar[Any] = flow_maths
 
     estimator: FlowEstimator = field(default_factory=lambda: DISFlow(halved=True))
     calls: int = 0  # estimates made so far
@@ -92,6 +95,31 @@ class FlowBook:
                 self.flow(first, second)
                 self.flow(second, first)
 
+    def rated(self, window: Window[Prepared]) -> Iterator[tuple[Flow, Map]]:
+        """The flow to every neighbour and how well it agrees with the one back, one by one."""
+        centre = window.centre
+        self.chain([*window.before, centre, *window.after])
+        for neighbour in window.neighbours:
+            flow = self.flow(centre, neighbour)
+            yield flow, self.agreement(centre, neighbour, flow)
+
+    def enlarged(
+        self, rated: Iterable[tuple[Flow, Map]], frame: Prepared
+    ) -> Iterator[tuple[Flow, Map]]:
+        """What `rated` gave in a frame's own pixels, one by one; from the book it takes nothing."""
+        for flow, agreement in rated:
+            yield self.whole(flow, frame), doubled(agreement, frame.array.shape)
+
+    def whole(self, flow: Flow, frame: Prepared) -> Flow:
+        """A flow in a frame's own pixels."""
+        whole = doubled(flow, frame.array.shape)
+        whole *= HALF
+        return whole
+
+    def none(self, frame: Prepared) -> Flow:
+        """The flow of what stands still."""
+        return np.zeros((*self._look(frame).shape, 2), np.float32)
+
     def forget_before(self, index: int) -> None:
         """Drop every flow that touches a frame before this one."""
         self._known = {key: flow for key, flow in self._known.items() if min(key) >= index}
@@ -104,9 +132,9 @@ class FlowBook:
     def _look(self, frame: Prepared) -> Luma:
         """The frame as the estimator sees it."""
         luma, small = self._looks.get(frame.index, (None, None))
-        if small is None or luma is not frame.luma:  # a frame may come again, changed
-            small = halved(frame.luma)
-            self._looks[frame.index] = frame.luma, small
+        if small is None or luma is not frame.array:  # a frame may come again, changed
+            small = halved(frame.array)
+            self._looks[frame.index] = frame.array, small
         return small
 
     def _composed(self, source: int, target: int) -> Flow | None:
@@ -118,23 +146,10 @@ class FlowBook:
         return reduce(lambda flow, link: compose(link, flow), reversed(earlier), last)
 
 
-def _whole(flow: Flow, frame: Prepared) -> Flow:
-    """A flow of the book in a frame's own pixels."""
-    whole = doubled(flow, frame.luma.shape)
-    whole *= HALF
-    return whole
-
-
-def _whole_pair(rated: tuple[Flow, Map], frame: Prepared) -> tuple[Flow, Map]:
-    """A flow and its agreement in a frame's own pixels."""
-    flow, agreement = rated
-    return _whole(flow, frame), doubled(agreement, frame.luma.shape)
-
-
 class Followed(NamedTuple):
     """What is known of a window before networks run."""
 
-    rated: list[tuple[Flow, Map]]  # per neighbour, at half the size: flow, and its agreement
+    rated: list[tuple[Any, Any]]  # per neighbour, as `FlowBook.rated`
     memory: Memory | None
 
 
@@ -171,7 +186,7 @@ class F2R:
         self.level = level
         self.estimate = estimate
         self.networks = networks
-        self.flows = FlowBook()
+        self.flows: FlowBook | DeviceFlows = FlowBook()
         self.memory: Memory | None = None
         self._run = run
 
@@ -182,12 +197,17 @@ class F2R:
         networks = weights.network(lambda: F2RNetworks(header.channels, header.config))
         return cls(networks, run, header.length, header.level, header.estimate)
 
+    def stay_on_device(self) -> None:
+        """See Resident."""
+        self.flows = DeviceFlows()
+
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
         """See Method.prepare."""
         coarse = self._run(self.networks.coarse, noisy, level_map(self.told(noise), noisy))
         picture = coarse[0].detach()
         luma = picture[0] if len(picture) == 1 else picture.mean(0)  # gray's shares its memory
-        return Prepared(index, noisy, coarse, luma.float().cpu().numpy())
+        luma, kept = luma.float(), isinstance(self.flows, DeviceFlows)
+        return Prepared(index, noisy, coarse, luma if kept else luma.cpu().numpy())
 
     def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
         """See Method.restore. Without neighbours only the coarse estimate is left."""
@@ -199,7 +219,7 @@ class F2R:
         self.flows.forget_before(min(p.index for p in (window.centre, *window.neighbours)))
         if not window.neighbours or self.estimate is Estimate.COARSE:
             return None
-        return Followed(list(self._rated(window)), memory)
+        return Followed(list(self.flows.rated(window)), memory)
 
     def finish(
         self, window: Window[Prepared], noise: NoiseModel | None, followed: Followed | None
@@ -208,7 +228,7 @@ class F2R:
         noisy, coarse = window.centre.noisy, window.centre.coarse
         if followed is None:
             return Restored(coarse, coarse, coarse)
-        rated = (_whole_pair(pair, window.centre) for pair in followed.rated)
+        rated = self.flows.enlarged(followed.rated, window.centre)
         aligned = self.align(window, rated, followed.memory)
         anchor = self.anchor(aligned)
         guided = anchor.guided(coarse)
@@ -256,14 +276,14 @@ class F2R:
             self.memory = Memory.of(frame.index, frame.noisy, frame.coarse)
         else:
             level = level_map(noise, frame.coarse)
-            whole = _whole(flow, frame)
+            whole = self._whole(flow, frame)
             self.memory = known.carried(frame.index, frame.noisy, frame.coarse, whole, level)
         return self.memory
 
-    def motion(self, centre: Prepared, neighbour: Prepared) -> Flow | None:
+    def motion(self, centre: Prepared, neighbour: Prepared) -> AnyFlow | None:
         """See Moving."""
         flow = self.flows.known(centre.index, neighbour.index)
-        return None if flow is None else _whole(flow, centre)
+        return None if flow is None else self._whole(flow, centre)
 
     def forget(self) -> None:
         """Begin a new clip: its frames may have the indices of this one's."""
@@ -282,7 +302,7 @@ class F2R:
     def align(
         self,
         window: Window[Prepared],
-        rated: Iterable[tuple[Flow, Map]] | None = None,
+        rated: Iterable[tuple[AnyFlow, AnyMap]] | None = None,
         memory: Memory | None = None,
     ) -> Aligned:
         """Neighbours on the centre's grid by flow on the coarse centre (guided mode).
@@ -291,25 +311,26 @@ class F2R:
         the neighbour it was made at.
         """
         rated = self.rated(window) if rated is None else rated
-        return _align(window.neighbours, rated, window.centre.coarse, memory)
+        return self._warped(window.neighbours, rated, window.centre.coarse, memory)
 
-    def rated(self, window: Window[Prepared]) -> Iterator[tuple[Flow, Map]]:
-        """The flow to every neighbour and how well it agrees with the one back, one by one."""
-        return (_whole_pair(pair, window.centre) for pair in self._rated(window))
+    def rated(self, window: Window[Prepared]) -> Iterable[tuple[Any, Any]]:
+        """The flow to every neighbour and how well it agrees with the one back."""
+        found: Iterable[tuple[Any, Any]] = self.flows.rated(window)
+        return self.flows.enlarged(found, window.centre)
 
-    def _rated(self, window: Window[Prepared]) -> Iterator[tuple[Flow, Map]]:
-        """The same at half the size, as the book has it."""
-        centre = window.centre
-        self.flows.chain([*window.before, centre, *window.after])
-        for neighbour in window.neighbours:
-            flow = self.flows.flow(centre, neighbour)
-            yield flow, self.flows.agreement(centre, neighbour, flow)
+    @property
+    def _warped(self) -> Callable[..., Aligned]:
+        return _align_together if isinstance(self.flows, DeviceFlows) else _align
+
+    def _whole(self, flow: Any, frame: Prepared) -> AnyFlow:
+        return self.flows.whole(flow, frame)
 
     def align_strictly(self, window: Window[Prepared]) -> Aligned:
         """The same with nothing of the centre: flows between neighbours, by constant velocity."""
         flows = self._blind_flows(window)
-        whole = (_whole(flow, window.centre) for flow in flows)
-        return _align(window.neighbours, ((flow, inside(flow)) for flow in whole), None)
+        whole = (self._whole(flow, window.centre) for flow in flows)
+        inside = self.flows.maths.inside
+        return self._warped(window.neighbours, ((flow, inside(flow)) for flow in whole), None)
 
     def independent_pair(self, window: Window[Prepared]) -> tuple[Tensor, Tensor] | None:
         """See Method.independent_pair: strict anchors from alternate neighbours on either side."""
@@ -326,7 +347,8 @@ class F2R:
         )
         return one.strict, two.strict
 
-    def _blind_flows(self, window: Window[Prepared]) -> list[Flow]:
+    def _blind_flows(self, window: Window[Prepared]) -> list[Any]:
+        midway = self.flows.maths.midway
         before, after = window.before, window.after
         if before and after:
             last, following = before[-1], after[0]
@@ -343,16 +365,14 @@ class F2R:
             ]
         near = before[::-1] or after
         if len(near) < 2:
-            return [np.zeros((*halved(near[0].luma).shape, 2), np.float32)]
+            return [self.flows.none(near[0])]
         onward = self.flows.flow(near[0], near[1])  # the same velocity, one frame earlier
-        moved = onward
-        for _ in range(3):
-            moved = sample(onward, moved)
-        flows = self._beyond(moved, near)
+        flows = self._beyond(self.flows.maths.carried(onward), near)
         return flows[::-1] if before else flows
 
-    def _beyond(self, first: Flow, side: tuple[Prepared, ...]) -> list[Flow]:
+    def _beyond(self, first: Any, side: tuple[Prepared, ...]) -> list[Any]:
         """Flows into every frame of one side, nearest first, by way of its nearest."""
+        compose = self.flows.maths.compose
         return [first, *(compose(first, self.flows.flow(side[0], frame)) for frame in side[1:])]
 
 
@@ -365,7 +385,7 @@ def level_map(noise: NoiseModel | None, signal: Tensor) -> Tensor:
 
 def _align(
     neighbours: tuple[Prepared, ...],
-    rated: Iterable[tuple[Flow, Map]],
+    rated: Iterable[tuple[Any, Any]],
     reference: Tensor | None,
     memory: Memory | None = None,
 ) -> Aligned:
@@ -388,6 +408,27 @@ def _align(
     return Aligned(noisy, coarse, photometric(coarse, reference).mul_(agreement))
 
 
+def _align_together(
+    neighbours: tuple[Prepared, ...],
+    rated: Iterable[tuple[Any, Any]],
+    reference: Tensor | None,
+    memory: Memory | None = None,
+) -> Aligned:
+    """The same in one call, on the device of the frames."""
+    flows, agreement = (torch.cat(part) for part in zip(*rated, strict=True))
+    shown: list[Prepared | Memory] = [
+        memory if memory is not None and memory.index == one.index else one for one in neighbours
+    ]
+    noisy, coarse = (torch.cat([getattr(one, p) for one in shown]) for p in ("noisy", "coarse"))
+    one = torch.ones_like(noisy[:1, :1])
+    counts = torch.cat([item.count if isinstance(item, Memory) else one for item in shown])
+    noisy, coarse, worth = motion.warp_all([noisy, coarse, counts], flows)
+    agreement = agreement * worth.clamp_min_(1)
+    reference = coarse.mean(0, keepdim=True) if reference is None else reference
+    confidence = photometric(coarse[None], reference).mul_(agreement)
+    return Aligned(noisy[None], coarse[None], confidence)
+
+
 def photometric(warped: Tensor, reference: Tensor, typical: Tensor | None = None) -> Tensor:
     """How well warped neighbours (B, N, C, H, W) match the reference (B, C, H, W): (B, N, 1, H, W).
 
@@ -398,6 +439,8 @@ def photometric(warped: Tensor, reference: Tensor, typical: Tensor | None = None
     if typical is None:
         typical = typical_mismatch(mismatch)
     allowed = MISMATCH_ALLOWED * typical.clamp_min(MISMATCH_FLOOR).view(-1, 1, 1)
+    if warped.device.type != "cpu":  # a GPU wants few calls, a processor small arrays
+        return (mismatch / allowed[:, None]).square_().add_(1).reciprocal_().unsqueeze(2)
     rated = torch.empty_like(mismatch)
     for place, one in enumerate(mismatch.unbind(1)):
         rated[:, place] = (one / allowed).square_().add_(1).reciprocal_()
@@ -406,6 +449,8 @@ def photometric(warped: Tensor, reference: Tensor, typical: Tensor | None = None
 
 def mismatches(warped: Tensor, reference: Tensor) -> Tensor:
     """How far each warped neighbour is from the reference around every pixel: (B, N, H, W)."""
+    if warped.device.type != "cpu":
+        return smooth((warped - reference.unsqueeze(1)).abs_().mean(2))
     mismatch = torch.empty_like(warped[:, :, 0])
     for place, one in enumerate(warped.unbind(1)):
         mismatch[:, place] = smooth((one - reference).abs_().mean(1, keepdim=True))[:, 0]

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from f2rcli.models import motion
 from f2rcli.models.flow import Flow, squared, warp_all
 from f2rcli.models.layers import box_mean
 
@@ -43,7 +44,7 @@ class Memory:
         return cls(index, noisy, coarse, torch.ones_like(noisy[:, :1]))
 
     def carried(
-        self, index: int, noisy: Tensor, coarse: Tensor, flow: Flow, level: Tensor
+        self, index: int, noisy: Tensor, coarse: Tensor, flow: Flow | Tensor, level: Tensor
     ) -> "Memory":
         """The memory on the next frame's grid, with that frame added.
 
@@ -54,15 +55,13 @@ class Memory:
         variance = level.square().mean(1, keepdim=True).clamp_min(LEAST_VARIANCE)
         fresh = _Pair(noisy, coarse)
         plain = _excess(_Pair(self.noisy, self.coarse), fresh, variance, self.count)
-        still = torch.from_numpy(squared(flow) < STILL**2)[None, None]
-        still = still.to(plain.device) & (plain < RESAMPLED)
+        resting = _rests(flow).to(plain.device) & (plain < RESAMPLED)
         old, count, excess = _Pair(self.noisy, self.coarse), self.count, plain
-        if not still.all():
-            stopped = flow * ~still[0, 0].cpu().numpy()[..., None]
-            *moved, count = warp_all([*old, count], stopped)
+        if isinstance(flow, Tensor) or not resting.all():  # asking a GPU would make it wait
+            *moved, count = _moved([*old, count], flow, ~resting)
             old, count = _Pair(*moved), count.clamp_(1, MOST)
             there = _excess(old, fresh, variance, count) + RESAMPLED
-            excess = torch.where(still, plain, there)
+            excess = torch.where(resting, plain, there)
         worth = 1 / (1 / count + excess)
         share = 1 / (1 + worth)
         return Memory(
@@ -71,6 +70,20 @@ class Memory:
             torch.lerp(old.coarse, coarse, share),
             (worth + 1).clamp_max(MOST),
         )
+
+
+def _rests(flow: Flow | Tensor) -> Tensor:
+    """Where next to nothing moves, (1, 1, H, W)."""
+    if isinstance(flow, Tensor):
+        return motion.squared(flow) < STILL**2
+    return torch.from_numpy(squared(flow) < STILL**2)[None, None]
+
+
+def _moved(pictures: list[Tensor], flow: Flow | Tensor, where: Tensor) -> list[Tensor]:
+    """Pictures by a flow, which counts only where it is told to (1, 1, H, W)."""
+    if isinstance(flow, Tensor):
+        return motion.warp_all(pictures, flow * where[:, 0].unsqueeze(-1))
+    return warp_all(pictures, flow * where[0, 0].cpu().numpy()[..., None])
 
 
 class _Pair(NamedTuple):

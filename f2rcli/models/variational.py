@@ -24,9 +24,9 @@ BOUNDARY = 0.05  # change of flow per pixel that is a motion boundary
 SMOOTHNESS = 3.0  # beside the match
 # The share of it in each warping of a level: first the match finds its way, then it is smoothed.
 SHARES = (0.01, 0.03, 0.3, 1.0)
-SHARES_FROM_START = (0.01, 0.03, 0.3, 1.0)
+SHARES_FROM_START = (0.03, 1.0)
 STEPS = 4  # of smoothing within a warping
-LEVELS, LEVELS_FROM_START = 5, 3  # of the pyramid; fewer where a flow is known roughly
+LEVELS, LEVELS_FROM_START = 5, 2  # of the pyramid; fewer where a flow is known roughly
 SMALLEST = 8  # pixels, of a level's shorter side
 WHITE_SHARE = 0.995  # of all pixels are no brighter than what counts as white
 

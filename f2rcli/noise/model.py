@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from f2rcli.models.constants import kept
+
 KNOTS = 17  # of a level curve, evenly spaced over 0..1
 
 Curve = tuple[float, ...]  # standard deviations at the knots
@@ -94,8 +96,7 @@ class NoiseModel:
         if self.curve is not None:
             return self.level(signal).square()
         gain, read, dark = (
-            signal.new_tensor(part).view(1, -1, 1, 1)
-            for part in (self.gain, self.read, self.pedestal)
+            kept(part, signal).view(1, -1, 1, 1) for part in (self.gain, self.read, self.pedestal)
         )
         return gain * (signal.clamp(0, 1) - dark).clamp_min(0) + read**2
 
@@ -108,7 +109,7 @@ class NoiseModel:
         share = place - below
         planes = []
         for channel, curve in enumerate(self.curve):
-            knots, index = signal.new_tensor(curve), below[:, channel].int().flatten()
+            knots, index = kept(curve, signal), below[:, channel].int().flatten()
             low, step = (part.index_select(0, index) for part in (knots[:-1], knots.diff()))
             planes.append(
                 torch.addcmul(low, share[:, channel].flatten(), step).view_as(below[:, 0])

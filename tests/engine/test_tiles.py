@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor, nn
 
-from f2rcli.engine.tiles import _spans, choose_tile
+from f2rcli.engine.tiles import Runner, _spans, choose_tile
 
 GIB = 2**30
 
@@ -34,3 +36,27 @@ def test_tiles_cover_every_row_once_and_read_their_reach_on_the_stride(
         assert span.read.stop == min(span.keep.stop + reach, size)
         assert span.keep.start - span.read.start == span.inner.start
     assert (covered == 1).all()
+
+
+class Hungry(nn.Module):
+    """Gives its input back, and runs out of memory where that is large."""
+
+    stride, reach = 8, 8
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[-1] > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return x
+
+
+def test_out_of_memory_falls_to_smaller_tiles_and_stays_there() -> None:
+    x = torch.rand(1, 3, 200, 320)
+    run = Runner(torch.device("cpu"), "fp32", None)
+    assert torch.equal(run(Hungry(most=150), x), x)
+    assert run.tile == 80  # 320 -> 160 -> 80, and 8 around each
+    with pytest.raises(torch.OutOfMemoryError):
+        run(Hungry(most=50), x)

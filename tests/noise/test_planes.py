@@ -25,7 +25,7 @@ def test_white_noise_of_a_picture_has_this_strength_in_its_planes(layout: PlaneL
     frame = [np.zeros((256, 256), np.float32)] + [
         np.zeros((256 >> layout.log2_chroma[1], 256 >> layout.log2_chroma[0]), np.float32)
     ] * 2
-    luma, *chroma = yuv._mix(yuv._matrices(layout.matrix)[1], list(noise()))
+    luma, *chroma = yuv._mix(yuv.matrices(layout.matrix)[1], list(noise()))
     made = [luma, *(yuv._sampled(plane, layout) for plane in chroma)]
     assert [plane.shape for plane in made] == [plane.shape for plane in frame]
     found = [model.sigma[0] for model in planes.models]

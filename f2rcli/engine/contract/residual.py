@@ -21,6 +21,7 @@ from f2rcli.engine.contract.limits import (
 from f2rcli.engine.contract.points import Points
 from f2rcli.engine.contract.returned import Returned
 from f2rcli.engine.contract.steady import Steady
+from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.frames import Family, Frame, Space
 from f2rcli.models.flow import Flow
 from f2rcli.noise.clipping import clipped_moments
@@ -52,8 +53,8 @@ class Beside:
     known, what stands still, and the noise."""
 
     frames: tuple[Frame, ...] = ()
-    flows: tuple[Flow | None, ...] = ()
-    steady: Steady | None = None  # the centre and everything before it
+    flows: tuple[Flow | Tensor | None, ...] = ()  # tensors (1, H, W, 2) where frames are on a GPU
+    steady: Steady | DeviceSteady | None = None  # the centre and everything before it
     model: NoiseModel | None = None  # the noise of the picture's channels; None: no contract
     noise: PlaneNoise | None = None  # that of the file's planes
     points: Points | None = None  # what points of light lost; None: nobody counts it
@@ -110,7 +111,7 @@ def under_contract(
         variance *= np.float32(allowance[min(index, len(allowance) - 1)] ** 2)
         shift = None if shifts is None else _between(taken, shifts[index] * np.float32(slack.shift))
         free = taken if shift is None else taken - shift
-        if beside.steady is not None:
+        if beside.steady is not None and not isinstance(beside.steady, DeviceSteady):
             free = free - beside.steady.lost(index, free, variance, noise.shares[index])
         cut = None if cut_off is None else _sized(cut_off, taken.shape)
         kept = held(free, variance, noise.shares[index], clipped=cut)
@@ -207,7 +208,8 @@ def _quiet(centre: list[Real], beside: Beside) -> list[Real | None]:
     moves: dict[tuple[int, ...], list[NDArray[np.int32] | None]] = {}
     for index, plane in enumerate(centre):
         if plane.shape not in moves:
-            moves[plane.shape] = [_fetched(flow, plane.shape) for flow in beside.flows]
+            flows = (None if isinstance(flow, Tensor) else flow for flow in beside.flows)
+            moves[plane.shape] = [_fetched(flow, plane.shape) for flow in flows]
         bounds.append(changing(plane, [p[index] for p in near], moves[plane.shape]))
     return bounds
 
@@ -245,7 +247,7 @@ def _clipped(
     if not noise.clipped or frame.layout.counts_light:
         return None, None
     # Shifts only limit local means, so half the size is fine enough.
-    restored = _halved(picture + change)
+    restored = halved(picture + change)
     level = model.level(restored)
     if not bool(((restored < 3 * level) | (restored > 1 - 3 * level)).any()):
         return None, None
@@ -263,7 +265,7 @@ def _clipped(
     return planes, left
 
 
-def _halved(picture: Tensor) -> Tensor:
+def halved(picture: Tensor) -> Tensor:
     """Means over 2x2 pixels, over fewer at an odd border; (1, C, H, W) -> half of both."""
     for axis in (-2, -1):
         lines = picture.movedim(axis, 0)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from f2rcli.engine.contract.limits import LEAST, Real, box, held, power_around
-from f2rcli.engine.contract.points import Points
 from f2rcli.noise.bands import Shares
 
 MOST = 32.0  # frames that a place may be worth: slow changes must still fade
@@ -73,24 +72,16 @@ class Steady:
         return lost
 
 
-@dataclass
-class Past:
-    """What the residual contract carries from frame to frame."""
-
-    steady: Steady = field(default_factory=Steady)  # of one shot
-    points: Points | None = None  # of a sensor's counts only: light is measured in them
-
-
 def _matching(count: Real, apart: Real, variance: Real, shares: Shares) -> Real:
     """What every place is worth with a frame that differs from the mean by `apart`."""
     expected = variance * (1 + 1 / count)
     fine = power_around(apart, FINE) - np.float32(FINE_SLACK) * expected
-    low = np.square(box(apart, LOW)) - np.float32(LOW_SLACK * _left(shares)) * expected
+    low = np.square(box(apart, LOW)) - np.float32(LOW_SLACK * left(shares)) * expected
     excess = (np.maximum(fine, 0) + 3 * np.maximum(low, 0)) / variance
     worth: Real = 1 / (1 / count + excess)
     return np.minimum(worth + 1, MOST).astype(np.float32)
 
 
-def _left(shares: Shares) -> float:
+def left(shares: Shares) -> float:
     """The share of the noise's variance that a box filter of LOW pixels leaves."""
     return max(sum(shares[3:]), 1 / LOW**2)

@@ -8,11 +8,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from f2rcli.engine.contract.past import Past
 from f2rcli.engine.contract.points import Points
 from f2rcli.engine.contract.returned import Returned
-from f2rcli.engine.contract.steady import Past, Steady
+from f2rcli.engine.contract.steady import Steady
+from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.methods.base import Method, Prepared, Remembering
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
@@ -53,17 +57,18 @@ class Mark:
         """Pictures that need not even be prepared again."""
         return 0 if self.kept is None else self.first - self.begin
 
-    def set_out(self, method: Method, noise: "NoiseTracker") -> Past:
+    def set_out(self, method: Method, noise: "NoiseTracker", steady: Steady | DeviceSteady) -> Past:
         """Begin, with the noise of the run that is gone on with. Returns what the contract carries
-        from there."""
+        from there; steady: that of a shot that begins."""
         self._method, self._noise = method, noise
         if self.kept is None:
-            return Past(points=Points() if noise.layout.counts_light else None)
+            return Past(steady, Points() if noise.layout.counts_light else None)
         model, points = self.kept["model"], self.kept["points"]
         if model is not None:
             noise.know(_model(model), _plane_noise(self.kept["planes"]))
         self._told = {i: None if m is None else _model(m) for i, m in self.kept["told"]}
-        return Past(_steady(self._arrays), None if points is None else Points.of(points))
+        _fill(steady, self._arrays, noise.engine.torch_device)
+        return Past(steady, None if points is None else Points.of(points))
 
     def told(self, index: int, model: NoiseModel | None) -> NoiseModel | None:
         """What networks are told of the noise in a picture: `model`, unless they were before."""
@@ -128,7 +133,9 @@ class Marks:
         """The mark of the next stream that begins."""
         number = len(self.marks)
         if not number and self._account is not None:
+            elsewhere = engine.returned.elsewhere
             engine.returned, told = _account(self._account, self._arrays)
+            engine.returned.elsewhere = elsewhere
             for name, value in told.items():
                 setattr(engine.aside, name, value)
         past = self._past[number] if number < len(self._past) else None
@@ -161,18 +168,26 @@ def _part(arrays: Arrays, name: str) -> Arrays:
     return {k.removeprefix(f"{name}."): v for k, v in arrays.items() if k.startswith(f"{name}.")}
 
 
-def _arrays_of(steady: Steady) -> Arrays:
-    kinds = {
+def _arrays_of(steady: Steady | DeviceSteady) -> Arrays:
+    kinds: dict[str, Any] = {
         "means": enumerate(steady.means), "counts": enumerate(steady.counts),
         "removed": steady.removed.items(), "ages": steady.ages.items(),
     }  # fmt: skip
-    return {f"{kind}.{i}": values for kind, items in kinds.items() for i, values in items}
+    return {f"{kind}.{i}": _array(values) for kind, items in kinds.items() for i, values in items}
 
 
-def _steady(arrays: Arrays) -> Steady:
-    kinds = [_part(arrays, kind) for kind in ("means", "counts", "removed", "ages")]
-    means, counts, removed, ages = ({int(i): one[i] for i in sorted(one, key=int)} for one in kinds)
-    return Steady(list(means.values()), list(counts.values()), removed, ages)
+def _array(values: Any) -> NDArray[np.float32]:
+    return values.cpu().numpy() if isinstance(values, Tensor) else values
+
+
+def _fill(steady: Steady | DeviceSteady, arrays: Arrays, device: torch.device) -> None:
+    """Let a shot that begins know what was kept of one."""
+    for kind in ("means", "counts", "removed", "ages"):
+        kept: dict[int, Any] = {int(i): values for i, values in _part(arrays, kind).items()}
+        if isinstance(steady, DeviceSteady):
+            kept = {i: torch.from_numpy(values).to(device) for i, values in kept.items()}
+        listed = kind in ("means", "counts")
+        setattr(steady, kind, [kept[i] for i in sorted(kept)] if listed else kept)
 
 
 def _tuples(value: Any) -> Any:

@@ -1,0 +1,15 @@
+"""What the residual contract carries from frame to frame."""
+
+from dataclasses import dataclass, field
+
+from f2rcli.engine.contract.points import Points
+from f2rcli.engine.contract.steady import Steady
+from f2rcli.engine.gpu.steady import DeviceSteady
+
+
+@dataclass
+class Past:
+    """Of one shot; points are the same in all of a clip's."""
+
+    steady: Steady | DeviceSteady = field(default_factory=Steady)
+    points: Points | None = None  # of a sensor's counts only: light is measured in them

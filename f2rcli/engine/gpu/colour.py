@@ -1,0 +1,140 @@
+"""`yuv.py` as tensors: groups of planes to a picture, and a change of it back onto them."""
+
+import torch
+from torch import Tensor
+
+from f2rcli.frames import Family, PlaneLayout
+from f2rcli.models.constants import kept
+from f2rcli.yuv import BACK_PROJECTIONS, LUMA_WEIGHTS, code_span, matrices
+
+Groups = list[Tensor]  # (P, H, W) each: luma or all planes, then chroma
+
+
+def decoded(codes: Groups, layout: PlaneLayout) -> Groups:
+    """Codes of groups in units of each plane; see `yuv.decoded`."""
+    found = []
+    for kind, group in enumerate(codes):
+        zero, span = code_span(layout, chroma=kind > 0)
+        found.append(_unsigned(group).float().sub_(zero).mul_(1 / span))
+    return found
+
+
+def encoded(codes: Groups, changes: Groups, layout: PlaneLayout) -> Groups:
+    """New codes: those of groups plus a change of each in its units, rounded once and clipped."""
+    if layout.float_samples:
+        return [group + change for group, change in zip(codes, changes, strict=True)]
+    found = []
+    for kind, (group, change) in enumerate(zip(codes, changes, strict=True)):
+        _, span = code_span(layout, chroma=kind > 0)
+        moved = (change * span).round_().int().add_(_unsigned(group))
+        found.append(moved.clamp_(0, 2**layout.bits - 1).to(group.dtype))
+    return found
+
+
+def _unsigned(group: Tensor) -> Tensor:
+    """torch knows few operations on uint16, so its samples travel as int16."""
+    return group.int() & 0xFFFF if group.dtype is torch.int16 else group
+
+
+def to_rgb(groups: Groups, layout: PlaneLayout) -> Tensor:
+    """The picture (1, C, H, W) of decoded groups."""
+    if layout.family is not Family.YUV:
+        return groups[0][None]
+    luma, chroma = groups
+    size = luma.shape[-2:]
+    for axis, log2, site in _axes(layout):
+        chroma = _stretch(chroma, axis, 2**log2, site * (2**log2 - 1), size[axis])
+    return _mix(matrices(layout.matrix)[0], torch.cat([luma, chroma]))[None]
+
+
+def plane_changes(change: Tensor, shapes: list[tuple[int, ...]], layout: PlaneLayout) -> Groups:
+    """A change of a picture (1, C, H, W) as changes of groups of these shapes (H, W)."""
+    if layout.family is not Family.YUV:
+        return [change[0]]
+    mixed = _mix(matrices(layout.matrix)[1], change[0])
+    rows, columns = shapes[1]
+    return [mixed[:1], _sampled(mixed[1:], layout)[:, :rows, :columns]]
+
+
+def split(picture: Tensor, layout: PlaneLayout) -> Groups:
+    """A picture (1, C, h, w) of any size as groups, chroma on the picture's own grid."""
+    if layout.family is not Family.YUV:
+        return [picture[0]]
+    mixed = _mix(matrices(layout.matrix)[1], picture[0])
+    return [mixed[:1], mixed[1:]]
+
+
+def luma_and_chroma(change: Tensor, luma: float, chroma: float) -> Tensor:
+    """RGB changes (3, H, W) with shares of their luma and of the rest; see `strength.scaled`."""
+    from_red, from_blue = LUMA_WEIGHTS[next(iter(LUMA_WEIGHTS))]
+    weights = kept((from_red, 1 - from_red - from_blue, from_blue), change)
+    light = (weights.view(3, 1, 1) * change).sum(0, keepdim=True)
+    return chroma * change + (luma - chroma) * light
+
+
+def _mix(matrix: object, planes: Tensor) -> Tensor:
+    rows = tuple(float(weight) for row in matrix for weight in row)  # type: ignore[attr-defined]  # (3, 3)
+    weights = kept(rows, planes).view(3, 3)
+    return (weights @ planes.flatten(1)).view_as(planes)
+
+
+def _axes(layout: PlaneLayout) -> list[tuple[int, int, float]]:
+    """The axes (-2, -1) along which chroma is coarser: by which power of two, and its siting."""
+    axes = zip((-2, -1), layout.log2_chroma[::-1], layout.siting[::-1], strict=True)
+    return [one for one in axes if one[1]]
+
+
+def _stretch(values: Tensor, axis: int, factor: int, site: float, size: int) -> Tensor:
+    """See `yuv._stretch`: sample i of `values` lies at factor * i + site."""
+    count = values.shape[axis]
+    first, last = values.narrow(axis, 0, 1), values.narrow(axis, count - 1, 1)
+    phases = []
+    for phase in range(factor):
+        offset = (phase - site) / factor
+        if not offset:
+            phases.append(values)
+            continue
+        inner = values.narrow(axis, int(offset > 0), count - 1)
+        other = torch.cat([inner, last] if offset > 0 else [first, inner], axis)
+        phases.append(values.lerp(other, abs(offset)))
+    whole = torch.stack(phases, axis).flatten(axis - 1, axis)
+    if whole.shape[axis] < size:  # a bottom field may lack the last cell
+        whole = torch.cat([whole, *[last] * (size - whole.shape[axis])], axis)
+    return whole.narrow(axis, 0, size)
+
+
+def _sampled(values: Tensor, layout: PlaneLayout) -> Tensor:
+    """See `yuv._sampled`: the chroma whose interpolation comes closest to a change."""
+    chroma = averaged = _downsample(values, layout)
+    if not any(layout.log2_chroma):
+        return chroma
+    for _ in range(BACK_PROJECTIONS):
+        back = _downsample(_upsample(chroma, values.shape[-2:], layout), layout)
+        chroma = chroma + (averaged - back)
+    return chroma
+
+
+def _upsample(chroma: Tensor, size: torch.Size, layout: PlaneLayout) -> Tensor:
+    for axis, log2, site in _axes(layout):
+        chroma = _stretch(chroma, axis, 2**log2, site * (2**log2 - 1), size[axis])
+    return chroma
+
+
+def _downsample(values: Tensor, layout: PlaneLayout) -> Tensor:
+    for axis, log2, site in _axes(layout):
+        values = _shrink(values, axis, 2**log2, site * (2**log2 - 1))
+    return values
+
+
+def _shrink(values: Tensor, axis: int, factor: int, site: float) -> Tensor:
+    """See `yuv._shrink`: cells of `factor` samples, or a centred tent."""
+    missing = -values.shape[axis] % factor
+    if missing:
+        last = values.narrow(axis, values.shape[axis] - 1, 1)
+        values = torch.cat([values, *[last] * missing], axis)
+    cells = torch.unflatten(values, axis, (-1, factor)).unbind(axis)
+    if factor != 2 or site != 0:
+        return torch.stack(cells).mean(0)
+    near, far = cells
+    before = torch.cat([near.narrow(axis, 0, 1), far.narrow(axis, 0, far.shape[axis] - 1)], axis)
+    return 0.5 * near + 0.25 * (far + before)

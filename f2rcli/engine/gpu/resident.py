@@ -1,0 +1,132 @@
+"""A clip whose planes are uploaded once, and whose results are downloaded once."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from f2rcli.engine.contract.residual import Beside, Slack
+from f2rcli.engine.gpu import colour
+from f2rcli.engine.gpu.colour import Groups
+from f2rcli.engine.gpu.contract import Near, Terms, under_contract, watched
+from f2rcli.engine.gpu.copies import Copies, travels
+from f2rcli.engine.gpu.steady import DeviceSteady
+from f2rcli.engine.gpu.tally import Tally
+from f2rcli.engine.strength import Strengths, luma_and_chroma
+from f2rcli.frames import Family, Frame, PlaneLayout, Space
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.planes import PlaneNoise
+
+KEPT = 16  # frames whose codes stay on the device: a window of nine, and those that wait
+
+
+def stays(frame: Frame) -> bool:
+    """Whether such frames are converted and judged on the device: all video and still pictures.
+    Stacks and mosaics keep every mean of theirs, for which NumPy counts in float64."""
+    layout = frame.layout
+    if layout.levels is not None or layout.space is Space.BAYER:
+        return False
+    return travels(frame.planes[: layout.colour_planes])
+
+
+@dataclass
+class Resident:
+    """Planes on a device, uploaded once each."""
+
+    device: torch.device
+    uploads: int = 0
+    tally: Tally = field(default_factory=Tally)
+
+    def __post_init__(self) -> None:
+        self._copies = Copies(self.device)
+        self._there: OrderedDict[int, tuple[Frame, Groups]] = OrderedDict()
+
+    def picture(self, frame: Frame) -> Tensor:
+        """A frame's picture (1, C, H, W) on the device."""
+        layout = frame.layout
+        return colour.to_rgb(colour.decoded(self._codes(frame), layout), layout)
+
+    def watch(self, steady: DeviceSteady, frame: Frame, noise: PlaneNoise) -> None:
+        """See `contract.residual.watched`."""
+        model = noise.models[0]
+        watched(steady, self._groups(frame), Terms(frame.layout, noise, model, (1.0,), Slack()))
+
+    def changes(
+        self,
+        frame: Frame,
+        picture: Tensor,
+        change: Tensor,
+        model: NoiseModel,
+        beside: Beside,
+        allowance: tuple[float, ...],
+        slack: Slack,
+    ) -> Groups:
+        """What of a change (1, C, H, W) the contract allows; see `contract.residual`."""
+        assert beside.noise is not None  # there is a model
+        terms = Terms(frame.layout, beside.noise, model, allowance, slack)
+        near = [
+            Near(self._groups(one), flow if isinstance(flow, Tensor) else None)
+            for one, flow in zip(beside.frames, beside.flows, strict=True)
+        ]
+        steady = beside.steady if isinstance(beside.steady, DeviceSteady) else None
+        centre = self._groups(frame)
+        return under_contract(centre, picture, change, terms, near, steady, self.tally)
+
+    def free_changes(self, frame: Frame, change: Tensor) -> Groups:
+        """A change (1, C, H, W) in its groups, without a contract."""
+        shapes = [tuple(group.shape[-2:]) for group in self._codes(frame)]
+        return colour.plane_changes(change, shapes, frame.layout)
+
+    def changed(self, frame: Frame, changes: Groups, settings: Strengths) -> Frame:
+        """A frame with changes of its groups, as strong as asked for."""
+        codes = self._codes(frame)
+        new = colour.encoded(codes, scaled(changes, frame.layout, settings), frame.layout)
+        samples = self._copies.down(torch.cat([group.flatten() for group in new])).numpy()
+        planes, begin = [], 0
+        for plane in frame.planes[: frame.layout.colour_planes]:
+            part = samples[begin : begin + plane.size]
+            planes.append(part.view(plane.dtype).reshape(plane.shape))
+            begin += plane.size
+        return replace(frame, planes=(*planes, *frame.planes[len(planes) :]))
+
+    def _groups(self, frame: Frame) -> Groups:
+        return colour.decoded(self._codes(frame), frame.layout)
+
+    def _codes(self, frame: Frame) -> Groups:
+        """A frame's codes on the device, uploaded if it was not there."""
+        key = id(frame.planes[0])  # frames are copied with other times; their planes are not
+        known = self._there.get(key)
+        if known is not None and known[0].planes[0] is frame.planes[0]:
+            return known[1]
+        self.uploads += 1
+        planes = frame.planes[: frame.layout.colour_planes]
+        groups = _grouped(self._copies.up(planes), [plane.shape for plane in planes], frame.layout)
+        self._there[key] = frame, groups
+        while len(self._there) > KEPT:
+            self._there.popitem(last=False)
+        return groups
+
+
+def _grouped(samples: Tensor, shapes: Sequence[tuple[int, ...]], layout: PlaneLayout) -> Groups:
+    """Samples of planes, one after the other, as groups."""
+    counts = (1, 2) if layout.family is Family.YUV else (len(shapes),)
+    groups, begin, plane = [], 0, 0
+    for count in counts:
+        height, width = shapes[plane]
+        size = count * height * width
+        groups.append(samples[begin : begin + size].view(count, height, width))
+        begin, plane = begin + size, plane + count
+    return groups
+
+
+def scaled(changes: Groups, layout: PlaneLayout, settings: Strengths) -> Groups:
+    """The share of the changes that is asked for; see `strength.scaled`."""
+    luma, chroma = (min(1.0, strength) for strength in luma_and_chroma(settings))
+    if layout.family is Family.RGB and luma != chroma:
+        return [colour.luma_and_chroma(changes[0], luma, chroma)]
+    return [
+        change if share == 1 else change * share
+        for change, share in zip(changes, (luma, chroma), strict=False)
+    ]

@@ -1,0 +1,136 @@
+"""Tensors that pretend to be on a GPU: their data stays here, their `device` says cuda.
+
+Mixing them with tensors that do not pretend raises as CUDA would, and so does `.numpy()`. Every
+copy between the two is counted with its number of elements. Work that CUDA itself does (autocast,
+streams, pinned memory) is not covered.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+CUDA = torch.device("cuda")
+ASKING = ("item", "tolist", "__float__", "__bool__", "__int__", "__index__")
+
+
+class There(Tensor):
+    """A tensor that pretends."""
+
+
+class Move(NamedTuple):
+    """A copy between the processor and the device."""
+
+    way: str  # "up", "down", or "asked" where a number was wanted
+    elements: int
+    dtype: torch.dtype
+
+
+@dataclass
+class PretendGpu(TorchFunctionMode):
+    """Within it `device='cuda'` works, and `moves` lists what went back and forth."""
+
+    moves: list[Move] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs, name = dict(kwargs or {}), getattr(func, "__name__", str(func))
+        tensors = list(_leaves((args, kwargs)))
+        there = any(isinstance(one, There) for one in tensors)
+        with torch._C.DisableTorchFunctionSubclass():
+            if name == "__get__":
+                return self._attribute(func, args, kwargs, there)
+            if name in ("to", "cpu", "cuda"):
+                return self._moved(func, name, args, kwargs)
+            if name in ("numpy", "__array__") and there:
+                raise TypeError("can't convert cuda:0 device type tensor to numpy")
+            if name in ASKING and there:
+                self._count("asked", args[0])
+                return func(_plain(args[0]), *args[1:], **kwargs)
+            if name.startswith("new_"):
+                if name == "new_tensor" and there:
+                    self.moves.append(Move("up", 1, args[0].dtype))
+                return _tagged(func(*args, **kwargs)) if there else func(*args, **kwargs)
+            if _is_cuda(kwargs.get("device")):
+                kwargs.pop("device")
+                made = func(*args, **kwargs)
+                if name in ("tensor", "as_tensor"):
+                    self._count("up", made)
+                return _tagged(made)
+            if there and not name.startswith("_"):
+                self._check(name, tensors)
+            made = func(*args, **kwargs)
+            return _tagged(made) if there else made
+
+    def _attribute(self, func: Any, args: Any, kwargs: Any, there: bool) -> Any:
+        which = getattr(getattr(func, "__self__", None), "__name__", "")
+        if there and which in ("device", "is_cuda"):
+            return CUDA if which == "device" else True
+        made = func(*args, **kwargs)
+        return _tagged(made) if there else made
+
+    def _moved(self, func: Any, name: str, args: Any, kwargs: dict[str, Any]) -> Any:
+        source, *rest = args
+        there = isinstance(source, There)
+        target = {"cpu": "cpu", "cuda": "cuda"}.get(name, kwargs.get("device"))
+        kind = kwargs.get("dtype")
+        for one in rest:
+            if isinstance(one, torch.device | str):
+                target = one
+            elif isinstance(one, torch.dtype):
+                kind = one
+            elif isinstance(one, Tensor):
+                target, kind = ("cuda" if isinstance(one, There) else "cpu"), one.dtype
+        order = kwargs.get("memory_format") or torch.preserve_format
+        made = _plain(source).to(kind or source.dtype, memory_format=order)
+        goes = there if target is None else _is_cuda(target)
+        if goes != there:
+            self._count("up" if goes else "down", made)
+        return made.as_subclass(There) if goes else made
+
+    def _check(self, name: str, tensors: list[Tensor]) -> None:
+        strangers = [
+            tuple(one.shape)
+            for one in tensors
+            if not isinstance(one, There | torch.nn.Parameter) and one.dim() > 0
+        ]
+        if strangers:
+            raise RuntimeError(
+                f"{name}: expected all tensors on one device, found {strangers} here"
+            )
+
+    def _count(self, way: str, tensor: Tensor) -> None:
+        self.moves.append(Move(way, tensor.numel(), tensor.dtype))
+
+
+def _is_cuda(device: Any) -> bool:
+    return device is not None and torch.device(device).type == "cuda"
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return tensor.as_subclass(Tensor)
+
+
+def _tagged(made: Any) -> Any:
+    if isinstance(made, Tensor):
+        return made.as_subclass(There)
+    if isinstance(made, tuple) and hasattr(made, "_fields"):
+        return type(made)(*map(_tagged, made))
+    return type(made)(map(_tagged, made)) if isinstance(made, list | tuple) else made
+
+
+def _leaves(tree: Any) -> Iterator[Tensor]:
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, list | tuple):
+        for branch in tree:
+            yield from _leaves(branch)
+    elif isinstance(tree, dict):
+        yield from _leaves(list(tree.values()))

@@ -1,0 +1,198 @@
+"""Everything on one device: the same answers as NumPy and OpenCV, and next to nothing moves."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+
+from f2rcli import yuv
+from f2rcli.engine.contract import limits, residual
+from f2rcli.engine.contract.residual import CODED, Beside
+from f2rcli.engine.contract.returned import Returned
+from f2rcli.engine.contract.steady import Steady
+from f2rcli.engine.gpu import copies
+from f2rcli.engine.gpu import limits as device_limits
+from f2rcli.engine.gpu.resident import Resident
+from f2rcli.engine.gpu.steady import DeviceSteady
+from f2rcli.engine.second_lane import second_lane
+from f2rcli.engine.settings import EngineSettings
+from f2rcli.engine.stream import denoise_stream
+from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
+from f2rcli.noise.bands import white_shares
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.planes import PlaneNoise
+from tests.engine.conftest import clean_clip, engine_for, info_of, noisy_clip, psnr
+from tests.engine.pretend_gpu import PretendGpu
+
+CPU = torch.device("cpu")
+RGB8 = PlaneLayout(family=Family.RGB, bits=8)
+GRAY16 = PlaneLayout(family=Family.GRAY, bits=16)
+YUV420 = PlaneLayout(
+    family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False, matrix=Matrix.BT709
+)
+YUV422_10 = replace(YUV420, bits=10, log2_chroma=(1, 0), siting=(0.5, 0.5))
+LAYOUTS = (RGB8, GRAY16, YUV420, YUV422_10, replace(YUV420, log2_chroma=(2, 2), siting=(0, 0)))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(_two_threads: None) -> None:
+    torch.set_num_threads(1)  # small pictures: threads would only wait for each other
+
+
+def random_frame(layout: PlaneLayout, size: tuple[int, int], seed: int = 0) -> Frame:
+    rng = np.random.default_rng(seed)
+    small = tuple(-(-n // 2**log2) for n, log2 in zip(size, layout.log2_chroma[::-1], strict=True))
+    sizes = [size, small, small][: layout.colour_planes]
+    kind = np.uint8 if layout.bits == 8 else np.uint16
+    return Frame(
+        planes=tuple(rng.integers(0, 2**layout.bits, s).astype(kind) for s in sizes), layout=layout
+    )
+
+
+@pytest.mark.parametrize(("layout", "size"), list(product(LAYOUTS, [(32, 48), (31, 45)])))
+def test_colour_on_a_device_is_that_of_the_processor(
+    layout: PlaneLayout, size: tuple[int, int]
+) -> None:
+    frame = random_frame(layout, size)
+    there = Resident(CPU)
+    picture = there.picture(frame)
+    np.testing.assert_allclose(picture[0], yuv.to_rgb(frame), atol=1e-5)
+    change = 0.05 * torch.randn(picture.shape, generator=torch.Generator().manual_seed(0))
+    groups = there.free_changes(frame, change)
+    planes = [plane for group in groups for plane in group.numpy()]
+    wanted = yuv.plane_changes(frame, change[0].numpy())
+    for plane, other in zip(planes, wanted, strict=True):
+        np.testing.assert_allclose(plane, other, atol=1e-6)
+    done = there.changed(frame, groups, EngineSettings())
+    for plane, other in zip(done.planes, yuv.add_changes(frame, wanted), strict=True):
+        assert plane.dtype == other.dtype
+        assert np.abs(plane.astype(int) - other.astype(int)).max() <= 1
+    assert there.uploads == 1
+
+
+def test_a_change_of_nothing_gives_back_every_sample() -> None:
+    for layout in LAYOUTS:
+        frame = random_frame(layout, (31, 45))
+        there = Resident(CPU)
+        nothing = [torch.zeros_like(g, dtype=torch.float32) for g in there._codes(frame)]
+        done = there.changed(frame, nothing, EngineSettings())
+        for plane, other in zip(done.planes, frame.planes, strict=True):
+            np.testing.assert_array_equal(plane, other)
+
+
+@pytest.mark.parametrize("layout", [RGB8, YUV420, YUV422_10])
+def test_the_contract_on_a_device_is_that_of_the_processor(layout: PlaneLayout) -> None:
+    """On a scene that stands still, so that its past counts, with clipped noise and motion."""
+    model = NoiseModel.gaussian(0.08, 3)
+    noise = PlaneNoise.of(model, layout, clipped=True)
+    rng = np.random.default_rng(0)
+    most = (1.2, 1.2, 1.2) if layout is RGB8 else (1.2, 1.1, 1.1)
+    there, steady, other = Resident(CPU), Steady(), DeviceSteady()
+    returned, before = Returned(), None
+    still = rng.random((8, 10)).astype(np.float32).repeat(8, 0).repeat(8, 1) * 1.2 - 0.1
+    flow = rng.normal(0, 1, (64, 80, 2)).astype(np.float32)
+    for _ in range(6):
+        scene = np.clip(still + rng.normal(0, 0.08, (3, 64, 80)), 0, 1).astype(np.float32)
+        frame = _coded(scene, layout)
+        picture = torch.from_numpy(yuv.to_rgb(frame))[None]
+        change = torch.from_numpy(still)[None, None].clamp(0, 1) - picture
+        residual.watched(steady, frame, noise)
+        there.watch(other, frame, noise)
+        near = () if before is None else (before,)
+        beside = Beside(near, (flow,) * len(near), steady, model, noise)
+        wanted = residual.under_contract(
+            frame, picture, change, noise, model, beside, returned, most, CODED
+        )
+        flows = (torch.from_numpy(flow)[None],) * len(near)
+        found = there.changes(
+            frame, picture, change, model, replace(beside, flows=flows, steady=other),
+            (1.2, 1.1, 1.1), CODED,
+        )  # fmt: skip
+        planes = [plane for group in found for plane in group.numpy()]
+        for plane, one in zip(planes, wanted, strict=True):
+            np.testing.assert_allclose(plane, one, atol=1e-4)
+        before = frame
+    sums = Returned(elsewhere=[there.tally])
+    assert sums.share == pytest.approx(returned.share, rel=1e-3)
+    assert sums.by_plane == pytest.approx(returned.by_plane, rel=1e-3)
+    np.testing.assert_allclose(sums.places, returned.places, atol=5e-3)
+
+
+def _coded(picture: np.ndarray, layout: PlaneLayout) -> Frame:
+    planes = list(picture) if layout.family is Family.RGB else yuv.split(picture, layout)
+    spans = [yuv.code_span(layout, chroma=layout.family is Family.YUV and i > 0) for i in range(3)]
+    kind = np.uint8 if layout.bits == 8 else np.uint16
+    codes = [
+        np.clip(np.rint(p * span + zero), 0, 2**layout.bits - 1).astype(kind)
+        for p, (zero, span) in zip(planes, spans, strict=True)
+    ]
+    return Frame(planes=tuple(codes), layout=layout)
+
+
+@pytest.mark.parametrize("size", [(64, 80), (45, 21)])
+def test_weak_detail_that_stands_still_comes_back_as_on_the_processor(
+    size: tuple[int, int],
+) -> None:
+    """Around it the quietest of the wide windows holds more than noise, elsewhere it does not."""
+    rng = np.random.default_rng(0)
+    mean = rng.normal(0, 0.02, (2, *size)).astype(np.float32)
+    mean[0, size[0] // 3 :] *= 1.5
+    variance = np.full_like(mean, 0.02**2)
+    variance[1] *= rng.uniform(0.8, 1.2, size)
+    lasting = rng.uniform(0, 1, mean.shape).astype(np.float32)
+    shares = (white_shares(),) * len(mean)
+    found = device_limits.held(*map(torch.from_numpy, (mean, variance)), shares,
+                               torch.from_numpy(lasting))  # fmt: skip
+    for index, one in enumerate(found):
+        wanted = limits.held(mean[index], variance[index], shares[index], lasting[index])
+        np.testing.assert_allclose(one, wanted, atol=1e-5)
+
+
+def test_a_device_works_in_one_lane() -> None:
+    engine = engine_for(noisy_clip(1, height=24, width=32), threads=2)
+    engine.stay_on_device()
+    with second_lane(engine) as lane:
+        assert lane.ahead == 0
+
+
+def test_whole_clips_come_out_as_good_as_with_opencv() -> None:
+    frames, clean = noisy_clip(8), clean_clip(8)
+    reached = []
+    for there in (False, True):
+        engine = engine_for(frames, precision="fp32", sigma=25.0)
+        if there:
+            engine.stay_on_device()
+        reached.append(psnr(list(denoise_stream(iter(frames), info_of(frames), engine)), clean))
+    assert reached[1] > reached[0] - 0.1
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendGpu]:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (1 << 36, 1 << 37))
+    monkeypatch.setattr(copies, "overlaps", lambda device: False)
+    with PretendGpu() as mode:
+        yield mode
+
+
+def test_a_frame_goes_up_once_and_comes_down_once_and_nothing_else_moves(gpu: PretendGpu) -> None:
+    """Once the first window is full. What is asked for are flags, such as whether a shot ends."""
+    rng = np.random.default_rng(0)
+    clean = clean_clip(10, height=32, width=48)
+    frames = [_coded(picture, YUV420) for picture in clean + rng.normal(0, 0.02, clean.shape)]
+    engine = engine_for(frames, device="cuda", precision="fp32", sigma=6.0)
+    samples = sum(plane.size for plane in frames[0].planes)
+    per_frame = []
+    for _ in denoise_stream(iter(frames), info_of(frames), engine):
+        per_frame.append(list(gpu.moves))
+        gpu.moves.clear()
+    assert len(per_frame) == 10
+    for moves in per_frame[4:7]:
+        planes = [move for move in moves if move.way != "asked"]
+        assert sorted(move.way for move in planes) == ["down", "up"]
+        assert all(move.elements == samples and move.dtype is torch.uint8 for move in planes)
+        assert sum(move.elements for move in moves) - 2 * samples <= 10
