@@ -196,3 +196,17 @@ def test_a_frame_goes_up_once_and_comes_down_once_and_nothing_else_moves(gpu: Pr
         assert sorted(move.way for move in planes) == ["down", "up"]
         assert all(move.elements == samples and move.dtype is torch.uint8 for move in planes)
         assert sum(move.elements for move in moves) - 2 * samples <= 10
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_cuda_comes_close_to_the_same_modules_on_the_processor(precision: str) -> None:
+    frames, clean = noisy_clip(9), clean_clip(9)
+    reached = []
+    for device in ("cpu", "cuda"):
+        engine = engine_for(frames, device=device, precision=precision, sigma=25.0)
+        if device == "cpu":
+            engine.stay_on_device()
+        reached.append(psnr(list(denoise_stream(iter(frames), info_of(frames), engine)), clean))
+    assert reached[1] == pytest.approx(reached[0], abs=0.05)

@@ -1,0 +1,330 @@
+"""The GPU route: its tests, its agreement with the processor, its speed and where its time goes.
+
+    python benchmarks/gpu.py [--minutes 10]
+
+From a checkout, with clips it makes itself. With a CUDA device: tests marked gpu, the four methods
+on both in dB, frames per second and memory by size and by clips side by side, one row per stage,
+and a profile, as tables to paste into docs/gpu.md. Without one it counts, with tensors that
+pretend to be on a GPU, what a frame moves and starts there, and predicts a time from that.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from fractions import Fraction
+from functools import wraps
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(CHECKOUT))
+
+from f2rcli import methods  # noqa: E402  # of this checkout
+from f2rcli.engine.gpu import copies  # noqa: E402
+from f2rcli.engine.settings import EngineSettings  # noqa: E402
+from f2rcli.engine.stream import Engine, denoise_stream, load_engine  # noqa: E402
+from f2rcli.engine.tiles import Runner  # noqa: E402
+from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout  # noqa: E402
+
+LAYOUT = PlaneLayout(
+    family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False, matrix=Matrix.BT709
+)
+SIZES = {"640x360": (360, 640), "1920x1080": (1080, 1920), "3840x2160": (2160, 3840)}
+TICK = Fraction(1, 25)
+SIGMA = 15.0  # of 255, of the noise that is added
+SMALL = (256, 320)  # of the clip that is counted: its pyramid has as many levels as any larger
+FULL_HD = 1920 * 1080
+
+# What a prediction assumes of an H200 and its host; docs/gpu.md has the reasons.
+BANDWIDTH, BANDWIDTH_SHARE = 4.8e12, 0.6  # bytes per second, and the share that is reached
+MATRIX, MATRIX_SHARE = 790e12, 0.15  # FLOP per second in bf16, and the share
+LAUNCH = 5e-6  # seconds of the host per kernel started by torch
+SHORTEST = 3e-6  # seconds of the device per kernel, however small
+VIEWS = {
+    "view", "_unsafe_view", "expand", "permute", "transpose", "t", "slice", "select", "unsqueeze",
+    "squeeze", "detach", "alias", "split", "split_with_sizes", "unbind", "unfold", "as_strided",
+    "chunk", "narrow", "reshape", "empty", "empty_like", "new_empty", "empty_strided", "lift_fresh",
+    "diagonal", "_local_scalar_dense", "numpy_T",
+}  # fmt: skip
+
+
+def clean_picture(index: int, height: int, width: int) -> np.ndarray:
+    """Soft waves that drift by a pixel and a half per frame, with edges: (H, W) in 0..1."""
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    x, y = columns + 1.5 * index, rows + 0.5 * index
+    waves = np.sin(x / 9) * np.cos(y / 13) + np.sin(x / 37) + (np.sin(x / 61) * np.cos(y / 47) > 0)
+    return 0.5 + 0.12 * waves
+
+
+def clip(count: int, size: tuple[int, int], sigma: float = SIGMA) -> list[Frame]:
+    """Y'CbCr 4:2:0 frames of 8 bits with white noise."""
+    rng = np.random.default_rng(0)
+    frames = []
+    for index in range(count):
+        luma = 16 + 219 * clean_picture(index, *size)
+        half = luma[::2, ::2]
+        planes = [luma, 128 + (half - 128) / 4, 128 - (half - 128) / 6]
+        codes = [np.clip(np.rint(p + rng.normal(0, sigma, p.shape)), 0, 255) for p in planes]
+        planes = tuple(code.astype(np.uint8) for code in codes)
+        frames.append(Frame(planes=planes, layout=LAYOUT, pts=index, duration=1, time_base=TICK))
+    return frames
+
+
+def info_of(frames: Sequence[Frame]) -> ClipInfo:
+    first = frames[0]
+    return ClipInfo(
+        name="made", width=first.width, height=first.height, layout=first.layout,
+        frames=len(frames), duration=None, rate=Fraction(25), time_base=first.time_base,
+    )  # fmt: skip
+
+
+def engine_for(frames: Sequence[Frame], **settings: Any) -> Engine:
+    return load_engine(EngineSettings(sigma=SIGMA, **settings), info_of(frames))
+
+
+def restored(frames: Sequence[Frame], engine: Engine) -> list[Frame]:
+    return list(denoise_stream(iter(frames), info_of(frames), engine))
+
+
+def psnr(frames: Sequence[Frame], others: Sequence[Frame]) -> float:
+    """Of luma, in dB."""
+    errors = [
+        np.mean((a.planes[0].astype(np.float64) - b.planes[0]) ** 2)
+        for a, b in zip(frames, others, strict=True)
+    ]
+    return float(10 * np.log10(255**2 / max(float(np.mean(errors)), 1e-9)))
+
+
+class Counted(TorchDispatchMode):
+    """Kernels and the bytes they read and write, by operation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernels: Counter[str] = Counter()
+        self.bytes = 0.0
+        self.narrow = False  # inside networks, which run in bf16 on a GPU
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        if name not in VIEWS:
+            self.kernels[name] += 1
+            moved = sum(one.numel() * one.element_size() for one in _tensors((args, made)))
+            self.bytes += moved / 2 if self.narrow else moved
+        return made
+
+    def within(self, run: Callable[..., Any]) -> Callable[..., Any]:
+        """A network's run, whose bytes are those of bf16."""
+
+        def inner(*args: Any) -> Any:
+            self.narrow = True
+            try:
+                return run(*args)
+            finally:
+                self.narrow = False
+
+        return inner
+
+
+def _tensors(tree: Any) -> Iterator[Tensor]:
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, list | tuple):
+        for branch in tree:
+            yield from _tensors(branch)
+
+
+@contextmanager
+def pretending() -> Iterator[Any]:
+    """A GPU that is none; see tests/engine/pretend_gpu.py."""
+    from tests.engine.pretend_gpu import PretendGpu
+
+    cuda = {
+        "is_available": lambda: True, "device_count": lambda: 1,
+        "mem_get_info": lambda device: (1 << 36, 1 << 37),
+    }  # fmt: skip
+    with ExitStack() as stack:
+        for name, value in cuda.items():
+            stack.enter_context(mock.patch(f"torch.cuda.{name}", value))
+        stack.enter_context(mock.patch.object(copies, "overlaps", return_value=False))
+        yield stack.enter_context(PretendGpu())
+
+
+def predict() -> str:
+    """Kernels, bytes and FLOP of one frame in a full window, and what they should cost at 1080p."""
+    frames = clip(9, SMALL)
+    scale = FULL_HD / (SMALL[0] * SMALL[1])
+    with pretending() as gpu:
+        stream = denoise_stream(
+            iter(frames), info_of(frames), engine_for(frames, device="cuda", precision="fp32")
+        )
+        for _ in range(4):
+            next(stream)
+        gpu.moves.clear()
+        counted, flops = Counted(), FlopCounterMode(display=False)
+        narrow = mock.patch.object(Runner, "_run", counted.within(Runner._run))
+        with narrow, counted, flops:
+            next(stream)
+        moves = Counter(move.way for move in gpu.moves)
+        stream.close()
+    kernels = sum(counted.kernels.values())
+    moved, work = counted.bytes * scale, flops.get_total_flops() * scale
+    device = max(
+        moved / (BANDWIDTH * BANDWIDTH_SHARE) + work / (MATRIX * MATRIX_SHARE), kernels * SHORTEST
+    )
+    host = kernels * LAUNCH
+    most = ", ".join(f"{name} {count}" for name, count in counted.kernels.most_common(12))
+    return "\n".join(
+        [
+            "| per frame at 1920x1080, counted | |",
+            "|---|---|",
+            f"| copies of planes up, down | {moves['up']}, {moves['down']} |",
+            f"| flags asked for | {moves['asked']} |",
+            f"| kernels | {kernels} |",
+            f"| bytes read and written, networks in bf16 | {moved / 1e9:.1f} GB |",
+            f"| FLOP of convolutions and products | {work / 1e9:.0f} GFLOP |",
+            f"| predicted: device | {1e3 * device:.1f} ms |",
+            f"| predicted: host, kernel by kernel | {1e3 * host:.1f} ms |",
+            f"| predicted: frames per second | {1 / max(device, host):.0f} |",
+            "",
+            f"Most frequent: {most}.",
+        ]
+    )
+
+
+def agreement() -> list[str]:
+    """Every method on processor and GPU, in dB between their results and against the clean clip."""
+    frames, clean = clip(9, (180, 320)), clip(9, (180, 320), sigma=0)
+    rows = ["| method | processor, dB | GPU, dB | apart, dB |", "|---|---|---|---|"]
+    for name in methods.available():
+        done = [
+            restored(frames, engine_for(frames, method=name, device=device))
+            for device in ("cpu", "cuda")
+        ]
+        each = " | ".join(f"{psnr(one, clean):.2f}" for one in done)
+        rows.append(f"| {name} | {each} | {psnr(*done):.2f} |")
+    return rows
+
+
+def speed(until: float) -> list[str]:
+    """Frames per second of one clip and of several side by side, each in a thread."""
+    rows = ["| size | clips | frames/s | GB |", "|---|---|---|---|"]
+    for name, size in SIZES.items():
+        for clips in (1, 2, 4):
+            if time.monotonic() > until:
+                return [*rows, "| out of time | | | |"]
+            frames = clip(24 if size[0] < 2000 else 12, size)
+            restored(frames[:8], engine_for(frames, device="cuda"))
+            torch.cuda.reset_peak_memory_stats()
+            engines = [engine_for(frames, device="cuda") for _ in range(clips)]
+            threads = [Thread(target=restored, args=(frames, engine)) for engine in engines]
+            started = time.monotonic()
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            torch.cuda.synchronize()
+            rate = clips * len(frames) / (time.monotonic() - started)
+            gigabytes = torch.cuda.max_memory_allocated() / 1e9
+            rows.append(f"| {name} | {clips} | {rate:.1f} | {gigabytes:.1f} |")
+    return rows
+
+
+STAGES = {
+    "coarse, once per frame": "f2rcli.methods.f2r.F2R.prepare",
+    "flows of adjacent frames": "f2rcli.methods.device_flows.DeviceFlows.chain",
+    "all flows, agreement": "f2rcli.methods.device_flows.DeviceFlows.rated",
+    "flows at full size": "f2rcli.methods.device_flows.DeviceFlows.enlarged",
+    "alignment": "f2rcli.methods.f2r.F2R.align",
+    "memory": "f2rcli.methods.f2r.F2R.remember",
+    "anchor": "f2rcli.methods.f2r.F2R.anchor",
+    "planes up, colour": "f2rcli.engine.gpu.resident.Resident.picture",
+    "contract": "f2rcli.engine.gpu.resident.Resident.changes",
+    "colour, planes down": "f2rcli.engine.gpu.resident.Resident.changed",
+    "flows and memory": "f2rcli.methods.f2r.F2R.follow",
+    "from alignment to refiner": "f2rcli.methods.f2r.F2R.finish",
+}
+
+
+def stages(size: tuple[int, int]) -> list[str]:
+    """Milliseconds of each stage, waited for: their sum is more than a frame takes."""
+    spent: Counter[str] = Counter()
+    frames = clip(16, size)
+    with ExitStack() as stack:
+        for name, path in STAGES.items():
+            owner, _, method = path.rpartition(".")
+            module, _, kind = owner.rpartition(".")
+            __import__(module)
+            target = getattr(sys.modules[module], kind)
+            timed = _timed(getattr(target, method), name, spent)
+            stack.enter_context(mock.patch.object(target, method, timed))
+        restored(frames, engine_for(frames, device="cuda"))
+    rows = [f"| stage at {size[1]}x{size[0]} | ms per frame |", "|---|---|"]
+    return rows + [f"| {name} | {1e3 * spent[name] / len(frames):.2f} |" for name in STAGES]
+
+
+def _timed(inner: Callable[..., Any], name: str, spent: Counter[str]) -> Callable[..., Any]:
+    @wraps(inner)
+    def outer(*args: Any, **kwargs: Any) -> Any:
+        torch.cuda.synchronize()
+        started = time.monotonic()
+        try:
+            return inner(*args, **kwargs)
+        finally:
+            torch.cuda.synchronize()
+            spent[name] += time.monotonic() - started  # type: ignore[assignment]  # seconds
+
+    return outer
+
+
+def profile(size: tuple[int, int]) -> str:
+    """The kernels that take longest."""
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as recording
+
+    frames = clip(10, size)
+    with recording(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as record:
+        restored(frames, engine_for(frames, device="cuda"))
+    return str(record.key_averages().table(sort_by="cuda_time_total", row_limit=25))
+
+
+def tests() -> str:
+    """The last line of pytest on what is marked gpu."""
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "tests"]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=240)
+    return done.stdout.strip().splitlines()[-1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=10.0)
+    until = time.monotonic() + 60 * parser.parse_args().minutes
+    if not torch.cuda.is_available():
+        print("no CUDA device here: counted with tensors that pretend, and predicted\n")
+        print(predict())
+        return
+    print(torch.cuda.get_device_name(), torch.__version__, flush=True)
+    print(f"\ntests: {tests()}", flush=True)
+    for part in (
+        agreement,
+        lambda: stages(SIZES["1920x1080"]),
+        lambda: speed(until - 60),
+        lambda: profile(SIZES["1920x1080"]).splitlines(),
+    ):
+        print("\n" + "\n".join(part()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
