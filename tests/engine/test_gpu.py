@@ -198,6 +198,19 @@ def test_a_frame_goes_up_once_and_comes_down_once_and_nothing_else_moves(gpu: Pr
         assert sum(move.elements for move in moves) - 2 * samples <= 10
 
 
+@pytest.mark.parametrize("levels", [None, (0.0, 13000.0)])
+def test_no_step_mixes_devices_where_the_noise_is_measured(
+    gpu: PretendGpu, levels: tuple[float, float] | None
+) -> None:
+    """Of a gray clip, and of a stack, whose contract stays on the processor."""
+    layout = replace(GRAY16, levels=levels)
+    codes = [(50 * frame.planes[0]).astype(np.uint16) for frame in noisy_clip(6, height=48)]
+    frames = [Frame(planes=(plane,), layout=layout) for plane in codes]
+    engine = engine_for(frames, device="cuda", precision="fp32")
+    assert len(list(denoise_stream(iter(frames), info_of(frames), engine))) == 6
+    assert engine.noise is not None
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
