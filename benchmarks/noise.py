@@ -20,7 +20,7 @@ import numpy as np
 from noisy_clips import clean_clips, make_noisy, read
 from numpy.typing import NDArray
 
-from f2rcli.engine.noise_measurement import measure_noise
+from f2rcli.engine.noise.measurement import measure_noise
 from f2rcli.engine.stream import EngineSettings, load_engine
 from f2rcli.io import open_reader
 from f2rcli.noise.report import NoiseReport

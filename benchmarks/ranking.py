@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike
 from selfsup import cut
 
 from f2rcli import methods, weights
-from f2rcli.engine.noise_measurement import measure_pictures
+from f2rcli.engine.noise.measurement import measure_pictures
 from f2rcli.engine.tiles import Runner
 from f2rcli.header import Estimate
 from f2rcli.methods.f2r import F2R, F2RNetworks

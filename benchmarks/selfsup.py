@@ -25,7 +25,7 @@ import torch
 from noisy_clips import Clip, make_noisy, read, write
 
 from f2rcli import methods, weights
-from f2rcli.engine.noise_measurement import measure_pictures
+from f2rcli.engine.noise.measurement import measure_pictures
 from f2rcli.engine.tiles import Runner
 from f2rcli.frames import Space
 from f2rcli.methods.f2r import F2R, F2RNetworks

@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.engine.noise_measurement import measure_noise
+from f2rcli.engine.noise.measurement import measure_noise
 from f2rcli.engine.stream import Engine, EngineSettings, load_engine
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout
 from f2rcli.yuv import to_rgb

@@ -15,8 +15,8 @@ from f2rcli.engine.contract.past import Past
 from f2rcli.engine.contract.residual import Beside
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine, Prediction, load_engine
-from f2rcli.engine.lines import LineRemover, remover_for
-from f2rcli.engine.noise_tracking import REFRESH_EVERY, NoiseTracker
+from f2rcli.engine.noise.lines import LineRemover, remover_for
+from f2rcli.engine.noise.tracking import REFRESH_EVERY, NoiseTracker
 from f2rcli.engine.resuming.marks import Mark
 from f2rcli.engine.second_lane import Lane, second_lane
 from f2rcli.engine.settings import EngineSettings

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from f2rcli import weights
-from f2rcli.engine.noise_measurement import estimated, measure_noise, measure_pictures
+from f2rcli.engine.noise.measurement import estimated, measure_noise, measure_pictures
 from f2rcli.engine.stream import EngineSettings, load_engine
 from f2rcli.noise.model import NoiseModel
 from tests.engine.conftest import info_of, noisy_clip

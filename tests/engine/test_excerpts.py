@@ -5,10 +5,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from f2rcli.engine import excerpts as module
-from f2rcli.engine.excerpts import chosen_squares, excerpts, over_all
-from f2rcli.engine.noise_measurement import measure_noise
-from f2rcli.engine.noise_tracking import opening_noise
+from f2rcli.engine.noise import excerpts as module
+from f2rcli.engine.noise.excerpts import chosen_squares, excerpts, over_all
+from f2rcli.engine.noise.measurement import measure_noise
+from f2rcli.engine.noise.tracking import opening_noise
 from f2rcli.engine.stream import estimate_noise
 from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout
 from f2rcli.noise.model import NoiseModel
@@ -114,7 +114,7 @@ def test_a_scene_that_moves_out_of_the_squares_is_measured_whole(
     monkeypatch.setattr(
         type(engine), "to_tensor", lambda self, f: (sizes.append(f.width), real(self, f))[1]
     )
-    monkeypatch.setattr("f2rcli.engine.anchor_pairs.same_shot", lambda *_: sizes[-1] == 176)
+    monkeypatch.setattr("f2rcli.engine.noise.anchor_pairs.same_shot", lambda *_: sizes[-1] == 176)
     found = opening_noise(frames, engine)
     assert set(sizes) == {128, 176}
     assert found.compared

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from f2rcli import weights
-from f2rcli.engine.noise_tracking import NoiseTracker
+from f2rcli.engine.noise.tracking import NoiseTracker
 from f2rcli.engine.stream import denoise_stream
 from f2rcli.engine.tiles import Runner
 from f2rcli.methods.f2r import F2R

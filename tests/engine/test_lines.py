@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from f2rcli.engine import stream
-from f2rcli.engine.lines import AHEAD, LineRemover, lines_of, remover_for
+from f2rcli.engine.noise.lines import AHEAD, LineRemover, lines_of, remover_for
 from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout
 from f2rcli.noise.measurement.lines import LineNoise, Lines
 from f2rcli.sensor import bayer_layout, to_planes

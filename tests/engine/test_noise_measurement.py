@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from f2rcli.engine.noise_measurement import measure_noise
-from f2rcli.engine.noise_tracking import NoiseTracker
+from f2rcli.engine.noise.measurement import measure_noise
+from f2rcli.engine.noise.tracking import NoiseTracker
 from f2rcli.engine.stream import denoise_stream, estimate_noise
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
 from f2rcli.noise.law import NoiseLaw

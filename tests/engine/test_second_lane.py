@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from f2rcli.engine import noise_tracking
+from f2rcli.engine.noise import tracking
 from f2rcli.engine.stream import Engine, denoise_stream
 from f2rcli.errors import DeviceError
 from f2rcli.frames import Frame
@@ -28,7 +28,7 @@ def lanes() -> list[str]:
 def test_bytes_are_those_of_one_thread_past_cuts_copies_and_new_measurements(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(noise_tracking, "REFRESH_EVERY", 4)
+    monkeypatch.setattr(tracking, "REFRESH_EVERY", 4)
     first = noisy_clip(10, seed=0, **SMALL)
     frames = [*first, first[-1], *noisy_clip(4, seed=9, **SMALL)]
     one, two = (engine_for(frames, threads=threads) for threads in (1, 2))

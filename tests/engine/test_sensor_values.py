@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from f2rcli.engine.noise_measurement import measure_noise
+from f2rcli.engine.noise.measurement import measure_noise
 from f2rcli.engine.stream import denoise_stream, estimate_noise
 from f2rcli.frames import Family, Frame, PlaneLayout
 from tests.engine.conftest import clean_clip, engine_for, info_of

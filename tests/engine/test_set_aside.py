@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from f2rcli import weights
-from f2rcli.engine.noise_measurement import measure_noise
+from f2rcli.engine.noise.measurement import measure_noise
 from f2rcli.engine.stream import denoise_stream, estimate_noise
 from f2rcli.frames import Family, Frame, Mosaic, Plane, PlaneLayout
 from f2rcli.sensor import bayer_layout

@@ -14,8 +14,8 @@ import pytest
 
 from f2rcli.errors import InputError
 from f2rcli.io import ReadOptions, open_reader
+from f2rcli.io.containers.gif import ends_with_trailer, unfilled, unpacked_pixels
 from f2rcli.io.ledger import Ledger
-from f2rcli.io.video.gif import ends_with_trailer, unfilled, unpacked_pixels
 from f2rcli.io.video.promise import check_end, gaps_in
 
 MS = Fraction(1, 1000)

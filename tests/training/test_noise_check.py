@@ -8,7 +8,7 @@ import tifffile
 import torch
 
 from f2rcli import weights
-from f2rcli.engine.noise_measurement import UNSEEN
+from f2rcli.engine.noise.measurement import UNSEEN
 from f2rcli.noise.measurement.independence import Temporal
 from f2rcli.noise.measurement.spectrum import Spectrum
 from f2rcli.noise.model import NoiseModel

@@ -53,7 +53,7 @@ def noise(
         if target is not None:
             check_result(name, target, [Path(source)], overwrite=overwrite)
     with open_reader(source, read) as reader:
-        from f2rcli.engine.noise_measurement import measure_noise  # brings torch
+        from f2rcli.engine.noise.measurement import measure_noise  # brings torch
         from f2rcli.noise.plot import plot as plotted
 
         report = measure_noise(

@@ -24,7 +24,7 @@ from f2rcli.window import Window
 
 if TYPE_CHECKING:
     from f2rcli.engine.engine import Engine
-    from f2rcli.engine.noise_tracking import NoiseTracker
+    from f2rcli.engine.noise.tracking import NoiseTracker
 
 Arrays = dict[str, NDArray[np.float32]]
 Facts = dict[str, Any]  # JSON values

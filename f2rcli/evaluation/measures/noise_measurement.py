@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import torch
 
-from f2rcli.engine.noise_measurement import measure_pictures
+from f2rcli.engine.noise.measurement import measure_pictures
 from f2rcli.engine.stream import EngineSettings, load_engine
 from f2rcli.evaluation.base import Setting
 from f2rcli.evaluation.frame_set import Picture

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from f2rcli.io.containers.ffmpeg_input import StandardInput
+from f2rcli.io.containers.gif import ends_with_trailer, unfilled
 from f2rcli.io.containers.matroska import segment_end
 from f2rcli.io.ledger import Ledger
 from f2rcli.io.video.decoder import Decoder
-from f2rcli.io.video.gif import ends_with_trailer, unfilled
 
 _TOLD = 20  # damaged pictures at most
 _FRAME = b"FRAME\n"  # of y4m

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from f2rcli import sensor, yuv
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.line_offsets import Group, Seen, onward
+from f2rcli.engine.noise.line_offsets import Group, Seen, onward
 from f2rcli.engine.strength import luma_and_chroma
 from f2rcli.frames import Family, Frame, same_samples
 from f2rcli.noise.measurement.lines import Lines, find_lines

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from f2rcli import methods
-from f2rcli.engine.anchor_pairs import AnchorPair, AnchorPairs, evidence
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.excerpts import excerpts, over_all
+from f2rcli.engine.noise.anchor_pairs import AnchorPair, AnchorPairs, evidence
+from f2rcli.engine.noise.excerpts import excerpts, over_all
 from f2rcli.engine.strength import allowance
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.methods.base import Method, Prepared

@@ -1,0 +1,1 @@
+"""The noise of a stream: measured on its first frames, followed, and lines taken out first."""
