@@ -32,6 +32,7 @@ from f2rcli import weights, yuv
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout, Space
 from f2rcli.methods.f2r import F2R, F2RNetworks
+from f2rcli.models import fused
 from f2rcli.models.fusion import Aligned
 from f2rcli.models.layers import leaves
 from f2rcli.noise.model import NoiseModel
@@ -101,6 +102,7 @@ class _Alive(TorchDispatchMode):
 
 def cost(network: nn.Module, *inputs: object, pixels: int) -> Cost:
     """Run the network once and count. `pixels` is what the result is divided by."""
+    fused.works(torch.float32)  # tries itself once, which is not to be counted
     with torch.no_grad():
         with counter() as counted:
             network(*inputs)

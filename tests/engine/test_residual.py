@@ -310,7 +310,9 @@ def test_shifts_of_colours_come_to_the_planes_through_the_matrix(told: Told) -> 
 class Lost:
     """Stands in for what stands still: a quarter of what is removed was no noise."""
 
-    def lost(self, index: int, removed: Real, variance: Real, shares: Any) -> Real:
+    def lost(
+        self, index: int, removed: Real, variance: Real, shares: Any, clipped: Real | None = None
+    ) -> Real:
         assert shares == white_shares()
         return removed / 4
 

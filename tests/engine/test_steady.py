@@ -82,3 +82,13 @@ def test_a_shade_that_is_lost_in_every_frame_comes_back() -> None:
         steady.add([flat + noise], [law()], SHARES)
         lost = steady.lost(0, noise + np.float32(0.01), law(), SHARES[0])
     assert abs(float(lost.mean()) - 0.01) < 0.002
+
+
+def test_where_noise_was_cut_off_what_is_weaker_than_it_is_left_alone() -> None:
+    steady, rng = Steady(), np.random.default_rng(6)
+    weak = np.random.default_rng(7).standard_normal((SIDE, SIDE)).astype(np.float32) * SIGMA / 8
+    for _ in range(20):
+        noise = (SIGMA * rng.standard_normal(weak.shape)).astype(np.float32)
+        steady.add([0.5 + weak + noise], [law()], SHARES)
+        lost = steady.lost(0, weak + noise, law(), SHARES[0], np.ones_like(weak))
+    assert float(np.square(lost).mean()) < 0.02 * SIGMA**2

@@ -164,7 +164,7 @@ def test_the_sample_is_noisy_and_always_the_same() -> None:
 
 def test_the_manifest_names_what_is_there() -> None:
     text = MANIFEST.read_text(encoding="utf-8")
-    project = tomllib.loads((MANIFEST.parents[2] / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     assert project["entry-points"]["napari.manifest"] == {"f2rcli": "f2rcli.napari:napari.yaml"}
     names = [line.split(": ")[1] for line in text.splitlines() if "python_name" in line]
     assert len(names) == 3

@@ -21,6 +21,7 @@ WIDE = 31  # pixels, of a second window for what was averaged over time
 # Times the noise's power in the quietest wide window: below is noise, beyond is detail for sure.
 # The least of many windows of noise alone has 0.93 times the noise's power.
 EVIDENT = 0.95, 1.0
+QUIETEST = 0.1  # of a picture's places: if even they hold more than noise, the law says too little
 TOLERANCE = 1.2  # times the noise's power before anything goes back
 # The same of the bands where black and white cut noise off: its law is known less well there, and
 # networks were trained for it. Of white noise alone fewer than one window in 200 has so much power
@@ -93,7 +94,8 @@ def _lasting_share(
     far = power_around(band, wide) / np.maximum(box(variance, wide) * np.float32(share), LEAST)
     far = cv2.erode(far, np.ones((wide, wide), np.uint8))
     quiet, sure = EVIDENT
-    seen = np.clip((far - np.float32(quiet)) / np.float32(sure - quiet), 0, 1)
+    wrong = max(float(np.quantile(far[::4, ::4], QUIETEST)) / quiet, 1.0)
+    seen = np.clip((far / np.float32(wrong) - np.float32(quiet)) / np.float32(sure - quiet), 0, 1)
     return np.minimum(near, 1 - likely * seen, out=near)
 
 

@@ -111,9 +111,9 @@ def under_contract(
         variance *= np.float32(allowance[min(index, len(allowance) - 1)] ** 2)
         shift = None if shifts is None else _between(taken, shifts[index] * np.float32(slack.shift))
         free = taken if shift is None else taken - shift
-        if beside.steady is not None and not isinstance(beside.steady, DeviceSteady):
-            free = free - beside.steady.lost(index, free, variance, noise.shares[index])
         cut = None if cut_off is None else _sized(cut_off, taken.shape)
+        if beside.steady is not None and not isinstance(beside.steady, DeviceSteady):
+            free = free - beside.steady.lost(index, free, variance, noise.shares[index], cut)
         kept = held(free, variance, noise.shares[index], clipped=cut)
         if shift is not None:
             kept += shift

@@ -16,7 +16,7 @@ MOST = 32.0  # frames that a place may be worth: slow changes must still fade
 FINE, LOW = 9, 15  # pixels, of windows that a match is judged over
 FINE_SLACK, LOW_SLACK = 1.5, 9.0  # times the noise's power before a mismatch counts
 LEAST_STILL = 0.02  # of a picture must stand still for all this to be worth its time
-HIDDEN = 7.0  # frames after which half of what shows only in a wide window is given back
+HIDDEN = 9.0  # frames after which half of what shows only in a wide window is given back
 SURE = 3.0  # frames from which on the mean is believed in full
 
 
@@ -48,11 +48,13 @@ class Steady:
         """Whether enough of the picture has stood still for its past to count."""
         return bool(self.counts) and float((self.counts[0] > SURE).mean()) >= LEAST_STILL
 
-    def lost(self, index: int, removed: Real, variance: Real, shares: Shares) -> Real:
+    def lost(
+        self, index: int, removed: Real, variance: Real, shares: Shares, clipped: Real | None = None
+    ) -> Real:
         """What of a plane's `removed` (noisy - restored) is no noise but was lost, as far as what
         was removed before at the same places tells; `add` has seen this frame.
 
-        variance (H, W) of the noise; shares: see `held`.
+        variance (H, W) of the noise; shares, clipped: see `held`.
         """
         count = self.counts[index]
         before, age = self.removed.get(index), self.ages.get(index)
@@ -67,6 +69,8 @@ class Steady:
         hidden = age * age / (age * age + np.float32(HIDDEN**2))
         if removed.shape != self.means[0].shape:  # small fields of colour are wider in light
             hidden = np.zeros_like(hidden)
+        if clipped is not None:  # its law is not known well enough to find what is weaker
+            hidden = hidden * (1 - clipped)
         lost = mean - held(mean, variance / age, shares, hidden)
         lost *= np.clip((age - 1) / (SURE - 1), 0, 1)
         return lost

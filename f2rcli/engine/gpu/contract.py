@@ -97,12 +97,11 @@ def under_contract(
         variance *= terms.allowed(kind) ** 2
         shift = None if shifts is None else _between(taken, shifts[kind] * terms.slack.shift)
         free = taken if shift is None else taken - shift
-        lost = None
-        if steady is not None:
-            lost = steady.lost(kind, free, variance, terms.shares(kind))
-        cut = None
+        cut = lost = None
         if factor is not None:
             cut = resized((factor < UNCLIPPED).float(), taken.shape[-2:])
+        if steady is not None:
+            lost = steady.lost(kind, free, variance, terms.shares(kind), cut)
         stays = held(
             free if lost is None else free - lost, variance, terms.shares(kind), clipped=cut
         )

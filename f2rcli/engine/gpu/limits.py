@@ -11,6 +11,7 @@ from f2rcli.engine.contract.limits import (
     EVIDENT,
     LEAST,
     MOST,
+    QUIETEST,
     SMALL,
     SMALL_TOLERANCE,
     TOLERANCE,
@@ -64,7 +65,10 @@ def _seen(band: Tensor, noise: Tensor, wide: int) -> Tensor:
     see `contract.limits._lasting_share`."""
     quiet, sure = EVIDENT
     ratio = power_around(band, wide).div_(noise.clamp_min_(LEAST))
-    return least_around(ratio, wide).sub_(quiet).div_(sure - quiet).clamp_(0, 1)
+    least = least_around(ratio, wide)
+    wrong = torch.quantile(least[:, ::4, ::4].flatten(1), QUIETEST, dim=1).div_(quiet)
+    least /= wrong.clamp_min_(1)[:, None, None]
+    return least.sub_(quiet).div_(sure - quiet).clamp_(0, 1)
 
 
 def _bands(residual: Tensor) -> list[Tensor]:

@@ -53,7 +53,12 @@ class DeviceSteady:
         return bool(self.counts) and float((self.counts[0][0] > SURE).float().mean()) >= LEAST_STILL
 
     def lost(
-        self, kind: int, removed: Tensor, variance: Tensor, shares: tuple[Shares, ...]
+        self,
+        kind: int,
+        removed: Tensor,
+        variance: Tensor,
+        shares: tuple[Shares, ...],
+        clipped: Tensor | None = None,
     ) -> Tensor | None:
         """What of a group's `removed` is no noise but was lost; None: nothing that is known of."""
         before, age = self.removed.get(kind), self.ages.get(kind)
@@ -69,6 +74,8 @@ class DeviceSteady:
         hidden = age * age / (age * age + HIDDEN**2)
         if removed.shape[-2:] != self.means[0].shape[-2:]:  # small fields of colour are wider
             hidden = torch.zeros_like(hidden)
+        if clipped is not None:
+            hidden = hidden * (1 - clipped)
         lost = mean - held(mean, variance / age, shares, hidden)
         return lost * ((age - 1) / (SURE - 1)).clamp_(0, 1) * enough
 
