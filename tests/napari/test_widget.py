@@ -26,6 +26,7 @@ with warnings.catch_warnings():
     from f2rcli.napari.widget import PREVIEW, DenoisePanel
 pytestmark = pytest.mark.filterwarnings("default")
 
+KEPT: list[object] = []  # Qt aborts where Python's collector frees widgets at a moment of its own
 MANIFEST = Path(f2rcli.__file__).parent / "napari" / "napari.yaml"
 
 
@@ -50,6 +51,7 @@ def panel(application: Any, viewer: ViewerModel) -> Iterator[DenoisePanel]:
     made = DenoisePanel(viewer)
     made.layer.choices = lambda _: [one for one in viewer.layers if one.ndim > 2]
     made.layer.value = viewer.layers["cells"]
+    KEPT.append((made, viewer))
     yield made
     until_done(made)
 
