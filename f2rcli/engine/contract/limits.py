@@ -7,6 +7,7 @@ So no place, scale or brightness loses more than the noise that was measured the
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -52,6 +53,7 @@ def held(
     kept = np.zeros_like(removed)
     shortest = min(removed.shape)
     side, around = 0, variance
+    sought = None if lasting is None else _sought(variance, lasting)
     parts = zip(bands(removed), shares, WINDOWS, CLIPPED_TOLERANCES, strict=True)
     for band, share, window, loose in parts:
         fits = min(window, (shortest - 1) // 2 * 2 + 1)
@@ -61,7 +63,7 @@ def held(
         if clipped is not None:
             allowed *= 1 + np.float32(loose / TOLERANCE - 1) * clipped
         if lasting is not None:
-            band *= _lasting_share(band, variance, share, allowed, side, lasting)
+            band *= _lasting_share(band, allowed, side, share, sought)
         else:
             band *= _share(allowed, power_around(band, side))
         kept += band
@@ -81,22 +83,40 @@ def _share(noise: Real, power: Real) -> Real:
     return np.minimum(ratio, 1, out=ratio)
 
 
+class _Sought(NamedTuple):
+    """Detail that shows only in wide windows."""
+
+    share: Real  # (H, W), of it that goes back
+    side: int  # of the windows
+    variance: Real  # of the noise, mean over each
+
+
+def _sought(variance: Real, share: Real) -> _Sought | None:
+    """None where nothing would go back."""
+    if not share.any():
+        return None
+    side = min(WIDE, (min(variance.shape) - 1) // 2 * 2 + 1)
+    return _Sought(share, side, box(variance, side))
+
+
 def _lasting_share(
-    band: Real, variance: Real, share: float, allowed: Real, side: int, likely: Real
+    band: Real, allowed: Real, side: int, share: float, sought: _Sought | None
 ) -> Real:
     """The same of a mean over time: the square of Wiener's share, so that much less than noise
     stays where far more was removed. Where even the quietest of the wide windows around a place
-    holds more than noise, there is weak detail everywhere, and at least the share that is `likely`
-    (H, W) goes back."""
+    holds more than noise, there is weak detail everywhere, and at least the share that is sought
+    goes back."""
     near = _ratio(allowed, power_around(band, side))
     near *= near * np.float32(TOLERANCE)
-    wide = min(WIDE, (min(band.shape) - 1) // 2 * 2 + 1)
-    far = power_around(band, wide) / np.maximum(box(variance, wide) * np.float32(share), LEAST)
+    if sought is None:
+        return np.minimum(near, 1, out=near)
+    wide = sought.side
+    far = power_around(band, wide) / np.maximum(sought.variance * np.float32(share), LEAST)
     far = cv2.erode(far, np.ones((wide, wide), np.uint8))
     quiet, sure = EVIDENT
     wrong = max(float(np.quantile(far[::4, ::4], QUIETEST)) / quiet, 1.0)
     seen = np.clip((far / np.float32(wrong) - np.float32(quiet)) / np.float32(sure - quiet), 0, 1)
-    return np.minimum(near, 1 - likely * seen, out=near)
+    return np.minimum(near, 1 - sought.share * seen, out=near)
 
 
 def _ratio(noise: Real, power: Real) -> Real:
