@@ -24,7 +24,6 @@ from unittest import mock
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -37,6 +36,7 @@ from f2rcli.engine.settings import EngineSettings  # noqa: E402
 from f2rcli.engine.stream import Engine, denoise_stream, load_engine  # noqa: E402
 from f2rcli.engine.tiles import Runner  # noqa: E402
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout  # noqa: E402
+from f2rcli.models.layers import leaves  # noqa: E402
 
 LAYOUT = PlaneLayout(
     family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False, matrix=Matrix.BT709
@@ -121,7 +121,7 @@ class Counted(TorchDispatchMode):
         name = func.overloadpacket.__name__
         if name not in VIEWS:
             self.kernels[name] += 1
-            moved = sum(one.numel() * one.element_size() for one in _tensors((args, made)))
+            moved = sum(one.numel() * one.element_size() for one in leaves((args, made)))
             self.bytes += moved / 2 if self.narrow else moved
         return made
 
@@ -136,14 +136,6 @@ class Counted(TorchDispatchMode):
                 self.narrow = False
 
         return inner
-
-
-def _tensors(tree: Any) -> Iterator[Tensor]:
-    if isinstance(tree, Tensor):
-        yield tree
-    elif isinstance(tree, list | tuple):
-        for branch in tree:
-            yield from _tensors(branch)
 
 
 @contextmanager

@@ -221,10 +221,10 @@ def _grow(x: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def leaves(tree: object) -> Iterator[Tensor]:
-    """Every tensor in a tensor or a nested tuple of them."""
+    """Every tensor in a tensor or a nested tuple or list of them."""
     if isinstance(tree, Tensor):
         yield tree
-    elif isinstance(tree, tuple):
+    elif isinstance(tree, tuple | list):
         for branch in tree:
             yield from leaves(branch)
 
