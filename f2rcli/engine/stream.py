@@ -13,10 +13,12 @@ from torch import Tensor
 from f2rcli.defects import put_back, without_defects
 from f2rcli.engine.contract.past import Past
 from f2rcli.engine.contract.residual import Beside
+from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine, Prediction, load_engine
 from f2rcli.engine.noise.lines import LineRemover, remover_for
 from f2rcli.engine.noise.tracking import REFRESH_EVERY, NoiseTracker
+from f2rcli.engine.probing import Probe
 from f2rcli.engine.resuming.marks import Mark
 from f2rcli.engine.second_lane import Lane, second_lane
 from f2rcli.engine.settings import EngineSettings
@@ -114,7 +116,8 @@ def restore_stream(
     method = engine.new_method(light=noise.light, faint=noise.faint)
     lane = lane if lane is not None and isinstance(method, Following) else Lane()
     mark = Mark() if engine.marks is None else engine.marks.stream(engine)
-    past = mark.set_out(method, noise, engine.new_steady(waiting[0][0]))
+    probe = Probe(method, engine, noise)
+    past = mark.set_out(method, noise, engine.new_steady(waiting[0][0]), probe.new())
     count, begun = mark.count, mark.kept is not None
     started: deque[_Started] = deque()
 
@@ -138,7 +141,7 @@ def restore_stream(
             continue
         count += 1
         if not window.before:
-            past = Past(engine.new_steady(window.centre.copies[0]), past.points)  # a shot begins
+            past = replace(past, steady=engine.new_steady(window.centre.copies[0]))  # a shot begins
         if all(copy.context for copy in window.centre.copies):
             if begun:  # what follows has been looked at; the reader goes on to its end
                 count += len(window.after) + sum(1 for _ in pictures)
@@ -147,7 +150,7 @@ def restore_stream(
             continue
         begun = True
         started.append(_started(window, method, noise, past, lane))
-        yield from finished(_ahead(started[-1].view, engine, noise, lane))
+        yield from finished(_ahead(started[-1].view, probe, past.shrinkage, lane))
     yield from finished(0)
     mark.end()
     if count < method.length:
@@ -159,11 +162,12 @@ def _wanted(copies: list[Frame]) -> list[Frame]:
     return [frame for frame in copies if not frame.context]
 
 
-def _ahead(view: Window[Prepared], engine: Engine, noise: NoiseTracker, lane: Lane) -> int:
+def _ahead(view: Window[Prepared], probe: Probe, shrinkage: Shrinkage | None, lane: Lane) -> int:
     """How many windows may be begun and not finished: none beyond one that the noise is measured
-    on, and none where a record waits for a moment at which all that is begun is finished."""
-    held = engine.marks is not None and engine.marks.wanted
-    return 0 if held or noise.due(view) else lane.ahead
+    or the method asked on, and none where a record waits for all that is begun to be finished."""
+    held = probe.engine.marks is not None and probe.engine.marks.wanted
+    probed = probe.due(view, shrinkage)
+    return 0 if held or probed or probe.noise.due(view) else lane.ahead
 
 
 class _Started(NamedTuple):
@@ -207,8 +211,11 @@ def _finished(
     picture = prepared.noisy if noise.space is None else engine.to_tensor(copies[0])
     change = noise.back(restored.refined) - picture
     near = tuple(entry.copies[0] for entry in (*window.before[-1:], *window.after[:1]))
+    past, probe = started.past, Probe(method, engine, noise)
+    if past.shrinkage is not None and probe.due(view, past.shrinkage):
+        probe.ask(past.shrinkage, copies[0], view, change)
     beside = Beside(
-        near, started.flows, started.past.steady, noise.measured, noise.planes, started.past.points
+        near, started.flows, past.steady, noise.measured, noise.planes, past.points, past.shrinkage
     )
     done = engine.to_frame(copies[0], picture, change, beside)
     return [done, *(replace(copy, planes=done.planes) for copy in copies[1:])]

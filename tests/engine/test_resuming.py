@@ -84,7 +84,7 @@ def test_a_run_killed_thrice_ends_with_the_frames_of_one_that_was_not(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["interlaced", "gray stack", "mosaic", "told"])
+@pytest.mark.parametrize("kind", ["interlaced", "gray stack", "mosaic", "told", "faint"])
 def test_so_do_fields_lanes_mosaics_and_runs_that_are_told_the_noise(tmp_path, kind) -> None:
     frames = noisy_clip(8, height=48, width=64)
     if kind == "gray stack":
@@ -97,7 +97,8 @@ def test_so_do_fields_lanes_mosaics_and_runs_that_are_told_the_noise(tmp_path, k
         mosaic = Mosaic(pattern="RGGB", black=(0,) * 4, white=(255,) * 4)
         layout = PlaneLayout(family=Family.BAYER, bits=8, mosaic=mosaic)
         frames = [replace(frame, planes=frame.planes[:1], layout=layout) for frame in frames]
-    settings = {"interlaced": kind == "interlaced"} | ({"sigma": 20.0} if kind == "told" else {})
+    told = {"told": {"sigma": 20.0}, "faint": {"sigma": 3.0}}  # faint: shares are learnt too
+    settings = {"interlaced": kind == "interlaced"} | told.get(kind, {})
     whole, _ = undisturbed(frames, **settings)
     for stop in (5, 7):
         run(tmp_path, frames, stop, threads=2, **settings)

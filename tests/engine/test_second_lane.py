@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from f2rcli.engine import probing
 from f2rcli.engine.noise import tracking
 from f2rcli.engine.stream import Engine, denoise_stream
 from f2rcli.errors import DeviceError
@@ -25,13 +26,15 @@ def lanes() -> list[str]:
     return [thread.name for thread in threading.enumerate() if "networks" in thread.name]
 
 
+@pytest.mark.parametrize("sigma", [None, 4.0])
 def test_bytes_are_those_of_one_thread_past_cuts_copies_and_new_measurements(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, sigma: float | None
 ) -> None:
-    monkeypatch.setattr(tracking, "REFRESH_EVERY", 4)
+    for module in (tracking, probing):
+        monkeypatch.setattr(module, "REFRESH_EVERY", 4)
     first = noisy_clip(10, seed=0, **SMALL)
     frames = [*first, first[-1], *noisy_clip(4, seed=9, **SMALL)]
-    one, two = (engine_for(frames, threads=threads) for threads in (1, 2))
+    one, two = (engine_for(frames, threads=threads, sigma=sigma) for threads in (1, 2))
     for a, b in zip(denoised(frames, one), denoised(frames, two), strict=True):
         assert a.pts == b.pts
         for plane, other in zip(a.planes, b.planes, strict=True):

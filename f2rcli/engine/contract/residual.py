@@ -20,6 +20,7 @@ from f2rcli.engine.contract.limits import (
 )
 from f2rcli.engine.contract.points import Points
 from f2rcli.engine.contract.returned import Returned
+from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.contract.steady import Steady
 from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.frames import Family, Frame, Space
@@ -58,6 +59,7 @@ class Beside:
     model: NoiseModel | None = None  # the noise of the picture's channels; None: no contract
     noise: PlaneNoise | None = None  # that of the file's planes
     points: Points | None = None  # what points of light lost; None: nobody counts it
+    shrinkage: Shrinkage | None = None  # how much of what is removed is noise; None: all of it
 
 
 ALONE = Beside()
@@ -89,14 +91,12 @@ def under_contract(
     """
     centre = planes_of(frame)
     removed = [-plane for plane in changes_of(frame, change[0].cpu().numpy())]
+    if beside.shrinkage is not None:
+        removed = _shrunk(frame, removed, noise, beside.shrinkage)
     quiet = _quiet(centre, beside)
     chroma = frame.layout.family is Family.YUV
     shifts, factor = _clipped(frame, picture, change, model, noise, centre, quiet)
-    light = centre[0] - removed[0]
-    levels = []
-    for index, taken in enumerate(removed):
-        own = _sized(light, taken.shape) if chroma and index else centre[index] - taken
-        levels.append(noise.level(index, own))
+    levels = levels_of(frame, removed, noise)
     if chroma:
         removed = _calmed(centre, removed, levels, slack, allowance)
     cut_off = None if factor is None else (factor < UNCLIPPED).astype(np.float32)
@@ -120,6 +120,27 @@ def under_contract(
         returned.add(index, taken, kept)
         out.append(-kept)
     return out
+
+
+def levels_of(frame: Frame, removed: list[Real], noise: PlaneNoise) -> list[Real]:
+    """The noise's standard deviation at every sample of every plane, where this is removed."""
+    centre, chroma = planes_of(frame), frame.layout.family is Family.YUV
+    light = centre[0] - removed[0]
+    return [
+        noise.level(i, _sized(light, taken.shape) if chroma and i else centre[i] - taken)
+        for i, taken in enumerate(removed)
+    ]
+
+
+def _shrunk(
+    frame: Frame, removed: list[Real], noise: PlaneNoise, shrinkage: Shrinkage
+) -> list[Real]:
+    """What is removed, as far as it follows noise."""
+    levels = levels_of(frame, removed, noise)
+    return [
+        shrinkage.shrunk(index, taken, np.square(level))
+        for index, (taken, level) in enumerate(zip(removed, levels, strict=True))
+    ]
 
 
 def _calmed(

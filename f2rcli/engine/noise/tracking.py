@@ -23,7 +23,7 @@ from f2rcli.noise.measurement.photons import counted_model
 from f2rcli.noise.measurement.single_frame import single_frame_sigma
 from f2rcli.noise.model import NoiseModel, blend
 from f2rcli.noise.planes import Anchored, PlaneNoise, measure_planes, picture_of
-from f2rcli.noise.report import HARDLY_ANY, NOTHING_TO_DO, Doubts
+from f2rcli.noise.report import FLAT_ENOUGH, HARDLY_ANY, NOTHING_TO_DO, Doubts
 from f2rcli.noise.stabilising import VarianceStabiliser
 from f2rcli.window import Window
 from f2rcli.yuv import code_span
@@ -33,6 +33,10 @@ REFRESH_SHARE = 0.3  # of a new measurement in the running one
 LOOKED_AT = 6  # frames that a first look at sensor values takes
 LEAST_SIGMA = 1e-4  # of that look
 FAINT8 = 4.0  # of 255: at 3 the rounding of bf16 costs 0.03 dB
+WEAK8 = 8.0  # of 255: below it methods remove texture beside noise, see `Shrinkage`
+# Of luma, of 255: what moving texture adds to a plane's sigma where nothing is flat, and the same
+# where anchors read more than the bound by more than LOOSE (45 training clips, sigma 1).
+MOVING_TEXTURE8, LOOSE_TEXTURE8, LOOSE = 0.63, 0.95, 0.2
 LIGHT8, HEAVY8 = 12.0, 30.0  # of 255, clipped and not: benchmarks/quality.py, fidelity.py
 FEWEST_COMPARED = 3  # frames
 CONTRADICTION = 2.0  # between a sigma that is told and the one that is measured
@@ -47,6 +51,16 @@ class Opening(NamedTuple):
     free: NoiseModel  # as anchors alone measure it, without the bound
     compared: bool  # with neighbours; False: from single frames alone
     blocking: Blocking | None = None  # block edges that compression left
+
+    def texture(self, layout: PlaneLayout) -> float:
+        """Variance that texture which moves may have added to that of the first plane."""
+        doubts = self.doubts((0.0, 0.0), layout)
+        if not self.bounds or layout.counts_light:
+            return 0.0
+        unsure = max(0.0, 1 - doubts.flat / FLAT_ENOUGH) * (1 - self.bounds[0].still)
+        loose = min(max(doubts.gap / LOOSE, 0.0), 1.0)
+        least, most = MOVING_TEXTURE8**2, LOOSE_TEXTURE8**2
+        return unsure * (least + (most - least) * loose) / 255**2
 
     def doubts(self, rails: tuple[float, float], layout: PlaneLayout) -> Doubts:
         """What speaks against it; rails: the shares of samples on black and on white."""
@@ -82,6 +96,7 @@ class NoiseTracker:
         self.told = engine.settings.sigma is not None
         self.measured: NoiseModel | None = None
         self.known: PlaneNoise | None = None
+        self.texture = 0.0  # see Opening
         self.space: VarianceStabiliser | None = None
         if engine.settings.sigma is not None:
             channels = engine.weights.header.channels
@@ -113,6 +128,13 @@ class NoiseTracker:
         """Whether the noise is so weak that rounding pictures to bf16 shows beside it."""
         return self.measured is not None and mean_sigma8(self.measured) < FAINT8
 
+    @property
+    def weak(self) -> bool:
+        """Whether methods are asked how much of what they remove is noise. Sensors' counts go to
+        networks through a space of their own, with noise that is never weak."""
+        known = self.measured is not None and self.space is None and self.layout.levels is None
+        return known and mean_sigma8(self.measured) < WEAK8  # type: ignore[arg-type]  # known
+
     def into(self, picture: Tensor) -> Tensor:
         """A picture as networks see it."""
         return picture if self.space is None else self.space.into(picture)
@@ -140,6 +162,7 @@ class NoiseTracker:
             return
         if not found.compared:
             self.engine.note("too few frames to compare: noise estimated from single frames")
+        self.texture = found.texture(self.layout)
         self.know(found.model, found.planes)
         if hardly_any(found.model, self.layout):
             self.engine.note(NOTHING_TO_DO)

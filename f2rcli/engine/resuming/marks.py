@@ -15,6 +15,7 @@ from torch import Tensor
 from f2rcli.engine.contract.past import Past
 from f2rcli.engine.contract.points import Points
 from f2rcli.engine.contract.returned import Returned
+from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.contract.steady import Steady
 from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.methods.base import Method, Prepared, Remembering
@@ -57,18 +58,28 @@ class Mark:
         """Pictures that need not even be prepared again."""
         return 0 if self.kept is None else self.first - self.begin
 
-    def set_out(self, method: Method, noise: "NoiseTracker", steady: Steady | DeviceSteady) -> Past:
+    def set_out(
+        self,
+        method: Method,
+        noise: "NoiseTracker",
+        steady: Steady | DeviceSteady,
+        shrinkage: Shrinkage | None = None,
+    ) -> Past:
         """Begin, with the noise of the run that is gone on with. Returns what the contract carries
-        from there; steady: that of a shot that begins."""
+        from there; steady, shrinkage: those of a stream that begins."""
         self._method, self._noise = method, noise
         if self.kept is None:
-            return Past(steady, Points() if noise.layout.counts_light else None)
-        model, points = self.kept["model"], self.kept["points"]
+            return Past(steady, Points() if noise.layout.counts_light else None, shrinkage)
+        model, points, learnt = (self.kept[name] for name in ("model", "points", "shrinkage"))
         if model is not None:
             noise.know(_model(model), _plane_noise(self.kept["planes"]))
         self._told = {i: None if m is None else _model(m) for i, m in self.kept["told"]}
         _fill(steady, self._arrays, noise.engine.torch_device)
-        return Past(steady, None if points is None else Points.of(points))
+        return Past(
+            steady,
+            None if points is None else Points.of(points),
+            None if learnt is None else Shrinkage.of(learnt),
+        )
 
     def told(self, index: int, model: NoiseModel | None) -> NoiseModel | None:
         """What networks are told of the noise in a picture: `model`, unless they were before."""
@@ -96,12 +107,14 @@ class Mark:
             return None
         model, planes = self._noise.measured, self._noise.known
         memory, arrays, points = None, _arrays_of(self.past.steady), self.past.points
+        shrinkage = self.past.shrinkage
         if isinstance(self._method, Remembering):
             memory, kept = self._method.remembered()
             arrays |= {f"memory.{name}": values for name, values in kept.items()}
         facts = {
             "begin": self.begin, "first": self.first, "done": self.done,
             "points": None if points is None else points.values(),
+            "shrinkage": None if shrinkage is None else shrinkage.values(),
             "model": None if model is None else asdict(model),
             "planes": None if planes is None else asdict(planes),
             "told": [[i, None if m is None else asdict(m)] for i, m in self._told.items()],

@@ -64,13 +64,14 @@ class Blocks(NamedTuple):
     error: Floats  # (N,), what a wrong match adds to the power, roughly
     void: NDArray[np.bool_]  # (N,), without any noise: painted, or the same in both frames
     rail: NDArray[np.bool_]  # (N,), void on black or white, or in a bar at the border
+    still: NDArray[np.bool_]  # (N,), matched as well where it is as where the flow leads
     samples: int  # of one block
 
     def taken(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> "Blocks":
         """Those of the blocks that are chosen."""
         return Blocks(
             self.level[chosen], self.power[:, chosen], self.error[chosen],
-            self.void[chosen], self.rail[chosen], self.samples,
+            self.void[chosen], self.rail[chosen], self.still[chosen], self.samples,
         )  # fmt: skip
 
 
@@ -84,6 +85,7 @@ class Bound:
     flat: float = 0.0  # share of the blocks that hold no texture to speak of
     white: bool = True  # whether all bands agree, as far as can be seen
     void: float = 0.0  # share of the blocks without any noise, outside bars and rails
+    still: float = 1.0  # share of the texture that does not move
 
     def at(self, level: Floats | NDArray[np.float32]) -> Floats:
         """The bound at these brightnesses, held flat beyond the outermost."""
@@ -209,7 +211,7 @@ def _plane_blocks(before: Values, after: Values, bright: Luma, flow: Values) -> 
     rail = painted & ((level < RAIL) | (level > 1 - RAIL) | _bars(painted.reshape(rows, columns)))
     return Blocks(
         level.astype(np.float64), np.where(plain, *power), np.where(plain, *error),
-        painted | same[0] | same[1], rail, side**2,
+        painted | same[0] | same[1], rail, plain, side**2,
     )  # fmt: skip
 
 
@@ -226,10 +228,10 @@ def _bars(painted: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _joined(parts: list[Blocks]) -> Blocks:
-    level, power, error, void, rail = (
-        np.concatenate([part[index] for part in parts], -1) for index in range(5)
+    level, power, error, void, rail, still = (
+        np.concatenate([part[index] for part in parts], -1) for index in range(6)
     )
-    return Blocks(level, power, error, void, rail, parts[0].samples)
+    return Blocks(level, power, error, void, rail, still, parts[0].samples)
 
 
 def _bound(blocks: Blocks, *, clipped: bool) -> Bound:
@@ -255,7 +257,8 @@ def _bound(blocks: Blocks, *, clipped: bool) -> Bound:
     flat = float(np.average([b.flat for b in bins], weights=counts))
     excess = min(b.full_power / max(b.fine_power, 1e-18) for b in bins)
     even = white > 0.5 and excess < MOST_EXCESS
-    return Bound(tuple(level.tolist()), sigma, tuple(counts), flat, even, void)
+    still = float(live.error[live.still].sum()) / max(float(live.error.sum()), 1e-18)
+    return Bound(tuple(level.tolist()), sigma, tuple(counts), flat, even, void, still)
 
 
 class _Bin(NamedTuple):

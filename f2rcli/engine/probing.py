@@ -1,0 +1,84 @@
+"""A frame with more noise like its own, restored once more: how a method answers to noise."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from f2rcli import sensor, yuv
+from f2rcli.engine.contract.limits import Real
+from f2rcli.engine.contract.residual import changes_of, levels_of
+from f2rcli.engine.contract.shrinkage import Shrinkage
+from f2rcli.engine.engine import Engine
+from f2rcli.engine.noise.tracking import REFRESH_EVERY, NoiseTracker
+from f2rcli.frames import Frame
+from f2rcli.methods.base import Following, Method, Prepared
+from f2rcli.noise.bands import Shares, bands, white_shares
+from f2rcli.noise.planes import PlaneNoise, planes_of
+from f2rcli.window import Window
+
+
+class Probe(NamedTuple):
+    """Asks a method how it answers to noise, now and then, where the noise is faint."""
+
+    method: Method
+    engine: Engine
+    noise: NoiseTracker
+
+    def new(self) -> Shrinkage | None:
+        """What is to be learnt of a stream that begins; None where nothing is."""
+        fits = isinstance(self.method, Following) and self.engine.resident is None
+        contract = self.engine.settings.contract and self.noise.planes is not None
+        return Shrinkage(self.noise.texture) if fits and contract and self.noise.weak else None
+
+    def due(self, view: Window[Prepared], shrinkage: Shrinkage | None) -> bool:
+        """Whether to ask on this window's centre: on the first, on the first with as many frames
+        before it as after it, and whenever noise is measured again."""
+        if shrinkage is None:
+            return False
+        index = view.centre.index
+        balanced = len(view.before) >= len(view.after) > 0
+        again = shrinkage.settled and index > 0 and index % REFRESH_EVERY == 0
+        return not shrinkage.looks or again or (balanced and not shrinkage.settled)
+
+    def ask(
+        self, shrinkage: Shrinkage, frame: Frame, view: Window[Prepared], change: Tensor
+    ) -> None:
+        """Learn from a window's centre, the `frame`, and its change (1, C, H, W)."""
+        method, model, planes = self.method, self.noise.model, self.noise.planes
+        assert isinstance(method, Following)
+        assert planes is not None
+        removed = [-plane for plane in changes_of(frame, change[0].cpu().numpy())]
+        levels = levels_of(frame, removed, planes)
+        noisier = _noisier(frame, levels, planes, view.centre.index)
+        picture = self.engine.to_tensor(noisier)
+        centre = method.prepare(view.centre.index, picture, model)
+        again = Window(centre, view.before, view.after)
+        restored = method.finish(again, model, method.follow(again, model))
+        after = changes_of(noisier, (restored.refined - picture)[0].cpu().numpy())
+        added = [x - y for x, y in zip(planes_of(noisier), planes_of(frame), strict=True)]
+        variances = [np.square(level) for level in levels]
+        shrinkage.learn(removed, [-plane for plane in after], added, variances)
+
+
+def _noisier(frame: Frame, levels: list[Real], noise: PlaneNoise, seed: int) -> Frame:
+    """A frame with noise of these standard deviations added, rounded and cut off as files do."""
+    rng = np.random.default_rng(seed)
+    changes = [
+        _coloured(rng.standard_normal(level.shape, np.float32), shares) * level
+        for level, shares in zip(levels, noise.shares, strict=True)
+    ]
+    if frame.layout.mosaic is not None:
+        return replace(frame, planes=sensor.add_change(frame, np.stack(changes)))
+    return replace(frame, planes=yuv.add_changes(frame, changes))
+
+
+def _coloured(white: Real, shares: Shares) -> Real:
+    """White noise with its variance over the bands as told."""
+    if shares == white_shares():
+        return white
+    gains = np.sqrt(np.array(shares) / white_shares()).astype(np.float32)
+    parts = [gain * band for gain, band in zip(gains, bands(white), strict=True)]
+    coloured: Real = np.sum(parts, axis=0, dtype=np.float32)
+    return coloured
