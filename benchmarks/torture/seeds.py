@@ -1,6 +1,7 @@
-"""Small whole files of many kinds, to be damaged."""
+"""What the commands read: small whole files of many kinds, each in a folder, to be damaged."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import tifffile
 from numpy.typing import NDArray
 
 SIZE, FRAMES = 64, 8
-# Name -> encoder, its pixel format, muxer where the suffix does not say it.
+# Name -> encoder, its pixel format.
 VIDEOS = {
     "h264.mp4": ("libx264", "yuv420p"), "hevc.mp4": ("libx265", "yuv420p"),
     "mpeg4.avi": ("mpeg4", "yuv420p"), "prores.mov": ("prores_ks", "yuv422p10le"),
@@ -19,21 +20,55 @@ VIDEOS = {
     "h264.ts": ("libx264", "yuv420p"), "mpeg2.ts": ("mpeg2video", "yuv420p"),
     "ffv1.nut": ("ffv1", "gray"), "raw.y4m": ("rawvideo", "yuv420p"), "anim.gif": ("gif", "pal8"),
 }  # fmt: skip
+MEASURE = ("--threads", "1")
+TELL = (*MEASURE, "--sigma", "8")  # the noise, which is quicker than measuring it
 
 
-def make(folder: Path) -> int:
-    """Make every seed in a folder; those that this FFmpeg cannot write are left out."""
-    for name, (encoder, form) in VIDEOS.items():
-        try:
-            _video(folder / name, encoder, form)
-        except (av.FFmpegError, ValueError):
-            (folder / name).unlink(missing_ok=True)
+@dataclass(frozen=True)
+class Seed:
+    """A folder's name, the command that is run in a copy of it, and what is damaged there."""
+
+    name: str
+    kind: str  # of files, for the table
+    source: str  # what is denoised
+    out: str
+    harmed: str  # pattern of the files of which one is damaged
+    options: Sequence[str] = ()
+    wanted: str = ""  # a file whose bytes the result must have, whatever is damaged
+
+    def command(self, more: tuple[str, ...]) -> list[str]:
+        """The words after `f2r`."""
+        return ["denoise", self.source, "-o", self.out, *more, *self.options]
+
+
+def usual(room: Path) -> list[Seed]:
+    """Stacks and videos; those that this FFmpeg cannot write are left out."""
+    names = [*STACKS, *(name for name, how in VIDEOS.items() if _encoded(room, name, how))]
     for name, write in STACKS.items():
-        write(folder / name)
-    return 0
+        write(_folder(room, name) / f"in{_suffixes(name)}")
+    return [
+        of_file(name, ".tif", "TIFF") if name in STACKS
+        else of_file(name, ".mkv", Path(name).suffix[1:])
+        for name in sorted(names)
+    ]  # fmt: skip
 
 
-def _pictures() -> NDArray[np.uint8]:
+def of_file(name: str, out: str, kind: str) -> Seed:
+    """A seed of one file, which becomes one of suffix `out`."""
+    suffixes = _suffixes(name)
+    return Seed(name, kind, f"in{suffixes}", f"out{out}", f"in{suffixes}")
+
+
+def _suffixes(name: str) -> str:
+    return "".join(Path(name).suffixes)
+
+
+def _folder(room: Path, name: str) -> Path:
+    (room / name).mkdir()
+    return room / name
+
+
+def pictures() -> NDArray[np.uint8]:
     """A noisy drifting ramp, (FRAMES, SIZE, SIZE)."""
     rng = np.random.default_rng(3)
     ramp = np.add.outer(np.arange(SIZE), np.arange(SIZE))
@@ -41,14 +76,24 @@ def _pictures() -> NDArray[np.uint8]:
     return (moving + rng.normal(0, 8, moving.shape)).clip(0, 255).astype(np.uint8)
 
 
-def _video(path: Path, encoder: str, form: str) -> None:
+def _encoded(room: Path, name: str, how: tuple[str, str]) -> bool:
+    path = _folder(room, name) / f"in{_suffixes(name)}"
+    try:
+        video(path, *how)
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
+
+
+def video(path: Path, encoder: str, form: str, frames: int = FRAMES) -> None:
+    """Encode the first pictures."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(encoder, rate=Fraction(25))
         stream.width, stream.height = SIZE, SIZE
         if encoder == "libx265":
             stream.codec_context.options = {"x265-params": "log-level=none"}
         stream.pix_fmt = "rgb8" if form == "pal8" else form
-        for index, picture in enumerate(_pictures()):
+        for index, picture in enumerate(pictures()[:frames]):
             frame = av.VideoFrame.from_ndarray(picture, format="gray")
             frame = frame.reformat(format=stream.pix_fmt)
             frame.pts, frame.time_base = index, Fraction(1, 25)
@@ -57,7 +102,7 @@ def _video(path: Path, encoder: str, form: str) -> None:
 
 
 def _stack(path: Path, **options: object) -> None:
-    values = _pictures().astype(np.uint16) * 8
+    values = pictures().astype(np.uint16) * 8
     tifffile.imwrite(path, values, **options)  # type: ignore[arg-type]
 
 
