@@ -14,7 +14,7 @@ from f2rcli.errors import F2RError, InputError
 from f2rcli.io import is_clip, open_reader, open_writer, plan_output
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.tiff.library import quiet_tifffile
-from tests.io.stacks import movie, passed, write_kind
+from tests.io.stacks import GRAY, movie, passed, write_kind
 
 
 def _header(width: int, height: int, length: int) -> bytes:
@@ -197,6 +197,30 @@ def test_every_whole_page_of_a_list_that_breaks_off_is_restored(
             np.testing.assert_array_equal(file.pages[number].asarray(), 255 - array[number])
     with pytest.raises(InputError, match="damaged"):
         open_reader(source, ReadOptions(strict=True))
+
+
+@pytest.mark.parametrize("imagej", [False, True])
+@pytest.mark.parametrize(
+    "entry", [(4, 1, 2_473_205_760), (4, 1, 10), (4, 1, 0), (11, 1, 8192), (4, 0, 8192)]
+)
+def test_a_page_that_miscounts_its_samples_is_restored_where_they_are(
+    entry: tuple[int, int, int], imagej: bool, tmp_path: Path
+) -> None:
+    """StripByteCounts too large, too small, none, no integer, no number at all."""
+    path, target, array = tmp_path / "s.tif", tmp_path / "o.tif", movie((6, 64, 64))
+    tifffile.imwrite(path, array, imagej=imagej, **({} if imagej else GRAY))
+    with tifffile.TiffFile(path) as file:
+        place = file.pages[4].aspage().tags[279].offset
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<HII", data, place + 2, *entry)
+    path.write_bytes(data)
+    with open_reader(path) as reader, open_writer(reader, plan_output(reader, target)) as writer:
+        for frame in reader:
+            writer.write(replace(frame, planes=(255 - frame.planes[0],)))
+        assert writer.finish().frames == 6
+    with quiet_tifffile(), tifffile.TiffFile(target) as file:
+        restored = np.stack([page.asarray() for page in file.pages])
+    np.testing.assert_array_equal(restored, 255 - array)
 
 
 @pytest.mark.parametrize(("images", "there"), [(8, 8), (12, 8)])

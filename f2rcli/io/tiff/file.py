@@ -192,7 +192,7 @@ class TiffStack(Stack):
             return None
         path = Path(page.parent.filehandle.path)
         if share == 1:
-            return Spot(path, page)
+            return Spot(path, page, None, _one_piece(page))
         if array.dataoffset is not None:
             return Spot(path, page, None, array.dataoffset + place * series.picture_bytes)
         return Spot(path, page, place % share)
@@ -277,6 +277,15 @@ class TiffStack(Stack):
     def close(self) -> None:
         """See Stack."""
         self.file.close()
+
+
+def _one_piece(page: Any) -> int | None:
+    """Where all samples of a page begin that are stored as they are, in one piece.
+
+    Such a piece is as long as its samples, whatever the page says of its length.
+    """
+    whole = page.keyframe.is_final and len(page.dataoffsets) == 1
+    return int(page.dataoffsets[0]) or None if whole else None
 
 
 def _is_preview(array: Any) -> bool:

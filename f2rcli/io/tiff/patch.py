@@ -20,7 +20,9 @@ from f2rcli.io.tiff.library import opened, quiet_tifffile
 from f2rcli.io.tiff.stack import Spot
 
 OFFSETS, COUNTS = (324, 273), (325, 279)  # of tiles, of strips
-_INTEGERS = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}  # TIFF's types
+_INTEGERS = {  # TIFF's types
+    1: "u1", 3: "u2", 4: "u4", 6: "i1", 8: "i2", 9: "i4", 13: "u4", 16: "u8", 17: "i8", 18: "u8",
+}  # fmt: skip
 _CODES = {
     "bits": 258, "compression": 259, "photometric": 262, "fill order": 266, "predictor": 317,
     "subsampling": 530,

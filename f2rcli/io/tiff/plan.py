@@ -93,9 +93,10 @@ def _check_shared(stack: Stack) -> None:
     for series in stack.series if isinstance(stack, TiffStack) else ():
         for place in set(range(series.frames)) - stack.absent[series.number]:
             spot = stack.spot(series.number, place)
-            if spot is None or spot.offset is not None or spot.plane:
+            if spot is None or spot.plane:
                 continue
-            first = seen.setdefault((spot.path, spot.page.dataoffsets[0]), place)
+            start = spot.page.dataoffsets[0] if spot.offset is None else spot.offset
+            first = seen.setdefault((spot.path, start), place)
             if first != place:
                 raise InputError(
                     f"{stack.name}: pictures {first + 1} and {place + 1} share their samples.",
