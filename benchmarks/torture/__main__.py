@@ -208,7 +208,10 @@ def _compared(source: Path, out: Path, folder: Path, ended: Ended, whole: int | 
         return "its end is not known" if ENDLESS in ended.words else "short, untold"
     if source.name == CLIP and ruined(source, out, folder):
         return "ruined"
-    if lossless(source) and untouched(source, out, folder):
+    same, changed = untouched(source, out, folder) if lossless(source) else (0, 0)
+    if same and not changed:
+        return "nothing removed"
+    if same:
         return "left noisy, untold" if ended.code == 0 else "done, told in part"
     return "done" if ended.code == 0 else "done, damage told"
 

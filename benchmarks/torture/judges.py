@@ -21,14 +21,16 @@ def frames(path: Path, folder: Path) -> int | None:
     return _asked(lambda: sum(page is not None for page in _pages(path)), folder)
 
 
-def untouched(before: Path, after: Path, folder: Path) -> int:
-    """The number of pictures that can be read, hold some noise and have not changed."""
+def untouched(before: Path, after: Path, folder: Path) -> tuple[int, int]:
+    """Of pictures that can be read and hold some noise: how many have not changed, and how many
+    have."""
 
     def count() -> int:
         pairs = zip(_pages(before), _pages(after), strict=False)
-        return sum(_noisy(one) and np.array_equal(one, other) for one, other in pairs)
+        same = [np.array_equal(one, other) for one, other in pairs if _noisy(one)]
+        return sum(same) << 16 | len(same) - sum(same)
 
-    return _asked(count, folder) or 0
+    return divmod(_asked(count, folder) or 0, 1 << 16)
 
 
 def ruined(before: Path, after: Path, folder: Path) -> int:
