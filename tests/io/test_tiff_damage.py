@@ -223,6 +223,20 @@ def test_a_page_that_miscounts_its_samples_is_restored_where_they_are(
     np.testing.assert_array_equal(restored, 255 - array)
 
 
+def test_a_header_and_a_description_that_make_no_sense_are_refused(tmp_path: Path) -> None:
+    """SamplesPerPixel of page 6 is no number: tifffile cannot even list the pages."""
+    path = tmp_path / "s.tif"
+    tifffile.imwrite(path, movie((8, 64, 64)), **GRAY)
+    with tifffile.TiffFile(path) as file:
+        said, samples = file.pages.first.tags[270], file.pages[5].aspage().tags[277]
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, said.offset + 8, 1 << 24)
+    struct.pack_into("<H", data, samples.offset + 2, 7)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="does not fit its 8 pages"):
+        open_reader(path)
+
+
 @pytest.mark.parametrize(("images", "there"), [(8, 8), (12, 8)])
 def test_what_imagej_promises_is_compared_with_the_pages(
     images: int, there: int, tmp_path: Path

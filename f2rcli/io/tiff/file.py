@@ -84,7 +84,7 @@ class TiffStack(Stack):
         contradicted = counted > sum(series.frames for series in self.series)
         self._misfit = contradicted or (self._complained(MISFIT) and self._arrays is found)
         lists = self.described or self._chain.circular
-        self._unlisted = 0 if lists else unlisted_pages(self.file)
+        self._unlisted = 0 if lists else unlisted_pages(self.file, self._chain.pages)
         self.absent = [self._absent(number) for number in range(len(self._arrays))]
 
     @property

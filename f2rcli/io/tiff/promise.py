@@ -116,18 +116,21 @@ def _pages_like(file: tifffile.TiffFile, keyframe: Any, stop: int) -> list[Any]:
     return pages
 
 
-def unlisted_pages(file: tifffile.TiffFile) -> int:
+def unlisted_pages(file: tifffile.TiffFile, listed: int) -> int:
     """Headers of pages like the first that lie behind all listed ones: the list ends too early.
 
     Only files without a description need this. A header is told by its width and height.
     """
-    pages = list(file.pages)
-    first = pages[0].aspage()
+    pages = []
+    for index in range(listed):
+        with suppress(*DAMAGE):  # a header that is damaged itself
+            pages.append(file.pages[index])
+    first = file.pages.first
     width, height = (first.tags.get(code) for code in (256, 257))
     if width is None or height is None:
         return 0
     entry = height.offset - width.offset
-    last = max(pages, key=lambda page: page.offset).offset + width.offset - first.offset + 2 * entry
+    last = max((page.offset for page in pages), default=0) + width.offset - first.offset + 2 * entry
     handle = file.filehandle
     handle.seek(width.offset)
     wanted = handle.read(2 * entry)
