@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, replace
+from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -88,8 +89,9 @@ class Record:
         if not self.folder.exists():
             return Marks()
         try:
-            facts = parse_json(read_text(self.folder / "record.json", 1 << 24))
-            if facts["identity"] != self.identity:
+            told = parse_json(read_text(self.folder / "record.json", 1 << 24))
+            facts = told["facts"]
+            if told["digest"] != _digest(facts) or facts["identity"] != self.identity:
                 raise StaleError
             marks = Marks(facts["marks"], self._state(facts))
             self._entries = self.log.reopened(facts["frames"], facts["bytes"])
@@ -158,12 +160,13 @@ class Record:
         with replacing(path) as part:
             save_file(arrays, part)
         self.log.write(sync=True)
-        told = {
+        told: Facts = {
             "format": FORMAT, "identity": self.identity, "number": self._number,
             "state": file_digest(path), "frames": self.log.frames, "bytes": self.log.size,
             "ahead": list(self._sources), "marks": facts,
         }  # fmt: skip
-        write_text(self.folder / "record.json", json.dumps(told))
+        whole = {"digest": _digest(told), "facts": told}
+        write_text(self.folder / "record.json", json.dumps(whole))
         (self.folder / _state_name(self._number - 1)).unlink(missing_ok=True)
         if not self.kept:
             self._announce()
@@ -235,6 +238,10 @@ def identity_of(engine: Engine, read: ReadOptions, info: ClipInfo) -> Facts:
         "read": asdict(replace(read, strict=False)), "clip": repr(replace(info, name="", notes=())),
     }  # fmt: skip
     return dict(json.loads(json.dumps(facts, default=str)))
+
+
+def _digest(facts: Any) -> str:
+    return blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
 
 
 def _state_name(number: int) -> str:
