@@ -1,12 +1,14 @@
-"""Memory of `f2r denoise` on a large stack of pages that all differ.
+"""Memory of `f2r denoise` on a large stack of pages that all differ, or on a long clip.
 
     python benchmarks/memory.py [--gib 4] [--side 1024] [--strength 0] [--seconds 600]
+    python benchmarks/memory.py --clip 10000 [--seconds 1800]
 
 A BigTIFF of 16-bit pages, a scene that drifts under photon noise drawn afresh for every page, is
 made in --folder (a temporary one unless named; twice the size must fit) and removed afterwards. The
 command runs as a child; its resident memory is read from /proc once a second. A run is ended after
 `--seconds`: what counts is whether the curve has become flat, not the last page. `anonymous` is
 what the process holds itself; the rest is the program, libraries and pages of files in the cache.
+--clip: a film of so many frames of 48x32 instead, lossless, each with noise of its own.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
@@ -66,6 +69,22 @@ def write_stack(path: Path, gib: float, side: int) -> int:
         photometric="minisblack", metadata={"axes": "TYX"},
     )  # fmt: skip
     return count
+
+
+def write_clip(path: Path, count: int) -> None:
+    """A small film that drifts under noise, FFV1."""
+    rng = np.random.default_rng(0)
+    scene = np.kron(rng.integers(40, 200, (3, 80)), np.ones((16, 16)))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        for number in range(count):
+            start = number // 4 % 1024
+            noisy = scene[:32, start : start + 48] + rng.normal(0, 8, (32, 48))
+            picture = noisy.clip(0, 255).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="gray").reformat(format="yuv420p")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
 
 
 def watched(command: list[str], limit: float, every: float = 1.0) -> Run:
@@ -116,6 +135,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--gib", type=float, default=4)
+    parser.add_argument("--clip", type=int, default=0, help="frames of a film instead of a stack")
     parser.add_argument("--side", type=int, default=1024)
     parser.add_argument("--strength", type=float, default=1.0)
     parser.add_argument("--seconds", type=float, default=600, help="after which a run is ended")
@@ -123,10 +143,15 @@ def main() -> None:
     parser.add_argument("--folder", help="where there is room")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        source, target = Path(folder) / "large.tif", Path(folder) / "out.tif"
-        count = write_stack(source, given.gib, given.side)
-        size = source.stat().st_size
-        print(f"{size / 1e9:.2f} GB, {count} pages of {given.side}x{given.side}", flush=True)
+        suffix = ".mkv" if given.clip else ".tif"
+        source, target = Path(folder) / f"large{suffix}", Path(folder) / f"out{suffix}"
+        if given.clip:
+            write_clip(source, given.clip)
+            what = f"{given.clip} frames of 48x32"
+        else:
+            count = write_stack(source, given.gib, given.side)
+            what = f"{count} pages of {given.side}x{given.side}"
+        print(f"{source.stat().st_size / 1e9:.2f} GB, {what}", flush=True)
         run = watched(
             [sys.executable, "-m", "f2rcli", "denoise", str(source), "-o", str(target), "-q",
              "--strength", str(given.strength), "--threads", str(given.threads)],

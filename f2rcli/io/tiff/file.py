@@ -16,7 +16,14 @@ from f2rcli.io.ledger import count
 from f2rcli.io.tiff.axes import Series, check_series
 from f2rcli.io.tiff.chain import distinct_pages, follow
 from f2rcli.io.tiff.compression import compression_name
-from f2rcli.io.tiff.library import DAMAGE, opened, quiet_tifffile, unreadable
+from f2rcli.io.tiff.library import (
+    DAMAGE,
+    check_head,
+    one_piece,
+    opened,
+    quiet_tifffile,
+    unreadable,
+)
 from f2rcli.io.tiff.promise import as_promised, unlisted_pages
 from f2rcli.io.tiff.stack import Spot, Stack
 
@@ -46,7 +53,7 @@ class TiffStack(Stack):
         self.name = path.name
         self.path = path
         self.complaints: list[str] = []
-        _check_head(path)
+        check_head(path)
         self._chain = follow(path)
         try:
             with quiet_tifffile() as said:
@@ -180,22 +187,29 @@ class TiffStack(Stack):
         array, series = self._arrays[number], self.series[number]
         pages = array.pages
         share = max(1, prod(array.keyframe.shape) // series.picture)  # pictures per page
-        try:
-            with quiet_tifffile() as said:
-                page = pages[place // share]
-        except DAMAGE:
-            page = None
-        self.complaints += said
+        page, piece = self._page(pages, place // share)
         if page is None and array.dataoffset is not None:  # its samples may still be there
             page, share = array.keyframe, 0
         if page is None:
             return None
         path = Path(page.parent.filehandle.path)
         if share == 1:
-            return Spot(path, page, None, _one_piece(page))
+            return Spot(path, page, None, piece)
         if array.dataoffset is not None:
             return Spot(path, page, None, array.dataoffset + place * series.picture_bytes)
         return Spot(path, page, place % share)
+
+    def _page(self, pages: Any, index: int) -> tuple[Any, int | None]:
+        """A page, None where its header is damaged; and where its samples begin, if in one
+        piece."""
+        with quiet_tifffile() as said:
+            try:
+                page = pages[index]
+                piece = None if page is None else one_piece(page)
+            except DAMAGE:
+                page = piece = None
+        self.complaints += said
+        return page, piece
 
     def read(self, number: int, place: int) -> Plane:
         """See Stack."""
@@ -279,15 +293,6 @@ class TiffStack(Stack):
         self.file.close()
 
 
-def _one_piece(page: Any) -> int | None:
-    """Where all samples of a page begin that are stored as they are, in one piece.
-
-    Such a piece is as long as its samples, whatever the page says of its length.
-    """
-    whole = page.keyframe.is_final and len(page.dataoffsets) == 1
-    return int(page.dataoffsets[0]) or None if whole else None
-
-
 def _is_preview(array: Any) -> bool:
     """Whether an array is a small copy for display: an LSM's thumbnails, a slide's overviews."""
     named = array.kind == "qpi" and array.name in ("Thumbnail", "Macro", "Label")
@@ -304,15 +309,3 @@ def _number(value: Any) -> float | None:
         return float(value)
     except (TypeError, ValueError):
         return None
-
-
-def _check_head(path: Path) -> None:
-    try:
-        with path.open("rb") as handle:
-            head = handle.read(4)
-    except OSError as error:
-        raise InputError(f"{path.name}: {error.strerror}.", hint="Check the path.") from error
-    if not head:
-        raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy or record it again.")
-    if head[:2] not in (b"II", b"MM", b"EP"):
-        raise InputError(f"{path.name}: is not a TIFF file.", hint="Check that the file is whole.")

@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import tifffile
@@ -49,6 +50,28 @@ def opened(page: Any) -> Iterator[None]:
     finally:
         if closed:
             handle.close()
+
+
+def check_head(path: Path) -> None:
+    """Refuse what is no TIFF file by its first bytes. Raises InputError."""
+    try:
+        with path.open("rb") as handle:
+            head = handle.read(4)
+    except OSError as error:
+        raise InputError(f"{path.name}: {error.strerror}.", hint="Check the path.") from error
+    if not head:
+        raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy or record it again.")
+    if head[:2] not in (b"II", b"MM", b"EP"):
+        raise InputError(f"{path.name}: is not a TIFF file.", hint="Check that the file is whole.")
+
+
+def one_piece(page: Any) -> int | None:
+    """Where all samples of a page begin that are stored as they are, in one piece.
+
+    Such a piece is as long as its samples, whatever the page says of its length.
+    """
+    whole = page.keyframe.is_final and len(page.dataoffsets) == 1
+    return int(page.dataoffsets[0]) or None if whole else None
 
 
 def unreadable(name: str, error: BaseException) -> InputError:

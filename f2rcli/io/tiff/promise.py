@@ -123,7 +123,7 @@ def unlisted_pages(file: tifffile.TiffFile, listed: int) -> int:
     """
     pages = []
     for index in range(listed):
-        with suppress(*DAMAGE):  # a header that is damaged itself
+        with quiet_tifffile(), suppress(*DAMAGE):  # a header that is damaged itself
             pages.append(file.pages[index])
     first = file.pages.first
     width, height = (first.tags.get(code) for code in (256, 257))
