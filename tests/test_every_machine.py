@@ -4,6 +4,7 @@ import ast
 import importlib
 import os
 import pkgutil
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import f2rcli
 from f2rcli import machine
 from f2rcli.cli.app import run
 from f2rcli.errors import EXIT_OK
+from tests.cli.conftest import write_clip
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "noisy_path.mp4"
 LINUX_MODULES = ("fcntl", "resource", "pwd", "grp", "termios")
@@ -24,11 +26,13 @@ LINUX_CALLS = {
     "sched_getaffinity", "sched_setaffinity", "sched_getscheduler", "sched_setscheduler",
     "sched_param", "SCHED_OTHER", "sysconf", "fork", "getuid", "geteuid", "killpg", "setsid",
     "mkfifo", "statvfs", "posix_fadvise", "posix_fallocate", "sendfile", "memfd_create",
-    "O_NOFOLLOW", "O_NONBLOCK", "O_DIRECTORY", "WNOHANG",
+    "O_NOFOLLOW", "O_NONBLOCK", "O_DIRECTORY", "O_CLOEXEC", "WNOHANG", "pidfd_open", "setpgid",
+    "getpgid", "nice", "getpriority", "setpriority", "getloadavg", "chown", "pread", "pwrite",
+    "posix_spawn", "copy_file_range", "eventfd", "wait4", "fork_exec",
 }  # fmt: skip
 LINUX_SIGNALS = {
     "SIGHUP", "SIGKILL", "SIGPIPE", "SIGALRM", "SIGUSR1", "setitimer", "pthread_sigmask",
-    "pthread_kill", "sigwait",
+    "pthread_kill", "sigwait", "pidfd_send_signal", "SIGXCPU", "SIGXFSZ", "SIGCHLD",
 }  # fmt: skip
 GUARDED = {  # which ask first, or are used by those only that have asked
     "io/ffmpeg/scheduling.py", "batch/warm.py", "cli/nursery.py",
@@ -38,12 +42,14 @@ GUARDED = {  # which ask first, or are used by those only that have asked
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:  # made before
     """This machine without what only Linux has."""
+    free = shutil.disk_usage(tmp_path)
     for name in LINUX_MODULES:
         monkeypatch.setitem(sys.modules, name, None)  # importing it fails
     for holder, names in ((os, LINUX_CALLS), (signal, LINUX_SIGNALS)):
         for name in names:
             monkeypatch.delattr(holder, name, raising=False)
     monkeypatch.setattr(machine, "_windows_memory", lambda: 8 << 30)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)  # asks Windows itself there
 
 
 @pytest.fixture
@@ -82,6 +88,37 @@ def test_a_clip_is_denoised_without_what_only_linux_has(
     code = run(["denoise", str(EXAMPLE), "-o", str(out), "--frames", "2", *tile])
     assert code == EXIT_OK, capfd.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+SHORT = [
+    word for stage in ("coarse", "fusion") for setting in ("steps=1", "crop=32", "batch=1")
+    for word in ("--stage", f"{stage}.{setting}")
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize(
+    ("words", "out"),
+    [
+        (["denoise", "clips", "-o", "out", "--jobs", "1"], "out/a.mp4"),
+        (["eval", "--clean", "clips/a.mp4", "--noise", "gaussian:20", "--methods", "none",
+          "--csv", "out.csv"], "out.csv"),
+        (["train", "clips/a.mp4", "-o", "my.safetensors", "--inputs-are-clean", "--noise",
+          "gaussian:20", "--recipe", "supervised", *SHORT], "my.safetensors"),
+    ],
+    ids=["batch", "eval", "train"],
+)  # fmt: skip
+def test_so_are_folders_and_training_and_evaluation(
+    words: list[str], out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clips").mkdir()
+    write_clip(tmp_path / "clips" / "a.mp4", 8)
+    code = run(words)
+    assert code == EXIT_OK, capfd.readouterr().err
+    assert (tmp_path / out).stat().st_size
 
 
 def test_names_that_only_linux_has_are_asked_for_first() -> None:
