@@ -1,4 +1,4 @@
-"""Tensors that pretend to be on a GPU: their data stays here, their `device` says cuda.
+"""Tensors that pretend to be on a GPU: their data stays here, their `device` says cuda or mps.
 
 Mixing them with tensors that do not pretend raises as CUDA would, and so does `.numpy()`. Every
 copy between the two is counted with its number of elements. Work that CUDA itself does (autocast,
@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-CUDA = torch.device("cuda")
 ASKING = ("item", "tolist", "__float__", "__bool__", "__int__", "__index__")
 
 
@@ -31,8 +30,10 @@ class Move(NamedTuple):
 
 @dataclass
 class PretendGpu(TorchFunctionMode):
-    """Within it `device='cuda'` works, and `moves` lists what went back and forth."""
+    """Within it `device='cuda'`, or what `kind` says, works, and `moves` lists what went back and
+    forth. As Apple's, a device of kind mps knows no float64."""
 
+    kind: str = "cuda"
     moves: list[Move] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -58,21 +59,31 @@ class PretendGpu(TorchFunctionMode):
                 if name == "new_tensor" and there:
                     self.moves.append(Move("up", 1, args[0].dtype))
                 return _tagged(func(*args, **kwargs)) if there else func(*args, **kwargs)
-            if _is_cuda(kwargs.get("device")):
+            if self._means(kwargs.get("device")):
                 kwargs.pop("device")
-                made = func(*args, **kwargs)
+                made = self._held(func(*args, **kwargs))
                 if name in ("tensor", "as_tensor"):
                     self._count("up", made)
                 return _tagged(made)
             if there and not name.startswith("_"):
                 self._check(name, tensors)
             made = func(*args, **kwargs)
-            return _tagged(made) if there else made
+            return _tagged(self._held(made)) if there else made
+
+    def _means(self, device: Any) -> bool:
+        return device is not None and torch.device(device).type == self.kind
+
+    def _held(self, made: Any) -> Any:
+        """What the device can hold. Raises TypeError, as MPS does."""
+        for one in _leaves(made):
+            if self.kind == "mps" and one.dtype is torch.float64:
+                raise TypeError("the MPS framework doesn't support float64")
+        return made
 
     def _attribute(self, func: Any, args: Any, kwargs: Any, there: bool) -> Any:
         which = getattr(getattr(func, "__self__", None), "__name__", "")
         if there and which in ("device", "is_cuda"):
-            return CUDA if which == "device" else True
+            return torch.device(self.kind) if which == "device" else self.kind == "cuda"
         made = func(*args, **kwargs)
         return _tagged(made) if there else made
 
@@ -87,13 +98,13 @@ class PretendGpu(TorchFunctionMode):
             elif isinstance(one, torch.dtype):
                 kind = one
             elif isinstance(one, Tensor):
-                target, kind = ("cuda" if isinstance(one, There) else "cpu"), one.dtype
+                target, kind = (self.kind if isinstance(one, There) else "cpu"), one.dtype
         order = kwargs.get("memory_format") or torch.preserve_format
         made = _plain(source).to(kind or source.dtype, memory_format=order)
-        goes = there if target is None else _is_cuda(target)
+        goes = there if target is None else self._means(target)
         if goes != there:
             self._count("up" if goes else "down", made)
-        return made.as_subclass(There) if goes else made
+        return self._held(made).as_subclass(There) if goes else made
 
     def _check(self, name: str, tensors: list[Tensor]) -> None:
         strangers = [
@@ -108,10 +119,6 @@ class PretendGpu(TorchFunctionMode):
 
     def _count(self, way: str, tensor: Tensor) -> None:
         self.moves.append(Move(way, tensor.numel(), tensor.dtype))
-
-
-def _is_cuda(device: Any) -> bool:
-    return device is not None and torch.device(device).type == "cuda"
 
 
 def _plain(tensor: Tensor) -> Tensor:

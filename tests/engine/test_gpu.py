@@ -169,8 +169,13 @@ def test_whole_clips_come_out_as_good_as_with_opencv() -> None:
     assert reached[1] > reached[0] - 0.1
 
 
-@pytest.fixture
-def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendGpu]:
+@pytest.fixture(params=["cuda"])
+def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendGpu]:
+    if request.param == "mps":
+        monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
+        with PretendGpu("mps") as mode:
+            yield mode
+        return
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (1 << 36, 1 << 37))
@@ -198,6 +203,7 @@ def test_a_frame_goes_up_once_and_comes_down_once_and_nothing_else_moves(gpu: Pr
         assert sum(move.elements for move in moves) - 2 * samples <= 10
 
 
+@pytest.mark.parametrize("gpu", ["cuda", "mps"], indirect=True)
 @pytest.mark.parametrize("levels", [None, (0.0, 13000.0)])
 def test_no_step_mixes_devices_where_the_noise_is_measured(
     gpu: PretendGpu, levels: tuple[float, float] | None
@@ -206,7 +212,8 @@ def test_no_step_mixes_devices_where_the_noise_is_measured(
     layout = replace(GRAY16, levels=levels)
     codes = [(50 * frame.planes[0]).astype(np.uint16) for frame in noisy_clip(6, height=48)]
     frames = [Frame(planes=(plane,), layout=layout) for plane in codes]
-    engine = engine_for(frames, device="cuda", precision="fp32")
+    engine = engine_for(frames, device="auto" if gpu.kind == "mps" else "cuda", precision="fp32")
+    assert engine.device == gpu.kind
     assert len(list(denoise_stream(iter(frames), info_of(frames), engine))) == 6
     assert engine.noise is not None
 
