@@ -1,7 +1,7 @@
 """f2r under torture: damaged files, kills at any moment, no room on the disk.
 
     python benchmarks/torture [--mutants 500] [--kinds usual] [--cuts 99] [--kills 50]
-        [--jobs denoise train ...] [--full 99] [--seed 0] [--first 0] [--minutes 30]
+        [--jobs denoise train ...] [--full 99] [--space 4 1] [--seed 0] [--first 0] [--minutes 30]
         [--json OUT.json]
 
 Mutants of small files of many kinds go through the whole command in forked children under limits of
@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -29,12 +30,12 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads do not survive a fork
 
 import numpy as np
-from children import Ended, command, forked
+from children import Ended, command, forked, limit_space
 from judges import frames, lossless, ruined, untouched
-from kills import jobs, killed
+from kills import SLOWEST, jobs, killed
 from more import CLIP, more, prepare
 from mutants import mutant
-from seeds import MEASURE, TELL, Seed, usual
+from seeds import MEASURE, TELL, Seed, film, usual
 
 MEASURED = 4  # of so many mutants the noise of one is measured
 LOADED = ("f2rcli.engine.stream", "f2rcli.methods.f2r")
@@ -59,6 +60,9 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50, help="of every job")
     parser.add_argument("--jobs", nargs="*", help="what is killed (default: everything)")
     parser.add_argument("--full", type=int, default=99, help="kinds that find no room")
+    parser.add_argument(
+        "--space", type=float, nargs="*", default=(), help="GiB of addresses for a 1080p film"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="mutant and kill to begin with")
     parser.add_argument(
@@ -78,9 +82,13 @@ def main() -> int:
         cut = _cuts(seeds, room, given)
         kills = _kills(room, given)
         full = _full(seeds[: given.full], room)
-    for title, counts in (("mutants", found), ("cuts", cut), ("kills", kills), ("no room", full)):
-        _print(title, counts)
-    everything = {"mutants": found, "cuts": cut, "kills": kills, "no room": full}
+        space = _film(room, given.space)
+    everything = {
+        "mutants": found, "cuts": cut, "kills": kills, "no room": full, "address space": space,
+    }  # fmt: skip
+    for title, counts in everything.items():
+        if counts:
+            _print(title, counts)
     if given.json:
         plain = {title: {" ".join(k): n for k, n in c.items()} for title, c in everything.items()}
         given.json.write_text(json.dumps(plain, indent=1))
@@ -245,6 +253,30 @@ def _full(seeds: list[Seed], room: Path) -> Counter[tuple[str, str]]:
             elif set(folder.iterdir()) - listed:
                 kind = "left behind"
             counts[f"{most} B", kind] += 1
+    return counts
+
+
+def _film(room: Path, spaces: Sequence[float]) -> Counter[tuple[str, str]]:
+    """Two frames of 1920x1080 in so many GiB of addresses: done, or too little is said to be so."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for space in spaces:
+        folder = room.parent / "work"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        forked(lambda at=folder / "film.y4m": film(at), folder)
+        words = ["denoise", "film.y4m", "-o", "out.mkv", "--frames", "2", "--threads", "1"]
+        ended = command(words, folder, ready=lambda most=space: limit_space(most), most=SLOWEST)
+        errors = [line for line in ended.words.splitlines() if line.startswith("error: ")]
+        kind = {70: "exit 70"}.get(ended.code, "crash" if ended.code < 0 else "no error line")
+        if ended.hung:
+            kind = "hang"
+        elif ended.code == 0:
+            kind = "done" if frames(folder / "out.mkv", folder) == 2 else "short, untold"
+        elif errors == ["error: not enough memory."] and not (folder / "out.mkv").exists():
+            kind = "clean error"
+        if kind not in ("done", "clean error"):
+            print(f"{kind} in {space} GiB: {ended.words[-500:]}", file=sys.stderr)
+        counts[f"{space:g} GiB", kind] += 1
     return counts
 
 

@@ -114,6 +114,12 @@ def _child(work: Callable[[], int], folder: Path, out: Path, err: Path) -> int:
     return code
 
 
+def limit_space(gib: float) -> None:
+    """From now on this process may have so much address space."""
+    most = int(gib * (1 << 30))
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
 def _wait(child: int, until: float) -> int | None:
     """The status of a child that ended in time."""
     while time.monotonic() < until:

@@ -101,6 +101,22 @@ def video(path: Path, encoder: str, form: str, frames: int = FRAMES) -> None:
         container.mux(stream.encode(None))
 
 
+def film(path: Path) -> int:
+    """Seven frames of 1920x1080."""
+    rng = np.random.default_rng(3)
+    ramp = np.add.outer(np.arange(1080), np.arange(1920)) // 8
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("rawvideo", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 1920, 1080, "yuv420p"
+        for index in range(7):
+            noisy = (ramp + 4 * index) % 200 + 20 + rng.normal(0, 8, ramp.shape)
+            picture = noisy.clip(0, 255).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="gray").reformat(format="yuv420p")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return 0
+
+
 def _stack(path: Path, **options: object) -> None:
     values = pictures().astype(np.uint16) * 8
     tifffile.imwrite(path, values, **options)  # type: ignore[arg-type]
