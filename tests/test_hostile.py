@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,20 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from f2rcli import methods, weights
+from f2rcli.batch.records import Record as BatchRecord
 from f2rcli.batch.records import Records
 from f2rcli.batch.report import check_report
+from f2rcli.cli.app import run
 from f2rcli.cli.options.run_file import read_table
 from f2rcli.documents import LARGEST
-from f2rcli.errors import ConfigError, F2RError, OutputError, WeightsError
+from f2rcli.errors import (
+    EXIT_BUG,
+    EXIT_OK,
+    ConfigError,
+    F2RError,
+    OutputError,
+    WeightsError,
+)
 from f2rcli.header import Header
 from f2rcli.machine import MOST_THREADS, asked_threads
 from f2rcli.models.layers import padded
@@ -102,6 +112,42 @@ def test_run_files_that_are_no_settings(tmp_path: Path, text: str) -> None:
             read(path)
 
 
+OPTIONS = [
+    "adapt", "axes", "codec", "config", "crf", "device", "encoder_opt", "frames", "inputs", "like",
+    "method", "noise", "overwrite", "pattern", "preset", "preview", "report", "resume", "series",
+    "sigma", "source", "start", "stage", "strength", "threads", "tile", "weights", "unknown",
+]  # fmt: skip
+
+
+def as_toml(value: Any) -> str:
+    """A value as TOML writes it."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(k)} = {as_toml(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(as_toml, value)) + "]"
+    return '""' if value is None else repr(value) if isinstance(value, float) else json.dumps(value)
+
+
+@settings(FEW, max_examples=15)
+@given(table=st.dictionaries(st.sampled_from(OPTIONS), VALUES, max_size=4))
+def test_a_run_file_of_any_options_is_no_bug(tmp_path: Path, table: dict[str, Any]) -> None:
+    path = tmp_path / "run.toml"
+    text = "\n".join(f"{key} = {as_toml(value)}" for key, value in table.items())
+    path.write_text(text, encoding="utf-8", errors="replace")
+    assert run(["denoise", str(tmp_path / "none.mp4"), "--config", str(path)]) != EXIT_BUG
+
+
+@FEW
+@given(name=st.text(st.characters(exclude_characters="\0/", exclude_categories=["Cs"])))
+def test_any_name_may_be_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    raw = os.fsdecode(name.encode()[:200] + b"\xff")  # need not be text
+    for given_name in (f"n{name[:60]}.mp4", f"n{raw}.tif", f"n{name}"):
+        assert run(["info", given_name]) not in (EXIT_OK, EXIT_BUG)
+
+
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero here")
 def test_a_run_file_without_end_is_not_read_to_it() -> None:
     with pytest.raises(ConfigError, match="more than"):
@@ -118,6 +164,21 @@ def test_records_and_reports_that_nobody_wrote(tmp_path: Path, text: str) -> Non
     report.write_text(text)
     with pytest.raises(OutputError, match="not a report of f2r"):
         check_report(report)
+
+
+@FEW
+@given(changes=st.dictionaries(st.sampled_from([*BatchRecord.__slots__, "format"]), VALUES))
+def test_a_record_of_anything_is_one_of_ours_or_none(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    content = {"digest": "0" * 64, "stamp": "1"}
+    whole = {"format": 1, "source": "a", "target": "b", "settings": "c", "content": content}
+    records = Records(tmp_path)
+    records.prepare()
+    records._path(Path("a.mp4")).write_text(json.dumps(whole | changes))
+    found = records.find(Path("a.mp4"))
+    assert found is None or all(isinstance(x, str) for x in (found.source, found.made))
+    assert found is None or isinstance(found.facts, dict)
 
 
 @FEW

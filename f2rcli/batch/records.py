@@ -13,9 +13,9 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, get_origin
 
 from f2rcli.batch.scan import is_special
 from f2rcli.documents import parse_json, read_text
@@ -73,10 +73,11 @@ class Records:
     def find(self, place: PurePath) -> Record | None:
         """The record of a place; None where there is none, or none that can be read."""
         try:
-            fields = parse_json(read_text(self._path(place)))
-            if fields["format"] != FORMAT:
+            told = parse_json(read_text(self._path(place)))
+            if told["format"] != FORMAT:
                 return None
-            return Record(**fields | {"content": Content(**fields["content"])})
+            record = Record(**told | {"content": Content(**told["content"])})
+            return record if _typed(record) and _typed(record.content) else None
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
@@ -114,6 +115,12 @@ class Records:
     def _path(self, place: PurePath) -> Path:
         name = hashlib.sha256(os.fsencode(place.as_posix())).hexdigest()[:32]
         return self.folder / f"{name}.json"
+
+
+def _typed(told: Record | Content) -> bool:
+    """Whether each field holds what its annotation says."""
+    kinds: dict[str, Any] = {f.name: get_origin(f.type) or f.type for f in fields(told)}
+    return all(isinstance(getattr(told, name), kind) for name, kind in kinds.items())
 
 
 def _try_claim(path: Path) -> int | None:
