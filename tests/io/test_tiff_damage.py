@@ -223,6 +223,21 @@ def test_a_page_that_miscounts_its_samples_is_restored_where_they_are(
     np.testing.assert_array_equal(restored, 255 - array)
 
 
+def test_a_compressed_page_that_claims_more_than_the_file_has_is_restored(tmp_path: Path) -> None:
+    path, target, array = tmp_path / "s.tif", tmp_path / "o.tif", movie((6, 64, 64))
+    tifffile.imwrite(path, array, **GRAY, compression="zlib")
+    with tifffile.TiffFile(path) as file:
+        place = file.pages[2].aspage().tags[279].valueoffset
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, place, 1 << 20)
+    path.write_bytes(data)
+    with open_reader(path) as reader, open_writer(reader, plan_output(reader, target)) as writer:
+        for frame in reader:
+            noise = np.random.default_rng(frame.pts).integers(0, 9, (64, 64), np.uint16)
+            writer.write(replace(frame, planes=(frame.planes[0] + noise,)))  # takes more bytes
+        assert writer.finish().frames == 6
+
+
 def test_a_header_and_a_description_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     """SamplesPerPixel of page 6 is no number: tifffile cannot even list the pages."""
     path = tmp_path / "s.tif"

@@ -105,9 +105,10 @@ class PatchedFile:
                 hint="Save it again as a plain TIFF first.",
             )
         offset = self._read_tag(page, offsets, index)
-        if len(data) > self._read_tag(page, counts, index) or not offset:
-            self._handle.seek(0, 2)
-            offset = -(-max(self._handle.tell(), self._beyond) // 8) * 8
+        room = self._read_tag(page, counts, index)
+        end = self._handle.seek(0, 2)
+        if len(data) > room or not offset or offset + room > end:
+            offset = -(-max(end, self._beyond) // 8) * 8
             self._write_tag(page, offsets, index, offset)
         self._write(offset, data)
         self._write_tag(page, counts, index, len(data))
