@@ -111,13 +111,20 @@ class Nursery:
                 begun.callback(os.close, end)
             with theirs, self._lock:
                 try:
-                    socket.send_fds(self._started(), [json.dumps(list(arguments)).encode()], given)
+                    self._ask(json.dumps(list(arguments)).encode(), given)
                 finally:
                     for end in (input_end, output_end):
                         os.close(end)
             child = WarmChild(ours, stdin, stdout)
             begun.pop_all()
         return child
+
+    def _ask(self, words: bytes, given: Sequence[int]) -> None:
+        try:
+            socket.send_fds(self._started(), [words], given)
+        except BrokenPipeError:  # it was killed, a moment ago
+            self.close()
+            socket.send_fds(self._started(), [words], given)
 
     def _started(self) -> socket.socket:
         if self._process is not None and self._process.poll() is not None:
