@@ -19,6 +19,9 @@ from f2rcli.noise.planes import PlaneNoise, planes_of
 from f2rcli.window import Window
 
 
+STILL = 0.9  # of a clip's texture: what a method loses there shows in every frame, see `Steady`
+
+
 class Probe(NamedTuple):
     """Asks a method how it answers to noise, now and then, where the noise is faint."""
 
@@ -30,7 +33,8 @@ class Probe(NamedTuple):
         """What is to be learnt of a stream that begins; None where nothing is."""
         fits = isinstance(self.method, Following) and self.engine.resident is None
         contract = self.engine.settings.contract and self.noise.planes is not None
-        return Shrinkage(self.noise.texture) if fits and contract and self.noise.weak else None
+        asks = fits and contract and self.noise.weak and self.noise.still < STILL
+        return Shrinkage(self.noise.texture) if asks else None
 
     def due(self, view: Window[Prepared], shrinkage: Shrinkage | None) -> bool:
         """Whether to ask on this window's centre: on the first, on the first with as many frames

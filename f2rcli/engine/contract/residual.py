@@ -92,7 +92,8 @@ def under_contract(
     centre = planes_of(frame)
     removed = [-plane for plane in changes_of(frame, change[0].cpu().numpy())]
     if beside.shrinkage is not None:
-        removed = _shrunk(frame, removed, noise, beside.shrinkage)
+        still = beside.steady.counts if isinstance(beside.steady, Steady) else []
+        removed = _shrunk(frame, removed, noise, beside.shrinkage, still)
     quiet = _quiet(centre, beside)
     chroma = frame.layout.family is Family.YUV
     shifts, factor = _clipped(frame, picture, change, model, noise, centre, quiet)
@@ -133,14 +134,22 @@ def levels_of(frame: Frame, removed: list[Real], noise: PlaneNoise) -> list[Real
 
 
 def _shrunk(
-    frame: Frame, removed: list[Real], noise: PlaneNoise, shrinkage: Shrinkage
+    frame: Frame,
+    removed: list[Real],
+    noise: PlaneNoise,
+    shrinkage: Shrinkage,
+    still: Sequence[Real],
 ) -> list[Real]:
-    """What is removed, as far as it follows noise."""
-    levels = levels_of(frame, removed, noise)
-    return [
-        shrinkage.shrunk(index, taken, np.square(level))
-        for index, (taken, level) in enumerate(zip(removed, levels, strict=True))
-    ]
+    """What is removed, as far as it follows noise. Where places have stood `still` for some frames,
+    what they lose shows in all of them, and is given back as such."""
+    shrunk = []
+    for index, level in enumerate(levels_of(frame, removed, noise)):
+        taken = removed[index]
+        less = shrinkage.shrunk(index, taken, np.square(level))
+        if index < len(still) and still[index].shape == taken.shape:
+            less = taken + (less - taken) / still[index]
+        shrunk.append(less)
+    return shrunk
 
 
 def _calmed(

@@ -97,6 +97,7 @@ class NoiseTracker:
         self.measured: NoiseModel | None = None
         self.known: PlaneNoise | None = None
         self.texture = 0.0  # see Opening
+        self.still = 0.0  # share of the opening's texture that does not move
         self.space: VarianceStabiliser | None = None
         if engine.settings.sigma is not None:
             channels = engine.weights.header.channels
@@ -163,6 +164,7 @@ class NoiseTracker:
         if not found.compared:
             self.engine.note("too few frames to compare: noise estimated from single frames")
         self.texture = found.texture(self.layout)
+        self.still = found.bounds[0].still if found.bounds else 0.0
         self.know(found.model, found.planes)
         if hardly_any(found.model, self.layout):
             self.engine.note(NOTHING_TO_DO)
