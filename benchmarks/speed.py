@@ -129,10 +129,10 @@ def stage_rows(clip: Path, size: str) -> Iterator[str]:
 
     top = roof()
     yield (
-        f"roof of one thread: {top.gmac_per_second:.0f} GMAC/s (3x3 convolution, 64 channels), "
+        f"limits of one thread: {top.gmac_per_second:.0f} GMAC/s (3x3 convolution, 64 channels), "
         f"{top.gigabytes_per_second:.0f} GB/s (copy)"
     )
-    yield f"\n| stage, {size} | CPU-ms | GMAC | GMAC/s | of the roof | GB/s | of the roof |"
+    yield f"\n| stage, {size} | CPU-ms | GMAC | GMAC/s | of the limit | GB/s | of the limit |"
     yield "|---|---|---|---|---|---|---|"
     opening, steady = stage_costs(clip)
     total = Cost(*(sum(column) for column in zip(*steady.values(), strict=True)))
