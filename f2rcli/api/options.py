@@ -46,7 +46,8 @@ class Options(EngineSettings):
         "lanes (default: where the shape or the file leaves no doubt).",
     )  # fmt: skip
     series: str | None = setting(
-        None, "Of a stack's file that holds several: a number from 1, a name, or all; files only."
+        None,
+        "Which series of a file with several: a number from 1, a name, or all; files only.",
     )
     levels: tuple[float, float] | None = setting(
         None, "The values that networks see as black and white (default: measured)."

@@ -44,7 +44,9 @@ class Ended:
         if self.code < 0:
             return f"its process {_fate(-self.code)}."
         last = self.stderr.strip().splitlines()
-        return f"its process ended with code {self.code}: {last[-1] if last else 'no word why'}."
+        return (
+            f"its process ended with code {self.code}: {last[-1] if last else 'no reason given'}."
+        )
 
 
 def _fate(number: int) -> str:

@@ -91,7 +91,7 @@ class _Walker:
             if path.resolve() in self.seen:
                 if path.is_symlink():
                     self.found.remarks.append(
-                        f"{path}: leads to a folder that is looked into already; left out"
+                        f"{path}: links to a folder that is already included; skipped"
                     )
                 continue
             self.seen.add(path.resolve())
@@ -118,7 +118,7 @@ class _Walker:
             self.found.unreadable.append((folder, error.strerror or str(error)))
             return
         self.found.remarks += [
-            f"{path}: is a pipe or a device, not a file; left out"
+            f"{path}: is a pipe or a device, not a file; skipped"
             for path in paths
             if is_special(path) and self.choice.wants(path, place / path.name)
         ]

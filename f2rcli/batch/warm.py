@@ -37,7 +37,7 @@ class WarmChild:
         self._lock = threading.Lock()
         word = answers.recv(LARGEST)
         if not word:
-            raise ChildProcessError("the process that children are forked from did not begin")
+            raise ChildProcessError("the process that forks the children did not start")
         self._handle = _handle_of(json.loads(word))
         self.stdin, self.stdout = os.fdopen(stdin, "wb"), os.fdopen(stdout, "rb")
 

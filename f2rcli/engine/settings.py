@@ -19,8 +19,8 @@ class EngineSettings:
 
     strength: float = setting(
         1.0,
-        "1 removes the measured noise, less keeps grain, 0 changes nothing; above 1 the noise is "
-        "taken to be that many times stronger, up to 4.",
+        "1 removes the measured noise, less keeps grain, 0 changes nothing; above 1, up to 4, "
+        "f2r assumes noise that many times stronger.",
         metavar="S", group=PICTURE, low=0, high=4,
     )  # fmt: skip
     luma_strength: float | None = setting(

@@ -155,7 +155,7 @@ def restore_stream(
     mark.end()
     if count < method.length:
         few = f"{count} different frame{'s'[: count != 1]}"
-        engine.note(f"{few}, though windows hold {method.length}: less is taken out")
+        engine.note(f"{few}, though windows hold {method.length}: less noise is removed")
 
 
 def _wanted(copies: list[Frame]) -> list[Frame]:

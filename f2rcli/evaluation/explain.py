@@ -91,7 +91,7 @@ def explain(
     if not (0 <= x < width and 0 <= y < height):
         raise InputError(
             f"pixel {x},{y}: outside the picture.",
-            hint=f"It is {width} x {height}; counting begins with 0,0 in the upper left.",
+            hint=f"It is {width} x {height}; 0,0 is the upper left.",
         )
     left, top = (_corner(place, size) for place, size in ((x, width), (y, height)))
     rows, columns = slice(top, top + SIDE + STEP), slice(left, left + SIDE + STEP)

@@ -19,7 +19,7 @@ from f2rcli.settings import check, clock, pairs, setting
 
 FieldMode = Literal["auto", "on", "off"]  # interlaced: as the file says, always, never
 FAMILIES = ("h264", "hevc", "av1", "vp9", "ffv1", "prores", "mjpeg")  # of codecs
-SPAN, ENCODING, RUN = "Which part", "Encoding", "Run"  # headings in --help
+SPAN, ENCODING, RUN = "Selection", "Encoding", "Run"  # headings in --help
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class ReadOptions:
         "the file says).", metavar="TZCYX", group=SPAN,
     )  # fmt: skip
     series: str | None = setting(
-        None, "Of a stack's several series one, by number from 1 or name; or all, even if unlike.",
+        None, "Which series of a file with several: a number from 1, a name, or all.",
         metavar="N|NAME", group=SPAN,
     )  # fmt: skip
     start: float | None = setting(
@@ -86,7 +86,7 @@ class WriteOptions:
         metavar="K=V", group=ENCODING, typed=list[str], parse=pairs,
     )  # fmt: skip
     lossless: bool = setting(
-        False, "FFV1, in every format.", flags=("--lossless/--lossy",), group=ENCODING
+        False, "Encode as FFV1, without loss.", flags=("--lossless/--lossy",), group=ENCODING
     )
     format: str | None = setting(
         None, "Camera raw: files to write into a folder (default: as the input).",
@@ -104,7 +104,7 @@ class WriteOptions:
     overwrite: bool = setting(False, "Replace OUTPUT.", group=RUN)
     provenance: bool = setting(
         True,
-        "Metadata on how a video or PNG was made.",
+        "Store in a video or PNG how it was made.",
         flags=("--provenance/--no-provenance",),
         group=RUN,
     )

@@ -115,11 +115,11 @@ class NoiseReport:
         if max(sum(self.model.sigma) / len(self.model.sigma), self.shared / 2) < HARDLY_ANY:
             first: tuple[str, ...] = (f"{NOTHING_TO_DO}.", "there is nothing to train on.")
         elif not self.noisy:
-            first = ("hardly any noise: there is nothing to take out or to train on.",)
+            first = ("hardly any noise: there is nothing to remove or to train on.",)
         else:
             first = tuple(sentence for sentence in self._sentences() if sentence)
         if self.lines is not None:
-            first = (*first, "lines and bands are taken out before all else; sigma is without.")
+            first = (*first, "lines and bands are removed first; sigma does not include them.")
         return first if self.blocking is None else (*first, f"{self.blocking.words()}.")
 
     def _sentences(self) -> tuple[str, ...]:
@@ -129,11 +129,11 @@ class NoiseReport:
             ""
             if self.separate or self.spectrum is None
             else "channels share noise, as in video stored as luma and chroma.",
-            "whether frames share noise could not be seen."
+            "whether frames share noise could not be measured."
             if unseen
             else "frames are independent: training on this clip alone is sound."
             if self.independent
-            else "frames repeat each other's noise: how strong it is cannot be told."
+            else "frames repeat each other's noise: its strength cannot be measured."
             if self.shared > sum(self.model.sigma) / len(self.model.sigma)
             else "frames share noise: training on this clip alone would learn it as scene.",
             f"{100 * (self.black + self.white_rail):.0f} % of the samples are clipped."
@@ -238,9 +238,9 @@ def _doubtful(model: NoiseModel, doubts: Doubts, reasons: list[str]) -> list[flo
     textured = TEXTURE * max(0.0, 1 - doubts.flat / FLAT_ENOUGH) ** 0.5
     hidden = 1 - max(0.0, 1 - (textured / sigma) ** 2) ** 0.5  # of sigma, what texture may be
     if hidden > HIDDEN:
-        reasons.append("hardly a place without texture")
+        reasons.append("hardly any place without texture")
     elif doubts.gap > UNLIKE:
-        reasons.append("texture, told apart by what changes from frame to frame")
+        reasons.append("texture, distinguished by what changes from frame to frame")
     if doubts.clipped > RAILED:
         reasons.append("part of the picture is clipped")
     if not doubts.bounded:

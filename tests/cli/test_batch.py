@@ -162,7 +162,7 @@ def test_a_killed_batch_leaves_no_half_files_and_goes_on_where_it_was(
     if number != signal.SIGKILL:
         assert done.code == (EXIT_INTERRUPTED if number == signal.SIGINT else 143), done.err
         assert statuses(out)["a.mkv"] == "done"
-        assert "the same command goes on" in done.err
+        assert "the same command continues" in done.err
     assert f2r("denoise", tree, "-o", out).code == EXIT_OK
     assert statuses(out) == {"a.mkv": "skipped", "z.mkv": "done"}
     assert (out / "a.mkv").stat().st_mtime_ns == before

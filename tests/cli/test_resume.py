@@ -47,14 +47,14 @@ def test_the_file_is_that_of_a_run_that_nobody_stopped(clip, monkeypatch, capsys
     whole = (clip.parent / "whole.mp4").read_bytes()
     for moment in ("killed", "of another input"):
         killed(clip, "out.mp4", monkeypatch, "--overwrite")
-        assert "the same command goes on after 5 finished frames" in capsys.readouterr().err
+        assert "the same command continues after 5 finished frames" in capsys.readouterr().err
         if moment == "killed":
             assert command(clip, "out.mp4") == EXIT_OK
-            assert "goes on after the 5 frames that are finished" in capsys.readouterr().err
+            assert "continues after the 5 finished frames" in capsys.readouterr().err
             assert (clip.parent / "out.mp4").read_bytes() == whole
     write_clip(clip, 9, crf="40")
     assert command(clip, "out.mp4", "--overwrite") == EXIT_OK
-    assert "of another clip, or damaged: begun anew" in capsys.readouterr().err
+    assert "of another clip or damaged: starting over" in capsys.readouterr().err
     assert not record_folder(clip.parent / "out.mp4").exists()
 
 

@@ -188,6 +188,6 @@ def test_the_note_says_what_was_taken_out() -> None:
     engine = engine_for(frames)
     assert remover_for(frames[:6], engine) is not None
     assert len(engine.notes) == 1
-    assert engine.notes[0].startswith("taken out before all else: row noise 5.")
+    assert engine.notes[0].startswith("removed before anything else: row noise 5.")
     remover_for(frames[:6], engine)  # the other field
     assert len(engine.notes) == 1

@@ -79,7 +79,7 @@ def test_a_run_killed_thrice_ends_with_the_frames_of_one_that_was_not(
     done = run(tmp_path, frames, threads=threads, said=said.append)
     assert differences(done, whole) == 0
     assert [frame.pts for frame in done] == [frame.pts for frame in whole]
-    assert said == [f"goes on after the {finished} frames that are finished (.out.mkv.resume)"]
+    assert said == [f"continues after the {finished} finished frames (.out.mkv.resume)"]
     assert not list(tmp_path.iterdir())
 
 
@@ -104,7 +104,7 @@ def test_so_do_fields_lanes_mosaics_and_runs_that_are_told_the_noise(tmp_path, k
         run(tmp_path, frames, stop, threads=2, **settings)
     said: list[str] = []
     assert differences(run(tmp_path, frames, said=said.append, **settings), whole) == 0
-    assert said[0].startswith("goes on")
+    assert said[0].startswith("continues")
 
 
 def test_what_was_kept_of_another_clip_or_with_other_settings_is_begun_anew(tmp_path) -> None:
@@ -141,7 +141,7 @@ def test_a_disk_without_room_ends_no_run(tmp_path, monkeypatch) -> None:
     frames, said = noisy_clip(4, height=48, width=64), []
     monkeypatch.setattr(records, "LEAST_FREE", 1 << 62)
     assert len(run(tmp_path, frames, said=said.append, sigma=20.0)) == 4
-    assert said[0].startswith("no record is kept to resume from: it would take about")
+    assert said[0].startswith("this run cannot be resumed: it would take about")
     assert not list(tmp_path.iterdir())
 
 

@@ -42,5 +42,5 @@ def adapted(
     if entry.reason is None:
         console.note(f"adapt: weights fitted to this clip: {entry.weights}")
     else:
-        console.note(f"adapt: {entry.reason}{' (found before)' if known else ''}")
+        console.note(f"adapt: {entry.reason}{' (cached)' if known else ''}")
     return entry.applied()

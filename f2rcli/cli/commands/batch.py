@@ -64,7 +64,7 @@ def run_batch(ctx: typer.Context, console: Console) -> int:
     Raises UsageError or OutputError for what concerns all of them, before any is begun.
     """
     if ALONE in os.environ:  # children that start children would never end
-        raise UsageError("one clip was to be denoised, and this is a folder of clips.")
+        raise UsageError("expected one clip, found a folder of clips.")
     batch = Batch.of(ctx.params, child_options(ctx))
     found = scan(batch.sources, batch.choice, avoid=batch.output)
     placed, remarks = place_all(found.clips, batch.output)
@@ -88,7 +88,7 @@ def run_batch(ctx: typer.Context, console: Console) -> int:
 def _run_all(
     batch: "Batch", tasks: list[Task], lost: list[Outcome], path: Path, console: Console
 ) -> int:
-    console.if_stopped = "finished clips are at their places, and the same command goes on."
+    console.if_stopped = "finished clips are in place; the same command continues."
     outcomes: dict[str, Outcome] = {}
     began = _now()
     try:

@@ -136,7 +136,7 @@ def run_job(job: Job, console: Console) -> int:
     try:
         return _run_job(job, console)
     except StaleError:  # the record is removed by now
-        console.note("note: finished frames were of another clip, or damaged: begun anew")
+        console.note("note: finished frames are of another clip or damaged: starting over")
         return _run_job(job, console)
 
 

@@ -28,13 +28,17 @@ if TYPE_CHECKING:
     from f2rcli.frames import ClipInfo, Frame
 
 Pixel = Annotated[
-    str, typer.Option("--pixel", metavar="X,Y", help="Which pixel, from 0,0 in the upper left.")
+    str, typer.Option("--pixel", metavar="X,Y", help="The pixel; 0,0 is the upper left.")
 ]
-At = Annotated[
-    int, typer.Option("--frame", metavar="T", min=0, help="Which frame, counted from 0.")
-]
+At = Annotated[int, typer.Option("--frame", metavar="T", min=0, help="The frame, counted from 0.")]
 Picture = Annotated[
-    str, typer.Option("--output", "-o", metavar="OUT.svg", help="The filters of every frame.")
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="OUT.svg",
+        help="The plot: the weights of the noisy pixels, frame by frame.",
+    ),
 ]
 
 
@@ -91,7 +95,7 @@ def _explained(
     numbered = windows(enumerate(without_defects(frames)), engine.weights.header.length)
     window = next(islice(numbered, frame, None), None)
     if window is None:
-        raise InputError(f"{info.name}: has no frame {frame}.", hint="Counting begins with 0.")
+        raise InputError(f"{info.name}: has no frame {frame}.", hint="Frames count from 0.")
     items = (*window.before, window.centre, *window.after)
     noise = estimate_noise([one for _, one in items], info, engine)
     pictures = window.map(lambda item: (item[0], engine.to_tensor(item[1])))

@@ -21,7 +21,7 @@ WeightsName = Annotated[
 ]
 Folder = Annotated[
     str,
-    typer.Option("--output", "-o", metavar="DIR", help="Where the files go; made where missing."),
+    typer.Option("--output", "-o", metavar="DIR", help="Folder for the files; created if missing."),
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite/--no-overwrite", help="Replace files of these names in DIR.")

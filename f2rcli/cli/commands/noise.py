@@ -46,7 +46,7 @@ def noise(
     overwrite: opt.Overwrite = False,
     console: Console,
 ) -> int:
-    """Measure the noise of INPUT: how strong, of what kind, how sure; nothing is changed."""
+    """Measure the noise of INPUT: its strength, its kind, and how certain that is."""
     if plot is not None and Path(plot).suffix.lower() != ".svg":
         raise UsageError(f"--plot {plot}: the plot is an SVG file.", hint="Name it OUT.svg.")
     for name, target in (("json_file", json_file), ("plot", plot)):
@@ -64,8 +64,8 @@ def noise(
             console.note(f"note: {line}")
     if report is None:
         raise InputError(
-            f"{name}: too little to measure noise by.",
-            hint="It takes three different frames of one shot, of 32 x 32 pixels or more.",
+            f"{name}: too little to measure its noise.",
+            hint="It needs three different frames of one shot, of 32 x 32 pixels or more.",
         )
     if plot is not None:
         write_file(Path(plot), plotted(report, name), overwrite=overwrite)

@@ -131,12 +131,12 @@ def run_training(config: TrainConfig, console: Console) -> int:
         with running(config), StepMeter(console) as meter:
             result = session(config, meter)
     except (KeyboardInterrupt, Terminated):
-        console.warning(f"the run is saved; go on with: {resume_command(config)}")
+        console.warning(f"the run is saved; continue with: {resume_command(config)}")
         raise
     except OSError as error:
         if error.errno not in FULL:
             raise
-        hint = f"Free some space, then go on: {resume_command(config)}"
+        hint = f"Free some space, then continue: {resume_command(config)}"
         raise OutputError(f"{config.folder}: the disk is full.", hint=hint) from error
     if rank():
         return EXIT_OK

@@ -25,7 +25,7 @@ class BatchOptions:
     """Which clips of several, and how many at a time. Any of these makes a run a batch."""
 
     recursive: bool = setting(
-        False, "Look into folders of folders; OUTPUT mirrors the tree.",
+        False, "Include subfolders; OUTPUT mirrors the tree.",
         flags=("--recursive/--no-recursive", "-r"), group=BATCH,
     )  # fmt: skip
     pattern: list[str] | None = setting(

@@ -15,8 +15,8 @@ from f2rcli.settings import check, setting
 
 CLIPS = "Clips"
 NOISE = "Synthetic noise"
-WHO = "Who takes part"
-MEASURES = "Measures"
+WHO = "Methods"
+MEASURES = "Metrics"
 RESULTS = "Results"
 
 Inputs = Annotated[
@@ -46,7 +46,7 @@ class EvalOptions:
         None, "Clean clip, or folder of clips, to compare with.", metavar="PATH", group=CLIPS
     )
     noisy: str | None = setting(
-        None, "Noisy clip, or folder of clips, that were denoised or are to be.",
+        None, "Noisy clip, or folder of clips: the input of DENOISED or of --methods.",
         metavar="PATH", group=CLIPS,
     )  # fmt: skip
     benchmark: str | None = setting(

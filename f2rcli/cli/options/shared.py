@@ -55,7 +55,7 @@ ReportTo = Annotated[
     typer.Option(
         "--report",
         metavar="OUT.html",
-        help="Write a page about the run: before and after, what was removed, noise left.",
+        help="Write a page about the run: before and after, what was removed, what is left.",
         rich_help_panel=RUN,
     ),
 ]
@@ -79,8 +79,8 @@ Resume = Annotated[
     typer.Option(
         "--resume/--no-resume",
         metavar="",
-        help="From the second minute on keep finished frames beside OUTPUT, so that the same "
-        "command goes on after a kill; they are removed at the end.",
+        help="After the first minute, keep finished frames beside OUTPUT, so that the same "
+        "command continues after a kill; they are removed at the end.",
         rich_help_panel=RUN,
     ),
 ]
@@ -106,7 +106,7 @@ Like = Annotated[
     typer.Option(
         "--like",
         metavar="EARLIER",
-        help="The settings that a video f2r wrote was made with; --config and flags override them.",
+        help="Take the settings from a video that f2r wrote; --config and flags override them.",
         callback=load_like,
         is_eager=True,
         rich_help_panel=RUN,

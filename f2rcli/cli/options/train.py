@@ -78,7 +78,7 @@ HeldOut = Annotated[
     typer.Option(
         "--held-out",
         metavar="N",
-        help="Frames per clip that are kept for validation and for the test, 2 or more.",
+        help="Frames per clip reserved for validation and test, 2 or more.",
         rich_help_panel=FOOTAGE,
     ),
 ]

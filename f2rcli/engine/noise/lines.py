@@ -49,7 +49,7 @@ def remover_for(frames: Sequence[Frame], engine: Engine) -> "LineRemover | None"
     lane = frames[0].lane
     if lane not in engine.lines:  # the other field of interlaced frames has the same
         engine.lines[lane] = lines
-        engine.note(f"taken out before all else: {lines.words()}")
+        engine.note(f"removed before anything else: {lines.words()}")
     luma, _ = luma_and_chroma(engine.settings)
     return LineRemover(lines, min(luma, 1.0))
 

@@ -79,8 +79,8 @@ class Record:
             self.remove()
         else:
             self.say(
-                f"the same command goes on after {self.kept} finished frames ({self.folder.name}, "
-                f"{size(self.log.size)}); --no-resume removes them"
+                f"the same command continues after {self.kept} finished frames "
+                f"({self.folder.name}, {size(self.log.size)}); --no-resume removes them"
             )
 
     def open(self) -> Marks:
@@ -96,12 +96,15 @@ class Record:
             marks = Marks(facts["marks"], self._state(facts))
             self._entries = self.log.reopened(facts["frames"], facts["bytes"])
         except (*UNREADABLE, StaleError):
-            self.say(f"{self.folder.name}: of another clip, other settings or damaged: begun anew")
+            self.say(
+                f"{self.folder.name}: from another clip, with other settings, or damaged: "
+                "starting over"
+            )
             self.remove()
             return Marks()
         self.begun = self.kept = facts["frames"]
         self._number, self._ahead = facts["number"], deque(facts["ahead"])
-        self.say(f"goes on after the {self.begun} frames that are finished ({self.folder.name})")
+        self.say(f"continues after the {self.begun} finished frames ({self.folder.name})")
         return marks
 
     def _state(self, facts: Facts) -> Arrays:
@@ -188,12 +191,12 @@ class Record:
         whole = f", about {size(each * self.total)} at the end" if self.total else ""
         self.say(
             f"finished frames are kept in {self.folder.name} until the run ends ({so_far} now"
-            f"{whole}): killed, the same command goes on there; --no-resume keeps none"
+            f"{whole}), so that the same command continues after a kill; --no-resume keeps none"
         )
 
     def give_up(self, why: str) -> None:
         """Keep nothing more, and nothing of what was kept."""
-        self.say(f"no record is kept to resume from: {why}")
+        self.say(f"this run cannot be resumed: {why}")
         self.given_up, self.engine.marks = True, None
         self.remove()
 

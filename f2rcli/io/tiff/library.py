@@ -80,7 +80,7 @@ def unreadable(name: str, error: BaseException) -> InputError:
     if "imagecodecs" in text or isinstance(error, ImportError):
         return InputError(
             f"{name}: its compression needs a codec that imagecodecs lacks here ({text[:80]}).",
-            hint="Install it anew: pip install --force-reinstall imagecodecs.",
+            hint="Reinstall it: pip install --force-reinstall imagecodecs.",
         )
     if isinstance(error, MemoryError):
         return InputError(

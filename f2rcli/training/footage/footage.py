@@ -103,7 +103,7 @@ class Footage:
         except OSError as error:
             raise InputError(
                 f"{self.name}: its pictures are gone from the cache ({error.strerror}).",
-                hint="Start again with --resume: what is missing is decoded once more.",
+                hint="Start again with --resume, which decodes what is missing.",
             ) from error
         self.budget.maps.append(mapped)
         count = math.prod(self.shape)
@@ -294,6 +294,6 @@ def _check_spaces(clips: Sequence[Footage | ClipSize]) -> None:
         if clip.space is not first.space:
             raise InputError(
                 f"{first.name} is {first.space.value}, {clip.name} is {clip.space.value}: "
-                "one training takes one kind.",
-                hint="Train on them apart, each with weights of its own.",
+                "one run trains on one kind.",
+                hint="Train on each kind separately.",
             )

@@ -131,7 +131,7 @@ def write(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> Non
     except (SafetensorError, OSError) as error:
         raise OutputError(
             f"{path}: cannot write the checkpoint ({_reason(error)}).",
-            hint="Free some space; the checkpoint before is as it was, and --resume goes on.",
+            hint="Free some space; the previous checkpoint is intact, and --resume continues.",
         ) from error
 
 

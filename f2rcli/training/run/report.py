@@ -185,7 +185,7 @@ def _page(result: "TrainResult", config: TrainConfig, crops: list[Path]) -> str:
         *([] if _finished(result) else [f"Continue with:\n\n```\n{resume_command(config)}\n```"]),
         f"## On held-out frames\n\n![the figure over steps]({CURVE})\n\n{how_to_read}",
         *_pictures(crops, result.run),
-        "Everything that was asked for is in `config.toml`, every row of the curve in the `.csv` "
+        "All options are in `config.toml`, every row of the curve in the `.csv` "
         "files beside this page.",
     ]
     return "\n\n".join(parts) + "\n"

@@ -39,8 +39,8 @@ from f2rcli.training.run.config import SCRATCH, TrainConfig
 
 ADAPT_FRAMES = 480  # of a file, in runs all over it: more than an adaptation sees
 EARLIER = {
-    Estimate.COARSE: "the single-frame estimate is given out: stages 1 and 2 are not better yet",
-    Estimate.ANCHOR: "the estimate of stage 1 is given out: stage 2 is not better yet",
+    Estimate.COARSE: "the result is the single-frame estimate: stages 1 and 2 are not better yet",
+    Estimate.ANCHOR: "the result is the estimate of stage 1: stage 2 is not better yet",
 }
 NOTHING_YET = "no estimate is better than the noisy frames yet: train for longer"
 Report = Callable[[Event], None]

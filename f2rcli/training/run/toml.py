@@ -17,7 +17,7 @@ _PATHS = ("inputs", "output", "init", "run")
 
 def to_toml(config: TrainConfig) -> str:
     """A resolved run as TOML that `f2r train --config` takes; paths are absolute."""
-    lines = ["# A run of f2r train. f2r train --config THIS -o OTHER.safetensors does it again."]
+    lines = ["# A run of f2r train. f2r train --config THIS -o OTHER.safetensors repeats it."]
     for f in fields(config):
         value = getattr(config, f.name)
         if f.name not in NOT_STORED | {"stages"} and value is not None:
