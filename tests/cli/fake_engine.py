@@ -87,6 +87,36 @@ def _restored(frame: Any, engine: Engine) -> Any:
     return replace(frame, planes=planes)
 
 
+class Record:
+    """Keeps nothing: a run of less than a minute has no record, and the real one loads torch."""
+
+    def __init__(self, *told: object) -> None:
+        self.finished = False
+
+    def __enter__(self) -> "Record":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def open(self) -> None:
+        pass
+
+    def reading(self, reader: Any) -> Any:
+        return reader
+
+    def keeping(self, frames: Iterable[Any]) -> Iterable[Any]:
+        return frames
+
+
+def record_module() -> ModuleType:
+    """What stands in for f2rcli.engine.resuming.record in a process of its own."""
+    fake = ModuleType("f2rcli.engine.resuming.record")
+    names = {"Record": Record, "forget": lambda target: None, "identity_of": lambda *told: {}}
+    vars(fake).update(names)
+    return fake
+
+
 def module() -> ModuleType:
     """What stands in for f2rcli.engine.stream."""
     fake = ModuleType("f2rcli.engine.stream")
@@ -97,6 +127,7 @@ def module() -> ModuleType:
 
 if __name__ == "__main__":
     sys.modules["f2rcli.engine.stream"] = module()
+    sys.modules["f2rcli.engine.resuming.record"] = record_module()
     from f2rcli.cli import child, nursery
     from f2rcli.cli.app import main
     from f2rcli.cli.commands import batch
@@ -104,6 +135,9 @@ if __name__ == "__main__":
     batch.COMMAND = (sys.executable, __file__, "--child")
     if "--child" in sys.argv:
         sys.argv.remove("--child")
-        nursery.LOADED = ()
+        nursery.LOADED = (
+            "f2rcli.cli.commands.denoise", "f2rcli.io.video.reader", "f2rcli.io.video.writer",
+            "pydantic.type_adapter",
+        )  # fmt: skip
         child.begin()
     main()
