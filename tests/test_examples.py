@@ -1,8 +1,11 @@
-"""Every example runs as its page says."""
+"""Every example runs as its page says, in this process: another would load torch again."""
 
 import importlib
-import subprocess
+import runpy
 import sys
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -14,23 +17,51 @@ from f2rcli.cli.app import run
 from f2rcli.errors import EXIT_OK
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
+FRAMES = 9
 
 
-def test_denoise_video_writes_a_video_with_every_frame(tmp_path: Path) -> None:
+@pytest.fixture
+def script(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """Run an example as `python examples/NAME ARGUMENTS` does; what it prints."""
+
+    def call(name: str, *arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+        return capsys.readouterr().out
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The upper left of the example clip's first frames."""
+    path = tmp_path_factory.mktemp("clip") / "noisy.mp4"
+    with av.open(str(EXAMPLES / "noisy_path.mp4")) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream("libx264", rate=Fraction(25))
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for index, frame in enumerate(islice(source.decode(video=0), FRAMES)):
+            picture = frame.to_ndarray(format="rgb24")[:64, :96]
+            cut = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+            cut.pts, cut.time_base = index, Fraction(1, 25)
+            target.mux(stream.encode(cut))
+        target.mux(stream.encode(None))
+    return path
+
+
+def test_denoise_video_writes_a_video_with_every_frame(
+    script: Callable[..., str], clip: Path, tmp_path: Path
+) -> None:
     target = tmp_path / "clean.mp4"
-    command = [sys.executable, EXAMPLES / "denoise_video.py", EXAMPLES / "noisy_path.mp4", target]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "32 frames" in done.stdout
+    assert f"{FRAMES} frames" in script("denoise_video.py", clip, target)
     with av.open(str(target)) as container:
-        assert sum(1 for _ in container.decode(video=0)) == 32
+        assert sum(1 for _ in container.decode(video=0)) == FRAMES
 
 
-def test_denoise_live_gives_back_every_frame() -> None:
-    command = [sys.executable, EXAMPLES / "denoise_live.py", EXAMPLES / "noisy_path.mp4"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "32 frames pushed, 32 given" in done.stdout
+def test_denoise_live_gives_back_every_frame(script: Callable[..., str], clip: Path) -> None:
+    said = script("denoise_live.py", clip)
+    assert f"{FRAMES} frames pushed, {FRAMES} given" in said
 
 
 def test_denoise_array_tells_the_noise(
@@ -43,12 +74,12 @@ def test_denoise_array_tells_the_noise(
     assert "variance 5.8" in said
 
 
-def test_denoise_stack_writes_a_stack_and_a_picture(tmp_path: Path) -> None:
+def test_denoise_stack_writes_a_stack_and_a_picture(
+    script: Callable[..., str], tmp_path: Path
+) -> None:
     target, picture = tmp_path / "clean.tif", tmp_path / "look.png"
-    command = [sys.executable, EXAMPLES / "denoise_stack.py", EXAMPLES / "calcium_noisy.tif"]
-    done = subprocess.run([*command, target, picture], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "24 frames in all" in done.stdout
+    said = script("denoise_stack.py", EXAMPLES / "calcium_noisy.tif", target, picture)
+    assert "24 frames in all" in said
     assert tifffile.imread(target).shape == (24, 96, 96)
     assert picture.stat().st_size > 1000
 

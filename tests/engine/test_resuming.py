@@ -100,8 +100,7 @@ def test_so_do_fields_lanes_mosaics_and_runs_that_are_told_the_noise(tmp_path, k
     told = {"told": {"sigma": 20.0}, "faint": {"sigma": 3.0}}  # faint: shares are learnt too
     settings = {"interlaced": kind == "interlaced"} | told.get(kind, {})
     whole, _ = undisturbed(frames, **settings)
-    for stop in (5, 7):
-        run(tmp_path, frames, stop, threads=2, **settings)
+    run(tmp_path, frames, 5, threads=2, **settings)
     said: list[str] = []
     assert differences(run(tmp_path, frames, said=said.append, **settings), whole) == 0
     assert said[0].startswith("continues")
