@@ -82,9 +82,9 @@ def test_an_excerpt_shows_the_pixels_of_the_whole_run(denoised, options, places:
     assert_alike(part, whole[places.start : places.stop])
 
 
-@pytest.mark.parametrize(("options", "places"), SPANS[2:])
-def test_the_noise_is_that_of_the_clips_opening(denoised, options, places: range) -> None:
+def test_the_noise_is_that_of_the_clips_opening(denoised) -> None:
     """Measured on the excerpt itself it would be a third more by the end."""
+    options, places = SPANS[3]
     whole, part = denoised(), denoised(*options)
     assert_alike(part, whole[places.start : places.stop])
 
@@ -99,7 +99,7 @@ def test_a_preview_shows_a_frame_of_the_whole_run(clip, denoised, tmp_path) -> N
 
 
 def test_an_excerpt_says_nothing_of_short_windows(clip, tmp_path, capfd) -> None:
-    words = ("--start", 0.8, "--frames", 2, "-o", tmp_path / "out.mkv", "--threads", 1)
+    words = ("--start", 0.2, "--frames", 2, "-o", tmp_path / "out.mkv", "--threads", 1)
     assert run(["denoise", str(clip), *map(str, words)]) == EXIT_OK
     said = capfd.readouterr().err
     assert "windows hold" not in said
@@ -138,14 +138,14 @@ def test_an_excerpt_far_into_a_film_knows_the_noise_there(tmp_path) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=Fraction(25))
         stream.width, stream.height, stream.pix_fmt = 64, 48, "gray"
-        for t in range(82):
+        for t in range(58):
             title = t < 12
             clean = np.full((48, 64), 20.0) if title else scene[:48, 2 * t : 2 * t + 64]
             codes = np.rint(clean + rng.normal(0, 0.4 if title else 10, clean.shape))
             picture = codes.clip(0, 255).astype(np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="gray")))
         container.mux(stream.encode(None))
-    whole, part = noise_of(path, end=3.16), noise_of(path, start=3.0, frames=4)  # measured at 48
+    whole, part = noise_of(path, end=2.2), noise_of(path, start=2.08, frames=3)  # measured at 48
     assert whole > 2
     assert part == pytest.approx(whole, rel=0.25)
 

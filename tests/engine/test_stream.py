@@ -93,7 +93,7 @@ def test_more_strength_and_more_sigma_smooth_more() -> None:
 
 def test_tiles_give_the_whole_picture_within_one_code() -> None:
     """Nine tiles: the middle one has a neighbour on every side."""
-    frames = noisy_clip(3, height=130, width=136)
+    frames = noisy_clip(2, height=130, width=136)
     for precision in ("fp32", "bf16"):
         whole = run(frames, tile="off", precision=precision, sigma=25.0)
         tiled = run(frames, tile="64", precision=precision, sigma=25.0)

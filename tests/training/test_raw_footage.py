@@ -19,6 +19,7 @@ from f2rcli.methods.f2r import F2RNetworks
 from f2rcli.sensor import to_planes
 from f2rcli.training.footage.footage import open_footage
 from f2rcli.training.footage.sources import ClipSource, find_sources
+from f2rcli.training.methods.f2r import recipe
 from f2rcli.training.run.config import StageOverrides, TrainConfig
 from f2rcli.training.run.session import train
 
@@ -67,7 +68,11 @@ def test_its_pictures_are_packed_planes(burst: Path, tmp_path: Path) -> None:
     assert clip.floor == pytest.approx(-240 / (4095 - 240))  # code 0, below black
 
 
-def test_weights_for_mosaics_adapt_to_a_burst_and_denoise_it(tmp_path: Path) -> None:
+def test_weights_for_mosaics_adapt_to_a_burst_and_denoise_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipe, "LEAST_PIXELS", 10_000)
+    monkeypatch.setattr(recipe, "HELD_OUT_CENTRES", 4)
     burst = write_burst(tmp_path / "burst", 8, (96, 128))
     torch.manual_seed(0)
     start, fitted = tmp_path / "start.safetensors", tmp_path / "fitted.safetensors"
