@@ -28,7 +28,7 @@ def noise(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
 
 @pytest.fixture(scope="module")
 def grainy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_clip(tmp_path_factory.mktemp("noise") / "grainy.mkv", size=(128, 96))
+    return write_clip(tmp_path_factory.mktemp("noise") / "grainy.mkv", size=(96, 64))
 
 
 def test_the_table_goes_to_standard_output(noise: Callable[..., Done], grainy: Path) -> None:

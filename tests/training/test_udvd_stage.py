@@ -155,7 +155,7 @@ def test_noisy_footage_alone_gives_weights_that_load(
 def test_one_clip_is_learnt_from_scratch_and_from_weights(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mkv", frames=14)
     first = run(
-        config(clip, adapt="full", init="scratch", variant="mse", stages=short("adapt", 24))
+        config(clip, adapt="full", init="scratch", variant="mse", stages=short("adapt", 12))
     )
     assert first.kept
     assert first.best_loss < first.start_loss
