@@ -114,7 +114,7 @@ class Frame:
     lane: int = 0  # which of the clip's lanes it belongs to; they come one after another
     context: bool = False  # outside the excerpt asked for: to be looked at, and not written
     index: int | None = None  # its place in the whole clip, by its time; None: as it comes
-    aside: tuple[Any, ...] = ()  # samples outside the picture, by plane; see defects.py
+    aside: tuple[Any, ...] = ()  # samples outside the picture, by plane; see samples/defects.py
 
     @property
     def height(self) -> int:

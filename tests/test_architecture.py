@@ -14,11 +14,10 @@ import f2rcli
 
 PACKAGE = Path(f2rcli.__file__).parent
 ROOMS = (
-    {"errors", "frames", "machine", "plots", "signals"},
+    {"errors", "frames", "plots", "system"},
     {"documents", "settings", "units"},
     {"header", "tee", "window", "sensor", "yuv"},
-    {"defects"},
-    {"lanes"},
+    {"samples"},
     {"io", "noise", "weights", "models"},
     {"methods"},
     {"engine"},
@@ -29,8 +28,8 @@ ROOMS = (
 )
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 LIGHT = {
-    "errors", "frames", "machine", "signals", "documents", "settings", "units", "header", "tee",
-    "window", "sensor", "yuv", "defects", "lanes", "io", "batch", "api", "cli",
+    "errors", "frames", "system", "documents", "settings", "units", "header", "tee", "window",
+    "sensor", "yuv", "samples", "io", "batch", "api", "cli",
 }  # fmt: skip
 PAIRED = ("batch/warm.py", "cli/nursery.py")  # socket pairs pass descriptors to forks
 FETCHERS = {

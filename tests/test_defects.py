@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from f2rcli.defects import SetAside, no_light, put_back, set_aside, without_defects
 from f2rcli.frames import Family, Frame, Mosaic, Plane, PlaneLayout
+from f2rcli.samples.defects import SetAside, no_light, put_back, set_aside, without_defects
 from f2rcli.sensor import bayer_layout
 
 HEIGHT, WIDTH = 96, 128

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import f2rcli
-from f2rcli import machine
 from f2rcli.cli.app import run
 from f2rcli.errors import EXIT_OK
+from f2rcli.system import machine
 from tests.cli.conftest import write_clip
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "noisy_path.mp4"

@@ -28,8 +28,8 @@ from f2rcli.errors import (
     WeightsError,
 )
 from f2rcli.header import Header
-from f2rcli.machine import MOST_THREADS, asked_threads
 from f2rcli.models.layers import padded
+from f2rcli.system.machine import MOST_THREADS, asked_threads
 from f2rcli.training.run.toml import read_config
 from f2rcli.weights import Weights
 

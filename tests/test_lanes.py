@@ -9,7 +9,7 @@ import tifffile
 
 from f2rcli.io import open_reader, open_writer, plan_output
 from f2rcli.io.base import WriteOptions
-from f2rcli.lanes import measure_lane, restore_invalid, without_stuck
+from f2rcli.samples.lanes import measure_lane, restore_invalid, without_stuck
 from tests.io.stacks import movie, passed
 
 NONE = (np.zeros(0, np.intp), np.zeros(0, np.intp))

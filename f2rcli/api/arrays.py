@@ -12,10 +12,10 @@ from f2rcli.api.options import Options
 from f2rcli.api.pictures import Mask, empty_like, mask_of, put, unmasked, values_of
 from f2rcli.api.report import Report
 from f2rcli.api.watch import Watch
-from f2rcli.defects import no_numbers, unreal_line
 from f2rcli.engine.strength import changes_nothing
 from f2rcli.frames import ClipInfo, Frame, Plane
-from f2rcli.lanes import (
+from f2rcli.samples.defects import no_numbers, unreal_line
+from f2rcli.samples.lanes import (
     LaneStatistics,
     lane_layout,
     measure_lane,

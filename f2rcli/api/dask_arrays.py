@@ -13,7 +13,7 @@ from f2rcli.api.options import Options
 from f2rcli.api.pictures import empty_like, put, values_of
 from f2rcli.errors import InputError
 from f2rcli.frames import Frame
-from f2rcli.lanes import LaneStatistics, surveyed
+from f2rcli.samples.lanes import LaneStatistics, surveyed
 
 LEAST_BLOCK = 32  # frames that are denoised together
 LEAD, TRAIL = 8, 4  # frames that a block sees before and after itself

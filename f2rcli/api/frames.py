@@ -11,7 +11,7 @@ from f2rcli.api.pictures import check_alike, empty_like, put, values_of
 from f2rcli.api.report import LaneNoise, Report
 from f2rcli.engine.strength import changes_nothing
 from f2rcli.frames import Frame, PlaneLayout
-from f2rcli.lanes import LaneStatistics, lane_layout
+from f2rcli.samples.lanes import LaneStatistics, lane_layout
 from f2rcli.tee import tee_releasing
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli import defects
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
 from f2rcli.io.tiff.axes import check_samples
+from f2rcli.samples import defects
 
 Mask = NDArray[np.bool_]
 

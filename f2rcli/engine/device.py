@@ -7,7 +7,7 @@ import cv2
 import torch
 
 from f2rcli.errors import DeviceError
-from f2rcli.machine import asked_threads, memory, processors
+from f2rcli.system.machine import asked_threads, memory, processors
 
 # glibc's mallopt: arrays up to the largest size it can keep come from memory that the process has
 # already, which is not given back while it runs.

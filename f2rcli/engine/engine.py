@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from f2rcli import methods, sensor, weights, yuv
-from f2rcli.defects import SetAside
 from f2rcli.engine.contract.residual import (
     ALONE,
     CODED,
@@ -46,6 +45,7 @@ from f2rcli.models.layers import channels_last
 from f2rcli.noise.measurement.lines import Lines
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise, planes_of
+from f2rcli.samples.defects import SetAside
 from f2rcli.weights import Weights
 from f2rcli.window import Window
 

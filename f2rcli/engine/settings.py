@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from f2rcli import methods, weights
-from f2rcli.machine import MOST_THREADS
 from f2rcli.settings import check, check_range, setting
+from f2rcli.system.machine import MOST_THREADS
 
 PICTURE = "Picture"
 MACHINE = "Machine"

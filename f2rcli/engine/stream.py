@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from f2rcli.defects import put_back, without_defects
 from f2rcli.engine.contract.past import Past
 from f2rcli.engine.contract.residual import Beside
 from f2rcli.engine.contract.shrinkage import Shrinkage
@@ -27,6 +26,7 @@ from f2rcli.frames import ClipInfo, Frame, same_samples
 from f2rcli.methods.base import Following, Method, Moving, Prepared, Remembering, Restored
 from f2rcli.models.flow import Flow
 from f2rcli.noise.model import NoiseModel
+from f2rcli.samples.defects import put_back, without_defects
 from f2rcli.tee import tee_releasing
 from f2rcli.window import Window, windows
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from f2rcli.errors import OutputError
 from f2rcli.io.locks import RENAMES_OPEN, lock, unlock
-from f2rcli.signals import Interruption
+from f2rcli.system.signals import Interruption
 
 ELSEWHERE = "choose another folder with output="
 FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows knows no quota

@@ -25,8 +25,8 @@ from f2rcli.cli.terminal.batch_progress import BatchMeter
 from f2rcli.cli.terminal.console import Console
 from f2rcli.errors import EXIT_INPUT, EXIT_OK, InputError, UsageError
 from f2rcli.io import is_clip
-from f2rcli.machine import processors
 from f2rcli.settings import settings_of
+from f2rcli.system.machine import processors
 
 COMMAND: tuple[str, ...] = ()  # see Task.command
 # Options that a child gets otherwise, or must not get.

@@ -13,13 +13,13 @@ from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import Part, with_options
 from f2rcli.cli.results import deliver
 from f2rcli.cli.terminal.console import Console
-from f2rcli.defects import without_defects
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, InputError, UsageError
 from f2rcli.io import open_reader
 from f2rcli.io.atomic import write_file
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.targets import check_target
+from f2rcli.samples.defects import without_defects
 from f2rcli.window import windows
 
 if TYPE_CHECKING:

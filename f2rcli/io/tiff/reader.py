@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from f2rcli.defects import no_numbers, unreal_line
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import ClipInfo, Frame, Plane, PlaneLayout
 from f2rcli.io.base import Reader, ReadOptions
@@ -19,7 +18,8 @@ from f2rcli.io.tiff.axes import ALL, Lane, Series, chosen_series, in_time, lanes
 from f2rcli.io.tiff.folder import open_stack
 from f2rcli.io.tiff.stack import Stack
 from f2rcli.io.time_range import Span
-from f2rcli.lanes import LaneStatistics, lane_layout, measure_lane, planes_seen, surveyed
+from f2rcli.samples.defects import no_numbers, unreal_line
+from f2rcli.samples.lanes import LaneStatistics, lane_layout, measure_lane, planes_seen, surveyed
 
 
 @dataclass(frozen=True, slots=True)

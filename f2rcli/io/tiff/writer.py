@@ -22,7 +22,7 @@ from f2rcli.io.tiff.patch import PatchedFile
 from f2rcli.io.tiff.plan import StackDetail
 from f2rcli.io.tiff.reader import StackFrame, StackReader
 from f2rcli.io.tiff.stack import Stack
-from f2rcli.lanes import picture_kept
+from f2rcli.samples.lanes import picture_kept
 
 
 class StackWriter(Writer):

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from f2rcli.errors import WeightsError
-from f2rcli.signals import Interruption
+from f2rcli.system.signals import Interruption
 from f2rcli.training.footage.prefetch import BatchPrefetcher, Key
 from f2rcli.training.loop.checkpoint import LastGood, RunState, load_run, read, save_run, write
 from f2rcli.training.loop.distributed import ALONE, Group

@@ -10,7 +10,7 @@ from f2rcli import methods, weights
 from f2rcli.errors import ConfigError, nearest
 from f2rcli.frames import Space
 from f2rcli.io.base import FieldMode, ReadOptions
-from f2rcli.machine import MOST_THREADS
+from f2rcli.system.machine import MOST_THREADS
 from f2rcli.training.methods import Capabilities, capabilities_of
 from f2rcli.training.run.quantities import size_in_bytes, span_in_seconds
 

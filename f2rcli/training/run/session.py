@@ -14,8 +14,8 @@ from f2rcli.engine.device import choose_device, choose_precision, use_threads
 from f2rcli.errors import InputError, WeightsError
 from f2rcli.frames import Space
 from f2rcli.header import Estimate, Header
-from f2rcli.machine import processors
 from f2rcli.noise.report import NoiseReport
+from f2rcli.system.machine import processors
 from f2rcli.training.footage.footage import Footage, open_footage
 from f2rcli.training.footage.noise_check import (
     check_noise,

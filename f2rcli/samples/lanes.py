@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli import defects
 from f2rcli.frames import Family, Plane, PlaneLayout
+from f2rcli.samples import defects
 
 SAMPLED_FRAMES = 9  # of a lane, evenly spread
 # Networks are shown samples so that 0.1 % and 99.9 % of them lie at 0.25 and 0.75. Below 0 they

@@ -1,0 +1,1 @@
+"""The computer a run is on: its processors, memory and signals."""
