@@ -5,18 +5,16 @@ packed planes of a mosaic. Everything streams: each frame is seen once and relea
 
 Found by file name, as methods are: `metrics/<name>.py` has METRIC (a `Metric`),
 `baselines/<name>.py` has BASELINES (a tuple of `Baseline`; --baselines takes the file's name or
-one of theirs), `benchmarks/<name>.toml` describes a `Benchmark`.
+one of theirs), `benchmarks/<name>.toml` describes a `PublishedBenchmark`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from f2rcli.evaluation.frame_set import FrameSet, Picture
 from f2rcli.evaluation.result import (
-    BenchmarkFacts,
     ClipResult,
     FileFacts,
     MethodFacts,
@@ -87,28 +85,6 @@ class Case:
     given: Mapping[str, ClipOpener] = field(default_factory=dict)  # denoised by others, by label
     files: tuple[FileFacts, ...] = ()
     sigma8: float | None = None  # where the protocol tells methods the noise (baselines only)
-
-
-class Benchmark(Protocol):
-    """A published benchmark: where its files lie and how they are measured."""
-
-    name: str
-    title: str
-    metrics: tuple[str, ...]  # what its protocol reports
-    clipped: bool  # for noise made on the spot
-    frames: int | None  # at most this many per clip
-
-    def cases(self, root: Path, noises: tuple[str, ...], frames: int | None = None) -> list[Case]:
-        """The clips below `root`, once per noise or ISO (`noises` () means the published ones).
-
-        frames: at most this many of a clip, instead of the protocol's own number. Raises InputError
-        that says which file of the layout is missing and what is expected.
-        """
-        ...
-
-    def facts(self, cases: list[Case]) -> BenchmarkFacts:
-        """Protocol and published rows."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import pytest
 from f2rcli.noise.synthesis.sensor import (
     CRVD_ISO,
     Unprocessing,
-    crvd_law,
+    calibrated,
     draw_raw_law,
     mosaicked,
     raw_clip,
@@ -60,7 +60,7 @@ def test_strong_exposure_saturates_all_planes_at_white() -> None:
 @pytest.mark.parametrize("iso", CRVD_ISO)
 def test_crvds_noise_has_its_calibrated_variance(iso: int) -> None:
     a, b = CRVD_ISO[iso]
-    law, rng = crvd_law(iso), np.random.default_rng(iso)
+    law, rng = calibrated(a, b), np.random.default_rng(iso)
     for x in (0.1, 0.3):
         noisy = sense(np.full((1, 200, 250, 4), x, np.float32), law, rng)
         variance = float(((noisy - x) ** 2).mean()) * SPAN**2
@@ -71,7 +71,7 @@ def test_crvds_noise_has_its_calibrated_variance(iso: int) -> None:
 
 
 def test_what_is_sensed_are_codes_between_zero_and_white() -> None:
-    law = crvd_law(25600)
+    law = calibrated(*CRVD_ISO[25600])
     for level in (0.0, 0.98):
         noisy = sense(np.full((1, 64, 64, 4), level, np.float32), law, np.random.default_rng(3))
         codes = noisy * SPAN + 240

@@ -17,7 +17,7 @@ from f2rcli.noise.synthesis.spec import parse
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedBenchmark:
-    """A `Benchmark`: of clean clips where it states noises, else of clips with their own noise."""
+    """A published benchmark: of clean clips if it states noises, else of clips with noise."""
 
     name: str
     title: str
@@ -55,7 +55,11 @@ class PublishedBenchmark:
         return InputError(f"{root}: {what}; expected {self.expects}.", hint=self.hint)
 
     def cases(self, root: Path, noises: tuple[str, ...], frames: int | None = None) -> list[Case]:
-        """See Benchmark."""
+        """The clips below `root`, once per noise or ISO (`noises` () means the published ones).
+
+        frames: at most this many of a clip, instead of the protocol's own number. Raises InputError
+        that says which file of the layout is missing and what is expected.
+        """
         if noises and not self.noises:
             raise UsageError(
                 f"noise={noises[0]!r}: {self.name} has noise of its own.", hint="Leave noise= out."
@@ -71,7 +75,7 @@ class PublishedBenchmark:
         return [replace(case, group=noise.name, noise=noise) for noise in chosen for case in found]
 
     def facts(self, cases: list[Case]) -> BenchmarkFacts:
-        """See Benchmark."""
+        """Protocol and published rows."""
         return BenchmarkFacts(
             name=self.name, title=self.title, protocol=self.protocol,
             complete=self._complete(cases), published=self.published,

@@ -87,12 +87,6 @@ def mosaicked(light: NDArray[np.float32]) -> Packed:
     return np.stack([red, greens[0], blue, greens[1]], axis=-1)
 
 
-def crvd_law(iso: int) -> Law:
-    """The calibrated law of one of CRVD's ISO settings, per unit of white - black."""
-    a, b = CRVD_ISO[iso]
-    return _law(a, b)
-
-
 def draw_raw_law(rng: np.random.Generator) -> Law:
     """A sensor's law: half of them as CRVD's camera between ISO 1600 and 25600, half of other
     sensors and settings, from daylight to beyond ISO 50000."""
@@ -103,10 +97,11 @@ def draw_raw_law(rng: np.random.Generator) -> Law:
         (low, high), spread = _WIDE, _SPREAD
     log_a = rng.uniform(np.log(low), np.log(high))
     log_b = _SLOPE * log_a + _OFFSET + rng.normal(0, spread)
-    return _law(float(np.exp(log_a)), float(np.exp(log_b)))
+    return calibrated(float(np.exp(log_a)), float(np.exp(log_b)))
 
 
-def _law(a: float, b: float) -> Law:
+def calibrated(a: float, b: float) -> Law:
+    """The law of a calibration: variance a x + b in codes, per unit of white - black."""
     return Law(gain=a / _SPAN, read=float(np.sqrt(b)) / _SPAN)
 
 
