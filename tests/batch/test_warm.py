@@ -76,6 +76,19 @@ def test_one_that_waits_is_ended_and_another_begins_where_their_process_was_kill
     assert int(output.split()[0]) != parent
 
 
+def test_one_killed_a_moment_ago_is_replaced(
+    nursery: Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its socket is closed before it counts as ended."""
+    assert ended(nursery, "0")[0] == 0
+    killed = nursery._process
+    assert killed is not None
+    killed.kill()
+    killed.wait()
+    monkeypatch.setattr(killed, "poll", lambda: None)
+    assert ended(nursery, "7")[0] == 7
+
+
 def test_where_nothing_can_be_forked_a_child_starts_anew() -> None:
     children = Children()
     try:
