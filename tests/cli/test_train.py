@@ -189,7 +189,7 @@ def test_ctrl_c_says_how_to_go_on(train, session, tmp_path) -> None:
     session.error = KeyboardInterrupt()
     done = train("a.mp4", "-o", "my clip.safetensors", "--quiet")
     assert done.code == EXIT_INTERRUPTED
-    assert "go on with: f2r train --resume -o 'my clip.safetensors'" in done.err
+    assert "continue with: f2r train --resume -o 'my clip.safetensors'" in done.err
     assert not (tmp_path / "my clip.safetensors").exists()
     session.error = None
     assert train("--resume", "-o", "my clip.safetensors").code == EXIT_OK
