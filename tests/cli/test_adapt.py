@@ -75,7 +75,7 @@ def test_where_nothing_is_better_the_weights_stay_and_that_is_remembered(
     first, second = adapt("--adapt"), adapt("--adapt")
     assert first.code == second.code == EXIT_OK
     assert "channels share their noise" in first.err
-    assert "found before" in second.err
+    assert "(cached)" in second.err
     assert len(session.asked) == 1
     assert [path.suffix for path in cached(tmp_path)] == [".json"]
 
