@@ -32,7 +32,7 @@ class FrameSequence:
         self.grid = Grid.of(tuple(first.shape), options.axes, frame=True)
         self.lanes = self.grid.lanes
         loaded = load_engine(options, array_info(self.grid, self.dtype))
-        loaded.threads = 1  # no second lane, which would hold each result for another frame
+        loaded.threads = 1  # a second one would delay each result by a frame
         self.engines: list[Engine] = [loaded, *(loaded.another() for _ in self.lanes[1:])]
         self.layouts: list[PlaneLayout] = []  # of the lanes, once their levels are known
 

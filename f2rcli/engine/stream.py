@@ -19,9 +19,9 @@ from f2rcli.engine.noise.lines import LineRemover, remover_for
 from f2rcli.engine.noise.tracking import REFRESH_EVERY, NoiseTracker
 from f2rcli.engine.probing import Probe
 from f2rcli.engine.resuming.marks import Mark
-from f2rcli.engine.second_lane import Lane, second_lane
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import changes_nothing
+from f2rcli.engine.worker import Worker, network_worker
 from f2rcli.frames import ClipInfo, Frame, same_samples
 from f2rcli.methods.base import Following, Method, Moving, Prepared, Remembering, Restored
 from f2rcli.models.flow import Flow
@@ -64,8 +64,8 @@ def denoise_stream(
         yield from (frame for frame in frames if not frame.context)
         return
     for _, lane in groupby(frames, key=lambda frame: frame.lane):
-        with second_lane(engine) as beside:
-            for frame in _denoise_lane(lane, info, engine, opening, beside):
+        with network_worker(engine) as worker:
+            for frame in _denoise_lane(lane, info, engine, opening, worker):
                 yield frame
         if engine.noise is not None:
             engine.lane_noise.append((frame.layout, engine.noise))
@@ -74,26 +74,26 @@ def denoise_stream(
 
 
 def _denoise_lane(
-    frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: Opening, beside: Lane
+    frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: Opening, worker: Worker
 ) -> Iterator[Frame]:
     if not info.interlaced or info.height < 4:
-        yield from restore_stream(frames, engine, opening=opening, lane=beside)
+        yield from restore_stream(frames, engine, opening=opening, worker=worker)
     else:
         first, second = tee_releasing(frames, 2)
-        top = _one_field_restored(first, 0, engine, opening, beside)
-        bottom = _one_field_restored(second, 1, engine, opening, beside)
+        top = _one_field_restored(first, 0, engine, opening, worker)
+        bottom = _one_field_restored(second, 1, engine, opening, worker)
         for upper, lower in zip(top, bottom, strict=True):
             yield _woven(upper, lower)
 
 
 def _one_field_restored(
-    frames: Iterable[Frame], parity: int, engine: Engine, opening: Opening, beside: Lane
+    frames: Iterable[Frame], parity: int, engine: Engine, opening: Opening, worker: Worker
 ) -> Iterator[Frame]:
     def opening_field() -> Iterator[Frame]:
         return (one_field(frame, parity) for frame in (() if opening is None else opening()))
 
     fields = (one_field(frame, parity) for frame in frames)
-    return restore_stream(fields, engine, opening=opening_field, lane=beside)
+    return restore_stream(fields, engine, opening=opening_field, worker=worker)
 
 
 def restore_stream(
@@ -101,11 +101,11 @@ def restore_stream(
     engine: Engine,
     watch: Callable[[Restored], None] | None = None,
     opening: Opening = None,
-    lane: Lane | None = None,
+    worker: Worker | None = None,
 ) -> Iterator[Frame]:
     """Every frame restored that is not context. `watch` is given all estimates of each that is no
     copy of the one before; those of sensor values as networks see them (`VarianceStabiliser`).
-    opening: see `denoise_stream`; lane: where networks run, beside the caller's own thread."""
+    opening: see `denoise_stream`; worker: runs the networks, in the caller's thread by default."""
     whole = None if opening is None else _begun(unique(opening()), engine)
     waiting, pictures, _ = _begun(unique(frames), engine, whole)
     if not waiting:
@@ -114,7 +114,7 @@ def restore_stream(
     noise.measure_opening([copies[0] for copies in (whole and whole.waiting) or waiting])
     del whole
     method = engine.new_method(light=noise.light, faint=noise.faint)
-    lane = lane if lane is not None and isinstance(method, Following) else Lane()
+    worker = worker if worker is not None and isinstance(method, Following) else Worker()
     mark = Mark() if engine.marks is None else engine.marks.stream(engine)
     probe = Probe(method, engine, noise)
     past = mark.set_out(method, noise, engine.new_steady(waiting[0][0]), probe.new())
@@ -149,8 +149,8 @@ def restore_stream(
             _led_in(window, count, method, engine, noise, past)
             continue
         begun = True
-        started.append(_started(window, method, noise, past, lane))
-        yield from finished(_ahead(started[-1].view, probe, past.shrinkage, lane))
+        started.append(_started(window, method, noise, past, worker))
+        yield from finished(_ahead(started[-1].view, probe, past.shrinkage, worker))
     yield from finished(0)
     mark.end()
     if count < method.length:
@@ -162,12 +162,14 @@ def _wanted(copies: list[Frame]) -> list[Frame]:
     return [frame for frame in copies if not frame.context]
 
 
-def _ahead(view: Window[Prepared], probe: Probe, shrinkage: Shrinkage | None, lane: Lane) -> int:
+def _ahead(
+    view: Window[Prepared], probe: Probe, shrinkage: Shrinkage | None, worker: Worker
+) -> int:
     """How many windows may be begun and not finished: none beyond one that the noise is measured
     or the method asked on, and none where a record waits for all that is begun to be finished."""
     held = probe.engine.marks is not None and probe.engine.marks.wanted
     probed = probe.due(view, shrinkage)
-    return 0 if held or probed or probe.noise.due(view) else lane.ahead
+    return 0 if held or probed or probe.noise.due(view) else worker.ahead
 
 
 class _Started(NamedTuple):
@@ -181,11 +183,11 @@ class _Started(NamedTuple):
 
 
 def _started(
-    window: Window["_Entry"], method: Method, noise: NoiseTracker, past: Past, lane: Lane
+    window: Window["_Entry"], method: Method, noise: NoiseTracker, past: Past, worker: Worker
 ) -> _Started:
     view, model = _view(window), noise.model
     if isinstance(method, Following):
-        restored = lane.start(partial(method.finish, view, model, method.follow(view, model)))
+        restored = worker.start(partial(method.finish, view, model, method.follow(view, model)))
     else:
         restored = partial(method.restore, view, model)
     return _Started(window, view, _motion(view, method), past, restored)
@@ -255,7 +257,7 @@ def _led_in(
     missed = _missed(window, count, method)
     if past.steady.stands or window.centre.prepared.noisy[0, 0].numel() <= QUICK_PIXELS:
         _finished(
-            _started(window, method, noise, past, Lane()), method, engine, noise, None, missed
+            _started(window, method, noise, past, Worker()), method, engine, noise, None, missed
         )
         return
     view = _view(window)

@@ -17,9 +17,9 @@ from f2rcli.engine.gpu import copies
 from f2rcli.engine.gpu import limits as device_limits
 from f2rcli.engine.gpu.resident import Resident
 from f2rcli.engine.gpu.steady import DeviceSteady
-from f2rcli.engine.second_lane import second_lane
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.stream import denoise_stream
+from f2rcli.engine.worker import network_worker
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
 from f2rcli.noise.bands import white_shares
 from f2rcli.noise.model import NoiseModel
@@ -151,11 +151,11 @@ def test_weak_detail_that_stands_still_comes_back_as_on_the_processor(
         np.testing.assert_allclose(one, wanted, atol=1e-5)
 
 
-def test_a_device_works_in_one_lane() -> None:
+def test_a_device_works_in_one_thread() -> None:
     engine = engine_for(noisy_clip(1, height=24, width=32), threads=2)
     engine.stay_on_device()
-    with second_lane(engine) as lane:
-        assert lane.ahead == 0
+    with network_worker(engine) as worker:
+        assert worker.ahead == 0
 
 
 def test_whole_clips_come_out_as_good_as_with_opencv() -> None:

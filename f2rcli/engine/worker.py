@@ -20,19 +20,19 @@ T = TypeVar("T")
 AHEAD = 1  # windows that wait for networks: more would only hold more frames
 
 
-class Lane:
-    """Where work is done that may wait: at once when its result is asked for."""
+class Worker:
+    """Runs work in the caller's thread, once its result is asked for."""
 
     ahead = 0  # pieces of work that may wait at a time
 
     def start(self, work: Callable[[], T]) -> Callable[[], T]:
-        """Begin with a piece of work; what is returned gives its result, or raises its error."""
+        """Start a piece of work; what is returned gives its result, or raises its error."""
         return work
 
 
-class SecondLane(Lane):
-    """In a thread of its own, one piece after the other. From the first on, both threads together
-    use as many threads as one had."""
+class ThreadWorker(Worker):
+    """Runs work in a thread of its own, one piece after the other. From the first piece on, both
+    threads share the engine's threads."""
 
     ahead = AHEAD
 
@@ -42,7 +42,7 @@ class SecondLane(Lane):
         self._begun = False
 
     def start(self, work: Callable[[], T]) -> Callable[[], T]:
-        """See Lane."""
+        """See Worker."""
         if not self._begun:
             self._begun = True
             _use(max(self._threads // 2, 1))
@@ -50,15 +50,15 @@ class SecondLane(Lane):
 
 
 @contextmanager
-def second_lane(engine: Engine) -> Iterator[Lane]:
-    """A lane beside the caller's own thread; just the caller's where the engine has one thread
-    only, or works on a GPU. Whatever ends it, no work goes on after it."""
+def network_worker(engine: Engine) -> Iterator[Worker]:
+    """A thread beside the caller's; the caller's own where the engine has only one thread, or works
+    on a GPU. However it ends, no work is left running."""
     if engine.threads < 2 or engine.torch_device.type != "cpu" or engine.resident is not None:
-        yield Lane()
+        yield Worker()
         return
     with ThreadPoolExecutor(1, "f2r-networks") as worker:
         try:
-            yield SecondLane(worker, engine.threads)
+            yield ThreadWorker(worker, engine.threads)
         finally:
             worker.shutdown(wait=False, cancel_futures=True)
             _use(engine.threads)

@@ -22,7 +22,7 @@ def denoised(frames: list[Frame], engine: Engine) -> list[Frame]:
     return list(denoise_stream(iter(frames), info_of(frames), engine))
 
 
-def lanes() -> list[str]:
+def workers() -> list[str]:
     return [thread.name for thread in threading.enumerate() if "networks" in thread.name]
 
 
@@ -63,7 +63,7 @@ def test_an_error_of_the_networks_comes_after_the_frames_before_it(
         given.extend(denoise_stream(source, info_of(frames), engine))
     assert len(given) == 3
     assert len(taken) < 12
-    assert not lanes()
+    assert not workers()
 
 
 def test_no_thread_outlives_a_stream_that_is_left() -> None:
@@ -71,10 +71,10 @@ def test_no_thread_outlives_a_stream_that_is_left() -> None:
     engine = engine_for(frames, threads=2, sigma=25.0)
     stream = denoise_stream(iter(frames), info_of(frames), engine)
     next(stream)
-    assert len(lanes()) == 1
+    assert len(workers()) == 1
     assert torch.get_num_threads() == 1
     stream.close()  # type: ignore[attr-defined]  # a generator
-    assert not lanes()
+    assert not workers()
     assert torch.get_num_threads() == 2
 
 
@@ -82,4 +82,4 @@ def test_one_thread_stays_alone() -> None:
     frames = noisy_clip(3, **SMALL)
     stream = denoise_stream(iter(frames), info_of(frames), engine_for(frames, threads=1, sigma=9.0))
     next(stream)
-    assert not lanes()
+    assert not workers()
