@@ -28,6 +28,20 @@ def test_the_gain_and_the_zero_of_dim_light_are_right_within_ten_percent(photons
     assert line.zero == pytest.approx(ZERO, abs=0.1 * GAIN)
 
 
+def test_planes_of_depth_that_show_other_things_keep_the_gain() -> None:
+    rng = np.random.default_rng(3)
+    rows, columns = np.mgrid[:128, :128]
+    light = np.full((6, 128, 128), 1.0)
+    for plane, row, column in rng.integers(0, (6, 128, 128), (150, 3)):
+        spot = np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / 30)
+        light += 40 * spot * np.exp(-((np.arange(6) - plane)[:, None, None] ** 2) / 2)
+    codes = GAIN * rng.poisson(light) + OFFSET + rng.normal(0, READ, light.shape)
+    line = photon_line(list(np.rint(codes).astype(np.float32)))
+    assert line is not None
+    assert line.gain == pytest.approx(GAIN, rel=0.15)  # 5.8 by the others' brightness alone
+    assert line.zero == pytest.approx(ZERO, abs=GAIN)
+
+
 def test_a_flat_picture_has_no_sure_gain() -> None:
     rng = np.random.default_rng(1)
     line = photon_line(list(rng.normal(100, 5, (6, 96, 96)).astype(np.float32)))

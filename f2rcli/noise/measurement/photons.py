@@ -1,7 +1,9 @@
 """The law of photon counts, from what adjacent frames differ by: for light too dim for anchors.
 
-Counts have a variance of gain * (code - zero): a line. Blocks of a picture are points of it, their
-brightness from frames that the difference has not seen, so that chance brightens no noise.
+Counts have a variance of gain * (code - zero): a line. Blocks of a picture are points of it. Their
+own brightness has noise, and that of counts goes with the difference, so slopes are those of both
+variance and own brightness against the brightness in other frames (an instrumental variable): what
+has moved or lies at another depth there makes the line no flatter.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +20,8 @@ FEWEST = 64  # blocks
 CUT = 6.0  # standard deviations from the line, from which a block does not count: motion
 ROUNDS = 12
 DARKEST = 0.01  # of the blocks: light may begin there; no variance is below theirs
-LEAST_SPREAD = 0.1  # of the brightness of blocks, that is not their noise
+LEAST_SPREAD = 0.1  # of the brightness of blocks, that other frames share
+LEAST_SCALE = 0.2  # of a block's variance, that it may lie beside the line for sure
 SURE = 3.0  # standard errors of a gain
 FEW = 3.0  # photons: of fewer, anchors tell less than counting does
 
@@ -55,21 +58,23 @@ def photon_line(frames: Sequence[NDArray[np.float32]]) -> PhotonLine | None:
     """The line of three or more adjacent frames (H, W) of one shot; None for too little to see."""
     if len(frames) < 3 or min(frames[0].shape) < 4 * BLOCK:
         return None
-    bright, variance, blur = (np.concatenate(part) for part in zip(*_blocks(frames), strict=True))
+    bright, variance, others = (np.concatenate(p) for p in zip(*_blocks(frames), strict=True))
     if bright.size < FEWEST or not variance.all():
         return None
     weight = np.ones_like(bright)
     for _ in range(ROUNDS):
-        gain, level, middle, width = _fitted(bright, variance, blur, weight)
-        at = np.maximum(gain * (bright - middle) + level, LEAST_SPREAD * level)
+        gain, level, middle, width = _fitted(bright, variance, others, weight)
+        at = np.maximum(gain * (others - middle) + level, LEAST_SPREAD * level)
         off = variance / at - 1
-        scale = 1.4826 * float(np.median(np.abs(off - np.median(off))))
-        fair = np.square(np.clip(1 - np.square(off / max(CUT * scale, 1e-9)), 0, None))
+        usual = float(np.median(off))
+        scale = 1.4826 * float(np.median(np.abs(off - usual)))
+        far = CUT * max(scale, abs(usual), LEAST_SCALE)
+        fair = np.square(np.clip(1 - np.square(off / far), 0, None))
         if not fair.any():
             return None
         weight = fair / at**2
     error = scale * level * float(np.sqrt(np.square(fair).sum())) / (float(fair.sum()) * width)
-    return PhotonLine(gain, error, middle, level, float(np.quantile(bright, DARKEST)))
+    return PhotonLine(gain, error, middle, level, float(np.quantile(others, DARKEST)))
 
 
 def pooled(lines: Sequence[PhotonLine]) -> tuple[float, float]:
@@ -113,27 +118,29 @@ def counted_model(
     )
 
 
-def _fitted(x: Floats, y: Floats, blur: Floats, weight: Floats) -> tuple[float, ...]:
-    """Slope, height at the middle, the middle, and the spread of x freed of its own noise."""
-    middle, level = (float(np.average(part, weights=weight)) for part in (x, y))
-    apart = x - middle
+def _fitted(x: Floats, y: Floats, z: Floats, weight: Floats) -> tuple[float, ...]:
+    """Slope of y against x by what both share with z, height at the middle, the middle, and the
+    spread of x as z tells it."""
+    middle, level, other = (float(np.average(part, weights=weight)) for part in (x, y, z))
+    apart = z - other
     seen = float(np.average(apart**2, weights=weight))
-    width = max(seen - float(np.average(blur, weights=weight)), LEAST_SPREAD * seen, 1e-30)
-    gain = float(np.average(apart * (y - level), weights=weight)) / width
-    return gain, level, middle, width**0.5
+    shared = float(np.average(apart * (x - middle), weights=weight))
+    shared = max(shared, LEAST_SPREAD * seen, 1e-30)
+    gain = float(np.average(apart * (y - level), weights=weight)) / shared
+    return gain, level, middle, shared / max(seen, 1e-30) ** 0.5
 
 
 def _blocks(frames: Sequence[NDArray[np.float32]]) -> Iterator[tuple[Floats, Floats, Floats]]:
-    """Of every pair of adjacent frames: brightness of blocks in the other frames, the variance of
-    the pair's noise in their fine band, and that of the brightness' own noise."""
+    """Of every pair of adjacent frames: brightness of blocks, the variance of the pair's noise in
+    their fine band, and their brightness in the other frames."""
     total, rest = np.sum(frames, axis=0, dtype=np.float64), len(frames) - 2
     for before, after in pairwise(frames):
         apart = before.astype(np.float64) - after
         rows = apart[1:] - apart[:-1]
         fine = rows[:, 1:] - rows[:, :-1]
-        variance = _means(fine**2) / 8
-        bright = _means(((total - before - after) / rest)[1:, 1:])
-        yield bright, variance, np.full_like(bright, variance.mean() / (rest * BLOCK**2))
+        both = before.astype(np.float64) + after
+        bright, others = (_means(one[1:, 1:]) for one in (both / 2, (total - both) / rest))
+        yield bright, _means(fine**2) / 8, others
 
 
 def _means(x: Floats) -> Floats:
