@@ -115,6 +115,8 @@ def denoise_array(
     if 0 in grid.shape:
         return out
     watch.check()
+    if grid.note:
+        report.note(grid.note)
     info = array_info(grid, values_of(stack.array[grid.place(grid.lanes[0], 0)]).dtype)
     engine = load_engine(options, info)
     frames = watch.reading(_frames(stack, options, report))
@@ -129,7 +131,7 @@ def denoise_array(
 
 
 def _frames(stack: Stack, options: Options, report: Report) -> Iterator[Frame]:
-    """The frames of the first lane in the order of time, then those of the next."""
+    """The frames of the first lane in their order, then those of the next."""
     for number, lane in enumerate(stack.grid.lanes):
         seen = stack.survey(lane, options)
         remark = _remarks(lane, report)

@@ -1,4 +1,4 @@
-"""What the axes of an array mean, and the lanes that its pictures make along time."""
+"""What the axes of an array mean, and the lanes that its pictures make along time or depth."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -8,7 +8,7 @@ import numpy as np
 
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import Plane
-from f2rcli.io.tiff.axes import lane_words
+from f2rcli.io.tiff.axes import lane_words, sequence_note, sequence_of
 
 COLOURS = (3, 4)  # samples of a pixel: RGB, and RGB with alpha
 LETTERS = "T time, Y rows, X columns, S colours, C channels, Z depth; others are lanes of their own"
@@ -26,7 +26,7 @@ NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One channel at one depth: a clip of its own."""
+    """A clip of its own: one channel, at one depth if it runs along time."""
 
     label: str
     at: dict[str, int]  # its place on the axes that tell lanes apart
@@ -38,6 +38,7 @@ class Grid:
 
     letters: str
     shape: tuple[int, ...]
+    along: str = "T"  # the axis along which pictures are each other's neighbours
 
     @classmethod
     def of(cls, shape: tuple[int, ...], axes: str | None, *, frame: bool = False) -> "Grid":
@@ -47,7 +48,7 @@ class Grid:
         UsageError where it does, or where the letters do not fit.
         """
         letters = _guessed(shape, frame=frame) if axes is None else _named(shape, axes, frame)
-        grid = cls(letters, shape)
+        grid = cls(letters, shape, "T" if frame else sequence_of(letters, shape))
         if 0 in grid.size:
             raise InputError(f"an array of shape {shape}: has no rows and columns.")
         return grid
@@ -65,12 +66,22 @@ class Grid:
     @property
     def frames(self) -> int:
         """The number of pictures of a lane."""
-        return self._length("T") if "T" in self.letters else 1
+        return self._length(self.along) if self.runs else 1
+
+    @property
+    def runs(self) -> bool:
+        """Whether there is an axis along which pictures follow each other."""
+        return self.along in self.letters
+
+    @property
+    def note(self) -> str:
+        """What to say of it where it runs along depth; "" elsewhere."""
+        return "" if self.along == "T" else sequence_note(self.letters, self.shape)
 
     @property
     def lanes(self) -> list[Lane]:
-        """Every combination of the axes that are neither time nor picture."""
-        outer = [letter for letter in self.letters if letter not in self._inner + "T"]
+        """Every combination of the axes along which pictures are no neighbours."""
+        outer = [letter for letter in self.letters if letter not in self._inner + self.along]
         sizes = [self._length(letter) for letter in outer]
         return [
             Lane(", ".join(lane_words(outer, at, sizes)), dict(zip(outer, at, strict=True)))
@@ -79,7 +90,7 @@ class Grid:
 
     def place(self, lane: Lane, frame: int) -> Place:
         """The place of a picture of a lane."""
-        known = lane.at | {"T": frame}
+        known = lane.at | {self.along: frame}
         return tuple(
             slice(None) if letter in self._inner else known[letter] for letter in self.letters
         )

@@ -29,9 +29,9 @@ def denoise_dask(frames: Any, grid: Grid, options: Options) -> Any:
         raise InputError("a Dask array of unknown size.", hint="Call compute_chunk_sizes() first.")
     if 0 in grid.shape:
         return frames
-    axis = grid.letters.index("T") if "T" in grid.letters else 0
+    timed = grid.runs
+    axis = grid.letters.index(grid.along) if timed else 0
     count = frames.shape[axis]
-    timed = "T" in grid.letters
     spread = da.take(frames, surveyed(count), axis) if timed else frames
     known = dask.delayed(_surveyed, pure=True)(spread, grid, options)
     opening = frames[_along(axis, 0, OPENING)] if timed else frames
@@ -95,7 +95,7 @@ def _denoise_block(
         for frame in restored:
             taken: Taken = frame.source
             put(out, taken.place, block.grid.stored(taken.kept(frame)))
-    axis = grid.letters.index("T") if "T" in grid.letters else None
+    axis = grid.letters.index(grid.along) if grid.runs else None
     return out if axis is None else out[_along(axis, own.start, own.stop)]
 
 

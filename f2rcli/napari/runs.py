@@ -48,18 +48,19 @@ class Run:
         return self._denoised(self._source, self.axes, progress, stop)
 
     def preview(self, shown: Sequence[int], stop: Event) -> tuple[Array, Report]:
-        """The picture shown at these places along all axes, restored among its neighbours in
-        time. Its noise is measured on these alone, so a whole run may differ a little."""
+        """The picture shown at these places along all axes, restored among its neighbours. Its
+        noise is measured on these alone, so a whole run may differ a little."""
         outer = [letter for letter in self.axes.upper() if letter not in "YXS"]
         key: list[int | slice] = list(shown[: len(outer)])
         axes = "YXS" if self.colour else "YX"
-        if "T" not in outer:
+        grid = Grid.of(self._source.shape, self.axes)
+        if not grid.runs:
             return self._denoised(self._source[tuple(key)], axes, Progress(), stop)
-        time = outer.index("T")
-        first, last = near(shown[time], self.data.shape[time])
-        key[time] = slice(first, last)
+        place = outer.index(grid.along)
+        first, last = near(shown[place], self.data.shape[place])
+        key[place] = slice(first, last)
         clean, report = self._denoised(self._source[tuple(key)], f"T{axes}", Progress(), stop)
-        return clean[shown[time] - first], report
+        return clean[shown[place] - first], report
 
     def _denoised(
         self, data: Any, axes: str, progress: Progress, stop: Event

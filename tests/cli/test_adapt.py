@@ -60,7 +60,7 @@ def test_axes_reach_the_training(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     path = tmp_path / "z.tif"
     pages = np.arange(3 * 20 * 30, dtype=np.uint16).reshape(3, 20, 30)
-    tifffile.imwrite(path, pages, imagej=True, metadata={"axes": "ZYX"})
+    tifffile.imwrite(path, pages, photometric="minisblack", metadata={"axes": "AYX"})
     assert f2r("denoise", path, "--adapt").code == EXIT_USAGE
     done = f2r("denoise", path, "--adapt", "--axes", "TYX")
     assert done.code == EXIT_OK, done.err

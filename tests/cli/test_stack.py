@@ -75,11 +75,12 @@ def test_info_shows_axes_samples_and_lanes(stack: Path, capsys: pytest.CaptureFi
     assert seen["streams"][0]["lanes"] == 2
 
 
-def test_a_stack_of_depth_alone_is_asked_about(
+def test_a_stack_without_time_or_depth_is_asked_about(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "z.tif"
-    tifffile.imwrite(path, np.zeros((4, 40, 40), np.uint16), imagej=True, metadata={"axes": "ZYX"})
+    pages = np.zeros((4, 40, 40), np.uint16)
+    tifffile.imwrite(path, pages, photometric="minisblack", metadata={"axes": "AYX"})
     assert run(["denoise", str(path)]) == EXIT_USAGE
     assert "--axes TYX" in capsys.readouterr().err
     assert run(["denoise", str(path), "--axes", "TYX", "--strength", "0"]) == EXIT_OK

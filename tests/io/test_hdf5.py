@@ -53,7 +53,7 @@ def test_a_path_names_one_of_several_arrays(tmp_path: Path) -> None:
         open_reader(f"{source}:/three")
     with pytest.raises(UsageError, match="names an array already"):
         open_reader(name, ReadOptions(series="1"))
-    with open_reader(f"{source}:/four", ReadOptions(axes="TZYX")) as reader:
+    with open_reader(f"{source}:/four", ReadOptions(axes="TPYX")) as reader:
         assert (len(reader.info.lanes), reader.info.frames) == (3, 6)
 
 

@@ -4,6 +4,7 @@ import itertools
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -173,7 +174,31 @@ def test_a_plain_stack_is_time_and_says_so(tmp_path: Path) -> None:
         assert reader.info.lanes == ("",)
 
 
-@pytest.mark.parametrize("axes", ["ZYX", "ZCYX", "QCYX"])
+@pytest.mark.parametrize(
+    ("axes", "shape", "lanes", "first"),
+    [
+        ("ZYX", (5, 16, 20), [""], ...),
+        ("ZCYX", (5, 2, 16, 20), ["channel 1", "channel 2"], (slice(None), 0)),
+        ("TZYX", (3, 5, 16, 20), ["frame 1", "frame 2", "frame 3"], (0,)),
+        ("TZYX", (7, 9, 16, 20), [f"z {z}" for z in range(1, 10)], (slice(None), 0)),
+        ("TZYX", (4, 4, 16, 20), [f"z {z}" for z in range(1, 5)], (slice(None), 0)),
+    ],
+)
+def test_stacks_without_much_time_run_along_depth(
+    axes: str, shape: tuple[int, ...], lanes: list[str], first: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "s.tif"
+    array = movie(shape)
+    tifffile.imwrite(path, array, photometric="minisblack", metadata={"axes": axes})
+    with open_reader(path) as reader:
+        assert list(reader.info.lanes) == lanes
+        deep = not any(lane.startswith("z") for lane in lanes)
+        assert any("above and below" in note for note in reader.info.notes) is deep
+        shown = [frame.planes[0] for frame in reader if not frame.lane]
+    np.testing.assert_array_equal(shown, array[first])
+
+
+@pytest.mark.parametrize("axes", ["PYX", "QCYX"])
 def test_axes_that_do_not_name_time_are_asked_about(axes: str, tmp_path: Path) -> None:
     path = tmp_path / "s.tif"
     array = movie((5, 2, 16, 20) if len(axes) == 4 else (5, 16, 20))
@@ -186,7 +211,7 @@ def test_axes_that_do_not_name_time_are_asked_about(axes: str, tmp_path: Path) -
     with open_reader(path, ReadOptions(axes=named.lower())) as reader:
         assert {frame.lane for frame in reader} == set(range(len(axes) - 2))
     with open_reader(path, ReadOptions(axes=axes.replace("Q", "P"))) as reader:
-        assert len(reader.info.lanes) == reader.info.frames  # planes by themselves, if asked to
+        assert len(reader.info.lanes) == reader.info.frames  # pictures by themselves, if asked to
 
 
 @pytest.mark.parametrize("wish", ["TYXZ", "TY", "TTYX", "T-YX", "ZTYX", "YTX"])

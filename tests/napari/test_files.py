@@ -130,14 +130,14 @@ def test_a_preview_takes_a_window_around_the_frame() -> None:
     assert near(1, 3) == (0, 3)
 
 
-@pytest.mark.parametrize("axes", ["TZYX", "ZTYX", "CZYX"])
+@pytest.mark.parametrize("axes", ["TZYX", "ZTYX", "CZYX", "CPYX"])
 def test_a_preview_is_the_frame_on_screen(axes: str) -> None:
     values = counts(9, 2, 8, 8) if axes[0] == "T" else counts(2, 9, 8, 8)
     at = (8, 1, 3, 3) if axes[0] == "T" else (1, 8, 3, 3)
     run = Run(data=values, axes=axes, strength=0)
     picture, report = run.preview(at, Event())
     assert np.array_equal(picture, values[at[:2]])
-    assert report.frames == (1 if "T" not in axes else 7)
+    assert report.frames == (1 if "P" in axes else 7)
 
 
 def test_a_run_tells_how_far_it_is_and_can_be_cancelled() -> None:

@@ -1,7 +1,8 @@
-"""Axes of a stack, and the lanes that its pictures make along time.
+"""Axes of a stack, and the lanes that its pictures make along time or depth.
 
-A lane is one channel at one depth, a clip of its own. T is time; Y and X the picture; S samples of
-a pixel (colours); Z, C and every other letter tell lanes apart.
+A lane is a clip of its own: one channel, at one depth if it runs along time (T). Without time, or
+with hardly any, it runs along depth (Z). Y and X are the picture, S samples of a pixel (colours);
+every other letter tells lanes apart.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,8 +17,9 @@ from f2rcli.errors import InputError, UsageError
 ALL = "all"  # series
 MOST_PIXELS = 1 << 29  # of one picture, with its samples: 23 170 x 23 170
 UNNAMED = "QI"  # tifffile's letters for an axis that a file does not name
-_WORDS = {"C": "channel", "Z": "z", "P": "position", "A": "angle", "H": "phase", "R": "tile",
-          "E": "wavelength"}  # fmt: skip
+WINDOW = 7  # frames; a stack with fewer in time than that, and more in depth, runs along depth
+_WORDS = {"T": "frame", "C": "channel", "Z": "z", "P": "position", "A": "angle", "H": "phase",
+          "R": "tile", "E": "wavelength"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +82,10 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """Pictures of one series that follow each other in time."""
+    """Pictures of one series that follow each other."""
 
     series: int
-    frames: tuple[int, ...]  # their places among the series' pictures, in the order of time
+    frames: tuple[int, ...]  # their places among the series' pictures, in the order of time or Z
     label: str = ""
     sample: int | None = None  # of pixels with several samples that are not colours: the one taken
 
@@ -113,16 +115,40 @@ def listed_series(every: list[Series]) -> str:
     return ", ".join(words) + (f" and {len(every) - 6} more" if len(every) > 6 else "")
 
 
+def sequence_of(axes: str, shape: Sequence[int]) -> str:
+    """The letter of the axis along which pictures are each other's neighbours: T unless there is
+    none, or too little of it for a window and more of Z."""
+    sizes = dict(zip(axes, shape, strict=True))
+    times, planes = sizes.get("T", 1), sizes.get("Z", 1)
+    return "Z" if planes > times and times < WINDOW else "T"
+
+
+def sequence_note(axes: str, shape: Sequence[int]) -> str:
+    """What to say of a stack that runs along depth; "" of one that runs along time."""
+    if sequence_of(axes, shape) == "T":
+        return ""
+    times = dict(zip(axes, shape, strict=True)).get("T", 1)
+    few = "no time axis" if times == 1 else f"only {times} frames in time"
+    return f"{few}: the neighbours of a picture are those above and below it (Z)"
+
+
 def in_time(
     series: Series, given: str | None, name: str, *, unlike: bool = False
 ) -> tuple[Series, str | None]:
     """The series with its axes named, and a note on what was assumed.
 
     given: the user's names. unlike: it is one of several unlike series: names that do not fit it
-    are meant for others, and without time each of its pictures is taken by itself.
+    are meant for others, and without time or depth each of its pictures is taken by itself.
 
-    Raises UsageError where the axis of time is unknown.
+    Raises UsageError where the axis that pictures follow each other along is unknown.
     """
+    named, note = _named(series, given, name, unlike=unlike)
+    return named, note or sequence_note(named.axes, named.shape) or None
+
+
+def _named(
+    series: Series, given: str | None, name: str, *, unlike: bool
+) -> tuple[Series, str | None]:
     if given is not None and not (unlike and _misfit(series, given)):
         return replace(series, axes=_renamed(series, given, name)), None
     letters = "".join(letter for letter, _ in series.outer)
@@ -130,7 +156,7 @@ def in_time(
         named = series.axes.replace(letters, "T")
         note = f"a plain stack of {series.frames} pages: taken as time (axes= changes that)"
         return replace(series, axes=named), note
-    if "T" in letters and not set(letters) & set(UNNAMED):
+    if set("TZ") & set(letters) and not set(letters) & set(UNNAMED):
         return series, None
     if letters in ("", "C") or unlike:
         return series, "no time axis: each picture is denoised by itself"
@@ -190,10 +216,11 @@ def _lanes(series: Series, colours: bool, several: bool) -> Iterator[Lane]:
     outer = series.outer
     places = np.arange(series.frames).reshape([n for _, n in outer] or [1])
     kinds = [letter for letter, _ in outer] or ["T"]
-    if "T" not in kinds:
-        places, kinds = places[..., None], [*kinds, "T"]
-    times = np.moveaxis(places, kinds.index("T"), -1)
-    rest = [letter for letter in kinds if letter != "T"]
+    along = sequence_of(series.axes, series.shape)
+    if along not in kinds:
+        places, kinds = places[..., None], [*kinds, along]
+    times = np.moveaxis(places, kinds.index(along), -1)
+    rest = [letter for letter in kinds if letter != along]
     split = series.samples > 1 and not (series.colour and colours)
     for index in product(*(range(n) for n in times.shape[:-1])):
         words = [series.name or f"series {series.number + 1}"] if several else []

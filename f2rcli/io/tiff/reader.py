@@ -1,4 +1,4 @@
-"""Stacks read lane by lane, along time."""
+"""Stacks read lane by lane, along time or depth."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,7 +14,16 @@ from f2rcli.frames import ClipInfo, Frame, Plane, PlaneLayout
 from f2rcli.io.base import Reader, ReadOptions
 from f2rcli.io.ledger import Ledger, count
 from f2rcli.io.sequence import MismatchError, first_readable
-from f2rcli.io.tiff.axes import ALL, Lane, Series, chosen_series, in_time, lanes_of, listed_series
+from f2rcli.io.tiff.axes import (
+    ALL,
+    Lane,
+    Series,
+    chosen_series,
+    in_time,
+    lanes_of,
+    listed_series,
+    sequence_of,
+)
 from f2rcli.io.tiff.folder import open_stack
 from f2rcli.io.tiff.stack import Stack
 from f2rcli.io.time_range import Span
@@ -33,7 +42,7 @@ class StackFrame:
 
 
 class StackReader(Reader):
-    """A TIFF stack: every channel and every plane of depth is a lane, read along time."""
+    """A TIFF stack, read lane by lane (see `axes.py`)."""
 
     def __init__(self, source: str, options: ReadOptions, stack: Stack | None = None) -> None:
         """stack: the files to read, if not TIFF."""
@@ -51,7 +60,7 @@ class StackReader(Reader):
             raise
 
     def _understand(self) -> None:
-        """Order the pictures into lanes along time, and say what the clip is."""
+        """Order the pictures into lanes, and say what the clip is."""
         self._check_description()
         every_series = self.stack.series
         self.chosen = chosen_series(every_series, self.options.series, self.stack.name)
@@ -61,7 +70,9 @@ class StackReader(Reader):
             self.ledger.remark(line)
         if self.stack.gaps:
             self._tell_gaps(self.stack.gaps)
-        self.interval = self.stack.interval(self.chosen[0])
+        first = self.series[self.chosen[0]]
+        timed = sequence_of(first.axes, first.shape) == "T"
+        self.interval = self.stack.interval(first.number) if timed else None
         every = lanes_of([self.series[number] for number in self.chosen])
         self.lanes = [lane for lane in map(self._cut, every) if lane.frames]
         asked = [self._asked(lane) for lane in self.lanes]
@@ -160,7 +171,7 @@ class StackReader(Reader):
         first = self.series[self.lanes[0].series]
         longest = max(len(self._asked(lane)) for lane in self.lanes)
         if longest == 1:
-            self._note("one frame per lane: no neighbours in time to use")
+            self._note("one frame per lane: no neighbours to use")
         if any(series.samples > 1 for series in self.series) and any(
             lane.sample is not None for lane in self.lanes
         ):
@@ -228,7 +239,7 @@ class StackReader(Reader):
         return picture if lane.sample is None else np.ascontiguousarray(picture[..., lane.sample])
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames of the first lane in the order of time, then those of the next."""
+        """Yield the frames of the first lane in their order, then those of the next."""
         for number, lane in enumerate(self.lanes):
             layout, seen = self._layout(number), self._statistics(number)
             for line in seen.lines():
