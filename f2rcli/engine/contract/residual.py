@@ -118,6 +118,10 @@ def under_contract(
         kept = held(free, variance, noise.shares[index], clipped=cut)
         if shift is not None:
             kept += shift
+        if beside.steady is not None and slack is STRICT and isinstance(beside.steady, Steady):
+            nearer = beside.steady.still.nearer(index, centre[index] - kept, variance)
+            if nearer is not None:
+                kept = kept - nearer
         returned.add(index, taken, kept)
         out.append(-kept)
     return out

@@ -4,7 +4,7 @@ Decoding, defects, copies and lines are gone through again from the clip's first
 little; what the networks and the contract carry along is kept, bit for bit.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from f2rcli.engine.contract.points import Points
 from f2rcli.engine.contract.returned import Returned
 from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.contract.steady import Steady
+from f2rcli.engine.contract.still import Still
 from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.methods.base import Method, Prepared, Remembering
 from f2rcli.noise.model import NoiseModel
@@ -181,11 +182,16 @@ def _part(arrays: Arrays, name: str) -> Arrays:
     return {k.removeprefix(f"{name}."): v for k, v in arrays.items() if k.startswith(f"{name}.")}
 
 
+_STILL = tuple(one.name for one in fields(Still))
+
+
 def _arrays_of(steady: Steady | DeviceSteady) -> Arrays:
     kinds: dict[str, Any] = {
         "means": enumerate(steady.means), "counts": enumerate(steady.counts),
         "removed": steady.removed.items(), "ages": steady.ages.items(),
     }  # fmt: skip
+    if isinstance(steady, Steady):
+        kinds |= {f"still-{kind}": getattr(steady.still, kind).items() for kind in _STILL}
     return {f"{kind}.{i}": _array(values) for kind, items in kinds.items() for i, values in items}
 
 
@@ -201,6 +207,10 @@ def _fill(steady: Steady | DeviceSteady, arrays: Arrays, device: torch.device) -
             kept = {i: torch.from_numpy(values).to(device) for i, values in kept.items()}
         listed = kind in ("means", "counts")
         setattr(steady, kind, [kept[i] for i in sorted(kept)] if listed else kept)
+    if isinstance(steady, Steady):
+        for name in _STILL:
+            part = _part(arrays, f"still-{name}")
+            setattr(steady.still, name, {int(i): values for i, values in part.items()})
 
 
 def _tuples(value: Any) -> Any:

@@ -1,0 +1,117 @@
+"""The mean of all frames so far, at every place that shows the same thing in all of them.
+
+No window of seven frames comes near the mean of sixty-four that are alike. A mean may stand in for
+a restored place only where nothing has happened: it would wipe out what is new and leave ghosts of
+what is gone. So it is tested on what single frames differ from it by, on the mean of the last few,
+which shows changes a fourth as strong, and on their power, which shows what flickers. What is too
+weak for all of these is guessed from the rest of the picture: a mean is used if all else is still.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from f2rcli.engine.contract.limits import LEAST, Real, box, power_around
+
+MOST = 256.0  # frames that a mean may be worth
+SIDES = (3, 7, 15)  # pixels, of windows that changes are looked for in; as bands part
+LATELY = 1 / 8  # share of a frame in the mean of the last few
+FLICKER = 1 / 16  # the same for the power of changes
+JUMP, DRIFT = 20.0, 16.0  # times the noise's power in a window, from which a change counts
+RESTLESS = 1.4  # the same of its mean over time
+# Times the noise's power: from the first on some of what is new stays, from the second on all.
+EVENT = 10.0, 18.0
+AROUND = 7  # pixels around an event that stay as well
+SIDE = 9  # pixels, over which results are compared
+FEWEST = 4.0, 8.0  # frames: a mean of fewer is not used, one of more is used in full
+WORN = 0.03, 0.06  # of a picture's places: so many may have changed lately, or too many have
+NEW = 16.0, 0.75  # frames, and the share of them that a place has to be worth
+MOVED = 1.8, 2.5  # likewise the mean power of drifts, of the noise's
+LEAST_OF_FEW = 1 / 35  # see `_of_few`
+CALMING = 1 / 16  # a frame; calm is believed slowly
+
+
+@dataclass
+class Still:
+    """Of one shot, by plane."""
+
+    means: dict[int, Real] = field(default_factory=dict)
+    worths: dict[int, Real] = field(default_factory=dict)  # frames in them, 1 to MOST
+    lately: dict[int, Real] = field(default_factory=dict)  # what the last few differed by
+    flicker: dict[int, Real] = field(default_factory=dict)  # power of differences, of the noise's
+    events: dict[int, Real] = field(default_factory=dict)  # the same of the last frame, the most
+    calm: dict[int, Real] = field(default_factory=dict)  # (1, 2): how still all is, 0..1; frames
+
+    def add(self, index: int, plane: Real, variance: Real, shares: Sequence[float]) -> None:
+        """Take in the next frame; variance (H, W) of its noise, shares: see `held`."""
+        if index not in self.means or self.means[index].shape != plane.shape:
+            self.means[index], self.worths[index] = plane.copy(), np.ones_like(plane)
+            self.lately[index], self.flicker[index] = np.zeros_like(plane), np.ones_like(plane)
+            self.events[index] = np.zeros_like(plane)
+            self.calm[index] = np.ones((1, 2), np.float32)
+            return
+        noise = np.maximum(variance, LEAST)
+        apart, worth = plane - self.means[index], self.worths[index]
+        lately = self.lately[index] + np.float32(LATELY) * (apart - self.lately[index])
+        expected, of_few = noise * (1 + 1 / worth), noise * _of_few(worth)
+        event, excess = np.zeros_like(plane), np.zeros_like(plane)
+        flicker = self.flicker[index]
+        for place, side in enumerate(SIDES):
+            left = np.float32(max(sum(shares[place + 1 :]), 1 / side**2))
+            power = np.square(box(apart, side)) / (expected * left)
+            drift = np.square(box(lately, side)) / (of_few * left)
+            np.maximum(event, power, out=event)
+            np.maximum(excess, (power - JUMP) * left, out=excess)
+            np.maximum(excess, (drift - DRIFT) * (left * np.float32(3 * LATELY)), out=excess)
+            if side == AROUND:
+                flicker = (flicker + np.float32(FLICKER) * (power - flicker)).astype(np.float32)
+                np.maximum(excess, (box(flicker, SIDES[-1]) - RESTLESS) * left, out=excess)
+        worth = np.minimum(1 / (1 / worth + excess) + 1, MOST).astype(np.float32)
+        step = apart / worth
+        self.means[index] = self.means[index] + step
+        self._settle(index, worth, float(np.minimum(drift, JUMP).mean()))
+        self.worths[index], self.lately[index] = worth, lately - step
+        self.flicker[index], self.events[index] = flicker, event
+
+    def _settle(self, index: int, worth: Real, drift: float) -> None:
+        before, age = self.calm[index][0]
+        least = NEW[1] * min(age + 1, NEW[0])
+        worn = float((worth[::2, ::2] < least).mean())
+        now = min(_falling(worn, WORN), _falling(drift, MOVED), float(before) + CALMING, 1.0)
+        self.calm[index] = np.array([[now, age + 1]], np.float32)
+
+    def nearer(self, index: int, restored: Real, variance: Real) -> Real | None:
+        """What brings a restored plane closer to what it shows, by the mean; None for nothing."""
+        if index not in self.means or self.means[index].shape != restored.shape:
+            return None
+        worth = self.worths[index]
+        calm = self.calm[index][0, 0]
+        if not calm or not (worth > FEWEST[0]).any():
+            return None
+        apart = self.means[index] - restored
+        # The result has half of the mean's own noise, from the same frames; it has to be further
+        # from the mean than all of that.
+        own = box(variance / worth, SIDE)
+        beyond = np.maximum(power_around(apart, SIDE) - own, 0)
+        share = beyond / np.maximum(beyond + own / 2, LEAST)
+        share *= np.clip((worth - FEWEST[0]) / (FEWEST[1] - FEWEST[0]), 0, 1)
+        quiet = np.clip((EVENT[1] - self.events[index]) / (EVENT[1] - EVENT[0]), 0, 1)
+        quiet = np.asarray(cv2.erode(quiet, np.ones((AROUND, AROUND), np.uint8)), np.float32)
+        found: Real = (apart * share * quiet * calm).astype(np.float32)
+        return found
+
+
+def _of_few(worth: Real) -> Real:
+    """Of the mean of the last few frames less that of all, the variance in units of a frame's: what
+    averages of noise leave, and what the first frames weigh too much."""
+    lasting = np.maximum(np.float32(LATELY / (2 - LATELY)) - 1 / worth, 0)
+    beginning = np.float32(0.9) * np.float32((1 - LATELY) ** 2) ** worth
+    total: Real = np.maximum(lasting + beginning, np.float32(LEAST_OF_FEW))
+    return total
+
+
+def _falling(value: float, limits: tuple[float, float]) -> float:
+    """1 up to the first limit, 0 from the second on."""
+    return min(max((limits[1] - value) / (limits[1] - limits[0]), 0.0), 1.0)

@@ -1,0 +1,82 @@
+"""Where nothing changes, results reach the mean of all frames; what is new stays."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from f2rcli.engine.contract.still import Still
+from f2rcli.noise.bands import white_shares
+
+SIGMA, SIDE = 0.05, 96
+LAW = np.full((SIDE, SIDE), SIGMA**2, np.float32)
+Real = NDArray[np.float32]
+
+
+def texture() -> Real:
+    fine = np.random.default_rng(0).standard_normal((SIDE, SIDE)).astype(np.float32)
+    return np.asarray(0.5 + 0.04 * fine, np.float32)
+
+
+def after(
+    frames: int, scene: Callable[[int], Real], seed: int = 1
+) -> tuple[Still, Real, Real, Real]:
+    """What is known of the frames of a scene; the last of them, a poor result, and the mean."""
+    still, rng = Still(), np.random.default_rng(seed)
+    total = np.zeros((SIDE, SIDE))
+    for index in range(frames):
+        noisy = scene(index) + (SIGMA * rng.standard_normal((SIDE, SIDE))).astype(np.float32)
+        still.add(0, noisy, LAW, white_shares())
+        total += noisy
+    clean = scene(frames - 1)
+    return still, clean, np.asarray(cv2.blur(clean, (3, 3)), np.float32), total / frames
+
+
+def error(picture: Real, clean: Real) -> float:
+    return float(np.square(picture - clean).mean())
+
+
+@pytest.mark.parametrize("frames", [12, 40])
+def test_a_still_scene_comes_close_to_the_mean_of_all_frames(frames: int) -> None:
+    scene = texture()
+    still, clean, poor, mean = after(frames, lambda _: scene)
+    nearer = still.nearer(0, poor, LAW)
+    assert nearer is not None
+    assert error(poor + nearer, clean) < 1.3 * error(mean, clean) < error(poor, clean)
+
+
+def test_a_good_result_stays() -> None:
+    scene = texture()
+    still, clean, _, mean = after(20, lambda _: scene)
+    nearer = still.nearer(0, clean, LAW)
+    assert nearer is not None
+    assert error(clean + nearer, clean) < 0.1 * error(mean, clean)
+
+
+def test_what_is_new_stays() -> None:
+    scene, spot = texture(), np.zeros((SIDE, SIDE), np.float32)
+    spot[40:46, 40:46] = 3 * SIGMA
+    still, clean, _, _ = after(20, lambda index: scene + spot * np.float32(index == 19))
+    nearer = still.nearer(0, clean, LAW)
+    assert nearer is not None
+    assert np.abs(nearer[40:46, 40:46]).max() < 0.1 * SIGMA
+
+
+@pytest.mark.parametrize("speed", [0.3, 2.0])
+def test_a_mean_of_what_moves_is_not_used(speed: float) -> None:
+    rows = np.linspace(0, 12, SIDE, dtype=np.float32)
+
+    def scene(index: int) -> Real:
+        return np.asarray(0.5 + 0.2 * np.sin(np.add.outer(rows, rows) + speed * index / 8), "f4")
+
+    still, clean, _, _ = after(20, scene)
+    nearer = still.nearer(0, clean, LAW)
+    assert nearer is None or error(clean + nearer, clean) < 1e-7
+
+
+def test_a_few_frames_are_no_mean() -> None:
+    scene = texture()
+    still, _, poor, _ = after(3, lambda _: scene)
+    assert still.nearer(0, poor, LAW) is None
