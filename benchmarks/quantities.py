@@ -1,7 +1,7 @@
 """What is measured in pictures, and what filters leave of it: the second table in
 docs/microscopy.md.
 
-python benchmarks/quantities.py [spikes molecules stars rows]
+python benchmarks/quantities.py [spikes molecules stars rows burst]
 
 Everything is simulated here, so that the truth is known: cells that spike, molecules that blink
 for one frame, stars that stay, rows with offsets. Beside f2r: a median over space and time, and
@@ -209,8 +209,23 @@ def rows(rng: np.random.Generator) -> None:
         print(f"{name:24} {psnr(estimate, light):6.2f} dB | rows off by {left.std():.1f} codes")
 
 
+def burst(rng: np.random.Generator) -> None:
+    """64 frames of still stars: the mean of the frames so far, and f2r's frame."""
+    light = np.full((128, 128), 15.0)
+    for number, place in enumerate(scattered(25, 128, 20, rng)):
+        light += (100, 200, 500, 2000)[number % 4] * spot(128, *place, 1.6)
+    codes = recorded(np.repeat(light[None], 64, axis=0), rng)
+    restored, noisy = electrons(f2rcli.denoise(codes)), electrons(codes)
+    for count in (9, 17, 33, 49, 64):
+        mean, own = psnr(noisy[:count].mean(0), light), psnr(restored[count - 1], light)
+        print(f"{count:3} frames: mean {mean:5.2f} dB, f2r {own:5.2f} dB")
+    means = (psnr(one.mean(0), light) for one in (noisy, restored))
+    print("mean of all frames {:.2f} dB, of f2r's {:.2f} dB".format(*means))
+
+
 SCENES: dict[str, Callable[[np.random.Generator], None]] = {
     "spikes": spikes, "molecules": molecules, "stars": stars, "rows": rows,
+    "burst": burst,
 }  # fmt: skip
 
 
