@@ -17,7 +17,7 @@ from f2rcli.samples.lanes import LaneStatistics, surveyed
 
 LEAST_BLOCK = 32  # frames that are denoised together
 LEAD, TRAIL = 8, 4  # frames that a block sees before and after itself
-OPENING = 12  # frames of the whole array that every block measures the noise on
+OPENING = 32  # frames of the whole array that every block measures the noise on
 
 
 def denoise_dask(frames: Any, grid: Grid, options: Options) -> Any:

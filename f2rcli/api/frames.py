@@ -33,6 +33,7 @@ class FrameSequence:
         self.lanes = self.grid.lanes
         loaded = load_engine(options, array_info(self.grid, self.dtype))
         loaded.threads = 1  # a second one would delay each result by a frame
+        loaded.prompt = True
         self.engines: list[Engine] = [loaded, *(loaded.another() for _ in self.lanes[1:])]
         self.layouts: list[PlaneLayout] = []  # of the lanes, once their levels are known
 

@@ -13,6 +13,7 @@ from f2rcli import methods, sensor, weights, yuv
 from f2rcli.engine.contract.residual import (
     ALONE,
     CODED,
+    SPARSE,
     STRICT,
     Beside,
     Slack,
@@ -88,6 +89,7 @@ class Engine:
     threads: int = 1  # of the processor, that a stream may use
     beside: dict[str, Weights] = field(default_factory=dict)  # other bundled ones, by name
     marks: "Marks | None" = None  # where its streams stand, of runs that can be gone on with
+    prompt: bool = False  # whether results may not wait for more frames than a window holds
     resident: Resident | None = None  # what does all the work on a GPU; None: on the processor
 
     def __post_init__(self) -> None:
@@ -109,7 +111,7 @@ class Engine:
         return Engine(
             self.settings, self.weights, self.torch_device, self.precision, self.tile,
             used=self.used, slack=self.slack, stated=self.stated, threads=self.threads,
-            beside=self.beside,
+            beside=self.beside, prompt=self.prompt,
         )  # fmt: skip
 
     @property
@@ -236,12 +238,14 @@ class Engine:
         else:
             changes = under_contract(
                 source, picture, change, noise, model, beside, self.returned,
-                allowance(self.settings, source.layout), self.slack,
+                allowance(self.settings, source.layout), beside.slack or self.slack,
             )  # fmt: skip
         if source.layout.levels is not None or source.layout.space is Space.BAYER:
             changes = without_bias(changes, planes_of(source))
             if beside.points is not None and noise is not None and self.settings.contract:
-                changes = with_points(changes, source, beside.points, noise)
+                changes = with_points(
+                    changes, source, beside.points, noise, sparse=beside.slack is SPARSE
+                )
         changes = scaled(changes, source.layout, self.settings)
         if source.layout.levels is not None:
             changes = with_means_kept(source, changes)

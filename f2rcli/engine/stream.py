@@ -14,6 +14,8 @@ from f2rcli.engine.contract.past import Past
 from f2rcli.engine.contract.residual import Beside
 from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
+from f2rcli.engine.dim.choice import ALONE, CHOSEN_ON, Blend, Restore, chosen, dim, restored_in_sums
+from f2rcli.engine.dim.written import given, written
 from f2rcli.engine.engine import Engine, Prediction, load_engine
 from f2rcli.engine.noise.lines import LineRemover, remover_for
 from f2rcli.engine.noise.tracking import REFRESH_EVERY, NoiseTracker
@@ -110,14 +112,62 @@ def restore_stream(
     waiting, pictures, _ = _begun(unique(frames), engine, whole)
     if not waiting:
         return
-    noise = NoiseTracker(engine, waiting[0][0].layout)
-    noise.measure_opening([copies[0] for copies in (whole and whole.waiting) or waiting])
-    del whole
+    first = waiting[0][0]
+    noise = NoiseTracker(engine, first.layout)
+    begin = (whole and whole.waiting and whole) or _Begun(waiting, pictures, None)
+    noise.measure_opening([copies[0] for copies in begin.waiting])
+    worker = Worker() if worker is None else worker
+    blend = ALONE if watch is not None else _blend(begin, engine, noise)
+    del whole, begin
+    if blend != ALONE and noise.measured is not None:
+        pictures, restore = chain(_emptied(waiting), pictures), _restore(engine, noise, worker)
+        seen = restored_in_sums(pictures, blend, first.index or 0, noise.measured, restore)
+        yield from given(written(seen, engine, noise), engine)
+        return
+    yield from _restored(chain(_emptied(waiting), pictures), first, engine, noise, worker, watch)
+
+
+def _blend(begin: "_Begun", engine: Engine, noise: NoiseTracker) -> Blend:
+    """How frames of a stream that begins like this are restored: each by itself, unless it is of a
+    few photons."""
+    opening = [copies[0] for copies in begin.waiting]
+    if engine.prompt or noise.measured is None or not dim(opening, noise.measured):
+        return ALONE
+    begin.waiting.extend(islice(begin.rest, CHOSEN_ON - len(opening)))
+    opening = [copies[0] for copies in begin.waiting]
+    return chosen(opening, noise.measured, _restore(engine, noise, Worker()))
+
+
+def _restore(engine: Engine, noise: NoiseTracker, worker: Worker) -> Restore:
+    """What restores pictures of floats whose noise is a known multiple of a stream's."""
+
+    def restore(pictures: Iterable[list[Frame]], factor: float) -> Iterator[Frame]:
+        source = iter(pictures)
+        copies = next(source, None)
+        if copies is None or noise.measured is None or noise.known is None:
+            return iter(())
+        other = engine.another()
+        known = NoiseTracker(other, copies[0].layout)
+        known.know(noise.measured.scaled(factor), noise.known.scaled(factor))
+        return _restored(chain([copies], source), copies[0], other, known, worker)
+
+    return restore
+
+
+def _restored(
+    pictures: Iterator[list[Frame]],
+    first: Frame,
+    engine: Engine,
+    noise: NoiseTracker,
+    worker: Worker,
+    watch: Callable[[Restored], None] | None = None,
+) -> Iterator[Frame]:
+    """Every frame of pictures of known noise restored that is not context; first: of them."""
     method = engine.new_method(light=noise.light, faint=noise.faint)
-    worker = worker if worker is not None and isinstance(method, Following) else Worker()
+    worker = worker if isinstance(method, Following) else Worker()
     mark = Mark() if engine.marks is None else engine.marks.stream(engine)
     probe = Probe(method, engine, noise)
-    past = mark.set_out(method, noise, engine.new_steady(waiting[0][0]), probe.new())
+    past = mark.set_out(method, noise, engine.new_steady(first), probe.new())
     count, begun = mark.count, mark.kept is not None
     started: deque[_Started] = deque()
 
@@ -132,7 +182,6 @@ def restore_stream(
                 engine.aside.add(frame.aside)
                 yield put_back(frame)
 
-    pictures = chain(_emptied(waiting), pictures)
     for copies in islice(pictures, mark.passed):
         yield from _wanted(copies)
     for window in windows(_ready(pictures, method, engine, noise, mark), method.length, _joined):

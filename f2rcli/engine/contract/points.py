@@ -91,16 +91,20 @@ class Points:
     _losses: dict[int, _Losses] = field(default_factory=dict)
     _seed: int = 0  # of the noise that parts the next plane
 
-    def lost(self, index: int, plane: Real, removed: Real, variance: Real) -> Real | None:
+    def lost(
+        self, index: int, plane: Real, removed: Real, variance: Real, parted: Real | None = None
+    ) -> Real | None:
         """What of a plane's `removed` (noisy - restored) is the light of points; None without any.
 
-        plane (H, W): as recorded; variance (H, W): of its noise.
+        plane (H, W): as recorded; variance (H, W): of its noise; parted: the same as each sample
+        by itself tells, which parts counts of a few electrons: their noise is skewed, and so is
+        that of noise as strong as the sample is bright.
         """
         if min(plane.shape) < _filter(len(WIDTHS) - 1).around.size:
             return None
         losses = self._losses.setdefault(index, _Losses())
         noise = np.random.default_rng(self._seed).standard_normal(plane.shape, np.float32)
-        noise *= np.sqrt(variance)
+        noise *= np.sqrt(variance if parted is None else parted)
         self._seed += 1
         halves = [_Half.of(plane + part, removed - part, 2 * variance) for part in (noise, -noise)]
         for half in halves:

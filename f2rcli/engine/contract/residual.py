@@ -43,6 +43,9 @@ class Slack:
 AROUND_POINTS = 15  # samples of a colour, whose mean a point stands on
 UNCLIPPED = 0.99  # of the variance: where clipping left more there was hardly any
 STRICT = Slack()
+# Of a few electrons a pixel: single samples and small windows hold far more than their share of
+# noise by chance, and what changes between frames is counted on too few of them.
+SPARSE = Slack(noise=(2.0, 2.0), change=(4.0, 4.0))
 # Frames share part of what a codec did to them, most of it in chroma, and it took noise out after
 # that was clipped.
 CODED = Slack(noise=(1.4, 3.5), change=(2.0, 5.0), shift=1.6)
@@ -60,6 +63,7 @@ class Beside:
     noise: PlaneNoise | None = None  # that of the file's planes
     points: Points | None = None  # what points of light lost; None: nobody counts it
     shrinkage: Shrinkage | None = None  # how much of what is removed is noise; None: all of it
+    slack: Slack | None = None  # in place of the clip's
 
 
 ALONE = Beside()
@@ -174,10 +178,12 @@ def _calmed(
     return [plane - one for plane, one in zip(centre, calm, strict=True)]
 
 
-def with_points(changes: list[Real], frame: Frame, points: Points, noise: PlaneNoise) -> list[Real]:
+def with_points(
+    changes: list[Real], frame: Frame, points: Points, noise: PlaneNoise, *, sparse: bool = False
+) -> list[Real]:
     """The changes of a frame's planes with the light of points given back, and the same mean.
 
-    See `Points`; noise: the law of every plane.
+    See `Points`; noise: the law of every plane; sparse: whether samples are of a few electrons.
     """
     planes = planes_of(frame)
     variances = [
@@ -191,10 +197,11 @@ def with_points(changes: list[Real], frame: Frame, points: Points, noise: PlaneN
         return (
             changes if lost is None else _added(changes, list(sensor.pack(lost, _pattern(frame))))
         )
-    parts = zip(planes, changes, variances, strict=True)
+    own = [np.square(noise.level(index, plane)) for index, plane in enumerate(planes)]
+    parts = zip(planes, changes, variances, own if sparse else variances, strict=True)
     return _added(
         changes,
-        [points.lost(index, plane, -change, v) for index, (plane, change, v) in enumerate(parts)],
+        [points.lost(index, plane, -c, v, o) for index, (plane, c, v, o) in enumerate(parts)],
     )
 
 

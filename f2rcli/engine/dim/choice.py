@@ -1,0 +1,200 @@
+"""How many frames of a dim stack are summed: what restores its first frames best.
+
+Every sample is split in two of independent noise, as counts are by a coin (thinning). One part is
+restored as the stack would be, in sums of one, two, four or eight frames, by networks and by a
+Gaussian filter; the other judges, which nobody has seen. Where cells move, long sums smear them,
+and the judge sees that.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import sqrt
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.engine.contract.limits import box
+from f2rcli.engine.dim.sums import Copies, Estimated, Sum, between, joined, summed
+from f2rcli.frames import Frame
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.planes import planes_of
+from f2rcli.yuv import code_span
+
+SIZES = (1, 2, 4, 8)  # frames of a sum
+CHOSEN_ON = 4 * SIZES[-1]  # frames
+WIDTHS = (1.0, 1.5, 2.0)  # pixels, of Gaussian filters
+SIDE = 128  # pixels, of the square of large frames that is looked at
+SEEN = 0.8  # of the light, that is restored; the rest judges
+FEW = 5.0  # electrons a pixel, read noise counted as light: from there on frames are not summed
+LEAST_FRAMES = 8
+TINY = 1e-6  # electrons that stand for none
+
+Values = NDArray[np.float32]
+# What restores pictures, given by how much their noise is stronger than the stack's.
+Restore = Callable[[Iterable[Copies], float], Iterator[Frame]]
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """How the frames of a dim stack are restored: as sums of so many, by networks, and for the rest
+    by a Gaussian filter of the counts."""
+
+    size: int = 1  # frames
+    share: float = 1.0  # of the networks
+    width: float = 0.0  # pixels, standard deviation of the filter
+
+    def of(self, restored: Frame) -> Frame:
+        """A sum's frame as networks restored it, and as the filter does."""
+        if self.share == 1:
+            return restored
+        counts: Sum = restored.source
+        planes = tuple(
+            self.share * plane + (1 - self.share) * cv2.GaussianBlur(own, (0, 0), self.width)
+            for plane, own in zip(restored.planes, counts.mean, strict=True)
+        )
+        return replace(restored, planes=planes)
+
+
+ALONE = Blend()
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """The line of a plane's noise, by the brightness at which it would vanish."""
+
+    gain: float
+    zero: float
+
+    @classmethod
+    def of(cls, model: NoiseModel) -> "Light | None":
+        """None where the noise does not grow with light."""
+        gain, read, dark = model.gain[0], model.read[0], model.pedestal[0]
+        if model.curve is not None or gain <= 0:
+            return None
+        return cls(gain, dark - read**2 / gain)
+
+    def electrons(self, planes: Sequence[Values]) -> float:
+        """The mean of planes; read noise counts as light."""
+        return (float(np.mean([plane.mean() for plane in planes])) - self.zero) / self.gain
+
+    def variance(self, plane: Values) -> Values:
+        """Of every sample's noise, by itself."""
+        return self.gain * np.maximum(plane - np.float32(self.zero), 0)
+
+
+def dim(frames: Sequence[Frame], model: NoiseModel) -> bool:
+    """Whether frames of a stack hold so little light that their sums may be restored better."""
+    layout = frames[0].layout
+    if layout.levels is None or not layout.counts_light:
+        return False
+    light = Light.of(model)
+    return light is not None and light.electrons([planes_of(f)[0] for f in frames]) < FEW
+
+
+def chosen(frames: Sequence[Frame], model: NoiseModel, restore: Restore) -> Blend:
+    """What restores a stack's first frames best; ALONE where there are too few to tell.
+
+    frames: in a row, no two alike; model: their noise; restore: see `restored_in_sums`.
+    """
+    light = Light.of(model)
+    if light is None or len(frames) < LEAST_FRAMES:
+        return ALONE
+    square = _square([planes_of(frame)[0] for frame in frames])
+    rng = np.random.default_rng(0)
+    parts = [_split(frame, square, light, rng) for frame in frames]
+    best, least = ALONE, np.inf
+    for size in SIZES:
+        if 2 * size > len(frames):
+            break
+        blend, error = _best(parts, size, model, restore)
+        if error > least:  # longer sums would smear even more
+            break
+        best, least = blend, error
+    return best
+
+
+def restored_in_sums(
+    pictures: Iterable[Copies],
+    blend: Blend,
+    first: int,
+    model: NoiseModel,
+    restore: Restore,
+    share: float = 1.0,
+) -> Iterator[Estimated]:
+    """Every picture with what it shows by restored sums.
+
+    first: the place of the first in its clip; model: the stack's noise; share: of the light that
+    the pictures have.
+    """
+    variance = float(np.mean(np.square(model.sigma))) / share
+    sums = summed(pictures, blend.size, first, joined(variance))
+    restored = restore(([one.frame] for one in sums), sqrt(1 / (share * blend.size)))
+    return between(blend.of(frame) for frame in restored)
+
+
+def _best(
+    parts: Sequence[tuple[Frame, Values]], size: int, model: NoiseModel, restore: Restore
+) -> tuple[Blend, float]:
+    """The blend of sums of a size that comes closest to the judges, and its mean square error, in
+    which the judges' own noise counts as much for every blend.
+
+    parts: what is restored, and its judge.
+    """
+    pictures = ([frame] for frame, _ in parts)
+    variance = float(np.mean(np.square(model.sigma))) / SEEN
+    sums = summed(pictures, size, 0, joined(variance))
+    restored = list(restore(([one.frame] for one in sums), sqrt(1 / (SEEN * size))))
+    judges = np.stack([judge for _, judge in parts])
+    networks = _off(restored, Blend(size), judges)
+    best, least = Blend(size), float(np.mean(np.square(networks)))
+    for width in WIDTHS:
+        filtered = _off(restored, Blend(size, 0.0, width), judges)
+        apart = networks - filtered
+        share = -float(np.mean(filtered * apart)) / max(float(np.mean(np.square(apart))), TINY)
+        share = min(max(share, 0.0), 1.0)
+        error = float(np.mean(np.square(filtered + share * apart)))
+        if error < least:
+            best, least = Blend(size, share, width), error
+    return best, least
+
+
+def _off(restored: Sequence[Frame], blend: Blend, judges: Values) -> NDArray[np.float64]:
+    """By how much every picture is off its judge, in units of white: (T, H, W)."""
+    black, span = code_span(restored[0].layout, chroma=False)
+    shown = between(blend.of(frame) for frame in restored)
+    codes = np.stack([one.planes[0] for one in shown]).astype(np.float64)
+    return (codes - black) / span - judges
+
+
+def _split(
+    frame: Frame, square: tuple[slice, slice], light: Light, rng: np.random.Generator
+) -> tuple[Frame, Values]:
+    """The square of a frame with SEEN of its light, as a frame of floats, and what its other light
+    shows: independent of each other, with the same mean."""
+    plane = planes_of(frame)[0][square]
+    apart = np.sqrt(light.variance(plane)) * _coins(light.variance(plane) / light.gain**2, rng)
+    part = plane + apart * np.float32(sqrt((1 - SEEN) / SEEN))
+    judge = plane - apart * np.float32(sqrt(SEEN / (1 - SEEN)))
+    black, span = code_span(frame.layout, chroma=False)
+    codes = np.asarray(black + span * part.astype(np.float64), np.float64)
+    layout = replace(frame.layout, bits=32)
+    return replace(frame, planes=(codes,), layout=layout, aside=(), source=None), judge
+
+
+def _coins(electrons: Values, rng: np.random.Generator) -> Values:
+    """What a coin for every electron leaves to chance, in standard deviations: as skewed as if
+    each were thrown, or light that is dim would make both parts bright together."""
+    shape = 4 * SEEN * (1 - SEEN) / (2 * SEEN - 1) ** 2 * np.maximum(electrons, TINY)
+    drawn = (shape - rng.standard_gamma(shape)) / np.sqrt(shape)
+    return np.asarray(drawn, np.float32)
+
+
+def _square(planes: Sequence[Values]) -> tuple[slice, slice]:
+    """Where most of the light is, which tells most."""
+    height, width = (min(SIDE, size) for size in planes[0].shape)
+    light = box(np.mean(planes, axis=0, dtype=np.float32), min(height, width) // 2 * 2 - 1)
+    inner = light[height // 2 : light.shape[0] - (height - 1) // 2,
+                  width // 2 : light.shape[1] - (width - 1) // 2]  # fmt: skip
+    top, left = np.unravel_index(int(inner.argmax()), inner.shape)
+    return slice(int(top), int(top) + height), slice(int(left), int(left) + width)

@@ -1,0 +1,70 @@
+"""A dim stack through sums of its frames: each frame gets what they show, under the contract."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import torch
+
+from f2rcli.defects import put_back
+from f2rcli.engine.contract.past import Past
+from f2rcli.engine.contract.points import Points
+from f2rcli.engine.contract.residual import SPARSE, Beside
+from f2rcli.engine.dim.sums import Copies, Estimated
+from f2rcli.engine.engine import Engine
+from f2rcli.engine.noise.tracking import NoiseTracker
+from f2rcli.frames import Frame
+from f2rcli.yuv import code_span
+
+
+def written(
+    estimates: Iterable[Estimated], engine: Engine, noise: NoiseTracker
+) -> Iterator[Copies]:
+    """Every picture with its estimate, as far as the residual contract allows; its copies are as
+    they were but for their samples."""
+    past = Past(points=Points())
+    for before, one, after in _in_a_row(estimates):
+        frame = one.shown.copies[0]
+        if before is None:
+            past = Past(engine.new_steady(frame), past.points)
+        if noise.planes is not None and engine.settings.contract:
+            engine.watch(past.steady, frame, noise.planes)
+        near = tuple(other.shown.copies[0] for other in (before, after) if other is not None)
+        beside = Beside(
+            near, (None,) * len(near), past.steady, noise.measured, noise.planes, past.points,
+            slack=SPARSE,
+        )  # fmt: skip
+        yield _with(one, engine, beside)
+
+
+def _in_a_row(
+    items: Iterable[Estimated],
+) -> Iterator[tuple[Estimated | None, Estimated, Estimated | None]]:
+    """Each with those right before and after it in its shot."""
+    before: Estimated | None = None
+    now: Estimated | None = None
+    for after in items:
+        if now is not None:
+            follows = None if after.shown.begins else after
+            yield before, now, follows
+            before = None if follows is None else now
+        now = after
+    if now is not None:
+        yield before, now, None
+
+
+def _with(one: Estimated, engine: Engine, beside: Beside) -> Copies:
+    frame = one.shown.copies[0]
+    picture = engine.to_tensor(frame)
+    black, span = code_span(frame.layout, chroma=False)
+    seen = torch.from_numpy(((one.planes[0] - black) / span).astype("float32"))[None, None]
+    done = engine.to_frame(frame, picture, seen.to(picture.device) - picture, beside)
+    return [done, *(replace(copy, planes=done.planes) for copy in one.shown.copies[1:])]
+
+
+def given(pictures: Iterable[Copies], engine: Engine) -> Iterator[Frame]:
+    """The frames of restored pictures that are no context, with what was set aside put back."""
+    for copies in pictures:
+        for frame in copies:
+            if not frame.context:
+                engine.aside.add(frame.aside)
+                yield put_back(frame)
