@@ -59,3 +59,15 @@ def test_lanes_of_one_sensor_share_a_gain_that_is_surer_than_each() -> None:
 def test_too_few_frames_or_pixels_tell_nothing() -> None:
     assert photon_line(dim(1, frames=2)) is None
     assert photon_line([frame[:16, :16] for frame in dim(1)]) is None
+
+
+@pytest.mark.parametrize(("photons", "read"), [(0.3, 0.0), (0.5, 0.0), (0.5, 4.0), (1.0, 0.0)])
+def test_even_light_tells_its_gain_by_the_shape_of_its_noise(photons: float, read: float) -> None:
+    rng = np.random.default_rng(4)
+    codes = GAIN * rng.poisson(photons, (6, 192, 192)) + OFFSET
+    line = photon_line(list((codes + rng.normal(0, read, codes.shape)).astype(np.float32)))
+    assert line is not None
+    assert line.sure
+    assert line.gain == pytest.approx(GAIN, rel=0.1 if not read else 0.2)
+    assert abs(line.gain - GAIN) < 3 * line.error
+    assert line.level == pytest.approx(GAIN**2 * photons + read**2, rel=0.05)

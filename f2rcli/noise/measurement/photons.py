@@ -3,7 +3,8 @@
 Counts have a variance of gain * (code - zero): a line. Blocks of a picture are points of it. Their
 own brightness has noise, and that of counts goes with the difference, so slopes are those of both
 variance and own brightness against the brightness in other frames (an instrumental variable): what
-has moved or lies at another depth there makes the line no flatter.
+has moved or lies at another depth there makes the line no flatter. Where light is even there is no
+line to see, and the shape of the noise tells.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +26,11 @@ LEAST_SCALE = 0.2  # of a block's variance, that it may lie beside the line for 
 SURE = 3.0  # standard errors of a gain
 FEW = 3.0  # photons: of fewer, anchors tell less than counting does
 
+PARTS = 6  # a side, of an even picture, by which the error of its gain is found
+
 Floats = NDArray[np.float64]
+
+BENT: Floats = np.array([1.0, -2.0, 1.0])  # second difference of frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +78,60 @@ def photon_line(frames: Sequence[NDArray[np.float32]]) -> PhotonLine | None:
         if not fair.any():
             return None
         weight = fair / at**2
+    if not _uneven(others, float(variance.mean()) / ((len(frames) - 2) * BLOCK**2)):
+        return _of_even_light(frames, others)
     error = scale * level * float(np.sqrt(np.square(fair).sum())) / (float(fair.sum()) * width)
     return PhotonLine(gain, error, middle, level, float(np.quantile(others, DARKEST)))
+
+
+def _uneven(bright: Floats, noise: float) -> bool:
+    """Whether the brightness of blocks differs by more than its noise (a variance): or no line is
+    seen."""
+    seen = float(np.square(bright - bright.mean()).mean())
+    return bool(seen - noise > SURE * seen * (2 / bright.size) ** 0.5)
+
+
+def _of_even_light(frames: Sequence[NDArray[np.float32]], bright: Floats) -> PhotonLine | None:
+    """The line of an even picture, from the shape of its noise: the cumulants of Poisson's law are
+    powers of the gain times the light, and read noise has none beyond the second. None where what
+    the fourth has over the third tells nothing.
+
+    Second differences of frames in a row have none of what stands still or changes evenly. The gain
+    is at least what the third has over the second, which read noise adds to.
+    """
+    if len(frames) < 2 * BENT.size:
+        return None
+    stack = np.asarray(frames, np.float64)
+    apart = sum(w * stack[i : len(stack) - 2 + i] for i, w in enumerate(BENT))
+    far = np.square(apart[: -BENT.size]) * np.square(apart[BENT.size :])
+    powers = [float((BENT**n).sum()) for n in (2, 3, 4)]
+    second = _parts(np.square(apart).mean(0)) / powers[0]
+    third = _parts((apart**3).mean(0)) / powers[1]
+    fourth = _parts((apart**4).mean(0) - 3 * far.mean(0)) / powers[2]
+    if third.sum() <= SURE * third.std() * third.size**0.5:
+        return None
+    gain, error = _ratio(fourth, third)
+    least = _ratio(third, second)[0]
+    if gain < SURE * error:
+        return None
+    level, middle = float(second.mean()), float(bright.mean())
+    dark = max(float(np.quantile(bright, DARKEST)), middle - level / max(gain, least))
+    return PhotonLine(max(gain, least), error, middle, level, dark)
+
+
+def _parts(x: Floats) -> Floats:
+    """Means over PARTS x PARTS parts of a picture (H, W)."""
+    height, width = (size // PARTS for size in x.shape)
+    cells = x[: height * PARTS, : width * PARTS].reshape(PARTS, height, PARTS, width)
+    means: Floats = cells.mean((1, 3)).ravel()
+    return means
+
+
+def _ratio(over: Floats, under: Floats) -> tuple[float, float]:
+    """Of sums, and its standard error: parts are left out one by one (jackknife)."""
+    each = (over.sum() - over) / (under.sum() - under)
+    spread = np.square(each - each.mean()).sum() * (over.size - 1) / over.size
+    return float(over.sum() / under.sum()), float(np.sqrt(spread))
 
 
 def pooled(lines: Sequence[PhotonLine]) -> tuple[float, float]:
