@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 import f2rcli
 from f2rcli.engine.dim.choice import Light, _split, chosen, dim
 from f2rcli.engine.dim.sums import Sum, between, summed
+from f2rcli.engine.dim.written import sudden
 from f2rcli.engine.stream import denoise_stream
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.noise.model import NoiseModel
@@ -88,6 +89,16 @@ def test_the_parts_of_thinned_counts_are_independent_and_keep_their_mean() -> No
     seen, judged = one - one.mean(), two - two.mean()
     assert abs(np.mean(seen * judged)) < 0.02 * np.sqrt(one.var() * two.var())
     assert abs(np.mean(seen**2 * judged)) < 0.05 * 0.7  # skewed noise parts as well
+
+
+def test_a_cell_that_flashes_for_a_frame_comes_through_sums_and_noise_does_not() -> None:
+    noise = np.random.default_rng(2).standard_normal((96, 96)).astype(np.float32)
+    rows, columns = np.mgrid[:96, :96] - 48
+    cell = (np.hypot(rows, columns) < 6).astype(np.float32)
+    even = np.ones_like(noise)
+    assert sudden(noise, even).std() < 0.1
+    found = sudden(noise + 3 * cell, even)
+    assert 2.1 < found[cell > 0].mean() < 3.3
 
 
 @pytest.mark.parametrize(("speed", "wanted"), [(0.0, 8), (1.5, 2), (8.0, 1)])
