@@ -18,7 +18,6 @@ from f2rcli.noise.bands import Shares, bands, white_shares
 from f2rcli.noise.planes import PlaneNoise, planes_of
 from f2rcli.window import Window
 
-
 STILL = 0.9  # of a clip's texture: what a method loses there shows in every frame, see `Steady`
 
 

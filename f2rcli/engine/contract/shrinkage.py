@@ -5,7 +5,7 @@ from the other. Stein's unbiased risk estimate can: noise like the measured one 
 once more, and what of it the method removes says how closely the removed signal follows noise
 (Monte-Carlo SURE: Ramani, Blu and Unser, IEEE TIP 2008). Removing that share, and no more, has the
 least squared error. Places are told apart by how much is removed around them: flat areas, faint
-texture and edges have shares of their own (DESIGN.md D47).
+texture and edges have shares of their own (DESIGN.md D48).
 """
 
 from collections.abc import Sequence

@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 import torch
 
-from f2rcli.defects import put_back
 from f2rcli.engine.contract.limits import LEAST, Real
 from f2rcli.engine.contract.past import Past
 from f2rcli.engine.contract.points import Points
@@ -17,6 +16,7 @@ from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.tracking import NoiseTracker
 from f2rcli.frames import Frame
 from f2rcli.noise.planes import planes_of
+from f2rcli.samples.defects import put_back
 from f2rcli.yuv import code_span
 
 SURE = 2.5  # standard deviations: of 80 places of noise alone one has so much
