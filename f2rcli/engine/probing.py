@@ -8,7 +8,7 @@ from torch import Tensor
 
 from f2rcli import sensor, yuv
 from f2rcli.engine.contract.limits import Real
-from f2rcli.engine.contract.residual import changes_of, levels_of
+from f2rcli.engine.contract.residual import STRICT, changes_of, levels_of
 from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.tracking import REFRESH_EVERY, NoiseTracker
@@ -30,7 +30,9 @@ class Probe(NamedTuple):
 
     def new(self) -> Shrinkage | None:
         """What is to be learnt of a stream that begins; None where nothing is."""
-        fits = isinstance(self.method, Following) and self.engine.resident is None
+        # A codec makes noise look weaker than what is left of it: shares of that mean nothing.
+        measured = self.engine.resident is None and self.engine.slack is STRICT
+        fits = measured and isinstance(self.method, Following)
         contract = self.engine.settings.contract and self.noise.planes is not None
         asks = fits and contract and self.noise.weak and self.noise.still < STILL
         return Shrinkage(self.noise.texture) if asks else None

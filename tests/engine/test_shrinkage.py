@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from f2rcli.engine.contract.residual import CODED
 from f2rcli.engine.contract.shrinkage import LEAST_CERTAIN, Shrinkage
+from f2rcli.engine.noise.tracking import NoiseTracker
+from f2rcli.engine.probing import Probe
+from tests.engine.conftest import engine_for, noisy_clip
 
 Real = NDArray[np.float32]
 SIGMA, SHAPE = 0.01, (192, 192)
@@ -99,3 +103,17 @@ def test_it_goes_on_from_json_as_it_was() -> None:
     kept, expected = (one.shrunk(0, removed, VARIANCE) for one in (again, shrinkage))
     assert np.array_equal(kept, expected)
     assert again.looks == shrinkage.looks
+
+
+@pytest.mark.parametrize(
+    ("sigma", "coded", "asked"), [(4.0, False, True), (4.0, True, False), (12.0, False, False)]
+)
+def test_only_faint_noise_of_files_that_no_codec_smoothed_is_asked_about(
+    sigma: float, coded: bool, asked: bool
+) -> None:
+    frames = noisy_clip(2, height=24, width=32)
+    engine = engine_for(frames, sigma=sigma)
+    if coded:
+        engine.slack = CODED
+    noise = NoiseTracker(engine, frames[0].layout)
+    assert (Probe(engine.new_method(), engine, noise).new() is not None) == asked
