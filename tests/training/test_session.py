@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from f2rcli import weights
-from f2rcli.errors import ConfigError, InputError, UsageError
+from f2rcli.errors import ConfigError, InputError
 from f2rcli.frames import Space
 from f2rcli.header import Estimate
 from f2rcli.training.footage.footage import Footage
@@ -94,8 +94,6 @@ def test_a_stack_is_adapted_to_lane_by_lane_with_the_axes_that_were_named(tmp_pa
     assert weights.load(str(result.weights)).header.space is Space.GRAY
     assert ["left out" in note and "a.tif (channel 2)" in note for note in result.notes] == [True]
     assert result.best_loss <= result.start_loss
-    with pytest.raises(UsageError, match="which one is time"):
-        run(config(stack, adapt="full"))
 
 
 def test_from_scratch_in_the_widths_asked_for_and_resumed_to_the_same_weights(
