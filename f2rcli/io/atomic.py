@@ -5,6 +5,7 @@ import errno
 import hashlib
 import os
 import shutil
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ from f2rcli.errors import OutputError
 from f2rcli.io.locks import RENAMES_OPEN, lock, unlock
 from f2rcli.system.signals import Interruption
 
+FORGOTTEN = 86_400  # seconds after which a part is nobody's, where nobody can be asked
 ELSEWHERE = "choose another folder with output="
 FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows knows no quota
 
@@ -33,6 +35,34 @@ def replacing(target: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what `replacing` and others left in a folder, NAME.PID.part, of processes that are
+    gone."""
+    for part in folder.glob("*.*.part"):
+        owner = part.name.split(".")[-2]
+        if not owner.isdigit() or _alive(int(owner), part):
+            continue
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+
+
+def _alive(process: int, part: Path) -> bool:
+    if process == os.getpid():
+        return True
+    if os.name != "posix":  # os.kill(…, 0) would end it on Windows
+        return time.time() - part.stat().st_mtime < FORGOTTEN
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_text(target: Path, text: str) -> None:

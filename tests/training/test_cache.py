@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from f2rcli.errors import OutputError
-from f2rcli.training.footage.cache import building, check_space, fingerprint, sweep
+from f2rcli.io.atomic import sweep
+from f2rcli.training.footage.cache import building, check_space, fingerprint
 
 
 def entry(cache: Path, name: str, size: int, age: float = 0) -> Path:
@@ -55,8 +56,10 @@ def test_fingerprints_follow_content_not_names(tmp_path: Path) -> None:
 def test_parts_of_dead_processes_are_swept_and_those_of_living_ones_are_not(tmp_path: Path) -> None:
     for owner in (os.getpid(), 2**22 + 1):  # beyond the highest process number of Linux
         (tmp_path / f"key.{owner}.part").mkdir()
+        (tmp_path / f".toy.last.safetensors.{owner}.part").touch()
     sweep(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [f"key.{os.getpid()}.part"]
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {f"{name}.{os.getpid()}.part" for name in ("key", ".toy.last.safetensors")}
 
 
 def test_space_that_is_not_there_is_refused_before_it_is_taken(tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ def test_a_run_killed_anywhere_ends_with_the_bytes_of_an_uninterrupted_one(
     steps = random.Random().randrange(1, 90)
     print("killed after", steps, "lines")
     killed_after(start(killed, fields, poison), steps)
+    (killed / f".toy.last.safetensors.{2**22 + 1}.part").touch()  # as if amid a checkpoint
     resumed = Trainer(toy.Toy(**poison), killed, settings)
     assert resumed.step < SETTINGS["steps"]
     resumed.run(lambda event: None)

@@ -8,7 +8,6 @@ run sweeps away.
 import hashlib
 import os
 import shutil
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +20,6 @@ LAYOUT = 3  # of the entries; raise it when their files change
 EDGE = 1 << 20  # bytes read at either end of a file
 SPARE = 1 << 28  # bytes of free disk that are never taken
 ELSEWHERE = "choose a cache folder on another disk"
-FORGOTTEN = 86400.0  # seconds after which a part of unknown origin is nobody's
 
 
 def fingerprint(files: Sequence[Path], *facts: object) -> str:
@@ -67,14 +65,6 @@ def building(entry: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def sweep(cache: Path) -> None:
-    """Remove parts whose process is gone."""
-    for part in cache.glob("*.*.part"):
-        owner = part.name.split(".")[-2]
-        if owner.isdigit() and not _alive(int(owner), part):
-            shutil.rmtree(part, ignore_errors=True)
-
-
 def check_space(cache: Path, needed: int, limit: int, what: str) -> None:
     """Raise OutputError unless `needed` bytes more fit the limit and the disk."""
     cache.mkdir(parents=True, exist_ok=True)
@@ -94,17 +84,3 @@ def check_space(cache: Path, needed: int, limit: int, what: str) -> None:
 def gigabytes(count: int) -> str:
     """A number of bytes for people."""
     return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
-
-
-def _alive(process: int, part: Path) -> bool:
-    if process == os.getpid():
-        return True
-    if os.name != "posix":  # os.kill(…, 0) would end it on Windows
-        return time.time() - part.stat().st_mtime < FORGOTTEN
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from f2rcli.errors import F2RError, InputError
 from f2rcli.frames import Space
 from f2rcli.io import ReadOptions
-from f2rcli.training.footage.cache import check_space, fingerprint, sweep
+from f2rcli.io.atomic import sweep
+from f2rcli.training.footage.cache import check_space, fingerprint
 from f2rcli.training.footage.decoding import ClipSize, DecodingJob, decode, measure
 from f2rcli.training.footage.sources import ClipSource, find_sources
 from f2rcli.training.footage.worker_pool import spread

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from f2rcli.errors import F2RError
+from f2rcli.io.atomic import sweep
 from f2rcli.noise.codec import coded, to_codes, to_unit, uncoded
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.stabilising import VarianceStabiliser
@@ -25,7 +26,7 @@ from f2rcli.noise.synthesis.coding import Coding
 from f2rcli.noise.synthesis.sensor import raw_clip, sense
 from f2rcli.noise.synthesis.spec import REALISTIC, SENSOR, NoiseSpec, parse
 from f2rcli.training.footage.augment import dihedral
-from f2rcli.training.footage.cache import building, check_space, fingerprint, sweep
+from f2rcli.training.footage.cache import building, check_space, fingerprint
 from f2rcli.training.footage.footage import Footage
 from f2rcli.training.footage.worker_pool import spread
 

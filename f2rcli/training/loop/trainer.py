@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from f2rcli.errors import WeightsError
+from f2rcli.io.atomic import sweep
 from f2rcli.system.signals import Interruption
 from f2rcli.training.footage.prefetch import BatchPrefetcher, Key
 from f2rcli.training.loop.checkpoint import LastGood, RunState, load_run, read, save_run, write
@@ -65,6 +66,7 @@ class Trainer:
         self._good: LastGood | None = None
         self._last = folder / f"{stage.name}.last.safetensors"
         self._best = folder / f"{stage.name}.best.safetensors"
+        sweep(folder)  # a killed run may have left half a checkpoint
         if self._last.exists():
             self._resume()
         self._timing = Timing(settings, self.state.step, self.state.elapsed)
