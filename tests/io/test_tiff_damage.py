@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from f2rcli.errors import F2RError, InputError
 from f2rcli.io import is_clip, open_reader, open_writer, plan_output
 from f2rcli.io.base import ReadOptions
+from f2rcli.io.tiff.chain import follow
 from f2rcli.io.tiff.library import quiet_tifffile
 from tests.io.stacks import GRAY, movie, passed, write_kind
 
@@ -375,3 +376,14 @@ def test_damaged_headers_end_in_errors_of_ours(kind: str, tmp_path: Path) -> Non
                     assert frame.planes[0].size
         except F2RError:
             pass
+
+
+@pytest.mark.parametrize("count", [2**64 - 1, 2**60])
+def test_a_page_of_more_tags_than_any_file_holds_ends_the_list(tmp_path: Path, count: int) -> None:
+    path = tmp_path / "big.btf"
+    tifffile.imwrite(path, np.zeros((2, 16, 16), np.uint8), bigtiff=True, photometric="minisblack")
+    data = bytearray(path.read_bytes())
+    (first,) = struct.unpack("<Q", data[8:16])
+    data[first : first + 8] = struct.pack("<Q", count)
+    path.write_bytes(data)
+    assert follow(path).pages == 1

@@ -43,7 +43,10 @@ def _follow(file: BinaryIO, place: bytes, count: str, tag: int, link: str) -> Ch
         tags = file.read(struct.calcsize(count))
         if len(tags) < struct.calcsize(count):
             break
-        file.seek(struct.unpack(count, tags)[0] * tag, 1)
+        end = file.tell() + struct.unpack(count, tags)[0] * tag
+        if end >= size:  # a damaged count may be more than any file holds
+            break
+        file.seek(end)
         place = file.read(struct.calcsize(link))
     return Chain(len(seen))
 
