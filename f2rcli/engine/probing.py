@@ -11,8 +11,8 @@ from f2rcli.engine.contract.limits import Real
 from f2rcli.engine.contract.residual import STRICT, changes_of, levels_of
 from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.noise.tracking import REFRESH_EVERY, NoiseTracker
-from f2rcli.frames import Frame
+from f2rcli.engine.noise.tracking import NoiseTracker, refreshes
+from f2rcli.frames import Family, Frame
 from f2rcli.methods.base import Following, Method, Prepared
 from f2rcli.noise.bands import Shares, bands, white_shares
 from f2rcli.noise.planes import PlaneNoise, planes_of
@@ -42,9 +42,8 @@ class Probe(NamedTuple):
         before it as after it, and whenever noise is measured again."""
         if shrinkage is None:
             return False
-        index = view.centre.index
         balanced = len(view.before) >= len(view.after) > 0
-        again = shrinkage.settled and index > 0 and index % REFRESH_EVERY == 0
+        again = shrinkage.settled and refreshes(view)
         return not shrinkage.looks or again or (balanced and not shrinkage.settled)
 
     def ask(
@@ -55,14 +54,15 @@ class Probe(NamedTuple):
         assert isinstance(method, Following)
         assert planes is not None
         removed = [-plane for plane in changes_of(frame, change[0].cpu().numpy())]
-        levels = levels_of(frame, removed, planes)
+        shown, chroma = planes_of(frame), frame.layout.family is Family.YUV
+        levels = levels_of(shown, removed, planes, chroma=chroma)
         noisier = _noisier(frame, levels, planes, view.centre.index)
         picture = self.engine.to_tensor(noisier)
         centre = method.prepare(view.centre.index, picture, model)
         again = Window(centre, view.before, view.after)
         restored = method.finish(again, model, method.follow(again, model))
         after = changes_of(noisier, (restored.refined - picture)[0].cpu().numpy())
-        added = [x - y for x, y in zip(planes_of(noisier), planes_of(frame), strict=True)]
+        added = [x - y for x, y in zip(planes_of(noisier), shown, strict=True)]
         variances = [np.square(level) for level in levels]
         shrinkage.learn(removed, [-plane for plane in after], added, variances)
 

@@ -307,7 +307,7 @@ def test_shifts_of_colours_come_to_the_planes_through_the_matrix(told: Told) -> 
         assert float(np.abs(free).max()) < 1e-5
 
 
-class Lost:
+class Lost(Steady):
     """Stands in for what stands still: a quarter of what is removed was no noise."""
 
     def lost(
@@ -320,7 +320,7 @@ class Lost:
 def test_what_stands_still_is_given_back_before_the_rest_is_judged(told: Told) -> None:
     frame = drawn(RGB)
     returned = Returned()
-    kept = run(frame, Beside(steady=Lost()), returned=returned)  # type: ignore[arg-type]
+    kept = run(frame, Beside(steady=Lost()), returned=returned)
     removed = -change_of(RGB)[0].numpy()
     for index, (free, _, _) in enumerate(told):
         np.testing.assert_allclose(free, 0.75 * removed[index], rtol=1e-5)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from f2rcli.engine import probing
 from f2rcli.engine.noise import tracking
 from f2rcli.engine.stream import Engine, denoise_stream
 from f2rcli.errors import DeviceError
@@ -30,8 +29,7 @@ def workers() -> list[str]:
 def test_bytes_are_those_of_one_thread_past_cuts_copies_and_new_measurements(
     monkeypatch: pytest.MonkeyPatch, sigma: float | None
 ) -> None:
-    for module in (tracking, probing):
-        monkeypatch.setattr(module, "REFRESH_EVERY", 4)
+    monkeypatch.setattr(tracking, "REFRESH_EVERY", 4)
     first = noisy_clip(10, seed=0, **SMALL)
     frames = [*first, first[-1], *noisy_clip(4, seed=9, **SMALL)]
     one, two = (engine_for(frames, threads=threads, sigma=sigma) for threads in (1, 2))

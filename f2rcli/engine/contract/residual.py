@@ -95,13 +95,15 @@ def under_contract(
     """
     centre = planes_of(frame)
     removed = [-plane for plane in changes_of(frame, change[0].cpu().numpy())]
-    if beside.shrinkage is not None:
-        still = beside.steady.counts if isinstance(beside.steady, Steady) else []
-        removed = _shrunk(frame, removed, noise, beside.shrinkage, still)
-    quiet = _quiet(centre, beside)
+    steady = beside.steady if isinstance(beside.steady, Steady) else None
     chroma = frame.layout.family is Family.YUV
+    if beside.shrinkage is not None:
+        levels = levels_of(centre, removed, noise, chroma=chroma)
+        still = [] if steady is None else steady.counts
+        removed = _shrunk(removed, levels, beside.shrinkage, still)
+    quiet = _quiet(centre, beside)
     shifts, factor = _clipped(frame, picture, change, model, noise, centre, quiet)
-    levels = levels_of(frame, removed, noise)
+    levels = levels_of(centre, removed, noise, chroma=chroma)
     if chroma:
         removed = _calmed(centre, removed, levels, slack, allowance)
     cut_off = None if factor is None else (factor < UNCLIPPED).astype(np.float32)
@@ -117,13 +119,13 @@ def under_contract(
         shift = None if shifts is None else _between(taken, shifts[index] * np.float32(slack.shift))
         free = taken if shift is None else taken - shift
         cut = None if cut_off is None else _sized(cut_off, taken.shape)
-        if beside.steady is not None and not isinstance(beside.steady, DeviceSteady):
-            free = free - beside.steady.lost(index, free, variance, noise.shares[index], cut)
+        if steady is not None:
+            free = free - steady.lost(index, free, variance, noise.shares[index], cut)
         kept = held(free, variance, noise.shares[index], clipped=cut)
         if shift is not None:
             kept += shift
-        if beside.steady is not None and slack is STRICT and isinstance(beside.steady, Steady):
-            nearer = beside.steady.still.nearer(index, centre[index] - kept, variance)
+        if steady is not None and slack is STRICT:
+            nearer = steady.still.nearer(index, centre[index] - kept, variance)
             if nearer is not None:
                 kept = kept - nearer
         returned.add(index, taken, kept)
@@ -131,28 +133,27 @@ def under_contract(
     return out
 
 
-def levels_of(frame: Frame, removed: list[Real], noise: PlaneNoise) -> list[Real]:
-    """The noise's standard deviation at every sample of every plane, where this is removed."""
-    centre, chroma = planes_of(frame), frame.layout.family is Family.YUV
-    light = centre[0] - removed[0]
+def levels_of(
+    planes: list[Real], removed: list[Real], noise: PlaneNoise, *, chroma: bool
+) -> list[Real]:
+    """The noise's standard deviation at every sample of every plane, where this is removed.
+
+    chroma: whether all planes but the first are chroma, as bright as luma is there.
+    """
+    light = planes[0] - removed[0]
     return [
-        noise.level(i, _sized(light, taken.shape) if chroma and i else centre[i] - taken)
-        for i, taken in enumerate(removed)
+        noise.level(i, _sized(light, taken.shape) if chroma and i else plane - taken)
+        for i, (plane, taken) in enumerate(zip(planes, removed, strict=True))
     ]
 
 
 def _shrunk(
-    frame: Frame,
-    removed: list[Real],
-    noise: PlaneNoise,
-    shrinkage: Shrinkage,
-    still: Sequence[Real],
+    removed: list[Real], levels: list[Real], shrinkage: Shrinkage, still: Sequence[Real]
 ) -> list[Real]:
     """What is removed, as far as it follows noise. Where places have stood `still` for some frames,
     what they lose shows in all of them, and is given back as such."""
     shrunk = []
-    for index, level in enumerate(levels_of(frame, removed, noise)):
-        taken = removed[index]
+    for index, (taken, level) in enumerate(zip(removed, levels, strict=True)):
         less = shrinkage.shrunk(index, taken, np.square(level))
         if index < len(still) and still[index].shape == taken.shape:
             less = taken + (less - taken) / still[index]

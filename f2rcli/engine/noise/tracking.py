@@ -199,8 +199,7 @@ class NoiseTracker:
 
     def due(self, view: Window[Prepared]) -> bool:
         """Whether the noise is to be measured again on this window's centre."""
-        index = view.centre.index
-        return index > 0 and index % REFRESH_EVERY == 0 and self._open(view)
+        return refreshes(view) and self._open(view)
 
     def _open(self, view: Window[Prepared]) -> bool:
         """Whether it may be measured again, and there are frames on both sides to do so."""
@@ -224,6 +223,12 @@ class NoiseTracker:
         if found.compared and high > CONTRADICTION * low and high > CONTRADICTION * HARDLY_ANY8:
             words = f"{sigma:.1f} of 255" if share == 1 else f"{share * sigma:.3g}"
             self.engine.note(f"sigma={given:g} is used, though {words} was measured")
+
+
+def refreshes(view: Window[Prepared]) -> bool:
+    """Whether what is measured now and then is measured again on this window's centre."""
+    index = view.centre.index
+    return index > 0 and index % REFRESH_EVERY == 0
 
 
 HARDLY_ANY8 = 255 * HARDLY_ANY
