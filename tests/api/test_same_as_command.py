@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 import f2rcli
 from f2rcli.cli.app import run
+from f2rcli.engine import stream
+from f2rcli.engine.dim import choice
 from f2rcli.io import open_reader
 from f2rcli.io.containers.provenance import read_provenance
 
@@ -39,12 +41,21 @@ def uint16() -> NDArray[np.uint16]:
     return stack
 
 
+def few_photons() -> NDArray[np.uint16]:
+    """Counts that are restored in sums of frames."""
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    still = 1 + 0.8 * np.sin(columns / 3) * np.cos(rows / 4)
+    photons = np.random.default_rng(1).poisson(np.repeat(still[None], 8, 0))
+    return (100 + 8 * photons).astype(np.uint16)
+
+
 STACKS: dict[str, tuple[NDArray[Any], str]] = {
     "uint16": (uint16(), "TYX"),
     "uint8": (counts("u1", 4, 10)[..., 0], "TYX"),
     "float32": (counts("f4", 0.02, -0.3)[..., 0], "TYX"),
     "uint8 rgb": (counts("u1", 4, 10, 3), "TYXS"),
     "uint16 rgb": (counts("u2", 60, 200, 3), "TYXS"),
+    "a photon or two": (few_photons(), "TYX"),
     "two channels": (np.moveaxis(counts("u2", 6, 100, 2), 3, 1)[:4], "TCYX"),
 }
 
@@ -68,6 +79,15 @@ def test_an_array_gives_what_the_command_gives_byte_for_byte(kind: str, tmp_path
     assert by_array.dtype == stack.dtype
     assert by_array.tobytes() == by_file.tobytes()
     assert not np.array_equal(by_array, stack)
+
+
+def test_the_stack_of_few_photons_is_restored_in_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(
+        stream, "restored_in_sums", lambda *given: seen.append(1) or choice.restored_in_sums(*given)
+    )
+    f2rcli.denoise(few_photons(), threads=1)
+    assert seen
 
 
 def test_a_file_tells_how_it_was_made_through_either_door(tmp_path: Path) -> None:
