@@ -25,7 +25,9 @@ from f2rcli.errors import (
     EXIT_TERMINATED,
     F2RError,
 )
+from f2rcli.system.machine import number_in
 
+WIDEST = 10_000  # columns or lines of a terminal
 ALONE = {"--adapt"}  # options that may stand without a value
 COMMANDS = {  # name -> module in f2rcli.cli.commands, and its function
     "denoise": ("denoise", "denoise"),
@@ -165,6 +167,7 @@ def _out_of_memory(error: BaseException) -> bool:
 
 def run(arguments: list[str]) -> int:
     """Run one command line; returns its exit code and lets no exception out but SystemExit."""
+    ignore_odd_sizes()
     with contextlib.closing(Console()) as console:
         ending = ExitHandler(console)
         with ending:
@@ -202,6 +205,13 @@ def fill_standard_streams() -> None:
             descriptor = os.open(os.devnull, flags)  # the lowest one that is free: `number`
             mode = "r" if name == "stdin" else "w"
             setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def ignore_odd_sizes() -> None:
+    """Terminals are as wide as COLUMNS says, where that is a width: Rich would take any digits."""
+    for name in ("COLUMNS", "LINES"):
+        if not 0 < number_in(name, 0) <= WIDEST:
+            os.environ.pop(name, None)
 
 
 def let_threads_sleep() -> None:

@@ -29,6 +29,12 @@ def asked_threads() -> int | None:
     return None if first is None else min(int(first[1][:9]), MOST_THREADS)
 
 
+def number_in(variable: str, default: int) -> int:
+    """The whole number in an environment variable; the default where it holds anything else."""
+    found = re.fullmatch(r"\s*([0-9]{1,9})\s*", os.environ.get(variable, ""))
+    return default if found is None else int(found[1])
+
+
 def memory() -> int:
     """Bytes of memory that this process may have: the machine's, or less in a container or under
     a limit of its address space."""

@@ -62,6 +62,7 @@ def short(*names: str, steps: int = 4, batch: int = 2) -> dict[str, StageOverrid
     return {name: StageOverrides(steps=steps, batch=batch, crop=32) for name in names}
 
 
+RUIN = StageOverrides(steps=1, batch=2, crop=64, lr=0.1)
 ONE_STAGE = short("anchor", "recorruption", steps=0) | short("pseudo")
 
 
@@ -121,6 +122,27 @@ def test_weights_that_the_test_frames_do_not_like_are_not_handed_over(tmp_path: 
     )
     assert not result.kept
     assert result.fell is None
+    assert all(bool((made.tensors[n] == t).all()) for n, t in bundled.tensors.items())
+
+
+@pytest.mark.parametrize(
+    ("method", "stages"),
+    [
+        ("fitvnet", short("image", steps=0) | {"joint": RUIN}),
+        ("blind2sound", {"denoise": RUIN}),
+        ("udvd", {"train": RUIN}),
+    ],
+)
+def test_no_method_hands_over_weights_that_the_test_frames_do_not_like(
+    tmp_path: Path, method: str, stages: dict[str, StageOverrides]
+) -> None:
+    clip = write_clip(tmp_path / "a.mkv", frames=16)
+    result = run(config(clip, method=method, init="rgb", stages=stages, validate_every=1))
+    made, bundled = (
+        weights.load(str(name)) for name in (result.weights, weights.choose(method, Space.RGB))
+    )
+    assert not result.kept
+    assert result.best_loss == result.start_loss
     assert all(bool((made.tensors[n] == t).all()) for n, t in bundled.tensors.items())
 
 

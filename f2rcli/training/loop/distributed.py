@@ -6,7 +6,6 @@ torchrun starts the processes and tells each of them its rank in the environment
 """
 
 import importlib
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from f2rcli.errors import ConfigError, DeviceError, TrainingError
+from f2rcli.system.machine import number_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ ALONE = Group()
 
 def launched() -> bool:
     """True if torchrun (or anything that sets its variables) started this process."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return number_in("WORLD_SIZE", 1) > 1
 
 
 @contextmanager
@@ -86,13 +86,14 @@ def joined(device: torch.device) -> Iterator[tuple[Group, torch.device]]:
     """Meet the other processes; alone when there are none.
 
     Yields the group and this process's own device: its own GPU for `cuda`. gloo connects CPUs,
-    NCCL connects GPUs. Raises DeviceError when there are more processes than GPUs.
+    NCCL connects GPUs. Raises DeviceError when there are more processes than GPUs, ConfigError
+    where the processes cannot meet.
     """
     if not launched():
         yield ALONE, device
         return
     if device.type == "cuda":
-        place = int(os.environ.get("LOCAL_RANK", "0"))
+        place = number_in("LOCAL_RANK", 0)
         if place >= torch.cuda.device_count():
             raise DeviceError(
                 f"process {place} has no GPU: this machine has {torch.cuda.device_count()}.",
@@ -103,7 +104,13 @@ def joined(device: torch.device) -> Iterator[tuple[Group, torch.device]]:
     # torch.optim imports this module, which keeps whatever group it finds; imported first it finds
     # none. A group that is kept is never closed, and its threads abort the process as it ends.
     importlib.import_module("torch.distributed.nn")
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    except (ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"WORLD_SIZE asks for several processes, which cannot meet: {error}",
+            hint="Start them with torchrun, or unset WORLD_SIZE.",
+        ) from error
     try:
         yield Group(dist.get_rank(), dist.get_world_size()), device
     finally:

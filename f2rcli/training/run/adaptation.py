@@ -38,7 +38,7 @@ class Adaptation:
         files = [file for clip in clips for file in clip.files]
         marks = sorted({weights.mark(settings.weights), weights.mark(None)})
         key = fingerprint(files, "adapted", level, settings.method, marks, self.read)
-        self.weights = cache_folder() / f"{key}.safetensors"
+        self.weights = (cache_folder() or _folder_for_once()) / f"{key}.safetensors"
         self.reason = _read_reason(self._kept)  # why the weights at hand stay; None: they do not
         self.trouble: str | None = None  # why nothing could be kept
 
@@ -79,9 +79,7 @@ class Adaptation:
             self.trouble = (
                 f"{cache}: cannot be written ({error.strerror}): fitted for this run only"
             )
-            once = Path(tempfile.mkdtemp(prefix="f2r-adapted-"))
-            atexit.register(shutil.rmtree, once, ignore_errors=True)
-            self.weights = once / self.weights.name
+            self.weights = _folder_for_once() / self.weights.name
 
     def _trained(self, listener: Callable[[Event], None]) -> str | None:
         """Write fitted weights; returns why not where the weights at hand are to stay."""
@@ -128,12 +126,26 @@ def _loads(path: Path) -> bool:
     return True
 
 
-def cache_folder() -> Path:
-    """The folder of this user's fitted weights."""
+def _folder_for_once() -> Path:
+    """A folder that goes when this process does."""
+    once = Path(tempfile.mkdtemp(prefix="f2r-adapted-"))
+    atexit.register(shutil.rmtree, once, ignore_errors=True)
+    return once
+
+
+def cache_folder() -> Path | None:
+    """The folder of this user's fitted weights; None for users without a home, as containers have
+    them."""
     if os.path.isabs(os.environ.get("XDG_CACHE_HOME", "")):  # others are void, by its standard
         return Path(os.environ["XDG_CACHE_HOME"]) / "f2r" / "adapted"
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
+    if not home.is_absolute():
+        return None
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "f2r" / "adapted"
+        return Path(os.environ.get("LOCALAPPDATA", home)) / "f2r" / "adapted"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "f2r" / "adapted"
-    return Path.home() / ".cache" / "f2r" / "adapted"
+        return home / "Library" / "Caches" / "f2r" / "adapted"
+    return home / ".cache" / "f2r" / "adapted"

@@ -1,7 +1,6 @@
 """The folder of a training run: what may go where, and what was asked for when it began."""
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -14,6 +13,7 @@ from f2rcli.io.atomic import disk_errors, write_text
 from f2rcli.io.digest import file_digest
 from f2rcli.io.locks import lock, unlock
 from f2rcli.io.targets import check_target
+from f2rcli.system.machine import number_in
 from f2rcli.training.footage.sources import ClipSource, find_sources
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.toml import located, read_config, to_toml
@@ -25,7 +25,7 @@ MADE_HERE = {".toml", ".json", ".csv", ".md", ".png", ".svg", ".safetensors", ".
 
 def rank() -> int:
     """Rank among torchrun's processes; 0 without torchrun."""
-    return int(os.environ.get("RANK", "0"))
+    return number_in("RANK", 0)
 
 
 def resumed(folder: Path, asked: dict[str, Any]) -> TrainConfig:
