@@ -241,9 +241,19 @@ def test_average_deviation_is_that_of_patches_in_a_loop(pair: tuple[Picture, Pic
     ]
     assert np.allclose(deviations(apart).ravel(), rho)
     above = [value for value in rho if value > np.mean(rho)]
-    series = measured("ad", [pair[0]], [pair[1]])
-    assert series.value == pytest.approx(np.mean(above))
-    assert series.clip["max"] == pytest.approx(max(rho))
+    assert measured("ad", [pair[0]], [pair[1]]).value == pytest.approx(np.mean(above))
+
+
+def test_the_largest_average_deviation_of_a_clip_and_how_many_frames_are_beyond_the_mean(
+    pair: tuple[Picture, Picture],
+) -> None:
+    clean = pair[1]
+    apart = pair[0] - clean
+    series = measured("ad", [clean + np.float32(k) * apart for k in (1, 2, 2, 2)], [clean] * 4)
+    one = series.frames["all"][0]
+    assert one is not None
+    assert series.clip["max"] == pytest.approx(2 * one, rel=1e-4)
+    assert series.clip["above"] == 3
 
 
 def test_whiteness_is_the_flatness_of_a_spectrum() -> None:

@@ -1,11 +1,13 @@
 """FITVNet's average deviation: how bad the worst patches are, where detail was smoothed away."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.evaluation.frame_set import FrameSet, Picture
 from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec
-from f2rcli.evaluation.result import WHOLE, MetricFacts
+from f2rcli.evaluation.result import WHOLE, MetricFacts, MetricSeries
 
 PATCH = 32  # pixels per side
 
@@ -16,8 +18,9 @@ FACTS = MetricFacts(
     digits=4,
     definition="FITVNet: standard deviation of estimate - reference (0..1, all channels) in each "
     "32 x 32 patch, patches side by side from the upper left, an incomplete last row or column "
-    "left out; the mean of those that exceed their mean. Channel max: the largest. Mean over "
-    "frames. None for pictures under 32 pixels.",
+    "left out; the mean of those that exceed their mean. A clip's is the mean over its frames, its "
+    "channel max the largest of any frame (the paper's AD_max), above the number of frames beyond "
+    "the mean (#AD). None for pictures under 32 pixels.",
 )
 
 
@@ -30,7 +33,7 @@ def deviations(apart: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class AverageDeviationMeter(FrameMeter):
-    """Mean and largest of the deviations above their mean."""
+    """Mean of the deviations above their mean, per frame."""
 
     def measure(self, frame_set: FrameSet, estimate: Picture) -> ChannelValues | None:
         """See FrameMeter."""
@@ -38,7 +41,16 @@ class AverageDeviationMeter(FrameMeter):
             return None
         rho = deviations(estimate.astype(np.float64) - frame_set.reference)
         above = rho[rho > rho.mean()]
-        return {WHOLE: float(above.mean() if above.size else rho.mean()), "max": float(rho.max())}
+        return {WHOLE: float(above.mean() if above.size else rho.mean())}
+
+    def finish(self) -> MetricSeries:
+        """See FrameMeter."""
+        series = super().finish()
+        known = [value for value in series.frames[WHOLE] if value is not None]
+        if not known:
+            return series
+        above = sum(value > series.value for value in known)
+        return replace(series, clip={**series.clip, "max": max(known), "above": float(above)})
 
 
 METRIC = MetricSpec(FACTS, AverageDeviationMeter)
