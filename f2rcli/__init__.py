@@ -1,4 +1,4 @@
-"""f2r: self-supervised two-stage video denoising on real footage.
+"""f2r: two-stage video denoising, pre-trained, and trained further on noisy footage alone.
 
 `denoise` and `Denoiser` are the Python interface (docs/api.md); `import f2rcli` loads neither
 torch nor anything else that takes time.
