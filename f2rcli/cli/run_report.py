@@ -17,7 +17,7 @@ from f2rcli.errors import F2RError, UsageError
 from f2rcli.frames import ClipInfo
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.digest import digest
-from f2rcli.io.targets import check_target, same_file
+from f2rcli.io.targets import check_target
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
@@ -47,8 +47,6 @@ class RunReport:
                 hint="Name files for both.",
             )
         page = Path(self.page)
-        if same_file(page, Path(self.target)):
-            raise UsageError(f"--report {self.page}: is the output.", hint="Choose another name.")
         try:
             check_target(page, [Path(self.source)], overwrite=self.overwrite)
         except F2RError as error:

@@ -30,6 +30,42 @@ def test_what_would_write_an_input_is_refused_before_anything_is_written(
     assert {path.name: path.read_bytes() for path in clip.parent.iterdir()} == before
 
 
+EVAL = ("eval", "--clean", "clips", "--noise", "gaussian:20", "--methods", "none")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(*EVAL, "--csv", "clips/a.mp4"),
+     (*EVAL, "--json-file", "clips/a.mp4"),
+     (*EVAL, "--report", "clips/a.mp4"),
+     (*EVAL, "--compare-video", "clips"),
+     (*EVAL, "--compare-video", "clips/a.mp4"),
+     ("eval", "clips/a.mp4", "--noisy", "clip.mp4", "--csv", "run.toml", "--config", "run.toml"),
+     ("eval", "f2r=notes.txt", "--noisy", "clip.mp4", "--csv", "notes.txt"),
+     (*EVAL, "--csv", "out.txt", "--report", "out.txt"),
+     ("denoise", "clips/a.mp4", "--report", "clip.mp4"),
+     ("denoise", "clips/a.mp4", "--weights", "notes.txt", "--report", "notes.txt"),
+     ("noise", "clips", "--json-file", "clips/a.mp4"),
+     ("noise", "clip.mp4", "--weights", "notes.svg", "--plot", "notes.svg"),
+     ("explain", "clip.mp4", "--pixel", "3,3", "-o", "why.svg", "--json-file", "clips/a.mp4"),
+     ("explain", "clip.mp4", "--pixel", "3,3", "-o", "why.svg", "--json-file", "why.svg"),
+     ("train", "clips", "-o", "clips/a.mp4"),
+     ("train", "clips", "-o", "my.safetensors", "--log-file", "clips/a.mp4")],
+)  # fmt: skip
+def test_no_command_writes_a_clip_of_its_folder_or_another_file_it_was_given(
+    f2r: Callable[..., Any], clip: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(clip.parent)
+    Path("clips").mkdir()
+    Path("clips/a.mp4").write_bytes(clip.read_bytes())
+    for name in ("notes.txt", "notes.svg", "run.toml"):
+        Path(name).write_text("# mine")
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    done = f2r(*words, "--overwrite")
+    assert done.code == EXIT_USAGE, done.err
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
 def test_a_log_grows(f2r: Callable[..., Any], clip: Path) -> None:
     log = clip.parent / "f2r.log"
     for _ in range(2):

@@ -121,7 +121,7 @@ def test_a_receipt_is_silent_where_there_was_hardly_any_noise() -> None:
     ("arguments", "code", "words"),
     [
         (("-o", "-", "--report", "page.html"), 2, "pipe"),
-        (("-o", "out.mkv", "--report", "out.mkv"), 2, "is the output"),
+        (("-o", "out.mkv", "--report", "out.mkv"), 2, "another file of this run"),
         (("-o", "out.mkv", "--report", "none/page.html"), 1, "does not exist"),
         (("-o", "out.mkv", "--report", "there.html"), 1, "already exists"),
         (("--report", "page.html", "--preview", 1), 2, "--report --preview"),

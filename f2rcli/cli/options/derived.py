@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
-from f2rcli.cli.options.log_file import check_log_file
+from f2rcli.cli.options.own_files import check_log_file, check_results
 from f2rcli.cli.terminal.console import Console, Verbosity
 from f2rcli.settings import Setting, settings_of
 
@@ -100,6 +100,7 @@ def with_options(command: Callable[..., int]) -> Callable[..., int]:
             if group.kind is Verbosity:
                 log, others = given[name].log_file, given
                 console.configure(given[name], partial(check_log_file, log, others))
+                check_results(others)
                 given[name] = console
         if "ctx" in signature.parameters:
             given["ctx"] = ctx

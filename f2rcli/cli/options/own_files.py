@@ -1,0 +1,70 @@
+"""Logs and results are files of their own: no clip, nothing else that a run reads or writes."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from f2rcli.errors import UsageError
+from f2rcli.io import readable_suffixes
+from f2rcli.io.targets import same_file
+
+STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ "  # that each entry of a log begins with
+RESULTS = ("csv", "json_file", "plot", "report", "compare_video")  # options that name results
+
+
+def check_log_file(name: str, given: Mapping[str, Any]) -> None:
+    """Raise UsageError for a log file that is another file: text would be appended to that.
+
+    given: the other options and arguments of the run.
+    """
+    path = Path(name)
+    _check_own("log_file", path, given)
+    if path.is_file() and path.stat().st_size and not _is_log(path):
+        raise UsageError(f"--log-file {name}: exists and is not a log of f2r.", hint=_HINT)
+
+
+def check_results(given: Mapping[str, Any]) -> None:
+    """Raise UsageError for results that would replace a clip, or another file that the options and
+    arguments of a run name."""
+    for name in RESULTS:
+        target = given.get(name)
+        if target not in (None, "-"):
+            _check_own(name, Path(target), given)
+
+
+_HINT = "Name another file; clips, settings and weights are never written."
+
+
+def _check_own(name: str, path: Path, given: Mapping[str, Any]) -> None:
+    """Raise UsageError where the option `name` names a clip or another file of the run."""
+    others = [Path(word) for key in given if key != name for word in _words(given[key])]
+    if name == "compare_video":  # which is a clip itself, or a folder of them
+        taken = any(_within(path, one) for one in others if one.exists())
+    else:
+        taken = path.suffix.lower() in readable_suffixes()
+    if taken or any(same_file(path, one) for one in others):
+        option = name.replace("_", "-")
+        raise UsageError(
+            f"--{option} {path}: names a clip or another file of this run.", hint=_HINT
+        )
+
+
+def _within(video: Path, given: Path) -> bool:
+    """Whether a video, or one in a folder of videos, may lie among the clips of what was given."""
+    folder = given if given.is_dir() else given.parent
+    if video.is_dir() or not video.suffix:
+        return same_file(video, folder)
+    return video.exists() and given.is_dir() and folder.resolve() in video.resolve().parents
+
+
+def _words(value: Any) -> Iterator[str]:
+    """The words of an option's value, and of NAME=PATH the path, too."""
+    several = value if isinstance(value, list | tuple) else [value]
+    for word in (word for word in several if isinstance(word, str)):
+        yield from (word, word.partition("=")[2] or word)
+
+
+def _is_log(path: Path) -> bool:
+    with path.open("rb") as file:
+        return re.match(STAMP.encode(), file.read(64)) is not None
