@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.measurement.independence import Residuals, Temporal, temporal_correlation
 from f2rcli.noise.measurement.samples import roughness
-from f2rcli.noise.measurement.spectrum import Spectrum, SpectrumSamples
+from f2rcli.noise.measurement.spectrum import Spectrum, SpectrumSamples, _mixed
 from f2rcli.noise.model import NoiseModel
 
 LEVEL = NoiseModel.gaussian(0.1, 3)
@@ -62,6 +62,15 @@ def test_shared_channels_are_found_and_mixed_again() -> None:
     assert mixing is not None
     found = torch.tensor(mixing)
     torch.testing.assert_close(found @ found.T, rows @ rows.T, rtol=0, atol=0.04)
+
+
+def test_a_channel_without_noise_shares_none() -> None:
+    seen = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    seen[:, 1] = 0
+    mixed = _mixed(seen, seen)
+    assert np.isfinite(mixed).all()
+    np.testing.assert_allclose(np.diag(mixed), 1)
+    np.testing.assert_allclose(mixed[1, [0, 2]], 0, atol=1e-9)
 
 
 def test_pictures_smaller_than_a_patch_have_no_spectrum() -> None:

@@ -191,8 +191,9 @@ def _mixed(first: Tensor, second: Tensor) -> Array:
     mixed = np.clip(covariance / scale[:, None] / scale[None], -1, 1)
     values, vectors = np.linalg.eigh((mixed + mixed.T) / 2)
     mixed = vectors * np.maximum(values, 0.0) @ vectors.T
-    scale = np.sqrt(np.diag(mixed))
-    return np.asarray(mixed / scale[:, None] / scale[None])
+    silent = np.diag(np.diag(mixed) < 1e-6)  # channels that hold no noise at all
+    scale = np.sqrt(np.diag(mixed + silent))
+    return np.asarray((mixed + silent) / scale[:, None] / scale[None])
 
 
 def _kernel(power: Array) -> Kernel:
