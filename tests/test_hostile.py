@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
@@ -31,6 +31,8 @@ from f2rcli.errors import (
 from f2rcli.header import Header
 from f2rcli.models.layers import padded
 from f2rcli.system.machine import MOST_THREADS, asked_threads
+from f2rcli.training.loop.distributed import joined
+from f2rcli.training.run.adaptation import cache_folder
 from f2rcli.training.run.toml import read_config
 from f2rcli.weights import Weights
 
@@ -189,3 +191,47 @@ def test_a_record_of_anything_is_one_of_ours_or_none(
 def test_any_number_of_threads_may_be_asked_for(monkeypatch: pytest.MonkeyPatch, told: str) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", told)
     assert asked_threads() is None or 1 <= asked_threads() <= MOST_THREADS
+
+
+ENVIRONMENT = [
+    "COLUMNS", "F2R_DEBUG", "FORCE_COLOR", "HOME", "LANG", "LC_ALL", "LINES", "LOCAL_RANK",
+    "NO_COLOR", "OMP_NUM_THREADS", "RANK", "SVT_LOG", "TERM", "TMPDIR", "WORLD_SIZE",
+    "XDG_CACHE_HOME",
+]  # fmt: skip
+TOLD = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"])) | st.integers()
+
+
+@settings(FEW, max_examples=8)
+@given(variables=st.dictionaries(st.sampled_from(ENVIRONMENT), TOLD.map(str), max_size=4))
+@example({"COLUMNS": "\N{SUPERSCRIPT TWO}"})
+@example({"COLUMNS": "9" * 30})
+@example({"RANK": "first"})
+@example({"WORLD_SIZE": "", "RANK": ""})
+@example({"WORLD_SIZE": "2", "RANK": "1"})
+@example({"HOME": "here", "XDG_CACHE_HOME": ""})
+def test_an_environment_of_anything_is_no_bug(tmp_path: Path, variables: dict[str, str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        assert run(["denoise", "--help"]) == EXIT_OK
+        out = str(tmp_path / "out.safetensors")
+        for words in (["info", "none.mp4"], ["train", "none.mp4", "-o", out]):
+            assert run(words) not in (EXIT_OK, EXIT_BUG)
+        folder = cache_folder()
+        assert folder is None or folder.is_absolute()
+
+
+def test_a_world_of_processes_that_are_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(ConfigError, match="WORLD_SIZE"), joined(torch.device("cpu")):
+        pass
+
+
+def test_users_without_a_home_have_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", unknown)
+    assert cache_folder() is None

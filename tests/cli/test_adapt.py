@@ -147,4 +147,6 @@ def test_a_cache_folder_that_is_none_is_not_used(
     value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", value)
-    assert cache_folder().is_absolute()
+    folder = cache_folder()
+    assert folder is not None
+    assert folder.is_absolute()
