@@ -36,7 +36,7 @@ def test_fitted_weights_are_made_once_for_a_content(
         assert "weights fitted to this clip" in done.err
     assert len(session.asked) == 1
     assert session.asked[0].adapt == "fast"
-    assert [path.suffix for path in cached(tmp_path)] == [".safetensors"]
+    assert [path.suffix for path in cached(tmp_path)] == [".json", ".safetensors"]
 
 
 def test_each_level_has_weights_of_its_own(adapt: Callable[..., Any], session: Any) -> None:
@@ -109,15 +109,20 @@ def test_a_damaged_cache_is_made_anew(
     adapt: Callable[..., Any], session: Any, tmp_path: Path
 ) -> None:
     adapt("--adapt")
-    (fitted,) = cached(tmp_path)
-    fitted.write_bytes(fitted.read_bytes()[:100])
+    _, fitted = cached(tmp_path)
+    whole = fitted.read_bytes()
+    for damaged in (whole[:100], whole[:-1] + b"\1"):
+        fitted.write_bytes(damaged)
+        adapt("--adapt")
+        assert fitted.read_bytes() == whole
+    fitted.unlink()
     session.changes = {"kept": False}
     adapt("--adapt")
-    (kept,) = cached(tmp_path)
-    for left in ("", "[", "3"):  # as a full disk leaves it
-        kept.write_text(left)
+    (account,) = cached(tmp_path)
+    for left in ("", "[", "3", "{}", '{"reason": 3}'):  # as a full disk leaves it, or a stranger
+        account.write_text(left)
         assert adapt("--adapt").code == EXIT_OK
-    assert len(session.asked) == 5
+    assert len(session.asked) == 9
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a file in the folder's place")

@@ -13,9 +13,10 @@ from pathlib import Path
 from f2rcli import weights
 from f2rcli.documents import parse_json, read_text
 from f2rcli.engine.settings import EngineSettings
-from f2rcli.errors import InputError, OutputError, TrainingError, WeightsError
+from f2rcli.errors import InputError, OutputError, TrainingError
 from f2rcli.io.atomic import write_text
 from f2rcli.io.base import ReadOptions
+from f2rcli.io.digest import file_digest
 from f2rcli.training.footage.cache import fingerprint
 from f2rcli.training.footage.sources import ClipSource, find_sources
 from f2rcli.training.loop.events import Event
@@ -26,7 +27,7 @@ from f2rcli.training.run.folder import running
 class Adaptation:
     """The entry of the cache for a clip, a level of adaptation and an engine's settings.
 
-    It holds weights, or the reason why the ones at hand stay.
+    It holds weights and their digest, or the reason why the ones at hand stay.
     """
 
     def __init__(
@@ -39,17 +40,22 @@ class Adaptation:
         marks = sorted({weights.mark(settings.weights), weights.mark(None)})
         key = fingerprint(files, "adapted", level, settings.method, marks, self.read)
         self.weights = (cache_folder() or _folder_for_once()) / f"{key}.safetensors"
-        self.reason = _read_reason(self._kept)  # why the weights at hand stay; None: they do not
+        self.reason, self._digest = _read(self._account)
         self.trouble: str | None = None  # why nothing could be kept
 
     @property
-    def _kept(self) -> Path:
-        return self.weights.with_suffix(".kept.json")
+    def _account(self) -> Path:
+        return self.weights.with_suffix(".json")
 
     @property
     def known(self) -> bool:
-        """Whether the entry is there, and whole."""
-        return self.reason is not None or (self.weights.is_file() and _loads(self.weights))
+        """Whether the entry is there, and whole: not a bit of the weights has changed."""
+        if self.reason is not None:
+            return True
+        try:
+            return self._digest is not None and self._digest == file_digest(self.weights)
+        except OSError:
+            return False
 
     def fit(self, listener: Callable[[Event], None]) -> None:
         """Make the entry by training; `listener` gets the run's events.
@@ -62,12 +68,17 @@ class Adaptation:
             self.reason = self._trained(listener)
             if self.reason is not None:
                 self.weights.unlink(missing_ok=True)
-                write_text(self._kept, json.dumps(self.reason))
+            write_text(self._account, json.dumps(self._facts()))
         except OutputError as error:
             self.reason = self.trouble = f"not adapted: {error}"
         except OSError as error:
             where = error.filename or self.weights.parent
             self.reason = self.trouble = f"not adapted: {where}: {error.strerror or error}."
+
+    def _facts(self) -> dict[str, str]:
+        if self.reason is not None:
+            return {"reason": self.reason}
+        return {"sha256": file_digest(self.weights)}
 
     def _make_folder(self) -> None:
         cache = self.weights.parent
@@ -109,21 +120,16 @@ class Adaptation:
         return self.settings if self.reason else replace(self.settings, weights=str(self.weights))
 
 
-def _read_reason(path: Path) -> str | None:
-    """The reason that is kept; None where there is none, or what is left of one."""
+def _read(account: Path) -> tuple[str | None, str | None]:
+    """The reason why the weights at hand stay, and the digest of fitted ones; None for what is not
+    there, or what is left of it."""
     try:
-        reason = parse_json(read_text(path))
+        facts = parse_json(read_text(account))
     except (OSError, ValueError):
-        return None
-    return reason if isinstance(reason, str) else None
-
-
-def _loads(path: Path) -> bool:
-    try:
-        weights.load(str(path))
-    except WeightsError:
-        return False
-    return True
+        return None, None
+    found = [facts.get(name) if isinstance(facts, dict) else None for name in ("reason", "sha256")]
+    reason, digest = (value if isinstance(value, str) else None for value in found)
+    return reason, digest
 
 
 def _folder_for_once() -> Path:
