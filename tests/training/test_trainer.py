@@ -404,9 +404,11 @@ def test_a_foreign_or_damaged_checkpoint_is_one_line(make: Make, tmp_path: Path)
     path = tmp_path / "run" / "toy.last.safetensors"
     with pytest.raises(WeightsError, match="another network"):
         make(toy_fields={"network": torch.nn.Conv2d(3, 3, 5, padding=2)})
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(WeightsError, match="damaged"):
-        make()
+    whole = path.read_bytes()
+    for damaged in (whole[:1000], whole[:-1] + bytes([whole[-1] ^ 1])):
+        path.write_bytes(damaged)
+        with pytest.raises(WeightsError, match="damaged"):
+            make()
 
 
 @pytest.mark.parametrize(

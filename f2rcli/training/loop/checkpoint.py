@@ -5,11 +5,13 @@ more under good/ as they were at the last good state (left out where that is the
 the numbers in the header. `STAGE.best.safetensors` holds the averaged weights alone.
 """
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -20,6 +22,7 @@ from f2rcli.io.atomic import FULL, replacing
 from f2rcli.training.loop.divergence import DivergenceGuard
 
 GOOD = "good/"
+DIGEST = "sha256"
 
 
 @dataclass(slots=True)
@@ -114,12 +117,15 @@ def read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a dict
-            return file.metadata() or {}, tensors
+            header = file.metadata() or {}
+        if header.pop(DIGEST, None) not in (None, _digest(tensors, header)):
+            raise SafetensorError("its content has changed since it was written")
     except (SafetensorError, OSError) as error:
         raise WeightsError(
             f"{path}: not a safetensors file, or damaged ({error}).",
             hint="Choose another run folder, or delete the file to begin again.",
         ) from error
+    return header, tensors
 
 
 def write(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
@@ -127,12 +133,22 @@ def write(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> Non
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
         with replacing(path) as part:
-            save_file(plain, part, metadata=header)
+            save_file(plain, part, metadata=header | {DIGEST: _digest(plain, header)})
     except (SafetensorError, OSError) as error:
         raise OutputError(
             f"{path}: cannot write the checkpoint ({_reason(error)}).",
             hint="Free some space; the previous checkpoint is intact, and --resume continues.",
         ) from error
+
+
+def _digest(tensors: dict[str, Tensor], header: dict[str, str]) -> str:
+    """SHA-256 of all that a file holds, in hex."""
+    whole = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        whole.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        whole.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return whole.hexdigest()
 
 
 def _reason(error: Exception) -> str:
