@@ -87,8 +87,10 @@ class ExitHandler:
     below, and only the rest are bugs.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, stopper: Stopper | None = None) -> None:
+        """stopper: what hears the signals of this process."""
         self.console = console
+        self.stopper = stopper
         self.code: int = EXIT_OK
 
     def __enter__(self) -> "ExitHandler":
@@ -107,6 +109,8 @@ class ExitHandler:
         return True
 
     def _report(self, error: BaseException) -> int:
+        if self.stopper is not None and self.stopper.error is not None:
+            error = self.stopper.error()  # a library may have made another one of it
         match error:
             case F2RError():
                 self.console.failed(error)
@@ -165,11 +169,15 @@ def _out_of_memory(error: BaseException) -> bool:
     return known or (told and any(word in str(error) for word in words))
 
 
-def run(arguments: list[str]) -> int:
-    """Run one command line; returns its exit code and lets no exception out but SystemExit."""
+def run(arguments: list[str], stopper: Stopper | None = None) -> int:
+    """Run one command line; returns its exit code and lets no exception out but SystemExit.
+
+    stopper: what hears the signals of this process; a run that one of them ends says so, whatever
+    exception it comes to.
+    """
     ignore_odd_sizes()
     with contextlib.closing(Console()) as console:
-        ending = ExitHandler(console)
+        ending = ExitHandler(console, stopper)
         with ending:
             app = command_line(
                 [arguments[0]] if arguments[:1] and arguments[0] in COMMANDS else COMMANDS
@@ -230,7 +238,7 @@ def main() -> None:
     stopper = Stopper()
     stopper.install()
     try:
-        code = run(sys.argv[1:])
+        code = run(sys.argv[1:], stopper)
     except KeyboardInterrupt:  # in the moment after its own handling ended
         code = EXIT_INTERRUPTED
     except Terminated:

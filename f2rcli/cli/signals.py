@@ -28,6 +28,7 @@ class Stopper:
 
     def __init__(self) -> None:
         self.count = 0
+        self.error: type[BaseException] | None = None  # what the first signal raised
         self.handled: list[int] = []
         self.lost: int | None = None  # the signal whose exception Python has dropped
         self._hook: Any = None
@@ -56,7 +57,8 @@ class Stopper:
         self.count += not again
         interrupted = number == signal.SIGINT
         if self.count == 1:
-            raise KeyboardInterrupt if interrupted else Terminated
+            self.error = KeyboardInterrupt if interrupted else Terminated
+            raise self.error
         if self.count == 2:
             os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, b"\nf2r: cleaning up...\n")
         else:

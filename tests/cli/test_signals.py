@@ -34,13 +34,13 @@ CALLS: dict[str, tuple[list[str], tuple[Any, str]]] = {
 
 
 @pytest.fixture
-def stopper() -> Iterator[None]:
+def stopper() -> Iterator[Stopper]:
     """Signals are handled as `main` has it."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
     ours = Stopper()
     ours.install()
-    yield
+    yield ours
     ours.remove()
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -75,3 +75,25 @@ def test_a_signal_ends_a_command_amid_its_work(
     assert said.count("error: ") == 1, said
     left = {path.name for path in tmp_path.iterdir()} - {"cache", "my.run"}  # to go on with
     assert left == {"clip.mp4"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("becomes", [SystemError("error return"), OSError(5, "I/O"), ValueError()])
+def test_a_signal_that_a_library_turns_into_another_error_is_no_bug_and_no_damage(
+    stopper: Stopper, number: int, becomes: Exception, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    write_clip(tmp_path / "clip.mp4", 2)
+
+    def turned(*_: object, **__: object) -> None:
+        try:
+            signal.raise_signal(number)
+        except BaseException as error:
+            raise becomes from error
+
+    monkeypatch.setattr(av, "open", turned)
+    code = run(["denoise", str(tmp_path / "clip.mp4")], stopper)
+    said = capfd.readouterr().err.strip()
+    assert code == (EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_TERMINATED), said
+    assert said.count("error: ") == 1
+    assert ("interrupted; " if number == signal.SIGINT else "terminated; ") in said
