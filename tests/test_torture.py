@@ -36,8 +36,8 @@ def test_mutants_are_damaged_and_the_same_for_a_seed() -> None:
 def test_a_few_mutants_and_kills_end_as_they_should(tmp_path: Path) -> None:
     counts = tmp_path / "counts.json"
     command = [sys.executable, str(BENCH), "--mutants", "3", "--kills", "1", "--full", "1"]
-    command += ["--jobs", "denoise"]
+    command += ["--jobs", "denoise", "--races", "1", "--denied", "1"]
     done = subprocess.run([*command, "--json", str(counts)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(counts.read_text())
-    assert [sum(part.values()) for part in found.values()] == [3, 0, 1, 3, 0]
+    assert [sum(part.values()) for part in found.values()] == [3, 0, 1, 3, 3, 2, 0]

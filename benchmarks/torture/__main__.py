@@ -1,16 +1,17 @@
 """f2r under torture: damaged files, kills at any moment, no room on the disk.
 
-    python benchmarks/torture [--mutants 500] [--kinds usual] [--cuts 99] [--kills 50]
-        [--jobs denoise train ...] [--full 99] [--space 4 1] [--seed 0] [--first 0] [--minutes 30]
-        [--json OUT.json]
+    python benchmarks/torture [--mutants 500] [--kinds usual] [--files FILE ... [--words=...]]
+        [--cuts 99] [--kills 50] [--races 50] [--jobs denoise train ...] [--full 99] [--denied 99]
+        [--space 4 1] [--seed 0] [--first 0] [--minutes 30] [--json OUT.json]
 
 Mutants of small files of many kinds go through the whole command in forked children under limits of
 time and memory; PyAV, tifffile, zarr or h5py alone count the frames of what went in and came out.
 --kinds more: pictures, folders, camera raw, arrays, other containers, and beside a whole clip its
-weights, run file, provenance and the record of a killed run. Kills fall at random moments of a run:
-what is at the target is whole, the input unchanged, and the same command then gives the result of a
-run that nobody disturbed. --first goes on with a seed where an earlier run ended. What is not as it
-should be stays in the temporary folder; exits 1 then.
+weights, run file, provenance, fitted weights, and records of killed runs and trainings. --files:
+yours. Kills fall at random moments of a run: what is at the target is whole, the input unchanged,
+and the same command then gives the result of a run that nobody disturbed. --first goes on with a
+seed where an earlier run ended. What is not as it should be stays in the temporary folder; exits 1
+then.
 """
 
 import argparse
@@ -22,7 +23,6 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -30,21 +30,26 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads do not survive a fork
 
 import numpy as np
-from children import Ended, command, forked, limit_space
+from children import WALL_SECONDS, Ended, command, forked
 from judges import frames, lossless, ruined, untouched
 from kills import SLOWEST, jobs, killed
-from more import CLIP, more, prepare
+from limits import denied, full, little_memory
+from more import CLIP, in_cache, more, prepare
 from mutants import mutant
-from seeds import MEASURE, TELL, Seed, film, usual
+from races import raced
+from seeds import MEASURE, TELL, Seed, copied, given_files, usual
 
 MEASURED = 4  # of so many mutants the noise of one is measured
-LOADED = ("f2rcli.engine.stream", "f2rcli.methods.f2r")
+LOADED = (
+    "f2rcli.engine.stream", "f2rcli.methods.f2r", "f2rcli.training.run.session",
+    "f2rcli.evaluation.run",
+)  # fmt: skip
 
 BAD = {
-    "exit 70", "crash", "hang", "short, untold", "left noisy, untold", "no error line",
+    "exit 70", "crash", "hang", "short, not reported", "left noisy, not reported", "no error line",
     "left behind", "broken", "other result", "ruined", "input changed", "cannot run",
 }  # fmt: skip
-KEPT = {*BAD, "done, told in part"}  # what is worth a look afterwards
+KEPT = {*BAD, "done, damage reported in part"}  # what is worth a look afterwards
 KINDS = {"usual": usual, "more": more}
 ENDLESS = "does not say where it ends"  # the note of formats that cannot tell of a cut
 
@@ -56,10 +61,18 @@ def main() -> int:
         "--kinds", choices=KINDS, default="usual",
         help="of seeds: stacks and videos, or everything else",
     )  # fmt: skip
+    parser.add_argument(
+        "--files", type=Path, nargs="*", default=(), help="small files of yours instead of these"
+    )
+    parser.add_argument(
+        "--words", default="", help="what is passed on with --files, such as --words='--series 1'"
+    )
     parser.add_argument("--cuts", type=int, default=0, help="of every seed")
     parser.add_argument("--kills", type=int, default=50, help="of every job")
     parser.add_argument("--jobs", nargs="*", help="what is killed (default: everything)")
+    parser.add_argument("--races", type=int, default=0, help="of two runs for one target, each job")
     parser.add_argument("--full", type=int, default=99, help="kinds that find no room")
+    parser.add_argument("--denied", type=int, default=99, help="kinds that find no permission")
     parser.add_argument(
         "--space", type=float, nargs="*", default=(), help="GiB of addresses for a 1080p film"
     )
@@ -75,17 +88,20 @@ def main() -> int:
         room = Path(temporary) / "seeds"
         room.mkdir()
         seeds = _seeds(room, given.kinds)
+        if given.files:
+            seeds = given_files(room, given.files, given.words.split())
         _warm_up()
         if given.kinds == "more":
             prepare(room)
-        found = _mutants(seeds, room, given)
-        cut = _cuts(seeds, room, given)
-        kills = _kills(room, given)
-        full = _full(seeds[: given.full], room)
-        space = _film(room, given.space)
-    everything = {
-        "mutants": found, "cuts": cut, "kills": kills, "no room": full, "address space": space,
-    }  # fmt: skip
+        everything = {
+            "mutants": _mutants(seeds, room, given),
+            "cuts": _cuts(seeds, room, given),
+            "kills": _kills(room, given),
+            "races": _races(room, given),
+            "disk full": full(seeds[: given.full], room),
+            "no permission": denied(seeds[: given.denied], room),
+            "address space": little_memory(room, given.space),
+        }
     for title, counts in everything.items():
         if counts:
             _print(title, counts)
@@ -134,7 +150,7 @@ def _mutants(seeds: list[Seed], room: Path, given: argparse.Namespace) -> Counte
             break
         rng = np.random.default_rng((given.seed, number))
         seed = seeds[number % len(seeds)]
-        folder = _copied(room / seed.name, room.parent / "work")
+        folder = copied(room / seed.name, room.parent / "work")
         path = _chosen(seed, folder, rng)
         data, how = mutant(path.read_bytes(), rng)
         path.write_bytes(data)
@@ -154,23 +170,17 @@ def _chosen(seed: Seed, folder: Path, rng: np.random.Generator) -> Path:
     return files[rng.integers(len(files)) if len(files) > 1 else 0]
 
 
-def _copied(whole: Path, work: Path) -> Path:
-    shutil.rmtree(work, ignore_errors=True)
-    shutil.copytree(whole, work)
-    return work
-
-
 def _cuts(seeds: list[Seed], room: Path, given: argparse.Namespace) -> Counter[tuple[str, str]]:
     """The first file of every seed cut off at as many places, evenly spread."""
     counts: Counter[tuple[str, str]] = Counter()
     count = given.cuts
     for seed in seeds if count else ():
-        whole = frames(_copied(room / seed.name, room.parent / "work") / seed.source, room)
+        whole = frames(copied(room / seed.name, room.parent / "work") / seed.source, room)
         for part in range(1, count + 1):
             if time.monotonic() > given.until:
                 print(f"cuts: ended at {seed.name}")
                 return counts
-            folder = _copied(room / seed.name, room.parent / "work")
+            folder = copied(room / seed.name, room.parent / "work")
             path = _chosen(seed, folder, np.random.default_rng(part))
             data = path.read_bytes()
             length = len(data) * part // (count + 1)
@@ -187,7 +197,8 @@ def _judged(seed: Seed, folder: Path, more: tuple[str, ...], whole: int | None =
     where that is known."""
     source, out = folder / seed.source, folder / seed.out
     before, listed = _digests(source), set(folder.iterdir())
-    ended = command(seed.command(more), folder)
+    most = SLOWEST if seed.wanted else WALL_SECONDS  # what is damaged there may be made anew
+    ended = command(seed.command(more), folder, ready=lambda: in_cache(folder), most=most)
     if ended.hung:
         return "hang"
     if ended.code == 70:
@@ -213,70 +224,38 @@ def _compared(source: Path, out: Path, folder: Path, ended: Ended, whole: int | 
     if not found:
         return "broken"
     if ended.code == 0 and found < (wanted or 0):
-        return "its end is not known" if ENDLESS in ended.words else "short, untold"
+        return "its end is not known" if ENDLESS in ended.words else "short, not reported"
     if source.name == CLIP and ruined(source, out, folder):
         return "ruined"
     same, changed = untouched(source, out, folder) if lossless(source) else (0, 0)
     if same and not changed:
         return "nothing removed"
     if same:
-        return "left noisy, untold" if ended.code == 0 else "done, told in part"
-    return "done" if ended.code == 0 else "done, damage told"
+        return "left noisy, not reported" if ended.code == 0 else "done, damage reported in part"
+    return "done" if ended.code == 0 else "done, damage reported"
 
 
 def _kills(room: Path, given: argparse.Namespace) -> Counter[tuple[str, str]]:
     """As many kills of every command."""
     counts: Counter[tuple[str, str]] = Counter()
-    source = room / "h264.mp4" / "in.mp4"
-    for job in jobs(source) if given.kills and source.exists() else ():
+    source, lossless = room / "h264.mp4" / "in.mp4", room / "ffv1.mkv" / "in.mkv"
+    for job in jobs(source, lossless) if given.kills and source.exists() else ():
         if job.name in (given.jobs or {job.name}):
             numbers = range(given.first, given.first + given.kills)
-            found = killed(job, source, room.parent / "work", numbers, given)
+            found = killed(job, room.parent / "work", numbers, given)
             counts.update({(job.name, kind): count for kind, count in found.items()})
     return counts
 
 
-def _full(seeds: list[Seed], room: Path) -> Counter[tuple[str, str]]:
-    """Every kind of seed with no room for its result."""
+def _races(room: Path, given: argparse.Namespace) -> Counter[tuple[str, str]]:
+    """As many pairs of runs for one target, of every command that writes one."""
     counts: Counter[tuple[str, str]] = Counter()
-    for seed in seeds:
-        for most in (700, 2000, 5000):  # bytes; the words need some too
-            folder = _copied(room / seed.name, room.parent / "work")
-            listed = set(folder.iterdir())
-            ended = command(seed.command(MEASURE), folder, room=most)
-            errors = [line for line in ended.words.splitlines() if line.startswith("error: ")]
-            kind = "clean error" if ended.code == 1 and len(errors) == 1 else "no error line"
-            if ended.code in (0, 4):
-                kind = "it fits"
-            elif ended.code == 70 or ended.code < 0:
-                kind = "exit 70" if ended.code == 70 else "crash"
-            elif set(folder.iterdir()) - listed:
-                kind = "left behind"
-            counts[f"{most} B", kind] += 1
-    return counts
-
-
-def _film(room: Path, spaces: Sequence[float]) -> Counter[tuple[str, str]]:
-    """Two frames of 1920x1080 in so many GiB of addresses: done, or too little is said to be so."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for space in spaces:
-        folder = room.parent / "work"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        forked(lambda at=folder / "film.y4m": film(at), folder)
-        words = ["denoise", "film.y4m", "-o", "out.mkv", "--frames", "2", "--threads", "1"]
-        ended = command(words, folder, ready=lambda most=space: limit_space(most), most=SLOWEST)
-        errors = [line for line in ended.words.splitlines() if line.startswith("error: ")]
-        kind = {70: "exit 70"}.get(ended.code, "crash" if ended.code < 0 else "no error line")
-        if ended.hung:
-            kind = "hang"
-        elif ended.code == 0:
-            kind = "done" if frames(folder / "out.mkv", folder) == 2 else "short, untold"
-        elif errors == ["error: not enough memory."] and not (folder / "out.mkv").exists():
-            kind = "clean error"
-        if kind not in ("done", "clean error"):
-            print(f"{kind} in {space} GiB: {ended.words[-500:]}", file=sys.stderr)
-        counts[f"{space:g} GiB", kind] += 1
+    source = room / "h264.mp4" / "in.mp4"
+    for job in jobs(source, source) if given.races and source.exists() else ():
+        if job.name in ("denoise", "pictures", "eval"):
+            numbers = range(given.first, given.first + given.races)
+            found = raced(job, room.parent / "work", numbers, given)
+            counts.update({(job.name, kind): count for kind, count in found.items()})
     return counts
 
 

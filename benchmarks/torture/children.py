@@ -4,6 +4,7 @@ A child costs a fraction of a second, since its parent has loaded everything. Ne
 or macOS.
 """
 
+import ctypes
 import os
 import resource
 import signal
@@ -19,6 +20,7 @@ from f2rcli.cli.signals import Stopper, Terminated
 CPU_SECONDS, WALL_SECONDS, MEMORY = 60, 120, 6 << 30
 UNSAID = 99  # the exit code of a child whose work raised
 LOOK = 0.01  # seconds between looks at a child
+OVERRIDING = 0b1110  # capabilities of Linux: CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
 
 
 @dataclass(frozen=True)
@@ -45,18 +47,23 @@ def command(
     kill: a signal, and the seconds after which to send it. room: bytes a file may have; 0: any.
     ready: done in the child before the run. most: seconds until it counts as hung.
     """
-    return forked(lambda: _command(words, room, ready), folder, kill, most)
+
+    def work() -> int:
+        ready()
+        if room:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+        return whole_command(words)
+
+    return forked(work, folder, kill, most)
 
 
-def _command(words: list[str], room: int, ready: Callable[[], None]) -> int:
-    ready()
-    if room:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+def whole_command(words: list[str]) -> int:
+    """Run `f2r WORDS` in this process; returns its exit code."""
     stopper = Stopper()
     stopper.install()
     try:
-        code = run(words)
+        code = run(words, stopper)
     except KeyboardInterrupt:
         code = 130
     except Terminated:
@@ -118,6 +125,16 @@ def limit_space(gib: float) -> None:
     """From now on this process may have so much address space."""
     most = int(gib * (1 << 30))
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def obey_permissions() -> None:
+    """From now on this process may do only what permissions allow, even if it is root's."""
+    library = ctypes.CDLL(None)
+    header, sets = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    library.capget(header, sets)
+    for place in (0, 1):  # what is in effect, and what may be again
+        sets[place] &= ~OVERRIDING
+    library.capset(header, sets)
 
 
 def _wait(child: int, until: float) -> int | None:

@@ -1,4 +1,4 @@
-"""Second opinions on files: PyAV, tifffile, zarr or h5py alone, without any code of f2r."""
+"""Second opinions on files: other libraries alone, without any code of f2r."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ import numpy as np
 import tifffile
 from children import forked
 
-STACKS = (".tif", ".tiff", ".dng", ".btf")
+STACKS = (".tif", ".tiff", ".dng", ".btf", ".lsm")
 RUINED = 25.0  # codes of 8 bits: RMS change that no noise of the seeds (8 codes) explains
 
 
@@ -91,7 +91,8 @@ def _video(path: Path) -> Iterator[Any]:
 def _tiff(path: Path) -> Iterator[Any]:
     with tifffile.TiffFile(path) as file:  # the list may break off
         for page in file.pages:
-            yield _tried(page.asarray)
+            if not page.subfiletype & 1:  # a small copy stays as it is
+                yield _tried(page.asarray)
 
 
 def _zarr(path: Path) -> Iterator[Any]:
@@ -111,6 +112,32 @@ def _hdf5(path: Path) -> Iterator[Any]:
             yield _tried(lambda index=index: array[index])
 
 
+def _nd2(path: Path) -> Iterator[Any]:
+    import nd2
+
+    with nd2.ND2File(path) as file:
+        for index in range(len(file.loop_indices)):
+            frame = _tried(lambda index=index: file.read_frame(index))
+            yield from [None] if frame is None else frame.reshape(-1, *frame.shape[-2:])
+
+
+def _lif(path: Path) -> Iterator[Any]:
+    """Of the first image, as f2r reads it with --series 1."""
+    import liffile
+
+    with liffile.LifFile(path) as file:
+        values = file.images[0].asarray()
+        yield from values.reshape(-1, *values.shape[-2:])
+
+
+def _czi(path: Path) -> Iterator[Any]:
+    import czifile
+
+    with czifile.CziFile(path) as file:
+        values = file.asarray()[..., 0]
+        yield from values.reshape(-1, *values.shape[-2:])
+
+
 def _tried(read: Callable[[], Any]) -> Any:
     """None whatever fails: that picture cannot be read."""
     with contextlib.suppress(Exception):
@@ -119,5 +146,6 @@ def _tried(read: Callable[[], Any]) -> Any:
 
 
 READERS: dict[str, Callable[[Path], Iterator[Any]]] = {
-    **dict.fromkeys(STACKS, _tiff), ".zarr": _zarr, ".h5": _hdf5,
+    **dict.fromkeys(STACKS, _tiff), ".zarr": _zarr, ".h5": _hdf5, ".nd2": _nd2, ".lif": _lif,
+    ".czi": _czi,
 }  # fmt: skip

@@ -15,9 +15,19 @@ import numpy as np
 from children import Ended, command
 
 from f2rcli.engine.resuming import record
+from f2rcli.training.methods.f2r import recipe
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 SLOWEST = 600  # seconds, beside other work
+SAME = "the same result"
+SHORT = [
+    f"{stage}.{setting}" for stage in ("coarse", "fusion")
+    for setting in ("steps=3", "crop=32", "batch=2")
+]  # fmt: skip
+TAUGHT = (  # what a training of a second is told
+    "--inputs-are-clean", "--noise", "gaussian:20", "--recipe", "supervised",
+    *(word for setting in SHORT for word in ("--stage", setting)),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,7 @@ class Job:
     """A command that is killed, and what is compared."""
 
     name: str
+    source: Path
     words: tuple[str, ...]
     results: tuple[str, ...]  # files whose bytes are those of an undisturbed run
     again: tuple[str, ...] = ()  # the run after the kill, where that left something to resume
@@ -32,48 +43,54 @@ class Job:
     ready: Callable[[], None] = lambda: None  # in the child, before the run
 
 
-def _record_at_once() -> None:
+def record_at_once() -> None:
     """Runs keep a record from their first second on, else from their second minute."""
     record.FIRST, record.SHARE = -1.0, 1e9
 
 
-def jobs(source: Path) -> list[Job]:
-    """All that is killed; `source`: a small video."""
-    name, once = source.name, ("--threads", "1", "--overwrite")
-    short = [
-        f"{stage}.{setting}" for stage in ("coarse", "fusion")
-        for setting in ("steps=3", "crop=32", "batch=2")
-    ]  # fmt: skip
-    taught = ("--inputs-are-clean", "--noise", "gaussian:20", "--recipe", "supervised")
-    stages = tuple(word for setting in short for word in ("--stage", setting))
+def briefly() -> None:
+    """Adaptation takes as few steps as it can: its files are what matters."""
+    recipe.ADAPT_STEPS["fast"] = 1
+
+
+def jobs(source: Path, lossless: Path) -> list[Job]:
+    """All that is killed; `source`: a small video, and `lossless` one that can be adapted to."""
+    once, mkv = ("--threads", "1", "--overwrite"), ("-o", "out.mkv")
+    plain = ("denoise", source.name)
     return [
-        Job("denoise", ("denoise", name, "-o", "out.mkv", *once), ("out.mkv",)),
+        Job("denoise", source, (*plain, *mkv, *once), ("out.mkv",)),
         Job(
-            "long denoise", ("denoise", name, "-o", "out.mkv", *once), ("out.mkv",),
-            left=(".out.mkv.resume",), ready=_record_at_once,
+            "long denoise", source, (*plain, *mkv, *once), ("out.mkv",),
+            left=(".out.mkv.resume",), ready=record_at_once,
         ),
-        Job("pictures", ("denoise", name, "-o", "out/%05d.png", *once), ("out/00008.png",)),
-        Job("batch", ("denoise", "clips", "-o", "out", "--jobs", "2"), ("out/a.mp4", "out/b.mp4")),
-        Job("adapt", ("denoise", name, "-o", "out.mkv", "--adapt", "fast", *once), ("out.mkv",)),
+        Job("pictures", source, (*plain, "-o", "out/%05d.png", *once), ("out/00008.png",)),
         Job(
-            "train", ("train", name, "-o", "my.safetensors", *taught, *stages),
+            "batch", source, ("denoise", "clips", "-o", "out", "--jobs", "2"),
+            ("out/a.mp4", "out/b.mp4"),
+        ),
+        Job(
+            "adapt", lossless, ("denoise", lossless.name, *mkv, "--adapt", "fast", *once),
+            ("out.mkv",), ready=briefly,
+        ),
+        Job(
+            "train", source, ("train", source.name, "-o", "my.safetensors", *TAUGHT),
             ("my.safetensors",), left=("my.run",),
             again=("train", "--resume", "-o", "my.safetensors"),
         ),
         Job(
-            "eval", ("eval", "--clean", name, "--noise", "gaussian:20", "--methods", "none",
-            "--csv", "out.csv", "--overwrite"), ("out.csv",),
+            "eval", source, ("eval", "--clean", source.name, "--noise", "gaussian:20", "--methods",
+            "none", "--csv", "out.csv", "--overwrite"), ("out.csv",),
         ),
     ]  # fmt: skip
 
 
-def killed(job: Job, source: Path, work: Path, numbers: range, given: Namespace) -> Counter[str]:
+def killed(job: Job, work: Path, numbers: range, given: Namespace) -> Counter[str]:
     """How runs of a job end that are killed with signal after signal."""
     counts: Counter[str] = Counter()
-    folder = _begun(job, source, work)
+    folder = begun(job, work)
     usual = _run(job, job.words, folder)
-    reference, before = _results(job, folder), _digest(source)
-    settled = _listed(folder)
+    reference, before = results(job, folder), _digest(job.source)
+    settled = listed(folder)
     if usual.code or not reference:
         counts["cannot run"] += 1
         print(usual.words[-2000:])
@@ -85,46 +102,52 @@ def killed(job: Job, source: Path, work: Path, numbers: range, given: Namespace)
             break
         rng = np.random.default_rng((seed, 1, number))
         sort = SIGNALS[number % len(SIGNALS)]
-        folder = _begun(job, source, work)
+        folder = begun(job, work)
         moment = usual.seconds * float(rng.random())
-        _run(job, job.words, folder, kill=(sort, moment))
-        found = _results(job, folder)
+        ended = _run(job, job.words, folder, kill=(sort, moment))
+        found = results(job, folder)
         whole = all(reference[name] == digest for name, digest in found.items())
-        new = _listed(folder) - settled
+        new = listed(folder) - settled
         left = {name for name in new if Path(name).parts[0] not in job.left}
         if job.again and found == reference:  # it was over: another run would refuse to replace it
-            counts["as ever"] += 1
+            counts[SAME] += 1
             continue
-        begun = any((folder / name).exists() for name in job.left)
-        again = _run(job, job.again if job.again and begun else job.words, folder)
-        kind = "as ever"
-        if not whole:
+        half_done = any((folder / name).exists() for name in job.left)
+        again = _run(job, job.again if job.again and half_done else job.words, folder)
+        kind = SAME
+        if ended.hung or ended.code == 70:
+            kind = "hang" if ended.hung else "exit 70"
+        elif ended.code < 0 and ended.code != -signal.SIGKILL:
+            kind = "crash"
+        elif not whole:
             kind = "broken"
         elif sort != signal.SIGKILL and left and job.name not in ("train", "batch"):
             kind = "left behind"
-        elif again.code or _results(job, folder) != reference:
+        elif again.code or results(job, folder) != reference:
             kind = "other result"
-        elif _listed(folder) - settled:
+        elif listed(folder) - settled:
             kind = "left behind"
-        elif _digest(folder / source.name) != before:
+        elif _digest(folder / job.source.name) != before:
             kind = "input changed"
-        if kind != "as ever":
+        if ended.hung or ended.code == 70 or kind == "crash":
+            print(ended.words[-2000:])
+        if kind != SAME:
             print(f"{kind}: {job.name}, {sort.name} after {moment:.2f} s, seed {seed}, {number}:")
             print(
-                f"  left {sorted(left)}, {sorted(_listed(folder) - settled)}; {again.words[-500:]}"
+                f"  left {sorted(left)}, {sorted(listed(folder) - settled)}; {again.words[-500:]}"
             )
         counts[kind] += 1
     return counts
 
 
-def _begun(job: Job, source: Path, work: Path) -> Path:
+def begun(job: Job, work: Path) -> Path:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
-    shutil.copy(source, work)
+    shutil.copy(job.source, work)
     if job.name == "batch":
         (work / "clips").mkdir()
         for name in ("a", "b"):
-            shutil.copy(source, work / "clips" / f"{name}{source.suffix}")
+            shutil.copy(job.source, work / "clips" / f"{name}{job.source.suffix}")
     return work
 
 
@@ -132,17 +155,22 @@ def _run(
     job: Job, words: tuple[str, ...], folder: Path, kill: tuple[int, float] | None = None
 ) -> Ended:
     def ready() -> None:
-        os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+        keep_cache_in(folder)
         job.ready()
 
     return command(list(words), folder, kill=kill, ready=ready, most=SLOWEST)
 
 
-def _results(job: Job, folder: Path) -> dict[str, str]:
+def keep_cache_in(folder: Path) -> None:
+    """From now on this process keeps fitted weights in a folder."""
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+
+
+def results(job: Job, folder: Path) -> dict[str, str]:
     return {name: _digest(folder / name) for name in job.results if (folder / name).exists()}
 
 
-def _listed(folder: Path) -> set[str]:
+def listed(folder: Path) -> set[str]:
     return {
         str(path.relative_to(folder)) for path in folder.rglob("*")
         if not {"cache", ".f2r", "my.run"} & set(path.relative_to(folder).parts)

@@ -1,6 +1,8 @@
 """The other kinds of files that f2r reads: pictures, folders, raw, arrays, weights, settings."""
 
+import json
 import shutil
+import struct
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,10 +13,12 @@ import cv2
 import numpy as np
 import tifffile
 from children import command, forked
+from kills import TAUGHT, briefly, keep_cache_in
 from seeds import FRAMES, SIZE, TELL, Seed, of_file, pictures, video
 
 from f2rcli.cli.app import run
 from f2rcli.engine.resuming import record
+from f2rcli.io.digest import file_digest
 from f2rcli.io.video.writer import VideoWriter
 
 # Name -> encoder, its pixel format.
@@ -32,6 +36,7 @@ PICTURES = {
     "one.dpx": ("dpx", "rgb24"), "one.jp2": ("jpeg2000", "rgb24"),
 }  # fmt: skip
 CLIP = "clip.mkv"
+WEIGHTS = Path(__file__).parents[2] / "weights"
 SETTINGS = """\
 # how this clip is denoised
 strength = 0.8
@@ -55,7 +60,8 @@ def more(room: Path) -> list[Seed]:
             with_encoder = _made(lambda at=room / name / seed.source, how=how, count=frames:
                                  video(at, *how, frames=count))  # fmt: skip
             seeds += [seed] if with_encoder else []
-    for make in (_shot, _burst, _pages, _big, _pngs, _jpegs, _arrays, _hdf5, _of_a_clip):
+    makers = (_shot, _burst, _pages, _big, _lsm, _pngs, _jpegs, _arrays, _hdf5, _of_a_clip)
+    for make in makers:
         seeds += make(room)
     return seeds
 
@@ -128,6 +134,19 @@ def _big(room: Path) -> list[Seed]:
     return [of_file("big.btf", ".tif", "TIFF")]
 
 
+def _lsm(room: Path) -> list[Seed]:
+    """A stack of Zeiss: a structure of its own, and a small copy behind every page."""
+    facts = (67127628, 500, SIZE, SIZE, 1, 1, FRAMES, 2, 8, 8, 1e-7, 1e-7, 5e-7, 0.0, 0.0, 0.0, 3)
+    info = struct.pack("<IiiiiiiiiiddddddH", *facts).ljust(500, b"\0")
+    form: dict[str, Any] = {"photometric": "minisblack", "metadata": None, "contiguous": False}
+    with tifffile.TiffWriter(_folder(room, "zeiss.lsm") / "in.lsm") as writer:
+        for number, page in enumerate(pictures()):
+            tags = [(34412, 1, 500, info, True)] if not number else []
+            writer.write(page, extratags=tags, **form)
+            writer.write(page[::2, ::2], subfiletype=1, **form)
+    return [of_file("zeiss.lsm", ".lsm", "TIFF")]
+
+
 def _arrays(room: Path) -> list[Seed]:
     """OME-Zarr of both versions."""
     if not find_spec("zarr"):
@@ -168,11 +187,15 @@ def _of_a_clip(room: Path) -> list[Seed]:
         Seed("run file", "run file", CLIP, "out.mkv", "in.toml", ("--config", "in.toml")),
         Seed("like", "--like", CLIP, "out.mkv", "made.mkv", ("--like", "made.mkv")),
         Seed("record", "record", CLIP, "out.mkv", ".out.mkv.resume/*", wanted="wanted.mkv"),
+        Seed("fitted", "fitted weights", CLIP, "out.mkv", "cache/f2r/adapted/*",
+             ("--adapt", "fast"), wanted="wanted.mkv"),
+        Seed("training", "checkpoint", CLIP, "my.safetensors", "my.run/*.safetensors",
+             wanted="wanted.safetensors",
+             words=("train", "--resume", "-o", "my.safetensors")),
     ]  # fmt: skip
     for seed in seeds:
         video(_folder(room, seed.name) / CLIP, "ffv1", "yuv420p")
-    weights = Path(__file__).parents[2] / "weights" / "udvd_rgb_small.safetensors"
-    shutil.copy(weights, room / "weights" / "in.safetensors")
+    shutil.copy(WEIGHTS / "udvd_rgb_small.safetensors", room / "weights" / "in.safetensors")
     (room / "run file" / "in.toml").write_text(SETTINGS)
     return seeds
 
@@ -182,6 +205,26 @@ def prepare(room: Path) -> None:
     for name, out in (("like", "made.mkv"), ("record", "wanted.mkv")):
         command(["denoise", CLIP, "-o", out, *TELL], room / name)
     forked(_left_behind, room / "record")
+    _fitted(room / "fitted")
+    command(["train", CLIP, "-o", "my.safetensors", *TAUGHT], room / "training")
+    (room / "training" / "my.safetensors").rename(room / "training" / "wanted.safetensors")
+
+
+def _fitted(folder: Path) -> None:
+    """Weights in the cache as if they had been fitted: the bundled ones, which a run falls back to
+    where fitting finds nothing better."""
+    words = ["denoise", CLIP, "-o", "wanted.mkv", *TELL, "--adapt", "fast"]
+    command(words, folder, ready=lambda: in_cache(folder))
+    for account in folder.glob("cache/f2r/adapted/*.json"):
+        bundled = WEIGHTS / "f2r_rgb_small.safetensors"
+        shutil.copy(bundled, account.with_suffix(".safetensors"))
+        account.write_text(json.dumps({"sha256": file_digest(bundled)}))
+
+
+def in_cache(folder: Path) -> None:
+    """From now on this process keeps fitted weights in a folder, and fits them with few steps."""
+    keep_cache_in(folder)
+    briefly()
 
 
 def _left_behind() -> int:

@@ -1,5 +1,6 @@
 """What the commands read: small whole files of many kinds, each in a folder, to be damaged."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,6 +12,7 @@ import tifffile
 from numpy.typing import NDArray
 
 SIZE, FRAMES = 64, 8
+MOVING = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".ts", ".y4m", ".gif")
 # Name -> encoder, its pixel format.
 VIDEOS = {
     "h264.mp4": ("libx264", "yuv420p"), "hevc.mp4": ("libx265", "yuv420p"),
@@ -35,10 +37,11 @@ class Seed:
     harmed: str  # pattern of the files of which one is damaged
     options: Sequence[str] = ()
     wanted: str = ""  # a file whose bytes the result must have, whatever is damaged
+    words: Sequence[str] = ()  # another command than denoise
 
     def command(self, more: tuple[str, ...]) -> list[str]:
         """The words after `f2r`."""
-        return ["denoise", self.source, "-o", self.out, *more, *self.options]
+        return list(self.words) or ["denoise", self.source, "-o", self.out, *more, *self.options]
 
 
 def usual(room: Path) -> list[Seed]:
@@ -66,6 +69,26 @@ def _suffixes(name: str) -> str:
 def _folder(room: Path, name: str) -> Path:
     (room / name).mkdir()
     return room / name
+
+
+def given_files(room: Path, files: Sequence[Path], words: Sequence[str]) -> list[Seed]:
+    """Seeds of files that are there already."""
+    seeds = []
+    for number, file in enumerate(files):
+        name = f"{number} {file.name}"
+        shutil.copy(file, _folder(room, name) / f"in{file.suffix}")
+        out = "out.mkv" if file.suffix in MOVING else "out.ome.tif"
+        seeds.append(
+            Seed(name, file.suffix[1:], f"in{file.suffix}", out, f"in{file.suffix}", words)
+        )
+    return seeds
+
+
+def copied(whole: Path, work: Path) -> Path:
+    """A copy of a folder, to be damaged."""
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(whole, work)
+    return work
 
 
 def pictures() -> NDArray[np.uint8]:
