@@ -206,3 +206,14 @@ def test_every_test_that_a_promise_names_exists() -> None:
         path, _, test = code.partition("::")
         text = (ROOT / path).read_text()
         assert not test or re.search(rf"^def {test}\(", text, re.MULTILINE), code
+
+
+def test_every_promise_of_the_readme_has_its_row() -> None:
+    section = says(ROOT / "README.md").split("## What you can rely on")[1].split("\n## ")[0]
+    promises = [found.rstrip(".") for found in re.findall(r"^- \*\*(.+?)\*\*", section, re.M)]
+    table = (
+        says(ROOT / "docs" / "reliability.md").split("| the README promises")[1].split("\n\n")[0]
+    )
+    rows = [row.strip("| ").lower() for row in table.splitlines()]
+    assert len(promises) > 6
+    assert [p for p in promises if not any(row.startswith(p.lower()) for row in rows)] == []

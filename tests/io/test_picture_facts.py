@@ -1,5 +1,6 @@
 """Shape, rotation, fields, colour, HDR and alpha travel with the picture."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -198,6 +199,15 @@ def test_hdr10_metadata(tools, tmp_path: Path, codec: str, suffix: str) -> None:
     np.testing.assert_allclose(
         [float(v) for v in before.display], [float(v) for v in after.display], atol=2e-4
     )
+
+
+def test_dynamic_metadata_is_listed_as_dropped(tools, tmp_path: Path) -> None:
+    source = tools.write_clip(tmp_path / "in.mkv", codec="libx265", pts=2, smooth=True)
+    with open_reader(source) as reader:
+        facts = replace(reader.metadata.facts, extras=("Dolby Vision metadata", "HDR10+ metadata"))
+        reader.metadata = replace(reader.metadata, facts=facts)
+        dropped = plan_output(reader, tmp_path / "out.mp4").dropped
+    assert [line.split(" (")[0] for line in dropped] == ["Dolby Vision metadata", "HDR10+ metadata"]
 
 
 def test_hdr10_metadata_is_listed_when_an_encoder_loses_it(tools, tmp_path: Path) -> None:
