@@ -11,7 +11,15 @@ import pytest
 
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Family
-from f2rcli.io import ReadOptions, WriteOptions, default_target, open_reader, plan_output
+from f2rcli.io import (
+    ReadOptions,
+    WriteOptions,
+    default_target,
+    open_reader,
+    open_writer,
+    plan_output,
+)
+from f2rcli.io.images import writer
 
 
 @pytest.fixture
@@ -41,7 +49,7 @@ def test_png_in_png_out_keeps_every_sample_and_name(tools, tmp_path, pictures, p
     assert sorted(os.listdir(tmp_path / "out")) == [f"f{n:04d}.png" for n in range(1, 6)]
     assert tools.same_samples(frames, tools.read_all(tmp_path / "out"))
     assert frames[0].layout.bits == (16 if "16" in pix_fmt else 8)
-    assert receipt.verified == ("5 pictures", "the last one reads back")
+    assert receipt.verified == ("5 pictures, each read back",)
     assert sorted(os.listdir(tmp_path)) == ["in", "out"]
 
 
@@ -196,7 +204,6 @@ def test_a_cut_takes_pictures_by_number(tools, pictures) -> None:
 
 
 def test_leaving_without_finish_leaves_no_folder(tmp_path: Path, pictures, in_folder) -> None:
-    from f2rcli.io import open_writer
 
     source = pictures()
     with (
@@ -221,6 +228,39 @@ def test_profiles_and_text_of_pictures_travel(tools, tmp_path: Path, pictures) -
     assert raw not in (tmp_path / "out" / "f0002.png").read_bytes()
     assert tools.same_samples(frames, tools.read_all(tmp_path / "out"))
     assert any("text" in line for line in receipt.kept)
+
+
+def test_what_pictures_lack_is_lost_and_not_kept(
+    tmp_path: Path, pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = pictures(count=2)
+    text = b"tEXtComment\0made by hand"
+    raw = (len(text) - 4).to_bytes(4, "big") + text + zlib.crc32(text).to_bytes(4, "big")
+    for path in source.iterdir():
+        data = path.read_bytes()
+        path.write_bytes(data[:33] + raw + data[33:])
+    monkeypatch.setattr(writer, "with_metadata", lambda picture, parts: picture)
+    with open_reader(source) as reader:
+        images = open_writer(reader, plan_output(reader, tmp_path / "out"))
+        with images:
+            for frame in reader:
+                images.write(frame)
+            receipt = images.finish()
+    assert receipt.lost == (writer.METADATA,)
+    assert receipt.kept == ()
+
+
+def test_every_picture_is_read_back(tmp_path: Path, pictures) -> None:
+    with open_reader(pictures(count=3)) as reader:
+        images = open_writer(reader, plan_output(reader, tmp_path / "out"))
+        with images:
+            for frame in reader:
+                images.write(frame)
+            first = min(tmp_path.glob(".out.part/*.png"))
+            first.write_bytes(first.read_bytes()[:-9])
+            with pytest.raises(OutputError, match="reads back otherwise"):
+                images.finish()
+    assert not list(tmp_path.glob("*out*"))
 
 
 def test_exif_of_jpeg_pictures_travels(tools, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from hashlib import sha256
 from pathlib import Path
 
 import av
@@ -10,6 +11,7 @@ from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Frame, Matrix, PlaneLayout
 from f2rcli.io.atomic import PartFolder, disk_errors
 from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer
+from f2rcli.io.ffmpeg.colour import picture_facts
 from f2rcli.io.ffmpeg.convert import converted
 from f2rcli.io.ffmpeg.messages import ffmpeg_reason
 from f2rcli.io.ffmpeg.metadata import metadata_of, stream_line
@@ -20,9 +22,11 @@ from f2rcli.io.images.codec import PictureEncoder, decode_picture
 from f2rcli.io.images.files import WRITTEN
 from f2rcli.io.images.metadata import read_metadata, text_chunk, with_metadata
 from f2rcli.io.images.reader import ImageReader
+from f2rcli.io.ledger import count
 from f2rcli.io.numbering import is_pattern, numbered
 from f2rcli.io.targets import check_folder
 
+METADATA = "colour profile, EXIF and text of the pictures"
 _FIRST = 1  # the number of the first picture of a clip that has no numbers
 
 
@@ -64,7 +68,7 @@ def plan_images(reader: Reader, target: str, options: WriteOptions) -> WritePlan
     if paths and not video:
         same = source.family == codec
         if read_metadata(paths[0]):
-            (kept if same else dropped).append("colour profile, EXIF and text of the pictures")
+            (kept if same else dropped).append(METADATA)
     return WritePlan(
         target=target,
         container="images",
@@ -142,6 +146,8 @@ class ImageWriter(Writer):
         )
         self._seconds = Fraction(0)
         self._told: str | None = None  # once the first frame is there
+        self._digests: dict[str, bytes] = {}  # of what was written, by name
+        self._bare = False  # whether a picture lacks metadata that it was given
         self._part = PartFolder(
             self.detail.folder, overwrite=plan.overwrite, keep=plan.keep_partial
         )
@@ -155,10 +161,13 @@ class ImageWriter(Writer):
         )
         try:
             with disk_errors(Path(name)):
-                data = with_metadata(self._encoder.encode(picture), self._metadata(frame))
+                parts = self._metadata(frame)
+                data = with_metadata(self._encoder.encode(picture), parts)
         except (av.FFmpegError, ValueError) as error:
             raise OutputError(f"{name}: encoding failed: {ffmpeg_reason(error)}.") from error
         self._part.add(name, data)
+        self._digests[name] = sha256(data).digest()
+        self._bare |= any(raw not in data for _, raw in parts)
         self._seconds += (frame.duration or 0) * frame.time_base
 
     def _metadata(self, frame: Frame) -> list[tuple[bytes, bytes]]:
@@ -183,23 +192,37 @@ class ImageWriter(Writer):
         """Check the pictures and move them to their places."""
         if not self._part.names:
             raise InputError(f"{self.reader.info.name}: has no frames; nothing was written.")
-        verified = self._verify()
+        verified, lost = self._verify()
         frames, seconds = len(self._part.names), float(self._seconds)
         size = self._part.publish()
-        return self.plan.receipt(frames=frames, seconds=seconds, size=size, verified=verified)
+        return self.plan.receipt(
+            frames=frames, seconds=seconds, size=size, verified=verified, lost=lost
+        )
 
-    def _verify(self) -> tuple[str, ...]:
-        there = sum(1 for path in self._part.path.iterdir() if path.stat().st_size)
-        if there != len(self._part.names):
-            raise OutputError(
-                f"{self.plan.target}: {len(self._part.names)} pictures were written but {there} "
-                "are on the disk.",
-                hint="Nothing was put at the target. Check the disk.",
-            )
-        last = decode_picture(self._part.path / self._part.names[-1])
+    def _verify(self) -> tuple[tuple[str, ...], list[str]]:
+        """What is right about the pictures on the disk, and what of the plan they lack."""
+        names = self._part.names
+        for name in names:
+            if not self._is_written(name):
+                raise OutputError(
+                    f"{name}: reads back otherwise than it was written.",
+                    hint="Nothing was put at the target. Check the disk.",
+                )
+        last = decode_picture(self._part.path / names[-1])
         if (last.width, last.height) != self._size:
-            raise OutputError(f"{self._part.names[-1]}: reads back in another size.")
-        return (f"{there} picture{'s' if there > 1 else ''}", "the last one reads back")
+            raise OutputError(f"{names[-1]}: reads back in another size.")
+        there = {METADATA: not self._bare, f"pixel aspect {picture_facts(last).pixel_aspect}": True}
+        lost = [
+            what for what in self.plan.kept
+            if not there.get(what, not what.startswith("pixel aspect"))
+        ]  # fmt: skip
+        return (f"{count(len(names), 'picture')}, each read back",), lost
+
+    def _is_written(self, name: str) -> bool:
+        try:
+            return sha256((self._part.path / name).read_bytes()).digest() == self._digests[name]
+        except FileNotFoundError:
+            return False
 
     def abandon(self) -> None:
         """Stop; remove the part folder."""
