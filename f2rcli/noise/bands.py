@@ -6,8 +6,7 @@ from functools import cache
 import cv2
 import numpy as np
 
-from f2rcli.models.flow import DISFlow
-from f2rcli.noise.measurement.bound import Bound, Floats, Picture, Values, flat_difference
+from f2rcli.noise.measurement.bound import Bound, Floats, Pair, Values, flat_difference
 
 BAND_SIDES = (3, 7, 15, 31, 63)  # pixels, of the box filters that part the bands
 GROWTH = 2.0  # of power per band towards coarser scales: more is what frames do not share
@@ -35,14 +34,11 @@ def white_shares() -> Shares:
     return tuple(e / sum(energy) for e in energy)
 
 
-def shares_of(pair: tuple[Picture, Picture], bounds: Sequence[Bound]) -> tuple[Shares, ...]:
+def shares_of(pair: Pair, bounds: Sequence[Bound]) -> tuple[Shares, ...]:
     """Per plane, the share of the noise's variance in every band, from what two adjacent frames
     differ by in flat places; those of white noise where nothing else is proved."""
-    if all(bound.white for bound in bounds):
-        return (white_shares(),) * len(bounds)
-    flow = DISFlow()(pair[0].luma, pair[1].luma)
     return tuple(
-        white_shares() if bound.white else _measured(flat_difference(*pair, index, flow))
+        white_shares() if bound.white else _measured(flat_difference(pair, index))
         for index, bound in enumerate(bounds)
     )
 

@@ -17,6 +17,7 @@ from f2rcli.noise.measurement.bound import (
     KNOT_PLACES,
     Bound,
     Floats,
+    Pair,
     Picture,
     bounds_of,
     cut_to,
@@ -29,8 +30,6 @@ JOINT = 1.1  # times what independent planes bring into a channel: theirs may be
 EVEN = 1e-3  # difference of factors that is none
 ENOUGH_PIXELS = 2_000_000  # of frames that are compared; more would only take longer
 FEWEST_PAIRS = 2
-
-Pair = tuple[Picture, Picture]
 
 
 class Anchored(NamedTuple):
@@ -151,7 +150,7 @@ def measure_planes(
         return Measured(model, free, bounds)
     even = layout.counts_light
     factors = [b.factors(m, even=even) for b, m in zip(bounds, free.models, strict=True)]
-    lumas = np.concatenate([before.luma[::4, ::4].ravel() for before, _ in chosen])
+    lumas = np.concatenate([pair.before.luma[::4, ::4].ravel() for pair in chosen])
     held = tuple(lowered(one, [row], lumas) for one, row in zip(free.models, factors, strict=True))
     shares = shares_of(chosen[len(chosen) // 2], bounds)
     planes = PlaneNoise(held, shares, clipped)
@@ -165,7 +164,7 @@ def _fewer(pairs: Sequence[Pair]) -> list[Pair]:
     """As many pairs, evenly over them all, as hold enough pixels."""
     if not pairs:
         return []
-    wanted = max(FEWEST_PAIRS, ENOUGH_PIXELS // pairs[0][0].luma.size)
+    wanted = max(FEWEST_PAIRS, ENOUGH_PIXELS // pairs[0].before.luma.size)
     places = np.linspace(0, len(pairs) - 1, min(wanted, len(pairs)))
     return [pairs[round(place)] for place in places]
 

@@ -1,12 +1,19 @@
 """The bound of sigma: what adjacent frames differ by, whatever the picture shows."""
 
-from itertools import pairwise
+from itertools import pairwise, starmap
 
 import cv2
 import numpy as np
 import pytest
 
-from f2rcli.noise.measurement.bound import Bound, Picture, Values, bounds_of, lowered
+from f2rcli.noise.measurement.bound import (
+    Bound,
+    Pair,
+    Picture,
+    Values,
+    bounds_of,
+    lowered,
+)
 from f2rcli.noise.model import NoiseModel
 
 SIGMA = 10 / 255
@@ -20,7 +27,7 @@ def pictures(scene: list[np.ndarray], sigma: float = SIGMA, seed: int = 0) -> li
 
 
 def bound(shown: list[Picture], *, clipped: bool = False) -> Bound:
-    return bounds_of(pairwise(shown), [clipped])[0]
+    return bounds_of(starmap(Pair, pairwise(shown)), [clipped])[0]
 
 
 def smooth(count: int = 5, height: int = 160, width: int = 192) -> list[np.ndarray]:
@@ -141,6 +148,6 @@ def test_a_bound_at_one_brightness_bends_the_law_there() -> None:
 
 def test_frames_smaller_than_a_block_bound_nothing() -> None:
     tiny: Values = np.zeros((6, 6), np.float32)
-    found = bounds_of([(Picture([tiny], tiny), Picture([tiny], tiny))], [True])
+    found = bounds_of([Pair(Picture([tiny], tiny), Picture([tiny], tiny))], [True])
     assert found[0].factors(told(0.1)).tolist() == [1] * 17
     assert bounds_of([], [True]) == []

@@ -62,14 +62,16 @@ def test_whether_noise_is_white_is_not_decided_by_a_rounding(
         found = []
         for step in range(400):
             bands = Bands((1 + step / 1000) * fine, fine, 0.965 * fine)
-            monkeypatch.setattr(samples, "bands", lambda *_, bands=bands: bands)
+            monkeypatch.setattr(samples, "bands", lambda _, bands=bands: bands)
+            monkeypatch.setattr(samples, "excesses", lambda _, bands=bands: [bands.excess])
             found.append(samples.shape())
         assert found[0] == 1.0
         assert found[-1] == pytest.approx(1.399)
         assert np.abs(np.diff(found)).max() < 0.02  # of variance, for a thousandth of it
     for finest in (0.9, 0.99):
         bands = Bands(1.01 * fine, fine, finest * fine)
-        monkeypatch.setattr(samples, "bands", lambda *_, bands=bands: bands)
+        monkeypatch.setattr(samples, "bands", lambda _, bands=bands: bands)
+        monkeypatch.setattr(samples, "excesses", lambda _, bands=bands: [bands.excess])
         assert samples.shape() == pytest.approx(1.01 if finest == 0.9 else 1.0)
 
 

@@ -18,7 +18,7 @@ from f2rcli.engine.strength import allowance
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.methods.base import Method, Prepared
 from f2rcli.noise.measurement.blocking import Blocking, find_blocking
-from f2rcli.noise.measurement.bound import Bound, Picture
+from f2rcli.noise.measurement.bound import Bound, Pair, Picture
 from f2rcli.noise.measurement.photons import counted_model
 from f2rcli.noise.measurement.single_frame import single_frame_sigma
 from f2rcli.noise.model import NoiseModel, blend
@@ -295,11 +295,11 @@ def _one_shot(pictures: Sequence[Picture]) -> list[Picture]:
     return list(pictures[:count])
 
 
-def _pairs(pictures: Sequence[Picture]) -> list[tuple[Picture, Picture]]:
+def _pairs(pictures: Sequence[Picture]) -> list[Pair]:
     """Adjacent frames of one shot."""
     looks = [thumbnail(picture.luma) for picture in pictures]
     return [
-        pair
+        Pair(*pair)
         for pair, look in zip(pairwise(pictures), pairwise(looks), strict=True)
         if same_shot(*look)
     ]

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from f2rcli.noise.measurement.order import median
+
 Luma = NDArray[np.float32]  # (H, W), 0 = black, 1 = white
 
 PERIOD = 8  # pixels of the grid
@@ -75,6 +77,6 @@ def _strips(luma: Luma) -> NDArray[np.float64]:
     shape = (rows, STRIP, columns, PERIOD)
     beside = beside[: rows * STRIP, : columns * PERIOD].reshape(shape)
     excess = step[: rows * STRIP, 1 : 1 + columns * PERIOD].reshape(shape) - beside
-    calm = beside <= np.median(beside)
+    calm = beside <= median(beside)
     total = (excess * calm).sum((1, 2), dtype=np.float64)
     return np.asarray(total / np.maximum(calm.sum((1, 2)), 1))

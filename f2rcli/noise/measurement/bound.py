@@ -9,6 +9,7 @@ freed of the quantile's own bias. What a codec repeats from frame to frame escap
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import exp, inf, log
 from statistics import NormalDist
 from typing import NamedTuple
@@ -18,8 +19,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from f2rcli.models.flow import DISFlow, Luma
+from f2rcli.models.flow import DISFlow, Flow, Luma
 from f2rcli.noise.measurement.fitting import undo_clipping
+from f2rcli.noise.measurement.order import median, quantile
 from f2rcli.noise.model import KNOTS, NoiseModel
 
 SIDES = 16, 8  # pixels of a block: the smaller where a plane holds few of the larger
@@ -54,6 +56,18 @@ class Picture(NamedTuple):
     planes: list[Values]  # (H, W), chroma on its own grid, in units of each plane
     luma: Luma  # (H, W), 0 = black, 1 = white
     chroma: bool = False  # whether all planes but the first are chroma, as bright as luma is there
+
+
+class Pair:
+    """Two adjacent frames of one shot."""
+
+    def __init__(self, before: Picture, after: Picture) -> None:
+        self.before, self.after = before, after
+
+    @cached_property
+    def flow(self) -> Flow:
+        """From the one into the other, (H, W, 2)."""
+        return DISFlow()(self.before.luma, self.after.luma)
 
 
 class Blocks(NamedTuple):
@@ -137,10 +151,10 @@ def lowered(model: NoiseModel, factors: Sequence[Floats], level: Values | None) 
     return replace(model, sigma=tuple(sigma), curve=tuple(curves))
 
 
-def bounds_of(pairs: Iterable[tuple[Picture, Picture]], clipped: Sequence[bool]) -> list[Bound]:
+def bounds_of(pairs: Iterable[Pair], clipped: Sequence[bool]) -> list[Bound]:
     """The bound of every plane, from adjacent frames of one shot; `clipped` says of which planes
     black and white cut the noise off. Empty without a pair."""
-    seen = [_pair(*pair) for pair in pairs]
+    seen = [[_blocks_of(pair, plane) for plane in range(len(pair.before.planes))] for pair in pairs]
     planes = zip(*seen, strict=True)
     if not seen:
         return []
@@ -150,10 +164,10 @@ def bounds_of(pairs: Iterable[tuple[Picture, Picture]], clipped: Sequence[bool])
     ]
 
 
-def flat_difference(before: Picture, after: Picture, plane: int, flow: Values) -> Values:
+def flat_difference(pair: Pair, plane: int) -> Values:
     """What a plane's flat places differ by, (H, W), as strong as its noise; NaN elsewhere."""
-    first, second = before.planes[plane], after.planes[plane]
-    blocks = _blocks_of(before, after, plane, flow)
+    first, second = pair.before.planes[plane], pair.after.planes[plane]
+    blocks = _blocks_of(pair, plane)
     live = ~(blocks.void | blocks.rail)
     shown = np.full(first.shape, np.nan, np.float32)
     if not live.any():
@@ -163,7 +177,7 @@ def flat_difference(before: Picture, after: Picture, plane: int, flow: Values) -
     side = round(blocks.samples**0.5)
     rows, columns = first.shape[0] // side, first.shape[1] // side
     mask = np.kron(chosen.reshape(rows, columns), np.ones((side, side))) > 0
-    matched = _same_light(first, _moved(second, flow, first.shape), side)
+    matched = _same_light(first, _moved(second, pair.flow, first.shape), side)
     apart = ((matched - first) * np.float32(0.5**0.5))[: rows * side, : columns * side]
     shown[: rows * side, : columns * side][mask] = apart[mask]
     return shown
@@ -182,31 +196,27 @@ def cut_to(law: float, bound: float, *, even: bool = False) -> float:
     return exp(max(0.0, 2 * slack - excess) - excess) if excess > slack else 1.0
 
 
-def _pair(before: Picture, after: Picture) -> list[Blocks]:
-    """The blocks of every plane of a pair of frames."""
-    flow = DISFlow()(before.luma, after.luma)
-    return [_blocks_of(before, after, plane, flow) for plane in range(len(before.planes))]
-
-
-def _blocks_of(before: Picture, after: Picture, plane: int, flow: Values) -> Blocks:
+def _blocks_of(pair: Pair, plane: int) -> Blocks:
+    before, after = pair.before, pair.after
     bright = before.luma if before.chroma and plane else before.planes[plane]
-    return _plane_blocks(before.planes[plane], after.planes[plane], bright, flow)
+    return _plane_blocks(before.planes[plane], after.planes[plane], bright, pair.flow)
 
 
 def _plane_blocks(before: Values, after: Values, bright: Luma, flow: Values) -> Blocks:
     side = SIDES[before.size < FEW_BLOCKS * SIDES[0] ** 2]
     choices = [after, _moved(after, flow, before.shape)]
+    here, there = _tiles(before, side), [_tiles(other, side) for other in choices]
     matched = [_same_light(before, other, side) for other in choices]
-    rough = [_tiles(_smooth(other - before), side).var(1) for other in matched]
+    apart = [other - before for other in matched]
+    rough = [_tiles(_smooth(one), side).var(1) for one in apart]
     plain = rough[0] <= rough[1]  # chosen by the low frequencies: no bias to the high ones
-    power = [_power(other - before, side) / 2 for other in matched]
-    error = [MATCHED * _slopes(before, other, side) for other in matched]
-    same = [~(_tiles(other, side) != _tiles(before, side)).any(1) for other in choices]
+    power = [_power(one, side) / 2 for one in apart]
+    slopes = _slopes(before)
+    error = [MATCHED * _shared(slopes, _slopes(other), side) for other in matched]
+    same = [~(other != here).any(1) for other in there]
     grid = bright if bright.shape == before.shape else _resized(bright, before.shape)
-    level = _tiles(grid, side).mean(1)
-    painted = (np.ptp(_tiles(before, side), axis=1) == 0) & (
-        np.ptp(_tiles(after, side), axis=1) == 0
-    )
+    level = (here if grid is before else _tiles(grid, side)).mean(1)
+    painted = (here == here[:, :1]).all(1) & (there[0] == there[0][:, :1]).all(1)
     rows, columns = before.shape[0] // side, before.shape[1] // side
     rail = painted & ((level < RAIL) | (level > 1 - RAIL) | _bars(painted.reshape(rows, columns)))
     return Blocks(
@@ -286,7 +296,7 @@ def _bin(blocks: Blocks) -> _Bin:
     known = int(flat.sum()) >= LEAST_FLAT
     if known:
         full, fine, finest = (
-            float(np.median(blocks.power[band, flat])) / _unit(0.5, blocks.samples * DEGREES[band])
+            float(median(blocks.power[band, flat])) / _unit(0.5, blocks.samples * DEGREES[band])
             for band in range(3)
         )
     agree = finest / max(fine, 1e-18)
@@ -313,7 +323,7 @@ def _inside(blocks: Blocks) -> Blocks:
 
 def _quietest(power: Floats, degrees: float) -> float:
     """A low quantile of powers, freed of its bias."""
-    return float(np.quantile(power, QUIETEST)) / _unit(QUIETEST, degrees)
+    return float(quantile(power, QUIETEST)) / _unit(QUIETEST, degrees)
 
 
 def _unit(share: float, degrees: float) -> float:
@@ -331,8 +341,8 @@ def _same_light(before: Values, after: Values, side: int) -> Values:
             return after
         gain, offset = np.polyfit(x[kept], y[kept], 1)
         left = np.abs(gain * x + offset - y)
-        kept = left <= np.quantile(left, 0.6)
-    explained = np.median(np.abs(gain * x + offset - y)) < 0.5 * np.median(np.abs(x - y))
+        kept = left <= quantile(left, 0.6)
+    explained = median(np.abs(gain * x + offset - y)) < 0.5 * median(np.abs(x - y))
     return np.asarray(gain * after + offset, np.float32) if explained and 0.5 < gain < 2 else after
 
 
@@ -342,10 +352,14 @@ def _moved(plane: Values, flow: Values, shape: tuple[int, ...]) -> Values:
     if flow.shape[:2] != (height, width):
         scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
         flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA) * scale
-    rows, columns = np.indices((height, width))
-    y = np.clip(rows + np.rint(flow[..., 1]), 0, height - 1).astype(np.intp)
-    x = np.clip(columns + np.rint(flow[..., 0]), 0, width - 1).astype(np.intp)
-    moved: Values = plane[y, x]
+    x, y = (np.rint(flow[..., axis]).astype(np.int32) for axis in (0, 1))
+    x += np.arange(width, dtype=np.int32)
+    y += np.arange(height, dtype=np.int32)[:, None]
+    np.clip(x, 0, width - 1, out=x)
+    np.clip(y, 0, height - 1, out=y)
+    y *= width
+    y += x
+    moved: Values = plane.ravel().take(y)
     return moved
 
 
@@ -360,15 +374,19 @@ def _power(difference: Values, side: int) -> Floats:
     return np.stack([full, *high]).astype(np.float64)
 
 
-def _slopes(before: Values, after: Values, side: int) -> Floats:
-    """Power of the gradient that two frames share: their noise is not in it, (N,)."""
+def _slopes(plane: Values) -> tuple[Values, Values]:
+    """The gradient of a plane with little of its noise: across, down."""
     step, same = np.array([-0.5, 0, 0.5], np.float32), np.array([1], np.float32)
-    first, second = (_smooth(plane) for plane in (before, after))
-    shared = sum(
-        cv2.sepFilter2D(first, -1, x, y) * cv2.sepFilter2D(second, -1, x, y)
-        for x, y in ((step, same), (same, step))
-    )
-    return np.asarray(_tiles(np.asarray(shared), side).mean(1), np.float64)
+    smooth = _smooth(plane)
+    across, down = (cv2.sepFilter2D(smooth, -1, *way) for way in ((step, same), (same, step)))
+    return np.asarray(across, np.float32), np.asarray(down, np.float32)
+
+
+def _shared(one: tuple[Values, Values], other: tuple[Values, Values], side: int) -> Floats:
+    """Power of the gradient that two frames share: their noise is not in it, (N,)."""
+    shared = one[0] * other[0]
+    shared += one[1] * other[1]
+    return np.asarray(_tiles(shared, side).mean(1), np.float64)
 
 
 def _smooth(plane: Values) -> Values:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from f2rcli.noise.measurement.order import median, quantile, quantiles, rising
 from f2rcli.noise.model import KNOTS, NoiseModel
 
 BINS = 24  # of brightness, equally filled
@@ -100,10 +101,10 @@ def fit_model(
 def bins_of(channel: Levels, *, clipped: bool = True, counted: bool = False) -> Bins:
     """Variance per bin of brightness, clipping undone; bins that tell little are left out: those
     too near a rail, and those that hold texture, where errors of the anchors come on top."""
-    order = np.argsort(channel.level, kind="stable")
+    order = rising(channel.level)
     parts = np.array_split(order, max(1, min(BINS, len(order) // SMALLEST_BIN)))
     share = min(1.0, max(FLATTEST, ENOUGH / len(order)))
-    smooth = float(np.quantile(channel.roughness, share))
+    smooth = float(quantile(channel.roughness, share))
     rows = [_bin(channel, part, smooth) for part in parts]
     level, held, wide, error, texture = (np.array(c) for c in zip(*rows, strict=True))
     # Errors of the anchors add to every band, but not alike: the lower estimate is the better one.
@@ -131,11 +132,12 @@ def _bin(
     rough = channel.roughness[part]
     least = min(len(part), SMALLEST_BIN) - 1
     limit = max(smooth, float(np.partition(rough, least)[least]))
-    flat = part[rough <= limit]
+    low = rough <= limit
+    flat, rough = part[low], rough[low]
     product = channel.product[flat]
     variance = max(trimmed_mean(product), 1e-12)
     error = float(product.std()) / sqrt(len(flat))
-    flatter = channel.roughness[flat] <= np.median(channel.roughness[flat])
+    flatter = rough <= median(rough)
     halves = [max(trimmed_mean(product[half]), 1e-12) for half in (flatter, ~flatter)]
     texture = max(halves[1] / halves[0] - 3 * error / variance, limit / smooth - ROUGH)
     wide = max(trimmed_mean(channel.wide[flat]), 1e-12)
@@ -211,7 +213,7 @@ def trimmed_mean(product: NDArray[np.float32]) -> float:
     """
     if len(product) == 0:
         return 0.0
-    low, high = np.quantile(product, [0.002, 0.998])
+    low, high = quantiles(product, (0.002, 0.998))
     kept = product[(product >= low) & (product <= high)]
     return TRIMMING * float(kept.mean()) if len(kept) else 0.0
 

@@ -9,6 +9,7 @@ changes evenly is fitted away. Columns that stay are seen the same way where the
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 from f2rcli.models.flow import DISFlow, Flow, sample
 from f2rcli.noise.measurement.agreement import Agreement, agreement, destriped, pieces
 from f2rcli.noise.measurement.bound import Picture
+from f2rcli.noise.measurement.order import median
 from f2rcli.noise.measurement.profiles import TINY, Values
 
 MOST = 256, 384  # rows and columns that are looked at, in the middle
@@ -101,26 +103,24 @@ def find_lines(
     ]
     if len(triples) < FEWEST:
         return None
-    views = [view for triple in triples for view in [_View.of(*triple)]]
+    views = [_View(*triple) for triple in triples]
     found = tuple(one for group in groups for one in _of_group(views, group) if one.found)
     return Lines(found) if found else None
 
 
-@dataclass(frozen=True, slots=True)
 class _View:
-    """A frame between its neighbours, cut to the middle, with the flow into each."""
+    """A frame between its neighbours, cut to the middle."""
 
-    centre: Picture
-    near: tuple[Picture, Picture]
-    flows: tuple[Flow, Flow]
+    def __init__(self, before: Picture, centre: Picture, after: Picture) -> None:
+        first, self.centre, last = (_middle(one) for one in (before, centre, after))
+        self.near = first, last
 
-    @classmethod
-    def of(cls, before: Picture, centre: Picture, after: Picture) -> "_View":
-        first, middle, last = (_middle(one) for one in (before, centre, after))
-        looks = [destriped(one.luma) for one in (first, middle, last)]
+    @cached_property
+    def flows(self) -> tuple[Flow, Flow]:
+        """Into each neighbour. Most clips have no lines, and a view or two are enough to see it."""
+        look, *near = (destriped(one.luma) for one in (self.centre, *self.near))
         search = DISFlow()
-        flows = search(looks[1], looks[0]), search(looks[1], looks[2])
-        return cls(middle, (first, last), flows)
+        return search(look, near[0]), search(look, near[1])
 
 
 def _middle(picture: Picture) -> Picture:
@@ -157,27 +157,55 @@ def _power(one: LineNoise) -> float:
 
 def _measured(views: Sequence[_View], group: tuple[int, ...]) -> LineNoise:
     """The lines of the mean of some planes."""
-    down = [pair for view in views if (pair := _differences(view, group, turned=False))]
-    across = [pair for view in views if (pair := _differences(view, group, turned=True))]
-    single = [agreement(*pair, broad=False) for pair in down]
-    rows = 0.0 if _grating(single) else _sure(single, SURE)
-    bands = _sure([agreement(*pair, broad=True) for pair in down], 1.0)
-    columns = _sure([agreement(*pair, broad=False) for pair in across], SURE)
-    if rows:  # whose slow part is there, sure or not
-        middle = [agreement(*pair, broad=True).middle for pair in down]
-        bands = max(float(np.median(middle)), 0.0) ** 0.5
-        bands = max(bands, WHITE_SHARE * rows)
-    return LineNoise(group, rows, bands, columns)
+    rows, bands, columns = (_Votes(len(views), share) for share in (SURE, 1.0, SURE))
+    for view in views:
+        if rows.open or bands.open:
+            pair = _differences(view, group, turned=False)
+            rows.add(pair, broad=False)
+            bands.add(pair, broad=True)
+        if columns.open:
+            columns.add(_differences(view, group, turned=True), broad=False)
+    single = rows.sigma
+    if _grating(rows.seen):
+        single = 0.0
+    if single:  # whose slow part is there, sure or not
+        slow = max(float(np.median([one.middle for one in bands.seen])), 0.0) ** 0.5
+        return LineNoise(group, single, max(slow, WHITE_SHARE * single), columns.sigma)
+    return LineNoise(group, single, bands.sigma, columns.sigma)
 
 
-def _sure(seen: list[Agreement], share: float) -> float:
-    """The standard deviation that covariances of so many of the triples agree on, or 0."""
-    if len(seen) < FEWEST:
-        return 0.0
-    middle = float(np.median([one.middle for one in seen]))
-    alike = float(np.median([one.correlation for one in seen]))
-    sure = np.mean([one.low > 0 for one in seen]) >= share and alike >= ALIKE and middle >= LEAST**2
-    return float(middle**0.5) if sure else 0.0
+class _Votes:
+    """What so many triples of frames say, until too many of them see nothing."""
+
+    def __init__(self, triples: int, share: float) -> None:
+        """share: of those triples that say anything, that must agree."""
+        self.share = share
+        self.triples = triples
+        self.seen: list[Agreement] = []
+
+    @property
+    def open(self) -> bool:
+        """Whether those to come may still be sure."""
+        blind = sum(one.low <= 0 for one in self.seen)
+        faint = sum(one.middle < LEAST**2 for one in self.seen)
+        unlike = sum(one.correlation < ALIKE for one in self.seen)
+        most = (1 - self.share) * self.triples
+        return blind <= most and max(faint, unlike) <= self.triples / 2
+
+    @property
+    def sigma(self) -> float:
+        """The standard deviation that covariances of enough triples agree on, or 0."""
+        if not self.open or len(self.seen) < FEWEST:
+            return 0.0
+        middle = float(np.median([one.middle for one in self.seen]))
+        alike = float(np.median([one.correlation for one in self.seen]))
+        sure = np.mean([one.low > 0 for one in self.seen]) >= self.share
+        return float(middle**0.5) if sure and alike >= ALIKE and middle >= LEAST**2 else 0.0
+
+    def add(self, pair: tuple[Values, Values] | None, *, broad: bool) -> None:
+        """Take in the differences of a triple, if it has any."""
+        if pair is not None:
+            self.seen.append(agreement(*pair, broad=broad))
 
 
 def _grating(seen: list[Agreement]) -> bool:
@@ -199,7 +227,7 @@ def _differences(
         return None
     others = []
     moves = [_sized(flow, centre.shape) for flow in view.flows]
-    if turned and min(float(np.median(np.abs(move[..., 0]))) for move in moves) < STILL:
+    if turned and min(float(median(np.abs(move[..., 0]))) for move in moves) < STILL:
         return None
     for near, move in zip(view.near, moves, strict=True):
         others.append(np.asarray(centre - sample(_mean(near, group), move), np.float32))

@@ -25,6 +25,7 @@ from f2rcli.noise.measurement.fitting import (
     fit_model,
     trimmed_mean,
 )
+from f2rcli.noise.measurement.order import median, places, quantile, quantiles
 from f2rcli.noise.model import NoiseModel
 
 FLATTEST = 0.5  # of a frame is kept at all; what is used of it is chosen at every brightness
@@ -38,8 +39,10 @@ FEWEST = 4_000  # samples that the shape of the spectrum is read from
 PROCESSED, COPIED = (0.27, 0.33), 0.999  # correlation of channels: between is what was Y'CbCr
 AT_LIMIT = 0.85, 1.15  # of the excess that is allowed: between is neither white nor coloured
 SIDE = 7  # pixels, of what counts as near
+RANKS = 256  # of roughness
 PAINTED = 1.0 / 255  # range over SIDE x SIDE pixels
 BEYOND = 5e-4  # of all samples
+FARTHEST = -5.0  # standard deviations: below it, noise hardly ever lies
 CUT_SHARE = 0.5  # of the samples beyond black and white that free noise would leave
 INSIDE = 1.5  # times a first guess of sigma that brightness keeps from the rails
 
@@ -128,14 +131,25 @@ class NoiseSamples:
         """Samples of one channel."""
         return sum(len(part) for part in self.roughness)
 
-    def bands(self, rougher: float, flatter: float = 0.0) -> Bands:
-        """Mean products of all channels in the three bandwidths, between two shares of the
-        places, counted from the flattest."""
+    def bands(self, rougher: float) -> Bands:
+        """Mean products of all channels in the three bandwidths, in such a share of the places,
+        counted from the flattest."""
         rough = np.concatenate(self.roughness)
-        low, high = np.quantile(rough, [flatter, rougher])
-        chosen = (rough >= low) & (rough <= high)
-        means = [[trimmed_mean(p[chosen]) for p in _joined(frames)] for frames in self.product]
-        return Bands(*(float(np.mean(band)) for band in zip(*means, strict=True)))
+        chosen = rough <= quantiles(rough, (rougher,))[0]
+        return Bands(*(self._mean(band, chosen) for band in (FULL, FINE, FINEST)))
+
+    def excesses(self, steps: tuple[float, ...]) -> list[float]:
+        """`Bands.excess` between every two of these shares of the places."""
+        rough = np.concatenate(self.roughness)
+        parts = [
+            (rough >= low) & (rough <= high) for low, high in pairwise(quantiles(rough, steps))
+        ]
+        return [self._mean(FULL, part) - self._mean(FINE, part) for part in parts]
+
+    def _mean(self, band: int, chosen: NDArray[np.bool_]) -> float:
+        """Of the products of a bandwidth."""
+        products = (np.concatenate([frame[band] for frame in frames]) for frames in self.product)
+        return float(np.mean([trimmed_mean(product[chosen]) for product in products]))
 
     def shape(self) -> float:
         """Variance at full bandwidth over that in the fine band: 1 for white noise.
@@ -161,7 +175,7 @@ class NoiseSamples:
         shared = self.shared(flat.fine)
         free = 1.0 if shared >= COPIED else 1 - _ramp(shared, *PROCESSED)
         if free:
-            rougher = max(self.bands(high, low).excess for low, high in pairwise(STEPS))
+            rougher = max(self.excesses(STEPS))
             more = max(allowed, EXCESS_CODES**2, EXCESS_FALLS * rougher)
             allowed = more if free == 1 else allowed + free * (more - allowed)
         return alike * (1 - _ramp(flat.excess / allowed, *AT_LIMIT))
@@ -219,12 +233,12 @@ def _ramp(value: float, low: float, high: float) -> float:
 def _chosen(noisy: Tensor, room: Tensor, rank: Tensor, product: Tensor) -> NDArray[np.intp]:
     """Indices of the flatter places with room (1, C, H, W) to the rails, if enough have some."""
     flat, level = _inner(rank), room.amin(1)
-    guess = max(trimmed_mean(_flat(product.mean(1))[flat <= np.median(flat)]), 0.0) ** 0.5
+    guess = max(trimmed_mean(_flat(product.mean(1))[flat <= median(flat)]), 0.0) ** 0.5
     usable = (_inner(level) > min(INSIDE * guess, 0.25)) & ~_inner(_painted(noisy)).astype(bool)
     if usable.sum() < max(SMALLEST_BIN, 0.02 * usable.size):
         usable = np.ones_like(usable)
     share = min(1.0, max(FLATTEST, ENOUGH / usable.sum()))
-    kept = np.flatnonzero(usable & (flat <= np.quantile(flat[usable], share)))
+    kept = np.flatnonzero(usable & (flat <= quantile(flat[usable], share)))
     return kept[:: max(1, len(kept) // MOST_SAMPLES)]
 
 
@@ -248,9 +262,9 @@ def _beyond(noisy: Tensor, mean: Tensor, product: Tensor) -> tuple[float, float]
     those expected of noise around a mean (1, C, H, W) that nothing cuts off."""
     sigma = float(product.mean().clamp_min(1e-12)) ** 0.5
     found = (noisy < -sigma / 2) | (noisy > 1 + sigma / 2)
-    below, above = -mean / sigma - 0.5, (mean - 1) / sigma - 0.5
-    free = torch.special.ndtr(below) + torch.special.ndtr(above)
-    return float(found.float().mean()), float(free.mean())
+    ends = -mean / sigma - 0.5, (mean - 1) / sigma - 0.5
+    free = sum(float(torch.special.ndtr(end[end > FARTHEST]).sum()) for end in ends)
+    return float(found.float().mean()), free / mean.numel()
 
 
 def _joined(frames: list[tuple[Values, Values, Values]]) -> list[Values]:
@@ -272,28 +286,48 @@ def _bands_of(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     [1 -1]^T [1 -1], and through [1 -2 1]^T [1 -2 1]; both filters of unit energy."""
     rows = x[..., 1:, :] - x[..., :-1, :]
     bends = rows[..., 1:, :] - rows[..., :-1, :]
-    finest = bends[..., 2:] - 2 * bends[..., 1:-1] + bends[..., :-2]
-    return x[..., 1:-1, 1:-1], fine_band(x), finest / 6
+    finest = bends[..., 2:] - 2 * bends[..., 1:-1]
+    finest += bends[..., :-2]
+    return x[..., 1:-1, 1:-1], _fine(rows[..., :-1, :-1]), finest.div_(6)
 
 
 def fine_band(x: Tensor) -> Tensor:
     """x (1, C, H, W) through [1 -1]^T [1 -1] of unit energy, (1, C, H - 2, W - 2): of what anchors
     miss of a scene, little is that fine."""
-    rows = x[..., 1:, :] - x[..., :-1, :]
-    fine = rows[..., 1:] - rows[..., :-1]
-    return fine[..., :-1, :-1] / 2
+    return _fine(x[..., 1:-1, :-1] - x[..., :-2, :-1])
+
+
+def _fine(rows: Tensor) -> Tensor:
+    return (rows[..., 1:] - rows[..., :-1]).div_(2)
 
 
 def _gradient(picture: Tensor) -> Tensor:
     """Local power of the gradient of a picture (1, C, H, W): (1, 1, H, W)."""
-    steps = [(picture - picture.roll(1, axis)).square().mean(1, keepdim=True) for axis in (2, 3)]
+    steps = [_over_channels(_steps(picture, axis).square_()) for axis in (2, 3)]
     return _around(steps[0] + steps[1])
+
+
+def _steps(picture: Tensor, axis: int) -> Tensor:
+    """What every sample has more than the one before it, the first more than the last."""
+    apart, count = torch.empty_like(picture), picture.shape[axis] - 1
+    later, earlier = (picture.narrow(axis, start, count) for start in (1, 0))
+    torch.sub(later, earlier, out=apart.narrow(axis, 1, count))
+    ends = (picture.narrow(axis, place, 1) for place in (0, count))
+    torch.sub(*ends, out=apart.narrow(axis, 0, 1))
+    return apart
 
 
 def _disagreement(first: Tensor, second: Tensor) -> Tensor:
     """Local power of the difference of two anchors (1, C, H, W): (1, 1, H, W)."""
-    apart = (first - second).square().mean(1, keepdim=True)
-    return _around(apart)
+    return _around(_over_channels((first - second).square_()))
+
+
+def _over_channels(x: Tensor) -> Tensor:
+    """Mean over channels, (1, C, H, W) -> (1, 1, H, W): torch's own takes twice as long."""
+    total = x[:, :1].clone()
+    for channel in x[:, 1:].unbind(1):
+        total += channel[:, None]
+    return total.div_(x.shape[1])
 
 
 def _around(power: Tensor) -> Tensor:
@@ -311,6 +345,12 @@ def roughness(first: Tensor, second: Tensor) -> Tensor:
 
 def _ranks(values: Tensor) -> Tensor:
     """The share of the picture (1, 1, H, W) that is smaller, 0..1, by a quantile table."""
-    sample = values[..., ::3, ::3].flatten()
-    table = torch.quantile(sample[: 2**24], torch.linspace(0, 1, 257, device=values.device))
-    return torch.searchsorted(table, values.contiguous()).float() / 256
+    sample = values[..., ::3, ::3].flatten()[: 2**24]
+    shares = torch.linspace(0, 1, RANKS + 1, device=values.device)
+    if values.device.type != "cpu":
+        table = torch.quantile(sample, shares)
+        return torch.searchsorted(table, values.contiguous()).float() / RANKS
+    ranked, at = torch.from_numpy(np.sort(sample.numpy())), shares * (len(sample) - 1)
+    table = torch.lerp(ranked[at.floor().int()], ranked[at.ceil().int()], at.frac())
+    found = places(table.numpy(), values.numpy()).astype(np.float32)
+    return torch.from_numpy(found).view(values.shape).div_(RANKS)
