@@ -13,10 +13,13 @@ from collections.abc import Iterable, Sequence
 
 from f2rcli.batch.warm import received
 
-# What `f2r denoise` loads when it begins; pydantic is Typer's, where it is installed.
+# What `f2r denoise` loads on its way through a clip; the last few only where they are installed.
 LOADED = (
-    "f2rcli.engine.stream", "f2rcli.methods.f2r", "f2rcli.io.video.reader",
-    "f2rcli.io.video.writer", "f2rcli.io.microscopy", "pydantic.type_adapter", "safetensors",
+    "f2rcli.cli.commands.denoise", "f2rcli.cli.run_report", "f2rcli.engine.stream",
+    "f2rcli.methods.f2r", "f2rcli.io.video.reader", "f2rcli.io.video.writer",
+    "f2rcli.io.images", "f2rcli.io.microscopy", "f2rcli.io.preview", "f2rcli.io.raw",
+    "f2rcli.io.tiff", "f2rcli.cli.terminal.progress", "safetensors.numpy", "torch.utils._device",
+    "numpy.ma", "pydantic.fields", "pydantic.type_adapter", "pydantic.types", "rawpy", "rich.live",
 )  # fmt: skip
 
 
