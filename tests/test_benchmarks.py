@@ -15,6 +15,7 @@ from f2rcli.frames import Space
 from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.flow import DISFlow
+from f2rcli.models.fused import convolved
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 if not BENCHMARKS.is_dir():
@@ -160,6 +161,15 @@ def test_a_stage_is_not_charged_for_those_inside_it(monkeypatch: pytest.MonkeyPa
     account.watched("outer", lambda given: inner([given]).sum())(np.ones(10))
     assert account.used["outer"][0] == 6.0
     assert account.used["inner"] == [3.0, 0.0, 160.0]
+
+
+@pytest.mark.parametrize("added", [False, True])
+def test_convolutions_that_are_fused_with_what_follows_are_counted(added: bool) -> None:
+    layer = torch.nn.Conv2d(6, 4, 3, padding=1)
+    x = torch.rand(1, 6, 10, 12)
+    with torch.inference_mode(), speed_stages.arithmetic() as counter:
+        convolved(layer, x, 0.1, torch.rand(1, 4, 10, 12) if added else None)
+    assert counter.get_total_flops() == 2 * 4 * 10 * 12 * 6 * 9
 
 
 def test_the_network_beside_f2r_has_the_published_parameters() -> None:
