@@ -65,22 +65,23 @@ def held(
         if lasting is not None:
             band *= _lasting_share(band, allowed, side, share, sought)
         else:
-            band *= _share(allowed, power_around(band, side))
+            band *= _share(allowed, power_around(band, side, LEAST))
         kept += band
-    power, allowed = power_around(kept, SMALL), box(variance, SMALL)
+    allowed = box(variance, SMALL)
     allowed *= np.float32(SMALL_TOLERANCE)
-    np.maximum(power, LEAST, out=power)
-    allowed /= power
+    allowed /= power_around(kept, SMALL, LEAST)
     kept *= np.sqrt(np.clip(allowed, 0, 1, out=allowed), out=allowed)
-    most = np.sqrt(variance) * np.float32(MOST)
-    return np.clip(kept, -most, most, out=kept)
+    most = np.sqrt(variance)
+    most *= np.float32(MOST)
+    np.minimum(kept, most, out=kept)
+    return np.maximum(kept, np.negative(most, out=most), out=kept)
 
 
 def _share(noise: Real, power: Real) -> Real:
     """What share of a band may stay removed, from the noise's power in it and its own."""
-    ratio = _ratio(noise, power)
-    ratio *= np.float32(TOLERANCE)
-    return np.minimum(ratio, 1, out=ratio)
+    noise /= power
+    noise *= np.float32(TOLERANCE)
+    return np.minimum(noise, 1, out=noise)
 
 
 class _Sought(NamedTuple):
@@ -106,7 +107,7 @@ def _lasting_share(
     stays where far more was removed. Where even the quietest of the wide windows around a place
     holds more than noise, there is weak detail everywhere, and at least the share that is sought
     goes back."""
-    near = _ratio(allowed, power_around(band, side))
+    near = np.divide(allowed, power_around(band, side, LEAST), out=allowed)
     near *= near * np.float32(TOLERANCE)
     if sought is None:
         return np.minimum(near, 1, out=near)
@@ -119,20 +120,16 @@ def _lasting_share(
     return np.minimum(near, 1 - sought.share * seen, out=near)
 
 
-def _ratio(noise: Real, power: Real) -> Real:
-    return np.divide(noise, np.maximum(power, LEAST, out=power), out=noise)
-
-
 def box(plane: Real, side: int) -> Real:
     """Mean over side x side pixels (odd), mirrored beyond the border."""
     mean: Real = cv2.blur(plane, (side, side), borderType=cv2.BORDER_REFLECT)  # type: ignore[assignment]  # float32 stays
     return mean
 
 
-def power_around(plane: Real, side: int) -> Real:
-    """Mean square over side x side pixels, as `box`."""
+def power_around(plane: Real, side: int, least: float = 0.0) -> Real:
+    """Mean square over side x side pixels, as `box`; never less than `least`."""
     mean: Real = cv2.sqrBoxFilter(plane, cv2.CV_32F, (side, side), borderType=cv2.BORDER_REFLECT)  # type: ignore[assignment]  # float32 as asked
-    return np.maximum(mean, 0, out=mean)  # running sums may end a rounding below
+    return np.maximum(mean, least, out=mean)  # running sums may end a rounding below
 
 
 def changing(
@@ -144,17 +141,15 @@ def changing(
     near: the same plane of frames beside it; moves: where each of its pixels lies there, as flat
     indices (H, W), or None: only the same place is compared.
     """
-    bounds = []
+    mean: Real | None = None
     for other, move in zip(near, moves, strict=True):
         found = power_around(centre - other, CHANGE_SIDE)
         if move is not None:
-            there = power_around(centre - other.ravel().take(move), CHANGE_SIDE)
-            np.minimum(found, there, out=found)
-        bounds.append(found)
-    if not bounds:
-        return None
-    mean: Real = sum(bounds) / np.float32(2 * len(bounds))  # type: ignore[assignment]  # not empty
-    return mean
+            there = other.ravel().take(move)
+            np.subtract(centre, there, out=there)
+            np.minimum(found, power_around(there, CHANGE_SIDE), out=found)
+        mean = found if mean is None else np.add(mean, found, out=mean)
+    return None if mean is None else np.divide(mean, np.float32(2 * len(near)), out=mean)
 
 
 CHANGE_SIDE = 9  # pixels, over which differences of frames are counted

@@ -84,12 +84,21 @@ class Steady:
 
 def _matching(count: Real, apart: Real, variance: Real, shares: Shares) -> Real:
     """What every place is worth with a frame that differs from the mean by `apart`."""
-    expected = variance * (1 + 1 / count)
-    fine = power_around(apart, FINE) - np.float32(FINE_SLACK) * expected
-    low = np.square(box(apart, LOW)) - np.float32(LOW_SLACK * left(shares)) * expected
-    excess = (np.maximum(fine, 0) + 3 * np.maximum(low, 0)) / variance
-    worth: Real = 1 / (1 / count + excess)
-    return np.minimum(worth + 1, MOST).astype(np.float32)
+    share = 1 / count
+    expected = variance * (1 + share)
+    fine = power_around(apart, FINE)
+    fine -= np.float32(FINE_SLACK) * expected
+    low = box(apart, LOW)
+    low *= low
+    expected *= np.float32(LOW_SLACK * left(shares))
+    low -= expected
+    excess = np.maximum(fine, 0, out=fine)
+    excess += 3 * np.maximum(low, 0, out=low)
+    excess /= variance
+    excess += share
+    worth = np.divide(1, excess, out=excess)
+    worth += 1
+    return np.minimum(worth, np.float32(MOST), out=worth)
 
 
 def left(shares: Shares) -> float:
