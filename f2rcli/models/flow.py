@@ -20,6 +20,8 @@ Flow = NDArray[np.float32]  # (H, W, 2)
 Luma = NDArray[np.float32]  # (H, W), 0 = black, 1 = white
 Map = NDArray[np.float32]  # (H, W), 0..1
 
+# Of a search that begins from a flow: fewer steps, on fewer patches, follow the noise less.
+BEGUN_STEPS, BEGUN_STRIDE = 6, 5
 SMALLEST = 80  # pixels; smaller pictures are padded: below 64 OpenCV 5.0 crashes with these patches
 
 
@@ -50,6 +52,9 @@ class DISFlow:
         first, second = (_eight_bits(luma, white) for luma in pair)
         initial = None if start is None else _padded(start).copy()
         search = _new_search(finest=0 if self.halved else 1)
+        if initial is not None:  # composed flows are near the truth, and smoother than a search
+            search.setGradientDescentIterations(BEGUN_STEPS)
+            search.setPatchStride(BEGUN_STRIDE)
         flow = search.calc(first, second, initial)  # type: ignore[arg-type]  # None is allowed
         return np.ascontiguousarray(flow[:height, :width])
 
