@@ -73,6 +73,30 @@ def split(footage: Sequence[Footage], held_out: int, length: int) -> list[Split]
     return parts
 
 
+Windows = list[tuple[int, range]]  # clips, and frames of each that windows lie in
+
+
+def held_windows(parts: Sequence[Split], length: int) -> tuple[Windows, Windows]:
+    """Clips, and the frames of whole windows of `length` around held-out centres: for validation,
+    for the test.
+
+    The last frames of a shot are no centres: half a window lies after those.
+    """
+    half = length // 2
+    held: Windows = []
+    test: Windows = []
+    for part in parts:
+        if not part.held or len(part.shot) < length:
+            continue
+        last = max(part.shot.stop - half, part.shot.start + half + 1)
+        centres = range(max(min(part.held.start, last - 1), part.shot.start + half), last)
+        chosen = (len(centres) + 1) // 2
+        for found, those in ((held, centres[:chosen]), (test, centres[chosen:])):
+            if those:
+                found.append((part.clip, range(those.start - half, those.stop + half)))
+    return held, test
+
+
 def draw_segments(
     footage: Sequence[Footage], parts: Sequence[Split], pixels: int, rng: np.random.Generator
 ) -> list[Segment]:

@@ -1,5 +1,6 @@
 """Held-out errors before and after: by how much they fell, and whether that is certain."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,9 @@ class ValidationErrors(NamedTuple):
             means = functional.avg_pool2d(error.double().mean(1, keepdim=True), side)
             blocks.extend(means[:, 0].cpu().numpy())
         return cls(float(np.mean(scores)), tuple(blocks))
+
+
+NO_ERRORS = ValidationErrors(math.nan, ())  # of no samples
 
 
 class ErrorReduction(NamedTuple):

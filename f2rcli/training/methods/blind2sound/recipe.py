@@ -5,9 +5,10 @@ from typing import Any
 
 from f2rcli.errors import ConfigError, InputError
 from f2rcli.models.blind2sound import Blind2SoundNetworks
-from f2rcli.training.footage.split import split
+from f2rcli.training.footage.split import Windows, held_windows, split
 from f2rcli.training.methods.base import StageRun, StageSpec, TrainingContext, build_networks
 from f2rcli.training.methods.blind2sound.stage import MaskedStage
+from f2rcli.training.methods.validation import NO_ERRORS, ValidationErrors
 
 # `published` costs 285 GMAC per megapixel and pass, seventeen of them in a training step.
 SIZES: dict[str, dict[str, dict[str, Any]]] = {
@@ -34,7 +35,7 @@ PUBLISHED = StageSpec(  # arXiv 2303.05183 and its code
 
 
 class Blind2SoundRecipe:
-    """See base.Recipe."""
+    """See base.Tested."""
 
     def __init__(self, context: TrainingContext) -> None:
         """Raises ConfigError for stages there are not, a start of other colours, or synthetic noise
@@ -47,7 +48,9 @@ class Blind2SoundRecipe:
         )
         config.check_stages(self.names())
         _check_independent(context)
-        self.parts = split(context.footage, config.held_out, 1)
+        parts = split(context.footage, config.held_out, 1)
+        self.learnt = [(part.clip, part.learnt) for part in parts]
+        self.held, self.test = held_windows(parts, 1)
 
     def names(self) -> list[str]:
         """See Recipe."""
@@ -55,15 +58,25 @@ class Blind2SoundRecipe:
 
     def stage_runs(self) -> Iterator[StageRun]:
         """See Recipe."""
-        context = self.context
-        published = context.config.recipe == "published"
-        spec = (PUBLISHED if published else OURS).overridden(context.config)
-        source = context.windows([(part.clip, part.learnt) for part in self.parts])
-        held = context.windows([(part.clip, part.held) for part in self.parts if part.held])
+        yield StageRun(self._stage(self.held), self.context.settings(self._spec()))
+
+    def test_errors(self) -> ValidationErrors:
+        """See Tested."""
+        return self._stage(self.test).validation_errors() if self.test else NO_ERRORS
+
+    def _spec(self) -> StageSpec:
+        config = self.context.config
+        return (PUBLISHED if config.recipe == "published" else OURS).overridden(config)
+
+    def _stage(self, held: Windows) -> MaskedStage:
+        """A stage on what is learnt from, validated on these windows."""
+        context, spec = self.context, self._spec()
+        source = context.windows(self.learnt)
         crop = context.fitting_crop(spec, source.side, STRIDE)
-        masks = PUBLISHED_MASKS if published else OUR_MASKS
-        stage = MaskedStage(self.networks, source, held, spec.name, spec.batch, crop, *masks)
-        yield StageRun(stage, context.settings(spec))
+        masks = PUBLISHED_MASKS if context.config.recipe == "published" else OUR_MASKS
+        return MaskedStage(
+            self.networks, source, context.windows(held), spec.name, spec.batch, crop, *masks
+        )
 
 
 def _check_independent(context: TrainingContext) -> None:

@@ -24,6 +24,7 @@ from f2rcli.training.methods.blind2sound.masking import (
     visibility,
 )
 from f2rcli.training.methods.losses import gaussian_nll, psnr_loss, stabilised_variance_loss
+from f2rcli.training.methods.validation import ValidationErrors
 
 REGULARISED = 0.01  # weight of the Cramer Gaussian loss; the code's default 0 is not the paper's
 VALIDATION_BATCHES = 6
@@ -99,6 +100,16 @@ class MaskedStage:
             return None
         return float(np.mean([self._error(number) for number in range(VALIDATION_BATCHES)]))
 
+    def validation_errors(self) -> ValidationErrors:
+        """Errors of what is said of hidden pixels, on what this stage is validated on; the same
+        whenever they are looked at."""
+        squares = []
+        with torch.no_grad():
+            for number in range(VALIDATION_BATCHES):
+                mean, target, trusted = self._hidden(self._validation_batch(number))
+                squares.append((mean - target).square() * trusted)
+        return ValidationErrors.of(squares)
+
     def sample(self) -> NDArray[np.uint8] | None:
         """See Stage.sample: rows of noisy and denoised crops that are held out."""
         if self.held_out is None:
@@ -114,9 +125,13 @@ class MaskedStage:
         batch = self._validation_batch(number)
         if batch.clean is not None:
             return float(psnr_loss(self.networks.denoiser(batch.noisy), batch.clean))
+        return float(psnr_loss(*self._hidden(batch)))
+
+    def _hidden(self, batch: MaskedBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """What is said of hidden pixels, what they hold, and which of them are trusted."""
         masked, _ = self.believe(batch)
         target, trusted = (self._at(part, batch) for part in (batch.target, batch.trusted))
-        return float(psnr_loss(masked.mean, target, trusted.expand_as(target)))
+        return masked.mean, target, trusted.expand_as(target)
 
     def _validation_batch(self, number: int) -> MaskedBatch:
         assert self.held_out is not None

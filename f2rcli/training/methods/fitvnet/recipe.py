@@ -8,11 +8,12 @@ from f2rcli.errors import ConfigError, InputError
 from f2rcli.methods.fitvnet import LENGTH, FITVNetNetworks
 from f2rcli.noise.synthesis.spec import FOOTAGE, SENSOR
 from f2rcli.training.footage.renditions import Rendition, render_all
-from f2rcli.training.footage.split import split
+from f2rcli.training.footage.split import Windows, held_windows, split
 from f2rcli.training.footage.windows import WindowSource
 from f2rcli.training.methods.base import StageRun, StageSpec, TrainingContext, build_networks
 from f2rcli.training.methods.fitvnet.stage import VARIANTS, JointStage
 from f2rcli.training.methods.losses import Loss, mse_loss, psnr_loss
+from f2rcli.training.methods.validation import NO_ERRORS, ValidationErrors
 
 # `small` costs a quarter of `published`: 129 against 499 GMAC per megapixel of output.
 SIZES: dict[str, dict[str, Any]] = {
@@ -48,7 +49,7 @@ PUBLISHED = (
 
 
 class FITVNetRecipe:
-    """See base.Recipe."""
+    """See base.Tested."""
 
     def __init__(self, context: TrainingContext) -> None:
         """Raises ConfigError for stages, noise or clean frames there are not, or a start of another
@@ -77,9 +78,9 @@ class FITVNetRecipe:
         specs = PUBLISHED if config.recipe == "published" else OURS
         self.specs = [spec for spec in specs if spec.blocks or self.variant.alpha]
         config.check_stages(self.names())
-        parts = split(context.footage, config.held_out, LENGTH)
-        self.learnt = [(p.clip, p.learnt) for p in parts if len(p.learnt) >= LENGTH]
-        self.held = [(p.clip, p.shot[-LENGTH:]) for p in parts if p.held and len(p.shot) >= LENGTH]
+        self.parts = split(context.footage, config.held_out, LENGTH)
+        self.learnt = [(p.clip, p.learnt) for p in self.parts if len(p.learnt) >= LENGTH]
+        self.held, self.test = held_windows(self.parts, LENGTH)
         if not self.learnt or not self.held:
             raise InputError(
                 f"{context.footage[0].name}: no shot of {LENGTH + 1} frames: {LENGTH} to learn "
@@ -97,9 +98,20 @@ class FITVNetRecipe:
         for spec in (spec.overridden(context.config) for spec in self.specs):
             if spec.steps:
                 stage = self._stage(spec, context.windows(self.learnt, rendered))
-                stage.held_out = self._stage(spec, context.windows(self.held))
+                stage.held_out = self._stage(spec, context.windows(self._validated_on(spec)))
                 stage.crop = stage.held_out.crop = min(stage.crop, stage.held_out.crop)
                 yield StageRun(stage, context.settings(spec))
+
+    def test_errors(self) -> ValidationErrors:
+        """See Tested: of the blocks' results."""
+        if not self.test:
+            return NO_ERRORS
+        joint = next(spec for spec in self.specs if spec.blocks).overridden(self.context.config)
+        return self._stage(joint, self.context.windows(self.test)).validation_errors()
+
+    def _validated_on(self, spec: JointSpec) -> Windows:
+        """Windows around held-out frames; for the image module nothing but those frames."""
+        return self.held if spec.blocks else held_windows(self.parts, 1)[0]
 
     def _stage(self, spec: JointSpec, source: WindowSource) -> JointStage:
         crop = self.context.fitting_crop(spec, source.side, STRIDE)

@@ -30,10 +30,11 @@ from f2rcli.training.footage.windows import (
 )
 from f2rcli.training.loop.stage import fixed_loss, placed, sample_rngs, side_by_side
 from f2rcli.training.methods.losses import Loss, as_stored, psnr_loss
+from f2rcli.training.methods.validation import ValidationErrors
 
 EPOCHS = 40  # of a schedule, as published
 MIRRORED_SHARE = 0.15  # of windows: as the first and last frames of a shot are seen
-VALIDATION_BATCHES = 4
+VALIDATION_BATCHES, VALIDATION_SEED = 4, 977
 
 TAU = 0.5  # of recorruption: the target has 1 + 1/tau^2 times the noise variance
 
@@ -147,6 +148,19 @@ class JointStage:
         is best known of the held-out frames."""
         stage = self.held_out and self.held_out.for_validation()
         return fixed_loss(stage, VALIDATION_BATCHES) if stage else None
+
+    def validation_errors(self) -> ValidationErrors:
+        """The blocks' errors on this stage's own windows, against second copies whose noise is
+        independent; the same whenever they are looked at."""
+        squares = []
+        with torch.no_grad():
+            for number in range(VALIDATION_BATCHES):
+                drawn = self.draw(sample_rngs((VALIDATION_SEED, number), range(self.batch)))
+                batch = FrameSets(*placed(self.networks, *drawn))
+                _, restored = self.networks(batch.noisy, batch.level)
+                cut = None if batch.cut is None else batch.cut[:, MIDDLE]
+                squares.append((as_stored(restored, cut) - batch.second[:, MIDDLE]).square())
+        return ValidationErrors.of(squares)
 
     def for_validation(self) -> "JointStage":
         """The same with a loss that does not change as training goes on."""

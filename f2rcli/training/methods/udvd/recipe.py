@@ -1,7 +1,6 @@
 """Training recipes of UDVD: noisy frames are their own targets, on many clips or one."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,11 +11,11 @@ from f2rcli.methods.udvd import build
 from f2rcli.models.udvd import Widths
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.synthesis.spec import NoiseSpec
-from f2rcli.training.footage.split import Split, split
+from f2rcli.training.footage.split import held_windows, split
 from f2rcli.training.footage.windows import WindowSource
 from f2rcli.training.methods.base import StageRun, StageSpec, TrainingContext, build_networks
 from f2rcli.training.methods.udvd.stage import BlindStage
-from f2rcli.training.methods.validation import ValidationErrors
+from f2rcli.training.methods.validation import NO_ERRORS, ValidationErrors
 
 # `small` costs 248 GMAC per megapixel of a stream and 461 of a training window, at 256x128 pixels;
 # `published` 4495 and 8108 there (4371 and 7883 without the rows that are added on top).
@@ -97,7 +96,7 @@ class UDVDRecipe:
     def test_errors(self) -> ValidationErrors:
         """See Tested."""
         if self.test is None:
-            return ValidationErrors(math.nan, ())
+            return NO_ERRORS
         tested = BlindStage(self.networks, self.learnt, self.test, "test")
         return tested.validation_errors()
 
@@ -115,7 +114,7 @@ class UDVDRecipe:
         parts = split(context.footage, context.config.held_out, length)
         learnt = [(p.clip, p.learnt) for p in parts if len(p.learnt) >= length]
         # centres are held out; what is around them need not be
-        held, test = _held_windows(parts, length)
+        held, test = held_windows(parts, length)
         if not learnt or not held:
             frames = max((len(part.shot) for part in parts), default=0)
             raise InputError(
@@ -131,28 +130,6 @@ class UDVDRecipe:
             return None
         hint = "Leave this clip out, or train without it: --variant mse."
         return self.context.law(clip, hint)
-
-
-def _held_windows(
-    parts: Sequence[Split], length: int
-) -> tuple[list[tuple[int, range]], list[tuple[int, range]]]:
-    """Clips, and the frames of whole windows around held-out centres: for validation, for the test.
-
-    The last frames of a shot are no centres: half a window lies after those.
-    """
-    half = length // 2
-    held: list[tuple[int, range]] = []
-    test: list[tuple[int, range]] = []
-    for part in parts:
-        if not part.held or len(part.shot) < length:
-            continue
-        last = max(part.shot.stop - half, part.shot.start + half + 1)
-        centres = range(max(min(part.held.start, last - 1), part.shot.start + half), last)
-        chosen = (len(centres) + 1) // 2
-        for found, those in ((held, centres[:chosen]), (test, centres[chosen:])):
-            if those:
-                found.append((part.clip, range(those.start - half, those.stop + half)))
-    return held, test
 
 
 def _check_pixelwise(noise: NoiseSpec) -> None:
