@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -241,6 +242,46 @@ def test_what_a_library_refuses_is_one_line(suffix: str, package: str, tmp_path:
         open_reader(path)
     with pytest.raises(InputError, match="no such file"):
         open_reader(tmp_path / f"none{suffix}")
+
+
+class OwnError(Exception):
+    """As libraries have them: of no kind that Python knows."""
+
+
+@pytest.mark.parametrize(
+    "error", [OwnError("no such segment"), ElementTree.ParseError("no XML"), EOFError("short")]
+)
+def test_whatever_a_library_raises_on_damage_is_one_line(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(path: Path) -> None:
+        raise error
+
+    library = ModuleType("liffile")
+    vars(library).update(LifFile=opened, OwnError=OwnError)
+    monkeypatch.setitem(sys.modules, "liffile", library)
+    (tmp_path / "a.lif").write_bytes(b"x")
+    with pytest.raises(InputError, match=rf"a\.lif: cannot be read \({error}\)"):
+        open_reader(tmp_path / "a.lif")
+
+
+def test_attachments_that_cannot_be_read_are_lost_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Damaged(FakeCzi):
+        def attachments(self) -> None:
+            raise OwnError
+
+        def metadata(self) -> str:
+            return "<ImageDocument><Metadata/></ImageDocument>"
+
+    library = ModuleType("czifile")
+    vars(library).update(CziFile=Damaged)
+    monkeypatch.setitem(sys.modules, "czifile", library)
+    (tmp_path / "a.czi").write_bytes(b"x")
+    with open_reader(tmp_path / "a.czi") as reader:
+        plan = plan_output(reader, tmp_path / "a.ome.tif")
+    assert "attachment that cannot be read" in plan.dropped
 
 
 def test_other_formats_are_written_as_tiff_only(tmp_path: Path) -> None:

@@ -1,12 +1,16 @@
 """An image of a microscope maker's file, as the modules beside this one describe it."""
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 from f2rcli.errors import InputError
 from f2rcli.io.microscopy.passport import Passport
+from f2rcli.io.tiff.library import DAMAGE
 
 Where = dict[str, int]  # axis -> index
 
@@ -35,6 +39,19 @@ class Image:
         return (
             "" if rows == "Y" else f"scanned along X and {rows}: rows (Y) of the output are {rows}"
         )
+
+
+def damage_of(library: Any) -> tuple[type[BaseException], ...]:
+    """What a library raises on damaged files, exceptions of its own among it.
+
+    library: its module, or an object that it made.
+    """
+    module = library if isinstance(library, ModuleType) else sys.modules[type(library).__module__]
+    own = (one for one in vars(module).values() if isinstance(one, type))
+    return (
+        *DAMAGE, ElementTree.ParseError, NotImplementedError, EOFError,
+        *(one for one in own if issubclass(one, Exception)),
+    )  # fmt: skip
 
 
 class Opened(NamedTuple):

@@ -5,7 +5,6 @@ from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
-from xml.etree import ElementTree
 
 import numpy as np
 
@@ -13,14 +12,13 @@ from f2rcli.errors import InputError
 from f2rcli.frames import Plane
 from f2rcli.io.ledger import count
 from f2rcli.io.microscopy.hdf5 import SUFFIXES, open_hdf5
-from f2rcli.io.microscopy.image import Opener, upright
+from f2rcli.io.microscopy.image import Opener, damage_of, upright
 from f2rcli.io.microscopy.leica import open_lif
 from f2rcli.io.microscopy.nikon import open_nd2
 from f2rcli.io.microscopy.ome_zarr import is_zarr, open_zarr
 from f2rcli.io.microscopy.passport import Passport
 from f2rcli.io.microscopy.zeiss import open_czi
 from f2rcli.io.tiff.axes import Series, check_series
-from f2rcli.io.tiff.library import DAMAGE
 from f2rcli.io.tiff.stack import Stack
 
 
@@ -71,10 +69,11 @@ class MicroscopyFile(Stack):
                 f"{path.name}: reading {kind.name} needs the package {kind.package}.",
                 hint="Install it: pip install 'f2rcli[microscopy]'.",
             ) from error
+        self._damage = damage_of(library)
         try:
             self._file, images = kind.opener(library, path)
             self.images = list(images)
-        except (*DAMAGE, NotImplementedError) as error:
+        except self._damage as error:
             raise self._unreadable(error) from error
         if not self.images:
             raise InputError(f"{path.name}: holds no pictures.")
@@ -106,7 +105,7 @@ class MicroscopyFile(Stack):
         if number not in self._passports:
             try:
                 self._passports[number] = image.complete() if image.complete else image.passport
-            except (*DAMAGE, ElementTree.ParseError) as error:
+            except self._damage as error:
                 raise self._unreadable(error) from error
         return self._passports[number]
 
@@ -135,7 +134,7 @@ class MicroscopyFile(Stack):
         where = {axis: at.get(letter, 0) for axis, letter in self._letters[number].items()}
         try:
             picture = np.asarray(image.read(where))
-        except (*DAMAGE, NotImplementedError) as error:
+        except self._damage as error:
             raise self._unreadable(error) from error
         shape = series.picture_shape
         if picture.size != int(np.prod(shape)):

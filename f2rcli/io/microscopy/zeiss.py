@@ -9,9 +9,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from f2rcli.io.microscopy.image import Image, Opened, Where, unsupported
+from f2rcli.io.microscopy.image import Image, Opened, Where, damage_of, unsupported
 from f2rcli.io.microscopy.passport import Facts, Part, Passport, micrometres, timed
-from f2rcli.io.tiff.library import DAMAGE
 
 _TO_MICROMETRES = 1e6
 _NANOSECONDS = 1e-9
@@ -105,7 +104,7 @@ def _image(file: Any, name: str, sizes: dict[str, int], tiles: list[Tile]) -> Im
 
 def _passport(file: Any, sizes: dict[str, int]) -> Passport:
     attachments = _attachments(file)
-    with suppress(*DAMAGE, ElementTree.ParseError):
+    with suppress(*damage_of(file)):
         document = ElementTree.fromstring(file.metadata()).find("Metadata")
         if document is not None:
             return _described(document, sizes, attachments)
@@ -131,9 +130,9 @@ def _described(document: Any, sizes: dict[str, int], attachments: dict[str, Any]
 
 
 def _attachments(file: Any) -> dict[str, Any]:
-    with suppress(*DAMAGE):
+    with suppress(*damage_of(file)):
         return {str(one.attachment_entry.name): one for one in file.attachments()}
-    return {}
+    return {"that cannot be read": None}
 
 
 def _pixels(document: Any, image: Any) -> Facts:
@@ -155,7 +154,7 @@ def _times(image: Any, sizes: dict[str, int], attachments: dict[str, Any]) -> li
     count, stamps = sizes.get("T", 1), attachments.get("TimeStamps")
     values: list[float] = []
     if stamps is not None:
-        with suppress(*DAMAGE):
+        with suppress(*damage_of(stamps)):
             values = [float(value) for value in stamps.data()]
     if len(values) != count:
         text = image.findtext("Dimensions/T/Positions/List/Offsets") or ""
