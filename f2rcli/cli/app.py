@@ -25,7 +25,7 @@ from f2rcli.errors import (
     EXIT_TERMINATED,
     F2RError,
 )
-from f2rcli.system.machine import number_in
+from f2rcli.system.machine import cramped, number_in
 
 WIDEST = 10_000  # columns or lines of a terminal
 ALONE = {"--adapt"}  # options that may stand without a value
@@ -126,6 +126,7 @@ class ExitHandler:
                 return self._say("standard output was closed by its reader.", None, EXIT_FAILURE)
             case _ if _out_of_memory(error):
                 hint = "Pass --tile 256, or close other programs."
+                hint = "Allow more address space: ulimit -v." if cramped() else hint
                 return self._say("not enough memory.", hint, EXIT_FAILURE)
             case OSError() if error.errno == errno.EBADF and error.filename is None:
                 _silence_stdout()

@@ -11,6 +11,7 @@ CONTAINER_LIMITS = (  # of Linux's control groups, new and old
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
+LEAST_SPACE = 1400 << 20  # bytes of addresses; with 1,200 MB torch and FFmpeg crash
 MOST_THREADS = 1024  # beyond that, starting them takes more than it gives, or fails
 
 
@@ -49,11 +50,22 @@ def _limits() -> list[int]:
     for path in CONTAINER_LIMITS:
         with suppress(OSError, ValueError):  # "max" is no number
             found.append(int(path.read_text()))
+    return [limit for limit in (*found, *_address_space()) if limit > 0]
+
+
+def _address_space() -> list[int]:
+    """The limit of this process's addresses in bytes, where there is one."""
     with suppress(ImportError):  # Windows
         resource = import_module("resource")
         space = resource.getrlimit(resource.RLIMIT_AS)[0]
-        found += [space] if space != resource.RLIM_INFINITY else []
-    return [limit for limit in found if limit > 0]
+        return [] if space == resource.RLIM_INFINITY else [space]
+    return []
+
+
+def cramped() -> bool:
+    """Whether there are too few addresses to load the libraries of a run: they would crash, abort,
+    or blame the file."""
+    return any(0 < space < LEAST_SPACE for space in _address_space())
 
 
 class _Status(ctypes.Structure):

@@ -11,6 +11,7 @@ import typer
 from f2rcli.cli.options.own_files import check_log_file, check_results
 from f2rcli.cli.terminal.console import Console, Verbosity
 from f2rcli.settings import Setting, settings_of
+from f2rcli.system.machine import cramped
 
 
 class Part:
@@ -90,11 +91,14 @@ def with_options(command: Callable[..., int]) -> Callable[..., int]:
     signature = inspect.signature(command, eval_str=True)
     groups = {name: _group(p.annotation) for name, p in signature.parameters.items()}
     own = {name: group for name, group in groups.items() if group is not None}
+    computes = any("threads" in group.names for group in own.values())
 
     @wraps(command)
     def run(ctx: typer.Context, **given: Any) -> int:
         console: Console = ctx.obj
         console.context = ctx
+        if computes and cramped():
+            raise MemoryError
         for name, group in sorted(own.items(), key=lambda item: item[1].kind is not Verbosity):
             given[name] = group.taken(given)
             if group.kind is Verbosity:
