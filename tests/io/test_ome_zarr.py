@@ -63,6 +63,14 @@ def test_scales_in_any_unit_and_of_all_levels_count(tmp_path: Path) -> None:
         assert fact in text
 
 
+def test_a_small_header_that_claims_more_than_any_memory_is_refused(tmp_path: Path) -> None:
+    group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=2)
+    group.create_array("0", shape=(3, 100_000, 100_000), dtype="u2", chunks=(1, 1000, 1000))
+    group.attrs.update({"multiscales": BARE})
+    with pytest.raises(InputError, match="claims pictures of 100000 x 100000"):
+        open_reader(tmp_path / "a.zarr")
+
+
 def test_a_plate_is_not_supported_rather_than_damaged(tmp_path: Path) -> None:
     source = write(tmp_path / "plate.zarr", ARRAY, plate={"wells": []})
     with pytest.raises(InputError, match="an OME-Zarr plate is not supported") as raised:

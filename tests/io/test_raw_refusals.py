@@ -82,6 +82,14 @@ def test_what_is_no_raw_file_is_refused(data: bytes | None, reason: str, tmp_pat
         open_reader(path)
 
 
+def test_words_of_any_bytes_in_a_raw_files_tags_are_read(tmp_path: Path) -> None:
+    path = write_dng(tmp_path / "a.dng")
+    path.write_bytes(path.read_bytes().replace(b"Foo Bar\0", b"F\xe9\xff Bar\0"))
+    with open_reader(path) as reader:
+        assert len(list(reader)) == 1
+        assert plan_output(reader, tmp_path / "b.dng").kept
+
+
 def test_a_header_that_claims_too_much_is_refused(tmp_path: Path) -> None:
     path = write_dng(tmp_path / "bomb.dng")
     data = bytearray(path.read_bytes())
