@@ -97,6 +97,14 @@ def test_a_cut_begins_anew() -> None:
             np.testing.assert_array_equal(one.planes[0], alone.planes[0])
 
 
+def test_lines_are_seen_on_both_sides_of_a_cut() -> None:
+    shots = [scene(3), 1 - scene(3, seed=9)]
+    noisy = np.concatenate(shots) + white(5, 6) + row_offsets(6, 6)
+    lines = lines_of(gray(noisy))
+    assert lines is not None
+    assert 255 * lines.strongest("rows") == pytest.approx(6, rel=0.25)
+
+
 def test_copies_get_their_originals_result_and_times_stay() -> None:
     frames = gray(scene(COUNT) + row_offsets(6, COUNT))
     runs = [[frame, frame] for frame in frames]

@@ -36,7 +36,7 @@ def lines_of(frames: Sequence[Frame]) -> Lines | None:
         return None
     pictures = [picture_of(frame) for frame in frames]
     looks = [thumbnail(picture.luma) for picture in pictures]
-    joined = [False, *(same_shot(*pair) for pair in pairwise(looks))]
+    joined = [same_shot(*pair) for pair in pairwise(looks)]
     return find_lines(pictures, joined, GROUPS[frames[0].layout.family])
 
 
