@@ -7,15 +7,15 @@ once: the least that it has to move.
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
-from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+import cost
 import numpy as np
 import torch
 from torch import nn
@@ -41,7 +41,6 @@ STAGES = (
     ("contract, change to planes", "f2rcli.engine.engine.Engine", "to_frame"),
 )
 REST = "all else"
-Shape = Sequence[int]
 DECODING = "decoding"
 AHEAD = 3  # frames that windows look ahead
 
@@ -137,7 +136,7 @@ def _bytes(values: Any) -> float:
 def stage_costs(clip: Path, first: int = 8) -> tuple[dict[str, Cost], dict[str, Cost]]:
     """The opening's stages in all, and every stage's cost per frame after the `first` frames."""
     timed = _pass(clip, first, None)
-    with arithmetic() as counter:
+    with cost.counter() as counter:
         counted = _pass(clip, first, counter)
     return tuple(  # type: ignore[return-value]  # two
         {
@@ -146,19 +145,6 @@ def stage_costs(clip: Path, first: int = 8) -> tuple[dict[str, Cost], dict[str, 
         }
         for times, counts in zip(timed, counted, strict=True)
     )
-
-
-def arithmetic() -> FlopCounterMode:
-    """torch's counter, which knows neither of oneDNN's convolutions with what follows them."""
-    fused = torch.ops.mkldnn._convolution_pointwise
-    return FlopCounterMode(display=False, custom_mapping={fused: _of_fused})
-
-
-def _of_fused(x: Shape, *given: Any, out_shape: Shape, **_: Any) -> int:
-    """Operations of a convolution. Its weights come first, or after what is added to its result."""
-    added = given[1] is not None and len(given[1]) == len(x)  # else a bias stands there
-    weight = given[1] if added else given[0]
-    return 2 * prod(out_shape) * prod(weight[1:])
 
 
 def _pass(
