@@ -1,5 +1,9 @@
 """Muon: what an update is, and that it learns."""
 
+import sys
+from inspect import unwrap
+
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,3 +41,14 @@ def test_it_learns_a_convolution_and_its_bias() -> None:
         loss.backward()
         optimiser.step()
     assert float(loss.detach()) < 0.02  # it starts at about 0.3
+
+
+def test_a_run_waits_for_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's own methods import it when they are first called: half of what a run begins with."""
+    for name in ("add_param_group", "zero_grad"):
+        first_called = unwrap(getattr(torch.optim.Optimizer, name))
+        monkeypatch.delattr(first_called, "__dynamo_disable", raising=False)
+    monkeypatch.setitem(sys.modules, "torch._dynamo", None)
+    optimiser = Muon([torch.nn.Parameter(torch.zeros(2))])
+    optimiser.zero_grad()
+    optimiser.step()
