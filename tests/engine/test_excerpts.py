@@ -93,7 +93,7 @@ def test_sigma_is_that_of_the_whole_frame() -> None:
 
 
 def test_run_report_and_first_look_say_the_same_of_large_frames(small: None) -> None:
-    clip = smooth_clip(9)
+    clip = smooth_clip(7, 144, 176)
     frames = to_frames(clip + noise_like(clip, 12))
     info, engine = info_of(frames), engine_for(frames)
     report, model = measure_noise(frames, info, engine), estimate_noise(frames, info, engine)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,11 @@ def run(
     return written
 
 
+@cache
+def undisturbed_clip() -> list[Frame]:
+    return undisturbed(clip())[0]
+
+
 def undisturbed(frames: list[Frame], **settings: object) -> tuple[list[Frame], Engine]:
     interlaced = bool(settings.pop("interlaced", False))
     engine = engine_for(frames, interlaced=interlaced, **settings)
@@ -71,7 +77,7 @@ def test_a_run_killed_thrice_ends_with_the_frames_of_one_that_was_not(
     tmp_path, threads, finished
 ) -> None:
     frames = clip()
-    whole, _ = undisturbed(frames)
+    whole = undisturbed_clip()
     for stop in (4, 11, 18):  # at the beginning, amid copies before a cut, at the end
         run(tmp_path, frames, stop, threads=threads)
         assert record_folder(tmp_path / "out.mkv").is_dir()

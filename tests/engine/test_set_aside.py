@@ -15,7 +15,7 @@ from tests.engine.conftest import clean_clip, engine_for, info_of
 
 pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
 
-FRAMES, HEIGHT, WIDTH = 5, 64, 96
+FRAMES, HEIGHT, WIDTH = 4, 64, 96
 SIGMA = 0.04  # of what 1 means in `KINDS`
 AWAY = 0.15  # of the noise, root mean square; one code more at one sample makes up to 0.05
 PLACE = (31, 31)
@@ -107,14 +107,15 @@ def test_a_defect_comes_back_as_it_was_or_repaired_and_is_felt_nowhere_else(
 
 
 @pytest.mark.parametrize("kind", FLOATS)
-@pytest.mark.parametrize("defect", ["NaN", "-1e30"])
-def test_a_defect_moves_no_measurement_of_the_noise(kind: str, defect: str) -> None:
-    sound, frames = noisy(kind), damaged(kind, defect)
-    wanted = estimate_noise(iter(sound), info_of(sound), engine_for(sound))
-    found = estimate_noise(iter(frames), info_of(frames), engine_for(frames))
+def test_a_defect_moves_no_measurement_of_the_noise(kind: str) -> None:
+    wanted, *found = (
+        estimate_noise(iter(frames), info_of(frames), engine_for(frames))
+        for frames in (noisy(kind), damaged(kind, "NaN"), damaged(kind, "-1e30"))
+    )
     assert wanted is not None
-    assert found is not None
-    np.testing.assert_allclose(found.sigma, wanted.sigma, rtol=0.05)
+    for model in found:
+        assert model is not None
+        np.testing.assert_allclose(model.sigma, wanted.sigma, rtol=0.05)
 
 
 def test_the_noise_report_is_that_of_the_picture() -> None:
@@ -129,7 +130,7 @@ def test_what_was_set_aside_is_noted_once() -> None:
     engine = engine_for(frames)
     list(denoise_stream(iter(frames), info_of(frames), engine))
     assert [line for line in engine.notes if "hot" in line] == [
-        "at most 1 sample a frame far from all around (hot or dead), in 5 of 5 frames: "
+        "at most 1 sample a frame far from all around (hot or dead), in 4 of 4 frames: "
         "kept as stored"
     ]
 
