@@ -85,9 +85,10 @@ def test_strength_zero_gives_back_every_value() -> None:
 
 @pytest.mark.parametrize(("dtype", "scale", "offset"), [("i2", 8, -300), ("f8", 1 / 255, 0)])
 def test_units_and_offsets_do_not_matter(dtype, scale, offset) -> None:
-    done = f2rcli.denoise((GRAY * scale + offset).astype(dtype))
+    given = GRAY[:7]
+    done = f2rcli.denoise((given * scale + offset).astype(dtype))
     assert done.dtype == dtype
-    assert error(done - float(offset), scale) < 0.42 * error(GRAY)
+    assert error(done - float(offset), scale) < 0.42 * error(given)
 
 
 def test_an_alpha_channel_stays_and_gray_needs_no_axis(noisy, denoised) -> None:
@@ -95,9 +96,9 @@ def test_an_alpha_channel_stays_and_gray_needs_no_axis(noisy, denoised) -> None:
     done = f2rcli.denoise(np.concatenate([noisy, alpha], 3))
     np.testing.assert_array_equal(done[..., 3:], alpha)
     np.testing.assert_array_equal(done[..., :3], denoised)
-    gray = f2rcli.denoise(noisy[..., 0])
-    assert gray.shape == noisy.shape[:3]
-    np.testing.assert_array_equal(f2rcli.denoise(noisy[..., :1])[..., 0], gray)
+    gray = f2rcli.denoise(noisy[:3, ..., 0])
+    assert gray.shape == noisy[:3, ..., 0].shape
+    np.testing.assert_array_equal(f2rcli.denoise(noisy[:3, ..., :1])[..., 0], gray)
 
 
 def test_iterables_are_lazy_and_give_the_same(noisy, denoised) -> None:
@@ -126,14 +127,14 @@ def test_a_list_of_frames_comes_back_as_a_list(noisy) -> None:
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.bfloat16])
 def test_tensors_come_back_as_tensors(noisy, denoised, dtype) -> None:
     clip = (
-        torch.from_numpy(noisy)
+        torch.from_numpy(noisy[:7])
         .permute(0, 3, 1, 2)
         .to(dtype)
         .requires_grad_(dtype.is_floating_point)
     )
     done = f2rcli.denoise(clip, axes="TSYX")
     assert (done.dtype, done.shape, done.device) == (dtype, clip.shape, clip.device)
-    assert abs(error(done.permute(0, 2, 3, 1).float().numpy()) - error(denoised)) < 0.3
+    assert abs(error(done.permute(0, 2, 3, 1).float().numpy()) - error(denoised[:7])) < 0.3
 
 
 def test_files_give_the_path_that_was_written(tmp_path: Path) -> None:

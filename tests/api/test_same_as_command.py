@@ -16,7 +16,7 @@ from f2rcli.engine.dim import choice
 from f2rcli.io import open_reader
 from f2rcli.io.containers.provenance import read_provenance
 
-FRAMES, SIDE = 7, 40
+FRAMES, SIDE = 4, 40
 
 
 def light(channels: int = 1) -> NDArray[np.float64]:
@@ -56,7 +56,7 @@ STACKS: dict[str, tuple[NDArray[Any], str]] = {
     "uint8 rgb": (counts("u1", 4, 10, 3), "TYXS"),
     "uint16 rgb": (counts("u2", 60, 200, 3), "TYXS"),
     "a photon or two": (few_photons(), "TYX"),
-    "two channels": (np.moveaxis(counts("u2", 6, 100, 2), 3, 1)[:4], "TCYX"),
+    "two channels": (np.moveaxis(counts("u2", 6, 100, 2), 3, 1), "TCYX"),
 }
 
 
