@@ -18,7 +18,7 @@ from f2rcli.cli.app import run
 from f2rcli.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK
 
 SIGMA = 20.0
-HEIGHT, WIDTH, FRAMES = 96, 128, 7
+HEIGHT, WIDTH, FRAMES = 64, 96, 7
 
 pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
 
@@ -127,7 +127,7 @@ def test_ctrl_c_in_mid_run_leaves_nothing(noisy, tmp_path) -> None:
         stream = target.add_stream("ffv1", rate=Fraction(25))
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "bgr0"
         rng = np.random.default_rng(1)
-        for index in range(100):
+        for index in range(60):
             noise = rng.integers(-20, 20, (HEIGHT, WIDTH, 3))
             shown = (picture.to_ndarray(format="rgb24") + noise).clip(0, 255).astype(np.uint8)
             frame = av.VideoFrame.from_ndarray(shown, format="rgb24").reformat(format="bgr0")

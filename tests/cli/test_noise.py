@@ -38,11 +38,16 @@ def test_the_table_goes_to_standard_output(noise: Callable[..., Done], grainy: P
     assert {"file", "sigma", "time", "clipped", "sure", "means"} <= set(topics)
 
 
-def test_json_and_plot_are_written_whole(
+def test_json_and_plot_are_written_whole_and_what_is_there_only_when_told(
     noise: Callable[..., Done], grainy: Path, tmp_path: Path
 ) -> None:
     values, plot = tmp_path / "n.json", tmp_path / "n.svg"
-    done = noise(grainy, "--json-file", values, "--plot", plot, "--quiet")
+    values.write_text("mine")
+    refused = noise(grainy, "--json-file", values, "--plot", plot)
+    assert refused.code == 1
+    assert "--overwrite" in refused.err
+    assert values.read_text() == "mine"
+    done = noise(grainy, "--json-file", values, "--plot", plot, "--overwrite", "--quiet")
     assert done == Done(0, "", "")
     read = json.loads(values.read_text())
     assert read["file"] == "grainy.mkv"
@@ -52,20 +57,8 @@ def test_json_and_plot_are_written_whole(
 
 
 def test_json_to_standard_output_is_json_alone(noise: Callable[..., Done], grainy: Path) -> None:
-    done = noise(grainy, "--json", "--frames", 6)
-    assert json.loads(done.out)["frames"] == 6
-
-
-def test_an_existing_file_is_kept_unless_told(
-    noise: Callable[..., Done], grainy: Path, tmp_path: Path
-) -> None:
-    target = tmp_path / "n.json"
-    target.write_text("mine")
-    done = noise(grainy, "--json-file", target)
-    assert done.code == 1
-    assert "--overwrite" in done.err
-    assert target.read_text() == "mine"
-    assert noise(grainy, "--json-file", target, "--overwrite").code == 0
+    done = noise(grainy, "--json", "--frames", 4)
+    assert json.loads(done.out)["frames"] == 4
 
 
 @pytest.mark.parametrize("option", ["--json-file", "--plot"])

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are 
 def clip(tmp_path, monkeypatch) -> Path:
     monkeypatch.setattr(records, "FIRST", -1.0)
     monkeypatch.setattr(records, "SHARE", 1e9)
-    return write_clip(tmp_path / "clip.mp4", 9)
+    return write_clip(tmp_path / "clip.mp4", 6)
 
 
 def command(clip: Path, out: str, *options: str) -> int:
@@ -28,17 +28,17 @@ def command(clip: Path, out: str, *options: str) -> int:
 
 
 def killed(clip: Path, out: str, monkeypatch, *options: str) -> None:
-    """A run that ends when its sixth frame is to be written."""
+    """A run that ends when its fourth frame is to be written."""
     written, write = [], VideoWriter.write
 
-    def five(self, frame) -> None:
-        if len(written) == 5:
+    def three(self, frame) -> None:
+        if len(written) == 3:
             raise KeyboardInterrupt
         written.append(frame)
         write(self, frame)
 
     with monkeypatch.context() as patched:
-        patched.setattr(VideoWriter, "write", five)
+        patched.setattr(VideoWriter, "write", three)
         assert command(clip, out, *options) == EXIT_INTERRUPTED
 
 
@@ -47,12 +47,12 @@ def test_the_file_is_that_of_a_run_that_nobody_stopped(clip, monkeypatch, capsys
     whole = (clip.parent / "whole.mp4").read_bytes()
     for moment in ("killed", "of another input"):
         killed(clip, "out.mp4", monkeypatch, "--overwrite")
-        assert "the same command continues after 5 finished frames" in capsys.readouterr().err
+        assert "the same command continues after 3 finished frames" in capsys.readouterr().err
         if moment == "killed":
             assert command(clip, "out.mp4") == EXIT_OK
-            assert "continues after the 5 finished frames" in capsys.readouterr().err
+            assert "continues after the 3 finished frames" in capsys.readouterr().err
             assert (clip.parent / "out.mp4").read_bytes() == whole
-    write_clip(clip, 9, crf="40")
+    write_clip(clip, 6, crf="40")
     assert command(clip, "out.mp4", "--overwrite") == EXIT_OK
     assert "of another clip or damaged: starting over" in capsys.readouterr().err
     assert not record_folder(clip.parent / "out.mp4").exists()

@@ -51,8 +51,7 @@ def video(path: Path, form: str, pictures: NDArray[np.generic]) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("form", "dtype", "top"), [("gray", "u1", 255), ("gray10le", "u2", 1023),
-                                                    ("bgr0", "u1", 255)])  # fmt: skip
+@pytest.mark.parametrize(("form", "dtype", "top"), [("gray10le", "u2", 1023), ("bgr0", "u1", 255)])
 def test_a_hot_sample_of_a_video_stays_and_is_told(
     form: str, dtype: str, top: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -73,7 +72,7 @@ def test_a_hot_sample_of_a_video_stays_and_is_told(
 
 
 @pytest.mark.parametrize(("dtype", "value", "told"), [
-    ("u2", 0, "notes"), ("u2", 65535, "notes"), ("f4", -9999, "notes"), ("f4", np.nan, "ledger"),
+    ("u2", 0, "notes"), ("f4", np.nan, "ledger"),
 ])  # fmt: skip
 def test_fill_values_of_a_stack_stay_and_are_told(
     dtype: str, value: float, told: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
