@@ -213,10 +213,10 @@ def test_the_time_limit_ends_with_usable_weights_and_changes_nothing_else(
 
 
 def test_a_schedule_by_the_clock_ends_with_the_clock(make: Make) -> None:
-    trainer = make(steps=10**9, minutes=1 / 60)
+    trainer = make(steps=10**9, minutes=1 / 300)
     outcome = trainer.run(silent)
     assert outcome.stopped == "finished"
-    assert 1 <= trainer.state.elapsed < 5
+    assert 0.2 <= trainer.state.elapsed < 5
 
 
 def test_rates_warm_up_and_fall_on_a_cosine(make: Make) -> None:
@@ -263,9 +263,9 @@ def test_factors_of_rates_must_make_sense() -> None:
 
 def test_progress_says_how_long_it_will_take(make: Make) -> None:
     events: list[Event] = []
-    make(steps=200).run(events.append)
+    make(steps=60).run(events.append)
     last = [event for event in events if event.kind is EventKind.LOG][-1]
-    assert (last.step, last.steps) == (190, 200)
+    assert (last.step, last.steps) == (50, 60)
     assert last.rate > 0
     assert last.eta == pytest.approx(10 / last.rate)
     assert "left" in str(last)
@@ -325,7 +325,7 @@ def test_ordinary_noise_is_no_spike_and_one_odd_batch_no_failure() -> None:
     assert "not finite" in str(DivergenceGuard().failed(0, 1.0, math.inf))
 
 
-@pytest.mark.parametrize("share", [0.03, 0.1, 0.3])
+@pytest.mark.parametrize("share", [0.03, 0.3])
 def test_losses_with_a_long_tail_are_ordinary(share: float) -> None:
     rng = torch.Generator().manual_seed(0)
     quiet = torch.rand(20000, generator=rng) * 0.001 + 0.001

@@ -1,10 +1,12 @@
 """The trainer as whole processes: killed without warning, and several at work on one run."""
 
 import csv
+import itertools
 import json
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +19,7 @@ from safetensors import safe_open
 from f2rcli.errors import ConfigError
 from f2rcli.training.loop import divergence
 from f2rcli.training.loop.distributed import Group
+from f2rcli.training.loop.events import Event
 from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.trainer import Trainer
 
@@ -33,13 +36,34 @@ def start(folder: Path, settings: dict[str, Any], toy: dict[str, Any]) -> Any:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
-def killed_after(process: Any, steps: int) -> None:
-    """SIGKILL it once it has said so many steps."""
+def killed_after(
+    steps: int, folder: Path, settings: dict[str, Any], toy: dict[str, Any], module: ModuleType
+) -> None:
+    """SIGKILL a process that trains the toy once it has said so many steps."""
+    process = start(folder, settings, toy)
     for _ in range(steps):
         process.stdout.readline()
     process.kill()
     process.communicate()
     assert process.returncode == -9
+
+
+class BrokenOff(BaseException):
+    """As if the process were not there any more."""
+
+
+def broken_off_after(
+    steps: int, folder: Path, settings: dict[str, Any], toy: dict[str, Any], module: ModuleType
+) -> None:
+    """The same in this process."""
+    said = itertools.count(1)
+
+    def report(event: Event) -> None:
+        if next(said) == steps:
+            raise BrokenOff
+
+    with pytest.raises(BrokenOff):
+        Trainer(module.Toy(**toy), folder, TrainSettings(**settings)).run(report)
 
 
 def contents(path: Path) -> dict[str, bytes]:
@@ -54,13 +78,16 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return [row | {"seconds": ""} for row in csv.DictReader(file)]
 
 
-@pytest.mark.parametrize("optimiser", ["muon", "adamw"])
+@pytest.mark.parametrize(
+    ("optimiser", "end"), [("muon", killed_after), ("adamw", broken_off_after)]
+)
 def test_a_run_killed_anywhere_ends_with_the_bytes_of_an_uninterrupted_one(
     toy: ModuleType,
     tmp_path: Path,
     one_thread: None,
     monkeypatch: pytest.MonkeyPatch,
     optimiser: str,
+    end: Callable[..., None],
 ) -> None:
     fields = SETTINGS | {"optimiser": optimiser}
     poison = {"poison": 0.04}
@@ -73,7 +100,7 @@ def test_a_run_killed_anywhere_ends_with_the_bytes_of_an_uninterrupted_one(
     assert trainer.state.guard.setbacks > 1  # what is hardest to get right is part of the test
     steps = random.Random().randrange(1, 90)
     print("killed after", steps, "lines")
-    killed_after(start(killed, fields, poison), steps)
+    end(steps, killed, fields, poison, toy)
     (killed / f".toy.last.safetensors.{2**22 + 1}.part").touch()  # as if amid a checkpoint
     resumed = Trainer(toy.Toy(**poison), killed, settings)
     assert resumed.step < SETTINGS["steps"]
@@ -102,7 +129,7 @@ def test_a_run_killed_before_its_first_checkpoint_writes_its_first_row_once(
 def test_two_processes_have_the_gradient_of_one_with_the_same_batch(
     toy: ModuleType, tmp_path: Path, one_thread: None
 ) -> None:
-    settings = SETTINGS | {"steps": 6, "validate_every": 3, "optimiser": "adamw"}
+    settings = SETTINGS | {"steps": 6, "validate_every": 3}
     batch = 5  # shares of three and two samples
     pair = tmp_path / "pair"
     pair.mkdir()
