@@ -50,6 +50,15 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The upper left of the example stack's first frames."""
+    path = tmp_path_factory.mktemp("stack") / "noisy.tif"
+    pages = tifffile.imread(EXAMPLES / "calcium_noisy.tif")[:FRAMES, :64, :64]
+    tifffile.imwrite(path, pages, imagej=True, metadata={"axes": "TYX"})
+    return path
+
+
 def test_denoise_video_writes_a_video_with_every_frame(
     script: Callable[..., str], clip: Path, tmp_path: Path
 ) -> None:
@@ -75,12 +84,12 @@ def test_denoise_array_tells_the_noise(
 
 
 def test_denoise_stack_writes_a_stack_and_a_picture(
-    script: Callable[..., str], tmp_path: Path
+    script: Callable[..., str], stack: Path, tmp_path: Path
 ) -> None:
     target, picture = tmp_path / "clean.tif", tmp_path / "look.png"
-    said = script("denoise_stack.py", EXAMPLES / "calcium_noisy.tif", target, picture)
-    assert "24 frames in all" in said
-    assert tifffile.imread(target).shape == (24, 96, 96)
+    said = script("denoise_stack.py", stack, target, picture)
+    assert f"{FRAMES} frames in all" in said
+    assert tifffile.imread(target).shape == (FRAMES, 64, 64)
     assert picture.stat().st_size > 1000
 
 
@@ -88,7 +97,7 @@ def test_denoise_stack_writes_a_stack_and_a_picture(
     ("part", "pictures"), [("stack", {"_stack.png", "_trace.png"}), ("raw", {"_raw.png"})]
 )
 def test_the_walk_through_makes_its_pictures(
-    part: str, pictures: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    part: str, pictures: set[str], stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if part == "raw" and not any(e["space"] == "bayer" for e in weights.manifest().values()):
         pytest.skip("no weights for mosaics are shipped yet")
@@ -99,6 +108,7 @@ def test_the_walk_through_makes_its_pictures(
         assert run([str(argument) for argument in arguments]) == EXIT_OK
 
     monkeypatch.setattr(walk, "f2r", here)  # in this process: it costs no start
+    monkeypatch.setattr(walk, "STACK", stack)
     monkeypatch.setattr(sys, "argv", ["walkthrough.py", str(tmp_path), "--only", part])
     walk.main()
     assert {p.name.removeprefix("walkthrough") for p in tmp_path.iterdir()} == pictures
