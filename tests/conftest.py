@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from f2rcli.io.ffmpeg.scheduling import ordinary_scheduling
@@ -17,6 +18,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 if "PYTEST_XDIST_WORKER" in os.environ:  # pytest -n: a processor each, for what a test starts too
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+hypothesis.settings.register_profile("f2r", deadline=None)  # machines may be busy with other work
+hypothesis.settings.load_profile("f2r")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell leaves it in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -37,7 +37,7 @@ from f2rcli.training.run.toml import read_config
 from f2rcli.weights import Weights
 
 FEW = settings(
-    max_examples=30, deadline=None, derandomize=True, database=None,
+    max_examples=30, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 DEEP = "[" * 100_000

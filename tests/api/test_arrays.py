@@ -218,5 +218,5 @@ def test_abandoned_denoisers_leave_no_threads(noisy) -> None:
         f2rcli.Denoiser(strength=0).push(noisy[0])
     for thread in threading.enumerate():
         if thread.name == "f2r":
-            thread.join(5)
+            thread.join(240)
     assert threading.active_count() == before

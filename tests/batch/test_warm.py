@@ -64,10 +64,10 @@ def test_one_that_waits_is_ended_and_another_begins_where_their_process_was_kill
         parent = int(child.stdout.readline().split()[0])
         assert child.poll() is None
         child.terminate()
-        assert child.wait(30) == -signal.SIGTERM
+        assert child.wait(240) == -signal.SIGTERM
         orphan = nursery.child(["wait"], words.fileno(), None)
         os.kill(parent, signal.SIGKILL)
-        assert orphan.wait(30) == -signal.SIGKILL
+        assert orphan.wait(240) == -signal.SIGKILL
         for one in (child, orphan):
             one.stdin.close()
             one.stdout.close()

@@ -31,9 +31,7 @@ def test_every_sample_comes_back(tools, tmp_path: Path, pix_fmt: str, full_range
     assert frames[0].layout.full_range is full_range
 
 
-@settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(width=st.integers(1, 70), height=st.integers(1, 50), pix_fmt=st.sampled_from(FORMATS[:13]))
 def test_sizes_of_any_kind(tools, tmp_path: Path, width: int, height: int, pix_fmt: str) -> None:
     for old in tmp_path.iterdir():

@@ -210,7 +210,7 @@ def test_a_killed_run_leaves_nothing_at_the_target(tools, tmp_path: Path, kill: 
         "with open_reader(sys.argv[1]) as r, open_writer(r, plan_output(r, sys.argv[2])) as w:\n"
         "  for n, f in enumerate(r):\n"
         "    w.write(f)\n"
-        "    if n == 9: print('ready', flush=True); time.sleep(60)\n"
+        "    if n == 9: print('ready', flush=True); time.sleep(300)\n"
     )
     target = tmp_path / "out.mp4"
     with subprocess.Popen(
@@ -220,7 +220,7 @@ def test_a_killed_run_leaves_nothing_at_the_target(tools, tmp_path: Path, kill: 
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(kill)
-        process.wait(20)
+        process.wait(240)
     assert not target.exists()
     left = {".out.part.mp4"} if kill == signal.SIGKILL else set()
     assert set(os.listdir(tmp_path)) == {"in.mkv"} | left

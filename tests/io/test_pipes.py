@@ -28,7 +28,7 @@ except F2RError as error:
 
 def run(*arguments: str, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-c", PASS, *arguments], input=data, capture_output=True, timeout=60
+        [sys.executable, "-c", PASS, *arguments], input=data, capture_output=True, timeout=240
     )
 
 
@@ -96,7 +96,7 @@ def test_a_reader_that_goes_away(tools, tmp_path: Path) -> None:
         process.stdout.read(1000)
         process.stdout.close()
         said = process.stderr.read()
-        assert process.wait(30) == 1
+        assert process.wait(240) == 1
     assert b"OutputError" in said
     assert b"pipe" in said
     assert b"Traceback" not in said
@@ -117,4 +117,4 @@ def test_a_named_pipe(tools, tmp_path: Path) -> None:
     feeder = threading.Thread(target=lambda: fifo.write_bytes(source.read_bytes()), daemon=True)
     feeder.start()
     assert tools.same_samples(tools.read_all(fifo), tools.read_all(source))
-    feeder.join(10)
+    feeder.join(240)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from f2rcli.training.loop.muon import Muon, orthogonalised
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(rows=st.integers(2, 48), columns=st.integers(2, 96), seed=st.integers(0, 99))
 def test_singular_values_of_an_update_are_about_one(rows: int, columns: int, seed: int) -> None:
     matrix = torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed))

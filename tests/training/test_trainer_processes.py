@@ -30,21 +30,19 @@ SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def start(folder: Path, settings: dict[str, Any], toy: dict[str, Any]) -> Any:
-    """A process that trains the toy."""
-    command = [sys.executable, str(TOY), str(folder), json.dumps(settings), json.dumps(toy)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-
 def killed_after(
     steps: int, folder: Path, settings: dict[str, Any], toy: dict[str, Any], module: ModuleType
 ) -> None:
-    """SIGKILL a process that trains the toy once it has said so many steps."""
-    process = start(folder, settings, toy)
-    for _ in range(steps):
-        process.stdout.readline()
-    process.kill()
-    process.communicate()
+    """SIGKILL a process that trains the toy once it has said so many steps. It may go on for a few
+    more, so that it is killed anywhere in them, but not to the end."""
+    command = [sys.executable, str(TOY), str(folder), json.dumps(settings), json.dumps(toy)]
+    piped: Any = subprocess.PIPE
+    with subprocess.Popen([*command, "paced"], stdin=piped, stdout=piped) as process:
+        process.stdin.write(b"\n" * (steps + 15))
+        process.stdin.flush()
+        for _ in range(steps):
+            process.stdout.readline()
+        process.kill()
     assert process.returncode == -9
 
 
@@ -152,7 +150,7 @@ def torchrun(arguments: list[str]) -> None:
     """Run the toy in two processes until both are done."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
     command += [str(TOY), *arguments]
-    subprocess.run(command, check=True, timeout=120, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, timeout=240, stdout=subprocess.DEVNULL)
 
 
 def test_shares_cover_a_batch_once_and_nobody_is_left_without() -> None:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,15 +62,21 @@ class Toy:
         return picture.byte().numpy()
 
 
-def main(folder: Path, settings: dict[str, Any], toy: dict[str, Any], dtype: str) -> None:
+def main(
+    folder: Path,
+    settings: dict[str, Any],
+    toy: dict[str, Any],
+    dtype: torch.dtype,
+    report: Callable[[Event], None],
+) -> None:
     """Train, saying every step; with more than one process, keep the first gradient as well."""
     divergence.REFRESH, divergence.CALM = 16, 20
     with joined(torch.device("cpu")) as (group, device):
-        stage = Toy(**(toy | {"network": tiny_network().to(getattr(torch, dtype))}))
+        stage = Toy(**(toy | {"network": tiny_network().to(dtype)}))
         trainer = Trainer(stage, folder, TrainSettings(**settings), device=device, group=group)
         if group.world > 1:
             np.save(folder / f"gradient{group.rank}.npy", first_gradient(trainer))
-        trainer.run(say if group.first else refuse)
+        trainer.run(report if group.first else refuse)
     assert not threads("pt_gloo_runloop")  # else they may abort this process as it ends
 
 
@@ -94,15 +100,23 @@ def say(event: Event) -> None:
     print(event.step, flush=True)
 
 
+def say_when_told(event: Event) -> None:
+    """The same, but no faster than the test that reads it wants."""
+    sys.stdin.readline()
+    say(event)
+
+
 def refuse(event: Event) -> None:
     """Only the first process speaks."""
     raise AssertionError(event)
 
 
 if __name__ == "__main__":
+    folder, settings, toy, *how = sys.argv[1:]
     main(
-        Path(sys.argv[1]),
-        json.loads(sys.argv[2]),
-        json.loads(sys.argv[3]),
-        (*sys.argv, "float32")[4],
+        Path(folder),
+        json.loads(settings),
+        json.loads(toy),
+        torch.float64 if "float64" in how else torch.float32,
+        say_when_told if "paced" in how else say,
     )
