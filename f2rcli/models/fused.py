@@ -41,7 +41,7 @@ def convolved(
     layer: nn.Conv2d, x: Tensor, slope: float | None = None, plus: Tensor | None = None
 ) -> Tensor:
     """The layer's convolution of x (B, C, H, W), `plus` of the result's shape added to it, and
-    LeakyReLU of this slope of that."""
+    LeakyReLU of this slope of that. `plus` may be overwritten."""
     x = lowered(x)
     if not fuses(x):
         return _finished(layer(x), slope, plus)
@@ -99,7 +99,8 @@ def _run(
         what = ("none", []) if slope is None else ("leaky_relu", [slope])
         return run(x, weight, bias, *around, *what, "")
     plus = plus.contiguous(memory_format=torch.channels_last)
-    x = run.binary(x, plus, weight, bias, *around, "add", 1.0, None, [], None)
+    into = torch.ops.mkldnn._convolution_pointwise_.binary  # a third faster than a new tensor
+    x = into(plus, x, weight, bias, *around, "add", 1.0, None, [], None)
     return _finished(x, slope, None)
 
 

@@ -23,6 +23,7 @@ from f2rcli.models.layers import (
     conv,
     conv_of_cells,
     lowered_cat,
+    shuffled,
     unet_reach,
     unet_stride,
     weighted,
@@ -119,7 +120,7 @@ class BlindAnchor(nn.Module):
     def _logits(self, seen: list[Tensor]) -> Tensor:
         x = conv_of_cells(self.first, lowered_cat(seen), slope=SLOPE)
         x = convolved(self.second, x, SLOPE)
-        return functional.pixel_shuffle(convolved(self.logits, x), SHUFFLE)
+        return shuffled(convolved(self.logits, x))
 
 
 class Refiner(nn.Module):

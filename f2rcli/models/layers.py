@@ -64,13 +64,26 @@ class Up(nn.Module):
         super().__init__()
         self.conv = conv(inputs, 4 * outputs, kernel=1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x (B, C, H, W) -> (B, C', 2H, 2W)."""
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """x (B, C, H, W), skip (B, C', 2H, 2W), which is overwritten -> their sum, of skip's
+        shape."""
         if not folds(x):
-            return functional.pixel_shuffle(self.conv(x), 2)
+            return functional.pixel_shuffle(self.conv(x), SHUFFLE).add_(skip)
+        rows = applied(kernel(self.conv, "rows", lowered(x), self._by_rows), lowered(x))
+        batch, channels, height, width = rows.shape
+        whole = skip.permute(0, 2, 3, 1).contiguous()
+        upper, lower = whole.view(batch, height, 2, width, channels // 2).unbind(2)
+        cells = rows.permute(0, 2, 3, 1)
+        upper.add_(cells[..., : channels // 2])
+        lower.add_(cells[..., channels // 2 :])
+        return whole.permute(0, 3, 1, 2)
+
+    def _by_rows(self) -> Kernel:
+        """The convolution with its outputs in another order: cell by cell, so that what lies in
+        one row of pixels is one piece of memory."""
         outputs, inputs = self.conv.weight.shape[:2]
-        spread = self.conv.weight.view(outputs // 4, 4, inputs).permute(2, 0, 1)
-        return functional.conv_transpose2d(x, spread.reshape(inputs, -1, 2, 2), stride=2)
+        cells = self.conv.weight.view(outputs // SHUFFLE**2, SHUFFLE**2, inputs).transpose(0, 1)
+        return Kernel(cells.reshape(outputs, inputs, 1, 1), None, 1, 0)
 
 
 class UNet(nn.Module):
@@ -107,8 +120,8 @@ class UNet(nn.Module):
         for skip, up, decoder in zip(
             reversed(skips), reversed(self.ups), reversed(self.decoders), strict=True
         ):
-            x = decoder(up(x).add_(skip))
-        return functional.pixel_shuffle(convolved(self.tail, x), SHUFFLE)
+            x = decoder(up(x, skip))
+        return shuffled(convolved(self.tail, x))
 
 
 def unet_stride(widths: tuple[int, ...]) -> int:
@@ -152,7 +165,15 @@ def channels_last(network: nn.Module) -> nn.Module:
 
 def lowered_cat(parts: Iterable[Tensor]) -> Tensor:
     """Pictures (B, C, H, W) as channels of one, see `lowered`."""
-    return torch.cat([lowered(part) for part in parts], 1)
+    parts = list(parts)
+    if not folds(parts[0]) or not torch.is_autocast_enabled("cpu"):
+        return torch.cat([lowered(part) for part in parts], 1)
+    sizes = [part.shape[1] for part in parts]
+    shape = (len(parts[0]), sum(sizes), *parts[0].shape[2:])
+    joined = torch.empty(shape, dtype=torch.get_autocast_dtype("cpu"))
+    for place, part in zip(joined.split_with_sizes(sizes, 1), parts, strict=True):
+        place.copy_(part)  # rounded on its way
+    return joined
 
 
 def folds(x: Tensor) -> bool:
@@ -167,23 +188,44 @@ def conv_of_cells(
     """A 3x3 convolution of x (B, C, H, W), pixel-unshuffled, and of `extra` (B, E, H/2, W/2), its
     further channels, and LeakyReLU of this slope of it -> (B, outputs, H/2, W/2)."""
     x = lowered(x)
-    if not folds(x):
-        cells = functional.pixel_unshuffle(x, SHUFFLE)
-        return convolved(layer, cells if extra is None else torch.cat([cells, extra], 1), slope)
-    own = SHUFFLE**2 * x.shape[1]
-    first = kernel(layer, "cells", x, lambda: _of_cells(layer, own))
-    if extra is None:
-        return applied(first, x, slope)
-    extra = lowered(extra)
-    rest = kernel(layer, "rest", extra, lambda: Kernel(layer.weight[:, own:], None, 1, 1))
-    return applied(rest, extra, slope, plus=applied(first, x))
+    if folds(x) and x.element_size() in PAIRS and (extra is None or extra.shape[1] % 2 == 0):
+        return convolved(layer, _cells(x, extra), slope)
+    cells = functional.pixel_unshuffle(x, SHUFFLE)
+    return convolved(layer, cells if extra is None else torch.cat([cells, extra], 1), slope)
 
 
-def _of_cells(layer: nn.Conv2d, own: int) -> Kernel:
-    """The first `own` inputs of a 3x3 convolution on cells as one on the pixels in them."""
-    wide = layer.weight[:, :own].reshape(len(layer.weight), -1, SHUFFLE, SHUFFLE, 3, 3)
-    wide = wide.permute(0, 1, 4, 2, 5, 3).reshape(len(wide), -1, 3 * SHUFFLE, 3 * SHUFFLE)
-    return Kernel(wide, layer.bias, SHUFFLE, SHUFFLE)
+PAIRS = {2: torch.int32, 4: torch.int64}  # by the bytes of a number: two side by side, as one
+
+
+def _cells(x: Tensor, extra: Tensor | None) -> Tensor:
+    """x pixel-unshuffled, and further channels of the result's size, channels last.
+
+    Two pixels of a row that are in one cell move as one: half as many steps.
+    """
+    batch, channels, height, width = x.shape
+    own, more = SHUFFLE**2 * channels, 0 if extra is None else extra.shape[1]
+    cells = torch.empty((batch, height // 2, width // 2, own + more), dtype=x.dtype)
+    pair = PAIRS[x.element_size()]
+    pairs = x.contiguous().view(pair).view(batch, channels, height // 2, 2, width // 2)
+    places = cells[..., :own].view(pair).view(batch, height // 2, width // 2, channels, 2)
+    for row in range(2):
+        places[..., row].copy_(pairs[:, :, :, row].permute(0, 2, 3, 1))
+    if extra is not None:
+        cells[..., own:].copy_(extra.permute(0, 2, 3, 1))
+    return cells.permute(0, 3, 1, 2)
+
+
+def shuffled(x: Tensor) -> Tensor:
+    """Pixel-shuffled x (B, 4 C, H, W) -> (B, C, 2 H, 2 W); what is channels last by pairs, as
+    `_cells`."""
+    last = x.is_contiguous(memory_format=torch.channels_last)
+    if not last or not folds(x) or x.element_size() not in PAIRS:
+        return functional.pixel_shuffle(x, SHUFFLE)
+    batch, channels, height, width = x.shape
+    pairs = x.permute(0, 2, 3, 1).view(PAIRS[x.element_size()])
+    cells = pairs.view(batch, height, width, channels // 4, 2)
+    rows = cells.permute(0, 3, 1, 4, 2).contiguous()
+    return rows.view(x.dtype).view(batch, channels // 4, 2 * height, 2 * width)
 
 
 def weighted(weights: Tensor, pictures: Tensor) -> Tensor:
