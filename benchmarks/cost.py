@@ -59,13 +59,19 @@ class Cost(NamedTuple):
 
 def counter() -> FlopCounterMode:
     """Torch's counter, which also knows oneDNN's convolutions with what follows them."""
-    known = {torch.ops.mkldnn._convolution_pointwise: _fused_flops}
+    ops = torch.ops.mkldnn
+    known = {ops._convolution_pointwise: _fused_flops, ops._convolution_pointwise_: _sum_flops}
     return FlopCounterMode(display=False, custom_mapping=known)
 
 
 def _fused_flops(x: Any, *shapes: Any, out_shape: Any = None, **_: Any) -> int:
     """x, a picture to be added if there is one, weights, bias; see `f2rcli.models.fused`."""
     weight = shapes[1] if shapes[1] is not None and len(shapes[1]) == 4 else shapes[0]
+    return conv_flop_count(x, weight, out_shape)
+
+
+def _sum_flops(into: Any, x: Any, weight: Any, *_: Any, out_shape: Any = None, **__: Any) -> int:
+    """Of a convolution whose result is added to what is there."""
     return conv_flop_count(x, weight, out_shape)
 
 
