@@ -32,7 +32,7 @@ class Search:
         """See FlowEstimator. Pictures must not be smaller than the package pads them to."""
         white = max(float(np.quantile(source[::2, ::2], 0.995)), 1e-3)
         first, second = (flow._eight_bits(luma, white) for luma in (source, target))
-        search = flow._new_search(finest=(self.finest or 1) - 1)
+        search = flow._new_search(finest=(self.finest or 1) - 1, begun=start is not None)
         for value, change in (
             (self.patch, search.setPatchSize),
             (self.alpha, search.setVariationalRefinementAlpha),

@@ -51,10 +51,7 @@ class DISFlow:
         pair = (source, target) if self.halved else (_blurred(source), _blurred(target))
         first, second = (_eight_bits(luma, white) for luma in pair)
         initial = None if start is None else _padded(start).copy()
-        search = _new_search(finest=0 if self.halved else 1)
-        if initial is not None:  # composed flows are near the truth, and smoother than a search
-            search.setGradientDescentIterations(BEGUN_STEPS)
-            search.setPatchStride(BEGUN_STRIDE)
+        search = _new_search(finest=0 if self.halved else 1, begun=start is not None)
         flow = search.calc(first, second, initial)  # type: ignore[arg-type]  # None is allowed
         return np.ascontiguousarray(flow[:height, :width])
 
@@ -74,14 +71,15 @@ def doubled(values: Map, shape: tuple[int, ...]) -> Map:
     return np.ascontiguousarray(whole[: shape[0], : shape[1]])
 
 
-def _new_search(finest: int = 1) -> cv2.DISOpticalFlow:
+def _new_search(finest: int = 1, *, begun: bool = False) -> cv2.DISOpticalFlow:
     """A search of its own for every pair: one that is used again remembers the pair before, and
-    its answers depend on it (seen in OpenCV 5.0)."""
+    its answers depend on it (seen in OpenCV 5.0). begun: from a composed flow, which is near the
+    truth, and smoother than a search."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     search.setFinestScale(finest)
     search.setPatchSize(8)
-    search.setPatchStride(4)
-    search.setGradientDescentIterations(12)
+    search.setPatchStride(BEGUN_STRIDE if begun else 4)
+    search.setGradientDescentIterations(BEGUN_STEPS if begun else 12)
     search.setVariationalRefinementIterations(3)
     search.setVariationalRefinementAlpha(60.0)
     return search
