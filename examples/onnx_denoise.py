@@ -128,8 +128,8 @@ def search(source: Array, target: Array, start: Array | None) -> Array:
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)  # one that was used remembers
     dis.setFinestScale(0)
     dis.setPatchSize(8)
-    dis.setPatchStride(4)
-    dis.setGradientDescentIterations(12)
+    dis.setPatchStride(4 if start is None else 5)  # less to find from a flow that is close
+    dis.setGradientDescentIterations(12 if start is None else 6)
     dis.setVariationalRefinementIterations(3)
     dis.setVariationalRefinementAlpha(60.0)
     return dis.calc(first, second, start)[: source.shape[0], : source.shape[1]].copy()

@@ -1,9 +1,11 @@
 """Augmentation moves samples, keeps the CFA phase, and invents nothing."""
 
 import numpy as np
+import torch
 
 from f2rcli.sensor import unpack
 from f2rcli.training.footage.augment import dihedral, draw_turn, reversed_in_time
+from f2rcli.training.footage.windows import channels_first, channels_last
 
 
 def test_of_whole_cells_only_transposing_turns_the_mosaic() -> None:
@@ -28,3 +30,9 @@ def test_time_runs_forwards_or_backwards() -> None:
     clip = np.arange(6).reshape(3, 2, 1, 1)
     assert np.array_equal(reversed_in_time(clip, 0), clip)
     assert np.array_equal(reversed_in_time(clip, 1)[0], clip[2])
+
+
+def test_one_frame_played_backwards_becomes_a_tensor() -> None:
+    planes = torch.arange(12.0).reshape(1, 3, 2, 2)
+    backwards = channels_last(planes)[::-1]
+    assert torch.equal(channels_first(backwards), planes)

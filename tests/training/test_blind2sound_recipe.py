@@ -72,12 +72,15 @@ def test_the_published_recipe_hides_every_pixel_and_learns_as_the_paper_did(
 
 
 def test_held_out_frames_are_not_learnt_from(tmp_path: Path) -> None:
-    (course,) = recipe(material(tmp_path, footage(tmp_path))).stage_runs()
+    made = recipe(material(tmp_path, footage(tmp_path)))
+    (course,) = made.stage_runs()
     stage: Any = course.stage
     assert isinstance(stage.source, CleanClips)
     learnt, held = stage.source.clips[0], stage.held_out.clips[0]
-    assert len(learnt) + len(held) == 12
-    assert 0 < len(held) <= 4
+    ((_, tested),) = made.test  # neither taught nor chose
+    assert len(learnt) + len(held) + len(tested) == 12
+    assert 0 < len(held) <= 2
+    assert tested == range(12 - len(tested), 12)
     assert not np.array_equal(learnt[-1], held[0])
 
 

@@ -161,8 +161,9 @@ class NoisyClips:
 
 
 def channels_first(pictures: Pictures) -> torch.Tensor:
-    """(T, H, W, C) -> (T, C, H, W)."""
-    return torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2), np.float32))
+    """(T, H, W, C) -> (T, C, H, W). A copy: to NumPy a reversed axis of one frame is contiguous,
+    and torch takes no negative strides."""
+    return torch.from_numpy(np.array(pictures.transpose(0, 3, 1, 2), np.float32, order="C"))
 
 
 def channels_last(pictures: torch.Tensor) -> Pictures:

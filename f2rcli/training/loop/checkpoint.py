@@ -22,7 +22,7 @@ from f2rcli.io.atomic import FULL, replacing
 from f2rcli.training.loop.divergence import DivergenceGuard
 
 GOOD = "good/"
-DIGEST = "sha256"
+DIGEST, HEADER = "sha256", "header"
 
 
 @dataclass(slots=True)
@@ -118,9 +118,11 @@ def read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a dict
             header = file.metadata() or {}
+        if HEADER in header:  # not of the first version
+            header = json.loads(header[HEADER])
         if header.pop(DIGEST, None) not in (None, _digest(tensors, header)):
             raise SafetensorError("its content has changed since it was written")
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError, AttributeError) as error:
         raise WeightsError(
             f"{path}: not a safetensors file, or damaged ({error}).",
             hint="Choose another run folder, or delete the file to begin again.",
@@ -129,11 +131,13 @@ def read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
 
 def write(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
-    """Write a file beside its place, and put it there once it is on the disk."""
+    """Write a file beside its place, and put it there once it is on the disk. The header is one
+    entry: safetensors writes several in an order of its own, anew each time."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
         with replacing(path) as part:
-            save_file(plain, part, metadata=header | {DIGEST: _digest(plain, header)})
+            told = json.dumps(header | {DIGEST: _digest(plain, header)})
+            save_file(plain, part, metadata={HEADER: told})
     except (SafetensorError, OSError) as error:
         raise OutputError(
             f"{path}: cannot write the checkpoint ({_reason(error)}).",
