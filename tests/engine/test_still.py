@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from f2rcli.engine.contract.still import Still
+from f2rcli.engine.contract.still import Still, resting
 from f2rcli.noise.bands import white_shares
 
 SIGMA, SIDE = 0.05, 96
@@ -80,3 +80,14 @@ def test_a_few_frames_are_no_mean() -> None:
     scene = texture()
     still, _, poor, _ = after(3, lambda _: scene)
     assert still.nearer(0, poor, LAW) is None
+
+
+def test_a_picture_moves_where_its_flow_goes_one_way_and_rests_where_it_scatters() -> None:
+    jitter = np.random.default_rng(0).normal(0, 0.4, (96, 128, 2)).astype(np.float32)
+    assert resting([jitter]) == 1.0
+    panned = jitter + np.float32([0.6, 0.0])
+    assert resting([jitter, panned]) == 0.0
+    passing = jitter.copy()  # an object crosses a picture that stands still
+    passing[20:60, 30:90] += 4
+    assert resting([passing]) == 1.0
+    assert resting([]) == 1.0  # no flow is known

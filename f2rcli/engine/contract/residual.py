@@ -22,6 +22,7 @@ from f2rcli.engine.contract.points import Points
 from f2rcli.engine.contract.returned import Returned
 from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.contract.steady import Steady
+from f2rcli.engine.contract.still import resting
 from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.frames import Family, Frame, Space
 from f2rcli.models.flow import Flow
@@ -127,7 +128,8 @@ def under_contract(
         if steady is not None and slack is STRICT:
             nearer = steady.still.nearer(index, centre[index] - kept, variance)
             if nearer is not None:
-                kept = kept - nearer
+                rests = resting([f for f in beside.flows if isinstance(f, np.ndarray)])
+                kept = kept - nearer * np.float32(rests)
         returned.add(index, taken, kept)
         out.append(-kept)
     return out

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from f2rcli.engine.contract.limits import LEAST, Real, box, power_around
 
@@ -31,6 +32,10 @@ NEW = 16.0, 0.75  # frames, and the share of them that a place has to be worth
 MOVED = 1.8, 2.5  # likewise the mean power of drifts, of the noise's
 LEAST_OF_FEW = 1 / 35  # see `_of_few`
 CALMING = 1 / 16  # a frame; calm is believed slowly
+# Pixels of flow into an adjacent frame, as means over so many: beyond them the camera moves. The
+# flow of noise that stands still scatters by as much, but not all one way.
+RESTING, OVER = 0.3, 60
+ALL_MOVES = 0.03, 0.1  # of a picture's places: where fewer rest, all of it moves; where more, not
 
 
 @dataclass
@@ -101,6 +106,17 @@ class Still:
         quiet = np.asarray(cv2.erode(quiet, np.ones((AROUND, AROUND), np.uint8)), np.float32)
         found: Real = (apart * share * quiet * calm).astype(np.float32)
         return found
+
+
+def resting(flows: Sequence[NDArray[np.float32]]) -> float:
+    """0 where flows (H, W, 2) into adjacent frames say that the whole picture moves, else 1, and
+    between: weak detail that moves under strong noise shows in no difference of frames."""
+    shares = []
+    for flow in flows:
+        mean = cv2.blur(np.ascontiguousarray(flow[::4, ::4]), (OVER // 4, OVER // 4))
+        shares.append(float((np.square(mean).sum(-1) < RESTING**2).mean()))
+    low, high = ALL_MOVES
+    return min(max((min(shares, default=1.0) - low) / (high - low), 0.0), 1.0)
 
 
 def _of_few(worth: Real) -> Real:
