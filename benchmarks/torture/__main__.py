@@ -154,7 +154,8 @@ def _mutants(seeds: list[Seed], room: Path, given: argparse.Namespace) -> Counte
         path = _chosen(seed, folder, rng)
         data, how = mutant(path.read_bytes(), rng)
         path.write_bytes(data)
-        kind = _judged(seed, folder, MEASURE if not number % MEASURED else TELL)
+        measured = not number % MEASURED and not seed.wanted  # that result was made with TELL
+        kind = _judged(seed, folder, MEASURE if measured else TELL)
         counts[seed.kind, kind] += 1
         if kind in KEPT:
             at = Path(tempfile.gettempdir()) / f"torture-{given.seed}-{number}"
