@@ -27,6 +27,7 @@ from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.frames import Family, Frame, Space
 from f2rcli.models.flow import Flow
 from f2rcli.noise.clipping import clipped_moments
+from f2rcli.noise.measurement.bound import whole_landing
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise, planes_of
 
@@ -108,6 +109,8 @@ def under_contract(
     if chroma:
         removed = _calmed(centre, removed, levels, slack, allowance)
     cut_off = None if factor is None else (factor < UNCLIPPED).astype(np.float32)
+    averaged = steady is not None and slack is STRICT
+    rests = resting([f for f in beside.flows if isinstance(f, np.ndarray)]) if averaged else 0.0
     out = []
     for index, (taken, bound) in enumerate(zip(removed, quiet, strict=True)):
         kind = int(chroma and index > 0)
@@ -125,10 +128,9 @@ def under_contract(
         kept = held(free, variance, noise.shares[index], clipped=cut)
         if shift is not None:
             kept += shift
-        if steady is not None and slack is STRICT:
+        if steady is not None and rests:
             nearer = steady.still.nearer(index, centre[index] - kept, variance)
             if nearer is not None:
-                rests = resting([f for f in beside.flows if isinstance(f, np.ndarray)])
                 kept = kept - nearer * np.float32(rests)
         returned.add(index, taken, kept)
         out.append(-kept)
@@ -259,22 +261,8 @@ def _quiet(centre: list[Real], beside: Beside) -> list[Real | None]:
 
 
 def _fetched(flow: Flow | None, shape: tuple[int, ...]) -> NDArray[np.int32] | None:
-    """Where each sample of a plane lies in a neighbour's, to whole samples, as flat indices."""
-    if flow is None:
-        return None
-    height, width = shape
-    scale = (width / flow.shape[1], height / flow.shape[0])
-    if flow.shape[:2] != shape:
-        flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]  # float32 stays
-    x = np.rint(flow[..., 0] * np.float32(scale[0])).astype(np.int32)
-    y = np.rint(flow[..., 1] * np.float32(scale[1])).astype(np.int32)
-    x += np.arange(width, dtype=np.int32)
-    y += np.arange(height, dtype=np.int32)[:, None]
-    np.clip(x, 0, width - 1, out=x)
-    np.clip(y, 0, height - 1, out=y)
-    y *= width
-    y += x
-    return y
+    """See `whole_landing`; None where no flow is known."""
+    return None if flow is None else whole_landing(flow, shape)
 
 
 def _clipped(

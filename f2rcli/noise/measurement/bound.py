@@ -348,19 +348,26 @@ def _same_light(before: Values, after: Values, side: int) -> Values:
 
 def _moved(plane: Values, flow: Values, shape: tuple[int, ...]) -> Values:
     """The plane fetched from where the flow of luma points, whole pixels: variance stays."""
+    moved: Values = plane.ravel().take(whole_landing(flow, shape))
+    return moved
+
+
+def whole_landing(flow: Values, shape: tuple[int, ...]) -> NDArray[np.int32]:
+    """Where each sample of a plane of this shape lies in a neighbour's by a flow (H, W, 2) of any
+    size, to whole samples, as flat indices."""
     height, width = shape
-    if flow.shape[:2] != (height, width):
-        scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
-        flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA) * scale
-    x, y = (np.rint(flow[..., axis]).astype(np.int32) for axis in (0, 1))
+    scale = (width / flow.shape[1], height / flow.shape[0])
+    if flow.shape[:2] != shape:
+        flow = np.asarray(cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA))
+    x: NDArray[np.int32] = np.rint(flow[..., 0] * np.float32(scale[0])).astype(np.int32)
+    y: NDArray[np.int32] = np.rint(flow[..., 1] * np.float32(scale[1])).astype(np.int32)
     x += np.arange(width, dtype=np.int32)
     y += np.arange(height, dtype=np.int32)[:, None]
     np.clip(x, 0, width - 1, out=x)
     np.clip(y, 0, height - 1, out=y)
     y *= width
     y += x
-    moved: Values = plane.ravel().take(y)
-    return moved
+    return y
 
 
 def _power(difference: Values, side: int) -> Floats:
