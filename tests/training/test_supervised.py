@@ -23,7 +23,7 @@ from f2rcli.training.methods.f2r.precomputed import (
     load_precomputed,
     precompute,
 )
-from f2rcli.training.methods.f2r.stages import CoarseStage, FusionStage
+from f2rcli.training.methods.f2r.stages import CoarseStage, FusionStage, collated
 from f2rcli.training.methods.losses import psnr_loss
 
 
@@ -53,7 +53,11 @@ def tiny_networks() -> F2RNetworks:
 
 @pytest.fixture
 def precomputed(tmp_path: Path) -> Path:
-    networks, clean = tiny_networks(), clip()
+    return made(tmp_path, "scene_0", frames=6)
+
+
+def made(folder: Path, name: str, frames: int) -> Path:
+    networks, clean = tiny_networks(), clip(frames)
     noisy = np.rint(
         Law(0, 0.1, 0).add(clean.astype(np.float32) / 255, np.random.default_rng(0)).clip(0, 1)
         * 255
@@ -61,8 +65,8 @@ def precomputed(tmp_path: Path) -> Path:
     with torch.inference_mode():
         method = F2R(networks, padded, length=7)
         source = NoisyPair(noisy.astype(np.uint8), clean, NoiseModel.gaussian(0.1, 3))
-        precompute(source, method, tmp_path / "scene_0", np.random.default_rng(0))
-    return tmp_path
+        precompute(source, method, folder / name, np.random.default_rng(0))
+    return folder
 
 
 def test_precomputed_neighbours_are_warped_as_the_pipeline_warps_them(precomputed: Path) -> None:
@@ -79,6 +83,16 @@ def test_precomputed_neighbours_are_warped_as_the_pipeline_warps_them(precompute
         aligned = np.mean((crop.warped_noisy - crop.clean) ** 2)
         assert aligned < max(unmoved, 0.03)
         assert crop.agreement.shape == (5, 32, 32, 1)  # a clip of six frames
+
+
+def test_clips_too_short_for_a_window_lie_in_a_batch_beside_long_ones(precomputed: Path) -> None:
+    items = load_precomputed(made(precomputed, "scene_1", frames=3))
+    crops = [draw_crop(item, 32, np.random.default_rng(0)) for item in items]
+    batch, alone = collated(crops), collated(crops[1:])
+    assert batch.aligned.confidence.shape[1] == 5
+    assert not batch.aligned.confidence[1, 2:].any()
+    for both, one in zip(batch.aligned, alone.aligned, strict=True):
+        assert torch.equal(both[1, :2], one[0])
 
 
 def stages(precomputed: Path) -> list[Any]:

@@ -136,7 +136,9 @@ def collated(
     crops: list[WindowCrop], rngs: Sequence[np.random.Generator] | None = None
 ) -> FusionBatch:
     """Crops as a batch. With generators a tenth of them lose some of their neighbours, as happens
-    in short shots and beside duplicates."""
+    in short shots and beside duplicates; what short clips lack counts for nothing either."""
+    most = max(len(crop.agreement) for crop in crops)
+    crops = [_padded(crop, most) for crop in crops]
     clean, noisy, coarse, warped_noisy, warped_coarse, agreement = (
         _stacked([getattr(c, part) for c in crops])
         for part in ("clean", "noisy", "coarse", "warped_noisy", "warped_coarse", "agreement")
@@ -153,6 +155,19 @@ def collated(
     cuts = [np.zeros_like(c.clean) if c.cut is None else c.cut for c in crops]
     cut = None if all(c.cut is None for c in crops) else _stacked(cuts)
     return FusionBatch(clean, noisy, coarse, level, aligned, cut)
+
+
+def _padded(crop: WindowCrop, neighbours: int) -> WindowCrop:
+    """The crop with so many neighbours, the last ones of no agreement."""
+    lack = neighbours - len(crop.agreement)
+    if not lack:
+        return crop
+    parts: dict[str, Any] = {
+        part: np.pad(values, [(0, lack), *[(0, 0)] * (values.ndim - 1)])
+        for part in ("warped_noisy", "warped_coarse", "agreement")
+        for values in (getattr(crop, part),)
+    }
+    return replace(crop, **parts)
 
 
 def turned(crop: WindowCrop, rng: np.random.Generator) -> WindowCrop:
