@@ -10,17 +10,16 @@ import torch
 from torch import Tensor
 
 from f2rcli import methods, sensor, weights, yuv
+from f2rcli.engine.contract.frame_points import with_points
 from f2rcli.engine.contract.residual import (
     ALONE,
     CODED,
-    SPARSE,
     STRICT,
     Beside,
     Slack,
     changes_of,
     under_contract,
     watched,
-    with_points,
 )
 from f2rcli.engine.contract.returned import Returned
 from f2rcli.engine.contract.steady import Steady
@@ -243,9 +242,7 @@ class Engine:
         if source.layout.levels is not None or source.layout.space is Space.BAYER:
             changes = without_bias(changes, planes_of(source))
             if beside.points is not None and noise is not None and self.settings.contract:
-                changes = with_points(
-                    changes, source, beside.points, noise, sparse=beside.slack is SPARSE
-                )
+                changes = with_points(changes, source, beside.points, noise, beside)
         changes = scaled(changes, source.layout, self.settings)
         if source.layout.levels is not None:
             changes = with_means_kept(source, changes)

@@ -266,8 +266,9 @@ def _finished(
     if past.shrinkage is not None and probe.due(view, past.shrinkage):
         probe.ask(past.shrinkage, copies[0], view, change)
     beside = Beside(
-        near, started.flows, past.steady, noise.measured, noise.planes, past.points, past.shrinkage
-    )
+        near, started.flows, past.steady, noise.measured, noise.planes, past.points,
+        past.shrinkage, later=tuple(entry.copies[0] for entry in window.after),
+    )  # fmt: skip
     done = engine.to_frame(copies[0], picture, change, beside)
     return [done, *(replace(copy, planes=done.planes) for copy in copies[1:])]
 

@@ -1,9 +1,11 @@
 """Light of points that was taken for noise goes back; nothing else does."""
 
+import json
+
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.engine.contract.points import Points
+from f2rcli.engine.contract.points import Others, Points
 
 SIDE, WIDTH, LIGHT, BACKGROUND = 96, 1.3, 200.0, 20.0
 
@@ -78,3 +80,56 @@ def test_the_same_frames_give_the_same_light() -> None:
 def test_planes_too_small_for_the_filters_are_left_alone() -> None:
     small = np.ones((8, 8), np.float32)
     assert Points().lost(0, small, small, small) is None
+
+
+def dim_points(rng: np.random.Generator, *, frames: int) -> tuple[Real, Others, Real]:
+    """A frame of points that it hardly shows itself, others that show them, and the points."""
+    unit = lights(rng)
+    clean = BACKGROUND + 0.45 * LIGHT * unit
+    others = np.mean([recorded(clean, rng) for _ in range(frames)], axis=0, dtype=np.float32)
+    return recorded(clean, rng), Others(others, np.full_like(clean, frames)), unit
+
+
+def test_dim_points_that_other_frames_show_get_their_light_back() -> None:
+    rng, left = np.random.default_rng(4), {True: list[float](), False: list[float]()}
+    together, alone = Points(), Points()
+    for _ in range(16):
+        noisy, others, unit = dim_points(rng, frames=8)
+        flat = np.full_like(noisy, BACKGROUND)  # a denoiser lost all of them
+        inside = unit > 1e-5
+        for points, known in ((together, others), (alone, None)):
+            back = points.lost(0, noisy, noisy - flat, flat, others=known)
+            light = 0.0 if back is None else float(back[inside].sum() / (9 * 0.45 * LIGHT))
+            left[known is not None].append(light)
+    assert abs(np.mean(left[True][4:]) - 1) < 0.12
+    assert np.mean(left[False][4:]) < 0.6
+
+
+def test_points_that_only_other_frames_show_are_not_drawn() -> None:
+    rng, points = np.random.default_rng(5), Points()
+    for _ in range(8):
+        noisy, others, _ = dim_points(rng, frames=8)
+        flat = np.full_like(noisy, BACKGROUND)
+        points.lost(0, noisy, noisy - flat, flat, others=others)
+    _, others, unit = dim_points(rng, frames=64)
+    bright = Others(others.mean + LIGHT * unit, others.frames)  # five standard deviations
+    dark = recorded(flat, rng)
+    back = points.lost(0, dark, dark - flat, flat, others=bright)
+    added = 0.0 if back is None else float(back[unit > 1e-5].sum() / (9 * 1.45 * LIGHT))
+    assert added < 0.05
+
+
+def test_what_was_learnt_is_told_and_read_again() -> None:
+    rng, points = np.random.default_rng(6), Points()
+    for number in range(4):
+        noisy, others, _ = dim_points(rng, frames=8)
+        flat = np.full_like(noisy, BACKGROUND)
+        if number == 3:
+            again = Points.of(json.loads(json.dumps(points.values())))
+            backs = [
+                one.lost(0, noisy, noisy - flat, flat, others=others) for one in (points, again)
+            ]
+            assert backs[0] is not None
+            assert backs[1] is not None
+            assert np.array_equal(backs[0], backs[1])
+        points.lost(0, noisy, noisy - flat, flat, others=others)

@@ -173,14 +173,14 @@ def test_flow_says_where_a_place_lies_in_the_neighbour(told: Told, layout: Plane
 def test_a_flow_of_another_size_is_brought_to_the_planes() -> None:
     flow = np.zeros((8, 12, 2), np.float32)
     flow[..., 0], flow[..., 1] = 2.0, -1.0
-    found = residual._fetched(flow, (16, 6))  # twice as high, half as wide
+    found = residual.fetched(flow, (16, 6))  # twice as high, half as wide
     y, x = np.mgrid[:16, :6]
     wanted = np.clip(y - 2, 0, 15) * 6 + np.clip(x + 1, 0, 5)
     np.testing.assert_array_equal(found, wanted)
-    back = residual._fetched(-flow, (16, 6))  # over the other borders
+    back = residual.fetched(-flow, (16, 6))  # over the other borders
     np.testing.assert_array_equal(back, np.clip(y + 2, 0, 15) * 6 + np.clip(x - 1, 0, 5))
-    assert residual._fetched(None, (3, 3)) is None
-    still = residual._fetched(np.zeros((16, 6, 2), np.float32), (16, 6))
+    assert residual.fetched(None, (3, 3)) is None
+    still = residual.fetched(np.zeros((16, 6, 2), np.float32), (16, 6))
     np.testing.assert_array_equal(still, y * 6 + x)
 
 

@@ -5,7 +5,8 @@ matched filter can: where the recorded picture holds a point far beyond its nois
 under the point's own profile says how much of its light went. What points of about the same
 significance lose on average, and by how much they differ, is learnt over the run; each gets back
 the posterior mean of its own loss, given what all others lost (empirical Bayes: Efron and Morris,
-JASA 1973). Points that lose nothing get nothing, and no other place is touched.
+JASA 1973). Points that lose nothing get nothing, and no other place is touched. Points that stay
+are found first, in the mean of other frames, where dimmer ones show.
 """
 
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.engine.contract.limits import LEAST, Real
+from f2rcli.engine.contract.losses import Floats, Losses, read, told
 
 WIDTHS = (0.7, 1.0, 1.4, 2.0)  # pixels, standard deviations of the profiles that are looked for
 # Times the width: what was lost is a sum of so wide profiles, since a point that was made wider
@@ -25,13 +27,15 @@ PROFILES = (1.0, 1.8, 3.5)
 AROUND = 2.5  # times the width: as wide is the light that a point stands on
 SIGNIFICANT = 3.5  # standard deviations: of 10^4 samples of noise two have so much
 CLASSES = (4.0, 5.0, 6.5, 8.5, 12.0, 18.0, 30.0)  # of significance, beyond the first
-SURE = 2.0  # standard errors from which a loss is believed
+# Of points that stay, in a single frame, though they are found in the mean of many.
+STAYING = (1.0, 1.8, 2.5, 3.2, *CLASSES)
+DEPTHS = (1.5, 3.0, 6.0, 12.0)  # other frames, which part classes too: more of them lose less
+DEEP = len(DEPTHS) + 1
+AGREE = 2.5  # standard deviations by which their light may differ from the other frames'
 APART = 9  # pixels, in which there is one point
 MOST_SHARE = 0.02  # of the samples: where more are points they are texture
 
 MANY = len(PROFILES)
-
-Floats = NDArray[np.float64]
 
 
 class Filter(NamedTuple):
@@ -44,6 +48,13 @@ class Filter(NamedTuple):
     overlap: Floats  # scalar products of all profiles
 
 
+class Others(NamedTuple):
+    """The mean (H, W) of other frames, where they show the same, and how many (H, W) are in it."""
+
+    mean: Real
+    frames: Real
+
+
 class Found(NamedTuple):
     """Points of a plane."""
 
@@ -53,46 +64,28 @@ class Found(NamedTuple):
     light: Floats  # of each in all, in units of the plane times pixels
     significance: Floats
 
-
-@dataclass
-class _Losses:
-    """Of the points of each class: how many, and sums of what they lost, of its products, and of
-    the covariance of its noise."""
-
-    count: Floats = field(default_factory=lambda: np.zeros(len(CLASSES) + 1))
-    total: Floats = field(default_factory=lambda: np.zeros((len(CLASSES) + 1, MANY)))
-    products: Floats = field(default_factory=lambda: np.zeros((len(CLASSES) + 1, MANY, MANY)))
-    noise: Floats = field(default_factory=lambda: np.zeros((len(CLASSES) + 1, MANY, MANY)))
-
-    def add(self, classes: NDArray[np.intp], lost: Floats, noise: Floats) -> None:
-        """Take in points: lost (N, MANY), noise (N, MANY, MANY)."""
-        np.add.at(self.count, classes, 1)
-        np.add.at(self.total, classes, lost)
-        np.add.at(self.products, classes, lost[:, :, None] * lost[:, None, :])
-        np.add.at(self.noise, classes, noise)
-
-    def prior(self) -> tuple[Floats, Floats]:
-        """Mean and covariance of losses (classes, MANY[, MANY]); none of classes that lose no light
-        in the middle of their points: what chance or texture made bright."""
-        count = np.maximum(self.count, 1)[:, None]
-        mean, noise = self.total / count, self.noise / count[..., None]
-        spread = self.products / count[..., None] - mean[:, :, None] * mean[:, None, :]
-        chance = np.sqrt(2 / count)[..., None]  # relative error of a variance
-        differ = _positive(spread - noise * (1 + chance))
-        error = (noise + differ)[:, 0, 0] / count[:, 0]
-        losing = mean[:, 0] > SURE * np.sqrt(error)
-        return mean * losing[:, None], differ * losing[:, None, None]
+    def only(self, some: NDArray[np.bool_]) -> "Found":
+        """Some of them."""
+        rows, columns, widths = self.rows[some], self.columns[some], self.widths[some]
+        return Found(rows, columns, widths, self.light[some], self.significance[some])
 
 
 @dataclass
 class Points:
     """What points of each class of significance lost so far, by plane of one stream of frames."""
 
-    _losses: dict[int, _Losses] = field(default_factory=dict)
+    _losses: dict[int, Losses] = field(default_factory=dict)
+    _staying: dict[int, Losses] = field(default_factory=dict)
     _seed: int = 0  # of the noise that parts the next plane
 
     def lost(
-        self, index: int, plane: Real, removed: Real, variance: Real, parted: Real | None = None
+        self,
+        index: int,
+        plane: Real,
+        removed: Real,
+        variance: Real,
+        parted: Real | None = None,
+        others: Others | None = None,
     ) -> Real | None:
         """What of a plane's `removed` (noisy - restored) is the light of points; None without any.
 
@@ -102,11 +95,30 @@ class Points:
         """
         if min(plane.shape) < _filter(len(WIDTHS) - 1).around.size:
             return None
-        losses = self._losses.setdefault(index, _Losses())
+        stay = None if others is None else self._of_staying(index, plane, removed, variance, others)
+        more = self._of_any(
+            index, plane, removed if stay is None else removed - stay, variance, parted
+        )
+        return stay if more is None else more if stay is None else stay + more
+
+    def _of_staying(
+        self, index: int, plane: Real, removed: Real, variance: Real, others: Others
+    ) -> Real | None:
+        points = _staying(plane, removed, variance, others)
+        if points is None:
+            return None
+        losses = self._staying.setdefault(index, Losses.none((len(STAYING) + 1) * DEEP, MANY))
+        losses.add(points.classes, points.lost, points.noise)
+        return points.back(*losses.prior(), plane.shape)
+
+    def _of_any(
+        self, index: int, plane: Real, removed: Real, variance: Real, parted: Real | None
+    ) -> Real | None:
+        losses = self._losses.setdefault(index, Losses.none(len(CLASSES) + 1, MANY))
         noise = np.random.default_rng(self._seed).standard_normal(plane.shape, np.float32)
         noise *= np.sqrt(variance if parted is None else parted)
         self._seed += 1
-        halves = [_Half.of(plane + part, removed - part, 2 * variance) for part in (noise, -noise)]
+        halves = [_halved(plane + part, removed - part, 2 * variance) for part in (noise, -noise)]
         for half in halves:
             if half is not None:
                 losses.add(half.classes, half.lost, half.noise)
@@ -116,29 +128,18 @@ class Points:
 
     def values(self) -> dict[str, Any]:
         """All of it as JSON values, for `of`."""
-        losses = {
-            index: {name: sums.tolist() for name, sums in vars(one).items()}
-            for index, one in self._losses.items()
-        }
-        return {"losses": losses, "seed": self._seed}
+        return {
+            "losses": told(self._losses), "staying": told(self._staying), "seed": self._seed
+        }  # fmt: skip
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> "Points":
         """What `values` gave."""
-        losses = {
-            int(index): _Losses(**{name: np.array(sums) for name, sums in one.items()})
-            for index, one in values["losses"].items()
-        }
-        return cls(losses, int(values["seed"]))
+        return cls(read(values["losses"]), read(values["staying"]), int(values["seed"]))
 
 
-class _Half(NamedTuple):
-    """Points that one half of the noise shows, and what the other half says of their losses.
-
-    The recorded plane plus noise like its own, and the plane less that noise, are independent: what
-    was found by one is measured by the other without favouring what chance made bright (data
-    fission: Leiner et al., JASA 2023).
-    """
+class _Measured(NamedTuple):
+    """Points, and what something independent of how they were found says of their losses."""
 
     found: Found
     classes: NDArray[np.intp]
@@ -146,10 +147,10 @@ class _Half(NamedTuple):
     noise: Floats  # (N, MANY, MANY): covariance of its noise
 
     @classmethod
-    def of(cls, plane: Real, removed: Real, variance: Real) -> "_Half | None":
-        found = _found(plane, variance)
-        if not 0 < found.rows.size <= MOST_SHARE * plane.size:
-            return None
+    def of(
+        cls, found: Found, classes: NDArray[np.intp], removed: Real, variance: Real
+    ) -> "_Measured":
+        """removed (H, W) with noise of this variance (H, W)."""
         count = found.rows.size
         lost, noise = np.zeros((count, MANY)), np.zeros((count, MANY, MANY))
         for index in np.unique(found.widths):
@@ -161,7 +162,7 @@ class _Half(NamedTuple):
             lost[here] = seen @ solve / light
             level = np.maximum(_blurred(variance, one.lines[0])[at], LEAST)
             noise[here] = level[:, None, None] * solve / light[..., None] ** 2
-        return cls(found, np.searchsorted(CLASSES, found.significance), lost, noise)
+        return cls(found, classes, lost, noise)
 
     def back(self, mean: Floats, differ: Floats, shape: tuple[int, ...]) -> Real:
         """What every point lost, as a picture (H, W): as measured, drawn to what its class lost."""
@@ -171,11 +172,41 @@ class _Half(NamedTuple):
         return _drawn(shape, self.found, lost * self.found.light[:, None])
 
 
-def _positive(matrices: Floats) -> Floats:
-    """Symmetric matrices (..., n, n) with what is negative in them cut off."""
-    values, vectors = np.linalg.eigh(matrices)
-    cut: Floats = (vectors * np.maximum(values, 0)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
-    return cut
+def _halved(plane: Real, removed: Real, variance: Real) -> _Measured | None:
+    """Points that one half of the noise shows, and what the other half says of their losses.
+
+    The recorded plane plus noise like its own, and the plane less that noise, are independent: what
+    was found by one is measured by the other without favouring what chance made bright (data
+    fission: Leiner et al., JASA 2023).
+    """
+    found = _found(plane, variance)
+    if not 0 < found.rows.size <= MOST_SHARE * plane.size:
+        return None
+    classes = np.searchsorted(CLASSES, found.significance)
+    return _Measured.of(found, classes, removed, variance)
+
+
+def _staying(plane: Real, removed: Real, variance: Real, others: Others) -> _Measured | None:
+    """Points that other frames show, and the frame's own light does not contradict."""
+    level = np.divide(variance, np.maximum(others.frames, LEAST), dtype=np.float32)
+    found = _found(others.mean, level)
+    frames = others.frames[found.rows, found.columns]
+    single = found.significance / np.sqrt(np.maximum(frames, LEAST))
+    error = found.light / np.maximum(single, LEAST)  # of the light in one frame
+    seen = np.zeros_like(found.light)
+    for index in np.unique(found.widths):
+        one, here = _filter(int(index)), found.widths == index
+        bright = _blurred(plane, one.lines[0]) - _blurred(plane, one.around)
+        seen[here] = bright[found.rows[here], found.columns[here]] / one.gain
+    apart = np.abs(seen - found.light) / (error * np.sqrt(1 + 1 / np.maximum(frames, LEAST)))
+    same = (frames > 0) & (apart < AGREE)
+    found, single, frames = found.only(same), single[same], frames[same]
+    if not 0 < found.rows.size <= MOST_SHARE * plane.size:
+        return None
+    classes = np.searchsorted(STAYING, single) + (len(STAYING) + 1) * np.searchsorted(
+        DEPTHS, frames
+    )
+    return _Measured.of(found, classes, removed, variance)
 
 
 def _found(plane: Real, variance: Real) -> Found:

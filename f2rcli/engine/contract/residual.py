@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from f2rcli import sensor, yuv
+from f2rcli import yuv
 from f2rcli.engine.contract.chroma import smoothed
 from f2rcli.engine.contract.limits import (
     LEAST,
@@ -42,7 +42,6 @@ class Slack:
     shift: float = 1.0  # factor of what clipping moved means by
 
 
-AROUND_POINTS = 15  # samples of a colour, whose mean a point stands on
 UNCLIPPED = 0.99  # of the variance: where clipping left more there was hardly any
 STRICT = Slack()
 # Of a few electrons a pixel: single samples and small windows hold far more than their share of
@@ -66,6 +65,7 @@ class Beside:
     points: Points | None = None  # what points of light lost; None: nobody counts it
     shrinkage: Shrinkage | None = None  # how much of what is removed is noise; None: all of it
     slack: Slack | None = None  # in place of the clip's
+    later: tuple[Frame, ...] = ()  # frames after the centre, the next first
 
 
 ALONE = Beside()
@@ -183,52 +183,6 @@ def _calmed(
     return [plane - one for plane, one in zip(centre, calm, strict=True)]
 
 
-def with_points(
-    changes: list[Real], frame: Frame, points: Points, noise: PlaneNoise, *, sparse: bool = False
-) -> list[Real]:
-    """The changes of a frame's planes with the light of points given back, and the same mean.
-
-    See `Points`; noise: the law of every plane; sparse: whether samples are of a few electrons.
-    """
-    planes = planes_of(frame)
-    variances = [
-        np.square(noise.level(index, plane + change))
-        for index, (change, plane) in enumerate(zip(changes, planes, strict=True))
-    ]
-    if frame.layout.family is Family.BAYER:  # a dim point shows on all colours together
-        apart = [plane - box(plane, AROUND_POINTS) for plane in planes]
-        removed = [-change for change in changes]
-        lost = points.lost(0, *(_woven(frame, part) for part in (apart, removed, variances)))
-        return (
-            changes if lost is None else _added(changes, list(sensor.pack(lost, _pattern(frame))))
-        )
-    own = [np.square(noise.level(index, plane)) for index, plane in enumerate(planes)]
-    parts = zip(planes, changes, variances, own if sparse else variances, strict=True)
-    return _added(
-        changes,
-        [points.lost(index, plane, -c, v, o) for index, (plane, c, v, o) in enumerate(parts)],
-    )
-
-
-def _added(changes: list[Real], light: Sequence[Real | None]) -> list[Real]:
-    """The changes with light added to each, and their means kept."""
-    return [
-        change if one is None else change + (one - np.float32(one.mean(dtype=np.float64)))
-        for change, one in zip(changes, light, strict=True)
-    ]
-
-
-def _woven(frame: Frame, planes: list[Real]) -> Real:
-    """The planes of a mosaic, one value a pixel of the sensor."""
-    return sensor.unpack(np.stack(planes), _pattern(frame), frame.planes[0].shape)
-
-
-def _pattern(frame: Frame) -> str:
-    if frame.layout.mosaic is None:
-        raise ValueError("not a Bayer layout")
-    return frame.layout.mosaic.pattern
-
-
 def watched(steady: Steady, frame: Frame, noise: PlaneNoise) -> None:
     """Let what stands still learn of the next frame."""
     planes = planes_of(frame)
@@ -255,12 +209,12 @@ def _quiet(centre: list[Real], beside: Beside) -> list[Real | None]:
     for index, plane in enumerate(centre):
         if plane.shape not in moves:
             flows = (None if isinstance(flow, Tensor) else flow for flow in beside.flows)
-            moves[plane.shape] = [_fetched(flow, plane.shape) for flow in flows]
+            moves[plane.shape] = [fetched(flow, plane.shape) for flow in flows]
         bounds.append(changing(plane, [p[index] for p in near], moves[plane.shape]))
     return bounds
 
 
-def _fetched(flow: Flow | None, shape: tuple[int, ...]) -> NDArray[np.int32] | None:
+def fetched(flow: Flow | None, shape: tuple[int, ...]) -> NDArray[np.int32] | None:
     """See `whole_landing`; None where no flow is known."""
     return None if flow is None else whole_landing(flow, shape)
 

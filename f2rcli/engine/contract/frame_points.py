@@ -1,0 +1,98 @@
+"""Light of points given back in whole frames: of every plane, and of mosaics pixel by pixel."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from f2rcli import sensor
+from f2rcli.engine.contract.limits import Real, box
+from f2rcli.engine.contract.points import Others, Points
+from f2rcli.engine.contract.residual import SPARSE, Beside, fetched
+from f2rcli.engine.contract.steady import Steady
+from f2rcli.engine.contract.still import resting
+from f2rcli.frames import Family, Frame
+from f2rcli.noise.planes import PlaneNoise, planes_of
+
+AROUND_POINTS = 15  # samples of a colour, whose mean a point stands on
+
+
+def with_points(
+    changes: list[Real], frame: Frame, points: Points, noise: PlaneNoise, beside: Beside
+) -> list[Real]:
+    """The changes of a frame's planes with the light of points given back, and the same mean.
+
+    See `Points`; noise: the law of every plane.
+    """
+    planes, sparse = planes_of(frame), beside.slack is SPARSE
+    variances = [
+        np.square(noise.level(index, plane + change))
+        for index, (change, plane) in enumerate(zip(changes, planes, strict=True))
+    ]
+    others = _others(planes, beside)
+    removed = [-change for change in changes]
+    if frame.layout.family is Family.BAYER:  # a dim point shows on all colours together
+        plane, taken, variance = (
+            _woven(frame, part) for part in (_above(planes), removed, variances)
+        )
+        lost = points.lost(0, plane, taken, variance, others=_woven_others(frame, others))
+        return (
+            changes if lost is None else _added(changes, list(sensor.pack(lost, _pattern(frame))))
+        )
+    own = [np.square(noise.level(index, plane)) for index, plane in enumerate(planes)]
+    parts = zip(planes, removed, variances, own if sparse else variances, others, strict=True)
+    return _added(changes, [points.lost(index, *part) for index, part in enumerate(parts)])
+
+
+def _above(planes: list[Real]) -> list[Real]:
+    return [plane - box(plane, AROUND_POINTS) for plane in planes]
+
+
+def _others(planes: list[Real], beside: Beside) -> list[Others | None]:
+    """What other frames show of each plane: the past where it stood still, the next frame where the
+    flow leads, and more of them if the picture rests."""
+    steady = beside.steady if isinstance(beside.steady, Steady) else None
+    flow = beside.flows[-1] if beside.flows and isinstance(beside.flows[-1], np.ndarray) else None
+    still = flow is not None and resting([flow]) == 1
+    later = [planes_of(frame) for frame in beside.later[: None if still else 1]]
+    found: list[Others | None] = []
+    if beside.slack is SPARSE:  # their noise is skewed
+        return [None] * len(planes)
+    for index, plane in enumerate(planes):
+        total, frames = np.zeros_like(plane), np.zeros_like(plane)
+        if steady is not None and index < len(steady.means):
+            frames = steady.counts[index] - 1
+            total = steady.means[index] * steady.counts[index] - plane
+        move = fetched(flow, plane.shape)
+        for number, one in enumerate(later):
+            total += one[index] if move is None or number else one[index].ravel().take(move)
+            frames = frames + 1
+        mean = np.divide(total, np.maximum(frames, 1), dtype=np.float32)
+        found.append(Others(mean, frames) if frames.any() else None)
+    return found
+
+
+def _woven_others(frame: Frame, others: list[Others | None]) -> Others | None:
+    known = [one for one in others if one is not None]
+    if len(known) < len(others):
+        return None
+    means, frames = ([getattr(one, name) for one in known] for name in Others._fields)
+    return Others(_woven(frame, _above(means)), _woven(frame, frames))
+
+
+def _added(changes: list[Real], light: Sequence[Real | None]) -> list[Real]:
+    """The changes with light added to each, and their means kept."""
+    return [
+        change if one is None else change + (one - np.float32(one.mean(dtype=np.float64)))
+        for change, one in zip(changes, light, strict=True)
+    ]
+
+
+def _woven(frame: Frame, planes: list[Real]) -> Real:
+    """The planes of a mosaic, one value a pixel of the sensor."""
+    return sensor.unpack(np.stack(planes), _pattern(frame), frame.planes[0].shape)
+
+
+def _pattern(frame: Frame) -> str:
+    if frame.layout.mosaic is None:
+        raise ValueError("not a Bayer layout")
+    return frame.layout.mosaic.pattern
