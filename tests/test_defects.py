@@ -8,7 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from f2rcli.frames import Family, Frame, Mosaic, Plane, PlaneLayout
-from f2rcli.samples.defects import SetAside, no_light, put_back, set_aside, without_defects
+from f2rcli.samples.defects import SetAside, put_back, set_aside, without_defects
+from f2rcli.samples.fills import no_light
 from f2rcli.sensor import bayer_layout
 
 HEIGHT, WIDTH = 96, 128

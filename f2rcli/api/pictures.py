@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
 from f2rcli.io.tiff.axes import check_samples
-from f2rcli.samples import defects
+from f2rcli.samples.fills import filled
 
 Mask = NDArray[np.bool_]
 
@@ -57,8 +57,8 @@ def unmasked(picture: Plane, mask: Mask | None) -> Plane:
     if mask is None:
         return picture
     if picture.ndim == 2:
-        return defects.filled(picture, mask)
-    parts = (defects.filled(picture[..., i], mask[..., i]) for i in range(picture.shape[2]))
+        return filled(picture, mask)
+    parts = (filled(picture[..., i], mask[..., i]) for i in range(picture.shape[2]))
     return np.stack(list(parts), axis=-1)
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.frames import Family, Plane, PlaneLayout
-from f2rcli.samples import defects
+from f2rcli.samples.fills import filled, no_light
+from f2rcli.samples.impulses import NOWHERE, without_impulses
 
 SAMPLED_FRAMES = 9  # of a lane, evenly spread
 # Networks are shown samples so that 0.1 % and 99.9 % of them lie at 0.25 and 0.75. Below 0 they
@@ -24,7 +25,6 @@ MOST = 1 << 18  # samples per frame that levels are read from
 
 Values = NDArray[np.floating[Any]]
 Pixels = tuple[NDArray[np.intp], NDArray[np.intp]]  # rows and columns
-NOWHERE = defects.NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,9 @@ def measure_lane(frames: list[Plane]) -> LaneStatistics:
     values: list[NDArray[np.float64]] = []
     whole: list[Plane] = []  # without fill values
     for plane in (plane for frame in frames for plane in np.moveaxis(np.atleast_3d(frame), -1, 0)):
-        bad = defects.no_light(plane, fills=True)
-        whole.append(defects.filled(plane, bad))
-        values.append(_thinned(defects.without_impulses(whole[-1])[0][~bad]))
+        bad = no_light(plane, fills=True)
+        whole.append(filled(plane, bad))
+        values.append(_thinned(without_impulses(whole[-1])[0][~bad]))
     gray = frames[0].ndim == 2
     stuck, bright, dark = _stuck(whole) if gray else ((NOWHERE, NOWHERE), 0, 0)
     display = not gray and frames[0].dtype == np.uint8
@@ -180,7 +180,7 @@ def without_stuck(plane: Plane, stuck: Pixels) -> Plane:
     """The plane (H, W) with the median of its neighbours in place of stuck samples, and its own
     samples in place of floats that are not finite. The plane itself if there are none."""
     if plane.dtype.kind == "f":
-        plane = defects.filled(plane, ~np.isfinite(plane))
+        plane = filled(plane, ~np.isfinite(plane))
     rows, columns = stuck
     if not rows.size:
         return plane

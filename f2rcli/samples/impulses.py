@@ -1,0 +1,167 @@
+"""Hot and dead samples: single ones, or pairs, that stand out of all around them."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.frames import Plane
+
+FAR = 8.0  # standard deviations of the plane's noise that an impulse lies beyond its neighbours
+RANGES = 2.5  # of its neighbours that it lies beyond them too; 1.5 takes the sharpest stars along
+TWIN = 1  # of the neighbours may be an impulse as well; more of them are an edge, a line, a star
+MOST_IMPULSES = 0.003  # of a plane's samples: where more stand out they are its noise
+LIKE, MOST_ALIKE = 0.5, 0.01  # so far from their surroundings, of a plane's samples: noise as well
+MOST_LOOKED_AT = 0.05  # of a plane's samples, for the time it takes
+CROSS = ((-1, 0), (1, 0), (0, -1), (0, 1))
+MOST_SHARED = 0.05  # of a hot sample that its neighbours in a mosaic, of other colours, see of it
+STEPS = [(dy, dx) for dy in range(-2, 3) for dx in range(-2, 3) if dy or dx]
+LEAST_CODES = 8.0  # of integers: fewer may be a few photons in the dark
+SAMPLED = 1 << 15  # samples that thresholds are read from
+
+Mask = NDArray[np.bool_]  # (H, W)
+Places = NDArray[np.intp]  # flat, in a whole plane
+NOWHERE: Places = np.zeros(0, np.intp)
+
+
+class Impulses(NamedTuple):
+    """Hot and dead samples of a plane."""
+
+    places: Places
+    samples: Plane  # as many
+
+    def within(self, row: int, column: int, width: int) -> "Impulses":
+        """Those in plane[row::2, column::2] of a plane of this width, placed there."""
+        rows, columns = np.divmod(self.places, width)
+        here = (rows % 2 == row) & (columns % 2 == column)
+        places = rows[here] // 2 * ((width - column + 1) // 2) + columns[here] // 2
+        return Impulses(places, self.samples[here])
+
+
+NONE = Impulses(NOWHERE, np.zeros(0))
+
+
+def without_impulses(
+    plane: Plane, least: float = 0.0, known: Impulses = NONE
+) -> tuple[Plane, Mask]:
+    """A finite plane (H, W) with medians in place of single samples, or pairs of them, that stand
+    out of the 24 around each, and where these are; the plane itself where there are none, or so
+    many that they are no defects.
+
+    least: how far from those around it an impulse lies at the least, in codes; known: impulses of
+    the frame before.
+    """
+    where = np.zeros(plane.shape, bool)
+    if min(plane.shape) < 5:
+        return plane, where
+    places, medians = _impulses(plane, least, known)
+    if not places.size:
+        return plane, where
+    whole = plane.copy()
+    whole.flat[places], where.flat[places] = medians, True
+    return whole, where
+
+
+def _impulses(plane: Plane, least: float, known: Impulses) -> tuple[Places, Plane]:
+    """Places of impulses, and the medians of what is around them."""
+    apart = _apart(plane)
+    some = apart.ravel()[:: max(1, apart.size // SAMPLED)]
+    if plane.dtype.kind != "f":
+        least = max(least, LEAST_CODES)
+    middle, high = (float(one) for one in np.percentile(some, (50, 99)))
+    far = max(FAR * 1.4826 * middle, least)
+    looked_at = apart >= max(far, high)
+    looked_at.flat[known.places] = True
+    places = np.flatnonzero(looked_at)
+    none = NOWHERE, plane[:0, 0]
+    if not 0 < places.size <= MOST_LOOKED_AT * plane.size:
+        return none
+    centre, around = plane.flat[places].astype(np.float64), _around(plane, places)
+    beyond, ranges = _beyond(centre, around)
+    found = (beyond > far) & (beyond > RANGES * ranges)
+    if _too_many(apart, apart.flat[places[found]]):
+        return none
+    found |= (beyond > 0) & (np.abs(centre - _samples_before(known, places)) < far / 2)
+    return places[found], around[found, len(STEPS) // 2].astype(plane.dtype)
+
+
+def _too_many(apart: Plane, found: Plane) -> bool:
+    """Whether impulses, as far from their surroundings as `found` of all `apart`, are noise."""
+    if found.size > max(2.0, MOST_IMPULSES * apart.size):
+        return True
+    if not found.size:
+        return False
+    like = np.count_nonzero(apart >= LIKE * float(np.median(found)))
+    return bool(like > max(2.0 * found.size, MOST_ALIKE * apart.size))
+
+
+def _apart(plane: Plane) -> Plane:
+    """How far every sample lies from the median of the 5x5 around it."""
+    import cv2  # not before it is needed: io knows this module
+
+    values = plane if plane.dtype in (np.uint8, np.uint16) else plane.astype(np.float32)
+    apart: Plane = cv2.absdiff(values, cv2.medianBlur(values, 5))
+    return apart
+
+
+def _samples_before(known: Impulses, places: Places) -> NDArray[np.float64]:
+    """The impulses of the frame before at these places (sorted); infinity where there were none."""
+    samples = np.full(places.size, np.inf)
+    samples[np.searchsorted(places, known.places)] = known.samples
+    return samples
+
+
+def _beyond(
+    centre: NDArray[np.float64], around: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How far samples (N,) lie above or below all but TWIN of those around them (N, 24), and the
+    range of all but these."""
+    above, below = centre - around[:, -1 - TWIN], around[:, TWIN] - centre
+    upper, lower = around[:, -1] - around[:, TWIN], around[:, -1 - TWIN] - around[:, 0]
+    return np.maximum(above, below), np.where(above > below, lower, upper)
+
+
+def _around(plane: Plane, places: Places) -> NDArray[np.float64]:
+    """The 24 samples around each place, sorted; mirrored at the border."""
+    height, width = plane.shape
+    steps = np.array(STEPS)
+    rows = np.abs(places[:, None] // width + steps[:, 0])
+    columns = np.abs(places[:, None] % width + steps[:, 1])
+    rows = np.minimum(rows, 2 * (height - 1) - rows)
+    columns = np.minimum(columns, 2 * (width - 1) - columns)
+    return np.sort(plane[rows, columns].astype(np.float64), axis=1)
+
+
+def lone(plane: Plane, whole: Plane, hot: Mask, known: Places) -> Places:
+    """Places of hot samples of a mosaic whose four neighbours, all of other colours, see nothing of
+    them: defects of the sensor, since a lens spreads what is light over more than one pixel.
+
+    whole: the plane with what surrounds each hot sample in its place. known: places that were such
+    defects in the frame before, of which noise may hide more.
+    """
+    places = np.flatnonzero(hot)
+    rows, columns = np.divmod(places, plane.shape[1])
+    beyond = plane.flat[places].astype(np.float64) - whole.flat[places]
+    most = np.where(np.isin(places, known), 3 * MOST_SHARED, MOST_SHARED)
+    shared = np.mean([_excess(plane, rows + y, columns + x) for y, x in CROSS], axis=0)
+    alone: Places = places[shared * np.sign(beyond) < most * np.abs(beyond)]
+    return alone
+
+
+def _excess(plane: Plane, rows: Places, columns: Places) -> NDArray[np.float64]:
+    """How far samples lie above the median of the eight nearest of their colour; mirrored at the
+    border."""
+    near = [
+        plane[_mirrored(rows + y, plane.shape[0]), _mirrored(columns + x, plane.shape[1])]
+        for y in (0, -2, 2) for x in (0, -2, 2)
+    ]  # fmt: skip
+    own, *around = np.array(near, np.float64)
+    excess: NDArray[np.float64] = own - np.median(around, axis=0)
+    return excess
+
+
+def _mirrored(places: Places, length: int) -> Places:
+    """Places beyond the ends of an axis, seen in a mirror that keeps colours."""
+    folded = np.abs(places)
+    mirrored: Places = np.minimum(folded, 2 * (length - 1) - folded)
+    return mirrored
