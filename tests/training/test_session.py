@@ -18,6 +18,7 @@ from f2rcli.header import Estimate
 from f2rcli.methods.base import Method
 from f2rcli.noise.report import NoiseReport
 from f2rcli.training.footage import noise_check
+from f2rcli.training.footage import split as parting
 from f2rcli.training.footage.footage import Footage
 from f2rcli.training.footage.split import draw_segments, held_out_segments, split
 from f2rcli.training.loop.events import Event
@@ -26,7 +27,7 @@ from f2rcli.training.run.config import StageOverrides, TrainConfig
 from f2rcli.training.run.session import EARLIER, NOTHING_YET, TrainResult, train
 
 
-def write_clip(path: Path, frames: int = 10, sigma: float = 25, size: int = 64) -> Path:
+def write_clip(path: Path, frames: int = 8, sigma: float = 25, size: int = 48) -> Path:
     """A smooth picture that pans by a pixel per frame, with noise, lossless."""
     rng = np.random.default_rng(0)
     rows, columns = np.indices((size, 2 * size)) / 9.0
@@ -57,8 +58,9 @@ def run(asked: TrainConfig) -> TrainResult:
 
 @pytest.fixture(autouse=True)
 def _few_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four steps need no more; preparing pairs is what takes the time here."""
-    monkeypatch.setattr(recipe, "LEAST_PIXELS", 10_000)
+    """A few steps need no more; preparing pairs is what takes the time here."""
+    monkeypatch.setattr(parting, "LONGEST", 3)
+    monkeypatch.setattr(recipe, "LEAST_PIXELS", 1)
     monkeypatch.setattr(recipe, "HELD_OUT_CENTRES", 2)
     monkeypatch.setattr(recipe, "CLOCKED_STEPS", 30)
     monkeypatch.setattr(noise_check, "measure_pictures", measured_once)
@@ -78,7 +80,7 @@ def measured_once(
 REPORTS: dict[object, NoiseReport | None] = {}
 
 
-def short(*names: str, steps: int = 4, batch: int = 2) -> dict[str, StageOverrides]:
+def short(*names: str, steps: int = 2, batch: int = 2) -> dict[str, StageOverrides]:
     return {name: StageOverrides(steps=steps, batch=batch, crop=32) for name in names}
 
 
@@ -156,7 +158,7 @@ def test_weights_that_the_test_frames_do_not_like_are_not_handed_over(tmp_path: 
 def test_no_method_hands_over_weights_that_the_test_frames_do_not_like(
     tmp_path: Path, method: str, stages: dict[str, StageOverrides]
 ) -> None:
-    clip = write_clip(tmp_path / "a.mkv", frames=16)
+    clip = write_clip(tmp_path / "a.mkv", frames=16, size=64)
     result = run(config(clip, method=method, init="rgb", stages=stages, validate_every=1))
     made, bundled = (
         weights.load(str(name)) for name in (result.weights, weights.choose(method, Space.RGB))
@@ -169,7 +171,8 @@ def test_no_method_hands_over_weights_that_the_test_frames_do_not_like(
 def test_a_run_that_ends_early_gives_out_the_best_estimate_there_is(tmp_path: Path) -> None:
     """Only the single-frame network was trained: stages 1 and 2 would give the noise back."""
     stages = short("anchor", "pseudo", "recorruption", steps=0) | short("coarse", steps=30)
-    result = run(config(write_clip(tmp_path / "a.mkv"), size="8,16", stages=stages))
+    clip = write_clip(tmp_path / "a.mkv", frames=10, size=64)
+    result = run(config(clip, size="8,16", stages=stages))
     header = weights.load(str(result.weights)).header
     assert header.estimate is Estimate.COARSE
     assert result.notes == [EARLIER[header.estimate]]
@@ -187,7 +190,7 @@ def test_the_published_recipe_runs_by_name(tmp_path: Path) -> None:
 
 
 def test_clean_clips_with_synthetic_noise(tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "a.mkv", sigma=0, frames=20)
+    clip = write_clip(tmp_path / "a.mkv", sigma=0, frames=14)
     asked = config(
         clip, recipe="supervised", inputs_are_clean=True, noise="gaussian:10-30", size="8,16",
         stages=short("coarse", "fusion"),
@@ -196,7 +199,7 @@ def test_clean_clips_with_synthetic_noise(tmp_path: Path) -> None:
 
 
 def test_clean_clips_made_into_footage_of_every_kind(tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "a.mkv", sigma=0, frames=24)
+    clip = write_clip(tmp_path / "a.mkv", sigma=0, frames=16)
     asked = config(
         clip, recipe="supervised", inputs_are_clean=True, noise="footage", size="8,16",
         stages=short("coarse", "fusion"), jobs=2,
@@ -214,7 +217,7 @@ def test_clean_clips_made_into_footage_of_every_kind(tmp_path: Path) -> None:
 
 
 def test_mosaics_from_clean_colour_clips(tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "a.mkv", sigma=0, frames=12, size=96)
+    clip = write_clip(tmp_path / "a.mkv", sigma=0, frames=8, size=96)
     asked = config(
         clip, recipe="supervised", inputs_are_clean=True, noise="sensor", size="8,16",
         stages=short("coarse", "fusion"),
@@ -239,7 +242,7 @@ def test_a_stage_that_follows_the_clock_ends_by_it(tmp_path: Path) -> None:
 
 
 def test_gray_weights_from_colour_clips(tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "a.mkv", sigma=0, frames=20)
+    clip = write_clip(tmp_path / "a.mkv", sigma=0, frames=14)
     asked = config(
         clip, recipe="supervised", inputs_are_clean=True, noise="gaussian:10-30", size="8,16",
         space="gray", stages=short("coarse", "fusion"),

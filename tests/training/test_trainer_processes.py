@@ -3,10 +3,14 @@
 import csv
 import itertools
 import json
+import os
 import random
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,8 +29,8 @@ from f2rcli.training.loop.trainer import Trainer
 
 TOY = Path(__file__).with_name("toy.py")
 SETTINGS: dict[str, Any] = {
-    "steps": 120, "lr": 3e-3, "warmup": 5, "precision": "fp32", "ema": 0.9, "seed": 3,
-    "log_every": 1, "validate_every": 30, "save_every": 0.02, "threads": 1,
+    "steps": 60, "lr": 3e-3, "warmup": 5, "precision": "fp32", "ema": 0.9, "seed": 3,
+    "log_every": 1, "validate_every": 15, "save_every": 0.02, "threads": 1,
 }  # fmt: skip
 
 
@@ -96,7 +100,7 @@ def test_a_run_killed_anywhere_ends_with_the_bytes_of_an_uninterrupted_one(
     trainer = Trainer(toy.Toy(**poison), whole, settings)
     trainer.run(lambda event: None)
     assert trainer.state.guard.setbacks > 1  # what is hardest to get right is part of the test
-    steps = random.Random().randrange(1, 90)
+    steps = random.Random().randrange(1, 45)
     print("killed after", steps, "lines")
     end(steps, killed, fields, poison, toy)
     (killed / f".toy.last.safetensors.{2**22 + 1}.part").touch()  # as if amid a checkpoint
@@ -125,13 +129,20 @@ def test_a_run_killed_before_its_first_checkpoint_writes_its_first_row_once(
 
 @pytest.mark.slow
 def test_two_processes_have_the_gradient_of_one_with_the_same_batch(
-    toy: ModuleType, tmp_path: Path, one_thread: None
+    toy: ModuleType, tmp_path: Path, one_thread: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = SETTINGS | {"steps": 6, "validate_every": 3}
     batch = 5  # shares of three and two samples
     pair = tmp_path / "pair"
     pair.mkdir()
-    torchrun([str(pair), json.dumps(settings), json.dumps({"batch": batch}), "float64"])
+    with second_process([str(pair), json.dumps(settings), json.dumps({"batch": batch}), "float64"]):
+        for name, value in meeting(0).items():
+            monkeypatch.setenv(name, value)
+        for name in ("REFRESH", "CALM"):  # main changes them
+            monkeypatch.setattr(divergence, name, 1)
+        toy.main(pair, settings, {"batch": batch}, torch.float64, lambda event: None)
+        for name in meeting(0):
+            monkeypatch.delenv(name)
     stage = toy.Toy(toy.tiny_network().to(torch.float64), batch=batch)
     trainer = Trainer(stage, tmp_path / "single", TrainSettings(**settings))
     expected = toy.first_gradient(trainer)
@@ -146,11 +157,30 @@ def test_two_processes_have_the_gradient_of_one_with_the_same_batch(
     assert len(rows(pair)) == 7
 
 
-def torchrun(arguments: list[str]) -> None:
-    """Run the toy in two processes until both are done."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
-    command += [str(TOY), *arguments]
-    subprocess.run(command, check=True, timeout=240, stdout=subprocess.DEVNULL)
+@cache
+def free_port() -> str:
+    with socket.socket() as asked:
+        asked.bind(("127.0.0.1", 0))
+        return str(asked.getsockname()[1])
+
+
+def meeting(rank: int) -> dict[str, str]:
+    """What torchrun tells one of two processes; torchrun itself would be a third."""
+    ranks = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+    return ranks | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+
+
+@contextmanager
+def second_process(arguments: list[str]) -> Iterator[None]:
+    """The toy in another process, which meets this one."""
+    command = [sys.executable, str(TOY), *arguments]
+    with subprocess.Popen(command, env=os.environ | meeting(1)) as process:
+        try:
+            yield
+        except BaseException:
+            process.kill()
+            raise
+    assert process.returncode == 0
 
 
 def test_shares_cover_a_batch_once_and_nobody_is_left_without() -> None:
