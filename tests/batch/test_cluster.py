@@ -52,13 +52,19 @@ def until(found) -> None:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where runs wait: see fake_engine."""
+    return tmp_path_factory.mktemp("gate") / "open"
+
+
+@pytest.fixture(scope="module")
+def cluster(gate: Path) -> Iterator[Any]:
     """A scheduler and two workers on the loopback, processes of their own that are replaced when
     they die."""
     import dask
 
     patch = pytest.MonkeyPatch()
-    patch.setenv("F2R_FAKE_DELAY", "0.1")
+    patch.setenv("F2R_FAKE_GATE", str(gate))
     patch.setenv("PYTHONPATH", str(FAKE.parents[2]))
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": DEATHS}),
@@ -82,9 +88,15 @@ def lonely() -> Iterator[Any]:
 
 @pytest.mark.slow
 def test_a_worker_killed_in_mid_job_loses_nothing_and_repeats_nothing(
-    tmp_path: Path, cluster: Any
+    tmp_path: Path, cluster: Any, gate: Path
 ) -> None:
     out, outcomes = tmp_path / "out", list[Outcome]()
+    gate.unlink(missing_ok=True)
+    before = len(list(gate.parent.iterdir()))
+
+    def runs() -> int:
+        return len(list(gate.parent.iterdir())) - before
+
     with distributed.Client(cluster) as client:
         client.wait_for_workers(2)
         run = threading.Thread(
@@ -93,8 +105,11 @@ def test_a_worker_killed_in_mid_job_loses_nothing_and_repeats_nothing(
             )
         )
         run.start()
-        until(lambda: len(list(out.glob(".*.part.mkv"))) == 2)
+        until(lambda: runs() == 2)
+        assert len(list(out.glob(".*.part.mkv"))) == 2
         os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+        until(lambda: runs() == 3)  # the other worker is at the gate: its successor began this one
+        gate.touch()
         run.join(timeout=240)
         assert not run.is_alive()
     assert sorted(outcome.place for outcome in outcomes) == [f"{n}.mkv" for n in range(3)]
@@ -104,10 +119,14 @@ def test_a_worker_killed_in_mid_job_loses_nothing_and_repeats_nothing(
     ]  # fmt: skip
     records = [json.loads(path.read_text()) for path in (out / ".f2r").iterdir()]
     assert [record["finished"] for record in records] == [True] * 3
+    assert len({outcome.where for outcome in outcomes}) >= 2
 
 
 @pytest.mark.slow
-def test_a_clip_that_kills_its_workers_fails_alone(tmp_path: Path, cluster: Any) -> None:
+def test_a_clip_that_kills_its_workers_fails_alone(
+    tmp_path: Path, cluster: Any, gate: Path
+) -> None:
+    gate.touch()
     poison, *others = tasks_of(tmp_path, 3)
     kill = "import os, signal; os.kill(os.getppid(), signal.SIGKILL)"
     poison = replace(poison, command=(sys.executable, "-c", kill))

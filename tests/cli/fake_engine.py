@@ -1,7 +1,8 @@
 """`f2r` with an engine that halves every sample and loads in no time; run as a script or imported.
 
 The command line does not care what the engine does to pictures; torch takes seconds to load and
-weights minutes to make. F2R_FAKE_DELAY: seconds per frame. Real runs are in test_end_to_end.py.
+weights minutes to make. F2R_FAKE_DELAY: seconds per frame. F2R_FAKE_GATE: a run leaves a file
+GATE.PID and waits until GATE is there. Real runs are in test_end_to_end.py.
 """
 
 import os
@@ -61,6 +62,7 @@ def denoise_stream(
     if "crash" in info.name:
         os.kill(os.getpid(), signal.SIGSEGV)
     held: list[Any] = []
+    _wait_at(os.environ.get("F2R_FAKE_GATE", ""))
     for frame in frames:
         if frame.context:
             continue
@@ -75,6 +77,14 @@ def denoise_stream(
                 mark = ""
     for frame in held:
         yield _restored(frame, engine)
+
+
+def _wait_at(gate: str) -> None:
+    """Tell that this process is at the gate, and wait until it opens."""
+    if gate:
+        Path(f"{gate}.{os.getpid()}").touch()
+    while gate and not Path(gate).exists():
+        time.sleep(0.02)
 
 
 def _restored(frame: Any, engine: Engine) -> Any:
