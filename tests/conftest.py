@@ -1,6 +1,7 @@
 """What every test needs before torch is imported."""
 
 import contextlib
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -22,6 +23,11 @@ hypothesis.settings.register_profile("f2r", deadline=None)  # machines may be bu
 hypothesis.settings.load_profile("f2r")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell leaves it in the background
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: no later collection of garbage needs to look at it."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

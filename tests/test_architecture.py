@@ -52,6 +52,21 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@cache
+def nodes() -> list[tuple[str, Path, list[ast.AST]]]:
+    """The same, with every node of the tree."""
+    return [(room, path, list(ast.walk(tree))) for room, path, tree in modules()]
+
+
+@cache
+def imports() -> list[tuple[str, Path, list[str]]]:
+    """Room and path of every module, and all that it may import anywhere."""
+    return [
+        (room, path, [name for node in every for name in imported(node)])
+        for room, path, every in nodes()
+    ]
+
+
 def imported(node: ast.AST) -> list[str]:
     """Full names an import statement may name: `from x import y` gives x and x.y."""
     if isinstance(node, ast.ImportFrom):
@@ -78,10 +93,9 @@ def when_imported(tree: ast.Module) -> Iterator[ast.AST]:
 def test_imports_point_one_way() -> None:
     upward = [
         f"{path.relative_to(PACKAGE)} -> {name}"
-        for room, path, tree in modules()
+        for room, path, names in imports()
         if room in LEVEL
-        for node in ast.walk(tree)
-        for name in imported(node)
+        for name in names
         if name.startswith("f2rcli.") and LEVEL.get(name.split(".")[1], -1) > LEVEL[room]
     ]
     assert not upward
@@ -95,10 +109,9 @@ def test_every_module_lives_in_a_known_room() -> None:
 def test_io_knows_nothing_of_its_siblings() -> None:
     strangers = [
         f"{path.relative_to(PACKAGE)} -> {name}"
-        for room, path, tree in modules()
+        for room, path, names in imports()
         if room == "io"
-        for node in ast.walk(tree)
-        for name in imported(node)
+        for name in names
         if name.startswith(("f2rcli.models", "f2rcli.noise", "f2rcli.weights"))
     ]
     assert not strangers
@@ -128,10 +141,9 @@ def test_formats_lean_on_the_contract_and_not_on_each_other() -> None:
     folders = {path.name for path in (PACKAGE / "io").iterdir() if path.is_dir()}
     strangers = [
         f"{path.relative_to(PACKAGE)} -> {name}"
-        for room, path, tree in modules()
+        for room, path, names in imports()
         if room == "io" and path.parent.name in folders
-        for node in ast.walk(tree)
-        for name in imported(node)
+        for name in names
         if name.startswith("f2rcli.io.")
         and name.split(".")[2]
         in folders - {path.parent.name} - allowed.get(path.parent.name, set())
@@ -154,9 +166,8 @@ def test_light_rooms_name_torch_nowhere_at_import() -> None:
 def test_nothing_fetches_from_a_network() -> None:
     fetchers = [
         f"{path.relative_to(PACKAGE)} -> {name}"
-        for _, path, tree in modules()
-        for node in ast.walk(tree)
-        for name in imported(node)
+        for _, path, names in imports()
+        for name in names
         if name.split(".")[0] in FETCHERS or name.startswith("torch.hub")
     ]
     assert sorted(fetchers) == [f"{path} -> socket" for path in PAIRED]
@@ -165,9 +176,9 @@ def test_nothing_fetches_from_a_network() -> None:
 def test_sockets_join_processes_of_one_batch_and_connect_to_nothing() -> None:
     used = {
         node.attr
-        for _, path, tree in modules()
+        for _, path, every in nodes()
         if str(path.relative_to(PACKAGE)) in PAIRED
-        for node in ast.walk(tree)
+        for node in every
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
         and node.value.id == "socket"
@@ -180,15 +191,14 @@ def test_sockets_join_processes_of_one_batch_and_connect_to_nothing() -> None:
 def test_no_file_is_loaded_in_a_way_that_runs_code() -> None:
     loaders = [
         f"{path.relative_to(PACKAGE)} -> {name}"
-        for _, path, tree in modules()
-        for node in ast.walk(tree)
-        for name in imported(node)
+        for _, path, names in imports()
+        for name in names
         if name.split(".")[0] in CODE_LOADERS
     ]
     loaders += [
         f"{path.relative_to(PACKAGE)}:{node.lineno} {ast.unparse(node)}"
-        for _, path, tree in modules()
-        for node in ast.walk(tree)
+        for _, path, every in nodes()
+        for node in every
         if isinstance(node, ast.Call) and runs_code(node)
     ]
     assert not loaders
@@ -208,9 +218,9 @@ def runs_code(call: ast.Call) -> bool:
 
 
 def test_no_blanket_handlers_star_imports_or_lumber_rooms() -> None:
-    for _, path, tree in modules():
+    for _, path, every in nodes():
         assert path.stem not in {"utils", "helpers", "common", "core", "misc"}, path
-        for node in ast.walk(tree):
+        for node in every:
             if isinstance(node, ast.ExceptHandler):
                 caught = ast.unparse(node.type) if node.type else "everything"
                 cleans_up = ast.unparse(node.body[-1]) == "raise"
@@ -268,8 +278,7 @@ def test_a_sister_method_can_be_removed(method: str) -> None:
     def is_own(name: str) -> bool:
         return any(name == module or name.startswith(f"{module}.") for module in own)
 
-    for _, path, tree in modules():
+    for _, path, names in imports():
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
         if not is_own(".".join(parts)):
-            names = {name for node in ast.walk(tree) for name in imported(node)}
             assert not [name for name in names if is_own(name)], path

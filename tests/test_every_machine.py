@@ -15,9 +15,10 @@ import pytest
 
 import f2rcli
 from f2rcli.cli.app import run
+from f2rcli.cli.commands import batch
 from f2rcli.errors import EXIT_FAILURE, EXIT_OK
 from f2rcli.system import machine
-from tests.cli.conftest import write_clip
+from tests.cli.conftest import FAKE, write_clip
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "noisy_path.mp4"
 LINUX_MODULES = ("fcntl", "resource", "pwd", "grp", "termios")
@@ -114,6 +115,7 @@ def test_so_are_folders_and_training_and_evaluation(
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(batch, "COMMAND", (sys.executable, str(FAKE), "--child"))
     (tmp_path / "clips").mkdir()
     write_clip(tmp_path / "clips" / "a.mp4", 8)
     code = run(words)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import f2rcli
 from f2rcli.errors import F2RError, InputError, UsageError
 
-FRAMES, HEIGHT, WIDTH = 11, 48, 64
+FRAMES, HEIGHT, WIDTH = 11, 32, 48
 SIGMA = 20.0
 
 

@@ -135,7 +135,7 @@ def test_ctrl_c_in_mid_run_leaves_nothing(noisy, tmp_path) -> None:
             target.mux(stream.encode(frame))
         target.mux(stream.encode(None))
     process = subprocess.Popen(
-        [sys.executable, "-m", "f2rcli", "denoise", str(long), "--threads", "1"],
+        [sys.executable, "-m", "f2rcli", "denoise", str(long), "--threads", "1", "--sigma", "12"],
         stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )

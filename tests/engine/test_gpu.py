@@ -159,7 +159,7 @@ def test_a_device_works_in_one_thread() -> None:
 
 
 def test_whole_clips_come_out_as_good_as_with_opencv() -> None:
-    frames, clean = noisy_clip(8), clean_clip(8)
+    frames, clean = noisy_clip(5), clean_clip(5)
     reached = []
     for there in (False, True):
         engine = engine_for(frames, precision="fp32", sigma=25.0)

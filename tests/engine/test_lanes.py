@@ -11,7 +11,7 @@ from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
 from tests.engine.conftest import clean_clip, info_of
 
 
-def lane(number: int, *, gain: float, offset: float, count: int = 5) -> list[Frame]:
+def lane(number: int, *, gain: float, offset: float, count: int = 4) -> list[Frame]:
     """A gray stack of photon noise in codes of its own."""
     light = clean_clip(count, seed=number, height=48, width=56)[:, 0] * 60
     counts = np.random.default_rng(number).poisson(light)

@@ -224,7 +224,7 @@ def test_impossible_settings_are_one_clear_error(settings: dict[str, object], er
 def test_a_prediction_is_positive_and_grows_with_the_picture() -> None:
     frames = noisy_clip(1)
     engine = engine_for(frames)
-    small, large = (engine.predict(replace(info_of(frames), width=w, height=w)) for w in (64, 640))
+    small, large = (engine.predict(replace(info_of(frames), width=w, height=w)) for w in (64, 256))
     assert 0 < small.seconds_per_frame < large.seconds_per_frame
     assert small.peak_bytes < large.peak_bytes
 
