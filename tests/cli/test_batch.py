@@ -6,13 +6,14 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from f2rcli.batch import cluster
+from f2rcli.batch import child, cluster
+from f2rcli.batch.warm import Nursery
 from f2rcli.cli.commands import batch
 from f2rcli.errors import (
     EXIT_BATCH,
@@ -27,9 +28,27 @@ from f2rcli.io import open_reader
 FAKE = Path(__file__).parent / "fake_engine.py"
 
 
+CHILD = (sys.executable, str(FAKE), "--child")
+
+
+class Kept(Nursery):
+    """The process that the children of one command after another are forked from."""
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def kept() -> Iterator[Kept]:
+    one = Kept(CHILD)
+    yield one
+    Nursery.close(one)
+
+
 @pytest.fixture(autouse=True)
-def _fake_children(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "COMMAND", (sys.executable, str(FAKE), "--child"))
+def _fake_children(monkeypatch: pytest.MonkeyPatch, kept: Kept) -> None:
+    monkeypatch.setattr(batch, "COMMAND", CHILD)
+    monkeypatch.setattr(child, "Nursery", lambda command: kept)
 
 
 def report_of(folder: Path, name: str = "report.json") -> dict[str, dict]:
