@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from f2rcli.export.folder import NAMES
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
 from f2rcli.methods.f2r import F2RNetworks
 from f2rcli.models.fusion import Aligned
+from f2rcli.training.methods.f2r.recipe import sizes
 from tests.cli.conftest import Done
 
 onnx = pytest.importorskip("onnx")
@@ -61,6 +63,17 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return target
 
     return folder
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Untrained networks as small as they can be: what is in the graphs does not matter."""
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    header = weights.load("f2r-gray-small").header
+    header = replace(header, config=sizes("small", (8, 8)))
+    torch.manual_seed(0)
+    weights.save(path, header, F2RNetworks(header.channels, header.config).state_dict())
+    return path
 
 
 def networks(name: str) -> F2RNetworks:
@@ -144,24 +157,26 @@ def test_graph_json_says_what_is_in_the_files(folders: Callable[[str], Path], na
 
 
 def test_files_that_are_there_stay_unless_overwritten_by_the_same_bytes_again(
-    folders: Callable[[str], Path], export: Callable[..., Done], tmp_path: Path
+    export: Callable[..., Done], tiny: Path, tmp_path: Path
 ) -> None:
     """Events, a folder that is there."""
+    first, tmp_path = tmp_path / "first", tmp_path / "again"
+    assert export(tiny, "-o", first).code == EXIT_OK
+    tmp_path.mkdir()
     mine = tmp_path / "anchor.onnx"
     mine.write_bytes(b"mine")
-    done = export(ALL[1], "-o", tmp_path)
+    done = export(tiny, "-o", tmp_path)
     assert done.code == EXIT_FAILURE
     assert "anchor.onnx: already exists" in done.err
     assert [path.name for path in tmp_path.iterdir()] == ["anchor.onnx"]
     assert mine.read_bytes() == b"mine"
-    done = export(ALL[1], "-o", tmp_path, "--overwrite", "--json")
+    done = export(tiny, "-o", tmp_path, "--overwrite", "--json")
     assert done.code == EXIT_OK, done.err
     result = json.loads(done.out.splitlines()[-1])
     assert result["event"] == "result"
     assert result["files"] == list(NAMES)
     assert max(result["checked"].values()) < onnx_file.TOLERANCE
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
-    first = folders(ALL[1])
     assert [(first / n).read_bytes() for n in NAMES] == [(tmp_path / n).read_bytes() for n in NAMES]
 
 
@@ -202,24 +217,23 @@ def test_without_onnx_one_line_says_what_to_install(
 
 
 def test_without_onnxruntime_it_says_that_nothing_was_checked(
-    export: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    export: Callable[..., Done], tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Weights by their path."""
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    path = weights.folder() / weights.manifest()["f2r-gray-small"]["file"]
-    done = export(path, "-o", tmp_path / "graphs")
+    done = export(tiny, "-o", tmp_path / "graphs")
     assert done.code == EXIT_OK
     assert "not checked" in done.err
     about = json.loads((tmp_path / "graphs" / "graph.json").read_text())
     assert about["checked"] is None
-    assert about["weights"]["name"] == path.stem
+    assert about["weights"]["name"] == tiny.stem
 
 
 def test_graphs_that_differ_from_torch_are_not_written(
-    export: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    export: Callable[..., Done], tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(onnx_file, "TOLERANCE", 0.0)
-    done = export("f2r-gray-small", "-o", tmp_path / "graphs")
+    done = export(tiny, "-o", tmp_path / "graphs")
     assert done.code == EXIT_FAILURE
     assert "differs from torch" in done.err
     assert not list(tmp_path.iterdir())
