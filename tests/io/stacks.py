@@ -47,9 +47,23 @@ def passed(
     series: str | None = None,
     overwrite: bool = False,
 ) -> Receipt:
+    """A stack through reader and writer, smoothed or as it is, of which nothing is lost."""
+    read, write = ReadOptions(axes=axes, series=series), WriteOptions(overwrite=overwrite)
+    receipt = written(source, target, change, read, write)
+    assert not receipt.lost
+    return receipt
+
+
+def written(
+    source: Path,
+    target: Path,
+    change: bool = True,
+    read: ReadOptions = ReadOptions(),
+    write: WriteOptions = WriteOptions(),
+) -> Receipt:
     """A stack through reader and writer, smoothed or as it is."""
-    with open_reader(source, ReadOptions(axes=axes, series=series)) as reader:
-        plan = plan_output(reader, target, WriteOptions(overwrite=overwrite))
+    with open_reader(source, read) as reader:
+        plan = plan_output(reader, target, write)
         with open_writer(reader, plan) as writer:
             for frame in reader:
                 writer.write(_changed(frame) if change else frame)

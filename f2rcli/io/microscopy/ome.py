@@ -1,10 +1,12 @@
 """Passports as metadata of an OME-TIFF: tifffile writes the most of it, the instrument follows."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
 from typing import Any
 from xml.etree import ElementTree
 
-from f2rcli.io.microscopy.passport import PARTS, Facts, Passport
+from f2rcli.io.microscopy.passport import PARTS, Facts, Passport, in_xml, of_ome, ome_root
 
 _OME = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
@@ -13,14 +15,35 @@ _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
 def ome_facts(passport: Passport, *, channels: int, pictures: int) -> dict[str, Any]:
     """The passport as tifffile takes it for an image of so many channels and pictures."""
-    facts: dict[str, Any] = dict(passport.pixels)
+    facts: dict[str, Any] = _fit(passport.pixels)
     if len(passport.channels) == channels:
-        facts["Channel"] = list(passport.channels)
+        facts["Channel"] = [_fit(one) for one in passport.channels]
     if len(passport.planes) == pictures:
         facts["Plane"] = list(passport.planes)
     if passport.notes:
-        facts["MapAnnotation"] = {name: str(value) for name, value in passport.notes.items()}
+        notes = {name: str(value) for name, value in passport.notes.items()}
+        facts["MapAnnotation"] = _fit(notes)
     return facts
+
+
+def _fit(facts: Facts) -> Facts:
+    return {in_xml(name): in_xml(value) for name, value in facts.items()}
+
+
+def as_stated(xml: str, number: int) -> Passport:
+    """The passport of an image in OME-XML that was made from `ome_facts`: planes are in order.
+
+    Raises ParseError.
+    """
+    root, order = ome_root(xml), count()
+    found = of_ome(root, number, lambda *_: next(order))
+    refers = {one.get("ID") for one in root.findall("Image")[number].findall("AnnotationRef")}
+    notes = {
+        str(entry.get("K")): entry.text
+        for one in root.findall("StructuredAnnotations/MapAnnotation") if one.get("ID") in refers
+        for entry in one.findall("Value/M")
+    }  # fmt: skip
+    return replace(found, notes=notes)
 
 
 def with_instruments(xml: str, passports: Sequence[Passport]) -> str:
@@ -58,5 +81,5 @@ def _refer(image: ElementTree.Element, passport: Passport, number: int) -> None:
 
 def _element(name: str, attributes: Facts) -> ElementTree.Element:
     return ElementTree.Element(
-        f"{{{_OME}}}{name}", {key: str(value) for key, value in attributes.items()}
+        f"{{{_OME}}}{name}", {key: in_xml(str(value)) for key, value in attributes.items()}
     )

@@ -1,5 +1,6 @@
 """OME-Zarr (NGFF) 0.1 to 0.5, through the package zarr."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def _channel(one: dict[str, Any]) -> Facts:
     if one.get("label"):
         facts["Name"] = str(one["label"])
     colour = str(one.get("color", ""))
-    if len(colour) == 6:
+    if re.fullmatch("[0-9A-Fa-f]{6}", colour):
         facts["Color"] = _signed(int(colour + "FF", 16))
     return facts
 

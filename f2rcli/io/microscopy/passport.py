@@ -5,7 +5,9 @@ lengths of `pixels` are in micrometres and times in seconds unless a ...Unit bes
 """
 
 import math
+import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -17,6 +19,10 @@ Facts = dict[str, Any]
 Part = tuple[str, Facts]  # an element of Instrument: its name and its attributes
 
 PARTS = ("Microscope", "Detector", "Objective")  # of an instrument, in the schema's order
+LENGTHS = {"µm": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "pm": 1e-6, "Å": 1e-4,
+           "in.": 25400.0}  # fmt: skip
+_ROUNDING = 1e-6
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _STEADY = 0.1  # steps of time count as one interval as long as they differ by less from their mean
 _KEPT = {
     "pixel size": ("PhysicalSizeX", "PhysicalSizeY", "PhysicalSizeZ"),
@@ -61,19 +67,66 @@ class Passport:
     @property
     def kept(self) -> list[str]:
         """What it holds, in words."""
-        sources = ((_KEPT, [self.pixels]), (_KEPT_OF_CHANNELS, self.channels),
-                   (_KEPT_OF_PLANES, self.planes))  # fmt: skip
-        words = [_held(word, names, facts) for table, facts in sources
-                 for word, names in table.items()]  # fmt: skip
-        words += [name.lower() for name, _ in self.instrument]
-        return [*filter(None, words), *self.notes]
+        return list(self._held())
+
+    def without(self, other: "Passport") -> list[str]:
+        """What it holds and another passport does not, or otherwise, in the words of `kept`."""
+        theirs = other._held()
+        return [word for word, facts in self._held().items()
+                if not _alike(facts, theirs.get(word, []))]  # fmt: skip
+
+    def _held(self) -> dict[str, list[Any]]:
+        """What it holds: words, and the values of each."""
+        held = (
+            _facts(_KEPT, [self.pixels]) | _facts(_KEPT_OF_CHANNELS, self.channels)
+            | _facts(_KEPT_OF_PLANES, self.planes)
+        )  # fmt: skip
+        for name, part in self.instrument:
+            held.setdefault(name.lower(), []).extend(_value(part, key) for key in sorted(part))
+        return held | {name: [_value(self.notes, name)] for name in self.notes}
 
 
-def _held(word: str, names: Sequence[str], facts: Sequence[Facts]) -> str:
-    """The word for facts that are there; sizes name their axes."""
-    there = [name for name in names if any(name in one for one in facts)]
-    axes = " ".join(name[-1] for name in there) if word == "pixel size" else ""
-    return f"{word} {axes}".rstrip() if there else ""
+def _facts(table: dict[str, tuple[str, ...]], facts: Sequence[Facts]) -> dict[str, list[Any]]:
+    """Values by the words for them; sizes name their axes."""
+    found = {}
+    for word, names in table.items():
+        there = [name for name in names if any(name in one for one in facts)]
+        axes = " ".join(name[-1] for name in there) if word == "pixel size" else ""
+        if there:
+            found[f"{word} {axes}".rstrip()] = [_value(one, name) for one in facts
+                                                for name in there]  # fmt: skip
+    return found
+
+
+def _value(facts: Facts, name: str) -> Any:
+    """A fact in micrometres or seconds, where it has a unit of either; colours without alpha."""
+    value, unit = facts.get(name), str(facts.get(f"{name}Unit", ""))
+    if value is None:
+        return None
+    number = _number(value)
+    if name == "Color" and number is not None:
+        return int(number) >> 8 & 0xFFFFFF
+    if number is None:
+        return " ".join(in_xml(str(value)).split())  # XML knows one end of line
+    return number * {**LENGTHS, **SECONDS}.get(unit, 1.0)
+
+
+def _number(value: Any) -> float | None:
+    """A fact as a number, if it is one."""
+    with suppress(ValueError):
+        number = float(str(value))
+        return number if math.isfinite(number) else None
+    return None
+
+
+def _alike(ours: Sequence[Any], theirs: Sequence[Any]) -> bool:
+    """Whether the values that are there are the same, but for the rounding of numbers as text."""
+    return len(ours) == len(theirs) and all(
+        one is None or one == other
+        or (isinstance(one, float) and isinstance(other, float)
+            and math.isclose(one, other, rel_tol=_ROUNDING))
+        for one, other in zip(ours, theirs, strict=True)
+    )  # fmt: skip
 
 
 def steady(times: Sequence[float]) -> float | None:
@@ -99,6 +152,11 @@ def micrometres(**sizes: float | None) -> Facts:
         if step and math.isfinite(step) and step > 0:
             facts |= {f"PhysicalSize{axis}": float(step), f"PhysicalSize{axis}Unit": "µm"}
     return facts
+
+
+def in_xml(value: Any) -> Any:
+    """A fact, its text without the characters that XML has no place for."""
+    return _NOT_IN_XML.sub("", value) if isinstance(value, str) else value
 
 
 def ome_root(xml: str) -> ElementTree.Element:
@@ -139,10 +197,17 @@ def of_ome(
                   for one in pixels.findall("Channel")],
         planes=[planes[at] for at in sorted(planes)],
         instrument=tuple((part.tag, {k: v for k, v in part.attrib.items() if k != "ID"})
-                         for part in root.findall("Instrument/*") if part.tag in PARTS),
+                         for part in _parts(root, image) if part.tag in PARTS),
         medium={} if settings is None else
                {k: v for k, v in settings.attrib.items() if k != "ID"},
     )  # fmt: skip
+
+
+def _parts(root: ElementTree.Element, image: ElementTree.Element) -> list[ElementTree.Element]:
+    """The parts of the instrument that an image refers to; of all, where it refers to none."""
+    refers = image.find("InstrumentRef")
+    chosen = "" if refers is None else f"[@ID='{refers.get('ID', '')}']"
+    return root.findall(f"Instrument{chosen}/*")
 
 
 def seconds(plane: Facts) -> float | None:

@@ -3,14 +3,15 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 import tifffile
 
 from f2rcli.errors import UsageError
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
-from f2rcli.io.microscopy.ome import ome_facts, with_instruments
-from f2rcli.io.microscopy.passport import Passport
+from f2rcli.io.microscopy.ome import as_stated, ome_facts, with_instruments
+from f2rcli.io.microscopy.passport import Facts, Passport, in_xml
 from f2rcli.io.microscopy.reader import MicroscopyFile
 from f2rcli.io.targets import check_target
 from f2rcli.io.tiff.axes import UNNAMED, Series
@@ -18,6 +19,7 @@ from f2rcli.io.tiff.file import TiffStack
 from f2rcli.io.tiff.folder import SUFFIXES
 from f2rcli.io.tiff.plan import StackDetail, check_options
 from f2rcli.io.tiff.reader import StackReader
+from f2rcli.io.tiff.stack import Stack
 from f2rcli.io.tiff.writer import StackWriter
 
 CLASSIC = 1 << 31  # bytes of samples from which BigTIFF is written
@@ -93,11 +95,12 @@ class OmeWriter(StackWriter):
                 facts = ome_facts(
                     source.passport(one.number), channels=channels, pictures=one.frames
                 )
+                named = {"axes": one.axes, "Name": in_xml(one.name or source.path.stem)}
                 writer.write(
                     None, shape=one.shape, dtype=one.dtype,
                     photometric="rgb" if one.colour else "minisblack",
                     planarconfig="contig" if one.samples > 1 else None,
-                    metadata=facts | {"axes": one.axes, "Name": one.name or source.path.stem},
+                    metadata=facts | named | {"UUID": _identity(facts | named)},
                 )  # fmt: skip
         passports = [source.passport(one.number) for one in series]
         _complete(path, passports)
@@ -114,6 +117,22 @@ class OmeWriter(StackWriter):
         """See StackWriter."""
         assert isinstance(self.reader, StackReader)  # as the base class saw to
         return as_written(self.reader, number)
+
+    def _lost(self, again: Stack) -> list[str]:
+        """See StackWriter."""
+        source = self.reader.stack
+        assert isinstance(source, MicroscopyFile)  # as the plan's maker saw to
+        assert isinstance(again, TiffStack)  # a file of one's own
+        xml = again.file.ome_metadata or ""
+        return _names(
+            source.passport(number).without(as_stated(xml, place))
+            for place, number in enumerate(self.numbers)
+        )
+
+
+def _identity(facts: Facts) -> str:
+    """A file's UUID, which is the same in every run; tifffile would take a random one."""
+    return str(uuid5(NAMESPACE_OID, f"f2r {facts}"))
 
 
 def _complete(path: Path, passports: list[Passport]) -> None:

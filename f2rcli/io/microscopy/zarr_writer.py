@@ -54,14 +54,14 @@ def plan_zarr(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     _check_place(Path(target), reader.paths(), overwrite=options.overwrite)
     series = _only(reader, Path(target))
     whole = passport_of(reader.stack, series.number)
-    own = _carried(whole)
+    own = _carried(whole, _arranged(series))
     return WritePlan(
         target=target,
         container="ome-zarr",
         encoder="zstd",
         pix_fmt=str(series.dtype),
         kept=(f"axes {_arranged(series).words}", *own.kept),
-        dropped=tuple(dict.fromkeys((*(w for w in whole.kept if w not in own.kept), *whole.lost))),
+        dropped=tuple(dict.fromkeys((*_rest(whole, own).kept, *whole.lost))),
         overwrite=options.overwrite,
         keep_partial=options.keep_partial,
         detail=StackDetail(folder=True),
@@ -124,13 +124,30 @@ def _arranged(series: Series) -> Series:
     return replace(series, axes=axes, shape=tuple(sizes[axis] for axis in axes), colour=False)
 
 
-def _carried(passport: Passport) -> Passport:
-    """The part of a passport that OME-Zarr holds."""
-    names = [*_FACTS.values(), *(f"{name}Unit" for name in _FACTS.values())]
-    pixels = {name: passport.pixels[name] for name in names if name in passport.pixels}
+def _carried(passport: Passport, series: Series) -> Passport:
+    """The part of a passport that OME-Zarr holds: of axes that are there, in units it knows."""
+    pixels: Facts = {}
+    for axis, name in _FACTS.items():
+        unit = passport.pixels.get(f"{name}Unit", _unit(axis))
+        if axis in series.axes and name in passport.pixels and unit in _UNITS:
+            pixels |= {name: passport.pixels[name], f"{name}Unit": unit}
     channels: list[Facts] = [{name: one[name] for name in ("Name", "Color") if name in one}
                 for one in passport.channels]  # fmt: skip
-    return Passport(pixels=pixels, channels=channels)
+    count = dict(zip(series.axes, series.shape, strict=True)).get("C", 1)
+    return Passport(pixels=pixels, channels=channels if len(channels) == count else [])
+
+
+def _rest(whole: Passport, part: Passport) -> Passport:
+    """A passport without a part of it."""
+    kept = {name for one in part.channels for name in one}
+    channels = [{name: one[name] for name in one if name not in kept} for one in whole.channels]
+    pixels = {name: fact for name, fact in whole.pixels.items() if name not in part.pixels}
+    return replace(whole, pixels=pixels, channels=channels)
+
+
+def _unit(axis: str) -> str:
+    """OME-XML's unit of an axis that names none."""
+    return "s" if axis == "T" else "µm"
 
 
 class PartTree(PartFolder):
@@ -167,9 +184,9 @@ class ZarrWriter(StackWriter):
         group = zarr.open_group(str(self._part.path), mode="w", zarr_format=3 if three else 2)
         self.levels = [self._level(group, three, number, size)
                        for number, size in enumerate(_sizes(self.arranged))]  # fmt: skip
-        passport = _carried(passport_of(self.reader.stack, self.numbers[0]))
+        self._passport = _carried(passport_of(stack, self.numbers[0]), self.arranged)
         name = self.series.name or self.reader.info.name
-        attributes = _metadata(self.arranged, passport, len(self.levels), name)
+        attributes = _metadata(self.arranged, self._passport, len(self.levels), name)
         version = {"version": "0.5"} if three else {}
         if not three:
             attributes["multiscales"][0]["version"] = "0.4"
@@ -202,7 +219,7 @@ class ZarrWriter(StackWriter):
             at["C"] = sample
         return tuple(at[axis] for axis in self.arranged.axes if axis not in "YX")
 
-    def _verify(self) -> tuple[str, ...]:
+    def _verify(self) -> tuple[tuple[str, ...], list[str]]:
         again = MicroscopyFile(self._part.path)
         wrong = [one.words for one in again.series] != [self.arranged.words] or any(
             digest_of(self._read(place)) != digest for (_, place), digest in self._written.items()
@@ -212,7 +229,8 @@ class ZarrWriter(StackWriter):
                 f"{self.target.name}: differs when it is read back.",
                 hint="Nothing was put at the target. Check the disk.",
             )
-        return (f"{count(len(self._written), 'picture')}, each read back",)
+        lost = self._passport.without(again.passport(0))
+        return (f"{count(len(self._written), 'picture')}, each read back",), lost
 
     def _read(self, place: int) -> Plane:
         """A picture as its source has it: (Y, X) or (Y, X, S)."""
@@ -252,8 +270,7 @@ def _metadata(series: Series, passport: Passport, levels: int, name: str) -> dic
     found: dict[str, Any] = {
         "multiscales": [{"name": name, "axes": axes, "datasets": datasets, "type": "mean"}]
     }
-    count = dict(zip(series.axes, series.shape, strict=True)).get("C", 1)
-    if passport.channels and len(passport.channels) == count:
+    if passport.channels:
         high = 1.0 if series.dtype.kind == "f" else float(np.iinfo(str(series.dtype)).max)
         window = {"min": 0, "max": high, "start": 0, "end": high}
         found["omero"] = {"channels": [_channel(one, window) for one in passport.channels]}
@@ -262,9 +279,7 @@ def _metadata(series: Series, passport: Passport, levels: int, name: str) -> dic
 
 def _axis(axis: str, pixels: Facts) -> Facts:
     kind = {"t": "time", "c": "channel"}.get(axis, "space")
-    fact = _FACTS.get(axis.upper(), "")
-    default = "s" if axis == "t" else "µm"  # OME-XML's
-    unit = _UNITS.get(str(pixels.get(f"{fact}Unit", default))) if fact in pixels else None
+    unit = _UNITS.get(str(pixels.get(f"{_FACTS.get(axis.upper(), '')}Unit")))
     return {"name": axis, "type": kind} | ({} if unit is None else {"unit": unit})
 
 

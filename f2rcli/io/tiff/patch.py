@@ -5,6 +5,8 @@ offset and length are written into the page's own tags. So every tag, OME-XML, l
 byte order and the order of pages survive, and pages may be written in any order.
 """
 
+from array import array
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +21,7 @@ from f2rcli.io.tiff.file import YCBCR
 from f2rcli.io.tiff.library import opened, quiet_tifffile
 from f2rcli.io.tiff.stack import Spot
 
+_CHUNK = 1 << 20  # bytes that are compared at once
 OFFSETS, COUNTS = (324, 273), (325, 279)  # of tiles, of strips
 _INTEGERS = {  # TIFF's types
     1: "u1", 3: "u2", 4: "u4", 6: "i1", 8: "i2", 9: "i4", 13: "u4", 16: "u8", 17: "i8", 18: "u8",
@@ -38,6 +41,7 @@ class PatchedFile:
         self.path = path
         self._beyond = beyond
         self._handle: IO[bytes] = path.open("r+b")
+        self.written = array("q")  # the start and end of each run of bytes
         self._converted: set[int] = set()  # offsets of pages that are stored in another coding now
 
     def write_picture(self, spot: Spot, picture: Plane) -> None:
@@ -136,10 +140,27 @@ class PatchedFile:
     def _write(self, offset: int, data: bytes) -> None:
         self._handle.seek(offset)
         self._handle.write(data)
+        self.written.extend((offset, offset + len(data)))
 
     def close(self) -> None:
         """Write what is pending and close the file."""
         self._handle.close()
+
+
+def same_elsewhere(source: Path, copy: Path, written: Sequence[int]) -> bool:
+    """Whether a copy has every byte of its source, but for what was written: starts and ends."""
+    size, done = source.stat().st_size, 0
+    runs = sorted(zip(written[::2], written[1::2], strict=True))
+    with source.open("rb") as one, copy.open("rb") as other:
+        for start, end in (*runs, (size, size)):
+            until = min(start, size)
+            for at in range(done, until, _CHUNK):
+                one.seek(at)
+                other.seek(at)
+                if one.read(min(_CHUNK, until - at)) != other.read(min(_CHUNK, until - at)):
+                    return False
+            done = max(done, end)
+    return True
 
 
 def _same(a: NDArray[Any], b: NDArray[Any]) -> bool:

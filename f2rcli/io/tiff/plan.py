@@ -16,6 +16,11 @@ from f2rcli.io.tiff.reader import StackReader
 from f2rcli.io.tiff.stack import Spot, Stack
 from f2rcli.io.time_range import Span
 
+# What a copy keeps, in words.
+TAGS, OTHERS, PYRAMID = (
+    "every tag and description", "other series as they are", "pyramid, each level changed alike",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackDetail:
@@ -38,11 +43,11 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     codings, notes = _codings(reader)
     series = reader.stack.series
     words = series[reader.chosen[0]].words
-    facts = [reader.stack.flavour, f"axes {words}", "every tag and description"]
+    facts = [reader.stack.flavour, f"axes {words}", TAGS]
     if len(reader.chosen) < len(series):
-        facts.append("other series as they are")
+        facts.append(OTHERS)
     if any(reader.stack.levels(one.number) for one in series):
-        facts.append("pyramid, each level changed alike")
+        facts.append(PYRAMID)
     return WritePlan(
         target=target,
         container="tiff",

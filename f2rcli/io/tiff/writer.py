@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from array import array
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from hashlib import blake2b
@@ -18,8 +19,8 @@ from f2rcli.io.ledger import count
 from f2rcli.io.tiff.axes import Series
 from f2rcli.io.tiff.file import TiffStack
 from f2rcli.io.tiff.folder import open_stack
-from f2rcli.io.tiff.patch import PatchedFile
-from f2rcli.io.tiff.plan import StackDetail
+from f2rcli.io.tiff.patch import PatchedFile, same_elsewhere
+from f2rcli.io.tiff.plan import OTHERS, PYRAMID, TAGS, StackDetail
 from f2rcli.io.tiff.reader import StackFrame, StackReader
 from f2rcli.io.tiff.stack import Stack
 from f2rcli.samples.lanes import picture_kept
@@ -37,6 +38,8 @@ class StackWriter(Writer):
         self.target = Path(plan.target)
         self.count = 0
         self._written: dict[tuple[int, int], bytes] = {}  # digests, by series and place
+        self._smaller: dict[tuple[int, int, int], bytes] = {}  # of smaller copies, by level too
+        self._runs: dict[Path, array[int]] = {}  # what was written into the copy of each file
         self._files: dict[Path, PatchedFile] = {}
         self._scratch: dict[int, IO[bytes]] = {}
         self.numbers = [series.number for series in reader.stack.series]  # those in the file
@@ -101,7 +104,8 @@ class StackWriter(Writer):
         if spot.path not in self._files:
             if self.plan.detail.folder:
                 self._close_files()  # one at a time: there may be thousands
-            self._files[spot.path] = PatchedFile(self._copy(spot.path), self._beyond(series.number))
+            file = PatchedFile(self._copy(spot.path), self._beyond(series.number))
+            self._files[spot.path] = file
         self._files[spot.path].write_picture(spot, _as_stored(picture, series))
 
     def _beyond(self, number: int) -> int:
@@ -136,7 +140,7 @@ class StackWriter(Writer):
             return
         with np.errstate(invalid="ignore"):  # infinity less itself is no change
             change = np.nan_to_num(picture.astype(np.float64) - original)
-        for level in levels:
+        for number, level in enumerate(levels):
             page = level.pages[taken.picture]
             small = page.asarray(maxworkers=1)
             moved = small + averaged(change, small.shape)
@@ -147,7 +151,9 @@ class StackWriter(Writer):
             spot = stack.spot(taken.series, taken.picture)
             assert spot is not None  # its largest level was just written
             at = type(spot)(spot.path, page)
-            self._files[spot.path].write_picture(at, moved.astype(small.dtype))
+            changed = moved.astype(small.dtype)
+            self._files[spot.path].write_picture(at, changed)
+            self._smaller[taken.series, taken.picture, number] = digest_of(changed)
 
     def finish(self) -> Receipt:
         """Read back what was written, and put it in its place."""
@@ -160,23 +166,40 @@ class StackWriter(Writer):
             )
         with disk_errors(self.target):
             self._close_files()
-            verified = self._verify()
+            verified, lost = self._verify()
             size = self._part.publish()
         seconds = self.reader.info.duration or 0.0
-        return self.plan.receipt(frames=self.count, seconds=seconds, size=size, verified=verified)
+        return self.plan.receipt(
+            frames=self.count, seconds=seconds, size=size, verified=verified, lost=lost
+        )
 
-    def _verify(self) -> tuple[str, ...]:
+    def _verify(self) -> tuple[tuple[str, ...], list[str]]:
+        """What was verified, in words, and what of the plan is not in what was written."""
         source = self.reader.stack
         folder = self.plan.detail.folder and not source.path.is_file()
         written = self._part.path if folder else self._copy(source.path.resolve())
         with closing(open_stack(str(written))) as again:
             wrong = self._differing(again)
+            lost = [] if wrong else self._lost(again)
         if wrong:
             raise OutputError(
                 f"{self.target.name}: {wrong} when it is read back.",
                 hint="Nothing was put at the target. Check the disk.",
             )
-        return (f"{count(len(self._written), 'picture')}, each read back",)
+        return (f"{count(len(self._written), 'picture')}, each read back",), lost
+
+    def _lost(self, again: Stack) -> list[str]:
+        """What of the plan a finished copy lacks, in words."""
+        same = all(
+            same_elsewhere(path, self._part.file(path.name), self._runs.get(path, array("q")))
+            for path in self._sources()
+        )
+        levels = all(
+            digest_of(again.levels(number)[level].pages[place].asarray(maxworkers=1)) == digest
+            for (number, place, level), digest in self._smaller.items()
+        )
+        lost = {TAGS: not same, OTHERS: not same, PYRAMID: not levels}
+        return [what for what in self.plan.kept if lost.get(what, False)]
 
     def _differing(self, again: Stack) -> str:
         """The first difference between what was written and what is read, in words."""
@@ -197,8 +220,9 @@ class StackWriter(Writer):
         return replace(one, shape=(len(self.reader.places), *one.shape[1:]))
 
     def _close_files(self) -> None:
-        for file in self._files.values():
+        for path, file in self._files.items():
             file.close()
+            self._runs.setdefault(path, array("q")).extend(file.written)
         for scratch in self._scratch.values():
             scratch.close()
         self._files.clear()
