@@ -8,6 +8,7 @@ import numpy as np
 import tifffile
 
 from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
+from f2rcli.io.base import Receipt
 from f2rcli.io.raw.dng import packed_bits
 
 SIZE = (48, 64)
@@ -82,10 +83,15 @@ def write_burst(folder: Path, count: int = 4, **how: Any) -> Path:
 
 
 def louder(source: Path, target: Path, by: int, **options: Any) -> None:
+    """Write a clip with every code of its active area `by` higher; nothing is lost."""
+    assert raised(source, target, by, **options).lost == ()
+
+
+def raised(source: Path, target: Path, by: int, **options: Any) -> Receipt:
     """Write a clip with every code of its active area `by` higher."""
     with open_reader(source) as reader:
         plan = plan_output(reader, target, WriteOptions(**options))
         with open_writer(reader, plan) as writer:
             for frame in reader:
                 writer.write(replace(frame, planes=(frame.planes[0] + np.uint16(by),)))
-            writer.finish()
+            return writer.finish()

@@ -15,9 +15,10 @@ import rawpy
 import tifffile
 
 from f2rcli.io import WriteOptions, open_reader, plan_output
+from f2rcli.io.raw import dng, writer
 from f2rcli.io.raw.ifd import Entry, directory, first_directory, read_directory
 from f2rcli.io.raw.metadata import EXIF, GPS, MAKER_NOTE, PRIVATE, XMP, Metadata, read_metadata
-from tests.io.raw_files import codes, louder, tags
+from tests.io.raw_files import codes, louder, raised, tags
 
 WIDE = (64, 96)
 XMP_TEXT = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><!-- \xc3\xa9 --></x:xmpmeta>'
@@ -203,6 +204,30 @@ def test_tiff_pictures_keep_them_too(target: str, demosaic: bool, compressed: Pa
         assert bytes(page.tags[XMP].value) == XMP_TEXT
         assert (page.tags["Make"].value, page.asarray().ndim) == ("Foo", 3 if demosaic else 2)
         assert ("cfa" in page.description) is not demosaic
+
+
+def test_what_a_written_file_lacks_is_lost(
+    compressed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels, completed = dng._levels, dng.complete
+
+    def without_gps(file: Any, metadata: Metadata) -> None:
+        completed(file, Metadata(metadata.main, metadata.exif))
+
+    def without_black(exposure: Any) -> Any:
+        return [tag if tag[0] != 50714 else (50714, 4, 4, [0] * 4, True)
+                for tag in levels(exposure)]  # fmt: skip
+
+    monkeypatch.setattr(dng, "complete", without_gps)
+    monkeypatch.setattr(writer, "complete", without_gps)
+    monkeypatch.setattr(writer, "facts_text", lambda _: "{}")
+    lost = raised(compressed, compressed.with_name("b.dng"), 5).lost
+    assert lost == ("GPS",)
+    lost = raised(compressed, compressed.with_name("b.tif"), 5).lost
+    assert lost == ("levels, colour filters and ISO as JSON in the description", "GPS")
+    monkeypatch.setattr(dng, "_levels", without_black)
+    lost = raised(compressed, compressed.with_name("c.dng"), 5).lost
+    assert lost[0] == "levels, colour filters, white balance, size"
 
 
 def test_settings_of_a_raw_developer_do_not_reach_pictures() -> None:

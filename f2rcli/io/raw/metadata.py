@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,7 +33,10 @@ _INTEROPERABILITY = 40965  # a directory of its own, of no use here
 _STAND_INS = {EXIF: EXIF - 1, GPS: GPS + 1}
 _STEERING = (b"camera-raw-settings", b"tiff:Orientation")  # in XMP
 _TIME = "%Y:%m:%d %H:%M:%S"
-_NAMES = {"exif": "EXIF (exposure, lens, date)", "gps": "GPS", XMP: "XMP", IPTC: "IPTC"}
+_NAMES: dict[str | int, str] = {
+    "exif": "EXIF (exposure, lens, date)", "gps": "GPS", XMP: "XMP", IPTC: "IPTC",
+    PRIVATE: "maker notes",
+}  # fmt: skip
 _BROKEN = (ValueError, IndexError, OSError, struct.error)
 
 
@@ -56,16 +60,30 @@ class Metadata:
     @property
     def kept(self) -> list[str]:
         """What it holds, in words."""
-        there = {"exif": self.exif, "gps": self.gps, XMP: XMP in self.main, IPTC: IPTC in self.main}
-        words = [_NAMES[name] for name, has in there.items() if has]
-        return words + (["maker notes"] if PRIVATE in self.main else [])
+        return [_NAMES[name] for name, entries in self._parts.items() if entries]
+
+    @property
+    def _parts(self) -> dict[str | int, dict[int, Entry]]:
+        """The tags that each word stands for."""
+        alone = {code: {code: tag} for code, tag in self.main.items() if code in _NAMES}
+        single = [alone.get(code, {}) for code in (XMP, IPTC, PRIVATE)]
+        return dict(zip(_NAMES, [self.exif, self.gps, *single], strict=True))
+
+    def without(self, other: "Metadata") -> list[str]:
+        """What it holds and another does not, or otherwise, in the words of `kept`."""
+        theirs = other._parts
+        return [
+            _NAMES[name] for name, entries in self._parts.items()
+            if any(theirs[name].get(code, tag)[:4] != tag[:4] or code not in theirs[name]
+                   for code, tag in entries.items())
+        ]  # fmt: skip
 
 
 def read_metadata(path: Path, other: Any = None, lens: Any = None) -> Metadata:
     """The metadata of a raw file; other and lens: LibRaw's, for what its tags lack."""
     found = Metadata()
-    with suppress(*_BROKEN):
-        found = _gathered(memoryview(path.read_bytes()))
+    with suppress(*_BROKEN), path.open("rb") as file:
+        found = _gathered(memoryview(mmap(file.fileno(), 0, access=ACCESS_READ)))  # huge at times
     missing = {code: entry for code, entry in _of_libraw(other, lens) if code not in found.exif}
     return Metadata(found.main, found.exif | missing, found.gps)
 

@@ -8,6 +8,7 @@ from f2rcli.errors import InputError, UsageError
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.raw.dng import carried_metadata, find_strips
 from f2rcli.io.raw.exposure import Exposure, read_raw
+from f2rcli.io.raw.read_back import AS_JSON, CAMERA, LEVELS, MATRICES
 from f2rcli.io.raw.reader import RawReader
 from f2rcli.io.raw.tiff_mosaic import FOLDER_SIDECAR, TIFF_SUFFIXES, sidecar_of
 from f2rcli.io.targets import check_folder, check_target
@@ -127,19 +128,18 @@ def _fate(
     exposure: Exposure, form: Format, *, demosaic: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Properties kept and lost, in words."""
-    levels = "levels, colour filters, white balance, size"
     facts = tuple(carried_metadata(exposure).for_pictures.kept)
     if demosaic:
         return facts, ("the mosaic: developed by LibRaw to sRGB, as shot, upright",)
     if form == "tiff":
         of_raw = exposure.path.suffix.lower() not in TIFF_SUFFIXES
         lost = ("matrices, maker notes and previews",) if of_raw else ()
-        return ("levels, colour filters and ISO as JSON in the description", *facts), lost
+        return (AS_JSON, *facts), lost
     if exposure.path.suffix.lower() in TIFF_SUFFIXES:
-        return (levels,), ()
+        return (LEVELS,), ()
     if exposure.tags.dng:
         _, samples = read_raw(exposure.path)
         if find_strips(exposure.path, samples) is not None:
             return ("every byte of the source DNG but its samples",), ()
-    own = "matrices of the source DNG" if exposure.tags.dng else "camera and ISO"
-    return (levels, own, *carried_metadata(exposure).kept), ("previews",)
+    own = MATRICES if exposure.tags.dng else CAMERA
+    return (LEVELS, own, *carried_metadata(exposure).kept), ("previews",)

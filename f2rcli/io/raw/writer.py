@@ -19,6 +19,7 @@ from f2rcli.io.raw.dng import carried_metadata, dng_of, new_dng
 from f2rcli.io.raw.exposure import Exposure, Samples, read_raw
 from f2rcli.io.raw.metadata import Metadata, as_tags, complete
 from f2rcli.io.raw.plan import RawDetail
+from f2rcli.io.raw.read_back import missing_in_dng, missing_in_tiff
 from f2rcli.io.raw.reader import RawFrame, RawReader
 from f2rcli.io.raw.tags import Tag
 from f2rcli.io.raw.tiff_mosaic import FOLDER_SIDECAR, TIFF_SUFFIXES, facts_text
@@ -43,6 +44,7 @@ class RawWriter(Writer):
         self._names: set[str] = set()
         self._pages: Any = None  # tifffile's writer, of one TIFF of pages
         self._last: NDArray[Any] | None = None  # the last of them
+        self._missing: set[str] = set()  # in what was written, in the plan's words
         self._metadata = Metadata()  # of the first of them
         part = PartFile if plan.detail.folder is None else PartFolder
         self._part = part(self.target, overwrite=plan.overwrite, keep=plan.keep_partial)
@@ -66,7 +68,12 @@ class RawWriter(Writer):
     def _add_dng(self, name: str, exposure: Exposure, before: Samples, after: Samples) -> None:
         data, copied = dng_of(exposure, before, after)
         self._names.add(name)
-        _check_dng(self._part.add(name, data), exposure, after)
+        path = self._part.add(name, data)
+        found = _check_dng(path, exposure, after)
+        if copied and path.read_bytes() != data:
+            raise _differs(exposure.name)
+        if not copied:
+            self._missing.update(missing_in_dng(path, exposure, found))
         self._copies += copied
 
     def _add_page(self, name: str, exposure: Exposure, picture: NDArray[Any]) -> None:
@@ -82,8 +89,10 @@ class RawWriter(Writer):
             _write_page(file, picture, text, compression, _own_tags(exposure, metadata))
         complete(buffer, metadata)
         path = self._part.add(name, buffer.getvalue())
-        if not np.array_equal(tifffile.imread(path), picture):
-            raise _differs(name)
+        with tifffile.TiffFile(path) as again:
+            if not np.array_equal(again.asarray(), picture):
+                raise _differs(name)
+            self._missing.update(missing_in_tiff(path, exposure, again.pages.first.description))
 
     def _append_page(
         self, exposure: Exposure, picture: NDArray[Any], text: str | None, compression: str | None
@@ -117,6 +126,7 @@ class RawWriter(Writer):
             size=size,
             verified=verified,
             remark=", copies of the sources" if self._copies else "",
+            lost=[what for what in self.plan.kept if what in self._missing],
         )
 
     def _verify(self) -> tuple[str, ...]:
@@ -138,6 +148,8 @@ class RawWriter(Writer):
             found = len(file.pages)
             last: Any = self._last
             same = found == self._frames and np.array_equal(file.pages[-1].asarray(), last)
+            text = file.pages.first.description
+        self._missing.update(missing_in_tiff(self._part.path, self.reader.first, text))
         if not same:
             raise OutputError(
                 f"{self.target.name}: {self._frames} pages were written, but the file has {found} "
@@ -216,7 +228,8 @@ def _write_page(
     )
 
 
-def _check_dng(path: Path, exposure: Exposure, samples: Samples) -> None:
+def _check_dng(path: Path, exposure: Exposure, samples: Samples) -> Exposure:
+    """What LibRaw reads in a file. Raises OutputError where samples, pattern or white differ."""
     try:
         found, read = read_raw(path)
     except InputError as error:
@@ -226,6 +239,7 @@ def _check_dng(path: Path, exposure: Exposure, samples: Samples) -> None:
     levels = (own.pattern, own.white) == (other.pattern, other.white)
     if not levels or not np.array_equal(found.crop(read), exposure.crop(samples)):
         raise _differs(exposure.name)
+    return found
 
 
 def _differs(name: str) -> OutputError:
