@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import os
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from f2rcli.batch.records import Records
 from f2rcli.batch.report import check_report
 from f2rcli.cli.app import run
 from f2rcli.cli.options.run_file import read_table
-from f2rcli.documents import LARGEST
+from f2rcli.documents import LARGEST, parse_toml
 from f2rcli.errors import (
     EXIT_BUG,
     EXIT_OK,
@@ -33,7 +34,8 @@ from f2rcli.models.layers import padded
 from f2rcli.system.machine import MOST_THREADS, asked_threads
 from f2rcli.training.loop.distributed import joined
 from f2rcli.training.run.adaptation import cache_folder
-from f2rcli.training.run.toml import read_config
+from f2rcli.training.run.config import StageOverrides, TrainConfig
+from f2rcli.training.run.toml import from_table, located, read_config, to_toml
 from f2rcli.weights import Weights
 
 FEW = settings(
@@ -138,6 +140,25 @@ def test_a_run_file_of_any_options_is_no_bug(tmp_path: Path, table: dict[str, An
     text = "\n".join(f"{key} = {as_toml(value)}" for key, value in table.items())
     path.write_text(text, encoding="utf-8", errors="replace")
     assert run(["denoise", str(tmp_path / "none.mp4"), "--config", str(path)]) != EXIT_BUG
+
+
+RUN = [*(field.name for field in fields(TrainConfig)), "stage", "unknown"]
+STAGE = [*(field.name for field in fields(StageOverrides)), "unknown"]
+STAGES = st.dictionaries(
+    st.sampled_from(["coarse", "fusion", ""]), st.dictionaries(st.sampled_from(STAGE), VALUES)
+)
+
+
+@settings(FEW, max_examples=60)
+@given(table=st.dictionaries(st.sampled_from(RUN), VALUES | SCALARS), stages=STAGES | VALUES)
+@example({"inputs": 5}, {})
+@example({"inputs": None}, {})
+def test_a_training_of_any_settings_is_refused_or_planned(
+    table: dict[str, Any], stages: Any
+) -> None:
+    with contextlib.suppress(F2RError):
+        read = from_table({"output": "a.safetensors", **table, "stage": stages}, name="odd")
+        assert from_table(parse_toml(to_toml(read)), name="again").inputs == located(read).inputs
 
 
 @FEW

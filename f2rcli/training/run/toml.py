@@ -58,7 +58,7 @@ def from_table(table: Mapping[str, Any], *, name: str) -> TrainConfig:
         values[plain] = value
     stages = stages_from(values.pop("stage", {}), name=name)
     inputs = values.pop("inputs", ())
-    if isinstance(inputs, str) or not all(isinstance(item, str) for item in inputs):
+    if not isinstance(inputs, list | tuple) or not all(isinstance(x, str) for x in inputs):
         raise ConfigError(f"{name}: inputs = {inputs!r}: must be a list of paths.")
     if "output" not in values:
         raise ConfigError(f"{name}: no output.", hint='Write output = "my.safetensors".')
