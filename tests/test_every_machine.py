@@ -1,22 +1,25 @@
 """macOS and Windows lack much that Linux has: f2r loads and works without it."""
 
 import ast
+import errno
 import importlib
 import os
 import pkgutil
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import f2rcli
 from f2rcli.cli.app import run
 from f2rcli.cli.commands import batch
-from f2rcli.errors import EXIT_FAILURE, EXIT_OK
+from f2rcli.errors import EXIT_FAILURE, EXIT_INPUT, EXIT_OK
+from f2rcli.io import atomic, locks
 from f2rcli.system import machine
 from tests.cli.conftest import FAKE, write_clip
 
@@ -49,8 +52,26 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:  # made 
     for holder, names in ((os, LINUX_CALLS), (signal, LINUX_SIGNALS)):
         for name in names:
             monkeypatch.delattr(holder, name, raising=False)
+    for module in (atomic, locks):
+        monkeypatch.setattr(module, "RENAMES_OPEN", False)
+    for name in ("replace", "rename", "unlink", "remove"):
+        monkeypatch.setattr(os, name, _of_closed_files(getattr(os, name)))
     monkeypatch.setattr(machine, "_windows_memory", lambda: 8 << 30)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: free)  # asks Windows itself there
+
+
+def _of_closed_files(call: Callable[..., None]) -> Callable[..., None]:
+    """Windows neither renames nor replaces nor removes a file that is open."""
+
+    def checked(*paths: Any, **how: Any) -> None:
+        if not how and Path("/proc/self/fd").is_dir():
+            opened = {os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")}
+            for path in paths:
+                if os.path.realpath(path) in opened:
+                    raise PermissionError(errno.EACCES, "is open in another place", str(path))
+        call(*paths, **how)
+
+    return checked
 
 
 @pytest.fixture
@@ -89,6 +110,15 @@ def test_a_clip_is_denoised_without_what_only_linux_has(
     code = run(["denoise", str(write_clip(tmp_path / "in.mp4", 2)), "-o", str(out), *tile])
     assert code == EXIT_OK, capfd.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_a_run_that_fails_leaves_nothing_there_either(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "in.mkv", 4)
+    clip.write_bytes(clip.read_bytes()[:-200])
+    words = ["denoise", str(clip), "-o", str(tmp_path / "out.mkv"), "--strict", "--strength", "0"]
+    assert run(words) == EXIT_INPUT
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv"]
 
 
 SHORT = [

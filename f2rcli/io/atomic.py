@@ -153,13 +153,20 @@ class PartFile(Part):
 
     def discard(self) -> None:
         """See Part."""
-        if not self.keep:
+        if RENAMES_OPEN:
             self.remove()
-        self._close()
+            self._close()
+        elif self._lock is not None:
+            self._close()
+            self._unlink()
 
     def remove(self) -> None:
         """Remove the part file unless it is published; its writer may still have it open."""
         if self._lock is not None:
+            self._unlink()
+
+    def _unlink(self) -> None:
+        if not self.keep:
             with suppress(OSError):
                 self.path.unlink(missing_ok=True)
 

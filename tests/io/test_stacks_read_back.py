@@ -93,6 +93,19 @@ def test_bytes_of_a_copy_that_are_not_the_sources(
     assert receipt.lost == (("every tag and description",) if lost else ())
 
 
+def test_a_folder_by_a_relative_path_lacks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pages").mkdir()
+    for number, page in enumerate(ARRAY[:, 0]):
+        tifffile.imwrite(tmp_path / "pages" / f"{number}.tif", page, photometric="minisblack")
+    monkeypatch.chdir(tmp_path)
+    receipt = written(Path("pages"), Path("out"))
+    assert receipt.lost == ()
+    again = written(Path("pages"), Path("out"), write=WriteOptions(overwrite=True))
+    assert "every tag and description" in again.kept
+
+
 def test_levels_of_a_pyramid_that_were_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,7 +39,7 @@ class StackWriter(Writer):
         self.count = 0
         self._written: dict[tuple[int, int], bytes] = {}  # digests, by series and place
         self._smaller: dict[tuple[int, int, int], bytes] = {}  # of smaller copies, by level too
-        self._runs: dict[Path, array[int]] = {}  # what was written into the copy of each file
+        self._runs: dict[Path, array[int]] = {}  # what was written into each copy
         self._files: dict[Path, PatchedFile] = {}
         self._scratch: dict[int, IO[bytes]] = {}
         self.numbers = [series.number for series in reader.stack.series]  # those in the file
@@ -191,7 +191,7 @@ class StackWriter(Writer):
     def _lost(self, again: Stack) -> list[str]:
         """What of the plan a finished copy lacks, in words."""
         same = all(
-            same_elsewhere(path, self._part.file(path.name), self._runs.get(path, array("q")))
+            same_elsewhere(path, self._copy(path), self._runs.get(self._copy(path), array("q")))
             for path in self._sources()
         )
         levels = all(
@@ -222,7 +222,7 @@ class StackWriter(Writer):
     def _close_files(self) -> None:
         for path, file in self._files.items():
             file.close()
-            self._runs.setdefault(path, array("q")).extend(file.written)
+            self._runs.setdefault(self._copy(path), array("q")).extend(file.written)
         for scratch in self._scratch.values():
             scratch.close()
         self._files.clear()
