@@ -236,3 +236,11 @@ def test_drawings_with_a_little_noise_are_not_taken_for_noisy_ones() -> None:
     assert found.planes is not None
     assert 219 * found.planes.models[0].sigma[0] == pytest.approx(2, rel=0.1)
     assert max(found.model.sigma8) < 5
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (3, 2)])
+@pytest.mark.parametrize("count", [2, 4, 7])
+def test_pictures_of_a_few_pixels_bound_nothing(count: int, size: tuple[int, int]) -> None:
+    values = np.random.default_rng(1).integers(90, 110, (count, *size)).astype(np.uint8)
+    frames = [Frame(planes=(plane,), layout=GRAY8) for plane in values]
+    assert len(list(denoise_stream(iter(frames), info_of(frames), engine_for(frames)))) == count

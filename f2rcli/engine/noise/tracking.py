@@ -65,7 +65,7 @@ class Opening(NamedTuple):
     def doubts(self, rails: tuple[float, float], layout: PlaneLayout) -> Doubts:
         """What speaks against it; rails: the shares of samples on black and on white."""
         subsampled = layout.family is Family.YUV and any(layout.log2_chroma)
-        if not self.bounds:
+        if not self.bounds or not any(self.bounds[0].counts):  # pictures of a few pixels
             return Doubts(clipped=sum(rails), bounded=False, subsampled=subsampled)
         first = self.bounds[0]
         told = self.planes.models[0].sigma[0]
