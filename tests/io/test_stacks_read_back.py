@@ -106,13 +106,31 @@ def test_a_folder_by_a_relative_path_lacks_nothing(
     assert "every tag and description" in again.kept
 
 
+def pyramid(path: Path, **how: Any) -> Path:
+    """Three pictures with a smaller copy of each."""
+    with tifffile.TiffWriter(path, ome=True) as file:
+        array = movie((3, 32, 48))
+        file.write(array, subifds=1, tile=(16, 16), metadata={"axes": "TYX"}, **how)
+        file.write(array[:, ::2, ::2], subfiletype=1, tile=(16, 16), **how)
+    return path
+
+
+def test_a_damaged_level_of_a_pyramid_stays_and_is_told(tmp_path: Path) -> None:
+    source = pyramid(tmp_path / "a.tif", compression="deflate")
+    with tifffile.TiffFile(source) as file:
+        at = file.series[0].levels[1].pages[1].dataoffsets[0]
+    data = bytearray(source.read_bytes())
+    data[at : at + 20] = bytes(20)
+    source.write_bytes(data)
+    receipt = written(source, tmp_path / "b.tif")
+    assert receipt.lost == ("pyramid, each level changed alike",)
+    assert receipt.frames == 3
+
+
 def test_levels_of_a_pyramid_that_were_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with tifffile.TiffWriter(tmp_path / "a.tif", ome=True) as file:
-        array = movie((3, 32, 48))
-        file.write(array, subifds=1, tile=(16, 16), metadata={"axes": "TYX"})
-        file.write(array[:, ::2, ::2], subfiletype=1, tile=(16, 16))
+    pyramid(tmp_path / "a.tif")
     assert written(tmp_path / "a.tif", tmp_path / "b.tif").lost == ()
     write = PatchedFile.write_picture
 

@@ -19,6 +19,7 @@ from f2rcli.io.ledger import count
 from f2rcli.io.tiff.axes import Series
 from f2rcli.io.tiff.file import TiffStack
 from f2rcli.io.tiff.folder import open_stack
+from f2rcli.io.tiff.library import DAMAGE, quiet_tifffile
 from f2rcli.io.tiff.patch import PatchedFile, same_elsewhere
 from f2rcli.io.tiff.plan import OTHERS, PYRAMID, TAGS, StackDetail
 from f2rcli.io.tiff.reader import StackFrame, StackReader
@@ -141,8 +142,10 @@ class StackWriter(Writer):
         with np.errstate(invalid="ignore"):  # infinity less itself is no change
             change = np.nan_to_num(picture.astype(np.float64) - original)
         for number, level in enumerate(levels):
-            page = level.pages[taken.picture]
-            small = page.asarray(maxworkers=1)
+            small = _small(level, taken.picture)
+            self._smaller[taken.series, taken.picture, number] = b""
+            if small is None or not _smaller(small, change):  # it stays; the pyramid is lost
+                continue
             moved = small + averaged(change, small.shape)
             if small.dtype.kind != "f":
                 limits = np.iinfo(small.dtype)
@@ -150,7 +153,7 @@ class StackWriter(Writer):
             stack = self.reader.stack
             spot = stack.spot(taken.series, taken.picture)
             assert spot is not None  # its largest level was just written
-            at = type(spot)(spot.path, page)
+            at = type(spot)(spot.path, level.pages[taken.picture])
             changed = moved.astype(small.dtype)
             self._files[spot.path].write_picture(at, changed)
             self._smaller[taken.series, taken.picture, number] = digest_of(changed)
@@ -195,7 +198,8 @@ class StackWriter(Writer):
             for path in self._sources()
         )
         levels = all(
-            digest_of(again.levels(number)[level].pages[place].asarray(maxworkers=1)) == digest
+            (small := _small(again.levels(number)[level], place)) is not None
+            and digest_of(small) == digest
             for (number, place, level), digest in self._smaller.items()
         )
         lost = {TAGS: not same, OTHERS: not same, PYRAMID: not levels}
@@ -242,6 +246,22 @@ class StackWriter(Writer):
         self._files.clear()
         self._scratch.clear()
         self._close_files()
+
+
+def _small(level: Any, place: int) -> Plane | None:
+    """A smaller copy of a picture; None where it cannot be read."""
+    try:
+        with quiet_tifffile():
+            small: Plane = level.pages[place].asarray(maxworkers=1)
+            return small
+    except DAMAGE:
+        return None
+
+
+def _smaller(one: Plane, other: Plane) -> bool:
+    """Whether a picture has no more rows and columns than another, and as many samples a pixel."""
+    alike = one.ndim == other.ndim and one.shape[2:] == other.shape[2:] and one.size > 0
+    return alike and all(a <= b for a, b in zip(one.shape, other.shape, strict=True))
 
 
 def digest_of(picture: Plane) -> bytes:
