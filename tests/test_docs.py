@@ -216,4 +216,5 @@ def test_every_promise_of_the_readme_has_its_row() -> None:
     )
     rows = [row.strip("| ").lower() for row in table.splitlines()]
     assert len(promises) > 6
+    assert [row for row in rows[2:] if "tests/" not in row] == []
     assert [p for p in promises if not any(row.startswith(p.lower()) for row in rows)] == []

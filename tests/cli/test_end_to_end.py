@@ -87,6 +87,14 @@ def test_preview_info_and_dry_run_agree_with_the_engine(noisy, tmp_path, capfd) 
         assert word in out
 
 
+@pytest.mark.parametrize("method", ["fitvnet", "udvd", "blind2sound"])
+def test_other_methods_run_with_the_same_command(noisy, clean, tmp_path, method: str) -> None:
+    out = tmp_path / "out.mkv"
+    words = ("--method", method, "--frames", "1", "--sigma", SIGMA, "--pix-fmt", "bgr0")
+    assert f2r("denoise", noisy, "-o", out, *words) == EXIT_OK
+    assert psnr(rgb(out), clean[:1]) > psnr(rgb(noisy)[:1], clean[:1]) + 3
+
+
 def test_doctor_finds_nothing_wrong(capfd) -> None:
     assert f2r("doctor") == EXIT_OK, capfd.readouterr().out
     assert "strength 0 gives back every sample" in capfd.readouterr().out
