@@ -101,7 +101,9 @@ def test_a_preview_of_a_stack_is_a_picture(stack: Path) -> None:
     assert look.stat().st_size > 1000
 
 
-def test_an_excerpt_of_a_folder_of_pages_shows_the_pixels_of_the_whole_run(tmp_path) -> None:
+def test_an_excerpt_of_a_folder_of_pages_shows_the_pixels_of_the_whole_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder, rng = tmp_path / "scan", np.random.default_rng(0)
     folder.mkdir()
     scene = np.kron(rng.random((6, 12)), np.ones((8, 8))) * 20000 + 20000
@@ -111,6 +113,7 @@ def test_an_excerpt_of_a_folder_of_pages_shows_the_pixels_of_the_whole_run(tmp_p
     words = ["denoise", str(folder), "--threads", "1", "-o"]
     assert run([*words, str(tmp_path / "whole")]) == EXIT_OK
     assert run([*words, str(tmp_path / "part"), "--frames", "3"]) == EXIT_OK
+    assert "kept 3 TIFF files, axes TYX 3x48x64" in capsys.readouterr().err
     part = sorted((tmp_path / "part").iterdir())
     assert [path.name for path in part] == ["f0000.tif", "f0001.tif", "f0002.tif"]
     for path in part:

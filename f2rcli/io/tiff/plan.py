@@ -1,6 +1,6 @@
 """The output plan for a stack: the same file with other pixels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +42,7 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     _check_shared(reader.stack)
     codings, notes = _codings(reader)
     series = reader.stack.series
-    words = series[reader.chosen[0]].words
-    facts = [reader.stack.flavour, f"axes {words}", TAGS]
+    facts = [*_words(reader), TAGS]
     if len(reader.chosen) < len(series):
         facts.append(OTHERS)
     if any(reader.stack.levels(one.number) for one in series):
@@ -59,6 +58,16 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         keep_partial=options.keep_partial,
         detail=StackDetail(folder=several),
     )
+
+
+def _words(reader: StackReader) -> tuple[str, str]:
+    """The kind of file and its axes, of the frames that are written."""
+    flavour, series = reader.stack.flavour, reader.stack.series[reader.chosen[0]]
+    if reader.stack.divisible:
+        count = len(reader.places)
+        flavour = f"{count} TIFF file{'s' if count > 1 else ''}"
+        series = replace(series, shape=(count, *series.shape[1:]))
+    return flavour, f"axes {series.words}"
 
 
 def check_options(reader: StackReader, options: WriteOptions, *, folder: bool = False) -> None:
