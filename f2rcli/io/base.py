@@ -27,8 +27,8 @@ class ReadOptions:
     """The part of a clip to read, and the tolerance of damage. Raises UsageError."""
 
     axes: str | None = setting(
-        None, "The axes of a TIFF stack, one letter each: T time, Z depth, C channel (default: as "
-        "the file says).", metavar="TZCYX", group=SPAN,
+        None, "The axes of a stack, one letter each, slowest first: T time, Z depth, C channel, "
+        "P single pictures, Y, X (default: as the file says).", metavar="TZCYX", group=SPAN,
     )  # fmt: skip
     series: str | None = setting(
         None, "Which series of a file with several: a number from 1, a name, or all.",
