@@ -25,9 +25,13 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell leaves it in
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+gc.disable()  # what is loaded now stays
+
+
 def pytest_collection_finish() -> None:
-    """What is loaded by now stays: no later collection of garbage needs to look at it."""
+    """No later collection of garbage needs to look at what is loaded by now."""
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage, signal, stats
+from scipy import ndimage
 from skimage import metrics as skimage
 from torch.nn import functional
 
@@ -263,6 +263,7 @@ def test_whiteness_is_the_flatness_of_a_spectrum() -> None:
     assert np.array_equal(patches(plane), each)
     freq = [np.abs(np.fft.fft2(p - p.mean())) ** 2 for p in each]
     values = np.mean(freq, axis=0).ravel()[1:]
+    stats = pytest.importorskip("scipy.stats")  # takes a second to load
     wanted = stats.gmean(values) / values.mean()
     noisy = np.stack([plane.astype(np.float32)] * 3)
     estimate = np.zeros_like(noisy)
@@ -274,6 +275,7 @@ def test_whiteness_is_the_flatness_of_a_spectrum() -> None:
 
 
 def test_autocorrelation_is_that_of_scipy() -> None:
+    signal = pytest.importorskip("scipy.signal")
     each = np.random.default_rng(3).normal(size=(3, PATCH, PATCH))
     total = np.zeros((2 * REACH + 1, 2 * REACH + 1))
     for patch in each:
