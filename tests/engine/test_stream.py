@@ -100,9 +100,9 @@ def test_more_strength_and_more_sigma_smooth_more() -> None:
 def test_tiles_give_the_whole_picture_within_one_code() -> None:
     """Nine tiles: the middle one has a neighbour on every side."""
     frames = noisy_clip(2, height=130, width=136)
-    for precision in ("fp32", "bf16"):
-        whole = run(frames, tile="off", precision=precision, sigma=25.0)
-        tiled = run(frames, tile="64", precision=precision, sigma=25.0)
+    for precision, count in (("fp32", 2), ("bf16", 1)):
+        whole = run(frames[:count], tile="off", precision=precision, sigma=25.0)
+        tiled = run(frames[:count], tile="64", precision=precision, sigma=25.0)
         assert differences(whole, tiled) <= 1
 
 
@@ -160,7 +160,7 @@ def test_gray_goes_through_rgb_weights_and_is_cleaner() -> None:
 
 
 def test_frames_are_taken_only_as_they_are_needed() -> None:
-    frames = noisy_clip(1, height=16, width=16) + noisy_clip(20, height=16, width=16)
+    frames = noisy_clip(1, height=16, width=16) + noisy_clip(13, height=16, width=16)
     taken = 0
 
     def source() -> Iterator[Frame]:
