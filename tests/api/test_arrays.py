@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import f2rcli
 from f2rcli.errors import F2RError, InputError, UsageError
+from tests.cli.conftest import write_clip
 
 FRAMES, HEIGHT, WIDTH = 11, 32, 48
 SIGMA = 20.0
@@ -138,7 +139,7 @@ def test_tensors_come_back_as_tensors(noisy, denoised, dtype) -> None:
 
 
 def test_files_give_the_path_that_was_written(tmp_path: Path) -> None:
-    source = Path(__file__).parents[2] / "examples" / "noisy_path.mp4"
+    source = write_clip(tmp_path / "noisy.mp4")
     target = tmp_path / "clean.mp4"
     done = f2rcli.denoise(source, target, strength=0)
     assert done == target
