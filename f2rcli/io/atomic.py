@@ -153,12 +153,12 @@ class PartFile(Part):
 
     def discard(self) -> None:
         """See Part."""
-        if RENAMES_OPEN:
-            self.remove()
+        unpublished = self._lock is not None
+        if not RENAMES_OPEN:
             self._close()
-        elif self._lock is not None:
-            self._close()
+        if unpublished and not self.keep:
             self._unlink()
+        self._close()
 
     def remove(self) -> None:
         """Remove the part file unless it is published; its writer may still have it open."""
@@ -166,9 +166,8 @@ class PartFile(Part):
             self._unlink()
 
     def _unlink(self) -> None:
-        if not self.keep:
-            with suppress(OSError):
-                self.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
 
     def _close(self) -> None:
         if self._lock is not None:
