@@ -4,6 +4,7 @@ import io
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import OutputContainer
@@ -51,6 +52,11 @@ _AVI_TAGS = frozenset(
 )
 _MOV_OPTIONS = (("movflags", "+faststart"),)
 
+_TRANSPORT: dict[str, Any] = {
+    "families": ("h264", "hevc", "mpeg2video"), "options": (("mpegts_copyts", "1"),),
+    "sound": ("aac",), "metadata": False, "stream_tags": ("language",),
+}  # fmt: skip
+
 CONTAINERS = (
     Container(
         name="mp4", muxer="mp4", suffixes=(".mp4", ".m4v"), options=_MOV_OPTIONS,
@@ -77,9 +83,10 @@ CONTAINERS = (
         sound=("libopus",),
     ),
     Container(
-        name="mpegts", muxer="mpegts", suffixes=(".ts", ".m2ts", ".mts"),
-        families=("h264", "hevc", "mpeg2video"), options=(("mpegts_copyts", "1"),), sound=("aac",),
-        metadata=False, stream_tags=("language",),
+        name="mpegts", muxer="mpegts", suffixes=(".ts", ".mts"), **_TRANSPORT
+    ),
+    Container(  # as on Blu-ray discs: FFmpeg writes it for this suffix alone
+        name="m2ts", muxer="mpegts", suffixes=(".m2ts",), **_TRANSPORT
     ),
     Container(
         name="avi", muxer="avi", suffixes=(".avi",), variable_rate=False, colour=False,
@@ -200,7 +207,7 @@ def refusal(container: Container, stream: Stream) -> str | None:
 # Codecs that a muxer accepts in silence though few or no players find them there.
 _ONLY = {
     ("mpegts", "audio"): ("aac", "mp2", "mp3", "ac3", "eac3", "dts", "opus", "truehd"),
-    ("mpegts", "subtitle"): ("dvb_subtitle", "dvb_teletext", "hdmv_pgs_subtitle"),
+    ("mpegts", "subtitle"): ("dvb_subtitle", "dvb_teletext"),
     ("mpegts", "data"): ("scte_35", "klv", "timed_id3"),
     ("mpegts", "video"): ("h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4"),
     ("avi", "audio"): ("mp3", "mp2", "ac3", "aac", "pcm_s16le", "pcm_u8", "pcm_s24le", "adpcm_ms"),
@@ -208,6 +215,10 @@ _ONLY = {
     ("avi", "data"): (),
     ("mp4", "audio"): ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac", "dts", "mp2"),
 }
+
+
+_ONLY |= {("m2ts", kind): _ONLY["mpegts", kind] for kind in ("audio", "data", "video")}
+_ONLY["m2ts", "subtitle"] = (*_ONLY["mpegts", "subtitle"], "hdmv_pgs_subtitle")
 
 
 def _known_refusal(container: Container, stream: Stream) -> str | None:
