@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from f2rcli.io import WriteOptions, open_reader, plan_output
 from f2rcli.io.base import ReadOptions
+from f2rcli.io.containers.kinds import CONTAINERS
+from f2rcli.io.containers.sound import choose_sound
 
 TONE = 40.0  # Hz: Matroska rounds times to milliseconds
 
@@ -97,6 +99,15 @@ def test_sound_is_encoded_for_its_container(
     if suffix != ".avi":  # which has no time stamps for the delay of an encoder
         assert np.corrcoef(samples[inside], wanted[inside])[0, 1] > 0.98
     assert np.std(samples[inside]) == pytest.approx(np.std(wanted[inside]), rel=0.1)
+
+
+def test_lossy_sound_that_mp4_cannot_copy_becomes_aac(plain: Path, tmp_path: Path) -> None:
+    source = clip_with_sound(tmp_path / "in.mkv", plain, "libopus")
+    mp4 = next(container for container in CONTAINERS if container.name == "mp4")
+    with av.open(str(source)) as clip:
+        setup = choose_sound(mp4, clip.streams.audio[0])
+    assert setup is not None
+    assert setup.encoder == "aac"
 
 
 def _begin(path: Path) -> float:
