@@ -15,10 +15,11 @@ LEAST_SHARE = 0.02  # of a plane that must be flat for its own bands to be belie
 Shares = tuple[float, ...]  # six
 
 
-def bands(residual: Values) -> list[Values]:
-    """A plane (H, W) in six bands that add up to it, the finest first."""
+def bands(residual: Values, sides: Sequence[int] = BAND_SIDES) -> list[Values]:
+    """A plane (H, W) in six bands that add up to it, the finest first; or in those that other box
+    filters part."""
     parts, low = [], residual
-    for side in BAND_SIDES:
+    for side in sides:
         below = cv2.blur(low, (side, side), borderType=cv2.BORDER_REFLECT_101)
         parts.append(np.asarray(low - below, np.float32))
         low = np.asarray(below, np.float32)

@@ -75,6 +75,22 @@ def test_what_stays_removed_is_the_definitions(lasting: bool, size: tuple[int, i
     assert float(np.abs(found).max()) > 0.1
 
 
+def test_large_planes_are_judged_on_half_their_grid_much_as_on_all_of_it() -> None:
+    rng = np.random.default_rng(5)
+    noise = 0.05 * rng.standard_normal((256, 261))
+    wrong = 0.04 * np.sin(np.arange(261) / 6) * (np.arange(256) > 100)[:, None]
+    variance, likely = np.full((2, *noise.shape), [[[0.0025]], [[LIKELY]]], np.float32)
+    removed = (noise + wrong).astype(np.float32)
+    for lasting in (None, likely):
+        half = held(removed, variance, white_shares(), lasting)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("f2rcli.engine.contract.limits.LARGE", 1000)
+            whole = held(removed, variance, white_shares(), lasting)
+        back = np.square(removed - whole).mean()
+        assert np.square(half - whole).mean() < 0.03 * back
+        assert np.square(removed - half).mean() == pytest.approx(back, rel=0.1)
+
+
 @pytest.mark.parametrize("side", [30, 31, 40])
 def test_planes_smaller_than_a_window_use_the_largest_odd_one_inside(side: int) -> None:
     rng = np.random.default_rng(2)

@@ -7,17 +7,22 @@ So no place, scale or brightness loses more than the noise that was measured the
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.noise.bands import bands
+from f2rcli.noise.bands import BAND_SIDES, bands
 
 Real = NDArray[np.float32]  # (H, W), in units of a plane
 
 WINDOWS = (15, 15, 25, 31, 41, 41)  # pixels, over which the power of a band is counted
+# Planes of at least so many pixels on either side are judged on a grid of half the size in all but
+# their finest bands, by box filters and windows of (nearly) half the width.
+LARGE, FINE = 256, 2
+HALF_SIDES, HALF_WINDOWS = (7, 15, 31), (13, 15, 21, 21)
 WIDE = 31  # pixels, of a second window for what was averaged over time
 # Times the noise's power in the quietest wide window: below is noise, beyond is detail for sure.
 # The least of many windows of noise alone has 0.93 times the noise's power.
@@ -50,23 +55,7 @@ def held(
     """
     if not variance.any():
         return np.zeros_like(removed)
-    kept = np.zeros_like(removed)
-    shortest = min(removed.shape)
-    side, around = 0, variance
-    sought = None if lasting is None else _sought(variance, lasting)
-    parts = zip(bands(removed), shares, WINDOWS, CLIPPED_TOLERANCES, strict=True)
-    for band, share, window, loose in parts:
-        fits = min(window, (shortest - 1) // 2 * 2 + 1)
-        if fits != side:  # neighbouring bands share a window
-            side, around = fits, box(variance, fits)
-        allowed = around * np.float32(share)
-        if clipped is not None:
-            allowed *= 1 + np.float32(loose / TOLERANCE - 1) * clipped
-        if lasting is not None:
-            band *= _lasting_share(band, allowed, side, share, sought)
-        else:
-            band *= _share(allowed, power_around(band, side, LEAST))
-        kept += band
+    kept = _kept(removed, _Held(variance, lasting, clipped), shares)
     allowed = box(variance, SMALL)
     allowed *= np.float32(SMALL_TOLERANCE)
     allowed /= power_around(kept, SMALL, LEAST)
@@ -75,6 +64,85 @@ def held(
     most *= np.float32(MOST)
     np.minimum(kept, most, out=kept)
     return np.maximum(kept, np.negative(most, out=most), out=kept)
+
+
+class _Held(NamedTuple):
+    """What a plane is held to, on one grid; see `held`."""
+
+    variance: Real
+    lasting: Real | None
+    clipped: Real | None
+
+    def halved(self) -> "_Held":
+        return _Held(*(None if plane is None else _halved(plane) for plane in self))  # type: ignore[arg-type]  # a variance stays one
+
+
+def _kept(removed: Real, to: _Held, shares: Sequence[float]) -> Real:
+    """The sum of what may stay of every band. Of large planes, coarse bands are judged on a grid
+    of half the size: what goes back of them is as smooth as they are."""
+    if min(removed.shape) < LARGE:
+        return _of_bands(bands(removed), to, shares, WINDOWS, CLIPPED_TOLERANCES, WIDE)
+    *fine, low = bands(removed, BAND_SIDES[:FINE])
+    kept = _of_bands(fine, to, shares[:FINE], WINDOWS[:FINE], CLIPPED_TOLERANCES[:FINE], WIDE)
+    small = _halved(low)
+    there = [share * gain for share, gain in zip(shares[FINE:], _half_gains(), strict=True)]
+    stays = _of_bands(
+        bands(small, HALF_SIDES), to.halved(), there, HALF_WINDOWS, CLIPPED_TOLERANCES[FINE:],
+        WIDE // 2,
+    )  # fmt: skip
+    kept += low
+    kept -= cv2.resize(small - stays, removed.shape[::-1])
+    return kept
+
+
+def _halved(plane: Real) -> Real:
+    size = tuple((length + 1) // 2 for length in plane.shape[::-1])
+    small: Real = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]  # float32 stays
+    return small
+
+
+@cache
+def _half_gains() -> tuple[float, ...]:
+    """What coarse bands of white noise have of their power on a grid of half the size."""
+    whole, half = (np.zeros(len(WINDOWS) - FINE) for _ in range(2))
+    for row, column in np.ndindex(2, 2):  # of an impulse in its cell
+        impulse = np.zeros((256, 256), np.float32)
+        impulse[128 + row, 128 + column] = 1.0
+        *_, low = bands(impulse, BAND_SIDES[:FINE])
+        for sums, parts in (
+            (whole, bands(impulse)[FINE:]),
+            (half, bands(_halved(low), HALF_SIDES)),
+        ):
+            sums += [float(np.square(part.astype(np.float64)).sum()) for part in parts]
+    return tuple((4 * half / whole).tolist())
+
+
+def _of_bands(
+    parts: list[Real],
+    to: _Held,
+    shares: Sequence[float],
+    windows: Sequence[int],
+    tolerances: Sequence[float],
+    wide: int,
+) -> Real:
+    """The sum of what may stay of some bands. wide: the second window, see `WIDE`."""
+    kept = np.zeros_like(parts[0])
+    shortest = min(kept.shape)
+    side, around = 0, to.variance
+    sought = None if to.lasting is None else _sought(to.variance, to.lasting, wide)
+    for band, share, window, loose in zip(parts, shares, windows, tolerances, strict=True):
+        fits = min(window, (shortest - 1) // 2 * 2 + 1)
+        if fits != side:  # neighbouring bands share a window
+            side, around = fits, box(to.variance, fits)
+        allowed = around * np.float32(share)
+        if to.clipped is not None:
+            allowed *= 1 + np.float32(loose / TOLERANCE - 1) * to.clipped
+        if to.lasting is not None:
+            band *= _lasting_share(band, allowed, side, share, sought)
+        else:
+            band *= _share(allowed, power_around(band, side, LEAST))
+        kept += band
+    return kept
 
 
 def _share(noise: Real, power: Real) -> Real:
@@ -92,11 +160,11 @@ class _Sought(NamedTuple):
     variance: Real  # of the noise, mean over each
 
 
-def _sought(variance: Real, share: Real) -> _Sought | None:
+def _sought(variance: Real, share: Real, wide: int) -> _Sought | None:
     """None where nothing would go back."""
     if not share.any():
         return None
-    side = min(WIDE, (min(variance.shape) - 1) // 2 * 2 + 1)
+    side = min(wide, (min(variance.shape) - 1) // 2 * 2 + 1)
     return _Sought(share, side, box(variance, side))
 
 
