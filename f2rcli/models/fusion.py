@@ -23,6 +23,7 @@ from f2rcli.models.layers import (
     conv,
     conv_of_cells,
     lowered_cat,
+    planar,
     shuffled,
     unet_reach,
     unet_stride,
@@ -168,7 +169,7 @@ class Refiner(nn.Module):
         noisy, coarse = aligned.noisy[:, place], aligned.coarse[:, place]
         apart = coarse - start
         seen = lowered_cat([apart, noisy - coarse, apart.abs().mean(1, keepdim=True)])
-        return conv_of_cells(self.embed, seen, slope=SLOPE).contiguous()  # weighs planes next
+        return planar(conv_of_cells(self.embed, seen, slope=SLOPE))  # weighs planes next
 
 
 def posterior_mean(noisy: Tensor, anchor: Tensor, level: Tensor) -> Tensor:
