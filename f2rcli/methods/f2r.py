@@ -15,7 +15,7 @@ from f2rcli.header import Estimate
 from f2rcli.methods.base import Prepared, Restored, Run
 from f2rcli.methods.device_flows import HALF, DeviceFlows
 from f2rcli.models import flow as flow_maths
-from f2rcli.models import motion
+from f2rcli.models import halves, motion
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.flow import (
     DISFlow,
@@ -37,6 +37,7 @@ from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Weights
 from f2rcli.window import Window
 
+CELLS = 3  # of 2x2 pixels, about as wide as what `smooth` averages over
 MISMATCH_FLOOR = 2e-3  # half an 8-bit code: coarse frames never agree better than that
 MISMATCH_ALLOWED = 3.0  # times the frame's median mismatch; beyond it confidence falls
 
@@ -380,7 +381,9 @@ def level_map(noise: NoiseModel | None, signal: Tensor) -> Tensor:
     """The noise's standard deviation at every sample (1, C, H, W); zero where it is not known."""
     if noise is None:
         return torch.zeros_like(signal)
-    return noise.level(smooth(signal))
+    if not halves.serve(signal):
+        return noise.level(smooth(signal))
+    return halves.doubled(noise.level(halves.halved(signal, CELLS)), signal.shape)
 
 
 def _align(
@@ -435,16 +438,17 @@ def photometric(warped: Tensor, reference: Tensor, typical: Tensor | None = None
     1 where they match as most of the picture does, towards 0 where they show something else.
     `typical` (B,): the median mismatch over the whole picture, where only a crop is given.
     """
-    mismatch = mismatches(warped, reference)
+    small = halves.serve(warped)
+    mismatch = (_small_mismatches if small else mismatches)(warped, reference)
     if typical is None:
-        typical = typical_mismatch(mismatch)
+        typical = typical_mismatch(mismatch, 2 if small else 4)
     allowed = MISMATCH_ALLOWED * typical.clamp_min(MISMATCH_FLOOR).view(-1, 1, 1)
     if warped.device.type != "cpu":  # a GPU wants few calls, a processor small arrays
         return (mismatch / allowed[:, None]).square_().add_(1).reciprocal_().unsqueeze(2)
     rated = torch.empty_like(mismatch)
     for place, one in enumerate(mismatch.unbind(1)):
         rated[:, place] = (one / allowed).square_().add_(1).reciprocal_()
-    return rated.unsqueeze(2)
+    return (halves.doubled(rated, warped.shape) if small else rated).unsqueeze(2)
 
 
 def mismatches(warped: Tensor, reference: Tensor) -> Tensor:
@@ -457,9 +461,15 @@ def mismatches(warped: Tensor, reference: Tensor) -> Tensor:
     return mismatch
 
 
-def typical_mismatch(mismatch: Tensor) -> Tensor:
-    """Median over neighbours and pixels (B,), on every fourth row and column."""
-    return mismatch[..., ::4, ::4].flatten(1).median(1).values
+def _small_mismatches(warped: Tensor, reference: Tensor) -> Tensor:
+    """The same on cells of 2x2 pixels, (B, N, H / 2, W / 2)."""
+    apart = ((one - reference).abs_().mean(1) for one in warped.unbind(1))
+    return torch.stack([halves.halved(one, CELLS) for one in apart], 1)
+
+
+def typical_mismatch(mismatch: Tensor, step: int = 4) -> Tensor:
+    """Median over neighbours and pixels (B,), on every `step`th row and column."""
+    return mismatch[..., ::step, ::step].flatten(1).median(1).values
 
 
 METHOD = F2R

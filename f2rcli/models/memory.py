@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from f2rcli.models import motion
+from f2rcli.models import halves, motion
 from f2rcli.models.flow import Flow, squared, warp_all
 from f2rcli.models.layers import box_mean
 
@@ -95,8 +95,10 @@ def _excess(old: _Pair, new: _Pair, variance: Tensor, count: Tensor) -> Tensor:
     """How far the old and the new differ beyond what noise explains, (1, 1, H, W), in units of the
     noise's variance: judged on the frames, on their low frequencies, and on the coarse frames,
     which hold far less noise."""
-    expected = variance * (1 + 1 / count)
     apart = old.noisy - new.noisy
+    if halves.serve(apart):
+        return _small_excess(apart, old.coarse - new.coarse, variance, count)
+    expected = variance * (1 + 1 / count)
     fine = box_mean(apart.square().mean(1, keepdim=True), SIDE) - SLACK * expected
     low = box_mean(box_mean(apart, NARROW).square().mean(1, keepdim=True), SIDE)
     low -= SLACK * LOW_SHARE * expected
@@ -104,3 +106,17 @@ def _excess(old: _Pair, new: _Pair, variance: Tensor, count: Tensor) -> Tensor:
     rough -= COARSE_SLACK * rough[..., ::4, ::4].median()
     total = fine.clamp_min_(0) + low.clamp_min_(0) + COARSE_WEIGHT * rough.clamp_min_(0)
     return total / variance
+
+
+def _small_excess(apart: Tensor, rough: Tensor, variance: Tensor, count: Tensor) -> Tensor:
+    """The same, judged on cells of 2x2 pixels; rough: how far the coarse frames differ."""
+    side, narrow = SIDE // 2 + 1, NARROW // 2 + 1
+    small = halves.halved(variance)
+    expected = small * (1 + 1 / halves.halved(count))
+    fine = halves.halved(apart.square().mean(1, keepdim=True), side) - SLACK * expected
+    low = box_mean(halves.halved(apart, narrow).square_().mean(1, keepdim=True), side)
+    low -= SLACK * LOW_SHARE * expected
+    rough = halves.halved(rough.square().mean(1, keepdim=True), side)
+    rough -= COARSE_SLACK * rough[..., ::2, ::2].median()
+    total = fine.clamp_min_(0) + low.clamp_min_(0) + COARSE_WEIGHT * rough.clamp_min_(0)
+    return halves.doubled(total.div_(small), apart.shape)
