@@ -1,6 +1,7 @@
 """However a run ends, it ends in one line and a documented code."""
 
 import errno
+import gc
 from collections.abc import Iterable
 
 import pytest
@@ -66,3 +67,13 @@ def test_a_command_loads_itself_and_no_other(monkeypatch: pytest.MonkeyPatch) ->
         app.run(words)
     assert asked == [["doctor"], list(COMMANDS), list(COMMANDS)]
     assert [one.name for one in command_line(["eval"]).registered_commands] == ["eval"]
+
+
+def test_garbage_is_looked_for_rarely_while_modules_are_loaded() -> None:
+    usual = gc.get_threshold()
+    try:
+        app.collect_rarely()
+        assert gc.isenabled()
+        assert gc.get_threshold()[0] >= 10_000
+    finally:
+        gc.set_threshold(*usual)
