@@ -28,6 +28,13 @@ from tests.engine.conftest import clean_clip, engine_for, info_of, noisy_clip, p
 from tests.engine.pretend_gpu import PretendGpu
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def read_once() -> None:
+    """Not here: networks move to devices."""
+
+
 RGB8 = PlaneLayout(family=Family.RGB, bits=8)
 GRAY16 = PlaneLayout(family=Family.GRAY, bits=16)
 YUV420 = PlaneLayout(
