@@ -5,11 +5,13 @@ import gc
 import os
 import signal
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+from f2rcli import weights
 from f2rcli.io.ffmpeg.scheduling import ordinary_scheduling
 
 # As cli/app.py does: waiting threads sleep, or tests crawl on a machine with other work.
@@ -32,6 +34,16 @@ def pytest_collection_finish() -> None:
     """No later collection of garbage needs to look at what is loaded by now."""
     gc.freeze()
     gc.enable()
+
+
+load = cache(weights.load)
+
+
+@pytest.fixture
+def weights_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bundled weights are read and their networks built once, for tests that only run them."""
+    bundled, read = weights.available(), weights.load
+    monkeypatch.setattr(weights, "load", lambda name: (load if name in bundled else read)(name))
 
 
 @pytest.fixture(autouse=True)

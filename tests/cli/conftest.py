@@ -58,6 +58,11 @@ def write_clip(
     return path
 
 
+@pytest.fixture(autouse=True)
+def _read_once(weights_read_once: None) -> None:
+    pass
+
+
 @pytest.fixture
 def clip_writer() -> Callable[..., Path]:
     return write_clip

@@ -1,13 +1,11 @@
 """Small synthetic clips with known motion and noise, and an engine with the shipped weights."""
 
 from fractions import Fraction
-from functools import cache
 
 import numpy as np
 import pytest
 import torch
 
-from f2rcli import weights
 from f2rcli.engine.stream import Engine, EngineSettings, load_engine
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
 
@@ -20,15 +18,9 @@ def _two_threads() -> None:
     torch.set_num_threads(2)
 
 
-load = cache(weights.load)
-
-
 @pytest.fixture(autouse=True)
-def read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bundled weights are read and their networks built once: nothing changes them."""
-    bundled = weights.available()
-    read = weights.load
-    monkeypatch.setattr(weights, "load", lambda name: (load if name in bundled else read)(name))
+def read_once(weights_read_once: None) -> None:
+    """Tests that change networks name a fixture of their own like this one."""
 
 
 def clean_clip(count: int, height: int = 64, width: int = 80, seed: int = 0) -> np.ndarray:
