@@ -22,7 +22,7 @@ from safetensors import safe_open
 
 from f2rcli.errors import ConfigError
 from f2rcli.training.loop import divergence
-from f2rcli.training.loop.distributed import Group
+from f2rcli.training.loop.distributed import Group, joined
 from f2rcli.training.loop.events import Event
 from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.trainer import Trainer
@@ -135,6 +135,10 @@ def test_two_processes_have_the_gradient_of_one_with_the_same_batch(
     batch = 5  # shares of three and two samples
     pair = tmp_path / "pair"
     pair.mkdir()
+    with monkeypatch.context() as lonely:  # a meeting that fails does not spoil the next
+        lonely.setenv("WORLD_SIZE", "2")
+        with pytest.raises(ConfigError, match="WORLD_SIZE"), joined(torch.device("cpu")):
+            pass
     with second_process([str(pair), json.dumps(settings), json.dumps({"batch": batch}), "float64"]):
         for name, value in meeting(0).items():
             monkeypatch.setenv(name, value)

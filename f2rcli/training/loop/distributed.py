@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 from f2rcli.errors import ConfigError, DeviceError, TrainingError
 from f2rcli.system.machine import number_in
@@ -105,7 +106,13 @@ def joined(device: torch.device) -> Iterator[tuple[Group, torch.device]]:
     # none. A group that is kept is never closed, and its threads abort the process as it ends.
     importlib.import_module("torch.distributed.nn")
     try:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        # Met by hand: groups are named by a count that a failure within init_process_group raises,
+        # and processes whose counts differ wait for each other for ever.
+        store, rank, size = next(rendezvous("env://"))
+        dist.init_process_group(
+            "nccl" if device.type == "cuda" else "gloo",
+            store=store, rank=rank, world_size=size,
+        )  # fmt: skip
     except (ValueError, RuntimeError) as error:
         raise ConfigError(
             f"WORLD_SIZE asks for several processes, which cannot meet: {error}",
