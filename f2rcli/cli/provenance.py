@@ -1,4 +1,4 @@
-"""The settings of a run, told in a clip's metadata and taken from there."""
+"""The settings of a run, told in a file's metadata and taken from there."""
 
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ def load_like(ctx: typer.Context, value: str | None) -> str | None:
     if facts is None:
         raise InputError(
             f"--like {value}: does not say how f2r made it.",
-            hint="Name a video that f2r wrote without --no-provenance.",
+            hint="Name a file that f2r wrote without --no-provenance.",
         )
     # the file may come from anyone: it says nothing of what is written, and where
     table = {key: v for key, v in facts.get("settings", {}).items() if key not in SILENT}

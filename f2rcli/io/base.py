@@ -104,7 +104,7 @@ class WriteOptions:
     overwrite: bool = setting(False, "Replace OUTPUT.", group=RUN)
     provenance: bool = setting(
         True,
-        "Store in a video or PNG how it was made.",
+        "Store in the output how it was made.",
         flags=("--provenance/--no-provenance",),
         group=RUN,
     )

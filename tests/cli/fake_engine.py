@@ -21,6 +21,9 @@ from f2rcli.engine.settings import EngineSettings
 class Noise(NamedTuple):
     sigma8: tuple[float, ...] = (10.0, 12.0, 14.0)
 
+    def in_codes(self, levels: Any) -> str:
+        return "sigma 10"
+
 
 class Prediction(NamedTuple):
     seconds_per_frame: float = 0.5

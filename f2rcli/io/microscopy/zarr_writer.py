@@ -4,6 +4,7 @@ Version 0.4 in Zarr 2, which most programs read; 0.5 in Zarr 3 where the source 
 """
 
 import importlib
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -17,7 +18,7 @@ from f2rcli.frames import Plane
 from f2rcli.io.atomic import PartFolder, exists_error
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.ledger import count
-from f2rcli.io.microscopy.ome_zarr import is_zarr
+from f2rcli.io.microscopy.ome_zarr import TOLD, is_zarr
 from f2rcli.io.microscopy.passport import Facts, Passport
 from f2rcli.io.microscopy.reader import MicroscopyFile
 from f2rcli.io.microscopy.stacks import passport_of
@@ -190,6 +191,7 @@ class ZarrWriter(StackWriter):
         version = {"version": "0.5"} if three else {}
         if not three:
             attributes["multiscales"][0]["version"] = "0.4"
+        self._group = group
         group.attrs.update({"ome": attributes | version} if three else attributes)
         for place in stack.absent[self.numbers[0]]:
             self._put(self.series, place, stack.read(self.numbers[0], place))
@@ -218,6 +220,11 @@ class ZarrWriter(StackWriter):
         if "S" in self.series.axes:
             at["C"] = sample
         return tuple(at[axis] for axis in self.arranged.axes if axis not in "YX")
+
+    def _tell(self) -> None:
+        """See StackWriter."""
+        if self._told:
+            self._group.attrs[TOLD] = json.loads(self._told)
 
     def _verify(self) -> tuple[tuple[str, ...], list[str]]:
         again = MicroscopyFile(self._part.path)

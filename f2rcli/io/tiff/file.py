@@ -26,6 +26,7 @@ from f2rcli.io.tiff.library import (
 )
 from f2rcli.io.tiff.promise import as_promised, unlisted_pages
 from f2rcli.io.tiff.stack import Spot, Stack
+from f2rcli.io.tiff.told import told_in
 
 RGB, PALETTE, YCBCR, CFA = 2, 3, 6, 32803  # photometric interpretations
 # tifffile's words for a description that does not fit the pages, and for pages that break off.
@@ -295,6 +296,10 @@ class TiffStack(Stack):
         """See Stack."""
         code = int(self._arrays[number].keyframe.compression)
         return compression_name(code)
+
+    def told(self) -> str:
+        """See Reader."""
+        return told_in(self.file.ome_metadata or "")
 
     def levels(self, number: int) -> list[Any]:
         """See Stack."""

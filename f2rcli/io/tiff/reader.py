@@ -262,6 +262,10 @@ class StackReader(Reader):
                 self.ledger.remark(self._said(number, unreal_line(unreal)))
             del self._by_lane[number]
 
+    def told(self) -> str:
+        """See Reader."""
+        return self.stack.told()
+
     def describe(self) -> list[dict[str, Any]]:
         """One dict per series."""
         return [

@@ -83,6 +83,10 @@ class Stack(ABC):
     def codec(self, number: int) -> str:
         """The compression of a series, in a word."""
 
+    def told(self) -> str:
+        """See Reader."""
+        return ""
+
     def levels(self, number: int) -> list[Any]:
         """Smaller copies of a series (a pyramid), largest first."""
         return []

@@ -24,6 +24,7 @@ from f2rcli.io.tiff.patch import PatchedFile, same_elsewhere
 from f2rcli.io.tiff.plan import OTHERS, PYRAMID, TAGS, StackDetail
 from f2rcli.io.tiff.reader import StackFrame, StackReader
 from f2rcli.io.tiff.stack import Stack
+from f2rcli.io.tiff.told import tell
 from f2rcli.samples.lanes import picture_kept
 
 
@@ -38,6 +39,7 @@ class StackWriter(Writer):
         self.reader, self.plan = reader, plan
         self.target = Path(plan.target)
         self.count = 0
+        self._told = ""  # how it is made
         self._written: dict[tuple[int, int], bytes] = {}  # digests, by series and place
         self._smaller: dict[tuple[int, int, int], bytes] = {}  # of smaller copies, by level too
         self._runs: dict[Path, array[int]] = {}  # what was written into each copy
@@ -74,6 +76,8 @@ class StackWriter(Writer):
 
     def write(self, frame: Frame) -> None:
         """Put one picture where it came from; one that has not changed keeps its very bytes."""
+        if not self.count:
+            self._told = self.plan.told()
         with disk_errors(self.target):
             self._write(frame.source, frame.planes)
         self.count += 1
@@ -169,12 +173,19 @@ class StackWriter(Writer):
             )
         with disk_errors(self.target):
             self._close_files()
+            self._tell()
             verified, lost = self._verify()
             size = self._part.publish()
         seconds = self.reader.info.duration or 0.0
         return self.plan.receipt(
             frames=self.count, seconds=seconds, size=size, verified=verified, lost=lost
         )
+
+    def _tell(self) -> None:
+        """Put how it was made where a changed copy tells how its source was."""
+        for path in self._sources() if self._runs else ():
+            copy = self._copy(path)
+            self._runs.setdefault(copy, array("q")).extend(tell(copy, self._told))
 
     def _verify(self) -> tuple[tuple[str, ...], list[str]]:
         """What was verified, in words, and what of the plan is not in what was written."""
