@@ -91,6 +91,31 @@ def test_every_other_container_lists_what_it_drops(
         assert len(out.streams) == 1 + kept
 
 
+@pytest.mark.parametrize("suffix", [".ts", ".m2ts", ".mkv"])
+def test_a_second_picture_and_its_language_are_kept_or_dropped_before_the_run(
+    tools, tmp_path: Path, suffix: str
+) -> None:
+    source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=3, smooth=True)
+    with av.open(str(source)) as plain, av.open(str(tmp_path / "two.mkv"), "w") as two:
+        copies = [two.add_stream_from_template(plain.streams[0], opaque=True) for _ in "ab"]
+        copies[1].metadata["language"] = "deu"
+        for packet in plain.demux():
+            for copy in copies if packet.size else ():
+                again = av.Packet(bytes(packet))
+                again.pts, again.dts, again.time_base = packet.pts, packet.dts, packet.time_base
+                again.is_keyframe, again.stream = packet.is_keyframe, copy
+                two.mux(again)
+    _, receipt = tools.passthrough(tmp_path / "two.mkv", tmp_path / f"out{suffix}")
+    picture, language = "video #1 h264 deu", "language of video #1 h264 deu"
+    expected = {
+        ".mkv": ([picture], []),
+        ".ts": ([picture], [f"{language} (mpegts holds none)"]),
+        ".m2ts": ([], [f"{picture} (m2ts cannot hold it)"]),
+    }
+    about = [[s for s in lines if picture in s] for lines in (receipt.kept, receipt.dropped)]
+    assert tuple(about) == expected[suffix]
+
+
 def test_unusual_tags_come_over_to_mp4(tools, tmp_path: Path) -> None:
     source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=3, smooth=True)
     with av.open(str(source)) as plain, av.open(str(tmp_path / "t.mkv"), "w") as tagged:

@@ -114,6 +114,16 @@ def test_pictures_as_subtitles_are_copied_or_listed_as_dropped(
     (line,) = (line for line in (*plan.kept, *plan.dropped) if line.startswith("subtitle"))
     assert line.startswith("subtitle #1 hdmv_pgs_subtitle deu")
     assert (line in plan.kept) == (suffix in (".mkv", ".m2ts"))
-    if suffix != ".m2ts":  # in which FFmpeg writes no language of them, as the receipt says
-        _, receipt = tools.passthrough(clip, tmp_path / f"out{suffix}")
-        assert (receipt.lost, line in receipt.kept) == ((), line in plan.kept)
+    told = [one for one in plan.dropped if one.startswith("language of")]
+    assert told == (["language of subtitle #1 hdmv_pgs_subtitle deu (m2ts holds none)"]
+                    if suffix == ".m2ts" else [])  # fmt: skip
+    _, receipt = tools.passthrough(clip, tmp_path / f"out{suffix}")
+    assert (receipt.lost, line in receipt.kept) == ((), line in plan.kept)
+
+
+def test_a_broadcast_subtitle_is_dropped_where_discs_have_others(
+    tools, plain: Path, tmp_path: Path
+) -> None:
+    clip = with_subtitles(tmp_path / "in.ts", plain, "dvb_subtitle")
+    _, receipt = tools.passthrough(clip, tmp_path / "out.m2ts")
+    assert "subtitle #1 dvb_subtitle deu (m2ts cannot hold it)" in receipt.dropped

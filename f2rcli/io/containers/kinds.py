@@ -12,7 +12,7 @@ from av.stream import Stream
 
 from f2rcli.errors import UsageError
 from f2rcli.io.containers.packets import AnyPacket
-from f2rcli.io.ffmpeg.metadata import title_of
+from f2rcli.io.ffmpeg.metadata import family_of, title_of
 
 _LOSSLESS = ("ffv1", "huffyuv", "ffvhuff", "utvideo", "magicyuv")
 _COMMON = ("h264", "hevc", "av1", "vp9", "vp8", "mjpeg", "mpeg4", "mpeg2video")
@@ -31,6 +31,7 @@ class Container:
     metadata: bool = True
     tags: frozenset[str] | None = None  # of the file that it has names for; None: any
     stream_tags: tuple[str, ...] = ("language", "title")
+    no_language: tuple[str, ...] = ()  # streams stored without it: types, codecs
     display_matrix: str = ""  # "all", "rotation" or "" for none
     colour: bool = True  # tags are kept, by it or by every codec it holds
     pixel_aspect: bool = False  # whatever the codec
@@ -45,6 +46,11 @@ class Container:
     def holds_tag(self, name: str) -> bool:
         """Whether a tag of the file has a name in it."""
         return self.metadata and (self.tags is None or name.lower() in self.tags)
+
+    def holds_language(self, stream: Stream) -> bool:
+        """Whether it stores the language of a stream like this."""
+        held = {stream.type, family_of(stream)}.isdisjoint(self.no_language)
+        return "language" in self.stream_tags and held
 
 
 _AVI_TAGS = frozenset(
@@ -83,10 +89,12 @@ CONTAINERS = (
         sound=("libopus",),
     ),
     Container(
-        name="mpegts", muxer="mpegts", suffixes=(".ts", ".mts"), **_TRANSPORT
+        name="mpegts", muxer="mpegts", suffixes=(".ts", ".mts"), **_TRANSPORT,
+        no_language=("video", "data"),
     ),
     Container(  # as on Blu-ray discs: FFmpeg writes it for this suffix alone
-        name="m2ts", muxer="mpegts", suffixes=(".m2ts",), **_TRANSPORT
+        name="m2ts", muxer="mpegts", suffixes=(".m2ts",), **_TRANSPORT,
+        no_language=("hdmv_pgs_subtitle",),
     ),
     Container(
         name="avi", muxer="avi", suffixes=(".avi",), variable_rate=False, colour=False,
@@ -217,8 +225,11 @@ _ONLY = {
 }
 
 
-_ONLY |= {("m2ts", kind): _ONLY["mpegts", kind] for kind in ("audio", "data", "video")}
-_ONLY["m2ts", "subtitle"] = (*_ONLY["mpegts", "subtitle"], "hdmv_pgs_subtitle")
+# One picture, sound, and subtitles as on discs: FFmpeg writes no header with anything else in it.
+_ONLY |= {
+    ("m2ts", "audio"): _ONLY["mpegts", "audio"], ("m2ts", "subtitle"): ("hdmv_pgs_subtitle",),
+    ("m2ts", "data"): (), ("m2ts", "video"): (),
+}  # fmt: skip
 
 
 def _known_refusal(container: Container, stream: Stream) -> str | None:

@@ -83,10 +83,10 @@ def holds_matrix(container: Container, matrix: tuple[int, ...]) -> bool:
 def _untitled(reader: Reader, container: Container) -> Iterator[str]:
     """Languages and titles of streams that are kept without them."""
     for stream in metadata_of(reader).others:
-        if stream.type not in ("audio", "subtitle") or refusal(container, stream):
+        if stream.type == "attachment" or is_cover(stream) or refusal(container, stream):
             continue
         named = stream.language not in (None, "", "und")
-        if named and "language" not in container.stream_tags:
+        if named and not container.holds_language(stream):
             yield f"language of {stream_line(stream)}"
         if title_of(stream.metadata) and "title" not in container.stream_tags:
             yield f"title of {stream_line(stream)}"

@@ -160,7 +160,7 @@ def _differences(
     elif came.count < gave.count and came.size < gave.size:
         yield f"{_part(came.count, gave.count, 'packet')} of {plan.words}"
     language = plan.stream.language
-    told = "language" in container.stream_tags and language not in (None, "", "und")
+    told = container.holds_language(plan.stream) and language not in (None, "", "und")
     if told and _language(stream.language) != _language(language):
         yield f"language of {plan.words}"
     title = title_of(plan.stream.metadata)
