@@ -22,17 +22,28 @@ def told(f2r: Callable[..., Any], path: Path) -> Any:
     return json.loads(done.out.splitlines()[-1])["provenance"]
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".nut"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".nut", ".avi", ".apng"])
 def test_a_video_tells_how_it_was_made(f2r: Callable[..., Any], clip: Path, suffix: str) -> None:
     out = clip.with_name(f"out{suffix}")
-    assert f2r("denoise", clip, "-o", out, "--strength", "0.8", "--preset", "fast").code == EXIT_OK
+    assert f2r("denoise", clip, "-o", out, "--strength", "0.8", "--frames", 3).code == EXIT_OK
     facts = told(f2r, out)
     assert facts["f2r"] == __version__
-    assert facts["settings"] == {"strength": 0.8, "preset": "fast"}
+    assert facts["settings"] == {"strength": 0.8}
     assert facts["noise"] == {"sigma8": [10, 12, 14]}  # the fake engine's
     assert (facts["weights"], facts["contract"]) == ("fake", True)
     assert "made by   f2r" in f2r("info", out).out
     assert str(clip.parent) not in json.dumps(facts)
+
+
+def test_an_animation_tells_of_its_own_run_alone(f2r: Callable[..., Any], clip: Path) -> None:
+    first, second, silent = (clip.with_name(name) for name in ("1.apng", "2.apng", "3.apng"))
+    assert f2r("denoise", clip, "-o", first, "--strength", "0.8").code == EXIT_OK
+    assert f2r("denoise", first, "-o", second, "--like", first, "--strength", "0.5").code == EXIT_OK
+    assert told(f2r, second)["settings"] == {"strength": 0.5}
+    assert second.read_bytes().count(b"tEXtf2r") == 1
+    assert f2r("denoise", first, "-o", silent, "--no-provenance").code == EXIT_OK
+    assert told(f2r, silent) is None
+    assert second.read_bytes().endswith(silent.read_bytes()[-12:])  # the last chunk
 
 
 def test_numbered_pictures_tell_it_too(f2r: Callable[..., Any], clip: Path) -> None:

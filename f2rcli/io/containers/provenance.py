@@ -3,20 +3,19 @@
 from typing import Any
 
 from f2rcli.documents import LARGEST, parse_json
-from f2rcli.io.base import Reader, WritePlan
+from f2rcli.io.base import Reader
 from f2rcli.io.ffmpeg.metadata import metadata_of
 
 MARK = '{"f2r": '  # what such a tag begins with
-# The tag of each container that holds one; mp4's is the program's name, which FFmpeg reads back as
-# `encoder`.
-TAGS = {"mp4": "encoding_tool", "mov": "f2r", "matroska": "F2R", "webm": "F2R", "nut": "f2r"}
+# The tag of each container that holds one; mp4's and avi's are the program's name, which FFmpeg
+# reads back as `encoder` and `software`.
+TAGS = {"mp4": "encoding_tool", "mov": "f2r", "matroska": "F2R", "webm": "F2R", "nut": "f2r",
+        "avi": "ISFT"}  # fmt: skip
 
 
-def provenance_tag(container: str, plan: WritePlan) -> dict[str, str]:
+def provenance_tag(container: str, told: str) -> dict[str, str]:
     """The tag of a container with what is told; none where it holds no such tag."""
-    if container not in TAGS or plan.provenance is None:
-        return {}
-    return {TAGS[container]: plan.told()}
+    return {TAGS[container]: told} if told and container in TAGS else {}
 
 
 def read_provenance(reader: Reader) -> dict[str, Any] | None:

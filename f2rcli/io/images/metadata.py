@@ -3,19 +3,17 @@
 FFmpeg's encoders write little of it, so it is copied from file to file as it is.
 """
 
-import struct
 from collections.abc import Iterator
 from pathlib import Path
-from zlib import crc32
 
-_PNG = b"\x89PNG\r\n\x1a\n"
+from f2rcli.io.png_text import SIGNATURE, told_in
+
 _JPEG = b"\xff\xd8"
 _CHUNKS = {
     b"iCCP", b"sRGB", b"cICP", b"gAMA", b"cHRM", b"mDCV", b"cLLI", b"pHYs", b"eXIf", b"tEXt",
     b"zTXt", b"iTXt", b"tIME",
 }  # fmt: skip
 _COLOUR = {b"iCCP", b"sRGB", b"cICP", b"gAMA", b"cHRM"}  # one of them replaces all of the encoder's
-_KEYWORD = b"f2r\0"  # of what f2r tells of itself
 _EXIF, _ICC, _IPTC = 0xE1, 0xE2, 0xED  # JPEG's APP1, APP2, APP13
 _START_OF_SCAN = 0xDA
 
@@ -26,40 +24,19 @@ def read_metadata(path: Path) -> list[tuple[bytes, bytes]]:
         data = path.read_bytes()
     except OSError:
         return []
-    if data.startswith(_PNG):
+    if data.startswith(SIGNATURE):
         chunks = ((kind, raw) for kind, raw in _png_chunks(data) if kind in _CHUNKS)
-        return [(kind, raw) for kind, raw in chunks if not _told(kind, raw)]
+        return [(kind, raw) for kind, raw in chunks if not told_in(kind, raw)]
     if data.startswith(_JPEG):
         return [(bytes([kind]), raw) for kind, raw in _jpeg_segments(data) if _travels(kind, raw)]
     return []
-
-
-def text_chunk(text: str) -> tuple[bytes, bytes]:
-    """A PNG's chunk with what f2r tells of itself, in ASCII."""
-    body = b"tEXt" + _KEYWORD + text.encode("ascii")
-    return b"tEXt", struct.pack(">I", len(body) - 4) + body + struct.pack(">I", crc32(body))
-
-
-def told_text(path: Path) -> str:
-    """What such a chunk of a PNG tells; "" for none."""
-    data = path.read_bytes()
-    if not data.startswith(_PNG):
-        return ""
-    for kind, raw in _png_chunks(data):
-        if _told(kind, raw):
-            return raw[8 + len(_KEYWORD) : -4].decode("latin-1")
-    return ""
-
-
-def _told(kind: bytes, raw: bytes) -> bool:
-    return kind == b"tEXt" and raw.startswith(_KEYWORD, 8)
 
 
 def with_metadata(picture: bytes, parts: list[tuple[bytes, bytes]]) -> bytes:
     """An encoded picture of the same format with this metadata in place of its own."""
     if not parts:
         return picture
-    if picture.startswith(_PNG):
+    if picture.startswith(SIGNATURE):
         return _png_with(picture, parts)
     place = 2
     for kind, raw in _jpeg_segments(picture):
@@ -75,11 +52,11 @@ def _png_with(picture: bytes, parts: list[tuple[bytes, bytes]]) -> bytes:
         replaced |= _COLOUR
     chunks = [(kind, raw) for kind, raw in _png_chunks(picture) if kind not in replaced]
     header, rest = chunks[0][1], b"".join(raw for _, raw in chunks[1:])
-    return _PNG + header + b"".join(raw for _, raw in parts) + rest
+    return SIGNATURE + header + b"".join(raw for _, raw in parts) + rest
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    place = len(_PNG)
+    place = len(SIGNATURE)
     while place + 12 <= len(data):
         length = int.from_bytes(data[place : place + 4], "big")
         yield data[place + 4 : place + 8], data[place : place + 12 + length]

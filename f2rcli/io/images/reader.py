@@ -14,8 +14,8 @@ from f2rcli.io.ffmpeg.metadata import SourceMetadata
 from f2rcli.io.ffmpeg.pixel_formats import read_planes
 from f2rcli.io.images.codec import decode_picture
 from f2rcli.io.images.files import PICTURES, find_slots, picture_size
-from f2rcli.io.images.metadata import told_text
 from f2rcli.io.numbering import Slot
+from f2rcli.io.png_text import told_text
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable
 
 

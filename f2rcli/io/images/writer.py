@@ -20,10 +20,11 @@ from f2rcli.io.ffmpeg.pixel_formats import PixelFormat, make_frame
 from f2rcli.io.ffmpeg.turning import TURNED, Turn, TurnedReader, fits, turn_of
 from f2rcli.io.images.codec import PictureEncoder, decode_picture
 from f2rcli.io.images.files import WRITTEN
-from f2rcli.io.images.metadata import read_metadata, text_chunk, with_metadata
+from f2rcli.io.images.metadata import read_metadata, with_metadata
 from f2rcli.io.images.reader import ImageReader
 from f2rcli.io.ledger import count
 from f2rcli.io.numbering import is_pattern, numbered
+from f2rcli.io.png_text import text_chunk
 from f2rcli.io.targets import check_folder
 
 METADATA = "colour profile, EXIF and text of the pictures"

@@ -30,6 +30,7 @@ from f2rcli.io.ffmpeg.messages import ffmpeg_reason
 from f2rcli.io.ffmpeg.metadata import family_of, is_cover
 from f2rcli.io.ffmpeg.pixel_formats import read_planes
 from f2rcli.io.ledger import Ledger
+from f2rcli.io.png_text import told_text
 from f2rcli.io.time_range import Span, leading, timed, trailing
 from f2rcli.io.video.decoder import DecodedPicture, Decoder
 from f2rcli.io.video.probe import Probe
@@ -326,6 +327,11 @@ class VideoReader(Reader):
             return time is not None and time * packet.time_base > end + _AFTER_END
 
         self._decoder.skip_aside(past)
+
+    def told(self) -> str:
+        """See Reader."""
+        path = Path(self.source)
+        return told_text(path) if self.metadata.container == "apng" and path.is_file() else ""
 
     def describe(self) -> list[dict[str, Any]]:
         """One dict per stream; the denoised one says all that is known of it."""

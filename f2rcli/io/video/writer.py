@@ -23,6 +23,7 @@ from f2rcli.io.ffmpeg.messages import ffmpeg_reason, quiet_ffmpeg
 from f2rcli.io.ffmpeg.metadata import metadata_of
 from f2rcli.io.ffmpeg.pixel_formats import fill_frame, make_frame
 from f2rcli.io.ffmpeg.scheduling import ordinary_scheduling
+from f2rcli.io.png_text import tell_at_the_end
 from f2rcli.io.video.headers import patch_header, room_for
 from f2rcli.io.video.plan import VideoDetail
 from f2rcli.io.video.read_back import facts_not_kept, not_kept
@@ -57,6 +58,7 @@ class VideoWriter(Writer):
         self._written = Written(time_base=self.detail.setup.time_base)
         self._chapter_count = 0  # written
         self._captioned = False  # the first picture
+        self._told = ""  # how it is made
         self._last_dts: int | None = None  # of the encoder's packets, in its ticks
         self._fields: Filter | None = None  # which alone can flag pictures as interlaced
         self.metadata = metadata_of(reader)
@@ -105,6 +107,8 @@ class VideoWriter(Writer):
         """Verify the part file and put it at its target; its size, and what was verified."""
         if self._part is None:
             return 0, ()
+        if self._told and self.detail.container.name == "apng":
+            tell_at_the_end(self._part.path, self._told)
         for what in patch_header(self._part.path, self._track, self.detail):
             self._side.lose(what)
         verified = verify(self._part.path, self.name, self._index, self._written, self.detail)
@@ -143,7 +147,8 @@ class VideoWriter(Writer):
         url = "pipe:1" if self._part is None else f"file:{self._part.path}"
         self._container = container = open_target(url, detail.container, options)
         container.metadata.update(detail.metadata)
-        container.metadata.update(provenance_tag(detail.container.name, self.plan))
+        self._told = self.plan.told()
+        container.metadata.update(provenance_tag(detail.container.name, self._told))
         self._side = SideStreams(self._packets, detail, container)
         place = sum(1 for plan in detail.streams if plan.stream.index < self._video_index())
         self._side.add(detail.streams[:place])
