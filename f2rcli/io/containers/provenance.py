@@ -3,10 +3,9 @@
 from typing import Any
 
 from f2rcli.documents import LARGEST, parse_json
-from f2rcli.io.base import Reader
+from f2rcli.io.base import MARK, Reader
 from f2rcli.io.ffmpeg.metadata import metadata_of
 
-MARK = '{"f2r": '  # what such a tag begins with
 # The tag of each container that holds one; mp4's and avi's are the program's name, which FFmpeg
 # reads back as `encoder` and `software`.
 TAGS = {"mp4": "encoding_tool", "mov": "f2r", "matroska": "F2R", "webm": "F2R", "nut": "f2r",

@@ -9,6 +9,7 @@ from f2rcli.io.base import ReadOptions
 from f2rcli.io.raw.burst import check_belongs, examine, exposures_of, find_files
 from f2rcli.io.raw.exposure import Exposure, Samples, read_raw
 from f2rcli.io.raw.tiff_mosaic import TIFF_SUFFIXES, TiffPages
+from f2rcli.io.raw.told import told_in
 from f2rcli.io.sequence import RATE, SequenceReader
 from f2rcli.sensor import bayer_layout
 
@@ -75,6 +76,10 @@ class RawReader(SequenceReader):
         taken: RawFrame = frame.source
         exposure = replace(taken.exposure, name=_name(self.every[index]))
         return replace(frame, source=RawFrame(exposure, taken.samples))
+
+    def told(self) -> str:
+        """See Reader."""
+        return told_in(self.first.path)
 
     def describe(self) -> list[dict[str, Any]]:
         """One dict: a burst is one stream."""

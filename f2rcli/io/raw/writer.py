@@ -40,6 +40,7 @@ class RawWriter(Writer):
         self.detail: RawDetail = plan.detail
         self.target = Path(plan.target)
         self._frames = 0
+        self._told = ""  # how it is made
         self._copies = 0
         self._names: set[str] = set()
         self._pages: Any = None  # tifffile's writer, of one TIFF of pages
@@ -66,7 +67,9 @@ class RawWriter(Writer):
         self._frames += 1
 
     def _add_dng(self, name: str, exposure: Exposure, before: Samples, after: Samples) -> None:
-        data, copied = dng_of(exposure, before, after)
+        if not self._frames:
+            self._told = self.plan.told()
+        data, copied = dng_of(exposure, before, after, self._told)
         self._names.add(name)
         path = self._part.add(name, data)
         found = _check_dng(path, exposure, after)
