@@ -7,7 +7,9 @@ import av
 import pytest
 from av.stream import Disposition
 
+from f2rcli.errors import OutputError
 from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
+from f2rcli.io.containers import kinds
 from tests.io.rich import SRT, png
 
 
@@ -95,6 +97,19 @@ def test_every_other_container_lists_what_it_drops(
 def test_a_second_picture_and_its_language_are_kept_or_dropped_before_the_run(
     tools, tmp_path: Path, suffix: str
 ) -> None:
+    _, receipt = tools.passthrough(two_pictures(tools, tmp_path), tmp_path / f"out{suffix}")
+    picture, language = "video #1 h264 deu", "language of video #1 h264 deu"
+    expected = {
+        ".mkv": ([picture], []),
+        ".ts": ([picture], [f"{language} (mpegts holds none)"]),
+        ".m2ts": ([], [f"{picture} (m2ts cannot hold it)"]),
+    }
+    about = [[s for s in lines if picture in s] for lines in (receipt.kept, receipt.dropped)]
+    assert tuple(about) == expected[suffix]
+
+
+def two_pictures(tools, tmp_path: Path) -> Path:
+    """A clip with the same picture twice."""
     source = tools.write_clip(tmp_path / "in.mkv", codec="libx264", pts=3, smooth=True)
     with av.open(str(source)) as plain, av.open(str(tmp_path / "two.mkv"), "w") as two:
         copies = [two.add_stream_from_template(plain.streams[0], opaque=True) for _ in "ab"]
@@ -105,15 +120,18 @@ def test_a_second_picture_and_its_language_are_kept_or_dropped_before_the_run(
                 again.pts, again.dts, again.time_base = packet.pts, packet.dts, packet.time_base
                 again.is_keyframe, again.stream = packet.is_keyframe, copy
                 two.mux(again)
-    _, receipt = tools.passthrough(tmp_path / "two.mkv", tmp_path / f"out{suffix}")
-    picture, language = "video #1 h264 deu", "language of video #1 h264 deu"
-    expected = {
-        ".mkv": ([picture], []),
-        ".ts": ([picture], [f"{language} (mpegts holds none)"]),
-        ".m2ts": ([], [f"{picture} (m2ts cannot hold it)"]),
-    }
-    about = [[s for s in lines if picture in s] for lines in (receipt.kept, receipt.dropped)]
-    assert tuple(about) == expected[suffix]
+    return tmp_path / "two.mkv"
+
+
+def test_a_header_that_ffmpeg_refuses_ends_in_a_line(
+    tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = two_pictures(tools, tmp_path)
+    monkeypatch.setitem(kinds._ONLY, ("m2ts", "video"), ("h264",))
+    with pytest.raises(OutputError, match=r"^out\.m2ts: writing failed: .* PID") as raised:
+        tools.passthrough(source, tmp_path / "out.m2ts")
+    assert "another" in str(raised.value.hint)
+    assert not (tmp_path / "out.m2ts").exists()
 
 
 def test_unusual_tags_come_over_to_mp4(tools, tmp_path: Path) -> None:

@@ -90,6 +90,7 @@ class SideStreams:
         while queue:
             packet = queue.popleft()
             if packet.stream_index in self._targets and self._moved(packet):
+                self.container.start_encoding()  # a refused header is no fault of the packet
                 self._put(packet)
 
     def finish(self) -> None:

@@ -276,7 +276,8 @@ class VideoWriter(Writer):
 
     def _failure(self, error: BaseException) -> OutputError:
         number = getattr(error, "errno", None)
-        if isinstance(number, int) and 0 < number < 1000:
+        refused = isinstance(error, av.ArgumentError)  # by the muxer, whatever the disk
+        if isinstance(number, int) and 0 < number < 1000 and not refused:
             return disk_error(Path(self.name), OSError(number, ffmpeg_reason(error)))
         return OutputError(
             f"{self.name}: writing failed: {ffmpeg_reason(error)}.",
