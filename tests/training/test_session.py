@@ -158,7 +158,7 @@ def test_weights_that_the_test_frames_do_not_like_are_not_handed_over(tmp_path: 
 def test_no_method_hands_over_weights_that_the_test_frames_do_not_like(
     tmp_path: Path, method: str, stages: dict[str, StageOverrides]
 ) -> None:
-    clip = write_clip(tmp_path / "a.mkv", frames=16, size=64)
+    clip = write_clip(tmp_path / "a.mkv", frames=16)
     result = run(config(clip, method=method, init="rgb", stages=stages, validate_every=1))
     made, bundled = (
         weights.load(str(name)) for name in (result.weights, weights.choose(method, Space.RGB))
