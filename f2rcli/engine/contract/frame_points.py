@@ -23,7 +23,7 @@ def with_points(
 
     See `Points`; noise: the law of every plane.
     """
-    planes, sparse = planes_of(frame), beside.slack is SPARSE
+    planes = planes_of(frame)
     variances = [
         np.square(noise.level(index, plane + change))
         for index, (change, plane) in enumerate(zip(changes, planes, strict=True))
@@ -38,8 +38,10 @@ def with_points(
         return (
             changes if lost is None else _added(changes, list(sensor.pack(lost, _pattern(frame))))
         )
-    own = [np.square(noise.level(index, plane)) for index, plane in enumerate(planes)]
-    parts = zip(planes, removed, variances, own if sparse else variances, others, strict=True)
+    parted = variances
+    if beside.slack is SPARSE:  # as each sample of a few electrons tells by itself
+        parted = [np.square(noise.level(index, plane)) for index, plane in enumerate(planes)]
+    parts = zip(planes, removed, variances, parted, others, strict=True)
     return _added(changes, [points.lost(index, *part) for index, part in enumerate(parts)])
 
 
@@ -50,13 +52,13 @@ def _above(planes: list[Real]) -> list[Real]:
 def _others(planes: list[Real], beside: Beside) -> list[Others | None]:
     """What other frames show of each plane: the past where it stood still, the next frame where the
     flow leads, and more of them if the picture rests."""
+    if beside.slack is SPARSE:  # their noise is skewed
+        return [None] * len(planes)
     steady = beside.steady if isinstance(beside.steady, Steady) else None
     flow = beside.flows[-1] if beside.flows and isinstance(beside.flows[-1], np.ndarray) else None
     still = flow is not None and resting([flow]) == 1
     later = [planes_of(frame) for frame in beside.later[: None if still else 1]]
     found: list[Others | None] = []
-    if beside.slack is SPARSE:  # their noise is skewed
-        return [None] * len(planes)
     for index, plane in enumerate(planes):
         total, frames = np.zeros_like(plane), np.zeros_like(plane)
         if steady is not None and index < len(steady.means):

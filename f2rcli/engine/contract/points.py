@@ -190,22 +190,20 @@ def _staying(plane: Real, removed: Real, variance: Real, others: Others) -> _Mea
     """Points that other frames show, and the frame's own light does not contradict."""
     level = np.divide(variance, np.maximum(others.frames, LEAST), dtype=np.float32)
     found = _found(others.mean, level)
-    frames = others.frames[found.rows, found.columns]
-    single = found.significance / np.sqrt(np.maximum(frames, LEAST))
+    frames = np.maximum(others.frames[found.rows, found.columns], LEAST)
+    single = found.significance / np.sqrt(frames)
     error = found.light / np.maximum(single, LEAST)  # of the light in one frame
     seen = np.zeros_like(found.light)
     for index in np.unique(found.widths):
         one, here = _filter(int(index)), found.widths == index
         bright = _blurred(plane, one.lines[0]) - _blurred(plane, one.around)
         seen[here] = bright[found.rows[here], found.columns[here]] / one.gain
-    apart = np.abs(seen - found.light) / (error * np.sqrt(1 + 1 / np.maximum(frames, LEAST)))
-    same = (frames > 0) & (apart < AGREE)
+    apart = np.abs(seen - found.light) / (error * np.sqrt(1 + 1 / frames))
+    same = (frames > LEAST) & (apart < AGREE)
     found, single, frames = found.only(same), single[same], frames[same]
     if not 0 < found.rows.size <= MOST_SHARE * plane.size:
         return None
-    classes = np.searchsorted(STAYING, single) + (len(STAYING) + 1) * np.searchsorted(
-        DEPTHS, frames
-    )
+    classes = DEEP * np.searchsorted(STAYING, single) + np.searchsorted(DEPTHS, frames)
     return _Measured.of(found, classes, removed, variance)
 
 
