@@ -42,6 +42,9 @@ class Slack:
     shift: float = 1.0  # factor of what clipping moved means by
 
 
+SHIFT_SIDE = 9  # pixels, over which a mean is compared with what clipping moved it by
+SHIFT_BANDS = 2  # finest bands that such a mean holds nothing of
+SHIFT_SURE = 3.0  # standard deviations of it
 UNCLIPPED = 0.99  # of the variance: where clipping left more there was hardly any
 STRICT = Slack()
 # Of a few electrons a pixel: single samples and small windows hold far more than their share of
@@ -120,7 +123,8 @@ def under_contract(
         if bound is not None:
             np.minimum(variance, bound * np.float32(slack.change[kind]), out=variance)
         variance *= np.float32(allowance[min(index, len(allowance) - 1)] ** 2)
-        shift = None if shifts is None else _between(taken, shifts[index] * np.float32(slack.shift))
+        moved = None if shifts is None else shifts[index] * np.float32(slack.shift)
+        shift = None if moved is None else _between(taken, moved, variance, noise.shares[index])
         free = taken if shift is None else taken - shift
         cut = None if cut_off is None else _sized(cut_off, taken.shape)
         if steady is not None:
@@ -129,7 +133,8 @@ def under_contract(
         if shift is not None:
             kept += shift
         if steady is not None and rests:
-            nearer = steady.still.nearer(index, centre[index] - kept, variance)
+            shown = centre[index] - kept
+            nearer = steady.still.nearer(index, shown if moved is None else shown + moved, variance)
             if nearer is not None:
                 kept = kept - nearer * np.float32(rests)
         returned.add(index, taken, kept)
@@ -269,9 +274,17 @@ def _mixed(frame: Frame, picture: NDArray[np.float32]) -> list[Real]:
     return yuv.split(picture, replace(frame.layout, log2_chroma=(0, 0)))
 
 
-def _between(taken: Real, shift: Real) -> Real:
+def _between(taken: Real, shift: Real, variance: Real, shares: Sequence[float]) -> Real:
     """What of the clipping's shift was taken out: the local mean, as far as it lies between
-    nothing and all of it."""
-    mean = cv2.blur(taken, (9, 9), borderType=cv2.BORDER_REFLECT)
-    inside: Real = np.clip(mean, np.minimum(shift, 0), np.maximum(shift, 0))
-    return inside
+    nothing and all of it by more than noise explains."""
+    mean = box(taken, SHIFT_SIDE)
+    room = box(np.sqrt(variance), SHIFT_SIDE)
+    room *= np.float32(shift_scatter(shares))
+    mean += np.copysign(room, shift, out=room)
+    return np.clip(mean, np.minimum(shift, 0), np.maximum(shift, 0), out=mean)
+
+
+def shift_scatter(shares: Sequence[float]) -> float:
+    """By how many of the noise's standard deviations its means over SHIFT_SIDE may scatter;
+    shares: of its variance in bands, see `held`."""
+    return SHIFT_SURE * max(sum(shares[SHIFT_BANDS:]), 1 / SHIFT_SIDE**2) ** 0.5

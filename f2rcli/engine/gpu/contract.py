@@ -8,13 +8,21 @@ from torch import Tensor
 
 from f2rcli.engine.contract.chroma import LEAST_LEVEL
 from f2rcli.engine.contract.limits import LEAST
-from f2rcli.engine.contract.residual import STRICT, UNCLIPPED, Slack, halved
+from f2rcli.engine.contract.residual import (
+    SHIFT_SIDE,
+    STRICT,
+    UNCLIPPED,
+    Slack,
+    halved,
+    shift_scatter,
+)
 from f2rcli.engine.gpu.colour import Groups, plane_changes, split
 from f2rcli.engine.gpu.filters import box, joint_bilateral, resized
 from f2rcli.engine.gpu.limits import changing, held
 from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.engine.gpu.tally import Tally
 from f2rcli.frames import Family, PlaneLayout
+from f2rcli.models.constants import kept
 from f2rcli.noise.bands import Shares
 from f2rcli.noise.clipping import clipped_moments
 from f2rcli.noise.model import NoiseModel
@@ -95,7 +103,10 @@ def under_contract(
         if bound is not None:
             variance = torch.minimum(variance, bound * terms.slack.change[kind])
         variance *= terms.allowed(kind) ** 2
-        shift = None if shifts is None else _between(taken, shifts[kind] * terms.slack.shift)
+        shift = None
+        if shifts is not None:
+            moved = shifts[kind] * terms.slack.shift
+            shift = _between(taken, moved, variance, terms.shares(kind))
         free = taken if shift is None else taken - shift
         cut = lost = None
         if factor is not None:
@@ -184,7 +195,9 @@ def _clipped(
     return shifts, left
 
 
-def _between(taken: Tensor, shift: Tensor) -> Tensor:
+def _between(taken: Tensor, shift: Tensor, variance: Tensor, shares: Sequence[Shares]) -> Tensor:
     """What of the clipping's shift was taken out; see `contract.residual._between`."""
-    mean = box(taken, 9)
+    room = kept(tuple(shift_scatter(one) for one in shares), taken).view(-1, 1, 1)
+    mean = box(taken, SHIFT_SIDE)
+    mean += box(variance.sqrt(), SHIFT_SIDE).mul_(room).copysign_(shift)
     return torch.minimum(torch.maximum(mean, shift.clamp_max(0)), shift.clamp_min(0))
