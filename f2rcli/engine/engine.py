@@ -195,8 +195,9 @@ class Engine:
 
     def new_steady(self, frame: Frame) -> Steady | DeviceSteady:
         """What stands still in a shot that begins with this frame: nothing is known yet."""
-        there = self.resident is not None and stays(frame)
-        return DeviceSteady() if there else Steady()
+        if self.resident is not None and stays(frame):
+            return DeviceSteady()
+        return Steady() if self.slack is STRICT else Steady(still=None)
 
     def watch(self, steady: Steady | DeviceSteady, frame: Frame, noise: PlaneNoise) -> None:
         """Let what stands still learn of the next frame."""

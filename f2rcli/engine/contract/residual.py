@@ -104,16 +104,17 @@ def under_contract(
     chroma = frame.layout.family is Family.YUV
     if beside.shrinkage is not None:
         levels = levels_of(centre, removed, noise, chroma=chroma)
-        still = [] if steady is None else steady.counts
-        removed = _shrunk(removed, levels, beside.shrinkage, still)
+        counts = [] if steady is None else steady.counts
+        removed = _shrunk(removed, levels, beside.shrinkage, counts)
     quiet = _quiet(centre, beside)
     shifts, factor = _clipped(frame, picture, change, model, noise, centre, quiet)
     levels = levels_of(centre, removed, noise, chroma=chroma)
     if chroma:
         removed = _calmed(centre, removed, levels, slack, allowance)
     cut_off = None if factor is None else (factor < UNCLIPPED).astype(np.float32)
-    averaged = steady is not None and slack is STRICT
-    rests = resting([f for f in beside.flows if isinstance(f, np.ndarray)]) if averaged else 0.0
+    still = steady.still if steady is not None and slack is STRICT else None
+    flows = [] if still is None else [f for f in beside.flows if isinstance(f, np.ndarray)]
+    rests = 0.0 if still is None else resting(flows)
     out = []
     for index, (taken, bound) in enumerate(zip(removed, quiet, strict=True)):
         kind = int(chroma and index > 0)
@@ -132,9 +133,9 @@ def under_contract(
         kept = held(free, variance, noise.shares[index], clipped=cut)
         if shift is not None:
             kept += shift
-        if steady is not None and rests:
+        if still is not None and rests:
             shown = centre[index] - kept
-            nearer = steady.still.nearer(index, shown if moved is None else shown + moved, variance)
+            nearer = still.nearer(index, shown if moved is None else shown + moved, variance)
             if nearer is not None:
                 kept = kept - nearer * np.float32(rests)
         returned.add(index, taken, kept)

@@ -29,14 +29,13 @@ class Steady:
     counts: list[Real] = field(default_factory=list)  # frames that a place stood still, 1 to MOST
     removed: dict[int, Real] = field(default_factory=dict)  # the mean of what was taken out
     ages: dict[int, Real] = field(default_factory=dict)  # frames in it
-    still: Still = field(default_factory=Still)
+    still: Still | None = field(default_factory=Still)  # None: nobody asks for it
 
     def add(self, planes: list[Real], variances: list[Real], shares: tuple[Shares, ...]) -> None:
         """Take in the next frame's planes; variances (H, W) of their noise; shares: see `held`."""
-        for index, (plane, variance, share) in enumerate(
-            zip(planes, variances, shares, strict=True)
-        ):
-            self.still.add(index, plane, variance, share)
+        if self.still is not None:
+            for index, known in enumerate(zip(planes, variances, shares, strict=True)):
+                self.still.add(index, *known)
         if [p.shape for p in planes] != [m.shape for m in self.means]:
             self.means = [plane.copy() for plane in planes]
             self.counts = [np.ones_like(plane) for plane in planes]

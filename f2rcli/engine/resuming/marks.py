@@ -190,7 +190,7 @@ def _arrays_of(steady: Steady | DeviceSteady) -> Arrays:
         "means": enumerate(steady.means), "counts": enumerate(steady.counts),
         "removed": steady.removed.items(), "ages": steady.ages.items(),
     }  # fmt: skip
-    if isinstance(steady, Steady):
+    if isinstance(steady, Steady) and steady.still is not None:
         kinds |= {f"still-{kind}": getattr(steady.still, kind).items() for kind in _STILL}
     return {f"{kind}.{i}": _array(values) for kind, items in kinds.items() for i, values in items}
 
@@ -207,7 +207,7 @@ def _fill(steady: Steady | DeviceSteady, arrays: Arrays, device: torch.device) -
             kept = {i: torch.from_numpy(values).to(device) for i, values in kept.items()}
         listed = kind in ("means", "counts")
         setattr(steady, kind, [kept[i] for i in sorted(kept)] if listed else kept)
-    if isinstance(steady, Steady):
+    if isinstance(steady, Steady) and steady.still is not None:
         for name in _STILL:
             part = _part(arrays, f"still-{name}")
             setattr(steady.still, name, {int(i): values for i, values in part.items()})
