@@ -258,9 +258,12 @@ def _finished(
     noise.refresh(method, view, _shown(window), missed)
     if watch is not None:
         watch(restored)
+    refined = restored.refined
+    del restored  # what is not written need not wait for what is
     # the picture is what networks saw, unless they saw it through something
     picture = prepared.noisy if noise.space is None else engine.to_tensor(copies[0])
-    change = noise.back(restored.refined) - picture
+    change = noise.back(refined) - picture
+    del refined
     near = tuple(entry.copies[0] for entry in (*window.before[-1:], *window.after[:1]))
     past, probe = started.past, Probe(method, engine, noise)
     if past.shrinkage is not None and probe.due(view, past.shrinkage):

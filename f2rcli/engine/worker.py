@@ -26,7 +26,7 @@ class Worker:
     ahead = 0  # pieces of work that may wait at a time
 
     def start(self, work: Callable[[], T]) -> Callable[[], T]:
-        """Start a piece of work; what is returned gives its result, or raises its error."""
+        """Start a piece of work; what is returned gives its result once, or raises its error."""
         return work
 
 
@@ -46,7 +46,8 @@ class ThreadWorker(Worker):
         if not self._begun:
             self._begun = True
             _use(max(self._threads // 2, 1))
-        return self._worker.submit(work).result
+        begun = [self._worker.submit(work)]
+        return lambda: begun.pop().result()  # pictures that are taken are let go
 
 
 @contextmanager

@@ -148,14 +148,13 @@ class Refiner(nn.Module):
         deviation, zero where unknown -> the refined centre (B, C, H, W)."""
         guided = anchor.guided(coarse)
         start = posterior_mean(noisy, guided, level)
+        around = torch.cat(self._neighbours(start, anchor, aligned), 1)  # the most memory: first
         centre = lowered_cat([start, noisy - start, coarse - start, guided - start, level])
-        around = torch.cat(self._neighbours(start, anchor, aligned), 1)
         return start + self.unet(centre, around)
 
     def _neighbours(self, start: Tensor, anchor: Anchor, aligned: Aligned) -> tuple[Tensor, Tensor]:
         """What the neighbours show, as weighted means over them: (B, embed, H/2, W/2) twice."""
-        weightings = (anchor.weights, aligned.trust)
-        by_anchor, by_trust = (lowered(_halve(weights)) for weights in weightings)
+        by_anchor, by_trust = lowered(_halve(anchor.weights)), lowered(_halve(aligned.trust))
         first = self._embedded(start, aligned, 0)
         means = by_anchor[:, 0] * first, by_trust[:, 0] * first
         for place in range(1, aligned.coarse.shape[1]):
