@@ -8,7 +8,6 @@ import io
 import os
 import sys
 from collections.abc import Iterable
-from types import TracebackType
 from typing import Annotated, Any
 
 import typer
@@ -28,7 +27,6 @@ from f2rcli.errors import (
 from f2rcli.system.machine import cramped, number_in
 
 WIDEST = 10_000  # columns or lines of a terminal
-ALONE = {"--adapt"}  # options that may stand without a value
 COMMANDS = {  # name -> module in f2rcli.cli.commands, and its function
     "denoise": ("denoise", "denoise"),
     "train": ("train", "train"),
@@ -45,7 +43,6 @@ def command_line(names: Iterable[str] = COMMANDS) -> typer.Typer:
     """The command line with these commands: what others need is not loaded."""
     app = typer.Typer(
         name="f2r",
-        help="Denoise real video: colours, timing, sound and metadata stay as they are.",
         epilog="f2r COMMAND --help lists a command's options.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
@@ -96,12 +93,7 @@ class ExitHandler:
     def __enter__(self) -> "ExitHandler":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> bool:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if error is None or isinstance(error, SystemExit):
             return False
         self.console.trace(error)
@@ -257,22 +249,17 @@ def main() -> None:
 
 
 def spell_out(arguments: list[str]) -> list[str]:
-    """Write out the value of options that may stand alone, such as `--adapt`.
+    """Write out the value of an `--adapt` that stands alone.
 
     The parser knows options with a value and options without; `--adapt -o out.mp4` would take
     `-o` for the value. Words after `--` are not options.
     """
-    if not ALONE & set(arguments):
+    if "--adapt" not in arguments:
         return arguments
     from f2rcli.training.run.config import ADAPT  # only where it is asked for
 
-    alone = {"--adapt": ("fast", tuple(ADAPT))}  # option -> what it means alone, what may follow
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options, rest = arguments[:end], arguments[end:]
-    spelled: list[str] = []
-    for place, word in enumerate(options):
-        spelled.append(word)
-        following = options[place + 1] if place + 1 < len(options) else None
-        if word in alone and following not in alone[word][1]:
-            spelled[-1] = f"{word}={alone[word][0]}"
-    return spelled + rest
+    pairs = zip(options, [*options[1:], ""], strict=False)
+    alone = {"--adapt": "--adapt=fast"}
+    return [alone.get(word, word) if after not in ADAPT else word for word, after in pairs] + rest
