@@ -1,10 +1,11 @@
-"""The engine as commands load it, and its choices in words and values."""
+"""The engine as commands load it; its choices, costs and findings in words and values."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from f2rcli.cli.terminal.console import Console
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.frames import ClipInfo
+from f2rcli.units import size, span
 
 if TYPE_CHECKING:
     from f2rcli.engine.contract.returned import Returned
@@ -49,9 +50,32 @@ def engine_words(engine: "Engine") -> str:
     )
 
 
-def sigma_of(engine: "Engine") -> float | None:
+def forecast(engine: "Engine", info: ClipInfo) -> tuple[str, dict[str, Any]]:
+    """The cost of denoising a clip on this machine, in one line and in seconds and bytes."""
+    cost, (frames, _) = engine.predict(info), expected_frames(info)
+    pace = cost.seconds_per_frame
+    seconds = None if frames is None else frames * pace
+    total = "length not known" if seconds is None else f"about {span(seconds)} in all"
+    words = f"{pace:.2g} s per frame, {total}, about {size(cost.peak_bytes)} of memory"
+    values = {"frames": frames, "seconds_per_frame": pace, "seconds": seconds}
+    return words, {**values, "peak_bytes": cost.peak_bytes}
+
+
+def expected_frames(info: ClipInfo) -> tuple[int | None, bool]:
+    """The number of frames a clip should have, and whether its container counts them.
+
+    Many containers do not: then duration times rate, which varying rates make a guess.
+    """
+    if info.frames is not None:
+        return info.frames, True
+    if info.duration is None or info.rate is None:
+        return None, False
+    return max(round(info.duration * float(info.rate)), 1), False
+
+
+def sigma_of(engine: "Engine | None") -> float | None:
     """The estimated noise, mean of the channels, in 8-bit units; None before it is known."""
-    if engine.noise is None:
+    if engine is None or engine.noise is None:
         return None
     levels = engine.noise.sigma8
     return float(sum(levels) / len(levels))
@@ -60,12 +84,11 @@ def sigma_of(engine: "Engine") -> float | None:
 def noise_lines(info: ClipInfo, engine: "Engine | None") -> list[str]:
     """The noise of each lane of a stack in the file's own units; none for other clips."""
     lanes = zip(info.lanes, getattr(engine, "lane_noise", []), strict=False)
-    lines = []
-    for label, (layout, model) in lanes:
-        if layout.levels is not None:
-            of = f" of {label}" if label else ""
-            lines.append(f"noise{of}: {model.in_codes(layout.levels)}")
-    return lines
+    return [
+        f"noise{f' of {label}' if label else ''}: {model.in_codes(layout.levels)}"
+        for label, (layout, model) in lanes
+        if layout.levels is not None
+    ]
 
 
 def returned_of(engine: "Engine | None") -> "Returned | None":

@@ -13,6 +13,8 @@ from f2rcli.cli.engine import (
     aside_lines,
     engine_values,
     engine_words,
+    expected_frames,
+    forecast,
     loaded,
     noise_lines,
     returned_lines,
@@ -21,7 +23,6 @@ from f2rcli.cli.engine import (
     say_notes,
     sigma_of,
 )
-from f2rcli.cli.forecast import expected_frames, forecast
 from f2rcli.cli.options import batch as bopt
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import with_options
@@ -181,16 +182,9 @@ def _run_job(job: Job, console: Console) -> int:
 def _announce(job: Job, reader: Reader, plan: WritePlan, console: Console) -> None:
     """Before the run: print the plan, the assumptions, and the streams that cannot be kept."""
     info = reader.info
-    console.event(
-        "start",
-        version=__version__,
-        source=job.source,
-        target=job.target,
-        width=info.width,
-        height=info.height,
-        frames=info.frames,
-        plan=_plan_values(plan),
-    )
+    facts = {name: getattr(info, name) for name in ("width", "height", "frames")}
+    ends = {"source": job.source, "target": job.target}
+    console.event("start", version=__version__, **ends, **facts, plan=_plan_values(plan))
     console.detail(f"plan: {plan.summary()}")
     for stream in reader.describe():
         console.detail(f"stream: {stream}")
@@ -219,23 +213,22 @@ def _print_plan(
     job: Job, reader: Reader, plan: WritePlan, engine: "Engine | None", console: Console
 ) -> None:
     """--dry-run: the plan and its cost, on standard output unless that is the picture's."""
-    cost = None if engine is None else forecast(engine, reader.info)
-    if console.events is not None:
-        settled = None if engine is None else engine_values(engine)
-        values = {"engine": settled, "cost": None if cost is None else cost.values()}
-        console.event("plan", plan=_plan_values(plan), **values)
-        return
     rows = [f"output   {plan.summary()}"]
     rows += [f"keeps    {line}" for line in plan.kept]
     rows += [f"drops    {line}" for line in plan.dropped]
-    if engine is not None and cost is not None:
-        rows += [f"engine   {engine_words(engine)}", f"cost     {cost.words()}"]
+    settled = cost = None
+    if engine is not None:
+        words, cost = forecast(engine, reader.info)
+        settled = engine_values(engine)
+        rows += [f"engine   {engine_words(engine)}", f"cost     {words}"]
     rows.append("nothing was written (--dry-run)")
-    if job.target != "-":
+    if console.events is not None:
+        console.event("plan", plan=_plan_values(plan), engine=settled, cost=cost)
+    elif job.target != "-":
         console.rows(rows)
-        return
-    for row in rows:
-        console.note(row)
+    else:
+        for row in rows:
+            console.note(row)
 
 
 def _restore(
@@ -250,7 +243,7 @@ def _restore(
     ):
         for frame in denoised(reader, engine, record):
             writer.write(frame)
-            meter.advance(None if engine is None else sigma_of(engine))
+            meter.advance(sigma_of(engine))
         meter.finish()
         receipt = writer.finish()
         if record is not None:

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
-from f2rcli.cli.engine import engine_values, engine_words, loaded
-from f2rcli.cli.forecast import forecast
+from f2rcli.cli.engine import engine_values, engine_words, forecast, loaded
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import Part, with_options
 from f2rcli.cli.provenance import words
@@ -65,17 +64,16 @@ def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[
     except WeightsError as error:  # all but the engine is known
         if settings.weights is not None:
             raise
-        nothing = {"summary": str(error)}
         return {
-            "engine": nothing,
+            "engine": {"summary": str(error)},
             "cost": {"summary": "not known"},
             "noise": {"sigma8": None, "frames": 0, "means": None},
             "damage": reader.ledger.lines(),
         }
-    cost = forecast(engine, clip)
+    summary, cost = forecast(engine, clip)
     return {
         "engine": {"summary": engine_words(engine), **engine_values(engine)},
-        "cost": {"summary": cost.words(), **cost.values()},
+        "cost": {"summary": summary, **cost},
         "noise": noise(reader, engine),
         "damage": reader.ledger.lines(),
     }
