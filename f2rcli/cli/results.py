@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,11 @@ def check_result(name: str, target: str, sources: Sequence[Path], *, overwrite: 
     except F2RError as error:
         hint = (error.hint or "").replace("output=", f"{name}=")
         raise type(error)(f"--{name.replace('_', '-')}: {error}", hint=hint) from error
+
+
+def command_typed() -> str:
+    """The command line, without folders that are nobody's business."""
+    return " ".join(["f2r", *(Path(word).name if "/" in word else word for word in sys.argv[1:])])
 
 
 def deliver(

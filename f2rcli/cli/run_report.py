@@ -3,21 +3,20 @@
 A pass of its own over both files: what could go wrong with a report cannot touch the output.
 """
 
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from f2rcli import __version__
 from f2rcli.cli.engine import returned_of
+from f2rcli.cli.results import check_result, command_typed
 from f2rcli.cli.terminal.console import Console
 from f2rcli.cli.terminal.progress import Meter
 from f2rcli.engine.settings import EngineSettings
-from f2rcli.errors import F2RError, UsageError
+from f2rcli.errors import UsageError
 from f2rcli.frames import ClipInfo
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.digest import digest
-from f2rcli.io.targets import check_target
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
@@ -46,12 +45,7 @@ class RunReport:
                 f"--report: the {which} is a pipe, which cannot be read a second time.",
                 hint="Name files for both.",
             )
-        page = Path(self.page)
-        try:
-            check_target(page, [Path(self.source)], overwrite=self.overwrite)
-        except F2RError as error:
-            hint = (error.hint or "").replace("with -o", "with --report")
-            raise type(error)(f"--report: {error}", hint=hint) from error
+        check_result("report", self.page, [Path(self.source)], overwrite=self.overwrite)
 
     def write(
         self, settings: EngineSettings, info: ClipInfo, engine: "Engine | None", console: Console
@@ -142,8 +136,7 @@ def _described(
     """The evaluation, which knows two files only, with the engine that made one of the other."""
     methods = tuple(_made_by(settings, engine) if m.name == SIDE else m for m in found.methods)
     kept = {name: found.settings[name] for name in ("border", "conversion")}
-    words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
-    return replace(found, methods=methods, settings=part | kept, command=" ".join(["f2r", *words]))
+    return replace(found, methods=methods, settings=part | kept, command=command_typed())
 
 
 def _made_by(settings: EngineSettings, engine: "Engine | None") -> "MethodFacts":

@@ -12,7 +12,7 @@ from f2rcli.cli.eval_cases import EvalRequest, plan_of, request, split
 from f2rcli.cli.options import eval as eopt
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import Part, with_options
-from f2rcli.cli.results import check_result
+from f2rcli.cli.results import check_result, command_typed
 from f2rcli.cli.terminal.console import Console
 from f2rcli.cli.terminal.eval_table import tables
 from f2rcli.cli.terminal.progress import Meter
@@ -90,7 +90,7 @@ def _run(
             clips.append(run.clip(case))
             for note in clips[-1].notes:
                 console.note(f"note: {note}")
-    found = run.evaluation(clips, command=_command(), benchmark=asked.benchmark)
+    found = run.evaluation(clips, command=command_typed(), benchmark=asked.benchmark)
     for note in found.notes:
         console.warning(note)
     for clip in clips:
@@ -114,11 +114,6 @@ def _observers(asked: EvalRequest, targets: eopt.Targets, stack: ExitStack) -> "
         )
         observers.append(stack.enter_context(screen))
     return observers
-
-
-def _command() -> str:
-    """The command line, without folders that are nobody's business."""
-    return " ".join(["f2r", *(Path(word).name if "/" in word else word for word in sys.argv[1:])])
 
 
 def _deliver(found: Evaluation, targets: eopt.Targets, console: Console) -> None:
