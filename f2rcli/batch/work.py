@@ -23,10 +23,10 @@ SHARED = Children()  # of a cluster's worker, for as long as it lives
 class Task:
     """One clip to be denoised; absolute paths."""
 
-    source: str
-    target: str
-    place: str  # of the target, below the output folder
     output: str  # the output folder, which has the records
+    source: str = ""
+    target: str = ""
+    place: str = ""  # of the target, below the output folder
     options: tuple[str, ...] = ()  # of the command, for the child
     settings: str = ""  # hash of those that change the result
     overwrite: bool = False

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from f2rcli.cli.options.run_file import option_names, settings_for
+from f2rcli.cli.options.run_file import given_options, long_name, settings_for
 from f2rcli.errors import InputError
 from f2rcli.io import open_reader
 from f2rcli.io.containers.provenance import read_provenance
@@ -21,13 +21,10 @@ SILENT = {
 
 def settings_given(ctx: typer.Context) -> dict[str, Any]:
     """The options that are not at their default, under the names that run files use."""
-    given = {}
-    for name, param in option_names(ctx).items():
-        value = ctx.params.get(str(param.name))
-        if param.name in SILENT or value is None or value in ((), []) or value == param.default:
-            continue
-        given[name] = Path(value).name if param.name == "weights" else value
-    return given
+    return {
+        long_name(param): Path(value).name if param.name == "weights" else value
+        for param, value in given_options(ctx, SILENT)
+    }
 
 
 def words(facts: dict[str, Any]) -> str:

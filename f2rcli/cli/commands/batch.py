@@ -4,7 +4,7 @@ import datetime
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from f2rcli.batch.settings import settings_hash
 from f2rcli.batch.targets import Placed, check_output, place_all
 from f2rcli.batch.work import Outcome, Task, not_run
 from f2rcli.cli.options.batch import BatchOptions
+from f2rcli.cli.options.run_file import given_options
 from f2rcli.cli.terminal.batch_progress import BatchMeter
 from f2rcli.cli.terminal.console import Console
 from f2rcli.errors import EXIT_INPUT, EXIT_OK, InputError, UsageError
@@ -112,10 +113,7 @@ class Batch:
     sources: tuple[str, ...]
     output: Path
     choice: Choice
-    options: tuple[str, ...]  # for every child
-    settings: str
-    overwrite: bool
-    keep_partial: bool
+    shared: Task  # of every clip, but for the clip itself
     shard: tuple[int, int] | None
     jobs: int
     cluster: str | None
@@ -143,19 +141,16 @@ class Batch:
         workers = jobs if given["cluster"] is None else _local_workers(given["cluster"])
         shared = {} if given["threads"] else _threads(workers)
         words = tuple(word for part in {**options, **shared}.values() for word in part)
-        return cls(
-            sources=sources,
-            output=output,
-            choice=Choice(bool(given["recursive"]), tuple(given["pattern"] or ())),
-            options=words,
+        task = Task(
+            output=str(output.absolute()), options=words, command=COMMAND,
             settings=settings_hash(options, given["weights"]),
-            overwrite=bool(given["overwrite"]),
-            keep_partial=bool(given["keep_partial"]),
-            shard=shard_of(given["shard"]),
-            jobs=jobs,
-            cluster=given["cluster"],
-            gpu=str(given["device"]).startswith("cuda"),
-        )
+            overwrite=bool(given["overwrite"]), keep_partial=bool(given["keep_partial"]),
+        )  # fmt: skip
+        return cls(
+            sources=sources, output=output, shared=task, shard=shard_of(given["shard"]), jobs=jobs,
+            choice=Choice(bool(given["recursive"]), tuple(given["pattern"] or ())),
+            cluster=given["cluster"], gpu=str(given["device"]).startswith("cuda"),
+        )  # fmt: skip
 
     @property
     def part(self) -> slice:
@@ -164,17 +159,8 @@ class Batch:
 
     def task(self, entry: Placed) -> Task:
         """The task of one clip."""
-        return Task(
-            source=str(entry.source.absolute()),
-            target=str(entry.target.absolute()),
-            place=entry.place.as_posix(),
-            output=str(self.output.absolute()),
-            options=self.options,
-            settings=self.settings,
-            overwrite=self.overwrite,
-            keep_partial=self.keep_partial,
-            command=COMMAND,
-        )
+        source, target = (str(path.absolute()) for path in (entry.source, entry.target))
+        return replace(self.shared, source=source, target=target, place=entry.place.as_posix())
 
     def values(self, began: str) -> dict[str, Any]:
         """The report's facts of the run as a whole."""
@@ -184,7 +170,7 @@ class Batch:
             "ended": _now(),
             "inputs": list(self.sources),
             "output": str(self.output),
-            "options": list(self.options),
+            "options": list(self.shared.options),
             "shard": self.shard,
         }
 
@@ -234,19 +220,14 @@ def _threads(workers: int) -> dict[str, list[str]]:
 def child_options(ctx: typer.Context) -> dict[str, list[str]]:
     """By parameter, the words that give a child those options that are not at their default."""
     words: dict[str, list[str]] = {}
-    for param in ctx.command.params:
-        name = str(param.name)
-        value = ctx.params.get(name)
-        if name in OWN or value is None or value in ((), []) or value == param.default:
-            continue
+    for param, value in given_options(ctx, OWN):
         flag = max(param.opts, key=len)
+        values = value if isinstance(value, list | tuple) else [value]
+        if param.name == "weights" and Path(str(value)).is_file():
+            values = [Path(str(value)).absolute()]  # a cluster's workers run elsewhere
+        words[param.name] = [f"{flag}={item}" for item in values]
         if getattr(param, "is_flag", False):
-            words[name] = [flag if value else max(param.secondary_opts, key=len)]
-        else:
-            values = value if isinstance(value, list | tuple) else [value]
-            if name == "weights" and Path(str(value)).is_file():
-                values = [Path(str(value)).absolute()]  # a cluster's workers run elsewhere
-            words[name] = [f"{flag}={item}" for item in values]
+            words[param.name] = [flag if value else max(param.secondary_opts, key=len)]
     return words
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from f2rcli.settings import check, setting
+from f2rcli.settings import check, setting, settings_of
 
 BATCH = "Folders and several clips"
 
@@ -51,5 +51,4 @@ class BatchOptions:
     @property
     def given(self) -> list[str]:
         """The names of those that were given."""
-        names = ("recursive", "pattern", "jobs", "shard", "cluster")
-        return [name for name in names if getattr(self, name)]
+        return [name for name in settings_of(self) if getattr(self, name)]

@@ -1,7 +1,7 @@
 """`--config run.toml`: options from a file. Flags override it; unknown keys are errors."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,17 @@ def load_config(ctx: typer.Context, value: str | None) -> str | None:
     return value
 
 
-def option_names(ctx: typer.Context) -> dict[str, Any]:
-    """The options of a command by the names that files use."""
-    return {_long_name(p): p for p in ctx.command.params if p.name not in NOT_IN_A_FILE}
+def given_options(ctx: typer.Context, apart: set[str]) -> Iterator[tuple[Any, Any]]:
+    """The parameters that are not at their default and not among `apart`, and their values."""
+    for param in ctx.command.params:
+        value = ctx.params.get(str(param.name))
+        if param.name not in apart and value not in (None, (), [], param.default):
+            yield param, value
 
 
 def settings_for(ctx: typer.Context, table: Mapping[str, Any], *, name: str) -> dict[str, Any]:
     """A table's values by the parameters of a command. Raises ConfigError."""
-    known = option_names(ctx)
+    known = {long_name(p): p for p in ctx.command.params if p.name not in NOT_IN_A_FILE}
     flags = {option: bool(getattr(param, "is_flag", False)) for option, param in known.items()}
     values = settings_from(table, flags, name=name)
     if "noise" in values and not getattr(known["noise"], "multiple", False):
@@ -43,7 +46,8 @@ def settings_for(ctx: typer.Context, table: Mapping[str, Any], *, name: str) -> 
     return {str(known[option].name): value for option, value in values.items()}
 
 
-def _long_name(param: Any) -> str:
+def long_name(param: Any) -> str:
+    """The name of an option in files."""
     return str(max(param.opts, key=len).lstrip("-").replace("-", "_"))
 
 
