@@ -28,18 +28,13 @@ def watch_parent() -> None:
     send(signal.SIGTERM)
 
 
-def start_watching() -> None:
-    """Watch the parent from a thread of its own."""
-    threading.Thread(target=watch_parent, name="parent", daemon=True).start()
-
-
 def begin() -> None:
     """Be a child, or with SERVE the process that children are forked from."""
     os.environ[ALONE] = "1"
     if sys.argv[1:2] == [SERVE]:
         let_threads_sleep()
         sys.argv[1:] = serve(int(sys.argv[2]))
-    start_watching()
+    threading.Thread(target=watch_parent, name="parent", daemon=True).start()
 
 
 def end(code: int) -> NoReturn:

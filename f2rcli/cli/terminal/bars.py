@@ -1,6 +1,7 @@
 """Progress bars of a terminal: one line a task, fitted to the width there is."""
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import Self
 
 from rich.progress import Progress, Task
@@ -56,7 +57,7 @@ def _bar(task: Task, width: int) -> ProgressBar:
 def fitted(words: Words, room: int) -> str:
     """The parts joined by commas, those of the highest ranks left out until they fit."""
     kept = list(words)
-    while len(text := ", ".join(part for _, part in kept)) > room and len(kept) > 1:
+    while len(text := joined(kept)) > room and len(kept) > 1:
         worst = max(kept, key=lambda word: word[0])
         if worst[0] == 0:
             break
@@ -64,10 +65,26 @@ def fitted(words: Words, room: int) -> str:
     return text
 
 
-class Shown:
-    """A context manager that shows its bars."""
+def joined(words: Words) -> str:
+    """All parts in one line."""
+    return ", ".join(part for _, part in words)
 
-    bars: Bars
+
+class Shown:
+    """A meter: a context manager that shows its bars; elsewhere lines or events come when due."""
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self.console = console
+        self.clock = clock
+        self.reported = clock()
+        self.bars = Bars(console)
+
+    def due(self, seconds: float) -> bool:
+        """Whether the last report is so long ago; then there is one now."""
+        now = self.clock()
+        late = now - self.reported >= seconds
+        self.reported = now if late else self.reported
+        return late
 
     def __enter__(self) -> Self:
         self.bars.start()

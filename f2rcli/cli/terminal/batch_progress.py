@@ -8,7 +8,7 @@ from typing import Any
 from rich.progress import TaskID
 
 from f2rcli.batch.work import Outcome, Task
-from f2rcli.cli.terminal.bars import Bars, Shown, Words
+from f2rcli.cli.terminal.bars import Shown, Words, joined
 from f2rcli.cli.terminal.console import Console
 from f2rcli.units import span
 
@@ -21,21 +21,19 @@ class BatchMeter(Shown):
     def __init__(
         self, console: Console, total: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.console = console
-        self.clock = clock
+        super().__init__(console, clock)
         self.total = total
         self.count = 0
-        self.bars = Bars(console)
         self._all = self.bars.add_task("all clips", total=total, words=[(0, f"0/{total}")])
         self._running: dict[str, TaskID] = {}
-        self._reported: dict[str, float] = {}
+        self._told: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def progress(self, task: Task, event: dict[str, Any]) -> None:
         """A clip is further than before, by its process's own event."""
         with self._lock:
             if self.console.events is not None:
-                values = {name: value for name, value in event.items() if name not in _HEAD}
+                values = {k: value for k, value in event.items() if k not in ("event", "time")}
                 self.console.event("progress", place=task.place, **values)
             elif self.bars.disable:
                 self._line(task, event)
@@ -44,10 +42,9 @@ class BatchMeter(Shown):
 
     def _line(self, task: Task, event: dict[str, Any]) -> None:
         now = self.clock()
-        if now - self._reported.setdefault(task.place, now) >= LINE_EVERY:
-            self._reported[task.place] = now
-            text = ", ".join(part for _, part in parts(event))
-            self.console.note(f"{task.place}: {text}")
+        if now - self._told.setdefault(task.place, now) >= LINE_EVERY:
+            self._told[task.place] = now
+            self.console.note(f"{task.place}: {joined(parts(event))}")
 
     def _bar(self, task: Task, event: dict[str, Any]) -> None:
         if task.place not in self._running:
@@ -67,9 +64,6 @@ class BatchMeter(Shown):
             done = f"{self.count}/{self.total}"
             self.bars.update(self._all, completed=self.count, words=[(0, done)])
             return self.count
-
-
-_HEAD = ("event", "time")
 
 
 def parts(event: dict[str, Any]) -> Words:

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from f2rcli.cli.terminal.bars import Bars, Shown, Words
+from f2rcli.cli.terminal.bars import Shown, Words, joined
 from f2rcli.cli.terminal.console import Console
 from f2rcli.units import span
 
@@ -32,17 +32,15 @@ class Meter(Shown):
         exact: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.console = console
+        super().__init__(console, clock)
         self.label = label
         self.total = total
         self.exact = exact
-        self.clock = clock
         self.done = 0
         self.finished = False
         self.sigma: float | None = None
-        self.began = self.reported = clock()
+        self.began = self.reported
         self.ticks = deque([self.began], maxlen=MEMORY)
-        self.bars = Bars(console)
         self.task = self.bars.add_task(label, total=total, words=[(0, "starting")])
 
     def advance(self, sigma: float | None = None) -> None:
@@ -51,12 +49,9 @@ class Meter(Shown):
         self.sigma = sigma
         if self.total is not None and self.done > self.total:
             self.total = None  # the container's count was wrong
-        now = self.clock()
-        self.ticks.append(now)
+        self.ticks.append(self.clock())
         self._show()
-        every = LINE_EVERY if self.console.events is None else EVENT_EVERY
-        if now - self.reported >= every:
-            self.reported = now
+        if self.due(LINE_EVERY if self.console.events is None else EVENT_EVERY):
             self.report()
 
     def counted(self, items: Iterable[T], sigma: Callable[[], float | None]) -> Iterator[T]:
@@ -81,7 +76,7 @@ class Meter(Shown):
         if self.console.events is not None:
             self.console.event("progress", **self.numbers())
         elif self.bars.disable:
-            self.console.note(f"{self.label}: {self.words()}")
+            self.console.note(f"{self.label}: {joined(self.parts())}")
 
     @property
     def elapsed(self) -> float:
@@ -106,22 +101,14 @@ class Meter(Shown):
 
     def numbers(self) -> dict[str, int | float | None]:
         """Progress as values: frames, total, frames per second, seconds to go, sigma."""
-        pace, eta = self.pace, self.eta
-        return {
-            "frames": self.done,
-            "total": self.total,
-            "exact": self.exact,
-            "fps": None if pace is None else round(pace, 3),
-            "eta": None if eta is None else round(eta, 1),
-            "sigma": None if self.sigma is None else round(self.sigma, 2),
+        measured = {"fps": (self.pace, 3), "eta": (self.eta, 1), "sigma": (self.sigma, 2)}
+        return {"frames": self.done, "total": self.total, "exact": self.exact} | {
+            name: None if value is None else round(value, digits)
+            for name, (value, digits) in measured.items()
         }
 
-    def words(self) -> str:
-        """Progress as one line."""
-        return ", ".join(part for _, part in self.parts())
-
     def parts(self) -> Words:
-        """Progress in parts, for a bar."""
+        """Progress in words."""
         total = "" if self.total is None else f"/{'' if self.exact else '~'}{self.total}"
         parts = [(0, f"{self.done}{total} frames")]
         if self.pace is not None:

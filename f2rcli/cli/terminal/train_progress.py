@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from rich.progress import TaskID
 
 from f2rcli.cli.results import finite
-from f2rcli.cli.terminal.bars import Bars, Shown, Words
+from f2rcli.cli.terminal.bars import Shown, Words, joined
 from f2rcli.cli.terminal.console import Console
 from f2rcli.cli.terminal.progress import EVENT_EVERY, LINE_EVERY
 from f2rcli.training.loop.events import Event, EventKind
@@ -22,14 +21,11 @@ class StepMeter(Shown):
     """Shows a run's events as they come; call it with each of them."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
-        self.console = console
-        self.clock = clock
-        self.reported = clock()
+        super().__init__(console, clock)
         self.stage = ""
         self.loss: float | None = None  # of the stage, the latest one known
         self.validation: float | None = None
         self.tasks: dict[str, TaskID] = {}
-        self.bars = Bars(console)
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
@@ -39,9 +35,8 @@ class StepMeter(Shown):
             return
         if event.stage != self.stage:
             self.stage, self.loss, self.validation = event.stage, None, None
-        self.loss = event.loss if event.loss is not None else self.loss
-        if event.validation is not None:
-            self.validation = event.validation
+        self.loss = self.loss if event.loss is None else event.loss
+        self.validation = self.validation if event.validation is None else event.validation
         if event.kind is EventKind.SETBACK:
             self.console.warning(str(event))
         elif self.console.events is not None:
@@ -53,11 +48,9 @@ class StepMeter(Shown):
 
     def _write(self, event: Event) -> None:
         """One JSON event: about one a second of progress, and all others."""
-        now = self.clock()
-        if event.kind is EventKind.PROGRESS and now - self.reported < EVENT_EVERY:
-            return
-        self.reported = now
-        self.console.event(_name(event.kind), **_values(event))
+        if self.due(EVENT_EVERY if event.kind is EventKind.PROGRESS else 0):
+            values = finite({name: getattr(event, name) for name in FIELDS})
+            self.console.event(event.kind.value, **values)
 
     def _show(self, event: Event) -> None:
         if self.console.events is not None:
@@ -67,16 +60,11 @@ class StepMeter(Shown):
                 self.tasks[event.stage] = self.bars.add_task(event.stage, words=[(0, "starting")])
             task = self.tasks[event.stage]
             self.bars.update(task, completed=event.step, total=event.steps, words=self.parts(event))
-        elif self.clock() - self.reported >= LINE_EVERY:
-            self.reported = self.clock()
-            self.console.note(f"{event.stage}: {self.words(event)}")
-
-    def words(self, event: Event) -> str:
-        """A stage's progress as one line."""
-        return ", ".join(part for _, part in self.parts(event))
+        elif self.due(LINE_EVERY):
+            self.console.note(f"{event.stage}: {joined(self.parts(event))}")
 
     def parts(self, event: Event) -> Words:
-        """A stage's progress in parts, for a bar."""
+        """A stage's progress in words."""
         parts = [(0, f"{event.step}/{event.steps} steps")]
         if event.rate:
             parts.append((2, f"{event.rate:.2f} steps/s"))
@@ -87,13 +75,3 @@ class StepMeter(Shown):
         if self.validation is not None:
             parts.append((3, f"held out {self.validation:.4f}"))
         return parts
-
-
-def _name(kind: EventKind) -> str:
-    return "progress" if kind is EventKind.PROGRESS else kind.value
-
-
-def _values(event: Event) -> dict[str, Any]:
-    """An event's fields as JSON values: numbers that are not finite become null."""
-    values: dict[str, Any] = finite({name: getattr(event, name) for name in FIELDS})
-    return values
