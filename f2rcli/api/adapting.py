@@ -75,9 +75,8 @@ def _write(stack: Stack, path: Path, axes: str) -> None:
             digest.update(page.tobytes())
             yield page
 
-    first = values_of(stack.array[grid.place(grid.lanes[0], 0)])
     tifffile.imwrite(
-        path, pages(), shape=tuple(sizes[letter] for letter in axes), dtype=first.dtype,
+        path, pages(), shape=tuple(sizes[letter] for letter in axes), dtype=stack.dtype,
         photometric="rgb" if grid.samples > 1 else "minisblack", metadata={"axes": axes},
         bigtiff=True,
     )  # fmt: skip

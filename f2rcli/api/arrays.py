@@ -1,6 +1,6 @@
 """Whole arrays, lane by lane, through the functions that stacks in files go through."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -63,6 +63,12 @@ class Taken:
         return done
 
 
+def put_back(out: Any, restored: Frame, grid: Grid) -> None:
+    """Write a restored picture to where `Taken` found it."""
+    taken: Taken = restored.source
+    put(out, taken.place, grid.stored(taken.kept(restored)))
+
+
 @dataclass(frozen=True, slots=True)
 class Stack:
     """An array of any kind, and what its axes mean."""
@@ -70,15 +76,25 @@ class Stack:
     array: Any
     grid: Grid
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of its pictures, as NumPy has them."""
+        return values_of(self.array[self.grid.place(self.grid.lanes[0], 0)]).dtype
+
     def survey(self, lane: Lane, options: Options) -> LaneStatistics:
         """Statistics of a lane, from frames that are spread over it."""
         places = (self.grid.place(lane, number) for number in surveyed(self.grid.frames))
         return statistics_of((self.array[place] for place in places), self.grid, options)
 
-    def taken(self, lane: Lane, number: int, statistics: LaneStatistics) -> Taken:
-        """A picture of a lane."""
-        place = self.grid.place(lane, number)
-        return Taken.of(self.array[place], self.grid, place, statistics)
+    def frames(
+        self, lane: int, seen: LaneStatistics, begin: int = 0, asked: range | None = None
+    ) -> Iterator[Frame]:
+        """A lane's frames, the first of them the `begin`th; those not asked for are context."""
+        for index in range(self.grid.frames):
+            place = self.grid.place(self.grid.lanes[lane], index)
+            taken = Taken.of(self.array[place], self.grid, place, seen)
+            context = asked is not None and index not in asked
+            yield taken.frame(begin + index, lane, context=context)
 
 
 def statistics_of(stored: Iterable[Any], grid: Grid, options: Options) -> LaneStatistics:
@@ -117,13 +133,12 @@ def denoise_array(
     watch.check()
     if grid.note:
         report.note(grid.note)
-    info = array_info(grid, values_of(stack.array[grid.place(grid.lanes[0], 0)]).dtype)
+    info = array_info(grid, stack.dtype)
     engine = load_engine(options, info)
     frames = watch.reading(_frames(stack, options, report))
     restored = denoise_stream(frames, info, engine)
     for frame in watch.counted(restored, info.frames):
-        taken: Taken = frame.source
-        put(out, taken.place, grid.stored(taken.kept(frame)))
+        put_back(out, frame, grid)
         report.frames += 1
     report.take_in(engine)
     report.take_lanes(engine, (lane.label for lane in grid.lanes))
@@ -134,18 +149,12 @@ def _frames(stack: Stack, options: Options, report: Report) -> Iterator[Frame]:
     """The frames of the first lane in their order, then those of the next."""
     for number, lane in enumerate(stack.grid.lanes):
         seen = stack.survey(lane, options)
-        remark = _remarks(lane, report)
+        before = f"{lane.label}: " if lane.label else ""
         for line in seen.lines():
-            remark(line)
+            report.note(before + line)
         unreal = 0
-        for index in range(stack.grid.frames):
-            taken = stack.taken(lane, index, seen)
-            unreal += no_numbers(taken.picture)
-            yield taken.frame(index, number)
+        for frame in stack.frames(number, seen):
+            unreal += no_numbers(frame.source.picture)
+            yield frame
         if unreal:
-            remark(unreal_line(unreal))
-
-
-def _remarks(lane: Lane, report: Report) -> Callable[[str], None]:
-    before = f"{lane.label}: " if lane.label else ""
-    return lambda line: report.note(before + line)
+            report.note(before + unreal_line(unreal))

@@ -145,12 +145,11 @@ def _guessed(shape: tuple[int, ...], *, frame: bool) -> str:
         return "YX"
     if len(shape) < 2:
         raise InputError(f"an array of shape {shape}: not a clip.", hint="Pass (T, H, W).")
-    raise UsageError(f"{_what(frame)} of shape {shape}: what are its axes?", hint=_example(shape))
-
-
-def _example(shape: tuple[int, ...]) -> str:
-    known = {3: "YXS", 4: "TCYX", 5: "TZCYX"}.get(len(shape), "TZCYX")
-    return f"Name them, for example axes={known!r}: {LETTERS}."
+    known = {3: "YXS", 4: "TCYX"}.get(len(shape), "TZCYX")
+    raise UsageError(
+        f"{_what(frame)} of shape {shape}: what are its axes?",
+        hint=f"Name them, for example axes={known!r}: {LETTERS}.",
+    )
 
 
 def _what(frame: bool) -> str:

@@ -1,18 +1,17 @@
 """Dask arrays: lazy, in blocks of frames that see some more on either side."""
 
 import importlib
-from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from f2rcli.api.arrays import Stack, Taken, array_info
-from f2rcli.api.axes import Grid, Lane
+from f2rcli.api.arrays import Stack, array_info, put_back
+from f2rcli.api.axes import Grid
 from f2rcli.api.options import Options
-from f2rcli.api.pictures import empty_like, put, values_of
+from f2rcli.api.pictures import empty_like
 from f2rcli.errors import InputError
-from f2rcli.frames import Frame
 from f2rcli.samples.lanes import LaneStatistics, surveyed
 
 LEAST_BLOCK = 32  # frames that are denoised together
@@ -80,29 +79,13 @@ def _denoise_block(
     head = Stack(opening, replace(grid, shape=tuple(opening.shape)))
     own = slice(first - begin, end - begin)
     out = empty_like(part)
-    dtype = values_of(part[block.grid.place(block.grid.lanes[0], 0)]).dtype
-    info = array_info(block.grid, dtype)
+    info = array_info(block.grid, block.dtype)
     loaded = load_engine(options, info)
-    for number, (lane, seen) in enumerate(zip(block.grid.lanes, known, strict=True)):
-
-        def from_the_start(
-            lane: Lane = lane, seen: LaneStatistics = seen, number: int = number
-        ) -> Iterator[Frame]:
-            return _frames(head, lane, seen, number, 0, range(head.grid.frames))
-
-        shown = _frames(block, lane, seen, number, begin, range(own.start, own.stop))
+    for lane, seen in enumerate(known):
+        from_the_start = partial(head.frames, lane, seen)
+        shown = block.frames(lane, seen, begin, range(own.start, own.stop))
         restored = denoise_stream(shown, info, loaded.another(), from_the_start if begin else None)
         for frame in restored:
-            taken: Taken = frame.source
-            put(out, taken.place, block.grid.stored(taken.kept(frame)))
+            put_back(out, frame, block.grid)
     axis = grid.letters.index(grid.along) if grid.runs else None
     return out if axis is None else out[_along(axis, own.start, own.stop)]
-
-
-def _frames(
-    stack: Stack, lane: Lane, seen: LaneStatistics, number: int, begin: int, asked: range
-) -> Iterator[Frame]:
-    """A lane's frames, the first of them the `begin`th; those not asked for are context."""
-    for index in range(stack.grid.frames):
-        taken = stack.taken(lane, index, seen)
-        yield taken.frame(begin + index, number, context=index not in asked)

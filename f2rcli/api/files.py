@@ -9,6 +9,8 @@ from f2rcli.api.report import Report
 from f2rcli.api.watch import Watch
 from f2rcli.engine.provenance import provenance_of
 from f2rcli.errors import UsageError
+from f2rcli.io import default_target, open_reader, open_writer, plan_output
+from f2rcli.io.base import ReadOptions, WriteOptions
 
 
 def denoise_file(
@@ -17,14 +19,6 @@ def denoise_file(
 ) -> str:  # fmt: skip
     """The path that was written. Raises InputError, OutputError or UsageError."""
     from f2rcli.engine.stream import denoise_stream, load_engine  # brings torch
-    from f2rcli.io import (
-        ReadOptions,
-        WriteOptions,
-        default_target,
-        open_reader,
-        open_writer,
-        plan_output,
-    )
 
     if options.levels is not None:
         raise UsageError("levels: for arrays only.", hint="Files say what their values mean.")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from f2rcli.api.arrays import Taken, array_info, statistics_of
+from f2rcli.api.arrays import Taken, array_info, put_back, statistics_of
 from f2rcli.api.axes import Grid
 from f2rcli.api.options import Options
 from f2rcli.api.pictures import check_alike, empty_like, put, values_of
@@ -109,8 +109,7 @@ class FrameSequence:
         put(out, (...,), values_of(frame))
         for restored in lanes:
             if restored is not None:
-                taken: Taken = restored.source
-                put(out, taken.place, self.grid.stored(taken.kept(restored)))
+                put_back(out, restored, self.grid)
         return out
 
     def _checked(self, frames: Iterable[Any]) -> Iterator[Any]:

@@ -3,7 +3,7 @@
 import queue
 import threading
 from collections.abc import Iterator
-from types import TracebackType
+from contextlib import ExitStack
 from typing import Any, Self, Unpack
 
 from f2rcli.api.frames import FrameSequence
@@ -70,12 +70,7 @@ class Denoiser:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __del__(self) -> None:
@@ -147,26 +142,13 @@ class _Line:
             yield item
 
     def _work(self, clip: FrameSequence) -> None:
-        with _Relay(self._turns):
+        with ExitStack() as ending:
+            ending.push(self._relay)
             for picture in clip.restored(self._arriving()):
                 self._ready.append(picture)
 
-
-class _Relay:
-    """Hands the end of a thread's work, or what ended it, to the one who waits for its turn."""
-
-    def __init__(self, turns: "queue.SimpleQueue[BaseException | None]") -> None:
-        self._turns = turns
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
+    def _relay(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        """Hand the end of the work, or what ended it, to the one who waits for its turn."""
         if not isinstance(error, _LeftError):
             self._turns.put(error)  # raised again where the frame was pushed
         return True

@@ -62,13 +62,6 @@ def unmasked(picture: Plane, mask: Mask | None) -> Plane:
     return np.stack(list(parts), axis=-1)
 
 
-def like(picture: Any, values: Plane) -> Any:
-    """Restored values as a frame of the kind that `picture` is."""
-    out = empty_like(picture)
-    put(out, (...,), values)
-    return out
-
-
 def empty_like(frames: Any) -> Any:
     """A new array of the same kind, shape and type, with its mask, chunks and attributes."""
     kind = kind_of(frames)
