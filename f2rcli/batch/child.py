@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import IO, Any
 
 from f2rcli.batch.warm import Nursery, WarmChild, can_fork
@@ -43,10 +44,8 @@ class Ended:
             return str(self.error["message"])
         if self.code < 0:
             return f"its process {_fate(-self.code)}."
-        last = self.stderr.strip().splitlines()
-        return (
-            f"its process ended with code {self.code}: {last[-1] if last else 'no reason given'}."
-        )
+        last = (self.stderr.strip().splitlines() or ["no reason given"])[-1]
+        return f"its process ended with code {self.code}: {last}."
 
 
 def _fate(number: int) -> str:
@@ -80,33 +79,26 @@ class Children:
 
         The child holds on to the descriptor `claim`. Raises InterruptedError after `stop`.
         """
-        with (
-            tempfile.TemporaryFile() as words,
-            self._started(command, arguments, words, claim) as child,
-        ):
-            ended = Ended(code=0)
-            for line in child.stdout or ():
-                if _took_in(line, ended):
-                    listener(ended.progress)
-            ended.code = child.wait()
+        with tempfile.TemporaryFile() as words:
+            born = partial(self._born, command, arguments, words, claim)
+            with self._started(born) as child:
+                ended = Ended(code=0)
+                for line in child.stdout or ():
+                    if _took_in(line, ended):
+                        listener(ended.progress)
+                ended.code = child.wait()
             ended.stderr = _tail(words)
         return ended
 
     @contextlib.contextmanager
-    def _started(
-        self,
-        command: Sequence[str],
-        arguments: Sequence[str],
-        words: IO[bytes],
-        claim: int | None,
-    ) -> Iterator[Child]:
+    def _started(self, born: Callable[[], Child]) -> Iterator[Child]:
         # Its standard input is never written to: it closes when this process ends, however that
         # comes about, and the child then ends too. A group of its own: Ctrl-C in a terminal
         # reaches this process alone, which ends its children once.
         with self._lock:
             if self.stopped.is_set():
                 raise InterruptedError
-            child = self._born(command, arguments, words, claim)
+            child = born()
             self._running.add(child)
         try:
             yield child

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +171,7 @@ def _await_workers(client: Any, address: str, tell: Tell) -> None:
 
 def _check_workers(client: Any, needs: Needs) -> None:
     """Raise UsageError for workers that could not do a clip, before one goes out."""
-    found = client.run(_portable(), needs.plain, on_error="return")
+    found = client.run(_portable(), asdict(needs), on_error="return")
     lacking = [(where, _words(answer)) for where, answer in sorted(found.items()) if answer]
     if not lacking:
         return

@@ -4,9 +4,8 @@ import contextlib
 import os
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from f2rcli import __version__
 from f2rcli.batch.records import FOLDER
@@ -22,11 +21,6 @@ class Needs:
     mark: str  # a file in the output folder, written by the command
     secret: str  # its content
     sources: tuple[tuple[str, int], ...]  # a clip of each folder, and its size (-1: a folder)
-
-    @property
-    def plain(self) -> dict[str, Any]:
-        """As arguments, for workers that may not know this class."""
-        return asdict(self)
 
 
 @contextlib.contextmanager
@@ -62,14 +56,8 @@ def probe(needs: Needs) -> str:
         return f"sees another {folder.parent}"
     if not os.access(folder, os.W_OK):
         return f"may not write in {folder.parent}"
-    return _unseen(needs.sources)
-
-
-def _unseen(sources: tuple[tuple[str, int], ...]) -> str:
-    for source, size in sources:
-        if size_of(source) != size:
-            return f"does not see {source} as it is here"
-    return ""
+    unseen = (source for source, size in needs.sources if size_of(source) != size)
+    return next((f"does not see {source} as it is here" for source in unseen), "")
 
 
 def size_of(path: str) -> int:

@@ -12,11 +12,12 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path, PurePath
 from typing import Any, get_origin
 
+from f2rcli import weights
 from f2rcli.batch.scan import is_special
 from f2rcli.documents import parse_json, read_text
 from f2rcli.errors import OutputError
@@ -26,6 +27,8 @@ from f2rcli.io.locks import lock, unlock
 FOLDER = ".f2r"
 FORMAT = 1
 CLAIM_STEP = 0.5  # seconds between looks at a claim that another process holds
+# Options that do not change a result: a batch may go on with other values of these.
+NEUTRAL = {"overwrite", "keep_partial", "resume", "device", "tile", "threads"}
 CHUNK = 1 << 20  # bytes read at a time
 
 
@@ -104,8 +107,11 @@ class Records:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self._path(place).with_suffix(".claim")
-        while (descriptor := _try_claim(path)) is None:
-            if stopped.wait(CLAIM_STEP):
+        descriptor = None
+        while descriptor is None:
+            with contextlib.suppress(BlockingIOError):  # another process has it
+                descriptor = lock(path)
+            if descriptor is None and stopped.wait(CLAIM_STEP):
                 raise InterruptedError
         try:
             yield descriptor
@@ -123,12 +129,12 @@ def _typed(told: Record | Content) -> bool:
     return all(isinstance(getattr(told, name), kind) for name, kind in kinds.items())
 
 
-def _try_claim(path: Path) -> int | None:
-    """A descriptor with the claim; None while another process has it."""
-    try:
-        return lock(path)
-    except BlockingIOError:
-        return None
+def settings_hash(options: Mapping[str, list[str]], weights_name: str | None) -> str:
+    """The SHA-256 of every option that changes a result, and of the weights' bytes: clips made with
+    other settings are made again."""
+    telling = {name: words for name, words in options.items() if name not in NEUTRAL}
+    telling["weights"] = [weights.mark(weights_name)]
+    return hashlib.sha256(json.dumps(telling, sort_keys=True).encode()).hexdigest()
 
 
 def content_of(

@@ -7,9 +7,12 @@ plain data.
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path, PurePath
+from typing import Any
 
 from f2rcli.batch.child import COMMAND, Children, Ended, Listener
 from f2rcli.batch.records import Content, Record, Records, content_of, stamp_of
@@ -67,6 +70,24 @@ def not_run(task: Task) -> Outcome:
 def failure(task: Task, reason: str, hint: str = "", code: int = EXIT_FAILURE) -> Outcome:
     """The outcome of a task that failed before or beside its child."""
     return replace(not_run(task), status="failed", reason=reason, hint=hint, exit_code=code)
+
+
+def run_here(
+    tasks: Sequence[Task], jobs: int, listener: Callable[[Task, dict[str, Any]], None]
+) -> Iterator[Outcome]:
+    """Yield outcomes as they come. Whatever ends the iteration early ends the children too.
+
+    listener: gets a clip's progress events, from the thread that runs it.
+    """
+    children = Children()
+    with ThreadPoolExecutor(jobs, thread_name_prefix="clip") as pool:
+        waiting = [pool.submit(process, task, children, partial(listener, task)) for task in tasks]
+        try:
+            for future in as_completed(waiting):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            children.stop()
 
 
 def process(
@@ -138,13 +159,11 @@ def _process(
     return outcome
 
 
-def _same(record: Record, task: Task, content: Content) -> bool:
-    return record.settings == task.settings and record.content.digest == content.digest
-
-
 def _done_before(task: Task, known: Record | None, content: Content) -> Outcome | None:
     """The outcome of an earlier run, if what it made of these bytes is still there."""
-    if known is None or not os.path.lexists(task.target) or not _same(known, task, content):
+    if known is None or not os.path.lexists(task.target):
+        return None
+    if (known.settings, known.content.digest) != (task.settings, content.digest):
         return None
     # An unfinished record with a target that was not there before: the run was killed between
     # the target's rename, which makes it whole at once, and the record's.

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +195,7 @@ def test_a_worker_is_fit_by_version_and_by_what_it_sees(tmp_path: Path) -> None:
     with needed([task]) as needs:
         assert probe(needs) == ""
         assert needs.sources == ((str(CLIP), CLIP.stat().st_size),)
-        assert needs.plain == {
+        assert asdict(needs) == {
             name: getattr(needs, name) for name in ("version", "mark", "secret", "sources")
         }
         lacking = {

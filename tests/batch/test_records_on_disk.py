@@ -15,6 +15,7 @@ from f2rcli.batch import records as module
 from f2rcli.batch.records import Content, Record, Records, content_of, stamp_of
 from f2rcli.errors import OutputError
 from f2rcli.io import atomic
+from f2rcli.io.locks import lock
 
 PLACE = PurePath("sub/clip.mkv")
 RECORD = Record(source="s", target="t", settings="x", content=Content(digest="d", stamp="s"))
@@ -174,10 +175,10 @@ def test_a_claim_whose_file_was_removed_meanwhile_is_tried_again(
 
         monkeypatch.setattr(fcntl, "flock", removed)
         before = len(os.listdir("/dev/fd"))
-        claim = module._try_claim(path)
-        assert claim is not None
+        claim = lock(path)
         assert path.stat().st_ino == os.fstat(claim).st_ino
-        assert module._try_claim(path) is None
+        with pytest.raises(BlockingIOError):
+            lock(path)
         os.close(claim)
         assert len(os.listdir("/dev/fd")) == before
 

@@ -13,13 +13,11 @@ import typer
 from f2rcli import __version__
 from f2rcli.batch.child import ALONE
 from f2rcli.batch.cluster import check_address, run_on_cluster
-from f2rcli.batch.records import Records
+from f2rcli.batch.records import Records, settings_hash
 from f2rcli.batch.report import Report, check_report, report_path
-from f2rcli.batch.runners import run_here
 from f2rcli.batch.scan import Choice, Scan, scan
-from f2rcli.batch.settings import settings_hash
 from f2rcli.batch.targets import Placed, check_output, place_all
-from f2rcli.batch.work import Outcome, Task, not_run
+from f2rcli.batch.work import Outcome, Task, not_run, run_here
 from f2rcli.cli.options.batch import BatchOptions
 from f2rcli.cli.options.run_file import given_options
 from f2rcli.cli.terminal.batch_progress import BatchMeter
@@ -138,11 +136,13 @@ class Batch:
             check_address(given["cluster"])
         output = _output(sources, given["output"])
         check_output(output, sources)
-        workers = jobs if given["cluster"] is None else _local_workers(given["cluster"])
-        shared = {} if given["threads"] else _threads(workers)
-        words = tuple(word for part in {**options, **shared}.values() for word in part)
+        kind, _, count = (given["cluster"] or "").partition(":")
+        workers = int(count) if kind == "local" else jobs
+        words = [word for part in options.values() for word in part]
+        if workers > 1 and not given["threads"]:  # a fair share of the processors for every child
+            words.append(f"--threads={max(1, processors() // workers)}")
         task = Task(
-            output=str(output.absolute()), options=words, command=COMMAND,
+            output=str(output.absolute()), options=tuple(words), command=COMMAND,
             settings=settings_hash(options, given["weights"]),
             overwrite=bool(given["overwrite"]), keep_partial=bool(given["keep_partial"]),
         )  # fmt: skip
@@ -203,18 +203,6 @@ def shard_of(text: str | None) -> tuple[int, int] | None:
             f"--shard {text}: not a part of a whole.", hint="Write I/N, from 1/8 to 8/8."
         )
     return int(match[1]), int(match[2])
-
-
-def _local_workers(address: str) -> int:
-    kind, _, count = address.partition(":")
-    return int(count) if kind == "local" else 1
-
-
-def _threads(workers: int) -> dict[str, list[str]]:
-    """A fair share of the processors for every child, where several run at a time."""
-    if workers == 1:
-        return {}
-    return {"threads": [f"--threads={max(1, processors() // workers)}"]}
 
 
 def child_options(ctx: typer.Context) -> dict[str, list[str]]:
