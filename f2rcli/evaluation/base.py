@@ -22,7 +22,7 @@ from f2rcli.evaluation.result import (
     MetricSeries,
 )
 from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
-from f2rcli.noise.synthesis.base import Noise
+from f2rcli.noise.synthesis.spec import NoiseSpec
 
 if TYPE_CHECKING:
     from f2rcli.evaluation.visuals.images import ClipPictures
@@ -81,7 +81,7 @@ class Case:
     group: str = ""
     reference: ClipOpener | None = None
     noisy: ClipOpener | None = None  # None where `noise` makes it of the reference
-    noise: Noise | None = None
+    noise: NoiseSpec | None = None
     given: Mapping[str, ClipOpener] = field(default_factory=dict)  # denoised by others, by label
     files: tuple[FileFacts, ...] = ()
     sigma8: float | None = None  # where the protocol tells methods the noise (baselines only)

@@ -11,7 +11,7 @@ from f2rcli.evaluation.base import Case, OpenClip
 from f2rcli.evaluation.result import FileFacts
 from f2rcli.io import ReadOptions, is_clip, open_reader
 from f2rcli.io.digest import digest
-from f2rcli.noise.synthesis.base import Noise
+from f2rcli.noise.synthesis.spec import NoiseSpec
 
 Clips = dict[str, Path]  # by name, without suffix
 
@@ -85,7 +85,7 @@ def clips_of(path: Path) -> Clips:
 
 
 def paired(
-    sides: Sides, options: ReadOptions, noises: Sequence[Noise] = ()
+    sides: Sides, options: ReadOptions, noises: Sequence[NoiseSpec] = ()
 ) -> tuple[list[Case], list[str]]:
     """The cases of what was named, and remarks on clips that are left out.
 
@@ -152,7 +152,7 @@ def _cases(
     paths: Mapping[str, Path],
     sides: Sides,
     options: ReadOptions,
-    noises: Sequence[Noise],
+    noises: Sequence[NoiseSpec],
 ) -> list[Case]:
     """One case, or one for each noise that is to be made."""
     files = {word: File(path, options) for word, path in paths.items()}

@@ -106,17 +106,9 @@ class Camera:
         light = np.linspace(0, 1, STEPS)
         return np.interp(np.arange(256) / 255, self._display, light).astype(np.float32)
 
-    @cached_property
-    def _matrix(self) -> NDArray[np.float64]:
-        return colour_matrix(self.colour)
-
-    @property
-    def _gains(self) -> NDArray[np.float64]:
-        return np.array([self.red, 1.0, self.blue])
-
     def _mosaic(self, linear: Real) -> Real:
         """Linear light (H, W, 3) -> what the sensor's pixels (H, W) see, R G / G B."""
-        sensor = cv2.transform(linear, np.linalg.inv(self._matrix) / self._gains[:, None])
+        sensor = cv2.transform(linear, sensor_matrix(self.colour, self.red, self.blue))
         pixels = np.asarray(sensor[..., 1], np.float32).copy()
         pixels[::2, ::2] = sensor[::2, ::2, 0]
         pixels[1::2, 1::2] = sensor[1::2, 1::2, 2]
@@ -128,7 +120,7 @@ class Camera:
         balanced[::2, ::2] *= np.float32(self.red)
         balanced[1::2, 1::2] *= np.float32(self.blue)
         full = demosaic(balanced) if self.malvar else _bilinear(balanced)
-        return np.asarray(cv2.transform(full, self._matrix), np.float32)
+        return np.asarray(cv2.transform(full, colour_matrix(self.colour)), np.float32)
 
     def _finish(self, picture: Real) -> Real:
         """Smoothing, denoising and sharpening of a gamma-encoded picture."""
@@ -154,6 +146,11 @@ def tone_curve(light: NDArray[np.float64], contrast: float) -> NDArray[np.float6
 def colour_matrix(share: float) -> NDArray[np.float64]:
     """A sensor's colours -> sRGB; 0 leaves them as they are, 1 takes all of COLOUR."""
     return np.eye(3) + share * (COLOUR - np.eye(3))
+
+
+def sensor_matrix(share: float, red: float, blue: float) -> NDArray[np.float64]:
+    """sRGB -> a sensor's colours before white balance: the reverse of `colour_matrix` and it."""
+    return np.linalg.inv(colour_matrix(share)) / np.array([red, 1.0, blue])[:, None]
 
 
 def demosaic(pixels: Real) -> Real:

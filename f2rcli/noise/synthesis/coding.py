@@ -64,27 +64,23 @@ def transcoded(frames: list[Planes], rng: np.random.Generator) -> list[Planes]:
         codec.global_quality = quality * 118  # FF_QP2LAMBDA
         options |= {"qmin": str(quality), "qmax": str(quality)}
     if name == "libx265":
-        options = {**options, "x265-params": "log-level=none:pools=1:frame-threads=1"}
+        options |= {"x265-params": "log-level=none:pools=1:frame-threads=1"}
     codec.options = options
     decoders = {"libx264": "h264", "libx265": "hevc"}
     decoder: Any = av.CodecContext.create(decoders.get(name, name), "r")
-    out: list[Planes] = []
+    pictures = [_frame(planes, index, codec) for index, planes in enumerate(frames)]
+    packets = [packet for picture in (*pictures, None) for packet in codec.encode(picture)]
+    return [_planes_of(f) for packet in (*packets, None) for f in decoder.decode(packet)]
 
-    def take(packets: Any) -> None:
-        for packet in packets:
-            out.extend(_planes_of(f) for f in decoder.decode(packet))
 
-    for index, planes in enumerate(frames):
-        frame = av.VideoFrame(codec.width, codec.height, codec.pix_fmt)
-        frame.pts = index
-        for plane, data in zip(frame.planes, planes, strict=True):
-            buffer = np.zeros((plane.height, plane.line_size), np.uint8)
-            buffer[:, : plane.width] = data
-            plane.update(buffer.tobytes())
-        take(codec.encode(frame))
-    take(codec.encode(None))
-    out.extend(_planes_of(f) for f in decoder.decode(None))
-    return out
+def _frame(planes: Planes, index: int, codec: Any) -> av.VideoFrame:
+    frame = av.VideoFrame(codec.width, codec.height, codec.pix_fmt)
+    frame.pts = index
+    for plane, data in zip(frame.planes, planes, strict=True):
+        buffer = np.zeros((plane.height, plane.line_size), np.uint8)
+        buffer[:, : plane.width] = data
+        plane.update(buffer.tobytes())
+    return frame
 
 
 def _planes_of(frame: av.VideoFrame) -> Planes:

@@ -94,13 +94,9 @@ def _levels(law: Law, clean: Pictures) -> Pictures:
 
 def _in_video(clean: Pictures, law: Law, rng: np.random.Generator, *, gray: bool) -> DegradedClip:
     """Noise of planes of limited-range 4:2:0: below black and above white, chroma's apart."""
-    chroma = replace(
-        law,
-        gain=0.0,
-        read=law.read if not law.gain else float(np.sqrt(law.read**2 + law.gain / 4)),
-        blur=float(rng.choice([0.0, law.blur, rng.uniform(0.5, 1.5)])),
-        shared=0.0,
-    )
+    read = law.read if not law.gain else float(np.sqrt(law.read**2 + law.gain / 4))
+    blur = float(rng.choice([0.0, law.blur, rng.uniform(0.5, 1.5)]))
+    chroma = replace(law, gain=0.0, read=read, blur=blur, shared=0.0)
     factor = 0.0 if gray else float(np.exp(rng.uniform(np.log(0.3), np.log(2.0))))
     truth, noisy = [], []
     for frame in clean:

@@ -76,13 +76,8 @@ def _drifting(
     out = []
     for picture, (dx, dy) in zip(pictures, path, strict=True):
         shift = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
-        moved: Any = cv2.warpAffine(
-            picture,
-            shift,
-            picture.shape[1::-1],
-            flags=cv2.INTER_CUBIC,
-            borderMode=cv2.BORDER_REFLECT,
-        )
+        size, border = picture.shape[1::-1], cv2.BORDER_REFLECT
+        moved: Any = cv2.warpAffine(picture, shift, size, flags=cv2.INTER_CUBIC, borderMode=border)
         out.append(moved[inner, inner])
     return out
 

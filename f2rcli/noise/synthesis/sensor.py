@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.noise.synthesis.camera import STEPS, colour_matrix, tone_curve
+from f2rcli.noise.synthesis.camera import STEPS, sensor_matrix, tone_curve
 from f2rcli.noise.synthesis.law import Law
 
 Codes = NDArray[np.uint8]  # (T, H, W, 3), gamma-encoded RGB
@@ -58,10 +58,7 @@ class Unprocessing:
     def sensor_light(self, frames: Codes) -> NDArray[np.float32]:
         """frames (T, H, W, 3) -> what a sensor without a mosaic would see, 0..1, of that shape."""
         linear = self._linear[frames]
-        back = (
-            np.linalg.inv(colour_matrix(self.colour))
-            / np.array([self.red, 1.0, self.blue])[:, None]
-        )
+        back = sensor_matrix(self.colour, self.red, self.blue)
         light = linear @ (self.exposure * back.T).astype(np.float32)
         return np.clip(light, 0, 1).astype(np.float32)
 

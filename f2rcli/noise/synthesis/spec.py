@@ -150,18 +150,18 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class NoiseSpec:
-    """Noise as a user wrote it: kinds with equal shares. A `Noise`, and what training draws."""
+    """Noise as a user wrote it: kinds with equal shares; made on the spot, or drawn in training."""
 
     parts: tuple[Part, ...]
 
     @property
     def name(self) -> str:
-        """In its canonical form."""
+        """In its canonical form: "gaussian:30"."""
         return "+".join(part.name for part in self.parts)
 
     @property
     def title(self) -> str:
-        """For people."""
+        """For people: "white Gaussian, sigma 30 of 255"."""
         return ", or ".join(part.title for part in self.parts)
 
     @property
@@ -185,7 +185,14 @@ class NoiseSpec:
     def add(
         self, frames: Iterable[Frame], info: ClipInfo, *, seed: int, clipped: bool
     ) -> tuple[ClipInfo, Iterator[Frame]]:
-        """See `base.Noise`. Ranges and kinds are drawn once per clip, by the seed and its name.
+        """The noisy clip's facts and its frames, one for one, the same for the same seed.
+
+        frames: RGB or GRAY as float32 samples in 0..1 (layout of 32 bits), or a mosaic in its
+        own codes. Gives, if not `clipped`, float32 samples that may lie outside 0..1; if
+        `clipped`, what a file holds: 8-bit samples, rounded once. Mosaics stay mosaics in codes.
+        Compressed noise gives what its decoder gives (8-bit Y'CbCr 4:2:0), whatever `clipped`
+        says. A noisy clip that is smaller (4:2:0 wants even sizes) is compared from the upper
+        left corner. Ranges and kinds are drawn once per clip, by the seed and its name.
 
         Raises InputError for mosaics and sizes that this noise is not defined for.
         """
@@ -239,7 +246,9 @@ def _parsed(piece: str, text: str, training: bool) -> Part:
     given = values.split(",") if colon else []
     word = given.pop().strip() if given and given[-1].strip() in kind.words else kind.words[:1]
     if len(given) > len(kind.parameters):
-        raise _refused(text, kind.usage(name), f"{name} takes {_count(len(kind.parameters))}")
+        count = len(kind.parameters)
+        most = f"at most {count} number{'s'[: count != 1]}" if count else "no numbers"
+        raise _refused(text, kind.usage(name), f"{name} takes {most}")
     ranges = tuple(
         _range(text, kind.usage(name), given[i], p) if i < len(given) else (p.default, p.default)
         for i, p in enumerate(kind.parameters)
@@ -287,7 +296,3 @@ def _rewritten(text: str, form: str, other: str) -> str | None:
 
 def _refused(text: str, usage: str, why: str) -> UsageError:
     return UsageError(f"--noise {text}: {why}.", hint=f"Write {usage}, for example.")
-
-
-def _count(numbers: int) -> str:
-    return "no numbers" if not numbers else f"at most {numbers} number{'s'[: numbers != 1]}"

@@ -24,24 +24,19 @@ SMALLEST_CODED = 16  # pixels per side: a macroblock
 
 
 def noisy_clip(
-    frames: Iterable[Frame],
-    info: ClipInfo,
-    law: Law,
-    rng: np.random.Generator,
-    *,
-    clipped: bool,
+    frames: Iterable[Frame], info: ClipInfo, law: Law, rng: np.random.Generator, *, clipped: bool
 ) -> tuple[ClipInfo, Iterator[Frame]]:
-    """A clip with noise of a law; see `base.Noise`. Raises InputError for blurred noise on mosaics,
-    whose neighbouring samples are of different colours."""
+    """A clip with noise of a law; see `NoiseSpec.add`. Raises InputError for blurred noise on
+    mosaics, whose neighbouring samples are of different colours."""
     if info.layout.family is Family.BAYER and law.blur:
         raise InputError(
             f"{info.name}: correlated noise is not defined for mosaics.",
             hint="Choose gaussian, poisson-gaussian or salt-pepper.",
         )
     layout = _noisy_layout(info.layout, clipped)
-    passing = _Passing(frames)
-    signals = law.add_to_clip(map(signal_of, passing), rng)
-    noisy = (_stored(signal, passing.next_shell(), layout) for signal in signals)
+    shells: deque[Frame] = deque()
+    signals = law.add_to_clip(map(signal_of, _noted(frames, shells)), rng)
+    noisy = (_stored(signal, shells.popleft(), layout) for signal in signals)
     return replace(info, layout=layout, noise_profile=None), noisy
 
 
@@ -62,43 +57,29 @@ def coded_clip(
             hint=f"Compressed noise takes {SMALLEST_CODED} pixels per side and more.",
         )
     gray = info.layout.family is Family.GRAY
-    layout = PlaneLayout(
-        family=Family.GRAY if gray else Family.YUV,
-        bits=8,
-        log2_chroma=(0, 0) if gray else (1, 1),
-        full_range=False,
-    )
-    size = {"width": info.width // 2 * 2, "height": info.height // 2 * 2}
-    coded = replace(info, layout=layout, noise_profile=None, **size)  # type: ignore[arg-type]  # two ints
+    family, chroma = (Family.GRAY, (0, 0)) if gray else (Family.YUV, (1, 1))
+    layout = PlaneLayout(family=family, bits=8, log2_chroma=chroma, full_range=False)
+    width, height = info.width // 2 * 2, info.height // 2 * 2
+    coded = replace(info, layout=layout, noise_profile=None, width=width, height=height)
     return coded, _coded(frames, coded, law, coding, rng)
 
 
 def _coded(
     frames: Iterable[Frame], info: ClipInfo, law: Law, coding: Coding, rng: np.random.Generator
 ) -> Iterator[Frame]:
-    passing = _Passing(frames)
-    even = (signal_of(frame)[: info.height, : info.width] for frame in passing)
+    shells: deque[Frame] = deque()
+    even = (signal_of(frame)[: info.height, : info.width] for frame in _noted(frames, shells))
     pictures = (_coloured(to_codes(signal)) for signal in law.add_to_clip(even, rng))
     for frame in recoded(pictures, **asdict(coding), rate=info.rate or Fraction(25)):
         planes = frame.planes[: info.layout.colour_planes]
-        yield replace(passing.next_shell(), planes=planes, layout=info.layout)
+        yield replace(shells.popleft(), planes=planes, layout=info.layout)
 
 
-class _Passing:
-    """Lets frames through and remembers, without their samples, those not yet asked for again."""
-
-    def __init__(self, frames: Iterable[Frame]) -> None:
-        self.frames = frames
-        self.shells: deque[Frame] = deque()
-
-    def __iter__(self) -> Iterator[Frame]:
-        for frame in self.frames:
-            self.shells.append(replace(frame, planes=(np.empty((0, 0), frame.planes[0].dtype),)))
-            yield frame
-
-    def next_shell(self) -> Frame:
-        """The next frame's place in time."""
-        return self.shells.popleft()
+def _noted(frames: Iterable[Frame], shells: deque[Frame]) -> Iterator[Frame]:
+    """The frames; each leaves its place in time, without its samples, in `shells`."""
+    for frame in frames:
+        shells.append(replace(frame, planes=(np.empty((0, 0), frame.planes[0].dtype),)))
+        yield frame
 
 
 def signal_of(frame: Frame) -> Signal:
