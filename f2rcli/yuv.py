@@ -5,6 +5,7 @@ clipped out-of-gamut colours). What goes back is the *change* a network made, so
 gives back every sample bit for bit, whatever the chroma format (DESIGN.md D1).
 """
 
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -91,13 +92,13 @@ def add_changes(frame: Frame, changes: list[NDArray[np.float32]]) -> tuple[Plane
     """New planes: those of `frame` plus a change of each (see plane_changes), rounded once and
     clipped. Alpha is copied."""
     layout = frame.layout
+    count = layout.colour_planes
+    pairs = zip(frame.planes[:count], changes, strict=True)
     colour = tuple(
         changed(plane, change, layout, chroma=layout.family is Family.YUV and index > 0)
-        for index, (plane, change) in enumerate(
-            zip(frame.planes[: layout.colour_planes], changes, strict=True)
-        )
+        for index, (plane, change) in enumerate(pairs)
     )
-    return colour + frame.planes[layout.colour_planes :]
+    return colour + frame.planes[count:]
 
 
 def split(picture: Picture, layout: PlaneLayout) -> list[NDArray[np.float32]]:
@@ -180,13 +181,8 @@ def matrices(matrix: Matrix) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     else:
         red, blue = LUMA_WEIGHTS[matrix]
         green = 1 - red - blue
-        to_rgb_matrix = np.array(
-            [
-                [1, 0, 2 * (1 - red)],
-                [1, -2 * blue * (1 - blue) / green, -2 * red * (1 - red) / green],
-                [1, 2 * (1 - blue), 0],
-            ]
-        )
+        mixed = [1, -2 * blue * (1 - blue) / green, -2 * red * (1 - red) / green]
+        to_rgb_matrix = np.array([[1, 0, 2 * (1 - red)], mixed, [1, 2 * (1 - blue), 0]])
     inverse = np.linalg.inv(to_rgb_matrix)
     return to_rgb_matrix.astype(np.float32), inverse.astype(np.float32)
 
@@ -205,12 +201,17 @@ def _upsample(
     chroma: NDArray[np.float32], size: tuple[int, ...], layout: PlaneLayout
 ) -> NDArray[np.float32]:
     """Chroma on the luma grid by linear interpolation that respects its siting."""
-    for axis, (log2, site) in enumerate(
-        zip(layout.log2_chroma[::-1], layout.siting[::-1], strict=True)
-    ):
-        if log2:
-            chroma = _stretch(chroma, axis, 2**log2, site * (2**log2 - 1), size[axis])
+    for axis, factor, site in _coarser(layout):
+        chroma = _stretch(chroma, axis, factor, site, size[axis])
     return chroma
+
+
+def _coarser(layout: PlaneLayout) -> Iterator[tuple[int, int, float]]:
+    """The axes along which chroma is coarser than luma; by how much, and where its samples lie."""
+    for axis in (0, 1):
+        factor = 2 ** layout.log2_chroma[1 - axis]
+        if factor > 1:
+            yield axis, factor, layout.siting[1 - axis] * (factor - 1)
 
 
 def _stretch(
@@ -249,12 +250,11 @@ def _there_and_back(
     chroma: NDArray[np.float32], size: tuple[int, ...], layout: PlaneLayout
 ) -> NDArray[np.float32]:
     """What is left of chroma once it is interpolated onto the luma grid and averaged again."""
-    sizes = zip(size[::-1], layout.log2_chroma, strict=True)
-    if max(layout.log2_chroma) > 1 or any(length % 2**log2 for length, log2 in sizes):
+    axes = list(_coarser(layout))
+    if any(factor > 2 or size[axis] % factor for axis, factor, _ in axes):
         return _downsample(_upsample(chroma, size, layout), layout)
-    for axis, log2 in enumerate(layout.log2_chroma[::-1]):
-        if log2:
-            chroma = _blurred(chroma, axis)
+    for axis, _, _ in axes:
+        chroma = _blurred(chroma, axis)
     return chroma
 
 
@@ -273,11 +273,8 @@ def _blurred(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
 
 def _downsample(values: NDArray[np.float32], layout: PlaneLayout) -> NDArray[np.float32]:
     """A change on the luma grid, averaged onto the chroma grid around each chroma sample."""
-    for axis, (log2, site) in enumerate(
-        zip(layout.log2_chroma[::-1], layout.siting[::-1], strict=True)
-    ):
-        if log2:
-            values = _shrink(values, axis, 2**log2, site * (2**log2 - 1))
+    for axis, factor, site in _coarser(layout):
+        values = _shrink(values, axis, factor, site)
     return values
 
 
