@@ -2,44 +2,31 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Generic, TypeVar
+from typing import TypeVar
 from weakref import WeakSet
 
 T = TypeVar("T")
 
 
 class Branch(Iterator[T]):
-    """One reader's view of a stream."""
+    """One reader's view of a stream; a branch that is dropped is waited for no more."""
 
-    def __init__(self, tee: "_Tee[T]") -> None:
-        self.tee = tee
+    def __init__(self, items: Iterator[T], branches: "WeakSet[Branch[T]]") -> None:
+        self.items = items
+        self.branches = branches
         self.waiting: deque[T] = deque()
+        branches.add(self)
 
     def __next__(self) -> T:
         if not self.waiting:
-            self.tee.pull()
+            item = next(self.items)
+            for branch in self.branches:
+                branch.waiting.append(item)
         return self.waiting.popleft()
-
-
-class _Tee(Generic[T]):
-    """The stream, and who still reads it: a branch that is dropped is waited for no more."""
-
-    def __init__(self, items: Iterable[T]) -> None:
-        self.items = iter(items)
-        self.branches: WeakSet[Branch[T]] = WeakSet()
-
-    def pull(self) -> None:
-        """Give the next item to every branch. Raises StopIteration at the end."""
-        item = next(self.items)
-        for branch in self.branches:
-            branch.waiting.append(item)
 
 
 def tee_releasing(items: Iterable[T], count: int) -> list[Branch[T]]:
     """As itertools.tee, but an item is let go once all have taken it; tee holds 57 at a time,
     which are gigabytes of large frames."""
-    tee = _Tee(items)
-    branches = [Branch(tee) for _ in range(count)]
-    for branch in branches:
-        tee.branches.add(branch)
-    return branches
+    stream, branches = iter(items), WeakSet[Branch[T]]()
+    return [Branch(stream, branches) for _ in range(count)]

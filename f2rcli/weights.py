@@ -69,11 +69,10 @@ class Weights:
     def _check_tensors(self, network: "nn.Module") -> None:
         own = network.state_dict()
         missing, unknown = own.keys() - self.tensors.keys(), self.tensors.keys() - own.keys()
-        wrong = [
-            n for n in own.keys() & self.tensors.keys() if own[n].shape != self.tensors[n].shape
-        ]
+        both = own.keys() & self.tensors.keys()
+        wrong = {name for name in both if own[name].shape != self.tensors[name].shape}
         if missing or unknown or wrong:
-            first = sorted([*missing, *unknown, *wrong])[0]
+            first = min(missing | unknown | wrong)
             raise WeightsError(
                 f"{self.name}: tensor {first!r} does not fit the network its header describes.",
                 hint="The file is damaged or was edited; take a fresh copy.",
@@ -129,11 +128,8 @@ def choose(method: str, space: Space) -> str:
 
     Raises WeightsError if there are none.
     """
-    fitting = [
-        name
-        for name, entry in manifest().items()
-        if entry["method"] == method and entry["space"] == space.value
-    ]
+    wanted = (method, space.value)
+    fitting = [n for n, entry in manifest().items() if (entry["method"], entry["space"]) == wanted]
     if not fitting:
         raise WeightsError(
             f"no bundled weights for method {method} and {space.value} pictures.",
@@ -145,20 +141,15 @@ def choose(method: str, space: Space) -> str:
 def lighter(name: str) -> str | None:
     """The name of the bundled weights that serve light and unclipped noise beside these; None if
     there are none."""
-    for other, entry in manifest().items():
-        if entry.get("light_beside") == name:
-            return other
-    return None
+    return next((n for n, entry in manifest().items() if entry.get("light_beside") == name), None)
 
 
 def measuring(space: Space) -> str | None:
     """The name of the bundled weights that noise in such pictures is measured with: those whose
     manifest entry says `noise = true`. None if there are none."""
-    for kind in (space, Space.RGB) if space is Space.GRAY else (space,):
-        for name, entry in manifest().items():
-            if entry.get("noise") and entry["space"] == kind.value:
-                return name
-    return None
+    kinds = (space, Space.RGB) if space is Space.GRAY else (space,)
+    named = [(entry["space"], n) for n, entry in manifest().items() if entry.get("noise")]
+    return next((n for kind in kinds for held, n in named if held == kind.value), None)
 
 
 def load(name_or_path: str) -> Weights:
