@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Any
 
 from f2rcli.errors import EXIT_INTERRUPTED, EXIT_TERMINATED
+from f2rcli.system.signals import ENDING
 
 AGAIN = 0.05  # seconds after which a signal that was lost is raised again
 
@@ -35,9 +36,8 @@ class Stopper:
 
     def install(self) -> None:
         """Handle the signals that end programs, but those that this process was set to ignore."""
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)  # Windows has no SIGHUP
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+        for number in ENDING:
+            if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self)
                 self.handled.append(number)
         self._hook, sys.unraisablehook = sys.unraisablehook, self._dropped
@@ -66,11 +66,13 @@ class Stopper:
 
     def _dropped(self, what: "sys.UnraisableHookArgs") -> None:
         """Python's hook for exceptions that it drops."""
-        if not issubclass(what.exc_type, KeyboardInterrupt | Terminated):
+        if issubclass(what.exc_type, KeyboardInterrupt):
+            self.lost = signal.SIGINT
+        elif issubclass(what.exc_type, Terminated):
+            self.lost = signal.SIGTERM
+        else:
             self._hook(what)
             return
-        ctrl_c = issubclass(what.exc_type, KeyboardInterrupt)
-        self.lost = signal.SIGINT if ctrl_c else signal.SIGTERM
         timer = threading.Timer(AGAIN, send, (self.lost,))
         timer.daemon = True
         timer.start()
