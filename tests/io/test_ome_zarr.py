@@ -100,6 +100,8 @@ def test_ome_zarr_becomes_ome_zarr_of_its_version(three: bool, tmp_path: Path) -
     assert [(c["label"], c["color"]) for c in metadata["omero"]["channels"]] == [
         ("GFP", "00FF00"), ("RFP", "FF0000")]  # fmt: skip
     np.testing.assert_array_equal(group["0"][...], each_smoothed(ARRAY))
+    with open_reader(target) as reader:  # once more: all that it holds is written again
+        assert plan_output(reader, tmp_path / "c.zarr", WriteOptions()).dropped == ()
 
 
 def test_a_tiff_stack_becomes_ome_zarr_with_levels_and_sizes(tmp_path: Path) -> None:
