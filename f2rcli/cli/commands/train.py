@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from f2rcli import __version__, methods
+from f2rcli import __version__
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options import train as topt
 from f2rcli.cli.options.derived import Part, with_options
@@ -28,30 +28,10 @@ def train(
     *,
     ctx: typer.Context,
     inputs: topt.Inputs = None,
-    output: topt.Output = None,
-    recipe: topt.Recipe = "self-supervised",
-    method: topt.Method = methods.DEFAULT,
-    init: topt.Init = None,
-    adapt: topt.Adapt = None,
-    size: topt.Size = "small",
-    variant: topt.Variant = None,
-    length: topt.Length = None,
-    stage: topt.Stage = None,
-    seed: topt.Seed = 0,
-    inputs_are_clean: topt.InputsAreClean = False,
-    noise: topt.Noise = None,
-    space: topt.Space = "auto",
+    lessons: topt.Lessons,
     read: Annotated[ReadOptions, Part("axes", "series", "fields")],
-    held_out: topt.HeldOut = 4,
     engine: Annotated[EngineSettings, Part("device", "threads", "precision")],
-    jobs: topt.Jobs = None,
-    memory: topt.Memory = "2GiB",
-    time_limit: topt.TimeLimit = None,
-    resume: topt.Resume = False,
-    overwrite: opt.Overwrite = False,
-    run: topt.RunFolder = None,
-    log_every: topt.LogEvery = 50,
-    validate_every: topt.ValidateEvery = 200,
+    session: topt.Session,
     console: Console,
     config: opt.Config = None,
 ) -> int:

@@ -1,17 +1,29 @@
 """The options of `f2r train`: their names, their help, and where `--help` lists them."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
+from f2rcli import methods
 from f2rcli.cli.terminal.console import RUN
 from f2rcli.engine.settings import MACHINE
+from f2rcli.settings import setting
 from f2rcli.training.methods import capabilities_of, trainable
 from f2rcli.training.run.config import ADAPT, SPACES
 
 FOOTAGE = "Footage"
 LEARNING = "Learning"
+
+Inputs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="CLIP",
+        show_default=False,
+        help="Footage to learn from: videos, image sequences, stacks, raw bursts, or folders.",
+    ),
+]
 
 
 def _words(choices: Mapping[str, str]) -> str:
@@ -25,185 +37,90 @@ def _by_method(field: str) -> str:
 
 
 def _recipes() -> str:
-    """Every method's recipes."""
     return " ".join(
         f"For {method}: {_words(capabilities_of(method).recipes)}." for method in trainable()
     )
 
 
-Inputs = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="CLIP",
-        show_default=False,
-        help="Footage to learn from: videos, image sequences, stacks, raw bursts, or folders.",
-    ),
-]
-Output = Annotated[
-    str | None,
-    typer.Option(
-        "--output", "-o", metavar="NAME.safetensors", help="File for the trained weights."
-    ),
-]
-InputsAreClean = Annotated[
-    bool,
-    typer.Option(
-        "--inputs-are-clean",
-        help="The clips have no noise; --noise adds some.",
-        rich_help_panel=FOOTAGE,
-    ),
-]
-Noise = Annotated[
-    str | None,
-    typer.Option(
-        "--noise",
-        metavar="KIND[:NUMBERS][+KIND...]",
-        help="Noise to add to clean clips, as for f2r eval: gaussian:5-55, "
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lessons:
+    """What is learned, and from what; `TrainConfig` checks it."""
+
+    output: str | None = setting(
+        None, "File for the trained weights.", flags=("--output", "-o"), metavar="NAME.safetensors"
+    )
+    recipe: str = setting("self-supervised", _recipes(), metavar="NAME", group=LEARNING)
+    method: str = setting(methods.DEFAULT, "Method to train.", metavar="NAME", group=LEARNING)
+    init: str | None = setting(
+        None, "Weights to start from; rgb, gray and bayer are bundled. Default: scratch, or the "
+        "bundled ones with --adapt.", metavar="NAME|PATH", group=LEARNING,
+    )  # fmt: skip
+    adapt: str | None = setting(
+        None, "Fit the bundled weights (or --init) to the clips; fast if no level is given. "
+        f"{_words(ADAPT)}.", metavar="[fast|full]", group=LEARNING,
+    )  # fmt: skip
+    size: str = setting(
+        "small", f"Size of the networks, or their channel widths. {_by_method('sizes')}.",
+        metavar="NAME|N,N,N", group=LEARNING,
+    )  # fmt: skip
+    variant: str | None = setting(
+        None, f"Variant of networks and losses. {_by_method('variants') or 'No method has any'}.",
+        metavar="NAME", group=LEARNING,
+    )  # fmt: skip
+    length: int | None = setting(
+        None, "Frames per window, an odd number.", metavar="T", group=LEARNING
+    )
+    stage: list[str] | None = setting(
+        None, "Set steps, minutes, lr, batch, crop or clips of one stage; repeatable.",
+        metavar="NAME.KEY=VALUE", group=LEARNING,
+    )  # fmt: skip
+    seed: int = setting(
+        0, "Random seed; the same seed repeats the run.", metavar="N", group=LEARNING
+    )
+    inputs_are_clean: bool = setting(
+        False, "The clips have no noise; --noise adds some.",
+        flags=("--inputs-are-clean",), metavar="<bool>", group=FOOTAGE,
+    )  # fmt: skip
+    noise: str | None = setting(
+        None, "Noise to add to clean clips, as for f2r eval: gaussian:5-55, "
         "poisson-gaussian:0.001-0.04,0-15, correlated:3-50,0.4-1.3, salt-pepper, compressed, "
         "mixture; and realistic, sensor (for mosaics) or footage (of every kind).",
-        rich_help_panel=FOOTAGE,
-    ),
-]
-Space = Annotated[
-    str,
-    typer.Option(
-        "--space",
-        metavar="|".join(SPACES),
-        help="Colours to train for; auto: those of the clips.",
-        rich_help_panel=FOOTAGE,
-    ),
-]
-HeldOut = Annotated[
-    int,
-    typer.Option(
-        "--held-out",
-        metavar="N",
-        help="Frames per clip reserved for validation and test, 2 or more.",
-        rich_help_panel=FOOTAGE,
-    ),
-]
-Recipe = Annotated[
-    str,
-    typer.Option("--recipe", metavar="NAME", help=_recipes(), rich_help_panel=LEARNING),
-]
-Method = Annotated[
-    str,
-    typer.Option("--method", metavar="NAME", help="Method to train.", rich_help_panel=LEARNING),
-]
-Init = Annotated[
-    str | None,
-    typer.Option(
-        "--init",
-        metavar="NAME|PATH",
-        help="Weights to start from; rgb, gray and bayer are bundled. Default: scratch, or the "
-        "bundled ones with --adapt.",
-        rich_help_panel=LEARNING,
-    ),
-]
-Adapt = Annotated[
-    str | None,
-    typer.Option(
-        "--adapt",
-        metavar="[fast|full]",
-        help=f"Fit the bundled weights (or --init) to the clips; fast if no level is given. "
-        f"{_words(ADAPT)}.",
-        rich_help_panel=LEARNING,
-    ),
-]
-Size = Annotated[
-    str,
-    typer.Option(
-        "--size",
-        metavar="NAME|N,N,N",
-        help=f"Size of the networks, or their channel widths. {_by_method('sizes')}.",
-        rich_help_panel=LEARNING,
-    ),
-]
-Variant = Annotated[
-    str | None,
-    typer.Option(
-        "--variant",
-        metavar="NAME",
-        help=f"Variant of networks and losses. {_by_method('variants') or 'No method has any'}.",
-        rich_help_panel=LEARNING,
-    ),
-]
-Length = Annotated[
-    int | None,
-    typer.Option(
-        "--length", metavar="T", help="Frames per window, an odd number.", rich_help_panel=LEARNING
-    ),
-]
-Stage = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--stage",
-        metavar="NAME.KEY=VALUE",
-        help="Set steps, minutes, lr, batch, crop or clips of one stage; repeatable.",
-        rich_help_panel=LEARNING,
-    ),
-]
-Seed = Annotated[
-    int,
-    typer.Option(
-        "--seed",
-        metavar="N",
-        help="Random seed; the same seed repeats the run.",
-        rich_help_panel=LEARNING,
-    ),
-]
-Jobs = Annotated[
-    int | None,
-    typer.Option(
-        "--jobs",
-        metavar="N",
-        help="Processes that prepare data (default: by the number of cores).",
-        rich_help_panel=MACHINE,
-    ),
-]
-Memory = Annotated[
-    str,
-    typer.Option(
-        "--memory",
-        metavar="SIZE",
-        help="Memory limit for decoded frames.",
-        rich_help_panel=MACHINE,
-    ),
-]
-TimeLimit = Annotated[
-    str | None,
-    typer.Option(
-        "--time-limit",
-        metavar="TIME",
-        help="Stop after this time, such as 25m or 1h30m, with usable weights; --resume continues.",
-        rich_help_panel=RUN,
-    ),
-]
-Resume = Annotated[
-    bool,
-    typer.Option("--resume", help="Continue the run of this OUTPUT or --run.", rich_help_panel=RUN),
-]
-RunFolder = Annotated[
-    str | None,
-    typer.Option(
-        "--run",
-        metavar="FOLDER",
-        help="Folder for checkpoints, curves and the report; default: NAME.run beside the output.",
-        rich_help_panel=RUN,
-    ),
-]
-LogEvery = Annotated[
-    int,
-    typer.Option(
-        "--log-every", metavar="STEPS", help="Steps between rows of the CSV.", rich_help_panel=RUN
-    ),
-]
-ValidateEvery = Annotated[
-    int,
-    typer.Option(
-        "--validate-every",
-        metavar="STEPS",
-        help="Steps between validations on the held-out frames.",
-        rich_help_panel=RUN,
-    ),
-]
+        metavar="KIND[:NUMBERS][+KIND...]", group=FOOTAGE,
+    )  # fmt: skip
+    space: str = setting(
+        "auto", "Colours to train for; auto: those of the clips.",
+        metavar="|".join(SPACES), group=FOOTAGE,
+    )  # fmt: skip
+    held_out: int = setting(
+        4, "Frames per clip reserved for validation and test, 2 or more.",
+        metavar="N", group=FOOTAGE,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """How a run goes on a machine, and what it leaves there; `TrainConfig` checks it."""
+
+    jobs: int | None = setting(
+        None, "Processes that prepare data (default: by the number of cores).",
+        metavar="N", group=MACHINE,
+    )  # fmt: skip
+    memory: str = setting("2GiB", "Memory limit for decoded frames.", metavar="SIZE", group=MACHINE)
+    time_limit: str | None = setting(
+        None,
+        "Stop after this time, such as 25m or 1h30m, with usable weights; --resume continues.",
+        metavar="TIME", group=RUN,
+    )  # fmt: skip
+    resume: bool = setting(
+        False, "Continue the run of this OUTPUT or --run.",
+        flags=("--resume",), metavar="<bool>", group=RUN,
+    )  # fmt: skip
+    overwrite: bool = setting(False, "Replace existing files.", group=RUN)
+    run: str | None = setting(
+        None, "Folder for checkpoints, curves and the report; default: NAME.run beside the output.",
+        metavar="FOLDER", group=RUN,
+    )  # fmt: skip
+    log_every: int = setting(50, "Steps between rows of the CSV.", metavar="STEPS", group=RUN)
+    validate_every: int = setting(
+        200, "Steps between validations on the held-out frames.", metavar="STEPS", group=RUN
+    )
