@@ -1,6 +1,6 @@
 """Variants of the pipeline that ablation.py measures, each with one choice changed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,7 +11,10 @@ from torch import Tensor
 
 from f2rcli.engine.stream import Engine
 from f2rcli.methods.base import Prepared, Restored
-from f2rcli.methods.f2r import F2R, FlowBook, level_map, photometric
+from f2rcli.methods.f2r import F2R
+from f2rcli.methods.f2r.alignment import photometric
+from f2rcli.methods.f2r.flows import FlowBook, Pair
+from f2rcli.methods.f2r.pipeline import level_map
 from f2rcli.models import flow
 from f2rcli.models.flow import Flow, FlowEstimator, Luma
 from f2rcli.models.fusion import Aligned, Anchor
@@ -51,19 +54,16 @@ def standing(source: Luma, target: Luma, start: Flow | None = None) -> Flow:
 class DirectBook(FlowBook):
     """Longer flows are estimated from nothing."""
 
-    def flow(self, source: Prepared, target: Prepared) -> Flow:
-        key = (source.index, target.index)
-        if key not in self._known:
-            self._known[key] = self.fresh(source, target)
-        return self._known[key]
+    def _found(self, pairs: Sequence[Pair], starts: Sequence[Flow | None]) -> list[Flow]:
+        return super()._found(pairs, [None] * len(pairs))
 
 
 class ComposedBook(FlowBook):
     """Longer flows are compositions of adjacent ones and nothing else."""
 
-    def flow(self, source: Prepared, target: Prepared) -> Flow:
-        composed = self._composed(source.index, target.index)
-        return super().flow(source, target) if composed is None else composed
+    def _found(self, pairs: Sequence[Pair], starts: Sequence[Flow | None]) -> list[Flow]:
+        both = zip(pairs, starts, strict=True)
+        return [self.fresh(*pair) if start is None else start for pair, start in both]
 
 
 Rate = Callable[[F2R, Window[Prepared], Aligned], Tensor]
@@ -74,7 +74,7 @@ def everywhere(method: F2R, window: Window[Prepared], aligned: Aligned) -> Tenso
 
 
 def by_flow(method: F2R, window: Window[Prepared], aligned: Aligned) -> Tensor:
-    maps = [method.flows.agreement(window.centre, other) for other in window.neighbours]
+    maps = [agreement for _, agreement in method.flows.rated(window)]
     return torch.from_numpy(np.stack(maps))[None, :, None]
 
 

@@ -20,7 +20,7 @@ from scipy.ndimage import gaussian_filter
 
 import f2rcli
 from f2rcli.methods.base import Prepared
-from f2rcli.methods.f2r import FlowBook
+from f2rcli.methods.f2r.flows import FlowBook
 from f2rcli.models.flow import Flow
 
 Floats = NDArray[np.float64]

@@ -236,9 +236,9 @@ def speed(until: float) -> list[str]:
 
 STAGES = {
     "coarse, once per frame": "f2rcli.methods.f2r.F2R.prepare",
-    "flows of adjacent frames": "f2rcli.methods.device_flows.DeviceFlows.chain",
-    "all flows, agreement": "f2rcli.methods.device_flows.DeviceFlows.rated",
-    "flows at full size": "f2rcli.methods.device_flows.DeviceFlows.enlarged",
+    "flows of adjacent frames": "f2rcli.methods.f2r.device_flows.DeviceFlows.chain",
+    "all flows, agreement": "f2rcli.methods.f2r.device_flows.DeviceFlows.rated",
+    "flows at full size": "f2rcli.methods.f2r.device_flows.DeviceFlows.enlarged",
     "alignment": "f2rcli.methods.f2r.F2R.align",
     "memory": "f2rcli.methods.f2r.F2R.remember",
     "anchor": "f2rcli.methods.f2r.F2R.anchor",

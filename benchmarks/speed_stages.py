@@ -32,12 +32,12 @@ STAGES = (
     ("opening: noise", "f2rcli.engine.noise.tracking", "opening_noise"),
     ("noise, measured again", "f2rcli.engine.noise.tracking.NoiseTracker", "refresh"),
     ("planes to RGB", "f2rcli.yuv", "to_rgb"),
-    ("flow (DIS)", "f2rcli.methods.f2r.FlowBook", "fresh"),
+    ("flow (DIS)", "f2rcli.methods.f2r.flows.FlowBook", "fresh"),
     ("composition and consistency", "f2rcli.methods.f2r.F2R", "rated"),
-    ("warps", "f2rcli.methods.f2r", "warp_all"),
-    ("photometric agreement", "f2rcli.methods.f2r", "photometric"),
+    ("warps", "f2rcli.methods.f2r.alignment", "warp_all"),
+    ("photometric agreement", "f2rcli.methods.f2r.alignment", "photometric"),
     ("long memory", "f2rcli.methods.f2r.F2R", "remember"),
-    ("level maps", "f2rcli.methods.f2r", "level_map"),
+    ("level maps", "f2rcli.methods.f2r.pipeline", "level_map"),
     ("contract, change to planes", "f2rcli.engine.engine.Engine", "to_frame"),
 )
 REST = "all else"

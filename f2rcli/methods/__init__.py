@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from f2rcli.methods.base import Method
 
 DEFAULT = "f2r"
-NOT_METHODS = {"base", "device_flows"}
+NOT_METHODS = {"base"}
 
 
 def available() -> list[str]:

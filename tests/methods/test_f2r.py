@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from f2rcli.methods.base import Prepared
-from f2rcli.methods.f2r import F2R, F2RNetworks, photometric
+from f2rcli.methods.f2r import F2R, F2RNetworks
+from f2rcli.methods.f2r.alignment import photometric
 from f2rcli.models.fusion import Aligned
 from f2rcli.models.layers import padded
 from f2rcli.noise.model import NoiseModel

@@ -8,7 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from f2rcli.methods.base import Prepared
-from f2rcli.methods.f2r import F2R, F2RNetworks, FlowBook, mismatches, photometric, typical_mismatch
+from f2rcli.methods.f2r import F2R, F2RNetworks
+from f2rcli.methods.f2r.alignment import mismatches, photometric, typical_mismatch
+from f2rcli.methods.f2r.flows import FlowBook
 from f2rcli.models.flow import midway
 from f2rcli.models.layers import padded
 from f2rcli.models.memory import Memory
@@ -212,7 +214,8 @@ def test_the_flow_back_is_looked_up_or_composed() -> None:
     f2r, drift = method()
     frames = [frame(index) for index in range(4)]
     assert f2r.flows.back(frames[0], frames[1]) is None
-    assert (f2r.flows.agreement(frames[0], frames[1]) == 1).any()
+    ahead = f2r.flows.fresh(frames[0], frames[1])
+    assert (f2r.flows.agreement(frames[0], frames[1], ahead) == 1).any()
     f2r.flows.chain(frames)
     for source, target in ((0, 1), (1, 0), (0, 3), (3, 0)):
         back = f2r.flows.back(frames[source], frames[target])
@@ -221,7 +224,8 @@ def test_the_flow_back_is_looked_up_or_composed() -> None:
         assert middle(back) == pytest.approx(tuple(wanted), abs=0.02)
     still, _ = method((0.0, 0.0))
     still.flows.chain(frames)
-    assert (still.flows.agreement(frames[0], frames[2]) == 1).all()
+    ahead = still.flows.flow(frames[0], frames[2])
+    assert (still.flows.agreement(frames[0], frames[2], ahead) == 1).all()
 
 
 def test_the_memory_stands_in_for_its_frame_with_the_weight_of_what_it_is_worth() -> None:

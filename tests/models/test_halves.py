@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from f2rcli.methods.f2r import level_map, photometric
+from f2rcli.methods.f2r.alignment import photometric
+from f2rcli.methods.f2r.pipeline import level_map
 from f2rcli.models import halves
 from f2rcli.models.memory import Memory
 from f2rcli.noise.model import NoiseModel

@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from f2rcli.methods.base import Prepared
-from f2rcli.methods.f2r import F2R, mismatches, typical_mismatch
+from f2rcli.methods.f2r import F2R
+from f2rcli.methods.f2r.alignment import mismatches, typical_mismatch
 from f2rcli.models.flow import Flow
 from f2rcli.models.memory import Memory
 from f2rcli.noise.codec import to_unit

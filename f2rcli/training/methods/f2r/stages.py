@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from f2rcli.methods.f2r import level_map, photometric
+from f2rcli.methods.f2r.alignment import photometric
+from f2rcli.methods.f2r.pipeline import level_map
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner
 from f2rcli.training.footage.augment import dihedral, draw_turn

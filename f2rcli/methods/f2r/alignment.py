@@ -1,0 +1,101 @@
+"""Neighbours on the centre's grid, and how far to trust them."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from f2rcli.methods.base import Prepared
+from f2rcli.models import halves, motion
+from f2rcli.models.flow import warp, warp_all
+from f2rcli.models.fusion import Aligned, smooth
+from f2rcli.models.memory import Memory
+
+CELLS = 3  # of 2x2 pixels, about as wide as what `smooth` averages over
+MISMATCH_FLOOR = 2e-3  # half an 8-bit code: coarse frames never agree better than that
+MISMATCH_ALLOWED = 3.0  # times the frame's median mismatch; beyond it confidence falls
+
+Align = Callable[..., Aligned]  # see aligned_one_by_one
+
+
+def aligned_one_by_one(
+    neighbours: tuple[Prepared, ...],
+    rated: Iterable[tuple[Any, Any]],
+    reference: Tensor | None,
+    memory: Memory | None = None,
+) -> Aligned:
+    """Warp neighbours and rate them. reference (1, C, H, W): what they should look like; without
+    one, the mean of them all. memory: stands in for the neighbour it was made at, with the
+    confidence of as many frames as it is worth. One neighbour after the other: pictures may be
+    large."""
+    like = neighbours[0].coarse
+    shape = (1, len(neighbours), *like.shape[1:])
+    noisy, coarse = like.new_empty(shape), like.new_empty(shape)
+    agreement = like.new_empty((1, len(neighbours), 1, *like.shape[2:]))
+    for place, (neighbour, (flow, agree)) in enumerate(zip(neighbours, rated, strict=True)):
+        agreement[:, place] = torch.from_numpy(agree).to(like.device)
+        shown: Prepared | Memory = neighbour
+        if memory is not None and memory.index == neighbour.index:
+            shown = memory
+            agreement[:, place] *= warp(memory.count, flow).clamp_min(1)[:, 0]
+        noisy[:, place], coarse[:, place] = warp_all([shown.noisy, shown.coarse], flow)
+    reference = coarse.mean(1) if reference is None else reference
+    return Aligned(noisy, coarse, photometric(coarse, reference) * agreement)
+
+
+def aligned_together(
+    neighbours: tuple[Prepared, ...],
+    rated: Iterable[tuple[Any, Any]],
+    reference: Tensor | None,
+    memory: Memory | None = None,
+) -> Aligned:
+    """The same in one call, on the device of the frames."""
+    flows, agreement = (torch.cat(part) for part in zip(*rated, strict=True))
+    shown: list[Prepared | Memory] = [
+        memory if memory is not None and memory.index == one.index else one for one in neighbours
+    ]
+    noisy, coarse = (torch.cat([getattr(one, p) for one in shown]) for p in ("noisy", "coarse"))
+    one = torch.ones_like(noisy[:1, :1])
+    counts = torch.cat([item.count if isinstance(item, Memory) else one for item in shown])
+    noisy, coarse, worth = motion.warp_all([noisy, coarse, counts], flows)
+    agreement = agreement * worth.clamp_min_(1)
+    reference = coarse.mean(0, keepdim=True) if reference is None else reference
+    confidence = photometric(coarse[None], reference) * agreement
+    return Aligned(noisy[None], coarse[None], confidence)
+
+
+def photometric(warped: Tensor, reference: Tensor, typical: Tensor | None = None) -> Tensor:
+    """How well warped neighbours (B, N, C, H, W) match the reference (B, C, H, W): (B, N, 1, H, W).
+
+    1 where they match as most of the picture does, towards 0 where they show something else.
+    `typical` (B,): the median mismatch over the whole picture, where only a crop is given.
+    """
+    small = halves.serve(warped)
+    mismatch = (_small_mismatches if small else mismatches)(warped, reference)
+    if typical is None:
+        typical = typical_mismatch(mismatch, 2 if small else 4)
+    allowed = MISMATCH_ALLOWED * typical.clamp_min(MISMATCH_FLOOR).view(-1, 1, 1)
+    rated = (mismatch / allowed[:, None]).square_().add_(1).reciprocal_()
+    return (halves.doubled(rated, warped.shape) if small else rated).unsqueeze(2)
+
+
+def mismatches(warped: Tensor, reference: Tensor) -> Tensor:
+    """How far each warped neighbour is from the reference around every pixel: (B, N, H, W)."""
+    if warped.device.type != "cpu":
+        return smooth((warped - reference.unsqueeze(1)).abs_().mean(2))
+    mismatch = torch.empty_like(warped[:, :, 0])
+    for place, one in enumerate(warped.unbind(1)):
+        mismatch[:, place] = smooth((one - reference).abs_().mean(1, keepdim=True))[:, 0]
+    return mismatch
+
+
+def _small_mismatches(warped: Tensor, reference: Tensor) -> Tensor:
+    """The same on cells of 2x2 pixels, (B, N, H / 2, W / 2)."""
+    apart = ((one - reference).abs_().mean(1) for one in warped.unbind(1))
+    return torch.stack([halves.halved(one, CELLS) for one in apart], 1)
+
+
+def typical_mismatch(mismatch: Tensor, step: int = 4) -> Tensor:
+    """Median over neighbours and pixels (B,), on every `step`th row and column."""
+    return mismatch[..., ::step, ::step].flatten(1).median(1).values

@@ -1,0 +1,168 @@
+"""Flows between frames of a clip: searched once, composed, dropped with their frames."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import numpy as np
+
+from f2rcli.methods.base import Prepared
+from f2rcli.models import flow as flow_maths
+from f2rcli.models.flow import DISFlow, Flow, FlowEstimator, Luma, Map, doubled, halved
+from f2rcli.window import Window
+
+HALF = 2.0  # pixels of a picture along one of its flows
+
+Pair = tuple[Prepared, Prepared]  # a flow leads from the first into the second
+
+
+@dataclass
+class Flows(ABC):
+    """Flows between frames of a clip, on grids of half the size and in their pixels: DIS looks no
+    finer. Those of adjacent frames are computed once and kept while their frames are; longer ones
+    begin from them, serve one window and are not kept."""
+
+    maths: ClassVar[Any]  # composes and judges them
+
+    calls: int = field(default=0, init=False)  # estimates made so far, of a pair each
+    _known: dict[tuple[int, int], Any] = field(default_factory=dict, init=False)
+    # brightness of a frame, and what is made of it for the search
+    _looks: dict[int, tuple[object, Any]] = field(default_factory=dict, init=False)
+
+    def flow(self, source: Prepared, target: Prepared) -> Any:
+        """Flow from `source` into `target`; a longer one starts from adjacent ones, composed."""
+        return self._several([(source, target)])[0]
+
+    def known(self, source: int, target: int) -> Any | None:
+        """The flow between two adjacent frames by their indices, where it was made."""
+        return self._known.get((source, target))
+
+    def back(self, source: Prepared, target: Prepared) -> Any | None:
+        """Flow from `target` back into `source` by adjacent ones; None if one is missing."""
+        key = (target.index, source.index)
+        return self.known(*key) if _adjacent(key) else self._composed(*key)
+
+    def agreement(self, source: Prepared, target: Prepared, flow: Any) -> Any:
+        """How well the flow there agrees with the one back, or lies inside if there is none; of
+        the flow's size."""
+        back = self.back(source, target)
+        if back is None:
+            return self.maths.inside(flow, HALF)
+        return self.maths.consistency(flow, back, HALF)
+
+    def chain(self, frames: Sequence[Prepared]) -> None:
+        """Make sure that both flows of every adjacent pair of these frames are known."""
+        near = [(a, b) for a, b in pairwise(frames) if b.index - a.index == 1]
+        self._several([pair for a, b in near for pair in ((a, b), (b, a))])
+
+    def rated(self, window: Window[Prepared]) -> list[tuple[Any, Any]]:
+        """The flow to every neighbour and how well it agrees with the one back."""
+        centre, neighbours = window.centre, window.neighbours
+        self.chain([*window.before, centre, *window.after])
+        flows = self._several([(centre, neighbour) for neighbour in neighbours])
+        return [
+            (flow, self.agreement(centre, neighbour, flow))
+            for neighbour, flow in zip(neighbours, flows, strict=True)
+        ]
+
+    def forget_before(self, index: int) -> None:
+        """Drop every flow that touches a frame before this one."""
+        self._known = {key: flow for key, flow in self._known.items() if min(key) >= index}
+        self._looks = {key: look for key, look in self._looks.items() if key >= index}
+
+    def forget(self, index: int) -> None:
+        """Drop every flow that touches this frame."""
+        self._known = {key: flow for key, flow in self._known.items() if index not in key}
+
+    @abstractmethod
+    def fresh(self, source: Prepared, target: Prepared) -> Any:
+        """A flow that is not looked up and not kept."""
+
+    @abstractmethod
+    def enlarged(self, rated: Iterable[tuple[Any, Any]], frame: Prepared) -> Iterable[Any]:
+        """What `rated` gave in a frame's own pixels; from the book it takes nothing."""
+
+    @abstractmethod
+    def whole(self, flow: Any, frame: Prepared) -> Any:
+        """A flow in a frame's own pixels."""
+
+    @abstractmethod
+    def none(self, frame: Prepared) -> Any:
+        """The flow of what stands still."""
+
+    @abstractmethod
+    def _found(self, pairs: Sequence[Pair], starts: Sequence[Any | None]) -> list[Any]:
+        """Flows of several pairs by a search, from where each starts."""
+
+    @abstractmethod
+    def _halved(self, frame: Prepared) -> Any:
+        """The frame as it is searched."""
+
+    def _several(self, pairs: Sequence[Pair]) -> list[Any]:
+        """Flows of several pairs: those that are known, and the others in one search."""
+        flows = {_key(pair): self.known(*_key(pair)) for pair in pairs}
+        new = [pair for pair in pairs if flows[_key(pair)] is None]
+        found = self._found(new, [self._composed(*_key(pair)) for pair in new])
+        flows |= {_key(pair): flow for pair, flow in zip(new, found, strict=True)}
+        self._known |= {key: flow for key, flow in flows.items() if _adjacent(key)}
+        return list(flows.values())
+
+    def _look(self, frame: Prepared) -> Any:
+        luma, small = self._looks.get(frame.index, (None, None))
+        if small is None or luma is not frame.luma:  # a frame may come again, changed
+            small = self._halved(frame)
+            self._looks[frame.index] = frame.luma, small
+        return small
+
+    def _composed(self, source: int, target: int) -> Any | None:
+        step = 1 if target > source else -1
+        links = [(i, i + step) for i in range(source, target, step)]
+        if len(links) < 2 or any(link not in self._known for link in links):
+            return None
+        *earlier, last = (self._known[link] for link in links)
+        compose = self.maths.compose
+        return reduce(lambda flow, link: compose(link, flow), reversed(earlier), last)
+
+
+def _key(pair: Pair) -> tuple[int, int]:
+    return pair[0].index, pair[1].index
+
+
+def _adjacent(key: tuple[int, int]) -> bool:
+    return abs(key[0] - key[1]) == 1
+
+
+@dataclass
+class FlowBook(Flows):
+    """Flows (h, w, 2) and agreements (h, w) as arrays on the processor, one after the other."""
+
+    maths: ClassVar[Any] = flow_maths
+
+    estimator: FlowEstimator = field(default_factory=lambda: DISFlow(halved=True))
+
+    def fresh(self, source: Prepared, target: Prepared, start: Flow | None = None) -> Flow:
+        self.calls += 1
+        return self.estimator(self._look(source), self._look(target), start)
+
+    def enlarged(
+        self, rated: Iterable[tuple[Flow, Map]], frame: Prepared
+    ) -> Iterator[tuple[Flow, Map]]:
+        for flow, agreement in rated:
+            yield self.whole(flow, frame), doubled(agreement, frame.array.shape)
+
+    def whole(self, flow: Flow, frame: Prepared) -> Flow:
+        whole = doubled(flow, frame.array.shape)
+        whole *= HALF
+        return whole
+
+    def none(self, frame: Prepared) -> Flow:
+        return np.zeros((*self._look(frame).shape, 2), np.float32)
+
+    def _found(self, pairs: Sequence[Pair], starts: Sequence[Flow | None]) -> list[Flow]:
+        return [self.fresh(*pair, start) for pair, start in zip(pairs, starts, strict=True)]
+
+    def _halved(self, frame: Prepared) -> Luma:
+        return halved(frame.array)
