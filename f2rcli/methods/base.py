@@ -52,26 +52,21 @@ class Method(Protocol):
     name: ClassVar[str]
     # Whether `independent_pair` gives pairs. Where not, another method's bundled weights measure
     # the noise (see weights.measuring).
-    can_measure_noise: ClassVar[bool]
+    can_measure_noise: ClassVar[bool] = False
     # Whether a result depends on the noise's level so much that a user should hear of it where
     # it was estimated.
-    wants_sigma: ClassVar[bool]
+    wants_sigma: ClassVar[bool] = False
 
     length: int  # frames per window, centre included; 1 for a single-frame method
-
-    @property
-    def activation_bytes(self) -> int:
-        """Memory while these networks run, per pixel of what runs at once."""
-        ...
-
-    @property
-    def networks(self) -> nn.Module:
-        """All networks, to be moved to a device."""
-        ...
+    activation_bytes: int  # memory while networks run, per pixel of what runs at once
+    networks: nn.Module  # all of them, to be moved to a device
 
     @classmethod
-    def from_weights(cls, weights: Weights, run: Run) -> "Method":
-        """Build the networks that the weights' header describes and fill them."""
+    def from_weights(cls, weights: Weights, run: Run) -> Self:
+        """Build the networks that the weights' header describes and fill them.
+
+        Raises WeightsError when header and tensors do not agree.
+        """
         ...
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
@@ -88,7 +83,7 @@ class Method(Protocol):
         None where the window has fewer than two neighbours, and always for a method that does
         not measure.
         """
-        ...
+        return None
 
 
 @runtime_checkable

@@ -1,53 +1,46 @@
 """Blind2Sound (arXiv 2303.05183): one frame at a time, by a network that hid pixels to learn."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from torch import Tensor
 
-from f2rcli.methods.base import Prepared, Restored, Run
+from f2rcli.methods.base import Estimating, Method, Prepared, Restored, Run
 from f2rcli.models.blind2sound import Blind2SoundNetworks, NoiseLevel
 from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Weights
 from f2rcli.window import Window
 
 
-class Blind2Sound:
+class Blind2Sound(Method, Estimating):
     """The visible branch's mean; the masked branch and the estimator are for training."""
 
     name: ClassVar[str] = "blind2sound"
-    can_measure_noise: ClassVar[bool] = False  # one frame has no independent second
-    wants_sigma: ClassVar[bool] = False
-    activation_bytes: ClassVar[int] = 820  # of size `small` in fp32, 470 in bf16; `published` 1480
-    length: int = 1
+    activation_bytes = 820  # of size `small` in fp32, 470 in bf16; `published` 1480
+    length = 1
+    networks: Blind2SoundNetworks
 
     def __init__(self, networks: Blind2SoundNetworks, run: Run) -> None:
         self.networks = networks
         self._run = run
 
     @classmethod
-    def from_weights(cls, weights: Weights, run: Run) -> "Blind2Sound":
-        """See Method.from_weights. Raises WeightsError when header and tensors do not agree."""
+    def from_weights(cls, weights: Weights, run: Run) -> Self:
         header = weights.header
         networks = weights.network(lambda: Blind2SoundNetworks(header.channels, **header.config))
         return cls(networks, run)
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
-        """See Method.prepare. The noise is not told: the network learnt to do without."""
+        """The noise is not told: the network learnt to do without."""
         estimate = self._run(self.networks.denoiser, noisy)
         luma = estimate[0].detach().mean(0).float().cpu().numpy()
         return Prepared(index, noisy, estimate, luma)
 
     def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
-        """See Method.restore: what was prepared already."""
+        """What was prepared already."""
         return Restored.single(window.centre.coarse)
 
-    def independent_pair(self, window: Window[Prepared]) -> None:
-        """See Method.independent_pair."""
-        return
-
     def estimate_noise(self, noisy: Tensor) -> NoiseModel:
-        """See Estimating: the read variances of both branches blended, and the gain, of all
-        channels alike."""
+        """The read variances of both branches blended, and the gain, of all channels alike."""
         level = NoiseLevel.of(self._run(self.networks.estimator, noisy))
         gain, read = float(level.gain), float(level.read()) ** 0.5
         means = noisy.clamp(0, 1).mean((0, 2, 3)).tolist()

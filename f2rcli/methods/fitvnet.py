@@ -5,12 +5,12 @@ while it is in use, and Phi_2 joins the three results. Nothing is aligned:
 the networks have to see past the motion.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from f2rcli.methods.base import Prepared, Restored, Run
+from f2rcli.methods.base import Method, Prepared, Restored, Run
 from f2rcli.models.fitvnet import Block, ImageModule
 from f2rcli.models.fusion import smooth
 from f2rcli.noise.model import NoiseModel
@@ -64,37 +64,34 @@ class FITVNetNetworks(nn.Module):
         )
 
 
-class FITVNet:
+class FITVNet(Method):
     """Both modules on one clip. One result costs one Psi, one Phi_1 and one Phi_2."""
 
     name: ClassVar[str] = "fitvnet"
-    can_measure_noise: ClassVar[bool] = False  # nothing here is blind to the centre
-    wants_sigma: ClassVar[bool] = False
-    activation_bytes: ClassVar[int] = 1140  # size `small` in fp32, measured
+    activation_bytes = 1140  # size `small` in fp32, measured
+    length = LENGTH
+    networks: FITVNetNetworks
 
     def __init__(self, networks: FITVNetNetworks, run: Run, level: float = 1.0) -> None:
         """level: what the noise's measured level is multiplied by before networks are told it."""
-        self.length = LENGTH
         self.networks = networks
         self.level = level
         self._run = run
         self._triples: dict[tuple[int, ...], Tensor] = {}
 
     @classmethod
-    def from_weights(cls, weights: Weights, run: Run) -> "FITVNet":
-        """See Method.from_weights. Raises WeightsError when header and tensors do not agree."""
+    def from_weights(cls, weights: Weights, run: Run) -> Self:
         header = weights.header
         networks = weights.network(lambda: FITVNetNetworks(header.channels, header.config))
         return cls(networks, run, header.level)
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
-        """See Method.prepare."""
         coarse = self._run(self.networks.image, noisy)
         luma = coarse[0].detach().mean(0).float().cpu().numpy()
         return Prepared(index, noisy, coarse, luma)
 
     def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
-        """See Method.restore. A shot's first and last frames see it mirrored about them."""
+        """A shot's first and last frames see it mirrored about them."""
         oldest = min(frame.index for frame in (window.centre, *window.neighbours))
         self._triples = {k: v for k, v in self._triples.items() if min(k) >= oldest}
         frames = five(window, blind=self.networks.hidden)
@@ -105,10 +102,6 @@ class FITVNet:
         results = torch.stack([self._joined(triple, noise) for triple in triples], 1)
         refined = self._run(self.networks.merge, results, level)
         return Restored(window.centre.coarse, results[:, 1], refined)
-
-    def independent_pair(self, window: Window[Prepared]) -> None:
-        """See Method.independent_pair: there is none."""
-        return
 
     def _hidden(self, frames: list[Prepared], level: Tensor) -> Restored:
         shown = self.networks.shown(torch.stack([frame.coarse for frame in frames], 1))

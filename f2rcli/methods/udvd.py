@@ -1,13 +1,13 @@
 """UDVD, unsupervised deep video denoising (Sheth et al., ICCV 2021): a blind spot in space-time."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.methods.base import Prepared, Restored, Run
+from f2rcli.methods.base import Method, Prepared, Restored, Run
 from f2rcli.models.gaussian import posterior_mean, split
 from f2rcli.models.udvd import UDVD as Network
 from f2rcli.noise.model import NoiseModel
@@ -18,7 +18,7 @@ SMALL_BREADTH, SMALL_BYTES = 72, 2900  # channels at full size of size `small`, 
 BLUR = 9  # pixels: what cuts between shots are looked for in
 
 
-class UDVD:
+class UDVD(Method):
     """Mean and covariance of a pixel from all around it, and the posterior mean with itself.
 
     Networks that give no covariance (variant `mse`) leave the pixel itself aside, and need no
@@ -26,29 +26,25 @@ class UDVD:
     """
 
     name: ClassVar[str] = "udvd"
-    can_measure_noise: ClassVar[bool] = False
     wants_sigma: ClassVar[bool] = True
+    networks: Network
 
     def __init__(self, network: Network, run: Run) -> None:
         self.length = network.length
         self.networks = network
         self._run = run
+        # measured for `small` in fp32, in proportion for others
+        self.activation_bytes = SMALL_BYTES * network.breadth // SMALL_BREADTH
         self._known: dict[tuple[int, ...], Tensor] = {}  # the first stage's results, by frames
 
-    @property
-    def activation_bytes(self) -> int:
-        """See Method.activation_bytes: measured for `small` in fp32, in proportion for others."""
-        return SMALL_BYTES * self.networks.breadth // SMALL_BREADTH
-
     @classmethod
-    def from_weights(cls, weights: Weights, run: Run) -> "UDVD":
-        """See Method.from_weights. Raises WeightsError when header and tensors do not agree."""
+    def from_weights(cls, weights: Weights, run: Run) -> Self:
         header = weights.header
         networks = weights.network(lambda: build(header.channels, header.length, header.config))
         return cls(networks, run)
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
-        """See Method.prepare: only a smooth brightness, for cuts."""
+        """Only a smooth brightness, for cuts."""
         mean = noisy.mean(1, keepdim=True)
         side = min(BLUR, *(n - 1 + n % 2 for n in noisy.shape[-2:]))
         smooth = functional.avg_pool2d(mean, side, 1, side // 2, count_include_pad=False)
@@ -56,7 +52,7 @@ class UDVD:
         return Prepared(index, noisy, noisy, luma)
 
     def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
-        """See Method.restore. coarse and anchor are the mean, which never saw the pixel itself."""
+        """coarse and anchor are the mean, which never saw the pixel itself."""
         mean, factor = split(self.predict(window), self.networks.channels)
         noisy = window.centre.noisy
         if factor is None or noise is None:
@@ -89,10 +85,6 @@ class UDVD:
         middle, last = len(window.before), len(frames) - 1
         half = self.length // 2
         return [frames[_mirrored(middle + step, last)] for step in range(-half, half + 1)]
-
-    def independent_pair(self, window: Window[Prepared]) -> tuple[Tensor, Tensor] | None:
-        """See Method.independent_pair: there is none."""
-        return None
 
 
 def build(channels: int, length: int, config: dict[str, Any]) -> Network:

@@ -1,7 +1,7 @@
 """F2R on one clip: coarse, flow, alignment, anchor, refiner."""
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -9,7 +9,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from f2rcli.header import Estimate
-from f2rcli.methods.base import Prepared, Restored, Run
+from f2rcli.methods.base import (
+    Following,
+    Method,
+    Moving,
+    Prepared,
+    Remembering,
+    Resident,
+    Restored,
+    Run,
+)
 from f2rcli.methods.f2r.alignment import CELLS, Align, aligned_one_by_one, aligned_together
 from f2rcli.methods.f2r.device_flows import DeviceFlows
 from f2rcli.methods.f2r.flows import FlowBook, Flows
@@ -43,13 +52,13 @@ class F2RNetworks(nn.Module):
         self.refiner = Refiner(channels, **config["refiner"])
 
 
-class F2R:
+class F2R(Method, Moving, Resident, Following, Remembering):
     """The two-stage pipeline on one clip: coarse, flow, align, anchor, refine."""
 
     name: ClassVar[str] = "f2r"
     can_measure_noise: ClassVar[bool] = True
-    wants_sigma: ClassVar[bool] = False
-    activation_bytes: ClassVar[int] = 460  # in fp32, measured; 365 in bf16
+    activation_bytes = 460  # in fp32, measured; 365 in bf16
+    networks: F2RNetworks
 
     def __init__(
         self,
@@ -71,18 +80,15 @@ class F2R:
         self._aligned: Align = aligned_one_by_one
 
     @classmethod
-    def from_weights(cls, weights: Weights, run: Run) -> "F2R":
-        """See Method.from_weights. Raises WeightsError when header and tensors do not agree."""
+    def from_weights(cls, weights: Weights, run: Run) -> Self:
         header = weights.header
         networks = weights.network(lambda: F2RNetworks(header.channels, header.config))
         return cls(networks, run, header.length, header.level, header.estimate)
 
     def stay_on_device(self) -> None:
-        """See Resident."""
         self.flows, self._aligned = DeviceFlows(), aligned_together
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
-        """See Method.prepare."""
         coarse = self._run(self.networks.coarse, noisy, level_map(self.told(noise), noisy))
         picture = coarse[0].detach()
         luma = picture[0] if len(picture) == 1 else picture.mean(0)  # gray's shares its memory
@@ -90,11 +96,11 @@ class F2R:
         return Prepared(index, noisy, coarse, luma.float() if stays else luma.float().cpu().numpy())
 
     def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
-        """See Method.restore. Without neighbours only the coarse estimate is left."""
+        """Without neighbours only the coarse estimate is left."""
         return self.finish(window, noise, self.follow(window, noise))
 
     def follow(self, window: Window[Prepared], noise: NoiseModel | None) -> Followed | None:
-        """See Following. None where the coarse estimate is the result."""
+        """None where the coarse estimate is the result."""
         memory = self.remember(window.before[0], noise) if window.before else None
         self.flows.forget_before(min(p.index for p in (window.centre, *window.neighbours)))
         if not window.neighbours or self.estimate is Estimate.COARSE:
@@ -104,7 +110,6 @@ class F2R:
     def finish(
         self, window: Window[Prepared], noise: NoiseModel | None, followed: Followed | None
     ) -> Restored:
-        """See Following."""
         noisy, coarse = window.centre.noisy, window.centre.coarse
         if followed is None:
             return Restored(coarse, coarse, coarse)
@@ -119,14 +124,13 @@ class F2R:
         return Restored(coarse, guided, refined)
 
     def pass_over(self, window: Window[Prepared], noise: NoiseModel | None) -> None:
-        """See Remembering."""
         if window.before:
             self.remember(window.before[0], noise)
         self.flows.forget_before(min(p.index for p in (window.centre, *window.neighbours)))
         self.flows.chain([*window.before, window.centre, *window.after])
 
     def remembered(self) -> tuple[int | None, dict[str, NDArray[np.float32]]]:
-        """See Remembering: flows are found again."""
+        """Of flows nothing: they are found again."""
         known = self.memory
         if known is None:
             return None, {}
@@ -136,7 +140,6 @@ class F2R:
     def recall(
         self, view: Window[Prepared], place: int | None, kept: dict[str, NDArray[np.float32]]
     ) -> None:
-        """See Remembering."""
         if place is not None:
             device = view.centre.noisy.device
             parts = (torch.from_numpy(kept[n]).to(device) for n in ("noisy", "coarse", "count"))
@@ -161,7 +164,6 @@ class F2R:
         return self.memory
 
     def motion(self, centre: Prepared, neighbour: Prepared) -> AnyFlow | None:
-        """See Moving."""
         flow = self.flows.known(centre.index, neighbour.index)
         return None if flow is None else self.flows.whole(flow, centre)
 
@@ -204,7 +206,7 @@ class F2R:
         return self._aligned(window.neighbours, ((flow, inside(flow)) for flow in whole), None)
 
     def independent_pair(self, window: Window[Prepared]) -> tuple[Tensor, Tensor] | None:
-        """See Method.independent_pair: strict anchors from alternate neighbours on either side."""
+        """Strict anchors from alternate neighbours on either side."""
         if len(window.neighbours) < 2:
             return None
         aligned = self.align_strictly(window)
