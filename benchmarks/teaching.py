@@ -30,8 +30,9 @@ from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
 from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.trainer import Trainer
+from f2rcli.training.methods.f2r.excerpts import Excerpt
 from f2rcli.training.methods.f2r.self_supervised import PairStage
-from f2rcli.training.methods.f2r.training_pairs import Excerpt, TargetKind, make_pairs
+from f2rcli.training.methods.f2r.training_pairs import TargetKind, make_pairs
 from f2rcli.window import Window
 
 LESSONS = slice(2, -2, 2)  # centres that are learnt from
@@ -129,9 +130,7 @@ def train(scene: Scene, course: Course, arguments: argparse.Namespace, folder: P
         steps=arguments.steps // len(course), lr=arguments.lr, warmup=10, seed=arguments.seed
     )
     for part, lessons in enumerate(course):
-        stage = PairStage(
-            method.networks, [lessons()], [], f"part{part}", batch=4, parts=("refiner",)
-        )
+        stage = PairStage(method.networks, [lessons()], [], f"part{part}", batch=4, part="refiner")
         Trainer(stage, folder, settings).run(lambda event: None)
     return method
 

@@ -51,10 +51,10 @@ def test_no_clean_picture_is_learnt_from() -> None:
 def test_the_loss_teaches_both_networks(channels: int, cell: int, phases: int) -> None:
     tested = stage(channels, cell=cell, phases=phases)
     tested.loss(drawn(tested)).backward()
-    for name, parameter in tested.networks.named_parameters():
+    for name, parameter in tested.network.named_parameters():
         assert parameter.grad is not None, name
         assert bool(parameter.grad.isfinite().all()), name
-    for part in (tested.networks.denoiser, tested.networks.estimator):
+    for part in (tested.network.denoiser, tested.network.estimator):
         assert any(float(p.grad.abs().max()) > 0 for p in part.parameters())
 
 

@@ -17,12 +17,8 @@ from f2rcli.training.footage.windows import CleanClips
 from f2rcli.training.loop.events import Event
 from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.trainer import Trainer
-from f2rcli.training.methods.f2r.precomputed import (
-    NoisyPair,
-    draw_crop,
-    load_precomputed,
-    precompute,
-)
+from f2rcli.training.methods.f2r.excerpts import Excerpt, WindowCrop
+from f2rcli.training.methods.f2r.precomputed import NoisyPair, load_precomputed, precompute
 from f2rcli.training.methods.f2r.stages import CoarseStage, FusionStage, collated
 from f2rcli.training.methods.losses import psnr_loss
 
@@ -69,11 +65,16 @@ def made(folder: Path, name: str, frames: int) -> Path:
     return folder
 
 
+def draw_crop(item: Excerpt, seed: int) -> WindowCrop:
+    rng = np.random.default_rng(seed)
+    return item.draw(item.pairs[rng.integers(len(item.pairs))], 32, rng)
+
+
 def test_precomputed_neighbours_are_warped_as_the_pipeline_warps_them(precomputed: Path) -> None:
     (item,) = load_precomputed(precomputed)
-    assert item.conditioned_on == NoiseModel((0.0,) * 3, (0.1,) * 3, (0.1,) * 3)
+    assert item.pairs[0].conditioned_on == NoiseModel((0.0,) * 3, (0.1,) * 3, (0.1,) * 3)
     for seed in range(5):
-        crop = draw_crop(item, 32, np.random.default_rng(seed))
+        crop = draw_crop(item, seed)
         unmoved = np.mean(
             [
                 (item.noisy[n, 16:48, 16:48] / 255 - item.noisy[0, 16:48, 16:48] / 255) ** 2
@@ -87,7 +88,7 @@ def test_precomputed_neighbours_are_warped_as_the_pipeline_warps_them(precompute
 
 def test_clips_too_short_for_a_window_lie_in_a_batch_beside_long_ones(precomputed: Path) -> None:
     items = load_precomputed(made(precomputed, "scene_1", frames=3))
-    crops = [draw_crop(item, 32, np.random.default_rng(0)) for item in items]
+    crops = [draw_crop(item, 0) for item in items]
     batch, alone = collated(crops), collated(crops[1:])
     assert batch.aligned.confidence.shape[1] == 5
     assert not batch.aligned.confidence[1, 2:].any()

@@ -11,12 +11,8 @@ from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.models.layers import padded
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
-from f2rcli.training.methods.f2r.training_pairs import (
-    TAU,
-    Excerpt,
-    TargetKind,
-    make_pairs,
-)
+from f2rcli.training.methods.f2r.excerpts import Excerpt
+from f2rcli.training.methods.f2r.training_pairs import TAU, TargetKind, make_pairs
 from f2rcli.training.methods.losses import as_stored, psnr_loss
 
 SIGMA = 0.08
@@ -48,12 +44,10 @@ def noisy_clip(scene: NDArray[np.float32], seed: int = 0) -> NDArray[np.float32]
     return scene + SIGMA * rng.standard_normal((FRAMES, *scene.shape)).astype(np.float32)
 
 
-def excerpt_of(
-    method: F2R, clip: NDArray[np.float32], target: TargetKind, **options: Any
-) -> Excerpt:
+def excerpt_of(method: F2R, clip: NDArray[np.float32], target: TargetKind) -> Excerpt:
     rng = np.random.default_rng(7)
     with torch.inference_mode():
-        return make_pairs(method, clip, range(len(clip)), target, LAW, rng, **options)
+        return make_pairs(method, clip, range(len(clip)), target, LAW, rng)
 
 
 def correlation(first: NDArray[Any], second: NDArray[Any]) -> float:

@@ -168,7 +168,7 @@ def channels_first(pictures: Pictures) -> torch.Tensor:
 
 def channels_last(pictures: torch.Tensor) -> Pictures:
     """(T, C, H, W) -> (T, H, W, C)."""
-    return pictures.permute(0, 2, 3, 1).float().numpy()
+    return pictures.permute(0, 2, 3, 1).float().cpu().numpy()
 
 
 def is_clipped(clip: Clip) -> bool:

@@ -21,11 +21,7 @@ class Stage(Protocol):
 
     name: str  # of its files in the run folder
     batch: int  # samples of one step, of all processes together
-
-    @property
-    def network(self) -> nn.Module:
-        """The network to train: every parameter that requires a gradient."""
-        ...
+    network: nn.Module  # to train: every parameter that requires a gradient
 
     def draw(self, rngs: Sequence[np.random.Generator]) -> Any:
         """One sample per generator, determined by it alone, collated into a batch on the CPU.

@@ -13,7 +13,7 @@ from f2rcli.models.blind2sound import Belief, Blind2SoundNetworks, NoiseLevel
 from f2rcli.models.layers import split_batch
 from f2rcli.training.footage.augment import draw_turn
 from f2rcli.training.footage.windows import Pictures, Sample, WindowSource, channels_first
-from f2rcli.training.loop.stage import placed, sample_rngs, side_by_side
+from f2rcli.training.loop.stage import Stage, placed, sample_rngs, side_by_side
 from f2rcli.training.methods.blind2sound.masking import (
     at,
     blend,
@@ -41,11 +41,11 @@ class MaskedBatch(NamedTuple):
 
 
 @dataclass
-class MaskedStage:
+class MaskedStage(Stage):
     """Trains the denoiser by what it says of hidden pixels, and the estimator by the likelihood
     of the noisy ones and by the noise's regularity once it is stabilised."""
 
-    networks: Blind2SoundNetworks
+    network: Blind2SoundNetworks
     source: WindowSource
     held_out: WindowSource | None = None  # validated on
     name: str = "denoise"
@@ -55,21 +55,15 @@ class MaskedStage:
     phases: int = 16  # of a cell's, chosen anew in every step: all as published, costing 17 passes
     progress: float = 0.0  # see Progressing: visibility rises with it
 
-    @property
-    def network(self) -> nn.Module:
-        """See Stage.network."""
-        return self.networks
-
     def draw(self, rngs: Sequence[np.random.Generator]) -> MaskedBatch:
-        """See Stage.draw. The first generator chooses the phases, for the whole batch."""
+        """The first generator chooses the phases, for the whole batch."""
         order = rngs[0].permutation(self.cell**2)[: self.phases]
         return self._drawn(self.source, rngs, tuple(int(phase) for phase in order))
 
     def loss(self, batch: MaskedBatch) -> Tensor:
-        """See Stage.loss."""
         weight = visibility(self.progress)
         masked, visible = self.believe(batch)
-        noise = NoiseLevel.of(self.networks.estimator(batch.noisy))
+        noise = NoiseLevel.of(self.network.estimator(batch.noisy))
         belief = blend(masked, visible, weight)
         target, trusted = (self._at(part, batch) for part in (batch.target, batch.trusted))
         total = total_covariance(belief, noise_covariance(noise, belief.mean, weight))
@@ -86,7 +80,7 @@ class MaskedStage:
 
         Means (B, C, P H/cell, W/cell), as `gathered` lays them out.
         """
-        denoiser = self.networks.denoiser
+        denoiser = self.network.denoiser
         copies = torch.cat([hidden(batch.noisy, phase, self.cell) for phase in batch.phases])
         raw = split_batch(denoiser.raw(copies), len(batch.phases))
         with torch.no_grad():
@@ -94,7 +88,7 @@ class MaskedStage:
         return Belief.of(gathered(raw, batch.phases, self.cell)), Belief.of(self._at(seen, batch))
 
     def validate(self) -> float | None:
-        """See Stage.validate. Half the log of the squared error of the visible mean where the clean
+        """Half the log of the squared error of the visible mean where the clean
         picture is known, of the masked one to the noisy pixels it has not seen elsewhere."""
         if self.held_out is None:
             return None
@@ -111,11 +105,11 @@ class MaskedStage:
         return ValidationErrors.of(squares)
 
     def sample(self) -> NDArray[np.uint8] | None:
-        """See Stage.sample: rows of noisy and denoised crops that are held out."""
+        """Rows of noisy and denoised crops that are held out."""
         if self.held_out is None:
             return None
         batch = self._validation_batch(0)
-        shown = [batch.noisy, self.networks.denoiser(batch.noisy)]
+        shown = [batch.noisy, self.network.denoiser(batch.noisy)]
         return side_by_side(shown if batch.clean is None else [*shown, batch.clean])
 
     def _at(self, maps: Tensor, batch: MaskedBatch) -> Tensor:
@@ -124,7 +118,7 @@ class MaskedStage:
     def _error(self, number: int) -> float:
         batch = self._validation_batch(number)
         if batch.clean is not None:
-            return float(psnr_loss(self.networks.denoiser(batch.noisy), batch.clean))
+            return float(psnr_loss(self.network.denoiser(batch.noisy), batch.clean))
         return float(psnr_loss(*self._hidden(batch)))
 
     def _hidden(self, batch: MaskedBatch) -> tuple[Tensor, Tensor, Tensor]:
@@ -138,7 +132,7 @@ class MaskedStage:
         rngs = sample_rngs((977, number), range(self.batch))
         phases = tuple((5 * number + step) % self.cell**2 for step in (0, 6, 11))
         batch = self._drawn(self.held_out, rngs, phases)
-        return MaskedBatch(*placed(self.networks, *batch))
+        return MaskedBatch(*placed(self.network, *batch))
 
     def _drawn(
         self, source: WindowSource, rngs: Sequence[np.random.Generator], phases: tuple[int, ...]

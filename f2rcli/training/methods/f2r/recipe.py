@@ -19,14 +19,11 @@ from f2rcli.training.methods.base import (
     TrainingContext,
     build_networks,
 )
+from f2rcli.training.methods.f2r.excerpts import Excerpt
 from f2rcli.training.methods.f2r.gray_start import gray_start
 from f2rcli.training.methods.f2r.self_supervised import PairStage, errors_of, served
 from f2rcli.training.methods.f2r.supervised import supervised_stages
-from f2rcli.training.methods.f2r.training_pairs import (
-    Excerpt,
-    TargetKind,
-    make_pairs,
-)
+from f2rcli.training.methods.f2r.training_pairs import TargetKind, make_pairs
 from f2rcli.training.methods.losses import Loss, l1_loss, psnr_loss
 from f2rcli.training.methods.validation import ValidationErrors
 
@@ -54,24 +51,21 @@ BYTES_PER_PIXEL = 40  # of a training pair: three float16 pictures, and flows to
 class PairSpec(StageSpec):
     """A stage of a recipe on noisy footage."""
 
-    parts: tuple[str, ...]  # networks that are trained
+    part: str  # the network that is trained
     targets: tuple[TargetKind, ...]
     loss: Loss = psnr_loss
 
 
 SCRATCH = (
     PairSpec(
-        name="coarse", parts=("coarse",), targets=(TargetKind.RECORRUPTED,), steps=4000, lr=1.5e-3
+        name="coarse", part="coarse", targets=(TargetKind.RECORRUPTED,), steps=4000, lr=1.5e-3
     ),
-    PairSpec(name="anchor", parts=("anchor",), targets=(TargetKind.BLIND,), steps=2000, lr=1.5e-3),
+    PairSpec(name="anchor", part="anchor", targets=(TargetKind.BLIND,), steps=2000, lr=1.5e-3),
+    PairSpec(name="pseudo", part="refiner", targets=(TargetKind.PSEUDO,), steps=3000, lr=1.5e-3),
     PairSpec(
-        name="pseudo", parts=("refiner",), targets=(TargetKind.PSEUDO,), steps=3000, lr=1.5e-3
+        name="recorruption", part="refiner", targets=(TargetKind.RECORRUPTED,), steps=2000, lr=5e-4
     ),
-    PairSpec(
-        name="recorruption", parts=("refiner",), targets=(TargetKind.RECORRUPTED,), steps=2000,
-        lr=5e-4,
-    ),
-)  # fmt: skip
+)
 TUNING = (
     replace(SCRATCH[1], steps=500, lr=3e-4),
     replace(SCRATCH[2], targets=(TargetKind.RENOISED, TargetKind.PSEUDO), steps=500, lr=3e-4),
@@ -157,12 +151,12 @@ class F2RRecipe:
         learnt = draw_segments(context.footage, self.parts, pixels, rng)
         learnt = learnt[: max(1, len(learnt) // len(spec.targets))] * len(spec.targets)
         kinds = [t for t in spec.targets for _ in range(len(learnt) // len(spec.targets))]
-        kind = TargetKind.BLIND if spec.parts == ("anchor",) else TargetKind.RECORRUPTED
+        kind = TargetKind.BLIND if spec.part == "anchor" else TargetKind.RECORRUPTED
         with torch.inference_mode():
             excerpts = [self._excerpt(p, t, rng) for p, t in zip(learnt, kinds, strict=True)]
         return PairStage(
             self.networks, excerpts, self._held_out(kind), spec.name, spec.batch, spec.crop,
-            spec.parts, spec.loss,
+            spec.part, spec.loss,
         )  # fmt: skip
 
     def _held_out(self, kind: TargetKind, *, test: bool = False) -> list[Excerpt]:

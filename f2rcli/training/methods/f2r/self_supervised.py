@@ -1,7 +1,7 @@
 """F2R's two stages trained on noisy footage alone: no clean frame anywhere."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,10 +12,9 @@ from f2rcli.header import Estimate
 from f2rcli.methods.f2r import F2RNetworks
 from f2rcli.models.fusion import Anchor
 from f2rcli.models.layers import padded
-from f2rcli.training.loop.stage import placed, side_by_side
-from f2rcli.training.methods.f2r.precomputed import CELL, WindowCrop
+from f2rcli.training.loop.stage import Stage, placed, side_by_side
+from f2rcli.training.methods.f2r.excerpts import CELL, Excerpt, TrainingPair
 from f2rcli.training.methods.f2r.stages import FusionBatch, collated, turned
-from f2rcli.training.methods.f2r.training_pairs import Excerpt, TrainingPair
 from f2rcli.training.methods.losses import Loss, as_stored, psnr_loss
 from f2rcli.training.methods.validation import ValidationErrors
 
@@ -24,8 +23,8 @@ STRIDE = 8  # crops are multiples of it
 
 
 @dataclass
-class PairStage:
-    """Trains stage 1, stage 2 or both on pairs.
+class PairStage(Stage):
+    """Trains one of the networks on pairs.
 
     Targets are noisy; their noise is independent of everything the networks are shown, so that
     the mean squared error to them differs from that to the clean picture by a constant.
@@ -37,85 +36,69 @@ class PairStage:
     name: str
     batch: int = 8
     crop: int = 96
-    parts: tuple[str, ...] = ("anchor", "refiner")  # those that are trained
+    part: str = "refiner"  # coarse, anchor or refiner: the network that is trained
     cost: Loss = psnr_loss
-    blind_share: float = 0.3  # of stage 1's cost where both are trained
-    network: nn.Module = field(init=False)
 
     def __post_init__(self) -> None:
-        self.network = nn.ModuleDict({part: getattr(self.networks, part) for part in self.parts})
+        self.network = nn.ModuleDict({self.part: getattr(self.networks, self.part)})
         smallest = min(min(e.noisy.shape[1:3]) for e in self.excerpts) if self.excerpts else 0
         self.crop = min(self.crop, smallest // STRIDE * STRIDE)
         self._pairs = [(e, pair) for e in self.excerpts for pair in e.pairs]
 
     def draw(self, rngs: Sequence[np.random.Generator]) -> FusionBatch:
-        """See Stage.draw."""
-        return collated([turned(self._crop(rng), rng) for rng in rngs], rngs)
+        crops = []
+        for rng in rngs:
+            excerpt, pair = self._pairs[rng.integers(len(self._pairs))]
+            crops.append(turned(excerpt.draw(pair, self.crop, rng), rng))
+        return collated(crops, rngs)
 
     def loss(self, batch: FusionBatch) -> Tensor:
-        """See Stage.loss."""
-        if self.parts == ("coarse",):
-            return self._cost(self.coarse(batch), batch)
-        anchor, refined = self.estimate(batch)
-        blind = self._cost(anchor.strict, batch) + self._cost(anchor.guided(batch.coarse), batch)
-        if refined is None:
-            return blind
-        cost = self._cost(refined, batch)
-        return cost + self.blind_share * blind if "anchor" in self.parts else cost
+        if self.part != "anchor":
+            return self._cost(self.best(batch), batch)
+        anchor = _anchor(self.networks, batch)
+        return self._cost(anchor.strict, batch) + self._cost(anchor.guided(batch.coarse), batch)
 
     def _cost(self, estimate: Tensor, batch: FusionBatch) -> Tensor:
         return self.cost(as_stored(estimate, batch.cut), batch.clean)
 
-    def coarse(self, batch: FusionBatch) -> Tensor:
-        """The single-frame estimate by the network as it is now."""
-        coarse: Tensor = padded(self.networks.coarse, batch.noisy, batch.level)
-        return coarse
-
     def best(self, batch: FusionBatch) -> Tensor:
-        """The last estimate that this stage trains."""
-        if self.parts == ("coarse",):
-            return self.coarse(batch)
-        anchor, refined = self.estimate(batch)
-        return anchor.guided(batch.coarse) if refined is None else refined
-
-    def estimate(self, batch: FusionBatch) -> tuple[Anchor, Tensor | None]:
-        """Both stages' estimates; the second's is None where it is not trained."""
-        anchor: Anchor = padded(self.networks.anchor, batch.aligned)
-        if "refiner" not in self.parts:
-            return anchor, None
-        fixed = Anchor(*(part.detach() for part in anchor))
-        inputs = (batch.noisy, batch.coarse, batch.level, fixed, batch.aligned)
-        return anchor, padded(self.networks.refiner, *inputs)
+        """The estimate that this stage trains, by the networks as they are now."""
+        if self.part == "coarse":
+            coarse: Tensor = padded(self.networks.coarse, batch.noisy, batch.level)
+            return coarse
+        estimate = Estimate.ANCHOR if self.part == "anchor" else Estimate.REFINED
+        return served(self.networks, batch, estimate)
 
     def validate(self) -> float | None:
-        """See Stage.validate: half the log of the mean squared error to the held-out targets."""
+        """Half the log of the mean squared error to the held-out targets."""
         if not any(excerpt.pairs for excerpt in self.held_out):
             return None
         return errors_of(self.networks, self.held_out, self.best).score
 
     def sample(self) -> NDArray[np.uint8] | None:
-        """See Stage.sample: noisy, coarse and this stage's estimate of a held-out centre."""
+        """Noisy, coarse and this stage's estimate of a held-out centre."""
         for excerpt in self.held_out:
             for pair in excerpt.pairs:
                 batch = held_out_batch(self.networks, excerpt, pair)
                 return side_by_side([batch.noisy, batch.coarse, self.best(batch)])
         return None
 
-    def _crop(self, rng: np.random.Generator) -> WindowCrop:
-        excerpt, pair = self._pairs[rng.integers(len(self._pairs))]
-        rows, columns = pair.noisy.shape[:2]
-        top, left = (int(rng.integers((n - self.crop) // CELL + 1)) * CELL for n in (rows, columns))
-        return excerpt.crop(pair, top, left, self.crop, self.crop)
+
+def _anchor(networks: F2RNetworks, batch: FusionBatch) -> Anchor:
+    anchor: Anchor = padded(networks.anchor, batch.aligned)
+    return anchor
 
 
 def served(networks: F2RNetworks, batch: FusionBatch, estimate: Estimate) -> Tensor:
-    """What the pipeline gives out of a centre, by the networks as they are now."""
+    """What the pipeline gives out of a centre, by the networks as they are now; of stage 2 with
+    no gradient to stage 1."""
     if estimate is Estimate.COARSE:
         return batch.coarse
-    anchor: Anchor = padded(networks.anchor, batch.aligned)
+    anchor = _anchor(networks, batch)
     if estimate is Estimate.ANCHOR:
         return anchor.guided(batch.coarse)
-    inputs = (batch.noisy, batch.coarse, batch.level, anchor, batch.aligned)
+    fixed = Anchor(*(part.detach() for part in anchor))
+    inputs = (batch.noisy, batch.coarse, batch.level, fixed, batch.aligned)
     refined: Tensor = padded(networks.refiner, *inputs)
     return refined
 

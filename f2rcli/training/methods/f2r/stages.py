@@ -15,18 +15,20 @@ from f2rcli.models.coarse import Coarse
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner
 from f2rcli.training.footage.augment import dihedral, draw_turn
 from f2rcli.training.footage.windows import WindowSource, channels_first, conditioning_level
-from f2rcli.training.loop.stage import fixed_loss, placed, sample_rngs, side_by_side
-from f2rcli.training.methods.f2r.precomputed import Precomputed, WindowCrop, draw_crop
+from f2rcli.training.loop.stage import Stage, fixed_loss, placed, sample_rngs, side_by_side
+from f2rcli.training.methods.f2r.excerpts import Excerpt, WindowCrop
 from f2rcli.training.methods.losses import psnr_loss, relative_loss
 
 VALIDATION_BATCHES = 8
 LATTICE = 8.0  # see relative_loss
+WARPED = ("warped_noisy", "warped_coarse", "agreement")  # parts of a WindowCrop per neighbour
+PICTURES = ("clean", "noisy", "coarse", *WARPED)
 
 Array = NDArray[np.float32]
 
 
 @dataclass
-class CoarseStage:
+class CoarseStage(Stage):
     """Trains the single-frame denoiser on crops."""
 
     network: Coarse
@@ -38,12 +40,11 @@ class CoarseStage:
     held_out: "CoarseStage | None" = None  # the same network on clips it is not trained on
 
     def draw(self, rngs: Sequence[np.random.Generator]) -> tuple[Tensor, ...]:
-        """See Stage.draw: noisy, level and clean, each (B, C, H, W)."""
+        """Noisy, level and clean, each (B, C, H, W)."""
         samples = [self._sample(rng) for rng in rngs]
         return tuple(channels_first(np.concatenate(part)) for part in zip(*samples, strict=True))
 
     def loss(self, batch: tuple[Tensor, ...]) -> Tensor:
-        """See Stage.loss."""
         noisy, level, clean = batch
         estimate = self.network(noisy, level)
         return (
@@ -51,11 +52,11 @@ class CoarseStage:
         )
 
     def validate(self) -> float | None:
-        """See Stage.validate: the loss on batches of the clips that are held out."""
+        """The loss on batches of the clips that are held out."""
         return fixed_loss(self.held_out, VALIDATION_BATCHES) if self.held_out else None
 
     def sample(self) -> NDArray[np.uint8] | None:
-        """See Stage.sample: rows of noisy, denoised and clean crops that are held out."""
+        """Rows of noisy, denoised and clean crops that are held out."""
         if self.held_out is None:
             return None
         noisy, level, clean = self.held_out.draw(sample_rngs((0,), range(4)))
@@ -80,7 +81,7 @@ class FusionBatch(NamedTuple):
 
 
 @dataclass
-class FusionStage:
+class FusionStage(Stage):
     """Trains stage 1 (blind anchor, both modes) and stage 2 (refiner) together on crops.
 
     Stage 2 sees the anchor, but its gradient stops there: the anchor stays an estimate of the
@@ -89,27 +90,19 @@ class FusionStage:
 
     anchor: BlindAnchor
     refiner: Refiner
-    items: Sequence[Precomputed]
+    items: Sequence[Excerpt]
     batch: int = 8
     crop: int = 96
     name: str = "fusion"
     held_out: "FusionStage | None" = None  # the same networks on clips they are not trained on
 
-    @property
-    def network(self) -> nn.Module:
-        """See Stage.network."""
-        return nn.ModuleDict({"anchor": self.anchor, "refiner": self.refiner})
+    def __post_init__(self) -> None:
+        self.network = nn.ModuleDict({"anchor": self.anchor, "refiner": self.refiner})
 
     def draw(self, rngs: Sequence[np.random.Generator]) -> FusionBatch:
-        """See Stage.draw."""
-        crops = [
-            turned(draw_crop(self.items[int(rng.integers(len(self.items)))], self.crop, rng), rng)
-            for rng in rngs
-        ]
-        return collated(crops, rngs)
+        return collated([turned(self._crop(rng), rng) for rng in rngs], rngs)
 
     def loss(self, batch: FusionBatch) -> Tensor:
-        """See Stage.loss."""
         clean, noisy, coarse = batch.clean, batch.noisy, batch.coarse
         anchor: Anchor = self.anchor(batch.aligned)
         fixed = Anchor(*(part.detach() for part in anchor))
@@ -119,11 +112,11 @@ class FusionStage:
         return relative_loss(refined, clean, noisy, lattice=LATTICE) + 0.3 * blind
 
     def validate(self) -> float | None:
-        """See Stage.validate: the loss on batches of the clips that are held out."""
+        """The loss on batches of the clips that are held out."""
         return fixed_loss(self.held_out, VALIDATION_BATCHES) if self.held_out else None
 
     def sample(self) -> NDArray[np.uint8] | None:
-        """See Stage.sample: rows of noisy, anchor, refined and clean crops that are held out."""
+        """Rows of noisy, anchor, refined and clean crops that are held out."""
         if self.held_out is None:
             return None
         drawn = self.held_out.draw(sample_rngs((0,), range(4)))
@@ -131,6 +124,10 @@ class FusionStage:
         anchor: Anchor = self.anchor(batch.aligned)
         refined = self.refiner(batch.noisy, batch.coarse, batch.level, anchor, batch.aligned)
         return side_by_side([batch.noisy, anchor.guided(batch.coarse), refined, batch.clean])
+
+    def _crop(self, rng: np.random.Generator) -> WindowCrop:
+        item = self.items[int(rng.integers(len(self.items)))]
+        return item.draw(item.pairs[int(rng.integers(len(item.pairs)))], self.crop, rng)
 
 
 def collated(
@@ -141,8 +138,7 @@ def collated(
     most = max(len(crop.agreement) for crop in crops)
     crops = [_padded(crop, most) for crop in crops]
     clean, noisy, coarse, warped_noisy, warped_coarse, agreement = (
-        _stacked([getattr(c, part) for c in crops])
-        for part in ("clean", "noisy", "coarse", "warped_noisy", "warped_coarse", "agreement")
+        _stacked([getattr(c, part) for c in crops]) for part in PICTURES
     )
     level = torch.cat([level_map(c.conditioned_on, coarse[i : i + 1]) for i, c in enumerate(crops)])
     typical = torch.tensor([c.typical for c in crops])
@@ -160,25 +156,15 @@ def collated(
 
 def _padded(crop: WindowCrop, neighbours: int) -> WindowCrop:
     """The crop with so many neighbours, the last ones of no agreement."""
-    lack = neighbours - len(crop.agreement)
-    if not lack:
-        return crop
-    parts: dict[str, Any] = {
-        part: np.pad(values, [(0, lack), *[(0, 0)] * (values.ndim - 1)])
-        for part in ("warped_noisy", "warped_coarse", "agreement")
-        for values in (getattr(crop, part),)
-    }
+    more = [(0, neighbours - len(crop.agreement)), (0, 0), (0, 0), (0, 0)]
+    parts: dict[str, Any] = {part: np.pad(getattr(crop, part), more) for part in WARPED}
     return replace(crop, **parts)
 
 
 def turned(crop: WindowCrop, rng: np.random.Generator) -> WindowCrop:
     """A crop flipped and transposed at random; a mosaic's only transposed."""
     code = draw_turn(rng, crop.noisy.shape[-1])
-    pictures: tuple[str, ...] = (
-        "clean", "noisy", "coarse", "warped_noisy", "warped_coarse", "agreement"
-    )  # fmt: skip
-    if crop.cut is not None:
-        pictures = (*pictures, "cut")
+    pictures = PICTURES if crop.cut is None else (*PICTURES, "cut")
     parts: dict[str, Any] = {part: dihedral(getattr(crop, part), code) for part in pictures}
     return replace(crop, **parts)
 

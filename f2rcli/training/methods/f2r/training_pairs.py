@@ -23,16 +23,17 @@ from f2rcli.noise.clipping import clipped_moments
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
 from f2rcli.training.footage.windows import channels_first, is_clipped
-from f2rcli.training.methods.f2r.precomputed import (
+from f2rcli.training.methods.f2r.excerpts import (
+    Excerpt,
     Past,
-    WindowCrop,
+    Pictures,
+    TrainingPair,
     describe,
-    warped_neighbours,
+    stored,
 )
 from f2rcli.window import Window, window_at
 
 TAU = 0.5  # of recorruption: the target has 1 + 1/tau^2 times the noise variance
-Pictures = NDArray[np.float16]  # (T, H, W, C)
 
 
 class TargetKind(StrEnum):
@@ -44,53 +45,6 @@ class TargetKind(StrEnum):
     RENOISED = "renoised"  # every frame restored and noised afresh in, the restored centre out
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingPair:
-    """One centre: (H, W, C) pictures in 0..1, and its window as the pipeline aligned it."""
-
-    noisy: NDArray[np.float16]  # what the networks are shown
-    coarse: NDArray[np.float16]
-    target: NDArray[np.float16]
-    neighbours: NDArray[np.int16]  # (N,), places in the excerpt
-    flows: NDArray[np.float16]  # (N, H/2, W/2, 2), pixels
-    agreement: NDArray[np.uint8]  # (N, H/2, W/2)
-    past: Past | None  # stands in for the first neighbour; None: nothing lies before the centre
-    typical: float
-    conditioned_on: NoiseModel | None
-    # (H, W, C): sigma of the target's noise where the file's range cut it off, so that its mean is
-    # not the clean value but `clipped_mean` of it; None: nothing is cut off
-    cut: NDArray[np.float16] | None
-
-
-@dataclass(frozen=True)
-class Excerpt:
-    """A piece of a shot that pairs are taken from."""
-
-    noisy: Pictures
-    coarse: Pictures
-    pairs: tuple[TrainingPair, ...]
-    centres: tuple[int, ...]  # of the pairs, places in the excerpt
-
-    def crop(self, pair: TrainingPair, top: int, left: int, height: int, width: int) -> WindowCrop:
-        """Part of a pair with its neighbours warped onto it; sides are multiples of 8."""
-        rows, columns = slice(top, top + height), slice(left, left + width)
-        noisy, coarse, agreement = warped_neighbours(
-            [(self.noisy[n], self.coarse[n]) for n in pair.neighbours],
-            pair.flows, pair.agreement, (top, left, height, width), pair.past,
-        )  # fmt: skip
-        return WindowCrop(
-            pair.target[rows, columns].astype(np.float32),
-            pair.noisy[rows, columns].astype(np.float32),
-            pair.coarse[rows, columns].astype(np.float32),
-            noisy,
-            coarse,
-            agreement,
-            pair.typical,
-            pair.conditioned_on,
-            None if pair.cut is None else pair.cut[rows, columns].astype(np.float32),
-        )
-
-
 def make_pairs(
     method: F2R,
     pictures: NDArray[np.float32],
@@ -98,21 +52,18 @@ def make_pairs(
     target_kind: TargetKind,
     law: NoiseLaw,
     rng: np.random.Generator,
-    *,
-    conditioned: bool = True,
 ) -> Excerpt:
     """Training pairs on these centres of a piece of one shot (T, H, W, C).
 
-    n' is drawn from `law`, and the networks are told its level if `conditioned`.
+    n' is drawn from `law`, and the networks are told its level.
     """
-    model = law.level if conditioned else None
-    maker = _PairMaker(method, law, model, is_clipped(pictures), rng)
+    maker = _PairMaker(method, law, is_clipped(pictures), rng)
     frames = maker.prepared(pictures)
     if target_kind is TargetKind.RENOISED:
         return maker.renoised(frames, centres)
     maker.remember(frames)
     pairs = tuple(maker.pair(window_at(frames, c, method.length), target_kind) for c in centres)
-    return Excerpt(pictures.astype(np.float16), _pictures(frames), pairs, tuple(centres))
+    return Excerpt(pictures.astype(np.float16), _coarse(frames), pairs)
 
 
 @dataclass
@@ -121,7 +72,6 @@ class _PairMaker:
 
     method: F2R
     law: NoiseLaw
-    model: NoiseModel | None
     clipped: bool
     rng: np.random.Generator
     memories: list[Memory] = field(default_factory=list)  # of all frames, as they are shown
@@ -130,7 +80,7 @@ class _PairMaker:
         """Every frame, as the pipeline prepares it."""
         self.method.forget()
         return [
-            self.method.prepare(index, channels_first(picture[None]), self.model)
+            self.method.prepare(index, channels_first(picture[None]), self.law.level)
             for index, picture in enumerate(pictures)
         ]
 
@@ -145,7 +95,7 @@ class _PairMaker:
 
     def pair(self, window: Window[Prepared], target_kind: TargetKind) -> TrainingPair:
         """One training pair on the centre of a window."""
-        noisy, centre, model = window.centre.noisy, window.centre, self.model
+        noisy, centre, model = window.centre.noisy, window.centre, self.law.level
         if target_kind is TargetKind.BLIND:
             signal, target = centre.coarse, noisy
         else:
@@ -156,7 +106,7 @@ class _PairMaker:
             if target_kind is TargetKind.RECORRUPTED:
                 fresh = fresh * self._share_left(signal)
                 shown, target = noisy + TAU * fresh, noisy - fresh / TAU
-                model = None if model is None else model.scaled((1 + TAU**2) ** 0.5)
+                model = model.scaled((1 + TAU**2) ** 0.5)
             self.method.flows.forget(centre.index)  # they were those of the original
             centre = self.method.prepare(centre.index, shown, model)
         cut = None if target_kind is TargetKind.PSEUDO else self._cut(signal)
@@ -166,43 +116,44 @@ class _PairMaker:
 
     def renoised(self, frames: list[Prepared], centres: Sequence[int]) -> Excerpt:
         """Training pairs on a clip that is known: the restored one, with noise of its own again."""
-        length = self.method.length
+        length, level = self.method.length, self.law.level
         windows = [window_at(frames, place, length) for place in range(len(frames))]
-        restored = [self.method.restore(window, self.model).refined for window in windows]
+        restored = [self.method.restore(window, level).refined for window in windows]
         noisy = [picture + self._drawn(picture) for picture in restored]
         if self.clipped:
             noisy = [picture.clamp(0, 1) for picture in noisy]
-        again = self.prepared(np.concatenate([_flat(p).astype(np.float32) for p in noisy]))
+        shown = stored(noisy)
+        again = self.prepared(shown.astype(np.float32))
         self.remember(again)
         pairs = tuple(
-            self.described(again[c], window_at(again, c, length), restored[c], self.model, None)
+            self.described(again[c], window_at(again, c, length), restored[c], level, None)
             for c in centres
         )
-        shown = np.concatenate([_flat(p) for p in noisy])
-        return Excerpt(shown, _pictures(again), pairs, tuple(centres))
+        return Excerpt(shown, _coarse(again), pairs)
 
     def described(
         self,
         centre: Prepared,
         window: Window[Prepared],
         target: Tensor,
-        model: NoiseModel | None,
+        model: NoiseModel,
         cut: Tensor | None,
     ) -> TrainingPair:
         view = Window(centre, window.before, window.after)
         memory = self.memory(view)
         flows, agreement, typical = describe(self.method, view, memory)
+        noisy, coarse, asked = stored([centre.noisy, centre.coarse, target])
         return TrainingPair(
-            _flat(centre.noisy)[0],
-            _flat(centre.coarse)[0],
-            _flat(target)[0],
+            noisy,
+            coarse,
+            asked,
             np.array([n.index for n in window.neighbours], np.int16),
             flows,
             agreement,
             None if memory is None else Past.of(memory),
             typical,
             self.method.told(model),
-            None if cut is None else _flat(cut)[0],
+            None if cut is None else stored([cut])[0],
         )
 
     def _drawn(self, signal: Tensor) -> Tensor:
@@ -226,10 +177,5 @@ class _PairMaker:
         return self.law.level.level(smooth(signal)) if self.clipped else None
 
 
-def _pictures(frames: list[Prepared]) -> Pictures:
-    return np.concatenate([_flat(frame.coarse) for frame in frames])
-
-
-def _flat(picture: Tensor) -> NDArray[np.float16]:
-    """(B, C, H, W) -> (B, H, W, C)."""
-    return picture.permute(0, 2, 3, 1).cpu().numpy().astype(np.float16)
+def _coarse(frames: list[Prepared]) -> Pictures:
+    return stored([frame.coarse for frame in frames])

@@ -28,7 +28,7 @@ from f2rcli.training.footage.windows import (
     channels_last,
     independent_noise,
 )
-from f2rcli.training.loop.stage import fixed_loss, placed, sample_rngs, side_by_side
+from f2rcli.training.loop.stage import Stage, fixed_loss, placed, sample_rngs, side_by_side
 from f2rcli.training.methods.losses import Loss, as_stored, psnr_loss
 from f2rcli.training.methods.validation import ValidationErrors
 
@@ -73,7 +73,7 @@ class FrameSets(NamedTuple):
 
 
 @dataclass
-class JointStage:
+class JointStage(Stage):
     """Trains the image module alone (`blocks` False: L_pd alone, on single frames) or everything.
 
     Sums over five frames and means over them differ by a factor that alpha takes.
@@ -90,13 +90,10 @@ class JointStage:
     held_out: "JointStage | None" = None  # the same networks on what they are not trained on
     progress: float = 0.0  # of the schedule, 0..1; the trainer says
 
-    @property
-    def network(self) -> nn.Module:
-        """See Stage.network."""
-        return self.networks if self.blocks else self.networks.image
+    def __post_init__(self) -> None:
+        self.network: nn.Module = self.networks if self.blocks else self.networks.image
 
     def draw(self, rngs: Sequence[np.random.Generator]) -> FrameSets:
-        """See Stage.draw."""
         samples = [self._sample(rng) for rng in rngs]
         return FrameSets(*(_stacked(part) for part in zip(*samples, strict=True)))  # type: ignore[arg-type]  # what need not be there is not
 
@@ -107,7 +104,6 @@ class JointStage:
         return paired(sample.turned(code, order), places[::-1] if order else places, rng)
 
     def loss(self, batch: FrameSets) -> Tensor:
-        """See Stage.loss."""
         if not self.blocks:
             return self.image_loss(self.networks.image(batch.noisy.flatten(0, 1)), batch)
         estimates, restored = self.networks(batch.noisy, batch.level)
@@ -144,7 +140,7 @@ class JointStage:
         return self.cost(as_stored(restored, cut), target[:, MIDDLE])
 
     def validate(self) -> float | None:
-        """See Stage.validate: half the log of the squared error of what is trained, against what
+        """Half the log of the squared error of what is trained, against what
         is best known of the held-out frames."""
         stage = self.held_out and self.held_out.for_validation()
         return fixed_loss(stage, VALIDATION_BATCHES) if stage else None
@@ -170,7 +166,7 @@ class JointStage:
         )
 
     def sample(self) -> NDArray[np.uint8] | None:
-        """See Stage.sample: rows of noisy, single-frame and restored crops that are held out."""
+        """Rows of noisy, single-frame and restored crops that are held out."""
         if self.held_out is None:
             return None
         drawn = self.held_out.draw(sample_rngs((0,), range(4)))

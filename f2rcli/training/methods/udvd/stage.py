@@ -24,7 +24,7 @@ from f2rcli.training.footage.windows import (
     channels_first,
     channels_last,
 )
-from f2rcli.training.loop.stage import on_device, sample_rngs, side_by_side
+from f2rcli.training.loop.stage import Stage, on_device, sample_rngs, side_by_side
 from f2rcli.training.methods.losses import as_stored, gaussian_nll, psnr_loss
 from f2rcli.training.methods.validation import ValidationErrors
 
@@ -42,7 +42,7 @@ class BlindBatch(NamedTuple):
 
 
 @dataclass
-class BlindStage:
+class BlindStage(Stage):
     """Trains a blind-spot network on windows: by likelihood if it gives a covariance, else by the
     squared error.
 
@@ -61,11 +61,10 @@ class BlindStage:
     mse_weight: float = 1.0  # weight; 0: as published
 
     def draw(self, rngs: Sequence[np.random.Generator]) -> BlindBatch:
-        """See Stage.draw: windows turned, flipped and reversed in time at random."""
+        """Windows turned, flipped and reversed in time at random."""
         return collated([self._sample(rng) for rng in rngs])
 
     def loss(self, batch: BlindBatch) -> Tensor:
-        """See Stage.loss."""
         mean, factor = split(self.network(batch.frames), self.network.channels)
         mean = as_stored(mean, batch.cut)
         if factor is None:
@@ -75,7 +74,7 @@ class BlindStage:
         return cost + self.mse_weight * psnr_loss(mean, batch.target) if self.mse_weight else cost
 
     def validate(self) -> float | None:
-        """See Stage.validate: half the log of the mean's squared error to held-out centres."""
+        """Half the log of the mean's squared error to held-out centres."""
         return self.validation_errors().score
 
     def validation_errors(self) -> ValidationErrors:
@@ -89,7 +88,7 @@ class BlindStage:
         return ValidationErrors.of(squares)
 
     def sample(self) -> NDArray[np.uint8] | None:
-        """See Stage.sample: a held-out centre, the mean, and the mean combined with the centre."""
+        """A held-out centre, the mean, and the mean combined with the centre."""
         window = self._held_out_window(0)
         mean, factor = split(self.network(window.frames), self.network.channels)
         columns = [window.target, mean]
