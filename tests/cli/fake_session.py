@@ -30,7 +30,6 @@ class Result:
     stopped: str = "end of schedule"
     noise: Any = None
     curve: list[tuple[int, float]] = field(default_factory=lambda: [(0, -1.956), (9, -2.009)])
-    crops: list[Path] = field(default_factory=list)
     seconds: float = 61.0
     notes: list[str] = field(default_factory=lambda: ["a fake session"])
 

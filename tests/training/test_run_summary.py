@@ -24,7 +24,6 @@ class Result:
     stopped: str = "end of schedule"
     noise: Any = None
     curve: list[tuple[int, float]] = field(default_factory=list)
-    crops: list[Path] = field(default_factory=list)
     seconds: float = 61.0
     notes: list[str] = field(default_factory=list)
 
@@ -86,7 +85,7 @@ def test_the_page_tells_the_noise_in_words_and_the_json_in_numbers(config, resul
 
 def test_the_page_shows_curve_crops_and_the_command(config, result, tmp_path) -> None:
     crops = [tmp_path / "my.run" / "crop_1.svg"]
-    summary = summarise(replace(result, crops=crops, stopped="time limit"), config)
+    summary = summarise(replace(result, stopped="time limit"), config, crops)
     page = summary.page.read_text()
     assert "![crop_1](crop_1.svg)" in page
     assert "![the figure over steps](curve.svg)" in page

@@ -120,8 +120,7 @@ def run_training(config: TrainConfig, console: Console) -> int:
         raise OutputError(f"{config.folder}: the disk is full.", hint=hint) from error
     if rank():
         return EXIT_OK
-    crops = [] if result.crops else _crops(result, config, console)
-    summary = summarise(result, config, crops)
+    summary = summarise(result, config, _crops(result, config, console))
     console.event("result", **summary.values, report=str(summary.page), exit_code=EXIT_OK)
     for line in summary.lines:
         console.note(line)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from f2rcli.units import span
+
 
 class EventKind(StrEnum):
     """Kind of an event."""
@@ -41,14 +43,8 @@ class Event:
         if self.rate:
             parts.append(f"{self.rate:.2f} steps/s")
         if self.eta is not None:
-            parts.append(f"{_clock(self.eta)} left")
+            parts.append(f"{span(self.eta)} left")
         return ": ".join(filter(None, (", ".join(parts), self.text)))
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def announce(event: Event) -> None:

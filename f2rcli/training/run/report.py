@@ -4,8 +4,11 @@ import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from jinja2 import Template
 
 from f2rcli import methods
 from f2rcli.io.atomic import disk_errors, write_text
@@ -22,19 +25,6 @@ REPORT = "report.md"
 CURVE = "curve.svg"
 
 CODES = 255
-HOW_TO_READ = """\
-The figure is a PSNR against *noisy* frames that were kept out of training, of estimates made
-without the noise they are compared with. No estimate can predict that noise, which sets a ceiling,
-so large gains look small: at sigma 30 (of 255) the ceiling is 18.59 dB, an estimate at 33 dB from
-the clean frame scores 18.43, one at 34 dB 18.47. Where the target was noised once more
-(recorruption), the ceiling is 7 dB lower and gains look smaller still. So the figure tells whether
-the weights improve on the start, and understates by how much; it is not a PSNR against clean
-frames, which noisy footage does not have. The fall of the squared error has no such ceiling: the
-targets' noise cancels in it. Look at the crops as well."""
-HOW_TO_READ_CLEAN = """\
-The figure is minus the stage's loss on clean clips that were kept out of training, so higher is
-better: half the log of the squared error, plus the shares of stage 1. It tells whether the weights
-still improve, for the synthetic noise that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +39,8 @@ class Summary:
 def summarise(result: "TrainResult", config: TrainConfig, crops: Sequence[Path] = ()) -> Summary:
     """Write report.md, curve.svg and result.json into the run folder; returns what they say.
 
-    crops: pictures before and after, in addition to the session's own.
-    Raises OutputError when the folder cannot be written; the weights are there all the same.
+    crops: pictures before and after. Raises OutputError when the folder cannot be written; the
+    weights are there all the same.
     """
     plot_curve(
         [(step, _figure(loss, config)) for step, loss in result.curve],
@@ -62,7 +52,7 @@ def summarise(result: "TrainResult", config: TrainConfig, crops: Sequence[Path] 
     )
     page = result.run / REPORT
     with disk_errors(page):
-        write_text(page, _page(result, config, [*result.crops, *crops]))
+        write_text(page, _page(result, config, crops))
     values = _values(result, config)
     record_result(result.run, Path(config.output), values)
     return Summary(tuple(_lines(result, config, page)), page, values)
@@ -170,38 +160,28 @@ def _values(result: "TrainResult", config: TrainConfig) -> dict[str, Any]:
     }
 
 
-def _page(result: "TrainResult", config: TrainConfig, crops: list[Path]) -> str:
-    clips = "\n".join(f"- `{clip}`" for clip in config.inputs)
-    how_to_read = HOW_TO_READ_CLEAN if config.inputs_are_clean else HOW_TO_READ
-    parts = [
-        f"# {Path(config.output).name}",
-        f"{_capital(verdict(result, config))}.",
-        f"Trained {result.seconds / 60:.1f} minutes with recipe `{config.recipe}`"
-        f"{_begun(config)}; ended because: {result.stopped}. On:\n\n{clips}",
-        *([f"Noise: {noise_words(result.noise)}"] if result.noise is not None else []),
-        *(f"Note: {note}" for note in result.notes),
-        f"## Use\n\n```\n{use_command(config)}\n```",
-        f"The weights are `{config.output}`.",
-        *([] if _finished(result) else [f"Continue with:\n\n```\n{resume_command(config)}\n```"]),
-        f"## On held-out frames\n\n![the figure over steps]({CURVE})\n\n{how_to_read}",
-        *_pictures(crops, result.run),
-        "All options are in `config.toml`, every row of the curve in the `.csv` "
-        "files beside this page.",
-    ]
-    return "\n\n".join(parts) + "\n"
+def _page(result: "TrainResult", config: TrainConfig, crops: Sequence[Path]) -> str:
+    """report.md beside this module, filled in."""
+    text = files(__package__).joinpath(REPORT).read_text(encoding="utf-8")
+    template = Template(text, trim_blocks=True, keep_trailing_newline=True)
+    return template.render(
+        name=Path(config.output).name,
+        result=result,
+        config=config,
+        verdict=verdict(result, config),
+        begun=_begun(config),
+        noise=None if result.noise is None else noise_words(result.noise),
+        use=use_command(config),
+        resume=None if _finished(result) else resume_command(config),
+        curve=CURVE,
+        crops=[(path.stem, _beside(path, result.run)) for path in crops],
+    )
 
 
 def _begun(config: TrainConfig) -> str:
     if config.adapt is not None:
         return f", adapting ({config.adapt}) {config.init or 'the bundled weights'}"
     return ", from scratch" if config.init is None else f", from {config.init}"
-
-
-def _pictures(crops: list[Path], folder: Path) -> list[str]:
-    if not crops:
-        return []
-    shown = "\n\n".join(f"![{path.stem}]({_beside(path, folder)})" for path in crops)
-    return [f"## Before and after\n\nWhere the two differ most.\n\n{shown}"]
 
 
 def _beside(path: Path, folder: Path) -> str:
@@ -214,7 +194,3 @@ def noise_words(noise: "NoiseReport") -> str:
     levels = ", ".join(f"{level:.1f}" for level in noise.model.sigma8)
     sure = f"confidence {noise.confidence.word}, {noise.confidence.percent:.0f} %"
     return f"sigma {levels} of 255 ({sure}); {' '.join(noise.meaning())}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

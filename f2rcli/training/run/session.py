@@ -58,7 +58,6 @@ class TrainResult:
     stopped: str
     noise: NoiseReport | None
     curve: list[tuple[int, float]]  # of the last stage
-    crops: list[Path]
     seconds: float
     notes: list[str]
     fell: ErrorReduction | None = None  # of an adaptation's held-out squared error
@@ -87,7 +86,7 @@ def train(config: TrainConfig, report: Report) -> TrainResult:
     noise = next((r for r in context.noise if r is not None), None)
     return TrainResult(
         Path(config.output), config.folder, outcome.start, outcome.best, outcome.kept,
-        outcome.stopped, noise, outcome.curve, [], time.monotonic() - started, notes, outcome.fell,
+        outcome.stopped, noise, outcome.curve, time.monotonic() - started, notes, outcome.fell,
     )  # fmt: skip
 
 
