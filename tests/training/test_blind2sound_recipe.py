@@ -15,7 +15,7 @@ from f2rcli.noise.report import NoiseReport
 from f2rcli.training.footage.footage import Footage
 from f2rcli.training.footage.windows import CleanClips, NoisyClips
 from f2rcli.training.methods.base import TrainingContext
-from f2rcli.training.methods.blind2sound.recipe import Blind2SoundRecipe, recipe
+from f2rcli.training.methods.blind2sound.recipe import Blind2SoundRecipe
 from f2rcli.training.run.config import StageOverrides
 from tests.training.test_session import config, run, write_clip
 
@@ -49,7 +49,8 @@ def test_sizes_are_those_of_the_paper_or_ours(tmp_path: Path) -> None:
     clip = footage(tmp_path)
     counts = {
         size: sum(
-            p.numel() for p in recipe(material(tmp_path, clip, size=size)).networks.parameters()
+            p.numel()
+            for p in Blind2SoundRecipe(material(tmp_path, clip, size=size)).networks.parameters()
         )
         for size in ("small", "published")
     }
@@ -60,7 +61,9 @@ def test_sizes_are_those_of_the_paper_or_ours(tmp_path: Path) -> None:
 def test_the_published_recipe_hides_every_pixel_and_learns_as_the_paper_did(
     tmp_path: Path,
 ) -> None:
-    made = recipe(material(tmp_path, footage(tmp_path, (12, 160, 160, 3)), recipe="published"))
+    made = Blind2SoundRecipe(
+        material(tmp_path, footage(tmp_path, (12, 160, 160, 3)), recipe="published")
+    )
     (course,) = made.stage_runs()
     stage: Any = course.stage
     assert (stage.cell, stage.phases, stage.batch, stage.crop) == (4, 16, 4, 128)
@@ -72,7 +75,7 @@ def test_the_published_recipe_hides_every_pixel_and_learns_as_the_paper_did(
 
 
 def test_held_out_frames_are_not_learnt_from(tmp_path: Path) -> None:
-    made = recipe(material(tmp_path, footage(tmp_path)))
+    made = Blind2SoundRecipe(material(tmp_path, footage(tmp_path)))
     (course,) = made.stage_runs()
     stage: Any = course.stage
     assert isinstance(stage.source, CleanClips)
@@ -85,7 +88,7 @@ def test_held_out_frames_are_not_learnt_from(tmp_path: Path) -> None:
 
 
 def test_gray_weights_are_made_of_colour_clips(tmp_path: Path) -> None:
-    made = recipe(material(tmp_path, footage(tmp_path), space="gray"))
+    made = Blind2SoundRecipe(material(tmp_path, footage(tmp_path), space="gray"))
     assert made.header.space is Space.GRAY
     assert made.header.channels == 1
     (course,) = made.stage_runs()
@@ -96,7 +99,7 @@ def test_gray_weights_are_made_of_colour_clips(tmp_path: Path) -> None:
 @pytest.mark.parametrize("noise", ["correlated", "gaussian:5-55+mixture", "realistic"])
 def test_made_noise_that_pixels_share_is_refused(tmp_path: Path, noise: str) -> None:
     with pytest.raises(ConfigError, match="not independent from pixel to pixel"):
-        recipe(material(tmp_path, footage(tmp_path), noise=noise))
+        Blind2SoundRecipe(material(tmp_path, footage(tmp_path), noise=noise))
 
 
 def report(tmp_path: Path) -> NoiseReport:
@@ -121,18 +124,18 @@ def test_footage_whose_pixels_share_noise_is_refused_by_name(tmp_path: Path) -> 
     coloured = replace(white, spectrum=replace(white.spectrum, rho_x=(0.4, 0.4, 0.4)))
     assert not coloured.white
     with pytest.raises(InputError, match="clip: its neighbouring pixels share noise"):
-        recipe(replace(asked, noise=[coloured]))
+        Blind2SoundRecipe(replace(asked, noise=[coloured]))
 
 
 def test_a_clip_whose_noise_cannot_be_measured_is_refused(tmp_path: Path) -> None:
     asked = material(tmp_path, footage(tmp_path), inputs_are_clean=False, noise=None)
-    made = recipe(replace(asked, noise=[None]))
+    made = Blind2SoundRecipe(replace(asked, noise=[None]))
     with pytest.raises(InputError, match="its noise cannot be measured"):
         next(made.stage_runs())
 
 
 def test_clips_smaller_than_a_crop_can_be_are_refused(tmp_path: Path) -> None:
-    made = recipe(material(tmp_path, footage(tmp_path, (12, 24, 40, 3))))
+    made = Blind2SoundRecipe(material(tmp_path, footage(tmp_path, (12, 24, 40, 3))))
     with pytest.raises(InputError, match="less than 32 pixels"):
         next(made.stage_runs())
 
@@ -146,6 +149,6 @@ def test_choices_the_method_does_not_have_are_refused(tmp_path: Path) -> None:
         ({"stages": {"coarse": SMALL}}, "coarse"),
     ):
         with pytest.raises(ConfigError, match=said):
-            recipe(material(tmp_path, clip, **changes))
+            Blind2SoundRecipe(material(tmp_path, clip, **changes))
     with pytest.raises(ConfigError, match="adapt = full"):
         material(tmp_path, clip, adapt="full", inputs_are_clean=False, noise=None)

@@ -56,13 +56,6 @@ def test_a_row_that_a_kill_cut_short_is_dropped(csv_log: CsvLog, tmp_path: Path)
         assert steps(tmp_path) == [100]
 
 
-def test_rows_of_another_version_are_set_apart(tmp_path: Path) -> None:
-    (tmp_path / "anchor.csv").write_text("step,loss\n1,2\n")
-    CsvLog(tmp_path, "anchor", 1000)
-    assert steps(tmp_path) == []
-    assert (tmp_path / "anchor.before.csv").read_text() == "step,loss\n1,2\n"
-
-
 def test_a_full_disk_is_said(csv_log: CsvLog, tmp_path: Path) -> None:
     (tmp_path / "anchor.csv").unlink()
     (tmp_path / "anchor.csv").mkdir()

@@ -373,24 +373,6 @@ def test_a_full_disk_is_one_line_and_the_checkpoint_before_stays(
     assert not list(path.parent.glob("*.part"))
 
 
-@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
-def test_checkpoints_of_the_first_version_still_resume(
-    make: Make, tmp_path: Path, optimiser: str
-) -> None:
-    from safetensors.torch import save_file
-
-    make(steps=10, optimiser="adamw").run(silent)
-    path = tmp_path / "run" / "toy.last.safetensors"
-    old = {name: tensor for name, tensor in tensors(path).items() if not name.startswith("good/")}
-    assert {name.split("/")[0] for name in old} == {
-        "weight", "average", "exp_avg", "exp_avg_sq", "step",
-    }  # fmt: skip
-    save_file(old, path, metadata={"step": "10", "elapsed": "3.5"})
-    trainer = make(steps=12, optimiser=optimiser)
-    assert (trainer.step, trainer.state.elapsed) == (10, 3.5)
-    assert trainer.run(silent).step == 12
-
-
 def test_a_run_goes_on_with_another_optimiser(make: Make) -> None:
     for steps, optimiser in ((5, "muon"), (10, "adam"), (15, "adamw"), (20, "muon")):
         trainer = make(steps=steps, optimiser=optimiser)

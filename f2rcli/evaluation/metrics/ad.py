@@ -36,7 +36,6 @@ class AverageDeviationMeter(FrameMeter):
     """Mean of the deviations above their mean, per frame."""
 
     def measure(self, frame_set: FrameSet, estimate: Picture) -> ChannelValues | None:
-        """See FrameMeter."""
         if frame_set.reference is None or min(estimate.shape[1:]) < PATCH:
             return None
         rho = deviations(estimate.astype(np.float64) - frame_set.reference)
@@ -44,7 +43,6 @@ class AverageDeviationMeter(FrameMeter):
         return {WHOLE: float(above.mean() if above.size else rho.mean())}
 
     def finish(self) -> MetricSeries:
-        """See FrameMeter."""
         series = super().finish()
         known = [value for value in series.frames[WHOLE] if value is not None]
         if not known:

@@ -23,7 +23,6 @@ class DriftMeter(FrameMeter):
     """Differences of channel means."""
 
     def measure(self, frame_set: FrameSet, estimate: Picture) -> ChannelValues | None:
-        """See FrameMeter."""
         base = frame_set.noisy if frame_set.reference is None else frame_set.reference
         if base is None:
             return None

@@ -43,7 +43,6 @@ class FlickerMeter(FrameMeter):
     """RMS of the blocks' changes that are not the reference's."""
 
     def measure(self, frame_set: FrameSet, estimate: Picture) -> ChannelValues | None:
-        """See FrameMeter."""
         if frame_set.motion is None or self.before is None or frame_set.before is None:
             return None
         change = block_change(frame_set.motion, estimate, self.before)

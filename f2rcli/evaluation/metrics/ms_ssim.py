@@ -42,7 +42,6 @@ class MsSsimMeter(FrameMeter):
     """MS-SSIM of each channel and their mean."""
 
     def measure(self, frame_set: FrameSet, estimate: Picture) -> ChannelValues | None:
-        """See FrameMeter."""
         if frame_set.reference is None or min(estimate.shape[1:]) < SMALLEST:
             return None
         sides = (picture.astype(np.float64) for picture in (estimate, frame_set.reference))

@@ -28,7 +28,6 @@ class PsnrMeter(FrameMeter):
     """PSNR over everything, of each channel, and of luma."""
 
     def measure(self, frame_set: FrameSet, estimate: Picture) -> ChannelValues | None:
-        """See FrameMeter."""
         if frame_set.reference is None:
             return None
         errors = np.square(estimate.astype(np.float64) - frame_set.reference).mean((1, 2))

@@ -34,7 +34,6 @@ class SharpnessMeter(FrameMeter):
     """The ratio of slopes per frame."""
 
     def measure(self, frame_set: FrameSet, estimate: Picture) -> ChannelValues | None:
-        """See FrameMeter."""
         if frame_set.noisy is None:
             return None
         right, down = gradient(luma(estimate))

@@ -49,7 +49,6 @@ class SsimMeter(FrameMeter):
     """SSIM of each channel, their mean, and luma's."""
 
     def measure(self, frame_set: FrameSet, estimate: Picture) -> ChannelValues | None:
-        """See FrameMeter."""
         if frame_set.reference is None or min(estimate.shape[1:]) < WINDOW:
             return None
         sides = (picture.astype(np.float64) for picture in (estimate, frame_set.reference))

@@ -23,7 +23,6 @@ class StructureMeter(FrameMeter):
     """The correlation per frame."""
 
     def measure(self, frame_set: FrameSet, estimate: Picture) -> ChannelValues | None:
-        """See FrameMeter."""
         if frame_set.noisy is None or frame_set.noisy is estimate:
             return None
         return {WHOLE: Products().add(frame_set.noisy - estimate, estimate)}

@@ -24,7 +24,6 @@ class TOFMeter(FrameMeter):
     """End-point distance of two flows."""
 
     def measure(self, frame_set: FrameSet, estimate: Picture) -> ChannelValues | None:
-        """See FrameMeter."""
         motion = frame_set.motion
         if frame_set.reference is None or motion is None or self.before is None:
             return None

@@ -32,7 +32,6 @@ class WarpingMeter(FrameMeter):
     """The estimate's warping error, and the reference's own."""
 
     def measure(self, frame_set: FrameSet, estimate: Picture) -> ChannelValues | None:
-        """See FrameMeter."""
         if frame_set.motion is None or self.before is None or frame_set.before is None:
             return None
         value = warping_error(frame_set.motion, estimate, self.before)

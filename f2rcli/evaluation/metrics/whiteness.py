@@ -27,7 +27,6 @@ class WhitenessMeter(FrameMeter):
     total: np.ndarray[tuple[int, ...], np.dtype[np.float64]] | float = 0.0
 
     def measure(self, frame_set: FrameSet, estimate: Picture) -> ChannelValues | None:
-        """See FrameMeter."""
         if frame_set.noisy is None or frame_set.noisy is estimate:
             return None
         spectra = [
@@ -42,7 +41,6 @@ class WhitenessMeter(FrameMeter):
         return {WHOLE: flatness(spectrum)}
 
     def finish(self) -> MetricSeries:
-        """See FrameMeter."""
         series = super().finish()
         if isinstance(self.total, float):
             return series

@@ -91,16 +91,10 @@ def save_run(path: Path, state: RunState, tensors: dict[str, Tensor], good: Last
 
 
 def load_run(path: Path) -> tuple[RunState, dict[str, Tensor], LastGood | None]:
-    """Read `last`. Files of the first version hold step and elapsed alone, and Adam's moments.
-
-    Raises WeightsError for a file that is damaged or not a run's.
-    """
+    """Read `last`. Raises WeightsError for a file that is damaged or not a run's."""
     header, stored = read(path)
     try:
-        if "state" in header:
-            state = RunState.from_json(header["state"])
-        else:
-            state = RunState(int(header["step"]), float(header["elapsed"]), "adamw")
+        state = RunState.from_json(header["state"])
         behind = RunState.from_json(header["good"]) if "good" in header else None
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(
@@ -117,12 +111,10 @@ def read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # not a dict
-            header = file.metadata() or {}
-        if HEADER in header:  # not of the first version
-            header = json.loads(header[HEADER])
-        if header.pop(DIGEST, None) not in (None, _digest(tensors, header)):
+            header = json.loads((file.metadata() or {})[HEADER])
+        if header.pop(DIGEST) != _digest(tensors, header):
             raise SafetensorError("its content has changed since it was written")
-    except (SafetensorError, OSError, ValueError, AttributeError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, AttributeError) as error:
         raise WeightsError(
             f"{path}: not a safetensors file, or damaged ({error}).",
             hint="Choose another run folder, or delete the file to begin again.",

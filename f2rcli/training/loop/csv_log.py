@@ -43,12 +43,8 @@ class CsvLog:
     def forget_after(self, step: int) -> None:
         """Drop the rows of later steps, and a last one that was cut short."""
         text = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
-        header, *lines = text.splitlines(keepends=True) or [""]
-        if header.rstrip("\r\n").split(",") != list(Row._fields):
-            if header:  # a file of an earlier version
-                self.path.replace(self.path.with_suffix(".before.csv"))
-            lines = []
-        kept = [",".join(Row._fields) + "\n", *(x for x in lines if _step(x) <= step)]
+        lines = text.splitlines(keepends=True)
+        kept = [",".join(Row._fields) + "\n", *(line for line in lines if _step(line) <= step)]
         write_text(self.path, "".join(kept))
 
     def add(self, row: Row) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 import torch
 from torch import nn
 
-from f2rcli.errors import ConfigError, InputError, UsageError
+from f2rcli.errors import ConfigError, InputError
 from f2rcli.frames import Space
 from f2rcli.header import CHANNELS, Header
 from f2rcli.models.layers import channels_last
@@ -27,7 +27,6 @@ from f2rcli.training.footage.windows import (
 )
 from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.stage import Stage
-from f2rcli.training.methods import trainable
 from f2rcli.training.methods.validation import ValidationErrors
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.weights import Weights
@@ -215,14 +214,12 @@ class StageRun:
 class Recipe(Protocol):
     """Training recipe of one method."""
 
-    @property
-    def networks(self) -> nn.Module:
-        """The networks to train, filled with the start's weights."""
-        ...
+    networks: nn.Module  # to train, filled with the start's weights
+    header: Header  # that rebuilds them
 
-    @property
-    def header(self) -> Header:
-        """The header that rebuilds the networks."""
+    def __init__(self, context: TrainingContext) -> None:
+        """Raises ConfigError for what the method cannot do, or a start of another method or of
+        other colours; InputError for footage that it cannot learn from."""
         ...
 
     def names(self) -> list[str]:
@@ -230,7 +227,8 @@ class Recipe(Protocol):
         ...
 
     def stage_runs(self) -> Iterator[StageRun]:
-        """Yield stages lazily: each is built after the previous one has been trained."""
+        """Yield stages lazily: each is built after the previous one has been trained. One of no
+        steps is left out."""
         ...
 
 
@@ -255,11 +253,9 @@ class Staged(Recipe, Protocol):
 
 
 def load_recipe(context: TrainingContext) -> Recipe:
-    """The recipe of a run's method. Raises UsageError for a method that cannot be trained."""
-    method = context.config.method
-    if method not in trainable():
-        raise UsageError(f"--method {method}: this method cannot be trained.")
-    recipe: Recipe = import_module(f"f2rcli.training.methods.{method}.recipe").recipe(context)
+    """The recipe of a run's method, as RECIPE in its folder. Raises what that raises."""
+    name = f"f2rcli.training.methods.{context.config.method}.recipe"
+    recipe: Recipe = import_module(name).RECIPE(context)
     return recipe
 
 

@@ -6,7 +6,13 @@ from typing import Any
 from f2rcli.errors import ConfigError, InputError
 from f2rcli.models.blind2sound import Blind2SoundNetworks
 from f2rcli.training.footage.split import Windows, held_windows, split
-from f2rcli.training.methods.base import StageRun, StageSpec, TrainingContext, build_networks
+from f2rcli.training.methods.base import (
+    StageRun,
+    StageSpec,
+    Tested,
+    TrainingContext,
+    build_networks,
+)
 from f2rcli.training.methods.blind2sound.stage import MaskedStage
 from f2rcli.training.methods.validation import NO_ERRORS, ValidationErrors
 
@@ -34,12 +40,8 @@ PUBLISHED = StageSpec(  # arXiv 2303.05183 and its code
 )  # fmt: skip
 
 
-class Blind2SoundRecipe:
-    """See base.Tested."""
-
+class Blind2SoundRecipe(Tested):
     def __init__(self, context: TrainingContext) -> None:
-        """Raises ConfigError for stages there are not, a start of other colours, or synthetic noise
-        that pixels share; InputError for footage whose noise pixels share; what `split` raises."""
         self.context = context
         config = context.config
         self.header = context.header(1, SIZES[config.size])
@@ -53,15 +55,12 @@ class Blind2SoundRecipe:
         self.held, self.test = held_windows(parts, 1)
 
     def names(self) -> list[str]:
-        """See Recipe."""
         return [OURS.name]
 
     def stage_runs(self) -> Iterator[StageRun]:
-        """See Recipe."""
         yield StageRun(self._stage(self.held), self.context.settings(self._spec()))
 
     def test_errors(self) -> ValidationErrors:
-        """See Tested."""
         return self._stage(self.test).validation_errors() if self.test else NO_ERRORS
 
     def _spec(self) -> StageSpec:
@@ -97,6 +96,4 @@ def _check_independent(context: TrainingContext) -> None:
             )
 
 
-def recipe(context: TrainingContext) -> Blind2SoundRecipe:
-    """See base.load_recipe."""
-    return Blind2SoundRecipe(context)
+RECIPE = Blind2SoundRecipe

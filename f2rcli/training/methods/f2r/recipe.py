@@ -14,8 +14,10 @@ from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.training.footage.split import Segment, Split, draw_segments, held_out_segments, split
 from f2rcli.training.methods.base import (
     ENDLESS,
+    Staged,
     StageRun,
     StageSpec,
+    Tested,
     TrainingContext,
     build_networks,
 )
@@ -85,12 +87,8 @@ PUBLISHED = (
 )
 
 
-class F2RRecipe:
-    """See base.Recipe."""
-
+class F2RRecipe(Tested, Staged):
     def __init__(self, context: TrainingContext) -> None:
-        """Raises ConfigError for stages that the recipe does not have, or a start of another method
-        or other colours; what `split` raises."""
         start, config = context.start, context.config
         if start is not None and start.header.channels == 3 and config.space == Space.GRAY.value:
             context = replace(context, start=gray_start(start))
@@ -107,13 +105,11 @@ class F2RRecipe:
             self.parts = split(context.footage, config.held_out, self.header.length)
 
     def names(self) -> list[str]:
-        """See Recipe."""
         if self.context.config.inputs_are_clean:
             return ["coarse", "fusion"]
         return [spec.name for spec in self.specs]
 
     def stage_runs(self) -> Iterator[StageRun]:
-        """See Recipe. A stage of no steps is left out."""
         if self.context.config.inputs_are_clean:
             yield from supervised_stages(self.context, self.networks, self.header)
             return
@@ -122,14 +118,13 @@ class F2RRecipe:
                 yield StageRun(self.stage(spec), self.context.settings(spec))
 
     def test_errors(self) -> ValidationErrors:
-        """See Tested. The coarse network does not change where there is a start to compare with,
+        """The coarse network does not change where there is a start to compare with,
         so the pairs made first serve to the end."""
         if self._test is None:
             self._test = self._held_out(TargetKind.RECORRUPTED, test=True)
         return self._errors(self._test, self.header.estimate)
 
     def choose_estimate(self) -> bool:
-        """See Staged."""
         held = self._held_out(TargetKind.RECORRUPTED)
         scores = {estimate: self._errors(held, estimate).score for estimate in Estimate}
         best = min(scores, key=lambda one: scores[one])
@@ -207,6 +202,4 @@ def sizes(name: str, widths: tuple[int, ...] | None) -> dict[str, Any]:
     }
 
 
-def recipe(context: TrainingContext) -> F2RRecipe:
-    """See base.load_recipe."""
-    return F2RRecipe(context)
+RECIPE = F2RRecipe

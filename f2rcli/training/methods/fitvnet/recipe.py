@@ -10,7 +10,13 @@ from f2rcli.noise.synthesis.spec import FOOTAGE, SENSOR
 from f2rcli.training.footage.renditions import Rendition, render_all
 from f2rcli.training.footage.split import Windows, held_windows, split
 from f2rcli.training.footage.windows import WindowSource
-from f2rcli.training.methods.base import StageRun, StageSpec, TrainingContext, build_networks
+from f2rcli.training.methods.base import (
+    StageRun,
+    StageSpec,
+    Tested,
+    TrainingContext,
+    build_networks,
+)
 from f2rcli.training.methods.fitvnet.stage import VARIANTS, JointStage
 from f2rcli.training.methods.losses import Loss, mse_loss, psnr_loss
 from f2rcli.training.methods.validation import NO_ERRORS, ValidationErrors
@@ -48,12 +54,8 @@ PUBLISHED = (
 )  # fmt: skip
 
 
-class FITVNetRecipe:
-    """See base.Tested."""
-
+class FITVNetRecipe(Tested):
     def __init__(self, context: TrainingContext) -> None:
-        """Raises ConfigError for stages, noise or clean frames there are not, or a start of another
-        method or other colours; what `split` raises."""
         self.context = context
         config = context.config
         name = config.chosen_variant or "jsn"
@@ -89,11 +91,9 @@ class FITVNetRecipe:
             )
 
     def names(self) -> list[str]:
-        """See Recipe."""
         return [spec.name for spec in self.specs]
 
     def stage_runs(self) -> Iterator[StageRun]:
-        """See Recipe. A stage of no steps is left out."""
         context, rendered = self.context, self._rendered()
         for spec in (spec.overridden(context.config) for spec in self.specs):
             if spec.steps:
@@ -103,7 +103,7 @@ class FITVNetRecipe:
                 yield StageRun(stage, context.settings(spec))
 
     def test_errors(self) -> ValidationErrors:
-        """See Tested: of the blocks' results."""
+        """Errors of the blocks' results."""
         if not self.test:
             return NO_ERRORS
         joint = next(spec for spec in self.specs if spec.blocks).overridden(self.context.config)
@@ -132,6 +132,4 @@ class FITVNetRecipe:
         return [item for item in made if len(item.noisy) >= LENGTH]
 
 
-def recipe(context: TrainingContext) -> FITVNetRecipe:
-    """See base.load_recipe."""
-    return FITVNetRecipe(context)
+RECIPE = FITVNetRecipe

@@ -13,7 +13,13 @@ from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.synthesis.spec import NoiseSpec
 from f2rcli.training.footage.split import held_windows, split
 from f2rcli.training.footage.windows import WindowSource
-from f2rcli.training.methods.base import StageRun, StageSpec, TrainingContext, build_networks
+from f2rcli.training.methods.base import (
+    StageRun,
+    StageSpec,
+    Tested,
+    TrainingContext,
+    build_networks,
+)
 from f2rcli.training.methods.udvd.stage import BlindStage
 from f2rcli.training.methods.validation import NO_ERRORS, ValidationErrors
 
@@ -47,12 +53,8 @@ FROM_WEIGHTS = 4e-4  # rate of what goes on from weights that are good already
 SINGLE_STEPS = 300  # of one clip, from such weights
 
 
-class UDVDRecipe:
-    """See base.Tested."""
-
+class UDVDRecipe(Tested):
     def __init__(self, context: TrainingContext) -> None:
-        """Raises ConfigError for stages, widths or noise that cannot be, or a start of another
-        method or other colours; InputError for shots that are too short."""
         self.context = context
         config = context.config
         own = sizes(config.size, config.widths)
@@ -79,11 +81,9 @@ class UDVDRecipe:
         return replace(spec, lr=FROM_WEIGHTS, steps=steps)
 
     def names(self) -> list[str]:
-        """See Recipe."""
         return [self.spec.name]
 
     def stage_runs(self) -> Iterator[StageRun]:
-        """See Recipe."""
         spec = self.spec.overridden(self.context.config)
         if not spec.steps:
             return
@@ -94,7 +94,6 @@ class UDVDRecipe:
         yield StageRun(self._stage(spec), settings)
 
     def test_errors(self) -> ValidationErrors:
-        """See Tested."""
         if self.test is None:
             return NO_ERRORS
         tested = BlindStage(self.networks, self.learnt, self.test, "test")
@@ -159,6 +158,4 @@ def sizes(name: str, widths: tuple[int, ...] | None) -> dict[str, Any]:
     return {"widths": widths, "middle": max(widths[-1] // 2, 4), "last": widths[-1] * 3 // 2}
 
 
-def recipe(context: TrainingContext) -> UDVDRecipe:
-    """See base.load_recipe."""
-    return UDVDRecipe(context)
+RECIPE = UDVDRecipe
