@@ -37,7 +37,7 @@ AnyFlow = Flow | Tensor  # on the processor, or (1, H, W, 2) on the device of th
 class Followed(NamedTuple):
     """What is known of a window before networks run."""
 
-    rated: list[tuple[Any, Any]]  # per neighbour, see `Flows.rated`
+    rated: list[tuple[Any, Any]]  # per neighbour, see `Flows.rated`; used up
     memory: Memory | None
 
 
@@ -113,13 +113,15 @@ class F2R(Method, Moving, Resident, Following, Remembering):
         noisy, coarse = window.centre.noisy, window.centre.coarse
         if followed is None:
             return Restored(coarse, coarse, coarse)
-        rated = self.flows.enlarged(followed.rated, window.centre)
+        left = followed.rated
+        rated = self.flows.enlarged((left.pop(0) for _ in range(len(left))), window.centre)
         aligned = self.align(window, rated, followed.memory)
         anchor = self.anchor(aligned)
         guided = anchor.guided(coarse)
         if self.estimate is Estimate.ANCHOR:
             return Restored(coarse, guided, guided)
         level = level_map(self.told(noise), guided)
+        anchor = anchor._replace(merged=guided, texture=guided, strict=guided)  # not looked at
         refined = self._run(self.networks.refiner, noisy, coarse, level, anchor, aligned)
         return Restored(coarse, guided, refined)
 
