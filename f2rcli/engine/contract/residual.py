@@ -117,12 +117,7 @@ def under_contract(
     rests = 0.0 if still is None else resting(flows)
     out = []
     for index, (taken, bound) in enumerate(zip(removed, quiet, strict=True)):
-        kind = int(chroma and index > 0)
-        variance = np.square(levels[index]) * np.float32(slack.noise[kind])
-        if factor is not None:
-            variance *= _sized(factor, taken.shape)
-        if bound is not None:
-            np.minimum(variance, bound * np.float32(slack.change[kind]), out=variance)
+        variance = _variance(levels[index], factor, bound, slack, int(chroma and index > 0))
         variance *= np.float32(allowance[min(index, len(allowance) - 1)] ** 2)
         moved = None if shifts is None else shifts[index] * np.float32(slack.shift)
         shift = None if moved is None else _between(taken, moved, variance, noise.shares[index])
@@ -141,6 +136,18 @@ def under_contract(
         returned.add(index, taken, kept)
         out.append(-kept)
     return out
+
+
+def _variance(
+    level: Real, factor: Real | None, bound: Real | None, slack: Slack, kind: int
+) -> Real:
+    """Of a plane's noise at every sample; kind: 0 for luma, 1 for chroma."""
+    variance = np.square(level) * np.float32(slack.noise[kind])
+    if factor is not None:
+        variance *= _sized(factor, level.shape)
+    if bound is not None:
+        np.minimum(variance, bound * np.float32(slack.change[kind]), out=variance)
+    return variance
 
 
 def levels_of(
