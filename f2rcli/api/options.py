@@ -24,6 +24,7 @@ class Keywords(TypedDict, total=False):
     sigma: float | None
     method: str
     weights: str | Path | None
+    ensemble: str
     device: str
     threads: int | None
     precision: str

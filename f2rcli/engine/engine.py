@@ -131,18 +131,25 @@ class Engine:
     def device(self) -> str:
         return str(self.torch_device)
 
-    def new_method(self, *, light: bool = False, faint: bool = False) -> Method:
+    def new_method(
+        self, *, light: bool = False, faint: bool = False, ensemble: bool = False
+    ) -> Method:
         """The method with its networks, for one clip (or one field of an interlaced one).
 
         light: whether its noise is light, or was not clipped at black and white; bundled weights
         may have others beside them for that. Weights that the user named are used as they are.
-        faint: whether the noise is so weak that rounding pictures to bf16 shows beside it.
+        faint: whether the noise is so weak that rounding pictures to bf16 shows beside it;
+        ensemble: whether the networks' own errors do, which the mean of an ensemble lessens.
         """
         chosen = self._lighter() if light else None
         if chosen is not None:
             self.used = chosen
-        exact = faint and self.settings.precision == "auto"
-        return self._loaded(chosen or self.weights, exact=exact)
+        wish = self.settings.ensemble
+        return self._loaded(
+            chosen or self.weights,
+            exact=faint and self.settings.precision == "auto",
+            ensemble=(ensemble or wish == "on") and wish != "off",
+        )
 
     def new_measurer(self) -> Method | None:
         """A method that measures noise: a new one of this engine's, or where that cannot the
@@ -165,8 +172,9 @@ class Engine:
             self.beside[name] = weights.load(name)
         return self.beside[name]
 
-    def _loaded(self, chosen: Weights, *, exact: bool = False) -> Method:
-        run = Runner(self.torch_device, self.precision, self.tile, exact)
+    def _loaded(self, chosen: Weights, *, exact: bool = False, ensemble: bool = False) -> Method:
+        mirrored = ensemble and chosen.header.space is not Space.BAYER  # its cells begin with red
+        run = Runner(self.torch_device, self.precision, self.tile, exact, mirrored)
         method = methods.load(chosen.header.method).from_weights(chosen, run)
         channels_last(method.networks.eval().to(self.torch_device))
         if self.resident is not None and isinstance(method, base.Resident):

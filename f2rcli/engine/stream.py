@@ -163,7 +163,7 @@ def _restored(
     watch: Callable[[Restored], None] | None = None,
 ) -> Iterator[Frame]:
     """Every frame of pictures of known noise restored that is not context; first: of them."""
-    method = engine.new_method(light=noise.light, faint=noise.faint)
+    method = engine.new_method(light=noise.light, faint=noise.faint, ensemble=noise.ensemble)
     worker = worker if isinstance(method, Following) else Worker()
     mark = Mark() if engine.marks is None else engine.marks.stream(engine)
     probe = Probe(method, engine, noise)

@@ -18,6 +18,8 @@ from f2rcli.models.layers import leaves, mapped, padded
 ACTIVATION_BYTES = 700  # per pixel of a picture that runs in one piece, where no method says
 MEMORY_SHARE = 0.25  # of the device's memory that activations may take under `auto`
 DEFAULT_TILE = 1024  # pixels per side beyond that
+# Axes along which pictures are turned over for an ensemble (Timofte, Rothe and Van Gool, CVPR 2016)
+MIRRORED = ((), (-1,), (-2,), (-1, -2))
 
 
 def choose_tile(
@@ -45,6 +47,7 @@ class Runner:
     precision: str
     tile: int | None  # pixels per side; None: whole pictures
     exact: bool = False  # fp32 for networks that see whole pictures, see `Coarse`
+    ensemble: bool = False  # the mean over pictures and their mirror images, see `MIRRORED`
 
     def __call__(self, network: nn.Module, *inputs: Any) -> Any:
         """inputs: tensors (..., H, W) or tuples of them -> the network's outputs, in float32.
@@ -55,6 +58,8 @@ class Runner:
         height, width = next(leaves(inputs)).shape[-2:]
         while True:
             try:
+                if self.ensemble:
+                    return self._averaged(network, inputs, height, width)
                 return self._run(network, inputs, height, width)
             except torch.OutOfMemoryError:
                 smaller = min(self.tile or 2 * DEFAULT_TILE, max(height, width)) // 2
@@ -62,6 +67,16 @@ class Runner:
                     raise
                 self.tile = smaller // 8 * 8
             torch.cuda.empty_cache()
+
+    def _averaged(self, network: nn.Module, inputs: Any, height: int, width: int) -> Any:
+        sums: list[Tensor] = []
+        for axes in MIRRORED:
+            turned = mapped(inputs, lambda x: x.flip(axes))  # noqa: B023  # used at once
+            out = self._run(network, turned, height, width)
+            back = [one.flip(axes) for one in leaves(out)]
+            sums = [a + b for a, b in zip(sums, back, strict=True)] if sums else back
+        means = (one / len(MIRRORED) for one in sums)
+        return mapped(out, lambda _: next(means))
 
     def _run(self, network: nn.Module, inputs: Any, height: int, width: int) -> Any:
         exact = self.exact and getattr(network, "sees_pictures", False)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import cast
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,7 +11,9 @@ from f2rcli import weights
 from f2rcli.engine.noise.tracking import NoiseTracker
 from f2rcli.engine.stream import denoise_stream
 from f2rcli.engine.tiles import Runner
+from f2rcli.frames import Frame, Mosaic
 from f2rcli.methods.f2r import F2R
+from f2rcli.sensor import bayer_layout
 from tests.engine.conftest import engine_for, info_of, noisy_clip
 
 pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
@@ -53,3 +56,29 @@ def test_faint_noise_is_not_lost_in_the_rounding_of_whole_pictures() -> None:
     assert exact(2)
     assert not exact(6)
     assert not exact(2, precision="bf16")  # as the user asked
+
+
+def averages(sigma: float, **settings: object) -> bool:
+    """Whether networks run as an ensemble beside told noise of `sigma`."""
+    frames = noisy_clip(2, sigma=sigma)
+    engine = engine_for(frames, sigma=sigma, **settings)
+    tracker = NoiseTracker(engine, frames[0].layout)
+    tracker.measure_opening([])
+    method = cast(F2R, engine.new_method(faint=tracker.faint, ensemble=tracker.ensemble))
+    return cast(Runner, method._run).ensemble
+
+
+def test_an_ensemble_runs_beside_faint_noise_and_where_it_is_asked_for() -> None:
+    assert averages(2)
+    assert not averages(5)
+    assert not averages(0.2)  # hardly any noise
+    assert not averages(2, ensemble="off")
+    assert averages(30, ensemble="on")
+
+
+def test_a_mosaic_is_never_turned_over() -> None:
+    """Its cells would begin with another colour."""
+    layout = bayer_layout(Mosaic(pattern="RGGB", black=(0.0,) * 4, white=(4095.0,) * 4), 12)
+    frames = [Frame(planes=(np.zeros((64, 64), np.uint16),), layout=layout)] * 2
+    method = cast(F2R, engine_for(frames, ensemble="on").new_method(ensemble=True))
+    assert not cast(Runner, method._run).ensemble

@@ -60,3 +60,26 @@ def test_out_of_memory_falls_to_smaller_tiles_and_stays_there() -> None:
     assert run.tile == 80  # 320 -> 160 -> 80, and 8 around each
     with pytest.raises(torch.OutOfMemoryError):
         run(Hungry(most=50), x)
+
+
+def test_an_ensemble_is_the_mean_over_a_picture_and_its_mirror_images() -> None:
+    """Of a network that treats left and right, up and down unlike, for sizes it has to pad."""
+
+    class Sloping(nn.Module):
+        stride, reach = 8, 1
+
+        def forward(self, pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+            one, other = pair
+            return one + other.roll(1, -1), 2 * other - one.roll(1, -2)
+
+    one, other = torch.rand(2, 1, 3, 16, 24)
+    plain = Runner(torch.device("cpu"), "fp32", None)
+    found = Runner(torch.device("cpu"), "fp32", None, ensemble=True)(Sloping(), (one, other))
+    for index, mean in enumerate(found):
+        wanted = []
+        for x, y in ((False, False), (True, False), (False, True), (True, True)):
+            axes = [axis for axis, turned in ((-1, x), (-2, y)) if turned]
+            turned = plain(Sloping(), (torch.flip(one, axes), torch.flip(other, axes)))
+            wanted.append(torch.flip(turned[index], axes))
+        torch.testing.assert_close(mean, torch.stack(wanted).mean(0))
+        assert not torch.allclose(mean, wanted[0], atol=0.05)
