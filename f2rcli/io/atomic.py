@@ -152,7 +152,6 @@ class PartFile(Part):
         return size
 
     def discard(self) -> None:
-        """See Part."""
         unpublished = self._lock is not None
         if not RENAMES_OPEN:
             self._close()
@@ -192,16 +191,13 @@ class PartFolder(Part):
         return descriptor
 
     def _place(self) -> Path:
-        """Where the files are written."""
         return part_folder(self.target)
 
     def file(self, name: str) -> Path:
-        """See Part."""
         self.names.append(name)
         return self.path / name
 
     def publish(self) -> int:
-        """See Part."""
         with disk_errors(self.target):
             size = sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
             if self.target.exists():
@@ -221,7 +217,6 @@ class PartFolder(Part):
         self.path.rmdir()
 
     def discard(self) -> None:
-        """See Part."""
         if self._lock is not None and not self.keep:
             shutil.rmtree(self.path, ignore_errors=True)
         self._close()
@@ -298,7 +293,6 @@ def flush(path: Path) -> None:
 
 @contextmanager
 def _errors_of_locks(target: Path) -> Iterator[None]:
-    """disk_errors, where another run may have the lock."""
     with disk_errors(target):
         try:
             yield

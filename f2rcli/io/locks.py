@@ -40,7 +40,6 @@ def unlock(path: Path, descriptor: int) -> None:
 
 
 def _take(descriptor: int) -> None:
-    """Lock an open file, where that can be done."""
     try:
         fcntl = import_module("fcntl")
     except ImportError:  # Windows

@@ -86,7 +86,6 @@ def folder_slots(files: list[Path]) -> list[Slot]:
 
 
 def _renumbered(path: Path, number: int, other: int) -> Path:
-    """The name `path` would have with another number."""
     match = re.fullmatch(r"(.*?)(\d+)(\D*)", path.name)
     if match is None or int(match[2]) != number:
         return path.with_name(f"{other}{path.suffix}")

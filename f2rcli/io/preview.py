@@ -96,7 +96,6 @@ def _whole(frame: Frame) -> tuple[Plane, ...]:
 
 
 def _quarter_turns(reader: Reader) -> int:
-    """How many quarter turns, counter-clockwise, the picture is shown turned by."""
     video = next((row for row in reader.describe() if row.get("kind") in ("video", "raw")), {})
     return round(float(video.get("rotation") or 0) / 90) % 4
 

@@ -72,7 +72,6 @@ class SequenceReader(Reader):
         )
 
     def opening(self) -> Iterator[Frame]:
-        """See Reader."""
         return self._context(0, len(self.every) if self.asked.start else 0)
 
     def _context(self, start: int, stop: int) -> Iterator[Frame]:

@@ -57,7 +57,6 @@ def _read(file: BinaryIO, count: int) -> bytes:
 
 
 def _colours(flags: int) -> int:
-    """Bytes of a colour table."""
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 

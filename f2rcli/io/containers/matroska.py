@@ -141,7 +141,6 @@ def _child(data: bytes, start: int, end: int, ident: int) -> _Element:
 
 
 def _elements(data: bytes, start: int, end: int) -> Iterator[_Element]:
-    """The elements side by side in a range of EBML."""
     place = start
     while place < end:
         ident, body = _number(data, place, keep_marker=True)

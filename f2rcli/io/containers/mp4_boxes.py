@@ -110,7 +110,6 @@ def _only(data: bytes, within: _Box, kind: bytes) -> _Box:
 
 
 def _boxes(data: bytes, start: int, end: int, kind: bytes = b"") -> Iterator[_Box]:
-    """The boxes side by side in a range, all or those of one kind."""
     while start + _HEADER <= end:
         length, found = struct.unpack(">I4s", data[start : start + _HEADER])
         if length < _HEADER:

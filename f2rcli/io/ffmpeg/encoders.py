@@ -230,7 +230,6 @@ def encoder_options(
 
 
 def _particular(encoder: str, form: PixelFormat, profile: str, info: ClipInfo) -> dict[str, str]:
-    """Options specific to each encoder, besides quality."""
     match encoder:
         case "libx264" if info.interlaced and not info.top_field_first:
             return {"x264-params": "bff=1"}  # flags alone order the pictures, not the stream

@@ -97,13 +97,10 @@ class TurnedReader(Reader):
         raise NotImplementedError
 
     def describe(self) -> list[dict[str, Any]]:
-        """See Reader."""
         return self.reader.describe()
 
     def paths(self) -> list[Path]:
-        """See Reader."""
         return self.reader.paths()
 
     def close(self) -> None:
-        """See Reader."""
         self.reader.close()

@@ -69,7 +69,6 @@ class ImageReader(SequenceReader):
         )
 
     def told(self) -> str:
-        """See Reader."""
         return told_text(self.slots[0].path) if self.slots[0].exists else ""
 
     def _read(self, index: int) -> Frame:
@@ -105,7 +104,6 @@ class ImageReader(SequenceReader):
         ]  # fmt: skip
 
     def paths(self) -> list[Path]:
-        """Every picture that is read."""
         return [slot.path for slot in self.slots if slot.exists]
 
     def close(self) -> None:

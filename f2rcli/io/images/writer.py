@@ -96,7 +96,6 @@ def _turn(reader: Reader, codec: str, options: WriteOptions) -> Turn | None:
 
 
 def _places(reader: Reader, target: Path) -> tuple[Path, str, str]:
-    """Folder, file pattern and suffix of a target."""
     if target.suffix.lower() in WRITTEN and not target.is_dir():
         if not is_pattern(str(target)) and reader.info.frames != 1:
             raise UsageError(
@@ -154,7 +153,6 @@ class ImageWriter(Writer):
         )
 
     def write(self, frame: Frame) -> None:
-        """Encode one picture into the part folder."""
         name = self._name(frame)
         turned = frame if self.detail.turn is None else self.detail.turn.frame(frame)
         picture = make_frame(
@@ -172,7 +170,6 @@ class ImageWriter(Writer):
         self._seconds += (frame.duration or 0) * frame.time_base
 
     def _metadata(self, frame: Frame) -> list[tuple[bytes, bytes]]:
-        """What the source's file carries beside its picture, if it is of the same kind."""
         same = metadata_of(self.reader).family == self.plan.encoder
         parts = read_metadata(frame.source) if same and isinstance(frame.source, Path) else []
         if self._told is None:
@@ -190,7 +187,6 @@ class ImageWriter(Writer):
         return numbered(detail.folder / detail.pattern, _FIRST + len(self._part.names)).name
 
     def finish(self) -> Receipt:
-        """Check the pictures and move them to their places."""
         if not self._part.names:
             raise InputError(f"{self.reader.info.name}: has no frames; nothing was written.")
         verified, lost = self._verify()
@@ -226,5 +222,4 @@ class ImageWriter(Writer):
             return False
 
     def abandon(self) -> None:
-        """Stop; remove the part folder."""
         self._part.discard()

@@ -52,7 +52,6 @@ def open_hdf5(library: Any, path: Path) -> Opened:
 
 
 def _arrays(library: Any, file: Any, path: Path) -> list[Any]:
-    """The arrays that hold pictures."""
     every: list[Any] = []
     file.visititems(lambda _, one: every.append(one) if isinstance(one, library.Dataset) else None)
     imaging = [one for one in every if _kind(one.parent) in _SERIES and _leaf(one) == "data"]
@@ -154,7 +153,6 @@ def _spacing(group: Any) -> Facts:
 
 
 def _channels(group: Any) -> list[Facts]:
-    """The one channel of an imaging plane."""
     return list(_optical(group))[:1]
 
 

@@ -98,7 +98,6 @@ def _planes(stamps: Any) -> list[Facts]:
 
 
 def _settings(one: Any) -> dict[str, Any]:
-    """The confocal's or camera's settings; {} where the image states none."""
     with suppress(*DAMAGE):
         hardware = one.attrs["HardwareSetting"]
         for name in ("ATLConfocalSettingDefinition", "ATLCameraSettingDefinition"):

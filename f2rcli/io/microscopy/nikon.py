@@ -110,7 +110,6 @@ def _texts(file: Any) -> Facts:
 
 
 def _lost(file: Any) -> tuple[str, ...]:
-    """Names of what OME-XML does not hold."""
     names: list[str] = []
     with suppress(*DAMAGE):
         names += [name for name in (file.events() or [{}])[0] if name not in _EVENTS]

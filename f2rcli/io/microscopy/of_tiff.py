@@ -37,6 +37,5 @@ def _imagej(file: Any) -> dict[str, Any]:
 
 
 def _size(page: Any, name: str) -> float:
-    """The size of a pixel from pixels per unit."""
     pixels, units = page.tags.valueof(name) or (0, 1)
     return units / pixels if pixels else 0.0

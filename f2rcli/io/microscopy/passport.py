@@ -76,7 +76,6 @@ class Passport:
                 if not _alike(facts, theirs.get(word, []))]  # fmt: skip
 
     def _held(self) -> dict[str, list[Any]]:
-        """What it holds: words, and the values of each."""
         held = (
             _facts(_KEPT, [self.pixels]) | _facts(_KEPT_OF_CHANNELS, self.channels)
             | _facts(_KEPT_OF_PLANES, self.planes)
@@ -112,7 +111,6 @@ def _value(facts: Facts, name: str) -> Any:
 
 
 def _number(value: Any) -> float | None:
-    """A fact as a number, if it is one."""
     with suppress(ValueError):
         number = float(str(value))
         return number if math.isfinite(number) else None

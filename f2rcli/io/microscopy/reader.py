@@ -128,7 +128,6 @@ class MicroscopyFile(Stack):
         )  # fmt: skip
 
     def read(self, number: int, place: int) -> Plane:
-        """See Stack."""
         image, series = self.images[number], self.series[number]
         index = np.unravel_index(place, [n for _, n in series.outer] or [1])
         at = {letter: int(i) for (letter, _), i in zip(series.outer, index, strict=False)}
@@ -149,7 +148,6 @@ class MicroscopyFile(Stack):
         return int(self._file.metadata.zarr_format) if self._kind is ZARR else None
 
     def told(self) -> str:
-        """See Reader."""
         facts = self._file.attrs.get(TOLD) if self._kind is ZARR else None
         if isinstance(facts, dict):
             with suppress(RecursionError):  # nested too deeply
@@ -158,24 +156,19 @@ class MicroscopyFile(Stack):
 
     @property
     def paths(self) -> list[Path]:
-        """See Stack."""
         return [self.path]
 
     @property
     def flavour(self) -> str:
-        """See Stack."""
         return self._kind.name
 
     def interval(self, number: int) -> Fraction | None:
-        """See Stack."""
         seconds = self.images[number].passport.interval
         return None if not seconds else Fraction(seconds).limit_denominator(1_000_000_000)
 
     def codec(self, number: int) -> str:
-        """See Stack."""
         return self._kind.name
 
     def close(self) -> None:
-        """See Stack."""
         with suppress(AttributeError):  # zarr's groups need none
             self._file.close()

@@ -72,7 +72,6 @@ def _names(each: Iterable[Iterable[str]]) -> list[str]:
 
 
 def _left_out(reader: StackReader) -> list[str]:
-    """The series that were not asked for."""
     return [f"series {one.number + 1} {one.name}".rstrip() for one in reader.stack.series
             if one.number not in reader.chosen]  # fmt: skip
 
@@ -116,12 +115,10 @@ class OmeWriter(StackWriter):
                 self._put(source.series[number], place, source.read(number, place))
 
     def _stored(self, number: int) -> Series:
-        """See StackWriter."""
         assert isinstance(self.reader, StackReader)  # as the base class saw to
         return as_written(self.reader, number)
 
     def _lost(self, again: Stack) -> list[str]:
-        """See StackWriter."""
         source = self.reader.stack
         assert isinstance(source, MicroscopyFile)  # as the plan's maker saw to
         assert isinstance(again, TiffStack)  # a file of one's own

@@ -139,7 +139,6 @@ def _carried(passport: Passport, series: Series) -> Passport:
 
 
 def _rest(whole: Passport, part: Passport) -> Passport:
-    """A passport without a part of it."""
     kept = {name for one in part.channels for name in one}
     channels = [{name: one[name] for name in one if name not in kept} for one in whole.channels]
     pixels = {name: fact for name, fact in whole.pixels.items() if name not in part.pixels}
@@ -147,7 +146,6 @@ def _rest(whole: Passport, part: Passport) -> Passport:
 
 
 def _unit(axis: str) -> str:
-    """OME-XML's unit of an axis that names none."""
     return "s" if axis == "T" else "µm"
 
 
@@ -213,7 +211,6 @@ class ZarrWriter(StackWriter):
                 level[index] = _shrunk(plane, level.shape[-2:])
 
     def _index(self, place: int, sample: int) -> tuple[int, ...]:
-        """The place of a picture among the axes of the arrays."""
         outer = self.series.outer
         numbers = np.unravel_index(place, [n for _, n in outer] or [1])
         at = {axis: int(i) for (axis, _), i in zip(outer, numbers, strict=False)}
@@ -222,7 +219,6 @@ class ZarrWriter(StackWriter):
         return tuple(at[axis] for axis in self.arranged.axes if axis not in "YX")
 
     def _tell(self) -> None:
-        """See StackWriter."""
         if self._told:
             self._group.attrs[TOLD] = json.loads(self._told)
 
@@ -248,7 +244,6 @@ class ZarrWriter(StackWriter):
 
 
 def _sizes(series: Series) -> list[tuple[int, int]]:
-    """Height and width of every level."""
     sizes = [(series.height, series.width)]
     while max(sizes[-1]) > _SMALLEST and min(sizes[-1]) > 1:
         sizes.append((sizes[-1][0] // 2, sizes[-1][1] // 2))

@@ -214,6 +214,5 @@ def _instrument(document: Any, image: Any) -> Iterator[Part]:
 
 
 def _numbers(element: Any, names: dict[str, str]) -> Facts:
-    """Numbers above zero of an element's children, under OME's names."""
     found = {ome: float(element.findtext(path) or 0) for ome, path in names.items()}
     return {ome: value for ome, value in found.items() if value > 0}

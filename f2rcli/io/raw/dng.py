@@ -189,7 +189,6 @@ def coded_tiles(samples: Samples, side: int) -> Iterator[bytes]:
 def _tags(
     exposure: Exposure, area: tuple[int, int, int, int] | None, metadata: Metadata
 ) -> list[Tag]:
-    """Own tags, and the source's where it has better ones."""
     model = exposure.camera or "unknown"
     tags = {tag[0]: tag for tag in [*_described(exposure, model), *_coloured(exposure)]}
     carried = {tag[0]: tag for tag in exposure.tags.carried if tag[0] != 305}

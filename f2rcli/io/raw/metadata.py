@@ -64,7 +64,6 @@ class Metadata:
 
     @property
     def _parts(self) -> dict[str | int, dict[int, Entry]]:
-        """The tags that each word stands for."""
         alone = {code: {code: tag} for code, tag in self.main.items() if code in _NAMES}
         single = [alone.get(code, {}) for code in (XMP, IPTC, PRIVATE)]
         return dict(zip(_NAMES, [self.exif, self.gps, *single], strict=True))
@@ -110,7 +109,6 @@ def complete(file: IO[bytes], metadata: Metadata) -> None:
 
 
 def _directories(metadata: Metadata) -> dict[int, dict[int, Entry]]:
-    """The directories that are to be written, by the tag that points to them."""
     return {code: entries for code, entries in ((EXIF, metadata.exif), (GPS, metadata.gps))
             if entries}  # fmt: skip
 
@@ -156,7 +154,6 @@ def _adobe(notes: bytes, order: str, offset: int) -> bytes:
 
 
 def _blocks(file: memoryview) -> Iterator[tuple[str, Block, int]]:
-    """TIFF structures of a file: their kind, bytes and place."""
     head = bytes(file[:16])
     if head[:2] in (b"II", b"MM"):
         yield "tiff", file, 0
@@ -171,7 +168,6 @@ def _blocks(file: memoryview) -> Iterator[tuple[str, Block, int]]:
 
 
 def _of_jpeg(jpeg: memoryview, base: int) -> Iterator[tuple[str, Block, int]]:
-    """The EXIF block of a JPEG file."""
     place = 2
     while place + 4 <= len(jpeg) and jpeg[place] == 0xFF and jpeg[place + 1] != 0xDA:
         (length,) = struct.unpack(">H", jpeg[place + 2 : place + 4])
@@ -197,7 +193,6 @@ def _boxes(file: memoryview, place: int, end: int) -> Iterator[tuple[bytes, int,
 
 
 def _of_libraw(other: Any, lens: Any) -> Iterator[tuple[int, Entry]]:
-    """The most important tags from LibRaw's reading."""
     for code, name in ((33434, "shutter_speed"), (33437, "aperture"), (37386, "focal_length")):
         value = getattr(other, name, 0) or 0
         if value > 0:

@@ -127,7 +127,6 @@ def _sidecar(reader: RawReader) -> Path | None:
 def _fate(
     exposure: Exposure, form: Format, *, demosaic: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Properties kept and lost, in words."""
     facts = tuple(carried_metadata(exposure).for_pictures.kept)
     if demosaic:
         return facts, ("the mosaic: developed by LibRaw to sRGB, as shot, upright",)

@@ -78,11 +78,9 @@ class RawReader(SequenceReader):
         return replace(frame, source=RawFrame(exposure, taken.samples))
 
     def told(self) -> str:
-        """See Reader."""
         return told_in(self.first.path)
 
     def describe(self) -> list[dict[str, Any]]:
-        """One dict: a burst is one stream."""
         first, mosaic = self.first, self.first.mosaic
         return [
             {
@@ -99,7 +97,6 @@ class RawReader(SequenceReader):
         ]  # fmt: skip
 
     def paths(self) -> list[Path]:
-        """Every file that is read."""
         files = [item if isinstance(item, Path) else item.path for item in self.exposures]
         return list(dict.fromkeys(files))
 

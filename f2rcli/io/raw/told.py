@@ -36,7 +36,6 @@ def retold(path: Path, copy: bytes, text: str) -> bytes:
 
 
 def _tag(path: Path) -> Any:
-    """The tag of a file, if it is f2r's."""
     with suppress(*DAMAGE), quiet_tifffile(), tifffile.TiffFile(path) as file:
         tag = file.pages.first.tags.get(_CODE)
         if tag is not None and tag.dtype == _ASCII and str(tag.value).startswith(MARK):

@@ -113,7 +113,6 @@ class RawWriter(Writer):
         self._last = picture
 
     def finish(self) -> Receipt:
-        """Check what was written and put it at the target."""
         if not self._frames:
             raise InputError(f"{self.reader.info.name}: has no frames; nothing was written.")
         verified = self._verify()
@@ -172,7 +171,6 @@ class RawWriter(Writer):
             pages.close()
 
     def abandon(self) -> None:
-        """Stop; remove what was written."""
         self._close_pages()
         self._part.discard()
 
@@ -208,7 +206,6 @@ def _compression(exposure: Exposure) -> str | None:
 
 
 def _own_tags(exposure: Exposure, metadata: Metadata) -> list[Tag]:
-    """Camera and metadata as tags of a TIFF made from a raw file."""
     if exposure.path.suffix.lower() in TIFF_SUFFIXES:
         return []
     named = ((271, exposure.make), (272, exposure.model))

@@ -70,7 +70,6 @@ class TiffStack(Stack):
             raise
 
     def _understand(self) -> None:
-        """List its series, and check what its headers claim."""
         try:
             with quiet_tifffile() as said:
                 self._arrays = (
@@ -98,7 +97,6 @@ class TiffStack(Stack):
 
     @property
     def misfit(self) -> str:
-        """See Stack."""
         pages = count(self._chain.pages, "page")
         return f"its description does not fit its {pages}" if self._misfit else ""
 
@@ -107,12 +105,10 @@ class TiffStack(Stack):
 
     @property
     def described(self) -> bool:
-        """See Stack."""
         return self._arrays[0].kind not in ("generic", "uniform")
 
     @property
     def cut_off(self) -> str:
-        """See Stack."""
         pages = count(self._chain.pages, "page")
         if self._chain.circular:
             return f"its list of pages runs in a circle after {pages}"
@@ -123,7 +119,6 @@ class TiffStack(Stack):
         return ""
 
     def _check_pages(self) -> None:
-        """Refuse files that are not stacks, and headers with impossible claims."""
         kinds = {(array.shape, str(array.dtype)) for array in self._arrays}
         first = self._arrays[0]
         if len(kinds) > 1 and first.kind in ("generic", "uniform"):
@@ -163,7 +158,6 @@ class TiffStack(Stack):
         )  # fmt: skip
 
     def _absent(self, number: int) -> frozenset[int]:
-        """Places of a series whose pictures are not there whole."""
         sizes: dict[Path, int] = {}
         series = self.series[number]
         return frozenset(
@@ -196,7 +190,6 @@ class TiffStack(Stack):
         return spot.path, max(map(add, starts, counts))
 
     def spot(self, number: int, place: int) -> Spot | None:
-        """See Stack."""
         array, series = self._arrays[number], self.series[number]
         pages = array.pages
         share = max(1, prod(array.keyframe.shape) // series.picture)  # pictures per page
@@ -225,7 +218,6 @@ class TiffStack(Stack):
         return page, piece
 
     def read(self, number: int, place: int) -> Plane:
-        """See Stack."""
         series, spot = self.series[number], self.spot(number, place)
         if spot is None:
             raise InputError(f"{self.name}: is truncated before picture {place + 1}.")
@@ -254,7 +246,6 @@ class TiffStack(Stack):
         return np.moveaxis(samples, 0, -1) if order.startswith("S") else samples
 
     def interval(self, number: int) -> Fraction | None:
-        """See Stack."""
         value: float | None = None
         imagej = self.file.imagej_metadata or {}
         images = (self.file.ome_metadata or "").split("<Image ")[1:]
@@ -274,7 +265,6 @@ class TiffStack(Stack):
 
     @property
     def paths(self) -> list[Path]:
-        """See Stack."""
         found = [self.path.resolve()]
         for number, series in enumerate(self.series):
             if self._arrays[number].is_multifile:
@@ -293,20 +283,16 @@ class TiffStack(Stack):
         return f"{kind}{'BigTIFF' if self.file.is_bigtiff else 'TIFF'}"
 
     def codec(self, number: int) -> str:
-        """See Stack."""
         code = int(self._arrays[number].keyframe.compression)
         return compression_name(code)
 
     def told(self) -> str:
-        """See Reader."""
         return told_in(self.file.ome_metadata or "")
 
     def levels(self, number: int) -> list[Any]:
-        """See Stack."""
         return list(self._arrays[number].levels[1:])
 
     def close(self) -> None:
-        """See Stack."""
         self.file.close()
 
 
@@ -317,7 +303,6 @@ def _is_preview(array: Any) -> bool:
 
 
 def _picture_axes(series: Series) -> str:
-    """The letters of a picture's axes as stored: YX, YXS or SYX."""
     return "".join(letter for letter in series.axes if letter in "YXS")
 
 

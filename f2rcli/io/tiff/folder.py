@@ -38,12 +38,10 @@ def holds_pages(folder: Path) -> bool:
 
 
 def _of_pages(files: Iterable[Path]) -> bool:
-    """Whether the first of these files that can be read has one page."""
     return next((one for one in map(_one_page, files) if one is not None), False)
 
 
 def _one_page(path: Path) -> bool | None:
-    """Whether a file has one page; None if it cannot be read."""
     try:
         pages = follow(path).pages
         with quiet_tifffile(), tifffile.TiffFile(path) as file:
@@ -97,17 +95,14 @@ class PageFolder(Stack):
 
     @property
     def paths(self) -> list[Path]:
-        """See Stack."""
         return self.files
 
     @property
     def divisible(self) -> bool:
-        """See Stack."""
         return True
 
     @property
     def flavour(self) -> str:
-        """See Stack."""
         return f"{len(self.files)} TIFF files"
 
     def _page(self, place: int) -> TiffStack:
@@ -130,7 +125,6 @@ class PageFolder(Stack):
         return self._spotted.spot(number, 0)
 
     def read(self, number: int, place: int) -> Plane:
-        """See Stack."""
         stack = self._page(place)
         try:
             return stack.read(number, 0)
@@ -138,7 +132,6 @@ class PageFolder(Stack):
             stack.close()
 
     def codec(self, number: int) -> str:
-        """See Stack."""
         return self._codec
 
     def close(self) -> None:

@@ -81,7 +81,6 @@ class PatchedFile:
                 self._write_segment(page, index, coding.encode(changed))
 
     def _convert(self, page: Any, coding: SegmentCoding) -> None:
-        """Rewrite a page's own samples in another coding."""
         for index, (data, _, shape) in enumerate(page.segments(maxworkers=1)):
             samples = np.zeros(shape, page.dtype) if data is None else data
             self._write_segment(page, index, coding.encode(samples))

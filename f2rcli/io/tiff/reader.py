@@ -60,7 +60,6 @@ class StackReader(Reader):
             raise
 
     def _understand(self) -> None:
-        """Order the pictures into lanes, and say what the clip is."""
         self._check_description()
         every_series = self.stack.series
         self.chosen = chosen_series(every_series, self.options.series, self.stack.name)
@@ -99,7 +98,6 @@ class StackReader(Reader):
         return timed
 
     def _timed(self, series: Series) -> tuple[Series, str | None]:
-        """The series with its axes named; raises UsageError that tells of other series too."""
         wanted, several = self.options.series, len(self.stack.series) > 1
         unlike = several and wanted is not None and wanted.casefold() == ALL
         try:
@@ -263,11 +261,9 @@ class StackReader(Reader):
             del self._by_lane[number]
 
     def told(self) -> str:
-        """See Reader."""
         return self.stack.told()
 
     def describe(self) -> list[dict[str, Any]]:
-        """One dict per series."""
         return [
             {
                 "index": series.number, "kind": "stack", "codec": self.stack.codec(series.number),
@@ -281,9 +277,7 @@ class StackReader(Reader):
         ]  # fmt: skip
 
     def paths(self) -> list[Path]:
-        """Every file that is read."""
         return self.stack.paths
 
     def close(self) -> None:
-        """Let go of the files."""
         self.stack.close()

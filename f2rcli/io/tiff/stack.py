@@ -84,7 +84,6 @@ class Stack(ABC):
         """The compression of a series, in a word."""
 
     def told(self) -> str:
-        """See Reader."""
         return ""
 
     def levels(self, number: int) -> list[Any]:

@@ -56,7 +56,6 @@ class StackWriter(Writer):
             raise
 
     def _new_part(self) -> PartFile | PartFolder:
-        """Where output grows."""
         part = PartFolder if self.plan.detail.folder else PartFile
         return part(self.target, overwrite=self.plan.overwrite, keep=self.plan.keep_partial)
 
@@ -65,13 +64,11 @@ class StackWriter(Writer):
             shutil.copyfile(path, self._part.file(path.name))
 
     def _sources(self) -> list[Path]:
-        """The files that are copied."""
         if not isinstance(self.reader, StackReader) or not self.reader.stack.divisible:
             return self.reader.paths()
         return [self.reader.stack.paths[place] for place in self.reader.places]
 
     def _copy(self, path: Path) -> Path:
-        """The file in which pictures of `path` are replaced."""
         return self._part.path / path.name if self.plan.detail.folder else self._part.path
 
     def write(self, frame: Frame) -> None:
@@ -102,7 +99,6 @@ class StackWriter(Writer):
             self._write_levels(taken, original, picture)
 
     def _put(self, series: Series, place: int, picture: Plane) -> None:
-        """Replace a picture in the file that is written."""
         spot = self.places.spot(self.numbers.index(series.number), place)
         if spot is None:
             raise InputError(f"{self.reader.info.name}: changed while it was read.")
@@ -203,7 +199,6 @@ class StackWriter(Writer):
         return (f"{count(len(self._written), 'picture')}, each read back",), lost
 
     def _lost(self, again: Stack) -> list[str]:
-        """What of the plan a finished copy lacks, in words."""
         same = all(
             same_elsewhere(path, self._copy(path), self._runs.get(self._copy(path), array("q")))
             for path in self._sources()
@@ -228,7 +223,6 @@ class StackWriter(Writer):
         return ""
 
     def _stored(self, number: int) -> Series:
-        """A series as the file that is written has it."""
         one = self.reader.stack.series[number]
         if not self.reader.stack.divisible:
             return one
@@ -246,7 +240,6 @@ class StackWriter(Writer):
             self.places.close()
 
     def abandon(self) -> None:
-        """Stop and remove what was written."""
         with ExitStack() as closing_all:  # a full disk refuses what is pending of each file
             closing_all.callback(self._part.discard)
             closes = [file.close for file in self._files.values()]
@@ -260,7 +253,6 @@ class StackWriter(Writer):
 
 
 def _small(level: Any, place: int) -> Plane | None:
-    """A smaller copy of a picture; None where it cannot be read."""
     try:
         with quiet_tifffile():
             small: Plane = level.pages[place].asarray(maxworkers=1)

@@ -106,7 +106,6 @@ def _regret(form: PixelFormat, layout: PlaneLayout) -> tuple[int, int]:
 
 
 def _candidates(reader: Reader, container: Container, options: WriteOptions) -> list[str]:
-    """Encoders to try, best first, of those whose streams the container holds."""
     if options.lossless:
         names: tuple[str, ...] = (_LOSSLESS,)
     elif options.codec:

@@ -124,7 +124,6 @@ class Probe:
         return self.stream.codec_context.field_order not in _BOTTOM_FIRST
 
     def _count(self) -> int | None:
-        """The number of frames, where the container knows it."""
         counted = self._tag("NUMBER_OF_FRAMES")
         said = self.stream.frames or (int(counted) if counted.isdecimal() else 0)
         if not said or self.span.start or self.span.end is not None:
@@ -214,7 +213,6 @@ class Probe:
         )
 
     def describe(self, info: ClipInfo) -> list[dict[str, Any]]:
-        """One dict per stream; the denoised one says all that is known of it."""
         return [
             self._describe_video(info) if s.index == self.stream.index else stream_facts(s)
             for s in self.container.streams

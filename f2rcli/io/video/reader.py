@@ -84,7 +84,6 @@ class VideoReader(Reader):
         check_gaps(self.ledger, self._probe, stamps)
 
     def opening(self) -> Iterator[Frame]:
-        """See Reader."""
         if not self.span.start:
             return
         if self.source == PIPE or not Path(self.source).is_file():
@@ -160,7 +159,6 @@ class VideoReader(Reader):
         return early
 
     def _since(self, frame: Frame) -> Fraction:
-        """Seconds from the clip's first frame."""
         return ((frame.pts or 0) - self._probe.first_pts) * self._probe.time_base
 
     def _seek(self, lead: int) -> bool:
@@ -329,20 +327,16 @@ class VideoReader(Reader):
         self._decoder.skip_aside(past)
 
     def told(self) -> str:
-        """See Reader."""
         path = Path(self.source)
         return told_text(path) if self.metadata.container == "apng" and path.is_file() else ""
 
     def describe(self) -> list[dict[str, Any]]:
-        """One dict per stream; the denoised one says all that is known of it."""
         return self._probe.describe(self.info)
 
     def paths(self) -> list[Path]:
-        """The file that is read."""
         return [] if self.source == PIPE else [Path(self.source)]
 
     def close(self) -> None:
-        """Close the file."""
         self._probed = []
         self.side.queue.clear()
         self._opened.close()

@@ -104,7 +104,6 @@ class SideStreams:
                 self._broken[index] += 1
 
     def _put(self, packet: AnyPacket) -> None:
-        """Mux a packet, or what it is turned into."""
         index = packet.stream_index
         turner = self._turners.get(index)
         try:

@@ -116,7 +116,6 @@ class VideoWriter(Writer):
         return self._part.publish(), verified
 
     def _look_for_what_is_kept(self, path: Path) -> None:
-        """Read the finished file back; record what it lacks as lost."""
         stated = [what for what in self.plan.kept if what != "closed captions" or self._captioned]
         info, detail = self.reader.info, self.detail
         lost = not_kept(path, detail, self._side.sent, self._chapter_count, self._index)
@@ -187,7 +186,6 @@ class VideoWriter(Writer):
         return stream
 
     def _chapters(self) -> Iterator[dict[str, object]]:
-        """The chapters, moved and cut as the clip is."""
         excerpt = self._packets
         for chapter in self.metadata.chapters:
             base = chapter["time_base"] or Fraction(1, 1000)
