@@ -36,22 +36,18 @@ def _packaged() -> str | None:
 @cache
 def filters_of(path: str) -> frozenset[str]:
     """The names of a program's filters; none where it does not run."""
-    try:
-        done = subprocess.run(
-            [path, "-hide_banner", "-filters"], capture_output=True, text=True, timeout=60
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return frozenset()
-    return frozenset(line.split()[1] for line in done.stdout.splitlines() if "->" in line)
+    lines = _said(path, "-hide_banner", "-filters").splitlines()
+    return frozenset(line.split()[1] for line in lines if "->" in line)
 
 
 @cache
 def version_of(path: str | None) -> str:
     """What a program calls itself: "ffmpeg version 7.1"; "" if it is None or does not run."""
-    if path is None:
-        return ""
+    return "" if path is None else " ".join(_said(path, "-version").split()[:3])
+
+
+def _said(*command: str) -> str:
     try:
-        done = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=60)
+        return subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return " ".join(done.stdout.split()[:3])

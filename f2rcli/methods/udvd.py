@@ -1,6 +1,6 @@
 """UDVD, unsupervised deep video denoising (Sheth et al., ICCV 2021): a blind spot in space-time."""
 
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ class UDVD(Method):
     @classmethod
     def from_weights(cls, weights: Weights, run: Run) -> Self:
         header = weights.header
-        networks = weights.network(lambda: build(header.channels, header.length, header.config))
+        networks = weights.network(lambda: Network(header.channels, header.length, **header.config))
         return cls(networks, run)
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
@@ -85,11 +85,6 @@ class UDVD(Method):
         middle, last = len(window.before), len(frames) - 1
         half = self.length // 2
         return [frames[_mirrored(middle + step, last)] for step in range(-half, half + 1)]
-
-
-def build(channels: int, length: int, config: dict[str, Any]) -> Network:
-    """The network that a header's table describes. Raises TypeError or ValueError."""
-    return Network(channels, length, **config)
 
 
 def _mirrored(place: int, last: int) -> int:

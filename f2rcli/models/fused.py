@@ -71,13 +71,9 @@ def _pack(plain: Kernel, x: Tensor) -> Kernel:
     return plain._replace(weight=packed, bias=bias)
 
 
-def applied(
-    kernel: Kernel, x: Tensor, slope: float | None = None, plus: Tensor | None = None
-) -> Tensor:
-    """See `convolved`."""
-    if fuses(x):
-        return _run(kernel, x, slope, plus)
-    return _finished(functional.conv2d(x, *kernel), slope, plus)
+def applied(kernel: Kernel, x: Tensor) -> Tensor:
+    """The kernel's convolution of x (B, C, H, W)."""
+    return _run(kernel, x) if fuses(x) else functional.conv2d(x, *kernel)
 
 
 def _finished(x: Tensor, slope: float | None, plus: Tensor | None) -> Tensor:

@@ -95,28 +95,18 @@ def _excess(old: _Pair, new: _Pair, variance: Tensor, count: Tensor) -> Tensor:
     """How far the old and the new differ beyond what noise explains, (1, 1, H, W), in units of the
     noise's variance: judged on the frames, on their low frequencies, and on the coarse frames,
     which hold far less noise."""
-    apart = old.noisy - new.noisy
-    if halves.serve(apart):
-        return _small_excess(apart, old.coarse - new.coarse, variance, count)
+    apart, rough = old.noisy - new.noisy, old.coarse - new.coarse
+    small = halves.serve(apart)  # judged on cells of 2x2 pixels
+    side, narrow, step = (SIDE // 2 + 1, NARROW // 2 + 1, 2) if small else (SIDE, NARROW, 4)
+    means = halves.halved if small else box_mean
+    if small:
+        variance, count = halves.halved(variance), halves.halved(count)
     expected = variance * (1 + 1 / count)
-    fine = box_mean(apart.square().mean(1, keepdim=True), SIDE) - SLACK * expected
-    low = box_mean(box_mean(apart, NARROW).square().mean(1, keepdim=True), SIDE)
+    fine = means(apart.square().mean(1, keepdim=True), side) - SLACK * expected
+    low = box_mean(means(apart, narrow).square().mean(1, keepdim=True), side)
     low -= SLACK * LOW_SHARE * expected
-    rough = box_mean((old.coarse - new.coarse).square().mean(1, keepdim=True), SIDE)
-    rough -= COARSE_SLACK * rough[..., ::4, ::4].median()
+    rough = means(rough.square().mean(1, keepdim=True), side)
+    rough -= COARSE_SLACK * rough[..., ::step, ::step].median()
     total = fine.clamp_min_(0) + low.clamp_min_(0) + COARSE_WEIGHT * rough.clamp_min_(0)
-    return total / variance
-
-
-def _small_excess(apart: Tensor, rough: Tensor, variance: Tensor, count: Tensor) -> Tensor:
-    """The same, judged on cells of 2x2 pixels; rough: how far the coarse frames differ."""
-    side, narrow = SIDE // 2 + 1, NARROW // 2 + 1
-    small = halves.halved(variance)
-    expected = small * (1 + 1 / halves.halved(count))
-    fine = halves.halved(apart.square().mean(1, keepdim=True), side) - SLACK * expected
-    low = box_mean(halves.halved(apart, narrow).square_().mean(1, keepdim=True), side)
-    low -= SLACK * LOW_SHARE * expected
-    rough = halves.halved(rough.square().mean(1, keepdim=True), side)
-    rough -= COARSE_SLACK * rough[..., ::2, ::2].median()
-    total = fine.clamp_min_(0) + low.clamp_min_(0) + COARSE_WEIGHT * rough.clamp_min_(0)
-    return halves.doubled(total.div_(small), apart.shape)
+    excess = total / variance
+    return halves.doubled(excess, apart.shape) if small else excess

@@ -14,9 +14,10 @@ from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
 from f2rcli.header import Header
 from f2rcli.methods.base import Prepared
-from f2rcli.methods.udvd import UDVD, _mirrored, build
+from f2rcli.methods.udvd import UDVD, _mirrored
 from f2rcli.models.gaussian import posterior_mean, split
 from f2rcli.models.layers import padded
+from f2rcli.models.udvd import UDVD as Network
 from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Weights, load, save
 from f2rcli.window import Window, windows
@@ -38,7 +39,7 @@ def header(length: int = 5, covariance: bool = True, **changes: object) -> Heade
 def tiny(length: int = 5, covariance: bool = True, run=padded) -> UDVD:
     torch.manual_seed(0)
     made = header(length, covariance)
-    return UDVD(build(3, length, made.config), run)
+    return UDVD(Network(3, length, **made.config), run)
 
 
 def clip(count: int, rows: int = 24, columns: int = 36) -> list[Tensor]:
@@ -53,7 +54,7 @@ def looked(method: UDVD, frames: list[Tensor]) -> list[Window[Prepared]]:
 
 def saved(folder: Path, made: Header) -> str:
     torch.manual_seed(0)
-    network = build(made.channels, made.length, made.config)
+    network = Network(made.channels, made.length, **made.config)
     path = folder / "tiny.safetensors"
     save(path, made, network.state_dict())
     return str(path)
@@ -164,7 +165,7 @@ def test_noise_that_was_not_told_is_estimated_and_said(tmp_path: Path) -> None:
 @torch.no_grad()
 def test_gray_pictures_and_packed_mosaics_are_restored_like_colour(channels: int) -> None:
     torch.manual_seed(0)
-    method = UDVD(build(channels, 5, TINY | {"covariance": True}), padded)
+    method = UDVD(Network(channels, 5, **TINY, covariance=True), padded)
     frames = list(torch.rand(5, 1, channels, 20, 28))
     raw = NoiseModel((0.01,) * channels, (0.02,) * channels, (0.05,) * channels)
     restored = method.restore(looked(method, frames)[2], raw)
@@ -175,6 +176,6 @@ def test_gray_pictures_and_packed_mosaics_are_restored_like_colour(channels: int
 
 
 def test_wider_networks_are_known_to_need_more_memory() -> None:
-    small = build(3, 5, {"widths": (8, 16, 48, 32, 16), "middle": 8, "last": 24})
-    wide, narrow = UDVD(build(3, 5, {}), padded), UDVD(small, padded)
+    small = Network(3, 5, widths=(8, 16, 48, 32, 16), middle=8, last=24)
+    wide, narrow = UDVD(Network(3, 5), padded), UDVD(small, padded)
     assert wide.activation_bytes == 4 * narrow.activation_bytes

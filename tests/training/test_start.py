@@ -49,5 +49,5 @@ def test_weights_go_back_unless_the_test_frames_show_that_they_are_better(
     assert bool((recipe.networks.weight == old).all()) is not better
     assert totals.header == ("trained" if better else "as it was")
     assert (totals.fell is not None) is better
-    assert totals.start == pytest.approx(before.score, nan_ok=True)
-    assert totals.best == pytest.approx((after if better else before).score, nan_ok=True)
+    assert totals.start_loss == pytest.approx(before.score, nan_ok=True)
+    assert totals.best_loss == pytest.approx((after if better else before).score, nan_ok=True)

@@ -10,7 +10,8 @@ import torch
 from f2rcli import weights
 from f2rcli.engine.tiles import Runner
 from f2rcli.errors import ConfigError, InputError
-from f2rcli.methods.udvd import UDVD, build
+from f2rcli.methods.udvd import UDVD
+from f2rcli.models.udvd import UDVD as Network
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.synthesis.law import Law
@@ -33,7 +34,7 @@ def clips(count: int = 2, frames: int = 8, size: int = 40) -> list[np.ndarray]:
 
 def stage(source: Any, covariance: bool = True, crop: int = 32) -> BlindStage:
     torch.manual_seed(0)
-    network = build(3, 5, TINY | {"covariance": covariance})
+    network = Network(3, 5, **TINY, covariance=covariance)
     return BlindStage(network, source, source, "train", batch=2, crop=crop, validation_windows=2)
 
 

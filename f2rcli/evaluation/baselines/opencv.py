@@ -110,13 +110,9 @@ def _frame(codes: Codes, like: Frame) -> Frame:
     values = tuple(plane.astype(np.float32) / np.float32(255) for plane in planes)
     family = Family.GRAY if len(values) == 1 else Family.RGB
     return Frame(
-        planes=values,
-        layout=PlaneLayout(family=family, bits=32),
-        pts=like.pts,
-        duration=like.duration,
-        time_base=like.time_base,
-        lane=like.lane,
-    )
+        planes=values, layout=PlaneLayout(family=family, bits=32), pts=like.pts,
+        duration=like.duration, time_base=like.time_base, lane=like.lane,
+    )  # fmt: skip
 
 
 BASELINES: tuple[Baseline, ...] = (NonLocalMeans(),)

@@ -21,23 +21,19 @@ class Pictures:
     """A clip of pictures, read one by one: a `ClipOpener`, and the `OpenClip` it opens."""
 
     info: ClipInfo
-    read: tuple[Callable[[], Plane], ...]
-    apart: bool = False  # pictures that are not neighbours of each other: a lane for each
+    read: Sequence[Callable[[], Plane]]
 
     def __call__(self) -> AbstractContextManager[OpenClip]:
         """See ClipOpener."""
         return nullcontext(self)  # type: ignore[arg-type]  # a frozen OpenClip
 
     def __iter__(self) -> Iterator[Frame]:
+        apart = len(self.info.lanes) > 1
         for number, read in enumerate(self.read):
             yield Frame(
-                planes=(read(),),
-                layout=self.info.layout,
-                pts=number,
-                duration=1,
-                time_base=1 / RATE,
-                lane=number if self.apart else 0,
-            )
+                planes=(read(),), layout=self.info.layout, pts=number, duration=1,
+                time_base=1 / RATE, lane=number if apart else 0,
+            )  # fmt: skip
 
 
 def pictures(
@@ -48,19 +44,16 @@ def pictures(
     *,
     apart: bool = False,
 ) -> Pictures:
-    """A clip of pictures of `size` (rows, columns), one plane each."""
+    """A clip of pictures of `size` (rows, columns), one plane each.
+
+    apart: they are not neighbours of each other, and get a lane each.
+    """
+    lanes = tuple(str(number) for number in range(len(read))) if apart else ("",)
     info = ClipInfo(
-        name=name,
-        width=size[1],
-        height=size[0],
-        layout=layout,
-        frames=len(read),
-        duration=None,
-        rate=RATE,
-        time_base=1 / RATE,
-        lanes=tuple(str(number) for number in range(len(read))) if apart else ("",),
-    )
-    return Pictures(info, tuple(read), apart)
+        name=name, width=size[1], height=size[0], layout=layout, frames=len(read), duration=None,
+        rate=RATE, time_base=1 / RATE, lanes=lanes,
+    )  # fmt: skip
+    return Pictures(info, read)
 
 
 def file_facts(role: str, path: Path) -> FileFacts:

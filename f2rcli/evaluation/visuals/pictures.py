@@ -251,6 +251,3 @@ def _grey(steps: NDArray[np.int16] | NDArray[np.int8], gain: float) -> Codes:
     grey = np.rint(128 + steps.astype(np.float32) * gain)
     codes: Codes = np.clip(grey, 0, 255).astype(np.uint8)
     return codes
-
-
-__all__ = ["BUDGET", "ClipPictures", "ReportImage", "ReportPictures"]

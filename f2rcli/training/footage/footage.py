@@ -170,21 +170,17 @@ def open_footage(
     return footage
 
 
+@dataclass
 class _CacheEntries:
     """The entries of the cache that are wanted, by their keys, and what could not be used."""
 
-    def __init__(
-        self,
-        cache: Path,
-        report: Callable[[str], None],
-        frames: int | None,
-        memory: int,
-        read: ReadOptions,
-    ) -> None:
-        self.cache, self.report, self.frames, self.memory = cache, report, frames, memory
-        self.read = read
-        self.places: dict[str, ClipSource] = {}
-        self.refused: list[F2RError] = []
+    cache: Path
+    report: Callable[[str], None]
+    frames: int | None
+    memory: int
+    read: ReadOptions
+    places: dict[str, ClipSource] = field(default_factory=dict)
+    refused: list[F2RError] = field(default_factory=list)
 
     def place(self, item: ClipSource | F2RError) -> None:
         """Give a clip its place; a file that is there twice gets one."""

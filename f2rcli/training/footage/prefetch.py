@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -19,15 +18,10 @@ class BatchPrefetcher:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="draw")
         self._coming: dict[Key, Future[Any]] = {}
 
-    def __enter__(self) -> "BatchPrefetcher":
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
     def take(self, step: int, setbacks: int) -> Any:

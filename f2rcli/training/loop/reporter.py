@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ class Reporter:
             seconds, setbacks = round(state.elapsed, 1), state.guard.setbacks
             self._csv.add(Row(state.step, seconds, lr, loss, norm, score, setbacks))
         kind = EventKind.LOG if score is None else EventKind.VALIDATED
-        self._tell(kind, state, lr=lr, loss=loss, norm=norm, validation=score)
+        self.tell(kind, state, lr=lr, loss=loss, norm=norm, validation=score)
 
     def picture(self, step: int, picture: NDArray[np.uint8]) -> None:
         """A sample of what the network does, (H, W, 3) RGB."""
@@ -51,47 +52,25 @@ class Reporter:
     def progress(self, state: RunState, lr: float, loss: float) -> None:
         """One more step is done; said about once a second."""
         if self.timing.progress_due(state.step):
-            self._tell(EventKind.PROGRESS, state, lr=lr, loss=loss)
+            self.tell(EventKind.PROGRESS, state, lr=lr, loss=loss)
 
     def setback(self, state: RunState, text: str) -> None:
         """The run stepped back to this state."""
         self.timing.jump(state.step)
         if self._csv is not None:
             self._csv.forget_after(state.step)
-        self._tell(EventKind.SETBACK, state, text=text)
+        self.tell(EventKind.SETBACK, state, text=text)
 
-    def say(self, kind: EventKind, state: RunState, text: str) -> None:
-        """Anything else."""
-        self._tell(kind, state, text=text)
-
-    def _tell(
-        self,
-        kind: EventKind,
-        state: RunState,
-        *,
-        text: str = "",
-        lr: float = 0.0,
-        loss: float | None = None,
-        norm: float | None = None,
-        validation: float | None = None,
-    ) -> None:
+    def tell(self, kind: EventKind, state: RunState, **facts: Any) -> None:
+        """An event of this kind, with further fields of it."""
         if self._report is None:
             return
         timing, over = self.timing, kind in (EventKind.SETBACK, EventKind.ENDED)
+        pace: dict[str, Any] = {} if over else {"rate": timing.rate(), "eta": timing.eta()}
         event = Event(
-            kind=kind,
-            stage=self.stage,
-            step=state.step,
-            steps=timing.steps(),
-            text=text,
-            loss=loss,
-            validation=validation,
-            best=state.best,
-            lr=lr,
-            norm=norm,
-            rate=0.0 if over else timing.rate(),
-            eta=None if over else timing.eta(),
-        )
+            kind=kind, stage=self.stage, step=state.step, steps=timing.steps(), best=state.best,
+            **pace, **facts,
+        )  # fmt: skip
         self._report(event)
 
 

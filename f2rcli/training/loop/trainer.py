@@ -177,7 +177,7 @@ class Trainer:
                 return "interrupted" if found.interrupted else "time limit"
             if self._timing.save_due():
                 self.save()
-                self._reporter.say(EventKind.SAVED, state, "saved")
+                self._reporter.tell(EventKind.SAVED, state, text="saved")
         return "finished"
 
     def _finish(self, stopped: str) -> None:
@@ -189,7 +189,7 @@ class Trainer:
             if state.curve and state.curve[-1][0] != state.step:
                 self._validate()
             self.use_best()
-        self._reporter.say(EventKind.ENDED, state, stopped)
+        self._reporter.tell(EventKind.ENDED, state, text=stopped)
 
     def _learn(self, found: Gradient) -> None:
         """Apply a gradient and look after the run, or step back if this is where it went wrong."""

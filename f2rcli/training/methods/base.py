@@ -1,7 +1,7 @@
 """Training recipes: stages, their settings and their data; `<method>/recipe.py` has one."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -138,24 +138,16 @@ class TrainingContext:
 
     def settings(self, spec: StageSpec) -> TrainSettings:
         """A stage's settings: the run's own, and the stage's. Short stages warm up for less."""
-        return TrainSettings(
-            steps=spec.steps,
-            minutes=spec.minutes,
-            lr=spec.lr,
-            schedule=spec.schedule,
-            rates=spec.rates,
-            warmup=min(spec.warmup, max(1, spec.steps // 10)),
-            clip_grad=spec.clip_grad,
-            ema=min(spec.ema, 1 - 10 / max(spec.steps, 20)),
-            optimiser=spec.optimiser,
-            betas=(0.9, 0.999) if spec.optimiser == "adam" else (0.9, 0.99),
-            weight_decay=spec.weight_decay,
-            patience=spec.patience,
-            seed=self.config.seed,
-            precision=self.precision,  # type: ignore[arg-type]  # one of the three words
-            log_every=self.config.log_every,
-            validate_every=self.config.validate_every,
-        )
+        known = {f.name for f in fields(TrainSettings)}
+        own: dict[str, Any] = {
+            f.name: getattr(spec, f.name) for f in fields(spec) if f.name in known
+        }
+        own["warmup"] = min(spec.warmup, max(1, spec.steps // 10))
+        own["ema"] = min(spec.ema, 1 - 10 / max(spec.steps, 20))
+        own["betas"] = (0.9, 0.999) if spec.optimiser == "adam" else (0.9, 0.99)
+        for name in ("seed", "log_every", "validate_every"):
+            own[name] = getattr(self.config, name)
+        return TrainSettings(**own, precision=self.precision)  # type: ignore[arg-type]  # one of the three words
 
     def header(self, length: int, config: dict[str, Any], **own: Any) -> Header:
         """The header of what is trained: the start's, or one of networks of this configuration.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from f2rcli import methods, weights
-from f2rcli.errors import ConfigError, nearest
+from f2rcli.errors import ConfigError, WeightsError, nearest
 from f2rcli.frames import Space
 from f2rcli.io.base import FieldMode, ReadOptions
 from f2rcli.system.machine import MOST_THREADS
@@ -241,6 +241,18 @@ class TrainConfig:
         if self.init in COLOURS:
             return weights.choose(self.method, Space(self.init))
         return None if self.init == SCRATCH else self.init
+
+    def begun_from(self, space: Space) -> str | None:
+        """The weights that a run on such clips begins from: `start`, or bundled ones for an
+        adaptation. Raises WeightsError if it needs bundled ones and there are none."""
+        if self.adapt is None or self.init is not None:
+            return self.start
+        try:
+            return weights.choose(self.method, space)
+        except WeightsError:
+            if not self.capabilities.scratch:
+                raise
+            return None
 
     @property
     def memory_bytes(self) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 
 from f2rcli import sensor, weights, yuv
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
-from f2rcli.errors import F2RError, WeightsError
+from f2rcli.errors import F2RError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io import open_reader
 from f2rcli.training.footage.sources import find_sources
@@ -25,7 +25,7 @@ def compare(config: TrainConfig, after: Path, folder: Path) -> list[Path]:
     the command line would write is shown: the noise is measured on these frames alone. Raises
     what reading and loading raise.
     """
-    before = _start(config, after)
+    before = config.begun_from(weights.load(str(after)).header.space)
     found = find_sources([Path(item) for item in config.inputs])
     source = next(item for item in found if not isinstance(item, F2RError)).source
     with open_reader(source, replace(config.read, frames=config.window)) as reader:
@@ -37,27 +37,11 @@ def compare(config: TrainConfig, after: Path, folder: Path) -> list[Path]:
     return write_crops(_shown(frames[centre]), old, new, folder)
 
 
-def _start(config: TrainConfig, after: Path) -> str | None:
-    """The weights that a run began from, by name or path."""
-    if config.adapt is None or config.init is not None:
-        return config.start
-    header = weights.load(str(after)).header
-    try:
-        return weights.choose(header.method, header.space)
-    except WeightsError:
-        if not config.capabilities.scratch:
-            raise
-        return None
-
-
 def _restored(frames: list[Frame], info: ClipInfo, name: str, config: TrainConfig) -> list[Picture]:
     settings = EngineSettings(
-        method=config.method,
-        weights=name,
-        device=config.device,
-        precision=config.precision,
+        method=config.method, weights=name, device=config.device, precision=config.precision,
         threads=config.threads,
-    )
+    )  # fmt: skip
     engine = load_engine(settings, info)
     return [_shown(frame) for frame in denoise_stream(iter(frames), info, engine)]
 

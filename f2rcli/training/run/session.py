@@ -11,8 +11,7 @@ import torch
 
 from f2rcli import weights
 from f2rcli.engine.device import choose_device, choose_precision, use_threads
-from f2rcli.errors import InputError, WeightsError
-from f2rcli.frames import Space
+from f2rcli.errors import InputError
 from f2rcli.header import Estimate, Header
 from f2rcli.noise.report import NoiseReport
 from f2rcli.system.machine import processors
@@ -35,7 +34,7 @@ from f2rcli.training.methods.base import (
     load_recipe,
 )
 from f2rcli.training.methods.validation import ErrorReduction, error_reduction, is_significant
-from f2rcli.training.run.config import SCRATCH, TrainConfig
+from f2rcli.training.run.config import TrainConfig
 
 ADAPT_FRAMES = 480  # of a file, in runs all over it: more than an adaptation sees
 EARLIER = {
@@ -46,21 +45,29 @@ NOTHING_YET = "no estimate is better than the noisy frames yet: train for longer
 Report = Callable[[Event], None]
 
 
-@dataclass(frozen=True)
-class TrainResult:
-    """Result of a run. Losses are half the log of the mean squared error to held-out targets."""
+@dataclass(kw_only=True)
+class Totals:
+    """What the last stage that ran came to. Losses are half the log of the mean squared error to
+    held-out targets."""
+
+    start_loss: float = math.nan  # NaN where nothing was held out
+    best_loss: float = math.nan
+    stopped: str = "finished"
+    curve: list[tuple[int, float]] = field(default_factory=list)
+    kept: bool = True  # False: no significant improvement, the networks are as they were
+    header: Header | None = None  # where it differs from the recipe's
+    notes: list[str] = field(default_factory=list)
+    fell: ErrorReduction | None = None  # of an adaptation's held-out squared error
+
+
+@dataclass(kw_only=True)
+class TrainResult(Totals):
+    """Result of a run."""
 
     weights: Path
     run: Path
-    start_loss: float  # NaN where nothing was held out
-    best_loss: float
-    kept: bool  # False: no significant improvement, so the start's weights were written
-    stopped: str
     noise: NoiseReport | None
-    curve: list[tuple[int, float]]  # of the last stage
     seconds: float
-    notes: list[str]
-    fell: ErrorReduction | None = None  # of an adaptation's held-out squared error
 
 
 def train(config: TrainConfig, report: Report) -> TrainResult:
@@ -79,14 +86,14 @@ def train(config: TrainConfig, report: Report) -> TrainResult:
         context = gather(config, device, notes, report)
         recipe = load_recipe(context)
         outcome = _train_stages(recipe, context, group, report, started)
-        notes += outcome.notes
+        outcome.notes = notes + outcome.notes
     if group.first:
         state = {name: value.cpu() for name, value in recipe.networks.state_dict().items()}
         weights.save(Path(config.output), outcome.header or recipe.header, state)
     noise = next((r for r in context.noise if r is not None), None)
     return TrainResult(
-        Path(config.output), config.folder, outcome.start, outcome.best, outcome.kept,
-        outcome.stopped, noise, outcome.curve, time.monotonic() - started, notes, outcome.fell,
+        **vars(outcome), weights=Path(config.output), run=config.folder, noise=noise,
+        seconds=time.monotonic() - started,
     )  # fmt: skip
 
 
@@ -110,7 +117,8 @@ def gather(
     )
     _check_space(config, footage)
     precision = choose_precision(config.precision, device)
-    start = starting_weights(config, footage[0].space)
+    begun = config.begun_from(footage[0].space)
+    start = None if begun is None else weights.load(begun)
     noise: list[NoiseReport | None] = []
     if not config.inputs_are_clean:
         say("measuring the noise")
@@ -120,20 +128,6 @@ def gather(
     return TrainingContext(
         config, footage, noise, start, config.folder, device, precision, jobs, say
     )
-
-
-def starting_weights(config: TrainConfig, space: Space) -> weights.Weights | None:
-    """The weights that a run begins from; bundled ones for an adaptation; None from scratch."""
-    if config.start is not None:
-        return weights.load(config.start)
-    if config.adapt is None or config.init == SCRATCH:
-        return None
-    try:
-        return weights.load(weights.choose(config.method, space))
-    except WeightsError:
-        if not config.capabilities.scratch:
-            raise
-        return None
 
 
 def _check_space(config: TrainConfig, footage: list[Footage]) -> None:
@@ -149,20 +143,6 @@ def _check_space(config: TrainConfig, footage: list[Footage]) -> None:
     )
 
 
-@dataclass
-class Totals:
-    """Result of the last stage that ran."""
-
-    start: float = math.nan
-    best: float = math.nan
-    stopped: str = "finished"
-    curve: list[tuple[int, float]] = field(default_factory=list)
-    kept: bool = True  # False: the networks are as they were
-    header: Header | None = None  # where it differs from the recipe's
-    notes: list[str] = field(default_factory=list)
-    fell: ErrorReduction | None = None
-
-
 class _Start:
     """The weights that a run begins with, to go back to."""
 
@@ -175,9 +155,9 @@ class _Start:
         """Put them back unless the test frames show that the networks as they are now are better.
         That nothing was gained is a normal end."""
         after = self.recipe.test_errors()
-        totals.start = totals.best = self.before.score
+        totals.start_loss = totals.best_loss = self.before.score
         if is_significant(self.before, after):
-            totals.best, totals.fell = after.score, error_reduction(self.before, after)
+            totals.best_loss, totals.fell = after.score, error_reduction(self.before, after)
             return
         self.recipe.networks.load_state_dict(self.kept)
         totals.kept, totals.header = False, self.header
@@ -193,7 +173,7 @@ def _train(
     ended = trainer.run(report)
     start = ended.curve[0][1] if ended.curve else math.nan
     best = math.nan if ended.best is None else ended.best
-    return Totals(start, best, ended.stopped, ended.curve)
+    return Totals(start_loss=start, best_loss=best, stopped=ended.stopped, curve=ended.curve)
 
 
 def _train_stages(
