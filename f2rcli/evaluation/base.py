@@ -43,10 +43,7 @@ ClipOpener = Callable[[], AbstractContextManager[OpenClip]]
 class Contestant(Protocol):
     """A denoiser that takes part: one of f2r's methods, or a baseline."""
 
-    @property
-    def name(self) -> str:
-        """The key that results use: "f2r", "ffmpeg-nlmeans"."""
-        ...
+    name: str  # the key that results use: "f2r", "ffmpeg-nlmeans"
 
     def denoise(
         self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None

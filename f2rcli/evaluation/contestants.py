@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TypeVar
 
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
+from f2rcli.evaluation.base import Contestant
 from f2rcli.evaluation.result import MethodFacts
 from f2rcli.frames import ClipInfo, Frame
 
@@ -13,7 +14,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class MethodContestant:
+class MethodContestant(Contestant):
     """One of f2r's methods, run blind by the engine: it is never told the noise that was added."""
 
     name: str
@@ -24,14 +25,13 @@ class MethodContestant:
     def denoise(
         self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
     ) -> Iterator[Frame]:
-        """See Contestant. Raises F2RError where no weights suit the clip."""
+        """Raises F2RError where no weights suit the clip."""
         engine = load_engine(self.settings, info)
         self.weights[engine.weights.name] = engine.weights.sha256
         self.settled = {"device": engine.device, "precision": engine.precision}
         return denoise_stream(frames, info, engine)
 
     def facts(self) -> MethodFacts:
-        """See Contestant."""
         chosen = {k: v for k, v in asdict(self.settings).items() if v is not None}
         return MethodFacts(
             name=self.name, title=self.name, kind="method",

@@ -6,12 +6,11 @@ hqdn3d 1.67 sigma in space and 0.53 sigma in time.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, groupby, islice
 
 from f2rcli.errors import F2RError
 from f2rcli.evaluation import ffmpeg
 from f2rcli.evaluation.base import Baseline
-from f2rcli.evaluation.clips.eight_bit import measured_sigma8, refuse_mosaic
+from f2rcli.evaluation.clips.eight_bit import by_lane, refuse_mosaic
 from f2rcli.evaluation.ffmpeg_filter import filtered
 from f2rcli.evaluation.result import MethodFacts
 from f2rcli.frames import ClipInfo, Frame
@@ -20,7 +19,7 @@ STRONGEST_NLMEANS = 30.0  # the filter's own limit of s
 
 
 @dataclass
-class FFmpegFilter:
+class FFmpegFilter(Baseline):
     """One of FFmpeg's filters, a `Baseline`."""
 
     name: str
@@ -29,40 +28,31 @@ class FFmpegFilter:
     options: Callable[[float], str]  # of sigma in 8-bit units
 
     def available(self) -> str | None:
-        """See Baseline."""
         if ffmpeg.program_with(self.filter):
             return None
         return f"no FFmpeg with the filter {self.filter} is installed. {ffmpeg.EXTRA}"
 
     def facts(self) -> MethodFacts:
-        """See Baseline. Settings are shown for a sigma of 10."""
+        """Settings are shown for a sigma of 10."""
         return MethodFacts(
-            name=self.name,
-            title=self.title,
-            kind="baseline",
+            name=self.name, title=self.title, kind="baseline",
             version=ffmpeg.version_of(ffmpeg.program_with(self.filter)),
             settings={"at sigma 10": f"{self.filter}={self.options(10.0)}"},
-        )
+        )  # fmt: skip
 
     def denoise(
         self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
     ) -> Iterator[Frame]:
-        """See Baseline. Without a sigma, that of each lane's first frame is measured."""
+        """Without a sigma, that of each lane's first frame is measured."""
         refuse_mosaic(info, self.title)
         return self._denoised(frames, sigma8)
 
     def _denoised(self, frames: Iterable[Frame], sigma8: float | None) -> Iterator[Frame]:
-        for _, lane in groupby(frames, key=lambda frame: frame.lane):
-            (first,) = islice(lane, 1)
-            sigma = measured_sigma8(first) if sigma8 is None else sigma8
-            options, whole = self.options(sigma), chain([first], lane)  # noqa: B031  # goes on
-            yield from filtered(whole, self._program(), self.filter, options)
-
-    def _program(self) -> str:
         program = ffmpeg.program_with(self.filter)
         if program is None:
             raise F2RError(f"{self.name}: {self.available()}")
-        return program
+        for sigma, lane in by_lane(frames, sigma8):
+            yield from filtered(lane, program, self.filter, self.options(sigma))
 
 
 def nlmeans(sigma8: float) -> str:

@@ -3,14 +3,13 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.evaluation.base import Baseline
-from f2rcli.evaluation.clips.eight_bit import measured_sigma8, refuse_mosaic
+from f2rcli.evaluation.clips.eight_bit import by_lane, refuse_mosaic
 from f2rcli.evaluation.result import MethodFacts
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
 from f2rcli.noise.codec import to_codes
@@ -24,46 +23,35 @@ TEMPLATE, SEARCH = 7, 21  # pixels per side
 
 
 @dataclass
-class NonLocalMeans:
+class NonLocalMeans(Baseline):
     """fastNlMeansDenoisingMulti and its colour form, a `Baseline`."""
 
     name: str = "opencv-nlm"
     title: str = "OpenCV fastNlMeansDenoisingMulti"
 
     def available(self) -> str | None:
-        """See Baseline."""
         if hasattr(cv2, "fastNlMeansDenoisingColoredMulti"):
             return None
         return "this OpenCV was built without its photo module. Install opencv-python-headless."
 
     def facts(self) -> MethodFacts:
-        """See Baseline."""
+        chosen = {"frames": LENGTH, "template": TEMPLATE, "search": SEARCH}
         return MethodFacts(
-            name=self.name,
-            title=self.title,
-            kind="baseline",
-            version=f"OpenCV {cv2.__version__}",
-            settings={
-                "h": f"{STRENGTH:g} sigma",
-                "frames": LENGTH,
-                "template": TEMPLATE,
-                "search": SEARCH,
-            },
-        )
+            name=self.name, title=self.title, kind="baseline", version=f"OpenCV {cv2.__version__}",
+            settings={"h": f"{STRENGTH:g} sigma"} | chosen,
+        )  # fmt: skip
 
     def denoise(
         self, frames: Iterable[Frame], info: ClipInfo, sigma8: float | None
     ) -> Iterator[Frame]:
-        """See Baseline: in 8-bit RGB or gray. Without a sigma, that of each lane's first frame is
-        measured. Windows shrink at the ends of a clip, so that the frame stays in the middle."""
+        """In 8-bit RGB or gray. Without a sigma, that of each lane's first frame is measured.
+        Windows shrink at the ends of a clip, so that the frame stays in the middle."""
         refuse_mosaic(info, self.title)
         return self._denoised(frames, sigma8)
 
     def _denoised(self, frames: Iterable[Frame], sigma8: float | None) -> Iterator[Frame]:
-        for _, lane in groupby(frames, key=lambda frame: frame.lane):
-            sigma = sigma8
+        for sigma, lane in by_lane(frames, sigma8):
             for frame, pictures in _centred(lane):
-                sigma = measured_sigma8(frame) if sigma is None else sigma
                 yield _frame(_denoised(pictures, STRENGTH * sigma), frame)
 
 

@@ -1,6 +1,8 @@
 """Frames as the 8-bit planes that third-party denoisers take, and back."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, groupby
 
 import numpy as np
 import torch
@@ -57,9 +59,17 @@ def from_eight_bit(plain: EightBitPlanes, like: Frame) -> Frame:
     return replace(like, planes=planes, layout=PlaneLayout(family=family, bits=32))
 
 
-def measured_sigma8(frame: Frame) -> float:
-    """A rough estimate of a frame's noise, as a standard deviation in 8-bit units."""
-    return 255 * single_frame_sigma(torch.from_numpy(to_rgb(frame))[None])
+def by_lane(
+    frames: Iterable[Frame], sigma8: float | None
+) -> Iterator[tuple[float, Iterator[Frame]]]:
+    """The frames of each lane, with the standard deviation of their noise in 8-bit units: a rough
+    estimate of the first one's where it is not given."""
+    for _, lane in groupby(frames, key=lambda frame: frame.lane):
+        first = next(lane)
+        sigma = sigma8
+        if sigma is None:
+            sigma = 255 * single_frame_sigma(torch.from_numpy(to_rgb(first))[None])
+        yield sigma, chain([first], lane)  # noqa: B031  # goes on
 
 
 def _own(layout: PlaneLayout) -> bool:

@@ -1,7 +1,7 @@
 """What most metrics have in common: a value per channel and frame, and the mean over frames."""
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
@@ -19,7 +19,7 @@ CHANNELS = {Space.RGB: ("r", "g", "b"), Space.GRAY: (), Space.BAYER: PLANES}
 ChannelValues = Mapping[str, float]  # by channel, "all" among them
 
 
-class FrameMeter(ABC):
+class FrameMeter(Meter):
     """A meter of a value per frame. `before` is the estimate of the frame before."""
 
     def __init__(self, facts: MetricFacts, setting: Setting) -> None:
@@ -33,14 +33,12 @@ class FrameMeter(ABC):
         """The values of one frame, by channel; None where it has none."""
 
     def add(self, frame_set: FrameSet, estimate: Picture) -> None:
-        """See `f2rcli.evaluation.base.Meter`."""
         if frame_set.before is None:
             self.before = None
         self.rows.append(self.measure(frame_set, estimate))
         self.before = estimate
 
     def finish(self) -> MetricSeries:
-        """See `f2rcli.evaluation.base.Meter`."""
         return series_of(self.facts.name, self.rows)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from f2rcli.evaluation.base import Setting
+from f2rcli.evaluation.base import Meter, Setting
 from f2rcli.evaluation.frame_set import FrameSet, Picture
 from f2rcli.evaluation.measures.meters import CHANNELS, MetricSpec
 from f2rcli.evaluation.result import WHOLE, MetricFacts, MetricSeries
@@ -27,7 +27,7 @@ FACTS = MetricFacts(
 )
 
 
-class NoiseLeftMeter:
+class NoiseLeftMeter(Meter):
     """Keeps the first frames' middles, and measures at the end. `report` has all that was found."""
 
     def __init__(self, facts: MetricFacts, setting: Setting) -> None:
@@ -38,7 +38,6 @@ class NoiseLeftMeter:
         self.report: dict[str, Any] | None = None
 
     def add(self, frame_set: FrameSet, estimate: Picture) -> None:
-        """See `f2rcli.evaluation.base.Meter`."""
         self.frames += 1
         if len(self.kept) == FRAMES:
             return
@@ -47,7 +46,6 @@ class NoiseLeftMeter:
             self.kept.append(middle)
 
     def finish(self) -> MetricSeries:
-        """See `f2rcli.evaluation.base.Meter`."""
         from f2rcli.evaluation.measures.noise_measurement import measure  # brings networks
 
         found = measure(self.kept, self.setting)

@@ -12,7 +12,7 @@ import av
 import numpy as np
 
 from f2rcli.errors import F2RError
-from f2rcli.evaluation.base import Setting
+from f2rcli.evaluation.base import Meter, Setting
 from f2rcli.evaluation.ffmpeg import EXTRA, program_with
 from f2rcli.evaluation.frame_set import FrameSet, Picture
 from f2rcli.evaluation.measures.meters import MetricSpec, mean
@@ -61,7 +61,7 @@ class _Track:
         self.container.close()
 
 
-class VmafMeter:
+class VmafMeter(Meter):
     """Writes both clips to a temporary folder and asks FFmpeg at the end."""
 
     def __init__(self, facts: MetricFacts, setting: Setting) -> None:
@@ -72,14 +72,13 @@ class VmafMeter:
         self.frames = 0
 
     def add(self, frame_set: FrameSet, estimate: Picture) -> None:
-        """See `f2rcli.evaluation.base.Meter`."""
         self.frames += 1
         if frame_set.reference is not None:
             self.estimate.add(estimate)
             self.reference.add(frame_set.reference)
 
     def finish(self) -> MetricSeries:
-        """See `f2rcli.evaluation.base.Meter`. Raises F2RError with FFmpeg's own last words."""
+        """Raises F2RError with FFmpeg's own last words."""
         with self.folder:
             self.estimate.close()
             self.reference.close()

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.errors import F2RError
-from f2rcli.evaluation.base import Setting
+from f2rcli.evaluation.base import Observer, Setting
 from f2rcli.evaluation.frame_set import FrameSet, Picture, luma
 from f2rcli.evaluation.metrics import noise_left
 from f2rcli.evaluation.result import CLEAN, NOISY, ClipResult
@@ -78,8 +78,8 @@ class _Kept:
     colours: dict[str, NDArray[np.int8]]
 
 
-class ReportPictures:
-    """Keeps the pictures that a report shows of each clip; an `Observer`.
+class ReportPictures(Observer):
+    """Keeps the pictures that a report shows of each clip.
 
     Memory is bounded whatever the length, size and number of clips, and so are the bytes of all
     images together: about BUDGET.
@@ -92,7 +92,6 @@ class ReportPictures:
         self.begun = 0
 
     def begin(self, name: str, setting: Setting, methods: tuple[str, ...]) -> None:
-        """A clip begins."""
         self.wanted = self.begun % self.every == 0
         self.begun += 1
         self.mosaic = setting.mosaic
@@ -103,7 +102,6 @@ class ReportPictures:
         self.flattest = Flattest()
 
     def see(self, frame_set: FrameSet, estimates: Mapping[str, Picture]) -> None:
-        """The next frame and all estimates of it."""
         if not self.wanted:
             return
         if self.noise is not None and frame_set.noisy is not None:

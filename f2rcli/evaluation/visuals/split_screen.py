@@ -18,7 +18,7 @@ import numpy as np
 
 from f2rcli import yuv
 from f2rcli.errors import UsageError
-from f2rcli.evaluation.base import Setting
+from f2rcli.evaluation.base import Observer, Setting
 from f2rcli.evaluation.frame_set import FrameSet, Picture
 from f2rcli.evaluation.result import NOISY, ClipResult
 from f2rcli.evaluation.visuals.images import in_colour
@@ -141,8 +141,8 @@ class _ScreenReader(Reader):
         """Nothing is open."""
 
 
-class SplitScreen:
-    """Writes a comparison video of every clip; an `Observer`.
+class SplitScreen(Observer):
+    """Writes a comparison video of every clip.
 
     Use it as a context manager: unfinished videos are removed at its end.
     """
@@ -170,7 +170,6 @@ class SplitScreen:
         self.mosaic: Mosaic | None = None
 
     def begin(self, name: str, setting: Setting, methods: tuple[str, ...]) -> None:
-        """A clip begins."""
         self.mosaic = setting.mosaic
         self.path = self.target if self.alone else self._beside(name)
         self.rate = setting.rate or RATE
@@ -190,7 +189,7 @@ class SplitScreen:
         return self.target.with_name(f"{self.target.stem}-{name}{self.target.suffix}")
 
     def see(self, frame_set: FrameSet, estimates: Mapping[str, Picture]) -> None:
-        """The next frame and all estimates of it. A method that stopped early leaves black."""
+        """A method that stopped early leaves black."""
         panels: dict[str, Picture | None] = {}
         if frame_set.noisy is not None:
             panels["noisy"] = frame_set.noisy

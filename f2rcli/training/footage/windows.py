@@ -51,19 +51,18 @@ class Sample(NamedTuple):
 class WindowSource(Protocol):
     """Source of training windows."""
 
+    def every_clip(self) -> Sequence[Clip]:
+        """All clips that windows come from."""
+        ...
+
     @property
     def side(self) -> int:
         """Pixels of the shortest side of any clip."""
-        ...
+        return min(min(clip.shape[1:3]) for clip in self.every_clip())
 
     def window(self, rng: np.random.Generator, places: Sequence[int], crop: int) -> Sample:
         """These frames of a random place of a random clip, counted from the first of them."""
         ...
-
-
-def shortest_side(clips: Sequence[Clip]) -> int:
-    """Pixels of the shortest side of any clip."""
-    return min(min(clip.shape[1:3]) for clip in clips)
 
 
 def cut(
@@ -84,7 +83,7 @@ def conditioning_level(level: Pictures, rng: np.random.Generator, spread: float 
 
 
 @dataclass
-class CleanClips:
+class CleanClips(WindowSource):
     """Clean clips with synthetic noise, independent from frame to frame, and their renditions."""
 
     clips: Sequence[Clip]
@@ -92,13 +91,11 @@ class CleanClips:
     rendered: Sequence[Rendition] = ()
     gray: bool = False  # give the clips' luma
 
-    @property
-    def side(self) -> int:
-        """See WindowSource."""
-        return shortest_side([*self.clips, *(item.noisy for item in self.rendered)])
+    def every_clip(self) -> Sequence[Clip]:
+        return [*self.clips, *(item.noisy for item in self.rendered)]
 
     def window(self, rng: np.random.Generator, places: Sequence[int], crop: int) -> Sample:
-        """See WindowSource. A frame that is asked for twice has the same noise twice."""
+        """A frame that is asked for twice has the same noise twice."""
         law = self.draw_law(rng)
         if law is None and self.rendered:
             return self._rendition(rng, places, crop)
@@ -137,20 +134,18 @@ def independent_noise(
 
 
 @dataclass
-class NoisyClips:
+class NoisyClips(WindowSource):
     """Noisy footage as it is, with the measured law of each clip's noise where it is needed."""
 
     clips: Sequence[Clip]
     laws: Sequence[NoiseLaw | None]
     clipped: Sequence[bool] = field(default=())  # whether a clip's values end at black and white
 
-    @property
-    def side(self) -> int:
-        """See WindowSource."""
-        return shortest_side(self.clips)
+    def every_clip(self) -> Sequence[Clip]:
+        return self.clips
 
     def window(self, rng: np.random.Generator, places: Sequence[int], crop: int) -> Sample:
-        """See WindowSource. The level is that of the smoothed picture; 0 without a law."""
+        """The level is that of the smoothed picture; 0 without a law."""
         which = int(rng.integers(len(self.clips)))
         law, noisy = self.laws[which], cut(self.clips[which], places, crop, rng)
         level = np.zeros_like(noisy)

@@ -15,7 +15,7 @@ from f2rcli.io.atomic import replacing
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.synthesis.colour import luma
 from f2rcli.noise.synthesis.degradation import DegradedClip, degraded
-from f2rcli.training.footage.windows import Clip, Pictures, Sample, shortest_side
+from f2rcli.training.footage.windows import Clip, Pictures, Sample, WindowSource
 from f2rcli.training.footage.worker_pool import spread
 
 CODED_SHARE = 0.25  # of the samples
@@ -34,26 +34,21 @@ class Shot(Protocol):
 
 
 @dataclass
-class DegradedClips:
+class DegradedClips(WindowSource):
     """Windows of footage that is degraded on the spot, and of coded clips made in advance."""
 
     clips: Sequence[Clip]  # clean, RGB
     coded: Sequence[DegradedClip] = ()
     gray: bool = False  # give the luma
 
-    @property
-    def side(self) -> int:
-        """See WindowSource."""
-        return shortest_side([*self.clips, *(item.noisy for item in self.coded)])
+    def every_clip(self) -> Sequence[Clip]:
+        return [*self.clips, *(item.noisy for item in self.coded)]
 
     def window(self, rng: np.random.Generator, places: Sequence[int], crop: int) -> Sample:
-        """See WindowSource."""
         frames, spread_ = max(places) + 1, 0.12
         if self.coded and rng.random() < CODED_SHARE:
-            item, spread_ = (
-                _cut(self.coded[int(rng.integers(len(self.coded)))], frames, crop, rng),
-                0.3,
-            )
+            whole = self.coded[int(rng.integers(len(self.coded)))]
+            item, spread_ = _cut(whole, frames, crop, rng), 0.3
         else:
             clip = self.clips[int(rng.integers(len(self.clips)))]
             item = degraded(clip, frames, crop, rng, coded=False)
