@@ -7,12 +7,11 @@ centre of mass from frame to frame as the motion that the network follows withou
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from f2rcli import methods
 from f2rcli.engine.engine import Engine
@@ -126,11 +125,7 @@ def _restored(
     engine: Engine, window: Window[tuple[int, Tensor]], noise: NoiseModel | None
 ) -> Tensor:
     """The centre restored in one piece, in float32, with every step remembered."""
-
-    def run(network: nn.Module, *inputs: Any) -> Any:
-        return padded(network, *inputs)
-
-    method = methods.load(engine.method_name).from_weights(engine.weights, run)
+    method = methods.load(engine.method_name).from_weights(engine.weights, padded)
     method.networks.eval().to(engine.torch_device)
     try:
         ready = window.map(lambda item: method.prepare(*item, noise))

@@ -5,12 +5,16 @@ import io
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from f2rcli.evaluation.result import ClipResult, Evaluation, MethodResult
 
 FORMAT = 1
+CLIP = (
+    "name", "group", "width", "height", "frames", "space", "rate", "noise_made", "files", "noise",
+    "notes",
+)  # fmt: skip
 COLUMNS = ("clip", "group", "method", "metric", "channel", "frame", "value")
 
 
@@ -29,11 +33,11 @@ def values(evaluation: Evaluation) -> dict[str, Any]:
         "command": evaluation.command,
         "versions": dict(evaluation.versions),
         "machine": evaluation.machine,
-        "settings": _plain(dict(evaluation.settings)),
+        "settings": _plain(evaluation.settings),
         "notes": list(evaluation.notes),
-        "metrics": [asdict(metric) for metric in evaluation.metrics],
-        "methods": [_plain(asdict(method)) for method in evaluation.methods],
-        "benchmark": _plain(evaluation.benchmark and asdict(evaluation.benchmark)),
+        "metrics": _plain(evaluation.metrics),
+        "methods": _plain(evaluation.methods),
+        "benchmark": _plain(evaluation.benchmark),
         "means": list(_means(evaluation)),
         "clips": [_clip(clip) for clip in evaluation.clips],
     }
@@ -54,20 +58,8 @@ def _means(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
 
 
 def _clip(clip: ClipResult) -> dict[str, Any]:
-    return {
-        "name": clip.name,
-        "group": clip.group,
-        "width": clip.width,
-        "height": clip.height,
-        "frames": clip.frames,
-        "space": clip.space,
-        "rate": clip.rate,
-        "noise_made": clip.noise_made,
-        "files": [asdict(file) for file in clip.files],
-        "noise": _plain(clip.noise),
-        "notes": list(clip.notes),
-        "methods": [_method(result) for result in clip.methods],
-    }
+    told = {name: _plain(getattr(clip, name)) for name in CLIP}
+    return told | {"methods": [_method(result) for result in clip.methods]}
 
 
 def _method(result: MethodResult) -> dict[str, Any]:
@@ -76,9 +68,9 @@ def _method(result: MethodResult) -> dict[str, Any]:
         "failed": result.failed,
         "seconds_per_frame": result.seconds_per_frame,
         "notes": list(result.notes),
-        "residual": _plain(result.residual and asdict(result.residual)),
-        "change": [_plain(asdict(plane)) for plane in result.change],
-        "given_back": _plain(result.given_back and asdict(result.given_back)),
+        "residual": _plain(result.residual),
+        "change": _plain(result.change),
+        "given_back": _plain(result.given_back),
         "noise_left": _plain(result.noise),
         "metrics": {
             series.metric: {"clip": _plain(series.clip), "frames": _plain(series.frames)}
@@ -88,7 +80,9 @@ def _method(result: MethodResult) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """The same in what JSON has: no tuples, no infinity, no nan."""
+    """The same in what JSON has: no dataclasses, no tuples, no infinity, no nan."""
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, dict) or hasattr(value, "items"):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.frames import Frame
-from f2rcli.models.flow import DISFlow, Flow, inside, sample
+from f2rcli.models.flow import DISFlow, Flow, inside, sample, squared
 
 Picture = NDArray[np.float32]  # (C, H, W), 0 = black, 1 = white
 Plane = NDArray[np.float32]  # (H, W)
@@ -87,8 +87,8 @@ def visible(back: Flow, forth: Flow) -> NDArray[np.bool_]:
     """Pixels whose flow there and back ends where it began, inside the picture and off motion
     boundaries (Sundaram et al., ECCV 2010; the thresholds of Ruder et al., GCPR 2016)."""
     there = np.stack([sample(np.ascontiguousarray(forth[..., i]), back) for i in (0, 1)], -1)
-    size = _squared(back)
-    agrees = _squared(back + there) < 0.01 * (size + _squared(there)) + 0.5
+    size = squared(back)
+    agrees = squared(back + there) < 0.01 * (size + squared(there)) + 0.5
     bent = _slope(back[..., 0]) + _slope(back[..., 1])
     seen: NDArray[np.bool_] = agrees & (bent <= 0.01 * size + 0.002) & (inside(back) > 0)
     return seen
@@ -97,7 +97,3 @@ def visible(back: Flow, forth: Flow) -> NDArray[np.bool_]:
 def _slope(part: Plane) -> Plane:
     down, right = np.gradient(part)
     return np.asarray(down**2 + right**2, np.float32)
-
-
-def _squared(flow: Flow) -> Plane:
-    return flow[..., 0] ** 2 + flow[..., 1] ** 2

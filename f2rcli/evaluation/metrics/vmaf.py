@@ -18,6 +18,7 @@ from f2rcli.evaluation.frame_set import FrameSet, Picture
 from f2rcli.evaluation.measures.meters import MetricSpec, mean
 from f2rcli.evaluation.result import WHOLE, MetricFacts, MetricSeries
 from f2rcli.frames import Space
+from f2rcli.noise.codec import to_codes
 
 FACTS = MetricFacts(
     name="vmaf",
@@ -45,7 +46,7 @@ class _Track:
         self.stream: Any = None
 
     def add(self, picture: Picture) -> None:
-        codes = np.clip(np.rint(255 * picture), 0, 255).astype(np.uint8)
+        codes = to_codes(picture)
         rgb = np.ascontiguousarray(np.moveaxis(np.broadcast_to(codes, (3, *codes.shape[1:])), 0, 2))
         if self.stream is None:
             self.stream = self.container.add_stream("ffv1", rate=Fraction(25))

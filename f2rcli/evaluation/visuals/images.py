@@ -9,6 +9,7 @@ import numpy as np
 from f2rcli import sensor
 from f2rcli.evaluation.frame_set import Picture
 from f2rcli.frames import Mosaic
+from f2rcli.noise.codec import to_codes
 from f2rcli.plots.images import Codes
 
 # Kinds of images; COLOUR is what REMOVED is without its brightness.
@@ -56,5 +57,5 @@ def in_colour(picture: Picture, mosaic: Mosaic | None = None) -> Picture:
 
 def codes_of(picture: Picture, mosaic: Mosaic | None = None) -> Codes:
     """(H, W, 3) RGB of a picture (C, H, W) that `in_colour` takes."""
-    shown = np.clip(np.nan_to_num(in_colour(picture, mosaic)), 0, 1)
-    return np.ascontiguousarray(np.rint(255 * shown).astype(np.uint8).transpose(1, 2, 0))
+    shown = to_codes(np.nan_to_num(in_colour(picture, mosaic)))
+    return np.ascontiguousarray(shown.transpose(1, 2, 0))

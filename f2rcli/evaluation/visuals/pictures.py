@@ -159,7 +159,11 @@ class ReportPictures(Observer):
         """Frames and maps, as large as a level allows."""
         count = min(count, len(self.kept))
         places = [int((place + 0.5) / count * len(self.kept)) for place in range(count)]
-        frames = [image for at in places for image in _frame_images(self.kept[at], level, size)]
+        frames = [
+            _middle_image(FRAME, self.kept[at].frame, name, codes, level, size)
+            for at in places
+            for name, codes in self.kept[at].pictures.items()
+        ]
         return [*frames, *_map_images(self.kept[len(self.kept) // 2], level, size)]
 
 
@@ -203,13 +207,6 @@ def _difference(a: Picture, b: Picture) -> NDArray[np.int16]:
     steps = np.rint(np.nan_to_num(255 * STEPS * (luma(a) - luma(b))))
     held: NDArray[np.int16] = np.clip(steps, -32768, 32767).astype(np.int16)
     return held
-
-
-def _frame_images(kept: _Kept, level: DetailLevel, size: tuple[int, int]) -> list[ReportImage]:
-    return [
-        _middle_image(FRAME, kept.frame, name, codes, level, size)
-        for name, codes in kept.pictures.items()
-    ]
 
 
 def _map_images(kept: _Kept, level: DetailLevel, size: tuple[int, int]) -> list[ReportImage]:

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 BLOCK = 32  # pixels per side of the squares whose errors are compared
 SCALES = (1, 2, 4)  # blocks per side of the areas whose mean errors may depend on each other
+CERTAINTY = 2.0  # standard errors by which an error fell for sure
 FEWEST = 6  # areas that a spread is measured on
 
 Blocks = NDArray[np.float64]  # (rows, columns)
@@ -65,14 +66,12 @@ def error_reduction(before: ValidationErrors, after: ValidationErrors) -> ErrorR
     return ErrorReduction(mean, max(_spread(gains, scale) for scale in SCALES))
 
 
-def is_significant(
-    before: ValidationErrors, after: ValidationErrors, certainty: float = 2.0
-) -> bool:
-    """True if the held-out error fell by more than `certainty` standard errors."""
+def is_significant(before: ValidationErrors, after: ValidationErrors) -> bool:
+    """True if the held-out error fell by more than CERTAINTY standard errors."""
     if not before.errors:
         return False
     found = error_reduction(before, after)
-    return found.mean > certainty * found.spread
+    return found.mean > CERTAINTY * found.spread
 
 
 def _spread(gains: list[Blocks], scale: int) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.errors import OutputError
+from f2rcli.noise.codec import to_codes
 from f2rcli.plots.chart import BLUE, RED, Axes, Chart, Curve
 from f2rcli.plots.svg import Tile, chart_svg, tiles_svg
 
@@ -72,7 +73,7 @@ def find_places(before: Picture, after: Picture, side: int, count: int) -> list[
 
 
 def _codes(picture: Picture) -> NDArray[np.uint8]:
-    codes = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    codes = to_codes(picture)
     return codes[..., 0] if codes.shape[2] == 1 else np.ascontiguousarray(codes)
 
 
