@@ -17,16 +17,15 @@ from f2rcli.training.footage.windows import CleanClips, NoisyClips
 from f2rcli.training.methods.base import TrainingContext
 from f2rcli.training.methods.blind2sound.recipe import Blind2SoundRecipe
 from f2rcli.training.run.config import StageOverrides
+from tests.training.test_footage import stored_codes
 from tests.training.test_session import config, run, write_clip
 
 SMALL = StageOverrides(steps=2, batch=1, crop=32)
 
 
 def footage(tmp_path: Path, shape: tuple[int, ...] = (12, 64, 96, 3)) -> Footage:
-    path = tmp_path / "clip.npy"
     codes = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    np.save(path, codes)
-    return Footage.of_codes("clip", np.load(path, mmap_mode="r"))
+    return stored_codes(tmp_path / "clip.f16", codes)
 
 
 def material(tmp_path: Path, clip: Footage, **changes: Any) -> TrainingContext:

@@ -11,6 +11,7 @@ from f2rcli.frames import Space
 from f2rcli.noise.synthesis.spec import parse
 from f2rcli.training.footage.footage import Footage
 from f2rcli.training.footage.renditions import RenditionJob, render, render_all, rendition_jobs
+from tests.training.test_footage import stored_codes
 
 
 def clip_of(folder: Path, channels: int = 3, size: tuple[int, int] = (133, 141)) -> Footage:
@@ -18,9 +19,7 @@ def clip_of(folder: Path, channels: int = 3, size: tuple[int, int] = (133, 141))
     blocks = (-(-size[0] // 8), -(-(size[1] + 12) // 8), channels)
     wide = np.kron(rng.uniform(60, 190, blocks), np.ones((8, 8, 1)))
     frames = np.stack([wide[: size[0], 2 * t : 2 * t + size[1]] for t in range(6)]).astype("u1")
-    path = folder / f"scene{channels}.npy"
-    np.save(path, frames)
-    return Footage.of_codes(f"scene{channels}", np.load(path, mmap_mode="r"))
+    return stored_codes(folder / f"scene{channels}.f16", frames)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

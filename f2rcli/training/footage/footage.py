@@ -80,8 +80,6 @@ class Footage:
     path: Path
     shape: tuple[int, int, int, int]  # (T, H, W, C)
     shots: tuple[range, ...]  # of two or more frames each; frames outside have no neighbours
-    dtype: str = "float16"  # or uint8: codes, 255 = white
-    offset: int = 0  # bytes before the first picture
     floor: float = 0.0  # the lowest value that a sample can take; raw files reach below black
     sensor: bool = False  # samples count light, and are seen through a working space
     dark: bool = False  # black may lie above 0
@@ -97,7 +95,7 @@ class Footage:
 
     @cached_property
     def array(self) -> NDArray[Any]:
-        """Every picture, (T, H, W, C), read-only; 0 = black and 1 = white unless uint8."""
+        """Every picture, (T, H, W, C) float16, read-only; 0 = black and 1 = white."""
         try:
             with self.path.open("rb") as file:
                 mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -107,9 +105,7 @@ class Footage:
                 hint="Start again with --resume, which decodes what is missing.",
             ) from error
         self.budget.maps.append(mapped)
-        count = math.prod(self.shape)
-        flat = np.frombuffer(mapped, self.dtype, count, self.offset)
-        return flat.reshape(self.shape)
+        return np.frombuffer(mapped, np.float16, math.prod(self.shape)).reshape(self.shape)
 
     def read(
         self, frames: int | slice, rows: slice = slice(None), columns: slice = slice(None)
@@ -119,19 +115,10 @@ class Footage:
         pictures = part.shape[0] if part.ndim == 4 else 1
         span = part.shape[-3] * self.shape[2] * self.shape[3] * part.itemsize
         self.budget.touch(pictures * (span + READ_AHEAD))
-        values = part.astype(np.float32)
-        return values / np.float32(255) if self.dtype == "uint8" else values
+        return part.astype(np.float32)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "array"}
-
-    @classmethod
-    def of_codes(cls, name: str, clip: "np.memmap[Any, np.dtype[np.uint8]]") -> "Footage":
-        """Footage over a clip of 8-bit codes that is memory-mapped from a file already."""
-        return cls(
-            name, Space.RGB if clip.shape[-1] == 3 else Space.GRAY, Path(str(clip.filename)),
-            clip.shape, (range(clip.shape[0]),), "uint8", clip.offset,
-        )  # fmt: skip
 
 
 def open_footage(
@@ -255,7 +242,7 @@ def _whole(entry: Path) -> bool:
         return False
     try:
         for clip in _load(entry, Budget()):
-            if clip.path.stat().st_size != math.prod(clip.shape) * np.dtype(clip.dtype).itemsize:
+            if clip.path.stat().st_size != math.prod(clip.shape) * np.float16().itemsize:
                 raise ValueError(clip.path)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         shutil.rmtree(entry, ignore_errors=True)

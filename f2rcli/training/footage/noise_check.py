@@ -89,7 +89,7 @@ def in_space(clip: Footage, space: VarianceStabiliser) -> Footage:
             planes = clip.read(number).transpose(2, 0, 1)
             seen = space.into(torch.from_numpy(np.ascontiguousarray(planes))[None])[0]
             file.write(seen.permute(1, 2, 0).numpy().astype(np.float16).tobytes())
-    return replace(clip, path=target, dtype="float16", offset=0, working=space)
+    return replace(clip, path=target, working=space)
 
 
 def _measuring_weights(space: Space, start: Weights | None) -> Weights:
