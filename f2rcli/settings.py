@@ -26,7 +26,7 @@ class Setting:
 
     help: str
     group: str | None = None  # its heading in --help
-    metavar: str = ""  # stands for the value in --help
+    metavar: str | None = None  # stands for the value in --help; None: its choices or kind
     flags: tuple[str, ...] = ()  # of the command line; (): --name
     low: float | None = None  # the range includes both ends
     high: float | None = None

@@ -1,13 +1,13 @@
 """`f2r denoise`: parse, open both ends, call the library, report."""
 
 import sys
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 import typer
 
 from f2rcli import __version__
-from f2rcli.cli.commands.adapt import adapted, check_adapt
+from f2rcli.cli.commands.adapt import adapted
 from f2rcli.cli.commands.batch import asks_for_batch, run_batch
 from f2rcli.cli.engine import (
     aside_lines,
@@ -25,8 +25,9 @@ from f2rcli.cli.engine import (
 )
 from f2rcli.cli.options import batch as bopt
 from f2rcli.cli.options import shared as opt
+from f2rcli.cli.options.denoise import Job
 from f2rcli.cli.options.derived import with_options
-from f2rcli.cli.preview import pairs, preview_target
+from f2rcli.cli.preview import pairs
 from f2rcli.cli.provenance import settings_given
 from f2rcli.cli.resuming import denoised, recorded
 from f2rcli.cli.run_report import RunReport
@@ -34,12 +35,11 @@ from f2rcli.cli.terminal.console import Console
 from f2rcli.cli.terminal.progress import Meter
 from f2rcli.cli.terminal.receipts import Finished, source_bytes
 from f2rcli.engine.provenance import provenance_of
-from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import changes_nothing
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, F2RError, StaleError, UsageError, WeightsError
 from f2rcli.frames import ClipInfo
-from f2rcli.io import default_target, open_reader, open_writer, plan_output
-from f2rcli.io.base import Reader, ReadOptions, WriteOptions, WritePlan
+from f2rcli.io import open_reader, open_writer, plan_output
+from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.ffmpeg.turning import TURNED
 from f2rcli.io.preview import write_preview
 from f2rcli.window import LEAD_IN, LEAD_OUT
@@ -53,16 +53,9 @@ def denoise(
     *,
     ctx: typer.Context,
     source: bopt.Sources,
-    output: opt.Output = None,
     several: bopt.BatchOptions,
-    engine: EngineSettings,
-    adapt: opt.Adapt = None,
-    read: ReadOptions,
+    job: Job,
     preview: opt.Preview = None,
-    report: opt.ReportTo = None,
-    write: WriteOptions,
-    resume: opt.Resume = True,
-    dry_run: opt.DryRun = False,
     console: Console,
     config: opt.Config = None,
     like: opt.Like = None,
@@ -72,64 +65,11 @@ def denoise(
     Several inputs, or a folder of clips, go into the folder OUTPUT, each in a process of its own.
     """
     batch = asks_for_batch(source, several)
-    job = Job(
-        source="clips" if batch else source[0], output="clips" if batch else output,
-        engine=engine, adapt=adapt, read=read, write=write, preview=preview, report=report,
-        resume=resume, dry_run=dry_run, settings=settings_given(ctx),
-    )  # fmt: skip
+    ends = ("clips", "clips") if batch else (source[0], job.output)
+    given = settings_given(ctx)
+    job = replace(job, source=ends[0], output=ends[1], preview=preview, settings=given)
     job.check(json=console.events is not None)  # of a batch: wrong options fail just once
     return run_batch(ctx, console) if batch else run_job(job, console)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One `f2r denoise`."""
-
-    source: str
-    output: str | None
-    engine: EngineSettings
-    adapt: str | None = None
-    read: ReadOptions
-    write: WriteOptions
-    preview: int | None = None
-    report: str | None = None
-    resume: bool = True
-    dry_run: bool = False
-    settings: dict[str, Any] = field(default_factory=dict)  # for the output's provenance
-
-    def check(self, *, json: bool) -> None:
-        """Raise UsageError for options that clash; `json`: standard output holds events."""
-        if self.adapt is not None:
-            check_adapt(self.adapt, self.source)
-        if self.preview is not None and self.dry_run:
-            raise UsageError("--preview --dry-run: choose one of them.")
-        if self.report is not None and (self.preview is not None or self.write.demosaic):
-            clash = "--preview" if self.preview is not None else "--demosaic"
-            raise UsageError(
-                f"--report {clash}: a report compares the input with the whole output of its kind.",
-                hint="Choose one of them.",
-            )
-        if self.target == "-" and json:
-            raise UsageError(
-                "-o - --json: both want standard output.",
-                hint="Write to a file, or use --log-file.",
-            )
-
-    @property
-    def page(self) -> RunReport | None:
-        """The report page, if there is to be one."""
-        if self.report is None:
-            return None
-        return RunReport(
-            page=self.report, source=self.source, target=self.target, read=self.read,
-            overwrite=self.write.overwrite,
-        )  # fmt: skip
-
-    @property
-    def target(self) -> str:
-        """The path of the result, or "-"."""
-        full = str(default_target(self.source)) if self.output is None else self.output
-        return full if self.preview is None else preview_target(self.output, full, self.preview)
 
 
 def run_job(job: Job, console: Console) -> int:

@@ -24,35 +24,36 @@ class Part:
         self.only = only
         self.without = without
 
-    def names(self, kind: Any) -> list[str]:
-        """The fields that become options, in the order of the dataclass."""
-        every = settings_of(kind)
-        return [n for n in every if n not in self.without and (not self.only or n in self.only)]
+    def has(self, name: str) -> bool:
+        """Whether a field becomes an option."""
+        return name not in self.without and (not self.only or name in self.only)
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A parameter of a command that stands for several options."""
+    """A parameter of a command, or a field of its dataclass, that stands for several options."""
 
     kind: Any  # the dataclass
-    names: list[str]  # of its fields
+    fields: "dict[str, Setting | Group]"  # those that become options, in its order
 
     def taken(self, given: dict[str, Any]) -> Any:
         """The settings, whose options are taken out of what was given. Raises UsageError."""
-        known, values = settings_of(self.kind), {}
-        for name in self.names:
-            typed, parse = given.pop(name), known[name].parse
-            if typed is not None:  # else: the default
-                values[name] = typed if parse is None else parse(name, typed)
+        values = {}
+        for name, one in self.fields.items():
+            if isinstance(one, Group):
+                values[name] = one.taken(given)
+            elif (typed := given.pop(name)) is not None:  # else: the default
+                values[name] = typed if one.parse is None else one.parse(name, typed)
         return self.kind(**values)
 
     def options(self) -> Iterator[inspect.Parameter]:
         """An option for every field, as Typer takes them."""
-        known, types = settings_of(self.kind), get_type_hints(self.kind)
-        defaults = {name: field.default for name, field in self.kind.__dataclass_fields__.items()}
-        for name in self.names:
-            one = known[name]
-            default = None if defaults[name] == () else defaults[name]
+        types, defaults = get_type_hints(self.kind), self.kind.__dataclass_fields__
+        for name, one in self.fields.items():
+            if isinstance(one, Group):
+                yield from one.options()
+                continue
+            default = None if defaults[name].default == () else defaults[name].default
             kind = types[name] if one.typed is None else one.typed
             kind = kind | None if default is None and one.typed is not None else kind
             yield inspect.Parameter(
@@ -65,7 +66,9 @@ def option(name: str, known: Setting, default: Any) -> Any:
     """The Typer option of one setting."""
     word = name.replace("_", "-")
     flags = known.flags or (f"--{word}/--no-{word}" if default is False else f"--{word}",)
-    metavar = known.metavar or "|".join(known.names()) or ("" if default is False else None)
+    metavar = known.metavar
+    if metavar is None:
+        metavar = "|".join(known.names()) or ("" if default is False else None)
     return typer.Option(
         *flags, help=known.help, metavar=metavar, rich_help_panel=known.group,
         autocompletion=completing(known.names) if known.choices else None,
@@ -91,7 +94,12 @@ def with_options(command: Callable[..., int]) -> Callable[..., int]:
     signature = inspect.signature(command, eval_str=True)
     groups = {name: _group(p.annotation) for name, p in signature.parameters.items()}
     own = {name: group for name, group in groups.items() if group is not None}
-    computes = any("threads" in group.names for group in own.values())
+    context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    parameters = [context]
+    for name, parameter in signature.parameters.items():
+        if name != "ctx":
+            parameters += [parameter] if name not in own else own[name].options()
+    computes = any(parameter.name == "threads" for parameter in parameters)
 
     @wraps(command)
     def run(ctx: typer.Context, **given: Any) -> int:
@@ -110,11 +118,6 @@ def with_options(command: Callable[..., int]) -> Callable[..., int]:
             given["ctx"] = ctx
         return command(**given)
 
-    context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-    parameters = [context]
-    for name, parameter in signature.parameters.items():
-        if name != "ctx":
-            parameters += [parameter] if name not in own else own[name].options()
     del run.__wrapped__  # Typer would look at the command itself
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # its hook
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -126,4 +129,8 @@ def _group(annotation: Any) -> Group | None:
     part = next((mark for mark in marks if isinstance(mark, Part)), Part())
     if kind is Console:
         kind = Verbosity
-    return Group(kind, part.names(kind)) if is_dataclass(kind) else None
+    if not is_dataclass(kind):
+        return None
+    known = settings_of(kind)
+    inner = {n: known.get(n) or _group(type_) for n, type_ in get_type_hints(kind).items()}
+    return Group(kind, {n: one for n, one in inner.items() if one is not None and part.has(n)})

@@ -1,0 +1,82 @@
+"""The options of `f2r denoise`, as the job that they describe."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from f2rcli.cli.commands.adapt import check_adapt
+from f2rcli.cli.preview import preview_target
+from f2rcli.cli.run_report import RunReport
+from f2rcli.cli.terminal.console import RUN
+from f2rcli.engine.settings import PICTURE, EngineSettings
+from f2rcli.errors import UsageError
+from f2rcli.io import default_target
+from f2rcli.io.base import ReadOptions, WriteOptions
+from f2rcli.settings import setting
+from f2rcli.training.run.config import ADAPT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One `f2r denoise`; its fields in the order of --help."""
+
+    source: str = ""
+    output: str | None = setting(
+        None, "Its suffix picks the format; - is standard output (default: INPUT_f2r).",
+        flags=("--output", "-o"), metavar="OUTPUT",
+    )  # fmt: skip
+    engine: EngineSettings
+    adapt: str | None = setting(
+        None, "Fit the weights to this clip first: fast (a minute of training on it; --adapt alone "
+        "means fast) or full (several minutes). Kept for the next time.",
+        metavar="[fast|full]", group=PICTURE, choices=tuple(ADAPT),
+    )  # fmt: skip
+    read: ReadOptions
+    preview: int | None = None  # frames of a comparison, which takes the place of the output
+    report: str | None = setting(
+        None, "Write a page about the run: before and after, what was removed, what is left.",
+        metavar="OUT.html", group=RUN,
+    )  # fmt: skip
+    write: WriteOptions
+    resume: bool = setting(
+        True, "After the first minute, keep finished frames beside OUTPUT, so that the same "
+        "command continues after a kill; they are removed at the end.",
+        flags=("--resume/--no-resume",), metavar="", group=RUN,
+    )  # fmt: skip
+    dry_run: bool = setting(
+        False, "Print the plan, write nothing.", flags=("--dry-run",), group=RUN
+    )
+    settings: dict[str, Any] = field(default_factory=dict)  # for the output's provenance
+
+    def check(self, *, json: bool) -> None:
+        """Raise UsageError for options that clash; `json`: standard output holds events."""
+        if self.adapt is not None:
+            check_adapt(self.adapt, self.source)
+        if self.preview is not None and self.dry_run:
+            raise UsageError("--preview --dry-run: choose one of them.")
+        if self.report is not None and (self.preview is not None or self.write.demosaic):
+            clash = "--preview" if self.preview is not None else "--demosaic"
+            raise UsageError(
+                f"--report {clash}: a report compares the input with the whole output of its kind.",
+                hint="Choose one of them.",
+            )
+        if self.target == "-" and json:
+            raise UsageError(
+                "-o - --json: both want standard output.",
+                hint="Write to a file, or use --log-file.",
+            )
+
+    @property
+    def page(self) -> RunReport | None:
+        """The report page, if there is to be one."""
+        if self.report is None:
+            return None
+        return RunReport(
+            page=self.report, source=self.source, target=self.target, read=self.read,
+            overwrite=self.write.overwrite,
+        )  # fmt: skip
+
+    @property
+    def target(self) -> str:
+        """The path of the result, or "-"."""
+        full = str(default_target(self.source)) if self.output is None else self.output
+        return full if self.preview is None else preview_target(self.output, full, self.preview)
