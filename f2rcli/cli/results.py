@@ -4,13 +4,25 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from f2rcli.cli.terminal.console import Console
+from f2rcli.cli.terminal.console import RUN, Console
 from f2rcli.errors import F2RError
 from f2rcli.io.atomic import write_file
 from f2rcli.io.targets import check_target
+from f2rcli.settings import setting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultFiles:
+    """The options of commands that give out results."""
+
+    json_file: str | None = setting(
+        None, "Write the results as JSON.", metavar="OUT.json", group=RUN
+    )
+    overwrite: bool = setting(False, "Replace existing files.", group=RUN)
 
 
 def check_result(name: str, target: str, sources: Sequence[Path], *, overwrite: bool) -> None:
@@ -28,20 +40,14 @@ def command_typed() -> str:
 
 
 def deliver(
-    kind: str,
-    values: dict[str, Any],
-    lines: Iterable[str],
-    console: Console,
-    json_file: str | None,
-    *,
-    overwrite: bool,
+    kind: str, values: dict[str, Any], lines: Iterable[str], console: Console, files: ResultFiles
 ) -> None:
-    """Write results to `json_file`, if there is to be one, and print them: as an event of --json,
+    """Write results to the JSON file, if there is to be one, and print them: as an event of --json,
     else as lines. Numbers that are not finite become null."""
     values = finite(values)
-    if json_file is not None:
+    if files.json_file is not None:
         text = json.dumps(values, indent=1)
-        write_file(Path(json_file), f"{text}\n".encode(), overwrite=overwrite)
+        write_file(Path(files.json_file), f"{text}\n".encode(), overwrite=files.overwrite)
     console.event(kind, **values)
     if console.events is None and not console.quiet:
         console.rows(lines)

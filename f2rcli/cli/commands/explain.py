@@ -11,7 +11,7 @@ import typer
 from f2rcli.cli.engine import loaded, say_notes
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import Part, with_options
-from f2rcli.cli.results import deliver
+from f2rcli.cli.results import ResultFiles, deliver
 from f2rcli.cli.terminal.console import Console
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, InputError, UsageError
@@ -49,18 +49,17 @@ def explain(
     pixel: Pixel,
     output: Picture,
     frame: At = 0,
-    json_file: opt.JsonFile = None,
+    files: ResultFiles,
     engine: Annotated[EngineSettings, Part("sigma", "method", "weights", "device", "threads")],
     read: Annotated[ReadOptions, Part("axes", "series")],
-    overwrite: opt.Overwrite = False,
     console: Console,
 ) -> int:
     """Show which noisy pixels a restored pixel is made of, and the motion that follows from it."""
     place, target = _pixel(pixel), Path(output)
     if target.suffix.lower() != ".svg":
         raise UsageError(f"-o {output}: the plot is an SVG file.", hint="Name it OUT.svg.")
-    for path in (target, *([Path(json_file)] if json_file is not None else [])):
-        check_target(path, [Path(source)], overwrite=overwrite)
+    for path in filter(None, (output, files.json_file)):
+        check_target(Path(path), [Path(source)], overwrite=files.overwrite)
     with open_reader(source, read) as reader:
         network = loaded(replace(engine, precision="fp32"), reader.info, console)
         found = _explained(network, iter(reader), reader.info, frame, place)
@@ -68,9 +67,9 @@ def explain(
     from f2rcli.evaluation.visuals.explain_plot import plot
 
     say_notes(network, console)
-    write_file(target, plot(found, name), overwrite=overwrite)
+    write_file(target, plot(found, name), overwrite=files.overwrite)
     facts = {"file": name, "picture": output, **values(found)}
-    deliver("explanation", facts, lines(found, name), console, json_file, overwrite=overwrite)
+    deliver("explanation", facts, lines(found, name), console, files)
     return EXIT_DAMAGED if damaged else EXIT_OK
 
 

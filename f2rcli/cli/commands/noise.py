@@ -9,7 +9,7 @@ import typer
 from f2rcli.cli.engine import loaded
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import Part, with_options
-from f2rcli.cli.results import check_result, deliver
+from f2rcli.cli.results import ResultFiles, check_result, deliver
 from f2rcli.cli.terminal.console import Console
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, InputError, UsageError
@@ -36,22 +36,21 @@ Count = Annotated[
 def noise(
     *,
     source: opt.Source,
-    json_file: opt.JsonFile = None,
+    files: ResultFiles,
     plot: PlotTo = None,
     frames: Count = 10,
     engine: Annotated[
         EngineSettings, Part("method", "weights", "device", "threads", "precision", "tile")
     ],
     read: Annotated[ReadOptions, Part("axes", "series")],
-    overwrite: opt.Overwrite = False,
     console: Console,
 ) -> int:
     """Measure the noise of INPUT: its strength, its kind, and how certain that is."""
     if plot is not None and Path(plot).suffix.lower() != ".svg":
         raise UsageError(f"--plot {plot}: the plot is an SVG file.", hint="Name it OUT.svg.")
-    for name, target in (("json_file", json_file), ("plot", plot)):
+    for name, target in (("json_file", files.json_file), ("plot", plot)):
         if target is not None:
-            check_result(name, target, [Path(source)], overwrite=overwrite)
+            check_result(name, target, [Path(source)], overwrite=files.overwrite)
     with open_reader(source, read) as reader:
         from f2rcli.engine.noise.measurement import measure_noise  # brings torch
         from f2rcli.noise.plot import plot as plotted
@@ -68,9 +67,9 @@ def noise(
             hint="It needs three different frames of one shot, of 32 x 32 pixels or more.",
         )
     if plot is not None:
-        write_file(Path(plot), plotted(report, name), overwrite=overwrite)
+        write_file(Path(plot), plotted(report, name), overwrite=files.overwrite)
     values = {"file": name, **report.values()}
-    deliver("noise", values, lines(report, name), console, json_file, overwrite=overwrite)
+    deliver("noise", values, lines(report, name), console, files)
     return EXIT_DAMAGED if damaged else EXIT_OK
 
 
