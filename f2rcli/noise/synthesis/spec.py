@@ -206,7 +206,8 @@ class NoiseSpec:
 
         The generator depends on the noise and the seed alone.
         """
-        key = zlib.crc32(_shortened(self.name).encode())
+        short = _respelled(self.name, ((long, short) for short, long in SHORT))
+        key = zlib.crc32(short.encode())
         rng = np.random.default_rng([seed, key, zlib.crc32(clip.encode())])
         return self._part(rng).draw(rng), np.random.default_rng([seed, key])
 
@@ -221,7 +222,7 @@ def parse(text: str, *, training: bool = False) -> NoiseSpec:
     also shape the clean picture are for `training` alone. Raises UsageError for what is unknown or
     out of range, naming the text and the choices.
     """
-    parts = (_lengthened(piece.strip()) for piece in text.split("+"))
+    parts = (_respelled(piece.strip(), SHORT) for piece in text.split("+"))
     return NoiseSpec(tuple(_parsed(part, text, training) for part in parts))
 
 
@@ -279,19 +280,13 @@ def _text(range_: Range) -> str:
     return f"{low:g}" if low == high else f"{low:g}-{high:g}"
 
 
-def _lengthened(text: str) -> str:
-    return next(filter(None, (_rewritten(text, short, long) for short, long in SHORT)), text)
-
-
-def _shortened(name: str) -> str:
-    return next(filter(None, (_rewritten(name, long, short) for short, long in SHORT)), name)
-
-
-def _rewritten(text: str, form: str, other: str) -> str | None:
-    """`text`, which has one form, in the other; None where it has not."""
-    pattern = re.escape(form).replace(r"\{\}", r"(\d+\.?\d*)")
-    match = re.fullmatch(pattern, text)
-    return other.format(*match.groups()) if match else None
+def _respelled(text: str, forms: Iterable[tuple[str, str]]) -> str:
+    """`text` in the second form of the pair whose first it has; as it is where there is none."""
+    for form, other in forms:
+        match = re.fullmatch(re.escape(form).replace(r"\{\}", r"(\d+\.?\d*)"), text)
+        if match is not None:
+            return other.format(*match.groups())
+    return text
 
 
 def _refused(text: str, usage: str, why: str) -> UsageError:

@@ -13,7 +13,7 @@ import numpy as np
 
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Family, Frame, Mosaic, Plane, PlaneLayout
-from f2rcli.noise.codec import Codes, recoded, to_codes
+from f2rcli.noise.codec import recoded, to_codes
 from f2rcli.noise.synthesis.coding import Coding
 from f2rcli.noise.synthesis.law import Law, Signal
 from f2rcli.sensor import plane_colours
@@ -69,7 +69,8 @@ def _coded(
 ) -> Iterator[Frame]:
     shells: deque[Frame] = deque()
     even = (signal_of(frame)[: info.height, : info.width] for frame in _noted(frames, shells))
-    pictures = (_coloured(to_codes(signal)) for signal in law.add_to_clip(even, rng))
+    codes = (to_codes(signal) for signal in law.add_to_clip(even, rng))
+    pictures = (np.repeat(one, 3, axis=2) if one.shape[2] == 1 else one for one in codes)
     for frame in recoded(pictures, **asdict(coding), rate=info.rate or Fraction(25)):
         planes = frame.planes[: info.layout.colour_planes]
         yield replace(shells.popleft(), planes=planes, layout=info.layout)
@@ -132,7 +133,3 @@ def _stack_codes(signal: Signal, levels: tuple[float, float], dtype: np.dtype[An
         limits = np.iinfo(dtype)
         codes = np.clip(np.rint(codes), limits.min, limits.max)
     return codes.astype(dtype)
-
-
-def _coloured(codes: Codes) -> Codes:
-    return np.repeat(codes, 3, axis=2) if codes.shape[2] == 1 else codes
