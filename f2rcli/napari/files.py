@@ -49,7 +49,9 @@ def layers_of(stack: Stack) -> Iterator[Layer]:
         title += f" {series.name or series.number + 1}" if len(stack.series) > 1 else ""
         passport = passport_of(stack, series.number)
         for data, word in _channels(shared, series):
-            facts = _channel_facts(passport, data.channel or 0, series)
+            count = dict(series.outer).get("C", 1)
+            known = len(passport.channels) == count <= MOST_CHANNELS
+            facts = passport.channels[data.channel or 0] if known else {}
             name = f"{title} {facts.get('Name') or word}".strip()
             yield data, _keywords(data, series, passport, facts, name), "image"
 
@@ -63,11 +65,6 @@ def _channels(shared: Shared, series: Series) -> Iterator[tuple[Pictures, str]]:
         places = {"channel": channel, "sample": sample}
         words = [f"{word} {place + 1}" for word, place in places.items() if place is not None]
         yield Pictures(shared, series, channel, sample), " ".join(words)
-
-
-def _channel_facts(passport: Passport, channel: int, series: Series) -> Facts:
-    known = len(passport.channels) == dict(series.outer).get("C", 1) <= MOST_CHANNELS
-    return passport.channels[channel] if known else {}
 
 
 def _keywords(

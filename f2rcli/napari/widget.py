@@ -4,7 +4,7 @@ Runs go in a thread of their own; the window asks them how far they are.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -65,7 +65,7 @@ class DenoisePanel(Container):
         self.layer.changed.connect(self._propose)
         self.preview.clicked.connect(self.show_preview)
         self.start.clicked.connect(self.denoise)
-        self.cancel.clicked.connect(self._stop_now)
+        self.cancel.clicked.connect(lambda: self._stop.set())
         self._propose()
 
     def show_preview(self) -> None:
@@ -77,7 +77,7 @@ class DenoisePanel(Container):
         sizes = layer.data.shape[: layer.ndim]
         at = [min(max(0, round(v)), n - 1) for v, n in zip(shown, sizes, strict=True)]
         stop = self._stop = Event()
-        self._begin(lambda: run.preview(at, stop), lambda done: self._show_preview(layer, *done))
+        self._begin(lambda: run.preview(at, stop), partial(self._show_preview, layer))
 
     def denoise(self) -> None:
         """Restore the whole layer into a new one."""
@@ -86,7 +86,7 @@ class DenoisePanel(Container):
             return
         stop, progress = Event(), Progress()
         self._stop, self._progress = stop, progress
-        self._begin(lambda: run.whole(progress, stop), lambda done: self._show(layer, *done))
+        self._begin(lambda: run.whole(progress, stop), partial(self._show, layer))
 
     def _propose(self) -> None:
         layer = self.layer.value
@@ -119,15 +119,16 @@ class DenoisePanel(Container):
 
     def _end(self, done: Any, then: Callable[[Any], None]) -> None:
         self._busy(False)
-        if not isinstance(done, Refused):
-            then(done)
-            self.noise.value = words_of(done[1])
-        elif isinstance(done.error, CancelledError):
+        if isinstance(done, CancelledError):
             self.noise.value = "cancelled"
+        elif isinstance(done, F2RError):
+            self._tell(done)
         else:
-            self._tell(done.error)
+            clean, report = done
+            then(clean)
+            self.noise.value = words_of(report)
 
-    def _show(self, layer: Any, clean: Any, report: Any) -> None:
+    def _show(self, layer: Any, clean: Any) -> None:
         kept = _looks(layer)
         self._viewer.add_image(clean, name=f"{layer.name} denoised", **kept)
         if not self.difference.value:
@@ -140,7 +141,7 @@ class DenoisePanel(Container):
             visible=False, **plain,
         )  # fmt: skip
 
-    def _show_preview(self, layer: Any, clean: Any, report: Any) -> None:
+    def _show_preview(self, layer: Any, clean: Any) -> None:
         if PREVIEW in self._viewer.layers:
             self._viewer.layers.remove(PREVIEW)
         kept = _looks(layer)
@@ -162,9 +163,6 @@ class DenoisePanel(Container):
             self._look()
             self.worker = None
 
-    def _stop_now(self) -> None:
-        self._stop.set()
-
     def _tell(self, error: F2RError) -> None:
         hint = f" {error.hint}" if error.hint else ""
         self.noise.value = f"{error}{hint}"
@@ -183,16 +181,9 @@ def _looks(layer: Any) -> dict[str, Any]:
     return kept
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """An error of f2r's as a run's result: it is told in one line, not as a traceback."""
-
-    error: F2RError
-
-
 def _outcome(work: Callable[[], Any]) -> Any:
-    """What a run gives."""
+    """What a run gives; an error of f2r's is told in one line, not as a traceback."""
     try:
         return work()
     except F2RError as error:
-        return Refused(error)
+        return error
