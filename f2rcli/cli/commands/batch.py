@@ -100,7 +100,11 @@ def _run_all(
         report = Report(every, batch.values(began))
         if outcomes or lost or not tasks:  # else nothing began, and the error says why
             report.write(path)
-            _conclude(report, path, console)
+            for line in report.table():
+                console.note(line)
+            told = {"counts": report.counts, "exit_code": report.exit_code}
+            console.event("result", report=str(path), **told)
+            console.note(f"{report.summary()}; report: {path}")
     return report.exit_code
 
 
@@ -165,14 +169,9 @@ class Batch:
     def values(self, began: str) -> dict[str, Any]:
         """The report's facts of the run as a whole."""
         return {
-            "f2r": __version__,
-            "began": began,
-            "ended": _now(),
-            "inputs": list(self.sources),
-            "output": str(self.output),
-            "options": list(self.shared.options),
-            "shard": self.shard,
-        }
+            "f2r": __version__, "began": began, "ended": _now(), "inputs": list(self.sources),
+            "output": str(self.output), "options": list(self.shared.options), "shard": self.shard,
+        }  # fmt: skip
 
     def run(self, tasks: Sequence[Task], meter: BatchMeter) -> Iterator[Outcome]:
         """The outcomes as they come."""
@@ -246,7 +245,6 @@ def _print_plan(tasks: list[Task], found: Scan, console: Console) -> int:
 
 
 def _report_clip(outcome: Outcome, count: int, total: int, console: Console) -> None:
-    """Report the end of one clip."""
     console.event("clip", count=count, total=total, **asdict(outcome))
     head = f"[{count}/{total}] {outcome.place}: {outcome.status}"
     if outcome.failed:
@@ -257,13 +255,6 @@ def _report_clip(outcome: Outcome, count: int, total: int, console: Console) -> 
     console.note(f"{head}{frames}, {outcome.seconds:.1f} s")
     for warning in outcome.warnings:
         console.detail(f"  {warning}")
-
-
-def _conclude(report: Report, path: Path, console: Console) -> None:
-    for line in report.table():
-        console.note(line)
-    console.event("result", report=str(path), counts=report.counts, exit_code=report.exit_code)
-    console.note(f"{report.summary()}; report: {path}")
 
 
 def _now() -> str:

@@ -77,9 +77,10 @@ def lines(report: "NoiseReport", name: str) -> Iterator[str]:
     """The report for people: a table of the channels, then one fact a line."""
     model, spectrum = report.model, report.spectrum
     names = ("R", "G", "B") if len(model.sigma) == 3 else ("",) * len(model.sigma)
+    by = "" if report.estimator is None else f", by {report.estimator}'s own estimator"
     yield f"file      {name}, {report.frames} frames measured"
     yield f"{'':<9} {_cells(names)}"
-    yield f"sigma     {_cells(f'{s:.2f}' for s in model.sigma8)}   of 255{_by(report)}"
+    yield f"sigma     {_cells(f'{s:.2f}' for s in model.sigma8)}   of 255{by}"
     if report.measured is not None:
         cells = _cells(f"{s:.2f}" for s in report.measured.sigma8)
         yield f"anchors   {cells}   sigma as blind anchors measure it"
@@ -111,10 +112,6 @@ def lines(report: "NoiseReport", name: str) -> Iterator[str]:
 
 def _cells(values: "Iterator[str] | tuple[str, ...]") -> str:
     return " ".join(f"{value:>9}" for value in values)
-
-
-def _by(report: "NoiseReport") -> str:
-    return "" if report.estimator is None else f", by {report.estimator}'s own estimator"
 
 
 def _temporal(report: "NoiseReport") -> str:

@@ -39,15 +39,11 @@ def train(
     if rank() > 0:  # one of torchrun's other processes: the first one speaks
         console.silence()
     given = {**ctx.params, "inputs": inputs or (ctx.default_map or {}).get("inputs", [])}
-    explicit = {name for name in given if str(_source(ctx, name)) != "DEFAULT"}
+    sources = {name: ctx.get_parameter_source(name) for name in given}
+    explicit = {name for name, one in sources.items() if one and one.name != "DEFAULT"}
     if given["inputs"]:
         explicit.add("inputs")
     return run_training(config_of(given, explicit), console)
-
-
-def _source(ctx: typer.Context, name: str) -> str:
-    source = ctx.get_parameter_source(name)
-    return "DEFAULT" if source is None else source.name
 
 
 def config_of(given: dict[str, Any], explicit: set[str]) -> TrainConfig:
@@ -58,22 +54,16 @@ def config_of(given: dict[str, Any], explicit: set[str]) -> TrainConfig:
     values = {f.name: given[f.name] for f in fields(TrainConfig) if f.name in given}
     values["inputs"] = tuple(given["inputs"])
     values["stages"] = stages_from(stage_tables(given["stage"] or []), name="--stage")
-    if "stage" in explicit:
-        explicit = explicit | {"stages"}
+    explicit = explicit | {"stages"} if "stage" in explicit else explicit
     if given["resume"]:
         if given["run"] is None and given["output"] is None:
             raise UsageError("--resume: which run?", hint="Name its output (-o) or folder (--run).")
         asked = {name: value for name, value in values.items() if name in explicit}
-        return resumed(run_folder(given), asked)
+        names = {"run": given["run"], "output": given["output"] or "unnamed.safetensors"}
+        return resumed(TrainConfig(inputs=("any",), **names).folder, asked)
     if given["output"] is None:
         raise UsageError("no output.", hint="Pass -o NAME.safetensors.")
     return TrainConfig(**values)
-
-
-def run_folder(given: dict[str, Any]) -> Path:
-    """The run folder, where only the options are known."""
-    names = {"run": given["run"], "output": given["output"] or "unnamed.safetensors"}
-    return TrainConfig(inputs=("any",), **names).folder
 
 
 def stage_tables(options: list[str]) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TextIO
 
 import typer
@@ -187,7 +187,6 @@ def _log_to(path: str) -> logging.Handler:
     return handler
 
 
-@dataclass
 class EventStream:
     """NDJSON: every line has `event` (start, plan, progress, warning, result, error) and `time`.
 
@@ -195,12 +194,8 @@ class EventStream:
     no odd file name can break a line.
     """
 
-    stream: TextIO
-    clock: Callable[[], float] = time.monotonic
-    began: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.began = self.clock()
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        self.stream, self.clock, self.began = stream, clock, clock()
 
     def write(self, event: str, /, **fields: Any) -> None:
         """Write one event and flush; values are JSON values, NaN excluded."""

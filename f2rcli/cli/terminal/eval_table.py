@@ -1,7 +1,8 @@
 """An evaluation as tables for a terminal."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from rich.table import Table
 from rich.text import Text
@@ -19,7 +20,8 @@ def tables(evaluation: Evaluation, *, every_clip: bool = False) -> Iterator[Tabl
         clips = [clip for clip in evaluation.clips if clip.group == group]
         listed = clips if every_clip or len(clips) <= MOST_CLIPS else []
         timed = any(evaluation.seconds_per_frame(m.name, group) for m in evaluation.methods)
-        title = f"{group}: {_counted(len(clips))}" if group else None
+        counted = "1 clip" if len(clips) == 1 else f"{len(clips)} clips"
+        title = f"{group}: {counted}" if group else None
         table = _empty(evaluation, title, timed=timed)
         for clip in listed:
             for row in _clip_rows(clip, evaluation):
@@ -46,39 +48,23 @@ def _empty(evaluation: Evaluation, title: str | None, *, timed: bool) -> Table:
     return table
 
 
-def _counted(clips: int) -> str:
-    return "1 clip" if clips == 1 else f"{clips} clips"
-
-
 def _clip_rows(clip: ClipResult, evaluation: Evaluation) -> Iterator[list[Text]]:
     titles = {method.name: method.title for method in evaluation.methods}
     names = [result.method for result in clip.methods]
     for place, result in enumerate(clip.methods):
-        cells = [
-            _cell(clip.value(result.method, m.name), m, [clip.value(n, m.name) for n in names])
-            for m in evaluation.metrics
-        ]
+        cells = _cells(evaluation.metrics, result.method, names, clip.value)
         if result.failed:
             cells = [Text("failed", style="red")] * len(cells)
         first = Text(one_line(clip.name) if place == 0 else "")
-        yield [
-            first,
-            Text(one_line(titles[result.method])),
-            *cells,
-            _seconds(result.seconds_per_frame),
-        ]
+        title = Text(one_line(titles[result.method]))
+        yield [first, title, *cells, _seconds(result.seconds_per_frame)]
 
 
 def _mean_rows(evaluation: Evaluation, group: str, count: int) -> Iterator[list[Text]]:
     names = [method.name for method in evaluation.methods]
     for place, method in enumerate(evaluation.methods):
-        cells = [
-            _cell(
-                evaluation.mean(method.name, m.name, group), m,
-                [evaluation.mean(name, m.name, group) for name in names],
-            )
-            for m in evaluation.metrics
-        ]  # fmt: skip
+        mean = partial(evaluation.mean, group=group)
+        cells = _cells(evaluation.metrics, method.name, names, mean)
         first = Text(f"mean of {count}" if place == 0 else "", style="bold")
         seconds = _seconds(evaluation.seconds_per_frame(method.name, group))
         yield [first, Text(one_line(method.title)), *cells, seconds]
@@ -87,13 +73,17 @@ def _mean_rows(evaluation: Evaluation, group: str, count: int) -> Iterator[list[
 def _published(evaluation: Evaluation, group: str) -> Iterator[list[Text]]:
     rows = [] if evaluation.benchmark is None else evaluation.benchmark.published
     for row in rows:
-        values = row.values.get(group)
-        if values:
-            cells = [
-                _cell(values.get(metric.name, math.nan), metric, [])
-                for metric in evaluation.metrics
-            ]
+        if values := row.values.get(group):
+            cells = [_cell(values.get(m.name, math.nan), m, []) for m in evaluation.metrics]
             yield [Text("published"), Text(row.title), *cells, Text("")]
+
+
+def _cells(
+    metrics: Sequence[MetricFacts], method: str, others: list[str],
+    value: Callable[[str, str], float],
+) -> list[Text]:  # fmt: skip
+    """A method's value of every metric, beside those of the others."""
+    return [_cell(value(method, m.name), m, [value(n, m.name) for n in others]) for m in metrics]
 
 
 def _cell(value: float, metric: MetricFacts, beside: list[float]) -> Text:
