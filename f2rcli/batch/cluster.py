@@ -9,16 +9,19 @@ import contextlib
 import importlib
 import os
 import re
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from f2rcli.batch.fitness import Needs, needed, probe
+from f2rcli import __version__
+from f2rcli.batch.records import FOLDER
 from f2rcli.batch.work import Outcome, Task, failure, process
 from f2rcli.documents import parse_json, read_text
 from f2rcli.errors import UsageError
+from f2rcli.io.atomic import write_text
 
 EXTRA = "pip install 'f2rcli[cluster]'"
 TIMEOUT = 10  # seconds to reach a scheduler
@@ -97,6 +100,61 @@ def run_on_cluster(
                     yield replace(outcome, status="failed")
         finally:
             client.cancel([future for future in waiting.futures if not future.done()])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What a worker must have."""
+
+    version: str  # of f2r
+    mark: str  # a file in the output folder, written by the command
+    secret: str  # its content
+    sources: tuple[tuple[str, int], ...]  # a clip of each folder, and its size (-1: a folder)
+
+
+@contextlib.contextmanager
+def needed(tasks: Sequence[Task]) -> Iterator[Needs]:
+    """What the workers must have for these tasks; the mark is there meanwhile."""
+    if not tasks:
+        yield Needs(version=__version__, mark="", secret="", sources=())
+        return
+    secret = secrets.token_hex(16)
+    mark = Path(tasks[0].output) / FOLDER / f"seen-{secret[:8]}"
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    write_text(mark, secret)
+    first = {str(Path(task.source).parent): task.source for task in reversed(tasks)}
+    sources = tuple((source, size_of(source)) for source in sorted(first.values()))
+    try:
+        yield Needs(version=__version__, mark=str(mark), secret=secret, sources=sources)
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def probe(needs: Needs) -> str:
+    """What this process lacks, in words; "" for nothing."""
+    if __version__ != needs.version:
+        return f"has f2r {__version__}, this is {needs.version}"
+    if not needs.mark:
+        return ""
+    folder = Path(needs.mark).parent
+    try:
+        seen = Path(needs.mark).read_text()
+    except OSError as error:
+        return f"does not see {folder.parent} ({error.strerror})"
+    if seen != needs.secret:
+        return f"sees another {folder.parent}"
+    if not os.access(folder, os.W_OK):
+        return f"may not write in {folder.parent}"
+    unseen = (source for source, size in needs.sources if size_of(source) != size)
+    return next((f"does not see {source} as it is here" for source in unseen), "")
+
+
+def size_of(path: str) -> int:
+    """Bytes of a file; -1 for a folder, -2 where nothing is to be seen."""
+    try:
+        return -1 if os.path.isdir(path) else os.path.getsize(path)
+    except OSError:
+        return -2
 
 
 UNFIT = "unfit"  # status of a task that a worker sent back untouched
@@ -197,7 +255,7 @@ def _portable() -> Callable[[dict[str, Any]], str]:
             return "has no f2r"
         if f2rcli.__version__ != plain["version"]:
             return f"has f2r {f2rcli.__version__}, this is {plain['version']}"
-        from f2rcli.batch.fitness import Needs, probe
+        from f2rcli.batch.cluster import Needs, probe
 
         return probe(Needs(**plain))
 

@@ -14,8 +14,14 @@ from typing import Any
 import pytest
 
 from f2rcli import __version__
-from f2rcli.batch.cluster import check_address, run_on_cluster, scheduler_of
-from f2rcli.batch.fitness import Needs, needed, probe
+from f2rcli.batch.cluster import (
+    Needs,
+    check_address,
+    needed,
+    probe,
+    run_on_cluster,
+    scheduler_of,
+)
 from f2rcli.batch.work import Outcome, Task
 from f2rcli.errors import UsageError
 
@@ -158,7 +164,7 @@ def test_unfit_workers_get_no_clips(
     tmp_path: Path, lonely: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lonely.scale(1)
-    monkeypatch.setattr("f2rcli.batch.fitness.__version__", "0.0.1")
+    monkeypatch.setattr("f2rcli.batch.cluster.__version__", "0.0.1")
     with pytest.raises(
         UsageError, match=r"worker tcp://\S+: has f2r .*, this is 0\.0\.1"
     ) as caught:

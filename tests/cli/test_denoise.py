@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from f2rcli.cli.preview import preview_target
+from f2rcli.cli.running import preview_target
 from f2rcli.errors import EXIT_DAMAGED, EXIT_FAILURE, EXIT_INPUT, EXIT_OK, EXIT_USAGE
 from f2rcli.io.ffmpeg.turning import Turn
 

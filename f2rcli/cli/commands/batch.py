@@ -18,7 +18,7 @@ from f2rcli.batch.report import Report, check_report, report_path
 from f2rcli.batch.scan import Choice, Scan, scan
 from f2rcli.batch.targets import Placed, check_output, place_all
 from f2rcli.batch.work import Outcome, Task, not_run, run_here
-from f2rcli.cli.options.batch import BatchOptions
+from f2rcli.cli.options.denoise import BatchOptions
 from f2rcli.cli.options.run_file import given_options
 from f2rcli.cli.terminal.batch_progress import BatchMeter
 from f2rcli.cli.terminal.console import Console

@@ -23,14 +23,12 @@ from f2rcli.cli.engine import (
     say_notes,
     sigma_of,
 )
-from f2rcli.cli.options import batch as bopt
-from f2rcli.cli.options import shared as opt
-from f2rcli.cli.options.denoise import Job
+from f2rcli.cli.options.denoise import BatchOptions, Job, Like, Preview, Sources
 from f2rcli.cli.options.derived import with_options
-from f2rcli.cli.preview import pairs
+from f2rcli.cli.options.shared import Config
 from f2rcli.cli.provenance import settings_given
-from f2rcli.cli.resuming import denoised, recorded
 from f2rcli.cli.run_report import RunReport
+from f2rcli.cli.running import denoised, pairs, recorded
 from f2rcli.cli.terminal.console import Console
 from f2rcli.cli.terminal.progress import Meter
 from f2rcli.cli.terminal.receipts import Finished, source_bytes
@@ -52,13 +50,13 @@ if TYPE_CHECKING:
 def denoise(
     *,
     ctx: typer.Context,
-    source: bopt.Sources,
-    several: bopt.BatchOptions,
+    source: Sources,
+    several: BatchOptions,
     job: Job,
-    preview: opt.Preview = None,
+    preview: Preview = None,
     console: Console,
-    config: opt.Config = None,
-    like: opt.Like = None,
+    config: Config = None,
+    like: Like = None,
 ) -> int:
     """Denoise INPUT into OUTPUT, frame by frame, in constant memory.
 

@@ -1,18 +1,88 @@
-"""The options of `f2r denoise`, as the job that they describe."""
+"""The options of `f2r denoise`: the job that they describe, and those of several clips."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from f2rcli.cli.commands.adapt import check_adapt
-from f2rcli.cli.preview import preview_target
+from f2rcli.cli.provenance import load_like
 from f2rcli.cli.run_report import RunReport
+from f2rcli.cli.running import preview_target
 from f2rcli.cli.terminal.console import RUN
 from f2rcli.engine.settings import PICTURE, EngineSettings
 from f2rcli.errors import UsageError
 from f2rcli.io import default_target
-from f2rcli.io.base import ReadOptions, WriteOptions
-from f2rcli.settings import setting
+from f2rcli.io.base import SPAN, ReadOptions, WriteOptions
+from f2rcli.settings import check, setting, settings_of
 from f2rcli.training.run.config import ADAPT
+
+BATCH = "Folders and several clips"
+
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT",
+        show_default=False,
+        help="Videos, folders, a folder or pattern of pictures (frames/%05d.png), or - for "
+        "standard input.",
+    ),
+]
+Preview = Annotated[
+    int | None,
+    typer.Option(
+        "--preview",
+        metavar="N",
+        min=1,
+        help="Only a comparison, before | after: a PNG still (1) or a clip of N frames.",
+        rich_help_panel=SPAN,
+    ),
+]
+Like = Annotated[
+    str | None,
+    typer.Option(
+        "--like",
+        metavar="EARLIER",
+        help="Take the settings from a video that f2r wrote; --config and flags override them.",
+        callback=load_like,
+        is_eager=True,
+        rich_help_panel=RUN,
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchOptions:
+    """Which clips of several, and how many at a time. Any of these makes a run a batch."""
+
+    recursive: bool = setting(
+        False, "Include subfolders; OUTPUT mirrors the tree.",
+        flags=("--recursive/--no-recursive", "-r"), group=BATCH,
+    )  # fmt: skip
+    pattern: list[str] | None = setting(
+        None, "Only files whose name matches, e.g. '*.mkv'; may be repeated.",
+        metavar="GLOB", group=BATCH,
+    )  # fmt: skip
+    jobs: int | None = setting(
+        None, "Clips processed in parallel (default: 1).",
+        flags=("--jobs", "-j"), metavar="N", group=BATCH, low=1,
+    )  # fmt: skip
+    shard: str | None = setting(
+        None, "The I-th of N equal parts of the clips, for N machines.",
+        metavar="I/N", group=BATCH,
+    )  # fmt: skip
+    cluster: str | None = setting(
+        None, "Run the clips on a Dask cluster.",
+        metavar="tcp://HOST:PORT|FILE.json|local:N", group=BATCH,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def given(self) -> list[str]:
+        """The names of those that were given."""
+        return [name for name in settings_of(self) if getattr(self, name)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
