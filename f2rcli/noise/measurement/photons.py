@@ -18,6 +18,7 @@ from f2rcli.noise.model import NoiseModel
 
 BLOCK = 8  # pixels a side of blocks
 FEWEST = 64  # blocks
+MOST = 0.5  # of the blocks have a variance at all: of those without light no sample may differ
 CUT = 6.0  # standard deviations from the line, from which a block does not count: motion
 ROUNDS = 12
 DARKEST = 0.01  # of the blocks: light may begin there; no variance is below theirs
@@ -26,11 +27,10 @@ LEAST_SCALE = 0.2  # of a block's variance, that it may lie beside the line for 
 SURE = 3.0  # standard errors of a gain
 FEW = 3.0  # photons: of fewer, anchors tell less than counting does
 
+FEWEST_FRAMES = 6  # of an even picture
 PARTS = 6  # a side, of an even picture, by which the error of its gain is found
 
 Floats = NDArray[np.float64]
-
-BENT: Floats = np.array([1.0, -2.0, 1.0])  # second difference of frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def photon_line(frames: Sequence[NDArray[np.float32]]) -> PhotonLine | None:
     if len(frames) < 3 or min(frames[0].shape) < 4 * BLOCK:
         return None
     bright, variance, others = (np.concatenate(p) for p in zip(*_blocks(frames), strict=True))
-    if bright.size < FEWEST or not variance.all():
+    if bright.size < FEWEST or np.mean(variance > 0) < MOST:
         return None
     weight = np.ones_like(bright)
     for _ in range(ROUNDS):
@@ -78,17 +78,18 @@ def photon_line(frames: Sequence[NDArray[np.float32]]) -> PhotonLine | None:
         if not fair.any():
             return None
         weight = fair / at**2
-    if not _uneven(others, float(variance.mean()) / ((len(frames) - 2) * BLOCK**2)):
+    chance = float(variance.mean()) / ((len(frames) - 2) * BLOCK**2)
+    if not _uneven(others, chance, others.size // (len(frames) - 1)):
         return _of_even_light(frames, others)
     error = scale * level * float(np.sqrt(np.square(fair).sum())) / (float(fair.sum()) * width)
     return PhotonLine(gain, error, middle, level, float(np.quantile(others, DARKEST)))
 
 
-def _uneven(bright: Floats, noise: float) -> bool:
-    """Whether the brightness of blocks differs by more than its noise (a variance): or no line is
-    seen."""
+def _uneven(bright: Floats, noise: float, blocks: int) -> bool:
+    """Whether the brightness of blocks, so many in a picture, differs by more than its noise (a
+    variance): or no line is seen."""
     seen = float(np.square(bright - bright.mean()).mean())
-    return bool(seen - noise > SURE * seen * (2 / bright.size) ** 0.5)
+    return bool(seen - noise > SURE * seen * (2 / blocks) ** 0.5)
 
 
 def _of_even_light(frames: Sequence[NDArray[np.float32]], bright: Floats) -> PhotonLine | None:
@@ -96,18 +97,25 @@ def _of_even_light(frames: Sequence[NDArray[np.float32]], bright: Floats) -> Pho
     powers of the gain times the light, and read noise has none beyond the second. None where what
     the fourth has over the third tells nothing.
 
-    Second differences of frames in a row have none of what stands still or changes evenly. The gain
-    is at least what the third has over the second, which read noise adds to.
+    Frames without the mean of all, and without their own, have none of what stands still or is
+    brighter in one of them. The gain is at least what the third has over the second, which read
+    noise adds to.
     """
-    if len(frames) < 2 * BENT.size:
+    count = len(frames)
+    if count < FEWEST_FRAMES:
         return None
     stack = np.asarray(frames, np.float64)
-    apart = sum(w * stack[i : len(stack) - 2 + i] for i, w in enumerate(BENT))
-    far = np.square(apart[: -BENT.size]) * np.square(apart[BENT.size :])
-    powers = [float((BENT**n).sum()) for n in (2, 3, 4)]
-    second = _parts(np.square(apart).mean(0)) / powers[0]
-    third = _parts((apart**3).mean(0)) / powers[1]
-    fourth = _parts((apart**4).mean(0) - 3 * far.mean(0)) / powers[2]
+    stack -= stack.mean((1, 2), keepdims=True)
+    apart = stack - stack.mean(0)
+    two, three, four = ((apart**n).sum(0) for n in (2, 3, 4))
+    weights = np.eye(count) - 1 / count  # of frames, in what is left of each
+    of_two, of_three, of_four = ((weights[0] ** n).sum() for n in (2, 3, 4))
+    # In pairs of frames, so that places that differ in variance do not look like a wide shape.
+    pairs = (two**2 - four) / (count * (count - 1))
+    share = 3 / (1 + 2 / (count - 1) ** 2)
+    both = float((weights[0] ** 2 * weights[1] ** 2).sum())
+    second, third = _parts(two) / (count * of_two), _parts(three) / (count * of_three)
+    fourth = _parts(four / count - share * pairs) / (of_four - share * both)
     if third.sum() <= SURE * third.std() * third.size**0.5:
         return None
     gain, error = _ratio(fourth, third)
@@ -164,11 +172,15 @@ def counted_model(
     same = [replace(line, gain=gain) for line in found]
     if not all(line.dark > line.zero for line in same):
         return None
-    same *= len(model.gain) // len(same)  # gray through RGB weights
+    means = [float(np.mean([planes[i] for planes in frames])) for i in range(len(same))]
+    many = len(model.gain) // len(same)  # for gray through RGB weights
+    same, means = same * many, means * many
     return NoiseModel(
         (gain,) * len(same),
         tuple((gain * (line.dark - line.zero)) ** 0.5 for line in same),
-        tuple(line.level**0.5 for line in same),
+        tuple(
+            (gain * max(mean - line.zero, 0)) ** 0.5 for mean, line in zip(means, same, strict=True)
+        ),
         model.samples,
         None,
         tuple(line.dark for line in same),
