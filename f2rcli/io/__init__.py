@@ -3,6 +3,7 @@
 A format is a folder whose `__init__` has what `Format` lists; adding one needs no edit here.
 """
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -76,8 +77,9 @@ def plan_output(
 
     Raises UsageError or OutputError for what cannot be done.
     """
-    found = _target_format(str(target), reader)
-    return found.plan_output(reader, str(target), options or WriteOptions())
+    options = options or WriteOptions()
+    plan = _target_format(str(target), reader).plan_output(reader, str(target), options)
+    return replace(plan, overwrite=options.overwrite, keep_partial=options.keep_partial)
 
 
 def open_writer(reader: Reader, plan: WritePlan) -> Writer:

@@ -78,8 +78,6 @@ def plan_images(reader: Reader, target: str, options: WriteOptions) -> WritePlan
         kept=tuple(kept),
         dropped=tuple(dropped),
         notes=("pictures carry no time: frame times and rate are not kept",) if video else (),
-        overwrite=options.overwrite,
-        keep_partial=options.keep_partial,
         detail=ImageDetail(
             folder=folder, pattern=pattern, suffix=suffix, form=form, coding=coding, turn=turn
         ),
@@ -133,8 +131,6 @@ class ImageWriter(Writer):
     """Pictures are gathered in a part folder and moved to their places at the very end."""
 
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
-        if not isinstance(plan.detail, ImageDetail):
-            raise TypeError("the plan was made for another format")
         self.reader = reader
         self.plan = plan
         self.detail: ImageDetail = plan.detail

@@ -61,7 +61,7 @@ class MicroscopyFile(Stack):
         kind = kind_of(path)
         if kind is None:
             raise TypeError("not a microscope's file")
-        self._kind = kind
+        self._kind, self.paths, self.flavour = kind, [path], kind.name
         self._passports: dict[int, Passport] = {}
         try:
             library = importlib.import_module(kind.package)
@@ -97,7 +97,7 @@ class MicroscopyFile(Stack):
         return Series(
             number=number, name=image.name, axes="".join(kept),
             shape=tuple(kept.values()), dtype=np.dtype(image.dtype).newbyteorder("="),
-            colour=kept.get("S", 1) in (3, 4),
+            colour=kept.get("S", 1) in (3, 4), codec=self.flavour,
         )  # fmt: skip
 
     def passport(self, number: int) -> Passport:
@@ -154,20 +154,9 @@ class MicroscopyFile(Stack):
                 return json.dumps({"f2r": facts.get("f2r"), **facts})
         return ""
 
-    @property
-    def paths(self) -> list[Path]:
-        return [self.path]
-
-    @property
-    def flavour(self) -> str:
-        return self._kind.name
-
     def interval(self, number: int) -> Fraction | None:
         seconds = self.images[number].passport.interval
         return None if not seconds else Fraction(seconds).limit_denominator(1_000_000_000)
-
-    def codec(self, number: int) -> str:
-        return self._kind.name
 
     def close(self) -> None:
         with suppress(AttributeError):  # zarr's groups need none

@@ -52,8 +52,6 @@ def plan_ome(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         kept=(f"axes {series[0].words}", *_names(one.kept for one in chosen)),
         dropped=(*_names(one.lost for one in chosen), *_left_out(reader)),
         notes=tuple(_names([reader.stack.images[one.number].note] for one in series)),
-        overwrite=options.overwrite,
-        keep_partial=options.keep_partial,
         detail=StackDetail(folder=False),
     )
 
@@ -115,7 +113,6 @@ class OmeWriter(StackWriter):
                 self._put(source.series[number], place, source.read(number, place))
 
     def _stored(self, number: int) -> Series:
-        assert isinstance(self.reader, StackReader)  # as the base class saw to
         return as_written(self.reader, number)
 
     def _lost(self, again: Stack) -> list[str]:

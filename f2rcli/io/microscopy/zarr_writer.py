@@ -63,8 +63,6 @@ def plan_zarr(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         pix_fmt=str(series.dtype),
         kept=(f"axes {_arranged(series).words}", *own.kept),
         dropped=tuple(dict.fromkeys((*_rest(whole, own).kept, *whole.lost))),
-        overwrite=options.overwrite,
-        keep_partial=options.keep_partial,
         detail=StackDetail(folder=True),
     )
 
@@ -173,7 +171,6 @@ class ZarrWriter(StackWriter):
         return PartTree(self.target, overwrite=self.plan.overwrite, keep=self.plan.keep_partial)
 
     def _begin(self) -> None:
-        assert isinstance(self.reader, StackReader)  # as the base class saw to
         self.numbers = self.reader.chosen
         self.series = as_written(self.reader, self.numbers[0])
         self.arranged = _arranged(self.series)

@@ -57,8 +57,6 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         pix_fmt="rgb48" if options.demosaic else "cfa16",
         kept=kept,
         dropped=dropped,
-        overwrite=options.overwrite,
-        keep_partial=options.keep_partial,
         detail=RawDetail(
             format=form,
             demosaic=options.demosaic,

@@ -33,8 +33,7 @@ class RawWriter(Writer):
     """A part folder of DNG or TIFF files, or a part file: one DNG, or a TIFF of pages."""
 
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
-        if not isinstance(plan.detail, RawDetail) or not isinstance(reader, RawReader):
-            raise TypeError("the plan was made for another format")
+        assert isinstance(reader, RawReader)  # as the plan's maker saw to
         self.reader = reader
         self.plan = plan
         self.detail: RawDetail = plan.detail
@@ -52,9 +51,7 @@ class RawWriter(Writer):
 
     def write(self, frame: Frame) -> None:
         """Take the next frame; a file of its own is read back at once."""
-        taken = frame.source
-        if not isinstance(taken, RawFrame):
-            raise TypeError("the frame does not come from camera raw")
+        taken: RawFrame = frame.source
         exposure = taken.exposure
         after = np.array(taken.samples)
         exposure.crop(after)[...] = frame.planes[0]

@@ -32,6 +32,7 @@ class Series:
     shape: tuple[int, ...]
     dtype: np.dtype[np.generic]
     colour: bool = False  # its samples are red, green, blue [, alpha]
+    codec: str = ""  # its compression, in a word
 
     @property
     def outer(self) -> list[tuple[str, int]]:

@@ -1,10 +1,10 @@
-"""TIFF compressions by their code, and how f2r writes samples in them: a row here adds one.
+"""TIFF compressions by their code, and how f2r writes samples in them.
 
 tifffile decodes and encodes through imagecodecs.
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -12,45 +12,20 @@ from numpy.typing import NDArray
 
 from f2rcli.io.tiff.library import DAMAGE
 
-
-class Compression(NamedTuple):
-    """A compression of strips and tiles."""
-
-    name: str
-    rewritten: bool = False  # pages keep it; those of other compressions become deflate
-
-
 NONE, DEFLATE, PACKBITS = 1, 8, 32773
-COMPRESSIONS = {
-    NONE: Compression("uncompressed", rewritten=True),
-    5: Compression("lzw", rewritten=True),
-    6: Compression("jpeg"),
-    7: Compression("jpeg"),
-    DEFLATE: Compression("deflate", rewritten=True),
-    22610: Compression("jpegxr"),
-    PACKBITS: Compression("packbits", rewritten=True),
-    32946: Compression("deflate", rewritten=True),
-    33003: Compression("jpeg2000"),
-    33004: Compression("jpeg2000"),
-    33005: Compression("jpeg2000"),
-    34712: Compression("jpeg2000"),
-    34887: Compression("lerc"),
-    34925: Compression("lzma", rewritten=True),
-    34926: Compression("zstd"),
-    34927: Compression("webp"),
-    34933: Compression("png"),
-    34934: Compression("jpegxr"),
-    50000: Compression("zstd", rewritten=True),
-    50001: Compression("webp"),
-    50002: Compression("jpegxl"),
-    52546: Compression("jpegxl"),
-}
+NAMES = {
+    NONE: "uncompressed", 5: "lzw", 6: "jpeg", 7: "jpeg", DEFLATE: "deflate", 22610: "jpegxr",
+    PACKBITS: "packbits", 32946: "deflate", 33003: "jpeg2000", 33004: "jpeg2000", 33005: "jpeg2000",
+    34712: "jpeg2000", 34887: "lerc", 34925: "lzma", 34926: "zstd", 34927: "webp", 34933: "png",
+    34934: "jpegxr", 50000: "zstd", 50001: "webp", 50002: "jpegxl", 52546: "jpegxl",
+}  # fmt: skip
+# Pages keep these; those of other compressions become deflate.
+REWRITTEN = {NONE, 5, DEFLATE, PACKBITS, 32946, 34925, 50000}
 
 
 def compression_name(code: int) -> str:
     """A compression in a word."""
-    known = COMPRESSIONS.get(code)
-    return f"compression {code}" if known is None else known.name
+    return NAMES.get(int(code), f"compression {int(code)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +61,7 @@ class SegmentCoding:
 def can_rewrite(page: Any) -> bool:
     """Whether f2r writes pages like this one the way they are stored."""
     plain = page.bitspersample == 8 * np.dtype(page.dtype).itemsize and page.fillorder == 1
-    known = COMPRESSIONS.get(int(page.compression))
-    if not plain or page.is_subsampled or known is None or not known.rewritten:
+    if not plain or page.is_subsampled or int(page.compression) not in REWRITTEN:
         return False
     try:
         if page.compression != NONE:

@@ -36,15 +36,12 @@ CUT_OFF = (
 )  # fmt: skip
 CHECKED = (8, 32946)  # Deflate: its checksum tells whether all of it is there
 SECONDS = {
-    "s": 1.0,
-    "ms": 1e-3,
-    "µs": 1e-6,
-    "us": 1e-6,
-    "ns": 1e-9,
-    "min": 60.0,
-    "h": 3600.0,
-    "sec": 1.0,
-}
+    "s": 1.0, "ms": 1e-3, "µs": 1e-6, "us": 1e-6, "ns": 1e-9, "min": 60.0, "h": 3600.0, "sec": 1.0,
+}  # fmt: skip
+_FLAVOURS = {
+    "is_ome": "OME-", "is_imagej": "ImageJ ", "is_lsm": "LSM ", "is_stk": "MetaMorph ",
+    "is_qpi": "PerkinElmer ",
+}  # fmt: skip
 
 
 class TiffStack(Stack):
@@ -90,33 +87,27 @@ class TiffStack(Stack):
             check_series(one, self.name)
         counted = int(_number((self.file.imagej_metadata or {}).get("images")) or 1)
         contradicted = counted > sum(series.frames for series in self.series)
-        self._misfit = contradicted or (self._complained(MISFIT) and self._arrays is found)
+        if contradicted or (self._complained(MISFIT) and self._arrays is found):
+            self.misfit = f"its description does not fit its {count(self._chain.pages, 'page')}"
+        self.described = self._arrays[0].kind not in ("generic", "uniform")
         lists = self.described or self._chain.circular
-        self._unlisted = 0 if lists else unlisted_pages(self.file, self._chain.pages)
+        unlisted = 0 if lists else unlisted_pages(self.file, self._chain.pages)
         self.absent = [self._absent(number) for number in range(len(self._arrays))]
-
-    @property
-    def misfit(self) -> str:
-        pages = count(self._chain.pages, "page")
-        return f"its description does not fit its {pages}" if self._misfit else ""
+        self.cut_off = self._broken_list(unlisted)
+        self.paths = self._all_paths()
+        kind = next((word for name, word in _FLAVOURS.items() if getattr(self.file, name)), "")
+        self.flavour = f"{kind}{'BigTIFF' if self.file.is_bigtiff else 'TIFF'}"
 
     def _complained(self, words: tuple[str, ...]) -> bool:
         return any(word in line for line in self.complaints for word in words)
 
-    @property
-    def described(self) -> bool:
-        return self._arrays[0].kind not in ("generic", "uniform")
-
-    @property
-    def cut_off(self) -> str:
+    def _broken_list(self, unlisted: int) -> str:
         pages = count(self._chain.pages, "page")
         if self._chain.circular:
             return f"its list of pages runs in a circle after {pages}"
         if self._complained(CUT_OFF):
             return f"its list of pages breaks off after {pages}"
-        if self._unlisted:
-            return f"its list has {pages}, and {self._unlisted} more lie behind them"
-        return ""
+        return f"its list has {pages}, and {unlisted} more lie behind them" if unlisted else ""
 
     def _check_pages(self) -> None:
         kinds = {(array.shape, str(array.dtype)) for array in self._arrays}
@@ -154,7 +145,7 @@ class TiffStack(Stack):
         colour = page.photometric in (RGB, YCBCR) and samples in (3, 4)
         return Series(
             number=number, name=name, axes=array.axes, shape=tuple(array.shape),
-            dtype=np.dtype(array.dtype), colour=colour,
+            dtype=np.dtype(array.dtype), colour=colour, codec=compression_name(page.compression),
         )  # fmt: skip
 
     def _absent(self, number: int) -> frozenset[int]:
@@ -263,8 +254,7 @@ class TiffStack(Stack):
             return None
         return Fraction(value).limit_denominator(1_000_000_000)
 
-    @property
-    def paths(self) -> list[Path]:
+    def _all_paths(self) -> list[Path]:
         found = [self.path.resolve()]
         for number, series in enumerate(self.series):
             if self._arrays[number].is_multifile:
@@ -273,18 +263,6 @@ class TiffStack(Stack):
                     if spot is not None and spot.path.resolve() not in found:
                         found.append(spot.path.resolve())
         return found
-
-    @property
-    def flavour(self) -> str:
-        """OME, ImageJ, a maker's or plain TIFF, and BigTIFF where it is."""
-        known = (("is_ome", "OME-"), ("is_imagej", "ImageJ "), ("is_lsm", "LSM "),
-                 ("is_stk", "MetaMorph "), ("is_qpi", "PerkinElmer "))  # fmt: skip
-        kind = next((word for name, word in known if getattr(self.file, name)), "")
-        return f"{kind}{'BigTIFF' if self.file.is_bigtiff else 'TIFF'}"
-
-    def codec(self, number: int) -> str:
-        code = int(self._arrays[number].keyframe.compression)
-        return compression_name(code)
 
     def told(self) -> str:
         return told_in(self.file.ome_metadata or "")

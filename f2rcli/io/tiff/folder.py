@@ -67,16 +67,19 @@ def _slots(path: Path) -> list[Slot]:
 class PageFolder(Stack):
     """Files of one page each, in natural order along time."""
 
+    divisible = True
+
     def __init__(self, source: str) -> None:
         """Raises InputError where no file can be read."""
         path = Path(source)
         self.name, self.path = path.name, path
         slots = _slots(path)
-        self.files = [slot.path for slot in slots if slot.exists]
+        self.paths = [slot.path for slot in slots if slot.exists]
+        self.flavour = f"{len(self.paths)} TIFF files"
         self.gaps = tuple(slot.path.name for slot in slots if not slot.exists)
-        if not self.files:
+        if not self.paths:
             raise InputError(f"{self.name}: holds no TIFF files.")
-        with closing(first_readable(self.files, TiffStack)) as first:
+        with closing(first_readable(self.paths, TiffStack)) as first:
             self._begin(first)
 
     def _begin(self, first: TiffStack) -> None:
@@ -88,25 +91,12 @@ class PageFolder(Stack):
             )
         only = first.series[0]
         self.one = only
-        self.series = [replace(only, axes=f"T{only.axes}", shape=(len(self.files), *only.shape))]
+        self.series = [replace(only, axes=f"T{only.axes}", shape=(len(self.paths), *only.shape))]
         self.absent = [frozenset()]
-        self._codec = first.codec(0)
         self._spotted: TiffStack | None = None
 
-    @property
-    def paths(self) -> list[Path]:
-        return self.files
-
-    @property
-    def divisible(self) -> bool:
-        return True
-
-    @property
-    def flavour(self) -> str:
-        return f"{len(self.files)} TIFF files"
-
     def _page(self, place: int) -> TiffStack:
-        path = self.files[place]
+        path = self.paths[place]
         stack = TiffStack(path)
         only = stack.series[0]
         if (only.shape, only.dtype, len(stack.series)) != (self.one.shape, self.one.dtype, 1):
@@ -130,9 +120,6 @@ class PageFolder(Stack):
             return stack.read(number, 0)
         finally:
             stack.close()
-
-    def codec(self, number: int) -> str:
-        return self._codec
 
     def close(self) -> None:
         """See Stack; only the file of the last spot is open between pictures."""

@@ -54,8 +54,6 @@ def plan_stack(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         pix_fmt=str(series[0].dtype),
         kept=tuple(facts),
         notes=tuple(notes),
-        overwrite=options.overwrite,
-        keep_partial=options.keep_partial,
         detail=StackDetail(folder=several),
     )
 
@@ -127,7 +125,7 @@ def _codings(reader: StackReader) -> tuple[list[str], list[str]]:
         coding = SegmentCoding.of(page)
         words.append(compression_name(coding.compression))
         if spot.offset is None and not can_rewrite(page):
-            before = reader.stack.codec(series.number)
+            before = series.codec
             bits = page.bitspersample
             if bits != 8 * np.dtype(page.dtype).itemsize:
                 before = f"{bits}-bit samples"

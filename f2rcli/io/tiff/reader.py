@@ -266,7 +266,7 @@ class StackReader(Reader):
     def describe(self) -> list[dict[str, Any]]:
         return [
             {
-                "index": series.number, "kind": "stack", "codec": self.stack.codec(series.number),
+                "index": series.number, "kind": "stack", "codec": series.codec,
                 "title": series.name, "axes": series.axes, "shape": series.shape,
                 "samples": str(series.dtype), "container": self.stack.flavour,
                 "lanes": sum(lane.series == series.number for lane in self.lanes),

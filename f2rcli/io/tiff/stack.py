@@ -30,39 +30,15 @@ class Stack(ABC):
     path: Path
     series: list[Series]
     absent: list[frozenset[int]]  # places of each series whose pictures are not there whole
+    paths: list[Path]  # every file that holds pictures of it
+    flavour: str  # the kind of file, in words
+    cut_off: str = ""  # that the list of its pages breaks off, in words
+    misfit: str = ""  # that the description does not fit the pages, so that axes are unknown
+    described: bool = True  # by more than the list of its pages
+    divisible: bool = False  # some frames can be written without the others, as files of their own
     gaps: tuple[str, ...] = ()  # names of files that the numbers of the others promise
     remarks: tuple[str, ...] = ()  # worth saying, not damage
     unread: str = "it stays as it is stored"  # what the output has for a picture that is unreadable
-
-    @property
-    @abstractmethod
-    def paths(self) -> list[Path]:
-        """Every file that holds pictures of it."""
-
-    @property
-    @abstractmethod
-    def flavour(self) -> str:
-        """The kind of file, in words."""
-
-    @property
-    def cut_off(self) -> str:
-        """That the list of its pages breaks off, in words; "" where it does not."""
-        return ""
-
-    @property
-    def misfit(self) -> str:
-        """That the description does not fit the pages, so that axes are unknown; "" if it does."""
-        return ""
-
-    @property
-    def described(self) -> bool:
-        """Whether a description, and not the list of pages alone, says what there is."""
-        return True
-
-    @property
-    def divisible(self) -> bool:
-        """Whether some of its frames can be written without the others, as files of their own."""
-        return False
 
     def interval(self, number: int) -> Fraction | None:
         """Seconds from one frame of a series to the next, where the file says so."""
@@ -78,10 +54,6 @@ class Stack(ABC):
     def spot(self, number: int, place: int) -> Spot | None:
         """The place of a picture; None where the file ends before it, or is not a TIFF."""
         return None
-
-    @abstractmethod
-    def codec(self, number: int) -> str:
-        """The compression of a series, in a word."""
 
     def told(self) -> str:
         return ""

@@ -21,7 +21,7 @@ from f2rcli.io.tiff.file import TiffStack
 from f2rcli.io.tiff.folder import open_stack
 from f2rcli.io.tiff.library import DAMAGE, quiet_tifffile
 from f2rcli.io.tiff.patch import PatchedFile, same_elsewhere
-from f2rcli.io.tiff.plan import OTHERS, PYRAMID, TAGS, StackDetail
+from f2rcli.io.tiff.plan import OTHERS, PYRAMID, TAGS
 from f2rcli.io.tiff.reader import StackFrame, StackReader
 from f2rcli.io.tiff.stack import Stack
 from f2rcli.io.tiff.told import tell
@@ -34,8 +34,7 @@ class StackWriter(Writer):
     copies = True  # what does not change is there already
 
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
-        if not isinstance(plan.detail, StackDetail) or not isinstance(reader, StackReader):
-            raise TypeError("the plan was made for another format")
+        assert isinstance(reader, StackReader)  # as the plan's maker saw to
         self.reader, self.plan = reader, plan
         self.target = Path(plan.target)
         self.count = 0
@@ -64,7 +63,7 @@ class StackWriter(Writer):
             shutil.copyfile(path, self._part.file(path.name))
 
     def _sources(self) -> list[Path]:
-        if not isinstance(self.reader, StackReader) or not self.reader.stack.divisible:
+        if not self.reader.stack.divisible:
             return self.reader.paths()
         return [self.reader.stack.paths[place] for place in self.reader.places]
 
@@ -160,7 +159,6 @@ class StackWriter(Writer):
 
     def finish(self) -> Receipt:
         """Read back what was written, and put it in its place."""
-        assert isinstance(self.reader, StackReader)  # as the plan's maker saw to
         if self.count + self.reader.skipped != self.reader.info.frames:
             raise OutputError(
                 f"{self.target.name}: {self.reader.info.frames} frames were read, but {self.count} "

@@ -41,7 +41,7 @@ from f2rcli.io.video.properties import (
     rare_tags,
 )
 
-_TURNING = "{} states no rotation: the pictures themselves are turned"
+_TURNING = "states no rotation: the pictures themselves are turned"
 _TEXT = ("mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text")
 
 
@@ -102,15 +102,9 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
         dropped=(*choice.lost, *dropped, *dropped_facts),
         notes=(
             *_notes(reader, container, choice, options),
-            *(
-                [f"{container.name} states no rotation: the pictures themselves are turned"]
-                if turn
-                else []
-            ),
+            *([f"{container.name} {_TURNING}"] if turn else []),
             *(sound_words(container, p.stream, p.sound) for p in streams if p.sound),
         ),
-        overwrite=options.overwrite,
-        keep_partial=options.keep_partial,
         detail=VideoDetail(
             container=container,
             setup=setup,

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 from av.container import OutputContainer
 
-from f2rcli.errors import F2RError, InputError, OutputError
+from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Frame
 from f2rcli.io.atomic import PartFile, disk_error
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
@@ -44,8 +44,6 @@ class VideoWriter(Writer):
     """
 
     def __init__(self, reader: Reader, plan: WritePlan) -> None:
-        if not isinstance(plan.detail, VideoDetail):
-            raise TypeError("the plan was made for another format")
         quiet_ffmpeg()
         self.reader = reader
         self.plan = plan
@@ -77,8 +75,6 @@ class VideoWriter(Writer):
                 self._encode(self._held, last=False)
             self._held = frame
             self._side.drain()
-        except F2RError:
-            raise
         except _ERRORS as error:
             raise self._failure(error) from error
 
@@ -94,8 +90,6 @@ class VideoWriter(Writer):
             self._container.close()
             self._container = None
             size, verified = self._publish()
-        except F2RError:
-            raise
         except _ERRORS as error:
             raise self._failure(error) from error
         return self.plan.receipt(
