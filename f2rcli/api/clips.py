@@ -95,10 +95,11 @@ def denoise(
     report, watch, chosen = Report(), Watch(progress, cancel), Options.of(options)
     check_adapt(adapt)
     if isinstance(frames, str | os.PathLike):
-        path, given = os.fspath(frames), isinstance(frames, str)
-        target = _path(output)
-        written = denoise_file(path, target, chosen, adapt, watch, report, overwrite=overwrite)
-        done: Any = written if given else Path(written)
+        if not isinstance(output, str | Path | None):
+            raise UsageError(f"output={output!r}: not a path.", hint="A file becomes a file.")
+        path = os.fspath(frames)
+        written = denoise_file(path, output, chosen, adapt, watch, report, overwrite=overwrite)
+        done: Any = written if isinstance(frames, str) else Path(written)
     else:
         if overwrite or isinstance(output, str | os.PathLike):
             raise UsageError("overwrite, output as a path: for files only.", hint="Leave it out.")
@@ -198,12 +199,6 @@ def _check_output(output: Any, frames: Any) -> None:
             f"output={what}: must be {tuple(frames.shape)} {frames.dtype}, as the input is.",
             hint="Leave it out for a new array.",
         )
-
-
-def _path(output: Any) -> str | Path | None:
-    if output is None or isinstance(output, str | Path):
-        return output
-    raise UsageError(f"output={output!r}: not a path.", hint="A file becomes a file.")
 
 
 with_keywords(denoise)

@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,13 @@ class ResultFiles:
     overwrite: bool = setting(False, "Replace existing files.", group=RUN)
 
 
-def check_result(name: str, target: str, sources: Sequence[Path], *, overwrite: bool) -> None:
-    """Raise for a result file that could not be written; `name` is its setting."""
+def check_result(name: str, target: str, *, overwrite: bool) -> None:
+    """Raise for a result file that could not be written; `name` is its setting.
+
+    That it is no clip and no other file of the run is known by then (`own_files`).
+    """
     try:
-        check_target(Path(target), list(sources), overwrite=overwrite)
+        check_target(Path(target), [], overwrite=overwrite)
     except F2RError as error:
         hint = (error.hint or "").replace("output=", f"{name}=")
         raise type(error)(f"--{name.replace('_', '-')}: {error}", hint=hint) from error

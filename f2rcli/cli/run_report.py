@@ -45,7 +45,7 @@ class RunReport:
                 f"--report: the {which} is a pipe, which cannot be read a second time.",
                 hint="Name files for both.",
             )
-        check_result("report", self.page, [Path(self.source)], overwrite=self.overwrite)
+        check_result("report", self.page, overwrite=self.overwrite)
 
     def write(
         self, settings: EngineSettings, info: ClipInfo, engine: "Engine | None", console: Console

@@ -5,20 +5,8 @@ from pathlib import Path
 from f2rcli.cli.terminal.console import Console
 from f2rcli.cli.terminal.train_progress import StepMeter
 from f2rcli.engine.settings import EngineSettings
-from f2rcli.errors import UsageError
 from f2rcli.io.base import ReadOptions
-from f2rcli.settings import check_choice
 from f2rcli.training.run.adaptation import Adaptation
-from f2rcli.training.run.config import ADAPT
-
-
-def check_adapt(level: str, source: str) -> None:
-    """Raise UsageError for what cannot be adapted to."""
-    check_choice("adapt", level, list(ADAPT))
-    if source == "-":
-        raise UsageError(
-            "- --adapt: standard input can be read only once.", hint="Adapt to a file."
-        )
 
 
 def adapted(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from rich.console import Console as RichConsole
 
-from f2rcli.cli.eval_cases import EvalRequest, plan_of, request, split
+from f2rcli.cli.eval_cases import EvalRequest, plan_of, request
 from f2rcli.cli.options import eval as eopt
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import Part, with_options
@@ -45,8 +45,7 @@ def evaluate(
     console.if_stopped = "no results were written."
     options = options.with_inputs(inputs)
     plan = plan_of(options, engine)
-    sides = (options.clean, options.noisy, *(split(text)[1] for text in options.denoised or []))
-    _check_targets(targets, [Path(path) for path in sides if path], console)
+    _check_targets(targets, console)
     asked, plan = request(options, read, plan)
     for line in asked.remarks:
         console.warning(line)
@@ -57,7 +56,7 @@ def evaluate(
     return EXIT_DAMAGED if damaged else EXIT_OK
 
 
-def _check_targets(targets: eopt.Targets, sources: list[Path], console: Console) -> None:
+def _check_targets(targets: eopt.Targets, console: Console) -> None:
     """Raise for what could not be written at the end, before there is work to lose."""
     if targets.csv == "-" and console.events is not None:
         raise UsageError(
@@ -69,7 +68,7 @@ def _check_targets(targets: eopt.Targets, sources: list[Path], console: Console)
             continue
         if name == "compare_video" and (Path(target).is_dir() or not Path(target).suffix):
             continue  # a folder, which is made if need be
-        check_result(name, target, sources, overwrite=targets.overwrite)
+        check_result(name, target, overwrite=targets.overwrite)
 
 
 def _run(

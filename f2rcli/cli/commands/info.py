@@ -135,23 +135,22 @@ def noise(reader: Reader, engine: "Engine") -> dict[str, Any]:
 
     model = estimate_noise(islice(reader, PROBE_FRAMES), reader.info, engine)
     levels = None if model is None else [round(float(level), 2) for level in model.sigma8]
-    own = None
-    if model is not None and reader.info.layout.levels is not None:
-        own = model.in_codes(reader.info.layout.levels)
-    means = NOTHING_TO_DO if NOTHING_TO_DO in engine.notes else None
-    lines = next(iter(engine.lines.values()), None)
+    codes, lines = reader.info.layout.levels, next(iter(engine.lines.values()), None)
     return {
         "sigma8": levels,
         "frames": PROBE_FRAMES,
-        "codes": own,
-        "means": means,
+        "codes": None if model is None or codes is None else model.in_codes(codes),
+        "means": NOTHING_TO_DO if NOTHING_TO_DO in engine.notes else None,
         "lines": None if lines is None else lines.words(),
     }
 
 
 def fact_lines(seen: dict[str, Any]) -> Iterator[str]:
     """The facts for people, one a line."""
-    yield f"file      {', '.join([seen['file'], *_size_words(seen)])}"
+    count, seconds = seen["bytes"], seen["picture"]["seconds"]
+    sizes = [size(count)] if count else []
+    sizes += [bit_rate(8 * count / seconds)] if count and seconds else []
+    yield f"file      {', '.join([seen['file'], *sizes])}"
     yield f"picture   {_picture_words(seen['picture'])}"
     for stream in seen["streams"]:
         yield f"stream    {_stream_words(stream)}"
@@ -168,31 +167,20 @@ def fact_lines(seen: dict[str, Any]) -> Iterator[str]:
 def found_lines(seen: dict[str, Any]) -> Iterator[str]:
     """What an engine says, for people."""
     yield f"noise     {_noise_words(seen['noise'])}"
-    if seen["noise"].get("means"):
-        yield f"means     {seen['noise']['means']}"
-    if seen["noise"].get("lines"):
-        yield f"lines     {seen['noise']['lines']}"
+    for word in ("means", "lines"):
+        if seen["noise"].get(word):
+            yield f"{word:<9} {seen['noise'][word]}"
     yield f"engine    {seen['engine']['summary']}"
     yield f"cost      {seen['cost']['summary']}"
     for line in seen["damage"]:
         yield f"damage    {line}"
 
 
-def _size_words(seen: dict[str, Any]) -> Iterator[str]:
-    if seen["bytes"]:
-        yield size(seen["bytes"])
-    if seen["bytes"] and seen["picture"]["seconds"]:
-        yield bit_rate(8 * seen["bytes"] / seen["picture"]["seconds"])
-
-
 def _picture_words(facts: dict[str, Any]) -> str:
     chroma = f" {facts['chroma']}" if facts["family"] == "yuv" else ""
-    words = [
-        f"{facts['width']}x{facts['height']}",
-        f"{facts['family']}{chroma}{' with alpha' if facts['alpha'] else ''}",
-        f"{facts['bits']} bits",
-        f"{facts['range']} range",
-    ]
+    kind = f"{facts['family']}{chroma}{' with alpha' if facts['alpha'] else ''}"
+    words = [f"{facts['width']}x{facts['height']}", kind, f"{facts['bits']} bits"]
+    words.append(f"{facts['range']} range")
     if facts["family"] == "yuv":
         words.append(f"matrix {facts['matrix']}")
     words.append("frames not counted" if facts["frames"] is None else f"{facts['frames']} frames")

@@ -50,7 +50,7 @@ def noise(
         raise UsageError(f"--plot {plot}: the plot is an SVG file.", hint="Name it OUT.svg.")
     for name, target in (("json_file", files.json_file), ("plot", plot)):
         if target is not None:
-            check_result(name, target, [Path(source)], overwrite=files.overwrite)
+            check_result(name, target, overwrite=files.overwrite)
     with open_reader(source, read) as reader:
         from f2rcli.engine.noise.measurement import measure_noise  # brings torch
         from f2rcli.noise.plot import plot as plotted

@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 import typer
 
-from f2rcli.cli.commands.adapt import check_adapt
 from f2rcli.cli.provenance import load_like
 from f2rcli.cli.run_report import RunReport
 from f2rcli.cli.running import preview_target
@@ -117,10 +116,15 @@ class Job:
     )
     settings: dict[str, Any] = field(default_factory=dict)  # for the output's provenance
 
+    def __post_init__(self) -> None:
+        check(self)
+
     def check(self, *, json: bool) -> None:
         """Raise UsageError for options that clash; `json`: standard output holds events."""
-        if self.adapt is not None:
-            check_adapt(self.adapt, self.source)
+        if self.adapt is not None and self.source == "-":
+            raise UsageError(
+                "- --adapt: standard input can be read only once.", hint="Adapt to a file."
+            )
         if self.preview is not None and self.dry_run:
             raise UsageError("--preview --dry-run: choose one of them.")
         if self.report is not None and (self.preview is not None or self.write.demosaic):
