@@ -20,7 +20,7 @@ from f2rcli.evaluation.benchmarks.loaders import clean
 from f2rcli.evaluation.clips.matlab import read_array
 from f2rcli.evaluation.plan import Plan
 from f2rcli.evaluation.result import Evaluation
-from f2rcli.evaluation.run import Run
+from f2rcli.evaluation.run import evaluate
 from f2rcli.frames import Frame, Space
 from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
 
@@ -127,8 +127,7 @@ def run(cases: list[Case], name: str) -> Evaluation:
     chosen = benchmarks.load(name)
     kind = "synthetic" if cases[0].noise is not None else "reference"
     plan = Plan(metrics=("psnr",), methods=("none",), clipped=chosen.clipped)
-    run = Run(plan, kind=kind)
-    return run.evaluation([run.clip(case) for case in cases])
+    return evaluate(cases, plan, kind=kind)
 
 
 def test_every_benchmark_of_the_documentation_is_there() -> None:

@@ -15,7 +15,7 @@ from f2rcli.evaluation.base import Case, OpenClip, Setting
 from f2rcli.evaluation.frame_set import FrameSet, Picture
 from f2rcli.evaluation.plan import Plan
 from f2rcli.evaluation.result import ClipResult, Evaluation, MethodFacts
-from f2rcli.evaluation.run import Run
+from f2rcli.evaluation.run import evaluate
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, Mosaic, PlaneLayout
 from f2rcli.noise.synthesis import spec
 
@@ -110,8 +110,7 @@ class Fake:
 
 def run(case: Case, *fakes: Fake, kind: str = "reference", **choices: object) -> Evaluation:
     settings = {"metrics": ("psnr",), "methods": ("none",)} | choices
-    running = Run(Plan(**settings), kind=kind, baselines=fakes)  # type: ignore[arg-type]
-    return running.evaluation([running.clip(case)])
+    return evaluate([case], Plan(**settings), kind=kind, baselines=fakes)  # type: ignore[arg-type]
 
 
 def given(clean: Made | None, **denoised: Made) -> Case:
@@ -306,7 +305,7 @@ def test_colours_by_swscale_are_ffmpegs_to_the_bit() -> None:
 
     seen = Seen()
     plan = Plan(metrics=("psnr",), conversion="swscale")
-    Run(plan, kind="reference", observers=[seen]).clip(given(source, out=source))
+    evaluate([given(source, out=source)], plan, kind="reference", observers=[seen])
     assert seen.reference is not None
     assert np.array_equal(np.rint(255 * seen.reference).transpose(1, 2, 0), wanted)
 
@@ -337,8 +336,7 @@ def test_groups_have_means_of_their_own() -> None:
         for noise in ("gaussian:10", "gaussian:40")
     ]
     plan = Plan(metrics=("psnr",), methods=("none",))
-    running = Run(plan, kind="synthetic")
-    found = running.evaluation([running.clip(case) for case in cases])
+    found = evaluate(cases, plan, kind="synthetic")
     assert found.groups == ("gaussian:10", "gaussian:40")
     strong, weak = (found.mean("none", "psnr", group) for group in found.groups[::-1])
     assert weak - strong == pytest.approx(12, abs=0.3)
