@@ -24,7 +24,7 @@ from f2rcli.evaluation.base import (
 from f2rcli.evaluation.clips.reading import Reading, stored
 from f2rcli.evaluation.contestants import MethodContestant
 from f2rcli.evaluation.frame_set import FrameSet, Picture
-from f2rcli.evaluation.lockstep import DenoiserRun, Estimates, Lockstep
+from f2rcli.evaluation.lockstep import DenoiserRun, Lockstep
 from f2rcli.evaluation.measures.change import ChangeMeter
 from f2rcli.evaluation.measures.residual import ResidualMeter
 from f2rcli.evaluation.metrics.noise_left import NoiseLeftMeter
@@ -156,7 +156,7 @@ class Run:
             contestants: list[Contestant] = [*self.methods, *self.baselines]
             steps.enter(contestants, optional)
             setting = steps.setting(plan.engine.device, plan.engine.threads)
-            shown = [NOISY] if NOISY in steps.sides and self._noisy_counts(case) else []
+            shown = [NOISY] if NOISY in steps.sides and (self.shows_noisy or case.given) else []
             names = (*shown, *(run.name for run in steps.runs))
             for label in case.given:
                 self.given[label] = MethodFacts(name=label, title=label, kind="given")
@@ -168,9 +168,6 @@ class Run:
         kept = [observer.end(result) for observer in self.observers]
         return replace(result, pictures=next((k for k in kept if k is not None), None))
 
-    def _noisy_counts(self, case: Case) -> bool:
-        return self.shows_noisy or bool(case.given)
-
     def _meters(self, setting: Setting) -> dict[str, Meter]:
         made = {metric.facts.name: metric.meter(setting) for metric in self.metrics}
         return {name: meter for name, meter in made.items() if meter is not None}
@@ -179,7 +176,10 @@ class Run:
         """Show every frame set to meters and observers; returns the pictures' size and number."""
         size, frames = (0, 0), 0
         for frame_set, estimates in steps.frame_sets():
-            self._see(frame_set, estimates, scores)
+            for name, score in scores.items():
+                estimate = frame_set.noisy if name == NOISY else estimates.get(name)
+                if estimate is not None:
+                    score.add(frame_set, estimate)
             for observer in self.observers:
                 observer.see(frame_set, estimates)
             pictures = (frame_set.reference, frame_set.noisy, *estimates.values())
@@ -190,12 +190,6 @@ class Run:
                 total = limit if steps.first.frames is None else steps.first.frames
                 self.progress(steps.case.name, frames, total)
         return size, frames
-
-    def _see(self, frame_set: FrameSet, estimates: Estimates, scores: Mapping[str, Scores]) -> None:
-        for name, score in scores.items():
-            estimate = frame_set.noisy if name == NOISY else estimates.get(name)
-            if estimate is not None:
-                score.add(frame_set, estimate)
 
     def _result(
         self, case: Case, steps: Lockstep, setting: Setting, scores: Mapping[str, Scores],

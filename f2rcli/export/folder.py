@@ -41,9 +41,18 @@ def export(name_or_path: str, folder: Path, *, overwrite: bool = False) -> Expor
     chosen = weights.load(name_or_path)
     networks = _networks(chosen)
     unit = multiple(networks)
-    made = {graph: _made(graph, chosen, unit) for graph in graphs(networks)}
+    facts = {"f2r_weights": chosen.name, "f2r_weights_sha256": chosen.sha256}
+    made = {graph: onnx_bytes(graph, chosen.header, unit, facts) for graph in graphs(networks)}
     apart = _differences(made, chosen, unit)
-    checked = None if apart is None else _checked(apart)
+    checked = (
+        None
+        if apart is None
+        else {
+            "runtime": f"onnxruntime {runtime_version()}",
+            "reference": f"torch {torch.__version__}",
+            "largest_difference": apart,
+        }
+    )
     text = json.dumps(description(chosen, made, unit, checked), indent=1) + "\n"
     part = PartFolder(folder, overwrite=overwrite)
     try:
@@ -75,22 +84,9 @@ def _networks(chosen: Weights) -> F2RNetworks:
     return chosen.network(lambda: F2RNetworks(header.channels, header.config)).eval()
 
 
-def _made(graph: Graph, chosen: Weights, unit: int) -> bytes:
-    facts = {"f2r_weights": chosen.name, "f2r_weights_sha256": chosen.sha256}
-    return onnx_bytes(graph, chosen.header, unit, facts)
-
-
 def _differences(made: dict[Graph, bytes], chosen: Weights, unit: int) -> dict[str, float] | None:
     if runtime_version() is None:
         return None
     return {
         graph.file: difference(data, graph, chosen.header, unit) for graph, data in made.items()
-    }
-
-
-def _checked(apart: dict[str, float]) -> dict[str, object]:
-    return {
-        "runtime": f"onnxruntime {runtime_version()}",
-        "reference": f"torch {torch.__version__}",
-        "largest_difference": apart,
     }

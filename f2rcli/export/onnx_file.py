@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from f2rcli.errors import OutputError
-from f2rcli.export.graphs import DYNAMIC, Graph, Port, sizes
+from f2rcli.export.graphs import DYNAMIC, Graph, sizes
 from f2rcli.header import Header
 
 EXTRA = "pip install 'f2rcli[export]'"
@@ -66,15 +66,14 @@ def _traced(graph: Graph, header: Header, unit: int) -> bytes:
             path,
             input_names=[port.name for port in graph.inputs],
             output_names=[port.name for port in graph.outputs],
-            dynamic_axes={port.name: _dynamic(port) for port in ports},
+            dynamic_axes={
+                port.name: {i: axis for i, axis in enumerate(port.axes) if axis in DYNAMIC}
+                for port in ports
+            },
             opset_version=OPSET,
             dynamo=False,
         )
         return path.read_bytes()
-
-
-def _dynamic(port: Port) -> dict[int, str]:
-    return {place: axis for place, axis in enumerate(port.axes) if axis in DYNAMIC}
 
 
 def _inputs(

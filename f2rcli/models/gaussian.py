@@ -5,6 +5,8 @@ Matrices are C x C, one per pixel; C is 1, 3 or 4, so that decompositions are wr
 channels and run over all pixels at once.
 """
 
+from functools import reduce
+
 import torch
 from torch import Tensor
 
@@ -23,8 +25,8 @@ def covariance(factor: Tensor, channels: int) -> Matrix:
     """A^T A of an upper triangular A, given row by row as (B, C (C + 1) / 2, H, W)."""
     upper = _triangle(factor, channels)
     return [
-        [_sum([upper[k][row] * upper[k][column] for k in range(column + 1)]) for column in
-         range(row + 1)]
+        [reduce(torch.add, (upper[k][row] * upper[k][column] for k in range(column + 1)))
+         for column in range(row + 1)]
         for row in range(channels)
     ]  # fmt: skip
 
@@ -32,13 +34,6 @@ def covariance(factor: Tensor, channels: int) -> Matrix:
 def _triangle(factor: Tensor, channels: int) -> list[dict[int, Tensor]]:
     entries = iter(factor.unbind(1))
     return [{column: next(entries) for column in range(row, channels)} for row in range(channels)]
-
-
-def _sum(terms: list[Tensor]) -> Tensor:
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
 
 
 def noisy_covariance(own: Matrix, variance: Tensor) -> Matrix:
@@ -96,7 +91,7 @@ def posterior_mean(noisy: Tensor, mean: Tensor, factor: Tensor, variance: Tensor
     lower = cholesky(noisy_covariance(own, variance))
     part = _backward(lower, forward_substituted(lower, list((noisy - mean).unbind(1))))
     step = [
-        _sum([own[max(r, c)][min(r, c)] * part[c] for c in range(channels)])
+        reduce(torch.add, (own[max(r, c)][min(r, c)] * part[c] for c in range(channels)))
         for r in range(channels)
     ]
     return mean + torch.stack(step, 1)

@@ -251,11 +251,6 @@ def weighted(weights: Tensor, pictures: Tensor) -> Tensor:
     return total
 
 
-def split_batch(x: Tensor, batch: int) -> Tensor:
-    """(B * N, C, H, W) -> (B, N, C, H, W)."""
-    return x.reshape(batch, -1, *x.shape[1:])
-
-
 def padded(network: nn.Module, *inputs: object) -> Any:
     """Run a network on pictures of any size: pad to its `stride`, run, crop.
 

@@ -20,6 +20,7 @@ from f2rcli.noise.report import NoiseReport
 from f2rcli.noise.stabilising import VarianceStabiliser
 from f2rcli.training.footage.cache import ELSEWHERE
 from f2rcli.training.footage.footage import Footage
+from f2rcli.training.footage.windows import channels_first
 from f2rcli.weights import Weights
 
 # Channels of compressed video and of phones share 0.84 of their noise and more, film's dyes about
@@ -52,7 +53,8 @@ def measure_footage(
         shot = max(clip.shots, key=len, default=range(0))
         first = shot.start + max(len(shot) - FRAMES, 0) // 2
         numbers = range(first, min(first + FRAMES, shot.stop))
-        pictures = [_tensor(clip.read(i), chosen.header.channels, device) for i in numbers]
+        read = (channels_first(clip.read(i)[None]).to(device) for i in numbers)
+        pictures = [p.expand(-1, chosen.header.channels, -1, -1).contiguous() for p in read]
         seen, report = _measured(clip, pictures, measurer)
         shown.append(seen)
         found.append(report)
@@ -86,9 +88,8 @@ def in_space(clip: Footage, space: VarianceStabiliser) -> Footage:
     errors = disk_errors(clip.path.parent, ELSEWHERE)
     with errors, replacing(target) as part, part.open("wb") as file:
         for number in range(clip.shape[0]):
-            planes = clip.read(number).transpose(2, 0, 1)
-            seen = space.into(torch.from_numpy(np.ascontiguousarray(planes))[None])[0]
-            file.write(seen.permute(1, 2, 0).numpy().astype(np.float16).tobytes())
+            seen = space.into(channels_first(clip.read(number)[None]))
+            file.write(seen.permute(0, 2, 3, 1).numpy().astype(np.float16).tobytes())
     return replace(clip, path=target, working=space)
 
 
@@ -103,11 +104,6 @@ def _measuring_weights(space: Space, start: Weights | None) -> Weights:
             hint="Begin from weights of your own (--init).",
         )
     return start
-
-
-def _tensor(picture: np.ndarray, channels: int, device: torch.device) -> Tensor:
-    planes = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None].to(device)
-    return planes.expand(-1, channels, -1, -1).contiguous()
 
 
 def check_noise(footage: list[Footage], noise: list[NoiseReport | None], notes: list[str]) -> None:

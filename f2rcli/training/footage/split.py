@@ -110,7 +110,8 @@ def draw_segments(
         first = part.learnt.start + int(rng.integers(len(part.learnt) - count + 1))
         segment = _segment(footage, part.clip, range(first, first + count), range(count), rng)
         found.append(segment)
-        pixels -= count * _area(footage, segment)
+        _, height, width, _ = footage[part.clip].shape
+        pixels -= count * min(SIDE, height) * min(SIDE, width)
     return found
 
 
@@ -155,8 +156,3 @@ def _segment(
     _, height, width, _ = footage[clip].shape
     top, left = (int(rng.integers(max(n - SIDE, 0) // STEP + 1)) * STEP for n in (height, width))
     return Segment(clip, frames, top, left, tuple(centres))
-
-
-def _area(footage: Sequence[Footage], segment: Segment) -> int:
-    _, height, width, _ = footage[segment.clip].shape
-    return min(SIDE, height) * min(SIDE, width)

@@ -40,7 +40,8 @@ class Adaptation:
         marks = sorted({weights.mark(settings.weights), weights.mark(None)})
         key = fingerprint(files, "adapted", level, settings.method, marks, self.read)
         self.weights = (cache_folder() or _folder_for_once()) / f"{key}.safetensors"
-        self.reason, self._digest = _read(self._account)
+        known = _read(self._account)
+        self.reason, self._digest = known.get("reason"), known.get("sha256")
         self.trouble: str | None = None  # why nothing could be kept
 
     @property
@@ -68,17 +69,16 @@ class Adaptation:
             self.reason = self._trained(listener)
             if self.reason is not None:
                 self.weights.unlink(missing_ok=True)
-            write_text(self._account, json.dumps(self._facts()))
+            if self.reason is None:
+                facts = {"sha256": file_digest(self.weights)}
+            else:
+                facts = {"reason": self.reason}
+            write_text(self._account, json.dumps(facts))
         except OutputError as error:
             self.reason = self.trouble = f"not adapted: {error}"
         except OSError as error:
             where = error.filename or self.weights.parent
             self.reason = self.trouble = f"not adapted: {where}: {error.strerror or error}."
-
-    def _facts(self) -> dict[str, str]:
-        if self.reason is not None:
-            return {"reason": self.reason}
-        return {"sha256": file_digest(self.weights)}
 
     def _make_folder(self) -> None:
         cache = self.weights.parent
@@ -120,16 +120,15 @@ class Adaptation:
         return self.settings if self.reason else replace(self.settings, weights=str(self.weights))
 
 
-def _read(account: Path) -> tuple[str | None, str | None]:
-    """The reason why the weights at hand stay, and the digest of fitted ones; None for what is not
-    there, or what is left of it."""
+def _read(account: Path) -> dict[str, str]:
+    """The reason why the weights at hand stay, or the digest of fitted ones; neither where there
+    is none, or what is left of it."""
     try:
         facts = parse_json(read_text(account))
     except (OSError, ValueError):
-        return None, None
-    found = [facts.get(name) if isinstance(facts, dict) else None for name in ("reason", "sha256")]
-    reason, digest = (value if isinstance(value, str) else None for value in found)
-    return reason, digest
+        return {}
+    pairs = facts.items() if isinstance(facts, dict) else ()
+    return {name: value for name, value in pairs if isinstance(value, str)}
 
 
 def _folder_for_once() -> Path:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,8 +134,7 @@ def _check_same(config: TrainConfig) -> None:
 
 
 def _word(config: TrainConfig, name: str) -> str:
-    known = {f.name for f in fields(config)}
-    value = getattr(config, name) if name in known else None
+    value = getattr(config, name)
     return "other" if isinstance(value, dict | tuple) else str(value)
 
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from f2rcli.models.blind2sound import Belief, Blind2SoundNetworks, NoiseLevel
-from f2rcli.models.layers import split_batch
 from f2rcli.training.footage.augment import draw_turn
 from f2rcli.training.footage.windows import Pictures, Sample, WindowSource, channels_first
 from f2rcli.training.loop.stage import Stage, placed, sample_rngs, side_by_side
@@ -82,7 +81,7 @@ class MaskedStage(Stage):
         """
         denoiser = self.network.denoiser
         copies = torch.cat([hidden(batch.noisy, phase, self.cell) for phase in batch.phases])
-        raw = split_batch(denoiser.raw(copies), len(batch.phases))
+        raw = denoiser.raw(copies).unflatten(0, (len(batch.phases), -1))
         with torch.no_grad():
             seen = denoiser.raw(batch.noisy)
         return Belief.of(gathered(raw, batch.phases, self.cell)), Belief.of(self._at(seen, batch))

@@ -160,23 +160,19 @@ class F2RRecipe(Tested, Staged):
         Errors are only comparable on the same pairs: how strong their fresh noise is near black and
         white depends on the networks a little, and that moves errors by more than a gain does.
         """
-        rng = np.random.default_rng([self.context.config.seed, 2 + test])
+        footage, seed = self.context.footage, self.context.config.seed
+        given = (footage, self.parts, self.header.length, HELD_OUT_CENTRES, seed)
+        rng = np.random.default_rng([seed, 2 + test])
         with torch.inference_mode():
-            return [self._excerpt(segment, kind, rng) for segment in self._segments(test=test)]
-
-    def _segments(self, *, test: bool) -> list[Segment]:
-        footage, config = self.context.footage, self.context.config
-        given = (footage, self.parts, self.header.length, HELD_OUT_CENTRES, config.seed)
-        return held_out_segments(*given, test=test)
+            pieces = held_out_segments(*given, test=test)
+            return [self._excerpt(segment, kind, rng) for segment in pieces]
 
     def _excerpt(self, segment: Segment, target: TargetKind, rng: np.random.Generator) -> Excerpt:
-        context, method = self.context, self._method(self.header.level)
+        context, header = self.context, self.header
+        runner = Runner(context.device, context.precision, None)
+        method = F2R(self.networks.eval(), runner, header.length, header.level)
         pictures = segment.read(context.footage)
         return make_pairs(method, pictures, segment.centres, target, context.law(segment.clip), rng)
-
-    def _method(self, level: float) -> F2R:
-        runner = Runner(self.context.device, self.context.precision, None)
-        return F2R(self.networks.eval(), runner, self.header.length, level)
 
     def _specs(self) -> tuple[PairSpec, ...]:
         config = self.context.config
