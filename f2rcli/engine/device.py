@@ -1,7 +1,7 @@
 """The device and the precision that networks run in."""
 
 import ctypes
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 import cv2
 import torch
@@ -9,10 +9,11 @@ import torch
 from f2rcli.errors import DeviceError
 from f2rcli.system.machine import asked_threads, memory, processors
 
-# glibc's mallopt: arrays up to the largest size it can keep come from memory that the process has
-# already, which is not given back while it runs.
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3
-KEPT = {M_MMAP_THRESHOLD: 2**25, M_TRIM_THRESHOLD: 2**29, M_TOP_PAD: 2**26}  # bytes
+# glibc's mallopt: arrays of every size, of all threads, come from one heap, which gives nothing
+# back while the process runs.
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8
+NEVER = -1
+KEPT = {M_MMAP_MAX: 0, M_ARENA_MAX: 1, M_TRIM_THRESHOLD: NEVER, M_TOP_PAD: 2**24}
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -85,6 +86,12 @@ def keep_memory() -> bool:
         return all(library.mallopt(which, size) for which, size in KEPT.items())
     except (AttributeError, OSError, TypeError):
         return False
+
+
+def give_memory_back() -> None:
+    """Let the system have what `keep_memory` kept and nothing uses any more."""
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def memory_of(device: torch.device) -> int:

@@ -14,6 +14,7 @@ from f2rcli.engine.contract.past import Past
 from f2rcli.engine.contract.residual import Beside
 from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
+from f2rcli.engine.device import give_memory_back
 from f2rcli.engine.dim.choice import ALONE, CHOSEN_ON, Blend, Restore, chosen, dim, restored_in_sums
 from f2rcli.engine.dim.written import given, written
 from f2rcli.engine.engine import Engine, Prediction, load_engine
@@ -65,12 +66,15 @@ def denoise_stream(
     if changes_nothing(engine.settings):
         yield from (frame for frame in frames if not frame.context)
         return
-    for _, lane in groupby(frames, key=lambda frame: frame.lane):
-        with network_worker(engine) as worker:
-            for frame in _denoise_lane(lane, info, engine, opening, worker):
-                yield frame
-        if engine.noise is not None:
-            engine.lane_noise.append((frame.layout, engine.noise))
+    try:
+        for _, lane in groupby(frames, key=lambda frame: frame.lane):
+            with network_worker(engine) as worker:
+                for frame in _denoise_lane(lane, info, engine, opening, worker):
+                    yield frame
+            if engine.noise is not None:
+                engine.lane_noise.append((frame.layout, engine.noise))
+    finally:
+        give_memory_back()
     for line in engine.aside.lines():
         engine.note(line)
 
