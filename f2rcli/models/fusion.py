@@ -105,8 +105,10 @@ class BlindAnchor(nn.Module):
             [(one - mean).abs().mean(1, keepdim=True) for one in aligned.coarse.unbind(1)], 1
         )
         spread = smooth(weighted(trust, distance))
+        del trust
         scale = 1 / (spread + EPSILON)
-        logits = torch.stack(  # one neighbour after the other: pictures may be large
+        logits = torch.log(confidence + EPSILON)
+        logits += torch.stack(  # one neighbour after the other: pictures may be large
             [
                 self._logits([(one - mean) * scale, far * scale, sure.clamp_max(1)])
                 for one, far, sure in zip(
@@ -114,9 +116,9 @@ class BlindAnchor(nn.Module):
                 )
             ],
             1,
-        ) + torch.log(confidence + EPSILON)
-        missing = confidence.amax((2, 3, 4), keepdim=True) == 0
-        return torch.softmax(logits.masked_fill(missing, -1e4), dim=1), spread
+        )
+        logits.masked_fill_(confidence.amax((2, 3, 4), keepdim=True) == 0, -1e4)
+        return torch.softmax(logits, dim=1), spread
 
     def _logits(self, seen: list[Tensor]) -> Tensor:
         x = conv_of_cells(self.first, lowered_cat(seen), slope=SLOPE)

@@ -1,5 +1,6 @@
 """F2R: what each stage may see, and how often each part runs."""
 
+import gc
 from dataclasses import replace
 
 import numpy as np
@@ -176,3 +177,27 @@ def test_samples_of_a_batch_are_rated_each_by_its_own_typical_mismatch() -> None
     for sample in range(3):
         alone = photometric(warped[sample : sample + 1], reference[sample : sample + 1])
         torch.testing.assert_close(together[sample : sample + 1], alone)
+
+
+@pytest.mark.parametrize(("network", "most"), [("anchor", 82.1), ("refiner", 102.1)])
+def test_few_pictures_are_alive_while_networks_run(
+    network: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planes of a picture in float32, the window's own included: memory grows by them."""
+    gc.collect()  # what earlier tests left
+    method, clip, seen = tiny_f2r(), moving_clip(), []
+    unet = getattr(method.networks, network).unet
+    run, weights = unet.forward, {p.data_ptr() for p in method.networks.parameters()}
+
+    def watched(*inputs: torch.Tensor) -> torch.Tensor:
+        found = (one for one in gc.get_objects() if isinstance(one, torch.Tensor))
+        held = [one.untyped_storage() for one in found if one.layout is torch.strided]
+        parts = {storage.data_ptr(): storage.nbytes() for storage in held}
+        bytes_each = clip[0][0, 0].nbytes
+        seen.append(sum(n for at, n in parts.items() if at not in weights) / bytes_each)
+        return run(*inputs)
+
+    monkeypatch.setattr(unet, "forward", watched)
+    with torch.inference_mode():
+        method.restore(middle(method, clip), NOISE)
+    assert seen[0] <= most
