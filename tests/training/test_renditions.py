@@ -88,6 +88,6 @@ def test_there_are_as_many_renditions_as_the_disk_may_hold(tmp_path: Path) -> No
 
 def test_a_rendition_that_fails_stops_the_run(tmp_path: Path) -> None:
     clip = clip_of(tmp_path)
-    (tmp_path / "scene3.npy").unlink()
+    (tmp_path / "scene3.f16").unlink()
     with pytest.raises(F2RError, match="scene3: its pictures are gone"):
         render_all([clip], tmp_path / "cache", parse("realistic", training=True), per_clip=1)

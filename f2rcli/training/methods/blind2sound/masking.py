@@ -5,7 +5,7 @@ its neighbours; a visible branch is shown all of it. What the two believe is ble
 must explain the noisy pixel.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -45,10 +45,10 @@ def at(maps: Tensor, phases: Sequence[int], cell: int) -> Tensor:
     return torch.cat([maps[..., row::cell, column::cell] for row, column in places], -2)
 
 
-def gathered(copies: Tensor, phases: Sequence[int], cell: int) -> Tensor:
+def gathered(copies: Iterable[Tensor], phases: Sequence[int], cell: int) -> Tensor:
     """Of each masked copy's result the pixels that were hidden in it.
 
-    copies (P, B, C, H, W), one for each of the P phases -> (B, C, P H/cell, W/cell), as from `at`.
+    copies (B, C, H, W), one for each of the P phases -> (B, C, P H/cell, W/cell), as from `at`.
     """
     pairs = zip(copies, phases, strict=True)
     return torch.cat([at(copy, (phase,), cell) for copy, phase in pairs], -2)

@@ -81,7 +81,7 @@ class MaskedStage(Stage):
         """
         denoiser = self.network.denoiser
         copies = torch.cat([hidden(batch.noisy, phase, self.cell) for phase in batch.phases])
-        raw = denoiser.raw(copies).unflatten(0, (len(batch.phases), -1))
+        raw = denoiser.raw(copies).chunk(len(batch.phases))
         with torch.no_grad():
             seen = denoiser.raw(batch.noisy)
         return Belief.of(gathered(raw, batch.phases, self.cell)), Belief.of(self._at(seen, batch))
