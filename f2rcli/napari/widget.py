@@ -6,7 +6,7 @@ Runs go in a thread of their own; the window asks them how far they are.
 from collections.abc import Callable
 from functools import partial
 from threading import Event
-from typing import Any
+from typing import Any, NamedTuple
 
 from magicgui.widgets import (
     CheckBox,
@@ -119,10 +119,10 @@ class DenoisePanel(Container):
 
     def _end(self, done: Any, then: Callable[[Any], None]) -> None:
         self._busy(False)
-        if isinstance(done, CancelledError):
+        if isinstance(done, Refused) and isinstance(done.error, CancelledError):
             self.noise.value = "cancelled"
-        elif isinstance(done, F2RError):
-            self._tell(done)
+        elif isinstance(done, Refused):
+            self._tell(done.error)
         else:
             clean, report = done
             then(clean)
@@ -181,9 +181,15 @@ def _looks(layer: Any) -> dict[str, Any]:
     return kept
 
 
+class Refused(NamedTuple):
+    """An error of f2r's as a run's result: napari would show one as it is with its traceback."""
+
+    error: F2RError
+
+
 def _outcome(work: Callable[[], Any]) -> Any:
-    """What a run gives; an error of f2r's is told in one line, not as a traceback."""
+    """What a run gives."""
     try:
         return work()
     except F2RError as error:
-        return error
+        return Refused(error)
