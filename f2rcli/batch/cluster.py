@@ -51,16 +51,12 @@ def scheduler_of(address: str) -> str:
         return address
     try:
         return str(parse_json(read_text(Path(address)))["address"])
-    except FileNotFoundError as error:
-        raise UsageError(
-            f"--cluster {address}: there is no such file.",
-            hint=f"A scheduler writes it: dask scheduler --scheduler-file {address}",
-        ) from error
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UsageError(
-            f"--cluster {address}: is no scheduler file.",
-            hint=f"Write it with: dask scheduler --scheduler-file {address}",
-        ) from error
+        why, how = "is no scheduler file", "Write it with"
+        if isinstance(error, FileNotFoundError):
+            why, how = "there is no such file", "A scheduler writes it"
+        hint = f"{how}: dask scheduler --scheduler-file {address}"
+        raise UsageError(f"--cluster {address}: {why}.", hint=hint) from error
 
 
 def run_on_cluster(
@@ -187,30 +183,27 @@ def _outcome(future: Any, task: Task) -> Outcome:
 @contextlib.contextmanager
 def _client(distributed: Any, address: str, *, gpu: bool) -> Iterator[Any]:
     kind, _, count = address.partition(":")
-    with contextlib.ExitStack() as stack:
-        if kind == "local":
-            cluster = distributed.LocalCluster(
-                n_workers=int(count), threads_per_worker=1, processes=True,
-                dashboard_address="127.0.0.1:0",  # None would be port 8787, open to all
-                resources={"GPU": 1} if gpu else None,
-            )  # fmt: skip
-            stack.enter_context(cluster)
-            yield stack.enter_context(distributed.Client(cluster))
-            return
-        try:
-            client = distributed.Client(scheduler_of(address), timeout=TIMEOUT)
-        except (OSError, TimeoutError) as error:
-            raise UsageError(
-                f"--cluster {address}: no scheduler answers there.",
-                hint="Start one with: dask scheduler",
-            ) from error
-        yield stack.enter_context(client)
+    if kind == "local":
+        cluster = distributed.LocalCluster(
+            n_workers=int(count), threads_per_worker=1, processes=True,
+            dashboard_address="127.0.0.1:0",  # None would be port 8787, open to all
+            resources={"GPU": 1} if gpu else None,
+        )  # fmt: skip
+        with cluster, distributed.Client(cluster) as client:
+            yield client
+        return
+    try:
+        client = distributed.Client(scheduler_of(address), timeout=TIMEOUT)
+    except (OSError, TimeoutError) as error:
+        what = f"--cluster {address}: no scheduler answers there."
+        raise UsageError(what, hint="Start one with: dask scheduler") from error
+    with client:
+        yield client
 
 
-def _workers(client: Any) -> dict[str, Any]:
+def _workers(client: Any) -> Any:
     """What the scheduler knows of each worker, by address."""
-    workers: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
-    return workers
+    return client.scheduler_info(n_workers=-1)["workers"]
 
 
 def _await_workers(client: Any, address: str, tell: Tell) -> None:
@@ -222,9 +215,8 @@ def _await_workers(client: Any, address: str, tell: Tell) -> None:
     try:
         call.result()
     except CancelledError as error:
-        raise UsageError(
-            f"--cluster {address}: the scheduler went away.", hint="See its log."
-        ) from error
+        what = f"--cluster {address}: the scheduler went away."
+        raise UsageError(what, hint="See its log.") from error
 
 
 def _check_workers(client: Any, needs: Needs) -> None:

@@ -38,7 +38,9 @@ class WarmChild:
         word = answers.recv(LARGEST)
         if not word:
             raise ChildProcessError("the process that forks the children did not start")
-        self._handle = _handle_of(json.loads(word))
+        self._handle: int | None = None  # stays its own even when the number is another's
+        with contextlib.suppress(ProcessLookupError):  # it has ended already
+            self._handle = os.pidfd_open(json.loads(word))
         self.stdin, self.stdout = os.fdopen(stdin, "wb"), os.fdopen(stdout, "rb")
 
     def poll(self) -> int | None:
@@ -59,7 +61,10 @@ class WarmChild:
                 if not word:  # nobody will tell: the process it was forked from is gone
                     self.kill()
                 self.returncode = json.loads(word or str(-int(signal.SIGKILL)))
-                self._close()
+                self._answers.close()
+                if self._handle is not None:
+                    os.close(self._handle)
+                self._handle = None
             return self.returncode
 
     def terminate(self) -> None:
@@ -74,20 +79,6 @@ class WarmChild:
         if self._handle is not None:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._handle, number)
-
-    def _close(self) -> None:
-        self._answers.close()
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            os.close(handle)
-
-
-def _handle_of(process: int) -> int | None:
-    """What stays its own even when the number is another's; None where it has ended already."""
-    try:
-        return os.pidfd_open(process)
-    except ProcessLookupError:
-        return None
 
 
 class Nursery:
@@ -109,12 +100,8 @@ class Nursery:
             begun.callback(ours.close)
             for end in (stdin, stdout):
                 begun.callback(os.close, end)
-            with theirs, self._lock:
-                try:
-                    self._ask(json.dumps(list(arguments)).encode(), given)
-                finally:
-                    for end in (input_end, output_end):
-                        os.close(end)
+            with theirs, open(input_end, "rb"), open(output_end, "wb"), self._lock:
+                self._ask(json.dumps(list(arguments)).encode(), given)
             child = WarmChild(ours, stdin, stdout)
             begun.pop_all()
         return child
