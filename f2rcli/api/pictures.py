@@ -68,7 +68,11 @@ def empty_like(frames: Any) -> Any:
     if kind == "torch":
         return frames.new_empty(frames.shape)
     if kind == "zarr":
-        return _empty_zarr(frames)
+        zarr: Any = importlib.import_module("zarr")
+        return zarr.create_array(
+            zarr.storage.MemoryStore(), shape=frames.shape, dtype=frames.dtype,
+            chunks=frames.chunks, attributes=dict(frames.attrs),
+        )  # fmt: skip
     out = np.empty(frames.shape, frames.dtype)
     if not np.ma.isMaskedArray(frames):
         return out
@@ -109,11 +113,3 @@ def check_alike(frame: Any, first: Any, number: int) -> None:
             f"the first was {tuple(first.shape)} {first.dtype}.",
             hint="A clip has one size and dtype.",
         )
-
-
-def _empty_zarr(frames: Any) -> Any:
-    zarr: Any = importlib.import_module("zarr")
-    return zarr.create_array(
-        zarr.storage.MemoryStore(), shape=frames.shape, dtype=frames.dtype, chunks=frames.chunks,
-        attributes=dict(frames.attrs),
-    )  # fmt: skip

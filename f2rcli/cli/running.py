@@ -11,28 +11,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from f2rcli import sensor
+from f2rcli.cli.engine import expected_frames
 from f2rcli.cli.terminal.console import Console
 from f2rcli.engine.strength import changes_nothing
 from f2rcli.errors import UsageError
 from f2rcli.frames import Family, Frame, PlaneLayout
-from f2rcli.io.base import Reader, ReadOptions, WritePlan
+from f2rcli.io.base import Reader, WritePlan
 from f2rcli.io.preview import CLIP, STILL
 
 if TYPE_CHECKING:
+    from f2rcli.cli.options.denoise import Job
     from f2rcli.engine.resuming.record import Record
     from f2rcli.engine.stream import Engine
 
 
 @contextmanager
 def recorded(
-    plan: WritePlan,
-    read: ReadOptions,
-    reader: Reader,
-    engine: "Engine | None",
-    total: int | None,
-    console: Console,
-    *,
-    wanted: bool,
+    job: "Job", plan: WritePlan, reader: Reader, engine: "Engine | None", console: Console
 ) -> "Iterator[Record | None]":
     """The record of a run that alone writes its target; None where it is to have none, which
     removes an earlier run's. Raises StaleError once the clip turns out to be another one."""
@@ -41,11 +36,12 @@ def recorded(
         return
     from f2rcli.engine.resuming.record import Record, forget, identity_of  # brings torch
 
-    if not wanted:
+    if not job.resume:
         forget(Path(plan.target))
         yield None
         return
-    identity = identity_of(engine, read, reader.info)
+    total, _ = expected_frames(reader.info)
+    identity = identity_of(engine, job.read, reader.info)
 
     def say(line: str) -> None:
         console.note(f"note: {line}")

@@ -176,7 +176,7 @@ def _restore(
     total, exact = expected_frames(reader.info)
     with (
         open_writer(reader, plan) as writer,
-        recorded(plan, job.read, reader, engine, total, console, wanted=job.resume) as record,
+        recorded(job, plan, reader, engine, console) as record,
         Meter(console, reader.info.name, total, exact=exact) as meter,
     ):
         for frame in denoised(reader, engine, record):

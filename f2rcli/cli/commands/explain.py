@@ -17,7 +17,7 @@ from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, InputError, UsageError
 from f2rcli.io import open_reader
 from f2rcli.io.atomic import write_file
-from f2rcli.io.base import ReadOptions
+from f2rcli.io.base import Reader, ReadOptions
 from f2rcli.io.targets import check_target
 from f2rcli.samples.defects import without_defects
 from f2rcli.window import windows
@@ -25,7 +25,6 @@ from f2rcli.window import windows
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
     from f2rcli.evaluation.explain import Explanation
-    from f2rcli.frames import ClipInfo, Frame
 
 Pixel = Annotated[
     str, typer.Option("--pixel", metavar="X,Y", help="The pixel; 0,0 is the upper left.")
@@ -62,7 +61,7 @@ def explain(
         check_target(Path(path), [Path(source)], overwrite=files.overwrite)
     with open_reader(source, read) as reader:
         network = loaded(replace(engine, precision="fp32"), reader.info, console)
-        found = _explained(network, iter(reader), reader.info, frame, place)
+        found = _explained(network, reader, frame, place)
         name, damaged = reader.info.name, reader.ledger.damaged
     from f2rcli.evaluation.visuals.explain_plot import plot
 
@@ -81,40 +80,34 @@ def _pixel(text: str) -> tuple[int, int]:
 
 
 def _explained(
-    engine: "Engine",
-    frames: "Iterator[Frame]",
-    info: "ClipInfo",
-    frame: int,
-    pixel: tuple[int, int],
+    engine: "Engine", reader: Reader, frame: int, pixel: tuple[int, int]
 ) -> "Explanation":
     """The frames around the one asked for, their noise, and the pixel followed through both."""
     from f2rcli.engine.stream import estimate_noise  # brings torch
     from f2rcli.evaluation.explain import explain as follow
 
-    numbered = windows(enumerate(without_defects(frames)), engine.weights.header.length)
+    numbered = windows(enumerate(without_defects(iter(reader))), engine.weights.header.length)
     window = next(islice(numbered, frame, None), None)
     if window is None:
-        raise InputError(f"{info.name}: has no frame {frame}.", hint="Frames count from 0.")
+        what = f"{reader.info.name}: has no frame {frame}."
+        raise InputError(what, hint="Frames count from 0.")
     items = (*window.before, window.centre, *window.after)
-    noise = estimate_noise([one for _, one in items], info, engine)
+    noise = estimate_noise([one for _, one in items], reader.info, engine)
     pictures = window.map(lambda item: (item[0], engine.to_tensor(item[1])))
     return follow(engine, pictures, pixel, noise)
 
 
 def values(found: "Explanation") -> dict[str, object]:
     """The explanation for programs; centres in pixels of the picture."""
-    left, top = found.corner
+    (left, top), (noisy, restored) = found.corner, found.value
     return {
-        "pixel": list(found.pixel),
-        "frame": found.frame,
-        "noisy": found.value[0],
-        "restored": found.value[1],
+        "pixel": list(found.pixel), "frame": found.frame, "noisy": noisy, "restored": restored,
         "frames": [
             {"frame": f.frame, "sum": f.total, "centre": [f.centre[0] + left, f.centre[1] + top]}
             for f in found.filters
         ],
         "motion": [list(step) for step in found.motion],
-    }
+    }  # fmt: skip
 
 
 def lines(found: "Explanation", name: str) -> Iterator[str]:
