@@ -52,7 +52,7 @@ def windows(
     centre = 0  # index into held of the next item to be a centre
     for item in items:
         if held and not joined(held[-1], item):
-            yield from _drain(held, centre)
+            yield from (_window(held, index) for index in range(centre, len(held)))
             held.clear()
             centre = 0
         held.append(item)
@@ -62,7 +62,7 @@ def windows(
         while len(held) == length and centre <= length // 2:
             yield _window(held, centre)
             centre += 1
-    yield from _drain(held, centre)
+    yield from (_window(held, index) for index in range(centre, len(held)))
 
 
 def window_at(items: Sequence[T], centre: int, length: int, before: int | None = None) -> Window[T]:
@@ -75,11 +75,6 @@ def window_at(items: Sequence[T], centre: int, length: int, before: int | None =
     span = tuple(items[first : first + length])
     place = centre - first
     return Window(items[centre], span[:place], span[place + 1 :])
-
-
-def _drain(held: deque[T], centre: int) -> Iterator[Window[T]]:
-    for index in range(centre, len(held)):
-        yield _window(held, index)
 
 
 def _window(held: deque[T], centre: int) -> Window[T]:

@@ -56,9 +56,12 @@ class Options(EngineSettings):
 
     def __post_init__(self) -> None:
         EngineSettings.__post_init__(self)
-        if self.levels is not None and not _rising(self.levels):
+        levels: Any = self.levels
+        pair = isinstance(levels, tuple | list) and len(levels) == 2
+        numbers = pair and all(isinstance(one, Real) and math.isfinite(one) for one in levels)
+        if levels is not None and not (numbers and levels[0] < levels[1]):
             raise UsageError(
-                f"levels={self.levels!r}: must be two numbers, the lower one first.",
+                f"levels={levels!r}: must be two numbers, the lower one first.",
                 hint="For example levels=(0, 4095).",
             )
 
@@ -91,13 +94,6 @@ class Options(EngineSettings):
     def of_files(self) -> EngineSettings:
         """The engine's settings for a file, whose sigma is in 8-bit units."""
         return EngineSettings(**{f.name: getattr(self, f.name) for f in fields(EngineSettings)})
-
-
-def _rising(levels: Any) -> bool:
-    if not isinstance(levels, tuple | list) or len(levels) != 2:
-        return False
-    numbers = all(isinstance(one, Real) and math.isfinite(one) for one in levels)
-    return numbers and levels[0] < levels[1]
 
 
 def with_keywords(function: Callable[..., Any]) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
@@ -199,22 +200,15 @@ def _outcome(task: Task, ended: Ended) -> Outcome:
         hint = str(ended.error.get("hint") or "")
         return replace(base, status="failed", reason=ended.reason(), hint=hint)
     damaged = ended.code == EXIT_DAMAGED
-    names = ("frames", "bytes", "codec")
-    return replace(
-        base,
-        status="damaged" if damaged else "done",
-        damaged=damaged,
-        **{name: ended.result[name] for name in names if name in ended.result},
-    )
+    facts = {n: ended.result[n] for n in ("frames", "bytes", "codec") if n in ended.result}
+    return replace(base, status="damaged" if damaged else "done", damaged=damaged, **facts)
 
 
 def _finish(records: Records, task: Task, record: Record, outcome: Outcome) -> None:
     """Remember a result; one that cannot be remembered is still a result."""
-    try:
+    with suppress(OSError):
         made = stamp_of(Path(task.target))
         facts = record.facts if outcome.status == "skipped" else asdict(outcome)
         finished = replace(record, finished=True, made=made, facts=facts)
         if finished != records.find(PurePath(task.place)):
             records.keep(PurePath(task.place), finished)
-    except OSError:
-        return

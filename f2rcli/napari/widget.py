@@ -188,7 +188,6 @@ class Refused(NamedTuple):
 
 
 def _outcome(work: Callable[[], Any]) -> Any:
-    """What a run gives."""
     try:
         return work()
     except F2RError as error:

@@ -172,7 +172,6 @@ def _print_plan(
 def _restore(
     job: Job, reader: Reader, plan: WritePlan, engine: "Engine | None", console: Console
 ) -> Finished:
-    """Denoise and write every frame."""
     total, exact = expected_frames(reader.info)
     with (
         open_writer(reader, plan) as writer,

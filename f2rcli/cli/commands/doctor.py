@@ -42,9 +42,8 @@ def doctor(
         good &= finding.good
         console.event("finding", **finding._asdict())
         if console.events is None:
-            console.rows(
-                [f"{finding.topic:<10} {'' if finding.good else 'FAILED: '}{finding.text}"]
-            )
+            failed = "" if finding.good else "FAILED: "
+            console.rows([f"{finding.topic:<10} {failed}{finding.text}"])
     return EXIT_OK if good else EXIT_FAILURE
 
 
@@ -79,10 +78,8 @@ def codecs() -> Iterator[Finding]:
     """Which encoders and decoders that f2r knows are in this FFmpeg."""
     for topic, names, mode in (("encoders", ENCODERS, "w"), ("decoders", DECODERS, "r")):
         there = [name for name in names if _has(name, mode)]
-        absent = [name for name in names if name not in there]
-        yield Finding(
-            topic, ", ".join(there) + (f"; not here: {', '.join(absent)}" if absent else "")
-        )
+        absent = ", ".join(name for name in names if name not in there)
+        yield Finding(topic, ", ".join(there) + (f"; not here: {absent}" if absent else ""))
 
 
 def _has(name: str, mode: str) -> bool:

@@ -116,7 +116,6 @@ def _observers(asked: EvalRequest, targets: eopt.Targets, stack: ExitStack) -> "
 
 
 def _deliver(found: Evaluation, targets: eopt.Targets, console: Console) -> None:
-    """Write the result files, and print the results."""
     from f2rcli.evaluation import export
 
     for target, written in ((targets.csv, export.to_csv), (targets.json_file, export.to_json)):
