@@ -93,8 +93,14 @@ class Part(ABC):
         self.overwrite = overwrite
         self.keep = keep
         self._lock: int | None = None  # while it is neither published nor discarded
-        with _errors_of_locks(target), Interruption():  # a signal is heard once it is known
-            self._lock = self._begin()
+        with disk_errors(target), Interruption():  # a signal is heard once it is known
+            try:
+                self._lock = self._begin()
+            except BlockingIOError as error:
+                raise OutputError(
+                    f"{target.name}: another run is writing it.",
+                    hint="Wait for it, or choose another name with output=.",
+                ) from error
             _remember(self)
 
     @abstractmethod
@@ -289,18 +295,6 @@ def flush(path: Path) -> None:
     """Flush a finished file to the disk. Raises OSError."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
-
-
-@contextmanager
-def _errors_of_locks(target: Path) -> Iterator[None]:
-    with disk_errors(target):
-        try:
-            yield
-        except BlockingIOError as error:
-            raise OutputError(
-                f"{target.name}: another run is writing it.",
-                hint="Wait for it, or choose another name with output=.",
-            ) from error
 
 
 @contextmanager

@@ -45,8 +45,9 @@ class Ledger:
             return
         if unit in ("frame", "picture"):
             self.missing_frames += promised - read
+        more = f": {detail}" if detail else ""
         were = "was" if read == 1 else "were"
-        self.fault(f"{by} promises {count(promised, unit)}, {read} {were} read{_after(detail)}")
+        self.fault(f"{by} promises {count(promised, unit)}, {read} {were} read{more}")
 
     def promised_time(
         self, by: str, promised: float, read: float, frames: int, *, where: str = ""
@@ -97,7 +98,3 @@ class Ledger:
 def count(number: int, unit: str = "frame") -> str:
     """`1 frame`, `2 frames`."""
     return f"1 {unit}" if number == 1 else f"{number} {unit}s"
-
-
-def _after(detail: str) -> str:
-    return f": {detail}" if detail else ""

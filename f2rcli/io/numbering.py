@@ -1,6 +1,8 @@
 """Numbered files: patterns such as `frames/%05d.png`, their order, and missing numbers."""
 
 import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,21 @@ def natural_key(path: Path) -> list[tuple[int, str]]:
     """Sorts `im 2` before `im 10`."""
     parts = re.split(r"(\d+)", path.name.lower())
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+
+
+def files_of(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
+    """The files of a folder with one of these suffixes, in no order; hidden ones are left out."""
+    for path in folder.iterdir():
+        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file():
+            yield path
+
+
+def check_one_kind(folder: Path, files: Iterable[Path], what: str, hint: str) -> None:
+    """Raise InputError for files with several suffixes. what: they are, hint: what to do."""
+    kinds = Counter(path.suffix.lower() for path in files)
+    if len(kinds) > 1:
+        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        raise InputError(f"{folder.name}: holds {what} of several kinds ({counts}).", hint=hint)
 
 
 def matching(pattern: Path) -> list[tuple[int, Path]]:

@@ -5,7 +5,7 @@ Samples stay in the file's own layout, so a preview shows what a run would write
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -20,6 +20,7 @@ from f2rcli.frames import Family, Frame, Plane
 from f2rcli.io.atomic import PartFile, disk_errors
 from f2rcli.io.base import Reader, Receipt, WriteOptions
 from f2rcli.io.ffmpeg.pixel_formats import make_frame, pixel_format, planar_name
+from f2rcli.io.images.codec import PictureEncoder
 from f2rcli.io.targets import check_target
 
 STILL = (".png",)
@@ -44,19 +45,18 @@ def write_preview(
     try:
         with disk_errors(path):
             write_ = _write_still if count == 1 else _write_clip
-            done = write_(frames, part, turns)
-            verified = _read_back(part.path, done.frames)
+            first = next(frames, None)
+            if first is None:
+                raise InputError("no frame to show.", hint="Look at --start and --end.")
+            written, seconds, codec = write_(chain([first], frames), part.path, turns)
+            verified = _read_back(part.path, written)
         size = part.publish()
     finally:
         part.discard()
     return Receipt(
-        path=target,
-        frames=done.frames,
-        seconds=float(done.seconds),
-        bytes=size,
-        codec=done.codec,
+        path=target, frames=written, seconds=float(seconds), bytes=size, codec=codec,
         verified=(verified,),
-    )
+    )  # fmt: skip
 
 
 def _read_back(path: Path, frames: int) -> str:
@@ -65,13 +65,6 @@ def _read_back(path: Path, frames: int) -> str:
     if found != frames:
         raise OutputError(f"{path.name}: {frames} frames were written, {found} read back.")
     return f"{found} read back"
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    frames: int
-    seconds: Fraction
-    codec: str
 
 
 def side_by_side(before: Frame, after: Frame, turns: int = 0) -> Frame:
@@ -100,17 +93,14 @@ def _quarter_turns(reader: Reader) -> int:
     return round(float(video.get("rotation") or 0) / 90) % 4
 
 
-def _write_still(frames: Iterator[Frame], part: PartFile, turns: int) -> _Done:
-    frame = next(frames, None)
-    if frame is None:
-        raise InputError("no frame to show.", hint="Look at --start and --end.")
-    codec = av.VideoCodecContext.create("png", "w")
-    picture = av.VideoFrame.from_ndarray(_turned_rgb(frame, turns), format="rgb24")
-    codec.width, codec.height, codec.pix_fmt = picture.width, picture.height, "rgb24"
-    codec.time_base = Fraction(1, 25)
-    data = b"".join(bytes(packet) for packet in (*codec.encode(picture), *codec.encode(None)))
-    part.path.write_bytes(data)
-    return _Done(1, Fraction(0), "png")
+_Done = tuple[int, Fraction, str]  # frames, seconds and codec of what is written
+
+
+def _write_still(frames: Iterator[Frame], path: Path, turns: int) -> _Done:
+    picture = av.VideoFrame.from_ndarray(_turned_rgb(next(frames), turns), format="rgb24")
+    encoder = PictureEncoder("png", (picture.width, picture.height), "rgb24", None)
+    path.write_bytes(encoder.encode(picture))
+    return 1, Fraction(0), "png"
 
 
 def _turned_rgb(frame: Frame, turns: int) -> Plane:
@@ -122,13 +112,11 @@ def _turned_rgb(frame: Frame, turns: int) -> Plane:
     return np.ascontiguousarray(codes.transpose(1, 2, 0))
 
 
-def _write_clip(frames: Iterator[Frame], part: PartFile, turns: int) -> _Done:
-    first = next(frames, None)
-    if first is None:
-        raise InputError("no frame to show.", hint="Look at --start and --end.")
+def _write_clip(frames: Iterator[Frame], path: Path, turns: int) -> _Done:
+    first = next(frames)
     encoder, name = _encoding(first)
     start, count, last = first.pts or 0, 0, first
-    with av.open(f"file:{part.path}", "w") as container:
+    with av.open(f"file:{path}", "w") as container:
         added = container.add_stream(encoder, rate=Fraction(25), options={"crf": "10"})
         stream = cast(av.VideoStream, added)
         _describe(stream, first, name)
@@ -141,7 +129,7 @@ def _write_clip(frames: Iterator[Frame], part: PartFile, turns: int) -> _Done:
             count += 1
         container.mux(stream.encode(None))
     ticks = (last.pts or 0) - start + (last.duration or 0)
-    return _Done(count, ticks * last.time_base, encoder)
+    return count, ticks * last.time_base, encoder
 
 
 def _describe(stream: av.VideoStream, first: Frame, name: str) -> None:

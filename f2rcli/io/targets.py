@@ -25,18 +25,21 @@ def check_target(target: Path, sources: list[Path], *, overwrite: bool) -> None:
         _check_target(target, sources, overwrite=overwrite)
 
 
-def _check_target(target: Path, sources: list[Path], *, overwrite: bool) -> None:
-    parent = target.parent
-    if not parent.is_dir():
+def check_place(target: Path, sources: list[Path]) -> None:
+    """Raise for a target that is one of the sources, or in a folder that does not exist."""
+    if not target.parent.is_dir():
         raise OutputError(
-            f"{target.name}: the folder {parent} does not exist.", hint="Create it first."
+            f"{target.name}: the folder {target.parent} does not exist.", hint="Create it first."
         )
-    for source in sources:
-        if same_file(source, target):
-            raise UsageError(
-                f"{target.name}: the output is the input itself.",
-                hint="Choose another name with output=; the input is never written.",
-            )
+    if any(same_file(source, target) for source in sources):
+        raise UsageError(
+            f"{target.name}: the output is the input itself.",
+            hint="Choose another name with output=; the input is never written.",
+        )
+
+
+def _check_target(target: Path, sources: list[Path], *, overwrite: bool) -> None:
+    check_place(target, sources)
     if target.is_dir():
         raise OutputError(f"{target.name}: is a folder.", hint="Name a file with output=.")
     if target.exists():
@@ -47,9 +50,9 @@ def _check_target(target: Path, sources: list[Path], *, overwrite: bool) -> None
                 f"{target.name}: is not a regular file.",
                 hint="Pass output='-' to write to standard output.",
             )
-    if not os.access(parent, os.W_OK | os.X_OK):
+    if not os.access(target.parent, os.W_OK | os.X_OK):
         raise OutputError(
-            f"{target.name}: no permission to write into {parent}.",
+            f"{target.name}: no permission to write into {target.parent}.",
             hint="Choose another folder with output=.",
         )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import av
 from av.sidedata.sidedata import Type
+from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.frames import Family, Matrix
 from f2rcli.io.ffmpeg.filters import Filter
@@ -130,9 +131,10 @@ class PictureFacts:
     extras: tuple[str, ...] = ()  # what else is attached to pictures, in words; no one carries it
 
 
-def colour_tags(frame: av.VideoFrame, stream: av.VideoStream, location: str) -> ColourTags:
-    """The colour description of a decoded picture, or else of its stream."""
-    context = stream.codec_context
+def colour_tags(
+    frame: av.VideoFrame, context: av.VideoFrame | VideoCodecContext, location: str
+) -> ColourTags:
+    """The colour description of a decoded picture, or else of its decoder."""
     spoken = "yuvj" in frame.format.name  # the old way to say full range
     return ColourTags(
         primaries=_said(int(frame.color_primaries), int(context.color_primaries)),

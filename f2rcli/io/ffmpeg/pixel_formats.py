@@ -4,6 +4,8 @@ Neither swscale nor `to_ndarray` is used for Y'CbCr: both change samples or refu
 Every picture is copied out of the decoder's buffers once, so that frames own their planes.
 """
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -15,38 +17,28 @@ from f2rcli.errors import InputError
 from f2rcli.frames import Family, Matrix, Plane, PlaneLayout
 from f2rcli.io.ffmpeg.filters import Filter
 
-# Interleaved formats: sample type, samples per pixel, and where the planes of the layout's
-# family (R, G, B [, A] or Y [, A] or Y, U, V [, A]) lie within a pixel.
-_INTERLEAVED: dict[str, tuple[str, int, tuple[int, ...]]] = {
-    "rgb24": ("u1", 3, (0, 1, 2)),
-    "bgr24": ("u1", 3, (2, 1, 0)),
-    "rgba": ("u1", 4, (0, 1, 2, 3)),
-    "bgra": ("u1", 4, (2, 1, 0, 3)),
-    "argb": ("u1", 4, (1, 2, 3, 0)),
-    "abgr": ("u1", 4, (3, 2, 1, 0)),
-    "rgb0": ("u1", 4, (0, 1, 2)),
-    "bgr0": ("u1", 4, (2, 1, 0)),
-    "0rgb": ("u1", 4, (1, 2, 3)),
-    "0bgr": ("u1", 4, (3, 2, 1)),
-    "rgb48le": ("<u2", 3, (0, 1, 2)),
-    "rgb48be": (">u2", 3, (0, 1, 2)),
-    "bgr48le": ("<u2", 3, (2, 1, 0)),
-    "bgr48be": (">u2", 3, (2, 1, 0)),
-    "rgba64le": ("<u2", 4, (0, 1, 2, 3)),
-    "rgba64be": (">u2", 4, (0, 1, 2, 3)),
-    "bgra64le": ("<u2", 4, (2, 1, 0, 3)),
-    "bgra64be": (">u2", 4, (2, 1, 0, 3)),
-    "rgbf32le": ("<f4", 3, (0, 1, 2)),
-    "rgbaf32le": ("<f4", 4, (0, 1, 2, 3)),
-    "ya8": ("u1", 2, (0, 1)),
-    "ya16le": ("<u2", 2, (0, 1)),
-    "ya16be": (">u2", 2, (0, 1)),
-    "vuya": ("u1", 4, (2, 1, 0, 3)),
-    "vuyx": ("u1", 4, (2, 1, 0)),
-    "ayuv": ("u1", 4, (1, 2, 3, 0)),
-    "uyva": ("u1", 4, (1, 0, 2, 3)),
-    "vyu444": ("u1", 3, (1, 2, 0)),
-    "ayuv64le": ("<u2", 4, (1, 2, 3, 0)),
+# Interleaved formats by the type of their samples. Their names say where the channels lie within a
+# pixel; 0 and x are unused.
+_BY_TYPE = {
+    "u1": "rgb24 bgr24 rgba bgra argb abgr rgb0 bgr0 0rgb 0bgr ya8 vuya vuyx ayuv uyva vyu444",
+    "<u2": "rgb48le bgr48le rgba64le bgra64le ya16le ayuv64le",
+    ">u2": "rgb48be bgr48be rgba64be bgra64be ya16be",
+    "<f4": "rgbf32le rgbaf32le",
+}
+
+
+def _interleaved(names: str) -> Iterator[tuple[str, int, tuple[int, ...]]]:
+    """Name, samples per pixel and the places of the planes of the layout's family: R, G, B [, A],
+    Y [, A] or Y, U, V [, A]."""
+    for name in names.split():
+        order = re.findall("^[0axrgbyuv]+", name)[0]
+        yield name, len(order), tuple(order.index(c) for c in "rgbyuva" if c in order)
+
+
+_INTERLEAVED = {
+    name: (kind, step, places)
+    for kind, names in _BY_TYPE.items()
+    for name, step, places in _interleaved(names)
 }
 # 4:2:2 with two luma samples per four: where the luma starts, Cb, Cr, and the low bits unused.
 _YUYV: dict[str, tuple[str, int, int, int, int]] = {
@@ -68,13 +60,12 @@ _SEMIPLANAR: dict[str, tuple[bool, int]] = {
 # Formats of less than eight bits per channel: FFmpeg's widening to the format on the right
 # is exact and reversible.
 _WIDENED = {
-    **dict.fromkeys(("rgb565le", "bgr565le", "rgb555le", "bgr555le", "rgb444le", "bgr444le"),
-                    "rgb24"),
-    **dict.fromkeys(("rgb565be", "bgr565be", "rgb555be", "bgr555be"), "rgb24"),
-    **dict.fromkeys(("rgb8", "bgr8", "rgb4_byte", "bgr4_byte"), "rgb24"),
-    **dict.fromkeys(("x2rgb10le", "x2bgr10le", "gbrp10be", "gbrp12be"), "gbrp10le"),
+    **dict.fromkeys(("rgb565le", "bgr565le", "rgb555le", "bgr555le", "rgb444le", "bgr444le",
+                     "rgb565be", "bgr565be", "rgb555be", "bgr555be", "rgb8", "bgr8", "rgb4_byte",
+                     "bgr4_byte"), "rgb24"),
+    **dict.fromkeys(("x2rgb10le", "x2bgr10le", "gbrp10be"), "gbrp10le"),
+    "gbrp12be": "gbrp12le", "monob": "gray", "monow": "gray", "pal8": "bgra",
 }  # fmt: skip
-_WIDENED |= {"gbrp12be": "gbrp12le", "monob": "gray", "monow": "gray"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,22 +136,18 @@ def planar_name(layout: PlaneLayout) -> str | None:
     """FFmpeg's name for the planar format of just this layout; None where there is none."""
     chroma = {(0, 0): "444", (1, 0): "422", (1, 1): "420", (2, 0): "411", (2, 2): "410",
               (0, 1): "440"}.get(layout.log2_chroma)  # fmt: skip
-    depth = "" if layout.bits == 8 else f"{layout.bits}le"
+    depth = "f32le" if layout.float_samples else "" if layout.bits == 8 else f"{layout.bits}le"
     if layout.family is Family.YUV:
         name = f"yuv{'a' if layout.alpha else ''}{chroma}p{depth}"
     elif layout.family is Family.RGB:
-        depth = "f32le" if layout.float_samples else depth
         name = f"gbr{'a' if layout.alpha else ''}p{depth}"
     else:
-        depth = "f32le" if layout.float_samples else depth
         name = f"ya{depth or '8'}" if layout.alpha else f"gray{depth}"
     return name if pixel_format(name) else None
 
 
 def widened(name: str) -> str | None:
     """The format to which FFmpeg widens `name` without loss, for those f2r cannot hold as is."""
-    if name == "pal8":
-        return "bgra"
     return _WIDENED.get(name)
 
 
@@ -172,16 +159,14 @@ def read_planes(frame: av.VideoFrame) -> tuple[PixelFormat, tuple[Plane, ...]]:
     name = frame.format.name
     form = pixel_format(name)
     if form is None:
-        wider = widened(name)
-        if wider is None:
+        wider = widened(name) or ""
+        form = pixel_format(wider)
+        if form is None:
             raise InputError(
                 f"the pixel format {name} is not supported.",
                 hint="Convert it first, e.g. ffmpeg -i IN -pix_fmt yuv444p16le -c:v ffv1 OUT.mkv.",
             )
         frame = frame.reformat(format=wider)
-        form = pixel_format(wider)
-        if form is None:
-            raise InputError(f"the pixel format {name} is not supported.")
     if frame.planes[0].line_size < 0:  # stored bottom up: let FFmpeg turn it over
         frame = Filter("copy").apply(frame)
     return form, _planes(frame, form)

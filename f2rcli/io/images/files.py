@@ -1,11 +1,17 @@
 """Picture files: their suffixes, the sequences they make up, and their size by the header."""
 
 import struct
-from collections import Counter
 from pathlib import Path
 
 from f2rcli.errors import InputError
-from f2rcli.io.numbering import Slot, folder_slots, is_pattern, pattern_slots
+from f2rcli.io.numbering import (
+    Slot,
+    check_one_kind,
+    files_of,
+    folder_slots,
+    is_pattern,
+    pattern_slots,
+)
 
 # Suffix -> FFmpeg's codec.
 PICTURES = {
@@ -18,12 +24,7 @@ WRITTEN = {".png": "png", ".jpg": "mjpeg", ".jpeg": "mjpeg"}
 
 def holds_pictures(folder: Path) -> bool:
     """Whether a folder has pictures in it, hidden files apart."""
-    return any(_is_picture(path) for path in folder.iterdir())
-
-
-def _is_picture(path: Path) -> bool:
-    hidden = path.name.startswith(".")
-    return path.suffix.lower() in PICTURES and not hidden and path.is_file()
+    return any(files_of(folder, PICTURES))
 
 
 def find_slots(source: str) -> list[Slot]:
@@ -41,14 +42,8 @@ def find_slots(source: str) -> list[Slot]:
 
 
 def _of_folder(folder: Path) -> list[Slot]:
-    files = [path for path in folder.iterdir() if _is_picture(path)]
-    kinds = Counter(path.suffix.lower() for path in files)
-    if len(kinds) > 1:
-        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-        raise InputError(
-            f"{folder.name}: holds pictures of several kinds ({counts}).",
-            hint="Pass a pattern, e.g. folder/%05d.png.",
-        )
+    files = list(files_of(folder, PICTURES))
+    check_one_kind(folder, files, "pictures", "Pass a pattern, e.g. folder/%05d.png.")
     if not files:
         raise InputError(f"{folder.name}: holds no pictures.")
     return folder_slots(files)

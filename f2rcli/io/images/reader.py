@@ -9,7 +9,7 @@ import av
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.base import ReadOptions
-from f2rcli.io.ffmpeg.colour import ColourTags, choose_matrix, full_range, picture_facts, siting
+from f2rcli.io.ffmpeg.colour import choose_matrix, colour_tags, full_range, picture_facts, siting
 from f2rcli.io.ffmpeg.metadata import SourceMetadata
 from f2rcli.io.ffmpeg.pixel_formats import read_planes
 from f2rcli.io.images.codec import decode_picture
@@ -34,13 +34,7 @@ class ImageReader(SequenceReader):
 
     def _info(self, picture: av.VideoFrame) -> ClipInfo:
         facts = picture_facts(picture)
-        tags = ColourTags(
-            primaries=int(picture.color_primaries),
-            transfer=int(picture.color_trc),
-            matrix=int(picture.colorspace),
-            range=2 if "yuvj" in picture.format.name else int(picture.color_range),
-            chroma_location=facts.chroma_location,
-        )
+        tags = colour_tags(picture, picture, facts.chroma_location)
         form, _ = read_planes(picture)
         matrix, note = choose_matrix(tags, form.family, picture.height)
         self.metadata = SourceMetadata(
@@ -79,8 +73,9 @@ class ImageReader(SequenceReader):
         form, planes = read_planes(picture)
         own = self.info.layout
         layout = form.layout(full_range=own.full_range, matrix=own.matrix, siting=own.siting)
-        if (picture.width, picture.height) != (self.info.width, self.info.height):
-            raise _size_error(slot, (picture.width, picture.height), self.info)
+        size, others = (picture.width, picture.height), (self.info.width, self.info.height)
+        if size != others:
+            raise _size_error(slot, size, "the pictures before are", others)
         if layout != own:
             raise MismatchError(
                 f"{slot.path.name}: is {form.name}, the pictures before are "
@@ -119,16 +114,13 @@ def _check_sizes(slots: list[Slot]) -> None:
             continue
         first = first or (slot, size)
         if size != first[1]:
-            raise InputError(
-                f"{slot.path.name}: is {size[0]}x{size[1]}, {first[0].path.name} is "
-                f"{first[1][0]}x{first[1][1]}.",
-                hint="A clip has one size: denoise the parts separately.",
-            )
+            raise _size_error(slot, size, f"{first[0].path.name} is", first[1])
 
 
-def _size_error(slot: Slot, size: tuple[int, int], info: ClipInfo) -> MismatchError:
+def _size_error(
+    slot: Slot, size: tuple[int, int], others: str, theirs: tuple[int, int]
+) -> MismatchError:
     return MismatchError(
-        f"{slot.path.name}: is {size[0]}x{size[1]}, the pictures before are "
-        f"{info.width}x{info.height}.",
+        f"{slot.path.name}: is {size[0]}x{size[1]}, {others} {theirs[0]}x{theirs[1]}.",
         hint="A clip has one size: denoise the parts separately.",
     )

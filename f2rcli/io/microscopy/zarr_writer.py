@@ -23,7 +23,7 @@ from f2rcli.io.microscopy.passport import Facts, Passport
 from f2rcli.io.microscopy.reader import MicroscopyFile
 from f2rcli.io.microscopy.stacks import passport_of
 from f2rcli.io.microscopy.writer import as_written
-from f2rcli.io.targets import same_file
+from f2rcli.io.targets import check_place
 from f2rcli.io.tiff.axes import Series
 from f2rcli.io.tiff.plan import StackDetail, check_options
 from f2rcli.io.tiff.reader import StackReader
@@ -75,15 +75,7 @@ def _check_place(target: Path, sources: list[Path], *, overwrite: bool) -> None:
             f"{target.name}: writing OME-Zarr needs the package zarr.",
             hint="Install it: pip install 'f2rcli[microscopy]'.",
         ) from error
-    if not target.parent.is_dir():
-        raise OutputError(
-            f"{target.name}: the folder {target.parent} does not exist.", hint="Create it first."
-        )
-    if any(same_file(source, target) for source in sources):
-        raise UsageError(
-            f"{target.name}: the output is the input itself.",
-            hint="Choose another name with output=; the input is never written.",
-        )
+    check_place(target, sources)
     if target.exists():
         if not overwrite:
             raise exists_error(target)

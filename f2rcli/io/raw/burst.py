@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from f2rcli.errors import InputError
-from f2rcli.io.numbering import is_pattern, matching, natural_key, no_match
+from f2rcli.io.numbering import (
+    check_one_kind,
+    files_of,
+    is_pattern,
+    matching,
+    natural_key,
+    no_match,
+)
 from f2rcli.io.raw.exposure import RAW_SUFFIXES, Exposure, ExposureHeader, read_header, read_raw
 from f2rcli.io.raw.tiff_mosaic import CRVD, TIFF_SUFFIXES, examine_tiff, sensor_facts
 from f2rcli.io.sequence import MismatchError
@@ -30,14 +37,9 @@ def claims_raw(source: str) -> bool:
 
 
 def _claims_folder(folder: Path) -> bool:
-    tiffs = []
-    for path in folder.iterdir():
-        if path.name.startswith(".") or not path.is_file():
-            continue
-        if path.suffix.lower() in RAW_SUFFIXES:
-            return True
-        if path.suffix.lower() in TIFF_SUFFIXES:
-            tiffs.append(path)
+    if any(files_of(folder, RAW_SUFFIXES)):
+        return True
+    tiffs = list(files_of(folder, TIFF_SUFFIXES))
     if any(CRVD.fullmatch(path.name) for path in tiffs):
         return True
     return bool(tiffs) and sensor_facts(min(tiffs, key=natural_key)) is not None
@@ -63,13 +65,8 @@ def _of_folder(folder: Path) -> tuple[list[Path], list[str]]:
     here = [p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")]
     raws = [p for p in here if p.suffix.lower() in RAW_SUFFIXES]
     files = raws or [p for p in here if p.suffix.lower() in TIFF_SUFFIXES]
-    kinds = Counter(p.suffix.lower() for p in raws)
-    if len(kinds) > 1:
-        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-        raise InputError(
-            f"{folder.name}: holds raw files of several kinds ({counts}).",
-            hint="Pass a pattern, e.g. folder/IMG_%04d.dng, or denoise them separately.",
-        )
+    hint = "Pass a pattern, e.g. folder/IMG_%04d.dng, or denoise them separately."
+    check_one_kind(folder, raws, "raw files", hint)
     if not files:
         raise InputError(f"{folder.name}: holds no raw files.")
     files, notes = _one_draw(files)

@@ -9,7 +9,7 @@ import tifffile
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
-from f2rcli.io.numbering import Slot, folder_slots, is_pattern, natural_key, pattern_slots
+from f2rcli.io.numbering import Slot, files_of, folder_slots, is_pattern, natural_key, pattern_slots
 from f2rcli.io.sequence import MismatchError, first_readable
 from f2rcli.io.tiff.chain import follow
 from f2rcli.io.tiff.file import TiffStack
@@ -23,12 +23,7 @@ STACK_SUFFIXES = SUFFIXES | {".lsm", ".stk", ".btf", ".tf2", ".tf8", ".qptiff"}
 
 def tiff_files(folder: Path) -> list[Path]:
     """The TIFF files of a folder in natural order, without hidden ones."""
-    found = [
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-    ]
-    return sorted(found, key=natural_key)
+    return sorted(files_of(folder, SUFFIXES), key=natural_key)
 
 
 def holds_pages(folder: Path) -> bool:

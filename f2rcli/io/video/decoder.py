@@ -57,27 +57,17 @@ class DecoderLog(logging.Handler):
         super().close()
 
 
+@dataclass(eq=False)
 class Decoder:
     """The pictures of one stream in display order; packets of other streams go to `aside`."""
 
-    def __init__(
-        self,
-        container: InputContainer,
-        stream: av.VideoStream,
-        context: VideoCodecContext,
-        ledger: Ledger,
-        name: str,
-        *,
-        strict: bool,
-        aside: Callable[[AnyPacket], None],
-    ) -> None:
-        self.container = container
-        self.stream = stream
-        self.context = context
-        self.ledger = ledger
-        self.name = name
-        self.strict = strict
-        self.aside = aside
+    container: InputContainer
+    stream: av.VideoStream
+    context: VideoCodecContext
+    ledger: Ledger
+    aside: Callable[[AnyPacket], None]
+
+    def __post_init__(self) -> None:
         self.ended = False  # the demuxer came to its end by itself
         self.newest: Fraction = Fraction(0)  # seconds; the furthest any packet reached
         self.reached: Fraction = Fraction(0)  # seconds; the furthest any of this stream reached
@@ -91,8 +81,8 @@ class Decoder:
         self._shown: int | None = None  # end of the last picture shown, ticks
         self._demuxed = self._demux()
         self._pictures = self._run()
-        self._continuity = Continuity(container, stream.index, ledger)
-        self._log = DecoderLog(context.name)
+        self._continuity = Continuity(self.container, self.stream.index, self.ledger)
+        self._log = DecoderLog(self.context.name)
         self._logged = 0  # damages of the log that are in the ledger
 
     def close(self) -> None:
@@ -166,7 +156,7 @@ class Decoder:
 
     def _decode(self, packet: AnyPacket) -> Iterator[DecodedPicture]:
         if packet.has_sidedata("encryption_info"):
-            raise encrypted_error(self.name)
+            raise encrypted_error(self.ledger.name)
         if packet.pts is not None and not packet.is_discard:
             heapq.heappush(self._expected, (packet.pts, packet.duration or 0))
             self._owed += 1
@@ -208,7 +198,7 @@ class Decoder:
         if corrupt:
             self.ledger.corrupt += 1
             when = "" if frame.time is None else f" at {frame.time:.2f} s"
-            if self.strict:
+            if self.ledger.strict:
                 raise self._stop(f"the frame{when} is damaged")
         yield DecodedPicture(frame, frame.pts, max(frame.duration, 0), corrupt)
 
@@ -230,7 +220,7 @@ class Decoder:
                 continue
             self._owed -= 1
             self._shown = expected + max(duration, 1)
-            if self.strict:
+            if self.ledger.strict:
                 raise self._stop(f"the frame at {float(expected * self._tick()):.2f} s is lost")
             yield DecodedPicture(None, expected, duration)
 
@@ -243,11 +233,12 @@ class Decoder:
 
     def _fault(self, what: str, error: BaseException) -> None:
         line = f"{what}: {ffmpeg_reason(error)}"
-        if self.strict:
+        if self.ledger.strict:
             raise self._stop(line) from error
         self.ledger.fault(line)
 
     def _stop(self, what: str) -> InputError:
         return InputError(
-            f"{self.name}: {what}.", hint="With strict=False the previous frame is held instead."
+            f"{self.ledger.name}: {what}.",
+            hint="With strict=False the previous frame is held instead.",
         )

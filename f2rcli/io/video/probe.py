@@ -56,7 +56,9 @@ class Probe:
         self.span = Span.of(options)
         self.first = first
         self.facts = picture_facts(first)
-        self.tags = colour_tags(first, stream, self.facts.chroma_location or self._siting())
+        self.tags = colour_tags(
+            first, stream.codec_context, self.facts.chroma_location or self._siting()
+        )
         self.rate: Fraction | None = stream.guessed_rate or stream.average_rate or None
         self.untimed = all(picture.pts is None for picture in pictures)
         usual = 1 / (self.rate or Fraction(25))
@@ -124,18 +126,16 @@ class Probe:
         return self.stream.codec_context.field_order not in _BOTTOM_FIRST
 
     def _count(self) -> int | None:
-        counted = self._tag("NUMBER_OF_FRAMES")
-        said = self.stream.frames or (int(counted) if counted.isdecimal() else 0)
-        if not said or self.span.start or self.span.end is not None:
+        said = self.counted()
+        if not said or self.span.end is not None:
             return None
         return said if self.span.frames is None else min(said, self.span.frames)
 
     def counted(self) -> int:
         """The number of packets that the container counts, where all of them are read; else 0."""
-        if self.span.start:
-            return 0
         counted = self._tag("NUMBER_OF_FRAMES")
-        return self.stream.frames or (int(counted) if counted.isdecimal() else 0)
+        said = self.stream.frames or (int(counted) if counted.isdecimal() else 0)
+        return 0 if self.span.start else said
 
     def _duration(self) -> float | None:
         """Seconds that will be read, as far as the container knows."""

@@ -61,10 +61,10 @@ class VideoReader(Reader):
         with ExitStack() as opened:
             opened.callback(self.container.close)
             self.stream = choose_video(self.container, self.name)
+            context = self._context()
             self._decoder = Decoder(
-                self.container, self.stream, self._context(), self.ledger, self.name,
-                strict=options.strict, aside=self.side.add,
-            )  # fmt: skip
+                self.container, self.stream, context, self.ledger, self.side.add
+            )
             opened.callback(self._decoder.close)
             self._probed = self._first_pictures()
             self._probe = Probe(self.container, self.stream, self._probed, options, self.name)
