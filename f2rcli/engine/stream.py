@@ -332,11 +332,7 @@ def _shown(window: Window["_Entry"]) -> list[Frame]:
 
 def _view(window: Window["_Entry"]) -> Window[Prepared]:
     """A window as methods see it."""
-    return Window(
-        window.centre.prepared,
-        tuple(item.prepared for item in window.before),
-        tuple(item.prepared for item in window.after),
-    )
+    return window.map(lambda entry: entry.prepared)
 
 
 class _Begun(NamedTuple):

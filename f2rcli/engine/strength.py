@@ -4,11 +4,13 @@ Below 1 a strength keeps that share of what would be taken out of a plane. Above
 scaled up, which would put the noise back in negative: the noise is taken to be that much stronger.
 """
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import UsageError
 from f2rcli.frames import ClipInfo, Family, Matrix, PlaneLayout
 from f2rcli.yuv import LUMA_WEIGHTS
@@ -16,29 +18,18 @@ from f2rcli.yuv import LUMA_WEIGHTS
 Change = NDArray[np.float32]  # of a plane, in its own units
 
 
-class Strengths(Protocol):
-    """The settings that this is about: 0 to 4, None for that of the whole picture."""
-
-    @property
-    def strength(self) -> float: ...
-    @property
-    def luma_strength(self) -> float | None: ...
-    @property
-    def chroma_strength(self) -> float | None: ...
-
-
-def luma_and_chroma(settings: Strengths) -> tuple[float, float]:
+def luma_and_chroma(settings: EngineSettings) -> tuple[float, float]:
     """The strengths of luma and of chroma, from 0 to 4."""
     whole, luma, chroma = settings.strength, settings.luma_strength, settings.chroma_strength
     return whole if luma is None else luma, whole if chroma is None else chroma
 
 
-def changes_nothing(settings: Strengths) -> bool:
+def changes_nothing(settings: EngineSettings) -> bool:
     """Is every sample to be given back as it is, whatever the picture?"""
     return luma_and_chroma(settings) == (0, 0)
 
 
-def check_strengths(settings: Strengths, info: ClipInfo) -> None:
+def check_strengths(settings: EngineSettings, info: ClipInfo) -> None:
     """Raise UsageError where a strength of chroma is asked for of pictures that have none."""
     if settings.chroma_strength is None or info.layout.family in (Family.YUV, Family.RGB):
         return
@@ -50,7 +41,7 @@ def check_strengths(settings: Strengths, info: ClipInfo) -> None:
     )
 
 
-def allowance(settings: Strengths, layout: PlaneLayout) -> tuple[float, ...]:
+def allowance(settings: EngineSettings, layout: PlaneLayout) -> tuple[float, ...]:
     """How many times its measured standard deviation the noise of each colour plane is taken to
     have, 1 or more. Red, green and blue hold luma and chroma: theirs is the larger of both."""
     luma, chroma = (max(1.0, strength) for strength in luma_and_chroma(settings))
@@ -61,7 +52,7 @@ def allowance(settings: Strengths, layout: PlaneLayout) -> tuple[float, ...]:
     return (luma,)
 
 
-def scaled(changes: list[Change], layout: PlaneLayout, settings: Strengths) -> list[Change]:
+def scaled(changes: list[Change], layout: PlaneLayout, settings: EngineSettings) -> list[Change]:
     """The share of the changes of a picture's colour planes that is asked for.
 
     changes: (H, W) each, in units of each plane (`yuv.plane_changes`); of a mosaic, those of its
@@ -72,7 +63,7 @@ def scaled(changes: list[Change], layout: PlaneLayout, settings: Strengths) -> l
     if layout.family is Family.YUV:
         shares = [luma] + [chroma] * (len(changes) - 1)
     elif layout.family is Family.RGB and luma != chroma:
-        return _mixed(changes, luma, chroma)
+        return mixed(changes, luma, chroma)
     else:
         shares = [luma] * len(changes)
     return [
@@ -81,9 +72,10 @@ def scaled(changes: list[Change], layout: PlaneLayout, settings: Strengths) -> l
     ]
 
 
-def _mixed(changes: list[Change], luma: float, chroma: float) -> list[Change]:
-    """R'G'B' changes with shares of their luma and of what differs from it: their chroma."""
+def mixed(changes: Sequence[Any], luma: float, chroma: float) -> list[Any]:
+    """R'G'B' changes with shares of their luma and of what differs from it: their chroma. Arrays
+    or tensors."""
     red, blue = LUMA_WEIGHTS[Matrix.BT709]
-    weights = np.array([red, 1 - red - blue, blue], np.float32)
+    weights = (red, 1 - red - blue, blue)
     light = sum(w * change for w, change in zip(weights, changes, strict=True))
-    return [np.float32(chroma) * c + np.float32(luma - chroma) * light for c in changes]
+    return [chroma * change + (luma - chroma) * light for change in changes]

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from f2rcli.frames import Family, PlaneLayout
 from f2rcli.models.constants import kept
-from f2rcli.yuv import BACK_PROJECTIONS, LUMA_WEIGHTS, code_span, matrices
+from f2rcli.yuv import BACK_PROJECTIONS, code_span, matrices
 
 Groups = list[Tensor]  # (P, H, W) each: luma or all planes, then chroma
 
@@ -62,14 +62,6 @@ def split(picture: Tensor, layout: PlaneLayout) -> Groups:
         return [picture[0]]
     mixed = _mix(matrices(layout.matrix)[1], picture[0])
     return [mixed[:1], mixed[1:]]
-
-
-def luma_and_chroma(change: Tensor, luma: float, chroma: float) -> Tensor:
-    """RGB changes (3, H, W) with shares of their luma and of the rest; see `strength.scaled`."""
-    from_red, from_blue = LUMA_WEIGHTS[next(iter(LUMA_WEIGHTS))]
-    weights = kept((from_red, 1 - from_red - from_blue, from_blue), change)
-    light = (weights.view(3, 1, 1) * change).sum(0, keepdim=True)
-    return chroma * change + (luma - chroma) * light
 
 
 def _mix(matrix: object, planes: Tensor) -> Tensor:

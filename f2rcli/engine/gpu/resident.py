@@ -14,7 +14,8 @@ from f2rcli.engine.gpu.contract import Near, Terms, under_contract, watched
 from f2rcli.engine.gpu.copies import Copies, travels
 from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.engine.gpu.tally import Tally
-from f2rcli.engine.strength import Strengths, luma_and_chroma
+from f2rcli.engine.settings import EngineSettings
+from f2rcli.engine.strength import luma_and_chroma, mixed
 from f2rcli.frames import Family, Frame, PlaneLayout, Space
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
@@ -79,7 +80,7 @@ class Resident:
         shapes = [tuple(group.shape[-2:]) for group in self._codes(frame)]
         return colour.plane_changes(change, shapes, frame.layout)
 
-    def changed(self, frame: Frame, changes: Groups, settings: Strengths) -> Frame:
+    def changed(self, frame: Frame, changes: Groups, settings: EngineSettings) -> Frame:
         """A frame with changes of its groups, as strong as asked for."""
         codes = self._codes(frame)
         new = colour.encoded(codes, scaled(changes, frame.layout, settings), frame.layout)
@@ -121,11 +122,11 @@ def _grouped(samples: Tensor, shapes: Sequence[tuple[int, ...]], layout: PlaneLa
     return groups
 
 
-def scaled(changes: Groups, layout: PlaneLayout, settings: Strengths) -> Groups:
+def scaled(changes: Groups, layout: PlaneLayout, settings: EngineSettings) -> Groups:
     """The share of the changes that is asked for; see `strength.scaled`."""
     luma, chroma = (min(1.0, strength) for strength in luma_and_chroma(settings))
     if layout.family is Family.RGB and luma != chroma:
-        return [colour.luma_and_chroma(changes[0], luma, chroma)]
+        return [torch.stack(mixed(changes[0].unbind(), luma, chroma))]
     return [
         change if share == 1 else change * share
         for change, share in zip(changes, (luma, chroma), strict=False)

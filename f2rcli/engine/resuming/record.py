@@ -9,7 +9,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from hashlib import blake2b
 from importlib.metadata import version
@@ -200,29 +200,18 @@ class Record:
         self.given_up, self.engine.marks = True, None
         self.remove()
 
-    def _trying(self) -> "_Trying":
-        return _Trying(self)
+    @contextmanager
+    def _trying(self) -> Iterator[None]:
+        """A disk that takes no record ends no run."""
+        try:
+            yield
+        except (OSError, SafetensorError) as error:
+            self.give_up(getattr(error, "strerror", None) or str(error))
 
     def remove(self) -> None:
         """Remove it, and whatever lies there."""
         self.kept = 0
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-class _Trying:
-    """A disk that takes no record ends no run."""
-
-    def __init__(self, record: Record) -> None:
-        self.record = record
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, kind: type[BaseException] | None, error: Any, trace: object) -> bool:
-        if kind is None or not issubclass(kind, OSError | SafetensorError):
-            return False
-        self.record.give_up(getattr(error, "strerror", None) or str(error))
-        return True
 
 
 def forget(target: Path) -> None:
