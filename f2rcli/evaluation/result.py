@@ -214,10 +214,6 @@ class Evaluation:
         """The groups of clips, in order of appearance."""
         return tuple(dict.fromkeys(clip.group for clip in self.clips))
 
-    def metric(self, name: str) -> MetricFacts:
-        """The facts of a metric that was measured."""
-        return next(metric for metric in self.metrics if metric.name == name)
-
     def method(self, name: str) -> MethodFacts:
         """The facts of a method that was run."""
         return next(method for method in self.methods if method.name == name)

@@ -42,11 +42,6 @@ class ClipPictures:
         """The images of a kind."""
         return tuple(image for image in self.images if image.kind == kind)
 
-    @property
-    def bytes(self) -> int:
-        """Bytes of all images; a page carries a third more."""
-        return sum(len(image.data) for image in self.images)
-
 
 def in_colour(picture: Picture, mosaic: Mosaic | None = None) -> Picture:
     """(3, H, W) of a picture (C, H, W): gray three times, packed planes of a mosaic developed."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,6 @@ from f2rcli.training.footage.cache import check_space, fingerprint
 from f2rcli.training.footage.decoding import ClipSize, DecodingJob, decode, measure
 from f2rcli.training.footage.sources import ClipSource, find_sources
 from f2rcli.training.footage.worker_pool import spread
-
-if TYPE_CHECKING:
-    from f2rcli.noise.stabilising import VarianceStabiliser
 
 Result = TypeVar("Result")
 
@@ -85,8 +82,6 @@ class Footage:
     dark: bool = False  # black may lie above 0
     coded: bool = False  # see ClipInfo.coded
     stated: tuple[tuple[float, float], ...] | None = None  # see ClipInfo.noise_profile
-    # what its pictures are in
-    working: "VarianceStabiliser | None" = field(default=None, compare=False)
     budget: Budget = field(default_factory=Budget, compare=False)
 
     @property

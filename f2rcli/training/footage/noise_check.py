@@ -90,7 +90,7 @@ def in_space(clip: Footage, space: VarianceStabiliser) -> Footage:
         for number in range(clip.shape[0]):
             seen = space.into(channels_first(clip.read(number)[None]))
             file.write(seen.permute(0, 2, 3, 1).numpy().astype(np.float16).tobytes())
-    return replace(clip, path=target, working=space)
+    return replace(clip, path=target)
 
 
 def _measuring_weights(space: Space, start: Weights | None) -> Weights:

@@ -117,14 +117,10 @@ class Trainer:
         state = self.state
         return StageResult(stopped, state.step, state.best, state.best_step, list(state.curve))
 
-    def use_average(self) -> None:
-        """Copy the averaged weights into the network."""
-        self.learner.use(self.learner.average)
-
     def use_best(self) -> None:
         """Copy the averaged weights with the lowest validation into the network, or the latest
         averaged ones where nothing was validated."""
-        self.use_average()
+        self.learner.use(self.learner.average)
         if self.state.best is not None and self.group.first:
             _, stored = read(self._best)
             self.learner.use([stored[f"average/{name}"] for name in self.learner.names])
