@@ -240,12 +240,8 @@ class Receipt:
         size = f"{units.size(self.bytes)}, " if self.bytes else ""  # not known of a pipe
         where = "standard output" if self.path == "-" else Path(self.path).name
         parts = [f"{where}: {count(self.frames)}, {self.seconds:.2f} s, {size}{self.codec}"]
-        if self.kept:
-            parts.append("kept " + ", ".join(self.kept))
-        if self.dropped:
-            parts.append("dropped " + ", ".join(self.dropped))
-        if self.lost:
-            parts.append("lost " + ", ".join(self.lost))
+        fates = {"kept": self.kept, "dropped": self.dropped, "lost": self.lost}
+        parts += [f"{fate} {', '.join(what)}" for fate, what in fates.items() if what]
         parts.append("verified " + ", ".join(self.verified) if self.verified else "not verified")
         return "; ".join(parts)
 

@@ -39,9 +39,7 @@ def read_siting(path: Path, track: int) -> str:
     try:
         with path.open("rb") as handle:
             head = handle.read(_HEAD)
-        segment = _child(head, 0, len(head), _SEGMENT)
-        tracks = _child(head, segment.body, min(segment.end, len(head)), _TRACKS)
-        entries = [e for e in _elements(head, tracks.body, tracks.end) if e.ident == _TRACK]
+        _, entries = _tracks(head)
         video = _child(head, entries[track].body, entries[track].end, _VIDEO)
         colour = _child(head, video.body, video.end, _COLOUR)
         place = [_child(head, colour.body, colour.end, i) for i in (_HORIZONTAL, _VERTICAL)]
@@ -75,9 +73,7 @@ def write_pixel_aspect(path: Path, track: int, size: tuple[int, int], aspect: Fr
     """
     with path.open("r+b") as handle:
         head = handle.read(_HEAD)
-        segment = _child(head, 0, len(head), _SEGMENT)
-        tracks = _child(head, segment.body, min(segment.end, len(head)), _TRACKS)
-        entries = [e for e in _elements(head, tracks.body, tracks.end) if e.ident == _TRACK]
+        tracks, entries = _tracks(head)
         entry = entries[track]
         body = _with_display_size(head[entry.body : entry.end], _display_size(size, aspect))
         changed = head[: entry.body] + body + head[entry.end :]
@@ -129,6 +125,12 @@ def _with_checksum(head: bytes, tracks: _Element) -> bytes:
         return head
     value = zlib.crc32(head[first.end : tracks.end]).to_bytes(4, "little")
     return head[: first.body] + value + head[first.end :]
+
+
+def _tracks(head: bytes) -> tuple[_Element, list[_Element]]:
+    segment = _child(head, 0, len(head), _SEGMENT)
+    tracks = _child(head, segment.body, min(segment.end, len(head)), _TRACKS)
+    return tracks, [e for e in _elements(head, tracks.body, tracks.end) if e.ident == _TRACK]
 
 
 def _child(data: bytes, start: int, end: int, ident: int) -> _Element:

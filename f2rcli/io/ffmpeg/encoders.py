@@ -79,10 +79,7 @@ class EncoderSetup:
         context.pix_fmt = self.form.name
         context.time_base = self.time_base
         context.framerate = self.rate
-        context.color_primaries = self.tags.primaries
-        context.color_trc = self.tags.transfer
-        context.colorspace = self.tags.matrix
-        context.color_range = self.tags.range
+        self.tag(context)
         context.field_order = self.field_order
         if self.pixel_aspect is not None:
             context.sample_aspect_ratio = self.pixel_aspect
@@ -92,7 +89,7 @@ class EncoderSetup:
         if self.encoder == "libsvtav1":
             os.environ.setdefault("SVT_LOG", "1")  # it prints a page of settings otherwise
 
-    def tag(self, picture: av.VideoFrame) -> None:
+    def tag(self, picture: av.VideoFrame | VideoCodecContext) -> None:
         """Tag a picture like the stream: some encoders (ProRes) look at pictures only."""
         picture.color_primaries = self.tags.primaries
         picture.color_trc = self.tags.transfer

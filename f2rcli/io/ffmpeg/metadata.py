@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from av.container import InputContainer
 from av.stream import Disposition, Stream
@@ -39,16 +39,10 @@ class SourceMetadata:
     others: tuple[Stream, ...] = ()  # every stream but the denoised one
 
 
-@runtime_checkable
-class HasMetadata(Protocol):
-    """A reader whose frames FFmpeg decodes."""
-
-    metadata: SourceMetadata
-
-
 def metadata_of(reader: Reader) -> SourceMetadata:
     """The metadata of a reader's source; empty for formats that FFmpeg has no part in."""
-    return reader.metadata if isinstance(reader, HasMetadata) else SourceMetadata()
+    found = getattr(reader, "metadata", None)
+    return found if isinstance(found, SourceMetadata) else SourceMetadata()
 
 
 def is_cover(stream: Stream) -> bool:

@@ -8,7 +8,6 @@ two.
 import json
 import math
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -153,10 +152,7 @@ def _spacing(group: Any) -> Facts:
 
 
 def _channels(group: Any) -> list[Facts]:
-    return list(_optical(group))[:1]
-
-
-def _optical(group: Any) -> Iterator[Facts]:
+    """The first channel of an imaging plane."""
     with suppress(*DAMAGE):
         plane = group["imaging_plane"]
         for name, one in plane.items():
@@ -168,4 +164,5 @@ def _optical(group: Any) -> Iterator[Facts]:
                     value = float(owner[key][()]) if key in owner else 0.0
                     if value > 0:
                         facts |= {ome: value, f"{ome}Unit": "nm"}
-                yield facts
+                return [facts]
+    return []

@@ -104,13 +104,7 @@ class OmeWriter(StackWriter):
         passports = [source.passport(one.number) for one in series]
         _complete(path, passports)
         self.places = TiffStack(path)
-        self._fill(source)
-
-    def _fill(self, source: MicroscopyFile) -> None:
-        """Pictures that are not stored keep the value that their source reads as."""
-        for number in self.numbers:
-            for place in source.absent[number]:
-                self._put(source.series[number], place, source.read(number, place))
+        self._fill()
 
     def _stored(self, number: int) -> Series:
         return as_written(self.reader, number)

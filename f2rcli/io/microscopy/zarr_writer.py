@@ -95,17 +95,12 @@ def _only(reader: StackReader, target: Path) -> Series:
             hint="Choose one with series=.",
         )
     series = as_written(reader, reader.chosen[0])
-    odd = set(series.axes) - set(_ORDER + "S") or ({"C", "S"} if "CS" in _sorted(series) else set())
-    if odd:
+    if not set(series.axes) <= set(_ORDER + "S") or {"C", "S"} <= set(series.axes):
         raise UsageError(
             f"{target.name}: OME-Zarr has no place for the axes {series.axes}.",
             hint="Name an .ome.tif file with output=.",
         )
     return series
-
-
-def _sorted(series: Series) -> str:
-    return "".join(sorted(set(series.axes) & {"C", "S"}))
 
 
 def _arranged(series: Series) -> Series:
@@ -180,8 +175,7 @@ class ZarrWriter(StackWriter):
             attributes["multiscales"][0]["version"] = "0.4"
         self._group = group
         group.attrs.update({"ome": attributes | version} if three else attributes)
-        for place in stack.absent[self.numbers[0]]:
-            self._put(self.series, place, stack.read(self.numbers[0], place))
+        self._fill()
 
     def _level(self, group: Any, three: bool, number: int, size: tuple[int, int]) -> Any:
         outer = self.arranged.shape[:-2]

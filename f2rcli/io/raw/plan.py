@@ -2,17 +2,20 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from f2rcli.errors import InputError, UsageError
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.raw.dng import carried_metadata, find_strips
 from f2rcli.io.raw.exposure import Exposure, read_raw
-from f2rcli.io.raw.read_back import AS_JSON, CAMERA, LEVELS, MATRICES
 from f2rcli.io.raw.reader import RawReader
-from f2rcli.io.raw.tiff_mosaic import FOLDER_SIDECAR, TIFF_SUFFIXES, sidecar_of
+from f2rcli.io.raw.tiff_mosaic import FOLDER_SIDECAR, TIFF_SUFFIXES
 from f2rcli.io.targets import check_folder, check_target
 
+# What a plan lists as kept, in words.
+LEVELS = "levels, colour filters, white balance, size"
+MATRICES, CAMERA = "matrices of the source DNG", "camera and ISO"
+AS_JSON = "levels, colour filters and ISO as JSON in the description"
 Format = Literal["dng", "tiff"]
 _SUFFIX_FORMATS: dict[str, Format] = {".dng": "dng", ".tif": "tiff", ".tiff": "tiff"}
 
@@ -76,7 +79,7 @@ def _form(reader: RawReader, path: Path, target: str, options: WriteOptions) -> 
             f"{where}: camera raw is written as .dng, as .tif, or into a folder.",
             hint="output='out/' format='tiff' demosaic=True gives developed 16-bit pictures.",
         )
-    given: Format | None = None if options.format is None else _format(options.format)
+    given = cast(Format | None, options.format)  # one of its choices
     if folder:
         own: Format = "tiff" if reader.of_tiff or options.demosaic else "dng"
         return given or own, False
@@ -89,10 +92,6 @@ def _form(reader: RawReader, path: Path, target: str, options: WriteOptions) -> 
             hint="Name a folder: output='out/'.",
         )
     return form, True
-
-
-def _format(text: str) -> Format:
-    return "dng" if text == "dng" else "tiff"
 
 
 def _own_suffix(reader: RawReader, form: Format) -> str:
@@ -118,8 +117,8 @@ def _check_names(reader: RawReader) -> None:
 
 def _sidecar(reader: RawReader) -> Path | None:
     path = reader.first.path
-    folder = path.parent / FOLDER_SIDECAR
-    return sidecar_of(path) or (folder if folder.is_file() else None)
+    sidecars = (path.with_suffix(".json"), path.parent / FOLDER_SIDECAR)
+    return next((sidecar for sidecar in sidecars if sidecar.is_file()), None)
 
 
 def _fate(

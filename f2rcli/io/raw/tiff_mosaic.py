@@ -49,12 +49,6 @@ def sensor_facts(path: Path) -> dict[str, Any] | None:
     return _described(path)
 
 
-def sidecar_of(path: Path) -> Path | None:
-    """The sidecar that a single file's facts come from."""
-    own = path.with_suffix(".json")
-    return own if own.is_file() else None
-
-
 def _json_object(sidecar: Path) -> dict[str, Any] | None:
     """The sidecar's facts; None where it has other content."""
     try:

@@ -53,19 +53,25 @@ def _follow(file: BinaryIO, place: bytes, count: str, tag: int, link: str) -> Ch
 
 def distinct_pages(file: tifffile.TiffFile, chain: Chain) -> Any:
     """The pages of a circular list as one array, as far as they are like the first."""
-    pages: list[Any] = []
-    with quiet_tifffile():
-        for index in range(chain.pages):
-            try:
-                page = file.pages[index].aspage()
-            except DAMAGE:
-                break
-            if pages and page.hash != pages[0].hash:
-                break
-            pages.append(page)
-    first = pages[0]
+    first = file.pages.first
+    pages = pages_like(file, first, chain.pages)
     several = len(pages) > 1
     return tifffile.TiffPageSeries(
         pages, (len(pages), *first.shape) if several else first.shape, first.dtype,
         "I" + first.axes if several else first.axes, kind="generic",
     )  # fmt: skip
+
+
+def pages_like(file: tifffile.TiffFile, keyframe: Any, stop: int) -> list[Any]:
+    """The pages from `keyframe` on, up to `stop` or the first that is unreadable or unlike it."""
+    pages = [keyframe]
+    with quiet_tifffile():
+        for index in range(keyframe.index + 1, stop):
+            try:
+                page = file.pages[index].aspage()
+            except DAMAGE:
+                break
+            if page.hash != keyframe.hash:
+                break
+            pages.append(page)
+    return pages

@@ -12,6 +12,7 @@ from typing import Any
 
 import tifffile
 
+from f2rcli.io.tiff.chain import pages_like
 from f2rcli.io.tiff.library import DAMAGE, quiet_tifffile
 
 _MOST = 1 << 24  # pictures; a description that promises more is itself damaged
@@ -90,7 +91,7 @@ _IMAGEJ = {"T": "frames", "Z": "slices", "C": "channels"}
 def _array(
     file: tifffile.TiffFile, keyframe: Any, promise: Promise, wanted: int, listed: int
 ) -> Any:
-    pages = _pages_like(file, keyframe, min(keyframe.index + wanted, listed))
+    pages = pages_like(file, keyframe, min(keyframe.index + wanted, listed))
     after = keyframe.dataoffsets[0] + keyframe.nbytes if len(keyframe.dataoffsets) else 0
     adjacent = len(pages) == 1 or pages[1].dataoffsets[:1] == (after,)
     together = keyframe.is_final and adjacent and promise.kind == "imagej"
@@ -99,21 +100,6 @@ def _array(
         promise.shape, keyframe.dtype, promise.axes, kind=promise.kind, squeeze=False,
         truncated=together,
     )  # fmt: skip
-
-
-def _pages_like(file: tifffile.TiffFile, keyframe: Any, stop: int) -> list[Any]:
-    """The pages from `keyframe` on, up to `stop` or the first that is unreadable or unlike it."""
-    pages = [keyframe]
-    with quiet_tifffile():
-        for index in range(keyframe.index + 1, stop):
-            try:
-                page = file.pages[index].aspage()
-            except DAMAGE:
-                break
-            if page.hash != keyframe.hash:
-                break
-            pages.append(page)
-    return pages
 
 
 def unlisted_pages(file: tifffile.TiffFile, listed: int) -> int:

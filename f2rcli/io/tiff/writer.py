@@ -108,6 +108,13 @@ class StackWriter(Writer):
             self._files[spot.path] = file
         self._files[spot.path].write_picture(spot, _as_stored(picture, series))
 
+    def _fill(self) -> None:
+        """Pictures that are not stored keep the value that their source reads as."""
+        stack = self.reader.stack
+        for number in self.numbers:
+            for place in stack.absent[number]:
+                self._put(stack.series[number], place, stack.read(number, place))
+
     def _beyond(self, number: int) -> int:
         """Where the absent pictures of a series would end, as far as one can believe it."""
         stack = self.reader.stack
