@@ -190,3 +190,17 @@ def test_clipped_places_give_less_back_and_others_are_as_they_were() -> None:
     nowhere = held(noise, one, white_shares(), clipped=np.zeros_like(one))
     assert np.square(noise - loose).mean() < 0.3 * np.square(noise - strict).mean()
     np.testing.assert_array_equal(nowhere, strict)
+
+
+@pytest.mark.parametrize("restored", [0.0, 1.0])
+def test_no_sample_of_clipped_noise_stays_as_a_speck(restored: float) -> None:
+    """Its tail away from black or white is as long as before: far longer than four of the
+    deviations that clipping left."""
+    rng = np.random.default_rng(2)
+    noisy = np.clip(restored + rng.normal(0, 0.1, (256, 256)), 0, 1).astype(np.float32)
+    shift, factor = clipped_moments(torch.tensor([[restored]]), torch.tensor([[0.1]]))
+    free = noisy - np.float32(restored) - shift.numpy()
+    variance = np.full_like(noisy, 0.01 * float(factor))
+    kept = held(free, variance, white_shares(), clipped=np.ones_like(noisy))
+    assert np.abs(free - kept).max() < 0.1
+    assert np.abs(free - held(free, variance, white_shares())).max() > 0.1

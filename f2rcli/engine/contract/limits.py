@@ -36,6 +36,9 @@ CLIPPED_TOLERANCES = (1.4, 1.7, 2.2, 3.0, 3.8, 3.8)
 SMALL = 5  # pixels: within so few no more goes than
 SMALL_TOLERANCE = 4.0  # times the noise's power
 MOST = 4.0  # standard deviations: more at one sample is no noise
+# The same where black or white cut noise off: of the tail on the other side, which is still whole,
+# four standard deviations are seven of what is left of one (0.58 at black and white themselves).
+CLIPPED_MOST = 7.0
 LEAST = 1e-14  # power below which there is nothing to compare
 
 
@@ -62,6 +65,8 @@ def held(
     kept *= np.sqrt(np.clip(allowed, 0, 1, out=allowed), out=allowed)
     most = np.sqrt(variance)
     most *= np.float32(MOST)
+    if clipped is not None:
+        most *= 1 + np.float32(CLIPPED_MOST / MOST - 1) * clipped
     np.minimum(kept, most, out=kept)
     return np.maximum(kept, np.negative(most, out=most), out=kept)
 

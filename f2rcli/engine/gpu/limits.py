@@ -7,6 +7,7 @@ from torch import Tensor
 
 from f2rcli.engine.contract.limits import (
     CHANGE_SIDE,
+    CLIPPED_MOST,
     CLIPPED_TOLERANCES,
     EVIDENT,
     LEAST,
@@ -57,6 +58,8 @@ def held(
     few /= power_around(stays, SMALL).clamp_min_(LEAST)
     stays *= few.clamp_(0, 1).sqrt_()
     most = variance.sqrt().mul_(MOST)
+    if clipped is not None:
+        most *= 1 + (CLIPPED_MOST / MOST - 1) * clipped
     return torch.minimum(torch.maximum(stays, -most), most)
 
 
