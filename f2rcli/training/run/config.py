@@ -117,8 +117,7 @@ class TrainConfig:
         _check_choice("recipe", self.recipe, list(self.capabilities.recipes))
         _check_choice("space", self.space, list(SPACES))
         _check_choice("precision", self.precision, list(PRECISIONS))
-        if self.adapt is not None:
-            _check_choice("adapt", self.adapt, list(ADAPT))
+        _check_choice("adapt", self.adapt, list(ADAPT))
         self._check_capabilities()
         _check_choice("fields", self.fields, list(get_args(FieldMode)))
         _ = self.read  # checks itself
@@ -142,7 +141,6 @@ class TrainConfig:
         _check_range("time_limit", self.time_limit_seconds, 1, 10**9)
 
     def _check_capabilities(self) -> None:
-        """Check what depends on the method."""
         capabilities = self.capabilities
         if self.adapt is not None and self.adapt not in capabilities.adapt:
             levels = ", ".join(capabilities.adapt)
@@ -150,19 +148,16 @@ class TrainConfig:
             raise ConfigError(
                 f"adapt = {self.adapt}: method {self.method} cannot.", hint=f"Choose from {levels}."
             )
-        if self.variant is not None:
-            _check_choice("variant", self.variant, list(capabilities.variants))
+        _check_choice("variant", self.variant, list(capabilities.variants))
         if self.size not in capabilities.sizes and not (capabilities.widths and self.widths):
             numbers = ", or widths such as 24,48,96" if capabilities.widths else ""
             raise ConfigError(
                 f"size = {self.size}: no such size.",
                 hint=f"Choose from {', '.join(capabilities.sizes)}{numbers}.",
             )
-        if self.length is None:
-            return
         lengths = capabilities.lengths
         _check_range("length", self.length, lengths[0], lengths[-1])
-        if self.length not in lengths:
+        if self.length not in {None, *lengths}:
             raise ConfigError(
                 f"length = {self.length}: must be odd (a centre, as many on its sides)."
             )
@@ -294,8 +289,8 @@ class TrainConfig:
         ]
 
 
-def _check_choice(name: str, value: str, known: list[str]) -> None:
-    if value not in known:
+def _check_choice(name: str, value: str | None, known: list[str]) -> None:
+    if value is not None and value not in known:
         raise ConfigError(f"{name} = {value}: no such choice.", hint=nearest(value, known))
 
 
