@@ -8,14 +8,11 @@ from f2rcli.errors import InputError, UsageError
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.raw.dng import carried_metadata, find_strips
 from f2rcli.io.raw.exposure import Exposure, read_raw
+from f2rcli.io.raw.read_back import AS_JSON, CAMERA, LEVELS, MATRICES
 from f2rcli.io.raw.reader import RawReader
 from f2rcli.io.raw.tiff_mosaic import FOLDER_SIDECAR, TIFF_SUFFIXES
 from f2rcli.io.targets import check_folder, check_target
 
-# What a plan lists as kept, in words.
-LEVELS = "levels, colour filters, white balance, size"
-MATRICES, CAMERA = "matrices of the source DNG", "camera and ISO"
-AS_JSON = "levels, colour filters and ISO as JSON in the description"
 Format = Literal["dng", "tiff"]
 _SUFFIX_FORMATS: dict[str, Format] = {".dng": "dng", ".tif": "tiff", ".tiff": "tiff"}
 

@@ -1,8 +1,6 @@
 """Bursts written as DNG or TIFF files, or as one TIFF of pages: all of it or nothing."""
 
-import math
 import shutil
-from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -19,15 +17,15 @@ from f2rcli.io.atomic import PartFile, PartFolder, disk_errors
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
 from f2rcli.io.raw.dng import carried_metadata, dng_of, new_dng
 from f2rcli.io.raw.exposure import Exposure, Samples, read_raw
-from f2rcli.io.raw.metadata import Metadata, as_tags, complete, read_metadata
-from f2rcli.io.raw.plan import AS_JSON, CAMERA, LEVELS, MATRICES, RawDetail
+from f2rcli.io.raw.metadata import Metadata, as_tags, complete
+from f2rcli.io.raw.plan import RawDetail
+from f2rcli.io.raw.read_back import missing_in_dng, missing_in_tiff
 from f2rcli.io.raw.reader import RawFrame, RawReader
 from f2rcli.io.raw.tags import Tag
 from f2rcli.io.raw.tiff_mosaic import FOLDER_SIDECAR, TIFF_SUFFIXES, facts_text
 from f2rcli.io.tiff.compression import compression_name
 
 _DISK_HINT = "Nothing was put at the target. Check the disk."
-_ROUNDING = {"rel_tol": 1e-3, "abs_tol": 1 / 128}  # of levels, balances and matrices as ratios
 _CLASSIC_TIFF = 3_900_000_000  # bytes; beyond it BigTIFF is written
 
 
@@ -75,7 +73,7 @@ class RawWriter(Writer):
         if copied and path.read_bytes() != data:
             raise _differs(exposure.name)
         if not copied:
-            self._missing.update(_missing_in_dng(path, exposure, found))
+            self._missing.update(missing_in_dng(path, exposure, found))
         self._copies += copied
 
     def _add_page(self, name: str, exposure: Exposure, picture: NDArray[Any]) -> None:
@@ -94,7 +92,7 @@ class RawWriter(Writer):
         with tifffile.TiffFile(path) as again:
             if not np.array_equal(again.asarray(), picture):
                 raise _differs(name)
-            self._missing.update(_missing_in_tiff(path, exposure, again.pages.first.description))
+            self._missing.update(missing_in_tiff(path, exposure, again.pages.first.description))
 
     def _append_page(
         self, exposure: Exposure, picture: NDArray[Any], text: str | None, compression: str | None
@@ -150,7 +148,7 @@ class RawWriter(Writer):
             last: Any = self._last
             same = found == self._frames and np.array_equal(file.pages[-1].asarray(), last)
             text = file.pages.first.description
-        self._missing.update(_missing_in_tiff(self._part.path, self.reader.first, text))
+        self._missing.update(missing_in_tiff(self._part.path, self.reader.first, text))
         if not same:
             raise OutputError(
                 f"{self.target.name}: {self._frames} pages were written, but the file has {found} "
@@ -243,28 +241,3 @@ def _check_dng(path: Path, exposure: Exposure, samples: Samples) -> Exposure:
 
 def _differs(name: str) -> OutputError:
     return OutputError(f"{name}: differs when it is read back.", hint=_DISK_HINT)
-
-
-def _missing_in_dng(path: Path, exposure: Exposure, found: Exposure) -> Iterator[str]:
-    """What a new DNG lacks; found: what LibRaw reads in it."""
-    ours, theirs = exposure.mosaic, found.mosaic
-    if not _close((*ours.black, *ours.balance), (*theirs.black, *theirs.balance)):
-        yield LEVELS
-    if exposure.matrix and not _close(exposure.matrix, found.matrix):
-        yield MATRICES
-    if (exposure.camera, exposure.iso) != (found.camera or exposure.camera, found.iso):
-        yield CAMERA
-    yield from carried_metadata(exposure).without(read_metadata(path))
-
-
-def _missing_in_tiff(path: Path, exposure: Exposure, description: Any) -> Iterator[str]:
-    """What a TIFF of a mosaic or a developed picture lacks; description: of its first page."""
-    if description != facts_text(exposure):
-        yield AS_JSON
-    yield from carried_metadata(exposure).for_pictures.without(read_metadata(path))
-
-
-def _close(ours: Sequence[float], theirs: Sequence[float]) -> bool:
-    return len(ours) == len(theirs) and all(
-        math.isclose(one, other, **_ROUNDING) for one, other in zip(ours, theirs, strict=True)
-    )
