@@ -1,17 +1,16 @@
 """Pictures turned and flipped as their display matrix says, for containers that hold no matrix."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from f2rcli.frames import ClipInfo, Frame, Plane, PlaneLayout
 from f2rcli.io.base import Reader
 from f2rcli.io.ffmpeg.colour import location_of
-from f2rcli.io.ffmpeg.metadata import SourceMetadata, metadata_of
+from f2rcli.io.ffmpeg.metadata import metadata_of
 
 TURNED = "rotation, by turned pictures"
 _ONE = 1 << 16  # of a display matrix's fixed-point numbers
@@ -73,34 +72,18 @@ def fits(turn: Turn, info: ClipInfo) -> bool:
     return wide and high
 
 
-class TurnedReader(Reader):
-    """Facts of a clip as they are once it is turned, for planning its output."""
-
-    metadata: SourceMetadata
-
-    def __init__(self, reader: Reader, turn: Turn) -> None:
-        info, source = reader.info, metadata_of(reader)
-        layout, aspect = turn.layout(info.layout), source.pixel_aspect
-        size = (info.height, info.width) if turn.transposed else (info.width, info.height)
-        colour = source.colour
-        if colour.chroma_location:
-            colour = replace(colour, chroma_location=location_of(layout.siting))
-        self.reader, self.ledger = reader, reader.ledger
-        self.info = replace(info, layout=layout, width=size[0], height=size[1])
-        self.metadata = replace(
-            source, colour=colour, facts=replace(source.facts, display_matrix=()),
-            pixel_aspect=Fraction(1) / aspect if turn.transposed and aspect else aspect,
-        )  # fmt: skip
-
-    def __iter__(self) -> Iterator[Frame]:
-        """Not read: frames are turned where they are written."""
-        raise NotImplementedError
-
-    def describe(self) -> list[dict[str, Any]]:
-        return self.reader.describe()
-
-    def paths(self) -> list[Path]:
-        return self.reader.paths()
-
-    def close(self) -> None:
-        self.reader.close()
+def as_turned(reader: Reader, turn: Turn) -> Reader:
+    """A reader with its clip's facts as they are once it is turned, for planning its output."""
+    info, source = reader.info, metadata_of(reader)
+    layout, aspect, colour = turn.layout(info.layout), source.pixel_aspect, source.colour
+    size = (info.height, info.width) if turn.transposed else (info.width, info.height)
+    if colour.chroma_location:
+        colour = replace(colour, chroma_location=location_of(layout.siting))
+    metadata = replace(
+        source, colour=colour, facts=replace(source.facts, display_matrix=()),
+        pixel_aspect=Fraction(1) / aspect if turn.transposed and aspect else aspect,
+    )  # fmt: skip
+    turned = copy(reader)
+    turned.info = replace(info, layout=layout, width=size[0], height=size[1])
+    vars(turned)["metadata"] = metadata  # which readers have whose files FFmpeg reads
+    return turned

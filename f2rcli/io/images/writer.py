@@ -17,7 +17,7 @@ from f2rcli.io.ffmpeg.messages import ffmpeg_reason
 from f2rcli.io.ffmpeg.metadata import metadata_of, stream_line
 from f2rcli.io.ffmpeg.pixel_format_choice import closest_format, formats_of, losses
 from f2rcli.io.ffmpeg.pixel_formats import PixelFormat, make_frame
-from f2rcli.io.ffmpeg.turning import TURNED, Turn, TurnedReader, fits, turn_of
+from f2rcli.io.ffmpeg.turning import TURNED, Turn, as_turned, fits, turn_of
 from f2rcli.io.images.codec import PictureEncoder, decode_picture
 from f2rcli.io.images.files import WRITTEN
 from f2rcli.io.images.metadata import read_metadata, with_metadata
@@ -50,7 +50,7 @@ def plan_images(reader: Reader, target: str, options: WriteOptions) -> WritePlan
     codec = WRITTEN[suffix]
     turn = _turn(reader, codec, options)
     paths, video = reader.paths(), not isinstance(reader, ImageReader)
-    reader = reader if turn is None else TurnedReader(reader, turn)
+    reader = reader if turn is None else as_turned(reader, turn)
     layout = reader.info.layout
     form = _form(codec, layout, options)
     coding = form.layout(
@@ -135,7 +135,7 @@ class ImageWriter(Writer):
         self.plan = plan
         self.detail: ImageDetail = plan.detail
         turn = self.detail.turn
-        shown = reader if turn is None else TurnedReader(reader, turn)
+        shown = reader if turn is None else as_turned(reader, turn)
         self._size = shown.info.width, shown.info.height
         self._encoder = PictureEncoder(
             plan.encoder, self._size, plan.pix_fmt, metadata_of(shown).pixel_aspect

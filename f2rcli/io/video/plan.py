@@ -22,7 +22,7 @@ from f2rcli.io.ffmpeg.encoders import (
     quality,
 )
 from f2rcli.io.ffmpeg.metadata import family_of, is_cover, metadata_of, stream_line
-from f2rcli.io.ffmpeg.turning import TURNED, Turn, TurnedReader, fits, turn_of
+from f2rcli.io.ffmpeg.turning import TURNED, Turn, as_turned, fits, turn_of
 from f2rcli.io.targets import check_target
 from f2rcli.io.video.encoder_choice import (
     EncoderChoice,
@@ -84,7 +84,7 @@ def plan_video(reader: Reader, target: str | Path, options: WriteOptions) -> Wri
         check_target(Path(where), reader.paths(), overwrite=options.overwrite)
     check_options(container, options)
     turn = _turn(reader, container, options)
-    reader = reader if turn is None else TurnedReader(reader, turn)
+    reader = reader if turn is None else as_turned(reader, turn)
     choice = choose_encoder(reader, container, options)
     setup = choice.setup
     streams, kept, dropped = _streams(reader, container, options)

@@ -12,6 +12,7 @@ from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Frame
 from f2rcli.io.atomic import PartFile, disk_error
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
+from f2rcli.io.containers import matroska, mp4_boxes
 from f2rcli.io.containers.ffmpeg_input import PIPE
 from f2rcli.io.containers.kinds import open_target, stream_tags
 from f2rcli.io.containers.packets import AnyPacket, SidePackets
@@ -24,7 +25,6 @@ from f2rcli.io.ffmpeg.metadata import metadata_of
 from f2rcli.io.ffmpeg.pixel_formats import fill_frame, make_frame
 from f2rcli.io.ffmpeg.scheduling import ordinary_scheduling
 from f2rcli.io.png_text import tell_at_the_end
-from f2rcli.io.video.headers import patch_header, room_for
 from f2rcli.io.video.plan import VideoDetail
 from f2rcli.io.video.read_back import facts_not_kept, not_kept
 from f2rcli.io.video.reader import VideoReader
@@ -103,11 +103,25 @@ class VideoWriter(Writer):
             return 0, ()
         if self._told and self.detail.container.name == "apng":
             tell_at_the_end(self._part.path, self._told)
-        for what in patch_header(self._part.path, self._track, self.detail):
-            self._side.lose(what)
+        self._patch_header(self._part.path)
         verified = verify(self._part.path, self.name, self._index, self._written, self.detail)
         self._look_for_what_is_kept(self._part.path)
         return self._part.publish(), verified
+
+    def _patch_header(self, path: Path) -> None:
+        """State in the finished file what PyAV cannot: pixel aspect and HDR10 boxes."""
+        setup, mastering = self.detail.setup, self.detail.mastering
+        if self.detail.patch_aspect and setup.pixel_aspect is not None:
+            size = setup.width, setup.height
+            try:
+                matroska.write_pixel_aspect(path, self._track, size, setup.pixel_aspect)
+            except ValueError as error:  # better without than not at all
+                self._side.lose(f"pixel aspect {setup.pixel_aspect} ({error})")
+        if mastering is not None:
+            try:
+                mp4_boxes.write_mastering(path, mastering)
+            except ValueError as error:
+                self._side.lose(f"HDR10 boxes ({error})")
 
     def _look_for_what_is_kept(self, path: Path) -> None:
         stated = [what for what in self.plan.kept if what != "closed captions" or self._captioned]
@@ -169,7 +183,8 @@ class VideoWriter(Writer):
         stream.time_base = setup.time_base
         tags = stream_tags(dict(self.metadata.stream_tags), self.detail.container.muxer)
         stream.metadata.update(tags)
-        if room := room_for(self.detail):
+        if self.detail.mastering is not None or self.detail.patch_aspect:  # takes its place
+            room = matroska.PADDING if self.detail.mastering is None else mp4_boxes.PADDING
             stream.metadata["title"] = stream.metadata.get("title", "") + room
         if self.metadata.disposition:
             stream.disposition = self.metadata.disposition
