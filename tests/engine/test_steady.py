@@ -92,3 +92,13 @@ def test_where_noise_was_cut_off_what_is_weaker_than_it_is_left_alone() -> None:
         steady.add([0.5 + weak + noise], [law()], SHARES)
         lost = steady.lost(0, weak + noise, law(), SHARES[0], np.ones_like(weak))
     assert float(np.square(lost).mean()) < 0.02 * SIGMA**2
+
+
+def test_of_clipped_noise_alone_hardly_anything_counts_as_lost() -> None:
+    """Its mean over time is judged as loosely as the noise of one frame."""
+    steady, rng, found = Steady(), np.random.default_rng(8), []
+    for _ in range(8):
+        noise = (SIGMA * rng.standard_normal((SIDE, SIDE))).astype(np.float32)
+        steady.add([0.5 + noise], [law()], SHARES)
+        found.append(steady.lost(0, noise, law(), SHARES[0], np.ones_like(noise)))
+    assert float(np.square(found[-1]).mean()) < 0.0002 * SIGMA**2

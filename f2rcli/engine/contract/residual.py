@@ -46,6 +46,9 @@ SHIFT_SIDE = 9  # pixels, over which a mean is compared with what clipping moved
 SHIFT_BANDS = 2  # finest bands that such a mean holds nothing of
 SHIFT_SURE = 3.0  # standard deviations of it
 UNCLIPPED = 0.99  # of the variance: where clipping left more there was hardly any
+# Times what changes between frames before it says that less was clipped: beside black and white
+# noise has one long tail, so its power in a small window scatters more.
+CLIPPED_CHANGE = 1.5
 STRICT = Slack()
 # Of a few electrons a pixel: single samples and small windows hold far more than their share of
 # noise by chance, and what changes between frames is counted on too few of them.
@@ -111,18 +114,18 @@ def under_contract(
     levels = levels_of(centre, removed, noise, chroma=chroma)
     if chroma:
         removed = _calmed(centre, removed, levels, slack, allowance)
-    cut_off = None if factor is None else (factor < UNCLIPPED).astype(np.float32)
     still = steady.still if steady is not None and slack is STRICT else None
     flows = [] if still is None else [f for f in beside.flows if isinstance(f, np.ndarray)]
     rests = 0.0 if still is None else resting(flows)
     out = []
     for index, (taken, bound) in enumerate(zip(removed, quiet, strict=True)):
-        variance = _variance(levels[index], factor, bound, slack, int(chroma and index > 0))
+        left = None if factor is None else _sized(factor, taken.shape)
+        variance = _variance(levels[index], left, bound, slack, int(chroma and index > 0))
         variance *= np.float32(allowance[min(index, len(allowance) - 1)] ** 2)
         moved = None if shifts is None else shifts[index] * np.float32(slack.shift)
         shift = None if moved is None else _between(taken, moved, variance, noise.shares[index])
         free = taken if shift is None else taken - shift
-        cut = None if cut_off is None else _sized(cut_off, taken.shape)
+        cut = None if left is None else (left < UNCLIPPED).astype(np.float32)
         if steady is not None:
             free = free - steady.lost(index, free, variance, noise.shares[index], cut)
         kept = held(free, variance, noise.shares[index], clipped=cut)
@@ -138,13 +141,11 @@ def under_contract(
     return out
 
 
-def _variance(
-    level: Real, factor: Real | None, bound: Real | None, slack: Slack, kind: int
-) -> Real:
-    """Of a plane's noise at every sample; kind: 0 for luma, 1 for chroma."""
+def _variance(level: Real, left: Real | None, bound: Real | None, slack: Slack, kind: int) -> Real:
+    """Of a plane's noise at every sample. left: by clipping; kind: 0 for luma, 1 for chroma."""
     variance = np.square(level) * np.float32(slack.noise[kind])
-    if factor is not None:
-        variance *= _sized(factor, level.shape)
+    if left is not None:
+        variance *= left
     if bound is not None:
         np.minimum(variance, bound * np.float32(slack.change[kind]), out=variance)
     return variance
@@ -258,7 +259,7 @@ def _clipped(
     ]
     if quiet[0] is not None:  # where less changes than the law says, less was cut off
         law = noise.level(0, _sized(restored[0].mean(0).cpu().numpy(), centre[0].shape))
-        seen = quiet[0] * np.float32(STRICT.change[0]) / np.maximum(law * law * left, LEAST)
+        seen = quiet[0] * np.float32(CLIPPED_CHANGE) / np.maximum(law * law * left, LEAST)
         share = np.sqrt(np.minimum(seen, 1))
         planes = [plane * _sized(share, plane.shape) for plane in planes]
     return planes, left

@@ -9,8 +9,8 @@ from torch import Tensor
 from f2rcli.engine.contract.chroma import LEAST_LEVEL
 from f2rcli.engine.contract.limits import LEAST
 from f2rcli.engine.contract.residual import (
+    CLIPPED_CHANGE,
     SHIFT_SIDE,
-    STRICT,
     UNCLIPPED,
     Slack,
     halved,
@@ -98,8 +98,11 @@ def under_contract(
     out = []
     for kind, (taken, bound) in enumerate(zip(removed, quiet, strict=True)):
         variance = levels[kind].square() * terms.slack.noise[kind]
+        cut = None
         if factor is not None:
-            variance *= resized(factor, taken.shape[-2:])
+            left = resized(factor, taken.shape[-2:])
+            variance *= left
+            cut = (left < UNCLIPPED).float()
         if bound is not None:
             variance = torch.minimum(variance, bound * terms.slack.change[kind])
         variance *= terms.allowed(kind) ** 2
@@ -108,9 +111,7 @@ def under_contract(
             moved = shifts[kind] * terms.slack.shift
             shift = _between(taken, moved, variance, terms.shares(kind))
         free = taken if shift is None else taken - shift
-        cut = lost = None
-        if factor is not None:
-            cut = resized((factor < UNCLIPPED).float(), taken.shape[-2:])
+        lost = None
         if steady is not None:
             lost = steady.lost(kind, free, variance, terms.shares(kind), cut)
         stays = held(
@@ -189,7 +190,7 @@ def _clipped(
     ]
     if quiet[0] is not None:  # where less changes than the law says, less was cut off
         law = terms.level(0, resized(restored[0].mean(0, keepdim=True), size))[:1]
-        seen = quiet[0][:1] * STRICT.change[0] / (law.square() * left).clamp_min_(LEAST)
+        seen = quiet[0][:1] * CLIPPED_CHANGE / (law.square() * left).clamp_min_(LEAST)
         share = seen.clamp_max_(1).sqrt_()
         shifts = [group * resized(share, group.shape[-2:]) for group in shifts]
     return shifts, left

@@ -76,7 +76,7 @@ class DeviceSteady:
             hidden = torch.zeros_like(hidden)
         if clipped is not None:
             hidden = hidden * (1 - clipped)
-        lost = mean - held(mean, variance / age, shares, hidden)
+        lost = mean - held(mean, variance / age, shares, hidden, clipped)
         return lost * ((age - 1) / (SURE - 1)).clamp_(0, 1) * enough
 
 
