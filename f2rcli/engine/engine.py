@@ -239,7 +239,12 @@ class Engine:
             model = None if model is None else model.first_channels(1)
         free = noise is None or model is None or not self.settings.contract
         if self.resident is not None and stays(source):
-            return self._changed_there(source, picture, change, None if free else model, beside)
+            there, most = self.resident, allowance(self.settings, source.layout)
+            if model is None or free:
+                groups = there.free_changes(source, change)
+            else:
+                groups = there.changes(source, picture, change, model, beside, most, self.slack)
+            return there.changed(source, groups, self.settings)
         beside = replace(beside, flows=tuple(map(_on_processor, beside.flows)))
         if noise is None or model is None or free:
             changes = changes_of(source, change[0].cpu().numpy())
@@ -258,25 +263,6 @@ class Engine:
         if source.layout.space is Space.BAYER:
             return replace(source, planes=sensor.add_change(source, np.stack(changes)))
         return replace(source, planes=yuv.add_changes(source, changes))
-
-    def _changed_there(
-        self,
-        source: Frame,
-        picture: Tensor,
-        change: Tensor,
-        model: NoiseModel | None,
-        beside: Beside,
-    ) -> Frame:
-        """`to_frame` on the device; model: None for no contract."""
-        assert self.resident is not None
-        if model is None:
-            changes = self.resident.free_changes(source, change)
-        else:
-            most = tuple(allowance(self.settings, source.layout))
-            changes = self.resident.changes(
-                source, picture, change, model, beside, most, self.slack
-            )
-        return self.resident.changed(source, changes, self.settings)
 
     def predict(self, info: ClipInfo) -> Prediction:
         """Time one small window here, and scale by pixels. Memory by a measured constant."""
