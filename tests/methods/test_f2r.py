@@ -179,22 +179,27 @@ def test_samples_of_a_batch_are_rated_each_by_its_own_typical_mismatch() -> None
         torch.testing.assert_close(together[sample : sample + 1], alone)
 
 
+def alive() -> dict[int, int]:
+    """Bytes of every tensor's storage, by its place in memory."""
+    tensors = (one for one in gc.get_objects() if isinstance(one, torch.Tensor))
+    held = [one.untyped_storage() for one in tensors if one.layout is torch.strided]
+    return {storage.data_ptr(): storage.nbytes() for storage in held}
+
+
 @pytest.mark.parametrize(("network", "most"), [("anchor", 82.1), ("refiner", 102.1)])
 def test_few_pictures_are_alive_while_networks_run(
     network: str, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Planes of a picture in float32, the window's own included: memory grows by them."""
-    gc.collect()  # what earlier tests left
-    method, clip, seen = tiny_f2r(), moving_clip(), []
+    method, seen = tiny_f2r(), []
+    gc.collect()
+    before, clip = alive(), moving_clip()  # what earlier tests and their modules keep
     unet = getattr(method.networks, network).unet
-    run, weights = unet.forward, {p.data_ptr() for p in method.networks.parameters()}
+    run = unet.forward
 
     def watched(*inputs: torch.Tensor) -> torch.Tensor:
-        found = (one for one in gc.get_objects() if isinstance(one, torch.Tensor))
-        held = [one.untyped_storage() for one in found if one.layout is torch.strided]
-        parts = {storage.data_ptr(): storage.nbytes() for storage in held}
-        bytes_each = clip[0][0, 0].nbytes
-        seen.append(sum(n for at, n in parts.items() if at not in weights) / bytes_each)
+        bytes_now = sum(size for at, size in alive().items() if at not in before)
+        seen.append(bytes_now / clip[0][0, 0].nbytes)
         return run(*inputs)
 
     monkeypatch.setattr(unet, "forward", watched)
