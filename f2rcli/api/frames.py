@@ -72,11 +72,11 @@ class FrameSequence:
                 yield self._put_together(frame, [None] * len(self.lanes))
             return
         opening = list(islice(alike, OPENING))
+        places = [self.grid.place(lane, 0) for lane in self.lanes]
         known = [
-            statistics_of((frame[self.grid.place(lane, 0)] for frame in opening), self.grid,
-                          self.options)
-            for lane in self.lanes
-        ]  # fmt: skip
+            statistics_of((frame[place] for frame in opening), self.grid, self.options)
+            for place in places
+        ]
         for lane, engine, seen in zip(self.lanes, self.engines, known, strict=True):
             for line in seen.lines():
                 engine.note(f"{lane.label}: {line}" if lane.label else line)

@@ -32,10 +32,9 @@ class EvalRequest:
 
 def plan_of(options: EvalOptions, engine: EngineSettings) -> Plan:
     """The plan that the options describe. Raises UsageError for what does not exist or clashes."""
-    if options.methods is None:
-        names = [] if options.denoised else [NOISY, methods.DEFAULT]
-    else:
-        names = _listed(options.methods)
+    names = _listed(options.methods)
+    if options.methods is None and not options.denoised:
+        names = (NOISY, methods.DEFAULT)
     for name in names:
         check_choice("methods", name, denoisers())
     made = [name for name in names if name != NOISY]
@@ -46,23 +45,15 @@ def plan_of(options: EvalOptions, engine: EngineSettings) -> Plan:
         )
     _check_sides(options)
     return Plan(
-        metrics=metrics.check(tuple(_listed(options.metrics or ""))), methods=tuple(names),
-        baselines=tuple(_listed(options.baselines or "")), seed=options.seed,
+        metrics=metrics.check(_listed(options.metrics)), methods=names,
+        baselines=_listed(options.baselines), seed=options.seed,
         clipped=options.clipped is not False, frames=options.frames, border=options.border,
         conversion=options.conversion, engine=engine,
     )  # fmt: skip
 
 
-def _listed(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
-
-
-def split(text: str) -> tuple[str | None, str]:
-    """A label, if there is one, and a path, of `label=path`."""
-    label, equals, path = text.partition("=")
-    if equals and label and path and not Path(text).exists():
-        return label, path
-    return None, text
+def _listed(text: str | None) -> tuple[str, ...]:
+    return tuple(word.strip() for word in (text or "").split(",") if word.strip())
 
 
 def _check_sides(options: EvalOptions) -> None:
@@ -126,7 +117,9 @@ def _labelled(texts: list[str]) -> dict[str, Path]:
     """The denoised sides by label; without one by their own name, made unlike all others."""
     sides: dict[str, Path] = {}
     for text in texts:
-        label, path = split(text)
+        label, _, path = text.partition("=")
+        if not (label and path) or Path(text).exists():
+            label, path = "", text
         taken = {"clean", "noisy", NOISY, *sides}
         if label in taken:
             raise UsageError(

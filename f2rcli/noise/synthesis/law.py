@@ -123,5 +123,4 @@ def _released(held: list[Signal]) -> Iterator[Signal]:
     held.reverse()
     while held:
         values = held.pop()
-        signal = values.astype(np.float64)
-        yield signal / 255 if values.dtype == np.uint8 else signal
+        yield values.astype(np.float64) / (255 if values.dtype == np.uint8 else 1)
