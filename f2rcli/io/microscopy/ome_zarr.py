@@ -51,7 +51,9 @@ def open_zarr(library: Any, path: Path) -> Opened:
         def read(where: Where) -> Any:
             return array[tuple(slice(None) if a in "YX" else where.get(a, 0) for a in names)]
 
-        own = [f"{name} of multiscales" for name in ("type", "metadata") if name in scales]
+        kept = {"type": "mean"}  # as f2r's own levels are made
+        own = [f"{name} of multiscales" for name in ("type", "metadata")
+               if name in scales and scales[name] != kept.get(name)]  # fmt: skip
         omero = metadata.get("omero", {})
         passport = Passport(
             pixels=_scaled(scales, axes),
