@@ -14,6 +14,7 @@ from f2rcli.io.ffmpeg.metadata import is_cover
 PIPE = "-"
 _BUFFER = 1 << 16  # bytes read at a time through a pipe
 
+COMPLETE = "Check that the file is complete and plays elsewhere."
 LATE_INDEX = "An MP4 in a pipe needs its index first: ffmpeg -c copy -movflags +faststart."
 
 # Demuxers that read one local file and nothing else. Left out on purpose: playlists (hls, dash,
@@ -124,7 +125,7 @@ def _open_error(source: str | Path | StandardInput, name: str, error: BaseExcept
         )
     return InputError(
         f"{name}: is not a video that FFmpeg can read ({reason}).",
-        hint="Check that the file is complete and plays elsewhere.",
+        hint=COMPLETE,
     )
 
 

@@ -39,11 +39,6 @@ def open_lif(library: Any, path: Path) -> Opened:
     return Opened(file, (image(one) for one in file.images))
 
 
-def _outer(sizes: dict[str, int]) -> list[str]:
-    """The axes that count pictures: all but the last two and S."""
-    return [axis for axis in sizes if axis != "S"][:-2]
-
-
 def _passport(one: Any, sizes: dict[str, int]) -> Passport:
     coordinates: dict[str, Any] = getattr(one, "coords", {})
     rows = rows_of(sizes)
@@ -83,7 +78,8 @@ def _step(values: Any) -> float | None:
 def _stamps(one: Any, sizes: dict[str, int]) -> Any:
     """A time per picture; None where there are others, or none."""
     stamps = getattr(one, "timestamps", None)
-    count = int(np.prod([sizes[axis] for axis in _outer(sizes)], dtype=np.int64))
+    outer = [n for axis, n in sizes.items() if axis != "S"][:-2]
+    count = int(np.prod(outer, dtype=np.int64))
     if stamps is None or len(stamps) != count:
         return None
     # Stamps come in the order of acquisition: the order of storage, if they never go back.

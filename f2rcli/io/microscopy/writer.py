@@ -11,7 +11,7 @@ import tifffile
 from f2rcli.errors import UsageError
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.microscopy.ome import as_stated, ome_facts, with_instruments
-from f2rcli.io.microscopy.passport import Facts, Passport, in_xml
+from f2rcli.io.microscopy.passport import Passport, in_xml
 from f2rcli.io.microscopy.reader import MicroscopyFile
 from f2rcli.io.targets import check_target
 from f2rcli.io.tiff.axes import UNNAMED, Series
@@ -95,11 +95,13 @@ class OmeWriter(StackWriter):
                 )
                 named = {"axes": one.axes, "Name": in_xml(one.name or source.path.stem)}
                 told = room() if self.plan.provenance and one is series[0] else {}
+                # The same in every run; tifffile would take a random one.
+                identity = {"UUID": str(uuid5(NAMESPACE_OID, f"f2r {facts | named}"))}
                 writer.write(
                     None, shape=one.shape, dtype=one.dtype,
                     photometric="rgb" if one.colour else "minisblack",
                     planarconfig="contig" if one.samples > 1 else None,
-                    metadata=facts | named | told | {"UUID": _identity(facts | named)},
+                    metadata=facts | named | told | identity,
                 )  # fmt: skip
         passports = [source.passport(one.number) for one in series]
         _complete(path, passports)
@@ -118,11 +120,6 @@ class OmeWriter(StackWriter):
             source.passport(number).without(as_stated(xml, place))
             for place, number in enumerate(self.numbers)
         )
-
-
-def _identity(facts: Facts) -> str:
-    """A file's UUID, which is the same in every run; tifffile would take a random one."""
-    return str(uuid5(NAMESPACE_OID, f"f2r {facts}"))
 
 
 def _complete(path: Path, passports: list[Passport]) -> None:

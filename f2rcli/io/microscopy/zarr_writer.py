@@ -114,7 +114,7 @@ def _carried(passport: Passport, series: Series) -> Passport:
     """The part of a passport that OME-Zarr holds: of axes that are there, in units it knows."""
     pixels: Facts = {}
     for axis, name in _FACTS.items():
-        unit = passport.pixels.get(f"{name}Unit", _unit(axis))
+        unit = passport.pixels.get(f"{name}Unit", "s" if axis == "T" else "µm")  # OME-XML's own
         if axis in series.axes and name in passport.pixels and unit in _UNITS:
             pixels |= {name: passport.pixels[name], f"{name}Unit": unit}
     channels: list[Facts] = [{name: one[name] for name in ("Name", "Color") if name in one}
@@ -128,10 +128,6 @@ def _rest(whole: Passport, part: Passport) -> Passport:
     channels = [{name: one[name] for name in one if name not in kept} for one in whole.channels]
     pixels = {name: fact for name, fact in whole.pixels.items() if name not in part.pixels}
     return replace(whole, pixels=pixels, channels=channels)
-
-
-def _unit(axis: str) -> str:
-    return "s" if axis == "T" else "µm"
 
 
 class PartTree(PartFolder):

@@ -207,17 +207,14 @@ def _described(exposure: Exposure, model: str) -> list[Tag]:
         (50707, BYTE, 4, b"\x01\x01\x00\x00", True),
         (50708, ASCII, 0, model, True),
     ]
-    tags += [(code, ASCII, 0, text, True) for code, text in _names(exposure)]
+    named = ((271, exposure.make), (272, exposure.model))
+    tags += [(code, ASCII, 0, text, True) for code, text in named if text]
     if exposure.iso is not None and exposure.iso < 1 << 16:
         tags.append((34855, SHORT, 1, exposure.iso, True))
     if exposure.rate is not None:
         rate = (exposure.rate.numerator, exposure.rate.denominator)
         tags.append((51044, SRATIONAL, 1, rate, True))
     return tags
-
-
-def _names(exposure: Exposure) -> list[tuple[int, str]]:
-    return [(code, text) for code, text in ((271, exposure.make), (272, exposure.model)) if text]
 
 
 def _coloured(exposure: Exposure) -> list[Tag]:

@@ -91,7 +91,7 @@ def read_raw(path: Path) -> tuple[Exposure, Samples]:
     does not denoise it."""
     tags = _checked_tags(path)
     with _opened(path) as raw:
-        _check_size(path, _geometry(raw)[0])
+        check_size(path, _geometry(raw)[0], hint="The file is most likely damaged.")
         try:
             # rawpy decodes the samples for most facts already
             return _exposure(raw, path, tags), np.array(raw.raw_image)
@@ -107,12 +107,13 @@ def _geometry(raw: Any) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
     return (sizes.raw_height, sizes.raw_width), active
 
 
-def _check_size(path: Path, shape: tuple[int, int]) -> None:
+def check_size(path: Path, shape: tuple[int, int], hint: str = "") -> None:
+    """Raise InputError for more pixels (rows, columns) than a sensor has."""
     if shape[0] * shape[1] > MOST_PIXELS:
         raise InputError(
             f"{path.name}: claims {shape[1]}x{shape[0]} pixels, more than f2r "
             f"allows ({MOST_PIXELS / 1e6:.0f} million).",
-            hint="The file is most likely damaged.",
+            hint=hint,
         )
 
 

@@ -21,7 +21,7 @@ import tifffile
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Mosaic
-from f2rcli.io.raw.exposure import MOST_PIXELS, Exposure, Samples
+from f2rcli.io.raw.exposure import Exposure, Samples, check_size
 from f2rcli.io.raw.tags import RawTags
 from f2rcli.io.tiff.chain import follow
 from f2rcli.io.tiff.library import DAMAGE, quiet_tifffile
@@ -121,12 +121,9 @@ def _checked_shape(path: Path, page: Any) -> tuple[int, int]:
             f"{path.name}: mosaics are one unsigned sample of 8 or 16 bits per pixel, these are "
             f"{page.samplesperpixel} of {page.dtype}."
         )
-    if page.imagewidth * page.imagelength > MOST_PIXELS:
-        raise InputError(
-            f"{path.name}: claims {page.imagewidth}x{page.imagelength} pixels, more than f2r "
-            f"allows ({MOST_PIXELS / 1e6:.0f} million)."
-        )
-    return int(page.imagelength), int(page.imagewidth)
+    shape = int(page.imagelength), int(page.imagewidth)
+    check_size(path, shape)
+    return shape
 
 
 def _mosaic(facts: dict[str, Any], path: Path) -> Mosaic:

@@ -12,7 +12,6 @@ from typing import IO, Any
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 
 from f2rcli.errors import OutputError
 from f2rcli.frames import Plane
@@ -77,7 +76,11 @@ class PatchedFile:
             block = values[s, d : d + shape[0], y : y + shape[1], x : x + shape[2], c:]
             changed = np.zeros(shape, page.dtype) if data is None else data.copy()
             changed[tuple(slice(0, n) for n in block.shape)] = block
-            if data is None or page.offset in self._converted or not _same(changed, data):
+            if (
+                data is None
+                or page.offset in self._converted
+                or changed.tobytes() != data.tobytes()
+            ):
                 self._write_segment(page, index, coding.encode(changed))
 
     def _convert(self, page: Any, coding: SegmentCoding) -> None:
@@ -160,8 +163,3 @@ def same_elsewhere(source: Path, copy: Path, written: Sequence[int]) -> bool:
                     return False
             done = max(done, end)
     return True
-
-
-def _same(a: NDArray[Any], b: NDArray[Any]) -> bool:
-    """Equal bit for bit, so that NaN equals itself."""
-    return a.tobytes() == b.tobytes()

@@ -17,6 +17,7 @@ from f2rcli.errors import InputError
 from f2rcli.frames import Frame
 from f2rcli.io.base import Reader, ReadOptions
 from f2rcli.io.containers.ffmpeg_input import (
+    COMPLETE,
     LATE_INDEX,
     PIPE,
     StandardInput,
@@ -122,9 +123,7 @@ class VideoReader(Reader):
             piped = self.source == PIPE and "mov" in self.container.format.name
             raise InputError(
                 f"{self.name}: no picture could be decoded{reason}.",
-                hint=LATE_INDEX
-                if piped
-                else "Check that the file is complete and plays elsewhere.",
+                hint=LATE_INDEX if piped else COMPLETE,
             )
         return pictures
 
@@ -245,20 +244,14 @@ class VideoReader(Reader):
     def _frame(self, picture: DecodedPicture, decoded: av.VideoFrame) -> Frame:
         info = self.info
         if (decoded.width, decoded.height) != (info.width, info.height):
-            raise InputError(
-                f"{self.name}: the picture size changes from {info.width}x{info.height} to "
-                f"{decoded.width}x{decoded.height}{self._when(picture)}.",
-                hint="Denoise the parts separately, with end= and start=.",
-            )
+            sizes = f"from {info.width}x{info.height} to {decoded.width}x{decoded.height}"
+            raise self._changed(f"picture size changes {sizes}", picture)
         form, planes = read_planes(decoded)
         layout = form.layout(
             full_range=info.layout.full_range, matrix=info.layout.matrix, siting=info.layout.siting
         )
         if layout != info.layout:
-            raise InputError(
-                f"{self.name}: the pixel format changes to {form.name}{self._when(picture)}.",
-                hint="Denoise the parts separately, with end= and start=.",
-            )
+            raise self._changed(f"pixel format changes to {form.name}", picture)
         if decoded.interlaced_frame and not info.interlaced and self.options.fields == "auto":
             self.ledger.remark(
                 f"interlaced frames{self._when(picture).replace(' at ', ' from ')} were treated as "
@@ -273,6 +266,10 @@ class VideoReader(Reader):
             corrupt=picture.corrupt,
             source=decoded if has_captions(decoded) else None,
         )
+
+    def _changed(self, what: str, picture: DecodedPicture) -> InputError:
+        hint = "Denoise the parts separately, with end= and start=."
+        return InputError(f"{self.name}: the {what}{self._when(picture)}.", hint=hint)
 
     def _when(self, picture: DecodedPicture) -> str:
         return (
