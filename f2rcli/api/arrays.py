@@ -1,7 +1,7 @@
 """Whole arrays, lane by lane, through the functions that stacks in files go through."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -75,6 +75,7 @@ class Stack:
 
     array: Any
     grid: Grid
+    known: dict[str, LaneStatistics] = field(default_factory=dict)  # by lane
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -83,8 +84,11 @@ class Stack:
 
     def survey(self, lane: Lane, options: Options) -> LaneStatistics:
         """Statistics of a lane, from frames that are spread over it."""
-        places = (self.grid.place(lane, number) for number in surveyed(self.grid.frames))
-        return statistics_of((self.array[place] for place in places), self.grid, options)
+        if lane.label not in self.known:
+            places = (self.grid.place(lane, number) for number in surveyed(self.grid.frames))
+            stored = (self.array[place] for place in places)
+            self.known[lane.label] = statistics_of(stored, self.grid, options)
+        return self.known[lane.label]
 
     def frames(
         self, lane: int, seen: LaneStatistics, begin: int = 0, asked: range | None = None
@@ -136,13 +140,20 @@ def denoise_array(
     info = array_info(grid, stack.dtype)
     engine = load_engine(options, info)
     frames = watch.reading(_frames(stack, options, report))
-    restored = denoise_stream(frames, info, engine)
+    restored = denoise_stream(frames, info, engine, lanes=lambda: _openings(stack, options))
     for frame in watch.counted(restored, info.frames):
         put_back(out, frame, grid)
         report.frames += 1
     report.take_in(engine)
     report.take_lanes(engine, (lane.label for lane in grid.lanes))
     return out
+
+
+def _openings(stack: Stack, options: Options) -> Iterator[Iterator[Frame]]:
+    """The first frames of some lanes, lane by lane."""
+    lanes = stack.grid.lanes
+    for number in surveyed(len(lanes)) if len(lanes) > 1 else ():
+        yield stack.frames(number, stack.survey(lanes[number], options))
 
 
 def _frames(stack: Stack, options: Options, report: Report) -> Iterator[Frame]:

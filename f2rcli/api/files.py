@@ -33,7 +33,9 @@ def denoise_file(
         given = options.given | ({} if adapt is None else {"adapt": adapt})
         plan = replace(plan, provenance=provenance_of(engine, given))
         with open_writer(reader, plan) as writer:
-            frames = denoise_stream(watch.reading(reader), reader.info, engine, reader.opening)
+            frames = denoise_stream(
+                watch.reading(reader), reader.info, engine, reader.opening, reader.lane_openings
+            )
             for frame in watch.counted(frames, reader.info.frames):
                 writer.write(frame)
                 report.frames += 1

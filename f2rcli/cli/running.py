@@ -57,10 +57,11 @@ def denoised(reader: Reader, engine: "Engine | None", record: "Record | None") -
 
     if engine is None:
         return (frame for frame in reader if not frame.context)
+    openings = reader.opening, reader.lane_openings
     if record is None:
-        return denoise_stream(reader, reader.info, engine, reader.opening)
+        return denoise_stream(reader, reader.info, engine, *openings)
     engine.marks = record.open()
-    frames = denoise_stream(record.reading(reader), reader.info, engine, reader.opening)
+    frames = denoise_stream(record.reading(reader), reader.info, engine, *openings)
     return record.keeping(frames)
 
 
@@ -93,7 +94,9 @@ def pairs(reader: Reader, engine: "Engine", count: int) -> Iterator[tuple[Frame,
                 originals.append(frame)
             yield frame
 
-    restored = denoise_stream(remembered(), reader.info, engine, reader.opening)
+    restored = denoise_stream(
+        remembered(), reader.info, engine, reader.opening, reader.lane_openings
+    )
     for after in islice(restored, count):
         yield _viewable(originals.popleft()), _viewable(after)
 

@@ -18,6 +18,7 @@ from f2rcli.engine.device import give_memory_back
 from f2rcli.engine.dim.choice import ALONE, CHOSEN_ON, Blend, Restore, chosen, dim, restored_in_sums
 from f2rcli.engine.dim.written import given, written
 from f2rcli.engine.engine import Engine, Prediction, load_engine
+from f2rcli.engine.noise.lanes import Laws
 from f2rcli.engine.noise.lines import LineRemover, remover_for
 from f2rcli.engine.noise.tracking import REFRESH_EVERY, NoiseTracker
 from f2rcli.engine.probing import Probe
@@ -44,6 +45,7 @@ __all__ = [
 ]
 
 Opening = Callable[[], Iterable[Frame]] | None  # of the whole clip
+Lanes = Callable[[], Iterable[Iterable[Frame]]] | None  # the beginning of each
 
 PREROLL = 6  # unique frames looked at before the first is written
 QUICK_PIXELS = (
@@ -53,20 +55,26 @@ LONGEST_REPEAT = 64  # copies of one picture that wait for the next; more start 
 
 
 def denoise_stream(
-    frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: Opening = None
+    frames: Iterable[Frame],
+    info: ClipInfo,
+    engine: Engine,
+    opening: Opening = None,
+    lanes: Lanes = None,
 ) -> Iterator[Frame]:
     """Restore every frame, yielding one for each that comes in, in order, with its own time.
 
     Frames that are context are looked at and not given out. opening: gives the whole clip's first
     frames, which the noise is measured on, where `frames` begin elsewhere (`Reader.opening`).
+    lanes: gives the beginnings of lanes, whose noise is compared (`Reader.lane_openings`).
 
-    Lanes are clips of their own, with their own noise. Holds one window of frames, two at most
-    for interlaced clips, whose fields go separate ways.
+    Lanes are clips of their own; those that agree share the noise law of their sensor. Holds one
+    window of frames, two at most for interlaced clips, whose fields go separate ways.
     """
     if changes_nothing(engine.settings):
         yield from (frame for frame in frames if not frame.context)
         return
     try:
+        compare_lanes(lanes, engine)
         for _, lane in groupby(frames, key=lambda frame: frame.lane):
             with network_worker(engine) as worker:
                 for frame in _denoise_lane(lane, info, engine, opening, worker):
@@ -77,6 +85,14 @@ def denoise_stream(
         give_memory_back()
     for line in engine.aside.lines():
         engine.note(line)
+
+
+def compare_lanes(lanes: Lanes, engine: Engine) -> None:
+    """Let lanes share the noise law of their sensor where they agree (see `Laws`)."""
+    if lanes is not None and engine.settings.sigma is None and engine.stated is None:
+        other = engine.another()  # what is found of lines is said when their lane's turn comes
+        begun = (_begun(unique(one), other).waiting for one in lanes())
+        engine.laws = Laws.of(([copies[0] for copies in one] for one in begun), other)
 
 
 def _denoise_lane(
@@ -357,8 +373,12 @@ def _begun(pictures: Iterator[list[Frame]], engine: Engine, like: _Begun | None 
     return _Begun(waiting, pictures, remover)
 
 
-def estimate_noise(frames: Iterable[Frame], info: ClipInfo, engine: Engine) -> NoiseModel | None:
-    """The noise of a clip from its first frames; None where they hold too little evidence."""
+def estimate_noise(
+    frames: Iterable[Frame], info: ClipInfo, engine: Engine, lanes: Lanes = None
+) -> NoiseModel | None:
+    """The noise of a clip from its first frames; None where they hold too little evidence.
+    lanes: see `denoise_stream`."""
+    compare_lanes(lanes, engine)
     _, frames = next(groupby(frames, key=lambda frame: frame.lane), (0, iter(())))
     if info.interlaced and info.height >= 4:
         frames = (one_field(frame, 0) for frame in frames)

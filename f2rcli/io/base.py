@@ -148,6 +148,10 @@ class Reader(ABC):
         """
         return iter(())
 
+    def lane_openings(self) -> Iterator[Iterator[Frame]]:
+        """Yield the first frames of some lanes of a stack, lane by lane, in a separate read."""
+        return iter(())
+
     def told(self) -> str:
         """What the clip tells of how it was made, beside FFmpeg's tags; "" for nothing."""
         return ""

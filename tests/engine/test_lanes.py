@@ -1,12 +1,13 @@
 """Lanes of a clip: each is denoised as if it were alone, and keeps its brightness."""
 
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
-from f2rcli.engine.engine import STACK_TILE
+from f2rcli.engine.engine import STACK_TILE, Engine
 from f2rcli.engine.stream import EngineSettings as Settings
-from f2rcli.engine.stream import denoise_stream, load_engine
+from f2rcli.engine.stream import denoise_stream, estimate_noise, load_engine
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
 from tests.engine.conftest import clean_clip, info_of
 
@@ -39,6 +40,33 @@ def test_a_lane_comes_out_as_it_does_alone() -> None:
         alone += list(denoise_stream(iter(frames), info(frames), fresh))
     for one, other in zip(together, alone, strict=True):
         np.testing.assert_array_equal(one.planes[0], other.planes[0])
+
+
+def in_codes(engine: Engine) -> list[tuple[float, float]]:
+    """Gain and zero of every lane that is done."""
+    found = []
+    for layout, model in engine.lane_noise:
+        assert layout.levels is not None
+        black, span = layout.levels[0], layout.levels[1] - layout.levels[0]
+        gain, dark, read = model.gain[0], model.pedestal[0], model.read[0]
+        found.append((span * gain, black + span * (dark - read**2 / gain)))
+    return found
+
+
+def test_lanes_of_one_sensor_share_its_law_and_others_keep_theirs() -> None:
+    lanes = [lane(0, gain=4, offset=-300), lane(1, gain=4, offset=-300), lane(2, gain=7, offset=0)]
+    clip = replace(info(lanes[0]), lanes=("one", "two", "three"))
+    alone, together = (load_engine(Settings(), clip) for _ in range(2))
+    for frames in lanes:
+        list(denoise_stream(frames, clip, alone))
+    list(denoise_stream(chain(*lanes), clip, together, lanes=lambda: map(iter, lanes)))
+    own, (first, second, third) = in_codes(alone), in_codes(together)
+    np.testing.assert_allclose(first, second)
+    assert abs(first[0] - 4) < 0.2 < abs(np.mean([own[0][0], own[1][0]]) - 4)
+    assert third == own[2]
+    engine = load_engine(Settings(), clip)  # what `f2r info` says of the first
+    model = estimate_noise(lanes[0], clip, engine, lambda: map(iter, lanes))
+    assert model == together.lane_noise[0][1]
 
 
 def test_frames_of_a_stack_keep_their_mean() -> None:

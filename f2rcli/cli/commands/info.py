@@ -133,7 +133,8 @@ def noise(reader: Reader, engine: "Engine") -> dict[str, Any]:
     from f2rcli.engine.stream import estimate_noise  # brings torch
     from f2rcli.noise.report import NOTHING_TO_DO
 
-    model = estimate_noise(islice(reader, PROBE_FRAMES), reader.info, engine)
+    probed = islice(reader, PROBE_FRAMES)
+    model = estimate_noise(probed, reader.info, engine, reader.lane_openings)
     levels = None if model is None else [round(float(level), 2) for level in model.sigma8]
     codes, lines = reader.info.layout.levels, next(iter(engine.lines.values()), None)
     return {

@@ -56,8 +56,9 @@ def noise(
         from f2rcli.noise.plot import plot as plotted
 
         report = measure_noise(
-            reader, reader.info, loaded(engine, reader.info, console), frames_read=frames
-        )
+            reader, reader.info, loaded(engine, reader.info, console), frames_read=frames,
+            lanes=reader.lane_openings,
+        )  # fmt: skip
         name, damaged = reader.info.name, reader.ledger.damaged
         for line in reader.ledger.lines():
             console.note(f"note: {line}")

@@ -14,7 +14,7 @@ from f2rcli.engine.noise.anchor_pairs import AnchorPair, AnchorPairs, View, evid
 from f2rcli.engine.noise.excerpts import excerpts
 from f2rcli.engine.noise.lines import remover_for
 from f2rcli.engine.noise.tracking import Opening, opening_noise, sensor_space
-from f2rcli.engine.stream import PREROLL, one_field, unique
+from f2rcli.engine.stream import PREROLL, Lanes, compare_lanes, one_field, unique
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout
 from f2rcli.methods.base import Estimating, Method
 from f2rcli.models.flow import DISFlow
@@ -41,6 +41,7 @@ def measure_noise(
     engine: Engine,
     windows_used: int = 3,
     frames_read: int = FRAMES,
+    lanes: Lanes = None,
 ) -> NoiseReport | None:
     """Measure the noise of a clip on its first `frames_read` different frames (fields, if it is
     interlaced); `windows_used` of them are compared with their neighbours.
@@ -48,7 +49,9 @@ def measure_noise(
     None where there is too little evidence: fewer than three different frames of one shot, or
     frames of a few hundred pixels. Takes about a second per window and megapixel on eight cores.
     Where the engine's method estimates noise itself the report's model is its estimate.
+    lanes: see `denoise_stream`.
     """
+    compare_lanes(lanes, engine)
     if info.interlaced and info.height >= 4:
         frames = (one_field(frame, 0) for frame in frames)
     _, frames = next(groupby(frames, key=lambda frame: frame.lane), (0, iter(())))

@@ -254,8 +254,16 @@ def hardly_any(model: NoiseModel, layout: PlaneLayout) -> bool:
 
 
 def opening_noise(frames: Sequence[Frame], engine: Engine) -> Opening:
-    """The noise of a stream's first frames, no two of them alike: measured by blind anchors, and
-    held to what adjacent frames differ by; of large frames, on four squares of them."""
+    """The noise of a stream's first frames, no two of them alike; of a stack's lane by the law
+    that lanes of one sensor share."""
+    if engine.laws is None:
+        return measured_alone(frames, engine)
+    return engine.laws.opening(frames, engine)
+
+
+def measured_alone(frames: Sequence[Frame], engine: Engine) -> Opening:
+    """The same without other lanes: measured by blind anchors, and held to what adjacent frames
+    differ by; of large frames, on four squares of them."""
     parts = excerpts(frames)
     found = _opening(parts, engine)
     if parts[0] is frames[0]:
