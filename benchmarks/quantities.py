@@ -1,7 +1,7 @@
 """What is measured in pictures, and what filters leave of it: the second table in
 docs/microscopy.md.
 
-python benchmarks/quantities.py [spikes molecules stars rows burst]
+python benchmarks/quantities.py [spikes molecules stars rows burst moving]
 
 Everything is simulated here, so that the truth is known: cells that spike, molecules that blink
 for one frame, stars that stay, rows with offsets. Beside f2r: a median over space and time, and
@@ -200,6 +200,36 @@ def _spiking(
     return light, cells, np.array([light[:, cell].mean(1) for cell in cells]), onsets
 
 
+def moving(_: np.random.Generator) -> None:
+    """Cells that spike and move, at half an electron: in floats, and rounded to codes as stored."""
+    for speed, seed in ((0.3, 2), (0.6, 2), (0.6, 3), (1.2, 3)):  # pixels a frame
+        light = _wandering(speed, 0.5, np.random.default_rng(seed))
+        codes = recorded(light, np.random.default_rng(50 + seed))
+        best = filtered(codes, light)["Gaussian, by the truth"]
+        stored = electrons(np.rint(GAIN * best + OFFSET))
+        own = [electrons(f2rcli.denoise(one)) for one in (codes.astype(np.float32), codes)]
+        words = (f"{psnr(one, light):.2f}" for one in (best, own[0], stored, own[1]))
+        print("{} px | floats: Gaussian {}, f2r {} dB | codes: {}, {} dB".format(speed, *words))
+
+
+def _wandering(speed: float, photons: float, rng: np.random.Generator) -> Floats:
+    """Light (T, H, W) of cells that move straight on and turn back at the border."""
+    frames, side = 72, 112
+    texture = gaussian_filter(rng.normal(size=(side, side)), 6)
+    light = np.tile(np.clip(1 + 0.4 * texture / texture.std(), 0.3, None), (frames, 1, 1))
+    rows, columns = np.ogrid[:side, :side]
+    for start in scattered(20, side, 14, rng):
+        radius, fired, trace = rng.uniform(4, 6), rng.random(frames) < 0.5 / 30, np.zeros(frames)
+        angle, bright = rng.uniform(0, 2 * np.pi), rng.uniform(0.6, 2.5)
+        for t in range(frames):
+            trace[t] = trace[t - 1] * np.exp(-1 / DECAY) + fired[t] if t else 0
+            place = (start + speed * t * np.array([np.sin(angle), np.cos(angle)])) % (2 * side)
+            row, column = np.where(place > side, 2 * side - place, place)
+            far = np.hypot(rows - row, columns - column)
+            light[t] += (1 + trace[t]) * bright / (1 + np.exp((far - radius) / 0.8))
+    return light * photons / light.mean()
+
+
 def rows(rng: np.random.Generator) -> None:
     """Rows with offsets of 25 codes, anew in every frame, on smooth light of 30 electrons."""
     across = np.linspace(0, 9, 128)
@@ -225,7 +255,7 @@ def burst(rng: np.random.Generator) -> None:
 
 SCENES: dict[str, Callable[[np.random.Generator], None]] = {
     "spikes": spikes, "molecules": molecules, "stars": stars, "rows": rows,
-    "burst": burst,
+    "burst": burst, "moving": moving,
 }  # fmt: skip
 
 
