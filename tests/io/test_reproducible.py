@@ -1,5 +1,6 @@
 """The same input and settings give the same bytes."""
 
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from f2rcli.io.ffmpeg.encoders import repeatable_x264
 EXAMPLE = Path(__file__).parents[2] / "examples" / "noisy_path.mp4"
 
 
-def written(target: Path, options: WriteOptions) -> bytes:
+def written(
+    target: Path, options: WriteOptions, reading: ReadOptions = ReadOptions(frames=8)
+) -> bytes:
     with (
-        open_reader(EXAMPLE, ReadOptions(frames=8)) as reader,
+        open_reader(EXAMPLE, reading) as reader,
         open_writer(reader, plan_output(reader, target, options)) as writer,
     ):
         for frame in reader:
@@ -27,6 +30,15 @@ def written(target: Path, options: WriteOptions) -> bytes:
 def test_x264_and_containers_write_the_same_bytes_each_time(tmp_path: Path, name: str) -> None:
     first, *others = (written(tmp_path / name, WriteOptions()) for _ in range(4))
     assert all(other == first for other in others)
+
+
+def test_x264_writes_fields_the_same_each_time(tmp_path: Path) -> None:
+    """On several threads it does not."""
+    fields = ReadOptions(frames=12, fields="on")
+    digests = {
+        sha256(written(tmp_path / "out.mkv", WriteOptions(), fields)).hexdigest() for _ in range(8)
+    }
+    assert len(digests) == 1
 
 
 @pytest.mark.skipif(not repeatable_x264(), reason="x264 has other code for other processors")

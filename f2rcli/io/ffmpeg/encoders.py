@@ -217,6 +217,8 @@ def encoder_options(
         chosen["bf"] = "0"
     if info.interlaced and encoder in _FIELD_FLAGS:
         chosen["flags"] = chosen.get("flags", "") + _FIELD_FLAGS[encoder]
+        if encoder == "libx264":  # whose threads race for fields: the stream would differ each time
+            chosen["threads"] = "1"
     if location and form.log2_chroma != (0, 0) and encoder != "mjpeg":
         chosen["chroma_sample_location"] = location
     if mastering and encoder == "libx265":
