@@ -1,6 +1,5 @@
 """Pictures through a video codec in memory: what it leaves of them, and their own best case."""
 
-import platform
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.frames import Family, Frame, PlaneLayout
+from f2rcli.system.assembly import x264_assembly, x265_assembly
 from f2rcli.yuv import to_rgb
 
 Codes = NDArray[np.uint8]  # (H, W, 3) gamma-encoded RGB
@@ -17,9 +17,6 @@ Codes = NDArray[np.uint8]  # (H, W, 3) gamma-encoded RGB
 # libswscale writes 4:2:0 with BT.601, limited range and chroma sited left: what PyAV hands x264.
 _LAYOUT = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)
 _DECODERS = {"libx264": "h264", "libx265": "hevc"}
-# x264's AVX-512 code for B-frames reads memory that it has not written (PyAV 18.1): the same
-# pictures give other bits each time. Every x86 that NumPy runs on has SSE4.2.
-_REPEATABLE = {"x264-params": "asm=SSE4.2"} if platform.machine() in ("x86_64", "AMD64") else {}
 
 
 def to_unit(samples: NDArray[Any]) -> NDArray[np.float32]:
@@ -37,6 +34,17 @@ def to_codes(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
 def uncoded(picture: Codes) -> Codes:
     """A picture (even sizes) with its chroma at 4:2:0: the best that coding could leave of it."""
     return _rgb(_frame(_to_420(picture)))
+
+
+def repeatable(encoder: str, width: int) -> dict[str, str]:
+    """The options with which libx264 and libx265 give the same bytes each time; others: none."""
+    match encoder:
+        case "libx264" if assembly := x264_assembly():
+            return {"x264-params": assembly}
+        case "libx265":
+            told = ["log-level=none", "pools=1", "frame-threads=1", *x265_assembly(width)]
+            return {"x265-params": ":".join(told)}
+    return {}
 
 
 def coded(
@@ -66,10 +74,7 @@ def recoded(
     codec.framerate = rate
     codec.thread_count = 1
     codec.options = {"crf": str(crf), "preset": preset} | ({"tune": tune} if tune else {})
-    if encoder == "libx264":
-        codec.options |= _REPEATABLE
-    else:
-        codec.options |= {"x265-params": "log-level=none:pools=1:frame-threads=1"}
+    codec.options |= repeatable(encoder, codec.width)
     decoder: Any = av.CodecContext.create(_DECODERS[encoder], "r")
     for packet in _packets(codec, first, pictures):
         yield from map(_frame, decoder.decode(packet))

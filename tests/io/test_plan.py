@@ -92,6 +92,11 @@ def test_wishes_are_granted(clips) -> None:
     assert options["g"] == "50"
 
 
+def test_narrow_pictures_are_kept_from_x265s_faulty_code(clips) -> None:
+    narrow = dict(plan(clips("libx264", size=(48, 48)), "o.mp4", codec="hevc").options)
+    assert narrow["x265-params"] == "log-level=error:asm=0"
+
+
 def test_a_pixel_format_that_loses_says_what(clips) -> None:
     found = plan(clips("libx264", "yuv422p10le"), "o.mp4", pix_fmt="yuv420p")
     assert found.pix_fmt == "yuv420p"

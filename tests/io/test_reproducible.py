@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from f2rcli.io import ReadOptions, WriteOptions, open_reader, open_writer, plan_output
-from f2rcli.io.ffmpeg.encoders import repeatable_x264
+from f2rcli.system.assembly import x264_assembly
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "noisy_path.mp4"
 
@@ -41,7 +41,7 @@ def test_x264_writes_fields_the_same_each_time(tmp_path: Path) -> None:
     assert len(digests) == 1
 
 
-@pytest.mark.skipif(not repeatable_x264(), reason="x264 has other code for other processors")
+@pytest.mark.skipif(not x264_assembly(), reason="x264 has other code for other processors")
 def test_x264_runs_no_code_that_reads_what_it_has_not_written(tmp_path: Path) -> None:
     """Its AVX-512 code does; the code for older processors agrees with itself."""
     plain = WriteOptions(encoder_options=(("x264-params", "asm=SSE4.2"),))
@@ -54,4 +54,4 @@ def test_users_may_choose_x264s_code_themselves() -> None:
         own = WriteOptions(encoder_options=(("x264-params", "asm=auto"),))
         options = dict(plan_output(reader, "out.mp4", own).options)
     assert options["x264-params"].endswith("asm=auto")
-    assert options["x264-params"].startswith(repeatable_x264())
+    assert options["x264-params"].startswith(x264_assembly())

@@ -2,6 +2,8 @@
 
 import ctypes
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 
@@ -62,3 +64,18 @@ def test_coding_well_comes_close_to_chroma_subsampling_alone() -> None:
     for picture, result in zip(clip, coded(clip, "libx264", "medium", 1), strict=True):
         error = result.astype(float) - uncoded(picture)
         assert np.sqrt(np.mean(error**2)) < 2
+
+
+NARROW = """
+import numpy as np
+from f2rcli.noise.codec import coded
+rng = np.random.default_rng(0)
+for height, width in [(48, 48), (64, 40), (128, 48)] * 10:
+    clip = rng.integers(0, 256, (9, height, width, 3), np.uint8)
+    assert len(list(coded(clip, "libx265", "ultrafast", 25))) == 9
+"""
+
+
+def test_x265_codes_narrow_pictures_within_its_memory() -> None:
+    """With its AVX2 code, the process ended with corrupted memory."""
+    subprocess.run([sys.executable, "-c", NARROW], check=True, timeout=60)

@@ -2,7 +2,6 @@
 
 import difflib
 import os
-import platform
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -17,6 +16,7 @@ from f2rcli.io.ffmpeg.colour import ColourTags, Mastering
 from f2rcli.io.ffmpeg.file_options import refuse_files
 from f2rcli.io.ffmpeg.pixel_formats import PixelFormat
 from f2rcli.io.ffmpeg.scheduling import ordinary_scheduling
+from f2rcli.system.assembly import x264_assembly, x265_assembly
 
 # Encoders of a family, best first.
 _ENCODERS = {
@@ -211,8 +211,8 @@ def encoder_options(
     if preset:
         chosen["preset"] = preset
     chosen |= _particular(encoder, form, profile, info)
-    if encoder in ("libx264", "libx264rgb") and (repeatable := repeatable_x264()):
-        chosen["x264-params"] = ":".join(filter(None, [repeatable, chosen.get("x264-params")]))
+    if encoder in ("libx264", "libx264rgb") and (assembly := x264_assembly()):
+        chosen["x264-params"] = ":".join(filter(None, [assembly, chosen.get("x264-params")]))
     if in_order and "bf" in option_names(encoder):
         chosen["bf"] = "0"
     if info.interlaced and encoder in _FIELD_FLAGS:
@@ -233,7 +233,8 @@ def _particular(encoder: str, form: PixelFormat, profile: str, info: ClipInfo) -
         case "libx264" if info.interlaced and not info.top_field_first:
             return {"x264-params": "bff=1"}  # flags alone order the pictures, not the stream
         case "libx265":
-            return {"x265-params": "log-level=error", "forced-idr": "1"}
+            told = ":".join(["log-level=error", *x265_assembly(info.width)])
+            return {"x265-params": told, "forced-idr": "1"}
         case "libvpx-vp9":
             speed = {"b": "0", "row-mt": "1", "cpu-used": "2"}
             return speed | ({"auto-alt-ref": "0"} if form.alpha else {})
@@ -256,23 +257,6 @@ def _particular(encoder: str, form: PixelFormat, profile: str, info: ClipInfo) -
         case "cfhd":
             return {"quality": "film3+"}
     return {}
-
-
-_AVX2 = 11  # OpenCV's CV_CPU_AVX2
-
-
-@cache
-def repeatable_x264() -> str:
-    """What makes x264 give the same bytes each time.
-
-    The AVX-512 code for B-frames in PyAV 18.1's x264 reads memory that it has not written, see
-    docs/reproducibility.md; the AVX2 code gives the same stream each time, and as fast.
-    """
-    import cv2
-
-    if platform.machine() not in ("x86_64", "AMD64"):
-        return ""
-    return "asm=AVX2" if cv2.checkHardwareSupport(_AVX2) else "asm=SSE4.2"
 
 
 def _with_users(encoder: str, chosen: dict[str, str], options: WriteOptions) -> dict[str, str]:

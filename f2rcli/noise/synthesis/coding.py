@@ -8,6 +8,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from f2rcli.noise.codec import repeatable
+
 Planes = list[NDArray[np.uint8]]  # of one frame: Y, Cb and Cr at 4:2:0
 
 ENCODERS = {"h264": "libx264", "hevc": "libx265"}  # as --noise names them
@@ -63,9 +65,7 @@ def transcoded(frames: list[Planes], rng: np.random.Generator) -> list[Planes]:
         codec.flags |= 2  # FFmpeg's QSCALE: a fixed quantiser
         codec.global_quality = quality * 118  # FF_QP2LAMBDA
         options |= {"qmin": str(quality), "qmax": str(quality)}
-    if name == "libx265":
-        options |= {"x265-params": "log-level=none:pools=1:frame-threads=1"}
-    codec.options = options
+    codec.options = options | repeatable(name, codec.width)
     decoders = {"libx264": "h264", "libx265": "hevc"}
     decoder: Any = av.CodecContext.create(decoders.get(name, name), "r")
     pictures = [_frame(planes, index, codec) for index, planes in enumerate(frames)]
