@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
+from f2rcli.noise.codec import repeatable
 from f2rcli.noise.synthesis.law import Law
 from f2rcli.noise.synthesis.spec import parse
 from f2rcli.noise.synthesis.stream import noisy_clip
@@ -100,10 +101,13 @@ def write(
     options: dict[str, str] | None = None,
     pix_fmt: str = "bgr0",
 ) -> None:
-    """Write a clip (T, H, W, 3) of RGB, or (T, H, W) of gray, which stays gray."""
+    """Write a clip (T, H, W, 3) of RGB, or (T, H, W) of gray, which stays gray; the same bytes
+    each time."""
     kind = "rgb24" if clip.ndim == 4 else "gray"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(encoder, rate=rate, options=options or {})
+        told = (options or {}) | repeatable(encoder, clip.shape[2])
+        stream = container.add_stream(encoder, rate=rate, options=told)
+        stream.thread_count = 1
         stream.height, stream.width = clip.shape[1:3]
         stream.pix_fmt = pix_fmt if kind == "rgb24" else kind
         for picture in clip:
