@@ -127,8 +127,8 @@ def test_slack_is_of_luma_and_of_chroma_apart(told: Told, layout: PlaneLayout) -
 
 
 def test_slack_of_coded_files_is_larger_everywhere() -> None:
-    assert (STRICT.noise, STRICT.change, STRICT.shift) == ((1, 1), (1.2, 1.2), 1)
-    assert (CODED.noise, CODED.change, CODED.shift) == ((1.4, 3.5), (2.0, 5.0), 1.6)
+    assert (STRICT.noise, STRICT.change, STRICT.clipped) == ((1, 1), (1.2, 1.2), 1)
+    assert (CODED.noise, CODED.change, CODED.clipped) == ((1.4, 3.5), (2.0, 5.0), 1.6)
 
 
 def box(plane: NDArray[Any], side: int) -> Real:
@@ -242,14 +242,15 @@ def test_noise_in_what_was_removed_leaves_the_shift_whole(told: Told) -> None:
     assert float(np.abs(removed - told[0][0] - whole).mean()) < 0.002
 
 
-def test_the_slack_of_the_shift_is_a_factor_of_it(told: Told) -> None:
+def test_noise_that_a_codec_weakened_was_clipped_at_its_full_strength(told: Told) -> None:
     frame, model = drawn(GRAY, low=0, high=20), NoiseModel.gaussian(0.1, 1)
     noise = PlaneNoise.of(model, GRAY, clipped=True)
     change = torch.full((1, 1, HEIGHT, WIDTH), -0.5)
-    for shift in (1.0, 1.6):
-        run(frame, change=change, noise=noise, model=model, slack=Slack(shift=shift))
-    apart = [0.5 - free for free, _, _ in told]
-    np.testing.assert_allclose(apart[1], 1.6 * apart[0], rtol=1e-5)
+    for clipped in (1.0, 1.6):
+        run(frame, change=change, noise=noise, model=model, slack=Slack(clipped=clipped))
+        whole, _ = lifted(frame, change, 0.1 * clipped)
+        np.testing.assert_allclose(0.5 - told[-1][0], whole, rtol=1e-4)
+    assert np.array_equal(told[0][1], told[1][1])  # what is left of the variance: as measured
 
 
 def test_where_less_changes_than_the_law_says_less_was_cut_off(told: Told) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -20,13 +19,13 @@ from f2rcli.engine.contract.limits import (
 )
 from f2rcli.engine.contract.points import Points
 from f2rcli.engine.contract.returned import Returned
+from f2rcli.engine.contract.shift import clipping, halved, part_removed
 from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.contract.steady import Steady
 from f2rcli.engine.contract.still import resting
 from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.frames import Family, Frame, Space
 from f2rcli.models.flow import Flow
-from f2rcli.noise.clipping import clipped_moments
 from f2rcli.noise.measurement.bound import whole_landing
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise, planes_of
@@ -39,12 +38,9 @@ class Slack:
     # Of luma, of chroma; every plane of RGB, gray and mosaics counts as luma.
     noise: tuple[float, float] = (1.0, 1.0)  # factors of the noise's variance
     change: tuple[float, float] = (1.2, 1.2)  # factors of the variance of what changes in time
-    shift: float = 1.0  # factor of what clipping moved means by
+    clipped: float = 1.0  # factor of the noise's standard deviation, when it was clipped
 
 
-SHIFT_SIDE = 9  # pixels, over which a mean is compared with what clipping moved it by
-SHIFT_BANDS = 2  # finest bands that such a mean holds nothing of
-SHIFT_SURE = 3.0  # standard deviations of it
 UNCLIPPED = 0.99  # of the variance: where clipping left more there was hardly any
 # Times what changes between frames before it says that less was clipped: beside black and white
 # noise has one long tail, so its power in a small window scatters more.
@@ -55,7 +51,7 @@ STRICT = Slack()
 SPARSE = Slack(noise=(2.0, 2.0), change=(4.0, 4.0))
 # Frames share part of what a codec did to them, most of it in chroma, and it took noise out after
 # that was clipped.
-CODED = Slack(noise=(1.4, 3.5), change=(2.0, 5.0), shift=1.6)
+CODED = Slack(noise=(1.4, 3.5), change=(2.0, 5.0), clipped=1.6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +106,7 @@ def under_contract(
         counts = [] if steady is None else steady.counts
         removed = _shrunk(removed, levels, beside.shrinkage, counts)
     quiet = _quiet(centre, beside)
-    shifts, factor = _clipped(frame, picture, change, model, noise, centre, quiet)
+    shifts, factor = _clipped(frame, picture, change, model, noise, centre, quiet, slack)
     levels = levels_of(centre, removed, noise, chroma=chroma)
     if chroma:
         removed = _calmed(centre, removed, levels, slack, allowance)
@@ -122,8 +118,8 @@ def under_contract(
         left = None if factor is None else _sized(factor, taken.shape)
         variance = _variance(levels[index], left, bound, slack, int(chroma and index > 0))
         variance *= np.float32(allowance[min(index, len(allowance) - 1)] ** 2)
-        moved = None if shifts is None else shifts[index] * np.float32(slack.shift)
-        shift = None if moved is None else _between(taken, moved, variance, noise.shares[index])
+        moved = None if shifts is None else shifts[index]
+        shift = None if moved is None else part_removed(taken, moved, variance, noise.shares[index])
         free = taken if shift is None else taken - shift
         cut = None if left is None else (left < UNCLIPPED).astype(np.float32)
         if steady is not None:
@@ -241,6 +237,7 @@ def _clipped(
     noise: PlaneNoise,
     centre: list[Real],
     quiet: list[Real | None],
+    slack: Slack,
 ) -> tuple[list[Real] | None, Real | None]:
     """What clipping moved the mean of every plane by, and what it left of the variance (H, W);
     None twice where the noise was not clipped, or nothing lies near black or white."""
@@ -248,10 +245,10 @@ def _clipped(
         return None, None
     # Shifts only limit local means, so half the size is fine enough.
     restored = halved(picture + change)
-    level = model.level(restored)
-    if not bool(((restored < 3 * level) | (restored > 1 - 3 * level)).any()):
+    found = clipping(restored, model, slack.clipped)
+    if found is None:
         return None, None
-    shift, factor = clipped_moments(restored, level)
+    shift, factor = found
     left = _sized(factor[0].mean(0).cpu().numpy(), centre[0].shape)
     planes = [
         _sized(plane, full.shape)
@@ -265,35 +262,8 @@ def _clipped(
     return planes, left
 
 
-def halved(picture: Tensor) -> Tensor:
-    """Means over 2x2 pixels, over fewer at an odd border; (1, C, H, W) -> half of both."""
-    for axis in (-2, -1):
-        lines = picture.movedim(axis, 0)
-        even = len(lines) // 2 * 2
-        half = (lines[0:even:2] + lines[1:even:2]).div_(2)
-        half = torch.cat([half, lines[even:]]) if even < len(lines) else half
-        picture = half.movedim(0, axis)
-    return picture
-
-
 def _mixed(frame: Frame, picture: NDArray[np.float32]) -> list[Real]:
     """A picture (C, h, w) of any size as the planes of a frame, chroma on the picture's grid."""
     if frame.layout.family is not Family.YUV:
         return list(picture)
     return yuv.split(picture, replace(frame.layout, log2_chroma=(0, 0)))
-
-
-def _between(taken: Real, shift: Real, variance: Real, shares: Sequence[float]) -> Real:
-    """What of the clipping's shift was taken out: the local mean, as far as it lies between
-    nothing and all of it by more than noise explains."""
-    mean = box(taken, SHIFT_SIDE)
-    room = box(np.sqrt(variance), SHIFT_SIDE)
-    room *= np.float32(shift_scatter(shares))
-    mean += np.copysign(room, shift, out=room)
-    return np.clip(mean, np.minimum(shift, 0), np.maximum(shift, 0), out=mean)
-
-
-def shift_scatter(shares: Sequence[float]) -> float:
-    """By how many of the noise's standard deviations its means over SHIFT_SIDE may scatter;
-    shares: of its variance in bands, see `held`."""
-    return SHIFT_SURE * max(sum(shares[SHIFT_BANDS:]), 1 / SHIFT_SIDE**2) ** 0.5

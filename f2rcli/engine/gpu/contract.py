@@ -8,14 +8,8 @@ from torch import Tensor
 
 from f2rcli.engine.contract.chroma import LEAST_LEVEL
 from f2rcli.engine.contract.limits import LEAST
-from f2rcli.engine.contract.residual import (
-    CLIPPED_CHANGE,
-    SHIFT_SIDE,
-    UNCLIPPED,
-    Slack,
-    halved,
-    shift_scatter,
-)
+from f2rcli.engine.contract.residual import CLIPPED_CHANGE, UNCLIPPED, Slack
+from f2rcli.engine.contract.shift import SHIFT_SIDE, clipping, halved, shift_scatter
 from f2rcli.engine.gpu.colour import Groups, plane_changes, split
 from f2rcli.engine.gpu.filters import box, joint_bilateral, resized
 from f2rcli.engine.gpu.limits import changing, held
@@ -24,7 +18,6 @@ from f2rcli.engine.gpu.tally import Tally
 from f2rcli.frames import Family, PlaneLayout
 from f2rcli.models.constants import kept
 from f2rcli.noise.bands import Shares
-from f2rcli.noise.clipping import clipped_moments
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
 
@@ -108,8 +101,7 @@ def under_contract(
         variance *= terms.allowed(kind) ** 2
         shift = None
         if shifts is not None:
-            moved = shifts[kind] * terms.slack.shift
-            shift = _between(taken, moved, variance, terms.shares(kind))
+            shift = _part_removed(taken, shifts[kind], variance, terms.shares(kind))
         free = taken if shift is None else taken - shift
         lost = None
         if steady is not None:
@@ -177,10 +169,10 @@ def _clipped(
     if not terms.noise.clipped or terms.layout.counts_light:
         return None, None
     restored = halved(picture + change)
-    level = terms.model.level(restored)
-    if not bool(((restored < 3 * level) | (restored > 1 - 3 * level)).any()):
+    found = clipping(restored, terms.model, terms.slack.clipped)
+    if found is None:
         return None, None
-    shift, factor = clipped_moments(restored, level)
+    shift, factor = found
     size = centre[0].shape[-2:]
     left = resized(factor[0].mean(0, keepdim=True), size)
     layout = replace(terms.layout, log2_chroma=(0, 0))
@@ -196,8 +188,10 @@ def _clipped(
     return shifts, left
 
 
-def _between(taken: Tensor, shift: Tensor, variance: Tensor, shares: Sequence[Shares]) -> Tensor:
-    """What of the clipping's shift was taken out; see `contract.residual._between`."""
+def _part_removed(
+    taken: Tensor, shift: Tensor, variance: Tensor, shares: Sequence[Shares]
+) -> Tensor:
+    """What of the clipping's shift was taken out; see `contract.shift.part_removed`."""
     room = kept(tuple(shift_scatter(one) for one in shares), taken).view(-1, 1, 1)
     mean = box(taken, SHIFT_SIDE)
     mean += box(variance.sqrt(), SHIFT_SIDE).mul_(room).copysign_(shift)
