@@ -1,7 +1,6 @@
 """Atomic output: a part file or folder beside the target, renamed onto it at the very end."""
 
 import atexit
-import errno
 import hashlib
 import os
 import shutil
@@ -12,12 +11,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from f2rcli.errors import OutputError
+from f2rcli.io.disk_errors import disk_errors, exists_error
 from f2rcli.io.locks import RENAMES_OPEN, lock, unlock
 from f2rcli.system.signals import Interruption
 
 FORGOTTEN = 86_400  # seconds after which a part is nobody's, where nobody can be asked
-ELSEWHERE = "choose another folder with output="
-FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows knows no quota
 
 
 @contextmanager
@@ -295,42 +293,3 @@ def flush(path: Path) -> None:
     """Flush a finished file to the disk. Raises OSError."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
-
-
-@contextmanager
-def disk_errors(target: Path, elsewhere: str = ELSEWHERE) -> Iterator[None]:
-    """Turn the file system's errors within the block into OutputError about `target`."""
-    try:
-        yield
-    except OSError as error:
-        raise disk_error(target, error, elsewhere) from error
-
-
-def exists_error(target: Path) -> OutputError:
-    """The error for a target that already exists."""
-    return OutputError(
-        f"{target.name}: already exists.", hint="Pass overwrite=True, or another name with output=."
-    )
-
-
-def disk_error(target: Path, error: OSError, elsewhere: str = ELSEWHERE) -> OutputError:
-    """Turn an error of the file system into one that says what to do.
-
-    elsewhere: how the user names another place, for the hint.
-    """
-    match error.errno:
-        case full if full in FULL:
-            why, hint = "the disk is full", f"Free some space, or {elsewhere}."
-        case errno.EFBIG:
-            why, hint = "the file grew beyond the size limit", "Raise the limit (ulimit -f)."
-        case errno.EACCES | errno.EPERM | errno.EROFS:
-            why, hint = "no permission to write there", f"{elsewhere[0].upper()}{elsewhere[1:]}."
-        case errno.EPIPE:
-            why, hint = "the pipe was closed by its reader", "Check the program after the pipe."
-        case errno.EBADF:
-            why, hint = "it is closed", "Send it to a file or a pipe."
-        case errno.ENAMETOOLONG:
-            why, hint = "the name is too long", "Choose a shorter one with output=."
-        case _:
-            why, hint = error.strerror or str(error), "Check the disk and the path."
-    return OutputError(f"{target.name}: cannot be written: {why}.", hint=hint)

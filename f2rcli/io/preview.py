@@ -17,8 +17,9 @@ import numpy as np
 from f2rcli import yuv
 from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Family, Frame, Plane
-from f2rcli.io.atomic import PartFile, disk_errors
+from f2rcli.io.atomic import PartFile
 from f2rcli.io.base import Reader, Receipt, WriteOptions
+from f2rcli.io.disk_errors import disk_errors
 from f2rcli.io.ffmpeg.pixel_formats import make_frame, pixel_format, planar_name
 from f2rcli.io.images.codec import PictureEncoder
 from f2rcli.io.targets import check_target

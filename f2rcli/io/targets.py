@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 from f2rcli.errors import OutputError, UsageError
-from f2rcli.io.atomic import disk_errors, exists_error
+from f2rcli.io.disk_errors import disk_errors, exists_error
 from f2rcli.io.numbering import is_pattern, numbered
 
 

@@ -10,15 +10,8 @@ import pytest
 
 from f2rcli.errors import OutputError, UsageError
 from f2rcli.io import atomic, targets
-from f2rcli.io.atomic import (
-    PartFile,
-    PartFolder,
-    disk_error,
-    part_folder,
-    part_path,
-    remove_parts,
-    write_file,
-)
+from f2rcli.io.atomic import PartFile, PartFolder, part_folder, part_path, remove_parts, write_file
+from f2rcli.io.disk_errors import disk_error
 from f2rcli.io.targets import check_target, same_file
 
 posix = pytest.mark.skipif(os.name != "posix", reason="locks and permissions are POSIX's")

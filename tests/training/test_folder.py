@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from f2rcli.errors import ConfigError, OutputError
-from f2rcli.io.atomic import disk_errors, write_text
+from f2rcli.io.atomic import write_text
+from f2rcli.io.disk_errors import disk_errors
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.folder import check_run, record_result, running
 

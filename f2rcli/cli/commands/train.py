@@ -16,8 +16,8 @@ from f2rcli.cli.terminal.console import Console
 from f2rcli.cli.terminal.train_progress import StepMeter
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_OK, F2RError, OutputError, UsageError
-from f2rcli.io.atomic import FULL
 from f2rcli.io.base import ReadOptions
+from f2rcli.io.disk_errors import FULL
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.folder import check_run, rank, resumed, running
 from f2rcli.training.run.toml import stages_from

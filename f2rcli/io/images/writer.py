@@ -9,8 +9,9 @@ import av
 
 from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Frame, Matrix, PlaneLayout
-from f2rcli.io.atomic import PartFolder, disk_errors
+from f2rcli.io.atomic import PartFolder
 from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer
+from f2rcli.io.disk_errors import disk_errors
 from f2rcli.io.ffmpeg.colour import picture_facts
 from f2rcli.io.ffmpeg.convert import converted
 from f2rcli.io.ffmpeg.messages import ffmpeg_reason

@@ -15,8 +15,9 @@ import numpy as np
 
 from f2rcli.errors import OutputError, UsageError
 from f2rcli.frames import Plane
-from f2rcli.io.atomic import PartFolder, exists_error
+from f2rcli.io.atomic import PartFolder
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
+from f2rcli.io.disk_errors import exists_error
 from f2rcli.io.ledger import count
 from f2rcli.io.microscopy.ome_zarr import TOLD, is_zarr
 from f2rcli.io.microscopy.passport import Facts, Passport

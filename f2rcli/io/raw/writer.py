@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Frame
-from f2rcli.io.atomic import PartFile, PartFolder, disk_errors
+from f2rcli.io.atomic import PartFile, PartFolder
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
+from f2rcli.io.disk_errors import disk_errors
 from f2rcli.io.raw.dng import carried_metadata, dng_of, new_dng
 from f2rcli.io.raw.exposure import Exposure, Samples, read_raw
 from f2rcli.io.raw.metadata import Metadata, as_tags, complete

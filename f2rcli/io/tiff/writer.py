@@ -13,8 +13,9 @@ import numpy as np
 
 from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Frame, Plane
-from f2rcli.io.atomic import PartFile, PartFolder, disk_errors
+from f2rcli.io.atomic import PartFile, PartFolder
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
+from f2rcli.io.disk_errors import disk_errors
 from f2rcli.io.ledger import count
 from f2rcli.io.tiff.axes import Series
 from f2rcli.io.tiff.file import TiffStack

@@ -10,13 +10,14 @@ from av.container import OutputContainer
 
 from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Frame
-from f2rcli.io.atomic import PartFile, disk_error
+from f2rcli.io.atomic import PartFile
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
 from f2rcli.io.containers import matroska, mp4_boxes
 from f2rcli.io.containers.ffmpeg_input import PIPE
 from f2rcli.io.containers.kinds import open_target, stream_tags
 from f2rcli.io.containers.packets import AnyPacket, SidePackets
 from f2rcli.io.containers.provenance import provenance_tag
+from f2rcli.io.disk_errors import disk_error
 from f2rcli.io.ffmpeg.convert import converted
 from f2rcli.io.ffmpeg.encoders import CAPTIONERS
 from f2rcli.io.ffmpeg.filters import Filter

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from f2rcli import __version__
 from f2rcli.errors import OutputError
-from f2rcli.io.atomic import disk_error, flush
+from f2rcli.io.atomic import flush
+from f2rcli.io.disk_errors import disk_error
 
 LAYOUT = 3  # of the entries; raise it when their files change
 EDGE = 1 << 20  # bytes read at either end of a file

@@ -13,7 +13,8 @@ from f2rcli.engine.noise.tracking import sensor_space, stated_model
 from f2rcli.engine.tiles import Runner
 from f2rcli.errors import InputError, WeightsError
 from f2rcli.frames import Space
-from f2rcli.io.atomic import disk_errors, replacing
+from f2rcli.io.atomic import replacing
+from f2rcli.io.disk_errors import disk_errors
 from f2rcli.methods.base import Method
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.report import NoiseReport

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from f2rcli.documents import parse_json
 from f2rcli.errors import OutputError, WeightsError
-from f2rcli.io.atomic import FULL, replacing
+from f2rcli.io.atomic import replacing
+from f2rcli.io.disk_errors import FULL
 from f2rcli.training.loop.divergence import DivergenceGuard
 
 GOOD = "good/"

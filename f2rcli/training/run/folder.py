@@ -9,8 +9,9 @@ from typing import Any
 
 from f2rcli.documents import parse_json, read_text
 from f2rcli.errors import ConfigError, OutputError, UsageError
-from f2rcli.io.atomic import disk_errors, write_text
+from f2rcli.io.atomic import write_text
 from f2rcli.io.digest import file_digest
+from f2rcli.io.disk_errors import disk_errors
 from f2rcli.io.locks import lock, unlock
 from f2rcli.io.targets import check_target
 from f2rcli.system.machine import number_in

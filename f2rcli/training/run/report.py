@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Template
 
 from f2rcli import methods
-from f2rcli.io.atomic import disk_errors, write_text
+from f2rcli.io.atomic import write_text
+from f2rcli.io.disk_errors import disk_errors
 from f2rcli.training.footage.sources import ClipSource, find_sources
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.folder import record_result
