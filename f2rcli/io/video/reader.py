@@ -27,8 +27,7 @@ from f2rcli.io.containers.ffmpeg_input import (
 )
 from f2rcli.io.containers.packets import AnyPacket, SidePackets
 from f2rcli.io.ffmpeg.colour import has_captions
-from f2rcli.io.ffmpeg.messages import ffmpeg_reason
-from f2rcli.io.ffmpeg.metadata import family_of, is_cover
+from f2rcli.io.ffmpeg.metadata import family_of
 from f2rcli.io.ffmpeg.pixel_formats import read_planes
 from f2rcli.io.ledger import Ledger
 from f2rcli.io.png_text import told_text
@@ -36,8 +35,8 @@ from f2rcli.io.time_range import Span, leading, timed, trailing
 from f2rcli.io.video.decoder import DecodedPicture, Decoder
 from f2rcli.io.video.probe import Probe
 from f2rcli.io.video.promise import check_end, check_gaps
+from f2rcli.io.video.seeking import Seeker
 
-_SEEK_MARGINS = (0, 2, 10)  # seconds before the start that are tried one after the other
 _REACHES = (1, 4, 16)  # times the usual length of a lead-in that is gone back for it, in turn
 _PROBED = 4  # pictures looked at before the first is given out
 # With frame threads damage is told too late: of H.264 and MPEG-4 after the picture is given out,
@@ -67,8 +66,9 @@ class VideoReader(Reader):
                 self.container, self.stream, context, self.ledger, self.side.add
             )
             opened.callback(self._decoder.close)
-            self._probed = self._first_pictures()
-            self._probe = Probe(self.container, self.stream, self._probed, options, self.name)
+            ahead = self._first_pictures()
+            self._probe = Probe(self.container, self.stream, ahead, options, self.name)
+            self._seeker = Seeker(self.name, self._decoder, self.side, self._probe, ahead)
             self.info, self.metadata = self._probe.info(), self._probe.metadata()
             self._opened = opened.pop_all()
 
@@ -127,12 +127,6 @@ class VideoReader(Reader):
             )
         return pictures
 
-    def _taken(self) -> Iterator[DecodedPicture]:
-        """The pictures decoded by the probe, each released when it is yielded."""
-        self._probed.reverse()
-        while self._probed:
-            yield self._probed.pop()
-
     def _tail(self, last: Frame) -> int | None:
         return self._probe.tail(last, self._decoder)
 
@@ -142,13 +136,20 @@ class VideoReader(Reader):
         Frames may lie farther apart than usual, or be copies: then one goes back farther.
         """
         for reach in _REACHES:
-            whole = self._seek(reach * self.options.lead * self._probe.step)
-            pictures = chain(self._taken(), self._decoder)
-            clip = timed(self._frames(pictures), self._probe.step, self.ledger, self._tail)
+            whole = self._set_out(reach * self.options.lead * self._probe.step)
+            frames = self._frames(self._seeker.pictures())
+            clip = timed(frames, self._probe.step, self.ledger, self._tail)
             lead, clip = leading(clip, self._early, self.options.lead)
             if whole or len(lead) == self.options.lead:
                 break
         return lead, clip
+
+    def _set_out(self, lead: int) -> bool:
+        """Go `lead` ticks before the start, or farther back; whether that is the very beginning,
+        from which one reads on where one cannot go elsewhere."""
+        if not self.span.start or self.source == PIPE or self._probe.untimed:
+            return True
+        return self._seeker.seek(int(self.span.start / self._probe.time_base) - lead)
 
     def _early(self, frame: Frame) -> bool:
         """Whether a frame lies before the excerpt; its damage does not count then."""
@@ -159,72 +160,6 @@ class VideoReader(Reader):
 
     def _since(self, frame: Frame) -> Fraction:
         return ((frame.pts or 0) - self._probe.first_pts) * self._probe.time_base
-
-    def _seek(self, lead: int) -> bool:
-        """Go to a key frame `lead` ticks before the start, or before that; whether that is the
-        very beginning, from which one reads on where one cannot go elsewhere.
-
-        Transport streams find times only roughly, so what comes after a seek is looked at.
-        """
-        if not self.span.start or self.source == PIPE or self._probe.untimed:
-            return True
-        target = self._probe.first_pts + int(self.span.start / self._probe.time_base) - lead
-        if target <= self._probe.first_pts and self._probed:  # where one is
-            return True
-        covers = [packet for packet in self.side.queue if is_cover(packet.stream)]
-        self.ledger.clear()  # of what lies before the excerpt that is asked for
-        for margin in _SEEK_MARGINS:
-            place = target - round(margin / self._probe.time_base)
-            if place > self._probe.first_pts and self._seek_to(place, target):
-                break
-            self.ledger.clear()
-        else:
-            self._rewind()
-            target = self._probe.first_pts
-        self.side.queue.extendleft(covers)
-        return target == self._probe.first_pts
-
-    def _seek_to(self, place: int, target: int) -> bool:
-        """Seek; whether a sound key frame at or before `target` follows."""
-        picture = self._sought(place)
-        if picture is None or picture.frame is None or picture.pts is None:
-            return False
-        return picture.pts <= target and picture.frame.key_frame and not picture.corrupt
-
-    def _sought(self, place: int) -> DecodedPicture | None:
-        """Seek; the picture that follows, which is the next to be taken."""
-        try:
-            self.container.seek(place, stream=self.stream)
-        except av.FFmpegError:
-            return None
-        self.side.queue.clear()
-        self._decoder.restart()
-        picture = next(iter(self._decoder), None)
-        if picture is not None and picture.frame is not None:
-            self._probed = [picture]
-        return picture
-
-    def _rewind(self) -> None:
-        """Go back to the first picture by its time; where that does not find it, to the first byte.
-
-        Matroska and AVI read on wherever they were after a seek to a byte.
-        """
-        picture = self._sought(self._probe.first_pts)
-        if picture is not None and picture.frame and picture.pts == self._probe.first_pts:
-            return
-        self._probed = []
-        self.side.queue.clear()
-        try:
-            self.container.seek(0, unsupported_byte_offset=True)
-        except av.FFmpegError:
-            try:
-                self.container.seek(self._probe.first_pts, stream=self.stream)
-            except av.FFmpegError as error:
-                raise InputError(
-                    f"{self.name}: is not seekable ({ffmpeg_reason(error)}).",
-                    hint="Leave out start=.",
-                ) from error
-        self._decoder.restart()
 
     def _frames(self, pictures: Iterator[DecodedPicture]) -> Iterator[Frame]:
         before: Frame | None = None
@@ -334,6 +269,6 @@ class VideoReader(Reader):
         return [] if self.source == PIPE else [Path(self.source)]
 
     def close(self) -> None:
-        self._probed = []
+        self._seeker.ahead = []
         self.side.queue.clear()
         self._opened.close()
