@@ -168,25 +168,23 @@ class StackReader(Reader):
 
     def _info(self) -> ClipInfo:
         first = self.series[self.lanes[0].series]
-        longest = max(len(self._asked(lane)) for lane in self.lanes)
-        if longest == 1:
+        counts = [len(self._asked(lane)) for lane in self.lanes]
+        if max(counts) == 1:
             self._note("one frame per lane: no neighbours to use")
         if any(series.samples > 1 for series in self.series) and any(
             lane.sample is not None for lane in self.lanes
         ):
             self._note("the samples of a pixel are denoised separately, as channels")
         stated = self.interval
-        frames = sum(len(self._asked(lane)) for lane in self.lanes)
-        layout = self._layout(0)
         for line in self._statistics(0).lines():
             self.ledger.remark(self._said(0, line))
         return ClipInfo(
             name=self.source.name,
             width=first.width,
             height=first.height,
-            layout=layout,
-            frames=frames,
-            duration=None if stated is None else float(longest * stated),
+            layout=self._layout(0),
+            frames=sum(counts),
+            duration=None if stated is None else float(max(counts) * stated),
             rate=None if stated is None else 1 / stated,
             time_base=stated or Fraction(1),
             notes=tuple(self.notes),
