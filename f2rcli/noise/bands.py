@@ -6,7 +6,8 @@ from functools import cache
 import cv2
 import numpy as np
 
-from f2rcli.noise.measurement.bound import Bound, Floats, Pair, Values, flat_difference
+from f2rcli.noise.measurement.blocks import Floats, Pair, Values
+from f2rcli.noise.measurement.bound import Bound, flat_difference
 
 BAND_SIDES = (3, 7, 15, 31, 63)  # pixels, of the box filters that part the bands
 GROWTH = 2.0  # of power per band towards coarser scales: more is what frames do not share

@@ -13,16 +13,8 @@ from torch import Tensor
 from f2rcli import sensor, yuv
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.noise.bands import shares_of, white_shares
-from f2rcli.noise.measurement.bound import (
-    KNOT_PLACES,
-    Bound,
-    Floats,
-    Pair,
-    Picture,
-    bounds_of,
-    cut_to,
-    lowered,
-)
+from f2rcli.noise.measurement.blocks import Floats, Pair, Picture
+from f2rcli.noise.measurement.bound import KNOT_PLACES, Bound, bounds_of, cut_to, lowered
 from f2rcli.noise.measurement.samples import NoiseSamples
 from f2rcli.noise.model import NoiseModel, blend
 

@@ -6,14 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from f2rcli.noise.measurement.bound import (
-    Bound,
-    Pair,
-    Picture,
-    Values,
-    bounds_of,
-    lowered,
-)
+from f2rcli.noise.measurement.blocks import Pair, Picture, Values
+from f2rcli.noise.measurement.bound import Bound, bounds_of, lowered
 from f2rcli.noise.model import NoiseModel
 
 SIGMA = 10 / 255

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from f2rcli.noise.measurement.bound import Picture
+from f2rcli.noise.measurement.blocks import Picture
 from f2rcli.noise.measurement.lines import LineNoise, Lines, find_lines
 from tests.noise.line_scenes import (
     COUNT,

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from f2rcli.noise.counting import counts_events
+from f2rcli.noise.measurement.detail import single_frame_sigma
 from f2rcli.noise.measurement.samples import Bands, NoiseSamples
-from f2rcli.noise.measurement.single_frame import single_frame_sigma
 from f2rcli.noise.model import NoiseModel, blend
 
 

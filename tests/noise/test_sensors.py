@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from f2rcli.noise.measurement.sensors import LaneLaw, sensors_of
+from f2rcli.noise.sensors import LaneLaw, sensors_of
 
 ZERO = 98.0
 

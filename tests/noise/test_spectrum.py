@@ -6,8 +6,8 @@ import torch
 from numpy.typing import NDArray
 
 from f2rcli.noise.law import NoiseLaw
+from f2rcli.noise.measurement.detail import roughness
 from f2rcli.noise.measurement.independence import Residuals, Temporal, temporal_correlation
-from f2rcli.noise.measurement.samples import roughness
 from f2rcli.noise.measurement.spectrum import Spectrum, SpectrumSamples, _mixed
 from f2rcli.noise.model import NoiseModel
 

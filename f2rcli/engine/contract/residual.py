@@ -26,7 +26,7 @@ from f2rcli.engine.contract.still import resting
 from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.frames import Family, Frame, Space
 from f2rcli.models.flow import Flow
-from f2rcli.noise.measurement.bound import whole_landing
+from f2rcli.noise.measurement.blocks import whole_landing
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise, planes_of
 

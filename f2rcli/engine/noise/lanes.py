@@ -10,9 +10,9 @@ from f2rcli.engine.noise.excerpts import excerpts
 from f2rcli.engine.noise.tracking import Opening, measured_alone
 from f2rcli.frames import Family, Frame
 from f2rcli.noise.measurement.photons import photon_line
-from f2rcli.noise.measurement.sensors import LaneLaw, SensorLaw, sensors_of
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise, planes_of
+from f2rcli.noise.sensors import LaneLaw, SensorLaw, sensors_of
 from f2rcli.yuv import code_span
 
 ALIKE = 0.25  # relative: the variance by anchors, and by what adjacent frames differ by

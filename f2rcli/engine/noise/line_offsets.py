@@ -18,7 +18,7 @@ from f2rcli.engine.cuts import Thumbnail, thumbnail
 from f2rcli.frames import Frame
 from f2rcli.models.flow import DISFlow, Flow, compose, doubled, halved, sample
 from f2rcli.noise.measurement.agreement import agreement, destriped, pieces
-from f2rcli.noise.measurement.bound import MATCHED
+from f2rcli.noise.measurement.blocks import MATCHED
 from f2rcli.noise.measurement.lines import STILL, LineNoise
 from f2rcli.noise.measurement.profiles import (
     TINY,

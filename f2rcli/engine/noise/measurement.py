@@ -18,8 +18,8 @@ from f2rcli.engine.stream import PREROLL, Lanes, compare_lanes, one_field, uniqu
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout
 from f2rcli.methods.base import Estimating, Method
 from f2rcli.models.flow import DISFlow
+from f2rcli.noise.measurement.detail import roughness
 from f2rcli.noise.measurement.independence import Residuals, Temporal, temporal_correlation
-from f2rcli.noise.measurement.samples import roughness
 from f2rcli.noise.measurement.spectrum import Spectrum, SpectrumSamples
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.report import NoiseReport, confidence_of

@@ -18,9 +18,10 @@ from f2rcli.engine.strength import allowance
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.methods.base import Method, Prepared
 from f2rcli.noise.measurement.blocking import Blocking, find_blocking
-from f2rcli.noise.measurement.bound import Bound, Pair, Picture
+from f2rcli.noise.measurement.blocks import Pair, Picture
+from f2rcli.noise.measurement.bound import Bound
+from f2rcli.noise.measurement.detail import single_frame_sigma
 from f2rcli.noise.measurement.photons import counted_model
-from f2rcli.noise.measurement.single_frame import single_frame_sigma
 from f2rcli.noise.model import NoiseModel, blend
 from f2rcli.noise.planes import Anchored, PlaneNoise, measure_planes, picture_of
 from f2rcli.noise.report import FLAT_ENOUGH, HARDLY_ANY, NOTHING_TO_DO, Doubts

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
 from f2rcli.noise.codec import to_codes
-from f2rcli.noise.measurement.single_frame import single_frame_sigma
+from f2rcli.noise.measurement.detail import single_frame_sigma
 from f2rcli.yuv import to_rgb
 
 Codes = NDArray[np.uint8]  # (H, W)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.noise.measurement.bound import MATCHED
+from f2rcli.noise.measurement.blocks import MATCHED
 from f2rcli.noise.measurement.order import median
 from f2rcli.noise.measurement.profiles import (
     TINY,

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from f2rcli.noise.measurement.samples import fine_band
+from f2rcli.noise.measurement.detail import fine_band
 
 MOVING = 1.0  # pixels per frame: slower, a fixed pattern cannot be told from the scene
 FEWEST = 2000  # samples

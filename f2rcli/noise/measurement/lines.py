@@ -18,7 +18,7 @@ import numpy as np
 
 from f2rcli.models.flow import DISFlow, Flow, sample
 from f2rcli.noise.measurement.agreement import Agreement, agreement, destriped, pieces
-from f2rcli.noise.measurement.bound import Picture
+from f2rcli.noise.measurement.blocks import Picture
 from f2rcli.noise.measurement.order import median
 from f2rcli.noise.measurement.profiles import TINY, Values
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from f2rcli.noise.counting import counts_events
+from f2rcli.noise.measurement.detail import in_bands, painted, roughness
 from f2rcli.noise.measurement.fitting import (
     ENOUGH,
     SMALLEST_BIN,
@@ -25,7 +25,7 @@ from f2rcli.noise.measurement.fitting import (
     fit_model,
     trimmed_mean,
 )
-from f2rcli.noise.measurement.order import median, places, quantile, quantiles
+from f2rcli.noise.measurement.order import median, quantile, quantiles
 from f2rcli.noise.model import NoiseModel
 
 FLATTEST = 0.5  # of a frame is kept at all; what is used of it is chosen at every brightness
@@ -38,9 +38,6 @@ STEPS = (0.1, 0.2, 0.35, 0.5, 1.0)  # of roughness, where errors of the anchors 
 FEWEST = 4_000  # samples that the shape of the spectrum is read from
 PROCESSED, COPIED = (0.27, 0.33), 0.999  # correlation of channels: between is what was Y'CbCr
 AT_LIMIT = 0.85, 1.15  # of the excess that is allowed: between is neither white nor coloured
-SIDE = 7  # pixels, of what counts as near
-RANKS = 256  # of roughness
-PAINTED = 1.0 / 255  # range over SIDE x SIDE pixels
 BEYOND = 5e-4  # of all samples
 FARTHEST = -5.0  # standard deviations: below it, noise hardly ever lies
 CUT_SHARE = 0.5  # of the samples beyond black and white that free noise would leave
@@ -100,7 +97,7 @@ class NoiseSamples:
             return
         mean, rank = (first + second) / 2, roughness(first, second)
         mean = mean if bright is None else bright
-        residuals = [_bands_of(noisy - anchor) for anchor in (first, second)]
+        residuals = [in_bands(noisy - anchor) for anchor in (first, second)]
         products = [one * two for one, two in zip(*residuals, strict=True)]
         self.counted |= counts_events(noisy.float().cpu().numpy())
         room = 1 - mean if self.counted else torch.minimum(mean, 1 - mean)
@@ -234,20 +231,12 @@ def _chosen(noisy: Tensor, room: Tensor, rank: Tensor, product: Tensor) -> NDArr
     """Indices of the flatter places with room (1, C, H, W) to the rails, if enough have some."""
     flat, level = _inner(rank), room.amin(1)
     guess = max(trimmed_mean(_flat(product.mean(1))[flat <= median(flat)]), 0.0) ** 0.5
-    usable = (_inner(level) > min(INSIDE * guess, 0.25)) & ~_inner(_painted(noisy)).astype(bool)
+    usable = (_inner(level) > min(INSIDE * guess, 0.25)) & ~_inner(painted(noisy)).astype(bool)
     if usable.sum() < max(SMALLEST_BIN, 0.02 * usable.size):
         usable = np.ones_like(usable)
     share = min(1.0, max(FLATTEST, ENOUGH / usable.sum()))
     kept = np.flatnonzero(usable & (flat <= quantile(flat[usable], share)))
     return kept[:: max(1, len(kept) // MOST_SAMPLES)]
-
-
-def _painted(noisy: Tensor) -> Tensor:
-    """Places without any noise at all, (1, 1, H, W): black bars and drawn areas, which say nothing
-    of the camera's noise."""
-    gray, around = noisy.mean((0, 1)).float().cpu().numpy(), np.ones((SIDE, SIDE), np.uint8)
-    span = cv2.dilate(gray, around) - cv2.erode(gray, around)
-    return torch.from_numpy(span < PAINTED)[None, None]
 
 
 def _clipped(noisy: Tensor, product: Tensor) -> bool:
@@ -279,78 +268,3 @@ def _inner(plane: Tensor) -> Values:
 def _flat(plane: Tensor) -> Values:
     values: Values = plane.reshape(-1).float().cpu().numpy()
     return values
-
-
-def _bands_of(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """x (1, C, H, W) in three bandwidths, each (1, C, H - 2, W - 2): as it is, through
-    [1 -1]^T [1 -1], and through [1 -2 1]^T [1 -2 1]; both filters of unit energy."""
-    rows = x[..., 1:, :] - x[..., :-1, :]
-    bends = rows[..., 1:, :] - rows[..., :-1, :]
-    finest = bends[..., 2:] - 2 * bends[..., 1:-1]
-    finest += bends[..., :-2]
-    return x[..., 1:-1, 1:-1], _fine(rows[..., :-1, :-1]), finest.div_(6)
-
-
-def fine_band(x: Tensor) -> Tensor:
-    """x (1, C, H, W) through [1 -1]^T [1 -1] of unit energy, (1, C, H - 2, W - 2): of what anchors
-    miss of a scene, little is that fine."""
-    return _fine(x[..., 1:-1, :-1] - x[..., :-2, :-1])
-
-
-def _fine(rows: Tensor) -> Tensor:
-    return (rows[..., 1:] - rows[..., :-1]).div_(2)
-
-
-def _gradient(picture: Tensor) -> Tensor:
-    """Local power of the gradient of a picture (1, C, H, W): (1, 1, H, W)."""
-    steps = [_over_channels(_steps(picture, axis).square_()) for axis in (2, 3)]
-    return _around(steps[0] + steps[1])
-
-
-def _steps(picture: Tensor, axis: int) -> Tensor:
-    """What every sample has more than the one before it, the first more than the last."""
-    apart, count = torch.empty_like(picture), picture.shape[axis] - 1
-    later, earlier = (picture.narrow(axis, start, count) for start in (1, 0))
-    torch.sub(later, earlier, out=apart.narrow(axis, 1, count))
-    ends = (picture.narrow(axis, place, 1) for place in (0, count))
-    torch.sub(*ends, out=apart.narrow(axis, 0, 1))
-    return apart
-
-
-def _disagreement(first: Tensor, second: Tensor) -> Tensor:
-    """Local power of the difference of two anchors (1, C, H, W): (1, 1, H, W)."""
-    return _around(_over_channels((first - second).square_()))
-
-
-def _over_channels(x: Tensor) -> Tensor:
-    """Mean over channels, (1, C, H, W) -> (1, 1, H, W): torch's own takes twice as long."""
-    total = x[:, :1].clone()
-    for channel in x[:, 1:].unbind(1):
-        total += channel[:, None]
-    return total.div_(x.shape[1])
-
-
-def _around(power: Tensor) -> Tensor:
-    """Mean over SIDE x SIDE pixels of (1, 1, H, W), nothing beyond the border."""
-    plane = power[0, 0].float().cpu().numpy()
-    mean = cv2.blur(plane, (SIDE, SIDE), borderType=cv2.BORDER_CONSTANT)
-    return torch.from_numpy(np.asarray(mean, np.float32))[None, None].to(power.device)
-
-
-def roughness(first: Tensor, second: Tensor) -> Tensor:
-    """How little every place is to be trusted, (1, 1, H, W) in 0..2: gradient and disagreement of
-    two anchors (1, C, H, W), each as a rank within the frame."""
-    return _ranks(_gradient((first + second) / 2)) + _ranks(_disagreement(first, second))
-
-
-def _ranks(values: Tensor) -> Tensor:
-    """The share of the picture (1, 1, H, W) that is smaller, 0..1, by a quantile table."""
-    sample = values[..., ::3, ::3].flatten()[: 2**24]
-    shares = torch.linspace(0, 1, RANKS + 1, device=values.device)
-    if values.device.type != "cpu":
-        table = torch.quantile(sample, shares)
-        return torch.searchsorted(table, values.contiguous()).float() / RANKS
-    ranked, at = torch.from_numpy(np.sort(sample.numpy())), shares * (len(sample) - 1)
-    table = torch.lerp(ranked[at.floor().int()], ranked[at.ceil().int()], at.frac())
-    found = places(table.numpy(), values.numpy()).astype(np.float32)
-    return torch.from_numpy(found).view(values.shape).div_(RANKS)

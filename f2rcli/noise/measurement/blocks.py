@@ -1,0 +1,195 @@
+"""What small blocks of two adjacent frames differ by, matched by the flow of their luma.
+
+Half the variance of the difference of two frames is the noise's variance plus what moves, changes
+or was matched wrongly. It is read per block of one plane, at full bandwidth and in two high-pass
+bands, with what a wrong match may have added.
+"""
+
+from functools import cached_property
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.models.flow import DISFlow, Flow, Luma
+from f2rcli.noise.measurement.order import median, quantile
+
+SIDES = 16, 8  # pixels of a block: the smaller where a plane holds few of the larger
+FEW_BLOCKS = 150  # of a plane
+MATCHED = 0.125  # of the gradient's power: what a match half a pixel off leaves, roughly
+RAIL = 1.5 / 255  # of black or white: a block without noise there has been cut off
+FULL, FINE, FINEST = range(3)
+Values = NDArray[np.float32]
+Floats = NDArray[np.float64]
+
+
+class Picture(NamedTuple):
+    """One frame as its planes, with the luma that all of them are matched by."""
+
+    planes: list[Values]  # (H, W), chroma on its own grid, in units of each plane
+    luma: Luma  # (H, W), 0 = black, 1 = white
+    chroma: bool = False  # whether all planes but the first are chroma, as bright as luma is there
+
+
+class Pair:
+    """Two adjacent frames of one shot."""
+
+    def __init__(self, before: Picture, after: Picture) -> None:
+        self.before, self.after = before, after
+
+    @cached_property
+    def flow(self) -> Flow:
+        """From the one into the other, (H, W, 2)."""
+        return DISFlow()(self.before.luma, self.after.luma)
+
+
+class Blocks(NamedTuple):
+    """What the blocks of one plane tell: brightness, noise power at most, and its doubts."""
+
+    level: Floats  # (N,), mean luma, 0..1
+    power: Floats  # (3, N), at full bandwidth and in two high-pass bands, each 1 for unit noise
+    error: Floats  # (N,), what a wrong match adds to the power, roughly
+    void: NDArray[np.bool_]  # (N,), without any noise: painted, or the same in both frames
+    rail: NDArray[np.bool_]  # (N,), void on black or white, or in a bar at the border
+    still: NDArray[np.bool_]  # (N,), matched as well where it is as where the flow leads
+    samples: int  # of one block
+
+    def taken(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> "Blocks":
+        """Those of the blocks that are chosen."""
+        return Blocks(
+            self.level[chosen], self.power[:, chosen], self.error[chosen],
+            self.void[chosen], self.rail[chosen], self.still[chosen], self.samples,
+        )  # fmt: skip
+
+
+def blocks_of(pair: Pair, plane: int) -> Blocks:
+    """Of one plane, by its number."""
+    before, after = pair.before, pair.after
+    bright = before.luma if before.chroma and plane else before.planes[plane]
+    return _plane_blocks(before.planes[plane], after.planes[plane], bright, pair.flow)
+
+
+def _plane_blocks(before: Values, after: Values, bright: Luma, flow: Values) -> Blocks:
+    side = SIDES[before.size < FEW_BLOCKS * SIDES[0] ** 2]
+    choices = [after, moved(after, flow, before.shape)]
+    here, there = _tiles(before, side), [_tiles(other, side) for other in choices]
+    matched = [same_light(before, other, side) for other in choices]
+    apart = [other - before for other in matched]
+    rough = [_tiles(_smooth(one), side).var(1) for one in apart]
+    plain = rough[0] <= rough[1]  # chosen by the low frequencies: no bias to the high ones
+    power = [_power(one, side) / 2 for one in apart]
+    slopes = _slopes(before)
+    error = [MATCHED * _shared(slopes, _slopes(other), side) for other in matched]
+    same = [~(other != here).any(1) for other in there]
+    grid = bright if bright.shape == before.shape else _resized(bright, before.shape)
+    level = (here if grid is before else _tiles(grid, side)).mean(1)
+    painted = (here == here[:, :1]).all(1) & (there[0] == there[0][:, :1]).all(1)
+    rows, columns = before.shape[0] // side, before.shape[1] // side
+    rail = painted & ((level < RAIL) | (level > 1 - RAIL) | _bars(painted.reshape(rows, columns)))
+    return Blocks(
+        level.astype(np.float64), np.where(plain, *power), np.where(plain, *error),
+        painted | same[0] | same[1], rail, plain, side**2,
+    )  # fmt: skip
+
+
+def _bars(painted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Rows and columns of painted blocks (R, C) at the border, as letterboxes have; flat."""
+    bars = np.zeros_like(painted)
+    for lines, marked in ((painted, bars), (painted.T, bars.T)):
+        whole: NDArray[np.bool_] = np.all(lines, axis=1)
+        inner = np.flatnonzero(~whole)
+        first, last = (int(inner[0]), int(inner[-1]) + 1) if len(inner) else (len(whole), 0)
+        marked[:first] = True
+        marked[last:] = True
+    return bars.reshape(-1)
+
+
+def joined(parts: list[Blocks]) -> Blocks:
+    """Those of several pairs."""
+    level, power, error, void, rail, still = (
+        np.concatenate([part[index] for part in parts], -1) for index in range(6)
+    )
+    return Blocks(level, power, error, void, rail, still, parts[0].samples)
+
+
+def same_light(before: Values, after: Values, side: int) -> Values:
+    """`after` as bright as `before`, if one gain and one offset explain what changed: a fade."""
+    x, y = (_tiles(plane, side).mean(1).astype(np.float64) for plane in (after, before))
+    gain, offset, kept = 1.0, 0.0, np.ones(len(x), bool)
+    for _ in range(3):
+        if kept.sum() < 8 or np.ptp(x[kept]) < 1e-6:
+            return after
+        gain, offset = np.polyfit(x[kept], y[kept], 1)
+        left = np.abs(gain * x + offset - y)
+        kept = left <= quantile(left, 0.6)
+    explained = median(np.abs(gain * x + offset - y)) < 0.5 * median(np.abs(x - y))
+    return np.asarray(gain * after + offset, np.float32) if explained and 0.5 < gain < 2 else after
+
+
+def moved(plane: Values, flow: Values, shape: tuple[int, ...]) -> Values:
+    """The plane fetched from where the flow of luma points, whole pixels: variance stays."""
+    fetched: Values = plane.ravel().take(whole_landing(flow, shape))
+    return fetched
+
+
+def whole_landing(flow: Values, shape: tuple[int, ...]) -> NDArray[np.int32]:
+    """Where each sample of a plane of this shape lies in a neighbour's by a flow (H, W, 2) of any
+    size, to whole samples, as flat indices."""
+    height, width = shape
+    scale = (width / flow.shape[1], height / flow.shape[0])
+    if flow.shape[:2] != shape:
+        flow = np.asarray(cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA))
+    x: NDArray[np.int32] = np.rint(flow[..., 0] * np.float32(scale[0])).astype(np.int32)
+    y: NDArray[np.int32] = np.rint(flow[..., 1] * np.float32(scale[1])).astype(np.int32)
+    x += np.arange(width, dtype=np.int32)
+    y += np.arange(height, dtype=np.int32)[:, None]
+    np.clip(x, 0, width - 1, out=x)
+    np.clip(y, 0, height - 1, out=y)
+    y *= width
+    y += x
+    return y
+
+
+def _power(difference: Values, side: int) -> Floats:
+    """Power of every block in three bandwidths, (3, N): its variance, [1 -1] and [1 -2 1] twice."""
+    samples, line = side**2, (np.array([-1, 1, 0], np.float32), np.array([1, -2, 1], np.float32))
+    full = _tiles(difference, side).var(1) * samples / (samples - 1)
+    fine, finest = (
+        np.asarray(cv2.sepFilter2D(difference, -1, taps, taps), np.float32) for taps in line
+    )
+    high = [np.square(_tiles(one, side)).mean(1) / e for one, e in ((fine, 4), (finest, 36))]
+    return np.stack([full, *high]).astype(np.float64)
+
+
+def _slopes(plane: Values) -> tuple[Values, Values]:
+    """The gradient of a plane with little of its noise: across, down."""
+    step, same = np.array([-0.5, 0, 0.5], np.float32), np.array([1], np.float32)
+    smooth = _smooth(plane)
+    across, down = (cv2.sepFilter2D(smooth, -1, *way) for way in ((step, same), (same, step)))
+    return np.asarray(across, np.float32), np.asarray(down, np.float32)
+
+
+def _shared(one: tuple[Values, Values], other: tuple[Values, Values], side: int) -> Floats:
+    """Power of the gradient that two frames share: their noise is not in it, (N,)."""
+    shared = one[0] * other[0]
+    shared += one[1] * other[1]
+    return np.asarray(_tiles(shared, side).mean(1), np.float64)
+
+
+def _smooth(plane: Values) -> Values:
+    taps = np.array([0.25, 0.5, 0.25], np.float32)
+    smooth: Values = cv2.sepFilter2D(plane, -1, taps, taps)  # type: ignore[assignment]  # float32 stays
+    return smooth
+
+
+def _resized(luma: Luma, shape: tuple[int, ...]) -> Luma:
+    small = cv2.resize(luma, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32)
+
+
+def _tiles(plane: Values, side: int) -> Values:
+    """Whole blocks of a plane (H, W): (N, side * side)."""
+    rows, columns = plane.shape[0] // side, plane.shape[1] // side
+    cut = plane[: rows * side, : columns * side].reshape(rows, side, columns, side)
+    return np.ascontiguousarray(cut.transpose(0, 2, 1, 3)).reshape(rows * columns, side**2)
