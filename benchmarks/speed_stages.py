@@ -29,7 +29,7 @@ from f2rcli.io import open_reader
 # What is timed: a label, and where the function is found by whoever calls it.
 STAGES = (
     ("opening: lines", "f2rcli.engine.stream", "remover_for"),
-    ("opening: noise", "f2rcli.engine.noise.tracking", "opening_noise"),
+    ("opening: noise", "f2rcli.engine.noise.opening", "opening_noise"),
     ("noise, measured again", "f2rcli.engine.noise.tracking.NoiseTracker", "refresh"),
     ("planes to RGB", "f2rcli.yuv", "to_rgb"),
     ("flow (DIS)", "f2rcli.methods.f2r.flows.FlowBook", "fresh"),

@@ -110,7 +110,7 @@ def returned_lines(engine: "Engine | None", info: ClipInfo) -> list[str]:
     returned = returned_of(engine)
     if engine is None or returned is None or returned.share <= MUCH_RETURNED:
         return []
-    from f2rcli.engine.noise.tracking import hardly_any  # brings torch, as the engine did
+    from f2rcli.engine.noise.opening import hardly_any  # brings torch, as the engine did
 
     if engine.noise is not None and hardly_any(engine.noise, info.layout):
         return []

@@ -1,4 +1,4 @@
-"""A method with its weights on a device: what the user chose, checked and loaded."""
+"""A method with its weights on a device, and what a stream gets from it."""
 
 import time
 from collections import deque
@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from f2rcli import methods, sensor, weights, yuv
+from f2rcli.engine.contract.debias import with_means_kept, without_bias
 from f2rcli.engine.contract.frame_points import with_points
 from f2rcli.engine.contract.residual import (
     ALONE,
-    CODED,
     STRICT,
     Beside,
     Slack,
@@ -23,20 +23,12 @@ from f2rcli.engine.contract.residual import (
 )
 from f2rcli.engine.contract.returned import Returned
 from f2rcli.engine.contract.steady import Steady
-from f2rcli.engine.debias import with_means_kept, without_bias
-from f2rcli.engine.device import (
-    choose_device,
-    choose_precision,
-    keep_memory,
-    memory_of,
-    use_threads,
-)
 from f2rcli.engine.gpu.resident import Resident, stays
 from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.engine.settings import EngineSettings
-from f2rcli.engine.strength import allowance, check_strengths, scaled
-from f2rcli.engine.tiles import Runner, choose_tile
-from f2rcli.errors import DeviceError, WeightsError
+from f2rcli.engine.strength import allowance, scaled
+from f2rcli.engine.tiles import Runner
+from f2rcli.errors import DeviceError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
 from f2rcli.methods import base
 from f2rcli.methods.base import Method, Prepared
@@ -55,7 +47,6 @@ if TYPE_CHECKING:
 
 BASE_BYTES = 420_000_000  # torch, PyAV and their libraries
 FRAME_BYTES = 130, 215  # per pixel, and per channel of it: frames and flows, measured
-STACK_TILE = 512  # pixels: stacks are promised to need little memory, for a tenth more time
 PROBE_SIZE = 192  # pixels per side of the frames that speed is predicted from
 
 
@@ -295,47 +286,6 @@ class Engine:
         return taken[-1]
 
 
-def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
-    """Choose weights, device, precision and tile for a clip.
-
-    Raises UsageError, WeightsError or DeviceError, each with what to do about it.
-    """
-    check_strengths(settings, info)
-    keep_memory()
-    threads = use_threads(settings.threads)
-    device = choose_device(settings.device)
-    precision = choose_precision(settings.precision, device)
-    wish = settings.tile
-    if wish == "auto" and info.layout.levels is not None and device.type == "cpu":
-        wish = str(STACK_TILE)
-    size, memory = picture_size(info), memory_of(device)
-    tile = choose_tile(wish, *size, memory)
-    chosen = weights.load(settings.weights or _bundled(settings.method, info.space))
-    header = chosen.header
-    if header.method != settings.method:
-        raise WeightsError(
-            f"{chosen.name}: weights for method {header.method}, not {settings.method}.",
-            hint=f"Pass method={header.method!r}, or other weights.",
-        )
-    if header.space is not info.space and not (
-        header.space is Space.RGB and info.space is Space.GRAY
-    ):
-        raise WeightsError(
-            f"{chosen.name}: weights for {header.space.value} pictures, "
-            f"{info.name} holds {info.space.value}.",
-            hint="Leave weights= out, or pass weights for such pictures.",
-        )
-    engine = Engine(
-        settings, chosen, device, precision, tile, stated=info.noise_profile, threads=threads
-    )
-    engine.slack = CODED if info.coded else STRICT
-    if header.space is not info.space:
-        engine.notes.append("gray pictures go through RGB weights")
-    # a file that does not fit its own header fails here, before any work
-    engine.tile = choose_tile(wish, *size, memory, engine.new_method().activation_bytes)
-    return engine
-
-
 def _on_processor(flow: Flow | Tensor | None) -> Flow | None:
     return flow[0].cpu().numpy() if isinstance(flow, Tensor) else flow
 
@@ -346,12 +296,3 @@ def picture_size(info: ClipInfo) -> tuple[int, int]:
     if mosaic is None:
         return info.height, info.width
     return sensor.packed_size(info.height, info.width, mosaic)
-
-
-def _bundled(method: str, space: Space) -> str:
-    try:
-        return weights.choose(method, space)
-    except WeightsError:
-        if space is not Space.GRAY:
-            raise
-        return weights.choose(method, Space.RGB)

@@ -3,36 +3,31 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import partial
 from itertools import chain, groupby, islice
 from typing import NamedTuple
 
 import numpy as np
-from torch import Tensor
 
-from f2rcli.engine.contract.past import Past
-from f2rcli.engine.contract.residual import Beside
-from f2rcli.engine.contract.shrinkage import Shrinkage
-from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
+from f2rcli.engine import windowed
 from f2rcli.engine.device import give_memory_back
 from f2rcli.engine.dim.choice import ALONE, CHOSEN_ON, Blend, Restore, chosen, dim, restored_in_sums
 from f2rcli.engine.dim.written import given, written
-from f2rcli.engine.engine import Engine, Prediction, load_engine
+from f2rcli.engine.engine import Engine, Prediction
+from f2rcli.engine.loading import load_engine
 from f2rcli.engine.noise.lanes import Laws
 from f2rcli.engine.noise.lines import LineRemover, remover_for
-from f2rcli.engine.noise.tracking import REFRESH_EVERY, NoiseTracker
+from f2rcli.engine.noise.tracking import NoiseTracker
 from f2rcli.engine.probing import Probe
 from f2rcli.engine.resuming.marks import Mark
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import changes_nothing
 from f2rcli.engine.worker import Worker, network_worker
 from f2rcli.frames import ClipInfo, Frame, same_samples
-from f2rcli.methods.base import Following, Method, Moving, Prepared, Remembering, Restored
-from f2rcli.models.flow import Flow
+from f2rcli.methods.base import Following, Restored
 from f2rcli.noise.model import NoiseModel
 from f2rcli.samples.defects import put_back, without_defects
 from f2rcli.tee import tee_releasing
-from f2rcli.window import Window, windows
+from f2rcli.window import windows
 
 __all__ = [
     "Engine",
@@ -48,9 +43,6 @@ Opening = Callable[[], Iterable[Frame]] | None  # of the whole clip
 Lanes = Callable[[], Iterable[Iterable[Frame]]] | None  # the beginning of each
 
 PREROLL = 6  # unique frames looked at before the first is written
-QUICK_PIXELS = (
-    1_000_000  # of frames that are restored before an excerpt though nothing stands still
-)
 LONGEST_REPEAT = 64  # copies of one picture that wait for the next; more start a shot of their own
 
 
@@ -189,13 +181,13 @@ def _restored(
     probe = Probe(method, engine, noise)
     past = mark.set_out(method, noise, engine.new_steady(first), probe.new())
     count, begun = mark.count, mark.kept is not None
-    started: deque[_Started] = deque()
+    started: deque[windowed.Started] = deque()
 
     def finished(ahead: int) -> Iterator[Frame]:
         while len(started) > ahead:
             one = started.popleft()
-            _watched(one.window, engine, noise, one.past)
-            restored = _wanted(_finished(one, method, engine, noise, watch))
+            windowed.watched(one.window, engine, noise, one.past)
+            restored = windowed.wanted(windowed.finish(one, method, engine, noise, watch))
             mark.stand(one.view, one.past, len(restored), len(started))
             for frame in restored:
                 mark.left -= 1
@@ -203,10 +195,12 @@ def _restored(
                 yield put_back(frame)
 
     for copies in islice(pictures, mark.passed):
-        yield from _wanted(copies)
-    for window in windows(_ready(pictures, method, engine, noise, mark), method.length, _joined):
-        if mark.before(_view(window)):
-            yield from _wanted(window.centre.copies)
+        yield from windowed.wanted(copies)
+    for window in windows(
+        windowed.entries(pictures, method, engine, noise, mark), method.length, windowed.joined
+    ):
+        if mark.before(windowed.view_of(window)):
+            yield from windowed.wanted(window.centre.copies)
             continue
         count += 1
         if not window.before:
@@ -215,140 +209,16 @@ def _restored(
             if begun:  # what follows has been looked at; the reader goes on to its end
                 count += len(window.after) + sum(1 for _ in pictures)
                 break
-            _led_in(window, count, method, engine, noise, past)
+            windowed.led_in(window, count, method, engine, noise, past)
             continue
         begun = True
-        started.append(_started(window, method, noise, past, worker))
-        yield from finished(_ahead(started[-1].view, probe, past.shrinkage, worker))
+        started.append(windowed.start(window, method, noise, past, worker))
+        yield from finished(windowed.ahead_of(started[-1].view, probe, past.shrinkage, worker))
     yield from finished(0)
     mark.end()
     if count < method.length:
         few = f"{count} different frame{'s'[: count != 1]}"
         engine.note(f"{few}, though windows hold {method.length}: less noise is removed")
-
-
-def _wanted(copies: list[Frame]) -> list[Frame]:
-    return [frame for frame in copies if not frame.context]
-
-
-def _ahead(
-    view: Window[Prepared], probe: Probe, shrinkage: Shrinkage | None, worker: Worker
-) -> int:
-    """How many windows may be begun and not finished: none beyond one that the noise is measured
-    or the method asked on, and none where a record waits for all that is begun to be finished."""
-    held = probe.engine.marks is not None and probe.engine.marks.wanted
-    probed = probe.due(view, shrinkage)
-    return 0 if held or probed or probe.noise.due(view) else worker.ahead
-
-
-class _Started(NamedTuple):
-    """A window whose centre is being restored."""
-
-    window: Window["_Entry"]
-    view: Window[Prepared]
-    flows: tuple[Flow | Tensor | None, ...]  # into the frames right beside the centre
-    past: Past
-    restored: Callable[[], Restored]  # waits
-
-
-def _started(
-    window: Window["_Entry"], method: Method, noise: NoiseTracker, past: Past, worker: Worker
-) -> _Started:
-    view, model = _view(window), noise.model
-    if isinstance(method, Following):
-        restored = worker.start(partial(method.finish, view, model, method.follow(view, model)))
-    else:
-        restored = partial(method.restore, view, model)
-    return _Started(window, view, _motion(view, method), past, restored)
-
-
-def _finished(
-    started: _Started,
-    method: Method,
-    engine: Engine,
-    noise: NoiseTracker,
-    watch: Callable[[Restored], None] | None,
-    missed: int = 0,
-) -> list[Frame]:
-    """A window's centre, and its copies; `missed`: see `_missed`. A function of its own: no picture
-    outlives it."""
-    window, view = started.window, started.view
-    prepared, copies = window.centre.prepared, window.centre.copies
-    restored = started.restored()
-    noise.refresh(method, view, _shown(window), missed)
-    if watch is not None:
-        watch(restored)
-    refined = restored.refined
-    del restored  # what is not written need not wait for what is
-    # the picture is what networks saw, unless they saw it through something
-    picture = prepared.noisy if noise.space is None else engine.to_tensor(copies[0])
-    change = noise.back(refined) - picture
-    del refined
-    near = tuple(entry.copies[0] for entry in (*window.before[-1:], *window.after[:1]))
-    past, probe = started.past, Probe(method, engine, noise)
-    if past.shrinkage is not None and probe.due(view, past.shrinkage):
-        probe.ask(past.shrinkage, copies[0], view, change)
-    beside = Beside(
-        near, started.flows, past.steady, noise.measured, noise.planes, past.points,
-        past.shrinkage, later=tuple(entry.copies[0] for entry in window.after),
-    )  # fmt: skip
-    done = engine.to_frame(copies[0], picture, change, beside)
-    return [done, *(replace(copy, planes=done.planes) for copy in copies[1:])]
-
-
-def _watched(window: Window["_Entry"], engine: Engine, noise: NoiseTracker, past: Past) -> None:
-    if noise.planes is not None and engine.settings.contract:
-        engine.watch(past.steady, window.centre.copies[0], noise.planes)
-
-
-def _motion(view: Window[Prepared], method: Method) -> tuple[Flow | Tensor | None, ...]:
-    """The motion from a centre into the frames right before and after it, where it is known."""
-    near = (*view.before[-1:], *view.after[:1])
-    if not isinstance(method, Moving):
-        return (None,) * len(near)
-    return tuple(method.motion(view.centre, frame) for frame in near)
-
-
-def _missed(window: Window["_Entry"], count: int, method: Method) -> int:
-    """How often the whole run has measured the noise before an excerpt: 0 in all but the first of
-    the windows that lead in and have frames on both sides, the `count`th."""
-    first = count - 1 == method.length // 2
-    return window.centre.prepared.index // REFRESH_EVERY if first else 0
-
-
-def _led_in(
-    window: Window["_Entry"],
-    count: int,
-    method: Method,
-    engine: Engine,
-    noise: NoiseTracker,
-    past: Past,
-) -> None:
-    """Look at a window before an excerpt, the `count`th: as the whole run does, but where frames
-    are large and nothing stands still, only as far as what follows depends on it."""
-    _watched(window, engine, noise, past)
-    missed = _missed(window, count, method)
-    if past.steady.stands or window.centre.prepared.noisy[0, 0].numel() <= QUICK_PIXELS:
-        _finished(
-            _started(window, method, noise, past, Worker()), method, engine, noise, None, missed
-        )
-        return
-    view = _view(window)
-    if isinstance(method, Remembering):
-        method.pass_over(view, noise.model)
-    if missed or (count > method.length // 2 and noise.due(view)):
-        method.restore(view, noise.model)  # finds the flows that measuring begins from
-        noise.refresh(method, view, _shown(window), missed)
-
-
-def _shown(window: Window["_Entry"]) -> list[Frame]:
-    """The frames of a window, in their order."""
-    return [item.copies[0] for item in (*window.before, window.centre, *window.after)]
-
-
-def _view(window: Window["_Entry"]) -> Window[Prepared]:
-    """A window as methods see it."""
-    return window.map(lambda entry: entry.prepared)
 
 
 class _Begun(NamedTuple):
@@ -395,19 +265,6 @@ def _emptied(items: deque[list[Frame]]) -> Iterator[list[Frame]]:
         yield items.popleft()
 
 
-class _Entry(NamedTuple):
-    """A picture in the window: every frame that shows it, and what was prepared of it."""
-
-    copies: list[Frame]
-    prepared: Prepared
-    look: Thumbnail
-    fresh: bool  # False: the same picture as the entry before, after too many copies
-
-
-def _joined(before: _Entry, after: _Entry) -> bool:
-    return after.fresh and same_shot(before.look, after.look)
-
-
 def unique(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
     """Runs of frames with the same samples, as lists. A copy has its original's noise: it teaches
     nothing as a neighbour, and gets its original's result. What is no picture is set aside."""
@@ -421,26 +278,6 @@ def unique(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
         run = [frame]
     if run:
         yield run
-
-
-def _ready(
-    pictures: Iterable[list[Frame]],
-    method: Method,
-    engine: Engine,
-    noise: NoiseTracker,
-    mark: Mark,
-) -> Iterator[_Entry]:
-    previous: Frame | None = None
-    for number, copies in enumerate(pictures, mark.passed):
-        if not number:  # of an excerpt: noise is measured again when the whole run does
-            mark.begin = copies[0].index or 0
-        index = mark.begin + number
-        fresh = previous is None or not same_samples(previous, copies[0])
-        seen = noise.into(engine.to_tensor(copies[0]))
-        prepared = method.prepare(index, seen, mark.told(index, noise.model))
-        engine.calls["coarse"] = engine.calls.get("coarse", 0) + 1
-        yield _Entry(copies, prepared, thumbnail(prepared.luma), fresh)
-        previous = copies[0]
 
 
 def one_field(frame: Frame, parity: int) -> Frame:

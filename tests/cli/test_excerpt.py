@@ -10,7 +10,7 @@ import pytest
 
 from f2rcli import weights
 from f2rcli.cli.app import run
-from f2rcli.engine import stream
+from f2rcli.engine import windowed
 from f2rcli.engine.noise import tracking
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.errors import EXIT_OK
@@ -128,7 +128,7 @@ def test_a_pipe_cannot_be_read_twice_and_says_so(clip) -> None:
 
 def test_an_excerpt_far_into_a_film_knows_the_noise_there(tmp_path, monkeypatch) -> None:
     """A title without noise opens the film: measured on that alone, nothing would be taken out."""
-    for module in (tracking, stream):
+    for module in (tracking, windowed):
         monkeypatch.setattr(module, "REFRESH_EVERY", 12)
     rng = np.random.default_rng(4)
     scene = np.kron(rng.random((8, 40)), np.ones((8, 8))) * 150 + 50

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from f2rcli import yuv
-from f2rcli.engine.debias import with_means_kept
-from f2rcli.engine.debias import without_bias as of_planes
+from f2rcli.engine.contract.debias import with_means_kept
+from f2rcli.engine.contract.debias import without_bias as of_planes
 from f2rcli.frames import Family, Frame, PlaneLayout
 
 

@@ -8,7 +8,7 @@ import pytest
 from f2rcli.engine.noise import excerpts as module
 from f2rcli.engine.noise.excerpts import chosen_squares, excerpts, over_all
 from f2rcli.engine.noise.measurement import measure_noise
-from f2rcli.engine.noise.tracking import opening_noise
+from f2rcli.engine.noise.opening import opening_noise
 from f2rcli.engine.stream import estimate_noise
 from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout
 from f2rcli.noise.model import NoiseModel

@@ -5,7 +5,8 @@ from itertools import chain
 
 import numpy as np
 
-from f2rcli.engine.engine import STACK_TILE, Engine
+from f2rcli.engine.engine import Engine
+from f2rcli.engine.loading import STACK_TILE
 from f2rcli.engine.stream import EngineSettings as Settings
 from f2rcli.engine.stream import denoise_stream, estimate_noise, load_engine
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout

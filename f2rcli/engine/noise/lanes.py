@@ -7,7 +7,7 @@ import numpy as np
 
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.excerpts import excerpts
-from f2rcli.engine.noise.tracking import Opening, measured_alone
+from f2rcli.engine.noise.opening import Opening, measured_alone
 from f2rcli.frames import Family, Frame
 from f2rcli.noise.measurement.photons import photon_line
 from f2rcli.noise.model import NoiseModel

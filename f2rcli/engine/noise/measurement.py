@@ -13,7 +13,7 @@ from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.anchor_pairs import AnchorPair, AnchorPairs, View, evidence
 from f2rcli.engine.noise.excerpts import excerpts
 from f2rcli.engine.noise.lines import remover_for
-from f2rcli.engine.noise.tracking import Opening, opening_noise, sensor_space
+from f2rcli.engine.noise.opening import Opening, opening_noise, sensor_space
 from f2rcli.engine.stream import PREROLL, Lanes, compare_lanes, one_field, unique
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout
 from f2rcli.methods.base import Estimating, Method

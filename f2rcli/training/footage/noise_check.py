@@ -9,7 +9,7 @@ from torch import Tensor
 
 from f2rcli import methods, weights
 from f2rcli.engine.noise.measurement import FRAMES, measure_pictures
-from f2rcli.engine.noise.tracking import sensor_space, stated_model
+from f2rcli.engine.noise.opening import sensor_space, stated_model
 from f2rcli.engine.tiles import Runner
 from f2rcli.errors import InputError, WeightsError
 from f2rcli.frames import Space

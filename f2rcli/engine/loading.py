@@ -1,0 +1,69 @@
+"""An engine for a clip: its weights, device, precision and tile, chosen and checked."""
+
+from f2rcli import weights
+from f2rcli.engine.contract.residual import CODED, STRICT
+from f2rcli.engine.device import (
+    choose_device,
+    choose_precision,
+    keep_memory,
+    memory_of,
+    use_threads,
+)
+from f2rcli.engine.engine import Engine, picture_size
+from f2rcli.engine.settings import EngineSettings
+from f2rcli.engine.strength import check_strengths
+from f2rcli.engine.tiles import choose_tile
+from f2rcli.errors import WeightsError
+from f2rcli.frames import ClipInfo, Space
+
+STACK_TILE = 512  # pixels: stacks are promised to need little memory, for a tenth more time
+
+
+def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
+    """Choose weights, device, precision and tile for a clip.
+
+    Raises UsageError, WeightsError or DeviceError, each with what to do about it.
+    """
+    check_strengths(settings, info)
+    keep_memory()
+    threads = use_threads(settings.threads)
+    device = choose_device(settings.device)
+    precision = choose_precision(settings.precision, device)
+    wish = settings.tile
+    if wish == "auto" and info.layout.levels is not None and device.type == "cpu":
+        wish = str(STACK_TILE)
+    size, memory = picture_size(info), memory_of(device)
+    tile = choose_tile(wish, *size, memory)
+    chosen = weights.load(settings.weights or _bundled(settings.method, info.space))
+    header = chosen.header
+    if header.method != settings.method:
+        raise WeightsError(
+            f"{chosen.name}: weights for method {header.method}, not {settings.method}.",
+            hint=f"Pass method={header.method!r}, or other weights.",
+        )
+    if header.space is not info.space and not (
+        header.space is Space.RGB and info.space is Space.GRAY
+    ):
+        raise WeightsError(
+            f"{chosen.name}: weights for {header.space.value} pictures, "
+            f"{info.name} holds {info.space.value}.",
+            hint="Leave weights= out, or pass weights for such pictures.",
+        )
+    engine = Engine(
+        settings, chosen, device, precision, tile, stated=info.noise_profile, threads=threads
+    )
+    engine.slack = CODED if info.coded else STRICT
+    if header.space is not info.space:
+        engine.notes.append("gray pictures go through RGB weights")
+    # a file that does not fit its own header fails here, before any work
+    engine.tile = choose_tile(wish, *size, memory, engine.new_method().activation_bytes)
+    return engine
+
+
+def _bundled(method: str, space: Space) -> str:
+    try:
+        return weights.choose(method, space)
+    except WeightsError:
+        if space is not Space.GRAY:
+            raise
+        return weights.choose(method, Space.RGB)

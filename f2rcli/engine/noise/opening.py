@@ -1,0 +1,196 @@
+"""The noise of a stream's first frames, measured without being told anything."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from math import log
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from f2rcli.engine.cuts import same_shot, thumbnail
+from f2rcli.engine.engine import Engine
+from f2rcli.engine.noise.anchor_pairs import AnchorPair, AnchorPairs, evidence
+from f2rcli.engine.noise.excerpts import excerpts, over_all
+from f2rcli.frames import Family, Frame, PlaneLayout
+from f2rcli.methods.base import Method
+from f2rcli.noise.measurement.blocking import Blocking, find_blocking
+from f2rcli.noise.measurement.blocks import Pair, Picture
+from f2rcli.noise.measurement.bound import Bound
+from f2rcli.noise.measurement.detail import single_frame_sigma
+from f2rcli.noise.measurement.photons import counted_model
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.planes import Anchored, PlaneNoise, measure_planes, picture_of
+from f2rcli.noise.report import FLAT_ENOUGH, HARDLY_ANY, Doubts
+from f2rcli.noise.stabilising import VarianceStabiliser
+
+LOOKED_AT = 6  # frames that a first look at sensor values takes
+LEAST_SIGMA = 1e-4  # of that look
+# Of luma, of 255: what moving texture adds to a plane's sigma where nothing is flat, and the same
+# where anchors read more than the bound by more than LOOSE (45 training clips, sigma 1).
+MOVING_TEXTURE8, LOOSE_TEXTURE8, LOOSE = 0.63, 0.95, 0.2
+FEWEST_COMPARED = 3  # frames
+
+
+class Opening(NamedTuple):
+    """The noise of a stream's first frames: the one number that all commands show."""
+
+    model: NoiseModel
+    planes: PlaneNoise
+    bounds: list[Bound]  # per plane of the file; empty for a single frame of a shot
+    free: NoiseModel  # as anchors alone measure it, without the bound
+    compared: bool  # with neighbours; False: from single frames alone
+    blocking: Blocking | None = None  # block edges that compression left
+
+    def texture(self, layout: PlaneLayout) -> float:
+        """Variance that texture which moves may have added to that of the first plane."""
+        doubts = self.doubts((0.0, 0.0), layout)
+        if not self.bounds or layout.counts_light:
+            return 0.0
+        unsure = max(0.0, 1 - doubts.flat / FLAT_ENOUGH) * (1 - self.bounds[0].still)
+        loose = min(max(doubts.gap / LOOSE, 0.0), 1.0)
+        least, most = MOVING_TEXTURE8**2, LOOSE_TEXTURE8**2
+        return unsure * (least + (most - least) * loose) / 255**2
+
+    def doubts(self, rails: tuple[float, float], layout: PlaneLayout) -> Doubts:
+        """What speaks against it; rails: the shares of samples on black and on white."""
+        subsampled = layout.family is Family.YUV and any(layout.log2_chroma)
+        if not self.bounds or not any(self.bounds[0].counts):  # pictures of a few pixels
+            return Doubts(clipped=sum(rails), bounded=False, subsampled=subsampled)
+        first = self.bounds[0]
+        told = self.planes.models[0].sigma[0]
+        share = mean_sigma8(self.free) / max(mean_sigma8(self.model), 1e-9)
+        left = log(max(told, 1e-6) / max(first.mean, 1e-6))
+        return Doubts(
+            flat=first.flat,
+            gap=left + log(max(share, 1e-6)),
+            left=left,
+            clipped=sum(rails),
+            subsampled=subsampled,
+        )
+
+
+HARDLY_ANY8 = 255 * HARDLY_ANY
+
+
+def mean_sigma8(model: NoiseModel) -> float:
+    """The sigma that is shown, mean of the channels, of 255."""
+    return sum(model.sigma8) / len(model.sigma8)
+
+
+def hardly_any(model: NoiseModel, layout: PlaneLayout) -> bool:
+    """Whether there is too little noise to take out; what sensors count has no such limit."""
+    return not layout.counts_light and mean_sigma8(model) < HARDLY_ANY8
+
+
+def opening_noise(frames: Sequence[Frame], engine: Engine) -> Opening:
+    """The noise of a stream's first frames, no two of them alike; of a stack's lane by the law
+    that lanes of one sensor share."""
+    if engine.laws is None:
+        return measured_alone(frames, engine)
+    return engine.laws.opening(frames, engine)
+
+
+def measured_alone(frames: Sequence[Frame], engine: Engine) -> Opening:
+    """The same without other lanes: measured by blind anchors, and held to what adjacent frames
+    differ by; of large frames, on four squares of them."""
+    parts = excerpts(frames)
+    found = _opening(parts, engine)
+    if parts[0] is frames[0]:
+        return found
+    if not found.compared and len(frames) >= FEWEST_COMPARED:  # the scene moves out of them
+        return _opening(frames, engine)
+    models = (found.model, *found.planes.models)
+    seen, *of_planes = (over_all(model, parts[0], frames[0]) for model in models)
+    return found._replace(model=seen, planes=replace(found.planes, models=tuple(of_planes)))
+
+
+def _opening(frames: Sequence[Frame], engine: Engine) -> Opening:
+    layout = frames[0].layout
+    pictures = [engine.to_tensor(frame) for frame in frames]
+    dark, space = layout.levels is not None, None
+    if layout.counts_light:
+        space = sensor_space(pictures, engine.new_measurer, dark=dark)
+    with torch.inference_mode():
+        seen = _opening_views(pictures, engine.new_measurer(), space)
+    samples = evidence([one for _, one in seen], pictures[0].shape[1], dark=dark)
+    free = samples.model()
+    compared = free is not None
+    if free is None:
+        sigma = min(single_frame_sigma(picture) for picture in pictures)
+        free = NoiseModel.gaussian(sigma, pictures[0].shape[1])
+    anchored = [Anchored(frames[index], one.first, one.second) for index, one in seen]
+    clipped = samples.cut_off if compared else layout.full_range
+    planes = [picture_of(frame) for frame in frames]
+    found = measure_planes(pairs_of(planes), anchored, free, layout, clipped=clipped)
+    blocking = None if layout.counts_light else find_blocking([one.luma for one in planes])
+    model, held = found.model, found.planes
+    if layout.counts_light:
+        counted = counted_model([one.planes for one in _one_shot(planes)], model)
+        if counted is not None:
+            model = counted
+            held = replace(PlaneNoise.of(model, layout, clipped=clipped), shares=held.shares)
+    return Opening(model, held, found.bounds, free, compared, blocking)
+
+
+def _one_shot(pictures: Sequence[Picture]) -> list[Picture]:
+    """The first frames, up to a cut."""
+    looks = [thumbnail(picture.luma) for picture in pictures]
+    count = 1
+    while count < len(looks) and same_shot(looks[count - 1], looks[count]):
+        count += 1
+    return list(pictures[:count])
+
+
+def pairs_of(pictures: Sequence[Picture]) -> list[Pair]:
+    """Adjacent frames of one shot."""
+    looks = [thumbnail(picture.luma) for picture in pictures]
+    return [
+        Pair(*pair)
+        for pair, look in zip(pairwise(pictures), pairwise(looks), strict=True)
+        if same_shot(*look)
+    ]
+
+
+def sensor_space(
+    pictures: list[Tensor], new_measurer: Callable[[], Method | None], *, dark: bool
+) -> VarianceStabiliser | None:
+    """The space to look at sensor values (1, C, H, W) through, close enough to measure them in.
+
+    dark: whether their light may begin above 0. None where there is too little to see.
+    """
+    sigma = min(single_frame_sigma(picture) for picture in pictures)
+    rough = NoiseModel.gaussian(max(sigma, LEAST_SIGMA), pictures[0].shape[1])
+    space = VarianceStabiliser.of(rough, pictures[0].device)
+    model = _opening_noise(pictures[:LOOKED_AT], new_measurer(), space, dark=dark)
+    return None if model is None else VarianceStabiliser.of(model, pictures[0].device)
+
+
+def _opening_noise(
+    pictures: list[Tensor], method: Method | None, space: VarianceStabiliser | None, *, dark: bool
+) -> NoiseModel | None:
+    """The noise of pictures in a row, looked at through a space; None for too little evidence."""
+    seen = [one for _, one in _opening_views(pictures, method, space)]
+    return evidence(seen, pictures[0].shape[1], dark=dark).model()
+
+
+def _opening_views(
+    pictures: list[Tensor], method: Method | None, space: VarianceStabiliser | None
+) -> list[tuple[int, AnchorPair]]:
+    """Two of the pictures, from the middle, with their places and anchors; none without a method
+    that measures."""
+    if method is None:
+        return []
+    anchors = AnchorPairs(method, space, pictures)
+    inner = [view for view in anchors.views() if view.before and view.after]
+    chosen = inner[len(inner) // 2 - 1 :][:2] if len(inner) > 1 else inner
+    return [(view.centre.index, one) for view in chosen if (one := anchors.pair(view))]
+
+
+def stated_model(stated: tuple[tuple[float, float], ...], picture: Tensor) -> NoiseModel:
+    """The law that a file states, its sigma as it is on this picture (1, C, H, W)."""
+    means = picture.clamp_min(0).mean((0, 2, 3)).tolist()
+    gain, read = tuple(g for g, _ in stated), tuple(v**0.5 for _, v in stated)
+    sigma = tuple((g * m + v) ** 0.5 for (g, v), m in zip(stated, means, strict=True))
+    return NoiseModel(gain, read, sigma)
