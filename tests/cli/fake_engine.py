@@ -52,13 +52,13 @@ def load_engine(settings: EngineSettings, info: Any) -> Engine:
     return Engine(settings)
 
 
-def estimate_noise(frames: Iterable[Any], info: Any, engine: Engine) -> Noise:
+def estimate_noise(frames: Iterable[Any], info: Any, engine: Engine, lanes: Any = None) -> Noise:
     list(frames)
     return Noise()
 
 
 def denoise_stream(
-    frames: Iterable[Any], info: Any, engine: Engine, opening: Any = None
+    frames: Iterable[Any], info: Any, engine: Engine, opening: Any = None, lanes: Any = None
 ) -> Iterator[Any]:
     delay = float(os.environ.get("F2R_FAKE_DELAY", "0"))
     holding, _, mark = os.environ.get("F2R_FAKE_HOLD", "").partition(":")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from fractions import Fraction
+from inspect import signature
 from pathlib import Path
 
 import av
@@ -15,7 +16,9 @@ import pytest
 
 from f2rcli import weights
 from f2rcli.cli.app import run
+from f2rcli.engine import stream
 from f2rcli.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK
+from tests.cli import fake_engine
 
 SIGMA = 20.0
 HEIGHT, WIDTH, FRAMES = 64, 96, 7
@@ -57,6 +60,12 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 def f2r(*arguments: object) -> int:
     return run([*map(str, arguments), "--threads", "1"])
+
+
+@pytest.mark.parametrize("name", ["load_engine", "estimate_noise", "denoise_stream"])
+def test_the_engine_of_other_tests_takes_what_the_real_one_takes(name: str) -> None:
+    real, fake = (signature(getattr(module, name)) for module in (stream, fake_engine))
+    assert list(fake.parameters) == list(real.parameters)
 
 
 def test_a_noisy_clip_gets_clearly_better_and_the_noise_is_measured(
