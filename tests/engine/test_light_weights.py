@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are 
 
 def used(sigma: float, **settings: object) -> str:
     """The weights that a clip with noise of `sigma`, clipped to RGB codes, went through."""
-    frames = noisy_clip(4, sigma=sigma)
+    frames = noisy_clip(3, sigma=sigma, height=48, width=64)
     engine = engine_for(frames, **settings)
     list(denoise_stream(frames, info_of(frames), engine))
     assert engine.weights_sha256 == weights.manifest()[engine.weights_name]["sha256"]

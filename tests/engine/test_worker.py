@@ -25,7 +25,7 @@ def workers() -> list[str]:
     return [thread.name for thread in threading.enumerate() if "networks" in thread.name]
 
 
-@pytest.mark.parametrize("sigma", [None, 4.0])
+@pytest.mark.parametrize("sigma", [None, 5.0])  # measured; so weak that shares are learnt
 def test_bytes_are_those_of_one_thread_past_cuts_copies_and_new_measurements(
     monkeypatch: pytest.MonkeyPatch, sigma: float | None
 ) -> None:
