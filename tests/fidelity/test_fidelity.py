@@ -14,17 +14,18 @@ from tests.fidelity import cases, footage
 from tests.fidelity.footage import Clip
 
 SMALL = cases.Size(
-    frames=6, height=64, width=96, patch=24, patches=(4, 17), light=(1, 3),
+    frames=6, height=64, width=96, patch=24, patches=(4, 17), light=(1, 5),
     static=(0.5, 5), still=6, dark=1, excerpt=(10, 5, 2), textures=((False, False), (True, True)),
 )  # fmt: skip
 LARGER = replace(SMALL, frames=7, height=96, width=128)
-SIZES = {"light": LARGER, "dark": LARGER, "static": LARGER}  # whose bars are close at a small size
+# Whose bars are close at a small size.
+SIZES = {"light": replace(LARGER, frames=5), "dark": LARGER, "static": LARGER}
 # Bars that the shipped weights miss at this size, and what they reach: a guard, not a goal.
 REACHED = {
     "patches sigma 4: noise left in the worst patch": 0.95,
     "patches sigma 17: worst shift of a patch's mean": 1.5,
     "dark worst bias of a step of 4 codes": 1.35,
-    "light sigma 1: mean gain": 0.75,
+    "light sigma 1: mean gain": 1.1,
 }
 EXAMPLE = Path(__file__).parents[2] / "examples" / "noisy_path_lossless.mkv"
 
