@@ -151,6 +151,6 @@ def test_an_excerpt_far_into_a_film_knows_the_noise_there(tmp_path, monkeypatch)
 def noise_of(clip: Path, lead: int = LEAD_IN, **options: float) -> float:
     """The standard deviation, in codes, that the last frame was restored with."""
     with open_reader(clip, ReadOptions(lead=lead, trail=LEAD_OUT, **options)) as reader:
-        engine = load_engine(EngineSettings(threads=1), reader.info)
+        engine = load_engine(EngineSettings(threads=1, ensemble="off"), reader.info)
         assert list(denoise_stream(reader, reader.info, engine, reader.opening))
     return engine.noise.sigma8[0]
