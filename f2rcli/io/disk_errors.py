@@ -27,6 +27,11 @@ def exists_error(target: Path) -> OutputError:
     )
 
 
+def misread_error(name: str, what: str = "differs when it is read back") -> OutputError:
+    """The error for a file that is not what was written."""
+    return OutputError(f"{name}: {what}.", hint="Nothing was put at the target. Check the disk.")
+
+
 def disk_error(target: Path, error: OSError, elsewhere: str = ELSEWHERE) -> OutputError:
     """Turn an error of the file system into one that says what to do.
 

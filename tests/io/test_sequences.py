@@ -258,7 +258,7 @@ def test_every_picture_is_read_back(tmp_path: Path, pictures) -> None:
                 images.write(frame)
             first = min(tmp_path.glob(".out.part/*.png"))
             first.write_bytes(first.read_bytes()[:-9])
-            with pytest.raises(OutputError, match="reads back otherwise"):
+            with pytest.raises(OutputError, match="differs when it is read back"):
                 images.finish()
     assert not list(tmp_path.glob("*out*"))
 

@@ -11,7 +11,7 @@ from f2rcli.errors import InputError, OutputError, UsageError
 from f2rcli.frames import Frame, Matrix, PlaneLayout
 from f2rcli.io.atomic import PartFolder
 from f2rcli.io.base import Reader, Receipt, WriteOptions, WritePlan, Writer
-from f2rcli.io.disk_errors import disk_errors
+from f2rcli.io.disk_errors import disk_errors, misread_error
 from f2rcli.io.ffmpeg.colour import picture_facts
 from f2rcli.io.ffmpeg.convert import converted
 from f2rcli.io.ffmpeg.messages import ffmpeg_reason
@@ -198,13 +198,10 @@ class ImageWriter(Writer):
         names = self._part.names
         for name in names:
             if not self._is_written(name):
-                raise OutputError(
-                    f"{name}: reads back otherwise than it was written.",
-                    hint="Nothing was put at the target. Check the disk.",
-                )
+                raise misread_error(name)
         last = decode_picture(self._part.path / names[-1])
         if (last.width, last.height) != self._size:
-            raise OutputError(f"{names[-1]}: reads back in another size.")
+            raise misread_error(names[-1], "reads back in another size")
         there = {METADATA: not self._bare, f"pixel aspect {picture_facts(last).pixel_aspect}": True}
         lost = [
             what for what in self.plan.kept

@@ -17,7 +17,7 @@ from f2rcli.errors import OutputError, UsageError
 from f2rcli.frames import Plane
 from f2rcli.io.atomic import PartFolder
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
-from f2rcli.io.disk_errors import exists_error
+from f2rcli.io.disk_errors import exists_error, misread_error
 from f2rcli.io.ledger import count
 from f2rcli.io.microscopy.ome_zarr import TOLD, is_zarr
 from f2rcli.io.microscopy.passport import Facts, Passport
@@ -208,10 +208,7 @@ class ZarrWriter(StackWriter):
             digest_of(self._read(place)) != digest for (_, place), digest in self._written.items()
         )
         if wrong:
-            raise OutputError(
-                f"{self.target.name}: differs when it is read back.",
-                hint="Nothing was put at the target. Check the disk.",
-            )
+            raise misread_error(self.target.name)
         lost = self._passport.without(again.passport(0))
         return (f"{count(len(self._written), 'picture')}, each read back",), lost
 

@@ -15,7 +15,7 @@ from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Frame
 from f2rcli.io.atomic import PartFile, PartFolder
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
-from f2rcli.io.disk_errors import disk_errors
+from f2rcli.io.disk_errors import disk_errors, misread_error
 from f2rcli.io.raw.dng import carried_metadata, dng_of, new_dng
 from f2rcli.io.raw.exposure import Exposure, Samples, read_raw
 from f2rcli.io.raw.metadata import Metadata, as_tags, complete
@@ -26,7 +26,6 @@ from f2rcli.io.raw.tags import Tag
 from f2rcli.io.raw.tiff_mosaic import FOLDER_SIDECAR, TIFF_SUFFIXES, facts_text
 from f2rcli.io.tiff.compression import compression_name
 
-_DISK_HINT = "Nothing was put at the target. Check the disk."
 _CLASSIC_TIFF = 3_900_000_000  # bytes; beyond it BigTIFF is written
 
 
@@ -72,7 +71,7 @@ class RawWriter(Writer):
         path = self._part.add(name, data)
         found = _check_dng(path, exposure, after)
         if copied and path.read_bytes() != data:
-            raise _differs(exposure.name)
+            raise misread_error(exposure.name)
         if not copied:
             self._missing.update(missing_in_dng(path, exposure, found))
         self._copies += copied
@@ -92,7 +91,7 @@ class RawWriter(Writer):
         path = self._part.add(name, buffer.getvalue())
         with tifffile.TiffFile(path) as again:
             if not np.array_equal(again.asarray(), picture):
-                raise _differs(name)
+                raise misread_error(name)
             self._missing.update(missing_in_tiff(path, exposure, again.pages.first.description))
 
     def _append_page(
@@ -151,11 +150,8 @@ class RawWriter(Writer):
             text = file.pages.first.description
         self._missing.update(missing_in_tiff(self._part.path, self.reader.first, text))
         if not same:
-            raise OutputError(
-                f"{self.target.name}: {self._frames} pages were written, but the file has {found} "
-                "or other pages.",
-                hint=_DISK_HINT,
-            )
+            counts = f"{self._frames} pages were written, but the file has {found} or other pages"
+            raise misread_error(self.target.name, counts)
 
     def _copy_beside(self, sidecar: Path) -> None:
         beside = self.target.with_suffix(".json")
@@ -231,14 +227,10 @@ def _check_dng(path: Path, exposure: Exposure, samples: Samples) -> Exposure:
     try:
         found, read = read_raw(path)
     except InputError as error:
-        message = f"{exposure.name}: cannot be read back: {error}"
-        raise OutputError(message, hint=_DISK_HINT) from error
+        told = str(error).rstrip(".")
+        raise misread_error(exposure.name, f"cannot be read back: {told}") from error
     own, other = exposure.mosaic, found.mosaic
     levels = (own.pattern, own.white) == (other.pattern, other.white)
     if not levels or not np.array_equal(found.crop(read), exposure.crop(samples)):
-        raise _differs(exposure.name)
+        raise misread_error(exposure.name)
     return found
-
-
-def _differs(name: str) -> OutputError:
-    return OutputError(f"{name}: differs when it is read back.", hint=_DISK_HINT)

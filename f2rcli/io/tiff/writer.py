@@ -15,7 +15,7 @@ from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Frame, Plane
 from f2rcli.io.atomic import PartFile, PartFolder
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
-from f2rcli.io.disk_errors import disk_errors
+from f2rcli.io.disk_errors import disk_errors, misread_error
 from f2rcli.io.ledger import count
 from f2rcli.io.tiff.axes import Series
 from f2rcli.io.tiff.file import TiffStack
@@ -198,10 +198,7 @@ class StackWriter(Writer):
             wrong = self._differing(again)
             lost = [] if wrong else self._lost(again)
         if wrong:
-            raise OutputError(
-                f"{self.target.name}: {wrong} when it is read back.",
-                hint="Nothing was put at the target. Check the disk.",
-            )
+            raise misread_error(self.target.name, f"{wrong} when it is read back")
         return (f"{count(len(self._written), 'picture')}, each read back",), lost
 
     def _lost(self, again: Stack) -> list[str]:
