@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from f2rcli.frames import ClipInfo, Frame, Plane, PlaneLayout
+from f2rcli.frames import Frame, Plane, PlaneLayout
 from f2rcli.io.base import Reader
 from f2rcli.io.ffmpeg.colour import location_of
 from f2rcli.io.ffmpeg.metadata import metadata_of
@@ -62,14 +62,16 @@ def turn_of(matrix: Sequence[int]) -> Turn | None:
     return None
 
 
-def fits(turn: Turn, info: ClipInfo) -> bool:
-    """Whether a clip can be turned sample by sample: it has no fields, and no cut chroma cells."""
+def turn_for(reader: Reader) -> Turn | None:
+    """The turn that a clip's display matrix asks for, if it can be made sample by sample: of a clip
+    without fields, and without cut chroma cells."""
+    turn, info = turn_of(metadata_of(reader).facts.display_matrix), reader.info
     if info.interlaced:
-        return False
+        return None
     wide, high = (size >> step << step == size for size, step in zip(
         (info.width, info.height), info.layout.log2_chroma, strict=True
     ))  # fmt: skip
-    return wide and high
+    return turn if wide and high else None
 
 
 def as_turned(reader: Reader, turn: Turn) -> Reader:

@@ -18,7 +18,7 @@ from f2rcli.io.ffmpeg.messages import ffmpeg_reason
 from f2rcli.io.ffmpeg.metadata import metadata_of, stream_line
 from f2rcli.io.ffmpeg.pixel_format_choice import closest_format, formats_of, losses
 from f2rcli.io.ffmpeg.pixel_formats import PixelFormat, make_frame
-from f2rcli.io.ffmpeg.turning import TURNED, Turn, as_turned, fits, turn_of
+from f2rcli.io.ffmpeg.turning import TURNED, Turn, as_turned, turn_for
 from f2rcli.io.images.codec import PictureEncoder, decode_picture
 from f2rcli.io.images.files import WRITTEN
 from f2rcli.io.images.metadata import read_metadata, with_metadata
@@ -49,7 +49,9 @@ def plan_images(reader: Reader, target: str, options: WriteOptions) -> WritePlan
     folder, pattern, suffix = _places(reader, Path(target))
     _check_options(options, suffix)
     codec = WRITTEN[suffix]
-    turn = _turn(reader, codec, options)
+    # those of the source's own kind keep its EXIF, which says how they are turned
+    turned = metadata_of(reader).family != codec and not options.copy_only
+    turn = turn_for(reader) if turned else None
     paths, video = reader.paths(), not isinstance(reader, ImageReader)
     reader = reader if turn is None else as_turned(reader, turn)
     layout = reader.info.layout
@@ -83,15 +85,6 @@ def plan_images(reader: Reader, target: str, options: WriteOptions) -> WritePlan
             folder=folder, pattern=pattern, suffix=suffix, form=form, coding=coding, turn=turn
         ),
     )
-
-
-def _turn(reader: Reader, codec: str, options: WriteOptions) -> Turn | None:
-    """The turn that pictures need; those of the source's own kind keep its EXIF, which says it."""
-    source = metadata_of(reader)
-    if source.family == codec or options.copy_only:
-        return None
-    turn = turn_of(source.facts.display_matrix)
-    return turn if turn is not None and fits(turn, reader.info) else None
 
 
 def _places(reader: Reader, target: Path) -> tuple[Path, str, str]:

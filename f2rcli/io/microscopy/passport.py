@@ -60,9 +60,7 @@ class Passport:
     @property
     def interval(self) -> float | None:
         """Seconds from frame to frame."""
-        scale = SECONDS.get(self.pixels.get("TimeIncrementUnit", "s"))
-        value = self.pixels.get("TimeIncrement")
-        return None if value is None or scale is None else float(value) * scale
+        return seconds(self.pixels, "TimeIncrement")
 
     @property
     def kept(self) -> list[str]:
@@ -208,8 +206,7 @@ def _parts(root: ElementTree.Element, image: ElementTree.Element) -> list[Elemen
     return root.findall(f"Instrument{chosen}/*")
 
 
-def seconds(plane: Facts) -> float | None:
-    """The time of a picture in seconds from the first."""
-    scale = SECONDS.get(plane.get("DeltaTUnit", "s"))
-    value = plane.get("DeltaT")
+def seconds(facts: Facts, name: str = "DeltaT") -> float | None:
+    """A time in seconds: that of a picture, from the first, by default."""
+    scale, value = SECONDS.get(facts.get(f"{name}Unit", "s")), facts.get(name)
     return None if value is None or scale is None else float(value) * scale

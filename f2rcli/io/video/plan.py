@@ -22,7 +22,7 @@ from f2rcli.io.ffmpeg.encoders import (
     quality,
 )
 from f2rcli.io.ffmpeg.metadata import family_of, is_cover, metadata_of, stream_line
-from f2rcli.io.ffmpeg.turning import TURNED, Turn, as_turned, fits, turn_of
+from f2rcli.io.ffmpeg.turning import TURNED, Turn, as_turned, turn_for
 from f2rcli.io.targets import check_target
 from f2rcli.io.video.encoder_choice import (
     EncoderChoice,
@@ -175,10 +175,8 @@ def _stream(
 def _turn(reader: Reader, container: Container, options: WriteOptions) -> Turn | None:
     """The turn that pictures need, because the container cannot state it."""
     matrix = metadata_of(reader).facts.display_matrix
-    if not matrix or holds_matrix(container, matrix) or options.copy_only:
-        return None
-    turn = turn_of(matrix)
-    return turn if turn is not None and fits(turn, reader.info) else None
+    held = not matrix or holds_matrix(container, matrix)
+    return None if held or options.copy_only else turn_for(reader)
 
 
 def _container_options(
