@@ -47,8 +47,8 @@ def module(name: str, path: Path) -> ModuleType:
 def faulty(fault: str, fake: ModuleType) -> Any:
     """`denoise_stream` of the fake engine with a fault."""
 
-    def denoise_stream(frames: Iterable[Any], info: Any, engine: Any, opening: Any = None) -> Any:
-        for number, frame in enumerate(fake.denoise_stream(frames, info, engine, opening)):
+    def denoise_stream(frames: Iterable[Any], info: Any, engine: Any, *begins: Any) -> Any:
+        for number, frame in enumerate(fake.denoise_stream(frames, info, engine, *begins)):
             if fault == "bug":
                 raise ZeroDivisionError
             if fault == "crash":
@@ -65,10 +65,10 @@ def faulty(fault: str, fake: ModuleType) -> Any:
             for source in Path().glob("in.*"):
                 source.write_bytes(source.read_bytes() + b"0")
 
-    def noisy_first(frames: Iterable[Any], info: Any, engine: Any, opening: Any = None) -> Any:
+    def noisy_first(frames: Iterable[Any], info: Any, engine: Any, *begins: Any) -> Any:
         frames = list(frames)
         yield frames[0]
-        yield from fake.denoise_stream(frames[1:], info, engine, opening)
+        yield from fake.denoise_stream(frames[1:], info, engine, *begins)
 
     return noisy_first if fault == "one noisy" else denoise_stream
 
