@@ -8,6 +8,7 @@ import av
 from av.container import InputContainer
 
 from f2rcli.errors import InputError
+from f2rcli.io.base import MOST_PIXELS
 from f2rcli.io.ffmpeg.messages import ffmpeg_reason, quiet_ffmpeg
 from f2rcli.io.ffmpeg.metadata import is_cover
 
@@ -26,7 +27,6 @@ _DEMUXERS = (
     "ivr", "nuv", "r3d", "cine", "smjpeg", "amv", "roq", "bink", "smk", "flic", "avs", "avif",
     "aac", "mp3", "flac", "wav", "ac3", "eac3", "aiff", "caf", "srt", "ass", "webvtt",
 )  # fmt: skip
-_MAX_PIXELS = 1 << 29  # 536 megapixels: beyond it a header is more likely broken than right
 
 
 class StandardInput:
@@ -145,7 +145,7 @@ def choose_video(container: InputContainer, name: str) -> av.VideoStream:
         )
     if str(readable[0].codec_context.codec_tag) in ("encv", "drmi"):
         raise encrypted_error(name)
-    readable[0].codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
+    readable[0].codec_context.options = {"max_pixels": str(MOST_PIXELS)}
     return readable[0]
 
 

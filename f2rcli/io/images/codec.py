@@ -8,11 +8,11 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import InputError
+from f2rcli.io.base import MOST_PIXELS
 from f2rcli.io.ffmpeg.encoders import LAMBDA
 from f2rcli.io.ffmpeg.messages import ffmpeg_reason, quiet_ffmpeg
 from f2rcli.io.images.files import PICTURES
 
-_MAX_PIXELS = 1 << 29
 _ERRORS = (av.FFmpegError, ValueError, OSError)
 
 
@@ -27,7 +27,7 @@ def decode_picture(path: Path) -> av.VideoFrame:
     if not isinstance(context, VideoCodecContext):
         raise TypeError(f"{path.suffix} is not a picture")
     context.thread_count = 1
-    context.options = {"max_pixels": str(_MAX_PIXELS)}
+    context.options = {"max_pixels": str(MOST_PIXELS)}
     try:
         data = path.read_bytes()
         if not data:

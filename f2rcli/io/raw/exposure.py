@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Mosaic
+from f2rcli.io.base import MOST_PIXELS
 from f2rcli.io.raw.tags import RawTags, read_tags
 from f2rcli.sensor import PATTERNS, plane_colours
 
@@ -21,7 +22,6 @@ RAW_SUFFIXES = frozenset({
     ".orf", ".pef", ".srw", ".kdc", ".dcr", ".dcs", ".3fr", ".fff", ".iiq", ".mrw", ".erf", ".mef",
     ".mos", ".x3f", ".gpr",
 })  # fmt: skip
-MOST_PIXELS = 1 << 29  # 536 megapixels: beyond it a header is more likely broken than right
 _FLIPS = {0: 1, 3: 3, 5: 8, 6: 6}  # LibRaw's flip -> TIFF's orientation
 
 Profile = tuple[tuple[float, float], ...]

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from f2rcli.errors import InputError, UsageError
+from f2rcli.io.base import MOST_PIXELS
 
 ALL = "all"  # series
-MOST_PIXELS = 1 << 29  # of one picture, with its samples: 23 170 x 23 170
 UNNAMED = "QI"  # tifffile's letters for an axis that a file does not name
 WINDOW = 7  # frames; a stack with fewer in time than that, and more in depth, runs along depth
 _WORDS = {"T": "frame", "C": "channel", "Z": "z", "P": "position", "A": "angle", "H": "phase",
