@@ -158,6 +158,31 @@ def test_in_a_mosaic_hot_samples_are_repaired_and_stars_of_any_colour_are_not(
     np.testing.assert_array_equal(np.delete(done, places), np.delete(plane, places))
 
 
+def test_what_noise_hides_in_one_frame_of_a_mosaic_several_show() -> None:
+    """A pixel that is hot in all of them; no star, which other colours see, and no flash."""
+    rng = np.random.default_rng(6)
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    star = 500 * np.exp(-((rows - 60) ** 2 + (columns - 90) ** 2) / (2 * 0.6**2))
+    places = [20 * WIDTH + 31, 45 * WIDTH + 80, 71 * WIDTH + 12]
+    mosaics = []
+    for _ in range(7):
+        values = 400 + star + rng.normal(0, 30, (HEIGHT, WIDTH))
+        values.flat[places] += (190, -190, 230)
+        mosaics.append(frame(codes(values, "u2"), RAW))
+    mosaics[3].planes[0][30, 30] = 3000
+    alone = [set_aside(one) for one in mosaics]
+    assert not all(
+        np.isin(places, one.aside[0].repaired).all() if one.aside else 0 for one in alone
+    )
+    for index, one in enumerate(without_defects(mosaics)):
+        (kept,) = one.aside
+        flash = [30 * WIDTH + 30] if index == 3 else []
+        assert kept.repaired.tolist() == sorted([*places, *flash])
+        assert np.abs(put_back(one).planes[0].flat[places] - 400.0).max() < 60
+    copies = list(without_defects([mosaics[0]] * 7))
+    np.testing.assert_array_equal(copies[0].planes[0], set_aside(mosaics[0]).planes[0])
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1e30, -9999.0, 65535.0])
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_fill_values_make_way_for_the_planes_own_samples_and_come_back(

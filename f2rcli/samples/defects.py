@@ -8,16 +8,34 @@ an area is a picture, whatever its value.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from f2rcli.frames import Family, Frame, Plane, PlaneLayout
+from f2rcli.frames import Family, Frame, Plane, PlaneLayout, same_samples
 from f2rcli.samples.fills import filled, no_light
-from f2rcli.samples.impulses import NONE, NOWHERE, Impulses, Mask, Places, lone, without_impulses
+from f2rcli.samples.impulses import (
+    FAR,
+    NONE,
+    NOWHERE,
+    RANGES,
+    STEADY_FAR,
+    STEADY_RANGES,
+    STEADY_SHARE,
+    Impulses,
+    Mask,
+    Places,
+    lone,
+    medians_of_own,
+    without_impulses,
+)
+from f2rcli.window import windows
 from f2rcli.yuv import code_span
 
 LEAST = {True: 1 / 256, False: 1 / 32}  # of white - black, of mosaics (mostly dark) and of others
+
+SEEN_TOGETHER, LEAST_TOGETHER = 7, 3  # frames of mosaics that show what stays in place
 
 
 class Kept(NamedTuple):
@@ -95,26 +113,37 @@ def _samples(count: int) -> str:
 
 
 def without_defects(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """The frames of a lane as everything may see them: what is no picture lies in `aside`."""
+    """The frames of a lane as everything may see them: what is no picture lies in `aside`. Holds
+    seven mosaics, or a single frame of another kind."""
+    source = iter(frames)
+    first = next(source, None)
+    if first is None:
+        return
+    length = SEEN_TOGETHER if first.layout.family is Family.BAYER else 1
     before: tuple[Kept, ...] = ()
-    for frame in frames:
-        done = set_aside(frame, before)
+    for window in windows(chain([first], source), length):
+        near = (*window.before, window.centre, *window.after)
+        done = set_aside(window.centre, before, near)
         before = done.aside
         yield done
 
 
-def set_aside(frame: Frame, before: Sequence[Kept] = ()) -> Frame:
+def set_aside(frame: Frame, before: Sequence[Kept] = (), near: Sequence[Frame] = ()) -> Frame:
     """The frame with what its surroundings suggest in place of samples that are no picture, and
     those in `aside`, an entry a plane; the frame itself where there are none.
 
     before: what was set aside of the frame before it: its hot samples are looked for less strictly.
+    near: of a mosaic, the frames around it and itself: what stands out in all of them is hot too.
     """
     count = frame.layout.colour_planes
     known = before or [NOTHING] * count
-    found = [
-        _of_plane(plane, index, frame.layout, known[index])
-        for index, plane in enumerate(frame.planes[:count])
-    ]
+    if frame.layout.family is Family.BAYER:
+        found = [_of_mosaic(frame, known[0], near)]
+    else:
+        found = [
+            _of_plane(plane, index, frame.layout, known[index])
+            for index, plane in enumerate(frame.planes[:count])
+        ]
     if not any(kept.places.size or kept.repaired.size for _, kept in found):
         return frame
     planes = tuple(plane for plane, _ in found)
@@ -135,24 +164,57 @@ def put_back(frame: Frame) -> Frame:
 
 
 def _of_plane(plane: Plane, index: int, layout: PlaneLayout, before: Kept) -> tuple[Plane, Kept]:
-    mosaic, known = layout.family is Family.BAYER, before.impulses
     chroma = layout.family is Family.YUV and index > 0
-    least = LEAST[mosaic] * _span(layout, chroma=chroma)
+    least = LEAST[False] * _span(layout, chroma=chroma)
     # black and white in a picture for the eye are no fill values
-    bad = no_light(plane, fills=mosaic or layout.levels is not None or plane.dtype.kind == "f")
-    if not mosaic:
-        whole = filled(plane, bad)
-        whole, hot = without_impulses(whole, least, known)
-        return whole, _kept(plane, bad, hot & ~bad)
+    bad = no_light(plane, fills=layout.levels is not None or plane.dtype.kind == "f")
+    whole, hot = without_impulses(filled(plane, bad), least, before.impulses)
+    return whole, _kept(plane, bad, hot & ~bad)
+
+
+def _of_mosaic(frame: Frame, before: Kept, near: Sequence[Frame]) -> tuple[Plane, Kept]:
+    plane = frame.planes[0]
+    least = LEAST[True] * _span(frame.layout, chroma=False)
+    bad = no_light(plane, fills=True)
+    whole, hot = _colours_without_impulses(plane, bad, least, before.impulses)
+    hot &= ~bad
+    steady, stars = _steady(near, bad, least)
+    alone = np.setdiff1d(lone(plane, whole, hot, before.repaired), stars)
+    hot.flat[steady] = True
+    whole.flat[steady] = medians_of_own(whole, steady)
+    return whole, _kept(plane, bad, hot, np.union1d(alone, steady))
+
+
+def _colours_without_impulses(
+    plane: Plane, bad: Mask, least: float, known: Impulses, far: float = FAR, ranges: float = RANGES
+) -> tuple[Plane, Mask]:
+    """As `without_impulses`, of a mosaic: a colour has neighbours of its own."""
     whole, hot = plane.copy(), np.zeros(plane.shape, bool)
-    for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):  # a colour has neighbours of its own
+    for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
         at = np.s_[row::2, column::2]
         part = filled(np.ascontiguousarray(plane[at]), bad[at])
-        whole[at], hot[at] = without_impulses(
-            part, least, known.within(row, column, plane.shape[1])
-        )
+        here = known.within(row, column, plane.shape[1])
+        whole[at], hot[at] = without_impulses(part, least, here, far, ranges)
+    return whole, hot
+
+
+def _steady(frames: Sequence[Frame], bad: Mask, least: float) -> tuple[Places, Places]:
+    """Places of single samples that stand out in the mean of mosaics, where noise hides less than
+    in one: of those that do so in each of them and that no other colour sees (defects), and of
+    those that other colours do see (light)."""
+    distinct = [two for one, two in pairwise(frames) if not same_samples(one, two)]
+    if len(distinct) + 1 < LEAST_TOGETHER:
+        return NOWHERE, NOWHERE
+    planes = [one.planes[0] for one in (frames[0], *distinct)]
+    mean: Plane = np.asarray(np.mean(planes, axis=0, dtype=np.float32))
+    whole, hot = _colours_without_impulses(mean, bad, least, NONE, STEADY_FAR, STEADY_RANGES)
     hot &= ~bad
-    return whole, _kept(plane, bad, hot, lone(plane, whole, hot, before.repaired))
+    places = lone(mean, whole, hot, NOWHERE)
+    light = np.setdiff1d(np.flatnonzero(hot), places)
+    ground = whole.flat[places]
+    beyond = mean.flat[places] - ground
+    shares = [(one.flat[places] - ground) / beyond for one in planes]
+    return places[np.min(shares, axis=0) >= STEADY_SHARE], light
 
 
 def _span(layout: PlaneLayout, *, chroma: bool) -> float:

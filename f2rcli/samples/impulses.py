@@ -9,6 +9,9 @@ from f2rcli.frames import Plane
 
 FAR = 8.0  # standard deviations of the plane's noise that an impulse lies beyond its neighbours
 RANGES = 2.5  # of its neighbours that it lies beyond them too; 1.5 takes the sharpest stars along
+# The same in the mean of frames, where noise is less and only what stays in place stands out:
+STEADY_FAR, STEADY_RANGES = 6.0, 1.5
+STEADY_SHARE = 0.5  # of what a sample stands out by in the mean, that it does in every frame
 TWIN = 1  # of the neighbours may be an impulse as well; more of them are an edge, a line, a star
 MOST_IMPULSES = 0.003  # of a plane's samples: where more stand out they are its noise
 LIKE, MOST_ALIKE = 0.5, 0.01  # so far from their surroundings, of a plane's samples: noise as well
@@ -42,19 +45,23 @@ NONE = Impulses(NOWHERE, np.zeros(0))
 
 
 def without_impulses(
-    plane: Plane, least: float = 0.0, known: Impulses = NONE
+    plane: Plane,
+    least: float = 0.0,
+    known: Impulses = NONE,
+    far: float = FAR,
+    ranges: float = RANGES,
 ) -> tuple[Plane, Mask]:
     """A finite plane (H, W) with medians in place of single samples, or pairs of them, that stand
     out of the 24 around each, and where these are; the plane itself where there are none, or so
     many that they are no defects.
 
     least: how far from those around it an impulse lies at the least, in codes; known: impulses of
-    the frame before.
+    the frame before; far, ranges: as FAR and RANGES.
     """
     where = np.zeros(plane.shape, bool)
     if min(plane.shape) < 5:
         return plane, where
-    places, medians = _impulses(plane, least, known)
+    places, medians = _impulses(plane, least, known, far, ranges)
     if not places.size:
         return plane, where
     whole = plane.copy()
@@ -62,14 +69,16 @@ def without_impulses(
     return whole, where
 
 
-def _impulses(plane: Plane, least: float, known: Impulses) -> tuple[Places, Plane]:
+def _impulses(
+    plane: Plane, least: float, known: Impulses, sigmas: float, ranges: float
+) -> tuple[Places, Plane]:
     """Places of impulses, and the medians of what is around them."""
     apart = _apart(plane)
     some = apart.ravel()[:: max(1, apart.size // SAMPLED)]
     if plane.dtype.kind != "f":
         least = max(least, LEAST_CODES)
     middle, high = (float(one) for one in np.percentile(some, (50, 99)))
-    far = max(FAR * 1.4826 * middle, least)
+    far = max(sigmas * 1.4826 * middle, least)
     looked_at = apart >= max(far, high)
     looked_at.flat[known.places] = True
     places = np.flatnonzero(looked_at)
@@ -77,8 +86,8 @@ def _impulses(plane: Plane, least: float, known: Impulses) -> tuple[Places, Plan
     if not 0 < places.size <= MOST_LOOKED_AT * plane.size:
         return none
     centre, around = plane.flat[places].astype(np.float64), _around(plane, places)
-    beyond, ranges = _beyond(centre, around)
-    found = (beyond > far) & (beyond > RANGES * ranges)
+    beyond, spread = _beyond(centre, around)
+    found = (beyond > far) & (beyond > ranges * spread)
     if _too_many(apart, apart.flat[places[found]]):
         return none
     found |= (beyond > 0) & (np.abs(centre - _samples_before(known, places)) < far / 2)
@@ -130,6 +139,18 @@ def _around(plane: Plane, places: Places) -> NDArray[np.float64]:
     rows = np.minimum(rows, 2 * (height - 1) - rows)
     columns = np.minimum(columns, 2 * (width - 1) - columns)
     return np.sort(plane[rows, columns].astype(np.float64), axis=1)
+
+
+def medians_of_own(plane: Plane, places: Places) -> Plane:
+    """The medians of the 24 samples of the same colour around places of a mosaic; mirrored at the
+    border."""
+    rows, columns = np.divmod(places, plane.shape[1])
+    near = [
+        plane[_mirrored(rows + 2 * y, plane.shape[0]), _mirrored(columns + 2 * x, plane.shape[1])]
+        for y, x in STEPS
+    ]
+    medians: Plane = np.sort(near, axis=0)[len(STEPS) // 2]
+    return medians
 
 
 def lone(plane: Plane, whole: Plane, hot: Mask, known: Places) -> Places:
