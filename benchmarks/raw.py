@@ -1,11 +1,12 @@
 """Quality on mosaics whose clean version is known, through the command line.
 
-    python benchmarks/raw.py NOISY.tif CLEAN.tif [--options ...]
+    python benchmarks/raw.py NOISY.tif CLEAN.tif [--hot 89] [--options ...]
 
 Both are TIFF files of mosaics that say what they are (docs/raw.md). PSNR is over all pixels of a
 frame with white - black as the peak, mean over frames: of the noisy mosaic, of the Gaussian filter
 that does best when it is chosen by the truth (on the four planes, each sigma from 0.3 to 1.5
-pixels), and of what `f2r denoise` writes.
+pixels), and of what `f2r denoise` writes. --hot: pixels of 300 to 3000 codes more in every frame,
+and how much of each is left (against the same frames without them).
 """
 
 import argparse
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 
 from f2rcli.frames import Frame
@@ -23,6 +25,7 @@ from f2rcli.io import open_reader
 from f2rcli.sensor import add_change, to_planes
 
 SIGMAS = np.arange(0.3, 1.51, 0.1)
+WHITE = 4095  # of both files
 
 Mosaics = list[NDArray[np.generic]]
 
@@ -48,10 +51,20 @@ def filtered(frame: Frame, sigma: float) -> NDArray[np.generic]:
     return add_change(frame, smooth - planes)[0]
 
 
+def restored(noisy: Path, options: list[str]) -> Mosaics:
+    """What `f2r denoise` writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder, "clean.tif")
+        command = [sys.executable, "-m", "f2rcli", "denoise", str(noisy), "-o", str(target), "-q"]
+        subprocess.run([*command, *options], check=True)
+        return [f.planes[0] for f in read(target)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("noisy", type=Path)
     parser.add_argument("clean", type=Path)
+    parser.add_argument("--hot", type=int, default=0, help="so many hot pixels")
     parser.add_argument("--options", nargs=argparse.REMAINDER, default=[], help="for f2r denoise")
     arguments = parser.parse_args()
     noisy, clean = read(arguments.noisy), [f.planes[0] for f in read(arguments.clean)]
@@ -62,12 +75,32 @@ def main() -> None:
     print(f"noisy     {psnr([f.planes[0] for f in noisy], clean, peak):6.2f} dB")
     best = max((psnr([filtered(f, s) for f in noisy], clean, peak), s) for s in SIGMAS)
     print(f"Gaussian  {best[0]:6.2f} dB at sigma {best[1]:.1f}")
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder, "clean.tif")
-        command = [sys.executable, "-m", "f2rcli", "denoise", str(arguments.noisy), "-o"]
-        subprocess.run([*command, str(target), "-q", *arguments.options], check=True)
-        result = [f.planes[0] for f in read(target)]
+    result = restored(arguments.noisy, arguments.options)
     print(f"f2r       {psnr(result, clean, peak):6.2f} dB")
+    if arguments.hot:
+        hot(arguments, np.array(result, np.float64), clean, peak)
+
+
+def hot(
+    given: argparse.Namespace, result: NDArray[np.float64], clean: Mosaics, peak: float
+) -> None:
+    """Print what is left of hot pixels."""
+    with tifffile.TiffFile(given.noisy) as file:
+        codes, description = file.asarray(), file.pages[0].description
+    rng, flat = np.random.default_rng(0), codes.reshape(len(codes), -1)
+    places = rng.choice(flat.shape[1], given.hot, replace=False)
+    light = rng.uniform(300, 3000, given.hot)
+    before = flat[:, places].astype(np.float64)
+    flat[:, places] = np.minimum(before + light, WHITE).round()
+    light = (flat[:, places] - before).mean(0)
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "hot.tif")
+        tifffile.imwrite(source, codes, description=description, photometric="minisblack")
+        found = restored(source, given.options)
+    left = (np.array(found, np.float64) - result).reshape(flat.shape)[:, places].mean(0)
+    many = np.count_nonzero(np.abs(left / light) > 0.05)
+    print(f"hot       {psnr(found, clean, peak):6.2f} dB, {left.sum() / light.sum():.2%} left")
+    print(f"          {many} of {given.hot} keep more than 5 %")
 
 
 if __name__ == "__main__":
