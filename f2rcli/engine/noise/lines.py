@@ -20,6 +20,7 @@ from f2rcli.noise.measurement.profiles import TINY, Values
 from f2rcli.noise.planes import picture_of
 
 AHEAD = 3  # frames that are looked at after each
+AHEAD_FIRST = 6  # after the first of a shot, which has no past
 PAINTED = 5  # pixels: what is the same sample for sample around is no sensor's
 
 GROUPS = {
@@ -55,7 +56,8 @@ def remover_for(frames: Sequence[Frame], engine: Engine) -> "LineRemover | None"
 
 
 class LineRemover:
-    """Of one stream of frames that come in order; holds AHEAD + 2 of them and a mean a group."""
+    """Of one stream of frames that come in order; holds AHEAD_FIRST + 2 of them, and a mean a
+    group."""
 
     def __init__(self, lines: Lines, share: float = 1.0) -> None:
         """share: of the offsets that is taken out, 0 to 1."""
@@ -70,7 +72,7 @@ class LineRemover:
         ahead: deque[Seen] = deque()
         for copies in pictures:
             ahead.append(Seen.of(copies))
-            if len(ahead) > AHEAD:
+            while len(ahead) > (AHEAD_FIRST if self._begins(ahead[0]) else AHEAD):
                 yield self._next(ahead)
         while ahead:
             yield self._next(ahead)
@@ -83,10 +85,14 @@ class LineRemover:
         """A few different frames in a row without their lines; nothing of it is kept."""
         return [copies[0] for copies in self.fresh().corrected([frame] for frame in frames)]
 
+    def _begins(self, seen: Seen) -> bool:
+        """Whether a frame is the first of a shot."""
+        return self.before is None or not same_shot(self.before.look, seen.look)
+
     def _next(self, ahead: deque[Seen]) -> list[Frame]:
         centre = ahead.popleft()
         future = _of_shot(centre, ahead)
-        if self.before is None or not same_shot(self.before.look, centre.look):
+        if self._begins(centre):
             self.before, self.done = None, None
             self.groups = [Group(one) for one in self.lines.groups]
             for group in self.groups:
