@@ -1,7 +1,7 @@
 """What is measured in pictures, and what filters leave of it: the second table in
 docs/microscopy.md.
 
-python benchmarks/quantities.py [spikes molecules stars rows burst moving]
+python benchmarks/quantities.py [spikes molecules stars rows burst moving means]
 
 Everything is simulated here, so that the truth is known: cells that spike, molecules that blink
 for one frame, stars that stay, rows with offsets. Beside f2r: a median over space and time, and
@@ -253,9 +253,24 @@ def burst(rng: np.random.Generator) -> None:
     print("mean of all frames {:.2f} dB, of f2r's {:.2f} dB".format(*means))
 
 
+def means(rng: np.random.Generator) -> None:
+    """How far means of frames and of the lane move where samples end at code 0: 8 frames."""
+    sensors = ((1, 0, 0), (1, 0, 0.5), (2, -1, 1), (8, -6, 6), (20, -40, 20))
+    shape = _spiking(1.0, rng)[0][:8]
+    for (gain, offset, read), photons in product(sensors, (0.1, 0.3, 1, 3)):
+        codes = gain * rng.poisson(photons * shape) + offset + rng.normal(0, read, shape.shape)
+        noisy = np.rint(codes).clip(0, 65535).astype(np.uint16)
+        drift = f2rcli.denoise(noisy).mean((1, 2)) / noisy.mean((1, 2)) - 1
+        print(
+            f"gain {gain}, offset {offset}, read {read} codes, {photons} photons: "
+            f"{(noisy == 0).mean():.0%} zeros, a frame {abs(drift).max():.4%}, "
+            f"the lane {abs(drift.mean()):.4%}"
+        )
+
+
 SCENES: dict[str, Callable[[np.random.Generator], None]] = {
     "spikes": spikes, "molecules": molecules, "stars": stars, "rows": rows,
-    "burst": burst, "moving": moving,
+    "burst": burst, "moving": moving, "means": means,
 }  # fmt: skip
 
 

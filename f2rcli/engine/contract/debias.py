@@ -94,7 +94,22 @@ def _mean_kept(plane: NDArray[Any], change: Plane, layout: PlaneLayout) -> Plane
         moved = change + middle.astype(np.float32)[bins].reshape(change.shape)
         low = np.bincount(bins, drift(moved).ravel(), count) < 0
         below, above = np.where(low, middle, below), np.where(low, above, middle)
-    return moved
+    written = changed(plane, moved, layout)
+    over = round(float((written - before).sum()))
+    room = written > limits.min if over > 0 else written < limits.max
+    return _evened(moved, span, over, room)
+
+
+def _evened(change: Plane, span: float, over: int, room: NDArray[np.bool_]) -> Plane:
+    """A change that writes so many codes too many (below 0: too few), with a code less for as many
+    of the samples with room for it that were rounded up most: samples that are alike cross the
+    middle between two codes together, so no common shift is exact."""
+    codes = (change * np.float32(span)).ravel()
+    whole, step = np.rint(codes), np.sign(over)
+    places = np.argsort(np.where(room.ravel(), step * (codes - whole), 1), kind="stable")
+    change = change.copy()
+    change.flat[places[: abs(over)]] = (whole - step)[places[: abs(over)]] / np.float32(span)
+    return change
 
 
 def _mean(change: Plane, level: Plane) -> Plane:
