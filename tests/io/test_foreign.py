@@ -188,7 +188,7 @@ class FakeCzi:
         part = SimpleNamespace(data=lambda resize: ARRAY[t, z, c][None, None, None, ..., None])
         return SimpleNamespace(
             start=(5 + t, c, z, 0, 0, 0), shape=(1, 1, 1, 16, 20, 1),
-            stored_shape=(1, 1, 1, 16, 20, 1), data_segment=lambda: part,
+            stored_shape=(1, 1, 1, 16, 20, 1), data_segment=lambda: part, compression=0,
         )  # fmt: skip
 
     def close(self) -> None:

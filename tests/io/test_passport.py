@@ -113,7 +113,7 @@ class Czi(Closing):
         )
         return SimpleNamespace(
             start=(0, t, c, z, 0, 0, 0), shape=(1, 1, 1, 1, 12, 14, 1),
-            stored_shape=(1, 1, 1, 1, 12, 14, 1), data_segment=lambda: part,
+            stored_shape=(1, 1, 1, 1, 12, 14, 1), data_segment=lambda: part, compression=0,
         )  # fmt: skip
 
     def metadata(self) -> str:
@@ -299,7 +299,8 @@ def test_tiles_of_a_mosaic_are_joined_where_they_lie(
         def _part(self, t: int, tile: Any, row: int, column: int) -> Any:
             part = SimpleNamespace(data=lambda resize: tile[t][None, ..., None])
             return SimpleNamespace(start=(t, row, column, 0), data_segment=lambda: part,
-                                   shape=(1, 12, 14, 1), stored_shape=(1, 12, 14, 1))  # fmt: skip
+                                   compression=0, shape=(1, 12, 14, 1),
+                                   stored_shape=(1, 12, 14, 1))  # fmt: skip
 
     source = install(tmp_path, monkeypatch, "czifile", Tiles)
     with open_reader(source) as reader:
@@ -329,7 +330,7 @@ def test_scenes_are_series_of_their_own_sizes(
             part = SimpleNamespace(data=lambda resize: array[t][None, None, ..., None])
             shape = (1, 1, *array.shape[1:], 1)
             return SimpleNamespace(start=(s, t, 9 * s, 20 * s, 0), data_segment=lambda: part,
-                                   shape=shape, stored_shape=shape)  # fmt: skip
+                                   compression=0, shape=shape, stored_shape=shape)  # fmt: skip
 
     source = install(tmp_path, monkeypatch, "czifile", Scenes)
     passed(source, tmp_path / "b.ome.tif", change=False)

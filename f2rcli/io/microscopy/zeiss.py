@@ -1,5 +1,6 @@
 """Zeiss CZI, through the package czifile."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from f2rcli.io.microscopy.passport import Facts, Part, Passport, micrometres, ti
 
 _TO_MICROMETRES = 1e6
 _NANOSECONDS = 1e-9
+_ZSTD, _ZSTD_HEADED = 5, 6  # compressions that czifile does not know
 _SPLIT = "Split it into files in ZEN, or export it as OME-TIFF."
 _CHANNEL = {  # of CZI and OME alike
     "Fluor": None,
@@ -31,7 +33,9 @@ def open_czi(library: Any, path: Path) -> Opened:
     """An image per scene, its tiles joined. Views and phases are refused."""
     file = library.CziFile(path)
     try:
-        return Opened(file, list(_images(file, path)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of files without metadata or attachments
+            return Opened(file, list(_images(file, path)))
     except BaseException:
         file.close()
         raise
@@ -71,8 +75,25 @@ class Tile:
 
     def samples(self, count: int) -> Any:
         """Its picture (height, width, count)."""
-        whole = self.entry.data_segment().data(resize=False)
-        return np.asarray(whole).reshape(self.height, self.width, count)
+        part = self.entry.data_segment()
+        if self.entry.compression in (_ZSTD, _ZSTD_HEADED):
+            headed = self.entry.compression == _ZSTD_HEADED
+            whole = _unpacked(part.data(raw=True), self.entry.dtype, headed=headed)
+            whole = whole.reshape(self.height, self.width, count)
+            return whole[..., [2, 1, 0, 3][:count]] if count > 1 else whole  # blue comes first
+        return np.asarray(part.data(resize=False)).reshape(self.height, self.width, count)
+
+
+def _unpacked(data: bytes, dtype: str, *, headed: bool) -> Any:
+    """Samples as Zstandard holds them; a header of one or three bytes tells whether all low bytes
+    stand before all high ones (ZEISS, libCZI: "ZStd compression")."""
+    from imagecodecs import zstd_decode  # takes a while
+
+    header = data[: data[0]] if headed else b""
+    whole = np.frombuffer(zstd_decode(data[len(header) :]), np.uint8)
+    if len(header) > 2 and header[2] & 1:
+        whole = np.ascontiguousarray(whole.reshape(2, -1).T)
+    return np.frombuffer(whole, np.dtype(dtype[-2:]).newbyteorder("<"))
 
 
 def _image(file: Any, name: str, sizes: dict[str, int], tiles: list[Tile]) -> Image:
