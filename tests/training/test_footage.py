@@ -21,6 +21,8 @@ from f2rcli.io import ReadOptions, open_reader
 from f2rcli.training.footage import decoding
 from f2rcli.training.footage.footage import Budget, Footage, open_footage
 from f2rcli.yuv import to_rgb
+from tests.noise.line_scenes import row_offsets, white
+from tests.noise.line_scenes import scene as panning
 
 
 def scene(frames: int, seed: int = 0, size: tuple[int, int] = (48, 64)) -> np.ndarray:
@@ -172,6 +174,22 @@ def test_other_bad_input_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="contains no clips"):
         open_footage([cache], cache)
     assert not list(cache.iterdir())
+
+
+def test_lines_are_taken_out_of_noisy_footage_as_at_run_time(tmp_path: Path) -> None:
+    """Over more frames than are corrected together, one of them there twice."""
+    count = 20
+    light = panning(count)
+    codes = np.rint(255 * (light + white(4, count) + row_offsets(6, count))).clip(0, 255)
+    shown = np.insert(codes, 9, codes[8], axis=0).astype(np.uint8)
+    path = save(tmp_path / "a.mkv", shown, form="gray")
+    clip = opened(path, tmp_path / "cache")
+    assert clip.shape[0] == count
+    assert clip.shots == (range(count),)
+    left = (clip.read(slice(None))[..., 0] - light).mean(2)  # of every row of every frame
+    assert 255 * left.std() < 2.5
+    clean = opened(path, tmp_path / "clean", noisy=False)
+    assert np.abs(255 * clean.read(slice(None))[..., 0] - codes).max() < 0.2
 
 
 def test_a_full_disk_is_one_line_and_leaves_no_half(tmp_path: Path, monkeypatch) -> None:

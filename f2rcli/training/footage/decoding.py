@@ -21,6 +21,7 @@ from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
 from f2rcli.io import ReadOptions, open_reader
 from f2rcli.sensor import lowest, to_planes
 from f2rcli.training.footage.cache import building, gigabytes
+from f2rcli.training.footage.lines import LineFilter
 from f2rcli.yuv import to_rgb
 
 RUN = 32  # frames in a row, where only a part of a clip is taken
@@ -41,6 +42,7 @@ class DecodingJob:
     frames: int | None = None  # at most this many, in runs that are spread over the clip
     memory: int = 1 << 31  # bytes that the pictures in work may take
     read: ReadOptions = field(default_factory=ReadOptions)
+    noisy: bool = True  # lines and bands are taken out, as they are at run time
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,15 @@ def decode(job: DecodingJob) -> int:
     with open_reader(job.source, job.read) as reader, building(job.entry) as part:
         info = reader.info
         writers = _writers(part, info)
+        for writer in itertools.chain(*writers.values()):
+            writer.lines.active = job.noisy
         try:
             for index, frame in _chosen(reader, info, job.frames):
                 if not (frame.held or frame.corrupt):
                     for writer in writers.get(frame.lane, ()):
                         writer.add(index, frame)
+            for writer in itertools.chain(*writers.values()):
+                writer.end()
         finally:
             for writer in itertools.chain(*writers.values()):
                 writer.file.close()
@@ -145,6 +151,7 @@ class LaneWriter:
     path: Path
     name: str  # for messages
     parity: int | None = None  # of the rows that are taken; None: all
+    lines: LineFilter = field(default_factory=LineFilter)
     file: IO[bytes] = field(init=False)
     shape: tuple[int, int, int] | None = None
     count: int = 0
@@ -158,26 +165,32 @@ class LaneWriter:
         self.file = self.path.open("wb")
         self._seen: set[bytes] = set()
         self._before: tuple[int, Thumbnail] | None = None
+        self._rows = 0  # of a picture
 
     def add(self, index: int, frame: Frame) -> None:
         """Take the frame with this number in the clip; copies of earlier ones are left out."""
+        self._rows = frame.height
         if self.parity is not None:
-            rows = frame.height // 2  # as many in either field
+            self._rows //= 2  # as many in either field
             frame = replace(frame, planes=tuple(p[self.parity :: 2] for p in frame.planes))
-        else:
-            rows = frame.height
         self.layout = frame.layout
         look = hashlib.blake2b(digest_size=16)
         for plane in frame.planes[: frame.layout.colour_planes]:
             look.update(np.ascontiguousarray(plane).data)
         if look.digest() in self._seen:
             self.copies += 1
-            self._before = self._before and (index, self._before[1])
             return
         self._seen.add(look.digest())
-        self._write(index, _picture(frame)[:rows])
+        for number, ready in self.lines.take(index - self.copies, frame):
+            self._write(number, _picture(ready)[: self._rows])
+
+    def end(self) -> None:
+        """Take what still waits for frames after it."""
+        for number, ready in self.lines.rest():
+            self._write(number, _picture(ready)[: self._rows])
 
     def _write(self, index: int, picture: NDArray[np.float32]) -> None:
+        """index: in the clip, where copies do not count."""
         self.shape = picture.shape
         small = thumbnail(picture.mean(-1))
         before = self._before

@@ -126,14 +126,16 @@ def open_footage(
     frames: int | None = None,
     disk: int = DISK,
     read: ReadOptions | None = None,
+    noisy: bool = True,
 ) -> list[Footage]:
     """Clips of every file and folder, decoded by `jobs` processes into `cache` unless there.
 
     budget: bytes of pictures in memory, while decoding and later while reading; disk: bytes that
     decoding may write; frames: at most so many of each file, in runs of 32 spread evenly over it;
-    read: which part of the files, and how a stack's axes are meant. Lanes of a stack and the fields
-    of an interlaced clip are clips of their own, as at run time. Frames that are exact copies,
-    damaged, or stand in for lost ones are left out. `report` gets a line per clip.
+    read: which part of the files, and how a stack's axes are meant; noisy: whether they may have
+    lines and bands, which are taken out as at run time. Lanes of a stack and the fields of an
+    interlaced clip are clips of their own, as at run time. Frames that are exact copies, damaged,
+    or stand in for lost ones are left out. `report` gets a line per clip.
 
     Raises InputError for a named clip that cannot be used, for a folder without any that can (one
     among others is reported and left out), and for gray and colour clips together; OutputError
@@ -141,7 +143,7 @@ def open_footage(
     """
     cache.mkdir(parents=True, exist_ok=True)
     sweep(cache)
-    entries = _CacheEntries(cache, report, frames, budget, read or ReadOptions())
+    entries = _CacheEntries(cache, report, frames, budget, read or ReadOptions(), noisy)
     for item in find_sources(paths):
         entries.place(item)
     entries.fill(jobs, disk)
@@ -161,6 +163,7 @@ class _CacheEntries:
     frames: int | None
     memory: int
     read: ReadOptions
+    noisy: bool
     places: dict[str, ClipSource] = field(default_factory=dict)
     refused: list[F2RError] = field(default_factory=list)
 
@@ -170,7 +173,7 @@ class _CacheEntries:
             self._leave_out(item)
             return
         try:
-            key = fingerprint(item.files, "footage", self.frames, self.read)
+            key = fingerprint(item.files, "footage", self.frames, self.read, self.noisy)
         except OSError as error:
             self._refuse(item, InputError(f"{item.name}: {error.strerror}."))
         else:
@@ -202,7 +205,9 @@ class _CacheEntries:
 
     def _missing(self) -> list[DecodingJob]:
         return [
-            DecodingJob(source.source, self.cache / key, self.frames, self.memory, self.read)
+            DecodingJob(
+                source.source, self.cache / key, self.frames, self.memory, self.read, self.noisy
+            )
             for key, source in self.places.items()
             if not _whole(self.cache / key)
         ]

@@ -114,6 +114,7 @@ def gather(
         report=say,
         frames=None if config.adapt is None else ADAPT_FRAMES,
         read=config.read,
+        noisy=not config.inputs_are_clean,
     )
     _check_space(config, footage)
     precision = choose_precision(config.precision, device)
