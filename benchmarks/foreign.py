@@ -1,12 +1,12 @@
-"""What adapting is worth on noise that no weights were trained on.
+"""What f2r makes of noise that no weights were trained on, without and with adapting.
 
     python benchmarks/foreign.py CLIP ... [--materials rows speckle ...] [--frames 16]
         [--size 256] [--adapt fast] [--threads 2] [--keep FOLDER]
 
 CLIP is a clean clip. Every material is made from its frames with a fixed seed, denoised losslessly
-by `f2r denoise` without and with `--adapt`, and compared with the clean frames: PSNR over all
-pixels and channels of 8-bit RGB, mean over frames. Weights are fitted afresh (their cache lies in
-a temporary folder).
+by `f2r denoise` with lines left in, as it is, and with `--adapt`, and compared with the clean
+frames: PSNR over all pixels and channels of 8-bit RGB, mean over frames. The gain is the last
+run's over the first's. Weights are fitted afresh (their cache lies in a temporary folder).
 """
 
 import argparse
@@ -29,6 +29,11 @@ Codes = NDArray[np.uint8]
 Rng = np.random.Generator
 
 ROOT = Path(__file__).resolve().parents[1]
+WITH_LINES = """from f2rcli.engine.noise import lines
+lines.find_lines = lambda *asked: None
+from f2rcli.cli.app import main
+main()"""
+RUNS = (["-c", WITH_LINES], ["-m", "f2rcli"], ["-m", "f2rcli"])  # of Python; the last one adapts
 
 
 class Pair(NamedTuple):
@@ -168,34 +173,35 @@ def psnr(pictures: Codes, clean: Codes) -> float:
 
 
 class Row(NamedTuple):
-    """One material of one clip: PSNR of the input, by bundled and adapted weights; seconds."""
+    """One material of one clip: PSNR of the input and of every run; seconds that adapting took."""
 
     noisy: float
-    bundled: float
+    with_lines: float
+    plain: float
     adapted: float
     seconds: float
     said: str
 
 
 def compare(pair: Pair, folder: Path, given: argparse.Namespace) -> Row:
-    """Denoise a material without and with --adapt."""
-    source = folder / "in.mkv"
+    """Denoise a material with its lines, without them, and with --adapt."""
+    source, target = folder / "in.mkv", folder / "out.mkv"
     save(source, pair)
     count = len(pair.noisy)
-    scores, seconds, said = [psnr(read(source, count), pair.clean)], 0.0, ""
-    for options in ([], ["--adapt", given.adapt]):
-        target = folder / f"out{len(options)}.mkv"
+    scores, seconds, said = [psnr(read(source, count), pair.clean)], [], ""
+    for run, adapting in zip(RUNS, (False, False, True), strict=True):
         start = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "-m", "f2rcli", "denoise", str(source), "-o", str(target),
-             "--lossless", "--overwrite", "--threads", str(given.threads), *options],
+            [sys.executable, *run, "denoise", str(source), "-o", str(target), "--lossless",
+             "--overwrite", "--threads", str(given.threads),
+             *(["--adapt", given.adapt] if adapting else [])],
             check=True, capture_output=True, text=True, cwd=ROOT,
             env={**os.environ, "XDG_CACHE_HOME": str(folder)},
         )  # fmt: skip
-        seconds = time.perf_counter() - start - seconds
+        seconds.append(time.perf_counter() - start)
         scores.append(psnr(read(target, count), pair.clean))
         said = next((line for line in done.stderr.splitlines() if "adapt:" in line), said)
-    return Row(*scores, seconds, said.removeprefix("adapt: "))
+    return Row(*scores, seconds[-1] - seconds[-2], said.removeprefix("adapt: "))
 
 
 def clips(given: argparse.Namespace) -> Iterator[tuple[str, Pictures]]:
@@ -217,8 +223,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="write the materials there, and stop")
     given = parser.parse_args()
-    print("| clip | material | noisy | bundled | adapted | gain | s | said |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| clip | material | noisy | with lines | plain | adapted | gain | s | said |")
+    print("|---|---|---|---|---|---|---|---|---|")
     gains = []
     for name, clean in clips(given):
         for material in given.materials:
@@ -232,10 +238,12 @@ def main() -> None:
                 continue
             with tempfile.TemporaryDirectory() as folder:
                 row = compare(pair, Path(folder), given)
-            gains.append(row.adapted - row.bundled)
-            figures = f"{row.noisy:.2f} | {row.bundled:.2f} | {row.adapted:.2f} | {gains[-1]:+.2f}"
+            gains.append(row.adapted - row.with_lines)
+            figures = " | ".join(f"{score:.2f}" for score in row[:4])
             print(
-                f"| {name} | {material} | {figures} | {row.seconds:.0f} | {row.said} |", flush=True
+                f"| {name} | {material} | {figures} | {gains[-1]:+.2f} | {row.seconds:.0f} "
+                f"| {row.said} |",
+                flush=True,
             )
     if gains:
         print(f"mean gain {np.mean(gains):+.2f} dB, worst {min(gains):+.2f} dB")
