@@ -23,8 +23,15 @@ from f2rcli.training.footage.footage import Footage
 from f2rcli.training.footage.split import draw_segments, held_out_segments, split
 from f2rcli.training.loop.events import Event
 from f2rcli.training.methods.f2r import recipe
+from f2rcli.training.run import session
 from f2rcli.training.run.config import StageOverrides, TrainConfig
-from f2rcli.training.run.session import EARLIER, NOTHING_YET, TrainResult, train
+from f2rcli.training.run.session import (
+    EARLIER,
+    NOTHING_TO_GAIN,
+    NOTHING_YET,
+    TrainResult,
+    train,
+)
 
 
 def write_clip(path: Path, frames: int = 8, sigma: float = 25, size: int = 48) -> Path:
@@ -63,7 +70,13 @@ def _few_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipe, "LEAST_PIXELS", 1)
     monkeypatch.setattr(recipe, "HELD_OUT_CENTRES", 2)
     monkeypatch.setattr(recipe, "CLOCKED_STEPS", 30)
+    monkeypatch.setattr(recipe, "PROBE_STEPS", 2)
     monkeypatch.setattr(noise_check, "measure_pictures", measured_once)
+
+
+@pytest.fixture
+def _whatever_a_probe_gains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "_probed", lambda *given: None)
 
 
 def measured_once(
@@ -88,6 +101,7 @@ RUIN = StageOverrides(steps=1, batch=2, crop=64, lr=0.1)
 ONE_STAGE = short("anchor", "recorruption", steps=0) | short("pseudo")
 
 
+@pytest.mark.usefixtures("_whatever_a_probe_gains")
 def test_adapting_writes_weights_that_load_and_never_scores_worse(tmp_path: Path) -> None:
     result = run(config(write_clip(tmp_path / "a.mkv"), adapt="full", stages=ONE_STAGE))
     made = weights.load(str(result.weights))
@@ -98,6 +112,21 @@ def test_adapting_writes_weights_that_load_and_never_scores_worse(tmp_path: Path
     if not result.kept:
         bundled = weights.load(weights.choose("f2r", Space.RGB))
         assert all(bool((made.tensors[n] == t).all()) for n, t in bundled.tensors.items())
+
+
+def test_adapting_ends_at_once_where_a_probe_gains_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipe, "ADAPT_RATE", 1.0)  # ruins the networks
+    asked = config(write_clip(tmp_path / "a.mkv"), adapt="fast", stages=ONE_STAGE)
+    result = run(asked)
+    assert (result.stopped, result.kept) == ("nothing to gain", False)
+    assert result.notes == [NOTHING_TO_GAIN]
+    assert not list(asked.folder.glob("pseudo*"))
+    made, bundled = (
+        weights.load(name) for name in (asked.output, weights.choose("f2r", Space.RGB))
+    )
+    assert all(bool((made.tensors[n] == t).all()) for n, t in bundled.tensors.items())
 
 
 def write_stack(path: Path, frames: int = 8, size: int = 64) -> Path:
@@ -111,6 +140,7 @@ def write_stack(path: Path, frames: int = 8, size: int = 64) -> Path:
     return path
 
 
+@pytest.mark.usefixtures("_whatever_a_probe_gains")
 def test_a_stack_is_adapted_to_lane_by_lane_with_the_axes_that_were_named(tmp_path: Path) -> None:
     stack = write_stack(tmp_path / "a.tif")
     result = run(config(stack, axes="TCYX", adapt="full", stages=ONE_STAGE))

@@ -1,4 +1,4 @@
-"""What a run began with goes back into the networks unless the test frames show a gain."""
+"""What a run began with goes back into the networks unless held-out frames show a gain."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from f2rcli.training.methods.validation import NO_ERRORS, ValidationErrors
-from f2rcli.training.run.session import Totals, _Start
+from f2rcli.training.run.session import Totals, _probed, _Start
 
 BLOCKS = np.random.default_rng(0).uniform(0.9, 1.1, (6, 6))
 
 
 class Given:
-    """A recipe whose test frames answer as they are told."""
+    """A recipe whose held-out frames answer as they are told."""
 
     def __init__(self, *answers: ValidationErrors) -> None:
         self.answers = list(answers)
@@ -21,6 +21,11 @@ class Given:
 
     def test_errors(self) -> ValidationErrors:
         return self.answers.pop(0)
+
+    validation_errors = test_errors
+
+    def probe(self) -> str:
+        return "a few steps"
 
 
 def errors(scale: float) -> ValidationErrors:
@@ -51,3 +56,18 @@ def test_weights_go_back_unless_the_test_frames_show_that_they_are_better(
     assert (totals.fell is not None) is better
     assert totals.start_loss == pytest.approx(before.score, nan_ok=True)
     assert totals.best_loss == pytest.approx((after if better else before).score, nan_ok=True)
+
+
+@pytest.mark.parametrize(("after", "better"), [(0.5, True), (1.0, False), (2.0, False)])
+def test_a_probe_ends_a_run_unless_the_error_falls(after: float, better: bool) -> None:
+    recipe: Any = Given(errors(1.0), errors(after))
+    old = recipe.networks.weight.detach().clone()
+
+    def train(course: str) -> Any:
+        assert course == "a few steps"
+        torch.nn.init.zeros_(recipe.networks.weight)
+
+    ended = _probed(recipe, train)  # type: ignore[arg-type]
+    assert (ended is None) is better
+    assert ended is None or (ended.kept, ended.start_loss) == (False, ended.best_loss)
+    assert bool((recipe.networks.weight == old).all())

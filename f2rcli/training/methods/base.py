@@ -235,6 +235,20 @@ class Tested(Recipe, Protocol):
 
 
 @runtime_checkable
+class Probed(Recipe, Protocol):
+    """A recipe that tells within a few steps whether weights have anything to gain."""
+
+    def validation_errors(self) -> ValidationErrors:
+        """Errors on the frames that weights are chosen by, as `Tested.test_errors` gives those on
+        the test frames."""
+        ...
+
+    def probe(self) -> StageRun:
+        """A few steps of the last stage, after which the latest weights are left."""
+        ...
+
+
+@runtime_checkable
 class Staged(Recipe, Protocol):
     """A recipe whose estimates come one after the other, so that a run may end before the last."""
 

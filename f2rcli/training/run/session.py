@@ -26,6 +26,7 @@ from f2rcli.training.loop.distributed import ALONE, Group, joined, launched
 from f2rcli.training.loop.events import Event, EventKind
 from f2rcli.training.loop.trainer import Trainer
 from f2rcli.training.methods.base import (
+    Probed,
     Recipe,
     Staged,
     StageRun,
@@ -42,6 +43,7 @@ EARLIER = {
     Estimate.ANCHOR: "the result is the estimate of stage 1: stage 2 is not better yet",
 }
 NOTHING_YET = "no estimate is better than the noisy frames yet: train for longer"
+NOTHING_TO_GAIN = "nothing to gain: a few steps on it show that its weights suit it already"
 Report = Callable[[Event], None]
 
 
@@ -164,6 +166,22 @@ class _Start:
         totals.kept, totals.header = False, self.header
 
 
+def _probed(recipe: Probed, train: Callable[[StageRun], Totals]) -> Totals | None:
+    """What a run comes to where a few steps do not lower the validation error for sure; None where
+    they do. The networks stay as they are."""
+    before = recipe.validation_errors()
+    kept = {name: value.clone() for name, value in recipe.networks.state_dict().items()}
+    train(recipe.probe())
+    after = recipe.validation_errors()
+    recipe.networks.load_state_dict(kept)
+    if is_significant(before, after):
+        return None
+    return Totals(
+        start_loss=before.score, best_loss=before.score, stopped="nothing to gain", kept=False,
+        notes=[NOTHING_TO_GAIN],
+    )  # fmt: skip
+
+
 def _train(
     course: StageRun, context: TrainingContext, group: Group, report: Report, started: float
 ) -> Totals:
@@ -183,12 +201,19 @@ def _train_stages(
     """Train every stage in turn; the time limit is the whole session's.
 
     Whenever that ends, what is left is no worse than what it began with: the best of the estimates,
-    or the start. Nothing is adapted to noise that would teach itself.
+    or the start. Nothing is adapted to noise that would teach itself, nor for long where a short
+    probe gains nothing.
     """
     totals, adapting = Totals(), context.config.adapt is not None
     if adapting and (refused := objections(context.footage, context.noise)):  # of all, or of none
         return Totals(stopped="nothing to adapt to", kept=False, notes=refused[:1])
     noisy = not context.config.inputs_are_clean
+
+    def trained(course: StageRun) -> Totals:
+        return _train(course, context, group, report, started)
+
+    if adapting and isinstance(recipe, Probed) and (ended := _probed(recipe, trained)):
+        return ended
     start = _Start(recipe) if noisy and context.start and isinstance(recipe, Tested) else None
     limit = context.config.time_limit_seconds
     stage_runs = recipe.stage_runs()
@@ -196,7 +221,7 @@ def _train_stages(
         if limit is not None and time.monotonic() - started >= limit:
             totals.stopped = "time limit"
             break
-        totals = _train(course, context, group, report, started)
+        totals = trained(course)
         if totals.stopped == "time limit":
             break
     if noisy and isinstance(recipe, Staged):

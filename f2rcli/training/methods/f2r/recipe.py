@@ -1,6 +1,6 @@
 """Training recipes of F2R: noisy footage alone, as published, or clean clips made noisy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.training.footage.split import Segment, Split, draw_segments, held_out_segments, split
 from f2rcli.training.methods.base import (
     ENDLESS,
+    Probed,
     Staged,
     StageRun,
     StageSpec,
@@ -76,6 +77,9 @@ TUNING = (
 # Every stage where the bundled weights are fitted to a clip: few steps
 ADAPT_STEPS = {"fast": 60, "full": 400}
 ADAPT_BATCH, ADAPT_RATE = 4, 3e-4
+# How sure a gain is hardly depends on how far training goes: with the steps grow both the gain and
+# what the targets' noise makes of it.
+PROBE_STEPS = 12
 # arXiv 2603.10417, code: Adam 3e-4, batch 4, crops of 256, cosine to nothing
 AS_PUBLISHED: dict[str, Any] = {
     "steps": 50_000, "lr": 3e-4, "loss": l1_loss, "optimiser": "adam", "batch": 4, "crop": 256,
@@ -87,7 +91,7 @@ PUBLISHED = (
 )
 
 
-class F2RRecipe(Tested, Staged):
+class F2RRecipe(Tested, Staged, Probed):
     def __init__(self, context: TrainingContext) -> None:
         start, config = context.start, context.config
         if start is not None and start.header.channels == 3 and config.space == Space.GRAY.value:
@@ -100,7 +104,7 @@ class F2RRecipe(Tested, Staged):
         self.specs = self._specs()
         config.check_stages(self.names())
         self.parts: list[Split] = []
-        self._test: list[Excerpt] | None = None
+        self._exams: dict[bool, list[Excerpt]] = {}  # for the test or not
         if not config.inputs_are_clean:
             self.parts = split(context.footage, config.held_out, self.header.length)
 
@@ -118,11 +122,14 @@ class F2RRecipe(Tested, Staged):
                 yield StageRun(self.stage(spec), self.context.settings(spec))
 
     def test_errors(self) -> ValidationErrors:
-        """The coarse network does not change where there is a start to compare with,
-        so the pairs made first serve to the end."""
-        if self._test is None:
-            self._test = self._held_out(TargetKind.RECORRUPTED, test=True)
-        return self._errors(self._test, self.header.estimate)
+        return self._errors(self._exam(test=True), self.header.estimate)
+
+    def validation_errors(self) -> ValidationErrors:
+        return self._errors(self._exam(test=False), self.header.estimate)
+
+    def probe(self) -> StageRun:
+        spec = replace(self.specs[-1], name="probe", steps=PROBE_STEPS)
+        return StageRun(self.stage(spec, held_out=()), self.context.settings(spec))
 
     def choose_estimate(self) -> bool:
         held = self._held_out(TargetKind.RECORRUPTED)
@@ -131,12 +138,22 @@ class F2RRecipe(Tested, Staged):
         self.header = replace(self.header, estimate=best)
         return scores[best] < errors_of(self.networks, held, lambda batch: batch.noisy).score
 
+    def _exam(self, *, test: bool) -> list[Excerpt]:
+        """The coarse network does not change where there is a start to compare with, so the pairs
+        made first serve to the end."""
+        if test not in self._exams:
+            self._exams[test] = self._held_out(TargetKind.RECORRUPTED, test=test)
+        return self._exams[test]
+
     def _errors(self, held: list[Excerpt], estimate: Estimate) -> ValidationErrors:
         networks = self.networks
         return errors_of(networks, held, lambda batch: served(networks, batch, estimate))
 
-    def stage(self, spec: PairSpec) -> PairStage:
-        """A stage with its training pairs, made with the networks as they are now."""
+    def stage(self, spec: PairSpec, held_out: Sequence[Excerpt] | None = None) -> PairStage:
+        """A stage with its training pairs, made with the networks as they are now.
+
+        held_out: what is validated on; None: pairs made with the same networks.
+        """
         context, config = self.context, self.context.config
         rng = np.random.default_rng([config.seed, sum(spec.name.encode())])
         steps = CLOCKED_STEPS if spec.steps == ENDLESS else spec.steps
@@ -149,10 +166,10 @@ class F2RRecipe(Tested, Staged):
         kind = TargetKind.BLIND if spec.part == "anchor" else TargetKind.RECORRUPTED
         with torch.inference_mode():
             excerpts = [self._excerpt(p, t, rng) for p, t in zip(learnt, kinds, strict=True)]
+        held = self._held_out(kind) if held_out is None else held_out
         return PairStage(
-            self.networks, excerpts, self._held_out(kind), spec.name, spec.batch, spec.crop,
-            spec.part, spec.loss,
-        )  # fmt: skip
+            self.networks, excerpts, held, spec.name, spec.batch, spec.crop, spec.part, spec.loss
+        )
 
     def _held_out(self, kind: TargetKind, *, test: bool = False) -> list[Excerpt]:
         """Held-out training pairs, the same whenever they are made with the same networks.
