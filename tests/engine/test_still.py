@@ -55,6 +55,24 @@ def test_a_good_result_stays() -> None:
     assert error(clean + nearer, clean) < 0.1 * error(mean, clean)
 
 
+def test_after_all_has_moved_the_mean_begins_again_and_calm_from_nothing() -> None:
+    scene = texture()
+    moved, _, poor, _ = after(20, lambda _: scene)
+    moved.forget()
+    assert moved.nearer(0, poor, LAW) is None
+    fresh, rng, shares = Still(), np.random.default_rng(2), []
+    for _ in range(30):
+        noisy = scene + (SIGMA * rng.standard_normal((SIDE, SIDE))).astype(np.float32)
+        both = []
+        for still in (moved, fresh):
+            still.add(0, noisy, LAW, white_shares())
+            nearer = still.nearer(0, poor, LAW)
+            both.append(0.0 if nearer is None else float(np.abs(nearer).sum()))
+        shares.append(both[0] / both[1] if both[1] else 0.0)
+    assert 0 < shares[6] < 0.5 < shares[11] < 1
+    assert shares[-1] == 1
+
+
 def test_what_is_new_stays() -> None:
     scene, spot = texture(), np.zeros((SIDE, SIDE), np.float32)
     spot[40:46, 40:46] = 3 * SIGMA

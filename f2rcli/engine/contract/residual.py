@@ -113,6 +113,8 @@ def under_contract(
     still = steady.still if steady is not None and slack is STRICT else None
     flows = [] if still is None else [f for f in beside.flows if isinstance(f, np.ndarray)]
     rests = 0.0 if still is None else resting(flows)
+    if still is not None and not rests:
+        still.forget()
     out = []
     for index, (taken, bound) in enumerate(zip(removed, quiet, strict=True)):
         left = None if factor is None else _sized(factor, taken.shape)

@@ -52,10 +52,11 @@ class Still:
     def add(self, index: int, plane: Real, variance: Real, shares: Sequence[float]) -> None:
         """Take in the next frame; variance (H, W) of its noise, shares: see `held`."""
         if index not in self.means or self.means[index].shape != plane.shape:
-            self.means[index], self.worths[index] = plane.copy(), np.ones_like(plane)
             self.lately[index], self.flicker[index] = np.zeros_like(plane), np.ones_like(plane)
             self.events[index] = np.zeros_like(plane)
-            self.calm[index] = np.ones((1, 2), np.float32)
+            calm = float(index in self.means or index not in self.calm)
+            self.means[index], self.worths[index] = plane.copy(), np.ones_like(plane)
+            self.calm[index] = np.array([[calm, 1]], np.float32)
             return
         noise = np.maximum(variance, LEAST)
         apart, worth = plane - self.means[index], self.worths[index]
@@ -79,6 +80,10 @@ class Still:
         self._settle(index, worth, float(np.minimum(drift, JUMP).mean()))
         self.worths[index], self.lately[index] = worth, lately - step
         self.flicker[index], self.events[index] = flicker, event
+
+    def forget(self) -> None:
+        """Begin again with the next frame: all of the picture moves. Calm grows from nothing."""
+        self.means.clear()
 
     def _settle(self, index: int, worth: Real, drift: float) -> None:
         before, age = self.calm[index][0]
