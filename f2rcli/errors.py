@@ -16,6 +16,7 @@ failed; 70 a bug in f2r; 130 Ctrl-C; 143 SIGTERM.
 """
 
 import difflib
+from collections.abc import Iterable
 
 EXIT_OK = 0
 EXIT_FAILURE = 1
@@ -90,7 +91,13 @@ def nearest(word: str, known: list[str], others: str = "") -> str:
 
     others: what may be given besides, in words.
     """
-    close = difflib.get_close_matches(word, known, n=1)
+    meant = closest(word, known)
     listed = ", ".join([*known, *([f"or {others}"] if others else [])])
     choose = f"Choose from {listed}."
-    return f"Did you mean {close[0]}? {choose}" if close else choose
+    return f"{meant} {choose}" if meant else choose
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """A hint that names the known word closest to `word`; empty where none is close."""
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"Did you mean {close[0]}?" if close else ""

@@ -1,6 +1,5 @@
 """`--config run.toml`: options from a file. Flags override it; unknown keys are errors."""
 
-import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import typer
 
 from f2rcli.documents import parse_toml, read_text
-from f2rcli.errors import ConfigError
+from f2rcli.errors import ConfigError, closest
 
 # The input belongs on the command line; a file that names another file is one too many.
 NOT_IN_A_FILE = {"source", "config", "like", "help"}
@@ -72,7 +71,8 @@ def settings_from(
     for key, value in table.items():
         param = key.replace("-", "_")
         if param not in flags:
-            raise ConfigError(f"{name}: unknown key {key!r}.", hint=_nearest(param, flags))
+            every = f"Known keys: {', '.join(sorted(flags))}."
+            raise ConfigError(f"{name}: unknown key {key!r}.", hint=closest(param, flags) or every)
         settings[param] = _checked(f"{name}: {key}", param, value, switch=flags[param])
     return settings
 
@@ -120,9 +120,3 @@ STRUCTURED = {
     "denoised": _patterns, "encoder_opt": _encoder_options, "inputs": _paths, "noise": _patterns,
     "pattern": _patterns, "stage": _stages,
 }  # fmt: skip
-
-
-def _nearest(param: str, known: Mapping[str, bool]) -> str:
-    close = difflib.get_close_matches(param, known, n=1, cutoff=0.5)
-    names = ", ".join(sorted(known))
-    return f"Did you mean {close[0]}?" if close else f"Known keys: {names}."

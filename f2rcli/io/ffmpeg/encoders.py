@@ -1,6 +1,5 @@
 """Video encoders: names, defaults, options, and a trial without writing."""
 
-import difflib
 import os
 from dataclasses import dataclass
 from fractions import Fraction
@@ -9,7 +8,7 @@ from functools import cache
 import av
 from av.video.codeccontext import VideoCodecContext
 
-from f2rcli.errors import UsageError
+from f2rcli.errors import UsageError, closest
 from f2rcli.frames import ClipInfo, PlaneLayout
 from f2rcli.io.base import WriteOptions
 from f2rcli.io.ffmpeg.colour import ColourTags, Mastering
@@ -145,10 +144,9 @@ def named_encoders(codec: str) -> tuple[str, ...]:
     if is_encoder(codec):
         return (codec,)
     known = sorted({*_ENCODERS, *_SAME, *_ALIASES, "libx264", "libx265", "libsvtav1"})
-    close = difflib.get_close_matches(codec.lower(), known, n=1)
     raise UsageError(
         f"codec={codec!r}: this FFmpeg has no such video encoder.",
-        hint=f"Did you mean {close[0]}?" if close else "Try h264, hevc, av1, vp9, prores, ffv1.",
+        hint=closest(codec.lower(), known) or "Try h264, hevc, av1, vp9, prores, ffv1.",
     )
 
 
@@ -264,10 +262,9 @@ def _with_users(encoder: str, chosen: dict[str, str], options: WriteOptions) -> 
     for name, value in options.encoder_options:
         refuse_files(name, value)
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
             raise UsageError(
                 f"encoder option {name}: {encoder} has no such option.",
-                hint=f"Did you mean {close[0]}?" if close else f"See ffmpeg -h encoder={encoder}.",
+                hint=closest(name, known) or f"See ffmpeg -h encoder={encoder}.",
             )
         joined = name.endswith("-params") and name in chosen
         chosen[name] = f"{chosen[name]}:{value}" if joined else value
