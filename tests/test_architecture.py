@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -236,6 +237,22 @@ def test_every_module_says_what_it_is_for() -> None:
         if path.name != "__init__.py" and not ast.get_docstring(tree)
     ]
     assert not silent
+
+
+def test_modules_functions_and_folders_are_small() -> None:
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    sizes = [
+        (str(path), path.read_text(encoding="utf-8").count("\n"), 299) for _, path, _ in modules()
+    ]
+    sizes += [
+        (f"{path}:{node.name}", (node.end_lineno or 0) - node.lineno + 1, 55)
+        for _, path, every in nodes()
+        for node in every
+        if isinstance(node, functions)
+    ]
+    folders = Counter(path.parent for _, path, _ in modules() if path.name != "__init__.py")
+    sizes += [(str(folder), count, 14) for folder, count in folders.items()]
+    assert not [f"{what}: {size}" for what, size, most in sizes if size > most]
 
 
 @pytest.fixture(scope="module")
