@@ -1,10 +1,10 @@
 """Noise laws of a stack's lanes, each by itself and shared: a table in docs/microscopy.md.
 
-python benchmarks/lanes.py [lanes|even]
+python benchmarks/lanes.py [lanes|even|dim]
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from unittest.mock import patch
 
@@ -78,16 +78,30 @@ def nothing(*_: object) -> None:
 
 def even() -> None:
     """The gain of even light of a few photons, from the shape of its noise."""
+    counted(lambda electrons, rng: np.full((128, 128), electrons))
+
+
+def dim() -> None:
+    """The gain of cells in light of a few photons, from the line of their variance and the shape
+    of its noise."""
+    counted(lambda electrons, rng: light_of(electrons / 1.16, rng))  # their mean
+
+
+def counted(light: Callable[[float, np.random.Generator], Floats]) -> None:
+    """A row for every sensor and brightness, of six stacks of six frames."""
     for gain, electrons, read in product((1.0, 2.0, 8.0), (0.1, 0.3, 0.5, 1.0, 2.0), (0.0, 0.5)):
         errors = []
         for seed in range(6):
             rng = np.random.default_rng(seed)
-            counts = rng.poisson(electrons, (6, 128, 128)) + rng.normal(0, read, (6, 128, 128))
+            shown = light(electrons, rng)
+            counts = rng.poisson(shown, (6, *shown.shape))
+            counts = counts + rng.normal(0, read, counts.shape)
             line = photon_line(list(np.rint(gain * counts + OFFSET).astype(np.float32)))
             errors.append(np.nan if line is None or not line.sure else line.gain / gain - 1)
-        rms, most = np.sqrt(np.mean(np.square(errors))), np.max(np.abs(errors))
+        rms, most = np.sqrt(np.nanmean(np.square(errors))), np.nanmax(np.abs(errors))
+        none = f", {np.isnan(errors).sum()} unseen" if np.isnan(errors).any() else ""
         print(f"gain {gain:g}, {electrons:g} electrons, read noise {read:g}: "
-              f"{100 * rms:.1f} %, at most {100 * most:.0f} %")  # fmt: skip
+              f"{100 * rms:.1f} %, at most {100 * most:.0f} %{none}", flush=True)  # fmt: skip
 
 
 def lanes() -> None:
@@ -105,4 +119,4 @@ def lanes() -> None:
 
 
 if __name__ == "__main__":
-    {"even": even, "lanes": lanes}[(*sys.argv[1:], "lanes")[0]]()
+    {"even": even, "dim": dim, "lanes": lanes}[(*sys.argv[1:], "lanes")[0]]()
