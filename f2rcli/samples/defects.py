@@ -178,7 +178,7 @@ def _of_mosaic(frame: Frame, before: Kept, near: Sequence[Frame]) -> tuple[Plane
     bad = no_light(plane, fills=True)
     whole, hot = _colours_without_impulses(plane, bad, least, before.impulses)
     hot &= ~bad
-    steady, stars = _steady(near, bad, least)
+    steady, stars = _steady(near, bad, least, before.repaired)
     alone = np.setdiff1d(lone(plane, whole, hot, before.repaired), stars)
     hot.flat[steady] = True
     whole.flat[steady] = medians_of_own(whole, steady)
@@ -198,7 +198,9 @@ def _colours_without_impulses(
     return whole, hot
 
 
-def _steady(frames: Sequence[Frame], bad: Mask, least: float) -> tuple[Places, Places]:
+def _steady(
+    frames: Sequence[Frame], bad: Mask, least: float, known: Places
+) -> tuple[Places, Places]:
     """Places of single samples that stand out in the mean of mosaics, where noise hides less than
     in one: of those that do so in each of them and that no other colour sees (defects), and of
     those that other colours do see (light)."""
@@ -209,7 +211,7 @@ def _steady(frames: Sequence[Frame], bad: Mask, least: float) -> tuple[Places, P
     mean: Plane = np.asarray(np.mean(planes, axis=0, dtype=np.float32))
     whole, hot = _colours_without_impulses(mean, bad, least, NONE, STEADY_FAR, STEADY_RANGES)
     hot &= ~bad
-    places = lone(mean, whole, hot, NOWHERE)
+    places = lone(mean, whole, hot, known)
     light = np.setdiff1d(np.flatnonzero(hot), places)
     ground = whole.flat[places]
     beyond = mean.flat[places] - ground
