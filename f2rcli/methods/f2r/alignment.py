@@ -39,7 +39,7 @@ def aligned_one_by_one(
         if memory is not None and memory.index == neighbour.index:
             shown = memory
             agreement[:, place] *= warp(memory.count, flow).clamp_min(1)[:, 0]
-        noisy[:, place], coarse[:, place] = warp_all([shown.noisy, shown.coarse], flow)
+        warp_all([shown.noisy, shown.coarse], flow, [noisy[:, place], coarse[:, place]])
     reference = coarse.mean(1) if reference is None else reference
     return Aligned(noisy, coarse, photometric(coarse, reference) * agreement)
 
