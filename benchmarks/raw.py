@@ -1,12 +1,13 @@
 """Quality on mosaics whose clean version is known, through the command line.
 
-    python benchmarks/raw.py NOISY.tif CLEAN.tif [--hot 89] [--options ...]
+    python benchmarks/raw.py NOISY.tif CLEAN.tif [--hot 89] [--rows 25] [--options ...]
 
 Both are TIFF files of mosaics that say what they are (docs/raw.md). PSNR is over all pixels of a
 frame with white - black as the peak, mean over frames: of the noisy mosaic, of the Gaussian filter
 that does best when it is chosen by the truth (on the four planes, each sigma from 0.3 to 1.5
-pixels), and of what `f2r denoise` writes. --hot: pixels of 300 to 3000 codes more in every frame,
-and how much of each is left (against the same frames without them).
+pixels), and of what `f2r denoise` writes. --hot: pixels of 300 to 3000 codes more in every frame;
+--rows: offsets of rows, in codes, new in every frame. How much of either is left is measured
+against the result for the same frames without them.
 """
 
 import argparse
@@ -65,6 +66,7 @@ def main() -> None:
     parser.add_argument("noisy", type=Path)
     parser.add_argument("clean", type=Path)
     parser.add_argument("--hot", type=int, default=0, help="so many hot pixels")
+    parser.add_argument("--rows", type=float, default=0, help="offsets, in codes")
     parser.add_argument("--options", nargs=argparse.REMAINDER, default=[], help="for f2r denoise")
     arguments = parser.parse_args()
     noisy, clean = read(arguments.noisy), [f.planes[0] for f in read(arguments.clean)]
@@ -77,30 +79,51 @@ def main() -> None:
     print(f"Gaussian  {best[0]:6.2f} dB at sigma {best[1]:.1f}")
     result = restored(arguments.noisy, arguments.options)
     print(f"f2r       {psnr(result, clean, peak):6.2f} dB")
-    if arguments.hot:
-        hot(arguments, np.array(result, np.float64), clean, peak)
+    for spoil in (hot, rows):
+        if getattr(arguments, spoil.__name__):
+            spoil(arguments, np.array(result, np.float64), clean, peak)
 
 
 def hot(
     given: argparse.Namespace, result: NDArray[np.float64], clean: Mosaics, peak: float
 ) -> None:
     """Print what is left of hot pixels."""
+    rng, shape = np.random.default_rng(0), result.shape
+    places = rng.choice(result[0].size, given.hot, replace=False)
+    more = np.zeros(result[0].size)
+    more[places] = rng.uniform(300, 3000, given.hot)
+    put, found = spoiled(given, np.broadcast_to(more.reshape(shape[1:]), shape))
+    light, left = (one.reshape(len(result), -1)[:, places].mean(0) for one in (put, found - result))
+    many = np.count_nonzero(np.abs(left / light) > 0.05)
+    print(
+        f"hot       {psnr(list(found), clean, peak):6.2f} dB, {left.sum() / light.sum():.2%} left"
+    )
+    print(f"          {many} of {given.hot} keep more than 5 %")
+
+
+def rows(
+    given: argparse.Namespace, result: NDArray[np.float64], clean: Mosaics, peak: float
+) -> None:
+    """Print what is left of the offsets of rows."""
+    offsets = np.random.default_rng(7).normal(0, given.rows, (*result.shape[:2], 1))
+    _, found = spoiled(given, np.broadcast_to(offsets, result.shape))
+    left = (found - result).mean(2).std(1) / offsets.std((1, 2))
+    print(f"rows      {psnr(list(found), clean, peak):6.2f} dB, {left.mean():.0%} left")
+    print(f"          by frame {' '.join(f'{one:.0%}' for one in left)}")
+
+
+def spoiled(
+    given: argparse.Namespace, more: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What codes were added to the frames, cut off at white, and what f2r writes of their sum."""
     with tifffile.TiffFile(given.noisy) as file:
         codes, description = file.asarray(), file.pages[0].description
-    rng, flat = np.random.default_rng(0), codes.reshape(len(codes), -1)
-    places = rng.choice(flat.shape[1], given.hot, replace=False)
-    light = rng.uniform(300, 3000, given.hot)
-    before = flat[:, places].astype(np.float64)
-    flat[:, places] = np.minimum(before + light, WHITE).round()
-    light = (flat[:, places] - before).mean(0)
+    sums = np.rint(codes + more).clip(0, WHITE).astype(codes.dtype)
     with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, "hot.tif")
-        tifffile.imwrite(source, codes, description=description, photometric="minisblack")
-        found = restored(source, given.options)
-    left = (np.array(found, np.float64) - result).reshape(flat.shape)[:, places].mean(0)
-    many = np.count_nonzero(np.abs(left / light) > 0.05)
-    print(f"hot       {psnr(found, clean, peak):6.2f} dB, {left.sum() / light.sum():.2%} left")
-    print(f"          {many} of {given.hot} keep more than 5 %")
+        source = Path(folder, "spoiled.tif")
+        tifffile.imwrite(source, sums, description=description, photometric="minisblack")
+        found = np.array(restored(source, given.options), np.float64)
+    return sums.astype(np.float64) - codes, found
 
 
 if __name__ == "__main__":
