@@ -86,19 +86,20 @@ def decode(job: DecodingJob) -> int:
     with open_reader(job.source, job.read) as reader, building(job.entry) as part:
         info = reader.info
         writers = _writers(part, info)
-        for writer in itertools.chain(*writers.values()):
+        every = list(itertools.chain(*writers.values()))
+        for writer in every:
             writer.lines.active = job.noisy
         try:
             for index, frame in _chosen(reader, info, job.frames):
                 if not (frame.held or frame.corrupt):
                     for writer in writers.get(frame.lane, ()):
                         writer.add(index, frame)
-            for writer in itertools.chain(*writers.values()):
+            for writer in every:
                 writer.end()
         finally:
-            for writer in itertools.chain(*writers.values()):
+            for writer in every:
                 writer.file.close()
-        kept = _teaching(list(itertools.chain(*writers.values())))
+        kept = _teaching(every)
         facts = {
             "name": info.name,
             "space": info.space.value,
@@ -190,7 +191,6 @@ class LaneWriter:
             self._write(number, _picture(ready)[: self._rows])
 
     def _write(self, index: int, picture: NDArray[np.float32]) -> None:
-        """index: in the clip, where copies do not count."""
         self.shape = picture.shape
         small = thumbnail(picture.mean(-1))
         before = self._before
