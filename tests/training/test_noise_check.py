@@ -1,6 +1,7 @@
 """Which footage can be learnt from, and as what networks see it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from f2rcli import weights
 from f2rcli.engine.noise.measurement import UNSEEN
+from f2rcli.frames import Space
 from f2rcli.noise.measurement.independence import Temporal
 from f2rcli.noise.measurement.spectrum import Spectrum
 from f2rcli.noise.model import NoiseModel
@@ -18,6 +20,7 @@ from f2rcli.training.footage.noise_check import (
     measure_footage,
     objection,
     objections,
+    suited,
     without_unfit,
 )
 
@@ -70,12 +73,20 @@ def test_what_cannot_be_measured_is_left_out_beside_what_can(counted: list[Foota
     assert alone == (clips[1:], [None])  # nothing else is there: the caller refuses
 
 
-def report_of(share: float, temporal: Temporal) -> NoiseReport:
-    """A report of noise that three channels and adjacent frames share to some extent."""
+def report_of(
+    share: float, temporal: Temporal, *, sigma: float = 0.1, soft: float = 0
+) -> NoiseReport:
+    """A report of noise that three channels and adjacent frames share to some extent, blurred
+    along its rows."""
     mixed = np.full((3, 3), share) + (1 - share) * np.eye(3)
-    spectrum = Spectrum(np.ones((3, 32, 32)), (0.0,) * 3, (0.0,) * 3, mixed, 9)
-    model, sure = NoiseModel.gaussian(0.1, 3), Confidence(5, ())
-    return NoiseReport(model, ((),) * 3, spectrum, temporal, 0, 0, (0.1,), 9, sure)
+    lags = np.zeros((3, 32, 32))
+    apart = np.minimum(np.arange(32), 32 - np.arange(32))
+    believed = np.where(apart < 12, 0.5 + 0.5 * np.cos(np.pi * apart / 12), 0)
+    lags[:, 0] = np.exp(-((apart / (2 * soft)) ** 2)) * believed if soft else apart == 0
+    along = (float(lags[0, 0, 1]),) * 3
+    spectrum = Spectrum(np.fft.fft2(lags).real, along, (0.0,) * 3, mixed, 9)
+    model, sure = NoiseModel.gaussian(sigma, 3), Confidence(5, ())
+    return NoiseReport(model, ((),) * 3, spectrum, temporal, 0, 0, (sigma,), 9, sure)
 
 
 @pytest.mark.parametrize(
@@ -96,3 +107,27 @@ def test_noise_that_would_teach_itself_is_refused(
 ) -> None:
     clip = replace(counted[0], coded=coded, shape=(*counted[0].shape[:3], 3))
     assert (objection(clip, report_of(share, temporal)) is None) is fit
+
+
+def codes(path: Path, low: float, high: float) -> Footage:
+    """Three pictures of values between these."""
+    pictures = np.random.default_rng(0).uniform(low, high, (3, 24, 24, 3)).astype(np.float16)
+    path.write_bytes(pictures.tobytes())
+    return Footage(path.stem, Space.RGB, path, pictures.shape, (range(3),))
+
+
+def test_what_is_fitted_begins_from_the_weights_that_clips_are_denoised_with(
+    tmp_path: Path,
+) -> None:
+    """Else it is compared with weights that nobody would have used."""
+    heavy = weights.load("f2r-rgb-small")
+    clipped, free = codes(tmp_path / "a", 0, 1), codes(tmp_path / "b", -0.1, 1.1)
+    for clip, sigma8, chosen in (
+        (clipped, 7, "f2r-rgb-light"),
+        (clipped, 20, "f2r-rgb-small"),
+        (free, 20, "f2r-rgb-light"),
+        (free, 40, "f2r-rgb-small"),
+    ):
+        report = report_of(0.1, UNSEEN, sigma=sigma8 / 255)
+        assert suited(heavy, [clip], [report]).name == chosen
+    assert suited(heavy, [clipped], [None]) is heavy

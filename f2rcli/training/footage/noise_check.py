@@ -9,7 +9,8 @@ from torch import Tensor
 
 from f2rcli import methods, weights
 from f2rcli.engine.noise.measurement import FRAMES, measure_pictures
-from f2rcli.engine.noise.opening import sensor_space, stated_model
+from f2rcli.engine.noise.opening import mean_sigma8, sensor_space, stated_model
+from f2rcli.engine.noise.tracking import HEAVY8, LIGHT8
 from f2rcli.engine.tiles import Runner
 from f2rcli.errors import InputError, WeightsError
 from f2rcli.frames import Space
@@ -21,7 +22,7 @@ from f2rcli.noise.report import NoiseReport
 from f2rcli.noise.stabilising import VarianceStabiliser
 from f2rcli.training.footage.cache import ELSEWHERE
 from f2rcli.training.footage.footage import Footage
-from f2rcli.training.footage.windows import channels_first
+from f2rcli.training.footage.windows import channels_first, is_clipped
 from f2rcli.weights import Weights
 
 # Channels of compressed video and of phones share 0.84 of their noise and more, film's dyes about
@@ -105,6 +106,19 @@ def _measuring_weights(space: Space, start: Weights | None) -> Weights:
             hint="Begin from weights of your own (--init).",
         )
     return start
+
+
+def suited(start: Weights, footage: list[Footage], noise: list[NoiseReport | None]) -> Weights:
+    """The bundled weights that clips are denoised with, begun from those of heavy noise: others
+    where the noise of most is light. What they are fitted to must beat them, not their fellows."""
+    other = weights.lighter(start.name)
+    light = [
+        mean_sigma8(report.model)
+        < (LIGHT8 if is_clipped(clip.read(clip.shape[0] // 2)) else HEAVY8)
+        for clip, report in zip(footage, noise, strict=True)
+        if report is not None
+    ]
+    return weights.load(other) if other is not None and 2 * sum(light) > len(light) else start
 
 
 def check_noise(footage: list[Footage], noise: list[NoiseReport | None], notes: list[str]) -> None:

@@ -11,7 +11,7 @@ from f2rcli.errors import F2RError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io import open_reader
 from f2rcli.training.footage.sources import find_sources
-from f2rcli.training.run.config import TrainConfig
+from f2rcli.training.run.config import COLOURS, TrainConfig
 from f2rcli.training.run.plots import Picture, write_crops
 
 LARGEST = 512  # pixels per side of what is looked at: quick, and enough for three crops
@@ -32,12 +32,15 @@ def compare(config: TrainConfig, after: Path, folder: Path) -> list[Path]:
         frames = [_middle(frame) for frame in reader if frame.lane == 0]
         info = replace(reader.info, width=frames[0].width, height=frames[0].height)
     centre = len(frames) // 2
-    old = None if before is None else _restored(frames, info, before, config)[centre]
+    named = before if config.init not in (None, *COLOURS) else None  # None: bundled as it suits
+    old = None if before is None else _restored(frames, info, named, config)[centre]
     new = _restored(frames, info, str(after), config)[centre]
     return write_crops(_shown(frames[centre]), old, new, folder)
 
 
-def _restored(frames: list[Frame], info: ClipInfo, name: str, config: TrainConfig) -> list[Picture]:
+def _restored(
+    frames: list[Frame], info: ClipInfo, name: str | None, config: TrainConfig
+) -> list[Picture]:
     settings = EngineSettings(
         method=config.method, weights=name, device=config.device, precision=config.precision,
         threads=config.threads,

@@ -20,6 +20,7 @@ from f2rcli.training.footage.noise_check import (
     check_noise,
     measure_footage,
     objections,
+    suited,
     without_unfit,
 )
 from f2rcli.training.loop.distributed import ALONE, Group, joined, launched
@@ -35,7 +36,7 @@ from f2rcli.training.methods.base import (
     load_recipe,
 )
 from f2rcli.training.methods.validation import ErrorReduction, error_reduction, is_significant
-from f2rcli.training.run.config import TrainConfig
+from f2rcli.training.run.config import COLOURS, TrainConfig
 
 ADAPT_FRAMES = 480  # of a file, in runs all over it: more than an adaptation sees
 EARLIER = {
@@ -128,6 +129,8 @@ def gather(
         footage, noise = measure_footage(footage, start, device, precision)
         check_noise(footage, noise, notes)
         footage, noise = without_unfit(footage, noise, notes, adapting=config.adapt is not None)
+        if start is not None and config.init in (None, *COLOURS):
+            start = suited(start, footage, noise)
     return TrainingContext(
         config, footage, noise, start, config.folder, device, precision, jobs, say
     )
