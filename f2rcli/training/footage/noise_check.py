@@ -18,6 +18,7 @@ from f2rcli.io.atomic import replacing
 from f2rcli.io.disk_errors import disk_errors
 from f2rcli.methods.base import Method
 from f2rcli.models.layers import channels_last
+from f2rcli.noise.measurement.spectrum import REACH, Spectrum
 from f2rcli.noise.report import NoiseReport
 from f2rcli.noise.stabilising import VarianceStabiliser
 from f2rcli.training.footage.cache import ELSEWHERE
@@ -29,6 +30,9 @@ from f2rcli.weights import Weights
 # half, and those of a gray picture all of it, whatever its noise is.
 PROCESSED, GRAY = 0.7, 0.99
 DEPENDENT = 0.2  # correlation of adjacent frames; where they are independent 0.1 is found at most
+# Pixels apart, farther than the filters of fresh noise reach to either side, and half of what their
+# noise may correlate by: that is what spectra keep there. Grain has none, streaks of tape 0.3.
+FAR, FAR_CORRELATED = REACH // 2, 0.1
 
 
 def measure_footage(
@@ -169,6 +173,11 @@ def objection(clip: Footage, report: NoiseReport | None) -> str | None:
             f"{clip.name}: its channels share their noise, as compression and cameras' own "
             "processing leave it; the bundled weights are trained on such noise"
         )
+    if report.spectrum is not None and _streaked(report.spectrum):
+        return (
+            f"{clip.name}: pixels {FAR} apart share noise, and fresh noise to learn from cannot "
+            "be made like that; the bundled weights stay"
+        )
     shared = max((rho for rho in report.temporal if rho is not None), key=abs, default=0.0)
     if abs(shared) > DEPENDENT:
         return (
@@ -184,6 +193,16 @@ def _processed(clip: Footage, report: NoiseReport) -> bool:
     several = report.spectrum is not None and clip.channels > 1
     share = report.spectrum.channels_share if several and report.spectrum else 1.0
     return PROCESSED < share < GRAY or (clip.coded and share >= GRAY)
+
+
+def _streaked(spectrum: Spectrum) -> bool:
+    """Whether rows or columns share noise farther than the law's filters reach. Held-out targets
+    would share it with what networks are shown, so that keeping it would score."""
+    if spectrum.white:
+        return False
+    lags = np.fft.ifft2(spectrum.power).real
+    along = np.stack([lags[:, 0, FAR], lags[:, FAR, 0]]) / lags[:, 0, 0]
+    return bool(along.max() > FAR_CORRELATED)
 
 
 def without_unfit(
