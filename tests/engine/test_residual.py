@@ -127,7 +127,7 @@ def test_slack_is_of_luma_and_of_chroma_apart(told: Told, layout: PlaneLayout) -
 
 
 def test_slack_of_coded_files_is_larger_everywhere() -> None:
-    assert (STRICT.noise, STRICT.change, STRICT.clipped) == ((1, 1), (1.2, 1.2), 1)
+    assert (STRICT.noise, STRICT.change, STRICT.clipped) == ((1, 1), (1.2, 1.2), 1.08)
     assert (CODED.noise, CODED.change, CODED.clipped) == ((1.4, 3.5), (2.0, 5.0), 1.6)
 
 
@@ -192,6 +192,9 @@ def test_sizes_change_by_means_and_by_interpolation() -> None:
     np.testing.assert_allclose(residual._sized(halves, (4, 6)), cv2.resize(halves, (6, 4)))
 
 
+ONCE = 0.1 * STRICT.clipped  # what noise of 0.1 is believed to have been when it was clipped
+
+
 def lifted(frame: Frame, change: torch.Tensor, sigma: float) -> tuple[Real, Real]:
     """By what clipping lifts the mean of gray noise, and what it leaves of its variance."""
     restored = torch.from_numpy(yuv.to_rgb(frame))[None] + change
@@ -218,7 +221,7 @@ def test_what_clipping_moved_means_by_stays_removed_as_far_as_it_was(told: Told)
         change = torch.full((1, 1, HEIGHT, WIDTH), size)
         (kept,) = run(frame, change=change, noise=noise, model=model)
         ((free, variance, _),) = told
-        shift, left = lifted(frame, change, 0.1)
+        shift, left = lifted(frame, change, ONCE)
         np.testing.assert_allclose(variance, 0.01 * left, rtol=1e-4)
         removed = np.full_like(left, -size)
         taken = set_apart(removed, shift, variance)
@@ -233,12 +236,12 @@ def test_noise_in_what_was_removed_leaves_the_shift_whole(told: Told) -> None:
     frame = drawn(GRAY, low=0, high=20)
     model = NoiseModel.gaussian(0.1, 1)
     noise = PlaneNoise.of(model, GRAY, clipped=True)
-    shift, left = lifted(frame, torch.zeros(1, 1, HEIGHT, WIDTH), 0.1)
+    shift, left = lifted(frame, torch.zeros(1, 1, HEIGHT, WIDTH), ONCE)
     rng = np.random.default_rng(1)
     removed = shift + rng.normal(0, 0.1, shift.shape) * np.sqrt(left)
     change = torch.from_numpy(-removed.astype(np.float32))[None, None]
     run(frame, change=change, noise=noise, model=model)
-    whole, _ = lifted(frame, change, 0.1)
+    whole, _ = lifted(frame, change, ONCE)
     assert float(np.abs(removed - told[0][0] - whole).mean()) < 0.002
 
 
@@ -250,7 +253,6 @@ def test_noise_that_a_codec_weakened_was_clipped_at_its_full_strength(told: Told
         run(frame, change=change, noise=noise, model=model, slack=Slack(clipped=clipped))
         whole, _ = lifted(frame, change, 0.1 * clipped)
         np.testing.assert_allclose(0.5 - told[-1][0], whole, rtol=1e-4)
-    assert np.array_equal(told[0][1], told[1][1])  # what is left of the variance: as measured
 
 
 def test_where_less_changes_than_the_law_says_less_was_cut_off(told: Told) -> None:
@@ -277,7 +279,7 @@ def test_what_was_taken_of_a_shift_is_the_mean_of_nine_pixels_each_way(told: Tol
     change = 0.01 - change_of(GRAY, 0.005)
     run(frame, change=change, noise=noise, model=model)
     ((free, variance, _),) = told
-    shift, _ = lifted(frame, change, 0.1)
+    shift, _ = lifted(frame, change, ONCE)
     removed = -change[0, 0].numpy()
     taken = set_apart(removed, shift, variance)
     np.testing.assert_allclose(free, removed - taken, atol=1e-6)
@@ -331,7 +333,7 @@ def test_shifts_of_colours_come_to_the_planes_through_the_matrix(told: Told) -> 
     run(frame, change=change, noise=noise, model=model)
     restored = torch.from_numpy(yuv.to_rgb(frame))[None] + change
     small = torch.nn.functional.avg_pool2d(restored, 2)
-    shift, _ = clipped_moments(small, model.level(small))
+    shift, _ = clipped_moments(small, model.level(small) * STRICT.clipped)
     wanted = yuv.split(shift[0].numpy(), replace(YUV, log2_chroma=(0, 0)))
     found = 0.5 - told[0][0]
     full = cv2.resize(wanted[0], (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)

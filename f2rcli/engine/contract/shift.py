@@ -21,12 +21,10 @@ def clipping(restored: Tensor, model: NoiseModel, stronger: float) -> tuple[Tens
 
     stronger: factor of the noise's standard deviation when it was clipped.
     """
-    level = model.level(restored)
-    once = level * stronger
-    if not bool(((restored < 3 * once) | (restored > 1 - 3 * once)).any()):
+    level = model.level(restored) * stronger
+    if not bool(((restored < 3 * level) | (restored > 1 - 3 * level)).any()):
         return None
-    shift, factor = clipped_moments(restored, level)
-    return shift if stronger == 1 else clipped_moments(restored, once)[0], factor
+    return clipped_moments(restored, level)
 
 
 def halved(picture: Tensor) -> Tensor:
