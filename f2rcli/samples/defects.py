@@ -208,15 +208,27 @@ def _steady(
     if len(distinct) + 1 < LEAST_TOGETHER:
         return NOWHERE, NOWHERE
     planes = [one.planes[0] for one in (frames[0], *distinct)]
-    mean: Plane = np.asarray(np.mean(planes, axis=0, dtype=np.float32))
+    mean = _mean(planes)
     whole, hot = _colours_without_impulses(mean, bad, least, NONE, STEADY_FAR, STEADY_RANGES)
     hot &= ~bad
     places = lone(mean, whole, hot, known)
     light = np.setdiff1d(np.flatnonzero(hot), places)
-    ground = whole.flat[places]
+    ground = whole.flat[places].astype(np.float64)
     beyond = mean.flat[places] - ground
     shares = [(one.flat[places] - ground) / beyond for one in planes]
     return places[np.min(shares, axis=0) >= STEADY_SHARE], light
+
+
+def _mean(planes: Sequence[Plane]) -> Plane:
+    """Of integers, rounded to their own kind."""
+    import cv2  # not before it is needed: io knows this module
+
+    total = np.zeros(planes[0].shape, np.float32)
+    for plane in planes:
+        cv2.accumulate(plane, total)
+    total *= np.float32(1 / len(planes))
+    mean: Plane = np.rint(total, out=total).astype(planes[0].dtype)
+    return mean
 
 
 def _span(layout: PlaneLayout, *, chroma: bool) -> float:
