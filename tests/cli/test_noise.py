@@ -4,7 +4,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from f2rcli import weights
 from f2rcli.cli.app import run
@@ -90,6 +92,16 @@ def test_a_damaged_file_says_so(noise: Callable[..., Done], damaged: Path) -> No
     done = noise(damaged, "--frames", 48)
     assert done.code == 4
     assert "sigma" in done.out
+
+
+def test_hot_pixels_are_named(noise: Callable[..., Done], tmp_path: Path) -> None:
+    mosaics = np.random.default_rng(0).normal(600, 30, (5, 96, 128))
+    mosaics[:, 40, 61] += 1500
+    facts = {"cfa": "RGGB", "black": 64, "white": 4095}
+    source = tmp_path / "hot.tif"
+    tifffile.imwrite(source, mosaics.astype(np.uint16), photometric="minisblack", metadata=None)
+    source.with_suffix(".json").write_text(json.dumps(facts))
+    assert "1 sample a frame far from all around (hot or dead), in 5 of 5" in noise(source).err
 
 
 def test_no_video_is_one_clear_line(noise: Callable[..., Done], tmp_path: Path) -> None:

@@ -55,12 +55,12 @@ def noise(
         from f2rcli.engine.noise.measurement import measure_noise  # brings torch
         from f2rcli.noise.plot import plot as plotted
 
+        measurer = loaded(engine, reader.info, console)
         report = measure_noise(
-            reader, reader.info, loaded(engine, reader.info, console), frames_read=frames,
-            lanes=reader.lane_openings,
-        )  # fmt: skip
+            reader, reader.info, measurer, frames_read=frames, lanes=reader.lane_openings
+        )
         name, damaged = reader.info.name, reader.ledger.damaged
-        for line in reader.ledger.lines():
+        for line in (*reader.ledger.lines(), *measurer.aside.lines()):
             console.note(f"note: {line}")
     if report is None:
         raise InputError(

@@ -49,13 +49,15 @@ def measure_noise(
     None where there is too little evidence: fewer than three different frames of one shot, or
     frames of a few hundred pixels. Takes about a second per window and megapixel on eight cores.
     Where the engine's method estimates noise itself the report's model is its estimate.
-    lanes: see `denoise_stream`.
+    lanes: see `denoise_stream`. Hot and dead samples are counted in the engine's `aside`.
     """
     compare_lanes(lanes, engine)
     if info.interlaced and info.height >= 4:
         frames = (one_field(frame, 0) for frame in frames)
     _, frames = next(groupby(frames, key=lambda frame: frame.lane), (0, iter(())))
     looked_at = [run[0] for run in islice(unique(frames), frames_read)]
+    for frame in looked_at:
+        engine.aside.add(frame.aside)
     remover = remover_for(looked_at[:PREROLL], engine)
     if remover is not None:
         looked_at = remover.alone(looked_at)
