@@ -227,7 +227,8 @@ class Run:
         return Evaluation(
             kind=self.kind, metrics=tuple(metric.facts for metric in self.metrics),
             methods=tuple(facts), clips=tuple(clips), settings=self.plan.values(),
-            versions=_versions(), machine=_machine(),
+            versions=_versions(),
+            machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores",
             started=datetime.fromtimestamp(self.began, UTC).isoformat(timespec="seconds"),
             seconds=time.time() - self.began, command=command, benchmark=benchmark,
             notes=tuple(self.notes),
@@ -257,7 +258,3 @@ def _versions() -> dict[str, str]:
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in PACKAGES},
     }
-
-
-def _machine() -> str:
-    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPU cores"

@@ -98,7 +98,7 @@ class NoiseLaw:
                 _row(values["sigma"]),
                 int(values["samples"]),
                 None if curve is None else _rows(curve),
-                _dark(values.get("dark", ())),
+                _row(dark) if any(dark := values.get("dark", ())) else (),  # older laws lack it
             )
             return cls(
                 level,
@@ -120,11 +120,6 @@ class NoiseLaw:
 
 def _row(values: Any) -> tuple[float, ...]:
     return tuple(float(value) for value in values)
-
-
-def _dark(values: Any) -> tuple[float, ...]:
-    """Where light begins; empty for 0, and for laws written before it was told."""
-    return _row(values) if any(values) else ()
 
 
 def _rows(values: Any) -> tuple[tuple[float, ...], ...]:

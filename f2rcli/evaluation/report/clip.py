@@ -48,10 +48,12 @@ def clip_values(clip: ClipResult, evaluation: Evaluation) -> dict[str, Any]:
     """What the template of a clip shows."""
     label, colours = labels(evaluation), hues(evaluation)
     charts = list(_charts(clip, evaluation))
+    # else the summary says as much
+    tabled = len(evaluation.clips) > 1 or any(r.failed or r.notes for r in clip.methods)
     return {
         "clip": clip,
         "facts": _facts(clip, evaluation),
-        "rows": list(clip_rows(clip, evaluation)) if _worth_a_table(clip, evaluation) else [],
+        "rows": list(clip_rows(clip, evaluation)) if tabled else [],
         "charts": charts,
         # where most methods can be compared
         "first": max(charts, key=lambda found: len(found.chart.curves)).metric if charts else None,
@@ -113,11 +115,6 @@ def _headline(clip: ClipResult, evaluation: Evaluation) -> str:
         for result in clip.methods[:4]
     ]
     return f"{metric.title}: {', '.join(values)}"
-
-
-def _worth_a_table(clip: ClipResult, evaluation: Evaluation) -> bool:
-    """Whether the clip's table says more than the summary does."""
-    return len(evaluation.clips) > 1 or any(r.failed or r.notes for r in clip.methods)
 
 
 def _charts(clip: ClipResult, evaluation: Evaluation) -> Iterator[MetricChart]:

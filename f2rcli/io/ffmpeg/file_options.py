@@ -16,7 +16,8 @@ def refuse_files(name: str, value: str) -> None:
     """Raise UsageError for an option that names a file or makes one."""
     plain = re.sub(r"[\s'\"\\]", "", f"{name}={value}").replace("_", "-").lower()
     known = _FILES | ({"film-grain"} if name == "x265-params" else set())  # a number to others
-    found = [word for word in re.split(r"[:=,+]", plain) if word in known or _analysis(word)]
+    words = re.split(r"[:=,+]", plain)
+    found = [word for word in words if word in known or word.startswith("analysis-")]
     if name == "flags" and "pass" in plain:
         found.append("pass")
     if found:
@@ -24,7 +25,3 @@ def refuse_files(name: str, value: str) -> None:
             f"encoder option {name}={value}: {found[0]} reads or writes files.",
             hint="Leave it out.",
         )
-
-
-def _analysis(word: str) -> bool:
-    return word.startswith("analysis-")

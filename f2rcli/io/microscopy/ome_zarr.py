@@ -99,9 +99,6 @@ def _channel(one: dict[str, Any]) -> Facts:
         facts["Name"] = str(one["label"])
     colour = str(one.get("color", ""))
     if re.fullmatch("[0-9A-Fa-f]{6}", colour):
-        facts["Color"] = _signed(int(colour + "FF", 16))
+        number = int(colour + "FF", 16)
+        facts["Color"] = number - (1 << 32) if number >= 1 << 31 else number  # it is signed
     return facts
-
-
-def _signed(colour: int) -> int:
-    return colour - (1 << 32) if colour >= 1 << 31 else colour

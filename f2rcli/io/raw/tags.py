@@ -73,9 +73,9 @@ def _pages(file: tifffile.TiffFile) -> Iterator[Any]:
 
 def _facts(pages: list[Any], size: int) -> RawTags:
     first = pages[0].tags
-    exif = first.get(_EXIF)
+    told = getattr(first.get(_EXIF), "value", None)
     known = {key: tag.value for key, tag in ((t.code, t) for t in first.values())}
-    iso = known.get(_ISO) or (exif.value.get("ISOSpeedRatings") if _is_dict(exif) else None)
+    iso = known.get(_ISO) or (told.get("ISOSpeedRatings") if isinstance(told, dict) else None)
     noise = next((p.tags.valueof(NOISE_PROFILE) for p in pages if NOISE_PROFILE in p.tags), None)
     dng = 50706 in known
     carried = {
@@ -101,10 +101,6 @@ def _ends(pages: list[Any]) -> Iterator[int]:
     for page in pages:
         for offset, length in zip(page.dataoffsets, page.databytecounts, strict=False):
             yield int(offset) + int(length)
-
-
-def _is_dict(tag: Any) -> bool:
-    return tag is not None and isinstance(tag.value, dict)
 
 
 def _first_int(value: Any) -> int | None:

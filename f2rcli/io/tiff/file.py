@@ -221,7 +221,7 @@ class TiffStack(Stack):
         return native
 
     def _read(self, series: Series, spot: Spot) -> Plane:
-        order = _picture_axes(series)
+        order = "".join(letter for letter in series.axes if letter in "YXS")
         shape = tuple(series.shape[series.axes.index(letter)] for letter in order)
         if spot.offset is not None:
             handle = spot.page.parent.filehandle
@@ -278,10 +278,6 @@ def _is_preview(array: Any) -> bool:
     """Whether an array is a small copy for display: an LSM's thumbnails, a slide's overviews."""
     named = array.kind == "qpi" and array.name in ("Thumbnail", "Macro", "Label")
     return named or (array.kind == "lsm" and bool(array.keyframe.is_reduced))
-
-
-def _picture_axes(series: Series) -> str:
-    return "".join(letter for letter in series.axes if letter in "YXS")
 
 
 def _number(value: Any) -> float | None:
