@@ -152,14 +152,6 @@ def carried(onward: Flow, rounds: int = 3) -> Flow:
     return moved
 
 
-def inverted(there: Flow, start: Flow, rounds: int = 2) -> Flow:
-    """Flow b -> a from a -> b: the fixed point of back(p) = -there(p + back(p)), near `start`."""
-    back = start
-    for _ in range(rounds):
-        back = -sample(there, back)
-    return back
-
-
 def consistency(forward: Flow, backward: Flow, pixel: float = 1.0) -> Map:
     """Whether going there and back ends where it began: 1 within a fraction of a pixel, towards 0
     beyond, and 0 where the flow leaves the picture (Sundaram et al., ECCV 2010, made soft).

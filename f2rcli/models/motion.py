@@ -79,14 +79,6 @@ def carried(onward: Shifts, rounds: int = 3) -> Shifts:
     return moved
 
 
-def inverted(there: Shifts, start: Shifts, rounds: int = 2) -> Shifts:
-    """See `flow.inverted`."""
-    back = start
-    for _ in range(rounds):
-        back = -_fetched(there, back)
-    return back
-
-
 def consistency(forward: Shifts, backward: Shifts, pixel: float = 1.0) -> Tensor:
     """Whether going there and back ends where it began, (B, 1, H, W); see `flow.consistency`."""
     error = forward + _fetched(backward, forward)

@@ -157,8 +157,7 @@ def test_each_part_runs_as_often_as_it_must(count: int) -> None:
     assert ran["anchor"] == ran["refiner"] == (count if count > 1 else 0)
     adjacent = 2 * (count - 1)
     neighbours = count * (min(count, 5) - 1)  # every centre to every neighbour of its window
-    turned_round = max(count - 2, 0)
-    assert method.flows.calls == adjacent + neighbours - adjacent - turned_round
+    assert method.flows.calls == adjacent + neighbours - adjacent
 
 
 def test_a_single_frame_is_left_with_its_coarse_estimate() -> None:

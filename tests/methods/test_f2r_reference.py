@@ -11,7 +11,7 @@ from f2rcli.methods.base import Prepared
 from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.methods.f2r.alignment import mismatches, photometric, typical_mismatch
 from f2rcli.methods.f2r.flows import FlowBook
-from f2rcli.models.flow import inverted, midway
+from f2rcli.models.flow import midway
 from f2rcli.models.layers import padded
 from f2rcli.models.memory import Memory
 from f2rcli.noise.model import NoiseModel
@@ -101,28 +101,6 @@ def test_the_way_from_between_is_its_share_of_the_whole_way(part: Fraction) -> N
     # A point at x in a is at x (1 + 0.25 (1 - part)) now and at 1.25 x in b.
     at_a = x[4:20] / (1 + 0.25 * (1 - float(part)))
     np.testing.assert_allclose(there, 0.25 * at_a * float(part), atol=0.01)
-
-
-def test_the_way_back_ends_where_the_way_there_began() -> None:
-    """x -> 1.25 x there, so x -> 0.8 x back."""
-    x = np.arange(SIZE[1], dtype=np.float64)
-    there = np.zeros((*SIZE, 2), np.float32)
-    there[..., 0] = 0.25 * x
-    back = inverted(there, np.zeros_like(there), rounds=12)[5, :20, 0]
-    np.testing.assert_allclose(back, -0.2 * x[:20], atol=0.01)
-
-
-def test_the_flow_two_frames_back_is_the_one_there_turned_round() -> None:
-    f2r, drift = method()
-    frames = [frame(index) for index in range(5)]
-    f2r.flows.chain(frames)
-    wanted = middle(f2r.flows.flow(frames[2], frames[0]))
-    for centre in range(3):
-        beside = Window(frames[centre], tuple(frames[:centre]), tuple(frames[centre + 1 :]))
-        asked = len(drift.asked)
-        rated = f2r.flows.rated(beside)
-    assert len(drift.asked) == asked + 1  # 2 -> 4; 0 -> 2 was found two frames before
-    assert middle(rated[0][0]) == pytest.approx(wanted, abs=0.02)
 
 
 def test_agreement_falls_with_the_square_of_the_mismatch() -> None:

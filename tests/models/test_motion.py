@@ -28,7 +28,6 @@ def test_the_algebra_is_that_of_opencv_for_several_flows_at_once() -> None:
         (motion.compose(first, second), [flow.compose(*pair) for pair in pairs]),
         (motion.midway(first, 0.3), [flow.midway(one, 0.3) for one, _ in pairs]),
         (motion.carried(first), [flow.carried(one) for one, _ in pairs]),
-        (motion.inverted(first, second), [flow.inverted(*pair) for pair in pairs]),
         (motion.consistency(first, second, 2.0)[:, 0],
          [flow.consistency(*pair, 2.0) for pair in pairs]),
         (motion.inside(first, 2.0)[:, 0], [flow.inside(one, 2.0) for one, _ in pairs]),

@@ -22,9 +22,8 @@ Pair = tuple[Prepared, Prepared]  # a flow leads from the first into the second
 @dataclass
 class Flows(ABC):
     """Flows between frames of a clip, on grids of half the size and in their pixels: DIS looks no
-    finer. Those of adjacent frames are searched once and kept while their frames are. Longer ones
-    begin from them and serve one window; but those to the frame after the next are kept as well,
-    and turned round for the way back."""
+    finer. Those of adjacent frames are computed once and kept while their frames are; longer ones
+    begin from them, serve one window and are not kept."""
 
     maths: ClassVar[Any]  # composes and judges them
 
@@ -38,7 +37,7 @@ class Flows(ABC):
         return self._several([(source, target)])[0]
 
     def known(self, source: int, target: int) -> Any | None:
-        """The flow between two frames by their indices, where it is kept."""
+        """The flow between two adjacent frames by their indices, where it was made."""
         return self._known.get((source, target))
 
     def back(self, source: Prepared, target: Prepared) -> Any | None:
@@ -63,12 +62,11 @@ class Flows(ABC):
         """The flow to every neighbour and how well it agrees with the one back."""
         centre, neighbours = window.centre, window.neighbours
         self.chain([*window.before, centre, *window.after])
-        flows = self._several([_searched(centre, neighbour) for neighbour in neighbours])
-        rated = []
-        for neighbour, found in zip(neighbours, flows, strict=True):
-            flow = self._turned(neighbour, centre, found) if _two_back(centre, neighbour) else found
-            rated.append((flow, self.agreement(centre, neighbour, flow)))
-        return rated
+        flows = self._several([(centre, neighbour) for neighbour in neighbours])
+        return [
+            (flow, self.agreement(centre, neighbour, flow))
+            for neighbour, flow in zip(neighbours, flows, strict=True)
+        ]
 
     def forget_before(self, index: int) -> None:
         """Drop every flow that touches a frame before this one."""
@@ -109,14 +107,8 @@ class Flows(ABC):
         new = [pair for pair in pairs if flows[_key(pair)] is None]
         found = self._found(new, [self._composed(*_key(pair)) for pair in new])
         flows |= {_key(pair): flow for pair, flow in zip(new, found, strict=True)}
-        kept = {key: flow for key, flow in flows.items() if -1 <= key[1] - key[0] <= 2}
-        self._known |= kept
+        self._known |= {key: flow for key, flow in flows.items() if _adjacent(key)}
         return list(flows.values())
-
-    def _turned(self, source: Prepared, target: Prepared, flow: Any) -> Any:
-        """The flow back from one."""
-        start = self._composed(target.index, source.index)
-        return self.maths.inverted(flow, -flow if start is None else start)
 
     def _look(self, frame: Prepared) -> Any:
         luma, small = self._looks.get(frame.index, (None, None))
@@ -137,15 +129,6 @@ class Flows(ABC):
 
 def _key(pair: Pair) -> tuple[int, int]:
     return pair[0].index, pair[1].index
-
-
-def _two_back(centre: Prepared, neighbour: Prepared) -> bool:
-    return centre.index - neighbour.index == 2
-
-
-def _searched(centre: Prepared, neighbour: Prepared) -> Pair:
-    """The pair that is searched for the flow from a centre into a neighbour."""
-    return (neighbour, centre) if _two_back(centre, neighbour) else (centre, neighbour)
 
 
 def _adjacent(key: tuple[int, int]) -> bool:
@@ -171,7 +154,9 @@ class FlowBook(Flows):
             yield self.whole(flow, frame), doubled(agreement, frame.array.shape)
 
     def whole(self, flow: Flow, frame: Prepared) -> Flow:
-        return doubled(HALF * flow, frame.array.shape)
+        whole = doubled(flow, frame.array.shape)
+        whole *= HALF
+        return whole
 
     def none(self, frame: Prepared) -> Flow:
         return np.zeros((*self._look(frame).shape, 2), np.float32)
