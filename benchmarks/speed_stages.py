@@ -29,11 +29,11 @@ from f2rcli.io import open_reader
 # What is timed: a label, and where the function is found by whoever calls it.
 STAGES = (
     ("opening: lines", "f2rcli.engine.stream", "remover_for"),
-    ("opening: noise", "f2rcli.engine.noise.opening", "opening_noise"),
+    ("opening: noise", "f2rcli.engine.noise.tracking", "opening_noise"),
     ("noise, measured again", "f2rcli.engine.noise.tracking.NoiseTracker", "refresh"),
     ("planes to RGB", "f2rcli.yuv", "to_rgb"),
     ("flow (DIS)", "f2rcli.methods.f2r.flows.FlowBook", "fresh"),
-    ("composition and consistency", "f2rcli.methods.f2r.F2R", "rated"),
+    ("composition and consistency", "f2rcli.methods.f2r.flows.Flows", "rated"),
     ("warps", "f2rcli.methods.f2r.alignment", "warp_all"),
     ("photometric agreement", "f2rcli.methods.f2r.alignment", "photometric"),
     ("long memory", "f2rcli.methods.f2r.F2R", "remember"),

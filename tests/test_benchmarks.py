@@ -2,6 +2,8 @@
 
 import sys
 import zlib
+from collections import defaultdict
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
@@ -11,7 +13,9 @@ import torch
 from torch import nn
 
 from f2rcli import weights
+from f2rcli.engine.stream import EngineSettings, load_engine, restore_stream
 from f2rcli.frames import Space
+from f2rcli.io import ReadOptions, open_reader
 from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.flow import DISFlow
@@ -178,3 +182,15 @@ def test_the_network_beside_f2r_has_the_published_parameters() -> None:
     assert 2 * block == pytest.approx(2.48e6, rel=0.01)
     picture = torch.rand(1, 12, 16, 24)
     assert speed_peers.Block().eval()(picture).shape == (1, 3, 16, 24)
+
+
+def test_every_stage_that_has_a_row_is_found_at_work() -> None:
+    """One that moved away from where it is patched would silently join the rest."""
+    clip = BENCHMARKS.parent / "examples" / "noisy_path_lossless.mkv"
+    account = speed_stages.Account(None, defaultdict(lambda: [0.0, 0.0, 0.0]), [])
+    with ExitStack() as patched, open_reader(clip, ReadOptions(frames=4)) as reader:
+        for label, where, name in speed_stages.STAGES:
+            patched.enter_context(speed_stages._watching(account, label, where, name))
+        for _ in restore_stream(iter(reader), load_engine(EngineSettings(threads=1), reader.info)):
+            pass
+    assert {label for label, _, _ in speed_stages.STAGES} <= set(account.used)
