@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 SERVE = "--serve"  # the command's argument before the number of the socket
 LARGEST = 1 << 17  # bytes of a command line
+DYING = 5.0  # seconds, in which a killed process ends
 HOLDS = 4  # descriptors at most: input, output, messages, the claim; and the one to answer on
 
 
@@ -91,8 +92,13 @@ class Nursery:
         self._socket: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
-    def child(self, arguments: Sequence[str], words: int, claim: int | None) -> WarmChild:
-        """A fork that runs these arguments, its messages going to `words`. Raises OSError."""
+    def child(
+        self, arguments: Sequence[str], words: int, claim: int | None, *, again: bool = True
+    ) -> WarmChild:
+        """A fork that runs these arguments, its messages going to `words`. Raises OSError.
+
+        again: whether another process is asked where the one that was asked is killed meanwhile.
+        """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         (input_end, stdin), (stdout, output_end) = os.pipe(), os.pipe()
         given = [theirs.fileno(), input_end, output_end, words, *([] if claim is None else [claim])]
@@ -102,7 +108,13 @@ class Nursery:
                 begun.callback(os.close, end)
             with theirs, open(input_end, "rb"), open(output_end, "wb"), self._lock:
                 self._ask(json.dumps(list(arguments)).encode(), given)
-            child = WarmChild(ours, stdin, stdout)
+                asked = self._process
+            try:
+                child = WarmChild(ours, stdin, stdout)
+            except ChildProcessError:
+                if again and asked is not None and _ends(asked):
+                    return self.child(arguments, words, claim, again=False)
+                raise
             begun.pop_all()
         return child
 
@@ -135,6 +147,15 @@ class Nursery:
             self._process.kill()  # it has nothing to clean up
             self._process.wait()
         self._socket = self._process = None
+
+
+def _ends(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a process that no longer answers ends, as one does that was killed."""
+    try:
+        process.wait(DYING)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def received(link: socket.socket) -> tuple[list[str], list[int]] | None:

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -97,3 +98,14 @@ def test_where_nothing_can_be_forked_a_child_starts_anew() -> None:
         children.stop()
     assert found.result == {"event": "result"}
     assert found.code == 0
+
+
+def test_one_killed_with_a_request_in_hand_is_replaced(nursery: Nursery) -> None:
+    """It was asked while it was dying, and nobody answered."""
+    assert ended(nursery, "0")[0] == 0
+    killed = nursery._process
+    assert killed is not None
+    killed.send_signal(signal.SIGSTOP)
+    threading.Timer(0.2, killed.kill).start()
+    assert ended(nursery, "7")[0] == 7
+    assert nursery._process is not killed
