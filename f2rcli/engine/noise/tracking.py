@@ -36,6 +36,11 @@ LIGHT8, HEAVY8 = 12.0, 30.0  # of 255, clipped and not: benchmarks/quality.py, f
 CONTRADICTION = 2.0  # between a sigma that is told and the one that is measured
 
 
+def is_light(model: NoiseModel, *, clipped: bool) -> bool:
+    """Whether weights for light noise serve better; clipped: whether black or white cut it off."""
+    return mean_sigma8(model) < (LIGHT8 if clipped else HEAVY8)
+
+
 class NoiseTracker:
     """What is known of a stream's noise: told, or measured at its start and refreshed slowly.
 
@@ -78,7 +83,7 @@ class NoiseTracker:
         if self.measured is None:
             return False
         clipped = self.known is None or self.known.clipped
-        return mean_sigma8(self.measured) < (LIGHT8 if clipped else HEAVY8)
+        return is_light(self.measured, clipped=clipped)
 
     @property
     def faint(self) -> bool:

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from f2rcli import methods, weights
 from f2rcli.engine.noise.measurement import FRAMES, measure_pictures
-from f2rcli.engine.noise.opening import mean_sigma8, sensor_space, stated_model
-from f2rcli.engine.noise.tracking import HEAVY8, LIGHT8
+from f2rcli.engine.noise.opening import sensor_space, stated_model
+from f2rcli.engine.noise.tracking import is_light
 from f2rcli.engine.tiles import Runner
 from f2rcli.errors import InputError, WeightsError
 from f2rcli.frames import Space
@@ -117,8 +117,7 @@ def suited(start: Weights, footage: list[Footage], noise: list[NoiseReport | Non
     where the noise of most is light. What they are fitted to must beat them, not their fellows."""
     other = weights.lighter(start.name)
     light = [
-        mean_sigma8(report.model)
-        < (LIGHT8 if is_clipped(clip.read(clip.shape[0] // 2)) else HEAVY8)
+        is_light(report.model, clipped=is_clipped(clip.read(clip.shape[0] // 2)))
         for clip, report in zip(footage, noise, strict=True)
         if report is not None
     ]
