@@ -17,46 +17,25 @@ from f2rcli.errors import InputError
 from f2rcli.frames import Family, Matrix, Plane, PlaneLayout
 from f2rcli.io.ffmpeg.filters import Filter
 
-# Interleaved formats by the type of their samples. Their names say where the channels lie within a
-# pixel; 0 and x are unused.
-_BY_TYPE = {
-    "u1": "rgb24 bgr24 rgba bgra argb abgr rgb0 bgr0 0rgb 0bgr ya8 vuya vuyx ayuv uyva vyu444",
-    "<u2": "rgb48le bgr48le rgba64le bgra64le ya16le ayuv64le",
-    ">u2": "rgb48be bgr48be rgba64be bgra64be ya16be",
-    "<f4": "rgbf32le rgbaf32le",
-}
-
-
-def _interleaved(names: str) -> Iterator[tuple[str, int, tuple[int, ...]]]:
-    """Name, samples per pixel and the places of the planes of the layout's family: R, G, B [, A],
-    Y [, A] or Y, U, V [, A]."""
-    for name in names.split():
-        order = re.findall("^[0axrgbyuv]+", name)[0]
-        yield name, len(order), tuple(order.index(c) for c in "rgbyuva" if c in order)
-
-
-_INTERLEAVED = {
-    name: (kind, step, places)
-    for kind, names in _BY_TYPE.items()
-    for name, step, places in _interleaved(names)
-}
-# 4:2:2 with two luma samples per four: where the luma starts, Cb, Cr, and the low bits unused.
-_YUYV: dict[str, tuple[str, int, int, int, int]] = {
-    "yuyv422": ("u1", 0, 1, 3, 0),
-    "uyvy422": ("u1", 1, 0, 2, 0),
-    "yvyu422": ("u1", 0, 3, 1, 0),
-    "y210le": ("<u2", 0, 1, 3, 6),
-    "y212le": ("<u2", 0, 1, 3, 4),
-    "y216le": ("<u2", 0, 1, 3, 0),
-}
-# One luma plane and one of chroma pairs: whether Cr comes first, and the low bits unused.
-_SEMIPLANAR: dict[str, tuple[bool, int]] = {
-    "nv12": (False, 0), "nv16": (False, 0), "nv24": (False, 0), "nv20le": (False, 0),
-    "nv21": (True, 0), "nv42": (True, 0),
-    "p010le": (False, 6), "p210le": (False, 6), "p410le": (False, 6),
-    "p012le": (False, 4), "p212le": (False, 4), "p412le": (False, 4),
-    "p016le": (False, 0), "p216le": (False, 0), "p416le": (False, 0),
+# Formats that store their channels pixel by pixel, in the order of their names; 0 and x are unused.
+_INTERLEAVED = (
+    "rgb24 bgr24 rgba bgra argb abgr rgb0 bgr0 0rgb 0bgr ya8 vuya vuyx ayuv uyva vyu444 "
+    "rgb48le bgr48le rgba64le bgra64le ya16le ayuv64le rgb48be bgr48be rgba64be bgra64be ya16be "
+    "rgbf32le rgbaf32le"
+)
+# Others whose channels share planes, read and not written: the channels of each stored plane in
+# the order of its samples, and the low bits that are unused.
+_SHARED = {
+    "yuyv422": ("yuyv", 0), "uyvy422": ("uyvy", 0), "yvyu422": ("yvyu", 0),
+    "y210le": ("yuyv", 6), "y212le": ("yuyv", 4), "y216le": ("yuyv", 0),
+    **dict.fromkeys(("nv12", "nv16", "nv24", "nv20le", "p016le", "p216le", "p416le"), ("y uv", 0)),
+    **dict.fromkeys(("nv21", "nv42"), ("y vu", 0)),
+    **dict.fromkeys(("p010le", "p210le", "p410le"), ("y uv", 6)),
+    **dict.fromkeys(("p012le", "p212le", "p412le"), ("y uv", 4)),
 }  # fmt: skip
+_PACKED = {
+    name: (re.findall("^[0axrgbyuv]+", name)[0], 0) for name in _INTERLEAVED.split()
+} | _SHARED
 # Formats of less than eight bits per channel: FFmpeg's widening to the format on the right
 # is exact and reversible.
 _WIDENED = {
@@ -77,8 +56,9 @@ class PixelFormat:
     bits: int
     log2_chroma: tuple[int, int]
     alpha: bool
-    planes: tuple[int, ...]  # for planar formats: which plane holds which channel
+    places: tuple[tuple[int, int, int], ...]  # per channel: stored plane, first sample, step
     dtype: str  # of a stored sample
+    unused: int  # low bits of it
 
     def layout(
         self, *, full_range: bool, matrix: Matrix, siting: tuple[float, float] = (0.0, 0.5)
@@ -112,8 +92,7 @@ def pixel_format(name: str) -> PixelFormat | None:
     bits = parts[0].bits
     floating = "f32" in name or "f16" in name
     planar = len({part.plane for part in parts}) == len(parts) and not native.is_bit_stream
-    packed = name in _INTERLEAVED or name in _YUYV or name in _SEMIPLANAR
-    if not (planar or packed) or native.has_palette or bits < 8:
+    if not (planar or name in _PACKED) or native.has_palette or bits < 8:
         return None
     if len({part.bits for part in parts}) != 1:
         return None
@@ -121,15 +100,30 @@ def pixel_format(name: str) -> PixelFormat | None:
     shift = (256 // max(chroma.width, 1)).bit_length() - 1, (256 // chroma.height).bit_length() - 1
     order = ">" if native.is_big_endian else "<"
     kind = f"f{bits // 8}" if floating else f"u{1 if bits == 8 else 2}"
+    shared, unused = _PACKED.get(name, ("", 0))
     return PixelFormat(
         name=name,
         family=family,
         bits=32 if floating else bits,
         log2_chroma=shift if family is Family.YUV else (0, 0),
         alpha=any(part.is_alpha for part in parts),
-        planes=tuple(part.plane for part in parts) if planar else (),
+        places=_places(shared) if shared else tuple((part.plane, 0, 1) for part in parts),
         dtype=order + kind,
+        unused=unused,
     )
+
+
+def _places(orders: str) -> tuple[tuple[int, int, int], ...]:
+    """Stored plane, first sample and step of the channels R, G, B [, A], Y [, A] or Y, U, V [, A].
+
+    orders: channels of each stored plane, in the order of its samples.
+    """
+    found = {
+        channel: (plane, order.index(channel), len(order) // order.count(channel))
+        for plane, order in enumerate(orders.split())
+        for channel in order
+    }
+    return tuple(found[channel] for channel in "rgbyuva" if channel in found)
 
 
 def planar_name(layout: PlaneLayout) -> str | None:
@@ -169,38 +163,25 @@ def read_planes(frame: av.VideoFrame) -> tuple[PixelFormat, tuple[Plane, ...]]:
         frame = frame.reformat(format=wider)
     if frame.planes[0].line_size < 0:  # stored bottom up: let FFmpeg turn it over
         frame = Filter("copy").apply(frame)
-    return form, _planes(frame, form)
+    planes = (_own(samples) for samples in _samples(frame, form))
+    return form, tuple(plane >> form.unused if form.unused else plane for plane in planes)
 
 
-def _planes(frame: av.VideoFrame, form: PixelFormat) -> tuple[Plane, ...]:
-    if form.name in _INTERLEAVED:
-        kind, step, places = _INTERLEAVED[form.name]
-        pixels = _view(frame, 0, kind, frame.width * step).reshape(frame.height, -1, step)
-        return tuple(_own(pixels[:, :, place]) for place in places)
-    if form.name in _YUYV:
-        kind, luma, cb, cr, unused = _YUYV[form.name]
-        line = _view(frame, 0, kind, (frame.width + 1) // 2 * 4)
-        picked = (line[:, luma::2][:, : frame.width], line[:, cb::4], line[:, cr::4])
-        return tuple(_own(part) >> unused if unused else _own(part) for part in picked)
-    if form.name in _SEMIPLANAR:
-        swapped, unused = _SEMIPLANAR[form.name]
-        width = -(-frame.width >> form.log2_chroma[0])
-        pairs = _view(frame, 1, form.dtype, 2 * width)
-        chroma = (pairs[:, 1::2], pairs[:, 0::2]) if swapped else (pairs[:, 0::2], pairs[:, 1::2])
-        picked = (_view(frame, 0, form.dtype, frame.width), *chroma)
-        return tuple(_own(part) >> unused if unused else _own(part) for part in picked)
-    return tuple(
-        _own(_view(frame, index, form.dtype, frame.planes[index].width)) for index in form.planes
-    )
+def _samples(frame: av.VideoFrame, form: PixelFormat) -> Iterator[Plane]:
+    """The samples of each channel of a picture, in place."""
+    for number, (stored, first, step) in enumerate(form.places):
+        chroma = form.family is Family.YUV and number in (1, 2)
+        width = -(-frame.width >> form.log2_chroma[0]) if chroma else frame.width
+        yield _view(frame, stored, form.dtype)[:, first::step][:, :width]
 
 
-def _view(frame: av.VideoFrame, index: int, dtype: str, width: int) -> Plane:
-    """The samples of one stored plane, `width` per line, in place."""
+def _view(frame: av.VideoFrame, index: int, dtype: str) -> Plane:
+    """The lines of one stored plane, in place; they may go on behind the picture."""
     plane = frame.planes[index]
     kind = np.dtype(dtype)
     lines = np.frombuffer(memoryview(plane), np.uint8)[: plane.line_size * plane.height]
-    samples: Plane = lines.reshape(plane.height, plane.line_size)[:, : width * kind.itemsize]
-    return samples.view(kind)
+    samples: Plane = lines.reshape(plane.height, plane.line_size)
+    return samples[:, : plane.line_size // kind.itemsize * kind.itemsize].view(kind)
 
 
 def _own(samples: Plane) -> Plane:
@@ -219,21 +200,15 @@ def make_frame(planes: tuple[Plane, ...], form: PixelFormat) -> av.VideoFrame:
 
 def fill_frame(frame: av.VideoFrame, planes: tuple[Plane, ...], form: PixelFormat) -> None:
     """Put `planes` into a picture of `form`, in place."""
-    height, width = planes[0].shape
-    if form.name in _INTERLEAVED:
-        kind, step, places = _INTERLEAVED[form.name]
-        pixels = _view(frame, 0, kind, width * step).reshape(height, width, step)
-        if len(places) < step:
-            pixels[:] = np.iinfo(kind).max  # the unused byte of rgb0 and its like
-        for place, plane in zip(places, planes, strict=True):
-            pixels[:, :, place] = plane
-    elif form.planes:
-        for index, plane in zip(form.planes, planes, strict=True):
-            _view(frame, index, form.dtype, plane.shape[1])[:] = plane
-    else:
+    if not writable(form):
         raise ValueError(f"{form.name}: f2r reads this pixel format but does not write it")
+    step = form.places[0][2]
+    if step > len(form.places):  # the unused byte of rgb0 and its like
+        _view(frame, 0, form.dtype)[:, : frame.width * step] = np.iinfo(form.dtype).max
+    for samples, plane in zip(_samples(frame, form), planes, strict=True):
+        samples[:] = plane
 
 
 def writable(form: PixelFormat) -> bool:
     """Whether `make_frame` can make pictures of this format."""
-    return bool(form.planes) or form.name in _INTERLEAVED
+    return form.name not in _SHARED
