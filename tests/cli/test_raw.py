@@ -18,6 +18,7 @@ from f2rcli.errors import EXIT_DAMAGED, EXIT_INPUT, EXIT_OK, EXIT_USAGE
 from f2rcli.frames import Mosaic
 from f2rcli.io.raw.dng import new_dng
 from f2rcli.io.raw.exposure import Exposure, read_raw
+from f2rcli.io.raw.tags import RawTags
 
 SIZE = (48, 64)
 
@@ -25,7 +26,7 @@ SIZE = (48, 64)
 def write_shot(path: Path, seed: int, iso: int = 800) -> Path:
     mosaic = Mosaic(pattern="GRBG", black=(64.0,) * 4, white=(4095.0,) * 4)
     exposure = Exposure(path=path, name=path.stem, shape=SIZE, active=(0, 0, *SIZE), mosaic=mosaic,
-                make="Foo", model="Bar", iso=iso)  # fmt: skip
+                tags=RawTags(make="Foo", model="Bar"), iso=iso)  # fmt: skip
     codes = np.random.default_rng(seed).integers(0, 4095, SIZE).astype(np.uint16)
     path.write_bytes(new_dng(exposure, codes))
     return path

@@ -108,8 +108,8 @@ def test_raw_becomes_tiff_and_dng_again(tmp_path: Path, tools: Any) -> None:
     tools.passthrough(tmp_path / "tiff", tmp_path / "dng", WriteOptions(format="dng"))
     old, new = (read_raw(folder / "IMG 9.dng") for folder in (burst, tmp_path / "dng"))
     assert np.array_equal(old[1], new[1])
-    assert (old[0].mosaic, old[0].camera, old[0].iso) == (
-        new[0].mosaic, new[0].camera, new[0].iso,
+    assert (old[0].mosaic, old[0].tags.camera, old[0].iso) == (
+        new[0].mosaic, new[0].tags.camera, new[0].iso,
     )  # fmt: skip
 
 
@@ -137,7 +137,7 @@ def test_a_dng_of_our_own_says_what_it_was_told(pattern: str, tmp_path: Path) ->
     assert np.allclose(found.mosaic.black, told.mosaic.black, atol=1)  # LibRaw has whole levels
     assert np.allclose(found.mosaic.balance, told.mosaic.balance, rtol=1e-5)
     assert found.noise == told.noise
-    assert (found.orientation, found.camera, found.iso) == (6, "Foo Bar", 800)
+    assert (found.orientation, found.tags.camera, found.iso) == (6, "Foo Bar", 800)
 
 
 @pytest.mark.parametrize("number", [1, 5])
@@ -177,6 +177,6 @@ def test_a_compressed_dng_is_written_anew_with_the_sources_tags(tmp_path: Path) 
     (old, before), (new, after) = (read_raw(tmp_path / name) for name in ("a.dng", "b.dng"))
     assert np.array_equal(before, codes(0))
     assert np.array_equal(after, before + 5)
-    assert (new.mosaic, new.noise, new.iso, new.camera) == (
-        old.mosaic, old.noise, old.iso, old.camera,
+    assert (new.mosaic, new.noise, new.iso, new.tags.camera) == (
+        old.mosaic, old.noise, old.iso, old.tags.camera,
     )  # fmt: skip

@@ -22,6 +22,7 @@ from f2rcli.io.raw.exposure import RAW_SUFFIXES, Exposure, Samples
 from f2rcli.io.raw.metadata import Metadata, as_tags, complete, read_metadata
 from f2rcli.io.raw.tags import DIGESTS, Tag, raw_page
 from f2rcli.io.raw.told import retold, told_tag
+from f2rcli.io.tiff.library import DAMAGE
 from f2rcli.sensor import plane_colours
 
 BYTE, ASCII, SHORT, LONG, RATIONAL, SRATIONAL, DOUBLE = 1, 2, 3, 4, 5, 10, 12
@@ -30,7 +31,6 @@ _PACKED_BITS = (10, 12, 14)
 _COLOURS = "RGB"  # codes in CFAPattern
 _SRGB = (3.2406, -1.5372, -0.4986, -0.9689, 1.8758, 0.0415, 0.0557, -0.2040, 1.0570)  # from XYZ
 _D65 = 21
-_ERRORS = (tifffile.TiffFileError, ValueError, OSError, IndexError, KeyError, TypeError)
 
 
 class Strip(NamedTuple):
@@ -74,7 +74,7 @@ def find_strips(path: Path, samples: Samples) -> Strips | None:
                 handle.seek(strip.offset)
                 if handle.read(strip.length) != found.coded(samples, strip):
                     return None
-    except _ERRORS:
+    except DAMAGE:
         return None
     return found
 
@@ -189,31 +189,33 @@ def coded_tiles(samples: Samples, side: int) -> Iterator[bytes]:
 def _tags(
     exposure: Exposure, area: tuple[int, int, int, int] | None, metadata: Metadata
 ) -> list[Tag]:
-    model = exposure.camera or "unknown"
-    tags = {tag[0]: tag for tag in [*_described(exposure, model), *_coloured(exposure)]}
-    carried = {tag[0]: tag for tag in exposure.tags.carried if tag[0] != 305}
-    tags |= carried
-    tags |= {tag[0]: tag for tag in as_tags(metadata)}
-    tags |= {tag[0]: tag for tag in _levels(exposure)}
+    """Every tag once, as the last part that has it says, by code."""
+    carried = [tag for tag in exposure.tags.carried if tag[0] != 305]
+    own = [*_described(exposure), *_coloured(exposure)]
+    tags = {tag[0]: tag for tag in (*own, *carried, *as_tags(metadata), *_levels(exposure))}
     if area is not None:
         tags[50829] = (50829, LONG, 4, area, True)
     return [tags[code] for code in sorted(tags)]
 
 
-def _described(exposure: Exposure, model: str) -> list[Tag]:
+def named_tags(exposure: Exposure) -> list[Tag]:
+    """Make and model, as far as they are known."""
+    named = ((271, exposure.tags.make), (272, exposure.tags.model))
+    return [(code, ASCII, 0, text, True) for code, text in named if text]
+
+
+def _described(exposure: Exposure) -> list[Tag]:
     tags: list[Tag] = [
         (274, SHORT, 1, exposure.orientation, True),
         (50706, BYTE, 4, b"\x01\x04\x00\x00", True),
         (50707, BYTE, 4, b"\x01\x01\x00\x00", True),
-        (50708, ASCII, 0, model, True),
+        (50708, ASCII, 0, exposure.tags.camera or "unknown", True),
+        *named_tags(exposure),
     ]
-    named = ((271, exposure.make), (272, exposure.model))
-    tags += [(code, ASCII, 0, text, True) for code, text in named if text]
     if exposure.iso is not None and exposure.iso < 1 << 16:
         tags.append((34855, SHORT, 1, exposure.iso, True))
-    if exposure.rate is not None:
-        rate = (exposure.rate.numerator, exposure.rate.denominator)
-        tags.append((51044, SRATIONAL, 1, rate, True))
+    if exposure.tags.rate is not None:
+        tags.append((51044, SRATIONAL, 1, exposure.tags.rate.as_integer_ratio(), True))
     return tags
 
 

@@ -1,7 +1,6 @@
 """A raw exposure: metadata and samples of one file, through LibRaw (rawpy)."""
 
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,26 +45,18 @@ class Exposure:
     shape: tuple[int, int]  # rows and columns of the whole sensor
     active: tuple[int, int, int, int]  # top, left, height, width of what sees light
     mosaic: Mosaic  # of the active area
-    make: str = ""
-    model: str = ""
     iso: int | None = None
     orientation: int = 1  # TIFF's
     matrix: tuple[float, ...] = ()  # XYZ to the camera's colours, nine values; () unknown
     noise: Profile | None = None  # (gain, read variance) per plane
-    rate: Fraction | None = None
     tags: RawTags = field(default_factory=RawTags)
     other: Any = None  # LibRaw's reading of exposure time, aperture, focal length and date
     lens: Any = None  # and of the lens
 
     @property
-    def camera(self) -> str:
-        """Make and model, as far as the file says them."""
-        return " ".join(f"{self.make} {self.model}".split())
-
-    @property
     def header(self) -> ExposureHeader:
         """The part that files have before their samples are decoded."""
-        return ExposureHeader(self.shape, self.active, self.camera, self.tags.iso)
+        return ExposureHeader(self.shape, self.active, self.tags.camera, self.tags.iso)
 
     @property
     def bits(self) -> int:
@@ -83,7 +74,7 @@ def read_header(path: Path) -> ExposureHeader:
     tags = _checked_tags(path)
     with _opened(path) as raw:
         shape, active = _geometry(raw)
-    return ExposureHeader(shape, active, " ".join(f"{tags.make} {tags.model}".split()), tags.iso)
+    return ExposureHeader(shape, active, tags.camera, tags.iso)
 
 
 def read_raw(path: Path) -> tuple[Exposure, Samples]:
@@ -165,13 +156,10 @@ def _exposure(raw: Any, path: Path, tags: RawTags) -> Exposure:
         shape=shape,
         active=active,
         mosaic=_mosaic(raw, path.name),
-        make=tags.make,
-        model=tags.model,
         iso=tags.iso or int(raw.other.iso_speed) or None,
         orientation=tags.orientation or _FLIPS.get(raw.sizes.flip, 1),
         matrix=tuple(matrix.flatten().tolist()) if matrix.any() else (),
         noise=_profile(tags.noise),
-        rate=tags.rate,
         tags=tags,
         other=raw.other,
         lens=raw.lens,

@@ -10,7 +10,7 @@ from f2rcli.io.raw.dng import carried_metadata, find_strips
 from f2rcli.io.raw.exposure import Exposure, read_raw
 from f2rcli.io.raw.read_back import AS_JSON, CAMERA, LEVELS, MATRICES
 from f2rcli.io.raw.reader import RawReader
-from f2rcli.io.raw.tiff_mosaic import FOLDER_SIDECAR, TIFF_SUFFIXES
+from f2rcli.io.raw.tiff_mosaic import TIFF_SUFFIXES, sidecars
 from f2rcli.io.targets import check_folder, check_target
 
 Format = Literal["dng", "tiff"]
@@ -49,6 +49,7 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     else:
         check_folder(path, reader.paths(), overwrite=options.overwrite)
         _check_names(reader)
+    beside = sidecars(reader.first.path) if form == "tiff" and not options.demosaic else []
     kept, dropped = _fate(reader.first, form, demosaic=options.demosaic)
     return WritePlan(
         target=target,
@@ -62,7 +63,7 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
             demosaic=options.demosaic,
             folder=None if single else path,
             suffix=suffix,
-            sidecar=_sidecar(reader) if form == "tiff" and not options.demosaic else None,
+            sidecar=next(iter(beside), None),
         ),
     )
 
@@ -110,12 +111,6 @@ def _check_names(reader: RawReader) -> None:
                 hint="Rename one of them.",
             )
         seen[name] = path
-
-
-def _sidecar(reader: RawReader) -> Path | None:
-    path = reader.first.path
-    sidecars = (path.with_suffix(".json"), path.parent / FOLDER_SIDECAR)
-    return next((sidecar for sidecar in sidecars if sidecar.is_file()), None)
 
 
 def _fate(

@@ -24,7 +24,8 @@ def missing_in_dng(path: Path, exposure: Exposure, found: Exposure) -> Iterator[
         yield LEVELS
     if exposure.matrix and not _close(exposure.matrix, found.matrix):
         yield MATRICES
-    if (exposure.camera, exposure.iso) != (found.camera or exposure.camera, found.iso):
+    camera = exposure.tags.camera
+    if (camera, exposure.iso) != (found.tags.camera or camera, found.iso):
         yield CAMERA
     yield from carried_metadata(exposure).without(read_metadata(path))
 

@@ -31,7 +31,7 @@ class RawReader(SequenceReader):
         files, notes = find_files(source)
         every = examine(files)
         self.first = next(item for item in every if isinstance(item, Exposure))
-        super().__init__(source, options, every, self.first.rate or RATE)
+        super().__init__(source, options, every, self.first.tags.rate or RATE)
         self.exposures = every[self.asked.start : self.asked.stop]
         suffix = self.first.path.suffix.lower()
         self.of_tiff = suffix in TIFF_SUFFIXES
@@ -85,9 +85,9 @@ class RawReader(SequenceReader):
         return [
             {
                 "index": 0, "kind": "raw", "codec": self.family, "denoised": True,
-                "camera": first.camera or None, "iso": first.iso, "frames": len(self.exposures),
-                "cfa": mosaic.pattern, "black": [f"{v:g}" for v in mosaic.black],
-                "white": f"{mosaic.white[0]:g}",
+                "camera": first.tags.camera or None, "iso": first.iso,
+                "frames": len(self.exposures), "cfa": mosaic.pattern,
+                "black": [f"{v:g}" for v in mosaic.black], "white": f"{mosaic.white[0]:g}",
                 "sensor": f"{first.shape[1]}x{first.shape[0]}", "orientation": first.orientation,
                 "rotation": {3: 180, 6: 270, 8: 90}.get(first.orientation),
                 "white_balance": [round(v, 4) for v in mosaic.balance],

@@ -9,13 +9,13 @@ from typing import Any
 
 import tifffile
 
+from f2rcli.io.tiff.library import DAMAGE
+
 NOISE_PROFILE, FRAME_RATE = 51041, 51044
 DIGESTS = (50972, 51111)  # of the raw samples; they no longer hold once those change
 _MAKE, _MODEL, _ORIENTATION, _ISO, _EXIF = 271, 272, 274, 34855, 34665
 _MOST_PAGES = 64  # of a raw file; a damaged list of pages may run in a circle
 _RAW_PHOTOMETRICS = (32803, 34892)  # CFA, LinearRaw
-
-_ERRORS = (tifffile.TiffFileError, ValueError, OSError, IndexError, KeyError, TypeError)
 
 # Tags of a DNG that say how its samples are to be shown: copied when a file is written anew.
 # Storage, levels and pattern are left out, they are written as the samples now are.
@@ -33,17 +33,25 @@ Tag = tuple[int, int, int, Any, bool]  # as tifffile writes it: code, type, coun
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawTags:
-    """Metadata from TIFF tags; all unknown for files of another structure."""
+    """Metadata from TIFF tags; all unknown for files of another structure.
+
+    Of a mosaic in a TIFF: as its sensor facts say.
+    """
 
     make: str = ""
     model: str = ""
     iso: int | None = None
     orientation: int | None = None
-    rate: Fraction | None = None  # CinemaDNG
+    rate: Fraction | None = None  # frames per second, of CinemaDNG
     noise: tuple[float, ...] | None = None  # NoiseProfile as stored: pairs of (gain, read variance)
     carried: tuple[Tag, ...] = ()  # of a DNG
     dng: bool = False
     missing_bytes: int = 0  # that the file lacks of what its tags promise
+
+    @property
+    def camera(self) -> str:
+        """Make and model, as far as the file says them."""
+        return " ".join(f"{self.make} {self.model}".split())
 
 
 def read_tags(path: Path) -> RawTags:
@@ -54,7 +62,7 @@ def read_tags(path: Path) -> RawTags:
             if not pages:
                 return RawTags()
             return _facts(pages, path.stat().st_size)
-    except _ERRORS:
+    except DAMAGE:
         return RawTags()
 
 

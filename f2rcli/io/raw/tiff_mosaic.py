@@ -38,15 +38,19 @@ def sensor_facts(path: Path) -> dict[str, Any] | None:
 
     Raises InputError for a sidecar that is not a JSON object.
     """
-    for sidecar in (path.with_suffix(".json"), path.parent / FOLDER_SIDECAR):
-        if sidecar.is_file():
-            facts = _json_object(sidecar)
-            if facts is not None:
-                return facts
+    for sidecar in sidecars(path):
+        if (facts := _json_object(sidecar)) is not None:
+            return facts
     if CRVD.fullmatch(path.name):
         iso = re.fullmatch(r"ISO(\d+)", path.parent.name, re.IGNORECASE)
         return _CRVD_FACTS | ({"iso": int(iso[1])} if iso else {})
     return _described(path)
+
+
+def sidecars(path: Path) -> list[Path]:
+    """The files beside a TIFF that may state its sensor facts."""
+    places = (path.with_suffix(".json"), path.parent / FOLDER_SIDECAR)
+    return [place for place in places if place.is_file()]
 
 
 def _json_object(sidecar: Path) -> dict[str, Any] | None:
@@ -98,8 +102,8 @@ def examine_tiff(path: Path) -> list[Exposure]:
     iso = _number(facts, "iso", path)
     exposure = Exposure(
         path=path, name=path.stem, shape=shape, active=(0, 0, *shape), mosaic=_mosaic(facts, path),
-        make=str(facts.get("make", "")), model=str(facts.get("model", "")),
-        iso=iso, rate=_rate(facts, path), tags=RawTags(iso=iso),
+        iso=iso, tags=RawTags(make=str(facts.get("make", "")), model=str(facts.get("model", "")),
+                              iso=iso, rate=_rate(facts, path)),
     )  # fmt: skip
     if count == 1:
         return [exposure]
@@ -210,11 +214,10 @@ def facts_text(exposure: Exposure) -> str:
         short = [int(v) if v == int(v) else v for v in levels]
         return short[0] if same else short
 
-    mosaic = exposure.mosaic
+    mosaic, tags = exposure.mosaic, exposure.tags
     facts: dict[str, Any] = {
         "cfa": mosaic.pattern, "black": plain(mosaic.black), "white": plain(mosaic.white),
-        "balance": list(mosaic.balance), "iso": exposure.iso, "make": exposure.make,
-        "model": exposure.model,
-        "rate": None if exposure.rate is None else float(exposure.rate),
+        "balance": list(mosaic.balance), "iso": exposure.iso, "make": tags.make,
+        "model": tags.model, "rate": None if tags.rate is None else float(tags.rate),
     }  # fmt: skip
     return json.dumps({key: value for key, value in facts.items() if value not in (None, "")})

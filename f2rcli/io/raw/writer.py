@@ -16,7 +16,7 @@ from f2rcli.frames import Frame
 from f2rcli.io.atomic import PartFile, PartFolder
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
 from f2rcli.io.disk_errors import disk_errors, misread_error
-from f2rcli.io.raw.dng import carried_metadata, dng_of, new_dng
+from f2rcli.io.raw.dng import carried_metadata, dng_of, named_tags, new_dng
 from f2rcli.io.raw.exposure import Exposure, Samples, read_raw
 from f2rcli.io.raw.metadata import Metadata, as_tags, complete
 from f2rcli.io.raw.plan import RawDetail
@@ -202,9 +202,7 @@ def _compression(exposure: Exposure) -> str | None:
 def _own_tags(exposure: Exposure, metadata: Metadata) -> list[Tag]:
     if exposure.path.suffix.lower() in TIFF_SUFFIXES:
         return []
-    named = ((271, exposure.make), (272, exposure.model))
-    tags: list[Tag] = [(code, 2, 0, text, True) for code, text in named if text]
-    return tags + as_tags(metadata)
+    return named_tags(exposure) + as_tags(metadata)
 
 
 def _write_page(
