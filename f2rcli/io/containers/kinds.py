@@ -146,7 +146,8 @@ def container_for(target: str, source_container: str, codec: str | None) -> Cont
     """
     if target == "-":
         raw = codec == "rawvideo" or (codec is None and source_container == "yuv4mpegpipe")
-        return by_name("y4m" if raw else "matroska")
+        name = "y4m" if raw else "matroska"
+        return next(container for container in CONTAINERS if container.name == name)
     suffix = Path(target).suffix.lower()
     for container in CONTAINERS:
         if suffix in container.suffixes:
@@ -156,11 +157,6 @@ def container_for(target: str, source_container: str, codec: str | None) -> Cont
         f"{Path(target).name}: f2r does not write {suffix or 'files without a suffix'}.",
         hint=f"Choose one of {known}, or a pattern such as frames/%05d.png.",
     )
-
-
-def by_name(name: str) -> Container:
-    """The container of this name."""
-    return next(container for container in CONTAINERS if container.name == name)
 
 
 def default_suffix(source: Path) -> str:

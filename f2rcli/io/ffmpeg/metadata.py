@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from types import MappingProxyType
 from typing import Any
 
-from av.container import InputContainer
 from av.stream import Disposition, Stream
 
 from f2rcli.io.base import Reader
@@ -98,8 +96,3 @@ def _seconds(stream: Stream, ticks: int | None) -> float | None:
     if ticks is None or stream.time_base is None:
         return None
     return float(ticks * stream.time_base)
-
-
-def all_chapters(container: InputContainer) -> tuple[Mapping[str, Any], ...]:
-    """The chapters of a container."""
-    return tuple(MappingProxyType(dict(chapter)) for chapter in container.chapters())

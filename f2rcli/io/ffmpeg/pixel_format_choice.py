@@ -11,6 +11,7 @@ _RAW = ["yuv420p", "yuv422p", "yuv444p", "yuv411p", "gray", "yuv420p10le", "yuv4
         "yuv444p10le", "yuv420p12le", "yuv422p12le", "yuv444p12le", "gray10le", "gray12le",
         "gray16le", "yuv420p16le", "yuv422p16le", "yuv444p16le", "rgb24", "rgba", "rgb48le",
         "rgba64le"]  # fmt: skip
+_LIMITED = ("prores_ks", "dnxhd", "cfhd", "v210")  # encoders whose streams are never full range
 
 
 def formats_of(encoder: str) -> list[PixelFormat]:
@@ -23,11 +24,6 @@ def formats_of(encoder: str) -> list[PixelFormat]:
     if encoder == "libx265":  # alpha goes into a second layer that hardly any decoder reads
         return [form for form in unique.values() if not form.alpha]
     return list(unique.values())
-
-
-def says_full_range(encoder: str) -> bool:
-    """Whether an encoder's streams can be full range; ProRes and its like never are."""
-    return encoder not in ("prores_ks", "dnxhd", "cfhd", "v210")
 
 
 def losses(form: PixelFormat, layout: PlaneLayout) -> list[str]:
@@ -63,7 +59,7 @@ def closest_format(encoder: str, layout: PlaneLayout) -> PixelFormat | None:
 
 def coding_for(encoder: str, form: PixelFormat, layout: PlaneLayout) -> PlaneLayout:
     """The layout of the pictures an encoder gets: the source's coding as far as it can be."""
-    limited = form.family is Family.YUV and not says_full_range(encoder)
+    limited = form.family is Family.YUV and encoder in _LIMITED
     return form.layout(
         full_range=layout.full_range and not limited, matrix=layout.matrix, siting=layout.siting
     )

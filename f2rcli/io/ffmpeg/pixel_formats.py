@@ -140,11 +140,6 @@ def planar_name(layout: PlaneLayout) -> str | None:
     return name if pixel_format(name) else None
 
 
-def widened(name: str) -> str | None:
-    """The format to which FFmpeg widens `name` without loss, for those f2r cannot hold as is."""
-    return _WIDENED.get(name)
-
-
 def read_planes(frame: av.VideoFrame) -> tuple[PixelFormat, tuple[Plane, ...]]:
     """Copy the samples of a decoded frame into planes of their own.
 
@@ -153,7 +148,7 @@ def read_planes(frame: av.VideoFrame) -> tuple[PixelFormat, tuple[Plane, ...]]:
     name = frame.format.name
     form = pixel_format(name)
     if form is None:
-        wider = widened(name) or ""
+        wider = _WIDENED.get(name, "")
         form = pixel_format(wider)
         if form is None:
             raise InputError(

@@ -21,13 +21,7 @@ from f2rcli.io.ffmpeg.colour import (
     siting,
     subsampled,
 )
-from f2rcli.io.ffmpeg.metadata import (
-    SourceMetadata,
-    all_chapters,
-    family_of,
-    is_cover,
-    stream_facts,
-)
+from f2rcli.io.ffmpeg.metadata import SourceMetadata, family_of, is_cover, stream_facts
 from f2rcli.io.ffmpeg.pixel_formats import read_planes
 from f2rcli.io.time_range import Span
 from f2rcli.io.video.decoder import DecodedPicture, Decoder
@@ -208,7 +202,7 @@ class Probe:
             container_tags=dict(self.container.metadata),
             stream_tags=dict(self.stream.metadata),
             disposition=self.stream.disposition,
-            chapters=all_chapters(self.container),
+            chapters=tuple(self.container.chapters()),
             others=tuple(s for s in self.container.streams if s.index != self.stream.index),
         )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -127,18 +128,16 @@ class VideoReader(Reader):
             )
         return pictures
 
-    def _tail(self, last: Frame) -> int | None:
-        return self._probe.tail(last, self._decoder)
-
     def _begun(self) -> tuple[deque[Frame], Iterator[Frame]]:
         """The context frames before the excerpt, and the clip from the excerpt on.
 
         Frames may lie farther apart than usual, or be copies: then one goes back farther.
         """
         for reach in _REACHES:
+        tail = partial(self._probe.tail, decoder=self._decoder)
             whole = self._set_out(reach * self.options.lead * self._probe.step)
             frames = self._frames(self._seeker.pictures())
-            clip = timed(frames, self._probe.step, self.ledger, self._tail)
+            clip = timed(frames, self._probe.step, self.ledger, tail)
             lead, clip = leading(clip, self._early, self.options.lead)
             if whole or len(lead) == self.options.lead:
                 break
