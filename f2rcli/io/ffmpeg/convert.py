@@ -4,6 +4,8 @@ Exact wherever the target holds every sample of the source: more depth, finer ch
 plane that is opaque, gray as Y'CbCr. Rounded once elsewhere.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from f2rcli.frames import Family, Frame, Matrix, Plane, PlaneLayout
@@ -78,11 +80,7 @@ def _through_rgb(frame: Frame, target: PlaneLayout) -> tuple[Plane, ...]:
     planes = (black, *_neutral(black, target)) if target.family is Family.YUV else (
         (black,) * target.colour_planes
     )  # fmt: skip
-    colour_only = PlaneLayout(
-        family=target.family, bits=target.bits, log2_chroma=target.log2_chroma,
-        full_range=target.full_range, matrix=target.matrix, siting=target.siting,
-    )  # fmt: skip
-    return add_residual(Frame(planes=planes, layout=colour_only), picture)
+    return add_residual(Frame(planes=planes, layout=replace(target, alpha=False)), picture)
 
 
 def _neutral(luma: Plane, target: PlaneLayout) -> tuple[Plane, Plane]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Family, Matrix, Plane, PlaneLayout
+from f2rcli.io.ffmpeg.colour import ColourTags, choose_matrix, full_range, siting
 from f2rcli.io.ffmpeg.filters import Filter
 
 # Formats that store their channels pixel by pixel, in the order of their names; 0 and x are unused.
@@ -73,6 +74,12 @@ class PixelFormat:
             matrix=matrix,
             siting=siting,
         )
+
+    def layout_tagged(self, tags: ColourTags, height: int) -> tuple[PlaneLayout, str | None]:
+        """The layout by a stream's colour tags, and a note where the matrix had to be assumed."""
+        matrix, note = choose_matrix(tags, self.family, height)
+        full = full_range(tags, self.family)
+        return self.layout(full_range=full, matrix=matrix, siting=siting(tags)), note
 
 
 @cache

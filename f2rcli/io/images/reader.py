@@ -9,7 +9,8 @@ import av
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.base import ReadOptions
-from f2rcli.io.ffmpeg.colour import choose_matrix, colour_tags, full_range, picture_facts, siting
+from f2rcli.io.ffmpeg.colour import colour_tags, picture_facts
+from f2rcli.io.ffmpeg.convert import fits
 from f2rcli.io.ffmpeg.metadata import SourceMetadata
 from f2rcli.io.ffmpeg.pixel_formats import read_planes
 from f2rcli.io.images.codec import decode_picture
@@ -36,7 +37,7 @@ class ImageReader(SequenceReader):
         facts = picture_facts(picture)
         tags = colour_tags(picture, picture, facts.chroma_location)
         form, _ = read_planes(picture)
-        matrix, note = choose_matrix(tags, form.family, picture.height)
+        layout, note = form.layout_tagged(tags, picture.height)
         self.metadata = SourceMetadata(
             family=PICTURES.get(self.slots[0].path.suffix.lower(), "png"),
             pix_fmt=picture.format.name,
@@ -51,9 +52,7 @@ class ImageReader(SequenceReader):
             name=self.source.name,
             width=picture.width,
             height=picture.height,
-            layout=form.layout(
-                full_range=full_range(tags, form.family), matrix=matrix, siting=siting(tags)
-            ),
+            layout=layout,
             frames=len(self.slots),
             duration=float(len(self.slots) / RATE),
             rate=RATE,
@@ -71,18 +70,16 @@ class ImageReader(SequenceReader):
             raise InputError(f"{slot.path.name}: is missing.")
         picture = decode_picture(slot.path)
         form, planes = read_planes(picture)
-        own = self.info.layout
-        layout = form.layout(full_range=own.full_range, matrix=own.matrix, siting=own.siting)
         size, others = (picture.width, picture.height), (self.info.width, self.info.height)
         if size != others:
             raise _size_error(slot, size, "the pictures before are", others)
-        if layout != own:
+        if not fits(self.info.layout, form):
             raise MismatchError(
                 f"{slot.path.name}: is {form.name}, the pictures before are "
                 f"{self.metadata.pix_fmt}.",
                 hint="Convert them to one pixel format first.",
             )
-        return Frame(planes=planes, layout=own, source=slot.path)
+        return Frame(planes=planes, layout=self.info.layout, source=slot.path)
 
     def _named(self, frame: Frame, index: int) -> Frame:
         return replace(frame, source=self.every[index].path)

@@ -13,14 +13,7 @@ from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.containers.matroska import read_siting
-from f2rcli.io.ffmpeg.colour import (
-    choose_matrix,
-    colour_tags,
-    full_range,
-    picture_facts,
-    siting,
-    subsampled,
-)
+from f2rcli.io.ffmpeg.colour import colour_tags, picture_facts, subsampled
 from f2rcli.io.ffmpeg.metadata import SourceMetadata, family_of, is_cover, stream_facts
 from f2rcli.io.ffmpeg.pixel_formats import read_planes
 from f2rcli.io.time_range import Span
@@ -82,16 +75,12 @@ class Probe:
     def info(self) -> ClipInfo:
         """The clip's facts for the engine."""
         form, _ = read_planes(self.first)
-        matrix, note = choose_matrix(self.tags, form.family, self.first.height)
+        layout, note = form.layout_tagged(self.tags, self.first.height)
         return ClipInfo(
             name=self.name,
             width=self.first.width,
             height=self.first.height,
-            layout=form.layout(
-                full_range=full_range(self.tags, form.family),
-                matrix=matrix,
-                siting=siting(self.tags),
-            ),
+            layout=layout,
             frames=self._count(),
             duration=self._duration(),
             rate=self.rate,

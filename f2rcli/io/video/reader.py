@@ -28,6 +28,7 @@ from f2rcli.io.containers.ffmpeg_input import (
 )
 from f2rcli.io.containers.packets import AnyPacket, SidePackets
 from f2rcli.io.ffmpeg.colour import has_captions
+from f2rcli.io.ffmpeg.convert import fits
 from f2rcli.io.ffmpeg.metadata import family_of
 from f2rcli.io.ffmpeg.pixel_formats import read_planes
 from f2rcli.io.ledger import Ledger
@@ -133,8 +134,8 @@ class VideoReader(Reader):
 
         Frames may lie farther apart than usual, or be copies: then one goes back farther.
         """
-        for reach in _REACHES:
         tail = partial(self._probe.tail, decoder=self._decoder)
+        for reach in _REACHES:
             whole = self._set_out(reach * self.options.lead * self._probe.step)
             frames = self._frames(self._seeker.pictures())
             clip = timed(frames, self._probe.step, self.ledger, tail)
@@ -181,10 +182,7 @@ class VideoReader(Reader):
             sizes = f"from {info.width}x{info.height} to {decoded.width}x{decoded.height}"
             raise self._changed(f"picture size changes {sizes}", picture)
         form, planes = read_planes(decoded)
-        layout = form.layout(
-            full_range=info.layout.full_range, matrix=info.layout.matrix, siting=info.layout.siting
-        )
-        if layout != info.layout:
+        if not fits(info.layout, form):
             raise self._changed(f"pixel format changes to {form.name}", picture)
         if decoded.interlaced_frame and not info.interlaced and self.options.fields == "auto":
             self.ledger.remark(
