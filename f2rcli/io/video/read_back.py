@@ -4,7 +4,6 @@ A muxer takes much that it does not write; only reading back tells.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -73,15 +72,6 @@ def _pairs(setup: EncoderSetup, there: ColourTags) -> Iterator[tuple[int, int]]:
         yield setup.tags.matrix, there.matrix
 
 
-@dataclass(slots=True)
-class Found:
-    """The streams and tags of a finished file."""
-
-    streams: list[Stream]
-    pictures: list[bytes]  # cover art
-    packets: dict[int, Packets] = field(default_factory=dict)
-
-
 def not_kept(
     path: Path, detail: VideoDetail, sent: Mapping[int, Packets], chapters: int, video: int
 ) -> list[str]:
@@ -91,8 +81,7 @@ def not_kept(
     video: index of the picture's own stream. Raises av.FFmpegError for a file that cannot be read.
     """
     with av.open(f"file:{path}", "r", metadata_errors="replace") as container:
-        found = _everything(container)
-        lost = list(_lost_streams(detail, found, sent, video))
+        lost = list(_lost_streams(detail, container, sent, video))
         there = len(container.chapters())
         if there < chapters:
             lost.append(f"{chapters} chapters" if not there else _part(there, chapters, "chapter"))
@@ -105,27 +94,25 @@ def _part(there: int, of: int, what: str) -> str:
     return f"{of - there} of {count(of, what)}"
 
 
-def _everything(container: InputContainer) -> Found:
-    streams = list(container.streams)
-    found = Found([s for s in streams if not is_cover(s)], [])
-    read = [s for s in streams if s.type != "attachment"]
-    for packet in container.demux(*read):
-        if not packet.size:
-            continue
-        if is_cover(packet.stream):
-            found.pictures.append(bytes(packet))
-        else:
-            found.packets.setdefault(packet.stream_index, Packets()).add(packet)
+def _packets(container: InputContainer) -> dict[int, Packets]:
+    """The packets of each stream, with the first of cover art."""
+    found = {stream.index: Packets() for stream in container.streams}
+    for packet in container.demux(*(s for s in container.streams if s.type != "attachment")):
+        if packet.size:
+            found[packet.stream_index].add(packet, keep=is_cover(packet.stream))
     return found
 
 
 def _lost_streams(
-    detail: VideoDetail, found: Found, sent: Mapping[int, Packets], video: int
+    detail: VideoDetail, container: InputContainer, sent: Mapping[int, Packets], video: int
 ) -> Iterator[str]:
-    free = [stream for stream in found.streams if stream.index != video]
+    free = [s for s in container.streams if s.index != video and not is_cover(s)]
+    came = _packets(container)
+    pictures = {came[s.index].first for s in container.streams if is_cover(s)} - {b""}
     for plan in detail.streams:
+        gave = sent.get(plan.stream.index, Packets())
         if is_cover(plan.stream):
-            if sent[plan.stream.index].first not in found.pictures:
+            if gave.first not in pictures:
                 yield plan.words
             continue
         match = next((s for s in free if _is_it(s, plan)), None)
@@ -133,7 +120,7 @@ def _lost_streams(
             yield plan.words
             continue
         free.remove(match)
-        yield from _differences(detail.container, plan, match, found, sent)
+        yield from _differences(detail.container, plan, match, gave, came[match.index])
 
 
 def _is_it(stream: Stream, plan: StreamPlan) -> bool:
@@ -148,13 +135,10 @@ def _content(attachment: Stream) -> bytes | None:
 
 
 def _differences(
-    container: Container, plan: StreamPlan, stream: Stream, found: Found,
-    sent: Mapping[int, Packets],
-) -> Iterator[str]:  # fmt: skip
+    container: Container, plan: StreamPlan, stream: Stream, gave: Packets, came: Packets
+) -> Iterator[str]:
     if stream.type == "attachment":
         return
-    gave = sent.get(plan.stream.index, Packets())
-    came = found.packets.get(stream.index, Packets())
     if gave.count and not came.count:
         yield plan.words
     elif came.count < gave.count and came.size < gave.size:
