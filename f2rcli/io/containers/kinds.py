@@ -1,6 +1,7 @@
 """The containers that f2r writes, and their capabilities."""
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -267,7 +268,7 @@ QUICKTIME = {
 }  # fmt: skip
 
 
-def stream_tags(metadata: dict[str, str], muxer: str) -> dict[str, str]:
+def stream_tags(metadata: Mapping[str, str], muxer: str) -> dict[str, str]:
     """The tags of a stream, under names and with languages that the muxer knows."""
     tags = plain_tags(metadata)
     if muxer == "mov" and "language" in tags:
@@ -286,7 +287,7 @@ _STALE = {
 }  # fmt: skip
 
 
-def plain_tags(metadata: dict[str, str]) -> dict[str, str]:
+def plain_tags(metadata: Mapping[str, str]) -> dict[str, str]:
     """Tags that describe the content, not the file they came in."""
     return {
         key: value for key, value in metadata.items() if key.lower().split("-")[0] not in _STALE

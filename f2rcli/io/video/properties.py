@@ -34,20 +34,15 @@ def properties(
     no = f"{container.name} holds none"
     chapters = len(source.chapters)
     note(bool(chapters), container.chapters, f"{chapters} chapters", no)
-    note(bool(plain_tags(dict(source.container_tags))), container.metadata, "metadata", no)
-    unnamed = [
-        tag for tag in plain_tags(dict(source.container_tags)) if not container.holds_tag(tag)
-    ]
+    tags = plain_tags(source.container_tags)
+    note(bool(tags), container.metadata, "metadata", no)
+    unnamed = [tag for tag in tags if not container.holds_tag(tag)]
     note(bool(unnamed) and container.metadata, False, f"tags {', '.join(unnamed)}", no)
     for stream in _untitled(reader, container):
         dropped.append(f"{stream} ({no})")
     rare = rare_tags(reader, container)
-    note(
-        bool(rare) and has_cover(reader, container),
-        False,
-        f"tags {', '.join(rare)}",
-        _TAGS_OR_COVER,
-    )
+    crowded = bool(rare) and has_cover(reader, container)
+    note(crowded, False, f"tags {', '.join(rare)}", _TAGS_OR_COVER)
     matrix = source.facts.display_matrix
     turns = holds_matrix(container, matrix)
     note(bool(matrix), turns, "rotation" if is_rotation(matrix) else "rotation and flip", no)
@@ -56,9 +51,8 @@ def properties(
         setup.encoder in ("libx265", "libsvtav1") or boxed(container, target),
         "HDR10 mastering metadata", f"{setup.encoder} cannot carry it; hevc and av1 can",
     )  # fmt: skip
-    captioned = source.facts.captions
     carried = setup.encoder in CAPTIONERS and source.pix_fmt == setup.form.name
-    note(captioned, carried, "closed captions", f"{setup.encoder} cannot carry them")
+    note(source.facts.captions, carried, "closed captions", f"{setup.encoder} cannot carry them")
     dropped += [f"{extra} (f2r cannot carry it)" for extra in source.facts.extras]
     bitstream = setup.encoder in ("libx264", "libx264rgb", "libx265", "mpeg4", "mpeg2video")
     shaped = container.pixel_aspect or bitstream or patched(container, target)
@@ -113,7 +107,7 @@ def is_rotation(matrix: tuple[int, ...]) -> bool:
 
 def file_tags(reader: Reader, container: Container) -> dict[str, str]:
     """The tags of the file that the container has room for."""
-    tags = plain_tags(dict(metadata_of(reader).container_tags))
+    tags = plain_tags(metadata_of(reader).container_tags)
     if not container.metadata:
         return tags
     rare = rare_tags(reader, container) if has_cover(reader, container) else []
@@ -124,7 +118,7 @@ def rare_tags(reader: Reader, container: Container) -> list[str]:
     """Tags that mp4 and mov have no name for: they need its other, open list of keys."""
     if container.name not in ("mp4", "mov"):
         return []
-    tags = plain_tags(dict(metadata_of(reader).container_tags))
+    tags = plain_tags(metadata_of(reader).container_tags)
     return [name for name in tags if name.lower() not in _MP4_TAGS]
 
 

@@ -182,7 +182,7 @@ class VideoWriter(Writer):
             raise TypeError(f"{setup.encoder} is not a video encoder")
         setup.apply(stream.codec_context)
         stream.time_base = setup.time_base
-        tags = stream_tags(dict(self.metadata.stream_tags), self.detail.container.muxer)
+        tags = stream_tags(self.metadata.stream_tags, self.detail.container.muxer)
         stream.metadata.update(tags)
         if self.detail.mastering is not None or self.detail.patch_aspect:  # takes its place
             room = matroska.PADDING if self.detail.mastering is None else mp4_boxes.PADDING
