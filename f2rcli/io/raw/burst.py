@@ -70,9 +70,8 @@ def _of_folder(folder: Path) -> tuple[list[Path], list[str]]:
     if not files:
         raise InputError(f"{folder.name}: holds no raw files.")
     files, notes = _one_draw(files)
-    aside = Counter(p.suffix.lower() or "no suffix" for p in here)
-    aside.subtract(p.suffix.lower() or "no suffix" for p in files)
-    others = ", ".join(f"{count} {kind}" for kind, count in sorted(aside.items()) if count > 0)
+    aside = Counter(p.suffix.lower() or "no suffix" for p in set(here) - set(files))
+    others = ", ".join(f"{count} {kind}" for kind, count in sorted(aside.items()))
     if others and not notes:
         notes = [f"other files in the folder are ignored ({others})"]
     files.sort(key=natural_key)
@@ -120,11 +119,11 @@ def examine(files: list[Path]) -> list[Exposure | Path]:
                 own = list(exposures_of(path))
                 known = known or own[0]
                 exposures = list(own)
-                header = own[0].header
+                header: ExposureHeader = own[0]
             elif place < LOOKED_AT:
                 header = read_header(path)
             else:
-                header = known.header
+                header = known
         except InputError as error:
             refused = refused or error
         else:
@@ -145,7 +144,7 @@ def exposures_of(path: Path) -> Iterator[Exposure]:
 
 def check_belongs(exposure: Exposure, first: Exposure) -> None:
     """Raise MismatchError unless camera, size, pattern, white level and ISO are the first's."""
-    _compare(exposure.path, exposure.header, first)
+    _compare(exposure.path, exposure, first)
     own, others = exposure.mosaic, first.mosaic
     _refuse(exposure.path, first.path, "colour filters", own.pattern, others.pattern)
     _refuse(exposure.path, first.path, "white level", own.white[0], others.white[0])
@@ -156,10 +155,10 @@ def _compare(path: Path, header: ExposureHeader, first: Exposure) -> None:
         {
             "size": f"{h.shape[1]}x{h.shape[0]}",
             "active area": h.active,
-            "camera": h.camera,
-            "ISO": h.iso,
+            "camera": h.tags.camera,
+            "ISO": h.tags.iso,
         }
-        for h in (header, first.header)
+        for h in (header, first)
     )
     for what, value in own.items():
         _refuse(path, first.path, what, value, others[what])

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import rawpy
@@ -26,37 +26,29 @@ _FLIPS = {0: 1, 3: 3, 5: 8, 6: 6}  # LibRaw's flip -> TIFF's orientation
 Profile = tuple[tuple[float, float], ...]
 
 
-class ExposureHeader(NamedTuple):
-    """Metadata of a file whose samples are not decoded."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExposureHeader:
+    """Metadata that files have before their samples are decoded."""
 
     shape: tuple[int, int]  # rows and columns of the whole sensor
     active: tuple[int, int, int, int]  # top, left, height, width of what sees light
-    camera: str
-    iso: int | None  # as far as the file's tags say it
+    tags: RawTags = field(default_factory=RawTags)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exposure:
+class Exposure(ExposureHeader):
     """Metadata of an exposure."""
 
     path: Path
     name: str  # of the exposure, without a suffix
     page: int = 0  # of a TIFF
-    shape: tuple[int, int]  # rows and columns of the whole sensor
-    active: tuple[int, int, int, int]  # top, left, height, width of what sees light
     mosaic: Mosaic  # of the active area
     iso: int | None = None
     orientation: int = 1  # TIFF's
     matrix: tuple[float, ...] = ()  # XYZ to the camera's colours, nine values; () unknown
     noise: Profile | None = None  # (gain, read variance) per plane
-    tags: RawTags = field(default_factory=RawTags)
     other: Any = None  # LibRaw's reading of exposure time, aperture, focal length and date
     lens: Any = None  # and of the lens
-
-    @property
-    def header(self) -> ExposureHeader:
-        """The part that files have before their samples are decoded."""
-        return ExposureHeader(self.shape, self.active, self.tags.camera, self.tags.iso)
 
     @property
     def bits(self) -> int:
@@ -74,7 +66,7 @@ def read_header(path: Path) -> ExposureHeader:
     tags = _checked_tags(path)
     with _opened(path) as raw:
         shape, active = _geometry(raw)
-    return ExposureHeader(shape, active, tags.camera, tags.iso)
+    return ExposureHeader(shape=shape, active=active, tags=tags)
 
 
 def read_raw(path: Path) -> tuple[Exposure, Samples]:

@@ -21,7 +21,6 @@ _SUFFIX_FORMATS: dict[str, Format] = {".dng": "dng", ".tif": "tiff", ".tiff": "t
 class RawDetail:
     """The writer's part of the plan."""
 
-    format: Format
     demosaic: bool
     folder: Path | None  # None: one file
     suffix: str
@@ -59,7 +58,6 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         kept=kept,
         dropped=dropped,
         detail=RawDetail(
-            format=form,
             demosaic=options.demosaic,
             folder=None if single else path,
             suffix=suffix,

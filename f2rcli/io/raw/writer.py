@@ -56,7 +56,7 @@ class RawWriter(Writer):
         after = np.array(taken.samples)
         exposure.crop(after)[...] = frame.planes[0]
         name = exposure.name + self.detail.suffix
-        if self.detail.format == "dng":
+        if self.plan.encoder == "dng":
             self._add_dng(name, exposure, taken.samples, after)
         else:
             picture = develop(exposure, after) if self.detail.demosaic else after
