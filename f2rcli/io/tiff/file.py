@@ -55,11 +55,10 @@ class TiffStack(Stack):
         check_head(path)
         self._chain = follow(path)
         try:
-            with quiet_tifffile() as said:
+            with quiet_tifffile(self.complaints):
                 self.file = tifffile.TiffFile(path)
         except DAMAGE as error:
             raise unreadable(self.name, error) from error
-        self.complaints += said
         try:
             self._understand()
         except BaseException:
@@ -68,7 +67,7 @@ class TiffStack(Stack):
 
     def _understand(self) -> None:
         try:
-            with quiet_tifffile() as said:
+            with quiet_tifffile(self.complaints):
                 self._arrays = (
                     [distinct_pages(self.file, self._chain)]
                     if self._chain.circular
@@ -76,7 +75,6 @@ class TiffStack(Stack):
                 )
         except DAMAGE as error:
             raise unreadable(self.name, error) from error
-        self.complaints += said
         if not self._arrays:
             raise InputError(f"{self.name}: has no pictures.")
         found = self._arrays
@@ -199,14 +197,12 @@ class TiffStack(Stack):
     def _page(self, pages: Any, index: int) -> tuple[Any, int | None]:
         """A page, None where its header is damaged; and where its samples begin, if in one
         piece."""
-        with quiet_tifffile() as said:
-            try:
+        try:
+            with quiet_tifffile(self.complaints):
                 page = pages[index]
-                piece = None if page is None else one_piece(page)
-            except DAMAGE:
-                page = piece = None
-        self.complaints += said
-        return page, piece
+                return page, None if page is None else one_piece(page)
+        except DAMAGE:
+            return None, None
 
     def read(self, number: int, place: int) -> Plane:
         series, spot = self.series[number], self.spot(number, place)

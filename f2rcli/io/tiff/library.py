@@ -22,9 +22,9 @@ DAMAGE = (
 
 
 @contextmanager
-def quiet_tifffile() -> Iterator[list[str]]:
-    """Gather tifffile's log messages instead of printing them."""
-    said: list[str] = []
+def quiet_tifffile(said: list[str] | None = None) -> Iterator[list[str]]:
+    """Gather tifffile's log messages, behind those that were `said`, instead of printing them."""
+    said = [] if said is None else said
     logger = logging.getLogger("tifffile")
 
     def listen(record: logging.LogRecord) -> bool:
