@@ -49,16 +49,14 @@ class Ledger:
         were = "was" if read == 1 else "were"
         self.fault(f"{by} promises {count(promised, unit)}, {read} {were} read{more}")
 
-    def promised_time(
-        self, by: str, promised: float, read: float, frames: int, *, where: str = ""
-    ) -> None:
-        """Record a promise in seconds; frames: about as many are missing.
+    def promised_time(self, by: str, promised: float, read: float, frames: int) -> None:
+        """Record a promise in seconds; frames: about as many are missing at the end.
 
         Raises InputError if strict.
         """
         self.missing_seconds += promised - read
         self.missing_frames += frames
-        about = f"about {count(frames)} missing{' ' * bool(where)}{where}"
+        about = f"about {count(frames)} missing at the end"
         self.fault(f"{by} promises {promised:.2f} s, {read:.2f} s were read: {about}")
 
     def fault(self, line: str) -> None:

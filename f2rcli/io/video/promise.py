@@ -64,7 +64,7 @@ def _check_time(
     missing = promised - read
     if missing > slack + 2 * probe.time_base:
         frames = max(1, round(missing / _step(probe)))
-        ledger.promised_time(by, float(promised), float(read), frames, where="at the end")
+        ledger.promised_time(by, float(promised), float(read), frames)
 
 
 def check_gaps(ledger: Ledger, probe: Probe, stamps: Sequence[int]) -> None:
