@@ -4,6 +4,7 @@ import struct
 from pathlib import Path
 
 from f2rcli.errors import InputError
+from f2rcli.io.images.metadata import jpeg_segments
 from f2rcli.io.numbering import (
     Slot,
     check_one_kind,
@@ -58,11 +59,8 @@ def picture_size(path: Path) -> tuple[int, int] | None:
         return int(width), int(height)
     if not head.startswith(b"\xff\xd8"):
         return None
-    place = 2
-    while place + 9 < len(head) and head[place] == 0xFF:
-        kind, length = head[place + 1], int.from_bytes(head[place + 2 : place + 4], "big")
-        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack(">HH", head[place + 5 : place + 9])
+    for kind, segment in jpeg_segments(head):
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC) and len(segment) >= 9:
+            height, width = struct.unpack(">HH", segment[5:9])
             return int(width), int(height)
-        place += 2 + length
     return None

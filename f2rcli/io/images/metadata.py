@@ -28,7 +28,7 @@ def read_metadata(path: Path) -> list[tuple[bytes, bytes]]:
         chunks = ((kind, raw) for kind, raw in _png_chunks(data) if kind in _CHUNKS)
         return [(kind, raw) for kind, raw in chunks if not told_in(kind, raw)]
     if data.startswith(_JPEG):
-        return [(bytes([kind]), raw) for kind, raw in _jpeg_segments(data) if _travels(kind, raw)]
+        return [(bytes([kind]), raw) for kind, raw in jpeg_segments(data) if _travels(kind, raw)]
     return []
 
 
@@ -39,7 +39,7 @@ def with_metadata(picture: bytes, parts: list[tuple[bytes, bytes]]) -> bytes:
     if picture.startswith(SIGNATURE):
         return _png_with(picture, parts)
     place = 2
-    for kind, raw in _jpeg_segments(picture):
+    for kind, raw in jpeg_segments(picture):
         if kind != 0xE0:  # JFIF's own segment stays in front
             break
         place += len(raw)
@@ -63,7 +63,8 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         place += 12 + length
 
 
-def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Kind and bytes of each segment of a JPEG file before its samples."""
     place = 2
     while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != _START_OF_SCAN:
         length = 2 + int.from_bytes(data[place + 2 : place + 4], "big")
