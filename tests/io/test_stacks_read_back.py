@@ -57,8 +57,8 @@ def test_facts_that_an_ome_zarr_lacks(tmp_path: Path, monkeypatch: pytest.Monkey
     pytest.importorskip("zarr")
     whole = zarr_writer._metadata
 
-    def without(series: Any, passport: Passport, levels: int, name: str) -> dict[str, Any]:
-        facts = whole(series, passport, levels, name)
+    def without(series: Any, passport: Passport, name: str) -> dict[str, Any]:
+        facts = whole(series, passport, name)
         facts["multiscales"][0]["axes"][-1].pop("unit")
         facts["omero"]["channels"][1]["label"] = "GFP"
         return facts

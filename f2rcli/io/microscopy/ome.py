@@ -56,8 +56,9 @@ def with_instruments(xml: str, passports: Sequence[Passport]) -> str:
     images = root.findall(f"{{{_OME}}}Image")
     for number, (image, passport) in enumerate(zip(images, passports, strict=True)):
         if passport.instrument:
-            root.insert(list(root).index(images[0]), _instrument(passport, number))
-            _refer(image, passport, number)
+            instrument = _instrument(passport, number)
+            root.insert(list(root).index(images[0]), instrument)
+            _refer(image, instrument, passport.medium)
     return _DECLARATION + ElementTree.tostring(root, encoding="unicode")
 
 
@@ -69,14 +70,13 @@ def _instrument(passport: Passport, number: int) -> ElementTree.Element:
     return found
 
 
-def _refer(image: ElementTree.Element, passport: Passport, number: int) -> None:
+def _refer(image: ElementTree.Element, instrument: ElementTree.Element, medium: Facts) -> None:
     """Point an image to its instrument and objective, in the schema's order before Pixels."""
     place = next(i for i, child in enumerate(image) if child.tag.endswith("}Pixels"))
-    if any(name == "Objective" for name, _ in passport.instrument):
-        names = [name for name, _ in sorted(passport.instrument, key=lambda p: PARTS.index(p[0]))]
-        own = {"ID": f"Objective:{number}:{names.index('Objective')}"}
-        image.insert(place, _element("ObjectiveSettings", own | passport.medium))
-    image.insert(place, _element("InstrumentRef", {"ID": f"Instrument:{number}"}))
+    objective = instrument.find(f"{{{_OME}}}Objective")
+    if objective is not None:
+        image.insert(place, _element("ObjectiveSettings", {"ID": objective.get("ID")} | medium))
+    image.insert(place, _element("InstrumentRef", {"ID": instrument.get("ID")}))
 
 
 def _element(name: str, attributes: Facts) -> ElementTree.Element:

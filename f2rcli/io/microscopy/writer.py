@@ -85,8 +85,7 @@ class OmeWriter(StackWriter):
         path = self._copy(source.path)
         self.numbers = self.reader.chosen
         series = [self._stored(number) for number in self.numbers]
-        size = sum(one.frames * one.height * one.width * one.samples * one.dtype.itemsize
-                   for one in series)  # fmt: skip
+        size = sum(one.frames * one.picture_bytes for one in series)
         with tifffile.TiffWriter(path, ome=True, bigtiff=size > CLASSIC) as writer:
             for one in series:
                 channels = dict(zip(one.axes, one.shape, strict=True)).get("C", 1)

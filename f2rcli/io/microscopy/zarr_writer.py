@@ -166,7 +166,7 @@ class ZarrWriter(StackWriter):
                        for number, size in enumerate(_sizes(self.arranged))]  # fmt: skip
         self._passport = _carried(passport_of(stack, self.numbers[0]), self.arranged)
         name = self.series.name or self.reader.info.name
-        attributes = _metadata(self.arranged, self._passport, len(self.levels), name)
+        attributes = _metadata(self.arranged, self._passport, name)
         version = {"version": "0.5"} if three else {}
         if not three:
             attributes["multiscales"][0]["version"] = "0.4"
@@ -236,12 +236,12 @@ def _shrunk(plane: Plane, size: tuple[int, int]) -> Plane:
     return rounded
 
 
-def _metadata(series: Series, passport: Passport, levels: int, name: str) -> dict[str, Any]:
+def _metadata(series: Series, passport: Passport, name: str) -> dict[str, Any]:
     """The attributes of version 0.4: axes with units, the scale of each level, channels."""
     axes = [_axis(axis, passport.pixels) for axis in series.axes.lower()]
     steps = [float(passport.pixels.get(_FACTS.get(axis, ""), 1.0)) for axis in series.axes]
     datasets = []
-    for (height, width), number in zip(_sizes(series), range(levels), strict=True):
+    for number, (height, width) in enumerate(_sizes(series)):
         grown = [*(1.0 for _ in steps[:-2]), series.height / height, series.width / width]
         scale = [step * factor for step, factor in zip(steps, grown, strict=True)]
         datasets.append({"path": str(number), "coordinateTransformations": [
