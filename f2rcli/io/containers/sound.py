@@ -14,6 +14,7 @@ from av.stream import Stream
 
 from f2rcli.io.containers.kinds import Container, describe_like
 from f2rcli.io.containers.packets import AnyPacket
+from f2rcli.io.ffmpeg.encoders import is_encoder
 from f2rcli.io.ffmpeg.metadata import family_of
 
 # Bits per second and channel: transparent or close to it.
@@ -53,7 +54,7 @@ def choose_sound(container: Container, stream: AudioStream) -> SoundSetup | None
     if source is None or not source.rate or not source.layout.nb_channels:
         return None
     lossless = source.codec.lossless and not source.codec.lossy
-    encoders = [e for e in container.sound if _is_encoder(e)]
+    encoders = [e for e in container.sound if is_encoder(e, "audio")]
     fitting = [e for e in encoders if e in _BIT_RATES or lossless]
     for layout in (source.layout.name, *_layouts(source.layout.nb_channels)):
         for encoder in fitting:
@@ -66,13 +67,6 @@ def choose_sound(container: Container, stream: AudioStream) -> SoundSetup | None
 def _layouts(channels: int) -> list[str]:
     """Usual layouts of so many channels or fewer, the most first."""
     return [_USUAL[count] for count in sorted(_USUAL, reverse=True) if count <= channels]
-
-
-def _is_encoder(name: str) -> bool:
-    try:
-        return av.Codec(name, "w").type == "audio"
-    except ValueError:
-        return False
 
 
 def _setup(encoder: str, source: AudioCodecContext, layout: str) -> SoundSetup:
@@ -90,8 +84,7 @@ def _setup(encoder: str, source: AudioCodecContext, layout: str) -> SoundSetup:
 
 def _opens(setup: SoundSetup) -> bool:
     context = av.CodecContext.create(setup.encoder, "w")
-    if not isinstance(context, AudioCodecContext):
-        return False
+    assert isinstance(context, AudioCodecContext)
     try:
         setup.apply(context)
         context.open()
@@ -109,8 +102,7 @@ class SoundConverter:
     def __init__(self, stream: AudioStream, setup: SoundSetup, container: OutputContainer) -> None:
         self.source, self.setup = stream.codec_context, setup
         target = container.add_stream(setup.encoder, rate=setup.rate)
-        if not isinstance(target, AudioStream):
-            raise TypeError(f"{setup.encoder} is not an audio encoder")
+        assert isinstance(target, AudioStream)  # as `choose_sound` saw to
         setup.apply(target.codec_context)
         target.codec_context.open()
         describe_like(target, stream)

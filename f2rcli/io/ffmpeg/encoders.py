@@ -98,8 +98,7 @@ class EncoderSetup:
     def trial(self) -> str | None:
         """Open the encoder once without writing; returns its reason to refuse, or None."""
         context = av.CodecContext.create(self.encoder, "w")
-        if not isinstance(context, VideoCodecContext):
-            return "is not a video encoder"
+        assert isinstance(context, VideoCodecContext)  # see `is_encoder`
         self.apply(context)
         level = av.logging.get_level()
         try:
@@ -156,10 +155,10 @@ def other_encoders(family: str) -> tuple[str, ...]:
     return tuple(name for name in (*first, *_OTHERS) if is_encoder(name))
 
 
-def is_encoder(name: str) -> bool:
-    """Whether this FFmpeg has a video encoder of this name."""
+def is_encoder(name: str, kind: str = "video") -> bool:
+    """Whether this FFmpeg has an encoder of this name, for video or audio."""
     try:
-        return av.Codec(name, "w").type == "video"
+        return av.Codec(name, "w").type == kind
     except ValueError:
         return False
 

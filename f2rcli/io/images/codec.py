@@ -24,8 +24,7 @@ def decode_picture(path: Path) -> av.VideoFrame:
     """
     quiet_ffmpeg()
     context = av.CodecContext.create(PICTURES.get(path.suffix.lower(), "png"), "r")
-    if not isinstance(context, VideoCodecContext):
-        raise TypeError(f"{path.suffix} is not a picture")
+    assert isinstance(context, VideoCodecContext)
     context.thread_count = 1
     context.options = {"max_pixels": str(MOST_PIXELS)}
     try:
@@ -48,8 +47,7 @@ class PictureEncoder:
     ) -> None:
         quiet_ffmpeg()
         context = av.CodecContext.create(codec, "w")
-        if not isinstance(context, VideoCodecContext):
-            raise TypeError(f"{codec} is not a picture codec")
+        assert isinstance(context, VideoCodecContext)
         context.width, context.height = size
         context.pix_fmt = pix_fmt
         context.time_base = Fraction(1, 25)  # nothing of it reaches the file

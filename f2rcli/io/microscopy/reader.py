@@ -59,8 +59,7 @@ class MicroscopyFile(Stack):
         if not path.exists():
             raise InputError(f"{path.name}: no such file.", hint="Check the path.")
         kind = kind_of(path)
-        if kind is None:
-            raise TypeError("not a microscope's file")
+        assert kind is not None  # the format claims no others
         self._kind, self.paths, self.flavour = kind, [path], kind.name
         self._passports: dict[int, Passport] = {}
         try:

@@ -28,8 +28,8 @@ CLASSIC = 1 << 31  # bytes of samples from which BigTIFF is written
 
 def plan_ome(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     """Plan an OME-TIFF file. Raises UsageError or OutputError for what cannot be done."""
-    if not isinstance(reader, StackReader) or not isinstance(reader.stack, MicroscopyFile):
-        raise TypeError("not a stack of another format")
+    assert isinstance(reader, StackReader)  # all others' targets are of other formats
+    assert isinstance(reader.stack, MicroscopyFile)
     check_options(reader, options)
     if Path(target).suffix.lower() not in SUFFIXES:
         raise UsageError(

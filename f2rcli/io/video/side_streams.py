@@ -20,7 +20,7 @@ from f2rcli.io.ffmpeg.metadata import is_cover, stream_line
 from f2rcli.io.video.plan import StreamPlan, VideoDetail
 
 _MIMES = {"png": "image/png", "mjpeg": "image/jpeg", "bmp": "image/bmp", "gif": "image/gif"}
-_EXTENSIONS = {"png": "png", "mjpeg": "jpg", "bmp": "bmp", "gif": "gif"}
+_EXTENSIONS = {"mjpeg": "jpg"}  # others are the codec's name
 
 
 class SideStreams:
@@ -151,10 +151,8 @@ class _SubtitleConverter:
         decoder = plan.stream.codec_context
         stream = container.add_stream(plan.codec)
         encoder = stream.codec_context
-        if not isinstance(decoder, SubtitleCodecContext) or not isinstance(
-            encoder, SubtitleCodecContext
-        ):
-            raise TypeError(f"{plan.codec} is not a subtitle codec")
+        assert isinstance(decoder, SubtitleCodecContext)  # as the plan's maker saw to
+        assert isinstance(encoder, SubtitleCodecContext)
         decoder.open(strict=False)
         encoder.subtitle_header = decoder.subtitle_header
         encoder.time_base = Fraction(1, 1000)

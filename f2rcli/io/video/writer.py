@@ -178,8 +178,7 @@ class VideoWriter(Writer):
     def _add_video(self, container: OutputContainer) -> av.VideoStream:
         setup = self.detail.setup
         stream = container.add_stream(setup.encoder, rate=setup.rate)
-        if not isinstance(stream, av.VideoStream):
-            raise TypeError(f"{setup.encoder} is not a video encoder")
+        assert isinstance(stream, av.VideoStream)  # as its trial showed
         setup.apply(stream.codec_context)
         stream.time_base = setup.time_base
         tags = stream_tags(self.metadata.stream_tags, self.detail.container.muxer)
