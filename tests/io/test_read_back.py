@@ -50,6 +50,17 @@ def test_cover_art_that_mov_does_not_take(
     assert "lost cover art #5 png" in receipt.line()
 
 
+def test_cover_art_whose_picture_never_comes(rich_clip: Path, tmp_path: Path) -> None:
+    with (
+        open_reader(rich_clip) as reader,
+        open_writer(reader, plan_output(reader, tmp_path / "a.mkv")) as writer,
+    ):
+        reader.side.queue.clear()  # type: ignore[attr-defined]  # a video's
+        for frame in reader:
+            writer.write(frame)
+        assert "cover art #5 png" in writer.finish().lost
+
+
 def test_chapters_and_tags_that_avi_has_no_place_for(
     rich_clip: Path, tmp_path: Path, claiming: Callable[..., None]
 ) -> None:
