@@ -26,9 +26,10 @@ from f2rcli.io.microscopy.stacks import passport_of
 from f2rcli.io.microscopy.writer import as_written
 from f2rcli.io.targets import check_place
 from f2rcli.io.tiff.axes import Series
+from f2rcli.io.tiff.levels import averaged
 from f2rcli.io.tiff.plan import StackDetail, check_options
 from f2rcli.io.tiff.reader import StackReader
-from f2rcli.io.tiff.writer import StackWriter, averaged, digest_of
+from f2rcli.io.tiff.writer import StackWriter, digest_of
 
 SUFFIX = ".zarr"
 _ORDER = "TCZYX"  # of axes: time, channels, space (specification 0.4, "axes" metadata)

@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from f2rcli.io.ledger import count
 from f2rcli.io.tiff.axes import Series
 from f2rcli.io.tiff.file import TiffStack
 from f2rcli.io.tiff.folder import open_stack
-from f2rcli.io.tiff.library import DAMAGE, quiet_tifffile
+from f2rcli.io.tiff.levels import changed_level, read_level
 from f2rcli.io.tiff.patch import PatchedFile, same_elsewhere
 from f2rcli.io.tiff.plan import OTHERS, PYRAMID, TAGS
 from f2rcli.io.tiff.reader import StackFrame, StackReader
@@ -149,19 +149,13 @@ class StackWriter(Writer):
         with np.errstate(invalid="ignore"):  # infinity less itself is no change
             change = np.nan_to_num(picture.astype(np.float64) - original)
         for number, level in enumerate(levels):
-            small = _small(level, taken.picture)
+            changed = changed_level(level, taken.picture, change)
             self._smaller[taken.series, taken.picture, number] = b""
-            if small is None or not _smaller(small, change):  # it stays; the pyramid is lost
+            if changed is None:  # it stays; the pyramid is lost
                 continue
-            moved = small + averaged(change, small.shape)
-            if small.dtype.kind != "f":
-                limits = np.iinfo(small.dtype)
-                moved = np.clip(np.rint(moved), limits.min, limits.max)
-            stack = self.reader.stack
-            spot = stack.spot(taken.series, taken.picture)
+            spot = self.reader.stack.spot(taken.series, taken.picture)
             assert spot is not None  # its largest level was just written
             at = type(spot)(spot.path, level.pages[taken.picture])
-            changed = moved.astype(small.dtype)
             self._files[spot.path].write_picture(at, changed)
             self._smaller[taken.series, taken.picture, number] = digest_of(changed)
 
@@ -207,7 +201,7 @@ class StackWriter(Writer):
             for path in self._sources()
         )
         levels = all(
-            (small := _small(again.levels(number)[level], place)) is not None
+            (small := read_level(again.levels(number)[level], place)) is not None
             and digest_of(small) == digest
             for (number, place, level), digest in self._smaller.items()
         )
@@ -255,21 +249,6 @@ class StackWriter(Writer):
         self._close_files()
 
 
-def _small(level: Any, place: int) -> Plane | None:
-    try:
-        with quiet_tifffile():
-            small: Plane = level.pages[place].asarray(maxworkers=1)
-            return small
-    except DAMAGE:
-        return None
-
-
-def _smaller(one: Plane, other: Plane) -> bool:
-    """Whether a picture has no more rows and columns than another, and as many samples a pixel."""
-    alike = one.ndim == other.ndim and one.shape[2:] == other.shape[2:] and one.size > 0
-    return alike and all(a <= b for a, b in zip(one.shape, other.shape, strict=True))
-
-
 def digest_of(picture: Plane) -> bytes:
     """A digest of a picture's samples."""
     return blake2b(np.ascontiguousarray(picture).tobytes(), digest_size=16).digest()
@@ -279,17 +258,3 @@ def _as_stored(picture: Plane, series: Series) -> Plane:
     """(Y, X, S) as (S, Y, X) where pages are stored plane by plane."""
     planar = "S" in series.axes and series.axes.index("S") < series.axes.index("Y")
     return np.ascontiguousarray(np.moveaxis(picture, -1, 0)) if planar else picture
-
-
-def averaged(change: Plane, shape: tuple[int, ...]) -> Any:
-    """A change (H, W, ...) as means over the cells of a smaller grid (h, w, ...)."""
-    height, width = shape[:2]
-    rows, columns = (
-        np.linspace(0, full, small, endpoint=False).astype(int)
-        for full, small in zip(change.shape, (height, width), strict=False)
-    )
-    sums = np.add.reduceat(np.add.reduceat(change, rows, axis=0), columns, axis=1)
-    heights = np.diff([*rows, change.shape[0]])
-    widths = np.diff([*columns, change.shape[1]])
-    cells = (heights[:, None] * widths[None]).astype(np.float64)
-    return sums / cells.reshape(height, width, *[1] * (change.ndim - 2))
