@@ -3,6 +3,7 @@
 import itertools
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -323,3 +324,22 @@ def test_lossy_pages_open_and_change_to_deflate(compression: str, tmp_path: Path
         assert int(after.pages.first.compression) == 8
         written = np.moveaxis(after.asarray(), -1, 0)
     np.testing.assert_array_equal(written, each_smoothed(read))
+
+
+def test_pages_that_do_not_change_are_stored_like_those_that_do(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.tif", tmp_path / "out.tif"
+    tifffile.imwrite(
+        source, movie((3, 32, 48, 3), "u1"), photometric="rgb", compression="jpeg",
+        metadata={"axes": "TYXS"},
+    )  # fmt: skip
+    with (
+        open_reader(source) as reader,
+        open_writer(reader, plan_output(reader, target)) as writer,
+    ):
+        for frame in reader:
+            planes = frame.planes if frame.pts else tuple(map(smoothed, frame.planes))
+            writer.write(replace(frame, planes=planes))
+        assert writer.finish().lost == ()
+    with tifffile.TiffFile(target) as after:
+        assert [int(page.compression) for page in after.pages] == [8, 8, 8]
+    np.testing.assert_array_equal(tifffile.imread(target)[1:], tifffile.imread(source)[1:])

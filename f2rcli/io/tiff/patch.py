@@ -43,6 +43,11 @@ class PatchedFile:
         self.written = array("q")  # the start and end of each run of bytes
         self._converted: set[int] = set()  # offsets of pages that are stored in another coding now
 
+    @property
+    def recoded(self) -> bool:
+        """Whether a page is stored in another coding now."""
+        return bool(self._converted)
+
     def write_picture(self, spot: Spot, picture: Plane) -> None:
         """Write a picture, (Y, X), (Y, X, S), or (S, Y, X) for pages stored plane by plane.
 

@@ -42,6 +42,8 @@ class StackWriter(Writer):
         self._told = ""  # how it is made
         self._written: dict[tuple[int, int], bytes] = {}  # digests, by series and place
         self._smaller: dict[tuple[int, int, int], bytes] = {}  # of smaller copies, by level too
+        self._unchanged: list[StackFrame] = []  # pictures that keep their bytes
+        self._recoded: set[int] = set()  # series of which pictures got another coding
         self._runs: dict[Path, array[int]] = {}  # what was written into each copy
         self._files: dict[Path, PatchedFile] = {}
         self._scratch: dict[int, IO[bytes]] = {}
@@ -97,6 +99,18 @@ class StackWriter(Writer):
         elif picture.tobytes() != original.tobytes():
             self._put(series, taken.picture, picture)
             self._write_levels(taken, original, picture)
+        else:
+            self._unchanged.append(taken)
+
+    def _recode(self) -> None:
+        """Code the pictures that did not change as those that did, where these are coded anew:
+        readers take the pages of a series to be stored alike."""
+        stack = self.reader.stack
+        for taken in () if stack.divisible else self._unchanged:
+            if taken.series in self._recoded:
+                original = stack.read(taken.series, taken.picture)
+                self._put(stack.series[taken.series], taken.picture, original)
+                self._write_levels(taken, original, original)
 
     def _put(self, series: Series, place: int, picture: Plane) -> None:
         spot = self.places.spot(self.numbers.index(series.number), place)
@@ -108,6 +122,8 @@ class StackWriter(Writer):
             file = PatchedFile(self._copy(spot.path), self._beyond(series.number))
             self._files[spot.path] = file
         self._files[spot.path].write_picture(spot, _as_stored(picture, series))
+        if self._files[spot.path].recoded:
+            self._recoded.add(series.number)
 
     def _fill(self) -> None:
         """Pictures that are not stored keep the value that their source reads as."""
@@ -168,6 +184,7 @@ class StackWriter(Writer):
                 hint="Nothing was put at the target.",
             )
         with disk_errors(self.target):
+            self._recode()
             self._close_files()
             self._tell()
             verified, lost = self._verify()
