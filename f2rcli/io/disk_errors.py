@@ -27,9 +27,12 @@ def exists_error(target: Path) -> OutputError:
     )
 
 
-def misread_error(name: str, what: str = "differs when it is read back") -> OutputError:
-    """The error for a file that is not what was written."""
-    return OutputError(f"{name}: {what}.", hint="Nothing was put at the target. Check the disk.")
+def misread_error(
+    name: str, what: str = "differs when it is read back", instead: str = ""
+) -> OutputError:
+    """The error for a file that is not what was written. instead: what else may help."""
+    hint = f"Nothing was put at the target. Check the disk{instead}."
+    return OutputError(f"{name}: {what}.", hint=hint)
 
 
 def disk_error(target: Path, error: OSError, elsewhere: str = ELSEWHERE) -> OutputError:

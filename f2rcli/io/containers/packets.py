@@ -3,15 +3,12 @@
 from collections import deque
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from av.packet import Packet
 from av.stream import Stream
 
-if TYPE_CHECKING:
-    AnyPacket: TypeAlias = Packet[Stream]
-else:
-    AnyPacket = Packet  # generic in PyAV's stubs only
+AnyPacket: TypeAlias = "Packet[Stream]"  # in quotes: generic in PyAV's stubs only
 
 
 @dataclass(slots=True)

@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
 
-from f2rcli.errors import OutputError
+from f2rcli.io.disk_errors import misread_error
 from f2rcli.io.ffmpeg.messages import ffmpeg_reason
+from f2rcli.io.ledger import count
 from f2rcli.io.video.plan import VideoDetail
+
+_misread = partial(misread_error, instead=", or try another container")
 
 
 @dataclass(slots=True)
@@ -47,34 +51,23 @@ def verify(
     try:
         frames, first, last = _reread(path, index)
     except (av.FFmpegError, OSError, ValueError, IndexError) as error:
-        raise OutputError(
-            f"{name}: cannot be read back: {ffmpeg_reason(error)}.", hint=_DISK_HINT
-        ) from error
+        raise _misread(name, f"cannot be read back: {ffmpeg_reason(error)}") from error
     if frames != written.frames:
-        raise OutputError(
-            f"{name}: {written.frames} frames were written but the file has {frames}.",
-            hint=_DISK_HINT,
-        )
-    found = [f"{frames} frames" if frames != 1 else "1 frame"]
+        raise _misread(name, f"{written.frames} frames were written but the file has {frames}")
+    found = [count(frames)]
     if not detail.container.variable_rate or first is None or last is None:
         return tuple(found)
     base = written.time_base
     slack = max(detail.container.tick, base)
     wanted_first, wanted_last = (written.first or 0) * base, (written.last or 0) * base
     if abs((last - first) - (wanted_last - wanted_first)) > 2 * slack:
-        raise OutputError(
-            f"{name}: the last frame should be at {float(wanted_last):.3f} s "
-            f"but is at {float(last):.3f} s.",
-            hint=_DISK_HINT,
-        )
+        due = f"the last frame should be at {float(wanted_last):.3f} s"
+        raise _misread(name, f"{due} but is at {float(last):.3f} s")
     if abs(first - wanted_first) <= slack:
         found.append(f"last frame at {float(last):.3f} s")
     else:
         found.append(f"length; it starts at {float(first):.3f} s, not {float(wanted_first):.3f} s")
     return tuple(found)
-
-
-_DISK_HINT = "Nothing was put at the target. Check the disk, or try another container."
 
 
 def _reread(path: Path, index: int) -> tuple[int, Fraction | None, Fraction | None]:
