@@ -150,8 +150,12 @@ def in_time(
 def _named(
     series: Series, given: str | None, name: str, *, unlike: bool
 ) -> tuple[Series, str | None]:
-    if given is not None and not (unlike and _misfit(series, given)):
-        return replace(series, axes=_renamed(series, given, name)), None
+    if given is not None:
+        try:
+            return replace(series, axes=_renamed(series, given, name)), None
+        except UsageError:
+            if not unlike:
+                raise
     letters = "".join(letter for letter, _ in series.outer)
     if len(letters) == 1 and letters in UNNAMED:
         named = series.axes.replace(letters, "T")
@@ -168,14 +172,6 @@ def _named(
         f"axes={series.axes.replace(example, 'T')!r} if {example} is time; T time, Z depth, "
         "C channel.",
     )
-
-
-def _misfit(series: Series, given: str) -> bool:
-    try:
-        _renamed(series, given, "")
-    except UsageError:
-        return True
-    return False
 
 
 def _renamed(series: Series, given: str, name: str) -> str:

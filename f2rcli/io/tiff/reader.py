@@ -213,10 +213,8 @@ class StackReader(Reader):
         """Frame `number` of a lane; None and an entry in the ledger where it cannot be decoded."""
         try:
             return self._read(lane, number)
-        except MismatchError:
-            raise
         except InputError as error:
-            if self.options.strict:
+            if self.options.strict or isinstance(error, MismatchError):
                 raise
             place = lane.series, lane.frames[number]
             if place not in self._unread:

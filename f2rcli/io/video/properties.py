@@ -38,8 +38,7 @@ def properties(
     note(bool(tags), container.metadata, "metadata", no)
     unnamed = [tag for tag in tags if not container.holds_tag(tag)]
     note(bool(unnamed) and container.metadata, False, f"tags {', '.join(unnamed)}", no)
-    for stream in _untitled(reader, container):
-        dropped.append(f"{stream} ({no})")
+    dropped += [f"{stream} ({no})" for stream in _untitled(reader, container)]
     rare = rare_tags(reader, container)
     crowded = bool(rare) and has_cover(reader, container)
     note(crowded, False, f"tags {', '.join(rare)}", _TAGS_OR_COVER)
