@@ -3,12 +3,13 @@
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
-from f2rcli.errors import InputError
+from f2rcli.errors import F2RError, InputError
 from f2rcli.io.microscopy.passport import Passport
 from f2rcli.io.tiff.library import DAMAGE
 
@@ -62,6 +63,15 @@ class Opened(NamedTuple):
 
 
 Opener = Callable[[Any, Path], Opened]  # the library, the file
+
+
+def package(name: str, what: str, refusal: type[F2RError]) -> Any:
+    """A package of the extra, imported; what: needs it. Raises `refusal` where it is missing."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        hint = "Install it: pip install 'f2rcli[microscopy]'."
+        raise refusal(f"{what} needs the package {name}.", hint=hint) from error
 
 
 def unsupported(path: Path, what: str, hint: str) -> InputError:

@@ -1,6 +1,5 @@
 """Microscopy formats, read picture by picture through libraries of the extra `microscopy`."""
 
-import importlib
 import json
 from contextlib import suppress
 from fractions import Fraction
@@ -13,7 +12,7 @@ from f2rcli.errors import InputError
 from f2rcli.frames import Plane
 from f2rcli.io.ledger import count
 from f2rcli.io.microscopy.hdf5 import SUFFIXES, open_hdf5
-from f2rcli.io.microscopy.image import Opener, damage_of, upright
+from f2rcli.io.microscopy.image import Opener, damage_of, package, upright
 from f2rcli.io.microscopy.leica import open_lif
 from f2rcli.io.microscopy.nikon import open_nd2
 from f2rcli.io.microscopy.ome_zarr import TOLD, is_zarr, open_zarr
@@ -62,13 +61,7 @@ class MicroscopyFile(Stack):
         assert kind is not None  # the format claims no others
         self._kind, self.paths, self.flavour = kind, [path], kind.name
         self._passports: dict[int, Passport] = {}
-        try:
-            library = importlib.import_module(kind.package)
-        except ImportError as error:
-            raise InputError(
-                f"{path.name}: reading {kind.name} needs the package {kind.package}.",
-                hint="Install it: pip install 'f2rcli[microscopy]'.",
-            ) from error
+        library = package(kind.package, f"{path.name}: reading {kind.name}", InputError)
         self._damage = damage_of(library)
         try:
             self._file, images = kind.opener(library, path)

@@ -3,7 +3,6 @@
 Version 0.4 in Zarr 2, which most programs read; 0.5 in Zarr 3 where the source is.
 """
 
-import importlib
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ from f2rcli.io.atomic import PartFolder
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.disk_errors import exists_error, misread_error
 from f2rcli.io.ledger import count
+from f2rcli.io.microscopy.image import package
 from f2rcli.io.microscopy.ome_zarr import TOLD, is_zarr
 from f2rcli.io.microscopy.passport import Facts, Passport
 from f2rcli.io.microscopy.reader import MicroscopyFile
@@ -70,13 +70,7 @@ def plan_zarr(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
 
 
 def _check_place(target: Path, sources: list[Path], *, overwrite: bool) -> None:
-    try:
-        importlib.import_module("zarr")
-    except ImportError as error:
-        raise UsageError(
-            f"{target.name}: writing OME-Zarr needs the package zarr.",
-            hint="Install it: pip install 'f2rcli[microscopy]'.",
-        ) from error
+    package("zarr", f"{target.name}: writing OME-Zarr", UsageError)
     check_place(target, sources)
     if target.exists():
         if not overwrite:
@@ -161,7 +155,7 @@ class ZarrWriter(StackWriter):
         self.arranged = _arranged(self.series)
         stack = self.reader.stack
         three = isinstance(stack, MicroscopyFile) and stack.zarr_format == 3
-        zarr: Any = importlib.import_module("zarr")
+        zarr = package("zarr", "writing OME-Zarr", UsageError)
         group = zarr.open_group(str(self._part.path), mode="w", zarr_format=3 if three else 2)
         self.levels = [self._level(group, three, number, size)
                        for number, size in enumerate(_sizes(self.arranged))]  # fmt: skip
