@@ -62,8 +62,8 @@ class ComposedBook(FlowBook):
     """Longer flows are compositions of adjacent ones and nothing else."""
 
     def _found(self, pairs: Sequence[Pair], starts: Sequence[Flow | None]) -> list[Flow]:
-        both = zip(pairs, starts, strict=True)
-        return [self.fresh(*pair) if start is None else start for pair, start in both]
+        search, both = super()._found, zip(pairs, starts, strict=True)
+        return [search([pair], [None])[0] if start is None else start for pair, start in both]
 
 
 Rate = Callable[[F2R, Window[Prepared], Aligned], Tensor]

@@ -32,7 +32,7 @@ STAGES = (
     ("opening: noise", "f2rcli.engine.noise.tracking", "opening_noise"),
     ("noise, measured again", "f2rcli.engine.noise.tracking.NoiseTracker", "refresh"),
     ("planes to RGB", "f2rcli.yuv", "to_rgb"),
-    ("flow (DIS)", "f2rcli.methods.f2r.flows.FlowBook", "fresh"),
+    ("flow (DIS)", "f2rcli.methods.f2r.flows.FlowBook", "_found"),
     ("composition and consistency", "f2rcli.methods.f2r.flows.Flows", "rated"),
     ("warps", "f2rcli.methods.f2r.alignment", "warp_all"),
     ("photometric agreement", "f2rcli.methods.f2r.alignment", "photometric"),

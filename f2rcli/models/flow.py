@@ -1,13 +1,14 @@
 """Optical flow and what follows from it: composition, consistency, warping.
 
 Flow lives on the centre's grid and points into the neighbour: pixel p of the centre shows what
-the neighbour shows at p + F(p). Flows are (H, W, 2) float32 in pixels, dx then dy, on the CPU.
+the neighbour shows at p + F(p). Flows are (H, W, 2) float32 in pixels, dx then dy, on the CPU; what
+is composed or judged may also be tensors (B, H, W, 2) on any device, see `motion.py`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -16,9 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from f2rcli.models import motion
+
 Flow = NDArray[np.float32]  # (H, W, 2)
 Luma = NDArray[np.float32]  # (H, W), 0 = black, 1 = white
 Map = NDArray[np.float32]  # (H, W), 0..1
+F = TypeVar("F", Flow, Tensor)  # flows of either kind; maps of tensors are (B, 1, H, W)
 
 # Of a search that begins from a flow: fewer steps, on fewer patches, follow the noise less.
 BEGUN_STEPS, BEGUN_STRIDE = 6, 5
@@ -127,12 +131,12 @@ def _fetched(values: NDArray[np.float32], places: Flow, kind: int) -> NDArray[np
     return np.asarray(moved, np.float32)
 
 
-def compose(first: Flow, second: Flow) -> Flow:
+def compose(first: F, second: F) -> F:
     """Flow a -> c from a -> b and b -> c."""
-    return first + sample(second, first)
+    return first + _followed(second, first)
 
 
-def midway(across: Flow, part: float = 0.5, rounds: int = 3) -> Flow:
+def midway(across: F, part: float = 0.5, rounds: int = 3) -> F:
     """Flow from an unseen frame between a and b to b, by constant velocity from flow a -> b.
 
     `part` is the share of the way that lies between the unseen frame and b. The unseen pixel p
@@ -140,42 +144,54 @@ def midway(across: Flow, part: float = 0.5, rounds: int = 3) -> Flow:
     """
     moved = across
     for _ in range(rounds):
-        moved = sample(across, np.float32(part - 1) * moved)
-    return np.float32(part) * moved
+        moved = _followed(across, (part - 1) * moved)
+    return part * moved
 
 
-def carried(onward: Flow, rounds: int = 3) -> Flow:
+def carried(onward: F, rounds: int = 3) -> F:
     """A flow as it was one frame before, had its velocity not changed."""
     moved = onward
     for _ in range(rounds):
-        moved = sample(onward, moved)
+        moved = _followed(onward, moved)
     return moved
 
 
-def consistency(forward: Flow, backward: Flow, pixel: float = 1.0) -> Map:
+def _followed(flow: F, by: F) -> F:
+    """A flow where another one leads."""
+    return motion.followed(flow, by) if isinstance(by, Tensor) else sample(flow, by)
+
+
+def consistency(forward: F, backward: F, pixel: float = 1.0) -> F:
     """Whether going there and back ends where it began: 1 within a fraction of a pixel, towards 0
     beyond, and 0 where the flow leaves the picture (Sundaram et al., ECCV 2010, made soft).
 
     pixel: how many of the picture's pixels one of the flows' is long.
     """
-    error = forward + sample(backward, forward)
+    error = compose(forward, backward)
     allowed = 0.25 / pixel**2 + 0.01 * (squared(forward) + squared(backward))
     return inside(forward, pixel) / (1 + squared(error) / allowed)
 
 
-def squared(flow: Flow) -> Map:
-    """The squared length of every shift, (H, W)."""
+def squared(flow: F) -> F:
+    """The squared length of every shift, a map."""
+    if isinstance(flow, Tensor):
+        return flow.square().sum(-1).unsqueeze(1)
     return flow[..., 0] ** 2 + flow[..., 1] ** 2  # a sum over an axis of two is ten times slower
 
 
-def inside(flow: Flow, pixel: float = 1.0) -> Map:
-    """1 where p + flow(p) lies in the picture, 0 elsewhere, with half a pixel of grace; see
+def inside(flow: F, pixel: float = 1.0) -> F:
+    """A map: 1 where p + flow(p) lies in the picture, 0 elsewhere, with half a pixel of grace; see
     `consistency` for `pixel`."""
-    height, width = flow.shape[:2]
-    x, y = (landing(flow)[..., axis] for axis in (0, 1))
+    if isinstance(flow, Tensor):
+        return _within(motion.landing(flow), pixel).float().unsqueeze(1)
+    return _within(landing(flow), pixel).astype(np.float32)
+
+
+def _within(places: Any, pixel: float) -> Any:
+    height, width = places.shape[-3:-1]
+    x, y = places[..., 0], places[..., 1]
     low = -0.5 - 0.5 / pixel
-    within = (x > low) & (y > low) & (x < width - 1 - low) & (y < height - 1 - low)
-    return within.astype(np.float32)
+    return (x > low) & (y > low) & (x < width - 1 - low) & (y < height - 1 - low)
 
 
 def warp(picture: Tensor, flow: Flow) -> Tensor:

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from f2rcli.models.fused import convolved, lowered
 from f2rcli.models.layers import (
@@ -22,6 +21,7 @@ from f2rcli.models.layers import (
     UNet,
     conv,
     conv_of_cells,
+    inner_mean,
     lowered_cat,
     planar,
     shuffled,
@@ -193,12 +193,7 @@ def smooth(x: Tensor) -> Tensor:
     """
     if x.device.type == "cpu" and not x.requires_grad:
         return _smooth_planes(x)
-    rows = functional.avg_pool2d(
-        x, (SIDE, 1), stride=1, padding=(SIDE // 2, 0), count_include_pad=False
-    )
-    return functional.avg_pool2d(
-        rows, (1, SIDE), stride=1, padding=(0, SIDE // 2), count_include_pad=False
-    )
+    return inner_mean(x, SIDE)
 
 
 def _smooth_planes(x: Tensor) -> Tensor:

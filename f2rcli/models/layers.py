@@ -158,6 +158,14 @@ def box_mean(x: Tensor, side: int) -> Tensor:
     return functional.avg_pool2d(rows, (1, side), stride=1)
 
 
+def inner_mean(x: Tensor, side: int) -> Tensor:
+    """Mean over side x side pixels, odd, of x (B, C, H, W); at the border over those inside."""
+    for window in ((side, 1), (1, side)):
+        reach = tuple(length // 2 for length in window)
+        x = functional.avg_pool2d(x, window, 1, reach, count_include_pad=False)
+    return x
+
+
 def channels_last(network: nn.Module) -> nn.Module:
     """Keep a network's weights channel by channel, which convolutions on processors prefer."""
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it

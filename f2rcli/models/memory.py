@@ -75,7 +75,7 @@ class Memory:
 def _rests(flow: Flow | Tensor) -> Tensor:
     """Where next to nothing moves, (1, 1, H, W)."""
     if isinstance(flow, Tensor):
-        return motion.squared(flow) < STILL**2
+        return squared(flow) < STILL**2
     return torch.from_numpy(squared(flow) < STILL**2)[None, None]
 
 

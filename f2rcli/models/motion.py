@@ -1,4 +1,4 @@
-"""Optical flow and what follows from it as tensors, on any device: `flow.py` does it with OpenCV.
+"""Sampling along optical flow as tensors, on any device: `flow.py` does it with OpenCV.
 
 Flows are (B, H, W, 2) float32 in pixels, dx then dy, of B pairs of pictures at once; pictures and
 maps are (B, C, H, W). Functions of the same name in `flow.py` mean the same.
@@ -18,9 +18,15 @@ TAPS = 9  # of a blur by one pixel, as OpenCV cuts it off for floats
 
 def halved(luma: Tensor) -> Tensor:
     """Pictures (B, 1, H, W) as flow looks at them: blurred by a pixel, half of both sizes."""
-    rows, columns = (size % 2 for size in luma.shape[-2:])
-    even = functional.pad(_blurred(luma), (0, columns, 0, rows), "replicate")
-    return functional.avg_pool2d(even, 2)
+    return half(_blurred(luma))
+
+
+def half(x: Tensor) -> Tensor:
+    """Means over cells of 2x2 pixels: (B, C, H, W) -> half of both sizes, rounded up."""
+    rows, columns = (size % 2 for size in x.shape[-2:])
+    if rows or columns:
+        x = functional.pad(x, (0, columns, 0, rows), "replicate")
+    return functional.avg_pool2d(x, 2)
 
 
 def doubled(values: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -47,60 +53,15 @@ def sample(values: Tensor, flow: Shifts, mode: str = "bilinear") -> Tensor:
     return functional.grid_sample(values, grid, mode, "border", align_corners=True)
 
 
-def warp(picture: Tensor, flow: Shifts) -> Tensor:
-    """Backward warp with cubic interpolation: pictures (B, C, H, W) -> the same shape."""
-    return sample(picture.float(), flow, "bicubic")
-
-
 def warp_all(pictures: Sequence[Tensor], flow: Shifts) -> list[Tensor]:
-    """The same of several pictures that share their flows, in one call."""
-    moved = warp(torch.cat(list(pictures), 1), flow)
+    """Backward warp with cubic interpolation of several pictures (B, C, H, W) that share their
+    flows, in one call."""
+    moved = sample(torch.cat(list(pictures), 1).float(), flow, "bicubic")
     return list(moved.split_with_sizes([picture.shape[1] for picture in pictures], 1))
 
 
-def compose(first: Shifts, second: Shifts) -> Shifts:
-    """Flows a -> c from a -> b and b -> c."""
-    return first + _fetched(second, first)
-
-
-def midway(across: Shifts, part: float = 0.5, rounds: int = 3) -> Shifts:
-    """See `flow.midway`."""
-    moved = across
-    for _ in range(rounds):
-        moved = _fetched(across, (part - 1) * moved)
-    return part * moved
-
-
-def carried(onward: Shifts, rounds: int = 3) -> Shifts:
-    """A flow as it was one frame before, had its velocity not changed."""
-    moved = onward
-    for _ in range(rounds):
-        moved = _fetched(onward, moved)
-    return moved
-
-
-def consistency(forward: Shifts, backward: Shifts, pixel: float = 1.0) -> Tensor:
-    """Whether going there and back ends where it began, (B, 1, H, W); see `flow.consistency`."""
-    error = forward + _fetched(backward, forward)
-    allowed = 0.25 / pixel**2 + 0.01 * (squared(forward) + squared(backward))
-    return inside(forward, pixel) / (1 + squared(error) / allowed)
-
-
-def squared(flow: Shifts) -> Tensor:
-    """The squared length of every shift, (B, 1, H, W)."""
-    return flow.square().sum(-1).unsqueeze(1)
-
-
-def inside(flow: Shifts, pixel: float = 1.0) -> Tensor:
-    """1 where p + flow(p) lies in the picture, 0 elsewhere, (B, 1, H, W); see `flow.inside`."""
-    height, width = flow.shape[1:3]
-    x, y = landing(flow).unbind(-1)
-    low = -0.5 - 0.5 / pixel
-    within = (x > low) & (y > low) & (x < width - 1 - low) & (y < height - 1 - low)
-    return within.float().unsqueeze(1)
-
-
-def _fetched(flow: Shifts, by: Shifts) -> Shifts:
+def followed(flow: Shifts, by: Shifts) -> Shifts:
+    """Flows where others lead."""
     return sample(flow.permute(0, 3, 1, 2), by).permute(0, 2, 3, 1)
 
 

@@ -7,13 +7,12 @@ IJCV 2005). A robust weight of smoothness lets motion boundaries be (lagged diff
 docs/gpu.md compares its results with those of DIS.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.models.motion import Shifts, sample
+from f2rcli.models.layers import inner_mean
+from f2rcli.models.motion import Shifts, doubled, half, sample
 
 BRIGHTNESS = 0.5  # weight of its constancy beside that of its gradients
 ROBUST = 0.3  # pixels of mismatch beyond which it counts less
@@ -31,20 +30,16 @@ SMALLEST = 8  # pixels, of a level's shorter side
 WHITE_SHARE = 0.995  # of all pixels are no brighter than what counts as white
 
 
-@dataclass(frozen=True, slots=True)
-class VariationalFlow:
-    """Estimates flows of B pairs in one call, on the device that they are on."""
-
-    def __call__(self, source: Tensor, target: Tensor, start: Shifts | None = None) -> Shifts:
-        """Flows (B, h, w, 2) from `source` into `target`, both (B, 1, h, w) of `halved`; `start`:
-        roughly known flows of the same shape."""
-        white = _white(source)
-        pair = torch.cat([(picture / white).clamp(0, 1) for picture in (source, target)], 1)
-        levels = _pyramid(pair, LEVELS if start is None else LEVELS_FROM_START)
-        flow, shares = _smallest(start, levels), SHARES if start is None else SHARES_FROM_START
-        for level in levels[::-1]:
-            flow = _refined(_grown(flow, level), level, shares)
-        return flow.permute(0, 2, 3, 1).contiguous()
+def variational_flows(source: Tensor, target: Tensor, start: Shifts | None = None) -> Shifts:
+    """Flows (B, h, w, 2) from `source` into `target`, both (B, 1, h, w) of `halved`, of all pairs
+    in one call; `start`: roughly known flows of the same shape."""
+    white = _white(source)
+    pair = torch.cat([(picture / white).clamp(0, 1) for picture in (source, target)], 1)
+    levels = _pyramid(pair, LEVELS if start is None else LEVELS_FROM_START)
+    flow, shares = _smallest(start, levels), SHARES if start is None else SHARES_FROM_START
+    for level in levels[::-1]:
+        flow = _refined(_grown(flow, level), level, shares)
+    return flow.permute(0, 2, 3, 1).contiguous()
 
 
 def _white(source: Tensor) -> Tensor:
@@ -57,15 +52,8 @@ def _white(source: Tensor) -> Tensor:
 def _pyramid(pair: Tensor, levels: int) -> list[Tensor]:
     found = [pair]
     while len(found) < levels and min(found[-1].shape[-2:]) >= SMALLEST:
-        found.append(_half(found[-1]))
+        found.append(half(found[-1]))
     return found
-
-
-def _half(x: Tensor) -> Tensor:
-    rows, columns = (size % 2 for size in x.shape[-2:])
-    if rows or columns:
-        x = functional.pad(x, (0, columns, 0, rows), "replicate")
-    return functional.avg_pool2d(x, 2)
 
 
 def _smallest(start: Shifts | None, levels: list[Tensor]) -> Tensor:
@@ -74,15 +62,14 @@ def _smallest(start: Shifts | None, levels: list[Tensor]) -> Tensor:
         return torch.zeros_like(levels[-1])  # of two channels as well
     flow = start.permute(0, 3, 1, 2)
     for _ in levels[1:]:
-        flow = _half(flow) / 2
+        flow = half(flow) / 2
     return flow
 
 
 def _grown(flow: Tensor, level: Tensor) -> Tensor:
     if flow.shape[-2:] == level.shape[-2:]:
         return flow
-    twice = functional.interpolate(flow, scale_factor=2, mode="bilinear", align_corners=False)
-    return 2 * twice[..., : level.shape[-2], : level.shape[-1]]
+    return 2 * doubled(flow, level.shape)
 
 
 def _refined(flow: Tensor, level: Tensor, shares: tuple[float, ...]) -> Tensor:
@@ -110,13 +97,13 @@ def _match(source: Tensor, warped: Tensor) -> Tensor:
     weight = (apart * apart).div_(steep).add_(ROBUST**2).rsqrt_().div_(steep)
     weight[:, :1] *= BRIGHTNESS
     products = torch.stack([x * x, y * y, x * y, x * apart, y * apart], 1)
-    return _box((products * weight.unsqueeze(1)).sum(2), DATA_SIDE)
+    return inner_mean((products * weight.unsqueeze(1)).sum(2), DATA_SIDE)
 
 
 def _smoothed(flow: Tensor, match: Tensor, smoothness: float) -> Tensor:
     """The flow nearest to the match and to itself around every pixel, in a few steps."""
     weight = smoothness * _evenness(flow)
-    around = _box(weight, SMOOTH_SIDE)
+    around = inner_mean(weight, SMOOTH_SIDE)
     xx, yy, xy = match[:, :3].chunk(3, 1)
     known = _product(_matrix(xx, yy, xy), flow).sub_(match[:, 3:])
     xx, yy = xx + around, yy + around
@@ -124,7 +111,7 @@ def _smoothed(flow: Tensor, match: Tensor, smoothness: float) -> Tensor:
     inverse = _matrix(yy, xx, -xy) * scale.unsqueeze(1)
     found = flow
     for _ in range(STEPS):
-        found = _product(inverse, _box(weight * found, SMOOTH_SIDE).add_(known))
+        found = _product(inverse, inner_mean(weight * found, SMOOTH_SIDE).add_(known))
     return found
 
 
@@ -143,11 +130,3 @@ def _evenness(flow: Tensor) -> Tensor:
     across = functional.pad((flow[..., 1:] - flow[..., :-1]).square_(), (0, 1, 0, 0))
     down = functional.pad((flow[..., 1:, :] - flow[..., :-1, :]).square_(), (0, 0, 0, 1))
     return across.add_(down).sum(1, keepdim=True).add_(BOUNDARY**2).rsqrt_()
-
-
-def _box(x: Tensor, side: int) -> Tensor:
-    """Mean over side x side pixels, at the border over those inside."""
-    for window in ((side, 1), (1, side)):
-        reach = tuple(length // 2 for length in window)
-        x = functional.avg_pool2d(x, window, 1, reach, count_include_pad=False)
-    return x

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from f2rcli.models import flow, motion
-from f2rcli.models.variational import VariationalFlow
+from f2rcli.models.variational import variational_flows
 
 SIZE = (41, 50)
 
@@ -25,13 +25,13 @@ def test_the_algebra_is_that_of_opencv_for_several_flows_at_once() -> None:
     pairs = [(some_flow(2 * i), some_flow(2 * i + 1)) for i in range(2)]
     first, second = (batch(*part) for part in zip(*pairs, strict=True))
     for found, wanted in (
-        (motion.compose(first, second), [flow.compose(*pair) for pair in pairs]),
-        (motion.midway(first, 0.3), [flow.midway(one, 0.3) for one, _ in pairs]),
-        (motion.carried(first), [flow.carried(one) for one, _ in pairs]),
-        (motion.consistency(first, second, 2.0)[:, 0],
+        (flow.compose(first, second), [flow.compose(*pair) for pair in pairs]),
+        (flow.midway(first, 0.3), [flow.midway(one, 0.3) for one, _ in pairs]),
+        (flow.carried(first), [flow.carried(one) for one, _ in pairs]),
+        (flow.consistency(first, second, 2.0)[:, 0],
          [flow.consistency(*pair, 2.0) for pair in pairs]),
-        (motion.inside(first, 2.0)[:, 0], [flow.inside(one, 2.0) for one, _ in pairs]),
-        (motion.squared(first)[:, 0], [flow.squared(one) for one, _ in pairs]),
+        (flow.inside(first, 2.0)[:, 0], [flow.inside(one, 2.0) for one, _ in pairs]),
+        (flow.squared(first)[:, 0], [flow.squared(one) for one, _ in pairs]),
         (motion.doubled_flow(first, (81, 99)),
          [2 * flow.doubled(one, (81, 99)) for one, _ in pairs]),
     ):  # fmt: skip
@@ -59,9 +59,9 @@ def test_a_moved_texture_is_followed_in_noise(shift: tuple[float, float]) -> Non
         for at in (0, 1)
     ]
     pair = [batch(one + rng.normal(0, 0.02, one.shape).astype(np.float32))[None] for one in seen]
-    found = VariationalFlow()(*pair)
+    found = variational_flows(*pair)
     rough = (torch.tensor(shift) + 0.1).expand(1, 96, 128, 2)
-    again = VariationalFlow()(*pair, start=rough)
+    again = variational_flows(*pair, start=rough)
     for one in (found, again):
         error = (one[0, 16:-16, 16:-16] - torch.tensor(shift)).norm(dim=-1)
         assert float(error.mean()) < 0.15
@@ -70,5 +70,5 @@ def test_a_moved_texture_is_followed_in_noise(shift: tuple[float, float]) -> Non
 def test_a_pair_has_the_same_flow_alone_and_beside_others() -> None:
     rng = np.random.default_rng(1)
     source, target = (torch.from_numpy(rng.random((2, 1, 33, 40), np.float32)) for _ in range(2))
-    together = VariationalFlow()(source, target)
-    torch.testing.assert_close(together[1:], VariationalFlow()(source[1:], target[1:]))
+    together = variational_flows(source, target)
+    torch.testing.assert_close(together[1:], variational_flows(source[1:], target[1:]))

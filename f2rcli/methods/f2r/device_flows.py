@@ -1,8 +1,6 @@
 """Flows between frames of a clip where frames stay on a GPU: many in one call."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -11,27 +9,11 @@ from f2rcli.methods.base import Prepared
 from f2rcli.methods.f2r.flows import Flows, Pair
 from f2rcli.models import motion
 from f2rcli.models.motion import Shifts
-from f2rcli.models.variational import VariationalFlow
+from f2rcli.models.variational import variational_flows
 
 
-class Search(Protocol):
-    """Estimates flows of B pairs of pictures (B, 1, h, w) in one call."""
-
-    def __call__(self, source: Tensor, target: Tensor, start: Shifts | None = None) -> Shifts:
-        """Flows (B, h, w, 2) from sources into targets."""
-        ...
-
-
-@dataclass
 class DeviceFlows(Flows):
     """Flows (1, h, w, 2) and agreements (1, 1, h, w) as tensors."""
-
-    maths: ClassVar[Any] = motion
-
-    search: Search = field(default_factory=VariationalFlow)
-
-    def fresh(self, source: Prepared, target: Prepared) -> Shifts:
-        return self._found([(source, target)], [None])[0]
 
     def enlarged(
         self, rated: Iterable[tuple[Shifts, Tensor]], frame: Prepared
@@ -58,7 +40,7 @@ class DeviceFlows(Flows):
                 torch.cat([self._look(pairs[i][side]) for i in places]) for side in (0, 1)
             )
             given = [start for start in starts if start is not None] if begun else []
-            flows = self.search(source, target, torch.cat(given) if given else None)
+            flows = variational_flows(source, target, torch.cat(given) if given else None)
             found |= dict(zip(places, flows.chunk(len(flows)), strict=True))
         return [found[place] for place in range(len(pairs))]
 

@@ -5,13 +5,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from f2rcli.methods.base import Prepared
-from f2rcli.models import flow as flow_maths
-from f2rcli.models.flow import DISFlow, Flow, FlowEstimator, Luma, Map, doubled, halved
+from f2rcli.models.flow import (
+    DISFlow,
+    Flow,
+    FlowEstimator,
+    Luma,
+    Map,
+    compose,
+    consistency,
+    doubled,
+    halved,
+    inside,
+)
 from f2rcli.window import Window
 
 HALF = 2.0  # pixels of a picture along one of its flows
@@ -24,8 +34,6 @@ class Flows(ABC):
     """Flows between frames of a clip, on grids of half the size and in their pixels: DIS looks no
     finer. Those of adjacent frames are computed once and kept while their frames are; longer ones
     begin from them, serve one window and are not kept."""
-
-    maths: ClassVar[Any]  # composes and judges them
 
     calls: int = field(default=0, init=False)  # estimates made so far, of a pair each
     _known: dict[tuple[int, int], Any] = field(default_factory=dict, init=False)
@@ -49,9 +57,7 @@ class Flows(ABC):
         """How well the flow there agrees with the one back, or lies inside if there is none; of
         the flow's size."""
         back = self.back(source, target)
-        if back is None:
-            return self.maths.inside(flow, HALF)
-        return self.maths.consistency(flow, back, HALF)
+        return inside(flow, HALF) if back is None else consistency(flow, back, HALF)
 
     def chain(self, frames: Sequence[Prepared]) -> None:
         """Make sure that both flows of every adjacent pair of these frames are known."""
@@ -77,9 +83,9 @@ class Flows(ABC):
         """Drop every flow that touches this frame."""
         self._known = {key: flow for key, flow in self._known.items() if index not in key}
 
-    @abstractmethod
     def fresh(self, source: Prepared, target: Prepared) -> Any:
         """A flow that is not looked up and not kept."""
+        return self._found([(source, target)], [None])[0]
 
     @abstractmethod
     def enlarged(self, rated: Iterable[tuple[Any, Any]], frame: Prepared) -> Iterable[Any]:
@@ -123,7 +129,6 @@ class Flows(ABC):
         if len(links) < 2 or any(link not in self._known for link in links):
             return None
         *earlier, last = (self._known[link] for link in links)
-        compose = self.maths.compose
         return reduce(lambda flow, link: compose(link, flow), reversed(earlier), last)
 
 
@@ -139,13 +144,7 @@ def _adjacent(key: tuple[int, int]) -> bool:
 class FlowBook(Flows):
     """Flows (h, w, 2) and agreements (h, w) as arrays on the processor, one after the other."""
 
-    maths: ClassVar[Any] = flow_maths
-
     estimator: FlowEstimator = field(default_factory=lambda: DISFlow(halved=True))
-
-    def fresh(self, source: Prepared, target: Prepared, start: Flow | None = None) -> Flow:
-        self.calls += 1
-        return self.estimator(self._look(source), self._look(target), start)
 
     def enlarged(
         self, rated: Iterable[tuple[Flow, Map]], frame: Prepared
@@ -162,7 +161,11 @@ class FlowBook(Flows):
         return np.zeros((*self._look(frame).shape, 2), np.float32)
 
     def _found(self, pairs: Sequence[Pair], starts: Sequence[Flow | None]) -> list[Flow]:
-        return [self.fresh(*pair, start) for pair, start in zip(pairs, starts, strict=True)]
+        self.calls += len(pairs)
+        return [
+            self.estimator(self._look(source), self._look(target), start)
+            for (source, target), start in zip(pairs, starts, strict=True)
+        ]
 
     def _halved(self, frame: Prepared) -> Luma:
         return halved(frame.array)

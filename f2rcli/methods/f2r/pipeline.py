@@ -24,7 +24,7 @@ from f2rcli.methods.f2r.device_flows import DeviceFlows
 from f2rcli.methods.f2r.flows import FlowBook, Flows
 from f2rcli.models import halves
 from f2rcli.models.coarse import Coarse
-from f2rcli.models.flow import Flow
+from f2rcli.models.flow import Flow, carried, compose, inside, midway
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner, smooth
 from f2rcli.models.memory import Memory
 from f2rcli.noise.model import NoiseModel
@@ -112,7 +112,7 @@ class F2R(Method, Moving, Resident, Following, Remembering):
     ) -> Restored:
         noisy, coarse = window.centre.noisy, window.centre.coarse
         if followed is None:
-            return Restored(coarse, coarse, coarse)
+            return Restored.single(coarse)
         left = followed.rated
         rated = self.flows.enlarged((left.pop(0) for _ in range(len(left))), window.centre)
         aligned = self.align(window, rated, followed.memory)
@@ -204,7 +204,6 @@ class F2R(Method, Moving, Resident, Following, Remembering):
     def align_strictly(self, window: Window[Prepared]) -> Aligned:
         """The same with nothing of the centre: flows between neighbours, by constant velocity."""
         whole = (self.flows.whole(flow, window.centre) for flow in self._blind_flows(window))
-        inside = self.flows.maths.inside
         return self._aligned(window.neighbours, ((flow, inside(flow)) for flow in whole), None)
 
     def independent_pair(self, window: Window[Prepared]) -> tuple[Tensor, Tensor] | None:
@@ -232,17 +231,16 @@ class F2R(Method, Moving, Resident, Following, Remembering):
         if len(near) < 2:
             return [self.flows.none(near[0])]
         onward = self.flows.flow(near[0], near[1])  # the same velocity, one frame earlier
-        flows = self._beyond(self.flows.maths.carried(onward), near)
+        flows = self._beyond(carried(onward), near)
         return flows[::-1] if before else flows
 
     def _midway(self, source: Prepared, target: Prepared, centre: Prepared) -> Any:
         """Flow from a centre between two frames into one of them."""
         part = (target.index - centre.index) / (target.index - source.index)
-        return self.flows.maths.midway(self.flows.fresh(source, target), part)
+        return midway(self.flows.fresh(source, target), part)
 
     def _beyond(self, first: Any, side: tuple[Prepared, ...]) -> list[Any]:
         """Flows into every frame of one side, nearest first, by way of its nearest."""
-        compose = self.flows.maths.compose
         return [first, *(compose(first, self.flows.flow(side[0], frame)) for frame in side[1:])]
 
 
