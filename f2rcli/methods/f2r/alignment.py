@@ -1,6 +1,6 @@
 """Neighbours on the centre's grid, and how far to trust them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -20,41 +20,29 @@ Align = Callable[..., Aligned]  # see aligned_one_by_one
 
 
 def aligned_one_by_one(
-    neighbours: tuple[Prepared, ...],
-    rated: Iterable[tuple[Any, Any]],
-    reference: Tensor | None,
-    memory: Memory | None = None,
+    shown: Sequence[Prepared | Memory], rated: Iterable[tuple[Any, Any]], reference: Tensor | None
 ) -> Aligned:
-    """Warp neighbours and rate them. reference (1, C, H, W): what they should look like; without
-    one, the mean of them all. memory: stands in for the neighbour it was made at, with the
-    confidence of as many frames as it is worth. One neighbour after the other: pictures may be
-    large."""
-    like = neighbours[0].coarse
-    shape = (1, len(neighbours), *like.shape[1:])
+    """Warp what is shown of the neighbours, and rate it. reference (1, C, H, W): what it should
+    look like; without one, the mean of them all. A memory has the confidence of as many frames as
+    it is worth. One neighbour after the other: pictures may be large."""
+    like = shown[0].coarse
+    shape = (1, len(shown), *like.shape[1:])
     noisy, coarse = like.new_empty(shape), like.new_empty(shape)
-    agreement = like.new_empty((1, len(neighbours), 1, *like.shape[2:]))
-    for place, (neighbour, (flow, agree)) in enumerate(zip(neighbours, rated, strict=True)):
+    agreement = like.new_empty((1, len(shown), 1, *like.shape[2:]))
+    for place, (one, (flow, agree)) in enumerate(zip(shown, rated, strict=True)):
         agreement[:, place] = torch.from_numpy(agree).to(like.device)
-        shown: Prepared | Memory = neighbour
-        if memory is not None and memory.index == neighbour.index:
-            shown = memory
-            agreement[:, place] *= warp(memory.count, flow).clamp_min(1)[:, 0]
-        warp_all([shown.noisy, shown.coarse], flow, [noisy[:, place], coarse[:, place]])
+        if isinstance(one, Memory):
+            agreement[:, place] *= warp(one.count, flow).clamp_min(1)[:, 0]
+        warp_all([one.noisy, one.coarse], flow, [noisy[:, place], coarse[:, place]])
     reference = coarse.mean(1) if reference is None else reference
     return Aligned(noisy, coarse, photometric(coarse, reference) * agreement)
 
 
 def aligned_together(
-    neighbours: tuple[Prepared, ...],
-    rated: Iterable[tuple[Any, Any]],
-    reference: Tensor | None,
-    memory: Memory | None = None,
+    shown: Sequence[Prepared | Memory], rated: Iterable[tuple[Any, Any]], reference: Tensor | None
 ) -> Aligned:
     """The same in one call, on the device of the frames."""
     flows, agreement = (torch.cat(part) for part in zip(*rated, strict=True))
-    shown: list[Prepared | Memory] = [
-        memory if memory is not None and memory.index == one.index else one for one in neighbours
-    ]
     noisy, coarse = (torch.cat([getattr(one, p) for one in shown]) for p in ("noisy", "coarse"))
     one = torch.ones_like(noisy[:1, :1])
     counts = torch.cat([item.count if isinstance(item, Memory) else one for item in shown])

@@ -195,7 +195,11 @@ class F2R(Method, Moving, Resident, Following, Remembering):
         the neighbour it was made at.
         """
         rated = self.rated(window) if rated is None else rated
-        return self._aligned(window.neighbours, rated, window.centre.coarse, memory)
+        shown = [
+            memory if memory is not None and memory.index == neighbour.index else neighbour
+            for neighbour in window.neighbours
+        ]
+        return self._aligned(shown, rated, window.centre.coarse)
 
     def rated(self, window: Window[Prepared]) -> Iterable[tuple[Any, Any]]:
         """The flow to every neighbour and how well it agrees with the one back."""
