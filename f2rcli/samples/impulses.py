@@ -19,6 +19,7 @@ MOST_LOOKED_AT = 0.05  # of a plane's samples, for the time it takes
 CROSS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 MOST_SHARED = 0.05  # of a hot sample that its neighbours in a mosaic, of other colours, see of it
 STEPS = [(dy, dx) for dy in range(-2, 3) for dx in range(-2, 3) if dy or dx]
+OWN_COLOUR = [(dy, dx) for dy in (0, -2, 2) for dx in (0, -2, 2)]  # in a mosaic, itself first
 LEAST_CODES = 8.0  # of integers: fewer may be a few photons in the dark
 SAMPLED = 1 << 15  # samples that thresholds are read from
 
@@ -132,24 +133,15 @@ def _beyond(
 
 def _around(plane: Plane, places: Places) -> NDArray[np.float64]:
     """The 24 samples around each place, sorted; mirrored at the border."""
-    height, width = plane.shape
-    steps = np.array(STEPS)
-    rows = np.abs(places[:, None] // width + steps[:, 0])
-    columns = np.abs(places[:, None] % width + steps[:, 1])
-    rows = np.minimum(rows, 2 * (height - 1) - rows)
-    columns = np.minimum(columns, 2 * (width - 1) - columns)
-    return np.sort(plane[rows, columns].astype(np.float64), axis=1)
+    near = _near(plane, *np.divmod(places, plane.shape[1]), np.array(STEPS))
+    return np.sort(near.astype(np.float64), axis=1)
 
 
 def medians_of_own(plane: Plane, places: Places) -> Plane:
     """The medians of the 24 samples of the same colour around places of a mosaic; mirrored at the
     border."""
-    rows, columns = np.divmod(places, plane.shape[1])
-    near = [
-        plane[_mirrored(rows + 2 * y, plane.shape[0]), _mirrored(columns + 2 * x, plane.shape[1])]
-        for y, x in STEPS
-    ]
-    medians: Plane = np.sort(near, axis=0)[len(STEPS) // 2]
+    near = _near(plane, *np.divmod(places, plane.shape[1]), 2 * np.array(STEPS))
+    medians: Plane = np.sort(near, axis=1)[:, len(STEPS) // 2]
     return medians
 
 
@@ -172,13 +164,16 @@ def lone(plane: Plane, whole: Plane, hot: Mask, known: Places) -> Places:
 def _excess(plane: Plane, rows: Places, columns: Places) -> NDArray[np.float64]:
     """How far samples lie above the median of the eight nearest of their colour; mirrored at the
     border."""
-    near = [
-        plane[_mirrored(rows + y, plane.shape[0]), _mirrored(columns + x, plane.shape[1])]
-        for y in (0, -2, 2) for x in (0, -2, 2)
-    ]  # fmt: skip
-    own, *around = np.array(near, np.float64)
-    excess: NDArray[np.float64] = own - np.median(around, axis=0)
+    near = _near(plane, rows, columns, np.array(OWN_COLOUR)).astype(np.float64)
+    excess: NDArray[np.float64] = near[:, 0] - np.median(near[:, 1:], axis=1)
     return excess
+
+
+def _near(plane: Plane, rows: Places, columns: Places, steps: Places) -> Plane:
+    """The samples of a plane at steps (M, 2), down and across, from places (N,): (N, M)."""
+    down, across = steps.T
+    row = _mirrored(rows[:, None] + down, plane.shape[0])
+    return plane[row, _mirrored(columns[:, None] + across, plane.shape[1])]
 
 
 def _mirrored(places: Places, length: int) -> Places:
