@@ -31,7 +31,7 @@ class Weights:
     name: str
     header: Header
     tensors: "dict[str, Tensor]"
-    sha256: str = field(default="")
+    sha256: str = ""
     _built: "list[nn.Module]" = field(default_factory=list, compare=False, repr=False)
 
     def network(self, build: "Callable[[], N]") -> N:
@@ -210,8 +210,5 @@ def mark(name: str | None) -> str:
     bundled ones."""
     if name is not None and Path(name).is_file():
         return file_digest(Path(name))
-    try:
-        marks = {bundled: str(entry["sha256"]) for bundled, entry in manifest().items()}
-    except WeightsError:
-        return name or ""
+    marks = {bundled: str(entry["sha256"]) for bundled, entry in manifest().items()}
     return marks.get(name, name) if name else ",".join(sorted(marks.values()))
