@@ -96,20 +96,15 @@ class FITVNet(Method):
         self._triples = {k: v for k, v in self._triples.items() if min(k) >= oldest}
         frames = five(window, blind=self.networks.hidden)
         level = self._level(window.centre.coarse, noise)
+        places = [slice(i, i + 3) for i in range(LENGTH - 2)]
         if self.networks.hidden:  # the reference is another frame in every window: nothing is kept
-            return self._hidden(frames, level)
-        triples = [frames[i : i + 3] for i in range(LENGTH - 2)]
-        results = torch.stack([self._joined(triple, noise) for triple in triples], 1)
+            shown = self.networks.shown(torch.stack([frame.coarse for frame in frames], 1))
+            triples = [self._run(self.networks.triple, shown[:, at], level) for at in places]
+        else:
+            triples = [self._joined(frames[at], noise) for at in places]
+        results = torch.stack(triples, 1)
         refined = self._run(self.networks.merge, results, level)
         return Restored(window.centre.coarse, results[:, 1], refined)
-
-    def _hidden(self, frames: list[Prepared], level: Tensor) -> Restored:
-        shown = self.networks.shown(torch.stack([frame.coarse for frame in frames], 1))
-        results = torch.stack(
-            [self._run(self.networks.triple, shown[:, i : i + 3], level) for i in range(3)], 1
-        )
-        refined = self._run(self.networks.merge, results, level)
-        return Restored(frames[MIDDLE].coarse, results[:, 1], refined)
 
     def _joined(self, triple: list[Prepared], noise: NoiseModel | None) -> Tensor:
         """Phi_1 of three frames, computed once while they are in the window."""
