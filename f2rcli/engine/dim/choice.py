@@ -115,22 +115,24 @@ def chosen(frames: Sequence[Frame], model: NoiseModel, restore: Restore) -> Blen
 
 
 def restored_in_sums(
-    pictures: Iterable[Copies],
-    blend: Blend,
-    first: int,
-    model: NoiseModel,
-    restore: Restore,
-    share: float = 1.0,
+    pictures: Iterable[Copies], blend: Blend, first: int, model: NoiseModel, restore: Restore
 ) -> Iterator[Estimated]:
     """Every picture with what it shows by restored sums.
 
-    first: the place of the first in its clip; model: the stack's noise; share: of the light that
-    the pictures have.
+    first: the place of the first in its clip; model: the stack's noise.
     """
-    variance = float(np.mean(np.square(model.sigma))) / share
-    sums = summed(pictures, blend.size, first, joined(variance))
-    restored = restore(([one.frame] for one in sums), sqrt(1 / (share * blend.size)))
+    restored = _sums_restored(pictures, blend.size, first, model, restore)
     return between(blend.of(frame) for frame in restored)
+
+
+def _sums_restored(
+    pictures: Iterable[Copies], size: int, first: int, model: NoiseModel, restore: Restore,
+    share: float = 1.0,
+) -> Iterator[Frame]:  # fmt: skip
+    """Sums of pictures, restored; share: of the light of the stack, that the pictures have."""
+    variance = float(np.mean(np.square(model.sigma))) / share
+    sums = summed(pictures, size, first, joined(variance))
+    return restore(([one.frame] for one in sums), sqrt(1 / (share * size)))
 
 
 def _best(
@@ -142,9 +144,7 @@ def _best(
     parts: what is restored, and its judge.
     """
     pictures = ([frame] for frame, _ in parts)
-    variance = float(np.mean(np.square(model.sigma))) / SEEN
-    sums = summed(pictures, size, 0, joined(variance))
-    restored = list(restore(([one.frame] for one in sums), sqrt(1 / (SEEN * size))))
+    restored = list(_sums_restored(pictures, size, 0, model, restore, SEEN))
     judges = np.stack([judge for _, judge in parts])
     networks = _off(restored, Blend(size), judges)
     best, least = Blend(size), float(np.mean(np.square(networks)))
