@@ -10,10 +10,13 @@ from f2rcli.errors import InputError
 from f2rcli.io import open_reader
 from f2rcli.io.containers.provenance import read_provenance
 
-# Options that say where a run goes and how it is told, not what it makes of a clip.
-SILENT = {
+# Options that say which clips are meant, where they go and how that is told.
+APART = {
     "source", "output", "recursive", "pattern", "jobs", "shard", "cluster", "json", "quiet",
     "verbose", "log_file", "debug", "config", "like", "dry_run", "preview", "report", "help",
+}  # fmt: skip
+# Those and all others that say nothing of what a run makes of a clip.
+SILENT = APART | {
     "overwrite", "keep_partial", "resume", "device", "threads", "tile", "provenance", "strict",
     "start", "end", "frames",
 }  # fmt: skip

@@ -20,19 +20,14 @@ from f2rcli.batch.targets import Placed, check_output, place_all
 from f2rcli.batch.work import Outcome, Task, not_run, run_here
 from f2rcli.cli.options.denoise import BatchOptions
 from f2rcli.cli.options.run_file import given_options
+from f2rcli.cli.provenance import APART
 from f2rcli.cli.terminal.batch_progress import BatchMeter
 from f2rcli.cli.terminal.console import Console
 from f2rcli.errors import EXIT_INPUT, EXIT_OK, InputError, UsageError
 from f2rcli.io import is_clip
-from f2rcli.settings import settings_of
 from f2rcli.system.machine import processors
 
 COMMAND: tuple[str, ...] = ()  # see Task.command
-# Options that a child gets otherwise, or must not get.
-OWN = {
-    *settings_of(BatchOptions), "source", "output", "json", "quiet", "verbose", "log_file",
-    "debug", "config", "like", "dry_run", "preview", "report", "help",
-}  # fmt: skip
 
 
 def asks_for_batch(sources: list[str], options: BatchOptions) -> bool:
@@ -205,9 +200,10 @@ def shard_of(text: str | None) -> tuple[int, int] | None:
 
 
 def child_options(ctx: typer.Context) -> dict[str, list[str]]:
-    """By parameter, the words that give a child those options that are not at their default."""
+    """By parameter, the words that give a child those options that are not at their default;
+    it gets the others otherwise, or must not get them."""
     words: dict[str, list[str]] = {}
-    for param, value in given_options(ctx, OWN):
+    for param, value in given_options(ctx, APART):
         flag = max(param.opts, key=len)
         values = value if isinstance(value, list | tuple) else [value]
         if param.name == "weights" and Path(str(value)).is_file():
