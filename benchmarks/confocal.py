@@ -10,7 +10,7 @@ read noise.
 """
 
 import argparse
-from typing import Any
+from collections.abc import Sequence
 from unittest.mock import patch
 
 import numpy as np
@@ -19,8 +19,7 @@ from quantities import electrons, filtered, psnr, recorded
 from scipy.ndimage import gaussian_filter
 
 import f2rcli
-from f2rcli.methods.base import Prepared
-from f2rcli.methods.f2r.flows import FlowBook
+from f2rcli.methods.f2r.flows import FlowBook, Pair
 from f2rcli.models.flow import Flow
 
 Floats = NDArray[np.float64]
@@ -80,9 +79,9 @@ def _beads(planes: int, side: int, rng: np.random.Generator) -> Floats:
     return volume
 
 
-def standing(book: FlowBook, source: Prepared, target: Prepared, start: Any = None) -> Flow:
-    """What `FlowBook.fresh` would give if nothing moved."""
-    return book.none(source)
+def standing(book: FlowBook, pairs: Sequence[Pair], starts: Sequence[Flow | None]) -> list[Flow]:
+    """What a search would find if nothing moved."""
+    return [book.none(source) for source, _ in pairs]
 
 
 def main() -> None:
@@ -105,7 +104,7 @@ def main() -> None:
             row(name, estimate)
         row("f2r, single planes", electrons(f2rcli.denoise(codes, axes="PYX")))
         row("f2r, depth", electrons(f2rcli.denoise(codes, axes="ZYX")))
-        with patch.object(FlowBook, "fresh", standing):
+        with patch.object(FlowBook, "_found", standing):
             row("f2r, depth, no flow", electrons(f2rcli.denoise(codes, axes="ZYX")))
 
 

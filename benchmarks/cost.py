@@ -16,7 +16,7 @@ name or a file.
 import argparse
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import islice
 from typing import Any, NamedTuple
@@ -32,6 +32,7 @@ from f2rcli import weights, yuv
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout, Space
 from f2rcli.methods.f2r import F2R, F2RNetworks
+from f2rcli.methods.f2r.flows import Pair
 from f2rcli.models import fused
 from f2rcli.models.fusion import Aligned
 from f2rcli.models.layers import leaves
@@ -170,21 +171,28 @@ class Walk(NamedTuple):
 def walk(method: F2R, width: int, height: int, frames: int = 4) -> Walk:
     """Stream synthetic frames through a method and count what its steady state does."""
     spent = {"flow": 0.0, "align": 0.0}
-    method.flows.fresh = _timed(method.flows.fresh, spent, "flow")  # type: ignore[method-assign]
+    searched: list[Pair] = []
+    found = method.flows._found
+
+    def search(pairs: Sequence[Pair], starts: Sequence[Any]) -> list[Any]:
+        searched.extend(pairs)
+        return found(pairs, starts)
+
+    method.flows._found = _timed(search, spent, "flow")  # type: ignore[method-assign]
     method.align = _timed(method.align, spent, "align")  # type: ignore[method-assign]
     noise = NoiseModel.gaussian(0.1, 3)
     inputs = (method.prepare(i, p, noise) for i, p in enumerate(_drifting(width, height)))
     steady: Iterator[Window[Any]] = windows(inputs, method.length)
     for _ in range(method.length):  # the first windows share their frames
         method.restore(next(steady), noise)
-    calls = method.flows.calls
+    searched.clear()
     spent.update(flow=0.0, align=0.0)
     with counter() as counted:
         for _ in range(frames):
             method.restore(next(steady), noise)
     return Walk(
         counted.get_total_flops() / 2 / (frames * width * height) / 1000,
-        (method.flows.calls - calls) / frames,
+        len(searched) / frames,
         1000 * spent["flow"] / frames,
         1000 * spent["align"] / frames,
     )

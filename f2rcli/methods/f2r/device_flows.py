@@ -30,7 +30,6 @@ class DeviceFlows(Flows):
         return torch.zeros_like(self._look(frame)[:, 0]).unsqueeze(-1).expand(-1, -1, -1, 2)
 
     def _found(self, pairs: Sequence[Pair], starts: Sequence[Shifts | None]) -> list[Shifts]:
-        self.calls += len(pairs)
         found: dict[int, Shifts] = {}
         for begun in (False, True):
             places = [i for i, start in enumerate(starts) if (start is not None) is begun]

@@ -35,7 +35,6 @@ class Flows(ABC):
     finer. Those of adjacent frames are computed once and kept while their frames are; longer ones
     begin from them, serve one window and are not kept."""
 
-    calls: int = field(default=0, init=False)  # estimates made so far, of a pair each
     _known: dict[tuple[int, int], Any] = field(default_factory=dict, init=False)
     # brightness of a frame, and what is made of it for the search
     _looks: dict[int, tuple[object, Any]] = field(default_factory=dict, init=False)
@@ -161,7 +160,6 @@ class FlowBook(Flows):
         return np.zeros((*self._look(frame).shape, 2), np.float32)
 
     def _found(self, pairs: Sequence[Pair], starts: Sequence[Flow | None]) -> list[Flow]:
-        self.calls += len(pairs)
         return [
             self.estimator(self._look(source), self._look(target), start)
             for (source, target), start in zip(pairs, starts, strict=True)
