@@ -85,7 +85,7 @@ class _Refiner(nn.Module):
         confidence: Tensor,
     ) -> Tensor:
         # of the anchor the refiner sees its correction and weights alone
-        anchor = Anchor(coarse, coarse, coarse, correction, weights)
+        anchor = Anchor(coarse, correction, weights)
         aligned = Aligned(neighbours_noisy, neighbours_coarse, confidence)
         refined: Tensor = self.network(noisy, coarse, level, anchor, aligned)
         return refined

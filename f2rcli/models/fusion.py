@@ -50,8 +50,6 @@ class Aligned(NamedTuple):
 class Anchor(NamedTuple):
     """Stage 1's estimates of the centre; no noisy pixel of the centre enters them."""
 
-    merged: Tensor  # (B, C, H, W): weighted mean of the neighbours' coarse frames
-    texture: Tensor  # (B, C, H, W): weighted mean of the neighbours' residuals, noisy - coarse
     strict: Tensor  # (B, C, H, W): the anchor made of neighbours alone
     correction: Tensor  # (B, C, H, W): what guided mode adds to the centre's coarse frame
     weights: Tensor  # (B, N, 1, H, W): sum to one over N
@@ -87,10 +85,10 @@ class BlindAnchor(nn.Module):
         """See Aligned and Anchor for the shapes; H and W must be multiples of `stride`."""
         weights, spread = self._weigh(aligned)
         merged = weighted(weights, aligned.coarse)
-        texture = weighted(weights, aligned.noisy) - merged
+        texture = weighted(weights, aligned.noisy) - merged  # what coarse frames lack
         residual = self.unet(lowered_cat([merged, texture, spread]))
         strict, guided = residual.chunk(2, dim=1)
-        return Anchor(merged, texture, merged + texture + strict, texture + guided, weights)
+        return Anchor(merged + texture + strict, texture + guided, weights)
 
     def _weigh(self, aligned: Aligned) -> tuple[Tensor, Tensor]:
         """Weights (B, N, 1, H, W), and how far neighbours disagree (B, 1, H, W).

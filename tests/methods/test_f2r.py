@@ -110,7 +110,7 @@ def test_the_order_of_neighbours_does_not_matter() -> None:
     )
     shuffled = Aligned(*(part[:, [2, 0, 3, 1]] for part in aligned))
     noisy, coarse, level = torch.rand(3, 1, 3, 32, 32)
-    for one, two in zip(method.anchor(aligned)[:4], method.anchor(shuffled)[:4], strict=True):
+    for one, two in zip(method.anchor(aligned)[:2], method.anchor(shuffled)[:2], strict=True):
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
     refine = method.networks.refiner
     torch.testing.assert_close(

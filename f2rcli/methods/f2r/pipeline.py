@@ -121,7 +121,7 @@ class F2R(Method, Moving, Resident, Following, Remembering):
         if self.estimate is Estimate.ANCHOR:
             return Restored(coarse, guided, guided)
         level = level_map(self.told(noise), guided)
-        anchor = anchor._replace(merged=guided, texture=guided, strict=guided)  # not looked at
+        anchor = anchor._replace(strict=guided)  # not looked at
         refined = self._run(self.networks.refiner, noisy, coarse, level, anchor, aligned)
         return Restored(coarse, guided, refined)
 
