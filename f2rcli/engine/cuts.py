@@ -1,6 +1,7 @@
 """Where one shot ends and the next begins; arrays go without torch, for processes that decode."""
 
-from typing import TYPE_CHECKING, Union
+from math import sqrt
+from typing import TYPE_CHECKING, Any, Union
 
 import cv2
 import numpy as np
@@ -33,27 +34,19 @@ def same_shot(before: Thumbnail, after: Thumbnail) -> bool:
     featureless frames from looking like a cut.
     """
     change, power, covariance = _compared(before, after)
-    if change < LEAST_CHANGE or power < 1e-6:
+    if change < LEAST_CHANGE or sqrt(power) < 1e-6:
         return True
-    return covariance / power > ALIKE
+    return covariance / sqrt(power) > ALIKE
 
 
-def _compared(before: Thumbnail, after: Thumbnail) -> tuple[float, ...]:
-    """Mean absolute change, the product of both deviations, and what varies in both."""
-    if isinstance(before, np.ndarray) or isinstance(after, np.ndarray):
-        return _compared_arrays(np.asarray(before), np.asarray(after))
+def _compared(before: Any, after: Any) -> list[float]:
+    """Mean absolute change, the product of both powers, and what varies in both."""
+    first, second = before - before.mean(), after - after.mean()
+    power = (first**2).sum() * (second**2).sum()
+    figures = [abs(before - after).mean(), power, (first * second).sum()]
+    if isinstance(before, np.ndarray):
+        return [float(figure) for figure in figures]
     import torch
 
-    first, second = before - before.mean(), after - after.mean()
-    power = (first.square().sum() * second.square().sum()).sqrt()
-    figures = [(before - after).abs().mean(), power, (first * second).sum()]
-    return tuple(torch.stack(figures).tolist())  # all at once: asking a GPU makes it wait
-
-
-def _compared_arrays(
-    before: NDArray[np.float32], after: NDArray[np.float32]
-) -> tuple[float, float, float]:
-    moved = float(np.abs(before - after).mean())
-    one, two = before - before.mean(), after - after.mean()
-    spread = float(np.sqrt((one**2).sum() * (two**2).sum()))
-    return moved, spread, float((one * two).sum())
+    told: list[float] = torch.stack(figures).tolist()  # all at once: asking a GPU makes it wait
+    return told

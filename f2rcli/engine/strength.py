@@ -5,17 +5,14 @@ scaled up, which would put the noise back in negative: the noise is taken to be 
 """
 
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, TypeVar
 
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import UsageError
 from f2rcli.frames import ClipInfo, Family, Matrix, PlaneLayout
 from f2rcli.yuv import LUMA_WEIGHTS
 
-Change = NDArray[np.float32]  # of a plane, in its own units
+C = TypeVar("C", bound=Any)  # a change of a plane, in its own units: an array or a tensor
 
 
 def luma_and_chroma(settings: EngineSettings) -> tuple[float, float]:
@@ -52,29 +49,28 @@ def allowance(settings: EngineSettings, layout: PlaneLayout) -> tuple[float, ...
     return (luma,)
 
 
-def scaled(changes: list[Change], layout: PlaneLayout, settings: EngineSettings) -> list[Change]:
+def scaled(changes: Sequence[C], layout: PlaneLayout, settings: EngineSettings) -> list[C]:
     """The share of the changes of a picture's colour planes that is asked for.
 
-    changes: (H, W) each, in units of each plane (`yuv.plane_changes`); of a mosaic, those of its
-    four colours. RGB: luma and chroma are those of the BT.709 Y'CbCr of the change. Strengths of 1
-    or more give back `changes` themselves.
+    changes: (H, W) each, in units of each plane (`yuv.plane_changes`), arrays or tensors; of a
+    mosaic, those of its four colours. RGB: luma and chroma are those of the BT.709 Y'CbCr of the
+    change. Strengths of 1 or more give back `changes` themselves.
     """
     luma, chroma = (min(1.0, strength) for strength in luma_and_chroma(settings))
     if layout.family is Family.YUV:
         shares = [luma] + [chroma] * (len(changes) - 1)
     elif layout.family is Family.RGB and luma != chroma:
-        return mixed(changes, luma, chroma)
+        return _mixed(changes, luma, chroma)
     else:
         shares = [luma] * len(changes)
     return [
-        change if share == 1 else change * np.float32(share)
+        change if share == 1 else change * share
         for change, share in zip(changes, shares, strict=True)
     ]
 
 
-def mixed(changes: Sequence[Any], luma: float, chroma: float) -> list[Any]:
-    """R'G'B' changes with shares of their luma and of what differs from it: their chroma. Arrays
-    or tensors."""
+def _mixed(changes: Sequence[Any], luma: float, chroma: float) -> list[Any]:
+    """R'G'B' changes with shares of their luma and of what differs from it: their chroma."""
     red, blue = LUMA_WEIGHTS[Matrix.BT709]
     weights = (red, 1 - red - blue, blue)
     light = sum(w * change for w, change in zip(weights, changes, strict=True))

@@ -41,10 +41,8 @@ def to_rgb(groups: Groups, layout: PlaneLayout) -> Tensor:
     if layout.family is not Family.YUV:
         return groups[0][None]
     luma, chroma = groups
-    size = luma.shape[-2:]
-    for axis, log2, site in _axes(layout):
-        chroma = _stretch(chroma, axis, 2**log2, site * (2**log2 - 1), size[axis])
-    return _mix(matrices(layout.matrix)[0], torch.cat([luma, chroma]))[None]
+    whole = torch.cat([luma, _upsample(chroma, luma.shape[-2:], layout)])
+    return _mix(matrices(layout.matrix)[0], whole)[None]
 
 
 def plane_changes(change: Tensor, shapes: list[tuple[int, ...]], layout: PlaneLayout) -> Groups:

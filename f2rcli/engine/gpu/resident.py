@@ -15,7 +15,7 @@ from f2rcli.engine.gpu.copies import Copies, travels
 from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.engine.gpu.tally import Tally
 from f2rcli.engine.settings import EngineSettings
-from f2rcli.engine.strength import luma_and_chroma, mixed
+from f2rcli.engine.strength import luma_and_chroma, scaled
 from f2rcli.frames import Family, Frame, PlaneLayout, Space
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
@@ -83,7 +83,7 @@ class Resident:
     def changed(self, frame: Frame, changes: Groups, settings: EngineSettings) -> Frame:
         """A frame with changes of its groups, as strong as asked for."""
         codes = self._codes(frame)
-        new = colour.encoded(codes, scaled(changes, frame.layout, settings), frame.layout)
+        new = colour.encoded(codes, _scaled(changes, frame.layout, settings), frame.layout)
         samples = self._copies.down(torch.cat([group.flatten() for group in new])).numpy()
         planes, begin = [], 0
         for plane in frame.planes[: frame.layout.colour_planes]:
@@ -122,12 +122,9 @@ def _grouped(samples: Tensor, shapes: Sequence[tuple[int, ...]], layout: PlaneLa
     return groups
 
 
-def scaled(changes: Groups, layout: PlaneLayout, settings: EngineSettings) -> Groups:
-    """The share of the changes that is asked for; see `strength.scaled`."""
-    luma, chroma = (min(1.0, strength) for strength in luma_and_chroma(settings))
+def _scaled(changes: Groups, layout: PlaneLayout, settings: EngineSettings) -> Groups:
+    """The share of the changes that is asked for; red, green and blue of a group may mix."""
+    luma, chroma = luma_and_chroma(settings)
     if layout.family is Family.RGB and luma != chroma:
-        return [torch.stack(mixed(changes[0].unbind(), luma, chroma))]
-    return [
-        change if share == 1 else change * share
-        for change, share in zip(changes, (luma, chroma), strict=False)
-    ]
+        return [torch.stack(scaled(changes[0].unbind(), layout, settings))]
+    return scaled(changes, layout, settings)
