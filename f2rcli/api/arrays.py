@@ -113,12 +113,12 @@ def statistics_of(stored: Iterable[Any], grid: Grid, options: Options) -> LaneSt
     return found if options.levels is None else replace(found, levels=options.levels)
 
 
-def array_info(grid: Grid, dtype: np.dtype[Any], name: str = "array") -> ClipInfo:
+def array_info(grid: Grid, dtype: np.dtype[Any]) -> ClipInfo:
     """The clip's facts, for the engine."""
     height, width = grid.size
     lanes = tuple(lane.label for lane in grid.lanes)
     return ClipInfo(
-        name=name, width=width, height=height, frames=grid.frames * len(lanes), lanes=lanes,
+        name="array", width=width, height=height, frames=grid.frames * len(lanes), lanes=lanes,
         layout=lane_layout(dtype, grid.samples, UNKNOWN.levels),
         duration=None, rate=None, time_base=TIME_BASE,
     )  # fmt: skip

@@ -22,7 +22,7 @@ def provenance_of(
         told |= {"method": engine.method_name, "weights": engine.weights_name}
         told["sha256"] = engine.weights_sha256
         told |= {"precision": engine.precision, "device": engine.device, "tile": engine.tile}
-        told["contract"] = getattr(engine.settings, "contract", True)
+        told["contract"] = engine.settings.contract
         if engine.noise is not None:
             told["noise"] = _noise(engine.noise)
         return told

@@ -116,9 +116,7 @@ class Group:
     worth: Values | None = None  # frames in it, at every pixel
     columns: Profile | None = None  # what each stands out by
     doubt: Profile | None = None  # the variance of that
-    present: float = (
-        -1.0
-    )  # of the rows' measured variance, that frames show by now; below 0: unseen
+    present: float = -1.0  # of the rows' variance as measured, that shows by now; below 0: unseen
 
     def offsets(self, centre: Seen, references: Sequence["Reference"]) -> Values:
         """What the planes of a frame have more than they should, (H, W); it is remembered."""

@@ -177,12 +177,12 @@ def _temporal(anchors: AnchorPairs, views: list[View], model: NoiseModel) -> Tem
         if view.centre in after.before and len(view.before) > 1 and len(after.after) > 1
     ]
     if not pairs:
-        return Temporal(None, None)
+        return UNSEEN
     view, after = pairs[len(pairs) // 2]
     past = anchors.pair(Window(view.centre, view.before, ()))
     future = anchors.pair(Window(after.centre, (), after.after))
     if past is None or future is None:
-        return Temporal(None, None)
+        return UNSEEN
     flow = DISFlow()(view.centre.array, after.centre.array)
     earlier, later = (_residuals(one, model) for one in (past, future))
     rank = roughness(past.first, past.second).cpu()

@@ -163,16 +163,9 @@ def sensor_space(
     sigma = min(single_frame_sigma(picture) for picture in pictures)
     rough = NoiseModel.gaussian(max(sigma, LEAST_SIGMA), pictures[0].shape[1])
     space = VarianceStabiliser.of(rough, pictures[0].device)
-    model = _opening_noise(pictures[:LOOKED_AT], new_measurer(), space, dark=dark)
+    seen = [one for _, one in _opening_views(pictures[:LOOKED_AT], new_measurer(), space)]
+    model = evidence(seen, pictures[0].shape[1], dark=dark).model()
     return None if model is None else VarianceStabiliser.of(model, pictures[0].device)
-
-
-def _opening_noise(
-    pictures: list[Tensor], method: Method | None, space: VarianceStabiliser | None, *, dark: bool
-) -> NoiseModel | None:
-    """The noise of pictures in a row, looked at through a space; None for too little evidence."""
-    seen = [one for _, one in _opening_views(pictures, method, space)]
-    return evidence(seen, pictures[0].shape[1], dark=dark).model()
 
 
 def _opening_views(
