@@ -1,4 +1,4 @@
-"""One stream of frames for several readers, each at its own pace."""
+"""Streams of frames that let go of each as soon as it is taken."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -30,3 +30,9 @@ def tee_releasing(items: Iterable[T], count: int) -> list[Branch[T]]:
     which are gigabytes of large frames."""
     stream, branches = iter(items), WeakSet[Branch[T]]()
     return [Branch(stream, branches) for _ in range(count)]
+
+
+def emptied(items: deque[T]) -> Iterator[T]:
+    """The items, none of which stays behind once it is taken."""
+    while items:
+        yield items.popleft()

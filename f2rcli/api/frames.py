@@ -1,5 +1,6 @@
 """Frames one by one, as iterables give them: lanes go through the engine side by side."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from f2rcli.api.report import LaneNoise, Report
 from f2rcli.engine.strength import changes_nothing
 from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.samples.lanes import LaneStatistics, lane_layout
-from f2rcli.tee import tee_releasing
+from f2rcli.tee import emptied, tee_releasing
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
@@ -71,7 +72,7 @@ class FrameSequence:
             for frame in alike:
                 yield self._put_together(frame, [None] * len(self.lanes))
             return
-        opening = list(islice(alike, OPENING))
+        opening = deque(islice(alike, OPENING))
         places = [self.grid.place(lane, 0) for lane in self.lanes]
         known = [
             statistics_of((frame[place] for frame in opening), self.grid, self.options)
@@ -81,7 +82,7 @@ class FrameSequence:
             for line in seen.lines():
                 engine.note(f"{lane.label}: {line}" if lane.label else line)
         self.layouts = [lane_layout(self.dtype, self.grid.samples, seen.levels) for seen in known]
-        yield from self._streamed(chain(_emptied(opening), alike), known)
+        yield from self._streamed(chain(emptied(opening), alike), known)
 
     def _streamed(self, frames: Iterator[Any], known: list[LaneStatistics]) -> Iterator[Any]:
         from f2rcli.engine.stream import denoise_stream
@@ -116,8 +117,3 @@ class FrameSequence:
         for number, frame in enumerate(frames):
             check_alike(frame, self.first, number)
             yield frame
-
-
-def _emptied(items: list[Any]) -> Iterator[Any]:
-    while items:  # nothing stays behind once it is taken
-        yield items.pop(0)

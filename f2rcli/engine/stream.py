@@ -26,7 +26,7 @@ from f2rcli.frames import ClipInfo, Frame, same_samples
 from f2rcli.methods.base import Following, Restored
 from f2rcli.noise.model import NoiseModel
 from f2rcli.samples.defects import put_back, without_defects
-from f2rcli.tee import tee_releasing
+from f2rcli.tee import emptied, tee_releasing
 from f2rcli.window import windows
 
 __all__ = [
@@ -132,11 +132,11 @@ def restore_stream(
     blend = ALONE if watch is not None else _blend(begin, engine, noise)
     del whole, begin
     if blend != ALONE and noise.measured is not None:
-        pictures, restore = chain(_emptied(waiting), pictures), _restore(engine, noise, worker)
+        pictures, restore = chain(emptied(waiting), pictures), _restore(engine, noise, worker)
         seen = restored_in_sums(pictures, blend, first.index or 0, noise.measured, restore)
         yield from given(written(seen, engine, noise), engine)
         return
-    yield from _restored(chain(_emptied(waiting), pictures), first, engine, noise, worker, watch)
+    yield from _restored(chain(emptied(waiting), pictures), first, engine, noise, worker, watch)
 
 
 def _blend(begin: "_Begun", engine: Engine, noise: NoiseTracker) -> Blend:
@@ -238,7 +238,7 @@ def _begun(pictures: Iterator[list[Frame]], engine: Engine, like: _Begun | None 
     else:
         remover = remover_for([copies[0] for copies in waiting], engine)
     if remover is not None:
-        pictures = remover.corrected(chain(_emptied(waiting), pictures))
+        pictures = remover.corrected(chain(emptied(waiting), pictures))
         waiting = deque(islice(pictures, PREROLL))
     return _Begun(waiting, pictures, remover)
 
@@ -258,11 +258,6 @@ def estimate_noise(
     noise = NoiseTracker(engine, opening[0].layout)
     noise.measure_opening(opening)
     return noise.measured
-
-
-def _emptied(items: deque[list[Frame]]) -> Iterator[list[Frame]]:
-    while items:  # nothing stays behind once it is taken
-        yield items.popleft()
 
 
 def unique(frames: Iterable[Frame]) -> Iterator[list[Frame]]:

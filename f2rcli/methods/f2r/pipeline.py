@@ -1,5 +1,6 @@
 """F2R on one clip: coarse, flow, alignment, anchor, refiner."""
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -28,6 +29,7 @@ from f2rcli.models.flow import Flow, carried, compose, inside, midway
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner, smooth
 from f2rcli.models.memory import Memory
 from f2rcli.noise.model import NoiseModel
+from f2rcli.tee import emptied
 from f2rcli.weights import Weights
 from f2rcli.window import Window
 
@@ -37,7 +39,7 @@ AnyFlow = Flow | Tensor  # on the processor, or (1, H, W, 2) on the device of th
 class Followed(NamedTuple):
     """What is known of a window before networks run."""
 
-    rated: list[tuple[Any, Any]]  # per neighbour, see `Flows.rated`; used up
+    rated: deque[tuple[Any, Any]]  # per neighbour, see `Flows.rated`; used up
     memory: Memory | None
 
 
@@ -105,7 +107,7 @@ class F2R(Method, Moving, Resident, Following, Remembering):
         self.flows.forget_before(min(p.index for p in (window.centre, *window.neighbours)))
         if not window.neighbours or self.estimate is Estimate.COARSE:
             return None
-        return Followed(list(self.flows.rated(window)), memory)
+        return Followed(deque(self.flows.rated(window)), memory)
 
     def finish(
         self, window: Window[Prepared], noise: NoiseModel | None, followed: Followed | None
@@ -113,8 +115,7 @@ class F2R(Method, Moving, Resident, Following, Remembering):
         noisy, coarse = window.centre.noisy, window.centre.coarse
         if followed is None:
             return Restored.single(coarse)
-        left = followed.rated
-        rated = self.flows.enlarged((left.pop(0) for _ in range(len(left))), window.centre)
+        rated = self.flows.enlarged(emptied(followed.rated), window.centre)
         aligned = self.align(window, rated, followed.memory)
         anchor = self.anchor(aligned)
         guided = anchor.guided(coarse)
