@@ -30,7 +30,6 @@ from f2rcli.engine.strength import allowance, scaled
 from f2rcli.engine.tiles import Runner
 from f2rcli.errors import DeviceError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
-from f2rcli.methods import base
 from f2rcli.methods.base import Method, Prepared
 from f2rcli.models.flow import Flow
 from f2rcli.models.layers import channels_last
@@ -71,7 +70,6 @@ class Engine:
     returned: Returned = field(default_factory=Returned)  # by the residual contract
     aside: SetAside = field(default_factory=SetAside)  # samples that are no picture
     notes: list[str] = field(default_factory=list)
-    calls: dict[str, int] = field(default_factory=dict)  # how often each stage ran
     lane_noise: list[tuple[PlaneLayout, NoiseModel]] = field(default_factory=list)  # of lanes done
     used: Weights | None = None  # those for light noise, where they were taken
     slack: Slack = STRICT  # of the residual contract
@@ -152,7 +150,11 @@ class Engine:
         at black for clipped."""
         if methods.load(self.settings.method).can_measure_noise:
             return self._loaded(self._lighter() or self.weights)
-        return self._other_measurer()
+        name = weights.measuring(self.weights.header.space)
+        chosen = None if name is None else self._other(name)
+        if chosen is None or chosen.header.channels != self.weights.header.channels:
+            return None
+        return self._loaded(chosen)
 
     def _lighter(self) -> Weights | None:
         """The bundled weights for light noise beside these, unless the user named some."""
@@ -170,18 +172,9 @@ class Engine:
         run = Runner(self.torch_device, self.precision, self.tile, exact, mirrored)
         method = methods.load(chosen.header.method).from_weights(chosen, run)
         channels_last(method.networks.eval().to(self.torch_device))
-        if self.resident is not None and isinstance(method, base.Resident):
+        if self.resident is not None:
             method.stay_on_device()
         return method
-
-    def _other_measurer(self) -> Method | None:
-        name = weights.measuring(self.weights.header.space)
-        if name is None:
-            return None
-        chosen = self._other(name)
-        if chosen.header.channels != self.weights.header.channels:
-            return None
-        return self._loaded(chosen)
 
     def to_tensor(self, frame: Frame) -> Tensor:
         """The frame's picture, (1, C, H, W) float32; gray is repeated for RGB weights, and a
@@ -200,8 +193,10 @@ class Engine:
             return DeviceSteady()
         return Steady() if self.slack is STRICT else Steady(still=None)
 
-    def watch(self, steady: Steady | DeviceSteady, frame: Frame, noise: PlaneNoise) -> None:
-        """Let what stands still learn of the next frame."""
+    def watch(self, steady: Steady | DeviceSteady, frame: Frame, noise: PlaneNoise | None) -> None:
+        """Let what stands still learn of the next frame, where there is a contract to know it."""
+        if noise is None or not self.settings.contract:
+            return
         if isinstance(steady, Steady):
             watched(steady, frame, noise)
         elif self.resident is not None:

@@ -17,7 +17,6 @@ from f2rcli.engine.loading import load_engine
 from f2rcli.engine.noise.lanes import Laws
 from f2rcli.engine.noise.lines import LineRemover, remover_for
 from f2rcli.engine.noise.tracking import NoiseTracker
-from f2rcli.engine.probing import Probe
 from f2rcli.engine.resuming.marks import Mark
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import changes_nothing
@@ -156,11 +155,11 @@ def _restore(engine: Engine, noise: NoiseTracker, worker: Worker) -> Restore:
     def restore(pictures: Iterable[list[Frame]], factor: float) -> Iterator[Frame]:
         source = iter(pictures)
         copies = next(source, None)
-        if copies is None or noise.measured is None or noise.known is None:
+        if copies is None or noise.measured is None or noise.planes is None:
             return iter(())
         other = engine.another()
         known = NoiseTracker(other, copies[0].layout)
-        known.know(noise.measured.scaled(factor), noise.known.scaled(factor))
+        known.know(noise.measured.scaled(factor), noise.planes.scaled(factor))
         return _restored(chain([copies], source), copies[0], other, known, worker)
 
     return restore
@@ -178,16 +177,16 @@ def _restored(
     method = engine.new_method(light=noise.light, faint=noise.faint, ensemble=noise.ensemble)
     worker = worker if isinstance(method, Following) else Worker()
     mark = Mark() if engine.marks is None else engine.marks.stream(engine)
-    probe = Probe(method, engine, noise)
-    past = mark.set_out(method, noise, engine.new_steady(first), probe.new())
+    run = windowed.Restorer(method, engine, noise, worker, watch)
+    past = mark.set_out(method, noise, engine.new_steady(first), run.probe.new())
     count, begun = mark.count, mark.kept is not None
     started: deque[windowed.Started] = deque()
 
     def finished(ahead: int) -> Iterator[Frame]:
         while len(started) > ahead:
             one = started.popleft()
-            windowed.watched(one.window, engine, noise, one.past)
-            restored = windowed.wanted(windowed.finish(one, method, engine, noise, watch))
+            engine.watch(one.past.steady, one.window.centre.copies[0], noise.planes)
+            restored = windowed.wanted(run.finish(one))
             mark.stand(one.view, one.past, len(restored), len(started))
             for frame in restored:
                 mark.left -= 1
@@ -196,9 +195,7 @@ def _restored(
 
     for copies in islice(pictures, mark.passed):
         yield from windowed.wanted(copies)
-    for window in windows(
-        windowed.entries(pictures, method, engine, noise, mark), method.length, windowed.joined
-    ):
+    for window in windows(run.entries(pictures, mark), method.length, windowed.joined):
         if mark.before(windowed.view_of(window)):
             yield from windowed.wanted(window.centre.copies)
             continue
@@ -209,11 +206,11 @@ def _restored(
             if begun:  # what follows has been looked at; the reader goes on to its end
                 count += len(window.after) + sum(1 for _ in pictures)
                 break
-            windowed.led_in(window, count, method, engine, noise, past)
+            run.led_in(window, count, past)
             continue
         begun = True
-        started.append(windowed.start(window, method, noise, past, worker))
-        yield from finished(windowed.ahead_of(started[-1].view, probe, past.shrinkage, worker))
+        started.append(run.start(window, past))
+        yield from finished(run.ahead_of(started[-1].view, past.shrinkage))
     yield from finished(0)
     mark.end()
     if count < method.length:

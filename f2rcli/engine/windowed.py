@@ -17,7 +17,7 @@ from f2rcli.engine.probing import Probe
 from f2rcli.engine.resuming.marks import Mark
 from f2rcli.engine.worker import Worker
 from f2rcli.frames import Frame, same_samples
-from f2rcli.methods.base import Following, Method, Moving, Prepared, Remembering, Restored
+from f2rcli.methods.base import Following, Method, Prepared, Restored
 from f2rcli.models.flow import Flow
 from f2rcli.window import Window
 
@@ -34,11 +34,6 @@ class Entry(NamedTuple):
     fresh: bool  # False: the same picture as the entry before, after too many copies
 
 
-def wanted(copies: list[Frame]) -> list[Frame]:
-    """Those that are no context."""
-    return [frame for frame in copies if not frame.context]
-
-
 class Started(NamedTuple):
     """A window whose centre is being restored."""
 
@@ -49,99 +44,108 @@ class Started(NamedTuple):
     restored: Callable[[], Restored]  # waits
 
 
-def start(
-    window: Window[Entry], method: Method, noise: NoiseTracker, past: Past, worker: Worker
-) -> Started:
-    """Let the worker restore a window's centre, if the method can part it from what follows."""
-    view, model = view_of(window), noise.model
-    if isinstance(method, Following):
-        restored = worker.start(partial(method.finish, view, model, method.follow(view, model)))
-    else:
-        restored = partial(method.restore, view, model)
-    return Started(window, view, _motion(view, method), past, restored)
+class Restorer(NamedTuple):
+    """A method on one stream of frames, with what is known of its noise."""
 
+    method: Method
+    engine: Engine
+    noise: NoiseTracker
+    worker: Worker
+    watch: Callable[[Restored], None] | None  # given all estimates of each centre
 
-def finish(
-    started: Started,
-    method: Method,
-    engine: Engine,
-    noise: NoiseTracker,
-    watch: Callable[[Restored], None] | None,
-    missed: int = 0,
-) -> list[Frame]:
-    """A window's centre, and its copies; `missed`: see `_missed`. A function of its own: no picture
-    outlives it."""
-    window, view = started.window, started.view
-    prepared, copies = window.centre.prepared, window.centre.copies
-    restored = started.restored()
-    noise.refresh(method, view, _shown(window), missed)
-    if watch is not None:
-        watch(restored)
-    refined = restored.refined
-    del restored  # what is not written need not wait for what is
-    # the picture is what networks saw, unless they saw it through something
-    picture = prepared.noisy if noise.space is None else engine.to_tensor(copies[0])
-    change = noise.back(refined) - picture
-    del refined
-    near = tuple(entry.copies[0] for entry in (*window.before[-1:], *window.after[:1]))
-    past, probe = started.past, Probe(method, engine, noise)
-    if past.shrinkage is not None and probe.due(view, past.shrinkage):
-        probe.ask(past.shrinkage, copies[0], view, change)
-    beside = Beside(
-        near, started.flows, past.steady, noise.measured, noise.planes, past.points,
-        past.shrinkage, later=tuple(entry.copies[0] for entry in window.after),
-    )  # fmt: skip
-    done = engine.to_frame(copies[0], picture, change, beside)
-    return [done, *(replace(copy, planes=done.planes) for copy in copies[1:])]
+    @property
+    def probe(self) -> Probe:
+        """What asks the method how it answers to noise."""
+        return Probe(self.method, self.engine, self.noise)
 
+    def entries(self, pictures: Iterable[list[Frame]], mark: Mark) -> Iterator[Entry]:
+        """Pictures of the stream as windows hold them."""
+        previous: Frame | None = None
+        for number, copies in enumerate(pictures, mark.passed):
+            if not number:  # of an excerpt: noise is measured again when the whole run does
+                mark.begin = copies[0].index or 0
+            index = mark.begin + number
+            fresh = previous is None or not same_samples(previous, copies[0])
+            seen = self.noise.into(self.engine.to_tensor(copies[0]))
+            prepared = self.method.prepare(index, seen, mark.told(index, self.noise.model))
+            yield Entry(copies, prepared, thumbnail(prepared.luma), fresh)
+            previous = copies[0]
 
-def watched(window: Window[Entry], engine: Engine, noise: NoiseTracker, past: Past) -> None:
-    """Let what stands still learn of a window's centre."""
-    if noise.planes is not None and engine.settings.contract:
-        engine.watch(past.steady, window.centre.copies[0], noise.planes)
+    def start(self, window: Window[Entry], past: Past) -> Started:
+        """Let the worker restore a window's centre, if the method can part it from what follows."""
+        view, model, method = view_of(window), self.noise.model, self.method
+        if isinstance(method, Following):
+            followed = method.follow(view, model)
+            restored = self.worker.start(partial(method.finish, view, model, followed))
+        else:
+            restored = partial(method.restore, view, model)
+        return Started(window, view, self._motion(view), past, restored)
 
+    def finish(self, started: Started, missed: int = 0) -> list[Frame]:
+        """A window's centre, and its copies; `missed`: see `_missed`. A function of its own: no
+        picture outlives it."""
+        window, view, noise = started.window, started.view, self.noise
+        prepared, copies = window.centre.prepared, window.centre.copies
+        restored = started.restored()
+        noise.refresh(self.method, view, _shown(window), missed)
+        if self.watch is not None:
+            self.watch(restored)
+        refined = restored.refined
+        del restored  # what is not written need not wait for what is
+        # the picture is what networks saw, unless they saw it through something
+        picture = prepared.noisy if noise.space is None else self.engine.to_tensor(copies[0])
+        change = noise.back(refined) - picture
+        del refined
+        near = tuple(entry.copies[0] for entry in (*window.before[-1:], *window.after[:1]))
+        past = started.past
+        if past.shrinkage is not None and self.probe.due(view, past.shrinkage):
+            self.probe.ask(past.shrinkage, copies[0], view, change)
+        beside = Beside(
+            near, started.flows, past.steady, noise.measured, noise.planes, past.points,
+            past.shrinkage, later=tuple(entry.copies[0] for entry in window.after),
+        )  # fmt: skip
+        done = self.engine.to_frame(copies[0], picture, change, beside)
+        return [done, *(replace(copy, planes=done.planes) for copy in copies[1:])]
 
-def _motion(view: Window[Prepared], method: Method) -> tuple[Flow | Tensor | None, ...]:
-    """The motion from a centre into the frames right before and after it, where it is known."""
-    near = (*view.before[-1:], *view.after[:1])
-    if not isinstance(method, Moving):
-        return (None,) * len(near)
-    return tuple(method.motion(view.centre, frame) for frame in near)
-
-
-def _missed(window: Window[Entry], count: int, method: Method) -> int:
-    """How often the whole run has measured the noise before an excerpt: 0 in all but the first of
-    the windows that lead in and have frames on both sides, the `count`th."""
-    first = count - 1 == method.length // 2
-    return window.centre.prepared.index // REFRESH_EVERY if first else 0
-
-
-def led_in(
-    window: Window[Entry],
-    count: int,
-    method: Method,
-    engine: Engine,
-    noise: NoiseTracker,
-    past: Past,
-) -> None:
-    """Look at a window before an excerpt, the `count`th: as the whole run does, but where frames
-    are large and nothing stands still, only as far as what follows depends on it."""
-    watched(window, engine, noise, past)
-    missed = _missed(window, count, method)
-    if past.steady.stands or window.centre.prepared.noisy[0, 0].numel() <= QUICK_PIXELS:
-        finish(start(window, method, noise, past, Worker()), method, engine, noise, None, missed)
-        return
-    view = view_of(window)
-    if isinstance(method, Remembering):
+    def led_in(self, window: Window[Entry], count: int, past: Past) -> None:
+        """Look at a window before an excerpt, the `count`th: as the whole run does, but where
+        frames are large and nothing stands still, only as far as what follows depends on it."""
+        noise, method = self.noise, self.method
+        self.engine.watch(past.steady, window.centre.copies[0], noise.planes)
+        missed = self._missed(window, count)
+        if past.steady.stands or window.centre.prepared.noisy[0, 0].numel() <= QUICK_PIXELS:
+            alone = self._replace(worker=Worker(), watch=None)
+            alone.finish(alone.start(window, past), missed)
+            return
+        view = view_of(window)
         method.pass_over(view, noise.model)
-    if missed or (count > method.length // 2 and noise.due(view)):
-        method.restore(view, noise.model)  # finds the flows that measuring begins from
-        noise.refresh(method, view, _shown(window), missed)
+        if missed or (count > method.length // 2 and noise.due(view)):
+            method.restore(view, noise.model)  # finds the flows that measuring begins from
+            noise.refresh(method, view, _shown(window), missed)
+
+    def ahead_of(self, view: Window[Prepared], shrinkage: Shrinkage | None) -> int:
+        """How many windows may be begun and not finished: none beyond one that the noise is
+        measured or the method asked on, and none where a record waits for all that is begun to be
+        finished."""
+        held = self.engine.marks is not None and self.engine.marks.wanted
+        probed = self.probe.due(view, shrinkage)
+        return 0 if held or probed or self.noise.due(view) else self.worker.ahead
+
+    def _motion(self, view: Window[Prepared]) -> tuple[Flow | Tensor | None, ...]:
+        """The motion from a centre into the frames right before and after it, where it is known."""
+        near = (*view.before[-1:], *view.after[:1])
+        return tuple(self.method.motion(view.centre, frame) for frame in near)
+
+    def _missed(self, window: Window[Entry], count: int) -> int:
+        """How often the whole run has measured the noise before an excerpt: 0 in all but the first
+        of the windows that lead in and have frames on both sides, the `count`th."""
+        first = count - 1 == self.method.length // 2
+        return window.centre.prepared.index // REFRESH_EVERY if first else 0
 
 
-def _shown(window: Window[Entry]) -> list[Frame]:
-    """The frames of a window, in their order."""
-    return [item.copies[0] for item in (*window.before, window.centre, *window.after)]
+def wanted(copies: list[Frame]) -> list[Frame]:
+    """Those that are no context."""
+    return [frame for frame in copies if not frame.context]
 
 
 def view_of(window: Window[Entry]) -> Window[Prepared]:
@@ -154,32 +158,6 @@ def joined(before: Entry, after: Entry) -> bool:
     return after.fresh and same_shot(before.look, after.look)
 
 
-def entries(
-    pictures: Iterable[list[Frame]],
-    method: Method,
-    engine: Engine,
-    noise: NoiseTracker,
-    mark: Mark,
-) -> Iterator[Entry]:
-    """Pictures of a stream as windows hold them."""
-    previous: Frame | None = None
-    for number, copies in enumerate(pictures, mark.passed):
-        if not number:  # of an excerpt: noise is measured again when the whole run does
-            mark.begin = copies[0].index or 0
-        index = mark.begin + number
-        fresh = previous is None or not same_samples(previous, copies[0])
-        seen = noise.into(engine.to_tensor(copies[0]))
-        prepared = method.prepare(index, seen, mark.told(index, noise.model))
-        engine.calls["coarse"] = engine.calls.get("coarse", 0) + 1
-        yield Entry(copies, prepared, thumbnail(prepared.luma), fresh)
-        previous = copies[0]
-
-
-def ahead_of(
-    view: Window[Prepared], probe: Probe, shrinkage: Shrinkage | None, worker: Worker
-) -> int:
-    """How many windows may be begun and not finished: none beyond one that the noise is measured
-    or the method asked on, and none where a record waits for all that is begun to be finished."""
-    held = probe.engine.marks is not None and probe.engine.marks.wanted
-    probed = probe.due(view, shrinkage)
-    return 0 if held or probed or probe.noise.due(view) else worker.ahead
+def _shown(window: Window[Entry]) -> list[Frame]:
+    """The frames of a window, in their order."""
+    return [item.copies[0] for item in (*window.before, window.centre, *window.after)]

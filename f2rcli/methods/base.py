@@ -85,24 +85,31 @@ class Method(Protocol):
         """
         return None
 
-
-@runtime_checkable
-class Moving(Protocol):
-    """A method that follows motion."""
-
     def motion(self, centre: Prepared, neighbour: Prepared) -> Flow | Tensor | None:
         """The flow from a centre into a frame right beside it, where it is known already; a tensor
         (1, H, W, 2) where frames stay on the device."""
-        ...
-
-
-@runtime_checkable
-class Resident(Protocol):
-    """A method that can do all its work on one device."""
+        return None
 
     def stay_on_device(self) -> None:
-        """Keep everything between pictures and estimates there; called before the first frame."""
-        ...
+        """Keep everything between pictures and estimates there, if the method can; called before
+        the first frame."""
+
+    # What results depend on beyond the window; most methods remember nothing.
+
+    def pass_over(self, window: Window[Prepared], noise: NoiseModel | None) -> None:
+        """Remember what `restore` would of a window whose centre is not wanted."""
+
+    def remembered(self) -> tuple[int | None, dict[str, NDArray[np.float32]]]:
+        """The place that it remembers up to, and what, for `recall`."""
+        return None, {}
+
+    def recall(
+        self, view: Window[Prepared], place: int | None, kept: dict[str, NDArray[np.float32]]
+    ) -> None:
+        """Remember what was `remembered` after this window was restored."""
+
+    def forget(self) -> None:
+        """Remember nothing."""
 
 
 @runtime_checkable
@@ -115,29 +122,6 @@ class Following(Protocol):
 
     def finish(self, window: Window[Prepared], noise: NoiseModel | None, followed: Any) -> Restored:
         """Restore the centre. It keeps nothing, and may run while a later window is followed."""
-        ...
-
-
-@runtime_checkable
-class Remembering(Protocol):
-    """A method whose results depend on more of the past than its windows hold."""
-
-    def pass_over(self, window: Window[Prepared], noise: NoiseModel | None) -> None:
-        """Remember what `restore` would of a window whose centre is not wanted."""
-        ...
-
-    def remembered(self) -> tuple[int | None, dict[str, NDArray[np.float32]]]:
-        """The place that it remembers up to, and what, for `recall`."""
-        ...
-
-    def recall(
-        self, view: Window[Prepared], place: int | None, kept: dict[str, NDArray[np.float32]]
-    ) -> None:
-        """Remember what was `remembered` after this window was restored."""
-        ...
-
-    def forget(self) -> None:
-        """Remember nothing."""
         ...
 
 

@@ -34,8 +34,7 @@ def written(
         frame = one.shown.copies[0]
         if before is None:
             past = Past(engine.new_steady(frame), past.points)
-        if noise.planes is not None and engine.settings.contract:
-            engine.watch(past.steady, frame, noise.planes)
+        engine.watch(past.steady, frame, noise.planes)
         near = tuple(other.shown.copies[0] for other in (before, after) if other is not None)
         beside = Beside(
             near, (None,) * len(near), past.steady, noise.measured, noise.planes, past.points,

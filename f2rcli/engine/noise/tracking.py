@@ -56,7 +56,7 @@ class NoiseTracker:
         self.units = engine.settings.units(code_span(layout, chroma=False)[1])  # of sigma, to white
         self.told = engine.settings.sigma is not None
         self.measured: NoiseModel | None = None
-        self.known: PlaneNoise | None = None
+        self.planes: PlaneNoise | None = None  # of every plane of the file, as found or told
         self.texture = 0.0  # see Opening
         self.still = 0.0  # share of the opening's texture that does not move
         self.space: VarianceStabiliser | None = None
@@ -72,17 +72,12 @@ class NoiseTracker:
         return None if known is None else known.scaled(self.excess)
 
     @property
-    def planes(self) -> PlaneNoise | None:
-        """The same noise in every plane of the file, as strong as it was found, or told."""
-        return self.known
-
-    @property
     def light(self) -> bool:
         """Whether the noise is light, or was never cut off at black and white: what most footage
         holds, and heavy noise of 8-bit RGB does not."""
         if self.measured is None:
             return False
-        clipped = self.known is None or self.known.clipped
+        clipped = self.planes is None or self.planes.clipped
         return is_light(self.measured, clipped=clipped)
 
     @property
@@ -150,7 +145,7 @@ class NoiseTracker:
         if not method.can_measure_noise or not (self.due(view) or (missed and self._open(view))):
             return
         pair = method.independent_pair(view)
-        if pair is None or self.measured is None or self.known is None:
+        if pair is None or self.measured is None or self.planes is None:
             return
         seen = AnchorPair(view.centre.noisy, *pair)
         samples = evidence([seen], view.centre.noisy.shape[1], dark=False)
@@ -164,7 +159,9 @@ class NoiseTracker:
             self.layout, clipped=samples.cut_off,
         )  # fmt: skip
         share = 1 - (1 - REFRESH_SHARE) ** max(missed, 1)
-        self.know(blend(self.measured, found.model, share), self.known.blended(found.planes, share))
+        self.know(
+            blend(self.measured, found.model, share), self.planes.blended(found.planes, share)
+        )
 
     def due(self, view: Window[Prepared]) -> bool:
         """Whether the noise is to be measured again on this window's centre."""
@@ -177,15 +174,17 @@ class NoiseTracker:
     def know(self, model: NoiseModel, planes: PlaneNoise) -> None:
         """From now on this is the noise, in the picture's channels and in the file's planes."""
         self.measured = self.engine.noise = model
-        self.known = self.engine.plane_noise = planes
+        self.planes = self.engine.plane_noise = planes
         if self.sensor:
             self.space = VarianceStabiliser.of(model, self.engine.torch_device)
 
     def _compare(self, found: Opening) -> None:
         """Say so where what was told and what is measured lie far apart; keep what is known of
         clipping, which nobody tells."""
-        if self.known is not None:
-            self.known = self.engine.plane_noise = replace(self.known, clipped=found.planes.clipped)
+        if self.planes is not None:
+            self.planes = self.engine.plane_noise = replace(
+                self.planes, clipped=found.planes.clipped
+            )
         given, share = self.engine.settings.sigma or 0.0, self.units / 255
         told, sigma = given / share, mean_sigma8(found.model)
         low, high = sorted((told, sigma))

@@ -19,7 +19,7 @@ from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.contract.steady import Steady
 from f2rcli.engine.contract.still import Still
 from f2rcli.engine.gpu.steady import DeviceSteady
-from f2rcli.methods.base import Method, Prepared, Remembering
+from f2rcli.methods.base import Method, Prepared
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
 from f2rcli.window import Window
@@ -90,7 +90,7 @@ class Mark:
         """Whether a window's centre was done by the run that is gone on with."""
         if self.kept is None or view.centre.index > self.done:
             return False
-        if view.centre.index == self.done and isinstance(self._method, Remembering):
+        if view.centre.index == self.done and self._method is not None:
             self._method.recall(view, self.kept["memory"], _part(self._arrays, "memory"))
         return True
 
@@ -104,14 +104,13 @@ class Mark:
     def taken(self) -> tuple[Facts, Arrays] | None:
         """All of it; None amid the copies of a picture, where another is begun, or before the first
         is done."""
-        if self.left or self.ahead or self.done < 0 or self._noise is None:
+        if self.left or self.ahead or self.done < 0 or self._method is None or self._noise is None:
             return None
-        model, planes = self._noise.measured, self._noise.known
-        memory, arrays, points = None, _arrays_of(self.past.steady), self.past.points
-        shrinkage = self.past.shrinkage
-        if isinstance(self._method, Remembering):
-            memory, kept = self._method.remembered()
-            arrays |= {f"memory.{name}": values for name, values in kept.items()}
+        model, planes = self._noise.measured, self._noise.planes
+        points, shrinkage = self.past.points, self.past.shrinkage
+        memory, kept = self._method.remembered()
+        arrays = _arrays_of(self.past.steady)
+        arrays |= {f"memory.{name}": values for name, values in kept.items()}
         facts = {
             "begin": self.begin, "first": self.first, "done": self.done,
             "points": None if points is None else points.values(),
@@ -126,7 +125,7 @@ class Mark:
     def end(self) -> None:
         """The stream is over: what it carried along is let go."""
         self.past, self._arrays = Past(), {}
-        if isinstance(self._method, Remembering):
+        if self._method is not None:
             self._method.forget()
 
 

@@ -10,16 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from f2rcli.header import Estimate
-from f2rcli.methods.base import (
-    Following,
-    Method,
-    Moving,
-    Prepared,
-    Remembering,
-    Resident,
-    Restored,
-    Run,
-)
+from f2rcli.methods.base import Following, Method, Prepared, Restored, Run
 from f2rcli.methods.f2r.alignment import CELLS, Align, aligned_one_by_one, aligned_together
 from f2rcli.methods.f2r.device_flows import DeviceFlows
 from f2rcli.methods.f2r.flows import FlowBook, Flows
@@ -54,7 +45,7 @@ class F2RNetworks(nn.Module):
         self.refiner = Refiner(channels, **config["refiner"])
 
 
-class F2R(Method, Moving, Resident, Following, Remembering):
+class F2R(Method, Following):
     """The two-stage pipeline on one clip: coarse, flow, align, anchor, refine."""
 
     name: ClassVar[str] = "f2r"
