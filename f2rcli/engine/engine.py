@@ -66,7 +66,6 @@ class Engine:
     precision: str
     tile: int | None
     noise: NoiseModel | None = None  # what is known of the clip's noise by now
-    plane_noise: PlaneNoise | None = None  # the same of every plane of the file
     returned: Returned = field(default_factory=Returned)  # by the residual contract
     aside: SetAside = field(default_factory=SetAside)  # samples that are no picture
     notes: list[str] = field(default_factory=list)

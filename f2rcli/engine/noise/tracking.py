@@ -174,7 +174,7 @@ class NoiseTracker:
     def know(self, model: NoiseModel, planes: PlaneNoise) -> None:
         """From now on this is the noise, in the picture's channels and in the file's planes."""
         self.measured = self.engine.noise = model
-        self.planes = self.engine.plane_noise = planes
+        self.planes = planes
         if self.sensor:
             self.space = VarianceStabiliser.of(model, self.engine.torch_device)
 
@@ -182,9 +182,7 @@ class NoiseTracker:
         """Say so where what was told and what is measured lie far apart; keep what is known of
         clipping, which nobody tells."""
         if self.planes is not None:
-            self.planes = self.engine.plane_noise = replace(
-                self.planes, clipped=found.planes.clipped
-            )
+            self.planes = replace(self.planes, clipped=found.planes.clipped)
         given, share = self.engine.settings.sigma or 0.0, self.units / 255
         told, sigma = given / share, mean_sigma8(found.model)
         low, high = sorted((told, sigma))
