@@ -131,7 +131,8 @@ class _Walker:
         elif not whole:
             self._files(folder, files, wanted, place)
         for path in folders:
-            if is_clip_of_its_own(path) and self.choice.wants(path, place / path.name):
+            file = path.suffix.lower() in readable_suffixes()  # one by its name, as stack.ome.zarr
+            if file and self.choice.wants(path, place / path.name):
                 self.found.clips.append(Clip(path, place / path.name))
             elif self.choice.recursive:
                 yield path, place / path.name, PurePath(path.name)
@@ -154,8 +155,3 @@ class _Walker:
 def is_special(path: Path) -> bool:
     """Whether a path leads to a pipe, a device or the like, which may never end."""
     return path.exists() and not path.is_file() and not path.is_dir()
-
-
-def is_clip_of_its_own(folder: Path) -> bool:
-    """Is the folder one file by its name, as `stack.ome.zarr` is?"""
-    return folder.suffix.lower() in readable_suffixes()

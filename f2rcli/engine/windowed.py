@@ -79,11 +79,13 @@ class Restorer(NamedTuple):
             restored = self.worker.start(partial(method.finish, view, model, followed))
         else:
             restored = partial(method.restore, view, model)
-        return Started(window, view, self._motion(view), past, restored)
+        near = (*view.before[-1:], *view.after[:1])
+        flows = tuple(method.motion(view.centre, frame) for frame in near)
+        return Started(window, view, flows, past, restored)
 
     def finish(self, started: Started, missed: int = 0) -> list[Frame]:
-        """A window's centre, and its copies; `missed`: see `_missed`. A function of its own: no
-        picture outlives it."""
+        """A window's centre, and its copies; missed: how often the whole run has measured the noise
+        before an excerpt. A function of its own: no picture outlives it."""
         window, view, noise = started.window, started.view, self.noise
         prepared, copies = window.centre.prepared, window.centre.copies
         restored = started.restored()
@@ -112,7 +114,8 @@ class Restorer(NamedTuple):
         frames are large and nothing stands still, only as far as what follows depends on it."""
         noise, method = self.noise, self.method
         self.engine.watch(past.steady, window.centre.copies[0], noise.planes)
-        missed = self._missed(window, count)
+        first = count - 1 == method.length // 2  # with frames on both sides
+        missed = window.centre.prepared.index // REFRESH_EVERY if first else 0
         if past.steady.stands or window.centre.prepared.noisy[0, 0].numel() <= QUICK_PIXELS:
             alone = self._replace(worker=Worker(), watch=None)
             alone.finish(alone.start(window, past), missed)
@@ -130,17 +133,6 @@ class Restorer(NamedTuple):
         held = self.engine.marks is not None and self.engine.marks.wanted
         probed = self.probe.due(view, shrinkage)
         return 0 if held or probed or self.noise.due(view) else self.worker.ahead
-
-    def _motion(self, view: Window[Prepared]) -> tuple[Flow | Tensor | None, ...]:
-        """The motion from a centre into the frames right before and after it, where it is known."""
-        near = (*view.before[-1:], *view.after[:1])
-        return tuple(self.method.motion(view.centre, frame) for frame in near)
-
-    def _missed(self, window: Window[Entry], count: int) -> int:
-        """How often the whole run has measured the noise before an excerpt: 0 in all but the first
-        of the windows that lead in and have frames on both sides, the `count`th."""
-        first = count - 1 == self.method.length // 2
-        return window.centre.prepared.index // REFRESH_EVERY if first else 0
 
 
 def wanted(copies: list[Frame]) -> list[Frame]:

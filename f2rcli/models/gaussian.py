@@ -23,17 +23,13 @@ def split(prediction: Tensor, channels: int) -> tuple[Tensor, Tensor | None]:
 
 def covariance(factor: Tensor, channels: int) -> Matrix:
     """A^T A of an upper triangular A, given row by row as (B, C (C + 1) / 2, H, W)."""
-    upper = _triangle(factor, channels)
+    entries = iter(factor.unbind(1))
+    upper = [{column: next(entries) for column in range(row, channels)} for row in range(channels)]
     return [
         [reduce(torch.add, (upper[k][row] * upper[k][column] for k in range(column + 1)))
          for column in range(row + 1)]
         for row in range(channels)
     ]  # fmt: skip
-
-
-def _triangle(factor: Tensor, channels: int) -> list[dict[int, Tensor]]:
-    entries = iter(factor.unbind(1))
-    return [{column: next(entries) for column in range(row, channels)} for row in range(channels)]
 
 
 def noisy_covariance(own: Matrix, variance: Tensor) -> Matrix:

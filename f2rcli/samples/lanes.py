@@ -80,17 +80,14 @@ def measure_lane(frames: list[Plane]) -> LaneStatistics:
     for plane in (plane for frame in frames for plane in np.moveaxis(np.atleast_3d(frame), -1, 0)):
         bad = no_light(plane, fills=True)
         whole.append(filled(plane, bad))
-        values.append(_thinned(without_impulses(whole[-1])[0][~bad]))
+        light = without_impulses(whole[-1])[0][~bad]
+        values.append(light[:: max(1, light.size // MOST)].astype(np.float64))
     gray = frames[0].ndim == 2
     stuck, bright, dark = _stuck(whole) if gray else ((NOWHERE, NOWHERE), 0, 0)
     display = not gray and frames[0].dtype == np.uint8
     levels = (0.0, 255.0) if display else _levels(np.concatenate(values))
     top, share = _saturation(frames)
     return LaneStatistics(levels, stuck, bright, dark, top, share)
-
-
-def _thinned(frame: Plane) -> NDArray[np.float64]:
-    return frame.ravel()[:: max(1, frame.size // MOST)].astype(np.float64)
 
 
 def _levels(values: NDArray[np.float64]) -> tuple[float, float]:

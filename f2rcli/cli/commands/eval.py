@@ -3,6 +3,7 @@
 import json
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,7 +44,7 @@ def evaluate(
 ) -> int:
     """Measure how good DENOISED clips are, or f2r itself, against clean clips or without any."""
     console.if_stopped = "no results were written."
-    options = options.with_inputs(inputs)
+    options = replace(options, denoised=[*(inputs or []), *(options.denoised or [])])
     plan = plan_of(options, engine)
     _check_targets(targets, console)
     asked, plan = request(options, read, plan)

@@ -1,6 +1,6 @@
 """The options of `f2r eval`."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -89,10 +89,6 @@ class EvalOptions:
 
     def __post_init__(self) -> None:
         check(self)
-
-    def with_inputs(self, inputs: list[str] | None) -> "EvalOptions":
-        """The arguments as denoised clips too, before those of --denoised."""
-        return replace(self, denoised=[*(inputs or []), *(self.denoised or [])])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
