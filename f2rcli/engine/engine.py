@@ -220,20 +220,19 @@ class Engine:
                 f"the networks' result is not finite ({self.device}, {self.precision}).",
                 hint="Pass precision='fp32'.",
             )
-        model, noise = beside.model, beside.noise
+        model, noise = (beside.model, beside.noise) if self.settings.contract else (None, None)
         if source.layout.space is Space.GRAY and change.shape[1] > 1:
             picture, change = picture[:, :1], change.mean(1, keepdim=True)
             model = None if model is None else model.first_channels(1)
-        free = noise is None or model is None or not self.settings.contract
         if self.resident is not None and stays(source):
             there, most = self.resident, allowance(self.settings, source.layout)
-            if model is None or free:
+            if model is None or noise is None:
                 groups = there.free_changes(source, change)
             else:
                 groups = there.changes(source, picture, change, model, beside, most, self.slack)
             return there.changed(source, groups, self.settings)
         beside = replace(beside, flows=tuple(map(_on_processor, beside.flows)))
-        if noise is None or model is None or free:
+        if model is None or noise is None:
             changes = changes_of(source, change[0].cpu().numpy())
         else:
             changes = under_contract(
@@ -242,7 +241,7 @@ class Engine:
             )  # fmt: skip
         if source.layout.levels is not None or source.layout.space is Space.BAYER:
             changes = without_bias(changes, planes_of(source))
-            if beside.points is not None and noise is not None and self.settings.contract:
+            if beside.points is not None and noise is not None:
                 changes = with_points(changes, source, beside.points, noise, beside)
         changes = scaled(changes, source.layout, self.settings)
         if source.layout.levels is not None:
