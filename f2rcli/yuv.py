@@ -201,12 +201,12 @@ def _upsample(
     chroma: NDArray[np.float32], size: tuple[int, ...], layout: PlaneLayout
 ) -> NDArray[np.float32]:
     """Chroma on the luma grid by linear interpolation that respects its siting."""
-    for axis, factor, site in _coarser(layout):
+    for axis, factor, site in coarser(layout):
         chroma = _stretch(chroma, axis, factor, site, size[axis])
     return chroma
 
 
-def _coarser(layout: PlaneLayout) -> Iterator[tuple[int, int, float]]:
+def coarser(layout: PlaneLayout) -> Iterator[tuple[int, int, float]]:
     """The axes along which chroma is coarser than luma; by how much, and where its samples lie."""
     for axis in (0, 1):
         factor = 2 ** layout.log2_chroma[1 - axis]
@@ -250,7 +250,7 @@ def _there_and_back(
     chroma: NDArray[np.float32], size: tuple[int, ...], layout: PlaneLayout
 ) -> NDArray[np.float32]:
     """What is left of chroma once it is interpolated onto the luma grid and averaged again."""
-    axes = list(_coarser(layout))
+    axes = list(coarser(layout))
     if any(factor > 2 or size[axis] % factor for axis, factor, _ in axes):
         return _downsample(_upsample(chroma, size, layout), layout)
     for axis, _, _ in axes:
@@ -273,7 +273,7 @@ def _blurred(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
 
 def _downsample(values: NDArray[np.float32], layout: PlaneLayout) -> NDArray[np.float32]:
     """A change on the luma grid, averaged onto the chroma grid around each chroma sample."""
-    for axis, factor, site in _coarser(layout):
+    for axis, factor, site in coarser(layout):
         values = _shrink(values, axis, factor, site)
     return values
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from f2rcli.frames import Family, PlaneLayout
 from f2rcli.models.constants import kept
-from f2rcli.yuv import BACK_PROJECTIONS, code_span, matrices
+from f2rcli.yuv import BACK_PROJECTIONS, coarser, code_span, matrices
 
 Groups = list[Tensor]  # (P, H, W) each: luma or all planes, then chroma
 
@@ -68,12 +68,6 @@ def _mix(matrix: object, planes: Tensor) -> Tensor:
     return (weights @ planes.flatten(1)).view_as(planes)
 
 
-def _axes(layout: PlaneLayout) -> list[tuple[int, int, float]]:
-    """The axes (-2, -1) along which chroma is coarser: by which power of two, and its siting."""
-    axes = zip((-2, -1), layout.log2_chroma[::-1], layout.siting[::-1], strict=True)
-    return [one for one in axes if one[1]]
-
-
 def _stretch(values: Tensor, axis: int, factor: int, site: float, size: int) -> Tensor:
     """See `yuv._stretch`: sample i of `values` lies at factor * i + site."""
     count = values.shape[axis]
@@ -105,14 +99,14 @@ def _sampled(values: Tensor, layout: PlaneLayout) -> Tensor:
 
 
 def _upsample(chroma: Tensor, size: torch.Size, layout: PlaneLayout) -> Tensor:
-    for axis, log2, site in _axes(layout):
-        chroma = _stretch(chroma, axis, 2**log2, site * (2**log2 - 1), size[axis])
+    for axis, factor, site in coarser(layout):
+        chroma = _stretch(chroma, axis - 2, factor, site, size[axis])
     return chroma
 
 
 def _downsample(values: Tensor, layout: PlaneLayout) -> Tensor:
-    for axis, log2, site in _axes(layout):
-        values = _shrink(values, axis, 2**log2, site * (2**log2 - 1))
+    for axis, factor, site in coarser(layout):
+        values = _shrink(values, axis - 2, factor, site)
     return values
 
 

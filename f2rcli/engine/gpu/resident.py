@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 
 import torch
 from torch import Tensor
@@ -46,8 +47,7 @@ class Resident:
 
     def picture(self, frame: Frame) -> Tensor:
         """A frame's picture (1, C, H, W) on the device."""
-        layout = frame.layout
-        return colour.to_rgb(colour.decoded(self._codes(frame), layout), layout)
+        return colour.to_rgb(self._groups(frame), frame.layout)
 
     def watch(self, steady: DeviceSteady, frame: Frame, noise: PlaneNoise) -> None:
         """See `contract.residual.watched`."""
@@ -82,14 +82,14 @@ class Resident:
 
     def changed(self, frame: Frame, changes: Groups, settings: EngineSettings) -> Frame:
         """A frame with changes of its groups, as strong as asked for."""
-        codes = self._codes(frame)
+        codes, old = self._codes(frame), frame.planes[: frame.layout.colour_planes]
         new = colour.encoded(codes, _scaled(changes, frame.layout, settings), frame.layout)
-        samples = self._copies.down(torch.cat([group.flatten() for group in new])).numpy()
-        planes, begin = [], 0
-        for plane in frame.planes[: frame.layout.colour_planes]:
-            part = samples[begin : begin + plane.size]
-            planes.append(part.view(plane.dtype).reshape(plane.shape))
-            begin += plane.size
+        samples = self._copies.down(torch.cat([group.flatten() for group in new]))
+        parts = samples.split_with_sizes([plane.size for plane in old])
+        planes = [
+            part.numpy().view(plane.dtype).reshape(plane.shape)
+            for part, plane in zip(parts, old, strict=True)
+        ]
         return replace(frame, planes=(*planes, *frame.planes[len(planes) :]))
 
     def _groups(self, frame: Frame) -> Groups:
@@ -113,13 +113,9 @@ class Resident:
 def _grouped(samples: Tensor, shapes: Sequence[tuple[int, ...]], layout: PlaneLayout) -> Groups:
     """Samples of planes, one after the other, as groups."""
     counts = (1, 2) if layout.family is Family.YUV else (len(shapes),)
-    groups, begin, plane = [], 0, 0
-    for count in counts:
-        height, width = shapes[plane]
-        size = count * height * width
-        groups.append(samples[begin : begin + size].view(count, height, width))
-        begin, plane = begin + size, plane + count
-    return groups
+    sizes = [(count, *shapes[first]) for first, count in enumerate(counts)]
+    parts = samples.split_with_sizes([prod(size) for size in sizes])
+    return [part.view(size) for part, size in zip(parts, sizes, strict=True)]
 
 
 def _scaled(changes: Groups, layout: PlaneLayout, settings: EngineSettings) -> Groups:
