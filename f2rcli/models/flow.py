@@ -75,6 +75,15 @@ def doubled(values: Map, shape: tuple[int, ...]) -> Map:
     return np.ascontiguousarray(whole[: shape[0], : shape[1]])
 
 
+def resized(flow: Flow, shape: tuple[int, ...]) -> Flow:
+    """A flow on the grid of a smaller picture of this shape, in its pixels."""
+    if flow.shape[:2] == shape:
+        return flow
+    scale = np.array([shape[1] / flow.shape[1], shape[0] / flow.shape[0]], np.float32)
+    small = cv2.resize(flow, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
+    return np.asarray(small * scale, np.float32)
+
+
 def _new_search(finest: int = 1, *, begun: bool = False) -> cv2.DISOpticalFlow:
     """A search of its own for every pair: one that is used again remembers the pair before, and
     its answers depend on it (seen in OpenCV 5.0). begun: from a composed flow, which is near the

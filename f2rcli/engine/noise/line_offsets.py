@@ -16,7 +16,7 @@ import numpy as np
 
 from f2rcli.engine.cuts import Thumbnail, thumbnail
 from f2rcli.frames import Frame
-from f2rcli.models.flow import DISFlow, Flow, compose, doubled, halved, sample
+from f2rcli.models.flow import DISFlow, Flow, compose, doubled, halved, resized, sample
 from f2rcli.noise.measurement.agreement import agreement, destriped, pieces
 from f2rcli.noise.measurement.blocks import MATCHED
 from f2rcli.noise.measurement.lines import STILL, LineNoise
@@ -76,12 +76,7 @@ class Seen:
 
     def sized(self, flow: Flow, shape: tuple[int, ...]) -> Flow:
         """A flow at half the size on the grid of a plane, in its pixels."""
-        whole = doubled(flow, self.luma.shape) * np.float32(2)
-        if whole.shape[:2] == shape:
-            return np.asarray(whole, np.float32)
-        scale = np.array([shape[1] / whole.shape[1], shape[0] / whole.shape[0]], np.float32)
-        sized = cv2.resize(whole, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
-        return np.asarray(sized * scale, np.float32)
+        return resized(doubled(flow, self.luma.shape) * np.float32(2), shape)
 
 
 def onward(centre: Seen, future: Sequence[Seen]) -> Iterator[Flow]:

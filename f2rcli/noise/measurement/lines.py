@@ -13,10 +13,9 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
-import cv2
 import numpy as np
 
-from f2rcli.models.flow import DISFlow, Flow, sample
+from f2rcli.models.flow import DISFlow, Flow, resized, sample
 from f2rcli.noise.measurement.agreement import Agreement, agreement, destriped, pieces
 from f2rcli.noise.measurement.blocks import Picture
 from f2rcli.noise.measurement.order import median
@@ -226,7 +225,7 @@ def _differences(
     if min(centre.shape) < LEAST_ROWS or max(centre.shape) < LEAST_COLUMNS:
         return None
     others = []
-    moves = [_sized(flow, centre.shape) for flow in view.flows]
+    moves = [resized(flow, centre.shape) for flow in view.flows]
     if turned and min(float(median(np.abs(move[..., 0]))) for move in moves) < STILL:
         return None
     for near, move in zip(view.near, moves, strict=True):
@@ -241,12 +240,3 @@ def _differences(
 def _mean(picture: Picture, group: tuple[int, ...]) -> Values:
     planes = [picture.planes[index] for index in group]
     return planes[0] if len(planes) == 1 else np.asarray(np.mean(planes, axis=0), np.float32)
-
-
-def _sized(flow: Flow, shape: tuple[int, ...]) -> Flow:
-    """A flow on another grid, in its pixels."""
-    if flow.shape[:2] == shape:
-        return flow
-    scale = np.array([shape[1] / flow.shape[1], shape[0] / flow.shape[0]], np.float32)
-    small = cv2.resize(flow, (shape[1], shape[0]), interpolation=cv2.INTER_AREA)
-    return np.asarray(small * scale, np.float32)
