@@ -12,8 +12,7 @@ import numpy as np
 from f2rcli.api.arrays import Stack
 from f2rcli.api.options import Options
 from f2rcli.api.pictures import values_of
-from f2rcli.api.report import Report
-from f2rcli.api.watch import Watch
+from f2rcli.api.watch import Call
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.frames import Plane
 from f2rcli.io.base import ReadOptions
@@ -28,29 +27,29 @@ def check_adapt(level: str | None) -> None:
         check_choice("adapt", level, list(ADAPT))
 
 
-def fitted(
-    settings: EngineSettings, level: str, source: str, read: ReadOptions, watch: Watch,
-    report: Report,
-) -> EngineSettings:  # fmt: skip
-    """The settings with weights fitted to a file, or as they were where nothing better is found."""
+def fitted(settings: EngineSettings, source: str, read: ReadOptions, call: Call) -> EngineSettings:
+    """The settings with weights fitted to a file, where the call asks for that; as they were where
+    nothing better is found."""
+    if call.adapt is None:
+        return settings
     from f2rcli.training.run.adaptation import Adaptation
 
-    entry = Adaptation(settings, level, source, read)
+    entry = Adaptation(settings, call.adapt, source, read)
     if not entry.known:
-        entry.fit(lambda event: watch.check())
-    report.note(f"adapt: {entry.reason or 'weights fitted to this clip'}")
+        entry.fit(lambda event: call.watch.check())
+    call.report.note(f"adapt: {entry.reason or 'weights fitted to this clip'}")
     return entry.applied()
 
 
-def fitted_to_array(
-    stack: Stack, options: Options, level: str, watch: Watch, report: Report
-) -> Options:
+def fitted_to_array(stack: Stack, call: Call) -> Options:
     """The same for an array. Equal arrays find the weights that were fitted before."""
+    if call.adapt is None:
+        return call.options
     with tempfile.TemporaryDirectory(prefix="f2r-") as folder:
         path, axes = Path(folder) / "array.tif", _axes(stack)
         _write(stack, path, axes)
-        done = fitted(options.of_files(), level, str(path), ReadOptions(axes=axes), watch, report)
-    return replace(options, weights=done.weights)
+        done = fitted(call.options.of_files(), str(path), ReadOptions(axes=axes), call)
+    return replace(call.options, weights=done.weights)
 
 
 def _axes(stack: Stack) -> str:

@@ -11,7 +11,7 @@ from f2rcli.api.axes import Grid, Lane, Place
 from f2rcli.api.options import Options
 from f2rcli.api.pictures import Mask, empty_like, mask_of, put, unmasked, values_of
 from f2rcli.api.report import Report
-from f2rcli.api.watch import Watch
+from f2rcli.api.watch import Call
 from f2rcli.engine.strength import changes_nothing
 from f2rcli.frames import ClipInfo, Frame, Plane
 from f2rcli.samples.defects import no_numbers, unreal_line
@@ -124,14 +124,12 @@ def array_info(grid: Grid, dtype: np.dtype[Any]) -> ClipInfo:
     )  # fmt: skip
 
 
-def denoise_array(
-    stack: Stack, options: Options, watch: Watch, report: Report, output: Any = None
-) -> Any:
+def denoise_array(stack: Stack, call: Call, output: Any) -> Any:
     """An array like the one given, or `output`, with every picture restored."""
     from f2rcli.engine.stream import denoise_stream, load_engine  # brings torch
 
     out = empty_like(stack.array) if output is None else output
-    grid = stack.grid
+    grid, options, watch, report = stack.grid, call.options, call.watch, call.report
     if 0 in grid.shape:
         return out
     watch.check()

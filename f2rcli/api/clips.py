@@ -16,7 +16,7 @@ from f2rcli.api.frames import FrameSequence
 from f2rcli.api.options import Keywords, Options, with_keywords
 from f2rcli.api.pictures import is_array, kind_of, stacked
 from f2rcli.api.report import Report
-from f2rcli.api.watch import Cancel, Progress, Watch
+from f2rcli.api.watch import Call, Cancel, Progress, Watch
 from f2rcli.errors import InputError, UsageError
 
 
@@ -92,61 +92,53 @@ def denoise(
     Raises UsageError for options that do not fit, InputError for what cannot be read, OutputError
     for what cannot be written, CancelledError where `cancel` ended it.
     """
-    report, watch, chosen = Report(), Watch(progress, cancel), Options.of(options)
+    call = Call(Watch(progress, cancel), Options.of(options), adapt)
     check_adapt(adapt)
     if isinstance(frames, str | os.PathLike):
         if not isinstance(output, str | Path | None):
             raise UsageError(f"output={output!r}: not a path.", hint="A file becomes a file.")
-        path = os.fspath(frames)
-        written = denoise_file(path, output, chosen, adapt, watch, report, overwrite=overwrite)
+        written = denoise_file(os.fspath(frames), output, call, overwrite=overwrite)
         done: Any = written if isinstance(frames, str) else Path(written)
     else:
         if overwrite or isinstance(output, str | os.PathLike):
             raise UsageError("overwrite, output as a path: for files only.", hint="Leave it out.")
-        if chosen.series is not None:
+        if call.options.series is not None:
             raise UsageError("series: for files only.", hint="Leave it out.")
-        done = _denoised(frames, output, chosen, adapt, watch, report)
-    return (done, report) if return_report else done
+        done = _denoised(frames, output, call)
+    return (done, call.report) if return_report else done
 
 
-def _denoised(
-    frames: Any, output: Any, options: Options, adapt: Adapt, watch: Watch, report: Report
-) -> Any:
+def _denoised(frames: Any, output: Any, call: Call) -> Any:
     """Anything but a file."""
+    options = call.options
     if kind_of(frames) == "xarray":
-        return _denoise_named(frames, output, options, adapt, watch, report)
+        return _denoise_named(frames, output, call)
     if type(frames).__module__.startswith("dask.array"):
-        _refuse_lazy(output, adapt, watch)
+        _refuse_lazy(output, call)
         return denoise_dask(frames, Grid.of(frames.shape, options.axes), options)
     if is_array(frames):
-        return _denoise_whole(frames, output, options, adapt, watch, report)
+        return _denoise_whole(frames, output, call)
     if isinstance(frames, list | tuple) and frames and all(map(is_array, frames)):
         grid = Grid.of(tuple(frames[0].shape), options.axes, frame=True)
-        timed = replace(options, axes=f"T{grid.letters}")
-        return type(frames)(_denoise_whole(stacked(frames), output, timed, adapt, watch, report))
+        timed = replace(call, options=replace(options, axes=f"T{grid.letters}"))
+        return type(frames)(_denoise_whole(stacked(frames), output, timed))
     if not isinstance(frames, Iterable):
         raise InputError(
             f"frames of type {type(frames).__name__}: neither arrays nor a path.",
             hint="Pass an array (T, H, W[, C]), an iterable of frames, or a path.",
         )
-    if output is not None or adapt is not None:
+    if output is not None or call.adapt is not None:
         raise UsageError("output, adapt: not for iterables.", hint="Pass an array or a list.")
-    return _denoise_each(iter(frames), options, watch, report)
+    return _denoise_each(iter(frames), call)
 
 
-def _denoise_whole(
-    frames: Any, output: Any, options: Options, adapt: Adapt, watch: Watch, report: Report
-) -> Any:
-    stack = Stack(frames, Grid.of(tuple(frames.shape), options.axes))
+def _denoise_whole(frames: Any, output: Any, call: Call) -> Any:
+    stack = Stack(frames, Grid.of(tuple(frames.shape), call.options.axes))
     _check_output(output, frames)
-    if adapt is not None:
-        options = fitted_to_array(stack, options, adapt, watch, report)
-    return denoise_array(stack, options, watch, report, output)
+    return denoise_array(stack, replace(call, options=fitted_to_array(stack, call)), output)
 
 
-def _denoise_named(
-    frames: Any, output: Any, options: Options, adapt: Adapt, watch: Watch, report: Report
-) -> Any:
+def _denoise_named(frames: Any, output: Any, call: Call) -> Any:
     """An xarray DataArray: its dimensions are its axes."""
     if not is_array(frames):
         raise InputError(
@@ -155,29 +147,28 @@ def _denoise_named(
         )
     if output is not None:
         raise UsageError("output: not for xarray.", hint="Leave it out: the result is a new one.")
-    named = replace(options, axes=options.axes or letters_of(frames.dims))
+    options = replace(call.options, axes=call.options.axes or letters_of(frames.dims))
     data = frames.data if kind_of(frames.data) == "dask" else frames.to_numpy()
-    return frames.copy(data=_denoised(data, None, named, adapt, watch, report))
+    return frames.copy(data=_denoised(data, None, replace(call, options=options)))
 
 
-def _denoise_each(
-    frames: Iterator[Any], options: Options, watch: Watch, report: Report
-) -> Iterator[Any]:
+def _denoise_each(frames: Iterator[Any], call: Call) -> Iterator[Any]:
     opening = next(frames, None)
     if opening is None:
         return
-    watch.check()
-    clip = FrameSequence(opening, options)
-    whole = watch.reading(chain([opening], frames))
-    for frame in watch.counted(clip.restored(whole), None):
-        report.frames += 1
-        clip.tell(report)
+    call.watch.check()
+    clip = FrameSequence(opening, call.options)
+    whole = call.watch.reading(chain([opening], frames))
+    for frame in call.watch.counted(clip.restored(whole), None):
+        call.report.frames += 1
+        clip.tell(call.report)
         yield frame
-    clip.tell(report)
+    clip.tell(call.report)
 
 
-def _refuse_lazy(output: Any, adapt: Adapt, watch: Watch) -> None:
-    given = {"progress": watch.progress, "cancel": watch.cancel, "adapt": adapt, "output": output}
+def _refuse_lazy(output: Any, call: Call) -> None:
+    seen = {"progress": call.watch.progress, "cancel": call.watch.cancel}
+    given = seen | {"adapt": call.adapt, "output": output}
     asked = next((name for name, value in given.items() if value not in (None, False)), None)
     if asked is not None:
         bar = " dask.diagnostics.ProgressBar shows it." if asked == "progress" else ""

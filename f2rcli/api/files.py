@@ -4,22 +4,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from f2rcli.api.adapting import fitted
-from f2rcli.api.options import Options
-from f2rcli.api.report import Report
-from f2rcli.api.watch import Watch
+from f2rcli.api.watch import Call
 from f2rcli.engine.provenance import provenance_of
 from f2rcli.errors import UsageError
 from f2rcli.io import default_target, open_reader, open_writer, plan_output
 from f2rcli.io.base import ReadOptions, WriteOptions
 
 
-def denoise_file(
-    source: str, output: str | Path | None, options: Options, adapt: str | None, watch: Watch,
-    report: Report, *, overwrite: bool,
-) -> str:  # fmt: skip
+def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrite: bool) -> str:
     """The path that was written. Raises InputError, OutputError or UsageError."""
     from f2rcli.engine.stream import denoise_stream, load_engine  # brings torch
 
+    options, watch, report = call.options, call.watch, call.report
     if options.levels is not None:
         raise UsageError("levels: for arrays only.", hint="Files say what their values mean.")
     target = default_target(source) if output is None else output
@@ -27,10 +23,9 @@ def denoise_file(
     read = ReadOptions(axes=options.axes, series=options.series)
     with open_reader(source, read) as reader:
         plan = plan_output(reader, target, WriteOptions(overwrite=overwrite))
-        if adapt is not None:
-            settings = fitted(settings, adapt, source, read, watch, report)
+        settings = fitted(settings, source, read, call)
         engine = load_engine(settings, reader.info)
-        given = options.given | ({} if adapt is None else {"adapt": adapt})
+        given = options.given | ({} if call.adapt is None else {"adapt": call.adapt})
         plan = replace(plan, provenance=provenance_of(engine, given))
         with open_writer(reader, plan) as writer:
             frames = denoise_stream(

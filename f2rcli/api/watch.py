@@ -1,10 +1,12 @@
-"""What a caller sees and decides while a run goes on: progress and cancellation."""
+"""What a caller asks for, sees and decides while a run goes on: progress and cancellation."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event
 from typing import TypeVar
 
+from f2rcli.api.options import Options
+from f2rcli.api.report import Report
 from f2rcli.errors import CancelledError, UsageError
 
 T = TypeVar("T")
@@ -54,3 +56,13 @@ class Watch:
             yield item
             if callable(self.progress):
                 self.progress(done, total)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of `denoise`."""
+
+    watch: Watch
+    options: Options
+    adapt: str | None
+    report: Report = field(default_factory=Report)
