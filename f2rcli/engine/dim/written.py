@@ -17,6 +17,7 @@ from f2rcli.engine.noise.tracking import NoiseTracker
 from f2rcli.frames import Frame
 from f2rcli.noise.planes import planes_of
 from f2rcli.samples.defects import put_back
+from f2rcli.window import windows
 from f2rcli.yuv import code_span
 
 SURE = 2.5  # standard deviations: of 80 places of noise alone one has so much
@@ -30,33 +31,18 @@ def written(
     """Every picture with its estimate, as far as the residual contract allows; its copies are as
     they were but for their samples."""
     past = Past(points=Points())
-    for before, one, after in _in_a_row(estimates):
-        frame = one.shown.copies[0]
-        if before is None:
+    for window in windows(estimates, 3, lambda before, after: not after.shown.begins):
+        frame = window.centre.shown.copies[0]
+        if not window.before:
             past = Past(engine.new_steady(frame), past.points)
         engine.watch(past.steady, frame, noise.planes)
-        near = tuple(other.shown.copies[0] for other in (before, after) if other is not None)
+        adjacent = (*window.before[-1:], *window.after[:1])
+        near = tuple(one.shown.copies[0] for one in adjacent)
         beside = Beside(
             near, (None,) * len(near), past.steady, noise.measured, noise.planes, past.points,
             slack=SPARSE,
         )  # fmt: skip
-        yield _with(one, engine, beside)
-
-
-def _in_a_row(
-    items: Iterable[Estimated],
-) -> Iterator[tuple[Estimated | None, Estimated, Estimated | None]]:
-    """Each with those right before and after it in its shot."""
-    before: Estimated | None = None
-    now: Estimated | None = None
-    for after in items:
-        if now is not None:
-            follows = None if after.shown.begins else after
-            yield before, now, follows
-            before = None if follows is None else now
-        now = after
-    if now is not None:
-        yield before, now, None
+        yield _with(window.centre, engine, beside)
 
 
 def _with(one: Estimated, engine: Engine, beside: Beside) -> Copies:
