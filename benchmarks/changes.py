@@ -1,6 +1,6 @@
 """Variants of the pipeline that ablation.py measures, each with one choice changed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ from f2rcli.methods.f2r.pipeline import level_map
 from f2rcli.models import flow
 from f2rcli.models.flow import Flow, FlowEstimator, Luma
 from f2rcli.models.fusion import Aligned, Anchor
+from f2rcli.models.memory import Memory
 from f2rcli.noise.model import NoiseModel
 from f2rcli.window import Window
 
@@ -74,7 +75,7 @@ def everywhere(method: F2R, window: Window[Prepared], aligned: Aligned) -> Tenso
 
 
 def by_flow(method: F2R, window: Window[Prepared], aligned: Aligned) -> Tensor:
-    maps = [agreement for _, agreement in method.flows.rated(window)]
+    maps = [agreement for _, agreement in method.rated(window)]
     return torch.from_numpy(np.stack(maps))[None, :, None]
 
 
@@ -88,8 +89,13 @@ class Trial(F2R):
     rate: Rate | None = None
     strict = False
 
-    def align(self, window: Window[Prepared]) -> Aligned:
-        aligned = super().align(window)
+    def align(
+        self,
+        window: Window[Prepared],
+        rated: Iterable[tuple[Any, Any]] | None = None,
+        memory: Memory | None = None,
+    ) -> Aligned:
+        aligned = super().align(window, rated, memory)
         if self.rate is None:
             return aligned
         return aligned._replace(confidence=type(self).rate(self, window, aligned))  # type: ignore[misc]

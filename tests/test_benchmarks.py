@@ -5,6 +5,7 @@ import zlib
 from collections import defaultdict
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -20,6 +21,9 @@ from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.flow import DISFlow
 from f2rcli.models.fused import convolved, works
+from f2rcli.models.layers import padded
+from f2rcli.noise.model import NoiseModel
+from f2rcli.window import window_at
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 if not BENCHMARKS.is_dir():
@@ -129,6 +133,20 @@ def test_the_ablations_search_is_the_packages_own() -> None:
         flow = changes.Search()(first, second, given)
         np.testing.assert_array_equal(flow, DISFlow(halved=True)(first, second, given))
     assert not np.array_equal(changes.Search(finest=3)(first, second), flow)
+
+
+def test_every_ablation_restores_a_frame() -> None:
+    plain = F2R(F2RNetworks(3, TINY).eval(), padded, length=3)
+    engine = SimpleNamespace(new_method=lambda: plain)
+    noise = NoiseModel.gaussian(0.1, 3)
+    frames = torch.rand(7, 1, 3, 96, 96)
+    for group in changes.CHANGES.values():
+        for name, change in group.items():
+            method = change.method(engine)
+            with torch.inference_mode():
+                ready = [method.prepare(i, frame, noise) for i, frame in enumerate(frames)]
+                window = window_at(ready, 3, method.length)
+                assert method.restore(window, noise).refined.isfinite().all(), name
 
 
 def test_a_table_states_gain_and_spread_over_the_clips() -> None:
