@@ -138,16 +138,17 @@ class Marks:
         self.marks: list[Mark] = []
         self._past: list[Facts] = [] if past is None else list(past["streams"])
         self._arrays = arrays or {}
-        self._account = past
+        self._account: tuple[Returned, dict[str, int]] | None = None  # what receipts are made of
         if past is not None:
-            _account(past, self._arrays)
+            aside = {name: int(count) for name, count in past["aside"].items()}
+            self._account = Returned.of(past["returned"]), aside
 
     def stream(self, engine: "Engine") -> Mark:
         """The mark of the next stream that begins."""
         number = len(self.marks)
         if not number and self._account is not None:
             elsewhere = engine.returned.elsewhere
-            engine.returned, told = _account(self._account, self._arrays)
+            engine.returned, told = self._account
             engine.returned.elsewhere = elsewhere
             for name, value in told.items():
                 setattr(engine.aside, name, value)
@@ -170,11 +171,6 @@ class Marks:
             f"{number}.{name}": values
             for number, (_, arrays) in enumerate(whole) for name, values in arrays.items()
         }  # fmt: skip
-
-
-def _account(past: Facts, arrays: Arrays) -> tuple[Returned, dict[str, int]]:
-    """What receipts are made of."""
-    return Returned.of(past["returned"]), {name: int(n) for name, n in past["aside"].items()}
 
 
 def _part(arrays: Arrays, name: str) -> Arrays:
