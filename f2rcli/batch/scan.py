@@ -129,7 +129,7 @@ class _Walker:
         if whole and wanted:
             self.found.clips.append(Clip(folder, place if place.parts else name))
         elif not whole:
-            self._files(folder, files, wanted, place)
+            self._files(folder, wanted, place)
         for path in folders:
             file = path.suffix.lower() in readable_suffixes()  # one by its name, as stack.ome.zarr
             if file and self.choice.wants(path, place / path.name):
@@ -137,7 +137,7 @@ class _Walker:
             elif self.choice.recursive:
                 yield path, place / path.name, PurePath(path.name)
 
-    def _files(self, folder: Path, files: list[Path], wanted: list[Path], place: PurePath) -> None:
+    def _files(self, folder: Path, wanted: list[Path], place: PurePath) -> None:
         """The files of a folder that is not a clip itself. Loose pictures are not clips either."""
         loose = [path for path in wanted if path.suffix.lower() in PICTURES]
         if loose and len(loose) < len(wanted):
@@ -147,8 +147,6 @@ class _Walker:
                 "makes them a clip"
             )
             wanted = [path for path in wanted if path not in loose]
-        elif loose:  # asked for by --pattern
-            wanted = loose
         self.found.clips += [Clip(path, place / path.name) for path in wanted]
 
 
