@@ -32,7 +32,7 @@ def spread(
         for item in items:
             yield item, _attempt(function, item)
         return
-    yield from WorkerPool(function, items, jobs).results()
+    yield from _WorkerPool(function, items, jobs).results()
 
 
 def _end_with_parent() -> None:
@@ -66,7 +66,7 @@ def _serve(channel: "Connection[Any, Any]", function: Callable[[Any], Any]) -> N
         channel.send(_attempt(function, item))
 
 
-class WorkerPool(Generic[Item, Result]):
+class _WorkerPool(Generic[Item, Result]):
     """Workers, each at the other end of a pipe, each with one item at a time."""
 
     def __init__(
@@ -77,34 +77,31 @@ class WorkerPool(Generic[Item, Result]):
         self.jobs = min(jobs, len(items))
         self.workers: dict[Connection[Any, Any], Any] = {}
         self.busy: dict[Connection[Any, Any], Item] = {}
-        self.stopped = False
 
     def results(self) -> Iterator[tuple[Item, Result | F2RError]]:
         """Items with their results as they come; no worker is left when the iterator ends."""
         try:
             for _ in range(self.jobs):
                 self._hire()
-            while self.busy and not self.stopped:
+            while self.busy:
                 for ready in wait(list(self.busy)):
                     yield self._receive(cast("Connection[Any, Any]", ready))
         finally:
-            self.stop()
+            for worker in self.workers.values():
+                worker.kill()
             for channel in list(self.workers):
                 self._dismiss(channel)
-
-    def stop(self) -> None:
-        """Kill the workers; `results`, which may run in another thread, ends by that."""
-        self.stopped = True
-        for worker in list(self.workers.values()):
-            worker.kill()
 
     def _receive(self, channel: "Connection[Any, Any]") -> tuple[Item, Result | F2RError]:
         item = self.busy.pop(channel)
         try:
             result = channel.recv()
         except (EOFError, ConnectionResetError):
-            result = _died(self._dismiss(channel))
-            if self.waiting and not self.stopped:
+            result = F2RError(
+                f"a worker process died (exit code {self._dismiss(channel)}).",
+                hint="It may have run out of memory: choose fewer jobs or smaller clips.",
+            )
+            if self.waiting:
                 self._hire()
         else:
             self._give(channel)
@@ -119,19 +116,12 @@ class WorkerPool(Generic[Item, Result]):
         self._give(ours)
 
     def _give(self, channel: "Connection[Any, Any]") -> None:
-        if self.waiting and not self.stopped:
+        if self.waiting:
             item = self.busy[channel] = self.waiting.pop()
             channel.send(item)
 
-    def _dismiss(self, channel: "Connection[Any, Any]") -> int | None:
+    def _dismiss(self, channel: "Connection[Any, Any]") -> int:
         worker = self.workers.pop(channel)
         channel.close()
         worker.join()
         return int(worker.exitcode)
-
-
-def _died(code: int | None) -> F2RError:
-    return F2RError(
-        f"a worker process died (exit code {code}).",
-        hint="It may have run out of memory: choose fewer jobs or smaller clips.",
-    )
