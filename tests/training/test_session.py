@@ -323,7 +323,7 @@ def footage(lengths: list[int]) -> list[Footage]:
 @pytest.mark.parametrize("lengths", [[16], [4], [8, 20, 6], [100]])
 def test_what_is_held_out_is_never_learnt_from(lengths: list[int]) -> None:
     clips = footage(lengths)
-    parts = split(clips, 4, 7)
+    parts = split(clips, 4)
     held = {frame for part in parts for frame in part.held}
     learnt = draw_segments(clips, parts, 3_000_000, np.random.default_rng(0))
     assert not held & {frame for segment in learnt for frame in segment.frames}
@@ -344,11 +344,11 @@ def test_what_is_held_out_is_never_learnt_from(lengths: list[int]) -> None:
 @pytest.mark.parametrize(("clips", "judged"), [(1, 1), (2, 2), (5, 5), (12, 8)])
 def test_of_several_clips_each_has_its_say(clips: int, judged: int) -> None:
     several = footage([16]) * clips
-    found = held_out_segments(several, split(several, 4, 7), 7, 8, 0)
+    found = held_out_segments(several, split(several, 4), 7, 8, 0)
     assert len({segment.clip for segment in found}) == judged
     assert sum(len(segment.centres) for segment in found) <= 8
 
 
 def test_shots_too_short_to_hold_anything_out_are_refused() -> None:
     with pytest.raises(InputError, match="too few"):
-        split(footage([3, 2, 3]), 4, 7)
+        split(footage([3, 2, 3]), 4)

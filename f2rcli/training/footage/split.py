@@ -52,7 +52,7 @@ class Split:
         return self.held[(len(self.held) + 1) // 2 :]
 
 
-def split(footage: Sequence[Footage], held_out: int, length: int) -> list[Split]:
+def split(footage: Sequence[Footage], held_out: int) -> list[Split]:
     """Keep the last frames of every clip's longest shot out of training, wholly: as centres and
     as neighbours. A clip too short for that is learnt from as it is.
 

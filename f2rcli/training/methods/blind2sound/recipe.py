@@ -50,7 +50,7 @@ class Blind2SoundRecipe(Tested):
         )
         config.check_stages(self.names())
         _check_independent(context)
-        parts = split(context.footage, config.held_out, 1)
+        parts = split(context.footage, config.held_out)
         self.learnt = [(part.clip, part.learnt) for part in parts]
         self.held, self.test = held_windows(parts, 1)
 

@@ -106,7 +106,7 @@ class F2RRecipe(Tested, Staged, Probed):
         self.parts: list[Split] = []
         self._exams: dict[bool, list[Excerpt]] = {}  # for the test or not
         if not config.inputs_are_clean:
-            self.parts = split(context.footage, config.held_out, self.header.length)
+            self.parts = split(context.footage, config.held_out)
 
     def names(self) -> list[str]:
         if self.context.config.inputs_are_clean:

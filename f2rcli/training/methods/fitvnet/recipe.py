@@ -80,7 +80,7 @@ class FITVNetRecipe(Tested):
         specs = PUBLISHED if config.recipe == "published" else OURS
         self.specs = [spec for spec in specs if spec.blocks or self.variant.alpha]
         config.check_stages(self.names())
-        self.parts = split(context.footage, config.held_out, LENGTH)
+        self.parts = split(context.footage, config.held_out)
         self.learnt = [(p.clip, p.learnt) for p in self.parts if len(p.learnt) >= LENGTH]
         self.held, self.test = held_windows(self.parts, LENGTH)
         if not self.learnt or not self.held:

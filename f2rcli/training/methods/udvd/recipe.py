@@ -109,7 +109,7 @@ class UDVDRecipe(Tested):
         """Training windows, and windows for validation and for the test from the last frames of
         every clip; None where no frame is left for a test."""
         context, length = self.context, self.header.length
-        parts = split(context.footage, context.config.held_out, length)
+        parts = split(context.footage, context.config.held_out)
         learnt = [(p.clip, p.learnt) for p in parts if len(p.learnt) >= length]
         # centres are held out; what is around them need not be
         held, test = held_windows(parts, length)
