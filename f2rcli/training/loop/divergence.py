@@ -1,7 +1,7 @@
 """Watches the loss: says when a run has gone wrong and how carefully it goes on afterwards."""
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -79,10 +79,6 @@ class DivergenceGuard:
         if step >= self.calm_until:
             self.strikes = 0
         return 0.5**self.strikes
-
-    def copy(self) -> "DivergenceGuard":
-        """An independent copy."""
-        return replace(self, losses=list(self.losses), spikes=list(self.spikes))
 
     def _remember(self, loss: float) -> None:
         self.losses = [*self.losses[-WINDOW + 1 :], loss]
