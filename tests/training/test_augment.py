@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from f2rcli.sensor import unpack
-from f2rcli.training.footage.augment import dihedral, draw_turn, reversed_in_time
-from f2rcli.training.footage.windows import channels_first, channels_last
+from f2rcli.training.footage.augment import dihedral, draw_turn
+from f2rcli.training.footage.windows import Sample, channels_first, channels_last
 
 
 def test_of_whole_cells_only_transposing_turns_the_mosaic() -> None:
@@ -28,8 +28,9 @@ def test_the_eight_flips_and_transposes_are_all_different_and_lose_nothing() -> 
 
 def test_time_runs_forwards_or_backwards() -> None:
     clip = np.arange(6).reshape(3, 2, 1, 1)
-    assert np.array_equal(reversed_in_time(clip, 0), clip)
-    assert np.array_equal(reversed_in_time(clip, 1)[0], clip[2])
+    sample = Sample(clip, clip, None, clip)
+    assert np.array_equal(sample.turned(0, 0).noisy, clip)
+    assert np.array_equal(sample.turned(0, 1).noisy[0], clip[2])
 
 
 def test_one_frame_played_backwards_becomes_a_tensor() -> None:

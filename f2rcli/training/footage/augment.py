@@ -31,8 +31,3 @@ def draw_turn(rng: np.random.Generator, channels: int) -> int:
     """
     code = int(rng.integers(8))
     return code & 4 if channels == 4 else code
-
-
-def reversed_in_time(pictures: NDArray[Any], code: int) -> NDArray[Any]:
-    """(T, H, W, C) forwards for an even code, backwards for an odd one; a view."""
-    return pictures[::-1] if code & 1 else pictures

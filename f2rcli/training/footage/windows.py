@@ -14,7 +14,7 @@ from f2rcli.noise.counting import counts_events
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.synthesis.colour import as_gray, luma, recolour
 from f2rcli.noise.synthesis.law import Law, draw_mixture
-from f2rcli.training.footage.augment import dihedral, reversed_in_time
+from f2rcli.training.footage.augment import dihedral
 from f2rcli.training.footage.renditions import Rendition
 
 RECOLOURED_SHARE, GRAY_SHARE = 0.15, 0.1  # of windows from clean clips
@@ -39,9 +39,9 @@ class Sample(NamedTuple):
     clipped: bool = False  # whether noisy footage ends at black and white
 
     def turned(self, code: int, order: int) -> "Sample":
-        """Flipped and transposed as `dihedral` does, backwards in time for an odd order."""
+        """Flipped and transposed as `dihedral` does, backwards in time for order 1."""
         parts: dict[str, Any] = {
-            name: reversed_in_time(dihedral(part, code), order)
+            name: dihedral(part, code)[:: -1 if order else 1]
             for name in ("noisy", "unclipped", "clean", "level")
             if (part := getattr(self, name)) is not None
         }
