@@ -32,6 +32,7 @@ from f2rcli.training.run.config import TrainConfig
 from f2rcli.weights import Weights
 
 ENDLESS = 200_000  # steps of a stage that follows the clock
+LEAST_CROP = 32  # pixels per side
 ORDERS = {Space.RGB: "RGB", Space.GRAY: "Y", Space.BAYER: "R G1 B G2"}
 
 
@@ -104,8 +105,9 @@ class TrainingContext:
         """True if the networks see the clips' luma."""
         return self.space is Space.GRAY
 
-    def measured(self, clip: int, hint: str = "Leave this clip out.") -> NoiseReport:
-        """The noise of a clip. Raises InputError, with the hint, where it could not be measured."""
+    def law(self, clip: int, hint: str = "Leave this clip out.") -> NoiseLaw:
+        """The measured law of a clip's noise. Raises InputError, with the hint, where there is
+        none."""
         found = self.noise[clip]
         if found is None:
             raise InputError(
@@ -113,11 +115,7 @@ class TrainingContext:
                 "too few different frames, or too small ones.",
                 hint=hint,
             )
-        return found
-
-    def law(self, clip: int, hint: str = "Leave this clip out.") -> NoiseLaw:
-        """The measured law of a clip's noise. Raises what `measured` raises."""
-        return self.measured(clip, hint).law.first_channels(self.channels)
+        return found.law.first_channels(self.channels)
 
     def windows(
         self,
@@ -181,15 +179,15 @@ class TrainingContext:
             )
         return replace(start.header, trained_on=f"{start.name}, then the user's footage")
 
-    def fitting_crop(self, spec: StageSpec, side: int, step: int, least: int = 32) -> int:
+    def fitting_crop(self, spec: StageSpec, side: int, step: int) -> int:
         """The stage's crop, or the largest multiple of `step` pixels that the clips can hold.
 
-        side: pixels of the clips' shortest side. Raises InputError where that is below `least`.
+        side: pixels of the clips' shortest side. Raises InputError where that is below LEAST_CROP.
         """
         crop = min(spec.crop, side) // step * step
-        if crop < least:
+        if crop < LEAST_CROP:
             raise InputError(
-                f"clips of less than {least} pixels are too small to train on.",
+                f"clips of less than {LEAST_CROP} pixels are too small to train on.",
                 hint="Pass larger ones.",
             )
         return crop
