@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from f2rcli.io.atomic import replacing
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.synthesis.colour import luma
 from f2rcli.noise.synthesis.degradation import DegradedClip, degraded
+from f2rcli.training.footage.footage import Footage
 from f2rcli.training.footage.windows import Clip, Pictures, Sample, WindowSource
 from f2rcli.training.footage.worker_pool import spread
 
@@ -24,13 +25,17 @@ LARGEST, LONGEST = 208, 20  # of a precomputed clip: pixels per side and frames
 CONDITIONED_SHARE = 0.8  # of precomputed clips: the engine measures the noise of every clip
 
 
-class Shot(Protocol):
-    """Frames that may be sent to other processes."""
+@dataclass(frozen=True)
+class Shot:
+    """Some frames in a row of a clip. May be sent to other processes."""
+
+    clip: Footage
+    frames: range
 
     @property
     def array(self) -> NDArray[Any]:
-        """(T, H, W, 3), 8-bit codes or 0..1."""
-        ...
+        """(T, H, W, C), memory-mapped."""
+        return self.clip.array[self.frames.start : self.frames.stop]
 
 
 @dataclass

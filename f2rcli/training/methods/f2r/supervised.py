@@ -19,7 +19,7 @@ from f2rcli.training.footage.footage import Footage
 from f2rcli.training.footage.renditions import RenditionJob, render_all
 from f2rcli.training.footage.windows import CleanClips, WindowSource
 from f2rcli.training.methods.base import StageRun, StageSpec, TrainingContext
-from f2rcli.training.methods.f2r.degraded_clips import DegradedClips, coded_clips
+from f2rcli.training.methods.f2r.degraded_clips import DegradedClips, Shot, coded_clips
 from f2rcli.training.methods.f2r.precomputed import load_precomputed
 from f2rcli.training.methods.f2r.precomputing import ClipMaker, precompute_all
 from f2rcli.training.methods.f2r.stages import CoarseStage, FusionStage
@@ -33,19 +33,6 @@ CODED_CLIPS = 300  # degraded ones that went through a codec, for the coarse sta
 ROUNDS = 3  # noise realisations of every clip, for the fusion stage
 DEGRADED_CLIPS, HELD_OUT_CLIPS = 270, 24  # for it too, where noise is `footage`
 SAMPLES = 380  # crops that a degraded clip is good for
-
-
-@dataclass(frozen=True)
-class Shot:
-    """Some frames in a row of a clip. May be sent to other processes."""
-
-    clip: Footage
-    frames: range
-
-    @property
-    def array(self) -> NDArray[Any]:
-        """(T, H, W, C), memory-mapped."""
-        return self.clip.array[self.frames.start : self.frames.stop]
 
 
 @dataclass(frozen=True)
