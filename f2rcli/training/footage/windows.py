@@ -156,9 +156,9 @@ class NoisyClips(WindowSource):
 
 
 def channels_first(pictures: Pictures) -> torch.Tensor:
-    """(T, H, W, C) -> (T, C, H, W). A copy: to NumPy a reversed axis of one frame is contiguous,
-    and torch takes no negative strides."""
-    return torch.from_numpy(np.array(pictures.transpose(0, 3, 1, 2), np.float32, order="C"))
+    """(..., H, W, C) -> (..., C, H, W). A copy: to NumPy a reversed axis of one frame is
+    contiguous, and torch takes no negative strides."""
+    return torch.from_numpy(np.array(np.moveaxis(pictures, -1, -3), np.float32, order="C"))
 
 
 def channels_last(pictures: torch.Tensor) -> Pictures:

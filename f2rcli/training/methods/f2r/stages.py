@@ -138,7 +138,7 @@ def collated(
     most = max(len(crop.agreement) for crop in crops)
     crops = [_padded(crop, most) for crop in crops]
     clean, noisy, coarse, warped_noisy, warped_coarse, agreement = (
-        _stacked([getattr(c, part) for c in crops]) for part in PICTURES
+        channels_first(np.stack([getattr(c, part) for c in crops])) for part in PICTURES
     )
     level = torch.cat([level_map(c.conditioned_on, coarse[i : i + 1]) for i, c in enumerate(crops)])
     typical = torch.tensor([c.typical for c in crops])
@@ -150,7 +150,7 @@ def collated(
             kept[sample, torch.from_numpy(lost)] = 0
     aligned = Aligned(warped_noisy, warped_coarse, confidence * kept)
     cuts = [np.zeros_like(c.clean) if c.cut is None else c.cut for c in crops]
-    cut = None if all(c.cut is None for c in crops) else _stacked(cuts)
+    cut = None if all(c.cut is None for c in crops) else channels_first(np.stack(cuts))
     return FusionBatch(clean, noisy, coarse, level, aligned, cut)
 
 
@@ -167,9 +167,3 @@ def turned(crop: WindowCrop, rng: np.random.Generator) -> WindowCrop:
     pictures = PICTURES if crop.cut is None else (*PICTURES, "cut")
     parts: dict[str, Any] = {part: dihedral(getattr(crop, part), code) for part in pictures}
     return replace(crop, **parts)
-
-
-def _stacked(pictures: list[Array]) -> Tensor:
-    """(H, W, C) or (N, H, W, C) pictures -> a tensor with channels before rows."""
-    stacked = np.moveaxis(np.stack(pictures), -1, -3)
-    return torch.from_numpy(np.ascontiguousarray(stacked, np.float32))

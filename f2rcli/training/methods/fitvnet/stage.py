@@ -240,4 +240,4 @@ def _stacked(found: tuple[Pictures | None, ...]) -> Tensor | None:
     if not known:
         return None
     whole = [np.zeros_like(known[0]) if part is None else part for part in found]
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(np.stack(whole), -1, -3), np.float32))
+    return channels_first(np.stack(whole))

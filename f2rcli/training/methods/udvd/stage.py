@@ -113,7 +113,7 @@ def collated(samples: Sequence[Sample]) -> BlindBatch:
     network learns what clipped neighbours say of a mean that is not clipped. Footage tells those
     after it alone, and the loss knows what the range does to a mean."""
     middle = len(samples[0].noisy) // 2
-    frames = torch.stack([channels_first(sample.noisy) for sample in samples])
+    frames = channels_first(np.stack([sample.noisy for sample in samples]))
     target = channels_first(np.stack([sample.unclipped[middle] for sample in samples]))
     variance = channels_first(np.stack([_variance(sample, middle) for sample in samples]))
     clipped = [sample.clipped and sample.measured is not None for sample in samples]
