@@ -1,37 +1,16 @@
-"""Validated settings of one training stage."""
+"""Settings of one training stage."""
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
-
-from f2rcli.errors import ConfigError
+from typing import Literal
 
 Schedule = Literal["cosine", "constant", "halved"]
 Optimiser = Literal["muon", "adamw", "adam"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
-WHOLE, REAL = int, int | float
-COUNT = (WHOLE, lambda value: value >= 1, "whole number, 1 or more")
-INDEX = (WHOLE, lambda value: value >= 0, "whole number, 0 or more")
-AMOUNT = (REAL, lambda value: value >= 0, "number 0 or more")
-POSITIVE = (REAL, lambda value: value > 0, "number above 0")
-CHECKS: dict[str, tuple[Any, Callable[[float], bool], str]] = {
-    **dict.fromkeys(
-        ("steps", "log_every", "validate_every", "patience", "threads", "workers"), COUNT
-    ),
-    **dict.fromkeys(("warmup", "seed"), INDEX),
-    **dict.fromkeys(("weight_decay", "save_every"), AMOUNT),
-    **dict.fromkeys(("lr", "minutes", "time_limit", "clip_grad"), POSITIVE),
-    "ema": (REAL, lambda value: 0 <= value < 1, "number from 0 to below 1"),
-}
-CHOICES: dict[str, Any] = {"schedule": Schedule, "optimiser": Optimiser, "precision": Precision}
-OPTIONAL = {"minutes", "time_limit", "clip_grad", "patience", "threads"}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
-    """Settings of one stage. Raises ConfigError that names an invalid field.
+    """Settings of one stage: what recipes say, and what `TrainConfig` has checked.
 
     With a schedule by steps alone a run that was killed and resumed ends with exactly the weights
     of an uninterrupted one (same machine, same number of threads). `minutes` makes the schedule
@@ -59,23 +38,3 @@ class TrainSettings:
     patience: int | None = None  # validations without improvement before the stage ends
     threads: int | None = None  # of torch on the CPU; None: as they are
     workers: int = 1  # threads that draw batches ahead of time
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        for name, (kind, fits, words) in CHECKS.items():
-            value = getattr(self, name)
-            number = isinstance(value, kind) and not isinstance(value, bool)
-            missing = value is None and name in OPTIONAL
-            if not missing and not (number and math.isfinite(value) and fits(value)):
-                raise ConfigError(f"{name} = {value!r}: must be a {words}.")
-        if not all(math.isfinite(factor) and factor > 0 for _, factor in self.rates):
-            raise ConfigError(f"rates = {self.rates}: must be factors above 0.")
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise ConfigError(f"betas = {self.betas}: must be two numbers from 0 to below 1.")
-        for name, literal in CHOICES.items():
-            allowed = get_args(literal)
-            if getattr(self, name) not in allowed:
-                raise ConfigError(
-                    f"{name} = {getattr(self, name)!r}: unknown.",
-                    hint=f"Choose one of {', '.join(allowed)}.",
-                )

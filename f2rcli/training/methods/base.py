@@ -25,7 +25,7 @@ from f2rcli.training.footage.windows import (
     WindowSource,
     is_clipped,
 )
-from f2rcli.training.loop.settings import TrainSettings
+from f2rcli.training.loop.settings import Optimiser, Schedule, TrainSettings
 from f2rcli.training.loop.stage import Stage
 from f2rcli.training.methods.validation import ValidationErrors
 from f2rcli.training.run.config import TrainConfig
@@ -47,8 +47,8 @@ class StageSpec:
     crop: int = 96  # pixels per side
     warmup: int = 100  # steps at most
     ema: float = 0.999  # at most; short stages remember for less
-    optimiser: Any = "muon"
-    schedule: Any = "cosine"
+    optimiser: Optimiser = "muon"
+    schedule: Schedule = "cosine"
     clip_grad: float | None = 1.0
     weight_decay: float = 0.0
     rates: tuple[tuple[str, float], ...] = ()
