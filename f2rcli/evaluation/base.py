@@ -3,7 +3,7 @@
 Pictures are (C, H, W) float32, 0 = black, 1 = white: three channels RGB, one gray, or the four
 packed planes of a mosaic. Everything streams: each frame is seen once and released.
 
-Found by file name, as methods are: `metrics/<name>.py` has METRIC (a `Metric`),
+Found by file name, as methods are: `metrics/<name>.py` has METRIC (a `MetricSpec`),
 `baselines/<name>.py` has BASELINES (a tuple of `Baseline`; --baselines takes the file's name or
 one of theirs), `benchmarks/<name>.toml` describes a `PublishedBenchmark`.
 """
@@ -18,7 +18,6 @@ from f2rcli.evaluation.result import (
     ClipResult,
     FileFacts,
     MethodFacts,
-    MetricFacts,
     MetricSeries,
 )
 from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
@@ -104,20 +103,6 @@ class Meter(Protocol):
 
     def finish(self) -> MetricSeries:
         """Return the measurements. Called once, after the last frame."""
-        ...
-
-
-class Metric(Protocol):
-    """A metric, found by its file's name in `metrics`."""
-
-    facts: MetricFacts
-
-    def available(self) -> str | None:
-        """None if it can be measured here, else the reason and what to install."""
-        ...
-
-    def meter(self, setting: Setting) -> Meter | None:
-        """A new meter, or None if the metric is not defined for such clips."""
         ...
 
 

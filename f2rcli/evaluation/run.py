@@ -16,7 +16,6 @@ from f2rcli.evaluation.base import (
     Case,
     Contestant,
     Meter,
-    Metric,
     Observer,
     OpenClip,
     Setting,
@@ -26,6 +25,7 @@ from f2rcli.evaluation.contestants import MethodContestant
 from f2rcli.evaluation.frame_set import FrameSet, Picture
 from f2rcli.evaluation.lockstep import DenoiserRun, Lockstep
 from f2rcli.evaluation.measures.change import ChangeMeter
+from f2rcli.evaluation.measures.meters import MetricSpec
 from f2rcli.evaluation.measures.residual import ResidualMeter
 from f2rcli.evaluation.metrics.noise_left import NoiseLeftMeter
 from f2rcli.evaluation.plan import Plan
@@ -120,7 +120,7 @@ class Run:
         self.damaged = False  # whether any input was
         self.began = time.time()
 
-    def _metrics(self) -> list[Metric]:
+    def _metrics(self) -> list[MetricSpec]:
         asked = metrics.check(self.plan.metrics)
         every = "all" in self.plan.metrics
         blind = self.kind == "blind"

@@ -66,18 +66,14 @@ def mean(values: list[float]) -> float:
     return math.inf if values and all(value == math.inf for value in values) else math.nan
 
 
-def nothing_missing() -> str | None:
-    """Of metrics that need no more than f2r does."""
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class MetricSpec:
-    """A metric as its file describes it; see `f2rcli.evaluation.base.Metric`."""
+    """A metric as its file in `metrics` describes it."""
 
     facts: MetricFacts
     kind: Callable[[MetricFacts, Setting], Meter]
-    available: Callable[[], str | None] = nothing_missing
+    # None if it can be measured here, else the reason and what to install
+    available: Callable[[], str | None] = lambda: None
     spaces: tuple[Space, ...] = (Space.RGB, Space.GRAY, Space.BAYER)
 
     def meter(self, setting: Setting) -> Meter | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from f2rcli.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from f2rcli.evaluation.base import Metric
+    from f2rcli.evaluation.measures.meters import MetricSpec
 
 REFUSED = {"lpips": "LPIPS downloads its weights, and f2r downloads nothing. "}
 WITH_REFERENCE = ("psnr", "ssim", "warping", "flicker")  # what is measured unless asked otherwise
@@ -30,8 +30,8 @@ def check(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(spelt))
 
 
-def load(name: str) -> "Metric":
+def load(name: str) -> "MetricSpec":
     """A metric by name; raises UsageError for an unknown one."""
     (known,) = check((name,))
-    metric: Metric = import_module(f"{__name__}.{known}").METRIC
+    metric: MetricSpec = import_module(f"{__name__}.{known}").METRIC
     return metric
