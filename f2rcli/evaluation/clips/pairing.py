@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from f2rcli.batch.scan import scan
 from f2rcli.errors import InputError, UsageError
 from f2rcli.evaluation.base import Case, OpenClip
-from f2rcli.evaluation.result import FileFacts
+from f2rcli.evaluation.clips.datasets import file_facts
 from f2rcli.io import ReadOptions, is_clip, open_reader
-from f2rcli.io.digest import digest
 from f2rcli.noise.synthesis.spec import NoiseSpec
 
 Clips = dict[str, Path]  # by name, without suffix
@@ -157,19 +156,11 @@ def _cases(
     """One case, or one for each noise that is to be made."""
     files = {word: File(path, options) for word, path in paths.items()}
     facts = tuple(
-        FileFacts(
-            role=word if word in ("clean", "noisy") else "denoised", path=str(path),
-            sha256=digest(path),
-        )
+        file_facts(word if word in ("clean", "noisy") else "denoised", path)
         for word, path in paths.items()
-    )  # fmt: skip
+    )
     given = {label: files[label] for label in sides.denoised}
     case = Case(
         name=name, reference=files.get("clean"), noisy=files.get("noisy"), given=given, files=facts
     )
-    if not noises:
-        return [case]
-    return [
-        Case(name=name, group=noise.name, reference=files["clean"], noise=noise, files=facts)
-        for noise in noises
-    ]
+    return [replace(case, group=noise.name, noise=noise) for noise in noises] or [case]
