@@ -11,10 +11,16 @@ from typing import Any
 from f2rcli.evaluation.result import ClipResult, Evaluation, MethodResult
 
 FORMAT = 1
+# Fields that are written as they are.
+RUN = (
+    "kind", "started", "seconds", "command", "versions", "machine", "settings", "notes", "metrics",
+    "methods", "benchmark",
+)  # fmt: skip
 CLIP = (
     "name", "group", "width", "height", "frames", "space", "rate", "noise_made", "files", "noise",
     "notes",
 )  # fmt: skip
+METHOD = ("method", "failed", "seconds_per_frame", "notes", "residual", "change", "given_back")
 COLUMNS = ("clip", "group", "method", "metric", "channel", "frame", "value")
 
 
@@ -27,20 +33,15 @@ def values(evaluation: Evaluation) -> dict[str, Any]:
     """The evaluation as JSON values."""
     return {
         "format": FORMAT,
-        "kind": evaluation.kind,
-        "started": evaluation.started,
+        **_told(evaluation, RUN),
         "seconds": round(evaluation.seconds, 3),
-        "command": evaluation.command,
-        "versions": dict(evaluation.versions),
-        "machine": evaluation.machine,
-        "settings": _plain(evaluation.settings),
-        "notes": list(evaluation.notes),
-        "metrics": _plain(evaluation.metrics),
-        "methods": _plain(evaluation.methods),
-        "benchmark": _plain(evaluation.benchmark),
         "means": list(_means(evaluation)),
         "clips": [_clip(clip) for clip in evaluation.clips],
     }
+
+
+def _told(facts: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: _plain(getattr(facts, name)) for name in names}
 
 
 def _means(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
@@ -58,19 +59,12 @@ def _means(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
 
 
 def _clip(clip: ClipResult) -> dict[str, Any]:
-    told = {name: _plain(getattr(clip, name)) for name in CLIP}
-    return told | {"methods": [_method(result) for result in clip.methods]}
+    return _told(clip, CLIP) | {"methods": [_method(result) for result in clip.methods]}
 
 
 def _method(result: MethodResult) -> dict[str, Any]:
     return {
-        "method": result.method,
-        "failed": result.failed,
-        "seconds_per_frame": result.seconds_per_frame,
-        "notes": list(result.notes),
-        "residual": _plain(result.residual),
-        "change": _plain(result.change),
-        "given_back": _plain(result.given_back),
+        **_told(result, METHOD),
         "noise_left": _plain(result.noise),
         "metrics": {
             series.metric: {"clip": _plain(series.clip), "frames": _plain(series.frames)}
