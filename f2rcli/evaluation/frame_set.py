@@ -83,6 +83,16 @@ def luma(picture: Picture) -> Plane:
     return np.asarray(picture[0])
 
 
+def middle_window(size: tuple[int, ...], largest: tuple[int, ...]) -> tuple[slice, slice]:
+    """The middle of a picture, at most `largest`."""
+    starts = [max(0, (side - most) // 2) for side, most in zip(size, largest, strict=True)]
+    rows, columns = (
+        slice(start, start + min(side, most))
+        for start, side, most in zip(starts, size, largest, strict=True)
+    )
+    return rows, columns
+
+
 def visible(back: Flow, forth: Flow) -> NDArray[np.bool_]:
     """Pixels whose flow there and back ends where it began, inside the picture and off motion
     boundaries (Sundaram et al., ECCV 2010; the thresholds of Ruder et al., GCPR 2016)."""

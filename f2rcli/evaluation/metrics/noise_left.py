@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from f2rcli.evaluation.base import Meter, Setting
-from f2rcli.evaluation.frame_set import FrameSet, Picture
+from f2rcli.evaluation.frame_set import FrameSet, Picture, middle_window
 from f2rcli.evaluation.measures.meters import CHANNELS, MetricSpec
 from f2rcli.evaluation.result import WHOLE, MetricFacts, MetricSeries
 
@@ -41,7 +41,7 @@ class NoiseLeftMeter(Meter):
         self.frames += 1
         if len(self.kept) == FRAMES:
             return
-        middle = middle_of(estimate)
+        middle = np.array(estimate[:, *middle_window(estimate.shape[1:], REGION)], np.float32)
         if not self.kept or not np.array_equal(self.kept[-1], middle):
             self.kept.append(middle)
 
@@ -57,14 +57,6 @@ class NoiseLeftMeter(Meter):
             clip = {WHOLE: float(np.mean(levels))}
             clip |= dict(zip(CHANNELS[self.setting.space], levels, strict=False))
         return MetricSeries(metric="noise_left", frames={WHOLE: (None,) * self.frames}, clip=clip)
-
-
-def middle_of(picture: Picture) -> Picture:
-    """A copy of the middle of a picture, at most REGION large."""
-    _, height, width = picture.shape
-    rows, columns = min(height, REGION[0]), min(width, REGION[1])
-    top, left = (height - rows) // 2, (width - columns) // 2
-    return np.array(picture[:, top : top + rows, left : left + columns], np.float32)
 
 
 METRIC = MetricSpec(FACTS, NoiseLeftMeter)

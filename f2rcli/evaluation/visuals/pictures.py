@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from f2rcli.errors import F2RError
 from f2rcli.evaluation.base import Observer, Setting
-from f2rcli.evaluation.frame_set import FrameSet, Picture, luma
+from f2rcli.evaluation.frame_set import FrameSet, Picture, luma, middle_window
 from f2rcli.evaluation.metrics import noise_left
 from f2rcli.evaluation.result import CLEAN, NOISY, ClipResult
 from f2rcli.evaluation.visuals.crops import CropFinder
@@ -167,27 +167,17 @@ class ReportPictures(Observer):
         return [*frames, *_map_images(self.kept[len(self.kept) // 2], level, size)]
 
 
-def _window(size: tuple[int, ...], largest: tuple[int, ...]) -> tuple[slice, slice]:
-    """The middle of a picture, at most `largest`."""
-    starts = [max(0, (side - most) // 2) for side, most in zip(size, largest, strict=True)]
-    rows, columns = (
-        slice(start, start + min(side, most))
-        for start, side, most in zip(starts, size, largest, strict=True)
-    )
-    return rows, columns
-
-
 def _keep(
     frame: int, shown: Mapping[str, Picture], exact: Mapping[str, Picture], mosaic: Mosaic | None
 ) -> _Kept:
     """shown: as a player shows it; exact: as the file has it, which differences are made of."""
-    seen = {name: p[:, *_window(p.shape[1:], LARGEST)] for name, p in exact.items()}
+    seen = {name: p[:, *middle_window(p.shape[1:], LARGEST)] for name, p in exact.items()}
     methods = {name: p for name, p in seen.items() if name not in (NOISY, CLEAN)}
     noisy, clean = seen.get(NOISY), seen.get(CLEAN)
     coloured = noisy is not None and len(noisy) == 3
     return _Kept(
         frame,
-        {n: codes_of(p[:, *_window(p.shape[1:], LARGEST)], mosaic) for n, p in shown.items()},
+        {n: codes_of(p[:, *middle_window(p.shape[1:], LARGEST)], mosaic) for n, p in shown.items()},
         {} if noisy is None else {n: _difference(noisy, p) for n, p in methods.items()},
         {} if clean is None else {n: _difference(p, clean) for n, p in methods.items()},
         {n: _colour(noisy - p) for n, p in methods.items()}
@@ -235,7 +225,7 @@ def _middle_image(
     gain: float = 1,
 ) -> ReportImage:
     """The middle of what was kept of a frame of `size`."""
-    part = codes[_window(codes.shape[:2], (level.rows, level.columns))]
+    part = codes[middle_window(codes.shape[:2], (level.rows, level.columns))]
     height, width = part.shape[:2]
     box = (max(0, (size[1] - width) // 2), max(0, (size[0] - height) // 2), width, height)
     data = encode(part, level.quality)
