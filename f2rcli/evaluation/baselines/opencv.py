@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -97,10 +97,7 @@ def _frame(codes: Codes, like: Frame) -> Frame:
     planes = [codes] if codes.ndim == 2 else [codes[..., channel] for channel in (2, 1, 0)]
     values = tuple(plane.astype(np.float32) / np.float32(255) for plane in planes)
     family = Family.GRAY if len(values) == 1 else Family.RGB
-    return Frame(
-        planes=values, layout=PlaneLayout(family=family, bits=32), pts=like.pts,
-        duration=like.duration, time_base=like.time_base, lane=like.lane,
-    )  # fmt: skip
+    return replace(like, planes=values, layout=PlaneLayout(family=family, bits=32))
 
 
 BASELINES: tuple[Baseline, ...] = (NonLocalMeans(),)
