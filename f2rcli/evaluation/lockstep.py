@@ -159,14 +159,8 @@ class Lockstep:
             first = next(iter(frames.values()))
             frame_set.follow(before if first.lane == lane else None)
             lane = first.lane
-            yield (
-                frame_set,
-                {
-                    run.name: self._shown(frames[run.name])
-                    for run in self.runs
-                    if run.name in frames
-                },
-            )
+            made = [run.name for run in self.runs if run.name in frames]
+            yield frame_set, {name: self._shown(frames[name]) for name in made}
             before = frame_set
 
     def _frame_set(self, index: int, frames: dict[str, Frame]) -> FrameSet:

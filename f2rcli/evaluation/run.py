@@ -115,6 +115,7 @@ class Run:
         made = [name for name in plan.methods if name != NOISY]
         self.methods = [MethodContestant(n, replace(plan.engine, method=n)) for n in made]
         self.baselines = [baseline for baseline in baselines if self._runs(baseline)]
+        self.contestants: list[Contestant] = [*self.methods, *self.baselines]
         self.reading = Reading(conversion=plan.conversion, border=plan.border)
         self.given: dict[str, MethodFacts] = {}
         self.damaged = False  # whether any input was
@@ -153,8 +154,7 @@ class Run:
         with Lockstep(case, self.reading) as steps:
             steps.make_noise(seed=plan.seed, clipped=plan.clipped)
             optional = frozenset(contestant.name for contestant in self.baselines)
-            contestants: list[Contestant] = [*self.methods, *self.baselines]
-            steps.enter(contestants, optional)
+            steps.enter(self.contestants, optional)
             setting = steps.setting(plan.engine.device, plan.engine.threads)
             shown = [NOISY] if NOISY in steps.sides and (self.shows_noisy or case.given) else []
             names = (*shown, *(run.name for run in steps.runs))
@@ -222,8 +222,7 @@ class Run:
         present = {result.method for clip in clips for result in clip.methods}
         facts = [MethodFacts(name=NOISY, title="noisy input", kind="noisy")] * (NOISY in present)
         facts += [self.given[name] for name in self.given if name in present]
-        contestants: list[Contestant] = [*self.methods, *self.baselines]
-        facts += [contestant.facts() for contestant in contestants]
+        facts += [contestant.facts() for contestant in self.contestants]
         return Evaluation(
             kind=self.kind, metrics=tuple(metric.facts for metric in self.metrics),
             methods=tuple(facts), clips=tuple(clips), settings=self.plan.values(),
