@@ -54,9 +54,13 @@ class NoiseModel:
 
     def first_channels(self, channels: int) -> "NoiseModel":
         """The model of the first so many channels."""
-        curve = None if self.curve is None else self.curve[:channels]
-        parts = (self.gain[:channels], self.read[:channels], self.sigma[:channels])
-        return NoiseModel(*parts, self.samples, curve, self.dark[:channels])
+        return self.of(slice(channels))
+
+    def of(self, chosen: slice) -> "NoiseModel":
+        """The model of some channels."""
+        curve = None if self.curve is None else self.curve[chosen]
+        parts = (self.gain[chosen], self.read[chosen], self.sigma[chosen])
+        return NoiseModel(*parts, self.samples, curve, self.dark[chosen])
 
     @property
     def pedestal(self) -> tuple[float, ...]:

@@ -53,7 +53,7 @@ class PlaneNoise:
         chroma is averaged onto its grid."""
         white = white_shares()
         if layout.family is not Family.YUV:
-            models = _channels(model, 4 if layout.family is Family.BAYER else layout.colour_planes)
+            models = tuple(model.of(slice(n, n + 1)) for n in range(_planes(layout)))
             return cls(models, (white,) * len(models), clipped)
         weights = np.square(np.linalg.inv(yuv.matrix_to_rgb(layout)).astype(np.float64))
         weights[1:] *= yuv.sampling_gain(layout)
@@ -163,19 +163,6 @@ def _fewer(pairs: Sequence[Pair]) -> list[Pair]:
 
 def _planes(layout: PlaneLayout) -> int:
     return 4 if layout.family is Family.BAYER else layout.colour_planes
-
-
-def _channels(model: NoiseModel, count: int) -> tuple[NoiseModel, ...]:
-    """A model of one channel for each."""
-    return tuple(_channel(model, index) for index in range(count))
-
-
-def _channel(model: NoiseModel, index: int) -> NoiseModel:
-    one = slice(index, index + 1)
-    return NoiseModel(
-        model.gain[one], model.read[one], model.sigma[one], model.samples,
-        None if model.curve is None else model.curve[one], model.dark[one],
-    )  # fmt: skip
 
 
 def _mixed(model: NoiseModel, weights: Floats) -> NoiseModel:
