@@ -1,6 +1,5 @@
 """The law that re-noising draws from: how strong, of what spectrum, how shared by the channels."""
 
-import json
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.documents import parse_json
 from f2rcli.noise.model import NoiseModel
 
 FORMAT = 1  # of the JSON
@@ -107,15 +105,6 @@ class NoiseLaw:
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"no noise law: {error!r}.") from error
-
-    def to_json(self) -> str:
-        """The law as JSON text."""
-        return json.dumps(self.values())
-
-    @classmethod
-    def from_json(cls, text: str) -> "NoiseLaw":
-        """The law that `to_json` wrote. Raises ValueError for anything else."""
-        return cls.from_values(parse_json(text))
 
 
 def _row(values: Any) -> tuple[float, ...]:
