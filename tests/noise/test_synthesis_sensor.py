@@ -9,7 +9,6 @@ from f2rcli.noise.synthesis.sensor import (
     calibrated,
     draw_raw_law,
     mosaicked,
-    raw_clip,
     sense,
 )
 from f2rcli.sensor import pack, unpack
@@ -32,7 +31,7 @@ def test_planes_are_those_that_files_are_packed_to() -> None:
 
 @pytest.mark.parametrize("size", [(12, 16), (13, 17)])
 def test_a_clip_becomes_half_as_large_with_four_planes(size: tuple[int, int]) -> None:
-    clean, _ = raw_clip(clip(3, size), np.random.default_rng(2))
+    clean = Unprocessing.draw(np.random.default_rng(2)).packed(clip(3, size))
     assert clean.shape == (3, 6, 8, 4)
     assert clean.dtype == np.float32
     assert 0 <= clean.min() <= clean.max() <= 1
@@ -100,8 +99,10 @@ def test_drawn_read_noise_follows_the_gain_as_calibrated() -> None:
 
 
 def test_the_same_seed_gives_the_same_clip_and_noise() -> None:
-    first, second = (raw_clip(clip(), np.random.default_rng(6)) for _ in range(2))
-    assert np.array_equal(first[0], second[0])
-    assert first[1] == second[1]
-    noisy = [sense(first[0], first[1], np.random.default_rng(7)) for _ in range(2)]
+    seeds = [np.random.default_rng(6) for _ in range(2)]
+    first, second = (Unprocessing.draw(rng).packed(clip()) for rng in seeds)
+    laws = [draw_raw_law(rng) for rng in seeds]
+    assert np.array_equal(first, second)
+    assert laws[0] == laws[1]
+    noisy = [sense(first, laws[0], np.random.default_rng(7)) for _ in range(2)]
     assert np.array_equal(noisy[0], noisy[1])

@@ -102,21 +102,11 @@ def calibrated(a: float, b: float) -> Law:
     return Law(gain=a / _SPAN, read=float(np.sqrt(b)) / _SPAN)
 
 
-def sense(clean: Packed, law: Law, rng: np.random.Generator, bits: int = 12) -> Packed:
-    """A sensor's record of light `clean`: Poisson and read noise, rounded to its codes and
-    clipped at code 0, below black, and at white, as files are.
-
-    bits: of the codes; black lies where CRVD's does, at 240 / 4095 of them.
-    """
-    span = _SPAN * 2.0 ** (bits - 12)
+def sense(clean: Packed, law: Law, rng: np.random.Generator) -> Packed:
+    """A sensor's record of light `clean`: Poisson and read noise, rounded to CRVD's codes and
+    clipped at code 0, below black, and at white, as files are."""
     black = CRVD_BLACK / _SPAN
     noisy = rng.poisson(np.maximum(clean, 0) / law.gain).astype(np.float32) * np.float32(law.gain)
     noisy += rng.standard_normal(clean.shape, np.float32) * np.float32(law.read)
-    codes = np.rint(np.clip(noisy, -black, 1) * np.float32(span))
-    return (codes / np.float32(span)).astype(np.float32)
-
-
-def raw_clip(frames: Codes, rng: np.random.Generator) -> tuple[Packed, Law]:
-    """A developed clip (T, H, W, 3) as a clean packed one (T, H / 2, W / 2, 4) of a camera at
-    random, and a law of noise that would lie on it. `sense` or `Law.add` puts it there."""
-    return Unprocessing.draw(rng).packed(frames), draw_raw_law(rng)
+    codes = np.rint(np.clip(noisy, -black, 1) * np.float32(_SPAN))
+    return (codes / np.float32(_SPAN)).astype(np.float32)

@@ -23,7 +23,7 @@ from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.stabilising import VarianceStabiliser
 from f2rcli.noise.synthesis.camera import STEPS, Camera
 from f2rcli.noise.synthesis.coding import Coding
-from f2rcli.noise.synthesis.sensor import raw_clip, sense
+from f2rcli.noise.synthesis.sensor import Unprocessing, draw_raw_law, sense
 from f2rcli.noise.synthesis.spec import REALISTIC, SENSOR, NoiseSpec, parse
 from f2rcli.training.footage.augment import dihedral
 from f2rcli.training.footage.cache import building, check_space, fingerprint
@@ -170,7 +170,8 @@ def _recorded(scenes: Codes, rng: np.random.Generator) -> tuple[Codes, Codes, fl
     The clean codes are the mean that stabilised noisy ones have, so that what learns from them is
     undone by the exact unbiased inverse, like everything that learns from noisy frames alone.
     """
-    packed, law = raw_clip(dihedral(scenes, int(rng.integers(8))), rng)
+    turned = dihedral(scenes, int(rng.integers(8)))
+    packed, law = Unprocessing.draw(rng).packed(turned), draw_raw_law(rng)
     stabiliser = VarianceStabiliser.of(
         NoiseModel((law.gain,) * 4, (law.read,) * 4, (law.read,) * 4)
     )
