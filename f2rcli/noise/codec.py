@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import chain
 from typing import Any
 
 import av
@@ -16,7 +17,7 @@ Codes = NDArray[np.uint8]  # (H, W, 3) gamma-encoded RGB
 
 # libswscale writes 4:2:0 with BT.601, limited range and chroma sited left: what PyAV hands x264.
 _LAYOUT = PlaneLayout(family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False)
-_DECODERS = {"libx264": "h264", "libx265": "hevc"}
+DECODERS = {"libx264": "h264", "libx265": "hevc"}
 
 
 def to_unit(samples: NDArray[Any]) -> NDArray[np.float32]:
@@ -75,20 +76,17 @@ def recoded(
     codec.thread_count = 1
     codec.options = {"crf": str(crf), "preset": preset} | ({"tune": tune} if tune else {})
     codec.options |= repeatable(encoder, codec.width)
-    decoder: Any = av.CodecContext.create(_DECODERS[encoder], "r")
-    for packet in _packets(codec, first, pictures):
+    decoder: Any = av.CodecContext.create(DECODERS[encoder], "r")
+    for packet in _packets(codec, chain([first], pictures)):
         yield from map(_frame, decoder.decode(packet))
     yield from map(_frame, decoder.decode())
 
 
-def _packets(codec: Any, first: Codes, rest: Iterator[Codes]) -> Iterator[Any]:
-    index = 0
-    picture: Codes | None = first
-    while picture is not None:
+def _packets(codec: Any, pictures: Iterable[Codes]) -> Iterator[Any]:
+    for index, picture in enumerate(pictures):
         frame = _to_420(picture)
         frame.pts = index
         yield from codec.encode(frame)
-        index, picture = index + 1, next(rest, None)
     yield from codec.encode()
 
 
@@ -96,12 +94,16 @@ def _to_420(picture: Codes) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
 
 
-def _frame(picture: av.VideoFrame) -> Frame:
-    planes = tuple(
+def planes_of(picture: av.VideoFrame) -> list[NDArray[np.uint8]]:
+    """The 8-bit planes (H, W) of a decoded picture, as views of it."""
+    return [
         np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, -1)[:, : plane.width]
         for plane in picture.planes
-    )
-    return Frame(planes=planes, layout=_LAYOUT)
+    ]
+
+
+def _frame(picture: av.VideoFrame) -> Frame:
+    return Frame(planes=tuple(planes_of(picture)), layout=_LAYOUT)
 
 
 def _rgb(frame: Frame) -> Codes:

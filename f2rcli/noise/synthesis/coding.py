@@ -8,7 +8,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.noise.codec import repeatable
+from f2rcli.noise.codec import DECODERS, planes_of, repeatable
 
 Planes = list[NDArray[np.uint8]]  # of one frame: Y, Cb and Cr at 4:2:0
 
@@ -66,11 +66,11 @@ def transcoded(frames: list[Planes], rng: np.random.Generator) -> list[Planes]:
         codec.global_quality = quality * 118  # FF_QP2LAMBDA
         options |= {"qmin": str(quality), "qmax": str(quality)}
     codec.options = options | repeatable(name, codec.width)
-    decoders = {"libx264": "h264", "libx265": "hevc"}
-    decoder: Any = av.CodecContext.create(decoders.get(name, name), "r")
+    decoder: Any = av.CodecContext.create(DECODERS.get(name, name), "r")
     pictures = [_frame(planes, index, codec) for index, planes in enumerate(frames)]
     packets = [packet for picture in (*pictures, None) for packet in codec.encode(picture)]
-    return [_planes_of(f) for packet in (*packets, None) for f in decoder.decode(packet)]
+    decoded = (frame for packet in (*packets, None) for frame in decoder.decode(packet))
+    return [[plane.copy() for plane in planes_of(frame)] for frame in decoded]
 
 
 def _frame(planes: Planes, index: int, codec: Any) -> av.VideoFrame:
@@ -81,10 +81,3 @@ def _frame(planes: Planes, index: int, codec: Any) -> av.VideoFrame:
         buffer[:, : plane.width] = data
         plane.update(buffer.tobytes())
     return frame
-
-
-def _planes_of(frame: av.VideoFrame) -> Planes:
-    return [
-        np.frombuffer(memoryview(p), np.uint8).reshape(p.height, -1)[:, : p.width].copy()
-        for p in frame.planes
-    ]
