@@ -1,7 +1,7 @@
 """One law for all lanes of a sensor: each tells a point of the line and its slope, in codes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -34,15 +34,8 @@ class LaneLaw(NamedTuple):
 class SensorLaw:
     """The line that lanes share, each weighed by the inverse of its variance."""
 
-    information: Floats
-    total: Floats
-    lanes: int = 1
-
-    @classmethod
-    def of(cls, lane: LaneLaw) -> "SensorLaw":
-        """Of a lane that has seen a line."""
-        rows, seen, variance = lane.evidence()
-        return cls(rows.T @ (rows / variance[:, None]), rows.T @ (seen / variance))
+    information: Floats = field(default_factory=lambda: np.zeros((2, 2)))
+    total: Floats = field(default_factory=lambda: np.zeros(2))
 
     @property
     def line(self) -> tuple[float, float]:
@@ -62,7 +55,6 @@ class SensorLaw:
         rows, seen, variance = lane.evidence()
         self.information += rows.T @ (rows / variance[:, None])
         self.total += rows.T @ (seen / variance)
-        self.lanes += 1
 
 
 def sensors_of(lanes: Sequence[LaneLaw]) -> list[tuple[SensorLaw, set[int]]]:
@@ -72,9 +64,10 @@ def sensors_of(lanes: Sequence[LaneLaw]) -> list[tuple[SensorLaw, set[int]]]:
     for number in order:
         lane = lanes[number]
         same = next((pair for pair in found if pair[0].agrees(lane)), None)
+        if same is None and np.isfinite(lane.error):
+            same = SensorLaw(), set()
+            found.append(same)
         if same is not None:
             same[0].add(lane)
             same[1].add(number)
-        elif np.isfinite(lane.error):
-            found.append((SensorLaw.of(lane), {number}))
-    return [pair for pair in found if pair[0].lanes > 1 and pair[0].line[0] > 0]
+    return [pair for pair in found if len(pair[1]) > 1 and pair[0].line[0] > 0]
