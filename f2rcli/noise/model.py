@@ -41,14 +41,19 @@ class NoiseModel:
         """sigma in 8-bit codes, as the command line speaks of it."""
         return tuple(255 * sigma for sigma in self.sigma)
 
-    def scaled(self, factor: float) -> "NoiseModel":
-        """The model of noise that is `factor` times stronger."""
+    def scaled(self, *factors: float) -> "NoiseModel":
+        """The model of noise that is so many times stronger: all of it, or channel by channel."""
+        by = factors * len(self.gain) if len(factors) == 1 else factors
+        curves = None
+        if self.curve is not None:
+            pairs = zip(self.curve, by, strict=True)
+            curves = tuple(tuple(sigma * f for sigma in curve) for curve, f in pairs)
         return NoiseModel(
-            tuple(g * factor**2 for g in self.gain),
-            tuple(r * factor for r in self.read),
-            tuple(s * factor for s in self.sigma),
+            tuple(g * f**2 for g, f in zip(self.gain, by, strict=True)),
+            tuple(r * f for r, f in zip(self.read, by, strict=True)),
+            tuple(s * f for s, f in zip(self.sigma, by, strict=True)),
             self.samples,
-            None if self.curve is None else tuple(_times(c, factor) for c in self.curve),
+            curves,
             self.dark,
         )
 
@@ -124,10 +129,6 @@ class NoiseModel:
         """clean (B, C, H, W) plus fresh noise of this law, unclipped."""
         fresh = torch.randn(clean.shape, generator=generator, dtype=clean.dtype)
         return clean + fresh.to(clean.device) * self.level(clean)
-
-
-def _times(values: Curve, factor: float) -> Curve:
-    return tuple(value * factor for value in values)
 
 
 def blend(old: NoiseModel, new: NoiseModel, share: float) -> NoiseModel:

@@ -91,8 +91,10 @@ def lowered(model: NoiseModel, factors: Sequence[Floats], level: Values | None) 
     """The law times `factors` at its KNOTS, one row a channel; its sigma as it is on pictures of
     these brightnesses (0..1; None: on any)."""
     rows = [np.asarray(row, np.float64) for row in factors]
-    if max(float(np.ptp(row)) for row in rows) < 1e-6 and np.ptp([row[0] for row in rows]) < 1e-6:
-        return model if rows[0][0] == 1 else model.scaled(float(rows[0][0]))
+    by = [float(row[0]) for row in rows]
+    if max(float(np.ptp(row)) for row in rows) < 1e-6:  # a factor for every channel: lines stay
+        by = by if np.ptp(by) >= 1e-6 else by[:1]
+        return model if by == [1] else model.scaled(*by)
     places = KNOT_PLACES if level is None else np.clip(level, 0, 1)
     sigma, curves = [], []
     for row, curve, old in zip(rows, model.at_knots(), model.sigma, strict=True):
@@ -101,15 +103,6 @@ def lowered(model: NoiseModel, factors: Sequence[Floats], level: Values | None) 
         share = float(np.mean(kept**2)) / max(float(np.mean(law**2)), 1e-18)
         sigma.append(old * share**0.5)
         curves.append(tuple(float(value) for value in curve * row))
-    if max(float(np.ptp(row)) for row in rows) < 1e-6:  # a factor for every channel: lines stay
-        by = [float(row[0]) for row in rows]
-        return replace(
-            model,
-            gain=tuple(g * f**2 for g, f in zip(model.gain, by, strict=True)),
-            read=tuple(r * f for r, f in zip(model.read, by, strict=True)),
-            sigma=tuple(s * f for s, f in zip(model.sigma, by, strict=True)),
-            curve=None if model.curve is None else tuple(curves),
-        )
     return replace(model, sigma=tuple(sigma), curve=tuple(curves))
 
 
