@@ -107,7 +107,7 @@ def courses(scene: Scene) -> Iterator[tuple[str, Course]]:
     """Trials: what stage 2 is taught, one part after the other with equal steps."""
     mean = float(np.sqrt(np.mean(np.square(scene.law.level.sigma))))
     white = NoiseLaw(NoiseModel.gaussian(mean, len(scene.law.level.sigma)))
-    laws = {"one white level": white, "measured levels, white": scene.law.whitened()}
+    laws = {"one white level": white, "measured levels, white": NoiseLaw(scene.law.level)}
     laws["measured levels and spectrum"] = scene.law
     for name, law in laws.items():
         yield f"pseudo pairs, {name}", [partial(scene.taught, TargetKind.PSEUDO, law)]

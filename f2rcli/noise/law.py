@@ -49,14 +49,6 @@ class NoiseLaw:
             noise = torch.einsum("dc,bchw->bdhw", noise.new_tensor(self.mixing), noise)
         return noise
 
-    def add(self, clean: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """clean (B, C, H, W) plus fresh noise, unclipped."""
-        return clean + self.sample(clean, generator)
-
-    def whitened(self) -> "NoiseLaw":
-        """The same level, white and independent between channels."""
-        return NoiseLaw(self.level)
-
     def first_channels(self, channels: int) -> "NoiseLaw":
         """The law of the first so many channels, each by itself if they are fewer."""
         if len(self.level.gain) == channels:

@@ -125,11 +125,6 @@ class NoiseModel:
             )
         return torch.stack(planes, 1)
 
-    def add(self, clean: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """clean (B, C, H, W) plus fresh noise of this law, unclipped."""
-        fresh = torch.randn(clean.shape, generator=generator, dtype=clean.dtype)
-        return clean + fresh.to(clean.device) * self.level(clean)
-
 
 def blend(old: NoiseModel, new: NoiseModel, share: float) -> NoiseModel:
     """The old model moved towards the new one by `share` of the way, in variance."""

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import KNOTS, NoiseModel, blend
 
 LINE = NoiseModel((0.01, 0.02, 0.03), (0.02, 0.0, 0.05), (0.08, 0.1, 0.12), 70)
@@ -84,14 +85,14 @@ def test_the_first_channels_keep_all_that_is_known_of_them() -> None:
 
 def test_what_is_added_is_of_the_level_and_the_seeds() -> None:
     clean = torch.full((1, 3, 256, 256), 0.5)
-    noise = LINE.add(clean, torch.Generator().manual_seed(2)) - clean
+    noise = NoiseLaw(LINE).sample(clean, torch.Generator().manual_seed(2))
     for channel in range(3):
         wanted = math.sqrt(variance_of(LINE, channel, 0.5))
         assert float(noise[:, channel].std()) == pytest.approx(wanted, rel=0.02)
         assert abs(float(noise[:, channel].mean())) < 0.02 * wanted
     drawn = torch.randn(clean.shape, generator=torch.Generator().manual_seed(2))
     torch.testing.assert_close(noise, drawn * LINE.level(clean))
-    again = LINE.add(clean, torch.Generator().manual_seed(2)) - clean
+    again = NoiseLaw(LINE).sample(clean, torch.Generator().manual_seed(2))
     assert torch.equal(noise, again)
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from f2rcli.noise.counting import counts_events
+from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.measurement.detail import single_frame_sigma
 from f2rcli.noise.measurement.samples import Bands, NoiseSamples
 from f2rcli.noise.model import NoiseModel, blend
@@ -24,7 +25,7 @@ def seeded(number: int) -> torch.Generator:
 def test_poisson_gaussian_noise_has_the_variance_of_its_law(signal: float) -> None:
     model = NoiseModel((0.02,) * 3, (0.03,) * 3, (0.1,) * 3)
     clean = torch.full((1, 3, 200, 200), signal)
-    error = model.add(clean, seeded(1)) - clean
+    error = NoiseLaw(model).sample(clean, seeded(1))
     expected = 0.02 * signal + 0.03**2
     assert error.var().item() == pytest.approx(expected, rel=0.03)
     assert model.variance(clean)[0, 0, 0, 0].item() == pytest.approx(expected, rel=1e-5)
@@ -33,7 +34,7 @@ def test_poisson_gaussian_noise_has_the_variance_of_its_law(signal: float) -> No
 @pytest.mark.parametrize("sigma", [5, 20, 50])
 def test_two_independent_anchors_find_white_noise_within_three_percent(sigma: float) -> None:
     truth, clean = NoiseModel.gaussian(sigma / 255, 3), smooth_picture()
-    noisy, first, second = (truth.add(clean, seeded(i)) for i in range(3))
+    noisy, first, second = (clean + NoiseLaw(truth).sample(clean, seeded(i)) for i in range(3))
     samples = NoiseSamples.empty(3)
     samples.add(noisy, clean + (first - clean) / 2, clean + (second - clean) / 2)
     model = samples.model()
@@ -45,7 +46,7 @@ def test_signal_dependence_is_found() -> None:
     truth, clean = NoiseModel((0.01,) * 3, (0.02,) * 3, (0.0,) * 3), smooth_picture(320, 400)
     samples = NoiseSamples.empty(3)
     for number in range(4):
-        samples.add(truth.add(clean, seeded(number)), clean, clean)
+        samples.add(clean + NoiseLaw(truth).sample(clean, seeded(number)), clean, clean)
     model = samples.model()
     assert model is not None
     assert model.gain == pytest.approx((0.01,) * 3, rel=0.15)
@@ -120,6 +121,6 @@ def test_blending_moves_by_its_share_of_variance() -> None:
 
 def test_one_frame_gives_a_rough_sigma() -> None:
     clean = smooth_picture()
-    noisy = NoiseModel.gaussian(0.1, 3).add(clean, seeded(3))
+    noisy = clean + NoiseLaw(NoiseModel.gaussian(0.1, 3)).sample(clean, seeded(3))
     assert single_frame_sigma(noisy) == pytest.approx(0.1, rel=0.05)
     assert single_frame_sigma(torch.zeros(1, 3, 1, 1)) == 0

@@ -27,7 +27,7 @@ def spectrum_of(law: NoiseLaw, *, white: bool = False) -> Spectrum:
     for _ in range(2):
         first, second = (clean + law.sample(clean, generator) / 2 for _ in range(2))
         rank = roughness(first, second)
-        samples.add(law.add(clean, generator), first, second, rank, law.level)
+        samples.add(clean + law.sample(clean, generator), first, second, rank, law.level)
     spectrum = samples.spectrum(white=white)
     assert spectrum is not None
     return spectrum
