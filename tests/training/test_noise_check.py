@@ -84,7 +84,7 @@ def report_of(
     believed = np.where(apart < 12, 0.5 + 0.5 * np.cos(np.pi * apart / 12), 0)
     lags[:, 0] = np.exp(-((apart / (2 * soft)) ** 2)) * believed if soft else apart == 0
     along = (float(lags[0, 0, 1]),) * 3
-    spectrum = Spectrum(np.fft.fft2(lags).real, along, (0.0,) * 3, mixed, 9)
+    spectrum = Spectrum(np.fft.fft2(lags).real, along, (0.0,) * 3, mixed)
     model, sure = NoiseModel.gaussian(sigma, 3), Confidence(5, ())
     return NoiseReport(model, ((),) * 3, spectrum, temporal, 0, 0, (sigma,), 9, sure)
 

@@ -60,7 +60,6 @@ class Bound:
     counts: tuple[int, ...]  # blocks behind each
     flat: float = 0.0  # share of the blocks that hold no texture to speak of
     white: bool = True  # whether all bands agree, as far as can be seen
-    void: float = 0.0  # share of the blocks without any noise, outside bars and rails
     still: float = 1.0  # share of the texture that does not move
 
     def at(self, level: Floats | NDArray[np.float32]) -> Floats:
@@ -155,11 +154,9 @@ def _bound(blocks: Blocks, *, clipped: bool) -> Bound:
     if not len(blocks.level):  # smaller than a block: nothing is known
         return Bound((0.5,), (inf,), (0,))
     scene = blocks.taken(~blocks.rail)
-    void = float(scene.void.mean()) if len(scene.void) else 1.0
-    if 1 - void < NOISY_SHARE:
-        return Bound((0.5,), (0.0,), (len(scene.level),), void=void)
-    live = scene.taken(~scene.void)
-    live = _inside(live)
+    if not len(scene.void) or 1 - scene.void.mean() < NOISY_SHARE:
+        return Bound((0.5,), (0.0,), (len(scene.level),))
+    live = _inside(scene.taken(~scene.void))
     parts = np.array_split(np.argsort(live.level), max(1, min(BINS, len(live.level) // LEAST_BIN)))
     bins = [_bin(live.taken(part)) for part in parts]
     white = _white_share(bins)
@@ -174,7 +171,7 @@ def _bound(blocks: Blocks, *, clipped: bool) -> Bound:
     excess = min(b.full_power / max(b.fine_power, 1e-18) for b in bins)
     even = white > 0.5 and excess < MOST_EXCESS
     still = float(live.error[live.still].sum()) / max(float(live.error.sum()), 1e-18)
-    return Bound(tuple(level.tolist()), sigma, tuple(counts), flat, even, void, still)
+    return Bound(tuple(level.tolist()), sigma, tuple(counts), flat, even, still)
 
 
 class _Bin(NamedTuple):

@@ -36,7 +36,6 @@ class Spectrum:
     rho_x: tuple[float, ...]  # lag-1 correlation along rows, per channel
     rho_y: tuple[float, ...]
     mixed: Array  # (C, C): correlation between channels
-    patches: int
 
     @property
     def white(self) -> bool:
@@ -115,7 +114,6 @@ class SpectrumSamples:
             tuple(x for x, _ in lags),
             tuple(y for _, y in lags),
             _mixed(first, second),
-            self.count,
         )
 
 
