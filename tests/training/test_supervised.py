@@ -151,10 +151,11 @@ def test_what_is_held_out_is_validated_and_shown(
     assert stage.sample() is None
     stage.held_out = replace(stage)
     settings = TrainSettings(steps=2, precision="fp32", validate_every=1)
-    outcome = Trainer(stage, tmp_path, settings).run(silent)
-    assert [step for step, _ in outcome.curve] == [0, 1, 2]
+    trainer = Trainer(stage, tmp_path, settings)
+    trainer.run(silent)
+    assert [step for step, _ in trainer.state.curve] == [0, 1, 2]
     with torch.no_grad():
-        assert stage.validate() == stage.validate() == outcome.best
+        assert stage.validate() == stage.validate() == trainer.state.best
     assert len(list((tmp_path / f"{stage.name}.samples").glob("*.png"))) == 3
 
 
@@ -164,6 +165,7 @@ def test_training_lowers_the_loss(precomputed: Path, tmp_path: Path) -> None:
     settings = TrainSettings(
         steps=60, warmup=5, lr=3e-3, precision="fp32", log_every=30, validate_every=60, ema=0.9
     )
-    outcome = Trainer(stage, tmp_path / "run", settings).run(silent)
-    assert outcome.best < outcome.curve[0][1]
+    trainer = Trainer(stage, tmp_path / "run", settings)
+    trainer.run(silent)
+    assert trainer.state.best < trainer.state.curve[0][1]
     assert len((tmp_path / "run" / "coarse.csv").read_text().splitlines()) == 1 + 3

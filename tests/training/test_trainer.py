@@ -84,13 +84,13 @@ class Stopped(BaseException):
 
 def test_a_run_learns_and_leaves_the_best_weights(make: Make, tmp_path: Path) -> None:
     trainer = make()
-    outcome = trainer.run(silent)
-    assert outcome.stopped == "finished"
-    assert [step for step, _ in outcome.curve] == [0, 20, 40]
-    assert outcome.best == min(score for _, score in outcome.curve) < outcome.curve[0][1]
+    assert trainer.run(silent) == "finished"
+    curve, best_score = trainer.state.curve, trainer.state.best
+    assert [step for step, _ in curve] == [0, 20, 40]
+    assert best_score == min(score for _, score in curve) < curve[0][1]
     with torch.no_grad():
         trainer.stage.network.eval()
-        assert trainer.stage.validate() == outcome.best
+        assert trainer.stage.validate() == best_score
     best = tensors(tmp_path / "run" / "toy.best.safetensors")
     for name, parameter in trainer.stage.network.named_parameters():
         assert torch.equal(best[f"average/{name}"], parameter)
@@ -100,8 +100,8 @@ def test_the_start_is_kept_when_nothing_better_is_found(make: Make) -> None:
     trainer = make()
     trainer.stage.validate = itertools.count().__next__  # worse and worse
     before = [p.detach().clone() for p in trainer.learner.parameters]
-    outcome = trainer.run(silent)
-    assert outcome.best_step == 0
+    trainer.run(silent)
+    assert trainer.state.best_step == 0
     after = trainer.learner.parameters
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
@@ -109,7 +109,7 @@ def test_the_start_is_kept_when_nothing_better_is_found(make: Make) -> None:
 def test_patience_ends_a_run_that_gets_no_better(make: Make) -> None:
     trainer = make(validate_every=5, patience=3)
     trainer.stage.validate = itertools.count().__next__
-    assert trainer.run(silent).stopped == "patience"
+    assert trainer.run(silent) == "patience"
     assert trainer.step == 15
 
 
@@ -200,12 +200,12 @@ def test_the_time_limit_ends_with_usable_weights_and_changes_nothing_else(
     stopped = 0
     while True:
         trainer = make(steps=12, validate_every=6, time_limit=1e-9)
-        outcome = trainer.run(silent)
-        if outcome.stopped == "finished":
+        why = trainer.run(silent)
+        if why == "finished":
             break
         stopped += 1
-        assert outcome.stopped == "time limit"
-        assert outcome.curve[-1][0] == outcome.step
+        assert why == "time limit"
+        assert trainer.state.curve[-1][0] == trainer.step
     assert stopped > 10
     whole = tensors(tmp_path / "whole" / "toy.last.safetensors")
     pieces = tensors(tmp_path / "run" / "toy.last.safetensors")
@@ -214,8 +214,7 @@ def test_the_time_limit_ends_with_usable_weights_and_changes_nothing_else(
 
 def test_a_schedule_by_the_clock_ends_with_the_clock(make: Make) -> None:
     trainer = make(steps=10**9, minutes=1 / 300)
-    outcome = trainer.run(silent)
-    assert outcome.stopped == "finished"
+    assert trainer.run(silent) == "finished"
     assert 0.2 <= trainer.state.elapsed < 60
 
 
@@ -272,12 +271,11 @@ def test_a_poisoned_batch_steps_back_says_so_and_goes_on(
 ) -> None:
     events: list[Event] = []
     trainer = make(toy_fields={"poison": 0.02}, steps=120, seed=3)
-    outcome = trainer.run(events.append)
+    assert trainer.run(events.append) == "finished"
     setbacks = [event for event in events if event.kind is EventKind.SETBACK]
     assert setbacks
     assert all("the loss is nan" in e.text and "back to step" in e.text for e in setbacks)
     assert all(e.step % divergence.REFRESH == 0 for e in setbacks)
-    assert outcome.stopped == "finished"
     assert all(parameter.isfinite().all() for parameter in trainer.learner.parameters)
     steps = [int(row["step"]) for row in rows(tmp_path / "run")]
     assert steps == sorted(set(steps))
@@ -371,7 +369,8 @@ def test_a_full_disk_is_one_line_and_the_checkpoint_before_stays(
 def test_a_run_goes_on_with_another_optimiser(make: Make) -> None:
     for steps, optimiser in ((5, "muon"), (10, "adam"), (15, "adamw"), (20, "muon")):
         trainer = make(steps=steps, optimiser=optimiser)
-        assert trainer.run(silent).step == steps
+        trainer.run(silent)
+        assert trainer.step == steps
     assert "momentum/0.weight" in trainer.learner.tensors()
     assert "exp_avg/0.weight" not in trainer.learner.tensors()
 

@@ -6,7 +6,7 @@ loss runs away; in one process or in several.
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +28,6 @@ from f2rcli.training.loop.stage import Progressing, Stage, sample_rngs
 from f2rcli.training.loop.timing import Timing
 
 CPU = torch.device("cpu")
-
-
-@dataclass(frozen=True, slots=True)
-class StageResult:
-    """Result of one session of a stage."""
-
-    stopped: str  # "finished", "patience" or "time limit"
-    step: int
-    best: float | None  # lowest validation, that of the weights now in the network
-    best_step: int  # 0: nothing was better than the start
-    curve: list[tuple[int, float]]  # step, validation
 
 
 class Trainer:
@@ -96,8 +85,9 @@ class Trainer:
             return rate * 0.5 ** min(int(5 * self.progress()), 4)
         return rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.progress())))
 
-    def run(self, report: Report = announce) -> StageResult:
-        """Train until the schedule, the patience or the time limit ends.
+    def run(self, report: Report = announce) -> str:
+        """Train until the schedule, the patience or the time limit ends; returns which of them:
+        "finished", "patience" or "time limit". What was reached is in `state`.
 
         Leaves the best weights in the network: the averaged ones with the lowest validation, or
         the latest averaged ones where nothing is held out. A signal ends the run after the step
@@ -114,8 +104,7 @@ class Trainer:
             self._reporter.close()
         if stopped == "interrupted":  # by a signal to another process
             raise KeyboardInterrupt
-        state = self.state
-        return StageResult(stopped, state.step, state.best, state.best_step, list(state.curve))
+        return stopped
 
     def use_best(self) -> None:
         """Copy the averaged weights with the lowest validation into the network, or the latest

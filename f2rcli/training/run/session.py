@@ -192,10 +192,10 @@ def _train(
     left = None if limit is None else max(limit - (time.monotonic() - started), 1) / 60
     settings = replace(course.settings, time_limit=left, threads=context.config.threads)
     trainer = Trainer(course.stage, context.folder, settings, device=context.device, group=group)
-    ended = trainer.run(report)
-    start = ended.curve[0][1] if ended.curve else math.nan
-    best = math.nan if ended.best is None else ended.best
-    return Totals(start_loss=start, best_loss=best, stopped=ended.stopped, curve=ended.curve)
+    stopped, state = trainer.run(report), trainer.state
+    start = state.curve[0][1] if state.curve else math.nan
+    best = math.nan if state.best is None else state.best
+    return Totals(start_loss=start, best_loss=best, stopped=stopped, curve=state.curve)
 
 
 def _train_stages(
