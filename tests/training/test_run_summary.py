@@ -26,6 +26,7 @@ class Result:
     curve: list[tuple[int, float]] = field(default_factory=list)
     seconds: float = 61.0
     notes: list[str] = field(default_factory=list)
+    fell: Any = None
 
 
 @pytest.fixture

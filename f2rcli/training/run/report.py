@@ -114,10 +114,9 @@ def verdict(result: "TrainResult", config: TrainConfig) -> str:
 
 def _fallen(result: "TrainResult") -> str:
     """Reduction of an adaptation's squared error, which needs no clean frames."""
-    fell = getattr(result, "fell", None)
-    if fell is None:
+    if result.fell is None:
         return ""
-    mean, spread = (value * CODES**2 for value in fell)
+    mean, spread = (value * CODES**2 for value in result.fell)
     return f"; squared error fell by {mean:.2f} +- {spread:.2f} of 8-bit codes (at 34 dB it is 26)"
 
 
@@ -138,8 +137,6 @@ def _finished(result: "TrainResult") -> bool:
 
 
 def _values(result: "TrainResult", config: TrainConfig) -> dict[str, Any]:
-    """Everything as JSON values."""
-
     def number(value: float) -> float | None:
         return value if math.isfinite(value) else None
 
@@ -154,7 +151,7 @@ def _values(result: "TrainResult", config: TrainConfig) -> dict[str, Any]:
         "best_db": None if config.inputs_are_clean else decibels(result.best_loss),
         "gain_db": None if config.inputs_are_clean else gain_db(result),
         "noise": None if result.noise is None else result.noise.values(),
-        "squared_error_fell": getattr(result, "fell", None),
+        "squared_error_fell": result.fell,
         "curve": [[step, number(loss)] for step, loss in result.curve],
         "seconds": round(result.seconds, 1),
         "notes": list(result.notes),
@@ -162,7 +159,6 @@ def _values(result: "TrainResult", config: TrainConfig) -> dict[str, Any]:
 
 
 def _page(result: "TrainResult", config: TrainConfig, crops: Sequence[Path]) -> str:
-    """report.md beside this module, filled in."""
     text = files(__package__).joinpath(REPORT).read_text(encoding="utf-8")
     template = Template(text, trim_blocks=True, keep_trailing_newline=True)
     return template.render(
