@@ -197,10 +197,8 @@ class LaneWriter:
         if before is None or index != before[0] + 1 or not same_shot(before[1], small):
             self.starts.append(self.count)
         self._before = (index, small)
-        self.low, self.high = (
-            min(self.low, float(picture.min())),
-            max(self.high, float(picture.max())),
-        )
+        self.low = min(self.low, float(picture.min()))
+        self.high = max(self.high, float(picture.max()))
         self.file.write(picture.astype(np.float16).tobytes())
         self.count += 1
 

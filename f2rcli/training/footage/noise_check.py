@@ -153,8 +153,8 @@ def check_noise(footage: list[Footage], noise: list[NoiseReport | None], notes: 
 
 def objections(footage: list[Footage], noise: list[NoiseReport | None]) -> list[str]:
     """Reasons not to adapt, one for each unfit clip."""
-    found = (objection(clip, report) for clip, report in zip(footage, noise, strict=True))
-    return [line for line in found if line is not None]
+    pairs = zip(footage, noise, strict=True)
+    return [line for clip, report in pairs if (line := objection(clip, report))]
 
 
 def objection(clip: Footage, report: NoiseReport | None) -> str | None:

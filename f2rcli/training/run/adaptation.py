@@ -67,11 +67,10 @@ class Adaptation:
         try:
             self._make_folder()
             self.reason = self._trained(listener)
-            if self.reason is not None:
-                self.weights.unlink(missing_ok=True)
             if self.reason is None:
                 facts = {"sha256": file_digest(self.weights)}
             else:
+                self.weights.unlink(missing_ok=True)
                 facts = {"reason": self.reason}
             write_text(self._account, json.dumps(facts))
         except OutputError as error:
