@@ -194,15 +194,12 @@ def _measured_models(
                 else cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA)
             )
             first, second = (p[index][:height, :width] for p in pair)
-            sample.add(*(_tensor(p) for p in (plane, first, second, bright)))
+            parts = (np.ascontiguousarray(p, np.float32) for p in (plane, first, second, bright))
+            sample.add(*(torch.from_numpy(part)[None, None] for part in parts))
     for sample in samples[1:]:
         sample.clipped = False
     found = [sample.model() if sample.level[0] else None for sample in samples]
     return tuple(m or other for m, other in zip(found, free.models, strict=True))
-
-
-def _tensor(plane: NDArray[np.generic]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(plane, np.float32))[None, None]
 
 
 def _rgb_factors(

@@ -38,7 +38,7 @@ def plot(explanation: Explanation, name: str) -> bytes:
         bar=ColourBar(
             tuple(f"{share * abs(share) * largest:+.2g}" for share in (-1, -0.5, 0, 0.5, 1)),
             "weight of a noisy pixel",
-            tuple(_hex(_colour(np.array(share))) for share in np.linspace(-1, 1, 9)),
+            tuple(f"#{bytes(_colour(np.array(share))).hex()}" for share in np.linspace(-1, 1, 9)),
         ),
     )
 
@@ -78,10 +78,6 @@ def _colour(strength: NDArray[np.floating]) -> Codes:
     colour = np.where(strength[..., None] > 0, RED, BLUE)
     codes: Codes = (255 * (1 - size) + colour * size).astype(np.uint8)
     return codes
-
-
-def _hex(colour: Codes) -> str:
-    return "#" + bytes(colour).hex()
 
 
 def _arrow(explanation: Explanation, column: int) -> tuple[float, float, float, float] | None:

@@ -3,7 +3,6 @@
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -13,8 +12,6 @@ MAD_TO_SIGMA = 1.4826  # of a Gaussian
 SIDE = 7  # pixels, of what counts as near
 RANKS = 256  # of roughness
 PAINTED = 1.0 / 255  # range over SIDE x SIDE pixels
-
-Values = NDArray[np.float32]
 
 
 def single_frame_sigma(noisy: Tensor) -> float:
@@ -66,11 +63,6 @@ def _steps(picture: Tensor, axis: int) -> Tensor:
     return apart
 
 
-def _disagreement(first: Tensor, second: Tensor) -> Tensor:
-    """Local power of the difference of two anchors (1, C, H, W): (1, 1, H, W)."""
-    return _around(_over_channels((first - second).square_()))
-
-
 def _over_channels(x: Tensor) -> Tensor:
     """Mean over channels, (1, C, H, W) -> (1, 1, H, W): torch's own takes twice as long."""
     total = x[:, :1].clone()
@@ -89,7 +81,8 @@ def _around(power: Tensor) -> Tensor:
 def roughness(first: Tensor, second: Tensor) -> Tensor:
     """How little every place is to be trusted, (1, 1, H, W) in 0..2: gradient and disagreement of
     two anchors (1, C, H, W), each as a rank within the frame."""
-    return _ranks(_gradient((first + second) / 2)) + _ranks(_disagreement(first, second))
+    disagreement = _around(_over_channels((first - second).square_()))
+    return _ranks(_gradient((first + second) / 2)) + _ranks(disagreement)
 
 
 def _ranks(values: Tensor) -> Tensor:

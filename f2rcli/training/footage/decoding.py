@@ -30,8 +30,6 @@ _FIELDS = ("top field", "bottom field")
 WORKING_COPIES = 4  # of a float32 picture, while one is decoded
 FLAT = 2 / 255  # a clip whose samples differ by less shows nothing
 
-Picture = NDArray[np.float16]  # (H, W, C), 0 = black, 1 = white, values outside allowed
-
 
 @dataclass(frozen=True, slots=True)
 class DecodingJob:

@@ -177,13 +177,10 @@ def _recorded(scenes: Codes, rng: np.random.Generator) -> tuple[Codes, Codes, fl
     )
     places = torch.linspace(0, 1.1, STEPS).view(1, 1, 1, -1).expand(1, 4, 1, -1)
     light = stabiliser.back(places)[0, 0, 0].numpy()
-    noisy = [stabiliser.into(_planes_first(sense(frame, law, rng))) for frame in packed]
+    sensed = (sense(frame, law, rng).transpose(2, 0, 1)[None].copy() for frame in packed)
+    noisy = [stabiliser.into(torch.from_numpy(frame)) for frame in sensed]
     clean = np.interp(packed, light, places[0, 0, 0].numpy()).astype(np.float32)
     return to_codes(torch.cat(noisy).permute(0, 2, 3, 1).numpy()), to_codes(clean), stabiliser.sigma
-
-
-def _planes_first(frame: NDArray[np.float32]) -> torch.Tensor:
-    return torch.from_numpy(frame.transpose(2, 0, 1)[None].copy())
 
 
 def _store(

@@ -8,7 +8,7 @@ from f2rcli.errors import ConfigError, InputError
 from f2rcli.methods.fitvnet import LENGTH, FITVNetNetworks
 from f2rcli.noise.synthesis.spec import FOOTAGE, SENSOR
 from f2rcli.training.footage.renditions import Rendition, render_all
-from f2rcli.training.footage.split import Windows, held_windows, split
+from f2rcli.training.footage.split import held_windows, split
 from f2rcli.training.footage.windows import WindowSource
 from f2rcli.training.methods.base import (
     StageRun,
@@ -98,7 +98,9 @@ class FITVNetRecipe(Tested):
         for spec in (spec.overridden(context.config) for spec in self.specs):
             if spec.steps:
                 stage = self._stage(spec, context.windows(self.learnt, rendered))
-                stage.held_out = self._stage(spec, context.windows(self._validated_on(spec)))
+                # the image module sees nothing but held-out frames, the blocks what is around them
+                held = self.held if spec.blocks else held_windows(self.parts, 1)[0]
+                stage.held_out = self._stage(spec, context.windows(held))
                 stage.crop = stage.held_out.crop = min(stage.crop, stage.held_out.crop)
                 yield StageRun(stage, context.settings(spec))
 
@@ -108,10 +110,6 @@ class FITVNetRecipe(Tested):
             return NO_ERRORS
         joint = next(spec for spec in self.specs if spec.blocks).overridden(self.context.config)
         return self._stage(joint, self.context.windows(self.test)).validation_errors()
-
-    def _validated_on(self, spec: JointSpec) -> Windows:
-        """Windows around held-out frames; for the image module nothing but those frames."""
-        return self.held if spec.blocks else held_windows(self.parts, 1)[0]
 
     def _stage(self, spec: JointSpec, source: WindowSource) -> JointStage:
         crop = self.context.fitting_crop(spec, source.side, STRIDE)
