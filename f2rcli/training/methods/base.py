@@ -25,7 +25,7 @@ from f2rcli.training.footage.windows import (
     WindowSource,
     is_clipped,
 )
-from f2rcli.training.loop.settings import Optimiser, Schedule, TrainSettings
+from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.stage import Stage
 from f2rcli.training.methods.validation import ValidationErrors
 from f2rcli.training.run.config import TrainConfig
@@ -37,23 +37,13 @@ ORDERS = {Space.RGB: "RGB", Space.GRAY: "Y", Space.BAYER: "R G1 B G2"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageSpec:
+class StageSpec(TrainSettings):
     """One stage of a recipe, before what a user changes of it."""
 
     name: str
-    steps: int
-    lr: float  # peak
     batch: int = 8
     crop: int = 96  # pixels per side
     warmup: int = 100  # steps at most
-    ema: float = 0.999  # at most; short stages remember for less
-    optimiser: Optimiser = "muon"
-    schedule: Schedule = "cosine"
-    clip_grad: float | None = 1.0
-    weight_decay: float = 0.0
-    rates: tuple[tuple[str, float], ...] = ()
-    patience: int | None = None  # validations
-    minutes: float | None = None  # of training, over all sessions; None: by steps alone
 
     def overridden(self, config: TrainConfig) -> Self:
         """With what the run asks for of this stage."""
@@ -135,17 +125,15 @@ class TrainingContext:
         return NoisyClips(clips, laws, [is_clipped(clip) for clip in clips])
 
     def settings(self, spec: StageSpec) -> TrainSettings:
-        """A stage's settings: the run's own, and the stage's. Short stages warm up for less."""
-        known = {f.name for f in fields(TrainSettings)}
-        own: dict[str, Any] = {
-            f.name: getattr(spec, f.name) for f in fields(spec) if f.name in known
-        }
+        """A stage's settings: the run's own, and the stage's. Short stages warm up for less, and
+        remember for less."""
+        own: dict[str, Any] = {f.name: getattr(spec, f.name) for f in fields(TrainSettings)}
         own["warmup"] = min(spec.warmup, max(1, spec.steps // 10))
         own["ema"] = min(spec.ema, 1 - 10 / max(spec.steps, 20))
         own["betas"] = (0.9, 0.999) if spec.optimiser == "adam" else (0.9, 0.99)
         for name in ("seed", "log_every", "validate_every"):
             own[name] = getattr(self.config, name)
-        return TrainSettings(**own, precision=self.precision)  # type: ignore[arg-type]  # one of the three words
+        return TrainSettings(**own | {"precision": self.precision})
 
     def header(self, length: int, config: dict[str, Any], **own: Any) -> Header:
         """The header of what is trained: the start's, or one of networks of this configuration.
