@@ -141,7 +141,7 @@ def test_mosaics_are_refused() -> None:
     layout = bayer_layout(mosaic, 10)
     for baseline in EVERYONE:
         with pytest.raises(InputError, match="cannot denoise mosaics"):
-            baseline.denoise(iter(()), info_of(layout, 1), 10.0)
+            list(baseline.denoise(iter(()), info_of(layout, 1), 10.0))
 
 
 def test_groups_and_names_are_found_and_others_refused() -> None:

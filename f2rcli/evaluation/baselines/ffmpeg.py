@@ -45,9 +45,6 @@ class FFmpegFilter(Baseline):
     ) -> Iterator[Frame]:
         """Without a sigma, that of each lane's first frame is measured."""
         refuse_mosaic(info, self.title)
-        return self._denoised(frames, sigma8)
-
-    def _denoised(self, frames: Iterable[Frame], sigma8: float | None) -> Iterator[Frame]:
         program = ffmpeg.program_with(self.filter)
         if program is None:
             raise F2RError(f"{self.name}: {self.available()}")

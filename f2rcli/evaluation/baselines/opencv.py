@@ -47,9 +47,6 @@ class NonLocalMeans(Baseline):
         """In 8-bit RGB or gray. Without a sigma, that of each lane's first frame is measured.
         Windows shrink at the ends of a clip, so that the frame stays in the middle."""
         refuse_mosaic(info, self.title)
-        return self._denoised(frames, sigma8)
-
-    def _denoised(self, frames: Iterable[Frame], sigma8: float | None) -> Iterator[Frame]:
         for sigma, lane in by_lane(frames, sigma8):
             for frame, pictures in _centred(lane):
                 yield _frame(_denoised(pictures, STRENGTH * sigma), frame)
