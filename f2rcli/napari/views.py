@@ -82,7 +82,6 @@ class Shared:
         finalize(self, stack.close)
 
     def read(self, series: int, place: int) -> Array:
-        """See Stack."""
         with self._lock:
             return self._stack.read(series, place)
 
@@ -107,7 +106,6 @@ class Pictures(View):
         return "".join(a for a, _ in self._free) + ("YXS" if self.inner == 3 else "YX")
 
     def picture(self, at: tuple[int, ...]) -> Array:
-        """See View."""
         known = self._fixed | dict(zip((a for a, _ in self._free), at, strict=True))
         outer = self._series.outer
         index = [known[letter] for letter, _ in outer]
@@ -124,7 +122,6 @@ class Computed(View):
         self.shape, self.dtype = tuple(source.shape), np.dtype(source.dtype)
 
     def picture(self, at: tuple[int, ...]) -> Array:
-        """See View."""
         return np.asarray(self._source[at])
 
 
@@ -137,7 +134,6 @@ class Difference(View):
         self.dtype = np.dtype(np.float32)
 
     def picture(self, at: tuple[int, ...]) -> Array:
-        """See View."""
         before, after = (one.picture(at).astype(np.float64) for one in (self._source, self._result))
         change = before - after
         return (change if change.ndim == 2 else change[..., :3].mean(-1)).astype(np.float32)

@@ -24,7 +24,6 @@ class Pictures:
     read: Sequence[Callable[[], Plane]]
 
     def __call__(self) -> AbstractContextManager[OpenClip]:
-        """See ClipOpener."""
         return nullcontext(self)  # type: ignore[arg-type]  # a frozen OpenClip
 
     def __iter__(self) -> Iterator[Frame]:

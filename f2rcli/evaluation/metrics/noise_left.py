@@ -31,7 +31,6 @@ class NoiseLeftMeter(Meter):
     """Keeps the first frames' middles, and measures at the end. `report` has all that was found."""
 
     def __init__(self, facts: MetricFacts, setting: Setting) -> None:
-        self.facts = facts
         self.setting = setting
         self.frames = 0
         self.kept: list[Picture] = []

@@ -66,7 +66,6 @@ class VmafMeter(Meter):
     """Writes both clips to a temporary folder and asks FFmpeg at the end."""
 
     def __init__(self, facts: MetricFacts, setting: Setting) -> None:
-        self.facts = facts
         self.folder = tempfile.TemporaryDirectory(prefix="f2r-vmaf-")
         names = ("estimate.mkv", "reference.mkv")
         self.estimate, self.reference = (_Track(Path(self.folder.name) / name) for name in names)

@@ -42,7 +42,6 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch's overloads
-        """See torch.optim.Optimizer.step."""
         loss = None if closure is None else closure()
         for group in self.param_groups:
             for parameter in group["params"]:
