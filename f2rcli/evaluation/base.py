@@ -14,12 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from f2rcli.evaluation.frame_set import FrameSet, Picture
-from f2rcli.evaluation.result import (
-    ClipResult,
-    FileFacts,
-    MethodFacts,
-    MetricSeries,
-)
+from f2rcli.evaluation.result import ClipResult, FileFacts, MethodFacts, MetricSeries
 from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
 from f2rcli.noise.synthesis.spec import NoiseSpec
 

@@ -11,15 +11,7 @@ from datetime import UTC, datetime
 from f2rcli import __version__
 from f2rcli.errors import F2RError, UsageError
 from f2rcli.evaluation import metrics
-from f2rcli.evaluation.base import (
-    Baseline,
-    Case,
-    Contestant,
-    Meter,
-    Observer,
-    OpenClip,
-    Setting,
-)
+from f2rcli.evaluation.base import Baseline, Case, Contestant, Meter, Observer, OpenClip, Setting
 from f2rcli.evaluation.clips.reading import Reading, stored
 from f2rcli.evaluation.contestants import MethodContestant
 from f2rcli.evaluation.frame_set import FrameSet, Picture

@@ -90,8 +90,7 @@ def _by_swscale(
 ) -> tuple[Plane, ...]:
     if layout.log2_chroma not in SUBSAMPLED or layout.matrix not in COLORSPACE:
         raise InputError(
-            "swscale does not support this chroma format or matrix.",
-            hint="Leave conversion= out.",
+            "swscale does not support this chroma format or matrix.", hint="Leave conversion= out."
         )
     name = SUBSAMPLED[layout.log2_chroma] + ("" if layout.bits == 8 else f"{layout.bits}le")
     source = av.VideoFrame(width, height, name)

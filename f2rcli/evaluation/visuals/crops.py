@@ -97,11 +97,7 @@ def difference(shown: Mapping[str, Picture]) -> Plane:
 
 
 def _place(
-    score: float,
-    frame: int,
-    at: tuple[int, int],
-    cut: Mapping[str, Picture],
-    mosaic: Mosaic | None,
+    score: float, frame: int, at: tuple[int, int], cut: Mapping[str, Picture], mosaic: Mosaic | None
 ) -> FoundCrop:
     found: dict[str, float] = {}
     if CLEAN in cut:

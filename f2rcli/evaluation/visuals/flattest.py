@@ -82,9 +82,7 @@ def unclamped(frame_set: FrameSet, shown: Mapping[str, Picture]) -> Mapping[str,
     return exact
 
 
-def _flattest(
-    sides: Mapping[str, Picture],
-) -> tuple[tuple[bool, float], int, int, int, int] | None:
+def _flattest(sides: Mapping[str, Picture]) -> tuple[tuple[bool, float], int, int, int, int] | None:
     """Score, top, left, rows and columns of a frame's flattest square; None for tiny frames."""
     base = sides.get(CLEAN, sides.get(NOISY))
     if base is None or min(base.shape[1:]) < CELL:

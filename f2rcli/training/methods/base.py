@@ -19,12 +19,7 @@ from f2rcli.noise.report import NoiseReport
 from f2rcli.noise.synthesis.spec import SENSOR, NoiseSpec, parse
 from f2rcli.training.footage.footage import Footage
 from f2rcli.training.footage.renditions import Rendition
-from f2rcli.training.footage.windows import (
-    CleanClips,
-    NoisyClips,
-    WindowSource,
-    is_clipped,
-)
+from f2rcli.training.footage.windows import CleanClips, NoisyClips, WindowSource, is_clipped
 from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.stage import Stage
 from f2rcli.training.methods.validation import ValidationErrors

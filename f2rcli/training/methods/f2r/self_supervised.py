@@ -104,9 +104,7 @@ def served(networks: F2RNetworks, batch: FusionBatch, estimate: Estimate) -> Ten
 
 
 def errors_of(
-    networks: F2RNetworks,
-    excerpts: Sequence[Excerpt],
-    estimate: Callable[[FusionBatch], Tensor],
+    networks: F2RNetworks, excerpts: Sequence[Excerpt], estimate: Callable[[FusionBatch], Tensor]
 ) -> ValidationErrors:
     """Errors of an estimate on held-out pairs."""
     squares = []

@@ -63,10 +63,7 @@ def supervised_stages(
     )
     coarse, validation = (
         CoarseStage(networks.coarse, source, spec.batch, relative=_is_footage(noise))
-        for source in (
-            _source(context, noise, learnt, pieces),
-            _source(context, noise, held, 0),
-        )
+        for source in (_source(context, noise, learnt, pieces), _source(context, noise, held, 0))
     )
     coarse.held_out = validation
     side = min(coarse.source.side, validation.source.side)
