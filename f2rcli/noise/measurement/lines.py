@@ -93,16 +93,10 @@ def find_lines(
     """
     if len(pictures) < FEWEST + 2 or min(pictures[0].luma.shape) < LEAST_ROWS:
         return None
-    triples = [
-        (before, centre, after)
-        for (before, centre), (_, after), both in zip(
-            pairwise(pictures), pairwise(pictures[1:]), pairwise(joined), strict=False
-        )
-        if all(both)
-    ]
-    if len(triples) < FEWEST:
+    triples = zip(pictures, pictures[1:], pictures[2:], pairwise(joined), strict=False)
+    views = [_View(*frames) for *frames, both in triples if all(both)]
+    if len(views) < FEWEST:
         return None
-    views = [_View(*triple) for triple in triples]
     found = tuple(one for group in groups for one in _of_group(views, group) if one.found)
     return Lines(found) if found else None
 
