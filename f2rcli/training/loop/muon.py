@@ -5,7 +5,7 @@ size of Liu et al., "Muon is scalable for LLM training" (arXiv 2502.16982), sect
 here on the coarse denoiser (DESIGN.md D16): the loss that AdamW reaches in 5,500 steps takes 1,000.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from inspect import unwrap
 from typing import Any
 
@@ -41,8 +41,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(parameters, defaults)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch's overloads
-        loss = None if closure is None else closure()
+    def step(self) -> None:  # type: ignore[override]  # nothing calls it with a closure
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is None:
@@ -51,7 +50,6 @@ class Muon(torch.optim.Optimizer):
                     parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 turn = self._turn if parameter.ndim > 1 else self._adam
                 turn(parameter, parameter.grad, self.state[parameter], group)
-        return loss
 
     def _turn(
         self, parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]
