@@ -8,11 +8,9 @@ from f2rcli.engine.noise.measurement import measure_pictures
 from f2rcli.engine.stream import EngineSettings, load_engine
 from f2rcli.evaluation.base import Setting
 from f2rcli.evaluation.frame_set import Picture
-from f2rcli.frames import ClipInfo, Family, PlaneLayout, Space
+from f2rcli.frames import ClipInfo, Family, PlaneLayout
 from f2rcli.noise.report import NoiseReport
 from f2rcli.sensor import lowest
-
-FAMILY = {Space.RGB: Family.RGB, Space.GRAY: Family.GRAY, Space.BAYER: Family.BAYER}
 
 
 def measure(pictures: list[Picture], setting: Setting) -> NoiseReport | None:
@@ -21,9 +19,8 @@ def measure(pictures: list[Picture], setting: Setting) -> NoiseReport | None:
         return None
     _, height, width = pictures[0].shape
     mosaic = setting.mosaic
-    layout = PlaneLayout(
-        family=FAMILY[setting.space], bits=32 if mosaic is None else 16, mosaic=mosaic
-    )
+    family, bits = Family(setting.space.value), 32 if mosaic is None else 16
+    layout = PlaneLayout(family=family, bits=bits, mosaic=mosaic)
     info = ClipInfo(
         name="clip", width=width, height=height, layout=layout, frames=len(pictures),
         duration=None, rate=None, time_base=Fraction(1, 25),

@@ -13,7 +13,7 @@ from f2rcli.evaluation.base import Case
 from f2rcli.evaluation.benchmarks.published import PublishedBenchmark
 from f2rcli.evaluation.clips.datasets import Pictures, file_facts, pictures
 from f2rcli.evaluation.clips.matlab import read_array
-from f2rcli.frames import Mosaic, Plane
+from f2rcli.frames import Mosaic
 from f2rcli.sensor import bayer_layout
 
 WHITE = 65535  # the code of white; the file holds 0..1
@@ -56,10 +56,6 @@ def _codes(benchmark: PublishedBenchmark, root: Path, name: str) -> Blocks:
 def _clip(benchmark: PublishedBenchmark, index: int, blocks: NDArray[np.uint16]) -> Pictures:
     pattern = benchmark.layout["patterns"][benchmark.layout["telephones"][index]]
     mosaic = Mosaic(pattern=pattern, black=(0.0,) * 4, white=(float(WHITE),) * 4)
-    reads = [partial(_block, blocks, number) for number in range(len(blocks))]
+    reads = [partial(np.ascontiguousarray, block) for block in blocks]
     layout, size = bayer_layout(mosaic, 16, "SIDD"), (blocks.shape[1], blocks.shape[2])
     return pictures(f"picture {index + 1}", layout, size, reads, apart=True)
-
-
-def _block(blocks: NDArray[np.uint16], number: int) -> Plane:
-    return np.ascontiguousarray(blocks[number])
