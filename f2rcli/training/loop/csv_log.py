@@ -23,10 +23,6 @@ class Row(NamedTuple):
     validation: float | None = None
     setbacks: int = 0  # of the run so far
 
-    def cells(self) -> list[str]:
-        """Cells as text, empty for None."""
-        return ["" if value is None else f"{value:.9g}" for value in self]
-
 
 class CsvLog:
     """`STAGE.csv`, `STAGE.samples/STEP.png` and `tensorboard/STAGE` in a run folder.
@@ -51,7 +47,8 @@ class CsvLog:
         """Append a row."""
         try:
             with self.path.open("a", newline="", encoding="utf-8") as file:
-                csv.writer(file, lineterminator="\n").writerow(row.cells())
+                cells = ["" if value is None else f"{value:.9g}" for value in row]
+                csv.writer(file, lineterminator="\n").writerow(cells)
         except OSError as error:
             raise OutputError(
                 f"{self.path}: cannot write ({error.strerror}).",

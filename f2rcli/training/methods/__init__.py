@@ -11,8 +11,6 @@ from pkgutil import iter_modules
 
 from f2rcli.errors import ConfigError
 
-NOTHING: Mapping[str, str] = {}
-
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
@@ -21,7 +19,7 @@ class Capabilities:
     recipes: Mapping[str, str]  # name -> what it means
     sizes: tuple[str, ...]  # names for --size
     widths: bool = False  # whether --size also takes a list of numbers
-    variants: Mapping[str, str] = field(default_factory=lambda: NOTHING)  # of networks and losses
+    variants: Mapping[str, str] = field(default_factory=dict)  # of networks and losses
     adapt: tuple[str, ...] = ()  # levels of --adapt
     scratch: bool = False  # whether --adapt may begin from nothing
     lengths: tuple[int, ...] = tuple(range(3, 16, 2))  # frames per window
