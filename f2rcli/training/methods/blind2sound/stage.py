@@ -46,7 +46,7 @@ class MaskedStage(Stage):
 
     network: Blind2SoundNetworks
     source: WindowSource
-    held_out: WindowSource | None = None  # validated on
+    held_out: WindowSource  # validated on
     name: str = "denoise"
     batch: int = 8
     crop: int = 96
@@ -86,11 +86,9 @@ class MaskedStage(Stage):
             seen = denoiser.raw(batch.noisy)
         return Belief.of(gathered(raw, batch.phases, self.cell)), Belief.of(self._at(seen, batch))
 
-    def validate(self) -> float | None:
+    def validate(self) -> float:
         """Half the log of the squared error of the visible mean where the clean
         picture is known, of the masked one to the noisy pixels it has not seen elsewhere."""
-        if self.held_out is None:
-            return None
         return float(np.mean([self._error(number) for number in range(VALIDATION_BATCHES)]))
 
     def validation_errors(self) -> ValidationErrors:
@@ -103,10 +101,8 @@ class MaskedStage(Stage):
                 squares.append((mean - target).square() * trusted)
         return ValidationErrors.of(squares)
 
-    def sample(self) -> NDArray[np.uint8] | None:
+    def sample(self) -> NDArray[np.uint8]:
         """Rows of noisy and denoised crops that are held out."""
-        if self.held_out is None:
-            return None
         batch = self._validation_batch(0)
         shown = [batch.noisy, self.network.denoiser(batch.noisy)]
         return side_by_side(shown if batch.clean is None else [*shown, batch.clean])
@@ -127,11 +123,9 @@ class MaskedStage(Stage):
         return masked.mean, target, trusted.expand_as(target)
 
     def _validation_batch(self, number: int) -> MaskedBatch:
-        assert self.held_out is not None
         rngs = sample_rngs((977, number), range(self.batch))
         phases = tuple((5 * number + step) % self.cell**2 for step in (0, 6, 11))
-        batch = self._drawn(self.held_out, rngs, phases)
-        return MaskedBatch(*placed(self.network, *batch))
+        return MaskedBatch(*placed(self.network, *self._drawn(self.held_out, rngs, phases)))
 
     def _drawn(
         self, source: WindowSource, rngs: Sequence[np.random.Generator], phases: tuple[int, ...]
