@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from f2rcli.training.loop import divergence
 from f2rcli.training.loop.distributed import joined
 from f2rcli.training.loop.events import Event
+from f2rcli.training.loop.optimiser_step import Clock
 from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.stage import fixed_loss, sample_rngs
 from f2rcli.training.loop.trainer import Trainer
@@ -91,7 +92,8 @@ def first_gradient(trainer: Trainer) -> NDArray[Any]:
     stage: Any = trainer.stage
     stage.network.eval()
     stage.network.train = lambda mode=True: stage.network
-    trainer.stepper.gradient(stage.draw(sample_rngs((0, 0, 0), trainer.stepper.places)))
+    batch = stage.draw(sample_rngs((0, 0, 0), trainer.stepper.places))
+    trainer.stepper.gradient(batch, Clock(0.0, False), interrupted=False)
     return np.concatenate([p.grad.flatten().numpy() for p in trainer.learner.parameters])
 
 

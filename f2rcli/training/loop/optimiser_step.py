@@ -32,9 +32,6 @@ class Gradient(NamedTuple):
     clock: Clock
 
 
-STOPPED = Clock(0.0, False)
-
-
 class OptimiserStep:
     """Computes losses and gradients in the chosen precision, and updates a learner by them."""
 
@@ -55,9 +52,7 @@ class OptimiserStep:
             return nullcontext()
         return torch.autocast(self.device.type, TYPES[self.settings.precision])
 
-    def gradient(
-        self, batch: Any, clock: Clock = STOPPED, *, interrupted: bool = False
-    ) -> Gradient:
+    def gradient(self, batch: Any, clock: Clock, *, interrupted: bool) -> Gradient:
         """Leave the whole batch's gradient, not clipped yet, in the parameters.
 
         batch: this process's share, as drawn; interrupted: whether this process was asked to stop.
