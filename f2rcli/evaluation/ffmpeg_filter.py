@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import IO
 
 import numpy as np
 
@@ -59,15 +58,17 @@ class _Pipe:
             stdout=subprocess.PIPE,
             stderr=self.log,
         )
+        assert self.process.stdin is not None  # both were asked for
+        assert self.process.stdout is not None
+        self.input, self.output = self.process.stdin, self.process.stdout
         self.ready: SimpleQueue[EightBitPlanes] = SimpleQueue()
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 
     def _read(self) -> None:
         sizes = [plane.shape for plane in self.like.planes]
-        output = _pipe_end(self.process.stdout)
         while True:
-            read = [output.read(rows * columns) for rows, columns in sizes]
+            read = [self.output.read(rows * columns) for rows, columns in sizes]
             if len(read[-1]) < sizes[-1][0] * sizes[-1][1]:
                 return
             planes = tuple(
@@ -79,7 +80,7 @@ class _Pipe:
     def put(self, plain: EightBitPlanes) -> None:
         """Write a picture. Raises BrokenPipeError where the program has ended."""
         for plane in plain.planes:
-            _pipe_end(self.process.stdin).write(plane.data.cast("B"))
+            self.input.write(plane.data.cast("B"))
 
     def taken(self) -> Iterator[EightBitPlanes]:
         """What is ready by now."""
@@ -91,7 +92,7 @@ class _Pipe:
 
     def rest(self) -> Iterator[EightBitPlanes]:
         """Everything that is still to come: nothing more is written."""
-        _pipe_end(self.process.stdin).close()
+        self.input.close()
         self.reader.join()
         yield from self.taken()
 
@@ -107,13 +108,7 @@ class _Pipe:
         self.process.kill()
         self.process.wait()
         self.reader.join()
-        for end in (self.process.stdin, self.process.stdout):
+        for end in (self.input, self.output):
             with suppress(BrokenPipeError):
-                _pipe_end(end).close()
+                end.close()
         self.log.close()
-
-
-def _pipe_end(end: IO[bytes] | None) -> IO[bytes]:
-    if end is None:
-        raise ValueError("no pipe was asked for")
-    return end
