@@ -201,8 +201,7 @@ class Trainer:
     def _step_back(self, reason: str) -> None:
         """Go on from the last good state, more carefully and with other data."""
         good, at, state = self._good, self.state.step, self.state
-        if good is None:
-            raise RuntimeError("no good state: _start was not called")
+        assert good is not None  # since the run began
         back = good.state.copy()
         state.guard.step_back(back.guard, back.step, at, reason)
         self.learner.restore(good.tensors)
