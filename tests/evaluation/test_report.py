@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from f2rcli.errors import OutputError
-from f2rcli.evaluation.report import page, write_report
+from f2rcli.evaluation.report import write_report
 from f2rcli.evaluation.report.clip import thinned
+from f2rcli.evaluation.report.page import page
 from f2rcli.evaluation.result import Evaluation
 from f2rcli.plots.chart import Axes, Chart, Curve
 from f2rcli.plots.svg import chart_svg

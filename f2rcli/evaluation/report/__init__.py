@@ -6,8 +6,6 @@ from f2rcli.evaluation.report.page import page
 from f2rcli.evaluation.result import Evaluation
 from f2rcli.io.atomic import write_file
 
-__all__ = ["page", "write_report"]
-
 
 def write_report(
     evaluation: Evaluation, path: Path, *, overwrite: bool = False, title: str | None = None

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from f2rcli.evaluation.result import NOISY, ClipResult, Evaluation, MetricFacts
 
 DASH, INFINITE = "–", "∞"
-DIRECTIONS = ("higher", "lower")
 
 
 class TableRow(NamedTuple):
@@ -97,7 +96,7 @@ def _best(
     for place, metric in enumerate(metrics):
         rivals = [row[place] for name, row in values.items() if metric.reference or name != NOISY]
         column = [value for value in rivals if not math.isnan(value)]
-        if len(column) < 2 or metric.better not in DIRECTIONS:
+        if len(column) < 2 or not metric.better:
             tops.append(None)
             continue
         top = max(column) if metric.better == "higher" else min(column)
