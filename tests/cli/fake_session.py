@@ -32,6 +32,7 @@ class Result:
     curve: list[tuple[int, float]] = field(default_factory=lambda: [(0, -1.956), (9, -2.009)])
     seconds: float = 61.0
     notes: list[str] = field(default_factory=lambda: ["a fake session"])
+    fell: Any = None
 
 
 @dataclass
