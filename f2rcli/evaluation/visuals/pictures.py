@@ -174,15 +174,14 @@ def _keep(
     seen = {name: p[:, *middle_window(p.shape[1:], LARGEST)] for name, p in exact.items()}
     methods = {name: p for name, p in seen.items() if name not in (NOISY, CLEAN)}
     noisy, clean = seen.get(NOISY), seen.get(CLEAN)
-    coloured = noisy is not None and len(noisy) == 3
     return _Kept(
         frame,
         {n: codes_of(p[:, *middle_window(p.shape[1:], LARGEST)], mosaic) for n, p in shown.items()},
         {} if noisy is None else {n: _difference(noisy, p) for n, p in methods.items()},
         {} if clean is None else {n: _difference(p, clean) for n, p in methods.items()},
-        {n: _colour(noisy - p) for n, p in methods.items()}
-        if noisy is not None and coloured
-        else {},
+        {}
+        if noisy is None or len(noisy) != 3
+        else {n: _colour(noisy - p) for n, p in methods.items()},
     )
 
 
