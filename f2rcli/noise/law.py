@@ -1,6 +1,6 @@
 """The law that re-noising draws from: how strong, of what spectrum, how shared by the channels."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -33,10 +33,6 @@ class NoiseLaw:
 
         `generator` is the CPU's: the same seed gives the same noise on every device.
         """
-        return self.unit(signal, generator) * self.level.level(signal)
-
-    def unit(self, signal: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """The same before it is scaled: variance one everywhere."""
         batch, channels, height, width = signal.shape
         rim = 0 if self.kernels is None else len(self.kernels[0]) // 2
         size = (batch, channels, height + 2 * rim, width + 2 * rim)
@@ -47,7 +43,7 @@ class NoiseLaw:
             )
         if self.mixing is not None:
             noise = torch.einsum("dc,bchw->bdhw", noise.new_tensor(self.mixing), noise)
-        return noise
+        return noise * self.level.level(signal)
 
     def first_channels(self, channels: int) -> "NoiseLaw":
         """The law of the first so many channels, each by itself if they are fewer."""
@@ -55,10 +51,6 @@ class NoiseLaw:
             return self
         kernels = None if self.kernels is None else self.kernels[:channels]
         return NoiseLaw(self.level.first_channels(channels), kernels)
-
-    def scaled(self, factor: float) -> "NoiseLaw":
-        """The same, `factor` times stronger."""
-        return replace(self, level=self.level.scaled(factor))
 
     def values(self) -> dict[str, Any]:
         """The law as JSON values; `from_values` reads them back."""

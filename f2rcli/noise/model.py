@@ -100,19 +100,12 @@ class NoiseModel:
         sign = "+" if offset < 0 else "-"
         return f"{curve}; variance {gain * span:.3g} x (code {sign} {abs(offset):.4g})"
 
-    def variance(self, signal: Tensor) -> Tensor:
-        """signal (B, C, H, W) -> the noise's variance at every sample."""
-        if self.curve is not None:
-            return self.level(signal).square()
-        gain, read, dark = (
-            kept(part, signal).view(1, -1, 1, 1) for part in (self.gain, self.read, self.pedestal)
-        )
-        return gain * (signal.clamp(0, 1) - dark).clamp_min(0) + read**2
-
     def level(self, signal: Tensor) -> Tensor:
         """signal (B, C, H, W) -> the noise's standard deviation at every sample."""
         if self.curve is None:
-            return self.variance(signal).sqrt()
+            line = (self.gain, self.read, self.pedestal)
+            gain, read, dark = (kept(part, signal).view(1, -1, 1, 1) for part in line)
+            return (gain * (signal.clamp(0, 1) - dark).clamp_min(0) + read**2).sqrt()
         place = signal.clamp(0, 1) * (KNOTS - 1)
         below = place.floor().clamp_max(KNOTS - 2)
         share = place - below

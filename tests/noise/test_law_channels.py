@@ -65,10 +65,11 @@ def test_a_larger_filter_needs_a_wider_rim_and_gives_the_same_size() -> None:
     assert float(edge) == pytest.approx(1, abs=0.1)
 
 
-def test_the_unit_is_the_sample_before_its_level() -> None:
-    law, signal = NoiseLaw(LEVEL, (ALONG, DOWN, IDENTITY), MIXING), torch.rand(1, 3, 8, 9)
+def test_a_sample_is_one_of_unit_noise_times_its_level() -> None:
+    law_parts = (ALONG, DOWN, IDENTITY), MIXING
+    law, signal = NoiseLaw(LEVEL, *law_parts), torch.rand(1, 3, 8, 9)
     seeded = [torch.Generator().manual_seed(4) for _ in range(2)]
-    unit = law.unit(signal, seeded[0])
+    unit = NoiseLaw(NoiseModel.gaussian(1.0, 3), *law_parts).sample(signal, seeded[0])
     torch.testing.assert_close(law.sample(signal, seeded[1]), unit * LEVEL.level(signal))
 
 
@@ -77,7 +78,6 @@ def test_the_first_channels_keep_their_filters_and_lose_what_mixes_them() -> Non
     assert law.first_channels(3) is law
     assert law.first_channels(1) == NoiseLaw(LEVEL.first_channels(1), (ALONG,))
     assert NoiseLaw(LEVEL, None, MIXING).first_channels(2) == NoiseLaw(LEVEL.first_channels(2))
-    assert law.scaled(2) == NoiseLaw(LEVEL.scaled(2), law.kernels, MIXING)
 
 
 def test_json_keeps_which_channel_is_which() -> None:

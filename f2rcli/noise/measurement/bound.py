@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from f2rcli.noise.measurement.blocks import (
     FINEST,
@@ -61,10 +60,6 @@ class Bound:
     flat: float = 0.0  # share of the blocks that hold no texture to speak of
     white: bool = True  # whether all bands agree, as far as can be seen
     still: float = 1.0  # share of the texture that does not move
-
-    def at(self, level: Floats | NDArray[np.float32]) -> Floats:
-        """The bound at these brightnesses, held flat beyond the outermost."""
-        return np.asarray(np.interp(level, self.level, self.sigma), np.float64)
 
     @property
     def mean(self) -> float:
