@@ -1,5 +1,6 @@
 """Other people's denoisers: one frame for each, better than the input, and clear when absent."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -87,6 +88,20 @@ def test_gray_clips_stay_gray_and_the_noise_is_measured_if_not_told(baseline: Ba
     done = list(runnable(baseline).denoise(iter(given), told, None))
     assert all(len(frame.planes) == 1 for frame in done)
     assert error(done, truth) < 0.7 * error(given, truth)
+
+
+@pytest.mark.parametrize("baseline", EVERYONE, ids=lambda baseline: baseline.name)
+def test_stacks_come_back_in_their_own_codes(baseline: Baseline) -> None:
+    """Their levels are those of the noisy clip, which the reference need not share."""
+    info, frames = clean(3, channels=1)
+    layout = replace(info.layout, bits=16, levels=(300.0, 2300.0))
+    codes = [
+        replace(f, planes=(np.rint(300 + 2000 * f.planes[0]).astype(np.uint16),), layout=layout)
+        for f in frames
+    ]
+    done = list(runnable(baseline).denoise(iter(codes), replace(info, layout=layout), 1.0))
+    for frame, stored in zip(done, codes, strict=True):
+        assert abs(np.median(frame.planes[0] - stored.planes[0].astype(float))) < 20  # 2.5 of 255
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

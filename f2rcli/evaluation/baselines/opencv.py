@@ -2,16 +2,16 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.evaluation.base import Baseline
-from f2rcli.evaluation.clips.eight_bit import by_lane, refuse_mosaic
+from f2rcli.evaluation.clips.eight_bit import by_lane, float_frame, refuse_mosaic
 from f2rcli.evaluation.result import MethodFacts
-from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
+from f2rcli.frames import ClipInfo, Frame
 from f2rcli.noise.codec import to_codes
 from f2rcli.yuv import to_rgb
 
@@ -91,10 +91,7 @@ def _codes(frame: Frame) -> Codes:
 
 
 def _frame(codes: Codes, like: Frame) -> Frame:
-    planes = [codes] if codes.ndim == 2 else [codes[..., channel] for channel in (2, 1, 0)]
-    values = tuple(plane.astype(np.float32) / np.float32(255) for plane in planes)
-    family = Family.GRAY if len(values) == 1 else Family.RGB
-    return replace(like, planes=values, layout=PlaneLayout(family=family, bits=32))
+    return float_frame([codes] if codes.ndim == 2 else [codes[..., c] for c in (2, 1, 0)], like)
 
 
 BASELINES: tuple[Baseline, ...] = (NonLocalMeans(),)

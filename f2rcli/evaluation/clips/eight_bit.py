@@ -1,6 +1,6 @@
 """Frames as the 8-bit planes that third-party denoisers take, and back."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, groupby
 
@@ -12,7 +12,7 @@ from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
 from f2rcli.noise.codec import to_codes
 from f2rcli.noise.measurement.detail import single_frame_sigma
-from f2rcli.yuv import to_rgb
+from f2rcli.yuv import code_span, to_rgb
 
 Codes = NDArray[np.uint8]  # (H, W)
 
@@ -53,10 +53,20 @@ def from_eight_bit(plain: EightBitPlanes, like: Frame) -> Frame:
     """The frame with these planes: in its own layout if `to_eight_bit` kept it, else in floats."""
     if _own(like.layout):
         return replace(like, planes=plain.planes + like.planes[like.layout.colour_planes :])
-    family = Family.GRAY if plain.pix_fmt == "gray" else Family.RGB
-    order = (0,) if family is Family.GRAY else (2, 0, 1)
-    planes = tuple(plain.planes[i].astype(np.float32) / np.float32(255) for i in order)
-    return replace(like, planes=planes, layout=PlaneLayout(family=family, bits=32))
+    order = (0,) if plain.pix_fmt == "gray" else (2, 0, 1)
+    return float_frame([plain.planes[i] for i in order], like)
+
+
+def float_frame(planes: Sequence[Codes], like: Frame) -> Frame:
+    """A frame of gray or RGB planes of 8 bits, in floats: 0..1, or the codes of a stack."""
+    family = Family.GRAY if len(planes) == 1 else Family.RGB
+    layout = PlaneLayout(family=family, bits=32, levels=like.layout.levels)
+    zero, span = (np.float32(number) for number in code_span(layout, chroma=False))
+    values = tuple(zero + span * (plane.astype(np.float32) / np.float32(255)) for plane in planes)
+    return Frame(
+        planes=values, layout=layout, pts=like.pts, duration=like.duration,
+        time_base=like.time_base, lane=like.lane,
+    )  # fmt: skip
 
 
 def by_lane(
