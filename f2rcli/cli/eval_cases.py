@@ -9,7 +9,7 @@ from f2rcli import methods
 from f2rcli.cli.options.eval import EvalOptions, denoisers
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import UsageError
-from f2rcli.evaluation import metrics
+from f2rcli.evaluation import benchmarks, metrics
 from f2rcli.evaluation.plan import Plan
 from f2rcli.evaluation.result import NOISY, BenchmarkFacts
 from f2rcli.io import ReadOptions
@@ -44,8 +44,14 @@ def plan_of(options: EvalOptions, engine: EngineSettings) -> Plan:
             hint="Pass one method with --methods.",
         )
     _check_sides(options)
+    measured = metrics.check(_listed(options.metrics))
+    if options.benchmark is None and (unknown := {*measured} & {*metrics.of_scenes()}):
+        raise UsageError(
+            f"--metrics {min(unknown)}: needs a scene whose truth is known.",
+            hint="f2r eval --benchmark molecules, stars, spikes or rows.",
+        )
     return Plan(
-        metrics=metrics.check(_listed(options.metrics)), methods=names,
+        metrics=measured, methods=names,
         baselines=_listed(options.baselines), seed=options.seed,
         clipped=options.clipped is not False, frames=options.frames, border=options.border,
         conversion=options.conversion, engine=engine,
@@ -60,7 +66,10 @@ def _check_sides(options: EvalOptions) -> None:
     """Raise UsageError for sides that do not make an evaluation."""
     clean, noisy, denoised = options.clean, options.noisy, options.denoised
     noises = options.noise
-    if (options.benchmark is None) != (options.root is None):
+    needs_root = options.benchmark is not None and benchmarks.needs_files(options.benchmark)
+    if needs_root != (options.root is not None):
+        if options.benchmark is not None and not needs_root:
+            raise UsageError(f"--root: {options.benchmark} needs no files.", hint="Leave it out.")
         raise UsageError("--benchmark and --root: go together.", hint="Pass both.")
     if options.benchmark is not None:
         if clean or noisy or denoised:
@@ -93,8 +102,8 @@ def request(options: EvalOptions, read: ReadOptions, plan: Plan) -> tuple[EvalRe
     from f2rcli.noise.synthesis import spec  # brings torch
 
     noises = [spec.parse(text) for text in options.noise or []]
-    if options.benchmark is not None and options.root is not None:
-        found, plan = _benchmark(options, options.benchmark, options.root, plan)
+    if options.benchmark is not None:
+        found, plan = _benchmark(options, options.benchmark, plan)
     else:
         from f2rcli.evaluation.clips.pairing import Sides, paired
 
@@ -131,11 +140,9 @@ def _labelled(texts: list[str]) -> dict[str, Path]:
     return sides
 
 
-def _benchmark(options: EvalOptions, name: str, root: str, plan: Plan) -> tuple[EvalRequest, Plan]:
-    from f2rcli.evaluation import benchmarks
-
-    chosen = benchmarks.load(name)
-    cases = chosen.cases(Path(root), tuple(options.noise or ()), plan.frames)
+def _benchmark(options: EvalOptions, name: str, plan: Plan) -> tuple[EvalRequest, Plan]:
+    chosen = replace(benchmarks.load(name), seed=plan.seed)
+    cases = chosen.cases(_path(options.root), tuple(options.noise or ()), plan.frames)
     plan = replace(
         plan,
         metrics=plan.metrics or chosen.metrics,

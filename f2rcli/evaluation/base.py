@@ -3,9 +3,10 @@
 Pictures are (C, H, W) float32, 0 = black, 1 = white: three channels RGB, one gray, or the four
 packed planes of a mosaic. Everything streams: each frame is seen once and released.
 
-Found by file name, as methods are: `metrics/<name>.py` has METRIC (a `MetricSpec`),
+Found by file name, as methods are: `metrics/<name>.py` has METRIC (a `Metric`),
 `baselines/<name>.py` has BASELINES (a tuple of `Baseline`; --baselines takes the file's name or
-one of theirs), `benchmarks/<name>.toml` describes a `PublishedBenchmark`.
+one of theirs), `benchmarks/<name>.toml` describes a `Benchmark`.
+`quantities/<name>.py` has METRICS, a group that measures simulated scenes.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,7 +15,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from f2rcli.evaluation.frame_set import FrameSet, Picture
-from f2rcli.evaluation.result import ClipResult, FileFacts, MethodFacts, MetricSeries
+from f2rcli.evaluation.result import (
+    ClipResult,
+    FileFacts,
+    MethodFacts,
+    MetricFacts,
+    MetricSeries,
+)
+from f2rcli.evaluation.simulation.scene import Scene
 from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
 from f2rcli.noise.synthesis.spec import NoiseSpec
 
@@ -76,6 +84,7 @@ class Case:
     given: Mapping[str, ClipOpener] = field(default_factory=dict)  # denoised by others, by label
     files: tuple[FileFacts, ...] = ()
     sigma8: float | None = None  # where the protocol tells methods the noise (baselines only)
+    scene: Scene | None = None  # what was simulated, and the truth about it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +94,7 @@ class Setting:
     space: Space
     rate: float | None = None  # frames per second
     mosaic: Mosaic | None = None  # of camera raw
+    scene: Scene | None = None  # that was simulated
     device: str = "auto"  # where networks that measure run
     threads: int | None = None
 
@@ -98,6 +108,20 @@ class Meter(Protocol):
 
     def finish(self) -> MetricSeries:
         """Return the measurements. Called once, after the last frame."""
+        ...
+
+
+class Metric(Protocol):
+    """A metric, found by its file's name in `metrics`."""
+
+    facts: MetricFacts
+
+    def available(self) -> str | None:
+        """None if it can be measured here, else the reason and what to install."""
+        ...
+
+    def meter(self, setting: Setting) -> Meter | None:
+        """A new meter, or None if the metric is not defined for such clips."""
         ...
 
 

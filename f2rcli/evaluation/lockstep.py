@@ -142,7 +142,8 @@ class Lockstep:
         rate = self.first.rate
         return Setting(
             space=self.first.space, rate=None if rate is None else float(rate),
-            mosaic=self.first.layout.mosaic, device=device, threads=threads,
+            mosaic=self.first.layout.mosaic, scene=self.case.scene, device=device,
+            threads=threads,
         )  # fmt: skip
 
     def frame_sets(self) -> Iterator[tuple[FrameSet, Estimates]]:

@@ -6,9 +6,9 @@ Pictures are kept only where a report is wanted, and few (`ClipResult.pictures`)
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from f2rcli.evaluation.visuals.images import ClipPictures
@@ -34,6 +34,13 @@ class MetricFacts:
     definition: str = ""  # formula, window, range, borders, source
 
 
+class Column(NamedTuple):
+    """A value that tables show for every method: a metric's, or that of one of its channels."""
+
+    facts: MetricFacts  # whose title names the channel
+    channel: str = WHOLE
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodFacts:
     """The method that made estimates: version, weights and settings."""
@@ -52,8 +59,8 @@ class MetricSeries:
     """One metric of one method on one clip."""
 
     metric: str
-    # By channel: "all" always; where the metric has them "r", "g", "b", "luma", or planes of a
-    # mosaic "R", "G1", "B", "G2". Frame i is place i.
+    # By channel: "all", unless its mean over channels would say nothing; where the metric has them
+    # "r", "g", "b", "luma", or planes of a mosaic "R", "G1", "B", "G2". Frame i is place i.
     frames: Mapping[str, Values]
     clip: Mapping[str, float]  # by channel: the clip's value, mostly the mean over frames
 
@@ -208,6 +215,21 @@ class Evaluation:
     command: str = ""
     benchmark: BenchmarkFacts | None = None
     notes: tuple[str, ...] = ()
+
+    def columns(self, group: str | None = None) -> list[Column]:
+        """What there is to show of a group of clips, or of all: every metric, or every channel of
+        one that has no value as a whole."""
+        clips = [clip for clip in self.clips if group is None or clip.group == group]
+        columns = []
+        for metric in self.metrics:
+            series = (result.of(metric.name) for clip in clips for result in clip.methods)
+            channels = dict.fromkeys(name for one in series if one for name in one.clip)
+            whole = not channels or WHOLE in channels
+            columns += [Column(metric)] if whole else [
+                Column(replace(metric, title=f"{metric.title}, {channel}"), channel)
+                for channel in channels
+            ]  # fmt: skip
+        return columns
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -7,17 +7,26 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import chain
 
 from f2rcli import __version__
 from f2rcli.errors import F2RError, UsageError
 from f2rcli.evaluation import metrics
-from f2rcli.evaluation.base import Baseline, Case, Contestant, Meter, Observer, OpenClip, Setting
+from f2rcli.evaluation.base import (
+    Baseline,
+    Case,
+    Contestant,
+    Meter,
+    Metric,
+    Observer,
+    OpenClip,
+    Setting,
+)
 from f2rcli.evaluation.clips.reading import Reading, stored
 from f2rcli.evaluation.contestants import MethodContestant
 from f2rcli.evaluation.frame_set import FrameSet, Picture
 from f2rcli.evaluation.lockstep import DenoiserRun, Lockstep
 from f2rcli.evaluation.measures.change import ChangeMeter
-from f2rcli.evaluation.measures.meters import MetricSpec
 from f2rcli.evaluation.measures.residual import ResidualMeter
 from f2rcli.evaluation.metrics.noise_left import NoiseLeftMeter
 from f2rcli.evaluation.plan import Plan
@@ -113,18 +122,18 @@ class Run:
         self.damaged = False  # whether any input was
         self.began = time.time()
 
-    def _metrics(self) -> list[MetricSpec]:
+    def _metrics(self) -> list[Metric]:
         asked = metrics.check(self.plan.metrics)
         every = "all" in self.plan.metrics
         blind = self.kind == "blind"
         chosen = []
-        for name in asked or (metrics.WITHOUT if blind else metrics.WITH_REFERENCE):
-            metric = metrics.load(name)
+        names = asked or (metrics.WITHOUT if blind else metrics.WITH_REFERENCE)
+        for metric in chain.from_iterable(metrics.load(name) for name in names):
             if blind and metric.facts.reference:
                 if every:
                     continue
                 raise UsageError(
-                    f"metrics={name!r}: needs a clean reference.",
+                    f"metrics={metric.facts.name!r}: needs a clean reference.",
                     hint=f"Pass clean=, or choose from {', '.join(metrics.WITHOUT)}.",
                 )
             missing = metric.available()

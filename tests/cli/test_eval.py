@@ -79,6 +79,23 @@ def test_methods_run_on_noise_that_is_made_here(
     assert read["clips"][0]["methods"][1]["seconds_per_frame"] > 0
 
 
+def test_a_simulated_benchmark_needs_no_files_and_shows_each_brightness(
+    evaluate: Eval, tmp_path: Path
+) -> None:
+    targets = ("--json-file", tmp_path / "e.json", "--report", tmp_path / "e.html")
+    done = evaluate("--benchmark", "molecules", "--frames", 2, "--methods", "none", *targets)
+    assert done.code == EXIT_OK, done.err
+    found = values(tmp_path / "e.json")
+    share = found["median 3x3x3"]["light, 500 e-"]
+    assert isinstance(share, float)
+    row = next(line for line in done.out.splitlines() if "Light kept, 500 e-" in line)
+    shown = [cell.strip() for cell in row.split("│")[2:5]]
+    assert shown == [f"{found[name]['light, 500 e-']:.2f}" for name in found]
+    page = (tmp_path / "e.html").read_text()
+    assert "Light kept, 500 e-" in page
+    assert f"{share:.2f}" in page
+
+
 def test_without_any_reference_there_is_what_can_be_told(
     evaluate: Eval, clips: Path, tmp_path: Path
 ) -> None:
@@ -183,6 +200,8 @@ def test_damaged_input_is_told_and_ends_with_its_own_code(
         (("lossy.mp4", "--noisy", "clean.mkv", "--metrics", "psnr"), EXIT_USAGE, "needs a clean"),
         (("lossy.mp4", "--clean", "clean.mkv", "--border", "3"), EXIT_USAGE, "even number"),
         (("--benchmark", "set8"), EXIT_USAGE, "--benchmark and --root: go together"),
+        (("--benchmark", "rows", "--root", "."), EXIT_USAGE, "--root: rows needs no files"),
+        (("lossy.mp4", "--clean", "clean.mkv", "--metrics", "points"), EXIT_USAGE, "needs a scene"),
         (("--benchmark", "set9", "--root", "."), EXIT_USAGE, "--benchmark set9: no such choice"),
         (("--benchmark", "set8", "--root", "gone"), EXIT_INPUT, "no such folder"),
         (("--clean", "clean.mkv", "--noise", "g9", "--baselines", "x"), EXIT_USAGE, "s x:"),

@@ -131,7 +131,8 @@ def run(cases: list[Case], name: str) -> Evaluation:
 
 
 def test_every_benchmark_of_the_documentation_is_there() -> None:
-    assert benchmarks.available() == sorted(NAMES)
+    published = [name for name in benchmarks.available() if benchmarks.needs_files(name)]
+    assert published == sorted(NAMES)
     for name in NAMES:
         chosen = benchmarks.load(name)
         assert chosen.name == name

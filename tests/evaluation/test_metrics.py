@@ -77,7 +77,7 @@ def measured(
     setting: Setting = RGB,
 ) -> MetricSeries:
     """What a metric says of a clip."""
-    meter = metrics.load(name).meter(setting)
+    meter = metrics.load(name)[0].meter(setting)
     assert meter is not None
     before = None
     for index, estimate in enumerate(estimates):
@@ -384,12 +384,12 @@ def test_gray_and_mosaics_have_their_own_channels() -> None:
         "B",
         "G2",
     ]
-    assert metrics.load("vmaf").meter(bayer) is None
+    assert metrics.load("vmaf")[0].meter(bayer) is None
 
 
 def test_every_metric_says_what_it_is() -> None:
     for name in metrics.available():
-        facts = metrics.load(name).facts
+        facts = metrics.load(name)[0].facts
         assert facts.name == name
         assert len(facts.definition) > 80
         assert facts.better in ("higher", "lower", "")

@@ -34,6 +34,11 @@ def denoisers() -> list[str]:
     return [*methods.available(), NOISY]
 
 
+def measured() -> list[str]:
+    """The values of --metrics."""
+    return [*metrics.available(), *metrics.of_scenes()]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalOptions:
     """The evaluation asked for. Raises UsageError for values that do not exist."""
@@ -50,11 +55,12 @@ class EvalOptions:
         metavar="PATH", group=CLIPS,
     )  # fmt: skip
     benchmark: str | None = setting(
-        None, "A published benchmark with its published protocol; needs --root.",
+        None, "A published benchmark with its protocol, which needs --root; or a simulated one "
+        "whose truth is known: molecules, stars, spikes, rows.",
         metavar="NAME", group=CLIPS, choices=benchmarks.available, others="one of them",
     )  # fmt: skip
     root: str | None = setting(
-        None, "The folder with the benchmark's files.", metavar="DIR", group=CLIPS
+        None, "The folder with a published benchmark's files.", metavar="DIR", group=CLIPS
     )
     noise: list[str] | None = setting(
         None, "gaussian:30, poisson-gaussian:0.01,4, salt-pepper, correlated:30, compressed:30,23, "
@@ -76,7 +82,7 @@ class EvalOptions:
     )  # fmt: skip
     metrics: str | None = setting(
         None, "Metrics to compute (default: depends on whether there is a clean clip).",
-        metavar="A,B|all", group=MEASURES, choices=metrics.available, others="several with commas",
+        metavar="A,B|all", group=MEASURES, choices=measured, others="several with commas",
     )  # fmt: skip
     border: int = setting(0, "Pixels to leave out on every side.", metavar="PIXELS", group=MEASURES)
     conversion: str = setting(

@@ -2,33 +2,37 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 
 from rich.table import Table
 from rich.text import Text
 
 from f2rcli.cli.terminal.text import one_line
-from f2rcli.evaluation.result import ClipResult, Evaluation, MetricFacts
+from f2rcli.evaluation.result import ClipResult, Column, Evaluation, MetricFacts
 
 ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
 MOST_CLIPS = 12  # that are listed one by one unless more is asked for
+MOST_COLUMNS = 8  # of values; a clip that has more gets a row for each
 
 
 def tables(evaluation: Evaluation, *, every_clip: bool = False) -> Iterator[Table]:
     """One table per group: its clips, then the mean of each method, then published rows."""
     for group in evaluation.groups:
         clips = [clip for clip in evaluation.clips if clip.group == group]
+        if len(clips) == 1 and len(evaluation.columns(group)) > MOST_COLUMNS:
+            yield _turned(clips[0], evaluation)
+            continue
         listed = clips if every_clip or len(clips) <= MOST_CLIPS else []
         timed = any(evaluation.seconds_per_frame(m.name, group) for m in evaluation.methods)
         counted = "1 clip" if len(clips) == 1 else f"{len(clips)} clips"
         title = f"{group}: {counted}" if group else None
-        table = _empty(evaluation, title, timed=timed)
+        columns = evaluation.columns(group)
+        table = _empty(columns, title, timed=timed)
         for clip in listed:
-            for row in _clip_rows(clip, evaluation):
+            for row in _clip_rows(clip, columns, evaluation):
                 table.add_row(*row[: len(table.columns)])
             table.add_section()
         if len(clips) > 1:
-            for row in _mean_rows(evaluation, group, len(clips)):
+            for row in _mean_rows(evaluation, columns, group, len(clips)):
                 table.add_row(*row[: len(table.columns)])
             table.add_section()
         for row in _published(evaluation, group):
@@ -36,11 +40,27 @@ def tables(evaluation: Evaluation, *, every_clip: bool = False) -> Iterator[Tabl
         yield table
 
 
-def _empty(evaluation: Evaluation, title: str | None, *, timed: bool) -> Table:
+def _turned(clip: ClipResult, evaluation: Evaluation) -> Table:
+    """A row for every value of a clip, and a column for every method."""
+    title = ": ".join(word for word in (clip.name, clip.group) if word)
+    table = Table(title=one_line(title), title_justify="left", highlight=False)
+    table.add_column("")
+    names = [result.method for result in clip.methods]
+    for name in names:
+        table.add_column(one_line(evaluation.method(name).title), justify="right", overflow="fold")
+    for metric, channel in evaluation.columns(clip.group):
+        unit = f" ({metric.unit})" if metric.unit else ""
+        values = [clip.value(name, metric.name, channel) for name in names]
+        heading = metric.title + unit + ARROWS[metric.better]
+        table.add_row(heading, *(_cell(value, metric, values) for value in values))
+    return table
+
+
+def _empty(columns: Sequence[Column], title: str | None, *, timed: bool) -> Table:
     table = Table(title=title, title_justify="left", highlight=False)
     table.add_column("clip", overflow="fold")
     table.add_column("method", overflow="fold")
-    for metric in evaluation.metrics:
+    for metric, _ in columns:
         unit = f"\n{metric.unit}" if metric.unit else ""
         table.add_column(metric.title + ARROWS[metric.better] + unit, justify="right")
     if timed:
@@ -48,11 +68,13 @@ def _empty(evaluation: Evaluation, title: str | None, *, timed: bool) -> Table:
     return table
 
 
-def _clip_rows(clip: ClipResult, evaluation: Evaluation) -> Iterator[list[Text]]:
+def _clip_rows(
+    clip: ClipResult, columns: Sequence[Column], evaluation: Evaluation
+) -> Iterator[list[Text]]:
     titles = {method.name: method.title for method in evaluation.methods}
     names = [result.method for result in clip.methods]
     for place, result in enumerate(clip.methods):
-        cells = _cells(evaluation.metrics, result.method, names, clip.value)
+        cells = _cells(columns, result.method, names, clip.value)
         if result.failed:
             cells = [Text("failed", style="red")] * len(cells)
         first = Text(one_line(clip.name) if place == 0 else "")
@@ -60,11 +82,16 @@ def _clip_rows(clip: ClipResult, evaluation: Evaluation) -> Iterator[list[Text]]
         yield [first, title, *cells, _seconds(result.seconds_per_frame)]
 
 
-def _mean_rows(evaluation: Evaluation, group: str, count: int) -> Iterator[list[Text]]:
+def _mean_rows(
+    evaluation: Evaluation, columns: Sequence[Column], group: str, count: int
+) -> Iterator[list[Text]]:
     names = [method.name for method in evaluation.methods]
     for place, method in enumerate(evaluation.methods):
-        mean = partial(evaluation.mean, group=group)
-        cells = _cells(evaluation.metrics, method.name, names, mean)
+
+        def mean(name: str, metric: str, channel: str) -> float:
+            return evaluation.mean(name, metric, group, channel)
+
+        cells = _cells(columns, method.name, names, mean)
         first = Text(f"mean of {count}" if place == 0 else "", style="bold")
         seconds = _seconds(evaluation.seconds_per_frame(method.name, group))
         yield [first, Text(one_line(method.title)), *cells, seconds]
@@ -79,11 +106,14 @@ def _published(evaluation: Evaluation, group: str) -> Iterator[list[Text]]:
 
 
 def _cells(
-    metrics: Sequence[MetricFacts], method: str, others: list[str],
-    value: Callable[[str, str], float],
+    columns: Sequence[Column], method: str, others: list[str],
+    value: Callable[[str, str, str], float],
 ) -> list[Text]:  # fmt: skip
     """A method's value of every metric, beside those of the others."""
-    return [_cell(value(method, m.name), m, [value(n, m.name) for n in others]) for m in metrics]
+    return [
+        _cell(value(method, m.name, channel), m, [value(n, m.name, channel) for n in others])
+        for m, channel in columns
+    ]
 
 
 def _cell(value: float, metric: MetricFacts, beside: list[float]) -> Text:

@@ -1,16 +1,18 @@
-"""Published benchmarks. One is a TOML file here; its name is the registry.
+"""Benchmarks. One is a TOML file here; its name is the registry.
 
 It has the benchmark's title, protocol, noises, where its files lie (`layout`), and rows that others
-published. `loader` names the module in `loaders` that reads such a layout.
+published. `loader` names the module in `loaders` that reads such a layout. One without `expects`
+is simulated here and needs no files.
 """
 
+import tomllib
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from f2rcli.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from f2rcli.evaluation.benchmarks.published import PublishedBenchmark
+    from f2rcli.evaluation.benchmarks.benchmark import Benchmark
 
 
 def available() -> list[str]:
@@ -19,10 +21,19 @@ def available() -> list[str]:
     return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
 
-def load(name: str) -> "PublishedBenchmark":
-    """A benchmark by name; raises UsageError for an unknown one."""
-    from f2rcli.evaluation.benchmarks.published import PublishedBenchmark
+def needs_files(name: str) -> bool:
+    """Whether a benchmark reads files of others; raises UsageError for an unknown one."""
+    return "expects" in tomllib.loads(_described(name))
 
+
+def load(name: str) -> "Benchmark":
+    """A benchmark by name; raises UsageError for an unknown one."""
+    from f2rcli.evaluation.benchmarks.benchmark import Benchmark
+
+    return Benchmark.parse(name, _described(name))
+
+
+def _described(name: str) -> str:
     if name not in available():
         raise UsageError(f"benchmark={name!r}: no such choice.", hint=nearest(name, available()))
-    return PublishedBenchmark.parse(name, files(__name__).joinpath(f"{name}.toml").read_text())
+    return files(__name__).joinpath(f"{name}.toml").read_text()

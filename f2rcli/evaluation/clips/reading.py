@@ -126,7 +126,7 @@ def check_alike(clips: list[ClipInfo]) -> list[str]:
             )
         if None not in (other.frames, first.frames) and other.frames != first.frames:
             raise counts_differ(other, first, other.frames, first.frames)
-        if other.layout.bits != first.layout.bits:
+        if other.layout.bits != first.layout.bits and other.layout.levels is None:
             depths = " and ".join(_depth(clip.layout) for clip in (other, first))
             remarks.append(f"{pair}: depths differ, {depths}; compared from black to white")
         if None not in (other.rate, first.rate) and other.rate != first.rate:

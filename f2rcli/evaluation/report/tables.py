@@ -36,32 +36,38 @@ def timed(evaluation: Evaluation) -> bool:
 
 def summary_rows(evaluation: Evaluation) -> Iterator[TableRow]:
     """Means over clips: a row per method, group by group, and rows that others published."""
+    columns = evaluation.columns()
+    metrics = [column.facts for column in columns]
     for group in evaluation.groups:
         if group:
             yield TableRow(group, kind="group")
         values = {
-            method.name: [evaluation.mean(method.name, m.name, group) for m in evaluation.metrics]
+            method.name: [
+                evaluation.mean(method.name, m.name, group, channel) for m, channel in columns
+            ]
             for method in evaluation.methods
         }
-        best = _best(values, evaluation.metrics)
+        best = _best(values, metrics)
         for method in evaluation.methods:
             words = " ".join(word for word in (method.version, method.weights) if word)
             seconds = number(evaluation.seconds_per_frame(method.name, group), 3)
-            cells = _cells(values[method.name], evaluation.metrics)
+            cells = _cells(values[method.name], metrics)
             yield TableRow(method.title, (words,) if words else (), cells, best, seconds)
-        yield from _published(evaluation, group)
+        yield from _published(evaluation, metrics, group)
 
 
 def clip_rows(clip: ClipResult, evaluation: Evaluation) -> Iterator[TableRow]:
     """The values of one clip, a row per method."""
+    columns = evaluation.columns()
+    metrics = [column.facts for column in columns]
     values = {
-        result.method: [clip.value(result.method, m.name) for m in evaluation.metrics]
+        result.method: [clip.value(result.method, m.name, channel) for m, channel in columns]
         for result in clip.methods
     }
-    best = _best(values, evaluation.metrics)
+    best = _best(values, metrics)
     for result in clip.methods:
         notes = tuple(word for word in (result.failed or "", *result.notes) if word)
-        cells = _cells(values[result.method], evaluation.metrics)
+        cells = _cells(values[result.method], metrics)
         yield TableRow(evaluation.method(result.method).title, notes, cells, best)
 
 
@@ -104,9 +110,11 @@ def _best(
     return tuple(tops)
 
 
-def _published(evaluation: Evaluation, group: str) -> Iterator[TableRow]:
+def _published(
+    evaluation: Evaluation, metrics: Sequence[MetricFacts], group: str
+) -> Iterator[TableRow]:
     for row in evaluation.benchmark.published if evaluation.benchmark else ():
         if group in row.values:
-            values = [row.values[group].get(metric.name) for metric in evaluation.metrics]
-            cells = _cells(values, evaluation.metrics)
+            values = [row.values[group].get(metric.name) for metric in metrics]
+            cells = _cells(values, metrics)
             yield TableRow(row.title, (f"published: {row.source}",), cells, kind="published")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.evaluation.base import Case
-from f2rcli.evaluation.benchmarks.published import PublishedBenchmark
+from f2rcli.evaluation.benchmarks.benchmark import Benchmark
 from f2rcli.evaluation.clips.datasets import Pictures, file_facts, pictures
 from f2rcli.evaluation.clips.matlab import read_array
 from f2rcli.frames import Mosaic
@@ -21,7 +21,7 @@ WHITE = 65535  # the code of white; the file holds 0..1
 Blocks = NDArray[np.uint16]  # (pictures, blocks, rows, columns)
 
 
-def cases(benchmark: PublishedBenchmark, root: Path, frames: int | None) -> list[Case]:
+def cases(benchmark: Benchmark, root: Path, frames: int | None) -> list[Case]:
     """A case per picture."""
     clean, noisy = (_codes(benchmark, root, benchmark.layout[role]) for role in ("clean", "noisy"))
     if clean.shape != noisy.shape:
@@ -41,7 +41,7 @@ def cases(benchmark: PublishedBenchmark, root: Path, frames: int | None) -> list
     ]
 
 
-def _codes(benchmark: PublishedBenchmark, root: Path, name: str) -> Blocks:
+def _codes(benchmark: Benchmark, root: Path, name: str) -> Blocks:
     path = root / f"{name}.mat"
     if not path.is_file():
         raise benchmark.wrong(root, f"{path.name} is missing")
@@ -53,7 +53,7 @@ def _codes(benchmark: PublishedBenchmark, root: Path, name: str) -> Blocks:
     return codes
 
 
-def _clip(benchmark: PublishedBenchmark, index: int, blocks: NDArray[np.uint16]) -> Pictures:
+def _clip(benchmark: Benchmark, index: int, blocks: NDArray[np.uint16]) -> Pictures:
     pattern = benchmark.layout["patterns"][benchmark.layout["telephones"][index]]
     mosaic = Mosaic(pattern=pattern, black=(0.0,) * 4, white=(float(WHITE),) * 4)
     reads = [partial(np.ascontiguousarray, block) for block in blocks]

@@ -12,20 +12,20 @@ import numpy as np
 
 from f2rcli.errors import InputError
 from f2rcli.evaluation.base import Case
-from f2rcli.evaluation.benchmarks.published import PublishedBenchmark
+from f2rcli.evaluation.benchmarks.benchmark import Benchmark
 from f2rcli.evaluation.clips.datasets import file_facts, pictures, single_pictures
 from f2rcli.frames import Family, Plane, PlaneLayout
 
 GRAY = PlaneLayout(family=Family.GRAY, bits=8)
 
 
-def cases(benchmark: PublishedBenchmark, root: Path, frames: int | None) -> list[Case]:
+def cases(benchmark: Benchmark, root: Path, frames: int | None) -> list[Case]:
     """A case per kind of microscopy that is there."""
     kinds = [kind for kind in benchmark.layout["kinds"] if (root / kind).is_dir()]
     return [_case(benchmark, root, kind, frames) for kind in kinds]
 
 
-def _case(benchmark: PublishedBenchmark, root: Path, kind: str, frames: int | None) -> Case:
+def _case(benchmark: Benchmark, root: Path, kind: str, frames: int | None) -> Case:
     clean, folder = (root / kind / benchmark.layout[role] for role in ("clean", "noisy"))
     if not clean.is_file():
         raise benchmark.wrong(root, f"{clean.relative_to(root)} is missing")

@@ -6,7 +6,7 @@ import numpy as np
 
 from f2rcli.errors import InputError
 from f2rcli.evaluation.base import Case
-from f2rcli.evaluation.benchmarks.published import PublishedBenchmark
+from f2rcli.evaluation.benchmarks.benchmark import Benchmark
 from f2rcli.evaluation.clips.datasets import file_facts, sequences, single_pictures
 from f2rcli.evaluation.clips.pairing import File
 from f2rcli.frames import Space
@@ -15,7 +15,7 @@ from f2rcli.io import ReadOptions, open_reader
 Clips = dict[str, Path]  # by name
 
 
-def cases(benchmark: PublishedBenchmark, root: Path, frames: int | None) -> list[Case]:
+def cases(benchmark: Benchmark, root: Path, frames: int | None) -> list[Case]:
     """A case for each clip, without noise."""
     options = ReadOptions(frames=frames)
     return [
@@ -24,7 +24,7 @@ def cases(benchmark: PublishedBenchmark, root: Path, frames: int | None) -> list
     ]
 
 
-def find(benchmark: PublishedBenchmark, root: Path) -> Clips:
+def find(benchmark: Benchmark, root: Path) -> Clips:
     """The clips below a root; none where there are none. Raises InputError for missing files and
     for pictures in colour where gray ones belong."""
     layout = benchmark.layout
@@ -39,14 +39,14 @@ def find(benchmark: PublishedBenchmark, root: Path) -> Clips:
     return _chosen(benchmark, dict(sorted(clips.items())))
 
 
-def _folders(benchmark: PublishedBenchmark, root: Path) -> list[Path]:
+def _folders(benchmark: Benchmark, root: Path) -> list[Path]:
     folders = []
     for pattern in benchmark.layout["folders"]:
         folders += [root] if pattern == "." else sorted(root.glob(pattern))
     return [folder for folder in folders if folder.is_dir()]
 
 
-def _chosen(benchmark: PublishedBenchmark, clips: Clips) -> Clips:
+def _chosen(benchmark: Benchmark, clips: Clips) -> Clips:
     """The clips of the benchmark among those found."""
     prefix = benchmark.layout.get("prefix", "")
     named = {n.removeprefix(prefix): p for n, p in clips.items() if n.startswith(prefix)} or clips
@@ -57,7 +57,7 @@ def _chosen(benchmark: PublishedBenchmark, clips: Clips) -> Clips:
     return named if benchmark.layout.get("others") and not whole else wanted
 
 
-def _listed(benchmark: PublishedBenchmark, root: Path) -> Clips:
+def _listed(benchmark: Benchmark, root: Path) -> Clips:
     """The clips of a list, so many of them as the benchmark has, drawn with a fixed seed."""
     layout = benchmark.layout
     base = next((b for b in _folders(benchmark, root) if (b / "sequences").is_dir()), None)
@@ -78,7 +78,7 @@ def _listed(benchmark: PublishedBenchmark, root: Path) -> Clips:
     return {name: base / "sequences" / name for name in sorted(names)}
 
 
-def _check_gray(benchmark: PublishedBenchmark, clips: Clips) -> None:
+def _check_gray(benchmark: Benchmark, clips: Clips) -> None:
     for path in clips.values():
         with open_reader(path) as reader:
             if reader.info.space is not Space.GRAY:

@@ -9,7 +9,7 @@ import numpy as np
 
 from f2rcli.errors import InputError
 from f2rcli.evaluation.base import Case
-from f2rcli.evaluation.benchmarks.published import PublishedBenchmark
+from f2rcli.evaluation.benchmarks.benchmark import Benchmark
 from f2rcli.evaluation.clips.datasets import Pictures, file_facts, pictures
 from f2rcli.evaluation.clips.pairing import File
 from f2rcli.frames import Mosaic, Plane
@@ -19,7 +19,7 @@ from f2rcli.sensor import bayer_layout
 PAIR = re.compile(r"(?P<name>.+)_iso(?P<iso>\d+)_noisy\.tiff?", re.IGNORECASE)
 
 
-def cases(benchmark: PublishedBenchmark, root: Path, frames: int | None) -> list[Case]:
+def cases(benchmark: Benchmark, root: Path, frames: int | None) -> list[Case]:
     """A case per scene and ISO value; pairs of stacks, <name>_iso<ISO>_noisy.tif and _clean.tif,
     count too."""
     layout, folder = benchmark.layout, benchmark.layout["noisy"][0]
@@ -32,9 +32,7 @@ def cases(benchmark: PublishedBenchmark, root: Path, frames: int | None) -> list
     return [_pair(benchmark, path, found["name"], found["iso"], frames) for path, found in pairs]
 
 
-def _scene(
-    benchmark: PublishedBenchmark, root: Path, scene: int, iso: int, frames: int | None
-) -> Case:
+def _scene(benchmark: Benchmark, root: Path, scene: int, iso: int, frames: int | None) -> Case:
     length = min(frames or 0, benchmark.frames or 0)
     sides, facts = [], []
     for role in ("clean", "noisy"):
@@ -52,9 +50,7 @@ def _scene(
     )  # fmt: skip
 
 
-def _pair(
-    benchmark: PublishedBenchmark, noisy: Path, name: str, iso: str, frames: int | None
-) -> Case:
+def _pair(benchmark: Benchmark, noisy: Path, name: str, iso: str, frames: int | None) -> Case:
     clean = noisy.with_name(re.sub("_noisy", "_clean", noisy.name, flags=re.IGNORECASE))
     if not clean.is_file():
         raise benchmark.wrong(noisy.parent, f"{clean.name} is missing")
@@ -72,7 +68,7 @@ def _folder(base: Path, scene: int, iso: int) -> Path:
     return nested if nested.is_dir() else base / inner
 
 
-def _clip(benchmark: PublishedBenchmark, name: str, files: list[Path]) -> Pictures:
+def _clip(benchmark: Benchmark, name: str, files: list[Path]) -> Pictures:
     sensor = benchmark.layout["sensor"]
     black, white = ((float(sensor[level]),) * 4 for level in ("black", "white"))
     mosaic = Mosaic(pattern=sensor["pattern"], black=black, white=white)

@@ -1,4 +1,4 @@
-"""A published benchmark as its TOML file describes it."""
+"""A benchmark as its TOML file describes it."""
 
 import tomllib
 from collections.abc import Mapping
@@ -16,14 +16,14 @@ from f2rcli.noise.synthesis.spec import parse
 
 
 @dataclass(frozen=True, kw_only=True)
-class PublishedBenchmark:
-    """A published benchmark: of clean clips if it states noises, else of clips with noise."""
+class Benchmark:
+    """A benchmark: of clean clips if it states noises, else of clips with noise."""
 
     name: str
     title: str
     loader: str
-    expects: str  # "JPEGImages/480p/<sequence>/00000.jpg and so on"
-    where: str  # "the authors publish DAVIS 2017 at davischallenge.org"
+    expects: str = ""  # "JPEGImages/480p/<sequence>/00000.jpg and so on"; "": it needs no files
+    where: str = ""  # "the authors publish DAVIS 2017 at davischallenge.org"
     protocol: tuple[str, ...]
     layout: Mapping[str, Any]  # what the loader needs
     clips: int | tuple[str, ...]  # of the whole benchmark: how many, or which
@@ -31,6 +31,7 @@ class PublishedBenchmark:
     noises: tuple[str, ...] = ()
     published: tuple[Published, ...] = ()
     metrics: tuple[str, ...] = ("psnr", "ssim")
+    seed: int = 0  # of what is simulated
 
     @classmethod
     def parse(cls, name: str, text: str) -> Self:
@@ -54,8 +55,11 @@ class PublishedBenchmark:
         """The error for a folder that is laid out otherwise."""
         return InputError(f"{root}: {what}; expected {self.expects}.", hint=self.hint)
 
-    def cases(self, root: Path, noises: tuple[str, ...], frames: int | None = None) -> list[Case]:
+    def cases(
+        self, root: Path | None, noises: tuple[str, ...], frames: int | None = None
+    ) -> list[Case]:
         """The clips below `root`, once per noise or ISO (`noises` () means the published ones).
+        Simulated ones need no root.
 
         frames: at most this many of a clip, instead of the protocol's own number. Raises InputError
         that says which file of the layout is missing and what is expected.
@@ -64,11 +68,12 @@ class PublishedBenchmark:
             raise UsageError(
                 f"noise={noises[0]!r}: {self.name} has noise of its own.", hint="Leave noise= out."
             )
-        self._check(root)
+        if root is not None:
+            self._check(root)
         chosen = [parse(text) for text in noises or self.noises]
         loader = import_module(f"f2rcli.evaluation.benchmarks.loaders.{self.loader}")
         found: list[Case] = loader.cases(self, root, frames or self.frames)
-        if not found:
+        if root is not None and not found:
             raise self.wrong(root, "has none of its clips")
         if not chosen:
             return found
