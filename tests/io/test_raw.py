@@ -128,6 +128,7 @@ def test_a_dng_of_our_own_says_what_it_was_told(pattern: str, tmp_path: Path) ->
     told: Exposure = replace(
         exposure, mosaic=replace(exposure.mosaic, pattern=pattern, black=(240.5, 241, 242, 243.25),
                                      balance=(2.0, 1.0, 1.5)),
+        aspect=1.5, shown=(8, 4, 32, 48),
         tags=replace(exposure.tags, carried=()), noise=((1e-3, 1e-6),) * 4,
     )  # fmt: skip
     (tmp_path / "b.dng").write_bytes(new_dng(told, samples))
@@ -138,6 +139,10 @@ def test_a_dng_of_our_own_says_what_it_was_told(pattern: str, tmp_path: Path) ->
     assert np.allclose(found.mosaic.balance, told.mosaic.balance, rtol=1e-5)
     assert found.noise == told.noise
     assert (found.orientation, found.tags.camera, found.iso) == (6, "Foo Bar", 800)
+    assert found.aspect == pytest.approx(1.5)
+    with tifffile.TiffFile(tmp_path / "b.dng") as file:
+        own = file.pages.first.tags
+        assert (own["DefaultCropOrigin"].value, own["DefaultCropSize"].value) == ((4, 8), (48, 32))
 
 
 @pytest.mark.parametrize("number", [1, 5])

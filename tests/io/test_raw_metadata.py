@@ -4,6 +4,7 @@ import json
 import shutil
 import struct
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import tifffile
 
 from f2rcli.io import WriteOptions, open_reader, plan_output
 from f2rcli.io.raw import dng, writer
+from f2rcli.io.raw.camera import camera_of
 from f2rcli.io.raw.ifd import Entry, directory, first_directory, read_directory
 from f2rcli.io.raw.metadata import EXIF, GPS, MAKER_NOTE, PRIVATE, XMP, Metadata, read_metadata
 from tests.io.raw_files import codes, louder, raised, tags
@@ -132,6 +134,37 @@ def test_the_metadata_of_raw_files_is_found(order: str, wrap: Any, tmp_path: Pat
     place = struct.unpack(">I", private[16:20])[0]
     notes = private[20 : 14 + struct.unpack(">I", private[10:14])[0]]
     assert path.read_bytes()[place : place + len(notes)] == notes
+
+
+def ciff(_: bytes) -> bytes:
+    """Canon's CRW: heaps with their directories at the end."""
+
+    def heap(items: list[tuple[int, bytes]], start: int = 0) -> bytes:
+        data, entries = b"", b""
+        for code, value in items:
+            entries += struct.pack("<HII", code, len(value), start + len(data))
+            data += value
+        directory = struct.pack("<H", len(items)) + entries
+        return data + directory + struct.pack("<I", start + len(data))
+
+    camera = heap([(0x080A, b"Foo\0Foo Bar\0")])
+    header = b"II" + struct.pack("<I", 26) + b"HEAPCCDR".ljust(20, b"\0")
+    return header + heap([(0x2005, bytes(9)), (0x300A, heap([(0x2807, camera)]))])
+
+
+CAMERA = [text(271, "Foo"), text(272, "Foo Bar")]
+
+
+@pytest.mark.parametrize("wrap", [bytes, raf, cr3, ciff])
+def test_the_camera_is_named_whatever_the_structure(
+    wrap: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.raw"
+    monkeypatch.setattr(sys.modules[__name__], "FIRST", CAMERA)
+    path.write_bytes(wrap(tiff("<", CAMERA)))
+    assert camera_of(path) == ("Foo", "Foo Bar")
+    path.write_bytes(path.read_bytes()[:40])
+    assert camera_of(path) == ("", "")
 
 
 @pytest.mark.parametrize(

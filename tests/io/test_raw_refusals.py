@@ -70,6 +70,18 @@ def test_other_sensors_are_refused_by_name(tmp_path: Path) -> None:
         open_reader(tmp_path / "l.dng")
 
 
+def test_samples_that_libraw_cannot_unpack_are_not_called_damaged(tmp_path: Path) -> None:
+    path = write_dng(tmp_path / "a.dng")
+    with tifffile.TiffFile(path) as file:
+        at = file.pages.first.tags["Compression"].valueoffset
+    data = bytearray(path.read_bytes())
+    data[at : at + 2] = b"\x09\x00"  # GoPro's, VC-5
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="packed in a way") as caught:
+        open_reader(path)
+    assert "damaged" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [(b"", "empty"), (b"not raw at all" * 40, "not a camera raw file"), (None, "No such file")],

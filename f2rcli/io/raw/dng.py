@@ -214,6 +214,11 @@ def _described(exposure: Exposure) -> list[Tag]:
     ]
     if exposure.iso is not None and exposure.iso < 1 << 16:
         tags.append((34855, SHORT, 1, exposure.iso, True))
+    if exposure.aspect != 1:
+        tags.append((50718, RATIONAL, 2, (round(10000 * exposure.aspect), 10000, 1, 1), True))
+    if exposure.shown is not None:
+        top, left, height, width = exposure.shown
+        tags += [(50719, LONG, 2, (left, top), True), (50720, LONG, 2, (width, height), True)]
     if exposure.tags.rate is not None:
         tags.append((51044, SRATIONAL, 1, exposure.tags.rate.as_integer_ratio(), True))
     return tags

@@ -1,6 +1,6 @@
 """A raw exposure: metadata and samples of one file, through LibRaw (rawpy)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from f2rcli.errors import InputError
 from f2rcli.frames import Mosaic
 from f2rcli.io.base import MOST_PIXELS
+from f2rcli.io.raw.camera import camera_of
 from f2rcli.io.raw.tags import RawTags, read_tags
 from f2rcli.sensor import PATTERNS, plane_colours
 
@@ -42,6 +43,9 @@ class Exposure(ExposureHeader):
     path: Path
     name: str  # of the exposure, without a suffix
     page: int = 0  # of a TIFF
+    # Of the active area, counted from its corner, what the camera's own pictures show; None: all of it.
+    shown: tuple[int, int, int, int] | None = None
+    aspect: float = 1.0  # how much wider than high a pixel is
     mosaic: Mosaic  # of the active area
     iso: int | None = None
     orientation: int = 1  # TIFF's
@@ -78,6 +82,11 @@ def read_raw(path: Path) -> tuple[Exposure, Samples]:
         try:
             # rawpy decodes the samples for most facts already
             return _exposure(raw, path, tags), np.array(raw.raw_image)
+        except rawpy.LibRawFileUnsupportedError as error:
+            raise InputError(
+                f"{path.name}: its samples are packed in a way that LibRaw cannot unpack.",
+                hint="Convert it to a plain DNG first (Adobe's converter, GoPro's gpr_tools).",
+            ) from error
         except rawpy.LibRawError as error:
             raise _damaged(path, error) from error
         except NotImplementedError as error:  # rawpy's, for filter patterns it has no name for
@@ -113,7 +122,10 @@ def _checked_tags(path: Path) -> RawTags:
             f"{path.name}: is cut off, {tags.missing_bytes} bytes are missing.",
             hint="Copy it from the camera again.",
         )
-    return tags
+    if tags.make or tags.model:
+        return tags
+    make, model = camera_of(path)
+    return replace(tags, make=make, model=model)
 
 
 def _opened(path: Path) -> Any:
@@ -147,6 +159,8 @@ def _exposure(raw: Any, path: Path, tags: RawTags) -> Exposure:
         name=path.stem,
         shape=shape,
         active=active,
+        shown=_shown(raw.sizes),
+        aspect=float(raw.sizes.pixel_aspect) or 1.0,
         mosaic=_mosaic(raw, path.name),
         iso=tags.iso or int(raw.other.iso_speed) or None,
         orientation=tags.orientation or _FLIPS.get(raw.sizes.flip, 1),
@@ -156,6 +170,15 @@ def _exposure(raw: Any, path: Path, tags: RawTags) -> Exposure:
         other=raw.other,
         lens=raw.lens,
     )
+
+
+def _shown(sizes: Any) -> tuple[int, int, int, int] | None:
+    """LibRaw's crop, from the corner of the active area, if it lies within."""
+    top = sizes.crop_top_margin - sizes.top_margin
+    left = sizes.crop_left_margin - sizes.left_margin
+    height, width = sizes.crop_height, sizes.crop_width
+    inside = top >= 0 <= left and top + height <= sizes.height and left + width <= sizes.width
+    return (top, left, height, width) if inside and height and width else None
 
 
 def _mosaic(raw: Any, name: str) -> Mosaic:

@@ -37,7 +37,7 @@ _NAMES: dict[str | int, str] = {
     "exif": "EXIF (exposure, lens, date)", "gps": "GPS", XMP: "XMP", IPTC: "IPTC",
     PRIVATE: "maker notes",
 }  # fmt: skip
-_BROKEN = (ValueError, IndexError, OSError, struct.error)
+BROKEN = (ValueError, IndexError, OSError, struct.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Metadata:
 def read_metadata(path: Path, other: Any = None, lens: Any = None) -> Metadata:
     """The metadata of a raw file; other and lens: LibRaw's, for what its tags lack."""
     found = Metadata()
-    with suppress(*_BROKEN), path.open("rb") as file:
+    with suppress(*BROKEN), path.open("rb") as file:
         found = _gathered(memoryview(mmap(file.fileno(), 0, access=ACCESS_READ)))  # huge at times
     missing = {code: entry for code, entry in _of_libraw(other, lens) if code not in found.exif}
     return Metadata(found.main, found.exif | missing, found.gps)
@@ -119,7 +119,7 @@ def _gathered(file: memoryview) -> Metadata:
     exif: dict[int, Entry] = {}
     gps: dict[int, Entry] = {}
     notes = b""
-    for kind, block, base in _blocks(file):
+    for kind, block, base in blocks(file):
         order, place = first_directory(block)
         own = read_directory(block, order, place)
         if kind == "notes":
@@ -153,7 +153,8 @@ def _adobe(notes: bytes, order: str, offset: int) -> bytes:
     return b"Adobe\0MakN" + struct.pack(">I", len(record)) + record + bytes(len(record) % 2)
 
 
-def _blocks(file: memoryview) -> Iterator[tuple[str, Block, int]]:
+def blocks(file: memoryview) -> Iterator[tuple[str, Block, int]]:
+    """The TIFF structures of a raw file: tiff, exif, gps or notes, its bytes, and their place."""
     head = bytes(file[:16])
     if head[:2] in (b"II", b"MM"):
         yield "tiff", file, 0
