@@ -20,6 +20,7 @@ from f2rcli.io.raw import dng, writer
 from f2rcli.io.raw.camera import camera_of
 from f2rcli.io.raw.ifd import Entry, directory, first_directory, read_directory
 from f2rcli.io.raw.metadata import EXIF, GPS, MAKER_NOTE, PRIVATE, XMP, Metadata, read_metadata
+from f2rcli.io.raw.tags import RawTags
 from tests.io.raw_files import codes, louder, raised, tags
 
 WIDE = (64, 96)
@@ -165,6 +166,17 @@ def test_the_camera_is_named_whatever_the_structure(
     assert camera_of(path) == ("Foo", "Foo Bar")
     path.write_bytes(path.read_bytes()[:40])
     assert camera_of(path) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("make", "model", "camera"),
+    [
+        ("Foo", "Bar 1", "Foo Bar 1"), ("Canon", "Canon EOS 6D", "Canon EOS 6D"),
+        ("NIKON CORPORATION", "NIKON D1", "NIKON D1"), ("", "Bar", "Bar"), ("Foo", "", "Foo"),
+    ],
+)  # fmt: skip
+def test_a_make_is_not_said_twice(make: str, model: str, camera: str) -> None:
+    assert RawTags(make=make, model=model).camera == camera
 
 
 @pytest.mark.parametrize(

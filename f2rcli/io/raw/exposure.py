@@ -43,7 +43,7 @@ class Exposure(ExposureHeader):
     path: Path
     name: str  # of the exposure, without a suffix
     page: int = 0  # of a TIFF
-    # Of the active area, counted from its corner, what the camera's own pictures show; None: all of it.
+    # Of the active area, from its corner: what the camera's own pictures show; None: all.
     shown: tuple[int, int, int, int] | None = None
     aspect: float = 1.0  # how much wider than high a pixel is
     mosaic: Mosaic  # of the active area

@@ -50,8 +50,11 @@ class RawTags:
 
     @property
     def camera(self) -> str:
-        """Make and model, as far as the file says them."""
-        return " ".join(f"{self.make} {self.model}".split())
+        """Make and model, as far as the file says them; many makers repeat their name in the
+        model."""
+        make = self.make.lower().split()[:1]
+        twice = bool(make) and self.model.lower().startswith(make[0])
+        return " ".join((self.model if twice else f"{self.make} {self.model}").split())
 
 
 def read_tags(path: Path) -> RawTags:
