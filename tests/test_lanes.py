@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import tifffile
 
+from f2rcli.evaluation.simulation.camera import recorded
+from f2rcli.evaluation.simulation.points import scattered, spot
 from f2rcli.io import open_reader, open_writer, plan_output
 from f2rcli.io.base import WriteOptions
 from f2rcli.samples.lanes import measure_lane, restore_invalid, without_stuck
@@ -65,8 +67,56 @@ def test_planted_stuck_pixels_are_found_and_no_others() -> None:
         frame[20, 40] = 0
     seen = measure_lane(shown)
     assert sorted(zip(*map(list, seen.stuck), strict=True)) == sorted([*places, (20, 40)])
-    assert (seen.bright, seen.dark) == (4, 1)
-    assert "4 pixels are always far brighter" in seen.lines()[0]
+    assert (seen.repaired, seen.bright, seen.dark) == (4, 0, 1)
+    assert "1 pixel is always far darker" in seen.lines()[0]
+
+
+def test_defects_of_the_sensor_lose_their_light_and_nothing_else_does(tmp_path: Path) -> None:
+    rng, light = np.random.default_rng(4), np.stack(frames(count=9)).astype(float) - 100
+    places = tuple(
+        rng.permutation(48 * 64)[:6] // part % size for part, size in ((64, 48), (1, 64))
+    )
+    hot = light.copy()
+    hot[(slice(None), *places)] += rng.uniform(200, 3000, 6)
+    source, target = tmp_path / "s.tif", tmp_path / "o.tif"
+    array = (100 + rng.poisson(hot)).astype(np.uint16)
+    tifffile.imwrite(source, array, photometric="minisblack", metadata={"axes": "TYX"})
+    seen = measure_lane(list(array))
+    assert seen.repaired == 6
+    assert seen.lines() == ["6 pixels are hot or dead in every frame, and those beside them see "
+                            "nothing of it: repaired"]  # fmt: skip
+    passed(source, target, change=True)
+    left = (tifffile.imread(target) - 100.0 - light)[(slice(None), *places)].mean(0)
+    assert abs(left.sum()) < 0.05 * (hot - light)[(0, *places)].sum()
+    passed(source, tmp_path / "same.tif", change=False)
+    assert (tmp_path / "same.tif").read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize("moving", [0, 1])
+@pytest.mark.parametrize("width", [0.4, 0.5, 0.8, 1.3])
+def test_sharp_points_are_never_repaired(width: float, moving: int) -> None:
+    """Half of them on the middle of a pixel, where its neighbours see least of them; those that
+    move go a pixel every four frames."""
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        places = scattered(40, 96, 11, rng)
+        places[::2] = np.rint(places[::2])
+        bright = rng.permutation(np.geomspace(50, 30000, len(places)))
+        light = np.full((9, 96, 96), 10.0 * (1 + 9 * seed))
+        for frame in range(9):
+            for (row, column), electrons in zip(places, bright, strict=True):
+                light[frame] += electrons * spot(96, row, column + moving * (frame // 4), width)
+        assert not measure_lane(list(recorded(light, rng))).repaired
+
+
+def test_what_is_drawn_into_pictures_stays() -> None:
+    """A point of a caption is one pixel and never changes."""
+    shown = frames(count=9)
+    for frame in shown:
+        frame[10, 50] = 3000
+    seen = measure_lane(shown)
+    assert seen.bright == seen.stuck[0].size == 1
+    assert not seen.repaired
 
 
 def test_light_is_not_taken_for_stuck_pixels() -> None:
@@ -100,10 +150,10 @@ def test_floats_that_are_no_numbers_are_filled_and_come_back() -> None:
     assert np.isposinf(back[7, 7])
 
 
-def test_stuck_samples_are_written_as_they_were(tmp_path: Path) -> None:
+def test_stuck_samples_that_never_change_are_written_as_they_were(tmp_path: Path) -> None:
     source, target = tmp_path / "s.tif", tmp_path / "o.tif"
     array = np.stack(frames())
-    array[:, 10, 50] = np.arange(7) + 5000
+    array[:, 10, 50] = 5000
     tifffile.imwrite(source, array, photometric="minisblack", metadata={"axes": "TYX"})
     passed(source, target, change=True)
     written = tifffile.imread(target)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from f2rcli.frames import Family, Plane, PlaneLayout
 from f2rcli.samples.fills import filled, no_light
 from f2rcli.samples.impulses import NOWHERE, without_impulses
+from f2rcli.samples.stuck import certain
 
 SAMPLED_FRAMES = 9  # of a lane, evenly spread
 # Networks are shown samples so that 0.1 % and 99.9 % of them lie at 0.25 and 0.75. Below 0 they
@@ -24,6 +25,7 @@ STUCK_SHARE = 0.005  # of the pixels: where there are more of them it is a patte
 MOST = 1 << 18  # samples per frame that levels are read from
 
 Values = NDArray[np.floating[Any]]
+NEVER = np.zeros(0, bool)
 Pixels = tuple[NDArray[np.intp], NDArray[np.intp]]  # rows and columns
 
 
@@ -32,12 +34,18 @@ class LaneStatistics:
     """Levels, stuck pixels and saturation of a lane."""
 
     levels: tuple[float, float]  # codes that networks see as 0 and 1
-    # always brighter or darker than all around: no light, so never changed
+    # always brighter or darker than all around: no light, so networks do not see them
     stuck: Pixels = (NOWHERE, NOWHERE)
-    bright: int = 0
+    kept: Pixels = (NOWHERE, NOWHERE)  # of those, all but defects beyond doubt: never changed
+    bright: int = 0  # of those kept
     dark: int = 0
     top: float | None = None  # the code at which samples saturate
     saturated: float = 0.0  # share of samples there
+
+    @property
+    def repaired(self) -> int:
+        """How many stuck pixels do not come back."""
+        return self.stuck[0].size - self.kept[0].size
 
     def lines(self) -> list[str]:
         """Remarks for the user."""
@@ -46,6 +54,12 @@ class LaneStatistics:
             if count:
                 pixels = "1 pixel is" if count == 1 else f"{count} pixels are"
                 said.append(f"{pixels} always far {word} than all around ({kind}): kept as stored")
+        if count := self.repaired:
+            pixels = "1 pixel is" if count == 1 else f"{count} pixels are"
+            said.append(
+                f"{pixels} hot or dead in every frame, and those beside them see nothing of it: "
+                "repaired"
+            )
         if self.top is not None:
             said.append(
                 f"{100 * self.saturated:.2g} % of samples are saturated at {self.top:g}: "
@@ -83,11 +97,14 @@ def measure_lane(frames: list[Plane]) -> LaneStatistics:
         light = without_impulses(whole[-1])[0][~bad]
         values.append(light[:: max(1, light.size // MOST)].astype(np.float64))
     gray = frames[0].ndim == 2
-    stuck, bright, dark = _stuck(whole) if gray else ((NOWHERE, NOWHERE), 0, 0)
+    stuck, bright = _stuck(whole) if gray else ((NOWHERE, NOWHERE), NEVER)
+    doubt = ~certain(whole, stuck) if stuck[0].size else bright
+    kept = stuck[0][doubt], stuck[1][doubt]
+    hot = int(np.count_nonzero(bright[doubt]))
     display = not gray and frames[0].dtype == np.uint8
     levels = (0.0, 255.0) if display else _levels(np.concatenate(values))
     top, share = _saturation(frames)
-    return LaneStatistics(levels, stuck, bright, dark, top, share)
+    return LaneStatistics(levels, stuck, kept, hot, kept[0].size - hot, top, share)
 
 
 def _levels(values: NDArray[np.float64]) -> tuple[float, float]:
@@ -116,11 +133,11 @@ def _saturation(frames: list[Plane]) -> tuple[float | None, float]:
     return float(top), there / total
 
 
-def _stuck(frames: list[Plane]) -> tuple[Pixels, int, int]:
+def _stuck(frames: list[Plane]) -> tuple[Pixels, NDArray[np.bool_]]:
     """Pixels whose median over time stands out of all eight neighbours, far beyond how much those
-    differ: optics spread what is light over more than one pixel."""
+    differ (optics spread what is light over more than one pixel), and which of them are bright."""
     if len(frames) < 3 or min(frames[0].shape) < 3:
-        return (NOWHERE, NOWHERE), 0, 0
+        return (NOWHERE, NOWHERE), NEVER
     middle = np.median(np.stack(frames), axis=0)
     lowest, highest, mean = _around(middle)
     noise = 1.4826 * float(np.median(np.abs(middle - mean)))
@@ -134,9 +151,9 @@ def _stuck(frames: list[Plane]) -> tuple[Pixels, int, int]:
         dark &= frame < lowest
     found = bright | dark
     if not 0 < np.count_nonzero(found) <= max(1, STUCK_SHARE * found.size):
-        return (NOWHERE, NOWHERE), 0, 0
+        return (NOWHERE, NOWHERE), NEVER
     rows, columns = np.nonzero(found)
-    return (rows, columns), int(np.count_nonzero(bright)), int(np.count_nonzero(dark))
+    return (rows, columns), bright[rows, columns]
 
 
 def _around(picture: Plane) -> tuple[Values, Values, Values]:
@@ -195,7 +212,12 @@ def without_stuck(plane: Plane, stuck: Pixels) -> Plane:
 
 def restore_invalid(original: Plane, restored: Plane, seen: LaneStatistics) -> Plane:
     """The restored plane with the original's samples where these are invalid, or all saturated;
-    nowhere above the code at which samples saturate."""
+    nowhere above the code at which samples saturate. One that nothing was done to is the original
+    one, defects and all."""
+    if seen.repaired and np.array_equal(
+        restored, without_stuck(original, seen.stuck), equal_nan=original.dtype.kind == "f"
+    ):
+        return original
     whole = restored.copy()
     if seen.top is not None:
         top = restored.dtype.type(seen.top)
@@ -203,7 +225,7 @@ def restore_invalid(original: Plane, restored: Plane, seen: LaneStatistics) -> P
         if min(original.shape) > 1:
             full = (original == top) & (_around(original)[0] >= top)
             whole[full] = top
-    whole[seen.stuck] = original[seen.stuck]
+    whole[seen.kept] = original[seen.kept]
     if original.dtype.kind == "f":
         bad = ~np.isfinite(original)
         whole[bad] = original[bad]
