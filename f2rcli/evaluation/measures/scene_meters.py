@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from f2rcli.evaluation.base import Meter, Setting
-from f2rcli.evaluation.frame_set import FrameSet, Picture
+from f2rcli.evaluation.frame_set import FrameSet, Picture, Plane
 from f2rcli.evaluation.result import MetricFacts, MetricSeries
-from f2rcli.evaluation.simulation.camera import Floats
+from f2rcli.evaluation.simulation.camera import Floats, span
 from f2rcli.evaluation.simulation.scene import Scene
 
 # Values by channel of an estimate (T, H, W) in electrons.
@@ -23,13 +23,15 @@ class SceneMeter(Meter):
     name: str
     scene: Scene
     measure: Measure
-    kept: list[Floats] = field(default_factory=list)
+    kept: list[Plane] = field(default_factory=list)
 
     def add(self, frame_set: FrameSet, estimate: Picture) -> None:
-        self.kept.append(self.scene.electrons(estimate[0]))
+        self.kept.append(estimate[0])
 
     def finish(self) -> MetricSeries:
-        values = self.measure(self.scene, self.scene.truth, np.stack(self.kept))
+        low, high = span(self.scene.light)  # which pictures have as 0 and 1
+        light = low + (high - low) * np.stack(self.kept).astype(np.float64)
+        values = self.measure(self.scene, self.scene.truth, light)
         return MetricSeries(metric=self.name, frames={}, clip=values)
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.evaluation.simulation.camera import Floats, span
+from f2rcli.evaluation.simulation.camera import Floats
 
 
 class Point(NamedTuple):
@@ -46,8 +46,3 @@ class Scene:
     light: Floats  # (T, H, W) electrons
     codes: NDArray[np.uint16]  # (T, H, W) as recorded
     truth: Points | Cells | None = None
-
-    def electrons(self, picture: NDArray[np.float32]) -> Floats:
-        """The light of a picture whose 0 and 1 are the scene's black and white."""
-        low, high = span(self.light)
-        return low + (high - low) * picture.astype(np.float64)
