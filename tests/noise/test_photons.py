@@ -1,5 +1,6 @@
 """The law of photon counts from what adjacent frames differ by."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -27,6 +28,28 @@ def test_the_gain_and_the_zero_of_dim_light_are_right_within_ten_percent(photons
     assert line.gain == pytest.approx(GAIN, rel=0.1)
     assert abs(line.gain - GAIN) < 4 * line.error
     assert line.zero == pytest.approx(ZERO, abs=0.1 * GAIN)
+
+
+@pytest.mark.parametrize(("photons", "within"), [(0.1, 0.2), (0.3, 0.1), (1.0, 0.1)])
+def test_cells_of_few_photons_tell_their_gain_in_every_stack(photons: float, within: float) -> None:
+    for seed in range(8):
+        rng = np.random.default_rng(400 + seed)
+        codes = GAIN * rng.poisson(cells(photons, rng), (6, 96, 96)) + OFFSET
+        line = photon_line(list(np.rint(codes + rng.normal(0, READ, codes.shape)).astype("f4")))
+        assert line is not None
+        assert line.gain == pytest.approx(GAIN, rel=within)
+        assert abs(line.gain - GAIN) < 3.5 * line.error
+
+
+def cells(photons: float, rng: np.random.Generator) -> np.ndarray:  # type: ignore[type-arg]
+    """Light (96, 96) of cells on a texture."""
+    texture = cv2.GaussianBlur(rng.normal(size=(96, 96)), (0, 0), 4)
+    light = np.clip(1 + 0.5 * texture / texture.std(), 0.1, None)
+    rows, columns = np.ogrid[:96, :96]
+    for row, column in rng.uniform(0, 96, (8, 2)):
+        far = np.hypot(rows - row, columns - column)
+        light = light + 3 * rng.uniform(0.3, 1) / (1 + np.exp((far - 5) / 0.8))
+    return light * (photons / light.mean())
 
 
 def test_planes_of_depth_that_show_other_things_keep_the_gain() -> None:

@@ -4,10 +4,10 @@ Counts have a variance of gain * (code - zero): a line. Blocks of a picture are 
 own brightness has noise, and that of counts goes with the difference, so slopes are those of both
 variance and own brightness against the brightness in other frames (an instrumental variable): what
 has moved or lies at another depth there makes the line no flatter. Where light is even there is no
-line to see, and the shape of the noise tells.
+line to see, and the shape of the noise tells; where there is one, it tells as well.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -27,8 +27,9 @@ LEAST_SCALE = 0.2  # of a block's variance, that it may lie beside the line for 
 SURE = 3.0  # standard errors of a gain
 FEW = 3.0  # photons: of fewer, anchors tell less than counting does
 
-FEWEST_FRAMES = 6  # of an even picture
-PARTS = 6  # a side, of an even picture, by which the error of its gain is found
+FEWEST_FRAMES = 6  # whose noise has a shape to see
+PARTS = 6  # a side, of a picture, by which the error of its gain is found
+ROUNDED = 1.75  # codes an electron, of fewer rounding hides the shape
 
 Floats = NDArray[np.float64]
 
@@ -63,12 +64,23 @@ def photon_line(frames: Sequence[NDArray[np.float32]]) -> PhotonLine | None:
     """The line of three or more adjacent frames (H, W) of one shot; None for too little to see."""
     if len(frames) < 3 or min(frames[0].shape) < 4 * BLOCK:
         return None
-    bright, variance, others = (np.concatenate(p) for p in zip(*_blocks(frames), strict=True))
+    line = _line(frames, _flat)
+    if line is None or line.photons < FEW:
+        return line
+    return _line(frames, _fine)  # noise hides less of what moves
+
+
+def _line(
+    frames: Sequence[NDArray[np.float32]], powers: Callable[[Floats], Floats]
+) -> PhotonLine | None:
+    bright, variance, others = (
+        np.concatenate(p) for p in zip(*_blocks(frames, powers), strict=True)
+    )
     if bright.size < FEWEST or np.mean(variance > 0) < MOST:
         return None
     weight = np.ones_like(bright)
     for _ in range(ROUNDS):
-        gain, level, middle, width = _fitted(bright, variance, others, weight)
+        gain, level, middle = _fitted(bright, variance, others, weight)
         at = np.maximum(gain * (others - middle) + level, LEAST_SPREAD * level)
         off = variance / at - 1
         usual = float(np.median(off))
@@ -79,10 +91,39 @@ def photon_line(frames: Sequence[NDArray[np.float32]]) -> PhotonLine | None:
             return None
         weight = fair / at**2
     chance = float(variance.mean()) / ((len(frames) - 2) * BLOCK**2)
+    shape = _of_even_light(frames, others)
     if not _uneven(others, chance, others.size // (len(frames) - 1)):
-        return _of_even_light(frames, others)
-    error = scale * level * float(np.sqrt(np.square(fair).sum())) / (float(fair.sum()) * width)
-    return PhotonLine(gain, error, middle, level, float(np.quantile(others, DARKEST)))
+        return shape
+    parts = _parts_of_blocks(frames[0].shape, len(frames) - 1)
+    each = [
+        _fitted(*(one[parts != part] for one in (bright, variance, others, weight)))[0]
+        for part in np.unique(parts)
+    ]
+    line = PhotonLine(
+        gain, _error(np.array(each)), middle, level, float(np.quantile(others, DARKEST))
+    )
+    return line if shape is None else _with_shape(line, shape, _step(frames[0]))
+
+
+def _with_shape(line: PhotonLine, shape: PhotonLine, step: float) -> PhotonLine:
+    """A line with what the shape of the noise says of its gain, where that is seen and not denied;
+    step: of a code."""
+    gain, error = pooled([line, shape])
+    apart = SURE * float(np.hypot(line.error, shape.error))
+    if shape.gain < ROUNDED * step or abs(line.gain - shape.gain) > apart:
+        return line
+    return replace(line, gain=gain, error=error)
+
+
+def _step(frame: NDArray[np.float32]) -> float:
+    """Between the codes of a frame."""
+    return float(np.diff(np.unique(frame)).min(initial=np.inf))
+
+
+def _parts_of_blocks(shape: tuple[int, ...], pairs: int) -> NDArray[np.intp]:
+    """Which part of a picture (H, W) every block of every pair is in."""
+    rows, columns = (np.arange(size // BLOCK) * PARTS // (size // BLOCK) for size in shape)
+    return np.tile((PARTS * rows[:, None] + columns).ravel(), pairs)
 
 
 def _uneven(bright: Floats, noise: float, blocks: int) -> bool:
@@ -136,10 +177,14 @@ def _parts(x: Floats) -> Floats:
 
 
 def _ratio(over: Floats, under: Floats) -> tuple[float, float]:
-    """Of sums, and its standard error: parts are left out one by one (jackknife)."""
+    """Of sums, and its standard error."""
     each = (over.sum() - over) / (under.sum() - under)
-    spread = np.square(each - each.mean()).sum() * (over.size - 1) / over.size
-    return float(over.sum() / under.sum()), float(np.sqrt(spread))
+    return float(over.sum() / under.sum()), _error(each)
+
+
+def _error(each: Floats) -> float:
+    """Standard error of what is found with parts left out one by one (jackknife)."""
+    return float(np.sqrt(np.square(each - each.mean()).sum() * (each.size - 1) / each.size))
 
 
 def pooled(lines: Sequence[PhotonLine]) -> tuple[float, float]:
@@ -188,32 +233,51 @@ def counted_model(
 
 
 def _fitted(x: Floats, y: Floats, z: Floats, weight: Floats) -> tuple[float, ...]:
-    """Slope of y against x by what both share with z, height at the middle, the middle, and the
-    spread of x as z tells it."""
+    """Slope of y against x by what both share with z, height at the middle, and the middle."""
     middle, level, other = (float(np.average(part, weights=weight)) for part in (x, y, z))
     apart = z - other
     seen = float(np.average(apart**2, weights=weight))
     shared = float(np.average(apart * (x - middle), weights=weight))
     shared = max(shared, LEAST_SPREAD * seen, 1e-30)
     gain = float(np.average(apart * (y - level), weights=weight)) / shared
-    return gain, level, middle, shared / max(seen, 1e-30) ** 0.5
+    return gain, level, middle
 
 
-def _blocks(frames: Sequence[NDArray[np.float32]]) -> Iterator[tuple[Floats, Floats, Floats]]:
-    """Of every pair of adjacent frames: brightness of blocks, the variance of the pair's noise in
-    their fine band, and their brightness in the other frames."""
+def _blocks(
+    frames: Sequence[NDArray[np.float32]], powers: Callable[[Floats], Floats]
+) -> Iterator[tuple[Floats, Floats, Floats]]:
+    """Of every pair of adjacent frames: brightness of blocks, the variance of a frame's noise by
+    their differences, and their brightness in the other frames."""
     total, rest = np.sum(frames, axis=0, dtype=np.float64), len(frames) - 2
     for before, after in pairwise(frames):
-        apart = before.astype(np.float64) - after
-        rows = apart[1:] - apart[:-1]
-        fine = rows[:, 1:] - rows[:, :-1]
         both = before.astype(np.float64) + after
-        bright, others = (_means(one[1:, 1:]) for one in (both / 2, (total - both) / rest))
-        yield bright, _means(fine**2) / 8, others
+        bright, others = (_means(one) for one in (both / 2, (total - both) / rest))
+        yield bright, powers(before.astype(np.float64) - after) / 2, others
+
+
+def _flat(apart: Floats) -> Floats:
+    """Variances of blocks, each about a plane of its own: light that fades or moves a little."""
+    cells = _cells(apart)
+    slope = np.arange(BLOCK) - (BLOCK - 1) / 2
+    slope /= (BLOCK * np.square(slope).sum()) ** 0.5
+    left = BLOCK**2 * (np.square(cells).mean((1, 3)) - cells.mean((1, 3)) ** 2)
+    tilts = (np.einsum("iajb,a->ij", cells, slope), np.einsum("iajb,b->ij", cells, slope))
+    found: Floats = ((left - tilts[0] ** 2 - tilts[1] ** 2) / (BLOCK**2 - 3)).ravel()
+    return found
+
+
+def _fine(apart: Floats) -> Floats:
+    """The same by their finest band alone, where little is that moves."""
+    rows = np.diff(apart, axis=0, prepend=apart[1:2])
+    return _means(np.diff(rows, axis=1, prepend=rows[:, 1:2]) ** 2) / 4
+
+
+def _cells(x: Floats) -> Floats:
+    """Blocks of a picture (H, W), (rows, BLOCK, columns, BLOCK)."""
+    height, width = (size // BLOCK for size in x.shape)
+    return x[: height * BLOCK, : width * BLOCK].reshape(height, BLOCK, width, BLOCK)
 
 
 def _means(x: Floats) -> Floats:
-    height, width = (size // BLOCK for size in x.shape)
-    cells = x[: height * BLOCK, : width * BLOCK].reshape(height, BLOCK, width, BLOCK)
-    means: Floats = cells.mean((1, 3)).ravel()
+    means: Floats = _cells(x).mean((1, 3)).ravel()
     return means
