@@ -11,8 +11,8 @@ from scipy.ndimage import gaussian_filter
 
 import f2rcli
 from f2rcli.engine.dim.choice import Light, _split, chosen, dim
+from f2rcli.engine.dim.missed import Missed
 from f2rcli.engine.dim.sums import Sum, between, summed
-from f2rcli.engine.dim.written import sudden
 from f2rcli.engine.stream import denoise_stream
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.noise.model import NoiseModel
@@ -91,14 +91,32 @@ def test_the_parts_of_thinned_counts_are_independent_and_keep_their_mean() -> No
     assert abs(np.mean(seen**2 * judged)) < 0.05 * 0.7  # skewed noise parts as well
 
 
+def missed(frames: np.ndarray, estimate: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """What an estimate of all frames (T, H, W) misses of each."""
+    learned, row = Missed(), list(np.float32(frames - estimate))
+    plane, noise = np.float32(estimate), np.float32(variance)
+    return np.stack([learned.of(row, t, plane, noise) for t in range(len(row))])
+
+
 def test_a_cell_that_flashes_for_a_frame_comes_through_sums_and_noise_does_not() -> None:
-    noise = np.random.default_rng(2).standard_normal((96, 96)).astype(np.float32)
+    noise, none = np.random.default_rng(2).standard_normal((9, 96, 96)), np.zeros((96, 96))
     rows, columns = np.mgrid[:96, :96] - 48
-    cell = (np.hypot(rows, columns) < 6).astype(np.float32)
-    even = np.ones_like(noise)
-    assert sudden(noise, even).std() < 0.1
-    found = sudden(noise + 3 * cell, even)
-    assert 2.1 < found[cell > 0].mean() < 3.3
+    cell = np.hypot(rows, columns) < 6
+    assert missed(noise, none, none + 1).std() < 0.1
+    noise[4] += 3 * cell
+    found = missed(noise, none, none + 1)[:, cell].mean(1)
+    assert 2.1 < found[4] < 3.3
+    assert abs(found[[0, 1, 2, 6, 7, 8]]).max() < 0.4
+
+
+def test_a_cell_that_stays_bright_keeps_its_photons_though_no_frame_shows_what_it_lost() -> None:
+    rows, columns = np.mgrid[:96, :96] % 24 - 12
+    cells = np.hypot(rows, columns) < 4
+    light, estimate = 0.5 + 2.0 * cells, 0.5 + 1.7 * cells  # sums lost 15 % of what stands out
+    codes = np.random.default_rng(3).poisson(light, (40, 96, 96))
+    kept = (estimate + missed(codes, estimate, estimate))[10:]
+    assert kept[:, cells].mean() == pytest.approx(2.5, rel=0.02)
+    assert np.square(kept - light).mean() < 0.8 * np.square(estimate - light).mean()
 
 
 @pytest.mark.parametrize(("speed", "wanted"), [(0.0, 8), (1.5, 2), (8.0, 1)])

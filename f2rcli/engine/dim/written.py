@@ -2,27 +2,33 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 
-from f2rcli.engine.contract.limits import LEAST, Real
+from f2rcli.engine.contract.limits import Real
 from f2rcli.engine.contract.past import Past
 from f2rcli.engine.contract.points import Points
 from f2rcli.engine.contract.residual import SPARSE, Beside
-from f2rcli.engine.dim.sums import Copies, Estimated
+from f2rcli.engine.dim.missed import LENGTHS, Missed
+from f2rcli.engine.dim.sums import Copies, Estimated, Shown
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.tracking import NoiseTracker
 from f2rcli.frames import Frame
 from f2rcli.noise.planes import planes_of
 from f2rcli.samples.defects import put_back
-from f2rcli.window import windows
 from f2rcli.yuv import code_span
 
-SURE = 2.5  # standard deviations: of 80 places of noise alone one has so much
-WIDTHS = (3.0, 1.5)  # pixels, of places where light comes suddenly
-SIDE = 9  # pixels, over which the noise is as strong
+REACH = max(LENGTHS) - 1  # frames before and after one, that tell what it misses
+
+
+class Looked(NamedTuple):
+    """A picture with its estimate, and what that misses: planes (H, W) in units of white."""
+
+    shown: Shown
+    estimate: Real
+    missed: Real
 
 
 def written(
@@ -30,32 +36,55 @@ def written(
 ) -> Iterator[Copies]:
     """Every picture with its estimate, as far as the residual contract allows; its copies are as
     they were but for their samples."""
-    past = Past(points=Points())
-    for window in windows(estimates, 3, lambda before, after: not after.shown.begins):
-        frame = window.centre.shown.copies[0]
-        if not window.before:
+    past, missed = Past(points=Points()), Missed()
+    for row, at in _rows(_looked(one) for one in estimates):
+        one, frame = row[at], row[at].shown.copies[0]
+        if not at:
             past = Past(engine.new_steady(frame), past.points)
         engine.watch(past.steady, frame, noise.planes)
-        adjacent = (*window.before[-1:], *window.after[:1])
-        near = tuple(one.shown.copies[0] for one in adjacent)
+        near = tuple(other.shown.copies[0] for other in (*row[at - 1 : at], *row[at + 1 : at + 2]))
         beside = Beside(
             near, (None,) * len(near), past.steady, noise.measured, noise.planes, past.points,
             slack=SPARSE,
         )  # fmt: skip
-        yield _with(window.centre, engine, beside)
+        estimate = one.estimate
+        if beside.noise is not None:
+            variance = np.square(beside.noise.level(0, estimate))
+            estimate = estimate + missed.of([each.missed for each in row], at, estimate, variance)
+        yield _with(one.shown, estimate, engine, beside)
 
 
-def _with(one: Estimated, engine: Engine, beside: Beside) -> Copies:
+def _looked(one: Estimated) -> Looked:
     frame = one.shown.copies[0]
-    picture = engine.to_tensor(frame)
     black, span = code_span(frame.layout, chroma=False)
     estimate = np.asarray((one.planes[0] - black) / span, np.float32)
-    if beside.noise is not None:
-        variance = np.square(beside.noise.level(0, estimate))
-        estimate += sudden(planes_of(frame)[0] - estimate, variance)
+    return Looked(one.shown, estimate, planes_of(frame)[0] - estimate)
+
+
+def _rows(items: Iterable[Looked]) -> Iterator[tuple[list[Looked], int]]:
+    """Each as its place in a row of its shot, with REACH before and after it as far as there are
+    so many. The place is 0 for the first of a shot only."""
+    row: list[Looked] = []
+    at = 0
+    for one in items:
+        if one.shown.begins:
+            yield from ((row, place) for place in range(at, len(row)))
+            row, at = [], 0
+        row.append(one)
+        if len(row) > at + REACH:
+            yield row, at
+            at += 1
+        if at > REACH:
+            row, at = row[1:], at - 1
+    yield from ((row, place) for place in range(at, len(row)))
+
+
+def _with(shown: Shown, estimate: Real, engine: Engine, beside: Beside) -> Copies:
+    frame = shown.copies[0]
+    picture = engine.to_tensor(frame)
     seen = torch.from_numpy(estimate)[None, None]
     done = engine.to_frame(frame, picture, seen.to(picture.device) - picture, beside)
-    return [done, *(replace(copy, planes=done.planes) for copy in one.shown.copies[1:])]
+    return [done, *(replace(copy, planes=done.planes) for copy in shown.copies[1:])]
 
 
 def given(pictures: Iterable[Copies], engine: Engine) -> Iterator[Frame]:
@@ -65,18 +94,3 @@ def given(pictures: Iterable[Copies], engine: Engine) -> Iterator[Frame]:
             if not frame.context:
                 engine.aside.add(frame.aside)
                 yield put_back(frame)
-
-
-def sudden(missed: Real, variance: Real) -> Real:
-    """What sums miss of a frame (H, W): light that comes or goes in places as wide as a cell, by so
-    much that noise alone hardly ever does (a garrote: Gao, JCGS 1998).
-
-    missed: the frame less its estimate; variance: of its noise.
-    """
-    found = np.zeros_like(missed)
-    for width in WIDTHS:
-        left = cv2.GaussianBlur(missed - found, (0, 0), width)
-        chance = cv2.blur(variance, (SIDE, SIDE)) / np.float32(4 * np.pi * width**2)
-        share = 1 - np.float32(SURE**2) * chance / np.maximum(np.square(left), LEAST)
-        found += left * np.maximum(share, 0)
-    return found
