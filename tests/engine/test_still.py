@@ -47,6 +47,16 @@ def test_a_still_scene_comes_close_to_the_mean_of_all_frames(frames: int) -> Non
     assert error(poor + nearer, clean) < 1.3 * error(mean, clean) < error(poor, clean)
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_fine_texture_of_a_long_burst_is_hardly_worse_than_in_the_mean(seed: int) -> None:
+    scene = texture()
+    still, clean, poor, mean = after(64, lambda _: scene, seed)
+    result = clean + 0.5 * (poor - clean) + 0.6 * np.asarray(mean - clean, np.float32)
+    nearer = still.nearer(0, result, LAW)
+    assert nearer is not None
+    assert error(result + nearer, clean) < 1.25 * error(mean, clean)
+
+
 def test_a_good_result_stays() -> None:
     scene = texture()
     still, clean, _, mean = after(20, lambda _: scene)

@@ -23,7 +23,7 @@ FLICKER = 1 / 16  # the same for the power of changes
 JUMP, DRIFT = 20.0, 16.0  # times the noise's power in a window, from which a change counts
 RESTLESS = 1.4  # the same of its mean over time
 # Times the noise's power: from the first on some of what is new stays, from the second on all.
-EVENT = 10.0, 18.0
+EVENT = 12.0, 20.0
 AROUND = 7  # pixels around an event that stay as well
 SIDE = 9  # pixels, over which results are compared
 FEWEST = 4.0, 8.0  # frames: a mean of fewer is not used, one of more is used in full
