@@ -47,6 +47,17 @@ def test_a_still_scene_comes_close_to_the_mean_of_all_frames(frames: int) -> Non
     assert error(poor + nearer, clean) < 1.3 * error(mean, clean) < error(poor, clean)
 
 
+def test_a_flow_that_errs_for_two_frames_forgets_nothing() -> None:
+    scene = texture()
+    still, _, poor, _ = after(20, lambda _: scene)
+    here, there = (np.full((SIDE, SIDE, 2), move, np.float32) for move in (0.0, 1.0))
+    assert [still.rests([flow]) for flow in (here, there, there)] == [1, 1, 1]
+    assert still.nearer(0, poor, LAW) is not None
+    assert still.rests([there]) == 0
+    assert still.nearer(0, poor, LAW) is None
+    assert Still().rests([there]) == 0  # of a clip that begins so
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_fine_texture_of_a_long_burst_is_hardly_worse_than_in_the_mean(seed: int) -> None:
     scene = texture()

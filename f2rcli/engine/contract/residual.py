@@ -22,7 +22,6 @@ from f2rcli.engine.contract.returned import Returned
 from f2rcli.engine.contract.shift import clipping, halved, part_removed
 from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.contract.steady import Steady
-from f2rcli.engine.contract.still import Still, resting
 from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.frames import Family, Frame, Space
 from f2rcli.models.flow import Flow
@@ -113,7 +112,9 @@ def under_contract(
     if chroma:
         removed = _calmed(centre, removed, levels, slack, allowance)
     still = steady.still if steady is not None and slack is STRICT else None
-    rests = _rests(still, beside)
+    rests = 0.0
+    if still is not None:
+        rests = still.rests([flow for flow in beside.flows if isinstance(flow, np.ndarray)])
     out = []
     for index, (taken, bound) in enumerate(zip(removed, quiet, strict=True)):
         left = None if factor is None else _sized(factor, taken.shape)
@@ -136,16 +137,6 @@ def under_contract(
         returned.add(index, taken, kept)
         out.append(-kept)
     return out
-
-
-def _rests(still: Still | None, beside: Beside) -> float:
-    """See `resting`; what is still is forgotten where all of the picture moves."""
-    if still is None:
-        return 0.0
-    rests = resting([flow for flow in beside.flows if isinstance(flow, np.ndarray)])
-    if not rests:
-        still.forget()
-    return rests
 
 
 def _variance(level: Real, left: Real | None, bound: Real | None, slack: Slack, kind: int) -> Real:

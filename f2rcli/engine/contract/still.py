@@ -36,6 +36,7 @@ CALMING = 1 / 16  # a frame; calm is believed slowly
 # flow of noise that stands still scatters by as much, but not all one way.
 RESTING, OVER = 0.3, 60
 ALL_MOVES = 0.03, 0.1  # of a picture's places: where fewer rest, all of it moves; where more, not
+PATIENCE = 3  # frames in a row whose flows must say so: those of a few stars are noise
 
 
 @dataclass
@@ -48,6 +49,7 @@ class Still:
     flicker: dict[int, Real] = field(default_factory=dict)  # power of differences, of the noise's
     events: dict[int, Real] = field(default_factory=dict)  # the same of the last frame, the most
     calm: dict[int, Real] = field(default_factory=dict)  # (1, 2): how still all is, 0..1; frames
+    rested: dict[int, Real] = field(default_factory=dict)  # 0: what `resting` said of the last few
 
     def add(self, index: int, plane: Real, variance: Real, shares: Sequence[float]) -> None:
         """Take in the next frame; variance (H, W) of its noise, shares: see `held`."""
@@ -80,6 +82,16 @@ class Still:
         self._settle(index, worth, float(np.minimum(drift, JUMP).mean()))
         self.worths[index], self.lately[index] = worth, lately - step
         self.flicker[index], self.events[index] = flicker, event
+
+    def rests(self, flows: Sequence[NDArray[np.float32]]) -> float:
+        """See `resting`, of the last few frames; where all of the picture moves in all of them,
+        what is still is forgotten."""
+        before = self.rested.get(0, np.zeros((1, 0), np.float32))[:, 1 - PATIENCE :]
+        self.rested[0] = np.append(before, np.array([[resting(flows)]], np.float32), axis=1)
+        found = float(self.rested[0].max())
+        if not found:
+            self.forget()
+        return found
 
     def forget(self) -> None:
         """Begin again with the next frame: all of the picture moves. Calm grows from nothing."""
