@@ -106,3 +106,13 @@ def test_sigma_is_that_of_the_whole_picture_and_blocks_of_no_light_count() -> No
     assert model is not None
     assert model.gain[0] == pytest.approx(GAIN, rel=0.1)
     assert model.sigma[0] == pytest.approx((GAIN**2 * light.mean()) ** 0.5, rel=0.05)
+
+
+def test_texture_that_moves_is_not_counted_as_light() -> None:
+    rng = np.random.default_rng(6)
+    texture = cv2.GaussianBlur(rng.normal(size=(128, 160)), (0, 0), 1.5)
+    light = 2 + np.linspace(0, 12, 128)[:, None] * np.clip(1 + 0.5 * texture / texture.std(), 0, 3)
+    shown = np.stack([light[:, 3 * t : 3 * t + 128] for t in range(6)])
+    line = photon_line(list((GAIN * rng.poisson(shown) + OFFSET).astype(np.float32)))
+    assert line is not None
+    assert line.gain == pytest.approx(GAIN, rel=0.3)

@@ -29,6 +29,7 @@ FEW = 3.0  # photons: of fewer, anchors tell less than counting does
 
 FEWEST_FRAMES = 6  # whose noise has a shape to see
 PARTS = 6  # a side, of a picture, by which the error of its gain is found
+AGREED = 2.0  # standard errors, by which lines of whole blocks and of their finest band may differ
 ROUNDED = 1.75  # codes an electron, of fewer rounding hides the shape
 
 Floats = NDArray[np.float64]
@@ -64,10 +65,13 @@ def photon_line(frames: Sequence[NDArray[np.float32]]) -> PhotonLine | None:
     """The line of three or more adjacent frames (H, W) of one shot; None for too little to see."""
     if len(frames) < 3 or min(frames[0].shape) < 4 * BLOCK:
         return None
-    line = _line(frames, _flat)
-    if line is None or line.photons < FEW:
+    line = _line(frames, _fine)
+    if line is None or line.photons >= FEW:
         return line
-    return _line(frames, _fine)  # noise hides less of what moves
+    flat = _line(frames, _flat)
+    if flat is None or abs(flat.gain - line.gain) > AGREED * np.hypot(flat.error, line.error):
+        return line  # something moves
+    return flat
 
 
 def _line(
