@@ -112,9 +112,7 @@ def under_contract(
     if chroma:
         removed = _calmed(centre, removed, levels, slack, allowance)
     still = steady.still if steady is not None and slack is STRICT else None
-    rests = 0.0
-    if still is not None:
-        rests = still.rests([flow for flow in beside.flows if isinstance(flow, np.ndarray)])
+    rests = 0.0 if still is None else still.rests(beside.flows)
     out = []
     for index, (taken, bound) in enumerate(zip(removed, quiet, strict=True)):
         left = None if factor is None else _sized(factor, taken.shape)

@@ -83,11 +83,12 @@ class Still:
         self.worths[index], self.lately[index] = worth, lately - step
         self.flicker[index], self.events[index] = flicker, event
 
-    def rests(self, flows: Sequence[NDArray[np.float32]]) -> float:
+    def rests(self, flows: Sequence[object]) -> float:
         """See `resting`, of the last few frames; where all of the picture moves in all of them,
-        what is still is forgotten."""
+        what is still is forgotten. Flows that are no arrays tell nothing."""
         before = self.rested.get(0, np.zeros((1, 0), np.float32))[:, 1 - PATIENCE :]
-        self.rested[0] = np.append(before, np.array([[resting(flows)]], np.float32), axis=1)
+        now = resting([flow for flow in flows if isinstance(flow, np.ndarray)])
+        self.rested[0] = np.append(before, np.array([[now]], np.float32), axis=1)
         found = float(self.rested[0].max())
         if not found:
             self.forget()
