@@ -2,23 +2,29 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from f2rcli.frames import Space
+from f2rcli.header import Header
 from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.models.layers import padded
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.synthesis.law import Law, draw_mixture
+from f2rcli.noise.synthesis.spec import parse
 from f2rcli.training.footage.renditions import Rendition
 from f2rcli.training.footage.windows import CleanClips
 from f2rcli.training.loop.events import Event
 from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.trainer import Trainer
+from f2rcli.training.methods.f2r.degraded_clips import LARGEST
 from f2rcli.training.methods.f2r.excerpts import Excerpt, WindowCrop
 from f2rcli.training.methods.f2r.precomputed import NoisyPair, load_precomputed, precompute
+from f2rcli.training.methods.f2r.precomputing import ClipMaker
 from f2rcli.training.methods.f2r.stages import CoarseStage, FusionStage, collated
 from f2rcli.training.methods.losses import psnr_loss
 
@@ -63,6 +69,21 @@ def made(folder: Path, name: str, frames: int) -> Path:
         source = NoisyPair(noisy.astype(np.uint8), clean, NoiseModel.gaussian(0.1, 3))
         precompute(source, method, folder / name, np.random.default_rng(0))
     return folder
+
+
+def test_large_clips_are_cut_at_one_place_before_they_are_precomputed(tmp_path: Path) -> None:
+    rows, columns = np.indices((250, 256))
+    scene = np.stack([rows, columns, np.full_like(rows, 90)], -1)
+    shot = SimpleNamespace(array=np.broadcast_to(scene, (3, *scene.shape)).astype(np.uint8))
+    header = Header(method="f2r", space=Space.RGB, channels=3, length=7, config={})
+    maker = ClipMaker(
+        tmp_path, (0, 0), [shot], [], parse("gaussian:2"), header, {}, "cpu", "fp32", gray=False
+    )
+    pair = maker.pair(0, np.random.default_rng(1))
+    assert pair.noisy.shape == pair.clean.shape == (3, LARGEST, LARGEST, 3)
+    assert np.std(pair.noisy.astype(float) - pair.clean) == pytest.approx(2, abs=0.3)
+    top, left = (int(code) for code in pair.clean[0, 0, 0, :2])
+    assert np.array_equal(pair.clean[0], scene[top : top + LARGEST, left : left + LARGEST])
 
 
 def draw_crop(item: Excerpt, seed: int) -> WindowCrop:

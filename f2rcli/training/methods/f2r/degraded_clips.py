@@ -21,7 +21,7 @@ from f2rcli.training.footage.worker_pool import spread
 
 CODED_SHARE = 0.25  # of the samples
 SIDE, FRAMES = 160, 10  # of a coded clip: pixels and frames
-LARGEST, LONGEST = 208, 20  # of a precomputed clip: pixels per side and frames
+LARGEST, LONGEST = 224, 20  # of a precomputed clip: pixels per side and frames
 CONDITIONED_SHARE = 0.8  # of precomputed clips: the engine measures the noise of every clip
 
 

@@ -22,7 +22,7 @@ from f2rcli.noise.synthesis.spec import FOOTAGE, NoiseSpec
 from f2rcli.training.footage.renditions import RenditionJob
 from f2rcli.training.footage.worker_pool import spread
 from f2rcli.training.methods.base import TrainingContext
-from f2rcli.training.methods.f2r.degraded_clips import LONGEST, Shot, draw_degraded
+from f2rcli.training.methods.f2r.degraded_clips import LARGEST, LONGEST, Shot, draw_degraded
 from f2rcli.training.methods.f2r.precomputed import NoisyPair, precompute
 
 CONDITIONED_SHARE = 0.7  # of clips; see degraded_clips for footage
@@ -94,11 +94,12 @@ class ClipMaker:
         law = self.noise.draw(rng)
         if law is None:
             item = self.orders[number % len(self.orders)].load()
-            clean, noisy = np.asarray(item.clean), np.asarray(item.noisy)
+            clean, noisy = _cut(rng, np.asarray(item.clean), np.asarray(item.noisy))
             model = NoiseModel.gaussian(item.sigma, clean.shape[-1])
         else:
             first = int(rng.integers(max(len(clip) - LONGEST, 0) + 1))
-            clean = to_codes(to_unit(clip[first : first + LONGEST]))
+            (chosen,) = _cut(rng, clip[first : first + LONGEST])
+            clean = to_codes(to_unit(chosen))
             noisy = to_codes(np.stack([law.add(to_unit(picture), rng) for picture in clean]))
             channels = clean.shape[-1]
             model = NoiseModel((law.gain,) * channels, *[(law.read,) * channels] * 2)
@@ -117,3 +118,11 @@ def precompute_all(context: TrainingContext, maker: ClipMaker, count: int) -> No
         if isinstance(error, F2RError):
             raise error
         context.report(f"precomputed {done} of {len(numbers)} clips into {maker.folder.name}")
+
+
+def _cut(rng: np.random.Generator, *clips: NDArray[Any]) -> list[NDArray[Any]]:
+    """The same place of clips (T, H, W, C), at most LARGEST pixels per side: what is precomputed
+    takes 36 bytes a pixel of RGB, and crops are far smaller."""
+    size = clips[0].shape[1:3]
+    top, left = (int(rng.integers(max(side - LARGEST, 0) + 1)) for side in size)
+    return [clip[:, top : top + LARGEST, left : left + LARGEST] for clip in clips]
