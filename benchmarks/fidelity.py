@@ -77,8 +77,8 @@ def summary(rows: list[cases.Row]) -> str:
 def values(rows: list[cases.Row]) -> str:
     """The figures as JSON."""
     kept = [
-        {"case": r.case, "what": r.what, "clip": r.clip, "figure": round(r.figure, 4),
-         "bar": r.bar.limit, "least": r.bar.least, "ok": r.held}
+        {"case": r.case, "what": r.what, "clip": r.clip, "figure": round(float(r.figure), 4),
+         "bar": r.bar.limit, "least": r.bar.least, "ok": bool(r.held)}
         for r in rows
     ]  # fmt: skip
     return json.dumps(kept, indent=1) + "\n"
