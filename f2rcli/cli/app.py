@@ -125,6 +125,7 @@ class ExitHandler:
                 hint = "Send it to a file or a pipe."
                 return self._say("standard output is closed.", hint, EXIT_FAILURE)
             case OSError():
+                _drop_unwritten()
                 what = (
                     f"{error.filename or 'standard output or a file'}: {error.strerror or error}."
                 )
@@ -183,6 +184,14 @@ def run(arguments: list[str], stopper: Stopper | None = None) -> int:
                 raise KeyboardInterrupt
             sys.stdout.flush()
     return ending.code
+
+
+def _drop_unwritten() -> None:
+    """What standard output cannot take is not tried again at exit, which would end in code 120."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _silence_stdout()
 
 
 def _silence_stdout() -> None:

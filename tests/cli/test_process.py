@@ -4,6 +4,8 @@ import io
 import json
 import resource
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -81,6 +83,26 @@ def test_a_reader_that_goes_away_ends_the_run_quietly(start, clip) -> None:
     assert run.process.wait(timeout=240) == EXIT_FAILURE, err
     assert "Traceback" not in err
     assert err.count("error: ") == 1
+
+
+WRITTEN_LATER = """import sys
+from f2rcli.cli.app import ExitHandler
+from f2rcli.cli.terminal.console import Console
+ending = ExitHandler(Console())
+with ending:
+    sys.stdout.write("a result")
+    raise OSError(28, "No space left on device")
+sys.exit(ending.code)"""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_what_a_full_device_did_not_take_is_not_tried_again_at_exit() -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", WRITTEN_LATER], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == EXIT_FAILURE, done.stderr
+    assert done.stderr.count("No space left") == 1
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
