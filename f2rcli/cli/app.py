@@ -98,6 +98,7 @@ class ExitHandler:
             return False
         self.console.trace(error)
         self.code = self._report(error)
+        _drop_unwritten()
         return True
 
     def _report(self, error: BaseException) -> int:
@@ -114,18 +115,15 @@ class ExitHandler:
             case Terminated():
                 return self._stopped("terminated", EXIT_TERMINATED)
             case BrokenPipeError():
-                _silence_stdout()
                 return self._say("standard output was closed by its reader.", None, EXIT_FAILURE)
             case _ if _out_of_memory(error):
                 hint = "Pass --tile 256, or close other programs."
                 hint = "Allow more address space: ulimit -v." if cramped() else hint
                 return self._say("not enough memory.", hint, EXIT_FAILURE)
             case OSError() if error.errno == errno.EBADF and error.filename is None:
-                _silence_stdout()
                 hint = "Send it to a file or a pipe."
                 return self._say("standard output is closed.", hint, EXIT_FAILURE)
             case OSError():
-                _drop_unwritten()
                 what = (
                     f"{error.filename or 'standard output or a file'}: {error.strerror or error}."
                 )
@@ -191,13 +189,8 @@ def _drop_unwritten() -> None:
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
-        _silence_stdout()
-
-
-def _silence_stdout() -> None:
-    """Keep the interpreter from writing to the closed pipe again at exit."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fill_standard_streams() -> None:

@@ -131,7 +131,8 @@ class Console:
     def error(self, message: str, *, hint: str | None, exit_code: int) -> None:
         """Print the one line that a failed run ends with, and the hint what to do."""
         if self.events is not None:
-            self.events.write("error", message=message, hint=hint, exit_code=exit_code)
+            with contextlib.suppress(OSError, ValueError):  # this may be what failed
+                self.events.write("error", message=message, hint=hint, exit_code=exit_code)
         message, hint = one_line(message), hint and one_line(hint)
         LOG.error("%s (hint: %s; exit code %d)", message, hint, exit_code)
         self._print(message, label="error", style="bold red")
