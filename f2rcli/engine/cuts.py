@@ -34,9 +34,10 @@ def same_shot(before: Thumbnail, after: Thumbnail) -> bool:
     featureless frames from looking like a cut.
     """
     change, power, covariance = _compared(before, after)
-    if change < LEAST_CHANGE or sqrt(power) < 1e-6:
+    spread = sqrt(power)
+    if change < LEAST_CHANGE or spread < 1e-6:
         return True
-    return covariance / sqrt(power) > ALIKE
+    return covariance / spread > ALIKE
 
 
 def _compared(before: Any, after: Any) -> list[float]:
