@@ -9,12 +9,13 @@ import tifffile
 import torch
 
 from f2rcli import weights
-from f2rcli.engine.noise.measurement import UNSEEN
+from f2rcli.engine.noise.measurement import FRAMES, UNSEEN
 from f2rcli.frames import Space
 from f2rcli.noise.measurement.independence import Temporal
 from f2rcli.noise.measurement.spectrum import Spectrum
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.report import Confidence, NoiseReport
+from f2rcli.training.footage import noise_check
 from f2rcli.training.footage.footage import Footage, open_footage
 from f2rcli.training.footage.noise_check import (
     measure_footage,
@@ -58,6 +59,31 @@ def test_sensor_values_are_learnt_from_in_the_space_they_are_denoised_in(
     assert np.array_equal(shown.read(2), shown.array[2].astype(np.float32))  # for whoever maps it
     assert counted[0].path != shown.path
     assert not list(shown.path.parent.glob("*.part"))
+
+
+def test_noise_is_measured_where_it_shows_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fast motion in the middle of a clip had made white noise coloured."""
+    frames = np.tile(np.arange(40, dtype=np.float16)[:, None, None, None], (1, 32, 32, 1))
+    (tmp_path / "frames").write_bytes(frames.tobytes())
+    clip = Footage("a", Space.GRAY, tmp_path / "frames", frames.shape, (range(5), range(6, 40)))
+    errors = {18: 12.0, 6: 8.0, 30: 4.0}  # in percent, by the first frame that is measured
+    asked = []
+
+    def measured(pictures: list[torch.Tensor], *rest: object, **dark: object) -> NoiseReport | None:
+        asked.append(int(pictures[0].mean()))
+        assert len(pictures) == FRAMES
+        return replace(report_of(0.1, UNSEEN), confidence=Confidence(errors[asked[-1]], ()))
+
+    monkeypatch.setattr(noise_check, "measure_pictures", measured)
+    _, (report,) = measure_footage([clip], None, torch.device("cpu"), "fp32")
+    assert report is not None
+    assert (asked, report.confidence.percent) == ([18, 6, 30], 4.0)
+    errors[18] = 5.0
+    asked.clear()
+    measure_footage([clip], None, torch.device("cpu"), "fp32")
+    assert asked == [18]  # sure enough
 
 
 def test_what_cannot_be_measured_is_left_out_beside_what_can(counted: list[Footage]) -> None:
