@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from f2rcli.errors import EXIT_USAGE, ConfigError
+from f2rcli.training.methods.base import StageSpec, overridden
 from f2rcli.training.run.config import MAY_CHANGE, StageOverrides, TrainConfig
 from f2rcli.training.run.quantities import size_in_bytes, span_in_seconds
 from f2rcli.training.run.toml import from_table, located, read_config, stages_from, to_toml
@@ -77,6 +78,7 @@ def test_paths_mean_the_same_from_any_folder(monkeypatch, tmp_path: Path) -> Non
         ({"time_limit": "0s"}, "between"),
         ({"device": "gpu"}, "device = gpu"),
         ({"seed": -1}, "seed"),
+        ({"minutes": 0}, "minutes"),
     ],
 )
 def test_what_cannot_be_is_an_error_that_names_it(wrong: dict, said: str) -> None:
@@ -119,6 +121,18 @@ def test_overrides_of_a_stage_that_the_recipe_lacks_are_an_error() -> None:
     with pytest.raises(ConfigError, match=r"stage\.ancor") as caught:
         config.check_stages(["anchor", "refiner"])
     assert "Did you mean anchor?" in str(caught.value.hint)
+
+
+def test_stages_left_open_share_the_minutes_that_others_leave() -> None:
+    specs = [StageSpec(name=name, share=share) for name, share in (("a", 1), ("b", 3), ("c", 1))]
+    config = replace(PLAIN, minutes=10, stages={"c": StageOverrides(minutes=2)})
+    assert [spec.minutes for spec in overridden(specs, config)] == [2, 6, 2]
+    config = replace(PLAIN, minutes=10, stages={"b": StageOverrides(steps=7)})
+    assert [(s.minutes, s.steps == 7) for s in overridden(specs, config)] == [
+        (5, False), (None, True), (5, False)
+    ]  # fmt: skip
+    with pytest.raises(ConfigError, match="minutes = 2: stages with"):
+        overridden(specs, replace(PLAIN, minutes=2, stages={"c": StageOverrides(minutes=2)}))
 
 
 def test_only_what_changes_the_result_forbids_to_go_on() -> None:

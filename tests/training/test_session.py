@@ -1,5 +1,6 @@
 """A run from footage to weights: held out, kept, refused, resumed."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -269,6 +270,21 @@ def test_a_stage_that_follows_the_clock_ends_by_it(tmp_path: Path) -> None:
     asked = config(write_clip(tmp_path / "a.mkv"), size="8,16", stages=stages)
     assert run(asked).stopped == "finished"
     assert '"minutes": 0.01' in (asked.folder / "coarse.settings.json").read_text()
+
+
+def test_the_stages_of_a_run_share_its_minutes(tmp_path: Path) -> None:
+    asked = config(write_clip(tmp_path / "a.mkv"), size="8,16", minutes=0.02)
+    steps = StageOverrides(batch=1, crop=32)
+    asked = replace(asked, stages=dict.fromkeys(("coarse", "anchor", "recorruption"), steps))
+    asked = replace(asked, stages=asked.stages | short("pseudo", steps=1))
+    assert run(asked).stopped == "finished"
+    minutes = {
+        name: json.loads((asked.folder / f"{name}.settings.json").read_text())["minutes"]
+        for name in ("coarse", "anchor", "pseudo", "recorruption")
+    }
+    assert minutes.pop("pseudo") is None  # it has steps of its own
+    assert sum(minutes.values()) == pytest.approx(0.02)
+    assert minutes["anchor"] > minutes["coarse"] > minutes["recorruption"]
 
 
 def test_gray_weights_from_colour_clips(tmp_path: Path) -> None:

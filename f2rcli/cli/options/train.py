@@ -74,6 +74,10 @@ class Lessons:
         None, "Set steps, minutes, lr, batch, crop or clips of one stage; repeatable.",
         metavar="NAME.KEY=VALUE", group=LEARNING,
     )  # fmt: skip
+    minutes: float | None = setting(
+        None, "Minutes of training, shared out to the stages, in place of their steps.",
+        metavar="N", group=LEARNING,
+    )  # fmt: skip
     seed: int = setting(
         0, "Random seed; the same seed repeats the run.", metavar="N", group=LEARNING
     )

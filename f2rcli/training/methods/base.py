@@ -1,11 +1,11 @@
 """Training recipes: stages, their settings and their data; `<method>/recipe.py` has one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import nn
@@ -23,7 +23,7 @@ from f2rcli.training.footage.windows import CleanClips, NoisyClips, WindowSource
 from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.stage import Stage
 from f2rcli.training.methods.validation import ValidationErrors
-from f2rcli.training.run.config import TrainConfig
+from f2rcli.training.run.config import StageOverrides, TrainConfig
 from f2rcli.weights import Weights
 
 ENDLESS = 200_000  # steps of a stage that follows the clock
@@ -39,15 +39,36 @@ class StageSpec(TrainSettings):
     batch: int = 8
     crop: int = 96  # pixels per side
     warmup: int = 100  # steps at most
+    share: float = 1.0  # of a run's minutes, beside the shares of its other stages
 
-    def overridden(self, config: TrainConfig) -> Self:
-        """With what the run asks for of this stage."""
-        asked = config.stage(self.name)
-        names = ("steps", "lr", "batch", "crop", "minutes")
-        changes = {name: getattr(asked, name) for name in names}
-        if asked.minutes is not None and asked.steps is None:
-            changes["steps"] = ENDLESS
-        return replace(self, **{n: value for n, value in changes.items() if value is not None})
+
+Spec = TypeVar("Spec", bound=StageSpec)
+
+
+def overridden(specs: Sequence[Spec], config: TrainConfig) -> list[Spec]:
+    """A recipe's stages with what the run asks for of each. Those whose steps and minutes it leaves
+    open share what is left of its own minutes. Raises ConfigError if nothing is left."""
+    asked = [config.stage(spec.name) for spec in specs]
+    pairs = list(zip(specs, asked, strict=True))
+    shares = [s.share if own.steps is own.minutes is None else 0.0 for s, own in pairs]
+    minutes = [own.minutes for own in asked]
+    if config.minutes is not None and any(shares):
+        left = config.minutes - sum(own or 0.0 for own in minutes)
+        if left <= 0:
+            raise ConfigError(
+                f"minutes = {config.minutes:g}: stages with minutes of their own take all."
+            )
+        given = zip(minutes, shares, strict=True)
+        minutes = [left * share / sum(shares) if share else own for own, share in given]
+    return [_changed(s, own, clock) for (s, own), clock in zip(pairs, minutes, strict=True)]
+
+
+def _changed(spec: Spec, asked: StageOverrides, minutes: float | None) -> Spec:
+    changes = {name: getattr(asked, name) for name in ("steps", "lr", "batch", "crop")}
+    changes["minutes"] = minutes
+    if minutes is not None and asked.steps is None:
+        changes["steps"] = ENDLESS
+    return replace(spec, **{n: value for n, value in changes.items() if value is not None})
 
 
 @dataclass(frozen=True)

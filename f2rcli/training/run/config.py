@@ -21,6 +21,10 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 SCRATCH = "scratch"
 FRACTIONS = {"lr", "minutes"}  # of a stage; its other numbers are whole
 SMALLEST_CROP, CROP_STEP = 32, 16  # pixels; the networks halve the grid four times at most
+RANGES = {  # of a run's numbers
+    "held_out": (2, 1000), "minutes": (0.01, 10**6), "seed": (0, 2**63 - 1), "jobs": (0, 4096),
+    "threads": (1, MOST_THREADS), "log_every": (1, 10**9), "validate_every": (1, 10**9),
+}  # fmt: skip
 
 # What may differ between a run and its continuation, because the result does not depend on it
 # (threads, jobs and device change sums in their last bits, and a resumed run may have moved).
@@ -80,8 +84,7 @@ class TrainConfig:
     method: str = methods.DEFAULT
     recipe: str = "self-supervised"
     variant: str | None = None  # of the method's networks and losses; None: its first
-    # bundled name, path, scratch, or rgb and gray for the bundled ones; None: scratch, with adapt
-    # bundled
+    # bundled name, path, scratch, rgb, gray or bayer; None: scratch, or what is bundled with adapt
     init: str | None = None
     adapt: str | None = None  # fast, full; None: no adaptation
     inputs_are_clean: bool = False  # needs `noise`
@@ -97,6 +100,7 @@ class TrainConfig:
     length: int | None = None  # frames per window, centre included; None: the method's own
     stages: Mapping[str, StageOverrides] = field(default_factory=dict)
     held_out: int = 4  # frames per clip never trained on: to choose weights by, and to test them
+    minutes: float | None = None  # of training, over all sessions, which the stages share
     seed: int = 0
     device: str = "auto"
     precision: str = "auto"
@@ -126,12 +130,8 @@ class TrainConfig:
         self._check_clashes()
 
     def _check_numbers(self) -> None:
-        _check_range("held_out", self.held_out, 2, 1000)
-        _check_range("seed", self.seed, 0, 2**63 - 1)
-        _check_range("threads", self.threads, 1, MOST_THREADS)
-        _check_range("jobs", self.jobs, 0, 4096)
-        _check_range("log_every", self.log_every, 1, 10**9)
-        _check_range("validate_every", self.validate_every, 1, 10**9)
+        for name, (low, high) in RANGES.items():
+            _check_range(name, getattr(self, name), low, high)
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             raise ConfigError(
                 f"device = {self.device}: no such choice.",

@@ -12,6 +12,7 @@ from f2rcli.training.methods.base import (
     Tested,
     TrainingContext,
     build_networks,
+    overridden,
 )
 from f2rcli.training.methods.blind2sound.stage import MaskedStage
 from f2rcli.training.methods.validation import NO_ERRORS, ValidationErrors
@@ -65,7 +66,7 @@ class Blind2SoundRecipe(Tested):
 
     def _spec(self) -> StageSpec:
         config = self.context.config
-        return (PUBLISHED if config.recipe == "published" else OURS).overridden(config)
+        return overridden([PUBLISHED if config.recipe == "published" else OURS], config)[0]
 
     def _stage(self, held: Windows) -> MaskedStage:
         """A stage on what is learnt from, validated on these windows."""

@@ -13,7 +13,6 @@ from f2rcli.header import Estimate
 from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.training.footage.split import Segment, Split, draw_segments, held_out_segments, split
 from f2rcli.training.methods.base import (
-    ENDLESS,
     Probed,
     Staged,
     StageRun,
@@ -21,6 +20,7 @@ from f2rcli.training.methods.base import (
     Tested,
     TrainingContext,
     build_networks,
+    overridden,
 )
 from f2rcli.training.methods.f2r.excerpts import Excerpt
 from f2rcli.training.methods.f2r.gray_start import gray_start
@@ -45,7 +45,8 @@ SIZES: dict[str, dict[str, dict[str, Any]]] = {
 }
 HELD_OUT_CENTRES = 8  # held-out centres
 LEAST_PIXELS, MOST_PIXELS = 200_000, 40_000_000  # of all centres of a stage
-CLOCKED_STEPS = 3000  # that training pairs are made for, of a stage that follows the clock
+# That training pairs are made for, of a stage that follows the clock
+CLOCKED_STEPS, STEPS_PER_MINUTE = 3000, 400
 REPEATS = 6  # how often a stage may see a pixel before it would want others
 BYTES_PER_PIXEL = 40  # of a training pair: three float16 pictures, and flows to six neighbours
 
@@ -61,14 +62,21 @@ class PairSpec(StageSpec):
 
 SCRATCH = (
     PairSpec(
-        name="coarse", part="coarse", targets=(TargetKind.RECORRUPTED,), steps=4000, lr=1.5e-3
+        name="coarse", part="coarse", targets=(TargetKind.RECORRUPTED,), steps=4000, lr=1.5e-3,
+        share=0.25,
     ),
-    PairSpec(name="anchor", part="anchor", targets=(TargetKind.BLIND,), steps=2000, lr=1.5e-3),
-    PairSpec(name="pseudo", part="refiner", targets=(TargetKind.PSEUDO,), steps=3000, lr=1.5e-3),
     PairSpec(
-        name="recorruption", part="refiner", targets=(TargetKind.RECORRUPTED,), steps=2000, lr=5e-4
+        name="anchor", part="anchor", targets=(TargetKind.BLIND,), steps=2000, lr=1.5e-3, share=0.4,
     ),
-)
+    PairSpec(
+        name="pseudo", part="refiner", targets=(TargetKind.PSEUDO,), steps=3000, lr=1.5e-3,
+        share=0.25,
+    ),
+    PairSpec(
+        name="recorruption", part="refiner", targets=(TargetKind.RECORRUPTED,), steps=2000, lr=5e-4,
+        share=0.1,
+    ),
+)  # fmt: skip
 TUNING = (
     replace(SCRATCH[1], steps=500, lr=3e-4),
     replace(SCRATCH[2], targets=(TargetKind.RENOISED, TargetKind.PSEUDO), steps=500, lr=3e-4),
@@ -117,7 +125,7 @@ class F2RRecipe(Tested, Staged, Probed):
         if self.context.config.inputs_are_clean:
             yield from supervised_stages(self.context, self.networks, self.header)
             return
-        for spec in (spec.overridden(self.context.config) for spec in self.specs):
+        for spec in overridden(self.specs, self.context.config):
             if spec.steps:
                 yield StageRun(self.stage(spec), self.context.settings(spec))
 
@@ -156,7 +164,9 @@ class F2RRecipe(Tested, Staged, Probed):
         """
         context, config = self.context, self.context.config
         rng = np.random.default_rng([config.seed, sum(spec.name.encode())])
-        steps = CLOCKED_STEPS if spec.steps == ENDLESS else spec.steps
+        steps = spec.steps
+        if spec.minutes is not None:
+            steps = min(steps, CLOCKED_STEPS, max(1, round(STEPS_PER_MINUTE * spec.minutes)))
         wanted = steps * spec.batch * spec.crop**2 // REPEATS
         most = min(MOST_PIXELS, config.memory_bytes // BYTES_PER_PIXEL)
         pixels = min(max(wanted, LEAST_PIXELS), most)

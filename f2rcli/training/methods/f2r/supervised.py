@@ -18,14 +18,14 @@ from f2rcli.noise.synthesis.spec import FOOTAGE, SENSOR, NoiseSpec
 from f2rcli.training.footage.footage import Footage
 from f2rcli.training.footage.renditions import RenditionJob, render_all
 from f2rcli.training.footage.windows import CleanClips, WindowSource
-from f2rcli.training.methods.base import StageRun, StageSpec, TrainingContext
+from f2rcli.training.methods.base import StageRun, StageSpec, TrainingContext, overridden
 from f2rcli.training.methods.f2r.degraded_clips import DegradedClips, Shot, coded_clips
 from f2rcli.training.methods.f2r.precomputed import load_precomputed
 from f2rcli.training.methods.f2r.precomputing import ClipMaker, precompute_all
 from f2rcli.training.methods.f2r.stages import CoarseStage, FusionStage
 
 COARSE = StageSpec(name="coarse", steps=8000, lr=1.5e-3, batch=16, warmup=300)
-FUSION = StageSpec(name="fusion", steps=20_000, lr=1.5e-3, batch=8, warmup=300)
+FUSION = StageSpec(name="fusion", steps=20_000, lr=1.5e-3, batch=8, warmup=300, share=3.0)
 STEP = 16  # crops are multiples of it
 LEAST = 5  # frames of a shot
 HELD_OUT_EVERY = 9  # clips
@@ -56,7 +56,7 @@ def supervised_stages(
     learnt, held = (
         CleanSet(shots, _rendered(context, noise, shots)) for shots in split_shots(context.footage)
     )
-    spec = COARSE.overridden(context.config)
+    spec, second = overridden([COARSE, FUSION], context.config)
     asked = context.config.stage(COARSE.name).clips
     pieces = (
         min(CODED_CLIPS, max(1, spec.steps * spec.batch // SAMPLES)) if asked is None else asked
@@ -70,7 +70,7 @@ def supervised_stages(
     coarse.crop = validation.crop = context.fitting_crop(spec, side, STEP)
     if spec.steps:
         yield StageRun(coarse, context.settings(spec))
-    spec = FUSION.overridden(context.config)
+    spec = second
     if not spec.steps:
         return
     fusion, validation_fusion = (

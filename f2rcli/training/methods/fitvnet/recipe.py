@@ -16,6 +16,7 @@ from f2rcli.training.methods.base import (
     Tested,
     TrainingContext,
     build_networks,
+    overridden,
 )
 from f2rcli.training.methods.fitvnet.stage import VARIANTS, JointStage
 from f2rcli.training.methods.losses import Loss, mse_loss, psnr_loss
@@ -43,7 +44,7 @@ class JointSpec(StageSpec):
 # before its estimates are any good. The paper's alpha / e says the same in one stage.
 OURS = (
     JointSpec(name="image", blocks=False, steps=4000, batch=16, lr=1.5e-3),
-    JointSpec(name="joint", blocks=True, steps=3000, batch=8, lr=1e-3),
+    JointSpec(name="joint", blocks=True, steps=3000, batch=8, lr=1e-3, share=2.0),
 )
 # Adam 1e-4, batch 16, 40 epochs of Vimeo-90K's 64,612 clips, as published
 PUBLISHED = (
@@ -95,7 +96,7 @@ class FITVNetRecipe(Tested):
 
     def stage_runs(self) -> Iterator[StageRun]:
         context, rendered = self.context, self._rendered()
-        for spec in (spec.overridden(context.config) for spec in self.specs):
+        for spec in overridden(self.specs, context.config):
             if spec.steps:
                 stage = self._stage(spec, context.windows(self.learnt, rendered))
                 # the image module sees nothing but held-out frames, the blocks what is around them
@@ -108,7 +109,7 @@ class FITVNetRecipe(Tested):
         """Errors of the blocks' results."""
         if not self.test:
             return NO_ERRORS
-        joint = next(spec for spec in self.specs if spec.blocks).overridden(self.context.config)
+        joint = next(s for s in overridden(self.specs, self.context.config) if s.blocks)
         return self._stage(joint, self.context.windows(self.test)).validation_errors()
 
     def _stage(self, spec: JointSpec, source: WindowSource) -> JointStage:

@@ -18,6 +18,7 @@ from f2rcli.training.methods.base import (
     Tested,
     TrainingContext,
     build_networks,
+    overridden,
 )
 from f2rcli.training.methods.udvd.stage import BlindStage
 from f2rcli.training.methods.validation import NO_ERRORS, ValidationErrors
@@ -83,7 +84,7 @@ class UDVDRecipe(Tested):
         return [self.spec.name]
 
     def stage_runs(self) -> Iterator[StageRun]:
-        spec = self.spec.overridden(self.context.config)
+        (spec,) = overridden([self.spec], self.context.config)
         if not spec.steps:
             return
         settings = self.context.settings(spec)
