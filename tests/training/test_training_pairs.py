@@ -12,7 +12,7 @@ from f2rcli.models.layers import padded
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
 from f2rcli.training.methods.f2r.excerpts import Excerpt
-from f2rcli.training.methods.f2r.training_pairs import TAU, TargetKind, make_pairs
+from f2rcli.training.methods.f2r.training_pairs import TargetKind, make_pairs
 from f2rcli.training.methods.losses import as_stored, psnr_loss
 
 SIGMA = 0.08
@@ -54,16 +54,17 @@ def correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
     return float(np.corrcoef(first.astype(float).ravel(), second.astype(float).ravel())[0, 1])
 
 
+@pytest.mark.parametrize(("kind", "tau"), [("recorrupted", 0.5), ("even", 1.0)])
 def test_recorruption_shows_and_asks_with_independent_noise(
-    method: F2R, scene: NDArray[np.float32]
+    method: F2R, scene: NDArray[np.float32], kind: str, tau: float
 ) -> None:
     """Pang et al., CVPR 2021: Cov(n + tau n', n - n'/tau) = 0."""
-    excerpt = excerpt_of(method, noisy_clip(scene), TargetKind.RECORRUPTED)
+    excerpt = excerpt_of(method, noisy_clip(scene), TargetKind(kind))
     shown = np.concatenate([pair.noisy - scene for pair in excerpt.pairs])
     asked = np.concatenate([pair.target - scene for pair in excerpt.pairs])
     assert abs(correlation(shown, asked)) < 0.02
-    assert shown.std() == pytest.approx(SIGMA * (1 + TAU**2) ** 0.5, rel=0.03)
-    assert asked.std() == pytest.approx(SIGMA * (1 + 1 / TAU**2) ** 0.5, rel=0.03)
+    assert shown.std() == pytest.approx(SIGMA * (1 + tau**2) ** 0.5, rel=0.03)
+    assert asked.std() == pytest.approx(SIGMA * (1 + 1 / tau**2) ** 0.5, rel=0.03)
 
 
 def test_what_depends_on_the_centre_is_made_from_the_centre_that_is_shown(

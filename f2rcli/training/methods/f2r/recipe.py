@@ -62,7 +62,7 @@ class PairSpec(StageSpec):
 
 SCRATCH = (
     PairSpec(
-        name="coarse", part="coarse", targets=(TargetKind.RECORRUPTED,), steps=4000, lr=1.5e-3,
+        name="coarse", part="coarse", targets=(TargetKind.EVEN,), steps=4000, lr=1.5e-3,
         share=0.25,
     ),
     PairSpec(

@@ -33,8 +33,6 @@ from f2rcli.training.methods.f2r.excerpts import (
 )
 from f2rcli.window import Window, window_at
 
-TAU = 0.5  # of recorruption: the target has 1 + 1/tau^2 times the noise variance
-
 
 class TargetKind(StrEnum):
     """Input and target made from a centre; n' is fresh noise of the measured law."""
@@ -42,7 +40,12 @@ class TargetKind(StrEnum):
     BLIND = "blind"  # the centre itself, for stage 1, which is not shown it
     PSEUDO = "pseudo"  # anchor + n' in, anchor out: the published stage 2
     RECORRUPTED = "recorrupted"  # centre + tau n' in, centre - n' / tau out
+    EVEN = "even"  # the same, with as much noise in as out: far from what will be shown, but fast
     RENOISED = "renoised"  # every frame restored and noised afresh in, the restored centre out
+
+
+# tau of recorruption: the target has 1 + 1/tau^2 times the noise variance, the input 1 + tau^2
+TAU = {TargetKind.RECORRUPTED: 0.5, TargetKind.EVEN: 1.0}
 
 
 def make_pairs(
@@ -103,10 +106,10 @@ class _PairMaker:
             signal = self.method.anchor(aligned).guided(centre.coarse)
             fresh = self._drawn(signal)  # its level from the anchor, not from the noisy centre
             shown, target = signal + fresh, signal
-            if target_kind is TargetKind.RECORRUPTED:
+            if tau := TAU.get(target_kind):
                 fresh = fresh * self._share_left(signal)
-                shown, target = noisy + TAU * fresh, noisy - fresh / TAU
-                model = model.scaled((1 + TAU**2) ** 0.5)
+                shown, target = noisy + tau * fresh, noisy - fresh / tau
+                model = model.scaled((1 + tau**2) ** 0.5)
             self.method.flows.forget(centre.index)  # they were those of the original
             centre = self.method.prepare(centre.index, shown, model)
         cut = None if target_kind is TargetKind.PSEUDO else self._cut(signal)
