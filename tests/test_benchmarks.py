@@ -1,5 +1,6 @@
 """The benchmarks count and compare what they say they do."""
 
+import ast
 import sys
 import zlib
 from collections import defaultdict
@@ -212,3 +213,21 @@ def test_every_stage_that_has_a_row_is_found_at_work() -> None:
         for _ in restore_stream(iter(reader), load_engine(EngineSettings(threads=1), reader.info)):
             pass
     assert {label for label, _, _ in speed_stages.STAGES} <= set(account.used)
+
+
+def test_mutation_testing_knows_modules_tests_and_lines_as_they_are() -> None:
+    """Its script needs an extra, so its tables are read from the source."""
+    tables: dict[str, ast.Dict] = {}
+    for node in ast.parse((BENCHMARKS / "mutation.py").read_text(encoding="utf-8")).body:
+        match node:
+            case ast.Assign(targets=[ast.Name(name)], value=ast.Dict() as table):
+                tables[name] = table
+            case ast.AnnAssign(target=ast.Name(name), value=ast.Dict() as table):
+                tables[name] = table
+    package, lines = BENCHMARKS.parent / "f2rcli", set()
+    for module, tests in ast.literal_eval(tables["TARGETS"]).items():
+        text = (package / module).read_text(encoding="utf-8")
+        lines |= {line.strip() for line in text.splitlines()}
+        assert all((BENCHMARKS.parent / test).is_file() for test in tests), module
+    equivalent = [ast.literal_eval(key) for key in tables["EQUIVALENT"].keys if key is not None]
+    assert [line for line in equivalent if line not in lines] == []
