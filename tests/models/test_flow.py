@@ -4,9 +4,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import map_coordinates
 
 from f2rcli.models.flow import (
     DISFlow,
+    _new_search,
+    carried,
     compose,
     consistency,
     doubled,
@@ -57,6 +60,84 @@ def test_midway_is_half_the_way_of_a_translation() -> None:
     np.testing.assert_allclose(midway(constant(4, -2), 0.25), constant(1, -0.5), atol=1e-5)
 
 
+TURN = np.array([[0.04, -0.06], [0.05, 0.03]])  # of a flow that grows with the place
+SHIFT = np.array([2.0, -1.0])
+
+
+def affine(matrix: np.ndarray, shift: np.ndarray, size: tuple[int, int] = (60, 80)) -> np.ndarray:
+    """The flow matrix p + shift, places from the middle."""
+    rows, columns = np.indices(size)
+    places = np.stack([columns - size[1] // 2, rows - size[0] // 2], -1)
+    return (places @ matrix.T + shift).astype(np.float32)
+
+
+@pytest.mark.parametrize("part", [0.3, 0.5, 0.8])
+def test_a_point_on_its_way_goes_on_as_it_came(part: float) -> None:
+    """Of an affine flow: p = q + (1 - part) F(q) is solved, and part F(q) is left of the way."""
+    found = midway(affine(TURN, SHIFT), part)
+    back = np.linalg.inv(np.eye(2) + (1 - part) * TURN)
+    wanted = part * affine(TURN @ back, SHIFT - (1 - part) * TURN @ back @ SHIFT)
+    np.testing.assert_allclose(found[12:-12, 12:-12], wanted[12:-12, 12:-12], atol=0.03)
+
+
+def test_a_flow_one_frame_before_led_to_where_the_next_begins() -> None:
+    """Solved for an affine flow: G(p) = F(p + G(p))."""
+    found = carried(affine(TURN, SHIFT))
+    back = np.linalg.inv(np.eye(2) - TURN)
+    wanted = affine(back @ TURN, back @ SHIFT)
+    np.testing.assert_allclose(found[12:-12, 12:-12], wanted[12:-12, 12:-12], atol=0.03)
+
+
+def fetched(values: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    rows, columns = np.indices(values.shape)
+    places = [rows + flow[..., 1], columns + flow[..., 0]]
+    return map_coordinates(values.astype(np.float64), places, order=1, mode="nearest")
+
+
+@pytest.mark.parametrize("pixel", [1.0, 2.0])
+def test_consistency_is_its_formula(pixel: float) -> None:
+    rng = np.random.default_rng(3)
+    there, back = (
+        cv2.GaussianBlur(rng.normal(0, 12, (40, 50, 2)).astype(np.float32), (0, 0), 3)
+        for _ in range(2)
+    )
+    error = sum((there[..., i] + fetched(back[..., i], there)) ** 2 for i in (0, 1))
+    allowed = 0.25 / pixel**2 + 0.01 * ((there**2).sum(-1) + (back**2).sum(-1))
+    rows, columns = np.indices((40, 50))
+    x, y, grace = columns + there[..., 0], rows + there[..., 1], 0.5 + 0.5 / pixel
+    within = (x > -grace) & (x < 49 + grace) & (y > -grace) & (y < 39 + grace)
+    wanted = within / (1 + error / allowed)
+    np.testing.assert_allclose(consistency(there, back, pixel), wanted, atol=0.02)
+    assert 0.5 < within.mean() < 1
+
+
+def test_a_place_as_far_out_as_the_grace_is_outside() -> None:
+    for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        found = inside(constant(dx, dy))
+        edge = found[:, -1 if dx > 0 else 0] if dx else found[-1 if dy > 0 else 0]
+        assert edge.max() == 0
+        assert found.sum() == found.size - edge.size
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (2, 5), (5, 2)])
+def test_the_smallest_pictures_stay_on_the_way_that_carries_gradients(
+    size: tuple[int, int],
+) -> None:
+    picture = torch.rand(1, 2, *size, requires_grad=True)
+    torch.testing.assert_close(warp(picture, constant(0, 0, size)), picture)
+
+
+def test_a_search_is_set_as_the_design_says() -> None:
+    """DESIGN.md D4."""
+    for begun, steps, stride in ((False, 12, 4), (True, 6, 5)):
+        search = _new_search(begun=begun)
+        assert search.getFinestScale() == 1
+        assert (search.getPatchSize(), search.getPatchStride()) == (8, stride)
+        assert search.getGradientDescentIterations() == steps
+        assert search.getVariationalRefinementIterations() == 3
+        assert search.getVariationalRefinementAlpha() == 60
+
+
 def test_half_a_pixel_of_linear_interpolation_quarters_white_noise() -> None:
     noise = np.random.default_rng(0).standard_normal((400, 400)).astype(np.float32)
     half = sample(noise, constant(0.5, 0.5, (400, 400)))[2:-2, 2:-2]
@@ -80,7 +161,7 @@ def test_dis_finds_a_known_translation(noise: float) -> None:
     assert np.median(error) < (0.15 if noise == 0 else 0.6)
 
 
-@pytest.mark.parametrize("size", [(1, 1), (4, 6), (16, 16), (9, 200)])
+@pytest.mark.parametrize("size", [(1, 1), (4, 6), (16, 16), (9, 200), (200, 9)])
 def test_tiny_pictures_have_flows_too(size: tuple[int, int]) -> None:
     luma = np.random.default_rng(0).random(size, np.float32)
     start = np.zeros((*size, 2), np.float32)
