@@ -1,5 +1,7 @@
 """Colour noise that was left is smoothed away, edges of colour and of luma stay."""
 
+from itertools import product
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,7 +10,38 @@ from f2rcli.engine.contract.chroma import smoothed
 LEFT = 0.01  # standard deviation of what a method left, of noise of 0.04
 
 
-def planes(seed: int) -> list[NDArray[np.float32]]:
+Real = NDArray[np.float32]
+
+
+def reference(planes: list[Real], level: float) -> NDArray[np.float64]:
+    """The mean of chroma over discs of 11 samples, each weighed by its distance (Gaussian of 11/3)
+    and by how far it differs in either chroma, or by twice as much in luma."""
+    luma, *chroma = planes
+    rows, columns = chroma[0].shape
+    guide = luma.reshape(rows, 2, columns, 2).mean((1, 3)) / 2
+    joint = np.stack([guide, *chroma]).astype(np.float64)
+    around = np.pad(joint, ((0, 0), (5, 5), (5, 5)), mode="symmetric")
+    total, weights = np.zeros_like(joint), np.zeros((rows, columns))
+    for y, x in product(range(11), repeat=2):
+        far = (y - 5) ** 2 + (x - 5) ** 2
+        if far <= 25:
+            near = around[:, y : y + rows, x : x + columns]
+            apart = np.abs(near - joint).sum(0)
+            weight = np.exp(-far / (2 * (11 / 3) ** 2) - apart**2 / (2 * level**2))
+            total, weights = total + weight * near, weights + weight
+    return (total / weights)[1:]
+
+
+def test_the_filter_is_the_bilateral_one_joint_with_luma() -> None:
+    rng = np.random.default_rng(3)
+    luma = (0.5 + 0.05 * rng.standard_normal((40, 60))).astype(np.float32)
+    first, second = (0.02 * rng.standard_normal((2, 20, 30))).astype(np.float32)
+    same, *found = smoothed([luma, first, second], [0.9, 0.03, 0.05])
+    np.testing.assert_array_equal(same, luma)
+    np.testing.assert_allclose(found, reference([luma, first, second], 0.04), atol=2e-5)
+
+
+def planes(seed: int) -> list[Real]:
     rng = np.random.default_rng(seed)
     chroma = np.zeros((2, 64, 96), np.float32)
     chroma[:, :, 48:] = 0.2

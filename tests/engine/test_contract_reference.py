@@ -19,6 +19,9 @@ Array = NDArray[np.float64]
 LIKELY = 0.6
 SIDES = (3, 7, 15, 31, 63)
 WINDOWS = (15, 15, 25, 31, 41, 41)
+HALF_SIDES, HALF_WINDOWS = (7, 15, 31), (13, 15, 21, 21)
+CUT_OFF = (1.4, 1.7, 2.2, 3.0, 3.8, 3.8)  # tolerances where black or white cut noise off
+Windows = tuple[int, ...]
 
 
 def mean(plane: Array, side: int, mode: str = "symmetric") -> Array:
@@ -91,6 +94,82 @@ def test_large_planes_are_judged_on_half_their_grid_much_as_on_all_of_it() -> No
         assert np.square(removed - half).mean() == pytest.approx(back, rel=0.1)
 
 
+def parts_of(plane: Array, sides: tuple[int, ...]) -> list[Array]:
+    parts = []
+    for side in sides:
+        below = ndimage.uniform_filter(plane, side, mode="mirror")
+        parts.append(plane - below)
+        plane = below
+    return [*parts, plane]
+
+
+def halved(plane: Array) -> Array:
+    rows, columns = (size // 2 for size in plane.shape)
+    return plane.reshape(rows, 2, columns, 2).mean((1, 3))
+
+
+def stay(
+    parts: list[Array],
+    variance: Array,
+    shares: list[float],
+    windows: Windows,
+    tolerances: list[Array],
+) -> Array:
+    kept = np.zeros_like(parts[0])
+    for band, share, side, tolerance in zip(parts, shares, windows, tolerances, strict=True):
+        allowed, power = (ndimage.uniform_filter(one, side) for one in (variance, band**2))
+        kept += band * np.minimum(tolerance * share * allowed / power, 1)
+    return kept
+
+
+def gains() -> list[float]:
+    """What half the grid leaves of the power of white noise in the four coarse bands."""
+    whole, half = np.zeros(4), np.zeros(4)
+    for row, column in np.ndindex(2, 2):
+        impulse = np.zeros((256, 256))
+        impulse[128 + row, 128 + column] = 1
+        low = parts_of(impulse, SIDES[:2])[2]
+        whole += [(part**2).sum() for part in parts_of(low, SIDES[2:])]
+        half += [(part**2).sum() for part in parts_of(halved(low), HALF_SIDES)]
+    return list(4 * half / whole)
+
+
+@pytest.mark.parametrize("cut_off", [False, True])
+@pytest.mark.parametrize("size", [(100, 84), (256, 300), (302, 256)])
+def test_bands_are_held_by_windows_and_tolerances_of_their_own(
+    size: tuple[int, int], cut_off: bool
+) -> None:
+    """From 256 pixels on all but the two finest on half the grid."""
+    rng = np.random.default_rng(4)
+    variance = np.broadcast_to(0.001 + 0.002 * np.linspace(0, 1, size[1]), size)
+    removed = 1.1 * rng.standard_normal(size) * np.sqrt(variance)
+    for wave in (3, 9, 25, 60):  # more than noise in every band
+        removed += 0.02 * np.sin(np.arange(size[1]) / wave) * (np.arange(size[0]) > 40)[:, None]
+    cut = np.zeros(size)
+    cut[:, :42] = float(cut_off)
+    loose = [np.where(cut > 0, tolerance, 1.2) for tolerance in CUT_OFF]
+    shares = list(white_shares())
+    if min(size) < 256:
+        kept = stay(parts_of(removed, SIDES), variance, shares, WINDOWS, loose)
+    else:
+        *fine, low = parts_of(removed, SIDES[:2])
+        small, less = halved(low), [halved(one) for one in loose[2:]]
+        there = [share * gain for share, gain in zip(shares[2:], gains(), strict=True)]
+        parts = parts_of(small, HALF_SIDES)
+        back = small - stay(parts, halved(variance), there, HALF_WINDOWS, less)
+        places = [(np.arange(side) - 0.5) / 2 for side in size]
+        grown = ndimage.map_coordinates(
+            back, np.meshgrid(*places, indexing="ij"), order=1, mode="nearest"
+        )
+        kept = stay(fine, variance, shares[:2], WINDOWS[:2], loose[:2]) + low - grown
+    power = np.maximum(ndimage.uniform_filter(kept**2, 5), 1e-14)
+    kept *= np.sqrt(np.minimum(4 * ndimage.uniform_filter(variance, 5) / power, 1))
+    most = np.where(cut > 0, 7, 4) * np.sqrt(variance)
+    given = [one.astype(np.float32) for one in (removed, variance)]
+    found = held(*given, white_shares(), clipped=cut.astype(np.float32) if cut_off else None)
+    np.testing.assert_allclose(found, np.clip(kept, -most, most), atol=3e-5)
+
+
 @pytest.mark.parametrize("side", [30, 31, 40])
 def test_planes_smaller_than_a_window_use_the_largest_odd_one_inside(side: int) -> None:
     rng = np.random.default_rng(2)
@@ -99,10 +178,10 @@ def test_planes_smaller_than_a_window_use_the_largest_odd_one_inside(side: int) 
     shares = (0.3, 0.3, 0.2, 0.1, 0.05, 0.05)
     with pytest.MonkeyPatch.context() as patch:
         # Bands of planes this small mirror more than once; any bands that add up will do.
-        parts = [
-            removed.astype(np.float32) * np.float32(s) for s in (0.5, 0.2, 0.1, 0.1, 0.05, 0.05)
-        ]
-        patch.setattr("f2rcli.engine.contract.limits.bands", lambda plane: parts)
+        parts = [removed.astype(np.float32) * np.float32(s) for s in (0.1, 0.1, 0.1, 0.3, 0.2, 0.2)]
+        patch.setattr(
+            "f2rcli.engine.contract.limits.bands", lambda plane: [part.copy() for part in parts]
+        )  # what is held is written into them
         found = held(removed.astype(np.float32), variance.astype(np.float32), shares)
     kept = np.zeros_like(removed)
     for band, share, window in zip(parts, shares, WINDOWS, strict=True):

@@ -3,9 +3,19 @@
 import json
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
+from scipy.ndimage import correlate, maximum_filter
 
-from f2rcli.engine.contract.points import Others, Points
+from f2rcli.engine.contract.points import (
+    Found,
+    Others,
+    Points,
+    _filter,
+    _found,
+    _Measured,
+    _staying,
+)
 
 SIDE, WIDTH, LIGHT, BACKGROUND = 96, 1.3, 200.0, 20.0
 
@@ -133,3 +143,139 @@ def test_what_was_learnt_is_told_and_read_again() -> None:
             assert backs[1] is not None
             assert np.array_equal(backs[0], backs[1])
         points.lost(0, noisy, noisy - flat, flat, others=others)
+
+
+Array = NDArray[np.float64]
+WIDTHS = (0.7, 1.0, 1.4, 2.0)
+
+
+def gaussian(width: float, reach: int) -> Array:
+    line = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * width**2))
+    return np.outer(line, line) / line.sum() ** 2
+
+
+def profiles(width: float) -> tuple[list[Array], Array]:
+    """A point, the same wider (what was made wider lost light in the middle), its surroundings."""
+    reach = round(3 * 3.5 * width)
+    return [gaussian(k * width, reach) for k in (1, 1.8, 3.5)], gaussian(2.5 * width, reach)
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_filters_are_gaussians_less_what_is_around(index: int) -> None:
+    found, (shapes, around) = _filter(index), profiles(WIDTHS[index])
+    for line, shape in zip((*found.lines, found.around), (*shapes, around), strict=True):
+        np.testing.assert_allclose(np.outer(line, line), shape, atol=1e-6)
+    matched = shapes[0] - around
+    assert found.gain == pytest.approx((matched * shapes[0]).sum(), rel=1e-4)
+    assert found.noise == pytest.approx((matched**2).sum(), rel=1e-4)
+    products = [[(a * b).sum() for b in shapes] for a in shapes]
+    np.testing.assert_allclose(found.overlap, products, rtol=1e-4)
+
+
+def reference(plane: Real, variance: Real) -> dict[tuple[int, int], tuple[int, float, float]]:
+    """Width, light and significance of every point: where the best of four matched filters stands
+    out by more than 3.5 of its deviations, and more than all within nine pixels."""
+    seen, light = [], []
+    for width in WIDTHS:
+        (shape, *_), around = profiles(width)
+        matched = shape - around
+        filtered = correlate(plane.astype(np.float64), matched)
+        noise = correlate(variance.astype(np.float64), around) * (matched**2).sum()
+        seen.append(filtered / np.sqrt(noise))
+        light.append(filtered / (matched * shape).sum())
+    best = np.max(seen, 0)
+    disc = np.hypot(*np.mgrid[-4:5, -4:5]) <= 4.4
+    tops = (best > 3.5) & (best >= maximum_filter(best, footprint=disc, mode="nearest"))
+    widths = np.argmax(seen, 0)
+    return {
+        (int(y), int(x)): (int(widths[y, x]), float(light[widths[y, x]][y, x]), float(best[y, x]))
+        for y, x in np.argwhere(tops)
+    }
+
+
+def test_points_are_found_by_the_best_of_four_matched_filters() -> None:
+    rng = np.random.default_rng(7)
+    clean = np.full((SIDE, SIDE), BACKGROUND) + np.linspace(0, 30, SIDE)
+    for number, width in enumerate((0.7, 1.0, 1.4, 2.0) * 4):
+        row, column = 12 + 24 * (number // 4), 12 + 24 * (number % 4)
+        patch = gaussian(width, 10)
+        clean[row - 10 : row + 11, column - 10 : column + 11] += (60 + 25 * number) * patch
+    plane, variance = recorded(clean, rng), clean.astype(np.float32)
+    found, wanted = _found(plane, variance), reference(plane, variance)
+    there = zip(found.rows.tolist(), found.columns.tolist(), strict=True)
+    told = zip(found.widths, found.light, found.significance, strict=True)
+    assert 12 < len(wanted) < 40
+    for place, (width, light, sure) in zip(there, told, strict=True):
+        assert (width, light, sure) == pytest.approx(wanted.pop(place), rel=1e-3)
+    assert not wanted
+    assert len(set(found.widths.tolist())) == 4
+
+
+def points_at(places: list[tuple[int, int]], widths: list[int], light: float) -> Found:
+    rows, columns = np.array(places).T
+    many = len(places)
+    return Found(rows, columns, np.array(widths), np.full(many, light), np.full(many, 9.0))
+
+
+def test_what_was_lost_is_read_as_each_profile_and_drawn_again() -> None:
+    """Without noise and prior, a sum of a point's own profiles is what comes back."""
+    places, widths = [(40, 30), (40, 90), (100, 50)], [0, 2, 3]
+    parts = np.array([[0.3, -0.1, 0.05], [0.2, 0.0, 0.1], [-0.1, 0.2, 0.3]])
+    removed = np.zeros((140, 130), np.float32)
+    for (row, column), width, part in zip(places, widths, parts, strict=True):
+        shapes, _ = profiles(WIDTHS[width])
+        reach = len(shapes[0]) // 2
+        drawn = sum(50 * share * shape for share, shape in zip(part, shapes, strict=True))
+        removed[row - reach : row + reach + 1, column - reach : column + reach + 1] += drawn
+    variance = np.full(removed.shape, 4.0, np.float32)
+    found = points_at(places, widths, 50.0)
+    one = _Measured.of(found, np.array([1, 0, 1]), removed, variance)
+    np.testing.assert_allclose(one.lost, parts, atol=5e-3)
+    for index, width in enumerate(widths):
+        shapes, _ = profiles(WIDTHS[width])
+        products = np.array([[(a * b).sum() for b in shapes] for a in shapes])
+        np.testing.assert_allclose(one.noise[index], 4 * np.linalg.inv(products) / 50**2, rtol=1e-3)
+    mean, sure = np.array([[0.5, 0, 0], [0, 0.25, 0]]), np.broadcast_to(1e9 * np.eye(3), (2, 3, 3))
+    np.testing.assert_allclose(one.back(mean, sure, removed.shape), removed, atol=0.02)
+    alike = one.back(mean, 0 * sure, removed.shape)  # all lost what their class lost
+    assert alike.sum() == pytest.approx(50 * (0.25 + 0.5 + 0.25), rel=1e-3)
+    between = one.back(mean, one.noise[[1, 0]], removed.shape)  # as sure as what was measured
+    assert between[40, 90] == pytest.approx((alike[40, 90] + removed[40, 90]) / 2, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("frames", "depth"), [(1, 0), (2, 1), (3, 1), (4, 2), (6, 2), (7, 3), (12, 3), (13, 4)]
+)
+def test_points_that_stay_have_classes_by_their_light_and_by_how_many_frames_show_them(
+    frames: int, depth: int
+) -> None:
+    flat = np.full((SIDE, SIDE), BACKGROUND, np.float32)
+    lit, count = flat.copy(), np.full_like(flat, frames)
+    patch = gaussian(1.0, 10)
+    edges = (1.0, 1.8, 2.5, 3.2, 4.0, 5.0, 6.5, 8.5, 12.0, 18.0, 30.0)
+    places = [(14 + 22 * i, 14 + 22 * j) for i in range(4) for j in range(4)]
+    for number, (row, column) in enumerate(places):
+        lit[row - 10 : row + 11, column - 10 : column + 11] += 9 * 1.3**number * patch
+    found = _staying(lit, lit - flat, flat, Others(lit, count))
+    assert found is not None
+    single = found.found.significance / frames**0.5
+    classes = [5 * sum(one > edge for edge in edges) + depth for one in single]
+    assert found.classes.tolist() == classes
+    assert len(set(classes)) > 5
+
+
+@pytest.mark.parametrize(
+    ("apart", "stays"), [(2.3, True), (2.7, False), (-2.3, True), (-2.7, False)]
+)
+def test_points_whose_own_light_is_far_from_the_others_are_left_out(
+    apart: float, stays: bool
+) -> None:
+    """By 2.5 deviations of a frame's light and of the mean's, four frames."""
+    flat, patch, one = np.full((SIDE, SIDE), 100.0, np.float32), gaussian(1.0, 10), _filter(1)
+    deviation = 10 * one.noise**0.5 / one.gain  # of a point's light, in one frame
+    others, plane = flat.copy(), flat.copy()
+    light = 8 * deviation
+    others[38:59, 38:59] += light * patch
+    plane[38:59, 38:59] += (light + apart * deviation * (1 + 1 / 4) ** 0.5) * patch
+    found = _staying(plane, plane - flat, flat, Others(others, np.full_like(flat, 4)))
+    assert (found is not None) == stays

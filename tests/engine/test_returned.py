@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from f2rcli.engine.contract.returned import CELLS, Returned
+from f2rcli.engine.contract.returned import CELLS, Returned, map_shape
 
 
 def noise(shape: tuple[int, int], seed: int = 0) -> NDArray[np.float32]:
@@ -49,3 +49,57 @@ def test_the_map_is_small_and_shows_where() -> None:
     assert places.shape == (36, CELLS)
     assert np.all(places[:, : CELLS // 2] == 0)
     np.testing.assert_allclose(places[:, CELLS // 2 :], 1, rtol=1e-5)
+
+
+def test_places_are_shares_of_energy_in_each_cell_over_frames_and_planes() -> None:
+    found, rng = Returned(), np.random.default_rng(3)
+    sums = np.zeros((2, 16, CELLS))
+    for shape in ((64, 256), (32, 128), (64, 256)):  # chroma shares the map of luma
+        taken = noise(shape, int(rng.integers(99)))
+        kept = (taken * rng.random(shape)).astype(np.float32)
+        found.add(0, taken, kept)
+        for total, part in zip(sums, (taken, taken - kept), strict=True):
+            total += (part.astype(np.float64) ** 2).reshape(
+                16, shape[0] // 16, CELLS, shape[1] // CELLS
+            ).sum((1, 3))  # fmt: skip
+    np.testing.assert_allclose(found.places, sums[1] / sums[0], rtol=1e-4)
+
+
+def test_sums_from_elsewhere_count_as_frames_do() -> None:
+    rng = np.random.default_rng(4)
+    maps = [rng.random((3, 4)) + one for one in (1, 0)]
+    found = Returned()
+    for _ in range(2):
+        found.add_sums({0: (4.0, 1.0), 2: (2.0, 2.0)}, *maps)
+    found.add_sums({1: (1.0, 0.25)}, np.ones((5, 5)), np.ones((5, 5)))  # has no place in this map
+    assert found.by_plane == (0.25, 0.25, 1.0)
+    assert found.share == pytest.approx(6.25 / 13)
+    np.testing.assert_allclose(found.places, np.minimum(maps[1] / maps[0], 1))
+
+
+def test_more_than_was_taken_is_all_of_it() -> None:
+    found = Returned()
+    found.add_sums({0: (1.0, 1.5)}, np.ones((1, 1)), np.full((1, 1), 1.5))
+    assert found.share == 1
+    assert found.by_plane == (1,)
+    assert found.places.tolist() == [[1]]
+
+
+@pytest.mark.parametrize(
+    ("shape", "wanted"),
+    [((1, 1), (1, 1)), ((10, 7), (10, 7)), ((1, 9000), (1, 64)), ((9000, 1), (64, 1)),
+     ((480, 270), (64, 36))],
+)  # fmt: skip
+def test_a_map_has_the_planes_proportions(shape: tuple[int, int], wanted: tuple[int, int]) -> None:
+    assert map_shape(*shape) == wanted
+
+
+def test_the_account_is_told_and_read() -> None:
+    found = Returned()
+    found.add(0, noise((9, 16)), noise((9, 16), 1))
+    again = Returned.of(found.values())
+    assert again.values() == found.values()
+    np.testing.assert_array_equal(again.places, found.places)
+    empty = Returned.of(Returned().values())
+    empty.add(0, noise((9, 16)), noise((9, 16), 1))
+    assert empty.places.shape == (9, 16)

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 
 from f2rcli.engine.contract.residual import CODED
 from f2rcli.engine.contract.shrinkage import LEAST_CERTAIN, Shrinkage
@@ -94,6 +95,62 @@ def test_the_first_look_with_frames_on_both_sides_replaces_the_one_before_and_ot
     asked(0.3, 0.7, shrinkage)
     later = kept_share(shrinkage, removed)
     assert 0.05 < kept_share(alone, removed) - later < 0.2
+
+
+EDGES = (0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3)
+MIDDLES = (0.03, 0.075, 0.15, 0.25, 0.375, 0.525, 0.7, 0.9, 1.15, 1.5)
+
+
+def reference(removed: Real, response: Real, added: Real, variance: Real) -> Real:
+    """What stays removed by the definition: the share of a place is that of its class, between the
+    classes' middles linear, of those whose power is as large; from 0.93 on it is all."""
+
+    def share(some: NDArray[np.bool_]) -> float:
+        follows = (response * added)[some].sum() / (added[some] ** 2).sum()
+        return float(np.clip(follows * variance[some].sum() / (removed[some] ** 2).sum(), 0, 1))
+
+    def mean(plane: Real) -> Real:
+        return uniform_filter(plane.astype(np.float64), 15)
+
+    power = mean(removed**2) / mean(variance)
+    whole, classes = share(np.ones(removed.shape, bool)), np.digitize(power, EDGES)
+    shares = []
+    for index in range(10):
+        here = classes == index
+        many = int(here.sum())
+        shares.append(((share(here) if many else 0) * many + 2000 * whole) / (many + 2000))
+    own = np.interp(np.clip(power, 0, 1.5), MIDDLES, shares)
+    own = np.where(own < 0.85, own, np.clip(0.85 + (own - 0.85) * 0.15 / 0.08, 0.85, 1))
+    return (mean(own) * removed).astype(np.float32)
+
+
+def test_shares_are_the_definitions_in_every_class() -> None:
+    """What is removed grows from nothing to twice the noise, and follows it less and less."""
+    shape = (200, 320)
+    rng = np.random.default_rng(12)
+    grows = np.linspace(0, 1.5, shape[1]).astype(np.float32)
+    variance = (SIGMA**2 * (1 + rng.random(shape[0]))[:, None] * np.ones(shape)).astype(np.float32)
+    noise, texture, added = (
+        (rng.standard_normal(shape) * np.sqrt(variance)).astype(np.float32) for _ in range(3)
+    )
+    gain = np.minimum(grows, 1) * np.where(np.arange(shape[0]) < 100, 1, 0.5)[:, None]
+    removed = np.asarray(gain * noise + 1.4 * np.maximum(grows - 0.4, 0) * texture, np.float32)
+    response = np.asarray(gain * added, np.float32)
+    shrinkage = Shrinkage()
+    shrinkage.learn([removed], [removed + response], [added], [variance])
+    found = shrinkage.shrunk(0, removed, variance)
+    wanted = reference(removed, response, added, variance)
+    np.testing.assert_allclose(found, wanted, atol=0.012 * float(np.abs(removed).max()))
+    off = np.abs(found - wanted) / np.maximum(np.abs(removed), 1e-6)
+    assert np.median(off) < 0.002  # a table of 256 steps
+    shares = wanted[:, 40:] / removed[:, 40:]
+    assert shares.min() < 0.5
+    assert shares.max() > 0.99
+
+
+def test_a_method_that_does_the_contrary_is_not_believed() -> None:
+    shrinkage, removed = asked(-0.5, 0.5)
+    assert not shrinkage.shrunk(0, removed, VARIANCE).any()
 
 
 def test_it_goes_on_from_json_as_it_was() -> None:

@@ -3,7 +3,9 @@
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 
+from f2rcli.engine.contract.limits import held
 from f2rcli.engine.contract.steady import Steady
 from f2rcli.noise.bands import white_shares
 
@@ -102,3 +104,68 @@ def test_of_clipped_noise_alone_hardly_anything_counts_as_lost() -> None:
         steady.add([0.5 + noise], [law()], SHARES)
         found.append(steady.lost(0, noise, law(), SHARES[0], np.ones_like(noise)))
     assert float(np.square(found[-1]).mean()) < 0.0002 * SIGMA**2
+
+
+def reference(
+    frames: list[Real], removed: list[Real], variance: Real, shares: tuple[float, ...], cut: Real
+) -> list[NDArray[np.float64]]:
+    """What is lost of every frame, by the definition; the contract itself as it is."""
+    known, lost = frames[0].astype(np.float64), []
+    count = age = np.ones_like(known)
+    mean = removed[0].astype(np.float64)
+    for index, (frame, taken) in enumerate(zip(frames, removed, strict=True)):
+        if index:
+            apart, noise = frame - known, variance * (1 + 1 / count)
+            fine = uniform_filter(apart**2, 9) - 1.5 * noise
+            low = uniform_filter(apart, 15) ** 2 - 9 * max(sum(shares[3:]), 1 / 225) * noise
+            excess = (np.maximum(fine, 0) + 3 * np.maximum(low, 0)) / variance
+            count = np.minimum(1 / (1 / count + excess) + 1, 32)
+            known = known + apart / count
+            age = np.minimum(age + 1, count)
+            mean = mean + (taken - mean) / age
+        hidden = age**2 / (age**2 + 81) * (1 - cut)
+        given = [one.astype(np.float32) for one in (mean, variance / age)]
+        found = mean - held(*given, shares, hidden.astype(np.float32), cut)
+        enough = (age > 3).mean() >= 0.02
+        lost.append(enough * found * np.clip((age - 1) / 2, 0, 1))
+    return lost
+
+
+COARSE = (0.2, 0.2, 0.2, 0.2, 0.1, 0.1)
+
+
+def test_what_is_lost_is_the_definitions() -> None:
+    """Noise that stands still but for a part that changes now and then, and a shade in what is
+    removed of it, in two planes with laws of their own."""
+    rng, steady = np.random.default_rng(9), Steady()
+    shape, law = (48, 64), [white_shares(), COARSE]
+    variances = [np.full(shape, SIGMA**2 * (1 + i), np.float32) for i in (0, 1)]
+    cut = np.zeros(shape, np.float32)
+    cut[:, :10] = 1
+    frames, removed, found = ([[], []] for _ in range(3))
+    for time in range(40):
+        for plane in (0, 1):
+            noise = rng.standard_normal(shape) * np.sqrt(variances[plane])
+            scene = np.full(shape, 0.5)
+            scene[20:, 40:] += 0.08 * np.sin(time // 3)
+            frames[plane].append((scene + noise).astype(np.float32))
+            removed[plane].append((noise + 0.01).astype(np.float32))
+        steady.add([one[-1] for one in frames], variances, tuple(law))
+        for plane in (0, 1):
+            lost = steady.lost(plane, removed[plane][-1], variances[plane], law[plane], cut)
+            found[plane].append(lost)
+    for plane in (0, 1):
+        wanted = reference(frames[plane], removed[plane], variances[plane], law[plane], cut)
+        assert float(np.abs(wanted[-1]).max()) > 0.005
+        np.testing.assert_allclose(found[plane], wanted, atol=5e-5)
+
+
+def test_a_fiftieth_of_a_picture_that_stood_for_more_than_three_frames_is_enough() -> None:
+    steady = Steady()
+    assert not steady.stands
+    steady.counts = [np.full((10, 10), 3, np.float32)]
+    assert not steady.stands
+    steady.counts[0][0, 0] = 4
+    assert not steady.stands
+    steady.counts[0][0, 1] = 4
+    assert steady.stands

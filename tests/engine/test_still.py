@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.ndimage import minimum_filter, uniform_filter
 
 from f2rcli.engine.contract.still import Still, resting
 from f2rcli.noise.bands import white_shares
@@ -130,3 +131,112 @@ def test_a_picture_moves_where_its_flow_goes_one_way_and_rests_where_it_scatters
     passing[20:60, 30:90] += 4
     assert resting([passing]) == 1.0
     assert resting([]) == 1.0  # no flow is known
+
+
+Array = NDArray[np.float64]
+
+
+class Reference:
+    """The mean of a still scene by its definition (DESIGN.md D47)."""
+
+    def __init__(self, plane: Real) -> None:
+        self.mean, self.worth = plane.astype(np.float64), np.ones(plane.shape)
+        self.lately, self.flicker = np.zeros(plane.shape), np.ones(plane.shape)
+        self.event, self.calm, self.age = np.zeros(plane.shape), 1.0, 1
+
+    def add(self, plane: Real, variance: Real, shares: tuple[float, ...]) -> None:
+        """Changes are sought in single frames, in the last few and in the power of flicker."""
+        apart = plane - self.mean
+        self.lately += (apart - self.lately) / 8
+        few = np.maximum(1 / 15 - 1 / self.worth, 0) + 0.9 * (49 / 64) ** self.worth
+        noise, noise_of_few = variance * (1 + 1 / self.worth), variance * np.maximum(few, 1 / 35)
+        found, powers = [np.zeros(plane.shape)], []
+        for index, side in enumerate((3, 7, 15)):
+            left = max(sum(shares[index + 1 :]), 1 / side**2)
+            power = uniform_filter(apart, side) ** 2 / (noise * left)
+            drift = uniform_filter(self.lately, side) ** 2 / (noise_of_few * left)
+            found += [(power - 20) * left, (drift - 16) * left * 3 / 8]
+            powers.append(power)
+            if side == 7:
+                self.flicker += (power - self.flicker) / 16
+                found.append((uniform_filter(self.flicker, 15) - 1.4) * left)
+        self.event = np.max(powers, axis=0)
+        self.worth = np.minimum(1 / (1 / self.worth + np.max(found, axis=0)) + 1, 256)
+        self.mean += apart / self.worth
+        self.lately -= apart / self.worth
+        self.age += 1
+        worn = (self.worth[::2, ::2] < 0.75 * min(self.age, 16)).mean()
+        moved = np.minimum(drift, 20).mean()
+        steps = [(0.06 - worn) / 0.03, (2.5 - moved) / 0.7, self.calm + 1 / 16, 1]
+        self.calm = max(min(steps), 0)
+
+    def nearer(self, restored: Real, variance: Real) -> Array:
+        """As far as the result lies further from the mean than the mean's own noise explains."""
+        apart, own = self.mean - restored, uniform_filter(variance / self.worth, 9)
+        beyond = np.maximum(uniform_filter(apart**2, 9) - own, 0)
+        share = beyond / (beyond + own / 2) * np.clip((self.worth - 4) / 4, 0, 1)
+        quiet = minimum_filter(np.clip((20 - self.event) / 8, 0, 1), 7, mode="nearest")
+        return apart * share * quiet * self.calm
+
+
+@pytest.mark.parametrize(("change", "share"), [(0.0, 0.0), (0.15, 0.02), (0.15, 0.04), (0.05, 0.3)])
+def test_the_mean_and_how_it_is_used_are_the_definitions(change: float, share: float) -> None:
+    """A part of the picture changes by so much after 14 frames, another flickers."""
+    still, rng = Still(), np.random.default_rng(11)
+    law = (LAW * np.linspace(0.5, 2, SIDE)).astype(np.float32)
+    width, known, used, calm = round(SIDE * share), None, 0, set()
+    for index in range(34):
+        scene = texture()
+        scene[:, :width] += change * (index >= 14)
+        scene[60:70, 60:70] += 0.1 * (-1) ** index
+        noisy = (scene + rng.standard_normal((SIDE, SIDE)) * np.sqrt(law)).astype(np.float32)
+        poor = np.asarray(cv2.blur(scene, (3, 3)), np.float32)
+        still.add(0, noisy, law, white_shares())
+        if known is None:
+            known = Reference(noisy)
+        else:
+            known.add(noisy, law, white_shares())
+        nearer = still.nearer(0, poor, law)
+        wanted = known.nearer(poor, law) if known.calm and known.worth.max() > 4 else np.zeros(())
+        assert (nearer is None) == (not wanted.any())
+        if nearer is not None:
+            np.testing.assert_allclose(nearer, wanted, atol=2e-4)
+            used += 1
+        np.testing.assert_allclose(still.worths[0], known.worth, rtol=2e-3)
+        calm.add(round(known.calm, 3))
+    assert used > 5
+    assert share < 0.04 or len(calm) > 2  # neither all of it nor none
+
+
+@pytest.mark.parametrize("frames", [4, 40])
+def test_a_mean_is_worth_256_frames_at_most(frames: int) -> None:
+    still, flat = Still(), np.full((16, 16), 0.5, np.float32)
+    still.add(0, flat, LAW[:16, :16], white_shares())
+    still.worths[0][:] = 230
+    for _ in range(frames):
+        still.add(0, flat, LAW[:16, :16], white_shares())
+    np.testing.assert_allclose(still.worths[0], min(230 + frames, 256), rtol=1e-6)
+
+
+def test_pictures_of_another_size_begin_anew_in_full_calm() -> None:
+    still = Still()
+    still.add(0, LAW, LAW, white_shares())
+    still.calm[0][:] = 0
+    still.add(0, LAW[:20], LAW[:20], white_shares())
+    assert still.calm[0].tolist() == [[1, 1]]
+    assert still.nearer(0, LAW, LAW) is None
+    assert still.nearer(1, LAW, LAW) is None
+
+
+@pytest.mark.parametrize(("moving", "wanted"), [(0.985, 0.0), (0.93, 4 / 7), (0.5, 1.0)])
+def test_between_a_thirtieth_and_a_tenth_that_rests_a_picture_half_rests(
+    moving: float, wanted: float
+) -> None:
+    """Columns move by 0.31 or 0.29 pixels; a mean over 60 blurs where they meet."""
+    flow = np.full((400, 4000, 2), 0.0, np.float32)
+    flow[:, : round(4000 * moving), 0] = 30  # the mean's middle lies 0.6 columns beyond the border
+    flow[:, round(4000 * moving) :, 0] = -0.29
+    found = resting([flow])
+    still = 1 - moving - 30 / 4000
+    assert found == pytest.approx(np.clip((still - 0.03) / 0.07, 0, 1), abs=0.1)
+    assert abs(found - wanted) < 0.2
