@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from f2rcli.frames import Family, Frame, Mosaic, Plane, PlaneLayout
 from f2rcli.samples.defects import SetAside, put_back, set_aside, without_defects
-from f2rcli.samples.fills import no_light
+from f2rcli.samples.fills import filled, no_light
+from f2rcli.samples.impulses import Impulses, medians_of_own, without_impulses
 from f2rcli.sensor import bayer_layout
 
 HEIGHT, WIDTH = 96, 128
@@ -271,3 +272,138 @@ def test_repaired_samples_are_told_apart_from_those_that_stay() -> None:
         "a frame repaired, the others kept as stored",
         "fill values in 400 samples: kept as stored",
     ]
+
+
+@pytest.mark.parametrize(
+    ("bad", "row", "column"),
+    [
+        (np.s_[:, 18:], slice(None), slice(16, 4, -1)),  # mirrored at the nearest good column
+        (np.s_[:, :8], slice(None), slice(16, 8, -1)),
+        (np.s_[14:], slice(12, 6, -1), slice(None)),
+        (np.s_[:6], slice(12, 6, -1), slice(None)),
+        (np.s_[:, 4:], slice(None), (3, 2, 1, 0)),  # beyond the picture the nearest one goes on
+    ],
+)
+def test_areas_are_filled_with_the_planes_own_samples_mirrored(
+    bad: tuple[slice, ...], row: slice, column: slice | tuple[int, ...]
+) -> None:
+    plane = np.random.default_rng(0).random((20, 30)).astype(np.float32)
+    mask = np.zeros(plane.shape, bool)
+    mask[bad] = True
+    found = filled(plane, mask)
+    np.testing.assert_array_equal(found[~mask], plane[~mask])
+    if isinstance(column, tuple):
+        np.testing.assert_array_equal(found[:, 4:7], plane[:, 2::-1])
+        np.testing.assert_array_equal(found[:, 7:], np.repeat(plane[:, 3:4], 23, 1))
+        return
+    seen = plane[row, column]
+    np.testing.assert_array_equal(found[bad], seen)
+
+
+def test_what_would_be_mirrored_from_another_gap_is_the_nearest_sample() -> None:
+    plane = np.random.default_rng(1).random((5, 40)).astype(np.float32)
+    mask = np.zeros(plane.shape, bool)
+    mask[:, 10:14] = mask[:, 15:18] = True
+    found = filled(plane, mask)
+    np.testing.assert_array_equal(found[:, [12, 13, 15]], plane[:, [14, 14, 14]])
+    np.testing.assert_array_equal(found[:, [10, 11, 17]], plane[:, [8, 7, 19]])
+
+
+@pytest.mark.parametrize(("gap", "fill"), [(0.09, False), (0.11, True)])
+@pytest.mark.parametrize("end", [-1, 1])
+def test_a_fill_value_lies_a_tenth_of_the_range_away(gap: float, fill: bool, end: int) -> None:
+    """Of that between 1 and 99 % of the other samples: a few far ones do not count."""
+    plane = np.random.default_rng(2).random((60, 60))
+    plane.flat[:8] = 0.5
+    inner = plane.copy()
+    plane[20:40, 20:40] = (1 + gap) if end > 0 else -gap
+    low, high = np.percentile(inner, (1, 99))
+    assert 0.97 < high - low < 0.99
+    assert no_light(plane, fills=True)[20:40, 20:40].all() == fill
+
+
+def test_a_mosaics_impulses_are_told_colour_by_colour() -> None:
+    rng = np.random.default_rng(3)
+    for width in (14, 15):
+        mask = rng.random((11, width)) < 0.3
+        places = np.flatnonzero(mask)
+        found = Impulses(places, places.astype(float))
+        for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            one = found.within(row, column, width)
+            part = mask[row::2, column::2]
+            np.testing.assert_array_equal(one.places, np.flatnonzero(part))
+            flat = np.arange(11 * width).reshape(11, width)[row::2, column::2]
+            np.testing.assert_array_equal(one.samples, flat[part])
+
+
+def neighbours(plane: np.ndarray, place: tuple[int, int], step: int = 1) -> list[float]:  # type: ignore[type-arg]
+    """The 24 samples around one, sorted; mirrored at the border."""
+    wide = np.pad(plane.astype(float), 2 * step, mode="reflect")
+    row, column = place
+    steps = [(y * step, x * step) for y in range(5) for x in range(5) if (y, x) != (2, 2)]
+    return sorted(wide[row + y, column + x] for y, x in steps)
+
+
+def test_impulses_lie_beyond_all_but_one_around_by_the_noise_and_by_their_range() -> None:
+    """By 8 standard deviations and 2.5 times the range of the 24 samples but for one of them, which
+    may be an impulse too."""
+    rng = np.random.default_rng(4)
+    plane = rng.normal(500, 4, (80, 90)).astype(np.float32)
+    plane[:, 60:] += 20 * rng.random((80, 30)).astype(np.float32)  # texture
+    for number, place in enumerate(rng.permutation(80 * 90)[:20]):
+        plane.flat[place] += (-1) ** number * rng.uniform(20, 140)
+    plane[0, 0] += 300
+    plane[40, 20:22] += 200  # a pair
+    plane[60, 20:23] -= 200  # three are no impulses
+    apart = np.abs(plane - cv2.medianBlur(plane, 5))
+    far = 8 * 1.4826 * float(np.median(apart))
+    wanted = {}
+    for place in np.ndindex(plane.shape):
+        around, centre = neighbours(plane, place), float(plane[place])
+        above, below = centre - around[-2], around[1] - centre
+        spread = around[-1] - around[1] if above <= below else around[-2] - around[0]
+        if max(above, below) > max(far, 2.5 * spread):
+            wanted[place] = around[12]
+    whole, where = without_impulses(plane)
+    assert {(40, 20), (40, 21), (0, 0)} <= set(wanted)
+    assert not {(60, 20), (60, 21), (60, 22)} & set(wanted)
+    assert 8 < len(wanted) < 20
+    assert set(map(tuple, np.argwhere(where).tolist())) == set(wanted)
+    for place, median in wanted.items():
+        assert whole[place] == np.float32(median)
+    np.testing.assert_array_equal(whole[~where], plane[~where])
+
+
+@pytest.mark.parametrize(("count", "found"), [(2, True), (21, True), (23, False)])
+def test_where_more_than_three_in_a_thousand_stand_out_they_are_noise(
+    count: int, found: bool
+) -> None:
+    rng = np.random.default_rng(5)
+    plane = rng.normal(500, 4, (84, 84)).astype(np.float32)  # 0.003 of them are 21.2
+    places = [(14 * (i // 6) + 6, 14 * (i % 6) + 6) for i in range(count)]
+    for place in places:
+        plane[place] += 300
+    assert without_impulses(plane)[1].sum() == (count if found else 0)
+
+
+@pytest.mark.parametrize(("blocks", "found"), [(15, True), (16, False)])
+def test_where_one_in_a_hundred_lies_half_as_far_out_they_are_noise(
+    blocks: int, found: bool
+) -> None:
+    """Ten impulses, and blocks of four samples, which are none, half as far from the rest."""
+    rng = np.random.default_rng(6)
+    plane = rng.normal(500, 4, (84, 84)).astype(np.float32)  # a hundredth of them are 70.6
+    places = [(12 * (i // 7) + 4, 12 * (i % 7) + 4) for i in range(10 + blocks)]
+    for place in places[:10]:
+        plane[place] += 300
+    for row, column in places[10:]:
+        plane[row : row + 2, column : column + 2] += 180
+    assert without_impulses(plane)[1].sum() == (10 if found else 0)
+
+
+def test_medians_of_a_colour_are_of_the_24_of_it_around() -> None:
+    plane = np.random.default_rng(7).random((16, 18)).astype(np.float32)
+    places = np.array([0, 5 * 18 + 7, 15 * 18 + 17, 17])
+    found = medians_of_own(plane, places)
+    for place, median in zip(places, found, strict=True):
+        assert median == np.float32(neighbours(plane, divmod(int(place), 18), 2)[12])

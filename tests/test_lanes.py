@@ -11,7 +11,7 @@ from f2rcli.evaluation.simulation.camera import recorded
 from f2rcli.evaluation.simulation.points import scattered, spot
 from f2rcli.io import open_reader, open_writer, plan_output
 from f2rcli.io.base import WriteOptions
-from f2rcli.samples.lanes import measure_lane, restore_invalid, without_stuck
+from f2rcli.samples.lanes import _stuck, measure_lane, restore_invalid, surveyed, without_stuck
 from tests.io.stacks import movie, passed
 
 NONE = (np.zeros(0, np.intp), np.zeros(0, np.intp))
@@ -205,3 +205,113 @@ def test_what_is_saturated_stays_so_and_nothing_exceeds_it(tmp_path: Path) -> No
     assert written.max() == 4000
     assert (written[:, 21:39, 31:59] == 4000).all()
     np.testing.assert_array_equal(written[array < 3997], array[array < 3997] + 3)
+
+
+def test_levels_put_a_thousandth_at_a_quarter_and_the_brightest_within_four_spans() -> None:
+    rng = np.random.default_rng(3)
+    shown = [rng.normal(500, 60, (64, 64)).astype(np.float32) for _ in range(7)]
+    values = np.stack(shown)
+    low, high = np.percentile(values, [0.1, 99.9])
+    black, white = measure_lane(shown).levels
+    assert (black, white) == pytest.approx((1.5 * low - 0.5 * high, 1.5 * high - 0.5 * low))
+    shown[3][20:23, 20:23] = rng.uniform(8e3, 9e3, (3, 3))  # too few for the thousandth
+    low, high, top = np.percentile(np.stack(shown), [0.1, 99.9, 99.995])
+    black, white = measure_lane(shown).levels
+    assert top - low > 8 * (high - low)
+    span = (top - low) / 4
+    assert (black, white) == pytest.approx((low - span / 2, low + 1.5 * span))
+
+
+@pytest.mark.parametrize(
+    ("kind", "samples", "display"), [("u1", 3, True), ("u2", 3, False), ("u1", 1, False)]
+)
+def test_only_colours_of_eight_bits_are_pictures_for_the_eye(
+    kind: str, samples: int, display: bool
+) -> None:
+    rng = np.random.default_rng(4)
+    shape = (32, 32, samples)[: 3 if samples > 1 else 2]
+    shown = [rng.integers(90, 160, shape).astype(kind) for _ in range(3)]
+    levels = measure_lane(shown).levels
+    assert (levels == (0.0, 255.0)) == display
+    if not display:
+        low, high = np.percentile(np.stack(shown), [0.1, 99.9])
+        assert levels == pytest.approx((1.5 * low - 0.5 * high, 1.5 * high - 0.5 * low))
+
+
+@pytest.mark.parametrize(
+    ("top", "there", "below", "told"),
+    [(255, 5, 30, True), (254, 5, 30, False), (127, 5, 30, False), (4095, 5, 30, True),
+     (254, 50, 11, True), (254, 50, 13, False), (254, 3, 0, False), (65535, 1, 30, True)],
+)  # fmt: skip
+def test_the_last_code_of_a_depth_or_one_that_far_more_samples_have_is_a_rail(
+    top: int, there: int, below: int, told: bool
+) -> None:
+    """Of 8192 samples: more than a thousandth, and four times those of the eight codes below."""
+    shown = np.random.default_rng(5).integers(20, 90, 8192).astype(np.uint16)
+    shown[:there], shown[there : there + below] = top, top - 8
+    shown[there + below : 300] = top - 9  # too far below to count
+    seen = measure_lane(list(np.random.default_rng(6).permutation(shown).reshape(2, 64, 64)))
+    assert (seen.top == top) == told
+    assert seen.saturated == (there / 8192 if told else 0)
+
+
+def test_nine_frames_from_the_first_to_the_last_tell_of_a_lane() -> None:
+    assert surveyed(3) == [0, 1, 2]
+    assert surveyed(9) == list(range(9))
+    assert surveyed(81) == list(range(0, 81, 10))
+
+
+def around(picture: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    """The eight neighbours of every pixel, mirrored at the border."""
+    wide = np.pad(picture.astype(float), 1, mode="reflect")
+    rows, columns = picture.shape
+    steps = [(y, x) for y in range(3) for x in range(3) if (y, x) != (1, 1)]
+    return np.stack([wide[y : y + rows, x : x + columns] for y, x in steps])
+
+
+def test_stuck_pixels_stand_out_of_all_eight_by_far_and_in_every_frame() -> None:
+    """By three times the range of those and six times the noise, in the median over time."""
+    rng = np.random.default_rng(7)
+    shown = np.stack([rng.normal(100, 5, (60, 60)) + 2 * np.arange(60) for _ in range(5)])
+    for number, place in enumerate(rng.permutation(58 * 58)[:24]):
+        row, column = divmod(int(place), 58)
+        sign = 1 if number % 2 else -1
+        shown[:, row + 1, column + 1] += sign * rng.uniform(20, 110)
+    shown[2, 1, 1], shown[:, 0, 59] = 0, 900  # one that is not always so, and a corner
+    middle = np.median(shown, axis=0)
+    ring = around(middle)
+    noise = 1.4826 * np.median(np.abs(middle - ring.mean(0)))
+    allowed = 3 * np.ptp(ring, axis=0) + 6 * noise
+    always = [
+        np.all([sign * frame > (sign * around(frame)).max(0) for frame in shown], axis=0)
+        for sign in (1, -1)
+    ]
+    bright = (middle - ring.max(0) > allowed) & always[0]
+    dark = (ring.min(0) - middle > allowed) & always[1]
+    (rows, columns), lit = _stuck(list(shown.astype(np.float32)))
+    wanted = np.argwhere(bright | dark)
+    assert 5 < len(wanted) < 18
+    np.testing.assert_array_equal(np.stack([rows, columns], 1), wanted)
+    np.testing.assert_array_equal(lit, bright[rows, columns])
+
+
+def test_stuck_samples_are_replaced_by_the_median_of_good_ones_around() -> None:
+    """At a border those along it count twice; where none is good, the median of all good ones."""
+    rng = np.random.default_rng(8)
+    for kind in ("f4", "u2"):
+        plane = (100 + 1000 * rng.random((12, 9))).astype(kind)
+        block = [(y, x) for y in range(5, 8) for x in range(4, 7)]
+        stuck = [(0, 0), (0, 4), (11, 8), (6, 0), (3, 3), (3, 4), *block]
+        found = without_stuck(plane, tuple(np.array(stuck).T))
+        good = np.ones(plane.shape, bool)
+        good[tuple(np.array(stuck).T)] = False
+        wanted = plane.astype(float)
+        for row, column in stuck:
+            near = [
+                (min(max(row + y, 0), 11), min(max(column + x, 0), 8))
+                for y in (-1, 0, 1)
+                for x in (-1, 0, 1)
+            ]
+            some = [float(plane[place]) for place in near if good[place]]
+            wanted[row, column] = np.median(some or plane[good])
+        np.testing.assert_allclose(found, np.rint(wanted) if kind == "u2" else wanted, rtol=1e-6)

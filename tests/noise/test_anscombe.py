@@ -1,10 +1,11 @@
 """The generalised Anscombe transform, its unbiased inverse, and the level of white noise."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from f2rcli.noise.anscombe import destabilise, stabilise, white_level
+from f2rcli.noise.anscombe import _noise_variance, destabilise, stabilise, white_level
 
 LAWS = [(0.01, 0.02), (0.05, 0.02), (0.0135, 0.011)]
 
@@ -132,3 +133,43 @@ def test_the_level_has_a_gradient() -> None:
 def test_pictures_too_small_for_the_level_are_refused() -> None:
     with pytest.raises(ValueError, match="too few patches"):
         white_level(torch.zeros(1, 1, 28, 28))
+
+
+@pytest.mark.parametrize(("gain", "read"), [*LAWS, (0.05, 0.0), (0.3, 0.1)])
+def test_below_zero_the_inverse_goes_on_along_its_tangent(gain: float, read: float) -> None:
+    law = numbers(gain, read)
+    at, step = destabilise(torch.tensor([-2.0, -1.0, 0.0], dtype=torch.float64), *law), 1e-6
+    ahead = destabilise(torch.tensor(step, dtype=torch.float64), *law)
+    slope = float((ahead - at[2]) / step)
+    assert at.diff().tolist() == pytest.approx([slope] * 2, rel=1e-4)
+
+
+def test_the_level_is_the_root_of_the_smallest_eigenvalues_whose_mean_is_their_median() -> None:
+    """The most of them; as many lie below as above, but for one."""
+    generator = torch.Generator().manual_seed(4)
+    picture = torch.randn(2, 1, 60, 44, generator=generator).double()
+    picture[1] += torch.linspace(0, 9, 44).double()
+    for plane, level in zip(picture[:, 0].numpy(), white_level(picture)[:, 0], strict=True):
+        places = [(y, x) for y in range(0, 53, 2) for x in range(0, 37, 2)]
+        patches = np.stack([plane[y : y + 8, x : x + 8].ravel() for y, x in places], 1)
+        values = np.linalg.eigvalsh(np.cov(patches, bias=True))
+        for count in range(64, 1, -1):
+            below = int((values[:count] < values[:count].mean()).sum())
+            if below in {count - below - 1, count - below, count - below + 1}:
+                break
+        assert float(level) == pytest.approx(values[:count].mean() ** 0.5, rel=1e-9)
+    assert count < 64
+
+
+@pytest.mark.parametrize(
+    ("values", "count"), [((1, 2, 3), 3), ((1, 1, 1, 9), 2), ((0, 0, 0, 0, 3), 2), ((2, 2, 8), 3)]
+)
+def test_eigenvalues_that_stand_out_do_not_count(values: tuple[float, ...], count: int) -> None:
+    found = _noise_variance(torch.tensor(values, dtype=torch.float64))
+    assert float(found) == pytest.approx(sum(values[:count]) / count)
+
+
+def test_a_picture_too_small_for_the_level_is_named() -> None:
+    with pytest.raises(ValueError, match="26 x 28 pixels"):
+        white_level(torch.zeros(1, 1, 26, 28))
+    assert white_level(torch.zeros(1, 1, 28, 30)).shape == (1, 1)  # 132 patches

@@ -122,3 +122,27 @@ def test_where_light_begins_is_blended_linearly() -> None:
     other = NoiseModel((0.02, 0.03), (0.01, 0.02), (0.1, 0.2), 5)
     for both in (blend(DARK, other, 0.25), blend(other, DARK, 0.75)):
         assert both.dark == pytest.approx((0.1875, 0.09375))
+
+
+def test_a_law_speaks_in_the_codes_of_its_file() -> None:
+    """Standard deviations at a quarter, a half and three quarters, and the line of the variance."""
+    model = NoiseModel((0.02, 0.04), (0.1, 0.1), (0.2, 0.2))
+    at = [100 + 4000 * place for place in (0.25, 0.5, 0.75)]
+    levels = [
+        4000 * sum((g * p + 0.01) ** 0.5 for g in (0.02, 0.04)) / 2 for p in (0.25, 0.5, 0.75)
+    ]
+    told = ", ".join(f"{level:.3g} at {code:g}" for level, code in zip(levels, at, strict=True))
+    dark = 100 - 4000 * 0.01 / 0.03  # codes of no noise
+    line = f"variance 120 x (code + {-dark:.4g})"
+    assert model.in_codes((100.0, 4100.0)) == f"sigma {told}; {line}"
+    lit = NoiseModel((0.02,), (0.0,), (0.1,), dark=(0.25,))
+    assert lit.in_codes((0.0, 1000.0)).endswith("; variance 20 x (code - 250)")
+    assert lit.in_codes((0.0, 1000.0)).startswith("sigma 0 at 250, 70.7 at 500, 100 at 750;")
+    assert NoiseModel.gaussian(0.1, 1).in_codes((0.0, 10.0)) == "sigma 1 at 2.5, 1 at 5, 1 at 7.5"
+    bent = NoiseModel((0.5,), (0.0,), (0.1,), curve=((0.0,) * 8 + (0.3,) * 9,))
+    assert bent.in_codes((0.0, 1.0)) == "sigma 0 at 0.25, 0.3 at 0.5, 0.3 at 0.75"
+
+
+def test_curves_have_the_seventeen_knots_that_files_hold() -> None:
+    assert KNOTS == 17
+    assert len(LINE.at_knots()[0]) == 17

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
 
 from f2rcli.noise.counting import counts_events
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.measurement.detail import single_frame_sigma
-from f2rcli.noise.measurement.samples import Bands, NoiseSamples
+from f2rcli.noise.measurement.samples import Bands, NoiseSamples, _beyond, _clipped
 from f2rcli.noise.model import NoiseModel, blend
 
 
@@ -74,6 +75,109 @@ def test_whether_noise_is_white_is_not_decided_by_a_rounding(
         monkeypatch.setattr(samples, "bands", lambda _, bands=bands: bands)
         monkeypatch.setattr(samples, "excesses", lambda _, bands=bands: [bands.excess])
         assert samples.shape() == pytest.approx(1.01 if finest == 0.9 else 1.0)
+
+
+def shape_of(bands: Bands, shared: float, rougher: float) -> float:
+    """White noise is where the finest bands agree and full bandwidth holds little more: 5 %, or,
+    where no Y'CbCr was, four codes or half of what rougher places hold. Ramps join the cases."""
+
+    def ramp(value: float, low: float, high: float) -> float:
+        return float(np.interp(value, (low, high), (0, 1)))
+
+    few = 0.05 * bands.fine
+    free = 1 if shared >= 0.999 else 1 - ramp(shared, 0.27, 0.33)
+    allowed = few + free * (max(few, (4 / 255) ** 2, rougher / 2) - few)
+    white = ramp(bands.finest / bands.fine, 0.94, 0.96)
+    white *= 1 - ramp((bands.full - bands.fine) / allowed, 0.85, 1.15)
+    return (bands.full / bands.fine) ** (1 - white)
+
+
+def test_the_shape_of_the_spectrum_is_read_by_its_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples, rng, seen = NoiseSamples.empty(3), np.random.default_rng(5), set()
+    monkeypatch.setattr(NoiseSamples, "count", 10_000)
+    asked = []
+    for shared in (0.0, 0.29, 0.31, 0.6, 0.9985, 0.9995):
+        for _ in range(40):
+            fine = (rng.choice([2, 10, 40]) / 255) ** 2
+            full = fine * rng.choice([1.02, 1.045, 1.05, 1.2, 1.8, 2.5, 4])
+            bands = Bands(full, fine, fine * rng.choice([0.9, 0.945, 0.955, 0.99]))
+            rougher = fine * rng.choice([0.1, 1.0, 2.5])
+            monkeypatch.setattr(samples, "bands", lambda share, b=bands: asked.append(share) or b)
+            monkeypatch.setattr(samples, "excesses", lambda _, r=rougher: [0.0, r, -1.0])
+            monkeypatch.setattr(samples, "shared", lambda _, shared=shared: shared)
+            found = samples.shape()
+            assert found == pytest.approx(shape_of(bands, shared, rougher), rel=1e-9)
+            seen.add(round(found, 2))
+    assert len(seen) > 8
+    assert set(asked) == {0.4}  # 4000 of so many samples
+    for count, share in ((2_000, 1.0), (1_000_000, 0.1)):
+        monkeypatch.setattr(NoiseSamples, "count", count)
+        samples.shape()
+        assert asked[-1] == share
+    monkeypatch.setattr(samples, "bands", lambda _: Bands(1.0, 0.0, 1.0))
+    assert samples.shape() == 1  # no noise at all
+
+
+def test_bands_are_means_over_the_flattest_places_and_excesses_between_shares_of_them() -> None:
+    samples, rng = NoiseSamples.empty(2), np.random.default_rng(6)
+    rough = rng.permutation(40_000).astype(np.float32) / 40_000
+    samples.roughness = [rough[:10_000], rough[10_000:]]
+    products = np.empty((2, 3, 40_000), np.float32)
+    for channel in (0, 1):
+        for band in range(3):  # grows with roughness, by band and channel
+            products[channel, band] = (1 + rough * (3 - band)) * (1 + channel)
+        parts = (products[channel, :, :10_000], products[channel, :, 10_000:])
+        samples.product[channel] = [tuple(part) for part in parts]
+    assert samples.count == 40_000
+    found = samples.bands(0.5)
+    wanted = [1.5 * (1 + 0.25 * (3 - band)) for band in range(3)]
+    np.testing.assert_allclose(found, wanted, rtol=0.01)
+    assert found.excess == pytest.approx(found.full - found.fine)
+    shares = samples.excesses((0.1, 0.2, 0.5, 1.0))
+    np.testing.assert_allclose(shares, [1.5 * 0.15, 1.5 * 0.35, 1.5 * 0.75], rtol=0.02)
+
+
+@pytest.mark.parametrize(("channels", "part"), [(3, 0.0), (3, 0.4), (3, 1.0), (2, 0.3), (1, 1.0)])
+def test_what_channels_share_is_their_correlation(channels: int, part: float) -> None:
+    rng = np.random.default_rng(7)
+    own, all_of_it = rng.standard_normal((channels, 120, 150)), rng.standard_normal((120, 150))
+    noise = 0.05 * (part**0.5 * all_of_it + (1 - part) ** 0.5 * own)
+    clean = torch.full((1, channels, 120, 150), 0.5)
+    samples = NoiseSamples.empty(channels)
+    samples.add(clean + torch.from_numpy(noise).float(), clean, clean)
+    fine = samples.bands(1.0).fine
+    assert fine == pytest.approx(0.05**2, rel=0.05)
+    assert samples.shared(fine) == pytest.approx(part, abs=0.04)
+
+
+@pytest.mark.parametrize("sigma", [0.02, 0.1])
+def test_samples_beyond_black_and_white_are_as_many_as_of_free_noise(sigma: float) -> None:
+    rng = np.random.default_rng(8)
+    mean = np.broadcast_to(np.linspace(0, 1, 400), (300, 400))
+    noise = sigma * rng.standard_normal(mean.shape)
+    power = np.full_like(noise, sigma**2)
+    given = [torch.from_numpy(one.copy())[None, None] for one in (mean + noise, mean, power)]
+    found, free = _beyond(*given)
+    assert found == pytest.approx(free, rel=0.05)
+    out = norm.cdf(-mean / sigma - 0.5) + norm.cdf((mean - 1) / sigma - 0.5)
+    assert free == pytest.approx(out.mean(), rel=1e-3)
+    assert not _clipped(given[0], given[2])
+    assert _clipped(given[0].clamp(-0.4 * sigma, 1 + 0.4 * sigma), given[2])
+    for limits in ((-9, 1), (0, 9)):  # of one end alone
+        assert not _clipped(given[0].clamp(*limits), given[2])
+
+
+def test_noise_was_cut_off_where_less_than_half_or_hardly_any_of_it_lies_beyond() -> None:
+    for beyond, cut in (
+        ([], False), ([(0.02, 0.03)], False), ([(0.01, 0.03)], True), ([(4e-4, 1e-4)], True),
+        ([(6e-4, 1e-4)], False), ([(0.0, 0.03), (0.04, 0.03)], False), ([(9e-4, 0)] * 2, False),
+        ([(6e-4, 0), (3e-4, 0)], True),
+    ):  # fmt: skip
+        samples = NoiseSamples.empty(1)
+        samples.beyond = beyond
+        assert samples.cut_off == cut, beyond
+        samples.counted = True
+        assert not samples.cut_off
 
 
 def test_too_little_evidence_is_no_model() -> None:
