@@ -6,10 +6,17 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates, uniform_filter
 
 from f2rcli.methods.base import Prepared
 from f2rcli.methods.f2r import F2R, F2RNetworks
-from f2rcli.methods.f2r.alignment import mismatches, photometric, typical_mismatch
+from f2rcli.methods.f2r.alignment import (
+    aligned_one_by_one,
+    aligned_together,
+    mismatches,
+    photometric,
+    typical_mismatch,
+)
 from f2rcli.methods.f2r.flows import FlowBook
 from f2rcli.models.flow import midway
 from f2rcli.models.layers import padded
@@ -137,6 +144,59 @@ def test_mismatch_is_the_mean_absolute_difference_around_a_pixel() -> None:
     assert typical_mismatch(spread).tolist() == every_fourth
 
 
+def test_large_pictures_are_rated_on_cells_of_four_pixels() -> None:
+    """By the mean of three by three of them, and the median of every second."""
+    size = (258, 262)
+    reference = torch.rand(1, 3, *size)
+    warped = reference[:, None] + 0.02 * torch.randn(1, 2, 3, *size)
+    warped[:, 1, :, :100] += 0.1
+    apart = (warped - reference[:, None]).abs().mean(2)[0].double().numpy()
+    cells = [one.reshape(129, 2, 131, 2).mean((1, 3)) for one in apart]
+    cells = [uniform_filter(one, 3) for one in cells]
+    some = np.sort(np.stack(cells)[:, ::2, ::2].ravel())
+    typical = some[(len(some) - 1) // 2]
+    places = np.meshgrid(*((np.arange(side) - 0.5) / 2 for side in size), indexing="ij")
+    for cell, found in zip(cells, photometric(warped, reference)[0, :, 0], strict=True):
+        rated = map_coordinates(
+            1 / (1 + (cell / (3 * typical)) ** 2), places, order=1, mode="nearest"
+        )
+        np.testing.assert_allclose(found, rated, atol=1e-4)
+
+
+@pytest.mark.parametrize("blind", [False, True])
+def test_neighbours_are_aligned_together_as_one_by_one(blind: bool) -> None:
+    """By whole pixels, which every way of warping fetches as they are; a memory among them."""
+    shown = [prepared(0), prepared(1), prepared(2)]
+    count = 0.5 + 5 * torch.rand(1, 1, *SIZE)
+    shown[1] = Memory(1, shown[1].noisy, shown[1].coarse, count)
+    moves, agree = [(2, -1), (0, 0), (-3, 2)], torch.rand(3, *SIZE)
+    flows = [np.full((*SIZE, 2), move, np.float32) for move in moves]
+    reference = None if blind else torch.rand(1, 3, *SIZE)
+    rated = zip(flows, agree.numpy(), strict=True)
+    one = aligned_one_by_one(shown, rated, reference)
+    tensors = [
+        (torch.from_numpy(f)[None], a[None, None]) for f, a in zip(flows, agree, strict=True)
+    ]
+    both = aligned_together(shown, tensors, reference)
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    coarse = []
+    for place, (item, (dx, dy)) in enumerate(zip(shown, moves, strict=True)):
+        at = (..., np.clip(y + dy, 0, SIZE[0] - 1), np.clip(x + dx, 0, SIZE[1] - 1))
+        torch.testing.assert_close(one.noisy[:, place], item.noisy[at])
+        torch.testing.assert_close(one.coarse[:, place], item.coarse[at])
+        coarse.append(item.coarse[at])
+    like = torch.stack(coarse, 1)
+    wanted = photometric(like, like.mean(1) if blind else reference)
+    wanted = wanted * agree[None, :, None]
+    wanted[:, 1] *= count.clamp_min(1)
+    inner = (..., slice(4, -4), slice(4, -4))
+    torch.testing.assert_close(one.confidence, wanted)
+    for name in ("noisy", "coarse", "confidence"):
+        torch.testing.assert_close(
+            getattr(both, name)[inner], getattr(one, name)[inner], atol=2e-3, rtol=2e-3
+        )
+
+
 def prepared(index: int, seed: int = 0) -> Prepared:
     rng = torch.Generator().manual_seed(100 * seed + index)
     noisy, coarse = torch.rand(2, 1, 3, *SIZE, generator=rng)
@@ -262,3 +322,53 @@ def test_networks_are_told_the_measured_level_as_it_is_unless_the_weights_say_ot
     f2r = F2R(F2RNetworks(3, TINY), padded)
     assert (f2r.length, f2r.level) == (5, 1.0)
     assert (F2R.can_measure_noise, F2R.wants_sigma) == (True, False)
+
+
+class Drunk(Drift):
+    """Goes back another way than there, and notes where each search starts."""
+
+    def __init__(self) -> None:
+        super().__init__((1.5, -0.5))
+        self.starts: dict[tuple[int, int], Floats | None] = {}
+
+    def __call__(self, source: Floats, target: Floats, start: Floats | None = None) -> Floats:
+        flow = super().__call__(source, target, start)
+        self.starts[self.asked[-1]] = start
+        return flow if self.asked[-1][1] > self.asked[-1][0] else 0.8 * flow
+
+
+def test_flows_of_a_window_are_found_once_from_their_parts_and_rated_by_the_way_back() -> None:
+    f2r, _ = method()
+    f2r.flows = FlowBook(Drunk())
+    seen = window([0, 1, 2, 3, 4], 2)
+    rated = f2r.flows.rated(seen)
+    asked = f2r.flows.estimator.asked
+    assert len(asked) == len(set(asked)) == 10  # four adjacent pairs, both ways; two longer flows
+    starts = f2r.flows.estimator.starts
+    assert all((start is None) == (abs(a - b) == 1) for (a, b), start in starts.items())
+    assert middle(starts[2, 4]) == pytest.approx((3.0, -1.0), abs=0.01)
+    assert middle(starts[2, 0]) == pytest.approx((-2.4, 0.8), abs=0.01)
+    for neighbour, (flow, agreement) in zip(seen.neighbours, rated, strict=True):
+        far = neighbour.index - 2
+        size = abs(far) * np.hypot(1.5, 0.5)
+        assert np.hypot(*middle(flow)) == pytest.approx(size * (1 if far > 0 else 0.8), abs=0.01)
+        allowed = 0.25 / 4 + 0.01 * 1.64 * size**2  # a quarter of a pixel, on half the grid
+        wanted = 1 / (1 + (0.2 * size) ** 2 / allowed)
+        assert float(agreement[6, 8]) == pytest.approx(wanted, rel=0.01)
+    for flow, agreement in f2r.flows.enlarged(rated, frame(2)):
+        assert flow.shape == (*SIZE, 2)
+        assert agreement.shape == SIZE
+    whole = f2r.flows.whole(np.full((12, 16, 2), (1.5, -0.5), np.float32), frame(2))
+    assert middle(whole) == pytest.approx((3.0, -1.0))
+
+
+def test_what_frames_look_like_is_kept_while_they_are_and_no_longer() -> None:
+    f2r, _ = method()
+    frames = [frame(index) for index in range(4)]
+    f2r.flows.chain(frames)
+    assert sorted(f2r.flows._looks) == [0, 1, 2, 3]
+    f2r.flows.forget_before(2)
+    assert sorted(f2r.flows._looks) == [2, 3]
+    changed = frame(3)
+    f2r.flows.fresh(frames[2], changed)
+    assert f2r.flows._looks[3][0] is changed.luma

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates, uniform_filter
 
 from f2rcli.models.memory import Memory
 
@@ -128,3 +129,64 @@ def test_places_slower_than_a_third_of_a_pixel_are_not_resampled(speed: float, k
     flow = flow[..., ::-1].copy()  # down instead of along
     after = memory.carried(1, tensor(flat), tensor(flat), flow, level)
     assert (float(after.noisy[0, 0, 20, 20]) - 0.5 > 0.0185) is kept
+
+
+def halved(picture: Array) -> Array:
+    *rest, rows, columns = picture.shape
+    return picture.reshape(*rest, rows // 2, 2, columns // 2, 2).mean((-3, -1))
+
+
+def test_large_pictures_are_judged_on_cells_of_four_pixels() -> None:
+    """By windows of five and three cells, for nine and five pixels."""
+    rng, size = np.random.default_rng(8), (256, 260)
+    scene = np.kron(rng.random((3, 32, 65)), np.ones((8, 4)))
+    count, variance = 1 + 20 * rng.random(size), 0.05**2
+    old, new = (
+        (
+            scene + 0.05 * rng.standard_normal(scene.shape) / many**0.5,
+            scene + 0.01 * rng.random(size),
+        )
+        for many in (count, 1)
+    )
+    for picture, step in zip(new, (0.2, 0.05), strict=True):
+        picture[:, 100:180, 60:] += step * np.linspace(0, 1, 200)
+    memory = Memory(0, tensor(old[0]), tensor(old[1]), tensor(count[None]))
+    still, level = np.zeros((*size, 2), np.float32), tensor(np.full((3, *size), 0.05))
+    found = memory.carried(1, tensor(new[0]), tensor(new[1]), still, level)
+
+    apart, rough = halved((old[0] - new[0]) ** 2).mean(0), halved((old[1] - new[1]) ** 2).mean(0)
+    means = np.stack([uniform_filter(halved(one), 3) for one in old[0] - new[0]])
+    expected = variance * (1 + 1 / halved(count))
+    rough = uniform_filter(rough, 5)
+    spread = np.sort(rough[::2, ::2].ravel())
+    parts = (
+        uniform_filter(apart, 5) - 1.5 * expected,
+        uniform_filter((means**2).mean(0), 5) - 1.5 * 0.3 * expected,
+        3 * (rough - 5 * spread[(len(spread) - 1) // 2]),
+    )
+    beyond = sum(np.maximum(part, 0) for part in parts) / variance
+    places = np.meshgrid(*((np.arange(side) - 0.5) / 2 for side in size), indexing="ij")
+    beyond = map_coordinates(beyond, places, order=1, mode="nearest")
+    moving = beyond >= 0.15  # taken for moved, by nothing
+    worth = 1 / (1 / count + beyond + 0.15 * moving)
+    sure = np.abs(beyond - 0.15) > 1e-3
+    wanted = np.minimum(worth + 1, 32)
+    assert 0.05 < moving.mean() < 0.6
+    np.testing.assert_allclose(found.count[0, 0].numpy()[sure], wanted[sure], rtol=5e-3)
+    share = 1 / (1 + worth)
+    mixed = old[0] * (1 - share) + new[0] * share
+    np.testing.assert_allclose(found.noisy[0].numpy()[:, sure], mixed[:, sure], atol=2e-3)
+
+
+def test_flows_that_are_tensors_carry_a_memory_as_arrays_do() -> None:
+    old, new = pictures(1), pictures(2)
+    memory = Memory(4, tensor(old[0]), tensor(old[1]), torch.full((1, 1, SIDE, SIDE), 5.0))
+    flow = np.zeros((SIDE, SIDE, 2), np.float32)
+    flow[:20], flow[20:, :20] = (2, -1), (-3, 0)
+    given = tensor(new[0]), tensor(new[1])
+    level = tensor(np.full((3, SIDE, SIDE), 0.05))
+    array = memory.carried(5, *given, flow, level)
+    tensors = memory.carried(5, *given, torch.from_numpy(flow)[None], level)
+    for one, other in zip((array.noisy, array.count), (tensors.noisy, tensors.count), strict=True):
+        apart = (one - other).abs()[..., 4:-4, 4:-4]
+        assert float((apart > 0.01).float().mean()) < 0.01
