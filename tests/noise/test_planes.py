@@ -1,13 +1,25 @@
 """Noise that a user tells, as a file's planes hold it."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
+import torch
 
 from f2rcli import yuv
-from f2rcli.frames import Family, Matrix, PlaneLayout
-from f2rcli.noise.bands import bands, white_shares
-from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.planes import PlaneNoise
+from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
+from f2rcli.noise.bands import _believable, _measured, bands, white_shares
+from f2rcli.noise.measurement.blocks import Pair, Picture
+from f2rcli.noise.model import KNOTS, NoiseModel
+from f2rcli.noise.planes import (
+    Anchored,
+    PlaneNoise,
+    _fewer,
+    _mixed,
+    _rgb_factors,
+    measure_planes,
+    picture_of,
+)
 
 HALVED = PlaneLayout(
     family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False, matrix=Matrix.BT709
@@ -48,3 +60,141 @@ def test_bands_add_up_and_white_noise_shares_itself_among_them_so() -> None:
     power = np.array([np.square(part).mean() for part in parts])
     assert power[:3] / power.sum() == pytest.approx(white_shares()[:3], rel=0.1)
     assert sum(white_shares()) == pytest.approx(1)
+
+
+def test_coloured_noise_shares_itself_as_its_bands_have_power() -> None:
+    """Of places that are flat alone: what is missing counts as missing."""
+    rng = np.random.default_rng(1)
+    white = rng.standard_normal((400, 402))
+    plane = (white[:, :-2] + white[:, 1:-1] + 0.5 * white[:, 2:]).astype(np.float32)
+    energy = np.array([np.square(part).mean() for part in bands(plane - plane.mean())])
+    whole = _measured(plane)
+    np.testing.assert_allclose(whole, energy / energy.sum(), rtol=0.02)
+    some = plane.copy()
+    some[150:, 100:] = np.nan
+    np.testing.assert_allclose(_measured(some)[:4], whole[:4], rtol=0.12)
+    hardly = np.full_like(plane, np.nan)
+    hardly[:50, :60] = plane[:50, :60]
+    assert _measured(hardly) == white_shares()  # less than a fiftieth
+
+
+def test_power_at_most_doubles_from_band_to_band() -> None:
+    white = np.array(white_shares())
+    power = np.array([1.0, 9.0, 30.0, 31.0, 100.0, 3.0])
+    held = np.array([1.0, 9.0, 18.0, 31.0, 62.0, 3.0])
+    np.testing.assert_allclose(_believable(power * white), held * white / (held * white).sum())
+
+
+@pytest.mark.parametrize(
+    ("count", "side", "kept"), [(9, 100, 9), (9, 700, 4), (9, 2000, 2), (1, 2000, 1)]
+)
+def test_as_many_pairs_are_compared_as_hold_two_million_pixels(
+    count: int, side: int, kept: int
+) -> None:
+    """Two at least, from the first to the last."""
+    luma = np.zeros((side, side), np.float32)
+    pairs = [Pair(Picture([luma], luma), Picture([luma], luma)) for _ in range(count)]
+    found = _fewer(pairs)
+    assert len(found) == kept
+    assert found[0] is pairs[0]
+    assert found[-1] is pairs[-1 if kept > 1 else 0]
+    assert _fewer([]) == []
+
+
+def coded(picture: np.ndarray, layout: PlaneLayout) -> Frame:
+    """A picture (3, H, W) as a file's own planes."""
+    planes = []
+    for index, plane in enumerate(yuv.split(picture, layout)):
+        zero, span = yuv.code_span(layout, chroma=index > 0)
+        planes.append(np.clip(np.rint(zero + span * plane), 0, 255).astype(np.uint8))
+    return Frame(planes=tuple(planes), layout=layout)
+
+
+def test_luma_is_how_bright_a_picture_is() -> None:
+    picture = np.random.default_rng(2).random((3, 16, 16)).astype(np.float32)
+    frame = coded(picture, HALVED)
+    seen = picture_of(frame)
+    assert seen.chroma
+    np.testing.assert_array_equal(seen.luma, np.clip(yuv.decoded(frame)[0], 0, 1))
+    planes = tuple((255 * picture).astype(np.uint8))
+    rgb = picture_of(Frame(planes=planes, layout=PlaneLayout(family=Family.RGB, bits=8)))
+    assert not rgb.chroma
+    np.testing.assert_allclose(rgb.luma, np.mean(planes, axis=0) / 255, atol=1e-6)
+
+
+def test_a_channel_of_several_has_the_sum_of_their_variances() -> None:
+    model = NoiseModel((0.01, 0.02, 0.03), (0.1, 0.2, 0.3), (0.1, 0.2, 0.3), 7)
+    weights = np.array([0.2, 0.5, 0.1])
+    one = _mixed(model, weights)
+    assert one.gain == pytest.approx((0.002 + 0.01 + 0.003,))
+    assert np.square((one.read, one.sigma)).ravel() == pytest.approx([0.031, 0.031])
+    assert (one.samples, one.curve) == (7, None)
+    bent = NoiseModel(
+        (0.0,) * 3, (0.1,) * 3, (0.1,) * 3, 7, tuple((0.1 * i,) * 16 + (0.5,) for i in (1, 2, 3))
+    )
+    dark = NoiseModel((0.01,) * 3, (0.1,) * 3, (0.1,) * 3, dark=(0.2, 0.2, 0.2))
+    for law in (bent, dark):  # neither of which is a line
+        curve = _mixed(law, weights).curve
+        assert curve is not None
+        np.testing.assert_allclose(curve[0], np.sqrt(weights @ np.square(law.at_knots())))
+
+
+def test_channels_lose_what_their_planes_lose_and_have_no_more_than_these_bring() -> None:
+    """Y'CbCr planes bring their variances into each channel, by the matrix and by how chroma
+    spreads over pixels; a channel may have 1.1 times the deviation of all together."""
+    plane = [NoiseModel.gaussian(sigma, 1) for sigma in (0.1, 0.04, 0.05)]
+    model = NoiseModel.gaussian(0.1, 3)
+    free = PlaneNoise(tuple(plane), (white_shares(),) * 3)
+    weights = np.square(yuv.matrix_to_rgb(HALVED).astype(float))
+    weights[:, 1:] *= yuv.stretching_gain(HALVED)
+    before = weights @ np.square([0.1, 0.04, 0.05])
+    for factors in ((0.5, 1.0, 1.0), (1.0, 0.2, 1.0), (0.0, 0.0, 0.0)):
+        held = [one.scaled(factor) for one, factor in zip(plane, factors, strict=True)]
+        after = weights @ np.square(np.multiply((0.1, 0.04, 0.05), factors))
+        share = np.sqrt(after / before)
+        found = _rgb_factors(model, free, held, HALVED)
+        for row, kept, most in zip(found, share, 1.1 * np.sqrt(after), strict=True):
+            assert row.shape == (KNOTS,)
+            law = 0.1 * kept
+            if law <= most:
+                np.testing.assert_allclose(row, kept, rtol=1e-6)
+            else:
+                assert most / 0.1 * 0.99 < row[0] < kept
+    nothing = [NoiseModel.gaussian(0.0, 1)] * 3
+    silent = PlaneNoise(tuple(nothing), (white_shares(),) * 3)
+    assert [row.tolist() for row in _rgb_factors(model, silent, nothing, HALVED)] == [
+        [0.0] * KNOTS
+    ] * 3
+
+
+@pytest.mark.parametrize("layout", [HALVED, FULL])
+def test_each_plane_of_a_file_has_the_noise_that_was_put_into_it(layout: PlaneLayout) -> None:
+    """Other noise in luma than in chroma, which no noise of RGB channels would leave."""
+    rng = np.random.default_rng(3)
+    ramp = np.broadcast_to(np.linspace(0.35, 0.65, 256), (3, 256, 256)).astype(np.float32)
+    sigmas = (0.02, 0.05, 0.03)
+
+    def recorded() -> Frame:
+        clean, planes = coded(ramp, layout), []
+        for index, (plane, sigma) in enumerate(zip(clean.planes, sigmas, strict=True)):
+            _, span = yuv.code_span(layout, chroma=index > 0)
+            noise = rng.normal(0, sigma * span, plane.shape)
+            planes.append(np.clip(np.rint(plane + noise), 0, 255).astype(np.uint8))
+        return Frame(planes=tuple(planes), layout=layout)
+
+    frames = [recorded() for _ in range(3)]
+    near = [torch.from_numpy(ramp + 0.002 * rng.standard_normal(ramp.shape))[None] for _ in "ab"]
+    anchored = [Anchored(frames[1], *(one.float() for one in near))]
+    pairs = [Pair(picture_of(a), picture_of(b)) for a, b in pairwise(frames)]
+    seen = np.stack([yuv.to_rgb(one) for one in frames]) - ramp
+    model = NoiseModel((0.0,) * 3, tuple(seen.std((0, 2, 3))), tuple(seen.std((0, 2, 3))), 10_000)
+    found = measure_planes(pairs, anchored, model, layout, clipped=False)
+    for one, sigma in zip(found.planes.models, sigmas, strict=True):
+        assert one.sigma[0] == pytest.approx(sigma, rel=0.06)
+    assert found.model.sigma == pytest.approx(model.sigma, rel=0.08)
+    assert len(found.bounds) == 3
+    alone = measure_planes([], anchored, model, layout, clipped=False)
+    assert alone.bounds == []
+    assert alone.model is model
+    louder = measure_planes(pairs, anchored, model.scaled(3), layout, clipped=False)
+    assert louder.model.sigma == pytest.approx(model.sigma, rel=0.15)  # no more than planes bring

@@ -80,6 +80,106 @@ def test_pictures_smaller_than_a_patch_have_no_spectrum() -> None:
     assert samples.spectrum(white=False) is None
 
 
+Array = NDArray[np.float64]
+
+
+def reference(first: Array, second: Array) -> Array:
+    """Cross-spectra of patches under a Hann window, whose own autocorrelation is divided out; lags
+    count less the longer they are (Blackman and Tukey), and nothing from 12 pixels on."""
+    line = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(1, 33) / 33)
+    window = np.outer(line, line)
+    spectra = []
+    for part in (first, second):
+        mean = (part * window).sum((2, 3), keepdims=True) / window.sum()
+        spectra.append(np.fft.fft2((part - mean) * window))
+    lags = np.fft.ifft2((spectra[0] * spectra[1].conj()).real.mean(0)).real
+    lags /= np.fft.ifft2(np.abs(np.fft.fft2(window)) ** 2).real
+    return lags * believed()
+
+
+def believed() -> Array:
+    far = np.minimum(np.arange(32), 32 - np.arange(32))
+    return 0.5 + 0.5 * np.cos(np.pi * np.minimum(np.hypot(far[:, None], far), 12) / 12)
+
+
+def patches(seed: int = 0) -> tuple[Array, Array]:
+    """Residuals of coloured noise that channels share a part of, with noise of their own."""
+    rng = np.random.default_rng(seed)
+    noise = rng.standard_normal((20, 3, 33, 34))
+    noise[:, 1] += 0.8 * noise[:, 0]
+    noise = noise[..., 1:, 1:-1] + 0.6 * noise[..., :-1, 1:-1] - 0.4 * noise[..., 1:, 2:]
+    first, second = (noise + 0.3 * rng.standard_normal(noise.shape) for _ in range(2))
+    return first, second
+
+
+@pytest.mark.parametrize("white", [True, False])
+def test_the_spectrum_is_the_definitions(white: bool) -> None:
+    first, second = patches()
+    samples = SpectrumSamples(
+        [torch.from_numpy(first[:9]), torch.from_numpy(first[9:])],
+        [torch.from_numpy(second[:9]), torch.from_numpy(second[9:])],
+    )
+    found = samples.spectrum(white=white)
+    assert found is not None
+    lags = reference(first, second)
+    power = np.fft.fft2(lags).real
+    np.testing.assert_allclose(found.power, power / power.mean((1, 2), keepdims=True), rtol=1e-6)
+    one, two = first, second
+    if white:
+        one, two = (
+            (p[..., 1:, 1:] - p[..., :-1, 1:] - p[..., 1:, :-1] + p[..., :-1, :-1]) / 2
+            for p in (first, second)
+        )
+        y, x = np.meshgrid(np.fft.fftfreq(32), np.fft.fftfreq(32), indexing="ij")
+        high = np.hypot(x, y) > 0.25
+        waves = [np.ones(high.sum()), *(2 * np.cos(2 * np.pi * f[high]) for f in (x, y))]
+        fits = [np.linalg.lstsq(np.stack(waves, 1), p[high], rcond=None)[0] for p in power]
+        rho_x, rho_y = ([fit[i] / fit[0] for fit in fits] for i in (1, 2))
+    else:
+        rho_x = [lag[0, 1] / lag[0, 0] / believed()[0, 1] for lag in lags]
+        rho_y = [lag[1, 0] / lag[0, 0] / believed()[1, 0] for lag in lags]
+    np.testing.assert_allclose(found.rho_x, rho_x, rtol=1e-6)
+    np.testing.assert_allclose(found.rho_y, rho_y, rtol=1e-6)
+    flat = [part.transpose(1, 0, 2, 3).reshape(3, -1) for part in (one, two)]
+    shared = (flat[0] @ flat[1].T + flat[1] @ flat[0].T) / 2
+    scale = np.sqrt(np.diag(shared))
+    np.testing.assert_allclose(found.mixed, shared / np.outer(scale, scale), atol=1e-6)
+    apart = found.mixed[~np.eye(3, dtype=bool)]
+    assert found.channels_share == pytest.approx(apart.mean())
+    if not white:
+        kernels = found.kernels()
+        assert kernels is not None
+        for taps, spectrum in zip(kernels, found.power, strict=True):
+            whole = np.fft.fftshift(np.fft.ifft2(np.sqrt(np.maximum(spectrum, 0))).real)
+            part = whole[11:22, 11:22]
+            np.testing.assert_allclose(taps, part / np.sqrt((part**2).sum()), rtol=1e-6)
+
+
+def test_patches_are_the_flattest_quarter_with_room_to_black_and_white() -> None:
+    """In units of the noise; a mean of two anchors says how bright a place is."""
+    rng = torch.Generator().manual_seed(0)
+    noisy, first, second = (0.5 + 0.02 * torch.randn(1, 3, 128, 128, generator=rng) for _ in "abc")
+    rank = torch.rand(1, 1, 128, 128, generator=rng) / 10
+    places = [(16 * i, 16 * j) for i in range(7) for j in range(7)]
+    rough = torch.zeros(1, 1, 128, 128)
+    rough[..., 64:, :] = 0.5
+    for part in (first, second):
+        part[..., :40, :40] -= 0.45  # nearer to black than two deviations of 0.1
+    law = NoiseModel((0.04,) * 3, (0.02,) * 3, (0.1,) * 3)
+    samples = SpectrumSamples()
+    samples.add(noisy, first, second, rank + rough, law)
+    assert samples.count == 12  # of 49
+    level = ((0.04 * (first + second) / 2).clamp(0) + 0.0004).sqrt()
+    grade = [
+        float((rank + rough)[0, 0, y : y + 32, x : x + 32].mean()) + 10 * (y < 40 and x < 40)
+        for y, x in places
+    ]
+    chosen = [places[i] for i in np.argsort(grade)[:12]]
+    for found, (y, x) in zip(samples.second[0], chosen, strict=True):
+        wanted = ((noisy - second) / level)[0, :, y : y + 32, x : x + 32]
+        torch.testing.assert_close(found, wanted)
+
+
 def residuals(shared: float) -> tuple[Residuals, Residuals]:
     """Of two frames, against anchors without noise."""
     generator = torch.Generator().manual_seed(1)
