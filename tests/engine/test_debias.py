@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 from torch import Tensor
 
 from f2rcli import yuv
-from f2rcli.engine.contract.debias import with_means_kept
+from f2rcli.engine.contract.debias import _evened, with_means_kept
 from f2rcli.engine.contract.debias import without_bias as of_planes
 from f2rcli.frames import Family, Frame, PlaneLayout
 
@@ -84,3 +85,58 @@ def test_frames_that_keep_their_mean_anyway_are_left_alone() -> None:
     floats = Frame(planes=(frame.planes[0].astype(np.float32),), layout=frame.layout)
     moved = change + np.float32(1)
     assert with_means_kept(floats, [moved])[0] is moved  # they are neither rounded nor cut off
+
+
+@pytest.mark.parametrize(("shape", "bins"), [((60, 70), 1), ((120, 140), 4), ((300, 301), 16)])
+def test_what_goes_is_the_mean_of_equally_filled_bins_of_brightness(
+    shape: tuple[int, int], bins: int
+) -> None:
+    """Of 4096 samples at least, 16 at most, by means over 7x7; linear between their middles."""
+    rng = np.random.default_rng(2)
+    plane = np.linspace(0, 1, shape[1]) ** 2 + 0.05 * rng.standard_normal(shape)
+    change = 0.1 * plane**2 + 0.02 * rng.standard_normal(shape)
+    (found,) = of_planes([change.astype(np.float32)], [plane.astype(np.float32)])
+    level = uniform_filter(plane + change, 7)
+    wanted = change
+    if bins > 1:
+        parts = np.array_split(np.argsort(level, axis=None), bins)
+        means = [[values.ravel()[part].mean() for part in parts] for values in (level, change)]
+        wanted = change - np.interp(level, *means)
+    np.testing.assert_allclose(found, wanted - wanted.mean(), atol=2e-5)
+
+
+@pytest.mark.parametrize("over", [3, -3, 0])
+def test_codes_too_many_are_taken_where_samples_were_rounded_most(over: int) -> None:
+    """One each, of those with room: the least that a sum can be changed by."""
+    codes = np.random.default_rng(3).normal(0, 4, (6, 7))
+    room = np.random.default_rng(4).random((6, 7)) < 0.6
+    found = _evened((codes / 50).astype(np.float32), 50.0, over, room) * 50
+    step = np.sign(over)
+    order = sorted(np.ndindex(6, 7), key=lambda at: step * (codes[at] - np.rint(codes[at])))
+    chosen = [at for at in order if room[at]][: abs(over)]
+    wanted = codes.copy()
+    for at in chosen:
+        wanted[at] = np.rint(codes[at]) - step
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    assert np.rint(found).sum() == np.rint(codes).sum() - over
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("limit", [0, 65535])
+def test_samples_at_either_end_make_room_for_no_code(limit: int, seed: int) -> None:
+    """Half of them lie there, and are rounded most of all."""
+    rng = np.random.default_rng(seed)
+    plane = np.full((16, 16), 12, np.uint16)
+    at_end = rng.random((16, 16)) < 0.5
+    plane[at_end] = limit
+    sign = 1 if limit else -1
+    codes = np.where(at_end, 0.45 * sign, rng.choice([0.2, -0.3, 1.4], (16, 16)))
+    layout = PlaneLayout(family=Family.GRAY, bits=16, levels=(0.0, 20.0))
+    frame = Frame(planes=(plane,), layout=layout)
+    (kept,) = with_means_kept(frame, [(codes / 20).astype(np.float32)])
+    done = yuv.changed(plane, kept, layout)
+    if (
+        abs(yuv.changed(plane, (codes / 20).astype(np.float32), layout).sum() / plane.sum() - 1)
+        > 1e-4
+    ):
+        assert done.sum() == plane.sum()

@@ -5,9 +5,19 @@ from itertools import pairwise, starmap
 import cv2
 import numpy as np
 import pytest
+from scipy.stats import chi2
 
-from f2rcli.noise.measurement.blocks import Pair, Picture, Values
-from f2rcli.noise.measurement.bound import Bound, bounds_of, lowered
+from f2rcli.noise.measurement.blocks import Blocks, Pair, Picture, Values
+from f2rcli.noise.measurement.bound import (
+    Bound,
+    _Bin,
+    _inside,
+    _unit,
+    _white_share,
+    bounds_of,
+    cut_to,
+    lowered,
+)
 from f2rcli.noise.model import NoiseModel
 
 SIGMA = 10 / 255
@@ -147,3 +157,81 @@ def test_frames_smaller_than_a_block_bound_nothing() -> None:
     found = bounds_of([Pair(Picture([tiny], tiny), Picture([tiny], tiny))], [True])
     assert found[0].factors(told(0.1)).tolist() == [1] * 17
     assert bounds_of([], [True]) == []
+
+
+def agreeing(*shares: float) -> list[_Bin]:
+    return [_Bin(0.5, 1.0, 1.0, share, 0.5, 100, known=True) for share in shares]
+
+
+@pytest.mark.parametrize(
+    ("shares", "white"),
+    [((0.9,), 1), ((0.675,), 0.5), ((0.4,), 0), ((0.1, 0.2, 0.675), 0.5),
+     ((0.3, 0.3, 0.3, 0.3, 0.64, 0.71), 0.5), ((0.85, 0.5, 0.6, 0.5, 0.5), 1)],
+)  # fmt: skip
+def test_noise_is_as_white_as_the_third_of_brightnesses_that_agree_best(
+    shares: tuple[float, ...], white: float
+) -> None:
+    assert _white_share(agreeing(*shares)) == pytest.approx(white)
+
+
+@pytest.mark.parametrize("degrees", [17, 60, 256])
+@pytest.mark.parametrize("share", [0.05, 0.5])
+def test_quantiles_of_blocks_are_freed_of_their_bias(share: float, degrees: int) -> None:
+    assert _unit(share, degrees) == pytest.approx(chi2.ppf(share, degrees) / degrees, rel=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("law", "bound", "even", "kept"),
+    [
+        (0.001, 0.002, False, 1), (0.0, 0.002, False, 1), (0.1, 0.0, False, 0),
+        (1.029 * 1.5 / 255, 1.5 / 255, False, 1),  # light noise: 3 % are nothing
+        (1.5 * 1.5 / 255, 1.5 / 255, False, 1 / 1.5),
+        (1.34 * 12 / 255, 12 / 255, False, 1), (1.34 * 40 / 255, 40 / 255, False, 1),
+        (1.34 * 1 / 255, 1 / 255, True, 1), (1.9 * 12 / 255, 12 / 255, False, 1 / 1.9),
+        (1.45 * 12 / 255, 12 / 255, False, 1.35**2 / 1.45**2),  # between, to the bound the faster
+        (1.2 * 24**0.5 / 255, 24**0.5 / 255, False, 1.03**2 * (1.35 / 1.03) ** 0.5 / 1.2**2),
+    ],
+)  # fmt: skip
+def test_a_law_is_cut_to_its_bound_but_for_what_heavy_noise_may_have_more(
+    law: float, bound: float, even: bool, kept: float
+) -> None:
+    """From 3 % at sigma 2 to 35 % at 12, with the square of the way on a scale of logarithms."""
+    assert cut_to(law, bound, even=even) == pytest.approx(kept, rel=1e-6)
+
+
+def blocks(level: np.ndarray) -> Blocks:  # type: ignore[type-arg]
+    """Of unit noise of 0.05."""
+    many, no = len(level), np.zeros(len(level), bool)
+    return Blocks(level, np.full((3, many), 0.0025), np.zeros(many), no, no, no, 256)
+
+
+def test_blocks_count_that_keep_two_deviations_from_black_and_white_if_a_fifth_do() -> None:
+    level = np.array([0.05, 0.09, 0.12, 0.5, 0.85, 0.95])
+    assert _inside(blocks(level)).level.tolist() == [0.12, 0.5, 0.85]
+    dark = np.array([0.05] * 9 + [0.5] * 2)
+    assert len(_inside(blocks(dark)).level) == 11  # two of eleven
+    dark[:2] = 0.3
+    assert _inside(blocks(dark)).level.tolist() == [0.3, 0.3, 0.5, 0.5]
+    assert len(_inside(blocks(level[:0])).level) == 0
+
+
+@pytest.mark.parametrize(("changing", "noisy"), [(3, False), (4, True)])
+def test_where_less_than_a_third_of_a_picture_changes_there_is_no_noise(
+    changing: int, noisy: bool
+) -> None:
+    still = smooth(2)[0]
+    shown = pictures([still, still])
+    for one in shown:
+        rows = 16 * changing  # of 160
+        one.planes[0][rows:] = np.float32(np.rint(still[rows:] * 255) / 255)
+    assert (bound(shown).mean > 0) == noisy
+
+
+def test_the_share_of_texture_that_stays_is_told() -> None:
+    """Of a scene whose left half stands still; both halves have the same texture."""
+    big = texture(2, 0)[0]
+    shown = [np.hstack([big[:, :96], big[:, 96 - 3 * t : 192 - 3 * t]]) for t in range(3)]
+    found = bound(pictures(shown, 1 / 255))
+    assert found.still == pytest.approx(0.5, abs=0.2)
+    assert bound(pictures([big] * 3, 1 / 255)).still > 0.8
+    assert bound(pictures(texture(2, 3), 1 / 255)).still < 0.2

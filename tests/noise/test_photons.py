@@ -4,7 +4,18 @@ import cv2
 import numpy as np
 import pytest
 
-from f2rcli.noise.measurement.photons import counted_model, photon_line, pooled
+from f2rcli.noise.measurement.photons import (
+    PhotonLine,
+    _blocks,
+    _error,
+    _fine,
+    _fitted,
+    _flat,
+    _parts_of_blocks,
+    counted_model,
+    photon_line,
+    pooled,
+)
 from f2rcli.noise.model import NoiseModel
 
 GAIN, OFFSET, READ = 8.0, 100.0, 4.0
@@ -116,3 +127,96 @@ def test_texture_that_moves_is_not_counted_as_light() -> None:
     line = photon_line(list((GAIN * rng.poisson(shown) + OFFSET).astype(np.float32)))
     assert line is not None
     assert line.gain == pytest.approx(GAIN, rel=0.3)
+
+
+def tiles(picture: np.ndarray) -> list[np.ndarray]:  # type: ignore[type-arg]
+    """Blocks of 8x8, row by row."""
+    rows, columns = (size // 8 for size in picture.shape)
+    return [
+        picture[8 * i : 8 * i + 8, 8 * j : 8 * j + 8] for i in range(rows) for j in range(columns)
+    ]
+
+
+def test_blocks_vary_about_a_plane_of_their_own_and_in_their_finest_band() -> None:
+    apart = np.random.default_rng(0).standard_normal((29, 35))
+    y, x = np.mgrid[:8, :8]
+    plane = np.stack([np.ones(64), y.ravel(), x.ravel()], 1)
+    flat = [np.linalg.lstsq(plane, one.ravel(), rcond=None)[1][0] / 61 for one in tiles(apart)]
+    np.testing.assert_allclose(_flat(apart), flat)
+    wide = np.pad(apart, ((1, 0), (1, 0)), mode="reflect")
+    fine = (wide[1:, 1:] - wide[:-1, 1:] - wide[1:, :-1] + wide[:-1, :-1]) ** 2 / 4
+    np.testing.assert_allclose(_fine(apart), [one.mean() for one in tiles(fine)])
+
+
+def test_each_pair_of_frames_tells_variances_and_the_rest_of_them_brightness() -> None:
+    frames = np.random.default_rng(1).random((5, 16, 24)).astype(np.float32)
+    found = list(_blocks(list(frames), lambda apart: np.array([float(apart[3, 5])])))
+    assert len(found) == 4
+    for index, (bright, variance, others) in enumerate(found):
+        rest = [i for i in range(5) if i not in (index, index + 1)]
+        near, far = frames[index : index + 2].mean(0), frames[rest].mean(0)
+        np.testing.assert_allclose(bright, [one.mean() for one in tiles(near)], rtol=1e-6)
+        np.testing.assert_allclose(others, [one.mean() for one in tiles(far)], rtol=1e-6)
+        assert variance[0] == pytest.approx((frames[index, 3, 5] - frames[index + 1, 3, 5]) / 2)
+
+
+def test_errors_are_what_leaving_out_parts_of_six_by_six_changes() -> None:
+    parts = _parts_of_blocks((8 * 12 + 3, 8 * 18), 2)
+    whole = np.array([[6 * (i // 2) + j // 3 for j in range(18)] for i in range(12)]).ravel()
+    np.testing.assert_array_equal(parts, np.tile(whole, 2))
+    values = np.random.default_rng(2).random(36)
+    means = np.array([np.delete(values, i).mean() for i in range(36)])
+    assert _error(means) == pytest.approx(values.std(ddof=1) / 6)  # that of a mean is known
+
+
+def test_the_slope_is_by_what_brightness_shares_with_that_of_other_frames() -> None:
+    rng = np.random.default_rng(3)
+    z = rng.random(50)
+    x, weight = z + 0.1 * rng.random(50), rng.random(50)
+    y = 3 * x + rng.random(50)
+    found = _fitted(x, y, z, weight)
+    mean = [np.average(part, weights=weight) for part in (x, y, z)]
+    shared = [
+        (weight * (z - mean[2]) * (part - m)).sum()
+        for part, m in zip((y, x), mean[1::-1], strict=True)
+    ]
+    assert found == pytest.approx((shared[0] / shared[1], mean[1], mean[0]))
+    level = _fitted(np.ones(50), y, z, weight)[0]  # brightness that is not shared
+    variance = np.average((z - mean[2]) ** 2, weights=weight)
+    assert level == pytest.approx(shared[0] / weight.sum() / (0.1 * variance))
+
+
+def test_the_law_of_counts_is_that_of_its_lines() -> None:
+    """One gain for all lanes of a sensor; each begins at its own darkness."""
+    rng = np.random.default_rng(4)
+    light = 0.4 + 1.2 * np.kron(rng.random((12, 12)), np.ones((8, 8)))
+    frames = [
+        [(0.1 * rng.poisson(light * part) + 0.02).astype(np.float32) for part in (1, 1.5)]
+        for _ in range(6)
+    ]
+    model = counted_model(frames, NoiseModel((0.0,) * 2, (0.1,) * 2, (0.1,) * 2, 9))
+    assert model is not None
+    lines = [photon_line([planes[i] for planes in frames]) for i in (0, 1)]
+    gain, _ = pooled([line for line in lines if line is not None])
+    assert model.gain == (gain, gain)
+    assert gain == pytest.approx(0.1, rel=0.15)
+    for i, line in enumerate(lines):
+        assert line is not None
+        zero = line.middle - line.level / gain
+        mean = np.mean([planes[i] for planes in frames])
+        assert model.dark[i] == line.dark
+        assert model.read[i] ** 2 == pytest.approx(gain * (line.dark - zero))
+        assert model.sigma[i] ** 2 == pytest.approx(gain * (mean - zero))
+    assert model.samples == 9
+    assert counted_model(frames, NoiseModel((0.0,) * 3, (0.1,) * 3, (0.1,) * 3)) is None
+    gray = [[planes[0]] for planes in frames]
+    three = counted_model(gray, NoiseModel((0.0,) * 3, (0.1,) * 3, (0.1,) * 3))
+    assert three is not None
+    assert three.gain == (three.gain[0],) * 3
+
+
+def test_a_line_tells_where_it_vanishes_and_how_many_photons_it_saw() -> None:
+    line = PhotonLine(gain=0.5, error=0.1, middle=10.0, level=4.0, dark=2.5)
+    assert (line.zero, line.photons, line.sure) == (2.0, 16.0, True)
+    assert not PhotonLine(0.5, 0.17, 10.0, 4.0, 2.5).sure
+    assert not PhotonLine(0.5, 0.1, 10.0, 4.0, 1.9).sure
