@@ -3,19 +3,26 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
+import torch
+from scipy.ndimage import gaussian_filter, uniform_filter
 
 import f2rcli
-from f2rcli.engine.dim.choice import Light, _split, chosen, dim
+from f2rcli.engine.cuts import thumbnail
+from f2rcli.engine.dim.choice import ALONE, Blend, Light, _off, _split, _square, chosen, dim
 from f2rcli.engine.dim.missed import Missed
-from f2rcli.engine.dim.sums import Sum, between, summed
+from f2rcli.engine.dim.sums import Estimated, Shown, Sum, between, joined, summed
+from f2rcli.engine.dim.written import written
 from f2rcli.engine.stream import denoise_stream
 from f2rcli.frames import Family, Frame, PlaneLayout
+from f2rcli.noise.bands import white_shares
 from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.planes import PlaneNoise
 from tests.engine.conftest import engine_for, info_of
 
 GAIN, BLACK = 8.0, 100.0
@@ -128,6 +135,197 @@ def test_as_many_frames_are_summed_as_motion_leaves_alike(speed: float, wanted: 
 
     found = chosen(frames_of(counted(scene(32, speed))), MODEL, blurred)
     assert found.size == wanted
+
+
+@pytest.mark.parametrize(("count", "size"), [(7, 1), (8, 4), (15, 4), (16, 8)])
+def test_sums_are_chosen_on_eight_frames_at_least_of_which_two_hold_each(
+    count: int, size: int
+) -> None:
+    def copied(pictures: Iterable[list[Frame]], factor: float) -> Iterator[Frame]:
+        assert factor == pytest.approx((1 / (0.8 * pictures_a_sum[0])) ** 0.5)
+        pictures_a_sum.append(pictures_a_sum.pop(0))
+        return (copies[0] for copies in pictures)
+
+    pictures_a_sum = [1, 2, 4, 8]
+    found = chosen(frames_of(counted(np.full((count, 40, 40), 1.5))), MODEL, copied)
+    assert found.size == size
+    assert (found == ALONE) == (count < 8)
+
+
+def test_networks_and_filter_are_blended_by_the_least_squares() -> None:
+    """Networks that return the light and an error: the filter's share falls with their own."""
+
+    def wrong(by: float) -> Blend:
+        def restore(pictures: Iterable[list[Frame]], factor: float) -> Iterator[Frame]:
+            rng = np.random.default_rng(9)
+            for copies in pictures:
+                error = gaussian_filter(rng.standard_normal((64, 64)), 2) * by * GAIN
+                plane = BLACK + GAIN * light + error
+                yield replace(copies[0], planes=(plane,))
+
+        return chosen(frames_of(counted(np.broadcast_to(light, (8, 64, 64)))), MODEL, restore)
+
+    light = 1.5 + scene(1, 0.0)[0]
+    shares = [wrong(by).share for by in (0.0, 2.0, 8.0)]
+    assert shares[0] > 0.7
+    assert shares[0] > shares[1] > shares[2]
+    assert shares[2] < 0.5
+
+
+def test_estimates_are_compared_in_units_of_white() -> None:
+    codes = np.random.default_rng(5).uniform(60, 260, (3, 12, 14)).astype(np.float32)
+    sums = list(summed(([frame] for frame in frames_of(codes)), 1, 0, lambda a, b: True))
+    judges = np.random.default_rng(6).random((3, 12, 14)).astype(np.float32)
+    off = _off([one.frame for one in sums], Blend(), judges)
+    np.testing.assert_allclose(off, (codes - 60) / 200 - judges, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(150, 141), (129, 90), (60, 200), (128, 128)])
+def test_the_brightest_square_is_looked_at(size: tuple[int, int]) -> None:
+    """Of 128 pixels a side, or as many as there are, by the mean of all but its border."""
+    planes = list(np.random.default_rng(7).random((2, *size)).astype(np.float32))
+    rows, columns = (min(128, side) for side in size)
+    side = min(rows, columns) // 2 * 2 - 1
+    mean = uniform_filter(np.mean(planes, axis=0, dtype=np.float64), side)
+    best = max(
+        (mean[top + rows // 2, left + columns // 2], top, left)
+        for top in range(size[0] - rows + 1)
+        for left in range(size[1] - columns + 1)
+    )
+    found = _square(planes)
+    assert [(one.start, one.stop - one.start) for one in found] == [
+        (best[1], rows),
+        (best[2], columns),
+    ]
+
+
+@pytest.mark.parametrize(("times", "same"), [(2.9, True), (3.1, False)])
+def test_noise_alone_is_no_cut(times: float, same: bool) -> None:
+    """Small pictures may change by three times what noise makes of them."""
+    rng = np.random.default_rng(8)
+    before, after = (np.float32(0.5 + 0.12 * rng.standard_normal((36, 64))) for _ in range(2))
+    frames = frames_of(60 + 200 * np.stack([before, after]))
+    change = float(np.mean((thumbnail(before) - thumbnail(after)) ** 2))
+    alone = change / times  # twice the variance of a mean over as many pixels as make one
+    variance = alone / 2 * (36 * 64) / (18 * 32)
+    assert joined(variance)(*frames) == same
+    assert joined(0.0)(frames[0], frames[0])
+
+
+@pytest.mark.parametrize(("kind", "exact"), [("u2", "f4"), ("f4", "f8"), ("i4", "f8")])
+def test_sums_are_means_as_exact_as_their_samples(kind: str, exact: str) -> None:
+    codes = np.random.default_rng(10).integers(0, 60000, (3, 4, 5)).astype(kind)
+    (one,) = summed(([frame] for frame in frames_of(codes)), 4, 0, lambda a, b: True)
+    assert one.mean[0].dtype == exact
+    np.testing.assert_allclose(one.mean[0], codes.mean(0), rtol=1e-6)
+    assert (one.middle, one.frame.layout.bits, one.frame.source) == (1.0, 32, one)
+
+
+Array = np.ndarray
+
+
+class Reference:
+    """What estimates miss, by the definition (DESIGN.md D45)."""
+
+    def __init__(self) -> None:
+        self.power = np.ones((8, 13))
+        self.places = np.ones((8, 13))
+
+    def of(self, row: list[Array], at: int, estimate: Array, variance: Array) -> Array:
+        noise = uniform_filter(variance, 9, mode="mirror")
+        high = uniform_filter(estimate, 3) - uniform_filter(estimate, 25)
+        edges = 2.0 ** (1 + np.arange(12) / 2)
+        classes = np.searchsorted(edges, high / (np.sqrt(uniform_filter(variance, 25)) / 3))
+        found, stage = np.zeros_like(estimate), 0
+        for length in (8, 4, 2, 1):
+            for width in (3.0, 1.5):
+                looks = [row[at : at + length], row[max(at - length + 1, 0) : at + 1]]
+                told = []
+                for span in looks[: 1 if length == 1 else 2]:
+                    area = 4 * np.pi * width**2 * len(span)  # pixels that one mean is worth
+                    left = gaussian_filter(np.mean(span, axis=0) - found, width, mode="mirror")
+                    power = left**2 * area / noise
+                    for index in range(13):
+                        here = classes == index
+                        self.places[stage, index] += here.sum() / area
+                        self.power[stage, index] += power[here].sum() / area
+                    beyond = np.maximum(1 - self.places[stage] / self.power[stage], 0) ** 0.5
+                    beyond[0] = 0
+                    share = np.maximum(1 - 9 / power, beyond[classes])
+                    told.append((power, left * np.maximum(share, 0)))
+                if len(told) > 1:
+                    later = told[1][0] > told[0][0]
+                    found = found + np.where(later, told[1][1], told[0][1])
+                else:
+                    found = found + told[0][1]
+                stage += 1
+        return found
+
+
+def test_what_is_missed_is_the_definitions() -> None:
+    rng, side = np.random.default_rng(11), 48
+    rows, columns = np.mgrid[:side, :side] % 24 - 12
+    estimate = 0.5 + 1.5 * (np.hypot(rows, columns) < 4) + 0.1 * rng.random((side, side))
+    variance = 0.5 + 0.5 * rng.random((side, side))
+    light = estimate + 0.4 * (np.hypot(rows, columns) < 4)
+    row = [light - estimate + rng.standard_normal((side, side)) * variance**0.5 for _ in range(12)]
+    row[6][10:20, 10:20] += 3
+    learned, reference = Missed(), Reference()
+    for at in range(12):
+        given = [one.astype(np.float32) for one in (estimate, variance)]
+        found = learned.of([one.astype(np.float32) for one in row], at, *given)
+        wanted = reference.of(row, at, estimate, variance)
+        np.testing.assert_allclose(found, wanted, atol=2e-3)
+    assert np.abs(wanted).max() > 0.3
+
+
+class Told:
+    """Stands in for an engine: notes what it is given, and makes every change."""
+
+    def __init__(self) -> None:
+        self.given: list[Any] = []
+        self.watched: list[Any] = []
+
+    def new_steady(self, frame: Frame) -> int:
+        return 1000 + (frame.pts or 0)  # stands in for what is steady from this frame on
+
+    def watch(self, steady: int, frame: Frame, planes: PlaneNoise) -> None:
+        self.watched.append((steady, frame.pts, planes))
+
+    def to_tensor(self, frame: Frame) -> torch.Tensor:
+        return torch.from_numpy(np.float32((frame.planes[0] - 60.0) / 200))[None, None]
+
+    def to_frame(self, frame: Frame, picture: Any, change: Any, beside: Any) -> Frame:
+        self.given.append((frame.pts, (picture + change)[0, 0].numpy(), beside))
+        return replace(frame, planes=((picture + change)[0, 0].numpy(),))
+
+
+def test_estimates_are_written_with_what_they_miss_beside_the_frames_of_their_shot() -> None:
+    rng, light = np.random.default_rng(12), np.full((16, 40, 40), 1.5)
+    frames, cut = frames_of(counted(light)), 10
+    frames[4] = replace(frames[4], pts=4)
+    planes = rng.uniform(90, 140, (16, 40, 40)).astype(np.float32)
+    shown = [Shown(t, [frame], t in (0, cut)) for t, frame in enumerate(frames)]
+    shown[3].copies.append(replace(frames[3], pts=103))
+    engine, law = Told(), PlaneNoise((MODEL,), (white_shares(),))
+    noise: Any = SimpleNamespace(measured=MODEL, planes=law)
+    estimates = [Estimated(one, (plane,)) for one, plane in zip(shown, planes, strict=True)]
+    done = list(written(estimates, engine, noise))  # type: ignore[arg-type]
+    assert [[copy.pts for copy in copies] for copies in done][3] == [3, 103]
+    assert np.array_equal(done[3][1].planes[0], done[3][0].planes[0])
+    assert engine.watched == [(1000 + cut * (t >= cut), t, law) for t in range(16)]
+    learned, points = Missed(), engine.given[0][2].points
+    for t, (pts, restored, beside) in enumerate(engine.given):
+        shot = range(cut, 16) if t >= cut else range(cut)
+        assert pts == t
+        assert [one.pts for one in beside.frames] == [i for i in (t - 1, t + 1) if i in shot]
+        assert beside.flows == (None,) * len(beside.frames)
+        assert beside.points is points
+        row = [np.float32((frames[i].planes[0] - planes[i]) / 200) for i in shot]
+        estimate = np.float32((planes[t] - 60) / 200)
+        variance = law.level(0, estimate) ** 2
+        wanted = estimate + learned.of(row, shot.index(t), estimate, variance)
+        np.testing.assert_allclose(restored, wanted, atol=1e-5)
 
 
 def test_only_gray_stacks_of_few_photons_are_dim() -> None:
