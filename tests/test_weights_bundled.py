@@ -135,3 +135,25 @@ def test_tensors_fill_a_network_only_if_all_of_them_fit(wrong: str) -> None:
     with pytest.raises(WeightsError, match=r"tensor 'bias2?' does not fit"):
         Weights("x", HEADER, tensors).fill(network)
     assert network(torch.ones(2)).item() == 6
+
+
+def test_a_mark_tells_weights_apart_by_what_they_are(bundle: Path) -> None:
+    digests = {name: str(entry["sha256"]) for name, entry in weights.manifest().items()}
+    assert weights.mark("one") == digests["one"] != weights.mark("two")
+    path = bundle / "one.safetensors"
+    assert weights.mark(str(path)) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert weights.mark("nobody") == "nobody"
+    assert weights.mark(None) == ",".join(sorted(digests.values()))
+
+
+def test_networks_without_first_values_are_otherwise_as_ever() -> None:
+    with weights._nothing_drawn():
+        layer = nn.Conv2d(2, 3, 3)
+        filled = torch.zeros(3).normal_()
+        other = torch.add(input=torch.ones(2), other=torch.ones(2))
+        named = nn.init.kaiming_uniform_(tensor=torch.zeros(2, 2))
+    assert layer.weight.shape == (3, 2, 3, 3)
+    assert not filled.any()
+    assert not named.any()
+    assert other.tolist() == [2, 2]
+    assert torch.zeros(3).normal_().any()

@@ -21,6 +21,8 @@ from f2rcli.engine.contract.residual import (
     watched,
 )
 from f2rcli.engine.contract.returned import Returned
+from f2rcli.engine.contract.shift import part_removed, shift_scatter
+from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.contract.steady import Steady
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
 from f2rcli.noise.bands import white_shares
@@ -284,6 +286,57 @@ def test_what_was_taken_of_a_shift_is_the_mean_of_nine_pixels_each_way(told: Tol
     taken = set_apart(removed, shift, variance)
     np.testing.assert_allclose(free, removed - taken, atol=1e-6)
     assert float(((taken > 0) & (taken < shift)).mean()) > 0.5
+
+
+def test_what_was_cut_off_of_colours_is_by_what_their_mean_changes(told: Told) -> None:
+    """A picture whose channels are not alike: its brightness is their mean."""
+    frame, model = drawn(RGB, low=0, high=20), NoiseModel((0.1,) * 3, (0.04,) * 3, (0.1,) * 3)
+    noise = PlaneNoise.of(model, RGB, clipped=True)
+    change = torch.full((1, 3, HEIGHT, WIDTH), -0.5)
+    change[:, 1] = 1.2
+    near = Beside(frames=(drawn(RGB, 1, 0, 20),), flows=(None,))
+    run(frame, change=change, noise=noise, model=model)
+    run(frame, near, change=change, noise=noise, model=model)
+    restored = torch.from_numpy(yuv.to_rgb(frame))[None] + change
+    small = torch.nn.functional.avg_pool2d(restored, 2)
+    shift, left = clipped_moments(small, model.level(small) * STRICT.clipped)
+    a, b = (yuv.decoded(one)[0] for one in (frame, near.frames[0]))
+    size = (WIDTH, HEIGHT)
+    share = cv2.resize(left[0].mean(0).numpy(), size)
+    law = noise.level(0, cv2.resize(small[0].mean(0).numpy(), size)) ** 2 * share
+    seen = np.sqrt(np.minimum(1.5 * box(np.square(a - b), 9) / 2 / law, 1))
+    assert 0.05 < float(seen.min()) < float(seen.max()) <= 1
+    for index in (0, 2):
+        whole, part = (0.5 - told[place + index][0] for place in (0, 3))
+        np.testing.assert_allclose(whole, cv2.resize(shift[0, index].numpy(), size), atol=1e-5)
+        np.testing.assert_allclose(part, whole * seen, atol=1e-5)
+
+
+@pytest.mark.parametrize("end", [-1, 1])
+def test_a_shift_to_either_side_is_taken_as_far_as_the_mean_went(end: int) -> None:
+    """At white means fall: what lies between none and all of it by more than noise explains."""
+    shape = (20, 24)
+    rng = np.random.default_rng(4)
+    shift = end * np.float32(0.04) * rng.random(shape).astype(np.float32)
+    taken = (end * 0.03 + 0.02 * rng.standard_normal(shape)).astype(np.float32)
+    variance = (1e-5 * (1 + rng.random(shape))).astype(np.float32)
+    shares = (0.5, 0.3, 0.1, 0.05, 0.03, 0.02)
+    room = 3 * box(np.sqrt(variance), 9) * 0.2**0.5
+    wanted = end * np.clip(end * box(taken, 9) + room, 0, end * shift)
+    np.testing.assert_allclose(part_removed(taken, shift, variance, shares), wanted, atol=1e-6)
+    assert shift_scatter((0.9, 0.1, 0, 0, 0, 0)) == pytest.approx(3 / 9)  # of white noise at least
+
+
+def test_what_stood_still_counts_only_on_planes_of_its_own_size() -> None:
+    class Half(Shrinkage):
+        def shrunk(self, index: int, removed: Real, variance: Real) -> Real:
+            return removed / 2
+
+    removed = [np.full(shape, 0.4, np.float32) for shape in ((8, 8), (4, 4), (8, 8))]
+    levels = [np.ones_like(one) for one in removed]
+    counts = [np.full((8, 8), 4, np.float32), np.full((8, 8), 4, np.float32)]
+    found = residual._shrunk(removed, levels, Half(), counts)
+    assert [float(one.mean()) for one in found] == pytest.approx([0.35, 0.2, 0.2])
 
 
 @pytest.mark.parametrize("why", ["unclipped", "sensor", "far from both"])

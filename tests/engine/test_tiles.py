@@ -83,3 +83,54 @@ def test_an_ensemble_is_the_mean_over_a_picture_and_its_mirror_images() -> None:
             wanted.append(torch.flip(turned[index], axes))
         torch.testing.assert_close(mean, torch.stack(wanted).mean(0))
         assert not torch.allclose(mean, wanted[0], atol=0.05)
+
+
+class Sided(nn.Module):
+    """A weighted mean of pictures that tells left from right and top from bottom."""
+
+    stride, reach = 1, 0
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        rows, columns = (torch.arange(size, dtype=torch.float32) for size in pictures.shape[-2:])
+        weights = torch.arange(1.0, pictures.shape[1] + 1).view(1, -1, 1, 1, 1)
+        whole = (pictures * weights).sum(1) * (1 + rows[:, None] + 7 * columns**2)
+        return whole, whole[:, :1]
+
+
+def test_an_ensemble_is_the_mean_of_four_pictures_turned_over_and_back() -> None:
+    """Never of neighbours or colours."""
+    pictures, network = torch.rand(1, 3, 2, 6, 8), Sided()
+    run = Runner(torch.device("cpu"), "fp32", None, ensemble=True)
+    found, second = run(network, pictures)
+    turned = ((), (-1,), (-2,), (-1, -2))
+    wanted = sum(network(pictures.flip(axes))[0].flip(axes) for axes in turned) / 4
+    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(second, wanted[:, :1])
+
+
+def test_tiles_of_pictures_with_neighbours_are_put_together() -> None:
+    class Plain(Sided):
+        stride, reach = 8, 8
+
+        def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+            return pictures.mean(1), pictures
+
+    pictures = torch.rand(1, 3, 2, 40, 72)
+    mean, same = Runner(torch.device("cpu"), "fp32", 16)(Plain(), pictures)
+    torch.testing.assert_close(mean, pictures.mean(1))
+    assert torch.equal(same, pictures)
+
+
+def test_memory_that_runs_out_halves_the_picture_or_two_default_tiles() -> None:
+    seen = []
+
+    class Greedy(Hungry):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(x.shape[-1])
+            return super().forward(x)
+
+    x = torch.rand(1, 1, 8, 4400)
+    run = Runner(torch.device("cpu"), "fp32", None)
+    assert torch.equal(run(Greedy(most=1100), x), x)
+    assert run.tile == 1024  # half of twice that
+    assert seen[:2] == [4400, 1032]

@@ -4,8 +4,17 @@ import cv2
 import numpy as np
 import pytest
 
+from f2rcli.noise.measurement import lines as measured
+from f2rcli.noise.measurement.agreement import Agreement
 from f2rcli.noise.measurement.blocks import Picture
-from f2rcli.noise.measurement.lines import LineNoise, Lines, find_lines
+from f2rcli.noise.measurement.lines import (
+    LineNoise,
+    Lines,
+    _middle,
+    _of_group,
+    _Votes,
+    find_lines,
+)
 from tests.noise.line_scenes import (
     COUNT,
     SIZE,
@@ -129,4 +138,71 @@ def test_what_was_found_is_named() -> None:
     assert Lines((rows,)).words() == "row noise 6.0 of 255 (standard deviations)"
     both = Lines((rows, columns))
     assert both.words() == "row noise 6.0, column noise 3.0 of 255 (standard deviations)"
-    assert both.values()[0]["rows8"] == pytest.approx(6)
+    told = both.values()[0]
+    assert told.pop("planes") == [0]
+    assert told == pytest.approx({"rows8": 6, "bands8": 1, "columns8": 0})
+
+
+def test_the_middle_of_large_frames_is_looked_at_on_all_grids_alike() -> None:
+    luma = np.arange(301 * 501, dtype=np.float32).reshape(301, 501)
+    chroma = luma[:300:2, :500:2]
+    seen = _middle(Picture([luma, chroma], luma, chroma=True))
+    assert seen.luma.shape == (256, 384)
+    top, left = 4 * ((301 - 256) // 8), 4 * ((501 - 384) // 8)
+    np.testing.assert_array_equal(seen.luma, luma[top : top + 256, left : left + 384])
+    np.testing.assert_array_equal(seen.planes[0], seen.luma)
+    np.testing.assert_array_equal(seen.planes[1], seen.luma[::2, ::2])
+    assert seen.chroma
+    small = _middle(Picture([luma[:60, :70]], luma[:60, :70]))
+    np.testing.assert_array_equal(small.luma, luma[:60, :70])
+
+
+@pytest.mark.parametrize(
+    ("shared", "alone", "wanted"),
+    [(0.61, 1.0, "shared"), (0.59, 1.0, "alone"), (0.0, 1.0, "shared"), (0.5, 0.5, "shared")],
+)
+def test_planes_share_what_their_mean_has_six_tenths_of(
+    monkeypatch: pytest.MonkeyPatch, shared: float, alone: float, wanted: str
+) -> None:
+    """Of the variance of each; what none has in common is not looked for."""
+
+    def told(_: object, group: tuple[int, ...]) -> LineNoise:
+        power = shared if len(group) > 1 else alone
+        return LineNoise(group, (power / 2) ** 0.5, (power / 4) ** 0.5, (power / 4) ** 0.5)
+
+    monkeypatch.setattr(measured, "_measured", told)
+    found = [one.planes for one in _of_group([], (0, 2))]
+    assert found == ([(0, 2)] if wanted == "shared" else [(0,), (2,)])
+    assert [one.planes for one in _of_group([], (1,))] == [(1,)]
+
+
+def vote(low: float, middle: float, alike: float) -> Agreement:
+    """In codes: the quarter of covariances that is least, their median, the correlation."""
+    low, middle = (np.sign(one) * (one / 255) ** 2 for one in (low, middle))
+    return Agreement(np.array([low, low, middle, middle, middle]), alike, np.ones(9))
+
+
+SURE_ONE, BLIND, FAINT, UNLIKE = (
+    vote(1, 2, 0.5), vote(-1, 2, 0.5), vote(0.1, 0.39, 0.5), vote(1, 2, 0.19),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("votes", "is_open", "sigma"),
+    [
+        ([SURE_ONE] * 4, True, 2), ([SURE_ONE] * 3 + [BLIND], True, 2),
+        ([SURE_ONE] * 2 + [BLIND] * 2, False, 0), ([SURE_ONE], True, 0),
+        ([SURE_ONE] * 2 + [FAINT] * 2, True, None), ([SURE_ONE] + [FAINT] * 3, False, 0),
+        ([SURE_ONE] * 3 + [UNLIKE], True, 2), ([UNLIKE] * 3, False, 0), ([UNLIKE] * 2, True, 0),
+        ([vote(0.2, 0.41, 0.21)] * 4, True, 0.41), ([FAINT, SURE_ONE], True, None),
+    ],
+)  # fmt: skip
+def test_three_of_four_triples_must_be_sure_of_lines_that_are_not_faint(
+    votes: list[Agreement], is_open: bool, sigma: float | None
+) -> None:
+    found = _Votes(4, 0.75)
+    found.seen = votes
+    assert found.open == is_open
+    if sigma is None:  # the median of their variances
+        sigma = ((0.39**2 + 4) / 2) ** 0.5
+    assert 255 * found.sigma == pytest.approx(sigma)
