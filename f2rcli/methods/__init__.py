@@ -1,4 +1,4 @@
-"""Methods: how networks become a denoiser. A method is one file here; its name is the registry."""
+"""Methods: how networks become a denoiser. A method is a file or folder here, found by name."""
 
 from importlib import import_module
 from pkgutil import iter_modules

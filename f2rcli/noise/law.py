@@ -1,4 +1,7 @@
-"""The law that re-noising draws from: how strong, of what spectrum, how shared by the channels."""
+"""A measured law, for re-noising: how strong, of what spectrum, how shared by the channels.
+
+What users ask for by --noise is in `synthesis/law.py`.
+"""
 
 from dataclasses import dataclass
 from typing import Any
