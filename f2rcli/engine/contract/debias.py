@@ -96,7 +96,8 @@ def _mean_kept(plane: NDArray[Any], change: Plane, layout: PlaneLayout) -> Plane
         below, above = np.where(low, middle, below), np.where(low, above, middle)
     written = changed(plane, moved, layout)
     over = round(float((written - before).sum()))
-    room = written > limits.min if over > 0 else written < limits.max
+    codes = before + np.rint(moved * np.float32(span)) - np.sign(over)
+    room = np.clip(codes, limits.min, limits.max) != written  # not of those far beyond an end
     return _evened(moved, span, over, room)
 
 
