@@ -45,7 +45,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "yuv.py": ("tests/test_yuv_reference.py", "tests/test_yuv.py"),
     "sensor.py": ("tests/test_sensor.py",),
     "weights.py": ("tests/test_weights_bundled.py",),
-    "models/flow.py": ("tests/models/test_flow.py",),
+    "models/flow.py": ("tests/models/test_flow.py", "tests/models/test_motion.py"),
     "models/fusion.py": ("tests/models/test_fusion.py", "tests/models/test_layers.py"),
     "models/memory.py": ("tests/models/test_memory_reference.py", "tests/models/test_memory.py"),
     "methods/f2r/alignment.py": ("tests/methods/test_f2r_reference.py",),
@@ -118,6 +118,8 @@ EQUIVALENT = {
         "both branches meet there"
     ),
     "AT_ONCE = 3  # channels: OpenCV takes twice as long for four": "any number will do",
+    "GUIDE = 0.5  # of luma's differences beside chroma's": "its sign does not count",
+    "rows, columns = chroma[0].shape": "both are of one size",
     "LEAST_LEVEL = 1e-4  # of the noise: below it there is nothing to smooth": "OpenCV's own",
     "impulse[128 + row, 128 + column] = 1.0": "any cell will do",
     "return np.float32(0)": "the mean goes with it",

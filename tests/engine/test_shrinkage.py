@@ -140,9 +140,9 @@ def test_shares_are_the_definitions_in_every_class() -> None:
     shrinkage.learn([removed], [removed + response], [added], [variance])
     found = shrinkage.shrunk(0, removed, variance)
     wanted = reference(removed, response, added, variance)
-    np.testing.assert_allclose(found, wanted, atol=0.012 * float(np.abs(removed).max()))
-    off = np.abs(found - wanted) / np.maximum(np.abs(removed), 1e-6)
-    assert np.median(off) < 0.002  # a table of 256 steps
+    off = np.abs(found - wanted)[:, 20:] / np.maximum(np.abs(removed[:, 20:]), 1e-6)
+    assert off.max() < 0.015
+    assert off.mean() < 0.0018  # a table of 256 steps
     shares = wanted[:, 40:] / removed[:, 40:]
     assert shares.min() < 0.5
     assert shares.max() > 0.99
