@@ -111,6 +111,8 @@ EQUIVALENT = {
     "part_path(target).unlink(missing_ok=True)": "likewise",
     "part.unlink(missing_ok=True)": "likewise",
     "picture = coarse[0].detach()": "a batch of one",
+    "planes, out = picture[0].float().numpy(), into[0].numpy()": "a batch of one",
+    "variance = level.square().mean(1, keepdim=True).clamp_min(LEAST_VARIANCE)": "it is broadcast",
     "bytes(tifffile.TIFF.COMPRESSORS[page.compression](bytes(64)))": "any bytes will do",
     "tifffile.TIFF.PREDICTORS[page.predictor](zeros, axis=-2)": "any axis will do",
     "zeros = np.zeros((1, 4, 4, 1), page.dtype)": "any samples will do",

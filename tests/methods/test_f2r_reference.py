@@ -126,6 +126,16 @@ def test_agreement_falls_with_the_square_of_the_mismatch() -> None:
     assert float(told[0, 1, 0, 4, 60]) == pytest.approx(1 / 2)
 
 
+@pytest.mark.parametrize("size", [(16, 18), (256, 258)])
+def test_pictures_of_a_batch_are_rated_each_by_itself(size: tuple[int, int]) -> None:
+    reference, warped = torch.rand(2, 3, *size), torch.rand(2, 4, 3, *size)
+    warped[1] = reference[1:, None] + 0.1 * (warped[1:] - 0.5)  # which match far better
+    both = photometric(warped, reference)
+    for index in (0, 1):
+        alone = photometric(warped[index : index + 1], reference[index : index + 1])
+        torch.testing.assert_close(both[index : index + 1], alone)
+
+
 def test_mismatches_below_half_a_code_are_all_alike() -> None:
     warped = torch.full((1, 1, 3, 8, 8), 1e-3)
     rated = photometric(warped, torch.zeros(1, 3, 8, 8))
