@@ -13,6 +13,7 @@ from f2rcli.engine.contract.points import (
     Points,
     _filter,
     _found,
+    _halved,
     _Measured,
     _staying,
 )
@@ -279,3 +280,40 @@ def test_points_whose_own_light_is_far_from_the_others_are_left_out(
     plane[38:59, 38:59] += (light + apart * deviation * (1 + 1 / 4) ** 0.5) * patch
     found = _staying(plane, plane - flat, flat, Others(others, np.full_like(flat, 4)))
     assert (found is not None) == stays
+
+
+@pytest.mark.parametrize(("step", "count"), [((4, 0), 1), ((0, 4), 1), ((5, 0), 2), ((0, 5), 2)])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_there_is_one_point_within_nine_pixels(
+    step: tuple[int, int], count: int, sign: int
+) -> None:
+    plane = np.zeros((60, 60), np.float32)
+    for (row, column), light in (
+        ((30, 30), 100.0),
+        ((30 + sign * step[0], 30 + sign * step[1]), 90.0),
+    ):
+        plane[row - 10 : row + 11, column - 10 : column + 11] += light * gaussian(0.7, 10)
+    assert _found(plane, np.full_like(plane, 0.01)).rows.size == count
+
+
+def test_points_of_one_frame_have_classes_by_their_significance() -> None:
+    """The brightest too, which learns and gets back like the others."""
+    flat = np.full((SIDE, SIDE), BACKGROUND, np.float32)
+    plane = flat.copy()
+    edges = (4.0, 5.0, 6.5, 8.5, 12.0, 18.0, 30.0)
+    one = _filter(1)
+    strong = [4.4, 5.9, 7.5, 15.0, *np.linspace(11, 13, 4), *np.linspace(28, 32, 7), 80.0]
+    for number, sure in enumerate(strong):
+        row, column = 14 + 22 * (number // 4), 14 + 22 * (number % 4)
+        light = sure * (BACKGROUND * one.noise) ** 0.5 / one.gain
+        plane[row - 10 : row + 11, column - 10 : column + 11] += light * gaussian(1.0, 10)
+    found = _halved(plane, plane - flat, flat)
+    assert found is not None
+    classes = [sum(sure > edge for edge in edges) for sure in found.found.significance]
+    assert found.classes.tolist() == classes
+    assert {1, 2, 3, 4, 5, 6, 7} >= set(classes) >= {4, 5, 6, 7}
+    points = Points()
+    for _ in range(3):
+        back = points.lost(0, plane, plane - flat, flat)
+    assert back is not None
+    assert back[80, 80] > 0.5 * (plane - flat)[80, 80]  # the brightest of all

@@ -14,6 +14,7 @@ from f2rcli.engine.contract import residual
 from f2rcli.engine.contract.residual import (
     ALONE,
     CODED,
+    SPARSE,
     STRICT,
     Beside,
     Slack,
@@ -128,7 +129,8 @@ def test_slack_is_of_luma_and_of_chroma_apart(told: Told, layout: PlaneLayout) -
         np.testing.assert_allclose(after[1], before[1] * factor, rtol=1e-5)
 
 
-def test_slack_of_coded_files_is_larger_everywhere() -> None:
+def test_slack_of_coded_files_and_of_few_electrons_is_larger_everywhere() -> None:
+    assert (SPARSE.noise, SPARSE.change, SPARSE.clipped) == ((2, 2), (4, 4), 1.08)
     assert (STRICT.noise, STRICT.change, STRICT.clipped) == ((1, 1), (1.2, 1.2), 1.08)
     assert (CODED.noise, CODED.change, CODED.clipped) == ((1.4, 3.5), (2.0, 5.0), 1.6)
 
