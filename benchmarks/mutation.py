@@ -124,6 +124,11 @@ EQUIVALENT = {
     "rows, columns = chroma[0].shape": "both are of one size",
     "LEAST_LEVEL = 1e-4  # of the noise: below it there is nothing to smooth": "OpenCV's own",
     "impulse[128 + row, 128 + column] = 1.0": "any cell will do",
+    "impulse = np.zeros((257, 257), np.float32)": "it lies far from the border",
+    "FARTHEST = 10.0": "no float32 tells nine deviations from ten",
+    "return sensor.unpack(np.stack(planes), _pattern(frame), frame.planes[0].shape)": (
+        "a mosaic is one plane"
+    ),
     "return np.float32(0)": "the mean goes with it",
     "return Line(0.0, max(flat, 0.0))": "variances of bins are positive",
     "if read2 < 0 and not dark:": "a line through 0 goes through 0",

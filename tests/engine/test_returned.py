@@ -101,5 +101,6 @@ def test_the_account_is_told_and_read() -> None:
     assert again.values() == found.values()
     np.testing.assert_array_equal(again.places, found.places)
     empty = Returned.of(Returned().values())
+    assert empty.places.shape == Returned().places.shape == (0, 0)
     empty.add(0, noise((9, 16)), noise((9, 16), 1))
     assert empty.places.shape == (9, 16)

@@ -78,10 +78,11 @@ def test_coloured_noise_shares_itself_as_its_bands_have_power() -> None:
     assert _measured(hardly) == white_shares()  # less than a fiftieth
 
 
-def test_power_at_most_doubles_from_band_to_band() -> None:
+@pytest.mark.parametrize("strength", [1.0, 1e-5])
+def test_power_at_most_doubles_from_band_to_band(strength: float) -> None:
     white = np.array(white_shares())
-    power = np.array([1.0, 9.0, 30.0, 31.0, 100.0, 3.0])
-    held = np.array([1.0, 9.0, 18.0, 31.0, 62.0, 3.0])
+    power = strength * np.array([1.0, 9.0, 30.0, 31.0, 100.0, 3.0])
+    held = np.array([1.0, 9.0, 18.0, 31.0, 62.0, 3.0])  # and their shares sum to one
     np.testing.assert_allclose(_believable(power * white), held * white / (held * white).sum())
 
 
