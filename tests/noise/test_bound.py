@@ -16,6 +16,7 @@ from f2rcli.noise.measurement.bound import (
     _white_share,
     bounds_of,
     cut_to,
+    flat_difference,
     lowered,
 )
 from f2rcli.noise.model import NoiseModel
@@ -235,3 +236,35 @@ def test_the_share_of_texture_that_stays_is_told() -> None:
     assert found.still == pytest.approx(0.5, abs=0.2)
     assert bound(pictures([big] * 3, 1 / 255)).still > 0.8
     assert bound(pictures(texture(2, 3), 1 / 255)).still < 0.2
+
+
+def test_flat_places_differ_by_their_noise_and_no_others_are_shown() -> None:
+    """The right half shows another texture in each frame."""
+    left = smooth(2)
+    shown = [
+        np.hstack([one[:, :96], texture(1, 0)[0][:, 7 * t : 96 + 7 * t]])
+        for t, one in enumerate(left)
+    ]
+    found = flat_difference(Pair(*pictures(shown)), 0)
+    assert found.shape == (160, 192)
+    assert np.isfinite(found[:, :80]).mean() > 0.6
+    assert np.isfinite(found[:, 112:]).mean() < 0.1
+    assert np.nanstd(found[:, :80]) == pytest.approx(SIGMA, rel=0.06)
+    still = pictures([left[0]] * 2, 0)
+    assert not np.isfinite(flat_difference(Pair(*still), 0)).any()
+
+
+def test_a_law_that_is_lowered_alike_everywhere_stays_a_line() -> None:
+    model = NoiseModel((0.01, 0.02), (0.1, 0.2), (0.1, 0.2), 9)
+    level = np.array([0.2, 0.8], np.float32)
+    assert lowered(model, [np.ones(17)] * 2, level) is model
+    assert lowered(model, [np.full(17, 0.5)] * 2, level) == model.scaled(0.5)
+    assert lowered(model, [np.full(17, 0.5), np.full(17, 0.25)], level) == model.scaled(0.5, 0.25)
+    bent = lowered(model, [np.full(17, 0.5), np.linspace(0.5, 1, 17)], level)
+    assert bent.curve is not None
+    knots = np.array(model.at_knots()) * [[0.5] * 17, np.linspace(0.5, 1, 17)]
+    np.testing.assert_allclose(bent.curve, knots)
+    places = np.linspace(0, 1, 17)
+    for sigma, old, now, was in zip(bent.sigma, model.sigma, knots, model.at_knots(), strict=True):
+        kept = np.interp(level, places, now) ** 2 / (np.interp(level, places, was) ** 2).mean()
+        assert sigma == pytest.approx(old * kept.mean() ** 0.5)

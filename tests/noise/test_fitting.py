@@ -333,3 +333,12 @@ def test_where_light_begins_is_found_where_it_is_looked_for() -> None:
     found = fit_model([evidence(signal, sigma)], clipped=False, dark=True)
     assert found.dark[0] == pytest.approx(0.04, abs=0.02)
     assert fit_model([evidence(signal, sigma)], clipped=False).dark == ()
+
+
+def test_sigma_is_that_of_the_whole_picture_as_bright_as_a_file_can_be() -> None:
+    signal = np.linspace(0.05, 0.95, 60_000)
+    seen = evidence(signal, np.sqrt(0.01 * signal + READ**2))
+    picture = np.array([-0.5, 0.25, 1.5, 3.0], np.float32)
+    found = fit_model([seen._replace(picture=picture)], clipped=False)
+    light = found.gain[0] * np.array([0, 0.25, 1, 1]) + found.read[0] ** 2
+    assert found.sigma[0] ** 2 == pytest.approx(light.mean())
