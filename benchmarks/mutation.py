@@ -130,6 +130,7 @@ EQUIVALENT = {
         "a mosaic is one plane"
     ),
     "return np.float32(0)": "the mean goes with it",
+    "allowed = more if free == 1 else allowed + free * (more - allowed)": "but for a rounding",
     "return Line(0.0, max(flat, 0.0))": "variances of bins are positive",
     "if read2 < 0 and not dark:": "a line through 0 goes through 0",
     "halves = [max(trimmed_mean(product[half]), 1e-12) for half in (flatter, ~flatter)]": (

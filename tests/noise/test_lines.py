@@ -10,8 +10,10 @@ from f2rcli.noise.measurement.blocks import Picture
 from f2rcli.noise.measurement.lines import (
     LineNoise,
     Lines,
+    _differences,
     _middle,
     _of_group,
+    _View,
     _Votes,
     find_lines,
 )
@@ -206,3 +208,19 @@ def test_three_of_four_triples_must_be_sure_of_lines_that_are_not_faint(
     if sigma is None:  # the median of their variances
         sigma = ((0.39**2 + 4) / 2) ** 0.5
     assert 255 * found.sigma == pytest.approx(sigma)
+
+
+@pytest.mark.parametrize(
+    ("moves", "told"), [((0.4, 0.9), False), ((0.9, -0.4), False), ((0.6, -0.6), True)]
+)
+def test_columns_are_looked_for_where_the_scene_moves_half_a_pixel_both_ways(
+    moves: tuple[float, float], told: bool
+) -> None:
+    planes = [np.random.default_rng(i).random((64, 96)).astype(np.float32) for i in range(3)]
+    view = _View(*(Picture([one], one) for one in planes))
+    flows = [np.zeros((64, 96, 2), np.float32) for _ in moves]
+    for flow, move in zip(flows, moves, strict=True):
+        flow[..., 0] = move
+    vars(view)["flows"] = tuple(flows)
+    assert (_differences(view, (0,), turned=True) is not None) == told
+    assert _differences(view, (0,), turned=False) is not None

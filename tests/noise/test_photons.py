@@ -11,6 +11,7 @@ from f2rcli.noise.measurement.photons import (
     _fine,
     _fitted,
     _flat,
+    _line,
     _parts_of_blocks,
     counted_model,
     photon_line,
@@ -220,3 +221,20 @@ def test_a_line_tells_where_it_vanishes_and_how_many_photons_it_saw() -> None:
     assert (line.zero, line.photons, line.sure) == (2.0, 16.0, True)
     assert not PhotonLine(0.5, 0.17, 10.0, 4.0, 2.5).sure
     assert not PhotonLine(0.5, 0.1, 10.0, 4.0, 1.9).sure
+
+
+def test_whole_blocks_tell_of_few_photons_that_stay_and_their_finest_band_of_others() -> None:
+    rng = np.random.default_rng(5)
+    light = 1 + np.kron(rng.random((12, 12)), np.ones((8, 8)))
+
+    def lines(stack: np.ndarray) -> list[PhotonLine | None]:  # type: ignore[type-arg]
+        frames = [0.02 * rng.poisson(one).astype(np.float32) for one in stack]
+        return [photon_line(frames), _line(frames, _flat), _line(frames, _fine)]
+
+    found, flat, fine = lines(np.stack([light] * 4))
+    assert found == flat != fine
+    found, flat, fine = lines(np.stack([9 * light] * 4))
+    assert found == fine != flat
+    moving = np.kron(rng.random((48, 96)), np.ones((2, 2)))  # by four pixels a frame
+    found, flat, fine = lines(np.stack([3 * moving[:, 4 * t : 4 * t + 96] for t in range(4)]))
+    assert found == fine != flat
