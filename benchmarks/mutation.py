@@ -131,6 +131,11 @@ EQUIVALENT = {
     ),
     "return np.float32(0)": "the mean goes with it",
     "allowed = more if free == 1 else allowed + free * (more - allowed)": "but for a rounding",
+    "KERNEL = 11  # taps per side": "half of it counts, rounded down",
+    "room = torch.minimum(mean, 1 - mean).amin(1, keepdim=True) > 2 * level.amax(1, keepdim=True)": (  # noqa: E501
+        "it is broadcast"
+    ),
+    "mean: Plane = np.rint(total, out=total).astype(planes[0].dtype)": "all are of one type",
     "return Line(0.0, max(flat, 0.0))": "variances of bins are positive",
     "if read2 < 0 and not dark:": "a line through 0 goes through 0",
     "halves = [max(trimmed_mean(product[half]), 1e-12) for half in (flatter, ~flatter)]": (

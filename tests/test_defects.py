@@ -322,6 +322,41 @@ def test_a_fill_value_lies_a_tenth_of_the_range_away(gap: float, fill: bool, end
     assert no_light(plane, fills=True)[20:40, 20:40].all() == fill
 
 
+def test_a_few_far_samples_do_not_widen_the_range() -> None:
+    rng = np.random.default_rng(9)
+    plane = rng.random((60, 60))
+    plane[20:40, 20:40] = -0.12
+    plane[0, ::3] = rng.uniform(2, 3, 20)
+    assert no_light(plane, fills=True)[20:40, 20:40].all()
+    plane[20:40, 20:40] = 3.12
+    plane[0, ::3] = -rng.uniform(1, 2, 20)
+    assert no_light(plane, fills=True)[20:40, 20:40].all()
+
+
+@pytest.mark.parametrize(("share", "hot"), [(0.9, False), (1.1, True)])
+@pytest.mark.parametrize("kind", ["gray", "chroma", "mosaic"])
+def test_an_impulse_is_a_thirty_second_of_the_range_at_least_of_a_mosaic_less(
+    kind: str, share: float, hot: bool
+) -> None:
+    """A 256th, of white - black where that is least: mosaics are mostly dark."""
+    flat = np.random.default_rng(10).integers(999, 1002, (24, 24)).astype(np.uint16)
+    planes, place = [flat, flat, flat], (0, 12, 12)
+    if kind == "gray":
+        layout, least = PlaneLayout(family=Family.GRAY, bits=16, full_range=True), 65535 / 32
+        planes = planes[:1]
+    elif kind == "chroma":
+        layout = PlaneLayout(family=Family.YUV, bits=10, full_range=False)
+        least, place = 224 * 4 / 32, (1, 12, 12)
+    else:
+        white = (5096.0, 8096.0, 9096.0, 7096.0)
+        layout = bayer_layout(Mosaic(pattern="RGGB", black=(1000.0,) * 4, white=white), 14)
+        planes, least = planes[:1], 4096 / 256
+    planes = [plane.copy() for plane in planes]
+    planes[place[0]][place[1:]] += np.uint16(share * least + 2)
+    found = set_aside(Frame(planes=tuple(planes), layout=layout))
+    assert bool(found.aside) == hot
+
+
 def test_a_mosaics_impulses_are_told_colour_by_colour() -> None:
     rng = np.random.default_rng(3)
     for width in (14, 15):
