@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from f2rcli.frames import Family, Frame, Mosaic, Plane, PlaneLayout
 from f2rcli.samples.defects import SetAside, put_back, set_aside, without_defects
 from f2rcli.samples.fills import filled, no_light
-from f2rcli.samples.impulses import Impulses, medians_of_own, without_impulses
+from f2rcli.samples.impulses import Impulses, _excess, medians_of_own, without_impulses
 from f2rcli.sensor import bayer_layout
 
 HEIGHT, WIDTH = 96, 128
@@ -442,3 +442,15 @@ def test_medians_of_a_colour_are_of_the_24_of_it_around() -> None:
     found = medians_of_own(plane, places)
     for place, median in zip(places, found, strict=True):
         assert median == np.float32(neighbours(plane, divmod(int(place), 18), 2)[12])
+
+
+def test_what_a_neighbour_sees_is_beyond_the_eight_nearest_of_its_colour() -> None:
+    plane = np.random.default_rng(8).random((16, 18)).astype(np.float32)
+    wide = np.pad(plane.astype(float), 2, mode="reflect")
+    rows, columns = np.array([0, 5, 15, 8]), np.array([0, 17, 3, 9])
+    steps = [(y, x) for y in (0, 2, 4) for x in (0, 2, 4) if (y, x) != (2, 2)]
+    wanted = [
+        plane[row, column] - np.median([wide[row + y, column + x] for y, x in steps])
+        for row, column in zip(rows, columns, strict=True)
+    ]
+    np.testing.assert_allclose(_excess(plane, rows, columns), wanted)
