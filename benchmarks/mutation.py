@@ -116,6 +116,7 @@ EQUIVALENT = {
     "bytes(tifffile.TIFF.COMPRESSORS[page.compression](bytes(64)))": "any bytes will do",
     "tifffile.TIFF.PREDICTORS[page.predictor](zeros, axis=-2)": "any axis will do",
     "zeros = np.zeros((1, 4, 4, 1), page.dtype)": "any samples will do",
+    "samples = samples.astype(self.dtype, copy=False)": "a copy has the same bytes",
     "return np.where(light <= 0.0031308, toe, 1.055 * light ** (1 / 2.4) - 0.055).astype(np.float32)": (  # noqa: E501
         "both branches meet there"
     ),

@@ -14,7 +14,7 @@ from f2rcli.errors import OutputError
 from f2rcli.io.tiff import compression
 from f2rcli.io.tiff import patch as patch_module
 from f2rcli.io.tiff.compression import SegmentCoding, can_rewrite
-from f2rcli.io.tiff.patch import PatchedFile
+from f2rcli.io.tiff.patch import PatchedFile, same_elsewhere
 from f2rcli.io.tiff.stack import Spot
 
 Array = NDArray[Any]
@@ -263,3 +263,22 @@ def test_a_page_that_does_not_say_where_its_samples_are_is_refused(tmp_path: Pat
     with pytest.raises(OutputError, match="does not say where its samples are"):
         patched._write_segment(SimpleNamespace(tags={}), 0, b"x")
     patched.close()
+
+
+@pytest.mark.parametrize("chunk", [4, 1 << 20])
+def test_every_byte_that_nobody_wrote_must_be_the_sources(
+    tmp_path: Path, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs come in any order, may overlap, and may lie beyond the source's end."""
+    monkeypatch.setattr(patch_module, "_CHUNK", chunk)
+    source, copy, data = tmp_path / "a", tmp_path / "b", bytes(range(40))
+    source.write_bytes(data)
+    runs = [(20, 25), (5, 9), (22, 30), (38, 44)]
+    written = [place for run in runs for place in run]
+    copy.write_bytes(data + b"more")
+    assert same_elsewhere(source, copy, written)
+    for place in range(40):
+        copy.write_bytes(data[:place] + b"\xff" + data[place + 1 :])
+        mine = any(start <= place < end for start, end in runs)
+        assert same_elsewhere(source, copy, written) == mine, place
+        assert not same_elsewhere(source, copy, [])
