@@ -132,6 +132,9 @@ EQUIVALENT = {
     ),
     "return np.float32(0)": "the mean goes with it",
     "allowed = more if free == 1 else allowed + free * (more - allowed)": "but for a rounding",
+    "pair = [yuv.split(p[0, :3].float().cpu().numpy(), layout) for p in (one.first, one.second)]": (
+        "there are three"
+    ),
     "KERNEL = 11  # taps per side": "half of it counts, rounded down",
     "room = torch.minimum(mean, 1 - mean).amin(1, keepdim=True) > 2 * level.amax(1, keepdim=True)": (  # noqa: E501
         "it is broadcast"
