@@ -85,6 +85,9 @@ class Weights:
                 )
 
 
+_kept: dict[str, Weights] = {}  # bundled, by name: see `keep`
+
+
 def _nothing_drawn() -> AbstractContextManager[object]:
     """Networks built within stay as they are before their first values are drawn: drawing them
     without memory loads torch's compiler, which takes a second."""
@@ -170,7 +173,15 @@ def load(name_or_path: str) -> Weights:
             f"{path.name}: SHA-256 differs from the manifest's: the file is damaged.",
             hint="Reinstall f2r.",
         )
+    if entry and name_or_path in _kept:
+        return _kept[name_or_path]
     return _read(path, name_or_path if entry else path.stem, digest)
+
+
+def keep(bundled: Weights) -> None:
+    """From now on `load` gives these by their name, with the network that is built of them: for
+    processes that are forked from this one."""
+    _kept[bundled.name] = bundled
 
 
 def _read(path: Path, name: str, digest: str) -> Weights:

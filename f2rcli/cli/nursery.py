@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from f2rcli.batch.warm import received
+from f2rcli.errors import F2RError
 
 # What `f2r denoise` loads on its way through a clip; the last few only where they are installed.
 LOADED = (
@@ -21,6 +22,7 @@ LOADED = (
     "f2rcli.io.tiff", "f2rcli.cli.terminal.progress", "safetensors.numpy", "torch.utils._device",
     "numpy.ma", "pydantic.fields", "pydantic.type_adapter", "pydantic.types", "rawpy", "rich.live",
 )  # fmt: skip
+BUILT = "f2rcli.engine.loading"  # builds networks, where it is loaded
 
 
 def serve(number: int) -> list[str]:
@@ -33,6 +35,9 @@ def serve(number: int) -> list[str]:
     for module in LOADED:
         with contextlib.suppress(ImportError):  # a child that needs it says so
             importlib.import_module(module)
+    if BUILT in sys.modules:
+        with contextlib.suppress(F2RError):
+            sys.modules[BUILT].build_ahead()
     gc.freeze()  # pages that no collection touches stay shared
     link = socket.socket(fileno=number)
     waiting = selectors.DefaultSelector()

@@ -1,5 +1,7 @@
 """An engine for a clip: its weights, device, precision and tile, chosen and checked."""
 
+import torch
+
 from f2rcli import weights
 from f2rcli.engine.contract.residual import CODED, STRICT
 from f2rcli.engine.device import (
@@ -67,3 +69,16 @@ def _bundled(method: str, space: Space) -> str:
         if space is not Space.GRAY:
             raise
         return weights.choose(method, Space.RGB)
+
+
+def build_ahead() -> None:
+    """Have the networks of most clips ready for processes that are forked from this one. On one
+    thread: others would be lost in a fork."""
+    torch.set_num_threads(1)
+    settings = EngineSettings(device="cpu")
+    chosen = weights.load(_bundled(settings.method, Space.RGB))
+    engine = Engine(settings, chosen, torch.device("cpu"), "fp32", None)
+    for light in (False, True):
+        engine.new_method(light=light)
+    for each in (chosen, *engine.beside.values()):
+        weights.keep(each)
