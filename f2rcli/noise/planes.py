@@ -182,6 +182,8 @@ def _measured_models(
 ) -> tuple[NoiseModel, ...]:
     """The laws of Y'CbCr planes, each measured on itself; as `free` says where it cannot be."""
     samples = [NoiseSamples.empty(1) for _ in free.models]
+    for sample in samples[1:]:
+        sample.clipped = False
     for one in anchored:
         noisy = yuv.decoded(one.frame)
         pair = [yuv.split(p[0, :3].float().cpu().numpy(), layout) for p in (one.first, one.second)]
@@ -196,8 +198,6 @@ def _measured_models(
             first, second = (p[index][:height, :width] for p in pair)
             parts = (np.ascontiguousarray(p, np.float32) for p in (plane, first, second, bright))
             sample.add(*(torch.from_numpy(part)[None, None] for part in parts))
-    for sample in samples[1:]:
-        sample.clipped = False
     found = [sample.model() if sample.level[0] else None for sample in samples]
     return tuple(m or other for m, other in zip(found, free.models, strict=True))
 

@@ -37,11 +37,28 @@ class Pair:
 
     def __init__(self, before: Picture, after: Picture) -> None:
         self.before, self.after = before, after
+        self._blocks: dict[int, Blocks] = {}
+        self._landings: dict[tuple[int, ...], NDArray[np.int32]] = {}
 
     @cached_property
     def flow(self) -> Flow:
         """From the one into the other, (H, W, 2)."""
         return DISFlow()(self.before.luma, self.after.luma)
+
+    def moved(self, plane: int) -> Values:
+        """A plane of the second, by its number, fetched from where the flow of luma points, whole
+        pixels: variance stays."""
+        shape = self.before.planes[plane].shape
+        if shape not in self._landings:
+            self._landings[shape] = whole_landing(self.flow, shape)
+        fetched: Values = self.after.planes[plane].ravel().take(self._landings[shape])
+        return fetched
+
+    def blocks(self, plane: int) -> "Blocks":
+        """Of one plane, by its number."""
+        if plane not in self._blocks:
+            self._blocks[plane] = _plane_blocks(self, plane)
+        return self._blocks[plane]
 
 
 class Blocks(NamedTuple):
@@ -63,16 +80,11 @@ class Blocks(NamedTuple):
         )  # fmt: skip
 
 
-def blocks_of(pair: Pair, plane: int) -> Blocks:
-    """Of one plane, by its number."""
-    before, after = pair.before, pair.after
-    bright = before.luma if before.chroma and plane else before.planes[plane]
-    return _plane_blocks(before.planes[plane], after.planes[plane], bright, pair.flow)
-
-
-def _plane_blocks(before: Values, after: Values, bright: Luma, flow: Values) -> Blocks:
+def _plane_blocks(pair: Pair, plane: int) -> Blocks:
+    before, after = (picture.planes[plane] for picture in (pair.before, pair.after))
+    bright = pair.before.luma if pair.before.chroma and plane else before
     side = SIDES[before.size < FEW_BLOCKS * SIDES[0] ** 2]
-    choices = [after, moved(after, flow, before.shape)]
+    choices = [after, pair.moved(plane)]
     here, there = _tiles(before, side), [_tiles(other, side) for other in choices]
     matched = [same_light(before, other, side) for other in choices]
     apart = [other - before for other in matched]
@@ -125,12 +137,6 @@ def same_light(before: Values, after: Values, side: int) -> Values:
         kept = left <= quantile(left, 0.6)
     explained = median(np.abs(gain * x + offset - y)) < 0.5 * median(np.abs(x - y))
     return np.asarray(gain * after + offset, np.float32) if explained and 0.5 < gain < 2 else after
-
-
-def moved(plane: Values, flow: Values, shape: tuple[int, ...]) -> Values:
-    """The plane fetched from where the flow of luma points, whole pixels: variance stays."""
-    fetched: Values = plane.ravel().take(whole_landing(flow, shape))
-    return fetched
 
 
 def whole_landing(flow: Values, shape: tuple[int, ...]) -> NDArray[np.int32]:

@@ -22,9 +22,7 @@ from f2rcli.noise.measurement.blocks import (
     Floats,
     Pair,
     Values,
-    blocks_of,
     joined,
-    moved,
     same_light,
 )
 from f2rcli.noise.measurement.fitting import undo_clipping
@@ -103,7 +101,7 @@ def lowered(model: NoiseModel, factors: Sequence[Floats], level: Values | None) 
 def bounds_of(pairs: Iterable[Pair], clipped: Sequence[bool]) -> list[Bound]:
     """The bound of every plane, from adjacent frames of one shot; `clipped` says of which planes
     black and white cut the noise off. Empty without a pair."""
-    seen = [[blocks_of(pair, plane) for plane in range(len(pair.before.planes))] for pair in pairs]
+    seen = [[pair.blocks(plane) for plane in range(len(pair.before.planes))] for pair in pairs]
     planes = zip(*seen, strict=True)
     if not seen:
         return []
@@ -114,8 +112,7 @@ def bounds_of(pairs: Iterable[Pair], clipped: Sequence[bool]) -> list[Bound]:
 
 def flat_difference(pair: Pair, plane: int) -> Values:
     """What a plane's flat places differ by, (H, W), as strong as its noise; NaN elsewhere."""
-    first, second = pair.before.planes[plane], pair.after.planes[plane]
-    blocks = blocks_of(pair, plane)
+    first, blocks = pair.before.planes[plane], pair.blocks(plane)
     live = ~(blocks.void | blocks.rail)
     shown = np.full(first.shape, np.nan, np.float32)
     if not live.any():
@@ -125,7 +122,7 @@ def flat_difference(pair: Pair, plane: int) -> Values:
     side = round(blocks.samples**0.5)
     rows, columns = first.shape[0] // side, first.shape[1] // side
     mask = np.kron(chosen.reshape(rows, columns), np.ones((side, side))) > 0
-    matched = same_light(first, moved(second, pair.flow, first.shape), side)
+    matched = same_light(first, pair.moved(plane), side)
     apart = ((matched - first) * np.float32(0.5**0.5))[: rows * side, : columns * side]
     shown[: rows * side, : columns * side][mask] = apart[mask]
     return shown

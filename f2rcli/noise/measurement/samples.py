@@ -89,7 +89,8 @@ class NoiseSamples:
     ) -> None:
         """Add a frame (1, C, H, W) and two anchors of it that share no noise with it or each other.
 
-        bright: of the same shape, what counts as brightness, 0..1; None: the anchors themselves.
+        bright: of the same shape, what counts as brightness, 0..1, of a plane that is not a picture
+        by itself; None: the anchors themselves.
         Flat places where both anchors agree are chosen by the anchors alone, which know nothing
         of y's noise: choosing does not bias the variance.
         """
@@ -103,10 +104,12 @@ class NoiseSamples:
         room = 1 - mean if self.counted else torch.minimum(mean, 1 - mean)
         kept = _chosen(noisy, room, rank, products[FULL])
         self.roughness.append(_inner(rank)[kept])
-        self.clipped &= not self.counted and _clipped(noisy, products[FULL])
-        self.beyond.append(_beyond(noisy, mean, products[FULL]))
-        grays = [residual[FINE].mean(1) for residual in residuals]
-        self.gray.append(_flat(grays[0] * grays[1])[kept])
+        self.clipped = self.clipped and not self.counted and _clipped(noisy, products[FULL])
+        if bright is None:
+            self.beyond.append(_beyond(noisy, mean, products[FULL]))
+        if noisy.shape[1] > 1:
+            grays = [residual[FINE].mean(1) for residual in residuals]
+            self.gray.append(_flat(grays[0] * grays[1])[kept])
         for channel in range(noisy.shape[1]):
             self.level[channel].append(_inner(mean[0, channel])[kept])
             self.picture[channel].append(mean[0, channel, ::4, ::4].flatten().cpu().numpy())
