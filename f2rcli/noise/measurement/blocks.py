@@ -85,17 +85,17 @@ def _plane_blocks(pair: Pair, plane: int) -> Blocks:
     bright = pair.before.luma if pair.before.chroma and plane else before
     side = SIDES[before.size < FEW_BLOCKS * SIDES[0] ** 2]
     choices = [after, pair.moved(plane)]
-    here, there = _tiles(before, side), [_tiles(other, side) for other in choices]
-    matched = [same_light(before, other, side) for other in choices]
+    here, there = tiles(before, side), [tiles(other, side) for other in choices]
+    matched = [same_light(*one, here) for one in zip(choices, there, strict=True)]
     apart = [other - before for other in matched]
-    rough = [_tiles(_smooth(one), side).var(1) for one in apart]
+    rough = [tiles(_smooth(one), side).var(1) for one in apart]
     plain = rough[0] <= rough[1]  # chosen by the low frequencies: no bias to the high ones
     power = [_power(one, side) / 2 for one in apart]
     slopes = _slopes(before)
     error = [MATCHED * _shared(slopes, _slopes(other), side) for other in matched]
     same = [~(other != here).any(1) for other in there]
     grid = bright if bright.shape == before.shape else _resized(bright, before.shape)
-    level = (here if grid is before else _tiles(grid, side)).mean(1)
+    level = (here if grid is before else tiles(grid, side)).mean(1)
     painted = (here == here[:, :1]).all(1) & (there[0] == there[0][:, :1]).all(1)
     rows, columns = before.shape[0] // side, before.shape[1] // side
     rail = painted & ((level < RAIL) | (level > 1 - RAIL) | _bars(painted.reshape(rows, columns)))
@@ -125,14 +125,20 @@ def joined(parts: list[Blocks]) -> Blocks:
     return Blocks(level, power, error, void, rail, still, parts[0].samples)
 
 
-def same_light(before: Values, after: Values, side: int) -> Values:
-    """`after` as bright as `before`, if one gain and one offset explain what changed: a fade."""
-    x, y = (_tiles(plane, side).mean(1).astype(np.float64) for plane in (after, before))
+def same_light(after: Values, blocks: Values, before: Values) -> Values:
+    """A plane as bright as another, if one gain and one offset explain what changed: a fade.
+
+    blocks, before: its blocks and the other's, see `tiles`.
+    """
+    x, y = (plane.mean(1).astype(np.float64) for plane in (blocks, before))
     gain, offset, kept = 1.0, 0.0, np.ones(len(x), bool)
     for _ in range(3):
-        if kept.sum() < 8 or np.ptp(x[kept]) < 1e-6:
+        known, wanted = x[kept], y[kept]
+        if len(known) < 8 or np.ptp(known) < 1e-6:
             return after
-        gain, offset = np.polyfit(x[kept], y[kept], 1)
+        apart = known - known.mean()
+        gain = apart @ wanted / (apart @ apart)
+        offset = wanted.mean() - gain * known.mean()
         left = np.abs(gain * x + offset - y)
         kept = left <= quantile(left, 0.6)
     explained = median(np.abs(gain * x + offset - y)) < 0.5 * median(np.abs(x - y))
@@ -160,11 +166,11 @@ def whole_landing(flow: Values, shape: tuple[int, ...]) -> NDArray[np.int32]:
 def _power(difference: Values, side: int) -> Floats:
     """Power of every block in three bandwidths, (3, N): its variance, [1 -1] and [1 -2 1] twice."""
     samples, line = side**2, (np.array([-1, 1, 0], np.float32), np.array([1, -2, 1], np.float32))
-    full = _tiles(difference, side).var(1) * samples / (samples - 1)
+    full = tiles(difference, side).var(1) * samples / (samples - 1)
     fine, finest = (
         np.asarray(cv2.sepFilter2D(difference, -1, taps, taps), np.float32) for taps in line
     )
-    high = [np.square(_tiles(one, side)).mean(1) / e for one, e in ((fine, 4), (finest, 36))]
+    high = [np.square(tiles(one, side)).mean(1) / e for one, e in ((fine, 4), (finest, 36))]
     return np.stack([full, *high]).astype(np.float64)
 
 
@@ -180,7 +186,7 @@ def _shared(one: tuple[Values, Values], other: tuple[Values, Values], side: int)
     """Power of the gradient that two frames share: their noise is not in it, (N,)."""
     shared = one[0] * other[0]
     shared += one[1] * other[1]
-    return np.asarray(_tiles(shared, side).mean(1), np.float64)
+    return np.asarray(tiles(shared, side).mean(1), np.float64)
 
 
 def _smooth(plane: Values) -> Values:
@@ -194,7 +200,7 @@ def _resized(luma: Luma, shape: tuple[int, ...]) -> Luma:
     return np.asarray(small, np.float32)
 
 
-def _tiles(plane: Values, side: int) -> Values:
+def tiles(plane: Values, side: int) -> Values:
     """Whole blocks of a plane (H, W): (N, side * side)."""
     rows, columns = plane.shape[0] // side, plane.shape[1] // side
     cut = plane[: rows * side, : columns * side].reshape(rows, side, columns, side)

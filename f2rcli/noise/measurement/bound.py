@@ -24,6 +24,7 @@ from f2rcli.noise.measurement.blocks import (
     Values,
     joined,
     same_light,
+    tiles,
 )
 from f2rcli.noise.measurement.fitting import undo_clipping
 from f2rcli.noise.measurement.order import median, quantile
@@ -122,7 +123,8 @@ def flat_difference(pair: Pair, plane: int) -> Values:
     side = round(blocks.samples**0.5)
     rows, columns = first.shape[0] // side, first.shape[1] // side
     mask = np.kron(chosen.reshape(rows, columns), np.ones((side, side))) > 0
-    matched = same_light(first, pair.moved(plane), side)
+    moved = pair.moved(plane)
+    matched = same_light(moved, tiles(moved, side), tiles(first, side))
     apart = ((matched - first) * np.float32(0.5**0.5))[: rows * side, : columns * side]
     shown[: rows * side, : columns * side][mask] = apart[mask]
     return shown

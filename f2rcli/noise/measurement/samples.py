@@ -244,19 +244,23 @@ def _chosen(noisy: Tensor, room: Tensor, rank: Tensor, product: Tensor) -> NDArr
 
 def _clipped(noisy: Tensor, product: Tensor) -> bool:
     """Whether hardly a sample lies beyond black and white, by half a standard deviation."""
-    margin = float(product.mean().clamp_min(0)) ** 0.5 / 2
-    beyond = (noisy < -margin) | (noisy > 1 + margin)
-    return float(beyond.float().mean()) < BEYOND
+    return _share_beyond(noisy, float(product.mean().clamp_min(0)) ** 0.5 / 2) < BEYOND
 
 
 def _beyond(noisy: Tensor, mean: Tensor, product: Tensor) -> tuple[float, float]:
     """The shares of samples half a standard deviation beyond black and white: those there are, and
     those expected of noise around a mean (1, C, H, W) that nothing cuts off."""
     sigma = float(product.mean().clamp_min(1e-12)) ** 0.5
-    found = (noisy < -sigma / 2) | (noisy > 1 + sigma / 2)
-    ends = -mean / sigma - 0.5, (mean - 1) / sigma - 0.5
-    free = sum(float(torch.special.ndtr(end[end > FARTHEST]).sum()) for end in ends)
-    return float(found.float().mean()), free / mean.numel()
+    found = _share_beyond(noisy, sigma / 2)
+    near = (-FARTHEST - 0.5) * sigma  # farther from black or white, hardly any noise lies beyond
+    ends = mean[mean < near], 1 - mean[mean > 1 - near]
+    free = sum(float(torch.special.ndtr(-end / sigma - 0.5).sum()) for end in ends)
+    return found, free / mean.numel()
+
+
+def _share_beyond(noisy: Tensor, margin: float) -> float:
+    """The share of samples beyond black and white by more than a margin."""
+    return int(((noisy < -margin) | (noisy > 1 + margin)).count_nonzero()) / noisy.numel()
 
 
 def _joined(frames: list[tuple[Values, Values, Values]]) -> list[Values]:
