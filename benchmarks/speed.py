@@ -174,6 +174,7 @@ def main() -> None:
     parser.add_argument("--no-stages", dest="stages", action="store_false")
     parser.add_argument("--no-others", dest="others", action="store_false")
     wanted = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # installed modules are compiled once
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for row in run_rows(folder, wanted) if wanted.runs else ():
