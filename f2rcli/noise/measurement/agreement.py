@@ -58,19 +58,10 @@ def _left(apart: Values, level: Values, tilt: Values) -> Values:
 class Agreement(NamedTuple):
     """What different pieces before and after a frame agree on."""
 
-    covariances: Floats  # (N,)
+    low: float  # what most covariances exceed
+    middle: float  # their median: the variance of the offsets
     correlation: float  # the median of all pairs of pieces
     spectrum: Floats  # power of what all pieces have, at rising frequencies
-
-    @property
-    def low(self) -> float:
-        """What most of them exceed."""
-        return float(np.quantile(self.covariances, LOW))
-
-    @property
-    def middle(self) -> float:
-        """Their median: the variance of the offsets."""
-        return float(np.median(self.covariances))
 
 
 def agreement(first: Values, second: Values, *, broad: bool) -> Agreement:
@@ -87,6 +78,6 @@ def agreement(first: Values, second: Values, *, broad: bool) -> Agreement:
     alike = np.mean(found, 0) / np.sqrt(np.outer(*own))
     profile = np.median(np.concatenate(parts, 1), axis=1)
     power = np.square(np.abs(np.fft.rfft(profile - profile.mean())))
-    return Agreement(
-        np.concatenate([one[apart] for one in found]), float(np.median(alike[apart])), power
-    )
+    covariances = np.concatenate([one[apart] for one in found])
+    low, middle = float(np.quantile(covariances, LOW)), float(np.median(covariances))
+    return Agreement(low, middle, float(np.median(alike[apart])), power)

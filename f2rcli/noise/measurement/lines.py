@@ -93,7 +93,8 @@ def find_lines(
     """
     if len(pictures) < FEWEST + 2 or min(pictures[0].luma.shape) < LEAST_ROWS:
         return None
-    triples = zip(pictures, pictures[1:], pictures[2:], pairwise(joined), strict=False)
+    cut = [_Cut(picture) for picture in pictures]
+    triples = zip(cut, cut[1:], cut[2:], pairwise(joined), strict=False)
     views = [_View(*frames) for *frames, both in triples if all(both)]
     if len(views) < FEWEST:
         return None
@@ -101,19 +102,29 @@ def find_lines(
     return Lines(found) if found else None
 
 
+class _Cut:
+    """The middle of a picture."""
+
+    def __init__(self, picture: Picture) -> None:
+        self.middle = _middle(picture)
+
+    @cached_property
+    def look(self) -> Values:
+        """Its luma to see motion by."""
+        return destriped(self.middle.luma)
+
+
 class _View:
     """A frame between its neighbours, cut to the middle."""
 
-    def __init__(self, before: Picture, centre: Picture, after: Picture) -> None:
-        first, self.centre, last = (_middle(one) for one in (before, centre, after))
-        self.near = first, last
+    def __init__(self, before: _Cut, centre: _Cut, after: _Cut) -> None:
+        self.centre, self.near = centre, (before, after)
 
     @cached_property
     def flows(self) -> tuple[Flow, Flow]:
         """Into each neighbour. Most clips have no lines, and a view or two are enough to see it."""
-        look, *near = (destriped(one.luma) for one in (self.centre, *self.near))
-        search = DISFlow()
-        return search(look, near[0]), search(look, near[1])
+        before, after = (DISFlow()(self.centre.look, one.look) for one in self.near)
+        return before, after
 
 
 def _middle(picture: Picture) -> Picture:
@@ -231,6 +242,6 @@ def _differences(
     return pieces(look, others)
 
 
-def _mean(picture: Picture, group: tuple[int, ...]) -> Values:
-    planes = [picture.planes[index] for index in group]
+def _mean(cut: _Cut, group: tuple[int, ...]) -> Values:
+    planes = [cut.middle.planes[index] for index in group]
     return planes[0] if len(planes) == 1 else np.asarray(np.mean(planes, axis=0), np.float32)
