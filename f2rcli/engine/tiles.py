@@ -4,6 +4,7 @@ Networks here look no further than their `reach`, have no global statistics, and
 their stride: a tile with `reach` pixels around it gives the very numbers the whole picture gives.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -90,9 +91,10 @@ class Runner:
         stride, reach = int(getattr(network, "aligned", network.stride)), int(network.reach)  # type: ignore[arg-type]  # plain attributes of our networks
         reach = -(-reach // stride) * stride
         side = max((self.tile or max(height, width)) // stride, 1) * stride
+        high, wide = (_even(size, side, stride) for size in (height, width))
         whole: list[Tensor] = []
-        for rows in _spans(height, side, reach):
-            for columns in _spans(width, side, reach):
+        for rows in _spans(height, high, reach):
+            for columns in _spans(width, wide, reach):
                 out = padded(network, *mapped(inputs, lambda x: _cut(x, rows, columns)))  # noqa: B023  # used at once
                 parts = list(leaves(out))
                 if not whole:
@@ -111,6 +113,13 @@ class _Span:
     read: slice  # of the picture, with reach on either side
     keep: slice  # of the picture, without
     inner: slice  # of the tile's output: where `keep` lies in it
+
+
+def _even(size: int, tile: int, stride: int) -> int:
+    """The size of tiles, a multiple of the stride, of which as few as of `tile` pixels cover a
+    picture's side, all of much the same size: the largest takes the least memory."""
+    count = math.ceil(size / tile)
+    return math.ceil(size / (count * stride)) * stride
 
 
 def _spans(size: int, tile: int, reach: int) -> Iterator[_Span]:

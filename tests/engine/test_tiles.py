@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from f2rcli.engine.tiles import Runner, _spans, choose_tile
+from f2rcli.engine.tiles import Runner, _even, _spans, choose_tile
 
 GIB = 2**30
 
@@ -36,6 +36,15 @@ def test_tiles_cover_every_row_once_and_read_their_reach_on_the_stride(
         assert span.read.stop == min(span.keep.stop + reach, size)
         assert span.keep.start - span.read.start == span.inner.start
     assert (covered == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [(1080, 544), (1920, 960), (2160, 720), (1024, 1024), (5, 8), (3840, 960)]
+)
+def test_tiles_of_a_picture_are_of_one_size_and_no_more_than_asked_for(
+    size: int, expected: int
+) -> None:
+    assert _even(size, 1024, 8) == expected
 
 
 class Hungry(nn.Module):
