@@ -114,12 +114,12 @@ def _padded(values: NDArray[np.generic]) -> NDArray[np.generic]:
     return np.pad(values, [(0, rows), (0, columns)] + [(0, 0)] * (values.ndim - 2), mode="edge")
 
 
-def sample(values: NDArray[np.float32], flow: Flow) -> NDArray[np.float32]:
+def sample(values: NDArray[np.float32], flow: Flow, *, cubic: bool = False) -> NDArray[np.float32]:
     """Backward warp: out(p) = values(p + flow(p)); outside the picture its edge goes on.
 
-    values (H, W) or (H, W, C) with C <= 4.
+    values (H, W) or (H, W, C) with C <= 4; cubic: keeps detail of what is warped again and again.
     """
-    return _fetched(values, landing(flow), cv2.INTER_LINEAR)
+    return _fetched(values, landing(flow), cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR)
 
 
 def landing(flow: Flow) -> Flow:

@@ -37,7 +37,8 @@ MEMORY = 24.0  # frames that the mean of the past is worth at most
 LOST = 0.3  # frames that it is worth where nothing matches
 MATCH_SIDE, MATCH_SLACK = 7, 4.5  # pixels; standard deviations of their mean before it is lost
 LEAST_MATCH = 0.5 / 255  # of a picture's noise: rounding
-DOUBT = 2.0  # times the variance that pieces of a row show: they may share errors
+LEVEL = 8.0  # rows: of the bands down a picture that flow sees
+DOUBT = 2.0  # times the variance that pieces of a row show, a frame away: they may share errors
 STEADY = 0.3  # of the doubt of single rows, that of broad bands
 EDGES = 32 * MATCHED  # of the gradient's power: what an edge leaves beside a row within a picture
 COLUMN_DRIFT = 0.01  # of the columns' variance, that is new in every frame
@@ -54,15 +55,15 @@ class Seen:
     copies: list[Frame]
     planes: list[Values]  # as `planes_of` gives them
     small: Values  # luma at half its size, for flow
-    luma: Values
+    shape: tuple[int, ...]  # of luma
     look: Thumbnail
     to_next: "tuple[Seen, Flow] | None" = None
 
     @classmethod
     def of(cls, copies: list[Frame]) -> "Seen":
         picture = picture_of(copies[0])
-        luma = destriped(picture.luma)
-        return cls(copies, picture.planes, halved(luma), luma, thumbnail(picture.luma))
+        luma = picture.luma
+        return cls(copies, picture.planes, halved(_levelled(luma)), luma.shape, thumbnail(luma))
 
     def flow(self, other: "Seen", start: Flow | None = None) -> Flow:
         """The flow into another frame, at half the size; refined from `start` where it is given."""
@@ -76,7 +77,7 @@ class Seen:
 
     def sized(self, flow: Flow, shape: tuple[int, ...]) -> Flow:
         """A flow at half the size on the grid of a plane, in its pixels."""
-        return resized(doubled(flow, self.luma.shape) * np.float32(2), shape)
+        return resized(doubled(flow, self.shape) * np.float32(2), shape)
 
 
 def onward(centre: Seen, future: Sequence[Seen]) -> Iterator[Flow]:
@@ -98,6 +99,7 @@ class Reference:
     worth: Values  # frames, at every pixel
     flow: Flow
     past: bool = False
+    away: int = 1  # frames: the mean of the past is carried on from one to the next
     offset: Profile = field(default_factory=lambda: np.zeros(0, np.float32))
     variance: Profile = field(default_factory=lambda: np.zeros(0, np.float32))
 
@@ -186,12 +188,12 @@ class Group:
         found = []
         if back is not None and self.mean is not None and self.worth is not None:
             flow = centre.sized(back, shape)
-            mean, worth = (sample(one, flow) for one in (self.mean, self.worth))
+            mean, worth = sample(self.mean, flow, cubic=True), sample(self.worth, flow)
             found.append(Reference(mean, worth, flow, past=True))
-        for one, way in future:
+        for away, (one, way) in enumerate(future, start=1):
             flow = centre.sized(way, shape)
             own = sample(self._own(one), flow)
-            found.append(Reference(own, np.ones_like(own), flow))
+            found.append(Reference(own, np.ones_like(own), flow, away=away))
         return found
 
     def _rows(
@@ -204,7 +206,7 @@ class Group:
                 continue
             found, total = np.zeros(len(own)), np.full(len(own), 1 / prior**2)
             for one in references:
-                doubt = DOUBT * one.variance * (STEADY if band else 1)
+                doubt = DOUBT * one.away * one.variance * (STEADY if band else 1)
                 believed = 1 / (prior**2 / one.worth.mean(1) + doubt)
                 found += parted(one.offset)[band] * believed
                 total += believed
@@ -243,6 +245,13 @@ class Group:
         worth = np.minimum(worth, MEMORY)
         self.mean = ((past.values * worth + own) / (worth + 1)).astype(np.float32)
         self.worth = (worth + 1).astype(np.float32)
+
+
+def _levelled(luma: Values) -> Values:
+    """A picture whose rows are equally bright but for broad bands: where light rises or falls down
+    a picture, flow takes the offsets of rows for motion."""
+    means = luma.mean(1, keepdims=True)
+    return np.asarray(luma - means + smooth(means, LEVEL), np.float32)
 
 
 def _sigma(own: Values, references: Sequence[Reference]) -> float:

@@ -19,8 +19,7 @@ from f2rcli.noise.measurement.lines import Lines, find_lines
 from f2rcli.noise.measurement.profiles import TINY, Values
 from f2rcli.noise.planes import picture_of
 
-AHEAD = 3  # frames that are looked at after each
-AHEAD_FIRST = 6  # after the first of a shot, which has no past
+AHEAD = 6  # frames that are looked at after each
 PAINTED = 5  # pixels: what is the same sample for sample around is no sensor's
 
 GROUPS = {
@@ -56,7 +55,7 @@ def remover_for(frames: Sequence[Frame], engine: Engine) -> "LineRemover | None"
 
 
 class LineRemover:
-    """Of one stream of frames that come in order; holds AHEAD_FIRST + 2 of them, and a mean a
+    """Of one stream of frames that come in order; holds AHEAD + 2 of them, and a mean a
     group."""
 
     def __init__(self, lines: Lines, share: float = 1.0) -> None:
@@ -72,7 +71,7 @@ class LineRemover:
         ahead: deque[Seen] = deque()
         for copies in pictures:
             ahead.append(Seen.of(copies))
-            while len(ahead) > (AHEAD_FIRST if self._begins(ahead[0]) else AHEAD):
+            if len(ahead) > AHEAD:
                 yield self._next(ahead)
         while ahead:
             yield self._next(ahead)
