@@ -9,6 +9,7 @@ import tifffile
 
 from f2rcli.evaluation.simulation.camera import recorded
 from f2rcli.evaluation.simulation.points import scattered, spot
+from f2rcli.evaluation.simulation.spikes import texture
 from f2rcli.io import open_reader, open_writer, plan_output
 from f2rcli.io.base import WriteOptions
 from f2rcli.samples.lanes import _stuck, measure_lane, restore_invalid, surveyed, without_stuck
@@ -90,6 +91,15 @@ def test_defects_of_the_sensor_lose_their_light_and_nothing_else_does(tmp_path: 
     assert abs(left.sum()) < 0.05 * (hot - light)[(0, *places)].sum()
     passed(source, tmp_path / "same.tif", change=False)
     assert (tmp_path / "same.tif").read_bytes() == source.read_bytes()
+
+
+def test_most_defects_that_a_texture_passes_are_repaired() -> None:
+    rng = np.random.default_rng(1)
+    light = texture(1, 160, rng)[0] ** 3
+    shown = np.stack([30 * light[:128, 3 * t : 3 * t + 128] for t in range(9)])
+    rows, columns = scattered(40, 128, 8, rng).astype(int).T
+    shown[:, rows, columns] += np.geomspace(60, 600, rows.size)
+    assert measure_lane(list(recorded(shown, rng))).repaired >= 0.6 * rows.size
 
 
 @pytest.mark.parametrize("moving", [0, 1])

@@ -12,7 +12,7 @@ from f2rcli.frames import Plane
 
 LEAST_FRAMES = 5  # that tell by how much samples vary
 SHARED = 0.1  # of a defect, at most, that its four neighbours may seem to see
-SURE = 3.0  # standard errors of what they see that are added to it
+SURE = 2.0  # standard errors of what they see that are added to it
 LIVELY = 0.5  # of the noise around: what varies less was drawn into the picture
 
 CROSS = ((-1, 0), (1, 0), (0, -1), (0, 1))
