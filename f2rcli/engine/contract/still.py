@@ -23,8 +23,9 @@ FLICKER = 1 / 16  # the same for the power of changes
 JUMP, DRIFT = 20.0, 16.0  # times the noise's power in a window, from which a change counts
 RESTLESS = 1.4  # the same of its mean over time
 # Times the noise's power: from the first on some of what is new stays, from the second on all.
-EVENT = 12.0, 20.0
-AROUND = 7  # pixels around an event that stay as well
+EVENT = 14.0, 20.0
+AROUND = 5  # pixels around an event that stay as well
+FLICKERS = 7  # pixels, of windows that flicker is looked for in
 SIDE = 9  # pixels, over which results are compared
 FEWEST = 4.0, 8.0  # frames: a mean of fewer is not used, one of more is used in full
 WORN = 0.03, 0.06  # of a picture's places: so many may have changed lately, or too many have
@@ -73,7 +74,7 @@ class Still:
             np.maximum(event, power, out=event)
             np.maximum(excess, (power - JUMP) * left, out=excess)
             np.maximum(excess, (drift - DRIFT) * (left * np.float32(3 * LATELY)), out=excess)
-            if side == AROUND:
+            if side == FLICKERS:
                 flicker = (flicker + np.float32(FLICKER) * (power - flicker)).astype(np.float32)
                 np.maximum(excess, (box(flicker, SIDES[-1]) - RESTLESS) * left, out=excess)
         worth = np.minimum(1 / (1 / worth + excess) + 1, MOST).astype(np.float32)
