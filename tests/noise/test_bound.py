@@ -105,6 +105,25 @@ def test_correlated_noise_is_not_underestimated() -> None:
     assert not found.white
 
 
+def grainy(scene: list[np.ndarray], sigma: float) -> list[Picture]:
+    """Pictures of a scene with coarse noise, as film has."""
+    rng = np.random.default_rng(3)
+    soft = [cv2.GaussianBlur(rng.normal(0, 1, one.shape), (0, 0), 1.3) for one in scene]
+    return pictures([one + sigma * n / n.std() for one, n in zip(scene, soft, strict=True)], 0)
+
+
+def test_fine_texture_at_some_brightnesses_does_not_make_grain_look_white() -> None:
+    fine = cv2.GaussianBlur(np.random.default_rng(6).normal(0, 60 / 255, (160, 420)), (0, 0), 0.6)
+    scene = []
+    for t, one in enumerate(smooth()):
+        dark = one - 0.25 * (np.indices(one.shape)[0] < 80)
+        leaves = fine[:, 5 * t :: 2][:, :192]  # two and a half pixels a frame
+        scene.append(dark + (dark < 0.4) * leaves)
+    found = bound(grainy(scene, 20 / 255))
+    assert min(found.sigma) > 16 / 255
+    assert not found.white
+
+
 def test_noise_cut_off_by_black_is_undone() -> None:
     scene = [np.zeros((160, 192))] * 5
     shown = [Picture([p.planes[0].clip(0)], p.luma) for p in pictures(scene, 20 / 255)]

@@ -6,7 +6,7 @@ could add next to nothing; where there are none, from the lowest few of all bloc
 quantile's own bias. What a codec repeats from frame to frame escapes it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import exp, inf, log
 from statistics import NormalDist
@@ -26,7 +26,7 @@ from f2rcli.noise.measurement.blocks import (
     same_light,
     tiles,
 )
-from f2rcli.noise.measurement.fitting import undo_clipping
+from f2rcli.noise.measurement.fitting import ramp, undo_clipping
 from f2rcli.noise.measurement.order import median, quantile
 from f2rcli.noise.model import KNOTS, NoiseModel
 
@@ -38,6 +38,10 @@ LEAST_FLAT = 12  # blocks; the median of fewer says less than the quantile
 LIFT = 1.05  # sigma of a brightness with nothing but texture over that of the quietest places
 NOISY_SHARE = 1 / 3  # of a picture's blocks must change, or those that never do are the truth
 WHITE, COLOURED = 0.85, 0.5  # finest over fine power: white above, coloured below
+COARSE = 0.7  # the same, coloured below, of the quietest blocks of all brightnesses
+# Of full bandwidth beyond the finest band, there: more than moving texture leaves in any of 50
+# clean clips (3.6 of 255). From there on it counts as noise, from twice its variance altogether.
+EXCESS = (4.0 / 255) ** 2
 MOST_EXCESS = 1.3  # of full bandwidth over the finest band, in the flattest bin of white noise
 INSIDE = 2.0  # times a first guess of sigma that a block keeps from black and white
 LEAST_INSIDE = 0.2  # of the blocks; fewer do not speak for the picture
@@ -153,9 +157,9 @@ def _bound(blocks: Blocks, *, clipped: bool) -> Bound:
     live = _inside(scene.taken(~scene.void))
     parts = np.array_split(np.argsort(live.level), max(1, min(BINS, len(live.level) // LEAST_BIN)))
     bins = [_bin(live.taken(part)) for part in parts]
-    white = _white_share(bins)
+    white = _white_share(live, bins)
     level, counts = np.array([b.level for b in bins]), [b.blocks for b in bins]
-    lowest = _quietest(live.power[FINEST], live.samples * DEGREES[FINEST])
+    *_, lowest = _all_bands(live)
     bins = [b.held(LIFT**2 * lowest) for b in bins]
     variance = np.array([b.fine_power**white * b.full_power ** (1 - white) for b in bins])
     if clipped:
@@ -186,9 +190,7 @@ class _Bin(NamedTuple):
 
 def _bin(blocks: Blocks) -> _Bin:
     """What blocks of much the same brightness say together."""
-    full, fine, finest = (
-        _quietest(blocks.power[band], blocks.samples * DEGREES[band]) for band in range(3)
-    )
+    full, fine, finest = _all_bands(blocks)
     flat = blocks.error < FLAT * finest
     known = int(flat.sum()) >= LEAST_FLAT
     if known:
@@ -201,11 +203,25 @@ def _bin(blocks: Blocks) -> _Bin:
     return _Bin(level, max(full, finest), finest, agree, float(flat.mean()), len(flat), known)
 
 
-def _white_share(bins: list[_Bin]) -> float:
-    """1 where the noise is white, 0 where it is coloured. Texture makes bands differ as coloured
-    noise does, but not at every brightness: those that agree best are asked."""
+def _all_bands(blocks: Blocks) -> Iterator[float]:
+    """The power of the quietest blocks in each bandwidth."""
+    return (_quietest(blocks.power[band], blocks.samples * DEGREES[band]) for band in range(3))
+
+
+def _white_share(live: Blocks, bins: list[_Bin]) -> float:
+    """1 where the noise is white, 0 where it is coloured.
+
+    Fine texture makes coarse noise look white, and any texture makes white noise look coarse. The
+    quietest blocks of a picture hold the least of both, and noise of all brightnesses has the same
+    spectrum; but where full bandwidth exceeds the finest by no more than moving texture may, the
+    brightnesses whose bands agree best are asked.
+    """
+    full, fine, finest = _all_bands(live)
+    quiet = ramp(finest / max(fine, 1e-18), COARSE, WHITE)
     best = sorted((b.agree for b in bins), reverse=True)[: max(1, len(bins) // 3)]
-    return float(np.clip((np.mean(best) - COLOURED) / (WHITE - COLOURED), 0, 1))
+    light = ramp(float(np.mean(best)), COLOURED, WHITE)
+    seen = ramp(full - finest, EXCESS, 2 * EXCESS)
+    return seen * quiet + (1 - seen) * light
 
 
 def _inside(blocks: Blocks) -> Blocks:

@@ -218,6 +218,11 @@ def trimmed_mean(product: NDArray[np.float32]) -> float:
     return TRIMMING * float(kept.mean()) if len(kept) else 0.0
 
 
+def ramp(value: float, low: float, high: float) -> float:
+    """0 up to a low value, 1 from a high one on, even between."""
+    return min(max((value - low) / (high - low), 0.0), 1.0)
+
+
 def undo_clipping(level: Floats, held: Floats) -> Floats:
     """Variance before the range clipped it, from what is held at a mean brightness (that of a
     rectified Gaussian)."""

@@ -23,6 +23,7 @@ from f2rcli.noise.measurement.fitting import (
     Levels,
     bins_of,
     fit_model,
+    ramp,
     trimmed_mean,
 )
 from f2rcli.noise.measurement.order import median, quantile, quantiles
@@ -168,17 +169,17 @@ class NoiseSamples:
     def _whiteness(self, flat: Bands) -> float:
         """0 where the noise is as coloured as it looks in the flattest places, 1 where it is
         white; in between close to a limit, so that no rounding decides of a few percent."""
-        alike = _ramp(flat.finest / flat.fine, *WHITE_TO_THE_END)
+        alike = ramp(flat.finest / flat.fine, *WHITE_TO_THE_END)
         if not alike:
             return 0.0
         allowed = EXCESS_SHARE * flat.fine
         shared = self.shared(flat.fine)
-        free = 1.0 if shared >= COPIED else 1 - _ramp(shared, *PROCESSED)
+        free = 1.0 if shared >= COPIED else 1 - ramp(shared, *PROCESSED)
         if free:
             rougher = max(self.excesses(STEPS))
             more = max(allowed, EXCESS_CODES**2, EXCESS_FALLS * rougher)
             allowed = more if free == 1 else allowed + free * (more - allowed)
-        return alike * (1 - _ramp(flat.excess / allowed, *AT_LIMIT))
+        return alike * (1 - ramp(flat.excess / allowed, *AT_LIMIT))
 
     def shared(self, fine: float) -> float:
         """Correlation between channels, from the variance of one and that of their mean."""
@@ -223,11 +224,6 @@ class NoiseSamples:
                 self.level, map(_joined, self.product), self.picture, strict=True
             )
         ]
-
-
-def _ramp(value: float, low: float, high: float) -> float:
-    """0 up to a low value, 1 from a high one on, even between."""
-    return min(max((value - low) / (high - low), 0.0), 1.0)
 
 
 def _chosen(noisy: Tensor, room: Tensor, rank: Tensor, product: Tensor) -> NDArray[np.intp]:
