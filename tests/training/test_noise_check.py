@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -65,9 +66,9 @@ def test_noise_is_measured_where_it_shows_best(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fast motion in the middle of a clip had made white noise coloured."""
-    frames = np.tile(np.arange(40, dtype=np.float16)[:, None, None, None], (1, 32, 32, 1))
+    frames = np.tile(np.arange(40, dtype=np.float16)[:, None, None, None], (1, 32, 32, 3))
     (tmp_path / "frames").write_bytes(frames.tobytes())
-    clip = Footage("a", Space.GRAY, tmp_path / "frames", frames.shape, (range(5), range(6, 40)))
+    clip = Footage("a", Space.RGB, tmp_path / "frames", frames.shape, (range(5), range(6, 40)))
     errors = {18: 12.0, 6: 8.0, 30: 4.0}  # in percent, by the first frame that is measured
     asked = []
 
@@ -97,6 +98,22 @@ def test_what_cannot_be_measured_is_left_out_beside_what_can(counted: list[Foota
     assert notes == ["left out: b.tif: its noise could not be measured reliably"]
     alone = without_unfit(clips[1:], noise[1:], notes, adapting=True)
     assert alone == (clips[1:], [None])  # nothing else is there: the caller refuses
+
+
+def test_white_noise_beside_texture_is_learnt_from_as_white(tmp_path: Path) -> None:
+    """Leaves that anchors lose would make it stronger and coarse, and channels would share it."""
+    rng = np.random.default_rng(2)
+    big = cv2.GaussianBlur(rng.normal(0, 1, (160, 400)), (0, 0), 1.0)
+    big *= 30 / big.std() * (np.arange(160) % 64 < 40)[:, None]
+    for t in range(9):
+        scene = 120 + np.repeat(big[:, 5 * t :: 2][:, :160, None], 3, 2)  # two and a half pixels
+        noisy = np.rint(scene + rng.normal(0, 7, scene.shape)).clip(0, 255).astype(np.uint8)
+        tifffile.imwrite(tmp_path / f"{t}.tif", noisy)
+    clips = open_footage([tmp_path], tmp_path / "cache")
+    _, (report, *_) = measure_footage(clips, None, torch.device("cpu"), "fp32")
+    assert report is not None
+    assert report.white
+    assert report.model.sigma8 == pytest.approx((7.0,) * 3, rel=0.08)
 
 
 def report_of(

@@ -127,11 +127,13 @@ def measure_pictures(
     space: VarianceStabiliser | None = None,
     *,
     dark: bool = False,
+    white: bool = False,
 ) -> NoiseReport | None:
     """The same of pictures (1, C, H, W) in 0..1 that follow each other, with a fresh method.
 
     floor: the lowest value that a sample can take, as raw files reach below black; space: what
-    networks see sensor values through; dark: whether their light may begin above 0.
+    networks see sensor values through; dark: whether their light may begin above 0;
+    white: whether the noise is known to be white.
     """
     if not pictures:
         return None
@@ -143,7 +145,7 @@ def measure_pictures(
         model = samples.model()
         if model is None:
             return None
-        spectrum = _spectrum(seen, model, white=samples.shape() == 1.0)
+        spectrum = _spectrum(seen, model, white=white or samples.shape() == 1.0)
         temporal = _temporal(anchors, views, model)
     alone = [evidence([one], pictures[0].shape[1], dark=dark).model() for one in seen]
     by_frame = tuple(sum(m.sigma) / len(m.sigma) for m in alone if m is not None)

@@ -4,7 +4,7 @@ Cross-spectra of two residuals y - a1 and y - a2: the noise of the anchors, and 
 it takes from the residuals' correlation, is not in them, because a1 and a2 share none of it.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -48,6 +48,11 @@ class Spectrum:
         count = len(self.mixed)
         apart = float(np.sum(self.mixed) - np.trace(self.mixed))
         return apart / (count * (count - 1)) if count > 1 else 0.0
+
+    def whitened(self) -> "Spectrum":
+        """The same channels with white noise."""
+        none = (0.0,) * len(self.rho_x)
+        return replace(self, power=np.ones_like(self.power), rho_x=none, rho_y=none)
 
     def kernels(self) -> tuple[Kernel, ...] | None:
         """One filter of unit energy per channel that gives white noise this spectrum; None for

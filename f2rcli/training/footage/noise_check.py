@@ -9,7 +9,7 @@ from torch import Tensor
 
 from f2rcli import methods, weights
 from f2rcli.engine.noise.measurement import FRAMES, measure_pictures
-from f2rcli.engine.noise.opening import sensor_space, stated_model
+from f2rcli.engine.noise.opening import pairs_of, sensor_space, stated_model
 from f2rcli.engine.noise.tracking import is_light
 from f2rcli.engine.tiles import Runner
 from f2rcli.errors import InputError, WeightsError
@@ -18,6 +18,8 @@ from f2rcli.io.atomic import replacing
 from f2rcli.io.disk_errors import disk_errors
 from f2rcli.methods.base import Method
 from f2rcli.models.layers import channels_last
+from f2rcli.noise.measurement.blocks import Picture
+from f2rcli.noise.measurement.bound import Bound, bounds_of
 from f2rcli.noise.measurement.spectrum import REACH, Spectrum
 from f2rcli.noise.report import NoiseReport
 from f2rcli.noise.stabilising import VarianceStabiliser
@@ -99,10 +101,30 @@ def _measured(
     with torch.inference_mode():
         if clip.sensor and pictures:
             space = sensor_space(pictures, measurer, dark=clip.dark)
-    report = measure_pictures(pictures, measurer(), 3, clip.floor, space, dark=clip.dark)
+    bounds = [] if clip.sensor or not pictures else _bounds(pictures)
+    white = bool(bounds) and all(bound.white for bound in bounds)
+    given = (3, clip.floor, space)
+    report = measure_pictures(pictures, measurer(), *given, dark=clip.dark, white=white)
+    if report is not None and white:
+        report = _held(report, bounds)
     if report is None or clip.stated is None or not clip.sensor:
         return report
     return replace(report, model=stated_model(clip.stated, pictures[0]))
+
+
+def _bounds(pictures: list[Tensor]) -> list[Bound]:
+    """What adjacent pictures (1, C, H, W) differ by, per channel."""
+    planes = [list(picture[0].float().cpu().numpy()) for picture in pictures]
+    seen = [Picture(p, np.clip(np.mean(p, axis=0, dtype=np.float32), 0, 1)) for p in planes]
+    return bounds_of(pairs_of(seen), [is_clipped(np.stack(planes))] * len(planes[0]))
+
+
+def _held(report: NoiseReport, bounds: list[Bound]) -> NoiseReport:
+    """A report of white noise held to its bounds. Texture that anchors lose looks like noise, and
+    coarse; where fresh noise is made like it, held-out pictures prefer what keeps less texture."""
+    shares = [min(1.0, b.mean / s) for b, s in zip(bounds, report.model.sigma, strict=True)]
+    spectrum = report.spectrum and report.spectrum.whitened()
+    return replace(report, model=report.model.scaled(*shares), spectrum=spectrum)
 
 
 def in_space(clip: Footage, space: VarianceStabiliser) -> Footage:
