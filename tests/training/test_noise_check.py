@@ -78,6 +78,7 @@ def test_noise_is_measured_where_it_shows_best(
         return replace(report_of(0.1, UNSEEN), confidence=Confidence(errors[asked[-1]], ()))
 
     monkeypatch.setattr(noise_check, "measure_pictures", measured)
+    monkeypatch.setattr(noise_check, "_bounds", lambda pictures: [])
     _, (report,) = measure_footage([clip], None, torch.device("cpu"), "fp32")
     assert report is not None
     assert (asked, report.confidence.percent) == ([18, 6, 30], 4.0)
@@ -130,6 +131,21 @@ def report_of(
     spectrum = Spectrum(np.fft.fft2(lags).real, along, (0.0,) * 3, mixed)
     model, sure = NoiseModel.gaussian(sigma, 3), Confidence(5, ())
     return NoiseReport(model, ((),) * 3, spectrum, temporal, 0, 0, (sigma,), 9, sure)
+
+
+def test_the_more_anchors_and_frames_disagree_the_less_sure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a fast moment whose noise was held to its bound looks sure, and the search ends."""
+    frames = np.random.default_rng(1).normal(0.5, 0.05, (10, 64, 64, 3)).astype(np.float16)
+    (tmp_path / "frames").write_bytes(frames.tobytes())
+    clip = Footage("a", Space.RGB, tmp_path / "frames", frames.shape, (range(10),))
+    told = report_of(0.1, UNSEEN, sigma=0.1)  # twice what frames differ by
+    monkeypatch.setattr(noise_check, "measure_pictures", lambda *given, **dark: told)
+    _, (report,) = measure_footage([clip], None, torch.device("cpu"), "fp32")
+    assert report is not None
+    assert report.model.sigma == pytest.approx((0.05,) * 3, rel=0.05)
+    assert report.confidence.percent == pytest.approx(told.confidence.percent + 50, abs=3)
 
 
 @pytest.mark.parametrize(

@@ -121,10 +121,14 @@ def _bounds(pictures: list[Tensor]) -> list[Bound]:
 
 def _held(report: NoiseReport, bounds: list[Bound]) -> NoiseReport:
     """A report of white noise held to its bounds. Texture that anchors lose looks like noise, and
-    coarse; where fresh noise is made like it, held-out pictures prefer what keeps less texture."""
+    coarse; where fresh noise is made like it, held-out pictures prefer what keeps less texture. The
+    more of it there was, the less sure is what is left."""
     shares = [min(1.0, b.mean / s) for b, s in zip(bounds, report.model.sigma, strict=True)]
     spectrum = report.spectrum and report.spectrum.whitened()
-    return replace(report, model=report.model.scaled(*shares), spectrum=spectrum)
+    percent = report.confidence.percent + 100 * (1 - min(shares))
+    sure = replace(report.confidence, percent=percent)
+    model = report.model.scaled(*shares)
+    return replace(report, model=model, spectrum=spectrum, confidence=sure)
 
 
 def in_space(clip: Footage, space: VarianceStabiliser) -> Footage:
