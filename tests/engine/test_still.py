@@ -175,7 +175,7 @@ class Reference:
         apart, own = self.mean - restored, uniform_filter(variance / self.worth, 9)
         beyond = np.maximum(uniform_filter(apart**2, 9) - own, 0)
         share = beyond / (beyond + own / 2) * np.clip((self.worth - 4) / 4, 0, 1)
-        quiet = minimum_filter(np.clip((20 - self.event) / 8, 0, 1), 7, mode="nearest")
+        quiet = minimum_filter(np.clip((20 - self.event) / 6, 0, 1), 5, mode="nearest")
         return apart * share * quiet * self.calm
 
 

@@ -9,6 +9,8 @@ from scipy.stats import chi2
 
 from f2rcli.noise.measurement.blocks import Blocks, Pair, Picture, Values
 from f2rcli.noise.measurement.bound import (
+    DEGREES,
+    QUIETEST,
     Bound,
     _Bin,
     _inside,
@@ -179,6 +181,14 @@ def test_frames_smaller_than_a_block_bound_nothing() -> None:
     assert bounds_of([], [True]) == []
 
 
+def quietest(full: float, fine: float, finest: float) -> Blocks:
+    """Blocks whose quietest have these powers; the high-pass bands as shares of 0.0025."""
+    found = blocks(np.full(50, 0.5))
+    for band, power in enumerate((full, 0.0025 * fine, 0.0025 * finest)):
+        found.power[band] = power * _unit(QUIETEST, found.samples * DEGREES[band])
+    return found
+
+
 def agreeing(*shares: float) -> list[_Bin]:
     return [_Bin(0.5, 1.0, 1.0, share, 0.5, 100, known=True) for share in shares]
 
@@ -191,7 +201,20 @@ def agreeing(*shares: float) -> list[_Bin]:
 def test_noise_is_as_white_as_the_third_of_brightnesses_that_agree_best(
     shares: tuple[float, ...], white: float
 ) -> None:
-    assert _white_share(agreeing(*shares)) == pytest.approx(white)
+    assert _white_share(quietest(0.0025, 1, 1), agreeing(*shares)) == pytest.approx(white)
+
+
+@pytest.mark.parametrize(
+    ("codes", "finest", "white"),
+    [(16, 0.1, 0.9), (32, 0.85, 1), (32, 0.775, 0.5), (32, 0.7, 0), (64, 0.5, 0), (24, 0.7, 0.45)],
+)
+def test_where_bandwidths_differ_by_more_than_texture_the_quietest_blocks_are_asked(
+    codes: float, finest: float, white: float
+) -> None:
+    """codes: what full bandwidth has beyond the finest band, 8-bit codes squared; white: a share
+    that is 0.9 by the brightnesses that agree best."""
+    live = quietest(0.0025 * finest + codes / 255**2, 1, finest)
+    assert _white_share(live, agreeing(0.815)) == pytest.approx(white, abs=1e-6)
 
 
 @pytest.mark.parametrize("degrees", [17, 60, 256])

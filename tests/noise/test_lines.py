@@ -10,6 +10,7 @@ from f2rcli.noise.measurement.blocks import Picture
 from f2rcli.noise.measurement.lines import (
     LineNoise,
     Lines,
+    _Cut,
     _differences,
     _middle,
     _of_group,
@@ -181,7 +182,7 @@ def test_planes_share_what_their_mean_has_six_tenths_of(
 def vote(low: float, middle: float, alike: float) -> Agreement:
     """In codes: the quarter of covariances that is least, their median, the correlation."""
     low, middle = (np.sign(one) * (one / 255) ** 2 for one in (low, middle))
-    return Agreement(np.array([low, low, middle, middle, middle]), alike, np.ones(9))
+    return Agreement(low, middle, alike, np.ones(9))
 
 
 SURE_ONE, BLIND, FAINT, UNLIKE = (
@@ -217,7 +218,7 @@ def test_columns_are_looked_for_where_the_scene_moves_half_a_pixel_both_ways(
     moves: tuple[float, float], told: bool
 ) -> None:
     planes = [np.random.default_rng(i).random((64, 96)).astype(np.float32) for i in range(3)]
-    view = _View(*(Picture([one], one) for one in planes))
+    view = _View(*(_Cut(Picture([one], one)) for one in planes))
     flows = [np.zeros((64, 96, 2), np.float32) for _ in moves]
     for flow, move in zip(flows, moves, strict=True):
         flow[..., 0] = move
