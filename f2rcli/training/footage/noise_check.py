@@ -20,6 +20,7 @@ from f2rcli.methods.base import Method
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.measurement.blocks import Picture
 from f2rcli.noise.measurement.bound import Bound, bounds_of
+from f2rcli.noise.measurement.independence import Temporal
 from f2rcli.noise.measurement.spectrum import REACH, Spectrum
 from f2rcli.noise.report import NoiseReport
 from f2rcli.noise.stabilising import VarianceStabiliser
@@ -31,7 +32,7 @@ from f2rcli.weights import Weights
 # Channels of compressed video and of phones share 0.84 of their noise and more, film's dyes about
 # half, and those of a gray picture all of it, whatever its noise is.
 PROCESSED, GRAY = 0.7, 0.99
-DEPENDENT = 0.2  # correlation of adjacent frames; where they are independent 0.1 is found at most
+DEPENDENT = 0.12  # correlation of adjacent frames; where they are independent 0.1 is found at most
 # Pixels apart, farther than the filters of fresh noise reach to either side, and half of what their
 # noise may correlate by: that is what spectra keep there. Grain has none, streaks of tape 0.3.
 FAR, FAR_CORRELATED = REACH // 2, 0.1
@@ -73,18 +74,26 @@ def _surest(
     """The noise of a clip from those of its frames where it shows best.
 
     Fast motion hides it: texture that flow cannot follow makes white noise look coloured. Drawn
-    afresh in that colour it taught stage 2 to keep noise, and held-out frames saw a gain.
+    afresh in that colour it taught stage 2 to keep noise, and held-out frames saw a gain. What
+    frames share in one place speaks for all of the clip.
     """
-    best: NoiseReport | None = None
+    found: list[NoiseReport] = []
     for numbers in _places(clip):
         read = (channels_first(clip.read(i)[None]).to(device) for i in numbers)
         pictures = [p.expand(-1, channels, -1, -1).contiguous() for p in read]
         report = _measured(clip, pictures, measurer)
-        if best is None or (report and report.confidence.percent < best.confidence.percent):
-            best = report
-        if best is not None and best.confidence.word == "high":
-            break
-    return best
+        if report is not None:
+            found.append(report)
+            if report.confidence.word == "high":
+                break
+    if not found:
+        return None
+    surest = min(found, key=lambda report: report.confidence.percent)
+    return replace(surest, temporal=max((report.temporal for report in found), key=_dependence))
+
+
+def _dependence(temporal: Temporal) -> float:
+    return max((abs(rho) for rho in temporal if rho is not None), default=0.0)
 
 
 def _places(clip: Footage) -> list[range]:
