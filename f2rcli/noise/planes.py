@@ -113,7 +113,7 @@ def picture_of(frame: Frame) -> Picture:
     planes = planes_of(frame)
     if frame.layout.family is Family.YUV:
         return Picture(planes, np.clip(planes[0], 0, 1), chroma=True)
-    return Picture(planes, np.clip(np.mean(planes, axis=0, dtype=np.float32), 0, 1))
+    return Picture.of_channels(planes)
 
 
 def measure_planes(

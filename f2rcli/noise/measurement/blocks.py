@@ -31,6 +31,11 @@ class Picture(NamedTuple):
     luma: Luma  # (H, W), 0 = black, 1 = white
     chroma: bool = False  # whether all planes but the first are chroma, as bright as luma is there
 
+    @classmethod
+    def of_channels(cls, planes: list[Values]) -> "Picture":
+        """Of channels on one grid; luma is their mean."""
+        return cls(planes, np.clip(np.mean(planes, axis=0, dtype=np.float32), 0, 1))
+
 
 class Pair:
     """Two adjacent frames of one shot."""

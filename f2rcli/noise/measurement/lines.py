@@ -123,8 +123,8 @@ class _View:
     @cached_property
     def flows(self) -> tuple[Flow, Flow]:
         """Into each neighbour. Most clips have no lines, and a view or two are enough to see it."""
-        before, after = (DISFlow()(self.centre.look, one.look) for one in self.near)
-        return before, after
+        search, (before, after) = DISFlow(), self.near
+        return search(self.centre.look, before.look), search(self.centre.look, after.look)
 
 
 def _middle(picture: Picture) -> Picture:

@@ -89,11 +89,13 @@ def _surest(
     if not found:
         return None
     surest = min(found, key=lambda report: report.confidence.percent)
-    return replace(surest, temporal=max((report.temporal for report in found), key=_dependence))
+    most = max((report.temporal for report in found), key=lambda one: abs(_shared(one)))
+    return replace(surest, temporal=most)
 
 
-def _dependence(temporal: Temporal) -> float:
-    return max((abs(rho) for rho in temporal if rho is not None), default=0.0)
+def _shared(temporal: Temporal) -> float:
+    """The correlation between frames that is farthest from none."""
+    return max((rho for rho in temporal if rho is not None), key=abs, default=0.0)
 
 
 def _places(clip: Footage) -> list[range]:
@@ -124,8 +126,8 @@ def _measured(
 def _bounds(pictures: list[Tensor]) -> list[Bound]:
     """What adjacent pictures (1, C, H, W) differ by, per channel."""
     planes = [list(picture[0].float().cpu().numpy()) for picture in pictures]
-    seen = [Picture(p, np.clip(np.mean(p, axis=0, dtype=np.float32), 0, 1)) for p in planes]
-    return bounds_of(pairs_of(seen), [is_clipped(np.stack(planes))] * len(planes[0]))
+    clipped = [is_clipped(np.stack(planes))] * len(planes[0])
+    return bounds_of(pairs_of([Picture.of_channels(each) for each in planes]), clipped)
 
 
 def _held(report: NoiseReport, bounds: list[Bound]) -> NoiseReport:
@@ -232,7 +234,7 @@ def objection(clip: Footage, report: NoiseReport | None) -> str | None:
             f"{clip.name}: pixels {FAR} apart share noise, and fresh noise to learn from cannot "
             "be made like that; the bundled weights stay"
         )
-    shared = max((rho for rho in report.temporal if rho is not None), key=abs, default=0.0)
+    shared = _shared(report.temporal)
     if abs(shared) > DEPENDENT:
         return (
             f"{clip.name}: its noise is not independent from frame to frame "

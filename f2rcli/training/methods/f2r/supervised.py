@@ -56,31 +56,30 @@ def supervised_stages(
     learnt, held = (
         CleanSet(shots, _rendered(context, noise, shots)) for shots in split_shots(context.footage)
     )
-    spec, second = overridden([COARSE, FUSION], context.config)
+    first, second = overridden([COARSE, FUSION], context.config)
     asked = context.config.stage(COARSE.name).clips
     pieces = (
-        min(CODED_CLIPS, max(1, spec.steps * spec.batch // SAMPLES)) if asked is None else asked
+        min(CODED_CLIPS, max(1, first.steps * first.batch // SAMPLES)) if asked is None else asked
     )
     coarse, validation = (
-        CoarseStage(networks.coarse, source, spec.batch, relative=_is_footage(noise))
+        CoarseStage(networks.coarse, source, first.batch, relative=_is_footage(noise))
         for source in (_source(context, noise, learnt, pieces), _source(context, noise, held, 0))
     )
     coarse.held_out = validation
     side = min(coarse.source.side, validation.source.side)
-    coarse.crop = validation.crop = context.fitting_crop(spec, side, STEP)
-    if spec.steps:
-        yield StageRun(coarse, context.settings(spec))
-    spec = second
-    if not spec.steps:
+    coarse.crop = validation.crop = context.fitting_crop(first, side, STEP)
+    if first.steps:
+        yield StageRun(coarse, context.settings(first))
+    if not second.steps:
         return
     fusion, validation_fusion = (
-        FusionStage(networks.anchor, networks.refiner, load_precomputed(folder), spec.batch)
-        for folder in _precomputed(context, networks, header, spec, (learnt, held))
+        FusionStage(networks.anchor, networks.refiner, load_precomputed(folder), second.batch)
+        for folder in _precomputed(context, networks, header, second, (learnt, held))
     )
     side = min(min(i.noisy.shape[1:3]) for i in (*fusion.items, *validation_fusion.items))
-    fusion.crop = validation_fusion.crop = context.fitting_crop(spec, side, STEP)
+    fusion.crop = validation_fusion.crop = context.fitting_crop(second, side, STEP)
     fusion.held_out = validation_fusion
-    yield StageRun(fusion, context.settings(spec))
+    yield StageRun(fusion, context.settings(second))
 
 
 def _checked(context: TrainingContext) -> NoiseSpec:
