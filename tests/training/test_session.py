@@ -99,6 +99,8 @@ def short(*names: str, steps: int = 2, batch: int = 2) -> dict[str, StageOverrid
 
 
 RUIN = StageOverrides(steps=1, batch=2, crop=64, lr=0.1)
+SCRATCH = tuple(spec.name for spec in recipe.SCRATCH)
+UNTRAINED = short(*SCRATCH, steps=0)
 ONE_STAGE = short("anchor", "recorruption", steps=0) | short("pseudo")
 
 
@@ -153,8 +155,7 @@ def test_a_stack_is_adapted_to_lane_by_lane_with_the_axes_that_were_named(tmp_pa
 def test_from_scratch_in_the_widths_asked_for_and_resumed_to_the_same_weights(
     tmp_path: Path,
 ) -> None:
-    stages = short("coarse", "anchor", "pseudo", "recorruption")
-    asked = config(write_clip(tmp_path / "a.mkv"), size="8,16", stages=stages)
+    asked = config(write_clip(tmp_path / "a.mkv"), size="8,16", stages=short(*SCRATCH))
     result = run(asked)
     made = weights.load(str(result.weights))
     assert tuple(made.header.config["refiner"]["widths"]) == (8, 16)
@@ -201,15 +202,14 @@ def test_no_method_hands_over_weights_that_the_test_frames_do_not_like(
 
 def test_a_run_that_ends_early_gives_out_the_best_estimate_there_is(tmp_path: Path) -> None:
     """Only the single-frame network was trained: stages 1 and 2 would give the noise back."""
-    stages = short("anchor", "pseudo", "recorruption", steps=0) | short("coarse", steps=30)
+    stages = UNTRAINED | short("coarse", steps=30)
     clip = write_clip(tmp_path / "a.mkv", frames=10, size=64)
     result = run(config(clip, size="8,16", stages=stages))
     header = weights.load(str(result.weights)).header
     assert header.estimate is Estimate.COARSE
     assert result.notes == [EARLIER[header.estimate]]
-    untrained = short("anchor", "pseudo", "recorruption", "coarse", steps=0)
     again = config(
-        tmp_path / "a.mkv", size="8,16", stages=untrained, run=str(tmp_path / "none.run")
+        tmp_path / "a.mkv", size="8,16", stages=UNTRAINED, run=str(tmp_path / "none.run")
     )
     assert run(again).notes == [NOTHING_YET]
 
@@ -265,8 +265,7 @@ def test_noise_that_stands_alone_is_not_joined(tmp_path: Path) -> None:
 
 
 def test_a_stage_that_follows_the_clock_ends_by_it(tmp_path: Path) -> None:
-    stages = short("coarse", "anchor", "pseudo", "recorruption", steps=0)
-    stages["coarse"] = StageOverrides(minutes=0.01, batch=1, crop=32)
+    stages = UNTRAINED | {"coarse": StageOverrides(minutes=0.01, batch=1, crop=32)}
     asked = config(write_clip(tmp_path / "a.mkv"), size="8,16", stages=stages)
     assert run(asked).stopped == "finished"
     assert '"minutes": 0.01' in (asked.folder / "coarse.settings.json").read_text()
@@ -275,16 +274,15 @@ def test_a_stage_that_follows_the_clock_ends_by_it(tmp_path: Path) -> None:
 def test_the_stages_of_a_run_share_its_minutes(tmp_path: Path) -> None:
     asked = config(write_clip(tmp_path / "a.mkv"), size="8,16", minutes=0.02)
     steps = StageOverrides(batch=1, crop=32)
-    asked = replace(asked, stages=dict.fromkeys(("coarse", "anchor", "recorruption"), steps))
-    asked = replace(asked, stages=asked.stages | short("pseudo", steps=1))
+    asked = replace(asked, stages=dict.fromkeys(SCRATCH, steps) | short("pseudo", steps=1))
     assert run(asked).stopped == "finished"
     minutes = {
         name: json.loads((asked.folder / f"{name}.settings.json").read_text())["minutes"]
-        for name in ("coarse", "anchor", "pseudo", "recorruption")
+        for name in SCRATCH
     }
     assert minutes.pop("pseudo") is None  # it has steps of its own
     assert sum(minutes.values()) == pytest.approx(0.02)
-    assert minutes["anchor"] > minutes["coarse"] > minutes["recorruption"]
+    assert minutes["fusion"] > minutes["coarse"] > minutes["recorruption"]
 
 
 def test_gray_weights_from_colour_clips(tmp_path: Path) -> None:
@@ -299,7 +297,7 @@ def test_gray_weights_from_colour_clips(tmp_path: Path) -> None:
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_one_others(tmp_path: Path) -> None:
-    stages = short("coarse", steps=2) | short("anchor", "pseudo", "recorruption", steps=0)
+    stages = UNTRAINED | short("coarse", steps=2)
     asked = config(write_clip(tmp_path / "a.mkv"), size="8,16", stages=stages)
     made = [
         run(replace(asked, run=str(tmp_path / f"{i}.run"), seed=seed)).weights.read_bytes()

@@ -12,6 +12,8 @@ from f2rcli.models.layers import padded
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
 from f2rcli.training.methods.f2r.excerpts import Excerpt
+from f2rcli.training.methods.f2r.self_supervised import PairStage
+from f2rcli.training.methods.f2r.stages import BLIND_WEIGHT
 from f2rcli.training.methods.f2r.training_pairs import TargetKind, make_pairs
 from f2rcli.training.methods.losses import as_stored, psnr_loss
 
@@ -119,6 +121,46 @@ def test_a_renoised_clip_has_new_noise_in_every_frame(
         assert fresh.std() == pytest.approx(SIGMA, rel=0.05)
         assert abs(correlation(fresh, clip[frame] - scene)) < 0.05
         assert np.array_equal(pair.noisy, excerpt.noisy[frame])
+
+
+@pytest.mark.parametrize(
+    ("part", "trained"),
+    [
+        ("coarse", {"coarse"}),
+        ("anchor", {"anchor"}),
+        ("refiner", {"refiner"}),
+        ("fusion", {"anchor", "refiner"}),
+    ],
+)
+def test_a_stage_trains_its_networks_alone(
+    scene: NDArray[np.float32], part: str, trained: set[str]
+) -> None:
+    networks = F2RNetworks(3, TINY)
+    excerpt = excerpt_of(F2R(networks, padded, 5), noisy_clip(scene), TargetKind.RENOISED)
+    stage = PairStage(networks, [excerpt], [], part, batch=2, crop=32, part=part)
+    stage.loss(stage.draw([np.random.default_rng(0)] * 2)).backward()
+    moved = {
+        name
+        for name, one in networks.named_children()
+        if any(p.grad is not None and bool(p.grad.any()) for p in one.parameters())
+    }
+    assert moved == trained == set(stage.network)
+
+
+def test_both_stages_together_learn_what_each_learns_alone(scene: NDArray[np.float32]) -> None:
+    """Stage 2 sends no gradient to stage 1, whose losses count BLIND_WEIGHT."""
+    networks = F2RNetworks(3, TINY)
+    excerpt = excerpt_of(F2R(networks, padded, 5), noisy_clip(scene), TargetKind.RENOISED)
+    gradients = {}
+    for part in ("anchor", "refiner", "fusion"):
+        networks.zero_grad()
+        stage = PairStage(networks, [excerpt], [], part, batch=2, crop=32, part=part)
+        stage.loss(stage.draw([np.random.default_rng(0)] * 2)).backward()
+        gradients[part] = {n: p.grad for n, p in networks.named_parameters() if p.grad is not None}
+    for name, together in gradients["fusion"].items():
+        part = name.split(".")[0]
+        alone = gradients[part][name] * (BLIND_WEIGHT if part == "anchor" else 1)
+        assert torch.allclose(together, alone, rtol=1e-3, atol=1e-6), name
 
 
 @pytest.mark.parametrize("kind", [TargetKind.BLIND, TargetKind.RECORRUPTED])

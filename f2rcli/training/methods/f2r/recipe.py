@@ -55,32 +55,42 @@ BYTES_PER_PIXEL = 40  # of a training pair: three float16 pictures, and flows to
 class PairSpec(StageSpec):
     """A stage of a recipe on noisy footage."""
 
-    part: str  # the network that is trained
+    part: str  # what is trained, see `PairStage`
     targets: tuple[TargetKind, ...]
     loss: Loss = psnr_loss
 
 
+COARSE = PairSpec(
+    name="coarse", part="coarse", targets=(TargetKind.EVEN,), steps=2000, lr=1.5e-3, batch=16,
+    share=0.12,
+)  # fmt: skip
+ANCHOR = PairSpec(
+    name="anchor", part="anchor", targets=(TargetKind.BLIND,), steps=1500, lr=1.5e-3, share=0.16,
+)  # fmt: skip
+PSEUDO = PairSpec(
+    name="pseudo", part="refiner", targets=(TargetKind.PSEUDO,), steps=1500, lr=1.5e-3, share=0.14,
+)  # fmt: skip
+RECORRUPTION = PairSpec(
+    name="recorruption", part="refiner", targets=(TargetKind.RECORRUPTED,), steps=1000, lr=5e-4,
+    share=0.04,
+)  # fmt: skip
+# Once stage 2 is worth more than its teachers, all three learn anew from what it restores, as if
+# that were clean (iterative data refinement: Zhang et al., CVPR 2022).
 SCRATCH = (
+    COARSE,
+    ANCHOR,
+    PSEUDO,
+    replace(COARSE, name="second-coarse", targets=(TargetKind.RENOISED,), steps=3000, share=0.16),
     PairSpec(
-        name="coarse", part="coarse", targets=(TargetKind.EVEN,), steps=4000, lr=1.5e-3,
-        share=0.25,
+        name="fusion", part="fusion", targets=(TargetKind.RENOISED,), steps=5000, lr=1.5e-3,
+        share=0.38,
     ),
-    PairSpec(
-        name="anchor", part="anchor", targets=(TargetKind.BLIND,), steps=2000, lr=1.5e-3, share=0.4,
-    ),
-    PairSpec(
-        name="pseudo", part="refiner", targets=(TargetKind.PSEUDO,), steps=3000, lr=1.5e-3,
-        share=0.25,
-    ),
-    PairSpec(
-        name="recorruption", part="refiner", targets=(TargetKind.RECORRUPTED,), steps=2000, lr=5e-4,
-        share=0.1,
-    ),
+    RECORRUPTION,
 )  # fmt: skip
 TUNING = (
-    replace(SCRATCH[1], steps=500, lr=3e-4),
-    replace(SCRATCH[2], targets=(TargetKind.RENOISED, TargetKind.PSEUDO), steps=500, lr=3e-4),
-    replace(SCRATCH[3], steps=500, lr=1e-4),
+    replace(ANCHOR, steps=500, lr=3e-4),
+    replace(PSEUDO, targets=(TargetKind.RENOISED, TargetKind.PSEUDO), steps=500, lr=3e-4),
+    replace(RECORRUPTION, steps=500, lr=1e-4),
 )
 # Every stage where the bundled weights are fitted to a clip: few steps
 ADAPT_STEPS = {"fast": 60, "full": 400}
@@ -93,9 +103,9 @@ AS_PUBLISHED: dict[str, Any] = {
     "steps": 50_000, "lr": 3e-4, "loss": l1_loss, "optimiser": "adam", "batch": 4, "crop": 256,
 }  # fmt: skip
 PUBLISHED = (
-    SCRATCH[0],
-    replace(SCRATCH[1], name="stage1", clip_grad=None, **AS_PUBLISHED),
-    replace(SCRATCH[2], name="stage2", clip_grad=0.1, **AS_PUBLISHED),
+    COARSE,
+    replace(ANCHOR, name="stage1", clip_grad=None, **AS_PUBLISHED),
+    replace(PSEUDO, name="stage2", clip_grad=0.1, **AS_PUBLISHED),
 )
 
 

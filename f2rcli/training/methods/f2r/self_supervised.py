@@ -14,7 +14,7 @@ from f2rcli.models.fusion import Anchor
 from f2rcli.models.layers import padded
 from f2rcli.training.loop.stage import Stage, placed, side_by_side
 from f2rcli.training.methods.f2r.excerpts import CELL, Excerpt, TrainingPair
-from f2rcli.training.methods.f2r.stages import FusionBatch, collated, turned
+from f2rcli.training.methods.f2r.stages import BLIND_WEIGHT, FusionBatch, collated, turned
 from f2rcli.training.methods.losses import Loss, as_stored, psnr_loss
 from f2rcli.training.methods.validation import ValidationErrors
 
@@ -24,7 +24,7 @@ STRIDE = 8  # crops are multiples of it
 
 @dataclass
 class PairStage(Stage):
-    """Trains one of the networks on pairs.
+    """Trains one of the networks, or both stages together, on pairs.
 
     Targets are noisy; their noise is independent of everything the networks are shown, so that
     the mean squared error to them differs from that to the clean picture by a constant.
@@ -36,11 +36,13 @@ class PairStage(Stage):
     name: str
     batch: int = 8
     crop: int = 96
-    part: str = "refiner"  # coarse, anchor or refiner: the network that is trained
+    # What is trained: coarse, anchor, refiner, or fusion for both of the latter
+    part: str = "refiner"
     cost: Loss = psnr_loss
 
     def __post_init__(self) -> None:
-        self.network = nn.ModuleDict({self.part: getattr(self.networks, self.part)})
+        parts = ("anchor", "refiner") if self.part == "fusion" else (self.part,)
+        self.network = nn.ModuleDict({part: getattr(self.networks, part) for part in parts})
         smallest = min(min(e.noisy.shape[1:3]) for e in self.excerpts) if self.excerpts else 0
         self.crop = min(self.crop, smallest // STRIDE * STRIDE)
         self._pairs = [(e, pair) for e in self.excerpts for pair in e.pairs]
@@ -53,10 +55,13 @@ class PairStage(Stage):
         return collated(crops, rngs)
 
     def loss(self, batch: FusionBatch) -> Tensor:
-        if self.part != "anchor":
+        if self.part in ("coarse", "refiner"):
             return self._cost(self.best(batch), batch)
         anchor = _anchor(self.networks, batch)
-        return self._cost(anchor.strict, batch) + self._cost(anchor.guided(batch.coarse), batch)
+        blind = self._cost(anchor.strict, batch) + self._cost(anchor.guided(batch.coarse), batch)
+        if self.part == "anchor":
+            return blind
+        return self._cost(_refined(self.networks, batch, anchor), batch) + BLIND_WEIGHT * blind
 
     def _cost(self, estimate: Tensor, batch: FusionBatch) -> Tensor:
         return self.cost(as_stored(estimate, batch.cut), batch.clean)
@@ -89,6 +94,13 @@ def _anchor(networks: F2RNetworks, batch: FusionBatch) -> Anchor:
     return anchor
 
 
+def _refined(networks: F2RNetworks, batch: FusionBatch, anchor: Anchor) -> Tensor:
+    fixed = Anchor(*(part.detach() for part in anchor))
+    inputs = (batch.noisy, batch.coarse, batch.level, fixed, batch.aligned)
+    refined: Tensor = padded(networks.refiner, *inputs)
+    return refined
+
+
 def served(networks: F2RNetworks, batch: FusionBatch, estimate: Estimate) -> Tensor:
     """What the pipeline gives out of a centre, by the networks as they are now; of stage 2 with
     no gradient to stage 1."""
@@ -97,10 +109,7 @@ def served(networks: F2RNetworks, batch: FusionBatch, estimate: Estimate) -> Ten
     anchor = _anchor(networks, batch)
     if estimate is Estimate.ANCHOR:
         return anchor.guided(batch.coarse)
-    fixed = Anchor(*(part.detach() for part in anchor))
-    inputs = (batch.noisy, batch.coarse, batch.level, fixed, batch.aligned)
-    refined: Tensor = padded(networks.refiner, *inputs)
-    return refined
+    return _refined(networks, batch, anchor)
 
 
 def errors_of(

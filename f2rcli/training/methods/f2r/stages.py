@@ -20,6 +20,7 @@ from f2rcli.training.methods.f2r.excerpts import Excerpt, WindowCrop
 from f2rcli.training.methods.losses import psnr_loss, relative_loss
 
 VALIDATION_BATCHES = 8
+BLIND_WEIGHT = 0.3  # of stage 1's losses beside stage 2's
 LATTICE = 8.0  # see relative_loss
 WARPED = ("warped_noisy", "warped_coarse", "agreement")  # parts of a WindowCrop per neighbour
 PICTURES = ("clean", "noisy", "coarse", *WARPED)
@@ -109,7 +110,7 @@ class FusionStage(Stage):
         refined = self.refiner(noisy, coarse, batch.level, fixed, batch.aligned)
         blind = relative_loss(anchor.strict, clean, noisy)
         blind = blind + relative_loss(anchor.guided(coarse), clean, noisy)
-        return relative_loss(refined, clean, noisy, lattice=LATTICE) + 0.3 * blind
+        return relative_loss(refined, clean, noisy, lattice=LATTICE) + BLIND_WEIGHT * blind
 
     def validate(self) -> float | None:
         """The loss on batches of the clips that are held out."""
