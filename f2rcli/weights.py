@@ -32,7 +32,7 @@ class Weights:
     header: Header
     tensors: "dict[str, Tensor]"
     sha256: str = ""
-    _built: "list[nn.Module]" = field(default_factory=list, compare=False, repr=False)
+    _built: "list[nn.Module]" = field(default_factory=list, repr=False)
 
     def network(self, build: "Callable[[], N]") -> N:
         """The network that `build` makes of the header, with these tensors: the same one for every

@@ -16,7 +16,7 @@ import f2rcli
 from f2rcli.engine.cuts import thumbnail
 from f2rcli.engine.dim.choice import ALONE, Blend, Light, _off, _split, _square, chosen, dim
 from f2rcli.engine.dim.missed import Missed
-from f2rcli.engine.dim.sums import Estimated, Shown, Sum, between, joined, summed
+from f2rcli.engine.dim.sums import Estimated, Shown, joined, summed
 from f2rcli.engine.dim.written import written
 from f2rcli.engine.stream import denoise_stream
 from f2rcli.frames import Family, Frame, PlaneLayout
@@ -47,41 +47,6 @@ def scene(count: int, speed: float, side: int = 64) -> np.ndarray:
     rows, columns = np.mgrid[:side, :side].astype(float)
     shown = [np.sin((columns - speed * t) / 3) * np.cos(rows / 4) for t in range(count)]
     return 1 + 0.8 * np.array(shown)
-
-
-def members(sums: Iterable[Sum]) -> list[list[int]]:
-    return [[one.number for one in found.members] for found in sums]
-
-
-def runs(count: int) -> Iterator[list[Frame]]:
-    return ([frame] for frame in frames_of(np.zeros((count, 2, 2), np.uint16)))
-
-
-def test_sums_lie_on_one_grid_wherever_an_excerpt_begins() -> None:
-    whole = members(summed(runs(12), 4, 0, lambda a, b: True))
-    assert whole == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
-    assert members(summed(runs(8), 4, 4, lambda a, b: True)) == whole[1:]
-
-
-def test_what_is_left_of_less_than_half_a_sum_joins_the_one_beside_it() -> None:
-    found = members(summed(runs(8), 4, 3, lambda a, b: True))  # pictures 3 to 10
-    assert found == [[3, 4, 5, 6, 7], [8, 9, 10]]
-    assert members(summed(runs(9), 4, 0, lambda a, b: True)) == [[0, 1, 2, 3], [4, 5, 6, 7, 8]]
-
-
-def test_no_sum_reaches_across_a_cut() -> None:
-    cut = members(summed(runs(9), 4, 0, lambda a, b: b.pts != 6))
-    assert cut == [[0, 1, 2, 3], [4, 5], [6, 7, 8]]
-
-
-def test_light_that_changes_evenly_comes_back_from_sums_as_it_was() -> None:
-    ramp = np.ones((12, 2, 2)) * np.arange(12)[:, None, None]
-    sums = summed(([frame] for frame in frames_of(ramp)), 4, 0, lambda a, b: b.pts != 8)
-    found = list(between(one.frame for one in sums))
-    assert [one.shown.number for one in found] == list(range(12))
-    values = [float(one.planes[0][0, 0]) for one in found]
-    assert values[2:6] == pytest.approx([2, 3, 4, 5])
-    assert values[8:] == pytest.approx([9.5] * 4)  # a shot of one sum
 
 
 def test_the_parts_of_thinned_counts_are_independent_and_keep_their_mean() -> None:

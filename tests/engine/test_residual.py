@@ -25,6 +25,7 @@ from f2rcli.engine.contract.returned import Returned
 from f2rcli.engine.contract.shift import part_removed, shift_scatter
 from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.contract.steady import Steady
+from f2rcli.engine.contract.still import Still
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
 from f2rcli.noise.bands import white_shares
 from f2rcli.noise.clipping import clipped_moments
@@ -339,6 +340,46 @@ def test_what_stood_still_counts_only_on_planes_of_its_own_size() -> None:
     counts = [np.full((8, 8), 4, np.float32), np.full((8, 8), 4, np.float32)]
     found = residual._shrunk(removed, levels, Half(), counts)
     assert [float(one.mean()) for one in found] == pytest.approx([0.35, 0.2, 0.2])
+
+
+class Nearer(Still):
+    """Stands in for the mean of what stands still: a tenth above what comes out, in two planes."""
+
+    def __init__(self, rests: float) -> None:
+        super().__init__()
+        self.resting, self.shown = rests, []
+
+    def rests(self, flows: Any) -> float:
+        return self.resting
+
+    def nearer(self, index: int, restored: Real, variance: Real) -> Real | None:
+        self.shown.append((restored.copy(), variance.copy()))
+        return None if index == 1 else np.full_like(restored, 0.1)
+
+
+@pytest.mark.parametrize("rests", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("slack", [STRICT, SPARSE, CODED])
+def test_what_comes_out_goes_to_the_mean_as_far_as_the_picture_rests(
+    told: Told, rests: float, slack: Slack
+) -> None:
+    """Of files that share nothing between frames; what clipping moved is no part of the mean."""
+    frame, change = drawn(RGB, low=0, high=20), torch.full((1, 3, HEIGHT, WIDTH), -0.5)
+    model = NoiseModel.gaussian(0.1, 3)
+    noise = PlaneNoise.of(model, RGB, clipped=True)
+    options = {"change": change, "noise": noise, "model": model, "slack": slack}
+    plain = run(frame, **options)
+    still, ones = Nearer(rests), [np.ones((HEIGHT, WIDTH), np.float32)] * 3
+    found = run(frame, Beside(steady=Steady(ones, ones, still=still)), **options)
+    near = rests if slack is STRICT else 0
+    assert len(still.shown) == (3 if near else 0)
+    for index, (one, other) in enumerate(zip(found, plain, strict=True)):
+        np.testing.assert_allclose(one - other, 0 if index == 1 else 0.1 * near, atol=1e-6)
+    for index, (shown, variance) in enumerate(still.shown):
+        free, told_variance, _ = told[index]
+        shift = 0.5 - free  # all of it was taken out
+        wanted = frame.planes[index] / 255 + plain[index] + shift
+        np.testing.assert_allclose(shown, wanted, atol=1e-5)
+        np.testing.assert_allclose(variance, told_variance, rtol=1e-6)
 
 
 @pytest.mark.parametrize("why", ["unclipped", "sensor", "far from both"])

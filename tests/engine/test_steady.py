@@ -169,3 +169,13 @@ def test_a_fiftieth_of_a_picture_that_stood_for_more_than_three_frames_is_enough
     assert not steady.stands
     steady.counts[0][0, 1] = 4
     assert steady.stands
+
+
+def test_what_is_lost_is_looked_for_where_a_fiftieth_stood_for_more_than_three_frames() -> None:
+    removed, law = np.full((10, 10), 0.5, np.float32), np.full((10, 10), 1e-6, np.float32)
+    for places in (1, 2):
+        steady = Steady(means=[removed], removed={0: removed}, ages={0: np.full_like(removed, 2)})
+        steady.counts = [np.full_like(removed, 3)]
+        steady.counts[0].flat[:places] = 4
+        steady.ages[0].flat[:places] = 3
+        assert steady.lost(0, removed, law, SHARES[0]).any() == (places == 2)

@@ -262,6 +262,28 @@ def test_the_past_is_remembered_frame_by_frame_and_begun_anew_where_it_breaks_of
     assert f2r.flows.known(2, 3) is None
 
 
+def test_frames_that_are_passed_over_are_remembered_and_followed_as_if_they_were_restored() -> None:
+    noise = NoiseModel.gaussian(0.1, 3)
+    frames = [prepared(index) for index in range(9)]
+    both = [method((0.0, 0.0))[0] for _ in range(2)]
+    for centre in range(7):
+        around = Window(
+            frames[centre], tuple(frames[max(centre - 2, 0) : centre]),
+            tuple(frames[centre + 1 : centre + 3]),
+        )  # fmt: skip
+        both[0].pass_over(around, noise)
+        both[1].follow(around, noise)
+        places = [f2r.memory and (f2r.memory.index, f2r.memory.count.tolist()) for f2r in both]
+        assert places[0] == places[1]
+        assert both[0].memory is None or both[0].memory.index == max(centre - 2, 0)
+        adjacent = [(a, a + step) for a in range(9) for step in (-1, 1)]
+        known = [[pair for pair in adjacent if f2r.flows.known(*pair) is not None] for f2r in both]
+        assert known[0] == known[1] == [
+            (a, b) for a, b in adjacent if min(a, b) >= centre - 2 and max(a, b) <= centre + 2
+            and min(a, b) >= 0
+        ]  # fmt: skip
+
+
 def test_two_anchors_share_the_neighbours_alternately_from_either_side() -> None:
     """Of six, from near to far 2 4 1 5 0 6, in turns of two: both lie around the centre."""
     f2r, _ = method((0.0, 0.0))

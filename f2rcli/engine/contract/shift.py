@@ -22,7 +22,7 @@ def clipping(restored: Tensor, model: NoiseModel, stronger: float) -> tuple[Tens
     stronger: factor of the noise's standard deviation when it was clipped.
     """
     level = model.level(restored) * stronger
-    if not bool(((restored < 3 * level) | (restored > 1 - 3 * level)).any()):
+    if not bool((torch.minimum(restored, 1 - restored) < 3 * level).any()):
         return None
     return clipped_moments(restored, level)
 

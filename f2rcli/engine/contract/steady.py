@@ -77,7 +77,7 @@ class Steady:
         if clipped is not None:  # its law is not known well enough to find what is weaker
             hidden = hidden * (1 - clipped)
         lost = mean - held(mean, variance / age, shares, hidden, clipped)
-        lost *= np.clip((age - 1) / (SURE - 1), 0, 1)
+        lost *= np.minimum((age - 1) / (SURE - 1), 1)
         return lost
 
 
