@@ -282,3 +282,48 @@ def test_every_byte_that_nobody_wrote_must_be_the_sources(
         mine = any(start <= place < end for start, end in runs)
         assert same_elsewhere(source, copy, written) == mine, place
         assert not same_elsewhere(source, copy, [])
+
+
+@pytest.mark.parametrize("code", sorted(compression.NAMES))
+def test_compressions_have_the_names_of_their_codes(code: int) -> None:
+    known = tifffile.COMPRESSION(code).name.lower().replace("_", "").replace("jp2000", "jpeg2000")
+    name = compression.NAMES[code]
+    assert compression.compression_name(code) == name
+    assert name in {"none": "uncompressed", "ojpeg": "jpeg"}.get(known, known)
+    longer = [other for other in compression.NAMES.values() if len(other) > len(name)]
+    assert not any(other in known for other in longer)
+
+
+@pytest.mark.parametrize("predictor", [1, 2])
+@pytest.mark.parametrize("code", sorted(compression.REWRITTEN))
+def test_what_is_encoded_is_decoded_as_it_was(code: int, predictor: int) -> None:
+    page = page_like(compression=code, predictor=predictor)
+    samples = np.random.default_rng(7).integers(0, 9, (2, 3, 8, 1)).astype("u2")
+    data = SegmentCoding.of(page).encode(samples)
+    found = np.frombuffer(tifffile.TIFF.DECOMPRESSORS[code](data), ">u2").reshape(samples.shape)
+    if predictor == 2:
+        found = np.cumsum(found, axis=-2, dtype="u2")
+    np.testing.assert_array_equal(found, samples)
+
+
+@pytest.mark.parametrize("predictor", [1, 2])
+def test_pages_are_not_rewritten_in_what_has_no_encoder_here(
+    monkeypatch: pytest.MonkeyPatch, predictor: int
+) -> None:
+    def missing(*_: Any, **__: Any) -> None:
+        raise ImportError("no encoder")
+
+    assert can_rewrite(page_like(compression=8, predictor=predictor))
+    table = "PREDICTORS" if predictor == 2 else "COMPRESSORS"
+    monkeypatch.setattr(tifffile.TIFF, table, {predictor: missing, 8: missing})
+    assert not can_rewrite(page_like(compression=8, predictor=predictor))
+
+
+def test_numbers_in_tags_are_of_their_types_size_and_sign(tmp_path: Path) -> None:
+    with closing(PatchedFile(write(tmp_path / "a.tif", flat(1)))) as patched:
+        for code in patch_module._INTEGERS:
+            kind = np.dtype(tifffile.TIFF.DATA_FORMATS[code][-1])
+            found = patched._tag_dtype(page_like(), SimpleNamespace(dtype=code))
+            assert found == kind.newbyteorder(">")
+    whole = {code for code, form in tifffile.TIFF.DATA_FORMATS.items() if form[-1] in "BHIbhiQq"}
+    assert set(patch_module._INTEGERS) == whole - {5, 7, 10}  # rational, or of no known kind

@@ -47,14 +47,12 @@ class SegmentCoding:
 
     def encode(self, samples: NDArray[Any]) -> bytes:
         """The bytes of a strip or tile (depth, length, width, samples)."""
-        if self.predictor != 1:
-            samples = tifffile.TIFF.PREDICTORS[self.predictor](samples, axis=-2)
+        samples = tifffile.TIFF.PREDICTORS[self.predictor](samples, axis=-2)
         samples = samples.astype(self.dtype, copy=False)
-        if self.compression == NONE:
-            return samples.tobytes()
         compress = tifffile.TIFF.COMPRESSORS[self.compression]
         if self.compression == PACKBITS:  # row by row, as TIFF 6.0 demands (section 9)
-            return b"".join(bytes(compress(row.tobytes())) for row in np.concatenate(samples))
+            rows = samples.reshape(-1, *samples.shape[2:])  # np.concatenate would swap bytes
+            return b"".join(bytes(compress(row.tobytes())) for row in rows)
         return bytes(compress(samples.tobytes()))
 
 
@@ -64,11 +62,9 @@ def can_rewrite(page: Any) -> bool:
     if not plain or page.is_subsampled or int(page.compression) not in REWRITTEN:
         return False
     try:
-        if page.compression != NONE:
-            bytes(tifffile.TIFF.COMPRESSORS[page.compression](bytes(64)))
-        if page.predictor != 1:
-            zeros = np.zeros((1, 4, 4, 1), page.dtype)
-            tifffile.TIFF.PREDICTORS[page.predictor](zeros, axis=-2)
+        bytes(tifffile.TIFF.COMPRESSORS[page.compression](bytes(64)))
+        zeros = np.zeros((1, 4, 4, 1), page.dtype)
+        tifffile.TIFF.PREDICTORS[page.predictor](zeros, axis=-2)
     except DAMAGE:  # no encoder for it here
         return False
     return True
