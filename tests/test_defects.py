@@ -453,3 +453,26 @@ def test_what_a_neighbour_sees_is_beyond_the_eight_nearest_of_its_colour() -> No
         for row, column in zip(rows, columns, strict=True)
     ]
     np.testing.assert_allclose(_excess(plane, rows, columns), wanted)
+
+
+@pytest.mark.parametrize(("count", "found"), [(2, True), (3, False)])
+def test_in_the_smallest_planes_two_impulses_are_none_too_many(count: int, found: bool) -> None:
+    plane = np.random.default_rng(11).normal(500, 4, (20, 20)).astype(np.float32)
+    for index in range(count):
+        plane[4 + 5 * index, 10] += 300
+    assert without_impulses(plane)[1].sum() == (count if found else 0)
+
+
+@pytest.mark.parametrize(("share", "found"), [(0.04, True), (0.06, False)])
+def test_where_more_than_a_twentieth_stands_out_nothing_is_looked_at(
+    share: float, found: bool
+) -> None:
+    """Of squares, which are no impulses, all as far from what is around them."""
+    plane = np.full((120, 120), 500, np.uint16)
+    for index in range(round(share * plane.size / 4)):
+        row, column = 2 + 6 * (index // 19), 2 + 6 * (index % 19)
+        plane[row : row + 2, column : column + 2] = 580
+    plane[60, 119] = 2000
+    whole, where = without_impulses(plane, 20.0)
+    assert np.argwhere(where).tolist() == ([[60, 119]] if found else [])
+    assert (whole[60, 119] < 600) == found

@@ -105,6 +105,9 @@ def test_facts_and_flags_come_back(tmp_path: Path) -> None:
     full = replace(RECORD, finished=True, fresh=False, made="m", facts={"fps": 2.5, "n": [1, 2]})
     records.keep(PLACE, full)
     assert records.find(PLACE) == full
+    later = Records(tmp_path / "new" / "out")  # what was removed meanwhile is made again
+    later.keep(PLACE, full)
+    assert later.find(PLACE) == full
 
 
 def test_an_output_that_cannot_be_written_is_said_before_work_begins(
@@ -113,6 +116,9 @@ def test_an_output_that_cannot_be_written_is_said_before_work_begins(
     records = Records(tmp_path / "new" / "out")
     records.prepare()
     assert not list(records.folder.iterdir())
+    with monkeypatch.context() as other:  # another shard has removed the same file
+        other.setattr(module, "write_text", lambda path, text: None)
+        records.prepare()
 
     def refused(source: Path, target: Path) -> None:
         raise OSError(errno.EROFS, "Read-only file system")

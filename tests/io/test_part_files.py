@@ -4,7 +4,9 @@ import errno
 import os
 import signal
 import stat
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -350,3 +352,39 @@ def test_the_longest_names_have_parts_with_shorter_ones(tmp_path: Path, name: st
 def test_a_name_too_long_for_the_disk_is_said(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="the name is too long"):
         check_target(tmp_path / ("o" * 300 + ".mp4"), [tmp_path], overwrite=True)
+
+
+def test_parts_of_runs_that_are_gone_are_swept_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of runs there is no more, as files and folders; not of others, nor what has no number."""
+    gone, asked = {11, 12}, []
+
+    def kill(process: int, number: int) -> None:
+        asked.append((process, number))
+        if process in gone:
+            raise ProcessLookupError
+        if process == 14:
+            raise PermissionError  # someone else's
+
+    monkeypatch.setattr(atomic.os, "kill", kill)
+    kept = [f".a.{os.getpid()}.part", ".a.13.part", ".a.14.part", ".a.12.txt", ".a.x12.part"]
+    for name in (".a.11.part", *kept):
+        (tmp_path / name).write_bytes(b"half")
+    (tmp_path / ".b.12.part" / "c").mkdir(parents=True)
+    atomic.sweep(tmp_path)
+    assert names(tmp_path) == sorted(kept)
+    assert sorted(asked) == [(process, 0) for process in (11, 12, 13, 14)]
+
+
+@pytest.mark.parametrize(("age", "swept"), [(86_390, False), (86_410, True)])
+def test_where_nobody_can_be_asked_parts_are_swept_after_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age: int, swept: bool
+) -> None:
+    part = tmp_path / ".a.11.part"
+    part.write_bytes(b"half")
+    os.utime(part, (time.time() - age,) * 2)
+    system = SimpleNamespace(name="nt", getpid=os.getpid)
+    monkeypatch.setattr(atomic, "os", system)
+    atomic.sweep(tmp_path)
+    assert part.exists() != swept

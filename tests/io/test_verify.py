@@ -128,3 +128,13 @@ def test_what_is_written_is_counted() -> None:
     counted.add(210, 40)
     assert counted.uneven
     assert counted.first == 30
+
+
+def test_a_clip_that_begins_at_nothing_is_measured_from_there(tools, tmp_path: Path) -> None:
+    path = tools.write_clip(tmp_path / "a.mkv", pts=[0, 40, 80], time_base=BASE, last_duration=40)
+    assert checked(path, [0, 40, 80]) == ("3 frames", "last frame at 0.080 s")
+    for last in (78, 82):
+        checked(path, [0, 40, last])
+    for last in (77, 83):
+        with pytest.raises(OutputError):
+            checked(path, [0, 40, last])

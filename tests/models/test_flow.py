@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import map_coordinates
+from scipy.ndimage import gaussian_filter, map_coordinates
 
+from f2rcli.models import flow as flow_module
 from f2rcli.models.flow import (
     DISFlow,
     _new_search,
@@ -202,3 +203,41 @@ def test_several_pictures_are_warped_as_each_by_itself() -> None:
     flow = constant(1.3, -0.6, (30, 40))
     for one, together in zip(pictures, warp_all(pictures, flow), strict=True):
         assert torch.equal(together, warp(one, flow))
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_a_search_sees_codes_that_end_where_a_two_hundredth_is_brighter(
+    monkeypatch: pytest.MonkeyPatch, small: bool
+) -> None:
+    """Of the first picture as it is: of every second row and column of one at half the size, of
+    every fourth of others. Both are blurred before, those at half the size have been already."""
+    seen = []
+
+    class Search:
+        def calc(self, *given: np.ndarray) -> np.ndarray:
+            seen.extend(given)
+            return np.zeros((*given[0].shape, 2), np.float32)
+
+    monkeypatch.setattr(
+        flow_module, "_new_search", lambda **options: seen.append(options) or Search()
+    )
+    rng = np.random.default_rng(5)
+    first, second = (rng.gamma(2, 0.1, (83, 91)).astype(np.float32) for _ in range(2))
+    assert DISFlow(halved=small)(first, second).shape == (83, 91, 2)
+    step = 2 if small else 4
+    white = np.quantile(first[::step, ::step].astype(np.float64), 0.995)
+    options, *codes, start = seen
+    assert (options, start) == ({"finest": 0 if small else 1, "begun": False}, None)
+    for code, luma in zip(codes, (first, second), strict=True):
+        shown = luma if small else gaussian_filter(luma.astype(np.float64), 1, mode="mirror")
+        wanted = np.clip(shown / white * 255, 0, 255)
+        assert np.abs(code - wanted + 0.5).max() <= 0.51 + (0 if small else 0.5)
+        assert code.dtype == np.uint8
+    seen.clear()
+    start = rng.random((83, 91, 2), np.float32)
+    DISFlow(halved=small)(np.zeros_like(first), second + 1, start)
+    assert seen[0] == {"finest": 0 if small else 1, "begun": True}
+    np.testing.assert_array_equal(seen[3], start)
+    assert seen[3] is not start  # a search writes into it
+    assert not seen[1].any()
+    assert seen[2].min() == 255  # black: anything is white beside it

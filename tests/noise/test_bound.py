@@ -310,3 +310,12 @@ def test_a_law_that_is_lowered_alike_everywhere_stays_a_line() -> None:
     for sigma, old, now, was in zip(bent.sigma, model.sigma, knots, model.at_knots(), strict=True):
         kept = np.interp(level, places, now) ** 2 / (np.interp(level, places, was) ** 2).mean()
         assert sigma == pytest.approx(old * kept.mean() ** 0.5)
+
+
+@pytest.mark.parametrize(("band", "taps"), [(0, [1]), (1, [1, -1]), (2, [1, -2, 1])])
+def test_filtered_noise_has_as_many_degrees_of_freedom_as_its_correlation_leaves(
+    band: int, taps: list[int]
+) -> None:
+    """Of mean squares of Gaussian noise: one a sample, over the sum of squared correlations."""
+    line = np.correlate(taps, taps, "full") / np.dot(taps, taps)
+    assert DEGREES[band] == pytest.approx(1 / np.square(np.outer(line, line)).sum(), abs=1e-3)

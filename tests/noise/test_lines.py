@@ -225,3 +225,18 @@ def test_columns_are_looked_for_where_the_scene_moves_half_a_pixel_both_ways(
     vars(view)["flows"] = tuple(flows)
     assert (_differences(view, (0,), turned=True) is not None) == told
     assert _differences(view, (0,), turned=False) is not None
+
+
+def test_a_grating_is_more_than_a_third_of_waves_shorter_than_twenty_rows() -> None:
+    def seen(period: float, share: float, rows: int = 240) -> bool:
+        places = np.arange(rows)
+        wave = np.sin(2 * np.pi * places / period) * np.sqrt(2 * share)
+        rest = np.random.default_rng(0).standard_normal((rows, 200)) * np.sqrt(1 - share)
+        power = np.square(np.abs(np.fft.rfft(wave[:, None] + rest, axis=0))).mean(1)
+        return measured._grating([Agreement(1.0, 1.0, 1.0, power)])
+
+    for period in (2.5, 6, 19):
+        assert seen(period, 0.40)
+        assert not seen(period, 0.30)
+    assert not seen(24, 0.9)  # those are broad bands
+    assert not measured._grating([])

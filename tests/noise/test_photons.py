@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from scipy.stats import kstat
 
 from f2rcli.noise.measurement.photons import (
     PhotonLine,
@@ -12,6 +13,7 @@ from f2rcli.noise.measurement.photons import (
     _fitted,
     _flat,
     _line,
+    _of_even_light,
     _parts_of_blocks,
     counted_model,
     photon_line,
@@ -238,3 +240,35 @@ def test_whole_blocks_tell_of_few_photons_that_stay_and_their_finest_band_of_oth
     moving = np.kron(rng.random((48, 96)), np.ones((2, 2)))  # by four pixels a frame
     found, flat, fine = lines(np.stack([3 * moving[:, 4 * t : 4 * t + 96] for t in range(4)]))
     assert found == fine != flat
+
+
+@pytest.mark.parametrize("photons", [0.05, 1.0, 3.0, 200.0])
+def test_the_shape_of_even_light_is_that_of_its_k_statistics(photons: float) -> None:
+    """The unbiased estimates of cumulants, of frames without their means, in 6 x 6 parts; three
+    standard errors of the third and of the gain are a shape."""
+    told = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        stack = 8.0 * rng.poisson(photons, (6, 40, 45)) + rng.normal(0, 2, (6, 40, 45))
+        stack += rng.normal(50, 3, (6, 1, 1))  # light that is not the same in all
+        bright = 50 + 5 * rng.random(30)
+        left = stack - stack.mean((1, 2), keepdims=True)
+        cells = (kstat(left, order, axis=0)[:36, :42] for order in (2, 3, 4))
+        second, third, fourth = (one.reshape(6, 6, 6, 7).mean((1, 3)).ravel() for one in cells)
+        gain = fourth.sum() / third.sum()
+        each = [np.delete(fourth, i).sum() / np.delete(third, i).sum() for i in range(36)]
+        error = np.std(each) * 35**0.5
+        sure = third.sum() > 3 * third.std() * 6 and gain > 3 * error
+        found = _of_even_light(list(stack), bright)
+        told.append(found is not None)
+        assert told[-1] == sure
+        if found is not None:
+            gain = max(gain, third.sum() / second.sum())
+            dark = max(np.quantile(bright, 0.01), bright.mean() - second.mean() / gain)
+            wanted = (gain, error, bright.mean(), second.mean(), dark)
+            assert (found.gain, found.error, found.middle, found.level, found.dark) == (
+                pytest.approx(wanted, rel=1e-6)
+            )
+    assert any(told) == (photons < 200)
+    assert all(told) == (photons < 3)
+    assert _of_even_light(list(stack[:5]), bright) is None

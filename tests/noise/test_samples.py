@@ -7,8 +7,9 @@ from scipy.stats import norm
 
 from f2rcli.noise.counting import counts_events
 from f2rcli.noise.law import NoiseLaw
+from f2rcli.noise.measurement import samples
 from f2rcli.noise.measurement.detail import single_frame_sigma
-from f2rcli.noise.measurement.samples import Bands, NoiseSamples, _beyond, _clipped
+from f2rcli.noise.measurement.samples import Bands, NoiseSamples, _beyond, _chosen, _clipped
 from f2rcli.noise.model import NoiseModel, blend
 
 
@@ -228,3 +229,41 @@ def test_one_frame_gives_a_rough_sigma() -> None:
     noisy = clean + NoiseLaw(NoiseModel.gaussian(0.1, 3)).sample(clean, seeded(3))
     assert single_frame_sigma(noisy) == pytest.approx(0.1, rel=0.05)
     assert single_frame_sigma(torch.zeros(1, 3, 1, 1)) == 0
+
+
+def test_places_are_chosen_that_are_flat_unpainted_and_far_enough_from_black_and_white(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Half of them, or 20,000; those with room for 1.5 deviations of the noise of the flatter half,
+    at most a quarter, if a fiftieth has it; of more than may be, every so many."""
+    rng, size = np.random.default_rng(3), (302, 352)
+    noisy = torch.from_numpy(rng.random((1, 3, *size), np.float32))
+    noisy[..., :20, :] = 0.5  # painted, but for what lies beside the rest
+    rank = torch.from_numpy(rng.random((1, 1, *size), np.float32))
+    flat = rank[0, 0, 1:-1, 1:-1].numpy()
+    painted = np.arange(300) < 16
+
+    def found(room_of_rows: np.ndarray, sigma: float) -> tuple[np.ndarray, float]:
+        product = np.where(flat <= np.median(flat), sigma**2 / 1.008, 9.0)
+        room = torch.full((1, 3, *size), 0.5)
+        room[:, 1, 1:-1] = torch.from_numpy(room_of_rows.astype(np.float32))[:, None]
+        shown = torch.from_numpy(product.astype(np.float32)).expand(1, 3, -1, -1)
+        return _chosen(noisy, room, rank, shown)
+
+    def flattest(rows: np.ndarray, share: float) -> np.ndarray:
+        places = np.broadcast_to(rows[:, None], flat.shape)
+        return np.flatnonzero(places & (flat <= np.quantile(flat[places], share)))
+
+    rows = np.arange(300)
+    for sigma, limit in ((0.1, 0.15), (0.02, 0.03), (0.4, 0.25)):
+        near = np.where(rows < 150, limit - 0.01, limit + 0.01)
+        wanted = flattest((rows >= 150) & ~painted, 0.5)
+        assert np.setxor1d(found(near, sigma), wanted).size <= 2
+    few = np.where(rows < 270, 0.0, 0.5)  # 30 rows: 20,000 are more than there are
+    assert np.setxor1d(found(few, 0.1), flattest(rows >= 270, 1)).size <= 2
+    fewer = np.where(rows < 295, 0.0, 0.5)  # less than a fiftieth: all count, painted ones as well
+    assert np.setxor1d(found(fewer, 0.1), flattest(rows >= 0, 0.5)).size <= 2
+    some = np.where(rows < 200, 0.0, 0.5)
+    assert np.setxor1d(found(some, 0.1), flattest(rows >= 200, 20_000 / 35_000)).size <= 2
+    monkeypatch.setattr(samples, "MOST_SAMPLES", 6000)
+    np.testing.assert_array_equal(found(some, 0.1), flattest(rows >= 200, 20_000 / 35_000)[::3])
