@@ -67,7 +67,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "engine/contract/still.py": ("tests/engine/test_still.py",),
     "engine/dim/choice.py": ("tests/engine/test_dim.py",),
     "engine/dim/missed.py": ("tests/engine/test_dim.py",),
-    "engine/dim/sums.py": ("tests/engine/test_dim.py",),
+    "engine/dim/sums.py": ("tests/engine/test_sums.py", "tests/engine/test_dim.py"),
     "engine/dim/written.py": ("tests/engine/test_dim.py",),
     "engine/gpu/contract.py": ("tests/engine/test_gpu.py",),
     "engine/gpu/limits.py": ("tests/engine/test_gpu.py",),
@@ -100,6 +100,18 @@ TARGETS: dict[str, tuple[str, ...]] = {
 SIZES = "the header of weights says every size"
 EQUIVALENT = {
     "if length < 1 or length % 2 == 0:": "0 is even",
+    "exact = np.float64 if first.planes[0].dtype.itemsize > 2 else np.float32": (
+        "a stack is one plane"
+    ),
+    "REACH = max(LENGTHS) - 1  # frames before and after one, that tell what it misses": (
+        "more are not looked at"
+    ),
+    "variance = np.square(beside.noise.level(0, estimate))": "a stack is one plane",
+    "half = torch.cat([half, lines[even:]]) if even < len(lines) else half": "nothing is added",
+    'if warped.device.type != "cpu":': "both ways give the same numbers",
+    "near = np.flatnonzero(inside < SIDE)": "what joins is multiplied by one",
+    "agreement[:, place] *= warp(one.count, flow).clamp_min(1)[:, 0]": "there is one channel",
+    "def __init__(self, path: Path, beyond: int = 0) -> None:": "every file is longer",
     "grid = np.zeros((32, 32), np.float32)": "the impulse lies far from the border",
     "self, channels: int = 3, widths: tuple[int, ...] = (24, 48, 96), hidden: int = 16": SIZES,
     "self, channels: int = 3, widths: tuple[int, ...] = (48, 64, 128), embed: int = 24": SIZES,

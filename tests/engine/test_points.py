@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import correlate, maximum_filter
 
+from f2rcli.engine.contract import points as points_module
 from f2rcli.engine.contract.points import (
     Found,
     Others,
@@ -317,3 +318,25 @@ def test_points_of_one_frame_have_classes_by_their_significance() -> None:
         back = points.lost(0, plane, plane - flat, flat)
     assert back is not None
     assert back[80, 80] > 0.5 * (plane - flat)[80, 80]  # the brightest of all
+
+
+@pytest.mark.parametrize(("count", "some"), [(72, True), (73, False), (0, False)])
+@pytest.mark.parametrize("staying", [False, True])
+def test_classes_part_points_by_significance_and_more_than_a_fiftieth_are_texture(
+    monkeypatch: pytest.MonkeyPatch, count: int, some: bool, staying: bool
+) -> None:
+    edges = np.array((4.0, 5.0, 6.5, 8.5, 12.0, 18.0, 30.0))
+    sure = np.tile(np.concatenate([edges - 0.01, edges + 0.01]), 6)[:count]
+    sure = np.full(count, 3.0) if staying else sure  # the plane shows them hardly
+    where, flat = np.arange(count), np.full((60, 60), BACKGROUND, np.float32)
+    found = Found(where // 60, where % 60, 0 * where, np.ones(count), sure)
+    monkeypatch.setattr(points_module, "_found", lambda plane, variance: found)
+    if staying:
+        told = _staying(flat, 0 * flat, flat, Others(flat, np.ones_like(flat)))
+        edges = np.array((1.0, 1.8, 2.5, 3.2, *edges))
+    else:
+        told = _halved(flat, 0 * flat, flat)
+    assert (told is not None) == some
+    if told is not None:
+        classes = (sure[:, None] > edges).sum(1)
+        np.testing.assert_array_equal(told.classes, classes * (5 if staying else 1))

@@ -4,9 +4,9 @@ import errno
 import os
 import signal
 import stat
-import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -377,14 +377,59 @@ def test_parts_of_runs_that_are_gone_are_swept_and_no_others(
     assert sorted(asked) == [(process, 0) for process in (11, 12, 13, 14)]
 
 
-@pytest.mark.parametrize(("age", "swept"), [(86_390, False), (86_410, True)])
+@pytest.mark.parametrize(("age", "swept"), [(86_399, False), (86_400, True)])
 def test_where_nobody_can_be_asked_parts_are_swept_after_a_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age: int, swept: bool
 ) -> None:
     part = tmp_path / ".a.11.part"
     part.write_bytes(b"half")
-    os.utime(part, (time.time() - age,) * 2)
+    os.utime(part, (1_000_000 - age,) * 2)
+    monkeypatch.setattr(atomic.time, "time", lambda: 1_000_000.0)
     system = SimpleNamespace(name="nt", getpid=os.getpid)
     monkeypatch.setattr(atomic, "os", system)
     atomic.sweep(tmp_path)
     assert part.exists() != swept
+
+
+@pytest.mark.parametrize("renames_open", [True, False])
+def test_what_is_renamed_is_on_the_disk_and_its_lock_ends_when_the_system_lets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renames_open: bool
+) -> None:
+    """Last, or whoever waits for the lock would find the part; or before, as Windows wants."""
+    done: list[str] = []
+
+    def noted(place: Any, name: str) -> None:
+        real = getattr(place, name)
+
+        def note(*given: Any, **named: Any) -> Any:
+            done.append(name)
+            return real(*given, **named)
+
+        monkeypatch.setattr(place, name, note)
+
+    for place, name in ((os, "fsync"), (os, "replace"), (os, "close"), (Path, "unlink")):
+        noted(place, name)
+    monkeypatch.setattr(atomic, "RENAMES_OPEN", renames_open)
+    PartFile(tmp_path / "a.txt", overwrite=False).publish()
+    last = ["replace", "close"] if renames_open else ["close", "replace"]
+    assert done == ["fsync", *last]
+    assert not atomic._UNDER_WAY
+    done.clear()
+    part = PartFile(tmp_path / "b.txt", overwrite=False)
+    atomic._discard_all(os.getpid() + 1)  # a child that was forked
+    assert set(atomic._UNDER_WAY) == {part}
+    assert not done
+    part.discard()
+    part.discard()
+    assert done == (["unlink", "close"] if renames_open else ["close", "unlink"])
+    assert not atomic._UNDER_WAY
+    done.clear()
+    atomic.write_text(tmp_path / "c.txt", "\udcff")  # a byte of a name that is no text
+    assert done[:2] == ["fsync", "replace"]
+    assert (tmp_path / "c.txt").read_bytes() == b"\xff"
+    folder = PartFolder(tmp_path / "d", overwrite=False)
+    folder.add("1.png", b"one")
+    assert folder.publish() == 3
+    folder.discard()
+    assert not atomic._UNDER_WAY
+    assert names(tmp_path) == ["a.txt", "c.txt", "d"]

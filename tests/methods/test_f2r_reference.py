@@ -205,6 +205,8 @@ def test_neighbours_are_aligned_together_as_one_by_one(blind: bool) -> None:
         torch.testing.assert_close(
             getattr(both, name)[inner], getattr(one, name)[inner], atol=2e-3, rtol=2e-3
         )
+    alone = aligned_one_by_one(shown[:1], [(flows[0], agree[0].numpy())], reference)
+    torch.testing.assert_close(alone.coarse[:, 0], one.coarse[:, 0])
 
 
 def prepared(index: int, seed: int = 0) -> Prepared:
@@ -308,7 +310,10 @@ def test_the_flow_back_is_looked_up_or_composed() -> None:
     assert f2r.flows.back(frames[0], frames[1]) is None
     ahead = f2r.flows.fresh(frames[0], frames[1])
     assert (f2r.flows.agreement(frames[0], frames[1], ahead) == 1).any()
+    assert f2r.motion(frames[0], frames[1]) is None
     f2r.flows.chain(frames)
+    assert middle(f2r.motion(frames[1], frames[0])) == pytest.approx((-3.0, 1.0), abs=0.02)
+    assert f2r.motion(frames[1], frames[0]).shape == (*SIZE, 2)  # of whole pixels
     for source, target in ((0, 1), (1, 0), (0, 3), (3, 0)):
         back = f2r.flows.back(frames[source], frames[target])
         assert back is not None

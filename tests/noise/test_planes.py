@@ -40,6 +40,7 @@ def test_white_noise_of_a_picture_has_this_strength_in_its_planes(layout: PlaneL
     luma, *chroma = yuv._mix(yuv.matrices(layout.matrix)[1], list(noise()))
     made = [luma, *(yuv._sampled(plane, layout) for plane in chroma)]
     assert [plane.shape for plane in made] == [plane.shape for plane in frame]
+    assert planes.shares == (white_shares(),) * 3
     found = [model.sigma[0] for model in planes.models]
     assert found == pytest.approx([plane.std() for plane in made], rel=0.03)
 
