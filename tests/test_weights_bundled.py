@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -157,3 +158,58 @@ def test_networks_without_first_values_are_otherwise_as_ever() -> None:
     assert not named.any()
     assert other.tolist() == [2, 2]
     assert torch.zeros(3).normal_().any()
+
+
+def test_a_network_is_built_once_with_values_of_its_own() -> None:
+    built = []
+
+    def build() -> nn.Linear:
+        built.append(torch.empty(0).device.type)
+        return nn.Linear(2, 1)
+
+    tensors = {"weight": torch.tensor([[1.0, 2.0]]), "bias": torch.tensor([3.0])}
+    stored = Weights("x", HEADER, tensors)
+    network = stored.network(build)
+    assert stored.network(build) is network
+    assert built == ["meta"]  # takes no memory, whatever size a header asks for
+    assert network(torch.ones(2)).item() == 6
+    with torch.no_grad():
+        network.weight.zero_()
+    assert tensors["weight"].tolist() == [[1.0, 2.0]]
+    assert "Linear" not in repr(stored)
+
+
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError, AttributeError, KeyError, RuntimeError, TypeError, ValueError]
+)
+def test_what_no_network_can_be_built_of_is_said_in_a_line(error: type[Exception]) -> None:
+    def build() -> nn.Linear:
+        raise error("some\n  " + 200 * "x")
+
+    with pytest.raises(WeightsError, match=r"x: .*describes no networks: ") as told:
+        Weights("x", HEADER, {}).network(build)
+    message = str(told.value)
+    assert error.__name__ in message
+    assert 40 < message.count("x") < 101
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused(value: float) -> None:
+    tensors = {"weight": torch.tensor([[1.0, value]]), "bias": torch.zeros(1)}
+    with pytest.raises(WeightsError, match="tensor 'weight' holds values that are not finite"):
+        Weights("x", HEADER, tensors).network(lambda: nn.Linear(2, 1))
+
+
+def test_what_is_kept_is_given_out_unless_the_file_has_changed(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "_kept", {})
+    first = weights.load("one")
+    assert weights.load("one") is not first
+    weights.keep(first)
+    assert weights.load("one") is first
+    assert weights.load(str(bundle / "one.safetensors")) is not first
+    (bundle / "one.safetensors").write_bytes(b"other")
+    with pytest.raises(WeightsError, match="SHA-256 differs"):
+        weights.load("one")

@@ -1,5 +1,7 @@
 """What is done is known by bytes and settings; claims last as long as their holders."""
 
+import errno
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +11,7 @@ from pathlib import Path, PurePath
 import pytest
 
 from f2rcli.batch import records as module
-from f2rcli.batch.records import Content, Record, Records, content_of
+from f2rcli.batch.records import Content, Record, Records, content_of, settings_hash
 
 PLACE = PurePath("sub/clip.mkv")
 
@@ -91,3 +93,52 @@ def test_a_claim_lasts_until_the_last_holder_has_ended(
         assert let_go
     heir.wait()
     assert not list(records.folder.iterdir())
+
+
+def test_records_of_fields_of_other_kinds_count_for_nothing(tmp_path: Path) -> None:
+    records, content = Records(tmp_path), Content(digest="d", stamp="s")
+    good = Record(source="s", target="t", settings="x", content=content)
+    records.keep(PLACE, good)
+    (path,) = records.folder.iterdir()
+    whole = json.loads(path.read_text())
+    odd = {
+        "source": 1, "target": None, "settings": [], "finished": "yes", "fresh": None, "made": 0,
+        "facts": [1], "content": {"digest": 1, "stamp": "s"},
+    }  # fmt: skip
+    for name, value in odd.items():
+        path.write_text(json.dumps(whole | {name: value}))
+        assert records.find(PLACE) is None, name
+    path.write_text(json.dumps(whole))
+    assert records.find(PLACE) == good
+
+
+def test_options_that_change_a_result_and_the_bytes_of_weights_are_the_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module.weights, "mark", lambda name: f"mark of {name}")
+    plain = {"sigma": ["5"], "crf": ["18"]}
+    first = settings_hash(plain, None)
+    assert settings_hash(dict(reversed(plain.items())), None) == first
+    for name in ("overwrite", "keep_partial", "resume", "device", "tile", "threads"):
+        assert settings_hash(plain | {name: ["any"]}, None) == first
+    others = [{"sigma": ["6"], "crf": ["18"]}, {"sigma": ["5"]}, plain | {"strength": ["1"]}]
+    found = [settings_hash(one, None) for one in others] + [settings_hash(plain, "other")]
+    assert len({first, *found}) == 5
+    assert {len(one) for one in found} == {64}
+
+
+def test_reading_ends_once_the_run_is_to_stop(tmp_path: Path) -> None:
+    path, stopped = tmp_path / "a", threading.Event()
+    path.write_bytes(b"one")
+    assert content_of(path, None, stopped).digest == content_of(path, None).digest
+    stopped.set()
+    with pytest.raises(InterruptedError):
+        content_of(path, None, stopped)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes in folders are POSIX's")
+def test_what_has_no_end_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="is a pipe or a device") as error:
+        content_of(tmp_path / "pipe", None)
+    assert (error.value.errno, error.value.filename) == (errno.EINVAL, str(tmp_path / "pipe"))

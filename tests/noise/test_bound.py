@@ -13,6 +13,7 @@ from f2rcli.noise.measurement.bound import (
     QUIETEST,
     Bound,
     _Bin,
+    _bound,
     _inside,
     _unit,
     _white_share,
@@ -21,6 +22,7 @@ from f2rcli.noise.measurement.bound import (
     flat_difference,
     lowered,
 )
+from f2rcli.noise.measurement.fitting import undo_clipping
 from f2rcli.noise.model import NoiseModel
 
 SIGMA = 10 / 255
@@ -319,3 +321,73 @@ def test_filtered_noise_has_as_many_degrees_of_freedom_as_its_correlation_leaves
     """Of mean squares of Gaussian noise: one a sample, over the sum of squared correlations."""
     line = np.correlate(taps, taps, "full") / np.dot(taps, taps)
     assert DEGREES[band] == pytest.approx(1 / np.square(np.outer(line, line)).sum(), abs=1e-3)
+
+
+def reference(found: Blocks, *, clipped: bool) -> Bound:
+    """By the definition, whose quantiles are those of the chi-squared distribution."""
+
+    def low(power: np.ndarray, band: int, share: float = 0.05) -> float:  # type: ignore[type-arg]
+        degrees = 256 * (1, 4 / 9, (36 / 70) ** 2)[band]
+        return float(np.quantile(power, share)) / (chi2.ppf(share, degrees) / degrees)
+
+    def between(value: float, ends: tuple[float, float]) -> float:
+        return float(np.interp(value, ends, (0, 1)))
+
+    scene = found.taken(~found.rail)
+    if not len(scene.void) or np.mean(~scene.void) < 1 / 3:
+        return Bound((0.5,), (0.0,), (len(scene.void),))
+    live = scene.taken(~scene.void)
+    room = np.minimum(live.level, 1 - live.level) > min(2 * low(live.power[0], 0) ** 0.5, 0.25)
+    live = live.taken(room) if room.mean() > 0.2 else live
+    full, fine, finest = (low(live.power[band], band) for band in range(3))
+    level, powers, flats, agree, counts = [], [], [], [], []
+    for part in np.array_split(np.argsort(live.level), min(6, max(len(live.level) // 60, 1))):
+        power, error = live.power[:, part], live.error[part]
+        bands = [low(power[band], band) for band in range(3)]
+        flat = error < 0.05 * bands[2]
+        if flat.sum() >= 12:
+            bands = [low(power[band, flat], band, 0.5) for band in range(3)]
+        most = bands[2] if flat.sum() >= 12 else min(bands[2], 1.05**2 * finest)
+        level.append(live.level[part].mean())
+        agree.append(bands[2] / bands[1])
+        powers.append((max(bands[0], bands[2]), most))
+        flats.append(flat.mean())
+        counts.append(len(part))
+    best = np.mean(sorted(agree)[-max(1, len(agree) // 3) :])
+    seen = between(full - finest, ((4 / 255) ** 2, 2 * (4 / 255) ** 2))
+    white = seen * between(finest / fine, (0.7, 0.85)) + (1 - seen) * between(best, (0.5, 0.85))
+    variance = np.array([few**white * more ** (1 - white) for more, few in powers])
+    if clipped:
+        variance = undo_clipping(np.array(level), variance)
+    even = white > 0.5 and min(more / few for more, few in powers) < 1.3
+    return Bound(
+        tuple(level), tuple(variance**0.5), tuple(counts),
+        float(np.average(flats, weights=counts)), bool(even),
+        float(live.error[live.still].sum() / live.error.sum()),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("clipped", [False, True])
+@pytest.mark.parametrize(
+    ("count", "colour", "texture", "void"),
+    [(700, 1.0, 0.02, 0.1), (700, 1.0, 9.0, 0.1), (700, 1.6, 0.05, 0.1), (700, 2.5, 0.1, 0.1),
+     (200, 1.1, 0.1, 0.4), (90, 1.15, 0.05, 0.6), (90, 1.0, 0.05, 0.9), (40, 1.3, 0.3, 0.0)],
+)  # fmt: skip
+def test_the_bound_of_blocks_is_the_definitions(
+    count: int, colour: float, texture: float, void: float, clipped: bool
+) -> None:
+    """colour: by how much full bandwidth exceeds the finest; texture: what it adds, typically."""
+    rng = np.random.default_rng(count)
+    level, unit = rng.random(count), 0.002 * (1 + rng.random(count))
+    error = unit * rng.exponential(texture, count)
+    power = np.stack([unit * colour, unit * colour**0.3, unit]) + error * [[6], [2], [1]]
+    power *= rng.chisquare(100, (3, count)) / 100
+    flags = (rng.random((3, count)) < [[void], [0.1], [0.5]]).astype(bool)
+    flags[1] &= flags[0]
+    shown = Blocks(level, power, error, flags[0], flags[1], flags[2], 256)
+    found, wanted = _bound(shown, clipped=clipped), reference(shown, clipped=clipped)
+    assert found.counts == wanted.counts
+    assert found.level == pytest.approx(wanted.level)
+    assert found.sigma == pytest.approx(wanted.sigma, rel=5e-3)
+    assert (found.flat, found.still) == pytest.approx((wanted.flat, wanted.still), abs=0.02)
+    assert found.white == wanted.white
