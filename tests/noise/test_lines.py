@@ -240,3 +240,47 @@ def test_a_grating_is_more_than_a_third_of_waves_shorter_than_twenty_rows() -> N
         assert not seen(period, 0.30)
     assert not seen(24, 0.9)  # those are broad bands
     assert not measured._grating([])
+
+
+@pytest.mark.parametrize(
+    ("rows", "bands", "columns", "grating", "wanted"),
+    [((4, 4, 4), (1, 1, 1), (9, 9, 9), False, (2, 1, 3)),
+     ((4, 4, 4), (-1, 0.01, 0.04), (0, 0, 0), False, (2, 0.5, 0)),  # a quarter, where it is less
+     ((4, 4, 4), (9, 9, 9), (0, 0, 0), True, (0, 3, 0)),
+     ((4, 0, 4, 4), (9, 9, 9, 9), (0, 0, 9, 9), False, (2, 3, 0)),  # three of four, and all
+     ((0, 0, 4, 4), (9, 0, 9, 9), (9, 9, 9, 9), False, (0, 0, 3)),
+     ((0, 0, 0, 0), (9, 9, 9, 9), (0, 9, 9, 9), False, (0, 3, 3))],
+)  # fmt: skip
+def test_lines_are_what_triples_of_frames_agree_on(
+    monkeypatch: pytest.MonkeyPatch,
+    rows: tuple[float, ...],
+    bands: tuple[float, ...],
+    columns: tuple[float, ...],
+    grating: bool,
+    wanted: tuple[float, float, float],
+) -> None:
+    """Variances of 1/255 that each tells; what is no more than 0 is not sure."""
+    asked = []
+
+    def differences(view: int, group: tuple[int, ...], *, turned: bool) -> tuple[int, bool]:
+        asked.append((view, turned))
+        assert group == (0, 2)
+        return view, turned
+
+    def agreement(view: int, turned: bool, *, broad: bool) -> Agreement:
+        assert not (turned and broad)
+        told = (columns if turned else bands if broad else rows)[view] / 255**2
+        spectrum = np.ones(121)
+        spectrum[40] = 1000.0 if grating and not broad else 1.0
+        return Agreement(told, told, 0.9, spectrum)
+
+    monkeypatch.setattr(measured, "_differences", differences)
+    monkeypatch.setattr(measured, "agreement", agreement)
+    found = measured._measured(range(len(rows)), (0, 2))  # type: ignore[arg-type]
+    assert found.planes == (0, 2)
+    assert 255 * np.array([found.rows, found.bands, found.columns]) == pytest.approx(wanted)
+    assert len(asked) == len(set(asked))
+    count = len(columns)  # once more than a quarter see nothing, no more are asked
+    blind = np.cumsum([one <= 0 for one in columns])
+    known = int(np.count_nonzero(blind <= count / 4))
+    assert [view for view, turned in asked if turned] == list(range(min(known + 1, count)))
