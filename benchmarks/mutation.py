@@ -109,6 +109,8 @@ EQUIVALENT = {
     "variance = np.square(beside.noise.level(0, estimate))": "a stack is one plane",
     "half = torch.cat([half, lines[even:]]) if even < len(lines) else half": "nothing is added",
     'if warped.device.type != "cpu":': "both ways give the same numbers",
+    "if lasting is None or far is None:": "the one goes with the other",
+    "left = resized(factor[0].mean(0, keepdim=True), size)": "a batch of one",
     "near = np.flatnonzero(inside < SIDE)": "what joins is multiplied by one",
     "agreement[:, place] *= warp(one.count, flow).clamp_min(1)[:, 0]": "there is one channel",
     "def __init__(self, path: Path, beyond: int = 0) -> None:": "every file is longer",

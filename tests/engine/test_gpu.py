@@ -161,6 +161,26 @@ def test_weak_detail_that_stands_still_comes_back_as_on_the_processor(
         np.testing.assert_allclose(one, wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [(40, 56), (21, 9)])
+def test_single_samples_far_out_are_held_where_noise_was_clipped_and_where_not(
+    size: tuple[int, int],
+) -> None:
+    rng = np.random.default_rng(1)
+    removed = (0.02 * rng.standard_t(3, (2, *size))).astype(np.float32)
+    removed += (rng.random(removed.shape) < 0.02) * np.float32(0.3)
+    variance = (0.02**2 * (0.5 + rng.random(removed.shape))).astype(np.float32)
+    cut = (rng.random(size) < 0.5).astype(np.float32)
+    shares = (white_shares(), (0.2, 0.2, 0.2, 0.2, 0.1, 0.1))
+    for clipped in (cut, None):
+        given = None if clipped is None else torch.from_numpy(clipped)[None]
+        found = device_limits.held(
+            torch.from_numpy(removed), torch.from_numpy(variance), shares, clipped=given
+        )
+        for index, one in enumerate(found):
+            wanted = limits.held(removed[index], variance[index], shares[index], clipped=clipped)
+            np.testing.assert_allclose(one, wanted, atol=1e-5)
+
+
 def test_a_device_works_in_one_thread() -> None:
     engine = engine_for(noisy_clip(1, height=24, width=32), threads=2)
     engine.stay_on_device()
