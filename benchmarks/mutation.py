@@ -111,6 +111,9 @@ EQUIVALENT = {
     'if warped.device.type != "cpu":': "both ways give the same numbers",
     "if lasting is None or far is None:": "the one goes with the other",
     "left = resized(factor[0].mean(0, keepdim=True), size)": "a batch of one",
+    "lines = [photon_line([planes[index] for planes in frames]) for index in range(len(frames[0]))]": (  # noqa: E501
+        "all frames have as many"
+    ),
     "near = np.flatnonzero(inside < SIDE)": "what joins is multiplied by one",
     "agreement[:, place] *= warp(one.count, flow).clamp_min(1)[:, 0]": "there is one channel",
     "def __init__(self, path: Path, beyond: int = 0) -> None:": "every file is longer",

@@ -198,6 +198,7 @@ SURE_ONE, BLIND, FAINT, UNLIKE = (
         ([SURE_ONE] * 2 + [FAINT] * 2, True, None), ([SURE_ONE] + [FAINT] * 3, False, 0),
         ([SURE_ONE] * 3 + [UNLIKE], True, 2), ([UNLIKE] * 3, False, 0), ([UNLIKE] * 2, True, 0),
         ([vote(0.2, 0.41, 0.21)] * 4, True, 0.41), ([FAINT, SURE_ONE], True, None),
+        ([FAINT] * 2, True, 0),
     ],
 )  # fmt: skip
 def test_three_of_four_triples_must_be_sure_of_lines_that_are_not_faint(
@@ -284,3 +285,9 @@ def test_lines_are_what_triples_of_frames_agree_on(
     blind = np.cumsum([one <= 0 for one in columns])
     known = int(np.count_nonzero(blind <= count / 4))
     assert [view for view, turned in asked if turned] == list(range(min(known + 1, count)))
+
+
+@pytest.mark.parametrize(("bands", "told"), [(2.9, False), (3.1, True)])
+def test_bands_are_named_that_are_more_than_half_of_row_noise(bands: float, told: bool) -> None:
+    words = Lines((LineNoise((0,), 6 / 255, bands / 255, 0.0),)).words()
+    assert (f"moving bands {bands}" in words) == told

@@ -87,6 +87,38 @@ def test_power_at_most_doubles_from_band_to_band(strength: float) -> None:
     np.testing.assert_allclose(_believable(power * white), held * white / (held * white).sum())
 
 
+@pytest.mark.parametrize("cut", [(True, True), (True, False), (False, True)])
+def test_noise_moves_in_variance_and_is_told_in_codes(cut: tuple[bool, bool]) -> None:
+    rng = np.random.default_rng(5)
+    one, two = (
+        PlaneNoise(
+            tuple(NoiseModel((gain,), (0.02,), (sigma,)) for gain, sigma in rng.random((3, 2))),
+            tuple(tuple(row / row.sum()) for row in rng.random((3, 6))),
+            clipped,
+        )
+        for clipped in cut
+    )
+    between = one.blended(two, 0.25)
+    assert between.clipped == all(cut)
+    np.testing.assert_allclose(
+        between.shares, 0.75 * np.array(one.shares) + 0.25 * np.array(two.shares)
+    )
+    variances = [[model.sigma[0] ** 2 for model in law.models] for law in (one, two, between)]
+    assert variances[2] == pytest.approx(
+        0.75 * np.array(variances[0]) + 0.25 * np.array(variances[1])
+    )
+    bright = rng.random((4, 5)).astype(np.float32)
+    for index, told in enumerate(one.values()):
+        gain, sigma = one.models[index].gain[0], one.models[index].sigma[0]
+        level = np.sqrt(gain * bright + 0.0004)
+        np.testing.assert_allclose(one.level(index, bright), level, rtol=1e-5)
+        np.testing.assert_allclose(one.scaled(3).level(index, bright), 3 * level, rtol=1e-5)
+        assert told["sigma8"] == pytest.approx(255 * sigma)
+        knots = np.linspace(0, 1, KNOTS)
+        assert told["curve8"] == pytest.approx(255 * np.sqrt(gain * knots + 0.0004))
+        assert told["shares"] == list(one.shares[index])
+
+
 @pytest.mark.parametrize(
     ("count", "side", "kept"), [(9, 100, 9), (9, 700, 4), (9, 2000, 2), (1, 2000, 1)]
 )
