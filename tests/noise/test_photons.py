@@ -1,5 +1,7 @@
 """The law of photon counts from what adjacent frames differ by."""
 
+from dataclasses import astuple, replace
+
 import cv2
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from f2rcli.noise.measurement.photons import (
     _line,
     _of_even_light,
     _parts_of_blocks,
+    _uneven,
+    _with_shape,
     counted_model,
     photon_line,
     pooled,
@@ -272,3 +276,69 @@ def test_the_shape_of_even_light_is_that_of_its_k_statistics(photons: float) -> 
     assert any(told) == (photons < 200)
     assert all(told) == (photons < 3)
     assert _of_even_light(list(stack[:5]), bright) is None
+
+
+def robust_line(frames: list[np.ndarray]) -> tuple[float, ...]:  # type: ignore[type-arg]
+    """The line of blocks by Tukey's biweights, twelve times over, and its error by leaving out one
+    of 6 x 6 parts of the picture at a time."""
+    bright, variance, others = (np.concatenate(p) for p in zip(*_blocks(frames, _fine)))  # noqa: B905
+
+    def fitted(some: np.ndarray, weight: np.ndarray) -> tuple[float, float, float]:  # type: ignore[type-arg]
+        x, y, z, w = bright[some], variance[some], others[some], weight[some]
+        mean = [np.average(one, weights=w) for one in (x, y, z)]
+        shared = np.average((z - mean[2]) * (x - mean[0]), weights=w)
+        least = 0.1 * np.average((z - mean[2]) ** 2, weights=w)
+        slope = np.average((z - mean[2]) * (y - mean[1]), weights=w) / max(shared, least)
+        return slope, mean[1], mean[0]
+
+    every, weight = np.ones(bright.size, bool), np.ones(bright.size)
+    for _ in range(12):
+        gain, level, middle = fitted(every, weight)
+        line = np.maximum(gain * (others - middle) + level, 0.1 * level)
+        off = variance / line - 1
+        usual = np.median(off)
+        far = 6 * max(1.4826 * np.median(np.abs(off - usual)), abs(usual), 0.2)
+        weight = np.maximum(1 - (off / far) ** 2, 0) ** 2 / line**2
+    parts = _parts_of_blocks(frames[0].shape, len(frames) - 1)
+    each = [fitted(parts != part, weight)[0] for part in range(36)]
+    error = np.std(each) * 35**0.5
+    return gain, error, middle, level, float(np.quantile(others, 0.01))
+
+
+@pytest.mark.parametrize("photons", [4.0, 20.0])
+def test_a_line_is_the_robust_fit_of_its_blocks(photons: float) -> None:
+    """Beside something bright that moves through, and light that is not even."""
+    frames = dim(photons, frames=5)  # too few to see the shape of their noise
+    for number, frame in enumerate(frames):
+        frame[40:60, 20 + 9 * number : 40 + 9 * number] += 10 * GAIN * photons**0.5
+    line = photon_line(frames)
+    assert line is not None
+    found = (line.gain, line.error, line.middle, line.level, line.dark)
+    assert found == pytest.approx(robust_line(frames), rel=1e-6)
+    assert line.gain == pytest.approx(GAIN, rel=0.2)
+    flat = [frame[:31, :64] for frame in frames]
+    assert photon_line(flat) is None
+    assert photon_line([frame[:32, :64] for frame in frames]) is not None
+
+
+@pytest.mark.parametrize(
+    ("gain", "step", "counts"),
+    [(12.0, 6.8, True), (12.0, 6.9, False), (16.7, 1, True), (16.8, 1, False), (3.4, 1, True),
+     (3.2, 1, False)],
+)  # fmt: skip
+def test_the_shape_of_noise_counts_where_codes_show_it_and_the_line_does_not_deny_it(
+    gain: float, step: float, counts: bool
+) -> None:
+    """One and three quarters of a code an electron; three standard errors of the difference."""
+    line = PhotonLine(gain=10.0, error=1.0, middle=50.0, level=40.0, dark=20.0)
+    found = _with_shape(line, replace(line, gain=gain, error=2.0, level=1.0), step)
+    both = replace(line, gain=(10 + gain / 4) / 1.25, error=1.25**-0.5)
+    assert astuple(found) == pytest.approx(astuple(both if counts else line))
+
+
+@pytest.mark.parametrize(("noise", "uneven"), [(0.69, True), (0.71, False)])
+def test_light_is_uneven_beyond_three_standard_errors_of_its_noise(
+    noise: float, uneven: bool
+) -> None:
+    """Of a variance of 1 over 200 blocks: a tenth."""
+    assert _uneven(np.tile([9.0, 11.0], 100), noise, 200) == uneven
