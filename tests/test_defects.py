@@ -332,27 +332,24 @@ def test_a_few_far_samples_do_not_widen_the_range() -> None:
     assert no_light(plane, fills=True)[20:40, 20:40].all()
 
 
-@pytest.mark.parametrize(("share", "hot"), [(0.9, False), (1.1, True)])
-@pytest.mark.parametrize("kind", ["gray", "chroma", "mosaic"])
+@pytest.mark.parametrize("hot", [False, True])
+@pytest.mark.parametrize("kind", ["gray", "luma", "blue", "red", "mosaic"])
 def test_an_impulse_is_a_thirty_second_of_the_range_at_least_of_a_mosaic_less(
-    kind: str, share: float, hot: bool
+    kind: str, hot: bool
 ) -> None:
     """A 256th, of white - black where that is least: mosaics are mostly dark."""
-    flat = np.random.default_rng(10).integers(999, 1002, (24, 24)).astype(np.uint16)
-    planes, place = [flat, flat, flat], (0, 12, 12)
+    planes = [np.full((24, 24), 1000, np.uint16) for _ in range(3)]
+    layout = PlaneLayout(family=Family.YUV, bits=10, full_range=False)
+    index = {"blue": 1, "red": 2}.get(kind, 0)
+    least = (224 if index else 219) * 4 / 32
     if kind == "gray":
         layout, least = PlaneLayout(family=Family.GRAY, bits=16, full_range=True), 65535 / 32
-        planes = planes[:1]
-    elif kind == "chroma":
-        layout = PlaneLayout(family=Family.YUV, bits=10, full_range=False)
-        least, place = 224 * 4 / 32, (1, 12, 12)
-    else:
+    elif kind == "mosaic":
         white = (5096.0, 8096.0, 9096.0, 7096.0)
         layout = bayer_layout(Mosaic(pattern="RGGB", black=(1000.0,) * 4, white=white), 14)
-        planes, least = planes[:1], 4096 / 256
-    planes = [plane.copy() for plane in planes]
-    planes[place[0]][place[1:]] += np.uint16(share * least + 2)
-    found = set_aside(Frame(planes=tuple(planes), layout=layout))
+        least = 4096 / 256
+    planes[index][12, 12] += np.uint16(int(least) + hot)
+    found = set_aside(Frame(planes=tuple(planes[: layout.colour_planes]), layout=layout))
     assert bool(found.aside) == hot
 
 
@@ -476,3 +473,26 @@ def test_where_more_than_a_twentieth_stands_out_nothing_is_looked_at(
     whole, where = without_impulses(plane, 20.0)
     assert np.argwhere(where).tolist() == ([[60, 119]] if found else [])
     assert (whole[60, 119] < 600) == found
+
+
+@pytest.mark.parametrize("end", [-1, 1])
+@pytest.mark.parametrize(("gap", "fill"), [(8, False), (9, True)])
+def test_a_fill_value_of_counts_lies_more_than_eight_codes_away(
+    gap: int, fill: bool, end: int
+) -> None:
+    plane = np.random.default_rng(13).integers(100, 104, (60, 60)).astype(np.uint16)
+    plane[20:40, 20:40] = 103 + gap if end > 0 else 100 - gap
+    assert no_light(plane, fills=True)[20:40, 20:40].all() == fill
+
+
+@pytest.mark.parametrize(
+    ("side", "kind", "height", "found"),
+    [(5, "u2", 8, False), (5, "u2", 9, True), (5, "f4", 1, True), (4, "u2", 9, False)],
+)
+def test_impulses_of_counts_are_more_than_eight_codes_in_five_by_five_samples(
+    side: int, kind: str, height: int, found: bool
+) -> None:
+    for shape in ((side, 9), (9, side)):
+        plane = np.full(shape, 100, kind)
+        plane[2, 2] += height
+        assert without_impulses(plane)[1].sum() == found

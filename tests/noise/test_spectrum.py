@@ -241,3 +241,16 @@ def test_what_two_anchors_of_a_frame_err_by_is_not_its_own_noise() -> None:
 
 def test_nothing_known_is_not_called_independent() -> None:
     assert Temporal(None, None).independent is None
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_correlations_of_channels_are_those_of_some_noise_however_loud(seed: int) -> None:
+    """Of a few samples they would often contradict each other."""
+    rng = torch.Generator().manual_seed(seed)
+    shared = torch.randn(1, 4, 1, 5, generator=rng)
+    first, second = (shared + torch.randn(1, 4, 1, 5, generator=rng) / 2 for _ in "ab")
+    mixed = _mixed(first, second)
+    np.testing.assert_allclose(np.diag(mixed), 1)
+    np.testing.assert_allclose(mixed, mixed.T)
+    assert np.linalg.eigvalsh(mixed).min() > -1e-9
+    np.testing.assert_allclose(_mixed(first / 100, second / 100), mixed, atol=1e-6)
