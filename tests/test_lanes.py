@@ -10,9 +10,17 @@ import tifffile
 from f2rcli.evaluation.simulation.camera import recorded
 from f2rcli.evaluation.simulation.points import scattered, spot
 from f2rcli.evaluation.simulation.spikes import texture
+from f2rcli.frames import Family, PlaneLayout
 from f2rcli.io import open_reader, open_writer, plan_output
 from f2rcli.io.base import WriteOptions
-from f2rcli.samples.lanes import _stuck, measure_lane, restore_invalid, surveyed, without_stuck
+from f2rcli.samples.lanes import (
+    _stuck,
+    lane_layout,
+    measure_lane,
+    restore_invalid,
+    surveyed,
+    without_stuck,
+)
 from tests.io.stacks import movie, passed
 
 NONE = (np.zeros(0, np.intp), np.zeros(0, np.intp))
@@ -287,7 +295,7 @@ def test_stuck_pixels_stand_out_of_all_eight_by_far_and_in_every_frame() -> None
         row, column = divmod(int(place), 58)
         sign = 1 if number % 2 else -1
         shown[:, row + 1, column + 1] += sign * rng.uniform(20, 110)
-    shown[2, 1, 1], shown[:, 0, 59] = 0, 900  # one that is not always so, and a corner
+    shown[:4, 1, 1], shown[:4, 58, 1], shown[:, 0, 59] = 0, 900, 900  # not always so; a corner
     middle = np.median(shown, axis=0)
     ring = around(middle)
     noise = 1.4826 * np.median(np.abs(middle - ring.mean(0)))
@@ -301,6 +309,7 @@ def test_stuck_pixels_stand_out_of_all_eight_by_far_and_in_every_frame() -> None
     (rows, columns), lit = _stuck(list(shown.astype(np.float32)))
     wanted = np.argwhere(bright | dark)
     assert 5 < len(wanted) < 18
+    assert not (bright | dark)[[1, 58], 1].any()
     np.testing.assert_array_equal(np.stack([rows, columns], 1), wanted)
     np.testing.assert_array_equal(lit, bright[rows, columns])
 
@@ -325,3 +334,15 @@ def test_stuck_samples_are_replaced_by_the_median_of_good_ones_around() -> None:
             some = [float(plane[place]) for place in near if good[place]]
             wanted[row, column] = np.median(some or plane[good])
         np.testing.assert_allclose(found, np.rint(wanted) if kind == "u2" else wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "samples", "family", "bits"),
+    [("u1", 1, Family.GRAY, 8), ("u2", 2, Family.RGB, 16), ("u2", 3, Family.RGB, 16),
+     ("u1", 4, Family.RGB, 8), ("f4", 1, Family.GRAY, 32), ("f8", 1, Family.GRAY, 32)],
+)  # fmt: skip
+def test_the_fourth_sample_of_a_pixel_is_its_alpha(
+    kind: str, samples: int, family: Family, bits: int
+) -> None:
+    layout = lane_layout(np.dtype(kind), samples, (1.0, 9.0))
+    assert layout == PlaneLayout(family=family, bits=bits, alpha=samples == 4, levels=(1.0, 9.0))
