@@ -114,6 +114,8 @@ EQUIVALENT = {
     "lines = [photon_line([planes[index] for planes in frames]) for index in range(len(frames[0]))]": (  # noqa: E501
         "all frames have as many"
     ),
+    "packed = pack(frame.planes[0].astype(np.float32), mosaic.pattern)": "a mosaic is one plane",
+    "top = max(int(np.ceil(max(mosaic.white))), int(plane.max(initial=0)))": "white is more",
     "near = np.flatnonzero(inside < SIDE)": "what joins is multiplied by one",
     "agreement[:, place] *= warp(one.count, flow).clamp_min(1)[:, 0]": "there is one channel",
     "def __init__(self, path: Path, beyond: int = 0) -> None:": "every file is longer",
@@ -124,9 +126,6 @@ EQUIVALENT = {
         "all planes have neighbours, or none"
     ),
     "rim = 0 if self.kernels is None else len(self.kernels[0]) // 2": "all are of one size",
-    "self.path.unlink(missing_ok=True)": "a missing file is an OSError, which is suppressed",
-    "part_path(target).unlink(missing_ok=True)": "likewise",
-    "part.unlink(missing_ok=True)": "likewise",
     "picture = coarse[0].detach()": "a batch of one",
     "planes, out = picture[0].float().numpy(), into[0].numpy()": "a batch of one",
     "variance = level.square().mean(1, keepdim=True).clamp_min(LEAST_VARIANCE)": "it is broadcast",

@@ -92,7 +92,7 @@ class Records:
     def forget(self, place: PurePath) -> None:
         """Remove a record: nothing is known of what is at the target."""
         with contextlib.suppress(OSError):
-            self._path(place).unlink(missing_ok=True)
+            self._path(place).unlink()
 
     @contextlib.contextmanager
     def claimed(self, place: PurePath, stopped: threading.Event) -> Iterator[int | None]:

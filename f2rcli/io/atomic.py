@@ -32,7 +32,7 @@ def replacing(target: Path) -> Iterator[Path]:
         os.replace(part, target)
     finally:
         with suppress(OSError):
-            part.unlink(missing_ok=True)
+            part.unlink()
 
 
 def sweep(folder: Path) -> None:
@@ -46,7 +46,7 @@ def sweep(folder: Path) -> None:
             shutil.rmtree(part, ignore_errors=True)
         else:
             with suppress(OSError):
-                part.unlink(missing_ok=True)
+                part.unlink()
 
 
 def _alive(process: int, part: Path) -> bool:
@@ -170,7 +170,7 @@ class PartFile(Part):
 
     def _unlink(self) -> None:
         with suppress(OSError):
-            self.path.unlink(missing_ok=True)
+            self.path.unlink()
 
     def _close(self) -> None:
         if self._lock is not None:
