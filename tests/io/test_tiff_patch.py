@@ -327,3 +327,21 @@ def test_numbers_in_tags_are_of_their_types_size_and_sign(tmp_path: Path) -> Non
             assert found == kind.newbyteorder(">")
     whole = {code for code, form in tifffile.TIFF.DATA_FORMATS.items() if form[-1] in "BHIbhiQq"}
     assert set(patch_module._INTEGERS) == whole - {5, 7, 10}  # rational, or of no known kind
+
+
+def test_every_code_of_a_compression_has_its_name() -> None:
+    words = set(compression.NAMES.values()) - {"uncompressed", "jpeg"}
+    for code in tifffile.COMPRESSION:
+        known = code.name.lower().replace("_", "")
+        assert code in compression.NAMES or not any(word in known for word in words), known
+    assert set(compression.NAMES) >= compression.REWRITTEN | {6, 7}
+
+
+def test_what_ends_with_the_file_stays_there(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", flat(1))
+    (start,), (count,) = offsets(path)
+    enlarged(path, start + count)
+    patch(path, {0: flat(1)[0] + 1})
+    assert offsets(path) == ((start,), (count,))
+    assert path.stat().st_size == start + count
+    np.testing.assert_array_equal(tifffile.imread(path, key=0), flat(1)[0] + 1)

@@ -342,3 +342,68 @@ def test_sigma_is_that_of_the_whole_picture_as_bright_as_a_file_can_be() -> None
     found = fit_model([seen._replace(picture=picture)], clipped=False)
     light = found.gain[0] * np.array([0, 0.25, 1, 1]) + found.read[0] ** 2
     assert found.sigma[0] ** 2 == pytest.approx(light.mean())
+
+
+def reference_bins(seen: Levels, *, clipped: bool, counted: bool) -> list[Floats]:
+    """Bins by the definition: level, variance and error of those that are used."""
+
+    def mean(product: Floats) -> float:
+        low, high = np.quantile(product, (0.002, 0.998))
+        return 1.008 * float(product[(product >= low) & (product <= high)].mean())
+
+    def smoothed(values: Floats) -> Floats:
+        wide = np.concatenate([values[:1], values, values[-1:]])
+        return np.array([wide[i : i + 3].mean() for i in range(len(values))])
+
+    count = len(seen.level)
+    smooth = np.quantile(seen.roughness, min(max(0.35, 20_000 / count), 1))
+    rows = []
+    for part in np.array_split(
+        np.argsort(seen.level, kind="stable"), min(24, max(count // 400, 1))
+    ):
+        limit = max(smooth, np.sort(seen.roughness[part])[min(400, len(part)) - 1])
+        flat = part[seen.roughness[part] <= limit]
+        rough, product = seen.roughness[flat], seen.product[flat].astype(np.float64)
+        halves = [
+            mean(product[some]) for some in (rough <= np.median(rough), rough > np.median(rough))
+        ]
+        error, held = product.std() / len(flat) ** 0.5, mean(product)
+        texture = max(halves[1] / halves[0] - 3 * error / held, limit / smooth - 0.05)
+        rows.append((seen.level[flat].mean(), held, mean(seen.wide[flat]), error, texture))
+    level, held, wide, error, texture = np.array(rows, np.float64).T
+    held = np.where(smoothed(wide) < 0.9 * smoothed(held), wide, held)
+    variance = undo_clipping(level, held) if clipped else held
+    room = 1 - level if counted else np.minimum(level, 1 - level)
+    inside = room > np.maximum(0.8 * variance**0.5, 0.03)
+    used = inside & (texture < 1.25) & (error < 5 * np.median(error))
+    if used.sum() < min(4, len(used)):
+        used = inside
+    if not used.any():
+        used = room >= np.median(room)
+    return [level[used], variance[used], np.median(error / held) * smoothed(variance[used])]
+
+
+@pytest.mark.parametrize(("clipped", "counted"), [(False, False), (True, False), (False, True)])
+@pytest.mark.parametrize(
+    ("count", "low", "high", "textured"),
+    [(64_000, 0.0, 1.0, 0.3), (12_000, 0.02, 0.6, 0.5), (6_000, 0.4, 0.99, 1.0), (900, 0.1, 0.5, 0),
+     (30_000, 0.0, 0.02, 0.2)],
+)  # fmt: skip
+def test_bins_are_the_definitions(
+    count: int, low: float, high: float, textured: float, clipped: bool, counted: bool
+) -> None:
+    """Rough places have more at some brightnesses; full bandwidth has less at others."""
+    rng = np.random.default_rng(count)
+    signal = low + (high - low) * rng.random(count)
+    wave = np.sin(np.arange(count) % 24 + 40 * (signal - low) / (high - low))
+    rough = rng.random(count) * (1 + (wave > 0.5))
+    grows = 1 + 6 * textured * rough * (np.cos(9 * signal) > 0.3)
+    product = (0.01 * signal + 0.0004) * rng.standard_normal(count) ** 2 * grows
+    wide = product * np.where(np.sin(7 * signal) > 0, 0.8, 1.1)
+    parts = (signal, product, wide, rough, signal)
+    seen = Levels(*(part.astype(np.float32) for part in parts))
+    found = bins_of(seen, clipped=clipped, counted=counted)
+    for one, wanted in zip(
+        found, reference_bins(seen, clipped=clipped, counted=counted), strict=True
+    ):
+        np.testing.assert_allclose(one, wanted, rtol=1e-3)
