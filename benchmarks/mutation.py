@@ -116,6 +116,10 @@ EQUIVALENT = {
     ),
     "packed = pack(frame.planes[0].astype(np.float32), mosaic.pattern)": "a mosaic is one plane",
     "top = max(int(np.ceil(max(mosaic.white))), int(plane.max(initial=0)))": "white is more",
+    "[index[(row + top) % 2, (column + left) % 2] for column in (0, 1)] for row in (0, 1)": (
+        "odd and even are so with either sign"
+    ),
+    "return warp_all([picture], flow)[0]": "there is one",
     "near = np.flatnonzero(inside < SIDE)": "what joins is multiplied by one",
     "agreement[:, place] *= warp(one.count, flow).clamp_min(1)[:, 0]": "there is one channel",
     "def __init__(self, path: Path, beyond: int = 0) -> None:": "every file is longer",
@@ -359,8 +363,7 @@ def judged(module: str, fault: Fault, folder: Path, limit: float) -> Result:
 def survey(module: str, folder: Path, options: argparse.Namespace) -> list[Result]:
     """The fates of a sample of a module's faults."""
     tests = TARGETS[module]
-    run_tests(folder, tests, 300, whole=True)
-    code, seconds = run_tests(folder, tests, 300)
+    code, seconds = run_tests(folder, tests, 300, whole=True)
     if code != 0:
         raise SystemExit(f"{module}: its tests fail before anything is wrong (exit code {code}).")
     limit = min(options.limit, 10 + 5 * seconds)

@@ -11,6 +11,7 @@ from f2rcli.sensor import (
     PATTERNS,
     add_change,
     bayer_layout,
+    developed,
     lowest,
     pack,
     packed_size,
@@ -132,6 +133,17 @@ def test_a_quick_look_is_balanced_and_gamma_encoded() -> None:
     picture = to_picture(Frame(planes=(codes.astype(np.float32),), layout=bayer_layout(mosaic, 10)))
     assert picture.shape == (3, 4, 4)
     assert np.allclose(picture, 0.5, atol=2e-3)  # 21.4 % of the light is half way up sRGB's curve
+
+
+def test_light_beyond_black_and_white_looks_black_and_white() -> None:
+    """And what lies between has sRGB's curve (IEC 61966-2-1), the greens their mean."""
+    planes = np.random.default_rng(0).uniform(-0.2, 1.3, (4, 40, 40)).astype(np.float32)
+    planes[:, :20] /= 300  # in the dark the curve is a line
+    mosaic = Mosaic(pattern="RGGB", black=(0,) * 4, white=(1,) * 4, balance=(0.9, 1.0, 1.2))
+    red, green, blue, other = planes.astype(np.float64)
+    light = np.stack([0.9 * red, (green + other) / 2, 1.2 * blue]).clip(0, 1)
+    seen = np.where(light > 0.0031308, 1.055 * light.clip(1e-9) ** (1 / 2.4) - 0.055, 12.92 * light)
+    np.testing.assert_allclose(developed(planes, mosaic), seen, atol=1e-5)
 
 
 def test_a_mosaic_is_seen_in_the_bayer_space() -> None:

@@ -191,3 +191,15 @@ def test_flows_that_are_tensors_carry_a_memory_as_arrays_do() -> None:
     for one, other in zip((array.noisy, array.count), (tensors.noisy, tensors.count), strict=True):
         apart = (one - other).abs()[..., 4:-4, 4:-4]
         assert float((apart > 0.01).float().mean()) < 0.01
+
+
+@pytest.mark.parametrize("speed", [0.5, -0.5])
+def test_no_place_is_worth_less_than_a_frame_beside_one_that_is_worth_many(speed: float) -> None:
+    """Though cubic interpolation swings below both."""
+    flat, count = tensor(np.full((3, SIDE, SIDE), 0.5)), torch.ones(1, 1, SIDE, SIDE)
+    count[..., 20:] = 32
+    flow = np.full((SIDE, SIDE, 2), speed, np.float32)
+    level = tensor(np.full((3, SIDE, SIDE), 0.05))
+    after = Memory(0, flat, flat, count).carried(1, flat, flat, flow, level)
+    assert float(after.count.min()) == pytest.approx(1 + 1 / 1.15)
+    assert float(after.count.max()) == pytest.approx(1 + 1 / (1 / 32 + 0.15))
