@@ -120,6 +120,7 @@ EQUIVALENT = {
         "odd and even are so with either sign"
     ),
     "return warp_all([picture], flow)[0]": "there is one",
+    "return ascending[0]": "the two smallest are equal there",
     "near = np.flatnonzero(inside < SIDE)": "what joins is multiplied by one",
     "agreement[:, place] *= warp(one.count, flow).clamp_min(1)[:, 0]": "there is one channel",
     "def __init__(self, path: Path, beyond: int = 0) -> None:": "every file is longer",

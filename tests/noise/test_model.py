@@ -137,6 +137,8 @@ def test_a_law_speaks_in_the_codes_of_its_file() -> None:
     assert model.in_codes((100.0, 4100.0)) == f"sigma {told}; {line}"
     lit = NoiseModel((0.02,), (0.0,), (0.1,), dark=(0.25,))
     assert lit.in_codes((0.0, 1000.0)).endswith("; variance 20 x (code - 250)")
+    bare = NoiseModel((0.02,), (0.0,), (0.1,))
+    assert bare.in_codes((0.0, 1000.0)).endswith("; variance 20 x (code - 0)")
     assert lit.in_codes((0.0, 1000.0)).startswith("sigma 0 at 250, 70.7 at 500, 100 at 750;")
     assert NoiseModel.gaussian(0.1, 1).in_codes((0.0, 10.0)) == "sigma 1 at 2.5, 1 at 5, 1 at 7.5"
     bent = NoiseModel((0.5,), (0.0,), (0.1,), curve=((0.0,) * 8 + (0.3,) * 9,))

@@ -77,6 +77,9 @@ def test_coloured_noise_shares_itself_as_its_bands_have_power() -> None:
     hardly = np.full_like(plane, np.nan)
     hardly[:50, :60] = plane[:50, :60]
     assert _measured(hardly) == white_shares()  # less than a fiftieth
+    enough = np.full((50, 50), np.nan, np.float32)
+    enough[:5, :10] = plane[:5, :10]
+    assert _measured(enough) != white_shares()
 
 
 @pytest.mark.parametrize("strength", [1.0, 1e-5])
@@ -194,6 +197,10 @@ def test_channels_lose_what_their_planes_lose_and_have_no_more_than_these_bring(
                 np.testing.assert_allclose(row, kept, rtol=1e-6)
             else:
                 assert most / 0.1 * 0.99 < row[0] < kept
+    light = [NoiseModel((0.01,), (0.0,), (0.1,), dark=(0.3,))] * 3  # no noise at all in the dark
+    counted = NoiseModel((0.001,) * 3, (0.0,) * 3, (0.1,) * 3, dark=(0.3,) * 3)
+    kept = _rgb_factors(counted, PlaneNoise(tuple(light), (white_shares(),) * 3), light, HALVED)
+    np.testing.assert_allclose(kept, 1)
     nothing = [NoiseModel.gaussian(0.0, 1)] * 3
     silent = PlaneNoise(tuple(nothing), (white_shares(),) * 3)
     assert [row.tolist() for row in _rgb_factors(model, silent, nothing, HALVED)] == [
