@@ -496,3 +496,17 @@ def test_impulses_of_counts_are_more_than_eight_codes_in_five_by_five_samples(
         plane = np.full(shape, 100, kind)
         plane[2, 2] += height
         assert without_impulses(plane)[1].sum() == found
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "found"),
+    [(101.0, 100.0, False), (101.0, 105.0, True), (114.0, 105.0, True), (116.0, 105.0, False)],
+)
+def test_what_was_an_impulse_before_stays_one_while_it_stands_out_much_as_it_did(
+    before: float, now: float, found: bool
+) -> None:
+    """By half of what an impulse is far by at the least."""
+    plane = np.full((12, 12), 100, np.float32)
+    plane[5, 5] = now
+    known = Impulses(np.array([5 * 12 + 5]), np.array([before]))
+    assert without_impulses(plane, 20.0, known)[1].any() == found

@@ -267,3 +267,22 @@ def test_places_are_chosen_that_are_flat_unpainted_and_far_enough_from_black_and
     assert np.setxor1d(found(some, 0.1), flattest(rows >= 200, 20_000 / 35_000)).size <= 2
     monkeypatch.setattr(samples, "MOST_SAMPLES", 6000)
     np.testing.assert_array_equal(found(some, 0.1), flattest(rows >= 200, 20_000 / 35_000)[::3])
+
+
+@pytest.mark.parametrize(("side", "told"), [(21, False), (22, True), (202, True)])
+def test_points_of_the_law_are_its_deviation_at_every_brightness(side: int, told: bool) -> None:
+    """Of 400 places at least, without the border."""
+    rng = np.random.default_rng(side)
+    light = np.broadcast_to(np.linspace(0.2, 0.8, side), (1, 2, side, side)).astype(np.float32)
+    noise = np.sqrt(0.004 * light + 0.0004) * rng.standard_normal(light.shape)
+    shown, noisy = torch.from_numpy(light.copy()), torch.from_numpy((light + noise).astype("f4"))
+    seen = NoiseSamples.empty(2)
+    seen.add(noisy, shown, shown)
+    found = seen.points()
+    assert len(found) == (2 if told else 0)
+    assert (seen.model() is not None) == told
+    for channel in found if side > 100 else ():
+        level, sigma = np.array(channel).T
+        np.testing.assert_allclose(sigma, np.sqrt(0.004 * level + 0.0004), rtol=0.12)
+        assert level.min() < 0.25
+        assert level.max() > 0.75

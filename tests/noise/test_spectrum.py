@@ -254,3 +254,16 @@ def test_correlations_of_channels_are_those_of_some_noise_however_loud(seed: int
     np.testing.assert_allclose(mixed, mixed.T)
     assert np.linalg.eigvalsh(mixed).min() > -1e-9
     np.testing.assert_allclose(_mixed(first / 100, second / 100), mixed, atol=1e-6)
+
+
+@pytest.mark.parametrize(("rho", "white"), [(0.049, True), (0.05, False), (-0.05, False)])
+@pytest.mark.parametrize("place", range(4))
+def test_noise_is_white_where_no_neighbours_share_a_twentieth(
+    rho: float, white: bool, place: int
+) -> None:
+    rhos = [0.0] * 4
+    rhos[place] = rho
+    found = Spectrum(np.ones((2, 32, 32)), tuple(rhos[:2]), tuple(rhos[2:]), np.eye(2))
+    assert found.white == white
+    assert (found.kernels() is None) == white
+    assert found.whitened().white
