@@ -101,6 +101,7 @@ def test_records_of_fields_of_other_kinds_count_for_nothing(tmp_path: Path) -> N
     records.keep(PLACE, good)
     (path,) = records.folder.iterdir()
     whole = json.loads(path.read_text())
+    assert whole["format"] == 1  # what earlier runs wrote
     odd = {
         "source": 1, "target": None, "settings": [], "finished": "yes", "fresh": None, "made": 0,
         "facts": [1], "content": {"digest": 1, "stamp": "s"},
