@@ -128,6 +128,9 @@ EQUIVALENT = {
     "found, free = np.sum(self.beyond, axis=0) if self.beyond else (0.0, 0.0)": (
         "no share is less than none"
     ),
+    "nearest = sorted(order, key=lambda i: (early - 1 - i) if i < early else (i - early))": (
+        "each anchor has the same, in any order"
+    ),
     "near = np.flatnonzero(inside < SIDE)": "what joins is multiplied by one",
     "agreement[:, place] *= warp(one.count, flow).clamp_min(1)[:, 0]": "there is one channel",
     "def __init__(self, path: Path, beyond: int = 0) -> None:": "every file is longer",

@@ -125,7 +125,7 @@ class Flows(ABC):
     def _composed(self, source: int, target: int) -> Any | None:
         step = 1 if target > source else -1
         links = [(i, i + step) for i in range(source, target, step)]
-        if len(links) < 2 or any(link not in self._known for link in links):
+        if any(link not in self._known for link in links):
             return None
         *earlier, last = (self._known[link] for link in links)
         return reduce(lambda flow, link: compose(link, flow), reversed(earlier), last)
