@@ -122,9 +122,6 @@ EQUIVALENT = {
     "return warp_all([picture], flow)[0]": "there is one",
     "return ascending[0]": "the two smallest are equal there",
     "FEWEST = 64  # blocks": "no picture has 63",
-    "near = (-FARTHEST - 0.5) * sigma  # farther from black or white, hardly any noise lies beyond": (  # noqa: E501
-        "what is farther adds nothing"
-    ),
     "found, free = np.sum(self.beyond, axis=0) if self.beyond else (0.0, 0.0)": (
         "no share is less than none"
     ),
