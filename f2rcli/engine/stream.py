@@ -159,6 +159,7 @@ def _restore(engine: Engine, noise: NoiseTracker, worker: Worker) -> Restore:
             return iter(())
         other = engine.another()
         known = NoiseTracker(other, copies[0].layout)
+        known.low = noise.low
         known.know(noise.measured.scaled(factor), noise.planes.scaled(factor))
         return _restored(chain([copies], source), copies[0], other, known, worker)
 

@@ -96,7 +96,7 @@ class Restorer(NamedTuple):
         del restored  # what is not written need not wait for what is
         # the picture is what networks saw, unless they saw it through something
         picture = prepared.noisy if noise.space is None else self.engine.to_tensor(copies[0])
-        change = noise.back(refined) - picture
+        change = noise.back(refined, picture) - picture
         del refined
         near = tuple(entry.copies[0] for entry in (*window.before[-1:], *window.after[:1]))
         past = started.past

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import cv2
 import numpy as np
 import pytest
 
@@ -62,3 +63,38 @@ def test_photon_noise_goes_and_brightness_stays_in_dim_and_bright_places() -> No
         before, after = (noisy - clean)[part], (done - clean)[part]
         assert np.square(after).mean() < np.square(before).mean() / 8
         assert abs(after.mean()) < 0.015 * clean[part].mean()
+
+
+def bright_stack(shutter: np.ndarray) -> tuple[list[Frame], np.ndarray]:
+    """Smooth light of a hundred electrons or so, in each frame such a share of it; as recorded,
+    and as codes without noise."""
+    rng = np.random.default_rng(4)
+    rough = cv2.GaussianBlur(rng.normal(size=(96, 96)), (0, 0), 5)
+    still = 100 * (1 + 0.15 * rough / rough.std()).clip(0.6)
+    light = still * shutter[:, None, None]
+    codes = BLACK + GAIN * rng.poisson(light) + rng.normal(0, READ, light.shape)
+    layout = PlaneLayout(family=Family.GRAY, bits=16, levels=(100.0, 1300.0))
+    frames = [
+        Frame(planes=(plane,), layout=layout, pts=t, duration=1, time_base=Fraction(1, 25))
+        for t, plane in enumerate(np.rint(codes).astype(np.uint16))
+    ]
+    return frames, BLACK + GAIN * light
+
+
+def noise_left(shutter: np.ndarray) -> np.ndarray:
+    """Of every frame of such a stack, the share of the noise's power."""
+    frames, clean = bright_stack(shutter)
+    done = denoise_stream(frames, info_of(frames), engine_for(frames))
+    before, after = (
+        np.square(np.stack([f.planes[0] for f in some]) - clean).mean((1, 2))
+        for some in (frames, done)
+    )
+    return np.asarray(after / before)
+
+
+def test_bright_places_lose_as_much_noise_as_dark_ones() -> None:
+    assert noise_left(np.ones(10))[3:].mean() < 0.016  # 0.021 where black lay at the law's zero
+
+
+def test_frames_far_darker_than_the_first_are_restored_as_well() -> None:
+    assert noise_left(np.array([1.0] * 8 + [0.1, 0.1]))[8:].max() < 0.1

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.stabilising import PEDESTAL, VarianceStabiliser
+from f2rcli.noise.stabilising import PEDESTAL, VarianceStabiliser, lowest
 
 MODEL = NoiseModel((0.01, 0.02), (0.01, 0.0), (0.05, 0.05), dark=(0.0, 0.25))
 
@@ -35,6 +35,28 @@ def test_dark_lies_a_pedestal_above_zero_and_white_at_one() -> None:
     space = VarianceStabiliser.of(NoiseModel((0.01,), (0.02,), (0.05,)))
     ends = space.into(torch.tensor([0.0, 1.0]).view(1, 1, 1, 2)).flatten()
     assert ends.tolist() == pytest.approx([PEDESTAL * space.sigma, 1.0], abs=1e-5)
+
+
+def test_the_darkest_light_of_a_stack_lies_a_pedestal_above_zero() -> None:
+    law = NoiseModel((1e-3,), (0.0,), (0.02,))
+    noisy = 0.25 + 0.25e-3**0.5 * torch.randn(1, 1, 300, 300)
+    space = VarianceStabiliser.of(law, low=lowest([noisy, noisy + 0.2]))
+    assert float(space.into(noisy).mean() / space.sigma) == pytest.approx(PEDESTAL, abs=0.3)
+    assert torch.allclose(space.back(space.into(noisy)), noisy, atol=1e-3)  # a gain, at most
+
+
+def test_a_picture_far_darker_than_its_stack_is_lifted_above_zero() -> None:
+    law = NoiseModel((1e-3,), (0.0,), (0.02,))
+    space = VarianceStabiliser.of(law, low=0.2)
+    assert space.lift(0.2) == space.lift(0.19) == 0
+    dark = torch.full((1, 1, 8, 8), 0.02) + 0.02e-3**0.5 * torch.randn(1, 1, 8, 8)
+    assert float(space.into(dark).mean()) < 0
+    assert float(space.into(dark).mean() + space.lift(lowest([dark]))) > 0
+
+
+def test_where_a_stack_is_dark_nothing_comes_closer_to_zero_than_its_dark() -> None:
+    law = NoiseModel((0.01,), (0.02,), (0.05,))
+    assert VarianceStabiliser.of(law, low=-0.1) == VarianceStabiliser.of(law)
 
 
 def test_noise_without_a_gain_is_moved_and_scaled_alone() -> None:

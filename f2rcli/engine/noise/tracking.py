@@ -23,7 +23,7 @@ from f2rcli.methods.base import Method, Prepared
 from f2rcli.noise.model import NoiseModel, blend
 from f2rcli.noise.planes import Anchored, PlaneNoise, measure_planes, picture_of
 from f2rcli.noise.report import NOTHING_TO_DO
-from f2rcli.noise.stabilising import VarianceStabiliser
+from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.window import Window
 from f2rcli.yuv import code_span
 
@@ -59,6 +59,7 @@ class NoiseTracker:
         self.planes: PlaneNoise | None = None  # of every plane of the file, as found or told
         self.texture = 0.0  # see Opening
         self.still = 0.0  # share of the opening's texture that does not move
+        self.low: float | None = None  # signal of the darkest samples; see `lowest`
         self.space: VarianceStabiliser | None = None
         if engine.settings.sigma is not None:
             channels = engine.weights.header.channels
@@ -102,11 +103,20 @@ class NoiseTracker:
 
     def into(self, picture: Tensor) -> Tensor:
         """A picture as networks see it."""
-        return picture if self.space is None else self.space.into(picture)
+        if self.space is None:
+            return picture
+        return self.space.into(picture) + self._lift(self.space, picture)
 
-    def back(self, estimate: Tensor) -> Tensor:
-        """What networks made of it, in the picture's own units."""
-        return estimate if self.space is None else self.space.back(estimate)
+    def back(self, estimate: Tensor, picture: Tensor) -> Tensor:
+        """What networks made of a picture, in the picture's own units."""
+        if self.space is None:
+            return estimate
+        return self.space.back(estimate - self._lift(self.space, picture))
+
+    def _lift(self, space: VarianceStabiliser, picture: Tensor) -> float:
+        """What is added to a picture in the space, if it is far darker than those that it is for:
+        below zero networks fail."""
+        return 0.0 if self.low is None else space.lift(lowest([picture]))
 
     def measure_opening(self, frames: Sequence[Frame]) -> None:
         """Measure on the first frames, no two alike, with a method of its own that is told nothing.
@@ -115,6 +125,10 @@ class NoiseTracker:
         """
         if not frames:
             return
+        if self.layout.levels is not None and self.sensor:
+            self.low = lowest([self.engine.to_tensor(frame) for frame in frames])
+            if self.measured is not None and self.planes is not None:  # a sigma that was told
+                self.know(self.measured, self.planes)
         if self.engine.stated is not None and not self.told:
             self.told = True
             model = stated_model(self.engine.stated, self.engine.to_tensor(frames[0]))
@@ -176,7 +190,7 @@ class NoiseTracker:
         self.measured = self.engine.noise = model
         self.planes = planes
         if self.sensor:
-            self.space = VarianceStabiliser.of(model, self.engine.torch_device)
+            self.space = VarianceStabiliser.of(model, self.engine.torch_device, self.low)
 
     def _compare(self, found: Opening) -> None:
         """Say so where what was told and what is measured lie far apart; keep what is known of

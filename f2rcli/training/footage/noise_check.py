@@ -23,7 +23,7 @@ from f2rcli.noise.measurement.bound import Bound, bounds_of
 from f2rcli.noise.measurement.independence import Temporal
 from f2rcli.noise.measurement.spectrum import REACH, Spectrum
 from f2rcli.noise.report import NoiseReport
-from f2rcli.noise.stabilising import VarianceStabiliser
+from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.training.footage.cache import ELSEWHERE
 from f2rcli.training.footage.footage import Footage
 from f2rcli.training.footage.windows import channels_first, is_clipped
@@ -61,7 +61,9 @@ def measure_footage(
     for clip in footage:
         seen, report = clip, _surest(clip, chosen.header.channels, device, measurer)
         if report is not None and clip.sensor:
-            working = VarianceStabiliser.of(report.model.first_channels(clip.channels))
+            model = report.model.first_channels(clip.channels)
+            low = lowest(list(channels_first(clip.read(slice(FRAMES))))) if clip.dark else None
+            working = VarianceStabiliser.of(model, low=low)
             seen, report = in_space(clip, working), replace(report, model=working.model)
         shown.append(seen)
         found.append(report)
