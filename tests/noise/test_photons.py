@@ -10,7 +10,6 @@ from scipy.stats import kstat
 from f2rcli.noise.measurement.photons import (
     PhotonLine,
     _blocks,
-    _error,
     _fine,
     _fitted,
     _flat,
@@ -23,6 +22,7 @@ from f2rcli.noise.measurement.photons import (
     photon_line,
     pooled,
 )
+from f2rcli.noise.measurement.shape import comb_gain, jackknife
 from f2rcli.noise.model import NoiseModel
 
 GAIN, OFFSET, READ = 8.0, 100.0, 4.0
@@ -115,6 +115,41 @@ def test_even_light_tells_its_gain_by_the_shape_of_its_noise(photons: float, rea
     assert line.level == pytest.approx(GAIN**2 * photons + read**2, rel=0.05)
 
 
+def off(light: np.ndarray, gain: float, stacks: int) -> float:  # type: ignore[type-arg]
+    """How far gains of stacks of such light (H, W), with half an electron of read noise, are from
+    the truth: root mean square."""
+    errors = []
+    for seed in range(stacks):
+        rng = np.random.default_rng(seed)
+        codes = rng.poisson(light, (6, *light.shape)) + rng.normal(0, 0.5, (6, *light.shape))
+        line = photon_line(list(np.rint(gain * codes + OFFSET).astype(np.float32)))
+        assert line is not None
+        errors.append(line.gain / gain - 1)
+    return float(np.sqrt(np.mean(np.square(errors))))
+
+
+@pytest.mark.parametrize(("photons", "within"), [(0.1, 0.16), (0.3, 0.06), (2.0, 0.03)])
+def test_rounding_to_one_code_an_electron_does_not_hide_the_gain(
+    photons: float, within: float
+) -> None:  # 0.44, 0.16 and 0.11 by the cumulants of the codes
+    assert off(np.full((128, 128), photons), 1.0, 4) < within
+
+
+@pytest.mark.parametrize(("gain", "within"), [(1.0, 0.15), (1.4, 0.1), (8.0, 0.08)])
+def test_cells_of_a_tenth_of_an_electron_tell_their_gain(gain: float, within: float) -> None:
+    light = cells(0.1, np.random.default_rng(7))
+    assert off(light, gain, 6) < within
+
+
+def test_noise_that_no_counts_make_has_no_comb() -> None:
+    rng = np.random.default_rng(2)
+    classes = np.zeros((6, 64, 64), np.intp)
+    assert comb_gain(np.rint(rng.normal(100, 5, classes.shape)), classes) is None
+    two = rng.exponential(4, classes.shape) + np.where(rng.random(classes.shape) < 0.3, 40, 0)
+    assert comb_gain(np.rint(two), classes) is None
+    assert comb_gain(np.zeros(classes.shape), classes) is None
+
+
 def test_sigma_is_that_of_the_whole_picture_and_blocks_of_no_light_count() -> None:
     rng = np.random.default_rng(5)
     columns = np.linspace(0, 3, 128)
@@ -173,7 +208,7 @@ def test_errors_are_what_leaving_out_parts_of_six_by_six_changes() -> None:
     np.testing.assert_array_equal(parts, np.tile(whole, 2))
     values = np.random.default_rng(2).random(36)
     means = np.array([np.delete(values, i).mean() for i in range(36)])
-    assert _error(means) == pytest.approx(values.std(ddof=1) / 6)  # that of a mean is known
+    assert jackknife(means) == pytest.approx(values.std(ddof=1) / 6)  # that of a mean is known
 
 
 def test_the_slope_is_by_what_brightness_shares_with_that_of_other_frames() -> None:

@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from f2rcli.noise.measurement.shape import PARTS, SURE, Gain, comb_gain, cumulant_gain, jackknife
 from f2rcli.noise.model import NoiseModel
 
 BLOCK = 8  # pixels a side of blocks
@@ -24,13 +25,11 @@ ROUNDS = 12
 DARKEST = 0.01  # of the blocks: light may begin there; no variance is below theirs
 LEAST_SPREAD = 0.1  # of the brightness of blocks, that other frames share
 LEAST_SCALE = 0.2  # of a block's variance, that it may lie beside the line for sure
-SURE = 3.0  # standard errors of a gain
 FEW = 3.0  # photons: of fewer, anchors tell less than counting does
 
 FEWEST_FRAMES = 6  # whose noise has a shape to see
-PARTS = 6  # a side, of a picture, by which the error of its gain is found
+CLASSES = 6  # of brightness, that histograms are taken in
 AGREED = 2.0  # standard errors, by which lines of whole blocks and of their finest band may differ
-ROUNDED = 1.75  # codes an electron, of fewer rounding hides the shape
 
 Floats = NDArray[np.float64]
 
@@ -95,8 +94,9 @@ def _line(
             return None
         weight = fair / at**2
     chance = float(variance.mean()) / ((len(frames) - 2) * BLOCK**2)
-    shape = _of_even_light(frames, others)
-    if not _uneven(others, chance, others.size // (len(frames) - 1)):
+    uneven = _uneven(others, chance, others.size // (len(frames) - 1))
+    shape = _of_shape(frames, others, CLASSES if uneven else 1)
+    if not uneven:
         return shape
     parts = _parts_of_blocks(frames[0].shape, len(frames) - 1)
     each = [
@@ -104,24 +104,16 @@ def _line(
         for part in np.unique(parts)
     ]
     line = PhotonLine(
-        gain, _error(np.array(each)), middle, level, float(np.quantile(others, DARKEST))
+        gain, jackknife(np.array(each)), middle, level, float(np.quantile(others, DARKEST))
     )
-    return line if shape is None else _with_shape(line, shape, _step(frames[0]))
+    return line if shape is None else _with_shape(line, shape)
 
 
-def _with_shape(line: PhotonLine, shape: PhotonLine, step: float) -> PhotonLine:
-    """A line with what the shape of the noise says of its gain, where that is seen and not denied;
-    step: of a code."""
+def _with_shape(line: PhotonLine, shape: PhotonLine) -> PhotonLine:
+    """A line with what the shape of the noise says of its gain, where that is not denied."""
     gain, error = pooled([line, shape])
     apart = SURE * float(np.hypot(line.error, shape.error))
-    if shape.gain < ROUNDED * step or abs(line.gain - shape.gain) > apart:
-        return line
-    return replace(line, gain=gain, error=error)
-
-
-def _step(frame: NDArray[np.float32]) -> float:
-    """Between the codes of a frame."""
-    return float(np.diff(np.unique(frame)).min(initial=np.inf))
+    return line if abs(line.gain - shape.gain) > apart else replace(line, gain=gain, error=error)
 
 
 def _parts_of_blocks(shape: tuple[int, ...], pairs: int) -> NDArray[np.intp]:
@@ -137,58 +129,41 @@ def _uneven(bright: Floats, noise: float, blocks: int) -> bool:
     return bool(seen - noise > SURE * seen * (2 / blocks) ** 0.5)
 
 
-def _of_even_light(frames: Sequence[NDArray[np.float32]], bright: Floats) -> PhotonLine | None:
-    """The line of an even picture, from the shape of its noise: the cumulants of Poisson's law are
-    powers of the gain times the light, and read noise has none beyond the second. None where what
-    the fourth has over the third tells nothing.
-
-    Frames without the mean of all, and without their own, have none of what stands still or is
-    brighter in one of them. The gain is at least what the third has over the second, which read
-    noise adds to.
-    """
-    count = len(frames)
-    if count < FEWEST_FRAMES:
+def _of_shape(
+    frames: Sequence[NDArray[np.float32]], bright: Floats, classes: int
+) -> PhotonLine | None:
+    """The line by the shape of the noise alone; classes: of brightness, 1 for even light."""
+    if len(frames) < FEWEST_FRAMES:
         return None
     stack = np.asarray(frames, np.float64)
+    comb = comb_gain(*_classified(stack, classes))
+    found = _surer(comb, cumulant_gain(stack, rounded=classes > 1))
+    if found is None:
+        return None
+    gain, error = found
     stack -= stack.mean((1, 2), keepdims=True)
-    apart = stack - stack.mean(0)
-    two, three, four = ((apart**n).sum(0) for n in (2, 3, 4))
-    weights = np.eye(count) - 1 / count  # of frames, in what is left of each
-    of_two, of_three, of_four = ((weights[0] ** n).sum() for n in (2, 3, 4))
-    # In pairs of frames, so that places that differ in variance do not look like a wide shape.
-    pairs = (two**2 - four) / (count * (count - 1))
-    share = 3 / (1 + 2 / (count - 1) ** 2)
-    both = float((weights[0] ** 2 * weights[1] ** 2).sum())
-    second, third = _parts(two) / (count * of_two), _parts(three) / (count * of_three)
-    fourth = _parts(four / count - share * pairs) / (of_four - share * both)
-    if third.sum() <= SURE * third.std() * third.size**0.5:
-        return None
-    gain, error = _ratio(fourth, third)
-    least = _ratio(third, second)[0]
-    if gain < SURE * error:
-        return None
-    level, middle = float(second.mean()), float(bright.mean())
-    dark = max(float(np.quantile(bright, DARKEST)), middle - level / max(gain, least))
-    return PhotonLine(max(gain, least), error, middle, level, dark)
+    level, middle = float(stack.var(0, ddof=1).mean()), float(bright.mean())
+    dark = max(float(np.quantile(bright, DARKEST)), middle - level / gain)
+    return PhotonLine(gain, error, middle, level, dark)
 
 
-def _parts(x: Floats) -> Floats:
-    """Means over PARTS x PARTS parts of a picture (H, W)."""
-    height, width = (size // PARTS for size in x.shape)
-    cells = x[: height * PARTS, : width * PARTS].reshape(PARTS, height, PARTS, width)
-    means: Floats = cells.mean((1, 3)).ravel()
-    return means
+def _surer(comb: Gain | None, cumulants: Gain | None) -> Gain | None:
+    """A gain by either; that of the comb where they disagree, whose law knows of rounding."""
+    if comb is None or comb[0] < SURE * comb[1]:
+        return cumulants
+    if cumulants is None or abs(comb[0] - cumulants[0]) > AGREED * np.hypot(comb[1], cumulants[1]):
+        return comb
+    return min(comb, cumulants, key=lambda one: one[1] / one[0])
 
 
-def _ratio(over: Floats, under: Floats) -> tuple[float, float]:
-    """Of sums, and its standard error."""
-    each = (over.sum() - over) / (under.sum() - under)
-    return float(over.sum() / under.sum()), _error(each)
-
-
-def _error(each: Floats) -> float:
-    """Standard error of what is found with parts left out one by one (jackknife)."""
-    return float(np.sqrt(np.square(each - each.mean()).sum() * (each.size - 1) / each.size))
+def _classified(stack: Floats, classes: int) -> tuple[Floats, NDArray[np.intp]]:
+    """Frames (T, H, W) of whole blocks, and the class of every sample, by how bright its block is
+    in the other frames."""
+    count, height, width = (size // BLOCK * BLOCK for size in stack.shape)
+    whole, count = stack[:, :height, :width], len(stack)
+    blocks = np.stack([_cells(one).mean((1, 3)) for one in (whole.sum(0) - whole) / (count - 1)])
+    ends = np.quantile(blocks, np.arange(1, classes) / classes)
+    return whole, np.searchsorted(ends, blocks).repeat(BLOCK, 1).repeat(BLOCK, 2)
 
 
 def pooled(lines: Sequence[PhotonLine]) -> tuple[float, float]:

@@ -1,0 +1,201 @@
+"""The gain of few photons from the shape of their noise, which read noise has not.
+
+By the comb that single electrons make in histograms of codes: these are Poisson counts times the
+gain, plus an offset and Gaussian read noise, rounded; counts of places that are not equally bright
+follow a negative binomial law. The likeliest gain, offset, read noise and light are found by
+Fisher's scoring. And by cumulants, which see a gain where there is no read noise to part it from
+rounding, and take the rounding of few codes an electron for its shape.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+BINS = 64  # over all but two thousandths of the samples
+TAIL = 1e-3
+READ_SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the least variance, that fits begin from
+MOST_LIGHT = 10.0  # electrons, of the darkest class: of more no comb and hardly a shape is left
+MOST_COUNTS = 60
+ROUNDS, SETTLED = 60, 1e-3  # the latter of a log-likelihood
+LEAST_SPREAD, SPREAD = 1e-6, 0.05  # of light in a class, variance over squared mean: none, at first
+LEAST_LIGHT = 0.02  # electrons
+STEP = 1e-4  # of parameters, to see what they change
+FARTHEST = 0.5  # that they change by in a round
+# Chi-squared for each degree of freedom, and its standard deviations on top, above which the law
+# does not hold.
+MISFIT, CHANCE = 1.5, 5.0
+EXPECTED = 5.0  # samples in a bin that counts for it
+PARTS = 6  # a side, of a picture, by which the error of its gain is found
+SURE = 3.0  # standard errors of a gain
+ROUNDED = 1.75  # codes an electron, of fewer rounding hides cumulants
+OFFSET, GAIN, READ, WIDTH, LIGHT = range(5)  # places of parameters: offset, then logarithms
+
+Floats = NDArray[np.float64]
+Gain = tuple[float, float]  # and its standard error
+
+
+def comb_gain(frames: Floats, classes: NDArray[np.intp]) -> Gain | None:
+    """The gain of frames (T, H, W) and its standard error, where samples of a class, 0 and up
+    (T, H, W), are nearly equally bright. None where the law does not hold, or tells nothing."""
+    starts = [law for law in _starts(frames, classes) if law[LIGHT] < np.log(MOST_LIGHT)]
+    histograms = _Histograms.of(frames, classes) if starts else None
+    if histograms is None:
+        return None
+    law = max(starts, key=histograms.likelihood)
+    fixed = [] if classes.any() else [WIDTH]
+    free = np.array([place for place in range(law.size) if place not in fixed])
+    law, information = histograms.likeliest(law, free)
+    if not histograms.fit(law):
+        return None
+    variance = np.linalg.inv(information + 1e-9 * np.eye(free.size))[GAIN, GAIN]
+    gain = float(np.exp(law[GAIN]))
+    return gain, gain * float(np.sqrt(max(variance, 0.0)))
+
+
+def _starts(frames: Floats, classes: NDArray[np.intp]) -> list[Floats]:
+    """Laws that a fit may begin from, by the moments of the darkest class."""
+    means = np.array([frames[classes == one].mean() for one in range(int(classes.max()) + 1)])
+    dark = frames[classes == 0]
+    variance, third = (float(np.mean((dark - means[0]) ** power)) for power in (2, 3))
+    if variance <= 0 or third <= 0:
+        return []
+    spread = SPREAD if classes.any() else LEAST_SPREAD
+    laws = []
+    for share in READ_SHARES:
+        gain = third / ((1 - share) * variance)
+        offset = means[0] - (1 - share) * variance / gain
+        light = np.maximum((means - offset) / gain, LEAST_LIGHT)
+        logs = np.log([gain, (share * variance) ** 0.5, spread, *light])
+        laws.append(np.array([offset, *logs]))
+    return laws
+
+
+@dataclass(frozen=True, slots=True)
+class _Histograms:
+    """Of classes: edges (N + 1,) of bins in codes, and how many samples are in each (C, N); those
+    beyond the edges are in the first and last."""
+
+    edges: Floats
+    seen: Floats
+
+    @classmethod
+    def of(cls, frames: Floats, classes: NDArray[np.intp]) -> "_Histograms | None":
+        """None where all samples are alike."""
+        low, high = np.quantile(frames, (TAIL, 1 - TAIL))
+        step = float(np.diff(np.unique(frames[0])).min(initial=np.inf))
+        if not high > low or step == np.inf:
+            return None
+        width = step * max(1, int((high - low) / BINS / step))
+        first = low - frames.min() - (high - low) / 2  # between codes, all of them
+        first = frames.min() + step * (np.floor(first / step) - 0.5)
+        count, many = int((1.5 * (high - low)) / width) + 4, int(classes.max()) + 1
+        bins = ((frames - first) / width).clip(0, count - 1).astype(np.intp)
+        seen = np.bincount((classes * count + bins).ravel(), minlength=many * count)
+        return cls(first + width * np.arange(count + 1), seen.reshape(many, count).astype(float))
+
+    def shares(self, law: Floats) -> Floats:
+        """Of the samples of each class, the share that a law expects in every bin."""
+        gain, read, spread, *light = np.exp(law[GAIN:])
+        most = float(np.max(light))
+        last = min(MOST_COUNTS, int(most * (1 + 3 * spread**0.5) + 7 * most**0.5 + 6))
+        counts = np.arange(last + 1)
+        beyond = (self.edges[1:-1] - law[OFFSET] - gain * counts[:, None]) / read
+        below = torch.special.ndtr(torch.from_numpy(beyond)).numpy()
+        each = np.diff(below, axis=1, prepend=0, append=1)
+        mean = np.asarray(light)[:, None]
+        ratios = mean * (1 + spread * counts[:-1]) / ((1 + spread * mean) * counts[1:])
+        none = (1 + spread * mean) ** (-1 / spread)
+        chances = none * np.cumprod(np.concatenate([np.ones_like(mean), ratios], axis=1), axis=1)
+        found: Floats = np.maximum(chances @ each, 1e-300)
+        return found
+
+    def likelihood(self, law: Floats) -> float:
+        """Its logarithm, but for a constant."""
+        return float(np.sum(self.seen * np.log(self.shares(law))))
+
+    def fit(self, law: Floats) -> bool:
+        """Whether a law holds."""
+        expected = self.seen.sum(1, keepdims=True) * self.shares(law)
+        some = expected > EXPECTED
+        total = float(np.sum((np.square(self.seen - expected) / expected)[some]))
+        freedom = max(int(some.sum()) - law.size - len(self.seen), 1)
+        return bool(total < MISFIT * freedom + CHANCE * (2 * freedom) ** 0.5)
+
+    def likeliest(self, law: Floats, free: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        """The likeliest law, and the information on its free parameters; the others stay."""
+        samples, damping = self.seen.sum(1)[:, None], 1e-3
+        best = self.likelihood(law)
+        for _ in range(ROUNDS):
+            scale = np.where(free == OFFSET, np.exp(law[READ]), 1.0)
+            shares, slopes = self.shares(law), []
+            for place, unit in zip(free, scale, strict=True):
+                other = law.copy()
+                other[place] += STEP * unit
+                slopes.append((self.shares(other) - shares) / (STEP * unit))
+            slope = np.stack(slopes)
+            towards = np.sum(slope * (self.seen / shares), axis=(1, 2))
+            information: Floats = np.einsum("icn,jcn->ij", slope * (samples / shares), slope)
+            gained = 0.0
+            while damping < 1e6 and not gained:
+                damped = information + np.diag(damping * np.diag(information) + 1e-9)
+                other = law.copy()
+                other[free] += np.clip(
+                    np.linalg.solve(damped, towards), -FARTHEST * scale, FARTHEST * scale
+                )
+                gained = max(self.likelihood(other) - best, 0.0)
+                damping *= 0.2 if gained else 5.0
+            if gained:
+                law, best = other, best + gained
+            if gained < SETTLED:
+                break
+        return law, information
+
+
+def cumulant_gain(stack: Floats, *, rounded: bool) -> Gain | None:
+    """The gain of frames (T, H, W) from cumulants, which of Poisson's law are powers of it times
+    the light; read noise has none beyond the second. None where the fourth over the third tells
+    nothing.
+
+    Frames without the mean of all, and without their own, have none of what stands still or is
+    brighter in one of them. The gain is at least what the third has over the second, which read
+    noise adds to. rounded: whether to tell nothing where codes are too few an electron.
+    """
+    count, step = len(stack), float(np.diff(np.unique(stack[0])).min(initial=np.inf))
+    stack = stack - stack.mean((1, 2), keepdims=True)
+    apart = stack - stack.mean(0)
+    two, three, four = ((apart**n).sum(0) for n in (2, 3, 4))
+    weights = np.eye(count) - 1 / count  # of frames, in what is left of each
+    of_two, of_three, of_four = ((weights[0] ** n).sum() for n in (2, 3, 4))
+    # In pairs of frames, so that places that differ in variance do not look like a wide shape.
+    pairs = (two**2 - four) / (count * (count - 1))
+    share = 3 / (1 + 2 / (count - 1) ** 2)
+    both = float((weights[0] ** 2 * weights[1] ** 2).sum())
+    second, third = _parts(two) / (count * of_two), _parts(three) / (count * of_three)
+    fourth = _parts(four / count - share * pairs) / (of_four - share * both)
+    if third.sum() <= SURE * third.std() * third.size**0.5:
+        return None
+    gain, error = _ratio(fourth, third)
+    if gain < SURE * error or (rounded and gain < ROUNDED * step):
+        return None
+    return max(gain, _ratio(third, second)[0]), error
+
+
+def _parts(x: Floats) -> Floats:
+    """Means over PARTS x PARTS parts of a picture (H, W)."""
+    height, width = (size // PARTS for size in x.shape)
+    cells = x[: height * PARTS, : width * PARTS].reshape(PARTS, height, PARTS, width)
+    means: Floats = cells.mean((1, 3)).ravel()
+    return means
+
+
+def _ratio(over: Floats, under: Floats) -> tuple[float, float]:
+    """Of sums, and its standard error."""
+    each = (over.sum() - over) / (under.sum() - under)
+    return float(over.sum() / under.sum()), jackknife(each)
+
+
+def jackknife(each: Floats) -> float:
+    """Standard error of what is found with parts left out one by one (jackknife)."""
+    return float(np.sqrt(np.square(each - each.mean()).sum() * (each.size - 1) / each.size))
