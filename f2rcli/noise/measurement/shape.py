@@ -26,6 +26,7 @@ FARTHEST = 0.5  # that they change by in a round
 # Chi-squared for each degree of freedom, and its standard deviations on top, above which the law
 # does not hold.
 MISFIT, CHANCE = 1.5, 5.0
+UNSURE = 0.02  # of a gain, where light is uneven in classes: that it is spread so is a guess
 EXPECTED = 5.0  # samples in a bin that counts for it
 PARTS = 6  # a side, of a picture, by which the error of its gain is found
 SURE = 3.0  # standard errors of a gain
@@ -50,8 +51,8 @@ def comb_gain(frames: Floats, classes: NDArray[np.intp]) -> Gain | None:
     if not histograms.fit(law):
         return None
     variance = np.linalg.inv(information + 1e-9 * np.eye(free.size))[GAIN, GAIN]
-    gain = float(np.exp(law[GAIN]))
-    return gain, gain * float(np.sqrt(max(variance, 0.0)))
+    gain, unsure = float(np.exp(law[GAIN])), UNSURE if classes.any() else 0.0
+    return gain, gain * float(np.sqrt(max(variance, 0.0) + unsure**2))
 
 
 def _starts(frames: Floats, classes: NDArray[np.intp]) -> list[Floats]:
