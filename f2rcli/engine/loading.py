@@ -2,7 +2,7 @@
 
 import torch
 
-from f2rcli import weights
+from f2rcli import methods, weights
 from f2rcli.engine.contract.residual import CODED, STRICT
 from f2rcli.engine.device import (
     choose_device,
@@ -57,8 +57,10 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     engine.slack = CODED if info.coded else STRICT
     if header.space is not info.space:
         engine.notes.append("gray pictures go through RGB weights")
-    # a file that does not fit its own header fails here, before any work
-    engine.tile = choose_tile(wish, *size, memory, engine.new_method().activation_bytes)
+    # A file that does not fit its own header fails here, before any work. Bundled ones have been
+    # checked, and others may serve in their place: networks are built once they are to run.
+    sized = engine.new_method() if settings.weights else methods.load(settings.method)
+    engine.tile = choose_tile(wish, *size, memory, sized.activation_bytes)
     return engine
 
 

@@ -27,13 +27,13 @@ class UDVD(Method):
 
     name: ClassVar[str] = "udvd"
     wants_sigma: ClassVar[bool] = True
+    activation_bytes = SMALL_BYTES  # in fp32, measured; of other sizes in proportion
     networks: Network
 
     def __init__(self, network: Network, run: Run) -> None:
         self.length = network.length
         self.networks = network
         self._run = run
-        # measured for `small` in fp32, in proportion for others
         self.activation_bytes = SMALL_BYTES * network.breadth // SMALL_BREADTH
         self._known: dict[tuple[int, ...], Tensor] = {}  # the first stage's results, by frames
 

@@ -82,3 +82,15 @@ def test_a_mosaic_is_never_turned_over() -> None:
     frames = [Frame(planes=(np.zeros((64, 64), np.uint16),), layout=layout)] * 2
     method = cast(F2R, engine_for(frames, ensemble="on").new_method(ensemble=True))
     assert not cast(Runner, method._run).ensemble
+
+
+def test_networks_that_may_not_serve_are_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+    network = weights.Weights.network
+    monkeypatch.setattr(
+        weights.Weights, "network", lambda own, make: built.append(own.name) or network(own, make)
+    )
+    engine = engine_for(noisy_clip(1, height=48, width=64))
+    assert not built
+    engine.new_method(light=True)
+    assert built == ["f2r-rgb-light"]
