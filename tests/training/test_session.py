@@ -52,10 +52,10 @@ def write_clip(path: Path, frames: int = 8, sigma: float = 25, size: int = 48) -
     return path
 
 
-def config(clip: Path, **changes: Any) -> TrainConfig:
-    out = clip.with_name("out.safetensors")
+def config(*clips: Path, **changes: Any) -> TrainConfig:
+    out = clips[0].with_name("out.safetensors")
     values: dict[str, Any] = {"threads": 1, "jobs": 1, "precision": "fp32", "validate_every": 2}
-    return TrainConfig(inputs=(str(clip),), output=str(out), **(values | changes))
+    return TrainConfig(inputs=tuple(map(str, clips)), output=str(out), **(values | changes))
 
 
 def run(asked: TrainConfig) -> TrainResult:
@@ -163,6 +163,17 @@ def test_from_scratch_in_the_widths_asked_for_and_resumed_to_the_same_weights(
     assert np.isfinite(result.best_loss)
     first = result.weights.read_bytes()
     assert run(replace(asked, resume=True)).weights.read_bytes() == first
+
+
+def test_several_clips_teach_again_once_they_are_restored(tmp_path: Path) -> None:
+    names = [spec.name for spec in recipe.SCRATCH_OF_CLIPS]
+    stages = short(*names, steps=0) | short("second-coarse", "fusion")
+    clips = [write_clip(tmp_path / f"{name}.mkv") for name in "ab"]
+    asked = config(*clips, size="8,16", stages=stages)
+    assert run(asked).stopped == "finished"
+    alone = config(clips[0], size="8,16", stages=stages, run=str(tmp_path / "alone.run"))
+    with pytest.raises(ConfigError, match="second-coarse"):
+        run(alone)
 
 
 def test_weights_that_the_test_frames_do_not_like_are_not_handed_over(tmp_path: Path) -> None:
@@ -282,7 +293,7 @@ def test_the_stages_of_a_run_share_its_minutes(tmp_path: Path) -> None:
     }
     assert minutes.pop("pseudo") is None  # it has steps of its own
     assert sum(minutes.values()) == pytest.approx(0.02)
-    assert minutes["fusion"] > minutes["coarse"] > minutes["recorruption"]
+    assert minutes["anchor"] > minutes["coarse"] > minutes["recorruption"]
 
 
 def test_gray_weights_from_colour_clips(tmp_path: Path) -> None:

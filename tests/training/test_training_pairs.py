@@ -11,11 +11,13 @@ from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.models.layers import padded
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
+from f2rcli.training.footage.windows import channels_first, channels_last
 from f2rcli.training.methods.f2r.excerpts import Excerpt
 from f2rcli.training.methods.f2r.self_supervised import PairStage
 from f2rcli.training.methods.f2r.stages import BLIND_WEIGHT
 from f2rcli.training.methods.f2r.training_pairs import TargetKind, make_pairs
 from f2rcli.training.methods.losses import as_stored, psnr_loss
+from f2rcli.window import window_at
 
 SIGMA = 0.08
 LAW = NoiseLaw(NoiseModel.gaussian(SIGMA, 3))
@@ -106,9 +108,19 @@ def test_the_first_neighbour_is_what_the_pipeline_remembers(
 def test_pseudo_pairs_ask_for_the_anchor_and_show_it_with_fresh_noise(
     method: F2R, scene: NDArray[np.float32]
 ) -> None:
-    excerpt = excerpt_of(method, noisy_clip(scene), TargetKind.PSEUDO)
+    clip = noisy_clip(scene)
+    excerpt = excerpt_of(method, clip, TargetKind.PSEUDO)
     added = np.concatenate([pair.noisy - pair.target for pair in excerpt.pairs])
     assert added.std() == pytest.approx(SIGMA, rel=0.05)
+    method.forget()
+    with torch.inference_mode():
+        frames = [
+            method.prepare(i, channels_first(one[None]), LAW.level) for i, one in enumerate(clip)
+        ]
+        for place, pair in enumerate(excerpt.pairs):
+            restored = method.restore(window_at(frames, place, method.length), LAW.level)
+            anchor = channels_last(restored.anchor)[0]
+            assert np.abs(pair.target - anchor).max() < 2e-3  # float16
 
 
 def test_a_renoised_clip_has_new_noise_in_every_frame(

@@ -4,8 +4,8 @@ from f2rcli.training.methods import Capabilities
 
 CAPABILITIES = Capabilities(
     recipes={
-        "self-supervised": "noisy footage alone: blind anchor, pseudo pairs, from scratch "
-        "all networks anew on what these restore, recorruption",
+        "self-supervised": "noisy footage alone: blind anchor, pseudo pairs, recorruption; "
+        "several clips from scratch: all networks anew on what they restore",
         "published": "F2R's own losses and schedules",
         "supervised": "clean clips with synthetic noise (--inputs-are-clean --noise)",
     },

@@ -61,31 +61,33 @@ class PairSpec(StageSpec):
 
 
 COARSE = PairSpec(
-    name="coarse", part="coarse", targets=(TargetKind.EVEN,), steps=2000, lr=1.5e-3, batch=16,
-    share=0.12,
+    name="coarse", part="coarse", targets=(TargetKind.EVEN,), steps=4000, lr=1.5e-3, share=0.25,
 )  # fmt: skip
 ANCHOR = PairSpec(
-    name="anchor", part="anchor", targets=(TargetKind.BLIND,), steps=1500, lr=1.5e-3, share=0.16,
+    name="anchor", part="anchor", targets=(TargetKind.BLIND,), steps=2000, lr=1.5e-3, share=0.4,
 )  # fmt: skip
 PSEUDO = PairSpec(
-    name="pseudo", part="refiner", targets=(TargetKind.PSEUDO,), steps=1500, lr=1.5e-3, share=0.14,
+    name="pseudo", part="refiner", targets=(TargetKind.PSEUDO,), steps=3000, lr=1.5e-3, share=0.25,
 )  # fmt: skip
 RECORRUPTION = PairSpec(
-    name="recorruption", part="refiner", targets=(TargetKind.RECORRUPTED,), steps=1000, lr=5e-4,
-    share=0.04,
+    name="recorruption", part="refiner", targets=(TargetKind.RECORRUPTED,), steps=2000, lr=5e-4,
+    share=0.1,
 )  # fmt: skip
-# Once stage 2 is worth more than its teachers, all three learn anew from what it restores, as if
-# that were clean (iterative data refinement: Zhang et al., CVPR 2022).
-SCRATCH = (
-    COARSE,
-    ANCHOR,
-    PSEUDO,
-    replace(COARSE, name="second-coarse", targets=(TargetKind.RENOISED,), steps=3000, share=0.16),
+SCRATCH = (COARSE, ANCHOR, PSEUDO, RECORRUPTION)
+# With several clips, once stage 2 is worth more than its teachers, all three learn anew from what
+# it restores, as if that were clean (iterative data refinement: Zhang et al., CVPR 2022). A single
+# clip has no other scenes to learn them from.
+FIRST = replace(COARSE, steps=2000, batch=16, share=0.12)
+SCRATCH_OF_CLIPS = (
+    FIRST,
+    replace(ANCHOR, steps=1500, share=0.16),
+    replace(PSEUDO, steps=1500, share=0.14),
+    replace(FIRST, name="second-coarse", targets=(TargetKind.RENOISED,), steps=3000, share=0.16),
     PairSpec(
         name="fusion", part="fusion", targets=(TargetKind.RENOISED,), steps=5000, lr=1.5e-3,
         share=0.38,
     ),
-    RECORRUPTION,
+    replace(RECORRUPTION, steps=1000, share=0.04),
 )  # fmt: skip
 TUNING = (
     replace(ANCHOR, steps=500, lr=3e-4),
@@ -215,7 +217,8 @@ class F2RRecipe(Tested, Staged, Probed):
         config = self.context.config
         specs = PUBLISHED if config.recipe == "published" else SCRATCH
         if self.context.start is None:
-            return specs
+            several = specs is SCRATCH and len(self.context.footage) > 1
+            return SCRATCH_OF_CLIPS if several else specs
         if config.adapt is not None:
             steps = ADAPT_STEPS[config.adapt]
             changes: dict[str, Any] = {"steps": steps, "batch": ADAPT_BATCH, "lr": ADAPT_RATE}
