@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.ndimage import minimum_filter, uniform_filter
+from scipy.ndimage import minimum_filter, uniform_filter, uniform_filter1d
 
 from f2rcli.engine.contract.still import Still, resting
 from f2rcli.noise.bands import white_shares
@@ -67,6 +67,19 @@ def test_fine_texture_of_a_long_burst_is_hardly_worse_than_in_the_mean(seed: int
     nearer = still.nearer(0, result, LAW)
     assert nearer is not None
     assert error(result + nearer, clean) < 1.15 * error(mean, clean)
+
+
+def test_noise_at_the_border_is_hardly_taken_for_something_new_more_often_than_elsewhere() -> None:
+    still, border, rng = Still(), np.ones((SIDE, SIDE), bool), np.random.default_rng(4)
+    border[7:-7, 7:-7] = False
+    seen = []
+    for _ in range(64):
+        noisy = (SIGMA * rng.standard_normal((SIDE, SIDE))).astype(np.float32)
+        still.add(0, noisy, LAW, white_shares())
+        seen.append(still.events[0] > 14)
+    at_border, inside = (float(np.mean(seen, axis=0)[part].mean()) for part in (border, ~border))
+    assert at_border < 2 * inside + 5e-4
+    assert (still.worths[0] > 48).mean() > 0.99
 
 
 def test_a_good_result_stays() -> None:
@@ -136,6 +149,13 @@ def test_a_picture_moves_where_its_flow_goes_one_way_and_rests_where_it_scatters
 Array = NDArray[np.float64]
 
 
+def scatter(shape: tuple[int, ...], side: int) -> Array:
+    """The variance that a box filter with mirrored borders leaves of white noise, over 1 / side^2:
+    of what each sample counts for, the sum of squares."""
+    along = [(uniform_filter1d(np.eye(n), side, axis=0) ** 2).sum(1) * side for n in shape]
+    return np.multiply.outer(*along)
+
+
 class Reference:
     """The mean of a still scene by its definition (DESIGN.md D47)."""
 
@@ -153,9 +173,10 @@ class Reference:
         found, powers = [np.zeros(plane.shape)], []
         for index, side in enumerate((3, 7, 15)):
             left = max(sum(shares[index + 1 :]), 1 / side**2)
-            power = uniform_filter(apart, side) ** 2 / (noise * left)
-            drift = uniform_filter(self.lately, side) ** 2 / (noise_of_few * left)
-            found += [(power - 20) * left, (drift - 16) * left * 3 / 8]
+            here = left * scatter(plane.shape, side)
+            power = uniform_filter(apart, side) ** 2 / (noise * here)
+            drift = uniform_filter(self.lately, side) ** 2 / (noise_of_few * here)
+            found += [(power - 20) * left, (drift - 20) * left * 3 / 8]
             powers.append(power)
             if side == 7:
                 self.flicker += (power - self.flicker) / 16

@@ -20,7 +20,7 @@ MOST = 256.0  # frames that a mean may be worth
 SIDES = (3, 7, 15)  # pixels, of windows that changes are looked for in; as bands part
 LATELY = 1 / 8  # share of a frame in the mean of the last few
 FLICKER = 1 / 16  # the same for the power of changes
-JUMP, DRIFT = 20.0, 16.0  # times the noise's power in a window, from which a change counts
+JUMP, DRIFT = 20.0, 20.0  # times the noise's power in a window, from which a change counts
 RESTLESS = 1.4  # the same of its mean over time
 # Times the noise's power: from the first on some of what is new stays, from the second on all.
 EVENT = 14.0, 20.0
@@ -69,8 +69,8 @@ class Still:
         flicker = self.flicker[index]
         for place, side in enumerate(SIDES):
             left = np.float32(max(sum(shares[place + 1 :]), 1 / side**2))
-            power = np.square(box(apart, side)) / (expected * left)
-            drift = np.square(box(lately, side)) / (of_few * left)
+            power = _squared(apart, side) / (expected * left)
+            drift = _squared(lately, side) / (of_few * left)
             np.maximum(event, power, out=event)
             np.maximum(excess, (power - JUMP) * left, out=excess)
             np.maximum(excess, (drift - DRIFT) * (left * np.float32(3 * LATELY)), out=excess)
@@ -136,6 +136,17 @@ def resting(flows: Sequence[NDArray[np.float32]]) -> float:
         shares.append(float((np.square(mean).sum(-1) < RESTING**2).mean()))
     low, high = ALL_MOVES
     return min(max((min(shares, default=1.0) - low) / (high - low), 0.0), 1.0)
+
+
+def _squared(plane: Real, side: int) -> Real:
+    """The squared mean over side x side pixels, less at the border, where windows are mirrored: so
+    few samples that count twice scatter by up to twice as much an axis."""
+    power = np.square(box(plane, side))
+    twice = np.arange(side // 2, 0, -1, dtype=np.float32)  # of a window's rows, from the border on
+    gain = (1 + 2 * twice / side)[:, None]
+    for edge in (power, power[::-1], power.T, power.T[::-1]):
+        edge[: gain.size] /= gain[: len(edge)]
+    return power
 
 
 def _of_few(worth: Real) -> Real:
