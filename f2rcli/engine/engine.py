@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -10,8 +11,8 @@ import torch
 from torch import Tensor
 
 from f2rcli import methods, sensor, weights, yuv
-from f2rcli.engine.contract.debias import with_means_kept, without_bias
-from f2rcli.engine.contract.frame_points import with_points
+from f2rcli.engine.contract.debias import with_means_kept
+from f2rcli.engine.contract.frame_points import corrected
 from f2rcli.engine.contract.residual import (
     ALONE,
     STRICT,
@@ -35,7 +36,7 @@ from f2rcli.models.flow import Flow
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.measurement.lines import Lines
 from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.planes import PlaneNoise, planes_of
+from f2rcli.noise.planes import PlaneNoise
 from f2rcli.samples.defects import SetAside
 from f2rcli.weights import Weights
 from f2rcli.window import Window
@@ -232,17 +233,14 @@ class Engine:
                 groups = there.changes(source, picture, change, model, beside, most, self.slack)
             return there.changed(source, groups, self.settings)
         beside = replace(beside, flows=tuple(map(_on_processor, beside.flows)))
+        rest = partial(corrected, frame=source, noise=noise, beside=beside)
         if model is None or noise is None:
-            changes = changes_of(source, change[0].cpu().numpy())
+            changes = rest(changes_of(source, change[0].cpu().numpy()))
         else:
             changes = under_contract(
                 source, picture, change, noise, model, beside, self.returned,
-                allowance(self.settings, source.layout), beside.slack or self.slack,
+                allowance(self.settings, source.layout), beside.slack or self.slack, rest,
             )  # fmt: skip
-        if source.layout.levels is not None or source.layout.space is Space.BAYER:
-            changes = without_bias(changes, planes_of(source))
-            if beside.points is not None and noise is not None:
-                changes = with_points(changes, source, beside.points, noise, beside)
         changes = scaled(changes, source.layout, self.settings)
         if source.layout.levels is not None:
             changes = with_means_kept(source, changes)

@@ -82,6 +82,26 @@ def test_noise_at_the_border_is_hardly_taken_for_something_new_more_often_than_e
     assert (still.worths[0] > 48).mean() > 0.99
 
 
+@pytest.mark.parametrize(("shared", "wanted"), [(0.0, 1.0), (0.7, 0.3), (1.0, 0.0)])
+def test_later_frames_tell_how_much_of_the_means_noise_results_lack(
+    shared: float, wanted: float
+) -> None:
+    """Results have a share of the mean's noise and, in every other row, an error of their own."""
+    scene, own = texture(), np.zeros((SIDE, SIDE), np.float32)
+    own[::2] = 0.3 * SIGMA * np.random.default_rng(5).choice([-1, 1], (SIDE // 2, SIDE))
+    still, rng, gains = Still(), np.random.default_rng(6), []
+    for _ in range(48):
+        noisy = scene + (SIGMA * rng.standard_normal((SIDE, SIDE))).astype(np.float32)
+        still.add(0, noisy, LAW, white_shares())
+        result = scene + np.float32(shared) * (still.means[0] - scene) + own
+        nearer = still.nearer(0, result, LAW)
+        if nearer is not None:
+            gains.append(error(still.means[0], scene) / error(result + nearer, scene))
+    told, samples = still.owned[0][0]
+    assert told / samples == pytest.approx(wanted, abs=0.15)
+    assert min(gains[12:]) > 0.97
+
+
 def test_a_good_result_stays() -> None:
     scene = texture()
     still, clean, _, mean = after(20, lambda _: scene)
@@ -163,9 +183,18 @@ class Reference:
         self.mean, self.worth = plane.astype(np.float64), np.ones(plane.shape)
         self.lately, self.flicker = np.zeros(plane.shape), np.ones(plane.shape)
         self.event, self.calm, self.age = np.zeros(plane.shape), 1.0, 1
+        self.asked: dict[int, tuple[Array, Array]] = {}  # by frame: see `nearer`
+        self.told = self.samples = 0.0
 
     def add(self, plane: Real, variance: Real, shares: tuple[float, ...]) -> None:
         """Changes are sought in single frames, in the last few and in the power of flicker."""
+        if self.age - 5 in self.asked:
+            weight, mean = self.asked[self.age - 5]
+            weight = weight * (self.worth > 9)
+            self.told = self.told * 7 / 8 + (weight * (mean - plane)).sum()
+            self.samples = self.samples * 7 / 8 + np.count_nonzero(weight)
+        elif self.asked:
+            self.told, self.samples = self.told * 7 / 8, self.samples * 7 / 8
         apart = plane - self.mean
         self.lately += (apart - self.lately) / 8
         few = np.maximum(1 / 15 - 1 / self.worth, 0) + 0.9 * (49 / 64) ** self.worth
@@ -192,11 +221,14 @@ class Reference:
         self.calm = max(min(steps), 0)
 
     def nearer(self, restored: Real, variance: Real) -> Array:
-        """As far as the result lies further from the mean than the mean's own noise explains."""
+        """As far as the result lies further from the mean than that part of the mean's own noise
+        explains that it does not share, as frames show that come five later."""
         apart, own = self.mean - restored, uniform_filter(variance / self.worth, 9)
-        beyond = np.maximum(uniform_filter(apart**2, 9) - own, 0)
-        share = beyond / (beyond + own / 2) * np.clip((self.worth - 4) / 4, 0, 1)
-        quiet = minimum_filter(np.clip((20 - self.event) / 6, 0, 1), 5, mode="nearest")
+        self.asked[self.age - 1] = apart / own, self.mean.copy()
+        lacking = np.clip((self.told + 500) / (self.samples + 500), 0, 1)
+        share = np.maximum(1 - lacking * own / uniform_filter(apart**2, 9), 0)
+        share *= np.clip((self.worth - 4) / 4, 0, 1)
+        quiet = minimum_filter(np.clip((22 - self.event) / 6, 0, 1), 5, mode="nearest")
         return apart * share * quiet * self.calm
 
 

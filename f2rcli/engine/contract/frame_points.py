@@ -5,15 +5,29 @@ from collections.abc import Sequence
 import numpy as np
 
 from f2rcli import sensor
+from f2rcli.engine.contract.debias import without_bias
 from f2rcli.engine.contract.limits import Real, box
 from f2rcli.engine.contract.points import Others, Points
 from f2rcli.engine.contract.residual import SPARSE, Beside, fetched
 from f2rcli.engine.contract.steady import Steady
 from f2rcli.engine.contract.still import resting
-from f2rcli.frames import Family, Frame
+from f2rcli.frames import Family, Frame, Space
 from f2rcli.noise.planes import PlaneNoise, planes_of
 
 AROUND_POINTS = 15  # samples of a colour, whose mean a point stands on
+
+
+def corrected(
+    changes: list[Real], frame: Frame, noise: PlaneNoise | None, beside: Beside
+) -> list[Real]:
+    """The changes of a frame's planes, and of stacks and mosaics without a mean at any brightness
+    and with the light of points. noise: the law of every plane."""
+    if frame.layout.levels is None and frame.layout.space is not Space.BAYER:
+        return changes
+    changes = without_bias(changes, planes_of(frame))
+    if beside.points is None or noise is None:
+        return changes
+    return with_points(changes, frame, beside.points, noise, beside)
 
 
 def with_points(

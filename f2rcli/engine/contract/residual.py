@@ -1,6 +1,6 @@
 """From what a method changes in a picture to what changes in planes, under the contract."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -91,12 +91,14 @@ def under_contract(
     returned: Returned,
     allowance: Sequence[float] = (1.0,),
     slack: Slack = STRICT,
+    corrected: Callable[[list[Real]], list[Real]] | None = None,
 ) -> list[Real]:
     """What of a method's change may be made to a frame's planes; see `planes_of` for units.
 
     picture, change (1, C, H, W): what networks were shown, and what they would add to it; noise:
     the law of every plane; model: that of the picture's channels; allowance: factors of the
-    standard deviation of each plane, or of all.
+    standard deviation of each plane, or of all; corrected: does what else is to be done to the
+    changes, before results come closer to the mean of a still burst, which needs none of it.
     """
     centre = planes_of(frame)
     removed = [-plane for plane in changes_of(frame, change[0].cpu().numpy())]
@@ -112,8 +114,7 @@ def under_contract(
     if chroma:
         removed = _calmed(centre, removed, levels, slack, allowance)
     still = steady.still if steady is not None and slack is STRICT else None
-    rests = 0.0 if still is None else still.rests(beside.flows)
-    out = []
+    out, variances = [], []
     for index, (taken, bound) in enumerate(zip(removed, quiet, strict=True)):
         left = None if factor is None else _sized(factor, taken.shape)
         variance = _variance(levels[index], left, bound, slack, int(chroma and index > 0))
@@ -127,14 +128,16 @@ def under_contract(
         kept = held(free, variance, noise.shares[index], clipped=cut)
         if shift is not None:
             kept += shift
-        if still is not None and rests:
-            shown = centre[index] - kept
-            nearer = still.nearer(index, shown if moved is None else shown + moved, variance)
-            if nearer is not None:
-                kept = kept - nearer * np.float32(rests)
         returned.add(index, taken, kept)
         out.append(-kept)
-    return out
+        variances.append(variance)
+    if corrected is not None:
+        out = corrected(out)
+    rests = 0.0 if still is None else still.rests(beside.flows)
+    if still is None or not rests:
+        return out
+    even = frame.layout.levels is not None or frame.layout.space is Space.BAYER
+    return still.brought(out, centre, variances, shifts, np.float32(rests), even=even)
 
 
 def _variance(level: Real, left: Real | None, bound: Real | None, slack: Slack, kind: int) -> Real:

@@ -7,6 +7,7 @@ which shows changes a fourth as strong, and on their power, which shows what fli
 weak for all of these is guessed from the rest of the picture: a mean is used if all else is still.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -23,10 +24,15 @@ FLICKER = 1 / 16  # the same for the power of changes
 JUMP, DRIFT = 20.0, 20.0  # times the noise's power in a window, from which a change counts
 RESTLESS = 1.4  # the same of its mean over time
 # Times the noise's power: from the first on some of what is new stays, from the second on all.
-EVENT = 14.0, 20.0
+EVENT = 16.0, 22.0
 AROUND = 5  # pixels around an event that stay as well
 FLICKERS = 7  # pixels, of windows that flicker is looked for in
 SIDE = 9  # pixels, over which results are compared
+# Frames until one comes that no result had to do with: windows may reach four frames ahead.
+LATER = 5
+LEARNT = 1 / 8  # a frame, of what is learnt from it
+DOUBT = 500.0  # samples: what is known without any is worth so many
+MOST_ASKED = 1 << 16  # samples of a plane that are asked, for memory
 FEWEST = 4.0, 8.0  # frames: a mean of fewer is not used, one of more is used in full
 WORN = 0.03, 0.06  # of a picture's places: so many may have changed lately, or too many have
 NEW = 16.0, 0.75  # frames, and the share of them that a place has to be worth
@@ -51,16 +57,22 @@ class Still:
     events: dict[int, Real] = field(default_factory=dict)  # the same of the last frame, the most
     calm: dict[int, Real] = field(default_factory=dict)  # (1, 2): how still all is, 0..1; frames
     rested: dict[int, Real] = field(default_factory=dict)  # 0: what `resting` said of the last few
+    # (LATER, 2, h, w): of the last frames, how far results lay from the mean, over the variance of
+    # its noise, and the mean
+    asked: dict[int, Real] = field(default_factory=dict)
+    owned: dict[int, Real] = field(default_factory=dict)  # (1, 2): see `_ask`; sums over samples
 
     def add(self, index: int, plane: Real, variance: Real, shares: Sequence[float]) -> None:
         """Take in the next frame; variance (H, W) of its noise, shares: see `held`."""
         if index not in self.means or self.means[index].shape != plane.shape:
+            self.asked.pop(index, None)
             self.lately[index], self.flicker[index] = np.zeros_like(plane), np.ones_like(plane)
             self.events[index] = np.zeros_like(plane)
             calm = float(index in self.means or index not in self.calm)
             self.means[index], self.worths[index] = plane.copy(), np.ones_like(plane)
             self.calm[index] = np.array([[calm, 1]], np.float32)
             return
+        self._ask(index, plane)
         noise = np.maximum(variance, LEAST)
         apart, worth = plane - self.means[index], self.worths[index]
         lately = self.lately[index] + np.float32(LATELY) * (apart - self.lately[index])
@@ -106,6 +118,61 @@ class Still:
         now = min(_falling(worn, WORN), _falling(drift, MOVED), float(before) + CALMING, 1.0)
         self.calm[index] = np.array([[now, age + 1]], np.float32)
 
+    def _ask(self, index: int, plane: Real) -> None:
+        """Learn from a frame how much of the mean's own noise results lack that came before it.
+
+        A result's error holds a share of the mean's noise, since both come from the same frames,
+        and errors of its own. How far the two lie apart cannot tell one from the other; a frame
+        that neither of them had to do with can.
+        """
+        if index not in self.asked:
+            return
+        apart, mean = self.asked[index][0]
+        step = _step(plane.shape)
+        apart = apart * (self.worths[index][::step, ::step] > FEWEST[0] + LATER)
+        found = np.array([[np.vdot(apart, mean - plane[::step, ::step]), np.count_nonzero(apart)]])
+        kept = self.owned.get(index, np.zeros((1, 2), np.float32)) * np.float32(1 - LEARNT)
+        self.owned[index] = (kept + found).astype(np.float32)
+        self.asked[index] = np.roll(self.asked[index], -1, axis=0)
+        self.asked[index][-1] = 0
+
+    def _remember(self, index: int, apart: Real, own: Real) -> None:
+        step = _step(apart.shape)
+        some = np.s_[::step, ::step]
+        told = np.stack([apart[some] / np.maximum(own[some], LEAST), self.means[index][some]])
+        if index not in self.asked:
+            self.asked[index] = np.zeros((LATER, *told.shape), np.float32)
+        self.asked[index][-1] = told
+
+    def brought(
+        self,
+        changes: Sequence[Real],
+        planes: Sequence[Real],
+        variances: Sequence[Real],
+        shifts: Sequence[Real] | None,
+        rests: np.float32,
+        *,
+        even: bool,
+    ) -> list[Real]:
+        """The changes of a frame's planes with what brings the results closer to the mean.
+
+        variances (H, W): of the noise; shifts: what clipping moved the planes' means by; rests: see
+        `resting`; even: whether every plane keeps its mean.
+        """
+        out = []
+        parts = zip(changes, planes, variances, strict=True)
+        for index, (change, plane, variance) in enumerate(parts):
+            shown = plane + change
+            if shifts is not None:
+                shown += shifts[index]
+            nearer = self.nearer(index, shown, variance)
+            if nearer is not None:
+                if even:
+                    nearer -= np.float32(nearer.mean(dtype=np.float64))
+                change = change + rests * nearer
+            out.append(change)
+        return out
+
     def nearer(self, index: int, restored: Real, variance: Real) -> Real | None:
         """What brings a restored plane closer to what it shows, by the mean; None for nothing."""
         if index not in self.means or self.means[index].shape != restored.shape:
@@ -115,11 +182,12 @@ class Still:
         if not calm or not (worth > FEWEST[0]).any():
             return None
         apart = self.means[index] - restored
-        # The result has half of the mean's own noise, from the same frames; it has to be further
-        # from the mean than all of that.
         own = box(variance / worth, SIDE)
-        beyond = np.maximum(power_around(apart, SIDE) - own, 0)
-        share = beyond / np.maximum(beyond + own / 2, LEAST)
+        self._remember(index, apart, own)
+        told, samples = self.owned.get(index, np.zeros((1, 2), np.float32))[0]
+        lacking = np.clip((told + DOUBT) / (samples + DOUBT), 0, 1)
+        share = 1 - lacking * own / power_around(apart, SIDE, LEAST)
+        share = np.maximum(share, 0, out=share)
         share *= np.clip((worth - FEWEST[0]) / (FEWEST[1] - FEWEST[0]), 0, 1)
         quiet = np.clip((EVENT[1] - self.events[index]) / (EVENT[1] - EVENT[0]), 0, 1)
         quiet = np.asarray(cv2.erode(quiet, np.ones((AROUND, AROUND), np.uint8)), np.float32)
@@ -147,6 +215,11 @@ def _squared(plane: Real, side: int) -> Real:
     for edge in (power, power[::-1], power.T, power.T[::-1]):
         edge[: gain.size] /= gain[: len(edge)]
     return power
+
+
+def _step(shape: tuple[int, ...]) -> int:
+    """Of the grid of a plane's samples that are asked."""
+    return max(1, math.ceil(math.sqrt(math.prod(shape) / MOST_ASKED)))
 
 
 def _of_few(worth: Real) -> Real:
