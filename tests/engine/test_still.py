@@ -102,6 +102,21 @@ def test_later_frames_tell_how_much_of_the_means_noise_results_lack(
     assert min(gains[12:]) > 0.97
 
 
+def test_what_is_learnt_holds_where_nothing_has_happened() -> None:
+    scene = texture()
+    still, _, _, _ = after(40, lambda _: scene)
+    still.owned[0] = np.array([[0, 1e6]], np.float32)  # results lack nothing of the mean's noise
+    still.worths[0][: SIDE // 2] = 20
+    noise = (
+        0.5 * np.sqrt(LAW / still.worths[0]) * np.random.default_rng(7).standard_normal(LAW.shape)
+    )
+    nearer = still.nearer(0, still.means[0] + noise.astype(np.float32), LAW)
+    assert nearer is not None
+    moved = np.square(nearer) / np.square(noise)
+    assert np.median(moved[: SIDE // 2 - 9]) < 0.01
+    assert np.median(moved[SIDE // 2 + 9 :]) > 0.9
+
+
 def test_a_good_result_stays() -> None:
     scene = texture()
     still, clean, _, mean = after(20, lambda _: scene)
@@ -205,7 +220,7 @@ class Reference:
             here = left * scatter(plane.shape, side)
             power = uniform_filter(apart, side) ** 2 / (noise * here)
             drift = uniform_filter(self.lately, side) ** 2 / (noise_of_few * here)
-            found += [(power - 20) * left, (drift - 20) * left * 3 / 8]
+            found += [(power - 20) * left, (drift - 16) * left * 3 / 8]
             powers.append(power)
             if side == 7:
                 self.flicker += (power - self.flicker) / 16
@@ -226,9 +241,10 @@ class Reference:
         apart, own = self.mean - restored, uniform_filter(variance / self.worth, 9)
         self.asked[self.age - 1] = apart / own, self.mean.copy()
         lacking = np.clip((self.told + 500) / (self.samples + 500), 0, 1)
+        lacking = 1 - (1 - lacking) * (self.worth / min(self.age, 256)) ** 8
         share = np.maximum(1 - lacking * own / uniform_filter(apart**2, 9), 0)
         share *= np.clip((self.worth - 4) / 4, 0, 1)
-        quiet = minimum_filter(np.clip((22 - self.event) / 6, 0, 1), 5, mode="nearest")
+        quiet = minimum_filter(np.clip((19 - self.event) / 6, 0, 1), 5, mode="nearest")
         return apart * share * quiet * self.calm
 
 

@@ -21,16 +21,18 @@ MOST = 256.0  # frames that a mean may be worth
 SIDES = (3, 7, 15)  # pixels, of windows that changes are looked for in; as bands part
 LATELY = 1 / 8  # share of a frame in the mean of the last few
 FLICKER = 1 / 16  # the same for the power of changes
-JUMP, DRIFT = 20.0, 20.0  # times the noise's power in a window, from which a change counts
+JUMP, DRIFT = 20.0, 16.0  # times the noise's power in a window, from which a change counts
 RESTLESS = 1.4  # the same of its mean over time
 # Times the noise's power: from the first on some of what is new stays, from the second on all.
-EVENT = 16.0, 22.0
+EVENT = 13.0, 19.0
 AROUND = 5  # pixels around an event that stay as well
 FLICKERS = 7  # pixels, of windows that flicker is looked for in
 SIDE = 9  # pixels, over which results are compared
 # Frames until one comes that no result had to do with: windows may reach four frames ahead.
 LATER = 5
 LEARNT = 1 / 8  # a frame, of what is learnt from it
+# It holds where nothing has happened: by this power of the share of frames that a mean is worth.
+FULLY = 8
 DOUBT = 500.0  # samples: what is known without any is worth so many
 MOST_ASKED = 1 << 16  # samples of a plane that are asked, for memory
 FEWEST = 4.0, 8.0  # frames: a mean of fewer is not used, one of more is used in full
@@ -178,7 +180,7 @@ class Still:
         if index not in self.means or self.means[index].shape != restored.shape:
             return None
         worth = self.worths[index]
-        calm = self.calm[index][0, 0]
+        calm, age = self.calm[index][0]
         if not calm or not (worth > FEWEST[0]).any():
             return None
         apart = self.means[index] - restored
@@ -186,6 +188,7 @@ class Still:
         self._remember(index, apart, own)
         told, samples = self.owned.get(index, np.zeros((1, 2), np.float32))[0]
         lacking = np.clip((told + DOUBT) / (samples + DOUBT), 0, 1)
+        lacking = 1 - (1 - lacking) * (worth / np.float32(min(age, MOST))) ** FULLY
         share = 1 - lacking * own / power_around(apart, SIDE, LEAST)
         share = np.maximum(share, 0, out=share)
         share *= np.clip((worth - FEWEST[0]) / (FEWEST[1] - FEWEST[0]), 0, 1)
