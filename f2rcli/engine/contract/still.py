@@ -24,15 +24,16 @@ FLICKER = 1 / 16  # the same for the power of changes
 JUMP, DRIFT = 20.0, 16.0  # times the noise's power in a window, from which a change counts
 RESTLESS = 1.4  # the same of its mean over time
 # Times the noise's power: from the first on some of what is new stays, from the second on all.
-EVENT = 13.0, 19.0
+EVENT = 14.0, 20.0
 AROUND = 5  # pixels around an event that stay as well
 FLICKERS = 7  # pixels, of windows that flicker is looked for in
 SIDE = 9  # pixels, over which results are compared
 # Frames until one comes that no result had to do with: windows may reach four frames ahead.
 LATER = 5
 LEARNT = 1 / 8  # a frame, of what is learnt from it
-# It holds where nothing has happened: by this power of the share of frames that a mean is worth.
-FULLY = 8
+# Times the noise's power that the last few frames may differ: up to the first that holds in full,
+# from the second on not at all.
+HOLDS = 4.0, 8.0
 DOUBT = 500.0  # samples: what is known without any is worth so many
 MOST_ASKED = 1 << 16  # samples of a plane that are asked, for memory
 FEWEST = 4.0, 8.0  # frames: a mean of fewer is not used, one of more is used in full
@@ -57,6 +58,7 @@ class Still:
     lately: dict[int, Real] = field(default_factory=dict)  # what the last few differed by
     flicker: dict[int, Real] = field(default_factory=dict)  # power of differences, of the noise's
     events: dict[int, Real] = field(default_factory=dict)  # the same of the last frame, the most
+    drifts: dict[int, Real] = field(default_factory=dict)  # the same of the last few together
     calm: dict[int, Real] = field(default_factory=dict)  # (1, 2): how still all is, 0..1; frames
     rested: dict[int, Real] = field(default_factory=dict)  # 0: what `resting` said of the last few
     # (LATER, 2, h, w): of the last frames, how far results lay from the mean, over the variance of
@@ -69,7 +71,7 @@ class Still:
         if index not in self.means or self.means[index].shape != plane.shape:
             self.asked.pop(index, None)
             self.lately[index], self.flicker[index] = np.zeros_like(plane), np.ones_like(plane)
-            self.events[index] = np.zeros_like(plane)
+            self.events[index] = self.drifts[index] = np.zeros_like(plane)
             calm = float(index in self.means or index not in self.calm)
             self.means[index], self.worths[index] = plane.copy(), np.ones_like(plane)
             self.calm[index] = np.array([[calm, 1]], np.float32)
@@ -79,13 +81,14 @@ class Still:
         apart, worth = plane - self.means[index], self.worths[index]
         lately = self.lately[index] + np.float32(LATELY) * (apart - self.lately[index])
         expected, of_few = noise * (1 + 1 / worth), noise * _of_few(worth)
-        event, excess = np.zeros_like(plane), np.zeros_like(plane)
+        event, drifts, excess = (np.zeros_like(plane) for _ in range(3))
         flicker = self.flicker[index]
         for place, side in enumerate(SIDES):
             left = np.float32(max(sum(shares[place + 1 :]), 1 / side**2))
             power = _squared(apart, side) / (expected * left)
             drift = _squared(lately, side) / (of_few * left)
             np.maximum(event, power, out=event)
+            np.maximum(drifts, drift, out=drifts)
             np.maximum(excess, (power - JUMP) * left, out=excess)
             np.maximum(excess, (drift - DRIFT) * (left * np.float32(3 * LATELY)), out=excess)
             if side == FLICKERS:
@@ -96,7 +99,7 @@ class Still:
         self.means[index] = self.means[index] + step
         self._settle(index, worth, float(np.minimum(drift, JUMP).mean()))
         self.worths[index], self.lately[index] = worth, lately - step
-        self.flicker[index], self.events[index] = flicker, event
+        self.flicker[index], self.events[index], self.drifts[index] = flicker, event, drifts
 
     def rests(self, flows: Sequence[object]) -> float:
         """See `resting`, of the last few frames; where all of the picture moves in all of them,
@@ -180,7 +183,7 @@ class Still:
         if index not in self.means or self.means[index].shape != restored.shape:
             return None
         worth = self.worths[index]
-        calm, age = self.calm[index][0]
+        calm = self.calm[index][0, 0]
         if not calm or not (worth > FEWEST[0]).any():
             return None
         apart = self.means[index] - restored
@@ -188,7 +191,8 @@ class Still:
         self._remember(index, apart, own)
         told, samples = self.owned.get(index, np.zeros((1, 2), np.float32))[0]
         lacking = np.clip((told + DOUBT) / (samples + DOUBT), 0, 1)
-        lacking = 1 - (1 - lacking) * (worth / np.float32(min(age, MOST))) ** FULLY
+        rest = np.clip((HOLDS[1] - self.drifts[index]) / (HOLDS[1] - HOLDS[0]), 0, 1)
+        lacking = 1 - (1 - lacking) * rest
         share = 1 - lacking * own / power_around(apart, SIDE, LEAST)
         share = np.maximum(share, 0, out=share)
         share *= np.clip((worth - FEWEST[0]) / (FEWEST[1] - FEWEST[0]), 0, 1)
