@@ -14,7 +14,7 @@ from f2rcli.noise.measurement.photons import (
     _fitted,
     _flat,
     _line,
-    _of_even_light,
+    _of_shape,
     _parts_of_blocks,
     _uneven,
     _with_shape,
@@ -22,7 +22,7 @@ from f2rcli.noise.measurement.photons import (
     photon_line,
     pooled,
 )
-from f2rcli.noise.measurement.shape import comb_gain, jackknife
+from f2rcli.noise.measurement.shape import comb_gain, cumulant_gain, jackknife
 from f2rcli.noise.model import NoiseModel
 
 GAIN, OFFSET, READ = 8.0, 100.0, 4.0
@@ -290,7 +290,6 @@ def test_the_shape_of_even_light_is_that_of_its_k_statistics(photons: float) -> 
         rng = np.random.default_rng(seed)
         stack = 8.0 * rng.poisson(photons, (6, 40, 45)) + rng.normal(0, 2, (6, 40, 45))
         stack += rng.normal(50, 3, (6, 1, 1))  # light that is not the same in all
-        bright = 50 + 5 * rng.random(30)
         left = stack - stack.mean((1, 2), keepdims=True)
         cells = (kstat(left, order, axis=0)[:36, :42] for order in (2, 3, 4))
         second, third, fourth = (one.reshape(6, 6, 6, 7).mean((1, 3)).ravel() for one in cells)
@@ -298,19 +297,23 @@ def test_the_shape_of_even_light_is_that_of_its_k_statistics(photons: float) -> 
         each = [np.delete(fourth, i).sum() / np.delete(third, i).sum() for i in range(36)]
         error = np.std(each) * 35**0.5
         sure = third.sum() > 3 * third.std() * 6 and gain > 3 * error
-        found = _of_even_light(list(stack), bright)
+        found = cumulant_gain(stack, rounded=False)
         told.append(found is not None)
         assert told[-1] == sure
         if found is not None:
-            gain = max(gain, third.sum() / second.sum())
-            dark = max(np.quantile(bright, 0.01), bright.mean() - second.mean() / gain)
-            wanted = (gain, error, bright.mean(), second.mean(), dark)
-            assert (found.gain, found.error, found.middle, found.level, found.dark) == (
-                pytest.approx(wanted, rel=1e-6)
-            )
+            wanted = (max(gain, third.sum() / second.sum()), error)
+            assert found == pytest.approx(wanted, rel=1e-6)
     assert any(told) == (photons < 200)
     assert all(told) == (photons < 3)
-    assert _of_even_light(list(stack[:5]), bright) is None
+    assert _of_shape(list(stack[:5]), np.full(30, 50.0), 1) is None  # too few frames
+
+
+@pytest.mark.parametrize(("gain", "told"), [(1.0, False), (3.0, True)])
+def test_rounding_hides_the_cumulants_of_few_codes_an_electron(gain: float, told: bool) -> None:
+    rng = np.random.default_rng(0)
+    stack = np.rint(gain * rng.poisson(1.0, (6, 120, 120)) + rng.normal(0, 0.4, (6, 120, 120)))
+    assert cumulant_gain(stack, rounded=False) is not None
+    assert (cumulant_gain(stack, rounded=True) is not None) == told
 
 
 def robust_line(frames: list[np.ndarray]) -> tuple[float, ...]:  # type: ignore[type-arg]
@@ -357,16 +360,14 @@ def test_a_line_is_the_robust_fit_of_its_blocks(photons: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gain", "step", "counts"),
-    [(12.0, 6.8, True), (12.0, 6.9, False), (16.7, 1, True), (16.8, 1, False), (3.4, 1, True),
-     (3.2, 1, False)],
-)  # fmt: skip
-def test_the_shape_of_noise_counts_where_codes_show_it_and_the_line_does_not_deny_it(
-    gain: float, step: float, counts: bool
+    ("gain", "counts"), [(12.0, True), (16.7, True), (16.8, False), (3.4, True), (3.2, False)]
+)
+def test_the_shape_of_noise_counts_where_the_line_does_not_deny_it(
+    gain: float, counts: bool
 ) -> None:
-    """One and three quarters of a code an electron; three standard errors of the difference."""
+    """By three standard errors of the difference."""
     line = PhotonLine(gain=10.0, error=1.0, middle=50.0, level=40.0, dark=20.0)
-    found = _with_shape(line, replace(line, gain=gain, error=2.0, level=1.0), step)
+    found = _with_shape(line, replace(line, gain=gain, error=2.0, level=1.0))
     both = replace(line, gain=(10 + gain / 4) / 1.25, error=1.25**-0.5)
     assert astuple(found) == pytest.approx(astuple(both if counts else line))
 

@@ -133,11 +133,14 @@ def under_contract(
         variances.append(variance)
     if corrected is not None:
         out = corrected(out)
-    rests = 0.0 if still is None else still.rests(beside.flows)
-    if still is None or not rests:
-        return out
-    even = frame.layout.levels is not None or frame.layout.space is Space.BAYER
-    return still.brought(out, centre, variances, shifts, np.float32(rests), even=even)
+    if still is not None and (rests := still.rests(beside.flows)):
+        out = still.brought(out, centre, variances, shifts, rests, even=_is_even(frame))
+    return out
+
+
+def _is_even(frame: Frame) -> bool:
+    """Whether a frame's means stay at every brightness: those of stacks and mosaics do."""
+    return frame.layout.levels is not None or frame.layout.space is Space.BAYER
 
 
 def _variance(level: Real, left: Real | None, bound: Real | None, slack: Slack, kind: int) -> Real:

@@ -155,7 +155,7 @@ class Still:
         planes: Sequence[Real],
         variances: Sequence[Real],
         shifts: Sequence[Real] | None,
-        rests: np.float32,
+        rests: float,
         *,
         even: bool,
     ) -> list[Real]:
