@@ -85,6 +85,11 @@ class PlaneLayout:
         return counted or self.space is Space.BAYER
 
     @property
+    def keeps_means(self) -> bool:
+        """Whether every mean of a plane is to stay, as in mosaics and stacks."""
+        return self.levels is not None or self.space is Space.BAYER
+
+    @property
     def colour_planes(self) -> int:
         """The number of leading planes that carry the picture; an alpha plane follows untouched."""
         return 1 if self.family in (Family.GRAY, Family.BAYER) else 3

@@ -11,7 +11,7 @@ from f2rcli.engine.contract.points import Others, Points
 from f2rcli.engine.contract.residual import SPARSE, Beside, fetched
 from f2rcli.engine.contract.steady import Steady
 from f2rcli.engine.contract.still import resting
-from f2rcli.frames import Family, Frame, Space
+from f2rcli.frames import Family, Frame
 from f2rcli.noise.planes import PlaneNoise, planes_of
 
 AROUND_POINTS = 15  # samples of a colour, whose mean a point stands on
@@ -22,7 +22,7 @@ def corrected(
 ) -> list[Real]:
     """The changes of a frame's planes, and of stacks and mosaics without a mean at any brightness
     and with the light of points. noise: the law of every plane."""
-    if frame.layout.levels is None and frame.layout.space is not Space.BAYER:
+    if not frame.layout.keeps_means:
         return changes
     changes = without_bias(changes, planes_of(frame))
     if beside.points is None or noise is None:

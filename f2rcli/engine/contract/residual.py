@@ -134,13 +134,8 @@ def under_contract(
     if corrected is not None:
         out = corrected(out)
     if still is not None and (rests := still.rests(beside.flows)):
-        out = still.brought(out, centre, variances, shifts, rests, even=_is_even(frame))
+        out = still.brought(out, centre, variances, shifts, rests, even=frame.layout.keeps_means)
     return out
-
-
-def _is_even(frame: Frame) -> bool:
-    """Whether a frame's means stay at every brightness: those of stacks and mosaics do."""
-    return frame.layout.levels is not None or frame.layout.space is Space.BAYER
 
 
 def _variance(level: Real, left: Real | None, bound: Real | None, slack: Slack, kind: int) -> Real:

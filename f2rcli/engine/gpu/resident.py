@@ -17,7 +17,7 @@ from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.engine.gpu.tally import Tally
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import luma_and_chroma, scaled
-from f2rcli.frames import Family, Frame, PlaneLayout, Space
+from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
 
@@ -28,9 +28,7 @@ def stays(frame: Frame) -> bool:
     """Whether such frames are converted and judged on the device: all video and still pictures.
     Stacks and mosaics keep every mean of theirs, for which NumPy counts in float64."""
     layout = frame.layout
-    if layout.levels is not None or layout.space is Space.BAYER:
-        return False
-    return travels(frame.planes[: layout.colour_planes])
+    return not layout.keeps_means and travels(frame.planes[: layout.colour_planes])
 
 
 @dataclass
