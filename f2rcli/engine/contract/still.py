@@ -10,12 +10,15 @@ weak for all of these is guessed from the rest of the picture: a mean is used if
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.engine.contract.limits import LEAST, Real, box, power_around
+
+F = TypeVar("F", float, Real)
 
 MOST = 256.0  # frames that a mean may be worth
 SIDES = (3, 7, 15)  # pixels, of windows that changes are looked for in; as bands part
@@ -191,12 +194,12 @@ class Still:
         self._remember(index, apart, own)
         told, samples = self.owned.get(index, np.zeros((1, 2), np.float32))[0]
         lacking = np.clip((told + DOUBT) / (samples + DOUBT), 0, 1)
-        rest = np.clip((HOLDS[1] - self.drifts[index]) / (HOLDS[1] - HOLDS[0]), 0, 1)
+        rest = _falling(self.drifts[index], HOLDS)
         lacking = 1 - (1 - lacking) * rest
         share = 1 - lacking * own / power_around(apart, SIDE, LEAST)
         share = np.maximum(share, 0, out=share)
         share *= np.clip((worth - FEWEST[0]) / (FEWEST[1] - FEWEST[0]), 0, 1)
-        quiet = np.clip((EVENT[1] - self.events[index]) / (EVENT[1] - EVENT[0]), 0, 1)
+        quiet = _falling(self.events[index], EVENT)
         quiet = np.asarray(cv2.erode(quiet, np.ones((AROUND, AROUND), np.uint8)), np.float32)
         found: Real = (apart * share * quiet * calm).astype(np.float32)
         return found
@@ -238,6 +241,7 @@ def _of_few(worth: Real) -> Real:
     return total
 
 
-def _falling(value: float, limits: tuple[float, float]) -> float:
+def _falling(value: F, limits: tuple[float, float]) -> F:
     """1 up to the first limit, 0 from the second on."""
-    return min(max((limits[1] - value) / (limits[1] - limits[0]), 0.0), 1.0)
+    share: F = np.clip((limits[1] - value) / (limits[1] - limits[0]), 0, 1)
+    return share
