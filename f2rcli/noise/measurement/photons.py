@@ -159,9 +159,10 @@ def _surer(comb: Gain | None, cumulants: Gain | None) -> Gain | None:
 def _classified(stack: Floats, classes: int) -> tuple[Floats, NDArray[np.intp]]:
     """Frames (T, H, W) of whole blocks, and the class of every sample, by how bright its block is
     in the other frames."""
-    count, height, width = (size // BLOCK * BLOCK for size in stack.shape)
-    whole, count = stack[:, :height, :width], len(stack)
-    blocks = np.stack([_cells(one).mean((1, 3)) for one in (whole.sum(0) - whole) / (count - 1)])
+    height, width = (size // BLOCK * BLOCK for size in stack.shape[1:])
+    whole = stack[:, :height, :width]
+    others = (whole.sum(0) - whole) / (len(stack) - 1)
+    blocks = np.stack([_cells(one).mean((1, 3)) for one in others])
     ends = np.quantile(blocks, np.arange(1, classes) / classes)
     return whole, np.searchsorted(ends, blocks).repeat(BLOCK, 1).repeat(BLOCK, 2)
 

@@ -85,7 +85,7 @@ class _Histograms:
     def of(cls, frames: Floats, classes: NDArray[np.intp]) -> "_Histograms | None":
         """None where all samples are alike."""
         low, high = np.quantile(frames, (TAIL, 1 - TAIL))
-        step = float(np.diff(np.unique(frames[0])).min(initial=np.inf))
+        step = _step(frames)
         if not high > low or step == np.inf:
             return None
         width = step * max(1, int((high - low) / BINS / step))
@@ -163,7 +163,7 @@ def cumulant_gain(stack: Floats, *, rounded: bool) -> Gain | None:
     brighter in one of them. The gain is at least what the third has over the second, which read
     noise adds to. rounded: whether to tell nothing where codes are too few an electron.
     """
-    count, step = len(stack), float(np.diff(np.unique(stack[0])).min(initial=np.inf))
+    count, step = len(stack), _step(stack)
     stack = stack - stack.mean((1, 2), keepdims=True)
     apart = stack - stack.mean(0)
     two, three, four = ((apart**n).sum(0) for n in (2, 3, 4))
@@ -181,6 +181,11 @@ def cumulant_gain(stack: Floats, *, rounded: bool) -> Gain | None:
     if gain < SURE * error or (rounded and gain < ROUNDED * step):
         return None
     return max(gain, _ratio(third, second)[0]), error
+
+
+def _step(stack: Floats) -> float:
+    """Between the codes of frames (T, H, W), as the first shows it; infinite where all are one."""
+    return float(np.diff(np.unique(stack[0])).min(initial=np.inf))
 
 
 def _parts(x: Floats) -> Floats:
