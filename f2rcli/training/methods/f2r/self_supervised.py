@@ -95,9 +95,7 @@ def _anchor(networks: F2RNetworks, batch: FusionBatch) -> Anchor:
 
 
 def _refined(networks: F2RNetworks, batch: FusionBatch, anchor: Anchor) -> Tensor:
-    fixed = Anchor(*(part.detach() for part in anchor))
-    inputs = (batch.noisy, batch.coarse, batch.level, fixed, batch.aligned)
-    refined: Tensor = padded(networks.refiner, *inputs)
+    refined: Tensor = padded(networks.refiner, *batch.seen_beside(anchor))
     return refined
 
 

@@ -80,6 +80,11 @@ class FusionBatch(NamedTuple):
     aligned: Aligned
     cut: Tensor | None = None  # (B, C, H, W), sigma of targets that a range clipped; 0: of others
 
+    def seen_beside(self, anchor: Anchor) -> tuple[Any, ...]:
+        """What stage 2 is shown, with an anchor that its gradient does not reach."""
+        fixed = Anchor(*(part.detach() for part in anchor))
+        return self.noisy, self.coarse, self.level, fixed, self.aligned
+
 
 @dataclass
 class FusionStage(Stage):
@@ -106,8 +111,7 @@ class FusionStage(Stage):
     def loss(self, batch: FusionBatch) -> Tensor:
         clean, noisy, coarse = batch.clean, batch.noisy, batch.coarse
         anchor: Anchor = self.anchor(batch.aligned)
-        fixed = Anchor(*(part.detach() for part in anchor))
-        refined = self.refiner(noisy, coarse, batch.level, fixed, batch.aligned)
+        refined = self.refiner(*batch.seen_beside(anchor))
         blind = relative_loss(anchor.strict, clean, noisy)
         blind = blind + relative_loss(anchor.guided(coarse), clean, noisy)
         return relative_loss(refined, clean, noisy, lattice=LATTICE) + BLIND_WEIGHT * blind
@@ -123,7 +127,7 @@ class FusionStage(Stage):
         drawn = self.held_out.draw(sample_rngs((0,), range(4)))
         batch = FusionBatch(*placed(self.refiner, *drawn))
         anchor: Anchor = self.anchor(batch.aligned)
-        refined = self.refiner(batch.noisy, batch.coarse, batch.level, anchor, batch.aligned)
+        refined = self.refiner(*batch.seen_beside(anchor))
         return side_by_side([batch.noisy, anchor.guided(batch.coarse), refined, batch.clean])
 
     def _crop(self, rng: np.random.Generator) -> WindowCrop:
