@@ -50,7 +50,9 @@ class Grid:
         letters = _guessed(shape, frame=frame) if axes is None else _named(shape, axes, frame)
         grid = cls(letters, shape, "T" if frame else sequence_of(letters, shape))
         if 0 in grid.size:
-            raise InputError(f"an array of shape {shape}: has no rows and columns.")
+            raise InputError(
+                f"an array of shape {shape}: has no rows and columns.", hint="Pass (T, H, W)."
+            )
         return grid
 
     @property

@@ -60,7 +60,8 @@ class EngineSettings:
         "auto", "Floating-point precision of the networks.", group=MACHINE, choices=PRECISIONS
     )
     tile: str = setting(
-        "auto", "Work in squares of N pixels; auto does so for frames too large for the memory.",
+        "auto", "Work in squares of N pixels; auto does so for frames too large for the memory "
+        "and for stacks.",
         metavar="auto|off|N", group=MACHINE, choices=("auto", "off"),
         pattern=r"\d+", others="pixels per side",
     )  # fmt: skip

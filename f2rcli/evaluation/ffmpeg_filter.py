@@ -14,6 +14,8 @@ from f2rcli.errors import F2RError
 from f2rcli.evaluation.clips.eight_bit import EightBitPlanes, from_eight_bit, to_eight_bit
 from f2rcli.frames import Frame
 
+LEAVE_OUT = "Leave it out of baselines=."
+
 
 def filtered(frames: Iterable[Frame], program: str, name: str, options: str) -> Iterator[Frame]:
     """Every frame through a filter of an FFmpeg program that gives one for one. Raises F2RError."""
@@ -30,10 +32,10 @@ def filtered(frames: Iterable[Frame], program: str, name: str, options: str) -> 
         for done in pipe.rest() if pipe is not None else ():
             yield from_eight_bit(done, waiting.popleft())
         if waiting and pipe is not None:
-            raise F2RError(f"FFmpeg's {name} failed: {pipe.complaint()}.")
+            raise F2RError(f"FFmpeg's {name} failed: {pipe.complaint()}.", hint=LEAVE_OUT)
     except BrokenPipeError as error:
         why = "" if pipe is None else pipe.complaint()
-        raise F2RError(f"FFmpeg's {name} failed: {why}.") from error
+        raise F2RError(f"FFmpeg's {name} failed: {why}.", hint=LEAVE_OUT) from error
     finally:
         if pipe is not None:
             pipe.close()

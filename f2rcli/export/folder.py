@@ -78,7 +78,7 @@ def _networks(chosen: Weights) -> F2RNetworks:
         others = (name for name, entry in weights.manifest().items() if entry["method"] == F2R.name)
         raise WeightsError(
             f"{chosen.name}: weights for method {chosen.header.method}; only f2r's are exported.",
-            hint=f"Choose from: {', '.join(others)}.",
+            hint=f"Choose from {', '.join(others)}.",
         )
     header = chosen.header
     return chosen.network(lambda: F2RNetworks(header.channels, header.config)).eval()

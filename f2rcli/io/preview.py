@@ -48,7 +48,9 @@ def write_preview(
             write_ = _write_still if count == 1 else _write_clip
             first = next(frames, None)
             if first is None:
-                raise InputError("no frame to show.", hint="Look at --start and --end.")
+                raise InputError(
+                    f"{reader.info.name}: no frame to show.", hint="Look at --start and --end."
+                )
             written, seconds, codec = write_(chain([first], frames), part.path, turns)
             verified = _read_back(part.path, written)
         size = part.publish()
@@ -64,7 +66,10 @@ def _read_back(path: Path, frames: int) -> str:
     with av.open(f"file:{path}") as container:
         found = sum(1 for _ in container.decode(video=0))
     if found != frames:
-        raise OutputError(f"{path.name}: {frames} frames were written, {found} read back.")
+        raise OutputError(
+            f"{path.name}: {frames} frames were written, {found} read back.",
+            hint="Check the disk, or write it elsewhere with -o.",
+        )
     return f"{found} read back"
 
 

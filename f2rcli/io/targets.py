@@ -88,7 +88,10 @@ def check_folder(folder: Path, sources: list[Path], *, pattern: str = "", overwr
             hint="Name another folder with output=; the input is never written.",
         )
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{folder.name}: no permission to write there.")
+        raise OutputError(
+            f"{folder.name}: no permission to write there.",
+            hint="Name another folder with output=.",
+        )
     there = [path for path in folder.iterdir() if not path.name.startswith(".")]
     in_the_way = [path for path in there if not pattern or _matches(folder, pattern, path.name)]
     if in_the_way and not overwrite:

@@ -69,7 +69,7 @@ def test_paths_mean_the_same_from_any_folder(monkeypatch, tmp_path: Path) -> Non
         ({"inputs_are_clean": True}, "which noise"),
         ({"noise": "gaussian:5"}, "only for clean"),
         ({"recipe": "supervised"}, "needs clean clips"),
-        ({"adapt": "full", "inputs_are_clean": True, "noise": "gaussian:5"}, "no noise to adapt"),
+        ({"adapt": "full", "inputs_are_clean": True, "noise": "gaussian:5"}, "no noise"),
         ({"adapt": "full", "recipe": "published"}, "choose one"),
         ({"inputs": ()}, "no clip"),
         ({"memory": "lots"}, "not a size"),

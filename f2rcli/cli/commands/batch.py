@@ -38,7 +38,7 @@ def asks_for_batch(sources: list[str], options: BatchOptions) -> bool:
     given = options.given
     if sources == ["-"]:
         if given:
-            raise UsageError(f"--{given[0]}: standard input is one clip.")
+            raise UsageError(f"--{given[0]}: standard input is one clip.", hint="Leave it out.")
         return False
     folder = Path(sources[0])
     return bool(given) or len(sources) > 1 or (folder.is_dir() and _holds_clips(folder))
@@ -58,7 +58,10 @@ def run_batch(ctx: typer.Context, console: Console) -> int:
     Raises UsageError or OutputError for what concerns all of them, before any is begun.
     """
     if ALONE in os.environ:  # children that start children would never end
-        raise UsageError("expected one clip, found a folder of clips.")
+        raise UsageError(
+            f"{ctx.params['source'][0]}: expected one clip, found a folder of clips.",
+            hint="It changed during the batch: run the same command again.",
+        )
     batch = Batch.of(ctx.params, child_options(ctx))
     found = scan(batch.sources, batch.choice, avoid=batch.output)
     placed, remarks = place_all(found.clips, batch.output)
@@ -120,7 +123,7 @@ class Batch:
     def of(cls, given: Mapping[str, Any], options: Mapping[str, list[str]]) -> "Batch":
         """Raises UsageError where options clash."""
         if given["preview"] is not None:
-            raise UsageError("--preview: is for one clip at a time.")
+            raise UsageError("--preview: is for one clip at a time.", hint="Name one clip.")
         if given["report"] is not None:
             raise UsageError(
                 "--report: is for one clip at a time.",

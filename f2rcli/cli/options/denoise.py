@@ -42,7 +42,7 @@ Like = Annotated[
     typer.Option(
         "--like",
         metavar="EARLIER",
-        help="Take the settings from a video that f2r wrote; --config and flags override them.",
+        help="Take the settings from a file that f2r wrote; --config and flags override them.",
         callback=load_like,
         is_eager=True,
         rich_help_panel=RUN,

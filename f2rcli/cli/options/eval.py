@@ -84,7 +84,9 @@ class EvalOptions:
         None, "Metrics to compute (default: depends on whether there is a clean clip).",
         metavar="A,B|all", group=MEASURES, choices=measured, others="several with commas",
     )  # fmt: skip
-    border: int = setting(0, "Pixels to leave out on every side.", metavar="PIXELS", group=MEASURES)
+    border: int = setting(
+        0, "Pixels to leave out on every side, an even number.", metavar="PIXELS", group=MEASURES
+    )
     conversion: str = setting(
         "f2r", "How Y'CbCr becomes RGB: exactly, or to 8 bits as FFmpeg does.",
         group=MEASURES, choices=CONVERSIONS,

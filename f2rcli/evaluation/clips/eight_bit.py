@@ -30,7 +30,9 @@ class EightBitPlanes:
 def refuse_mosaic(info: ClipInfo, who: str) -> None:
     """Raise InputError for mosaics, which third-party denoisers cannot take."""
     if info.layout.family is Family.BAYER:
-        raise InputError(f"{info.name}: {who} cannot denoise mosaics.")
+        raise InputError(
+            f"{info.name}: {who} cannot denoise mosaics.", hint="Leave it out of baselines=."
+        )
 
 
 def to_eight_bit(frame: Frame) -> EightBitPlanes:

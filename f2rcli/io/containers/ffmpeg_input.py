@@ -84,7 +84,10 @@ def _check_file(source: str | Path, name: str) -> None:
             f"{name}: {error.strerror or 'cannot be read'}.", hint="Check the name and the folder."
         ) from error
     if path.is_dir():
-        raise InputError(f"{name}: is a folder without pictures that f2r can read.")
+        raise InputError(
+            f"{name}: is a folder without pictures that f2r can read.",
+            hint="Name the files themselves.",
+        )
     if path.is_file() and size == 0:
         raise InputError(f"{name}: is empty (0 bytes).", hint="Copy or record it again.")
     if not path.is_file():

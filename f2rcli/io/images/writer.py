@@ -153,7 +153,10 @@ class ImageWriter(Writer):
                 parts = self._metadata(frame)
                 data = with_metadata(self._encoder.encode(picture), parts)
         except (av.FFmpegError, ValueError) as error:
-            raise OutputError(f"{name}: encoding failed: {ffmpeg_reason(error)}.") from error
+            raise OutputError(
+                f"{name}: encoding failed: {ffmpeg_reason(error)}.",
+                hint="Try another pix_fmt= or suffix.",
+            ) from error
         self._part.add(name, data)
         self._digests[name] = sha256(data).digest()
         self._bare |= any(raw not in data for _, raw in parts)

@@ -276,4 +276,6 @@ def dng_of(exposure: Exposure, before: Samples, after: Samples, told: str) -> tu
         same = np.array_equal(before, after)
         return copy if same else retold(exposure.path, copy, told), True
     except OSError as error:
-        raise OutputError(f"{exposure.path.name}: {error.strerror}.") from error
+        raise OutputError(
+            f"{exposure.path.name}: {error.strerror}.", hint="Keep the burst until the run ends."
+        ) from error

@@ -81,7 +81,10 @@ def _form(reader: RawReader, path: Path, target: str, options: WriteOptions) -> 
         return given or own, False
     form = _SUFFIX_FORMATS[path.suffix.lower()]
     if given not in (None, form):
-        raise UsageError(f"format={given!r}: {path.name} is a {form.upper()} file by its name.")
+        raise UsageError(
+            f"format={given!r}: {path.name} is a {form.upper()} file by its name.",
+            hint="Leave format= out, or give output= the other suffix.",
+        )
     if form == "dng" and reader.info.frames != 1:
         raise UsageError(
             f"{path.name}: a DNG holds one frame, {reader.info.name} has {reader.info.frames}.",

@@ -134,7 +134,10 @@ class RawWriter(Writer):
             self._check_pages()
             return f"{frames} page{'s' if frames > 1 else ''}", "the last one reads back"
         if len(self._names) != frames:
-            raise OutputError(f"{self.target.name}: {frames} frames, but {len(self._names)} names.")
+            raise OutputError(
+                f"{self.target.name}: {frames} frames, but {len(self._names)} names.",
+                hint="The burst changed while it was read: run it again.",
+            )
         if self.detail.folder is None:
             return ("read back",)
         return (f"{frames} file{'s' if frames > 1 else ''} read back",)
@@ -183,7 +186,10 @@ def develop(exposure: Exposure, samples: Samples) -> NDArray[np.uint16]:
             raw.raw_image[...] = samples
             picture = raw.postprocess(use_camera_wb=True, no_auto_bright=True, output_bps=16)
     except rawpy.LibRawError as error:
-        raise OutputError(f"{exposure.path.name}: LibRaw cannot develop it ({error}).") from error
+        raise OutputError(
+            f"{exposure.path.name}: LibRaw cannot develop it ({error}).",
+            hint="Leave demosaic= out, and develop the mosaic with another program.",
+        ) from error
     return np.asarray(picture, np.uint16)
 
 

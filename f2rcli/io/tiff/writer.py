@@ -115,7 +115,10 @@ class StackWriter(Writer):
     def _put(self, series: Series, place: int, picture: Plane) -> None:
         spot = self.places.spot(self.numbers.index(series.number), place)
         if spot is None:
-            raise InputError(f"{self.reader.info.name}: changed while it was read.")
+            raise InputError(
+                f"{self.reader.info.name}: changed while it was read.",
+                hint="Run it again once nothing writes to it.",
+            )
         if spot.path not in self._files:
             if self.plan.detail.folder:
                 self._close_files()  # one at a time: there may be thousands

@@ -12,6 +12,7 @@ from av.container import InputContainer
 from f2rcli.errors import InputError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.base import ReadOptions
+from f2rcli.io.containers.ffmpeg_input import COMPLETE
 from f2rcli.io.containers.matroska import read_siting
 from f2rcli.io.ffmpeg.colour import colour_tags, picture_facts, subsampled
 from f2rcli.io.ffmpeg.metadata import SourceMetadata, family_of, is_cover, stream_facts
@@ -35,7 +36,7 @@ class Probe:
     ) -> None:
         first = pictures[0].frame
         if first is None:
-            raise InputError(f"{name}: its first frame could not be decoded.")
+            raise InputError(f"{name}: its first frame could not be decoded.", hint=COMPLETE)
         self.container = container
         self.stream = stream
         self.name = name

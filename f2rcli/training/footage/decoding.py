@@ -218,7 +218,9 @@ class LaneWriter:
             )
         if self.high - self.low < FLAT:
             shade = "black" if self.high < 0.1 else "of one colour"
-            raise InputError(f"{name}: is {shade} from start to end ({many}).")
+            raise InputError(
+                f"{name}: is {shade} from start to end ({many}).", hint="Leave it out."
+            )
         if not self.shots:
             raise InputError(
                 f"{name}: is cut after every frame ({many}): no frame has a neighbour.",

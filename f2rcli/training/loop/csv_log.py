@@ -65,7 +65,10 @@ class CsvLog:
         path = self.pictures / f"{step:08d}.png"
         done, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         if not done:
-            raise OutputError(f"{path}: the sample could not be encoded.")
+            raise OutputError(
+                f"{path}: the sample could not be encoded.",
+                hint="f2r doctor shows whether OpenCV works.",
+            )
         path.write_bytes(encoded.tobytes())
         if self._board is not None:
             self._board.add_image("sample", picture, step, dataformats="HWC")

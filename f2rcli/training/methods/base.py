@@ -56,7 +56,8 @@ def overridden(specs: Sequence[Spec], config: TrainConfig) -> list[Spec]:
         left = config.minutes - sum(own or 0.0 for own in minutes)
         if left <= 0:
             raise ConfigError(
-                f"minutes = {config.minutes:g}: stages with minutes of their own take all."
+                f"minutes = {config.minutes:g}: stages with minutes of their own take all.",
+                hint="Raise --minutes, or lower theirs (--stage NAME.minutes=N).",
             )
         given = zip(minutes, shares, strict=True)
         minutes = [left * share / sum(shares) if share else own for own, share in given]

@@ -193,7 +193,7 @@ class TrainConfig:
                 hint="Pass --inputs-are-clean --noise NOISE, or take --recipe self-supervised.",
             )
         if self.adapt is not None and self.inputs_are_clean:
-            raise ConfigError("--adapt --inputs-are-clean: a clean clip has no noise to adapt to.")
+            raise ConfigError("--adapt --inputs-are-clean: choose one; clean clips have no noise.")
         if self.adapt is not None and self.recipe != "self-supervised":
             raise ConfigError(f"--adapt --recipe {self.recipe}: choose one of them.")
 

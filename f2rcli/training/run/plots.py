@@ -81,5 +81,8 @@ def _write(path: Path, plot: bytes) -> Path:
     try:
         path.write_bytes(plot)
     except OSError as error:
-        raise OutputError(f"{path.name}: cannot be written: {error.strerror}.") from error
+        raise OutputError(
+            f"{path.name}: cannot be written: {error.strerror}.",
+            hint="Free some space, or name another folder with --run.",
+        ) from error
     return path

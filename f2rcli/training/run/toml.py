@@ -39,9 +39,11 @@ def read_config(path: Path) -> TrainConfig:
         # file names need not be text: what is not UTF-8 in them comes back as it was written
         table = parse_toml(read_text(path, errors="surrogateescape"))
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}.") from error
+        raise ConfigError(f"{path}: {error.strerror or error}.", hint="Check --config.") from error
     except ValueError as error:
-        raise ConfigError(f"{path}: not TOML: {error}.") from error
+        raise ConfigError(
+            f"{path}: not TOML: {error}.", hint='Write one option a line: init = "rgb".'
+        ) from error
     return from_table(table, name=path.name)
 
 
@@ -55,7 +57,10 @@ def from_table(table: Mapping[str, Any], *, name: str) -> TrainConfig:
         if plain not in known:
             raise ConfigError(f"{name}: unknown key {key!r}.", hint=nearest(plain, known))
         if plain not in {"stage", "inputs"} and not _is_a(value, kinds[plain]):
-            raise ConfigError(f"{name}: {key} = {value!r}: not of the right kind.")
+            raise ConfigError(
+                f"{name}: {key} = {value!r}: not of the right kind.",
+                hint="f2r train --help says what it takes.",
+            )
         values[plain] = value
     stages = stages_from(values.pop("stage", {}), name=name)
     inputs = values.pop("inputs", ())

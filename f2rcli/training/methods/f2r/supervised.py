@@ -93,7 +93,8 @@ def _checked(context: TrainingContext) -> NoiseSpec:
             )
     if (_is_footage(noise) or noise.parts[0].kind == SENSOR) and context.footage[0].channels != 3:
         raise InputError(
-            f"{context.footage[0].name}: --noise {noise.name} is made from colour clips."
+            f"{context.footage[0].name}: --noise {noise.name} is made from colour clips.",
+            hint="Pass colour clips, or other noise.",
         )
     return noise
 

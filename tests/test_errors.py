@@ -1,0 +1,38 @@
+"""Errors say what to do next."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import f2rcli
+from f2rcli import errors
+
+PACKAGE = Path(f2rcli.__file__).parent
+# An input that is damaged has no remedy but another copy; all others have one.
+OURS = {
+    name
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, errors.F2RError)
+} - {"InputError", "CancelledError"}
+SAYS_ITSELF = ("must be", "must lie", "choose one", "available()")  # in the message
+
+
+def raised(source: str) -> list[str]:
+    """The calls that make an error without a hint, as they are written."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Raise(exc=ast.Call(func=ast.Name(name), args=[first, *_], keywords=given)):
+                said = ast.unparse(first)
+                silent = "hint" not in {keyword.arg for keyword in given}
+                if name in OURS and silent and not any(word in said for word in SAYS_ITSELF):
+                    found.append(said)
+    return found
+
+
+@pytest.mark.parametrize("room", sorted(path.name for path in PACKAGE.iterdir()))
+def test_every_error_has_a_hint_or_says_what_must_be(room: str) -> None:
+    paths = [PACKAGE / room, *(PACKAGE / room).rglob("*")]
+    sources = {str(p): p.read_text("utf-8") for p in paths if p.suffix == ".py"}
+    assert {name: found for name, text in sources.items() if (found := raised(text))} == {}
