@@ -6,11 +6,16 @@ import shlex
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 
+from f2rcli import errors
 from f2rcli.cli.app import command_line
+from f2rcli.evaluation import benchmarks, metrics
+from f2rcli.noise.synthesis.spec import KINDS
+from f2rcli.training.methods import capabilities_of, trainable
 from tests.test_architecture import ROOMS
 
 ROOT = Path(__file__).parent.parent
@@ -195,6 +200,70 @@ def test_the_rooms_of_contributing_are_those_of_the_package() -> None:
 def test_every_command_has_its_place_on_the_page_of_commands() -> None:
     synopsis = fenced(says(ROOT / "docs" / "cli.md"))[0]
     assert set(re.findall(r"^f2r (\w+)", synopsis, re.MULTILINE)) == set(options())
+
+
+def table(page: str, heading: str) -> list[list[str]]:
+    """The cells of the first table that follows a text on a page, without its head."""
+    lines = says(ROOT / page).split(heading, 1)[1].split("\n|", 1)[1].split("\n\n")[0]
+    rows = lines.replace("\\|", "/").splitlines()[2:]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+def denoise_parameters() -> list[Any]:
+    """The options of `f2r denoise`."""
+    group = typer.main.get_command(command_line())
+    params = group.commands["denoise"].params  # type: ignore[attr-defined]  # a group
+    return [param for param in params if param.opts[0].startswith("-")]
+
+
+def test_every_option_of_denoise_is_on_its_page() -> None:
+    page = says(ROOT / "docs" / "cli.md")
+    for param in denoise_parameters():
+        flags = [flag for flag in (*param.opts, *param.secondary_opts) if flag.startswith("--")]
+        assert any(re.search(rf"{flag}(?![\w-])", page) for flag in flags), flags
+
+
+def test_the_page_of_commands_has_the_defaults_of_denoise() -> None:
+    stated = {}
+    for row in table("docs/cli.md", "## `f2r denoise`"):
+        flags = re.findall(r"--[a-z-]+", row[0])
+        stated |= dict.fromkeys(flags, row[1].strip("`"))
+    known = {p.opts[0]: p.default for p in denoise_parameters() if p.opts[0] in stated}
+    numbers = {flag: f"{value:g}" for flag, value in known.items() if isinstance(value, float)}
+    texts = {flag: value for flag, value in known.items() if isinstance(value, str)}
+    assert len(numbers | texts) > 6
+    assert {flag: stated[flag] for flag in numbers | texts} == numbers | texts
+
+
+def test_the_page_of_commands_has_every_exit_code() -> None:
+    codes = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
+    assert {int(row[0]) for row in table("docs/cli.md", "## Exit codes")} == codes
+
+
+def test_metrics_noises_and_benchmarks_are_on_the_page_of_evaluation() -> None:
+    page = says(ROOT / "docs" / "eval.md")
+    named = {code.partition(":")[0] for code in inline(page)}
+    kinds = {name for name, kind in KINDS.items() if not kind.training}
+    assert {*metrics.available(), *metrics.of_scenes(), *kinds, *benchmarks.available()} <= named
+    training = inline(says(ROOT / "docs" / "training.md"))
+    assert KINDS.keys() <= {code.partition(":")[0] for code in training}
+
+
+def test_the_page_of_methods_has_every_choice_of_training() -> None:
+    rows = {row[0].strip("`"): row for row in table("docs/methods.md", "## Training them")}
+    for method in set(trainable()) - {"f2r"}:
+        offered = capabilities_of(method)
+        recipes, variants, sizes, lengths = rows[method][1:]
+        assert set(inline(recipes)) == set(offered.recipes)
+        assert set(inline(variants)) == set(offered.variants)
+        assert set(inline(sizes)) == set(offered.sizes)
+        assert [int(length) for length in lengths.split(",")] == list(offered.lengths)
+
+
+def test_every_benchmark_is_in_contributing() -> None:
+    text = says(ROOT / "CONTRIBUTING.md")
+    scripts = (path for path in (ROOT / "benchmarks").glob("*.py") if "__main__" in says(path))
+    assert [path.name for path in scripts if f"benchmarks/{path.name}" not in text] == []
 
 
 def test_every_test_that_a_promise_names_exists() -> None:

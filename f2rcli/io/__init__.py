@@ -31,7 +31,10 @@ __all__ = [
 
 
 class Format(Protocol):
-    """A format's folder, as this module uses it. Of those that claim, the lowest RANK is taken."""
+    """A format's folder, as this module uses it. Of those that claim, the lowest RANK is taken.
+
+    Stacks, whose axes and series users may name, also have AXES = True.
+    """
 
     RANK: int
     SUFFIXES: frozenset[str]  # of files it reads: lower case, with their dot
