@@ -233,8 +233,8 @@ def objection(clip: Footage, report: NoiseReport | None) -> str | None:
         )
     if report.spectrum is not None and _streaked(report.spectrum):
         return (
-            f"{clip.name}: pixels {FAR} apart share noise, and fresh noise to learn from cannot "
-            "be made like that; the bundled weights stay"
+            f"{clip.name}: pixels {FAR} apart share noise, and training cannot draw fresh noise "
+            "like that; the bundled weights stay"
         )
     shared = _shared(report.temporal)
     if abs(shared) > DEPENDENT:

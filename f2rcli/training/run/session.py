@@ -44,7 +44,7 @@ EARLIER = {
     Estimate.ANCHOR: "the result is the estimate of stage 1: stage 2 is not better yet",
 }
 NOTHING_YET = "no estimate is better than the noisy frames yet: train for longer"
-NOTHING_TO_GAIN = "nothing to gain: a few steps on it show that its weights suit it already"
+NOTHING_TO_GAIN = "nothing to gain: a few trial steps did not improve held-out frames"
 Report = Callable[[Event], None]
 
 
