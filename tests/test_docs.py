@@ -185,6 +185,16 @@ def test_names_in_the_design_exist_in_the_code() -> None:
     assert not unknown
 
 
+def test_decisions_that_are_named_are_in_the_design() -> None:
+    text = says(ROOT / "DESIGN.md")
+    decided = set(re.findall(r"^\*\*(D\d+[a-z]?) ", text, re.MULTILINE))
+    named = re.findall(r"DESIGN\.md(?:\]\([^)]*\))?,? (D\d+[a-z]?)", "".join(map(says, DOCUMENTS)))
+    named += re.findall(r"DESIGN\.md (D\d+[a-z]?)", sources())
+    named += re.findall(r"\((D\d+[a-z]?)[),]", text)
+    assert len(named) > 20
+    assert set(named) <= decided
+
+
 def test_the_rooms_of_the_design_are_those_of_the_architecture() -> None:
     section = says(ROOT / "DESIGN.md").split("## Rooms and direction")[1]
     drawn = [set(line.split()) for line in fenced(section)[0].splitlines()]
