@@ -68,14 +68,15 @@ class Lessons:
         metavar="NAME", group=LEARNING,
     )  # fmt: skip
     length: int | None = setting(
-        None, "Frames per window, an odd number.", metavar="T", group=LEARNING
-    )
+        None, "Frames per window, an odd number (default: that of --init; from scratch 5, for "
+        "blind2sound 1).", metavar="T", group=LEARNING,
+    )  # fmt: skip
     stage: list[str] | None = setting(
         None, "Set steps, minutes, lr, batch, crop or clips of one stage; repeatable.",
         metavar="NAME.KEY=VALUE", group=LEARNING,
     )  # fmt: skip
     minutes: float | None = setting(
-        None, "Minutes of training, shared out to the stages, in place of their steps.",
+        None, "Minutes of training, shared among the stages, in place of their steps.",
         metavar="N", group=LEARNING,
     )  # fmt: skip
     seed: int = setting(
@@ -88,7 +89,8 @@ class Lessons:
     noise: str | None = setting(
         None, "Noise to add to clean clips, as for f2r eval: gaussian:5-55, "
         "poisson-gaussian:0.001-0.04,0-15, correlated:3-50,0.4-1.3, salt-pepper, compressed, "
-        "mixture; and realistic, sensor (for mosaics) or footage (of every kind).",
+        "mixture, compressed-mixture; and realistic, sensor (for mosaics) or footage (of every "
+        "kind).",
         metavar="KIND[:NUMBERS][+KIND...]", group=FOOTAGE,
     )  # fmt: skip
     space: str = setting(

@@ -4,8 +4,8 @@ from f2rcli.training.methods import Capabilities
 
 CAPABILITIES = Capabilities(
     recipes={
-        "self-supervised": "noisy footage alone: blind anchor, pseudo pairs, recorruption; "
-        "several clips from scratch: all networks anew on what they restore",
+        "self-supervised": "noisy footage alone (blind anchor, pseudo pairs, recorruption; from "
+        "scratch with several clips a second round on what the first restores)",
         "published": "F2R's own losses and schedules",
         "supervised": "clean clips with synthetic noise (--inputs-are-clean --noise)",
     },
