@@ -57,6 +57,17 @@ def test_sizes_are_those_of_the_paper_or_ours(tmp_path: Path) -> None:
     assert counts["small"] < counts["published"] / 6
 
 
+@pytest.mark.parametrize("asked", [{"size": "published"}, {"length": 5, "method": "f2r"}])
+def test_weights_to_start_from_keep_their_networks(tmp_path: Path, asked: dict[str, Any]) -> None:
+    method = asked.get("method", "blind2sound")
+    context = material(tmp_path, footage(tmp_path), **asked)
+    start = weights.load(weights.choose(method, Space.RGB))
+    with pytest.raises(ConfigError, match=r"init: .* has (size small|length 7), not"):
+        replace(context, start=start).header(1, {})
+    assert replace(context, config=replace(context.config, size="small", length=None),
+                   start=start).header(1, {}).length == start.header.length  # fmt: skip
+
+
 def test_the_published_recipe_hides_every_pixel_and_learns_as_the_paper_did(
     tmp_path: Path,
 ) -> None:

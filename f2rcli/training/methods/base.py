@@ -155,7 +155,7 @@ class TrainingContext:
     def header(self, length: int, config: dict[str, Any], **own: Any) -> Header:
         """The header of what is trained: the start's, or one of networks of this configuration.
 
-        Raises ConfigError for a start of another method or of other colours.
+        Raises ConfigError for a start of another method, of other colours or of another size.
         """
         start = self.start
         if start is None:
@@ -182,6 +182,13 @@ class TrainingContext:
                 f"the clips are {self.space.value}.",
                 hint=f"Take --init {self.space.value}, or leave it out.",
             )
+        for name, default in (("size", "small"), ("length", None)):
+            asked, there = getattr(self.config, name), getattr(start.header, name)
+            if asked not in (default, there) and there != "custom":
+                raise ConfigError(
+                    f"init: {start.name} has {name} {there}, not {asked}.",
+                    hint=f"Leave --{name} out, or take --init scratch.",
+                )
         return replace(start.header, trained_on=f"{start.name}, then the user's footage")
 
     def fitting_crop(self, spec: StageSpec, side: int, step: int) -> int:
