@@ -59,6 +59,18 @@ def test_a_pipe_gets_a_line_every_ten_seconds_and_one_at_the_end(console, clock)
     ]
 
 
+def test_the_time_until_the_first_frame_is_not_its_pace(console, clock) -> None:
+    clock.now += 30.0
+    meter = Meter(console, "clip.mp4", 30, clock=clock)
+    clock.now += 15.0  # noise is measured
+    for _ in range(10):
+        clock.now += 1.0
+        meter.advance()
+    assert said(console).splitlines()[0] == "clip.mp4: 1/30 frames, 0:16 elapsed"
+    assert meter.pace == 1.0
+    assert meter.eta == 20.0
+
+
 def test_an_unknown_count_shows_elapsed_time_instead_of_eta(console, clock) -> None:
     run(Meter(console, "pipe", None, clock=clock), clock, frames=25, seconds=0.5)
     assert (

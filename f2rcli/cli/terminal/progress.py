@@ -40,7 +40,7 @@ class Meter(Shown):
         self.finished = False
         self.sigma: float | None = None
         self.began = self.reported
-        self.ticks = deque([self.began], maxlen=MEMORY)
+        self.ticks: deque[float] = deque(maxlen=MEMORY)  # when frames were done
         self.task = self.bars.add_task(label, total=total, words=[(0, "starting")])
 
     def advance(self, sigma: float | None = None) -> None:
@@ -88,7 +88,7 @@ class Meter(Shown):
         """Frames per second lately, at the end of the whole run; None before it can be known."""
         if self.finished:
             return self.done / self.elapsed if self.elapsed > 0 else None
-        seconds = self.ticks[-1] - self.ticks[0]
+        seconds = self.ticks[-1] - self.ticks[0] if self.ticks else 0.0
         return (len(self.ticks) - 1) / seconds if seconds > 0 else None
 
     @property
