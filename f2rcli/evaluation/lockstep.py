@@ -123,7 +123,10 @@ class Lockstep:
             return
         noisy = self.sides.get(NOISY)
         if noisy is None or noisy.frames is None:
-            raise InputError(f"{self.case.name}: no noisy input for {contestants[0].name}.")
+            raise InputError(
+                f"{self.case.name}: no noisy input for {contestants[0].name}.",
+                hint="Pass noisy=, or clean= and noise=.",
+            )
         noisy.frames, *branches = tee_releasing(noisy.frames, len(contestants) + 1)
         sigma8 = getattr(self.case.noise, "sigma8", None) or self.case.sigma8
         for contestant, branch in zip(contestants, branches, strict=True):

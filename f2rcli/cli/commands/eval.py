@@ -157,5 +157,5 @@ def facts(found: Evaluation) -> list[str]:
         sources = dict.fromkeys(row.source for row in found.benchmark.published)
         lines += [f"published: {source}" for source in sources]
         if found.benchmark.published and not found.benchmark.complete:
-            lines.append("not all of the benchmark is there: published rows do not compare")
+            lines.append("the benchmark is not complete: published rows are not comparable")
     return lines

@@ -60,7 +60,9 @@ def is_folder_of_clips(path: Path) -> bool:
     try:
         return path.is_dir() and not is_clip(path)
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}.") from error
+        raise InputError(
+            f"{path}: {error.strerror or error}.", hint="Check its permissions."
+        ) from error
 
 
 def clips_of(path: Path) -> Clips:

@@ -82,5 +82,5 @@ def _notes(evaluation: Evaluation) -> list[str]:
         return [*evaluation.notes]
     notes = [*evaluation.benchmark.protocol, *evaluation.notes]
     if not evaluation.benchmark.complete:
-        notes.append("Not all of the benchmark was there: published rows do not compare.")
+        notes.append("The benchmark is not complete: published rows are not comparable.")
     return notes

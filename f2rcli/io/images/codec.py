@@ -30,12 +30,15 @@ def decode_picture(path: Path) -> av.VideoFrame:
     try:
         data = path.read_bytes()
         if not data:
-            raise InputError(f"{path.name}: is empty (0 bytes).")
+            raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy or record it again.")
         frames = context.decode(Packet(data)) or context.decode(None)
     except _ERRORS as error:
         raise InputError(f"{path.name}: {ffmpeg_reason(error)}.") from error
     if not frames:
-        raise InputError(f"{path.name}: holds no picture that FFmpeg can decode.")
+        raise InputError(
+            f"{path.name}: holds no picture that FFmpeg can decode.",
+            hint="Check that it is a whole picture, as its suffix says.",
+        )
     return frames[0]
 
 

@@ -46,7 +46,7 @@ def _of_folder(folder: Path) -> list[Slot]:
     files = list(files_of(folder, PICTURES))
     check_one_kind(folder, files, "pictures", "Pass a pattern, e.g. folder/%05d.png.")
     if not files:
-        raise InputError(f"{folder.name}: holds no pictures.")
+        raise InputError(f"{folder.name}: holds no pictures.", hint="Name another folder.")
     return folder_slots(files)
 
 

@@ -181,7 +181,10 @@ class ImageWriter(Writer):
 
     def finish(self) -> Receipt:
         if not self._part.names:
-            raise InputError(f"{self.reader.info.name}: has no frames; nothing was written.")
+            raise InputError(
+                f"{self.reader.info.name}: has no frames; nothing was written.",
+                hint="Look at start= and end=, or at the input.",
+            )
         verified, lost = self._verify()
         frames, seconds = len(self._part.names), float(self._seconds)
         size = self._part.publish()

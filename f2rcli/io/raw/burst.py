@@ -68,7 +68,7 @@ def _of_folder(folder: Path) -> tuple[list[Path], list[str]]:
     hint = "Pass a pattern, e.g. folder/IMG_%04d.dng, or denoise them separately."
     check_one_kind(folder, raws, "raw files", hint)
     if not files:
-        raise InputError(f"{folder.name}: holds no raw files.")
+        raise InputError(f"{folder.name}: holds no raw files.", hint="Name another folder.")
     files, notes = _one_draw(files)
     aside = Counter(p.suffix.lower() or "no suffix" for p in set(here) - set(files))
     others = ", ".join(f"{count} {kind}" for kind, count in sorted(aside.items()))

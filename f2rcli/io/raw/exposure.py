@@ -90,7 +90,10 @@ def read_raw(path: Path) -> tuple[Exposure, Samples]:
         except rawpy.LibRawError as error:
             raise _damaged(path, error) from error
         except NotImplementedError as error:  # rawpy's, for filter patterns it has no name for
-            raise InputError(f"{path.name}: its colour filters are unknown ({error}).") from error
+            raise InputError(
+                f"{path.name}: its colour filters are unknown ({error}).",
+                hint="Convert it to DNG first.",
+            ) from error
 
 
 def _geometry(raw: Any) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
@@ -113,7 +116,9 @@ def _checked_tags(path: Path) -> RawTags:
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise InputError(f"{path.name}: {error.strerror or 'cannot be read'}.") from error
+        raise InputError(
+            f"{path.name}: {error.strerror or 'cannot be read'}.", hint="Check its permissions."
+        ) from error
     if not size:
         raise InputError(f"{path.name}: is empty (0 bytes).", hint="Copy it from the camera again.")
     tags = read_tags(path)

@@ -111,7 +111,10 @@ class RawWriter(Writer):
 
     def finish(self) -> Receipt:
         if not self._frames:
-            raise InputError(f"{self.reader.info.name}: has no frames; nothing was written.")
+            raise InputError(
+                f"{self.reader.info.name}: has no frames; nothing was written.",
+                hint="Look at start= and end=, or at the input.",
+            )
         verified = self._verify()
         sidecar = self.detail.sidecar
         if sidecar is not None and self.detail.folder and sidecar.name == FOLDER_SIDECAR:

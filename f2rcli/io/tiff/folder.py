@@ -73,7 +73,7 @@ class PageFolder(Stack):
         self.flavour = f"{len(self.paths)} TIFF files"
         self.gaps = tuple(slot.path.name for slot in slots if not slot.exists)
         if not self.paths:
-            raise InputError(f"{self.name}: holds no TIFF files.")
+            raise InputError(f"{self.name}: holds no TIFF files.", hint="Name another folder.")
         with closing(first_readable(self.paths, TiffStack)) as first:
             self._begin(first)
 

@@ -82,7 +82,10 @@ class VideoWriter(Writer):
     def finish(self) -> Receipt:
         """Write what is pending, verify the file and put it at its target."""
         if self._held is None or self._container is None:
-            raise InputError(f"{self.reader.info.name}: has no frames; nothing was written.")
+            raise InputError(
+                f"{self.reader.info.name}: has no frames; nothing was written.",
+                hint="Look at start= and end=, or at the input.",
+            )
         try:
             self._encode(self._held, last=True)
             self._held = None
