@@ -270,6 +270,13 @@ def test_the_page_of_methods_has_every_choice_of_training() -> None:
         assert [int(length) for length in lengths.split(",")] == list(offered.lengths)
 
 
+def test_types_of_the_design_are_where_it_says() -> None:
+    for names, homes, _ in table("DESIGN.md", "## Rooms and direction"):
+        code = "\n".join(says(PACKAGE / home) for home in inline(homes))
+        for name in inline(names):
+            assert re.search(rf"^class {name}\b", code, re.MULTILINE), name
+
+
 def test_every_benchmark_is_in_contributing() -> None:
     text = says(ROOT / "CONTRIBUTING.md")
     scripts = (path for path in (ROOT / "benchmarks").glob("*.py") if "__main__" in says(path))
