@@ -18,6 +18,7 @@ HARDLY_ANY = 0.3 / 255  # sigma below which there is nothing to take out
 NOTHING_TO_DO = "hardly any noise: the result will look like the input"
 RAILED = 0.05  # share of samples on a rail that is worth a word
 FEW = 20_000  # samples
+FEWEST_FRAMES = 3  # that are compared
 PLAIN, COLOURED = 0.02, 0.07  # relative error of sigma where nothing speaks against it
 LIGHT = 0.15 / 255  # error of sigma that rounding and the scene's own change leave
 TEXTURE = 2.0 / 255  # what texture that moves may add to sigma, as a standard deviation
@@ -50,7 +51,7 @@ class NoiseReport:
 
     model: NoiseModel
     points: tuple[Points, ...]  # per channel: brightness and sigma of the bins behind the model
-    spectrum: Spectrum | None  # None: the frames are too small
+    spectrum: Spectrum | None  # None: the frames are too small, or too few
     temporal: Temporal
     black: float  # share of samples on the lower rail
     white_rail: float  # share of samples on the upper rail
@@ -143,7 +144,8 @@ class NoiseReport:
 
     def _spatial(self) -> str:
         if self.spectrum is None:
-            return "frames are too small to tell white noise from coloured."
+            why = "few" if self.frames < FEWEST_FRAMES else "small"
+            return f"frames are too {why} to tell white noise from coloured."
         if self.white:
             return "white: neighbouring pixels are independent."
         return "coloured: neighbouring pixels share noise, as scaling and compression leave it."

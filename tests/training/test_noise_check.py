@@ -135,6 +135,12 @@ def report_of(
     return NoiseReport(model, ((),) * 3, spectrum, temporal, 0, 0, (sigma,), 9, sure)
 
 
+@pytest.mark.parametrize(("frames", "word"), [(1, "too few"), (9, "too small")])
+def test_a_report_without_a_spectrum_says_what_there_is_too_little_of(frames, word) -> None:
+    report = replace(report_of(0, Temporal(None, None)), spectrum=None, frames=frames)
+    assert report.meaning()[0] == f"frames are {word} to tell white noise from coloured."
+
+
 def test_the_more_anchors_and_frames_disagree_the_less_sure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

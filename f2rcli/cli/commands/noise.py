@@ -16,6 +16,7 @@ from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, InputError, UsageError
 from f2rcli.io import open_reader
 from f2rcli.io.atomic import write_file
 from f2rcli.io.base import ReadOptions
+from f2rcli.io.ledger import count
 
 if TYPE_CHECKING:
     from f2rcli.noise.report import NoiseReport
@@ -79,7 +80,7 @@ def lines(report: "NoiseReport", name: str) -> Iterator[str]:
     model, spectrum = report.model, report.spectrum
     names = ("R", "G", "B") if len(model.sigma) == 3 else ("",) * len(model.sigma)
     by = "" if report.estimator is None else f", by {report.estimator}'s own estimator"
-    yield f"file      {name}, {report.frames} frames measured"
+    yield f"file      {name}, {count(report.frames)} measured"
     yield f"{'':<9} {_cells(names)}"
     yield f"sigma     {_cells(f'{s:.2f}' for s in model.sigma8)}   of 255{by}"
     if report.measured is not None:
