@@ -3,6 +3,7 @@
 import importlib
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -281,6 +282,15 @@ def test_every_benchmark_is_in_contributing() -> None:
     text = says(ROOT / "CONTRIBUTING.md")
     scripts = (path for path in (ROOT / "benchmarks").glob("*.py") if "__main__" in says(path))
     assert [path.name for path in scripts if f"benchmarks/{path.name}" not in text] == []
+
+
+def test_every_dependency_has_its_reason() -> None:
+    project = tomllib.loads(says(ROOT / "pyproject.toml"))["project"]
+    extras = project["optional-dependencies"].values()
+    asked = (name for group in (project["dependencies"], *extras) for name in group)
+    page = says(ROOT / "docs" / "dependencies.md").lower()
+    names = {re.split(r"[<>=\[; ]", name)[0] for name in asked} - {"f2rcli"}
+    assert {name for name in names if name.lower() not in page} == set()
 
 
 def test_every_test_that_a_promise_names_exists() -> None:
