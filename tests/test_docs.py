@@ -1,6 +1,7 @@
 """What the documents name exists: files, links, modules, names in the code, options."""
 
 import importlib
+import inspect
 import re
 import shlex
 import tomllib
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import typer
 
+import f2rcli
 from f2rcli import errors
 from f2rcli.cli.app import command_line
 from f2rcli.evaluation import benchmarks, metrics
@@ -276,6 +278,11 @@ def test_types_of_the_design_are_where_it_says() -> None:
         code = "\n".join(says(PACKAGE / home) for home in inline(homes))
         for name in inline(names):
             assert re.search(rf"^class {name}\b", code, re.MULTILINE), name
+
+
+def test_every_keyword_of_the_python_api_is_on_its_page() -> None:
+    named = set(inline(says(ROOT / "docs" / "api.md")))
+    assert set(inspect.signature(f2rcli.denoise).parameters) - {"frames"} <= named
 
 
 def test_every_benchmark_is_in_contributing() -> None:
