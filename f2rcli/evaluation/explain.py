@@ -96,11 +96,11 @@ def explain(
     rows, columns = slice(top, top + SIDE + STEP), slice(left, left + SIDE + STEP)
     items = (*window.before, window.centre, *window.after)
     crops = {i: picture[..., rows, columns].clone().requires_grad_() for i, picture in items}
-    restored = _restored(engine, window.map(lambda item: (item[0], crops[item[0]])), noise)
+    restored = traceable(engine, window.map(lambda item: (item[0], crops[item[0]])), noise)
     chosen = restored[0, :, y - top, x - left]
     found = torch.autograd.grad(chosen.mean(), list(crops.values()), allow_unused=True)
     filters = tuple(
-        FrameFilter(i, _last(crop), _weights(gradient, crop.detach()))
+        FrameFilter(i, _last(crop), filter_of(gradient, crop))
         for (i, crop), gradient in zip(crops.items(), found, strict=True)
     )
     noisy = float(centre[0, :, y, x].mean())
@@ -115,16 +115,20 @@ def _last(picture: Tensor) -> NDArray[np.float32]:
     return picture.detach()[0].permute(1, 2, 0).float().cpu().numpy()
 
 
-def _weights(gradient: Tensor | None, crop: Tensor) -> Weights:
+def filter_of(gradient: Tensor | None, crop: Tensor) -> Weights:
+    """A gradient (1, C, H, W), None if there is none, as a filter of a crop of that size."""
     if gradient is None:
         return np.zeros(crop.shape[-2:], np.float32)
     return gradient[0].sum(0).float().cpu().numpy()
 
 
-def _restored(
+def traceable(
     engine: Engine, window: Window[tuple[int, Tensor]], noise: NoiseModel | None
 ) -> Tensor:
-    """The centre restored in one piece, in float32, with every step remembered."""
+    """The centre restored in one piece, in float32, with every step remembered: (1, C, H, W).
+
+    Raises InputError for a method whose result is cut off from its input.
+    """
     method = methods.load(engine.method_name).from_weights(engine.weights, padded)
     method.networks.eval().to(engine.torch_device)
     try:

@@ -19,6 +19,9 @@ class ColourBar:
     colours: tuple[str, ...] = VIRIDIS
 
 
+Arrow = tuple[float, float, float, float]  # from x, y to x, y in pixels
+
+
 @dataclass(frozen=True, slots=True)
 class Tile:
     """A picture with lines of words below it."""
@@ -26,7 +29,7 @@ class Tile:
     picture: Codes  # (H, W, 3) RGB, or (H, W) gray
     words: tuple[str, ...] = ()
     mark: tuple[int, int] | None = None  # x, y of a pixel with a frame around it
-    arrow: tuple[float, float, float, float] | None = None  # from x, y to x, y in pixels
+    arrows: tuple[Arrow, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:

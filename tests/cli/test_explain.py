@@ -45,6 +45,26 @@ def test_a_picture_a_table_and_json(explain: Callable[..., Done], tmp_path: Path
     assert len(table) == 3 + 5 + 1
 
 
+def test_a_grid_shows_the_motion_of_the_whole_frame(
+    explain: Callable[..., Done], tmp_path: Path
+) -> None:
+    picture, values = tmp_path / "motion.svg", tmp_path / "motion.json"
+    done = explain(
+        "--grid", 32, "--frame", 3, "-o", picture, "--json-file", values, "--sigma", 25
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert picture.read_bytes().startswith(b"<svg ")
+    read = json.loads(values.read_text())
+    assert read["frames"] == [1, 2, 3, 4, 5]
+    assert read["pixels"] == [[x, y] for y in (16, 48) for x in (16, 48, 80)]
+    assert [len(steps) for steps in read["motion"]] == [4] * 6
+    assert len(read["sums"]) == 5
+    table = done.out.splitlines()
+    assert table[0].endswith("6 pixels of frame 3")
+    assert len(table) == 2 + 5 + 1
+    assert "nan" not in done.out + values.read_text().lower()
+
+
 def test_the_first_window_shifts_inwards(explain: Callable[..., Done], tmp_path: Path) -> None:
     done = explain("--pixel", "1,2", "-o", tmp_path / "f.svg", "--json", "--sigma", 25)
     assert [f["frame"] for f in json.loads(done.out)["frames"]] == [0, 1, 2, 3, 4]
@@ -54,6 +74,8 @@ def test_the_first_window_shifts_inwards(explain: Callable[..., Done], tmp_path:
     ("arguments", "said"),
     [
         (["--pixel", "40"], "not X,Y"),
+        ([], "--pixel X,Y or --grid STEP"),
+        (["--pixel", "4,4", "--grid", 16], "--pixel X,Y or --grid STEP"),
         (["--pixel", "96,0", "--sigma", 25], "outside the picture"),
         (["--pixel", "4,4", "--frame", 500], "no frame 500"),
     ],

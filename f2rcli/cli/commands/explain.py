@@ -1,11 +1,14 @@
-"""`f2r explain`: which pixels one restored pixel is made of, as a picture and a table."""
+"""`f2r explain`: which pixels a restored pixel is made of, or what motion a whole frame's pixels
+follow, as a picture and a table."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
+from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
+import numpy as np
 import typer
 
 from f2rcli.cli.engine import loaded, say_notes
@@ -25,9 +28,19 @@ from f2rcli.window import windows
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
     from f2rcli.evaluation.explain import Explanation
+    from f2rcli.evaluation.motion_field import MotionField
 
 Pixel = Annotated[
-    str, typer.Option("--pixel", metavar="X,Y", help="The pixel; 0,0 is the upper left.")
+    str | None, typer.Option("--pixel", metavar="X,Y", help="The pixel; 0,0 is the upper left.")
+]
+Grid = Annotated[
+    int | None,
+    typer.Option(
+        "--grid",
+        metavar="STEP",
+        min=4,
+        help="Instead of one pixel: one in every STEP x STEP pixels, and the motion of all.",
+    ),
 ]
 At = Annotated[int, typer.Option("--frame", metavar="T", min=0, help="The frame, counted from 0.")]
 Picture = Annotated[
@@ -36,7 +49,7 @@ Picture = Annotated[
         "--output",
         "-o",
         metavar="OUT.svg",
-        help="The plot: the weights of the noisy pixels, frame by frame.",
+        help="The plot: the weights of the noisy pixels, frame by frame; of a grid, arrows.",
     ),
 ]
 
@@ -45,7 +58,8 @@ Picture = Annotated[
 def explain(
     *,
     source: opt.Source,
-    pixel: Pixel,
+    pixel: Pixel = None,
+    grid: Grid = None,
     output: Picture,
     frame: At = 0,
     files: ResultFiles,
@@ -54,22 +68,30 @@ def explain(
     console: Console,
 ) -> int:
     """Show which noisy pixels a restored pixel is made of, and the motion that follows from it."""
-    place, target = _pixel(pixel), Path(output)
+    if (pixel is None) == (grid is None):
+        raise UsageError("--pixel X,Y or --grid STEP: give one of them.")
+    asked, target = _pixel(pixel) if pixel is not None else grid, Path(output)
     if target.suffix.lower() != ".svg":
         raise UsageError(f"-o {output}: the plot is an SVG file.", hint="Name it OUT.svg.")
     for path in filter(None, (output, files.json_file)):
         check_target(Path(path), [Path(source)], overwrite=files.overwrite)
     with open_reader(source, read) as reader:
         network = loaded(replace(engine, precision="fp32"), reader.info, console)
-        found = _explained(network, reader, frame, place)
+        shown = _shown(network, reader, frame, asked)
         name, damaged = reader.info.name, reader.ledger.damaged
-    from f2rcli.evaluation.visuals.explain_plot import plot
-
     say_notes(network, console)
-    write_file(target, plot(found, name), overwrite=files.overwrite)
-    facts = {"file": name, "picture": output, **values(found)}
-    deliver("explanation", facts, lines(found, name), console, files)
+    write_file(target, shown.plot, overwrite=files.overwrite)
+    facts = {"file": name, "picture": output, **shown.facts}
+    deliver("explanation", facts, shown.lines, console, files)
     return EXIT_DAMAGED if damaged else EXIT_OK
+
+
+class _Shown(NamedTuple):
+    """An explanation as a plot, for programs, and for people."""
+
+    plot: bytes
+    facts: dict[str, object]
+    lines: Iterator[str]
 
 
 def _pixel(text: str) -> tuple[int, int]:
@@ -79,22 +101,29 @@ def _pixel(text: str) -> tuple[int, int]:
     return int(first), int(second)
 
 
-def _explained(
-    engine: "Engine", reader: Reader, frame: int, pixel: tuple[int, int]
-) -> "Explanation":
-    """The frames around the one asked for, their noise, and the pixel followed through both."""
+def _shown(
+    engine: "Engine", reader: Reader, frame: int, asked: tuple[int, int] | int | None
+) -> _Shown:
+    """The frames around the one asked for, their noise, and a pixel, or a grid of a step, followed
+    through both."""
     from f2rcli.engine.stream import estimate_noise  # brings torch
     from f2rcli.evaluation.explain import explain as follow
+    from f2rcli.evaluation.motion_field import motion_field
+    from f2rcli.evaluation.visuals.explain_plot import plot, plot_field
 
+    name = reader.info.name
     numbered = windows(enumerate(without_defects(iter(reader))), engine.weights.header.length)
     window = next(islice(numbered, frame, None), None)
     if window is None:
-        what = f"{reader.info.name}: has no frame {frame}."
-        raise InputError(what, hint="Frames count from 0.")
+        raise InputError(f"{name}: has no frame {frame}.", hint="Frames count from 0.")
     items = (*window.before, window.centre, *window.after)
     noise = estimate_noise([one for _, one in items], reader.info, engine)
     pictures = window.map(lambda item: (item[0], engine.to_tensor(item[1])))
-    return follow(engine, pictures, pixel, noise)
+    if isinstance(asked, tuple):
+        found = follow(engine, pictures, asked, noise)
+        return _Shown(plot(found, name), values(found), lines(found, name))
+    field = motion_field(engine, pictures, asked or 1, noise)
+    return _Shown(plot_field(field, name), field_values(field), field_lines(field, name))
 
 
 def values(found: "Explanation") -> dict[str, object]:
@@ -124,3 +153,27 @@ def lines(found: "Explanation", name: str) -> Iterator[str]:
         yield f"{one.frame:5d} {100 * one.total:6.1f} %   {cx:7.2f}, {cy:7.2f}   {step}"
     total = sum(one.total for one in found.filters)
     yield f"  all {100 * total:6.1f} %"
+
+
+def field_values(field: "MotionField") -> dict[str, object]:
+    """A motion field for programs: null where motion is unknown."""
+    motion = [
+        [[x, y] if isfinite(x) and isfinite(y) else None for x, y in steps]
+        for steps in field.motion.tolist()
+    ]
+    return {
+        "frame": field.frame, "frames": list(field.frames), "step": field.step,
+        "sums": field.shares.mean(0).tolist(), "pixels": field.pixels.tolist(), "motion": motion,
+    }  # fmt: skip
+
+
+def field_lines(field: "MotionField", name: str) -> Iterator[str]:
+    """The same for people: a line per frame."""
+    yield f"{name}: {len(field.pixels)} pixels of frame {field.frame}"
+    yield "frame   gives   known at   moves to the next by (median)"
+    known = [f"{100 * share:5.0f} %" for share in np.isfinite(field.motion).all(-1).mean(0)]
+    steps = [f"{x:+6.2f}, {y:+6.2f}" if isfinite(x) else "-" for x, y in field.medians]
+    rows = zip(field.frames, field.shares.mean(0), [*known, ""], [*steps, ""], strict=True)
+    for frame, share, part, step in rows:
+        yield f"{frame:5d} {100 * share:6.1f} %   {part:7}   {step}".rstrip()
+    yield f"  all {100 * field.shares.sum(1).mean():6.1f} %"

@@ -1,14 +1,19 @@
-"""An explanation as a plot: a column per frame, the frame above and its filter below."""
+"""Explanations as plots: a pixel's filters frame by frame, and a motion field's arrows."""
+
+from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.evaluation.explain import Explanation, FrameFilter
+from f2rcli.evaluation.motion_field import MotionField
 from f2rcli.plots.images import Codes
-from f2rcli.plots.svg import ColourBar, Tile, tiles_svg
+from f2rcli.plots.svg import Arrow, ColourBar, Tile, tiles_svg
 
 VIEW = 16  # pixels on either side of the pixel that are shown
 ZOOM = 7
+WIDE = 480  # pixels: narrower pictures are shown at twice their size
 RED, BLUE = np.array([220, 40, 40], np.float32), np.array([40, 90, 220], np.float32)
 
 
@@ -43,6 +48,31 @@ def plot(explanation: Explanation, name: str) -> bytes:
     )
 
 
+def plot_field(field: MotionField, name: str) -> bytes:
+    """The frame once for every step to the next frame, with an arrow for every pixel of the grid,
+    as an SVG file. Arrows are enlarged alike, so that a fast one spans a cell of the grid."""
+    sizes = np.hypot(*field.motion[np.isfinite(field.motion).all(-1)].T)
+    fast = float(np.quantile(sizes, 0.95)) if len(sizes) else 0.0
+    scale = min(field.step / max(fast, 1e-6), float(field.step))
+    frame = _codes(field.picture)
+    given = 100 * field.shares.mean(0)
+    tiles = []
+    for i, (first, last) in enumerate(pairwise(field.frames)):
+        words = (
+            f"frame {first} to {last}: arrows {scale:.2g} times as long",
+            f"they give {given[i]:.1f} and {given[i + 1]:.1f} % of a pixel on average",
+        )
+        tiles.append(Tile(frame, words, arrows=tuple(_arrows(field, i, scale))))
+    title = f"{name}: motion around frame {field.frame}"
+    return tiles_svg([[tile] for tile in tiles], zoom=1 + (frame.shape[1] < WIDE), title=title)
+
+
+def _arrows(field: MotionField, step: int, scale: float) -> Iterator[Arrow]:
+    for (x, y), (dx, dy) in zip(field.pixels, field.motion[:, step], strict=True):
+        if np.isfinite((dx, dy)).all():
+            yield x + 0.5, y + 0.5, x + 0.5 + scale * dx, y + 0.5 + scale * dy
+
+
 def _words(explanation: Explanation, column: int) -> tuple[str, ...]:
     gives = f"gives {100 * explanation.filters[column].total:.1f} %"
     if column + 1 == len(explanation.filters):
@@ -60,7 +90,10 @@ def _cut(explanation: Explanation, values: NDArray[np.float32]) -> NDArray[np.fl
 
 
 def _picture(explanation: Explanation, found: FrameFilter) -> Codes:
-    shown = _cut(explanation, found.picture)
+    return _codes(_cut(explanation, found.picture))
+
+
+def _codes(shown: NDArray[np.float32]) -> Codes:
     if shown.shape[-1] == 4:  # a mosaic's planes: R, G, B, G
         shown = np.stack([shown[..., 0], shown[..., 1::2].mean(-1), shown[..., 2]], -1)
     colours = np.broadcast_to(shown, (*shown.shape[:2], 3))
@@ -80,11 +113,11 @@ def _colour(strength: NDArray[np.floating]) -> Codes:
     return codes
 
 
-def _arrow(explanation: Explanation, column: int) -> tuple[float, float, float, float] | None:
+def _arrow(explanation: Explanation, column: int) -> tuple[Arrow, ...]:
     """From this frame's centre of mass to the next frame's, in pixels of the tile."""
     ends = [found.centre for found in explanation.filters[column : column + 2]]
     if len(ends) < 2 or not np.isfinite(ends).all():
-        return None
+        return ()
     x, y = explanation.spot
     (x0, y0), (x1, y1) = ((cx - x + VIEW + 0.5, cy - y + VIEW + 0.5) for cx, cy in ends)
-    return x0, y0, x1, y1
+    return ((x0, y0, x1, y1),)
