@@ -419,6 +419,18 @@ def test_only_places_near_black_or_white_count_as_clipped(told: Told) -> None:
     assert (told.clipped[:, WIDTH // 2 + 2 :] == 0).all()
 
 
+def test_a_rounding_does_not_decide_what_counts_as_clipped() -> None:
+    light = np.linspace(180, 250, WIDTH).astype(np.uint8)
+    frame = replace(drawn(GRAY), planes=(np.tile(light, (HEIGHT, 1)),))
+    model, change = NoiseModel.gaussian(0.08, 1), change_of(GRAY, 0.12)
+    noise = PlaneNoise.of(model, GRAY, clipped=True)
+    found = [
+        run(frame, change=change + step / 16 / 255, noise=noise, model=model)[0]
+        for step in range(16)
+    ]
+    assert abs(np.diff(found, axis=0)).max() < 0.5 / 255
+
+
 def test_shifts_of_colours_come_to_the_planes_through_the_matrix(told: Told) -> None:
     frame = drawn(YUV, low=16, high=30)
     neutral = [np.full_like(plane, 128) for plane in frame.planes[1:]]

@@ -8,7 +8,7 @@ So no place, scale or brightness loses more than the noise that was measured the
 
 from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from f2rcli.noise.bands import BAND_SIDES, bands
 
 Real = NDArray[np.float32]  # (H, W), in units of a plane
+F = TypeVar("F", float, Real)
 
 WINDOWS = (15, 15, 25, 31, 41, 41)  # pixels, over which the power of a band is counted
 # Planes of at least so many pixels on either side are judged on a grid of half the size in all but
@@ -54,7 +55,7 @@ def held(
     variance: of the noise at every sample; shares: the part of it that every band holds, finest
     first, see `bands`; lasting: of a mean over time, the share (H, W) of what shows only in a wide
     window that goes back, see `_lasting_share`; clipped: 1 where black or white cut the noise off,
-    0 elsewhere; None: nowhere.
+    0 elsewhere, and between at the border; None: nowhere.
     """
     if not variance.any():
         return np.zeros_like(removed)
@@ -203,6 +204,12 @@ def power_around(plane: Real, side: int, least: float = 0.0) -> Real:
     """Mean square over side x side pixels, as `box`; never less than `least`."""
     mean: Real = cv2.sqrBoxFilter(plane, cv2.CV_32F, (side, side), borderType=cv2.BORDER_REFLECT)  # type: ignore[assignment]  # float32 as asked
     return np.maximum(mean, least, out=mean)  # running sums may end a rounding below
+
+
+def falling(value: F, limits: tuple[float, float]) -> F:
+    """1 up to the first limit, 0 from the second on."""
+    share: F = np.clip((limits[1] - value) / (limits[1] - limits[0]), 0, 1)
+    return share
 
 
 def changing(

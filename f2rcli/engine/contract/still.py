@@ -10,15 +10,12 @@ weak for all of these is guessed from the rest of the picture: a mean is used if
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.engine.contract.limits import LEAST, Real, box, power_around
-
-F = TypeVar("F", float, Real)
+from f2rcli.engine.contract.limits import LEAST, Real, box, falling, power_around
 
 MOST = 256.0  # frames that a mean may be worth
 SIDES = (3, 7, 15)  # pixels, of windows that changes are looked for in; as bands part
@@ -123,7 +120,7 @@ class Still:
         before, age = self.calm[index][0]
         least = NEW[1] * min(age + 1, NEW[0])
         worn = float((worth[::2, ::2] < least).mean())
-        now = min(_falling(worn, WORN), _falling(drift, MOVED), float(before) + CALMING, 1.0)
+        now = min(falling(worn, WORN), falling(drift, MOVED), float(before) + CALMING, 1.0)
         self.calm[index] = np.array([[now, age + 1]], np.float32)
 
     def _ask(self, index: int, plane: Real) -> None:
@@ -194,12 +191,12 @@ class Still:
         self._remember(index, apart, own)
         told, samples = self.owned.get(index, np.zeros((1, 2), np.float32))[0]
         lacking = np.clip((told + DOUBT) / (samples + DOUBT), 0, 1)
-        rest = _falling(self.drifts[index], HOLDS)
+        rest = falling(self.drifts[index], HOLDS)
         lacking = 1 - (1 - lacking) * rest
         share = 1 - lacking * own / power_around(apart, SIDE, LEAST)
         share = np.maximum(share, 0, out=share)
         share *= np.clip((worth - FEWEST[0]) / (FEWEST[1] - FEWEST[0]), 0, 1)
-        quiet = _falling(self.events[index], EVENT)
+        quiet = falling(self.events[index], EVENT)
         quiet = np.asarray(cv2.erode(quiet, np.ones((AROUND, AROUND), np.uint8)), np.float32)
         found: Real = (apart * share * quiet * calm).astype(np.float32)
         return found
@@ -239,9 +236,3 @@ def _of_few(worth: Real) -> Real:
     beginning = np.float32(0.9) * np.float32((1 - LATELY) ** 2) ** worth
     total: Real = np.maximum(lasting + beginning, np.float32(LEAST_OF_FEW))
     return total
-
-
-def _falling(value: F, limits: tuple[float, float]) -> F:
-    """1 up to the first limit, 0 from the second on."""
-    share: F = np.clip((limits[1] - value) / (limits[1] - limits[0]), 0, 1)
-    return share

@@ -95,7 +95,7 @@ def under_contract(
         if factor is not None:
             left = resized(factor, taken.shape[-2:])
             variance *= left
-            cut = (left < UNCLIPPED).float()
+            cut = ((UNCLIPPED[1] - left) / (UNCLIPPED[1] - UNCLIPPED[0])).clamp_(0, 1)
         if bound is not None:
             variance = torch.minimum(variance, bound * terms.slack.change[kind])
         variance *= terms.allowed(kind) ** 2
