@@ -4,8 +4,6 @@ Networks here look no further than their `reach`, have no global statistics, and
 their stride: a tile with `reach` pixels around it gives the very numbers the whole picture gives.
 """
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +12,7 @@ from torch import Tensor, nn
 
 from f2rcli.engine.device import autocast
 from f2rcli.engine.settings import SMALLEST_TILE
+from f2rcli.models.large.strips import Span, even, spans
 from f2rcli.models.layers import leaves, mapped, padded
 
 ACTIVATION_BYTES = 700  # per pixel of a picture that runs in one piece, where no method says
@@ -91,10 +90,10 @@ class Runner:
         stride, reach = int(getattr(network, "aligned", network.stride)), int(network.reach)  # type: ignore[arg-type]  # plain attributes of our networks
         reach = -(-reach // stride) * stride
         side = max((self.tile or max(height, width)) // stride, 1) * stride
-        high, wide = (_even(size, side, stride) for size in (height, width))
+        high, wide = (even(size, side, stride) for size in (height, width))
         whole: list[Tensor] = []
-        for rows in _spans(height, high, reach):
-            for columns in _spans(width, wide, reach):
+        for rows in spans(height, high, reach):
+            for columns in spans(width, wide, reach):
                 out = padded(network, *mapped(inputs, lambda x: _cut(x, rows, columns)))  # noqa: B023  # used at once
                 parts = list(leaves(out))
                 if not whole:
@@ -108,26 +107,5 @@ class Runner:
         return mapped(out, lambda _: next(supply))
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
-    read: slice  # of the picture, with reach on either side
-    keep: slice  # of the picture, without
-    inner: slice  # of the tile's output: where `keep` lies in it
-
-
-def _even(size: int, tile: int, stride: int) -> int:
-    """The size of tiles, a multiple of the stride, of which as few as of `tile` pixels cover a
-    picture's side, all of much the same size: the largest takes the least memory."""
-    count = math.ceil(size / tile)
-    return math.ceil(size / (count * stride)) * stride
-
-
-def _spans(size: int, tile: int, reach: int) -> Iterator[_Span]:
-    for start in range(0, size, tile):
-        stop = min(start + tile, size)
-        low, high = max(start - reach, 0), min(stop + reach, size)
-        yield _Span(slice(low, high), slice(start, stop), slice(start - low, stop - low))
-
-
-def _cut(x: Tensor, rows: _Span, columns: _Span) -> Tensor:
+def _cut(x: Tensor, rows: Span, columns: Span) -> Tensor:
     return x[..., rows.read, columns.read]

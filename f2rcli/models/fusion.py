@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from f2rcli.models.fused import convolved, lowered
+from f2rcli.models.large.strips import in_strips
 from f2rcli.models.layers import (
     SHUFFLE,
     SLOPE,
@@ -27,7 +28,6 @@ from f2rcli.models.layers import (
     shuffled,
     unet_reach,
     unet_stride,
-    weighted,
 )
 
 SIDE = 7  # pixels, of local means
@@ -83,12 +83,18 @@ class BlindAnchor(nn.Module):
 
     def forward(self, aligned: Aligned) -> Anchor:
         """See Aligned and Anchor for the shapes; H and W must be multiples of `stride`."""
+        weights, noisy, texture, begun = in_strips(self._seen, 11, aligned)
+        strict, guided = self.unet.ended(begun).chunk(2, dim=1)
+        return Anchor(noisy + strict, texture + guided, weights)
+
+    def _seen(self, aligned: Aligned) -> tuple[Tensor, ...]:
+        """Weights, the noisy neighbours merged by them, their texture, and what the U-Net makes of
+        it at first."""
         weights, spread = self._weigh(aligned)
         merged = weighted(weights, aligned.coarse)
         texture = weighted(weights, aligned.noisy) - merged  # what coarse frames lack
-        residual = self.unet(lowered_cat([merged, texture, spread]))
-        strict, guided = residual.chunk(2, dim=1)
-        return Anchor(merged + texture + strict, texture + guided, weights)
+        begun = self.unet.begun(lowered_cat([merged, texture, spread]))
+        return weights, merged.add_(texture), texture, begun
 
     def _weigh(self, aligned: Aligned) -> tuple[Tensor, Tensor]:
         """Weights (B, N, 1, H, W), and how far neighbours disagree (B, 1, H, W).
@@ -146,11 +152,18 @@ class Refiner(nn.Module):
     ) -> Tensor:
         """noisy, coarse (B, C, H, W): the centre; level (B, C, H, W): its noise's standard
         deviation, zero where unknown -> the refined centre (B, C, H, W)."""
+        start, begun = in_strips(self._seen, 7, noisy, coarse, level, anchor, aligned)
+        return start + self.unet.ended(begun)
+
+    def _seen(
+        self, noisy: Tensor, coarse: Tensor, level: Tensor, anchor: Anchor, aligned: Aligned
+    ) -> tuple[Tensor, Tensor]:
+        """The posterior mean, and what the U-Net makes of everything at first."""
         guided = anchor.guided(coarse)
         start = posterior_mean(noisy, guided, level)
         around = torch.cat(self._neighbours(start, anchor, aligned), 1)  # the most memory: first
         centre = lowered_cat([start, noisy - start, coarse - start, guided - start, level])
-        return start + self.unet(centre, around)
+        return start, self.unet.begun(centre, around)
 
     def _neighbours(self, start: Tensor, anchor: Anchor, aligned: Aligned) -> tuple[Tensor, Tensor]:
         """What the neighbours show, as weighted means over them: (B, embed, H/2, W/2) twice."""
@@ -182,6 +195,14 @@ def posterior_mean(noisy: Tensor, anchor: Tensor, level: Tensor) -> Tensor:
     excess = (power - variance).clamp_min(0)
     gain = excess / (excess + variance + EPSILON**2)
     return anchor + gain * (noisy - anchor)
+
+
+def weighted(weights: Tensor, pictures: Tensor) -> Tensor:
+    """Sum over N of weights (B, N, 1, H, W) times pictures (B, N, C, H, W): (B, C, H, W)."""
+    total = weights[:, 0] * pictures[:, 0]
+    for place in range(1, pictures.shape[1]):
+        total.addcmul_(weights[:, place], pictures[:, place])
+    return total
 
 
 def smooth(x: Tensor) -> Tensor:

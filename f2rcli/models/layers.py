@@ -110,7 +110,14 @@ class UNet(nn.Module):
     def forward(self, x: Tensor, extra: Tensor | None = None) -> Tensor:
         """x (B, inputs, H, W), H and W multiples of the stride; extra (B, extra, H/2, W/2) ->
         (B, outputs, H, W)."""
-        x = conv_of_cells(self.head, x, extra, SLOPE)
+        return self.ended(self.begun(x, extra))
+
+    def begun(self, x: Tensor, extra: Tensor | None = None) -> Tensor:
+        """The first convolution: (B, widths[0], H/2, W/2)."""
+        return conv_of_cells(self.head, x, extra, SLOPE)
+
+    def ended(self, x: Tensor) -> Tensor:
+        """All that follows the first convolution."""
         skips = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
             x = encoder(x)
@@ -249,14 +256,6 @@ def planar(x: Tensor) -> Tensor:
 
 
 CODES = {2: torch.int16, 4: torch.int32}  # by the bytes of a number: what OpenCV takes it for
-
-
-def weighted(weights: Tensor, pictures: Tensor) -> Tensor:
-    """Sum over N of weights (B, N, 1, H, W) times pictures (B, N, C, H, W): (B, C, H, W)."""
-    total = weights[:, 0] * pictures[:, 0]
-    for place in range(1, pictures.shape[1]):
-        total.addcmul_(weights[:, place], pictures[:, place])
-    return total
 
 
 def padded(network: nn.Module, *inputs: object) -> Any:

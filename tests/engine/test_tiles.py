@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from f2rcli.engine.tiles import Runner, _even, _spans, choose_tile
+from f2rcli.engine.tiles import Runner, choose_tile, even, spans
 
 GIB = 2**30
 
@@ -29,7 +29,7 @@ def test_tiles_cover_every_row_once_and_read_their_reach_on_the_stride(
     size: int, tile: int, reach: int
 ) -> None:
     covered = np.zeros(size, int)
-    for span in _spans(size, tile, reach):
+    for span in spans(size, tile, reach):
         covered[span.keep] += 1
         assert span.read.start % 8 == 0
         assert span.read.start == max(span.keep.start - reach, 0)
@@ -44,7 +44,7 @@ def test_tiles_cover_every_row_once_and_read_their_reach_on_the_stride(
 def test_tiles_of_a_picture_are_of_one_size_and_no_more_than_asked_for(
     size: int, expected: int
 ) -> None:
-    assert _even(size, 1024, 8) == expected
+    assert even(size, 1024, 8) == expected
 
 
 class Hungry(nn.Module):

@@ -203,14 +203,14 @@ def test_few_pictures_are_alive_while_networks_run(
     gc.collect()
     before, clip = alive(), moving_clip()  # what earlier tests and their modules keep
     unet = getattr(method.networks, network).unet
-    run = unet.forward
+    run = unet.begun
 
     def watched(*inputs: torch.Tensor) -> torch.Tensor:
         bytes_now = sum(size for at, size in alive().items() if at not in before)
         seen.append(bytes_now / clip[0][0, 0].nbytes)
         return run(*inputs)
 
-    monkeypatch.setattr(unet, "forward", watched)
+    monkeypatch.setattr(unet, "begun", watched)
     with torch.inference_mode():
         method.restore(middle(method, clip), NOISE)
     assert seen[0] <= most

@@ -1,0 +1,1 @@
+"""What spares memory where pictures are large."""
