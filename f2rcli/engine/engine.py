@@ -33,6 +33,7 @@ from f2rcli.errors import DeviceError
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout, Space
 from f2rcli.methods.base import Method, Prepared
 from f2rcli.models.flow import Flow
+from f2rcli.models.large import codes
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.measurement.lines import Lines
 from f2rcli.noise.model import NoiseModel
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 BASE_BYTES = 420_000_000  # torch, PyAV and their libraries
 FRAME_BYTES = 130, 215  # per pixel, and per channel of it: frames and flows, measured
+CODED = 0.6  # of them where frames are held as codes
 PROBE_SIZE = 192  # pixels per side of the frames that speed is predicted from
 
 
@@ -255,8 +257,10 @@ class Engine:
         seconds = self._probe() * pixels / PROBE_SIZE**2
         held = min(pixels, self.tile**2) if self.tile else pixels
         activations = self.new_method().activation_bytes
-        frames = FRAME_BYTES[0] + FRAME_BYTES[1] * self.weights.header.channels
-        return Prediction(seconds, BASE_BYTES + frames * pixels + activations * held)
+        frames = pixels * (FRAME_BYTES[0] + FRAME_BYTES[1] * self.weights.header.channels)
+        if pixels >= codes.LARGE:
+            frames = round(CODED * frames)
+        return Prediction(seconds, BASE_BYTES + frames + activations * held)
 
     def _probe(self) -> float:
         """Seconds for one more small frame of a stream, with what it shares with those before."""

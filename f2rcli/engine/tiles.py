@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from f2rcli.engine.device import autocast
 from f2rcli.engine.settings import SMALLEST_TILE
+from f2rcli.models.large.codes import bits
 from f2rcli.models.large.strips import Span, even, spans
 from f2rcli.models.layers import leaves, mapped, padded
 
@@ -71,7 +72,7 @@ class Runner:
     def _averaged(self, network: nn.Module, inputs: Any, height: int, width: int) -> Any:
         sums: list[Tensor] = []
         for axes in MIRRORED:
-            turned = mapped(inputs, lambda x: x.flip(axes))  # noqa: B023  # used at once
+            turned = mapped(inputs, lambda x: bits(x).flip(axes).view(x.dtype))  # noqa: B023  # used at once
             out = self._run(network, turned, height, width)
             back = [one.flip(axes) for one in leaves(out)]
             sums = [a + b for a, b in zip(sums, back, strict=True)] if sums else back

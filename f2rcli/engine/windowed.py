@@ -19,6 +19,7 @@ from f2rcli.engine.worker import Worker
 from f2rcli.frames import Frame, same_samples
 from f2rcli.methods.base import Following, Method, Prepared, Restored
 from f2rcli.models.flow import Flow
+from f2rcli.models.large.codes import plain
 from f2rcli.window import Window
 
 # Of frames that are restored before an excerpt though nothing stands still.
@@ -91,11 +92,11 @@ class Restorer(NamedTuple):
         restored = started.restored()
         noise.refresh(self.method, view, _shown(window), missed)
         if self.watch is not None:
-            self.watch(restored)
+            self.watch(Restored(*map(plain, restored)))
         refined = restored.refined
         del restored  # what is not written need not wait for what is
         # the picture is what networks saw, unless they saw it through something
-        picture = prepared.noisy if noise.space is None else self.engine.to_tensor(copies[0])
+        picture = plain(prepared.noisy) if noise.space is None else self.engine.to_tensor(copies[0])
         change = noise.back(refined, picture) - picture
         del refined
         near = tuple(entry.copies[0] for entry in (*window.before[-1:], *window.after[:1]))

@@ -22,7 +22,8 @@ class Prepared:
     """What is made once per frame and shared by every window the frame is in."""
 
     index: int  # place in the clip, duplicates not counted
-    noisy: Tensor  # (1, C, H, W) float32, 0 = black, 1 = white, on the method's device
+    # (1, C, H, W) float32, 0 = black, 1 = white, on the method's device; or codes: models/large
+    noisy: Tensor
     coarse: Tensor  # the same shape: the single-frame estimate; `noisy` where there is none
     # (H, W): brightness of `coarse`, for flow and cuts; a tensor where frames stay on the device
     luma: NDArray[np.float32] | Tensor
@@ -36,9 +37,9 @@ class Prepared:
 class Restored(NamedTuple):
     """Every estimate of one centre frame, from the roughest to the one that is written."""
 
-    coarse: Tensor
+    coarse: Tensor  # and `anchor`: as a frame's `Prepared.coarse`
     anchor: Tensor
-    refined: Tensor
+    refined: Tensor  # float32
 
     @classmethod
     def single(cls, estimate: Tensor) -> Self:
@@ -93,6 +94,9 @@ class Method(Protocol):
     def stay_on_device(self) -> None:
         """Keep everything between pictures and estimates there, if the method can; called before
         the first frame."""
+
+    def hold_codes(self) -> None:
+        """Hold large frames as 16-bit codes, if the method can; called before the first frame."""
 
     # What results depend on beyond the window; most methods remember nothing.
 

@@ -119,7 +119,8 @@ def sample(values: NDArray[np.float32], flow: Flow, *, cubic: bool = False) -> N
 
     values (H, W) or (H, W, C) with C <= 4; cubic: keeps detail of what is warped again and again.
     """
-    return _fetched(values, landing(flow), cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR)
+    kind = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
+    return np.asarray(_fetched(values, landing(flow), kind), np.float32)
 
 
 def landing(flow: Flow) -> Flow:
@@ -135,9 +136,8 @@ def _grid(height: int, width: int) -> Flow:
     return grid
 
 
-def _fetched(values: NDArray[np.float32], places: Flow, kind: int) -> NDArray[np.float32]:
-    moved = cv2.remap(values, places, None, kind, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]  # None is allowed
-    return np.asarray(moved, np.float32)
+def _fetched(values: Any, places: Flow, kind: int) -> Any:
+    return cv2.remap(values, places, None, kind, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]  # None is allowed
 
 
 def compose(first: F, second: F) -> F:
@@ -211,7 +211,8 @@ def warp(picture: Tensor, flow: Flow) -> Tensor:
 def warp_all(
     pictures: Sequence[Tensor], flow: Flow, into: list[Tensor] | None = None
 ) -> list[Tensor]:
-    """The same of several pictures of one size. into: float32, where results are written.
+    """The same of several pictures of one size. into: float32, or codes as the pictures are, where
+    results are written.
 
     On the CPU by OpenCV, which is five times faster there; elsewhere, and where a gradient is
     wanted, by grid_sample.
@@ -238,8 +239,8 @@ AT_ONCE = 3  # channels: OpenCV takes twice as long for four
 
 
 def _remap(picture: Tensor, places: Flow, into: Tensor) -> None:
-    planes, out = picture[0].float().numpy(), into[0].numpy()
+    planes, out = picture[0].to(into.dtype).numpy(), into[0].numpy()
     for i in range(0, len(planes), AT_ONCE):
-        joined = np.asarray(cv2.merge(list(planes[i : i + AT_ONCE])), np.float32)
+        joined = cv2.merge(list(planes[i : i + AT_ONCE]))
         warped = _fetched(joined, places, cv2.INTER_CUBIC)
         cv2.split(warped, list(out[i : i + AT_ONCE]))  # written in place

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from f2rcli.models.fused import convolved, lowered
+from f2rcli.models.large.codes import difference, plain
 from f2rcli.models.large.strips import in_strips
 from f2rcli.models.layers import (
     SHUFFLE,
@@ -39,12 +40,14 @@ class Aligned(NamedTuple):
 
     noisy: Tensor  # (B, N, C, H, W)
     coarse: Tensor  # (B, N, C, H, W)
-    confidence: Tensor  # (B, N, 1, H, W): 0..1 for a frame, more for what is worth several
+    # (B, N, 1, H, W): 0..1 for a frame, more for what is worth several; float16 with codes
+    confidence: Tensor
 
     @property
     def trust(self) -> Tensor:
         """Each neighbour's share of all confidence, (B, N, 1, H, W); none where none is sure."""
-        return self.confidence / self.confidence.sum(1, keepdim=True).clamp_min(EPSILON)
+        sure = self.confidence.float()
+        return sure / sure.sum(1, keepdim=True).clamp_min(EPSILON)
 
 
 class Anchor(NamedTuple):
@@ -89,7 +92,9 @@ class BlindAnchor(nn.Module):
 
     def _seen(self, aligned: Aligned) -> tuple[Tensor, ...]:
         """Weights, the noisy neighbours merged by them, their texture, and what the U-Net makes of
-        it at first."""
+        it at first. Coded pictures of noise are decoded one by one."""
+        confidence, coarse = aligned.confidence.float(), plain(aligned.coarse)
+        aligned = Aligned(aligned.noisy, coarse, confidence)
         weights, spread = self._weigh(aligned)
         merged = weighted(weights, aligned.coarse)
         texture = weighted(weights, aligned.noisy) - merged  # what coarse frames lack
@@ -159,6 +164,7 @@ class Refiner(nn.Module):
         self, noisy: Tensor, coarse: Tensor, level: Tensor, anchor: Anchor, aligned: Aligned
     ) -> tuple[Tensor, Tensor]:
         """The posterior mean, and what the U-Net makes of everything at first."""
+        noisy, coarse = plain(noisy), plain(coarse)
         guided = anchor.guided(coarse)
         start = posterior_mean(noisy, guided, level)
         around = torch.cat(self._neighbours(start, anchor, aligned), 1)  # the most memory: first
@@ -179,8 +185,8 @@ class Refiner(nn.Module):
     def _embedded(self, start: Tensor, aligned: Aligned, place: int) -> Tensor:
         """What one neighbour shows: (B, embed, H/2, W/2)."""
         noisy, coarse = aligned.noisy[:, place], aligned.coarse[:, place]
-        apart = coarse - start
-        seen = lowered_cat([apart, noisy - coarse, apart.abs().mean(1, keepdim=True)])
+        apart = plain(coarse) - start
+        seen = lowered_cat([apart, difference(noisy, coarse), apart.abs().mean(1, keepdim=True)])
         return planar(conv_of_cells(self.embed, seen, slope=SLOPE))  # weighs planes next
 
 
@@ -198,10 +204,11 @@ def posterior_mean(noisy: Tensor, anchor: Tensor, level: Tensor) -> Tensor:
 
 
 def weighted(weights: Tensor, pictures: Tensor) -> Tensor:
-    """Sum over N of weights (B, N, 1, H, W) times pictures (B, N, C, H, W): (B, C, H, W)."""
-    total = weights[:, 0] * pictures[:, 0]
+    """Sum over N of weights (B, N, 1, H, W) times pictures (B, N, C, H, W), which may be coded:
+    (B, C, H, W)."""
+    total = weights[:, 0] * plain(pictures[:, 0])
     for place in range(1, pictures.shape[1]):
-        total.addcmul_(weights[:, place], pictures[:, place])
+        total.addcmul_(weights[:, place], plain(pictures[:, place]))
     return total
 
 

@@ -16,6 +16,7 @@ from f2rcli.errors import StaleError
 from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout
 from f2rcli.io.atomic import record_folder
 from f2rcli.io.base import ReadOptions
+from f2rcli.models.large import codes, strips
 from tests.engine.conftest import GRAY8, engine_for, info_of, noisy_clip
 from tests.engine.test_stream import differences
 
@@ -89,8 +90,10 @@ def test_a_run_killed_thrice_ends_with_the_frames_of_one_that_was_not(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("kind", ["interlaced", "gray stack", "mosaic", "told"])
-def test_so_do_fields_lanes_mosaics_and_runs_that_are_told_the_noise(tmp_path, kind) -> None:
+@pytest.mark.parametrize("kind", ["interlaced", "gray stack", "mosaic", "told", "large"])
+def test_so_do_fields_lanes_mosaics_large_frames_and_runs_that_are_told_the_noise(
+    tmp_path, kind, monkeypatch
+) -> None:
     frames = noisy_clip(6, height=48, width=64)
     if kind == "gray stack":
         layout = replace(GRAY8, bits=16, levels=(0.0, 255.0))
@@ -102,6 +105,9 @@ def test_so_do_fields_lanes_mosaics_and_runs_that_are_told_the_noise(tmp_path, k
         mosaic = Mosaic(pattern="RGGB", black=(0,) * 4, white=(255,) * 4)
         layout = PlaneLayout(family=Family.BAYER, bits=8, mosaic=mosaic)
         frames = [replace(frame, planes=frame.planes[:1], layout=layout) for frame in frames]
+    if kind == "large":
+        monkeypatch.setattr(codes, "LARGE", 1000)
+        monkeypatch.setattr(strips, "PIXELS", 1000)
     told = {"sigma": 5.0} if kind == "told" else {}  # so weak that shares are learnt too
     settings = {"interlaced": kind == "interlaced"} | told
     whole, _ = undisturbed(frames, **settings)

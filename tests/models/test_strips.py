@@ -1,11 +1,14 @@
 """Networks that see large pictures in strips of rows give what they give of whole pictures."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
 
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner
 from f2rcli.models.large import strips
+from f2rcli.models.large.codes import coded, plain
 from f2rcli.models.layers import padded
 
 WIDTHS = (8, 8, 8)
@@ -16,16 +19,17 @@ def pictures(*shape: int) -> Tensor:
 
 
 @pytest.mark.parametrize("size", [(48, 40), (44, 36)])  # of the networks' stride, and not
+@pytest.mark.parametrize("kind", [plain, coded])
 def test_strips_give_what_whole_pictures_give(
-    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    size: tuple[int, int], kind: Callable[[Tensor], Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
-    around = pictures(2, 3, 3, *size)
+    around = kind(pictures(2, 3, 3, *size))
     shown = Aligned(around[:1], around[1:], torch.rand(1, 3, 1, *size))
     anchor, refiner = BlindAnchor(3, WIDTHS), Refiner(3, WIDTHS, embed=4)
     for values in (*anchor.parameters(), *refiner.parameters()):
         torch.nn.init.normal_(values, std=0.1)  # nothing is left at zero
-    centre = [*pictures(2, 3, *size).unsqueeze(1), torch.full((1, 3, *size), 0.1)]
+    centre = [*kind(pictures(2, 3, *size)).unsqueeze(1), torch.full((1, 3, *size), 0.1)]
 
     def both() -> list[Tensor]:
         with torch.inference_mode():

@@ -20,6 +20,7 @@ from f2rcli.engine.noise.opening import (
 from f2rcli.engine.strength import allowance
 from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.methods.base import Method, Prepared
+from f2rcli.models.large.codes import plain
 from f2rcli.noise.model import NoiseModel, blend
 from f2rcli.noise.planes import Anchored, PlaneNoise, measure_planes, picture_of
 from f2rcli.noise.report import NOTHING_TO_DO
@@ -161,8 +162,8 @@ class NoiseTracker:
         pair = method.independent_pair(view)
         if pair is None or self.measured is None or self.planes is None:
             return
-        seen = AnchorPair(view.centre.noisy, *pair)
-        samples = evidence([seen], view.centre.noisy.shape[1], dark=False)
+        seen = AnchorPair(plain(view.centre.noisy), *pair)
+        samples = evidence([seen], seen.noisy.shape[1], dark=False)
         model = samples.model()
         if model is None:
             return

@@ -9,7 +9,8 @@ from torch import Tensor
 from f2rcli.methods.base import Prepared
 from f2rcli.models import halves, motion
 from f2rcli.models.flow import warp, warp_all
-from f2rcli.models.fusion import Aligned, smooth
+from f2rcli.models.fusion import Aligned, smooth, weighted
+from f2rcli.models.large.codes import alike, distance
 from f2rcli.models.memory import Memory
 
 CELLS = 3  # of 2x2 pixels, about as wide as what `smooth` averages over
@@ -25,17 +26,29 @@ def aligned_one_by_one(
     """Warp what is shown of the neighbours, and rate it. reference (1, C, H, W): what it should
     look like; without one, the mean of them all. A memory has the confidence of as many frames as
     it is worth. One neighbour after the other: pictures may be large."""
-    like = shown[0].coarse
+    like = shown[-1].coarse
     shape = (1, len(shown), *like.shape[1:])
     noisy, coarse = like.new_empty(shape), like.new_empty(shape)
-    agreement = like.new_empty((1, len(shown), 1, *like.shape[2:]))
+    kind = torch.float16 if like.dtype is torch.uint16 else torch.float32
+    agreement = torch.empty((1, len(shown), 1, *like.shape[2:]), dtype=kind, device=like.device)
     for place, (one, (flow, agree)) in enumerate(zip(shown, rated, strict=True)):
         agreement[:, place] = torch.from_numpy(agree).to(like.device)
         if isinstance(one, Memory):
             agreement[:, place] *= warp(one.count, flow).clamp_min(1)[:, 0]
-        warp_all([one.noisy, one.coarse], flow, [noisy[:, place], coarse[:, place]])
-    reference = coarse.mean(1) if reference is None else reference
-    return Aligned(noisy, coarse, photometric(coarse, reference) * agreement)
+        pictures = [alike(one.noisy, like), alike(one.coarse, like)]
+        warp_all(pictures, flow, [noisy[:, place], coarse[:, place]])
+    reference = alike(_mean(coarse) if reference is None else reference, coarse)
+    for place, rate in enumerate(_rated(coarse, reference).unbind(1)):
+        agreement[:, place, 0] *= halves.doubled(rate, like.shape) if halves.serve(coarse) else rate
+    return Aligned(noisy, coarse, agreement)
+
+
+def _mean(pictures: Tensor) -> Tensor:
+    """Over N of pictures (B, N, C, H, W); coded ones are decoded one by one."""
+    if pictures.dtype is not torch.uint16:
+        return pictures.mean(1)
+    count = pictures.shape[1]
+    return weighted(torch.full((1, count, 1, 1, 1), 1 / count), pictures)
 
 
 def aligned_together(
@@ -59,28 +72,32 @@ def photometric(warped: Tensor, reference: Tensor, typical: Tensor | None = None
     1 where they match as most of the picture does, towards 0 where they show something else.
     `typical` (B,): the median mismatch over the whole picture, where only a crop is given.
     """
+    rated = _rated(warped, reference, typical)
+    small = halves.serve(warped)
+    return (halves.doubled(rated, warped.shape) if small else rated).unsqueeze(2)
+
+
+def _rated(warped: Tensor, reference: Tensor, typical: Tensor | None = None) -> Tensor:
+    """The same (B, N, H, W), on cells of 2x2 pixels where those serve."""
     small = halves.serve(warped)
     mismatch = (_small_mismatches if small else mismatches)(warped, reference)
     if typical is None:
         typical = typical_mismatch(mismatch, 2 if small else 4)
     allowed = MISMATCH_ALLOWED * typical.clamp_min(MISMATCH_FLOOR).view(-1, 1, 1)
-    rated = (mismatch / allowed[:, None]).square_().add_(1).reciprocal_()
-    return (halves.doubled(rated, warped.shape) if small else rated).unsqueeze(2)
+    return (mismatch / allowed[:, None]).square_().add_(1).reciprocal_()
 
 
 def mismatches(warped: Tensor, reference: Tensor) -> Tensor:
     """How far each warped neighbour is from the reference around every pixel: (B, N, H, W)."""
     if warped.device.type != "cpu":
         return smooth((warped - reference.unsqueeze(1)).abs_().mean(2))
-    mismatch = torch.empty_like(warped[:, :, 0])
-    for place, one in enumerate(warped.unbind(1)):
-        mismatch[:, place] = smooth((one - reference).abs_().mean(1, keepdim=True))[:, 0]
-    return mismatch
+    apart = (distance(one, reference) for one in warped.unbind(1))
+    return torch.stack([smooth(one[:, None])[:, 0] for one in apart], 1)
 
 
 def _small_mismatches(warped: Tensor, reference: Tensor) -> Tensor:
     """The same on cells of 2x2 pixels, (B, N, H / 2, W / 2)."""
-    apart = ((one - reference).abs_().mean(1) for one in warped.unbind(1))
+    apart = (distance(one, reference) for one in warped.unbind(1))
     return torch.stack([halves.halved(one, CELLS) for one in apart], 1)
 
 

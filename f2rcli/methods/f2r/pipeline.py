@@ -18,6 +18,8 @@ from f2rcli.models import halves
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.flow import Flow, carried, compose, inside, midway
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner, smooth
+from f2rcli.models.large import codes
+from f2rcli.models.large.codes import alike, coded, plain
 from f2rcli.models.memory import Memory
 from f2rcli.noise.model import NoiseModel
 from f2rcli.tee import emptied
@@ -71,6 +73,7 @@ class F2R(Method, Following):
         self.memory: Memory | None = None
         self._run = run
         self._aligned: Align = aligned_one_by_one
+        self._codes = False
 
     @classmethod
     def from_weights(cls, weights: Weights, run: Run) -> Self:
@@ -81,12 +84,19 @@ class F2R(Method, Following):
     def stay_on_device(self) -> None:
         self.flows, self._aligned = DeviceFlows(), aligned_together
 
+    def hold_codes(self) -> None:
+        self._codes = True
+
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
-        coarse = self._run(self.networks.coarse, noisy, level_map(self.told(noise), noisy))
+        level = level_map(self.told(noise), noisy)
+        coarse = self._run(self.networks.coarse, noisy, level)
         picture = coarse[0].detach()
         luma = picture[0] if len(picture) == 1 else picture.mean(0)  # gray's shares its memory
         stays = isinstance(self.flows, DeviceFlows)
-        return Prepared(index, noisy, coarse, luma.float() if stays else luma.float().cpu().numpy())
+        shown = luma.float() if stays else luma.float().cpu().numpy()
+        if self._codes and codes.serve(noisy, level):
+            noisy, coarse = coded(noisy), coded(coarse)
+        return Prepared(index, noisy, coarse, shown)
 
     def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
         """Without neighbours only the coarse estimate is left."""
@@ -105,14 +115,15 @@ class F2R(Method, Following):
     ) -> Restored:
         noisy, coarse = window.centre.noisy, window.centre.coarse
         if followed is None:
-            return Restored.single(coarse)
+            return Restored.single(plain(coarse))
         rated = self.flows.enlarged(emptied(followed.rated), window.centre)
         aligned = self.align(window, rated, followed.memory)
         anchor = self.anchor(aligned)
-        guided = anchor.guided(coarse)
+        guided = anchor.guided(plain(coarse))
         if self.estimate is Estimate.ANCHOR:
             return Restored(coarse, guided, guided)
         level = level_map(self.told(noise), guided)
+        guided = alike(guided, coarse)
         anchor = anchor._replace(strict=guided)  # not looked at
         refined = self._run(self.networks.refiner, noisy, coarse, level, anchor, aligned)
         return Restored(coarse, guided, refined)
@@ -149,12 +160,12 @@ class F2R(Method, Following):
         flow = None
         if known is not None and known.index == frame.index - 1:
             flow = self.flows.known(frame.index, known.index)
+        noisy, coarse = plain(frame.noisy), plain(frame.coarse)
         if known is None or flow is None or noise is None:
-            self.memory = Memory.of(frame.index, frame.noisy, frame.coarse)
+            self.memory = Memory.of(frame.index, noisy, coarse)
         else:
-            level = level_map(noise, frame.coarse)
-            whole = self.flows.whole(flow, frame)
-            self.memory = known.carried(frame.index, frame.noisy, frame.coarse, whole, level)
+            level, whole = level_map(noise, coarse), self.flows.whole(flow, frame)
+            self.memory = known.carried(frame.index, noisy, coarse, whole, level)
         return self.memory
 
     def motion(self, centre: Prepared, neighbour: Prepared) -> AnyFlow | None:

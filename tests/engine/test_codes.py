@@ -1,0 +1,66 @@
+"""Large frames of a stream are held as 16-bit codes, and come out as they would in float32."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from f2rcli.engine.noise import tracking
+from f2rcli.engine.stream import denoise_stream
+from f2rcli.frames import Frame
+from f2rcli.methods.base import Prepared
+from f2rcli.methods.f2r import F2R
+from f2rcli.models.large import codes, strips
+from tests.engine.conftest import engine_for, info_of, noisy_clip
+
+HEIGHT, WIDTH = 61, 85
+
+
+def clip(sigma: float) -> list[Frame]:
+    return noisy_clip(7, sigma=sigma, height=HEIGHT, width=WIDTH)
+
+
+def restored(
+    monkeypatch: pytest.MonkeyPatch, frames: list[Frame], large: int, *, threads: int = 1,
+    interlaced: bool = False, **settings: Any,
+) -> list[Frame]:  # fmt: skip
+    """A clip restored where frames and strips of so many pixels are large."""
+    held: list[Prepared] = []
+    prepare = F2R.prepare
+
+    def watched(own: F2R, *given: Any) -> Prepared:
+        held.append(prepare(own, *given))
+        return held[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(codes, "LARGE", large)
+        patch.setattr(strips, "PIXELS", large)
+        patch.setattr(F2R, "prepare", watched)
+        engine = engine_for(frames, interlaced=interlaced, device="cpu", **settings)
+        engine.threads = threads
+        out = list(denoise_stream(frames, info_of(frames, interlaced=interlaced), engine))
+    kinds = {frame.noisy.dtype for frame in held[-len(frames) :]}
+    assert kinds == {torch.uint16 if large < HEIGHT * WIDTH // 2 else torch.float32}
+    return out
+
+
+@pytest.mark.parametrize(
+    ("sigma", "settings"),
+    [
+        (20.0, {"sigma": 20.0, "tile": "64"}),
+        (20.0, {"sigma": 20.0, "interlaced": True}),
+        (2.0, {"sigma": 2.0, "ensemble": "on"}),
+        (20.0, {}),
+    ],
+)
+def test_codes_change_what_comes_out_by_less_than_rounding(
+    sigma: float, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "REFRESH_EVERY", 4)
+    frames = clip(sigma)
+    plain = restored(monkeypatch, frames, 10**6, **settings)
+    coded = restored(monkeypatch, frames, 1000, threads=2, **settings)
+    apart = np.array([p.planes for p in plain]).astype(int) - np.array([c.planes for c in coded])
+    assert abs(apart).max() <= 1
+    assert abs(apart).mean() < 0.2
