@@ -116,10 +116,10 @@ class BlindAnchor(nn.Module):
         spread = smooth(weighted(trust, distance))
         del trust
         scale = 1 / (spread + EPSILON)
-        logits = torch.log(confidence + EPSILON)
-        logits += torch.stack(  # one neighbour after the other: pictures may be large
+        logits = torch.stack(  # one neighbour after the other: pictures may be large
             [
-                self._logits([(one - mean) * scale, far * scale, sure.clamp_max(1)])
+                torch.log(sure + EPSILON)
+                + self._logits([(one - mean) * scale, far * scale, sure.clamp_max(1)])
                 for one, far, sure in zip(
                     aligned.coarse.unbind(1), distance.unbind(1), confidence.unbind(1), strict=True
                 )
@@ -169,6 +169,7 @@ class Refiner(nn.Module):
         start = posterior_mean(noisy, guided, level)
         around = torch.cat(self._neighbours(start, anchor, aligned), 1)  # the most memory: first
         centre = lowered_cat([start, noisy - start, coarse - start, guided - start, level])
+        del noisy, coarse, guided  # what was decoded
         return start, self.unet.begun(centre, around)
 
     def _neighbours(self, start: Tensor, anchor: Anchor, aligned: Aligned) -> tuple[Tensor, Tensor]:

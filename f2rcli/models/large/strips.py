@@ -56,7 +56,7 @@ def in_strips(
             step = width // part.shape[-1]
             keep, inner = (slice(s.start // step, s.stop // step) for s in (rows.keep, rows.inner))
             full[..., keep, :] = part[..., inner, :]
-        del parts
+        del part, parts
     return tuple(whole)
 
 
