@@ -85,10 +85,15 @@ class Stack:
     def survey(self, lane: Lane, options: Options) -> LaneStatistics:
         """Statistics of a lane, from frames that are spread over it."""
         if lane.label not in self.known:
-            places = (self.grid.place(lane, number) for number in surveyed(self.grid.frames))
-            stored = (self.array[place] for place in places)
-            self.known[lane.label] = statistics_of(stored, self.grid, options)
+            stored, more = (
+                self._stored(lane, surveyed(self.grid.frames, between=rest))
+                for rest in (False, True)
+            )
+            self.known[lane.label] = statistics_of(stored, self.grid, options, more)
         return self.known[lane.label]
+
+    def _stored(self, lane: Lane, numbers: Iterable[int]) -> Iterator[Any]:
+        return (self.array[self.grid.place(lane, number)] for number in numbers)
 
     def frames(
         self, lane: int, seen: LaneStatistics, begin: int = 0, asked: range | None = None
@@ -101,16 +106,21 @@ class Stack:
             yield taken.frame(begin + index, lane, context=context)
 
 
-def statistics_of(stored: Iterable[Any], grid: Grid, options: Options) -> LaneStatistics:
-    """Statistics of a lane from some of its pictures, as they lie in their arrays."""
+def statistics_of(
+    stored: Iterable[Any], grid: Grid, options: Options, more: Iterable[Any] = ()
+) -> LaneStatistics:
+    """Statistics of a lane from some of its pictures, as they lie in their arrays, and `more` that
+    are read one by one."""
     if changes_nothing(options):
         return UNKNOWN
-    pictures = (
-        unmasked(taken.picture, taken.mask)
-        for taken in (Taken.of(one, grid, (), UNKNOWN) for one in stored)
-    )
-    found = measure_lane(list(pictures))
+    pictures = list(_pictures(stored, grid))
+    found = measure_lane(pictures, _pictures(more, grid))
     return found if options.levels is None else replace(found, levels=options.levels)
+
+
+def _pictures(stored: Iterable[Any], grid: Grid) -> Iterator[Plane]:
+    for taken in (Taken.of(one, grid, (), UNKNOWN) for one in stored):
+        yield unmasked(taken.picture, taken.mask)
 
 
 def array_info(grid: Grid, dtype: np.dtype[Any]) -> ClipInfo:

@@ -31,7 +31,8 @@ def denoise_dask(frames: Any, grid: Grid, options: Options) -> Any:
     timed = grid.runs
     axis = grid.letters.index(grid.along) if timed else 0
     count = frames.shape[axis]
-    spread = da.take(frames, surveyed(count), axis) if timed else frames
+    picked = sorted(surveyed(count) + surveyed(count, between=True))
+    spread = da.take(frames, picked, axis) if timed else frames
     known = dask.delayed(_surveyed, pure=True)(spread, grid, options)
     opening = frames[_along(axis, 0, OPENING)] if timed else frames
     work, blocks, start = dask.delayed(_denoise_block, pure=True), [], 0

@@ -3,8 +3,9 @@
 Files and arrays go through the same functions, so that they give the same samples.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 from f2rcli.frames import Family, Plane, PlaneLayout
 from f2rcli.samples.fills import filled, no_light
 from f2rcli.samples.impulses import NOWHERE, without_impulses
-from f2rcli.samples.stuck import certain
+from f2rcli.samples.stuck import Pixels, defects, mean_of
 
 SAMPLED_FRAMES = 9  # of a lane, evenly spread
+STEADY_FRAMES = 33  # the same, those nine among them: their mean tells defects from light
 # Networks are shown samples so that 0.1 % and 99.9 % of them lie at 0.25 and 0.75. Below 0 they
 # would be taken for clipped; stretched further, noise as strong as the picture is more than they
 # were trained on. Of shares from 0 to 2 it was best or close to it (docs/microscopy.md).
@@ -25,8 +27,8 @@ STUCK_SHARE = 0.005  # of the pixels: where there are more of them it is a patte
 MOST = 1 << 18  # samples per frame that levels are read from
 
 Values = NDArray[np.floating[Any]]
+NO_PIXELS = NOWHERE, NOWHERE
 NEVER = np.zeros(0, bool)
-Pixels = tuple[NDArray[np.intp], NDArray[np.intp]]  # rows and columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,8 @@ class LaneStatistics:
 
     levels: tuple[float, float]  # codes that networks see as 0 and 1
     # always brighter or darker than all around: no light, so networks do not see them
-    stuck: Pixels = (NOWHERE, NOWHERE)
-    kept: Pixels = (NOWHERE, NOWHERE)  # of those, all but defects beyond doubt: never changed
+    stuck: Pixels = NO_PIXELS
+    kept: Pixels = NO_PIXELS  # of those, all but defects beyond doubt: never changed
     bright: int = 0  # of those kept
     dark: int = 0
     top: float | None = None  # the code at which samples saturate
@@ -68,10 +70,14 @@ class LaneStatistics:
         return said
 
 
-def surveyed(count: int) -> list[int]:
-    """The places of the frames that tell what a lane of `count` is like: evenly spread."""
-    places = np.linspace(0, count - 1, SAMPLED_FRAMES).round().astype(int)
-    return [int(place) for place in np.unique(places)]
+def surveyed(count: int, *, between: bool = False) -> list[int]:
+    """The places of the frames that tell what a lane of `count` is like: evenly spread. Those
+    `between` them tell of stuck pixels only."""
+    few, many = (
+        {int(place) for place in np.linspace(0, count - 1, most).round()}
+        for most in (SAMPLED_FRAMES, STEADY_FRAMES)
+    )
+    return sorted(many - few if between else few)
 
 
 def lane_layout(dtype: np.dtype[Any], samples: int, levels: tuple[float, float]) -> PlaneLayout:
@@ -85,10 +91,11 @@ def lane_layout(dtype: np.dtype[Any], samples: int, levels: tuple[float, float])
     )
 
 
-def measure_lane(frames: list[Plane]) -> LaneStatistics:
-    """Statistics of frames (H, W) or (H, W, S) spread over a lane. Hot samples and fill values do
-    not count for the levels: one of them would squeeze the picture into a sliver. 8-bit colours
-    are a picture for the eye, whose levels are 0 and 255 whatever it shows."""
+def measure_lane(frames: list[Plane], more: Iterable[Plane] = ()) -> LaneStatistics:
+    """Statistics of frames (H, W) or (H, W, S) spread over a lane; `more` from between them, read
+    one by one, tell of stuck pixels. Hot samples and fill values do not count for the levels: one
+    of them would squeeze the picture into a sliver. 8-bit colours are a picture for the eye, whose
+    levels are 0 and 255 whatever it shows."""
     values: list[NDArray[np.float64]] = []
     whole: list[Plane] = []  # without fill values
     for plane in (plane for frame in frames for plane in np.moveaxis(np.atleast_3d(frame), -1, 0)):
@@ -97,10 +104,7 @@ def measure_lane(frames: list[Plane]) -> LaneStatistics:
         light = without_impulses(whole[-1])[0][~bad]
         values.append(light[:: max(1, light.size // MOST)].astype(np.float64))
     gray = frames[0].ndim == 2
-    stuck, bright = _stuck(whole) if gray else ((NOWHERE, NOWHERE), NEVER)
-    doubt = ~certain(whole, stuck) if stuck[0].size else bright
-    kept = stuck[0][doubt], stuck[1][doubt]
-    hot = int(np.count_nonzero(bright[doubt]))
+    stuck, kept, hot = _all_stuck(whole, more) if gray else (NO_PIXELS, NO_PIXELS, 0)
     display = not gray and frames[0].dtype == np.uint8
     levels = (0.0, 255.0) if display else _levels(np.concatenate(values))
     top, share = _saturation(frames)
@@ -133,11 +137,26 @@ def _saturation(frames: list[Plane]) -> tuple[float | None, float]:
     return float(top), there / total
 
 
+def _all_stuck(frames: list[Plane], more: Iterable[Plane]) -> tuple[Pixels, Pixels, int]:
+    """Stuck pixels, those of them that are no defects beyond doubt, and how many of these are
+    bright."""
+    found, bright = _stuck(frames)
+    steady = chain(frames, (filled(one, no_light(one, fills=True)) for one in more))
+    stuck = defects(frames, *mean_of(steady), found)
+    if np.count_nonzero(stuck) > max(1, STUCK_SHARE * stuck.size):
+        stuck[:] = False
+    doubt = ~stuck[found]
+    kept = found[0][doubt], found[1][doubt]
+    stuck[kept] = True
+    rows, columns = np.nonzero(stuck)
+    return (rows, columns), kept, int(np.count_nonzero(bright[doubt]))
+
+
 def _stuck(frames: list[Plane]) -> tuple[Pixels, NDArray[np.bool_]]:
     """Pixels whose median over time stands out of all eight neighbours, far beyond how much those
     differ (optics spread what is light over more than one pixel), and which of them are bright."""
     if len(frames) < 3 or min(frames[0].shape) < 3:
-        return (NOWHERE, NOWHERE), NEVER
+        return NO_PIXELS, NEVER
     middle = np.median(np.stack(frames), axis=0)
     lowest, highest, mean = _around(middle)
     noise = 1.4826 * float(np.median(np.abs(middle - mean)))
@@ -151,7 +170,7 @@ def _stuck(frames: list[Plane]) -> tuple[Pixels, NDArray[np.bool_]]:
         dark &= frame < lowest
     found = bright | dark
     if not 0 < np.count_nonzero(found) <= max(1, STUCK_SHARE * found.size):
-        return (NOWHERE, NOWHERE), NEVER
+        return NO_PIXELS, NEVER
     rows, columns = np.nonzero(found)
     return (rows, columns), bright[rows, columns]
 

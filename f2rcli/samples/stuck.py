@@ -1,9 +1,13 @@
-"""Which of the pixels that always stand out are defects of the sensor, beyond doubt.
+"""Which pixels are defects of the sensor, beyond doubt.
 
 Optics spread what is light: a point of light in the middle of a pixel gives each of its four
 neighbours 50 % of what it gives the pixel itself if its image is 0.8 pixels wide (standard
-deviation), 23 % at 0.5, 13 % at 0.4. One frame hides that in noise; the mean of several tells.
+deviation), 23 % at 0.5, 13 % at 0.4. Noise hides that in one frame, and so does texture. In the
+mean of many frames both are less, and what surrounds a pixel tells how much of them is left.
 """
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,45 +15,128 @@ from numpy.typing import NDArray
 from f2rcli.frames import Plane
 
 LEAST_FRAMES = 5  # that tell by how much samples vary
-SHARED = 0.1  # of a defect, at most, that its four neighbours may seem to see
-SURE = 2.0  # standard errors of what they see that are added to it
+SHARED = 0.115  # of a defect, at most, that its four neighbours may seem to see
+SURE = 3.0  # standard errors of what they see that are added to it
 LIVELY = 0.5  # of the noise around: what varies less was drawn into the picture
+STEADY = 0.5  # of what a defect stands out by in the mean, that it does in most frames
+OUTLYING = 4.0  # standard deviations of a plane's samples from medians: nearer ones are no defects
+MOST_LOOKED_AT = 0.01  # of the samples, for the time it takes
+FAR = 3.0  # standard deviations from the surface around a pixel: not part of it
+ROUNDS = 3  # in which a surface loses what is not part of it
+OTHERS = 4  # of those samples, at most: where more stand out there is no smooth surface
 
-CROSS = ((-1, 0), (1, 0), (0, -1), (0, 1))
-RING = [(y, x) for y in range(-2, 3) for x in range(-2, 3) if max(abs(y), abs(x)) == 2]
+STEPS = np.argwhere(np.ones((7, 7))) - 3  # (49, 2), down and across
+FROM_CENTRE = np.abs(STEPS).sum(axis=1)
+CENTRE, CROSS = int(np.argmin(FROM_CENTRE)), FROM_CENTRE == 1
+Y, X = STEPS.T.astype(np.float64)
+TERMS = np.stack([Y**0, Y, X, Y * Y, X * X, X * Y], axis=1)  # of a surface of the second degree
+SQUARES = (TERMS[:, :, None] * TERMS[:, None]).reshape(len(STEPS), -1)
 
-
-def certain(
-    frames: list[Plane], pixels: tuple[NDArray[np.intp], NDArray[np.intp]]
-) -> NDArray[np.bool_]:
-    """Which of some pixels (rows and columns) of frames (H, W) are defects: those whose neighbours
-    see nothing of what they stand out by, noise allowed for, and that vary from frame to frame as
-    samples do."""
-    if len(frames) < LEAST_FRAMES or min(frames[0].shape) < 3:
-        return np.zeros(pixels[0].size, bool)
-    centre = np.stack([frame[pixels].astype(np.float64) for frame in frames])
-    ring = _samples(frames, pixels, RING)
-    back = np.median(ring, axis=0)
-    beside = _samples(frames, pixels, CROSS).mean(axis=0) - back
-    noise = np.median(ring.std(axis=1, ddof=1), axis=0)
-    # of four neighbours, and of the median of sixteen
-    error = np.maximum(beside.std(axis=0, ddof=1), noise * np.sqrt(1 / 4 + np.pi / 2 / len(RING)))
-    error /= np.sqrt(len(frames))
-    excess = np.abs((centre - back).mean(axis=0))
-    unseen = np.abs(beside.mean(axis=0)) + SURE * error < SHARED * excess
-    lively = centre.std(axis=0, ddof=1) > LIVELY * noise
-    return np.asarray(unseen & lively)
+Values = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Pixels = tuple[NDArray[np.intp], NDArray[np.intp]]  # rows and columns
 
 
-def _samples(
-    frames: list[Plane], pixels: tuple[NDArray[np.intp], NDArray[np.intp]],
-    steps: list[tuple[int, int]] | tuple[tuple[int, int], ...],
-) -> NDArray[np.float64]:  # fmt: skip
-    """The samples that many steps away, (steps, frames, pixels); mirrored at the border."""
-    height, width = frames[0].shape
-    found = []
-    for dy, dx in steps:
-        rows = height - 1 - np.abs(height - 1 - np.abs(pixels[0] + dy))
-        columns = width - 1 - np.abs(width - 1 - np.abs(pixels[1] + dx))
-        found.append([frame[rows, columns] for frame in frames])
-    return np.array(found, np.float64)
+class Surroundings(NamedTuple):
+    """What surrounds pixels (M,), all in codes."""
+
+    excess: Values  # of the pixels, over a smooth surface through what surrounds them
+    beside: Values  # the same of their four neighbours' means
+    weights: Values  # (M, 49), with which samples make the surface at the pixel
+    rough: Values  # standard deviations of samples from the surface
+    error: Values  # standard errors of `beside`
+
+    def of(self, some: Mask) -> "Surroundings":
+        """Those of some of the pixels."""
+        return Surroundings(*(values[some] for values in self))
+
+    def unseen(self, error: Values) -> Mask:
+        """Whose neighbours see nothing of what they stand out by, with this error."""
+        return np.asarray(np.abs(self.beside) + SURE * error < SHARED * np.abs(self.excess))
+
+
+def mean_of(frames: Iterable[Plane]) -> tuple[Values, int]:
+    """The mean of frames (H, W), at least one, and how many they are."""
+    total, count = np.zeros(1), 0
+    for frame in frames:
+        total, count = total + frame, count + 1
+    return total / count, count
+
+
+def defects(frames: Sequence[Plane], mean: Values, count: int, known: Pixels) -> Mask:
+    """Where pixels (H, W) are defects: they stand out in most frames, their neighbours see nothing
+    of it, noise and texture allowed for, and they vary from frame to frame as samples do.
+
+    frames: some of the `count` frames (H, W) that `mean` is of; known: pixels that stand out.
+    """
+    found = np.zeros(mean.shape, bool)
+    if len(frames) < LEAST_FRAMES or min(mean.shape) < 3:
+        return found
+    outlying = _outlying(mean)
+    outlying[known] = True
+    rows, columns = np.nonzero(outlying)
+    around = _surroundings(mean, (rows, columns))
+    likely = around.unseen(around.error)
+    pixels, around = (rows[likely], columns[likely]), around.of(likely)
+    near = np.stack([_near(frame, pixels)[0] for frame in frames])
+    own = near[..., CENTRE] - (near * around.weights).sum(axis=-1)
+    # of light, neighbours would share the noise
+    noise = np.maximum(own.var(axis=0, ddof=1) / count - around.rough**2, 0)
+    sure = around.unseen(np.sqrt(around.error**2 + SHARED / 4 * noise))
+    sure &= np.median(own * np.sign(around.excess), axis=0) > STEADY * np.abs(around.excess)
+    spread = near.std(axis=0, ddof=1)
+    sure &= spread[:, CENTRE] > LIVELY * np.median(spread, axis=1)
+    found[pixels] = sure
+    return found
+
+
+def _outlying(mean: Values) -> Mask:
+    """Where samples stand out, more than those beside them."""
+    import cv2  # not before it is needed: io knows this module
+
+    plane, mirror = mean.astype(np.float32), cv2.BORDER_REFLECT_101
+    beyond = plane - cv2.medianBlur(plane, 5)
+    cross = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4
+    beside = np.asarray(cv2.filter2D(beyond, -1, cross, borderType=mirror))
+    apart = np.abs(beyond)
+    far = OUTLYING * 1.4826 * float(np.median(apart))
+    apart[apart <= 2 * np.abs(beside)] = 0
+    far = max(far, float(np.quantile(apart, 1 - MOST_LOOKED_AT)))
+    return np.asarray(apart > far)
+
+
+def _surroundings(mean: Values, pixels: Pixels) -> Surroundings:
+    """What surrounds pixels of a mean of frames."""
+    near, inside = _near(mean, pixels)
+    cross = inside & CROSS
+    every = inside & (FROM_CENTRE > 1)
+    part = every.copy()
+    inverse, apart, rough = _fit(near, part)
+    for _ in range(ROUNDS):
+        part &= np.abs(apart) <= FAR * rough[:, None]
+        inverse, apart, rough = _fit(near, part)
+    share = cross / cross.sum(axis=1, keepdims=True)
+    at = share @ TERMS
+    error = rough * np.sqrt((share**2).sum(axis=1) + np.einsum("mi,mij,mj->m", at, inverse, at))
+    error[every.sum(axis=1) - part.sum(axis=1) > OTHERS] = np.inf
+    weights = part * (inverse[:, 0] @ TERMS.T)
+    return Surroundings(apart[:, CENTRE], (share * apart).sum(axis=1), weights, rough, error)
+
+
+def _fit(near: Values, part: Mask) -> tuple[Values, Values, Values]:
+    """Surfaces through parts of samples (M, 49): the inverse matrices of their fits, how far all
+    samples lie from them, and the standard deviations of those that they go through."""
+    inverse = np.linalg.pinv((part @ SQUARES).reshape(-1, 6, 6), hermitian=True)
+    surface = (((part * near) @ TERMS)[:, None] @ inverse)[:, 0]
+    apart = near - surface @ TERMS.T
+    free = np.maximum(part.sum(axis=1) - TERMS.shape[1], 1)
+    rough: Values = np.sqrt((part * apart**2).sum(axis=1) / free)
+    return np.asarray(inverse, np.float64), apart, rough
+
+
+def _near(plane: NDArray[np.generic], pixels: Pixels) -> tuple[Any, Mask]:
+    """Samples (M, 49) of a plane around pixels, and which of them lie inside it."""
+    rows, columns = (places[:, None] + steps for places, steps in zip(pixels, STEPS.T, strict=True))
+    height, width = plane.shape
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+    return plane[rows.clip(0, height - 1), columns.clip(0, width - 1)], inside

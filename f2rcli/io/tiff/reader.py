@@ -198,16 +198,19 @@ class StackReader(Reader):
     def _statistics(self, number: int) -> LaneStatistics:
         if number not in self._by_lane:
             lane = self.lanes[number]
-            places = surveyed(len(lane.frames))
-            self._by_lane[number] = measure_lane(self._sampled(lane, places))
+            more = self._pictures(lane, surveyed(len(lane.frames), between=True))
+            self._by_lane[number] = measure_lane(self._sampled(lane), more)
         return self._by_lane[number]
 
-    def _sampled(self, lane: Lane, places: list[int]) -> list[Plane]:
-        """Pictures at these places of a lane, or the first that can be read at all."""
-        found = [p for place in places if (p := self._picture(lane, place)) is not None]
-        if found:
+    def _sampled(self, lane: Lane) -> list[Plane]:
+        """Pictures spread over a lane, or the first that can be read at all."""
+        if found := list(self._pictures(lane, surveyed(len(lane.frames)))):
             return found
         return [first_readable(range(len(lane.frames)), partial(self._read, lane))]
+
+    def _pictures(self, lane: Lane, places: list[int]) -> Iterator[Plane]:
+        """Those that can be read of the pictures at some places of a lane."""
+        return (one for place in places if (one := self._picture(lane, place)) is not None)
 
     def _picture(self, lane: Lane, number: int) -> Plane | None:
         """Frame `number` of a lane; None and an entry in the ledger where it cannot be decoded."""
