@@ -78,12 +78,14 @@ def means(rng: np.random.Generator) -> None:
 
 def hot(rng: np.random.Generator) -> None:
     """60 hot pixels of 50 to 2000 electrons in 24 frames, and stars that might be such."""
-    rolled = spikes.texture(1, 192, rng)[0] ** 3
+    first = _passing(rng)
     scenes = {
         "cells of 2 electrons": spikes.scene(24, rng, photons=2.0, side=128, count=24).light,
         "cells of 20 electrons": spikes.scene(24, rng, photons=20.0, side=128, count=24).light,
-        "a texture that moves": np.stack([30 * rolled[:128, t : t + 128] for t in range(24)]),
+        "a texture that moves": first,
     }
+    for seed in range(2, 6):
+        scenes[f"texture {seed} that moves"] = _passing(np.random.default_rng(seed))
     for name, light in scenes.items():
         rows, columns = scattered(60, 128, 8, rng).astype(int).T
         added = np.exp(rng.uniform(np.log(50), np.log(2000), rows.size))
@@ -100,6 +102,12 @@ def hot(rng: np.random.Generator) -> None:
         )
     for width, step in product((0.35, 0.4, 0.5, 0.6, 0.8, 1.3), (0.0, 0.25)):
         print(f"stars {width} px wide, {step} px a frame: {_mistaken(width, step)}")
+
+
+def _passing(rng: np.random.Generator) -> Floats:
+    """A texture (24, 128, 128) that passes by a pixel a frame."""
+    rolled = spikes.texture(1, 192, rng)[0] ** 3
+    return np.stack([30 * rolled[:128, t : t + 128] for t in range(24)])
 
 
 def _mistaken(width: float, step: float) -> str:
