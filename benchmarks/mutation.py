@@ -89,6 +89,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "samples/fills.py": ("tests/test_defects.py",),
     "samples/impulses.py": ("tests/test_defects.py",),
     "samples/lanes.py": ("tests/test_lanes.py",),
+    "samples/stuck.py": ("tests/test_stuck.py",),
     "io/atomic.py": ("tests/io/test_part_files.py",),
     "io/video/verify.py": ("tests/io/test_verify.py",),
     "io/tiff/compression.py": ("tests/io/test_tiff_patch.py",),

@@ -1,0 +1,150 @@
+"""What surrounds a pixel, and which pixels are defects beyond doubt."""
+
+import numpy as np
+import pytest
+
+from f2rcli.samples.stuck import Surroundings, _outlying, _surroundings, defects, mean_of
+
+NOWHERE = (np.zeros(0, np.intp), np.zeros(0, np.intp))
+STEPS = [(y, x) for y in range(-3, 4) for x in range(-3, 4)]
+
+
+def scene(seed: int = 0) -> np.ndarray:  # type: ignore[type-arg]
+    """A bent surface (30, 26) with noise, as a mean of frames."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:30, :26]
+    surface: np.ndarray = 100 + 3 * y - 2 * x + 0.2 * y * x + 0.3 * x * x  # type: ignore[type-arg]
+    return surface + rng.normal(0, 2, surface.shape)
+
+
+def fitted(
+    mean: np.ndarray,  # type: ignore[type-arg]
+    row: int,
+    column: int,
+) -> tuple[float, float, float, float]:
+    """Excess, what lies beside, roughness and error of one pixel, by a fit of its own."""
+    height, width = mean.shape
+    inside = [(y, x) for y, x in STEPS if 0 <= row + y < height and 0 <= column + x < width]
+    around = [step for step in inside if abs(step[0]) + abs(step[1]) > 1]
+    beside = [step for step in inside if abs(step[0]) + abs(step[1]) == 1]
+
+    def terms(steps: list[tuple[int, int]]) -> np.ndarray:  # type: ignore[type-arg]
+        return np.array([[1, y, x, y * y, x * x, y * x] for y, x in steps], float)
+
+    def samples(steps: list[tuple[int, int]]) -> np.ndarray:  # type: ignore[type-arg]
+        return np.array([mean[row + y, column + x] for y, x in steps])
+
+    for _ in range(4):
+        surface, *_ = np.linalg.lstsq(terms(around), samples(around))
+        left = samples(around) - terms(around) @ surface
+        rough = np.sqrt((left**2).sum() / (len(around) - 6))
+        part = around
+        around = [one for one, far in zip(around, abs(left), strict=True) if far <= 3 * rough]
+    at = terms(beside).mean(0)
+    spread = at @ np.linalg.inv(terms(part).T @ terms(part)) @ at
+    excess = samples([(0, 0)]) - terms([(0, 0)]) @ surface
+    mine = (samples(beside) - terms(beside) @ surface).mean()
+    return float(excess[0]), float(mine), rough, float(rough * np.sqrt(1 / len(beside) + spread))
+
+
+def test_surfaces_are_those_of_least_squares_without_what_stands_out() -> None:
+    mean = scene()
+    mean[12, 12], mean[13, 11], mean[10, 14] = 900, 700, -300
+    pixels = [(12, 12), (20, 5), (0, 0), (0, 10), (29, 25), (1, 24), (15, 12)]
+    found = _surroundings(mean, tuple(np.array(pixels).T))
+    for number, place in enumerate(pixels):
+        wanted = fitted(mean, *place)
+        told = (one[number] for one in (found.excess, found.beside, found.rough, found.error))
+        assert tuple(told) == pytest.approx(wanted, rel=1e-6)
+    near = mean[9:16, 9:16].ravel()
+    assert near[24] - near @ found.weights[0] == pytest.approx(found.excess[0])
+
+
+@pytest.mark.parametrize("others", [4, 5])
+def test_where_more_than_four_others_stand_out_nothing_is_known(others: int) -> None:
+    mean = scene(1)
+    steps = ((-3, 0), (3, 1), (0, 3), (1, -2), (-2, 2))
+    for (y, x), light in list(zip(steps, (1000, 900, 300, 250, 40), strict=True))[:others]:
+        mean[15 + y, 12 + x] += light
+    error = _surroundings(mean, (np.array([15]), np.array([12]))).error[0]
+    assert np.isfinite(error) == (others == 4)
+
+
+def test_neighbours_may_see_little_of_a_defect_errors_included() -> None:
+    beside, error = np.array([8.0, -8.0, 11.4, 8.0, 8.0]), np.array([1.1, 1.1, 0.0, 1.2, 1.1])
+    excess = np.array([100.0, 100.0, -100.0, 100.0, 90.0])
+    around = Surroundings(excess, beside, np.zeros((5, 49)), error, error)
+    assert around.unseen(error).tolist() == [True, True, True, False, False]
+    assert around.of(error > 1).beside.tolist() == [8, -8, 8, 8]
+
+
+def test_what_is_looked_at_stands_out_of_its_median_and_more_than_those_beside_it() -> None:
+    rng = np.random.default_rng(2)
+    mean = rng.normal(100, 2, (40, 40))
+    mean[10, 10], mean[20:22, 20], mean[30, 30], mean[6, 29:32] = 130, 130, 80, 130
+    mean[5, 30] = 130
+    wide = np.pad(mean.astype(np.float32), 2, mode="edge")
+    steps = [(y, x) for y in range(5) for x in range(5)]
+    middle = np.median([wide[y : y + 40, x : x + 40] for y, x in steps], axis=0)
+    beyond = mean - middle
+    edges = np.pad(beyond, 1, mode="reflect")
+    beside = (edges[:-2, 1:-1] + edges[2:, 1:-1] + edges[1:-1, :-2] + edges[1:-1, 2:]) / 4
+    lone = np.where(abs(beyond) > 2 * abs(beside), abs(beyond), 0)
+    far = max(4 * 1.4826 * np.median(abs(beyond)), np.quantile(lone, 0.99))
+    np.testing.assert_array_equal(_outlying(mean), lone > far)
+    assert _outlying(mean)[[10, 30], [10, 30]].all()
+    assert not _outlying(mean)[6, 30]
+
+
+def frames(count: int = 9) -> np.ndarray:  # type: ignore[type-arg]
+    return np.random.default_rng(3).normal(100, 5, (count, 24, 24))
+
+
+def seen(shown: np.ndarray, known: tuple[int, int] | None = None) -> list[list[int]]:  # type: ignore[type-arg]
+    """Places of defects of all these frames, of which the first nine are at hand."""
+    places = NOWHERE if known is None else tuple(np.array([one]) for one in known)
+    found: list[list[int]] = np.argwhere(defects(shown[:9], *mean_of(shown), places)).tolist()
+    return found
+
+
+def test_defects_stand_out_in_most_frames() -> None:
+    for there, others, told in (
+        (900, 900, True), (900, 4000, True), (900, 5000, False), (0, 9000, False),
+        (-900, -900, True), (-900, -5000, False),
+    ):  # fmt: skip
+        shown = frames(12)
+        shown[:, 10, 10] += np.repeat([there, others], [9, 3])
+        assert (seen(shown) == [[10, 10]]) == told
+    shown = frames()
+    shown[:4, 10, 10] += 900
+    assert seen(shown) == []
+
+
+def test_defects_vary_as_samples_do() -> None:
+    for share, told in ((0.6, True), (0.4, False)):
+        shown = frames()
+        shown[:, 10, 10] = 400 + share * (shown[:, 10, 10] - 100)
+        assert (seen(shown) == [[10, 10]]) == told
+
+
+def test_light_with_noise_of_its_own_may_have_brought_some_to_the_neighbours() -> None:
+    """Noise so strong that neighbours that should see 13 % might by chance see nothing."""
+    shown = frames()
+    shown[:, 10, 10] += 150
+    assert seen(shown) == [[10, 10]]
+    shown[:, 10, 10] += 140 * np.resize([1, -1], 9) * np.arange(9).astype(bool)
+    assert seen(shown) == []
+
+
+def test_known_pixels_are_looked_at_wherever_they_are_and_few_frames_tell_nothing() -> None:
+    shown = frames()
+    shown[:, 10:12, 10] += 900
+    shown[:, 11, 10] -= 860  # too little beside 900 to be looked at by itself
+    assert [11, 10] not in seen(shown)
+    shown[:, 11, 10] -= 40
+    assert seen(shown[:5]) == [[10, 10]]
+    assert seen(shown[:4]) == []
+    assert seen(shown[:, :3]) == seen(shown[:, :2]) == []
+    assert seen(shown, (10, 10)) == [[10, 10]]
+    many = np.random.default_rng(5).normal(100, 60, (9, 24, 24)) ** 2
+    assert seen(many) == []
