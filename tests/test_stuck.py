@@ -83,6 +83,7 @@ def test_what_is_looked_at_stands_out_of_its_median_and_more_than_those_beside_i
     mean = rng.normal(100, 2, (40, 40))
     mean[10, 10], mean[20:22, 20], mean[30, 30], mean[6, 29:32] = 130, 130, 80, 130
     mean[5, 30] = 130
+    mean[35, 3:36:4] = 100 + np.linspace(5, 13, 9)
     wide = np.pad(mean.astype(np.float32), 2, mode="edge")
     steps = [(y, x) for y in range(5) for x in range(5)]
     middle = np.median([wide[y : y + 40, x : x + 40] for y, x in steps], axis=0)
@@ -129,11 +130,18 @@ def test_defects_vary_as_samples_do() -> None:
 
 def test_light_with_noise_of_its_own_may_have_brought_some_to_the_neighbours() -> None:
     """Noise so strong that neighbours that should see 13 % might by chance see nothing."""
-    shown = frames()
-    shown[:, 10, 10] += 150
-    assert seen(shown) == [[10, 10]]
-    shown[:, 10, 10] += 140 * np.resize([1, -1], 9) * np.arange(9).astype(bool)
-    assert seen(shown) == []
+    told = []
+    for noise in (0, 30, 60, 90, 120):
+        for light in range(60, 220, 10):
+            shown = frames()
+            shown[:, 10, 10] += light + noise * np.array([0, 1, -1, 1, -1, 1, -1, 1, -1])
+            around = _surroundings(shown.mean(0), (np.array([10]), np.array([10])))
+            near = shown[:, 7:14, 7:14].reshape(9, 49)
+            own = (near[:, 24] - near @ around.weights[0]).var(ddof=1) / 9
+            error = np.sqrt(around.error**2 + 0.115 / 4 * max(own - around.rough[0] ** 2, 0))
+            told.append(bool(around.unseen(error)[0]))
+            assert (seen(shown) == [[10, 10]]) == told[-1]
+    assert 0.2 < np.mean(told) < 0.8
 
 
 def test_known_pixels_are_looked_at_wherever_they_are_and_few_frames_tell_nothing() -> None:
