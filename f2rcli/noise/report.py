@@ -14,6 +14,9 @@ from f2rcli.noise.planes import PlaneNoise
 
 FORMAT = 1  # of the JSON
 CLEAN = 1.0 / 255  # sigma below which there is nothing to train on: 8-bit rounding has 0.3
+# Channels of compressed video and of phones share 0.84 of their noise and more, film's dyes about
+# half, and those of a gray picture all of it, whatever its noise is.
+PROCESSED, GRAY = 0.7, 0.99
 HARDLY_ANY = 0.3 / 255  # sigma below which there is nothing to take out
 NOTHING_TO_DO = "hardly any noise: the result will look like the input"
 RAILED = 0.05  # share of samples on a rail that is worth a word
@@ -87,6 +90,17 @@ class NoiseReport:
         return self.spectrum is not None and self.spectrum.mixing() is None
 
     @property
+    def channels_share(self) -> float:
+        """Mean correlation of different channels' noise; 0 where there is nothing to compare."""
+        return 0.0 if self.spectrum is None else self.spectrum.channels_share
+
+    @property
+    def processed(self) -> bool:
+        """Whether channels share as much as a codec or a camera's processing leaves them. Gray
+        pictures, whose channels tell nothing, do not count."""
+        return PROCESSED < self.channels_share < GRAY
+
+    @property
     def independent(self) -> bool:
         """Whether adjacent frames have noise of their own, as far as it could be seen."""
         return self.temporal.independent is not False
@@ -127,12 +141,12 @@ class NoiseReport:
         unseen = self.temporal.independent is None
         return (
             self._spatial(),
-            ""
-            if self.separate or self.spectrum is None
-            else "channels share noise, as in video stored as luma and chroma.",
+            self._across(),
             "whether frames share noise could not be measured."
             if unseen
             else "frames are independent: training on this clip alone is sound."
+            if self.independent and self.channels_share <= PROCESSED
+            else "frames are independent."
             if self.independent
             else "frames repeat each other's noise: its strength cannot be measured."
             if self.shared > sum(self.model.sigma) / len(self.model.sigma)
@@ -149,6 +163,16 @@ class NoiseReport:
         if self.white:
             return "white: neighbouring pixels are independent."
         return "coloured: neighbouring pixels share noise, as scaling and compression leave it."
+
+    def _across(self) -> str:
+        if self.separate or self.spectrum is None:
+            return ""
+        if self.processed:
+            return (
+                "channels share noise, as compression and cameras' own processing leave it: "
+                "--adapt keeps the bundled weights."
+            )
+        return "channels share noise, as in video stored as luma and chroma."
 
     def values(self) -> dict[str, Any]:
         """The report as JSON values, documented in docs/noise.md."""

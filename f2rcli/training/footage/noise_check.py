@@ -22,16 +22,13 @@ from f2rcli.noise.measurement.blocks import Picture
 from f2rcli.noise.measurement.bound import Bound, bounds_of
 from f2rcli.noise.measurement.independence import Temporal
 from f2rcli.noise.measurement.spectrum import REACH, Spectrum
-from f2rcli.noise.report import NoiseReport
+from f2rcli.noise.report import GRAY, NoiseReport
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
 from f2rcli.training.footage.cache import ELSEWHERE
 from f2rcli.training.footage.footage import Footage
 from f2rcli.training.footage.windows import channels_first, is_clipped
 from f2rcli.weights import Weights
 
-# Channels of compressed video and of phones share 0.84 of their noise and more, film's dyes about
-# half, and those of a gray picture all of it, whatever its noise is.
-PROCESSED, GRAY = 0.7, 0.99
 DEPENDENT = 0.12  # correlation of adjacent frames; where they are independent 0.1 is found at most
 # Pixels apart, farther than the filters of fresh noise reach to either side, and half of what their
 # noise may correlate by: that is what spectra keep there. Grain has none, streaks of tape 0.3.
@@ -248,9 +245,8 @@ def objection(clip: Footage, report: NoiseReport | None) -> str | None:
 def _processed(clip: Footage, report: NoiseReport) -> bool:
     """Whether the noise is what a codec or a camera's processing left of it. Of a gray clip, whose
     channels tell nothing, the file says it."""
-    several = report.spectrum is not None and clip.channels > 1
-    share = report.spectrum.channels_share if several and report.spectrum else 1.0
-    return PROCESSED < share < GRAY or (clip.coded and share >= GRAY)
+    tells = report.spectrum is not None and clip.channels > 1
+    return report.processed or (clip.coded and (not tells or report.channels_share >= GRAY))
 
 
 def _streaked(spectrum: Spectrum) -> bool:
