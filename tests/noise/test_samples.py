@@ -203,6 +203,16 @@ def test_electrons_counted_one_by_one_are_not_noise_cut_off_at_black() -> None:
     assert model.sigma == pytest.approx((float(clean.mean() / 6) ** 0.5,) * 3, rel=0.1)
 
 
+def test_dither_of_a_palette_whose_channels_have_steps_of_their_own_is_not_cut_off() -> None:
+    """GIF of 3, 3 and 2 bits: dark blue, 70 % zeros, was taken for clipped and lost 12 codes."""
+    clean, steps = smooth_picture(), torch.tensor([255 / 36, 255 / 36, 3]).reshape(1, 3, 1, 1)
+    dithered = (clean * steps + torch.rand(clean.shape, generator=seeded(0))).floor() / steps
+    samples = NoiseSamples.empty(3)
+    samples.add(dithered, clean, clean)
+    assert samples.counted
+    assert not samples.cut_off
+
+
 @pytest.mark.parametrize("bits", [5, 8])
 def test_coarse_codes_are_not_counts(bits: int) -> None:
     noisy = (smooth_picture() + 0.03 * torch.randn(1, 3, 160, 200)).clamp(0, 1)

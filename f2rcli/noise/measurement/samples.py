@@ -101,7 +101,8 @@ class NoiseSamples:
         mean = mean if bright is None else bright
         residuals = [in_bands(noisy - anchor) for anchor in (first, second)]
         products = [one * two for one, two in zip(*residuals, strict=True)]
-        self.counted |= counts_events(noisy.float().cpu().numpy())
+        codes = noisy[0].float().cpu().numpy()
+        self.counted |= counts_events(codes) or all(map(counts_events, codes))
         room = 1 - mean if self.counted else torch.minimum(mean, 1 - mean)
         kept = _chosen(noisy, room, rank, products[FULL])
         self.roughness.append(_inner(rank)[kept])
