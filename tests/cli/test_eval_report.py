@@ -41,6 +41,7 @@ def test_a_folder_of_clips_makes_one_page_and_a_video_each(
         "--report", page, "--compare-video", video,
     )  # fmt: skip
     assert done.code == 0, done.err
+    assert f"report: {page}" in done.out
     text = page.read_text(encoding="utf-8")
     assert len(re.findall(r'<input type="range"', text)) == 2
     assert "two &amp; three" in text

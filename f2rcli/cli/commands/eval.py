@@ -132,13 +132,15 @@ def _deliver(found: Evaluation, targets: eopt.Targets, console: Console) -> None
         console.data(export.to_csv(found).rstrip())
     elif not console.quiet:
         _print_tables(found, console)
+        if targets.report is not None:
+            console.data(f"report: {targets.report}")
 
 
 def _print_tables(found: Evaluation, console: Console) -> None:
     out = RichConsole(file=sys.stdout, highlight=False)
     if not out.is_terminal:
         out.width = WIDTH
-    for table in tables(found, every_clip=console.verbose):
+    for table in tables(found, out.width, every_clip=console.verbose):
         out.print(table)
     for line in facts(found):
         out.print(one_line(line), markup=False, soft_wrap=True)

@@ -1,0 +1,30 @@
+"""Tables of `f2r eval` in terminals of any width."""
+
+from dataclasses import replace
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from f2rcli.cli.terminal.eval_table import tables
+from tests.evaluation.sample import evaluation
+
+
+def printed(width: int, clips: int) -> str:
+    found = evaluation("first.mkv", clips=clips, frames=2)
+    two = [replace(clip, methods=clip.methods[:2]) for clip in found.clips]
+    found = replace(found, benchmark=None, methods=found.methods[:2], clips=tuple(two))
+    out = Console(file=StringIO(), width=width)
+    for table in tables(found, width):
+        out.print(table)
+    return out.file.getvalue()
+
+
+@pytest.mark.parametrize("clips", [1, 2])
+@pytest.mark.parametrize("width", [38, 80])
+def test_no_heading_and_no_value_is_cut_where_a_terminal_is_narrow(width: int, clips: int) -> None:
+    text = printed(width, clips)
+    assert "…" not in text
+    assert {"PSNR", "Flicker"} <= set(text.replace("↓", "").split())
+    assert ("mean of 2" in text) == (clips == 2)
+    assert max(map(len, text.splitlines())) <= width
