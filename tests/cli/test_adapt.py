@@ -39,6 +39,14 @@ def test_fitted_weights_are_made_once_for_a_content(
     assert [path.suffix for path in cached(tmp_path)] == [".json", ".safetensors"]
 
 
+def test_nothing_is_fitted_where_nothing_is_to_change(
+    adapt: Callable[..., Any], session: Any
+) -> None:
+    done = adapt("--adapt", "--strength", "0")
+    assert done.code == EXIT_OK, done.err
+    assert not session.asked
+
+
 def test_each_level_has_weights_of_its_own(adapt: Callable[..., Any], session: Any) -> None:
     adapt("--adapt", "fast")
     adapt("--adapt", "full")

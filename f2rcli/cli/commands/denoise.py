@@ -89,7 +89,7 @@ def _run_job(job: Job, console: Console) -> int:
     if page is not None:
         page.check()
     with open_reader(job.source, replace(job.read, lead=LEAD_IN, trail=LEAD_OUT)) as reader:
-        if job.adapt is not None and not job.dry_run:
+        if job.adapt is not None and not job.dry_run and not changes_nothing(job.engine):
             if job.preview is None:
                 plan_output(reader, job.target, job.write)  # what cannot be written fails first
             fitted = adapted(job.engine, job.adapt, job.source, job.read, console)
