@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from f2rcli.batch.scan import Clip
 from f2rcli.errors import OutputError, UsageError
-from f2rcli.io import default_target
+from f2rcli.io import default_target, readable_suffixes
 from f2rcli.io.targets import same_file
 
 MARK = "_f2r"  # what default_target adds to a name
@@ -28,6 +28,11 @@ def check_output(output: Path, sources: Sequence[str]) -> None:
     if output.exists() and not output.is_dir():
         raise OutputError(
             f"{output}: is a file; several clips need a folder.", hint="Name a folder with -o."
+        )
+    if not output.exists() and output.suffix.lower() in readable_suffixes():
+        raise UsageError(
+            f"{output}: is named like one clip; several clips need a folder.",
+            hint="Name a folder with -o.",
         )
     there = output.resolve()
     for source in sources:

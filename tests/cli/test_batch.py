@@ -265,6 +265,7 @@ def test_a_folder_without_output_goes_beside_itself(f2r, tree) -> None:
         (["{in}", "-o", "{in}"], EXIT_USAGE, "the output is the input folder"),
         (["{in}", "-o", "{in}/clean", "-r"], EXIT_USAGE, "lies inside the input folder"),
         (["{in}", "-o", "{in}/a.mkv"], EXIT_FAILURE, "is a file; several clips need a folder"),
+        (["{in}", "-o", "{out}.mkv"], EXIT_USAGE, "is named like one clip; several clips need"),
         (["{in}", "-o", "-"], EXIT_USAGE, "standard output holds one clip"),
         (["{in}", "-", "-o", "{out}"], EXIT_USAGE, "must be a file or a folder"),
         (["{in}", "{in}/a.mkv"], EXIT_USAGE, "no output folder"),
