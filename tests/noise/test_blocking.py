@@ -68,3 +68,8 @@ def test_a_grating_in_one_direction_is_not_a_grid() -> None:
 def test_small_pictures_say_nothing() -> None:
     assert find_blocking([np.zeros((8, 8), np.float32)] * 3) is None
     assert find_blocking([]) is None
+
+
+def test_one_edge_in_a_tiny_picture_is_the_pictures_own() -> None:
+    picture = np.kron(np.array([[0.2, 0.6], [0.5, 0.3]], np.float32), np.ones((8, 8), np.float32))
+    assert find_blocking([picture + 0.001 * i for i in range(6)]) is None

@@ -17,6 +17,7 @@ from f2rcli.noise.measurement.order import median
 Luma = NDArray[np.float32]  # (H, W), 0 = black, 1 = white
 
 PERIOD = 8  # pixels of the grid
+FEWEST = 4  # blocks beside each other: one edge may be the picture's own
 STRIP = 16  # rows that are counted together
 SURE = 6.0  # standard errors
 VISIBLE8 = 0.4  # of 255: worth a line in every run
@@ -71,8 +72,8 @@ def _strips(luma: Luma) -> NDArray[np.float64]:
     the calmer half of the places, where texture does not hide it."""
     step = np.abs(np.diff(luma, axis=1))
     beside = (step[:, :-2] + step[:, 2:]) / 2
-    rows, columns = beside.shape[0] // STRIP, max(beside.shape[1], 0) // PERIOD
-    if not rows or not columns:
+    rows, columns = beside.shape[0] // STRIP, beside.shape[1] // PERIOD
+    if not rows or columns < FEWEST:
         return np.empty((0, PERIOD))
     shape = (rows, STRIP, columns, PERIOD)
     beside = beside[: rows * STRIP, : columns * PERIOD].reshape(shape)
