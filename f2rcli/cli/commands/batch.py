@@ -250,7 +250,9 @@ def _report_clip(outcome: Outcome, count: int, total: int, console: Console) -> 
         reason = outcome.reason.replace("error: ", "")
         console.warning(f"{head}: {reason}{f' {outcome.hint}' if outcome.hint else ''}")
         return
-    frames = "" if outcome.frames is None else f", {outcome.frames} frames"
+    frames = (
+        "" if outcome.frames is None else f", {outcome.frames} frame{'s' * (outcome.frames != 1)}"
+    )
     console.note(f"{head}{frames}, {outcome.seconds:.1f} s")
     for warning in outcome.warnings:
         console.detail(f"  {warning}")

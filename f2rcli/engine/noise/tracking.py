@@ -141,7 +141,9 @@ class NoiseTracker:
             self._compare(found)
             return
         if not found.compared:
-            self.engine.note("too few frames to compare: noise estimated from single frames")
+            self.engine.note(
+                "too few frames, or too small ones, to compare: noise estimated from single frames"
+            )
         self.texture = found.texture(self.layout)
         self.still = found.bounds[0].still if found.bounds else 0.0
         self.know(found.model, found.planes)
