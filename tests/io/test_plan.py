@@ -162,3 +162,13 @@ def test_mjpeg_has_one_matrix(tools, tmp_path: Path) -> None:
 def test_summary_is_one_line(clips) -> None:
     line = plan(clips("libx264"), "o.mp4").summary()
     assert line == "o.mp4: mp4, libx264 crf 17 preset medium, yuv420p"
+
+
+def test_y4m_from_y4m_rounds_no_time_and_blames_no_format_for_its_shape(tmp_path: Path) -> None:
+    """Y4M states one rate and a pixel aspect; PyAV cannot write the latter."""
+    head = b"YUV4MPEG2 W16 H8 F25:1 Ip A4:3 Cmono\n"
+    (tmp_path / "in.y4m").write_bytes(head + 3 * (b"FRAME\n" + bytes(range(128))))
+    with open_reader(tmp_path / "in.y4m") as reader:
+        plan = plan_output(reader, str(tmp_path / "out.y4m"), WriteOptions())
+    assert plan.notes == ()
+    assert plan.dropped[0] == "pixel aspect 4/3 (f2r cannot write it to y4m)"

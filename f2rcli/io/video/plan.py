@@ -209,7 +209,7 @@ def _notes(
     extra = [a for a, b in zip(setup.form.log2_chroma, info.layout.log2_chroma, strict=True)]
     if setup.form.family is info.layout.family and tuple(extra) != info.layout.log2_chroma:
         yield f"stored as {setup.form.name}, which holds every sample of the input"
-    if one_rate(container, setup.encoder):
+    if one_rate(container, setup.encoder) and metadata_of(reader).container != "yuv4mpegpipe":
         what = setup.encoder if container.variable_rate else container.name
         yield f"{what} has one frame rate, {float(setup.rate):g}: frame times are rounded"
 

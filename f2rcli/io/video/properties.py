@@ -55,7 +55,8 @@ def properties(
     dropped += [f"{extra} (f2r cannot carry it)" for extra in source.facts.extras]
     bitstream = setup.encoder in ("libx264", "libx264rgb", "libx265", "mpeg4", "mpeg2video")
     shaped = container.pixel_aspect or bitstream or patched(container, target)
-    note(anamorphic(reader), shaped, f"pixel aspect {source.pixel_aspect}", no)
+    shape = f"pixel aspect {source.pixel_aspect}"
+    note(anamorphic(reader), shaped, shape, f"f2r cannot write it to {container.name}")
     fielded = says_fields(container, setup.encoder)
     reason = f"{setup.encoder} in {container.name} does not store it"
     note(reader.info.interlaced, fielded, "field order", reason)
