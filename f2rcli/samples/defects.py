@@ -80,8 +80,8 @@ class SetAside:
         if self.impulses:
             most = "at most " if self.hit > 1 else ""
             said.append(
-                f"{most}{_samples(self.impulses)} a frame far from all around (hot or dead), in "
-                f"{self.hit} of {self.frames} frames: {self._fate}"
+                f"{most}{_samples(self.impulses)} a picture far from all around (hot or dead), in "
+                f"{self.hit} of {self.frames} pictures: {self._fate}"
             )
         if self.unreal:
             said.append(unreal_line(self.unreal))
@@ -95,7 +95,7 @@ class SetAside:
         if not self.repaired:
             return "kept as stored"
         rest = "" if self.repaired == self.impulses else ", the others kept as stored"
-        return f"{'at most ' if self.hit > 1 else ''}{self.repaired} a frame repaired{rest}"
+        return f"{'at most ' if self.hit > 1 else ''}{self.repaired} a picture repaired{rest}"
 
 
 def unreal_line(count: int) -> str:

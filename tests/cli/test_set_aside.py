@@ -18,7 +18,7 @@ FRAMES, HEIGHT, WIDTH = 4, 48, 64
 PLACE = (20, 30)
 BOX = np.s_[:, 18:28, 24:40]
 ARRAYS = {"bgr0": "rgb24"}  # how arrays hold a pixel format
-HOT = "1 sample a frame far from all around (hot or dead), in 4 of 4 frames: kept as stored"
+HOT = "1 sample a picture far from all around (hot or dead), in 4 of 4 pictures: kept as stored"
 
 pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
 
