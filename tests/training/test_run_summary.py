@@ -78,7 +78,7 @@ def test_the_page_tells_the_noise_in_words_and_the_json_in_numbers(config, resul
     )
     summary = summarise(replace(result, noise=noise), config)
     assert (
-        "Noise: sigma 20.0, 20.0, 20.0 of 255 (confidence high, 4 %); white."
+        "Noise: sigma 20.0, 20.0, 20.0 of 255 (confidence high, 4 %); white; independent."
         in summary.page.read_text()
     )
     assert summary.values["noise"]["sigma8"] == pytest.approx([20, 20, 20])

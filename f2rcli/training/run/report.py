@@ -190,4 +190,5 @@ def noise_words(noise: "NoiseReport") -> str:
     """Measured noise in one line."""
     levels = ", ".join(f"{level:.1f}" for level in noise.model.sigma8)
     sure = f"confidence {noise.confidence.word}, {noise.confidence.percent:.0f} %"
-    return f"sigma {levels} of 255 ({sure}); {' '.join(noise.meaning())}"
+    said = (sentence.removesuffix(".") for sentence in noise.meaning())
+    return f"sigma {levels} of 255 ({sure}); {'; '.join(said)}."
