@@ -49,6 +49,28 @@ def test_every_error_has_its_code_and_one_line(error, code, capsys) -> None:
     assert all(line.startswith("hint: ") for line in lines[1:])
 
 
+@pytest.mark.parametrize(
+    ("command", "name", "begun", "offered"),
+    [
+        ("train", "recipe", "s", {"self-supervised", "supervised"}),
+        ("train", "method", "f", {"f2r", "fitvnet"}),
+        ("train", "init", "f2r-rgb-s", {"f2r-rgb-small"}),
+        ("train", "adapt", "", {"fast", "full"}),
+        ("train", "size", "b", {"base"}),
+        ("train", "variant", "ms", {"mse"}),
+        ("train", "space", "g", {"gray"}),
+        ("export", "weights", "f2r-rgb-b", {"f2r-rgb-blind"}),
+    ],
+)
+def test_tab_offers_the_values_of_every_option_that_has_some(
+    command: str, name: str, begun: str, offered: set[str]
+) -> None:
+    one = typer.main.get_command(command_line([command])).commands[command]  # type: ignore[attr-defined]
+    param = next(param for param in one.params if param.name == name)
+    items = param.shell_complete(typer.Context(one), begun)
+    assert {item.value for item in items} == offered
+
+
 def test_an_orderly_exit_passes_through() -> None:
     ending = ExitHandler(Console())
     with pytest.raises(SystemExit), ending:

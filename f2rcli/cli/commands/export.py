@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from f2rcli.cli.options.derived import Part, with_options
+from f2rcli import weights as bundled
+from f2rcli.cli.options.derived import Part, completing, with_options
 from f2rcli.cli.terminal.console import Console
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_OK
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 WeightsName = Annotated[
     str,
     typer.Argument(
-        metavar="WEIGHTS", show_default=False, help="Bundled weights by name, or a file's path."
+        metavar="WEIGHTS",
+        show_default=False,
+        help="Bundled weights by name, or a file's path.",
+        autocompletion=completing(bundled.available),
     ),
 ]
 Folder = Annotated[

@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from f2rcli import methods
+from f2rcli import methods, weights
 from f2rcli.cli.terminal.console import RUN
 from f2rcli.engine.settings import MACHINE
 from f2rcli.settings import setting
 from f2rcli.training.methods import capabilities_of, trainable
-from f2rcli.training.run.config import ADAPT, SPACES
+from f2rcli.training.run.config import ADAPT, COLOURS, SCRATCH, SPACES
 
 FOOTAGE = "Footage"
 LEARNING = "Learning"
@@ -36,6 +37,15 @@ def _by_method(field: str) -> str:
     return "; ".join(f"{method}: {', '.join(names)}" for method, names in offered.items() if names)
 
 
+def _all(field: str) -> list[str]:
+    """The names that any method offers for a field."""
+    return list(dict.fromkeys(n for m in trainable() for n in getattr(capabilities_of(m), field)))
+
+
+def _beginnings() -> list[str]:
+    return [*COLOURS, SCRATCH, *weights.available()]
+
+
 def _recipes() -> str:
     return " ".join(
         f"For {method}: {_words(capabilities_of(method).recipes)}." for method in trainable()
@@ -49,23 +59,31 @@ class Lessons:
     output: str | None = setting(
         None, "File for the trained weights.", flags=("--output", "-o"), metavar="NAME.safetensors"
     )
-    recipe: str = setting("self-supervised", _recipes(), metavar="NAME", group=LEARNING)
-    method: str = setting(methods.DEFAULT, "Method to train.", metavar="NAME", group=LEARNING)
+    recipe: str = setting(
+        "self-supervised",
+        _recipes(),
+        metavar="NAME",
+        group=LEARNING,
+        choices=partial(_all, "recipes"),
+    )
+    method: str = setting(
+        methods.DEFAULT, "Method to train.", metavar="NAME", group=LEARNING, choices=trainable
+    )
     init: str | None = setting(
         None, "Weights to start from; rgb, gray and bayer are bundled. Default: scratch, or the "
-        "bundled ones with --adapt.", metavar="NAME|PATH", group=LEARNING,
+        "bundled ones with --adapt.", metavar="NAME|PATH", group=LEARNING, choices=_beginnings,
     )  # fmt: skip
     adapt: str | None = setting(
         None, "Fit the bundled weights (or --init) to the clips; fast if no level is given. "
-        f"{_words(ADAPT)}.", metavar="[fast|full]", group=LEARNING,
+        f"{_words(ADAPT)}.", metavar="[fast|full]", group=LEARNING, choices=tuple(ADAPT),
     )  # fmt: skip
     size: str = setting(
         "small", f"Size of the networks, or their channel widths. {_by_method('sizes')}.",
-        metavar="NAME|N,N,N", group=LEARNING,
+        metavar="NAME|N,N,N", group=LEARNING, choices=partial(_all, "sizes"),
     )  # fmt: skip
     variant: str | None = setting(
         None, f"Variant of networks and losses. {_by_method('variants') or 'No method has any'}.",
-        metavar="NAME", group=LEARNING,
+        metavar="NAME", group=LEARNING, choices=partial(_all, "variants"),
     )  # fmt: skip
     length: int | None = setting(
         None, "Frames per window, an odd number (default: that of --init; from scratch 5, for "
@@ -95,7 +113,7 @@ class Lessons:
     )  # fmt: skip
     space: str = setting(
         "auto", "Colours to train for; auto: those of the clips.",
-        metavar="|".join(SPACES), group=FOOTAGE,
+        group=FOOTAGE, choices=SPACES,
     )  # fmt: skip
     held_out: int = setting(
         4, "Frames per clip reserved for validation and test, 2 or more.",
