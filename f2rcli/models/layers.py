@@ -20,9 +20,6 @@ from f2rcli.models.fused import Kernel, applied, convolved, kernel, lowered
 from f2rcli.models.large.codes import grown_codes
 
 SLOPE = 0.1  # of LeakyReLU below zero
-# Columns that `Down` needs: of a result of one column and some thirty rows, oneDNN reads memory
-# that was never written in bfloat16 on processors with AMX, and says NaN or anything.
-NARROW = 4
 SHUFFLE = 2  # networks work on pixel-unshuffled grids: half the size, four times the channels
 
 
@@ -58,10 +55,7 @@ class Down(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, C, H, W) -> (B, C', H/2, W/2)."""
-        if x.shape[-1] >= NARROW:
-            return convolved(self.conv, x, SLOPE)
-        wide = functional.pad(x, (0, NARROW - x.shape[-1]))
-        return convolved(self.conv, wide, SLOPE)[..., : x.shape[-1] // 2]
+        return convolved(self.conv, x, SLOPE)
 
 
 class Up(nn.Module):
