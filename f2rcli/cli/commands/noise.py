@@ -120,7 +120,7 @@ def _temporal(report: "NoiseReport") -> str:
     moving, fixed = report.temporal
     if moving is None:
         return "too few frames to compare adjacent ones"
-    still = "nothing moves, so a fixed pattern cannot be seen"
+    still = "too little moves for a fixed pattern to be seen"
     if fixed is not None:
         still = f"{fixed:.3f} at the same pixel"
     return f"{moving:.3f} with the next frame at the same point of the scene; {still}"
