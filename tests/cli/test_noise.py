@@ -63,6 +63,14 @@ def test_json_to_standard_output_is_json_alone(noise: Callable[..., Done], grain
     assert json.loads(done.out)["frames"] == 4
 
 
+def test_a_plot_that_is_named_like_a_picture_is_told_so(
+    noise: Callable[..., Done], grainy: Path, tmp_path: Path
+) -> None:
+    done = noise(grainy, "--plot", tmp_path / "n.png")
+    assert done.code == 2
+    assert "n.png: is named like a clip." in done.err
+
+
 @pytest.mark.parametrize("option", ["--json-file", "--plot"])
 def test_the_input_is_never_written(noise: Callable[..., Done], grainy: Path, option: str) -> None:
     before = grainy.read_bytes()

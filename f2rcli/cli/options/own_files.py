@@ -43,11 +43,10 @@ def _check_own(name: str, path: Path, given: Mapping[str, Any]) -> None:
         taken = any(_within(path, one) for one in others if one.exists())
     else:
         taken = path.suffix.lower() in readable_suffixes()
-    if taken or any(same_file(path, one) for one in others):
-        option = name.replace("_", "-")
-        raise UsageError(
-            f"--{option} {path}: names a clip or another file of this run.", hint=_HINT
-        )
+    own = any(same_file(path, one) for one in others)
+    if own or taken:
+        what = "names another file of this run" if own else "is named like a clip"
+        raise UsageError(f"--{name.replace('_', '-')} {path}: {what}.", hint=_HINT)
 
 
 def _within(video: Path, given: Path) -> bool:
