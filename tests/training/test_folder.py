@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from f2rcli.errors import ConfigError, OutputError
+from f2rcli.errors import ConfigError, InputError, OutputError
 from f2rcli.io.atomic import write_text
 from f2rcli.io.disk_errors import disk_errors
 from f2rcli.training.run.config import TrainConfig
@@ -43,6 +43,19 @@ def test_checking_touches_nothing(config, tmp_path) -> None:
         pass
     with pytest.raises(OutputError, match="holds an unfinished run"):
         check_run(config)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_clips_that_teach_nothing_leave_no_run_in_the_way_of_the_next(config, begun) -> None:
+    def gather(folder: Path) -> None:
+        (folder / "footage").mkdir()
+        if begun:
+            (folder / "anchor.last.safetensors").touch()
+        raise InputError("a.mp4: has only 1 distinct picture.")
+
+    with pytest.raises(InputError), running(config) as folder:
+        gather(folder)
+    assert config.folder.exists() == begun
 
 
 def test_starting_afresh_keeps_clips_and_output_that_lie_in_the_run_folder(tmp_path) -> None:

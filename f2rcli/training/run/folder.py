@@ -1,6 +1,7 @@
 """The folder of a training run: what may go where, and what was asked for when it began."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from f2rcli.documents import parse_json, read_text
-from f2rcli.errors import ConfigError, OutputError, UsageError
+from f2rcli.errors import ConfigError, F2RError, OutputError, UsageError
 from f2rcli.io.atomic import write_text
 from f2rcli.io.digest import file_digest
 from f2rcli.io.disk_errors import disk_errors
@@ -80,7 +81,8 @@ def check_run(config: TrainConfig) -> None:
 
 @contextmanager
 def running(config: TrainConfig) -> Iterator[Path]:
-    """Hold the run folder, with what was asked for written into it; gives its path.
+    """Hold the run folder, with what was asked for written into it; gives its path. A run that
+    fails before there are weights to continue from leaves no folder.
 
     Raises what check_run raises, and OutputError when the folder cannot be written or another
     process trains in it.
@@ -90,7 +92,7 @@ def running(config: TrainConfig) -> Iterator[Path]:
     if rank():
         yield folder
         return
-    path = folder / ".run.lock"
+    path, begins = folder / ".run.lock", not (folder / CONFIG).exists()
     descriptor = _lock(path)
     try:
         if config.overwrite and not config.resume:
@@ -98,6 +100,10 @@ def running(config: TrainConfig) -> Iterator[Path]:
         with disk_errors(folder / CONFIG):
             write_text(folder / CONFIG, to_toml(config))
         yield folder
+    except F2RError:
+        if begins and not any(folder.rglob("*.safetensors")):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
     finally:
         unlock(path, descriptor)
 
