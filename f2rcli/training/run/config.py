@@ -143,10 +143,10 @@ class TrainConfig:
     def _check_capabilities(self) -> None:
         capabilities = self.capabilities
         if self.adapt is not None and self.adapt not in capabilities.adapt:
-            levels = ", ".join(capabilities.adapt)
+            levels = " or ".join(capabilities.adapt)
             levels = f"--adapt {levels}" if levels else "training without it"
             raise ConfigError(
-                f"adapt = {self.adapt}: method {self.method} cannot.", hint=f"Choose from {levels}."
+                f"adapt = {self.adapt}: not with method {self.method}.", hint=f"Choose {levels}."
             )
         _check_choice("variant", self.variant, list(capabilities.variants))
         if self.size not in capabilities.sizes and not (capabilities.widths and self.widths):
