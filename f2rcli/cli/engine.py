@@ -115,8 +115,8 @@ def returned_lines(engine: "Engine | None", info: ClipInfo) -> list[str]:
     if engine.noise is not None and hardly_any(engine.noise, info.layout):
         return []
     return [
-        f"the contract gave back {100 * returned.share:.0f} % of what was removed: texture that "
-        "the noise model does not explain"
+        f"{100 * returned.share:.0f} % of what the networks took out was put back: texture that "
+        "the measured noise does not explain"
     ]
 
 

@@ -217,7 +217,7 @@ def _restored(
     mark.end()
     if count < method.length:
         few = f"{count} different frame{'s'[: count != 1]}"
-        engine.note(f"{few}, though windows hold {method.length}: less noise is removed")
+        engine.note(f"{few}, where {method.length} serve best: less noise is removed")
 
 
 class _Begun(NamedTuple):

@@ -97,7 +97,7 @@ def test_an_excerpt_says_nothing_of_short_windows(clip, tmp_path, capfd) -> None
     words = ("--start", 0.2, "--frames", 2, "-o", tmp_path / "out.mkv", "--threads", 1)
     assert run(["denoise", str(clip), *map(str, words)]) == EXIT_OK
     said = capfd.readouterr().err
-    assert "windows hold" not in said
+    assert "serve best" not in said
     assert "2 frames" in said
 
 

@@ -92,11 +92,11 @@ def test_a_receipt_and_a_page_say_when_much_was_given_back(
     assert event["event"] == "result"
     assert event["returned"]["share"] == pytest.approx(0.234, abs=1e-3)
     assert len(event["returned"]["by_plane"]) == 3
-    assert "the contract gave back 23 % of what was removed" in event["notes"][0]
+    assert "23 % of what the networks took out was put back" in event["notes"][0]
     text = page.read_text(encoding="utf-8")
     assert "23.4% of what was taken out (Y 23.4%, Cb 23.4%, Cr 23.4%)" in text
     again = denoise(grainy, "-o", output, "--frames", 1, "--sigma", 10, "--overwrite")
-    assert again.err.splitlines()[-1].startswith("the contract gave back 23 %")
+    assert again.err.splitlines()[-1].startswith("23 % of what the networks took out")
 
 
 def ran(share: float, sigma8: float) -> Any:
