@@ -93,10 +93,14 @@ def lines(report: "NoiseReport", name: str) -> Iterator[str]:
             cells = _cells(f"{255 * d:.2f}" for d in model.dark)
             yield f"dark      {cells}   of 255, where light begins"
     else:
-        for place in (0.25, 0.5, 0.75):
+        for place, words in (
+            (0.25, "   sigma there: a curve, no line fits"),
+            (0.5, ""),
+            (0.75, ""),
+        ):
             index = round(place * (len(model.curve[0]) - 1))
             cells = _cells(f"{255 * curve[index]:.2f}" for curve in model.curve)
-            yield f"at {round(255 * place):<6} {cells}   sigma there: a curve, no line fits"
+            yield f"at {round(255 * place):<6} {cells}{words}"
     if spectrum is not None:
         yield f"rho x     {_cells(f'{r:.3f}' for r in spectrum.rho_x)}   with the next column"
         yield f"rho y     {_cells(f'{r:.3f}' for r in spectrum.rho_y)}   with the next row"
