@@ -110,6 +110,10 @@ def test_y4m_carries_its_rate(tools, tmp_path: Path) -> None:
         assert container.streams.video[0].codec_context.width == 64
 
 
+def test_a_pipe_that_brings_nothing_is_called_empty() -> None:
+    assert b"standard input: is empty." in run("-", "-", data=b"").stderr
+
+
 def test_a_named_pipe(tools, tmp_path: Path) -> None:
     source = tools.write_clip(tmp_path / "in.y4m", codec="rawvideo", pts=5, size=(61, 40))
     fifo = tmp_path / "fifo.y4m"

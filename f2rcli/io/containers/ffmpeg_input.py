@@ -113,6 +113,8 @@ def _refuse_playlist(head: bytes, name: str) -> None:
 def _open_error(source: str | Path | StandardInput, name: str, error: BaseException) -> InputError:
     if isinstance(error, PermissionError):
         return InputError(f"{name}: no permission to read it.", hint="Check its permissions.")
+    if isinstance(source, StandardInput) and not source.size:
+        return InputError(f"{name}: is empty.", hint="The program before the pipe wrote nothing.")
     reason = ffmpeg_reason(error)
     if "moov atom not found" in reason:
         hint = (
