@@ -80,11 +80,19 @@ def plan_images(reader: Reader, target: str, options: WriteOptions) -> WritePlan
         pix_fmt=form.name,
         kept=tuple(kept),
         dropped=tuple(dropped),
-        notes=("pictures carry no time: frame times and rate are not kept",) if video else (),
+        notes=_notes(target, folder) if video else (),
         detail=ImageDetail(
             folder=folder, pattern=pattern, suffix=suffix, form=form, coding=coding, turn=turn
         ),
     )
+
+
+def _notes(target: str, folder: Path) -> tuple[str, ...]:
+    """What to know of a video that becomes pictures."""
+    timeless = "pictures carry no time: frame times and rate are not kept"
+    if folder != Path(target):
+        return (timeless,)
+    return f"{folder} is a folder, for pictures; a file named in it would be a video", timeless
 
 
 def _places(reader: Reader, target: Path) -> tuple[Path, str, str]:
