@@ -35,7 +35,7 @@ STAGES = (
     ("flow (DIS)", "f2rcli.methods.f2r.flows.FlowBook", "_found"),
     ("composition and consistency", "f2rcli.methods.f2r.flows.Flows", "rated"),
     ("warps", "f2rcli.methods.f2r.alignment", "warp_all"),
-    ("photometric agreement", "f2rcli.methods.f2r.alignment", "photometric"),
+    ("photometric agreement", "f2rcli.methods.f2r.alignment", "photometric_cells"),
     ("long memory", "f2rcli.methods.f2r.F2R", "remember"),
     ("level maps", "f2rcli.methods.f2r.pipeline", "level_map"),
     ("contract, change to planes", "f2rcli.engine.engine.Engine", "to_frame"),

@@ -74,8 +74,8 @@ def test_the_first_window_shifts_inwards(explain: Callable[..., Done], tmp_path:
     ("arguments", "said"),
     [
         (["--pixel", "40"], "not X,Y"),
-        ([], "--pixel X,Y or --grid STEP"),
-        (["--pixel", "4,4", "--grid", 16], "--pixel X,Y or --grid STEP"),
+        ([], "--pixel or --grid: give one"),
+        (["--pixel", "4,4", "--grid", 16], "--pixel or --grid: give one"),
         (["--pixel", "96,0", "--sigma", 25], "outside the picture"),
         (["--pixel", "4,4", "--frame", 500], "no frame 500"),
     ],

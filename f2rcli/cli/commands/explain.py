@@ -69,7 +69,7 @@ def explain(
 ) -> int:
     """Show which noisy pixels a restored pixel is made of, and the motion that follows from it."""
     if (pixel is None) == (grid is None):
-        raise UsageError("--pixel X,Y or --grid STEP: give one of them.")
+        raise UsageError("--pixel or --grid: give one of them.", hint="For example --grid 16.")
     asked, target = _pixel(pixel) if pixel is not None else grid, Path(output)
     if target.suffix.lower() != ".svg":
         raise UsageError(f"-o {output}: the plot is an SVG file.", hint="Name it OUT.svg.")

@@ -38,7 +38,7 @@ def aligned_one_by_one(
         pictures = [alike(one.noisy, like), alike(one.coarse, like)]
         warp_all(pictures, flow, [noisy[:, place], coarse[:, place]])
     reference = alike(_mean(coarse) if reference is None else reference, coarse)
-    for place, rate in enumerate(_rated(coarse, reference).unbind(1)):
+    for place, rate in enumerate(photometric_cells(coarse, reference).unbind(1)):
         agreement[:, place, 0] *= halves.doubled(rate, like.shape) if halves.serve(coarse) else rate
     return Aligned(noisy, coarse, agreement)
 
@@ -72,12 +72,12 @@ def photometric(warped: Tensor, reference: Tensor, typical: Tensor | None = None
     1 where they match as most of the picture does, towards 0 where they show something else.
     `typical` (B,): the median mismatch over the whole picture, where only a crop is given.
     """
-    rated = _rated(warped, reference, typical)
+    rated = photometric_cells(warped, reference, typical)
     small = halves.serve(warped)
     return (halves.doubled(rated, warped.shape) if small else rated).unsqueeze(2)
 
 
-def _rated(warped: Tensor, reference: Tensor, typical: Tensor | None = None) -> Tensor:
+def photometric_cells(warped: Tensor, reference: Tensor, typical: Tensor | None = None) -> Tensor:
     """The same (B, N, H, W), on cells of 2x2 pixels where those serve."""
     small = halves.serve(warped)
     mismatch = (_small_mismatches if small else mismatches)(warped, reference)
