@@ -46,12 +46,17 @@ def convolved(
     """The layer's convolution of x (B, C, H, W), `plus` of the result's shape added to it, and
     LeakyReLU of this slope of that. `plus` may be overwritten."""
     x = lowered(x)
-    if layer.stride[1] == layer.kernel_size[1] == 2 and x.shape[-1] < NARROW:
-        wide = functional.pad(x, (0, NARROW - x.shape[-1]))
-        return convolved(layer, wide, slope)[..., : x.shape[-1] // 2]
     if not fuses(x):
         return _finished(layer(x), slope, plus)
     return _run(kernel(layer, "whole", x, lambda: Kernel.of(layer)), x, slope, plus)
+
+
+def halved(layer: nn.Conv2d, x: Tensor, slope: float) -> Tensor:
+    """The same by a 2x2 layer of stride 2: (B, C', H/2, W/2)."""
+    width = x.shape[-1]
+    if width >= NARROW:
+        return convolved(layer, x, slope)
+    return convolved(layer, functional.pad(x, (0, NARROW - width)), slope)[..., : width // 2]
 
 
 def kernel(layer: nn.Conv2d, part: str, x: Tensor, make: Callable[[], Kernel]) -> Kernel:

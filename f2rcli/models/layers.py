@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from f2rcli.models.fused import Kernel, applied, convolved, kernel, lowered
+from f2rcli.models.fused import Kernel, applied, convolved, halved, kernel, lowered
 from f2rcli.models.large.codes import grown_codes
 
 SLOPE = 0.1  # of LeakyReLU below zero
@@ -55,7 +55,7 @@ class Down(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, C, H, W) -> (B, C', H/2, W/2)."""
-        return convolved(self.conv, x, SLOPE)
+        return halved(self.conv, x, SLOPE)
 
 
 class Up(nn.Module):
