@@ -15,6 +15,7 @@ from f2rcli.engine.noise.anchor_pairs import AnchorPair, AnchorPairs, evidence
 from f2rcli.engine.noise.excerpts import excerpts, over_all
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.methods.base import Method
+from f2rcli.noise.flashes import without_flashes
 from f2rcli.noise.measurement.blocking import Blocking, find_blocking
 from f2rcli.noise.measurement.blocks import Pair, Picture
 from f2rcli.noise.measurement.bound import Bound
@@ -108,6 +109,8 @@ def measured_alone(frames: Sequence[Frame], engine: Engine) -> Opening:
 
 def _opening(frames: Sequence[Frame], engine: Engine) -> Opening:
     layout = frames[0].layout
+    if layout.counts_light:
+        frames = _without_flashes(frames)
     pictures = [engine.to_tensor(frame) for frame in frames]
     dark, space = layout.levels is not None, None
     if layout.counts_light:
@@ -132,6 +135,18 @@ def _opening(frames: Sequence[Frame], engine: Engine) -> Opening:
             model = counted
             held = replace(PlaneNoise.of(model, layout, clipped=clipped), shares=held.shares)
     return Opening(model, held, found.bounds, free, compared, blocking)
+
+
+def _without_flashes(frames: Sequence[Frame]) -> list[Frame]:
+    """See `without_flashes`; frames of another shot stay."""
+    shot = len(_one_shot([picture_of(frame) for frame in frames]))
+    columns = zip(*(frame.planes for frame in frames[:shot]), strict=True)
+    rows = zip(*map(without_flashes, columns), strict=True)
+    calm = [
+        replace(frame, planes=type(frame.planes)(row))
+        for frame, row in zip(frames, rows, strict=False)
+    ]
+    return [*calm, *frames[shot:]]
 
 
 def _one_shot(pictures: Sequence[Picture]) -> list[Picture]:

@@ -1,0 +1,76 @@
+"""Light that shines in few frames (molecules, cosmic rays), which is no noise of the others.
+
+It looks like noise that grows with light: sparse molecules on an even background of 50 electrons
+were taken for a gain twenty times the true one.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.noise.measurement.detail import MAD_TO_SIGMA
+
+FEWEST = 5  # frames
+SIDE = 5  # pixels, over which light is summed
+AROUND = 15  # pixels, over which noise is measured
+SUDDEN = 5.0  # standard deviations of such a mean
+FEW = 3  # a frame in so many may be sudden at one place
+CALM = 3.5  # standard deviations that no other may have there
+BESIDE, FAR = 2.0, 13  # standard deviations, and pixels across: its outskirts
+MOST = 0.2  # of a frame; where more is sudden the light itself flickers
+
+Plane = NDArray[Any]
+
+
+def without_flashes(frames: Sequence[Plane]) -> list[Plane]:
+    """Frames (H, W) of one shot with places that are bright in few of them replaced by what another
+    frame shows there: the one half of them later, counted in a circle, or the next that is calm."""
+    if len(frames) < FEWEST or min(frames[0].shape) < AROUND:
+        return list(frames)
+    flashes = _flashes(np.stack(frames).astype(np.float32))
+    filled = []
+    for number, one in enumerate(frames):
+        left = flashes[number].copy()
+        for step in range(len(frames) // 2, len(frames)):
+            other = (number + step) % len(frames)
+            one = np.where(left & ~flashes[other], frames[other], one)
+            left &= flashes[other]
+        filled.append(one)
+    return filled
+
+
+def _flashes(stack: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Where frames (T, H, W) are far brighter than the median frame, and few others are."""
+    apart = _standing_out(stack)
+    others = np.sort(np.abs(apart), axis=0)[-1 - len(apart) // FEW]
+    sudden = (apart > SUDDEN) & (others < CALM)
+    near, far = (np.stack([_widened(one, side) for one in sudden]) for side in (SIDE, FAR))
+    found: NDArray[np.bool_] = near | (far & (apart > BESIDE))
+    found &= found.mean((1, 2), keepdims=True) < MOST
+    return found
+
+
+def _standing_out(stack: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How far means of SIDE x SIDE pixels are above the median frame, in standard deviations."""
+    means = np.stack([cv2.blur(one, (SIDE, SIDE)) for one in stack])
+    powers = [_power_around(apart) for apart in np.diff(stack, axis=0)]
+    noise = np.median(powers, axis=0) / (2 * SIDE**2)
+    noise = np.maximum(noise, np.median(noise) / SIDE**2)
+    apart = means - np.median(means, axis=0)
+    apart -= np.median(apart, axis=(1, 2), keepdims=True)
+    apart /= np.sqrt(np.maximum(noise, np.finfo(np.float32).tiny))
+    scale = MAD_TO_SIGMA * float(np.median(np.abs(apart[:, ::SIDE, ::SIDE])))
+    return np.asarray(apart / max(scale, 1.0), np.float32)
+
+
+def _power_around(apart: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of the finest band of a picture (H, W), where little is that moves."""
+    fine = cv2.filter2D(apart, cv2.CV_32F, np.array([[1, -1], [-1, 1]], np.float32) / 2)
+    return np.asarray(cv2.blur(np.square(fine), (AROUND, AROUND)), np.float32)
+
+
+def _widened(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((side, side), np.uint8)), bool)

@@ -1,0 +1,47 @@
+"""Light of single frames is no noise of the others."""
+
+import numpy as np
+
+import f2rcli
+from f2rcli.evaluation.simulation.camera import GAIN, OFFSET, READ, recorded
+from f2rcli.evaluation.simulation.points import scene
+from f2rcli.noise.flashes import FEWEST, without_flashes
+
+
+def test_sparse_molecules_leave_the_law_of_an_even_background() -> None:
+    for background in (20.0, 50.0):
+        shown = scene(
+            6, np.random.default_rng((1, 0)), electrons=(100, 200, 500, 1500), width=1.3,
+            background=background, side=128, count=9, stay=False,
+        )  # fmt: skip
+        _, report = f2rcli.denoise(shown.codes, return_report=True)
+        noise = report.noise[0]
+        true = (GAIN**2 * background + READ**2) ** 0.5
+        assert abs(noise.at(OFFSET + GAIN * background) / true - 1) < 0.05
+        assert all(abs(gain / GAIN - 1) < 0.25 for gain in noise.gain)
+
+
+def test_light_of_one_frame_gives_way_to_that_of_another() -> None:
+    rng = np.random.default_rng(2)
+    frames = recorded(np.full((6, 64, 64), 30.0), rng)
+    frames[2, 20:24, 30:34] += 2000
+    filled = without_flashes(list(frames))
+    np.testing.assert_array_equal(filled[2][19:25, 29:35], frames[5, 19:25, 29:35])
+    assert [bool(np.mean(a == b) > 0.95) for a, b in zip(filled, frames, strict=True)] == [True] * 6
+
+
+def test_light_that_lasts_stays() -> None:
+    rng = np.random.default_rng(3)
+    light = np.full((6, 64, 64), 30.0)
+    light[3:, 20:24, 30:34] += 200
+    light[4] += 3
+    frames = recorded(light, rng)
+    filled = np.stack(without_flashes(list(frames)))
+    assert np.mean(filled == frames) > 0.999
+
+
+def test_too_few_or_empty_frames_stay() -> None:
+    few = [np.full((32, 32), number, np.uint16) for number in range(FEWEST - 1)]
+    assert all(a is b for a, b in zip(without_flashes(few), few, strict=True))
+    empty = np.zeros((FEWEST, 32, 32), np.uint16)
+    np.testing.assert_array_equal(without_flashes(list(empty)), empty)
