@@ -56,6 +56,15 @@ def test_points_that_lose_a_part_of_their_light_get_it_back_on_average() -> None
     assert abs(np.mean(left[3:]) - 1) < 0.06
 
 
+def test_bright_points_are_as_wide_as_dim_ones() -> None:
+    clean = BACKGROUND + 1500 * lights(np.random.default_rng(7))
+    found = _found(recorded(clean, np.random.default_rng(8)), clean)  # their own noise included
+    bright = found.light > 500
+    assert bright.sum() == 9
+    assert np.median([points_module.WIDTHS[width] for width in found.widths[bright]]) == 1.4
+    assert abs(np.median(found.light[bright]) / 1500 - 1) < 0.15
+
+
 def test_nothing_is_given_back_where_no_light_is_lost() -> None:
     rng, points = np.random.default_rng(1), Points()
     added = 0.0
@@ -178,11 +187,12 @@ def reference(plane: Real, variance: Real) -> dict[tuple[int, int], tuple[int, f
     """Width, light and significance of every point: where the best of four matched filters stands
     out by more than 3.5 of its deviations, and more than all within nine pixels."""
     seen, light = [], []
+    _, ground = profiles(max(WIDTHS))
     for width in WIDTHS:
         (shape, *_), around = profiles(width)
         matched = shape - around
         filtered = correlate(plane.astype(np.float64), matched)
-        noise = correlate(variance.astype(np.float64), around) * (matched**2).sum()
+        noise = correlate(variance.astype(np.float64), ground) * (matched**2).sum()
         seen.append(filtered / np.sqrt(noise))
         light.append(filtered / (matched * shape).sum())
     best = np.max(seen, 0)

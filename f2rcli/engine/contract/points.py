@@ -212,10 +212,12 @@ def _found(plane: Real, variance: Real) -> Found:
     best = np.full(plane.shape, -np.inf, np.float32)
     widest = np.zeros(plane.shape, np.uint8)
     light = np.zeros_like(plane)
+    # Of all widths the same: over wider ones a bright point's own noise is less, and would win.
+    ground = np.maximum(_blurred(variance, _filter(len(WIDTHS) - 1).around), LEAST)
     for index in range(len(WIDTHS)):
         one = _filter(index)
         seen = _blurred(plane, one.lines[0]) - _blurred(plane, one.around)
-        level = np.sqrt(np.maximum(_blurred(variance, one.around), LEAST) * np.float32(one.noise))
+        level = np.sqrt(ground * np.float32(one.noise))
         more = seen > best * level
         best[more], widest[more] = (seen / level)[more], index
         light[more] = seen[more] / np.float32(one.gain)
