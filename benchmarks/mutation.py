@@ -2,12 +2,14 @@
 
     pip install -e '.[mutation]'
     python benchmarks/mutation.py [--only yuv window] [--sample 30] [--seed 1] [--limit 60]
+    python benchmarks/mutation.py --listed
 
 Small faults are put into a copy of the tree, one at a time: + for -, < for <=, a number one higher,
 a statement left out. For each the module's nearest tests run; a fault that no test notices has
 survived. Cosmic Ray makes the faults. Its runner starts a new Python for every fault, three
 seconds of importing torch each, so this one forks a process that has the libraries loaded. POSIX
-only. EQUIVALENT lists faults that cannot be seen from outside, with the reason.
+only. equivalent.toml lists faults that cannot be seen from outside, with the reason; --listed runs
+just these, which all must survive.
 """
 
 import argparse
@@ -20,6 +22,8 @@ import signal
 import sys
 import tempfile
 import time
+import tomllib
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -97,85 +101,10 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "batch/records.py": ("tests/batch/test_records_on_disk.py", "tests/batch/test_records.py"),
 }  # fmt: skip
 
-# Lines whose faults, where they survive, no caller can see; and the reason.
-SIZES = "the header of weights says every size"
-EQUIVALENT = {
-    "if length < 1 or length % 2 == 0:": "0 is even",
-    "exact = np.float64 if first.planes[0].dtype.itemsize > 2 else np.float32": (
-        "a stack is one plane"
-    ),
-    "REACH = max(LENGTHS) - 1  # frames before and after one, that tell what it misses": (
-        "more are not looked at"
-    ),
-    "variance = np.square(beside.noise.level(0, estimate))": "a stack is one plane",
-    "half = torch.cat([half, lines[even:]]) if even < len(lines) else half": "nothing is added",
-    'if warped.device.type != "cpu":': "both ways give the same numbers",
-    "if lasting is None or far is None:": "the one goes with the other",
-    "left = resized(factor[0].mean(0, keepdim=True), size)": "a batch of one",
-    "lines = [photon_line([planes[index] for planes in frames]) for index in range(len(frames[0]))]": (  # noqa: E501
-        "all frames have as many"
-    ),
-    "packed = pack(frame.planes[0].astype(np.float32), mosaic.pattern)": "a mosaic is one plane",
-    "top = max(int(np.ceil(max(mosaic.white))), int(plane.max(initial=0)))": "white is more",
-    "[index[(row + top) % 2, (column + left) % 2] for column in (0, 1)] for row in (0, 1)": (
-        "odd and even are so with either sign"
-    ),
-    "return warp_all([picture], flow)[0]": "there is one",
-    "return ascending[0]": "the two smallest are equal there",
-    "FEWEST = 64  # blocks": "no picture has 63",
-    "found, free = np.sum(self.beyond, axis=0) if self.beyond else (0.0, 0.0)": (
-        "no share is less than none"
-    ),
-    "nearest = sorted(order, key=lambda i: (early - 1 - i) if i < early else (i - early))": (
-        "each anchor has the same, in any order"
-    ),
-    "near = np.flatnonzero(inside < SIDE)": "what joins is multiplied by one",
-    "agreement[:, place] *= warp(one.count, flow).clamp_min(1)[:, 0]": "there is one channel",
-    "def __init__(self, path: Path, beyond: int = 0) -> None:": "every file is longer",
-    "grid = np.zeros((32, 32), np.float32)": "the impulse lies far from the border",
-    "self, channels: int = 3, widths: tuple[int, ...] = (24, 48, 96), hidden: int = 16": SIZES,
-    "self, channels: int = 3, widths: tuple[int, ...] = (48, 64, 128), embed: int = 24": SIZES,
-    "if quiet[0] is not None:  # where less changes than the law says, less was cut off": (
-        "all planes have neighbours, or none"
-    ),
-    "rim = 0 if self.kernels is None else len(self.kernels[0]) // 2": "all are of one size",
-    "picture = coarse[0].detach()": "a batch of one",
-    "planes, out = picture[0].float().numpy(), into[0].numpy()": "a batch of one",
-    "variance = level.square().mean(1, keepdim=True).clamp_min(LEAST_VARIANCE)": "it is broadcast",
-    "bytes(tifffile.TIFF.COMPRESSORS[page.compression](bytes(64)))": "any bytes will do",
-    "tifffile.TIFF.PREDICTORS[page.predictor](zeros, axis=-2)": "any axis will do",
-    "zeros = np.zeros((1, 4, 4, 1), page.dtype)": "any samples will do",
-    "samples = samples.astype(self.dtype, copy=False)": "a copy has the same bytes",
-    "return np.where(light <= 0.0031308, toe, 1.055 * light ** (1 / 2.4) - 0.055).astype(np.float32)": (  # noqa: E501
-        "both branches meet there"
-    ),
-    "AT_ONCE = 3  # channels: OpenCV takes twice as long for four": "any number will do",
-    "GUIDE = 0.5  # of luma's differences beside chroma's": "its sign does not count",
-    "rows, columns = chroma[0].shape": "both are of one size",
-    "LEAST_LEVEL = 1e-4  # of the noise: below it there is nothing to smooth": "OpenCV's own",
-    "impulse[128 + row, 128 + column] = 1.0": "any cell will do",
-    "impulse = np.zeros((257, 257), np.float32)": "it lies far from the border",
-    "FARTHEST = 10.0": "no float32 tells nine deviations from ten",
-    "return sensor.unpack(np.stack(planes), _pattern(frame), frame.planes[0].shape)": (
-        "a mosaic is one plane"
-    ),
-    "return np.float32(0)": "the mean goes with it",
-    "allowed = more if free == 1 else allowed + free * (more - allowed)": "but for a rounding",
-    "pair = [yuv.split(p[0, :3].float().cpu().numpy(), layout) for p in (one.first, one.second)]": (
-        "there are three"
-    ),
-    "KERNEL = 11  # taps per side": "half of it counts, rounded down",
-    "room = torch.minimum(mean, 1 - mean).amin(1, keepdim=True) > 2 * level.amax(1, keepdim=True)": (  # noqa: E501
-        "it is broadcast"
-    ),
-    "mean: Plane = np.rint(total, out=total).astype(planes[0].dtype)": "all are of one type",
-    "return Line(0.0, max(flat, 0.0))": "variances of bins are positive",
-    "if read2 < 0 and not dark:": "a line through 0 goes through 0",
-    "halves = [max(trimmed_mean(product[half]), 1e-12) for half in (flatter, ~flatter)]": (
-        "only noise without variance is told apart"
-    ),
-    "typical = max(float(np.median(error / np.maximum(held, 1e-12))), 1e-6)": "it is at least that",
-}
+# Module -> the faults of it that no caller can see: a part of a line, what it may become, and why.
+EQUIVALENT: dict[str, list[list[str]]] = tomllib.loads(
+    Path(__file__).with_name("equivalent.toml").read_text(encoding="utf-8")
+)
 
 SWAPS = (
     "Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "Mul_Add", "FloorDiv_Mul", "Mod_Add", "Pow_Mul",
@@ -242,14 +171,16 @@ def operators() -> list[Operator]:
     return [*found, DropStatement()]
 
 
-def places(source: str) -> list[tuple[Operator, int]]:
-    """Every way to put one fault into a module: an operator, and which of its places."""
-    nodes = list(ast_nodes(get_ast(source)))
-    return [
-        (operator, occurrence)
-        for operator in operators()
-        for occurrence in range(sum(len(list(operator.mutation_positions(node))) for node in nodes))
-    ]
+def places(source: str) -> list[tuple[Operator, int, str]]:
+    """Every way to put one fault into a module: an operator, which of its places, and the code
+    that stands there, in whole lines."""
+    nodes, lines = list(ast_nodes(get_ast(source))), source.splitlines()
+    found = []
+    for operator in operators():
+        positions = [place for node in nodes for place in operator.mutation_positions(node)]
+        for occurrence, ((first, _), (last, _)) in enumerate(positions):
+            found.append((operator, occurrence, "\n".join(lines[first - 1 : last])))
+    return found
 
 
 def fault_of(source: str, operator: Operator, occurrence: int) -> Fault | None:
@@ -296,6 +227,19 @@ def _run(source: str) -> str:
         return ast.dump(_Bare().visit(ast.parse(source)))
     except SyntaxError:
         return ""
+
+
+def excuse(module: str, fault: Fault) -> str:
+    """Why no caller can see a fault; nothing where one can."""
+    before, after = _dense(fault.before), _dense(fault.after)
+    for part, *others, why in EQUIVALENT.get(module, ()):
+        if after in (before.replace(_dense(part), _dense(other)) for other in others):
+            return why
+    return ""
+
+
+def _dense(line: str) -> str:
+    return "".join(line.split())
 
 
 def copied(folder: Path) -> Path:
@@ -365,7 +309,7 @@ def judged(module: str, fault: Fault, folder: Path, limit: float) -> Result:
     finally:
         path.write_text(whole, encoding="utf-8")
     if code == 0:
-        return Result(fault, False, EQUIVALENT.get(fault.before, ""))
+        return Result(fault, False, excuse(module, fault))
     return Result(fault, True, "time" if code is None else "test")
 
 
@@ -379,15 +323,28 @@ def survey(module: str, folder: Path, options: argparse.Namespace) -> list[Resul
     source = (ROOT / "f2rcli" / module).read_text(encoding="utf-8")
     every = places(source)
     random.Random(f"{options.seed} {module}").shuffle(every)
-    made = (fault_of(source, *place) for place in every)
-    chosen = islice((fault for fault in made if fault is not None), options.sample or None)
+    made = (fault_of(source, *place) for place in _wanted(module, every, options.listed))
+    found = (fault for fault in made if fault is not None)
+    if options.listed:
+        found = (fault for fault in found if excuse(module, fault))
+    chosen = islice(found, options.sample or None)
     results = [judged(module, fault, folder, limit) for fault in sorted(chosen)]
     print(f"{row(module, len(every), results)}   {seconds:.1f} s of tests", flush=True)
-    for result in results:
-        if not result.killed:
-            fault = result.fault
-            print(f"    {fault.line}: {fault.before}\n      -> {fault.after}  {result.why}")
+    for fault, killed, why in results:
+        if not killed:
+            print(f"    {fault.line}: {fault.before}\n      -> {fault.after}  {why}")
+        elif excuse(module, fault):
+            print(f"    {fault.line}: {fault.after}  is listed, but a test sees it")
     return results
+
+
+def _wanted(
+    module: str, every: list[tuple[Operator, int, str]], listed: bool
+) -> Iterator[tuple[Operator, int]]:
+    parts = [_dense(part) for part, *_ in EQUIVALENT.get(module, ())]
+    for operator, occurrence, code in every:
+        if not listed or any(part in _dense(code) for part in parts):
+            yield operator, occurrence
 
 
 def row(name: str, every: int, results: list[Result]) -> str:
@@ -404,6 +361,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", nargs="+", default=[], help="parts of modules' names")
     parser.add_argument("--sample", type=int, default=0, help="faults of a module; 0: all of them")
+    parser.add_argument("--listed", action="store_true", help="only faults listed as equivalent")
     parser.add_argument("--seed", type=int, default=1, help="of the sample")
     parser.add_argument("--limit", type=float, default=60, help="seconds for one fault's tests")
     options = parser.parse_args()
@@ -414,6 +372,8 @@ def main() -> None:
     for library in LIBRARIES:
         importlib.import_module(library)
     modules = [m for m in TARGETS if not options.only or any(part in m for part in options.only)]
+    if options.listed:
+        modules = [m for m in modules if m in EQUIVALENT]
     print("| module | faults | tried | killed | equivalent | score |\n|---|---|---|---|---|---|")
     every: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="f2r-mutation-") as scratch:

@@ -2,6 +2,7 @@
 
 import ast
 import sys
+import tomllib
 import zlib
 from collections import defaultdict
 from contextlib import ExitStack
@@ -217,17 +218,18 @@ def test_every_stage_that_has_a_row_is_found_at_work() -> None:
 
 def test_mutation_testing_knows_modules_tests_and_lines_as_they_are() -> None:
     """Its script needs an extra, so its tables are read from the source."""
-    tables: dict[str, ast.Dict] = {}
+    targets: dict[str, tuple[str, ...]] = {}
     for node in ast.parse((BENCHMARKS / "mutation.py").read_text(encoding="utf-8")).body:
         match node:
-            case ast.Assign(targets=[ast.Name(name)], value=ast.Dict() as table):
-                tables[name] = table
-            case ast.AnnAssign(target=ast.Name(name), value=ast.Dict() as table):
-                tables[name] = table
-    package, lines = BENCHMARKS.parent / "f2rcli", set()
-    for module, tests in ast.literal_eval(tables["TARGETS"]).items():
-        text = (package / module).read_text(encoding="utf-8")
-        lines |= {line.strip() for line in text.splitlines()}
-        assert all((BENCHMARKS.parent / test).is_file() for test in tests), module
-    equivalent = [ast.literal_eval(key) for key in tables["EQUIVALENT"].keys if key is not None]
-    assert [line for line in equivalent if line not in lines] == []
+            case ast.AnnAssign(target=ast.Name("TARGETS"), value=ast.Dict() as table):
+                targets = ast.literal_eval(table)
+    assert all((BENCHMARKS.parent / test).is_file() for tests in targets.values() for test in tests)
+    lines = {
+        module: (BENCHMARKS.parent / "f2rcli" / module).read_text(encoding="utf-8").splitlines()
+        for module in targets
+    }
+    equivalent = tomllib.loads((BENCHMARKS / "equivalent.toml").read_text(encoding="utf-8"))
+    for module, rows in equivalent.items():
+        for part, *others, why in rows:
+            assert any(part in line for line in lines[module]), (module, part)
+            assert {part} < {part, *others}, (module, part, why)
