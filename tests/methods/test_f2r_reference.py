@@ -404,6 +404,7 @@ def test_what_frames_look_like_is_kept_while_they_are_and_no_longer() -> None:
     frames = [frame(index) for index in range(4)]
     f2r.flows.chain(frames)
     assert sorted(f2r.flows._looks) == [0, 1, 2, 3]
+    assert f2r.flows._look(frames[3]) is f2r.flows._look(frames[3])
     f2r.flows.forget_before(2)
     assert sorted(f2r.flows._looks) == [2, 3]
     changed = frame(3)

@@ -89,6 +89,18 @@ def test_a_flow_one_frame_before_led_to_where_the_next_begins() -> None:
     np.testing.assert_allclose(found[12:-12, 12:-12], wanted[12:-12, 12:-12], atol=0.03)
 
 
+def test_constant_velocity_is_right_but_for_the_fourth_power_of_a_flows_slope() -> None:
+    """A flow that grows by a quarter of a pixel a pixel, 16 from its middle at most."""
+    part, slope = 0.2, 0.25
+    growing = affine(slope * np.eye(2), np.zeros(2))
+    middle = (slice(18, 43), slice(24, 57))
+    near, left = 16 * slope, (1 - part) * slope
+    found, wanted = midway(growing, part)[middle], part / (1 + left) * growing[middle]
+    np.testing.assert_allclose(found, wanted, atol=part * near * left**4 + 0.001)
+    found, wanted = carried(growing)[middle], growing[middle] / (1 - slope)
+    np.testing.assert_allclose(found, wanted, atol=near * slope**4 / (1 - slope) + 0.001)
+
+
 def fetched(values: np.ndarray, flow: np.ndarray) -> np.ndarray:
     rows, columns = np.indices(values.shape)
     places = [rows + flow[..., 1], columns + flow[..., 0]]

@@ -117,7 +117,7 @@ class Flows(ABC):
 
     def _look(self, frame: Prepared) -> Any:
         luma, small = self._looks.get(frame.index, (None, None))
-        if small is None or luma is not frame.luma:  # a frame may come again, changed
+        if luma is not frame.luma:  # a frame may come again, changed
             small = self._halved(frame)
             self._looks[frame.index] = frame.luma, small
         return small
