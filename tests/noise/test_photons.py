@@ -103,6 +103,15 @@ def test_too_few_frames_or_pixels_tell_nothing() -> None:
     assert photon_line([frame[:16, :16] for frame in dim(1)]) is None
 
 
+@pytest.mark.parametrize(("columns", "told"), [(56, False), (64, True)])
+def test_a_line_is_told_by_sixty_four_blocks_of_all_pairs_and_no_fewer(
+    columns: int, told: bool
+) -> None:
+    light = np.broadcast_to(np.linspace(20, 200, columns), (3, 32, columns))
+    codes = GAIN * np.random.default_rng(1).poisson(light) + OFFSET
+    assert (photon_line(list(codes.astype(np.float32))) is not None) == told
+
+
 @pytest.mark.parametrize(("photons", "read"), [(0.1, 0.0), (0.3, 4.0), (0.5, 4.0), (1.0, 0.0)])
 def test_even_light_tells_its_gain_by_the_shape_of_its_noise(photons: float, read: float) -> None:
     rng = np.random.default_rng(4)
