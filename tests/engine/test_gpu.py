@@ -142,15 +142,17 @@ def _coded(picture: np.ndarray, layout: PlaneLayout) -> Frame:
     return Frame(planes=tuple(codes), layout=layout)
 
 
+@pytest.mark.parametrize("told", [1.0, 0.5])
 @pytest.mark.parametrize("size", [(64, 80), (45, 21)])
 def test_weak_detail_that_stands_still_comes_back_as_on_the_processor(
-    size: tuple[int, int],
+    size: tuple[int, int], told: float
 ) -> None:
-    """Around it the quietest of the wide windows holds more than noise, elsewhere it does not."""
+    """Around it the quietest of the wide windows holds more than noise, elsewhere it does not,
+    or, where the law says too little, less more."""
     rng = np.random.default_rng(0)
     mean = rng.normal(0, 0.02, (2, *size)).astype(np.float32)
     mean[0, size[0] // 3 :] *= 1.5
-    variance = np.full_like(mean, 0.02**2)
+    variance = np.full_like(mean, told * 0.02**2)
     variance[1] *= rng.uniform(0.8, 1.2, size)
     lasting = rng.uniform(0, 1, mean.shape).astype(np.float32)
     shares = (white_shares(),) * len(mean)
@@ -179,6 +181,21 @@ def test_single_samples_far_out_are_held_where_noise_was_clipped_and_where_not(
         for index, one in enumerate(found):
             wanted = limits.held(removed[index], variance[index], shares[index], clipped=clipped)
             np.testing.assert_allclose(one, wanted, atol=1e-5)
+
+
+def test_patches_of_five_pixels_are_held_to_four_times_the_noise() -> None:
+    rng = np.random.default_rng(2)
+    removed = np.zeros((1, 48, 64), np.float32)
+    for row, column in ((10, 12), (36, 20), (24, 50)):
+        removed[0, row : row + 5, column : column + 5] = 0.05 * rng.choice((-1, 1), (5, 5))
+    variance = np.full_like(removed, 0.02**2)
+    found = device_limits.held(
+        torch.from_numpy(removed), torch.from_numpy(variance), (white_shares(),)
+    )[0].numpy()
+    np.testing.assert_allclose(
+        found, limits.held(removed[0], variance[0], white_shares()), atol=1e-5
+    )
+    assert abs(found[12, 14]) < 0.9 * abs(removed[0, 12, 14])  # only it has the whole patch around
 
 
 def test_a_device_works_in_one_thread() -> None:
