@@ -149,6 +149,7 @@ def test_what_channels_share_is_their_correlation(channels: int, part: float) ->
     fine = samples.bands(1.0).fine
     assert fine == pytest.approx(0.05**2, rel=0.05)
     assert samples.shared(fine) == pytest.approx(part, abs=0.04)
+    assert len(samples.gray) == (channels > 1)  # a channel alone has no other to share with
 
 
 @pytest.mark.parametrize("sigma", [0.02, 0.1])
