@@ -56,7 +56,7 @@ def held(
         stays.addcmul_(band, allowed.clamp_max_(1))
     few = box(variance, SMALL).mul_(SMALL_TOLERANCE)
     few /= power_around(stays, SMALL).clamp_min_(LEAST)
-    stays *= few.clamp_(0, 1).sqrt_()
+    stays *= few.clamp_max_(1).sqrt_()
     most = variance.sqrt().mul_(MOST)
     if clipped is not None:
         most *= 1 + (CLIPPED_MOST / MOST - 1) * clipped
