@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from f2rcli.frames import Family, Frame, Mosaic, Plane, PlaneLayout
-from f2rcli.samples.defects import SetAside, put_back, set_aside, without_defects
+from f2rcli.samples.defects import SetAside, _steady, put_back, set_aside, without_defects
 from f2rcli.samples.fills import filled, no_light
 from f2rcli.samples.impulses import Impulses, _excess, medians_of_own, without_impulses
 from f2rcli.sensor import bayer_layout
@@ -376,6 +376,48 @@ def neighbours(plane: np.ndarray, place: tuple[int, int], step: int = 1) -> list
     return sorted(wide[row + y, column + x] for y, x in steps)
 
 
+def impulses_of(plane: np.ndarray) -> dict[tuple[int, ...], float]:  # type: ignore[type-arg]
+    """Places that lie beyond all but one of the 24 around by 8 deviations of the plane's noise and
+    2.5 times the range of all but the farthest on the other side, and the medians there."""
+    far = 8 * 1.4826 * float(np.median(np.abs(plane - cv2.medianBlur(plane, 5))))
+    wide = np.lib.stride_tricks.sliding_window_view(np.pad(plane, 2, mode="reflect"), (5, 5))
+    near = np.sort(np.delete(wide.reshape(*plane.shape, 25), 12, axis=-1).astype(float))
+    above, below = plane - near[..., -2], near[..., 1] - plane
+    spread = np.where(above > below, near[..., -2] - near[..., 0], near[..., -1] - near[..., 1])
+    found = np.maximum(above, below) > np.maximum(far, 2.5 * spread)
+    return {tuple(place): near[(*place, 12)] for place in np.argwhere(found).tolist()}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_impulses_at_their_limits_are_the_definitions(seed: int) -> None:
+    """Half of them in noise, where deviations count, half in texture, where the range does."""
+    rng = np.random.default_rng(seed)
+    plane = rng.normal(500, 4, (64, 72)).astype(np.float32)
+    plane[:, 40:] += 25 * rng.random((64, 32)).astype(np.float32)
+    rows, columns = 8 * (np.arange(12) // 2) + 10, np.where(np.arange(12) % 2, 56, 16)
+    size = np.where(columns == 16, rng.uniform(38, 60, 12), rng.uniform(85, 135, 12))
+    plane[rows, columns] += size * rng.choice((-1, 1), 12)
+    beside = rng.random(12) < 0.5  # one that stands out as well, either way
+    plane[rows[beside], columns[beside] + 2] += rng.choice((-60, 60), 12)[beside]
+    whole, where = without_impulses(plane)
+    wanted = impulses_of(plane)
+    assert set(map(tuple, np.argwhere(where).tolist())) == set(wanted)
+    assert all(whole[place] == np.float32(median) for place, median in wanted.items())
+
+
+@pytest.mark.parametrize(("share", "stays"), [(0.0, False), (0.4, False), (0.6, True)])
+def test_what_stands_out_by_half_in_every_frame_of_a_mosaic_stays_in_place(
+    share: float, stays: bool
+) -> None:
+    rng = np.random.default_rng(12)
+    planes = 400 + rng.normal(0, 20, (7, 48, 64))
+    planes[:, 20, 31] += 300
+    planes[4, 20, 31] -= 300 * (1 - share)
+    shown = [frame(codes(plane, "u2"), RAW) for plane in planes]
+    places, _ = _steady(shown, np.zeros((48, 64), bool), 0.0, np.zeros(0, np.intp))
+    assert places.tolist() == ([20 * 64 + 31] if stays else [])
+
+
 def test_impulses_lie_beyond_all_but_one_around_by_the_noise_and_by_their_range() -> None:
     """By 8 standard deviations and 2.5 times the range of the 24 samples but for one of them, which
     may be an impulse too."""
@@ -387,15 +429,7 @@ def test_impulses_lie_beyond_all_but_one_around_by_the_noise_and_by_their_range(
     plane[0, 0] += 300
     plane[40, 20:22] += 200  # a pair
     plane[60, 20:23] -= 200  # three are no impulses
-    apart = np.abs(plane - cv2.medianBlur(plane, 5))
-    far = 8 * 1.4826 * float(np.median(apart))
-    wanted = {}
-    for place in np.ndindex(plane.shape):
-        around, centre = neighbours(plane, place), float(plane[place])
-        above, below = centre - around[-2], around[1] - centre
-        spread = around[-1] - around[1] if above <= below else around[-2] - around[0]
-        if max(above, below) > max(far, 2.5 * spread):
-            wanted[place] = around[12]
+    wanted = impulses_of(plane)
     whole, where = without_impulses(plane)
     assert {(40, 20), (40, 21), (0, 0)} <= set(wanted)
     assert not {(60, 20), (60, 21), (60, 22)} & set(wanted)

@@ -18,9 +18,12 @@ from f2rcli.io import open_reader, open_writer, plan_output
 from f2rcli.io.base import WriteOptions
 from f2rcli.samples.lanes import (
     LaneStatistics,
+    _around,
     _stuck,
     lane_layout,
     measure_lane,
+    picture_kept,
+    planes_seen,
     restore_invalid,
     surveyed,
     without_stuck,
@@ -277,6 +280,48 @@ def test_what_is_saturated_stays_so_and_nothing_exceeds_it(tmp_path: Path) -> No
     assert written.max() == 4000
     assert (written[:, 21:39, 31:59] == 4000).all()
     np.testing.assert_array_equal(written[array < 3997], array[array < 3997] + 3)
+
+
+def windows_around(picture: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    """The eight neighbours of every pixel, (H, W, 8), mirrored at the border."""
+    wide = np.lib.stride_tricks.sliding_window_view(np.pad(picture, 1, mode="reflect"), (3, 3))
+    return np.delete(wide.reshape(*picture.shape, 9), 4, axis=-1)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+def test_around_a_pixel_are_eight(dtype: str) -> None:
+    picture = np.random.default_rng(1).integers(0, 250, (9, 12)).astype(dtype)
+    near = windows_around(picture)
+    for found, wanted in zip(
+        _around(picture), (near.min(-1), near.max(-1), near.mean(-1)), strict=True
+    ):
+        np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("samples", [(), (1,), (3,)])
+def test_in_every_sample_of_a_pixel_saturation_and_what_is_kept_stay(
+    samples: tuple[int, ...],
+) -> None:
+    """Saturated is what is so together with all eight pixels around; nothing ends above."""
+    rng = np.random.default_rng(2)
+    shape, top = (20, 31, *samples), 900
+    original = np.where(rng.random(shape) < 0.93, top, rng.integers(0, top, shape)).astype("u2")
+    restored = rng.integers(0, 1200, (*samples[:1], 20, 31)).astype("u2")
+    kept = np.array([3, 12]), np.array([5, 30])
+    stuck = np.array([3, 12, 17]), np.array([5, 30, 9])
+    seen = LaneStatistics((0.0, 1.0), stuck, kept, top=float(top))
+    lanes = [original] if not samples else [original[..., i] for i in range(samples[0])]
+    planes = [restored] if not samples else list(restored)
+    for plane, lane in zip(planes_seen(original, seen), lanes, strict=True):
+        np.testing.assert_array_equal(plane, without_stuck(lane, stuck))
+    found = picture_kept(original, planes, seen)
+    assert found.shape == shape
+    for index, (lane, plane) in enumerate(zip(lanes, planes, strict=True)):
+        full = (lane == top) & (windows_around(lane) == top).all(-1)
+        assert 50 < full.sum() < 500
+        wanted = np.where(full, top, np.minimum(plane, top))
+        wanted[kept] = lane[kept]
+        np.testing.assert_array_equal(found[..., index] if samples else found, wanted)
 
 
 def test_levels_put_a_thousandth_at_a_quarter_and_the_brightest_within_four_spans() -> None:
