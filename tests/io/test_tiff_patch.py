@@ -101,6 +101,17 @@ def test_a_segment_that_fits_stays_and_its_length_is_entered(tmp_path: Path) -> 
     np.testing.assert_array_equal(tifffile.imread(path), [0 * noise[0], noise[1]])
 
 
+def test_a_page_that_was_read_in_short_is_read_whole(tmp_path: Path) -> None:
+    """tifffile calls pages frames of which it has read no more than where their samples are."""
+    array = flat(dtype="u1")
+    path = write(tmp_path / "a.tif", array, compression="zlib")
+    with tifffile.TiffFile(path) as file, closing(PatchedFile(path)) as patched:
+        page = file.series[0].pages[1]
+        assert isinstance(page, tifffile.TiffFrame)
+        patched.write_picture(Spot(path, page), array[1] + np.uint8(7))
+    np.testing.assert_array_equal(tifffile.imread(path), array + np.uint8([[[0]], [[7]], [[0]]]))
+
+
 def test_the_same_samples_change_nothing_nan_included(tmp_path: Path) -> None:
     array = flat(dtype="f4")
     array[0, 3, 4] = np.nan

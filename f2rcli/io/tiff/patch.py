@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import tifffile
 
 from f2rcli.errors import OutputError
 from f2rcli.frames import Plane
@@ -59,7 +58,7 @@ class PatchedFile:
             self._write(spot.offset, picture.astype(dtype, copy=False).tobytes())
             return
         with quiet_tifffile(), opened(page):
-            page = page.aspage() if isinstance(page, tifffile.TiffFrame) else page
+            page = page.aspage()
             coding = SegmentCoding.of(page)
             if not can_rewrite(page) and page.offset not in self._converted:
                 self._convert(page, coding)
