@@ -142,8 +142,9 @@ def test_mismatches_below_half_a_code_are_all_alike() -> None:
     assert float(rated[0, 0, 0, 0, 0]) == pytest.approx(1 / (1 + (1 / 6) ** 2))
 
 
-def test_mismatch_is_the_mean_absolute_difference_around_a_pixel() -> None:
-    warped, reference = torch.rand(2, 3, 3, 9, 11), torch.rand(2, 3, 9, 11)
+@pytest.mark.parametrize("channels", [3, 1])
+def test_mismatch_is_the_mean_absolute_difference_around_a_pixel(channels: int) -> None:
+    warped, reference = torch.rand(2, 3, channels, 9, 11), torch.rand(2, channels, 9, 11)
     found = mismatches(warped, reference)
     assert found.shape == (2, 3, 9, 11)
     apart = (warped[1, 2] - reference[1]).abs().mean(0)
