@@ -16,7 +16,9 @@ from f2rcli.noise.measurement.detail import MAD_TO_SIGMA
 FEWEST = 5  # frames
 SIDE = 5  # pixels, over which light is summed
 AROUND = 15  # pixels, over which noise is measured
-SUDDEN = 5.0  # standard deviations of such a mean
+SUDDEN = (
+    5.5  # standard deviations of such a mean: of even light not one in 10^6 samples is so bright
+)
 FEW = 3  # a frame in so many may be sudden at one place
 CALM = 3.5  # standard deviations that no other may have there
 BESIDE, FAR = 2.0, 13  # standard deviations, and pixels across: its outskirts
@@ -56,8 +58,12 @@ def _flashes(stack: NDArray[np.float32]) -> NDArray[np.bool_]:
 def _standing_out(stack: NDArray[np.float32]) -> NDArray[np.float32]:
     """How far means of SIDE x SIDE pixels are above the median frame, in standard deviations."""
     means = np.stack([cv2.blur(one, (SIDE, SIDE)) for one in stack])
-    powers = [_power_around(apart) for apart in np.diff(stack, axis=0)]
-    noise = np.median(powers, axis=0) / (2 * SIDE**2)
+    pairs = np.diff(stack, axis=0)
+    # A star's own noise is seen close to it alone.
+    near, wide = (
+        np.median([_power(one, side) for one in pairs], axis=0) for side in (SIDE, AROUND)
+    )
+    noise = np.maximum(near, wide) / (2 * SIDE**2)
     noise = np.maximum(noise, np.median(noise) / SIDE**2)
     apart = means - np.median(means, axis=0)
     apart -= np.median(apart, axis=(1, 2), keepdims=True)
@@ -66,10 +72,10 @@ def _standing_out(stack: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(apart / max(scale, 1.0), np.float32)
 
 
-def _power_around(apart: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Of the finest band of a picture (H, W), where little is that moves."""
+def _power(apart: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """Around every place, of the finest band of a picture (H, W), where little is that moves."""
     fine = cv2.filter2D(apart, cv2.CV_32F, np.array([[1, -1], [-1, 1]], np.float32) / 2)
-    return np.asarray(cv2.blur(np.square(fine), (AROUND, AROUND)), np.float32)
+    return np.asarray(cv2.blur(np.square(fine), (side, side)), np.float32)
 
 
 def _widened(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
