@@ -16,9 +16,8 @@ from f2rcli.noise.measurement.detail import MAD_TO_SIGMA
 FEWEST = 5  # frames
 SIDE = 5  # pixels, over which light is summed
 AROUND = 15  # pixels, over which noise is measured
-SUDDEN = (
-    5.5  # standard deviations of such a mean: of even light not one in 10^6 samples is so bright
-)
+# Standard deviations of such a mean: of even light not one in 10^6 samples is so bright.
+SUDDEN = 5.5
 FEW = 3  # a frame in so many may be sudden at one place
 CALM = 3.5  # standard deviations that no other may have there
 BESIDE, FAR = 2.0, 13  # standard deviations, and pixels across: its outskirts
