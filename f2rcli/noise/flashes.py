@@ -15,12 +15,13 @@ from f2rcli.noise.measurement.detail import MAD_TO_SIGMA
 
 FEWEST = 5  # frames
 SIDE = 5  # pixels, over which light is summed
-AROUND = 15  # pixels, over which noise is measured
+AROUND = 15  # pixels, over which noise is measured, and that a flash spans at most
 # Standard deviations of such a mean: of even light not one in 10^6 samples is so bright.
 SUDDEN = 5.5
 FEW = 3  # a frame in so many may be sudden at one place
 CALM = 3.5  # standard deviations that no other may have there
 BESIDE, FAR = 2.0, 13  # standard deviations, and pixels across: its outskirts
+MOVING = 0.01  # of all else: where more is not calm the scene moves
 MOST = 0.2  # of a frame; where more is sudden the light itself flickers
 
 Plane = NDArray[Any]
@@ -47,10 +48,12 @@ def _flashes(stack: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Where frames (T, H, W) are far brighter than the median frame, and few others are."""
     apart = _standing_out(stack)
     others = np.sort(np.abs(apart), axis=0)[-1 - len(apart) // FEW]
-    sudden = (apart > SUDDEN) & (others < CALM)
+    sudden = [_compact(one) for one in (apart > SUDDEN) & (others < CALM)]
     near, far = (np.stack([_widened(one, side) for one in sudden]) for side in (SIDE, FAR))
     found: NDArray[np.bool_] = near | (far & (apart > BESIDE))
     found &= found.mean((1, 2), keepdims=True) < MOST
+    restless = np.count_nonzero(np.abs(apart[~far]) > CALM)
+    found &= restless < MOVING * np.count_nonzero(~far)
     return found
 
 
@@ -75,6 +78,16 @@ def _power(apart: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     """Around every place, of the finest band of a picture (H, W), where little is that moves."""
     fine = cv2.filter2D(apart, cv2.CV_32F, np.array([[1, -1], [-1, 1]], np.float32) / 2)
     return np.asarray(cv2.blur(np.square(fine), (side, side)), np.float32)
+
+
+def _compact(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Places of no more than AROUND pixels across: the others are edges that move."""
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    sizes = np.asarray(boxes)[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
+    small: NDArray[np.bool_] = np.asarray((sizes <= AROUND).all(1))
+    small[0] = False  # what is not in the mask
+    found: NDArray[np.bool_] = small[labels]
+    return found
 
 
 def _widened(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:

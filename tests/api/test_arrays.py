@@ -220,4 +220,4 @@ def test_abandoned_denoisers_leave_no_threads(noisy) -> None:
     for thread in threading.enumerate():
         if thread.name == "f2r":
             thread.join(240)
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # those of earlier tests may have ended

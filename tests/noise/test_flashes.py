@@ -45,3 +45,13 @@ def test_too_few_or_empty_frames_stay() -> None:
     assert all(a is b for a, b in zip(without_flashes(few), few, strict=True))
     empty = np.zeros((FEWEST, 32, 32), np.uint16)
     np.testing.assert_array_equal(without_flashes(list(empty)), empty)
+
+
+def test_what_moves_is_no_flash() -> None:
+    """A ramp that drifts lost its gain when its edges gave way; so does a wide bright object."""
+    rng = np.random.default_rng(4)
+    ramp = np.add.outer(np.arange(48), np.arange(48)) % 40 + 5.0
+    disc = np.hypot(*(np.indices((48, 48)) - 24)) < 9
+    for light in (ramp, 10 + 100.0 * disc):
+        frames = recorded(np.stack([np.roll(light, 3 * n, 1) for n in range(7)]), rng)
+        np.testing.assert_array_equal(np.stack(without_flashes(list(frames))), frames)
