@@ -42,7 +42,10 @@ class Weights:
         as an outline without memory, so that a header cannot ask for more than the tensors take.
         """
         if not self._built:
-            self._built.append(self._filled(build))
+            import torch
+
+            with torch.inference_mode(False):  # who asks for gradients later gets the same network
+                self._built.append(self._filled(build))
         return cast("N", self._built[0])
 
     def _filled(self, build: "Callable[[], N]") -> N:

@@ -213,3 +213,13 @@ def test_what_is_kept_is_given_out_unless_the_file_has_changed(
     (bundle / "one.safetensors").write_bytes(b"other")
     with pytest.raises(WeightsError, match="SHA-256 differs"):
         weights.load("one")
+
+
+def test_a_network_that_is_built_in_a_run_can_be_followed_backwards_later() -> None:
+    tensors = {"weight": torch.tensor([[1.0, 2.0]]), "bias": torch.tensor([3.0])}
+    with torch.inference_mode():
+        network = Weights("x", HEADER, tensors).network(lambda: nn.Linear(2, 1))
+    picture = torch.ones(1, 2, requires_grad=True)
+    network(picture).sum().backward()
+    assert picture.grad is not None
+    assert picture.grad.tolist() == [[1.0, 2.0]]
