@@ -42,14 +42,8 @@ class FrameFilter:
 
     @property
     def centre(self) -> tuple[float, float]:
-        """The centre of mass (x, y) of the entries above BELIEVED of the largest."""
-        kept = np.where(self.weights >= BELIEVED * self.weights.max(), self.weights, 0)
-        kept = np.maximum(kept, 0).astype(np.float64)
-        mass = kept.sum()
-        if mass <= 0:
-            return float("nan"), float("nan")
-        rows, columns = np.indices(kept.shape)
-        return float((columns * kept).sum() / mass), float((rows * kept).sum() / mass)
+        """See `centre_of`."""
+        return centre_of(self.weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +66,17 @@ class Explanation:
         """How far the filters' centres move from each frame to the next, (dx, dy) in pixels."""
         centres = [f.centre for f in self.filters]
         return [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(centres)]
+
+
+def centre_of(weights: Weights) -> tuple[float, float]:
+    """The centre of mass (x, y) of a filter's entries above BELIEVED of the largest."""
+    kept = np.where(weights >= BELIEVED * weights.max(), weights, 0)
+    kept = np.maximum(kept, 0).astype(np.float64)
+    mass = kept.sum()
+    if mass <= 0:
+        return float("nan"), float("nan")
+    rows, columns = np.indices(kept.shape)
+    return float((columns * kept).sum() / mass), float((rows * kept).sum() / mass)
 
 
 def explain(
@@ -100,7 +105,7 @@ def explain(
     chosen = restored[0, :, y - top, x - left]
     found = torch.autograd.grad(chosen.mean(), list(crops.values()), allow_unused=True)
     filters = tuple(
-        FrameFilter(i, _last(crop), filter_of(gradient, crop))
+        FrameFilter(i, shown(crop), filter_of(gradient, crop))
         for (i, crop), gradient in zip(crops.items(), found, strict=True)
     )
     noisy = float(centre[0, :, y, x].mean())
@@ -111,7 +116,8 @@ def _corner(place: int, size: int) -> int:
     return max(0, min(place - SIDE // 2, size - SIDE)) // STEP * STEP
 
 
-def _last(picture: Tensor) -> NDArray[np.float32]:
+def shown(picture: Tensor) -> NDArray[np.float32]:
+    """A picture (1, C, H, W) as (H, W, C)."""
     return picture.detach()[0].permute(1, 2, 0).float().cpu().numpy()
 
 

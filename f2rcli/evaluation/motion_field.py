@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from f2rcli.engine.engine import Engine
-from f2rcli.evaluation.explain import STEP, FrameFilter, filter_of, traceable
+from f2rcli.evaluation.explain import STEP, centre_of, filter_of, shown, traceable
 from f2rcli.noise.model import NoiseModel
 from f2rcli.window import Window
 
@@ -70,9 +70,10 @@ def motion_field(
         for one in _followed(engine, window, (top, left), step, noise)
     ]
     found.sort(key=lambda one: (one[0][1], one[0][0]))
-    shown = centre.detach()[0].permute(1, 2, 0).float().cpu().numpy()
     pixels, shares, centres = (np.array(part) for part in zip(*found, strict=True))
-    return MotionField(frame, tuple(i for i, _ in items), shown, step, pixels, shares, centres)
+    return MotionField(
+        frame, tuple(i for i, _ in items), shown(centre), step, pixels, shares, centres
+    )
 
 
 _Found = tuple[tuple[int, int], list[float], list[tuple[float, float]]]
@@ -124,7 +125,7 @@ def _seen(
     shares, centres = [], []
     for weights in filters:
         around = weights[up : y + REACH, back : x + REACH]
-        one = FrameFilter(0, np.zeros((*around.shape, 1), np.float32), around)
-        shares.append(one.total)
-        centres.append((one.centre[0] + back - x, one.centre[1] + up - y))
+        column, row = centre_of(around)
+        shares.append(float(around.sum()))
+        centres.append((column + back - x, row + up - y))
     return shares, centres

@@ -24,7 +24,7 @@ from f2rcli.cli.provenance import APART
 from f2rcli.cli.terminal.batch_progress import BatchMeter
 from f2rcli.cli.terminal.console import Console
 from f2rcli.errors import EXIT_INPUT, EXIT_OK, InputError, UsageError
-from f2rcli.io import is_clip
+from f2rcli.io import is_clip, ledger
 from f2rcli.system.machine import processors
 
 COMMAND: tuple[str, ...] = ()  # see Task.command
@@ -250,9 +250,7 @@ def _report_clip(outcome: Outcome, count: int, total: int, console: Console) -> 
         reason = outcome.reason.replace("error: ", "")
         console.warning(f"{head}: {reason}{f' {outcome.hint}' if outcome.hint else ''}")
         return
-    frames = (
-        "" if outcome.frames is None else f", {outcome.frames} frame{'s' * (outcome.frames != 1)}"
-    )
+    frames = "" if outcome.frames is None else f", {ledger.count(outcome.frames)}"
     console.note(f"{head}{frames}, {outcome.seconds:.1f} s")
     for warning in outcome.warnings:
         console.detail(f"  {warning}")

@@ -68,9 +68,7 @@ def explain(
     console: Console,
 ) -> int:
     """Show which noisy pixels a restored pixel is made of, and the motion that follows from it."""
-    if (pixel is None) == (grid is None):
-        raise UsageError("--pixel or --grid: give one of them.", hint="For example --grid 16.")
-    asked, target = _pixel(pixel) if pixel is not None else grid, Path(output)
+    asked, target = _asked(pixel, grid), Path(output)
     if target.suffix.lower() != ".svg":
         raise UsageError(f"-o {output}: the plot is an SVG file.", hint="Name it OUT.svg.")
     for path in filter(None, (output, files.json_file)):
@@ -94,6 +92,15 @@ class _Shown(NamedTuple):
     lines: Iterator[str]
 
 
+def _asked(pixel: str | None, grid: int | None) -> tuple[int, int] | int:
+    """One pixel, or the step of a grid."""
+    if pixel is not None and grid is None:
+        return _pixel(pixel)
+    if grid is not None and pixel is None:
+        return grid
+    raise UsageError("--pixel or --grid: give one of them.", hint="For example --grid 16.")
+
+
 def _pixel(text: str) -> tuple[int, int]:
     first, comma, second = (part.strip() for part in text.partition(","))
     if not (comma and first.isdigit() and second.isdigit()):
@@ -101,9 +108,7 @@ def _pixel(text: str) -> tuple[int, int]:
     return int(first), int(second)
 
 
-def _shown(
-    engine: "Engine", reader: Reader, frame: int, asked: tuple[int, int] | int | None
-) -> _Shown:
+def _shown(engine: "Engine", reader: Reader, frame: int, asked: tuple[int, int] | int) -> _Shown:
     """The frames around the one asked for, their noise, and a pixel, or a grid of a step, followed
     through both."""
     from f2rcli.engine.stream import estimate_noise  # brings torch
@@ -122,7 +127,7 @@ def _shown(
     if isinstance(asked, tuple):
         found = follow(engine, pictures, asked, noise)
         return _Shown(plot(found, name), values(found), lines(found, name))
-    field = motion_field(engine, pictures, asked or 1, noise)
+    field = motion_field(engine, pictures, asked, noise)
     return _Shown(plot_field(field, name), field_values(field), field_lines(field, name))
 
 

@@ -142,10 +142,7 @@ def _without_flashes(frames: Sequence[Frame]) -> list[Frame]:
     shot = len(_one_shot([picture_of(frame) for frame in frames]))
     columns = zip(*(frame.planes for frame in frames[:shot]), strict=True)
     rows = zip(*map(without_flashes, columns), strict=True)
-    calm = [
-        replace(frame, planes=type(frame.planes)(row))
-        for frame, row in zip(frames, rows, strict=False)
-    ]
+    calm = [replace(frame, planes=row) for frame, row in zip(frames[:shot], rows, strict=True)]
     return [*calm, *frames[shot:]]
 
 
