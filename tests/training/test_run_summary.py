@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from f2rcli.noise.model import NoiseModel
+from f2rcli.training.methods import trainable
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.report import decibels, gain_db, summarise, use_command, verdict
 
@@ -123,4 +124,5 @@ def test_the_command_fits_what_was_trained_on(config, tmp_path) -> None:
 
 def test_the_command_names_a_method_that_is_not_the_default(config) -> None:
     assert "--method" not in use_command(config)
-    assert "--method fitvnet --weights" in use_command(replace(config, method="fitvnet"))
+    other = next(name for name in trainable() if name != config.method)
+    assert f"--method {other} --weights" in use_command(replace(config, method=other))
