@@ -12,8 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from f2rcli.models import halves, motion
+from f2rcli.models import motion
 from f2rcli.models.flow import Flow, squared, warp_all
+from f2rcli.models.large import halves
 from f2rcli.models.layers import box_mean
 
 MOST = 32.0  # frames a pixel may be worth: what changes too slowly to be seen must still fade

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from f2rcli.methods.f2r.alignment import photometric
 from f2rcli.methods.f2r.pipeline import level_map
-from f2rcli.models import halves
+from f2rcli.models.large import halves
 from f2rcli.models.memory import Memory
 from f2rcli.noise.model import NoiseModel
 

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from f2rcli.methods.base import Prepared
-from f2rcli.models import halves, motion
+from f2rcli.models import motion
 from f2rcli.models.flow import warp, warp_all
 from f2rcli.models.fusion import Aligned, smooth, weighted
+from f2rcli.models.large import halves
 from f2rcli.models.large.codes import alike, distance
 from f2rcli.models.memory import Memory
 

@@ -14,11 +14,10 @@ from f2rcli.methods.base import Following, Method, Prepared, Restored, Run
 from f2rcli.methods.f2r.alignment import CELLS, Align, aligned_one_by_one, aligned_together
 from f2rcli.methods.f2r.device_flows import DeviceFlows
 from f2rcli.methods.f2r.flows import FlowBook, Flows
-from f2rcli.models import halves
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.flow import Flow, carried, compose, inside, midway
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner, smooth
-from f2rcli.models.large import codes
+from f2rcli.models.large import codes, halves
 from f2rcli.models.large.codes import alike, coded, plain
 from f2rcli.models.memory import Memory
 from f2rcli.noise.model import NoiseModel

@@ -1,1 +1,1 @@
-"""What spares memory where pictures are large."""
+"""What spares memory or time where pictures are large."""
