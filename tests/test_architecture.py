@@ -28,6 +28,8 @@ ROOMS = (
     {"api"},
     {"cli", "napari"},
 )
+# Folders that grow with what they list.
+REGISTRIES = {PACKAGE / "evaluation" / name for name in ("metrics", "baselines", "benchmarks")}
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 LIGHT = {
     "errors", "frames", "system", "documents", "settings", "units", "header", "tee", "window",
@@ -252,7 +254,9 @@ def test_modules_functions_and_folders_are_small() -> None:
         if isinstance(node, functions)
     ]
     folders = Counter(path.parent for _, path, _ in modules() if path.name != "__init__.py")
-    sizes += [(str(folder), count, 14) for folder, count in folders.items()]
+    sizes += [
+        (str(folder), count, 14) for folder, count in folders.items() if folder not in REGISTRIES
+    ]
     assert not [f"{what}: {size}" for what, size, most in sizes if size > most]
 
 

@@ -102,7 +102,7 @@ def with_keywords(function: Callable[..., Any]) -> None:
     own = [p for p in whole.parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
     keywords = [
         Parameter(
-            name, Parameter.KEYWORD_ONLY, annotation=types[name],
+            name, Parameter.KEYWORD_ONLY, annotation=types.get(name, Parameter.empty),
             default=Options.__dataclass_fields__[name].default,
         )
         for name in settings_of(Options)

@@ -13,7 +13,9 @@ from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Weights
 from f2rcli.window import Window
 
-# Runs a network on pictures of any size: pads to its stride, cuts into tiles, casts, moves.
+# Runs a network on pictures of any size: pads to its stride, cuts into tiles, casts, moves. The
+# network says two things for that: `stride`, of which height and width must be multiples, and
+# `reach`, how many pixels beyond its own a result depends on.
 Run = Callable[..., Any]
 
 
