@@ -12,6 +12,7 @@ from f2rcli.cli import app
 from f2rcli.cli.app import COMMANDS, ExitHandler, command_line
 from f2rcli.cli.signals import Terminated
 from f2rcli.cli.terminal.console import Console
+from f2rcli.training.methods import capabilities_of, trainable
 
 
 class OutOfMemoryError(RuntimeError):
@@ -57,7 +58,7 @@ def test_every_error_has_its_code_and_one_line(error, code, capsys) -> None:
         ("train", "init", "f2r-rgb-s", {"f2r-rgb-small"}),
         ("train", "adapt", "", {"fast", "full"}),
         ("train", "size", "b", {"base"}),
-        ("train", "variant", "ms", {"mse"}),
+        ("train", "variant", "", {v for m in trainable() for v in capabilities_of(m).variants}),
         ("train", "space", "g", {"gray"}),
         ("export", "weights", "f2r-rgb-b", {"f2r-rgb-blind"}),
     ],
