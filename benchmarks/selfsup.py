@@ -34,7 +34,8 @@ from f2rcli.training.footage.windows import channels_first
 from f2rcli.training.loop.stage import Stage
 from f2rcli.training.loop.trainer import Trainer
 from f2rcli.training.methods.base import load_recipe
-from f2rcli.training.run.config import StageOverrides, TrainConfig
+from f2rcli.training.run.config import TrainConfig
+from f2rcli.training.run.overrides import StageOverrides
 from f2rcli.training.run.session import gather
 from f2rcli.window import window_at
 

@@ -93,7 +93,7 @@ def nearest(word: str, known: list[str], others: str = "") -> str:
     """
     meant = closest(word, known)
     listed = ", ".join([*known, *([f"or {others}"] if others else [])])
-    choose = f"Choose from {listed}."
+    choose = f"Choose from {listed}." if listed else "Leave it out."
     return f"{meant} {choose}" if meant else choose
 
 

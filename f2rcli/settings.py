@@ -56,6 +56,12 @@ def setting(default: Any, help: str, **known: Any) -> Any:
     return field(default=default, metadata={KEY: Setting(help=help, **known)})
 
 
+def like(kind: Any, name: str) -> Any:
+    """A dataclass field for users to set, as `kind` has it."""
+    known = kind.__dataclass_fields__[name]
+    return field(default=known.default, metadata=known.metadata)
+
+
 def settings_of(kind: Any) -> dict[str, Setting]:
     """The settings of a dataclass, by the names of their fields."""
     return {f.name: f.metadata[KEY] for f in fields(kind) if KEY in f.metadata}

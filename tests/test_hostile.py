@@ -34,7 +34,8 @@ from f2rcli.models.layers import padded
 from f2rcli.system.machine import MOST_THREADS, asked_threads
 from f2rcli.training.loop.distributed import joined
 from f2rcli.training.run.adaptation import cache_folder
-from f2rcli.training.run.config import StageOverrides, TrainConfig
+from f2rcli.training.run.config import TrainConfig
+from f2rcli.training.run.overrides import StageOverrides
 from f2rcli.training.run.toml import from_table, located, read_config, to_toml
 from f2rcli.weights import Weights
 

@@ -16,6 +16,7 @@ from f2rcli.errors import (
     InputError,
 )
 from f2rcli.training.methods import trainable
+from f2rcli.training.run.folder import differences
 from f2rcli.training.run.toml import read_config
 
 CLIPS = ["a.mp4", "b.mp4"]
@@ -51,7 +52,7 @@ def test_the_run_folders_configuration_does_the_run_again(train, session) -> Non
     train("a.mp4", "-o", "my.safetensors", "--seed", 7, "--stage", "anchor.lr=1e-4")
     done = train("--config", "my.run/config.toml", "-o", "other.safetensors")
     assert done.code == EXIT_OK, done.err
-    assert session.asked[0].changes(session.asked[1]) == ["inputs"]  # absolute now
+    assert differences(*session.asked) == ["inputs"]  # absolute now
     assert session.asked[1].seed == 7
     assert session.asked[1].stage("anchor").lr == 1e-4
 
@@ -88,7 +89,10 @@ def test_a_mistake_in_the_run_file_is_one_line_that_names_it(train, tmp_path, te
         (["a.mp4"], "no output"),
         (["-o", "a.safetensors"], "no clip"),
         (["a.mp4", "-o", "a.pt"], ".safetensors"),
-        (["a.mp4", "-o", "a.safetensors", "--recipe", "publised"], "recipe = publised"),
+        (
+            ["a.mp4", "-o", "a.safetensors", "--recipe", "publised"],
+            "--recipe publised: no",
+        ),
         (["a.mp4", "-o", "a.safetensors", "--stage", "anchor"], "not NAME.KEY=VALUE"),
         (["a.mp4", "-o", "a.safetensors", "--inputs-are-clean"], "which noise"),
         (["--resume"], "which run"),

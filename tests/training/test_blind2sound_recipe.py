@@ -16,7 +16,7 @@ from f2rcli.training.footage.footage import Footage
 from f2rcli.training.footage.windows import CleanClips, NoisyClips
 from f2rcli.training.methods.base import TrainingContext
 from f2rcli.training.methods.blind2sound.recipe import Blind2SoundRecipe
-from f2rcli.training.run.config import StageOverrides
+from f2rcli.training.run.overrides import StageOverrides
 from tests.training.test_footage import stored_codes
 from tests.training.test_session import config, run, write_clip
 

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from f2rcli.errors import EXIT_USAGE, ConfigError
+from f2rcli.errors import EXIT_USAGE, ConfigError, UsageError
 from f2rcli.training.methods.base import StageSpec, overridden
-from f2rcli.training.run.config import MAY_CHANGE, StageOverrides, TrainConfig
+from f2rcli.training.run.config import TrainConfig
+from f2rcli.training.run.folder import MAY_CHANGE, differences
+from f2rcli.training.run.overrides import StageOverrides, stages_from
 from f2rcli.training.run.quantities import size_in_bytes, span_in_seconds
-from f2rcli.training.run.toml import from_table, located, read_config, stages_from, to_toml
+from f2rcli.training.run.toml import from_table, located, read_config, to_toml
 
 PLAIN = TrainConfig(inputs=("/clips/a.mp4",), output="/out/my.safetensors")
 
@@ -59,12 +61,13 @@ def test_paths_mean_the_same_from_any_folder(monkeypatch, tmp_path: Path) -> Non
     [
         ({"length": 4}, "must be odd"),
         ({"length": 1}, "between 3 and"),
-        ({"method": "f3r"}, "method = f3r"),
-        ({"recipe": "publised"}, "recipe = publised"),
-        ({"init": "rgg"}, "init = rgg"),
-        ({"adapt": "quick"}, "adapt = quick"),
-        ({"size": "medium"}, "size = medium"),
-        ({"size": "0,8"}, "size = 0,8"),
+        ({"method": "f3r"}, "method='f3r'"),
+        ({"recipe": "publised"}, "recipe='publised'"),
+        ({"init": "rgg"}, "init='rgg'"),
+        ({"adapt": "quick"}, "adapt='quick'"),
+        ({"size": "medium"}, "size='medium'"),
+        ({"variant": "mse"}, "variant='mse': no such choice"),
+        ({"size": "0,8"}, "size='0,8'"),
         ({"output": "my.pt"}, ".safetensors"),
         ({"inputs_are_clean": True}, "which noise"),
         ({"noise": "gaussian:5"}, "only for clean"),
@@ -73,16 +76,16 @@ def test_paths_mean_the_same_from_any_folder(monkeypatch, tmp_path: Path) -> Non
         ({"adapt": "full", "recipe": "published"}, "choose one"),
         ({"inputs": ()}, "no clip"),
         ({"memory": "lots"}, "not a size"),
-        ({"memory": "1KB"}, "between"),
+        ({"memory": "1KB"}, "must be 64MiB or more"),
         ({"time_limit": "soon"}, "not a time"),
-        ({"time_limit": "0s"}, "between"),
-        ({"device": "gpu"}, "device = gpu"),
+        ({"time_limit": "0s"}, "longer than 0 s"),
+        ({"device": "gpu"}, "device='gpu'"),
         ({"seed": -1}, "seed"),
         ({"minutes": 0}, "minutes"),
     ],
 )
 def test_what_cannot_be_is_an_error_that_names_it(wrong: dict, said: str) -> None:
-    with pytest.raises(ConfigError, match=said) as caught:
+    with pytest.raises(UsageError, match=said) as caught:
         replace(PLAIN, **wrong)
     assert caught.value.exit_code == EXIT_USAGE
 
@@ -91,9 +94,9 @@ def test_what_cannot_be_is_an_error_that_names_it(wrong: dict, said: str) -> Non
     ("table", "said", "hint"),
     [
         ({"stepz": 3}, "unknown key 'stepz'", "Did you mean steps?"),
-        ({"crop": 40}, "stage.anchor.crop = 40: must be a multiple", None),
-        ({"steps": "many"}, "stage.anchor.steps = 'many'", None),
-        ({"steps": 1.5}, "stage.anchor.steps = 1.5", None),
+        ({"crop": 40}, "stage.anchor.crop=40: must be a multiple", None),
+        ({"steps": "many"}, "stage.anchor.steps='many'", None),
+        ({"steps": 1.5}, "stage.anchor.steps=1.5: must be a whole number", None),
         ({"lr": True}, "stage.anchor.lr", None),
         ({"minutes": 0}, "stage.anchor.minutes", None),
         ({"clips": 2.5}, "stage.anchor.clips", None),
@@ -136,8 +139,11 @@ def test_stages_left_open_share_the_minutes_that_others_leave() -> None:
 
 
 def test_only_what_changes_the_result_forbids_to_go_on() -> None:
-    assert PLAIN.changes(replace(PLAIN, time_limit="5m", threads=1, output="/x.safetensors")) == []
-    assert PLAIN.changes(replace(PLAIN, seed=1, length=3)) == ["length", "seed"]
+    assert (
+        differences(PLAIN, replace(PLAIN, time_limit="5m", threads=1, output="/x.safetensors"))
+        == []
+    )
+    assert differences(PLAIN, replace(PLAIN, seed=1, length=3)) == ["length", "seed"]
     assert {f.name for f in fields(TrainConfig)} >= MAY_CHANGE
 
 

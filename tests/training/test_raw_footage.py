@@ -20,7 +20,8 @@ from f2rcli.sensor import to_planes
 from f2rcli.training.footage.footage import open_footage
 from f2rcli.training.footage.sources import ClipSource, find_sources
 from f2rcli.training.methods.f2r import recipe
-from f2rcli.training.run.config import StageOverrides, TrainConfig
+from f2rcli.training.run.config import TrainConfig
+from f2rcli.training.run.overrides import StageOverrides
 from f2rcli.training.run.session import train
 
 SIZE = (48, 64)

@@ -26,7 +26,8 @@ from f2rcli.training.loop.events import Event
 from f2rcli.training.methods import trainable
 from f2rcli.training.methods.f2r import recipe
 from f2rcli.training.run import session
-from f2rcli.training.run.config import StageOverrides, TrainConfig
+from f2rcli.training.run.config import TrainConfig
+from f2rcli.training.run.overrides import StageOverrides
 from f2rcli.training.run.session import (
     EARLIER,
     NOTHING_TO_GAIN,

@@ -18,7 +18,8 @@ from f2rcli.noise.synthesis.law import Law
 from f2rcli.training.footage.windows import CleanClips, NoisyClips
 from f2rcli.training.loop.stage import fixed_loss, sample_rngs
 from f2rcli.training.methods.udvd.stage import BlindStage, collated
-from f2rcli.training.run.config import StageOverrides, TrainConfig
+from f2rcli.training.run.config import TrainConfig
+from f2rcli.training.run.overrides import StageOverrides
 from f2rcli.training.run.session import train
 from tests.methods.test_udvd import TINY
 from tests.training.test_session import write_clip

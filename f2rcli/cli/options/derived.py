@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, is_dataclass
+from dataclasses import MISSING, dataclass, is_dataclass
 from functools import partial, wraps
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -29,12 +29,21 @@ class Part:
         return name not in self.without and (not self.only or name in self.only)
 
 
+class Values:
+    """Marks a parameter that takes the settings of a dataclass as a dictionary, unchecked and
+    without those that are None: `Annotated[dict[str, Any], Values(TrainConfig)]`."""
+
+    def __init__(self, kind: Any) -> None:
+        self.kind = kind
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """A parameter of a command, or a field of its dataclass, that stands for several options."""
 
     kind: Any  # the dataclass
     fields: "dict[str, Setting | Group]"  # those that become options, in its order
+    made: bool = True  # False: a dictionary of values is what the command wants
 
     def taken(self, given: dict[str, Any]) -> Any:
         """The settings, whose options are taken out of what was given. Raises UsageError."""
@@ -44,7 +53,7 @@ class Group:
                 values[name] = one.taken(given)
             elif (typed := given.pop(name)) is not None:  # else: the default
                 values[name] = typed if one.parse is None else one.parse(name, typed)
-        return self.kind(**values)
+        return self.kind(**values) if self.made else values
 
     def options(self) -> Iterator[inspect.Parameter]:
         """An option for every field, as Typer takes them."""
@@ -53,7 +62,8 @@ class Group:
             if isinstance(one, Group):
                 yield from one.options()
                 continue
-            default = None if defaults[name].default == () else defaults[name].default
+            default = defaults[name].default
+            default = None if default in ((), MISSING) else default
             kind = types[name] if one.typed is None else one.typed
             kind = kind | None if default is None and one.typed is not None else kind
             yield inspect.Parameter(
@@ -127,10 +137,13 @@ def with_options(command: Callable[..., int]) -> Callable[..., int]:
 def _group(annotation: Any) -> Group | None:
     kind, *marks = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
     part = next((mark for mark in marks if isinstance(mark, Part)), Part())
+    values = next((mark.kind for mark in marks if isinstance(mark, Values)), None)
+    kind = values or kind
     if kind is Console:
         kind = Verbosity
     if not is_dataclass(kind):
         return None
     known = settings_of(kind)
     inner = {n: known.get(n) or _group(type_) for n, type_ in get_type_hints(kind).items()}
-    return Group(kind, {n: one for n, one in inner.items() if one is not None and part.has(n)})
+    taken = {n: one for n, one in inner.items() if one is not None and part.has(n)}
+    return Group(kind, taken, made=values is None)

@@ -40,3 +40,26 @@ def capabilities_of(method: str) -> Capabilities:
         )
     found: Capabilities = import_module(f"{__name__}.{method}.choices").CAPABILITIES
     return found
+
+
+def every_choice(field: str) -> list[str]:
+    """The names that any method offers for a field of Capabilities."""
+    return list(dict.fromkeys(n for m in trainable() for n in getattr(capabilities_of(m), field)))
+
+
+def by_method(field: str) -> str:
+    """The names that every method offers for a field, in words."""
+    offered = {method: getattr(capabilities_of(method), field) for method in trainable()}
+    return "; ".join(f"{method}: {', '.join(names)}" for method, names in offered.items() if names)
+
+
+def recipes_in_words() -> str:
+    """Every method's recipes and what they mean."""
+    return " ".join(
+        f"For {method}: {in_words(capabilities_of(method).recipes)}." for method in trainable()
+    )
+
+
+def in_words(choices: Mapping[str, str]) -> str:
+    """Names and what they mean."""
+    return "; ".join(f"{name}: {meaning}" for name, meaning in choices.items())

@@ -23,7 +23,8 @@ from f2rcli.training.footage.windows import CleanClips, NoisyClips, WindowSource
 from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.stage import Stage
 from f2rcli.training.methods.validation import ValidationErrors
-from f2rcli.training.run.config import StageOverrides, TrainConfig
+from f2rcli.training.run.config import TrainConfig
+from f2rcli.training.run.overrides import StageOverrides
 from f2rcli.weights import Weights
 
 ENDLESS = 200_000  # steps of a stage that follows the clock

@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,12 @@ from f2rcli.training.run.toml import located, read_config, to_toml
 
 CONFIG = "config.toml"
 RESULT = "result.json"
+# What may differ between a run and its continuation, because the result does not depend on it
+# (threads, jobs and device change sums in their last bits, and a resumed run may have moved).
+MAY_CHANGE = frozenset(
+    {"output", "run", "resume", "overwrite", "time_limit", "threads", "jobs", "memory", "device",
+     "log_every"}
+)  # fmt: skip
 MADE_HERE = {".toml", ".json", ".csv", ".md", ".png", ".svg", ".safetensors", ".part"}  # by a run
 
 
@@ -132,12 +138,18 @@ def record_result(folder: Path, output: Path, facts: dict[str, Any]) -> None:
 def _check_same(config: TrainConfig) -> None:
     stored = located(read_config(config.folder / CONFIG))
     now = located(config)
-    changed = [f"{name} ({_word(stored, name)} then)" for name in stored.changes(now)]
+    changed = [f"{name} ({_word(stored, name)} then)" for name in differences(stored, now)]
     if changed:
         raise ConfigError(
             f"--resume: settings differ from those the run began with: {', '.join(changed)}.",
             hint="Leave them out to continue, or start another run with --run.",
         )
+
+
+def differences(one: TrainConfig, other: TrainConfig) -> list[str]:
+    """The fields in which two runs differ that train to different results."""
+    names = [f.name for f in fields(TrainConfig) if f.name not in MAY_CHANGE]
+    return [name for name in names if getattr(one, name) != getattr(other, name)]
 
 
 def _word(config: TrainConfig, name: str) -> str:

@@ -12,7 +12,7 @@ def size_in_bytes(name: str, text: str) -> int:
     """`2GiB`, `500 MB` or `1000000` in bytes; raises ConfigError."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?B)?\s*", text, re.IGNORECASE)
     if match is None:
-        raise ConfigError(f"{name} = {text}: not a size.", hint="Write 2GiB, 500MB or bytes.")
+        raise ConfigError(f"{name}={text!r}: not a size.", hint="Write 2GiB, 500MB or bytes.")
     return int(float(match[1]) * UNITS[(match[2] or "").upper()])
 
 
@@ -20,6 +20,6 @@ def span_in_seconds(name: str, text: str) -> float:
     """`25m`, `1h30m`, `90s` or `90` (seconds) in seconds; raises ConfigError."""
     match = re.fullmatch(r"\s*(?:(\d+)h)?\s*(?:(\d+)m)?\s*(?:(\d+(?:\.\d+)?)s?)?\s*", text)
     if match is None or not any(match.groups()):
-        raise ConfigError(f"{name} = {text}: not a time.", hint="Write 25m, 1h30m or 90s.")
+        raise ConfigError(f"{name}={text!r}: not a time.", hint="Write 25m, 1h30m or 90s.")
     hours, minutes, seconds = (float(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + seconds

@@ -7,10 +7,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from f2rcli import weights
 from f2rcli.documents import parse_toml, read_text
 from f2rcli.errors import ConfigError, nearest
-from f2rcli.training.run.config import COLOURS, SCRATCH, StageOverrides, TrainConfig
+from f2rcli.training.run.config import TrainConfig, beginnings
+from f2rcli.training.run.overrides import stages_from
 
 NOT_STORED = frozenset({"resume", "overwrite"})
 _PATHS = ("inputs", "output", "init", "run")
@@ -75,15 +75,6 @@ def _is_a(value: Any, kind: Any) -> bool:
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
-def stages_from(tables: Any, *, name: str) -> dict[str, StageOverrides]:
-    """`[stage.NAME]` tables as overrides; raises ConfigError."""
-    if not isinstance(tables, Mapping) or not all(isinstance(t, Mapping) for t in tables.values()):
-        raise ConfigError(
-            f"{name}: stage: must be tables.", hint="Write [stage.NAME], steps = 500."
-        )
-    return {stage: StageOverrides.of(stage, table) for stage, table in tables.items()}
-
-
 def located(config: TrainConfig) -> TrainConfig:
     """The same run with absolute paths, so that it means the same from any folder."""
     paths = {name: _located(name, getattr(config, name)) for name in _PATHS}
@@ -94,7 +85,7 @@ def _located(name: str, value: Any) -> Any:
     """Paths made absolute; anything else, bundled names among it, as it is."""
     if name == "inputs":
         return tuple(str(Path(item).absolute()) for item in value)
-    if name == "init" and value in {*COLOURS, SCRATCH, *weights.available()}:
+    if name == "init" and value in beginnings():
         return value
     return str(Path(value).absolute()) if name in _PATHS and value is not None else value
 
