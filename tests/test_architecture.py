@@ -17,7 +17,7 @@ from f2rcli import methods
 PACKAGE = Path(f2rcli.__file__).parent
 ROOMS = (
     {"errors", "frames", "plots", "system"},
-    {"documents", "settings", "units"},
+    {"documents", "order", "settings", "units"},
     {"header", "tee", "window", "sensor", "yuv"},
     {"samples"},
     {"io", "noise", "weights", "models"},
@@ -32,8 +32,8 @@ ROOMS = (
 REGISTRIES = {PACKAGE / "evaluation" / name for name in ("metrics", "baselines", "benchmarks")}
 LEVEL = {room: level for level, rooms in enumerate(ROOMS) for room in rooms}
 LIGHT = {
-    "errors", "frames", "system", "documents", "settings", "units", "header", "tee", "window",
-    "sensor", "yuv", "samples", "io", "batch", "api", "cli",
+    "errors", "frames", "system", "documents", "order", "settings", "units", "header", "tee",
+    "window", "sensor", "yuv", "samples", "io", "batch", "api", "cli",
 }  # fmt: skip
 PAIRED = ("batch/warm.py", "cli/nursery.py")  # socket pairs pass descriptors to forks
 FETCHERS = {

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.noise.measurement.detail import MAD_TO_SIGMA
+from f2rcli.order import robust_sigma
 
 FEWEST = 5  # frames
 SIDE = 5  # pixels, over which light is summed
@@ -70,7 +70,7 @@ def _standing_out(stack: NDArray[np.float32]) -> NDArray[np.float32]:
     apart = means - np.median(means, axis=0)
     apart -= np.median(apart, axis=(1, 2), keepdims=True)
     apart /= np.sqrt(np.maximum(noise, np.finfo(np.float32).tiny))
-    scale = MAD_TO_SIGMA * float(np.median(np.abs(apart[:, ::SIDE, ::SIDE])))
+    scale = robust_sigma(apart[:, ::SIDE, ::SIDE])
     return np.asarray(apart / max(scale, 1.0), np.float32)
 
 

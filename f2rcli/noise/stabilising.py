@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from f2rcli.noise.anscombe import destabilise, stabilise
-from f2rcli.noise.measurement.order import quantile
 from f2rcli.noise.model import NoiseModel
+from f2rcli.order import quantile
 
 PEDESTAL = 4.0  # noise deviations below black that stay above zero
 LEAST = 1e-5  # of the read noise, in units of white: keeps clean signals finite

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.frames import Plane
+from f2rcli.order import MAD_TO_SIGMA
 
 FAR = 8.0  # standard deviations of the plane's noise that an impulse lies beyond its neighbours
 RANGES = 2.5  # of its neighbours that it lies beyond them too; 1.5 takes the sharpest stars along
@@ -79,7 +80,7 @@ def _impulses(
     if plane.dtype.kind != "f":
         least = max(least, LEAST_CODES)
     middle, high = (float(one) for one in np.percentile(some, (50, 99)))
-    far = max(sigmas * 1.4826 * middle, least)
+    far = max(sigmas * MAD_TO_SIGMA * middle, least)
     looked_at = apart >= max(far, high)
     looked_at.flat[known.places] = True
     places = np.flatnonzero(looked_at)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.frames import Family, Plane, PlaneLayout
+from f2rcli.order import robust_sigma
 from f2rcli.samples.fills import filled, no_light
 from f2rcli.samples.impulses import NOWHERE, without_impulses
 from f2rcli.samples.stuck import Pixels, defects, mean_of
@@ -159,7 +160,7 @@ def _stuck(frames: list[Plane]) -> tuple[Pixels, NDArray[np.bool_]]:
         return NO_PIXELS, NEVER
     middle = np.median(np.stack(frames), axis=0)
     lowest, highest, mean = _around(middle)
-    noise = 1.4826 * float(np.median(np.abs(middle - mean)))
+    noise = robust_sigma(middle - mean)
     allowed = 3 * (highest - lowest) + 6 * noise
     allowed[highest == middle.max()] = np.inf  # a saturated neighbourhood differs in nothing
     bright = middle - highest > allowed

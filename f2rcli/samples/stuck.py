@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.frames import Plane
+from f2rcli.order import robust_sigma
 
 LEAST_FRAMES = 5  # that tell by how much samples vary
 SHARED = 0.115  # of a defect, at most, that its four neighbours may seem to see
@@ -99,7 +100,7 @@ def _outlying(mean: Values) -> Mask:
     cross = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.float32) / 4
     beside = np.asarray(cv2.filter2D(beyond, -1, cross, borderType=mirror))
     apart = np.abs(beyond)
-    far = OUTLYING * 1.4826 * float(np.median(apart))
+    far = OUTLYING * robust_sigma(apart)
     apart[apart <= 2 * np.abs(beside)] = 0
     far = max(far, float(np.quantile(apart, 1 - MOST_LOOKED_AT)))
     return np.asarray(apart > far)

@@ -32,6 +32,7 @@ from f2rcli.noise.measurement.profiles import (
     standing_out,
 )
 from f2rcli.noise.planes import picture_of
+from f2rcli.order import robust_sigma
 
 MEMORY = 24.0  # frames that the mean of the past is worth at most
 LOST = 0.3  # frames that it is worth where nothing matches
@@ -257,11 +258,11 @@ def _levelled(luma: Values) -> Values:
 def _sigma(own: Values, references: Sequence[Reference]) -> float:
     """The noise of a picture, roughly, from what it differs by from a reference."""
     if not references:
-        return max(1.4826 * float(np.median(np.abs(own - cv2.blur(own, (3, 3))))), LEAST_MATCH)
+        return max(robust_sigma(own - cv2.blur(own, (3, 3))), LEAST_MATCH)
     near = references[-1] if references[0].worth.mean() > 1 else references[0]
     apart = own - near.values
     apart = apart - np.median(apart, axis=1, keepdims=True)
-    return max(1.4826 * float(np.median(np.abs(apart))) / 2**0.5, LEAST_MATCH)
+    return max(robust_sigma(apart) / 2**0.5, LEAST_MATCH)
 
 
 def _standing_out(level: Values, soft: Values, sigma: float, left: Profile) -> Profile:

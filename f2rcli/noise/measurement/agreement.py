@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.noise.measurement.blocks import MATCHED
-from f2rcli.noise.measurement.order import median
 from f2rcli.noise.measurement.profiles import (
     TINY,
     Values,
@@ -17,6 +16,7 @@ from f2rcli.noise.measurement.profiles import (
     segments,
     standing_out,
 )
+from f2rcli.order import robust_sigma
 
 PIECES = 8  # of a row; neighbours among them may share noise that is coloured
 BLOCKS = 4  # of rows, each of which must show single rows' offsets
@@ -36,7 +36,7 @@ def pieces(look: Values, others: Sequence[Values]) -> tuple[Values, Values]:
     width = max(look.shape[1] // PIECES, 1)
     soft = np.asarray(cv2.GaussianBlur(look, (0, 0), 1.2), np.float32)
     slope = np.asarray(cv2.Sobel(soft, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8), np.float32)
-    sigma = max(1.4826 * float(median(np.abs(others[0]))), 0.5 / 255)
+    sigma = max(robust_sigma(others[0]), 0.5 / 255)
     weights = precision(soft, sigma, MATCHED)
     level, tilt = (segments(one, weights, width)[0] for one in (soft, slope))
     first, second = (_left(segments(one, weights, width)[0], level, tilt) for one in others)

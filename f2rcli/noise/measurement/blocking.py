@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.noise.measurement.order import median
+from f2rcli.order import median
 
 Luma = NDArray[np.float32]  # (H, W), 0 = black, 1 = white
 

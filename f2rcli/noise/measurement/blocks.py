@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.models.flow import DISFlow, Flow, Luma
-from f2rcli.noise.measurement.order import median, quantile
+from f2rcli.order import median, quantile
 
 SIDES = 16, 8  # pixels of a block: the smaller where a plane holds few of the larger
 FEW_BLOCKS = 150  # of a plane

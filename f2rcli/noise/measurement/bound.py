@@ -27,8 +27,8 @@ from f2rcli.noise.measurement.blocks import (
     tiles,
 )
 from f2rcli.noise.measurement.fitting import ramp, undo_clipping
-from f2rcli.noise.measurement.order import median, quantile
 from f2rcli.noise.model import KNOTS, NoiseModel
+from f2rcli.order import median, quantile
 
 BINS = 6  # of brightness
 LEAST_BIN = 60  # blocks

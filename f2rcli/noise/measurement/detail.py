@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.noise.measurement.order import places
+from f2rcli.order import MAD_TO_SIGMA, places
 
-MAD_TO_SIGMA = 1.4826  # of a Gaussian
 SIDE = 7  # pixels, of what counts as near
 RANKS = 256  # of roughness
 PAINTED = 1.0 / 255  # range over SIDE x SIDE pixels

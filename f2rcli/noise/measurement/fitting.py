@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.noise.measurement.order import median, quantile, quantiles, rising
 from f2rcli.noise.model import KNOTS, NoiseModel
+from f2rcli.order import median, quantile, quantiles, rising
 
 BINS = 24  # of brightness, equally filled
 SMALLEST_BIN = 400  # samples; fewer say nothing of a variance

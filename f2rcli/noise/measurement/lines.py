@@ -18,8 +18,8 @@ import numpy as np
 from f2rcli.models.flow import DISFlow, Flow, resized, sample
 from f2rcli.noise.measurement.agreement import Agreement, agreement, destriped, pieces
 from f2rcli.noise.measurement.blocks import Picture
-from f2rcli.noise.measurement.order import median
 from f2rcli.noise.measurement.profiles import TINY, Values
+from f2rcli.order import median
 
 MOST = 256, 384  # rows and columns that are looked at, in the middle
 LEAST_ROWS, LEAST_COLUMNS = 48, 64  # of a plane

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from f2rcli.noise.measurement.shape import PARTS, SURE, Gain, comb_gain, cumulant_gain, jackknife
 from f2rcli.noise.model import NoiseModel
+from f2rcli.order import robust_sigma
 
 BLOCK = 8  # pixels a side of blocks
 FEWEST = 64  # blocks
@@ -87,7 +88,7 @@ def _line(
         at = np.maximum(gain * (others - middle) + level, LEAST_SPREAD * level)
         off = variance / at - 1
         usual = float(np.median(off))
-        scale = 1.4826 * float(np.median(np.abs(off - usual)))
+        scale = robust_sigma(off - usual)
         far = CUT * max(scale, abs(usual), LEAST_SCALE)
         fair = np.square(np.clip(1 - np.square(off / far), 0, None))
         if not fair.any():

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.noise.measurement.order import median
+from f2rcli.order import robust_sigma
 
 Values = NDArray[np.float32]  # (H, W)
 Profile = NDArray[np.float32]  # (H,)
@@ -86,7 +86,7 @@ def _mean(values: Values, weights: Values) -> Values:
 
 def _believed(apart: Values) -> Values:
     """The share of its weight that a segment keeps, so many standard deviations off."""
-    scale = FAR * 1.4826 * float(median(np.abs(apart))) + TINY
+    scale = FAR * robust_sigma(apart) + TINY
     far = np.minimum(np.abs(apart) / scale, 1e4)
     return np.asarray(1 / (1 + far**2) ** 2, np.float32)
 

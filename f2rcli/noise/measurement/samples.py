@@ -26,8 +26,8 @@ from f2rcli.noise.measurement.fitting import (
     ramp,
     trimmed_mean,
 )
-from f2rcli.noise.measurement.order import median, quantile, quantiles
 from f2rcli.noise.model import NoiseModel
+from f2rcli.order import median, quantile, quantiles
 
 FLATTEST = 0.5  # of a frame is kept at all; what is used of it is chosen at every brightness
 MOST_SAMPLES = 400_000  # per frame; larger pictures are thinned

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from f2rcli.errors import TrainingError
+from f2rcli.order import robust_sigma
 
 WINDOW = 200  # losses that say what is usual
 ENOUGH = 50  # of them, before a spike is called one
@@ -87,6 +88,5 @@ class DivergenceGuard:
         if len(self.losses) < ENOUGH:
             return math.inf
         median = float(np.median(self.losses))
-        spread = 1.4826 * float(np.median(np.abs(np.array(self.losses) - median)))
-        usual = SPIKE * max(spread, 0.01 * abs(median), 1e-12)
+        usual = SPIKE * max(robust_sigma(np.array(self.losses) - median), 0.01 * abs(median), 1e-12)
         return median + max(usual, MARGIN * (max(self.losses[:-LATEST]) - median))

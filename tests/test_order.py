@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from f2rcli.noise.measurement.order import median, places, quantile, quantiles, rising
+from f2rcli.order import median, places, quantile, quantiles, rising
 
 
 def drawn(count: int, kind: type[np.floating] = np.float32, *, ties: bool = False) -> np.ndarray:
