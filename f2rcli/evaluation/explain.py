@@ -99,9 +99,7 @@ def explain(
         )
     left, top = (_corner(place, size) for place, size in ((x, width), (y, height)))
     rows, columns = slice(top, top + SIDE + STEP), slice(left, left + SIDE + STEP)
-    items = (*window.before, window.centre, *window.after)
-    crops = {i: picture[..., rows, columns].clone().requires_grad_() for i, picture in items}
-    restored = traceable(engine, window.map(lambda item: (item[0], crops[item[0]])), noise)
+    crops, restored = traced(engine, window, rows, columns, noise)
     chosen = restored[0, :, y - top, x - left]
     found = torch.autograd.grad(chosen.mean(), list(crops.values()), allow_unused=True)
     filters = tuple(
@@ -126,6 +124,17 @@ def filter_of(gradient: Tensor | None, crop: Tensor) -> Weights:
     if gradient is None:
         return np.zeros(crop.shape[-2:], np.float32)
     return gradient[0].sum(0).float().cpu().numpy()
+
+
+def traced(
+    engine: Engine, window: Window[tuple[int, Tensor]], rows: slice, columns: slice,
+    noise: NoiseModel | None,
+) -> tuple[dict[int, Tensor], Tensor]:  # fmt: skip
+    """Crops of a window's frames, by their indices in order, and the centre as restored from them;
+    see `traceable`."""
+    items = (*window.before, window.centre, *window.after)
+    crops = {i: picture[..., rows, columns].clone().requires_grad_() for i, picture in items}
+    return crops, traceable(engine, window.map(lambda item: (item[0], crops[item[0]])), noise)
 
 
 def traceable(

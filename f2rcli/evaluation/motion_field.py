@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from f2rcli.engine.engine import Engine
-from f2rcli.evaluation.explain import STEP, centre_of, filter_of, shown, traceable
+from f2rcli.evaluation.explain import STEP, centre_of, filter_of, shown, traced
 from f2rcli.noise.model import NoiseModel
 from f2rcli.window import Window
 
@@ -99,9 +99,7 @@ def _followed(
         slice(start, first + INNER + MARGIN)
         for start, first in zip((top, left), corner, strict=True)
     )
-    items = (*window.before, window.centre, *window.after)
-    crops = {i: picture[..., rows, columns].clone().requires_grad_() for i, picture in items}
-    restored = traceable(engine, window.map(lambda item: (item[0], crops[item[0]])), noise)
+    crops, restored = traced(engine, window, rows, columns, noise)
     means = restored[0].mean(0)
     apart = -(-2 * REACH // step)  # pixels of the grid between those of one pass
     for down, right in product(range(apart), range(apart)):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.evaluation import motion_field as module
+from f2rcli.evaluation import explain
 from f2rcli.evaluation.motion_field import INNER, MotionField, motion_field
 from f2rcli.evaluation.visuals.explain_plot import plot_field
 from f2rcli.window import Window
@@ -35,7 +35,7 @@ def shifted_means(engine, window, noise) -> Tensor:
 
 @pytest.fixture
 def known(monkeypatch) -> MotionField:
-    monkeypatch.setattr(module, "traceable", shifted_means)
+    monkeypatch.setattr(explain, "traceable", shifted_means)
     items = [(7 + i, torch.rand(1, 3, 72, INNER + 60)) for i in range(5)]
     return motion_field(None, Window(items[2], tuple(items[:2]), tuple(items[3:])), 20, None)
 
