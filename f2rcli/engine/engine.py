@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 BASE_BYTES = 420_000_000  # torch, PyAV and their libraries
 FRAME_BYTES = 130, 215  # per pixel, and per channel of it: frames and flows, measured
-CODED = 0.6  # of them where frames are held as codes
+CODES_SHARE = 0.6  # of them where frames are held as codes
 PROBE_SIZE = 192  # pixels per side of the frames that speed is predicted from
 
 
@@ -259,7 +259,7 @@ class Engine:
         activations = self.new_method().activation_bytes
         frames = pixels * (FRAME_BYTES[0] + FRAME_BYTES[1] * self.weights.header.channels)
         if pixels >= codes.LARGE:
-            frames = round(CODED * frames)
+            frames = round(CODES_SHARE * frames)
         return Prediction(seconds, BASE_BYTES + frames + activations * held)
 
     def _probe(self) -> float:

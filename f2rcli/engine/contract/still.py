@@ -136,10 +136,13 @@ class Still:
         step = _step(plane.shape)
         apart = apart * (self.worths[index][::step, ::step] > FEWEST[0] + LATER)
         found = np.array([[np.vdot(apart, mean - plane[::step, ::step]), np.count_nonzero(apart)]])
-        kept = self.owned.get(index, np.zeros((1, 2), np.float32)) * np.float32(1 - LEARNT)
+        kept = self._owned(index) * np.float32(1 - LEARNT)
         self.owned[index] = (kept + found).astype(np.float32)
         self.asked[index] = np.roll(self.asked[index], -1, axis=0)
         self.asked[index][-1] = 0
+
+    def _owned(self, index: int) -> Real:
+        return self.owned.get(index, np.zeros((1, 2), np.float32))
 
     def _remember(self, index: int, apart: Real, own: Real) -> None:
         step = _step(apart.shape)
@@ -189,7 +192,7 @@ class Still:
         apart = self.means[index] - restored
         own = box(variance / worth, SIDE)
         self._remember(index, apart, own)
-        told, samples = self.owned.get(index, np.zeros((1, 2), np.float32))[0]
+        told, samples = self._owned(index)[0]
         lacking = np.clip((told + DOUBT) / (samples + DOUBT), 0, 1)
         rest = falling(self.drifts[index], HOLDS)
         lacking = 1 - (1 - lacking) * rest

@@ -110,7 +110,8 @@ def measured_alone(frames: Sequence[Frame], engine: Engine) -> Opening:
 def _opening(frames: Sequence[Frame], engine: Engine) -> Opening:
     layout = frames[0].layout
     if layout.counts_light:
-        frames = _without_flashes(frames)
+        shot = _one_shot([picture_of(frame) for frame in frames])
+        frames = [*_without_flashes(frames[:shot]), *frames[shot:]]
     pictures = [engine.to_tensor(frame) for frame in frames]
     dark, space = layout.levels is not None, None
     if layout.counts_light:
@@ -130,7 +131,7 @@ def _opening(frames: Sequence[Frame], engine: Engine) -> Opening:
     blocking = None if layout.counts_light else find_blocking([one.luma for one in planes])
     model, held = found.model, found.planes
     if layout.counts_light:
-        counted = counted_model([one.planes for one in _one_shot(planes)], model)
+        counted = counted_model([one.planes for one in planes[:shot]], model)
         if counted is not None:
             model = counted
             held = replace(PlaneNoise.of(model, layout, clipped=clipped), shares=held.shares)
@@ -138,21 +139,19 @@ def _opening(frames: Sequence[Frame], engine: Engine) -> Opening:
 
 
 def _without_flashes(frames: Sequence[Frame]) -> list[Frame]:
-    """See `without_flashes`; frames of another shot stay."""
-    shot = len(_one_shot([picture_of(frame) for frame in frames]))
-    columns = zip(*(frame.planes for frame in frames[:shot]), strict=True)
+    """See `without_flashes`."""
+    columns = zip(*(frame.planes for frame in frames), strict=True)
     rows = zip(*map(without_flashes, columns), strict=True)
-    calm = [replace(frame, planes=row) for frame, row in zip(frames[:shot], rows, strict=True)]
-    return [*calm, *frames[shot:]]
+    return [replace(frame, planes=row) for frame, row in zip(frames, rows, strict=True)]
 
 
-def _one_shot(pictures: Sequence[Picture]) -> list[Picture]:
-    """The first frames, up to a cut."""
+def _one_shot(pictures: Sequence[Picture]) -> int:
+    """The number of first frames, up to a cut."""
     looks = [thumbnail(picture.luma) for picture in pictures]
     count = 1
     while count < len(looks) and same_shot(looks[count - 1], looks[count]):
         count += 1
-    return list(pictures[:count])
+    return count
 
 
 def pairs_of(pictures: Sequence[Picture]) -> list[Pair]:
