@@ -64,6 +64,17 @@ def test_a_clip_shorter_than_a_window_is_told_so_and_no_other(count: int, said: 
     assert all(note.startswith(said) for note in few)
 
 
+@pytest.mark.parametrize("count", [1, 8])
+def test_pictures_of_a_few_pixels_are_left_alone_and_that_is_said(count: int) -> None:
+    """Their median tells noise from texture by chance: clips of 6x4 pixels lost up to 27 codes."""
+    frames = to_frames(np.random.default_rng(3).random((count, 3, 4, 6)))
+    engine = engine_for(frames)
+    done = list(denoise_stream(iter(frames), info_of(frames), engine))
+    assert differences(frames, done) == 0
+    assert [note for note in engine.notes if "so few pixels" in note]
+    assert not [note for note in engine.notes if "noise estimated" in note]
+
+
 def test_the_shipped_weights_win_eight_decibels_on_a_simple_moving_scene() -> None:
     clean, (frames, done, _) = clean_clip(7), restored(7)
     assert psnr(done, clean) > psnr(frames, clean) + 8

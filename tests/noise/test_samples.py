@@ -240,6 +240,7 @@ def test_one_frame_gives_a_rough_sigma() -> None:
     noisy = clean + NoiseLaw(NoiseModel.gaussian(0.1, 3)).sample(clean, seeded(3))
     assert single_frame_sigma(noisy) == pytest.approx(0.1, rel=0.05)
     assert single_frame_sigma(torch.zeros(1, 3, 1, 1)) == 0
+    assert single_frame_sigma(noisy[..., :14, :16]) == 0  # too few to tell noise from texture
 
 
 def test_places_are_chosen_that_are_flat_unpainted_and_far_enough_from_black_and_white(

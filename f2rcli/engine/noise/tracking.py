@@ -34,6 +34,8 @@ REFRESH_SHARE = 0.3  # of a new measurement in the running one
 FAINT8 = 4.0
 WEAK8 = 8.0  # of 255: below it methods remove texture beside noise, see `Shrinkage`
 LIGHT8, HEAVY8 = 12.0, 30.0  # of 255, clipped and not: benchmarks/quality.py, fidelity.py
+SINGLE_FRAMES = "too few frames, or too small ones, to compare: noise estimated from single frames"
+TOO_FEW_PIXELS = "pictures of so few pixels do not show their noise: left alone (sigma= states it)"
 CONTRADICTION = 2.0  # between a sigma that is told and the one that is measured
 
 
@@ -141,13 +143,11 @@ class NoiseTracker:
             self._compare(found)
             return
         if not found.compared:
-            self.engine.note(
-                "too few frames, or too small ones, to compare: noise estimated from single frames"
-            )
+            self.engine.note(SINGLE_FRAMES if sigma else TOO_FEW_PIXELS)
         self.texture = found.texture(self.layout)
         self.still = found.bounds[0].still if found.bounds else 0.0
         self.know(found.model, found.planes)
-        if hardly_any(found.model, self.layout):
+        if sigma and hardly_any(found.model, self.layout):
             self.engine.note(NOTHING_TO_DO)
         if found.blocking is not None and found.blocking.visible:
             self.engine.note(found.blocking.words())

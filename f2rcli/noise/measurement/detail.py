@@ -10,16 +10,18 @@ from f2rcli.order import MAD_TO_SIGMA, places
 
 SIDE = 7  # pixels, of what counts as near
 RANKS = 256  # of roughness
+FEWEST_PIXELS = 256  # that a single frame shows its noise in
 PAINTED = 1.0 / 255  # range over SIDE x SIDE pixels
 
 
 def single_frame_sigma(noisy: Tensor) -> float:
     """A rough standard deviation from one frame (1, C, H, W): median of its finest diagonal detail.
 
-    Donoho and Johnstone, Biometrika 1994. Reads low where noise is spatially correlated.
+    Donoho and Johnstone, Biometrika 1994. Reads low where noise is spatially correlated. 0 of so
+    few pixels that their median tells texture from noise no better than chance does.
     """
     height, width = (size // 2 * 2 for size in noisy.shape[-2:])
-    if min(height, width) < 2:
+    if height * width < FEWEST_PIXELS:
         return 0.0
     cells = functional.pixel_unshuffle(noisy[..., :height, :width].flatten(0, 1).unsqueeze(1), 2)
     diagonal = (cells[:, 0] - cells[:, 1] - cells[:, 2] + cells[:, 3]) / 2
