@@ -58,6 +58,8 @@ def test_a_truncated_stack_is_detected_and_its_whole_frames_survive(
         told = " ".join(reader.ledger.lines())
         assert f"promises {len(array)} pictures, 2 were read" in told
         assert reader.ledger.missing_frames == len(array) - len(frames)
+        kept = " ".join(plan_output(reader, target).kept)
+        assert f"(2 of its {len(array)} pictures)" in kept
     assert all(samples == array[place].tobytes() for place, samples in frames)
     with pytest.raises(InputError, match="damaged"):
         open_reader(source, ReadOptions(strict=True))

@@ -142,7 +142,7 @@ class NoiseTracker:
         if self.told:
             self._compare(found)
             return
-        if not found.compared:
+        if not found.compared and (len(frames) > 1 or not sigma):  # of one frame another note tells
             self.engine.note(SINGLE_FRAMES if sigma else TOO_FEW_PIXELS)
         self.texture = found.texture(self.layout)
         self.still = found.bounds[0].still if found.bounds else 0.0

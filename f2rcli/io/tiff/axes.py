@@ -16,6 +16,7 @@ from f2rcli.errors import InputError, UsageError
 from f2rcli.io.base import MOST_PIXELS
 
 ALL = "all"  # series
+ALONE = "no time axis: each picture is denoised by itself"
 UNNAMED = "QI"  # tifffile's letters for an axis that a file does not name
 WINDOW = 7  # frames; a stack with fewer in time than that, and more in depth, runs along depth
 _WORDS = {"T": "frame", "C": "channel", "Z": "z", "P": "position", "A": "angle", "H": "phase",
@@ -164,7 +165,7 @@ def _named(
     if set("TZ") & set(letters) and not set(letters) & set(UNNAMED):
         return series, None
     if letters in ("", "C") or unlike:
-        return series, "no time axis: each picture is denoised by itself"
+        return series, ALONE
     example = next(iter(letters))
     raise UsageError(
         f"{name}: axes {series.axes}, shape {_times(series.shape)}: which one is time?",

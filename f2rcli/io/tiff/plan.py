@@ -65,7 +65,9 @@ def _words(reader: StackReader) -> tuple[str, str]:
         count = len(reader.places)
         flavour = f"{count} TIFF file{'s' if count > 1 else ''}"
         series = replace(series, shape=(count, *series.shape[1:]))
-    return flavour, f"axes {series.words}"
+    absent = len(reader.stack.absent[series.number])
+    there = f" ({series.frames - absent} of its {series.frames} pictures)" if absent else ""
+    return flavour, f"axes {series.words}{there}"
 
 
 def check_options(reader: StackReader, options: WriteOptions, *, folder: bool = False) -> None:

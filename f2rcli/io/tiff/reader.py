@@ -17,6 +17,7 @@ from f2rcli.io.ledger import Ledger, count
 from f2rcli.io.sequence import MismatchError, first_readable
 from f2rcli.io.tiff.axes import (
     ALL,
+    ALONE,
     Lane,
     Series,
     chosen_series,
@@ -169,11 +170,9 @@ class StackReader(Reader):
     def _info(self) -> ClipInfo:
         first = self.series[self.lanes[0].series]
         counts = [len(self._asked(lane)) for lane in self.lanes]
-        if max(counts) == 1:
+        if max(counts) == 1 and ALONE not in self.notes:
             self._note("one frame per lane: no neighbours to use")
-        if any(series.samples > 1 for series in self.series) and any(
-            lane.sample is not None for lane in self.lanes
-        ):
+        if any(lane.sample is not None for lane in self.lanes):
             self._note("the samples of a pixel are denoised separately, as channels")
         stated = self.interval
         for line in self._statistics(0).lines():
