@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Iterable
+from shutil import get_terminal_size
 from typing import Annotated, Any
 
 import typer
@@ -27,6 +28,7 @@ from f2rcli.errors import (
 from f2rcli.system.machine import cramped, number_in
 
 WIDEST = 10_000  # columns or lines of a terminal
+TABLE = 76  # columns: in fewer, the tables of --help cut the names of options
 COMMANDS = {  # name -> module in f2rcli.cli.commands, and its function
     "denoise": ("denoise", "denoise"),
     "train": ("train", "train"),
@@ -45,6 +47,7 @@ def command_line(names: Iterable[str] = COMMANDS) -> typer.Typer:
         name="f2r",
         epilog="f2r COMMAND --help lists a command's options.",
         no_args_is_help=True,
+        rich_markup_mode=None if get_terminal_size().columns < TABLE else "rich",
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )

@@ -72,6 +72,24 @@ def test_tab_offers_the_values_of_every_option_that_has_some(
     assert {item.value for item in items} == offered
 
 
+@pytest.mark.parametrize("columns", ["40", "60", "80"])
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_help_shows_whole_names_of_options_in_any_terminal(
+    name: str, columns: str, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert app.run([name, "--help"]) == 0
+    said = capsys.readouterr().out
+    one = typer.main.get_command(command_line([name])).commands[name]  # type: ignore[attr-defined]
+    assert [flag for param in one.params for flag in param.opts if flag[:2] == "--"]
+    assert not [
+        flag
+        for param in one.params
+        for flag in (*param.opts, *param.secondary_opts)
+        if flag.startswith("--") and flag not in said
+    ]
+
+
 def test_an_orderly_exit_passes_through() -> None:
     ending = ExitHandler(Console())
     with pytest.raises(SystemExit), ending:
