@@ -5,6 +5,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from f2rcli.errors import ConfigError
+
 LARGEST = 1 << 20  # bytes
 
 
@@ -34,3 +36,19 @@ def parse_toml(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+
+
+def read_run_file(path: Path) -> dict[str, Any]:
+    """The top table of a run file. Raises ConfigError.
+
+    Names of files in it need not be text: what is not UTF-8 stays as it is.
+    """
+    try:
+        return parse_toml(read_text(path, errors="surrogateescape"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}.", hint="Check --config.") from error
+    except ValueError as error:
+        raise ConfigError(
+            f"{path}: not TOML: {error}.",
+            hint='Write one option a line: strength = 0.8, codec = "hevc".',
+        ) from error

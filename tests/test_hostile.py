@@ -19,8 +19,7 @@ from f2rcli.batch.records import Record as BatchRecord
 from f2rcli.batch.records import Records
 from f2rcli.batch.report import check_report
 from f2rcli.cli.app import run
-from f2rcli.cli.options.run_file import read_table
-from f2rcli.documents import LARGEST, parse_toml
+from f2rcli.documents import LARGEST, parse_toml, read_run_file
 from f2rcli.errors import (
     EXIT_BUG,
     EXIT_OK,
@@ -113,7 +112,7 @@ def test_headers_that_are_no_table(tmp_path: Path, text: str) -> None:
 def test_run_files_that_are_no_settings(tmp_path: Path, text: str) -> None:
     path = tmp_path / "run.toml"
     path.write_text(text)
-    for read in (read_table, read_config):
+    for read in (read_run_file, read_config):
         with pytest.raises(ConfigError, match="not TOML"):
             read(path)
 
@@ -178,7 +177,7 @@ def test_any_name_may_be_asked_for(
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero here")
 def test_a_run_file_without_end_is_not_read_to_it() -> None:
     with pytest.raises(ConfigError, match="more than"):
-        read_table(Path("/dev/zero"))
+        read_run_file(Path("/dev/zero"))
 
 
 @pytest.mark.parametrize("text", [DEEP, "9" * 5000, "null", '{"format": 1, "content": 3}', ""])

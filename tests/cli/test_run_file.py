@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from f2rcli.cli.options.run_file import read_table, settings_from
+from f2rcli.cli.options.run_file import settings_from
+from f2rcli.documents import read_run_file
 from f2rcli.errors import EXIT_USAGE, ConfigError
 
 FLAGS = {"strength": False, "encoder_opt": False, "overwrite": True, "pix_fmt": False}
@@ -52,10 +53,10 @@ def test_encoder_options_are_a_table_or_a_list() -> None:
 def test_what_is_not_toml_is_one_clear_error(tmp_path: Path) -> None:
     path = tmp_path / "run.toml"
     with pytest.raises(ConfigError, match="No such file"):
-        read_table(path)
+        read_run_file(path)
     path.write_text("strength = = 1")
     with pytest.raises(ConfigError, match="not TOML"):
-        read_table(path)
+        read_run_file(path)
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="not TOML"):
-        read_table(path)
+        read_run_file(path)

@@ -113,8 +113,10 @@ def test_unknown_keys_of_a_run_file_name_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"config\.toml: unknown key 'recipee'") as caught:
         from_table({"inputs": ["a"], "output": "b.safetensors", "recipee": "x"}, name="config.toml")
     assert "Did you mean recipe?" in str(caught.value.hint)
-    with pytest.raises(ConfigError, match="length = '5'"):
+    with pytest.raises(ConfigError, match="length='5'"):
         from_table({"inputs": ["a"], "output": "b.safetensors", "length": "5"}, name="c.toml")
+    with pytest.raises(ConfigError, match="output=3: must be text"):
+        from_table({"inputs": ["a"], "output": 3}, name="c.toml")
     with pytest.raises(ConfigError, match="must be tables"):
         stages_from({"anchor": 3}, name="config.toml")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from f2rcli.documents import parse_toml, read_text
+from f2rcli.documents import read_run_file
 from f2rcli.errors import ConfigError, closest
 
 # The input belongs on the command line; a file that names another file is one too many.
@@ -20,7 +20,7 @@ def load_config(ctx: typer.Context, value: str | None) -> str | None:
     command does not have.
     """
     if value is not None and not ctx.resilient_parsing:
-        table = read_table(Path(value))
+        table = read_run_file(Path(value))
         ctx.default_map = dict(ctx.default_map or {}) | settings_for(
             ctx, table, name=Path(value).name
         )
@@ -48,19 +48,6 @@ def settings_for(ctx: typer.Context, table: Mapping[str, Any], *, name: str) -> 
 def long_name(param: Any) -> str:
     """The name of an option in files."""
     return str(max(param.opts, key=len).lstrip("-").replace("-", "_"))
-
-
-def read_table(path: Path) -> dict[str, Any]:
-    """The top table of a TOML file; raises ConfigError where there is none."""
-    try:
-        return parse_toml(read_text(path))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}.", hint="Check --config.") from error
-    except ValueError as error:
-        raise ConfigError(
-            f"{path}: not TOML: {error}.",
-            hint='Write one option a line: strength = 0.8, codec = "hevc".',
-        ) from error
 
 
 def settings_from(

@@ -5,10 +5,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
-from f2rcli.documents import parse_toml, read_text
-from f2rcli.errors import ConfigError, nearest
+from f2rcli.documents import read_run_file
+from f2rcli.errors import ConfigError, UsageError, nearest
+from f2rcli.settings import check_type
 from f2rcli.training.run.config import TrainConfig, beginnings
 from f2rcli.training.run.overrides import stages_from
 
@@ -35,32 +36,17 @@ def read_config(path: Path) -> TrainConfig:
 
     Raises ConfigError where there is none, or none of this version's.
     """
-    try:
-        # file names need not be text: what is not UTF-8 in them comes back as it was written
-        table = parse_toml(read_text(path, errors="surrogateescape"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}.", hint="Check --config.") from error
-    except ValueError as error:
-        raise ConfigError(
-            f"{path}: not TOML: {error}.", hint='Write one option a line: init = "rgb".'
-        ) from error
-    return from_table(table, name=path.name)
+    return from_table(read_run_file(path), name=path.name)
 
 
 def from_table(table: Mapping[str, Any], *, name: str) -> TrainConfig:
     """From the tables of a TOML file; raises ConfigError that says which key is wrong."""
-    kinds: dict[str, Any] = {f.name: f.type for f in fields(TrainConfig)}
-    known = sorted((kinds.keys() - NOT_STORED - {"stages"}) | {"stage"})
+    known = sorted({f.name for f in fields(TrainConfig)} - NOT_STORED - {"stages"} | {"stage"})
     values: dict[str, Any] = {}
     for key, value in table.items():
         plain = key.replace("-", "_")
         if plain not in known:
             raise ConfigError(f"{name}: unknown key {key!r}.", hint=nearest(plain, known))
-        if plain not in {"stage", "inputs"} and not _is_a(value, kinds[plain]):
-            raise ConfigError(
-                f"{name}: {key} = {value!r}: not of the right kind.",
-                hint="f2r train --help says what it takes.",
-            )
         values[plain] = value
     stages = stages_from(values.pop("stage", {}), name=name)
     inputs = values.pop("inputs", ())
@@ -68,11 +54,13 @@ def from_table(table: Mapping[str, Any], *, name: str) -> TrainConfig:
         raise ConfigError(f"{name}: inputs = {inputs!r}: must be a list of paths.")
     if "output" not in values:
         raise ConfigError(f"{name}: no output.", hint='Write output = "my.safetensors".')
-    return TrainConfig(inputs=tuple(inputs), stages=stages, **values)
-
-
-def _is_a(value: Any, kind: Any) -> bool:
-    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    kinds = get_type_hints(TrainConfig)
+    try:
+        for key, value in values.items():
+            check_type(key, value, kinds[key])
+        return TrainConfig(inputs=tuple(inputs), stages=stages, **values)
+    except UsageError as error:
+        raise ConfigError(f"{name}: {error}", hint=error.hint) from error
 
 
 def located(config: TrainConfig) -> TrainConfig:
