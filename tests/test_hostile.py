@@ -188,7 +188,7 @@ def test_records_and_reports_that_nobody_wrote(tmp_path: Path, text: str) -> Non
     assert records.find(Path("a.mp4")) is None
     report = tmp_path / "report.json"
     report.write_text(text)
-    with pytest.raises(OutputError, match="not a report of f2r"):
+    with pytest.raises(OutputError, match="not an f2r report"):
         check_report(report)
 
 

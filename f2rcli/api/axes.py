@@ -166,5 +166,7 @@ def _named(shape: tuple[int, ...], axes: str, frame: bool) -> str:
     if not {"Y", "X"} <= set(letters):
         raise UsageError(f"{what}; Y and X are the picture.", hint=f"Letters: {LETTERS}.")
     if frame and "T" in letters:
-        raise UsageError(f"{what}; frames come in time and have no T.", hint="Leave it out.")
+        raise UsageError(
+            f"{what}; frames arrive in order of time and have no T axis.", hint="Leave it out."
+        )
     return letters

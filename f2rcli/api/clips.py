@@ -96,7 +96,9 @@ def denoise(
     check_adapt(adapt)
     if isinstance(frames, str | os.PathLike):
         if not isinstance(output, str | Path | None):
-            raise UsageError(f"output={output!r}: not a path.", hint="A file becomes a file.")
+            raise UsageError(
+                f"output={output!r}: not a path.", hint="For a file, output= is a path."
+            )
         written = denoise_file(os.fspath(frames), output, call, overwrite=overwrite)
         done: Any = written if isinstance(frames, str) else Path(written)
     else:

@@ -85,7 +85,7 @@ def check_report(path: Path) -> None:
         ours = False
     if not ours:
         raise OutputError(
-            f"{path}: exists and is not a report of f2r.", hint="Move it away, or change output=."
+            f"{path}: exists and is not an f2r report.", hint="Move it away, or change output=."
         )
 
 

@@ -43,9 +43,7 @@ def choose_precision(wish: str, device: torch.device) -> str:
     Raises DeviceError for one the device cannot compute in.
     """
     if wish == "fp16" and device.type == "cpu":
-        raise DeviceError(
-            "precision='fp16': processors compute it slower than fp32.", hint="Pass bf16 or fp32."
-        )
+        raise DeviceError("precision='fp16': slower than fp32 on CPUs.", hint="Pass bf16 or fp32.")
     if wish != "auto":
         return wish
     if device.type == "cuda":

@@ -46,8 +46,9 @@ class EngineSettings:
         pattern=r"(?s).*[./\\].*", others="the path of a .safetensors file",
     )  # fmt: skip
     ensemble: str = setting(
-        "auto", "Average the networks over each frame and its mirror images, in two to three times "
-        "the time; auto does so where the noise is faint.", group=PICTURE, choices=ENSEMBLE,
+        "auto", "Average the networks over each frame and its mirror images, which takes two to "
+        "three times as long; auto does so where the noise is faint.",
+        group=PICTURE, choices=ENSEMBLE,
     )  # fmt: skip
     device: str = setting(
         "auto", "Where to compute.",

@@ -31,7 +31,7 @@ def misread_error(
     name: str, what: str = "differs when it is read back", instead: str = ""
 ) -> OutputError:
     """The error for a file that is not what was written. instead: what else may help."""
-    hint = f"Nothing was put at the target. Check the disk{instead}."
+    hint = f"Nothing was written to the target. Check the disk{instead}."
     return OutputError(f"{name}: {what}.", hint=hint)
 
 

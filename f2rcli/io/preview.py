@@ -49,7 +49,7 @@ def write_preview(
             first = next(frames, None)
             if first is None:
                 raise InputError(
-                    f"{reader.info.name}: no frame to show.", hint="Look at --start and --end."
+                    f"{reader.info.name}: no frame to show.", hint="Check start= and end=."
                 )
             written, seconds, codec = write_(chain([first], frames), part.path, turns)
             verified = _read_back(part.path, written)

@@ -270,8 +270,8 @@ def test_a_folder_without_output_goes_beside_itself(f2r, tree) -> None:
         (["{in}", "-", "-o", "{out}"], EXIT_USAGE, "must be a file or a folder"),
         (["{in}", "{in}/a.mkv"], EXIT_USAGE, "no output folder"),
         (["{in}", "-o", "{out}", "--pattern", "*.avi"], EXIT_INPUT, "no clips found"),
-        (["{in}", "-o", "{out}", "--shard", "4/3"], EXIT_USAGE, "not a part of a whole"),
-        (["{in}", "-o", "{out}", "--shard", "0/3"], EXIT_USAGE, "not a part of a whole"),
+        (["{in}", "-o", "{out}", "--shard", "4/3"], EXIT_USAGE, "not I/N"),
+        (["{in}", "-o", "{out}", "--shard", "0/3"], EXIT_USAGE, "not I/N"),
         (["{in}", "-o", "{out}", "--preview", "1"], EXIT_USAGE, "one clip at a time"),
         (["{in}", "-o", "{out}", "--cluster", "http://x"], EXIT_USAGE, "not a cluster"),
         (["{in}", "-o", "{out}", "--strength", "9"], EXIT_USAGE, "--strength 9"),
@@ -312,7 +312,7 @@ def test_a_report_that_is_not_ours_is_kept(f2r, tree, tmp_path) -> None:
     (out / "report.json").write_text('{"mine": true}')
     done = f2r("denoise", tree, "-o", out)
     assert done.code == EXIT_FAILURE
-    assert "is not a report of f2r" in done.err
+    assert "is not an f2r report" in done.err
     assert [path.name for path in out.iterdir()] == ["report.json"]
 
 

@@ -136,7 +136,7 @@ def test_stages_left_open_share_the_minutes_that_others_leave() -> None:
     assert [(s.minutes, s.steps == 7) for s in overridden(specs, config)] == [
         (5, False), (None, True), (5, False)
     ]  # fmt: skip
-    with pytest.raises(ConfigError, match="minutes = 2: stages with"):
+    with pytest.raises(ConfigError, match="minutes=2: stages with"):
         overridden(specs, replace(PLAIN, minutes=2, stages={"c": StageOverrides(minutes=2)}))
 
 

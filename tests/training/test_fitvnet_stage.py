@@ -299,7 +299,7 @@ def test_base_has_no_stage_of_the_image_module_alone(tmp_path: Path) -> None:
 
 
 def test_clean_targets_without_clean_clips_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--variant jsc: needs clean clips"):
+    with pytest.raises(ConfigError, match="variant='jsc': needs clean clips"):
         run(asked(write_clip(tmp_path / "a.mkv"), variant="jsc"))
 
 

@@ -190,5 +190,5 @@ def second_process(arguments: list[str]) -> Iterator[None]:
 def test_shares_cover_a_batch_once_and_nobody_is_left_without() -> None:
     shares = [Group(rank, 3).share(8) for rank in range(3)]
     assert sorted(place for share in shares for place in share) == list(range(8))
-    with pytest.raises(ConfigError, match="batch = 2"):
+    with pytest.raises(ConfigError, match="batch=2"):
         Group(0, 3).share(2)

@@ -70,7 +70,7 @@ def run_batch(ctx: typer.Context, console: Console) -> int:
     if not placed and not found.unreadable:
         raise InputError(
             f"{', '.join(batch.sources)}: no clips found.",
-            hint="Look at --pattern, and at --recursive for folders in folders.",
+            hint="Check --pattern; --recursive includes subfolders.",
         )
     tasks = [batch.task(entry) for entry in placed][batch.part]
     if ctx.params["dry_run"]:
@@ -196,9 +196,7 @@ def shard_of(text: str | None) -> tuple[int, int] | None:
         return None
     match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise UsageError(
-            f"--shard {text}: not a part of a whole.", hint="Write I/N, from 1/8 to 8/8."
-        )
+        raise UsageError(f"--shard {text}: not I/N.", hint="The parts of eight are 1/8 to 8/8.")
     return int(match[1]), int(match[2])
 
 

@@ -21,7 +21,7 @@ def check_log_file(name: str, given: Mapping[str, Any]) -> None:
     path = Path(name)
     _check_own("log_file", path, given)
     if path.is_file() and path.stat().st_size and not _is_log(path):
-        raise UsageError(f"--log-file {name}: exists and is not a log of f2r.", hint=_HINT)
+        raise UsageError(f"--log-file {name}: exists and is not an f2r log.", hint=_HINT)
 
 
 def check_results(given: Mapping[str, Any]) -> None:

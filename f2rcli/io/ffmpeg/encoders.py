@@ -174,7 +174,7 @@ def quality(encoder: str, options: WriteOptions) -> tuple[float | None, str | No
     presets = _PRESETS.get(encoder, (options.preset,))
     if options.preset is not None and options.preset not in presets:
         raise UsageError(  # x264 itself would print its complaint past us
-            f"preset = {options.preset}: {encoder} has no such preset.",
+            f"preset={options.preset!r}: {encoder} has no such preset.",
             hint=f"It has {', '.join(_PRESETS[encoder])}.",
         )
     worst = _WORST_CRF.get(encoder, 63)

@@ -191,7 +191,7 @@ class ImageWriter(Writer):
         if not self._part.names:
             raise InputError(
                 f"{self.reader.info.name}: has no frames; nothing was written.",
-                hint="Look at start= and end=, or at the input.",
+                hint="Check start= and end=, or the input.",
             )
         verified, lost = self._verify()
         frames, seconds = len(self._part.names), float(self._seconds)

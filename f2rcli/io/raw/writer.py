@@ -113,7 +113,7 @@ class RawWriter(Writer):
         if not self._frames:
             raise InputError(
                 f"{self.reader.info.name}: has no frames; nothing was written.",
-                hint="Look at start= and end=, or at the input.",
+                hint="Check start= and end=, or the input.",
             )
         verified = self._verify()
         sidecar = self.detail.sidecar

@@ -106,7 +106,7 @@ def chosen_series(every: list[Series], wanted: str | None, name: str) -> list[in
         return [int(wanted) - 1]
     raise UsageError(
         f"series={wanted!r}: {name} has {listed_series(every)}.",
-        hint="Name one by its number from 1 or its name; all takes every one.",
+        hint="Choose one by its number (from 1) or name; all means every one.",
     )
 
 

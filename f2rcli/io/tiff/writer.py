@@ -184,7 +184,7 @@ class StackWriter(Writer):
             raise OutputError(
                 f"{self.target.name}: {self.reader.info.frames} frames were read, but {self.count} "
                 "were written.",
-                hint="Nothing was put at the target.",
+                hint="Nothing was written to the target.",
             )
         with disk_errors(self.target):
             self._recode()

@@ -84,7 +84,7 @@ class VideoWriter(Writer):
         if self._held is None or self._container is None:
             raise InputError(
                 f"{self.reader.info.name}: has no frames; nothing was written.",
-                hint="Look at start= and end=, or at the input.",
+                hint="Check start= and end=, or the input.",
             )
         try:
             self._encode(self._held, last=True)

@@ -235,13 +235,13 @@ def _parsed(piece: str, text: str, training: bool) -> Part:
     name, colon, values = piece.partition(":")
     if name not in KINDS:
         raise UsageError(
-            f"--noise {text}: {name or 'nothing'} is not a kind of noise.",
+            f"noise={text!r}: {name or 'nothing'} is not a kind of noise.",
             hint=f"{nearest(name, list(KINDS))} Written as {choices(training=training)}.",
         )
     kind = KINDS[name]
     if kind.training and not training:
         raise UsageError(
-            f"--noise {text}: {name} changes the clean picture too: only training can use it.",
+            f"noise={text!r}: {name} changes the clean picture too: only training can use it.",
             hint=f"Choose from {choices()}.",
         )
     given = values.split(",") if colon else []
@@ -290,4 +290,4 @@ def _respelled(text: str, forms: Iterable[tuple[str, str]]) -> str:
 
 
 def _refused(text: str, usage: str, why: str) -> UsageError:
-    return UsageError(f"--noise {text}: {why}.", hint=f"Write {usage}, for example.")
+    return UsageError(f"noise={text!r}: {why}.", hint=f"Write {usage}, for example.")

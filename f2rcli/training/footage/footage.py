@@ -97,7 +97,7 @@ class Footage:
         except OSError as error:
             raise InputError(
                 f"{self.name}: its pictures are gone from the cache ({error.strerror}).",
-                hint="Start again with --resume, which decodes what is missing.",
+                hint="Start again with resume=True, which decodes what is missing.",
             ) from error
         self.budget.maps.append(mapped)
         return np.frombuffer(mapped, np.float16, math.prod(self.shape)).reshape(self.shape)

@@ -163,7 +163,7 @@ def _measuring_weights(space: Space, start: Weights | None) -> Weights:
     if start is None or not (own and methods.load(start.header.method).can_measure_noise):
         raise WeightsError(
             f"no bundled weights to measure noise in {space.value} pictures with.",
-            hint="Begin from weights of your own (--init).",
+            hint="Begin from weights of your own with init=.",
         )
     return start
 
@@ -193,7 +193,7 @@ def check_noise(footage: list[Footage], noise: list[NoiseReport | None], notes: 
         raise InputError(
             f"{footage[0].name}: no measurable noise "
             f"(sigma {255 * max(seen[0].model.sigma):.2f} of 255): there is nothing to learn from.",
-            hint="Clean clips train with --inputs-are-clean --noise NOISE.",
+            hint="For clean clips pass inputs_are_clean=True and noise=.",
         )
     dependent = [
         clip.name

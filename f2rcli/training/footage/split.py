@@ -68,7 +68,7 @@ def split(footage: Sequence[Footage], held_out: int) -> list[Split]:
         frames = max((len(part.shot) for part in parts), default=0)
         raise InputError(
             f"{footage[0].name}: {frames} frames in its longest shot: too few to learn from.",
-            hint="Four frames of one shot are the least; 16 or more are worth it.",
+            hint="At least four frames of one shot are needed; 16 or more are better.",
         )
     return parts
 

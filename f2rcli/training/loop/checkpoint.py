@@ -134,7 +134,7 @@ def write(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> Non
     except (SafetensorError, OSError) as error:
         raise OutputError(
             f"{path}: cannot write the checkpoint ({_reason(error)}).",
-            hint="Free some space; the previous checkpoint is intact, and --resume continues.",
+            hint="Free some space; the previous checkpoint is intact, and resume=True continues.",
         ) from error
 
 

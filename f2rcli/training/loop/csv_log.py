@@ -52,7 +52,7 @@ class CsvLog:
         except OSError as error:
             raise OutputError(
                 f"{self.path}: cannot write ({error.strerror}).",
-                hint="Free some space; --resume continues from the last checkpoint.",
+                hint="Free some space; resume=True continues from the last checkpoint.",
             ) from error
         if self._board is not None:
             for name, value in row._asdict().items():

@@ -35,7 +35,7 @@ class Group:
         """This process's places in a batch. Raises ConfigError when some would have none."""
         if batch < self.world:
             raise ConfigError(
-                f"batch = {batch}: fewer samples than the {self.world} processes.",
+                f"batch={batch}: fewer samples than the {self.world} processes.",
                 hint="Raise the batch, or start fewer processes.",
             )
         return range(self.rank, batch, self.world)

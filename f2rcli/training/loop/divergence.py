@@ -71,7 +71,7 @@ class DivergenceGuard:
         self.calm_until = to + CALM
         if self.strikes > MOST:
             raise TrainingError(
-                f"training gave up at step {step}: {reason}, the {self.strikes}th time in a row.",
+                f"training gave up at step {step}: {reason}, {self.strikes} times in a row.",
                 hint="Lower the rate (lr), clip gradients harder, or check the data.",
             )
 

@@ -35,7 +35,7 @@ def capabilities_of(method: str) -> Capabilities:
     """Choices that a method offers. Raises ConfigError for one that cannot be trained."""
     if method not in trainable():
         raise ConfigError(
-            f"method = {method}: this method cannot be trained.",
+            f"method={method!r}: cannot be trained.",
             hint=f"Choose from {', '.join(trainable())}.",
         )
     found: Capabilities = import_module(f"{__name__}.{method}.choices").CAPABILITIES

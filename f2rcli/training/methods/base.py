@@ -57,8 +57,8 @@ def overridden(specs: Sequence[Spec], config: TrainConfig) -> list[Spec]:
         left = config.minutes - sum(own or 0.0 for own in minutes)
         if left <= 0:
             raise ConfigError(
-                f"minutes = {config.minutes:g}: stages with minutes of their own take all.",
-                hint="Raise --minutes, or lower theirs (--stage NAME.minutes=N).",
+                f"minutes={config.minutes:g}: stages with minutes of their own take all.",
+                hint="Raise minutes=, or lower theirs: stages='NAME.minutes=N'.",
             )
         given = zip(minutes, shares, strict=True)
         minutes = [left * share / sum(shares) if share else own for own, share in given]
@@ -173,22 +173,21 @@ class TrainingContext:
             )
         if start.header.method != self.config.method:
             raise ConfigError(
-                f"init: {start.name} is for method {start.header.method}, "
-                f"not {self.config.method}.",
-                hint="Take --init scratch, or leave it out.",
+                f"init={start.name!r}: for method {start.header.method}, not {self.config.method}.",
+                hint="Pass init='scratch', or leave it out.",
             )
         if start.header.channels != self.channels:
             raise ConfigError(
-                f"init: {start.name} is for {start.header.space.value}, "
+                f"init={start.name!r}: for {start.header.space.value}, "
                 f"the clips are {self.space.value}.",
-                hint=f"Take --init {self.space.value}, or leave it out.",
+                hint=f"Pass init={self.space.value!r}, or leave it out.",
             )
         for name, default in (("size", "small"), ("length", None)):
             asked, there = getattr(self.config, name), getattr(start.header, name)
             if asked not in (default, there) and there != "custom":
                 raise ConfigError(
-                    f"init: {start.name} has {name} {there}, not {asked}.",
-                    hint=f"Leave --{name} out, or take --init scratch.",
+                    f"init={start.name!r}: has {name} {there}, not {asked}.",
+                    hint=f"Leave {name}= out, or pass init='scratch'.",
                 )
         return replace(start.header, trained_on=f"{start.name}, then the user's footage")
 

@@ -43,8 +43,8 @@ def resumed(folder: Path, asked: dict[str, Any]) -> TrainConfig:
     """
     if not (folder / CONFIG).is_file():
         raise UsageError(
-            f"--resume: {folder} is not a run folder.",
-            hint="Name the run's folder with --run, or its output with -o.",
+            f"resume=True: {folder} is not a run folder.",
+            hint="Name the run's folder with run=, or its output with output=.",
         )
     stored = replace(read_config(folder / CONFIG), time_limit=None)  # a limit is of one session
     return replace(stored, **{**asked, "run": str(folder), "resume": True})
@@ -76,12 +76,12 @@ def check_run(config: TrainConfig) -> None:
             state = "a finished run" if (folder / RESULT).exists() else "an unfinished run"
             raise OutputError(
                 f"{folder}: holds {state}.",
-                hint="--resume continues it, --overwrite starts afresh.",
+                hint="resume=True continues it, overwrite=True starts afresh.",
             )
         read_config(folder / CONFIG)  # what is no run of ours is not emptied
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutputError(
-            f"{folder}: already exists and is not a run folder.", hint="Name another with --run."
+            f"{folder}: already exists and is not a run folder.", hint="Name another with run=."
         )
 
 
@@ -123,7 +123,7 @@ def _lock(path: Path) -> int:
         except BlockingIOError as error:
             raise OutputError(
                 f"{folder}: another f2r train is using it.",
-                hint="Wait for it, or name another folder with --run.",
+                hint="Wait for it, or name another folder with run=.",
             ) from error
 
 
@@ -141,8 +141,8 @@ def _check_same(config: TrainConfig) -> None:
     changed = [f"{name} ({_word(stored, name)} then)" for name in differences(stored, now)]
     if changed:
         raise ConfigError(
-            f"--resume: settings differ from those the run began with: {', '.join(changed)}.",
-            hint="Leave them out to continue, or start another run with --run.",
+            f"resume=True: settings differ from those the run began with: {', '.join(changed)}.",
+            hint="Leave them out to continue, or start another run with run=.",
         )
 
 

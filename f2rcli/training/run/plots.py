@@ -83,6 +83,6 @@ def _write(path: Path, plot: bytes) -> Path:
     except OSError as error:
         raise OutputError(
             f"{path.name}: cannot be written: {error.strerror}.",
-            hint="Free some space, or name another folder with --run.",
+            hint="Free some space, or name another folder with run=.",
         ) from error
     return path

@@ -142,10 +142,10 @@ def _check_space(config: TrainConfig, footage: list[Footage]) -> None:
     made = "bayer" if config.noise == "sensor" else "gray"  # of clean colour clips
     if config.space in ("auto", space) or (config.inputs_are_clean and config.space == made):
         return
-    sensor = " (mosaics are made by --noise sensor)" if config.space == "bayer" else ""
+    sensor = " noise='sensor' makes mosaics." if config.space == "bayer" else ""
     raise InputError(
-        f"{footage[0].name}: {space}, not {config.space}{sensor}.",
-        hint=f"Pass --space {space}, or leave it out.",
+        f"{footage[0].name}: {space}, not {config.space}.",
+        hint=f"Pass space={space!r}, or leave it out.{sensor}",
     )
 
 

@@ -84,16 +84,16 @@ def _check_independent(context: TrainingContext) -> None:
     for part in context.synthetic.parts if context.synthetic is not None else ():
         if part.kind not in WHITE:
             raise ConfigError(
-                f"--noise {context.config.noise}: {part.kind} noise is not independent from pixel "
+                f"noise={context.config.noise!r}: {part.kind} noise is not independent from pixel "
                 "to pixel, which Blind2Sound relies on.",
-                hint=f"Take {' or '.join(sorted(WHITE))}, or both joined by +.",
+                hint=f"Choose {' or '.join(sorted(WHITE))}, or both joined by +.",
             )
     for clip, report in zip(context.footage, context.noise, strict=False):
         if report is not None and not report.white:
             raise InputError(
                 f"{clip.name}: its neighbouring pixels share noise, which a method that "
                 "hides single pixels would learn as picture.",
-                hint="Leave this clip out, or take --method f2r.",
+                hint="Leave this clip out, or pass method='f2r'.",
             )
 
 

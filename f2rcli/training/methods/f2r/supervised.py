@@ -88,12 +88,12 @@ def _checked(context: TrainingContext) -> NoiseSpec:
     for kind in (FOOTAGE, SENSOR):
         if len(noise.parts) > 1 and any(part.kind == kind for part in noise.parts):
             raise ConfigError(
-                f"--noise {noise.name}: {kind} cannot be joined to other noise.",
-                hint=f"Pass --noise {kind} alone.",
+                f"noise={noise.name!r}: {kind} cannot be joined to other noise.",
+                hint=f"Pass noise={kind!r} alone.",
             )
     if (_is_footage(noise) or noise.parts[0].kind == SENSOR) and context.footage[0].channels != 3:
         raise InputError(
-            f"{context.footage[0].name}: --noise {noise.name} is made from colour clips.",
+            f"{context.footage[0].name}: noise {noise.name} is made from colour clips.",
             hint="Pass colour clips, or other noise.",
         )
     return noise

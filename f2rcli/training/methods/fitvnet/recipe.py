@@ -63,14 +63,14 @@ class FITVNetRecipe(Tested):
         self.variant = VARIANTS[name]
         if self.variant.clean and not config.inputs_are_clean:
             raise ConfigError(
-                f"--variant {name}: needs clean clips.",
-                hint="Pass --inputs-are-clean --noise NOISE, or take --variant jsn.",
+                f"variant={name!r}: needs clean clips.",
+                hint="Pass inputs_are_clean=True and noise=, or variant='jsn'.",
             )
         for part in context.synthetic.parts if context.synthetic is not None else ():
             if part.kind in (FOOTAGE, SENSOR):
                 raise ConfigError(
-                    f"--noise {config.noise}: only F2R learns from {part.kind}.",
-                    hint="Take --method f2r, or gaussian:5-80+mixture.",
+                    f"noise={config.noise!r}: only F2R learns from {part.kind}.",
+                    hint="Pass method='f2r', or noise='gaussian:5-80+mixture'.",
                 )
         hidden = {"hidden": self.variant.hidden}
         made = context.header(LENGTH, SIZES[config.size], sigma_range=(0.0, 80.0))

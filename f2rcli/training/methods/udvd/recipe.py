@@ -119,7 +119,7 @@ class UDVDRecipe(Tested):
             raise InputError(
                 f"{context.footage[0].name}: {frames} frames in its longest shot, too few for "
                 f"windows of {length} and frames that are held out.",
-                hint="Pass longer clips, or a shorter --length (1, 3 or 5).",
+                hint="Pass longer clips, or a shorter length= (1, 3 or 5).",
             )
         sources = (context.windows(one, law=self._law) if one else None for one in (held, test))
         return context.windows(learnt, law=self._law), *sources  # type: ignore[return-value]  # held is not empty
@@ -127,7 +127,7 @@ class UDVDRecipe(Tested):
     def _law(self, clip: int) -> NoiseLaw | None:
         if not self.header.config["covariance"]:
             return None
-        hint = "Leave this clip out, or train without it: --variant mse."
+        hint = "Leave this clip out, or train without it: variant='mse'."
         return self.context.law(clip, hint)
 
 
@@ -137,9 +137,9 @@ def _check_pixelwise(noise: NoiseSpec) -> None:
     laws = [noise.draw(rng) for _ in range(LAWS_LOOKED_AT)]
     if any(law is None or law.blur or law.shared for law in laws):
         raise ConfigError(
-            f"--noise {noise.name}: neighbouring pixels or channels would share noise, which "
+            f"noise={noise.name!r}: neighbouring pixels or channels would share noise, which "
             "a blind spot cannot tell from the picture.",
-            hint="Take gaussian:5-55 or poisson-gaussian, joined by +.",
+            hint="Choose gaussian:5-55 or poisson-gaussian, or both joined by +.",
         )
 
 
@@ -152,7 +152,7 @@ def sizes(name: str, widths: tuple[int, ...] | None) -> dict[str, Any]:
         return SIZES[name]
     if len(widths) != len(Widths()):
         raise ConfigError(
-            f"size = {name}: UDVD has five widths.",
+            f"size={name!r}: UDVD has five widths.",
             hint="Encoders at 1/1, 1/2, 1/4, decoders at 1/2, 1/1: 8,16,48,32,16 is `small`.",
         )
     return {"widths": widths, "middle": max(widths[-1] // 2, 4), "last": widths[-1] * 3 // 2}
