@@ -83,7 +83,7 @@ class CancelledError(F2RError):
 
 
 class StaleError(Exception):
-    """What an earlier run kept is not of this clip, or is damaged; never shown: it is done anew."""
+    """An earlier run's data are damaged or of another clip; never shown: they are made anew."""
 
 
 def nearest(word: str, known: list[str], others: str = "") -> str:

@@ -110,7 +110,7 @@ def _nothing_drawn() -> AbstractContextManager[object]:
 
 
 def folder() -> Path:
-    """Where bundled weights lie: inside an installed package, or beside it in a checkout."""
+    """The folder of bundled weights: inside an installed package, or beside it in a checkout."""
     installed = Path(__file__).parent / "_weights"
     return installed if installed.is_dir() else Path(__file__).parent.parent / "weights"
 

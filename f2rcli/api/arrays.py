@@ -39,7 +39,7 @@ class Taken:
 
     @classmethod
     def of(cls, stored: Any, grid: Grid, place: Place, statistics: LaneStatistics) -> "Taken":
-        """What lies at a place of an array."""
+        """The samples at a place of an array."""
         mask = mask_of(stored)
         mask = None if mask is None else grid.picture(mask)
         return cls(grid.picture(values_of(stored)), mask, place, statistics)

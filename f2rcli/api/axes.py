@@ -1,4 +1,4 @@
-"""What the axes of an array mean, and the lanes that its pictures make along time or depth."""
+"""The meaning of an array's axes, and the lanes that its pictures make along time or depth."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -77,7 +77,7 @@ class Grid:
 
     @property
     def note(self) -> str:
-        """What to say of it where it runs along depth; "" elsewhere."""
+        """The note for a lane that runs along depth; "" elsewhere."""
         return "" if self.along == "T" else sequence_note(self.letters, self.shape)
 
     @property

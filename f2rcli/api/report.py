@@ -1,4 +1,4 @@
-"""What a run found and did, for programs and notebooks."""
+"""A run's findings and actions, for programs and notebooks."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -59,7 +59,7 @@ class LaneNoise:
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """What a run found and did. That of an iterator fills as its frames are taken."""
+    """The findings and actions of a run. That of an iterator fills as its frames are taken."""
 
     frames: int = 0  # restored so far
     noise: tuple[LaneNoise, ...] = ()  # per lane

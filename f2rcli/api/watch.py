@@ -1,4 +1,4 @@
-"""What a caller asks for, sees and decides while a run goes on: progress and cancellation."""
+"""A caller's hold on a run in progress: progress and cancellation."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field

@@ -100,7 +100,7 @@ def run_on_cluster(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """What a worker must have."""
+    """The requirements for a worker."""
 
     version: str  # of f2r
     mark: str  # a file in the output folder, written by the command
@@ -110,7 +110,7 @@ class Needs:
 
 @contextlib.contextmanager
 def needed(tasks: Sequence[Task]) -> Iterator[Needs]:
-    """What the workers must have for these tasks; the mark is there meanwhile."""
+    """The requirements of these tasks for workers; the mark is there meanwhile."""
     if not tasks:
         yield Needs(version=__version__, mark="", secret="", sources=())
         return
@@ -127,7 +127,7 @@ def needed(tasks: Sequence[Task]) -> Iterator[Needs]:
 
 
 def probe(needs: Needs) -> str:
-    """What this process lacks, in words; "" for nothing."""
+    """The requirements this process lacks, in words; "" for nothing."""
     if __version__ != needs.version:
         return f"has f2r {__version__}, this is {needs.version}"
     if not needs.mark:
@@ -202,7 +202,7 @@ def _client(distributed: Any, address: str, *, gpu: bool) -> Iterator[Any]:
 
 
 def _workers(client: Any) -> Any:
-    """What the scheduler knows of each worker, by address."""
+    """The scheduler's facts about each worker, by address."""
     return client.scheduler_info(n_workers=-1)["workers"]
 
 

@@ -31,7 +31,7 @@ def settings_given(ctx: typer.Context) -> dict[str, Any]:
 
 
 def words(facts: dict[str, Any]) -> str:
-    """How a clip was made, in one line; `facts` may come from anyone."""
+    """The provenance of a clip, in one line; `facts` may come from anyone."""
     parts = [f"f2r {facts.get('f2r')}"]
     parts += [f"{name} {facts[name]}" for name in ("method", "weights") if name in facts]
     if facts.get("sha256"):

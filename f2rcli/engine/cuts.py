@@ -1,4 +1,4 @@
-"""Where one shot ends and the next begins; arrays go without torch, for processes that decode."""
+"""Cuts between shots; arrays go without torch, for processes that decode."""
 
 from math import sqrt
 from typing import TYPE_CHECKING, Any, Union

@@ -1,4 +1,4 @@
-"""How a clip is made, as JSON values, for its metadata."""
+"""The provenance of a clip, as JSON values, for its metadata."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any

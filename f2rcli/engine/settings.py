@@ -1,4 +1,4 @@
-"""What users may set of the engine; without torch, so that a typing mistake costs no wait."""
+"""The engine's settings for users; without torch, so that a typing mistake costs no wait."""
 
 from dataclasses import dataclass
 
@@ -74,7 +74,7 @@ class EngineSettings:
             check_range("tile", int(self.tile), SMALLEST_TILE, None, "pixels per side")
 
     def units(self, span: float) -> float:
-        """How many of the units of sigma lie between black and white.
+        """The number of units of sigma between black and white.
 
         span: how many of the clip's own codes do, for settings that count those.
         """

@@ -89,7 +89,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What a metric needs to know about a clip before its first frame."""
+    """Facts of a clip that a metric needs before its first frame."""
 
     space: Space
     rate: float | None = None  # frames per second

@@ -63,7 +63,7 @@ class Explanation:
 
     @property
     def motion(self) -> list[tuple[float, float]]:
-        """How far the filters' centres move from each frame to the next, (dx, dy) in pixels."""
+        """The motion of the filters' centres from each frame to the next, (dx, dy) in pixels."""
         centres = [f.centre for f in self.filters]
         return [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(centres)]
 

@@ -21,7 +21,7 @@ NOISY_BLUR = 2.0  # pixels, of a noisy picture before motion is measured on it
 
 @dataclass(frozen=True, slots=True)
 class Motion:
-    """Where the pixels of a frame lay in the frame before."""
+    """The positions of a frame's pixels in the frame before."""
 
     flow: Flow  # (H, W, 2) on this frame's grid, pointing into the frame before
     seen: NDArray[np.bool_]  # (H, W): seen in both frames, and not at the border of two motions

@@ -141,7 +141,7 @@ class Lockstep:
             self.sides[name] = run
 
     def setting(self, device: str, threads: int | None) -> Setting:
-        """What metrics need to know about the clip."""
+        """The facts of the clip that metrics need."""
         rate = self.first.rate
         return Setting(
             space=self.first.space, rate=None if rate is None else float(rate),

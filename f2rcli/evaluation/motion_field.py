@@ -28,7 +28,7 @@ Points = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class MotionField:
-    """What every frame gives to the pixels of a grid, and where from. N pixels, T frames."""
+    """Every frame's contribution to the pixels of a grid, and its origin. N pixels, T frames."""
 
     frame: int
     frames: tuple[int, ...]

@@ -72,7 +72,7 @@ class MetricSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Residual:
-    """What a method removed, noisy - estimate, over all frames. It should be noise alone:
+    """The signal a method removed, noisy - estimate, over all frames. It should be noise alone:
     structure in it is lost detail."""
 
     sigma8: tuple[float, ...]  # standard deviation per channel, in 8-bit units
@@ -89,7 +89,7 @@ SURE = 3.0  # standard errors of a mean that may be chance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaneChange:
-    """How one plane of a file changed with brightness, over all frames, in 8-bit codes."""
+    """The change of one plane of a file with brightness, over all frames, in 8-bit codes."""
 
     name: str  # of the plane: Y, Cb, Cr, or R, G, B, or gray, or a mosaic's
     against: str  # what the change is from: NOISY, or "" for the reference
@@ -113,7 +113,7 @@ class PlaneChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenBack:
-    """What the residual contract gave back of what a method took out, over a whole run."""
+    """The share of a method's change that the residual contract returned, over a whole run."""
 
     share: float  # of energy, 0..1
     by_plane: tuple[float, ...]  # the same for each plane of the file
@@ -169,7 +169,7 @@ class ClipResult:
     notes: tuple[str, ...] = ()
 
     def of(self, method: str) -> MethodResult | None:
-        """What a method reached, or None."""
+        """A method's result, or None."""
         return next((result for result in self.methods if result.method == method), None)
 
     def value(self, method: str, metric: str, channel: str = WHOLE) -> float:

@@ -24,7 +24,7 @@ def description(
     unit: int,
     checked: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """What graph.json says, as JSON values.
+    """The contents of graph.json, as JSON values.
 
     unit: what height and width must be a multiple of; checked: against what the files were
     compared and how close they came, None where they were not.

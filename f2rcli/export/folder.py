@@ -21,7 +21,7 @@ NAMES = ("coarse.onnx", "anchor.onnx", "refiner.onnx", "graph.json")
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written."""
+    """The files written."""
 
     folder: Path
     files: tuple[str, ...]

@@ -143,7 +143,7 @@ def graphs(networks: F2RNetworks) -> tuple[Graph, ...]:
 
 
 def multiple(networks: F2RNetworks) -> int:
-    """What height and width must be a multiple of, in pixels."""
+    """The pixels that height and width must be a multiple of."""
     return max(networks.coarse.stride, networks.anchor.stride, networks.refiner.stride)
 
 

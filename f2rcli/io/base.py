@@ -154,7 +154,7 @@ class Reader(ABC):
         return iter(())
 
     def told(self) -> str:
-        """What the clip tells of how it was made, beside FFmpeg's tags; "" for nothing."""
+        """The clip's own account of how it was made, besides FFmpeg's tags; "" for nothing."""
         return ""
 
     @abstractmethod

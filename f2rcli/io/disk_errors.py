@@ -1,4 +1,4 @@
-"""What the file system refuses, as errors that say what to do."""
+"""Refusals of the file system, as errors that say what to do."""
 
 import errno
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What f2r tells of itself in PNG and APNG files: a text chunk of its own."""
+"""f2r's provenance in PNG and APNG files: a text chunk of its own."""
 
 import struct
 from pathlib import Path

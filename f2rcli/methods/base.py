@@ -1,4 +1,4 @@
-"""What the engine knows of a method."""
+"""The engine's contract with a method."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ Run = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What is made once per frame and shared by every window the frame is in."""
+    """Data made once per frame and shared by every window the frame is in."""
 
     index: int  # place in the clip, duplicates not counted
     # (1, C, H, W) float32, 0 = black, 1 = white, on the method's device; or codes: models/large
@@ -73,7 +73,7 @@ class Method(Protocol):
         ...
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
-        """What is needed of a frame by itself; called once per frame, in order."""
+        """Prepare a frame by itself; called once per frame, in order."""
         ...
 
     def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
@@ -123,7 +123,7 @@ class Following(Protocol):
     """A method that restores in two steps; `restore` is both."""
 
     def follow(self, window: Window[Prepared], noise: NoiseModel | None) -> Any:
-        """What there is to know of a window's motion and past; in the order of frames."""
+        """A window's motion and past; called in the order of frames."""
         ...
 
     def finish(self, window: Window[Prepared], noise: NoiseModel | None, followed: Any) -> Restored:

@@ -61,7 +61,7 @@ class UDVD(Method):
         return Restored(mean, mean, posterior_mean(noisy, mean, factor, variance))
 
     def predict(self, window: Window[Prepared]) -> Tensor:
-        """What the networks say of the centre: mean, then covariance, (1, outputs, H, W)."""
+        """The networks' prediction of the centre: mean, then covariance, (1, outputs, H, W)."""
         frames = self.around(window)
         oldest = min(frame.index for frame in frames)
         self._known = {key: value for key, value in self._known.items() if min(key) >= oldest}

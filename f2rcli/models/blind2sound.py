@@ -19,7 +19,7 @@ LAST_VISIBILITY = 11.0  # the visible branch's weight beside the masked's 1, whe
 
 
 class Belief(NamedTuple):
-    """What is believed of the clean picture: a mean, and how sure it is."""
+    """The belief about the clean picture: a mean, and how sure it is."""
 
     mean: Tensor  # (B, C, H, W)
     covariance: Tensor  # (B, C, C, H, W), symmetric, positive semidefinite

@@ -21,7 +21,7 @@ PROBE_TOLERANCE = 0.1  # of sums of some twelve products, in bfloat16
 
 
 class Kernel(NamedTuple):
-    """What a convolution needs beside its input."""
+    """A convolution's operands besides its input."""
 
     weight: Tensor  # (outputs, inputs, rows, columns)
     bias: Tensor | None

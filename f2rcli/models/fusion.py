@@ -173,7 +173,7 @@ class Refiner(nn.Module):
         return start, self.unet.begun(centre, around)
 
     def _neighbours(self, start: Tensor, anchor: Anchor, aligned: Aligned) -> tuple[Tensor, Tensor]:
-        """What the neighbours show, as weighted means over them: (B, embed, H/2, W/2) twice."""
+        """The neighbours' features, as weighted means over them: (B, embed, H/2, W/2) twice."""
         by_anchor, by_trust = lowered(_halve(anchor.weights)), lowered(_halve(aligned.trust))
         first = self._embedded(start, aligned, 0)
         means = by_anchor[:, 0] * first, by_trust[:, 0] * first
@@ -184,7 +184,7 @@ class Refiner(nn.Module):
         return means
 
     def _embedded(self, start: Tensor, aligned: Aligned, place: int) -> Tensor:
-        """What one neighbour shows: (B, embed, H/2, W/2)."""
+        """One neighbour's features: (B, embed, H/2, W/2)."""
         noisy, coarse = aligned.noisy[:, place], aligned.coarse[:, place]
         apart = plain(coarse) - start
         seen = lowered_cat([apart, difference(noisy, coarse), apart.abs().mean(1, keepdim=True)])

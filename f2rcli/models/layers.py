@@ -133,7 +133,7 @@ class UNet(nn.Module):
 
 
 def unet_stride(widths: tuple[int, ...]) -> int:
-    """What height and width must be a multiple of for a U-Net of these widths."""
+    """The number that height and width must be a multiple of for a U-Net of these widths."""
     return int(SHUFFLE * 2 ** (len(widths) - 1))
 
 

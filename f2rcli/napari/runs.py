@@ -1,4 +1,4 @@
-"""What the widget does with a layer's data: its axes, a preview of one frame, and a whole run."""
+"""The widget's work on a layer's data: its axes, a preview of one frame, and a whole run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ NAMED = {2: "YX", 3: "TYX", 4: "TZYX", 5: "TCZYX"}  # taken for axes without nam
 
 @dataclass(slots=True)
 class Progress:
-    """What a run has done so far; written by its thread, read by the window's."""
+    """A run's progress so far; written by its thread, read by the window's."""
 
     done: int = 0
     total: int = 0

@@ -126,7 +126,7 @@ class Computed(View):
 
 
 class Difference(View):
-    """What a run took away: the source minus its result, as float32; of colours the mean."""
+    """The signal a run removed: the source minus its result, as float32; of colours the mean."""
 
     def __init__(self, source: Any, result: Any, inner: int) -> None:
         self._source, self._result = Computed(source, inner), Computed(result, inner)

@@ -1,4 +1,4 @@
-"""What a file's range does to noise: values beyond black and white are cut off there."""
+"""The effect of a file's range on noise: values beyond black and white are cut off there."""
 
 import torch
 from torch import Tensor

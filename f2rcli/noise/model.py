@@ -1,4 +1,4 @@
-"""How strong noise is at every brightness: a line in variance, or a curve where no line fits."""
+"""The strength of noise at every brightness: a line in variance, or a curve where no line fits."""
 
 from dataclasses import dataclass
 

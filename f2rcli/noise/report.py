@@ -1,4 +1,4 @@
-"""What was measured of a clip's noise, what it means, and how sure that is."""
+"""The measurement of a clip's noise, its meaning, and its confidence."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +35,7 @@ ALONE = 0.3  # error of a sigma from single frames
 
 @dataclass(frozen=True, slots=True)
 class Confidence:
-    """How sure the measurement is: an error of sigma in percent, and what limits it."""
+    """The confidence of the measurement: an error of sigma in percent, and what limits it."""
 
     percent: float
     reasons: tuple[str, ...]
@@ -126,7 +126,7 @@ class NoiseReport:
         return self.black, self.white_rail
 
     def meaning(self) -> tuple[str, ...]:
-        """What it means for denoising and training, one sentence each."""
+        """Its meaning for denoising and training, one sentence each."""
         if max(sum(self.model.sigma) / len(self.model.sigma), self.shared / 2) < HARDLY_ANY:
             first: tuple[str, ...] = (f"{NOTHING_TO_DO}.", "there is nothing to train on.")
         elif not self.noisy:
@@ -218,7 +218,7 @@ class NoiseReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doubts:
-    """What may have led a measurement astray, beside what `confidence_of` sees itself."""
+    """Reasons to doubt a measurement, besides what `confidence_of` sees itself."""
 
     flat: float = 1.0  # share of the blocks that hold no texture to speak of
     gap: float = 0.0  # logarithm of the anchors' own sigma over the bound, above 0: texture
@@ -235,7 +235,7 @@ def confidence_of(
     by_frame: tuple[float, ...],
     doubts: Doubts | None = None,
 ) -> Confidence:
-    """How sure a measurement is: from the number of samples, from frame to frame, and from what
+    """The confidence of a measurement: from the number of samples, the frames' spread, and what
     speaks against it."""
     mean = sum(by_frame) / len(by_frame)
     spread = (sum((s - mean) ** 2 for s in by_frame) / max(len(by_frame) - 1, 1)) ** 0.5

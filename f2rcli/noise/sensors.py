@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 
 class LaneLaw(NamedTuple):
-    """What a lane by itself says of variance gain * (code - zero)."""
+    """A lane's own estimate of variance gain * (code - zero)."""
 
     middle: float  # code: its mean brightness
     level: float  # variance there

@@ -47,7 +47,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axes:
-    """What a chart's axes mean."""
+    """The labels and kinds of a chart's axes."""
 
     title: str
     x: str
@@ -60,7 +60,7 @@ class Axes:
 
 
 class Scale:
-    """Where values lie, in percent of the plot."""
+    """The positions of values, in percent of the plot."""
 
     def __init__(
         self, values: Sequence[float], *, loose: bool, floor: float | None = None,

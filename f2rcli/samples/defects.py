@@ -53,7 +53,7 @@ NOTHING = Kept(NOWHERE, np.zeros(0), NONE, 0)
 
 @dataclass
 class SetAside:
-    """What was set aside, over a run."""
+    """Counts of samples set aside, over a run."""
 
     frames: int = 0  # that were looked at
     hit: int = 0  # that held hot or dead samples
@@ -75,7 +75,7 @@ class SetAside:
         self.fills += sum(one.places.size for one in aside) + repaired - impulses - unreal
 
     def lines(self) -> list[str]:
-        """What is worth saying of it."""
+        """The lines worth saying about it."""
         said = []
         if self.impulses:
             most = "at most " if self.hit > 1 else ""

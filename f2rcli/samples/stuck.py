@@ -39,7 +39,7 @@ Pixels = tuple[NDArray[np.intp], NDArray[np.intp]]  # rows and columns
 
 
 class Surroundings(NamedTuple):
-    """What surrounds pixels (M,), all in codes."""
+    """The surroundings of pixels (M,), all in codes."""
 
     excess: Values  # of the pixels, over a smooth surface through what surrounds them
     beside: Values  # the same of their four neighbours' means

@@ -1,4 +1,4 @@
-"""How much of this machine a process may use, on every system that Python runs on."""
+"""The part of this machine a process may use, on every system that Python runs on."""
 
 import ctypes
 import os

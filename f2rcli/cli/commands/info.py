@@ -57,7 +57,7 @@ def info(
 
 
 def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[str, Any]:
-    """What an engine says of a clip, as JSON values."""
+    """An engine's facts about a clip, as JSON values."""
     clip = reader.info
     try:
         engine = loaded(settings, clip, console)
@@ -166,7 +166,7 @@ def fact_lines(seen: dict[str, Any]) -> Iterator[str]:
 
 
 def found_lines(seen: dict[str, Any]) -> Iterator[str]:
-    """What an engine says, for people."""
+    """An engine's facts, for people."""
     yield f"noise     {_noise_words(seen['noise'])}"
     for word in ("means", "lines"):
         if seen["noise"].get(word):

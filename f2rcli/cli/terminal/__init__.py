@@ -1,1 +1,1 @@
-"""What the terminal shows: bars, receipts, tables, and the console that prints them."""
+"""Output on the terminal: bars, receipts, tables, and the console that prints them."""

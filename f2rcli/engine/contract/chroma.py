@@ -1,4 +1,4 @@
-"""What networks leave of colour noise in Y'CbCr files, smoothed away from edges.
+"""Colour noise that networks leave in Y'CbCr files, smoothed away from edges.
 
 Networks see RGB, where the noise of a chroma sample, interpolated onto four pixels, looks like a
 coarse blob of colour; they leave a fifth of it and more. On the chroma grid it is nearly white, and

@@ -1,4 +1,4 @@
-"""What is taken out of sensor values must have no mean: brightness is what is measured in them."""
+"""A zero mean for what is removed from sensor values: brightness is what is measured in them."""
 
 from typing import Any
 

@@ -50,7 +50,7 @@ def held(
     lasting: Real | None = None,
     clipped: Real | None = None,
 ) -> Real:
-    """What of `removed` (noisy - restored, one plane) may stay removed.
+    """The part of `removed` (noisy - restored, one plane) that may stay removed.
 
     variance: of the noise at every sample; shares: the part of it that every band holds, finest
     first, see `bands`; lasting: of a mean over time, the share (H, W) of what shows only in a wide
@@ -73,7 +73,7 @@ def held(
 
 
 class _Held(NamedTuple):
-    """What a plane is held to, on one grid; see `held`."""
+    """The limits of a plane, on one grid; see `held`."""
 
     variance: Real
     lasting: Real | None
@@ -152,7 +152,7 @@ def _of_bands(
 
 
 def _share(noise: Real, power: Real) -> Real:
-    """What share of a band may stay removed, from the noise's power in it and its own."""
+    """The share of a band that may stay removed, from the noise's power in it and its own."""
     noise /= power
     noise *= np.float32(TOLERANCE)
     return np.minimum(noise, 1, out=noise)

@@ -1,4 +1,4 @@
-"""What points of each class lost, learnt over a run: the prior that each point's own loss meets."""
+"""Losses of points by class, learnt over a run: the prior that each point's own loss meets."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the residual contract carries from frame to frame."""
+"""The residual contract's memory from frame to frame."""
 
 from dataclasses import dataclass, field
 

@@ -72,7 +72,7 @@ class Found(NamedTuple):
 
 @dataclass
 class Points:
-    """What points of each class of significance lost so far, by plane of one stream of frames."""
+    """Losses of points so far, by class of significance and plane, of one stream of frames."""
 
     _losses: dict[int, Losses] = field(default_factory=dict)
     _staying: dict[int, Losses] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class Points:
         parted: Real | None = None,
         others: Others | None = None,
     ) -> Real | None:
-        """What of a plane's `removed` (noisy - restored) is the light of points; None without any.
+        """The light of points in a plane's `removed` (noisy - restored); None without any.
 
         plane (H, W): as recorded; variance (H, W): of its noise; parted: the same as each sample
         by itself tells, which parts counts of a few electrons: their noise is skewed, and so is

@@ -61,7 +61,7 @@ CODED = Slack(noise=(1.4, 3.5), change=(2.0, 5.0), clipped=1.6)
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What is known beside a centre: frames next to it, the flow from it into each where that is
+    """Knowledge besides a centre: frames next to it, the flow from it into each where that is
     known, what stands still, and the noise."""
 
     frames: tuple[Frame, ...] = ()
@@ -97,7 +97,7 @@ def under_contract(
     slack: Slack = STRICT,
     corrected: Callable[[list[Real]], list[Real]] | None = None,
 ) -> list[Real]:
-    """What of a method's change may be made to a frame's planes; see `planes_of` for units.
+    """The part of a method's change allowed for a frame's planes; see `planes_of` for units.
 
     picture, change (1, C, H, W): what networks were shown, and what they would add to it; noise:
     the law of every plane; model: that of the picture's channels; allowance: factors of the

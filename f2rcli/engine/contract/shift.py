@@ -1,4 +1,4 @@
-"""What clipping moved the means of noise by, and what of it was taken out with the noise."""
+"""The shift of the noise's mean by clipping, and the part of it removed with the noise."""
 
 from collections.abc import Sequence
 

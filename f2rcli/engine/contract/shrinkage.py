@@ -1,4 +1,4 @@
-"""How much of what a method removes is noise, learnt by asking the method, and left at that.
+"""The share of a method's removed signal that is noise, learnt by probing the method.
 
 Beside faint noise a network takes out as much texture as noise, and no test of power can tell one
 from the other. Stein's unbiased risk estimate can: noise like the measured one is added to a frame
@@ -68,7 +68,7 @@ class Shrinkage:
             self._shares[index] = found
 
     def shrunk(self, index: int, removed: Real, variance: Real) -> Real:
-        """What of a plane's `removed` follows noise, (H, W); all of it before anything was learnt.
+        """The part of a plane's `removed` that follows noise, (H, W); at first all of it.
 
         variance (H, W): of the noise.
         """

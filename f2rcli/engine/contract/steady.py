@@ -1,4 +1,4 @@
-"""What was taken out, averaged over time at every place that stands still.
+"""The removed signal, averaged over time at every place that stands still.
 
 Noise averages out; what a method loses again and again (fine detail, the shade of a flat area) does
 not. After n frames it shows n times as sharply. Averaging what was removed, not the frames, leaves

@@ -1,4 +1,4 @@
-"""How many frames of a dim stack are summed: what restores its first frames best.
+"""The number of frames of a dim stack to sum: what restores its first frames best.
 
 Every sample is split in two of independent noise, as counts are by a coin (thinning). One part is
 restored as the stack would be, in sums of one, two, four or eight frames, by networks and by a
@@ -37,7 +37,7 @@ Restore = Callable[[Iterable[Copies], float], Iterator[Frame]]
 
 @dataclass(frozen=True, slots=True)
 class Blend:
-    """How the frames of a dim stack are restored: as sums of so many, by networks, and for the rest
+    """The way a dim stack's frames are restored: as sums of so many, by networks, and for the rest
     by a Gaussian filter of the counts."""
 
     size: int = 1  # frames

@@ -1,4 +1,4 @@
-"""What sums miss of single frames: light that comes or goes, and that of bright compact places.
+"""Light of single frames that sums miss: what comes or goes, and bright compact places.
 
 A frame less its estimate is looked at in places as wide as a cell, over a few frames that begin or
 end with it. What noise alone hardly ever does is light anywhere. Where the picture stands out of

@@ -24,7 +24,7 @@ from f2rcli.noise.planes import PlaneNoise
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What the contract goes by, beside the picture; see `contract.residual.under_contract`."""
+    """The contract's terms besides the picture; see `contract.residual.under_contract`."""
 
     layout: PlaneLayout
     noise: PlaneNoise
@@ -76,7 +76,7 @@ def under_contract(
     steady: DeviceSteady | None,
     tally: Tally,
 ) -> Groups:
-    """What of a method's change (1, C, H, W) of a picture may be made to groups of planes."""
+    """The part of a method's change (1, C, H, W) that may be made to groups of planes."""
     shapes = [tuple(group.shape[-2:]) for group in centre]
     removed = [-one for one in plane_changes(change, shapes, terms.layout)]
     quiet = _quiet(centre, near)

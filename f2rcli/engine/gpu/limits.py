@@ -31,7 +31,7 @@ def held(
     lasting: Tensor | None = None,
     clipped: Tensor | None = None,
 ) -> Tensor:
-    """What of `removed` (P, H, W) may stay removed; see `contract.limits.held`."""
+    """The part of `removed` (P, H, W) that may stay removed; see `contract.limits.held`."""
     stays = torch.zeros_like(removed)
     shortest = min(removed.shape[-2:])
     side, around = 0, variance

@@ -62,7 +62,7 @@ class Resident:
         allowance: tuple[float, ...],
         slack: Slack,
     ) -> Groups:
-        """What of a change (1, C, H, W) the contract allows; see `contract.residual`."""
+        """The part of a change (1, C, H, W) that the contract allows; see `contract.residual`."""
         assert beside.noise is not None  # there is a model
         terms = Terms(frame.layout, beside.noise, model, allowance, slack)
         near = [

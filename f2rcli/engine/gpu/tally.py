@@ -10,7 +10,7 @@ from f2rcli.engine.gpu.filters import resized
 
 
 class Tally:
-    """What the contract gave back, summed up where it is computed."""
+    """Sums of what the contract returned, kept where it is computed."""
 
     def __init__(self) -> None:
         self._sums: dict[int, Tensor] = {}  # (2,) by plane: energy taken, and given back

@@ -54,7 +54,7 @@ class AnchorPairs:
 
 
 def evidence(seen: list[AnchorPair], channels: int, *, dark: bool) -> NoiseSamples:
-    """What frames and their anchors tell of the noise; dark: whether light may begin above 0."""
+    """Evidence of the noise in frames and anchors; dark: whether light may begin above 0."""
     samples = NoiseSamples.empty(channels, dark=dark)
     for one in seen:
         samples.add(*one)

@@ -1,4 +1,4 @@
-"""What the rows and columns of a frame have more than they should, from the frames around it.
+"""Offsets of a frame's rows and columns, estimated from the frames around it.
 
 A row's offset is what it has more than the same places of the scene in other frames: in the mean
 of those before it, and in the next few. Each of them has offsets of its own, so each is believed
@@ -94,7 +94,7 @@ def onward(centre: Seen, future: Sequence[Seen]) -> Iterator[Flow]:
 
 @dataclass
 class Reference:
-    """What a frame should look like, made of others, on its grid."""
+    """The expected picture of a frame, made of others, on its grid."""
 
     values: Values
     worth: Values  # frames, at every pixel
@@ -107,7 +107,7 @@ class Reference:
 
 @dataclass
 class Group:
-    """What is known of the lines of planes that share them."""
+    """The lines of planes that share them, as far as known."""
 
     noise: LineNoise
     mean: Values | None = None  # of the frames before, on the last one's grid
@@ -117,7 +117,7 @@ class Group:
     present: float = -1.0  # of the rows' variance as measured, that shows by now; below 0: unseen
 
     def offsets(self, centre: Seen, references: Sequence["Reference"]) -> Values:
-        """What the planes of a frame have more than they should, (H, W); it is remembered."""
+        """The offsets of a frame's planes, (H, W); they are remembered."""
         own = self._own(centre)
         look = destriped(own)
         sigma = _sigma(own, references)
@@ -181,7 +181,7 @@ class Group:
     def references(
         self, centre: Seen, back: Flow | None, future: Iterable[tuple[Seen, Flow]]
     ) -> list["Reference"]:
-        """What a frame should look like: the mean of the past, and the next few frames.
+        """The expected picture of a frame: the mean of the past, and the next few frames.
 
         back, and one for each of the next: the flow there, at half the size.
         """

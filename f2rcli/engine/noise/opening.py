@@ -55,7 +55,7 @@ class Opening(NamedTuple):
         return unsure * (least + (most - least) * loose) / 255**2
 
     def doubts(self, rails: tuple[float, float], layout: PlaneLayout) -> Doubts:
-        """What speaks against it; rails: the shares of samples on black and on white."""
+        """Doubts about it; rails: the shares of samples on black and on white."""
         subsampled = layout.family is Family.YUV and any(layout.log2_chroma)
         if not self.bounds or not any(self.bounds[0].counts):  # pictures of a few pixels
             return Doubts(clipped=sum(rails), bounded=False, subsampled=subsampled)

@@ -1,4 +1,4 @@
-"""What is known of a stream's noise: told, or measured at its start and refreshed slowly."""
+"""A stream's noise: stated by the user, or measured at its start and refreshed slowly."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -45,7 +45,7 @@ def is_light(model: NoiseModel, *, clipped: bool) -> bool:
 
 
 class NoiseTracker:
-    """What is known of a stream's noise: told, or measured at its start and refreshed slowly.
+    """A stream's noise: stated by the user, or measured at its start and refreshed slowly.
 
     Sensor values go to networks through a `VarianceStabiliser` for the noise that was found, and
     their noise is not measured again: a sensor's law stays as it is while brightness changes.

@@ -1,4 +1,4 @@
-"""Where streams of frames stand between two pictures, as arrays and JSON values, and back.
+"""The positions of streams of frames between two pictures, as arrays and JSON values, and back.
 
 Decoding, defects, copies and lines are gone through again from the clip's first frame, which takes
 little; what the networks and the contract carry along is kept, bit for bit.
@@ -33,7 +33,7 @@ Facts = dict[str, Any]  # JSON values
 
 
 class Mark:
-    """Where one stream stands; `kept`: where an earlier run of it stood, which is gone on with."""
+    """The position of one stream; `kept`: that of an earlier run, from which it continues."""
 
     def __init__(self, kept: Facts | None = None, arrays: Arrays | None = None) -> None:
         self.kept = kept

@@ -56,7 +56,7 @@ def pictures(
 
 
 def file_facts(role: str, path: Path) -> FileFacts:
-    """What a report says of a file or folder."""
+    """A report's facts about a file or folder."""
     return FileFacts(role=role, path=str(path), sha256=digest(path))
 
 

@@ -22,7 +22,7 @@ SUBSAMPLED = {(0, 0): "yuv444p", (1, 0): "yuv422p", (1, 1): "yuv420p"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """How frames become pictures, the same for all clips that are compared."""
+    """The conversion of frames to pictures, the same for all clips that are compared."""
 
     conversion: Conversion = "f2r"
     border: int = 0  # pixels of the clip that are left out on every side
@@ -157,7 +157,7 @@ def _depth(layout: PlaneLayout) -> str:
 
 
 def stored(info: ClipInfo) -> str:
-    """How a clip's samples are stored, in words."""
+    """The storage of a clip's samples, in words."""
     layout = info.layout
     family = {"yuv": "Y'CbCr", "rgb": "RGB", "gray": "gray", "bayer": "mosaic"}
     chroma = {(0, 0): " 4:4:4", (1, 0): " 4:2:2", (1, 1): " 4:2:0"}.get(layout.log2_chroma, "")

@@ -1,4 +1,4 @@
-"""How samples change with brightness: a mean that is not zero is a shade, a tint or crushed black.
+"""Changes of samples by brightness: a mean that is not zero is a shade, a tint or crushed black.
 
 Measured in the planes of the file where both sides have the same ones, because a picture for the
 eye ends at black and white: what was pushed beyond them would not be seen.

@@ -1,4 +1,4 @@
-"""What most metrics have in common: a value per channel and frame, and the mean over frames."""
+"""The common part of most metrics: a value per channel and frame, and the mean over frames."""
 
 import math
 from abc import abstractmethod

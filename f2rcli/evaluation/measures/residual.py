@@ -1,4 +1,4 @@
-"""What a method took out: noise if all is well, and the picture's detail where it is not.
+"""A method's removed signal: noise if all is well, and the picture's detail where it is not.
 
 Spectrum and correlation come from patches spread over the frame, structure from whole frames.
 """

@@ -1,4 +1,4 @@
-"""How much noise is left, measured without a reference."""
+"""Remaining noise, measured without a reference."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""How far light is off, by how bright it is."""
+"""The bias of light, by brightness."""
 
 from collections.abc import Mapping
 from itertools import pairwise

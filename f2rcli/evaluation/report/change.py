@@ -23,7 +23,7 @@ class ChangeCharts(NamedTuple):
 
 
 class ReturnedShare(NamedTuple):
-    """What the residual contract gave back of what one method took out, and where."""
+    """The share of one method's change that the residual contract returned, and where."""
 
     words: str
     data: bytes  # PNG of the map; b"" for none
@@ -45,7 +45,7 @@ def by_brightness(clip: ClipResult, label: Label, hues: Mapping[str, int]) -> Ch
 
 
 def given_back(clip: ClipResult, label: Label) -> list[ReturnedShare]:
-    """What came back, method by method."""
+    """The share returned, method by method."""
     return [
         _returned(label(result.method), result.given_back)
         for result in clip.methods

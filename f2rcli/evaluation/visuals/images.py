@@ -32,7 +32,7 @@ class ReportImage:
 
 @dataclass(frozen=True, slots=True)
 class ClipPictures:
-    """What a report shows of one clip: images of one frame or place stand together, the noisy
+    """A report's pictures of one clip: images of one frame or place stand together, the noisy
     input first and the reference last."""
 
     images: tuple[ReportImage, ...]

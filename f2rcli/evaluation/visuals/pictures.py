@@ -43,7 +43,7 @@ SPAN = 3.0  # standard deviations that a map shows before it clips
 
 
 class DetailLevel(NamedTuple):
-    """How much of a clip is shown."""
+    """The amount of a clip that is shown."""
 
     frames: int
     rows: int

@@ -45,7 +45,7 @@ TAGS = ColourTags(primaries=1, transfer=1, matrix=1, range=LIMITED, chroma_locat
 
 
 class _Screen:
-    """Where the panels lie, and the frames they make together."""
+    """The layout of the panels, and the frames they make together."""
 
     def __init__(self, panel: tuple[int, int], labels: list[str]) -> None:
         """panel: rows and columns of a picture."""

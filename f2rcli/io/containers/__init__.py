@@ -1,1 +1,1 @@
-"""What containers hold and how their bytes lie: packets, time stamps, boxes, sound, tags."""
+"""The contents and byte layout of containers: packets, time stamps, boxes, sound, tags."""

@@ -1,4 +1,4 @@
-"""How a file was made, as one tag of its container: written by f2r, read back by `f2r info`."""
+"""A file's provenance, as one tag of its container: written by f2r, read back by `f2r info`."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def provenance_tag(container: str, told: str) -> dict[str, str]:
 
 
 def read_provenance(reader: Reader) -> dict[str, Any] | None:
-    """How a clip was made; None where f2r did not make it, or did not say. Raises nothing."""
+    """The provenance of a clip; None where f2r did not make it, or did not say. Raises nothing."""
     for value in (*metadata_of(reader).container_tags.values(), reader.told()):
         if not value.startswith(MARK) or len(value) > LARGEST:
             continue

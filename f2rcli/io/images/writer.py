@@ -88,7 +88,7 @@ def plan_images(reader: Reader, target: str, options: WriteOptions) -> WritePlan
 
 
 def _notes(target: str, folder: Path) -> tuple[str, ...]:
-    """What to know of a video that becomes pictures."""
+    """Notes on a video that becomes pictures."""
     timeless = "pictures carry no time: frame times and rate are not kept"
     if folder != Path(target):
         return (timeless,)

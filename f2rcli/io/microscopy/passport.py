@@ -1,4 +1,4 @@
-"""What a file says about an image besides its samples, in the words of OME-XML.
+"""An image's metadata besides its samples, in the words of OME-XML.
 
 Names of facts are attributes of OME-XML 2016-06 (https://www.openmicroscopy.org/Schemas/OME/);
 lengths of `pixels` are in micrometres and times in seconds unless a ...Unit beside them says else.
@@ -64,7 +64,7 @@ class Passport:
 
     @property
     def kept(self) -> list[str]:
-        """What it holds, in words."""
+        """Its contents, in words."""
         return list(self._held())
 
     def without(self, other: "Passport") -> list[str]:

@@ -1,4 +1,4 @@
-"""What a camera wrote beside the samples: EXIF, GPS, XMP, IPTC and its maker notes.
+"""A camera's metadata: EXIF, GPS, XMP, IPTC and its maker notes.
 
 They are taken over as they are, so that developers and catalogues find exposure, lens, date and
 place. Sources: raw files in TIFF's clothes (DNG, CR2, NEF, ARW, ORF, RW2, PEF, KDC, ...), the EXIF
@@ -59,7 +59,7 @@ class Metadata:
 
     @property
     def kept(self) -> list[str]:
-        """What it holds, in words."""
+        """Its contents, in words."""
         return [_NAMES[name] for name, entries in self._parts.items() if entries]
 
     @property

@@ -1,4 +1,4 @@
-"""What written files lack of what their plan lists as kept."""
+"""A check of written files for everything their plan lists as kept."""
 
 import math
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""How a new DNG was made: a private tag with room to spare, whose value a copy replaces."""
+"""The provenance of a new DNG: a private tag with room to spare, whose value a copy replaces."""
 
 from contextlib import suppress
 from pathlib import Path

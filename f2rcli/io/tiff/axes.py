@@ -126,7 +126,7 @@ def sequence_of(axes: str, shape: Sequence[int]) -> str:
 
 
 def sequence_note(axes: str, shape: Sequence[int]) -> str:
-    """What to say of a stack that runs along depth; "" of one that runs along time."""
+    """The note for a stack that runs along depth; "" for one that runs along time."""
     if sequence_of(axes, shape) == "T":
         return ""
     times = dict(zip(axes, shape, strict=True)).get("T", 1)

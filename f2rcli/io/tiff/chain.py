@@ -12,7 +12,7 @@ from f2rcli.io.tiff.library import DAMAGE, quiet_tifffile
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """How many pages are listed, and whether the list comes back to one of them."""
+    """The number of pages listed, and whether the list comes back to one of them."""
 
     pages: int
     circular: bool = False

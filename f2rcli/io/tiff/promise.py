@@ -1,4 +1,4 @@
-"""What the description of a TIFF file promises, where its list of pages breaks off before that.
+"""The pictures that a TIFF file's description promises, where its list of pages breaks off early.
 
 tifffile gives up on such a file: it returns the first page alone, or pages without axes. The
 pictures that can be found go to the places that the description gives them; the others are absent.

@@ -1,4 +1,4 @@
-"""How an OME-TIFF was made: an annotation with room to spare, whose value is put in place.
+"""The provenance of an OME-TIFF: an annotation with room to spare, whose value is put in place.
 
 A copy of such a file keeps every byte outside its samples but this value.
 """

@@ -1,4 +1,4 @@
-"""What a video file promises, compared with what was read: a truncated file ends in silence.
+"""The promises of a video file, compared with what was read: a truncated file ends in silence.
 
 Its index counts frames, its tags and its header state durations, its constant rate says when the
 next frame is due; `sizes.py` knows what its bytes promise.

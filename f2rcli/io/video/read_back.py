@@ -1,4 +1,4 @@
-"""What was to be kept beside the picture, looked for in the finished file.
+"""A check of the finished file for everything that was to be kept beside the picture.
 
 A muxer takes much that it does not write; only reading back tells.
 """
@@ -75,7 +75,7 @@ def _pairs(setup: EncoderSetup, there: ColourTags) -> Iterator[tuple[int, int]]:
 def not_kept(
     path: Path, detail: VideoDetail, sent: Mapping[int, Packets], chapters: int, video: int
 ) -> list[str]:
-    """What of the plan a finished file lacks, in the plan's words where all of it is gone.
+    """Parts of the plan that a finished file lacks, in the plan's words where all of one is gone.
 
     sent: packets given to the muxer by index of the source stream. chapters: their number.
     video: index of the picture's own stream. Raises av.FFmpegError for a file that cannot be read.

@@ -1,4 +1,4 @@
-"""What the bytes of a video file promise, where its demuxer keeps silent: sizes and end marks."""
+"""Promises in the bytes of a video file that its demuxer does not report: sizes and end marks."""
 
 import struct
 from collections.abc import Callable

@@ -68,7 +68,7 @@ def aligned_together(
 
 
 def photometric(warped: Tensor, reference: Tensor, typical: Tensor | None = None) -> Tensor:
-    """How well warped neighbours (B, N, C, H, W) match the reference (B, C, H, W): (B, N, 1, H, W).
+    """Match of warped neighbours (B, N, C, H, W) with the reference (B, C, H, W): (B, N, 1, H, W).
 
     1 where they match as most of the picture does, towards 0 where they show something else.
     `typical` (B,): the median mismatch over the whole picture, where only a crop is given.

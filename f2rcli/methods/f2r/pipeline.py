@@ -29,7 +29,7 @@ AnyFlow = Flow | Tensor  # on the processor, or (1, H, W, 2) on the device of th
 
 
 class Followed(NamedTuple):
-    """What is known of a window before networks run."""
+    """The state of a window before networks run."""
 
     rated: deque[tuple[Any, Any]]  # per neighbour, see `Flows.rated`; used up
     memory: Memory | None

@@ -1,1 +1,1 @@
-"""What spares memory or time where pictures are large."""
+"""Savings of memory and time for large pictures."""

@@ -1,4 +1,4 @@
-"""What comes before a U-Net, in strips of rows: its many pictures are the most memory of all.
+"""The input of a U-Net, computed in strips of rows: its many pictures are the most memory of all.
 
 Only where pictures are large, on a processor, and no gradient is wanted; elsewhere in one piece.
 """

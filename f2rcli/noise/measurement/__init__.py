@@ -1,1 +1,1 @@
-"""How noise is measured: samples, fits, spectra, bounds."""
+"""The noise measurement: samples, fits, spectra, bounds."""

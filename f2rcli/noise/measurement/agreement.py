@@ -1,4 +1,4 @@
-"""What different pieces of a row agree on, before and after a frame."""
+"""Agreement of different pieces of a row, before and after a frame."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -56,7 +56,7 @@ def _left(apart: Values, level: Values, tilt: Values) -> Values:
 
 
 class Agreement(NamedTuple):
-    """What different pieces before and after a frame agree on."""
+    """Agreement of different pieces, before and after a frame."""
 
     low: float  # what most covariances exceed
     middle: float  # their median: the variance of the offsets

@@ -42,7 +42,7 @@ class Blocking:
         return self.edge8 >= VISIBLE8
 
     def words(self) -> str:
-        """What it means, for people."""
+        """Its meaning, for people."""
         return (
             f"compression left 8x8 blocks, edges {self.edge8:.1f} of 255; f2r does not remove them"
         )

@@ -1,4 +1,4 @@
-"""What small blocks of two adjacent frames differ by, matched by the flow of their luma.
+"""Differences between small blocks of two adjacent frames, matched by the flow of their luma.
 
 Half the variance of the difference of two frames is the noise's variance plus what moves, changes
 or was matched wrongly. It is read per block of one plane, at full bandwidth and in two high-pass
@@ -67,7 +67,7 @@ class Pair:
 
 
 class Blocks(NamedTuple):
-    """What the blocks of one plane tell: brightness, noise power at most, and its doubts."""
+    """Evidence from the blocks of one plane: brightness, noise power at most, and its doubts."""
 
     level: Floats  # (N,), mean luma, 0..1
     power: Floats  # (3, N), at full bandwidth and in two high-pass bands, each 1 for unit noise

@@ -1,4 +1,4 @@
-"""How strong noise can be at most: what adjacent frames differ by in their quietest places.
+"""An upper bound of the noise: what adjacent frames differ by in their quietest places.
 
 Half the variance of their difference is an upper bound that texture, graphics and flicker do not
 lift where the scene hardly changes. It is read, high-passed, in the blocks where even a wrong match

@@ -50,7 +50,7 @@ class LineNoise:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """What lines and bands a clip has, by groups of planes that share them."""
+    """The lines and bands of a clip, by groups of planes that share them."""
 
     groups: tuple[LineNoise, ...]
 
@@ -59,7 +59,7 @@ class Lines:
         return max((getattr(group, kind) for group in self.groups), default=0.0)
 
     def words(self) -> str:
-        """What was found, for people."""
+        """The findings, for people."""
         named = {
             "row noise": self.strongest("rows"),
             "moving bands": self.strongest("bands"),
@@ -179,7 +179,7 @@ def _measured(views: Sequence[_View], group: tuple[int, ...]) -> LineNoise:
 
 
 class _Votes:
-    """What so many triples of frames say, until too many of them see nothing."""
+    """Votes of so many triples of frames, until too many of them see nothing."""
 
     def __init__(self, triples: int, share: float) -> None:
         """share: of those triples that say anything, that must agree."""

@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Spectrum:
-    """What is known of the noise's correlation within a frame."""
+    """The noise's correlation within a frame."""
 
     power: Array  # (C, SIZE, SIZE), mean 1 each, zero frequency first
     rho_x: tuple[float, ...]  # lag-1 correlation along rows, per channel

@@ -1,4 +1,4 @@
-"""What --noise takes, in `f2r eval` and `f2r train` alike: `gaussian:30`, `gaussian:5-55`,
+"""The language of --noise, in `f2r eval` and `f2r train` alike: `gaussian:30`, `gaussian:5-55`,
 `poisson-gaussian:0.01,4+correlated:3-50,0.4-1.3`, and the short names of the project's tables:
 g30, pg, sp, corr30, h264, h264_20.
 """

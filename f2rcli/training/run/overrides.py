@@ -1,4 +1,4 @@
-"""What a run changes of its recipe's stages, from `--stage` and from run files."""
+"""A run's changes to its recipe's stages, from `--stage` and from run files."""
 
 import contextlib
 from collections.abc import Mapping, Sequence

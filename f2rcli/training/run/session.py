@@ -50,7 +50,7 @@ Report = Callable[[Event], None]
 
 @dataclass(kw_only=True)
 class Totals:
-    """What the last stage that ran came to. Losses are half the log of the mean squared error to
+    """The outcome of the last stage that ran. Losses are half the log of the mean squared error to
     held-out targets."""
 
     start_loss: float = math.nan  # NaN where nothing was held out

@@ -50,7 +50,7 @@ def case_of(scene: Scene, name: str, group: str = "") -> Case:
 
 @dataclass
 class _Filtered:
-    """What filters make of a scene, once it is asked for."""
+    """A scene's filtered versions, made once asked for."""
 
     scene: Scene
 
