@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from f2rcli import weights
-from f2rcli.errors import ConfigError, InputError
+from f2rcli.errors import ConfigError, InputError, UsageError
 from f2rcli.frames import Space
 from f2rcli.noise.report import NoiseReport
 from f2rcli.training.footage.footage import Footage
@@ -62,7 +62,7 @@ def test_weights_to_start_from_keep_their_networks(tmp_path: Path, asked: dict[s
     method = asked.get("method", "blind2sound")
     context = material(tmp_path, footage(tmp_path), **asked)
     start = weights.load(weights.choose(method, Space.RGB))
-    with pytest.raises(ConfigError, match=r"init: .* has (size small|length 7), not"):
+    with pytest.raises(ConfigError, match=r"init=.*: has (size small|length 7), not"):
         replace(context, start=start).header(1, {})
     assert replace(context, config=replace(context.config, size="small", length=None),
                    start=start).header(1, {}).length == start.header.length  # fmt: skip
@@ -153,12 +153,12 @@ def test_clips_smaller_than_a_crop_can_be_are_refused(tmp_path: Path) -> None:
 def test_choices_the_method_does_not_have_are_refused(tmp_path: Path) -> None:
     clip = footage(tmp_path)
     for changes, said in (
-        ({"size": "base"}, "size = base"),
-        ({"length": 5}, "length = 5"),
-        ({"recipe": "supervised"}, "recipe = supervised"),
+        ({"size": "base"}, "size='base'"),
+        ({"length": 5}, "length=5"),
+        ({"recipe": "supervised"}, "recipe='supervised'"),
         ({"stages": {"coarse": SMALL}}, "coarse"),
     ):
-        with pytest.raises(ConfigError, match=said):
+        with pytest.raises(UsageError, match=said):
             Blind2SoundRecipe(material(tmp_path, clip, **changes))
-    with pytest.raises(ConfigError, match="adapt = full"):
+    with pytest.raises(ConfigError, match="adapt='full'"):
         material(tmp_path, clip, adapt="full", inputs_are_clean=False, noise=None)

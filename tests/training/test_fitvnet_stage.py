@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from f2rcli import weights
-from f2rcli.errors import ConfigError, InputError
+from f2rcli.errors import ConfigError, InputError, UsageError
 from f2rcli.methods.fitvnet import LENGTH, MIDDLE, FITVNetNetworks
 from f2rcli.noise.clipping import clipped_moments
 from f2rcli.noise.law import NoiseLaw
@@ -309,5 +309,5 @@ def test_clips_of_too_few_frames_are_refused(tmp_path: Path) -> None:
 
 
 def test_unknown_variants_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="variant = jsx: no such choice"):
+    with pytest.raises(UsageError, match="variant='jsx': no such choice"):
         asked(tmp_path / "a.mkv", variant="jsx")

@@ -9,7 +9,7 @@ import torch
 
 from f2rcli import weights
 from f2rcli.engine.tiles import Runner
-from f2rcli.errors import ConfigError, InputError
+from f2rcli.errors import ConfigError, InputError, UsageError
 from f2rcli.methods.udvd import UDVD
 from f2rcli.models.udvd import UDVD as Network
 from f2rcli.noise.law import NoiseLaw
@@ -180,11 +180,11 @@ def test_clean_clips_with_made_noise_and_gray_weights_from_them(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("changes", "kind", "said"),
     [
-        ({"length": 7}, ConfigError, "length = 7"),
-        ({"length": 4}, ConfigError, "length = 4"),
-        ({"variant": "fast"}, ConfigError, "variant = fast"),
+        ({"length": 7}, UsageError, "length=7"),
+        ({"length": 4}, UsageError, "length=4"),
+        ({"variant": "fast"}, UsageError, "variant='fast'"),
         ({"adapt": "fast"}, ConfigError, "not with method udvd"),
-        ({"size": "medium"}, ConfigError, "size = medium"),
+        ({"size": "medium"}, UsageError, "size='medium'"),
         ({"size": "8,16"}, ConfigError, "five widths"),
         ({"stages": {"anchor": StageOverrides(steps=1)}}, ConfigError, "anchor"),
         (

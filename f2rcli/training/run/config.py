@@ -49,7 +49,7 @@ class TrainConfig:
     output: str  # .safetensors
     recipe: str = setting(
         "self-supervised", recipes_in_words(), metavar="NAME", group=LEARNING,
-        choices=partial(every_choice, "recipes"),
+        choices=partial(every_choice, "recipes"), others="by method",
     )  # fmt: skip
     method: str = setting(
         methods.DEFAULT, "Method to train.", metavar="NAME", group=LEARNING, choices=trainable
@@ -71,6 +71,7 @@ class TrainConfig:
     variant: str | None = setting(
         None, f"Variant of networks and losses. {by_method('variants') or 'No method has any'}.",
         metavar="NAME", group=LEARNING, choices=partial(every_choice, "variants"),
+        others="by method",
     )  # fmt: skip
     length: int | None = setting(
         None, "Frames per window, an odd number (default: that of --init, or the method's own).",
