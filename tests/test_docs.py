@@ -262,6 +262,17 @@ def test_metrics_noises_and_benchmarks_are_on_the_page_of_evaluation() -> None:
     assert KINDS.keys() <= {code.partition(":")[0] for code in training}
 
 
+def test_the_help_of_noise_names_every_kind() -> None:
+    group = typer.main.get_command(command_line())
+    for name, kinds in {
+        "train": KINDS,
+        "eval": {n for n, k in KINDS.items() if not k.training},
+    }.items():
+        params = group.commands[name].params  # type: ignore[attr-defined]  # a group
+        said = next(param.help for param in params if param.name == "noise")
+        assert [kind for kind in kinds if not re.search(rf"(?<![\w-]){kind}(?![\w-])", said)] == []
+
+
 def test_the_page_of_methods_has_every_choice_of_training() -> None:
     rows = {row[0].strip("`"): row for row in table("docs/methods.md", "## Training them")}
     for method in set(trainable()) - {"f2r"}:

@@ -33,7 +33,7 @@ Preview = Annotated[
         "--preview",
         metavar="N",
         min=1,
-        help="Only a comparison, before | after: a PNG still (1) or a clip of N frames.",
+        help="Write only a comparison, before | after: a PNG still (1) or a clip of N frames.",
         rich_help_panel=SPAN,
     ),
 ]
@@ -112,7 +112,7 @@ class Job:
         flags=("--resume/--no-resume",), metavar="", group=RUN,
     )  # fmt: skip
     dry_run: bool = setting(
-        False, "Print the plan, write nothing.", flags=("--dry-run",), group=RUN
+        False, "Print the plan and write nothing.", flags=("--dry-run",), group=RUN
     )
     settings: dict[str, Any] = field(default_factory=dict)  # for the output's provenance
 

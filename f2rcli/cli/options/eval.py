@@ -64,7 +64,8 @@ class EvalOptions:
     )
     noise: list[str] | None = setting(
         None, "gaussian:30, poisson-gaussian:0.01,4, salt-pepper, correlated:30, compressed:30,23, "
-        "or mixture; ranges such as gaussian:5-55 are drawn per clip. Repeatable.",
+        "mixture or compressed-mixture; ranges such as gaussian:5-55 are drawn per clip. "
+        "Repeatable.",
         metavar="KIND[:NUMBERS]", group=NOISE,
     )  # fmt: skip
     clipped: bool | None = setting(
@@ -112,7 +113,7 @@ class Targets:
         metavar="OUT.html", group=RESULTS,
     )  # fmt: skip
     compare_video: str | None = setting(
-        None, "A split screen of all sides; for several clips, a folder.",
+        None, "Split-screen video of all sides; for several clips, a folder.",
         metavar="OUT.mp4", group=RESULTS,
     )  # fmt: skip
     overwrite: bool = setting(False, "Replace existing result files.", group=RUN)

@@ -39,7 +39,9 @@ class Verbosity:
     log_file: str | None = setting(
         None, "Append everything that --verbose says to a file.", metavar="PATH", group=RUN
     )
-    debug: bool = setting(False, "Tracebacks (or set F2R_DEBUG=1).", flags=("--debug",), group=RUN)
+    debug: bool = setting(
+        False, "Show tracebacks (or set F2R_DEBUG=1).", flags=("--debug",), group=RUN
+    )
 
 
 class Console:
