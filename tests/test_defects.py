@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from f2rcli.frames import Family, Frame, Mosaic, Plane, PlaneLayout
 from f2rcli.samples.defects import SetAside, _steady, put_back, set_aside, without_defects
-from f2rcli.samples.fills import filled, no_light
-from f2rcli.samples.impulses import Impulses, _excess, medians_of_own, without_impulses
+from f2rcli.samples.fills import _range, filled, no_light
+from f2rcli.samples.impulses import Impulses, _excess, lone, medians_of_own, without_impulses
 from f2rcli.sensor import bayer_layout
 
 HEIGHT, WIDTH = 96, 128
@@ -376,15 +376,19 @@ def neighbours(plane: np.ndarray, place: tuple[int, int], step: int = 1) -> list
     return sorted(wide[row + y, column + x] for y, x in steps)
 
 
-def impulses_of(plane: np.ndarray) -> dict[tuple[int, ...], float]:  # type: ignore[type-arg]
+def impulses_of(
+    plane: np.ndarray,  # type: ignore[type-arg]
+    sigmas: float = 8,
+    ranges: float = 2.5,
+) -> dict[tuple[int, ...], float]:
     """Places that lie beyond all but one of the 24 around by 8 deviations of the plane's noise and
     2.5 times the range of all but the farthest on the other side, and the medians there."""
-    far = 8 * 1.4826 * float(np.median(np.abs(plane - cv2.medianBlur(plane, 5))))
+    far = sigmas * 1.4826 * float(np.median(np.abs(plane - cv2.medianBlur(plane, 5))))
     wide = np.lib.stride_tricks.sliding_window_view(np.pad(plane, 2, mode="reflect"), (5, 5))
     near = np.sort(np.delete(wide.reshape(*plane.shape, 25), 12, axis=-1).astype(float))
     above, below = plane - near[..., -2], near[..., 1] - plane
     spread = np.where(above > below, near[..., -2] - near[..., 0], near[..., -1] - near[..., 1])
-    found = np.maximum(above, below) > np.maximum(far, 2.5 * spread)
+    found = np.maximum(above, below) > np.maximum(far, ranges * spread)
     return {tuple(place): near[(*place, 12)] for place in np.argwhere(found).tolist()}
 
 
@@ -545,3 +549,118 @@ def test_what_was_an_impulse_before_stays_one_while_it_stands_out_much_as_it_did
     plane[5, 5] = now
     known = Impulses(np.array([5 * 12 + 5]), np.array([before]))
     assert without_impulses(plane, 20.0, known)[1].any() == found
+
+
+@pytest.mark.parametrize(("size", "step"), [(2000, 1), (2**16 - 1, 1), (2**16, 2), (3 * 2**15, 3)])
+def test_a_range_lies_between_the_first_and_the_last_hundredth_of_some_samples(
+    size: int, step: int
+) -> None:
+    """Of all of them where they are few, else of 32768 or a few more."""
+    values = np.random.default_rng(14).normal(size=size)
+    low, high = np.percentile(values[::step], (1, 99))
+    assert _range(values) == pytest.approx(high - low, rel=1e-12)
+
+
+def test_three_fill_values_at_either_end_are_looked_for() -> None:
+    plane = np.random.default_rng(15).random((60, 60))
+    for place, value in enumerate((-1, -2, -3, -4, 2, 3, 4, 5)):
+        plane[7 * place : 7 * place + 5, 10:30] = value
+    marked = no_light(plane, fills=True)
+    assert set(plane[marked]) == {-2, -3, -4, 3, 4, 5}
+    assert set(plane[~marked & ((plane < 0) | (plane > 1))]) == {-1, 2}
+
+
+@pytest.mark.parametrize(("more", "fill"), [(59, True), (60, False)])
+def test_what_more_than_half_of_all_samples_are_is_no_fill_value(more: int, fill: bool) -> None:
+    """Half of them lie between the least and the greatest, or one less."""
+    plane = 5 + np.random.default_rng(16).random((60, 60))
+    plane[:29], plane[29, :more] = 0, 0
+    assert no_light(plane, fills=True)[:29].all() == fill
+
+
+@pytest.mark.parametrize(
+    ("width", "alone", "fill"), [(10, 25, True), (10, 26, False), (3, 0, True), (2, 0, False)]
+)
+def test_four_fifths_of_a_fill_value_are_squares_of_three_pixels(
+    width: int, alone: int, fill: bool
+) -> None:
+    plane = 5 + np.random.default_rng(17).random((60, 60))
+    plane[30:40, 10 : 10 + width] = 0
+    places = [(2 + 4 * (n // 13), 4 * (n % 13)) for n in range(alone)]
+    for place in places:
+        plane[place] = 0
+    assert no_light(plane, fills=True)[35, 11] == fill
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "light"),
+    [("f8", 1e18, True), ("f8", -1.001e18, False), ("f4", 9.9e17, True), ("f4", 1.01e18, False),
+     ("f2", 65504, True), ("f2", np.inf, False)],
+)  # fmt: skip
+def test_floats_a_billion_billions_from_nothing_are_no_light(
+    kind: str, value: float, light: bool
+) -> None:
+    plane = np.zeros((9, 9), kind)
+    plane[4, 4] = value
+    assert no_light(plane, fills=False)[4, 4] != light
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("height", "found"), [(20, False), (21, True)])
+def test_an_impulse_lies_beyond_those_around_by_more_than_two_and_a_half_ranges(
+    height: int, found: bool, sign: int
+) -> None:
+    plane = np.full((12, 12), 1000, np.int32)
+    plane[4, 5] = plane[6, 7] = 1000 + 8 * sign
+    plane[5, 5] += (8 + height) * sign
+    assert without_impulses(plane)[1][5, 5] == found
+
+
+@pytest.mark.parametrize(("share", "found"), [(0.99, False), (1.01, True)])
+def test_the_noise_of_large_planes_is_that_of_every_nth_sample(share: float, found: bool) -> None:
+    """Of 256 x 300 every second is read, which here has less noise than the others."""
+    plane = np.random.default_rng(18).normal(500, 4, (256, 300)).astype(np.float32)
+    plane[:, 1::2] += 0.3 * (plane[:, 1::2] - 500)
+    apart = np.abs(plane - cv2.medianBlur(plane, 5)).ravel()
+    far = 8 * 1.4826 * float(np.median(apart[::2]))
+    assert far < 0.93 * 8 * 1.4826 * float(np.median(apart))
+    plane[100:107, 100:107] = 500
+    plane[103, 103] += share * far
+    assert without_impulses(plane)[1][103, 103] == found
+
+
+def test_in_the_mean_of_mosaics_six_deviations_and_one_and_a_half_ranges_are_enough() -> None:
+    """Of each colour by itself; what is no defect of the sensor is light."""
+    rng = np.random.default_rng(19)
+    plane = rng.normal(2000, 20, (160, 160))
+    plane[:, 80:] += 150 * rng.random((160, 80))
+    rows, columns = (9 + 21 * one.ravel() for one in np.mgrid[:7, :7])
+    size = np.where(columns < 76, rng.uniform(120, 240, 49), rng.uniform(200, 450, 49))
+    plane[rows, columns] += size * rng.choice((-1, 1), 49)
+    shown = [frame(codes(plane + step, "u2"), RAW) for step in (-1, 0, 1)]  # whose mean is known
+    places, light = _steady(shown, np.zeros(plane.shape, bool), 0.0, np.zeros(0, np.intp))
+    wanted = set()
+    for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        part = np.ascontiguousarray(shown[1].planes[0][row::2, column::2].astype(np.float32))
+        wanted |= {(2 * y + row) * 160 + 2 * x + column for y, x in impulses_of(part, 6, 1.5)}
+    assert 12 < len(wanted) < 40
+    assert set(places) | set(light) == wanted
+    assert _steady(shown[:2], np.zeros(plane.shape, bool), 0.0, np.zeros(0, np.intp))[0].size == 0
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("shared", "known", "alone"),
+    [(39, False, True), (40, False, False), (119, True, True), (121, True, False)],
+)
+def test_neighbours_of_a_defect_see_a_twentieth_of_it_or_three_if_it_was_one_before(
+    shared: int, known: bool, alone: bool, sign: int
+) -> None:
+    plane, place = np.full((16, 16), 1000), 7 * 16 + 9
+    whole, hot = plane.copy(), np.zeros((16, 16), bool)
+    hot[7, 9] = True
+    plane[7, 9] += 800 * sign
+    for row, column in ((6, 9), (8, 9), (7, 8), (7, 10)):
+        plane[row, column] += shared * sign
+    before = np.array([place] if known else [], np.intp)
+    assert lone(plane, whole, hot, before).tolist() == ([place] if alone else [])

@@ -457,3 +457,44 @@ def test_the_fourth_sample_of_a_pixel_is_its_alpha(
 ) -> None:
     layout = lane_layout(np.dtype(kind), samples, (1.0, 9.0))
     assert layout == PlaneLayout(family=family, bits=bits, alpha=samples == 4, levels=(1.0, 9.0))
+
+
+@pytest.mark.parametrize(("size", "step"), [((512, 512), 1), ((512, 1024), 2), ((768, 1025), 3)])
+def test_levels_of_large_frames_are_those_of_every_nth_sample(
+    size: tuple[int, int], step: int
+) -> None:
+    plane = np.random.default_rng(9).normal(500, 60, size).astype(np.float32)
+    low, high = np.percentile(plane.ravel()[::step].astype(float), [0.1, 99.9])
+    levels = measure_lane([plane]).levels
+    assert levels == pytest.approx((1.5 * low - 0.5 * high, 1.5 * high - 0.5 * low), rel=1e-9)
+
+
+def dotted(
+    count: int, dots: int, height: float = 900, size: tuple[int, int] = (40, 40)
+) -> list[np.ndarray]:  # type: ignore[type-arg]
+    """Frames of noise with so many pixels that stand out of it."""
+    shown = np.random.default_rng(10).normal(100, 5, (count, *size)).astype(np.float32)
+    for dot in range(dots):
+        shown[:, 3 + 4 * (dot // 8), 3 + 4 * (dot % 8)] += height
+    return list(shown)
+
+
+@pytest.mark.parametrize(
+    ("dots", "size", "found"),
+    [(8, (40, 40), 8), (9, (40, 40), 0), (1, (8, 9), 1), (2, (8, 9), 0)],
+)
+def test_where_more_than_one_pixel_in_two_hundred_is_stuck_it_is_a_pattern(
+    dots: int, size: tuple[int, int], found: int
+) -> None:
+    """But for one in the smallest pictures."""
+    assert _stuck(dotted(3, dots, size=size))[0][0].size == found
+    if dots > 2:
+        assert measure_lane(dotted(9, dots)).repaired == found
+
+
+def test_three_frames_of_three_pixels_a_side_tell_what_is_stuck() -> None:
+    for count, size, found in ((3, (3, 9), 1), (3, (9, 3), 1), (2, (9, 9), 0), (3, (2, 9), 0)):
+        shown = dotted(count, 0, size=size)
+        for frame in shown:
+            frame[1, 1] += 900
+        assert _stuck(shown)[0][0].size == found

@@ -48,7 +48,7 @@ def _nearest(bad: Mask, rows: Places, columns: Places) -> tuple[Places, Places]:
     import cv2  # not before it is needed: io knows this module
 
     _, labels = cv2.distanceTransformWithLabels(
-        bad.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+        bad.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
     good = np.flatnonzero(~bad)
     place = np.zeros(int(labels.max()) + 1, np.intp)

@@ -85,7 +85,7 @@ def _impulses(
     looked_at.flat[known.places] = True
     places = np.flatnonzero(looked_at)
     none = NOWHERE, plane[:0, 0]
-    if not 0 < places.size <= MOST_LOOKED_AT * plane.size:
+    if places.size > MOST_LOOKED_AT * plane.size:
         return none
     centre, around = plane.flat[places].astype(np.float64), _around(plane, places)
     beyond, spread = _beyond(centre, around)

@@ -131,7 +131,7 @@ def _saturation(frames: list[Plane]) -> tuple[float | None, float]:
     there = sum(int(np.count_nonzero(frame == top)) for frame in frames)
     below = sum(int(np.count_nonzero((frame < top) & (frame >= top - 8))) for frame in frames)
     total = sum(frame.size for frame in frames)
-    last = top > 200 and (top + 1) & top == 0
+    last = top.bit_length() >= 8 and (top + 1) & top == 0
     rail = last or (there > 4 * below and there > 1e-3 * total)
     if not rail or not 1e-5 * total <= there < total:
         return None, 0.0
