@@ -13,8 +13,21 @@ import torch
 from scipy.ndimage import gaussian_filter, uniform_filter
 
 import f2rcli
+from f2rcli.engine import stream
 from f2rcli.engine.cuts import thumbnail
-from f2rcli.engine.dim.choice import ALONE, Blend, Light, _off, _split, _square, chosen, dim
+from f2rcli.engine.dim.choice import (
+    ALONE,
+    Blend,
+    Light,
+    _best,
+    _coins,
+    _off,
+    _split,
+    _square,
+    _sums_restored,
+    chosen,
+    dim,
+)
 from f2rcli.engine.dim.missed import Missed
 from f2rcli.engine.dim.sums import Estimated, Shown, joined, summed
 from f2rcli.engine.dim.written import written
@@ -164,15 +177,87 @@ def test_the_brightest_square_is_looked_at(size: tuple[int, int]) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("coarseness", "error", "width"),
+    [(1, 0.3, 1.0), (2, 0.3, 1.5), (4, 0.3, 2.0), (2.5, None, 2.0), (2.5, 0.0, 0.0)],
+)
+def test_the_best_blend_is_that_of_least_squares_of_three_filters(
+    coarseness: float, error: float | None, width: float
+) -> None:
+    """Of networks and one filter each, weighed from none to all by what their judges say."""
+    rng = np.random.default_rng(20)
+    light, wrong = (
+        gaussian_filter(rng.standard_normal((8, 40, 44)), (0, size, size)) * size
+        for size in (coarseness, 2)
+    )
+    counts = (150 + 20 * light + 12 * rng.standard_normal(light.shape)).astype(np.float32)
+    judges = (90 + 20 * light) / 200 + 0.05 * rng.standard_normal(light.shape)
+    filtered = {
+        size: gaussian_filter(counts.astype(float), (0, size, size), mode="mirror")
+        for size in (1.0, 1.5, 2.0)
+    }
+    networks = 150 + 20 * light + 40 * (error or 0) * wrong
+    if error is None:  # the best lies beyond the filters
+        networks = counts + 60.0
+    elif not error:  # or beyond the networks
+        networks = (60 + 200 * judges + filtered[1.0]) / 2
+    told = iter(networks)
+
+    def restore(pictures: Iterable[list[Frame]], factor: float) -> Iterator[Frame]:
+        return (replace(copies[0], planes=(next(told),)) for copies in pictures)
+
+    parts = list(zip(frames_of(counts), judges.astype(np.float32), strict=True))
+    found, least = _best(parts, 1, MODEL, restore)
+    off = (networks - 60) / 200 - judges
+    wanted = (float(np.mean(off**2)), 1.0, 0.0)
+    for size, plane in filtered.items():
+        other = (plane - 60) / 200 - judges
+        part = float(np.clip(-np.mean(other * (off - other)) / np.mean((off - other) ** 2), 0, 1))
+        if part < 1:
+            rest = float(np.mean((part * off + (1 - part) * other) ** 2))
+            wanted = min(wanted, (rest, part, size))
+    assert (least, found.share) == pytest.approx(wanted[:2], rel=1e-3, abs=1e-4)
+    assert (found.size, wanted[2]) == (1, width)
+    assert found.share == 1 or found.width == width
+
+
+@pytest.mark.parametrize("electrons", [0.5, 3.0])
+def test_coins_are_as_skewed_as_a_binomial(electrons: float) -> None:
+    """Of which each shows eight electrons in ten."""
+    coins = _coins(np.full(400_000, electrons, np.float32), np.random.default_rng(21)).astype(float)
+    assert coins.mean() == pytest.approx(0, abs=0.01)
+    assert coins.var() == pytest.approx(1, rel=0.02)
+    skew = (1 - 2 * 0.8) / np.sqrt(electrons * 0.8 * 0.2)
+    assert np.mean(coins**3) == pytest.approx(skew, rel=0.04)
+    assert np.isfinite(_coins(np.zeros(9, np.float32), np.random.default_rng(0))).all()
+
+
+@pytest.mark.parametrize("share", [1.0, 0.8])
 @pytest.mark.parametrize(("times", "same"), [(2.9, True), (3.1, False)])
-def test_noise_alone_is_no_cut(times: float, same: bool) -> None:
-    """Small pictures may change by three times what noise makes of them."""
+def test_noise_alone_parts_no_sum(times: float, same: bool, share: float) -> None:
+    """Of pictures that have some of the light: their noise is so much stronger."""
+    frames, variance = changed(times)
+    model = NoiseModel.gaussian((share * variance) ** 0.5, 1)
+    sums = _sums_restored(
+        ([frame] for frame in frames), 2, 0, model, lambda p, _: (c[0] for c in p), share
+    )
+    assert len(list(sums)) == (1 if same else 2)
+
+
+def changed(times: float) -> tuple[list[Frame], float]:
+    """Two pictures, and the variance of noise that makes so little of their change."""
     rng = np.random.default_rng(8)
     before, after = (np.float32(0.5 + 0.12 * rng.standard_normal((36, 64))) for _ in range(2))
     frames = frames_of(60 + 200 * np.stack([before, after]))
     change = float(np.mean((thumbnail(before) - thumbnail(after)) ** 2))
     alone = change / times  # twice the variance of a mean over as many pixels as make one
-    variance = alone / 2 * (36 * 64) / (18 * 32)
+    return frames, alone / 2 * (36 * 64) / (18 * 32)
+
+
+@pytest.mark.parametrize(("times", "same"), [(2.9, True), (3.1, False)])
+def test_noise_alone_is_no_cut(times: float, same: bool) -> None:
+    """Small pictures may change by three times what noise makes of them."""
+    frames, variance = changed(times)
     assert joined(variance)(*frames) == same
     assert joined(0.0)(frames[0], frames[0])
 
@@ -300,6 +385,25 @@ def test_only_gray_stacks_of_few_photons_are_dim() -> None:
     assert not dim(few, NoiseModel.gaussian(0.05, 1))  # noise that does not grow with light
     video = [replace(f, layout=PlaneLayout(family=Family.GRAY, bits=8)) for f in few]
     assert not dim(video, MODEL)
+
+
+@pytest.mark.parametrize(("code", "read"), [(139, 0.0), (141, 0.0), (107, 0.08), (109, 0.08)])
+def test_less_than_five_electrons_are_few_read_noise_among_them(code: int, read: float) -> None:
+    """0.08 of white is the noise of four electrons."""
+    model = NoiseModel((GAIN / 200,), (read,), (0.1,), dark=(0.2,))
+    few = (code - BLACK) / GAIN + (4 if read else 0) < 5
+    assert dim(frames_of(np.full((2, 8, 8), code, np.uint16)), model) == few
+
+
+def test_sums_are_chosen_on_the_first_32_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "chosen", lambda frames, model, restore: Blend(len(frames)))
+    monkeypatch.setattr(stream, "_restore", lambda *_: None)
+    pictures = [[frame] for frame in frames_of(counted(np.ones((40, 8, 8))))]
+    begin: Any = SimpleNamespace(waiting=pictures[:6], rest=iter(pictures[6:]))
+    engine: Any = SimpleNamespace(prompt=False)
+    noise: Any = SimpleNamespace(measured=MODEL)
+    assert stream._blend(begin, engine, noise).size == 32
+    assert [copies[0].pts for copies in begin.waiting] == list(range(32))
 
 
 def test_a_dim_stack_comes_out_better_than_by_any_gaussian_and_as_bright() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from f2rcli.noise.clipping import _density, clipped_moments
+from f2rcli.noise.clipping import _density, clipped_mean, clipped_moments
 
 
 @pytest.mark.parametrize("sigma", [0.004, 0.1, 0.4])
@@ -23,3 +23,19 @@ def test_the_moments_are_those_of_clipped_normal_noise(sigma: float) -> None:
 
 def test_no_density_is_below_what_processors_compute_fast() -> None:
     assert _density(torch.tensor([-300.0, -14.0, 14.0, 300.0])).min() > torch.finfo().tiny
+
+
+@pytest.mark.parametrize("sigma", [0.004, 0.1, 0.4])
+def test_the_mean_of_what_a_file_stores_is_that_of_clipped_noise(sigma: float) -> None:
+    """Of signals beyond black and white too, which lead back by a gradient."""
+    signal = np.array([-0.2, 0.0, 0.01, 0.3, 0.95, 1.0, 1.3])
+    steps = np.linspace(-8, 8, 160_001)
+    stored = np.clip(signal[:, None] + sigma * steps, 0, 1)
+    mean = np.average(stored, axis=1, weights=np.exp(-0.5 * steps**2))
+    given = torch.tensor(signal, dtype=torch.float32, requires_grad=True)
+    found = clipped_mean(given, torch.full_like(given, sigma))
+    np.testing.assert_allclose(found.detach(), mean, rtol=1e-4, atol=1e-6)
+    (slope,) = torch.autograd.grad(found.sum(), given)
+    inside = np.average((stored > 0) & (stored < 1), axis=1, weights=np.exp(-0.5 * steps**2))
+    np.testing.assert_allclose(slope, inside, atol=1e-3)
+    torch.testing.assert_close(clipped_mean(given, torch.zeros_like(given)), given)

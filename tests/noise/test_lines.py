@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from f2rcli.noise.measurement import lines as measured
-from f2rcli.noise.measurement.agreement import Agreement
+from f2rcli.noise.measurement.agreement import Agreement, destriped
 from f2rcli.noise.measurement.blocks import Picture
 from f2rcli.noise.measurement.lines import (
     LineNoise,
@@ -291,3 +291,26 @@ def test_lines_are_what_triples_of_frames_agree_on(
 def test_bands_are_named_that_are_more_than_half_of_row_noise(bands: float, told: bool) -> None:
     words = Lines((LineNoise((0,), 6 / 255, bands / 255, 0.0),)).words()
     assert (f"moving bands {bands}" in words) == told
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_pieces_are_of_what_a_frame_differs_by_from_where_it_came_from(
+    monkeypatch: pytest.MonkeyPatch, turned: bool
+) -> None:
+    """Of the mean of planes; rows are looked at without their offsets, columns as they are."""
+    planes = np.random.default_rng(6).random((3, 2, 64, 96)).astype(np.float32)
+    planes += np.random.default_rng(7).random((3, 1, 64, 1)).astype(np.float32)
+    view = _View(*(_Cut(Picture(list(one), one[0])) for one in planes))
+    flows = [np.full((64, 96, 2), move, np.float32) for move in ((2, 1), (-3, 0))]
+    vars(view)["flows"] = tuple(flows)
+    monkeypatch.setattr(measured, "pieces", lambda *given: given)
+    told = _differences(view, (0, 1), turned=turned)
+    assert told is not None
+    before, centre, after = planes.mean(1)
+    rows, columns = np.mgrid[:64, :96]
+    for found, near, (x, y) in zip(told[1], (before, after), ((2, 1), (-3, 0)), strict=True):
+        there = near[np.clip(rows + y, 0, 63), np.clip(columns + x, 0, 95)]
+        np.testing.assert_allclose(found.T if turned else found, centre - there, atol=1e-6)
+    wanted = centre.T if turned else destriped(centre)
+    np.testing.assert_allclose(told[0], wanted, atol=1e-6)
+    assert np.abs(destriped(centre) - centre).max() > 0.1

@@ -1,6 +1,8 @@
 """Noise that a user tells, as a file's planes hold it."""
 
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import torch
 
 from f2rcli import yuv
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
+from f2rcli.noise import planes as module
 from f2rcli.noise.bands import _believable, _measured, bands, white_shares
 from f2rcli.noise.measurement.blocks import Pair, Picture
 from f2rcli.noise.model import KNOTS, NoiseModel
@@ -15,6 +18,7 @@ from f2rcli.noise.planes import (
     Anchored,
     PlaneNoise,
     _fewer,
+    _measured_models,
     _mixed,
     _rgb_factors,
     measure_planes,
@@ -88,6 +92,10 @@ def test_power_at_most_doubles_from_band_to_band(strength: float) -> None:
     power = strength * np.array([1.0, 9.0, 30.0, 31.0, 100.0, 3.0])
     held = np.array([1.0, 9.0, 18.0, 31.0, 62.0, 3.0])  # and their shares sum to one
     np.testing.assert_allclose(_believable(power * white), held * white / (held * white).sum())
+
+
+def test_no_energy_has_no_shares() -> None:
+    assert _believable(np.zeros(6)) == (0.0,) * 6
 
 
 @pytest.mark.parametrize("cut", [(True, True), (True, False), (False, True)])
@@ -239,3 +247,105 @@ def test_each_plane_of_a_file_has_the_noise_that_was_put_into_it(layout: PlaneLa
     assert alone.model is model
     louder = measure_planes(pairs, anchored, model.scaled(3), layout, clipped=False)
     assert louder.model.sigma == pytest.approx(model.sigma, rel=0.15)  # no more than planes bring
+
+
+RGB = PlaneLayout(family=Family.RGB, bits=8)
+COUNTS = PlaneLayout(family=Family.GRAY, bits=16, levels=(0.0, 100.0))
+
+
+@pytest.mark.parametrize(
+    ("layout", "clipped", "cut_off"),
+    [(RGB, True, [True] * 3), (COUNTS, False, [False]), (HALVED, True, [True, False, False]),
+     (FULL, False, [False] * 3)],
+)  # fmt: skip
+def test_laws_are_held_to_their_bounds_at_the_brightness_of_every_fourth_pixel(
+    monkeypatch: pytest.MonkeyPatch, layout: PlaneLayout, clipped: bool, cut_off: list[bool]
+) -> None:
+    """Of all pairs, of which the middle one tells of bands; gray goes through three channels."""
+    rng = np.random.default_rng(6)
+    lumas = rng.random((4, 18, 21)).astype(np.float32)
+    pairs = [Pair(*(Picture([one], one) for one in (luma, 1 - luma))) for luma in lumas]
+    model = NoiseModel((0.01,) * 3, (0.1,) * 3, (0.1,) * 3)
+    factors = rng.random((len(cut_off), KNOTS))
+    asked: list[Any] = []
+
+    def bounds(given: object, cut: object) -> list[Any]:
+        assert (given, cut) == (pairs, cut_off)
+
+        def told(index: int) -> Any:
+            return lambda law, even: asked.append((index, law, even)) or factors[index]
+
+        return [SimpleNamespace(factors=told(index)) for index in range(len(cut_off))]
+
+    def lowered(law: NoiseModel, rows: Any, bright: Any) -> tuple[Any, ...]:
+        np.testing.assert_array_equal(bright, lumas[:, ::4, ::4].ravel())
+        return law, np.array(rows).tolist()
+
+    def shares(pair: Pair, bound: Any) -> str:
+        assert pair is pairs[2]
+        assert len(bound) == len(cut_off)
+        return "shares"
+
+    for name, stand_in in (("bounds_of", bounds), ("lowered", lowered), ("shares_of", shares)):
+        monkeypatch.setattr(module, name, stand_in)
+    monkeypatch.setattr(module, "_rgb_factors", lambda *given: [np.full(KNOTS, 0.5)] * 3)
+    found = measure_planes(pairs, [], model, layout, clipped=clipped)
+    laws = PlaneNoise.of(model, layout, clipped=clipped).models
+    even = layout is COUNTS
+    assert asked == [(index, law, even) for index, law in enumerate(laws)]
+    held = [(law, [row.tolist()]) for law, row in zip(laws, factors, strict=True)]
+    assert list(found.planes.models) == held
+    assert (found.planes.shares, found.planes.clipped) == ("shares", clipped)
+    rows = factors if len(factors) == 3 else np.tile(factors, (3, 1))
+    rows = np.full_like(rows, 0.5) if layout.family is Family.YUV else rows
+    assert found.model == (model, rows.tolist())
+    assert len(found.bounds) == len(cut_off)
+
+
+@pytest.mark.parametrize("layout", [HALVED, FULL])
+def test_planes_of_luma_and_chroma_are_measured_where_luma_is_as_bright(
+    monkeypatch: pytest.MonkeyPatch, layout: PlaneLayout
+) -> None:
+    """By the mean of both pictures; chroma is never cut off. As another law says where nothing
+    could be measured."""
+
+    class Samples:
+        def __init__(self, channels: int) -> None:
+            assert channels == 1
+            self.clipped, self.level, self.given = True, [made != [] and len(made) < 2], []
+            made.append(self)
+
+        def add(self, *given: torch.Tensor) -> None:
+            self.given.append([one[0, 0].numpy() for one in given])
+
+        def model(self) -> NoiseModel:
+            return NoiseModel.gaussian(0.3, 1)
+
+    made: list[Samples] = []
+    monkeypatch.setattr(module, "NoiseSamples", SimpleNamespace(empty=Samples))
+    rng = np.random.default_rng(7)
+    pictures = rng.random((2, 3, 16, 20)).astype(np.float32)
+    frame = coded(rng.random((3, 16, 20)).astype(np.float32), layout)
+    frame.planes[1][...] = 1 + frame.planes[1] // 2
+    cut = Frame(planes=(frame.planes[0], *(one[:7] for one in frame.planes[1:])), layout=layout)
+    shown = cut if layout is HALVED else frame  # a bottom field may lack a row of chroma
+    tensors = [torch.from_numpy(one)[None] for one in pictures]
+    free = PlaneNoise.of(NoiseModel.gaussian(0.1, 3), layout, clipped=True)
+    found = _measured_models([Anchored(shown, *tensors)], free, layout)
+    assert [one.clipped for one in made] == [True, False, False]
+    assert [law.sigma[0] for law in found] == [
+        free.models[0].sigma[0], 0.3, free.models[2].sigma[0],
+    ]  # fmt: skip
+    parts = [yuv.split(one, layout) for one in pictures]
+    luma = (parts[0][0] + parts[1][0]) / 2
+    step = 2 if layout is HALVED else 1
+    small = luma.reshape(16 // step, step, 20 // step, step).mean((1, 3))
+    for index, one in enumerate(made):
+        ((plane, first, second, bright),) = one.given
+        rows = len(plane)
+        np.testing.assert_array_equal(plane, yuv.decoded(shown)[index])
+        np.testing.assert_array_equal(first, parts[0][index][:rows])
+        np.testing.assert_array_equal(second, parts[1][index][:rows])
+        if rows != 7:  # else brightness is stretched
+            np.testing.assert_allclose(bright, small if index else luma, atol=1e-6)
+        assert bright.shape == plane.shape
