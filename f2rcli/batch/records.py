@@ -87,7 +87,7 @@ class Records:
     def keep(self, place: PurePath, record: Record) -> None:
         """Write a record, whole or not at all. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_text(self._path(place), json.dumps(asdict(record), indent=1))
+        write_text(self._path(place), json.dumps(asdict(record)))
 
     def forget(self, place: PurePath) -> None:
         """Remove a record: nothing is known of what is at the target."""

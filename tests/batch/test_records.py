@@ -143,3 +143,30 @@ def test_what_has_no_end_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="is a pipe or a device") as error:
         content_of(tmp_path / "pipe", None)
     assert (error.value.errno, error.value.filename) == (errno.EINVAL, str(tmp_path / "pipe"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="claims are POSIX's")
+def test_a_claim_is_looked_at_twice_a_second(tmp_path: Path) -> None:
+    class Waiting(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            asked.append(timeout)
+            return len(asked) == 3
+
+    asked: list[float | None] = []
+    records = Records(tmp_path)
+    with (
+        records.claimed(PLACE, threading.Event()),
+        pytest.raises(InterruptedError),
+        records.claimed(PLACE, Waiting()),
+    ):
+        raise AssertionError("two at a time")
+    assert asked == [0.5] * 3
+
+
+def test_files_longer_than_what_is_read_at_once_are_read_to_their_end(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    found = set()
+    for last in (b"1", b"2"):
+        path.write_bytes(bytes(module.CHUNK) + last)
+        found.add(content_of(path, None).digest)
+    assert len(found) == 2

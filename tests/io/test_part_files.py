@@ -433,3 +433,9 @@ def test_what_is_renamed_is_on_the_disk_and_its_lock_ends_when_the_system_lets_i
     folder.discard()
     assert not atomic._UNDER_WAY
     assert names(tmp_path) == ["a.txt", "c.txt", "d"]
+
+
+def test_a_text_that_is_not_written_whole_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(UnicodeEncodeError):
+        atomic.write_text(tmp_path / "a.txt", "\ud800")
+    assert names(tmp_path) == []

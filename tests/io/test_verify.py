@@ -138,3 +138,13 @@ def test_a_clip_that_begins_at_nothing_is_measured_from_there(tools, tmp_path: P
     for last in (77, 83):
         with pytest.raises(OutputError):
             checked(path, [0, 40, last])
+
+
+@pytest.mark.parametrize(("first", "good"), [(-42, True), (-38, True), (-43, False), (-37, False)])
+def test_a_clip_may_end_at_nothing(tools, tmp_path: Path, first: int, good: bool) -> None:
+    path = tools.write_clip(tmp_path / "a.mkv", pts=[40, 80], time_base=BASE, last_duration=40)
+    if good:
+        assert checked(path, [first, 0])[0] == "2 frames"
+    else:
+        with pytest.raises(OutputError, match=r"should be at 0\.000 s but is at 0\.080 s"):
+            checked(path, [first, 0])
