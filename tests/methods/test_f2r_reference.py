@@ -8,9 +8,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates, uniform_filter
 
+from f2rcli.header import Estimate
 from f2rcli.methods.base import Prepared
 from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.methods.f2r.alignment import (
+    _mean,
     aligned_one_by_one,
     aligned_together,
     mismatches,
@@ -18,7 +20,11 @@ from f2rcli.methods.f2r.alignment import (
     typical_mismatch,
 )
 from f2rcli.methods.f2r.flows import FlowBook
+from f2rcli.methods.f2r.pipeline import level_map
 from f2rcli.models.flow import midway
+from f2rcli.models.fusion import Aligned, Anchor
+from f2rcli.models.large import codes
+from f2rcli.models.large.codes import coded, plain
 from f2rcli.models.layers import padded
 from f2rcli.models.memory import Memory
 from f2rcli.noise.model import NoiseModel
@@ -411,3 +417,142 @@ def test_what_frames_look_like_is_kept_while_they_are_and_no_longer() -> None:
     changed = frame(3)
     f2r.flows.fresh(frames[2], changed)
     assert f2r.flows._looks[3][0] is changed.luma
+
+
+def test_the_mean_of_coded_pictures_is_that_of_what_they_show() -> None:
+    pictures = torch.rand(1, 3, 2, 6, 7)
+    torch.testing.assert_close(_mean(coded(pictures)), pictures.mean(1), atol=1e-4, rtol=0)
+    torch.testing.assert_close(_mean(pictures), pictures.mean(1))
+
+
+@pytest.mark.parametrize(("asked", "large"), [(True, True), (True, False), (False, True)])
+def test_large_frames_are_held_as_codes_where_that_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch, asked: bool, large: bool
+) -> None:
+    monkeypatch.setattr(codes, "serve", lambda noisy, level: large)
+    f2r = F2R(F2RNetworks(3, TINY), lambda network, noisy, level: noisy / 2)
+    if asked:
+        f2r.hold_codes()
+    noisy = torch.rand(1, 3, *SIZE)
+    ready = f2r.prepare(0, noisy, NoiseModel.gaussian(0.1, 3))
+    for found, wanted in ((ready.noisy, noisy), (ready.coarse, noisy / 2)):
+        assert (found.dtype is torch.uint16) == (asked and large)
+        torch.testing.assert_close(plain(found), wanted, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("coding", [False, True])
+@pytest.mark.parametrize("estimate", list(Estimate))
+def test_a_window_goes_through_the_networks_as_far_as_they_are_trained(
+    estimate: Estimate, coding: bool
+) -> None:
+    """The refiner is shown the frame, its coarse estimate, the noise there, the guided anchor and
+    the neighbours, of which the memory is one."""
+    seen = []
+    strict, correction = torch.rand(2, 1, 3, *SIZE)
+
+    def run(network: object, *given: object) -> object:
+        seen.append((network, *given))
+        if network is f2r.networks.anchor:
+            return Anchor(strict, correction, torch.full((1, 4, 1, *SIZE), 0.25))
+        return torch.full((1, 3, *SIZE), 0.7)
+
+    f2r = F2R(F2RNetworks(3, TINY), run, level=0.5, estimate=estimate)
+    f2r.flows = FlowBook(Drift((0.0, 0.0)))
+    frames = [prepared(index) for index in range(5)]
+    if coding:
+        frames = [Prepared(f.index, coded(f.noisy), coded(f.coarse), f.luma) for f in frames]
+    centre, noise = frames[2], NoiseModel((0.04,) * 3, (0.1,) * 3, (0.2,) * 3)
+    around = Window(centre, tuple(frames[:2]), tuple(frames[3:]))
+    found = f2r.restore(around, noise)
+    assert f2r.memory is not None
+    assert f2r.memory.index == 0
+    coarse = plain(centre.coarse)
+    if estimate is Estimate.COARSE:
+        assert not seen
+        assert all(torch.equal(one, coarse) for one in found)
+        return
+    network, aligned = seen[0]
+    assert network is f2r.networks.anchor
+    assert isinstance(aligned, Aligned)
+    for place, index in enumerate((0, 1, 3, 4)):
+        torch.testing.assert_close(plain(aligned.noisy[:, place]), plain(frames[index].noisy))
+    guided, near = coarse + correction, {"atol": 1e-4, "rtol": 0.0}
+    torch.testing.assert_close(plain(found.anchor), guided, **near)
+    torch.testing.assert_close(plain(found.coarse), coarse, **near)
+    if estimate is Estimate.ANCHOR:
+        assert len(seen) == 1
+        torch.testing.assert_close(plain(found.refined), guided, **near)
+        return
+    network, *given = seen[1]
+    assert network is f2r.networks.refiner
+    assert given[0] is centre.noisy
+    assert given[1] is centre.coarse
+    local = np.stack([uniform_filter(one, 7) for one in guided[0].double().numpy()])
+    level = 0.5 * np.sqrt(0.04 * np.clip(local, 0, 1) + 0.01)
+    inner = (..., slice(4, -4), slice(4, -4))
+    np.testing.assert_allclose(given[2][0][inner], level[inner], rtol=1e-4)
+    torch.testing.assert_close(plain(given[3].strict), guided, **near)
+    torch.testing.assert_close(given[3].correction, correction)
+    assert given[4] is aligned
+    assert torch.equal(found.refined, torch.full((1, 3, *SIZE), 0.7))
+
+
+def test_the_noise_of_large_pictures_is_that_of_cells_of_four_pixels() -> None:
+    signal = torch.rand(1, 3, 256, 258)
+    noise = NoiseModel((0.04, 0.02, 0.01), (0.1,) * 3, (0.2,) * 3)
+    cells = signal[0].double().numpy().reshape(3, 128, 2, 129, 2).mean((2, 4))
+    local = np.stack([uniform_filter(one, 3) for one in cells])
+    levels = np.sqrt(np.array(noise.gain)[:, None, None] * local + 0.01)
+    places = np.meshgrid(*((np.arange(side) - 0.5) / 2 for side in (256, 258)), indexing="ij")
+    for one, found in zip(levels, level_map(noise, signal)[0], strict=True):
+        wanted = map_coordinates(one, places, order=1, mode="nearest")
+        np.testing.assert_allclose(found, wanted, rtol=1e-5)
+    assert not level_map(None, signal).any()
+
+
+def test_what_is_remembered_is_recalled_with_the_flows_of_its_window() -> None:
+    f2r, _ = method((0.0, 0.0))
+    assert f2r.remembered() == (None, {})
+    frames = [prepared(index) for index in range(5)]
+    around = Window(frames[2], tuple(frames[:2]), tuple(frames[3:]))
+    noise = NoiseModel.gaussian(0.1, 3)
+    f2r.restore(around, noise)
+    place, kept = f2r.remembered()
+    assert place == 0
+    again, _ = method((0.0, 0.0))
+    again.recall(around, place, kept)
+    assert again.memory is not None
+    assert again.memory.index == 0
+    for name in ("noisy", "coarse", "count"):
+        assert torch.equal(getattr(again.memory, name), getattr(f2r.memory, name))
+        np.testing.assert_array_equal(kept[name], getattr(f2r.memory, name))
+    pairs = [(a, b) for a in range(5) for b in range(5)]
+    known = [pair for pair in pairs if again.flows.known(*pair) is not None]
+    assert known == [(a, b) for a, b in pairs if abs(a - b) == 1]
+    again.forget()
+    again.recall(around, None, {})
+    assert again.memory is None
+    assert again.flows.known(3, 4) is not None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "first"), [(1, 3, [0, 4]), (3, 1, [2, 0]), (0, 4, [1, 4]), (2, 2, [1, 4])]
+)
+def test_anchors_take_turns_from_the_nearest_neighbour_on(
+    before: int, after: int, first: list[int]
+) -> None:
+    """Of two as near the earlier one: the first and the fourth are one anchor's."""
+    f2r, _ = method((0.0, 0.0))
+    seen = []
+    strict = torch.zeros(1, 3, *SIZE)
+    f2r._run = lambda network, part: seen.append(part) or Anchor(strict, strict, strict[:, None])
+    frames = [prepared(index) for index in range(before + 1 + after)]
+    f2r.independent_pair(
+        Window(frames[before], tuple(frames[:before]), tuple(frames[before + 1 :]))
+    )
+    order = {tuple(one.noisy[0, :, 5, 5].tolist()): one.index for one in frames}
+    found = [
+        {order[tuple(part.noisy[0, i, :, 5, 5].tolist())] for i in range(part.noisy.shape[1])}
+        for part in seen
+    ]
+    assert found == [set(first), set(range(len(frames))) - {before} - set(first)]

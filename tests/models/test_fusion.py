@@ -226,3 +226,12 @@ def test_nothing_beyond_the_reach_matters_and_the_reach_is_no_larger_than_it_mus
     far = max(int(axis.max()) for axis in moved.nonzero(as_tuple=True)) - 8
     assert far <= network.reach
     assert network.reach - far <= (15 if stage == "anchor" else 11)  # both are rounded up
+
+
+def test_a_reach_is_what_each_step_of_a_network_adds_rounded_up_to_the_stride() -> None:
+    """Of a U-Net of one level: four convolutions in the middle, head, tail and the cell itself, on
+    cells of two pixels; half a window of seven before, and three convolutions or one."""
+    level = 2 * (4 + 3)
+    for network, before in ((BlindAnchor(1, (8,)), 3 + 3 * 2), (Refiner(1, (8,)), 3 + 2)):
+        assert network.stride == 2
+        assert network.reach == -(-(level + before) // 2) * 2
