@@ -1,7 +1,7 @@
 """`contract/residual.py` as tensors: what of a change may be made to a frame's planes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -175,10 +175,9 @@ def _clipped(
     shift, factor = found
     size = centre[0].shape[-2:]
     left = resized(factor[0].mean(0, keepdim=True), size)
-    layout = replace(terms.layout, log2_chroma=(0, 0))
     shifts = [
         resized(group, full.shape[-2:])
-        for group, full in zip(split(shift, layout), centre, strict=True)
+        for group, full in zip(split(shift, terms.layout), centre, strict=True)
     ]
     if quiet[0] is not None:  # where less changes than the law says, less was cut off
         law = terms.level(0, resized(restored[0].mean(0, keepdim=True), size))[:1]
