@@ -17,6 +17,7 @@ from f2rcli.models.flow import (
     halved,
     inside,
     midway,
+    resized,
     sample,
     warp,
     warp_all,
@@ -252,4 +253,39 @@ def test_a_search_sees_codes_that_end_where_a_two_hundredth_is_brighter(
     np.testing.assert_array_equal(seen[3], start)
     assert seen[3] is not start  # a search writes into it
     assert not seen[1].any()
-    assert seen[2].min() == 255  # black: anything is white beside it
+    assert seen[2].min() == 255  # black: a thousandth is white beside it
+    seen.clear()
+    DISFlow(halved=True)(np.zeros_like(first), np.full_like(second, 0.0005))
+    assert seen[2].min() == seen[2].max() == 127
+    seen.clear()
+    start = rng.random((60, 90, 2), np.float32)
+    assert DISFlow(halved=True)(first[:60, :90], second[:60, :90], start).shape == (60, 90, 2)
+    for given in seen[1:]:  # a search wants eighty pixels: the edge goes on
+        assert given.shape[:2] == (80, 90)
+        assert (given[60:] == given[59]).all()
+    np.testing.assert_array_equal(seen[3][:60], start)
+
+
+def test_a_flow_on_a_smaller_grid_is_as_many_of_its_pixels() -> None:
+    flow = constant(6, -3, (60, 80))
+    assert resized(flow, (60, 80)) is flow
+    np.testing.assert_allclose(resized(flow, (30, 20)), constant(1.5, -1.5, (30, 20)), atol=1e-6)
+    rng = np.random.default_rng(6)
+    rough = rng.random((8, 12, 2), np.float32)
+    cells = rough.reshape(4, 2, 6, 2, 2).mean((1, 3))
+    np.testing.assert_allclose(resized(rough, (4, 6)), cells / 2, atol=1e-6)
+
+
+def test_cubic_interpolation_keeps_detail_that_linear_blurs() -> None:
+    noise = np.random.default_rng(0).standard_normal((200, 200)).astype(np.float32)
+    linear, cubic = (sample(noise, constant(0.5, 0, (200, 200)), cubic=cubic) for cubic in (0, 1))
+    assert linear[:, 2:-2].var() == pytest.approx(0.5, rel=0.05)
+    # taps -3/32, 19/32, 19/32, -3/32 of OpenCV's cubic, a = -3/4
+    assert cubic[:, 2:-2].var() == pytest.approx(2 * (3**2 + 19**2) / 32**2, rel=0.05)
+
+
+def test_many_channels_are_warped_as_one_by_one() -> None:
+    picture, flow = torch.rand(1, 7, 30, 40), constant(1.3, -0.6, (30, 40))
+    whole = warp(picture, flow)
+    for channel in range(7):
+        assert torch.equal(whole[:, channel : channel + 1], warp(picture[:, [channel]], flow))
