@@ -498,3 +498,37 @@ def test_three_frames_of_three_pixels_a_side_tell_what_is_stuck() -> None:
         for frame in shown:
             frame[1, 1] += 900
         assert _stuck(shown)[0][0].size == found
+
+
+def test_what_a_lane_is_like_is_told_in_a_few_words() -> None:
+    assert LaneStatistics((0.0, 1.0)).lines() == []
+    places = np.arange(4), np.arange(4)
+    kept = tuple(one[:3] for one in places)
+    seen = LaneStatistics((0.0, 1.0), places, kept, 2, 1, 4095.0, 0.01234)
+    assert seen.lines() == [
+        "2 pixels are always far brighter than all around (hot): kept as stored",
+        "1 pixel is always far darker than all around (dead): kept as stored",
+        "1 pixel is hot or dead in every frame, and those beside them see nothing of it: repaired",
+        "1.2 % of samples are saturated at 4095: their true values are unknown",
+    ]
+
+
+@pytest.mark.parametrize(("rows", "stays"), [(1, False), (2, True)])
+def test_a_line_of_pixels_has_nothing_around_it_that_saturates(rows: int, stays: bool) -> None:
+    full = np.full((rows, 9), 255, np.uint8)
+    back = restore_invalid(full, full - 3, LaneStatistics((0.0, 1.0), top=255.0))
+    assert (back == (255 if stays else 252)).all()
+
+
+def test_a_plane_that_nothing_was_done_to_is_the_stored_one_defects_and_all() -> None:
+    rng = np.random.default_rng(11)
+    plane = rng.integers(90, 110, (12, 14)).astype(np.float32)
+    plane[3, 4], plane[7, 7] = 900, np.nan
+    seen = LaneStatistics((0.0, 1.0), (np.array([3]), np.array([4])))
+    whole = without_stuck(plane, seen.stuck)
+    assert restore_invalid(plane, whole, seen) is plane
+    changed = whole.copy()
+    changed[0, 0] += 1
+    back = restore_invalid(plane, changed, seen)
+    assert (back[3, 4], back[0, 0]) == (whole[3, 4], changed[0, 0])
+    assert np.isnan(back[7, 7])

@@ -60,6 +60,18 @@ def test_surfaces_are_those_of_least_squares_without_what_stands_out() -> None:
     assert near[24] - near @ found.weights[0] == pytest.approx(found.excess[0])
 
 
+def test_a_surface_loses_what_stands_out_three_times() -> None:
+    """Each time a tenth of what stood out before; the fourth stays part of it."""
+    mean = scene(2)
+    for (y, x), light in zip(((-3, 0), (3, 1), (0, 3), (1, -2)), (3e5, 3e4, 3e3, 40), strict=True):
+        mean[15 + y, 12 + x] += light
+    found = _surroundings(mean, (np.array([15]), np.array([12])))
+    told = (float(one[0]) for one in (found.excess, found.beside, found.rough, found.error))
+    assert tuple(told) == pytest.approx(fitted(mean, 15, 12), rel=1e-6)
+    kept = [bool(found.weights[0, 7 * (3 + y) + 3 + x]) for y, x in ((0, 3), (1, -2))]
+    assert kept == [False, True]
+
+
 @pytest.mark.parametrize("others", [4, 5])
 def test_where_more_than_four_others_stand_out_nothing_is_known(others: int) -> None:
     mean = scene(1)

@@ -1,6 +1,7 @@
 """Records on disk: whole or as before, whatever happens in mid-write; claims that nobody holds."""
 
 import errno
+import hashlib
 import json
 import os
 import subprocess
@@ -250,3 +251,9 @@ def test_a_zarr_is_looked_into_all_the_way_down_and_other_folders_are_not(tmp_pa
         (folder / "sub" / "x").write_bytes(b"1")
         assert (content_of(folder, None).digest != first.digest) is deep
         assert (stamp_of(folder) != first.stamp) is deep
+
+
+def test_records_have_the_names_that_earlier_runs_gave_them(tmp_path: Path) -> None:
+    Records(tmp_path).keep(PLACE, RECORD)
+    name = hashlib.sha256(b"sub/clip.mkv").hexdigest()[:32]
+    assert [path.name for path in (tmp_path / ".f2r").iterdir()] == [f"{name}.json"]

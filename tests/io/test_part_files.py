@@ -439,3 +439,11 @@ def test_a_text_that_is_not_written_whole_leaves_nothing(tmp_path: Path) -> None
     with pytest.raises(UnicodeEncodeError):
         atomic.write_text(tmp_path / "a.txt", "\ud800")
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(("length", "short"), [(245, False), (246, True)])
+def test_names_of_255_bytes_are_not_too_long(length: int, short: bool) -> None:
+    part = part_path(Path("o" * length + ".mp4")).name
+    assert (part == "." + "o" * length + ".part.mp4") != short
+    assert len(part) <= 255
+    assert len(part_path(Path("a." + "x" * 253)).name) == 255

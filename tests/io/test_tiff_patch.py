@@ -356,3 +356,21 @@ def test_what_ends_with_the_file_stays_there(tmp_path: Path) -> None:
     assert offsets(path) == ((start,), (count,))
     assert path.stat().st_size == start + count
     np.testing.assert_array_equal(tifffile.imread(path, key=0), flat(1)[0] + 1)
+
+
+def test_pages_keep_compressions_that_lose_nothing_and_are_written_here() -> None:
+    kinds = "NONE", "LZW", "ADOBE_DEFLATE", "PACKBITS", "DEFLATE", "LZMA", "ZSTD"
+    assert {tifffile.COMPRESSION[kind] for kind in kinds} == compression.REWRITTEN
+
+
+@pytest.mark.parametrize("more", [95, 96, 97])
+def test_nothing_new_is_put_before_where_pictures_that_are_cut_off_would_end(
+    tmp_path: Path, more: int
+) -> None:
+    path = write(tmp_path / "a.tif", flat(), compression="zlib")
+    beyond = path.stat().st_size + more
+    noise = np.random.default_rng(8).integers(0, 60000, (32, 48)).astype("u2")
+    with tifffile.TiffFile(path) as file, closing(PatchedFile(path, beyond)) as patched:
+        patched.write_picture(Spot(path, file.pages[0]), noise)
+    assert offsets(path)[0] == (-(-beyond // 8) * 8,)
+    np.testing.assert_array_equal(tifffile.imread(path, key=0), noise)
