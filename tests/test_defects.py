@@ -133,6 +133,19 @@ def test_a_mosaics_colours_have_neighbours_of_their_own() -> None:
     assert kept.repaired.size == 1
 
 
+def test_each_colour_of_a_mosaic_is_as_bright_as_it_likes() -> None:
+    values = noisy()
+    places = [(20, 30), (40, 61), (61, 80), (71, 101)]  # one of each
+    for (row, column), light in zip(
+        ((0, 0), (0, 1), (1, 0), (1, 1)), (0, 600, 1200, 1800), strict=True
+    ):
+        values[row::2, column::2] += light
+    for place in places:
+        values[place] += 300
+    (kept,) = set_aside(frame(codes(values, "u2"), RAW)).aside
+    assert [divmod(int(place), WIDTH) for place in kept.impulses.places] == places
+
+
 @pytest.mark.parametrize("colour", [(1, 1, 1), (2, 0.5, 0.3), (0.3, 0.6, 2)])
 def test_in_a_mosaic_hot_samples_are_repaired_and_stars_of_any_colour_are_not(
     colour: tuple[float, float, float],
@@ -308,6 +321,19 @@ def test_what_would_be_mirrored_from_another_gap_is_the_nearest_sample() -> None
     found = filled(plane, mask)
     np.testing.assert_array_equal(found[:, [12, 13, 15]], plane[:, [14, 14, 14]])
     np.testing.assert_array_equal(found[:, [10, 11, 17]], plane[:, [8, 7, 19]])
+
+
+def test_what_would_be_mirrored_from_beyond_the_border_is_the_nearest_sample() -> None:
+    plane = np.random.default_rng(1).random((20, 30)).astype(np.float32)
+    for turned in (False, True):
+        shown = plane.T.copy() if turned else plane
+        mask = np.zeros(shown.shape, bool)
+        mask[:, 1:4] = mask[:, -4:-1] = True
+        found = filled(shown, mask)
+        np.testing.assert_array_equal(found[:, [1, 3]], shown[:, [0, 5]])
+        np.testing.assert_array_equal(found[:, [-2, -4]], shown[:, [-1, -6]])
+        if turned:
+            np.testing.assert_array_equal(filled(plane, mask.T), found.T)
 
 
 @pytest.mark.parametrize(("gap", "fill"), [(0.09, False), (0.11, True)])

@@ -78,14 +78,13 @@ def _mark_fills(plane: Plane, bad: Mask) -> None:
 
 
 def _solid(mask: Mask) -> bool:
-    """Whether what is marked are areas, not samples that happen to lie side by side."""
+    """Whether what is marked (anything) are areas, not samples that happen to lie side by side."""
     import cv2  # not before it is needed: io knows this module
 
     side, share = SOLID
     square = np.ones((side, side), np.uint8)
     areas = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, square)
-    count = cv2.countNonZero(areas)
-    return count > 0 and count >= share * int(np.count_nonzero(mask))
+    return cv2.countNonZero(areas) >= share * int(np.count_nonzero(mask))
 
 
 def _range(values: Plane) -> float:
