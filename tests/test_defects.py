@@ -497,6 +497,20 @@ def test_where_one_in_a_hundred_lies_half_as_far_out_they_are_noise(
     assert without_impulses(plane)[1].sum() == (10 if found else 0)
 
 
+@pytest.mark.parametrize(("more", "found"), [(0, True), (1, False)])
+def test_one_in_a_hundred_is_not_more_than_that(more: int, found: bool) -> None:
+    plane = np.random.default_rng(6).normal(500, 4, (60, 60)).astype(np.float32)
+    places = [(9 * (i // 6) + 3, 9 * (i % 6) + 3) for i in range(16)]
+    for place in places[:10]:
+        plane[place] += 300
+    for row, column in places[10:]:  # 26 that are no impulses, or 27
+        plane[row : row + 2, column : column + 2] += 180
+    row, column = places[10]
+    plane[row : row + 2, column + 2] += 180
+    plane[row + 2, column : column + more] += 180
+    assert without_impulses(plane)[1].sum() == (10 if found else 0)
+
+
 def test_medians_of_a_colour_are_of_the_24_of_it_around() -> None:
     plane = np.random.default_rng(7).random((16, 18)).astype(np.float32)
     places = np.array([0, 5 * 18 + 7, 15 * 18 + 17, 17])

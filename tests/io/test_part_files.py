@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import signal
 import stat
 from pathlib import Path
@@ -447,3 +448,23 @@ def test_names_of_255_bytes_are_not_too_long(length: int, short: bool) -> None:
     assert (part == "." + "o" * length + ".part.mp4") != short
     assert len(part) <= 255
     assert len(part_path(Path("a." + "x" * 253)).name) == 255
+
+
+def test_a_part_is_locked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two times another run could begin it."""
+    locked, lock = [], atomic.lock
+    monkeypatch.setattr(atomic, "lock", lambda path: locked.append(path) or lock(path))
+    part_path(tmp_path / "a.txt").write_bytes(b"left by a killed run")
+    PartFile(tmp_path / "a.txt", overwrite=False).discard()
+    assert locked == [part_path(tmp_path / "a.txt")]
+
+
+def test_what_others_have_removed_already_is_no_error(tmp_path: Path) -> None:
+    for kind in (PartFile, PartFolder):
+        part = kind(tmp_path / "a", overwrite=False)
+        shutil.rmtree(part.path) if part.path.is_dir() else part.path.unlink()
+        part.discard()
+    atomic.lock_path(tmp_path / "a").touch()
+    remove_parts(tmp_path / "a")
+    assert names(tmp_path) == []
+    assert atomic.record_folder(tmp_path / "a.mkv") == tmp_path / ".a.mkv.resume"

@@ -216,6 +216,34 @@ def test_neighbours_are_aligned_together_as_one_by_one(blind: bool) -> None:
     torch.testing.assert_close(alone.coarse[:, 0], one.coarse[:, 0])
 
 
+@pytest.mark.parametrize("blind", [False, True])
+@pytest.mark.parametrize("size", [SIZE, (256, 260)])
+def test_coded_neighbours_are_aligned_as_plain_ones(size: tuple[int, int], blind: bool) -> None:
+    rng = torch.Generator().manual_seed(9)
+    pictures = torch.rand(3, 2, 1, 3, *size, generator=rng)
+    pictures[:, 1] = 0.5 + 0.02 * pictures[:, 1]  # coarse frames that nearly match
+    luma = np.zeros(size, np.float32)
+    shown = [Prepared(place, *two, luma) for place, two in enumerate(pictures)]
+    flows = [np.full((*size, 2), move, np.float32) for move in ((0.5, 0.25), (0, 0), (-1.5, 2))]
+    agree = torch.rand(3, *size, generator=rng)
+    reference = None if blind else pictures[1, 1]
+    both = [
+        aligned_one_by_one(some, zip(flows, agree.numpy(), strict=True), like)
+        for some, like in (
+            (shown, reference),
+            ([Prepared(i, coded(f.noisy), coded(f.coarse), luma) for i, f in enumerate(shown)],
+             None if blind else coded(reference)),
+        )
+    ]  # fmt: skip
+    assert both[1].noisy.dtype is both[1].coarse.dtype is torch.uint16
+    assert both[1].confidence.dtype is torch.float16  # half the memory as well
+    for one, other in zip(*both, strict=True):
+        torch.testing.assert_close(one, plain(other).float(), atol=3e-3, rtol=0)
+    like = both[0].coarse.mean(1) if blind else reference
+    wanted = photometric(both[0].coarse, like) * agree[None, :, None]
+    torch.testing.assert_close(both[0].confidence, wanted)
+
+
 def prepared(index: int, seed: int = 0) -> Prepared:
     rng = torch.Generator().manual_seed(100 * seed + index)
     noisy, coarse = torch.rand(2, 1, 3, *SIZE, generator=rng)
