@@ -468,3 +468,18 @@ def test_what_others_have_removed_already_is_no_error(tmp_path: Path) -> None:
     remove_parts(tmp_path / "a")
     assert names(tmp_path) == []
     assert atomic.record_folder(tmp_path / "a.mkv") == tmp_path / ".a.mkv.resume"
+
+
+def test_a_folder_that_cannot_be_begun_is_nobodys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "mkdir", refused)
+        with pytest.raises(OutputError, match="no permission"):
+            PartFolder(tmp_path / "out", overwrite=False)
+    assert names(tmp_path) == []
+    PartFolder(tmp_path / "out", overwrite=False).discard()
+    assert names(tmp_path) == []
