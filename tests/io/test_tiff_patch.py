@@ -374,3 +374,15 @@ def test_nothing_new_is_put_before_where_pictures_that_are_cut_off_would_end(
         patched.write_picture(Spot(path, file.pages[0]), noise)
     assert offsets(path)[0] == (-(-beyond // 8) * 8,)
     np.testing.assert_array_equal(tifffile.imread(path, key=0), noise)
+
+
+def test_the_greatest_number_of_a_tag_is_written_and_none_above(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(bytes(8))
+    tag = SimpleNamespace(dtype=3, valueoffset=2)
+    with closing(PatchedFile(path)) as patched:
+        patched._write_tag(page_like(), tag, 1, 65535)
+        assert patched._read_tag(page_like(), tag, 1) == 65535
+        with pytest.raises(OutputError, match=r"\(>u2 holds no 65536\)"):
+            patched._write_tag(page_like(), tag, 1, 65536)
+    assert path.read_bytes() == bytes(4) + b"\xff\xff" + bytes(2)
