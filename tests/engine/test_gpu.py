@@ -93,7 +93,7 @@ def test_a_change_of_nothing_gives_back_every_sample() -> None:
 @pytest.mark.parametrize("layout", [RGB8, YUV420, YUV422_10])
 def test_the_contract_on_a_device_is_that_of_the_processor(layout: PlaneLayout) -> None:
     """On a scene that stands still, so that its past counts, with clipped noise and motion."""
-    model = NoiseModel.gaussian(0.08, 3)
+    model = NoiseModel((0.006, 0.008, 0.01), (0.06, 0.05, 0.04), (0.08,) * 3)
     noise = PlaneNoise.of(model, layout, clipped=True)
     rng = np.random.default_rng(0)
     most = (1.2, 1.2, 1.2) if layout is RGB8 else (1.2, 1.1, 1.1)
@@ -181,6 +181,24 @@ def test_single_samples_far_out_are_held_where_noise_was_clipped_and_where_not(
         for index, one in enumerate(found):
             wanted = limits.held(removed[index], variance[index], shares[index], clipped=clipped)
             np.testing.assert_allclose(one, wanted, atol=1e-5)
+
+
+def test_single_samples_stay_removed_up_to_four_deviations_or_seven_where_noise_was_clipped() -> (
+    None
+):
+    removed = np.zeros((1, 40, 60), np.float32)
+    removed[0, 9::20, 9::20] = 0.09  # nine of them
+    removed[0, 19::20, 19::20] = -0.09
+    cut = np.zeros((1, 40, 60), np.float32)
+    cut[..., 30:] = 1
+    found = device_limits.held(
+        *map(torch.from_numpy, (removed, np.full_like(removed, 1e-4))), (white_shares(),),
+        clipped=torch.from_numpy(cut),
+    )[0].numpy()  # fmt: skip
+    wanted = limits.held(removed[0], np.full_like(removed[0], 1e-4), white_shares(), clipped=cut[0])
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    for side, most in ((found[:, :30], 0.04), (found[:, 30:], 0.07)):
+        assert (side.min(), side.max()) == pytest.approx((-most, most))
 
 
 def test_patches_of_five_pixels_are_held_to_four_times_the_noise() -> None:

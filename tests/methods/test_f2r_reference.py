@@ -244,6 +244,18 @@ def test_coded_neighbours_are_aligned_as_plain_ones(size: tuple[int, int], blind
     torch.testing.assert_close(both[0].confidence, wanted)
 
 
+def test_beside_coded_frames_a_memory_is_coded_too() -> None:
+    frame = prepared(1)
+    shown = [
+        Memory.of(0, frame.noisy, frame.coarse),
+        Prepared(1, coded(frame.noisy), coded(frame.coarse), frame.luma),
+    ]
+    rated = [(np.zeros((*SIZE, 2), np.float32), np.ones(SIZE, np.float32))] * 2
+    found = aligned_one_by_one(shown, rated, None)
+    assert found.noisy.dtype is found.coarse.dtype is torch.uint16
+    assert torch.equal(found.noisy[:, 0], found.noisy[:, 1])
+
+
 def prepared(index: int, seed: int = 0) -> Prepared:
     rng = torch.Generator().manual_seed(100 * seed + index)
     noisy, coarse = torch.rand(2, 1, 3, *SIZE, generator=rng)

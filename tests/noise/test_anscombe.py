@@ -65,6 +65,12 @@ def test_without_gain_the_transform_divides_by_the_read_noise_and_back() -> None
     torch.testing.assert_close(destabilise(y / read, gain, read), y)
 
 
+def test_without_gain_no_sample_is_too_low() -> None:
+    gain, read = numbers(0.0, 1e-6)
+    y = torch.tensor([-30.0, -3.0, 3.0], dtype=torch.float64)
+    torch.testing.assert_close(stabilise(y, gain, read), y / read)
+
+
 def test_the_limit_of_small_gain_is_reached_smoothly() -> None:
     gain, read = numbers(1e-9, 0.1)
     y = torch.linspace(-0.5, 1.5, 9, dtype=torch.float64)

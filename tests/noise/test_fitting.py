@@ -315,6 +315,15 @@ def test_a_channel_too_narrow_for_a_slope_takes_that_of_all_if_it_agrees() -> No
     assert louder.gain[1] == 0
 
 
+def test_channels_of_which_none_has_a_slope_keep_their_own_strength() -> None:
+    signal = np.linspace(0.1, 0.9, 60_000)
+    seen = [evidence(signal, READ * louder, seed=7) for louder in (0.99, 1.0, 1.01)]
+    found = fit_model(seen, clipped=False)
+    assert found.gain == (0, 0, 0)
+    assert found.read[1] == pytest.approx(READ, rel=0.02)
+    assert np.divide(found.read, found.read[1]) == pytest.approx([0.99, 1.0, 1.01], rel=1e-3)
+
+
 def test_what_no_line_fits_becomes_a_curve() -> None:
     signal = np.linspace(0.05, 0.95, 120_000)
     sigma = 0.03 * (1 + np.sin(np.pi * signal))

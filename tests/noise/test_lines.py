@@ -212,6 +212,13 @@ def test_three_of_four_triples_must_be_sure_of_lines_that_are_not_faint(
     assert 255 * found.sigma == pytest.approx(sigma)
 
 
+@pytest.mark.parametrize(("offset", "told"), [(0.3995, False), (0.4005, True)])
+def test_offsets_of_less_than_four_tenths_of_a_code_are_faint(offset: float, told: bool) -> None:
+    found = _Votes(4, 0.75)
+    found.seen = [vote(0.1, offset, 0.5)] * 2
+    assert (found.sigma > 0) == told
+
+
 @pytest.mark.parametrize(
     ("moves", "told"), [((0.4, 0.9), False), ((0.9, -0.4), False), ((0.6, -0.6), True)]
 )

@@ -317,6 +317,20 @@ def test_the_shape_of_even_light_is_that_of_its_k_statistics(photons: float) -> 
     assert _of_shape(list(stack[:5]), np.full(30, 50.0), 1) is None  # too few frames
 
 
+def test_the_line_by_a_shape_goes_through_the_variance_over_time() -> None:
+    """Whatever lies still in the picture; it vanishes no darker than the darkest blocks."""
+    rng = np.random.default_rng(2)
+    still = 50 * rng.random((40, 48))
+    stack = 8.0 * rng.poisson(0.5, (6, 40, 48)) + still + rng.normal(0, 3, (6, 1, 1))
+    level = (stack - stack.mean((1, 2), keepdims=True)).var(0, ddof=1).mean()
+    for low in (-300.0, 90.0):
+        bright = np.append(np.full(500, 100.0), np.full(10, low))
+        line = _of_shape(list(stack), bright, 1)
+        assert line is not None
+        dark = max(low, bright.mean() - level / line.gain)
+        assert astuple(line)[2:] == pytest.approx((bright.mean(), level, dark))
+
+
 @pytest.mark.parametrize(("gain", "told"), [(1.0, False), (3.0, True)])
 def test_rounding_hides_the_cumulants_of_few_codes_an_electron(gain: float, told: bool) -> None:
     rng = np.random.default_rng(0)

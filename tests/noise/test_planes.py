@@ -158,8 +158,10 @@ def coded(picture: np.ndarray, layout: PlaneLayout) -> Frame:
 def test_luma_is_how_bright_a_picture_is() -> None:
     picture = np.random.default_rng(2).random((3, 16, 16)).astype(np.float32)
     frame = coded(picture, HALVED)
+    frame.planes[0][0, :2] = 0, 255  # beyond black and white
     seen = picture_of(frame)
     assert seen.chroma
+    assert (seen.luma.min(), seen.luma.max()) == (0, 1)
     np.testing.assert_array_equal(seen.luma, np.clip(yuv.decoded(frame)[0], 0, 1))
     planes = tuple((255 * picture).astype(np.uint8))
     rgb = picture_of(Frame(planes=planes, layout=PlaneLayout(family=Family.RGB, bits=8)))

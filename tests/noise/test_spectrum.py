@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.measurement.detail import roughness
 from f2rcli.noise.measurement.independence import Residuals, Temporal, temporal_correlation
-from f2rcli.noise.measurement.spectrum import Spectrum, SpectrumSamples, _mixed
+from f2rcli.noise.measurement.spectrum import Spectrum, SpectrumSamples, _high_lags, _mixed
 from f2rcli.noise.model import NoiseModel
 
 LEVEL = NoiseModel.gaussian(0.1, 3)
@@ -267,3 +267,12 @@ def test_noise_is_white_where_no_neighbours_share_a_twentieth(
     assert found.white == white
     assert (found.kernels() is None) == white
     assert found.whitened().white
+
+
+@pytest.mark.parametrize(("base", "known"), [(2.0, True), (0.0, False), (-2.0, False)])
+def test_lags_by_high_frequencies_are_those_of_their_cosines(base: float, known: bool) -> None:
+    """Whatever lies below them; none where there is no noise."""
+    line = 2 * np.pi * np.fft.fftfreq(32)
+    power = base * (1 + 0.4 * np.cos(line) + 0.2 * np.cos(line)[:, None])
+    power += 9 * (np.abs(line) < 0.5) * (np.abs(line) < 0.5)[:, None]
+    assert _high_lags(power) == pytest.approx((0.2, 0.1) if known else (0, 0))
