@@ -80,11 +80,7 @@ class PatchedFile:
             block = values[s, d : d + shape[0], y : y + shape[1], x : x + shape[2], c:]
             changed = np.zeros(shape, page.dtype) if data is None else data.copy()
             changed[tuple(slice(0, n) for n in block.shape)] = block
-            if (
-                data is None
-                or page.offset in self._converted
-                or changed.tobytes() != data.tobytes()
-            ):
+            if data is None or changed.tobytes() != data.tobytes():
                 self._write_segment(page, index, coding.encode(changed))
 
     def _convert(self, page: Any, coding: SegmentCoding) -> None:
