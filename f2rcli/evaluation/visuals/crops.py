@@ -1,7 +1,8 @@
 """Find the crops where methods differ most, in one pass over a clip."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -55,19 +56,11 @@ class CropFinder:
         """Look for better ones in a frame: every side (C, H, W) by method."""
         apart = difference(shown)
         rows, columns = (min(SIDE, side) for side in apart.shape)
-        mean = cv2.boxFilter(
-            apart, -1, (columns, rows), anchor=(0, 0), borderType=cv2.BORDER_CONSTANT
-        )
-        score = mean[: apart.shape[0] - rows + 1, : apart.shape[1] - columns + 1].copy()
-        for _ in range(MOST):
-            top, left = divmod(int(score.argmax()), score.shape[1])
-            best = float(score[top, left])
+        for best, top, left in islice(highest(apart, rows, columns), MOST):
             if best <= 0 or (len(self.found) >= MOST and best <= self.found[-1].score):
                 return
             cut = {n: p[:, top : top + rows, left : left + columns] for n, p in shown.items()}
             self._enter(_place(best, frame, (top, left), cut, mosaic))
-            above, before = max(0, top - rows + 1), max(0, left - columns + 1)
-            score[above : top + rows, before : left + columns] = 0
 
     def _enter(self, new: FoundCrop) -> None:
         """Take a place in, unless a better one overlaps it, in whatever frame."""
@@ -75,6 +68,20 @@ class CropFinder:
             return
         others = [old for old in self.found if not old.overlaps(new)]
         self.found = sorted([*others, new], key=lambda place: -place.score)[:MOST]
+
+
+def highest(plane: Plane, rows: int, columns: int) -> Iterator[tuple[float, int, int]]:
+    """Mean, top and left of rectangles of a plane that do not overlap, the highest mean first.
+
+    No value is negative.
+    """
+    mean = cv2.boxFilter(plane, -1, (columns, rows), anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
+    score = mean[: plane.shape[0] - rows + 1, : plane.shape[1] - columns + 1].copy()
+    while score.max() >= 0:
+        top, left = divmod(int(score.argmax()), score.shape[1])
+        yield float(score[top, left]), top, left
+        above, before = max(0, top - rows + 1), max(0, left - columns + 1)
+        score[above : top + rows, before : left + columns] = -1
 
 
 def difference(shown: Mapping[str, Picture]) -> Plane:

@@ -2,21 +2,22 @@
 
 import math
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.errors import OutputError
+from f2rcli.evaluation.visuals.crops import highest
 from f2rcli.noise.codec import to_codes
 from f2rcli.plots.chart import BLUE, RED, Axes, Chart, Curve
 from f2rcli.plots.svg import Tile, chart_svg, tiles_svg
 
 Picture = NDArray[np.float32]  # (H, W, C), 0 = black, 1 = white; C is 1 or 3 (RGB)
-Corner = tuple[int, int]  # row, column of a crop's upper left corner
 
 CROP = 128  # pixels per side
+CROPS = 3
 ZOOM = 2
 
 
@@ -39,9 +40,7 @@ def plot_curve(
     return _write(path, chart_svg(chart))
 
 
-def write_crops(
-    noisy: Picture, before: Picture | None, after: Picture, folder: Path, *, count: int = 3
-) -> list[Path]:
+def write_crops(noisy: Picture, before: Picture | None, after: Picture, folder: Path) -> list[Path]:
     """`noisy | before | after` where before and after differ most, as SVGs; returns their paths.
 
     All (H, W, C) of one size. Without `before` (trained from scratch) it is left out, and `after`
@@ -52,24 +51,12 @@ def write_crops(
     named = {"noisy": noisy, "before": before, "after": after}
     shown = {name: picture for name, picture in named.items() if picture is not None}
     paths = []
-    for number, (top, left) in enumerate(find_places(against, after, side, count), 1):
+    squares = islice(highest(np.abs(after - against).mean(-1), side, side), CROPS)
+    for number, (_, top, left) in enumerate(squares, 1):
         part = slice(top, top + side), slice(left, left + side)
         tiles = [Tile(_codes(picture[part]), (name,)) for name, picture in shown.items()]
         paths.append(_write(folder / f"crop_{number}.svg", tiles_svg([tiles], zoom=ZOOM)))
     return paths
-
-
-def find_places(before: Picture, after: Picture, side: int, count: int) -> list[Corner]:
-    """Upper left corners of the squares that differ most, which do not overlap."""
-    apart = np.abs(after - before).mean(-1)
-    mean = cv2.boxFilter(apart, -1, (side, side), anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
-    score = mean[: apart.shape[0] - side + 1, : apart.shape[1] - side + 1].copy()
-    places: list[Corner] = []
-    while len(places) < count and score.max() >= 0:
-        row, column = (int(at) for at in np.unravel_index(int(score.argmax()), score.shape))
-        places.append((row, column))
-        score[max(0, row - side + 1) : row + side, max(0, column - side + 1) : column + side] = -1
-    return places
 
 
 def _codes(picture: Picture) -> NDArray[np.uint8]:
