@@ -19,7 +19,7 @@ CELLS = 15  # bits of their number
 
 
 def quantile(values: Reals, share: float) -> Real:
-    """What this share of all values lies below, as `np.quantile` has it; of none or NaN, NaN."""
+    """The value that this share of all lies below, as `np.quantile` has it; of none or NaN, NaN."""
     return _between(np.sort(values, axis=None), float(share))
 
 
@@ -53,7 +53,7 @@ def rising(values: NDArray[np.float32]) -> NDArray[np.intp]:
 
 
 def places(table: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.intp]:
-    """How many entries of a rising table of some hundred lie below each of many values, (N,), none
+    """The number of entries of a rising table of some hundred below each of many values, (N,), none
     of which is negative: `np.searchsorted`. Nearly all lie in a cell without an entry."""
     bits = values.ravel().view(np.uint32)  # rise with the values
     low, high = (int(end) for end in table[[EDGE, -1 - EDGE]].view(np.uint32))

@@ -104,7 +104,7 @@ def unpack(packed: Packed, pattern: str, shape: tuple[int, ...]) -> NDArray[np.f
 
 
 def red_offset(pattern: str) -> tuple[int, int]:
-    """How many rows and columns are put before a mosaic, so that it begins with red."""
+    """The rows and columns put before a mosaic, so that it begins with red."""
     return divmod(pattern.index("R"), 2)
 
 

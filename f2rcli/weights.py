@@ -220,7 +220,7 @@ def save(path: Path, header: Header, tensors: "dict[str, Tensor]") -> str:
 
 
 def mark(name: str | None) -> str:
-    """What tells weights from others: the SHA-256 of a file or a bundled name; None: of all
+    """A mark that tells weights apart: the SHA-256 of a file or a bundled name; None: of all
     bundled ones."""
     if name is not None and Path(name).is_file():
         return file_digest(Path(name))

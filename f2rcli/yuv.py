@@ -249,7 +249,7 @@ def _sampled(values: NDArray[np.float32], layout: PlaneLayout) -> NDArray[np.flo
 def _there_and_back(
     chroma: NDArray[np.float32], size: tuple[int, ...], layout: PlaneLayout
 ) -> NDArray[np.float32]:
-    """What is left of chroma once it is interpolated onto the luma grid and averaged again."""
+    """Chroma interpolated onto the luma grid and averaged again."""
     axes = list(coarser(layout))
     if any(factor > 2 or size[axis] % factor for axis, factor, _ in axes):
         return _downsample(_upsample(chroma, size, layout), layout)

@@ -76,7 +76,7 @@ class Report:
             self.notes.append(line)
 
     def take_in(self, engine: "Engine") -> None:
-        """What an engine did, but for the noise of its lanes."""
+        """Take in an engine's actions, but for the noise of its lanes."""
         self.method, self.weights = engine.method_name, engine.weights_name
         self.device, self.precision = engine.device, engine.precision
         self.given_back = engine.returned.share

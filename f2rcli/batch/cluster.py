@@ -231,7 +231,7 @@ def _check_workers(client: Any, needs: Needs) -> None:
 
 
 def _words(answer: Any) -> str:
-    """What a worker lacks; an exception in one line."""
+    """The requirements a worker lacks; an exception in one line."""
     if isinstance(answer, str):
         return answer
     return " ".join(f"{type(answer).__name__}: {answer}".split())[:200]

@@ -188,7 +188,7 @@ def run(arguments: list[str], stopper: Stopper | None = None) -> int:
 
 
 def _drop_unwritten() -> None:
-    """What standard output cannot take is not tried again at exit, which would end in code 120."""
+    """Drop output that standard output cannot take; trying again at exit would end in code 120."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):

@@ -190,7 +190,7 @@ class Engine:
         return picture.expand(-1, self.weights.header.channels, -1, -1).contiguous()
 
     def new_steady(self, frame: Frame) -> Steady | DeviceSteady:
-        """What stands still in a shot that begins with this frame: nothing is known yet."""
+        """A new memory of what stands still, for a shot that begins with this frame."""
         if self.resident is not None and stays(frame):
             return DeviceSteady()
         return Steady() if self.slack is STRICT else Steady(still=None)

@@ -29,7 +29,7 @@ class Probe(NamedTuple):
     noise: NoiseTracker
 
     def new(self) -> Shrinkage | None:
-        """What is to be learnt of a stream that begins; None where nothing is."""
+        """Empty shares for a stream that begins; None where there is nothing to learn."""
         # A codec makes noise look weaker than what is left of it: shares of that mean nothing.
         measured = self.engine.resident is None and self.engine.slack is STRICT
         fits = measured and isinstance(self.method, Following)

@@ -150,7 +150,7 @@ def _blend(begin: "_Begun", engine: Engine, noise: NoiseTracker) -> Blend:
 
 
 def _restore(engine: Engine, noise: NoiseTracker, worker: Worker) -> Restore:
-    """What restores pictures of floats whose noise is a known multiple of a stream's."""
+    """A restorer of pictures of floats whose noise is a known multiple of a stream's."""
 
     def restore(pictures: Iterable[list[Frame]], factor: float) -> Iterator[Frame]:
         source = iter(pictures)

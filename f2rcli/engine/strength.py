@@ -39,7 +39,7 @@ def check_strengths(settings: EngineSettings, info: ClipInfo) -> None:
 
 
 def allowance(settings: EngineSettings, layout: PlaneLayout) -> tuple[float, ...]:
-    """How many times its measured standard deviation the noise of each colour plane is taken to
+    """The multiple of its measured standard deviation that each colour plane's noise is taken to
     have, 1 or more. Red, green and blue hold luma and chroma: theirs is the larger of both."""
     luma, chroma = (max(1.0, strength) for strength in luma_and_chroma(settings))
     if layout.family is Family.YUV:

@@ -56,7 +56,7 @@ class Restorer(NamedTuple):
 
     @property
     def probe(self) -> Probe:
-        """What asks the method how it answers to noise."""
+        """The probe of the method's response to noise."""
         return Probe(self.method, self.engine, self.noise)
 
     def entries(self, pictures: Iterable[list[Frame]], mark: Mark) -> Iterator[Entry]:

@@ -42,7 +42,7 @@ def filters_of(path: str) -> frozenset[str]:
 
 @cache
 def version_of(path: str | None) -> str:
-    """What a program calls itself: "ffmpeg version 7.1"; "" if it is None or does not run."""
+    """A program's own name: "ffmpeg version 7.1"; "" if it is None or does not run."""
     return "" if path is None else " ".join(_said(path, "-version").split()[:3])
 
 

@@ -85,7 +85,7 @@ class _Pipe:
             self.input.write(plane.data.cast("B"))
 
     def taken(self) -> Iterator[EightBitPlanes]:
-        """What is ready by now."""
+        """The frames that are ready."""
         while True:
             try:
                 yield self.ready.get_nowait()

@@ -217,7 +217,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()
 
     def columns(self, group: str | None = None) -> list[Column]:
-        """What there is to show of a group of clips, or of all: every metric, or every channel of
+        """The columns of a group of clips, or of all: every metric, or every channel of
         one that has no value as a whole."""
         clips = [clip for clip in self.clips if group is None or clip.group == group]
         columns = []

@@ -209,7 +209,7 @@ class Run:
         )  # fmt: skip
 
     def _damage(self, clip: OpenClip) -> list[str]:
-        """What a reader's ledger says was wrong with its file."""
+        """A reader's account of what was wrong with its file."""
         ledger = getattr(clip, "ledger", None)
         if ledger is None:
             return []

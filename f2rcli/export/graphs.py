@@ -48,7 +48,7 @@ class Graph:
         return f"{self.name}.onnx"
 
     def run(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """What torch makes of the inputs."""
+        """Torch's outputs for the inputs."""
         with torch.inference_mode():
             outputs = self.network(*inputs)
         return outputs if isinstance(outputs, tuple) else (outputs,)

@@ -94,7 +94,7 @@ def runtime_version() -> str | None:
 
 
 def difference(data: bytes, graph: Graph, header: Header, unit: int) -> float:
-    """How far onnxruntime is from torch at most, over random inputs of two sizes.
+    """The largest difference of onnxruntime from torch, over random inputs of two sizes.
 
     Raises OutputError where that is more than TOLERANCE, ImportError without onnxruntime.
     """

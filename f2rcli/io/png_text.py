@@ -23,7 +23,7 @@ def told_in(kind: bytes, raw: bytes) -> bool:
 
 
 def told_text(path: Path) -> str:
-    """What such a chunk of a file tells; "" for none."""
+    """The text of such a chunk in a file; "" for none."""
     with path.open("rb") as file:
         if file.read(len(SIGNATURE)) != SIGNATURE:
             return ""

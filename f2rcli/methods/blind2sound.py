@@ -36,7 +36,7 @@ class Blind2Sound(Method, Estimating):
         return Prepared(index, noisy, estimate, luma)
 
     def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
-        """What was prepared already."""
+        """The estimate that was prepared already."""
         return Restored.single(window.centre.coarse)
 
     def estimate_noise(self, noisy: Tensor) -> NoiseModel:

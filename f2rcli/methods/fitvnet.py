@@ -53,7 +53,7 @@ class FITVNetNetworks(nn.Module):
         return merged
 
     def shown(self, estimates: Tensor) -> Tensor:
-        """What the blocks are given of (B, 5, C, H, W): all, or for networks with a `hidden`
+        """The blocks' view of (B, 5, C, H, W): all, or for networks with a `hidden`
         reference the mean of its two neighbours in its place."""
         if not self.hidden:
             return estimates

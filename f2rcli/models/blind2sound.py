@@ -126,7 +126,7 @@ def around(like: Tensor) -> Tensor:
 
 
 def entries(channels: int) -> int:
-    """How many numbers describe a triangular matrix: 1 for gray, 6 for RGB, 10 for a mosaic."""
+    """The numbers that describe a triangular matrix: 1 for gray, 6 for RGB, 10 for a mosaic."""
     return channels * (channels + 1) // 2
 
 
@@ -213,7 +213,7 @@ def _pair(inputs: int, outputs: int) -> nn.Sequential:
 
 
 def _reach(depth: int, *, down: int = 1, bottom: int = 1) -> int:
-    """How many pixels away an input can still change an output, rounded up to the stride.
+    """The pixels within which an input can change an output, rounded up to the stride.
 
     Two convolutions on the finest grid on either way, on coarser ones `down` on the way down and
     two on the way up, `bottom` on the coarsest, each reaching one of its grid's pixels further;

@@ -82,7 +82,7 @@ def _joined(x: Tensor, skip: Tensor) -> Tensor:
 
 
 def image_reach() -> int:
-    """How many pixels away an input can still change an output of Psi, rounded up to its stride.
+    """The pixels within which an input can change an output of Psi, rounded up to its stride.
 
     A convolution at 1/s of the size reaches s pixels on either side. On the way down every level
     has one and one of stride 2, on the way up two; the last has three.

@@ -60,7 +60,7 @@ def halved(layer: nn.Conv2d, x: Tensor, slope: float) -> Tensor:
 
 
 def kernel(layer: nn.Conv2d, part: str, x: Tensor, make: Callable[[], Kernel]) -> Kernel:
-    """What `make` makes of (a part of) a layer's weights for inputs like x; in oneDNN's order,
+    """The result of `make` for (a part of) a layer's weights and inputs like x; in oneDNN's order,
     and kept until the weights change, where that is of use."""
     if not fuses(x):
         return make()
@@ -88,7 +88,7 @@ def applied(kernel: Kernel, x: Tensor) -> Tensor:
 
 
 def _finished(x: Tensor, slope: float | None, plus: Tensor | None) -> Tensor:
-    """What no one else needs, with what follows a convolution: it is overwritten."""
+    """A convolution's output, which no one else needs, with the steps after it: overwritten."""
     if plus is not None:
         x = x.add_(plus)
     return x if slope is None else functional.leaky_relu(x, slope, inplace=True)

@@ -138,7 +138,7 @@ def unet_stride(widths: tuple[int, ...]) -> int:
 
 
 def unet_reach(widths: tuple[int, ...], middle: int = 2, before: int = 0) -> int:
-    """How many pixels away an input can still change an output pixel, rounded up to the stride.
+    """The pixels within which an input can change an output, rounded up to the stride.
 
     `before` counts what layers in front of the U-Net reach further.
 

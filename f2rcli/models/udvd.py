@@ -151,7 +151,7 @@ class Head(nn.Module):
 
 
 class Second(nn.Module):
-    """What follows the first stage: a second blind U-Net over three of its results, if there are
+    """The second stage: a blind U-Net over three of its results, if there are
     three; then the head."""
 
     stride = 1

@@ -96,7 +96,7 @@ class DenoisePanel(Container):
             self.axes.value = axes_of(layer.data.shape, labels, known, colour=layer.rgb)
 
     def _run(self) -> Run | None:
-        """What is asked for; None, and a word why, where that cannot be done."""
+        """The run asked for; None, and a word why, where that cannot be done."""
         layer = self.layer.value
         if layer is None or layer.multiscale:
             show_error("f2r: choose an image layer without several scales.")

@@ -63,7 +63,7 @@ def recoded(
     tune: str | None = None,
     rate: Fraction = Fraction(25),
 ) -> Iterator[Frame]:
-    """What a decoder gives of the encoded pictures, 4:2:0 as stored, one for one; untimed.
+    """The decoder's output for the encoded pictures, 4:2:0 as stored, one for one; untimed.
 
     encoder: libx264 or libx265; one thread, so that the same pictures give the same result.
     """

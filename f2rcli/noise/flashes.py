@@ -58,7 +58,7 @@ def _flashes(stack: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def _standing_out(stack: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How far means of SIDE x SIDE pixels are above the median frame, in standard deviations."""
+    """The excess of means of SIDE x SIDE pixels over the median frame, in standard deviations."""
     means = np.stack([cv2.blur(one, (SIDE, SIDE)) for one in stack])
     pairs = np.diff(stack, axis=0)
     # A star's own noise is seen close to it alone.

@@ -205,7 +205,7 @@ def _measured_models(
 def _rgb_factors(
     model: NoiseModel, free: PlaneNoise, held: Sequence[NoiseModel], layout: PlaneLayout
 ) -> list[Floats]:
-    """What the bound leaves of R, G and B, at the knots of their laws: of the noise that Y'CbCr
+    """The bound's factors for R, G and B, at the knots of their laws: of the noise that Y'CbCr
     planes bring into each, and no more than they could bring together."""
     weights = np.square(yuv.matrix_to_rgb(layout).astype(np.float64))
     weights[:, 1:] *= yuv.stretching_gain(layout)

@@ -80,7 +80,7 @@ class VarianceStabiliser:
         return (stabilise(signal - self.dark, self.gain, self.read) + self.base) / self.scale
 
     def lift(self, low: float) -> float:
-        """What a picture with such a lowest signal has to be raised by in the space; nothing for
+        """The amount to raise a picture with such a lowest signal by in the space; nothing for
         nearly all, and so that those that are much alike are raised alike."""
         light = float(stabilise(low - self.dark, self.gain, self.read).min()) + LOW + self.base
         return STEP * max(ceil((LEAST_BASE - light) / STEP), 0) * self.sigma

@@ -169,7 +169,7 @@ class Chart:
 
     @property
     def spoken(self) -> str:
-        """What each curve does, for those who cannot see it."""
+        """A description of each curve, for those who cannot see it."""
         said = []
         for curve in self.curves:
             known = [y for y in curve.y if math.isfinite(y)]
@@ -183,7 +183,7 @@ class Chart:
 
     @property
     def data(self) -> str:
-        """What the page's script needs to read out values, as JSON."""
+        """The data for the page's script to read out values, as JSON."""
         curves = [
             {
                 "name": curve.name,

@@ -91,7 +91,7 @@ class SetAside:
 
     @property
     def _fate(self) -> str:
-        """What became of impulses."""
+        """The fate of impulses."""
         if not self.repaired:
             return "kept as stored"
         rest = "" if self.repaired == self.impulses else ", the others kept as stored"
@@ -99,12 +99,12 @@ class SetAside:
 
 
 def unreal_line(count: int) -> str:
-    """What to say of so many samples that are no numbers."""
+    """A line about so many samples that are not numbers."""
     return f"{_samples(count)} not finite (NaN or infinite): kept as stored"
 
 
 def no_numbers(plane: Plane) -> int:
-    """How many samples of a plane are not finite."""
+    """The number of samples of a plane that are not finite."""
     return int(plane.size - np.count_nonzero(np.isfinite(plane))) if plane.dtype.kind == "f" else 0
 
 

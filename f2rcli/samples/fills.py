@@ -88,7 +88,7 @@ def _solid(mask: Mask) -> bool:
 
 
 def _range(values: Plane) -> float:
-    """What lies between 1 % and 99 % of samples."""
+    """The range between 1 % and 99 % of samples."""
     some = values[:: max(1, values.size // SAMPLED)].astype(np.float64)
     low, high = np.percentile(some, (1, 99))
     return float(high - low)

@@ -107,7 +107,7 @@ def _too_many(apart: Plane, found: Plane) -> bool:
 
 
 def _apart(plane: Plane) -> Plane:
-    """How far every sample lies from the median of the 5x5 around it."""
+    """The distance of every sample from the median of the 5x5 around it."""
     import cv2  # not before it is needed: io knows this module
 
     values = plane if plane.dtype in (np.uint8, np.uint16) else plane.astype(np.float32)

@@ -47,7 +47,7 @@ class LaneStatistics:
 
     @property
     def repaired(self) -> int:
-        """How many stuck pixels do not come back."""
+        """The number of stuck pixels that do not come back."""
         return self.stuck[0].size - self.kept[0].size
 
     def lines(self) -> list[str]:

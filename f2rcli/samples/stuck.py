@@ -107,7 +107,7 @@ def _outlying(mean: Values) -> Mask:
 
 
 def _surroundings(mean: Values, pixels: Pixels) -> Surroundings:
-    """What surrounds pixels of a mean of frames."""
+    """The surroundings of pixels in a mean of frames."""
     near, inside = _near(mean, pixels)
     cross = inside & CROSS
     every = inside & (FROM_CENTRE > 1)

@@ -114,5 +114,5 @@ def _evened(change: Plane, span: float, over: int, room: NDArray[np.bool_]) -> P
 
 
 def _mean(change: Plane, level: Plane) -> Plane:
-    """What `_levelled` takes away."""
+    """The mean that `_levelled` subtracts."""
     return change - _levelled(change, level)

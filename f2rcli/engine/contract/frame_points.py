@@ -64,7 +64,7 @@ def _above(planes: list[Real]) -> list[Real]:
 
 
 def _others(planes: list[Real], beside: Beside) -> list[Others | None]:
-    """What other frames show of each plane: the past where it stood still, the next frame where the
+    """Each plane as other frames show it: the past where it stood still, the next frame where the
     flow leads, and more of them if the picture rests."""
     if beside.slack is SPARSE:  # their noise is skewed
         return [None] * len(planes)

@@ -109,7 +109,7 @@ def _halved(plane: Real) -> Real:
 
 @cache
 def _half_gains() -> tuple[float, ...]:
-    """What coarse bands of white noise have of their power on a grid of half the size."""
+    """The share of white noise's power in coarse bands on a grid of half the size."""
     whole, half = (np.zeros(len(WINDOWS) - FINE) for _ in range(2))
     for row, column in np.ndindex(2, 2):  # of an impulse in its cell
         impulse = np.zeros((256, 256), np.float32)

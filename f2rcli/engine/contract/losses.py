@@ -56,7 +56,7 @@ def told(losses: dict[int, Losses]) -> dict[int, dict[str, Any]]:
 
 
 def read(values: dict[str, Any]) -> dict[int, Losses]:
-    """What `told` gave."""
+    """Losses from the output of `told`."""
     return {
         int(index): Losses(**{name: np.array(sums) for name, sums in one.items()})
         for index, one in values.items()

@@ -134,7 +134,7 @@ class Points:
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> "Points":
-        """What `values` gave."""
+        """Points from the output of `values`."""
         return cls(read(values["losses"]), read(values["staying"]), int(values["seed"]))
 
 
@@ -165,7 +165,7 @@ class _Measured(NamedTuple):
         return cls(found, classes, lost, noise)
 
     def back(self, mean: Floats, differ: Floats, shape: tuple[int, ...]) -> Real:
-        """What every point lost, as a picture (H, W): as measured, drawn to what its class lost."""
+        """Every point's loss, as a picture (H, W): as measured, drawn to what its class lost."""
         mean, differ = mean[self.classes], differ[self.classes]
         gain = differ @ np.linalg.inv(differ + self.noise)
         lost = mean + np.einsum("nij,nj->ni", gain, self.lost - mean)

@@ -187,7 +187,7 @@ def _calmed(
     slack: Slack,
     allowance: Sequence[float],
 ) -> list[Real]:
-    """What is removed of Y'CbCr planes with the colour noise that the method left."""
+    """The removed signal of Y'CbCr planes with the colour noise that the method left."""
     restored = [plane - taken for plane, taken in zip(centre, removed, strict=True)]
     typical = [
         float(np.sqrt(np.mean(np.square(level)) * slack.noise[min(i, 1)]))
@@ -244,7 +244,7 @@ def _clipped(
     quiet: list[Real | None],
     slack: Slack,
 ) -> tuple[list[Real] | None, Real | None]:
-    """What clipping moved the mean of every plane by, and what it left of the variance (H, W);
+    """The shift of every plane's mean by clipping, and the variance it left (H, W);
     None twice where the noise was not clipped, or nothing lies near black or white."""
     if not noise.clipped or frame.layout.counts_light:
         return None, None

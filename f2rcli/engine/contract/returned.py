@@ -81,7 +81,7 @@ class Returned:
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> "Returned":
-        """What `values` gave."""
+        """Shares from the output of `values`."""
         taken, back = ([float(v) for v in values[name]] for name in ("taken", "back"))
         maps = (np.array(rows, np.float64) for rows in values["maps"])
         taken_map, back_map = (one if one.size else np.zeros((0, 0)) for one in maps)

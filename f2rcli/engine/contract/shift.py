@@ -39,7 +39,7 @@ def halved(picture: Tensor) -> Tensor:
 
 
 def part_removed(taken: Real, shift: Real, variance: Real, shares: Sequence[float]) -> Real:
-    """What of the clipping's shift was taken out: the local mean, as far as it lies between
+    """The part of clipping's shift that was removed: the local mean, as far as it lies between
     nothing and all of it by more than noise explains."""
     mean = box(taken, SHIFT_SIDE)
     room = box(np.sqrt(variance), SHIFT_SIDE)

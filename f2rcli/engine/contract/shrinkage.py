@@ -97,7 +97,7 @@ class Shrinkage:
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> "Shrinkage":
-        """What `values` gave."""
+        """Shares from the output of `values`."""
         shares = {int(index): np.array(one) for index, one in values["shares"].items()}
         return cls(float(values["texture"]), int(values["looks"]), shares)
 

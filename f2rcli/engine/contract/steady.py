@@ -82,7 +82,7 @@ class Steady:
 
 
 def _matching(count: Real, apart: Real, variance: Real, shares: Shares) -> Real:
-    """What every place is worth with a frame that differs from the mean by `apart`."""
+    """The worth of every place with a frame that differs from the mean by `apart`."""
     share = 1 / count
     expected = variance * (1 + share)
     fine = power_around(apart, FINE)

@@ -182,7 +182,7 @@ class Still:
         return out
 
     def nearer(self, index: int, restored: Real, variance: Real) -> Real | None:
-        """What brings a restored plane closer to what it shows, by the mean; None for nothing."""
+        """A correction of a restored plane towards the mean; None for nothing."""
         if index not in self.means or self.means[index].shape != restored.shape:
             return None
         worth = self.worths[index]

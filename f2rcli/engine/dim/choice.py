@@ -93,7 +93,7 @@ def dim(frames: Sequence[Frame], model: NoiseModel) -> bool:
 
 
 def chosen(frames: Sequence[Frame], model: NoiseModel, restore: Restore) -> Blend:
-    """What restores a stack's first frames best; ALONE where there are too few to tell.
+    """The blend that restores a stack's first frames best; ALONE where there are too few to tell.
 
     frames: in a row, no two alike; model: their noise; restore: see `restored_in_sums`.
     """
@@ -183,7 +183,7 @@ def _split(
 
 
 def _coins(electrons: Values, rng: np.random.Generator) -> Values:
-    """What a coin for every electron leaves to chance, in standard deviations: as skewed as if
+    """Noise of tossing a coin for every electron, in standard deviations: as skewed as if
     each were thrown, or light that is dim would make both parts bright together."""
     shape = 4 * SEEN * (1 - SEEN) / (2 * SEEN - 1) ** 2 * np.maximum(electrons, TINY)
     drawn = (shape - rng.standard_gamma(shape)) / np.sqrt(shape)

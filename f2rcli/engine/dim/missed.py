@@ -39,7 +39,7 @@ class Missed:
     places: NDArray[np.float64] = field(default_factory=_none)  # as many as are independent
 
     def of(self, row: Sequence[Real], at: int, estimate: Real, variance: Real) -> Real:
-        """What is missed at every sample of a frame (H, W).
+        """The light missed at every sample of a frame (H, W).
 
         row: frames of its shot less their estimates, in order; at: its place among them; variance:
         of its noise.
@@ -80,7 +80,7 @@ class Missed:
 
 
 def _classes(estimate: Real, variance: Real) -> NDArray[np.intp]:
-    """How far every place stands out."""
+    """The class of every place by how far it stands out."""
     high = box(estimate, PLACE) - box(estimate, AROUND)
     deviation = np.sqrt(np.maximum(box(variance, AROUND), LEAST)) / PLACE
     return np.searchsorted(CLASSES, high / deviation)

@@ -151,7 +151,7 @@ def _fetched(flow: Tensor | None, size: torch.Size) -> Tensor | None:
 
 
 def _calmed(centre: Groups, removed: Groups, levels: Groups, terms: Terms) -> Groups:
-    """What is removed of Y'CbCr groups with the colour noise that the method left."""
+    """The removed signal of Y'CbCr groups with the colour noise that the method left."""
     luma, chroma = (group - taken for group, taken in zip(centre, removed, strict=True))
     powers = levels[1].square().mean((1, 2)) * terms.slack.noise[1]
     level = powers.sqrt().mean() * terms.allowed(1)
@@ -164,7 +164,7 @@ def _calmed(centre: Groups, removed: Groups, levels: Groups, terms: Terms) -> Gr
 def _clipped(
     picture: Tensor, change: Tensor, terms: Terms, centre: Groups, quiet: list[Tensor | None]
 ) -> tuple[Groups | None, Tensor | None]:
-    """What clipping moved the mean of every plane by, and what it left of the variance (1, H, W);
+    """The shift of every plane's mean by clipping, and the variance it left (1, H, W);
     None twice where nothing was clipped."""
     if not terms.noise.clipped or terms.layout.counts_light:
         return None, None
@@ -190,7 +190,7 @@ def _clipped(
 def _part_removed(
     taken: Tensor, shift: Tensor, variance: Tensor, shares: Sequence[Shares]
 ) -> Tensor:
-    """What of the clipping's shift was taken out; see `contract.shift.part_removed`."""
+    """The part of clipping's shift that was removed; see `contract.shift.part_removed`."""
     room = kept(tuple(shift_scatter(one) for one in shares), taken).view(-1, 1, 1)
     mean = box(taken, SHIFT_SIDE)
     mean += box(variance.sqrt(), SHIFT_SIDE).mul_(room).copysign_(shift)

@@ -60,7 +60,7 @@ class DeviceSteady:
         shares: tuple[Shares, ...],
         clipped: Tensor | None = None,
     ) -> Tensor | None:
-        """What of a group's `removed` is no noise but was lost; None: nothing that is known of."""
+        """The part of a group's `removed` that is not noise but lost; None if none is known."""
         before, age = self.removed.get(kind), self.ages.get(kind)
         if before is None or age is None or before.shape != removed.shape:
             age, mean = torch.ones_like(removed), removed
@@ -81,7 +81,7 @@ class DeviceSteady:
 
 
 def _matching(count: Tensor, apart: Tensor, variance: Tensor, shares: tuple[Shares, ...]) -> Tensor:
-    """What every place is worth with a frame that differs from the mean by `apart`."""
+    """The worth of every place with a frame that differs from the mean by `apart`."""
     expected = variance * (1 + 1 / count)
     most = kept(tuple(LOW_SLACK * left(share) for share in shares), count).view(-1, 1, 1)
     fine = (power_around(apart, FINE) - FINE_SLACK * expected).clamp_min_(0)

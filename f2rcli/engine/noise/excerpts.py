@@ -64,7 +64,7 @@ def over_all(model: NoiseModel, part: Frame, whole: Frame) -> NoiseModel:
 
 
 def _brightness(frame: Frame) -> Values:
-    """How bright a frame is at many places, in 0..1."""
+    """The brightness of a frame at many places, in 0..1."""
     luma = picture_of(frame).luma
     size = max(luma.shape[1] // MEAN_OF, 1), max(luma.shape[0] // MEAN_OF, 1)
     return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.float32).ravel()

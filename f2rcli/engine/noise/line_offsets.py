@@ -219,7 +219,7 @@ class Group:
         return rows
 
     def _learn(self, own: Values, near: Reference, weights: Values) -> None:
-        """What columns stand out by where the scene moved across them."""
+        """Learn the offsets of columns where the scene moved across them."""
         if self.columns is None or self.doubt is None:
             self.columns = np.zeros(own.shape[1], np.float32)
             self.doubt = np.full(own.shape[1], self.noise.columns**2, np.float32)

@@ -41,7 +41,7 @@ def lines_of(frames: Sequence[Frame]) -> Lines | None:
 
 
 def remover_for(frames: Sequence[Frame], engine: Engine) -> "LineRemover | None":
-    """What takes out the lines of a lane that begins with these frames; None where it has none.
+    """A remover for the lines of a lane that begins with these frames; None where it has none.
     The engine's notes say what was found."""
     lines = lines_of(frames)
     if lines is None:

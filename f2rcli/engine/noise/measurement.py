@@ -193,7 +193,7 @@ def _temporal(anchors: AnchorPairs, views: list[View], model: NoiseModel) -> Tem
 
 
 def _residuals(one: AnchorPair, model: NoiseModel) -> Residuals:
-    """What the frame has and its neighbours have not, in units of the noise's level; on the CPU."""
+    """The frame's residuals against its neighbours, in units of the noise's level; on the CPU."""
     level = model.level((one.first + one.second) / 2).clamp_min(LEAST_LEVEL)
     return Residuals(
         *(((one.noisy - anchor) / level).float().cpu() for anchor in (one.first, one.second))

@@ -71,7 +71,7 @@ class NoiseTracker:
 
     @property
     def model(self) -> NoiseModel | None:
-        """What networks are told: strength above 1 claims that much more noise."""
+        """The noise that networks are told: strength above 1 claims that much more noise."""
         known = self.measured if self.space is None else self.space.model
         return None if known is None else known.scaled(self.excess)
 
@@ -111,7 +111,7 @@ class NoiseTracker:
         return self.space.into(picture) + self._lift(self.space, picture)
 
     def back(self, estimate: Tensor, picture: Tensor) -> Tensor:
-        """What networks made of a picture, in the picture's own units."""
+        """The networks' estimate of a picture, in the picture's own units."""
         if self.space is None:
             return estimate
         return self.space.back(estimate - self._lift(self.space, picture))

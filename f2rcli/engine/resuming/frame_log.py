@@ -120,7 +120,7 @@ def packed(plane: Plane) -> bytes:
 
 
 def unpacked(data: bytes, like: Plane) -> Plane:
-    """What `packed` made of a plane of this shape and type. Raises StaleError."""
+    """The inverse of `packed`, for a plane of this shape and type. Raises StaleError."""
     try:
         split = zlib.decompressobj().decompress(data, like.nbytes)
     except zlib.error as error:

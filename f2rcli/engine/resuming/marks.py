@@ -83,7 +83,7 @@ class Mark:
         )
 
     def told(self, index: int, model: NoiseModel | None) -> NoiseModel | None:
-        """What networks are told of the noise in a picture: `model`, unless they were before."""
+        """The noise that networks are told for a picture: `model`, unless they were before."""
         return self._told.setdefault(index, model)
 
     def before(self, view: Window[Prepared]) -> bool:

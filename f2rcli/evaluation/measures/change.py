@@ -31,7 +31,7 @@ Plane = NDArray[np.float32]
 
 
 def plane_names(family: Family) -> tuple[str, ...]:
-    """What the planes of files are called; () for a mosaic."""
+    """The names of a file's planes; () for a mosaic."""
     return NAMES.get(family, ())
 
 
@@ -87,7 +87,7 @@ class _Sides(NamedTuple):
 
 
 def _sides(frame_set: FrameSet, method: str, estimate: Picture) -> _Sides | None:
-    """What a frame of a method is compared with; None where that is itself or nothing."""
+    """The reference for a method's frame; None where that is itself or nothing."""
     against = NOISY if frame_set.reference is None else CLEAN
     picture = frame_set.noisy if frame_set.reference is None else frame_set.reference
     if picture is None or method == against:

@@ -55,7 +55,7 @@ def flatness(spectrum: Array) -> float:
 
 
 def detail(picture: Picture) -> Picture:
-    """What a small blur takes away of every channel."""
+    """The detail that a small blur removes from every channel."""
     blurred = np.stack([cv2.GaussianBlur(plane, (0, 0), DETAIL) for plane in picture])
     return np.asarray(picture - blurred, np.float32)
 
@@ -111,7 +111,7 @@ class ResidualMeter:
         self.products.add(removed, estimate)
 
     def finish(self) -> Residual | None:
-        """What was gathered; None for no frames."""
+        """The sums; None for no frames."""
         if not self.frames:
             return None
         mean, square = self.mean / self.frames, self.square / self.frames

@@ -50,7 +50,7 @@ def early(found: Floats, true: Floats, t: int) -> float:
 
 
 def onset(found: Floats, true: Floats, t: int) -> float:
-    """How many frames late the steepest rise is."""
+    """The delay of the steepest rise, in frames."""
     del true
     return float(np.argmax(np.diff(found[t - REACH : t + REACH]))) - (REACH - 1)
 

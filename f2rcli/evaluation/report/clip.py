@@ -45,7 +45,7 @@ class SpectrumPicture(NamedTuple):
 
 
 def clip_values(clip: ClipResult, evaluation: Evaluation) -> dict[str, Any]:
-    """What the template of a clip shows."""
+    """The values of a clip's template."""
     label, colours = labels(evaluation), hues(evaluation)
     charts = list(_charts(clip, evaluation))
     # else the summary says as much

@@ -57,12 +57,12 @@ def pictures(clip: ClipResult, label: Label) -> dict[str, Any]:
 
 
 def enlarged(width: int) -> int:
-    """How wide a picture is shown at most: a small one several times its size."""
+    """The greatest width a picture is shown at: a small one several times its size."""
     return width * max(1, min(MOST_TIMES, FULL // max(width, 1)))
 
 
 def _paired(pictures: ClipPictures) -> tuple[ReportImage, ...]:
-    """What was taken out of brightness and of colour, method by method beside each other."""
+    """The changes of brightness and of colour, method by method beside each other."""
     images = (*pictures.of(REMOVED), *pictures.of(COLOUR))
     order = {image.method: place for place, image in enumerate(pictures.of(REMOVED))}
     return tuple(sorted(images, key=lambda image: order.get(image.method, 0)))

@@ -32,5 +32,5 @@ def psnr(estimate: Floats, light: Floats) -> float:
 
 
 def span(light: Floats) -> tuple[float, float]:
-    """What counts as black and white of a scene."""
+    """The black and white levels of a scene."""
     return float(light.min()), float(np.percentile(light, 99.9))

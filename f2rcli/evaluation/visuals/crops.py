@@ -85,7 +85,7 @@ def highest(plane: Plane, rows: int, columns: int) -> Iterator[tuple[float, int,
 
 
 def difference(shown: Mapping[str, Picture]) -> Plane:
-    """How much the methods differ, per pixel, in luma; for a single one, how far it is off.
+    """The difference of methods per pixel, in luma; for a single one, its error.
 
     Without a reference that is what is smooth in what it took out: noise averages away under the
     blur, and lost detail does not.

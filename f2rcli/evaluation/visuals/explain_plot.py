@@ -82,7 +82,7 @@ def _words(explanation: Explanation, column: int) -> tuple[str, ...]:
 
 
 def _cut(explanation: Explanation, values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What is shown of (H, W) or (H, W, C): the pixel in the middle, zeros outside."""
+    """The part shown of (H, W) or (H, W, C): the pixel in the middle, zeros outside."""
     x, y = explanation.spot
     room = [(VIEW, VIEW), (VIEW, VIEW)] + [(0, 0)] * (values.ndim - 2)
     grown = np.pad(values, room)

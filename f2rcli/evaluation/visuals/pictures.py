@@ -118,7 +118,7 @@ class ReportPictures(Observer):
                 self.kept = [kept for kept in self.kept if kept.frame % self.stride == 0]
 
     def end(self, result: ClipResult) -> ClipPictures | None:
-        """What was kept, encoded within the clip's share of the budget."""
+        """The pictures kept, encoded within the clip's share of the budget."""
         if not self.wanted or not self.kept:
             return None
         images = self._fitting((result.height, result.width))

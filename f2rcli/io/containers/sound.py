@@ -116,7 +116,7 @@ class SoundConverter:
             yield from self._encoded(frame)
 
     def finish(self) -> Iterator[AnyPacket]:
-        """What decoder, filter and encoder still hold."""
+        """The packets that decoder, filter and encoder still hold."""
         for frame in self.source.decode(None):
             yield from self._encoded(frame)
         yield from self._flushed()

@@ -201,7 +201,7 @@ class ImageWriter(Writer):
         )
 
     def _verify(self) -> tuple[tuple[str, ...], list[str]]:
-        """What is right about the pictures on the disk, and what of the plan they lack."""
+        """Facts verified of the pictures on the disk, and the parts of the plan that they lack."""
         names = self._part.names
         for name in names:
             if not self._is_written(name):

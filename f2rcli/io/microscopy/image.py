@@ -35,7 +35,7 @@ class Image:
 
     @property
     def note(self) -> str:
-        """What is unusual about its axes; "" for nothing."""
+        """A note on unusual axes; "" for none."""
         rows = rows_of(self.sizes)
         return (
             "" if rows == "Y" else f"scanned along X and {rows}: rows (Y) of the output are {rows}"
@@ -43,7 +43,7 @@ class Image:
 
 
 def damage_of(library: Any) -> tuple[type[BaseException], ...]:
-    """What a library raises on damaged files, exceptions of its own among it.
+    """The exceptions that a library raises on damaged files, its own among them.
 
     library: its module, or an object that it made.
     """

@@ -64,7 +64,7 @@ def _passport(one: Any, sizes: dict[str, int]) -> Passport:
 
 
 def _lines(rows: str, times: list[float]) -> Facts:
-    """What the rows of a scan without Y are."""
+    """The meaning of rows in a scan without Y."""
     if rows == "Y":
         return {}
     step = steady(times) if rows == "T" else None

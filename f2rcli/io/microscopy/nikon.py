@@ -102,7 +102,7 @@ def _times(passport: Passport, outer: dict[str, int]) -> list[float]:
 
 
 def _texts(file: Any) -> Facts:
-    """What the program wrote about the recording, in its own words."""
+    """The program's own words about the recording."""
     with suppress(*DAMAGE):
         return {f"ND2 {name}": " ".join(str(text).split())
                 for name, text in file.text_info.items() if name != "date"}  # fmt: skip

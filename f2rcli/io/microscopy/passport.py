@@ -68,7 +68,7 @@ class Passport:
         return list(self._held())
 
     def without(self, other: "Passport") -> list[str]:
-        """What it holds and another passport does not, or otherwise, in the words of `kept`."""
+        """Contents that another passport lacks or has otherwise, in the words of `kept`."""
         theirs = other._held()
         return [word for word, facts in self._held().items()
                 if not _alike(facts, theirs.get(word, []))]  # fmt: skip

@@ -24,14 +24,14 @@ def open_stack(source: str) -> Stack:
 
 
 def passport_of(stack: Stack, number: int) -> Passport:
-    """What a stack of any format says about a series."""
+    """The metadata of a series, of a stack of any format."""
     if isinstance(stack, MicroscopyFile):
         return stack.passport(number)
     return _tiff_passport(stack, number) if isinstance(stack, TiffStack) else Passport()
 
 
 def _tiff_passport(stack: TiffStack, number: int) -> Passport:
-    """What a TIFF file says about a series; nothing for plain TIFF."""
+    """A TIFF file's metadata of a series; empty for plain TIFF."""
     file = stack.file
     if file.is_ome and file.ome_metadata:
         with suppress(*DAMAGE, ElementTree.ParseError):

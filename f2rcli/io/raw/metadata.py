@@ -69,7 +69,7 @@ class Metadata:
         return dict(zip(_NAMES, [self.exif, self.gps, *single], strict=True))
 
     def without(self, other: "Metadata") -> list[str]:
-        """What it holds and another does not, or otherwise, in the words of `kept`."""
+        """Contents that another lacks or has otherwise, in the words of `kept`."""
         theirs = other._parts
         return [
             _NAMES[name] for name, entries in self._parts.items()

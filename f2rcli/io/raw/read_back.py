@@ -18,7 +18,7 @@ _ROUNDING = {"rel_tol": 1e-3, "abs_tol": 1 / 128}  # of levels, balances and mat
 
 
 def missing_in_dng(path: Path, exposure: Exposure, found: Exposure) -> Iterator[str]:
-    """What a new DNG lacks; found: what LibRaw reads in it."""
+    """Metadata that a new DNG lacks; found: what LibRaw reads in it."""
     ours, theirs = exposure.mosaic, found.mosaic
     if not _close((*ours.black, *ours.balance), (*theirs.black, *theirs.balance)):
         yield LEVELS

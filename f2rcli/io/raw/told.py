@@ -20,7 +20,7 @@ def told_tag(text: str) -> list[Tag]:
 
 
 def told_in(path: Path) -> str:
-    """What a file tells; "" for nothing."""
+    """The provenance in a file; "" for none."""
     tag = _tag(path)
     return "" if tag is None else str(tag.value).strip()
 

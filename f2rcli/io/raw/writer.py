@@ -230,7 +230,7 @@ def _write_page(
 
 
 def _check_dng(path: Path, exposure: Exposure, samples: Samples) -> Exposure:
-    """What LibRaw reads in a file. Raises OutputError where samples, pattern or white differ."""
+    """Read a file by LibRaw. Raises OutputError where samples, pattern or white differ."""
     try:
         found, read = read_raw(path)
     except InputError as error:

@@ -30,7 +30,7 @@ def room() -> dict[str, Any]:
 
 
 def told_in(description: str) -> str:
-    """What a description tells; "" for nothing."""
+    """The provenance in a description; "" for none."""
     found = _VALUE.search(description.encode("utf-8", "replace"))
     return "" if found is None else unescape(found[1].decode("utf-8", "replace")).strip()
 

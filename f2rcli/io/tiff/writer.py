@@ -204,7 +204,7 @@ class StackWriter(Writer):
             self._runs.setdefault(copy, array("q")).extend(tell(copy, self._told))
 
     def _verify(self) -> tuple[tuple[str, ...], list[str]]:
-        """What was verified, in words, and what of the plan is not in what was written."""
+        """Facts verified, in words, and the parts of the plan that were not written."""
         source = self.reader.stack
         folder = self.plan.detail.folder and not source.path.is_file()
         written = self._part.path if folder else self._copy(source.path.resolve())

@@ -50,7 +50,7 @@ def facts_not_kept(
 
 
 def _turns(matrix: Sequence[int]) -> list[float]:
-    """What of a display matrix turns and flips, to two decimals."""
+    """The part of a display matrix that turns and flips, to two decimals."""
     return [round(value / 65536, 2) for value in (*matrix[:2], *matrix[3:5])]
 
 

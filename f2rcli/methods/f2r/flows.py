@@ -53,7 +53,7 @@ class Flows(ABC):
         return self.known(*key) if _adjacent(key) else self._composed(*key)
 
     def agreement(self, source: Prepared, target: Prepared, flow: Any) -> Any:
-        """How well the flow there agrees with the one back, or lies inside if there is none; of
+        """The agreement of the flow there with the one back, or if it lies inside without one; of
         the flow's size."""
         back = self.back(source, target)
         return inside(flow, HALF) if back is None else consistency(flow, back, HALF)
@@ -88,7 +88,7 @@ class Flows(ABC):
 
     @abstractmethod
     def enlarged(self, rated: Iterable[tuple[Any, Any]], frame: Prepared) -> Iterable[Any]:
-        """What `rated` gave in a frame's own pixels; from the book it takes nothing."""
+        """The result of `rated` in a frame's own pixels; from the book it takes nothing."""
 
     @abstractmethod
     def whole(self, flow: Any, frame: Prepared) -> Any:

@@ -71,7 +71,7 @@ class Bound:
         return float(np.average(np.square(self.sigma), weights=weights) ** 0.5)
 
     def factors(self, model: NoiseModel, *, even: bool = False) -> Floats:
-        """What to multiply a one-channel law's standard deviation by, at its KNOTS; `even`: by
+        """Factors for a one-channel law's standard deviation, at its KNOTS; `even`: by
         the same at all of them, as sensors' laws want, whose units say nothing of 8-bit codes."""
         signal = torch.tensor(self.level, dtype=torch.float64)[None, None, None]
         law = model.level(signal)[0, 0, 0].tolist()
@@ -116,7 +116,7 @@ def bounds_of(pairs: Iterable[Pair], clipped: Sequence[bool]) -> list[Bound]:
 
 
 def flat_difference(pair: Pair, plane: int) -> Values:
-    """What a plane's flat places differ by, (H, W), as strong as its noise; NaN elsewhere."""
+    """Differences in a plane's flat places, (H, W), as strong as its noise; NaN elsewhere."""
     first, blocks = pair.before.planes[plane], pair.blocks(plane)
     live = ~(blocks.void | blocks.rail)
     shown = np.full(first.shape, np.nan, np.float32)
@@ -189,7 +189,7 @@ class _Bin(NamedTuple):
 
 
 def _bin(blocks: Blocks) -> _Bin:
-    """What blocks of much the same brightness say together."""
+    """The joint estimate of blocks of much the same brightness."""
     full, fine, finest = _all_bands(blocks)
     flat = blocks.error < FLAT * finest
     known = int(flat.sum()) >= LEAST_FLAT

@@ -55,7 +55,7 @@ def _gradient(picture: Tensor) -> Tensor:
 
 
 def _steps(picture: Tensor, axis: int) -> Tensor:
-    """What every sample has more than the one before it, the first more than the last."""
+    """Differences of every sample from the one before it, of the first from the last."""
     apart, count = torch.empty_like(picture), picture.shape[axis] - 1
     later, earlier = (picture.narrow(axis, start, count) for start in (1, 0))
     torch.sub(later, earlier, out=apart.narrow(axis, 1, count))
@@ -80,7 +80,7 @@ def _around(power: Tensor) -> Tensor:
 
 
 def roughness(first: Tensor, second: Tensor) -> Tensor:
-    """How little every place is to be trusted, (1, 1, H, W) in 0..2: gradient and disagreement of
+    """The unreliability of every place, (1, 1, H, W) in 0..2: gradient and disagreement of
     two anchors (1, C, H, W), each as a rank within the frame."""
     disagreement = _around(_over_channels((first - second).square_()))
     return _ranks(_gradient((first + second) / 2)) + _ranks(disagreement)

@@ -143,7 +143,7 @@ def _middle(picture: Picture) -> Picture:
 
 
 def _of_group(views: Sequence[_View], group: tuple[int, ...]) -> Iterator[LineNoise]:
-    """What planes share, or what each has of its own."""
+    """The lines that planes share, or those of each."""
     shared = _measured(views, group)
     if len(group) == 1 or not shared.found:  # what planes do not share is in their mean as well
         yield shared
@@ -225,7 +225,7 @@ def _grating(seen: list[Agreement]) -> bool:
 def _differences(
     view: _View, group: tuple[int, ...], *, turned: bool
 ) -> tuple[Values, Values] | None:
-    """What pieces of rows (of columns, if turned) differ by from the frames before and after."""
+    """Differences of pieces of rows (columns, if turned) from the frames before and after."""
     centre = _mean(view.centre, group)
     if min(centre.shape) < LEAST_ROWS or max(centre.shape) < LEAST_COLUMNS:
         return None

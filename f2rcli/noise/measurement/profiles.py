@@ -48,7 +48,7 @@ def parted(profile: NDArray[np.floating]) -> tuple[Profile, Profile]:
 
 
 def precision(picture: Values, sigma: float, matched: float) -> Values:
-    """How far every pixel is to be believed: one over the variance of noise of this sigma and of a
+    """The precision of every pixel: one over the variance of noise of this sigma and of a
     share of the gradient's power (see `bound.MATCHED`). picture: with little noise."""
     across, down = (
         cv2.Sobel(picture, cv2.CV_32F, *way, ksize=3, scale=1 / 8) for way in ((1, 0), (0, 1))
@@ -58,7 +58,7 @@ def precision(picture: Values, sigma: float, matched: float) -> Values:
 
 
 def common(values: Values, weights: Values) -> tuple[Profile, Profile]:
-    """What all segments (H, J) of a row have in common, robustly, and its variance."""
+    """The common offset of all segments (H, J) of a row, robustly, and its variance."""
     unit, weight = np.sqrt(weights), weights
     for _ in range(ROUNDS):
         mean = _mean(values, weight)
@@ -67,7 +67,7 @@ def common(values: Values, weights: Values) -> tuple[Profile, Profile]:
 
 
 def standing_out(values: Values, weights: Values) -> tuple[Profile, Profile]:
-    """What each row has more than those around it in all segments (H, J), and its variance; no
+    """The offset of each row from those around it in all segments (H, J), and its variance; no
     broad bands, and what of the scene does so lies in it."""
     unit, offset = np.sqrt(weights), np.zeros((len(values), 1), np.float32)
     for _ in range(ROUNDS):

@@ -228,7 +228,7 @@ class LaneWriter:
             )
 
     def facts(self) -> dict[str, Any]:
-        """What `facts.json` says of it."""
+        """Its entry in `facts.json`."""
         shape = (self.count, *(self.shape or ()))
         layout = self.layout
         mosaic = None if layout is None else layout.mosaic

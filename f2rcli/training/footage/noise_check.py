@@ -123,7 +123,7 @@ def _measured(
 
 
 def _bounds(pictures: list[Tensor]) -> list[Bound]:
-    """What adjacent pictures (1, C, H, W) differ by, per channel."""
+    """Bounds from differences of adjacent pictures (1, C, H, W), per channel."""
     planes = [list(picture[0].float().cpu().numpy()) for picture in pictures]
     clipped = [is_clipped(np.stack(planes))] * len(planes[0])
     return bounds_of(pairs_of([Picture.of_channels(each) for each in planes]), clipped)

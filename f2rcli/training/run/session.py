@@ -170,7 +170,7 @@ class _Start:
 
 
 def _probed(recipe: Probed, train: Callable[[StageRun], Totals]) -> Totals | None:
-    """What a run comes to where a few steps do not lower the validation error for sure; None where
+    """The outcome of a run where a few steps do not lower the validation error for sure; None where
     they do. The networks stay as they are."""
     before = recipe.validation_errors()
     kept = {name: value.clone() for name, value in recipe.networks.state_dict().items()}

@@ -117,7 +117,7 @@ class MaskedStage(Stage):
         return float(psnr_loss(*self._hidden(batch)))
 
     def _hidden(self, batch: MaskedBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """What is said of hidden pixels, what they hold, and which of them are trusted."""
+        """Estimates of hidden pixels, their values, and which of them are trusted."""
         masked, _ = self.believe(batch)
         target, trusted = (self._at(part, batch) for part in (batch.target, batch.trusted))
         return masked.mean, target, trusted.expand_as(target)

@@ -100,7 +100,7 @@ def _refined(networks: F2RNetworks, batch: FusionBatch, anchor: Anchor) -> Tenso
 
 
 def served(networks: F2RNetworks, batch: FusionBatch, estimate: Estimate) -> Tensor:
-    """What the pipeline gives out of a centre, by the networks as they are now; of stage 2 with
+    """The pipeline's result for a centre, by the networks as they are now; of stage 2 with
     no gradient to stage 1."""
     if estimate is Estimate.COARSE:
         return batch.coarse

@@ -81,7 +81,7 @@ class FusionBatch(NamedTuple):
     cut: Tensor | None = None  # (B, C, H, W), sigma of targets that a range clipped; 0: of others
 
     def seen_beside(self, anchor: Anchor) -> tuple[Any, ...]:
-        """What stage 2 is shown, with an anchor that its gradient does not reach."""
+        """Stage 2's input, with an anchor that its gradient does not reach."""
         fixed = Anchor(*(part.detach() for part in anchor))
         return self.noisy, self.coarse, self.level, fixed, self.aligned
 
