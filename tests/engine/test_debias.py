@@ -85,6 +85,9 @@ def test_frames_that_keep_their_mean_anyway_are_left_alone() -> None:
     floats = Frame(planes=(frame.planes[0].astype(np.float32),), layout=frame.layout)
     moved = change + np.float32(1)
     assert with_means_kept(floats, [moved])[0] is moved  # they are neither rounded nor cut off
+    nothing = np.zeros_like(change)
+    frame.planes[0][...] = 0
+    assert with_means_kept(frame, [nothing])[0] is nothing
 
 
 @pytest.mark.parametrize(("shape", "bins"), [((60, 70), 1), ((120, 140), 4), ((300, 301), 16)])

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from f2rcli import sensor
-from f2rcli.engine.contract.frame_points import with_points
+from f2rcli.engine.contract.debias import without_bias
+from f2rcli.engine.contract.frame_points import corrected, with_points
 from f2rcli.engine.contract.points import Others, Points
 from f2rcli.engine.contract.residual import SPARSE, Beside
 from f2rcli.engine.contract.steady import Steady
@@ -191,3 +192,19 @@ def test_other_frames_of_a_mosaic_must_show_all_its_colours() -> None:
     moved = replace(some, means=planes, counts=[np.full_like(plane, 3) for plane in planes])
     with_points(changed(frame), frame, points, law(4), Beside(steady=moved))
     np.testing.assert_array_equal(points.told[1][-1].frames, np.full(SHAPE, 2))
+
+
+def test_changes_of_stacks_lose_their_bias_and_get_points_where_they_are_looked_for() -> None:
+    frame, noise = frame_of(GRAY), law(1)
+    changes = changed(frame)
+    even = without_bias(changes, planes_of(frame))
+    for law_of, points in ((None, Told(0)), (noise, None), (None, None)):
+        found = corrected(changes, frame, law_of, Beside(points=points))
+        np.testing.assert_array_equal(found, even)
+        assert points is None or not points.told
+    found = corrected(changes, frame, noise, Beside(points=Told(0)))
+    wanted = with_points(even, frame, Told(0), noise, Beside())
+    np.testing.assert_array_equal(found, wanted)
+    assert np.abs(wanted[0] - even[0]).max() > 0.4
+    shown = replace(frame, layout=PlaneLayout(family=Family.GRAY, bits=16))
+    assert corrected(changes, shown, noise, Beside(points=Told(0))) is changes

@@ -350,3 +350,17 @@ def test_classes_part_points_by_significance_and_more_than_a_fiftieth_are_textur
     if told is not None:
         classes = (sure[:, None] > edges).sum(1)
         np.testing.assert_array_equal(told.classes, classes * (5 if staying else 1))
+
+
+def test_every_plane_is_parted_by_noise_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As strong as the plane's, and as strong as is told where that is something else."""
+    seen: list[Real] = []
+    monkeypatch.setattr(points_module, "_halved", lambda plane, *_: seen.append(plane))
+    points, flat = Points(), np.full((SIDE, SIDE), BACKGROUND, np.float32)
+    for number, parted in enumerate((None, 9 * flat, None)):
+        assert points.lost(0, flat, 0 * flat, 4 * flat, parted) is None
+        drawn = np.random.default_rng(number).standard_normal(flat.shape, np.float32)
+        noise = drawn * (BACKGROUND * (4 if parted is None else 9)) ** 0.5
+        np.testing.assert_allclose(seen[-2], flat + noise, rtol=1e-5)
+        np.testing.assert_allclose(seen[-1], flat - noise, rtol=1e-5, atol=1e-4)
+    assert points.values()["seed"] == 3

@@ -179,3 +179,9 @@ def test_what_is_lost_is_looked_for_where_a_fiftieth_stood_for_more_than_three_f
         steady.counts[0].flat[:places] = 4
         steady.ages[0].flat[:places] = 3
         assert steady.lost(0, removed, law, SHARES[0]).any() == (places == 2)
+
+
+def test_luma_tells_what_stands_still() -> None:
+    few, many = (np.full((20, 20), count, np.float32) for count in (1, 9))
+    assert Steady(counts=[many, few]).stands
+    assert not Steady(counts=[few, many]).stands

@@ -331,3 +331,45 @@ def test_between_a_thirtieth_and_a_tenth_that_rests_a_picture_half_rests(
     still = 1 - moving - 30 / 4000
     assert found == pytest.approx(np.clip((still - 0.03) / 0.07, 0, 1), abs=0.1)
     assert abs(found - wanted) < 0.2
+
+
+def test_frames_are_asked_of_places_worth_more_than_nine_that_results_had_nothing_to_do_with() -> (
+    None
+):
+    """Four of the mean and the five that came since."""
+    rng = np.random.default_rng(8)
+    apart, mean, plane = rng.random((3, 20, 24)).astype(np.float32)
+    worth = np.full((20, 24), 9, np.float32)
+    worth[:, 12:] = 9.01
+    told = np.stack([apart, mean])
+    still = Still(means={0: mean}, worths={0: worth}, asked={0: np.stack([told] + 4 * [0 * told])})
+    still.owned[0] = np.array([[80, 160]], np.float32)
+    still._ask(0, plane)
+    sums = (apart * (mean - plane))[:, 12:].sum(), 20 * 12
+    np.testing.assert_allclose(still.owned[0], [np.array([70, 140]) + sums], rtol=1e-5)
+    assert not still.asked[0].any()
+
+
+@pytest.mark.parametrize("even", [False, True])
+@pytest.mark.parametrize("moved", [False, True])
+def test_changes_bring_results_closer_to_the_mean_as_far_as_the_picture_rests(
+    monkeypatch: pytest.MonkeyPatch, moved: bool, even: bool
+) -> None:
+    """Results with what clipping moved them by; where planes keep their means, so does this."""
+    rng = np.random.default_rng(9)
+    changes, planes, variances, shifts = rng.random((4, 2, 12, 14)).astype(np.float32)
+    nearer = rng.random((12, 14)).astype(np.float32)
+
+    def told(index: int, restored: Real, variance: Real) -> Real | None:
+        shown = planes[index] + changes[index] + (shifts[index] if moved else 0)
+        np.testing.assert_allclose(restored, shown, rtol=1e-6)
+        assert variance is law[index]
+        return nearer.copy() if index else None
+
+    still, law = Still(), list(variances)
+    monkeypatch.setattr(still, "nearer", told)
+    given = list(shifts) if moved else None
+    found = still.brought(list(changes), list(planes), law, given, 0.25, even=even)
+    np.testing.assert_array_equal(found[0], changes[0])
+    wanted = changes[1] + 0.25 * (nearer - (nearer.mean() if even else 0))
+    np.testing.assert_allclose(found[1], wanted, rtol=1e-5)

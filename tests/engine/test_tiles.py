@@ -62,11 +62,16 @@ class Hungry(nn.Module):
         return x
 
 
-def test_out_of_memory_falls_to_smaller_tiles_and_stays_there() -> None:
+def test_out_of_memory_falls_to_smaller_tiles_and_stays_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given_back: list[bool] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given_back.append(True))
     x = torch.rand(1, 3, 200, 320)
     run = Runner(torch.device("cpu"), "fp32", None)
     assert torch.equal(run(Hungry(most=150), x), x)
     assert run.tile == 80  # 320 -> 160 -> 80, and 8 around each
+    assert len(given_back) == 2  # pieces of memory too small for what comes next
     with pytest.raises(torch.OutOfMemoryError):
         run(Hungry(most=50), x)
 
