@@ -112,6 +112,14 @@ def test_a_line_is_told_by_sixty_four_blocks_of_all_pairs_and_no_fewer(
     assert (photon_line(list(codes.astype(np.float32))) is not None) == told
 
 
+@pytest.mark.parametrize(("lit", "told"), [(48, False), (64, True)])
+def test_a_line_is_told_where_half_of_the_blocks_vary(lit: int, told: bool) -> None:
+    light = np.zeros((3, 64, 128))
+    light[..., :lit] = np.linspace(20, 200, lit)
+    codes = GAIN * np.random.default_rng(1).poisson(light) + OFFSET
+    assert (photon_line(list(codes.astype(np.float32))) is not None) == told
+
+
 @pytest.mark.parametrize(("photons", "read"), [(0.1, 0.0), (0.3, 4.0), (0.5, 4.0), (1.0, 0.0)])
 def test_even_light_tells_its_gain_by_the_shape_of_its_noise(photons: float, read: float) -> None:
     rng = np.random.default_rng(4)
