@@ -96,6 +96,8 @@ def test_what_is_looked_at_stands_out_of_its_median_and_more_than_those_beside_i
     mean[10, 10], mean[20:22, 20], mean[30, 30], mean[6, 29:32] = 130, 130, 80, 130
     mean[5, 30] = 130
     mean[35, 3:36:4] = 100 + np.linspace(5, 13, 9)
+    for column, (y, x) in zip((4, 13, 22, 31), ((1, 1), (1, -1), (-1, 1), (-1, -1)), strict=True):
+        mean[15, column], mean[15 + y, column + x] = 130, 400  # which lies not beside it
     wide = np.pad(mean.astype(np.float32), 2, mode="edge")
     steps = [(y, x) for y in range(5) for x in range(5)]
     middle = np.median([wide[y : y + 40, x : x + 40] for y, x in steps], axis=0)
@@ -107,6 +109,7 @@ def test_what_is_looked_at_stands_out_of_its_median_and_more_than_those_beside_i
     for scale in (1, 1024, 1 / 1024):  # whatever a code is
         np.testing.assert_array_equal(_outlying(mean * scale), lone > far)
     assert _outlying(mean)[[10, 30], [10, 30]].all()
+    assert _outlying(mean)[15, [4, 13, 22, 31]].all()
     assert not _outlying(mean)[6, 30]
 
 
