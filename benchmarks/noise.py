@@ -1,13 +1,14 @@
 """Accuracy of noise measurement: clean clips with made noise, against the noise that was added.
 
-    python benchmarks/noise.py CLIPS [--noise g5 g30 corr30 pg h264] [--frames 7]
+    python benchmarks/noise.py CLIPS [--noise g5 g30 corr30 pg h264] [--frames 7] [--method NAME]
 
 CLIPS is a folder of clean clips. Every noisy input (see noisy_clips.py) is measured as `f2r noise`
 does, from the file alone. The true sigma is the root mean square of noisy - clean (8-bit codes,
 after rounding) over samples that were not clipped: those whose clean value is at least 2 sigma from
 black and white (1.5, 1 or 0 where fewer than 2 % are). For `pg` it is the root mean square of the
 law over the clean picture. True and measured sigma are means over the channels; "channel" is the
-error of the worst channel.
+error of the worst channel. With `--method blind2sound` its own estimator is measured, for which
+`--frames 1` is enough.
 """
 
 import argparse
@@ -76,7 +77,9 @@ def truth_of(noisy: Samples, clean: Samples, noise: str) -> Truth:
 def measure(clip: Path, noise: str, arguments: argparse.Namespace, work: Path) -> Row:
     noisy = make_noisy(clip, noise, work, arguments.frames)
     with open_reader(str(noisy)) as reader:
-        engine = load_engine(EngineSettings(threads=arguments.threads), reader.info)
+        engine = load_engine(
+            EngineSettings(method=arguments.method, threads=arguments.threads), reader.info
+        )
         started = time.monotonic()
         report = measure_noise(reader, reader.info, engine, arguments.windows)
         seconds = time.monotonic() - started
@@ -112,6 +115,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=7)
     parser.add_argument("--windows", type=int, default=2, help="frames that are measured")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--method", default="f2r")
     parser.add_argument("--only", default="", help="clips whose name contains this")
     arguments = parser.parse_args()
     clips = clean_clips(arguments.clips, arguments.only)
