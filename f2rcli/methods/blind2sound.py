@@ -13,6 +13,9 @@ from f2rcli.weights import Weights
 from f2rcli.window import Window
 
 BLOCK = 8  # pixels per side of the places whose noise is compared by brightness
+ROOM = 1.5  # standard deviations of noise from black and white within which none is cut off
+REFITS = 2
+LEAST_INSIDE = 0.05  # share of a picture without which the rest has to do
 TINY = 1e-9
 
 
@@ -53,22 +56,35 @@ class Blind2Sound(Method, Estimating):
         light = noisy.clamp(0, 1).mean(1, keepdim=True)
         places = functional.avg_pool2d(torch.cat([maps, light], 1), min(BLOCK, *light.shape[-2:]))
         level, x = NoiseLevel(*places[:, :3].unbind(1)), places[:, 3]
-        gain, read = _line(x, level.read() + level.gain * x)
+        gain, read = _law(x, level.read() + level.gain * x)
         means = noisy.clamp(0, 1).mean((0, 2, 3)).tolist()
         same = len(means)
         sigma = tuple((gain * mean + read**2) ** 0.5 for mean in means)
         return NoiseModel((gain,) * same, (read,) * same, sigma, noisy[0].numel())
 
 
-def _line(light: Tensor, variance: Tensor) -> tuple[float, float]:
-    """Gain and read noise, neither below 0, of the line through variances at these brightnesses;
-    on average over them it is right whatever it cannot follow."""
+def _law(light: Tensor, variance: Tensor) -> tuple[float, float]:
+    """Gain and read noise of variances at these brightnesses, without those where black or white
+    cuts noise off: there it looks weaker than it was."""
     x, v = light.flatten().double(), variance.flatten().double()
+    gain, read = _line(x, v)
+    for _ in range(REFITS):
+        room = ROOM * (gain * x + read).sqrt()
+        inside = (x > room) & (x < 1 - room)
+        if float(inside.double().mean()) < LEAST_INSIDE:
+            break
+        gain, read = _line(x[inside], v[inside])
+    return gain, read**0.5
+
+
+def _line(x: Tensor, v: Tensor) -> tuple[float, float]:
+    """Slope and height at 0, neither below it, of the line through variances v at brightnesses x;
+    on average over them it is right whatever it cannot follow."""
     mean, height = float(x.mean()), float(v.mean())
     spread = float((x - mean).square().sum())
     slope = float(((x - mean) * v).sum()) / max(spread, TINY)
     gain = min(max(slope, 0.0), height / max(mean, TINY))
-    return gain, max(height - gain * mean, 0.0) ** 0.5
+    return gain, max(height - gain * mean, 0.0)
 
 
 METHOD = Blind2Sound
