@@ -11,6 +11,7 @@ import torch
 from f2rcli import weights
 from f2rcli.errors import ConfigError, InputError, UsageError
 from f2rcli.frames import Space
+from f2rcli.models.blind2sound import Blind2SoundNetworks
 from f2rcli.noise.report import NoiseReport
 from f2rcli.training.footage.footage import Footage
 from f2rcli.training.footage.windows import CleanClips, NoisyClips
@@ -104,6 +105,21 @@ def test_gray_weights_are_made_of_colour_clips(tmp_path: Path) -> None:
     (course,) = made.stage_runs()
     stage: Any = course.stage
     assert stage.source.gray
+
+
+def test_gray_networks_begin_as_colour_ones_do_with_a_gray_picture(tmp_path: Path) -> None:
+    start = weights.load(weights.choose("blind2sound", Space.RGB))
+    asked = replace(material(tmp_path, footage(tmp_path), space="gray"), start=start)
+    made = Blind2SoundRecipe(asked)
+    assert (made.header.space, made.header.channels, made.header.order) == (Space.GRAY, 1, "Y")
+    colour = start.network(lambda: Blind2SoundNetworks(3, **start.header.config))
+    picture = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    wide = picture.expand(1, 3, -1, -1)
+    with torch.no_grad():
+        found, expected = made.networks.denoiser.raw(picture), colour.denoiser.raw(wide)
+        torch.testing.assert_close(found[:, :1], expected[:, :3].mean(1, keepdim=True))
+        torch.testing.assert_close(found[:, 1:], expected[:, 8:])
+        torch.testing.assert_close(made.networks.estimator(picture), colour.estimator(wide))
 
 
 @pytest.mark.parametrize("noise", ["correlated", "gaussian:5-55+mixture", "realistic"])
