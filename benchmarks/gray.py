@@ -3,7 +3,8 @@
     python benchmarks/gray.py CLIPS [--sigma 30] [--frames 8] [--weights NAME|PATH ...]
 
 The luma (BT.601) of every clip with white noise, rounded and clipped to 8 bits, seed 0, through
-the engine, blind; PSNR in dB, mean over frames and clips.
+the engine, blind; PSNR in dB, mean over frames and clips. Beside weights with an estimator of
+their own stands the sigma that it finds in the first frame.
 """
 
 import argparse
@@ -13,9 +14,10 @@ from pathlib import Path
 import numpy as np
 from noisy_clips import clean_clips, read, write
 
-from f2rcli import yuv
+from f2rcli import methods, weights, yuv
 from f2rcli.engine.stream import EngineSettings, load_engine, restore_stream
 from f2rcli.io import open_reader
+from f2rcli.methods.base import Estimating
 
 
 def main() -> None:
@@ -26,8 +28,9 @@ def main() -> None:
     parser.add_argument("--weights", nargs="+", default=["f2r-rgb-small", "f2r-gray-small"])
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
-    print("| clip | noisy | " + " | ".join(given.weights) + " |")
-    print("|---" * (len(given.weights) + 2) + "|")
+    columns = ["clip", "noisy", *(name for own in given.weights for name in titles(own))]
+    print("| " + " | ".join(columns) + " |")
+    print("|---" * len(columns) + "|")
     rows = []
     for path in clean_clips(given.clips):
         row = measure(path, given)
@@ -36,8 +39,14 @@ def main() -> None:
     print("| **mean** | " + " | ".join(f"{v:.2f}" for v in np.mean(rows, 0)) + " |")
 
 
+def titles(name: str) -> list[str]:
+    """Columns of these weights."""
+    own = methods.load(weights.load(name).header.method)
+    return [name, "its sigma"] if hasattr(own, "estimate_noise") else [name]
+
+
 def measure(path: Path, given: argparse.Namespace) -> list[float]:
-    """PSNR of the noisy luma, and of the result with each of the weights."""
+    """PSNR of the noisy luma, and of the result with each of the weights, which may tell sigma."""
     rng = np.random.default_rng(0)
     clean = [np.rint(f @ np.array([0.299, 0.587, 0.114])) for f in read(path, given.frames)]
     noise = [given.sigma * rng.standard_normal(c.shape) for c in clean]
@@ -48,10 +57,14 @@ def measure(path: Path, given: argparse.Namespace) -> list[float]:
         write(file, np.stack(noisy).astype(np.uint8))
         for name in given.weights:
             with open_reader(file) as reader:
-                settings = EngineSettings(weights=name, threads=given.threads)
+                method = weights.load(name).header.method
+                settings = EngineSettings(method=method, weights=name, threads=given.threads)
                 engine = load_engine(settings, reader.info)
-                done = [yuv.to_rgb(frame)[0] * 255 for frame in restore_stream(reader, engine)]
+                frames = list(reader)
+                done = [yuv.to_rgb(f)[0] * 255 for f in restore_stream(iter(frames), engine)]
             row.append(psnr(done, clean))
+            if isinstance(own := engine.new_method(), Estimating):
+                row.append(own.estimate_noise(engine.to_tensor(frames[0])).sigma8[0])
     return row
 
 
