@@ -14,9 +14,10 @@ from f2rcli.window import Window
 
 BLOCK = 8  # pixels per side of the places whose noise is compared by brightness
 ROOM = 1.5  # standard deviations of noise from black and white within which none is cut off
-REFITS = 2
+REFITS = 9
 LEAST_INSIDE = 0.05  # share of a picture without which the rest has to do
-TINY = 1e-9
+CLOSE = 0.02  # of the law: deviations that count as equal
+TINY = 1e-12
 
 
 class Blind2Sound(Method, Estimating):
@@ -64,25 +65,27 @@ class Blind2Sound(Method, Estimating):
 
 
 def _law(light: Tensor, variance: Tensor) -> tuple[float, float]:
-    """Gain and read noise of variances at these brightnesses, without those where black or white
-    cuts noise off: there it looks weaker than it was."""
+    """Gain and read noise of variances at these brightnesses, as many of them above the law as
+    below, since texture adds to some; where black or white cuts noise off they do not count."""
     x, v = light.flatten().double(), variance.flatten().double()
-    gain, read = _line(x, v)
+    weight = torch.ones_like(x)
     for _ in range(REFITS):
-        room = ROOM * (gain * x + read).sqrt()
-        inside = (x > room) & (x < 1 - room)
-        if float(inside.double().mean()) < LEAST_INSIDE:
-            break
-        gain, read = _line(x[inside], v[inside])
+        gain, read = _line(x, v, weight / weight.sum())
+        law = gain * x + read
+        room = ROOM * law.sqrt()
+        inside = ((x > room) & (x < 1 - room)).double()
+        if float(inside.mean()) < LEAST_INSIDE:
+            inside = torch.ones_like(x)
+        weight = inside / torch.maximum((v - law).abs(), CLOSE * law + TINY)  # least deviations
     return gain, read**0.5
 
 
-def _line(x: Tensor, v: Tensor) -> tuple[float, float]:
+def _line(x: Tensor, v: Tensor, weight: Tensor) -> tuple[float, float]:
     """Slope and height at 0, neither below it, of the line through variances v at brightnesses x;
-    on average over them it is right whatever it cannot follow."""
-    mean, height = float(x.mean()), float(v.mean())
-    spread = float((x - mean).square().sum())
-    slope = float(((x - mean) * v).sum()) / max(spread, TINY)
+    on weighted average over them it is right whatever it cannot follow."""
+    mean, height = float((weight * x).sum()), float((weight * v).sum())
+    spread = float((weight * (x - mean).square()).sum())
+    slope = float((weight * (x - mean) * v).sum()) / max(spread, TINY)
     gain = min(max(slope, 0.0), height / max(mean, TINY))
     return gain, max(height - gain * mean, 0.0)
 

@@ -12,7 +12,7 @@ from f2rcli.engine.stream import EngineSettings, load_engine, restore_stream
 from f2rcli.engine.tiles import Runner
 from f2rcli.errors import WeightsError
 from f2rcli.frames import Space
-from f2rcli.header import Header
+from f2rcli.header import CHANNELS, Header
 from f2rcli.methods.base import Estimating
 from f2rcli.methods.blind2sound import Blind2Sound
 from f2rcli.methods.f2r import F2R
@@ -151,16 +151,36 @@ def test_places_where_white_cuts_noise_off_do_not_count() -> None:
     assert all_white.sigma[0] ** 2 == pytest.approx(0.004, rel=1e-3)
 
 
-@pytest.mark.parametrize("sigma", [10, 30])
-def test_the_bundled_estimator_reads_white_noise_as_white(sigma: float) -> None:
+def bundled(space: Space) -> Blind2Sound:
+    stored = weights.load(weights.choose("blind2sound", space))
+    return Blind2Sound.from_weights(stored, Runner(torch.device("cpu"), "fp32", None))
+
+
+def flat_places(sigma: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """A gray picture (1, 1, 192, 256) of 48 flat places, clean and noisy, in whole codes."""
     rng = np.random.default_rng(0)
-    clean = np.kron(rng.uniform(60, 200, (1, 1, 6, 8)), np.ones((1, 3, 32, 32)))
-    noisy = torch.from_numpy(clean + rng.normal(0, sigma, clean.shape)).round().float() / 255
-    stored = weights.load(weights.choose("blind2sound", Space.RGB))
-    method = Blind2Sound.from_weights(stored, Runner(torch.device("cpu"), "fp32", None))
-    model = method.estimate_noise(noisy)
-    assert 255 * model.read[0] == pytest.approx(sigma, rel=0.1)
-    assert model.sigma8 == pytest.approx((sigma,) * 3, rel=0.1)
+    clean = np.kron(rng.uniform(60, 200, (1, 1, 6, 8)), np.ones((1, 1, 32, 32)))
+    noisy = np.clip(np.rint(clean + rng.normal(0, sigma, clean.shape)), 0, 255)
+    return torch.from_numpy(clean / 255).float(), torch.from_numpy(noisy / 255).float()
+
+
+@pytest.mark.parametrize("space", [Space.RGB, Space.GRAY])
+@pytest.mark.parametrize("sigma", [20, 30])
+def test_the_bundled_estimators_read_white_noise_as_white(sigma: float, space: Space) -> None:
+    clean, _ = flat_places(0)
+    wide = clean.expand(1, CHANNELS[space], -1, -1)
+    noise = torch.randn(wide.shape, generator=torch.Generator().manual_seed(0)) * sigma / 255
+    model = bundled(space).estimate_noise((wide + noise).clamp(0, 1))
+    assert model.sigma8 == pytest.approx((sigma,) * CHANNELS[space], rel=0.1)
+    assert 255 * model.read[0] > 0.8 * sigma
+
+
+def test_gray_pictures_are_better_off_with_weights_of_their_own() -> None:
+    clean, noisy = flat_places(30)
+    own = bundled(Space.GRAY).prepare(0, noisy, None).coarse
+    through = bundled(Space.RGB).prepare(0, noisy.expand(1, 3, -1, -1), None).coarse.mean(1)
+    errors = [float((picture - clean).square().mean()) for picture in (noisy, through, own)]
+    assert errors[2] < errors[1] / 1.3 < errors[0] / 3
 
 
 def test_a_clip_is_restored_one_frame_for_one(saved: str) -> None:
