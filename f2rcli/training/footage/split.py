@@ -11,6 +11,7 @@ from f2rcli.training.footage.footage import Footage
 
 SIDE = 320  # pixels per side of a piece
 LONGEST = 24  # frames of a piece
+LEAST_CENTRES = 8  # of a piece: all of its frames are prepared, for however few of them
 STEP = 16  # of where a piece begins, so that chroma stays in step
 PAST = 16  # frames before the held-out ones: what the pipeline remembers of them counts
 
@@ -100,7 +101,11 @@ def held_windows(parts: Sequence[Split], length: int) -> tuple[Windows, Windows]
 def draw_segments(
     footage: Sequence[Footage], parts: Sequence[Split], pixels: int, rng: np.random.Generator
 ) -> list[Segment]:
-    """Random pieces of what is learnt from, until their centres hold about `pixels` pixels."""
+    """Random pieces of what is learnt from, until their centres hold about `pixels` pixels.
+
+    The last of them has fewer centres where fewer are wanted, all over it: the frames between them
+    cost less, and the pipeline remembers them.
+    """
     usable = [part for part in parts if len(part.learnt) > 1]
     share = np.array([len(part.learnt) for part in usable], float)
     found: list[Segment] = []
@@ -108,10 +113,11 @@ def draw_segments(
         part = usable[rng.choice(len(usable), p=share / share.sum())]
         count = min(len(part.learnt), LONGEST)
         first = part.learnt.start + int(rng.integers(len(part.learnt) - count + 1))
-        segment = _segment(footage, part.clip, range(first, first + count), range(count), rng)
-        found.append(segment)
         _, height, width, _ = footage[part.clip].shape
-        pixels -= count * min(SIDE, height) * min(SIDE, width)
+        each = min(SIDE, height) * min(SIDE, width)
+        centres = _spread(count, max(-(-pixels // each), LEAST_CENTRES))
+        found.append(_segment(footage, part.clip, range(first, first + count), centres, rng))
+        pixels -= count * each
     return found
 
 
@@ -139,11 +145,16 @@ def held_out_segments(
         asked = part.test if test else part.validation
         frames = range(max(asked.start - max(length, PAST), part.shot.start), part.held.stop)
         count = min(left, len(asked), each)
-        kept = np.unique(np.linspace(0, len(asked) - 1, count).round())
-        centres = tuple(asked.start - frames.start + int(k) for k in kept)
+        centres = [asked.start - frames.start + place for place in _spread(len(asked), count)]
         left -= len(centres)
         found.append(_segment(footage, part.clip, frames, centres, rng))
     return found
+
+
+def _spread(count: int, wanted: int) -> list[int]:
+    """At most so many of `count` places, the first and the last among them, evenly spread."""
+    places = np.linspace(0, count - 1, min(count, wanted)).round()
+    return [int(place) for place in np.unique(places)]
 
 
 def _segment(
