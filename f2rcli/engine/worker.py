@@ -5,9 +5,9 @@ Two threads that work on one picture each get further than two in one convolutio
 the contract hardly use a second. Results come in order, and bytes are those of one thread.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TypeVar
 
 import cv2
@@ -63,6 +63,24 @@ def network_worker(engine: Engine) -> Iterator[Worker]:
         finally:
             worker.shutdown(wait=False, cancel_futures=True)
             _use(engine.threads)
+
+
+def at_once(work: Sequence[Callable[[], T]], pool: ThreadPoolExecutor | None = None) -> list[T]:
+    """Results of independent pieces of work on the CPU, in order; as many at a time as there are
+    threads, which they share. The bytes are those of one thread.
+
+    pool: threads to work in, kept from call to call; without one they are made for this call.
+    """
+    threads = torch.get_num_threads()
+    lanes = min(threads, len(work))
+    if lanes < 2:
+        return [piece() for piece in work]
+    _use(threads // lanes)
+    try:
+        with nullcontext(pool) if pool else ThreadPoolExecutor(lanes, "f2r-pieces") as lent:
+            return list(lent.map(lambda piece: piece(), work))
+    finally:
+        _use(threads)
 
 
 def _use(threads: int) -> None:

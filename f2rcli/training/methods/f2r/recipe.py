@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
 from f2rcli.engine.tiles import Runner
+from f2rcli.engine.worker import at_once
 from f2rcli.frames import Space
 from f2rcli.header import Estimate
 from f2rcli.methods.f2r import F2R, F2RNetworks
@@ -49,6 +51,7 @@ LEAST_PIXELS, MOST_PIXELS = 200_000, 40_000_000  # of all centres of a stage
 CLOCKED_STEPS, STEPS_PER_MINUTE = 3000, 400
 REPEATS = 6  # how often a stage may see a pixel before it would want others
 BYTES_PER_PIXEL = 40  # of a training pair: three float16 pictures, and flows to six neighbours
+Piece = tuple[Segment, TargetKind]  # that pairs are made of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +128,7 @@ class F2RRecipe(Tested, Staged, Probed):
         config.check_stages(self.names())
         self.parts: list[Split] = []
         self._exams: dict[bool, list[Excerpt]] = {}  # for the test or not
+        self._probed: dict[tuple[Piece, ...], list[Excerpt]] = {}  # the last stage learns from too
         if not config.inputs_are_clean:
             self.parts = split(context.footage, config.held_out)
 
@@ -148,15 +152,23 @@ class F2RRecipe(Tested, Staged, Probed):
         return self._errors(self._exam(test=False), self.header.estimate)
 
     def probe(self) -> StageRun:
-        spec = replace(self.specs[-1], name="probe", steps=PROBE_STEPS)
-        return StageRun(self.stage(spec, held_out=()), self.context.settings(spec))
+        last = self.specs[-1]
+        pieces = self._pieces(replace(last, steps=min(last.steps, ADAPT_STEPS["fast"])))
+        self._probed[pieces] = self._made(pieces, self._rng(last))
+        spec = replace(last, name="probe", steps=PROBE_STEPS)
+        return StageRun(self._stage(spec, self._probed[pieces], ()), self.context.settings(spec))
 
     def choose_estimate(self) -> bool:
-        held = self._held_out(TargetKind.RECORRUPTED)
+        held = self._judged(TargetKind.RECORRUPTED)
         scores = {estimate: self._errors(held, estimate).score for estimate in Estimate}
         best = min(scores, key=lambda one: scores[one])
         self.header = replace(self.header, estimate=best)
         return scores[best] < errors_of(self.networks, held, lambda batch: batch.noisy).score
+
+    def _judged(self, kind: TargetKind) -> list[Excerpt]:
+        """Pairs to validate on."""
+        fixed = kind is TargetKind.RECORRUPTED and self.context.start is not None
+        return self._exam(test=False) if fixed else self._held_out(kind)
 
     def _exam(self, *, test: bool) -> list[Excerpt]:
         """The coarse network does not change where there is a start to compare with, so the pairs
@@ -169,29 +181,34 @@ class F2RRecipe(Tested, Staged, Probed):
         networks = self.networks
         return errors_of(networks, held, lambda batch: served(networks, batch, estimate))
 
-    def stage(self, spec: PairSpec, held_out: Sequence[Excerpt] | None = None) -> PairStage:
-        """A stage with its training pairs, made with the networks as they are now.
+    def stage(self, spec: PairSpec) -> PairStage:
+        """A stage with its training pairs, made with the networks as they are now, but for those
+        that the probe was taught with."""
+        pieces = self._pieces(spec)
+        kind = TargetKind.BLIND if spec.part == "anchor" else TargetKind.RECORRUPTED
+        known = self._probed.pop(pieces, None)
+        excerpts = self._made(pieces, self._rng(spec)) if known is None else known
+        return self._stage(spec, excerpts, self._judged(kind))
 
-        held_out: what is validated on; None: pairs made with the same networks.
-        """
-        context, config = self.context, self.context.config
-        rng = np.random.default_rng([config.seed, sum(spec.name.encode())])
+    def _stage(self, spec: PairSpec, excerpts: list[Excerpt], held: Sequence[Excerpt]) -> PairStage:
+        return PairStage(
+            self.networks, excerpts, held, spec.name, spec.batch, spec.crop, spec.part, spec.loss
+        )
+
+    def _rng(self, spec: PairSpec) -> np.random.Generator:
+        return np.random.default_rng([self.context.config.seed, sum(spec.name.encode())])
+
+    def _pieces(self, spec: PairSpec) -> tuple[Piece, ...]:
+        """What a stage learns from, each as every kind of its targets."""
         steps = spec.steps
         if spec.minutes is not None:
             steps = min(steps, CLOCKED_STEPS, max(1, round(STEPS_PER_MINUTE * spec.minutes)))
         wanted = steps * spec.batch * spec.crop**2 // REPEATS
-        most = min(MOST_PIXELS, config.memory_bytes // BYTES_PER_PIXEL)
+        most = min(MOST_PIXELS, self.context.config.memory_bytes // BYTES_PER_PIXEL)
         pixels = min(max(wanted, LEAST_PIXELS), most)
-        learnt = draw_segments(context.footage, self.parts, pixels, rng)
-        learnt = learnt[: max(1, len(learnt) // len(spec.targets))] * len(spec.targets)
-        kinds = [t for t in spec.targets for _ in range(len(learnt) // len(spec.targets))]
-        kind = TargetKind.BLIND if spec.part == "anchor" else TargetKind.RECORRUPTED
-        with torch.inference_mode():
-            excerpts = [self._excerpt(p, t, rng) for p, t in zip(learnt, kinds, strict=True)]
-        held = self._held_out(kind) if held_out is None else held_out
-        return PairStage(
-            self.networks, excerpts, held, spec.name, spec.batch, spec.crop, spec.part, spec.loss
-        )
+        learnt = draw_segments(self.context.footage, self.parts, pixels, self._rng(spec))
+        learnt = learnt[: max(1, len(learnt) // len(spec.targets))]
+        return tuple((segment, kind) for kind in spec.targets for segment in learnt)
 
     def _held_out(self, kind: TargetKind, *, test: bool = False) -> list[Excerpt]:
         """Held-out training pairs, the same whenever they are made with the same networks.
@@ -201,11 +218,20 @@ class F2RRecipe(Tested, Staged, Probed):
         """
         footage, seed = self.context.footage, self.context.config.seed
         given = (footage, self.parts, self.header.length, HELD_OUT_CENTRES, seed)
-        rng = np.random.default_rng([seed, 2 + test])
-        with torch.inference_mode():
-            pieces = held_out_segments(*given, test=test)
-            return [self._excerpt(segment, kind, rng) for segment in pieces]
+        pieces = [(segment, kind) for segment in held_out_segments(*given, test=test)]
+        return self._made(pieces, np.random.default_rng([seed, 2 + test]))
 
+    def _made(self, pieces: Sequence[Piece], rng: np.random.Generator) -> list[Excerpt]:
+        """The pairs of every piece. Each has a generator of its own, so that they are the same
+        however many are made at a time."""
+        makers = [
+            partial(self._excerpt, segment, kind, own)
+            for (segment, kind), own in zip(pieces, rng.spawn(len(pieces)), strict=True)
+        ]
+        on_cpu = self.context.device.type == "cpu"
+        return at_once(makers) if on_cpu else [make() for make in makers]
+
+    @torch.inference_mode()
     def _excerpt(self, segment: Segment, target: TargetKind, rng: np.random.Generator) -> Excerpt:
         context, header = self.context, self.header
         runner = Runner(context.device, context.precision, None)
