@@ -1,18 +1,23 @@
 """The pieces of footage that pairs are made of: how many, and the same in any number of threads."""
 
 import threading
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from f2rcli.engine.device import use_threads
 from f2rcli.frames import Space
 from f2rcli.training.footage.footage import Footage
 from f2rcli.training.footage.split import LONGEST, SIDE, draw_segments, split
+from f2rcli.training.loop.distributed import ALONE
+from f2rcli.training.loop.optimiser_step import Clock, OptimiserStep
+from f2rcli.training.loop.settings import TrainSettings
+from f2rcli.training.loop.stage import sample_rngs
 from f2rcli.training.methods.base import load_recipe
 from f2rcli.training.methods.f2r import recipe
 from f2rcli.training.methods.f2r.excerpts import Excerpt
@@ -89,3 +94,33 @@ def test_no_more_centres_are_drawn_than_are_wanted(wanted: int, drawn: list[int]
     assert [len(segment.centres) for segment in found] == drawn
     assert {len(segment.frames) for segment in found} == {LONGEST}
     assert {(s.centres[0], s.centres[-1]) for s in found} == {(0, LONGEST - 1)}
+
+
+@pytest.mark.parametrize("part", ["anchor", "refiner", "fusion"])
+def test_threads_that_share_a_batch_find_the_gradient_of_one(
+    adapting: F2RRecipe, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    last = adapting.specs[-1]
+    pieces = [(segment, TargetKind.RECORRUPTED) for segment, _ in adapting._pieces(last)]
+    excerpts = adapting._made(pieces, np.random.default_rng(0))
+    stage = adapting._stage(replace(last, part=part, batch=3), excerpts, ())
+    step = OptimiserStep(stage, TrainSettings(precision="fp32"), torch.device("cpu"), ALONE)
+    batch, at_work, loss = stage.draw(sample_rngs((0,), range(3))), set(), stage.loss
+
+    def noted(given: Any) -> Tensor:
+        at_work.add(threading.current_thread().name)
+        return loss(given)
+
+    monkeypatch.setattr(stage, "loss", noted)
+    found = []
+    for threads in (1, 2, 2):
+        use_threads(threads)
+        at_work.clear()
+        loss_of, norm, *_ = step.gradient(batch, Clock(0, False), interrupted=False)
+        assert len(at_work) == threads
+        found.append((loss_of, norm, [p.grad.clone() for p in step.learner.parameters]))
+    (one, norm, whole), (two, other, shared), (_, _, again) = found
+    assert (two, other) == pytest.approx((one, norm), rel=1e-4)
+    for a, b, c in zip(whole, shared, again, strict=True):
+        torch.testing.assert_close(b, a, rtol=1e-3, atol=1e-5 * norm)
+        assert bool((b == c).all())

@@ -1,17 +1,21 @@
 """One step downhill: a batch's loss, its gradient over all processes, the update."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial, reduce
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from f2rcli.engine.worker import at_once
 from f2rcli.errors import DeviceError
 from f2rcli.training.loop.distributed import Group
 from f2rcli.training.loop.learner import Learner
 from f2rcli.training.loop.settings import TrainSettings
-from f2rcli.training.loop.stage import Stage, on_device
+from f2rcli.training.loop.stage import Divisible, Stage, on_device
 
 TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -44,6 +48,7 @@ class OptimiserStep:
         self.stage, self.settings, self.device, self.group = stage, settings, device, group
         self.places = group.share(stage.batch)  # of this process's samples in the batch
         self.learner = Learner(stage.network.to(device), settings)
+        self._pool = ThreadPoolExecutor(len(self.places), "f2r-shares")  # begun when first used
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
 
     def autocast(self) -> AbstractContextManager[object]:
@@ -57,11 +62,8 @@ class OptimiserStep:
 
         batch: this process's share, as drawn; interrupted: whether this process was asked to stop.
         """
-        share = len(self.places) / self.stage.batch
-        with self.autocast():
-            loss = self.stage.loss(on_device(batch, self.device)) * share
         self.learner.optimiser.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's annotation
+        loss = self._backward(on_device(batch, self.device))
         for parameter in self.learner.parameters:
             if parameter.grad is None:  # unused here, perhaps not in another process
                 parameter.grad = torch.zeros_like(parameter)
@@ -70,13 +72,44 @@ class OptimiserStep:
         self.scaler.unscale_(self.learner.optimiser)
         norm = float(nn.utils.get_total_norm(gradients))
         first = (norm, *map(float, clock)) if self.group.first else (0.0, 0.0, 0.0)
-        facts = torch.tensor(
-            [float(loss.detach()), float(interrupted), *first], dtype=torch.float64
-        )
+        facts = torch.tensor([loss, float(interrupted), *first], dtype=torch.float64)
         facts = facts.to(self.device)
         self.group.sum_([facts])
         total, stop, norm, elapsed, overdue = facts.tolist()
         return Gradient(total, norm, stop > 0, Clock(elapsed, overdue > 0))
+
+    def _backward(self, batch: Any) -> float:
+        """Leave the gradient of this process's share in the parameters; returns its loss."""
+        stage, count = self.stage, len(self.places)
+        threads = min(torch.get_num_threads(), count)
+        if threads > 1 and isinstance(stage, Divisible) and self.device.type == "cpu":
+            ends = [count * n // threads for n in range(threads + 1)]
+            parts = [stage.share(batch, slice(*pair)) for pair in pairwise(ends)]
+            shares = [(b - a) / stage.batch for a, b in pairwise(ends)]
+            return self._side_by_side(parts, shares)
+        with self.autocast():
+            loss = stage.loss(batch) * (count / stage.batch)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's annotation
+        return float(loss.detach())
+
+    def _side_by_side(self, parts: list[Any], shares: list[float]) -> float:
+        """The same of a batch in parts, each in a thread: two threads that share the convolutions
+        of small crops mostly wait for each other."""
+        parameters = self.learner.parameters
+
+        def one(part: Any, share: float) -> tuple[float, tuple[Tensor | None, ...]]:
+            with self.autocast():
+                loss = self.stage.loss(part) * share
+            return float(loss.detach()), torch.autograd.grad(loss, parameters, allow_unused=True)
+
+        given = zip(parts, shares, strict=True)
+        losses, gradients = zip(
+            *at_once([partial(one, *g) for g in given], self._pool), strict=True
+        )
+        for parameter, *found in zip(parameters, *gradients, strict=True):
+            if found[0] is not None:
+                parameter.grad = reduce(torch.add, found)
+        return sum(losses)
 
     def overflowed(self, norm: float) -> bool:
         """True if fp16 merely overflowed: the scaler skips such a step, and scales less."""

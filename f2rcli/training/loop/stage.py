@@ -59,6 +59,15 @@ class Progressing(Protocol):
     progress: float  # of the schedule, 0..1; the trainer says before every `loss`
 
 
+@runtime_checkable
+class Divisible(Stage, Protocol):
+    """A stage whose `loss` changes nothing and draws nothing: threads may share a batch."""
+
+    def share(self, batch: Any, samples: slice) -> Any:
+        """Some samples of a batch, as a batch."""
+        ...
+
+
 def on_device(batch: Any, device: torch.device) -> Any:
     """The same structure with its tensors on a device; everything else as it is."""
     match batch:

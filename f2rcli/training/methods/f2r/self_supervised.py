@@ -12,7 +12,7 @@ from f2rcli.header import Estimate
 from f2rcli.methods.f2r import F2RNetworks
 from f2rcli.models.fusion import Anchor
 from f2rcli.models.layers import padded
-from f2rcli.training.loop.stage import Stage, placed, side_by_side
+from f2rcli.training.loop.stage import Divisible, placed, side_by_side
 from f2rcli.training.methods.f2r.excerpts import CELL, Excerpt, TrainingPair
 from f2rcli.training.methods.f2r.stages import BLIND_WEIGHT, FusionBatch, collated, turned
 from f2rcli.training.methods.losses import Loss, as_stored, psnr_loss
@@ -23,7 +23,7 @@ STRIDE = 8  # crops are multiples of it
 
 
 @dataclass
-class PairStage(Stage):
+class PairStage(Divisible):
     """Trains one of the networks, or both stages together, on pairs.
 
     Targets are noisy; their noise is independent of everything the networks are shown, so that
@@ -53,6 +53,9 @@ class PairStage(Stage):
             excerpt, pair = self._pairs[rng.integers(len(self._pairs))]
             crops.append(turned(excerpt.draw(pair, self.crop, rng), rng))
         return collated(crops, rngs)
+
+    def share(self, batch: FusionBatch, samples: slice) -> FusionBatch:
+        return batch.of(samples)
 
     def loss(self, batch: FusionBatch) -> Tensor:
         if self.part in ("coarse", "refiner"):

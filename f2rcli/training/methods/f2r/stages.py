@@ -80,6 +80,13 @@ class FusionBatch(NamedTuple):
     aligned: Aligned
     cut: Tensor | None = None  # (B, C, H, W), sigma of targets that a range clipped; 0: of others
 
+    def of(self, samples: slice) -> "FusionBatch":
+        """Some of its samples."""
+        clean, noisy, coarse, level = (one[samples] for one in self[:4])
+        aligned = Aligned(*(one[samples] for one in self.aligned))
+        cut = None if self.cut is None else self.cut[samples]
+        return FusionBatch(clean, noisy, coarse, level, aligned, cut)
+
     def seen_beside(self, anchor: Anchor) -> tuple[Any, ...]:
         """Stage 2's input, with an anchor that its gradient does not reach."""
         fixed = Anchor(*(part.detach() for part in anchor))
