@@ -124,3 +124,18 @@ def test_threads_that_share_a_batch_find_the_gradient_of_one(
     for a, b, c in zip(whole, shared, again, strict=True):
         torch.testing.assert_close(b, a, rtol=1e-3, atol=1e-5 * norm)
         assert bool((b == c).all())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_held_out_errors_do_not_depend_on_the_number_of_threads(
+    adapting: F2RRecipe, precision: str
+) -> None:
+    found = []
+    for threads in (1, 2):
+        use_threads(threads)
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            found.append(adapting.validation_errors())
+    assert len(found[0].errors) > 1
+    assert found[0].score == found[1].score
+    for one, two in zip(found[0].errors, found[1].errors, strict=True):
+        np.testing.assert_array_equal(one, two)
