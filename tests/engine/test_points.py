@@ -14,8 +14,8 @@ from f2rcli.engine.contract.points import (
     Points,
     _filter,
     _found,
-    _halved,
     _Measured,
+    _shown,
     _staying,
 )
 
@@ -54,6 +54,21 @@ def test_points_that_lose_a_part_of_their_light_get_it_back_on_average() -> None
         inside = unit > 1e-5
         left.append(float((estimate + back - BACKGROUND)[inside].sum() / (9 * LIGHT)))
     assert abs(np.mean(left[3:]) - 1) < 0.06
+
+
+def test_points_that_stand_out_by_six_deviations_get_most_of_their_light_back() -> None:
+    """Noise of that strength is rare, and none of it may come back where there is no point."""
+    rng, points, left, added = np.random.default_rng(14), Points(), list[float](), list[float]()
+    flat = np.full((SIDE, SIDE), 50.0, np.float32)
+    for _ in range(24):
+        unit = lights(rng)
+        noisy = recorded(flat + LIGHT * unit, rng)
+        back = points.lost(0, noisy, noisy - flat, flat)  # all of them were lost
+        assert back is not None
+        left.append(float(back[unit > 1e-5].sum() / (9 * LIGHT)))
+        added.append(float(np.square(back[unit < 1e-9]).mean()))
+    assert np.mean(left[8:]) > 0.88
+    assert np.mean(added) < 0.005 * 50
 
 
 def test_bright_points_are_as_wide_as_dim_ones() -> None:
@@ -307,21 +322,24 @@ def test_there_is_one_point_within_nine_pixels(
     assert _found(plane, np.full_like(plane, 0.01)).rows.size == count
 
 
-def test_points_of_one_frame_have_classes_by_their_significance() -> None:
+def test_points_of_one_frame_have_classes_by_their_significance_and_width() -> None:
     """The brightest too, which learns and gets back like the others."""
     flat = np.full((SIDE, SIDE), BACKGROUND, np.float32)
     plane = flat.copy()
     edges = (4.0, 5.0, 6.5, 8.5, 12.0, 18.0, 30.0)
-    one = _filter(1)
+    one, added = _filter(1), 1 + 0.7**2  # noise is added to find them
     strong = [4.4, 5.9, 7.5, 15.0, *np.linspace(11, 13, 4), *np.linspace(28, 32, 7), 80.0]
     for number, sure in enumerate(strong):
         row, column = 14 + 22 * (number // 4), 14 + 22 * (number % 4)
-        light = sure * (BACKGROUND * one.noise) ** 0.5 / one.gain
-        plane[row - 10 : row + 11, column - 10 : column + 11] += light * gaussian(1.0, 10)
-    found = _halved(plane, plane - flat, flat)
+        light = sure * (added * BACKGROUND * one.noise) ** 0.5 / one.gain
+        patch = gaussian(0.6 if number in {3, 5, 9, 12} else 1.0, 10)
+        plane[row - 10 : row + 11, column - 10 : column + 11] += light * patch
+    found = _shown(plane, plane - flat, flat, 0 * flat)
     assert found is not None
-    classes = [sum(sure > edge for edge in edges) for sure in found.found.significance]
-    assert found.classes.tolist() == classes
+    classes = np.array([sum(sure > edge for edge in edges) for sure in found.found.significance])
+    wide = np.array([width >= 1.4 for width in map(WIDTHS.__getitem__, found.found.widths)])
+    assert 0 < wide.sum() < wide.size
+    assert found.classes.tolist() == (classes + 8 * wide).tolist()
     assert {1, 2, 3, 4, 5, 6, 7} >= set(classes) >= {4, 5, 6, 7}
     points = Points()
     for _ in range(3):
@@ -345,7 +363,7 @@ def test_classes_part_points_by_significance_and_more_than_a_fiftieth_are_textur
         told = _staying(flat, 0 * flat, flat, Others(flat, np.ones_like(flat)))
         edges = np.array((1.0, 1.8, 2.5, 3.2, *edges))
     else:
-        told = _halved(flat, 0 * flat, flat)
+        told = _shown(flat, 0 * flat, flat, 0 * flat)
     assert (told is not None) == some
     if told is not None:
         classes = (sure[:, None] > edges).sum(1)

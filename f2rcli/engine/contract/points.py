@@ -34,6 +34,12 @@ DEEP = len(DEPTHS) + 1
 AGREE = 2.5  # standard deviations by which their light may differ from the other frames'
 APART = 9  # pixels, in which there is one point
 MOST_SHARE = 0.02  # of the samples: where more are points they are texture
+# From this of WIDTHS on points have classes of their own: most of what noise shows is narrower.
+WIDE = 2
+# Of a frame's own noise, as standard deviations: what is added to find points. Less finds fainter
+# ones, and measures all of them worse, which the mean over points and draws makes up for.
+ADDED = 0.7
+DRAWS = 2  # of such noise; each is added and taken away
 
 MANY = len(PROFILES)
 
@@ -114,17 +120,19 @@ class Points:
     def _of_any(
         self, index: int, plane: Real, removed: Real, variance: Real, parted: Real | None
     ) -> Real | None:
-        losses = self._losses.setdefault(index, Losses.none(len(CLASSES) + 1, MANY))
-        noise = np.random.default_rng(self._seed).standard_normal(plane.shape, np.float32)
-        noise *= np.sqrt(variance if parted is None else parted)
-        self._seed += 1
-        halves = [_halved(plane + part, removed - part, 2 * variance) for part in (noise, -noise)]
-        for half in halves:
-            if half is not None:
-                losses.add(half.classes, half.lost, half.noise)
-        prior = losses.prior()
-        back = [half.back(*prior, plane.shape) for half in halves if half is not None]
-        return None if not back else sum(back) / np.float32(2)  # type: ignore[return-value]  # not empty
+        losses = self._losses.setdefault(index, Losses.none(2 * (len(CLASSES) + 1), MANY))
+        deviation = np.sqrt(variance if parted is None else parted)
+        parts = []
+        for _ in range(DRAWS):
+            noise = np.random.default_rng(self._seed).standard_normal(plane.shape, np.float32)
+            noise *= deviation
+            self._seed += 1
+            parts += [_shown(plane, removed, variance, one) for one in (noise, -noise)]
+        points = _Measured.joined([one for one in parts if one is not None])
+        if points is None:
+            return None
+        losses.add(points.classes, points.lost, points.noise)
+        return points.back(*losses.prior(), plane.shape) / np.float32(len(parts))
 
     def values(self) -> dict[str, Any]:
         """All of it as JSON values, for `of`."""
@@ -164,6 +172,15 @@ class _Measured(NamedTuple):
             noise[here] = level[:, None, None] * solve / light[..., None] ** 2
         return cls(found, classes, lost, noise)
 
+    @classmethod
+    def joined(cls, some: "list[_Measured]") -> "_Measured | None":
+        """All points of several."""
+        if not some:
+            return None
+        found, *rest = zip(*some, strict=True)
+        founds = (np.concatenate(part) for part in zip(*found, strict=True))
+        return cls(Found(*founds), *map(np.concatenate, rest))
+
     def back(self, mean: Floats, differ: Floats, shape: tuple[int, ...]) -> Real:
         """Every point's loss, as a picture (H, W): as measured, drawn to what its class lost."""
         mean, differ = mean[self.classes], differ[self.classes]
@@ -172,18 +189,20 @@ class _Measured(NamedTuple):
         return _drawn(shape, self.found, lost * self.found.light[:, None])
 
 
-def _halved(plane: Real, removed: Real, variance: Real) -> _Measured | None:
-    """Points that one half of the noise shows, and what the other half says of their losses.
+def _shown(plane: Real, removed: Real, variance: Real, noise: Real) -> _Measured | None:
+    """Points that a plane with noise added shows, and what is independent of it says of them.
 
-    The recorded plane plus noise like its own, and the plane less that noise, are independent: what
-    was found by one is measured by the other without favouring what chance made bright (data
-    fission: Leiner et al., JASA 2023).
+    noise: of the plane's own `variance`. ADDED times it added to the plane, and 1 / ADDED times it
+    taken from the plane, are independent: what was found by one is measured by the other without
+    favouring what chance made bright (data fission: Leiner et al., JASA 2023).
     """
-    found = _found(plane, variance)
+    part = np.float32(ADDED)
+    found = _found(plane + part * noise, (1 + part**2) * variance)
     if not 0 < found.rows.size <= MOST_SHARE * plane.size:
         return None
     classes = np.searchsorted(CLASSES, found.significance)
-    return _Measured.of(found, classes, removed, variance)
+    classes += (len(CLASSES) + 1) * (found.widths >= WIDE)
+    return _Measured.of(found, classes, removed - noise / part, (1 + 1 / part**2) * variance)
 
 
 def _staying(plane: Real, removed: Real, variance: Real, others: Others) -> _Measured | None:
@@ -211,23 +230,22 @@ def _found(plane: Real, variance: Real) -> Found:
     """Where a plane holds points that stand out of their surroundings far beyond their noise."""
     best = np.full(plane.shape, -np.inf, np.float32)
     widest = np.zeros(plane.shape, np.uint8)
-    light = np.zeros_like(plane)
     # Of all widths the same: over wider ones a bright point's own noise is less, and would win.
-    ground = np.maximum(_blurred(variance, _filter(len(WIDTHS) - 1).around), LEAST)
+    ground = _blurred(variance, _filter(len(WIDTHS) - 1).around)
+    deviation = np.sqrt(np.maximum(ground, LEAST))
     for index in range(len(WIDTHS)):
         one = _filter(index)
         seen = _blurred(plane, one.lines[0]) - _blurred(plane, one.around)
-        level = np.sqrt(ground * np.float32(one.noise))
-        more = seen > best * level
-        best[more], widest[more] = (seen / level)[more], index
-        light[more] = seen[more] / np.float32(one.gain)
+        seen /= deviation * np.float32(np.sqrt(one.noise))
+        more = seen > best
+        np.copyto(best, seen, where=more)
+        np.copyto(widest, np.uint8(index), where=more)
     near = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (APART, APART))
     rows, columns = np.nonzero((best > SIGNIFICANT) & (best >= cv2.dilate(best, near)))
     at = rows, columns
-    return Found(
-        rows, columns, widest[at].astype(np.intp),
-        light[at].astype(np.float64), best[at].astype(np.float64),
-    )  # fmt: skip
+    widths, sure = widest[at].astype(np.intp), best[at].astype(np.float64)
+    error = np.array([np.sqrt(one.noise) / one.gain for one in map(_filter, range(len(WIDTHS)))])
+    return Found(rows, columns, widths, sure * deviation[at] * error[widths], sure)
 
 
 def _drawn(shape: tuple[int, ...], found: Found, light: Floats) -> Real:
@@ -237,7 +255,7 @@ def _drawn(shape: tuple[int, ...], found: Found, light: Floats) -> Real:
         here, one = found.widths == index, _filter(int(index))
         for column, line in enumerate(one.lines):
             dots = np.zeros(shape, np.float32)
-            dots[found.rows[here], found.columns[here]] = light[here, column]
+            np.add.at(dots, (found.rows[here], found.columns[here]), light[here, column])
             picture += _blurred(dots, line, cv2.BORDER_CONSTANT)
     return picture
 
