@@ -11,7 +11,7 @@ from f2rcli import __version__
 from f2rcli.cli.engine import returned_of
 from f2rcli.cli.results import check_result, command_typed
 from f2rcli.cli.terminal.console import Console
-from f2rcli.cli.terminal.progress import Meter
+from f2rcli.cli.terminal.progress import RunMeter
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import UsageError
 from f2rcli.frames import ClipInfo
@@ -66,7 +66,7 @@ class RunReport:
             engine=EngineSettings(device=settings.device, threads=settings.threads),
             frames=min(self.read.frames or FRAMES, FRAMES),
         )  # fmt: skip
-        with Meter(console, "report", plan.frames, exact=False) as meter:
+        with RunMeter(console, "report", plan.frames, exact=False) as meter:
             pictures = ReportPictures(clips=1)
             run = Run(
                 plan, kind="blind", observers=[pictures],

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from f2rcli.cli.app import command_line
-from f2rcli.cli.options.derived import Part, completing, with_options
+from f2rcli.cli.options.derived import Fields, completing, with_options
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.settings import pairs, setting, settings_of
 
@@ -43,10 +43,10 @@ def test_a_field_is_an_option_with_its_help_default_and_choices() -> None:
 
 
 def test_part_of_a_dataclass_becomes_options() -> None:
-    def command(*, sample: Annotated[Sample, Part("on")]) -> int:
+    def command(*, sample: Annotated[Sample, Fields("on")]) -> int:
         return 0
 
-    def rest(*, sample: Annotated[Sample, Part(without=("on",))]) -> int:
+    def rest(*, sample: Annotated[Sample, Fields(without=("on",))]) -> int:
         return 0
 
     assert list(options(with_options(command))) == ["on"]

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console as RichConsole
 
 from f2rcli.cli.terminal.console import Console, EventStream
-from f2rcli.cli.terminal.progress import Meter
+from f2rcli.cli.terminal.progress import RunMeter
 
 
 class Clock:
@@ -41,7 +41,7 @@ def said_by(console: RichConsole) -> str:
     return console.file.getvalue()
 
 
-def run(meter: Meter, clock: Clock, frames: int, seconds: float) -> None:
+def run(meter: RunMeter, clock: Clock, frames: int, seconds: float) -> None:
     with meter:
         for _ in range(frames):
             clock.now += seconds
@@ -50,7 +50,7 @@ def run(meter: Meter, clock: Clock, frames: int, seconds: float) -> None:
 
 
 def test_a_pipe_gets_a_line_every_ten_seconds_and_one_at_the_end(console, clock) -> None:
-    run(Meter(console, "clip.mp4", 50, clock=clock), clock, frames=50, seconds=0.5)
+    run(RunMeter(console, "clip.mp4", 50, clock=clock), clock, frames=50, seconds=0.5)
     lines = said(console).splitlines()
     assert lines == [
         "clip.mp4: 20/50 frames, 2.00 frames/s, ETA 0:15, sigma 12.3",
@@ -61,7 +61,7 @@ def test_a_pipe_gets_a_line_every_ten_seconds_and_one_at_the_end(console, clock)
 
 def test_the_time_until_the_first_frame_is_not_its_pace(console, clock) -> None:
     clock.now += 30.0
-    meter = Meter(console, "clip.mp4", 30, clock=clock)
+    meter = RunMeter(console, "clip.mp4", 30, clock=clock)
     clock.now += 15.0  # noise is measured
     for _ in range(10):
         clock.now += 1.0
@@ -72,14 +72,14 @@ def test_the_time_until_the_first_frame_is_not_its_pace(console, clock) -> None:
 
 
 def test_an_unknown_count_shows_elapsed_time_instead_of_eta(console, clock) -> None:
-    run(Meter(console, "pipe", None, clock=clock), clock, frames=25, seconds=0.5)
+    run(RunMeter(console, "pipe", None, clock=clock), clock, frames=25, seconds=0.5)
     assert (
         said(console).splitlines()[0] == "pipe: 20 frames, 2.00 frames/s, 0:10 elapsed, sigma 12.3"
     )
 
 
 def test_a_guessed_count_is_marked_and_a_wrong_one_given_up(console, clock) -> None:
-    run(Meter(console, "c", 30, exact=False, clock=clock), clock, frames=45, seconds=0.5)
+    run(RunMeter(console, "c", 30, exact=False, clock=clock), clock, frames=45, seconds=0.5)
     lines = said(console).splitlines()
     assert "20/~30 frames" in lines[0]
     assert "c: 40 frames" in lines[1]
@@ -89,7 +89,7 @@ def test_a_guessed_count_is_marked_and_a_wrong_one_given_up(console, clock) -> N
 def test_events_count_and_are_valid_json(console, clock) -> None:
     out = io.StringIO()
     console.events = EventStream(out, clock=clock)
-    run(Meter(console, "c", 4, clock=clock), clock, frames=4, seconds=1.0)
+    run(RunMeter(console, "c", 4, clock=clock), clock, frames=4, seconds=1.0)
     events = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [event["frames"] for event in events] == [1, 2, 3, 4, 4]
     assert events[1] == {
@@ -102,7 +102,7 @@ def test_events_count_and_are_valid_json(console, clock) -> None:
 @pytest.mark.parametrize("total", [None, 6])
 def test_a_terminal_gets_a_bar(console, clock, total) -> None:
     console.human = RichConsole(file=io.StringIO(), force_terminal=True, width=120)
-    run(Meter(console, "clip [1].mp4", total, clock=clock), clock, frames=6, seconds=0.5)
+    run(RunMeter(console, "clip [1].mp4", total, clock=clock), clock, frames=6, seconds=0.5)
     assert "clip [1].mp4" in said(console)
     assert "6/6 frames, 2.00 frames/s" in said(console)
 
@@ -110,19 +110,19 @@ def test_a_terminal_gets_a_bar(console, clock, total) -> None:
 def test_quiet_shows_nothing(console, clock) -> None:
     console.quiet = True
     console.human = RichConsole(file=io.StringIO(), force_terminal=True, width=120)
-    run(Meter(console, "c", 50, clock=clock), clock, frames=50, seconds=0.5)
+    run(RunMeter(console, "c", 50, clock=clock), clock, frames=50, seconds=0.5)
     assert said(console) == ""
 
 
 def test_an_empty_run_says_so_without_dividing_by_zero(console, clock) -> None:
-    run(Meter(console, "c", None, clock=clock), clock, frames=0, seconds=0.0)
+    run(RunMeter(console, "c", None, clock=clock), clock, frames=0, seconds=0.0)
     assert said(console) == "c: 0/0 frames, 0:00 elapsed\n"
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_a_bar_fits_the_terminal_and_never_loses_count_and_time(console, clock, width) -> None:
     console.human = RichConsole(file=io.StringIO(), force_terminal=True, width=width)
-    meter = Meter(console, "a long name of a clip.mkv", 1234, exact=False, clock=clock)
+    meter = RunMeter(console, "a long name of a clip.mkv", 1234, exact=False, clock=clock)
     for _ in range(123):
         clock.now += 0.5
         meter.advance(12.34)

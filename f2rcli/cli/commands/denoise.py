@@ -30,7 +30,7 @@ from f2rcli.cli.provenance import settings_given
 from f2rcli.cli.run_report import RunReport
 from f2rcli.cli.running import denoised, pairs, recorded
 from f2rcli.cli.terminal.console import Console
-from f2rcli.cli.terminal.progress import Meter
+from f2rcli.cli.terminal.progress import RunMeter
 from f2rcli.cli.terminal.receipts import Finished, source_bytes
 from f2rcli.engine.provenance import provenance_of
 from f2rcli.engine.strength import changes_nothing
@@ -176,7 +176,7 @@ def _restore(
     with (
         open_writer(reader, plan) as writer,
         recorded(job, plan, reader, engine, console) as record,
-        Meter(console, reader.info.name, total, exact=exact) as meter,
+        RunMeter(console, reader.info.name, total, exact=exact) as meter,
     ):
         for frame in denoised(reader, engine, record):
             writer.write(frame)
@@ -209,7 +209,7 @@ def _preview(job: Job, count: int, reader: Reader, console: Console) -> Finished
     if replace(job.write, overwrite=False, keep_partial=False, provenance=True) != WriteOptions():
         console.warning("--preview has an encoding of its own; the codec options are not used.")
     engine = loaded(job.engine, reader.info, console)
-    with Meter(console, reader.info.name, count) as meter:
+    with RunMeter(console, reader.info.name, count) as meter:
         shown = meter.counted(pairs(reader, engine, count), lambda: sigma_of(engine))
         receipt = write_preview(reader, shown, job.target, count, job.write)
     return Finished(receipt, meter.elapsed)

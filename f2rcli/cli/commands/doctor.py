@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 
 from f2rcli import __version__, weights
 from f2rcli.cli.engine import loaded
-from f2rcli.cli.options.derived import Part, with_options
+from f2rcli.cli.options.derived import Fields, with_options
 from f2rcli.cli.terminal.console import Console
 from f2rcli.engine.self_test import CLIP, FRAMES, LEVEL, self_test
 from f2rcli.engine.settings import EngineSettings
@@ -33,8 +33,8 @@ class Finding(NamedTuple):
 @with_options
 def doctor(
     *,
-    engine: Annotated[EngineSettings, Part("device", "threads", "precision")],
-    console: Annotated[Console, Part("json", "debug")],
+    engine: Annotated[EngineSettings, Fields("device", "threads", "precision")],
+    console: Annotated[Console, Fields("json", "debug")],
 ) -> int:
     """Print what is installed and whether it works: the first thing to send with a bug report."""
     good = True

@@ -12,11 +12,11 @@ from rich.console import Console as RichConsole
 from f2rcli.cli.eval_cases import EvalRequest, plan_of, request
 from f2rcli.cli.options import eval as eopt
 from f2rcli.cli.options import shared as opt
-from f2rcli.cli.options.derived import Part, with_options
+from f2rcli.cli.options.derived import Fields, with_options
 from f2rcli.cli.results import check_result, command_typed
 from f2rcli.cli.terminal.console import Console
 from f2rcli.cli.terminal.eval_table import tables
-from f2rcli.cli.terminal.progress import Meter
+from f2rcli.cli.terminal.progress import RunMeter
 from f2rcli.cli.terminal.text import one_line
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, UsageError
@@ -36,8 +36,8 @@ def evaluate(
     *,
     inputs: eopt.Inputs = None,
     options: eopt.EvalOptions,
-    read: Annotated[ReadOptions, Part("axes", "series")],
-    engine: Annotated[EngineSettings, Part(without=("method",))],
+    read: Annotated[ReadOptions, Fields("axes", "series")],
+    engine: Annotated[EngineSettings, Fields(without=("method",))],
     targets: eopt.Targets,
     console: Console,
     config: opt.Config = None,
@@ -79,7 +79,7 @@ def _run(
     from f2rcli.evaluation.run import Run
 
     total = None if plan.frames is None else plan.frames * len(asked.cases)
-    with ExitStack() as stack, Meter(console, "eval", total, exact=False) as meter:
+    with ExitStack() as stack, RunMeter(console, "eval", total, exact=False) as meter:
         run = Run(
             plan, kind=asked.kind, baselines=asked.baselines,
             observers=_observers(asked, targets, stack), progress=lambda *_: meter.advance(),

@@ -13,7 +13,7 @@ import typer
 
 from f2rcli.cli.engine import loaded, say_notes
 from f2rcli.cli.options import shared as opt
-from f2rcli.cli.options.derived import Part, with_options
+from f2rcli.cli.options.derived import Fields, with_options
 from f2rcli.cli.results import ResultFiles, deliver
 from f2rcli.cli.terminal.console import Console
 from f2rcli.engine.settings import EngineSettings
@@ -63,8 +63,8 @@ def explain(
     output: Picture,
     frame: At = 0,
     files: ResultFiles,
-    engine: Annotated[EngineSettings, Part("sigma", "method", "weights", "device", "threads")],
-    read: Annotated[ReadOptions, Part("axes", "series")],
+    engine: Annotated[EngineSettings, Fields("sigma", "method", "weights", "device", "threads")],
+    read: Annotated[ReadOptions, Fields("axes", "series")],
     console: Console,
 ) -> int:
     """Show which noisy pixels a restored pixel is made of, and the motion that follows from it."""

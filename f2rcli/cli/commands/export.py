@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from f2rcli import weights as bundled
-from f2rcli.cli.options.derived import Part, completing, with_options
+from f2rcli.cli.options.derived import Fields, completing, with_options
 from f2rcli.cli.terminal.console import Console
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_OK
@@ -38,7 +38,7 @@ def export(
     weights: WeightsName,
     output: Folder,
     overwrite: Overwrite = False,
-    console: Annotated[Console, Part("json", "quiet", "debug")],
+    console: Annotated[Console, Fields("json", "quiet", "debug")],
 ) -> int:
     """Write F2R's three networks as ONNX files, with graph.json that says how to use them."""
     EngineSettings(weights=weights)  # checks the name before torch is loaded

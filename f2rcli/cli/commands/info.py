@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from f2rcli.cli.engine import engine_values, engine_words, forecast, loaded
 from f2rcli.cli.options import shared as opt
-from f2rcli.cli.options.derived import Part, with_options
+from f2rcli.cli.options.derived import Fields, with_options
 from f2rcli.cli.provenance import words
 from f2rcli.cli.terminal.console import Console
 from f2rcli.cli.terminal.receipts import source_bytes
@@ -39,10 +39,10 @@ def info(
     *,
     source: opt.Source,
     engine: Annotated[
-        EngineSettings, Part("method", "weights", "device", "threads", "precision", "tile")
+        EngineSettings, Fields("method", "weights", "device", "threads", "precision", "tile")
     ],
-    read: Annotated[ReadOptions, Part("axes", "series")],
-    console: Annotated[Console, Part("json", "debug")],
+    read: Annotated[ReadOptions, Fields("axes", "series")],
+    console: Annotated[Console, Fields("json", "debug")],
 ) -> int:
     """Print what f2r sees in INPUT and would do with it: streams, colour, noise, time, memory."""
     with open_reader(source, read) as reader:

@@ -8,7 +8,7 @@ import typer
 
 from f2rcli.cli.engine import loaded
 from f2rcli.cli.options import shared as opt
-from f2rcli.cli.options.derived import Part, with_options
+from f2rcli.cli.options.derived import Fields, with_options
 from f2rcli.cli.results import ResultFiles, check_result, deliver
 from f2rcli.cli.terminal.console import Console
 from f2rcli.engine.settings import EngineSettings
@@ -41,9 +41,9 @@ def noise(
     plot: PlotTo = None,
     frames: Count = 10,
     engine: Annotated[
-        EngineSettings, Part("method", "weights", "device", "threads", "precision", "tile")
+        EngineSettings, Fields("method", "weights", "device", "threads", "precision", "tile")
     ],
-    read: Annotated[ReadOptions, Part("axes", "series")],
+    read: Annotated[ReadOptions, Fields("axes", "series")],
     console: Console,
 ) -> int:
     """Measure the noise of INPUT: its strength, its kind, and how certain that is."""

@@ -14,8 +14,8 @@ from f2rcli.settings import Setting, settings_of
 from f2rcli.system.machine import cramped
 
 
-class Part:
-    """Marks a parameter as some of a dataclass's settings: `Annotated[ReadOptions, Part("axes")]`.
+class Fields:
+    """Marks a parameter as some of a dataclass' settings: `Annotated[ReadOptions, Fields("axes")]`.
 
     The others keep their defaults.
     """
@@ -38,18 +38,18 @@ class Values:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class OptionGroup:
     """A parameter of a command, or a field of its dataclass, that stands for several options."""
 
     kind: Any  # the dataclass
-    fields: "dict[str, Setting | Group]"  # those that become options, in its order
+    fields: "dict[str, Setting | OptionGroup]"  # those that become options, in its order
     made: bool = True  # False: a dictionary of values is what the command wants
 
     def taken(self, given: dict[str, Any]) -> Any:
         """The settings, whose options are taken out of what was given. Raises UsageError."""
         values = {}
         for name, one in self.fields.items():
-            if isinstance(one, Group):
+            if isinstance(one, OptionGroup):
                 values[name] = one.taken(given)
             elif (typed := given.pop(name)) is not None:  # else: the default
                 values[name] = typed if one.parse is None else one.parse(name, typed)
@@ -59,7 +59,7 @@ class Group:
         """An option for every field, as Typer takes them."""
         types, defaults = get_type_hints(self.kind), self.kind.__dataclass_fields__
         for name, one in self.fields.items():
-            if isinstance(one, Group):
+            if isinstance(one, OptionGroup):
                 yield from one.options()
                 continue
             default = defaults[name].default
@@ -134,9 +134,9 @@ def with_options(command: Callable[..., int]) -> Callable[..., int]:
     return run
 
 
-def _group(annotation: Any) -> Group | None:
+def _group(annotation: Any) -> OptionGroup | None:
     kind, *marks = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
-    part = next((mark for mark in marks if isinstance(mark, Part)), Part())
+    part = next((mark for mark in marks if isinstance(mark, Fields)), Fields())
     values = next((mark.kind for mark in marks if isinstance(mark, Values)), None)
     kind = values or kind
     if kind is Console:
@@ -146,4 +146,4 @@ def _group(annotation: Any) -> Group | None:
     known = settings_of(kind)
     inner = {n: known.get(n) or _group(type_) for n, type_ in get_type_hints(kind).items()}
     taken = {n: one for n, one in inner.items() if one is not None and part.has(n)}
-    return Group(kind, taken, made=values is None)
+    return OptionGroup(kind, taken, made=values is None)

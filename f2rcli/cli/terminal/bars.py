@@ -70,7 +70,7 @@ def joined(words: Words) -> str:
     return ", ".join(part for _, part in words)
 
 
-class Shown:
+class BarMeter:
     """A meter: a context manager that shows its bars; elsewhere lines or events come when due."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 from rich.progress import TaskID
 
 from f2rcli.batch.work import Outcome, Task
-from f2rcli.cli.terminal.bars import Shown, Words, joined
+from f2rcli.cli.terminal.bars import BarMeter, Words, joined
 from f2rcli.cli.terminal.console import Console
 from f2rcli.units import span
 
 LINE_EVERY = 30.0  # seconds between two lines about one clip
 
 
-class BatchMeter(Shown):
+class BatchMeter(BarMeter):
     """A bar for all clips and one for each running one. Threads may report at the same time."""
 
     def __init__(

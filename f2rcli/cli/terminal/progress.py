@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from f2rcli.cli.terminal.bars import Shown, Words, joined
+from f2rcli.cli.terminal.bars import BarMeter, Words, joined
 from f2rcli.cli.terminal.console import Console
 from f2rcli.units import span
 
@@ -16,7 +16,7 @@ EVENT_EVERY = 1.0  # seconds between JSON events
 MEMORY = 32  # frames the pace is measured over: long enough to be calm, short enough to be true
 
 
-class Meter(Shown):
+class RunMeter(BarMeter):
     """Counts finished frames and shows the count.
 
     total: frames to come; None, or one that turns out too small, means not known.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from rich.progress import TaskID
 
 from f2rcli.cli.results import finite
-from f2rcli.cli.terminal.bars import Shown, Words, joined
+from f2rcli.cli.terminal.bars import BarMeter, Words, joined
 from f2rcli.cli.terminal.console import Console
 from f2rcli.cli.terminal.progress import EVENT_EVERY, LINE_EVERY
 from f2rcli.training.loop.events import Event, EventKind
@@ -17,7 +17,7 @@ FIELDS = ("stage", "step", "steps", "text", "loss", "validation", "best", "lr", 
           "eta")  # fmt: skip
 
 
-class StepMeter(Shown):
+class StepMeter(BarMeter):
     """Shows a run's events as they come; call it with each of them."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:

@@ -108,7 +108,7 @@ class Draw(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class NoisePart:
     """A kind of noise with its numbers."""
 
     kind: str
@@ -152,7 +152,7 @@ class Part:
 class NoiseSpec:
     """Noise as a user wrote it: kinds with equal shares; made on the spot, or drawn in training."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[NoisePart, ...]
 
     @property
     def name(self) -> str:
@@ -173,7 +173,7 @@ class NoiseSpec:
         return low if low == high else None
 
     @property
-    def rendered(self) -> tuple[Part, ...]:
+    def rendered(self) -> tuple[NoisePart, ...]:
         """The parts that training has made in advance."""
         return tuple(part for part in self.parts if part.rendered)
 
@@ -211,7 +211,7 @@ class NoiseSpec:
         rng = np.random.default_rng([seed, key, zlib.crc32(clip.encode())])
         return self._part(rng).draw(rng), np.random.default_rng([seed, key])
 
-    def _part(self, rng: np.random.Generator) -> Part:
+    def _part(self, rng: np.random.Generator) -> NoisePart:
         return self.parts[rng.integers(len(self.parts)) if len(self.parts) > 1 else 0]
 
 
@@ -231,7 +231,7 @@ def choices(*, training: bool = False) -> str:
     return ", ".join(kind.usage(n) for n, kind in KINDS.items() if training or not kind.training)
 
 
-def _parsed(piece: str, text: str, training: bool) -> Part:
+def _parsed(piece: str, text: str, training: bool) -> NoisePart:
     name, colon, values = piece.partition(":")
     if name not in KINDS:
         raise UsageError(
@@ -254,7 +254,7 @@ def _parsed(piece: str, text: str, training: bool) -> Part:
         _range(text, kind.usage(name), given[i], p) if i < len(given) else (p.default, p.default)
         for i, p in enumerate(kind.parameters)
     )
-    return Part(name, ranges, "".join(word))
+    return NoisePart(name, ranges, "".join(word))
 
 
 def _range(text: str, usage: str, value: str, parameter: Parameter) -> Range:
