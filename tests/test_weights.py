@@ -43,6 +43,7 @@ def test_networks_are_rebuilt_once_and_without_torchs_compiler(
 def test_the_default_is_chosen_by_method_and_space() -> None:
     assert weights.choose("f2r", Space.RGB) == "f2r-rgb-small"
     assert weights.choose("f2r", Space.BAYER) == "f2r-bayer-small"
+    assert weights.choose("blind2sound", Space.GRAY) == "blind2sound-gray-small"
     with pytest.raises(WeightsError, match="no bundled weights"):
         weights.choose("nlmeans", Space.RGB)
 
