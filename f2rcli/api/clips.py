@@ -14,7 +14,7 @@ from f2rcli.api.dask_arrays import denoise_dask
 from f2rcli.api.files import denoise_file
 from f2rcli.api.frames import FrameSequence
 from f2rcli.api.options import Keywords, Options, with_keywords
-from f2rcli.api.pictures import is_array, kind_of, stacked
+from f2rcli.api.pictures import is_array, kind_of, no_array, stacked
 from f2rcli.api.report import Report
 from f2rcli.api.watch import Call, Cancel, Progress, Watch
 from f2rcli.errors import InputError, UsageError
@@ -120,7 +120,11 @@ def _denoised(frames: Any, output: Any, call: Call) -> Any:
         return denoise_dask(frames, Grid.of(frames.shape, options.axes), options)
     if is_array(frames):
         return _denoise_whole(frames, output, call)
-    if isinstance(frames, list | tuple) and frames and all(map(is_array, frames)):
+    if isinstance(frames, list | tuple):
+        for other in (one for one in frames if not is_array(one)):
+            raise no_array(other)
+        if not frames:
+            return type(frames)()
         grid = Grid.of(tuple(frames[0].shape), options.axes, frame=True)
         timed = replace(call, options=replace(options, axes=f"T{grid.letters}"))
         return type(frames)(_denoise_whole(stacked(frames), output, timed))

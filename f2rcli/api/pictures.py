@@ -25,6 +25,14 @@ def is_array(frames: Any) -> bool:
     return all(hasattr(frames, name) for name in ("shape", "dtype", "__getitem__"))
 
 
+def no_array(picture: Any) -> InputError:
+    """The error for a frame that is none."""
+    return InputError(
+        f"a frame of type {type(picture).__name__}: not an array.",
+        hint="Pass NumPy arrays or torch tensors.",
+    )
+
+
 def values_of(picture: Any) -> Plane:
     """The samples of a picture as NumPy has them; bfloat16, which it has not, as float32.
 
@@ -36,10 +44,7 @@ def values_of(picture: Any) -> Plane:
     elif is_array(picture):
         values = np.ma.getdata(picture) if np.ma.isMaskedArray(picture) else np.asarray(picture)
     else:
-        raise InputError(
-            f"a frame of type {type(picture).__name__}: not an array.",
-            hint="Pass NumPy arrays or torch tensors.",
-        )
+        raise no_array(picture)
     check_samples(values.dtype, "array")
     return np.ascontiguousarray(values, values.dtype.newbyteorder("="))
 

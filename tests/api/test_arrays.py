@@ -123,6 +123,12 @@ def test_a_list_of_frames_comes_back_as_a_list(noisy) -> None:
         done = f2rcli.denoise(kind(noisy[:2]), strength=0)
         assert type(done) is kind
         np.testing.assert_array_equal(np.stack(done), noisy[:2])
+        assert f2rcli.denoise(kind()) == kind()
+
+
+def test_a_list_of_something_else_is_refused_before_anything_is_taken_from_it() -> None:
+    with pytest.raises(InputError, match="a frame of type int: not an array"):
+        f2rcli.denoise([np.zeros((4, 4), np.uint8), 1])
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.bfloat16])
