@@ -1,7 +1,8 @@
 """What is measured in pictures, where `f2r eval` has no benchmark for it: still bursts, cells that
-move, means at code 0, and hot pixels; tables in docs/microscopy.md.
+move, means at code 0, hot pixels, and molecules that any method could keep; tables in
+docs/microscopy.md.
 
-python benchmarks/quantities.py [burst moving means hot]
+python benchmarks/quantities.py [burst moving means hot ideal]
 
 Everything is simulated, as `f2r eval --benchmark molecules`, stars, spikes and rows simulate.
 """
@@ -14,7 +15,15 @@ import numpy as np
 
 import f2rcli
 from f2rcli.evaluation.simulation import filters, spikes
-from f2rcli.evaluation.simulation.camera import Floats, electrons, in_codes, psnr, recorded
+from f2rcli.evaluation.simulation.camera import (
+    GAIN,
+    READ,
+    Floats,
+    electrons,
+    in_codes,
+    psnr,
+    recorded,
+)
 from f2rcli.evaluation.simulation.points import scattered, spot
 from f2rcli.samples.lanes import measure_lane
 
@@ -127,8 +136,39 @@ def _mistaken(width: float, step: float) -> str:
     return f"{mistaken} of {count} repaired"
 
 
+def ideal(rng: np.random.Generator) -> None:
+    """Light that a molecule's posterior mean keeps, if all but its place and light are known."""
+    for (width, sky), bright in product(
+        ((1.3, 20.0), (1.6, 20.0), (1.3, 5.0), (1.3, 50.0)), (100.0, 200.0)
+    ):
+        kept = [_kept(width, sky, bright, rng) for _ in range(200)]
+        error = np.std(kept) / len(kept) ** 0.5
+        print(f"{bright:g} e, {width} px on {sky:g} e: {np.mean(kept):.3f} +- {error:.3f}")
+
+
+def _kept(width: float, sky: float, bright: float, rng: np.random.Generator) -> float:
+    """Of one molecule; as many molecules, of the same lights, as in `f2r eval`'s frames."""
+    side, lights, frequent = 27, (100, 200, 500, 1500), 9 / (106**2 * 4)
+    place = side // 2 + rng.uniform(-1, 1, 2)
+    light = sky + bright * spot(side, *place, width)
+    seen = (rng.poisson(light) + rng.normal(0, READ / GAIN, light.shape)).ravel()
+    steps = np.arange(-7, 7.25, 0.5) + side // 2
+    places = np.array(list(product(steps, steps)))
+    shapes = np.array([spot(side, *one, width).ravel() for one in places])
+
+    def likely(added: Floats) -> Floats:
+        power = sky + (READ / GAIN) ** 2 + added
+        return -0.5 * np.asarray(((seen - sky - added) ** 2 / power + np.log(power)).sum(-1))
+
+    none = likely(np.zeros(side**2))
+    odds = [np.exp(likely(one * shapes) - none) * frequent * 0.25 for one in lights]
+    near = np.hypot(*(places - place).T) < 4.5
+    found = sum(one * odd[near].sum() for one, odd in zip(lights, odds, strict=True))
+    return float(found / (1 + np.sum(odds)) / bright)
+
+
 SCENES: dict[str, Callable[[np.random.Generator], None]] = {
-    "burst": burst, "moving": moving, "means": means, "hot": hot,
+    "burst": burst, "moving": moving, "means": means, "hot": hot, "ideal": ideal,
 }  # fmt: skip
 
 
