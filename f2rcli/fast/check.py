@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from numba.core.errors import NumbaError
 
 from f2rcli.fast import anchoring, refining, warping
 
@@ -9,7 +10,14 @@ SIDE = 16  # pixels
 
 
 def check() -> None:
-    """Raises RuntimeError, or what numba raises, where something is wrong."""
+    """Raises RuntimeError, or another error of an installation that does not fit."""
+    try:
+        _run()
+    except NumbaError as error:
+        raise RuntimeError(str(error)) from error
+
+
+def _run() -> None:
     with torch.inference_mode():
         picture = torch.linspace(0, 1, 3 * SIDE**2).view(1, 3, SIDE, SIDE)
         moved = [torch.empty_like(picture), torch.empty_like(picture)]

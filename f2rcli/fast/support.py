@@ -9,6 +9,11 @@ from torch import Tensor
 
 OLDEST = "0.61"  # of numba
 SMALLEST = 256**2  # pixels of a picture: for smaller ones, loading takes longer than is saved
+# What an installation that does not fit raises: compilers fail in many ways.
+BROKEN = (
+    ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, OSError,
+    RuntimeError, SystemError, TypeError, ValueError,
+)  # fmt: skip
 PRECISIONS = (torch.bfloat16, torch.float32)
 
 
@@ -33,7 +38,7 @@ def found() -> Found:
         from f2rcli.fast.check import check
 
         check()
-    except Exception as error:  # noqa: BLE001  # a compiler may fail in any way
+    except BROKEN as error:
         words = str(error).strip() or type(error).__name__
         return Found(version, words.splitlines()[0])
     return Found(version)
