@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numba.core.errors import NumbaError
 
-from f2rcli.fast import anchoring, refining, warping
+from f2rcli.fast import anchoring, comparing, refining, warping
 
 SIDE = 16  # pixels
 
@@ -24,6 +24,10 @@ def _run() -> None:
         warping.warped([picture, picture], np.zeros((SIDE, SIDE, 2), np.float32), moved)
         if not torch.allclose(moved[1], picture, atol=1e-5):
             raise RuntimeError("a warp that moves nothing gives another picture")
+        found = comparing.differences((picture,) * 2, (picture,) * 2, *[picture[:, :1]] * 2)
+        apart = comparing.distances(picture[None], picture, 1.0)
+        if apart.any() or found[0].any() or found[1].any():
+            raise RuntimeError("a picture differs from itself")
         _anchor(picture)
         _refiner(picture)
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -99,3 +100,16 @@ def test_kernels_run_where_numba_is(monkeypatch: pytest.MonkeyPatch) -> None:
     for other in (PICTURE[..., :255, :], PICTURE.double(), PICTURE.mT[..., :, :].contiguous().mT):
         assert not support.serve(other)
     assert not support.serve(torch.zeros(1, 3, 256, 256, requires_grad=True))
+
+
+def test_kernels_run_where_none_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    from f2rcli.fast import rows
+
+    def njit(cache: bool = False, **how: Any) -> Any:
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda function: function
+
+    monkeypatch.setattr(rows, "njit", njit)
+    assert rows.compiled(abs) is abs
