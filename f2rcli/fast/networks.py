@@ -3,13 +3,15 @@
 The reference is `_seen` of either network in models/fusion.py.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from f2rcli.fast import anchoring, cells, refining
 from f2rcli.fast.cells import Code
 from f2rcli.fast.lanes import LANES
+from f2rcli.fast.rows import in_rows
 from f2rcli.fast.support import PRECISIONS, precision
 from f2rcli.models.fused import convolved
 from f2rcli.models.large.codes import LOWEST, SPAN, plain
@@ -19,15 +21,17 @@ PLAIN: Code = (1.0, 0.0)
 CODED: Code = (1 / SPAN, LOWEST)
 
 
-def serves(pictures: Tensor, channels: int) -> bool:
-    """Whether neighbours (1, N, C, H, W) go through kernels; channels: of what they are embedded
-    in."""
-    return cells.serves(pictures[:, 0]) and channels >= LANES and precision() in PRECISIONS
+def serves(layer: nn.Conv2d, pictures: Sequence[Tensor]) -> bool:
+    """Whether these go through kernels, neighbours (1, N, C, H, W) first; layer: what they are
+    embedded by."""
+    alike = len({picture.dtype for picture in pictures}) == 1
+    fits = cells.serves(pictures[0][:, 0]) and layer.out_channels >= LANES
+    return alike and fits and precision() in PRECISIONS
 
 
 def anchor_seen(network: Any, aligned: Any, smooth: Any) -> tuple[Tensor, ...]:
     """See BlindAnchor._seen."""
-    coarse, confidence = aligned.coarse, aligned.confidence.float()
+    coarse, confidence = aligned.coarse, in_rows(aligned.confidence.float())
     code = _code(coarse)
     mean, spread = anchoring.compared(coarse, confidence, code)
     spread = smooth(spread)
@@ -53,7 +57,7 @@ def refiner_seen(
     smooth: Any,
 ) -> tuple[Tensor, Tensor]:
     """See Refiner._seen."""
-    code, guided = _code(noisy), anchor.guided(plain(coarse))
+    code, guided, level = _code(noisy), anchor.guided(plain(coarse)), in_rows(level)
     power, variance = refining.power(noisy, guided, level, code)
     more = network.embed.out_channels
     start, seen, into = refining.begun(
@@ -63,7 +67,8 @@ def refiner_seen(
         convolved(network.embed, refining.around(one, other, start, code), SLOPE)
         for one, other in zip(aligned.noisy.unbind(1), aligned.coarse.unbind(1), strict=True)
     ]
-    refining.mixed(features, anchor.weights, aligned.confidence.float(), into)
+    sure = in_rows(aligned.confidence.float())
+    refining.mixed(features, in_rows(anchor.weights), sure, into)
     return start, convolved(network.unet.head, seen, SLOPE)
 
 

@@ -39,9 +39,14 @@ def _stamp() -> tuple[tuple[str, int, int], ...]:
     return tuple((m.name, m.stat().st_mtime_ns, m.stat().st_size) for m in modules)
 
 
+def in_rows(x: Tensor) -> Tensor:
+    """A picture with rows in one piece each."""
+    return x if x.stride(-1) == 1 else x.contiguous()
+
+
 def rows_of(x: Tensor) -> Rows:
-    """A picture (..., H, W) whose rows are each in one piece."""
-    if x.stride(-1) != 1 and x.shape[-1] > 1:
+    """A picture (..., H, W) whose rows are each in one piece, and which outlives the kernel."""
+    if x.stride(-1) != 1:
         raise ValueError("rows must be in one piece")
     size = x.element_size()
     return np.array([x.data_ptr(), *(step * size for step in x.stride()[:-1])], np.int64)
@@ -101,11 +106,9 @@ def lowered(value: Any, into: Any) -> Any:
 
 @overload(lowered, strict=False)
 def _lowered(value: Any, into: Any) -> Any:
-    return (
-        (lambda value, into: _rounded(value))
-        if into.dtype == types.uint16
-        else (lambda value, into: value)
-    )
+    if into.dtype == types.uint16:
+        return lambda value, into: _rounded(value)
+    return lambda value, into: value
 
 
 @compiled

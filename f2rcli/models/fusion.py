@@ -94,7 +94,7 @@ class BlindAnchor(nn.Module):
     def _seen(self, aligned: Aligned) -> tuple[Tensor, ...]:
         """Weights, the noisy neighbours merged by them, their texture, and what the U-Net makes of
         it at first. Coded pictures of noise are decoded one by one."""
-        if (fast := _kernels(aligned, self.first.out_channels)) is not None:
+        if (fast := _kernels(self.first, aligned)) is not None:
             return fast.anchor_seen(self, aligned, smooth)
         confidence, coarse = aligned.confidence.float(), plain(aligned.coarse)
         aligned = Aligned(aligned.noisy, coarse, confidence)
@@ -167,7 +167,7 @@ class Refiner(nn.Module):
         self, noisy: Tensor, coarse: Tensor, level: Tensor, anchor: Anchor, aligned: Aligned
     ) -> tuple[Tensor, Tensor]:
         """The posterior mean, and what the U-Net makes of everything at first."""
-        if (fast := _kernels(aligned, self.embed.out_channels)) is not None:
+        if (fast := _kernels(self.embed, aligned, noisy, coarse)) is not None:
             return fast.refiner_seen(self, noisy, coarse, level, anchor, aligned, smooth)
         noisy, coarse = plain(noisy), plain(coarse)
         guided = anchor.guided(coarse)
@@ -196,13 +196,15 @@ class Refiner(nn.Module):
         return planar(conv_of_cells(self.embed, seen, slope=SLOPE))  # weighs planes next
 
 
-def _kernels(aligned: Aligned, channels: int) -> Any:
-    """The module `fast.networks` where its kernels make what networks see; else None."""
-    if torch.is_grad_enabled() or not serve(aligned.noisy):
+def _kernels(layer: nn.Conv2d, aligned: Aligned, *centre: Tensor) -> Any:
+    """The module `fast.networks` where its kernels make what networks see; else None. layer: what
+    neighbours are embedded by."""
+    pictures = aligned.noisy, aligned.coarse, *centre
+    if torch.is_grad_enabled() or not all(map(serve, pictures)):
         return None
     from f2rcli.fast import networks  # brings numba
 
-    return networks if networks.serves(aligned.noisy, channels) else None
+    return networks if networks.serves(layer, pictures) else None
 
 
 def posterior_mean(noisy: Tensor, anchor: Tensor, level: Tensor) -> Tensor:

@@ -118,10 +118,23 @@ def test_what_is_not_a_number_is_not_hidden() -> None:
 
 def test_gradients_and_batches_go_through_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(support, "SMALLEST", 0)
-    aligned = scene(3, 2, 32, 32)
-    assert fusion._kernels(aligned, 8) is None
+    aligned, layer = scene(3, 2, 32, 32), torch.nn.Conv2d(4, 8, 3)
+    assert fusion._kernels(layer, aligned) is None
     with torch.inference_mode():
-        assert fusion._kernels(aligned, 8) is not None
-        assert fusion._kernels(aligned, 4) is None
-        assert fusion._kernels(Aligned(*(torch.cat([x, x]) for x in aligned)), 8) is None
-        assert fusion._kernels(Aligned(*(x.double() for x in aligned)), 8) is None
+        assert fusion._kernels(layer, aligned) is not None
+        assert fusion._kernels(torch.nn.Conv2d(4, 4, 3), aligned) is None
+        assert fusion._kernels(layer, Aligned(*(torch.cat([x, x]) for x in aligned))) is None
+        assert fusion._kernels(layer, Aligned(*(x.double() for x in aligned))) is None
+        assert fusion._kernels(layer, aligned, coded(aligned.noisy[:, 0])) is None
+
+
+def test_maps_that_hold_one_number_are_seen() -> None:
+    _, refiner = networks(3)
+    aligned = scene(3, 2, 32, 32)._replace(
+        confidence=torch.ones(1, 1, 1, 1, 1).expand(1, 2, 1, 32, 32)
+    )
+    with torch.inference_mode():
+        made: Anchor = networks(3)[0](aligned)
+    level = torch.full((1, 1, 1, 1), 0.1).expand(1, 3, 32, 32)
+    given = aligned.noisy[:, 0], aligned.coarse[:, 1], level, made, aligned
+    close(*both_ways(lambda: refiner._seen(*given)), 1e-6)
