@@ -48,7 +48,6 @@ def _warped(planes: Any, flow: Any, results: Any, kind: Any) -> None:
     pixels = np.empty((width, LANES), np.float32)
     lines = np.zeros((LANES, width), np.float32)
     joined = np.empty((1, width + BEFORE + AFTER, LANES), np.float32)
-    first, found = weights.ctypes.data, pixels.ctypes.data
     for top in range(0, height, STRIP):
         bottom = min(top + STRIP, height)
         low, high = _span(flow[top:bottom], top, height, weights)
@@ -59,6 +58,8 @@ def _warped(planes: Any, flow: Any, results: Any, kind: Any) -> None:
             _joined(planes, min(max(y, 0), height - 1), lines, pixels_there, kind)
         start, line = joined.ctypes.data, joined.shape[1] * BYTES
         for y in range(top, bottom):
+            # asked for here, in the loop: numba frees an array after its last mention
+            first, found = weights.ctypes.data, pixels.ctypes.data
             _landing(flow[y], y, height, weights)
             _weighed(places[0], weights[0], weights[1], weights[2], weights[3])
             _weighed(places[1], weights[4], weights[5], weights[6], weights[7])

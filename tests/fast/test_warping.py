@@ -1,5 +1,7 @@
 """Warps by kernels are those of OpenCV."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -95,3 +97,18 @@ def test_large_pictures_are_warped_by_kernels(monkeypatch: pytest.MonkeyPatch) -
     flow.warp_all([one.requires_grad_() for one in pictures(256, 256, 3, 3)], still)
     assert len(seen) == 1
     assert support.SMALLEST == 256 * 256
+
+
+def test_two_threads_warp_at_a_time() -> None:
+    """What a kernel knows by its address alone was freed, and another thread took it."""
+    given = pictures(120, 160, 3, 3)
+    shifts = RNG.normal(0, 2, (120, 160, 2)).astype(np.float32)
+    right = by_opencv(given, shifts, given)
+
+    def work(_: int) -> bool:
+        into = [torch.empty_like(one) for one in given]
+        warping.warped(given, shifts, into)
+        return all(torch.allclose(a, b, atol=2e-6) for a, b in zip(into, right, strict=True))
+
+    with ThreadPoolExecutor(2) as pool:
+        assert all(pool.map(work, range(60)))
