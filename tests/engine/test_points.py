@@ -373,12 +373,14 @@ def test_classes_part_points_by_significance_and_more_than_a_fiftieth_are_textur
 def test_every_plane_is_parted_by_noise_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """As strong as the plane's, and as strong as is told where that is something else."""
     seen: list[Real] = []
-    monkeypatch.setattr(points_module, "_halved", lambda plane, *_: seen.append(plane))
+    monkeypatch.setattr(points_module, "_shown", lambda *given: seen.append(given[-1]))
     points, flat = Points(), np.full((SIDE, SIDE), BACKGROUND, np.float32)
     for number, parted in enumerate((None, 9 * flat, None)):
         assert points.lost(0, flat, 0 * flat, 4 * flat, parted) is None
-        drawn = np.random.default_rng(number).standard_normal(flat.shape, np.float32)
-        noise = drawn * (BACKGROUND * (4 if parted is None else 9)) ** 0.5
-        np.testing.assert_allclose(seen[-2], flat + noise, rtol=1e-5)
-        np.testing.assert_allclose(seen[-1], flat - noise, rtol=1e-5, atol=1e-4)
-    assert points.values()["seed"] == 3
+        deviation = (BACKGROUND * (4 if parted is None else 9)) ** 0.5
+        for draw in range(2):
+            drawn = np.random.default_rng(2 * number + draw).standard_normal(flat.shape, np.float32)
+            there, back = seen[-4 + 2 * draw :][:2]
+            np.testing.assert_allclose(there, drawn * deviation, rtol=1e-5)
+            np.testing.assert_array_equal(back, -there)
+    assert points.values()["seed"] == 6
