@@ -133,7 +133,8 @@ def test_slack_is_of_luma_and_of_chroma_apart(told: Told, layout: PlaneLayout) -
 
 def test_slack_of_coded_files_and_of_few_electrons_is_larger_everywhere() -> None:
     assert (SPARSE.noise, SPARSE.change, SPARSE.clipped) == ((2, 2), (4, 4), 1.08)
-    assert (STRICT.noise, STRICT.change, STRICT.clipped) == ((1.1, 1.1), (1.2, 1.2), 1.08)
+    assert (STRICT.noise, STRICT.change, STRICT.clipped) == ((1.1, 1.1), (1.32, 1.2), 1.08)
+    assert (STRICT.chance, SPARSE.chance, CODED.chance) == (1.1, 1, 1)
     assert (CODED.noise, CODED.change, CODED.clipped) == ((1.4, 3.5), (2.0, 5.0), 1.6)
 
 
@@ -380,7 +381,22 @@ def test_what_comes_out_goes_to_the_mean_as_far_as_the_picture_rests(
         shift = 0.5 - free  # all of it was taken out
         wanted = frame.planes[index] / 255 + plain[index] + shift
         np.testing.assert_allclose(shown, wanted, atol=1e-5)
-        np.testing.assert_allclose(variance, told_variance, rtol=1e-6)
+        np.testing.assert_allclose(variance, told_variance / slack.chance, rtol=1e-6)
+
+
+def test_means_over_time_are_held_to_the_law_itself(told: Told) -> None:
+    seen: list[Real] = []
+
+    class Watched(Steady):
+        def lost(self, index: int, removed: Real, variance: Real, *rest: Any) -> Real:
+            seen.append(variance)
+            return np.zeros_like(removed)
+
+    ones = [np.ones((HEIGHT, WIDTH), np.float32)] * 3
+    run(drawn(RGB), Beside(steady=Watched(ones, ones, still=None)), slack=STRICT)
+    assert len(seen) == 3
+    for variance, (_, allowed, _) in zip(seen, told, strict=True):
+        np.testing.assert_allclose(1.1 * variance, allowed, rtol=1e-6)
 
 
 @pytest.mark.parametrize("why", ["unclipped", "sensor", "far from both"])

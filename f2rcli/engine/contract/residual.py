@@ -41,6 +41,9 @@ class Slack:
     # Factor of the noise's standard deviation, when it was clipped. Measured on clipped noise it is
     # one or two hundredths low, and what methods restore holds a rest of the shift.
     clipped: float = 1.08
+    # Part of both factors of variance that is for places where noise is loud by chance; means over
+    # time see to that themselves.
+    chance: float = 1.0
 
 
 # Of the variance: where clipping left less there was some, where more hardly any. By degrees: at a
@@ -49,8 +52,7 @@ UNCLIPPED = 0.985, 0.995
 # Times what changes between frames before it says that less was clipped: beside black and white
 # noise has one long tail, so its power in a small window scatters more.
 CLIPPED_CHANGE = 1.5
-# A tenth more than the law: places where noise is loud by chance get less of it back.
-STRICT = Slack(noise=(1.1, 1.1))
+STRICT = Slack(noise=(1.1, 1.1), change=(1.32, 1.2), chance=1.1)
 # Of a few electrons a pixel: single samples and small windows hold far more than their share of
 # noise by chance, and what changes between frames is counted on too few of them.
 SPARSE = Slack(noise=(2.0, 2.0), change=(4.0, 4.0))
@@ -123,18 +125,19 @@ def under_contract(
         left = None if factor is None else _sized(factor, taken.shape)
         variance = _variance(levels[index], left, bound, slack, int(chroma and index > 0))
         variance *= np.float32(allowance[min(index, len(allowance) - 1)] ** 2)
+        lasting = variance / np.float32(slack.chance)
         moved = None if shifts is None else shifts[index]
         shift = None if moved is None else part_removed(taken, moved, variance, noise.shares[index])
         free = taken if shift is None else taken - shift
         cut = None if left is None else falling(left, UNCLIPPED)
         if steady is not None:
-            free = free - steady.lost(index, free, variance, noise.shares[index], cut)
+            free = free - steady.lost(index, free, lasting, noise.shares[index], cut)
         kept = held(free, variance, noise.shares[index], clipped=cut)
         if shift is not None:
             kept += shift
         returned.add(index, taken, kept)
         out.append(-kept)
-        variances.append(variance)
+        variances.append(lasting)
     if corrected is not None:
         out = corrected(out)
     if still is not None and (rests := still.rests(beside.flows)):

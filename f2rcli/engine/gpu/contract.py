@@ -105,7 +105,8 @@ def under_contract(
         free = taken if shift is None else taken - shift
         lost = None
         if steady is not None:
-            lost = steady.lost(kind, free, variance, terms.shares(kind), cut)
+            lasting = variance / terms.slack.chance
+            lost = steady.lost(kind, free, lasting, terms.shares(kind), cut)
         stays = held(
             free if lost is None else free - lost, variance, terms.shares(kind), clipped=cut
         )

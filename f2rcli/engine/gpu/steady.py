@@ -7,6 +7,7 @@ from torch import Tensor
 
 from f2rcli.engine.contract.limits import LEAST
 from f2rcli.engine.contract.steady import (
+    EARLY,
     FINE,
     FINE_SLACK,
     HIDDEN,
@@ -76,7 +77,8 @@ class DeviceSteady:
             hidden = torch.zeros_like(hidden)
         if clipped is not None:
             hidden = hidden * (1 - clipped)
-        lost = mean - held(mean, variance / age, shares, hidden, clipped)
+        allowed = variance / age * (1 + EARLY / age)
+        lost = mean - held(mean, allowed, shares, hidden, clipped)
         return lost * ((age - 1) / (SURE - 1)).clamp_(0, 1) * enough
 
 
