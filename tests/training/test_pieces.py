@@ -139,3 +139,25 @@ def test_held_out_errors_do_not_depend_on_the_number_of_threads(
     assert found[0].score == found[1].score
     for one, two in zip(found[0].errors, found[1].errors, strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+def test_threads_that_share_a_batch_share_no_lowered_weights(
+    adapting: F2RRecipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each empties the store as it leaves, and gradients would be rounded as chance has it."""
+    last = adapting.specs[-1]
+    excerpts = adapting._made(adapting._pieces(last), np.random.default_rng(0))
+    stage = adapting._stage(last, excerpts, ())
+    step = OptimiserStep(stage, TrainSettings(precision="bf16"), torch.device("cpu"), ALONE)
+    batch, loss, stored = stage.draw(sample_rngs((0,), range(last.batch))), stage.loss, set()
+
+    def noted(given: Any) -> Tensor:
+        stored.add(torch.is_autocast_cache_enabled())
+        return loss(given)
+
+    monkeypatch.setattr(stage, "loss", noted)
+    for threads, expected in ((1, True), (2, False)):
+        use_threads(threads)
+        stored.clear()
+        step.gradient(batch, Clock(0, False), interrupted=False)
+        assert stored == {expected}

@@ -51,11 +51,16 @@ class OptimiserStep:
         self._pool = ThreadPoolExecutor(len(self.places), "f2r-shares")  # begun when first used
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
 
-    def autocast(self) -> AbstractContextManager[object]:
-        """Inside, networks compute in the run's precision."""
+    def autocast(self, *, alone: bool = True) -> AbstractContextManager[object]:
+        """Inside, networks compute in the run's precision. alone: no other thread does so.
+
+        Threads have one store of lowered weights, which each empties as it leaves: whether uses of
+        a weight add up before or after rounding would be a matter of chance.
+        """
         if self.settings.precision not in TYPES:
             return nullcontext()
-        return torch.autocast(self.device.type, TYPES[self.settings.precision])
+        kind = TYPES[self.settings.precision]
+        return torch.autocast(self.device.type, kind, cache_enabled=alone)
 
     def gradient(self, batch: Any, clock: Clock, *, interrupted: bool) -> Gradient:
         """Leave the whole batch's gradient, not clipped yet, in the parameters.
@@ -98,7 +103,7 @@ class OptimiserStep:
         parameters = self.learner.parameters
 
         def one(part: Any, share: float) -> tuple[float, tuple[Tensor | None, ...]]:
-            with self.autocast():
+            with self.autocast(alone=False):
                 loss = self.stage.loss(part) * share
             return float(loss.detach()), torch.autograd.grad(loss, parameters, allow_unused=True)
 
