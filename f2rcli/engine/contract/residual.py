@@ -126,20 +126,19 @@ def under_contract(
         variance = _variance(levels[index], left, bound, slack, int(chroma and index > 0))
         variance *= np.float32(allowance[min(index, len(allowance) - 1)] ** 2)
         lasting = variance / np.float32(slack.chance)
-        moved = None if shifts is None else shifts[index]
-        shift = None if moved is None else part_removed(taken, moved, variance, noise.shares[index])
+        shares = noise.shares[index]
+        shift = None if shifts is None else part_removed(taken, shifts[index], variance, shares)
         free = taken if shift is None else taken - shift
         cut = None if left is None else falling(left, UNCLIPPED)
         if steady is not None:
-            free = free - steady.lost(index, free, lasting, noise.shares[index], cut)
-        kept = held(free, variance, noise.shares[index], clipped=cut)
+            free = free - steady.lost(index, free, lasting, shares, cut)
+        kept = held(free, variance, shares, clipped=cut)
         if shift is not None:
             kept += shift
         returned.add(index, taken, kept)
         out.append(-kept)
         variances.append(lasting)
-    if corrected is not None:
-        out = corrected(out)
+    out = out if corrected is None else corrected(out)
     if still is not None and (rests := still.rests(beside.flows)):
         out = still.brought(out, centre, variances, shifts, rests, even=frame.layout.keeps_means)
     return out
