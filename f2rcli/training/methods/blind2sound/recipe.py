@@ -1,11 +1,9 @@
 """Training recipe of Blind2Sound: noisy frames alone, with real or synthetic noise."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from f2rcli.errors import ConfigError, InputError
-from f2rcli.frames import Space
 from f2rcli.models.blind2sound import Blind2SoundNetworks
 from f2rcli.training.footage.split import Windows, held_windows, split
 from f2rcli.training.methods.base import (
@@ -16,8 +14,9 @@ from f2rcli.training.methods.base import (
     build_networks,
     overridden,
 )
-from f2rcli.training.methods.blind2sound.gray_start import gray_start
+from f2rcli.training.methods.blind2sound.gray_start import narrowed
 from f2rcli.training.methods.blind2sound.stage import MaskedStage
+from f2rcli.training.methods.gray_start import with_gray_start
 from f2rcli.training.methods.validation import NO_ERRORS, ValidationErrors
 
 # `published` costs 285 GMAC per megapixel and pass, seventeen of them in a training step.
@@ -46,10 +45,10 @@ PUBLISHED = StageSpec(  # arXiv 2303.05183 and its code
 
 class Blind2SoundRecipe(Tested):
     def __init__(self, context: TrainingContext) -> None:
-        start, config = context.start, context.config
-        if start is not None and start.header.channels == 3 and config.space == Space.GRAY.value:
-            context = replace(context, start=gray_start(start))
-        self.context = context
+        config = context.config
+        self.context = context = with_gray_start(
+            context, lambda own: Blind2SoundNetworks(1, **own), narrowed
+        )
         self.header = context.header(1, SIZES[config.size])
         self.networks = build_networks(
             context, lambda: Blind2SoundNetworks(self.header.channels, **self.header.config)

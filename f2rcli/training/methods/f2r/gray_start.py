@@ -1,29 +1,16 @@
-"""RGB weights as the start of gray networks."""
-
-from dataclasses import replace
+"""F2R's RGB tensors as those of gray networks."""
 
 import torch
 from torch import Tensor
 
-from f2rcli.frames import Space
-from f2rcli.methods.f2r import F2RNetworks
-from f2rcli.weights import Weights
 
-
-def gray_start(start: Weights) -> Weights:
-    """Weights for networks of one channel: what the three channels of a gray picture would make
-    together, inputs summed and outputs averaged.
+def narrowed(wide: Tensor, shape: torch.Size) -> Tensor:
+    """A tensor for one channel: what the three channels of a gray picture would make together,
+    inputs summed and outputs averaged.
 
     Channels come in blocks of three, each of as many cells of a pixel-unshuffled grid as there
     are; what has no colour (confidence, spread) comes as it is.
     """
-    own = F2RNetworks(1, start.header.config).state_dict()
-    tensors = {n: _narrowed(t.float(), own[n].shape) for n, t in start.tensors.items()}
-    header = replace(start.header, space=Space.GRAY, channels=1, order="Y")
-    return replace(start, tensors=tensors, header=header)
-
-
-def _narrowed(wide: Tensor, shape: torch.Size) -> Tensor:
     if wide.shape == shape:
         return wide
     if wide.shape[0] != shape[0]:  # a tail: channel by channel, 4 cells each

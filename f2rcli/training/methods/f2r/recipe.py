@@ -10,7 +10,6 @@ import torch
 
 from f2rcli.engine.tiles import Runner
 from f2rcli.engine.worker import at_once
-from f2rcli.frames import Space
 from f2rcli.header import Estimate
 from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.training.footage.split import Segment, Split, draw_segments, held_out_segments, split
@@ -25,10 +24,11 @@ from f2rcli.training.methods.base import (
     overridden,
 )
 from f2rcli.training.methods.f2r.excerpts import Excerpt
-from f2rcli.training.methods.f2r.gray_start import gray_start
+from f2rcli.training.methods.f2r.gray_start import narrowed
 from f2rcli.training.methods.f2r.self_supervised import PairStage, errors_of, served
 from f2rcli.training.methods.f2r.supervised import supervised_stages
 from f2rcli.training.methods.f2r.training_pairs import TargetKind, make_pairs
+from f2rcli.training.methods.gray_start import with_gray_start
 from f2rcli.training.methods.losses import Loss, l1_loss, psnr_loss
 from f2rcli.training.methods.validation import ValidationErrors
 
@@ -116,10 +116,8 @@ PUBLISHED = (
 
 class F2RRecipe(Tested, Staged, Probed):
     def __init__(self, context: TrainingContext) -> None:
-        start, config = context.start, context.config
-        if start is not None and start.header.channels == 3 and config.space == Space.GRAY.value:
-            context = replace(context, start=gray_start(start))
-        self.context = context
+        config = context.config
+        self.context = context = with_gray_start(context, lambda own: F2RNetworks(1, own), narrowed)
         self.header = context.header(config.window, sizes(config.size, config.widths))
         self.networks: F2RNetworks = build_networks(
             context, lambda: F2RNetworks(self.header.channels, self.header.config)
