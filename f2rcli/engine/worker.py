@@ -65,15 +65,17 @@ def network_worker(engine: Engine) -> Iterator[Worker]:
             _use(engine.threads)
 
 
-def at_once(work: Sequence[Callable[[], T]], pool: ThreadPoolExecutor | None = None) -> list[T]:
-    """Results of independent pieces of work on the CPU, in order; as many at a time as there are
-    threads, which they share. The bytes are those of one thread.
+def at_once(
+    work: Sequence[Callable[[], T]], device: torch.device, pool: ThreadPoolExecutor | None = None
+) -> list[T]:
+    """Results of independent pieces of work, in order; on the CPU as many at a time as there are
+    threads, which they share, elsewhere one by one. The bytes are those of one thread.
 
     pool: threads to work in, kept from call to call; without one they are made for this call.
     """
     threads = torch.get_num_threads()
     lanes = min(threads, len(work))
-    if lanes < 2:
+    if lanes < 2 or device.type != "cpu":
         return [piece() for piece in work]
     _use(threads // lanes)
     try:

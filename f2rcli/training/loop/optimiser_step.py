@@ -109,7 +109,7 @@ class OptimiserStep:
 
         given = zip(parts, shares, strict=True)
         losses, gradients = zip(
-            *at_once([partial(one, *g) for g in given], self._pool), strict=True
+            *at_once([partial(one, *g) for g in given], self.device, self._pool), strict=True
         )
         for parameter, *found in zip(parameters, *gradients, strict=True):
             if found[0] is not None:

@@ -226,8 +226,7 @@ class F2RRecipe(Tested, Staged, Probed):
             partial(self._excerpt, segment, kind, own)
             for (segment, kind), own in zip(pieces, rng.spawn(len(pieces)), strict=True)
         ]
-        on_cpu = self.context.device.type == "cpu"
-        return at_once(makers) if on_cpu else [make() for make in makers]
+        return at_once(makers, self.context.device)
 
     @torch.inference_mode()
     def _excerpt(self, segment: Segment, target: TargetKind, rng: np.random.Generator) -> Excerpt:

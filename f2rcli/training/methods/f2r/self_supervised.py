@@ -119,17 +119,17 @@ def errors_of(
     networks: F2RNetworks, excerpts: Sequence[Excerpt], estimate: Callable[[FusionBatch], Tensor]
 ) -> ValidationErrors:
     """Errors of an estimate on held-out pairs, several of them at a time on the CPU."""
-    device = next(networks.parameters()).device.type
-    lowered = torch.is_autocast_enabled(device)  # here; threads have states of their own
-    kind = torch.get_autocast_dtype(device)
+    device = next(networks.parameters()).device
+    lowered = torch.is_autocast_enabled(device.type)  # here; threads have states of their own
+    kind = torch.get_autocast_dtype(device.type)
 
     def squares(excerpt: Excerpt, pair: TrainingPair) -> Tensor:
-        with torch.no_grad(), torch.autocast(device, kind, enabled=lowered):
+        with torch.no_grad(), torch.autocast(device.type, kind, enabled=lowered):
             batch = held_out_batch(networks, excerpt, pair)
             return (as_stored(estimate(batch), batch.cut) - batch.clean).square()
 
     work = [partial(squares, excerpt, pair) for excerpt in excerpts for pair in excerpt.pairs]
-    return ValidationErrors.of(at_once(work) if device == "cpu" else [one() for one in work])
+    return ValidationErrors.of(at_once(work, device))
 
 
 def held_out_batch(networks: F2RNetworks, excerpt: Excerpt, pair: TrainingPair) -> FusionBatch:
