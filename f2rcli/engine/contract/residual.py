@@ -125,19 +125,19 @@ def under_contract(
         left = None if factor is None else _sized(factor, taken.shape)
         variance = _variance(levels[index], left, bound, slack, int(chroma and index > 0))
         variance *= np.float32(allowance[min(index, len(allowance) - 1)] ** 2)
-        lasting = variance / np.float32(slack.chance)
         shares = noise.shares[index]
         shift = None if shifts is None else part_removed(taken, shifts[index], variance, shares)
         free = taken if shift is None else taken - shift
         cut = None if left is None else falling(left, UNCLIPPED)
         if steady is not None:
+            lasting = variance / np.float32(slack.chance)
+            variances.append(lasting)
             free = free - steady.lost(index, free, lasting, shares, cut)
         kept = held(free, variance, shares, clipped=cut)
         if shift is not None:
             kept += shift
         returned.add(index, taken, kept)
         out.append(-kept)
-        variances.append(lasting)
     out = out if corrected is None else corrected(out)
     if still is not None and (rests := still.rests(beside.flows)):
         out = still.brought(out, centre, variances, shifts, rests, even=frame.layout.keeps_means)
