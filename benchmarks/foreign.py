@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from noisy_clips import read, write
+from noisy_clips import psnr, read, write
 from numpy.typing import NDArray
 
 Pictures = NDArray[np.float32]  # (T, H, W, 3), 0 = black, 1 = white
@@ -164,12 +164,6 @@ def save(path: Path, pair: Pair) -> None:
         write(path, pair.noisy, encoder="libx264", options=options, pix_fmt="yuv444p")
     else:
         write(path, pair.noisy)
-
-
-def psnr(pictures: Codes, clean: Codes) -> float:
-    """Mean over frames, dB."""
-    error = (pictures.astype(np.float64) - clean) ** 2
-    return float(np.mean(10 * np.log10(255**2 / np.maximum(error.mean((1, 2, 3)), 1e-9))))
 
 
 class Row(NamedTuple):

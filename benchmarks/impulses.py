@@ -12,7 +12,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from noisy_clips import Clip, clean_clips, make_noisy, read
+from noisy_clips import Clip, clean_clips, make_noisy, psnr, read
 
 from f2rcli import weights, yuv
 from f2rcli.engine.stream import EngineSettings, load_engine, restore_stream
@@ -54,12 +54,6 @@ def freely(file: Path, name: str) -> Clip:
         done = restore_stream(reader, load_engine(settings, reader.info))
         pictures = [255 * np.moveaxis(yuv.to_rgb(frame), 0, -1) for frame in done]
     return np.clip(np.rint(np.stack(pictures)), 0, 255).astype(np.uint8)
-
-
-def psnr(pictures: Clip, clean: Clip) -> float:
-    """Mean over frames."""
-    errors = np.square(pictures.astype(float) - clean).mean((1, 2, 3))
-    return float(np.mean(10 * np.log10(255**2 / errors)))
 
 
 if __name__ == "__main__":

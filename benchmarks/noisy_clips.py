@@ -121,6 +121,12 @@ def _rate(clip: Path) -> Fraction:
         return Fraction(container.streams.video[0].average_rate or RATE)
 
 
+def psnr(pictures: Clip, clean: Clip) -> float:
+    """Mean over frames, dB."""
+    error = (pictures.astype(np.float64) - clean) ** 2
+    return float(np.mean(10 * np.log10(255**2 / np.maximum(error.mean((1, 2, 3)), 1e-9))))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clips", type=Path)
