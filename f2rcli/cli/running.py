@@ -21,20 +21,20 @@ from f2rcli.io.preview import CLIP, STILL
 
 if TYPE_CHECKING:
     from f2rcli.cli.options.denoise import Job
-    from f2rcli.engine.resuming.record import Record
+    from f2rcli.engine.resuming.record import RunRecord
     from f2rcli.engine.stream import Engine
 
 
 @contextmanager
 def recorded(
     job: "Job", plan: WritePlan, reader: Reader, engine: "Engine | None", console: Console
-) -> "Iterator[Record | None]":
+) -> "Iterator[RunRecord | None]":
     """The record of a run that alone writes its target; None where it is to have none, which
     removes an earlier run's. Raises StaleError once the clip turns out to be another one."""
     if engine is None or plan.target == "-" or changes_nothing(engine.settings):
         yield None
         return
-    from f2rcli.engine.resuming.record import Record, forget, identity_of  # brings torch
+    from f2rcli.engine.resuming.record import RunRecord, forget, identity_of  # brings torch
 
     if not job.resume:
         forget(Path(plan.target))
@@ -46,11 +46,13 @@ def recorded(
     def say(line: str) -> None:
         console.note(f"note: {line}")
 
-    with Record(Path(plan.target), engine, identity, total, say) as record:
+    with RunRecord(Path(plan.target), engine, identity, total, say) as record:
         yield record
 
 
-def denoised(reader: Reader, engine: "Engine | None", record: "Record | None") -> Iterable[Frame]:
+def denoised(
+    reader: Reader, engine: "Engine | None", record: "RunRecord | None"
+) -> Iterable[Frame]:
     """Every frame of a clip restored, those that the record has from there; as they are without
     an engine."""
     from f2rcli.engine.stream import denoise_stream  # brings torch

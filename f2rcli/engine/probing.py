@@ -21,7 +21,7 @@ from f2rcli.window import Window
 STILL = 0.9  # of a clip's texture: what a method loses there shows in every frame, see `Steady`
 
 
-class Probe(NamedTuple):
+class ResponseProbe(NamedTuple):
     """Asks a method how it answers to noise, now and then, where the noise is faint."""
 
     method: Method

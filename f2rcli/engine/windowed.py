@@ -13,7 +13,7 @@ from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.tracking import REFRESH_EVERY, NoiseTracker
-from f2rcli.engine.probing import Probe
+from f2rcli.engine.probing import ResponseProbe
 from f2rcli.engine.resuming.marks import Mark
 from f2rcli.engine.worker import Worker
 from f2rcli.frames import Frame, same_samples
@@ -26,7 +26,7 @@ from f2rcli.window import Window
 QUICK_PIXELS = 1_000_000
 
 
-class Entry(NamedTuple):
+class PreparedPicture(NamedTuple):
     """A picture in the window: every frame that shows it, and what was prepared of it."""
 
     copies: list[Frame]
@@ -38,7 +38,7 @@ class Entry(NamedTuple):
 class Started(NamedTuple):
     """A window whose centre is being restored."""
 
-    window: Window[Entry]
+    window: Window[PreparedPicture]
     view: Window[Prepared]
     flows: tuple[Flow | Tensor | None, ...]  # into the frames right beside the centre
     past: Past
@@ -55,11 +55,11 @@ class Restorer(NamedTuple):
     watch: Callable[[Restored], None] | None  # given all estimates of each centre
 
     @property
-    def probe(self) -> Probe:
+    def probe(self) -> ResponseProbe:
         """The probe of the method's response to noise."""
-        return Probe(self.method, self.engine, self.noise)
+        return ResponseProbe(self.method, self.engine, self.noise)
 
-    def entries(self, pictures: Iterable[list[Frame]], mark: Mark) -> Iterator[Entry]:
+    def entries(self, pictures: Iterable[list[Frame]], mark: Mark) -> Iterator[PreparedPicture]:
         """Pictures of the stream as windows hold them."""
         previous: Frame | None = None
         for number, copies in enumerate(pictures, mark.passed):
@@ -69,10 +69,10 @@ class Restorer(NamedTuple):
             fresh = previous is None or not same_samples(previous, copies[0])
             seen = self.noise.into(self.engine.to_tensor(copies[0]))
             prepared = self.method.prepare(index, seen, mark.told(index, self.noise.model))
-            yield Entry(copies, prepared, thumbnail(prepared.luma), fresh)
+            yield PreparedPicture(copies, prepared, thumbnail(prepared.luma), fresh)
             previous = copies[0]
 
-    def start(self, window: Window[Entry], past: Past) -> Started:
+    def start(self, window: Window[PreparedPicture], past: Past) -> Started:
         """Let the worker restore a window's centre, if the method can part it from what follows."""
         view, model, method = view_of(window), self.noise.model, self.method
         if isinstance(method, Following):
@@ -110,7 +110,7 @@ class Restorer(NamedTuple):
         done = self.engine.to_frame(copies[0], picture, change, beside)
         return [done, *(replace(copy, planes=done.planes) for copy in copies[1:])]
 
-    def led_in(self, window: Window[Entry], count: int, past: Past) -> None:
+    def led_in(self, window: Window[PreparedPicture], count: int, past: Past) -> None:
         """Look at a window before an excerpt, the `count`th: as the whole run does, but where
         frames are large and nothing stands still, only as far as what follows depends on it."""
         noise, method = self.noise, self.method
@@ -141,16 +141,16 @@ def wanted(copies: list[Frame]) -> list[Frame]:
     return [frame for frame in copies if not frame.context]
 
 
-def view_of(window: Window[Entry]) -> Window[Prepared]:
+def view_of(window: Window[PreparedPicture]) -> Window[Prepared]:
     """A window as methods see it."""
     return window.map(lambda entry: entry.prepared)
 
 
-def joined(before: Entry, after: Entry) -> bool:
+def joined(before: PreparedPicture, after: PreparedPicture) -> bool:
     """Whether two pictures in a row are of one shot."""
     return after.fresh and same_shot(before.look, after.look)
 
 
-def _shown(window: Window[Entry]) -> list[Frame]:
+def _shown(window: Window[PreparedPicture]) -> list[Frame]:
     """The frames of a window, in their order."""
     return [item.copies[0] for item in (*window.before, window.centre, *window.after)]

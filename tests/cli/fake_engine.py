@@ -100,13 +100,13 @@ def _restored(frame: Any, engine: Engine) -> Any:
     return replace(frame, planes=planes)
 
 
-class Record:
+class RunRecord:
     """Keeps nothing: a run of less than a minute has no record, and the real one loads torch."""
 
     def __init__(self, *told: object) -> None:
         self.finished = False
 
-    def __enter__(self) -> "Record":
+    def __enter__(self) -> "RunRecord":
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -125,7 +125,7 @@ class Record:
 def record_module() -> ModuleType:
     """What stands in for f2rcli.engine.resuming.record in a process of its own."""
     fake = ModuleType("f2rcli.engine.resuming.record")
-    names = {"Record": Record, "forget": lambda target: None, "identity_of": lambda *told: {}}
+    names = {"RunRecord": RunRecord, "forget": lambda target: None, "identity_of": lambda *told: {}}
     vars(fake).update(names)
     return fake
 

@@ -11,7 +11,7 @@ from scipy.ndimage import uniform_filter
 from f2rcli import sensor
 from f2rcli.engine.contract.debias import without_bias
 from f2rcli.engine.contract.frame_points import corrected, with_points
-from f2rcli.engine.contract.points import Others, Points
+from f2rcli.engine.contract.points import Others, PointLosses
 from f2rcli.engine.contract.residual import SPARSE, Beside
 from f2rcli.engine.contract.steady import Steady
 from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout
@@ -29,7 +29,7 @@ BAYER = PlaneLayout(
 )
 
 
-class Told(Points):
+class Told(PointLosses):
     """Notes what it is told, and gives back a dot of light in the planes it is to."""
 
     def __init__(self, *lit: int) -> None:

@@ -9,9 +9,9 @@ from scipy.ndimage import correlate, maximum_filter
 
 from f2rcli.engine.contract import points as points_module
 from f2rcli.engine.contract.points import (
-    Found,
+    FoundPoints,
     Others,
-    Points,
+    PointLosses,
     _filter,
     _found,
     _Measured,
@@ -43,7 +43,7 @@ def recorded(clean: Real, rng: np.random.Generator) -> Real:
 
 
 def test_points_that_lose_a_part_of_their_light_get_it_back_on_average() -> None:
-    rng, points, left = np.random.default_rng(0), Points(), []
+    rng, points, left = np.random.default_rng(0), PointLosses(), []
     for _ in range(12):
         unit = lights(rng)
         clean = BACKGROUND + LIGHT * unit
@@ -58,7 +58,12 @@ def test_points_that_lose_a_part_of_their_light_get_it_back_on_average() -> None
 
 def test_points_that_stand_out_by_six_deviations_get_most_of_their_light_back() -> None:
     """Noise of that strength is rare, and none of it may come back where there is no point."""
-    rng, points, left, added = np.random.default_rng(14), Points(), list[float](), list[float]()
+    rng, points, left, added = (
+        np.random.default_rng(14),
+        PointLosses(),
+        list[float](),
+        list[float](),
+    )
     flat = np.full((SIDE, SIDE), 50.0, np.float32)
     for _ in range(24):
         unit = lights(rng)
@@ -81,7 +86,7 @@ def test_bright_points_are_as_wide_as_dim_ones() -> None:
 
 
 def test_nothing_is_given_back_where_no_light_is_lost() -> None:
-    rng, points = np.random.default_rng(1), Points()
+    rng, points = np.random.default_rng(1), PointLosses()
     added = 0.0
     for _ in range(6):
         clean = BACKGROUND + LIGHT * lights(rng)
@@ -92,7 +97,7 @@ def test_nothing_is_given_back_where_no_light_is_lost() -> None:
 
 
 def test_pure_noise_holds_no_points_that_lose_light() -> None:
-    rng, points = np.random.default_rng(2), Points()
+    rng, points = np.random.default_rng(2), PointLosses()
     flat = np.full((SIDE, SIDE), BACKGROUND, np.float32)
     backs = []
     for _ in range(6):
@@ -107,7 +112,7 @@ def test_the_same_frames_give_the_same_light() -> None:
     clean = BACKGROUND + LIGHT * lights(rng)
     noisy = recorded(clean, rng)
     removed = noisy - BACKGROUND
-    first, second = (Points().lost(0, noisy, removed, clean) for _ in range(2))
+    first, second = (PointLosses().lost(0, noisy, removed, clean) for _ in range(2))
     assert first is not None
     assert second is not None
     assert np.array_equal(first, second)
@@ -115,7 +120,7 @@ def test_the_same_frames_give_the_same_light() -> None:
 
 def test_planes_too_small_for_the_filters_are_left_alone() -> None:
     small = np.ones((8, 8), np.float32)
-    assert Points().lost(0, small, small, small) is None
+    assert PointLosses().lost(0, small, small, small) is None
 
 
 def dim_points(rng: np.random.Generator, *, frames: int) -> tuple[Real, Others, Real]:
@@ -128,7 +133,7 @@ def dim_points(rng: np.random.Generator, *, frames: int) -> tuple[Real, Others, 
 
 def test_dim_points_that_other_frames_show_get_their_light_back() -> None:
     rng, left = np.random.default_rng(4), {True: list[float](), False: list[float]()}
-    together, alone = Points(), Points()
+    together, alone = PointLosses(), PointLosses()
     for _ in range(16):
         noisy, others, unit = dim_points(rng, frames=8)
         flat = np.full_like(noisy, BACKGROUND)  # a denoiser lost all of them
@@ -142,7 +147,7 @@ def test_dim_points_that_other_frames_show_get_their_light_back() -> None:
 
 
 def test_points_that_only_other_frames_show_are_not_drawn() -> None:
-    rng, points = np.random.default_rng(5), Points()
+    rng, points = np.random.default_rng(5), PointLosses()
     for _ in range(8):
         noisy, others, _ = dim_points(rng, frames=8)
         flat = np.full_like(noisy, BACKGROUND)
@@ -156,12 +161,12 @@ def test_points_that_only_other_frames_show_are_not_drawn() -> None:
 
 
 def test_what_was_learnt_is_told_and_read_again() -> None:
-    rng, points = np.random.default_rng(6), Points()
+    rng, points = np.random.default_rng(6), PointLosses()
     for number in range(4):
         noisy, others, _ = dim_points(rng, frames=8)
         flat = np.full_like(noisy, BACKGROUND)
         if number == 3:
-            again = Points.of(json.loads(json.dumps(points.values())))
+            again = PointLosses.of(json.loads(json.dumps(points.values())))
             backs = [
                 one.lost(0, noisy, noisy - flat, flat, others=others) for one in (points, again)
             ]
@@ -238,10 +243,10 @@ def test_points_are_found_by_the_best_of_four_matched_filters() -> None:
     assert len(set(found.widths.tolist())) == 4
 
 
-def points_at(places: list[tuple[int, int]], widths: list[int], light: float) -> Found:
+def points_at(places: list[tuple[int, int]], widths: list[int], light: float) -> FoundPoints:
     rows, columns = np.array(places).T
     many = len(places)
-    return Found(rows, columns, np.array(widths), np.full(many, light), np.full(many, 9.0))
+    return FoundPoints(rows, columns, np.array(widths), np.full(many, light), np.full(many, 9.0))
 
 
 def test_what_was_lost_is_read_as_each_profile_and_drawn_again() -> None:
@@ -341,7 +346,7 @@ def test_points_of_one_frame_have_classes_by_their_significance_and_width() -> N
     assert 0 < wide.sum() < wide.size
     assert found.classes.tolist() == (classes + 8 * wide).tolist()
     assert {1, 2, 3, 4, 5, 6, 7} >= set(classes) >= {4, 5, 6, 7}
-    points = Points()
+    points = PointLosses()
     for _ in range(3):
         back = points.lost(0, plane, plane - flat, flat)
     assert back is not None
@@ -357,7 +362,7 @@ def test_classes_part_points_by_significance_and_more_than_a_fiftieth_are_textur
     sure = np.tile(np.concatenate([edges - 0.01, edges + 0.01]), 6)[:count]
     sure = np.full(count, 3.0) if staying else sure  # the plane shows them hardly
     where, flat = np.arange(count), np.full((60, 60), BACKGROUND, np.float32)
-    found = Found(where // 60, where % 60, 0 * where, np.ones(count), sure)
+    found = FoundPoints(where // 60, where % 60, 0 * where, np.ones(count), sure)
     monkeypatch.setattr(points_module, "_found", lambda plane, variance: found)
     if staying:
         told = _staying(flat, 0 * flat, flat, Others(flat, np.ones_like(flat)))
@@ -374,7 +379,7 @@ def test_every_plane_is_parted_by_noise_of_its_own(monkeypatch: pytest.MonkeyPat
     """As strong as the plane's, and as strong as is told where that is something else."""
     seen: list[Real] = []
     monkeypatch.setattr(points_module, "_shown", lambda *given: seen.append(given[-1]))
-    points, flat = Points(), np.full((SIDE, SIDE), BACKGROUND, np.float32)
+    points, flat = PointLosses(), np.full((SIDE, SIDE), BACKGROUND, np.float32)
     for number, parted in enumerate((None, 9 * flat, None)):
         assert points.lost(0, flat, 0 * flat, 4 * flat, parted) is None
         deviation = (BACKGROUND * (4 if parted is None else 9)) ** 0.5

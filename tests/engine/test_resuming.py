@@ -10,7 +10,7 @@ import pytest
 
 from f2rcli.engine.resuming import record as records
 from f2rcli.engine.resuming.frame_log import packed, unpacked
-from f2rcli.engine.resuming.record import Record, identity_of
+from f2rcli.engine.resuming.record import RunRecord, identity_of
 from f2rcli.engine.stream import Engine, denoise_stream
 from f2rcli.errors import StaleError
 from f2rcli.frames import Family, Frame, Mosaic, PlaneLayout
@@ -48,7 +48,7 @@ def run(
     engine.threads = threads
     info = info_of(frames, interlaced=interlaced)
     identity = identity_of(engine, ReadOptions(), info)
-    record = Record(folder / "out.mkv", engine, identity, len(frames), said)
+    record = RunRecord(folder / "out.mkv", engine, identity, len(frames), said)
     engine.marks = record.open()
     written = []
     source = record.reading(iter(frames))

@@ -10,7 +10,7 @@ from scipy.ndimage import uniform_filter
 from f2rcli.engine.contract.residual import CODED
 from f2rcli.engine.contract.shrinkage import LEAST_CERTAIN, Shrinkage
 from f2rcli.engine.noise.tracking import NoiseTracker
-from f2rcli.engine.probing import Probe
+from f2rcli.engine.probing import ResponseProbe
 from tests.engine.conftest import engine_for, noisy_clip
 
 Real = NDArray[np.float32]
@@ -173,4 +173,4 @@ def test_only_faint_noise_of_files_that_no_codec_smoothed_is_asked_about(
     if coded:
         engine.slack = CODED
     noise = NoiseTracker(engine, frames[0].layout)
-    assert (Probe(engine.new_method(), engine, noise).new() is not None) == asked
+    assert (ResponseProbe(engine.new_method(), engine, noise).new() is not None) == asked

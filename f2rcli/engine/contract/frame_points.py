@@ -7,7 +7,7 @@ import numpy as np
 from f2rcli import sensor
 from f2rcli.engine.contract.debias import without_bias
 from f2rcli.engine.contract.limits import Real, box
-from f2rcli.engine.contract.points import Others, Points
+from f2rcli.engine.contract.points import Others, PointLosses
 from f2rcli.engine.contract.residual import SPARSE, Beside, fetched
 from f2rcli.engine.contract.steady import Steady
 from f2rcli.engine.contract.still import resting
@@ -31,11 +31,11 @@ def corrected(
 
 
 def with_points(
-    changes: list[Real], frame: Frame, points: Points, noise: PlaneNoise, beside: Beside
+    changes: list[Real], frame: Frame, points: PointLosses, noise: PlaneNoise, beside: Beside
 ) -> list[Real]:
     """The changes of a frame's planes with the light of points given back, and the same mean.
 
-    See `Points`; noise: the law of every plane.
+    See `PointLosses`; noise: the law of every plane.
     """
     planes = planes_of(frame)
     variances = [

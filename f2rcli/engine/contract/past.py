@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from f2rcli.engine.contract.points import Points
+from f2rcli.engine.contract.points import PointLosses
 from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.contract.steady import Steady
 from f2rcli.engine.gpu.steady import DeviceSteady
@@ -13,5 +13,5 @@ class Past:
     """Of one shot; points are the same in all of a clip's."""
 
     steady: Steady | DeviceSteady = field(default_factory=Steady)
-    points: Points | None = None  # of a sensor's counts only: light is measured in them
+    points: PointLosses | None = None  # of a sensor's counts only: light is measured in them
     shrinkage: Shrinkage | None = None  # where the noise is faint: little else is removed then

@@ -44,7 +44,7 @@ DRAWS = 2  # of such noise; each is added and taken away
 MANY = len(PROFILES)
 
 
-class Filter(NamedTuple):
+class MatchedFilter(NamedTuple):
     """A point's profiles, that of what is around, and how they overlap."""
 
     lines: tuple[Real, ...]  # of PROFILES, their rows and columns: all have unit sums
@@ -61,7 +61,7 @@ class Others(NamedTuple):
     frames: Real
 
 
-class Found(NamedTuple):
+class FoundPoints(NamedTuple):
     """Points of a plane."""
 
     rows: NDArray[np.intp]
@@ -70,14 +70,14 @@ class Found(NamedTuple):
     light: Floats  # of each in all, in units of the plane times pixels
     significance: Floats
 
-    def only(self, some: NDArray[np.bool_]) -> "Found":
+    def only(self, some: NDArray[np.bool_]) -> "FoundPoints":
         """Some of them."""
         rows, columns, widths = self.rows[some], self.columns[some], self.widths[some]
-        return Found(rows, columns, widths, self.light[some], self.significance[some])
+        return FoundPoints(rows, columns, widths, self.light[some], self.significance[some])
 
 
 @dataclass
-class Points:
+class PointLosses:
     """Losses of points so far, by class of significance and plane, of one stream of frames."""
 
     _losses: dict[int, Losses] = field(default_factory=dict)
@@ -141,7 +141,7 @@ class Points:
         }  # fmt: skip
 
     @classmethod
-    def of(cls, values: dict[str, Any]) -> "Points":
+    def of(cls, values: dict[str, Any]) -> "PointLosses":
         """Points from the output of `values`."""
         return cls(read(values["losses"]), read(values["staying"]), int(values["seed"]))
 
@@ -149,14 +149,14 @@ class Points:
 class _Measured(NamedTuple):
     """Points, and what something independent of how they were found says of their losses."""
 
-    found: Found
+    found: FoundPoints
     classes: NDArray[np.intp]
     lost: Floats  # (N, MANY): as each of its profiles, shares of the light
     noise: Floats  # (N, MANY, MANY): covariance of its noise
 
     @classmethod
     def of(
-        cls, found: Found, classes: NDArray[np.intp], removed: Real, variance: Real
+        cls, found: FoundPoints, classes: NDArray[np.intp], removed: Real, variance: Real
     ) -> "_Measured":
         """removed (H, W) with noise of this variance (H, W)."""
         count = found.rows.size
@@ -179,7 +179,7 @@ class _Measured(NamedTuple):
             return None
         found, *rest = zip(*some, strict=True)
         founds = (np.concatenate(part) for part in zip(*found, strict=True))
-        return cls(Found(*founds), *map(np.concatenate, rest))
+        return cls(FoundPoints(*founds), *map(np.concatenate, rest))
 
     def back(self, mean: Floats, differ: Floats, shape: tuple[int, ...]) -> Real:
         """Every point's loss, as a picture (H, W): as measured, drawn to what its class lost."""
@@ -226,7 +226,7 @@ def _staying(plane: Real, removed: Real, variance: Real, others: Others) -> _Mea
     return _Measured.of(found, classes, removed, variance)
 
 
-def _found(plane: Real, variance: Real) -> Found:
+def _found(plane: Real, variance: Real) -> FoundPoints:
     """Where a plane holds points that stand out of their surroundings far beyond their noise."""
     best = np.full(plane.shape, -np.inf, np.float32)
     widest = np.zeros(plane.shape, np.uint8)
@@ -245,10 +245,10 @@ def _found(plane: Real, variance: Real) -> Found:
     at = rows, columns
     widths, sure = widest[at].astype(np.intp), best[at].astype(np.float64)
     error = np.array([np.sqrt(one.noise) / one.gain for one in map(_filter, range(len(WIDTHS)))])
-    return Found(rows, columns, widths, sure * deviation[at] * error[widths], sure)
+    return FoundPoints(rows, columns, widths, sure * deviation[at] * error[widths], sure)
 
 
-def _drawn(shape: tuple[int, ...], found: Found, light: Floats) -> Real:
+def _drawn(shape: tuple[int, ...], found: FoundPoints, light: Floats) -> Real:
     """Points of so much light (N, MANY), as each of their profiles, as a picture (H, W)."""
     picture = np.zeros(shape, np.float32)
     for index in np.unique(found.widths):
@@ -266,7 +266,7 @@ def _blurred(plane: Real, line: Real, border: int = cv2.BORDER_REFLECT) -> Real:
 
 
 @cache
-def _filter(index: int) -> Filter:
+def _filter(index: int) -> MatchedFilter:
     width = WIDTHS[index]
     side = 2 * round(3 * PROFILES[-1] * width) + 1
     lines = [
@@ -275,7 +275,7 @@ def _filter(index: int) -> Filter:
     ]
     *profiles, around = (np.outer(line, line).astype(np.float64).ravel() for line in lines)
     matched, both = profiles[0] - around, np.stack(profiles)
-    return Filter(
+    return MatchedFilter(
         tuple(lines[:-1]), lines[-1],
         float(matched @ profiles[0]), float(matched @ matched), both @ both.T,
     )  # fmt: skip

@@ -18,7 +18,7 @@ from f2rcli.engine.contract.limits import (
     falling,
     held,
 )
-from f2rcli.engine.contract.points import Points
+from f2rcli.engine.contract.points import PointLosses
 from f2rcli.engine.contract.returned import Returned
 from f2rcli.engine.contract.shift import clipping, halved, part_removed
 from f2rcli.engine.contract.shrinkage import Shrinkage
@@ -71,7 +71,7 @@ class Beside:
     steady: Steady | DeviceSteady | None = None  # the centre and everything before it
     model: NoiseModel | None = None  # the noise of the picture's channels; None: no contract
     noise: PlaneNoise | None = None  # that of the file's planes
-    points: Points | None = None  # what points of light lost; None: nobody counts it
+    points: PointLosses | None = None  # what points of light lost; None: nobody counts it
     shrinkage: Shrinkage | None = None  # how much of what is removed is noise; None: all of it
     slack: Slack | None = None  # in place of the clip's
     later: tuple[Frame, ...] = ()  # frames after the centre, the next first

@@ -9,7 +9,7 @@ import torch
 
 from f2rcli.engine.contract.limits import Real
 from f2rcli.engine.contract.past import Past
-from f2rcli.engine.contract.points import Points
+from f2rcli.engine.contract.points import PointLosses
 from f2rcli.engine.contract.residual import SPARSE, Beside
 from f2rcli.engine.dim.missed import LENGTHS, Missed
 from f2rcli.engine.dim.sums import Copies, Estimated, Shown
@@ -36,7 +36,7 @@ def written(
 ) -> Iterator[Copies]:
     """Every picture with its estimate, as far as the residual contract allows; its copies are as
     they were but for their samples."""
-    past, missed = Past(points=Points()), Missed()
+    past, missed = Past(points=PointLosses()), Missed()
     for row, at in _rows(_looked(one) for one in estimates):
         one, frame = row[at], row[at].shown.copies[0]
         if not at:

@@ -106,7 +106,7 @@ class Reference:
 
 
 @dataclass
-class Group:
+class LineGroup:
     """The lines of planes that share them, as far as known."""
 
     noise: LineNoise

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from f2rcli import sensor, yuv
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.noise.line_offsets import Group, Seen, onward
+from f2rcli.engine.noise.line_offsets import LineGroup, Seen, onward
 from f2rcli.engine.strength import luma_and_chroma
 from f2rcli.frames import Family, Frame, same_samples
 from f2rcli.noise.measurement.lines import Lines, find_lines
@@ -62,7 +62,7 @@ class LineRemover:
         """share: of the offsets that is taken out, 0 to 1."""
         self.lines = lines
         self.share = share
-        self.groups: list[Group] = []
+        self.groups: list[LineGroup] = []
         self.before: Seen | None = None  # in the same shot as the next
         self.done: Frame | None = None  # what was made of it
 
@@ -93,7 +93,7 @@ class LineRemover:
         future = _of_shot(centre, ahead)
         if self._begins(centre):
             self.before, self.done = None, None
-            self.groups = [Group(one) for one in self.lines.groups]
+            self.groups = [LineGroup(one) for one in self.lines.groups]
             for group in self.groups:
                 group.rehearse([centre, *future])
         if self.done is None or self.before is None or not _same(self.before, centre):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from f2rcli.engine.contract.past import Past
-from f2rcli.engine.contract.points import Points
+from f2rcli.engine.contract.points import PointLosses
 from f2rcli.engine.contract.returned import Returned
 from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.contract.steady import Steady
@@ -70,7 +70,7 @@ class Mark:
         from there; steady, shrinkage: those of a stream that begins."""
         self._method, self._noise = method, noise
         if self.kept is None:
-            return Past(steady, Points() if noise.layout.counts_light else None, shrinkage)
+            return Past(steady, PointLosses() if noise.layout.counts_light else None, shrinkage)
         model, points, learnt = (self.kept[name] for name in ("model", "points", "shrinkage"))
         if model is not None:
             noise.know(_model(model), _plane_noise(self.kept["planes"]))
@@ -78,7 +78,7 @@ class Mark:
         _fill(steady, self._arrays, noise.engine.torch_device)
         return Past(
             steady,
-            None if points is None else Points.of(points),
+            None if points is None else PointLosses.of(points),
             None if learnt is None else Shrinkage.of(learnt),
         )
 

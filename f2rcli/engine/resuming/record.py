@@ -42,7 +42,7 @@ HARMLESS = {"threads", "weights", "device", "precision", "tile"}  # settings tha
 UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, SafetensorError)
 
 
-class Record:
+class RunRecord:
     """Of one run, which alone writes the target. Closes at the end of `with`; what it has is
     left there unless the run is finished, so that another run goes on."""
 
@@ -70,7 +70,7 @@ class Record:
         self._began = self.clock()
         self._due = self._began + FIRST
 
-    def __enter__(self) -> "Record":
+    def __enter__(self) -> "RunRecord":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
