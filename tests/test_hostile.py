@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from f2rcli import methods, weights
-from f2rcli.batch.records import Record as BatchRecord
+from f2rcli.batch.records import ClipRecord as BatchRecord
 from f2rcli.batch.records import Records
 from f2rcli.batch.report import check_report
 from f2rcli.cli.app import run

@@ -41,7 +41,7 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class ClipRecord:
     """One clip's result."""
 
     source: str
@@ -73,18 +73,18 @@ class Records:
                 hint="Choose another folder with -o.",
             ) from error
 
-    def find(self, place: PurePath) -> Record | None:
+    def find(self, place: PurePath) -> ClipRecord | None:
         """The record of a place; None where there is none, or none that can be read."""
         try:
             told = parse_json(read_text(self._path(place)))
             if told["format"] != FORMAT:
                 return None
-            record = Record(**told | {"content": Content(**told["content"])})
+            record = ClipRecord(**told | {"content": Content(**told["content"])})
             return record if _typed(record) and _typed(record.content) else None
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
-    def keep(self, place: PurePath, record: Record) -> None:
+    def keep(self, place: PurePath, record: ClipRecord) -> None:
         """Write a record, whole or not at all. Raises OSError."""
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text(self._path(place), json.dumps(asdict(record)))
@@ -123,7 +123,7 @@ class Records:
         return self.folder / f"{name}.json"
 
 
-def _typed(told: Record | Content) -> bool:
+def _typed(told: ClipRecord | Content) -> bool:
     """Whether each field holds what its annotation says."""
     kinds: dict[str, Any] = {f.name: get_origin(f.type) or f.type for f in fields(told)}
     return all(isinstance(getattr(told, name), kind) for name, kind in kinds.items())

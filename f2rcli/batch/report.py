@@ -17,7 +17,7 @@ SHOWN = 40  # rows of the table; beyond that only what went wrong
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class BatchReport:
     """The outcomes of a batch, in the order of its clips."""
 
     outcomes: tuple[Outcome, ...]

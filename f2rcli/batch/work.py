@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from f2rcli.batch.child import COMMAND, Children, Ended, Listener
-from f2rcli.batch.records import Content, Record, Records, content_of, stamp_of
+from f2rcli.batch.records import ClipRecord, Content, Records, content_of, stamp_of
 from f2rcli.errors import EXIT_DAMAGED, EXIT_FAILURE, EXIT_INPUT, EXIT_OK
 from f2rcli.io.atomic import remove_parts
 
@@ -139,7 +139,7 @@ def _process(
         if verdict.status == "skipped" and known is not None:
             _finish(records, task, replace(known, content=content), verdict)
         return verdict
-    record = Record(
+    record = ClipRecord(
         source=task.source, target=task.target, settings=task.settings, content=content,
         fresh=not os.path.lexists(task.target),
     )  # fmt: skip
@@ -160,7 +160,7 @@ def _process(
     return outcome
 
 
-def _done_before(task: Task, known: Record | None, content: Content) -> Outcome | None:
+def _done_before(task: Task, known: ClipRecord | None, content: Content) -> Outcome | None:
     """The outcome of an earlier run, if what it made of these bytes is still there."""
     if known is None or not os.path.lexists(task.target):
         return None
@@ -177,7 +177,7 @@ def _done_before(task: Task, known: Record | None, content: Content) -> Outcome 
 _KEPT = ("damaged", "exit_code", "frames", "sigma", "bytes", "codec")
 
 
-def _in_the_way(task: Task, known: Record | None, content: Content) -> Outcome | None:
+def _in_the_way(task: Task, known: ClipRecord | None, content: Content) -> Outcome | None:
     """A failure where the target holds something that must not be replaced."""
     if task.overwrite or not os.path.lexists(task.target):
         return None
@@ -204,7 +204,7 @@ def _outcome(task: Task, ended: Ended) -> Outcome:
     return replace(base, status="damaged" if damaged else "done", damaged=damaged, **facts)
 
 
-def _finish(records: Records, task: Task, record: Record, outcome: Outcome) -> None:
+def _finish(records: Records, task: Task, record: ClipRecord, outcome: Outcome) -> None:
     """Remember a result; one that cannot be remembered is still a result."""
     with suppress(OSError):
         made = stamp_of(Path(task.target))

@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 import pytest
 
 from f2rcli.batch import records as module
-from f2rcli.batch.records import Content, Record, Records, content_of, settings_hash
+from f2rcli.batch.records import ClipRecord, Content, Records, content_of, settings_hash
 
 PLACE = PurePath("sub/clip.mkv")
 
@@ -50,7 +50,7 @@ def test_a_folder_is_its_files_by_name_and_bytes(tmp_path: Path) -> None:
 
 def test_records_come_back_and_broken_ones_count_for_nothing(tmp_path: Path) -> None:
     records = Records(tmp_path)
-    record = Record(
+    record = ClipRecord(
         source="s", target="t", settings="x", content=Content(digest="d", stamp="s"), facts={"a": 1}
     )
     records.keep(PLACE, record)
@@ -97,7 +97,7 @@ def test_a_claim_lasts_until_the_last_holder_has_ended(
 
 def test_records_of_fields_of_other_kinds_count_for_nothing(tmp_path: Path) -> None:
     records, content = Records(tmp_path), Content(digest="d", stamp="s")
-    good = Record(source="s", target="t", settings="x", content=content)
+    good = ClipRecord(source="s", target="t", settings="x", content=content)
     records.keep(PLACE, good)
     (path,) = records.folder.iterdir()
     whole = json.loads(path.read_text())

@@ -13,19 +13,19 @@ from pathlib import Path, PurePath
 import pytest
 
 from f2rcli.batch import records as module
-from f2rcli.batch.records import Content, Record, Records, content_of, stamp_of
+from f2rcli.batch.records import ClipRecord, Content, Records, content_of, stamp_of
 from f2rcli.errors import OutputError
 from f2rcli.io import atomic
 from f2rcli.io.locks import lock
 
 PLACE = PurePath("sub/clip.mkv")
-RECORD = Record(source="s", target="t", settings="x", content=Content(digest="d", stamp="s"))
+RECORD = ClipRecord(source="s", target="t", settings="x", content=Content(digest="d", stamp="s"))
 
 posix = pytest.mark.skipif(os.name != "posix", reason="claims are POSIX's")
 
 KILLED = """
 import os, pathlib, sys
-from f2rcli.batch.records import Content, Record, Records
+from f2rcli.batch.records import ClipRecord, Content, Records
 from pathlib import PurePath
 whole = pathlib.Path.write_text
 def half(self, text, **options):
@@ -34,7 +34,7 @@ def half(self, text, **options):
         file.flush()
         os.kill(os.getpid(), 9)
 pathlib.Path.write_text = half
-record = Record(source="new", target="t", settings="x", content=Content(digest="d", stamp="s"))
+record = ClipRecord(source="new", target="t", settings="x", content=Content(digest="d", stamp="s"))
 Records(pathlib.Path(sys.argv[1])).keep(PurePath("sub/clip.mkv"), record)
 """
 

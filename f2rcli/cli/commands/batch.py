@@ -14,7 +14,7 @@ from f2rcli import __version__
 from f2rcli.batch.child import ALONE
 from f2rcli.batch.cluster import check_address, run_on_cluster
 from f2rcli.batch.records import Records, settings_hash
-from f2rcli.batch.report import Report, check_report, report_path
+from f2rcli.batch.report import BatchReport, check_report, report_path
 from f2rcli.batch.scan import Choice, Scan, scan
 from f2rcli.batch.targets import Placed, check_output, place_all
 from f2rcli.batch.work import Outcome, Task, not_run, run_here
@@ -95,7 +95,7 @@ def _run_all(
                 _report_clip(outcome, meter.ended(outcome), len(tasks), console)
     finally:
         every = (*lost, *(outcomes.get(task.place, not_run(task)) for task in tasks))
-        report = Report(every, batch.values(began))
+        report = BatchReport(every, batch.values(began))
         if outcomes or lost or not tasks:  # else nothing began, and the error says why
             report.write(path)
             for line in report.table():
