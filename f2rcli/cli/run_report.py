@@ -57,7 +57,7 @@ class RunReport:
         from f2rcli.evaluation.plan import Plan
         from f2rcli.evaluation.report import write_report
         from f2rcli.evaluation.result import NOISY
-        from f2rcli.evaluation.run import Run
+        from f2rcli.evaluation.run import Evaluator
         from f2rcli.evaluation.visuals.pictures import ReportPictures  # brings torch
 
         console.if_stopped = "the output is complete; the report was not written."
@@ -68,7 +68,7 @@ class RunReport:
         )  # fmt: skip
         with RunMeter(console, "report", plan.frames, exact=False) as meter:
             pictures = ReportPictures(clips=1)
-            run = Run(
+            run = Evaluator(
                 plan, kind="blind", observers=[pictures],
                 progress=lambda *_: meter.advance() if console.events is None else None,
             )  # fmt: skip

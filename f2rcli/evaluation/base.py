@@ -88,7 +88,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class ClipFacts:
     """Facts of a clip that a metric needs before its first frame."""
 
     space: Space
@@ -120,7 +120,7 @@ class Metric(Protocol):
         """None if it can be measured here, else the reason and what to install."""
         ...
 
-    def meter(self, setting: Setting) -> Meter | None:
+    def meter(self, setting: ClipFacts) -> Meter | None:
         """A new meter, or None if the metric is not defined for such clips."""
         ...
 
@@ -128,7 +128,7 @@ class Metric(Protocol):
 class Observer(Protocol):
     """Watches an evaluation: keeps pictures for a report, or writes a comparison video."""
 
-    def begin(self, name: str, setting: Setting, methods: tuple[str, ...]) -> None:
+    def begin(self, name: str, setting: ClipFacts, methods: tuple[str, ...]) -> None:
         """A clip begins. `methods` in the order they are shown, the noisy input ("none") first
         where there is one."""
         ...

@@ -10,7 +10,7 @@ from itertools import count
 from typing import Self
 
 from f2rcli.errors import F2RError, InputError
-from f2rcli.evaluation.base import Case, Contestant, Setting
+from f2rcli.evaluation.base import Case, ClipFacts, Contestant
 from f2rcli.evaluation.clips.reading import (
     Reading,
     check_alike,
@@ -140,10 +140,10 @@ class Lockstep:
                 run.failed = str(error)
             self.sides[name] = run
 
-    def setting(self, device: str, threads: int | None) -> Setting:
+    def setting(self, device: str, threads: int | None) -> ClipFacts:
         """The facts of the clip that metrics need."""
         rate = self.first.rate
-        return Setting(
+        return ClipFacts(
             space=self.first.space, rate=None if rate is None else float(rate),
             mosaic=self.first.layout.mosaic, scene=self.case.scene, device=device,
             threads=threads,

@@ -15,12 +15,12 @@ from f2rcli.evaluation import metrics
 from f2rcli.evaluation.base import (
     Baseline,
     Case,
+    ClipFacts,
     Contestant,
     Meter,
     Metric,
     Observer,
     OpenClip,
-    Setting,
 )
 from f2rcli.evaluation.clips.reading import Reading, stored
 from f2rcli.evaluation.contestants import MethodContestant
@@ -100,7 +100,7 @@ class Scores:
         ]
 
 
-class Run:
+class Evaluator:
     """Evaluates one case after the other, with the same methods and metrics."""
 
     def __init__(
@@ -169,7 +169,7 @@ class Run:
         kept = [observer.end(result) for observer in self.observers]
         return replace(result, pictures=next((k for k in kept if k is not None), None))
 
-    def _meters(self, setting: Setting) -> dict[str, Meter]:
+    def _meters(self, setting: ClipFacts) -> dict[str, Meter]:
         made = {metric.facts.name: metric.meter(setting) for metric in self.metrics}
         return {name: meter for name, meter in made.items() if meter is not None}
 
@@ -193,7 +193,7 @@ class Run:
         return size, frames
 
     def _result(
-        self, case: Case, steps: Lockstep, setting: Setting, scores: Mapping[str, Scores],
+        self, case: Case, steps: Lockstep, setting: ClipFacts, scores: Mapping[str, Scores],
         size: tuple[int, int], frames: int,
     ) -> ClipResult:  # fmt: skip
         runs = {run.name: run for run in steps.runs}
@@ -239,8 +239,8 @@ def evaluate(
     cases: Iterable[Case], plan: Plan, *, kind: str, baselines: Iterable[Baseline] = (),
     observers: Iterable[Observer] = (), progress: Progress | None = None, command: str = "",
 ) -> Evaluation:  # fmt: skip
-    """Evaluate all cases; see `Run`."""
-    run = Run(plan, kind=kind, baselines=baselines, observers=observers, progress=progress)
+    """Evaluate all cases; see `Evaluator`."""
+    run = Evaluator(plan, kind=kind, baselines=baselines, observers=observers, progress=progress)
     return run.evaluation([run.clip(case) for case in cases], command=command)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from f2rcli.evaluation.base import Setting
+from f2rcli.evaluation.base import ClipFacts
 from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.result import (
     BenchmarkFacts,
@@ -72,7 +72,7 @@ def _clip(name: str, frames: int, pictures: ReportPictures) -> ClipResult:
     rng = np.random.default_rng(frames)
     clean = np.repeat(np.linspace(0, 1, 96 * 128, dtype=np.float32).reshape(1, 96, 128), 3, 0)
     noisy = clean + rng.normal(0, 0.1, clean.shape).astype(np.float32)
-    pictures.begin(name, Setting(space=Space.RGB, rate=25.0), ("none", "f2r", "other"))
+    pictures.begin(name, ClipFacts(space=Space.RGB, rate=25.0), ("none", "f2r", "other"))
     pictures.noise = None  # takes its seconds
     for index in range(frames):
         estimates = {"f2r": clean + 0.01, "other": np.clip(clean, 0.1, 0.9)}

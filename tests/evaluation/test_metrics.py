@@ -16,7 +16,7 @@ from torch.nn import functional
 from f2rcli import yuv
 from f2rcli.errors import UsageError
 from f2rcli.evaluation import metrics
-from f2rcli.evaluation.base import Setting
+from f2rcli.evaluation.base import ClipFacts
 from f2rcli.evaluation.frame_set import FrameSet, Motion, Picture, luma
 from f2rcli.evaluation.measures.meters import mean
 from f2rcli.evaluation.measures.residual import (
@@ -37,8 +37,8 @@ from f2rcli.frames import Space
 from f2rcli.io import open_reader
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "noisy_path_lossless.mkv"
-RGB = Setting(space=Space.RGB)
-GRAY = Setting(space=Space.GRAY)
+RGB = ClipFacts(space=Space.RGB)
+GRAY = ClipFacts(space=Space.GRAY)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def measured(
     estimates: list[Picture],
     reference: list[Picture] | None = None,
     noisy: list[Picture] | None = None,
-    setting: Setting = RGB,
+    setting: ClipFacts = RGB,
 ) -> MetricSeries:
     """What a metric says of a clip."""
     meter = metrics.load(name)[0].meter(setting)
@@ -376,7 +376,7 @@ def test_gray_and_mosaics_have_their_own_channels() -> None:
     picture = [texture()[None]]
     assert list(measured("psnr", picture, picture, setting=GRAY).clip) == ["all"]
     planes = [np.stack([texture(seed=s) for s in range(4)])]
-    bayer = Setting(space=Space.BAYER)
+    bayer = ClipFacts(space=Space.BAYER)
     assert list(measured("ssim", planes, planes, setting=bayer).clip) == [
         "all",
         "R",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from f2rcli.evaluation.base import Setting
+from f2rcli.evaluation.base import ClipFacts
 from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.result import CLEAN, NOISY, ClipResult
 from f2rcli.evaluation.visuals.crops import SIDE
@@ -26,7 +26,7 @@ from f2rcli.plots.images import encode
 
 Picture = NDArray[np.float32]
 MOSAIC = Mosaic(pattern="RGGB", black=(0.0,) * 4, white=(1023.0,) * 4, balance=(2.0, 1.0, 1.5))
-SETTING = Setting(space=Space.RGB, rate=25.0)
+SETTING = ClipFacts(space=Space.RGB, rate=25.0)
 
 
 def scene(height: int = 120, width: int = 200, channels: int = 3) -> Picture:
@@ -43,7 +43,7 @@ def collected(
     frames: list[tuple[Picture | None, dict[str, Picture], Picture | None]],
     clips: int = 1,
     budget: int = 2_000_000,
-    setting: Setting = SETTING,
+    setting: ClipFacts = SETTING,
     measured: bool = False,
 ) -> ClipPictures | None:
     observer = ReportPictures(clips, budget)

@@ -11,7 +11,7 @@ import pytest
 
 from f2rcli.errors import InputError, UsageError
 from f2rcli.evaluation import contestants
-from f2rcli.evaluation.base import Case, OpenClip, Setting
+from f2rcli.evaluation.base import Case, ClipFacts, OpenClip
 from f2rcli.evaluation.frame_set import FrameSet, Picture
 from f2rcli.evaluation.plan import Plan
 from f2rcli.evaluation.result import ClipResult, Evaluation, MethodFacts
@@ -296,7 +296,7 @@ def test_colours_by_swscale_are_ffmpegs_to_the_bit() -> None:
     wanted = picture.to_ndarray(format="rgb24")
 
     class Seen:
-        def begin(self, name: str, setting: Setting, methods: tuple[str, ...]) -> None: ...
+        def begin(self, name: str, setting: ClipFacts, methods: tuple[str, ...]) -> None: ...
 
         def see(self, frame_set: FrameSet, estimates: Mapping[str, Picture]) -> None:
             self.reference = frame_set.reference

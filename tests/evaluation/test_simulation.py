@@ -12,7 +12,7 @@ from scipy import ndimage
 
 import f2rcli
 from f2rcli.evaluation import benchmarks, export, metrics
-from f2rcli.evaluation.base import Case, Setting
+from f2rcli.evaluation.base import Case, ClipFacts
 from f2rcli.evaluation.benchmarks.loaders.simulated import case_of
 from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.plan import Plan
@@ -21,7 +21,7 @@ from f2rcli.evaluation.result import WHOLE, Evaluation
 from f2rcli.evaluation.run import evaluate
 from f2rcli.evaluation.simulation import filters, points, spikes
 from f2rcli.evaluation.simulation.camera import Floats, electrons, recorded, span
-from f2rcli.evaluation.simulation.scene import Cells, Point, Points, Scene
+from f2rcli.evaluation.simulation.scene import CellScene, Point, PointScene, Scene
 from f2rcli.frames import Space
 
 NAMES = ("molecules", "rows", "spikes", "stars")
@@ -31,7 +31,7 @@ HERE = Point(0, 20.3, 18.7, 500)
 def measured(scene: Scene, estimate: Floats, name: str) -> dict[str, Mapping[str, float]]:
     """What a group of metrics finds in an estimate in electrons: by metric, by channel."""
     low, high = span(scene.light)
-    setting = Setting(space=Space.GRAY, scene=scene)
+    setting = ClipFacts(space=Space.GRAY, scene=scene)
     found = {}
     for metric in metrics.load(name):
         meter = metric.meter(setting)
@@ -89,7 +89,7 @@ def test_only_points_away_from_the_true_ones_are_false() -> None:
 
 
 def test_points_are_compared_with_the_truth_by_their_light(spots: Scene) -> None:
-    assert isinstance(spots.truth, Points)
+    assert isinstance(spots.truth, PointScene)
     assert {point.electrons for point in spots.truth.points} == {200, 800}
     dimmed = 20 + 0.7 * (spots.light - 20)
     found = measured(spots, dimmed, "points")
@@ -110,7 +110,7 @@ def in_a_disc(sigma: float) -> float:
 
 
 def test_spikes_that_are_kept_late_or_halved_are_told(cells: Scene) -> None:
-    assert isinstance(cells.truth, Cells)
+    assert isinstance(cells.truth, CellScene)
     assert cells.truth.spikes
     assert cells.light.mean() == pytest.approx(5)
     whole = measured(cells, cells.light, "spikes")
@@ -147,7 +147,7 @@ def test_row_noise_left_is_a_share_of_that_of_the_input() -> None:
     offsets = rng.normal(0, 0.1, (3, 16, 1)).astype(np.float32)
     (metric,) = metrics.load("rows")
     for left in (0.0, 0.25, 1.0):
-        meter = metric.meter(Setting(space=Space.RGB))
+        meter = metric.meter(ClipFacts(space=Space.RGB))
         assert meter is not None
         for index in range(2):
             frame_set = FrameSet(index, reference=clean, noisy=clean + offsets)

@@ -9,13 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 from f2rcli.errors import OutputError, UsageError
-from f2rcli.evaluation.base import Setting
+from f2rcli.evaluation.base import ClipFacts
 from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.result import ClipResult
 from f2rcli.evaluation.visuals.split_screen import GAP, HEAD, LARGEST, SplitScreen, _Screen
 from f2rcli.frames import Space
 
-SETTING = Setting(space=Space.RGB, rate=25.0)
+SETTING = ClipFacts(space=Space.RGB, rate=25.0)
 RED, GREEN, BLUE = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
@@ -28,7 +28,7 @@ def result(size: tuple[int, int], name: str = "clip") -> ClipResult:
 
 
 def written(
-    path: Path, size: tuple[int, int], seconds: list[float | None], setting: Setting = SETTING
+    path: Path, size: tuple[int, int], seconds: list[float | None], setting: ClipFacts = SETTING
 ) -> None:
     with SplitScreen(path) as screen:
         screen.begin("clip", setting, ("none", "f2r"))
@@ -77,7 +77,7 @@ def test_time_goes_on_where_the_next_lane_begins_anew(tmp_path: Path) -> None:
 
 def test_without_times_the_rate_says_when(tmp_path: Path) -> None:
     path = tmp_path / "look.mp4"
-    written(path, (64, 80), [None] * 4, Setting(space=Space.RGB, rate=50.0))
+    written(path, (64, 80), [None] * 4, ClipFacts(space=Space.RGB, rate=50.0))
     _, times = read(path)
     assert [float(time) for time in times] == pytest.approx([0, 0.02, 0.04, 0.06], abs=1e-4)
 

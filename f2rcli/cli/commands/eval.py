@@ -76,11 +76,11 @@ def _run(
     asked: EvalRequest, plan: Plan, targets: eopt.Targets, console: Console
 ) -> tuple[Evaluation, bool]:
     """Everything measured, and whether any input was damaged."""
-    from f2rcli.evaluation.run import Run
+    from f2rcli.evaluation.run import Evaluator
 
     total = None if plan.frames is None else plan.frames * len(asked.cases)
     with ExitStack() as stack, RunMeter(console, "eval", total, exact=False) as meter:
-        run = Run(
+        run = Evaluator(
             plan, kind=asked.kind, baselines=asked.baselines,
             observers=_observers(asked, targets, stack), progress=lambda *_: meter.advance(),
         )  # fmt: skip

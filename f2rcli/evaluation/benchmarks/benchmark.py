@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from f2rcli.errors import InputError, UsageError
 from f2rcli.evaluation.base import Case
-from f2rcli.evaluation.clips.datasets import Pictures
+from f2rcli.evaluation.clips.datasets import PictureClip
 from f2rcli.evaluation.clips.pairing import File
 from f2rcli.evaluation.result import BenchmarkFacts, Published
 from f2rcli.noise.synthesis.spec import parse
@@ -99,7 +99,7 @@ class Benchmark:
         """Whether these are all clips and frames of the published protocol."""
         clips = [case.reference for case in cases]
         if not self.noises:
-            sizes = [clip.info.frames for clip in clips if isinstance(clip, Pictures)]
+            sizes = [clip.info.frames for clip in clips if isinstance(clip, PictureClip)]
             return len(sizes) == self.clips and set(sizes) == {self.frames}
         names = {case.name for case in cases}
         limits = {clip.options.frames for clip in clips if isinstance(clip, File)}

@@ -17,7 +17,7 @@ RATE = Fraction(25)  # of pictures that carry no time
 
 
 @dataclass(frozen=True, slots=True)
-class Pictures:
+class PictureClip:
     """A clip of pictures, read one by one: a `ClipOpener`, and the `OpenClip` it opens."""
 
     info: ClipInfo
@@ -42,7 +42,7 @@ def pictures(
     read: Sequence[Callable[[], Plane]],
     *,
     apart: bool = False,
-) -> Pictures:
+) -> PictureClip:
     """A clip of pictures of `size` (rows, columns), one plane each.
 
     apart: they are not neighbours of each other, and get a lane each.
@@ -52,7 +52,7 @@ def pictures(
         name=name, width=size[1], height=size[0], layout=layout, frames=len(read), duration=None,
         rate=RATE, time_base=1 / RATE, lanes=lanes,
     )  # fmt: skip
-    return Pictures(info, read)
+    return PictureClip(info, read)
 
 
 def file_facts(role: str, path: Path) -> FileFacts:

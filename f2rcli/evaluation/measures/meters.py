@@ -8,7 +8,7 @@ from statistics import fmean
 
 import numpy as np
 
-from f2rcli.evaluation.base import Meter, Setting
+from f2rcli.evaluation.base import ClipFacts, Meter
 from f2rcli.evaluation.frame_set import FrameSet, Picture
 from f2rcli.evaluation.result import WHOLE, MetricFacts, MetricSeries
 from f2rcli.frames import Space
@@ -22,7 +22,7 @@ ChannelValues = Mapping[str, float]  # by channel, "all" among them
 class FrameMeter(Meter):
     """A meter of a value per frame. `before` is the estimate of the frame before."""
 
-    def __init__(self, facts: MetricFacts, setting: Setting) -> None:
+    def __init__(self, facts: MetricFacts, setting: ClipFacts) -> None:
         self.facts = facts
         self.setting = setting
         self.rows: list[ChannelValues | None] = []
@@ -71,12 +71,12 @@ class MetricSpec:
     """A metric as its file in `metrics` describes it."""
 
     facts: MetricFacts
-    kind: Callable[[MetricFacts, Setting], Meter]
+    kind: Callable[[MetricFacts, ClipFacts], Meter]
     # None if it can be measured here, else the reason and what to install
     available: Callable[[], str | None] = lambda: None
     spaces: tuple[Space, ...] = (Space.RGB, Space.GRAY, Space.BAYER)
 
-    def meter(self, setting: Setting) -> Meter | None:
+    def meter(self, setting: ClipFacts) -> Meter | None:
         """A new meter, or None if the metric is not defined for such clips."""
         return self.kind(self.facts, setting) if setting.space in self.spaces else None
 

@@ -6,14 +6,14 @@ import torch
 
 from f2rcli.engine.noise.measurement import measure_pictures
 from f2rcli.engine.stream import EngineSettings, load_engine
-from f2rcli.evaluation.base import Setting
+from f2rcli.evaluation.base import ClipFacts
 from f2rcli.evaluation.frame_set import Picture
 from f2rcli.frames import ClipInfo, Family, PlaneLayout
 from f2rcli.noise.report import NoiseReport
 from f2rcli.sensor import lowest
 
 
-def measure(pictures: list[Picture], setting: Setting) -> NoiseReport | None:
+def measure(pictures: list[Picture], setting: ClipFacts) -> NoiseReport | None:
     """The noise of pictures (C, H, W) that follow each other; None for too little evidence."""
     if len(pictures) < 3:
         return None

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from f2rcli.evaluation.base import Meter, Setting
+from f2rcli.evaluation.base import ClipFacts, Meter
 from f2rcli.evaluation.frame_set import FrameSet, Picture, Plane
 from f2rcli.evaluation.result import MetricFacts, MetricSeries
 from f2rcli.evaluation.simulation.camera import Floats, span
@@ -45,7 +45,7 @@ class SceneMetric:
     truth: type
     available: Callable[[], str | None] = lambda: None
 
-    def meter(self, setting: Setting) -> Meter | None:
+    def meter(self, setting: ClipFacts) -> Meter | None:
         """A new meter, or None for clips that are no such scene."""
         scene = setting.scene
         if scene is None or not isinstance(scene.truth, self.truth):

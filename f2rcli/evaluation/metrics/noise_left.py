@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from f2rcli.evaluation.base import Meter, Setting
+from f2rcli.evaluation.base import ClipFacts, Meter
 from f2rcli.evaluation.frame_set import FrameSet, Picture, middle_window
 from f2rcli.evaluation.measures.meters import CHANNELS, MetricSpec
 from f2rcli.evaluation.result import WHOLE, MetricFacts, MetricSeries
@@ -30,7 +30,7 @@ FACTS = MetricFacts(
 class NoiseLeftMeter(Meter):
     """Keeps the first frames' middles, and measures at the end. `report` has all that was found."""
 
-    def __init__(self, facts: MetricFacts, setting: Setting) -> None:
+    def __init__(self, facts: MetricFacts, setting: ClipFacts) -> None:
         self.setting = setting
         self.frames = 0
         self.kept: list[Picture] = []

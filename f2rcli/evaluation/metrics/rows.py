@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from f2rcli.evaluation.base import Meter, Setting
+from f2rcli.evaluation.base import ClipFacts, Meter
 from f2rcli.evaluation.frame_set import FrameSet, Picture
 from f2rcli.evaluation.measures.meters import MetricSpec
 from f2rcli.evaluation.result import WHOLE, MetricFacts, MetricSeries
@@ -24,7 +24,7 @@ FACTS = MetricFacts(
 class RowMeter(Meter):
     """Sums up the squares of rows' mean errors, before and after."""
 
-    def __init__(self, facts: MetricFacts, setting: Setting) -> None:
+    def __init__(self, facts: MetricFacts, setting: ClipFacts) -> None:
         self.before = self.after = 0.0
 
     def add(self, frame_set: FrameSet, estimate: Picture) -> None:

@@ -12,7 +12,7 @@ import av
 import numpy as np
 
 from f2rcli.errors import F2RError
-from f2rcli.evaluation.base import Meter, Setting
+from f2rcli.evaluation.base import ClipFacts, Meter
 from f2rcli.evaluation.ffmpeg import EXTRA, program_with
 from f2rcli.evaluation.frame_set import FrameSet, Picture
 from f2rcli.evaluation.measures.meters import MetricSpec, mean
@@ -65,7 +65,7 @@ class _Track:
 class VmafMeter(Meter):
     """Writes both clips to a temporary folder and asks FFmpeg at the end."""
 
-    def __init__(self, facts: MetricFacts, setting: Setting) -> None:
+    def __init__(self, facts: MetricFacts, setting: ClipFacts) -> None:
         self.folder = tempfile.TemporaryDirectory(prefix="f2r-vmaf-")
         names = ("estimate.mkv", "reference.mkv")
         self.estimate, self.reference = (_Track(Path(self.folder.name) / name) for name in names)

@@ -14,7 +14,7 @@ from f2rcli.evaluation.measures.scene_meters import Measure, SceneMetric
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 from f2rcli.evaluation.simulation.camera import Floats
 from f2rcli.evaluation.simulation.filters import blurred
-from f2rcli.evaluation.simulation.scene import Point, Points, Scene
+from f2rcli.evaluation.simulation.scene import Point, PointScene, Scene
 
 DISC = 4.5  # pixels, the radius in which light is summed
 SEEN = 1.3  # pixels, of the Gaussian that finds blobs
@@ -47,22 +47,22 @@ def false_points(picture: Floats, points: Iterable[Point], limit: float) -> int:
     return int(np.count_nonzero(top))
 
 
-def _shares(scene: Scene, truth: Points, estimate: Floats, point: Point) -> float:
+def _shares(scene: Scene, truth: PointScene, estimate: Floats, point: Point) -> float:
     true = light_in(scene.light[point.frame] - truth.background, point)
     return light_in(estimate[point.frame] - truth.background, point) / true
 
 
-def _widths(_: Scene, truth: Points, estimate: Floats, point: Point) -> float:
+def _widths(_: Scene, truth: PointScene, estimate: Floats, point: Point) -> float:
     return width_of(estimate[point.frame] - truth.background, point)
 
 
 def _by_light(
-    value: Callable[[Scene, Points, Floats, Point], float],
+    value: Callable[[Scene, PointScene, Floats, Point], float],
     summary: Callable[[list[float]], float],
 ) -> Measure:
     """A summary of a value of all points that are equally bright."""
 
-    def measure(scene: Scene, truth: Points, estimate: Floats) -> Mapping[str, float]:
+    def measure(scene: Scene, truth: PointScene, estimate: Floats) -> Mapping[str, float]:
         kinds = sorted({point.electrons for point in truth.points})
         return {
             f"{kind:g} e-": summary(
@@ -74,7 +74,7 @@ def _by_light(
     return measure
 
 
-def _false(_: Scene, truth: Points, estimate: Floats) -> Mapping[str, float]:
+def _false(_: Scene, truth: PointScene, estimate: Floats) -> Mapping[str, float]:
     limit = FAINT * min(point.electrons for point in truth.points)
     found = [
         false_points(picture - truth.background, (p for p in truth.points if p.frame == t), limit)
@@ -104,8 +104,8 @@ FALSE = MetricFacts(
 )  # fmt: skip
 
 METRICS = (
-    SceneMetric(LIGHT, _by_light(_shares, fmean), Points),
-    SceneMetric(SCATTER, _by_light(_shares, pstdev), Points),
-    SceneMetric(WIDTH, _by_light(_widths, median), Points),
-    SceneMetric(FALSE, _false, Points),
+    SceneMetric(LIGHT, _by_light(_shares, fmean), PointScene),
+    SceneMetric(SCATTER, _by_light(_shares, pstdev), PointScene),
+    SceneMetric(WIDTH, _by_light(_widths, median), PointScene),
+    SceneMetric(FALSE, _false, PointScene),
 )

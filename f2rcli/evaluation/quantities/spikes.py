@@ -9,17 +9,17 @@ import numpy as np
 from f2rcli.evaluation.measures.scene_meters import Measure, SceneMetric
 from f2rcli.evaluation.result import WHOLE, MetricFacts
 from f2rcli.evaluation.simulation.camera import Floats
-from f2rcli.evaluation.simulation.scene import Cells, Scene
+from f2rcli.evaluation.simulation.scene import CellScene, Scene
 
 REACH = 3  # frames around a spike in which the steepest rise is looked for
 
 
-def traces(stack: Floats, truth: Cells) -> Floats:
+def traces(stack: Floats, truth: CellScene) -> Floats:
     """The mean light of every cell over time, (N, T)."""
     return np.array([stack[:, mask].mean(1) for mask in truth.masks])
 
 
-def _correlation(scene: Scene, truth: Cells, estimate: Floats) -> Mapping[str, float]:
+def _correlation(scene: Scene, truth: CellScene, estimate: Floats) -> Mapping[str, float]:
     pairs = zip(traces(estimate, truth), traces(scene.light, truth), strict=True)
     moving = [pair for pair in pairs if min(np.std(pair, axis=1)) > 0]
     return {WHOLE: _middle([float(np.corrcoef(*pair)[0, 1]) for pair in moving])}
@@ -28,7 +28,7 @@ def _correlation(scene: Scene, truth: Cells, estimate: Floats) -> Mapping[str, f
 def _median(of_spike: Callable[[Floats, Floats, int], float]) -> Measure:
     """The median over lone spikes of a value of its cell's restored and true trace, and frame."""
 
-    def measure(scene: Scene, truth: Cells, estimate: Floats) -> Mapping[str, float]:
+    def measure(scene: Scene, truth: CellScene, estimate: Floats) -> Mapping[str, float]:
         found, true = traces(estimate, truth), traces(scene.light, truth)
         return {WHOLE: _middle([of_spike(found[cell], true[cell], t) for cell, t in truth.spikes])}
 
@@ -63,21 +63,21 @@ METRICS = (
     SceneMetric(
         _facts("trace", "Trace correlation", "Pearson's correlation of a cell's mean light over "
                "time with the truth, median of the cells.", better="higher"),
-        _correlation, Cells,
+        _correlation, CellScene,
     ),
     SceneMetric(
         _facts("amplitude", "Amplitude", "Rise of a cell's light in a spike's frame over the true "
                "one, median of the spikes with no other near; 1 is right."),
-        _median(amplitude), Cells,
+        _median(amplitude), CellScene,
     ),
     SceneMetric(
         _facts("early", "Rise a frame early", "Rise one frame before a spike over the true one in "
                "the spike's frame, median; 0 is right."),
-        _median(early), Cells,
+        _median(early), CellScene,
     ),
     SceneMetric(
         _facts("onset", "Onset", "Frames by which the steepest rise near a spike is late, "
                "median; 0 is right.", unit="frames"),
-        _median(onset), Cells,
+        _median(onset), CellScene,
     ),
 )  # fmt: skip

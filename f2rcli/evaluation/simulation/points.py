@@ -6,7 +6,7 @@ from math import erf, sqrt
 import numpy as np
 
 from f2rcli.evaluation.simulation.camera import Floats, recorded
-from f2rcli.evaluation.simulation.scene import Point, Points, Scene
+from f2rcli.evaluation.simulation.scene import Point, PointScene, Scene
 
 APART = 22.0  # pixels between points at least
 
@@ -24,7 +24,7 @@ def scene(
             bright = electrons[(number + frame) % len(electrons)]
             light[shown.start : shown.stop] += bright * spot(side, row, column, width)
             points += [Point(at, row, column, bright) for at in shown]
-    return Scene(light, recorded(light, rng), Points(tuple(points), background))
+    return Scene(light, recorded(light, rng), PointScene(tuple(points), background))
 
 
 def spot(side: int, row: float, column: float, width: float) -> Floats:

@@ -24,7 +24,7 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Points:
+class PointScene:
     """Points on an even background."""
 
     points: tuple[Point, ...]
@@ -32,7 +32,7 @@ class Points:
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
+class CellScene:
     """Cells that spike."""
 
     masks: tuple[NDArray[np.bool_], ...]  # (H, W)
@@ -45,4 +45,4 @@ class Scene:
 
     light: Floats  # (T, H, W) electrons
     codes: NDArray[np.uint16]  # (T, H, W) as recorded
-    truth: Points | Cells | None = None
+    truth: PointScene | CellScene | None = None

@@ -5,7 +5,7 @@ import numpy as np
 from f2rcli.evaluation.simulation.camera import Floats, recorded
 from f2rcli.evaluation.simulation.filters import blurred
 from f2rcli.evaluation.simulation.points import scattered
-from f2rcli.evaluation.simulation.scene import Cells, Scene
+from f2rcli.evaluation.simulation.scene import CellScene, Scene
 
 DECAY = 21.0  # frames, of the calcium indicator: 0.7 s at 30 Hz
 RATE = 0.5 / 30  # spikes a frame
@@ -28,7 +28,7 @@ def scene(frames: int, rng: np.random.Generator, *, photons: float, side: int, c
         lone = (t for t in np.flatnonzero(fired) if fired[t - LONE : t + LONE].sum() == 1)
         spikes += [(number, int(t)) for t in lone]
     light *= photons / light.mean()
-    return Scene(light, recorded(light, rng), Cells(tuple(masks), tuple(spikes)))
+    return Scene(light, recorded(light, rng), CellScene(tuple(masks), tuple(spikes)))
 
 
 def texture(frames: int, side: int, rng: np.random.Generator) -> Floats:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.errors import F2RError
-from f2rcli.evaluation.base import Observer, Setting
+from f2rcli.evaluation.base import ClipFacts, Observer
 from f2rcli.evaluation.frame_set import FrameSet, Picture, luma, middle_window
 from f2rcli.evaluation.metrics import noise_left
 from f2rcli.evaluation.result import CLEAN, NOISY, ClipResult
@@ -91,7 +91,7 @@ class ReportPictures(Observer):
         self.budget = budget // max(1, math.ceil(clips / self.every))
         self.begun = 0
 
-    def begin(self, name: str, setting: Setting, methods: tuple[str, ...]) -> None:
+    def begin(self, name: str, setting: ClipFacts, methods: tuple[str, ...]) -> None:
         self.wanted = self.begun % self.every == 0
         self.begun += 1
         self.mosaic = setting.mosaic

@@ -18,7 +18,7 @@ import numpy as np
 
 from f2rcli import yuv
 from f2rcli.errors import UsageError
-from f2rcli.evaluation.base import Observer, Setting
+from f2rcli.evaluation.base import ClipFacts, Observer
 from f2rcli.evaluation.frame_set import FrameSet, Picture
 from f2rcli.evaluation.result import NOISY, ClipResult
 from f2rcli.evaluation.visuals.images import in_colour
@@ -169,7 +169,7 @@ class SplitScreen(Observer):
         self._start = 0  # ticks of the first frame's own time
         self.mosaic: Mosaic | None = None
 
-    def begin(self, name: str, setting: Setting, methods: tuple[str, ...]) -> None:
+    def begin(self, name: str, setting: ClipFacts, methods: tuple[str, ...]) -> None:
         self.mosaic = setting.mosaic
         self.path = self.target if self.alone else self._beside(name)
         self.rate = setting.rate or RATE

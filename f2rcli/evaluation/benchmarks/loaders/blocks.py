@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from f2rcli.evaluation.base import Case
 from f2rcli.evaluation.benchmarks.benchmark import Benchmark
-from f2rcli.evaluation.clips.datasets import Pictures, file_facts, pictures
+from f2rcli.evaluation.clips.datasets import PictureClip, file_facts, pictures
 from f2rcli.evaluation.clips.matlab import read_array
 from f2rcli.frames import Mosaic
 from f2rcli.sensor import bayer_layout
@@ -53,7 +53,7 @@ def _codes(benchmark: Benchmark, root: Path, name: str) -> Blocks:
     return codes
 
 
-def _clip(benchmark: Benchmark, index: int, blocks: NDArray[np.uint16]) -> Pictures:
+def _clip(benchmark: Benchmark, index: int, blocks: NDArray[np.uint16]) -> PictureClip:
     pattern = benchmark.layout["patterns"][benchmark.layout["telephones"][index]]
     mosaic = Mosaic(pattern=pattern, black=(0.0,) * 4, white=(float(WHITE),) * 4)
     reads = [partial(np.ascontiguousarray, block) for block in blocks]

@@ -10,7 +10,7 @@ import numpy as np
 from f2rcli.errors import InputError
 from f2rcli.evaluation.base import Case
 from f2rcli.evaluation.benchmarks.benchmark import Benchmark
-from f2rcli.evaluation.clips.datasets import Pictures, file_facts, pictures
+from f2rcli.evaluation.clips.datasets import PictureClip, file_facts, pictures
 from f2rcli.evaluation.clips.pairing import File
 from f2rcli.frames import Mosaic, Plane
 from f2rcli.io import ReadOptions
@@ -68,7 +68,7 @@ def _folder(base: Path, scene: int, iso: int) -> Path:
     return nested if nested.is_dir() else base / inner
 
 
-def _clip(benchmark: Benchmark, name: str, files: list[Path]) -> Pictures:
+def _clip(benchmark: Benchmark, name: str, files: list[Path]) -> PictureClip:
     sensor = benchmark.layout["sensor"]
     black, white = ((float(sensor[level]),) * 4 for level in ("black", "white"))
     mosaic = Mosaic(pattern=sensor["pattern"], black=black, white=white)

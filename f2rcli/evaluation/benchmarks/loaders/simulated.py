@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from f2rcli.evaluation.base import Case
 from f2rcli.evaluation.benchmarks.benchmark import Benchmark
-from f2rcli.evaluation.clips.datasets import Pictures, pictures
+from f2rcli.evaluation.clips.datasets import PictureClip, pictures
 from f2rcli.evaluation.simulation import filters
 from f2rcli.evaluation.simulation.camera import Floats, electrons, in_codes, span
 from f2rcli.evaluation.simulation.scene import Scene
@@ -65,7 +65,7 @@ class _Filtered:
 
 def _clip(
     scene: Scene, name: str, light: Callable[[], Floats], *, levels: tuple[float, float]
-) -> Pictures:
+) -> PictureClip:
     """A clip of light in codes, as floats."""
     layout = lane_layout(np.dtype(np.float32), 1, levels)
     read = [partial(lambda number: in_codes(light()[number]), n) for n in range(len(scene.light))]
@@ -73,7 +73,7 @@ def _clip(
     return pictures(name, layout, (rows, columns), read)
 
 
-def _codes_of(codes: NDArray[np.uint16], levels: tuple[float, float]) -> Pictures:
+def _codes_of(codes: NDArray[np.uint16], levels: tuple[float, float]) -> PictureClip:
     """A clip of a camera's codes, as `f2r denoise` takes them from a stack."""
     layout = lane_layout(codes.dtype, 1, levels)
     read = [partial(codes.__getitem__, number) for number in range(len(codes))]
