@@ -48,7 +48,7 @@ class NoiseLevel(NamedTuple):
         return (self.masked + visibility**2 * self.visible) / (1 + visibility) ** 2
 
 
-class Denoiser(nn.Module):
+class DenoisingUNet(nn.Module):
     """The U-Net of Blind2Unblind: max-pooling, nearest upsampling, pooled pictures as skips.
 
     As published (width 48, wide 96, depth 5): 1.103 M parameters for RGB, 285 GMAC per megapixel.
@@ -191,7 +191,7 @@ class Blind2SoundNetworks(nn.Module):
     ) -> None:
         """Tables of constructor arguments for each."""
         super().__init__()
-        self.denoiser = Denoiser(channels, **denoiser)
+        self.denoiser = DenoisingUNet(channels, **denoiser)
         self.estimator = Estimator(channels, **estimator)
 
 

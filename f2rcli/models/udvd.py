@@ -174,7 +174,7 @@ class Second(nn.Module):
         return out
 
 
-class UDVD(nn.Module):
+class UDVDNetwork(nn.Module):
     """Frames around a centre -> mean, or mean and covariance, of the centre given all but itself.
 
     first: the U-Net that is shared by three frames at a time (all of them for windows of one or

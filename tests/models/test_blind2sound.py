@@ -7,7 +7,7 @@ from f2rcli.engine.tiles import Runner
 from f2rcli.models.blind2sound import (
     LEAST,
     Belief,
-    Denoiser,
+    DenoisingUNet,
     Estimator,
     NoiseLevel,
     around,
@@ -28,7 +28,7 @@ def count(network: torch.nn.Module) -> int:
 def test_the_published_denoiser_has_as_many_parameters_as_the_paper_counts(
     channels: int, outputs: int, parameters: float
 ) -> None:
-    denoiser = Denoiser(channels)
+    denoiser = DenoisingUNet(channels)
     assert count(denoiser) / 1e6 == pytest.approx(parameters, abs=5e-4)  # 1.102 M are published
     assert denoiser.tail.out_channels == outputs
 
@@ -55,7 +55,7 @@ def test_covariances_are_symmetric_and_never_negative(channels: int) -> None:
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_a_belief_takes_apart_what_the_denoiser_gives(channels: int) -> None:
-    denoiser = Denoiser(channels, **TINY)
+    denoiser = DenoisingUNet(channels, **TINY)
     noisy = torch.rand(2, channels, 32, 64)
     belief = Belief.of(denoiser.raw(noisy))
     torch.testing.assert_close(belief.mean, denoiser(noisy))
@@ -66,13 +66,13 @@ def test_training_begins_with_the_mean_of_each_pixels_neighbours() -> None:
     torch.manual_seed(0)
     noisy = torch.rand(1, 3, 64, 64)
     near = torch.nn.functional.conv2d(noisy, around(noisy).expand(3, 1, 3, 3), groups=3)
-    mean = Denoiser(3, **TINY)(noisy)[..., 1:-1, 1:-1]
+    mean = DenoisingUNet(3, **TINY)(noisy)[..., 1:-1, 1:-1]
     torch.testing.assert_close(mean, near)
 
 
 def test_nothing_beyond_the_reach_changes_a_pixel() -> None:
     torch.manual_seed(0)
-    denoiser = Denoiser(1, width=2, wide=2, depth=3).double()
+    denoiser = DenoisingUNet(1, width=2, wide=2, depth=3).double()
     assert denoiser.reach == 40
     noisy = torch.rand(1, 1, 24, 192, dtype=torch.float64, requires_grad=True)
     for column in (95, 96, 103):
@@ -85,7 +85,7 @@ def test_nothing_beyond_the_reach_changes_a_pixel() -> None:
 @pytest.mark.parametrize("tile", [64, 72, 200])
 def test_tiles_give_the_numbers_of_the_whole_picture(tile: int) -> None:
     torch.manual_seed(0)
-    denoiser = Denoiser(3, **TINY).eval()
+    denoiser = DenoisingUNet(3, **TINY).eval()
     noisy = torch.rand(1, 3, 72, 411)
     device = torch.device("cpu")
     whole = Runner(device, "fp32", None)(denoiser, noisy)

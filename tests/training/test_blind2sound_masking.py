@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from f2rcli.models.blind2sound import Belief, Denoiser, NoiseLevel, covariance, entries
+from f2rcli.models.blind2sound import Belief, DenoisingUNet, NoiseLevel, covariance, entries
 from f2rcli.noise.anscombe import stabilise, white_level
 from f2rcli.training.methods.blind2sound.masking import (
     DARKEST,
@@ -48,7 +48,7 @@ def test_a_masked_picture_holds_nothing_of_the_pixels_it_hides(cell: int) -> Non
 
 def test_what_is_gathered_has_no_gradient_to_its_own_pixel() -> None:
     torch.manual_seed(0)
-    denoiser = Denoiser(1, width=3, wide=4, depth=3).double()
+    denoiser = DenoisingUNet(1, width=3, wide=4, depth=3).double()
     noisy = picture(1, 1, 16, 16).requires_grad_()
     for phase in range(16):
         row, column = divmod(phase, 4)

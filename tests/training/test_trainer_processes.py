@@ -22,7 +22,7 @@ from safetensors import safe_open
 
 from f2rcli.errors import ConfigError
 from f2rcli.training.loop import divergence
-from f2rcli.training.loop.distributed import Group, joined
+from f2rcli.training.loop.distributed import ProcessGroup, joined
 from f2rcli.training.loop.events import Event
 from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.trainer import Trainer
@@ -188,7 +188,7 @@ def second_process(arguments: list[str]) -> Iterator[None]:
 
 
 def test_shares_cover_a_batch_once_and_nobody_is_left_without() -> None:
-    shares = [Group(rank, 3).share(8) for rank in range(3)]
+    shares = [ProcessGroup(rank, 3).share(8) for rank in range(3)]
     assert sorted(place for share in shares for place in share) == list(range(8))
     with pytest.raises(ConfigError, match="batch=2"):
-        Group(0, 3).share(2)
+        ProcessGroup(0, 3).share(2)

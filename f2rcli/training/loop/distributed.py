@@ -20,7 +20,7 @@ from f2rcli.system.machine import number_in
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class ProcessGroup:
     """The processes of a run as one of them sees them."""
 
     rank: int = 0
@@ -74,7 +74,7 @@ class Group:
             )
 
 
-ALONE = Group()
+ALONE = ProcessGroup()
 
 
 def launched() -> bool:
@@ -83,7 +83,7 @@ def launched() -> bool:
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[tuple[Group, torch.device]]:
+def joined(device: torch.device) -> Iterator[tuple[ProcessGroup, torch.device]]:
     """Meet the other processes; alone when there are none.
 
     Yields the group and this process's own device: its own GPU for `cuda`. gloo connects CPUs,
@@ -119,6 +119,6 @@ def joined(device: torch.device) -> Iterator[tuple[Group, torch.device]]:
             hint="Start them with torchrun, or unset WORLD_SIZE.",
         ) from error
     try:
-        yield Group(dist.get_rank(), dist.get_world_size()), device
+        yield ProcessGroup(dist.get_rank(), dist.get_world_size()), device
     finally:
         dist.destroy_process_group()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from f2rcli.engine.worker import at_once
 from f2rcli.errors import DeviceError
-from f2rcli.training.loop.distributed import Group
+from f2rcli.training.loop.distributed import ProcessGroup
 from f2rcli.training.loop.learner import Learner
 from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.stage import Divisible, Stage, on_device
@@ -40,7 +40,7 @@ class OptimiserStep:
     """Computes losses and gradients in the chosen precision, and updates a learner by them."""
 
     def __init__(
-        self, stage: Stage, settings: TrainSettings, device: torch.device, group: Group
+        self, stage: Stage, settings: TrainSettings, device: torch.device, group: ProcessGroup
     ) -> None:
         """Raises DeviceError for fp16 without CUDA, ConfigError for more processes than samples."""
         if settings.precision == "fp16" and device.type != "cuda":

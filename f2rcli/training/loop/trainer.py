@@ -18,7 +18,7 @@ from f2rcli.io.atomic import sweep
 from f2rcli.system.signals import Interruption
 from f2rcli.training.footage.prefetch import BatchPrefetcher, Key
 from f2rcli.training.loop.checkpoint import LastGood, RunState, load_run, read, save_run, write
-from f2rcli.training.loop.distributed import ALONE, Group
+from f2rcli.training.loop.distributed import ALONE, ProcessGroup
 from f2rcli.training.loop.events import EventKind, announce
 from f2rcli.training.loop.learner import fitting
 from f2rcli.training.loop.optimiser_step import Clock, Gradient, OptimiserStep
@@ -43,7 +43,7 @@ class Trainer:
         settings: TrainSettings,
         *,
         device: torch.device = CPU,
-        group: Group = ALONE,
+        group: ProcessGroup = ALONE,
     ) -> None:
         """Raises DeviceError for fp16 without CUDA, ConfigError for more processes than samples,
         WeightsError for a checkpoint that is damaged or of another network."""

@@ -23,7 +23,7 @@ from f2rcli.training.footage.noise_check import (
     suited,
     without_unfit,
 )
-from f2rcli.training.loop.distributed import ALONE, Group, joined, launched
+from f2rcli.training.loop.distributed import ALONE, ProcessGroup, joined, launched
 from f2rcli.training.loop.events import Event, EventKind
 from f2rcli.training.loop.trainer import Trainer
 from f2rcli.training.methods.base import (
@@ -186,7 +186,7 @@ def _probed(recipe: Probed, train: Callable[[StageRun], Totals]) -> Totals | Non
 
 
 def _train(
-    course: StageRun, context: TrainingContext, group: Group, report: Report, started: float
+    course: StageRun, context: TrainingContext, group: ProcessGroup, report: Report, started: float
 ) -> Totals:
     limit = context.config.time_limit_seconds
     left = None if limit is None else max(limit - (time.monotonic() - started), 1) / 60
@@ -199,7 +199,7 @@ def _train(
 
 
 def _train_stages(
-    recipe: Recipe, context: TrainingContext, group: Group, report: Report, started: float
+    recipe: Recipe, context: TrainingContext, group: ProcessGroup, report: Report, started: float
 ) -> Totals:
     """Train every stage in turn; the time limit is the whole session's.
 

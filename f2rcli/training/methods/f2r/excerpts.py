@@ -26,7 +26,7 @@ CELL = 2  # DIS flow with finest scale 1 holds nothing finer than 2 pixels
 Pictures = NDArray[np.float16]  # (T, H, W, C)
 
 
-class Past(NamedTuple):
+class PastMemory(NamedTuple):
     """Everything up to a frame, on its grid; see Memory."""
 
     noisy: NDArray[np.float16]  # (H, W, C)
@@ -34,7 +34,7 @@ class Past(NamedTuple):
     worth: NDArray[np.float16]  # (H, W, 1), frames
 
     @classmethod
-    def of(cls, memory: Memory) -> "Past":
+    def of(cls, memory: Memory) -> "PastMemory":
         """The memory (1, C, H, W) as training stores it."""
         return cls(*(stored([part])[0] for part in (memory.noisy, memory.coarse, memory.count)))
 
@@ -54,7 +54,7 @@ class TrainingPair:
     neighbours: NDArray[np.int16]  # (N,), places in the excerpt
     flows: NDArray[np.float16]  # (N, H/2, W/2, 2), pixels
     agreement: NDArray[np.uint8]  # (N, H/2, W/2)
-    past: Past | None  # stands in for the first neighbour; None: nothing lies before the centre
+    past: PastMemory | None  # in place of the first neighbour; None: nothing before the centre
     typical: float
     conditioned_on: NoiseModel | None
     # (H, W, C): sigma of the target's noise where the file's range cut it off, so that its mean is

@@ -13,7 +13,7 @@ from f2rcli.methods.f2r import F2R
 from f2rcli.noise.codec import to_unit
 from f2rcli.noise.model import NoiseModel
 from f2rcli.training.footage.windows import channels_first
-from f2rcli.training.methods.f2r.excerpts import Excerpt, Past, TrainingPair, describe, stored
+from f2rcli.training.methods.f2r.excerpts import Excerpt, PastMemory, TrainingPair, describe, stored
 from f2rcli.window import Window, window_at
 
 ARRAYS = (
@@ -84,11 +84,11 @@ def _loaded(header: Path) -> Excerpt:
     model = facts and NoiseModel(tuple(facts["gain"]), tuple(facts["read"]), tuple(facts["read"]))
     a: dict[str, Any] = {n: np.load(f"{base}.{n}.npy", mmap_mode="r") for n in ARRAYS}
 
-    def past(centre: int) -> Past | None:
+    def past(centre: int) -> PastMemory | None:
         oldest = int(a["neighbours"][centre][0])
         if oldest > centre:
             return None
-        return Past(a["memory_noisy"][oldest], a["memory_coarse"][oldest], a["count"][oldest])
+        return PastMemory(a["memory_noisy"][oldest], a["memory_coarse"][oldest], a["count"][oldest])
 
     pairs = [
         TrainingPair(

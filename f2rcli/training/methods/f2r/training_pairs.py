@@ -25,7 +25,7 @@ from f2rcli.noise.model import NoiseModel
 from f2rcli.training.footage.windows import channels_first, is_clipped
 from f2rcli.training.methods.f2r.excerpts import (
     Excerpt,
-    Past,
+    PastMemory,
     Pictures,
     TrainingPair,
     describe,
@@ -153,7 +153,7 @@ class _PairMaker:
             np.array([n.index for n in window.neighbours], np.int16),
             flows,
             agreement,
-            None if memory is None else Past.of(memory),
+            None if memory is None else PastMemory.of(memory),
             typical,
             self.method.told(model),
             None if cut is None else stored([cut])[0],

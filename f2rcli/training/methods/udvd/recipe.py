@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from f2rcli.errors import ConfigError, InputError
-from f2rcli.models.udvd import UDVD, Widths
+from f2rcli.models.udvd import UDVDNetwork, Widths
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.synthesis.spec import NoiseSpec
 from f2rcli.training.footage.split import held_windows, split
@@ -61,7 +61,8 @@ class UDVDRecipe(Tested):
         own |= {"covariance": config.chosen_variant == "likelihood"}
         self.header = context.header(config.window, own)
         self.networks = build_networks(
-            context, lambda: UDVD(self.header.channels, self.header.length, **self.header.config)
+            context,
+            lambda: UDVDNetwork(self.header.channels, self.header.length, **self.header.config),
         )
         self.spec = self._spec()
         config.check_stages(self.names())
