@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from f2rcli.api.arrays import Stack
+from f2rcli.api.arrays import ArrayStack
 from f2rcli.api.axes import Grid
 from f2rcli.api.options import Options
 from f2rcli.evaluation.simulation.camera import recorded
@@ -138,7 +138,7 @@ def test_each_defect_that_a_texture_passes_is_repaired(tmp_path: Path) -> None:
     with open_reader(source) as reader:
         seen = next(iter(reader)).source.statistics
     assert repaired(seen) == set(zip(rows, columns, strict=True))
-    stack = Stack(codes, Grid.of(codes.shape, "TYX"))
+    stack = ArrayStack(codes, Grid.of(codes.shape, "TYX"))
     same = stack.survey(stack.grid.lanes[0], Options())
     np.testing.assert_array_equal(seen.stuck, same.stuck)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from f2rcli.api.arrays import Stack
+from f2rcli.api.arrays import ArrayStack
 from f2rcli.api.options import Options
 from f2rcli.api.pictures import values_of
 from f2rcli.api.watch import Call
@@ -41,7 +41,7 @@ def fitted(settings: EngineSettings, source: str, read: ReadOptions, call: Call)
     return entry.applied()
 
 
-def fitted_to_array(stack: Stack, call: Call) -> Options:
+def fitted_to_array(stack: ArrayStack, call: Call) -> Options:
     """The same for an array. Equal arrays find the weights that were fitted before."""
     if call.adapt is None:
         return call.options
@@ -52,13 +52,13 @@ def fitted_to_array(stack: Stack, call: Call) -> Options:
     return replace(call.options, weights=done.weights)
 
 
-def _axes(stack: Stack) -> str:
+def _axes(stack: ArrayStack) -> str:
     """The letters of the file: the array's, with the picture's at the end."""
     inner = "YXS" if stack.grid.samples > 1 else "YX"
     return "".join(letter for letter in stack.grid.letters if letter not in inner) + inner
 
 
-def _write(stack: Stack, path: Path, axes: str) -> None:
+def _write(stack: ArrayStack, path: Path, axes: str) -> None:
     """The array as a TIFF stack whose time of change tells its content."""
     import tifffile
 

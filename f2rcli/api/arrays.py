@@ -70,7 +70,7 @@ def put_back(out: Any, restored: Frame, grid: Grid) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
+class ArrayStack:
     """An array of any kind, and what its axes mean."""
 
     array: Any
@@ -134,7 +134,7 @@ def array_info(grid: Grid, dtype: np.dtype[Any]) -> ClipInfo:
     )  # fmt: skip
 
 
-def denoise_array(stack: Stack, call: Call, output: Any) -> Any:
+def denoise_array(stack: ArrayStack, call: Call, output: Any) -> Any:
     """An array like the one given, or `output`, with every picture restored."""
     from f2rcli.engine.stream import denoise_stream, load_engine  # brings torch
 
@@ -157,14 +157,14 @@ def denoise_array(stack: Stack, call: Call, output: Any) -> Any:
     return out
 
 
-def _openings(stack: Stack, options: Options) -> Iterator[Iterator[Frame]]:
+def _openings(stack: ArrayStack, options: Options) -> Iterator[Iterator[Frame]]:
     """The first frames of some lanes, lane by lane."""
     lanes = stack.grid.lanes
     for number in surveyed(len(lanes)) if len(lanes) > 1 else ():
         yield stack.frames(number, stack.survey(lanes[number], options))
 
 
-def _frames(stack: Stack, options: Options, report: Report) -> Iterator[Frame]:
+def _frames(stack: ArrayStack, options: Options, report: Report) -> Iterator[Frame]:
     """The frames of the first lane in their order, then those of the next."""
     for number, lane in enumerate(stack.grid.lanes):
         seen = stack.survey(lane, options)

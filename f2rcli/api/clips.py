@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, Unpack, overload
 
 from f2rcli.api.adapting import check_adapt, fitted_to_array
-from f2rcli.api.arrays import Stack, denoise_array
+from f2rcli.api.arrays import ArrayStack, denoise_array
 from f2rcli.api.axes import Grid, letters_of
 from f2rcli.api.dask_arrays import denoise_dask
 from f2rcli.api.files import denoise_file
@@ -139,7 +139,7 @@ def _denoised(frames: Any, output: Any, call: Call) -> Any:
 
 
 def _denoise_whole(frames: Any, output: Any, call: Call) -> Any:
-    stack = Stack(frames, Grid.of(tuple(frames.shape), call.options.axes))
+    stack = ArrayStack(frames, Grid.of(tuple(frames.shape), call.options.axes))
     _check_output(output, frames)
     return denoise_array(stack, replace(call, options=fitted_to_array(stack, call)), output)
 

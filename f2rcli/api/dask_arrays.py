@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from f2rcli.api.arrays import Stack, array_info, put_back
+from f2rcli.api.arrays import ArrayStack, array_info, put_back
 from f2rcli.api.axes import Grid
 from f2rcli.api.options import Options
 from f2rcli.api.pictures import empty_like
@@ -64,7 +64,7 @@ def _block_sizes(chunks: tuple[int, ...]) -> list[int]:
 
 def _surveyed(spread: Any, grid: Grid, options: Options) -> list[LaneStatistics]:
     """Statistics of every lane, from the frames that were picked for it."""
-    picked = Stack(spread, replace(grid, shape=tuple(spread.shape)))
+    picked = ArrayStack(spread, replace(grid, shape=tuple(spread.shape)))
     return [picked.survey(lane, options) for lane in picked.grid.lanes]
 
 
@@ -76,8 +76,8 @@ def _denoise_block(
     from f2rcli.engine.stream import compare_lanes, denoise_stream, load_engine  # brings torch
 
     begin, first, end = span
-    block = Stack(part, replace(grid, shape=tuple(part.shape)))
-    head = Stack(opening, replace(grid, shape=tuple(opening.shape)))
+    block = ArrayStack(part, replace(grid, shape=tuple(part.shape)))
+    head = ArrayStack(opening, replace(grid, shape=tuple(opening.shape)))
     own = slice(first - begin, end - begin)
     out = empty_like(part)
     info = array_info(block.grid, block.dtype)

@@ -11,7 +11,7 @@ from f2rcli.errors import InputError
 from f2rcli.frames import Frame
 from f2rcli.io.base import Reader, ReadOptions
 from f2rcli.io.ledger import Ledger
-from f2rcli.io.time_range import Span, excerpt_range, trailing
+from f2rcli.io.time_range import TimeRange, excerpt_range, trailing
 
 RATE = Fraction(25)  # frames per second, where files state no rate of their own
 
@@ -35,7 +35,7 @@ class SequenceReader(Reader):
         self.ledger = Ledger(name=self.source.name, strict=options.strict)
         self.every = every
         self.rate = rate
-        self.asked = excerpt_range(len(every), Span.of(options), rate)
+        self.asked = excerpt_range(len(every), TimeRange.of(options), rate)
         if not self.asked:
             raise InputError(
                 f"{self.source.name}: has only {len(every)} frames, {len(every) / rate:.2f} s.",

@@ -15,7 +15,7 @@ _SEARCHED = 16  # frames looked at for each different one after an excerpt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class TimeRange:
     """An excerpt of a clip, in seconds from its first frame; end None means to its end."""
 
     start: Fraction = Fraction(0)
@@ -23,7 +23,7 @@ class Span:
     frames: int | None = None
 
     @classmethod
-    def of(cls, options: ReadOptions) -> "Span":
+    def of(cls, options: ReadOptions) -> "TimeRange":
         """The excerpt that the options ask for."""
         return cls(
             start=Fraction(options.start or 0).limit_denominator(1_000_000),
@@ -106,7 +106,7 @@ def trailing(frames: Iterable[Frame], last: Frame, count: int) -> Iterator[Frame
             return
 
 
-def excerpt_range(count: int, span: Span, rate: Fraction) -> range:
+def excerpt_range(count: int, span: TimeRange, rate: Fraction) -> range:
     """The places of an excerpt among `count` pictures at `rate` per second."""
     start = next((n for n in range(count) if not span.before(n / rate)), count)
     beyond = (n for n in range(start, count) if span.beyond(n / rate, n - start))

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from f2rcli.io.microscopy.passport import Facts, Passport
-from f2rcli.io.microscopy.reader import kind_of
+from f2rcli.io.microscopy.reader import format_of
 from f2rcli.io.microscopy.stacks import open_stack, passport_of
 from f2rcli.io.tiff import claims
 from f2rcli.io.tiff.axes import UNNAMED, Series
 from f2rcli.io.tiff.stack import Stack
-from f2rcli.napari.views import Pictures, Shared
+from f2rcli.napari.views import SeriesView, Shared
 
 Layer = tuple[Any, dict[str, Any], str]
 
@@ -28,7 +28,7 @@ MOST_CHANNELS = 16  # more of them are an axis, not layers
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Layer]] | None:
     """The function that reads a path; None where it is no stack of f2r's."""
     paths = [path] if isinstance(path, str) else path
-    known = all(kind_of(Path(one)) is not None or claims(one) for one in paths)
+    known = all(format_of(Path(one)) is not None or claims(one) for one in paths)
     return read_layers if paths and known else None
 
 
@@ -56,7 +56,7 @@ def layers_of(stack: Stack) -> Iterator[Layer]:
             yield data, _keywords(data, series, passport, facts, name), "image"
 
 
-def _channels(shared: Shared, series: Series) -> Iterator[tuple[Pictures, str]]:
+def _channels(shared: Shared, series: Series) -> Iterator[tuple[SeriesView, str]]:
     """A view of each channel, or of each sample that is no colour, and a word for it."""
     count = dict(series.outer).get("C", 1)
     channels = range(count) if 1 < count <= MOST_CHANNELS else [None]
@@ -64,11 +64,11 @@ def _channels(shared: Shared, series: Series) -> Iterator[tuple[Pictures, str]]:
     for channel, sample in product(channels, samples):
         places = {"channel": channel, "sample": sample}
         words = [f"{word} {place + 1}" for word, place in places.items() if place is not None]
-        yield Pictures(shared, series, channel, sample), " ".join(words)
+        yield SeriesView(shared, series, channel, sample), " ".join(words)
 
 
 def _keywords(
-    data: Pictures, series: Series, passport: Passport, facts: Facts, name: str
+    data: SeriesView, series: Series, passport: Passport, facts: Facts, name: str
 ) -> dict[str, Any]:
     axes = time_named(data.axes)
     known = axes[:-1] if series.colour else axes
@@ -112,7 +112,7 @@ def _colour(facts: Facts) -> str | None:
     return None if rgb == 0xFFFFFF else f"#{rgb:06x}"
 
 
-def _limits(data: Pictures) -> tuple[float, float]:
+def _limits(data: SeriesView) -> tuple[float, float]:
     """Black and white of a channel as shown at first: the range of its middle picture."""
     middle = data.picture(tuple(n // 2 for n in data.shape[: data.ndim - data.inner]))
     real = middle[np.isfinite(middle)]

@@ -28,7 +28,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class LayerRun:
     """A layer's data and what is asked for. Raises UsageError for axes that do not fit."""
 
     data: Any  # any array (..., Y, X), or (..., Y, X, S) in colour

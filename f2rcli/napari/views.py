@@ -86,7 +86,7 @@ class Shared:
             return self._stack.read(series, place)
 
 
-class Pictures(View):
+class SeriesView(View):
     """A series of a file in the order of its axes; or one channel, or one sample of its pixels."""
 
     def __init__(

@@ -24,7 +24,7 @@ from napari.utils.notifications import show_error
 from qtpy.QtCore import QTimer
 
 from f2rcli.errors import CancelledError, F2RError
-from f2rcli.napari.runs import Progress, Run, axes_of, levels_of, words_of
+from f2rcli.napari.runs import LayerRun, Progress, axes_of, levels_of, words_of
 from f2rcli.napari.views import Difference
 
 LOOK = 100  # milliseconds between looks at a run's progress
@@ -95,14 +95,14 @@ class DenoisePanel(Container):
             labels = [str(label) for label in layer.axis_labels]
             self.axes.value = axes_of(layer.data.shape, labels, known, colour=layer.rgb)
 
-    def _run(self) -> Run | None:
+    def _run(self) -> LayerRun | None:
         """The run asked for; None, and a word why, where that cannot be done."""
         layer = self.layer.value
         if layer is None or layer.multiscale:
             show_error("f2r: choose an image layer without several scales.")
             return None
         try:
-            return Run(
+            return LayerRun(
                 data=layer.data, axes=self.axes.value, strength=self.strength.value,
                 colour=layer.rgb,
             )  # fmt: skip

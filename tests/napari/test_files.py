@@ -16,9 +16,9 @@ import f2rcli
 from f2rcli.errors import CancelledError, UsageError
 from f2rcli.io.tiff.axes import Series
 from f2rcli.napari.files import get_reader
-from f2rcli.napari.runs import Progress, Run, axes_of, levels_of, near
+from f2rcli.napari.runs import LayerRun, Progress, axes_of, levels_of, near
 from f2rcli.napari.sample import noisy_calcium
-from f2rcli.napari.views import Computed, Difference, Pictures
+from f2rcli.napari.views import Computed, Difference, SeriesView
 
 MANIFEST = Path(f2rcli.__file__).parent / "napari" / "napari.yaml"
 
@@ -99,7 +99,7 @@ def test_only_pictures_that_are_looked_at_are_read() -> None:
     series = Series(
         number=0, name="", axes="TCZYX", shape=(3, 2, 4, 5, 6), dtype=np.dtype(np.uint16)
     )
-    view = Pictures(shared, series, channel=1)
+    view = SeriesView(shared, series, channel=1)
     assert (view.axes, view.shape) == ("TZYX", (3, 4, 5, 6))
     assert view[2, 3].max() == (2 * 2 + 1) * 4 + 3
     assert shared.asked == [23]
@@ -134,7 +134,7 @@ def test_a_preview_takes_a_window_around_the_frame() -> None:
 def test_a_preview_is_the_frame_on_screen(axes: str) -> None:
     values = counts(9, 2, 8, 8) if axes[0] == "T" else counts(2, 9, 8, 8)
     at = (8, 1, 3, 3) if axes[0] == "T" else (1, 8, 3, 3)
-    run = Run(data=values, axes=axes, strength=0)
+    run = LayerRun(data=values, axes=axes, strength=0)
     picture, report = run.preview(at, Event())
     assert np.array_equal(picture, values[at[:2]])
     assert report.frames == (1 if "P" in axes else 7)
@@ -142,17 +142,17 @@ def test_a_preview_is_the_frame_on_screen(axes: str) -> None:
 
 def test_a_run_tells_how_far_it_is_and_can_be_cancelled() -> None:
     values, progress, stop = counts(6, 2, 8, 8), Progress(), Event()
-    clean, report = Run(data=values, axes="TZYX", strength=0).whole(progress, stop)
+    clean, report = LayerRun(data=values, axes="TZYX", strength=0).whole(progress, stop)
     assert np.array_equal(clean, values)
     assert (progress.done, progress.total, report.frames) == (12, 12, 12)
     stop.set()
     with pytest.raises(CancelledError):
-        Run(data=values, axes="TZYX", strength=0).whole(progress, stop)
+        LayerRun(data=values, axes="TZYX", strength=0).whole(progress, stop)
 
 
 def test_axes_that_do_not_fit_are_refused_at_once() -> None:
     with pytest.raises(UsageError, match="each axis needs its own letter"):
-        Run(data=counts(3, 4, 5), axes="TY")
+        LayerRun(data=counts(3, 4, 5), axes="TY")
 
 
 def test_the_sample_is_noisy_and_always_the_same() -> None:

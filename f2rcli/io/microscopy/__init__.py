@@ -7,13 +7,13 @@ from f2rcli.errors import UsageError
 from f2rcli.io.base import Reader, ReadOptions, WriteOptions, WritePlan, Writer
 from f2rcli.io.microscopy.hdf5 import split_path
 from f2rcli.io.microscopy.image import unsupported
-from f2rcli.io.microscopy.reader import KINDS, MicroscopyFile, kind_of
+from f2rcli.io.microscopy.reader import FORMATS, MicroscopyFile, format_of
 from f2rcli.io.microscopy.writer import OmeWriter, plan_ome
 from f2rcli.io.microscopy.zarr_writer import ZarrWriter, is_target, plan_zarr
 from f2rcli.io.tiff.reader import StackReader
 
 RANK = 15  # before all others: a Zarr stack is a folder, which others may claim
-SUFFIXES = frozenset(KINDS)
+SUFFIXES = frozenset(FORMATS)
 UNSUPPORTED = {
     ".ims": "Imaris", ".lof": "Leica LOF", ".mrc": "MRC",
     ".oib": "Olympus OIB", ".oif": "Olympus OIF", ".oir": "Olympus OIR", ".sld": "SlideBook",
@@ -25,7 +25,7 @@ AXES = True  # its axes and series can be named by the user
 def claims(source: str) -> bool:
     """By suffix; folders also by what they hold."""
     path = Path(split_path(source)[0])
-    return kind_of(path) is not None or path.suffix.lower() in UNSUPPORTED
+    return format_of(path) is not None or path.suffix.lower() in UNSUPPORTED
 
 
 def writes(target: str, reader: Reader) -> bool:

@@ -22,7 +22,7 @@ from f2rcli.io.tiff.axes import Series, check_series
 from f2rcli.io.tiff.stack import Stack
 
 
-class Kind(NamedTuple):
+class StackFormat(NamedTuple):
     """A format: its name, the package that reads it, and how."""
 
     name: str
@@ -30,20 +30,20 @@ class Kind(NamedTuple):
     opener: Opener
 
 
-HDF5 = Kind("HDF5", "h5py", open_hdf5)
-ZARR = Kind("OME-Zarr", "zarr", open_zarr)
-KINDS = {
-    ".nd2": Kind("ND2", "nd2", open_nd2),
-    ".czi": Kind("CZI", "czifile", open_czi),
-    ".lif": Kind("LIF", "liffile", open_lif),
+HDF5 = StackFormat("HDF5", "h5py", open_hdf5)
+ZARR = StackFormat("OME-Zarr", "zarr", open_zarr)
+FORMATS = {
+    ".nd2": StackFormat("ND2", "nd2", open_nd2),
+    ".czi": StackFormat("CZI", "czifile", open_czi),
+    ".lif": StackFormat("LIF", "liffile", open_lif),
     ".zarr": ZARR,
     **dict.fromkeys(SUFFIXES, HDF5),
 }
 
 
-def kind_of(path: Path) -> Kind | None:
+def format_of(path: Path) -> StackFormat | None:
     """The format of a source, by suffix, or by content for folders."""
-    known = KINDS.get(path.suffix.lower())
+    known = FORMATS.get(path.suffix.lower())
     return ZARR if known is None and path.is_dir() and is_zarr(path) else known
 
 
@@ -57,7 +57,7 @@ class MicroscopyFile(Stack):
         self.path, self.name = path, path.name
         if not path.exists():
             raise InputError(f"{path.name}: no such file.", hint="Check the path.")
-        kind = kind_of(path)
+        kind = format_of(path)
         assert kind is not None  # the format claims no others
         self._kind, self.paths, self.flavour = kind, [path], kind.name
         self._passports: dict[int, Passport] = {}

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 from f2rcli.io.microscopy.hdf5 import split_path
 from f2rcli.io.microscopy.passport import Passport, micrometres, of_ome, ome_root
-from f2rcli.io.microscopy.reader import MicroscopyFile, kind_of
+from f2rcli.io.microscopy.reader import MicroscopyFile, format_of
 from f2rcli.io.tiff.file import TiffStack
 from f2rcli.io.tiff.folder import open_stack as open_tiff
 from f2rcli.io.tiff.library import DAMAGE
@@ -20,7 +20,7 @@ _MICROMETRES = {"micron": 1.0, "microns": 1.0, "um": 1.0, "µm": 1.0, "\\u00b5m"
 def open_stack(source: str) -> Stack:
     """A stack by its suffix or content. Raises InputError for what cannot be read."""
     path = Path(split_path(source)[0])
-    return open_tiff(source) if kind_of(path) is None else MicroscopyFile(path)
+    return open_tiff(source) if format_of(path) is None else MicroscopyFile(path)
 
 
 def passport_of(stack: Stack, number: int) -> Passport:

@@ -47,10 +47,10 @@ def _images(file: Any, path: Path) -> Iterator[Image]:
     odd = [a for a, n in sizes.items() if n > 1 and a not in "SMBTZCYX0"]
     if odd:
         raise unsupported(path, f"axis {odd[0]} of a CZI is", _SPLIT)
-    scenes: dict[int, list[Tile]] = {}
+    scenes: dict[int, list[Subblock]] = {}
     for entry in file.filtered_subblock_directory:
         if tuple(entry.stored_shape) == tuple(entry.shape):  # others are smaller copies
-            tile = Tile.of(entry, axes, file.start)
+            tile = Subblock.of(entry, axes, file.start)
             scenes.setdefault(tile.at.get("S", 0), []).append(tile)
     for number, tiles in sorted(scenes.items()):
         name = f"scene {number + 1}" if len(scenes) > 1 else path.stem
@@ -58,7 +58,7 @@ def _images(file: Any, path: Path) -> Iterator[Image]:
 
 
 @dataclass(frozen=True, slots=True)
-class Tile:
+class Subblock:
     """A picture as it is stored: a whole plane, or a tile of a mosaic."""
 
     entry: Any
@@ -67,7 +67,7 @@ class Tile:
     width: int
 
     @classmethod
-    def of(cls, entry: Any, axes: str, start: Any) -> "Tile":
+    def of(cls, entry: Any, axes: str, start: Any) -> "Subblock":
         """The tile of an entry of the file's directory."""
         begin = (int(a - b) for a, b in zip(entry.start, start, strict=True))
         height, width = (int(entry.shape[axes.index(a)]) for a in "YX")
@@ -96,14 +96,14 @@ def _unpacked(data: bytes, dtype: str, *, headed: bool) -> Any:
     return np.frombuffer(whole, np.dtype(dtype[-2:]).newbyteorder("<"))
 
 
-def _image(file: Any, name: str, sizes: dict[str, int], tiles: list[Tile]) -> Image:
+def _image(file: Any, name: str, sizes: dict[str, int], tiles: list[Subblock]) -> Image:
     """The image of a scene: tiles lie where the file places them, later ones above."""
     top, left = (min(tile.at[axis] for tile in tiles) for axis in "YX")
     height = max(tile.at["Y"] + tile.height for tile in tiles) - top
     width = max(tile.at["X"] + tile.width for tile in tiles) - left
     count = sizes.get("0", 1)
     own = {a: sizes[a] for a in "TZC" if a in sizes} | {"Y": height, "X": width, "S": count}
-    planes: dict[tuple[int, ...], list[Tile]] = {}
+    planes: dict[tuple[int, ...], list[Subblock]] = {}
     for tile in tiles:
         planes.setdefault(tuple(tile.at.get(a, 0) for a in "TZC"), []).append(tile)
 

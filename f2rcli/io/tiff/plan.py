@@ -14,7 +14,7 @@ from f2rcli.io.tiff.file import TiffStack
 from f2rcli.io.tiff.folder import STACK_SUFFIXES
 from f2rcli.io.tiff.reader import StackReader
 from f2rcli.io.tiff.stack import Spot, Stack
-from f2rcli.io.time_range import Span
+from f2rcli.io.time_range import TimeRange
 
 # What a copy keeps, in words.
 TAGS, OTHERS, PYRAMID = (
@@ -76,7 +76,7 @@ def check_options(reader: StackReader, options: WriteOptions, *, folder: bool = 
     folder: each frame is written into a file of its own.
     """
     options.refuse_encoding("a stack, which is stored as its source is")
-    if not Span.of(reader.options).whole and not folder:
+    if not TimeRange.of(reader.options).whole and not folder:
         raise UsageError(
             f"{reader.info.name}: a stack can only be written whole.",
             hint="Leave out start=, end= and frames=; --preview N shows the first frames.",

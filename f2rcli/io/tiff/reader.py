@@ -28,7 +28,7 @@ from f2rcli.io.tiff.axes import (
 )
 from f2rcli.io.tiff.folder import open_stack
 from f2rcli.io.tiff.stack import Stack
-from f2rcli.io.time_range import Span
+from f2rcli.io.time_range import TimeRange
 from f2rcli.samples.defects import no_numbers, unreal_line
 from f2rcli.samples.lanes import LaneStatistics, lane_layout, measure_lane, planes_seen, surveyed
 
@@ -139,7 +139,7 @@ class StackReader(Reader):
 
     def _cut(self, lane: Lane) -> Lane:
         """The lane without what is not asked for, and without what is not there."""
-        span, absent = Span.of(self.options), self.stack.absent[lane.series]
+        span, absent = TimeRange.of(self.options), self.stack.absent[lane.series]
         if self.interval is None and (span.start or span.end is not None):
             raise UsageError(
                 f"{self.source.name}: does not state the time between frames.",

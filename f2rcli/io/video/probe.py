@@ -17,7 +17,7 @@ from f2rcli.io.containers.matroska import read_siting
 from f2rcli.io.ffmpeg.colour import colour_tags, picture_facts, subsampled
 from f2rcli.io.ffmpeg.metadata import SourceMetadata, family_of, is_cover, stream_facts
 from f2rcli.io.ffmpeg.pixel_formats import read_planes
-from f2rcli.io.time_range import Span
+from f2rcli.io.time_range import TimeRange
 from f2rcli.io.video.decoder import DecodedPicture, Decoder
 
 _BOTTOM_FIRST = (3, 5)  # FFmpeg's AV_FIELD_BB and AV_FIELD_BT
@@ -41,7 +41,7 @@ class Probe:
         self.stream = stream
         self.name = name
         self.options = options
-        self.span = Span.of(options)
+        self.span = TimeRange.of(options)
         self.first = first
         self.facts = picture_facts(first)
         self.tags = colour_tags(

@@ -33,7 +33,7 @@ from f2rcli.io.ffmpeg.metadata import family_of
 from f2rcli.io.ffmpeg.pixel_formats import read_planes
 from f2rcli.io.ledger import Ledger
 from f2rcli.io.png_text import told_text
-from f2rcli.io.time_range import Span, leading, timed, trailing
+from f2rcli.io.time_range import TimeRange, leading, timed, trailing
 from f2rcli.io.video.decoder import DecodedPicture, Decoder
 from f2rcli.io.video.probe import Probe
 from f2rcli.io.video.promise import check_end, check_gaps
@@ -54,7 +54,7 @@ class VideoReader(Reader):
         self.source = str(source)
         self.name = display_name(source)
         self.options = options
-        self.span = Span.of(options)
+        self.span = TimeRange.of(options)
         self.ledger = Ledger(name=self.name, strict=options.strict)
         self.side = SidePackets()
         piped = StandardInput() if self.source == PIPE else None
