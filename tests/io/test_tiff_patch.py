@@ -152,6 +152,32 @@ def test_one_picture_of_a_page_that_holds_several_is_changed_alone(tmp_path: Pat
     np.testing.assert_array_equal(read, volume + 9 * np.array([0, 0, 1, 0])[:, None, None])
 
 
+@pytest.mark.parametrize("converted", [False, True])
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize(
+    "options", [{"compression": "zlib", "predictor": True}, {}], ids=["deflate", "plain"]
+)
+def test_pictures_that_share_tiles_keep_each_other_as_it_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, byteorder: Any, options: Any, converted: bool
+) -> None:
+    """Tiles of three planes, of seven, so that the last goes beyond them."""
+    if converted:
+        for module in (compression, patch_module):
+            monkeypatch.setattr(module, "can_rewrite", lambda page: False)
+    old, new = np.random.default_rng(4).integers(0, 60000, (2, 7, 20, 40)).astype("u2")
+    path = tmp_path / "volume.tif"
+    tifffile.imwrite(
+        path, old, volumetric=True, tile=(3, 16, 16), photometric="minisblack",
+        byteorder=byteorder, **options,
+    )  # fmt: skip
+    with tifffile.TiffFile(path) as file, closing(PatchedFile(path)) as patched:
+        for plane in (1, 0, 6, 5, 2):
+            patched.write_picture(Spot(path, file.pages[0], plane=plane), new[plane])
+    read = tifffile.imread(path)
+    for plane in range(7):
+        np.testing.assert_array_equal(read[plane], (old if plane in (3, 4) else new)[plane])
+
+
 @pytest.mark.parametrize("byteorder", ["<", ">"])
 def test_a_picture_at_an_offset_is_written_there_in_the_files_order(
     tmp_path: Path, byteorder: Any

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import tifffile
 
 from f2rcli.errors import OutputError
 from f2rcli.frames import Plane
@@ -73,13 +74,17 @@ class PatchedFile:
         values = picture.reshape(planes, depth, length, width, samples)
         for index, (data, position, shape) in enumerate(page.segments(maxworkers=1)):
             s, d, y, x, c = position
+            first = 0  # of the tile's planes, that is written
             if plane is not None:
-                if s * page.shaped[1] + d != plane:
+                first = plane - s * page.shaped[1] - d
+                if not 0 <= first < shape[0]:
                     continue
                 s = d = 0
+                if shape[0] > 1:  # of its other planes, some may have been written already
+                    data = self._stored(page, index, shape, coding)
             block = values[s, d : d + shape[0], y : y + shape[1], x : x + shape[2], c:]
             changed = np.zeros(shape, page.dtype) if data is None else data.copy()
-            changed[tuple(slice(0, n) for n in block.shape)] = block
+            changed[first:][tuple(slice(0, n) for n in block.shape)] = block
             if data is None or changed.tobytes() != data.tobytes():
                 self._write_segment(page, index, coding.encode(changed))
 
@@ -99,8 +104,23 @@ class PatchedFile:
                 self._write_tag(page, tag, element, value)
         self._converted.add(page.offset)
 
-    def _write_segment(self, page: Any, index: int, data: bytes) -> None:
-        """Write a strip or tile where it fits, and its offset and length into the page's tags."""
+    def _stored(
+        self, page: Any, index: int, shape: tuple[int, ...], coding: SegmentCoding
+    ) -> Plane | None:
+        """The samples of a strip or tile of this shape as they are in the copy now."""
+        offset, count = (self._read_tag(page, tag, index) for tag in self._place_tags(page))
+        self._handle.seek(offset)
+        data = self._handle.read(count)
+        found: Plane | None
+        if page.offset in self._converted:
+            plain = tifffile.TIFF.DECOMPRESSORS[coding.compression](data)
+            found = np.frombuffer(plain, coding.dtype).astype(page.dtype).reshape(shape)
+        else:
+            found = page.decode(data, index)[0]
+        return found
+
+    def _place_tags(self, page: Any) -> tuple[Any, Any]:
+        """The tags that say where a page's strips or tiles are, and how long."""
         offsets, counts = (
             next((t for code in codes if (t := page.tags.get(code)) is not None), None)
             for codes in (OFFSETS, COUNTS)
@@ -110,6 +130,11 @@ class PatchedFile:
                 f"{self.path.name}: a page does not say where its samples are.",
                 hint="Save it again as a plain TIFF first.",
             )
+        return offsets, counts
+
+    def _write_segment(self, page: Any, index: int, data: bytes) -> None:
+        """Write a strip or tile where it fits, and its offset and length into the page's tags."""
+        offsets, counts = self._place_tags(page)
         offset = self._read_tag(page, offsets, index)
         room = self._read_tag(page, counts, index)
         end = self._handle.seek(0, 2)
