@@ -34,6 +34,7 @@ class Setting:
     choices: Choices = ()  # values that --help and TAB offer; (): any
     pattern: str = ""  # a regular expression for values beside the choices; "": none
     others: str = ""  # those values in words
+    mark: str = ","  # stands between several values in one word
     typed: Any = None  # the command line's type, where `parse` makes the value of what is typed
     parse: Callable[[str, Any], Any] | None = None  # (name, what is typed) -> value
 

@@ -60,6 +60,8 @@ def test_every_error_has_its_code_and_one_line(error, code, capsys) -> None:
         ("train", "size", "b", {"base"}),
         ("train", "variant", "", {v for m in trainable() for v in capabilities_of(m).variants}),
         ("train", "space", "g", {"gray"}),
+        ("train", "noise", "gaussian:5-55+r", {"gaussian:5-55+realistic"}),
+        ("eval", "noise", "cor", {"correlated:30,0.8"}),
         ("export", "weights", "f2r-rgb-b", {"f2r-rgb-blind"}),
     ],
 )

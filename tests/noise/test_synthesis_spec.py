@@ -11,7 +11,7 @@ from f2rcli.errors import F2RError, InputError, UsageError
 from f2rcli.frames import ClipInfo, Family, Frame, Mosaic, PlaneLayout
 from f2rcli.noise.codec import uncoded
 from f2rcli.noise.synthesis.law import Law
-from f2rcli.noise.synthesis.spec import choices, parse
+from f2rcli.noise.synthesis.spec import parse, usages
 from f2rcli.sensor import bayer_layout
 from f2rcli.yuv import to_rgb
 
@@ -265,7 +265,7 @@ def test_tiny_pictures_do_not_go_through_a_codec() -> None:
 
 
 def test_every_choice_is_readable_and_canonical() -> None:
-    for text in choices(training=True).split(", "):
+    for text in usages(training=True):
         read = parse(text, training=True)
         assert parse(read.name, training=True) == read
         assert read.title

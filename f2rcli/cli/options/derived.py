@@ -81,16 +81,16 @@ def option(name: str, known: Setting, default: Any) -> Any:
         metavar = "|".join(known.names()) or ("" if default is False else None)
     return typer.Option(
         *flags, help=known.help, metavar=metavar, rich_help_panel=known.group,
-        autocompletion=completing(known.names) if known.choices else None,
+        autocompletion=completing(known.names, known.mark) if known.choices else None,
     )  # fmt: skip
 
 
-def completing(known: Callable[[], list[str]]) -> Callable[[str], list[str]]:
-    """Offers the known values at TAB; of a list with commas, those of its last word."""
+def completing(known: Callable[[], list[str]], mark: str = ",") -> Callable[[str], list[str]]:
+    """Offers the known values at TAB; of a list with such marks, those of its last word."""
 
     def complete(incomplete: str) -> list[str]:
-        before, comma, last = incomplete.rpartition(",")
-        return [f"{before}{comma}{name}" for name in known() if name.startswith(last)]
+        before, between, last = incomplete.rpartition(mark)
+        return [f"{before}{between}{name}" for name in known() if name.startswith(last)]
 
     return complete
 

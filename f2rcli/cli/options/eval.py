@@ -34,6 +34,13 @@ def denoisers() -> list[str]:
     return [*methods.available(), NOISY]
 
 
+def synthetic() -> list[str]:
+    """The kinds of --noise."""
+    from f2rcli.noise.synthesis.spec import usages  # brings PyAV
+
+    return usages()
+
+
 def measured() -> list[str]:
     """The values of --metrics."""
     return [*metrics.available(), *metrics.of_scenes()]
@@ -67,6 +74,7 @@ class EvalOptions:
         "mixture or compressed-mixture; ranges such as gaussian:5-55 are drawn per clip. "
         "Repeatable.",
         metavar="KIND[:NUMBERS]", group=NOISE,
+        choices=synthetic, others="ranges and numbers of each", mark="+",
     )  # fmt: skip
     clipped: bool | None = setting(
         None, "8-bit codes, as files hold them (default), or floats, as papers use them.",

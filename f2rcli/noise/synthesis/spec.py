@@ -226,9 +226,9 @@ def parse(text: str, *, training: bool = False) -> NoiseSpec:
     return NoiseSpec(tuple(_parsed(part, text, training) for part in parts))
 
 
-def choices(*, training: bool = False) -> str:
-    """Every kind as it is written, for messages and help."""
-    return ", ".join(kind.usage(n) for n, kind in KINDS.items() if training or not kind.training)
+def usages(*, training: bool = False) -> list[str]:
+    """Every kind as it is written, with default numbers, for messages and TAB."""
+    return [kind.usage(n) for n, kind in KINDS.items() if training or not kind.training]
 
 
 def _parsed(piece: str, text: str, training: bool) -> NoisePart:
@@ -236,13 +236,13 @@ def _parsed(piece: str, text: str, training: bool) -> NoisePart:
     if name not in KINDS:
         raise UsageError(
             f"noise={text!r}: {name or 'nothing'} is not a kind of noise.",
-            hint=f"{nearest(name, list(KINDS))} Written as {choices(training=training)}.",
+            hint=f"{nearest(name, list(KINDS))} Written as {', '.join(usages(training=training))}.",
         )
     kind = KINDS[name]
     if kind.training and not training:
         raise UsageError(
             f"noise={text!r}: {name} changes the clean picture too: only training can use it.",
-            hint=f"Choose from {choices()}.",
+            hint=f"Choose from {', '.join(usages())}.",
         )
     given = values.split(",") if colon else []
     word = given.pop().strip() if given and given[-1].strip() in kind.words else kind.words[:1]

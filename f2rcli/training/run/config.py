@@ -38,6 +38,13 @@ def beginnings() -> list[str]:
     return [*COLOURS, SCRATCH, *weights.available()]
 
 
+def kinds_of_noise() -> list[str]:
+    """The kinds of --noise."""
+    from f2rcli.noise.synthesis.spec import usages  # brings PyAV
+
+    return usages(training=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
     """One `f2r train`. Every field but the paths has a default; text is kept as it was written.
@@ -102,6 +109,7 @@ class TrainConfig:
         "mixture, compressed-mixture; and realistic, sensor (for mosaics) or footage (of every "
         "kind).",
         metavar="KIND[:NUMBERS][+KIND...]", group=FOOTAGE,
+        choices=kinds_of_noise, others="ranges and numbers of each", mark="+",
     )  # fmt: skip
     space: str = setting(
         "auto", "Colours to train for; auto: those of the clips.", group=FOOTAGE, choices=SPACES
