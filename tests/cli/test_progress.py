@@ -2,8 +2,10 @@
 
 import io
 import json
+import re
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console as RichConsole
 
 from f2rcli.cli.terminal.console import Console, EventStream
@@ -26,10 +28,24 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def console() -> Console:
+def console(monkeypatch: pytest.MonkeyPatch) -> Console:
+    monkeypatch.setenv("TERM", "xterm")
     quiet = Console()
     quiet.human = RichConsole(file=io.StringIO(), width=200)
     return quiet
+
+
+def terminal(width: int, encoding: str = "utf-8") -> RichConsole:
+    """A terminal whose streams write as Python's standard error does."""
+    file = io.TextIOWrapper(io.BytesIO(), encoding, errors="backslashreplace", newline="")
+    return RichConsole(file=file, force_terminal=True, width=width, color_system=None)
+
+
+def shown(human: RichConsole) -> list[str]:
+    """The lines that a terminal got, without control sequences."""
+    human.file.flush()
+    text = human.file.buffer.getvalue().decode(human.encoding)  # type: ignore[attr-defined]
+    return re.sub(r"\x1b\[\S*?[a-zA-Z]", "", text).replace("\r", "\n").splitlines()
 
 
 def said(console: Console) -> str:
@@ -135,3 +151,39 @@ def test_a_bar_fits_the_terminal_and_never_loses_count_and_time(console, clock, 
     assert "ETA 9:16" in line
     assert ("frames/s" in line) == (width >= 60)
     assert ("sigma" in line) == (width >= 80)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp437", "cp1252", "utf-8"])
+def test_a_bar_fits_whatever_the_terminal_can_print(console, clock, encoding) -> None:
+    console.human = terminal(40, encoding)
+    name = "a name of a clip that is long: Ünï 漢字漢字漢字 👍.mp4"
+    run(RunMeter(console, name, 6, clock=clock), clock, frames=6, seconds=0.5)
+    run(RunMeter(console, name[-14:], 6, clock=clock), clock, frames=6, seconds=0.5)
+    lines = shown(console.human)
+    assert max(map(cell_len, lines)) <= 40
+    assert sum("6/6 frames, 0:03 elapsed" in line for line in lines) >= 2
+
+
+def test_a_dumb_terminal_gets_lines_as_a_pipe_does(console, clock, monkeypatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    console.human = terminal(80)
+    run(RunMeter(console, "c", 50, clock=clock), clock, frames=50, seconds=0.5)
+    assert [line.split(",")[0] for line in shown(console.human)] == [
+        "c: 20/50 frames", "c: 40/50 frames", "c: 50/50 frames",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_long_lines_go_on_set_in_and_within_the_terminal(console, encoding) -> None:
+    console.human = terminal(40, encoding)
+    console.note("out.mp4: 250 frames, 10.00 s, 5.2 MB -> 3.1 MB, libx264 yuv420p")
+    console.note("  kept audio #1 aac, " + "Ü" * 30 + ", chapters")
+    console.warning("short")
+    lines = shown(console.human)
+    assert max(map(cell_len, lines)) <= 40
+    assert [line.rstrip() for line in lines[:3]] == [
+        "out.mp4: 250 frames, 10.00 s, 5.2 MB", "  -> 3.1 MB, libx264 yuv420p",
+        "  kept audio #1 aac,",
+    ]  # fmt: skip
+    assert all(line.startswith("    ") for line in lines[3:-1])
+    assert lines[-1] == "warning: short"

@@ -4,13 +4,14 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Self
 
+from rich.console import OverflowMethod
 from rich.progress import Progress, Task
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from f2rcli.cli.terminal.console import Console
-from f2rcli.cli.terminal.text import one_line
+from f2rcli.cli.terminal.text import encodable, one_line
 
 Words = Sequence[tuple[int, str]]  # parts of a line with their rank: 0 stays longest
 LONGEST, SHORTEST = 30, 6  # columns of a bar
@@ -21,7 +22,7 @@ class Bars(Progress):
     """Bars with a label and words (`Words`) each; nothing where no terminal is to show them."""
 
     def __init__(self, console: Console) -> None:
-        hidden = console.quiet or console.events is not None or not console.human.is_terminal
+        hidden = console.quiet or console.events is not None or not console.live
         self.human = console.human  # Progress asks for its table before it knows its console
         super().__init__(console=console.human, disable=hidden)
 
@@ -35,16 +36,23 @@ class Bars(Progress):
         shown = list(tasks)
         room = self.human.width - SHORTEST - LABEL - 2
         words = [fitted(task.fields["words"], room) for task in shown]
+        names = [_name(task, self.human.encoding) for task in shown]
         most = max(map(len, words), default=0)
-        label = max((len(task.description) for task in shown), default=0)
+        label = max((name.cell_len for name in names), default=0)
         label = max(min(label, self.human.width - most - SHORTEST - 2), 0)
         bar = max(min(LONGEST, self.human.width - most - label - 2), 0)
         table = Table.grid(padding=(0, 1))
-        for task, text in zip(shown, words, strict=True):
-            name = Text(one_line(task.description), no_wrap=True, overflow="ellipsis")
-            name.truncate(label, overflow="ellipsis", pad=True)
+        for task, name, text in zip(shown, names, words, strict=True):
+            name.truncate(label, pad=True)
             table.add_row(name, _bar(task, bar), Text(text, no_wrap=True))
         return table
+
+
+def _name(task: Task, encoding: str) -> Text:
+    """A task's label, made of characters that will be printed as they are."""
+    ellipsis = encodable("\N{HORIZONTAL ELLIPSIS}", encoding)
+    overflow: OverflowMethod = "ellipsis" if len(ellipsis) == 1 else "crop"
+    return Text(encodable(one_line(task.description), encoding), no_wrap=True, overflow=overflow)
 
 
 def _bar(task: Task, width: int) -> ProgressBar:

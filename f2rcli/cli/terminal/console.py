@@ -10,7 +10,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -19,7 +19,7 @@ from rich.console import Console as RichConsole
 from rich.text import Text
 
 from f2rcli.cli.spelling import as_flags, flags_of
-from f2rcli.cli.terminal.text import lines, one_line
+from f2rcli.cli.terminal.text import encodable, lines, one_line
 from f2rcli.errors import DeviceError, F2RError, OutputError, UsageError, WeightsError
 from f2rcli.settings import setting
 
@@ -49,7 +49,6 @@ class Console:
 
     def __init__(self) -> None:
         self.human = RichConsole(stderr=True, highlight=False)
-        self.human.soft_wrap = not self.human.is_terminal  # lines of files and pipes stay whole
         self.events: EventStream | None = None
         self.context: typer.Context | None = None  # of the running command
         self.if_stopped = "nothing was put at the final path."  # what a signal leaves, in words
@@ -58,6 +57,11 @@ class Console:
         self.debug = bool(os.environ.get("F2R_DEBUG"))
         self.handlers: list[logging.Handler] = []
         self._attach(LOG, logging.NullHandler())  # else Python prints warnings of its own
+
+    @property
+    def live(self) -> bool:
+        """Whether people watch on a terminal that can take lines back and knows its width."""
+        return self.human.is_terminal and not self.human.is_dumb_terminal
 
     def configure(self, how: Verbosity, check: Callable[[], None] = lambda: None) -> None:
         """Follow a command's options; `check` may refuse the log file, before it is opened.
@@ -156,10 +160,22 @@ class Console:
             self._print(text.rstrip())
 
     def _print(self, text: str, *, label: str | None = None, style: str = "") -> None:
-        line = Text(text)  # not markup: file names may hold brackets
+        line = Text(encodable(text, self.human.encoding))  # not markup: names may hold brackets
         if label:
-            line = Text.assemble((f"{label}:", style), " ", text)
-        self.human.print(line)
+            line = Text.assemble((f"{label}:", style), " ", line)
+        if self.live:
+            line = Text("\n").join(row for one in line.split() for row in self._rows(one))
+        self.human.print(line, soft_wrap=True)
+
+    def _rows(self, line: Text) -> Iterator[Text]:
+        """A line as rows that fit the terminal, all but the first set in by two columns."""
+        if line.cell_len <= self.human.width:
+            yield line
+            return
+        margin = len(line.plain) - len(line.plain.lstrip(" "))
+        rows = line[margin:].wrap(self.human, max(self.human.width - margin - 2, 1))
+        yield Text(" " * margin) + rows[0]
+        yield from (Text(" " * (margin + 2)) + row for row in rows[1:])
 
 
 class _LogFile(logging.FileHandler):

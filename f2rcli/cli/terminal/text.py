@@ -19,5 +19,10 @@ def lines(text: str) -> str:
     return _IN_LINES.sub(_escaped, text)
 
 
+def encodable(text: str, encoding: str) -> str:
+    """The same, with escapes for what an encoding lacks, as Python's standard error writes them."""
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
 def _escaped(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode("ascii")
