@@ -148,6 +148,7 @@ def flickering(frames: int) -> np.ndarray:
         (scene(1), "a.mkv: has only 1 distinct picture"),
         (scene(1).repeat(5, 0), r"1 distinct picture \(5 frames, all alike\)"),
         (flickering(4), "is cut after every frame"),
+        (flickering(4)[:, :24, :24], "24x24 pixels are too few to tell scenes apart"),
         (np.arange(4, dtype="u1").reshape(4, 1, 1, 1) % 2 * np.ones((1, 48, 64, 3), "u1"), "black"),
     ],
 )

@@ -28,6 +28,7 @@ RUN = 32  # frames in a row, where only a part of a clip is taken
 LANES = 12  # of a stack that has more of them, drawn at random: channels and depths alike
 _FIELDS = ("top field", "bottom field")
 WORKING_COPIES = 4  # of a float32 picture, while one is decoded
+SMALL = 32  # pixels per side below which noise alone may look like a cut
 FLAT = 2 / 255  # a clip whose samples differ by less shows nothing
 
 
@@ -222,9 +223,13 @@ class LaneWriter:
                 f"{name}: is {shade} from start to end ({many}).", hint="Leave it out."
             )
         if not self.shots:
+            height, width = (self.shape or (0, 0))[:2]
+            alone = f"is cut after every frame ({many}): no frame has a neighbour."
+            small = f"{width}x{height} pixels are too few to tell scenes apart."
             raise InputError(
-                f"{name}: is cut after every frame ({many}): no frame has a neighbour.",
-                hint="Training needs at least two frames in a row of the same scene.",
+                f"{name}: {small if min(height, width) < SMALL else alone}",
+                hint="Training needs at least two frames in a row of the same scene, of "
+                f"{SMALL}x{SMALL} pixels or more.",
             )
 
     def facts(self) -> dict[str, Any]:

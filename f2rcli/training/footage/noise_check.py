@@ -88,11 +88,11 @@ def _surest(
     if not found:
         return None
     surest = min(found, key=lambda report: report.confidence.percent)
-    most = max((report.temporal for report in found), key=lambda one: abs(_shared(one)))
+    most = max((report.temporal for report in found), key=lambda one: abs(shared(one)))
     return replace(surest, temporal=most)
 
 
-def _shared(temporal: Temporal) -> float:
+def shared(temporal: Temporal) -> float:
     """The correlation between frames that is farthest from none."""
     return max((rho for rho in temporal if rho is not None), key=abs, default=0.0)
 
@@ -180,8 +180,8 @@ def suited(start: Weights, footage: list[Footage], noise: list[NoiseReport | Non
     return weights.load(other) if other is not None and 2 * sum(light) > len(light) else start
 
 
-def check_noise(footage: list[Footage], noise: list[NoiseReport | None], notes: list[str]) -> None:
-    """Raise InputError where nothing can be measured or nothing is noisy; note what is shared."""
+def check_noise(footage: list[Footage], noise: list[NoiseReport | None]) -> None:
+    """Raise InputError where nothing can be measured or nothing is noisy."""
     seen = [r for r in noise if r is not None]
     if not seen:
         raise InputError(
@@ -193,17 +193,8 @@ def check_noise(footage: list[Footage], noise: list[NoiseReport | None], notes: 
         raise InputError(
             f"{footage[0].name}: no measurable noise "
             f"(sigma {255 * max(seen[0].model.sigma):.2f} of 255): there is nothing to learn from.",
-            hint="For clean clips pass inputs_are_clean=True and noise=.",
-        )
-    dependent = [
-        clip.name
-        for clip, r in zip(footage, noise, strict=True)
-        if r is not None and not r.independent
-    ]
-    if dependent:
-        notes.append(
-            f"the noise of {', '.join(dependent[:3])} is not independent from frame to frame: "
-            "weights trained on it keep part of that noise"
+            hint="Noise that all frames share, as a fixed pattern, counts as picture. "
+            "For clean clips pass inputs_are_clean=True and noise=.",
         )
 
 
@@ -223,7 +214,7 @@ def objection(clip: Footage, report: NoiseReport | None) -> str | None:
         return f"{clip.name}: its noise could not be measured reliably"
     if not report.noisy:
         return f"{clip.name}: no measurable noise"
-    if _processed(clip, report):
+    if processed(clip, report):
         return (
             f"{clip.name}: its channels share their noise, as compression and cameras' own "
             "processing leave it; the bundled weights are trained on such noise"
@@ -233,16 +224,16 @@ def objection(clip: Footage, report: NoiseReport | None) -> str | None:
             f"{clip.name}: pixels {FAR} apart share noise, and training cannot draw fresh noise "
             "like that; the bundled weights stay"
         )
-    shared = _shared(report.temporal)
-    if abs(shared) > DEPENDENT:
+    correlation = shared(report.temporal)
+    if abs(correlation) > DEPENDENT:
         return (
             f"{clip.name}: its noise is not independent from frame to frame "
-            f"(correlation {shared:.2f}); the bundled weights are kept"
+            f"(correlation {correlation:.2f}); the bundled weights are kept"
         )
     return None
 
 
-def _processed(clip: Footage, report: NoiseReport) -> bool:
+def processed(clip: Footage, report: NoiseReport) -> bool:
     """Whether the noise is what a codec or a camera's processing left of it. Of a gray clip, whose
     channels tell nothing, the file says it."""
     tells = report.spectrum is not None and clip.channels > 1

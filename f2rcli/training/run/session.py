@@ -15,6 +15,7 @@ from f2rcli.errors import InputError
 from f2rcli.header import Estimate, Header
 from f2rcli.noise.report import NoiseReport
 from f2rcli.system.machine import processors
+from f2rcli.training.footage.caveats import caveats
 from f2rcli.training.footage.footage import Footage, open_footage
 from f2rcli.training.footage.noise_check import (
     check_noise,
@@ -127,8 +128,12 @@ def gather(
     if not config.inputs_are_clean:
         say("measuring the noise")
         footage, noise = measure_footage(footage, start, device, precision)
-        check_noise(footage, noise, notes)
-        footage, noise = without_unfit(footage, noise, notes, adapting=config.adapt is not None)
+        check_noise(footage, noise)
+        adapting = config.adapt is not None
+        footage, noise = without_unfit(footage, noise, notes, adapting=adapting)
+        notes += [] if adapting else caveats(footage, noise)  # adapting refuses what it cannot use
+        for note in notes:
+            say(f"note: {note}")
         if start is not None and config.init in (None, *COLOURS):
             start = suited(start, footage, noise)
     return TrainingContext(

@@ -1,0 +1,56 @@
+"""Notes on footage that will not teach all there is to learn."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from f2rcli.engine.noise.measurement import UNSEEN
+from f2rcli.frames import Space
+from f2rcli.noise.measurement.independence import Temporal
+from f2rcli.training.footage.caveats import caveats
+from f2rcli.training.footage.footage import Footage
+from tests.training.test_noise_check import report_of
+
+
+def noisy_clip(path: Path, *, contrast: float, frames: int = 8) -> Footage:
+    """Broad stripes under white noise of 25 of 255."""
+    rng = np.random.default_rng(3)
+    stripes = np.where(np.arange(64) // 16 % 2, 0.5 + contrast / 2, 0.5 - contrast / 2)
+    noise = rng.normal(0, 25 / 255, (frames, 64, 64, 3))
+    pictures = (stripes[None, None, :, None] + noise).astype(np.float16)
+    path.write_bytes(pictures.tobytes())
+    return Footage(path.stem, Space.RGB, path, pictures.shape, (range(frames),))
+
+
+@pytest.mark.parametrize(
+    ("asked", "contrast", "words"),
+    [
+        ({}, 0.3, None),
+        ({}, 0.0, r"hardly more than noise \(means over 8x8 pixels vary by 3(\.\d)? of 255"),
+        ({"share": 0.9}, 0.3, "its channels share 9[0-9]% of their noise"),
+        ({"temporal": Temporal(0.3, None)}, 0.3, r"not independent .*\(correlation 0\.30\)"),
+        ({"sigma": 1.2 / 255}, 0.3, r"its noise is weak \(sigma 1\.2 of 255\).*denoised before"),
+    ],
+)
+def test_what_weights_will_lack_is_said_with_what_was_measured(
+    tmp_path: Path, asked: dict[str, Any], contrast: float, words: str | None
+) -> None:
+    report = report_of(**{"share": 0.1, "temporal": UNSEEN, "sigma": 25 / 255} | asked)
+    found = caveats([noisy_clip(tmp_path / "a", contrast=contrast)], [report])
+    assert len(found) == (words is not None)
+    if words:
+        assert found[0].startswith("a: ")
+        assert re.search(words, found[0])
+        assert "teaches more" in found[0]
+
+
+def test_of_many_clips_three_are_named_and_few_frames_are_counted_together(tmp_path: Path) -> None:
+    clips = [noisy_clip(tmp_path / f"{n}", contrast=0, frames=n + 1) for n in range(5)]
+    report = report_of(0.1, UNSEEN, sigma=25 / 255)
+    found = caveats(clips, [report] * 5)
+    assert [line[:3] for line in found[:3]] == ["0: ", "1: ", "2: "]
+    assert found[3:] == ["so are 2 more clips"]
+    assert caveats(clips[:3], [None] * 3)[0].startswith("6 different frames in all")
