@@ -11,6 +11,7 @@ from f2rcli.evaluation import baselines, benchmarks, metrics
 from f2rcli.evaluation.plan import CONVERSIONS
 from f2rcli.evaluation.result import NOISY
 from f2rcli.io.base import SPAN
+from f2rcli.noise import synthesis
 from f2rcli.settings import check, setting
 
 CLIPS = "Clips"
@@ -32,13 +33,6 @@ Inputs = Annotated[
 def denoisers() -> list[str]:
     """The values of --methods."""
     return [*methods.available(), NOISY]
-
-
-def synthetic() -> list[str]:
-    """The kinds of --noise."""
-    from f2rcli.noise.synthesis.spec import usages  # brings PyAV
-
-    return usages()
 
 
 def measured() -> list[str]:
@@ -74,7 +68,7 @@ class EvalOptions:
         "mixture or compressed-mixture; ranges such as gaussian:5-55 are drawn per clip. "
         "Repeatable.",
         metavar="KIND[:NUMBERS]", group=NOISE,
-        choices=synthetic, others="ranges and numbers of each", mark="+",
+        choices=synthesis.kinds, others="ranges and numbers of each", mark="+",
     )  # fmt: skip
     clipped: bool | None = setting(
         None, "8-bit codes, as files hold them (default), or floats, as papers use them.",

@@ -219,18 +219,16 @@ class LaneWriter:
             )
         if self.high - self.low < FLAT:
             shade = "black" if self.high < 0.1 else "of one colour"
-            raise InputError(
-                f"{name}: is {shade} from start to end ({many}).", hint="Leave it out."
-            )
+            told = f"{name}: is {shade} from start to end ({many})."
+            raise InputError(told, hint="Leave it out.")
         if not self.shots:
             height, width = (self.shape or (0, 0))[:2]
-            alone = f"is cut after every frame ({many}): no frame has a neighbour."
-            small = f"{width}x{height} pixels are too few to tell scenes apart."
-            raise InputError(
-                f"{name}: {small if min(height, width) < SMALL else alone}",
-                hint="Training needs at least two frames in a row of the same scene, of "
-                f"{SMALL}x{SMALL} pixels or more.",
-            )
+            why = f"is cut after every frame ({many}): no frame has a neighbour."
+            why = f"is cut after every frame ({many}): no frame has a neighbour."
+            if min(height, width) < SMALL:
+                why = f"{width}x{height} pixels are too few to tell scenes apart."
+            need = f"Training needs two frames in a row of one scene, of {SMALL}x{SMALL} pixels."
+            raise InputError(f"{name}: {why}", hint=need)
 
     def facts(self) -> dict[str, Any]:
         """Its entry in `facts.json`."""

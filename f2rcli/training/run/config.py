@@ -12,6 +12,7 @@ from f2rcli.engine.settings import MACHINE, EngineSettings
 from f2rcli.errors import ConfigError, WeightsError, nearest
 from f2rcli.frames import Space
 from f2rcli.io.base import RUN, FieldMode, ReadOptions
+from f2rcli.noise import synthesis
 from f2rcli.settings import KEY, Setting, check, check_choice, check_range, like, setting
 from f2rcli.training.methods import (
     Capabilities,
@@ -36,13 +37,6 @@ FOOTAGE, LEARNING = "Footage", "Learning"  # headings in --help
 def beginnings() -> list[str]:
     """Names of weights to start from."""
     return [*COLOURS, SCRATCH, *weights.available()]
-
-
-def kinds_of_noise() -> list[str]:
-    """The kinds of --noise."""
-    from f2rcli.noise.synthesis.spec import usages  # brings PyAV
-
-    return usages(training=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,10 +100,9 @@ class TrainConfig:
     noise: str | None = setting(
         None, "Noise to add to clean clips, as for f2r eval: gaussian:5-55, "
         "poisson-gaussian:0.001-0.04,0-15, correlated:3-50,0.4-1.3, salt-pepper, compressed, "
-        "mixture, compressed-mixture; and realistic, sensor (for mosaics) or footage (of every "
-        "kind).",
+        "mixture, compressed-mixture; realistic, sensor (for mosaics) or footage (every kind).",
         metavar="KIND[:NUMBERS][+KIND...]", group=FOOTAGE,
-        choices=kinds_of_noise, others="ranges and numbers of each", mark="+",
+        choices=synthesis.training_kinds, others="ranges and numbers of each", mark="+",
     )  # fmt: skip
     space: str = setting(
         "auto", "Colours to train for; auto: those of the clips.", group=FOOTAGE, choices=SPACES
@@ -184,9 +177,8 @@ class TrainConfig:
             lengths = capabilities.lengths
             check_range("length", self.length, lengths[0], lengths[-1])
             if self.length not in lengths:
-                raise ConfigError(
-                    f"length={self.length}: must be odd (a centre, as many on its sides)."
-                )
+                wanted = "must be odd (a centre, as many on its sides)."
+                raise ConfigError(f"length={self.length}: {wanted}")
 
     def _check_output(self) -> None:
         if Path(self.output).suffix != ".safetensors":
