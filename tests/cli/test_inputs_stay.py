@@ -95,3 +95,21 @@ def test_encoders_options_that_name_files_are_known(
             _with_users(encoder, {}, options)
     else:
         assert _with_users(encoder, {}, options) == {name: value}
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [(("denoise", ""), "INPUT"), (("denoise", "clip.mp4", ""), "INPUT"),
+     (("denoise", "clip.mp4", "-o", ""), "--output"), (("train", "", "-o", "w"), "CLIP"),
+     (("eval", "clip.mp4", "--noisy", ""), "--noisy"),
+     (("export", "f2r-rgb-small", "-o", ""), "--output")],
+)  # fmt: skip
+def test_an_empty_word_is_not_this_folder(
+    f2r: Callable[..., Any], clip: Path, monkeypatch: pytest.MonkeyPatch, words: Any, name: str
+) -> None:
+    monkeypatch.chdir(clip.parent)
+    done = f2r(*words)
+    assert done.code == EXIT_USAGE
+    assert done.err.startswith(f"error: {name}")
+    assert "is empty" in done.err
+    assert list(clip.parent.iterdir()) == [clip]

@@ -10,6 +10,7 @@ import typer
 
 from f2rcli.cli.options.own_files import check_log_file, check_results
 from f2rcli.cli.terminal.console import Console, Verbosity
+from f2rcli.errors import UsageError
 from f2rcli.settings import Setting, settings_of
 from f2rcli.system.machine import cramped
 
@@ -115,6 +116,7 @@ def with_options(command: Callable[..., int]) -> Callable[..., int]:
     def run(ctx: typer.Context, **given: Any) -> int:
         console: Console = ctx.obj
         console.context = ctx
+        _check_words(ctx)
         if computes and cramped():
             raise MemoryError
         for name, group in sorted(own.items(), key=lambda item: item[1].kind is not Verbosity):
@@ -132,6 +134,16 @@ def with_options(command: Callable[..., int]) -> Callable[..., int]:
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # its hook
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
+
+
+def _check_words(ctx: typer.Context) -> None:
+    """Raise UsageError for an empty word: as the name of a file it would mean this folder."""
+    for param in ctx.command.params:
+        value = ctx.params.get(param.name or "")
+        if "" in (value if isinstance(value, list | tuple) else [value]):
+            typed = max(param.opts, key=len)
+            name = typed if typed.startswith("-") else param.metavar or typed.upper()
+            raise UsageError(f"{name}: is empty.", hint="Is a variable of the shell not set?")
 
 
 def _group(annotation: Any) -> OptionGroup | None:
