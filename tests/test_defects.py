@@ -8,7 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from f2rcli.frames import Family, Frame, Mosaic, Plane, PlaneLayout
-from f2rcli.samples.defects import SetAside, _steady, put_back, set_aside, without_defects
+from f2rcli.samples.counts import SetAside
+from f2rcli.samples.defects import _steady, put_back, set_aside, without_defects
 from f2rcli.samples.fills import _range, filled, no_light
 from f2rcli.samples.impulses import Impulses, _excess, lone, medians_of_own, without_impulses
 from f2rcli.sensor import bayer_layout

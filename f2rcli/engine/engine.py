@@ -38,7 +38,7 @@ from f2rcli.models.layers import channels_last
 from f2rcli.noise.measurement.lines import Lines
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
-from f2rcli.samples.defects import SetAside
+from f2rcli.samples.counts import SetAside
 from f2rcli.weights import Weights
 from f2rcli.window import Window
 

@@ -245,8 +245,8 @@ def _begun(pictures: Iterator[list[Frame]], engine: Engine, like: _Begun | None 
 def estimate_noise(
     frames: Iterable[Frame], info: ClipInfo, engine: Engine, lanes: Lanes = None
 ) -> NoiseModel | None:
-    """The noise of a clip from its first frames; None where they hold too little evidence.
-    lanes: see `denoise_stream`."""
+    """The noise of a clip from its first frames; None where they hold too little evidence. What is
+    no picture in these is counted in the engine's `aside`. lanes: see `denoise_stream`."""
     compare_lanes(lanes, engine)
     _, frames = next(groupby(frames, key=lambda frame: frame.lane), (0, iter(())))
     if info.interlaced and info.height >= 4:
@@ -254,6 +254,8 @@ def estimate_noise(
     opening = [copies[0] for copies in _begun(unique(frames), engine).waiting]
     if not opening:
         return None
+    for frame in opening:
+        engine.aside.add(frame.aside)
     noise = NoiseTracker(engine, opening[0].layout)
     noise.measure_opening(opening)
     return noise.measured

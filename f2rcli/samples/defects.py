@@ -1,14 +1,16 @@
-"""Samples that are no picture: hot and dead ones, fill values, floats that are no numbers.
+"""Samples that are no picture: hot and dead ones, fill values, floats that are no numbers, salt
+and pepper.
 
 They are set aside before anything looks at a frame, so that no level, flow or noise is made of
 them, and put back into what comes out, bit for bit; but hot and dead samples of a mosaic that no
-other colour sees are repaired from their own. What is neither single nor of one value over
-an area is a picture, whatever its value.
+other colour sees are repaired from their own, and salt and pepper from what is around. What is
+neither single nor of one value over an area is a picture, whatever its value.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain, pairwise
+from dataclasses import replace
+from itertools import chain, islice, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -30,12 +32,14 @@ from f2rcli.samples.impulses import (
     medians_of_own,
     without_impulses,
 )
+from f2rcli.samples.salt_pepper import without_salt_and_pepper
 from f2rcli.window import windows
 from f2rcli.yuv import code_span
 
 LEAST = {True: 1 / 256, False: 1 / 32}  # of white - black, of mosaics (mostly dark) and of others
 
 SEEN_TOGETHER, LEAST_TOGETHER = 7, 3  # frames of mosaics that show what stays in place
+COMPARED = 3  # frames of pictures, itself among them, that show what comes and goes
 
 
 class Kept(NamedTuple):
@@ -46,61 +50,10 @@ class Kept(NamedTuple):
     impulses: Impulses  # those that are hot or dead; the others are fill values,
     unreal: int  # but for so many that are no numbers
     repaired: Places = NOWHERE  # of the impulses, which are not put back
+    salted: int = 0  # samples that were salt and pepper; not put back either
 
 
 NOTHING = Kept(NOWHERE, np.zeros(0), NONE, 0)
-
-
-@dataclass
-class SetAside:
-    """Counts of samples set aside, over a run."""
-
-    frames: int = 0  # that were looked at
-    hit: int = 0  # that held hot or dead samples
-    impulses: int = 0  # most in a frame
-    repaired: int = 0  # of these, most in a frame
-    unreal: int = 0  # in all frames
-    fills: int = 0  # in all frames
-
-    def add(self, aside: Sequence[Kept]) -> None:
-        """Take in what the planes of a frame held."""
-        repaired = sum(one.repaired.size for one in aside)
-        impulses = sum(one.impulses.places.size for one in aside)
-        unreal = sum(one.unreal for one in aside)
-        self.frames += 1
-        self.hit += impulses > 0
-        self.impulses = max(self.impulses, impulses)
-        self.repaired = max(self.repaired, repaired)
-        self.unreal += unreal
-        self.fills += sum(one.places.size for one in aside) + repaired - impulses - unreal
-
-    def lines(self) -> list[str]:
-        """The lines worth saying about it."""
-        said = []
-        if self.impulses:
-            most = "at most " if self.hit > 1 else ""
-            said.append(
-                f"{most}{_samples(self.impulses)} a picture far from all around (hot or dead), in "
-                f"{self.hit} of {self.frames} pictures: {self._fate}"
-            )
-        if self.unreal:
-            said.append(unreal_line(self.unreal))
-        if self.fills:
-            said.append(f"fill values in {_samples(self.fills)}: kept as stored")
-        return said
-
-    @property
-    def _fate(self) -> str:
-        """The fate of impulses."""
-        if not self.repaired:
-            return "kept as stored"
-        rest = "" if self.repaired == self.impulses else ", the others kept as stored"
-        return f"{'at most ' if self.hit > 1 else ''}{self.repaired} a picture repaired{rest}"
-
-
-def unreal_line(count: int) -> str:
-    """A line about so many samples that are not numbers."""
-    return f"{_samples(count)} not finite (NaN or infinite): kept as stored"
 
 
 def no_numbers(plane: Plane) -> int:
@@ -108,20 +61,19 @@ def no_numbers(plane: Plane) -> int:
     return int(plane.size - np.count_nonzero(np.isfinite(plane))) if plane.dtype.kind == "f" else 0
 
 
-def _samples(count: int) -> str:
-    return "1 sample" if count == 1 else f"{count} samples"
-
-
 def without_defects(frames: Iterable[Frame]) -> Iterator[Frame]:
     """The frames of a lane as everything may see them: what is no picture lies in `aside`. Holds
-    seven mosaics, or a single frame of another kind."""
+    seven mosaics, or three frames of another kind."""
     source = iter(frames)
     first = next(source, None)
     if first is None:
         return
     length = SEEN_TOGETHER if first.layout.family is Family.BAYER else 1
+    source = chain([first], source)
+    if first.layout.levels is None and length == 1 and first.planes[0].dtype.kind == "u":
+        source = _unsalted(source)
     before: tuple[Kept, ...] = ()
-    for window in windows(chain([first], source), length):
+    for window in windows(source, length):
         near = (*window.before, window.centre, *window.after)
         done = set_aside(window.centre, before, near)
         before = done.aside
@@ -148,7 +100,42 @@ def set_aside(frame: Frame, before: Sequence[Kept] = (), near: Sequence[Frame] =
         return frame
     planes = tuple(plane for plane, _ in found)
     aside = tuple(kept for _, kept in found)
+    if frame.aside:
+        pairs = zip(aside, frame.aside, strict=True)
+        aside = tuple(kept._replace(salted=was.salted) for kept, was in pairs)
     return replace(frame, planes=planes + frame.planes[count:], aside=aside)
+
+
+def _unsalted(frames: Iterable[Frame]) -> Iterator[Frame]:
+    """Pictures without salt and pepper, of which `aside` tells how much there was. Each is compared
+    with the different ones before it, or at the beginning with those after it."""
+    source = iter(frames)
+    opening = list(islice(source, COMPARED))
+    near = deque(opening[:0:-1], maxlen=COMPARED)
+    for frame in chain(opening, source):
+        others = [one for one in reversed(near) if not same_samples(one, frame)]
+        yield _one_unsalted(frame, others[: COMPARED - 1])
+        if not near or not same_samples(near[-1], frame):
+            near.append(frame)
+
+
+def _one_unsalted(frame: Frame, near: Sequence[Frame]) -> Frame:
+    planes, span = frame.planes[: frame.layout.colour_planes], _span(frame.layout, chroma=False)
+    width = 1 if frame.layout.family is Family.YUV else len(planes)  # of planes that are alike
+    done = [
+        one
+        for first in range(0, len(planes), width)
+        for one in without_salt_and_pepper(
+            planes[first : first + width],
+            [other.planes[first : first + width] for other in near],
+            span,
+        )
+    ]
+    if not any(count for _, count in done):
+        return frame
+    aside = tuple(NOTHING._replace(salted=count) for _, count in done)
+    whole = (plane for plane, _ in done)
+    return replace(frame, planes=(*whole, *frame.planes[len(planes) :]), aside=aside)
 
 
 def put_back(frame: Frame) -> Frame:

@@ -134,14 +134,14 @@ def _beyond(
 
 def _around(plane: Plane, places: Places) -> NDArray[np.float64]:
     """The 24 samples around each place, sorted; mirrored at the border."""
-    near = _near(plane, *np.divmod(places, plane.shape[1]), np.array(STEPS))
+    near = samples_near(plane, *np.divmod(places, plane.shape[1]), np.array(STEPS))
     return np.sort(near.astype(np.float64), axis=1)
 
 
 def medians_of_own(plane: Plane, places: Places) -> Plane:
     """The medians of the 24 samples of the same colour around places of a mosaic; mirrored at the
     border."""
-    near = _near(plane, *np.divmod(places, plane.shape[1]), 2 * np.array(STEPS))
+    near = samples_near(plane, *np.divmod(places, plane.shape[1]), 2 * np.array(STEPS))
     medians: Plane = np.sort(near, axis=1)[:, len(STEPS) // 2]
     return medians
 
@@ -165,12 +165,12 @@ def lone(plane: Plane, whole: Plane, hot: Mask, known: Places) -> Places:
 def _excess(plane: Plane, rows: Places, columns: Places) -> NDArray[np.float64]:
     """How far samples lie above the median of the eight nearest of their colour; mirrored at the
     border."""
-    near = _near(plane, rows, columns, np.array(OWN_COLOUR)).astype(np.float64)
+    near = samples_near(plane, rows, columns, np.array(OWN_COLOUR)).astype(np.float64)
     excess: NDArray[np.float64] = near[:, 0] - np.median(near[:, 1:], axis=1)
     return excess
 
 
-def _near(plane: Plane, rows: Places, columns: Places, steps: Places) -> Plane:
+def samples_near(plane: Plane, rows: Places, columns: Places, steps: Places) -> Plane:
     """The samples of a plane at steps (M, 2), down and across, from places (N,): (N, M)."""
     down, across = steps.T
     row = _mirrored(rows[:, None] + down, plane.shape[0])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
-from f2rcli.cli.engine import engine_values, engine_words, forecast, loaded
+from f2rcli.cli.engine import aside_lines, engine_values, engine_words, forecast, loaded
 from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import Fields, with_options
 from f2rcli.cli.provenance import words
@@ -75,7 +75,7 @@ def examine(reader: Reader, settings: EngineSettings, console: Console) -> dict[
         "engine": {"summary": engine_words(engine), **engine_values(engine)},
         "cost": {"summary": summary, **cost},
         "noise": noise(reader, engine),
-        "damage": reader.ledger.lines(),
+        "damage": [*reader.ledger.lines(), *aside_lines(engine)],
     }
 
 

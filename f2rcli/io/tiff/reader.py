@@ -29,7 +29,8 @@ from f2rcli.io.tiff.axes import (
 from f2rcli.io.tiff.folder import open_stack
 from f2rcli.io.tiff.stack import Stack
 from f2rcli.io.time_range import TimeRange
-from f2rcli.samples.defects import no_numbers, unreal_line
+from f2rcli.samples.counts import unreal_line
+from f2rcli.samples.defects import no_numbers
 from f2rcli.samples.lanes import LaneStatistics, lane_layout, measure_lane, planes_seen, surveyed
 
 

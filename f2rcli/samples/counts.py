@@ -1,0 +1,75 @@
+"""Counts of samples that are no picture, and what is said about them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from f2rcli.samples.defects import Kept
+
+
+@dataclass
+class SetAside:
+    """Counts of samples set aside, over a run."""
+
+    frames: int = 0  # that were looked at
+    hit: int = 0  # that held hot or dead samples
+    impulses: int = 0  # most in a frame
+    repaired: int = 0  # of these, most in a frame
+    unreal: int = 0  # in all frames
+    fills: int = 0  # in all frames
+    salted: int = 0  # frames with salt and pepper
+    salt: int = 0  # samples of it, most in a frame
+
+    def add(self, aside: Sequence[Kept]) -> None:
+        """Take in what the planes of a frame held."""
+        repaired = sum(one.repaired.size for one in aside)
+        impulses = sum(one.impulses.places.size for one in aside)
+        unreal = sum(one.unreal for one in aside)
+        salt = sum(one.salted for one in aside)
+        self.frames += 1
+        self.salted += salt > 0
+        self.salt = max(self.salt, salt)
+        self.hit += impulses > 0
+        self.impulses = max(self.impulses, impulses)
+        self.repaired = max(self.repaired, repaired)
+        self.unreal += unreal
+        self.fills += sum(one.places.size for one in aside) + repaired - impulses - unreal
+
+    def lines(self) -> list[str]:
+        """The lines worth saying about it."""
+        said = []
+        if self.salt:
+            said.append(
+                f"salt and pepper, {_most(self.salted)}{_samples(self.salt)} a picture, in "
+                f"{self.salted} of {self.frames} pictures: repaired"
+            )
+        if self.impulses:
+            said.append(
+                f"{_most(self.hit)}{_samples(self.impulses)} a picture far from all around (hot or "
+                f"dead), in {self.hit} of {self.frames} pictures: {self._fate}"
+            )
+        if self.unreal:
+            said.append(unreal_line(self.unreal))
+        if self.fills:
+            said.append(f"fill values in {_samples(self.fills)}: kept as stored")
+        return said
+
+    @property
+    def _fate(self) -> str:
+        """The fate of impulses."""
+        if not self.repaired:
+            return "kept as stored"
+        rest = "" if self.repaired == self.impulses else ", the others kept as stored"
+        return f"{_most(self.hit)}{self.repaired} a picture repaired{rest}"
+
+
+def unreal_line(count: int) -> str:
+    """A line about so many samples that are not numbers."""
+    return f"{_samples(count)} not finite (NaN or infinite): kept as stored"
+
+
+def _most(frames: int) -> str:
+    return "at most " if frames > 1 else ""
+
+
+def _samples(count: int) -> str:
+    return "1 sample" if count == 1 else f"{count} samples"

@@ -1,0 +1,239 @@
+"""Salt and pepper: noise that makes single samples one bright or one dark code, anew every frame.
+
+No detail of a picture does the same. Light lies on more than one pixel, so that the pixels beside
+it see part of it; it comes in all codes; it is bright, or dark, but not as often both; it lies on
+objects, which are somewhere in a picture, and near there in the frame before. Single samples are
+noise only where they show nothing of all that.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from f2rcli.frames import Plane
+from f2rcli.samples.impulses import CROSS, SAMPLED, STEPS, Mask, Places, samples_near
+
+SIGMA = 1.75  # standard deviations of noise in the median distance from medians of 3x3
+FAR = 4.0, 0.1  # of the noise, of the range: what shows a law stands out by more
+LEAST = 16  # samples of either code that show a law
+FEW_CODES = 16  # of a picture that is made of dots
+SPIKE = 4  # times as many have that code as have any other,
+STEEP = 1.5  # or so many before it is known which of them are single, for the time that takes
+BALANCE = 4  # times as many may be bright as dark, or the other way round
+SEEN = 0.08  # of what they stand out by that those beside may see: of light 0.4 pixels wide 0.13
+PARTS, UNEVEN = 4, 0.5  # of a side; variance of their counts beyond chance, of the squared mean
+COMPANY = 0.3  # more of them near each in the frame before than farther away, at the most
+NEARER, INNER, OUTER = 17, 33, 49  # sides of the squares that are near, and between which far lies
+MOST = 0.3  # of the samples that may stand out or have these codes, for the time it takes
+BEYOND = 2.5, 0.03  # of the noise, of the range: salt and pepper of a known law stand out by more
+ALIKE = 2.0, 0.016  # of the noise, of the range: samples that differ by less
+SURE = 3.5  # standard deviations of how many are alike by chance
+
+AROUND = np.array([step for step in STEPS if max(map(abs, step)) == 1])
+RING = np.array([step for step in STEPS if max(map(abs, step)) == 2])
+SQUARE = np.array([(0, 0), *AROUND.tolist()])
+
+Values = NDArray[np.float32]
+
+
+class Law(NamedTuple):
+    """Salt and pepper of a plane, in this order."""
+
+    codes: tuple[float, float]
+    shares: tuple[float, float]  # of the samples
+
+
+class _Sight(NamedTuple):
+    """A plane (H, W), and what stands out of it."""
+
+    plane: Plane
+    span: float  # of codes, from black to white
+    middle: Plane  # medians of 3x3
+    apart: Plane  # distances from them
+    sigma: float  # of the noise
+
+    @classmethod
+    def of(cls, plane: Plane, span: float) -> "_Sight":
+        import cv2  # not before it is needed: io knows this module
+
+        middle = cv2.medianBlur(plane, 3)
+        apart = cv2.absdiff(plane, middle)
+        some = apart.ravel()[:: max(1, apart.size // SAMPLED)]
+        return cls(plane, span, middle, apart, SIGMA * float(np.median(some)))
+
+    def codes(self, of_noise: float, of_range: float) -> float:
+        """The larger one of a share of the noise and one of the range, in codes."""
+        return max(of_noise * self.sigma, of_range * self.span)
+
+    @property
+    def places(self) -> Places:
+        """Where samples stand out enough to show a law."""
+        found: Places = np.flatnonzero(self.apart > self.codes(*FAR))
+        return found
+
+    def alone(self, places: Places, near: Sequence[Plane]) -> tuple[Places, Values]:
+        """Those of the places where no sample around, here and in frames near it, is nearer to the
+        one there than to the median of those around, and how far it is beyond that."""
+        around = _near(self.plane, places, AROUND)
+        beyond = self.plane.ravel()[places] - np.median(around, axis=1)
+        for plane, steps in ((self.plane, AROUND), *((one, SQUARE) for one in near)):
+            apart = _near(plane, places, steps) - self.plane.ravel()[places, None]
+            kept = (2 * np.abs(apart) >= np.abs(beyond)[:, None]).all(axis=1)
+            places, beyond = places[kept], beyond[kept]
+        far = np.abs(beyond) > self.codes(*FAR)
+        return places[far], beyond[far]
+
+
+def without_salt_and_pepper(
+    planes: Sequence[Plane], near: Sequence[Sequence[Plane]], span: float
+) -> list[tuple[Plane, int]]:
+    """Planes (H, W) of integers of one kind, such as red, green and blue, with medians of what is
+    around in place of salt and pepper, and how many samples of each that are. If one of them shows
+    a law, it is that of all.
+
+    near: the same planes of one or two frames near theirs; span: of the codes from black to white.
+    """
+    sights = [_Sight.of(plane, span) for plane in planes]
+    others = [[frame[index] for frame in near] for index in range(len(planes))]
+    laws = (law_of(*both) for both in zip(sights, others, strict=True))
+    law = next((one for one in laws if one is not None), None)
+    if law is None:
+        return [(plane, 0) for plane in planes]
+    return [_repaired(*both, law) for both in zip(sights, others, strict=True)]
+
+
+def law_of(sight: _Sight, near: Sequence[Plane]) -> Law | None:
+    """The law of a plane's salt and pepper; None where it shows none."""
+    out = sight.places
+    if not near or not 2 * LEAST <= out.size <= MOST * sight.plane.size:
+        return None
+    if np.unique(sight.plane.ravel()[:SAMPLED]).size < FEW_CODES:
+        return None
+    all_out = sight.plane.ravel()[out]
+    up = all_out > sight.middle.ravel()[out]
+    if _spike(all_out[up], STEEP) is None or _spike(all_out[~up], STEEP) is None:
+        return None
+    places, beyond = sight.alone(out, near)
+    values, far = sight.plane.ravel()[places], sight.codes(*FAR)
+    kinds, codes, exposed = [], [], []
+    for sign in (1, -1):
+        code = _spike(values[sign * beyond > 0])
+        if code is None:
+            return None
+        kinds.append((sign * beyond > 0) & (values == code))
+        codes.append(code)
+        shown = sign * (code - sight.middle.astype(np.float32)) > far
+        exposed.append(max(float(shown.mean()), 1e-6))
+    counts = [np.count_nonzero(kind) / part for kind, part in zip(kinds, exposed, strict=True)]
+    either = kinds[0] | kinds[1]
+    if max(counts) > BALANCE * min(counts) or _is_detail(
+        sight, places[either], beyond[either], near[0], codes
+    ):
+        return None
+    shares = [
+        np.count_nonzero(all_out == code) / (part * sight.plane.size)
+        for code, part in zip(codes, exposed, strict=True)
+    ]
+    return Law((codes[0], codes[1]), (shares[0], shares[1]))
+
+
+def _spike(values: Plane, times: float = SPIKE) -> float | None:
+    """The code that far more of the values have than any other; None if there is no such."""
+    codes, counts = np.unique(values, return_counts=True)
+    first, second = [*np.sort(counts)[::-1][:2], 0, 0][:2]
+    return float(codes[np.argmax(counts)]) if first >= max(LEAST, times * second) else None
+
+
+def _is_detail(
+    sight: _Sight, places: Places, beyond: Values, before: Plane, codes: Sequence[float]
+) -> bool:
+    """Whether single samples look like light, or like something that moves."""
+    beside = _near(sight.plane, places, np.array(CROSS)).mean(axis=1)
+    ground = np.median(_near(sight.plane, places, RING), axis=1)
+    if np.median((beside - ground) / beyond) > SEEN:
+        return True
+    parts = [
+        at * PARTS // length
+        for at, length in zip(
+            np.divmod(places, sight.plane.shape[1]), sight.plane.shape, strict=True
+        )
+    ]
+    counts = np.bincount(parts[0] * PARTS + parts[1], minlength=PARTS * PARTS)
+    if counts.var() - counts.mean() > UNEVEN * counts.mean() ** 2:
+        return True
+    return _moves(sight, places, beyond, before, codes)
+
+
+def _moves(
+    sight: _Sight, places: Places, beyond: Values, before: Plane, codes: Sequence[float]
+) -> bool:
+    """Whether the frame before has more samples of the same kind near the places than farther away,
+    or has them in the same pattern, moved by any step."""
+    import cv2  # not before it is needed: io knows this module
+
+    other = _Sight.of(before, sight.span)
+    out = other.places
+    its, its_beyond = other.alone(out[np.isin(before.ravel()[out], codes)], ())
+    here, there = np.zeros((2, *before.shape), np.float32)
+    here.flat[places], there.flat[its] = np.sign(beyond), np.sign(its_beyond)
+    more = 0.0
+    for sign in (1, -1):
+        alike = (there == sign).astype(np.float32)
+        near, inner, outer = (
+            cv2.boxFilter(alike, -1, (side, side), normalize=False).ravel()[
+                places[sign * beyond > 0]
+            ]
+            for side in (NEARER, INNER, OUTER)
+        )
+        more += float((near - (outer - inner) * (NEARER**2 / (OUTER**2 - INNER**2))).sum())
+    if more > COMPANY * places.size:
+        return True
+    steps = np.fft.irfft2(np.fft.rfft2(here) * np.fft.rfft2(there).conj(), s=here.shape)
+    chance = np.sqrt(places.size * its.size / before.size)
+    return bool(steps.max() > 6 * chance + COMPANY * places.size)
+
+
+def _repaired(sight: _Sight, near: Sequence[Plane], law: Law) -> tuple[Plane, int]:
+    """A plane without salt and pepper of this law, and how much there was."""
+    import cv2  # not before it is needed: io knows this module
+
+    plane = sight.plane
+    coded = np.isin(plane, law.codes)
+    inside = cv2.erode(coded.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    places = np.flatnonzero(coded & ~inside)
+    around = _near(plane, places, AROUND)
+    ground = _medians(around, _near(coded, places, AROUND) > 0)
+    code = plane.ravel()[places].astype(np.float32)
+    far = np.abs(code - ground)
+    within = np.minimum(far / 2, sight.codes(*ALIKE))
+    seen = np.stack([_near(one, places, SQUARE) for one in (plane, *near)], axis=1)
+    alike = np.abs(seen - code[:, None, None]) < within[:, None, None]
+    by_chance = max(law.shares) + _tail((far - within) / max(sight.sigma, 1e-6))
+    expected = alike[0].size * by_chance
+    few = alike.sum(axis=(1, 2)) <= 2 + expected + SURE * np.sqrt(expected)  # one is itself
+    found = (far > sight.codes(*BEYOND)) & few & ~alike[:, :, 0].all(axis=1)
+    whole = plane.copy()
+    whole.flat[places[found]] = np.rint(ground[found]).astype(plane.dtype)
+    return whole, int(np.count_nonzero(found))
+
+
+def _medians(values: Values, out: Mask) -> Values:
+    """Medians of rows of values without those that are out; of all of them where all are."""
+    out = out & ~out.all(axis=1, keepdims=True)
+    ordered = np.sort(np.where(out, np.inf, values), axis=1)
+    middle = (np.count_nonzero(~out, axis=1) - 1) // 2
+    medians: Values = np.take_along_axis(ordered, middle[:, None], axis=1)[:, 0]
+    return medians
+
+
+def _tail(far: Values) -> Values:
+    """The share of a normal law beyond so many standard deviations, within 0.005."""
+    return np.asarray(0.5 * np.exp(-0.717 * far - 0.416 * far * far), np.float32)
+
+
+def _near(plane: Plane, places: Places, steps: Places) -> Values:
+    """The samples at steps (M, 2), down and across, from places (N,): (N, M)."""
+    near = samples_near(plane, *np.divmod(places, plane.shape[1]), steps)
+    return near.astype(np.float32)
