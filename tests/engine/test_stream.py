@@ -75,6 +75,19 @@ def test_pictures_of_a_few_pixels_are_left_alone_and_that_is_said(count: int) ->
     assert not [note for note in engine.notes if "noise estimated" in note]
 
 
+@pytest.mark.parametrize(("side", "told"), [(15, "so few pixels"), (20, "hardly any noise")])
+@pytest.mark.parametrize("count", [1, 8])
+def test_what_is_said_of_small_clean_pictures_is_what_was_measured(
+    count: int, side: int, told: str
+) -> None:
+    frames = to_frames(np.full((count, 3, side, side), 0.5))
+    engine = engine_for(frames)
+    list(denoise_stream(iter(frames), info_of(frames), engine))
+    said = [one for one in engine.notes if "so few pixels" in one or "hardly any noise" in one]
+    assert len(said) == 1
+    assert told in said[0]
+
+
 def test_the_shipped_weights_win_eight_decibels_on_a_simple_moving_scene() -> None:
     clean, (frames, done, _) = clean_clip(7), restored(7)
     assert psnr(done, clean) > psnr(frames, clean) + 8

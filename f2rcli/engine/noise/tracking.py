@@ -21,7 +21,7 @@ from f2rcli.engine.strength import allowance
 from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.methods.base import Method, Prepared
 from f2rcli.models.large.codes import plain
-from f2rcli.noise.measurement.detail import FEWEST_PIXELS
+from f2rcli.noise.measurement.detail import shows_noise
 from f2rcli.noise.model import NoiseModel, blend
 from f2rcli.noise.planes import Anchored, PlaneNoise, measure_planes, picture_of
 from f2rcli.noise.report import NOTHING_TO_DO
@@ -143,17 +143,15 @@ class NoiseTracker:
         if self.told:
             self._compare(found)
             return
-        # cells of a mosaic are its pixels
-        area = frames[0].height * frames[0].width
-        small = not (found.compared or sigma) and area < 4 * FEWEST_PIXELS
-        if small:
+        measurable = found.compared or shows_noise(self.engine.to_tensor(frames[0]))
+        if not measurable:
             self.engine.note(TOO_FEW_PIXELS)
         elif not found.compared and len(frames) > 1:  # of one frame another note tells
             self.engine.note(SINGLE_FRAMES)
         self.texture = found.texture(self.layout)
         self.still = found.bounds[0].still if found.bounds else 0.0
         self.know(found.model, found.planes)
-        if not small and hardly_any(found.model, self.layout):
+        if measurable and hardly_any(found.model, self.layout):
             self.engine.note(NOTHING_TO_DO)
         if found.blocking is not None and found.blocking.visible:
             self.engine.note(found.blocking.words())

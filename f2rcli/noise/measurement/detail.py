@@ -10,19 +10,25 @@ from f2rcli.order import MAD_TO_SIGMA, places
 
 SIDE = 7  # pixels, of what counts as near
 RANKS = 256  # of roughness
-FEWEST_PIXELS = 256  # that a single frame shows its noise in
+FEWEST_PIXELS = 256  # that a single frame shows its noise in; of fewer the median of their detail
+# tells texture from noise no better than chance does
 PAINTED = 1.0 / 255  # range over SIDE x SIDE pixels
+
+
+def shows_noise(noisy: Tensor) -> bool:
+    """Whether a frame (1, C, H, W) is large enough for that."""
+    return noisy.shape[-2] // 2 * (noisy.shape[-1] // 2) * 4 >= FEWEST_PIXELS
 
 
 def single_frame_sigma(noisy: Tensor) -> float:
     """A rough standard deviation from one frame (1, C, H, W): median of its finest diagonal detail.
 
-    Donoho and Johnstone, Biometrika 1994. Reads low where noise is spatially correlated. 0 of so
-    few pixels that their median tells texture from noise no better than chance does.
+    Donoho and Johnstone, Biometrika 1994. Reads low where noise is spatially correlated. 0 of too
+    few pixels.
     """
-    height, width = (size // 2 * 2 for size in noisy.shape[-2:])
-    if height * width < FEWEST_PIXELS:
+    if not shows_noise(noisy):
         return 0.0
+    height, width = (size // 2 * 2 for size in noisy.shape[-2:])
     cells = functional.pixel_unshuffle(noisy[..., :height, :width].flatten(0, 1).unsqueeze(1), 2)
     diagonal = (cells[:, 0] - cells[:, 1] - cells[:, 2] + cells[:, 3]) / 2
     return float(diagonal.abs().median()) * MAD_TO_SIGMA
