@@ -12,12 +12,11 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from noisy_clips import clean_clips, read, write
+from noisy_clips import clean_clips, psnr, read, write
 
 from f2rcli import methods, weights, yuv
 from f2rcli.engine.stream import EngineSettings, load_engine, restore_stream
 from f2rcli.io import open_reader
-from f2rcli.methods.base import Estimating
 
 
 def main() -> None:
@@ -61,17 +60,14 @@ def measure(path: Path, given: argparse.Namespace) -> list[float]:
                 settings = EngineSettings(method=method, weights=name, threads=given.threads)
                 engine = load_engine(settings, reader.info)
                 frames = list(reader)
-                done = [yuv.to_rgb(f)[0] * 255 for f in restore_stream(iter(frames), engine)]
+                done = [
+                    np.rint(yuv.to_rgb(f)[0] * 255) for f in restore_stream(iter(frames), engine)
+                ]
             row.append(psnr(done, clean))
-            if isinstance(own := engine.new_method(), Estimating):
-                row.append(own.estimate_noise(engine.to_tensor(frames[0])).sigma8[0])
+            if len(titles(name)) > 1:
+                first = engine.to_tensor(frames[0])
+                row.append(engine.new_method().estimate_noise(first).sigma8[0])
     return row
-
-
-def psnr(pictures: list[np.ndarray], clean: list[np.ndarray]) -> float:
-    """Mean over frames."""
-    errors = [np.mean((np.rint(a) - b) ** 2) for a, b in zip(pictures, clean, strict=True)]
-    return float(np.mean([10 * np.log10(255**2 / e) for e in errors]))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ and written losslessly (FFV1, RGB). `h264` is the compressed clip itself (x264, 
 """
 
 import argparse
+from collections.abc import Iterable
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -26,6 +27,7 @@ from f2rcli.noise.synthesis.spec import parse
 from f2rcli.noise.synthesis.stream import noisy_clip
 
 Clip = NDArray[np.uint8]  # (T, H, W, 3) RGB
+Pictures = Iterable[NDArray[np.generic]]
 RGB8 = PlaneLayout(family=Family.RGB, bits=8)
 RATE = Fraction(25)  # of clips that state none
 
@@ -121,10 +123,11 @@ def _rate(clip: Path) -> Fraction:
         return Fraction(container.streams.video[0].average_rate or RATE)
 
 
-def psnr(pictures: Clip, clean: Clip) -> float:
+def psnr(pictures: Pictures, clean: Pictures, peak: float = 255) -> float:
     """Mean over frames, dB."""
-    error = (pictures.astype(np.float64) - clean) ** 2
-    return float(np.mean(10 * np.log10(255**2 / np.maximum(error.mean((1, 2, 3)), 1e-9))))
+    pairs = zip(pictures, clean, strict=True)
+    errors = [np.mean((one.astype(np.float64) - truth) ** 2) for one, truth in pairs]
+    return float(np.mean(10 * np.log10(peak**2 / np.maximum(errors, 1e-9))))
 
 
 def main() -> None:

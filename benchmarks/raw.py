@@ -19,6 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import tifffile
+from noisy_clips import psnr
 from numpy.typing import NDArray
 
 from f2rcli.frames import Frame
@@ -34,15 +35,6 @@ Mosaics = list[NDArray[np.generic]]
 def read(path: Path) -> list[Frame]:
     with open_reader(path) as reader:
         return list(reader)
-
-
-def psnr(estimate: Mosaics, clean: Mosaics, peak: float) -> float:
-    """Decibels, mean over frames."""
-    errors = [
-        np.mean((one.astype(np.float64) - truth) ** 2)
-        for one, truth in zip(estimate, clean, strict=True)
-    ]
-    return float(np.mean([10 * np.log10(peak**2 / error) for error in errors]))
 
 
 def filtered(frame: Frame, sigma: float) -> NDArray[np.generic]:
