@@ -52,7 +52,8 @@ UNCLIPPED = 0.985, 0.995
 # Times what changes between frames before it says that less was clipped: beside black and white
 # noise has one long tail, so its power in a small window scatters more.
 CLIPPED_CHANGE = 1.5
-STRICT = Slack(noise=(1.1, 1.1), change=(1.32, 1.2), chance=1.1)
+CHANCE = 1.1
+STRICT = Slack(noise=(CHANCE, CHANCE), change=(CHANCE * 1.2, 1.2), chance=CHANCE)
 # Of a few electrons a pixel: single samples and small windows hold far more than their share of
 # noise by chance, and what changes between frames is counted on too few of them.
 SPARSE = Slack(noise=(2.0, 2.0), change=(4.0, 4.0))
