@@ -219,8 +219,7 @@ class LaneWriter:
             )
         if self.high - self.low < FLAT:
             shade = "black" if self.high < 0.1 else "of one colour"
-            told = f"{name}: is {shade} from start to end ({many})."
-            raise InputError(told, hint="Leave it out.")
+            raise InputError(f"{name}: is {shade} throughout ({many}).", hint="Leave it out.")
         if not self.shots:
             height, width = (self.shape or (0, 0))[:2]
             why = f"is cut after every frame ({many}): no frame has a neighbour."
