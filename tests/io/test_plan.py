@@ -100,7 +100,7 @@ def test_narrow_pictures_are_kept_from_x265s_faulty_code(clips) -> None:
 def test_a_pixel_format_that_loses_says_what(clips) -> None:
     found = plan(clips("libx264", "yuv422p10le"), "o.mp4", pix_fmt="yuv420p")
     assert found.pix_fmt == "yuv420p"
-    assert any("10 bits become 8" in line for line in found.dropped)
+    assert any("10 bits (8 instead)" in line for line in found.dropped)
     assert any("chroma" in line for line in found.dropped)
 
 

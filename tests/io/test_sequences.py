@@ -162,7 +162,7 @@ def test_a_video_becomes_the_rgb_that_it_shows(tools, tmp_path: Path) -> None:
     again = tools.read_all(tmp_path / "out")
     assert again[0].layout.family is Family.RGB
     np.testing.assert_allclose(to_rgb(again[0]), np.clip(to_rgb(frames[0]), 0, 1), atol=0.6 / 255)
-    assert "yuv becomes rgb" in receipt.dropped
+    assert "YUV (RGB instead)" in receipt.dropped
 
 
 def test_one_picture_is_a_clip_of_one(tools, tmp_path: Path, pictures) -> None:

@@ -171,7 +171,7 @@ def choose_matrix(tags: ColourTags, family: Family, height: int) -> tuple[Matrix
     if family is not Family.YUV:
         return guess, None
     if tags.matrix in (0, UNSPECIFIED, 3):
-        return guess, f"no colour matrix is tagged; {guess.value} assumed for {height} lines"
+        return guess, f"no colour matrix is tagged; {guess.value} assumed for a height of {height}"
     if tags.matrix in _MATRICES:
         return _MATRICES[tags.matrix], None
     named = _NAMES["matrix"].get(tags.matrix, f"number {tags.matrix}")

@@ -30,11 +30,11 @@ def losses(form: PixelFormat, layout: PlaneLayout) -> list[str]:
     """Properties of a layout that a pixel format cannot hold, in words; empty if lossless."""
     lost = []
     if form.family is not layout.family and layout.family is not Family.GRAY:
-        lost.append(f"{layout.family.value} becomes {form.family.value}")
+        lost.append(f"{layout.family.value.upper()} ({form.family.value.upper()} instead)")
     if form.bits < layout.bits:
-        lost.append(f"{layout.bits} bits become {form.bits}")
+        lost.append(f"{layout.bits} bits ({form.bits} instead)")
     if any(a > b for a, b in zip(form.log2_chroma, layout.log2_chroma, strict=True)):
-        lost.append("chroma is subsampled")
+        lost.append("chroma's full size (subsampled instead)")
     if layout.alpha and not form.alpha:
         lost.append("alpha")
     return lost

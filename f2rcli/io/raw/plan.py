@@ -119,7 +119,7 @@ def _fate(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     facts = tuple(carried_metadata(exposure).for_pictures.kept)
     if demosaic:
-        return facts, ("the mosaic: developed by LibRaw to sRGB, as shot, upright",)
+        return facts, ("the mosaic (developed by LibRaw to sRGB, as shot, upright)",)
     if form == "tiff":
         of_raw = exposure.path.suffix.lower() not in TIFF_SUFFIXES
         lost = ("matrices, maker notes and previews",) if of_raw else ()

@@ -149,7 +149,7 @@ def _forms(encoder: str, container: Container, options: WriteOptions) -> Iterato
 
 def _coding_losses(reader: Reader, setup: EncoderSetup) -> list[str]:
     narrowed = reader.info.layout.full_range and not setup.coding.full_range
-    return ["full range becomes limited"] if narrowed else []
+    return ["full range (limited instead)"] if narrowed else []
 
 
 def _lossless_forms(
@@ -169,8 +169,8 @@ def _tolerated(encoder: str, form: PixelFormat, reader: Reader) -> tuple[str, ..
     """ProRes 4444 decodes to 12 bits, of which its only free encoder takes 10: still the family."""
     lost = losses(form, reader.info.layout)
     own = encoder == "prores_ks" and metadata_of(reader).family == "prores"
-    if own and lost == ["12 bits become 10"]:
-        return ("12 bits become 10 (the ProRes encoder takes no more)",)
+    if own and lost == ["12 bits (10 instead)"]:
+        return ("12 bits (10 instead: the ProRes encoder takes no more)",)
     return ()
 
 
