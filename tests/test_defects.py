@@ -264,7 +264,7 @@ def test_what_was_set_aside_is_told_in_a_few_words() -> None:
     for one in (frame(hot), frame(codes(noisy())), frame(fill, REAL)):
         found.add(set_aside(one).aside)
     assert found.lines() == [
-        "1 sample a picture far from all around (hot or dead), in 1 of 3 pictures: kept as stored",
+        "1 outlier (hot or dead pixel) in 1 of 3 pictures: kept as stored",
         "1 sample not finite (NaN or infinite): kept as stored",
         "fill values in 240 samples: kept as stored",
     ]
@@ -275,16 +275,13 @@ def test_repaired_samples_are_told_apart_from_those_that_stay() -> None:
     plane[20, 30] = plane[60, 81] = 4000
     found = SetAside()
     found.add(set_aside(frame(plane, RAW)).aside)
-    assert found.lines() == [
-        "2 samples a picture far from all around (hot or dead), in 1 of 1 pictures: "
-        "2 a picture repaired"
-    ]
+    assert found.lines() == ["2 outliers (hot or dead pixels) in 1 of 1 pictures: 2 repaired"]
     plane[70, 30] = plane[70, 31] = 4000  # a pair
     plane[40:60, 100:120] = 9000
     found.add(set_aside(frame(plane, RAW)).aside)
     assert found.lines() == [
-        "at most 4 samples a picture far from all around (hot or dead), in 2 of 2 pictures: at "
-        "most 2 a picture repaired, the others kept as stored",
+        "at most 4 outliers (hot or dead pixels) a picture, in 2 of 2 pictures: "
+        "at most 2 a picture repaired, the others kept as stored",
         "fill values in 400 samples: kept as stored",
     ]
 

@@ -38,15 +38,15 @@ class SetAside:
         """The lines worth saying about it."""
         said = []
         if self.salt:
-            said.append(
-                f"salt and pepper, {_most(self.salted)}{_samples(self.salt)} a picture, in "
-                f"{self.salted} of {self.frames} pictures: repaired"
-            )
+            most = ("at most ", " a picture") if self.salted > 1 else ("", "")
+            where = f"{most[1]}, in {self.salted} of {self.frames} pictures"
+            said.append(f"salt and pepper, {most[0]}{_samples(self.salt)}{where}: repaired")
         if self.impulses:
-            said.append(
-                f"{_most(self.hit)}{_samples(self.impulses)} a picture far from all around (hot or "
-                f"dead), in {self.hit} of {self.frames} pictures: {self._fate}"
-            )
+            most = ("at most ", " a picture,") if self.hit > 1 else ("", "")
+            s = "" if self.impulses == 1 else "s"
+            what = f"outlier{s} (hot or dead pixel{s})"
+            where = f"in {self.hit} of {self.frames} pictures"
+            said.append(f"{most[0]}{self.impulses} {what}{most[1]} {where}: {self._fate}")
         if self.unreal:
             said.append(unreal_line(self.unreal))
         if self.fills:
@@ -59,16 +59,13 @@ class SetAside:
         if not self.repaired:
             return "kept as stored"
         rest = "" if self.repaired == self.impulses else ", the others kept as stored"
-        return f"{_most(self.hit)}{self.repaired} a picture repaired{rest}"
+        most = f"at most {self.repaired} a picture" if self.hit > 1 else f"{self.repaired}"
+        return f"{most} repaired{rest}"
 
 
 def unreal_line(count: int) -> str:
     """A line about so many samples that are not numbers."""
     return f"{_samples(count)} not finite (NaN or infinite): kept as stored"
-
-
-def _most(frames: int) -> str:
-    return "at most " if frames > 1 else ""
 
 
 def _samples(count: int) -> str:

@@ -108,7 +108,7 @@ def test_hot_pixels_are_named(noise: Callable[..., Done], tmp_path: Path) -> Non
     source = tmp_path / "hot.tif"
     tifffile.imwrite(source, mosaics.astype(np.uint16), photometric="minisblack", metadata=None)
     source.with_suffix(".json").write_text(json.dumps(facts))
-    assert "1 sample a picture far from all around (hot or dead), in 5 of 5" in noise(source).err
+    assert "1 outlier (hot or dead pixel) a picture, in 5 of 5" in noise(source).err
 
 
 def test_no_video_is_one_clear_line(noise: Callable[..., Done], tmp_path: Path) -> None:

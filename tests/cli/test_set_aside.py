@@ -18,7 +18,7 @@ FRAMES, HEIGHT, WIDTH = 4, 48, 64
 PLACE = (20, 30)
 BOX = np.s_[:, 18:28, 24:40]
 ARRAYS = {"bgr0": "rgb24"}  # how arrays hold a pixel format
-HOT = "1 sample a picture far from all around (hot or dead), in 4 of 4 pictures: kept as stored"
+HOT = "1 outlier (hot or dead pixel) a picture, in 4 of 4 pictures: kept as stored"
 
 pytestmark = pytest.mark.skipif(not weights.available(), reason="no weights are bundled")
 
@@ -67,7 +67,11 @@ def test_a_hot_sample_of_a_video_stays_and_is_told(
         )
     assert (done[:, *PLACE] == top).all()
     assert not np.array_equal(done, pictures)
-    hot = HOT.replace("1 sample a", "3 samples a") if form == "bgr0" else HOT
+    hot = (
+        HOT.replace("1 outlier (hot or dead pixel)", "3 outliers (hot or dead pixels)")
+        if form == "bgr0"
+        else HOT
+    )
     assert result["notes"] == [f"at most {hot}"]
 
 

@@ -130,8 +130,7 @@ def test_what_was_set_aside_is_noted_once() -> None:
     engine = engine_for(frames)
     list(denoise_stream(iter(frames), info_of(frames), engine))
     assert [line for line in engine.notes if "hot" in line] == [
-        "at most 1 sample a picture far from all around (hot or dead), in 3 of 3 pictures: "
-        "kept as stored"
+        "at most 1 outlier (hot or dead pixel) a picture, in 3 of 3 pictures: kept as stored"
     ]
 
 
