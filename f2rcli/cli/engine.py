@@ -105,14 +105,15 @@ def aside_lines(engine: "Engine | None") -> list[str]:
 def returned_lines(engine: "Engine | None", info: ClipInfo) -> list[str]:
     """A line for the receipt where the contract gave back much of what was removed.
 
-    None where there was hardly any noise: then giving most of it back is a matter of course.
+    None where there was hardly any noise, or none was measured: then most of it comes back as a
+    matter of course.
     """
     returned = returned_of(engine)
     if engine is None or returned is None or returned.share <= MUCH_RETURNED:
         return []
     from f2rcli.engine.noise.opening import hardly_any  # brings torch, as the engine did
 
-    if engine.noise is not None and hardly_any(engine.noise, info.layout):
+    if engine.noise is None or hardly_any(engine.noise, info.layout):
         return []
     return [
         f"{100 * returned.share:.0f} % of what the networks took out was put back: texture that "

@@ -37,9 +37,16 @@ def words(facts: dict[str, Any]) -> str:
     if facts.get("sha256"):
         parts.append(f"SHA-256 {str(facts['sha256'])[:16]}")
     if isinstance(facts.get("noise"), dict):
-        parts.append(f"sigma {facts['noise'].get('sigma8')}")
+        parts.append(f"sigma {_levels(facts['noise'].get('sigma8'))}")
     parts += [f"{key}={value}" for key, value in facts.get("settings", {}).items()]
     return ", ".join(parts)[:500]
+
+
+def _levels(found: Any) -> str:
+    """Levels of the noise as they are read: a digit after the point; anything else as it is."""
+    if not isinstance(found, list) or not all(isinstance(one, int | float) for one in found):
+        return str(found)
+    return "/".join(f"{one:.1f}" for one in found) + " of 255"
 
 
 def load_like(ctx: typer.Context, value: str | None) -> str | None:

@@ -1,5 +1,6 @@
 """The strength of noise at every brightness: a line in variance, or a curve where no line fits."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -88,10 +89,11 @@ class NoiseModel:
         black, span = levels[0], levels[1] - levels[0]
         knots = self.at_knots()
         last = len(knots[0]) - 1
+        digits = 2 - math.floor(math.log10(span))
         words = []
         for place in (0.25, 0.5, 0.75):
             sigma = span * sum(curve[round(place * last)] for curve in knots) / len(knots)
-            words.append(f"{sigma:.3g} at {black + place * span:.5g}")
+            words.append(f"{sigma:.3g} at {round(black + place * span, max(digits, 0)):.5g}")
         curve = f"sigma {', '.join(words)}"
         gain, read, dark = (sum(part) / len(part) for part in (self.gain, self.read, self.pedestal))
         if self.curve is not None or not gain:

@@ -31,7 +31,9 @@ def test_a_video_tells_how_it_was_made(f2r: Callable[..., Any], clip: Path, suff
     assert facts["settings"] == {"strength": 0.8}
     assert facts["noise"] == {"sigma8": [10, 12, 14]}  # the fake engine's
     assert (facts["weights"], facts["contract"]) == ("fake", True)
-    assert "made by   f2r" in f2r("info", out).out
+    made = next(line for line in f2r("info", out).out.splitlines() if line.startswith("made by"))
+    assert made.startswith("made by   f2r")
+    assert "sigma 10.0/12.0/14.0 of 255" in made
     assert str(clip.parent) not in json.dumps(facts)
 
 

@@ -141,6 +141,8 @@ def test_a_law_speaks_in_the_codes_of_its_file() -> None:
     assert bare.in_codes((0.0, 1000.0)).endswith("; variance 20 x (code - 0)")
     assert lit.in_codes((0.0, 1000.0)).startswith("sigma 0 at 250, 70.7 at 500, 100 at 750;")
     assert NoiseModel.gaussian(0.1, 1).in_codes((0.0, 10.0)) == "sigma 1 at 2.5, 1 at 5, 1 at 7.5"
+    narrow = NoiseModel.gaussian(0.1, 1).in_codes((-35.999, 66.0))
+    assert narrow == "sigma 10.2 at -10, 10.2 at 15, 10.2 at 41"
     bent = NoiseModel((0.5,), (0.0,), (0.1,), curve=((0.0,) * 8 + (0.3,) * 9,))
     assert bent.in_codes((0.0, 1.0)) == "sigma 0 at 0.25, 0.3 at 0.5, 0.3 at 0.75"
 

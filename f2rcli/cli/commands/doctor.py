@@ -102,7 +102,8 @@ def devices() -> Iterator[Finding]:
     precision = choose_precision("auto", torch.device("cpu"))
     how = "in one pass" if works(DTYPES[precision]) else "step by step, which is slower"
     threads = torch.get_num_threads()
-    yield Finding("device", f"cpu, {threads} threads, {precision}, convolutions {how}")
+    words = "1 thread" if threads == 1 else f"{threads} threads"
+    yield Finding("device", f"cpu, {words}, {precision}, convolutions {how}")
     for index in range(torch.cuda.device_count()):
         what = torch.cuda.get_device_properties(index)
         yield Finding("device", f"cuda:{index}, {what.name}, {what.total_memory / 1e9:.0f} GB")
@@ -134,7 +135,7 @@ def tested(settings: EngineSettings, console: Console) -> Iterator[Finding]:
         lambda frames, strength: list(denoise_stream(frames, CLIP, engine if strength else idle))
     )
     gained = found.restored - found.noisy
-    text = f"{FRAMES} frames at sigma {LEVEL:g}: {found.noisy:.1f} dB, {gained:+.1f} dB"
+    text = f"{FRAMES} frames at sigma {LEVEL:g}: {found.noisy:.1f} -> {found.restored:.1f} dB"
     yield Finding("self-test", f"{text} ({engine.device}, {engine.precision})", good=gained > 3.0)
     words = "strength 0 gives back every sample" if found.identical else "samples differ"
     yield Finding("identity", words, good=found.identical)
