@@ -10,7 +10,7 @@ from typing import NamedTuple
 DOTTED = 48  # points up to which each gets a dot
 STEPS = (1, 2, 2.5, 5, 10)  # of a grid, times a power of ten
 NARROWEST = 7.0  # percent of the plot between two values of a bent axis
-# Colours of curves on light and on dark paper; the last one is grey.
+# Colours of curves on light and on dark paper; the last one is gray.
 HUES = (
     ("#0b62c4", "#6fb0ff"), ("#c2410c", "#ff9a5c"), ("#0f7b5f", "#4fd1a5"), ("#9d2d86", "#f08adb"),
     ("#8a6a00", "#e6c34a"), ("#3b7d9c", "#86c9e8"), ("#b0203a", "#ff8095"), ("#6b6f76", "#a9b0b9"),

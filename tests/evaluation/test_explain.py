@@ -79,8 +79,9 @@ def test_centres_move_as_the_filters_do() -> None:
     assert len(drawn.findall(".//{*}line")) == 2  # arrows
     words = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
     assert words[0] == "clip <1>.mp4: pixel 60,70 of frame 1, noisy 102.0, restored 127.5 of 255"
-    assert "moves +2.0, +1.0" in words
+    assert "moves +2.0, +1.0 px" in words
     assert words[-1] == "weight of a noisy pixel"
+    assert "0" in words
 
 
 def test_negative_entries_and_a_filter_of_nothing_have_no_say_in_the_centre() -> None:

@@ -83,5 +83,6 @@ def test_arrows_are_drawn_where_motion_is_known(known: MotionField) -> None:
     assert first["x2"] > first["x1"]
     assert first["y2"] < first["y1"]
     assert first["x2"] - first["x1"] == pytest.approx(-2 * (first["y2"] - first["y1"]), rel=1e-3)
+    assert len(drawn.findall(".//{*}svg//{*}line")) == finite  # which cuts them off at the edge
     words = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
     assert words[0] == "pan <1>.mkv: motion around frame 9"

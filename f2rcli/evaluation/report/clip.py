@@ -77,7 +77,7 @@ def labels(evaluation: Evaluation) -> Label:
 
 
 def hues(evaluation: Evaluation) -> dict[str, int]:
-    """A colour per method, the same in every chart; grey is the noisy input's."""
+    """A colour per method, the same in every chart; gray is the noisy input's."""
     others = [method.name for method in evaluation.methods if method.name != NOISY]
     return {NOISY: GREY} | {name: place % GREY for place, name in enumerate(others)}
 

@@ -13,6 +13,7 @@ from f2rcli.plots.svg import Arrow, ColourBar, Tile, tiles_svg
 
 VIEW = 16  # pixels on either side of the pixel that are shown
 ZOOM = 7
+STEPS = (-1, -0.5, 0, 0.5, 1)  # of the colour bar
 WIDE = 480  # pixels: narrower pictures are shown at twice their size
 RED, BLUE = np.array([220, 40, 40], np.float32), np.array([40, 90, 220], np.float32)
 
@@ -41,7 +42,7 @@ def plot(explanation: Explanation, name: str) -> bytes:
         title=f"{name}: pixel {x},{y} of frame {explanation.frame}, noisy {noisy:.1f}, "
         f"restored {restored:.1f} of 255",
         bar=ColourBar(
-            tuple(f"{share * abs(share) * largest:+.2g}" for share in (-1, -0.5, 0, 0.5, 1)),
+            tuple(f"{share * abs(share) * largest:+.2g}" if share else "0" for share in STEPS),
             "weight of a noisy pixel",
             tuple(f"#{bytes(_colour(np.array(share))).hex()}" for share in np.linspace(-1, 1, 9)),
         ),
@@ -78,7 +79,7 @@ def _words(explanation: Explanation, column: int) -> tuple[str, ...]:
     if column + 1 == len(explanation.filters):
         return (gives,)
     dx, dy = explanation.motion[column]
-    return gives, f"moves {dx:+.1f}, {dy:+.1f}"
+    return gives, f"moves {dx:+.1f}, {dy:+.1f} px"
 
 
 def _cut(explanation: Explanation, values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -146,7 +146,7 @@ def _gain(spreads: Mapping[str, float]) -> float:
 
 
 def _stretched(side: Picture, middle: NDArray[np.float64], gain: float) -> Codes:
-    """(H, W, 3) around mid-grey."""
+    """(H, W, 3) around mid-gray."""
     shown = 128 + 255 * gain * (side - middle[:, None, None])
     codes = np.clip(np.rint(shown), 0, 255).astype(np.uint8)
     return np.ascontiguousarray(codes.transpose(1, 2, 0))

@@ -199,7 +199,7 @@ def _difference(a: Picture, b: Picture) -> NDArray[np.int16]:
 
 
 def _map_images(kept: _Kept, level: DetailLevel, size: tuple[int, int]) -> list[ReportImage]:
-    """Differences around mid-grey, all with one gain, so that methods compare."""
+    """Differences around mid-gray, all with one gain, so that methods compare."""
     told = kept.removed or kept.errors
     spread = max((float(steps.std()) for steps in told.values()), default=0.0) / STEPS
     gain = max((g for g in GAINS if g * SPAN * spread <= 128), default=1)
@@ -208,7 +208,7 @@ def _map_images(kept: _Kept, level: DetailLevel, size: tuple[int, int]) -> list[
         (ERROR, kept.errors, STEPS),
     )  # fmt: skip
     return [
-        _middle_image(kind, kept.frame, name, _grey(differences, gain / steps), level, size, gain)
+        _middle_image(kind, kept.frame, name, _gray(differences, gain / steps), level, size, gain)
         for kind, found, steps in maps
         for name, differences in found.items()
     ]
@@ -231,7 +231,7 @@ def _middle_image(
     return ReportImage(kind=kind, frame=frame, method=method, box=box, gain=gain, data=data)
 
 
-def _grey(steps: NDArray[np.int16] | NDArray[np.int8], gain: float) -> Codes:
-    grey = np.rint(128 + steps.astype(np.float32) * gain)
-    codes: Codes = np.clip(grey, 0, 255).astype(np.uint8)
+def _gray(steps: NDArray[np.int16] | NDArray[np.int8], gain: float) -> Codes:
+    gray = np.rint(128 + steps.astype(np.float32) * gain)
+    codes: Codes = np.clip(gray, 0, 255).astype(np.uint8)
     return codes

@@ -69,7 +69,7 @@ def draw_light_law(rng: np.random.Generator) -> Law:
     kind = rng.random()
     if kind < 0.5:
         return Law(0.0, sigma, 0.0, shared)
-    if kind < 0.75:  # the variance at middle grey is sigma's, part of it from light
+    if kind < 0.75:  # the variance at middle gray is sigma's, part of it from light
         part = rng.uniform(0.2, 0.95)
         return Law(2 * part * sigma**2, sigma * (1 - part) ** 0.5, 0.0, shared)
     return Law(0.0, sigma, rng.uniform(0.4, 1.3), shared)
