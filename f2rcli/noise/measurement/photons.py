@@ -25,6 +25,7 @@ CUT = 6.0  # standard deviations from the line, from which a block does not coun
 ROUNDS = 12
 DARKEST = 0.01  # of the blocks: light may begin there; no variance is below theirs
 LEAST_SPREAD = 0.1  # of the brightness of blocks, that other frames share
+LEAST_VARIANCE = 0.01  # of the mean of blocks: those without a count would be all that counts
 LEAST_SCALE = 0.2  # of a block's variance, that it may lie beside the line for sure
 FEW = 3.0  # photons: of fewer, anchors tell less than counting does
 
@@ -82,10 +83,10 @@ def _line(
     )
     if bright.size < FEWEST or np.mean(variance > 0) < MOST:
         return None
-    weight = np.ones_like(bright)
+    weight, least = np.ones_like(bright), LEAST_VARIANCE * float(variance.mean())
     for _ in range(ROUNDS):
         gain, level, middle = _fitted(bright, variance, others, weight)
-        at = np.maximum(gain * (others - middle) + level, LEAST_SPREAD * level)
+        at = np.maximum(gain * (others - middle) + level, max(LEAST_SPREAD * level, least))
         off = variance / at - 1
         usual = float(np.median(off))
         scale = robust_sigma(off - usual)
@@ -138,7 +139,7 @@ def _of_shape(
         return None
     stack = np.asarray(frames, np.float64)
     comb = comb_gain(*_classified(stack, classes))
-    found = _surer(comb, cumulant_gain(stack, rounded=classes > 1))
+    found = _surer(comb, cumulant_gain(stack))
     if found is None:
         return None
     gain, error = found
@@ -149,10 +150,10 @@ def _of_shape(
 
 
 def _surer(comb: Gain | None, cumulants: Gain | None) -> Gain | None:
-    """A gain by either; that of the comb where they disagree, whose law knows of rounding."""
+    """A gain by either."""
     if comb is None or comb[0] < SURE * comb[1]:
         return cumulants
-    if cumulants is None or abs(comb[0] - cumulants[0]) > AGREED * np.hypot(comb[1], cumulants[1]):
+    if cumulants is None:
         return comb
     return min(comb, cumulants, key=lambda one: one[1] / one[0])
 
@@ -165,7 +166,9 @@ def _classified(stack: Floats, classes: int) -> tuple[Floats, NDArray[np.intp]]:
     others = (whole.sum(0) - whole) / (len(stack) - 1)
     blocks = np.stack([_cells(one).mean((1, 3)) for one in others])
     ends = np.quantile(blocks, np.arange(1, classes) / classes)
-    return whole, np.searchsorted(ends, blocks).repeat(BLOCK, 1).repeat(BLOCK, 2)
+    found = np.searchsorted(ends, blocks)
+    _, found = np.unique(found, return_inverse=True)  # where most blocks are alike some are empty
+    return whole, found.reshape(blocks.shape).repeat(BLOCK, 1).repeat(BLOCK, 2)
 
 
 def pooled(lines: Sequence[PhotonLine]) -> tuple[float, float]:

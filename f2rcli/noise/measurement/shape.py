@@ -30,7 +30,8 @@ UNSURE = 0.02  # of a gain, where light is uneven in classes: that it is spread 
 EXPECTED = 5.0  # samples in a bin that counts for it
 PARTS = 6  # a side, of a picture, by which the error of its gain is found
 SURE = 3.0  # standard errors of a gain
-ROUNDED = 1.75  # codes an electron, of fewer rounding hides cumulants
+ROUNDED = 1.75  # codes an electron, of fewer rounding hides cumulants,
+PURE = 0.8  # where less of the variance is of electrons
 OFFSET, GAIN, READ, WIDTH, LIGHT = range(5)  # places of parameters: offset, then logarithms
 
 Floats = NDArray[np.float64]
@@ -48,7 +49,7 @@ def comb_gain(frames: Floats, classes: NDArray[np.intp]) -> Gain | None:
     fixed = [] if classes.any() else [WIDTH]
     free = np.array([place for place in range(law.size) if place not in fixed])
     law, information = histograms.likeliest(law, free)
-    if not histograms.fit(law):
+    if not histograms.fit(law, free.size):
         return None
     variance = np.linalg.inv(information + 1e-9 * np.eye(free.size))[GAIN, GAIN]
     gain, unsure = float(np.exp(law[GAIN])), UNSURE if classes.any() else 0.0
@@ -116,12 +117,12 @@ class _Histograms:
         """Its logarithm, but for a constant."""
         return float(np.sum(self.seen * np.log(self.shares(law))))
 
-    def fit(self, law: Floats) -> bool:
-        """Whether a law holds."""
+    def fit(self, law: Floats, free: int) -> bool:
+        """Whether a law holds of which so many parameters were fitted."""
         expected = self.seen.sum(1, keepdims=True) * self.shares(law)
         some = expected > EXPECTED
         total = float(np.sum((np.square(self.seen - expected) / expected)[some]))
-        freedom = max(int(some.sum()) - law.size - len(self.seen), 1)
+        freedom = max(int(some.sum()) - free - len(self.seen), 1)
         return bool(total < MISFIT * freedom + CHANCE * (2 * freedom) ** 0.5)
 
     def likeliest(self, law: Floats, free: NDArray[np.intp]) -> tuple[Floats, Floats]:
@@ -154,14 +155,15 @@ class _Histograms:
         return law, information
 
 
-def cumulant_gain(stack: Floats, *, rounded: bool) -> Gain | None:
+def cumulant_gain(stack: Floats) -> Gain | None:
     """The gain of frames (T, H, W) from cumulants, which of Poisson's law are powers of it times
     the light; read noise has none beyond the second. None where the fourth over the third tells
     nothing.
 
     Frames without the mean of all, and without their own, have none of what stands still or is
     brighter in one of them. The gain is at least what the third has over the second, which read
-    noise adds to. rounded: whether to tell nothing where codes are too few an electron.
+    noise adds to. Where it does so, few codes an electron tell nothing: read noise that is rounded
+    has a fourth.
     """
     count, step = len(stack), _step(stack)
     stack = stack - stack.mean((1, 2), keepdims=True)
@@ -178,9 +180,10 @@ def cumulant_gain(stack: Floats, *, rounded: bool) -> Gain | None:
     if third.sum() <= SURE * third.std() * third.size**0.5:
         return None
     gain, error = _ratio(fourth, third)
-    if gain < SURE * error or (rounded and gain < ROUNDED * step):
+    least = _ratio(third, second)[0]
+    if gain < SURE * error or (gain < ROUNDED * step and least < PURE * gain):
         return None
-    return max(gain, _ratio(third, second)[0]), error
+    return max(gain, least), error
 
 
 def _step(stack: Floats) -> float:
