@@ -16,6 +16,7 @@ from f2rcli.engine.engine import Engine, Prediction
 from f2rcli.engine.loading import load_engine
 from f2rcli.engine.noise.lanes import Laws
 from f2rcli.engine.noise.lines import LineRemover, remover_for
+from f2rcli.engine.noise.opening import DIM_PREROLL, PREROLL, few_photons
 from f2rcli.engine.noise.tracking import NoiseTracker
 from f2rcli.engine.resuming.marks import Mark
 from f2rcli.engine.settings import EngineSettings
@@ -41,7 +42,6 @@ __all__ = [
 Opening = Callable[[], Iterable[Frame]] | None  # of the whole clip
 Lanes = Callable[[], Iterable[Iterable[Frame]]] | None  # the beginning of each
 
-PREROLL = 6  # unique frames looked at before the first is written
 LONGEST_REPEAT = 64  # copies of one picture that wait for the next; more start a shot of their own
 
 
@@ -239,6 +239,8 @@ def _begun(pictures: Iterator[list[Frame]], engine: Engine, like: _Begun | None 
     if remover is not None:
         pictures = remover.corrected(chain(emptied(waiting), pictures))
         waiting = deque(islice(pictures, PREROLL))
+    if like is None and not engine.prompt and few_photons([copies[0] for copies in waiting]):
+        waiting.extend(islice(pictures, DIM_PREROLL - len(waiting)))
     return _Begun(waiting, pictures, remover)
 
 

@@ -31,7 +31,8 @@ from f2rcli.engine.dim.choice import (
 from f2rcli.engine.dim.missed import Missed
 from f2rcli.engine.dim.sums import Estimated, Shown, joined, summed
 from f2rcli.engine.dim.written import written
-from f2rcli.engine.stream import denoise_stream
+from f2rcli.engine.noise.measurement import measure_noise
+from f2rcli.engine.stream import denoise_stream, estimate_noise
 from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.noise.bands import white_shares
 from f2rcli.noise.model import NoiseModel
@@ -60,6 +61,42 @@ def scene(count: int, speed: float, side: int = 64) -> np.ndarray:
     rows, columns = np.mgrid[:side, :side].astype(float)
     shown = [np.sin((columns - speed * t) / 3) * np.cos(rows / 4) for t in range(count)]
     return 1 + 0.8 * np.array(shown)
+
+
+def of_tenths(seed: int, photons: float = 0.1) -> list[Frame]:
+    """A stack of one code an electron and half an electron of read noise, as it is stored."""
+    rng = np.random.default_rng(seed)
+    codes = 100 + rng.poisson(photons, (36, 96, 96)) + rng.normal(0, 0.5, (36, 96, 96))
+    layout = replace(LAYOUT, levels=(95.0, 105.0 + 2 * photons))
+    codes = np.rint(codes).astype(np.uint16)
+    return [replace(frame, layout=layout) for frame in frames_of(codes)]
+
+
+def test_the_law_of_tenths_of_electrons_is_told_by_more_frames() -> None:
+    """Rounding included; `f2r info`, `f2r noise` and a run say the same."""
+    for seed in (10, 12):  # 14 and 41 % off by six frames
+        frames = of_tenths(seed)
+        engine = engine_for(frames)
+        model = estimate_noise(iter(frames), info_of(frames), engine)
+        assert model is not None
+        assert 10.2 * model.gain[0] == pytest.approx(1.0, rel=0.05)
+    report = measure_noise(iter(frames), info_of(frames), engine)
+    assert report is not None
+    assert report.model == model
+    run = engine_for(frames)
+    next(denoise_stream(iter(frames), info_of(frames), run))
+    assert run.noise == model
+
+
+def test_frames_that_do_not_wait_or_hold_more_light_are_few() -> None:
+    """Those whose law is told; and those after them come as they are."""
+    for photons, prompt, waiting in ((0.1, False, 32), (0.1, True, 6), (10.0, False, 6)):
+        frames = of_tenths(0, photons)
+        engine = engine_for(frames)
+        engine.prompt = prompt
+        begun = stream._begun(stream.unique(iter(frames)), engine)
+        assert len(begun.waiting) == waiting
+        assert [run[0] for run in [*begun.waiting, *begun.rest]] == frames
 
 
 def test_the_parts_of_thinned_counts_are_independent_and_keep_their_mean() -> None:

@@ -30,16 +30,18 @@ class Laws:
     @classmethod
     def of(cls, lanes: Iterable[Sequence[Frame]], engine: Engine) -> "Laws | None":
         """lanes: the first frames of some, no two alike, as streams of them begin."""
-        begun = [frames for frames in lanes if frames and frames[0].layout.counts_light]
-        if len(begun) < 2:
-            return None
-        laws = cls(begun[0][0].layout.bits)
+        laws: Laws | None = None
         known: dict[int, LaneLaw] = {}
-        for frames in begun:
+        for frames in lanes:
+            if not frames or not frames[0].layout.counts_light:
+                continue
+            laws = cls(frames[0].layout.bits) if laws is None else laws
             lane = frames[0].lane
             laws.openings[lane] = measured_alone(frames, engine)
             if (law := laws.told(frames)) is not None:
                 known[lane] = law
+        if laws is None or len(laws.openings) < 2:
+            return None
         for sensor, members in sensors_of(list(known.values())):
             laws.sensors.append(sensor)
             laws.members |= {list(known)[number]: sensor for number in members}

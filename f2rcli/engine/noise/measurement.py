@@ -13,8 +13,15 @@ from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.anchor_pairs import AnchorPair, AnchorPairs, View, evidence
 from f2rcli.engine.noise.excerpts import excerpts
 from f2rcli.engine.noise.lines import remover_for
-from f2rcli.engine.noise.opening import Opening, opening_noise, sensor_space
-from f2rcli.engine.stream import PREROLL, Lanes, compare_lanes, one_field, unique
+from f2rcli.engine.noise.opening import (
+    DIM_PREROLL,
+    PREROLL,
+    Opening,
+    few_photons,
+    opening_noise,
+    sensor_space,
+)
+from f2rcli.engine.stream import Lanes, compare_lanes, one_field, unique
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout
 from f2rcli.methods.base import Estimating, Method
 from f2rcli.models.flow import DISFlow
@@ -55,7 +62,8 @@ def measure_noise(
     if info.interlaced and info.height >= 4:
         frames = (one_field(frame, 0) for frame in frames)
     _, frames = next(groupby(frames, key=lambda frame: frame.lane), (0, iter(())))
-    looked_at = [run[0] for run in islice(unique(frames), frames_read)]
+    runs = unique(frames)
+    looked_at = [run[0] for run in islice(runs, frames_read)]
     for frame in looked_at:
         engine.aside.add(frame.aside)
     remover = remover_for(looked_at[:PREROLL], engine)
@@ -64,7 +72,11 @@ def measure_noise(
     floor = 0.0 if info.layout.mosaic is None else lowest(info.layout.mosaic)
     found = _measured(looked_at, info, engine, windows_used, floor)
     if found is not None:
-        opening = opening_noise(looked_at[:PREROLL], engine)
+        begun = looked_at[:PREROLL]
+        if few_photons(begun):
+            more = [run[0] for run in islice(runs, max(DIM_PREROLL - len(looked_at), 0))]
+            begun = [*looked_at, *(more if remover is None else remover.alone(more))][:DIM_PREROLL]
+        opening = opening_noise(begun, engine)
         found = _as_the_run_says(found, opening, info.layout)
         lines = None if remover is None else remover.lines
         found = replace(found, blocking=opening.blocking, lines=lines)

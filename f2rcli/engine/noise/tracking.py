@@ -10,6 +10,7 @@ from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.anchor_pairs import AnchorPair, evidence
 from f2rcli.engine.noise.opening import (
     HARDLY_ANY8,
+    PREROLL,
     Opening,
     hardly_any,
     mean_sigma8,
@@ -130,7 +131,7 @@ class NoiseTracker:
         if not frames:
             return
         if self.layout.levels is not None and self.sensor:
-            self.low = lowest([self.engine.to_tensor(frame) for frame in frames])
+            self.low = lowest([self.engine.to_tensor(frame) for frame in frames[:PREROLL]])
             if self.measured is not None and self.planes is not None:  # a sigma that was told
                 self.know(self.measured, self.planes)
         if self.engine.stated is not None and not self.told:
