@@ -14,11 +14,11 @@ from f2rcli.methods.f2r import F2R
 from f2rcli.models.large import codes, strips
 from tests.engine.conftest import engine_for, info_of, noisy_clip
 
-HEIGHT, WIDTH = 61, 85
+HEIGHT, WIDTH = 45, 85
 
 
 def clip(sigma: float) -> list[Frame]:
-    return noisy_clip(7, sigma=sigma, height=HEIGHT, width=WIDTH)
+    return noisy_clip(6, sigma=sigma, height=HEIGHT, width=WIDTH)
 
 
 def restored(

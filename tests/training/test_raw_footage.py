@@ -17,6 +17,7 @@ from f2rcli.io.raw.dng import new_dng
 from f2rcli.io.raw.exposure import Exposure
 from f2rcli.methods.f2r import F2RNetworks
 from f2rcli.sensor import to_planes
+from f2rcli.training.footage import split
 from f2rcli.training.footage.footage import open_footage
 from f2rcli.training.footage.sources import ClipSource, find_sources
 from f2rcli.training.methods.f2r import recipe
@@ -72,8 +73,11 @@ def test_its_pictures_are_packed_planes(burst: Path, tmp_path: Path) -> None:
 def test_weights_for_mosaics_adapt_to_a_burst_and_denoise_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recipe, "LEAST_PIXELS", 10_000)
-    monkeypatch.setattr(recipe, "HELD_OUT_CENTRES", 4)
+    """On few pairs: preparing them is what takes the time here."""
+    monkeypatch.setattr(split, "LONGEST", 3)
+    few = {"LEAST_PIXELS": 1, "REPEATS": 10**6, "HELD_OUT_CENTRES": 4, "PROBE_STEPS": 2}
+    for name, value in few.items():
+        monkeypatch.setattr(recipe, name, value)
     burst = write_burst(tmp_path / "burst", 8, (96, 128))
     torch.manual_seed(0)
     start, fitted = tmp_path / "start.safetensors", tmp_path / "fitted.safetensors"
