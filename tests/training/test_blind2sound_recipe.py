@@ -21,6 +21,8 @@ from f2rcli.training.run.overrides import StageOverrides
 from tests.training.test_footage import stored_codes
 from tests.training.test_session import config, run, write_clip
 
+pytestmark = pytest.mark.usefixtures("measured_once")
+
 SMALL = StageOverrides(steps=2, batch=1, crop=32)
 
 

@@ -33,6 +33,8 @@ from f2rcli.training.methods.losses import mse_loss
 from f2rcli.training.run.config import TrainConfig
 from tests.training.test_session import config, run, short, write_clip
 
+pytestmark = pytest.mark.usefixtures("measured_once")
+
 TINY = {"image": {"width": 6}, "block": {"widths": (4, 4, 8, 8)}}
 WHITE = Law(0.0, 0.1, 0.0)
 

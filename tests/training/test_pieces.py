@@ -27,6 +27,8 @@ from f2rcli.training.methods.f2r.training_pairs import TargetKind, make_pairs
 from f2rcli.training.run.session import gather
 from tests.training.test_session import config, write_clip
 
+pytestmark = pytest.mark.usefixtures("measured_once")
+
 
 @pytest.fixture
 def adapting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> F2RRecipe:

@@ -25,6 +25,8 @@ from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.overrides import StageOverrides
 from f2rcli.training.run.session import train
 
+pytestmark = pytest.mark.usefixtures("measured_once")
+
 SIZE = (48, 64)
 TINY = {
     "coarse": {"widths": (8, 8)},

@@ -9,16 +9,11 @@ import av
 import numpy as np
 import pytest
 import tifffile
-from torch import Tensor
 
 from f2rcli import weights
-from f2rcli.engine.noise.measurement import measure_pictures
 from f2rcli.errors import ConfigError, InputError
 from f2rcli.frames import Space
 from f2rcli.header import Estimate
-from f2rcli.methods.base import Method
-from f2rcli.noise.report import NoiseReport
-from f2rcli.training.footage import noise_check
 from f2rcli.training.footage import split as parting
 from f2rcli.training.footage.footage import Footage
 from f2rcli.training.footage.split import draw_segments, held_out_segments, split
@@ -35,6 +30,8 @@ from f2rcli.training.run.session import (
     TrainResult,
     train,
 )
+
+pytestmark = pytest.mark.usefixtures("measured_once")
 
 
 def write_clip(path: Path, frames: int = 8, sigma: float = 25, size: int = 48) -> Path:
@@ -71,29 +68,15 @@ def _few_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few steps need no more; preparing pairs is what takes the time here."""
     monkeypatch.setattr(parting, "LONGEST", 3)
     monkeypatch.setattr(recipe, "LEAST_PIXELS", 1)
+    monkeypatch.setattr(recipe, "REPEATS", 10**6)
     monkeypatch.setattr(recipe, "HELD_OUT_CENTRES", 2)
     monkeypatch.setattr(recipe, "CLOCKED_STEPS", 30)
     monkeypatch.setattr(recipe, "PROBE_STEPS", 2)
-    monkeypatch.setattr(noise_check, "measure_pictures", measured_once)
 
 
 @pytest.fixture
 def _whatever_a_probe_gains(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "_probed", lambda *given: None)
-
-
-def measured_once(
-    pictures: list[Tensor], method: Method, *rest: Any, **dark: Any
-) -> NoiseReport | None:
-    """The report of pictures that another test may have had measured: they are often the same."""
-    shown = b"".join(picture.numpy().tobytes() for picture in pictures)
-    key = (shown, method.networks.__class__, repr(rest), repr(dark))
-    if key not in REPORTS:
-        REPORTS[key] = measure_pictures(pictures, method, *rest, **dark)
-    return REPORTS[key]
-
-
-REPORTS: dict[object, NoiseReport | None] = {}
 
 
 def short(*names: str, steps: int = 2, batch: int = 2) -> dict[str, StageOverrides]:

@@ -24,6 +24,8 @@ from f2rcli.training.run.session import train
 from tests.methods.test_udvd import TINY
 from tests.training.test_session import write_clip
 
+pytestmark = pytest.mark.usefixtures("measured_once")
+
 QUICK = {"size": "4,4,6,6,4", "device": "cpu", "precision": "fp32", "threads": 1, "jobs": 1}
 
 
