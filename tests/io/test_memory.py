@@ -8,10 +8,12 @@ import pytest
 
 SCRIPT = """
 import resource, sys
-from f2rcli.io import open_reader, open_writer, plan_output
+from f2rcli.io import WriteOptions, open_reader, open_writer, plan_output
+quick = WriteOptions(preset="ultrafast")
 for source in sys.argv[1:]:
     with open_reader(source) as reader:
-        with open_writer(reader, plan_output(reader, source.replace("in", "out"))) as writer:
+        plan = plan_output(reader, source.replace("in", "out"), quick)
+        with open_writer(reader, plan) as writer:
             for frame in reader:
                 writer.write(frame)
             writer.finish()

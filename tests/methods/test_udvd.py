@@ -115,7 +115,7 @@ def test_without_covariance_or_noise_the_mean_is_the_result(covariance: bool, no
     assert torch.equal(restored.refined, restored.anchor)
 
 
-@pytest.mark.parametrize("size", [(96, 232), (141, 203)])
+@pytest.mark.parametrize("size", [(80, 136), (93, 139)])
 @torch.no_grad()
 def test_tiles_give_the_very_numbers_of_whole_frames(size: tuple[int, int]) -> None:
     frames = clip(5, *size)
