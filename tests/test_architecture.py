@@ -20,7 +20,7 @@ ROOMS = (
     {"documents", "order", "settings", "units"},
     {"header", "tee", "window", "sensor", "yuv"},
     {"samples"},
-    {"io", "noise", "weights", "models"},
+    {"io", "noise", "weights", "models", "fast"},
     {"methods"},
     {"engine"},
     {"evaluation", "batch", "export"},

@@ -1,10 +1,13 @@
 """An engine for a clip: its weights, device, precision and tile, chosen and checked."""
 
+import math
+
 import torch
 
 from f2rcli import methods, weights
 from f2rcli.engine.contract.residual import CODED, STRICT
 from f2rcli.engine.device import (
+    autocast,
     choose_device,
     choose_precision,
     keep_memory,
@@ -16,6 +19,7 @@ from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import check_strengths
 from f2rcli.engine.tiles import choose_tile
 from f2rcli.errors import WeightsError
+from f2rcli.fast import support
 from f2rcli.frames import ClipInfo, Space
 
 STACK_TILE = 512  # pixels: stacks are promised to need little memory, for a tenth more time
@@ -57,6 +61,9 @@ def load_engine(settings: EngineSettings, info: ClipInfo) -> Engine:
     engine.slack = CODED if info.coded else STRICT
     if header.space is not info.space:
         engine.notes.append("gray pictures go through RGB weights")
+    if device.type == "cpu" and math.prod(size) >= support.SMALLEST:
+        with autocast(device, precision):
+            engine.notes += filter(None, [support.note()])
     # A file that does not fit its own header fails here, before any work. Bundled ones have been
     # checked, and others may serve in their place: networks are built once they are to run.
     sized = engine.new_method() if settings.weights else methods.load(settings.method)
@@ -84,3 +91,5 @@ def build_ahead() -> None:
         engine.new_method(light=light)
     for each in (chosen, *engine.beside.values()):
         weights.keep(each)
+    with autocast(engine.torch_device, choose_precision("auto", engine.torch_device)):
+        support.found()  # kernels are loaded

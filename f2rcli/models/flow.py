@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from f2rcli.fast.support import serve
 from f2rcli.models import motion
 
 Flow = NDArray[np.float32]  # (H, W, 2)
@@ -217,13 +218,17 @@ def warp_all(
     On the CPU by OpenCV, which is five times faster there; elsewhere, and where a gradient is
     wanted, by grid_sample.
     """
-    places, device = landing(flow), pictures[0].device
+    device = pictures[0].device
     if device.type == "cpu" and not any(picture.requires_grad for picture in pictures):
         into = [torch.empty(picture.shape) for picture in pictures] if into is None else into
+        if _warped_at_once(pictures, flow, into):
+            return into
+        places = landing(flow)
         for picture, out in zip(pictures, into, strict=True):
             _remap(picture, places, out)
         return into
     height, width = flow.shape[:2]
+    places = landing(flow)
     scale = np.array([2 / max(width - 1, 1), 2 / max(height - 1, 1)], np.float32)
     grid = torch.from_numpy(places * scale - 1)[None].to(device)
     moved = [
@@ -233,6 +238,19 @@ def warp_all(
         for picture in pictures
     ]
     return moved if into is None else [out.copy_(one) for out, one in zip(into, moved, strict=True)]
+
+
+def _warped_at_once(pictures: Sequence[Tensor], flow: Flow, into: Sequence[Tensor]) -> bool:
+    """Whether a kernel has warped several pictures together."""
+    everything = (*pictures, *into)
+    if not all(serve(one) and len(one) == 1 and one.dtype is into[0].dtype for one in everything):
+        return False
+    from f2rcli.fast import warping  # brings numba
+
+    if not warping.serves(sum(one.shape[1] for one in pictures), flow.shape[1]):
+        return False
+    warping.warped(pictures, flow, into)
+    return True
 
 
 AT_ONCE = 3  # channels: OpenCV takes twice as long for four

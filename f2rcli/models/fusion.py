@@ -6,7 +6,7 @@ neighbours are a softmax, so any number of them works in any order; no global st
 """
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from f2rcli.fast.support import serve
 from f2rcli.models.fused import convolved, lowered
 from f2rcli.models.large.codes import difference, plain
 from f2rcli.models.large.strips import in_strips
@@ -93,6 +94,8 @@ class BlindAnchor(nn.Module):
     def _seen(self, aligned: Aligned) -> tuple[Tensor, ...]:
         """Weights, the noisy neighbours merged by them, their texture, and what the U-Net makes of
         it at first. Coded pictures of noise are decoded one by one."""
+        if (fast := _kernels(self.first, aligned)) is not None:
+            return fast.anchor_seen(self, aligned, smooth)
         confidence, coarse = aligned.confidence.float(), plain(aligned.coarse)
         aligned = Aligned(aligned.noisy, coarse, confidence)
         weights, spread = self._weigh(aligned)
@@ -164,6 +167,8 @@ class Refiner(nn.Module):
         self, noisy: Tensor, coarse: Tensor, level: Tensor, anchor: Anchor, aligned: Aligned
     ) -> tuple[Tensor, Tensor]:
         """The posterior mean, and what the U-Net makes of everything at first."""
+        if (fast := _kernels(self.embed, aligned, noisy, coarse)) is not None:
+            return fast.refiner_seen(self, noisy, coarse, level, anchor, aligned, smooth)
         noisy, coarse = plain(noisy), plain(coarse)
         guided = anchor.guided(coarse)
         start = posterior_mean(noisy, guided, level)
@@ -189,6 +194,17 @@ class Refiner(nn.Module):
         apart = plain(coarse) - start
         seen = lowered_cat([apart, difference(noisy, coarse), apart.abs().mean(1, keepdim=True)])
         return planar(conv_of_cells(self.embed, seen, slope=SLOPE))  # weighs planes next
+
+
+def _kernels(layer: nn.Conv2d, aligned: Aligned, *centre: Tensor) -> Any:
+    """The module `fast.networks` where its kernels make what networks see; else None. layer: what
+    neighbours are embedded by."""
+    pictures = aligned.noisy, aligned.coarse, *centre
+    if torch.is_grad_enabled() or not all(map(serve, pictures)):
+        return None
+    from f2rcli.fast import networks  # brings numba
+
+    return networks if networks.serves(layer, pictures) else None
 
 
 def posterior_mean(noisy: Tensor, anchor: Tensor, level: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from f2rcli.fast.support import serve
 from f2rcli.models import motion
 from f2rcli.models.flow import Flow, squared, warp_all
 from f2rcli.models.large import halves
@@ -96,18 +97,31 @@ def _excess(old: _Pair, new: _Pair, variance: Tensor, count: Tensor) -> Tensor:
     """How far the old and the new differ beyond what noise explains, (1, 1, H, W), in units of the
     noise's variance: judged on the frames, on their low frequencies, and on the coarse frames,
     which hold far less noise."""
-    apart, rough = old.noisy - new.noisy, old.coarse - new.coarse
-    small = halves.serve(apart)  # judged on cells of 2x2 pixels
+    small = halves.serve(new.noisy)  # judged on cells of 2x2 pixels
     side, narrow, step = (SIDE // 2 + 1, NARROW // 2 + 1, 2) if small else (SIDE, NARROW, 4)
-    means = halves.halved if small else box_mean
-    if small:
-        variance, count = halves.halved(variance), halves.halved(count)
+    power, apart, rough, variance, count = _differences(old, new, variance, count, small)
     expected = variance * (1 + 1 / count)
-    fine = means(apart.square().mean(1, keepdim=True), side) - SLACK * expected
-    low = box_mean(means(apart, narrow).square().mean(1, keepdim=True), side)
+    fine = box_mean(power, side) - SLACK * expected
+    low = box_mean(box_mean(apart, narrow).square().mean(1, keepdim=True), side)
     low -= SLACK * LOW_SHARE * expected
-    rough = means(rough.square().mean(1, keepdim=True), side)
+    rough = box_mean(rough, side)
     rough -= COARSE_SLACK * rough[..., ::step, ::step].median()
     total = fine.clamp_min_(0) + low.clamp_min_(0) + COARSE_WEIGHT * rough.clamp_min_(0)
     excess = total / variance
-    return halves.doubled(excess, apart.shape) if small else excess
+    return halves.doubled(excess, new.noisy.shape) if small else excess
+
+
+def _differences(
+    old: _Pair, new: _Pair, variance: Tensor, count: Tensor, small: bool
+) -> tuple[Tensor, ...]:
+    """Power of the frames' difference, the difference, power of the coarse ones', variance and
+    count: of every pixel, or means over cells of 2x2 where those are judged."""
+    height, width = new.noisy.shape[-2:]
+    if small and not (height % 2 or width % 2) and all(map(serve, (*old, *new, variance, count))):
+        from f2rcli.fast import comparing  # brings numba
+
+        return comparing.differences(old, new, variance, count)
+    apart, rough = old.noisy - new.noisy, old.coarse - new.coarse
+    powers = [part.square().mean(1, keepdim=True) for part in (apart, rough)]
+    parts = powers[0], apart, powers[1], variance, count
+    return tuple(map(halves.halved, parts)) if small else parts

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib import metadata
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from f2rcli import __version__, weights
 from f2rcli.cli.engine import loaded
@@ -14,6 +14,9 @@ from f2rcli.cli.terminal.console import Console
 from f2rcli.engine.self_test import CLIP, FRAMES, LEVEL, self_test
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_FAILURE, EXIT_OK, F2RError, WeightsError
+
+if TYPE_CHECKING:
+    from f2rcli.fast.support import Found
 
 LIBRARIES = ("torch", "av", "numpy", "opencv-python-headless", "rawpy", "tifffile", "safetensors")
 ENCODERS = ("libx264", "libx264rgb", "libx265", "libsvtav1", "libvpx-vp9", "ffv1", "prores_ks",
@@ -96,7 +99,8 @@ def devices() -> Iterator[Finding]:
     """The devices that torch can use, and how networks run on the processor."""
     import torch
 
-    from f2rcli.engine.device import DTYPES, choose_precision
+    from f2rcli.engine.device import DTYPES, autocast, choose_precision
+    from f2rcli.fast import support
     from f2rcli.models.fused import works
 
     precision = choose_precision("auto", torch.device("cpu"))
@@ -104,11 +108,22 @@ def devices() -> Iterator[Finding]:
     threads = torch.get_num_threads()
     words = "1 thread" if threads == 1 else f"{threads} threads"
     yield Finding("device", f"cpu, {words}, {precision}, convolutions {how}")
+    with autocast(torch.device("cpu"), precision):
+        yield Finding("loops", loops(support.found()))
     for index in range(torch.cuda.device_count()):
         what = torch.cuda.get_device_properties(index)
         yield Finding("device", f"cuda:{index}, {what.name}, {what.total_memory / 1e9:.0f} GB")
     if torch.backends.mps.is_available():
         yield Finding("device", "mps")
+
+
+def loops(found: "Found") -> str:
+    """Whether kernels of the extra `fast` run."""
+    if found.version is None:
+        return "one by one; the extra fast, which brings numba, fuses them"
+    if found.trouble is None:
+        return f"fused, by numba {found.version}"
+    return f"one by one, which is slower: numba {found.version} does not serve ({found.trouble})"
 
 
 def shipped_weights() -> Iterator[Finding]:

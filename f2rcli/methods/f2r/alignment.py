@@ -6,12 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from f2rcli.fast.support import serve
 from f2rcli.methods.base import Prepared
 from f2rcli.models import motion
 from f2rcli.models.flow import warp, warp_all
 from f2rcli.models.fusion import Aligned, smooth, weighted
 from f2rcli.models.large import halves
-from f2rcli.models.large.codes import alike, distance
+from f2rcli.models.large.codes import SPAN, alike, distance
+from f2rcli.models.layers import box_mean
 from f2rcli.models.memory import Memory
 
 CELLS = 3  # of 2x2 pixels, about as wide as what `smooth` averages over
@@ -98,6 +100,13 @@ def mismatches(warped: Tensor, reference: Tensor) -> Tensor:
 
 def _small_mismatches(warped: Tensor, reference: Tensor) -> Tensor:
     """The same on cells of 2x2 pixels, (B, N, H / 2, W / 2)."""
+    even = not (warped.shape[-2] % 2 or warped.shape[-1] % 2)
+    if even and len(warped) == 1 and serve(warped) and reference.dtype is warped.dtype:
+        from f2rcli.fast import comparing  # brings numba
+
+        unit = 1.0 if warped.is_floating_point() else 1 / SPAN
+        cells = comparing.distances(warped, reference, unit)
+        return box_mean(cells, CELLS)
     apart = (distance(one, reference) for one in warped.unbind(1))
     return torch.stack([halves.halved(one, CELLS) for one in apart], 1)
 

@@ -1,0 +1,115 @@
+"""Without numba, or with one that is too old or broken, the reference runs, and says so."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from f2rcli.cli.commands.doctor import loops
+from f2rcli.engine.self_test import CLIP
+from f2rcli.engine.settings import EngineSettings
+from f2rcli.engine.stream import load_engine
+from f2rcli.fast import support
+
+PICTURE = torch.zeros(1, 3, 256, 256)
+
+
+@pytest.fixture(autouse=True)
+def asked_anew() -> Iterator[None]:
+    support.found.cache_clear()
+    yield
+    support.found.cache_clear()
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, version: str | None) -> None:
+    def ask(name: str) -> str:
+        if version is None:
+            raise metadata.PackageNotFoundError(name)
+        return version
+
+    monkeypatch.setattr(metadata, "version", ask)
+
+
+def test_without_numba_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch, None)
+    assert not support.serve(PICTURE)
+    assert support.note() is None
+    assert "extra fast" in loops(support.found())
+
+
+@pytest.mark.parametrize("version", ["0.9", "0.60.0"])
+def test_a_numba_that_is_too_old_is_left_out(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+    installed(monkeypatch, version)
+    assert not support.serve(PICTURE)
+    assert "oldest" in (support.note() or "")
+    assert version in loops(support.found())
+
+
+def test_a_broken_numba_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch, "0.99.1")
+    monkeypatch.setitem(sys.modules, "f2rcli.fast.check", None)  # importing it raises ImportError
+    assert not support.serve(PICTURE)
+    assert "numba 0.99.1 does not serve" in (support.note() or "")
+    assert "slower" in loops(support.found())
+
+
+def test_a_numba_that_cannot_be_imported_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "numba.py").write_text("raise ImportError('Numba needs NumPy 2.0 or less')")
+    about = tmp_path / "numba-0.70.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: numba\nVersion: 0.70.0\n")
+    asked = "from f2rcli.fast import support; print(support.note(), support.works())"
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", asked], env={**os.environ, "PYTHONPATH": path},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert "numba 0.70.0 does not serve (Numba needs NumPy 2.0 or less)" in done.stdout
+    assert done.stdout.endswith("False\n")
+
+
+def test_kernels_that_go_wrong_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    from f2rcli.fast import check
+
+    monkeypatch.setattr(check, "check", lambda: 1 / 0)
+    assert not support.works()
+    assert "division" in (support.note() or "")
+
+
+def test_a_run_says_once_that_kernels_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(support, "found", lambda: support.Found("0.1", "it is too old"))
+    monkeypatch.setattr(support, "SMALLEST", 1)
+    engine = load_engine(EngineSettings(device="cpu"), CLIP)
+    assert [line for line in engine.notes if "numba 0.1" in line] == [support.note()]
+    monkeypatch.setattr(support, "SMALLEST", 2**40)  # it would not have been used
+    assert not load_engine(EngineSettings(device="cpu"), CLIP).notes
+
+
+def test_kernels_run_where_numba_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    assert support.works()
+    assert support.serve(PICTURE)
+    assert "fused, by numba" in loops(support.found())
+    for other in (PICTURE[..., :255, :], PICTURE.double(), PICTURE.mT[..., :, :].contiguous().mT):
+        assert not support.serve(other)
+    assert not support.serve(torch.zeros(1, 3, 256, 256, requires_grad=True))
+
+
+def test_kernels_run_where_none_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    from f2rcli.fast import rows
+
+    def njit(cache: bool = False, **how: Any) -> Any:
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda function: function
+
+    monkeypatch.setattr(rows, "njit", njit)
+    assert rows.compiled(abs) is abs
