@@ -3,10 +3,9 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -21,10 +20,9 @@ PICTURE = torch.zeros(1, 3, 256, 256)
 
 
 @pytest.fixture(autouse=True)
-def asked_anew() -> Iterator[None]:
-    support.found.cache_clear()
-    yield
-    support.found.cache_clear()
+def asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is found in a test is forgotten after it."""
+    monkeypatch.setattr(support, "found", cache(support.found.__wrapped__))
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, version: str | None) -> None:
@@ -100,16 +98,3 @@ def test_kernels_run_where_numba_is(monkeypatch: pytest.MonkeyPatch) -> None:
     for other in (PICTURE[..., :255, :], PICTURE.double(), PICTURE.mT[..., :, :].contiguous().mT):
         assert not support.serve(other)
     assert not support.serve(torch.zeros(1, 3, 256, 256, requires_grad=True))
-
-
-def test_kernels_run_where_none_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("numba")
-    from f2rcli.fast import rows
-
-    def njit(cache: bool = False, **how: Any) -> Any:
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return lambda function: function
-
-    monkeypatch.setattr(rows, "njit", njit)
-    assert rows.compiled(abs) is abs
