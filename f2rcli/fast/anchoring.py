@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from f2rcli.fast.cells import Code, cells, lines, packed
+from f2rcli.fast.compiling import compiled
 from f2rcli.fast.rows import (
-    compiled,
     exponential,
     like,
     line,

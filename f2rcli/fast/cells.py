@@ -13,8 +13,8 @@ from numba.extending import overload
 from numpy.typing import NDArray
 from torch import Tensor
 
+from f2rcli.fast.compiling import compiled
 from f2rcli.fast.lanes import LANES, turned
-from f2rcli.fast.rows import compiled
 from f2rcli.fast.support import precision
 
 CELL = 4  # pixels
@@ -82,5 +82,5 @@ def _by_pairs(lines: Any, into: Any) -> None:
         k = min(first, rows - LANES)
         for start in range(0, width // 2, LANES):
             x = min(start, width // 2 - LANES)
-            source = lines.ctypes.data + k * 2 * width + 4 * x
-            turned(source, 2 * width, into.ctypes.data + x * gap + 4 * k, gap)
+            source = np.intp(lines.ctypes.data) + k * 2 * width + 4 * x
+            turned(source, 2 * width, np.intp(into.ctypes.data) + x * gap + 4 * k, gap)

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from f2rcli.fast.rows import compiled, like, line, rows_of
+from f2rcli.fast.compiling import compiled
+from f2rcli.fast.rows import like, line, rows_of
 
 NONE, ONE, QUARTER = (np.float32(value) for value in (0, 1, 0.25))
 

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from f2rcli.fast.cells import Code, cells, lines, packed
+from f2rcli.fast.compiling import compiled
 from f2rcli.fast.lanes import LANES
 from f2rcli.fast.lanes import mixed as mixed_lanes
-from f2rcli.fast.rows import compiled, like, line, lowered, rows_of
+from f2rcli.fast.rows import like, line, lowered, rows_of
 
 NONE, QUARTER, ONE = (np.float32(value) for value in (0, 0.25, 1))
 LEAST, SURE = np.float32(1e-8), np.float32(1e-4)  # see models/fusion.py, EPSILON
@@ -151,14 +152,14 @@ def _mixed(rows: Any, kind: Any, weights: Any, confidence: Any, channels: int, i
             for x in range(2 * width):
                 total[x] = ONE / max(total[x], SURE)
             _halve(confidence, 2 * y + i, total, shares[1])
-        given, taken = rows[0, 1] * y, into.ctypes.data + y * width * gap + place * size
+        given, taken = rows[0, 1] * y, np.intp(into.ctypes.data) + y * width * gap + place * size
         for i in range(2):
-            weight = shares.ctypes.data + i * 4 * width * len(rows)
+            weight = np.intp(shares.ctypes.data) + i * 4 * width * len(rows)
             for first in range(0, channels, LANES):
                 c = min(first, channels - LANES) * size
                 for x in range(width):
                     mixed_lanes(
-                        addresses.ctypes.data, len(rows), given + x * rows[0, 2] + c,
+                        np.intp(addresses.ctypes.data), len(rows), given + x * rows[0, 2] + c,
                         weight + 4 * x, 4 * width, taken + x * gap + i * channels * size + c, kind,
                     )  # fmt: skip
 

@@ -4,39 +4,18 @@ Pictures come as addresses and strides in bytes, whatever they are cut from, so 
 compiled once for a type of numbers, not for every layout.
 """
 
-from contextlib import suppress
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numba import carray, njit, types
+from numba import carray, types
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 from torch import Tensor
 
+from f2rcli.fast.compiling import compiled
+
 Rows = NDArray[np.int64]  # address, and strides in bytes of the axes before the last
-
-
-def compiled(function: Any) -> Any:
-    """A kernel: compiled at its first call, kept on disk where there is a place for it. Other
-    threads go on meanwhile, division by zero is IEEE's, and only products may join sums."""
-    how = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
-    try:
-        kernel = njit(cache=True, **how)(function)
-    except RuntimeError:  # nowhere to write
-        return njit(**how)(function)
-    with suppress(AttributeError):  # numba looks at the file of a kernel, and not of what it calls
-        kernel._cache._cache_file._source_stamp = _stamp()
-    return kernel
-
-
-@cache
-def _stamp() -> tuple[tuple[str, int, int], ...]:
-    """What is new where any module of this folder is."""
-    modules = sorted(Path(__file__).parent.glob("*.py"))
-    return tuple((m.name, m.stat().st_mtime_ns, m.stat().st_size) for m in modules)
 
 
 def in_rows(x: Tensor) -> Tensor:

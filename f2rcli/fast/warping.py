@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from f2rcli.fast.compiling import compiled
 from f2rcli.fast.lanes import BYTES, LANES, summed, turned
-from f2rcli.fast.rows import compiled, like, row, rows_of, stored
+from f2rcli.fast.rows import like, row, rows_of, stored
 
 BEFORE, AFTER = 2, 3  # pixels around a picture, where its edge goes on
 FEWEST = 4  # planes: OpenCV warps up to three as fast
@@ -56,17 +57,17 @@ def _warped(planes: Any, flow: Any, results: Any, kind: Any) -> None:
         for y in range(low - 1, high + 3):
             pixels_there = joined[y - low + 1]
             _joined(planes, min(max(y, 0), height - 1), lines, pixels_there, kind)
-        start, line = joined.ctypes.data, joined.shape[1] * BYTES
+        start, line = np.intp(joined.ctypes.data), joined.shape[1] * BYTES
         for y in range(top, bottom):
             # asked for here, in the loop: numba frees an array after its last mention
-            first, found = weights.ctypes.data, pixels.ctypes.data
+            first, found = np.intp(weights.ctypes.data), np.intp(pixels.ctypes.data)
             _landing(flow[y], y, height, weights)
             _weighed(places[0], weights[0], weights[1], weights[2], weights[3])
             _weighed(places[1], weights[4], weights[5], weights[6], weights[7])
             for x in range(width):
                 corner = (places[1, x] - low) * line + (places[0, x] + 1) * BYTES
                 summed(start + corner, line, first + 4 * x, 4 * width, found + x * BYTES)
-            _turned(found, BYTES, BYTES, lines.ctypes.data, 4 * width, 4, width)
+            _turned(found, BYTES, BYTES, np.intp(lines.ctypes.data), 4 * width, 4, width)
             for k in range(len(results)):
                 own, out = lines[k], row(results[k, 0] + y * results[k, 1], width, kind)
                 for x in range(width):
@@ -107,8 +108,8 @@ def _joined(planes: Any, y: int, lines: Any, into: Any, kind: Any) -> None:
         own, line = row(planes[k, 0] + y * planes[k, 1], width, kind), lines[k]
         for x in range(width):
             line[x] = own[x]
-    inner = into.ctypes.data + BEFORE * BYTES
-    _turned(lines.ctypes.data, 4 * width, 4, inner, BYTES, BYTES, width)
+    inner = np.intp(into.ctypes.data) + BEFORE * BYTES
+    _turned(np.intp(lines.ctypes.data), 4 * width, 4, inner, BYTES, BYTES, width)
     for x in range(BEFORE):
         into[x] = into[BEFORE]
     for x in range(AFTER):
