@@ -53,12 +53,11 @@ def close(ours: tuple[Tensor, ...], theirs: tuple[Tensor, ...], most: float) -> 
         assert apart.max() <= 100 * most * other.float().abs().max()
 
 
-@pytest.mark.parametrize(
-    ("precision", "most"),
-    [(nullcontext(), 1e-6), (torch.autocast("cpu", BF16), 4e-3)],
-    ids=["fp32", "bf16"],
+@pytest.mark.parametrize(  # a pair each: every one more is compiled anew
+    ("precision", "most", "kind"),
+    [(nullcontext(), 1e-6, plain), (torch.autocast("cpu", BF16), 4e-3, coded)],
+    ids=["fp32", "bf16, codes"],
 )
-@pytest.mark.parametrize("kind", [plain, coded])
 @pytest.mark.parametrize(
     ("channels", "several", "height", "width"),
     [(3, 6, 48, 40), (1, 2, 16, 16), (4, 1, 24, 64), (3, 3, 24, 24)],
