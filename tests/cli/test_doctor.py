@@ -8,10 +8,12 @@ from f2rcli import weights
 from f2rcli.cli.commands import doctor
 from f2rcli.engine import self_test
 from f2rcli.errors import EXIT_FAILURE
+from f2rcli.fast import support
 from f2rcli.models import fused
 
 
 def test_doctor_notices_an_engine_that_makes_things_worse(f2r, monkeypatch) -> None:
+    monkeypatch.setattr(support, "found", lambda: support.Found(None))  # kernels: tests/fast
     monkeypatch.setattr(weights, "manifest", dict)
     done = f2r("doctor", "--json")
     assert done.code == EXIT_FAILURE
