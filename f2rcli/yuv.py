@@ -286,9 +286,10 @@ def _shrink(
     pad = -values.shape[0] % factor
     if pad:
         values = np.concatenate([values, np.repeat(values[-1:], pad, axis=0)])
-    cells = values.reshape(-1, factor, *values.shape[1:])
-    out = cells.mean(axis=1, dtype=np.float32)
+    first, *others = values.reshape(-1, factor, *values.shape[1:]).swapaxes(0, 1)
     if factor == 2 and site == 0:  # [1 2 1] / 4 around the even samples
-        before = np.concatenate([cells[:1, 0], cells[:-1, 1]])
-        out = np.float32(0.5) * cells[:, 0] + np.float32(0.25) * (cells[:, 1] + before)
+        before = np.concatenate([first[:1], others[0][:-1]])
+        out = np.float32(0.5) * first + np.float32(0.25) * (others[0] + before)
+    else:
+        out = sum(others, first) / np.float32(factor)
     return np.moveaxis(out, 0, axis)
