@@ -24,10 +24,14 @@ class Found(NamedTuple):
     trouble: str | None = None  # None: kernels run
 
 
+def found(codes: bool = False) -> Found:
+    """Loads numba, and runs every kernel once, on codes or float32, in the precision of the
+    caller's autocast: what can fail fails here, where the reference can still take over."""
+    return _found(codes)
+
+
 @cache
-def found() -> Found:
-    """Loads numba, and runs every kernel once, in the precision of the caller's autocast: what can
-    fail fails here, where the reference can still take over."""
+def _found(codes: bool) -> Found:
     try:
         version = metadata.version("numba")
     except metadata.PackageNotFoundError:
@@ -37,7 +41,7 @@ def found() -> Found:
     try:
         from f2rcli.fast.check import check
 
-        check()
+        check(codes)
     except BROKEN as error:
         words = str(error).strip() or type(error).__name__
         return Found(version, words.splitlines()[0])
@@ -59,12 +63,13 @@ def serve(picture: Tensor) -> bool:
         return False
     if picture.dtype not in (torch.float32, torch.uint16) or picture.stride(-1) != 1:
         return False
-    return picture.shape[-2] * picture.shape[-1] >= SMALLEST and works()
+    large = picture.shape[-2] * picture.shape[-1] >= SMALLEST
+    return large and works(codes=picture.dtype is torch.uint16)
 
 
-def works() -> bool:
-    """Whether kernels run here."""
-    version, trouble = found()
+def works(codes: bool = False) -> bool:
+    """Whether kernels run here, on codes or float32."""
+    version, trouble = found(codes)
     return version is not None and trouble is None
 
 

@@ -13,7 +13,7 @@ from f2rcli.models import fused
 
 
 def test_doctor_notices_an_engine_that_makes_things_worse(f2r, monkeypatch) -> None:
-    monkeypatch.setattr(support, "found", lambda: support.Found(None))  # kernels: tests/fast
+    monkeypatch.setattr(support, "found", lambda *_: support.Found(None))  # kernels: tests/fast
     monkeypatch.setattr(weights, "manifest", dict)
     done = f2r("doctor", "--json")
     assert done.code == EXIT_FAILURE

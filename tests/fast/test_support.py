@@ -15,6 +15,7 @@ from f2rcli.engine.self_test import CLIP
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.stream import load_engine
 from f2rcli.fast import support
+from f2rcli.models.large.codes import coded
 
 PICTURE = torch.zeros(1, 3, 256, 256)
 
@@ -22,7 +23,7 @@ PICTURE = torch.zeros(1, 3, 256, 256)
 @pytest.fixture(autouse=True)
 def asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is found in a test is forgotten after it."""
-    monkeypatch.setattr(support, "found", cache(support.found.__wrapped__))
+    monkeypatch.setattr(support, "_found", cache(support._found.__wrapped__))
 
 
 def installed(monkeypatch: pytest.MonkeyPatch, version: str | None) -> None:
@@ -76,13 +77,22 @@ def test_kernels_that_go_wrong_are_left_out(monkeypatch: pytest.MonkeyPatch) -> 
     pytest.importorskip("numba")
     from f2rcli.fast import check
 
-    monkeypatch.setattr(check, "check", lambda: 1 / 0)
+    monkeypatch.setattr(check, "check", lambda _: 1 / 0)
     assert not support.works()
     assert "division" in (support.note() or "")
 
 
+def test_codes_are_left_out_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    from f2rcli.fast import check
+
+    monkeypatch.setattr(check, "check", lambda codes: 1 / (not codes))
+    assert support.serve(PICTURE)
+    assert not support.serve(coded(PICTURE))
+
+
 def test_a_run_says_once_that_kernels_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(support, "found", lambda: support.Found("0.1", "it is too old"))
+    monkeypatch.setattr(support, "found", lambda *_: support.Found("0.1", "it is too old"))
     monkeypatch.setattr(support, "SMALLEST", 1)
     engine = load_engine(EngineSettings(device="cpu"), CLIP)
     assert [line for line in engine.notes if "numba 0.1" in line] == [support.note()]
