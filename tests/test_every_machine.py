@@ -138,7 +138,7 @@ SHORT = [
         (["eval", "--clean", "clips/a.mp4", "--noise", "gaussian:20", "--methods", "none",
           "--csv", "out.csv"], "out.csv"),
         (["train", "clips/a.mp4", "-o", "my.safetensors", "--inputs-are-clean", "--noise",
-          "gaussian:20", "--recipe", "supervised", *SHORT], "my.safetensors"),
+          "gaussian:20", "--recipe", "supervised", "--size", "8,16", *SHORT], "my.safetensors"),
     ],
     ids=["batch", "eval", "train"],
 )  # fmt: skip

@@ -109,7 +109,8 @@ def test_what_a_full_device_did_not_take_is_not_tried_again_at_exit() -> None:
 def test_full_devices_are_one_clear_line(start, clip) -> None:
     with open("/dev/full", "wb") as full:
         for arguments in (
-            ("info", clip), ("denoise", clip, "-o", "-"), ("--help",), ("info", clip, "--json"),
+            ("info", clip), ("denoise", clip, "-o", "-"), ("--help",),
+            ("denoise", clip, "--dry-run", "--json"),
         ):  # fmt: skip
             run = start(*arguments, stdout=full)
             done = run.end()

@@ -23,6 +23,7 @@ from f2rcli.noise.model import NoiseModel
 from tests.cli.conftest import Done, write_clip
 
 OPTIONS = ("--device", "cpu", "--threads", "1")
+QUICK = ("--sigma", 20)  # nothing is measured
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_a_report_that_fails_leaves_the_output_and_says_so(
 
     monkeypatch.setattr(report, "write_report", full)
     output = tmp_path / "out.mkv"
-    done = denoise(grainy, "-o", output, "--report", tmp_path / "page.html", "--frames", 3)
+    done = denoise(grainy, "-o", output, "--report", tmp_path / "page.html", "--frames", 3, *QUICK)
     assert done.code == 1
     assert "disk is full" in done.err
     assert done.err.count("error:") == 1
@@ -87,7 +88,7 @@ def test_a_receipt_and_a_page_say_when_much_was_given_back(
     for module in (cli_engine, denoise_command, run_report):
         monkeypatch.setattr(module, "returned_of", lambda engine: returned(0.234))
     output, page = tmp_path / "out.mkv", tmp_path / "page.html"
-    done = denoise(grainy, "-o", output, "--report", page, "--frames", 3, "--json")
+    done = denoise(grainy, "-o", output, "--report", page, "--frames", 3, "--json", *QUICK)
     event = [json.loads(line) for line in done.out.splitlines()][-1]
     assert event["event"] == "result"
     assert event["returned"]["share"] == pytest.approx(0.234, abs=1e-3)

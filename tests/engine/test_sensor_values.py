@@ -45,7 +45,7 @@ def test_gain_and_the_black_that_light_adds_to_are_found_in_the_files_own_codes(
 
 
 def test_the_report_of_a_stack_says_the_same_as_the_stream() -> None:
-    frames = stack(8)
+    frames = stack(6)
     engine, info = engine_for(frames), info_of(frames)
     report, model = measure_noise(frames, info, engine), estimate_noise(frames, info, engine)
     assert report is not None
