@@ -160,8 +160,8 @@ def _out_of_memory(error: BaseException) -> bool:
     """Is it Python's out-of-memory error, torch's, or that of a library with no room to load?"""
     known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     words = ("can't allocate memory", "bad_alloc", "failed to map segment")
-    told = isinstance(error, RuntimeError | ImportError)
-    return known or (told and any(word in str(error) for word in words))
+    library = isinstance(error, RuntimeError | ImportError)
+    return known or (library and any(word in str(error) for word in words))
 
 
 def run(arguments: list[str], stopper: Stopper | None = None) -> int:

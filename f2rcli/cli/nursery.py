@@ -61,9 +61,9 @@ def serve(number: int) -> list[str]:
                 signal.signal(signal.SIGINT, usual)
                 return arguments
             _close(streams)
-            told = socket.socket(fileno=answers)
-            _send(told, process)
-            waiting.register(os.pidfd_open(process), selectors.EVENT_READ, (process, told))
+            answer = socket.socket(fileno=answers)
+            _send(answer, process)
+            waiting.register(os.pidfd_open(process), selectors.EVENT_READ, (process, answer))
 
 
 def _become(streams: Sequence[int], others: Iterable[int]) -> None:
@@ -78,17 +78,17 @@ def _become(streams: Sequence[int], others: Iterable[int]) -> None:
     )
 
 
-def _tell(handle: int, process: int, told: socket.socket) -> None:
+def _tell(handle: int, process: int, answer: socket.socket) -> None:
     """Say how a child ended: its exit code, or minus the number of a signal."""
     _, status = os.waitpid(process, 0)
     os.close(handle)
-    _send(told, os.waitstatus_to_exitcode(status))
-    told.close()
+    _send(answer, os.waitstatus_to_exitcode(status))
+    answer.close()
 
 
-def _send(told: socket.socket, number: int) -> None:
+def _send(answer: socket.socket, number: int) -> None:
     with contextlib.suppress(OSError):  # the parent is gone
-        told.send(json.dumps(number).encode())
+        answer.send(json.dumps(number).encode())
 
 
 def _close(descriptors: Iterable[int]) -> None:

@@ -1,4 +1,4 @@
-"""The settings of a run, told in a file's metadata and taken from there."""
+"""The settings of a run, written to a file's metadata and read from there."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from f2rcli.errors import InputError
 from f2rcli.io import open_reader
 from f2rcli.io.containers.provenance import read_provenance
 
-# Options that say which clips are meant, where they go and how that is told.
+# Options that say which clips are meant, where they go and how that is reported.
 APART = {
     "source", "output", "recursive", "pattern", "jobs", "shard", "cluster", "json", "quiet",
     "verbose", "log_file", "debug", "config", "like", "dry_run", "preview", "report", "help",
@@ -52,7 +52,7 @@ def _levels(found: Any) -> str:
 def load_like(ctx: typer.Context, value: str | None) -> str | None:
     """Make the settings of an earlier run the command's defaults (an eager callback).
 
-    Raises InputError for a file that does not tell them.
+    Raises InputError for a file without them.
     """
     if value is None or ctx.resilient_parsing:
         return value

@@ -153,7 +153,7 @@ class Reader(ABC):
         """Yield the first frames of some lanes of a stack, lane by lane, in a separate read."""
         return iter(())
 
-    def told(self) -> str:
+    def provenance_text(self) -> str:
         """The clip's own account of how it was made, besides FFmpeg's tags; "" for nothing."""
         return ""
 
@@ -199,7 +199,7 @@ class WritePlan:
     provenance: Callable[[], dict[str, Any]] | None = None  # asked for at the first frame
     detail: Any = None
 
-    def told(self) -> str:
+    def provenance_text(self) -> str:
         """The provenance as JSON in ASCII; "" where there is to be none."""
         facts = {} if self.provenance is None else self.provenance()
         return json.dumps({"f2r": facts.get("f2r", ""), **facts}) if facts else ""

@@ -16,7 +16,7 @@ class Ledger:
     """Damage and remarks about the input, collected while it is read.
 
     Every promise of a file that is not kept goes through `promised`, so that promised is always
-    read plus told.
+    read plus reported.
     """
 
     name: str = ""  # of the clip, for errors

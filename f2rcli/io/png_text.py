@@ -12,17 +12,17 @@ _END = struct.pack(">I4sI", 0, b"IEND", crc32(b"IEND"))  # the last chunk of eve
 
 
 def text_chunk(text: str) -> tuple[bytes, bytes]:
-    """A chunk with what f2r tells, in ASCII: its kind, and its bytes."""
+    """A chunk with a text in ASCII: its kind, and its bytes."""
     body = b"tEXt" + _KEYWORD + text.encode("ascii")
     return b"tEXt", struct.pack(">I", len(body) - 4) + body + struct.pack(">I", crc32(body))
 
 
-def told_in(kind: bytes, raw: bytes) -> bool:
+def is_text_chunk(kind: bytes, raw: bytes) -> bool:
     """Whether a chunk is such a one."""
     return kind == b"tEXt" and raw.startswith(_KEYWORD, 8)
 
 
-def told_text(path: Path) -> str:
+def text_of(path: Path) -> str:
     """The text of such a chunk in a file; "" for none."""
     with path.open("rb") as file:
         if file.read(len(SIGNATURE)) != SIGNATURE:
@@ -37,7 +37,7 @@ def told_text(path: Path) -> str:
     return ""
 
 
-def tell_at_the_end(path: Path, text: str) -> None:
+def append_text(path: Path, text: str) -> None:
     """Put such a chunk before the last of a finished file."""
     with path.open("r+b") as file:
         file.seek(-len(_END), 2)

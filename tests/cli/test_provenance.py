@@ -13,7 +13,7 @@ import tifffile
 
 from f2rcli import __version__
 from f2rcli.errors import EXIT_INPUT, EXIT_OK, EXIT_USAGE
-from f2rcli.io.tiff.told import tell, told_in
+from f2rcli.io.tiff.provenance import provenance_of, put_provenance
 
 
 def told(f2r: Callable[..., Any], path: Path) -> Any:
@@ -144,11 +144,11 @@ def test_a_note_without_room_is_blanked_and_others_stay(tmp_path: Path) -> None:
     tifffile.imwrite(path, np.zeros((4, 4), np.uint8), description="".join(notes), metadata=None)
     before = path.read_bytes()
     for text, value in (("1 < 2", b"1 &lt; 2"), ("y" * 31, b"")):
-        runs = tell(path, text)
+        runs = put_provenance(path, text)
         after = path.read_bytes()
         assert after.count(value.ljust(30)) == 2
         assert (len(runs), len(after), after.count(b"x" * 30)) == (4, len(before), 1)
-        assert told_in(after.decode("latin-1")) == unescape(value.decode())
+        assert provenance_of(after.decode("latin-1")) == unescape(value.decode())
 
 
 def test_other_readers_take_the_note_of_an_ome_tiff(f2r: Callable[..., Any], cells: Path) -> None:

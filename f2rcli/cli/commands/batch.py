@@ -100,8 +100,8 @@ def _run_all(
             report.write(path)
             for line in report.table():
                 console.note(line)
-            told = {"counts": report.counts, "exit_code": report.exit_code}
-            console.event("result", report=str(path), **told)
+            facts = {"counts": report.counts, "exit_code": report.exit_code}
+            console.event("result", report=str(path), **facts)
             console.note(f"{report.summary()}; report: {path}")
     return report.exit_code
 

@@ -148,11 +148,11 @@ def _print_tables(found: Evaluation, console: Console) -> None:
 
 def facts(found: Evaluation) -> list[str]:
     """The conditions of the table, a line each."""
-    lines, told = [], found.settings
+    lines, settings = [], found.settings
     if found.kind == "synthetic":
-        made = "8-bit, clipped" if told["clipped"] else "unclipped float"
-        lines.append(f"noise: {made}, seed {told['seed']} (compressed noise: 8-bit always)")
-    border, colours = told["border"], told["conversion"]
+        made = "8-bit, clipped" if settings["clipped"] else "unclipped float"
+        lines.append(f"noise: {made}, seed {settings['seed']} (compressed noise: 8-bit always)")
+    border, colours = settings["border"], settings["conversion"]
     lines.append(f"border: {border} px left out; colours by {colours}; every clip weighs the same")
     if found.benchmark is not None:
         lines += found.benchmark.protocol

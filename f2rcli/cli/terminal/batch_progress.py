@@ -26,7 +26,7 @@ class BatchMeter(BarMeter):
         self.count = 0
         self._all = self.bars.add_task("all clips", total=total, words=[(0, f"0/{total}")])
         self._running: dict[str, TaskID] = {}
-        self._told: dict[str, float] = {}
+        self._shown: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def progress(self, task: Task, event: dict[str, Any]) -> None:
@@ -42,8 +42,8 @@ class BatchMeter(BarMeter):
 
     def _line(self, task: Task, event: dict[str, Any]) -> None:
         now = self.clock()
-        if now - self._told.setdefault(task.place, now) >= LINE_EVERY:
-            self._told[task.place] = now
+        if now - self._shown.setdefault(task.place, now) >= LINE_EVERY:
+            self._shown[task.place] = now
             self.console.note(f"{task.place}: {joined(parts(event))}")
 
     def _bar(self, task: Task, event: dict[str, Any]) -> None:

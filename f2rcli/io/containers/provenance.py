@@ -12,14 +12,14 @@ TAGS = {"mp4": "encoding_tool", "mov": "f2r", "matroska": "F2R", "webm": "F2R", 
         "avi": "ISFT"}  # fmt: skip
 
 
-def provenance_tag(container: str, told: str) -> dict[str, str]:
-    """The tag of a container with what is told; none where it holds no such tag."""
-    return {TAGS[container]: told} if told and container in TAGS else {}
+def provenance_tag(container: str, text: str) -> dict[str, str]:
+    """The tag of a container with a text; none where it holds no such tag."""
+    return {TAGS[container]: text} if text and container in TAGS else {}
 
 
 def read_provenance(reader: Reader) -> dict[str, Any] | None:
     """The provenance of a clip; None where f2r did not make it, or did not say. Raises nothing."""
-    for value in (*metadata_of(reader).container_tags.values(), reader.told()):
+    for value in (*metadata_of(reader).container_tags.values(), reader.provenance_text()):
         if not value.startswith(MARK) or len(value) > LARGEST:
             continue
         try:

@@ -230,8 +230,8 @@ def _particular(encoder: str, form: PixelFormat, profile: str, info: ClipInfo) -
         case "libx264" if info.interlaced and not info.top_field_first:
             return {"x264-params": "bff=1"}  # flags alone order the pictures, not the stream
         case "libx265":
-            told = ":".join(["log-level=error", *x265_assembly(info.width)])
-            return {"x265-params": told, "forced-idr": "1"}
+            parameters = ":".join(["log-level=error", *x265_assembly(info.width)])
+            return {"x265-params": parameters, "forced-idr": "1"}
         case "libvpx-vp9":
             speed = {"b": "0", "row-mt": "1", "cpu-used": "2"}
             return speed | ({"auto-alt-ref": "0"} if form.alpha else {})

@@ -6,7 +6,7 @@ FFmpeg's encoders write little of it, so it is copied from file to file as it is
 from collections.abc import Iterator
 from pathlib import Path
 
-from f2rcli.io.png_text import SIGNATURE, told_in
+from f2rcli.io.png_text import SIGNATURE, is_text_chunk
 
 _JPEG = b"\xff\xd8"
 _CHUNKS = {
@@ -26,7 +26,7 @@ def read_metadata(path: Path) -> list[tuple[bytes, bytes]]:
         return []
     if data.startswith(SIGNATURE):
         chunks = ((kind, raw) for kind, raw in _png_chunks(data) if kind in _CHUNKS)
-        return [(kind, raw) for kind, raw in chunks if not told_in(kind, raw)]
+        return [(kind, raw) for kind, raw in chunks if not is_text_chunk(kind, raw)]
     if data.startswith(_JPEG):
         return [(bytes([kind]), raw) for kind, raw in jpeg_segments(data) if _travels(kind, raw)]
     return []

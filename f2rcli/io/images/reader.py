@@ -16,7 +16,7 @@ from f2rcli.io.ffmpeg.pixel_formats import read_planes
 from f2rcli.io.images.codec import decode_picture
 from f2rcli.io.images.files import PICTURES, find_slots, picture_size
 from f2rcli.io.numbering import Slot
-from f2rcli.io.png_text import told_text
+from f2rcli.io.png_text import text_of
 from f2rcli.io.sequence import RATE, MismatchError, SequenceReader, first_readable
 
 
@@ -61,8 +61,8 @@ class ImageReader(SequenceReader):
             notes=tuple(notes),
         )
 
-    def told(self) -> str:
-        return told_text(self.slots[0].path) if self.slots[0].exists else ""
+    def provenance_text(self) -> str:
+        return text_of(self.slots[0].path) if self.slots[0].exists else ""
 
     def _read(self, index: int) -> Frame:
         slot = self.every[index]

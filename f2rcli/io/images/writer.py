@@ -143,7 +143,7 @@ class ImageWriter(Writer):
             plan.encoder, self._size, plan.pix_fmt, metadata_of(shown).pixel_aspect
         )
         self._seconds = Fraction(0)
-        self._told: str | None = None  # once the first frame is there
+        self._provenance: str | None = None  # once the first frame is there
         self._digests: dict[str, bytes] = {}  # of what was written, by name
         self._bare = False  # whether a picture lacks metadata that it was given
         self._part = PartFolder(
@@ -173,9 +173,9 @@ class ImageWriter(Writer):
     def _metadata(self, frame: Frame) -> list[tuple[bytes, bytes]]:
         same = metadata_of(self.reader).family == self.plan.encoder
         parts = read_metadata(frame.source) if same and isinstance(frame.source, Path) else []
-        if self._told is None:
-            self._told = self.plan.told() if self.plan.encoder == "png" else ""
-        return [*parts, text_chunk(self._told)] if self._told else parts
+        if self._provenance is None:
+            self._provenance = self.plan.provenance_text() if self.plan.encoder == "png" else ""
+        return [*parts, text_chunk(self._provenance)] if self._provenance else parts
 
     def _name(self, frame: Frame) -> str:
         detail = self.detail

@@ -16,8 +16,8 @@ _LENGTHS = {"angstrom": 1e-4, "picometer": 1e-6, "nanometer": 1e-3, "micrometer"
 _TIMES = {"picosecond": 1e-12, "nanosecond": 1e-9, "microsecond": 1e-6, "millisecond": 1e-3,
           "centisecond": 1e-2, "decisecond": 0.1, "second": 1.0, "minute": 60.0, "hour": 3600.0,
           "day": 86400.0}  # fmt: skip
-TOLD = "f2r"  # the attribute of a group that tells how f2r made it
-_CARRIED = {"multiscales", "omero", "version", "ome", TOLD}
+PROVENANCE = "f2r"  # the attribute of a group that tells how f2r made it
+_CARRIED = {"multiscales", "omero", "version", "ome", PROVENANCE}
 
 
 def is_zarr(path: Path) -> bool:

@@ -15,7 +15,7 @@ from f2rcli.io.microscopy.hdf5 import SUFFIXES, open_hdf5
 from f2rcli.io.microscopy.image import Opener, damage_of, package, upright
 from f2rcli.io.microscopy.leica import open_lif
 from f2rcli.io.microscopy.nikon import open_nd2
-from f2rcli.io.microscopy.ome_zarr import TOLD, is_zarr, open_zarr
+from f2rcli.io.microscopy.ome_zarr import PROVENANCE, is_zarr, open_zarr
 from f2rcli.io.microscopy.passport import Passport
 from f2rcli.io.microscopy.zeiss import open_czi
 from f2rcli.io.tiff.axes import Series, check_series
@@ -139,8 +139,8 @@ class MicroscopyFile(Stack):
         """2 or 3 for Zarr, None for other formats."""
         return int(self._file.metadata.zarr_format) if self._kind is ZARR else None
 
-    def told(self) -> str:
-        facts = self._file.attrs.get(TOLD) if self._kind is ZARR else None
+    def provenance_text(self) -> str:
+        facts = self._file.attrs.get(PROVENANCE) if self._kind is ZARR else None
         if isinstance(facts, dict):
             with suppress(RecursionError):  # nested too deeply
                 return json.dumps({"f2r": facts.get("f2r"), **facts})

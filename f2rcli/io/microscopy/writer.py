@@ -18,9 +18,9 @@ from f2rcli.io.tiff.axes import UNNAMED, Series
 from f2rcli.io.tiff.file import TiffStack
 from f2rcli.io.tiff.folder import SUFFIXES
 from f2rcli.io.tiff.plan import StackDetail, check_options
+from f2rcli.io.tiff.provenance import room
 from f2rcli.io.tiff.reader import StackReader
 from f2rcli.io.tiff.stack import Stack
-from f2rcli.io.tiff.told import room
 from f2rcli.io.tiff.writer import StackWriter
 
 CLASSIC = 1 << 31  # bytes of samples from which BigTIFF is written
@@ -93,14 +93,14 @@ class OmeWriter(StackWriter):
                     source.passport(one.number), channels=channels, pictures=one.frames
                 )
                 named = {"axes": one.axes, "Name": in_xml(one.name or source.path.stem)}
-                told = room() if self.plan.provenance and one is series[0] else {}
+                blank = room() if self.plan.provenance and one is series[0] else {}
                 # The same in every run; tifffile would take a random one.
                 identity = {"UUID": str(uuid5(NAMESPACE_OID, f"f2r {facts | named}"))}
                 writer.write(
                     None, shape=one.shape, dtype=one.dtype,
                     photometric="rgb" if one.colour else "minisblack",
                     planarconfig="contig" if one.samples > 1 else None,
-                    metadata=facts | named | told | identity,
+                    metadata=facts | named | blank | identity,
                 )  # fmt: skip
         passports = [source.passport(one.number) for one in series]
         _complete(path, passports)

@@ -19,7 +19,7 @@ from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.disk_errors import exists_error, misread_error
 from f2rcli.io.ledger import count
 from f2rcli.io.microscopy.image import package
-from f2rcli.io.microscopy.ome_zarr import TOLD, is_zarr
+from f2rcli.io.microscopy.ome_zarr import PROVENANCE, is_zarr
 from f2rcli.io.microscopy.passport import Facts, Passport
 from f2rcli.io.microscopy.reader import MicroscopyFile
 from f2rcli.io.microscopy.stacks import passport_of
@@ -194,8 +194,8 @@ class ZarrWriter(StackWriter):
         return tuple(at[axis] for axis in self.arranged.axes if axis not in "YX")
 
     def _tell(self) -> None:
-        if self._told:
-            self._group.attrs[TOLD] = json.loads(self._told)
+        if self._provenance:
+            self._group.attrs[PROVENANCE] = json.loads(self._provenance)
 
     def _verify(self) -> tuple[tuple[str, ...], list[str]]:
         again = MicroscopyFile(self._part.path)

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from f2rcli.errors import OutputError
 from f2rcli.io.raw.exposure import RAW_SUFFIXES, Exposure, Samples
 from f2rcli.io.raw.metadata import Metadata, as_tags, complete, read_metadata
+from f2rcli.io.raw.provenance import provenance_tag, with_provenance
 from f2rcli.io.raw.tags import DIGESTS, Tag, raw_page
-from f2rcli.io.raw.told import retold, told_tag
 from f2rcli.io.tiff.library import DAMAGE
 from f2rcli.sensor import plane_colours
 
@@ -114,11 +114,10 @@ def packed_bits(rows: NDArray[Any], bits: int) -> bytes:
     return np.packbits(planes.reshape(height, width * bits).astype(np.uint8), axis=1).tobytes()
 
 
-def new_dng(exposure: Exposure, samples: Samples, told: str = "") -> bytes:
+def new_dng(exposure: Exposure, samples: Samples, provenance: str = "") -> bytes:
     """A DNG of our own: 16 bits, in one strip, or in tiles of lossless JPEG for compressed sources.
 
-    Masked margins are kept unless their size is odd, which LibRaw would round. told: how it is
-    made.
+    Masked margins are kept unless their size is odd, which LibRaw would round.
     """
     top, left, height, width = exposure.active
     area: tuple[int, int, int, int] | None = (top, left, top + height, left + width)
@@ -130,7 +129,7 @@ def new_dng(exposure: Exposure, samples: Samples, told: str = "") -> bytes:
     samples = np.ascontiguousarray(samples, np.uint16)
     own: dict[str, Any] = {
         "photometric": "cfa", "metadata": None, "software": "f2r",
-        "extratags": [*_tags(exposure, area, metadata), *told_tag(told)],
+        "extratags": [*_tags(exposure, area, metadata), *provenance_tag(provenance)],
     }  # fmt: skip
     buffer = BytesIO()
     side = min(TILE, samples.shape[1] // 16 * 16)  # LibRaw misreads tiles wider than the sensor
@@ -262,19 +261,21 @@ def _levels(exposure: Exposure) -> list[Tag]:
     ]
 
 
-def dng_of(exposure: Exposure, before: Samples, after: Samples, told: str) -> tuple[bytes, bool]:
+def dng_of(
+    exposure: Exposure, before: Samples, after: Samples, provenance: str
+) -> tuple[bytes, bool]:
     """A DNG that holds `after`, and whether it is a copy of the source, which held `before`.
 
-    told: how it is made, for a new file, and a changed copy of one that f2r made. Raises
+    provenance: how it is made, for a new file, and a changed copy of one that f2r made. Raises
     OutputError where the source cannot be read again.
     """
     where = find_strips(exposure.path, before) if exposure.tags.dng else None
     if where is None:
-        return new_dng(exposure, after, told), False
+        return new_dng(exposure, after, provenance), False
     try:
         copy = replaced(exposure.path, where, after)
         same = np.array_equal(before, after)
-        return copy if same else retold(exposure.path, copy, told), True
+        return copy if same else with_provenance(exposure.path, copy, provenance), True
     except OSError as error:
         raise OutputError(
             f"{exposure.path.name}: {error.strerror}.", hint="Keep the burst until the run ends."

@@ -8,8 +8,8 @@ from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.raw.burst import check_belongs, examine, exposures_of, find_files
 from f2rcli.io.raw.exposure import Exposure, Samples, read_raw
+from f2rcli.io.raw.provenance import provenance_of
 from f2rcli.io.raw.tiff_mosaic import TIFF_SUFFIXES, TiffPages
-from f2rcli.io.raw.told import told_in
 from f2rcli.io.sequence import RATE, SequenceReader
 from f2rcli.sensor import bayer_layout
 
@@ -77,8 +77,8 @@ class RawReader(SequenceReader):
         exposure = replace(taken.exposure, name=_name(self.every[index]))
         return replace(frame, source=RawFrame(exposure, taken.samples))
 
-    def told(self) -> str:
-        return told_in(self.first.path)
+    def provenance_text(self) -> str:
+        return provenance_of(self.first.path)
 
     def describe(self) -> list[dict[str, Any]]:
         first, mosaic = self.first, self.first.mosaic

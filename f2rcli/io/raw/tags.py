@@ -84,9 +84,9 @@ def _pages(file: tifffile.TiffFile) -> Iterator[Any]:
 
 def _facts(pages: list[Any], size: int) -> RawTags:
     first = pages[0].tags
-    told = getattr(first.get(_EXIF), "value", None)
+    exif = getattr(first.get(_EXIF), "value", None)
     known = {tag.code: tag.value for tag in first.values()}
-    iso = known.get(_ISO) or (told.get("ISOSpeedRatings") if isinstance(told, dict) else None)
+    iso = known.get(_ISO) or (exif.get("ISOSpeedRatings") if isinstance(exif, dict) else None)
     noise = next((p.tags.valueof(NOISE_PROFILE) for p in pages if NOISE_PROFILE in p.tags), None)
     dng = 50706 in known
     carried = {

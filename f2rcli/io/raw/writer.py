@@ -39,7 +39,7 @@ class RawWriter(Writer):
         self.detail: RawDetail = plan.detail
         self.target = Path(plan.target)
         self._frames = 0
-        self._told = ""  # how it is made
+        self._provenance = ""  # how it is made
         self._copies = 0
         self._names: set[str] = set()
         self._pages: Any = None  # tifffile's writer, of one TIFF of pages
@@ -65,8 +65,8 @@ class RawWriter(Writer):
 
     def _add_dng(self, name: str, exposure: Exposure, before: Samples, after: Samples) -> None:
         if not self._frames:
-            self._told = self.plan.told()
-        data, copied = dng_of(exposure, before, after, self._told)
+            self._provenance = self.plan.provenance_text()
+        data, copied = dng_of(exposure, before, after, self._provenance)
         self._names.add(name)
         path = self._part.add(name, data)
         found = _check_dng(path, exposure, after)
@@ -234,8 +234,8 @@ def _check_dng(path: Path, exposure: Exposure, samples: Samples) -> Exposure:
     try:
         found, read = read_raw(path)
     except InputError as error:
-        told = str(error).rstrip(".")
-        raise misread_error(exposure.name, f"cannot be read back: {told}") from error
+        reason = str(error).rstrip(".")
+        raise misread_error(exposure.name, f"cannot be read back: {reason}") from error
     own, other = exposure.mosaic, found.mosaic
     levels = (own.pattern, own.white) == (other.pattern, other.white)
     if not levels or not np.array_equal(found.crop(read), exposure.crop(samples)):

@@ -25,8 +25,8 @@ from f2rcli.io.tiff.library import (
     unreadable,
 )
 from f2rcli.io.tiff.promise import as_promised, unlisted_pages
+from f2rcli.io.tiff.provenance import provenance_of
 from f2rcli.io.tiff.stack import Spot, Stack
-from f2rcli.io.tiff.told import told_in
 
 RGB, PALETTE, YCBCR, CFA = 2, 3, 6, 32803  # photometric interpretations
 # tifffile's words for a description that does not fit the pages, and for pages that break off.
@@ -260,8 +260,8 @@ class TiffStack(Stack):
                         found.append(spot.path.resolve())
         return found
 
-    def told(self) -> str:
-        return told_in(self.file.ome_metadata or "")
+    def provenance_text(self) -> str:
+        return provenance_of(self.file.ome_metadata or "")
 
     def levels(self, number: int) -> list[Any]:
         return list(self._arrays[number].levels[1:])

@@ -105,7 +105,7 @@ def _array(
 def unlisted_pages(file: tifffile.TiffFile, listed: int) -> int:
     """Headers of pages like the first that lie behind all listed ones: the list ends too early.
 
-    Only files without a description need this. A header is told by its width and height.
+    Only files without a description need this. A header is known by its width and height.
     """
     pages = []
     for index in range(listed):

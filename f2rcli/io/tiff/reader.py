@@ -239,7 +239,7 @@ class StackReader(Reader):
     def lane_openings(self) -> Iterator[Iterator[Frame]]:
         """See Reader."""
         for number in surveyed(len(self.lanes)) if len(self.lanes) > 1 else ():
-            with suppress(InputError):  # no picture can be read: told when its turn comes
+            with suppress(InputError):  # no picture can be read: reported when its turn comes
                 self._statistics(number)
                 yield self._opening(number)
 
@@ -276,8 +276,8 @@ class StackReader(Reader):
                 self.ledger.remark(self._said(number, unreal_line(unreal)))
             del self._by_lane[number]
 
-    def told(self) -> str:
-        return self.stack.told()
+    def provenance_text(self) -> str:
+        return self.stack.provenance_text()
 
     def describe(self) -> list[dict[str, Any]]:
         return [

@@ -55,7 +55,7 @@ class Stack(ABC):
         """The place of a picture; None where the file ends before it, or is not a TIFF."""
         return None
 
-    def told(self) -> str:
+    def provenance_text(self) -> str:
         return ""
 
     def levels(self, number: int) -> list[Any]:

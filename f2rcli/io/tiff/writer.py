@@ -23,9 +23,9 @@ from f2rcli.io.tiff.folder import open_stack
 from f2rcli.io.tiff.levels import changed_level, read_level
 from f2rcli.io.tiff.patch import PatchedFile, same_elsewhere
 from f2rcli.io.tiff.plan import OTHERS, PYRAMID, TAGS
+from f2rcli.io.tiff.provenance import put_provenance
 from f2rcli.io.tiff.reader import StackFrame, StackReader
 from f2rcli.io.tiff.stack import Stack
-from f2rcli.io.tiff.told import tell
 from f2rcli.samples.lanes import picture_kept
 
 
@@ -39,7 +39,7 @@ class StackWriter(Writer):
         self.reader, self.plan = reader, plan
         self.target = Path(plan.target)
         self.count = 0
-        self._told = ""  # how it is made
+        self._provenance = ""  # how it is made
         self._written: dict[tuple[int, int], bytes] = {}  # digests, by series and place
         self._smaller: dict[tuple[int, int, int], bytes] = {}  # of smaller copies, by level too
         self._unchanged: list[StackFrame] = []  # pictures that keep their bytes
@@ -76,7 +76,7 @@ class StackWriter(Writer):
     def write(self, frame: Frame) -> None:
         """Put one picture where it came from; one that has not changed keeps its very bytes."""
         if not self.count:
-            self._told = self.plan.told()
+            self._provenance = self.plan.provenance_text()
         with disk_errors(self.target):
             self._write(frame.source, frame.planes)
         self.count += 1
@@ -201,7 +201,7 @@ class StackWriter(Writer):
         """Put how it was made where a changed copy tells how its source was."""
         for path in self._sources() if self._runs else ():
             copy = self._copy(path)
-            self._runs.setdefault(copy, array("q")).extend(tell(copy, self._told))
+            self._runs.setdefault(copy, array("q")).extend(put_provenance(copy, self._provenance))
 
     def _verify(self) -> tuple[tuple[str, ...], list[str]]:
         """Facts verified, in words, and the parts of the plan that were not written."""

@@ -76,12 +76,12 @@ def check_gaps(ledger: Ledger, probe: Probe, stamps: Sequence[int]) -> None:
         return
     gaps = gaps_in(stamps, probe.step)
     if gaps:
-        told = ", ".join(f"{float(pts * probe.time_base):.2f}" for pts, _ in gaps[:_NAMED])
+        places = ", ".join(f"{float(pts * probe.time_base):.2f}" for pts, _ in gaps[:_NAMED])
         more = f" and {len(gaps) - _NAMED} more" if len(gaps) > _NAMED else ""
         missing = sum(frames for _, frames in gaps)
         ledger.promised(
             "its constant rate", len(stamps) + missing, len(stamps),
-            detail=f"gaps after {told} s{more}",
+            detail=f"gaps after {places} s{more}",
         )  # fmt: skip
 
 

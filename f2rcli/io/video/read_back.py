@@ -144,8 +144,8 @@ def _differences(
     elif came.count < gave.count and came.size < gave.size:
         yield f"{_part(came.count, gave.count, 'packet')} of {plan.words}"
     language = plan.stream.language
-    told = container.holds_language(plan.stream) and language not in (None, "", "und")
-    if told and _language(stream.language) != _language(language):
+    stated = container.holds_language(plan.stream) and language not in (None, "", "und")
+    if stated and _language(stream.language) != _language(language):
         yield f"language of {plan.words}"
     title = title_of(plan.stream.metadata)
     if "title" in container.stream_tags and title and title_of(stream.metadata).strip() != title:

@@ -32,7 +32,7 @@ from f2rcli.io.ffmpeg.convert import fits
 from f2rcli.io.ffmpeg.metadata import family_of
 from f2rcli.io.ffmpeg.pixel_formats import read_planes
 from f2rcli.io.ledger import Ledger
-from f2rcli.io.png_text import told_text
+from f2rcli.io.png_text import text_of
 from f2rcli.io.time_range import TimeRange, leading, timed, trailing
 from f2rcli.io.video.decoder import DecodedPicture, Decoder
 from f2rcli.io.video.probe import Probe
@@ -41,9 +41,9 @@ from f2rcli.io.video.seeking import Seeker
 
 _REACHES = (1, 4, 16)  # times the usual length of a lead-in that is gone back for it, in turn
 _PROBED = 4  # pictures looked at before the first is given out
-# With frame threads damage is told too late: of H.264 and MPEG-4 after the picture is given out,
-# of FFV1 only in the log, where nothing says of which picture.
-_TOLD_LATE = ("ffv1", "h264", "mpeg4")
+# With frame threads damage is reported too late: of H.264 and MPEG-4 after the picture is given
+# out, of FFV1 only in the log, where nothing says of which picture.
+_REPORTS_LATE = ("ffv1", "h264", "mpeg4")
 _AFTER_END = 1  # seconds read beyond a cut, for streams that are interleaved late
 
 
@@ -109,7 +109,7 @@ class VideoReader(Reader):
             context = av.CodecContext.create(wrapped, "r")
             if isinstance(context, VideoCodecContext):
                 return context
-        threads = "SLICE" if family_of(self.stream) in _TOLD_LATE else "AUTO"
+        threads = "SLICE" if family_of(self.stream) in _REPORTS_LATE else "AUTO"
         self.stream.codec_context.thread_type = threads
         return self.stream.codec_context
 
@@ -255,9 +255,9 @@ class VideoReader(Reader):
 
         self._decoder.skip_aside(past)
 
-    def told(self) -> str:
+    def provenance_text(self) -> str:
         path = Path(self.source)
-        return told_text(path) if self.metadata.container == "apng" and path.is_file() else ""
+        return text_of(path) if self.metadata.container == "apng" and path.is_file() else ""
 
     def describe(self) -> list[dict[str, Any]]:
         return self._probe.describe(self.info)

@@ -12,7 +12,7 @@ from f2rcli.io.containers.matroska import segment_end
 from f2rcli.io.ledger import Ledger
 from f2rcli.io.video.decoder import Decoder
 
-_TOLD = 20  # damaged pictures at most
+_NAMED = 20  # damaged pictures at most
 _FRAME = b"FRAME\n"  # of y4m
 _PACKETS = {188: 0, 192: 4, 204: 0}  # bytes of a transport packet -> where its sync byte lies
 
@@ -70,7 +70,7 @@ def _apng(ledger: Ledger, file: BinaryIO, decoder: Decoder) -> None:
 def _gif(ledger: Ledger, file: BinaryIO, decoder: Decoder) -> None:
     if not ends_with_trailer(file):
         ledger.fault("its trailer is missing: the file breaks off, and frames may be missing")
-    for number in islice(unfilled(file), _TOLD):
+    for number in islice(unfilled(file), _NAMED):
         ledger.fault(f"picture {number} is damaged: its data have too few pixels, or too many")
 
 

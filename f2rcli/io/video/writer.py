@@ -25,7 +25,7 @@ from f2rcli.io.ffmpeg.messages import ffmpeg_reason, quiet_ffmpeg
 from f2rcli.io.ffmpeg.metadata import metadata_of
 from f2rcli.io.ffmpeg.pixel_formats import fill_frame, make_frame
 from f2rcli.io.ffmpeg.scheduling import ordinary_scheduling
-from f2rcli.io.png_text import tell_at_the_end
+from f2rcli.io.png_text import append_text
 from f2rcli.io.video.plan import VideoDetail
 from f2rcli.io.video.read_back import facts_not_kept, not_kept
 from f2rcli.io.video.reader import VideoReader
@@ -57,7 +57,7 @@ class VideoWriter(Writer):
         self._written = Written(time_base=self.detail.setup.time_base)
         self._chapter_count = 0  # written
         self._captioned = False  # the first picture
-        self._told = ""  # how it is made
+        self._provenance = ""  # how it is made
         self._last_dts: int | None = None  # of the encoder's packets, in its ticks
         self._fields: Filter | None = None  # which alone can flag pictures as interlaced
         self.metadata = metadata_of(reader)
@@ -105,8 +105,8 @@ class VideoWriter(Writer):
         """Verify the part file and put it at its target; its size, and what was verified."""
         if self._part is None:
             return 0, ()
-        if self._told and self.detail.container.name == "apng":
-            tell_at_the_end(self._part.path, self._told)
+        if self._provenance and self.detail.container.name == "apng":
+            append_text(self._part.path, self._provenance)
         self._patch_header(self._part.path)
         verified = verify(self._part.path, self.name, self._index, self._written, self.detail)
         self._look_for_what_is_kept(self._part.path)
@@ -158,8 +158,8 @@ class VideoWriter(Writer):
         url = "pipe:1" if self._part is None else f"file:{self._part.path}"
         self._container = container = open_target(url, detail.container, options)
         container.metadata.update(detail.metadata)
-        self._told = self.plan.told()
-        container.metadata.update(provenance_tag(detail.container.name, self._told))
+        self._provenance = self.plan.provenance_text()
+        container.metadata.update(provenance_tag(detail.container.name, self._provenance))
         self._side = SideStreams(self._packets, detail, container)
         place = sum(1 for plan in detail.streams if plan.stream.index < self._video_index())
         self._side.add(detail.streams[:place])

@@ -29,14 +29,14 @@ def room() -> dict[str, Any]:
     return {"CommentAnnotation": {"Namespace": _NAMESPACE, "Value": " " * _ROOM}}
 
 
-def told_in(description: str) -> str:
+def provenance_of(description: str) -> str:
     """The provenance in a description; "" for none."""
     found = _VALUE.search(description.encode("utf-8", "replace"))
     return "" if found is None else unescape(found[1].decode("utf-8", "replace")).strip()
 
 
-def tell(path: Path, text: str) -> list[int]:
-    """Replace what a TIFF file tells, if it has room for that; by blanks if `text` is too long.
+def put_provenance(path: Path, text: str) -> list[int]:
+    """Replace a TIFF file's provenance, if it has room for one; by blanks if `text` is too long.
 
     Returns starts and ends of the bytes written.
     """

@@ -14,19 +14,19 @@ _CODE, _ASCII = 65042, 2  # of TIFF's range for anyone; known by how its value b
 _ROOM = 4096  # bytes
 
 
-def told_tag(text: str) -> list[Tag]:
-    """The tag, for tifffile; none where nothing is told."""
+def provenance_tag(text: str) -> list[Tag]:
+    """The tag, for tifffile; none for no text."""
     return [(_CODE, _ASCII, 0, text.ljust(_ROOM), True)] if text else []
 
 
-def told_in(path: Path) -> str:
+def provenance_of(path: Path) -> str:
     """The provenance in a file; "" for none."""
     tag = _tag(path)
     return "" if tag is None else str(tag.value).strip()
 
 
-def retold(path: Path, copy: bytes, text: str) -> bytes:
-    """A copy of a file that tells `text` where the file tells something; nothing if too long."""
+def with_provenance(path: Path, copy: bytes, text: str) -> bytes:
+    """A copy of a file with another provenance, where the file has one; blank if too long."""
     tag = _tag(path)
     if tag is None:
         return copy
