@@ -76,10 +76,10 @@ class Records:
     def find(self, place: PurePath) -> ClipRecord | None:
         """The record of a place; None where there is none, or none that can be read."""
         try:
-            told = parse_json(read_text(self._path(place)))
-            if told["format"] != FORMAT:
+            document = parse_json(read_text(self._path(place)))
+            if document["format"] != FORMAT:
                 return None
-            record = ClipRecord(**told | {"content": Content(**told["content"])})
+            record = ClipRecord(**document | {"content": Content(**document["content"])})
             return record if _typed(record) and _typed(record.content) else None
         except (OSError, ValueError, TypeError, KeyError):
             return None
@@ -123,10 +123,10 @@ class Records:
         return self.folder / f"{name}.json"
 
 
-def _typed(told: ClipRecord | Content) -> bool:
+def _typed(record: ClipRecord | Content) -> bool:
     """Whether each field holds what its annotation says."""
-    kinds: dict[str, Any] = {f.name: get_origin(f.type) or f.type for f in fields(told)}
-    return all(isinstance(getattr(told, name), kind) for name, kind in kinds.items())
+    kinds: dict[str, Any] = {f.name: get_origin(f.type) or f.type for f in fields(record)}
+    return all(isinstance(getattr(record, name), kind) for name, kind in kinds.items())
 
 
 def settings_hash(options: Mapping[str, list[str]], weights_name: str | None) -> str:

@@ -49,5 +49,5 @@ def _compared(before: Any, after: Any) -> list[float]:
         return [float(figure) for figure in figures]
     import torch
 
-    told: list[float] = torch.stack(figures).tolist()  # all at once: asking a GPU makes it wait
-    return told
+    values: list[float] = torch.stack(figures).tolist()  # all at once: asking a GPU makes it wait
+    return values

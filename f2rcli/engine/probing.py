@@ -80,7 +80,7 @@ def _noisier(frame: Frame, levels: list[Real], noise: PlaneNoise, seed: int) -> 
 
 
 def _coloured(white: Real, shares: Shares) -> Real:
-    """White noise with its variance over the bands as told."""
+    """White noise with its variance over the bands as given."""
     if shares == white_shares():
         return white
     gains = np.sqrt(np.array(shares) / white_shares()).astype(np.float32)

@@ -16,25 +16,25 @@ def provenance_of(
     that is copied."""
 
     def facts() -> dict[str, Any]:
-        told: dict[str, Any] = {"f2r": __version__, "settings": settings}
+        facts: dict[str, Any] = {"f2r": __version__, "settings": settings}
         if engine is None:
-            return told
-        told |= {"method": engine.method_name, "weights": engine.weights_name}
-        told["sha256"] = engine.weights_sha256
-        told |= {"precision": engine.precision, "device": engine.device, "tile": engine.tile}
-        told["contract"] = engine.settings.contract
+            return facts
+        facts |= {"method": engine.method_name, "weights": engine.weights_name}
+        facts["sha256"] = engine.weights_sha256
+        facts |= {"precision": engine.precision, "device": engine.device, "tile": engine.tile}
+        facts["contract"] = engine.settings.contract
         if engine.noise is not None:
-            told["noise"] = _noise(engine.noise)
-        return told
+            facts["noise"] = _noise(engine.noise)
+        return facts
 
     return facts
 
 
 def _noise(model: Any) -> dict[str, Any]:
     """The law of the noise: 8-bit units, per channel."""
-    told = {"sigma8": [round(level, 3) for level in model.sigma8]}
+    facts = {"sigma8": [round(level, 3) for level in model.sigma8]}
     for name in ("gain", "read", "dark"):
         values = getattr(model, name, ())
         if any(values):
-            told[name] = [float(f"{value:.6g}") for value in values]
-    return told
+            facts[name] = [float(f"{value:.6g}") for value in values]
+    return facts

@@ -68,7 +68,7 @@ class Restorer(NamedTuple):
             index = mark.begin + number
             fresh = previous is None or not same_samples(previous, copies[0])
             seen = self.noise.into(self.engine.to_tensor(copies[0]))
-            prepared = self.method.prepare(index, seen, mark.told(index, self.noise.model))
+            prepared = self.method.prepare(index, seen, mark.conditioned(index, self.noise.model))
             yield PreparedPicture(copies, prepared, thumbnail(prepared.luma), fresh)
             previous = copies[0]
 

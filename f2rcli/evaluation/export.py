@@ -33,14 +33,14 @@ def values(evaluation: Evaluation) -> dict[str, Any]:
     """The evaluation as JSON values."""
     return {
         "format": FORMAT,
-        **_told(evaluation, RUN),
+        **_facts(evaluation, RUN),
         "seconds": round(evaluation.seconds, 3),
         "means": list(_means(evaluation)),
         "clips": [_clip(clip) for clip in evaluation.clips],
     }
 
 
-def _told(facts: Any, names: tuple[str, ...]) -> dict[str, Any]:
+def _facts(facts: Any, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: _plain(getattr(facts, name)) for name in names}
 
 
@@ -61,12 +61,12 @@ def _means(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
 
 
 def _clip(clip: ClipResult) -> dict[str, Any]:
-    return _told(clip, CLIP) | {"methods": [_method(result) for result in clip.methods]}
+    return _facts(clip, CLIP) | {"methods": [_method(result) for result in clip.methods]}
 
 
 def _method(result: MethodResult) -> dict[str, Any]:
     return {
-        **_told(result, METHOD),
+        **_facts(result, METHOD),
         "noise_left": _plain(result.noise),
         "metrics": {
             series.metric: {"clip": _plain(series.clip), "frames": _plain(series.frames)}

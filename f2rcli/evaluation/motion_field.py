@@ -42,8 +42,8 @@ class MotionField:
     def motion(self) -> Points:
         """(N, T - 1, 2): how far filters move from each frame to the next, (dx, dy) in pixels; nan
         where one of the two gives next to nothing."""
-        told = np.where((self.shares >= LEAST_SHARE)[..., None], self.centres, np.nan)
-        return np.diff(told, axis=1)
+        clear = np.where((self.shares >= LEAST_SHARE)[..., None], self.centres, np.nan)
+        return np.diff(clear, axis=1)
 
     @property
     def medians(self) -> Points:

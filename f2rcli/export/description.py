@@ -30,29 +30,29 @@ def description(
     compared and how close they came, None where they were not.
     """
     header, count = weights.header, weights.header.length - 1
-    told: dict[str, Any] = json.loads(files(__package__).joinpath("description.json").read_text())
-    told |= {"f2r": __version__, "method": header.method, "opset": OPSET}
-    told["weights"] = {
+    about: dict[str, Any] = json.loads(files(__package__).joinpath("description.json").read_text())
+    about |= {"f2r": __version__, "method": header.method, "opset": OPSET}
+    about["weights"] = {
         "name": weights.name,
         "sha256": weights.sha256,
         "trained_on": header.trained_on,
         "sigma_range": list(header.sigma_range),
     }
-    told["alignment"]["multiple"] = unit
-    told["values"]["order"] = header.order
-    told["values"]["picture"] = told["values"]["picture"][header.space.value]
-    told["noise_level"]["factor"] = header.level
-    told["noise_level"]["sensor_values"]["pedestal"] = PEDESTAL
+    about["alignment"]["multiple"] = unit
+    about["values"]["order"] = header.order
+    about["values"]["picture"] = about["values"]["picture"][header.space.value]
+    about["noise_level"]["factor"] = header.level
+    about["noise_level"]["sensor_values"]["pedestal"] = PEDESTAL
     if header.space is Space.RGB:
-        del told["noise_level"]["sensor_values"]
-    told["estimate"] = header.estimate.value
-    neighbours = told["neighbours"]
+        del about["noise_level"]["sensor_values"]
+    about["estimate"] = header.estimate.value
+    neighbours = about["neighbours"]
     neighbours |= {"count": count, "window": neighbours["window"].format(count=count)}
     neighbours["confidence"] |= {"allowed": MISMATCH_ALLOWED, "floor": MISMATCH_FLOOR}
     fixed = sizes(header, 0, 0, 0)
-    told["files"] = [_file(graph, data, fixed) for graph, data in graphs.items()]
-    told["checked"] = None if checked is None else {**checked, "tolerance": TOLERANCE}
-    return told
+    about["files"] = [_file(graph, data, fixed) for graph, data in graphs.items()]
+    about["checked"] = None if checked is None else {**checked, "tolerance": TOLERANCE}
+    return about
 
 
 def _file(graph: Graph, data: bytes, fixed: dict[str, int]) -> dict[str, Any]:

@@ -43,8 +43,8 @@ def repeatable(encoder: str, width: int) -> dict[str, str]:
         case "libx264" if assembly := x264_assembly():
             return {"x264-params": assembly}
         case "libx265":
-            told = ["log-level=none", "pools=1", "frame-threads=1", *x265_assembly(width)]
-            return {"x265-params": ":".join(told)}
+            parameters = ["log-level=none", "pools=1", "frame-threads=1", *x265_assembly(width)]
+            return {"x265-params": ":".join(parameters)}
     return {}
 
 

@@ -27,7 +27,7 @@ class NoiseModel:
     gain: tuple[float, ...]
     read: tuple[float, ...]
     sigma: tuple[float, ...]
-    samples: int = 0  # how many pixels were looked at; 0 for a model that was told
+    samples: int = 0  # how many pixels were looked at; 0 for a declared model
     curve: tuple[Curve, ...] | None = None  # per channel; None where the line is believed
     dark: tuple[float, ...] = ()  # per channel, signal that light adds to; empty for 0
 

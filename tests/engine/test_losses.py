@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from f2rcli.engine.contract.losses import Losses, read, told
+from f2rcli.engine.contract.losses import Losses, losses_of, values_of
 
 Floats = NDArray[np.float64]
 
@@ -57,10 +57,10 @@ def test_points_that_lose_nothing_at_all_get_nothing() -> None:
     assert not any(part.any() for part in losses.prior())
 
 
-def test_what_was_told_is_read() -> None:
+def test_losses_come_back_from_their_values() -> None:
     losses = Losses.none(2, 3)
     losses.add(np.array([1, 1]), *drawn(0, 2, 0.3, 0.1, 0.1))
-    back = read(told({4: losses}))
+    back = losses_of(values_of({4: losses}))
     assert list(back) == [4]
     for name, sums in vars(losses).items():
         np.testing.assert_array_equal(getattr(back[4], name), sums)

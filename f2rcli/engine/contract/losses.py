@@ -48,15 +48,15 @@ class Losses:
         return mean * losing[:, None], differ * losing[:, None, None]
 
 
-def told(losses: dict[int, Losses]) -> dict[int, dict[str, Any]]:
+def values_of(losses: dict[int, Losses]) -> dict[int, dict[str, Any]]:
     """Those of every plane as JSON values."""
     return {
         i: {name: sums.tolist() for name, sums in vars(one).items()} for i, one in losses.items()
     }
 
 
-def read(values: dict[str, Any]) -> dict[int, Losses]:
-    """Losses from the output of `told`."""
+def losses_of(values: dict[str, Any]) -> dict[int, Losses]:
+    """Losses from the output of `values_of`."""
     return {
         int(index): Losses(**{name: np.array(sums) for name, sums in one.items()})
         for index, one in values.items()

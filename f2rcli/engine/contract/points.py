@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.engine.contract.limits import LEAST, Real
-from f2rcli.engine.contract.losses import Floats, Losses, read, told
+from f2rcli.engine.contract.losses import Floats, Losses, losses_of, values_of
 
 WIDTHS = (0.7, 1.0, 1.4, 2.0)  # pixels, standard deviations of the profiles that are looked for
 # Times the width: what was lost is a sum of so wide profiles, since a point that was made wider
@@ -137,13 +137,14 @@ class PointLosses:
     def values(self) -> dict[str, Any]:
         """All of it as JSON values, for `of`."""
         return {
-            "losses": told(self._losses), "staying": told(self._staying), "seed": self._seed
+            "losses": values_of(self._losses), "staying": values_of(self._staying),
+            "seed": self._seed,
         }  # fmt: skip
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> "PointLosses":
         """Points from the output of `values`."""
-        return cls(read(values["losses"]), read(values["staying"]), int(values["seed"]))
+        return cls(losses_of(values["losses"]), losses_of(values["staying"]), int(values["seed"]))
 
 
 class _Measured(NamedTuple):

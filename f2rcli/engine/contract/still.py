@@ -147,10 +147,10 @@ class Still:
     def _remember(self, index: int, apart: Real, own: Real) -> None:
         step = _step(apart.shape)
         some = np.s_[::step, ::step]
-        told = np.stack([apart[some] / np.maximum(own[some], LEAST), self.means[index][some]])
+        shown = np.stack([apart[some] / np.maximum(own[some], LEAST), self.means[index][some]])
         if index not in self.asked:
-            self.asked[index] = np.zeros((LATER, *told.shape), np.float32)
-        self.asked[index][-1] = told
+            self.asked[index] = np.zeros((LATER, *shown.shape), np.float32)
+        self.asked[index][-1] = shown
 
     def brought(
         self,
@@ -192,8 +192,8 @@ class Still:
         apart = self.means[index] - restored
         own = box(variance / worth, SIDE)
         self._remember(index, apart, own)
-        told, samples = self._owned(index)[0]
-        lacking = np.clip((told + DOUBT) / (samples + DOUBT), 0, 1)
+        owned, samples = self._owned(index)[0]
+        lacking = np.clip((owned + DOUBT) / (samples + DOUBT), 0, 1)
         rest = falling(self.drifts[index], HOLDS)
         lacking = 1 - (1 - lacking) * rest
         share = 1 - lacking * own / power_around(apart, SIDE, LEAST)

@@ -38,7 +38,7 @@ class Laws:
             laws = cls(frames[0].layout.bits) if laws is None else laws
             lane = frames[0].lane
             laws.openings[lane] = measured_alone(frames, engine)
-            if (law := laws.told(frames)) is not None:
+            if (law := laws.law_of(frames)) is not None:
                 known[lane] = law
         if laws is None or len(laws.openings) < 2:
             return None
@@ -52,15 +52,15 @@ class Laws:
         lane = frames[0].lane
         if lane not in self.openings:
             self.openings[lane] = measured_alone(frames, engine)
-            own = self.told(frames)
+            own = self.law_of(frames)
             for sensor in self.sensors:
                 if own is not None and sensor.agrees(own):
                     self.members.setdefault(lane, sensor)
         found = self.openings[lane]
         return _shared(self.members[lane], found, frames) if lane in self.members else found
 
-    def told(self, frames: Sequence[Frame]) -> LaneLaw | None:
-        """What a lane says of its sensor; None where it has no line or another depth of bits."""
+    def law_of(self, frames: Sequence[Frame]) -> LaneLaw | None:
+        """The law of a lane's sensor; None where it has no line or another depth of bits."""
         found, layout = self.openings[frames[0].lane], frames[0].layout
         model = found.model
         if layout.bits != self.bits or layout.family is not Family.GRAY or model.curve is not None:

@@ -61,9 +61,9 @@ class Opening(NamedTuple):
         if not self.bounds or not any(self.bounds[0].counts):  # pictures of a few pixels
             return Doubts(clipped=sum(rails), bounded=False, subsampled=subsampled)
         first = self.bounds[0]
-        told = self.planes.models[0].sigma[0]
+        sigma = self.planes.models[0].sigma[0]
         share = mean_sigma8(self.free) / max(mean_sigma8(self.model), 1e-9)
-        left = log(max(told, 1e-6) / max(first.mean, 1e-6))
+        left = log(max(sigma, 1e-6) / max(first.mean, 1e-6))
         return Doubts(
             flat=first.flat,
             gap=left + log(max(share, 1e-6)),

@@ -38,7 +38,7 @@ WEAK8 = 8.0  # of 255: below it methods remove texture beside noise, see `Shrink
 LIGHT8, HEAVY8 = 12.0, 30.0  # of 255, clipped and not: benchmarks/quality.py, fidelity.py
 SINGLE_FRAMES = "too few frames, or too small ones, to compare: noise estimated from single frames"
 TOO_FEW_PIXELS = "pictures of so few pixels do not show their noise: left alone (sigma= states it)"
-CONTRADICTION = 2.0  # between a sigma that is told and the one that is measured
+CONTRADICTION = 2.0  # between a declared sigma and the one that is measured
 
 
 def is_light(model: NoiseModel, *, clipped: bool) -> bool:
@@ -59,17 +59,17 @@ class NoiseTracker:
         self.excess = max(allowance(engine.settings, layout))
         self.sensor = layout.counts_light
         self.units = engine.settings.units(code_span(layout, chroma=False)[1])  # of sigma, to white
-        self.told = engine.settings.sigma is not None
+        self.declared = engine.settings.sigma is not None
         self.measured: NoiseModel | None = None
-        self.planes: PlaneNoise | None = None  # of every plane of the file, as found or told
+        self.planes: PlaneNoise | None = None  # of every plane of the file, as found or declared
         self.texture = 0.0  # see Opening
         self.still = 0.0  # share of the opening's texture that does not move
         self.low: float | None = None  # signal of the darkest samples; see `lowest`
         self.space: VarianceStabiliser | None = None
         if engine.settings.sigma is not None:
             channels = engine.weights.header.channels
-            told = NoiseModel.gaussian(min(engine.settings.sigma / self.units, 1.0), channels)
-            self.know(told, PlaneNoise.of(told, layout, clipped=layout.full_range))
+            given = NoiseModel.gaussian(min(engine.settings.sigma / self.units, 1.0), channels)
+            self.know(given, PlaneNoise.of(given, layout, clipped=layout.full_range))
 
     @property
     def model(self) -> NoiseModel | None:
@@ -126,22 +126,22 @@ class NoiseTracker:
     def measure_opening(self, frames: Sequence[Frame]) -> None:
         """Measure on the first frames, no two alike, with a method of its own that is told nothing.
 
-        A sigma that was told is used whatever is found, but not in silence.
+        A declared sigma is used whatever is found, but not in silence.
         """
         if not frames:
             return
         if self.layout.levels is not None and self.sensor:
             self.low = lowest([self.engine.to_tensor(frame) for frame in frames[:PREROLL]])
-            if self.measured is not None and self.planes is not None:  # a sigma that was told
+            if self.measured is not None and self.planes is not None:  # a declared sigma
                 self.know(self.measured, self.planes)
-        if self.engine.stated is not None and not self.told:
-            self.told = True
+        if self.engine.stated is not None and not self.declared:
+            self.declared = True
             model = stated_model(self.engine.stated, self.engine.to_tensor(frames[0]))
             self.know(model, PlaneNoise.of(model, self.layout, clipped=True))
             return
         found = opening_noise(frames, self.engine)
         sigma = mean_sigma8(found.model)
-        if self.told:
+        if self.declared:
             self._compare(found)
             return
         measurable = found.compared or shows_noise(self.engine.to_tensor(frames[0]))
@@ -191,7 +191,7 @@ class NoiseTracker:
 
     def _open(self, view: Window[Prepared]) -> bool:
         """Whether it may be measured again, and there are frames on both sides to do so."""
-        return bool(not self.told and not self.sensor and view.before and view.after)
+        return bool(not self.declared and not self.sensor and view.before and view.after)
 
     def know(self, model: NoiseModel, planes: PlaneNoise) -> None:
         """From now on this is the noise, in the picture's channels and in the file's planes."""
@@ -201,13 +201,13 @@ class NoiseTracker:
             self.space = VarianceStabiliser.of(model, self.engine.torch_device, self.low)
 
     def _compare(self, found: Opening) -> None:
-        """Say so where what was told and what is measured lie far apart; keep what is known of
+        """Say so where what was declared and what is measured lie far apart; keep what is known of
         clipping, which nobody tells."""
         if self.planes is not None:
             self.planes = replace(self.planes, clipped=found.planes.clipped)
         given, share = self.engine.settings.sigma or 0.0, self.units / 255
-        told, sigma = given / share, mean_sigma8(found.model)
-        low, high = sorted((told, sigma))
+        declared, sigma = given / share, mean_sigma8(found.model)
+        low, high = sorted((declared, sigma))
         if found.compared and high > CONTRADICTION * low and high > CONTRADICTION * HARDLY_ANY8:
             words = f"{sigma:.1f} of 255" if share == 1 else f"{share * sigma:.3g}"
             self.engine.note(f"sigma={given:g} is used, though {words} was measured")

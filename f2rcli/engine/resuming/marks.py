@@ -43,7 +43,7 @@ class Mark:
         self.begin = 0  # index of the stream's first picture
         self.first = self.done = -1  # of the last window: its first picture, its centre
         self._arrays = arrays or {}
-        self._told: dict[int, NoiseModel | None] = {}  # what networks were told, by picture
+        self._known: dict[int, NoiseModel | None] = {}  # what networks were told, by picture
         self._method: Method | None = None
         self._noise: NoiseTracker | None = None
         if kept is not None:
@@ -74,7 +74,7 @@ class Mark:
         model, points, learnt = (self.kept[name] for name in ("model", "points", "shrinkage"))
         if model is not None:
             noise.know(_model(model), _plane_noise(self.kept["planes"]))
-        self._told = {i: None if m is None else _model(m) for i, m in self.kept["told"]}
+        self._known = {i: None if m is None else _model(m) for i, m in self.kept["told"]}
         _fill(steady, self._arrays, noise.engine.torch_device)
         return Past(
             steady,
@@ -82,9 +82,9 @@ class Mark:
             None if learnt is None else Shrinkage.of(learnt),
         )
 
-    def told(self, index: int, model: NoiseModel | None) -> NoiseModel | None:
+    def conditioned(self, index: int, model: NoiseModel | None) -> NoiseModel | None:
         """The noise that networks are told for a picture: `model`, unless they were before."""
-        return self._told.setdefault(index, model)
+        return self._known.setdefault(index, model)
 
     def before(self, view: Window[Prepared]) -> bool:
         """Whether a window's centre was done by the run that is gone on with."""
@@ -99,7 +99,7 @@ class Mark:
         windows `ahead` are begun."""
         self.first = min(frame.index for frame in (view.centre, *view.neighbours))
         self.done, self.past, self.left, self.ahead = view.centre.index, past, left, ahead
-        self._told = {i: model for i, model in self._told.items() if i >= self.first}
+        self._known = {i: model for i, model in self._known.items() if i >= self.first}
 
     def taken(self) -> tuple[Facts, Arrays] | None:
         """All of it; None amid the copies of a picture, where another is begun, or before the first
@@ -117,7 +117,7 @@ class Mark:
             "shrinkage": None if shrinkage is None else shrinkage.values(),
             "model": None if model is None else asdict(model),
             "planes": None if planes is None else asdict(planes),
-            "told": [[i, None if m is None else asdict(m)] for i, m in self._told.items()],
+            "told": [[i, None if m is None else asdict(m)] for i, m in self._known.items()],
             "memory": memory,
         }  # fmt: skip
         return facts, arrays
@@ -148,9 +148,9 @@ class Marks:
         number = len(self.marks)
         if not number and self._account is not None:
             elsewhere = engine.returned.elsewhere
-            engine.returned, told = self._account
+            engine.returned, account = self._account
             engine.returned.elsewhere = elsewhere
-            for name, value in told.items():
+            for name, value in account.items():
                 setattr(engine.aside, name, value)
         past = self._past[number] if number < len(self._past) else None
         self.marks.append(Mark(past, _part(self._arrays, str(number))))

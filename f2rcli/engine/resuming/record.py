@@ -38,7 +38,7 @@ SHARE = 0.02  # of the time since, that keeping a state may take
 WAITING = 32 << 20  # bytes of frames that wait in memory
 LEAST_FREE = 1 << 30  # bytes that a record leaves free on the disk
 MOST_OF_FREE = 0.5  # of what is free, that a record may grow to
-HARMLESS = {"threads", "weights", "device", "precision", "tile"}  # settings that are told otherwise
+HARMLESS = {"threads", "weights", "device", "precision", "tile"}  # recorded elsewhere
 UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, SafetensorError)
 
 
@@ -89,9 +89,9 @@ class RunRecord:
         if not self.folder.exists():
             return Marks()
         try:
-            told = parse_json(read_text(self.folder / "record.json", 1 << 24))
-            facts = told["facts"]
-            if told["digest"] != _digest(facts) or facts["identity"] != self.identity:
+            document = parse_json(read_text(self.folder / "record.json", 1 << 24))
+            facts = document["facts"]
+            if document["digest"] != _digest(facts) or facts["identity"] != self.identity:
                 raise StaleError
             marks = Marks(facts["marks"], self._state(facts))
             self._entries = self.log.reopened(facts["frames"], facts["bytes"])
@@ -163,12 +163,12 @@ class RunRecord:
         with replacing(path) as part:
             save_file(arrays, part)
         self.log.write(sync=True)
-        told: Facts = {
+        written: Facts = {
             "format": FORMAT, "identity": self.identity, "number": self._number,
             "state": file_digest(path), "frames": self.log.frames, "bytes": self.log.size,
             "ahead": list(self._sources), "marks": facts,
         }  # fmt: skip
-        whole = {"digest": _digest(told), "facts": told}
+        whole = {"digest": _digest(written), "facts": written}
         write_text(self.folder / "record.json", json.dumps(whole))
         (self.folder / _state_name(self._number - 1)).unlink(missing_ok=True)
         if not self.kept:

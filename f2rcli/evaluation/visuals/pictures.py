@@ -200,8 +200,8 @@ def _difference(a: Picture, b: Picture) -> NDArray[np.int16]:
 
 def _map_images(kept: _Kept, level: DetailLevel, size: tuple[int, int]) -> list[ReportImage]:
     """Differences around mid-gray, all with one gain, so that methods compare."""
-    told = kept.removed or kept.errors
-    spread = max((float(steps.std()) for steps in told.values()), default=0.0) / STEPS
+    changes = kept.removed or kept.errors
+    spread = max((float(steps.std()) for steps in changes.values()), default=0.0) / STEPS
     gain = max((g for g in GAINS if g * SPAN * spread <= 128), default=1)
     maps = (
         (REMOVED, kept.removed, STEPS), (COLOUR, kept.colours, COLOUR_STEPS),

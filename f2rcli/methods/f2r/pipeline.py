@@ -87,7 +87,7 @@ class F2R(Method, Following):
         self._codes = True
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
-        level = level_map(self.told(noise), noisy)
+        level = level_map(self.conditioned_on(noise), noisy)
         coarse = self._run(self.networks.coarse, noisy, level)
         picture = coarse[0].detach()
         luma = picture[0] if len(picture) == 1 else picture.mean(0)  # gray's shares its memory
@@ -121,7 +121,7 @@ class F2R(Method, Following):
         guided = anchor.guided(plain(coarse))
         if self.estimate is Estimate.ANCHOR:
             return Restored(coarse, guided, guided)
-        level = level_map(self.told(noise), guided)
+        level = level_map(self.conditioned_on(noise), guided)
         guided = alike(guided, coarse)
         anchor = anchor._replace(strict=guided)  # not looked at
         refined = self._run(self.networks.refiner, noisy, coarse, level, anchor, aligned)
@@ -176,7 +176,7 @@ class F2R(Method, Following):
         self.flows.forget_before(2**62)
         self.memory = None
 
-    def told(self, noise: NoiseModel | None) -> NoiseModel | None:
+    def conditioned_on(self, noise: NoiseModel | None) -> NoiseModel | None:
         """The model of the noise that networks are told; None for none."""
         return noise.scaled(self.level) if noise is not None and self.level else None
 

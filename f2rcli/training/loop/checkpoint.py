@@ -129,8 +129,8 @@ def write(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> Non
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
         with replacing(path) as part:
-            told = json.dumps(header | {DIGEST: _digest(plain, header)})
-            save_file(plain, part, metadata={HEADER: told})
+            described = json.dumps(header | {DIGEST: _digest(plain, header)})
+            save_file(plain, part, metadata={HEADER: described})
     except (SafetensorError, OSError) as error:
         raise OutputError(
             f"{path}: cannot write the checkpoint ({_reason(error)}).",

@@ -82,11 +82,11 @@ class ClipMaker:
         """Noisy and clean frames, their noise as networks are told it, and whether they are."""
         clip = self.shots[number % len(self.shots)].array
         if self.noise.parts[0].kind == FOOTAGE:
-            noisy, clean, model, told = draw_degraded(clip, rng, gray=self.gray)
+            noisy, clean, model, known = draw_degraded(clip, rng, gray=self.gray)
         else:
             noisy, clean, model = self._noised(clip, number, rng)
-            told = bool(rng.random() < CONDITIONED_SHARE)
-        return NoisyPair(noisy, clean, model.scaled(float(np.exp(rng.normal(0, SPREAD)))), told)
+            known = bool(rng.random() < CONDITIONED_SHARE)
+        return NoisyPair(noisy, clean, model.scaled(float(np.exp(rng.normal(0, SPREAD)))), known)
 
     def _noised(
         self, clip: NDArray[Any], number: int, rng: np.random.Generator

@@ -155,7 +155,7 @@ class _PairMaker:
             agreement,
             None if memory is None else PastMemory.of(memory),
             typical,
-            self.method.told(model),
+            self.method.conditioned_on(model),
             None if cut is None else stored([cut])[0],
         )
 

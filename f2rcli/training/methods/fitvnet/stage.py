@@ -202,8 +202,8 @@ def paired(
     if law is not None and sample.clean is not None:
         second = independent_noise(sample.clean, places, law, rng)
     blind = rng.random() < BLIND_SHARE or (law is not None and law.impulses > 0)
-    told = np.float32(0 if blind else np.exp(rng.normal(0, sample.spread)))
-    return [sample.noisy, second, sample.clean, told * _root_mean_square(sample.level), None]
+    factor = np.float32(0 if blind else np.exp(rng.normal(0, sample.spread)))
+    return [sample.noisy, second, sample.clean, factor * _root_mean_square(sample.level), None]
 
 
 def _recorrupted(
@@ -224,9 +224,9 @@ def _recorrupted(
         level = channels_first(sample.level)
         fresh = fresh * clipped_moments(signal, level)[1].sqrt()
         cut = channels_last(level)
-    told = np.float32(0 if rng.random() < BLIND_SHARE else (1 + TAU**2) ** 0.5)
+    factor = np.float32(0 if rng.random() < BLIND_SHARE else (1 + TAU**2) ** 0.5)
     noisy, second = (channels_last(p) for p in (pictures + TAU * fresh, pictures - fresh / TAU))
-    return [noisy, second, None, told * _root_mean_square(sample.level), cut]
+    return [noisy, second, None, factor * _root_mean_square(sample.level), cut]
 
 
 def _root_mean_square(level: Pictures) -> Pictures:
