@@ -50,21 +50,19 @@ def recorded(
         yield record
 
 
-def denoised(
-    reader: Reader, engine: "Engine | None", record: "RunRecord | None"
-) -> Iterable[Frame]:
-    """Every frame of a clip restored, those that the record has from there; as they are without
+def denoised(reader: Reader, engine: "Engine | None", saved: "RunRecord | None") -> Iterable[Frame]:
+    """Every frame of a clip restored, those that were saved from there; as they are without
     an engine."""
     from f2rcli.engine.stream import denoise_stream  # brings torch
 
     if engine is None:
         return (frame for frame in reader if not frame.context)
     openings = reader.opening, reader.lane_openings
-    if record is None:
+    if saved is None:
         return denoise_stream(reader, reader.info, engine, *openings)
-    engine.marks = record.open()
-    frames = denoise_stream(record.reading(reader), reader.info, engine, *openings)
-    return record.keeping(frames)
+    engine.marks = saved.open()
+    frames = denoise_stream(saved.reading(reader), reader.info, engine, *openings)
+    return saved.keeping(frames)
 
 
 def preview_target(named: str | None, full: str, count: int) -> str:

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from f2rcli.methods.base import Method, Prepared, Restored, Run
 from f2rcli.models.gaussian import posterior_mean, split
-from f2rcli.models.udvd import UDVDNetwork as Network
+from f2rcli.models.udvd import UDVDNet as Network
 from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Weights
 from f2rcli.window import Window

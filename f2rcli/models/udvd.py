@@ -174,7 +174,7 @@ class Second(nn.Module):
         return out
 
 
-class UDVDNetwork(nn.Module):
+class UDVDNet(nn.Module):
     """Frames around a centre -> mean, or mean and covariance, of the centre given all but itself.
 
     first: the U-Net that is shared by three frames at a time (all of them for windows of one or

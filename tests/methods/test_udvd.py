@@ -17,7 +17,7 @@ from f2rcli.methods.base import Prepared
 from f2rcli.methods.udvd import UDVD, _mirrored
 from f2rcli.models.gaussian import posterior_mean, split
 from f2rcli.models.layers import padded
-from f2rcli.models.udvd import UDVDNetwork as Network
+from f2rcli.models.udvd import UDVDNet as Network
 from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Weights, load, save
 from f2rcli.window import Window, windows

@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from f2rcli.models.udvd import Branches, Causal, UDVDNetwork, Widths, turn
+from f2rcli.models.udvd import Branches, Causal, UDVDNet, Widths, turn
 
 TINY = {"widths": (4, 4, 6, 6, 4), "middle": 3, "last": 4}
 
 
-def tiny(length: int = 5, channels: int = 1, **changes: bool) -> UDVDNetwork:
+def tiny(length: int = 5, channels: int = 1, **changes: bool) -> UDVDNet:
     torch.manual_seed(0)
-    return UDVDNetwork(channels, length, **TINY, **changes).double()  # type: ignore[arg-type]
+    return UDVDNet(channels, length, **TINY, **changes).double()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("size", [(20, 20), (17, 23), (26, 16)])
@@ -92,10 +92,10 @@ def test_the_published_widths_have_the_published_parameters() -> None:
     for channels, length, covariance, million in (
         (3, 1, True, 1.122), (3, 3, True, 1.130), (3, 5, True, 2.132), (1, 5, False, 2.124),
     ):  # fmt: skip
-        network = UDVDNetwork(channels, length, covariance=covariance)
+        network = UDVDNet(channels, length, covariance=covariance)
         count = sum(parameter.numel() for parameter in network.parameters())
         assert count / 1e6 == pytest.approx(million, abs=5e-4)
-    first = sum(p.numel() for p in UDVDNetwork(3, 5).first.parameters())
+    first = sum(p.numel() for p in UDVDNet(3, 5).first.parameters())
     assert first / 1e6 == pytest.approx(0.889, abs=5e-4)
 
 
@@ -115,4 +115,4 @@ def test_turning_there_and_back_changes_nothing() -> None:
 
 def test_only_one_three_or_five_frames_make_a_window() -> None:
     with pytest.raises(ValueError, match="1, 3 or 5"):
-        UDVDNetwork(3, 7)
+        UDVDNet(3, 7)

@@ -11,7 +11,7 @@ from f2rcli import weights
 from f2rcli.engine.tiles import Runner
 from f2rcli.errors import ConfigError, InputError, UsageError
 from f2rcli.methods.udvd import UDVD
-from f2rcli.models.udvd import UDVDNetwork as Network
+from f2rcli.models.udvd import UDVDNet as Network
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.synthesis.law import Law

@@ -261,21 +261,19 @@ def _levels(exposure: Exposure) -> list[Tag]:
     ]
 
 
-def dng_of(
-    exposure: Exposure, before: Samples, after: Samples, provenance: str
-) -> tuple[bytes, bool]:
+def dng_of(exposure: Exposure, before: Samples, after: Samples, text: str) -> tuple[bytes, bool]:
     """A DNG that holds `after`, and whether it is a copy of the source, which held `before`.
 
-    provenance: how it is made, for a new file, and a changed copy of one that f2r made. Raises
+    text: how it is made, for a new file, and a changed copy of one that f2r made. Raises
     OutputError where the source cannot be read again.
     """
     where = find_strips(exposure.path, before) if exposure.tags.dng else None
     if where is None:
-        return new_dng(exposure, after, provenance), False
+        return new_dng(exposure, after, text), False
     try:
         copy = replaced(exposure.path, where, after)
         same = np.array_equal(before, after)
-        return copy if same else with_provenance(exposure.path, copy, provenance), True
+        return copy if same else with_provenance(exposure.path, copy, text), True
     except OSError as error:
         raise OutputError(
             f"{exposure.path.name}: {error.strerror}.", hint="Keep the burst until the run ends."

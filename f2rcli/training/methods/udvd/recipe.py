@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from f2rcli.errors import ConfigError, InputError
-from f2rcli.models.udvd import UDVDNetwork, Widths
+from f2rcli.models.udvd import UDVDNet, Widths
 from f2rcli.noise.law import NoiseLaw
 from f2rcli.noise.synthesis.spec import NoiseSpec
 from f2rcli.training.footage.split import held_windows, split
@@ -61,8 +61,7 @@ class UDVDRecipe(Tested):
         own |= {"covariance": config.chosen_variant == "likelihood"}
         self.header = context.header(config.window, own)
         self.networks = build_networks(
-            context,
-            lambda: UDVDNetwork(self.header.channels, self.header.length, **self.header.config),
+            context, lambda: UDVDNet(self.header.channels, self.header.length, **self.header.config)
         )
         self.spec = self._spec()
         config.check_stages(self.names())

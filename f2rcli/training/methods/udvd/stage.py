@@ -15,7 +15,7 @@ from torch import Tensor
 
 from f2rcli.models.fusion import smooth
 from f2rcli.models.gaussian import covariance, noisy_covariance, posterior_mean, split
-from f2rcli.models.udvd import UDVDNetwork
+from f2rcli.models.udvd import UDVDNet
 from f2rcli.training.footage.augment import draw_turn
 from f2rcli.training.footage.windows import (
     Pictures,
@@ -51,7 +51,7 @@ class BlindStage(Stage):
     adds the log of the mean's squared error, which has the same minimum and no such damping.
     """
 
-    network: UDVDNetwork
+    network: UDVDNet
     source: WindowSource
     held_out: WindowSource  # validated on
     name: str
