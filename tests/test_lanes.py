@@ -16,6 +16,7 @@ from f2rcli.evaluation.simulation.spikes import texture
 from f2rcli.frames import Family, PlaneLayout
 from f2rcli.io import open_reader, open_writer, plan_output
 from f2rcli.io.base import WriteOptions
+from f2rcli.samples.arriving import Arriving
 from f2rcli.samples.lanes import (
     LaneStatistics,
     _around,
@@ -141,6 +142,35 @@ def test_each_defect_that_a_texture_passes_is_repaired(tmp_path: Path) -> None:
     stack = ArrayStack(codes, Grid.of(codes.shape, "TYX"))
     same = stack.survey(stack.grid.lanes[0], Options())
     np.testing.assert_array_equal(seen.stuck, same.stuck)
+
+
+def test_defects_that_appear_in_frames_that_arrive_are_repaired() -> None:
+    """By as many frames as a whole lane's."""
+    rng = np.random.default_rng(1)
+    shown = passing(rng, 102)
+    rows, columns = scattered(40, 128, 8, rng).astype(int).T
+    shown[:, rows[:20], columns[:20]] += np.geomspace(60, 600, 20)
+    shown[33:, rows[20:], columns[20:]] += np.geomspace(60, 600, 20)
+    codes = recorded(shown, rng)
+    lane = Arriving(measure_lane(list(codes[:6])))
+    places = list(zip(rows, columns, strict=True))
+    for number, picture in enumerate(codes):
+        assert lane.add(picture) == (number in (32, 65, 98))
+        if number in (32, 65):
+            assert repaired(lane.seen) == set(places[: 20 if number == 32 else 40])
+    assert repaired(lane.seen) == set(places)
+    assert lane.seen.levels == measure_lane(list(codes[:6])).levels
+    assert not Arriving(lane.seen).add(np.zeros((8, 8, 3)))
+
+
+def test_what_is_no_defect_in_two_looks_is_none() -> None:
+    light = np.full((140, 40, 40), 20.0)
+    light[:40, 20, 20] += 200
+    lane, seen = Arriving(LaneStatistics((0.0, 1.0))), []
+    for picture in recorded(light, np.random.default_rng(3)):
+        if lane.add(picture):
+            seen.append(repaired(lane.seen))
+    assert seen == [{(20, 20)}, {(20, 20)}, set(), set()]
 
 
 def test_sharp_points_that_a_texture_passes_stay() -> None:

@@ -2,16 +2,18 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from f2rcli.api.arrays import Taken, array_info, put_back, statistics_of
 from f2rcli.api.axes import Grid
 from f2rcli.api.options import Options
-from f2rcli.api.pictures import check_alike, empty_like, put, values_of
+from f2rcli.api.pictures import check_alike, empty_like, put, unmasked, values_of
 from f2rcli.api.report import LaneNoise, Report
 from f2rcli.engine.strength import changes_nothing
 from f2rcli.frames import Frame, PlaneLayout
+from f2rcli.samples.arriving import Arriving
 from f2rcli.samples.lanes import LaneStatistics, lane_layout
 from f2rcli.tee import emptied, tee_releasing
 
@@ -78,9 +80,8 @@ class FrameSequence:
             statistics_of((frame[place] for frame in opening), self.grid, self.options)
             for place in places
         ]
-        for lane, engine, seen in zip(self.lanes, self.engines, known, strict=True):
-            for line in seen.lines():
-                engine.note(f"{lane.label}: {line}" if lane.label else line)
+        for lane, seen in enumerate(known):
+            self._note(lane, seen)
         self.layouts = [lane_layout(self.dtype, self.grid.samples, seen.levels) for seen in known]
         yield from self._streamed(chain(emptied(opening), alike), known)
 
@@ -91,10 +92,15 @@ class FrameSequence:
         branches = tee_releasing(enumerate(frames), len(self.lanes))
 
         def taken(branch: Iterator[tuple[int, Any]], lane: int) -> Iterator[Frame]:
+            place, arriving = self.grid.place(self.lanes[lane], 0), Arriving(known[lane])
             for number, frame in branch:
                 waiting[number] = frame
-                place = self.grid.place(self.lanes[lane], 0)
-                yield Taken.of(frame[place], self.grid, place, known[lane]).frame(number)
+                one, before = Taken.of(frame[place], self.grid, place, arriving.seen), arriving.seen
+                if arriving.add(unmasked(one.picture, one.mask)):
+                    one = replace(one, statistics=arriving.seen)
+                    if arriving.seen.repaired > before.repaired:
+                        self._note(lane, arriving.seen)
+                yield one.frame(number)
 
         info = array_info(self.grid, self.dtype)
         streams = [
@@ -103,6 +109,11 @@ class FrameSequence:
         ]
         for done in zip(*streams, strict=True):
             yield self._put_together(waiting.pop(done[0].pts), list(done))
+
+    def _note(self, lane: int, seen: LaneStatistics) -> None:
+        label = self.lanes[lane].label
+        for line in seen.lines():
+            self.engines[lane].note(f"{label}: {line}" if label else line)
 
     def _put_together(self, frame: Any, lanes: list[Frame | None]) -> Any:
         """A frame of the kind that was given, from its restored lanes; None: as they were."""

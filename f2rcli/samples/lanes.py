@@ -28,6 +28,7 @@ STUCK_SHARE = 0.005  # of the pixels: where there are more of them it is a patte
 MOST = 1 << 18  # samples per frame that levels are read from
 
 Values = NDArray[np.floating[Any]]
+Floats = NDArray[np.float64]
 NO_PIXELS = NOWHERE, NOWHERE
 NEVER = np.zeros(0, bool)
 
@@ -105,7 +106,9 @@ def measure_lane(frames: list[Plane], more: Iterable[Plane] = ()) -> LaneStatist
         light = without_impulses(whole[-1])[0][~bad]
         values.append(light[:: max(1, light.size // MOST)].astype(np.float64))
     gray = frames[0].ndim == 2
-    stuck, kept, hot = _all_stuck(whole, more) if gray else (NO_PIXELS, NO_PIXELS, 0)
+    stuck, kept, hot = NO_PIXELS, NO_PIXELS, 0
+    if gray:
+        stuck, kept, hot = all_stuck(whole, *mean_of(chain(whole, map(light_of, more))))
     display = not gray and frames[0].dtype == np.uint8
     levels = (0.0, 255.0) if display else _levels(np.concatenate(values))
     top, share = _saturation(frames)
@@ -138,12 +141,16 @@ def _saturation(frames: list[Plane]) -> tuple[float | None, float]:
     return float(top), there / total
 
 
-def _all_stuck(frames: list[Plane], more: Iterable[Plane]) -> tuple[Pixels, Pixels, int]:
+def light_of(plane: Plane) -> Plane:
+    """A plane (H, W) without fill values."""
+    return filled(plane, no_light(plane, fills=True))
+
+
+def all_stuck(frames: list[Plane], mean: Floats, count: int) -> tuple[Pixels, Pixels, int]:
     """Stuck pixels, those of them that are no defects beyond doubt, and how many of these are
-    bright."""
+    bright. frames: some of the `count` (H, W) that `mean` is of, without fill values."""
     found, bright = _stuck(frames)
-    steady = chain(frames, (filled(one, no_light(one, fills=True)) for one in more))
-    stuck = defects(frames, *mean_of(steady), found)
+    stuck = defects(frames, mean, count, found)
     if np.count_nonzero(stuck) > max(1, STUCK_SHARE * stuck.size):
         stuck[:] = False
     doubt = ~stuck[found]

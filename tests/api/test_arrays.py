@@ -203,6 +203,20 @@ def test_pushing_gives_the_same_frames_with_a_known_latency(noisy, denoised) -> 
     assert live.flush() == []
 
 
+def test_a_hot_pixel_that_appears_in_a_live_sequence_is_repaired_from_the_second_look_on() -> None:
+    rng = np.random.default_rng(0)
+    light = 20 + 10 * np.sin(np.mgrid[:48, :48][0] / 9.0)
+    codes = 100 + 8 * rng.poisson(light, (70, 48, 48))
+    codes[33:, 24, 20] += 2000
+    with f2rcli.Denoiser(threads=1) as live:
+        done = [one for frame in codes.astype(np.uint16) for one in live.push(frame)]
+        done += live.flush()
+    hot = (np.array(done)[:, 24, 20] - 100.0) / 8 - light[24, 20]
+    assert len(done) == 70
+    assert hot[35:64].min() > 100
+    assert np.abs(hot[65:]).max() < 10
+
+
 def test_a_frame_that_does_not_fit_ends_the_sequence_and_not_the_denoiser(noisy) -> None:
     with f2rcli.Denoiser(strength=0) as live:
         live.push(noisy[0])
