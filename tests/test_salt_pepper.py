@@ -58,6 +58,17 @@ def test_it_is_repaired_from_what_is_around(share: float, sigma: float, caught: 
         assert np.median(np.abs(off)) < 12 + sigma  # 128 or so before
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_it_is_known_where_only_parts_of_a_picture_show_it(seed: int) -> None:
+    """White is not seen on white, nor black on black: it seems to keep to places that move."""
+    rng = np.random.default_rng(seed)
+    soft = cv2.GaussianBlur(rng.normal(0, 1, (HEIGHT, WIDTH + 2 * FRAMES)), (0, 0), 5)
+    blobs = np.where(soft > 0, 225.0, 30.0)
+    clip = np.stack([blobs[:, t : t + WIDTH] for t in range(FRAMES)])
+    clip += rng.normal(0, 8, clip.shape)
+    assert min(salt(grays(peppered(clip.clip(0, 255), 0.1)))) > 0
+
+
 def _white(clip: Clip, rng: np.random.Generator) -> None:
     clip[rng.random(clip.shape) < 0.01] = 255
 

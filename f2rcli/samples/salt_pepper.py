@@ -24,8 +24,8 @@ STEEP = 1.5  # or so many before it is known which of them are single, for the t
 BALANCE = 4  # times as many may be bright as dark, or the other way round
 SEEN = 0.08  # of what they stand out by that those beside may see: of light 0.4 pixels wide 0.13
 PARTS, UNEVEN = 4, 0.5  # of a side; variance of their counts beyond chance, of the squared mean
-COMPANY = 0.3  # more of them near each in the frame before than farther away, at the most
-NEARER, INNER, OUTER = 17, 33, 49  # sides of the squares that are near, and between which far lies
+COMPANY = 0.4  # more of them near each in the frame before than near other places, at the most
+NEARER, WIDER = 17, 49  # sides of the squares that are near, and that such places lie in
 MOST = 0.3  # of the samples that may stand out or have these codes, for the time it takes
 BEYOND = 2.5, 0.03  # of the noise, of the range: salt and pepper of a known law stand out by more
 ALIKE = 2.0, 0.016  # of the noise, of the range: samples that differ by less
@@ -85,6 +85,17 @@ class _Sight(NamedTuple):
         far = np.abs(beyond) > self.codes(*FAR)
         return places[far], beyond[far]
 
+    def exposed(self, sign: int, code: float, near: Sequence[Plane]) -> Values:
+        """Where (H, W) a sample of this code, bright or dark by sign, would be alone: 1, else 0."""
+        import cv2  # not before it is needed: io knows this module
+
+        beyond = sign * (code - self.middle.astype(np.float32))
+        alone = beyond > self.codes(*FAR)
+        for plane in near:
+            ends = (cv2.dilate if sign > 0 else cv2.erode)(plane, np.ones((3, 3), np.uint8))
+            alone &= 2 * sign * (code - ends.astype(np.float32)) >= beyond
+        return alone.astype(np.float32)
+
 
 def without_salt_and_pepper(
     planes: Sequence[Plane], near: Sequence[Sequence[Plane]], span: float
@@ -111,32 +122,45 @@ def law_of(sight: _Sight, near: Sequence[Plane]) -> Law | None:
         return None
     if np.unique(sight.plane.ravel()[:SAMPLED]).size < FEW_CODES:
         return None
-    all_out = sight.plane.ravel()[out]
-    up = all_out > sight.middle.ravel()[out]
-    if _spike(all_out[up], STEEP) is None or _spike(all_out[~up], STEEP) is None:
+    values = sight.plane.ravel()[out]
+    up = values > sight.middle.ravel()[out]
+    if _spike(values[up], STEEP) is None or _spike(values[~up], STEEP) is None:
         return None
-    places, beyond = sight.alone(out, near)
-    values, far = sight.plane.ravel()[places], sight.codes(*FAR)
-    kinds, codes, exposed = [], [], []
-    for sign in (1, -1):
-        code = _spike(values[sign * beyond > 0])
-        if code is None:
-            return None
-        kinds.append((sign * beyond > 0) & (values == code))
-        codes.append(code)
-        shown = sign * (code - sight.middle.astype(np.float32)) > far
-        exposed.append(max(float(shown.mean()), 1e-6))
-    counts = [np.count_nonzero(kind) / part for kind, part in zip(kinds, exposed, strict=True)]
-    either = kinds[0] | kinds[1]
-    if max(counts) > BALANCE * min(counts) or _is_detail(
-        sight, places[either], beyond[either], near[0], codes
-    ):
+    single = sight.alone(out, near)
+    salt, pepper = (_kind(sight, near, *single, sign) for sign in (1, -1))
+    if salt is None or pepper is None or _is_detail(sight, (salt, pepper), near):
         return None
-    shares = [
-        np.count_nonzero(all_out == code) / (part * sight.plane.size)
-        for code, part in zip(codes, exposed, strict=True)
-    ]
-    return Law((codes[0], codes[1]), (shares[0], shares[1]))
+    return Law((salt.code, pepper.code), (salt.share, pepper.share))
+
+
+class _Kind(NamedTuple):
+    """Single samples of one code."""
+
+    sign: int  # 1: brighter than what is around, -1: darker
+    code: float
+    places: Places
+    beyond: Values  # how far each is from what is around
+    seen: Values  # (H, W), 1 where one more would be single, 0 elsewhere
+
+    @property
+    def share(self) -> float:
+        """The share of all samples that has come to be like them."""
+        return self.places.size / max(float(self.seen.sum()), 1.0)
+
+
+def _kind(
+    sight: _Sight, near: Sequence[Plane], places: Places, beyond: Values, sign: int
+) -> _Kind | None:
+    """Those of single samples that are bright or dark by sign, and have a code that far more of
+    them have than any other; None if there is no such code."""
+    some = sign * beyond > 0
+    places, beyond = places[some], beyond[some]
+    values = sight.plane.ravel()[places]
+    code = _spike(values)
+    if code is None:
+        return None
+    seen = sight.exposed(sign, code, (sight.plane, *near))
+    return _Kind(sign, code, places[values == code], beyond[values == code], seen)
 
 
 def _spike(values: Plane, times: float = SPIKE) -> float | None:
@@ -146,53 +170,59 @@ def _spike(values: Plane, times: float = SPIKE) -> float | None:
     return float(codes[np.argmax(counts)]) if first >= max(LEAST, times * second) else None
 
 
-def _is_detail(
-    sight: _Sight, places: Places, beyond: Values, before: Plane, codes: Sequence[float]
-) -> bool:
-    """Whether single samples look like light, or like something that moves."""
+def _is_detail(sight: _Sight, kinds: tuple[_Kind, _Kind], near: Sequence[Plane]) -> bool:
+    """Whether single samples look like light, or like something that is somewhere or moves."""
+    shares = [kind.share for kind in kinds]
+    if max(shares) > BALANCE * min(shares):
+        return True
+    places, beyond = (
+        np.concatenate(both) for both in zip(*(one[2:4] for one in kinds), strict=True)
+    )
     beside = _near(sight.plane, places, np.array(CROSS)).mean(axis=1)
     ground = np.median(_near(sight.plane, places, RING), axis=1)
     if np.median((beside - ground) / beyond) > SEEN:
         return True
-    parts = [
-        at * PARTS // length
-        for at, length in zip(
-            np.divmod(places, sight.plane.shape[1]), sight.plane.shape, strict=True
-        )
-    ]
-    counts = np.bincount(parts[0] * PARTS + parts[1], minlength=PARTS * PARTS)
-    if counts.var() - counts.mean() > UNEVEN * counts.mean() ** 2:
+    here = np.zeros(sight.plane.shape, np.float32)
+    here.flat[places] = np.sign(beyond)
+    counts = _by_part(np.abs(here))
+    expected = sum(kind.share * _by_part(kind.seen) for kind in kinds)
+    if np.mean((counts - expected) ** 2 - expected) > UNEVEN * counts.mean() ** 2:
         return True
-    return _moves(sight, places, beyond, before, codes)
+    return _moves(sight, here, kinds, near[0])
 
 
-def _moves(
-    sight: _Sight, places: Places, beyond: Values, before: Plane, codes: Sequence[float]
-) -> bool:
-    """Whether the frame before has more samples of the same kind near the places than farther away,
-    or has them in the same pattern, moved by any step."""
-    import cv2  # not before it is needed: io knows this module
+def _by_part(values: Values) -> NDArray[np.float64]:
+    """Sums over PARTS x PARTS parts of a plane."""
+    rows = np.array_split(values, PARTS)
+    return np.array([part.sum() for row in rows for part in np.array_split(row, PARTS, axis=1)])
 
+
+def _moves(sight: _Sight, here: Values, kinds: tuple[_Kind, _Kind], before: Plane) -> bool:
+    """Whether the frame before has more samples of the same kind near those that are here than near
+    other places where they would be seen, or has them in the same pattern, moved by any step."""
     other = _Sight.of(before, sight.span)
     out = other.places
-    its, its_beyond = other.alone(out[np.isin(before.ravel()[out], codes)], ())
-    here, there = np.zeros((2, *before.shape), np.float32)
-    here.flat[places], there.flat[its] = np.sign(beyond), np.sign(its_beyond)
+    codes = [kind.code for kind in kinds]
+    its, beyond = other.alone(out[np.isin(before.ravel()[out], codes)], ())
+    there = np.zeros_like(here)
+    there.flat[its] = np.sign(beyond)
     more = 0.0
-    for sign in (1, -1):
-        alike = (there == sign).astype(np.float32)
-        near, inner, outer = (
-            cv2.boxFilter(alike, -1, (side, side), normalize=False).ravel()[
-                places[sign * beyond > 0]
-            ]
-            for side in (NEARER, INNER, OUTER)
-        )
-        more += float((near - (outer - inner) * (NEARER**2 / (OUTER**2 - INNER**2))).sum())
-    if more > COMPANY * places.size:
+    for kind in kinds:
+        company = _sums((there == kind.sign).astype(np.float32), NEARER)
+        usual = _sums(company * kind.seen, WIDER) / np.maximum(_sums(kind.seen, WIDER), 1)
+        more += float((company - usual).ravel()[kind.places].sum())
+    count = np.count_nonzero(here)
+    if more > COMPANY * count:
         return True
     steps = np.fft.irfft2(np.fft.rfft2(here) * np.fft.rfft2(there).conj(), s=here.shape)
-    chance = np.sqrt(places.size * its.size / before.size)
-    return bool(steps.max() > 6 * chance + COMPANY * places.size)
+    return bool(steps.max() > 6 * np.sqrt(count * its.size / here.size) + COMPANY * count)
+
+
+def _sums(values: Values, side: int) -> Values:
+    """Sums over squares around every place."""
+    import cv2  # not before it is needed: io knows this module
+
+    return np.asarray(cv2.boxFilter(values, -1, (side, side), normalize=False))
 
 
 def _repaired(sight: _Sight, near: Sequence[Plane], law: Law) -> tuple[Plane, int]:
