@@ -23,7 +23,7 @@ PLAIN = TrainConfig(inputs=("/clips/a.mp4",), output="/out/my.safetensors")
     "config",
     [
         PLAIN,
-        replace(PLAIN, run="/elsewhere/run", init="rgb", threads=3, jobs=0, time_limit="1h30m"),
+        replace(PLAIN, init="rgb", threads=3, jobs=0, time_limit="1h30m"),
         replace(PLAIN, stages={"s1": StageOverrides(steps=0, lr=1e-5), "a b": StageOverrides()}),
         replace(PLAIN, inputs_are_clean=True, noise="mixture", recipe="supervised", size="8,16,24"),
         replace(PLAIN, adapt="full", memory="500MB", seed=2**62),
@@ -33,6 +33,13 @@ def test_a_run_comes_back_from_its_own_toml(config: TrainConfig, tmp_path: Path)
     path = tmp_path / "config.toml"
     path.write_text(to_toml(config))
     assert read_config(path) == config
+
+
+def test_a_run_is_repeated_in_a_folder_of_its_own() -> None:
+    table = tomllib.loads(to_toml(replace(PLAIN, run="/out/my.run")))
+    again = from_table(table | {"output": "/out/other.safetensors"}, name="config.toml")
+    assert again == replace(PLAIN, output="/out/other.safetensors")
+    assert again.folder == Path("/out/other.run")
 
 
 @given(st.text(st.characters(blacklist_categories=["Cs"]), min_size=1))

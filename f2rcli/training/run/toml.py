@@ -18,11 +18,12 @@ _PATHS = ("inputs", "output", "init", "run")
 
 
 def to_toml(config: TrainConfig) -> str:
-    """A resolved run as TOML that `f2r train --config` takes; paths are absolute."""
+    """A resolved run as TOML that `f2r train --config` takes; paths are absolute. The run's own
+    folder is not in it: another output has another."""
     lines = ["# A run of f2r train. f2r train --config THIS -o OTHER.safetensors repeats it."]
     for f in fields(config):
         value = getattr(config, f.name)
-        if f.name not in NOT_STORED | {"stages"} and value is not None:
+        if f.name not in NOT_STORED | {"run", "stages"} and value is not None:
             lines.append(f"{f.name} = {_toml(_located(f.name, value))}")
     for name, stage in sorted(config.stages.items()):
         lines += ["", f"[stage.{_key(name)}]"]
