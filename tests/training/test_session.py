@@ -17,7 +17,7 @@ from f2rcli.header import Estimate
 from f2rcli.training.footage import split as parting
 from f2rcli.training.footage.footage import Footage
 from f2rcli.training.footage.split import draw_segments, held_out_segments, split
-from f2rcli.training.loop.events import Event
+from f2rcli.training.loop.events import Event, EventKind
 from f2rcli.training.methods import trainable
 from f2rcli.training.methods.f2r import recipe
 from f2rcli.training.run import session
@@ -100,6 +100,14 @@ def test_adapting_writes_weights_that_load_and_never_scores_worse(tmp_path: Path
     if not result.kept:
         bundled = weights.load(weights.choose("f2r", Space.RGB))
         assert all(bool((made.tensors[n] == t).all()) for n, t in bundled.tensors.items())
+
+
+def test_the_wait_before_the_first_stage_is_said(tmp_path: Path) -> None:
+    asked, events = config(write_clip(tmp_path / "a.mkv"), stages=UNTRAINED), []
+    asked.folder.mkdir()
+    train(asked, events.append)
+    said = [event.text for event in events if event.kind is EventKind.LOG]
+    assert said[-2:] == ["measuring the noise", "preparing what the first stage learns from"]
 
 
 def test_adapting_ends_at_once_where_a_probe_gains_nothing(

@@ -44,6 +44,7 @@ EARLIER = {
     Estimate.COARSE: "the result is the single-frame estimate: stages 1 and 2 are not better yet",
     Estimate.ANCHOR: "the result is the estimate of stage 1: stage 2 is not better yet",
 }
+PREPARING = "preparing what the first stage learns from"  # which may take minutes
 NOTHING_YET = "no estimate is better than the noisy frames yet: train for longer"
 NOTHING_TO_GAIN = "nothing to gain: a few trial steps did not improve held-out frames"
 Report = Callable[[Event], None]
@@ -225,6 +226,7 @@ def _train_stages(
     start = _Start(recipe) if noisy and context.start and isinstance(recipe, Tested) else None
     limit = context.config.time_limit_seconds
     stage_runs = recipe.stage_runs()
+    report(Event(kind=EventKind.LOG, stage="footage", step=0, steps=0, text=PREPARING))
     while (course := next(stage_runs, None)) is not None:
         if limit is not None and time.monotonic() - started >= limit:
             totals.stopped = "time limit"
