@@ -55,17 +55,17 @@ class BatchReport:
         return f"{total} clip{'' if total == 1 else 's'}: {', '.join(parts) or 'none'}"
 
     def table(self) -> Iterator[str]:
-        """One line per clip, or per clip that went wrong where there are many."""
+        """One line per clip, or per clip that went wrong where there are many; names are last, as
+        they may be long and wide."""
         rows = [
             outcome for outcome in self.outcomes if len(self.outcomes) <= SHOWN or wrong(outcome)
         ]
-        width = max((len(outcome.place) for outcome in rows), default=0)
-        yield f"{'clip':{width}}  {'status':8}  {'frames':>6}  {'seconds':>8}  {'sigma':>5}"
+        yield f"{'status':8}  {'frames':>6}  {'seconds':>7}  {'sigma':>5}  clip"
         for outcome in rows:
             cells = (outcome.frames, round(outcome.seconds, 1), outcome.sigma)
             frames, seconds, sigma = ("-" if cell is None else str(cell) for cell in cells)
-            line = f"{outcome.place:{width}}  {outcome.status:8}  {frames:>6}"
-            yield f"{line}  {seconds:>8}  {sigma:>5}  {outcome.reason}".rstrip()
+            line = f"{outcome.status:8}  {frames:>6}  {seconds:>7}  {sigma:>5}"
+            yield f"{line}  {outcome.place}  {outcome.reason}".rstrip()
         if len(rows) < len(self.outcomes):
             yield f"and {len(self.outcomes) - len(rows)} more without problems"
 
