@@ -102,6 +102,21 @@ def test_later_frames_tell_how_much_of_the_means_noise_results_lack(
     assert min(gains[12:]) > 0.94
 
 
+def test_what_results_share_with_the_mean_is_learnt_anew_within_a_few_frames() -> None:
+    """Of large pictures: networks and the long memory change it from frame to frame."""
+    wide = (4 * SIDE, 4 * SIDE)
+    still, rng, law = Still(), np.random.default_rng(8), np.full(wide, SIGMA**2, np.float32)
+    told = []
+    for number in range(32):
+        noisy = (SIGMA * rng.standard_normal(wide)).astype(np.float32)
+        still.add(0, noisy, law, white_shares())
+        share = np.float32(0.0 if number < 20 else 0.8)
+        still.nearer(0, share * still.means[0], law)
+        told.append(float(still._owned(0)[0, 0]) / max(float(still._owned(0)[0, 1]), 1))
+    assert told[19] == pytest.approx(1.0, abs=0.1)
+    assert told[31] < 0.4  # seven frames after the first that tells of it
+
+
 def test_what_is_learnt_holds_where_the_last_few_frames_differ_from_the_mean_as_noise_does() -> (
     None
 ):

@@ -30,7 +30,7 @@ FLICKERS = 7  # pixels, of windows that flicker is looked for in
 SIDE = 9  # pixels, over which results are compared
 # Frames until one comes that no result had to do with: windows may reach four frames ahead.
 LATER = 5
-LEARNT = 1 / 8  # a frame, of what is learnt from it
+LEARNT = 1 / 8, 1 / 4  # a frame, of what is learnt from it: of few samples, and of many
 # Times the noise's power that the last few frames may differ: up to the first that holds in full,
 # from the second on not at all.
 HOLDS = 4.0, 8.0
@@ -136,7 +136,8 @@ class Still:
         step = _step(plane.shape)
         apart = apart * (self.worths[index][::step, ::step] > FEWEST[0] + LATER)
         found = np.array([[np.vdot(apart, mean - plane[::step, ::step]), np.count_nonzero(apart)]])
-        kept = self._owned(index) * np.float32(1 - LEARNT)
+        new = np.clip(apart.size / MOST_ASKED, *LEARNT)
+        kept = self._owned(index) * np.float32(1 - new)
         self.owned[index] = (kept + found).astype(np.float32)
         self.asked[index] = np.roll(self.asked[index], -1, axis=0)
         self.asked[index][-1] = 0
