@@ -187,3 +187,22 @@ def test_long_lines_go_on_set_in_and_within_the_terminal(console, encoding) -> N
     ]  # fmt: skip
     assert all(line.startswith("    ") for line in lines[3:-1])
     assert lines[-1] == "warning: short"
+
+
+def test_results_keep_their_names_in_a_column_of_a_narrow_terminal(console, monkeypatch) -> None:
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("COLUMNS", "40")
+    row = "picture   424x240, yuv 4:2:0, 8 bits, limited range, matrix bt601"
+    for out, wanted in (
+        (
+            Screen(),
+            ["picture   424x240, yuv 4:2:0, 8 bits,", " " * 10 + "limited range, matrix bt601"],
+        ),
+        (io.StringIO(), [row]),
+    ):
+        monkeypatch.setattr("sys.stdout", out)
+        console.rows([row])
+        assert [line.rstrip() for line in out.getvalue().splitlines()] == wanted

@@ -46,7 +46,7 @@ def doctor(
         console.event("finding", **finding._asdict())
         if console.events is None:
             failed = "" if finding.good else "FAILED: "
-            console.rows([f"{finding.topic:<10} {failed}{finding.text}"])
+            console.rows([f"{finding.topic:<9} {failed}{finding.text}"])
     return EXIT_OK if good else EXIT_FAILURE
 
 

@@ -25,6 +25,7 @@ from f2rcli.settings import setting
 
 LOG = logging.getLogger("f2rcli")
 RUN = "Run"  # heading in --help
+NAMES = 10  # columns of the names in front of results
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +127,13 @@ class Console:
             self.events.write(kind, **fields)
 
     def rows(self, rows: Iterable[str]) -> None:
-        """Print results as lines on standard output."""
-        self.data("\n".join(one_line(row) for row in rows))
+        """Print results as lines on standard output, with their names in a column of a terminal."""
+        lines = [one_line(row) for row in rows]
+        out = RichConsole(file=sys.stdout)
+        if out.is_terminal and not out.is_dumb_terminal and out.width > 2 * NAMES:
+            shown = (encodable(line, out.encoding) for line in lines)
+            lines = [row.plain for line in shown for row in fitted(Text(line), out, NAMES, NAMES)]
+        self.data("\n".join(lines))
 
     def data(self, text: str) -> None:
         """Print text on standard output as it is."""
@@ -168,14 +174,19 @@ class Console:
         self.human.print(line, soft_wrap=True)
 
     def _rows(self, line: Text) -> Iterator[Text]:
-        """A line as rows that fit the terminal, all but the first set in by two columns."""
-        if line.cell_len <= self.human.width:
-            yield line
-            return
         margin = len(line.plain) - len(line.plain.lstrip(" "))
-        rows = line[margin:].wrap(self.human, max(self.human.width - margin - 2, 1))
-        yield Text(" " * margin) + rows[0]
-        yield from (Text(" " * (margin + 2)) + row for row in rows[1:])
+        return fitted(line, self.human, margin, margin + 2)
+
+
+def fitted(line: Text, human: RichConsole, start: int, margin: int) -> Iterator[Text]:
+    """A line as rows that fit a terminal, broken between words from column `start` on; all but the
+    first begin at column `margin`."""
+    if line.cell_len <= human.width:
+        yield line
+        return
+    first, *others = line[start:].wrap(human, max(human.width - margin, 1))
+    yield line[:start] + first
+    yield from (Text(" " * margin) + row for row in others)
 
 
 class _LogFile(logging.FileHandler):
