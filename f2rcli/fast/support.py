@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-OLDEST = "0.61"  # of numba
+OLDEST = "0.68"  # of numba
 SMALLEST = 256**2  # pixels of a picture: for smaller ones, loading takes longer than is saved
 # What an installation that does not fit raises: compilers fail in many ways.
 BROKEN = (

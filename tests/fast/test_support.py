@@ -42,7 +42,7 @@ def test_without_numba_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "extra fast" in loops(support.found())
 
 
-@pytest.mark.parametrize("version", ["0.9", "0.60.0"])
+@pytest.mark.parametrize("version", ["0.9", "0.67.0"])
 def test_a_numba_that_is_too_old_is_left_out(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
     installed(monkeypatch, version)
     assert not support.serve(PICTURE)
