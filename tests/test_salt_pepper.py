@@ -173,6 +173,27 @@ def test_a_law_that_one_colour_shows_is_that_of_all() -> None:
         assert np.count_nonzero(one.planes[1][white] == 255) < 0.02 * np.count_nonzero(white)
 
 
+def test_a_plane_without_samples_of_these_codes_stays() -> None:
+    """Salt and pepper in one colour only."""
+    flat = np.full((HEIGHT, WIDTH), 90, np.uint8)
+    frames = [
+        Frame(planes=(flat, one.planes[0], flat), layout=RGB)
+        for one in grays(peppered(scene(), 0.02))
+    ]
+    for one in without_defects(frames):
+        assert [kept.salted > 0 for kept in one.aside] == [False, True, False]
+        np.testing.assert_array_equal(one.planes[0], flat)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (3, 2), (2, 300)])
+@pytest.mark.parametrize("dtype", ["u1", "u2", ">u2", "f4"])
+def test_pictures_of_any_size_and_kind_pass(shape: tuple[int, int], dtype: str) -> None:
+    planes = np.random.default_rng(0).integers(0, 2, (FRAMES, *shape)) * 255
+    layout = PlaneLayout(family=Family.GRAY, bits=32 if dtype == "f4" else 8)
+    frames = grays(planes.astype(float), layout, dtype)
+    assert salt(frames) == [0] * FRAMES
+
+
 def test_luma_of_limited_range_has_its_own_black_and_white() -> None:
     luma = 64 + scene() * 876 / 255
     flat = np.full((HEIGHT, WIDTH), 512, np.uint16)

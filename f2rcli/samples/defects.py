@@ -70,7 +70,11 @@ def without_defects(frames: Iterable[Frame]) -> Iterator[Frame]:
         return
     length = SEEN_TOGETHER if first.layout.family is Family.BAYER else 1
     source = chain([first], source)
-    if first.layout.levels is None and length == 1 and first.planes[0].dtype.kind == "u":
+    if (
+        first.layout.levels is None
+        and length == 1
+        and first.planes[0].dtype in (np.uint8, np.uint16)
+    ):
         source = _unsalted(source)
     before: tuple[Kept, ...] = ()
     for window in windows(source, length):

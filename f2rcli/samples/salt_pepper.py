@@ -26,7 +26,7 @@ SEEN = 0.08  # of what they stand out by that those beside may see: of light 0.4
 PARTS, UNEVEN = 4, 0.5  # of a side; variance of their counts beyond chance, of the squared mean
 COMPANY = 0.4  # more of them near each in the frame before than near other places, at the most
 NEARER, WIDER = 17, 49  # sides of the squares that are near, and that such places lie in
-MOST = 0.3  # of the samples that may stand out or have these codes, for the time it takes
+MOST = 0.3  # of the samples that may stand out, for the time it takes
 BEYOND = 2.5, 0.03  # of the noise, of the range: salt and pepper of a known law stand out by more
 ALIKE = 2.0, 0.016  # of the noise, of the range: samples that differ by less
 SURE = 3.5  # standard deviations of how many are alike by chance
@@ -241,7 +241,7 @@ def _repaired(sight: _Sight, near: Sequence[Plane], law: Law) -> tuple[Plane, in
     seen = np.stack([_near(one, places, SQUARE) for one in (plane, *near)], axis=1)
     alike = np.abs(seen - code[:, None, None]) < within[:, None, None]
     by_chance = max(law.shares) + _tail((far - within) / max(sight.sigma, 1e-6))
-    expected = alike[0].size * by_chance
+    expected = by_chance * len(SQUARE) * seen.shape[1]
     few = alike.sum(axis=(1, 2)) <= 2 + expected + SURE * np.sqrt(expected)  # one is itself
     found = (far > sight.codes(*BEYOND)) & few & ~alike[:, :, 0].all(axis=1)
     whole = plane.copy()
