@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from f2rcli.methods.base import Method, Prepared, Restored, Run
-from f2rcli.models.fitvnet import Block, ImageModule
+from f2rcli.models.fitvnet import FusionBlock, ImageModule
 from f2rcli.models.fusion import smooth
 from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Weights
@@ -30,8 +30,8 @@ class FITVNetNetworks(nn.Module):
         super().__init__()
         self.hidden = bool(config.get("hidden", False))
         self.image = ImageModule(channels, **config["image"])
-        self.triple = Block(channels, **config["block"])
-        self.merge = Block(channels, **config["block"])
+        self.triple = FusionBlock(channels, **config["block"])
+        self.merge = FusionBlock(channels, **config["block"])
 
     def forward(self, frames: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
         """frames (B, 5, C, H, W) noisy; level (B, 5, 1, H, W), their noise's standard deviation,

@@ -94,7 +94,7 @@ def image_reach() -> int:
     return math.ceil(reach / 2**LEVELS) * 2**LEVELS
 
 
-class Block(nn.Module):
+class FusionBlock(nn.Module):
     """Phi: three frames, each beside its noise map, into one (paper, table 5)."""
 
     stride = 4

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from f2rcli.models.fitvnet import Block, ImageModule
+from f2rcli.models.fitvnet import FusionBlock, ImageModule
 from f2rcli.models.layers import padded
 from f2rcli.training.methods.fitvnet.recipe import SIZES
 
@@ -24,7 +24,7 @@ def parameters(network: nn.Module) -> int:
 
 
 def test_the_published_sizes_have_the_published_number_of_parameters() -> None:
-    image, block = parameters(ImageModule()), parameters(Block())
+    image, block = parameters(ImageModule()), parameters(FusionBlock())
     assert image == 1_095_123  # published: 1.095 M
     assert block == 1_238_821  # 2.2: 1.239 M
     assert image + 2 * block == pytest.approx(3.573e6, abs=500)
@@ -54,14 +54,14 @@ def test_the_cost_per_megapixel(size: str, image: float, block: float) -> None:
     with torch.inference_mode():
         found = (
             gmacs(ImageModule(3, **SIZES[size]["image"]), frames[:, 0]),
-            gmacs(Block(3, **SIZES[size]["block"]), frames, level),
+            gmacs(FusionBlock(3, **SIZES[size]["block"]), frames, level),
         )
     assert found == pytest.approx((image, block), abs=0.1)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (33, 47), (64, 31)])
 def test_any_size_is_padded_and_cropped_again(size: tuple[int, int]) -> None:
-    image, block = loud(ImageModule(3, 6)), loud(Block(3, TINY_BLOCK))
+    image, block = loud(ImageModule(3, 6)), loud(FusionBlock(3, TINY_BLOCK))
     frames = torch.rand(1, 3, 3, *size, dtype=torch.float64)
     level = torch.zeros(1, 1, *size, dtype=torch.float64)
     assert padded(image, frames[:, 0]).shape == (1, 3, *size)
@@ -76,10 +76,10 @@ def far(network: nn.Module, side: int, *places: int) -> int:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.abs_()
-    lead = (1, 3, 3) if isinstance(network, Block) else (1, 1)
+    lead = (1, 3, 3) if isinstance(network, FusionBlock) else (1, 1)
     picture = torch.rand(*lead, side, side, dtype=torch.float64, requires_grad=True)
     level = torch.full((1, 1, side, side), 0.1, dtype=torch.float64)
-    out = network(picture, level) if isinstance(network, Block) else network(picture)
+    out = network(picture, level) if isinstance(network, FusionBlock) else network(picture)
     farthest = 0
     for place in places:
         (gradient,) = torch.autograd.grad(out[0, :, place, place].sum(), picture, retain_graph=True)
@@ -89,7 +89,7 @@ def far(network: nn.Module, side: int, *places: int) -> int:
 
 
 def test_no_input_beyond_the_reach_matters_and_most_of_the_reach_does() -> None:
-    block = loud(Block(3, TINY_BLOCK))
+    block = loud(FusionBlock(3, TINY_BLOCK))
     assert 24 <= far(block, 128, 64, 67) <= block.reach
     image = loud(ImageModule(1, 3))
     assert 128 <= far(image, 448, 224, 255) <= image.reach
@@ -99,7 +99,7 @@ def test_no_input_beyond_the_reach_matters_and_most_of_the_reach_does() -> None:
 
 def test_a_block_begins_as_the_identity_on_its_middle_frame_and_can_leave_it() -> None:
     torch.manual_seed(0)
-    block = Block()
+    block = FusionBlock()
     frames = torch.rand(2, 3, 3, 32, 32)
     level = torch.full((2, 1, 32, 32), 0.1)
     out = block(frames, level)
@@ -110,6 +110,6 @@ def test_a_block_begins_as_the_identity_on_its_middle_frame_and_can_leave_it() -
 
 def test_each_frame_is_embedded_by_itself() -> None:
     """The paper's 90 channels are three groups of 30."""
-    block = Block()
+    block = FusionBlock()
     assert block.embed.weight.shape == (90, 4, 3, 3)
     assert block.embed.groups == 3
