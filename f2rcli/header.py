@@ -80,7 +80,7 @@ class Header:
     order: str = "RGB"
     sigma_range: tuple[float, float] = SIGMA_RANGE  # trained on, 8-bit units
     trained_on: str = ""
-    level: float = 1.0  # what the measured noise level is multiplied by; 0: it is not told
+    level: float = 1.0  # what the measured noise level is multiplied by; 0: it is unknown
     estimate: Estimate = Estimate.REFINED  # given out (F2R)
     format: int = FORMAT
 

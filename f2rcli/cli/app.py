@@ -88,7 +88,7 @@ class ExitHandler:
     """
 
     def __init__(self, console: Console, stopper: Stopper | None = None) -> None:
-        """stopper: what hears the signals of this process."""
+        """stopper: what receives the signals of this process."""
         self.console = console
         self.stopper = stopper
         self.code: int = EXIT_OK
@@ -167,8 +167,8 @@ def _out_of_memory(error: BaseException) -> bool:
 def run(arguments: list[str], stopper: Stopper | None = None) -> int:
     """Run one command line; returns its exit code and lets no exception out but SystemExit.
 
-    stopper: what hears the signals of this process; a run that one of them ends says so, whatever
-    exception it comes to.
+    stopper: what receives the signals of this process; a run that one of them ends says so,
+    whatever exception it comes to.
     """
     ignore_odd_sizes()
     with contextlib.closing(Console()) as console:

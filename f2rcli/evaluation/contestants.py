@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass
 class MethodContestant(Contestant):
-    """One of f2r's methods, run blind by the engine: it is never told the noise that was added."""
+    """One of f2r's methods, run blind by the engine: the noise that was added is unknown to it."""
 
     name: str
     settings: EngineSettings

@@ -39,7 +39,7 @@ class Blind2Sound(Method, Estimating):
         return cls(networks, run)
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
-        """The noise is not told: the network learnt to do without."""
+        """The noise is not used: the network learnt to do without."""
         estimate = self._run(self.networks.denoiser, noisy)
         luma = estimate[0].detach().mean(0).float().cpu().numpy()
         return Prepared(index, noisy, estimate, luma)

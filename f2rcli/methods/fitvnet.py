@@ -73,7 +73,7 @@ class FITVNet(Method):
     networks: FITVNetNetworks
 
     def __init__(self, networks: FITVNetNetworks, run: Run, level: float = 1.0) -> None:
-        """level: what the noise's measured level is multiplied by before networks are told it."""
+        """level: what the noise's measured level is multiplied by before networks are given it."""
         self.networks = networks
         self.level = level
         self._run = run

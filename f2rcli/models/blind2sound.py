@@ -1,7 +1,7 @@
 """Blind2Sound's networks: a single-frame denoiser with a covariance, and a noise estimator.
 
 Source: arXiv 2303.05183 (ICCV 2025) and its authors' code; the denoiser is the U-Net of
-Blind2Unblind (CVPR 2022). Both have biases and are told nothing of the noise.
+Blind2Unblind (CVPR 2022). Both have biases and are blind to the noise level.
 """
 
 import math

@@ -6,7 +6,7 @@ from f2rcli.models.layers import UNet, lowered_cat, unet_reach, unet_stride
 
 
 class Coarse(nn.Module):
-    """A single-frame denoiser that is told the noise level, or is told nothing.
+    """A single-frame denoiser, conditioned on the noise level or blind to it.
 
     It stands where the published F2R puts a frozen NAFNet (arXiv 2603.10417, code), at one
     twentieth of its cost, and without its global pooling.

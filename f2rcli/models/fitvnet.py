@@ -30,7 +30,7 @@ def _conv(inputs: int, outputs: int, stride: int = 1, groups: int = 1) -> nn.Con
 
 
 class ImageModule(nn.Module):
-    """Psi: one frame in, one frame out, told nothing of the noise (paper, table 6).
+    """Psi: one frame in, one frame out, blind to the noise level (paper, table 6).
 
     Every convolution is 3x3 with ReLU; five of stride 2, nearest-neighbour upsampling, and the
     noisy input itself as the last skip connection.

@@ -222,7 +222,7 @@ class Doubts:
 
     flat: float = 1.0  # share of the blocks that hold no texture to speak of
     gap: float = 0.0  # logarithm of the anchors' own sigma over the bound, above 0: texture
-    left: float = 0.0  # the same of the sigma that is told, after it was held to the bound
+    left: float = 0.0  # the same of the sigma that is reported, after it was held to the bound
     clipped: float = 0.0  # share of samples on the rails
     bounded: bool = True  # whether frames could be compared at all
     subsampled: bool = False  # whether chroma has fewer samples than luma

@@ -12,7 +12,7 @@ ENDING = [  # Windows has no SIGHUP
 
 
 class Interruption:
-    """Holds back the first signal; whoever listened before is told of it at the end.
+    """Holds back the first signal; the handler before gets it at the end.
 
     So Ctrl-C is still a KeyboardInterrupt, and SIGTERM whatever the program makes of it. A second
     signal is passed on at once. Outside the main thread, where Python takes no signals, this does

@@ -79,7 +79,7 @@ def test_an_adaptation_is_validated_on_pairs_that_are_made_once(
     adapting: F2RRecipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adapting.validation_errors()
-    known = adapting._exam(test=False)
+    known = adapting._fixed_pairs(test=False)
     probe = adapting.probe().stage
     monkeypatch.setattr(adapting, "_held_out", None)
     last = adapting.stage(adapting.specs[-1])

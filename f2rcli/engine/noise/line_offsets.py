@@ -147,7 +147,7 @@ class LineGroup:
         share = share if self.present < 0 else self.present + NEWS * (share - self.present)
         self.present = share if share > ABSENT else 0.0
 
-    def rehearse(self, seen: Sequence[Seen]) -> None:
+    def look_ahead(self, seen: Sequence[Seen]) -> None:
         """Learn columns from a few frames in a row, before anything comes out."""
         if not self.noise.columns:
             return

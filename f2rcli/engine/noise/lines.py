@@ -95,7 +95,7 @@ class LineRemover:
             self.before, self.done = None, None
             self.groups = [LineGroup(one) for one in self.lines.groups]
             for group in self.groups:
-                group.rehearse([centre, *future])
+                group.look_ahead([centre, *future])
         if self.done is None or self.before is None or not _same(self.before, centre):
             self.done = self._without(centre, future)
         self.before = centre

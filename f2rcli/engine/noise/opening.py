@@ -1,4 +1,4 @@
-"""The noise of a stream's first frames, measured without being told anything."""
+"""The noise of a stream's first frames, measured on them alone."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -73,7 +73,7 @@ class NoiseTracker:
 
     @property
     def model(self) -> NoiseModel | None:
-        """The noise that networks are told: strength above 1 claims that much more noise."""
+        """The noise that networks are given: strength above 1 claims that much more noise."""
         known = self.measured if self.space is None else self.space.model
         return None if known is None else known.scaled(self.excess)
 
@@ -124,7 +124,7 @@ class NoiseTracker:
         return 0.0 if self.low is None else space.lift(lowest([picture]))
 
     def measure_opening(self, frames: Sequence[Frame]) -> None:
-        """Measure on the first frames, no two alike, with a method of its own that is told nothing.
+        """Measure on the first frames, no two alike, with a method of its own, given nothing.
 
         A declared sigma is used whatever is found, but not in silence.
         """

@@ -43,7 +43,7 @@ class Mark:
         self.begin = 0  # index of the stream's first picture
         self.first = self.done = -1  # of the last window: its first picture, its centre
         self._arrays = arrays or {}
-        self._known: dict[int, NoiseModel | None] = {}  # what networks were told, by picture
+        self._known: dict[int, NoiseModel | None] = {}  # of each picture, as networks had it
         self._method: Method | None = None
         self._noise: NoiseTracker | None = None
         if kept is not None:
@@ -83,7 +83,7 @@ class Mark:
         )
 
     def conditioned(self, index: int, model: NoiseModel | None) -> NoiseModel | None:
-        """The noise that networks are told for a picture: `model`, unless they were before."""
+        """The noise that networks are given for a picture: `model`, unless they had it before."""
         return self._known.setdefault(index, model)
 
     def before(self, view: Window[Prepared]) -> bool:

@@ -20,7 +20,7 @@ FACTS = MetricFacts(
     "motion as for the warping error, less the reference's own change where there is one; RMS "
     "over blocks of which 75 % is seen in both frames, divided by sqrt 2 (so it is the standard "
     "deviation over time of independent changes), in 8-bit units. None for a shot's first frame. "
-    "It hears pumping and low-frequency noise, which the warping error drowns in grain.",
+    "It shows pumping and low-frequency noise, which the warping error drowns in grain.",
 )
 
 

@@ -62,7 +62,7 @@ class F2R(Method, Following):
         level: float = 1.0,
         estimate: Estimate = Estimate.REFINED,
     ) -> None:
-        """level: what the noise's measured level is multiplied by before networks are told it.
+        """level: what the noise's measured level is multiplied by before networks are given it.
         estimate: the one to give out; what comes after it is not trained."""
         self.length = length
         self.level = level
@@ -177,7 +177,7 @@ class F2R(Method, Following):
         self.memory = None
 
     def conditioned_on(self, noise: NoiseModel | None) -> NoiseModel | None:
-        """The model of the noise that networks are told; None for none."""
+        """The model of the noise that networks are given; None for none."""
         return noise.scaled(self.level) if noise is not None and self.level else None
 
     def anchor(self, aligned: Aligned) -> Anchor:

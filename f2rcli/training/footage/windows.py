@@ -19,7 +19,7 @@ from f2rcli.training.footage.renditions import Rendition
 
 RECOLOURED_SHARE, GRAY_SHARE = 0.15, 0.1  # of windows from clean clips
 CODED_SHARE = 0.8  # of synthetic noise: rounded and clipped to 8 bits, as files are
-BLIND_SHARE = 0.4  # of windows: networks are not told the noise level
+BLIND_SHARE = 0.4  # of windows: the noise level is unknown to networks
 CELL = 8  # crops begin on multiples of it
 
 Pictures = NDArray[np.float32]  # (T, H, W, C), 0 = black, 1 = white
@@ -33,7 +33,7 @@ class Sample(NamedTuple):
     unclipped: Pictures  # the same before a file's range cut off its noise, where that is known
     clean: Pictures | None  # None for noisy footage
     level: Pictures  # the noise's standard deviation
-    spread: float = 0.15  # of the log of the level that networks are told
+    spread: float = 0.15  # of the log of the level that networks are given
     law: Law | None = None  # of synthetic noise, to draw more of it
     measured: NoiseLaw | None = None  # of noisy footage
     clipped: bool = False  # whether noisy footage ends at black and white
@@ -77,7 +77,7 @@ def cut(
 
 
 def conditioning_level(level: Pictures, rng: np.random.Generator, spread: float = 0.15) -> Pictures:
-    """The noise level a network is told: none (zero) twice in five, else about right."""
+    """The noise level a network is given: none (zero) twice in five, else about right."""
     blind = rng.random() < BLIND_SHARE
     return level * np.float32(0 if blind else np.exp(rng.normal(0, spread)))
 

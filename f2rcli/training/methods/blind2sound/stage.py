@@ -152,7 +152,7 @@ def _sample(source: WindowSource, rng: np.random.Generator, crop: int) -> Sample
 def trusted_pixels(sample: Sample) -> Pictures:
     """(T, H, W, 1): 1 where a target's mean is the clean picture, else 0.
 
-    Where footage's range cuts noise off it is not. Such places are told by the eight neighbours
+    Where footage's range cuts noise off it is not. Such places are known by the eight neighbours
     alone: a choice that depended on the pixel itself would shift the mean of those chosen.
     """
     trusted = np.ones_like(sample.noisy[..., :1])

@@ -26,7 +26,7 @@ from f2rcli.training.methods.f2r.degraded_clips import LARGEST, LONGEST, Shot, d
 from f2rcli.training.methods.f2r.precomputed import NoisyPair, precompute
 
 CONDITIONED_SHARE = 0.7  # of clips; see degraded_clips for footage
-SPREAD = 0.12  # of the log of the noise level that networks are told
+SPREAD = 0.12  # of the log of the noise level that networks are given
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class ClipMaker:
         return F2R(networks.eval().to(device), runner, self.header.length)
 
     def pair(self, number: int, rng: np.random.Generator) -> NoisyPair:
-        """Noisy and clean frames, their noise as networks are told it, and whether they are."""
+        """Noisy and clean frames, their noise as networks are given it, and whether they are."""
         clip = self.shots[number % len(self.shots)].array
         if self.noise.parts[0].kind == FOOTAGE:
             noisy, clean, model, known = draw_degraded(clip, rng, gray=self.gray)

@@ -144,10 +144,10 @@ class F2RRecipe(Tested, Staged, Probed):
                 yield StageRun(self.stage(spec), self.context.settings(spec))
 
     def test_errors(self) -> ValidationErrors:
-        return self._errors(self._exam(test=True), self.header.estimate)
+        return self._errors(self._fixed_pairs(test=True), self.header.estimate)
 
     def validation_errors(self) -> ValidationErrors:
-        return self._errors(self._exam(test=False), self.header.estimate)
+        return self._errors(self._fixed_pairs(test=False), self.header.estimate)
 
     def probe(self) -> StageRun:
         last = self.specs[-1]
@@ -166,9 +166,9 @@ class F2RRecipe(Tested, Staged, Probed):
     def _judged(self, kind: TargetKind) -> list[Excerpt]:
         """Pairs to validate on."""
         fixed = kind is TargetKind.RECORRUPTED and self.context.start is not None
-        return self._exam(test=False) if fixed else self._held_out(kind)
+        return self._fixed_pairs(test=False) if fixed else self._held_out(kind)
 
-    def _exam(self, *, test: bool) -> list[Excerpt]:
+    def _fixed_pairs(self, *, test: bool) -> list[Excerpt]:
         """The coarse network does not change where there is a start to compare with, so the pairs
         made first serve to the end."""
         if test not in self._exams:

@@ -58,7 +58,7 @@ def make_pairs(
 ) -> Excerpt:
     """Training pairs on these centres of a piece of one shot (T, H, W, C).
 
-    n' is drawn from `law`, and the networks are told its level.
+    n' is drawn from `law`, and the networks are given its level.
     """
     maker = _PairMaker(method, law, is_clipped(pictures), rng)
     frames = maker.prepared(pictures)

@@ -68,7 +68,7 @@ class FrameSets(NamedTuple):
     noisy: Tensor
     second: Tensor  # the same frames with noise that is independent of `noisy`'s
     clean: Tensor | None  # None for noisy footage
-    level: Tensor  # of `noisy`, as networks are told it: zero for none
+    level: Tensor  # of `noisy`, as networks are given it: zero for none
     cut: Tensor | None  # sigma of noisy targets that a range clipped, see as_stored; None: of none
 
 
