@@ -125,7 +125,7 @@ class F2RRecipe(Tested, Staged, Probed):
         self.specs = self._specs()
         config.check_stages(self.names())
         self.parts: list[Split] = []
-        self._exams: dict[bool, list[Excerpt]] = {}  # for the test or not
+        self._fixed: dict[bool, list[Excerpt]] = {}  # for the test or not
         self._probed: dict[tuple[Piece, ...], list[Excerpt]] = {}  # the last stage learns from too
         if not config.inputs_are_clean:
             self.parts = split(context.footage, config.held_out)
@@ -171,9 +171,9 @@ class F2RRecipe(Tested, Staged, Probed):
     def _fixed_pairs(self, *, test: bool) -> list[Excerpt]:
         """The coarse network does not change where there is a start to compare with, so the pairs
         made first serve to the end."""
-        if test not in self._exams:
-            self._exams[test] = self._held_out(TargetKind.RECORRUPTED, test=test)
-        return self._exams[test]
+        if test not in self._fixed:
+            self._fixed[test] = self._held_out(TargetKind.RECORRUPTED, test=test)
+        return self._fixed[test]
 
     def _errors(self, held: list[Excerpt], estimate: Estimate) -> ValidationErrors:
         networks = self.networks
