@@ -245,7 +245,8 @@ class Receipt:
         """The receipt in one line."""
         size = f"{units.size(self.bytes)}, " if self.bytes else ""  # not known of a pipe
         where = "standard output" if self.path == "-" else Path(self.path).name
-        parts = [f"{where}: {count(self.frames)}, {self.seconds:.2f} s, {size}{self.codec}"]
+        length = f"{self.seconds:.2f} s, " if self.seconds else ""
+        parts = [f"{where}: {count(self.frames)}, {length}{size}{self.codec}"]
         fates = {"kept": self.kept, "dropped": self.dropped, "lost": self.lost}
         parts += [f"{fate} {', '.join(what)}" for fate, what in fates.items() if what]
         parts.append("verified " + ", ".join(self.verified) if self.verified else "not verified")

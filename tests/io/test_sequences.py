@@ -163,6 +163,7 @@ def test_a_video_becomes_the_rgb_that_it_shows(tools, tmp_path: Path) -> None:
     assert again[0].layout.family is Family.RGB
     np.testing.assert_allclose(to_rgb(again[0]), np.clip(to_rgb(frames[0]), 0, 1), atol=0.6 / 255)
     assert "YUV (RGB instead)" in receipt.dropped
+    assert receipt.seconds == 0  # pictures carry no time
 
 
 def test_one_picture_is_a_clip_of_one(tools, tmp_path: Path, pictures) -> None:

@@ -142,7 +142,6 @@ class ImageWriter(Writer):
         self._encoder = PictureEncoder(
             plan.encoder, self._size, plan.pix_fmt, metadata_of(shown).pixel_aspect
         )
-        self._seconds = Fraction(0)
         self._provenance: str | None = None  # once the first frame is there
         self._digests: dict[str, bytes] = {}  # of what was written, by name
         self._bare = False  # whether a picture lacks metadata that it was given
@@ -168,7 +167,6 @@ class ImageWriter(Writer):
         self._part.add(name, data)
         self._digests[name] = sha256(data).digest()
         self._bare |= any(raw not in data for _, raw in parts)
-        self._seconds += (frame.duration or 0) * frame.time_base
 
     def _metadata(self, frame: Frame) -> list[tuple[bytes, bytes]]:
         same = metadata_of(self.reader).family == self.plan.encoder
@@ -194,10 +192,9 @@ class ImageWriter(Writer):
                 hint="Check start= and end=, or the input.",
             )
         verified, lost = self._verify()
-        frames, seconds = len(self._part.names), float(self._seconds)
-        size = self._part.publish()
-        return self.plan.receipt(
-            frames=frames, seconds=seconds, size=size, verified=verified, lost=lost
+        frames, size = len(self._part.names), self._part.publish()
+        return self.plan.receipt(  # pictures carry no time
+            frames=frames, seconds=0.0, size=size, verified=verified, lost=lost
         )
 
     def _verify(self) -> tuple[tuple[str, ...], list[str]]:
