@@ -85,6 +85,7 @@ def test_a_simulated_benchmark_needs_no_files_and_shows_each_brightness(
     targets = ("--json-file", tmp_path / "e.json", "--report", tmp_path / "e.html")
     done = evaluate("--benchmark", "molecules", "--frames", 2, "--methods", "none", *targets)
     assert done.code == EXIT_OK, done.err
+    assert "here at most 2 frames of each" in done.out  # of a protocol of 24
     found = values(tmp_path / "e.json")
     share = found["median 3x3x3"]["light, 500 e-"]
     assert isinstance(share, float)
