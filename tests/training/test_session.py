@@ -9,6 +9,8 @@ import av
 import numpy as np
 import pytest
 import tifffile
+import torch
+from torch import Tensor
 
 from f2rcli import weights
 from f2rcli.errors import ConfigError, InputError
@@ -20,6 +22,7 @@ from f2rcli.training.footage.split import draw_segments, held_out_segments, spli
 from f2rcli.training.loop.events import Event, EventKind
 from f2rcli.training.methods import trainable
 from f2rcli.training.methods.f2r import recipe
+from f2rcli.training.methods.validation import ValidationErrors
 from f2rcli.training.run import session
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.overrides import StageOverrides
@@ -27,6 +30,7 @@ from f2rcli.training.run.session import (
     EARLIER,
     NOTHING_TO_GAIN,
     NOTHING_YET,
+    Totals,
     TrainResult,
     train,
 )
@@ -123,6 +127,22 @@ def test_adapting_ends_at_once_where_a_probe_gains_nothing(
         weights.load(name) for name in (asked.output, weights.choose("f2r", Space.RGB))
     )
     assert all(bool((made.tensors[n] == t).all()) for n, t in bundled.tensors.items())
+
+
+@pytest.mark.parametrize(("fell", "goes_on"), [(2.9, False), (3.1, True)])
+def test_a_probe_must_be_surer_than_a_test(fell: float, goes_on: bool) -> None:
+    """What falls by two to three standard errors at once is not confirmed in the end."""
+    before, chance = np.full((20, 20), 50.0), np.indices((20, 20)).sum(0) % 2 * 2.0 - 1
+    after = before - chance - fell * chance.std(ddof=1) / 20
+    found = iter([ValidationErrors(0, (blocks,)) for blocks in (before, after)])
+
+    class Recipe:
+        networks = torch.nn.Linear(1, 1)
+        probe = staticmethod(lambda: None)
+        validation_errors = staticmethod(lambda: next(found))
+
+    ended = session._probed(Recipe(), lambda course: Totals())  # type: ignore[arg-type]  # all it asks for
+    assert (ended is None) is goes_on
 
 
 def write_stack(path: Path, frames: int = 8, size: int = 64) -> Path:

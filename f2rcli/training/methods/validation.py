@@ -66,12 +66,14 @@ def error_reduction(before: ValidationErrors, after: ValidationErrors) -> ErrorR
     return ErrorReduction(mean, max(_spread(gains, scale) for scale in SCALES))
 
 
-def is_significant(before: ValidationErrors, after: ValidationErrors) -> bool:
-    """True if the held-out error fell by more than CERTAINTY standard errors."""
+def is_significant(
+    before: ValidationErrors, after: ValidationErrors, certainty: float = CERTAINTY
+) -> bool:
+    """True if the held-out error fell by more than so many standard errors."""
     if not before.errors:
         return False
     found = error_reduction(before, after)
-    return found.mean > CERTAINTY * found.spread
+    return found.mean > certainty * found.spread
 
 
 def _spread(gains: list[Blocks], scale: int) -> float:
