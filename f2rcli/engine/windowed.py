@@ -5,8 +5,6 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
-from torch import Tensor
-
 from f2rcli.engine.contract.past import Past
 from f2rcli.engine.contract.residual import Beside
 from f2rcli.engine.contract.shrinkage import Shrinkage
@@ -17,9 +15,9 @@ from f2rcli.engine.probing import ResponseProbe
 from f2rcli.engine.resuming.marks import Mark
 from f2rcli.engine.worker import Worker
 from f2rcli.frames import Frame, same_samples
-from f2rcli.methods.base import Following, Method, Prepared, Restored
-from f2rcli.models.flow import Flow
+from f2rcli.methods.base import Following, Method, Motion, Prepared, Restored
 from f2rcli.models.large.codes import plain
+from f2rcli.noise.model import NoiseModel
 from f2rcli.window import Window
 
 # Of frames that are restored before an excerpt though nothing stands still.
@@ -40,7 +38,7 @@ class Started(NamedTuple):
 
     window: Window[PreparedPicture]
     view: Window[Prepared]
-    flows: tuple[Flow | Tensor | None, ...]  # into the frames right beside the centre
+    motions: tuple[Motion | None, ...]  # into the frames right beside the centre
     past: Past
     restored: Callable[[], Restored]  # waits
 
@@ -67,10 +65,19 @@ class Restorer(NamedTuple):
                 mark.begin = copies[0].index or 0
             index = mark.begin + number
             fresh = previous is None or not same_samples(previous, copies[0])
-            seen = self.noise.into(self.engine.to_tensor(copies[0]))
-            prepared = self.method.prepare(index, seen, mark.conditioned(index, self.noise.model))
-            yield PreparedPicture(copies, prepared, thumbnail(prepared.luma), fresh)
             previous = copies[0]
+            yield self._prepared(
+                copies, index, mark.conditioned(index, self.noise.model), fresh=fresh
+            )
+
+    def _prepared(
+        self, copies: list[Frame], index: int, given: NoiseModel | None, *, fresh: bool
+    ) -> PreparedPicture:
+        """A function of its own: no picture is held while the next one is waited for."""
+        seen = self.noise.into(self.engine.to_tensor(copies[0]))
+        prepared = self.method.prepare(index, seen, given)
+        look = thumbnail(prepared.luma)
+        return PreparedPicture(copies, prepared.without_luma(), look, fresh)
 
     def start(self, window: Window[PreparedPicture], past: Past) -> Started:
         """Let the worker restore a window's centre, if the method can part it from what follows."""
@@ -81,8 +88,8 @@ class Restorer(NamedTuple):
         else:
             restored = partial(method.restore, view, model)
         near = (*view.before[-1:], *view.after[:1])
-        flows = tuple(method.motion(view.centre, frame) for frame in near)
-        return Started(window, view, flows, past, restored)
+        motions = tuple(method.motion(view.centre, frame) for frame in near)
+        return Started(window, view, motions, past, restored)
 
     def finish(self, started: Started, missed: int = 0) -> list[Frame]:
         """A window's centre, and its copies; missed: how often the whole run has measured the noise
@@ -100,11 +107,12 @@ class Restorer(NamedTuple):
         change = noise.back(refined, picture) - picture
         del refined
         near = tuple(entry.copies[0] for entry in (*window.before[-1:], *window.after[:1]))
+        flows = tuple(None if motion is None else motion() for motion in started.motions)
         past = started.past
         if past.shrinkage is not None and self.probe.due(view, past.shrinkage):
             self.probe.ask(past.shrinkage, copies[0], view, change)
         beside = Beside(
-            near, started.flows, past.steady, noise.measured, noise.planes, past.points,
+            near, flows, past.steady, noise.measured, noise.planes, past.points,
             past.shrinkage, later=tuple(entry.copies[0] for entry in window.after),
         )  # fmt: skip
         done = self.engine.to_frame(copies[0], picture, change, beside)

@@ -1,7 +1,7 @@
 """The engine's contract with a method."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -18,6 +18,10 @@ from f2rcli.window import Window
 # `reach`, how many pixels beyond its own a result depends on.
 Run = Callable[..., Any]
 
+# Gives a flow in a frame's own pixels, large as it is, once it is wanted; a tensor (1, H, W, 2)
+# where frames stay on the device.
+Motion = Callable[[], Flow | Tensor]
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -29,6 +33,11 @@ class Prepared:
     coarse: Tensor  # the same shape: the single-frame estimate; `noisy` where there is none
     # (H, W): brightness of `coarse`, for flow and cuts; a tensor where frames stay on the device
     luma: NDArray[np.float32] | Tensor
+    look: Any = None  # what motion is looked for in, where the method looks for it
+
+    def without_luma(self) -> Self:
+        """As windows hold it: cuts are known by then, and motion has its look."""
+        return replace(self, luma=np.empty((0, 0), np.float32))
 
     @property
     def array(self) -> NDArray[np.float32]:
@@ -88,9 +97,8 @@ class Method(Protocol):
         """
         return None
 
-    def motion(self, centre: Prepared, neighbour: Prepared) -> Flow | Tensor | None:
-        """The flow from a centre into a frame right beside it, where it is known already; a tensor
-        (1, H, W, 2) where frames stay on the device."""
+    def motion(self, centre: Prepared, neighbour: Prepared) -> Motion | None:
+        """What gives the flow from a centre into a frame right beside it, where it is known."""
         return None
 
     def stay_on_device(self) -> None:

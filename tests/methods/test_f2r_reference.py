@@ -359,8 +359,8 @@ def test_the_flow_back_is_looked_up_or_composed() -> None:
     assert (f2r.flows.agreement(frames[0], frames[1], ahead) == 1).any()
     assert f2r.motion(frames[0], frames[1]) is None
     f2r.flows.chain(frames)
-    assert middle(f2r.motion(frames[1], frames[0])) == pytest.approx((-3.0, 1.0), abs=0.02)
-    assert f2r.motion(frames[1], frames[0]).shape == (*SIZE, 2)  # of whole pixels
+    assert middle(f2r.motion(frames[1], frames[0])()) == pytest.approx((-3.0, 1.0), abs=0.02)
+    assert f2r.motion(frames[1], frames[0])().shape == (*SIZE, 2)  # of whole pixels
     for source, target in ((0, 1), (1, 0), (0, 3), (3, 0)):
         back = f2r.flows.back(frames[source], frames[target])
         assert back is not None
@@ -446,17 +446,14 @@ def test_flows_of_a_window_are_found_once_from_their_parts_and_rated_by_the_way_
     assert middle(whole) == pytest.approx((3.0, -1.0))
 
 
-def test_what_frames_look_like_is_kept_while_they_are_and_no_longer() -> None:
+def test_a_frame_is_searched_as_it_was_prepared_without_its_brightness() -> None:
     f2r, _ = method()
-    frames = [frame(index) for index in range(4)]
-    f2r.flows.chain(frames)
-    assert sorted(f2r.flows._looks) == [0, 1, 2, 3]
-    assert f2r.flows._look(frames[3]) is f2r.flows._look(frames[3])
-    f2r.flows.forget_before(2)
-    assert sorted(f2r.flows._looks) == [2, 3]
-    changed = frame(3)
-    f2r.flows.fresh(frames[2], changed)
-    assert f2r.flows._looks[3][0] is changed.luma
+    made = f2r.prepare(0, torch.rand(1, 3, *SIZE), None)
+    look = f2r.flows.look(made.luma)
+    held = made.without_luma()
+    assert held.luma.size == 0
+    assert (f2r.flows._look(held) == look).all()
+    assert f2r.flows._look(held) is f2r.flows._look(held)
 
 
 def test_the_mean_of_coded_pictures_is_that_of_what_they_show() -> None:

@@ -43,11 +43,9 @@ class DeviceFlows(Flows):
             found |= dict(zip(places, flows.chunk(len(flows)), strict=True))
         return [found[place] for place in range(len(pairs))]
 
-    def _halved(self, frame: Prepared) -> Tensor:
-        """The frame as flow is looked for in it, (1, 1, h, w)."""
-        luma = frame.luma
-        whole = luma if isinstance(luma, Tensor) else frame.noisy.new_tensor(luma)
-        return motion.halved(whole[None, None])
+    def look(self, luma: Tensor) -> Tensor:
+        """(H, W) -> (1, 1, h, w)."""
+        return motion.halved(luma[None, None])
 
 
 def _size(frame: Prepared) -> tuple[int, ...]:

@@ -36,8 +36,6 @@ class Flows(ABC):
     begin from them, serve one window and are not kept."""
 
     _known: dict[tuple[int, int], Any] = field(default_factory=dict, init=False)
-    # brightness of a frame, and what is made of it for the search
-    _looks: dict[int, tuple[object, Any]] = field(default_factory=dict, init=False)
 
     def flow(self, source: Prepared, target: Prepared) -> Any:
         """Flow from `source` into `target`; a longer one starts from adjacent ones, composed."""
@@ -76,7 +74,6 @@ class Flows(ABC):
     def forget_before(self, index: int) -> None:
         """Drop every flow that touches a frame before this one."""
         self._known = {key: flow for key, flow in self._known.items() if min(key) >= index}
-        self._looks = {key: look for key, look in self._looks.items() if key >= index}
 
     def forget(self, index: int) -> None:
         """Drop every flow that touches this frame."""
@@ -103,8 +100,8 @@ class Flows(ABC):
         """Flows of several pairs by a search, from where each starts."""
 
     @abstractmethod
-    def _halved(self, frame: Prepared) -> Any:
-        """The frame as it is searched."""
+    def look(self, luma: Any) -> Any:
+        """What a frame of this brightness is searched in."""
 
     def _several(self, pairs: Sequence[Pair]) -> list[Any]:
         """Flows of several pairs: those that are known, and the others in one search."""
@@ -116,11 +113,7 @@ class Flows(ABC):
         return list(flows.values())
 
     def _look(self, frame: Prepared) -> Any:
-        luma, small = self._looks.get(frame.index, (None, None))
-        if luma is not frame.luma:  # a frame may come again, changed
-            small = self._halved(frame)
-            self._looks[frame.index] = frame.luma, small
-        return small
+        return self.look(frame.luma) if frame.look is None else frame.look
 
     def _composed(self, source: int, target: int) -> Any | None:
         step = 1 if target > source else -1
@@ -149,10 +142,10 @@ class FlowBook(Flows):
         self, rated: Iterable[tuple[Flow, Map]], frame: Prepared
     ) -> Iterator[tuple[Flow, Map]]:
         for flow, agreement in rated:
-            yield self.whole(flow, frame), doubled(agreement, frame.array.shape)
+            yield self.whole(flow, frame), doubled(agreement, frame.noisy.shape[-2:])
 
     def whole(self, flow: Flow, frame: Prepared) -> Flow:
-        whole = doubled(flow, frame.array.shape)
+        whole = doubled(flow, frame.noisy.shape[-2:])
         whole *= HALF
         return whole
 
@@ -165,5 +158,5 @@ class FlowBook(Flows):
             for (source, target), start in zip(pairs, starts, strict=True)
         ]
 
-    def _halved(self, frame: Prepared) -> Luma:
-        return halved(frame.array)
+    def look(self, luma: Luma) -> Luma:
+        return halved(luma)

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -10,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from f2rcli.header import Estimate
-from f2rcli.methods.base import Following, Method, Prepared, Restored, Run
+from f2rcli.methods.base import Following, Method, Motion, Prepared, Restored, Run
 from f2rcli.methods.f2r.alignment import CELLS, Align, aligned_one_by_one, aligned_together
 from f2rcli.methods.f2r.device_flows import DeviceFlows
 from f2rcli.methods.f2r.flows import FlowBook, Flows
 from f2rcli.models.coarse import Coarse
-from f2rcli.models.flow import Flow, carried, compose, inside, midway
+from f2rcli.models.flow import carried, compose, inside, midway
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner, smooth
 from f2rcli.models.large import codes, halves
 from f2rcli.models.large.codes import alike, coded, plain
@@ -24,8 +25,6 @@ from f2rcli.noise.model import NoiseModel
 from f2rcli.tee import emptied
 from f2rcli.weights import Weights
 from f2rcli.window import Window
-
-AnyFlow = Flow | Tensor  # on the processor, or (1, H, W, 2) on the device of the frames
 
 
 class Followed(NamedTuple):
@@ -95,7 +94,7 @@ class F2R(Method, Following):
         shown = luma.float() if stays else luma.float().cpu().numpy()
         if self._codes and codes.serve(noisy, level):
             noisy, coarse = coded(noisy), coded(coarse)
-        return Prepared(index, noisy, coarse, shown)
+        return Prepared(index, noisy, coarse, shown, self.flows.look(shown))
 
     def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
         """Without neighbours only the coarse estimate is left."""
@@ -167,9 +166,9 @@ class F2R(Method, Following):
             self.memory = known.carried(frame.index, noisy, coarse, whole, level)
         return self.memory
 
-    def motion(self, centre: Prepared, neighbour: Prepared) -> AnyFlow | None:
+    def motion(self, centre: Prepared, neighbour: Prepared) -> Motion | None:
         flow = self.flows.known(centre.index, neighbour.index)
-        return None if flow is None else self.flows.whole(flow, centre)
+        return None if flow is None else partial(self.flows.whole, flow, centre)
 
     def forget(self) -> None:
         """Begin a new clip: its frames may have the indices of this one's."""
