@@ -187,7 +187,6 @@ def _restored(
     def finished(ahead: int) -> Iterator[Frame]:
         while len(started) > ahead:
             one = started.popleft()
-            engine.watch(one.past.steady, one.window.centre.copies[0], noise.planes)
             restored = windowed.wanted(run.finish(one))
             mark.stand(one.view, one.past, len(restored), len(started))
             for frame in restored:

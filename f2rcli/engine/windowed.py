@@ -91,12 +91,15 @@ class Restorer(NamedTuple):
         motions = tuple(method.motion(view.centre, frame) for frame in near)
         return Started(window, view, motions, past, restored)
 
-    def finish(self, started: Started, missed: int = 0) -> list[Frame]:
+    def finish(self, started: Started, missed: int = 0, *, watched: bool = False) -> list[Frame]:
         """A window's centre, and its copies; missed: how often the whole run has measured the noise
-        before an excerpt. A function of its own: no picture outlives it."""
+        before an excerpt; watched: whether what stands still has learnt of the centre. A function
+        of its own: no picture outlives it."""
         window, view, noise = started.window, started.view, self.noise
         prepared, copies = window.centre.prepared, window.centre.copies
         restored = started.restored()
+        if not watched:  # after networks have run: what it leaves for the contract takes memory
+            self.engine.watch(started.past.steady, copies[0], noise.planes)
         noise.refresh(self.method, view, _shown(window), missed)
         if self.watch is not None:
             self.watch(Restored(*map(plain, restored)))
@@ -127,7 +130,7 @@ class Restorer(NamedTuple):
         missed = window.centre.prepared.index // REFRESH_EVERY if first else 0
         if past.steady.stands or window.centre.prepared.noisy[0, 0].numel() <= QUICK_PIXELS:
             alone = self._replace(worker=Worker(), watch=None)
-            alone.finish(alone.start(window, past), missed)
+            alone.finish(alone.start(window, past), missed, watched=True)
             return
         view = view_of(window)
         method.pass_over(view, noise.model)

@@ -76,7 +76,8 @@ def test_noise_at_the_border_is_hardly_taken_for_something_new_more_often_than_e
     for _ in range(64):
         noisy = (SIGMA * rng.standard_normal((SIDE, SIDE))).astype(np.float32)
         still.add(0, noisy, LAW, white_shares())
-        seen.append(still.events[0] > 14)
+        if still.events:  # from the second frame on
+            seen.append(still.events[0] > 14)
     at_border, inside = (float(np.mean(seen, axis=0)[part].mean()) for part in (border, ~border))
     assert at_border < 2 * inside + 5e-4
     assert (still.worths[0] > 48).mean() > 0.99
@@ -322,6 +323,19 @@ def test_a_mean_is_worth_256_frames_at_most(frames: int) -> None:
     for _ in range(frames):
         still.add(0, flat, LAW[:16, :16], white_shares())
     np.testing.assert_allclose(still.worths[0], min(230 + frames, 256), rtol=1e-6)
+
+
+def test_of_a_picture_that_moves_a_mean_and_its_worth_are_held() -> None:
+    still = Still()
+    for _ in range(3):
+        for _ in range(2):
+            still.add(0, LAW, LAW, white_shares())
+        assert still.nearer(0, LAW, LAW) is None  # what the frame was tested on goes with it
+        assert {**still.events, **still.drifts} == {}
+        still.forget()
+        assert {**still.means, **still.worths, **still.lately, **still.flicker} == {}
+        still.add(0, LAW, LAW, white_shares())
+        assert {**still.lately, **still.flicker, **still.events, **still.drifts} == {}
 
 
 def test_pictures_of_another_size_begin_anew_in_full_calm() -> None:

@@ -69,20 +69,19 @@ class Still:
     def add(self, index: int, plane: Real, variance: Real, shares: Sequence[float]) -> None:
         """Take in the next frame; variance (H, W) of its noise, shares: see `held`."""
         if index not in self.means or self.means[index].shape != plane.shape:
-            self.asked.pop(index, None)
-            self.lately[index], self.flicker[index] = np.zeros_like(plane), np.ones_like(plane)
-            self.events[index] = self.drifts[index] = np.zeros_like(plane)
             calm = float(index in self.means or index not in self.calm)
+            self._drop(index)
             self.means[index], self.worths[index] = plane.copy(), np.ones_like(plane)
             self.calm[index] = np.array([[calm, 1]], np.float32)
             return
         self._ask(index, plane)
         noise = np.maximum(variance, LEAST)
         apart, worth = plane - self.means[index], self.worths[index]
-        lately = self.lately[index] + np.float32(LATELY) * (apart - self.lately[index])
+        lately = _known(self.lately, index, plane, 0)
+        lately = lately + np.float32(LATELY) * (apart - lately)
         expected, of_few = noise * (1 + 1 / worth), noise * _of_few(worth)
         event, drifts, excess = (np.zeros_like(plane) for _ in range(3))
-        flicker = self.flicker[index]
+        flicker = _known(self.flicker, index, plane, 1)
         for place, side in enumerate(SIDES):
             left = np.float32(max(sum(shares[place + 1 :]), 1 / side**2))
             power = _squared(apart, side) / (expected * left)
@@ -114,7 +113,16 @@ class Still:
 
     def forget(self) -> None:
         """Begin again with the next frame: all of the picture moves. Calm grows from nothing."""
-        self.means.clear()
+        for index in list(self.means):
+            self._drop(index)
+
+    def _drop(self, index: int) -> None:
+        """Forget a plane but for how calm all was, and what its means own."""
+        for known in (
+            self.means, self.worths, self.lately, self.flicker, self.events, self.drifts,
+            self.asked,
+        ):  # fmt: skip
+            known.pop(index, None)
 
     def _settle(self, index: int, worth: Real, drift: float) -> None:
         before, age = self.calm[index][0]
@@ -186,6 +194,9 @@ class Still:
         """A correction of a restored plane towards the mean; None for nothing."""
         if index not in self.means or self.means[index].shape != restored.shape:
             return None
+        events, drifts = (known.pop(index, None) for known in (self.events, self.drifts))
+        if events is None or drifts is None:
+            return None
         worth = self.worths[index]
         calm = self.calm[index][0, 0]
         if not calm or not (worth > FEWEST[0]).any():
@@ -195,15 +206,20 @@ class Still:
         self._remember(index, apart, own)
         owned, samples = self._owned(index)[0]
         lacking = np.clip((owned + DOUBT) / (samples + DOUBT), 0, 1)
-        rest = falling(self.drifts[index], HOLDS)
+        rest = falling(drifts, HOLDS)
         lacking = 1 - (1 - lacking) * rest
         share = 1 - lacking * own / power_around(apart, SIDE, LEAST)
         share = np.maximum(share, 0, out=share)
         share *= np.clip((worth - FEWEST[0]) / (FEWEST[1] - FEWEST[0]), 0, 1)
-        quiet = falling(self.events[index], EVENT)
+        quiet = falling(events, EVENT)
         quiet = np.asarray(cv2.erode(quiet, np.ones((AROUND, AROUND), np.uint8)), np.float32)
         found: Real = (apart * share * quiet * calm).astype(np.float32)
         return found
+
+
+def _known(known: dict[int, Real], index: int, plane: Real, begin: float) -> Real:
+    """What is known of a plane; before that it is the same everywhere, and takes no memory."""
+    return known[index] if index in known else np.full_like(plane, begin)
 
 
 def resting(flows: Sequence[NDArray[np.float32]]) -> float:
