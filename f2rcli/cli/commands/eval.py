@@ -156,7 +156,8 @@ def facts(found: Evaluation) -> list[str]:
     lines.append(f"border: {border} px left out; colours by {colours}; every clip weighs the same")
     if found.benchmark is not None:
         lines += found.benchmark.protocol
-        lines += [f"here at most {told['frames']} frames of each"] if told["frames"] else []
+        most = settings["frames"]
+        lines += [f"here at most {most} frames of each"] if most else []
         sources = dict.fromkeys(row.source for row in found.benchmark.published)
         lines += [f"published: {source}" for source in sources]
         if found.benchmark.published and not found.benchmark.complete:
