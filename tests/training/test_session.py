@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from torch import Tensor
 
 from f2rcli import weights
 from f2rcli.errors import ConfigError, InputError
