@@ -231,7 +231,9 @@ def _begun(pictures: Iterator[list[Frame]], engine: Engine, like: _Begun | None 
     """The first pictures and the rest, without lines: those that they show themselves, or that
     another part of the same clip has shown."""
     waiting = deque(islice(pictures, PREROLL))
-    if like is not None and like.waiting:
+    if like is not None and not like.waiting:
+        like = None
+    if like is not None:
         remover = None if like.remover is None else like.remover.fresh()
     else:
         remover = remover_for([copies[0] for copies in waiting], engine)

@@ -31,7 +31,7 @@ HUMAN: dict[str, Callable[[Any], str]] = {  # facts of streams in the units that
     "channels": lambda count: "1 channel" if count == 1 else f"{count} channels",
     "rotation": lambda degrees: f"turned by {degrees:g} degrees",
 }
-PROBE_FRAMES = 16  # enough for the noise estimate, quick enough to wait for
+PROBE_FRAMES = 32  # at most: stacks of few photons take as many for the noise estimate
 
 
 @with_options
