@@ -1,11 +1,13 @@
 """Tables of `f2r eval` in terminals of any width."""
 
 from dataclasses import replace
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 
 import pytest
 from rich.console import Console
 
+from f2rcli.cli.commands.eval import print_tables
+from f2rcli.cli.terminal.console import Console as Voice
 from f2rcli.cli.terminal.eval_table import tables
 from tests.evaluation.sample import evaluation
 
@@ -28,3 +30,18 @@ def test_no_heading_and_no_value_is_cut_where_a_terminal_is_narrow(width: int, c
     assert {"PSNR", "Flicker"} <= set(text.replace("↓", "").split())
     assert ("mean of 2" in text) == (clips == 2)
     assert max(map(len, text.splitlines())) <= width
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_columns_stand_below_each_other_whatever_can_be_printed(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = TextIOWrapper(BytesIO(), encoding, errors="backslashreplace", newline="")
+    monkeypatch.setattr("sys.stdout", out)
+    told = {"clipped": True, "seed": 0, "border": 0, "conversion": "f2r", "frames": None}
+    print_tables(replace(evaluation("first.mkv", frames=2), settings=told), Voice())
+    out.flush()
+    text = out.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+    rows = [line for line in text.splitlines() if line[:1] in tuple("|+│┃┏└├┡")]
+    assert len({len(row) for row in rows}) == 1
+    assert ("PSNR ^" in text, "PSNR ↑" in text) == (encoding != "utf-8", encoding == "utf-8")

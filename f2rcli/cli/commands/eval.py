@@ -2,7 +2,7 @@
 
 import json
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,9 +15,9 @@ from f2rcli.cli.options import shared as opt
 from f2rcli.cli.options.derived import Fields, with_options
 from f2rcli.cli.results import check_result, command_typed
 from f2rcli.cli.terminal.console import Console
-from f2rcli.cli.terminal.eval_table import tables
+from f2rcli.cli.terminal.eval_table import ARROWS, tables
 from f2rcli.cli.terminal.progress import RunMeter
-from f2rcli.cli.terminal.text import one_line
+from f2rcli.cli.terminal.text import encodable, one_line
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, UsageError
 from f2rcli.evaluation.plan import Plan
@@ -131,17 +131,22 @@ def _deliver(found: Evaluation, targets: eopt.Targets, console: Console) -> None
     elif targets.csv == "-":
         console.data(export.to_csv(found).rstrip())
     elif not console.quiet:
-        _print_tables(found, console)
+        print_tables(found, console)
         if targets.report is not None:
             console.data(f"report: {targets.report}")
 
 
-def _print_tables(found: Evaluation, console: Console) -> None:
+def print_tables(found: Evaluation, console: Console) -> None:
+    """Print the tables and what they rest on, on standard output."""
     out = RichConsole(file=sys.stdout, highlight=False)
     if not out.is_terminal:
         out.width = WIDTH
+    known = encodable(ARROWS, out.encoding) == ARROWS
     for table in tables(found, out.width, every_clip=console.verbose):
-        out.print(table)
+        with out.capture() if not known else nullcontext() as captured:
+            out.print(table)
+        if captured is not None:  # escapes of six characters would break the columns
+            sys.stdout.write(captured.get().translate(str.maketrans(ARROWS, "^v")))
     for line in facts(found):
         out.print(one_line(line), markup=False, soft_wrap=True)
 

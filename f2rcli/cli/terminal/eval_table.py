@@ -10,7 +10,8 @@ from rich.text import Text
 from f2rcli.cli.terminal.text import one_line
 from f2rcli.evaluation.result import ClipResult, Column, Evaluation, MetricFacts
 
-ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
+ARROWS = "↑↓"
+BETTER = {"higher": f" {ARROWS[0]}", "lower": f" {ARROWS[1]}", "": ""}
 MOST_CLIPS = 12  # that are listed one by one unless more is asked for
 MOST_COLUMNS = 8  # of values; a clip that has more gets a row for each
 
@@ -78,7 +79,7 @@ def _turned(
     for metric, channel in evaluation.columns(group):
         unit = f" ({metric.unit})" if metric.unit else ""
         values = [value(name, metric.name, channel) for name in names]
-        heading = metric.title + unit + ARROWS[metric.better]
+        heading = metric.title + unit + BETTER[metric.better]
         table.add_row(heading, *(_cell(value, metric, values) for value in values))
     return table
 
@@ -93,7 +94,7 @@ def _empty(columns: Sequence[Column], title: str | None, *, timed: bool) -> Tabl
     table.add_column("method", overflow="fold")
     for metric, _ in columns:
         unit = f"\n{metric.unit}" if metric.unit else ""
-        table.add_column(metric.title + ARROWS[metric.better] + unit, justify="right")
+        table.add_column(metric.title + BETTER[metric.better] + unit, justify="right")
     if timed:
         table.add_column("s/frame", justify="right")
     return table
