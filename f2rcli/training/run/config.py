@@ -177,8 +177,9 @@ class TrainConfig:
             lengths = capabilities.lengths
             check_range("length", self.length, lengths[0], lengths[-1])
             if self.length not in lengths:
-                wanted = "must be odd (a centre, as many on its sides)."
-                raise ConfigError(f"length={self.length}: {wanted}")
+                raise ConfigError(
+                    f"length={self.length}: must be odd (one centre, two even sides)."
+                )
 
     def _check_output(self) -> None:
         if Path(self.output).suffix != ".safetensors":
