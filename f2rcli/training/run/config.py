@@ -177,9 +177,7 @@ class TrainConfig:
             lengths = capabilities.lengths
             check_range("length", self.length, lengths[0], lengths[-1])
             if self.length not in lengths:
-                raise ConfigError(
-                    f"length={self.length}: must be odd (one centre, two even sides)."
-                )
+                raise ConfigError(f"length={self.length}: must be odd (a centre, equal sides).")
 
     def _check_output(self) -> None:
         if Path(self.output).suffix != ".safetensors":
