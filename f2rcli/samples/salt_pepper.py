@@ -30,6 +30,7 @@ MOST = 0.3  # of the samples that may stand out, for the time it takes
 BEYOND = 2.5, 0.03  # of the noise, of the range: salt and pepper of a known law stand out by more
 ALIKE = 2.0, 0.016  # of the noise, of the range: samples that differ by less
 SURE = 3.5  # standard deviations of how many are alike by chance
+WIDEST = 2  # samples of a square: more that are alike are no single point
 
 AROUND = np.array([step for step in STEPS if max(map(abs, step)) == 1])
 RING = np.array([step for step in STEPS if max(map(abs, step)) == 2])
@@ -240,10 +241,14 @@ def _repaired(sight: _Sight, near: Sequence[Plane], law: Law) -> tuple[Plane, in
     within = np.minimum(far / 2, sight.codes(*ALIKE))
     seen = np.stack([_near(one, places, SQUARE) for one in (plane, *near)], axis=1)
     alike = np.abs(seen - code[:, None, None]) < within[:, None, None]
+    counts = alike.sum(axis=2)
+    # A sample that is single here is not what was part of something larger in another frame.
+    shows = (counts <= WIDEST) | (counts[:, :1] > 1)
     by_chance = max(law.shares) + _tail((far - within) / max(sight.sigma, 1e-6))
     expected = by_chance * len(SQUARE) * seen.shape[1]
-    few = alike.sum(axis=(1, 2)) <= 2 + expected + SURE * np.sqrt(expected)  # one is itself
-    found = (far > sight.codes(*BEYOND)) & few & ~alike[:, :, 0].all(axis=1)
+    most = 2 + expected + SURE * np.sqrt(expected)  # one is itself
+    few = (counts * shows).sum(axis=1) <= most
+    found = (far > sight.codes(*BEYOND)) & few & ~(alike[:, :, 0] & shows).all(axis=1)
     whole = plane.copy()
     whole.flat[places[found]] = np.rint(ground[found]).astype(plane.dtype)
     return whole, int(np.count_nonzero(found))
