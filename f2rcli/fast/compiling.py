@@ -33,12 +33,10 @@ class _Kept(FunctionCache):
     def __init__(self, function: Callable[..., Any]) -> None:
         try:
             super().__init__(function)
-        except (
-            RuntimeError
-        ) as error:  # compiling anew at every start would take longer than it saves
-            raise RuntimeError(
-                "no folder for what it compiles; NUMBA_CACHE_DIR names one"
-            ) from error
+        except RuntimeError as error:
+            # Compiling anew at every start would take longer than it saves.
+            missing = "no folder for what it compiles; NUMBA_CACHE_DIR names one"
+            raise RuntimeError(missing) from error
         self._cache_file = _Files(self._cache_path, self._impl.filename_base, _stamp())
 
     def save_overload(self, sig: Any, data: Any) -> None:

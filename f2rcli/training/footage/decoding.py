@@ -223,7 +223,6 @@ class LaneWriter:
         if not self.shots:
             height, width = (self.shape or (0, 0))[:2]
             why = f"is cut after every frame ({many}): no frame has a neighbour."
-            why = f"is cut after every frame ({many}): no frame has a neighbour."
             if min(height, width) < SMALL:
                 why = f"{width}x{height} pixels are too few to tell scenes apart."
             need = f"Training needs two frames in a row of one scene, of {SMALL}x{SMALL} pixels."
