@@ -13,7 +13,7 @@ from f2rcli.engine.stream import Engine
 from f2rcli.methods.base import Prepared, Restored
 from f2rcli.methods.f2r import F2R
 from f2rcli.methods.f2r.alignment import photometric
-from f2rcli.methods.f2r.flows import FlowBook, Pair
+from f2rcli.methods.f2r.flows import FlowBook, FramePair
 from f2rcli.methods.f2r.pipeline import level_map
 from f2rcli.models import flow
 from f2rcli.models.flow import Flow, FlowEstimator, Luma
@@ -55,14 +55,14 @@ def standing(source: Luma, target: Luma, start: Flow | None = None) -> Flow:
 class DirectBook(FlowBook):
     """Longer flows are estimated from nothing."""
 
-    def _found(self, pairs: Sequence[Pair], starts: Sequence[Flow | None]) -> list[Flow]:
+    def _found(self, pairs: Sequence[FramePair], starts: Sequence[Flow | None]) -> list[Flow]:
         return super()._found(pairs, [None] * len(pairs))
 
 
 class ComposedBook(FlowBook):
     """Longer flows are compositions of adjacent ones and nothing else."""
 
-    def _found(self, pairs: Sequence[Pair], starts: Sequence[Flow | None]) -> list[Flow]:
+    def _found(self, pairs: Sequence[FramePair], starts: Sequence[Flow | None]) -> list[Flow]:
         search, both = super()._found, zip(pairs, starts, strict=True)
         return [search([pair], [None])[0] if start is None else start for pair, start in both]
 

@@ -20,7 +20,7 @@ from scipy.ndimage import gaussian_filter
 import f2rcli
 from f2rcli.evaluation.simulation import filters
 from f2rcli.evaluation.simulation.camera import electrons, psnr, recorded
-from f2rcli.methods.f2r.flows import FlowBook, Pair
+from f2rcli.methods.f2r.flows import FlowBook, FramePair
 from f2rcli.models.flow import Flow
 
 Floats = NDArray[np.float64]
@@ -80,7 +80,9 @@ def _beads(planes: int, side: int, rng: np.random.Generator) -> Floats:
     return volume
 
 
-def standing(book: FlowBook, pairs: Sequence[Pair], starts: Sequence[Flow | None]) -> list[Flow]:
+def standing(
+    book: FlowBook, pairs: Sequence[FramePair], starts: Sequence[Flow | None]
+) -> list[Flow]:
     """What a search would find if nothing moved."""
     return [book.none(source) for source, _ in pairs]
 

@@ -32,7 +32,7 @@ from f2rcli import weights, yuv
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout, Space
 from f2rcli.methods.f2r import F2R, F2RNetworks
-from f2rcli.methods.f2r.flows import Pair
+from f2rcli.methods.f2r.flows import FramePair
 from f2rcli.models import fused
 from f2rcli.models.fusion import Aligned
 from f2rcli.models.layers import leaves
@@ -171,10 +171,10 @@ class Walk(NamedTuple):
 def walk(method: F2R, width: int, height: int, frames: int = 4) -> Walk:
     """Stream synthetic frames through a method and count what its steady state does."""
     spent = {"flow": 0.0, "align": 0.0}
-    searched: list[Pair] = []
+    searched: list[FramePair] = []
     found = method.flows._found
 
-    def search(pairs: Sequence[Pair], starts: Sequence[Any]) -> list[Any]:
+    def search(pairs: Sequence[FramePair], starts: Sequence[Any]) -> list[Any]:
         searched.extend(pairs)
         return found(pairs, starts)
 

@@ -17,7 +17,7 @@ from f2rcli.io.numbering import is_pattern, natural_key
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class FoundClip:
     """A clip and its place below the output folder, under its own name."""
 
     source: Path
@@ -28,7 +28,7 @@ class Clip:
 class Scan:
     """The clips found, in order; remarks on those left out; and unreadable folders."""
 
-    clips: list[Clip] = field(default_factory=list)
+    clips: list[FoundClip] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     unreadable: list[tuple[Path, str]] = field(default_factory=list)  # path and reason
 
@@ -67,9 +67,9 @@ def scan(sources: Sequence[str], choice: Choice = Choice(), avoid: Path | None =
             )
         name = PurePath(path.resolve().name)
         if not path.is_dir():
-            found.clips.append(Clip(path, PurePath(path.name)))
+            found.clips.append(FoundClip(path, PurePath(path.name)))
         elif is_clip(path) and choice == Choice():
-            found.clips.append(Clip(path, name))
+            found.clips.append(FoundClip(path, name))
         else:
             walker.walk(path, name if len(sources) > 1 else PurePath(), name)
     return found
@@ -127,13 +127,13 @@ class _Walker:
         files = [path for path in paths if path not in folders and not is_special(path)]
         wanted = [path for path in files if self.choice.wants(path, place / path.name)]
         if whole and wanted:
-            self.found.clips.append(Clip(folder, place if place.parts else name))
+            self.found.clips.append(FoundClip(folder, place if place.parts else name))
         elif not whole:
             self._files(folder, wanted, place)
         for path in folders:
             file = path.suffix.lower() in readable_suffixes()  # one by its name, as stack.ome.zarr
             if file and self.choice.wants(path, place / path.name):
-                self.found.clips.append(Clip(path, place / path.name))
+                self.found.clips.append(FoundClip(path, place / path.name))
             elif self.choice.recursive:
                 yield path, place / path.name, PurePath(path.name)
 
@@ -147,7 +147,7 @@ class _Walker:
                 "makes them a clip"
             )
             wanted = [path for path in wanted if path not in loose]
-        self.found.clips += [Clip(path, place / path.name) for path in wanted]
+        self.found.clips += [FoundClip(path, place / path.name) for path in wanted]
 
 
 def is_special(path: Path) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from f2rcli.batch.scan import Clip
+from f2rcli.batch.scan import FoundClip
 from f2rcli.errors import OutputError, UsageError
 from f2rcli.io import default_target, readable_suffixes
 from f2rcli.io.targets import same_file
@@ -45,7 +45,7 @@ def check_output(output: Path, sources: Sequence[str]) -> None:
             )
 
 
-def place_all(clips: Sequence[Clip], output: Path) -> tuple[list[Placed], list[str]]:
+def place_all(clips: Sequence[FoundClip], output: Path) -> tuple[list[Placed], list[str]]:
     """Every clip with its target, and remarks. Raises UsageError where two of them meet."""
     placed = {(p.source.absolute(), p.target): p for p in (_placed(c, output) for c in clips)}
     unique = list(placed.values())  # a clip that was named twice is one clip
@@ -61,7 +61,7 @@ def place_all(clips: Sequence[Clip], output: Path) -> tuple[list[Placed], list[s
     return unique, remarks
 
 
-def _placed(clip: Clip, output: Path) -> Placed:
+def _placed(clip: FoundClip, output: Path) -> Placed:
     name = default_target(clip.source).name
     head, mark, tail = name.rpartition(MARK)
     place = clip.place.with_name(head + tail if mark else name)

@@ -39,7 +39,7 @@ __all__ = [
     "restore_stream",
 ]
 
-Opening = Callable[[], Iterable[Frame]] | None  # of the whole clip
+OpeningFrames = Callable[[], Iterable[Frame]] | None  # of the whole clip
 Lanes = Callable[[], Iterable[Iterable[Frame]]] | None  # the beginning of each
 
 LONGEST_REPEAT = 64  # copies of one picture that wait for the next; more start a shot of their own
@@ -49,7 +49,7 @@ def denoise_stream(
     frames: Iterable[Frame],
     info: ClipInfo,
     engine: Engine,
-    opening: Opening = None,
+    opening: OpeningFrames = None,
     lanes: Lanes = None,
 ) -> Iterator[Frame]:
     """Restore every frame, yielding one for each that comes in, in order, with its own time.
@@ -87,7 +87,7 @@ def compare_lanes(lanes: Lanes, engine: Engine) -> None:
 
 
 def _denoise_lane(
-    frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: Opening, worker: Worker
+    frames: Iterable[Frame], info: ClipInfo, engine: Engine, opening: OpeningFrames, worker: Worker
 ) -> Iterator[Frame]:
     if not info.interlaced or info.height < 4:
         yield from restore_stream(frames, engine, opening=opening, worker=worker)
@@ -100,7 +100,7 @@ def _denoise_lane(
 
 
 def _one_field_restored(
-    frames: Iterable[Frame], parity: int, engine: Engine, opening: Opening, worker: Worker
+    frames: Iterable[Frame], parity: int, engine: Engine, opening: OpeningFrames, worker: Worker
 ) -> Iterator[Frame]:
     def opening_field() -> Iterator[Frame]:
         return (one_field(frame, parity) for frame in (() if opening is None else opening()))
@@ -113,7 +113,7 @@ def restore_stream(
     frames: Iterable[Frame],
     engine: Engine,
     watch: Callable[[Restored], None] | None = None,
-    opening: Opening = None,
+    opening: OpeningFrames = None,
     worker: Worker | None = None,
 ) -> Iterator[Frame]:
     """Every frame restored that is not context. `watch` is given all estimates of each that is no

@@ -15,7 +15,7 @@ from f2rcli.engine.probing import ResponseProbe
 from f2rcli.engine.resuming.marks import Mark
 from f2rcli.engine.worker import Worker
 from f2rcli.frames import Frame, same_samples
-from f2rcli.methods.base import Following, Method, Motion, Prepared, Restored
+from f2rcli.methods.base import Following, LazyFlow, Method, Prepared, Restored
 from f2rcli.models.large.codes import plain
 from f2rcli.noise.model import NoiseModel
 from f2rcli.window import Window
@@ -38,7 +38,7 @@ class Started(NamedTuple):
 
     window: Window[PreparedPicture]
     view: Window[Prepared]
-    motions: tuple[Motion | None, ...]  # into the frames right beside the centre
+    motions: tuple[LazyFlow | None, ...]  # into the frames right beside the centre
     past: Past
     restored: Callable[[], Restored]  # waits
 

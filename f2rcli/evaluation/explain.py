@@ -24,7 +24,7 @@ SIDE = 192  # pixels per side of what is looked at around the pixel
 STEP = 16  # of where that begins: every network's grid
 BELIEVED = 0.5  # of a filter's largest entry; smaller ones do not count for its centre of mass
 
-Weights = NDArray[np.float32]  # (H, W)
+FilterWeights = NDArray[np.float32]  # (H, W)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class FrameFilter:
 
     frame: int
     picture: NDArray[np.float32]  # (H, W, C), the noisy frame around the pixel
-    weights: Weights  # (H, W), summed over colours
+    weights: FilterWeights  # (H, W), summed over colours
 
     @property
     def total(self) -> float:
@@ -68,7 +68,7 @@ class Explanation:
         return [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(centres)]
 
 
-def centre_of(weights: Weights) -> tuple[float, float]:
+def centre_of(weights: FilterWeights) -> tuple[float, float]:
     """The centre of mass (x, y) of a filter's entries above BELIEVED of the largest."""
     kept = np.where(weights >= BELIEVED * weights.max(), weights, 0)
     kept = np.maximum(kept, 0).astype(np.float64)
@@ -119,7 +119,7 @@ def shown(picture: Tensor) -> NDArray[np.float32]:
     return picture.detach()[0].permute(1, 2, 0).float().cpu().numpy()
 
 
-def filter_of(gradient: Tensor | None, crop: Tensor) -> Weights:
+def filter_of(gradient: Tensor | None, crop: Tensor) -> FilterWeights:
     """A gradient (1, C, H, W), None if there is none, as a filter of a crop of that size."""
     if gradient is None:
         return np.zeros(crop.shape[-2:], np.float32)

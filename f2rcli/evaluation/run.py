@@ -43,7 +43,7 @@ from f2rcli.evaluation.result import (
 FAR = 0.1  # of the range: a difference in mean brightness that no denoiser makes
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "av")
 
-Progress = Callable[[str, int, int | None], None]  # clip, frames done, frames there are
+ClipProgress = Callable[[str, int, int | None], None]  # clip, frames done, frames there are
 
 
 @dataclass
@@ -105,7 +105,7 @@ class Evaluator:
 
     def __init__(
         self, plan: Plan, *, kind: str, baselines: Iterable[Baseline] = (),
-        observers: Iterable[Observer] = (), progress: Progress | None = None,
+        observers: Iterable[Observer] = (), progress: ClipProgress | None = None,
     ) -> None:  # fmt: skip
         """kind: reference, synthetic or blind. Raises UsageError for metrics that do not suit."""
         self.plan, self.kind = plan, kind
@@ -237,7 +237,7 @@ class Evaluator:
 
 def evaluate(
     cases: Iterable[Case], plan: Plan, *, kind: str, baselines: Iterable[Baseline] = (),
-    observers: Iterable[Observer] = (), progress: Progress | None = None, command: str = "",
+    observers: Iterable[Observer] = (), progress: ClipProgress | None = None, command: str = "",
 ) -> Evaluation:  # fmt: skip
     """Evaluate all cases; see `Evaluator`."""
     run = Evaluator(plan, kind=kind, baselines=baselines, observers=observers, progress=progress)

@@ -20,7 +20,7 @@ Run = Callable[..., Any]
 
 # Gives a flow in a frame's own pixels, large as it is, once it is wanted; a tensor (1, H, W, 2)
 # where frames stay on the device.
-Motion = Callable[[], Flow | Tensor]
+LazyFlow = Callable[[], Flow | Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +79,12 @@ class Method(Protocol):
 
         Raises WeightsError when header and tensors do not agree.
         """
-        ...
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
         """Prepare a frame by itself; called once per frame, in order."""
-        ...
 
     def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
         """Restore the centre of a window."""
-        ...
 
     def independent_pair(self, window: Window[Prepared]) -> tuple[Tensor, Tensor] | None:
         """Two blind estimates of the centre from disjoint neighbours, for noise estimation.
@@ -97,7 +94,7 @@ class Method(Protocol):
         """
         return None
 
-    def motion(self, centre: Prepared, neighbour: Prepared) -> Motion | None:
+    def motion(self, centre: Prepared, neighbour: Prepared) -> LazyFlow | None:
         """What gives the flow from a centre into a frame right beside it, where it is known."""
         return None
 
@@ -132,11 +129,9 @@ class Following(Protocol):
 
     def follow(self, window: Window[Prepared], noise: NoiseModel | None) -> Any:
         """A window's motion and past; called in the order of frames."""
-        ...
 
     def finish(self, window: Window[Prepared], noise: NoiseModel | None, followed: Any) -> Restored:
         """Restore the centre. It keeps nothing, and may run while a later window is followed."""
-        ...
 
 
 @runtime_checkable
@@ -147,4 +142,3 @@ class Estimating(Protocol):
 
     def estimate_noise(self, noisy: Tensor) -> NoiseModel:
         """The noise of a picture (1, C, H, W)."""
-        ...

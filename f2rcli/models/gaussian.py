@@ -12,7 +12,7 @@ from torch import Tensor
 
 JITTER = 1e-5  # added to the variance, as in the release: keeps matrices positive
 
-Matrix = list[list[Tensor]]  # lower triangles, entries (B, H, W)
+Triangle = list[list[Tensor]]  # lower triangles, entries (B, H, W)
 
 
 def split(prediction: Tensor, channels: int) -> tuple[Tensor, Tensor | None]:
@@ -21,7 +21,7 @@ def split(prediction: Tensor, channels: int) -> tuple[Tensor, Tensor | None]:
     return mean, factor if factor.shape[1] else None
 
 
-def covariance(factor: Tensor, channels: int) -> Matrix:
+def covariance(factor: Tensor, channels: int) -> Triangle:
     """A^T A of an upper triangular A, given row by row as (B, C (C + 1) / 2, H, W)."""
     entries = iter(factor.unbind(1))
     upper = [{column: next(entries) for column in range(row, channels)} for row in range(channels)]
@@ -32,7 +32,7 @@ def covariance(factor: Tensor, channels: int) -> Matrix:
     ]  # fmt: skip
 
 
-def noisy_covariance(own: Matrix, variance: Tensor) -> Matrix:
+def noisy_covariance(own: Triangle, variance: Tensor) -> Triangle:
     """The covariance plus that of independent noise, variance (B, C, H, W)."""
     return [
         [entry + (variance[:, row] + JITTER) if row == column else entry
@@ -41,9 +41,9 @@ def noisy_covariance(own: Matrix, variance: Tensor) -> Matrix:
     ]  # fmt: skip
 
 
-def cholesky(matrix: Matrix) -> Matrix:
+def cholesky(matrix: Triangle) -> Triangle:
     """The lower triangular L with L L^T = matrix."""
-    lower: Matrix = []
+    lower: Triangle = []
     for row, line in enumerate(matrix):
         found: list[Tensor] = []
         for column in range(row + 1):
@@ -57,7 +57,7 @@ def cholesky(matrix: Matrix) -> Matrix:
     return lower
 
 
-def forward_substituted(lower: Matrix, values: list[Tensor]) -> list[Tensor]:
+def forward_substituted(lower: Triangle, values: list[Tensor]) -> list[Tensor]:
     """L^-1 values."""
     solved: list[Tensor] = []
     for row, line in enumerate(lower):
@@ -68,7 +68,7 @@ def forward_substituted(lower: Matrix, values: list[Tensor]) -> list[Tensor]:
     return solved
 
 
-def _backward(lower: Matrix, values: list[Tensor]) -> list[Tensor]:
+def _backward(lower: Triangle, values: list[Tensor]) -> list[Tensor]:
     """L^-T values."""
     size = len(lower)
     solved: dict[int, Tensor] = {}

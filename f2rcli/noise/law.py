@@ -14,7 +14,7 @@ from f2rcli.noise.model import NoiseModel
 
 FORMAT = 1  # of the JSON
 
-Kernel = tuple[tuple[float, ...], ...]  # (K, K), K odd, unit energy
+NoiseKernel = tuple[tuple[float, ...], ...]  # (K, K), K odd, unit energy
 Mixing = tuple[tuple[float, ...], ...]  # (C, C), rows of unit energy
 
 
@@ -28,7 +28,7 @@ class NoiseLaw:
     """
 
     level: NoiseModel
-    kernels: tuple[Kernel, ...] | None = None
+    kernels: tuple[NoiseKernel, ...] | None = None
     mixing: Mixing | None = None
 
     def sample(self, signal: Tensor, generator: torch.Generator | None = None) -> Tensor:

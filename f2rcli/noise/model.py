@@ -10,7 +10,7 @@ from f2rcli.models.constants import kept
 
 KNOTS = 17  # of a level curve, evenly spaced over 0..1
 
-Curve = tuple[float, ...]  # standard deviations at the knots
+NoiseCurve = tuple[float, ...]  # standard deviations at the knots
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class NoiseModel:
     read: tuple[float, ...]
     sigma: tuple[float, ...]
     samples: int = 0  # how many pixels were looked at; 0 for a declared model
-    curve: tuple[Curve, ...] | None = None  # per channel; None where the line is believed
+    curve: tuple[NoiseCurve, ...] | None = None  # per channel; None where the line is believed
     dark: tuple[float, ...] = ()  # per channel, signal that light adds to; empty for 0
 
     @classmethod
@@ -73,7 +73,7 @@ class NoiseModel:
         """`dark` of every channel."""
         return self.dark or (0.0,) * len(self.gain)
 
-    def at_knots(self) -> tuple[Curve, ...]:
+    def at_knots(self) -> tuple[NoiseCurve, ...]:
         """The curve, or the line as one."""
         if self.curve is not None:
             return self.curve

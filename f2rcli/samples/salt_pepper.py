@@ -39,7 +39,7 @@ SQUARE = np.array([(0, 0), *AROUND.tolist()])
 Values = NDArray[np.float32]
 
 
-class Law(NamedTuple):
+class ImpulseLaw(NamedTuple):
     """Salt and pepper of a plane, in this order."""
 
     codes: tuple[float, float]
@@ -116,7 +116,7 @@ def without_salt_and_pepper(
     return [_repaired(*both, law) for both in zip(sights, others, strict=True)]
 
 
-def law_of(sight: _Sight, near: Sequence[Plane]) -> Law | None:
+def law_of(sight: _Sight, near: Sequence[Plane]) -> ImpulseLaw | None:
     """The law of a plane's salt and pepper; None where it shows none."""
     out = sight.places
     if not near or not 2 * LEAST <= out.size <= MOST * sight.plane.size:
@@ -131,7 +131,7 @@ def law_of(sight: _Sight, near: Sequence[Plane]) -> Law | None:
     salt, pepper = (_kind(sight, near, *single, sign) for sign in (1, -1))
     if salt is None or pepper is None or _is_detail(sight, (salt, pepper), near):
         return None
-    return Law((salt.code, pepper.code), (salt.share, pepper.share))
+    return ImpulseLaw((salt.code, pepper.code), (salt.share, pepper.share))
 
 
 class _Kind(NamedTuple):
@@ -226,7 +226,7 @@ def _sums(values: Values, side: int) -> Values:
     return np.asarray(cv2.boxFilter(values, -1, (side, side), normalize=False))
 
 
-def _repaired(sight: _Sight, near: Sequence[Plane], law: Law) -> tuple[Plane, int]:
+def _repaired(sight: _Sight, near: Sequence[Plane], law: ImpulseLaw) -> tuple[Plane, int]:
     """A plane without salt and pepper of this law, and how much there was."""
     import cv2  # not before it is needed: io knows this module
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 Pixel = Annotated[
     str | None, typer.Option("--pixel", metavar="X,Y", help="The pixel; 0,0 is the upper left.")
 ]
-Grid = Annotated[
+GridStep = Annotated[
     int | None,
     typer.Option(
         "--grid",
@@ -43,7 +43,7 @@ Grid = Annotated[
     ),
 ]
 At = Annotated[int, typer.Option("--frame", metavar="T", min=0, help="The frame, counted from 0.")]
-Picture = Annotated[
+PlotTo = Annotated[
     str,
     typer.Option(
         "--output",
@@ -59,8 +59,8 @@ def explain(
     *,
     source: opt.Source,
     pixel: Pixel = None,
-    grid: Grid = None,
-    output: Picture,
+    grid: GridStep = None,
+    output: PlotTo,
     frame: At = 0,
     files: ResultFiles,
     engine: Annotated[EngineSettings, Fields("sigma", "method", "weights", "device", "threads")],

@@ -8,7 +8,7 @@ import typer
 
 from f2rcli import __version__
 from f2rcli.cli.options import shared as opt
-from f2rcli.cli.options.derived import Values, with_options
+from f2rcli.cli.options.derived import AsValues, with_options
 from f2rcli.cli.signals import Terminated
 from f2rcli.cli.terminal.console import Console
 from f2rcli.cli.terminal.train_progress import StepMeter
@@ -36,7 +36,7 @@ def train(
             "--output", "-o", metavar="NAME.safetensors", help="File for the trained weights."
         ),
     ] = None,
-    settings: Annotated[dict[str, Any], Values(TrainConfig)],
+    settings: Annotated[dict[str, Any], AsValues(TrainConfig)],
     console: Console,
     config: opt.Config = None,
 ) -> int:

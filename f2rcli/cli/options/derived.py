@@ -30,9 +30,9 @@ class Fields:
         return name not in self.without and (not self.only or name in self.only)
 
 
-class Values:
+class AsValues:
     """Marks a parameter that takes the settings of a dataclass as a dictionary, unchecked and
-    without those that are None: `Annotated[dict[str, Any], Values(TrainConfig)]`."""
+    without those that are None: `Annotated[dict[str, Any], AsValues(TrainConfig)]`."""
 
     def __init__(self, kind: Any) -> None:
         self.kind = kind
@@ -149,7 +149,7 @@ def _check_words(ctx: typer.Context) -> None:
 def _group(annotation: Any) -> OptionGroup | None:
     kind, *marks = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
     part = next((mark for mark in marks if isinstance(mark, Fields)), Fields())
-    values = next((mark.kind for mark in marks if isinstance(mark, Values)), None)
+    values = next((mark.kind for mark in marks if isinstance(mark, AsValues)), None)
     kind = values or kind
     if kind is Console:
         kind = Verbosity

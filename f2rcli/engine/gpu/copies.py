@@ -34,7 +34,7 @@ class _Buffer(NamedTuple):
     done: "torch.cuda.Event"  # the last copy from it, or into it
 
 
-class Copies:
+class Transfers:
     """Copies between the processor and one device."""
 
     def __init__(self, device: torch.device) -> None:

@@ -12,7 +12,7 @@ from f2rcli.engine.contract.residual import Beside, Slack
 from f2rcli.engine.gpu import colour
 from f2rcli.engine.gpu.colour import Groups
 from f2rcli.engine.gpu.contract import Near, Terms, under_contract, watched
-from f2rcli.engine.gpu.copies import Copies, travels
+from f2rcli.engine.gpu.copies import Transfers, travels
 from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.engine.gpu.tally import Tally
 from f2rcli.engine.settings import EngineSettings
@@ -40,7 +40,7 @@ class Resident:
     tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
-        self._copies = Copies(self.device)
+        self._copies = Transfers(self.device)
         self._there: OrderedDict[int, tuple[Frame, Groups]] = OrderedDict()
 
     def picture(self, frame: Frame) -> Tensor:

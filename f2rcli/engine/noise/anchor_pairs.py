@@ -10,8 +10,6 @@ from f2rcli.noise.measurement.samples import NoiseSamples
 from f2rcli.noise.stabilising import VarianceStabiliser
 from f2rcli.window import Window, windows
 
-View = Window[Prepared]
-
 
 class AnchorPair(NamedTuple):
     """A frame with the two anchors of it that share no noise."""
@@ -32,7 +30,7 @@ class AnchorPairs:
         self.space = space
         self.pictures = pictures
 
-    def views(self) -> list[View]:
+    def views(self) -> list[Window[Prepared]]:
         """Every picture, made ready, with its neighbours in the same shot."""
         ready = [
             self.method.prepare(
@@ -44,7 +42,7 @@ class AnchorPairs:
         length = self.method.length
         return list(windows(ready, length, lambda a, b: same_shot(looks[a.index], looks[b.index])))
 
-    def pair(self, view: View) -> AnchorPair | None:
+    def pair(self, view: Window[Prepared]) -> AnchorPair | None:
         """The centre with two anchors, in the pictures' own units; None without neighbours."""
         pair = self.method.independent_pair(view)
         if pair is None:

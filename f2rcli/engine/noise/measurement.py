@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from f2rcli.engine.engine import Engine
-from f2rcli.engine.noise.anchor_pairs import AnchorPair, AnchorPairs, View, evidence
+from f2rcli.engine.noise.anchor_pairs import AnchorPair, AnchorPairs, evidence
 from f2rcli.engine.noise.excerpts import excerpts
 from f2rcli.engine.noise.lines import remover_for
 from f2rcli.engine.noise.opening import (
@@ -23,7 +23,7 @@ from f2rcli.engine.noise.opening import (
 )
 from f2rcli.engine.stream import Lanes, compare_lanes, one_field, unique
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout
-from f2rcli.methods.base import Estimating, Method
+from f2rcli.methods.base import Estimating, Method, Prepared
 from f2rcli.models.flow import DISFlow
 from f2rcli.noise.measurement.detail import roughness
 from f2rcli.noise.measurement.independence import Residuals, Temporal, temporal_correlation
@@ -168,7 +168,7 @@ def measure_pictures(
     )
 
 
-def _spread(views: list[View], wanted: int) -> list[View]:
+def _spread(views: list[Window[Prepared]], wanted: int) -> list[Window[Prepared]]:
     """Some of the views that see both past and future, evenly over them."""
     inner = [view for view in views if view.before and view.after]
     places = np.linspace(0, len(inner) - 1, 2 * min(wanted, len(inner)) + 1)[1::2]
@@ -183,7 +183,7 @@ def _spectrum(seen: list[AnchorPair], model: NoiseModel, *, white: bool) -> Spec
     return samples.spectrum(white=white)
 
 
-def _temporal(anchors: AnchorPairs, views: list[View], model: NoiseModel) -> Temporal:
+def _temporal(anchors: AnchorPairs, views: list[Window[Prepared]], model: NoiseModel) -> Temporal:
     """The correlation of one pair of adjacent frames, in the middle of the longest run."""
     pairs = [
         (view, after)

@@ -31,7 +31,7 @@ class ReturnedShare(NamedTuple):
     alt: str
 
 
-Found = Sequence[tuple[str, Sequence[PlaneChange]]]
+Changes = Sequence[tuple[str, Sequence[PlaneChange]]]
 
 
 def by_brightness(clip: ClipResult, label: Label, hues: Mapping[str, int]) -> ChangeCharts | None:
@@ -63,7 +63,7 @@ def _words(name: str, planes: Sequence[PlaneChange], base: str) -> str:
     return f"{name}: no brightness moved by more than half a code ({every})."
 
 
-def _chart(plane: str, found: Found, label: Label, hues: Mapping[str, int]) -> Chart:
+def _chart(plane: str, found: Changes, label: Label, hues: Mapping[str, int]) -> Chart:
     """One plane's curves. The spread of several methods would hide their means: it is in the
     readout then, and drawn where there is only one."""
     alone = len(found) == 1

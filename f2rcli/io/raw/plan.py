@@ -13,8 +13,8 @@ from f2rcli.io.raw.reader import RawReader
 from f2rcli.io.raw.tiff_mosaic import TIFF_SUFFIXES, sidecars
 from f2rcli.io.targets import check_folder, check_target
 
-Format = Literal["dng", "tiff"]
-_SUFFIX_FORMATS: dict[str, Format] = {".dng": "dng", ".tif": "tiff", ".tiff": "tiff"}
+RawFormat = Literal["dng", "tiff"]
+_SUFFIX_FORMATS: dict[str, RawFormat] = {".dng": "dng", ".tif": "tiff", ".tiff": "tiff"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,9 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
     )
 
 
-def _form(reader: RawReader, path: Path, target: str, options: WriteOptions) -> tuple[Format, bool]:
+def _form(
+    reader: RawReader, path: Path, target: str, options: WriteOptions
+) -> tuple[RawFormat, bool]:
     """The format, and whether all frames go into one file."""
     folder = path.is_dir() or target.endswith(("/", "\\")) or not path.suffix
     if target == "-" or (not folder and path.suffix.lower() not in _SUFFIX_FORMATS):
@@ -75,9 +77,9 @@ def _form(reader: RawReader, path: Path, target: str, options: WriteOptions) -> 
             f"{where}: camera raw is written as .dng, as .tif, or into a folder.",
             hint="output='out/' format='tiff' demosaic=True gives developed 16-bit pictures.",
         )
-    given = cast(Format | None, options.format)  # one of its choices
+    given = cast(RawFormat | None, options.format)  # one of its choices
     if folder:
-        own: Format = "tiff" if reader.of_tiff or options.demosaic else "dng"
+        own: RawFormat = "tiff" if reader.of_tiff or options.demosaic else "dng"
         return given or own, False
     form = _SUFFIX_FORMATS[path.suffix.lower()]
     if given not in (None, form):
@@ -93,7 +95,7 @@ def _form(reader: RawReader, path: Path, target: str, options: WriteOptions) -> 
     return form, True
 
 
-def _own_suffix(reader: RawReader, form: Format) -> str:
+def _own_suffix(reader: RawReader, form: RawFormat) -> str:
     suffix = reader.first.path.suffix
     if form == "tiff":
         return suffix if suffix.lower() in TIFF_SUFFIXES else ".tif"
@@ -115,7 +117,7 @@ def _check_names(reader: RawReader) -> None:
 
 
 def _fate(
-    exposure: Exposure, form: Format, *, demosaic: bool
+    exposure: Exposure, form: RawFormat, *, demosaic: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     facts = tuple(carried_metadata(exposure).for_pictures.kept)
     if demosaic:

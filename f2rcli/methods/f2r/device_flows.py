@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from f2rcli.methods.base import Prepared
-from f2rcli.methods.f2r.flows import Flows, Pair
+from f2rcli.methods.f2r.flows import Flows, FramePair
 from f2rcli.models import motion
 from f2rcli.models.motion import Shifts
 from f2rcli.models.variational import variational_flows
@@ -29,7 +29,7 @@ class DeviceFlows(Flows):
     def none(self, frame: Prepared) -> Shifts:
         return torch.zeros_like(self._look(frame)[:, 0]).unsqueeze(-1).expand(-1, -1, -1, 2)
 
-    def _found(self, pairs: Sequence[Pair], starts: Sequence[Shifts | None]) -> list[Shifts]:
+    def _found(self, pairs: Sequence[FramePair], starts: Sequence[Shifts | None]) -> list[Shifts]:
         found: dict[int, Shifts] = {}
         for begun in (False, True):
             places = [i for i, start in enumerate(starts) if (start is not None) is begun]

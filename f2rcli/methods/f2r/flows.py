@@ -26,7 +26,7 @@ from f2rcli.window import Window
 
 HALF = 2.0  # pixels of a picture along one of its flows
 
-Pair = tuple[Prepared, Prepared]  # a flow leads from the first into the second
+FramePair = tuple[Prepared, Prepared]  # a flow leads from the first into the second
 
 
 @dataclass
@@ -96,14 +96,14 @@ class Flows(ABC):
         """The flow of what stands still."""
 
     @abstractmethod
-    def _found(self, pairs: Sequence[Pair], starts: Sequence[Any | None]) -> list[Any]:
+    def _found(self, pairs: Sequence[FramePair], starts: Sequence[Any | None]) -> list[Any]:
         """Flows of several pairs by a search, from where each starts."""
 
     @abstractmethod
     def look(self, luma: Any) -> Any:
         """What a frame of this brightness is searched in."""
 
-    def _several(self, pairs: Sequence[Pair]) -> list[Any]:
+    def _several(self, pairs: Sequence[FramePair]) -> list[Any]:
         """Flows of several pairs: those that are known, and the others in one search."""
         flows = {_key(pair): self.known(*_key(pair)) for pair in pairs}
         new = [pair for pair in pairs if flows[_key(pair)] is None]
@@ -124,7 +124,7 @@ class Flows(ABC):
         return reduce(lambda flow, link: compose(link, flow), reversed(earlier), last)
 
 
-def _key(pair: Pair) -> tuple[int, int]:
+def _key(pair: FramePair) -> tuple[int, int]:
     return pair[0].index, pair[1].index
 
 
@@ -152,7 +152,7 @@ class FlowBook(Flows):
     def none(self, frame: Prepared) -> Flow:
         return np.zeros((*self._look(frame).shape, 2), np.float32)
 
-    def _found(self, pairs: Sequence[Pair], starts: Sequence[Flow | None]) -> list[Flow]:
+    def _found(self, pairs: Sequence[FramePair], starts: Sequence[Flow | None]) -> list[Flow]:
         return [
             self.estimator(self._look(source), self._look(target), start)
             for (source, target), start in zip(pairs, starts, strict=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from f2rcli.header import Estimate
-from f2rcli.methods.base import Following, Method, Motion, Prepared, Restored, Run
+from f2rcli.methods.base import Following, LazyFlow, Method, Prepared, Restored, Run
 from f2rcli.methods.f2r.alignment import CELLS, Align, aligned_one_by_one, aligned_together
 from f2rcli.methods.f2r.device_flows import DeviceFlows
 from f2rcli.methods.f2r.flows import FlowBook, Flows
@@ -166,7 +166,7 @@ class F2R(Method, Following):
             self.memory = known.carried(frame.index, noisy, coarse, whole, level)
         return self.memory
 
-    def motion(self, centre: Prepared, neighbour: Prepared) -> Motion | None:
+    def motion(self, centre: Prepared, neighbour: Prepared) -> LazyFlow | None:
         flow = self.flows.known(centre.index, neighbour.index)
         return None if flow is None else partial(self.flows.whole, flow, centre)
 

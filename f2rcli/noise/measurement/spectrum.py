@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.noise.law import Kernel, Mixing
+from f2rcli.noise.law import Mixing, NoiseKernel
 from f2rcli.noise.model import NoiseModel
 
 SIZE = 32  # pixels per side of a patch
@@ -54,7 +54,7 @@ class Spectrum:
         none = (0.0,) * len(self.rho_x)
         return replace(self, power=np.ones_like(self.power), rho_x=none, rho_y=none)
 
-    def kernels(self) -> tuple[Kernel, ...] | None:
+    def kernels(self) -> tuple[NoiseKernel, ...] | None:
         """One filter of unit energy per channel that gives white noise this spectrum; None for
         white noise."""
         return None if self.white else tuple(_kernel(power) for power in self.power)
@@ -199,7 +199,7 @@ def _mixed(first: Tensor, second: Tensor) -> Array:
     return np.asarray((mixed + silent) / scale[:, None] / scale[None])
 
 
-def _kernel(power: Array) -> Kernel:
+def _kernel(power: Array) -> NoiseKernel:
     """The zero-phase filter of unit energy with this power, cut to KERNEL taps per side."""
     taps = np.fft.fftshift(np.fft.ifft2(np.sqrt(np.maximum(power, 0.0))).real)
     middle, half = SIZE // 2, KERNEL // 2

@@ -1,5 +1,6 @@
 """Events of a training run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -45,6 +46,9 @@ class Event:
         if self.eta is not None:
             parts.append(f"{span(self.eta)} left")
         return ": ".join(filter(None, (", ".join(parts), self.text)))
+
+
+OnEvent = Callable[[Event], None]
 
 
 def announce(event: Event) -> None:

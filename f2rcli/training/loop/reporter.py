@@ -1,7 +1,6 @@
 """Turns the state of a run into events for those who watch and rows for those who read later."""
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +9,14 @@ from numpy.typing import NDArray
 
 from f2rcli.training.loop.checkpoint import RunState
 from f2rcli.training.loop.csv_log import CsvLog, Row
-from f2rcli.training.loop.events import Event, EventKind
+from f2rcli.training.loop.events import Event, EventKind, OnEvent
 from f2rcli.training.loop.timing import Timing
-
-Report = Callable[[Event], None]
 
 
 class Reporter:
     """Speaks for one run; silent in all processes but the first."""
 
-    def __init__(self, stage: str, folder: Path, timing: Timing, report: Report | None) -> None:
+    def __init__(self, stage: str, folder: Path, timing: Timing, report: OnEvent | None) -> None:
         self.stage, self.folder, self.timing = stage, folder, timing
         self._report = report
         self._csv: CsvLog | None = None

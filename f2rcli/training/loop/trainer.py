@@ -19,10 +19,10 @@ from f2rcli.system.signals import Interruption
 from f2rcli.training.footage.prefetch import BatchPrefetcher, Key
 from f2rcli.training.loop.checkpoint import LastGood, RunState, load_run, read, save_run, write
 from f2rcli.training.loop.distributed import ALONE, ProcessGroup
-from f2rcli.training.loop.events import EventKind, announce
+from f2rcli.training.loop.events import EventKind, OnEvent, announce
 from f2rcli.training.loop.learner import fitting
 from f2rcli.training.loop.optimiser_step import Clock, Gradient, OptimiserStep
-from f2rcli.training.loop.reporter import Report, Reporter
+from f2rcli.training.loop.reporter import Reporter
 from f2rcli.training.loop.settings import TrainSettings
 from f2rcli.training.loop.stage import Progressing, Stage, sample_rngs
 from f2rcli.training.loop.timing import Timing
@@ -85,7 +85,7 @@ class Trainer:
             return rate * 0.5 ** min(int(5 * self.progress()), 4)
         return rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.progress())))
 
-    def run(self, report: Report = announce) -> str:
+    def run(self, report: OnEvent = announce) -> str:
         """Train until the schedule, the patience or the time limit ends; returns which of them:
         "finished", "patience" or "time limit". What was reached is in `state`.
 
@@ -124,7 +124,7 @@ class Trainer:
             good = self._good or LastGood(self.state, {})
             save_run(self._last, self.state, self.learner.tensors(), good)
 
-    def _start(self, report: Report) -> None:
+    def _start(self, report: OnEvent) -> None:
         settings, group, state = self.settings, self.group, self.state
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)

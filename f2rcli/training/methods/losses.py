@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from f2rcli.models.gaussian import Matrix, cholesky, forward_substituted
+from f2rcli.models.gaussian import Triangle, cholesky, forward_substituted
 from f2rcli.models.layers import SHUFFLE
 from f2rcli.noise.anscombe import stabilise, white_level
 from f2rcli.noise.clipping import clipped_mean
@@ -76,7 +76,7 @@ def lattice_power(error: Tensor) -> Tensor:
     return uneven.square().mean((1, 2, 3)).view(error.shape[0], -1).mean(1)
 
 
-def gaussian_nll(target: Tensor, mean: Tensor, total: Matrix) -> Tensor:
+def gaussian_nll(target: Tensor, mean: Tensor, total: Triangle) -> Tensor:
     """Minus the log-likelihood of noisy values at every pixel, (B, H, W), less the constant
     C / 2 log(2 pi).
 

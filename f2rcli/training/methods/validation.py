@@ -13,20 +13,20 @@ SCALES = (1, 2, 4)  # blocks per side of the areas whose mean errors may depend 
 CERTAINTY = 2.0  # standard errors by which an error fell for sure
 FEWEST = 6  # areas that a spread is measured on
 
-Blocks = NDArray[np.float64]  # (rows, columns)
+BlockErrors = NDArray[np.float64]  # (rows, columns)
 
 
 class ValidationErrors(NamedTuple):
     """Errors of estimates on held-out samples."""
 
     score: float  # mean over samples of half the log of the mean squared error
-    errors: tuple[Blocks, ...]  # mean squared error of every block, of each sample
+    errors: tuple[BlockErrors, ...]  # mean squared error of every block, of each sample
 
     @classmethod
     def of(cls, squares: list[Tensor]) -> "ValidationErrors":
         """From the squared errors (1, C, H, W) of every sample."""
         scores: list[float] = []
-        blocks: list[Blocks] = []
+        blocks: list[BlockErrors] = []
         for error in squares:
             scores.append(0.5 * float(error.mean().log()))
             side = min(BLOCK, *error.shape[-2:])
@@ -76,7 +76,7 @@ def is_significant(
     return found.mean > certainty * found.spread
 
 
-def _spread(gains: list[Blocks], scale: int) -> float:
+def _spread(gains: list[BlockErrors], scale: int) -> float:
     """Standard error of the mean gain, were areas of so many blocks per side independent."""
     areas = np.concatenate([_areas(gain, scale) for gain in gains])
     if len(areas) < FEWEST:
@@ -84,7 +84,7 @@ def _spread(gains: list[Blocks], scale: int) -> float:
     return float(areas.std(ddof=1)) / float(len(areas)) ** 0.5
 
 
-def _areas(gain: Blocks, scale: int) -> NDArray[np.float64]:
+def _areas(gain: BlockErrors, scale: int) -> NDArray[np.float64]:
     """Means over areas; what is left over at the border joins none."""
     rows, columns = (n // scale * scale for n in gain.shape)
     whole = gain[:rows, :columns].reshape(rows // scale, scale, columns // scale, scale)

@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from f2rcli.io.base import ReadOptions
 from f2rcli.io.digest import file_digest
 from f2rcli.training.footage.cache import fingerprint
 from f2rcli.training.footage.sources import ClipSource, find_sources
-from f2rcli.training.loop.events import Event
+from f2rcli.training.loop.events import OnEvent
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.folder import running
 
@@ -58,7 +57,7 @@ class Adaptation:
         except OSError:
             return False
 
-    def fit(self, listener: Callable[[Event], None]) -> None:
+    def fit(self, listener: OnEvent) -> None:
         """Make the entry by training; `listener` gets the run's events.
 
         In a folder for this run alone where the cache cannot be written, and not at all where
@@ -91,7 +90,7 @@ class Adaptation:
             )
             self.weights = _folder_for_once() / self.weights.name
 
-    def _trained(self, listener: Callable[[Event], None]) -> str | None:
+    def _trained(self, listener: OnEvent) -> str | None:
         """Write fitted weights; returns why not where the weights at hand are to stay."""
         from f2rcli.training.run.session import train  # brings torch
 

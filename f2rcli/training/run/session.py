@@ -25,7 +25,7 @@ from f2rcli.training.footage.noise_check import (
     without_unfit,
 )
 from f2rcli.training.loop.distributed import ALONE, ProcessGroup, joined, launched
-from f2rcli.training.loop.events import Event, EventKind
+from f2rcli.training.loop.events import Event, EventKind, OnEvent
 from f2rcli.training.loop.trainer import Trainer
 from f2rcli.training.methods.base import (
     Probed,
@@ -50,7 +50,6 @@ NOTHING_TO_GAIN = "nothing to gain: a few trial steps did not improve held-out f
 # Standard errors by which a probe must lower the error. Where it was 2.1 to 2.9 the test frames did
 # not confirm a gain after all stages (four clips); where they did it was 4.0 and more (docs).
 PROBE_CERTAINTY = 3.0
-Report = Callable[[Event], None]
 
 
 @dataclass(kw_only=True)
@@ -78,7 +77,7 @@ class TrainResult(Totals):
     seconds: float
 
 
-def train(config: TrainConfig, report: Report) -> TrainResult:
+def train(config: TrainConfig, report: OnEvent) -> TrainResult:
     """Run everything that `config` asks for, and write the weights to its output.
 
     Raises InputError for footage that teaches nothing (too short, no noise), WeightsError for a
@@ -106,7 +105,7 @@ def train(config: TrainConfig, report: Report) -> TrainResult:
 
 
 def gather(
-    config: TrainConfig, device: torch.device, notes: list[str], report: Report
+    config: TrainConfig, device: torch.device, notes: list[str], report: OnEvent
 ) -> TrainingContext:
     """Footage, its noise and the weights to start from."""
 
@@ -195,7 +194,7 @@ def _probed(recipe: Probed, train: Callable[[StageRun], Totals]) -> Totals | Non
 
 
 def _train(
-    course: StageRun, context: TrainingContext, group: ProcessGroup, report: Report, started: float
+    course: StageRun, context: TrainingContext, group: ProcessGroup, report: OnEvent, started: float
 ) -> Totals:
     limit = context.config.time_limit_seconds
     left = None if limit is None else max(limit - (time.monotonic() - started), 1) / 60
@@ -208,7 +207,7 @@ def _train(
 
 
 def _train_stages(
-    recipe: Recipe, context: TrainingContext, group: ProcessGroup, report: Report, started: float
+    recipe: Recipe, context: TrainingContext, group: ProcessGroup, report: OnEvent, started: float
 ) -> Totals:
     """Train every stage in turn; the time limit is the whole session's.
 

@@ -18,7 +18,7 @@ from f2rcli.sensor import bayer_layout
 
 WHITE = 65535  # the code of white; the file holds 0..1
 
-Blocks = NDArray[np.uint16]  # (pictures, blocks, rows, columns)
+BlockCodes = NDArray[np.uint16]  # (pictures, blocks, rows, columns)
 
 
 def cases(benchmark: Benchmark, root: Path, frames: int | None) -> list[Case]:
@@ -41,7 +41,7 @@ def cases(benchmark: Benchmark, root: Path, frames: int | None) -> list[Case]:
     ]
 
 
-def _codes(benchmark: Benchmark, root: Path, name: str) -> Blocks:
+def _codes(benchmark: Benchmark, root: Path, name: str) -> BlockCodes:
     path = root / f"{name}.mat"
     if not path.is_file():
         raise benchmark.wrong(root, f"{path.name} is missing")
@@ -49,7 +49,7 @@ def _codes(benchmark: Benchmark, root: Path, name: str) -> Blocks:
     if values.ndim != 4 or len(values) > most or values.dtype.kind != "f":
         shape = "x".join(map(str, values.shape))
         raise benchmark.wrong(root, f"{path.name} holds {shape} {values.dtype}, not 40x32x256x256")
-    codes: Blocks = np.rint(np.clip(values, 0, 1) * WHITE).astype(np.uint16)
+    codes: BlockCodes = np.rint(np.clip(values, 0, 1) * WHITE).astype(np.uint16)
     return codes
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from f2rcli.models.blind2sound import LAST_VISIBILITY, Belief, NoiseLevel, around
-from f2rcli.models.gaussian import Matrix
+from f2rcli.models.gaussian import Triangle
 
 FIRST_VISIBILITY = 3.0  # the visible branch's weight beside the masked's 1, to begin with
 RISES_AFTER = 0.4  # of the training
@@ -73,7 +73,7 @@ def noise_covariance(noise: NoiseLevel, mean: Tensor, weight: float) -> Tensor:
     return read + gain * mean.detach().clamp_min(DARKEST)
 
 
-def total_covariance(belief: Belief, noise: Tensor) -> Matrix:
+def total_covariance(belief: Belief, noise: Tensor) -> Triangle:
     """The covariance of belief and noise, of variance (B, C, H, W), together: a lower triangle."""
     own, channels = belief.covariance, noise.shape[1]
     return [
