@@ -55,11 +55,9 @@ class Contestant(Protocol):
         sigma8: the noise's standard deviation in 8-bit units where it is known, else None.
         Raises F2RError for clips it cannot take.
         """
-        ...
 
     def facts(self) -> MethodFacts:
         """Name, title, version, weights and settings; complete once a clip was denoised."""
-        ...
 
 
 class Baseline(Contestant, Protocol):
@@ -69,7 +67,6 @@ class Baseline(Contestant, Protocol):
 
     def available(self) -> str | None:
         """None if it can run here, else the reason and what to install, in one line."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,11 +101,9 @@ class Meter(Protocol):
 
     def add(self, frame_set: FrameSet, estimate: Picture) -> None:
         """See the next frame's estimate; frames come in order."""
-        ...
 
     def finish(self) -> MetricSeries:
         """Return the measurements. Called once, after the last frame."""
-        ...
 
 
 class Metric(Protocol):
@@ -118,11 +113,9 @@ class Metric(Protocol):
 
     def available(self) -> str | None:
         """None if it can be measured here, else the reason and what to install."""
-        ...
 
     def meter(self, setting: ClipFacts) -> Meter | None:
         """A new meter, or None if the metric is not defined for such clips."""
-        ...
 
 
 class Observer(Protocol):
@@ -131,12 +124,9 @@ class Observer(Protocol):
     def begin(self, name: str, setting: ClipFacts, methods: tuple[str, ...]) -> None:
         """A clip begins. `methods` in the order they are shown, the noisy input ("none") first
         where there is one."""
-        ...
 
     def see(self, frame_set: FrameSet, estimates: Mapping[str, Picture]) -> None:
         """The next frame and all estimates of it (without "none": that is `frame_set.noisy`)."""
-        ...
 
     def end(self, result: ClipResult) -> "ClipPictures | None":
         """The clip is done. What is returned becomes the result's `pictures`."""
-        ...

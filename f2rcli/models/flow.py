@@ -35,7 +35,6 @@ class FlowEstimator(Protocol):
 
     def __call__(self, source: Luma, target: Luma, start: Flow | None = None) -> Flow:
         """Flow from `source` into `target`, refined from `start` when that is given."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,6 @@ class WindowSource(Protocol):
 
     def every_clip(self) -> Sequence[Clip]:
         """All clips that windows come from."""
-        ...
 
     @property
     def side(self) -> int:
@@ -62,7 +61,6 @@ class WindowSource(Protocol):
 
     def window(self, rng: np.random.Generator, places: Sequence[int], crop: int) -> Sample:
         """These frames of a random place of a random clip, counted from the first of them."""
-        ...
 
 
 def cut(

@@ -30,14 +30,12 @@ class Stage(Protocol):
         lists and dictionaries of tensors and anything else. Randomness that `loss` needs (noise
         added to a network's output, say) travels in it as drawn values or seeds.
         """
-        ...
 
     def loss(self, batch: Any) -> Tensor:
         """A scalar: the *mean over the batch's samples* of what each costs, so that shares add up.
 
         The batch's tensors lie on the network's device.
         """
-        ...
 
     def validate(self) -> float | None:
         """Cost on what was held out; lower is better, the same weights give the same number.
@@ -45,11 +43,9 @@ class Stage(Protocol):
         None: nothing was held out. Called without gradients while the network holds the averaged
         weights.
         """
-        ...
 
     def sample(self) -> NDArray[np.uint8] | None:
         """An (H, W, 3) RGB picture of what the network does, or None. Called like `validate`."""
-        ...
 
 
 @runtime_checkable
@@ -65,7 +61,6 @@ class Divisible(Stage, Protocol):
 
     def share(self, batch: Any, samples: slice) -> Any:
         """Some samples of a batch, as a batch."""
-        ...
 
 
 def on_device(batch: Any, device: torch.device) -> Any:

@@ -222,16 +222,13 @@ class Recipe(Protocol):
     def __init__(self, context: TrainingContext) -> None:
         """Raises ConfigError for what the method cannot do, or a start of another method or of
         other colours; InputError for footage that it cannot learn from."""
-        ...
 
     def names(self) -> list[str]:
         """The stages of the recipe that was asked for, in order."""
-        ...
 
     def stage_runs(self) -> Iterator[StageRun]:
         """Yield stages lazily: each is built after the previous one has been trained. One of no
         steps is left out."""
-        ...
 
 
 @runtime_checkable
@@ -241,7 +238,6 @@ class Tested(Recipe, Protocol):
     def test_errors(self) -> ValidationErrors:
         """Errors on the test frames, by the networks and the header as they are now; always of the
         same samples. No errors where nothing is left for a test."""
-        ...
 
 
 @runtime_checkable
@@ -251,11 +247,9 @@ class Probed(Recipe, Protocol):
     def validation_errors(self) -> ValidationErrors:
         """Errors on the frames that weights are chosen by, as `Tested.test_errors` gives those on
         the test frames."""
-        ...
 
     def probe(self) -> StageRun:
         """A few steps of the last stage, after which the latest weights are left."""
-        ...
 
 
 @runtime_checkable
@@ -265,7 +259,6 @@ class Staged(Recipe, Protocol):
     def choose_estimate(self) -> bool:
         """Let the header give out the estimate that serves the validation frames best; whether it
         is better than the noisy frames themselves."""
-        ...
 
 
 def load_recipe(context: TrainingContext) -> Recipe:
