@@ -87,13 +87,11 @@ def _moved(moov: bytes, above: list[_Box], udta: _Box, name: _Box, mastering: Ma
 
 
 def _mdcv(mastering: Mastering) -> bytes:
-    """The mastering display: G, B, R, white in 0.00002; brightest, darkest in 0.0001 cd/m2."""
+    """The mastering display: G, B, R, white; brightest, darkest."""
     if not mastering.display:
         return b""
-    red, green, blue, white = (mastering.display[n : n + 2] for n in (0, 2, 4, 6))
-    points = [round(value * 50000) for value in (*green, *blue, *red, *white)]
-    low, high = (round(value * 10000) for value in mastering.display[8:])
-    return _box(b"mdcv", struct.pack(">8H2I", *points, high, low))
+    *red, gx, gy, bx, by, wx, wy, low, high = mastering.codes
+    return _box(b"mdcv", struct.pack(">8H2I", gx, gy, bx, by, *red, wx, wy, high, low))
 
 
 def _clli(mastering: Mastering) -> bytes:

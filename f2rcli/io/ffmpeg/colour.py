@@ -93,9 +93,7 @@ class Mastering:
         """As options of x265."""
         options = ["hdr10=1", "hdr10-opt=1", "repeat-headers=1"]
         if self.display:
-            r, g, b, w = self._points(50000)
-            low, high = (round(value * 10000) for value in self.display[8:])
-            options.append(f"master-display=G({g})B({b})R({r})WP({w})L({high},{low})")
+            options.append(f"master-display={_display_option([*map(str, self.codes)])}")
         if self.light:
             options.append(f"max-cll={self.light[0]},{self.light[1]}")
         return options
@@ -104,17 +102,21 @@ class Mastering:
         """As options of SVT-AV1."""
         options = []
         if self.display:
-            points = [f"{float(value):.5f}" for value in self.display[:8]]
-            r, g, b, w = (",".join(points[i : i + 2]) for i in (0, 2, 4, 6))
-            low, high = (f"{float(value):.4f}" for value in self.display[8:])
-            options.append(f"mastering-display=G({g})B({b})R({r})WP({w})L({high},{low})")
+            texts = [f"{float(v):.{5 if n < 8 else 4}f}" for n, v in enumerate(self.display)]
+            options.append(f"mastering-display={_display_option(texts)}")
         if self.light:
             options.append(f"content-light={self.light[0]},{self.light[1]}")
         return options
 
-    def _points(self, scale: int) -> list[str]:
-        steps = [round(value * scale) for value in self.display[:8]]
-        return [f"{steps[i]},{steps[i + 1]}" for i in (0, 2, 4, 6)]
+    @property
+    def codes(self) -> list[int]:
+        """The display in steps of 0.00002, then of 0.0001 cd/m2 (SMPTE ST 2086)."""
+        return [round(v * (50000 if n < 8 else 10000)) for n, v in enumerate(self.display)]
+
+
+def _display_option(display: list[str]) -> str:
+    r, g, b, w = (",".join(display[i : i + 2]) for i in (0, 2, 4, 6))
+    return f"G({g})B({b})R({r})WP({w})L({display[9]},{display[8]})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
