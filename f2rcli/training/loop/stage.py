@@ -1,7 +1,7 @@
 """Protocol of a training stage, all that the trainer needs; stages do not know the trainer."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from f2rcli.noise.codec import to_codes
+
+VALIDATION_SEED = 977  # of batches that are always the same
+B = TypeVar("B")
 
 
 class Stage(Protocol):
@@ -83,19 +86,27 @@ def sample_rngs(key: Sequence[int], places: Iterable[int]) -> list[np.random.Gen
     return [np.random.default_rng([*key, place]) for place in places]
 
 
-def fixed_loss(stage: Stage, batches: int, seed: int = 977) -> float:
+def placed(network: nn.Module, batch: B) -> B:
+    """A batch on the network's device."""
+    there: B = on_device(batch, next(network.parameters()).device)
+    return there
+
+
+def fixed_batches(stage: Stage, count: int) -> Iterator[Any]:
+    """Batches that are always the same, on the network's device."""
+    for number in range(count):
+        drawn = stage.draw(sample_rngs((VALIDATION_SEED, number), range(stage.batch)))
+        yield placed(stage.network, drawn)
+
+
+def shown_batch(stage: Stage) -> Any:
+    """The four samples that `sample` shows, on the network's device."""
+    return placed(stage.network, stage.draw(sample_rngs((0,), range(4))))
+
+
+def fixed_loss(stage: Stage, batches: int) -> float:
     """Mean loss over batches that are always the same: what a `validate` may return."""
-    device = next(stage.network.parameters()).device
-    losses = []
-    for number in range(batches):
-        drawn = stage.draw(sample_rngs((seed, number), range(stage.batch)))
-        losses.append(float(stage.loss(on_device(drawn, device))))
-    return float(np.mean(losses))
-
-
-def placed(network: nn.Module, *parts: Any) -> Any:
-    """The parts of a batch on the network's device."""
-    return on_device(parts, next(network.parameters()).device)
+    return float(np.mean([float(stage.loss(batch)) for batch in fixed_batches(stage, batches)]))
 
 
 def side_by_side(columns: list[Tensor]) -> NDArray[np.uint8]:

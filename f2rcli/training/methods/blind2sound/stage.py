@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from f2rcli.models.blind2sound import Belief, Blind2SoundNetworks, NoiseLevel
 from f2rcli.training.footage.augment import draw_turn
 from f2rcli.training.footage.windows import Pictures, Sample, WindowSource, channels_first
-from f2rcli.training.loop.stage import Stage, placed, sample_rngs, side_by_side
+from f2rcli.training.loop.stage import VALIDATION_SEED, Stage, placed, sample_rngs, side_by_side
 from f2rcli.training.methods.blind2sound.masking import (
     at,
     blend,
@@ -123,9 +123,9 @@ class MaskedStage(Stage):
         return masked.mean, target, trusted.expand_as(target)
 
     def _validation_batch(self, number: int) -> MaskedBatch:
-        rngs = sample_rngs((977, number), range(self.batch))
+        rngs = sample_rngs((VALIDATION_SEED, number), range(self.batch))
         phases = tuple((5 * number + step) % self.cell**2 for step in (0, 6, 11))
-        return MaskedBatch(*placed(self.network, *self._drawn(self.held_out, rngs, phases)))
+        return placed(self.network, self._drawn(self.held_out, rngs, phases))
 
     def _drawn(
         self, source: WindowSource, rngs: Sequence[np.random.Generator], phases: tuple[int, ...]

@@ -137,4 +137,4 @@ def held_out_batch(networks: F2RNetworks, excerpt: Excerpt, pair: TrainingPair) 
     sides = [min(n, LARGEST_HELD_OUT) // STRIDE * STRIDE for n in pair.noisy.shape[:2]]
     top, left = ((n - s) // 2 // CELL * CELL for n, s in zip(pair.noisy.shape, sides, strict=False))
     crop = excerpt.crop(pair, top, left, *sides)
-    return FusionBatch(*placed(networks, *collated([crop])))
+    return placed(networks, collated([crop]))

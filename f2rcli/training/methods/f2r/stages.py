@@ -15,7 +15,7 @@ from f2rcli.models.coarse import Coarse
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner
 from f2rcli.training.footage.augment import dihedral, draw_turn
 from f2rcli.training.footage.windows import WindowSource, channels_first, conditioning_level
-from f2rcli.training.loop.stage import Stage, fixed_loss, placed, sample_rngs, side_by_side
+from f2rcli.training.loop.stage import Stage, fixed_loss, shown_batch, side_by_side
 from f2rcli.training.methods.f2r.excerpts import Excerpt, WindowCrop
 from f2rcli.training.methods.losses import psnr_loss, relative_loss
 
@@ -60,8 +60,8 @@ class CoarseStage(Stage):
         """Rows of noisy, denoised and clean crops that are held out."""
         if self.held_out is None:
             return None
-        noisy, level, clean = self.held_out.draw(sample_rngs((0,), range(4)))
-        return side_by_side([noisy, self.network(*placed(self.network, noisy, level)), clean])
+        noisy, level, clean = shown_batch(self.held_out)
+        return side_by_side([noisy, self.network(noisy, level), clean])
 
     def _sample(self, rng: np.random.Generator) -> tuple[Array, ...]:
         sample = self.source.window(rng, (0,), self.crop)
@@ -131,8 +131,7 @@ class FusionStage(Stage):
         """Rows of noisy, anchor, refined and clean crops that are held out."""
         if self.held_out is None:
             return None
-        drawn = self.held_out.draw(sample_rngs((0,), range(4)))
-        batch = FusionBatch(*placed(self.refiner, *drawn))
+        batch = shown_batch(self.held_out)
         anchor: Anchor = self.anchor(batch.aligned)
         refined = self.refiner(*batch.seen_beside(anchor))
         return side_by_side([batch.noisy, anchor.guided(batch.coarse), refined, batch.clean])

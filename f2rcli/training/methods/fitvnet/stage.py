@@ -28,13 +28,13 @@ from f2rcli.training.footage.windows import (
     channels_last,
     independent_noise,
 )
-from f2rcli.training.loop.stage import Stage, fixed_loss, placed, sample_rngs, side_by_side
+from f2rcli.training.loop.stage import Stage, fixed_batches, fixed_loss, shown_batch, side_by_side
 from f2rcli.training.methods.losses import Loss, as_stored, psnr_loss
 from f2rcli.training.methods.validation import ValidationErrors
 
 EPOCHS = 40  # of a schedule, as published
 MIRRORED_SHARE = 0.15  # of windows: as the first and last frames of a shot are seen
-VALIDATION_BATCHES, VALIDATION_SEED = 4, 977
+VALIDATION_BATCHES = 4
 
 TAU = 0.5  # of recorruption: the target has 1 + 1/tau^2 times the noise variance
 
@@ -150,9 +150,7 @@ class JointStage(Stage):
         independent; the same whenever they are looked at."""
         squares = []
         with torch.no_grad():
-            for number in range(VALIDATION_BATCHES):
-                drawn = self.draw(sample_rngs((VALIDATION_SEED, number), range(self.batch)))
-                batch = FrameSets(*placed(self.networks, *drawn))
+            for batch in fixed_batches(self, VALIDATION_BATCHES):
                 _, restored = self.networks(batch.noisy, batch.level)
                 cut = None if batch.cut is None else batch.cut[:, MIDDLE]
                 squares.append((as_stored(restored, cut) - batch.second[:, MIDDLE]).square())
@@ -169,8 +167,7 @@ class JointStage(Stage):
         """Rows of noisy, single-frame and restored crops that are held out."""
         if self.held_out is None:
             return None
-        drawn = self.held_out.draw(sample_rngs((0,), range(4)))
-        batch = FrameSets(*placed(self.networks, *drawn))
+        batch = shown_batch(self.held_out)
         middle = batch.noisy.shape[1] // 2
         columns = [batch.noisy[:, middle], padded(self.networks.image, batch.noisy[:, middle])]
         if self.blocks:
