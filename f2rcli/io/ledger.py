@@ -24,7 +24,6 @@ class Ledger:
     corrupt: int = 0  # frames decoded with errors
     held: int = 0  # frames that could not be decoded; the one before stands in for each
     missing_frames: int = 0  # frames that the file promises beyond those read
-    missing_seconds: float = 0.0
     faults: list[str] = field(default_factory=list)  # damage, in words
     remarks: list[str] = field(default_factory=list)  # worth saying, not damage
 
@@ -54,7 +53,6 @@ class Ledger:
 
         Raises InputError if strict.
         """
-        self.missing_seconds += promised - read
         self.missing_frames += frames
         about = f"about {count(frames)} missing at the end"
         self.fault(f"{by} promises {promised:.2f} s, {read:.2f} s were read: {about}")
@@ -79,7 +77,6 @@ class Ledger:
     def clear(self) -> None:
         """Delete all entries."""
         self.corrupt = self.held = self.missing_frames = 0
-        self.missing_seconds = 0.0
         self.faults.clear()
         self.remarks.clear()
 

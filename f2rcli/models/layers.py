@@ -94,16 +94,14 @@ class UNet(nn.Module):
     smaller than Kaiming's, so that a residual network starts near zero.
     """
 
-    def __init__(
-        self, inputs: int, outputs: int, widths: tuple[int, ...], middle: int = 2, extra: int = 0
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, widths: tuple[int, ...], extra: int = 0) -> None:
         """`extra` counts further channels that come at half the size."""
         super().__init__()
         self.head = conv(inputs * SHUFFLE**2 + extra, widths[0])
         pairs = list(pairwise(widths))
         self.encoders = nn.ModuleList(ResidualBlock(width) for width in widths[:-1])
         self.downs = nn.ModuleList(Down(a, b) for a, b in pairs)
-        self.middle = nn.Sequential(*(ResidualBlock(widths[-1]) for _ in range(middle)))
+        self.middle = nn.Sequential(*(ResidualBlock(widths[-1]) for _ in range(2)))
         self.ups = nn.ModuleList(Up(b, a) for a, b in pairs)
         self.decoders = nn.ModuleList(ResidualBlock(width) for width in widths[:-1])
         self.tail = conv(widths[0], outputs * SHUFFLE**2, gain=0.1)
@@ -137,7 +135,7 @@ def unet_stride(widths: tuple[int, ...]) -> int:
     return int(SHUFFLE * 2 ** (len(widths) - 1))
 
 
-def unet_reach(widths: tuple[int, ...], middle: int = 2, before: int = 0) -> int:
+def unet_reach(widths: tuple[int, ...], before: int = 0) -> int:
     """The pixels within which an input can change an output, rounded up to the stride.
 
     `before` counts what layers in front of the U-Net reach further.
@@ -148,7 +146,7 @@ def unet_reach(widths: tuple[int, ...], middle: int = 2, before: int = 0) -> int
     reach = before + 2 * SHUFFLE + SHUFFLE  # head, tail, and the unshuffled cell itself
     for level in range(len(widths) - 1):
         reach += 4 * SHUFFLE * 2**level + SHUFFLE * 2**level
-    reach += 2 * middle * SHUFFLE * 2 ** (len(widths) - 1)
+    reach += 4 * SHUFFLE * 2 ** (len(widths) - 1)
     stride = unet_stride(widths)
     return math.ceil(reach / stride) * stride
 

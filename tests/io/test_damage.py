@@ -72,7 +72,6 @@ def test_silent_truncation_is_noticed(tools, odd, tmp_path: Path) -> None:
         frames = list(reader)
         assert 0 < len(frames) < 24
         missing = 24 - len(frames)
-        assert reader.ledger.missing_seconds == pytest.approx(missing / 25, abs=0.05)
         assert reader.ledger.missing_frames == missing
         assert any(f"about {missing} frames missing" in line for line in reader.ledger.lines())
     with (

@@ -43,7 +43,6 @@ def check_end(ledger: Ledger, probe: Probe, decoder: Decoder, source: StandardIn
     counted = probe.counted()
     if counted:
         ledger.promised("its index", counted, decoder.packets)
-        ledger.missing_seconds += float(max(0, counted - decoder.packets) * _step(probe))
         return
     start, rough = probe.first_time, max(2 * _step(probe), Fraction(1, 10))
     own = probe.lasting()

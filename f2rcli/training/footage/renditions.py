@@ -92,15 +92,13 @@ def render_all(
     seed: int = 0,
     jobs: int = 1,
     per_clip: int = PER_CLIP,
-    disk: int = DISK,
     report: Callable[[str], None] = lambda line: None,
 ) -> list[RenditionJob]:
     """Renditions of every clip in the noise's rendered kinds, in turn, made unless in the cache.
 
-    disk: bytes that renditions may take, which bounds how many there are. Raises OutputError where
-    the disk is too small, and what stopped a worker.
+    Raises OutputError where the disk is too small, and what stopped a worker.
     """
-    orders = rendition_jobs(clips, cache, noise, seed=seed, per_clip=per_clip, disk=disk)
+    orders = rendition_jobs(clips, cache, noise, seed=seed, per_clip=per_clip, disk=DISK)
     cache.mkdir(parents=True, exist_ok=True)
     sweep(cache)
     missing = [order for order in orders if not order.entry.exists()]

@@ -61,15 +61,15 @@ class ProcessGroup:
             with torch.no_grad():
                 tensor.copy_(value)
 
-    def check_same(self, value: float, what: str, device: torch.device) -> None:
-        """Raises TrainingError in every process unless all have the same value."""
+    def check_same_step(self, step: int, device: torch.device) -> None:
+        """Raises TrainingError in every process unless all go on from the same step."""
         total = torch.zeros(2, dtype=torch.float64, device=device)
-        total += torch.tensor([value, value * value], dtype=torch.float64)
+        total += torch.tensor([step, step * step], dtype=torch.float64)
         self.sum_([total])
         mean, square = (total / self.world).tolist()
         if square != mean * mean:
             raise TrainingError(
-                f"the {self.world} processes disagree on {what}.",
+                f"the {self.world} processes disagree on the step to go on from.",
                 hint="All of them must see the same run folder.",
             )
 

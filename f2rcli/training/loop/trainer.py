@@ -128,7 +128,7 @@ class Trainer:
         settings, group, state = self.settings, self.group, self.state
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
-        group.check_same(state.step, "the step to go on from", self.device)
+        group.check_same_step(state.step, self.device)
         group.take_from_first_([*self.learner.parameters, *self.learner.average])
         if self._good is None:
             self._good = LastGood.of(state, self.learner.tensors())
