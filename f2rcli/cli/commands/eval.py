@@ -23,7 +23,6 @@ from f2rcli.errors import EXIT_BATCH, EXIT_DAMAGED, EXIT_OK, UsageError
 from f2rcli.evaluation.plan import Plan
 from f2rcli.evaluation.result import Evaluation
 from f2rcli.io.atomic import write_file
-from f2rcli.io.base import ReadOptions
 
 if TYPE_CHECKING:
     from f2rcli.evaluation.base import Observer
@@ -36,7 +35,7 @@ def evaluate(
     *,
     inputs: eopt.Inputs = None,
     options: eopt.EvalOptions,
-    read: Annotated[ReadOptions, Fields("axes", "series")],
+    read: opt.StackOptions,
     engine: Annotated[EngineSettings, Fields(without=("method",))],
     targets: eopt.Targets,
     console: Console,

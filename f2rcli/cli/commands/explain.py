@@ -20,7 +20,7 @@ from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, InputError, UsageError
 from f2rcli.io import open_reader
 from f2rcli.io.atomic import write_file
-from f2rcli.io.base import Reader, ReadOptions
+from f2rcli.io.base import Reader
 from f2rcli.io.targets import check_target
 from f2rcli.samples.defects import without_defects
 from f2rcli.window import windows
@@ -64,7 +64,7 @@ def explain(
     frame: At = 0,
     files: ResultFiles,
     engine: Annotated[EngineSettings, Fields("sigma", "method", "weights", "device", "threads")],
-    read: Annotated[ReadOptions, Fields("axes", "series")],
+    read: opt.StackOptions,
     console: Console,
 ) -> int:
     """Show which noisy pixels a restored pixel is made of, and the motion that follows from it."""

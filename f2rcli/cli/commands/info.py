@@ -14,7 +14,7 @@ from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_OK, F2RError, WeightsError
 from f2rcli.frames import ClipInfo
 from f2rcli.io import default_target, open_reader, plan_output
-from f2rcli.io.base import Reader, ReadOptions, WriteOptions
+from f2rcli.io.base import Reader, WriteOptions
 from f2rcli.io.containers.provenance import read_provenance
 from f2rcli.units import bit_rate, duration, size
 
@@ -38,10 +38,8 @@ PROBE_FRAMES = 32  # at most: stacks of few photons take as many for the noise e
 def info(
     *,
     source: opt.Source,
-    engine: Annotated[
-        EngineSettings, Fields("method", "weights", "device", "threads", "precision", "tile")
-    ],
-    read: Annotated[ReadOptions, Fields("axes", "series")],
+    engine: opt.MeasuringEngine,
+    read: opt.StackOptions,
     console: Annotated[Console, Fields("json", "debug")],
 ) -> int:
     """Print what f2r sees in INPUT and would do with it: streams, colour, noise, time, memory."""

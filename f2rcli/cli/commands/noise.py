@@ -8,14 +8,12 @@ import typer
 
 from f2rcli.cli.engine import loaded
 from f2rcli.cli.options import shared as opt
-from f2rcli.cli.options.derived import Fields, with_options
+from f2rcli.cli.options.derived import with_options
 from f2rcli.cli.results import ResultFiles, check_result, deliver
 from f2rcli.cli.terminal.console import Console
-from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, InputError, UsageError
 from f2rcli.io import open_reader
 from f2rcli.io.atomic import write_file
-from f2rcli.io.base import ReadOptions
 from f2rcli.io.ledger import count
 
 if TYPE_CHECKING:
@@ -40,10 +38,8 @@ def noise(
     files: ResultFiles,
     plot: PlotTo = None,
     frames: Count = 10,
-    engine: Annotated[
-        EngineSettings, Fields("method", "weights", "device", "threads", "precision", "tile")
-    ],
-    read: Annotated[ReadOptions, Fields("axes", "series")],
+    engine: opt.MeasuringEngine,
+    read: opt.StackOptions,
     console: Console,
 ) -> int:
     """Measure the noise of INPUT: its strength, its kind, and how certain that is."""

@@ -1,11 +1,14 @@
-"""The options that commands share and no dataclass holds."""
+"""The options that commands share."""
 
 from typing import Annotated
 
 import typer
 
+from f2rcli.cli.options.derived import Fields
 from f2rcli.cli.options.run_file import load_config
 from f2rcli.cli.terminal.console import RUN
+from f2rcli.engine.settings import EngineSettings
+from f2rcli.io.base import ReadOptions
 
 Source = Annotated[
     str,
@@ -25,4 +28,8 @@ Config = Annotated[
         is_eager=True,
         rich_help_panel=RUN,
     ),
+]
+StackOptions = Annotated[ReadOptions, Fields("axes", "series")]
+MeasuringEngine = Annotated[
+    EngineSettings, Fields("method", "weights", "device", "threads", "precision", "tile")
 ]
