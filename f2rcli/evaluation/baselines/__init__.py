@@ -4,7 +4,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
-from f2rcli.errors import UsageError, nearest
+from f2rcli.settings import check_choice
 
 if TYPE_CHECKING:
     from f2rcli.evaluation.base import Baseline
@@ -25,9 +25,6 @@ def find(names: tuple[str, ...]) -> "list[Baseline]":
     known = {baseline.name: (baseline,) for group in groups.values() for baseline in group} | groups
     chosen: dict[str, Baseline] = {}
     for name in names:
-        if name not in known:
-            raise UsageError(
-                f"baselines={name!r}: no such choice.", hint=nearest(name, list(known))
-            )
+        check_choice("baselines", name, list(known))
         chosen |= {baseline.name: baseline for baseline in known[name]}
     return list(chosen.values())

@@ -9,7 +9,7 @@ import tomllib
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from f2rcli.errors import UsageError, nearest
+from f2rcli.settings import check_choice
 
 if TYPE_CHECKING:
     from f2rcli.evaluation.benchmarks.benchmark import Benchmark
@@ -34,6 +34,5 @@ def load(name: str) -> "Benchmark":
 
 
 def _described(name: str) -> str:
-    if name not in available():
-        raise UsageError(f"benchmark={name!r}: no such choice.", hint=nearest(name, available()))
+    check_choice("benchmark", name, available())
     return files(__name__).joinpath(f"{name}.toml").read_text()
