@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from f2rcli.errors import ConfigError, InputError
 from f2rcli.models.blind2sound import Blind2SoundNetworks
 from f2rcli.training.footage.split import Windows, held_windows, split
@@ -14,7 +17,6 @@ from f2rcli.training.methods.base import (
     build_networks,
     overridden,
 )
-from f2rcli.training.methods.blind2sound.gray_start import narrowed
 from f2rcli.training.methods.blind2sound.stage import MaskedStage
 from f2rcli.training.methods.gray_start import with_gray_start
 from f2rcli.training.methods.validation import NO_ERRORS, ValidationErrors
@@ -99,6 +101,16 @@ def _check_independent(context: TrainingContext) -> None:
                 "hides single pixels would learn as picture.",
                 hint="Leave this clip out, or pass method='f2r'.",
             )
+
+
+def narrowed(wide: Tensor, shape: torch.Size) -> Tensor:
+    """A tensor of RGB weights as a gray network has it: what three equal channels make together,
+    inputs summed and means averaged; its variance is that of the last channel."""
+    if wide.shape == shape:
+        return wide
+    if wide.shape[0] != shape[0]:  # the denoiser's tail: three means, and a triangle row by row
+        return torch.stack([wide[:3].mean(0), wide[-1]])
+    return torch.cat([wide[:, :-3], wide[:, -3:].sum(1, keepdim=True)], 1)  # the picture is last
 
 
 RECIPE = Blind2SoundRecipe
