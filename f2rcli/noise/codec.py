@@ -65,29 +65,43 @@ def recoded(
 ) -> Iterator[Frame]:
     """The decoder's output for the encoded pictures, 4:2:0 as stored, one for one; untimed.
 
-    encoder: libx264 or libx265; one thread, so that the same pictures give the same result.
+    encoder: libx264 or libx265.
     """
-    pictures = iter(clip)
-    first = next(pictures)
+    options = {"crf": str(crf), "preset": preset} | ({"tune": tune} if tune else {})
+    return map(_frame, through_codec(map(_to_420, clip), encoder, options, rate=rate))
+
+
+def through_codec(
+    pictures: Iterable[av.VideoFrame],
+    encoder: str,
+    options: dict[str, str],
+    *,
+    quantiser: int | None = None,
+    rate: Fraction = Fraction(25),
+) -> Iterator[av.VideoFrame]:
+    """What the decoder gives for encoded pictures of one size and format, one for one.
+
+    On one thread, so that the same pictures give the same result. quantiser: the same for all.
+    """
+    stream = iter(pictures)
+    first = next(stream)
     codec: Any = av.CodecContext.create(encoder, "w")
-    codec.width, codec.height, codec.pix_fmt = first.shape[1], first.shape[0], "yuv420p"
+    codec.width, codec.height, codec.pix_fmt = first.width, first.height, first.format.name
     codec.time_base = 1 / rate
     codec.framerate = rate
     codec.thread_count = 1
-    codec.options = {"crf": str(crf), "preset": preset} | ({"tune": tune} if tune else {})
-    codec.options |= repeatable(encoder, codec.width)
-    decoder: Any = av.CodecContext.create(DECODERS[encoder], "r")
-    for packet in _packets(codec, chain([first], pictures)):
-        yield from map(_frame, decoder.decode(packet))
-    yield from map(_frame, decoder.decode())
-
-
-def _packets(codec: Any, pictures: Iterable[Codes]) -> Iterator[Any]:
-    for index, picture in enumerate(pictures):
-        frame = _to_420(picture)
-        frame.pts = index
-        yield from codec.encode(frame)
-    yield from codec.encode()
+    if quantiser is not None:
+        codec.flags |= 2  # FFmpeg's QSCALE
+        codec.global_quality = quantiser * 118  # FF_QP2LAMBDA
+        options = options | {"qmin": str(quantiser), "qmax": str(quantiser)}
+    codec.options = options | repeatable(encoder, codec.width)
+    decoder: Any = av.CodecContext.create(DECODERS.get(encoder, encoder), "r")
+    for index, picture in enumerate(chain([first], stream)):
+        picture.pts = index
+        for packet in codec.encode(picture):
+            yield from decoder.decode(packet)
+    for packet in (*codec.encode(), None):
+        yield from decoder.decode(packet)
 
 
 def _to_420(picture: Codes) -> av.VideoFrame:

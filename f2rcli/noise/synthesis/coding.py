@@ -1,14 +1,12 @@
 """Video codecs that synthetic footage goes through: which, and how hard they compress."""
 
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.noise.codec import DECODERS, planes_of, repeatable
+from f2rcli.noise.codec import planes_of, through_codec
 
 Planes = list[NDArray[np.uint8]]  # of one frame: Y, Cb and Cr at 4:2:0
 
@@ -53,29 +51,17 @@ class Coding:
 def transcoded(frames: list[Planes], rng: np.random.Generator) -> list[Planes]:
     """Frames through one of CODERS and its decoder, one for one, on one thread."""
     name, rate, (low, high), options = CODERS[rng.integers(len(CODERS))]
-    options = {**options, rate: str(int(rng.integers(low, high + 1)))}
-    codec: Any = av.CodecContext.create(name, "w")
-    codec.height, codec.width = frames[0][0].shape
-    codec.pix_fmt = "yuvj420p" if name == "mjpeg" else "yuv420p"
-    codec.time_base = Fraction(1, 25)
-    codec.framerate = 25
-    codec.thread_count = 1
-    if "q" in options:
-        quality = int(options.pop("q"))
-        codec.flags |= 2  # FFmpeg's QSCALE: a fixed quantiser
-        codec.global_quality = quality * 118  # FF_QP2LAMBDA
-        options |= {"qmin": str(quality), "qmax": str(quality)}
-    codec.options = options | repeatable(name, codec.width)
-    decoder: Any = av.CodecContext.create(DECODERS.get(name, name), "r")
-    pictures = [_frame(planes, index, codec) for index, planes in enumerate(frames)]
-    packets = [packet for picture in (*pictures, None) for packet in codec.encode(picture)]
-    decoded = (frame for packet in (*packets, None) for frame in decoder.decode(packet))
+    value = int(rng.integers(low, high + 1))
+    options, quantiser = (options, value) if rate == "q" else (options | {rate: str(value)}, None)
+    pix_fmt = "yuvj420p" if name == "mjpeg" else "yuv420p"
+    pictures = (_frame(planes, pix_fmt) for planes in frames)
+    decoded = through_codec(pictures, name, options, quantiser=quantiser)
     return [[plane.copy() for plane in planes_of(frame)] for frame in decoded]
 
 
-def _frame(planes: Planes, index: int, codec: Any) -> av.VideoFrame:
-    frame = av.VideoFrame(codec.width, codec.height, codec.pix_fmt)
-    frame.pts = index
+def _frame(planes: Planes, pix_fmt: str) -> av.VideoFrame:
+    height, width = planes[0].shape
+    frame = av.VideoFrame(width, height, pix_fmt)
     for plane, data in zip(frame.planes, planes, strict=True):
         buffer = np.zeros((plane.height, plane.line_size), np.uint8)
         buffer[:, : plane.width] = data
