@@ -32,15 +32,21 @@ def by_opencv(given: list[Tensor], shifts: NDArray[np.float32], like: list[Tenso
         return flow.warp_all(given, shifts, [torch.empty_like(one) for one in like])
 
 
+def check_warp(
+    given: list[Tensor], shifts: NDArray[np.float32], into: list[Tensor] | None = None
+) -> None:
+    into = [torch.empty_like(one) for one in given] if into is None else into
+    warping.warped(given, shifts, into)
+    for ours, theirs in zip(into, by_opencv(given, shifts, given), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=2e-6, rtol=0)
+
+
 @pytest.mark.parametrize("far", [0.0, 0.6, 12.0, 400.0, 1e30])
 @pytest.mark.parametrize("channels", [(3, 3), (4, 4), (3, 3, 1), (4,)])
 def test_kernels_warp_as_opencv_does(far: float, channels: tuple[int, ...]) -> None:
     given = pictures(45, 37, *channels)
     shifts = RNG.normal(0, 1, (45, 37, 2)).astype(np.float32) * np.float32(far)
-    into = [torch.empty_like(one) for one in given]
-    warping.warped(given, shifts, into)
-    for ours, theirs in zip(into, by_opencv(given, shifts, given), strict=True):
-        torch.testing.assert_close(ours, theirs, atol=2e-6, rtol=0)
+    check_warp(given, shifts)
 
 
 @pytest.mark.parametrize("edge", [-3.0, -1.0, -0.5, 0.5, 1.0, 2.5])
@@ -49,10 +55,7 @@ def test_pictures_go_on_beyond_their_edges(edge: float) -> None:
     given = pictures(9, 8, 3, 3)
     for way in ((edge, 0), (0, edge), (edge, -edge)):
         shifts = np.broadcast_to(np.float32(way), (9, 8, 2)).copy()
-        into = [torch.empty_like(one) for one in given]
-        warping.warped(given, shifts, into)
-        for ours, theirs in zip(into, by_opencv(given, shifts, given), strict=True):
-            torch.testing.assert_close(ours, theirs, atol=2e-6, rtol=0)
+        check_warp(given, shifts)
 
 
 def test_codes_are_warped_to_the_same_codes() -> None:
@@ -79,10 +82,7 @@ def test_parts_of_pictures_are_warped_in_place() -> None:
     given = [one[..., 5:37, 10:42] for one in pictures(50, 60, 3, 3)]
     shifts = RNG.normal(0, 2, (32, 32, 2)).astype(np.float32)
     room = torch.zeros(1, 6, 40, 40)
-    into = [room[:, :3, 4:36, 4:36], room[:, 3:, 4:36, 4:36]]
-    warping.warped(given, shifts, into)
-    for ours, theirs in zip(into, by_opencv(given, shifts, given), strict=True):
-        torch.testing.assert_close(ours, theirs, atol=2e-6, rtol=0)
+    check_warp(given, shifts, [room[:, :3, 4:36, 4:36], room[:, 3:, 4:36, 4:36]])
     assert room[..., :4, :].abs().max() == 0
     assert room[..., 36:].abs().max() == 0
 

@@ -77,11 +77,17 @@ def test_every_sample_of_a_turned_clip_is_kept(
             np.testing.assert_array_equal(turned(one), other)
 
 
-def test_it_is_said_before_the_run_and_copy_only_drops_it(tools, tmp_path: Path) -> None:
-    source = tools.write_clip(
-        tmp_path / "in.mp4", codec="libx264", pts=2, smooth=True,
-        setup=lambda stream: stream.set_display_matrix(whole((0, ONE, 0, -ONE, 0, 0))),
+def turned_clip(tools: Any, folder: Path) -> Path:
+    matrix = whole((0, ONE, 0, -ONE, 0, 0))
+    clip: Path = tools.write_clip(
+        folder / "in.mp4", codec="libx264", pts=2, smooth=True,
+        setup=lambda stream: stream.set_display_matrix(matrix),
     )  # fmt: skip
+    return clip
+
+
+def test_it_is_said_before_the_run_and_copy_only_drops_it(tools, tmp_path: Path) -> None:
+    source = turned_clip(tools, tmp_path)
     with open_reader(source) as reader:
         plan = plan_output(reader, tmp_path / "out.ts")
         assert any("pictures themselves are turned" in note for note in plan.notes)
@@ -91,10 +97,7 @@ def test_it_is_said_before_the_run_and_copy_only_drops_it(tools, tmp_path: Path)
 
 @pytest.mark.parametrize("copy_only", [False, True])
 def test_numbered_pictures_of_a_turned_clip(tools, tmp_path: Path, copy_only: bool) -> None:
-    source = tools.write_clip(
-        tmp_path / "in.mp4", codec="libx264", pts=2, smooth=True,
-        setup=lambda stream: stream.set_display_matrix(whole((0, ONE, 0, -ONE, 0, 0))),
-    )  # fmt: skip
+    source = turned_clip(tools, tmp_path)
     options = WriteOptions(copy_only=copy_only)
     (tmp_path / "out").mkdir()
     _, receipt = tools.passthrough(source, tmp_path / "out" / "%03d.png", options)

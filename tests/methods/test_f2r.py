@@ -44,9 +44,14 @@ def moving_clip(count: int = 5, size: int = 64, seed: int = 0) -> list[torch.Ten
     ]
 
 
-def middle(method: F2R, clip: list[torch.Tensor]) -> Window[Prepared]:
+def window_at(method: F2R, clip: list[torch.Tensor], place: int) -> Window[Prepared]:
     ready = [method.prepare(i, frame, NOISE) for i, frame in enumerate(clip)]
-    return list(windows(ready, 5))[len(clip) // 2]
+    return list(windows(ready, 5))[place]
+
+
+def neighbours(count: int = 4, side: int = 32) -> Aligned:
+    noisy, coarse = torch.rand(2, 1, count, 3, side, side)
+    return Aligned(noisy, coarse, torch.rand(1, count, 1, side, side))
 
 
 def other_centre(method: F2R, window: Window[Prepared]) -> Window[Prepared]:
@@ -58,8 +63,7 @@ def other_centre(method: F2R, window: Window[Prepared]) -> Window[Prepared]:
 def test_strict_anchors_do_not_change_by_a_bit_when_the_centre_is_replaced(place: int) -> None:
     with torch.inference_mode():
         method = tiny_f2r()
-        clip = moving_clip()
-        window = list(windows([method.prepare(i, f, NOISE) for i, f in enumerate(clip)], 5))[place]
+        window = window_at(method, moving_clip(), place)
         before = method.independent_pair(window)
         fresh = tiny_f2r()  # no flow is remembered
         after = fresh.independent_pair(other_centre(fresh, window))
@@ -79,7 +83,7 @@ def test_the_strict_anchor_has_no_gradient_to_the_centre(place: int) -> None:
     that a gradient would be seen: theirs is not zero."""
     method = tiny_f2r()
     clip = [frame.requires_grad_() for frame in moving_clip()]
-    window = list(windows([method.prepare(i, f, NOISE) for i, f in enumerate(clip)], 5))[place]
+    window = window_at(method, clip, place)
     strict = method.anchor(method.align_strictly(window)).strict
     guided = method.anchor(method.align(window)).guided(window.centre.coarse)
     for anchor, blind in ((strict, True), (guided, False)):
@@ -90,10 +94,7 @@ def test_the_strict_anchor_has_no_gradient_to_the_centre(place: int) -> None:
 
 def test_the_guided_anchor_moves_with_the_coarse_centre_one_to_one() -> None:
     method = tiny_f2r()
-    aligned = Aligned(
-        torch.rand(1, 4, 3, 32, 32), torch.rand(1, 4, 3, 32, 32), torch.ones(1, 4, 1, 32, 32)
-    )
-    anchor = method.anchor(aligned)
+    anchor = method.anchor(neighbours())
     coarse, change = torch.rand(2, 1, 3, 32, 32)
     moved = anchor.guided(coarse + change) - anchor.guided(coarse)
     torch.testing.assert_close(moved, change, rtol=0, atol=1e-6)
@@ -105,9 +106,7 @@ def test_the_guided_anchor_moves_with_the_coarse_centre_one_to_one() -> None:
 
 def test_the_order_of_neighbours_does_not_matter() -> None:
     method = tiny_f2r()
-    aligned = Aligned(
-        torch.rand(1, 4, 3, 32, 32), torch.rand(1, 4, 3, 32, 32), torch.rand(1, 4, 1, 32, 32)
-    )
+    aligned = neighbours()
     shuffled = Aligned(*(part[:, [2, 0, 3, 1]] for part in aligned))
     noisy, coarse, level = torch.rand(3, 1, 3, 32, 32)
     for one, two in zip(method.anchor(aligned)[:2], method.anchor(shuffled)[:2], strict=True):
@@ -123,9 +122,7 @@ def test_the_order_of_neighbours_does_not_matter() -> None:
 
 def test_a_neighbour_without_confidence_is_the_same_as_none() -> None:
     method = tiny_f2r()
-    aligned = Aligned(
-        torch.rand(1, 4, 3, 32, 32), torch.rand(1, 4, 3, 32, 32), torch.ones(1, 4, 1, 32, 32)
-    )
+    aligned = neighbours()
     silent = aligned._replace(confidence=aligned.confidence.clone())
     silent.confidence[:, 2] = 0
     fewer = Aligned(*(part[:, [0, 1, 3]] for part in aligned))
@@ -133,11 +130,7 @@ def test_a_neighbour_without_confidence_is_the_same_as_none() -> None:
 
 
 def test_weights_over_neighbours_sum_to_one() -> None:
-    anchor = tiny_f2r().anchor(
-        Aligned(
-            torch.rand(1, 3, 3, 16, 16), torch.rand(1, 3, 3, 16, 16), torch.rand(1, 3, 1, 16, 16)
-        )
-    )
+    anchor = tiny_f2r().anchor(neighbours(3, 16))
     torch.testing.assert_close(anchor.weights.sum(1), torch.ones(1, 1, 16, 16))
     assert (anchor.weights >= 0).all()
 
@@ -212,5 +205,5 @@ def test_few_pictures_are_alive_while_networks_run(
 
     monkeypatch.setattr(unet, "begun", watched)
     with torch.inference_mode():
-        method.restore(middle(method, clip), NOISE)
+        method.restore(window_at(method, clip, len(clip) // 2), NOISE)
     assert seen[0] <= most

@@ -82,6 +82,12 @@ def _whatever_a_probe_gains(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "_probed", lambda *given: None)
 
 
+def is_bundled(path: Path | str, method: str = "f2r") -> bool:
+    """Whether a file holds the bundled weights, tensor by tensor."""
+    made, bundled = (weights.load(str(name)) for name in (path, weights.choose(method, Space.RGB)))
+    return all(bool((made.tensors[n] == t).all()) for n, t in bundled.tensors.items())
+
+
 def short(*names: str, steps: int = 2, batch: int = 2) -> dict[str, StageOverrides]:
     return {name: StageOverrides(steps=steps, batch=batch, crop=32) for name in names}
 
@@ -100,9 +106,7 @@ def test_adapting_writes_weights_that_load_and_never_scores_worse(tmp_path: Path
     assert result.notes == []
     assert result.best_loss <= result.start_loss
     assert result.curve[0][0] == 0
-    if not result.kept:
-        bundled = weights.load(weights.choose("f2r", Space.RGB))
-        assert all(bool((made.tensors[n] == t).all()) for n, t in bundled.tensors.items())
+    assert result.kept or is_bundled(result.weights)
 
 
 def test_the_wait_before_the_first_stage_is_said(tmp_path: Path) -> None:
@@ -122,10 +126,7 @@ def test_adapting_ends_at_once_where_a_probe_gains_nothing(
     assert (result.stopped, result.kept) == ("nothing to gain", False)
     assert result.notes == [NOTHING_TO_GAIN]
     assert not list(asked.folder.glob("pseudo*"))
-    made, bundled = (
-        weights.load(name) for name in (asked.output, weights.choose("f2r", Space.RGB))
-    )
-    assert all(bool((made.tensors[n] == t).all()) for n, t in bundled.tensors.items())
+    assert is_bundled(asked.output)
 
 
 @pytest.mark.parametrize(("fell", "goes_on"), [(2.9, False), (3.1, True)])
@@ -194,12 +195,9 @@ def test_weights_that_the_test_frames_do_not_like_are_not_handed_over(tmp_path: 
     stages["pseudo"] = StageOverrides(steps=2, batch=1, crop=32, lr=1.0)
     asked = config(write_clip(tmp_path / "a.mkv"), init="rgb", stages=stages, validate_every=1)
     result = run(asked)
-    made, bundled = (
-        weights.load(name) for name in (asked.output, weights.choose("f2r", Space.RGB))
-    )
     assert not result.kept
     assert result.fell is None
-    assert all(bool((made.tensors[n] == t).all()) for n, t in bundled.tensors.items())
+    assert is_bundled(asked.output)
 
 
 @pytest.mark.parametrize(
@@ -217,12 +215,9 @@ def test_no_method_hands_over_weights_that_the_test_frames_do_not_like(
         pytest.skip(f"{method} was removed")
     clip = write_clip(tmp_path / "a.mkv", frames=16)
     result = run(config(clip, method=method, init="rgb", stages=stages, validate_every=1))
-    made, bundled = (
-        weights.load(str(name)) for name in (result.weights, weights.choose(method, Space.RGB))
-    )
     assert not result.kept
     assert result.best_loss == result.start_loss
-    assert all(bool((made.tensors[n] == t).all()) for n, t in bundled.tensors.items())
+    assert is_bundled(result.weights, method)
 
 
 def test_a_run_that_ends_early_gives_out_the_best_estimate_there_is(tmp_path: Path) -> None:
