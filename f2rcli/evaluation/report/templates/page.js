@@ -13,22 +13,22 @@ const showTheme = () => {
   theme.setAttribute("aria-pressed", String(dark()));
   theme.textContent = dark() ? "Light" : "Dark";
 };
-theme.addOnEvent("click", () => {
+theme.addEventListener("click", () => {
   document.documentElement.dataset.theme = dark() ? "light" : "dark";
   showTheme();
 });
-matchMedia("(prefers-color-scheme: dark)").addOnEvent("change", showTheme);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showTheme);
 theme.hidden = false;
 showTheme();
 
 // Printing shows all there is.
-addOnEvent("beforeprint", () => every("details").forEach((box) => (box.open = true)));
+addEventListener("beforeprint", () => every("details").forEach((box) => (box.open = true)));
 
 // One chart per clip at a time: the metric that is chosen.
 for (const choice of every("select[data-metric]")) {
   const charts = every("[data-metric-chart]", choice.closest("[data-charts]"));
   const show = () => charts.forEach((box) => (box.hidden = box.dataset.metricChart !== choice.value));
-  choice.addOnEvent("change", show);
+  choice.addEventListener("change", show);
   choice.closest(".bar").hidden = false;
   show();
 }
@@ -67,7 +67,7 @@ function chart(plot) {
     cursor.hidden = tip.hidden = true;
     at = -1;
   }
-  plot.addOnEvent("pointermove", (event) => {
+  plot.addEventListener("pointermove", (event) => {
     const box = plot.getBoundingClientRect();
     const x = data.scale.x[0] + (span * (event.clientX - box.left)) / box.width;
     let best = 0;
@@ -76,9 +76,9 @@ function chart(plot) {
     });
     if (places.length) show(best);
   });
-  plot.addOnEvent("pointerleave", hide);
-  plot.addOnEvent("blur", hide);
-  plot.addOnEvent("keydown", (event) => {
+  plot.addEventListener("pointerleave", hide);
+  plot.addEventListener("blur", hide);
+  plot.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1, PageDown: 10, PageUp: -10 }[event.key];
     if (event.key === "Escape") return hide();
     if (step) show(at < 0 ? (step > 0 ? 0 : places.length - 1) : at + step);
@@ -88,7 +88,7 @@ function chart(plot) {
     event.preventDefault();
   });
   for (const button of every("[data-toggles]", plot.parentElement)) {
-    button.addOnEvent("click", () => {
+    button.addEventListener("click", () => {
       const name = button.dataset.toggles;
       const visible = button.getAttribute("aria-pressed") !== "true";
       button.setAttribute("aria-pressed", String(visible));
@@ -145,9 +145,9 @@ function compare(figure) {
     stage.style.width = factor ? `${factor * stage.dataset.width}px` : "";
     stage.classList.toggle("big", factor > 1);
   }
-  range.addOnEvent("input", part);
-  for (const choice of [frame, left, right]) choice.addOnEvent("change", show);
-  size.addOnEvent("change", resize);
+  range.addEventListener("input", part);
+  for (const choice of [frame, left, right]) choice.addEventListener("change", show);
+  size.addEventListener("change", resize);
   figure.querySelector(".bar").hidden = false;
   show();
 }
