@@ -1,11 +1,16 @@
 """Numbers for people: sizes, lengths of time and rates in the units they are read in."""
 
 
-def size(count: float) -> str:
+def count(number: int, unit: str = "frame") -> str:
+    """A number of things: `1 frame`, `2 frames`."""
+    return f"1 {unit}" if number == 1 else f"{number} {unit}s"
+
+
+def size(number: float) -> str:
     """Bytes as `312 bytes`, `3.9 kB`, `1.8 MB` or `2.1 GB`."""
-    if count < 1000:
-        return f"{count:.0f} bytes"
-    return _scaled(count, ("kB", "MB", "GB", "TB"))
+    if number < 1000:
+        return f"{number:.0f} bytes"
+    return _scaled(number, ("kB", "MB", "GB", "TB"))
 
 
 def bit_rate(bits: float) -> str:

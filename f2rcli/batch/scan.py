@@ -14,6 +14,7 @@ from f2rcli.errors import UsageError
 from f2rcli.io import is_clip, readable_suffixes
 from f2rcli.io.images.files import PICTURES
 from f2rcli.io.numbering import is_pattern, natural_key
+from f2rcli.units import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +142,9 @@ class _Walker:
         """The files of a folder that is not a clip itself. Loose pictures are not clips either."""
         loose = [path for path in wanted if path.suffix.lower() in PICTURES]
         if loose and len(loose) < len(wanted):
-            count = "1 picture" if len(loose) == 1 else f"{len(loose)} pictures"
             self.found.remarks.append(
-                f"{folder}: {count} beside other clips left out; a folder of their own "
-                "makes them a clip"
+                f"{folder}: {count(len(loose), 'picture')} beside other clips left out; a folder "
+                "of their own makes them a clip"
             )
             wanted = [path for path in wanted if path not in loose]
         self.found.clips += [FoundClip(path, place / path.name) for path in wanted]

@@ -5,6 +5,7 @@ from typing import Literal
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Frame
+from f2rcli.units import count
 
 Unit = Literal["frame", "picture", "page", "byte", "chunk", "file"]
 _HINT = "With strict=False what can be read is denoised."
@@ -88,8 +89,3 @@ class Ledger:
         if self.held:
             counts.append(f"{count(self.held)} could not be decoded; the frame before is held")
         return counts + self.faults + self.remarks
-
-
-def count(number: int, unit: str = "frame") -> str:
-    """`1 frame`, `2 frames`."""
-    return f"1 {unit}" if number == 1 else f"{number} {unit}s"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from f2rcli.samples.defects import Kept
+from f2rcli.units import count
 
 
 @dataclass
@@ -40,7 +41,7 @@ class SetAside:
         if self.salt:
             most = ("at most ", " a picture") if self.salted > 1 else ("", "")
             where = f"{most[1]}, in {self.salted} of {self.frames} pictures"
-            said.append(f"salt and pepper, {most[0]}{_samples(self.salt)}{where}: repaired")
+            said.append(f"salt and pepper, {most[0]}{count(self.salt, 'sample')}{where}: repaired")
         if self.impulses:
             most = ("at most ", " a picture,") if self.hit > 1 else ("", "")
             s = "" if self.impulses == 1 else "s"
@@ -50,7 +51,7 @@ class SetAside:
         if self.unreal:
             said.append(unreal_line(self.unreal))
         if self.fills:
-            said.append(f"fill values in {_samples(self.fills)}: kept as stored")
+            said.append(f"fill values in {count(self.fills, 'sample')}: kept as stored")
         return said
 
     @property
@@ -63,10 +64,6 @@ class SetAside:
         return f"{most} repaired{rest}"
 
 
-def unreal_line(count: int) -> str:
+def unreal_line(number: int) -> str:
     """A line about so many samples that are not numbers."""
-    return f"{_samples(count)} not finite (NaN or infinite): kept as stored"
-
-
-def _samples(count: int) -> str:
-    return "1 sample" if count == 1 else f"{count} samples"
+    return f"{count(number, 'sample')} not finite (NaN or infinite): kept as stored"

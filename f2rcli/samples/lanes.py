@@ -16,6 +16,7 @@ from f2rcli.order import robust_sigma
 from f2rcli.samples.fills import filled, no_light
 from f2rcli.samples.impulses import NOWHERE, without_impulses
 from f2rcli.samples.stuck import Pixels, defects, mean_of
+from f2rcli.units import count
 
 SAMPLED_FRAMES = 9  # of a lane, evenly spread
 STEADY_FRAMES = 33  # the same, those nine among them: their mean tells defects from light
@@ -54,15 +55,16 @@ class LaneStatistics:
     def lines(self) -> list[str]:
         """Remarks for the user."""
         said = []
-        for count, word, kind in ((self.bright, "brighter", "hot"), (self.dark, "darker", "dead")):
-            if count:
-                pixels = "1 pixel is" if count == 1 else f"{count} pixels are"
-                said.append(f"{pixels} always far {word} than all around ({kind}): kept as stored")
-        if count := self.repaired:
-            pixels = "1 pixel is" if count == 1 else f"{count} pixels are"
+        for number, word, kind in ((self.bright, "brighter", "hot"), (self.dark, "darker", "dead")):
+            if number:
+                said.append(
+                    f"{_pixels_are(number)} always far {word} than all around ({kind}): "
+                    "kept as stored"
+                )
+        if self.repaired:
             said.append(
-                f"{pixels} hot or dead in every frame, and those beside them see nothing of it: "
-                "repaired"
+                f"{_pixels_are(self.repaired)} hot or dead in every frame, and those beside them "
+                "see nothing of it: repaired"
             )
         if self.top is not None:
             said.append(
@@ -72,11 +74,15 @@ class LaneStatistics:
         return said
 
 
-def surveyed(count: int, *, between: bool = False) -> list[int]:
-    """The places of the frames that tell what a lane of `count` is like: evenly spread. Those
+def _pixels_are(number: int) -> str:
+    return f"{count(number, 'pixel')} {'is' if number == 1 else 'are'}"
+
+
+def surveyed(frames: int, *, between: bool = False) -> list[int]:
+    """The places of the frames that tell what a lane of `frames` is like: evenly spread. Those
     `between` them tell of stuck pixels only."""
     few, many = (
-        {int(place) for place in np.linspace(0, count - 1, most).round()}
+        {int(place) for place in np.linspace(0, frames - 1, most).round()}
         for most in (SAMPLED_FRAMES, STEADY_FRAMES)
     )
     return sorted(many - few if between else few)

@@ -24,8 +24,9 @@ from f2rcli.cli.provenance import APART
 from f2rcli.cli.terminal.batch_progress import BatchMeter
 from f2rcli.cli.terminal.console import Console
 from f2rcli.errors import EXIT_INPUT, EXIT_OK, InputError, UsageError
-from f2rcli.io import is_clip, ledger
+from f2rcli.io import is_clip
 from f2rcli.system.machine import processors
+from f2rcli.units import count
 
 COMMAND: tuple[str, ...] = ()  # see Task.command
 
@@ -138,8 +139,8 @@ class Batch:
             check_address(given["cluster"])
         output = _output(sources, given["output"])
         check_output(output, sources)
-        kind, _, count = (given["cluster"] or "").partition(":")
-        workers = int(count) if kind == "local" else jobs
+        kind, _, number = (given["cluster"] or "").partition(":")
+        workers = int(number) if kind == "local" else jobs
         words = [word for part in options.values() for word in part]
         if workers > 1 and not given["threads"]:  # a fair share of the processors for every child
             words.append(f"--threads={max(1, processors() // workers)}")
@@ -241,14 +242,14 @@ def _print_plan(tasks: list[Task], found: Scan, console: Console) -> int:
     return EXIT_OK
 
 
-def _report_clip(outcome: Outcome, count: int, total: int, console: Console) -> None:
-    console.event("clip", count=count, total=total, **asdict(outcome))
-    head = f"[{count}/{total}] {outcome.place}: {outcome.status}"
+def _report_clip(outcome: Outcome, number: int, total: int, console: Console) -> None:
+    console.event("clip", count=number, total=total, **asdict(outcome))
+    head = f"[{number}/{total}] {outcome.place}: {outcome.status}"
     if outcome.failed:
         reason = outcome.reason.replace("error: ", "")
         console.warning(f"{head}: {reason}{f' {outcome.hint}' if outcome.hint else ''}")
         return
-    frames = "" if outcome.frames is None else f", {ledger.count(outcome.frames)}"
+    frames = "" if outcome.frames is None else f", {count(outcome.frames)}"
     console.note(f"{head}{frames}, {outcome.seconds:.1f} s")
     for warning in outcome.warnings:
         console.detail(f"  {warning}")

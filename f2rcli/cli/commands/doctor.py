@@ -14,6 +14,7 @@ from f2rcli.cli.terminal.console import Console
 from f2rcli.engine.self_test import CLIP, FRAMES, LEVEL, self_test
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.errors import EXIT_FAILURE, EXIT_OK, F2RError, WeightsError
+from f2rcli.units import count
 
 if TYPE_CHECKING:
     from f2rcli.fast.support import Found
@@ -106,8 +107,7 @@ def devices() -> Iterator[Finding]:
     precision = choose_precision("auto", torch.device("cpu"))
     how = "in one pass" if works(DTYPES[precision]) else "step by step, which is slower"
     threads = torch.get_num_threads()
-    words = "1 thread" if threads == 1 else f"{threads} threads"
-    yield Finding("device", f"cpu, {words}, {precision}, convolutions {how}")
+    yield Finding("device", f"cpu, {count(threads, 'thread')}, {precision}, convolutions {how}")
     with autocast(torch.device("cpu"), precision):
         yield Finding("loops", loops(support.found()))
     for index in range(torch.cuda.device_count()):

@@ -16,7 +16,7 @@ from f2rcli.frames import ClipInfo
 from f2rcli.io import default_target, open_reader, plan_output
 from f2rcli.io.base import Reader, WriteOptions
 from f2rcli.io.containers.provenance import read_provenance
-from f2rcli.units import bit_rate, duration, size
+from f2rcli.units import bit_rate, count, duration, size
 
 if TYPE_CHECKING:
     from f2rcli.engine.stream import Engine
@@ -28,7 +28,7 @@ HUMAN: dict[str, Callable[[Any], str]] = {  # facts of streams in the units that
     "start": lambda seconds: f"starts at {duration(seconds)}",
     "interval": lambda seconds: f"{seconds:.3g} s between frames",
     "sample_rate": lambda hertz: f"{hertz / 1000:g} kHz",
-    "channels": lambda count: "1 channel" if count == 1 else f"{count} channels",
+    "channels": lambda number: count(number, "channel"),
     "rotation": lambda degrees: f"turned by {degrees:g} degrees",
 }
 PROBE_FRAMES = 32  # at most: stacks of few photons take as many for the noise estimate
@@ -146,9 +146,9 @@ def noise(reader: Reader, engine: "Engine") -> dict[str, Any]:
 
 def fact_lines(seen: dict[str, Any]) -> Iterator[str]:
     """The facts for people, one a line."""
-    count, seconds = seen["bytes"], seen["picture"]["seconds"]
-    sizes = [size(count)] if count else []
-    sizes += [bit_rate(8 * count / seconds)] if count and seconds else []
+    stored, seconds = seen["bytes"], seen["picture"]["seconds"]
+    sizes = [size(stored)] if stored else []
+    sizes += [bit_rate(8 * stored / seconds)] if stored and seconds else []
     yield f"file      {', '.join([seen['file'], *sizes])}"
     yield f"picture   {_picture_words(seen['picture'])}"
     for stream in seen["streams"]:

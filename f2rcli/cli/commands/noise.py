@@ -14,7 +14,7 @@ from f2rcli.cli.terminal.console import Console
 from f2rcli.errors import EXIT_DAMAGED, EXIT_OK, InputError, UsageError
 from f2rcli.io import open_reader
 from f2rcli.io.atomic import write_file
-from f2rcli.io.ledger import count
+from f2rcli.units import count
 
 if TYPE_CHECKING:
     from f2rcli.noise.report import NoiseReport

@@ -14,6 +14,7 @@ from f2rcli.evaluation.result import NOISY, Evaluation
 from f2rcli.noise.plot import DECIBELS
 from f2rcli.plots.images import VIRIDIS
 from f2rcli.plots.svg import environment
+from f2rcli.units import count
 
 KINDS = {
     "reference": "Against a clean reference",
@@ -61,7 +62,7 @@ def _policy(script: str) -> str:
 
 def _subject(evaluation: Evaluation) -> str:
     names = [clip.name for clip in evaluation.clips]
-    return names[0] if len(names) == 1 else f"{len(names)} clips"
+    return names[0] if len(names) == 1 else count(len(names), "clip")
 
 
 def _headline(evaluation: Evaluation) -> list[str]:

@@ -23,10 +23,10 @@ from f2rcli.io.images.codec import PictureEncoder, decode_picture
 from f2rcli.io.images.files import WRITTEN
 from f2rcli.io.images.metadata import read_metadata, with_metadata
 from f2rcli.io.images.reader import ImageReader
-from f2rcli.io.ledger import count
 from f2rcli.io.numbering import is_pattern, numbered
 from f2rcli.io.png_text import text_chunk
 from f2rcli.io.targets import check_folder
+from f2rcli.units import count
 
 METADATA = "colour profile, EXIF and text of the pictures"
 _FIRST = 1  # the number of the first picture of a clip that has no numbers

@@ -10,7 +10,6 @@ import numpy as np
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
-from f2rcli.io.ledger import count
 from f2rcli.io.microscopy.hdf5 import SUFFIXES, open_hdf5
 from f2rcli.io.microscopy.image import Opener, damage_of, package, upright
 from f2rcli.io.microscopy.leica import open_lif
@@ -20,6 +19,7 @@ from f2rcli.io.microscopy.passport import Passport
 from f2rcli.io.microscopy.zeiss import open_czi
 from f2rcli.io.tiff.axes import Series, check_series
 from f2rcli.io.tiff.stack import Stack
+from f2rcli.units import count
 
 
 class StackFormat(NamedTuple):

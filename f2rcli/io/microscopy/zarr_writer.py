@@ -17,7 +17,6 @@ from f2rcli.frames import Plane
 from f2rcli.io.atomic import PartFolder
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.disk_errors import exists_error, misread_error
-from f2rcli.io.ledger import count
 from f2rcli.io.microscopy.image import package
 from f2rcli.io.microscopy.ome_zarr import PROVENANCE, is_zarr
 from f2rcli.io.microscopy.passport import Facts, Passport
@@ -30,6 +29,7 @@ from f2rcli.io.tiff.levels import averaged
 from f2rcli.io.tiff.plan import StackDetail, check_options
 from f2rcli.io.tiff.reader import StackReader
 from f2rcli.io.tiff.writer import StackWriter, digest_of
+from f2rcli.units import count
 
 SUFFIX = ".zarr"
 _ORDER = "TCZYX"  # of axes: time, channels, space (specification 0.4, "axes" metadata)

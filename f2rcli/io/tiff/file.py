@@ -12,7 +12,6 @@ import tifffile
 
 from f2rcli.errors import InputError
 from f2rcli.frames import Plane
-from f2rcli.io.ledger import count
 from f2rcli.io.tiff.axes import Series, check_series
 from f2rcli.io.tiff.chain import distinct_pages, follow
 from f2rcli.io.tiff.compression import compression_name
@@ -27,6 +26,7 @@ from f2rcli.io.tiff.library import (
 from f2rcli.io.tiff.promise import as_promised, unlisted_pages
 from f2rcli.io.tiff.provenance import provenance_of
 from f2rcli.io.tiff.stack import Spot, Stack
+from f2rcli.units import count
 
 RGB, PALETTE, YCBCR, CFA = 2, 3, 6, 32803  # photometric interpretations
 # tifffile's words for a description that does not fit the pages, and for pages that break off.

@@ -13,7 +13,7 @@ import numpy as np
 from f2rcli.errors import InputError, UsageError
 from f2rcli.frames import ClipInfo, Frame, Plane, PlaneLayout
 from f2rcli.io.base import Reader, ReadOptions
-from f2rcli.io.ledger import Ledger, count
+from f2rcli.io.ledger import Ledger
 from f2rcli.io.sequence import MismatchError, first_readable
 from f2rcli.io.tiff.axes import (
     ALL,
@@ -32,6 +32,7 @@ from f2rcli.io.time_range import TimeRange
 from f2rcli.samples.counts import unreal_line
 from f2rcli.samples.defects import no_numbers
 from f2rcli.samples.lanes import LaneStatistics, lane_layout, measure_lane, planes_seen, surveyed
+from f2rcli.units import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +128,10 @@ class StackReader(Reader):
 
     def _tell_gaps(self, gaps: tuple[str, ...]) -> None:
         files = len(self.stack.paths)
-        more = f" and {count(len(gaps) - 1, 'other')}" if len(gaps) > 1 else ""
-        are = "are" if more else "is"
+        are = f" and {count(len(gaps) - 1, 'other')} are" if len(gaps) > 1 else " is"
         self.ledger.promised(
             "the numbering", files + len(gaps), files, "file",
-            detail=f"{gaps[0]}{more} {are} missing",
+            detail=f"{gaps[0]}{are} missing",
         )  # fmt: skip
 
     def _note(self, line: str) -> None:

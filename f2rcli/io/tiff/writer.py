@@ -16,7 +16,6 @@ from f2rcli.frames import Frame, Plane
 from f2rcli.io.atomic import PartFile, PartFolder
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
 from f2rcli.io.disk_errors import disk_errors, misread_error
-from f2rcli.io.ledger import count
 from f2rcli.io.tiff.axes import Series
 from f2rcli.io.tiff.file import TiffStack
 from f2rcli.io.tiff.folder import open_stack
@@ -27,6 +26,7 @@ from f2rcli.io.tiff.provenance import put_provenance
 from f2rcli.io.tiff.reader import StackFrame, StackReader
 from f2rcli.io.tiff.stack import Stack
 from f2rcli.samples.lanes import picture_kept
+from f2rcli.units import count
 
 
 class StackWriter(Writer):

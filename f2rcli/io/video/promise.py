@@ -11,10 +11,11 @@ from pathlib import Path
 from statistics import median
 
 from f2rcli.io.containers.ffmpeg_input import StandardInput
-from f2rcli.io.ledger import Ledger, count
+from f2rcli.io.ledger import Ledger
 from f2rcli.io.video.decoder import Decoder
 from f2rcli.io.video.probe import Probe
 from f2rcli.io.video.sizes import check_piped, check_size
+from f2rcli.units import count
 
 _EVEN = ("matroska,webm", "mpegts", "mpeg")  # time stamps and a rate, but no count of frames
 # Formats in which nothing says how long they should be: a cut between two frames shows nowhere.

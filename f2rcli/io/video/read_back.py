@@ -17,9 +17,9 @@ from f2rcli.io.containers.kinds import QUICKTIME, Container, Packets
 from f2rcli.io.ffmpeg.colour import UNSPECIFIED, ColourTags, Mastering
 from f2rcli.io.ffmpeg.encoders import EncoderSetup, says_matrix
 from f2rcli.io.ffmpeg.metadata import SourceMetadata, is_cover, title_of
-from f2rcli.io.ledger import count
 from f2rcli.io.video.plan import StreamPlan, VideoDetail
 from f2rcli.io.video.reader import VideoReader
+from f2rcli.units import count
 
 _RESTATED = ("creation_time", "date")  # tags that containers write in their own form
 

@@ -18,6 +18,7 @@ from f2rcli.io.containers.sound import SoundConverter
 from f2rcli.io.ffmpeg.messages import ffmpeg_reason
 from f2rcli.io.ffmpeg.metadata import is_cover, stream_line
 from f2rcli.io.video.plan import StreamPlan, VideoDetail
+from f2rcli.units import count
 
 _MIMES = {"png": "image/png", "mjpeg": "image/jpeg", "bmp": "image/bmp", "gif": "image/gif"}
 _EXTENSIONS = {"mjpeg": "jpg"}  # others are the codec's name
@@ -75,8 +76,8 @@ class SideStreams:
         """Losses that no plan foresaw, in words."""
         streams = {plan.stream.index: plan.stream for plan in self.detail.streams}
         broken = [
-            f"{count} packet{'s' if count > 1 else ''} of {stream_line(streams[index])} (damaged)"
-            for index, count in self._broken.items()
+            f"{count(packets, 'packet')} of {stream_line(streams[index])} (damaged)"
+            for index, packets in self._broken.items()
         ]
         return self._lost + broken
 

@@ -9,8 +9,8 @@ import av
 
 from f2rcli.io.disk_errors import misread_error
 from f2rcli.io.ffmpeg.messages import ffmpeg_reason
-from f2rcli.io.ledger import count
 from f2rcli.io.video.plan import VideoDetail
+from f2rcli.units import count
 
 _misread = partial(misread_error, instead=", or try another container")
 
