@@ -80,7 +80,7 @@ class Scene:
         for centre in range(len(self.pictures))[JUDGED]:
             span = range(centre - half, centre + half + 1)
             frames = [method.prepare(i, tensors[i], self.law.level) for i in span]
-            window = Window(frames[half], tuple(frames[:half]), tuple(frames[half + 1 :]))
+            window = Window.of(frames, half)
             refined = method.restore(window, self.law.level).refined[0].clamp(0, 1)
             codes = refined.mul(255).round().permute(1, 2, 0).numpy()
             found.append(10 * np.log10(255**2 / np.mean((codes - self.clean[centre]) ** 2.0)))

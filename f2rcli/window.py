@@ -21,9 +21,20 @@ class Window(Generic[T]):
     before: tuple[T, ...]  # oldest first
     after: tuple[T, ...]  # nearest first
 
+    @classmethod
+    def of(cls, items: Sequence[T], centre: int) -> "Window[T]":
+        """All of the items, oldest first, around the one in this place."""
+        found = tuple(items)
+        return cls(found[centre], found[:centre], found[centre + 1 :])
+
     @property
     def neighbours(self) -> tuple[T, ...]:
         return self.before + self.after
+
+    @property
+    def items(self) -> tuple[T, ...]:
+        """The neighbours with the centre among them, oldest first."""
+        return (*self.before, self.centre, *self.after)
 
     def map(self, change: Callable[[T], U]) -> "Window[U]":
         """The window of what `change` makes of each item."""
@@ -52,7 +63,7 @@ def windows(
     centre = 0  # index into held of the next item to be a centre
     for item in items:
         if held and not joined(held[-1], item):
-            yield from (_window(held, index) for index in range(centre, len(held)))
+            yield from (Window.of(held, index) for index in range(centre, len(held)))
             held.clear()
             centre = 0
         held.append(item)
@@ -60,9 +71,9 @@ def windows(
             held.popleft()
             centre -= 1
         while len(held) == length and centre <= length // 2:
-            yield _window(held, centre)
+            yield Window.of(held, centre)
             centre += 1
-    yield from (_window(held, index) for index in range(centre, len(held)))
+    yield from (Window.of(held, index) for index in range(centre, len(held)))
 
 
 def window_at(items: Sequence[T], centre: int, length: int, before: int | None = None) -> Window[T]:
@@ -72,11 +83,4 @@ def window_at(items: Sequence[T], centre: int, length: int, before: int | None =
     """
     wanted = centre - (length // 2 if before is None else before)
     first = min(max(wanted, 0), max(len(items) - length, 0))
-    span = tuple(items[first : first + length])
-    place = centre - first
-    return Window(items[centre], span[:place], span[place + 1 :])
-
-
-def _window(held: deque[T], centre: int) -> Window[T]:
-    items = tuple(held)
-    return Window(items[centre], items[:centre], items[centre + 1 :])
+    return Window.of(items[first : first + length], centre - first)

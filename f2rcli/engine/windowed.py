@@ -164,4 +164,4 @@ def joined(before: PreparedPicture, after: PreparedPicture) -> bool:
 
 def _shown(window: Window[PreparedPicture]) -> list[Frame]:
     """The frames of a window, in their order."""
-    return [item.copies[0] for item in (*window.before, window.centre, *window.after)]
+    return [item.copies[0] for item in window.items]

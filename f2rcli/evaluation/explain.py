@@ -132,8 +132,7 @@ def traced(
 ) -> tuple[dict[int, Tensor], Tensor]:  # fmt: skip
     """Crops of a window's frames, by their indices in order, and the centre as restored from them;
     see `traceable`."""
-    items = (*window.before, window.centre, *window.after)
-    crops = {i: picture[..., rows, columns].clone().requires_grad_() for i, picture in items}
+    crops = {i: picture[..., rows, columns].clone().requires_grad_() for i, picture in window.items}
     return crops, traceable(engine, window.map(lambda item: (item[0], crops[item[0]])), noise)
 
 

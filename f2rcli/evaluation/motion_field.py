@@ -62,7 +62,6 @@ def motion_field(
     off from its input.
     """
     frame, centre = window.centre
-    items = (*window.before, window.centre, *window.after)
     height, width = centre.shape[-2:]
     found = [
         one
@@ -71,9 +70,8 @@ def motion_field(
     ]
     found.sort(key=lambda one: (one[0][1], one[0][0]))
     pixels, shares, centres = (np.array(part) for part in zip(*found, strict=True))
-    return MotionField(
-        frame, tuple(i for i, _ in items), shown(centre), step, pixels, shares, centres
-    )
+    frames = tuple(i for i, _ in window.items)
+    return MotionField(frame, frames, shown(centre), step, pixels, shares, centres)
 
 
 _Found = tuple[tuple[int, int], list[float], list[tuple[float, float]]]

@@ -92,7 +92,7 @@ class FITVNet(Method):
 
     def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
         """A shot's first and last frames see it mirrored about them."""
-        oldest = min(frame.index for frame in (window.centre, *window.neighbours))
+        oldest = window.items[0].index
         self._triples = {k: v for k, v in self._triples.items() if min(k) >= oldest}
         frames = five(window, blind=self.networks.hidden)
         level = self._level(window.centre.coarse, noise)
@@ -130,7 +130,7 @@ def five(window: Window[Prepared], *, blind: bool = False) -> list[Prepared]:
     A mirrored place may be the centre again; `blind` takes the frame beside it instead. A shot of
     fewer frames than the mirror asks for gives its farthest.
     """
-    frames = [*window.before, window.centre, *window.after]
+    frames = window.items
     centre, last = len(window.before), len(frames) - 1
     places = [mirrored(centre + step, last) for step in range(-MIDDLE, MIDDLE + 1)]
     if blind:

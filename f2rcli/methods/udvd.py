@@ -81,7 +81,7 @@ class UDVD(Method):
 
         Mirroring may repeat the centre: a pixel is hidden from itself in every frame.
         """
-        frames = [*window.before, window.centre, *window.after]
+        frames = window.items
         middle, last = len(window.before), len(frames) - 1
         half = self.length // 2
         return [frames[_mirrored(middle + step, last)] for step in range(-half, half + 1)]

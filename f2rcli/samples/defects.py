@@ -78,8 +78,7 @@ def without_defects(frames: Iterable[Frame]) -> Iterator[Frame]:
         source = _unsalted(source)
     before: tuple[Kept, ...] = ()
     for window in windows(source, length):
-        near = (*window.before, window.centre, *window.after)
-        done = set_aside(window.centre, before, near)
+        done = set_aside(window.centre, before, window.items)
         before = done.aside
         yield done
 

@@ -33,7 +33,7 @@ def around(pictures: list[Tensor], first: int = 0) -> Window[tuple[int, Tensor]]
     """The window of all pictures around the one in the middle."""
     items = tuple(enumerate(pictures, first))
     half = len(items) // 2
-    return Window(items[half], items[:half], items[half + 1 :])
+    return Window.of(items, half)
 
 
 def test_the_mean_s_filters_are_zero_at_the_pixel_itself_in_every_frame(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def shifted_means(engine, window, noise) -> Tensor:
 def known(monkeypatch) -> MotionField:
     monkeypatch.setattr(explain, "traceable", shifted_means)
     items = [(7 + i, torch.rand(1, 3, 72, INNER + 60)) for i in range(5)]
-    return motion_field(None, Window(items[2], tuple(items[:2]), tuple(items[3:])), 20, None)
+    return motion_field(None, Window.of(items, 2), 20, None)
 
 
 def test_a_grid_covers_the_frame_in_rows(known: MotionField) -> None:

@@ -339,7 +339,7 @@ def test_two_anchors_share_the_neighbours_alternately_from_either_side() -> None
     seen = []
     f2r._run = lambda network, aligned: seen.append(aligned) or padded(network, aligned)
     frames = [prepared(index) for index in range(7)]
-    around = Window(frames[3], tuple(frames[:3]), tuple(frames[4:]))
+    around = Window.of(frames, 3)
     pair = f2r.independent_pair(around)
     assert pair is not None
     order = {tuple(f.noisy[0, :, 5, 5].tolist()): f.index for f in frames}
@@ -375,7 +375,7 @@ def test_the_flow_back_is_looked_up_or_composed() -> None:
 def test_the_memory_stands_in_for_its_frame_with_the_weight_of_what_it_is_worth() -> None:
     f2r, _ = method((0.0, 0.0))
     frames = [prepared(index) for index in range(3)]
-    around = Window(frames[1], (frames[0],), (frames[2],))
+    around = Window.of(frames, 1)
     plain = f2r.align(around)
     noisy, coarse = torch.rand(2, 1, 3, *SIZE)
     memory = Memory(0, noisy, coarse, torch.full((1, 1, *SIZE), 5.0))
@@ -551,7 +551,7 @@ def test_what_is_remembered_is_recalled_with_the_flows_of_its_window() -> None:
     f2r, _ = method((0.0, 0.0))
     assert f2r.remembered() == (None, {})
     frames = [prepared(index) for index in range(5)]
-    around = Window(frames[2], tuple(frames[:2]), tuple(frames[3:]))
+    around = Window.of(frames, 2)
     noise = NoiseModel.gaussian(0.1, 3)
     f2r.restore(around, noise)
     place, kept = f2r.remembered()
@@ -584,9 +584,7 @@ def test_anchors_take_turns_from_the_nearest_neighbour_on(
     strict = torch.zeros(1, 3, *SIZE)
     f2r._run = lambda network, part: seen.append(part) or Anchor(strict, strict, strict[:, None])
     frames = [prepared(index) for index in range(before + 1 + after)]
-    f2r.independent_pair(
-        Window(frames[before], tuple(frames[:before]), tuple(frames[before + 1 :]))
-    )
+    f2r.independent_pair(Window.of(frames, before))
     order = {tuple(one.noisy[0, :, 5, 5].tolist()): one.index for one in frames}
     found = [
         {order[tuple(part.noisy[0, i, :, 5, 5].tolist())] for i in range(part.noisy.shape[1])}

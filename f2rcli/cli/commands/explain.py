@@ -121,8 +121,7 @@ def _shown(engine: "Engine", reader: Reader, frame: int, asked: tuple[int, int] 
     window = next(islice(numbered, frame, None), None)
     if window is None:
         raise InputError(f"{name}: has no frame {frame}.", hint="Frames count from 0.")
-    items = (*window.before, window.centre, *window.after)
-    noise = estimate_noise([one for _, one in items], reader.info, engine)
+    noise = estimate_noise([one for _, one in window.items], reader.info, engine)
     pictures = window.map(lambda item: (item[0], engine.to_tensor(item[1])))
     if isinstance(asked, tuple):
         found = follow(engine, pictures, asked, noise)

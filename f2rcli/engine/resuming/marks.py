@@ -97,7 +97,7 @@ class Mark:
     def stand(self, view: Window[Prepared], past: Past, left: int, ahead: int) -> None:
         """A window is done; `left` frames that show its centre are to be given out, and so many
         windows `ahead` are begun."""
-        self.first = min(frame.index for frame in (view.centre, *view.neighbours))
+        self.first = view.items[0].index
         self.done, self.past, self.left, self.ahead = view.centre.index, past, left, ahead
         self._known = {i: model for i, model in self._known.items() if i >= self.first}
 

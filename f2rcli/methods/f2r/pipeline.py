@@ -103,7 +103,7 @@ class F2R(Method, Following):
     def follow(self, window: Window[Prepared], noise: NoiseModel | None) -> Followed | None:
         """None where the coarse estimate is the result."""
         memory = self.remember(window.before[0], noise) if window.before else None
-        self.flows.forget_before(min(p.index for p in (window.centre, *window.neighbours)))
+        self.flows.forget_before(window.items[0].index)
         if not window.neighbours or self.estimate is Estimate.COARSE:
             return None
         return Followed(deque(self.flows.rated(window)), memory)
@@ -129,8 +129,8 @@ class F2R(Method, Following):
     def pass_over(self, window: Window[Prepared], noise: NoiseModel | None) -> None:
         if window.before:
             self.remember(window.before[0], noise)
-        self.flows.forget_before(min(p.index for p in (window.centre, *window.neighbours)))
-        self.flows.chain([*window.before, window.centre, *window.after])
+        self.flows.forget_before(window.items[0].index)
+        self.flows.chain(window.items)
 
     def remembered(self) -> tuple[int | None, dict[str, NDArray[np.float32]]]:
         """Of flows nothing: they are found again."""
@@ -147,7 +147,7 @@ class F2R(Method, Following):
             device = view.centre.noisy.device
             parts = (torch.from_numpy(kept[n]).to(device) for n in ("noisy", "coarse", "count"))
             self.memory = Memory(place, *parts)
-        self.flows.chain([*view.before, view.centre, *view.after])
+        self.flows.chain(view.items)
 
     def remember(self, frame: Prepared, noise: NoiseModel | None) -> Memory:
         """Everything before a frame and itself as a memory on its grid. Frames are to come in
