@@ -37,7 +37,7 @@ from f2rcli.models.large import codes
 from f2rcli.models.layers import channels_last
 from f2rcli.noise.measurement.lines import Lines
 from f2rcli.noise.model import NoiseModel
-from f2rcli.noise.planes import PlaneNoise
+from f2rcli.noise.planes import PlaneNoise, with_changes
 from f2rcli.samples.counts import SetAside
 from f2rcli.weights import Weights
 from f2rcli.window import Window
@@ -246,9 +246,7 @@ class Engine:
         changes = scaled(changes, source.layout, self.settings)
         if source.layout.levels is not None:
             changes = with_means_kept(source, changes)
-        if source.layout.space is Space.BAYER:
-            return replace(source, planes=sensor.add_change(source, np.stack(changes)))
-        return replace(source, planes=yuv.add_changes(source, changes))
+        return with_changes(source, changes)
 
     def predict(self, info: ClipInfo) -> Prediction:
         """Time one small window here, and scale by pixels. Memory by a measured constant."""
@@ -275,8 +273,7 @@ class Engine:
             started = time.monotonic()
             frames.append(method.prepare(index, picture, noise))
             if len(frames) == method.length:  # the first of them warms up
-                items = tuple(frames)
-                method.restore(Window(items[half], items[:half], items[half + 1 :]), noise)
+                method.restore(Window.of(frames, half), noise)
                 taken.append(time.monotonic() - started)
         return taken[-1]
 

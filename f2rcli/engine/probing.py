@@ -1,12 +1,10 @@
 """A frame with more noise like its own, restored once more: how a method answers to noise."""
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
 
-from f2rcli import sensor, yuv
 from f2rcli.engine.contract.limits import Real
 from f2rcli.engine.contract.residual import STRICT, changes_of, levels_of
 from f2rcli.engine.contract.shrinkage import Shrinkage
@@ -15,7 +13,7 @@ from f2rcli.engine.noise.tracking import NoiseTracker, refreshes
 from f2rcli.frames import Family, Frame
 from f2rcli.methods.base import Following, Method, Prepared
 from f2rcli.noise.bands import Shares, bands, white_shares
-from f2rcli.noise.planes import PlaneNoise, planes_of
+from f2rcli.noise.planes import PlaneNoise, planes_of, with_changes
 from f2rcli.window import Window
 
 STILL = 0.9  # of a clip's texture: what a method loses there shows in every frame, see `Steady`
@@ -74,9 +72,7 @@ def _noisier(frame: Frame, levels: list[Real], noise: PlaneNoise, seed: int) -> 
         _coloured(rng.standard_normal(level.shape, np.float32), shares) * level
         for level, shares in zip(levels, noise.shares, strict=True)
     ]
-    if frame.layout.mosaic is not None:
-        return replace(frame, planes=sensor.add_change(frame, np.stack(changes)))
-    return replace(frame, planes=yuv.add_changes(frame, changes))
+    return with_changes(frame, changes)
 
 
 def _coloured(white: Real, shares: Shares) -> Real:

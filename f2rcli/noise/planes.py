@@ -108,6 +108,13 @@ def planes_of(frame: Frame) -> list[NDArray[np.float32]]:
     return yuv.decoded(frame)
 
 
+def with_changes(frame: Frame, changes: list[NDArray[np.float32]]) -> Frame:
+    """A frame plus a change of each of its `planes_of`, rounded once."""
+    if frame.layout.family is Family.BAYER:
+        return replace(frame, planes=sensor.add_change(frame, np.stack(changes)))
+    return replace(frame, planes=yuv.add_changes(frame, changes))
+
+
 def picture_of(frame: Frame) -> Picture:
     """A frame's planes in their own units, and its luma."""
     planes = planes_of(frame)

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli import sensor, yuv
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.line_offsets import LineGroup, Seen, onward
@@ -17,7 +16,7 @@ from f2rcli.engine.strength import luma_and_chroma
 from f2rcli.frames import Family, Frame, same_samples
 from f2rcli.noise.measurement.lines import Lines, find_lines
 from f2rcli.noise.measurement.profiles import TINY, Values
-from f2rcli.noise.planes import picture_of
+from f2rcli.noise.planes import picture_of, with_changes
 
 AHEAD = 6  # frames that are looked at after each
 PAINTED = 5  # pixels: what is the same sample for sample around is no sensor's
@@ -115,9 +114,7 @@ class LineRemover:
                 if near:
                     change[_painted(centre.planes[index], near[0].planes[index])] = 0
                 changes[index] = change
-        if frame.layout.family is Family.BAYER:
-            return replace(frame, planes=sensor.add_change(frame, np.stack(changes)))
-        return replace(frame, planes=yuv.add_changes(frame, changes))
+        return with_changes(frame, changes)
 
 
 def _of_shot(centre: Seen, ahead: Iterable[Seen]) -> list[Seen]:
