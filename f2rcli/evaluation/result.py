@@ -5,7 +5,7 @@ Pictures are kept only where a report is wanted, and few (`ClipResult.pictures`)
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -32,6 +32,13 @@ class MetricFacts:
     digits: int = 2  # after the point, when shown
     reference: bool = True  # whether it needs a clean reference
     definition: str = ""  # formula, window, range, borders, source
+
+    def best(self, values: Iterable[float]) -> float | None:
+        """The best value that is known; None where none is better than another."""
+        known = [value for value in values if not math.isnan(value)]
+        if len(known) < 2 or not self.better:
+            return None
+        return max(known) if self.better == "higher" else min(known)
 
 
 class Column(NamedTuple):

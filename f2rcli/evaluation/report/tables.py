@@ -101,12 +101,8 @@ def _best(
     tops: list[str | None] = []
     for place, metric in enumerate(metrics):
         rivals = [row[place] for name, row in values.items() if metric.reference or name != NOISY]
-        column = [value for value in rivals if not math.isnan(value)]
-        if len(column) < 2 or not metric.better:
-            tops.append(None)
-            continue
-        top = max(column) if metric.better == "higher" else min(column)
-        tops.append(number(top, metric.digits))
+        top = metric.best(rivals)
+        tops.append(None if top is None else number(top, metric.digits))
     return tuple(tops)
 
 
