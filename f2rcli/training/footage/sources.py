@@ -1,7 +1,7 @@
 """Clips found in files and folders."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,9 +32,8 @@ def find_sources(paths: Sequence[Path]) -> list[ClipSource | F2RError]:
 
     A folder is searched for files whose suffix f2r knows; two or more pictures in one folder are
     a sequence, two or more raw files a burst, pictures beside those its previews, and TIFF files of
-    one page each a stack. What is
-    wrong with a single find is returned in its place. Raises InputError for a path that is not
-    there, and where nothing is found at all.
+    one page each a stack. What is wrong with a single find is returned in its place. Raises
+    InputError for a path that is not there, and where nothing is found at all.
     """
     found: list[ClipSource | F2RError] = []
     for path in paths:
@@ -53,6 +52,12 @@ def find_sources(paths: Sequence[Path]) -> list[ClipSource | F2RError]:
             unique.append(item)
         seen.add(files)
     return unique
+
+
+def clip_sources(inputs: Iterable[str]) -> list[ClipSource]:
+    """What can be read of what `find_sources` finds."""
+    found = find_sources([Path(item) for item in inputs])
+    return [item for item in found if isinstance(item, ClipSource)]
 
 
 def _named(path: Path) -> ClipSource:

@@ -17,7 +17,7 @@ from f2rcli.io.atomic import write_text
 from f2rcli.io.base import ReadOptions
 from f2rcli.io.digest import file_digest
 from f2rcli.training.footage.cache import fingerprint
-from f2rcli.training.footage.sources import ClipSource, find_sources
+from f2rcli.training.footage.sources import clip_sources
 from f2rcli.training.loop.events import OnEvent
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.folder import running
@@ -34,8 +34,7 @@ class Adaptation:
     ) -> None:
         self.settings, self.level, self.source = settings, level, source
         self.read = replace(read, strict=False)  # damaged frames are left out
-        clips = [clip for clip in find_sources([Path(source)]) if isinstance(clip, ClipSource)]
-        files = [file for clip in clips for file in clip.files]
+        files = [file for clip in clip_sources([source]) for file in clip.files]
         marks = sorted({weights.mark(settings.weights), weights.mark(None)})
         key = fingerprint(files, "adapted", level, settings.method, marks, self.read)
         self.weights = (cache_folder() or _folder_for_once()) / f"{key}.safetensors"

@@ -7,10 +7,9 @@ import numpy as np
 
 from f2rcli import sensor, weights, yuv
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
-from f2rcli.errors import F2RError
 from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io import open_reader
-from f2rcli.training.footage.sources import find_sources
+from f2rcli.training.footage.sources import clip_sources
 from f2rcli.training.run.config import COLOURS, TrainConfig
 from f2rcli.training.run.plots import Picture, write_crops
 
@@ -26,8 +25,7 @@ def compare(config: TrainConfig, after: Path, folder: Path) -> list[Path]:
     what reading and loading raise.
     """
     before = config.begun_from(weights.load(str(after)).header.space)
-    found = find_sources([Path(item) for item in config.inputs])
-    source = next(item for item in found if not isinstance(item, F2RError)).source
+    source = clip_sources(config.inputs)[0].source
     with open_reader(source, replace(config.read, frames=config.window)) as reader:
         frames = [_middle(frame) for frame in reader if frame.lane == 0]
         info = replace(reader.info, width=frames[0].width, height=frames[0].height)

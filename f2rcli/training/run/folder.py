@@ -16,7 +16,7 @@ from f2rcli.io.disk_errors import disk_errors
 from f2rcli.io.locks import lock, unlock
 from f2rcli.io.targets import check_target
 from f2rcli.system.machine import number_in
-from f2rcli.training.footage.sources import ClipSource, find_sources
+from f2rcli.training.footage.sources import clip_sources
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.toml import located, read_config, to_toml
 
@@ -59,8 +59,7 @@ def check_run(config: TrainConfig) -> None:
     if rank():
         return  # the first process has looked; its files are there by now
     output, folder = Path(config.output), config.folder
-    clips = find_sources([Path(item) for item in config.inputs])
-    sources = [file for clip in clips if isinstance(clip, ClipSource) for file in clip.files]
+    sources = [file for clip in clip_sources(config.inputs) for file in clip.files]
     if config.init is not None:
         sources.append(Path(config.init))
     if config.noise is not None:

@@ -13,7 +13,7 @@ from jinja2 import Template
 from f2rcli import methods
 from f2rcli.io.atomic import write_text
 from f2rcli.io.disk_errors import disk_errors
-from f2rcli.training.footage.sources import ClipSource, find_sources
+from f2rcli.training.footage.sources import clip_sources
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.folder import record_result
 from f2rcli.training.run.plots import plot_curve
@@ -78,8 +78,7 @@ def gain_db(result: "TrainResult") -> float | None:
 
 def use_command(config: TrainConfig) -> str:
     """The command that denoises the first clip with the new weights."""
-    found = find_sources([Path(item) for item in config.inputs])
-    clip = next((item for item in found if isinstance(item, ClipSource)), None)
+    clip = next(iter(clip_sources(config.inputs)), None)
     which = [] if config.method == methods.DEFAULT else ["--method", config.method]
     which += ["--weights", config.output]
     if clip is None:
