@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, get_args
 from f2rcli import units
 from f2rcli.errors import UsageError
 from f2rcli.frames import ClipInfo, Frame
-from f2rcli.io.ledger import Ledger, count
+from f2rcli.io.ledger import Ledger
 from f2rcli.settings import check, clock, pairs, setting
 
 FieldMode = Literal["auto", "on", "off"]  # interlaced: as the file says, always, never
@@ -208,7 +208,7 @@ class WritePlan:
         """The plan in one line."""
         quality = f" crf {self.crf:g}" if self.crf is not None else ""
         preset = f" preset {self.preset}" if self.preset else ""
-        where = "standard output" if self.target == "-" else Path(self.target).name
+        where = written_name(self.target)
         return f"{where}: {self.container}, {self.encoder}{quality}{preset}, {self.pix_fmt}"
 
     def receipt(
@@ -225,6 +225,11 @@ class WritePlan:
             codec=f"{self.encoder} {self.pix_fmt}{remark}", dropped=self.dropped,
             lost=tuple(lost), verified=verified,
         )  # fmt: skip
+
+
+def written_name(target: str) -> str:
+    """The name of what is written, for people."""
+    return "standard output" if target == "-" else Path(target).name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,13 +249,17 @@ class Receipt:
     def line(self) -> str:
         """The receipt in one line."""
         size = f"{units.size(self.bytes)}, " if self.bytes else ""  # not known of a pipe
-        where = "standard output" if self.path == "-" else Path(self.path).name
         length = f"{self.seconds:.2f} s, " if self.seconds else ""
-        parts = [f"{where}: {count(self.frames)}, {length}{size}{self.codec}"]
-        fates = {"kept": self.kept, "dropped": self.dropped, "lost": self.lost}
-        parts += [f"{fate} {', '.join(what)}" for fate, what in fates.items() if what]
-        parts.append("verified " + ", ".join(self.verified) if self.verified else "not verified")
-        return "; ".join(parts)
+        head = f"{written_name(self.path)}: {units.count(self.frames)}, {length}{size}{self.codec}"
+        return "; ".join([head, *self.fates()])
+
+    def fates(self) -> Iterator[str]:
+        """What became of streams, and what was verified: `kept 1 audio stream`."""
+        for fate in ("kept", "dropped", "lost", "verified"):
+            if what := getattr(self, fate):
+                yield f"{fate} {', '.join(what)}"
+        if not self.verified:
+            yield "not verified"
 
 
 class Writer(ABC):

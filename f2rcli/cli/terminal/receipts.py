@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from f2rcli.io.base import Reader, Receipt
-from f2rcli.units import duration, size
+from f2rcli.io.base import Reader, Receipt, written_name
+from f2rcli.units import count, duration, size
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,18 +17,12 @@ class Finished:
 
     def lines(self) -> Iterator[str]:
         """The receipt for people."""
-        wrote = self.receipt
-        where = "standard output" if wrote.path == "-" else Path(wrote.path).name
-        yield f"{where}: {', '.join(self._numbers())}"
-        for word in ("kept", "dropped", "lost", "verified"):
-            if parts := getattr(wrote, word):
-                yield f"  {word} {', '.join(parts)}"
-        if not wrote.verified:
-            yield "  not verified"
+        yield f"{written_name(self.receipt.path)}: {', '.join(self._numbers())}"
+        yield from (f"  {fate}" for fate in self.receipt.fates())
 
     def _numbers(self) -> Iterator[str]:
         wrote = self.receipt
-        yield "1 frame" if wrote.frames == 1 else f"{wrote.frames} frames"
+        yield count(wrote.frames)
         if wrote.seconds:
             yield duration(wrote.seconds)
         if wrote.bytes:

@@ -11,7 +11,7 @@ from av.container import OutputContainer
 from f2rcli.errors import InputError, OutputError
 from f2rcli.frames import Frame
 from f2rcli.io.atomic import PartFile
-from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
+from f2rcli.io.base import Reader, Receipt, WritePlan, Writer, written_name
 from f2rcli.io.containers import matroska, mp4_boxes
 from f2rcli.io.containers.ffmpeg_input import PIPE
 from f2rcli.io.containers.kinds import open_target, stream_tags
@@ -49,7 +49,7 @@ class VideoWriter(Writer):
         self.reader = reader
         self.plan = plan
         self.detail: VideoDetail = plan.detail
-        self.name = Path(plan.target).name if plan.target != PIPE else "standard output"
+        self.name = written_name(plan.target)
         self._part: PartFile | None = None
         self._container: OutputContainer | None = None
         self._held: Frame | None = None
