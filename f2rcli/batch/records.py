@@ -23,6 +23,7 @@ from f2rcli.documents import parse_json, read_text
 from f2rcli.errors import OutputError
 from f2rcli.io.atomic import write_text
 from f2rcli.io.locks import lock, unlock
+from f2rcli.io.numbering import files_of
 
 FOLDER = ".f2r"
 FORMAT = 1
@@ -184,7 +185,7 @@ def _files(path: Path) -> Iterator[Path]:
         yield path
         return
     if path.suffix != ".zarr":
-        yield from sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith("."))
+        yield from sorted(files_of(path))
         return
     for folder, below, names in os.walk(path):
         below[:] = sorted(name for name in below if not name.startswith("."))

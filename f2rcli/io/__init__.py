@@ -12,6 +12,7 @@ from typing import Protocol, cast
 from f2rcli.errors import UsageError
 from f2rcli.io.base import Reader, ReadOptions, Receipt, WriteOptions, WritePlan, Writer
 from f2rcli.io.ledger import Ledger
+from f2rcli.io.numbering import files_of
 
 __all__ = [
     "Ledger",
@@ -114,10 +115,7 @@ def is_clip(folder: Path) -> bool:
         return False
     loose = ".png" in claiming.SUFFIXES
     others = readable_suffixes() - claiming.SUFFIXES if loose else video.SUFFIXES
-    return not any(
-        path.suffix.lower() in others and not path.name.startswith(".") and path.is_file()
-        for path in folder.iterdir()
-    )
+    return not any(files_of(folder, others))
 
 
 def _formats() -> list[Format]:

@@ -3,6 +3,8 @@
 import hashlib
 from pathlib import Path
 
+from f2rcli.io.numbering import files_of
+
 
 def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex. Raises OSError."""
@@ -15,6 +17,6 @@ def digest(path: Path) -> str:
     if path.is_file():
         return file_digest(path)
     whole = hashlib.sha256()
-    for file in sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")):
+    for file in sorted(files_of(path)):
         whole.update(f"{file.name}\0{file_digest(file)}\n".encode())
     return whole.hexdigest()

@@ -31,10 +31,12 @@ def natural_key(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
-def files_of(folder: Path, suffixes: Collection[str]) -> Iterator[Path]:
-    """The files of a folder with one of these suffixes, in no order; hidden ones are left out."""
+def files_of(folder: Path, suffixes: Collection[str] | None = None) -> Iterator[Path]:
+    """The files of a folder, or those with one of these suffixes, in no order; hidden ones are left
+    out."""
     for path in folder.iterdir():
-        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file():
+        wanted = suffixes is None or path.suffix.lower() in suffixes
+        if wanted and not path.name.startswith(".") and path.is_file():
             yield path
 
 
