@@ -245,16 +245,21 @@ def _begun(pictures: Iterator[list[Frame]], engine: Engine, like: _Begun | None 
     return _Begun(waiting, pictures, remover)
 
 
+def to_measure(frames: Iterable[Frame], info: ClipInfo) -> Iterator[list[Frame]]:
+    """What noise is measured on: the first lane's runs of `unique`; one field where interlaced."""
+    _, lane = next(groupby(frames, key=lambda frame: frame.lane), (0, iter(())))
+    if info.interlaced and info.height >= 4:
+        lane = (one_field(frame, 0) for frame in lane)
+    return unique(lane)
+
+
 def estimate_noise(
     frames: Iterable[Frame], info: ClipInfo, engine: Engine, lanes: Lanes = None
 ) -> NoiseModel | None:
     """The noise of a clip from its first frames; None where they hold too little evidence. What is
     no picture in these is counted in the engine's `aside`. lanes: see `denoise_stream`."""
     compare_lanes(lanes, engine)
-    _, frames = next(groupby(frames, key=lambda frame: frame.lane), (0, iter(())))
-    if info.interlaced and info.height >= 4:
-        frames = (one_field(frame, 0) for frame in frames)
-    opening = [copies[0] for copies in _begun(unique(frames), engine).waiting]
+    opening = [copies[0] for copies in _begun(to_measure(frames, info), engine).waiting]
     if not opening:
         return None
     for frame in opening:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from itertools import groupby, islice, pairwise
+from itertools import islice, pairwise
 from statistics import fmean
 
 import numpy as np
@@ -21,7 +21,7 @@ from f2rcli.engine.noise.opening import (
     opening_noise,
     sensor_space,
 )
-from f2rcli.engine.stream import Lanes, compare_lanes, one_field, unique
+from f2rcli.engine.stream import Lanes, compare_lanes, to_measure
 from f2rcli.frames import ClipInfo, Frame, PlaneLayout
 from f2rcli.methods.base import Estimating, Method, Prepared
 from f2rcli.models.flow import DISFlow
@@ -59,10 +59,7 @@ def measure_noise(
     lanes: see `denoise_stream`. Hot and dead samples are counted in the engine's `aside`.
     """
     compare_lanes(lanes, engine)
-    if info.interlaced and info.height >= 4:
-        frames = (one_field(frame, 0) for frame in frames)
-    _, frames = next(groupby(frames, key=lambda frame: frame.lane), (0, iter(())))
-    runs = unique(frames)
+    runs = to_measure(frames, info)
     looked_at = [run[0] for run in islice(runs, frames_read)]
     for frame in looked_at:
         engine.aside.add(frame.aside)
