@@ -76,8 +76,7 @@ class NoiseReport:
     def shared(self) -> float:
         """Standard deviation of what adjacent frames have in common and their neighbours have
         not; 0 where it could not be seen."""
-        share = max(self.temporal.compensated or 0.0, 0.0)
-        return float(share**0.5 * sum(self.model.sigma) / len(self.model.sigma))
+        return self._deviation(self.temporal.compensated or 0.0)
 
     @property
     def white(self) -> bool:
@@ -108,10 +107,11 @@ class NoiseReport:
     @property
     def fixed_pattern(self) -> float | None:
         """Standard deviation of the part that stays at its pixel; None where nothing moves."""
-        if self.temporal.fixed is None:
-            return None
-        share = max(self.temporal.fixed, 0.0)
-        return float(share**0.5 * sum(self.model.sigma) / len(self.model.sigma))
+        return None if self.temporal.fixed is None else self._deviation(self.temporal.fixed)
+
+    def _deviation(self, share: float) -> float:
+        """The standard deviation of a share of the noise's variance, mean of the channels."""
+        return float(max(share, 0.0) ** 0.5 * sum(self.model.sigma) / len(self.model.sigma))
 
     @property
     def law(self) -> NoiseLaw:
@@ -127,7 +127,7 @@ class NoiseReport:
 
     def meaning(self) -> tuple[str, ...]:
         """Its meaning for denoising and training, one sentence each."""
-        if max(sum(self.model.sigma) / len(self.model.sigma), self.shared / 2) < HARDLY_ANY:
+        if max(self._deviation(1), self.shared / 2) < HARDLY_ANY:
             first: tuple[str, ...] = (f"{NOTHING_TO_DO}.", "there is nothing to train on.")
         elif not self.noisy:
             first = ("hardly any noise: there is nothing to remove or to train on.",)
@@ -149,7 +149,7 @@ class NoiseReport:
             else "frames are independent."
             if self.independent
             else "frames repeat each other's noise: its strength cannot be measured."
-            if self.shared > sum(self.model.sigma) / len(self.model.sigma)
+            if self.shared > self._deviation(1)
             else "frames share noise: training on this clip alone would learn it as scene.",
             f"{100 * (self.black + self.white_rail):.0f} % of the samples are clipped."
             if self.black + self.white_rail > RAILED
