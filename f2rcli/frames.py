@@ -6,10 +6,12 @@ NumPy and Fraction only; no torch, PyAV or files.
 from dataclasses import dataclass, field
 from enum import Enum
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+S = TypeVar("S", bound=np.generic)
 
 Plane = NDArray[Any]  # (H, W) uint8, uint16 or float32, in the file's own codes
 
@@ -166,3 +168,10 @@ class ClipInfo:
     @property
     def space(self) -> Space:
         return self.layout.space
+
+
+def in_cells(plane: NDArray[S], side: int) -> NDArray[S]:
+    """The cells of side x side samples that lie wholly in a plane (H, W), a view
+    (rows, side, columns, side)."""
+    rows, columns = (size // side for size in plane.shape)
+    return plane[: rows * side, : columns * side].reshape(rows, side, columns, side)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Family, Frame, Plane
+from f2rcli.frames import Family, Frame, Plane, in_cells
 from f2rcli.noise.measurement.bound import KNOT_PLACES
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import picture_of
@@ -73,14 +73,13 @@ def _brightness(frame: Frame) -> Values:
 def chosen_squares(luma: Values) -> list[Square]:
     """Four squares of a picture (H, W) that show much of each brightness that it has, smooth as
     far as can be, one after the other. Means over cells choose: they know little of the noise."""
-    rows, columns = luma.shape[0] // CELL, luma.shape[1] // CELL
-    cells = luma[: rows * CELL, : columns * CELL].reshape(rows, CELL, columns, CELL)
+    cells = in_cells(luma, CELL)
     level = cells.mean((1, 3))
     worth = _smoothness(level) * (np.ptp(cells, axis=(1, 3)) > 0)
     worth *= (level > RAIL) & (level < 1 - RAIL)
     bins = np.searchsorted(np.quantile(level, np.linspace(0, 1, BINS + 1)[1:-1]), level)
     parts = np.stack([worth * (bins == index) for index in range(BINS)])
-    high, wide = _size(rows, columns)
+    high, wide = _size(*level.shape)
     had, found = np.zeros(BINS), []
     for _ in range(4):
         sums = _sums(parts, high, wide)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from f2rcli.evaluation.frame_set import Picture
 from f2rcli.evaluation.result import Residual
+from f2rcli.frames import in_cells
 
 PATCH = 32  # pixels per side
 MOST_PATCHES = 64  # per frame
@@ -23,9 +24,7 @@ Array = NDArray[np.float64]
 def patches(plane: Array) -> Array:
     """Up to MOST_PATCHES patches (N, PATCH, PATCH) spread over a plane (H, W); a plane that is
     smaller has none."""
-    rows, columns = (size // PATCH for size in plane.shape)
-    cells = plane[: rows * PATCH, : columns * PATCH].reshape(rows, PATCH, columns, PATCH)
-    each = cells.swapaxes(1, 2).reshape(-1, PATCH, PATCH)
+    each = in_cells(plane, PATCH).swapaxes(1, 2).reshape(-1, PATCH, PATCH)
     count = len(each)
     return np.asarray(each[np.linspace(0, count - 1, min(count, MOST_PATCHES)).round().astype(int)])
 

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from f2rcli.evaluation.frame_set import FrameSet, Motion, Picture, luma
 from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec
 from f2rcli.evaluation.result import WHOLE, MetricFacts
+from f2rcli.frames import in_cells
 
 BLOCK = 16  # pixels per side
 SEEN = 0.75  # share of a block that must be seen in both frames
@@ -34,9 +35,7 @@ def block_change(motion: Motion, now: Picture, before: Picture) -> NDArray[np.fl
 
 
 def _sums(plane: NDArray[np.float64]) -> NDArray[np.float64]:
-    rows, columns = (size // BLOCK for size in plane.shape)
-    cells = plane[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK)
-    return np.asarray(cells.sum((1, 3)))
+    return np.asarray(in_cells(plane, BLOCK).sum((1, 3)))
 
 
 class FlickerMeter(FrameMeter):

@@ -6,6 +6,7 @@ from f2rcli.evaluation.frame_set import FrameSet, Picture
 from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec, by_channel
 from f2rcli.evaluation.metrics.ssim import WINDOW, Array, similarity
 from f2rcli.evaluation.result import WHOLE, MetricFacts
+from f2rcli.frames import in_cells
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 SMALLEST = WINDOW * 2 ** (len(WEIGHTS) - 1)  # pixels: a window must fit at the coarsest scale
@@ -33,9 +34,7 @@ def multiscale(first: Array, second: Array) -> float:
 
 
 def _halved(plane: Array) -> Array:
-    rows, columns = (size // 2 for size in plane.shape)
-    cells = plane[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2)
-    return np.asarray(cells.mean((1, 3)))
+    return np.asarray(in_cells(plane, 2).mean((1, 3)))
 
 
 class MsSsimMeter(FrameMeter):

@@ -14,7 +14,7 @@ from f2rcli import yuv
 from f2rcli.evaluation.frame_set import FrameSet, Picture, Plane, luma
 from f2rcli.evaluation.result import CLEAN, NOISY
 from f2rcli.evaluation.visuals.images import FLAT, ReportImage, in_colour
-from f2rcli.frames import Mosaic, Space
+from f2rcli.frames import Mosaic, Space, in_cells
 from f2rcli.plots.images import Codes, encode
 
 Cells = NDArray[np.float64]  # (rows, columns) of means over CELL x CELL pixels
@@ -98,10 +98,7 @@ def _flattest(sides: Mapping[str, Picture]) -> tuple[tuple[bool, float], int, in
 
 def _cells(plane: Plane) -> Cells:
     """Means over cells; what does not fill a cell is left out."""
-    rows, columns = (side // CELL for side in plane.shape)
-    whole = np.nan_to_num(plane[: rows * CELL, : columns * CELL]).astype(np.float64)
-    means: Cells = whole.reshape(rows, CELL, columns, CELL).mean((1, 3))
-    return means
+    return np.asarray(np.nan_to_num(in_cells(plane, CELL)).astype(np.float64).mean((1, 3)))
 
 
 def _variance(cells: Cells) -> Cells:

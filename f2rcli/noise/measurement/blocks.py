@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from f2rcli.frames import in_cells
 from f2rcli.models.flow import DISFlow, Flow, Luma
 from f2rcli.order import median, quantile
 
@@ -207,6 +208,4 @@ def _resized(luma: Luma, shape: tuple[int, ...]) -> Luma:
 
 def tiles(plane: Values, side: int) -> Values:
     """Whole blocks of a plane (H, W): (N, side * side)."""
-    rows, columns = plane.shape[0] // side, plane.shape[1] // side
-    cut = plane[: rows * side, : columns * side].reshape(rows, side, columns, side)
-    return np.ascontiguousarray(cut.transpose(0, 2, 1, 3)).reshape(rows * columns, side**2)
+    return in_cells(plane, side).swapaxes(1, 2).reshape(-1, side**2)
