@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import special
 
-from f2rcli.samples.stuck import Surroundings, _outlying, _surroundings, defects, mean_of
+from f2rcli.samples.stuck import CENTRE, Surroundings, _outlying, _surroundings, defects, mean_of
 
 NOWHERE = (np.zeros(0, np.intp), np.zeros(0, np.intp))
 STEPS = [(y, x) for y in range(-3, 4) for x in range(-3, 4)]
@@ -85,7 +86,9 @@ def test_where_more_than_four_others_stand_out_nothing_is_known(others: int) -> 
 def test_neighbours_may_see_little_of_a_defect_errors_included() -> None:
     beside, error = np.array([8.0, -8.0, 11.4, 8.0, 8.0]), np.array([1.1, 1.1, 0.0, 1.2, 1.1])
     excess = np.array([100.0, 100.0, -100.0, 100.0, 90.0])
-    around = Surroundings(excess, beside, np.zeros((5, 49)), error, error)
+    around = Surroundings(
+        excess, beside, np.zeros((5, 49)), error, error, np.full(5, float(CENTRE))
+    )
     assert around.unseen(error).tolist() == [True, True, True, False, False]
     assert around.of(error > 1).beside.tolist() == [8, -8, 8, 8]
 
@@ -142,6 +145,40 @@ def test_defects_vary_as_samples_do() -> None:
         shown = frames()
         shown[:, 10, 10] = 400 + share * (shown[:, 10, 10] - 100)
         assert (seen(shown) == [[10, 10]]) == told
+
+
+def test_dark_defects_have_hardly_any_noise() -> None:
+    """A dead pixel counts no photons, but it is read like others; what is drawn is one code."""
+    rng = np.random.default_rng(4)
+    for read, told in ((0.6, True), (0.0, False)):
+        shown = frames().round().astype(np.int16)
+        shown[:, 10, 10] = np.rint(40 + rng.normal(0, read, len(shown)))
+        assert (seen(shown) == [[10, 10]]) == told
+
+
+def test_two_defects_may_lie_side_by_side() -> None:
+    for step in ((0, 1), (1, 0)):
+        shown = frames()
+        shown[:, 10, 10] += 900
+        shown[:, 10 + step[0], 10 + step[1]] += 700
+        assert seen(shown) == [[10, 10], [10 + step[0], 10 + step[1]]]
+        shown[:, 10 + 2 * step[0], 10 + 2 * step[1]] += 800  # a line
+        assert seen(shown) == []
+
+
+def test_a_point_of_light_between_two_pixels_is_no_pair_of_defects() -> None:
+    shown = frames()
+    rows, columns = np.mgrid[:24, :24]
+    down, across = (erf_share(line, 0.45) for line in (rows - 10, columns - 10.5))
+    shown += 4000 * down * across
+    assert seen(shown) == []
+
+
+def erf_share(offset: np.ndarray, sigma: float) -> np.ndarray:  # type: ignore[type-arg]
+    """The share of a line's light that falls on a pixel so far from its middle."""
+    below, above = (special.erf((offset + half) / (sigma * 2**0.5)) for half in (-0.5, 0.5))
+    share: np.ndarray = (above - below) / 2  # type: ignore[type-arg]
+    return share
 
 
 def test_light_with_noise_of_its_own_may_have_brought_some_to_the_neighbours() -> None:

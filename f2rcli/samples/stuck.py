@@ -3,7 +3,8 @@
 Optics spread what is light: a point of light in the middle of a pixel gives each of its four
 neighbours 50 % of what it gives the pixel itself if its image is 0.8 pixels wide (standard
 deviation), 23 % at 0.5, 13 % at 0.4. Noise hides that in one frame, and so does texture. In the
-mean of many frames both are less, and what surrounds a pixel tells how much of them is left.
+mean of many frames both are less, and what surrounds a pixel tells how much of them is left. Of two
+pixels side by side, those across the pair tell: they see the same share of a point between both.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +19,9 @@ from f2rcli.order import robust_sigma
 LEAST_FRAMES = 5  # that tell by how much samples vary
 SHARED = 0.115  # of a defect, at most, that its four neighbours may seem to see
 SURE = 3.0  # standard errors of what they see that are added to it
-LIVELY = 0.5  # of the noise around: what varies less was drawn into the picture
+LIVELY = 0.5  # of the noise around: what is bright and varies less was drawn into the picture
+ROUNDED, STILL = 0.3, 1e-3  # what is dark has little noise: codes, or a share of its depth
+TWIN = 0.5  # of a pixel's excess: a neighbour that has more may be a defect as well
 STEADY = 0.5  # of what a defect stands out by in the mean, that it does in most frames
 OUTLYING = 4.0  # standard deviations of a plane's samples from medians: nearer ones are no defects
 MOST_LOOKED_AT = 0.01  # of the samples, for the time it takes
@@ -42,10 +45,11 @@ class Surroundings(NamedTuple):
     """The surroundings of pixels (M,), all in codes."""
 
     excess: Values  # of the pixels, over a smooth surface through what surrounds them
-    beside: Values  # the same of their four neighbours' means
+    beside: Values  # the same of the means of their four neighbours, or of the two across a pair
     weights: Values  # (M, 49), with which samples make the surface at the pixel
     rough: Values  # standard deviations of samples from the surface
     error: Values  # standard errors of `beside`
+    twin: Values  # which of STEPS leads to the one beside that stands out too, or CENTRE
 
     def of(self, some: Mask) -> "Surroundings":
         """Those of some of the pixels."""
@@ -85,10 +89,21 @@ def defects(frames: Sequence[Plane], mean: Values, count: int, known: Pixels) ->
     noise = np.maximum(own.var(axis=0, ddof=1) / count - around.rough**2, 0)
     sure = around.unseen(np.sqrt(around.error**2 + SHARED / 4 * noise))
     sure &= np.median(own * np.sign(around.excess), axis=0) > STEADY * np.abs(around.excess)
-    spread = near.std(axis=0, ddof=1)
-    sure &= spread[:, CENTRE] > LIVELY * np.median(spread, axis=1)
+    sure &= _lively(near, around.excess)
     found[pixels] = sure
+    twins = (
+        place + step for place, step in zip(pixels, STEPS[around.twin.astype(int)].T, strict=True)
+    )
+    found[pixels] &= found[tuple(twins)]  # of a pair both, or none
     return found
+
+
+def _lively(near: NDArray[np.generic], excess: Values) -> Mask:
+    """Whether pixels vary from frame to frame as samples do. near: samples (frames, M, 49)."""
+    spread = near.std(axis=0, ddof=1)
+    least = LIVELY * np.median(spread, axis=1)
+    dark = np.maximum(STILL * np.abs(excess), 0 if near.dtype.kind == "f" else ROUNDED)
+    return np.asarray(spread[:, CENTRE] > np.where(excess < 0, np.minimum(dark, least), least))
 
 
 def _outlying(mean: Values) -> Mask:
@@ -116,12 +131,19 @@ def _surroundings(mean: Values, pixels: Pixels) -> Surroundings:
     for _ in range(ROUNDS):
         part &= np.abs(apart) <= FAR * rough[:, None]
         inverse, apart, rough = _fit(near, part)
+    excess, twin = apart[:, CENTRE], np.full(len(near), CENTRE)
+    least = np.maximum(TWIN * np.abs(excess), FAR * rough)
+    alike = cross & (apart * np.sign(excess)[:, None] > least[:, None])
+    paired = alike.sum(axis=1) == 1
+    twin[paired] = alike[paired].argmax(axis=1)
+    cross[paired] &= (STEPS[twin[paired]] @ STEPS.T) == 0
     share = cross / cross.sum(axis=1, keepdims=True)
     at = share @ TERMS
     error = rough * np.sqrt((share**2).sum(axis=1) + np.einsum("mi,mij,mj->m", at, inverse, at))
     error[every.sum(axis=1) - part.sum(axis=1) > OTHERS] = np.inf
     weights = part * (inverse[:, 0] @ TERMS.T)
-    return Surroundings(apart[:, CENTRE], (share * apart).sum(axis=1), weights, rough, error)
+    beside = (share * apart).sum(axis=1)
+    return Surroundings(excess, beside, weights, rough, error, twin.astype(np.float64))
 
 
 def _fit(near: Values, part: Mask) -> tuple[Values, Values, Values]:
