@@ -21,7 +21,7 @@ from f2rcli.io.raw.camera import camera_of
 from f2rcli.io.raw.ifd import Entry, directory, first_directory, read_directory
 from f2rcli.io.raw.metadata import EXIF, GPS, MAKER_NOTE, PRIVATE, XMP, Metadata, read_metadata
 from f2rcli.io.raw.tags import RawTags
-from tests.io.raw_files import codes, louder, raised, tags
+from tests.io.raw_files import codes, louder, raised, tags, write_dng
 
 WIDE = (64, 96)
 XMP_TEXT = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><!-- \xc3\xa9 --></x:xmpmeta>'
@@ -235,6 +235,30 @@ def test_a_dng_written_anew_keeps_what_sorts_and_corrects_it(compressed: Path) -
     with rawpy.imread(str(target)) as new:
         assert np.array_equal(new.raw_image, codes(0, WIDE, 210) + 5)
     assert target.stat().st_size < 2 * 64 * 96
+
+
+SHOWN: list[Any] = [  # how profiles, cinema cameras and catalogues want a picture shown
+    (18246, 3, 1, 4, True), (40094, 1, 8, "bird".encode("utf-16-le"), True),
+    (50934, 2, 0, "Portrait", True), (51058, 5, 1, (28, 10), True), (51081, 2, 0, "A001", True),
+    (51105, 2, 0, "B cam", True), (51108, 4, 1, 1, True), (52533, 7, 4, b"lamp", True),
+]  # fmt: skip
+UNKNOWN: list[Any] = [(50830, 4, 4, (0, 0, 8, 8), True), (65001, 2, 0, "own", True),
+                      (37397, 2, 0, "200", True)]  # fmt: skip
+
+
+def test_profiles_reels_and_stars_are_kept_and_all_others_named(tmp_path: Path) -> None:
+    source = write_dng(tmp_path / "a.dng", extra=SHOWN + UNKNOWN, tile=(16, 32))
+    with open_reader(source) as reader:
+        plan = plan_output(reader, tmp_path / "b.dng", WriteOptions())
+        mosaic = plan_output(reader, tmp_path / "b.tif", WriteOptions())
+    assert plan.dropped == ("previews", "ExposureIndex", "tag 65001")
+    assert {"ReelName", "ColorMatrix1", "tag 65001", "previews"} <= set(mosaic.dropped)
+    assert not {"AsShotNeutral", "Rating", "Make"} & set(mosaic.dropped)
+    louder(source, tmp_path / "b.dng", 5)
+    with tifffile.TiffFile(source) as before, tifffile.TiffFile(tmp_path / "b.dng") as after:
+        old, new = before.pages.first.tags, after.pages.first.tags
+        for code, *_ in SHOWN:
+            assert new[code].value == old[code].value
 
 
 @pytest.mark.parametrize("target", ["b.tif", "folder"])

@@ -23,7 +23,8 @@ from f2rcli.io.raw.tags import Tag
 
 ASCII, SHORT, RATIONAL, SRATIONAL = 2, 3, 5, 10
 EXIF, GPS, XMP, IPTC, PRIVATE, MAKER_NOTE = 34665, 34853, 700, 33723, 50740, 37500
-_TEXTS = (270, 306, 315, 33432, XMP, IPTC)  # of the first directory: description, date, artist...
+# Of the first directory: description, date, artist, computer, stars, Windows' title and keywords...
+_TEXTS = (269, 270, 306, 315, 316, 18246, 18249, 33432, *range(40091, 40096), XMP, IPTC)
 # EXIF's codes, which TIFF/EP puts into the first directory: exposure, programme, lens, flash, ...
 _EXIF_CODES = frozenset({33434, 33437, 34850, 34852, 34855, *range(36864, 36870),
                          *range(37377, 37387), 37396, *range(41483, 41996),
@@ -56,6 +57,11 @@ class Metadata:
         if XMP in without and any(word in without[XMP].data for word in _STEERING):
             del without[XMP]
         return Metadata(without, self.exif, self.gps)
+
+    @property
+    def codes(self) -> set[int]:
+        """Codes of its tags in whatever directory, and of the directories."""
+        return {*self.main, *self.exif, *self.gps, EXIF, GPS}
 
     @property
     def kept(self) -> list[str]:

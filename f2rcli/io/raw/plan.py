@@ -1,5 +1,6 @@
 """The output plan for camera raw: target, format and losses."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -14,6 +15,7 @@ from f2rcli.io.raw.tiff_mosaic import TIFF_SUFFIXES, sidecars
 from f2rcli.io.targets import check_folder, check_target
 
 RawFormat = Literal["dng", "tiff"]
+_IN_FACTS = {50728, 51044}  # tags that the description of a mosaic in TIFF has: balance and rate
 _SUFFIX_FORMATS: dict[str, RawFormat] = {".dng": "dng", ".tif": "tiff", ".tiff": "tiff"}
 
 
@@ -119,18 +121,27 @@ def _check_names(reader: RawReader) -> None:
 def _fate(
     exposure: Exposure, form: RawFormat, *, demosaic: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    facts = tuple(carried_metadata(exposure).for_pictures.kept)
+    metadata = carried_metadata(exposure)
+    pictured = metadata.for_pictures
+    of_raw = exposure.path.suffix.lower() not in TIFF_SUFFIXES
+    unpictured = (*metadata.without(pictured), *_left_out(exposure, metadata.codes | _IN_FACTS))
     if demosaic:
-        return facts, ("the mosaic (developed by LibRaw to sRGB, as shot, upright)",)
+        developed = "the mosaic (developed by LibRaw to sRGB, as shot, upright)"
+        return tuple(pictured.kept), (developed, *unpictured)
     if form == "tiff":
-        of_raw = exposure.path.suffix.lower() not in TIFF_SUFFIXES
-        lost = ("matrices, maker notes and previews",) if of_raw else ()
-        return (AS_JSON, *facts), lost
-    if exposure.path.suffix.lower() in TIFF_SUFFIXES:
+        return (AS_JSON, *pictured.kept), (*unpictured, "previews") if of_raw else ()
+    if not of_raw:
         return (LEVELS,), ()
     if exposure.tags.dng:
         _, samples = read_raw(exposure.path)
         if find_strips(exposure.path, samples) is not None:
             return ("every byte of the source DNG but its samples",), ()
     own = MATRICES if exposure.tags.dng else CAMERA
-    return (LEVELS, own, *carried_metadata(exposure).kept), ("previews",)
+    carried = {tag[0] for tag in exposure.tags.carried}
+    lost = _left_out(exposure, metadata.codes | carried)
+    return (LEVELS, own, *metadata.kept), ("previews", *lost)
+
+
+def _left_out(exposure: Exposure, codes: set[int]) -> Iterator[str]:
+    """Names of a raw file's tags that are not among these."""
+    return (name for code, name in sorted(exposure.tags.names.items()) if code not in codes)

@@ -1,7 +1,7 @@
 """TIFF tags of raw files that LibRaw does not give: camera, ISO, noise profile, truncation."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 
 import tifffile
 
-from f2rcli.io.tiff.library import DAMAGE
+from f2rcli.io.tiff.library import DAMAGE, STORAGE
 
 NOISE_PROFILE, FRAME_RATE = 51041, 51044
 DIGESTS = (50972, 51111)  # of the raw samples; they no longer hold once those change
@@ -23,10 +23,17 @@ CARRIED = frozenset({
     270, 271, 272, 305, 306, 315, 33432, 33434, 33437, 34850, 36867, 37386,  # who, when, exposure
     50708, 50709, 50719, 50720,  # camera model, default crop
     *range(50721, 50737),  # colour matrices, balance, neutral, exposure, noise, sharpness, serial
-    *range(50738, 50741), 50778, 50779, 50827, 50931, 50932, 50936, 50937, 50938, 50939, 50940,
-    50941, 50942, 50964, 50965, 50981, 50982, 51008, 51009, 51022, 51041, 51043, 51044, 51107,
-    51109, 51110, 51112, 51125, 52525, 52529, 52530, 52531,
+    *range(50738, 50741), 50778, 50779, 50780, 50827, *range(50831, 50835), 50879, 50931, 50932,
+    50934, *range(50936, 50943), 50964, 50965, 50981, 50982, 51008, 51009, 51022,  # profile, lens
+    51041, 51043, 51044, 51058, 51081, *range(51089, 51092), 51105, *range(51107, 51111), 51112,
+    51125, 52525, *range(52529, 52536), 52537, 52538, 52543, 52544, 52551, 52552,
 })  # fmt: skip
+# Written anew as samples now are, or of previews and former samples; 50741 is of maker notes.
+_RENEWED = STORAGE | {
+    271, 272, 274, 282, 283, 296, 305, 33421, 33422, 37398, 50706, 50707, *range(50710, 50719),
+    50737, 50741, 50781, 50829, 50830, *range(50966, 50972), *DIGESTS, *range(50973, 50976), 51113,
+    51114,
+}  # fmt: skip
 
 Tag = tuple[int, int, int, Any, bool]  # as tifffile writes it: code, type, count, value, once
 
@@ -46,6 +53,9 @@ class RawTags:
     noise: tuple[float, ...] | None = None  # NoiseProfile as stored: pairs of (gain, read variance)
     carried: tuple[Tag, ...] = ()  # of a DNG
     dng: bool = False
+    names: dict[int, str] = field(
+        default_factory=dict
+    )  # of tags that are not written anew, by code
     missing_bytes: int = 0  # that the file lacks of what its tags promise
 
     @property
@@ -89,11 +99,16 @@ def _facts(pages: list[Any], size: int) -> RawTags:
     iso = known.get(_ISO) or (exif.get("ISOSpeedRatings") if isinstance(exif, dict) else None)
     noise = next((p.tags.valueof(NOISE_PROFILE) for p in pages if NOISE_PROFILE in p.tags), None)
     dng = 50706 in known
+    own = [page for page in reversed(pages) if page is pages[0] or int(page.photometric) == 32803]
+    others = {
+        tag.code: f"tag {tag.code}" if str(tag.name).isdecimal() else str(tag.name)
+        for page in own for tag in page.tags if tag.code not in _RENEWED
+    }  # fmt: skip
     carried = {
         tag.code: (tag.code, int(tag.dtype), tag.count, tag.value, True)
-        for page in reversed(pages)
+        for page in own
         for tag in page.tags.values()
-        if dng and tag.code in CARRIED and (page is pages[0] or int(page.photometric) == 32803)
+        if dng and tag.code in CARRIED
     }
     return RawTags(
         make=str(known.get(_MAKE, "")).strip(),
@@ -103,6 +118,7 @@ def _facts(pages: list[Any], size: int) -> RawTags:
         rate=_rate(known.get(FRAME_RATE)),
         noise=_floats(noise),
         carried=tuple(carried[code] for code in sorted(carried)),
+        names=others,
         dng=dng,
         missing_bytes=max(0, max(_ends(pages), default=0) - size),
     )

@@ -20,6 +20,12 @@ DAMAGE = (
     lzma.LZMAError, AssertionError, ImportError,
 )  # fmt: skip
 
+# Tags that say how and where samples are stored, not what they show.
+STORAGE = frozenset({
+    *range(254, 260), 262, 263, 266, 273, *range(277, 282), 284, 292, 293, 317, 320,
+    *range(322, 326), 330, 338, 339, 340, 341, 347, 512, 513, 514, *range(529, 533),
+})  # fmt: skip
+
 
 @contextmanager
 def quiet_tifffile(said: list[str] | None = None) -> Iterator[list[str]]:
@@ -87,4 +93,6 @@ def unreadable(name: str, error: BaseException) -> InputError:
             f"{name}: does not fit into memory.",
             hint="Free memory, or its header claims more than it holds.",
         )
-    return InputError(f"{name}: cannot be decoded ({text[:160]}).", hint="The file is damaged.")
+    unknown = "not supported" in text
+    hint = "Save it again uncompressed, or as Deflate." if unknown else "The file is damaged."
+    return InputError(f"{name}: cannot be decoded ({text[:160]}).", hint=hint)
