@@ -71,6 +71,24 @@ def test_labels_of_dimensions_name_the_axes(order: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(tifffile.imread(target), array)
 
 
+def test_whatever_lies_beside_a_movie_is_named_as_lost(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.h5", {"exp/run/mov": MOVIE, "exp/run/trace": np.zeros(9),
+                                       "exp/roi/mask": np.zeros((12, 16), bool)})  # fmt: skip
+    with h5py.File(source, "a") as file:
+        file.attrs["who"] = file["exp"].attrs["gain"] = "x"
+    receipt = passed(source, tmp_path / "b.ome.tif", change=False)
+    assert receipt.dropped == ("exp/roi", "exp/run/trace", "attribute gain of exp", "attribute who")
+
+
+def test_labels_may_be_words(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        labelled = file.create_dataset("a", data=MOVIE.transpose(1, 2, 0))
+        for dimension, label in zip(labelled.dims, ("row", "Column", "time"), strict=True):
+            dimension.label = label
+    passed(tmp_path / "a.h5", tmp_path / "b.ome.tif", change=False)
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "b.ome.tif"), MOVIE)
+
+
 def test_nwb_imaging_keeps_rate_spacing_and_wavelengths(tmp_path: Path) -> None:
     ome_types = pytest.importorskip("ome_types")
     source, target = tmp_path / "a.nwb", tmp_path / "b.ome.tif"

@@ -8,6 +8,7 @@ two.
 import json
 import math
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,12 @@ SUFFIXES = (".h5", ".hdf5", ".hdf", ".nwb")
 _INSIDE = re.compile(rf"(.+?(?:{'|'.join(re.escape(s) for s in SUFFIXES)})):(/.*)", re.IGNORECASE)
 _CACHE = 256 << 20  # bytes of chunks: they may reach over many frames
 _SERIES = frozenset({"TwoPhotonSeries", "OnePhotonSeries", "ImageSeries"})
-_CARRIED = {"session_start_time", "specifications"}  # at the root of an NWB file
+# What is read of an NWB file beside the data, or says how it is built.
+_CARRIED = {"session_start_time", "specifications", "starting_time", "timestamps", "imaging_plane"}
+_STRUCTURE = {"neurodata_type", "namespace", "object_id", "nwb_version", ".specloc"}
+_WORDS = {"time": "t", "frame": "t", "frames": "t", "channel": "c", "channels": "c", "depth": "z",
+          "slice": "z", "plane": "z", "row": "y", "rows": "y", "height": "y", "column": "x",
+          "columns": "x", "col": "x", "width": "x"}  # labels of dimensions  # fmt: skip
 _UNNAMED = {2: "YX", 3: "QYX", 4: "QIYX", 5: "QIPYX"}
 _NWB = {3: "TYX", 4: "TYXZ"}  # frames, x, y [, z] by its schema: its x runs down the rows
 _METRES = {"meters": 1e6, "metres": 1e6, "m": 1e6, "micrometers": 1.0, "microns": 1.0, "um": 1.0,
@@ -41,8 +47,7 @@ def open_hdf5(library: Any, path: Path) -> Opened:
     file = library.File(path, "r", rdcc_nbytes=_CACHE)
     try:
         arrays = _arrays(library, file, path)
-        roots = {str(array.name).split("/")[1] for array in arrays} | _CARRIED
-        others = [name for name in file if name not in roots]
+        others = list(_left_behind(file, {str(array.name) for array in arrays}))
         images = [_image(file, array, others) for array in arrays]
     except BaseException:
         file.close()
@@ -68,6 +73,18 @@ def _arrays(library: Any, file: Any, path: Path) -> list[Any]:
 
 def _is_known(dtype: Any) -> bool:
     return dtype.kind in "uif" and dtype.itemsize <= (8 if dtype.kind == "f" else 4)
+
+
+def _left_behind(group: Any, arrays: set[str]) -> Iterator[str]:
+    """Paths in a group of what is no picture, and of groups without any; then its attributes."""
+    for name in group:
+        path = f"{group.name.rstrip('/')}/{name}"
+        if any(array.startswith(f"{path}/") for array in arrays):
+            yield from _left_behind(group[name], arrays)
+        elif path not in arrays and name not in _CARRIED:
+            yield path[1:]
+    owner = f" of {group.name[1:]}" if group.name != "/" else ""
+    yield from (f"attribute {name}{owner}" for name in group.attrs if name not in _STRUCTURE)
 
 
 def _leaf(array: Any) -> str:
@@ -99,7 +116,8 @@ def _image(file: Any, array: Any, others: list[str]) -> Image:
 
 def _axes(array: Any) -> str:
     """Letters as labels of dimensions or ilastik's axistags say; else the picture's axes last."""
-    named = "".join(str(dimension.label) for dimension in array.dims)
+    labels = (str(dimension.label).lower() for dimension in array.dims)
+    named = "".join(_WORDS.get(label, label) for label in labels)
     with suppress(*DAMAGE):
         tags = json.loads(_text(array.attrs["axistags"]))["axes"]
         named = "".join(str(tag["key"]) for tag in tags).replace("c", "S" if tags[-1]["key"] == "c"
