@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from f2rcli.io.microscopy.passport import Facts, Passport
+from f2rcli.io.microscopy.passport import LENGTHS, Facts, Passport
 from f2rcli.io.microscopy.reader import format_of
 from f2rcli.io.microscopy.stacks import open_stack, passport_of
 from f2rcli.io.tiff import claims
@@ -20,8 +20,6 @@ from f2rcli.napari.views import SeriesView, Shared
 
 Layer = tuple[Any, dict[str, Any], str]
 
-MICROMETRES = {"µm": 1.0, "nm": 1e-3, "pm": 1e-6, "Å": 1e-4, "mm": 1e3, "cm": 1e4, "m": 1e6,
-               "in.": 25400.0}  # fmt: skip
 MOST_CHANNELS = 16  # more of them are an axis, not layers
 
 
@@ -100,7 +98,7 @@ def step_of(passport: Passport, axis: str) -> tuple[float, str]:
     if axis == "T":
         return (1.0, "pixel") if not passport.interval else (passport.interval, "s")
     size = passport.pixels.get(f"PhysicalSize{axis}")
-    scale = MICROMETRES.get(passport.pixels.get(f"PhysicalSize{axis}Unit", "µm"))
+    scale = LENGTHS.get(passport.pixels.get(f"PhysicalSize{axis}Unit", "µm"))
     return (1.0, "pixel") if not size or scale is None else (float(size) * scale, "µm")
 
 

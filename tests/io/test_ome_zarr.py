@@ -63,6 +63,43 @@ def test_scales_in_any_unit_and_of_all_levels_count(tmp_path: Path) -> None:
         assert fact in text
 
 
+def test_scales_without_a_unit_are_kept_and_unknown_units_named(tmp_path: Path) -> None:
+    axes = [{"name": "t", "type": "time", "unit": "fortnight"}, {"name": "y", "type": "space"},
+            {"name": "x", "type": "space", "unit": "foot"}]  # fmt: skip
+    source = write(tmp_path / "a.zarr", ARRAY[:, 0], multiscales=scaled([2.0, 0.5, 3.0], axes))
+    receipt = passed(source, tmp_path / "b.ome.tif", change=False)
+    assert receipt.dropped == ("unit fortnight of axis t",)
+    with tifffile.TiffFile(tmp_path / "b.ome.tif") as file:
+        assert 'PhysicalSizeY="0.5" PhysicalSizeYUnit="reference frame"' in (
+            file.ome_metadata or ""
+        )
+    passed(tmp_path / "b.ome.tif", tmp_path / "c.zarr", change=False)
+    (scales,) = zarr.open_group(str(tmp_path / "c.zarr"), mode="r").attrs["multiscales"]
+    (transform,) = scales["datasets"][0]["coordinateTransformations"]
+    assert transform["scale"] == pytest.approx([1, 0.5, 914400])
+    assert [axis.get("unit") for axis in scales["axes"]] == [None, None, "micrometer"]
+
+
+def test_display_and_place_are_named_as_lost(tmp_path: Path) -> None:
+    moved = scaled([1.0, 1.0, 2.0, 2.0], list("tcyx"))
+    transforms = moved[0]["datasets"][0]["coordinateTransformations"]
+    transforms.append({"type": "translation", "translation": [0, 0, 5.0, 0]})
+    window = {"min": 0, "max": 65535.0, "start": 7, "end": 99}
+    omero = {"id": 1, "channels": [{"label": "a", "window": window, "active": True}] * 2}
+    source = write(tmp_path / "a.zarr", ARRAY, multiscales=moved, omero=omero)
+    with open_reader(source) as reader:
+        plan = plan_output(reader, tmp_path / "b.ome.tif", WriteOptions())
+    assert plan.dropped == ("translation", "omero id", "window of channels")
+
+
+def test_axes_with_long_names_have_letters(tmp_path: Path) -> None:
+    axes = [{"name": "time", "type": "time", "unit": "second"}, {"name": "tilt"},
+            {"name": "y", "type": "space"}, {"name": "x", "type": "space"}]  # fmt: skip
+    source = write(tmp_path / "a.zarr", ARRAY, multiscales=scaled([0.5, 1.0, 1.0, 1.0], axes))
+    with open_reader(source) as reader:
+        assert (len(reader.info.lanes), float(reader.info.time_base)) == (2, 0.5)
+
+
 def test_a_small_header_that_claims_more_than_any_memory_is_refused(tmp_path: Path) -> None:
     group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=2)
     group.create_array("0", shape=(3, 100_000, 100_000), dtype="u2", chunks=(1, 1000, 1000))

@@ -71,7 +71,7 @@ def test_facts_that_an_ome_zarr_lacks(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_what_ome_zarr_has_no_words_for_is_dropped_before_the_run(tmp_path: Path) -> None:
     pytest.importorskip("zarr")
-    more = {"PhysicalSizeX": 2, "PhysicalSizeXUnit": "pixel", "PhysicalSizeZ": 0.5}
+    more = {"PhysicalSizeX": 2, "PhysicalSizeXUnit": "thou", "PhysicalSizeZ": 0.5}
     with open_reader(stack(tmp_path / "a.ome.tif", **more)) as reader:
         plan = plan_output(reader, tmp_path / "b.zarr", WriteOptions())
     assert "pixel size Y" in plan.kept

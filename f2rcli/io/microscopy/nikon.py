@@ -18,6 +18,7 @@ from f2rcli.io.microscopy.passport import (
     ome_root,
     seconds,
     timed,
+    unheld,
 )
 from f2rcli.io.tiff.library import DAMAGE
 
@@ -83,7 +84,7 @@ def _passport(
         with suppress(*DAMAGE):
             found = of_ome(root, position, place)
             pixels = timed(found.pixels, _times(found, outer))
-            return replace(found, pixels=pixels, notes=texts, lost=lost)
+            return replace(found, pixels=pixels, notes=texts, lost=(*lost, *unheld(root, position)))
     voxel = file.voxel_size()
     return Passport(
         pixels=micrometres(X=voxel.x, Y=voxel.y, Z=voxel.z), notes=texts,

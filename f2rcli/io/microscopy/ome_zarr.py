@@ -1,21 +1,31 @@
 """OME-Zarr (NGFF) 0.1 to 0.5, through the package zarr."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Any
 
+import numpy as np
+
 from f2rcli.io.microscopy.image import Image, Opened, Where, unsupported
-from f2rcli.io.microscopy.passport import Facts, Passport, micrometres
+from f2rcli.io.microscopy.passport import LENGTHS, Facts, Passport, micrometres
+from f2rcli.io.tiff.file import SECONDS
 
 _BEFORE_AXES = ("t", "c", "z", "y", "x")  # of versions 0.1 and 0.2, which do not name them
-# Units of the specification, after UDUNITS-2, in micrometres and seconds.
-_LENGTHS = {"angstrom": 1e-4, "picometer": 1e-6, "nanometer": 1e-3, "micrometer": 1.0,
-            "millimeter": 1e3, "centimeter": 1e4, "decimeter": 1e5, "meter": 1e6,
-            "kilometer": 1e9, "inch": 25400.0, "foot": 304800.0, "yard": 914400.0,
-            "mile": 1.609344e9}  # fmt: skip
-_TIMES = {"picosecond": 1e-12, "nanosecond": 1e-9, "microsecond": 1e-6, "millisecond": 1e-3,
-          "centisecond": 1e-2, "decisecond": 0.1, "second": 1.0, "minute": 60.0, "hour": 3600.0,
-          "day": 86400.0}  # fmt: skip
+# Units of OME-XML in the specification's words, which are those of UDUNITS-2.
+UNITS = {"fm": "femtometer", "pm": "picometer", "Å": "angstrom", "nm": "nanometer",
+         "µm": "micrometer", "mm": "millimeter", "cm": "centimeter", "dm": "decimeter",
+         "m": "meter", "hm": "hectometer", "km": "kilometer", "Mm": "megameter", "in.": "inch",
+         "ft": "foot", "yd": "yard", "mi": "mile", "pc": "parsec",
+         "fs": "femtosecond", "ps": "picosecond", "ns": "nanosecond", "µs": "microsecond",
+         "ms": "millisecond", "cs": "centisecond", "ds": "decisecond", "s": "second",
+         "min": "minute", "h": "hour", "d": "day"}  # fmt: skip
+RELATIVE = "reference frame"  # OME-XML's unit for lengths without one
+_LENGTHS, _TIMES = (
+    {UNITS[unit]: size for unit, size in sizes.items() if unit in UNITS}
+    for sizes in (LENGTHS, SECONDS)
+)  # in micrometres and seconds
 PROVENANCE = "f2r"  # the attribute of a group that tells how f2r made it
 _CARRIED = {"multiscales", "omero", "version", "ome", PROVENANCE}
 
@@ -45,7 +55,7 @@ def open_zarr(library: Any, path: Path) -> Opened:
     def image(scales: dict[str, Any]) -> Image:
         array = group[scales["datasets"][0]["path"]]
         axes = axes_of(scales, array.ndim)
-        names = [str(axis["name"]).upper() for axis in axes]
+        names = _letters(axes)
         sizes = dict(zip(names, array.shape, strict=True))
 
         def read(where: Where) -> Any:
@@ -55,10 +65,11 @@ def open_zarr(library: Any, path: Path) -> Opened:
         own = [f"{name} of multiscales" for name in ("type", "metadata")
                if name in scales and scales[name] != kept.get(name)]  # fmt: skip
         omero = metadata.get("omero", {})
+        shown = _display(omero, array.dtype)
         passport = Passport(
             pixels=_scaled(scales, axes),
             channels=[_channel(one) for one in omero.get("channels", [])],
-            lost=(*lost, *own, *(f"omero {name}" for name in omero if name == "rdefs")),
+            lost=tuple(dict.fromkeys((*lost, *own, *_transforms(scales), *_strange(axes), *shown))),
         )
         return Image(
             str(scales.get("name", "")), sizes, array.dtype, read, passport,
@@ -75,20 +86,70 @@ def axes_of(scales: dict[str, Any], count: int) -> list[dict[str, Any]]:
     return [{"name": axis} if isinstance(axis, str) else axis for axis in axes]
 
 
-def _scaled(scales: dict[str, Any], axes: list[dict[str, Any]]) -> Facts:
-    """Pixel sizes and the interval of frames, of axes that state a unit f2r knows."""
-    steps = [1.0] * len(axes)
+def _letters(axes: list[dict[str, Any]]) -> list[str]:
+    """A letter for each axis: its name, or for a longer name that of its type or its first."""
+    names = [str(axis["name"]).upper() for axis in axes]
+    for place, (name, axis) in enumerate(zip(names, axes, strict=True)):
+        if len(name) != 1:
+            first = {"time": "T", "channel": "C"}.get(str(axis.get("type")), name[:1])
+            free = (one for one in (first, *ascii_uppercase) if one not in names)
+            names[place] = next(one for one in free if one.isalpha())
+    return names
+
+
+def _all_transforms(scales: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Of the largest level, those of all levels last."""
     for owner in (scales["datasets"][0], scales):
-        for transform in owner.get("coordinateTransformations", []):
-            if transform.get("type") == "scale" and "scale" in transform:
-                steps = [a * float(b) for a, b in zip(steps, transform["scale"], strict=True)]
+        yield from owner.get("coordinateTransformations", [])
+
+
+def _transforms(scales: dict[str, Any]) -> Iterator[str]:
+    """Types of transformations that move or turn the picture, which no output has."""
+    for transform in _all_transforms(scales):
+        kind = str(transform.get("type"))
+        if kind not in ("scale", "identity") and any(transform.get(kind) or [1]):
+            yield kind
+
+
+def _strange(axes: list[dict[str, Any]]) -> Iterator[str]:
+    """Units that f2r does not know."""
+    for axis in axes:
+        unit = str(axis.get("unit") or "")
+        if unit and unit not in (*_LENGTHS, *_TIMES):
+            yield f"unit {unit} of axis {axis['name']}"
+
+
+def _display(omero: dict[str, Any], dtype: Any) -> Iterator[str]:
+    """How the file wants to be shown, by name, but for what every output has."""
+    yield from (f"omero {name}" for name in omero if name not in ("channels", "version"))
+    own = {"active": True, "window": window_of(dtype)}
+    for channel in omero.get("channels", []):
+        for name, value in channel.items():
+            if name not in ("label", "color") and own.get(name) != value:
+                yield f"{name} of channels"
+
+
+def window_of(dtype: Any) -> Facts:
+    """The window of a channel that shows every code, or 0 to 1 of floats."""
+    high = 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
+    return {"min": 0, "max": high, "start": 0, "end": high}
+
+
+def _scaled(scales: dict[str, Any], axes: list[dict[str, Any]]) -> Facts:
+    """Pixel sizes, and the interval of frames where they state a unit that f2r knows."""
+    steps = [1.0] * len(axes)
+    for transform in _all_transforms(scales):
+        if transform.get("type") == "scale" and "scale" in transform:
+            steps = [a * float(b) for a, b in zip(steps, transform["scale"], strict=True)]
     lengths: dict[str, float | None] = {}
     facts: Facts = {}
-    for axis, step in zip(axes, steps, strict=True):
-        name, unit = axis["name"], str(axis.get("unit", ""))
-        if name in ("x", "y", "z") and unit in _LENGTHS:
-            lengths[name.upper()] = step * _LENGTHS[unit]
-        if name == "t" and unit in _TIMES:
+    for letter, axis, step in zip(_letters(axes), axes, steps, strict=True):
+        unit = str(axis.get("unit", ""))
+        if letter in "XYZ" and unit in _LENGTHS:
+            lengths[letter] = step * _LENGTHS[unit]
+        elif letter in "XYZ" and step != 1:
+            facts |= {f"PhysicalSize{letter}": step, f"PhysicalSize{letter}Unit": RELATIVE}
+        elif letter == "T" and unit in _TIMES:
             facts |= {"TimeIncrement": step * _TIMES[unit], "TimeIncrementUnit": "s"}
     return micrometres(**lengths) | facts
 

@@ -6,7 +6,7 @@ lengths of `pixels` are in micrometres and times in seconds unless a ...Unit bes
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -14,13 +14,15 @@ from typing import Any
 from xml.etree import ElementTree
 
 from f2rcli.io.tiff.file import SECONDS
+from f2rcli.io.tiff.provenance import NAMESPACE
 
 Facts = dict[str, Any]
 Part = tuple[str, Facts]  # an element of Instrument: its name and its attributes
 
 PARTS = ("Microscope", "Detector", "Objective")  # of an instrument, in the schema's order
-LENGTHS = {"µm": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "pm": 1e-6, "Å": 1e-4,
-           "in.": 25400.0}  # fmt: skip
+LENGTHS = {"fm": 1e-9, "pm": 1e-6, "Å": 1e-4, "nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4,
+           "dm": 1e5, "m": 1e6, "hm": 1e8, "km": 1e9, "Mm": 1e12, "in.": 25400.0, "ft": 304800.0,
+           "yd": 914400.0, "mi": 1.609344e9, "pc": 3.0856776e22}  # in micrometres  # fmt: skip
 _ROUNDING = 1e-6
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _STEADY = 0.1  # steps of time count as one interval as long as they differ by less from their mean
@@ -43,6 +45,10 @@ _KEPT_OF_PLANES = {
     "exposure times": ("ExposureTime",),
     "stage positions": ("PositionX", "PositionY", "PositionZ"),
 }
+# Elements that a passport holds, or that hold those; how samples are stored is no fact.
+_HELD = {"Image", "AcquisitionDate", "Description", "ObjectiveSettings", "Pixels", "Channel",
+         "Plane", "TiffData", "BinData", "MetadataOnly", "Instrument", "StructuredAnnotations",
+         *PARTS}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +203,23 @@ def of_ome(
         medium={} if settings is None else
                {k: v for k, v in settings.attrib.items() if k != "ID"},
     )  # fmt: skip
+
+
+def unheld(root: ElementTree.Element, number: int) -> tuple[str, ...]:
+    """Elements of OME-XML about an image that no passport holds, by name, each once."""
+    images = root.findall("Image")
+    own = [one for one in root if one not in images or one is images[number]]
+    return tuple(dict.fromkeys(name for one in own for name in _unheld(one)))
+
+
+def _unheld(element: ElementTree.Element) -> Iterator[str]:
+    if element.tag in _HELD:
+        for child in element:
+            yield from _unheld(child)
+    elif element.tag.endswith("Ref") or element.get("Namespace") == NAMESPACE:
+        return
+    elif element.attrib or len(element) or (element.text or "").strip():
+        yield element.tag
 
 
 def _parts(root: ElementTree.Element, image: ElementTree.Element) -> list[ElementTree.Element]:

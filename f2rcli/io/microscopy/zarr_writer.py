@@ -18,7 +18,7 @@ from f2rcli.io.atomic import PartFolder
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.disk_errors import exists_error, misread_error
 from f2rcli.io.microscopy.image import package
-from f2rcli.io.microscopy.ome_zarr import PROVENANCE, is_zarr
+from f2rcli.io.microscopy.ome_zarr import PROVENANCE, RELATIVE, UNITS, is_zarr, window_of
 from f2rcli.io.microscopy.passport import Facts, Passport
 from f2rcli.io.microscopy.reader import MicroscopyFile
 from f2rcli.io.microscopy.stacks import passport_of
@@ -34,10 +34,7 @@ from f2rcli.units import count
 SUFFIX = ".zarr"
 _ORDER = "TCZYX"  # of axes: time, channels, space (specification 0.4, "axes" metadata)
 _CHUNK, _SMALLEST = 1024, 256  # pixels a side of a chunk at most, and of the last level
-_UNITS = {"µm": "micrometer", "nm": "nanometer", "mm": "millimeter", "cm": "centimeter",
-          "m": "meter", "pm": "picometer", "Å": "angstrom", "in.": "inch", "s": "second",
-          "ms": "millisecond", "µs": "microsecond", "ns": "nanosecond", "min": "minute",
-          "h": "hour"}  # fmt: skip
+_UNITLESS = (RELATIVE, "pixel")  # units of OME-XML that are a scale without one
 _FACTS = {"T": "TimeIncrement", "Z": "PhysicalSizeZ", "Y": "PhysicalSizeY", "X": "PhysicalSizeX"}
 
 
@@ -111,7 +108,7 @@ def _carried(passport: Passport, series: Series) -> Passport:
     pixels: Facts = {}
     for axis, name in _FACTS.items():
         unit = passport.pixels.get(f"{name}Unit", "s" if axis == "T" else "µm")  # OME-XML's own
-        if axis in series.axes and name in passport.pixels and unit in _UNITS:
+        if axis in series.axes and name in passport.pixels and unit in (*UNITS, *_UNITLESS):
             pixels |= {name: passport.pixels[name], f"{name}Unit": unit}
     channels: list[Facts] = [{name: one[name] for name in ("Name", "Color") if name in one}
                 for one in passport.channels]  # fmt: skip
@@ -245,15 +242,14 @@ def _metadata(series: Series, passport: Passport, name: str) -> dict[str, Any]:
         "multiscales": [{"name": name, "axes": axes, "datasets": datasets, "type": "mean"}]
     }
     if passport.channels:
-        high = 1.0 if series.dtype.kind == "f" else float(np.iinfo(str(series.dtype)).max)
-        window = {"min": 0, "max": high, "start": 0, "end": high}
+        window = window_of(series.dtype)
         found["omero"] = {"channels": [_channel(one, window) for one in passport.channels]}
     return found
 
 
 def _axis(axis: str, pixels: Facts) -> Facts:
     kind = {"t": "time", "c": "channel"}.get(axis, "space")
-    unit = _UNITS.get(str(pixels.get(f"{_FACTS.get(axis.upper(), '')}Unit")))
+    unit = UNITS.get(str(pixels.get(f"{_FACTS.get(axis.upper(), '')}Unit")))
     return {"name": axis, "type": kind} | ({} if unit is None else {"unit": unit})
 
 

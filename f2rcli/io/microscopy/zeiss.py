@@ -17,6 +17,7 @@ _TO_MICROMETRES = 1e6
 _NANOSECONDS = 1e-9
 _ZSTD, _ZSTD_HEADED = 5, 6  # compressions that czifile does not know
 _SPLIT = "Split it into files in ZEN, or export it as OME-TIFF."
+_SECTIONS = {"Information", "Scaling", "Image", "Instrument"}  # that are read
 _CHANNEL = {  # of CZI and OME alike
     "Fluor": None,
     "AcquisitionMode": {"WideField", "LaserScanningConfocalMicroscopy", "SpinningDiskConfocal",
@@ -138,8 +139,9 @@ def _described(document: Any, sizes: dict[str, int], attachments: dict[str, Any]
     channels = image.findall("Dimensions/Channels/Channel")
     channels = channels if len(channels) == sizes.get("C", 1) else []
     times = _times(image, sizes, attachments)
-    sections = [f"{child.tag}" for child in document
-                if len(child) and child.tag not in ("Information", "Scaling")]  # fmt: skip
+    sections = [str(child.tag) for parent in (document, document.find("Information"))
+                for child in (() if parent is None else parent)
+                if len(child) and child.tag not in _SECTIONS]  # fmt: skip
     return Passport(
         pixels=timed(_pixels(document, image), times),
         channels=[_channel(channel) for channel in channels],

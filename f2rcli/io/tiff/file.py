@@ -35,9 +35,11 @@ CUT_OFF = (
     "invalid page offset", "circular reference", "corrupted tag list", "suspicious number of tags",
 )  # fmt: skip
 CHECKED = (8, 32946)  # Deflate: its checksum tells whether all of it is there
-SECONDS = {
-    "s": 1.0, "ms": 1e-3, "µs": 1e-6, "us": 1e-6, "ns": 1e-9, "min": 60.0, "h": 3600.0, "sec": 1.0,
+SECONDS = {  # units of OME, and words of ImageJ
+    "fs": 1e-15, "ps": 1e-12, "ns": 1e-9, "µs": 1e-6, "ms": 1e-3, "cs": 1e-2, "ds": 0.1, "s": 1.0,
+    "min": 60.0, "h": 3600.0, "d": 86400.0, "us": 1e-6, "msec": 1e-3, "sec": 1.0, "hr": 3600.0,
 }  # fmt: skip
+_INTERVAL = ("TimeIncrement", "TimeIncrementUnit")
 _FLAVOURS = {
     "is_ome": "OME-", "is_imagej": "ImageJ ", "is_lsm": "LSM ", "is_stk": "MetaMorph ",
     "is_qpi": "PerkinElmer ",
@@ -233,22 +235,24 @@ class TiffStack(Stack):
         return np.moveaxis(samples, 0, -1) if order.startswith("S") else samples
 
     def interval(self, number: int) -> Fraction | None:
-        value: float | None = None
+        stated, unit = self._stated_interval(number)
+        step, scale = _number(stated), SECONDS.get(unit)
+        if step is None or scale is None or not 1e-9 < step * scale < 1e9:
+            return None
+        return Fraction(step * scale).limit_denominator(1_000_000_000)
+
+    def _stated_interval(self, number: int) -> tuple[Any, str]:
+        """The time between frames as the file has it, and its unit."""
         imagej = self.file.imagej_metadata or {}
+        if "finterval" in imagej:
+            return imagej["finterval"], str(imagej.get("tunit", "s")).strip().lower()
+        if self.file.is_lsm:
+            return (self.file.lsm_metadata or {}).get("TimeIntervall"), "s"
         images = (self.file.ome_metadata or "").split("<Image ")[1:]
         ome = images[number] if len(images) == len(self._arrays) else "".join(images)
-        if "finterval" in imagej:
-            value = _number(imagej["finterval"])
-        elif self.file.is_lsm:
-            value = _number((self.file.lsm_metadata or {}).get("TimeIntervall"))
-        elif match := re.search(r'TimeIncrement="([^"]+)"', ome):
-            unit = re.search(r'TimeIncrementUnit="([^"]+)"', ome)
-            scale = SECONDS.get(unit[1] if unit else "s")
-            seconds = _number(match[1])
-            value = seconds * scale if seconds is not None and scale is not None else None
-        if value is None or not 1e-9 < value < 1e9:
-            return None
-        return Fraction(value).limit_denominator(1_000_000_000)
+        found = (re.search(rf'{name}="([^"]+)"', ome) for name in _INTERVAL)
+        step, unit = (match and match[1] for match in found)
+        return step, unit or "s"
 
     def _all_paths(self) -> list[Path]:
         found = [self.path.resolve()]

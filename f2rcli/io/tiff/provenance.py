@@ -13,7 +13,7 @@ import tifffile
 
 from f2rcli.io.tiff.library import quiet_tifffile
 
-_NAMESPACE = "f2r"
+NAMESPACE = "f2r"
 _ROOM = 4096  # bytes of the value
 _DESCRIPTION = 270  # TIFF's tag
 # Limited, as anyone may have written the description.
@@ -26,7 +26,7 @@ _VALUE = re.compile(
 
 def room() -> dict[str, Any]:
     """The annotation, its value blank, as tifffile takes it with the facts of an image."""
-    return {"CommentAnnotation": {"Namespace": _NAMESPACE, "Value": " " * _ROOM}}
+    return {"CommentAnnotation": {"Namespace": NAMESPACE, "Value": " " * _ROOM}}
 
 
 def provenance_of(description: str) -> str:

@@ -1,0 +1,120 @@
+"""Metadata of TIFF stacks for those who do not copy the file: OME-Zarr, napari."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from itertools import count
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from f2rcli.io.microscopy.passport import (
+    LENGTHS,
+    Facts,
+    Passport,
+    micrometres,
+    of_ome,
+    ome_root,
+    unheld,
+)
+from f2rcli.io.tiff.file import TiffStack
+from f2rcli.io.tiff.library import DAMAGE, STORAGE
+
+_UNITS = {"micron": 1.0, "microns": 1.0, "um": 1.0, "\\u00b5m": 1.0, "inch": 25400.0} | {
+    name.lower(): size for name, size in LENGTHS.items()
+}  # of ImageJ and MetaMorph, in micrometres
+_PER = {2: 25400.0, 3: 1e4}  # TIFF's units of resolution, inch and centimetre, in micrometres
+_METRE = 1e6
+_IMAGEJ = {"ImageJ", "images", "channels", "slices", "frames", "hyperstack", "order", "axes",
+           "unit", "yunit", "zunit", "tunit", "spacing", "finterval"}  # fmt: skip
+_DESCRIPTION = 270
+_RESOLUTION = frozenset({282, 283, 296})  # per no unit unless the file says one
+
+_RAMP = np.arange(256) / 255  # a table that shows one colour, brighter with every code
+
+
+def tiff_passport(stack: TiffStack, number: int) -> Passport:
+    """The metadata of a series: sizes, times and channels, and what else there is by name."""
+    file = stack.file
+    if file.is_ome and file.ome_metadata:
+        with suppress(*DAMAGE, ElementTree.ParseError):
+            root, order = ome_root(file.ome_metadata), count()
+            found = of_ome(root, number, lambda *_: next(order))
+            return replace(found, lost=unheld(root, number))
+    reader = next((of for kind, of in _READERS.items() if getattr(file, kind)), _plain)
+    found = Passport(lost=(reader.__doc__ or "",))
+    with suppress(*DAMAGE):
+        found = reader(file)
+    interval = stack.interval(number)
+    step = {} if interval is None else {"TimeIncrement": float(interval), "TimeIncrementUnit": "s"}
+    return replace(found, pixels=found.pixels | step)
+
+
+def _imagej(file: Any) -> Passport:
+    """ImageJ's metadata"""
+    facts = file.imagej_metadata or {}
+    units = {axis: facts.get(f"{axis.lower()}unit", facts.get("unit", "")) for axis in "XYZ"}
+    scale = {axis: _UNITS.get(str(unit).lower(), 0.0) for axis, unit in units.items()}
+    steps = dict(zip("XY", _steps(file), strict=True)) | {"Z": float(facts.get("spacing", 0.0))}
+    tables = [np.asarray(table) for table in facts.get("LUTs", [])]
+    ramps = (np.abs(table - table[:, -1:] * _RAMP).max() <= 1 for table in tables)
+    carried = _IMAGEJ | ({"LUTs"} if all(ramps) else set())
+    return Passport(
+        pixels=micrometres(**{axis: step * scale[axis] for axis, step in steps.items()}),
+        channels=[{"Color": _colour(table[:, -1])} for table in tables],
+        lost=tuple(f"ImageJ's {name}" for name in facts if name not in carried),
+    )
+
+
+def _colour(rgb: Iterable[Any]) -> int:
+    """Red, green and blue as OME writes a colour: with alpha behind, signed."""
+    red, green, blue, *_ = (int(part) for part in rgb)
+    code = red << 24 | green << 16 | blue << 8 | 255
+    return code - (1 << 32) if code >= 1 << 31 else code
+
+
+def _lsm(file: Any) -> Passport:
+    """LSM metadata"""
+    facts = file.lsm_metadata
+    colours = facts.get("ChannelColors") or {}
+    channels: list[Facts] = [{"Name": str(name)} for name in colours.get("ColorNames", [])]
+    for channel, colour in zip(channels, colours.get("Colors", []), strict=False):
+        channel["Color"] = _colour(colour)
+    sizes = micrometres(**{axis: facts[f"VoxelSize{axis}"] * _METRE for axis in "XYZ"})
+    lost = "LSM metadata but for pixel size, time between frames and channels"
+    return Passport(pixels=sizes, channels=channels, lost=(lost,))
+
+
+def _stk(file: Any) -> Passport:
+    """MetaMorph's metadata"""
+    facts = file.stk_metadata
+    scale = _UNITS.get(str(facts.get("CalibrationUnits", "")).strip("\0 ").lower(), 0.0)
+    steps = {axis: float(facts.get(f"{axis}Calibration", 0.0)) * scale for axis in "XY"}
+    depths = [float(depth) for depth in facts.get("ZDistance", [])]
+    steps["Z"] = abs(depths[0]) if depths else 0.0
+    lost = "MetaMorph's metadata but for pixel size and time between frames"
+    return Passport(pixels=micrometres(**steps), lost=(lost,))
+
+
+def _plain(file: Any) -> Passport:
+    """tags"""
+    page = file.pages.first
+    unit = _PER.get(int(page.resolutionunit), 0.0)
+    across, down = (step * unit for step in _steps(file)) if file.is_qpi else (0.0, 0.0)
+    carried = STORAGE | (_RESOLUTION if across or not unit else frozenset())
+    carried |= {_DESCRIPTION} if file.is_shaped else frozenset()  # tifffile's, of the axes
+    return Passport(
+        pixels=micrometres(X=across, Y=down),
+        lost=tuple(str(tag.name) for tag in page.tags if tag.code not in carried),
+    )
+
+
+_READERS = {"is_imagej": _imagej, "is_lsm": _lsm, "is_stk": _stk}
+
+
+def _steps(file: Any) -> Iterator[float]:
+    """Width and height of a pixel in the file's unit, 0 where it does not say."""
+    for name in ("XResolution", "YResolution"):
+        pixels, units = file.pages.first.tags.valueof(name) or (0, 1)
+        yield units / pixels if pixels else 0.0
