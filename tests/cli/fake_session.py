@@ -27,6 +27,7 @@ class Result:
     start_loss: float = -1.956  # half the log of a mean squared error of 0.02
     best_loss: float = -2.009
     kept: bool = True
+    idle: bool = False
     stopped: str = "end of schedule"
     noise: Any = None
     curve: list[tuple[int, float]] = field(default_factory=lambda: [(0, -1.956), (9, -2.009)])

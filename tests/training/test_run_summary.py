@@ -22,6 +22,7 @@ class Result:
     start_loss: float = 0.5 * math.log(0.02)
     best_loss: float = 0.5 * math.log(0.018)
     kept: bool = True
+    idle: bool = False
     stopped: str = "end of schedule"
     noise: Any = None
     curve: list[tuple[int, float]] = field(default_factory=list)
@@ -68,6 +69,13 @@ def test_the_verdict_says_what_the_figure_is_measured_against(result, config) ->
         "PSNR against noisy held-out frames: 17.447 dB"
     )
     assert "quality unknown" in verdict(replace(result, best_loss=math.nan), config)
+
+
+def test_a_session_without_a_step_promises_nothing(result, config) -> None:
+    summary = summarise(replace(result, idle=True), config)
+    assert summary.lines[0] == "result   nothing learnt in this session"
+    assert not any(line.startswith(("weights", "use")) for line in summary.lines)
+    assert "## Use" not in summary.page.read_text()
 
 
 def test_the_page_tells_the_noise_in_words_and_the_json_in_numbers(config, result) -> None:

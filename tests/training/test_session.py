@@ -21,12 +21,14 @@ from f2rcli.training.footage.split import draw_segments, held_out_segments, spli
 from f2rcli.training.loop.events import Event, EventKind
 from f2rcli.training.methods import trainable
 from f2rcli.training.methods.f2r import recipe
+from f2rcli.training.methods.f2r.training_pairs import TargetKind
 from f2rcli.training.methods.validation import ValidationErrors
 from f2rcli.training.run import session
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.overrides import StageOverrides
 from f2rcli.training.run.session import (
     EARLIER,
+    NO_STEP,
     NOTHING_TO_GAIN,
     NOTHING_YET,
     Totals,
@@ -77,6 +79,22 @@ def _few_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipe, "PROBE_STEPS", 2)
 
 
+Targets = list[TargetKind]
+
+
+@pytest.fixture
+def targets(monkeypatch: pytest.MonkeyPatch) -> Targets:
+    """Of all pieces that pairs were made from, as they were made."""
+    made, make_pairs = Targets(), recipe.make_pairs
+
+    def noted(*given: Any) -> Any:
+        made.append(given[3])
+        return make_pairs(*given)
+
+    monkeypatch.setattr(recipe, "make_pairs", noted)
+    return made
+
+
 @pytest.fixture
 def _whatever_a_probe_gains(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "_probed", lambda *given: None)
@@ -115,6 +133,17 @@ def test_the_wait_before_the_first_stage_is_said(tmp_path: Path) -> None:
     train(asked, events.append)
     said = [event.text for event in events if event.kind is EventKind.LOG]
     assert said[-2:] == ["measuring the noise", "preparing what the first stage learns from"]
+
+
+def test_the_time_limit_is_asked_while_pairs_are_made(tmp_path: Path, targets: Targets) -> None:
+    """A session that makes no step writes nothing over what an earlier one wrote."""
+    clip, stages = write_clip(tmp_path / "a.mkv"), short(*SCRATCH)
+    asked = config(clip, size="8,16", stages=stages, time_limit="0.01s")
+    Path(asked.output).write_bytes(b"earlier")
+    result = run(asked)
+    assert (result.stopped, result.idle, result.notes[-1]) == ("time limit", True, NO_STEP)
+    assert TargetKind.EVEN not in targets
+    assert Path(asked.output).read_bytes() == b"earlier"
 
 
 def test_adapting_ends_at_once_where_a_probe_gains_nothing(
@@ -176,6 +205,15 @@ def test_from_scratch_in_the_widths_asked_for_and_resumed_to_the_same_weights(
     assert np.isfinite(result.best_loss)
     first = result.weights.read_bytes()
     assert run(replace(asked, resume=True)).weights.read_bytes() == first
+
+
+def test_stages_that_are_finished_are_not_prepared_again(tmp_path: Path, targets: Targets) -> None:
+    asked = config(write_clip(tmp_path / "a.mkv"), size="8,16", stages=short(*SCRATCH))
+    first = run(asked).weights.read_bytes()
+    (asked.folder / "recorruption.last.safetensors").unlink()
+    targets.clear()
+    assert run(replace(asked, resume=True)).weights.read_bytes() == first
+    assert set(targets) == {TargetKind.RECORRUPTED}
 
 
 def test_several_clips_teach_again_once_they_are_restored(tmp_path: Path) -> None:

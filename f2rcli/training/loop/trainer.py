@@ -30,6 +30,23 @@ from f2rcli.training.loop.timing import Timing
 CPU = torch.device("cpu")
 
 
+def is_finished(folder: Path, name: str, settings: TrainSettings) -> bool:
+    """Whether a stage came to the end of its schedule in an earlier session: it draws no more."""
+    last = _last(folder, name)
+    return last.exists() and _progress(load_run(last)[0], settings) == 1
+
+
+def _last(folder: Path, name: str) -> Path:
+    return folder / f"{name}.last.safetensors"
+
+
+def _progress(state: RunState, settings: TrainSettings) -> float:
+    done = state.step / settings.steps
+    if settings.minutes is not None:
+        done = max(done, state.elapsed / (60 * settings.minutes))
+    return min(1.0, done)
+
+
 class Trainer:
     """Trains a stage's network; its run folder holds everything needed to go on after a kill.
 
@@ -53,7 +70,7 @@ class Trainer:
         self.learner = self.stepper.learner
         self.state = RunState()
         self._good: LastGood | None = None
-        self._last = folder / f"{stage.name}.last.safetensors"
+        self._last = _last(folder, stage.name)
         self._best = folder / f"{stage.name}.best.safetensors"
         sweep(folder)  # a killed run may have left half a checkpoint
         if self._last.exists():
@@ -68,10 +85,7 @@ class Trainer:
 
     def progress(self) -> float:
         """Completed share of the schedule, 0..1."""
-        done = self.state.step / self.settings.steps
-        if self.settings.minutes is not None:
-            done = max(done, self.state.elapsed / (60 * self.settings.minutes))
-        return min(1.0, done)
+        return _progress(self.state, self.settings)
 
     def rate(self) -> float:
         """The learning rate of the next update."""

@@ -1,5 +1,7 @@
 """Training recipes: stages, their settings and their data; `<method>/recipe.py` has one."""
 
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -73,6 +75,10 @@ def _changed(spec: Spec, asked: StageOverrides, minutes: float | None) -> Spec:
     return replace(spec, **{n: value for n, value in changes.items() if value is not None})
 
 
+class OutOfTimeError(Exception):
+    """The session's time is up before a stage has all that it learns from."""
+
+
 @dataclass(frozen=True)
 class TrainingContext:
     """Footage, noise, start and machine of a run."""
@@ -86,6 +92,12 @@ class TrainingContext:
     precision: str
     jobs: int
     report: Callable[[str], None] = field(default=lambda line: None)
+    deadline: float = math.inf  # of this session, as time.monotonic() tells it
+
+    def check_time(self) -> None:
+        """Raise OutOfTimeError past the deadline."""
+        if time.monotonic() >= self.deadline:
+            raise OutOfTimeError
 
     @cached_property
     def synthetic(self) -> NoiseSpec | None:

@@ -98,13 +98,15 @@ def resume_command(config: TrainConfig) -> str:
 
 def verdict(result: "TrainResult", config: TrainConfig) -> str:
     """One sentence that says, with numbers, if the run found better weights."""
+    if result.idle:
+        return "nothing learnt in this session"
     if not result.kept:
         return "no significant improvement over the starting weights, which are kept"
     start, best = decibels(result.start_loss), decibels(result.best_loss)
     if config.inputs_are_clean and best is not None:
         return f"loss on held-out clips: {result.start_loss:.4f} -> {result.best_loss:.4f}"
     if best is None:
-        return "quality unknown: no frames were held out"
+        return "quality unknown: nothing was validated"
     name = "PSNR against noisy held-out frames"
     if start is None:
         return f"{name}: {best:.3f} dB"
@@ -124,9 +126,9 @@ def _lines(result: "TrainResult", config: TrainConfig, page: Path) -> list[str]:
         f"result   {verdict(result, config)}",
         *([f"noise    {noise_words(result.noise)}"] if result.noise is not None else []),
         *(f"note     {note}" for note in result.notes),
-        f"weights  {config.output}",
+        *([] if result.idle else [f"weights  {config.output}"]),
         f"report   {page}",
-        f"use      {use_command(config)}",
+        *([] if result.idle else [f"use      {use_command(config)}"]),
         *([] if _finished(result) else [f"resume   {resume_command(config)}"]),
     ]
 
@@ -140,7 +142,7 @@ def _values(result: "TrainResult", config: TrainConfig) -> dict[str, Any]:
         return value if math.isfinite(value) else None
 
     return {
-        "weights": str(config.output),
+        "weights": None if result.idle else str(config.output),
         "run": str(result.run),
         "kept": result.kept,
         "stopped": result.stopped,

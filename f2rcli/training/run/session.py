@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from f2rcli.training.loop.distributed import ALONE, ProcessGroup, joined, launch
 from f2rcli.training.loop.events import Event, EventKind, OnEvent
 from f2rcli.training.loop.trainer import Trainer
 from f2rcli.training.methods.base import (
+    OutOfTimeError,
     Probed,
     Recipe,
     Staged,
@@ -50,6 +51,8 @@ NOTHING_TO_GAIN = "nothing to gain: a few trial steps did not improve held-out f
 # Standard errors by which a probe must lower the error. Where it was 2.1 to 2.9 the test frames did
 # not confirm a gain after all stages (four clips); where they did it was 4.0 and more (docs).
 PROBE_CERTAINTY = 3.0
+TIME_UP = "time limit"
+NO_STEP = "the time limit came before the first step: pass a longer one"
 
 
 @dataclass(kw_only=True)
@@ -61,10 +64,17 @@ class Totals:
     best_loss: float = math.nan
     stopped: str = "finished"
     curve: list[tuple[int, float]] = field(default_factory=list)
+    learnt: bool = True  # False: this session made no step
     kept: bool = True  # False: no significant improvement, the networks are as they were
     header: Header | None = None  # where it differs from the recipe's
     notes: list[str] = field(default_factory=list)
     fell: ErrorReduction | None = None  # of an adaptation's held-out squared error
+
+    @property
+    def idle(self) -> bool:
+        """Whether the time limit came before the first step. Nothing is written then: networks from
+        scratch know nothing, and of a run that is resumed they may hold only a part."""
+        return self.stopped == TIME_UP and not self.learnt
 
 
 @dataclass(kw_only=True)
@@ -91,10 +101,12 @@ def train(config: TrainConfig, report: OnEvent) -> TrainResult:
         use_threads(config.threads)
         notes: list[str] = []
         context = gather(config, device, notes, report)
+        if (limit := config.time_limit_seconds) is not None:
+            context = replace(context, deadline=started + limit)
         recipe = load_recipe(context)
-        outcome = _train_stages(recipe, context, group, report, started)
-        outcome.notes = notes + outcome.notes
-    if group.first:
+        outcome = _train_stages(recipe, context, group, report)
+        outcome.notes = notes + ([NO_STEP] if outcome.idle else outcome.notes)
+    if group.first and not outcome.idle:
         state = {name: value.cpu() for name, value in recipe.networks.state_dict().items()}
         weights.save(Path(config.output), outcome.header or recipe.header, state)
     noise = next((r for r in context.noise if r is not None), None)
@@ -193,21 +205,42 @@ def _probed(recipe: Probed, train: Callable[[StageRun], Totals]) -> Totals | Non
     )  # fmt: skip
 
 
+def _prepared(
+    stage_runs: Iterator[StageRun], context: TrainingContext, group: ProcessGroup
+) -> StageRun | None:
+    """The next stage with all that it learns from; None after the last. Raises OutOfTimeError past
+    the deadline, in every process of a group if in one."""
+    course, late = None, torch.zeros(1, device=context.device)
+    try:
+        if (course := next(stage_runs, None)) is not None:
+            context.check_time()
+    except OutOfTimeError:
+        late += 1
+    group.sum_([late])
+    if late:
+        raise OutOfTimeError
+    return course
+
+
 def _train(
-    course: StageRun, context: TrainingContext, group: ProcessGroup, report: OnEvent, started: float
+    course: StageRun, context: TrainingContext, group: ProcessGroup, report: OnEvent
 ) -> Totals:
-    limit = context.config.time_limit_seconds
-    left = None if limit is None else max(limit - (time.monotonic() - started), 1) / 60
-    settings = replace(course.settings, time_limit=left, threads=context.config.threads)
+    seconds = max(context.deadline - time.monotonic(), 1)
+    limit = seconds / 60 if math.isfinite(seconds) else None
+    settings = replace(course.settings, time_limit=limit, threads=context.config.threads)
     trainer = Trainer(course.stage, context.folder, settings, device=context.device, group=group)
+    before = trainer.step
     stopped, state = trainer.run(report), trainer.state
     start = state.curve[0][1] if state.curve else math.nan
     best = math.nan if state.best is None else state.best
-    return Totals(start_loss=start, best_loss=best, stopped=stopped, curve=state.curve)
+    return Totals(
+        start_loss=start, best_loss=best, stopped=stopped, curve=state.curve,
+        learnt=trainer.step > before,
+    )  # fmt: skip
 
 
 def _train_stages(
-    recipe: Recipe, context: TrainingContext, group: ProcessGroup, report: OnEvent, started: float
+    recipe: Recipe, context: TrainingContext, group: ProcessGroup, report: OnEvent
 ) -> Totals:
     """Train every stage in turn; the time limit is the whole session's.
 
@@ -215,27 +248,27 @@ def _train_stages(
     or the start. Nothing is adapted to noise that would teach itself, nor for long where a short
     probe gains nothing.
     """
-    totals, adapting = Totals(), context.config.adapt is not None
+    totals, adapting = Totals(learnt=False), context.config.adapt is not None
     if adapting and (refused := objections(context.footage, context.noise)):  # of all, or of none
         return Totals(stopped="nothing to adapt to", kept=False, notes=refused[:1])
     noisy = not context.config.inputs_are_clean
 
     def trained(course: StageRun) -> Totals:
-        return _train(course, context, group, report, started)
+        return _train(course, context, group, report)
 
     if adapting and isinstance(recipe, Probed) and (ended := _probed(recipe, trained)):
         return ended
     start = _Start(recipe) if noisy and context.start and isinstance(recipe, Tested) else None
-    limit = context.config.time_limit_seconds
     stage_runs = recipe.stage_runs()
     report(Event(kind=EventKind.LOG, stage="footage", step=0, steps=0, text=PREPARING))
-    while (course := next(stage_runs, None)) is not None:
-        if limit is not None and time.monotonic() - started >= limit:
-            totals.stopped = "time limit"
-            break
-        totals = trained(course)
-        if totals.stopped == "time limit":
-            break
+    try:
+        while (course := _prepared(stage_runs, context, group)) is not None:
+            learnt, totals = totals.learnt, trained(course)
+            totals.learnt |= learnt
+            if totals.stopped == TIME_UP:
+                break
+    except OutOfTimeError:
+        totals.stopped = TIME_UP
     if noisy and isinstance(recipe, Staged):
         better = recipe.choose_estimate()
         totals.notes += [] if better else [NOTHING_YET]

@@ -118,6 +118,7 @@ def precompute_all(context: TrainingContext, maker: ClipMaker, count: int) -> No
         if isinstance(error, F2RError):
             raise error
         context.report(f"precomputed {done} of {len(numbers)} clips into {maker.folder.name}")
+        context.check_time()
 
 
 def _cut(rng: np.random.Generator, *clips: NDArray[Any]) -> list[NDArray[Any]]:

@@ -1,6 +1,6 @@
 """Training recipes of F2R: noisy footage alone, as published, or clean clips made noisy."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from f2rcli.engine.worker import at_once
 from f2rcli.header import Estimate
 from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.training.footage.split import Segment, Split, draw_segments, held_out_segments, split
+from f2rcli.training.loop.trainer import is_finished
 from f2rcli.training.methods.base import (
     Probed,
     Staged,
@@ -140,8 +141,11 @@ class F2RRecipe(Tested, Staged, Probed):
             yield from supervised_stages(self.context, self.networks, self.header)
             return
         for spec in overridden(self.specs, self.context.config):
-            if spec.steps:
-                yield StageRun(self.stage(spec), self.context.settings(spec))
+            if not spec.steps:
+                continue
+            settings = self.context.settings(spec)
+            done = is_finished(self.context.folder, spec.name, settings)
+            yield StageRun(self._stage(spec, [], ()) if done else self.stage(spec), settings)
 
     def test_errors(self) -> ValidationErrors:
         return self._errors(self._fixed_pairs(test=True), self.header.estimate)
@@ -185,7 +189,8 @@ class F2RRecipe(Tested, Staged, Probed):
         pieces = self._pieces(spec)
         kind = TargetKind.BLIND if spec.part == "anchor" else TargetKind.RECORRUPTED
         known = self._probed.pop(pieces, None)
-        excerpts = self._made(pieces, self._rng(spec)) if known is None else known
+        check = self.context.check_time
+        excerpts = self._made(pieces, self._rng(spec), check) if known is None else known
         return self._stage(spec, excerpts, self._judged(kind))
 
     def _stage(self, spec: PairSpec, excerpts: list[Excerpt], held: Sequence[Excerpt]) -> PairStage:
@@ -219,17 +224,29 @@ class F2RRecipe(Tested, Staged, Probed):
         pieces = [(segment, kind) for segment in held_out_segments(*given, test=test)]
         return self._made(pieces, np.random.default_rng([seed, 2 + test]))
 
-    def _made(self, pieces: Sequence[Piece], rng: np.random.Generator) -> list[Excerpt]:
+    def _made(
+        self,
+        pieces: Sequence[Piece],
+        rng: np.random.Generator,
+        check: Callable[[], None] = lambda: None,
+    ) -> list[Excerpt]:
         """The pairs of every piece. Each has a generator of its own, so that they are the same
-        however many are made at a time."""
+        however many are made at a time. check: called before each, to raise what ends it all."""
         makers = [
-            partial(self._excerpt, segment, kind, own)
+            partial(self._excerpt, segment, kind, own, check)
             for (segment, kind), own in zip(pieces, rng.spawn(len(pieces)), strict=True)
         ]
         return at_once(makers, self.context.device)
 
     @torch.inference_mode()
-    def _excerpt(self, segment: Segment, target: TargetKind, rng: np.random.Generator) -> Excerpt:
+    def _excerpt(
+        self,
+        segment: Segment,
+        target: TargetKind,
+        rng: np.random.Generator,
+        check: Callable[[], None],
+    ) -> Excerpt:
+        check()
         context, header = self.context, self.header
         runner = Runner(context.device, context.precision, None)
         method = F2R(self.networks.eval(), runner, header.length, header.level)
