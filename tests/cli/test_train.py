@@ -150,6 +150,15 @@ def test_a_folder_that_holds_something_else_is_left_alone(train, tmp_path) -> No
     assert os.listdir(tmp_path / "photos") == ["one.png"]
 
 
+def test_clean_clips_are_no_pictures_of_noise(train, tmp_path) -> None:
+    """Gray weights cannot even restore the colour clips that they were made from."""
+    clean = ("--inputs-are-clean", "--noise", "gaussian:9", "--space", "gray", "--init", "gray")
+    for name, options in (("noisy", ()), ("clean", clean)):
+        assert train("a.mp4", "-o", f"{name}.safetensors", *options).code == EXIT_OK
+    pages = [(tmp_path / f"{name}.run/report.md").read_text() for name in ("noisy", "clean")]
+    assert ["crop_1" in page for page in pages] == [True, False]
+
+
 def test_starting_afresh_leaves_no_checkpoint_to_go_on_from(train, tmp_path) -> None:
     train("a.mp4", "-o", "a.safetensors")
     old = tmp_path / "a.run" / "anchor.last.safetensors"
