@@ -53,4 +53,4 @@ def test_of_many_clips_three_are_named_and_few_frames_are_counted_together(tmp_p
     found = caveats(clips, [report] * 5)
     assert [line[:3] for line in found[:3]] == ["0: ", "1: ", "2: "]
     assert found[3:] == ["so are 2 more clips"]
-    assert caveats(clips[:3], [None] * 3)[0].startswith("6 different frames in all")
+    assert caveats(clips[:3], [None] * 3)[0].startswith("6 different frames with neighbours")

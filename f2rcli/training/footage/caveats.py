@@ -24,7 +24,10 @@ def caveats(footage: Sequence[Footage], noise: Sequence[NoiseReport | None]) -> 
     clips = zip(footage, noise, strict=True)
     found = [line for clip, report in clips if report and (line := caveat(clip, report))]
     frames = sum(len(shot) for clip in footage for shot in clip.shots)
-    few = f"{frames} different frames in all: few to learn from, and to judge by; 16 or more help"
+    few = (
+        f"{frames} different frames with neighbours of their scene: few to learn from, and to "
+        "judge by; 16 or more help"
+    )
     more = [f"so are {len(found) - MOST} more clips"] if len(found) > MOST else []
     return [*found[:MOST], *more, *([few] if frames < FEW_FRAMES else [])]
 
