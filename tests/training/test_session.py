@@ -238,6 +238,7 @@ def test_weights_that_the_test_frames_do_not_like_are_not_handed_over(tmp_path: 
     assert is_bundled(asked.output)
 
 
+@pytest.mark.parametrize("changes", [{}, {"inputs_are_clean": True, "noise": "gaussian:30"}])
 @pytest.mark.parametrize(
     ("method", "stages"),
     [
@@ -247,12 +248,13 @@ def test_weights_that_the_test_frames_do_not_like_are_not_handed_over(tmp_path: 
     ],
 )
 def test_no_method_hands_over_weights_that_the_test_frames_do_not_like(
-    tmp_path: Path, method: str, stages: dict[str, StageOverrides]
+    tmp_path: Path, method: str, stages: dict[str, StageOverrides], changes: dict[str, Any]
 ) -> None:
     if method not in trainable():
         pytest.skip(f"{method} was removed")
     clip = write_clip(tmp_path / "a.mkv", frames=16)
-    result = run(config(clip, method=method, init="rgb", stages=stages, validate_every=1))
+    asked = config(clip, method=method, init="rgb", stages=stages, validate_every=1, **changes)
+    result = run(asked)
     assert not result.kept
     assert result.best_loss == result.start_loss
     assert is_bundled(result.weights, method)

@@ -258,7 +258,7 @@ def _train_stages(
 
     if adapting and isinstance(recipe, Probed) and (ended := _probed(recipe, trained)):
         return ended
-    start = _Start(recipe) if noisy and context.start and isinstance(recipe, Tested) else None
+    start = _Start(recipe) if context.start and isinstance(recipe, Tested) else None
     stage_runs = recipe.stage_runs()
     report(Event(kind=EventKind.LOG, stage="footage", step=0, steps=0, text=PREPARING))
     try:
@@ -274,6 +274,6 @@ def _train_stages(
         totals.notes += [] if better else [NOTHING_YET]
         if better and recipe.header.estimate in EARLIER:
             totals.notes.append(EARLIER[recipe.header.estimate])
-    if start is not None:
+    if start is not None and (noisy or start.before.errors):
         start.returned_unless_better(totals)
     return totals

@@ -92,12 +92,17 @@ class MaskedStage(Stage):
         return float(np.mean([self._error(number) for number in range(VALIDATION_BATCHES)]))
 
     def validation_errors(self) -> ValidationErrors:
-        """Errors of what is said of hidden pixels, on what this stage is validated on; the same
-        whenever they are looked at."""
+        """Errors of the visible mean where the clean picture is known, else of what is said of
+        hidden pixels, on what this stage is validated on; the same whenever they are looked at."""
         squares = []
         with torch.no_grad():
             for number in range(VALIDATION_BATCHES):
-                mean, target, trusted = self._hidden(self._validation_batch(number))
+                batch = self._validation_batch(number)
+                if batch.clean is not None:
+                    error = self.network.denoiser(batch.noisy) - batch.clean
+                    squares.append(error.square())
+                    continue
+                mean, target, trusted = self._hidden(batch)
                 squares.append((mean - target).square() * trusted)
         return ValidationErrors.of(squares)
 

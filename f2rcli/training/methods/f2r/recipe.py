@@ -31,7 +31,7 @@ from f2rcli.training.methods.f2r.supervised import supervised_stages
 from f2rcli.training.methods.f2r.training_pairs import TargetKind, make_pairs
 from f2rcli.training.methods.gray_start import with_gray_start
 from f2rcli.training.methods.losses import Loss, l1_loss, psnr_loss
-from f2rcli.training.methods.validation import ValidationErrors
+from f2rcli.training.methods.validation import NO_ERRORS, ValidationErrors
 
 # Channel widths of coarse, anchor and refiner; `small` costs 119 GMAC per megapixel of output.
 SIZES: dict[str, dict[str, dict[str, Any]]] = {
@@ -148,6 +148,8 @@ class F2RRecipe(Tested, Staged, Probed):
             yield StageRun(self._stage(spec, [], ()) if done else self.stage(spec), settings)
 
     def test_errors(self) -> ValidationErrors:
+        if not self.parts:  # clean clips, which are held out to choose by alone
+            return NO_ERRORS
         return self._errors(self._fixed_pairs(test=True), self.header.estimate)
 
     def validation_errors(self) -> ValidationErrors:

@@ -71,6 +71,11 @@ class FrameSets(NamedTuple):
     level: Tensor  # of `noisy`, as networks are given it: zero for none
     cut: Tensor | None  # sigma of noisy targets that a range clipped, see as_stored; None: of none
 
+    @property
+    def known(self) -> Tensor:
+        """What is best known of the frames."""
+        return self.second if self.clean is None else self.clean
+
 
 @dataclass
 class JointStage(Stage):
@@ -135,7 +140,7 @@ class JointStage(Stage):
         if variant.hidden:  # blind to the reference: its own noise is independent of the estimate
             target = batch.noisy
         else:
-            target = batch.second if batch.clean is None else batch.clean
+            target = batch.known
         cut = None if batch.cut is None or batch.clean is not None else batch.cut[:, MIDDLE]
         return self.cost(as_stored(restored, cut), target[:, MIDDLE])
 
@@ -146,14 +151,15 @@ class JointStage(Stage):
         return fixed_loss(stage, VALIDATION_BATCHES) if stage else None
 
     def validation_errors(self) -> ValidationErrors:
-        """The blocks' errors on this stage's own windows, against second copies whose noise is
-        independent; the same whenever they are looked at."""
+        """The blocks' errors on this stage's own windows, against what is best known of them: clean
+        frames, or second copies whose noise is independent. The same whenever they are looked at.
+        """
         squares = []
         with torch.no_grad():
             for batch in fixed_batches(self, VALIDATION_BATCHES):
                 _, restored = self.networks(batch.noisy, batch.level)
                 cut = None if batch.cut is None else batch.cut[:, MIDDLE]
-                squares.append((as_stored(restored, cut) - batch.second[:, MIDDLE]).square())
+                squares.append((as_stored(restored, cut) - batch.known[:, MIDDLE]).square())
         return ValidationErrors.of(squares)
 
     def for_validation(self) -> "JointStage":
@@ -172,8 +178,7 @@ class JointStage(Stage):
         columns = [batch.noisy[:, middle], padded(self.networks.image, batch.noisy[:, middle])]
         if self.blocks:
             columns.append(self.networks(batch.noisy, batch.level)[1])
-        known = batch.second if batch.clean is None else batch.clean
-        return side_by_side([*columns, known[:, middle]])
+        return side_by_side([*columns, batch.known[:, middle]])
 
     def _places(self, rng: np.random.Generator) -> list[int]:
         """Frames of a window, counted from its first; some windows are mirrored as at the ends."""
