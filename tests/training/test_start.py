@@ -58,14 +58,25 @@ def test_weights_go_back_unless_the_test_frames_show_that_they_are_better(
     assert totals.best_loss == pytest.approx((after if better else before).score, nan_ok=True)
 
 
-@pytest.mark.parametrize(("after", "better"), [(0.5, True), (1.0, False), (2.0, False)])
-def test_a_probe_ends_a_run_unless_the_error_falls(after: float, better: bool) -> None:
+@pytest.mark.parametrize(
+    ("after", "stopped", "better"),
+    [
+        (0.5, "finished", True),
+        (1.0, "finished", False),
+        (2.0, "finished", False),
+        (2.0, "time limit", True),  # the probe was cut short: it says nothing
+    ],
+)
+def test_a_probe_ends_a_run_unless_the_error_falls(
+    after: float, stopped: str, better: bool
+) -> None:
     recipe: Any = Given(errors(1.0), errors(after))
     old = recipe.networks.weight.detach().clone()
 
     def train(course: str) -> Any:
         assert course == "a few steps"
         torch.nn.init.zeros_(recipe.networks.weight)
+        return Totals(stopped=stopped)
 
     ended = _probed(recipe, train)  # type: ignore[arg-type]
     assert (ended is None) is better

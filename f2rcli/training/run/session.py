@@ -191,13 +191,13 @@ class _Start:
 
 def _probed(recipe: Probed, train: Callable[[StageRun], Totals]) -> Totals | None:
     """The outcome of a run where a few steps do not lower the validation error for sure; None where
-    they do. The networks stay as they are."""
+    they do, or where there was no time for them. The networks stay as they are."""
     before = recipe.validation_errors()
     kept = {name: value.clone() for name, value in recipe.networks.state_dict().items()}
-    train(recipe.probe())
+    probed = train(recipe.probe())
     after = recipe.validation_errors()
     recipe.networks.load_state_dict(kept)
-    if is_significant(before, after, PROBE_CERTAINTY):
+    if probed.stopped == TIME_UP or is_significant(before, after, PROBE_CERTAINTY):
         return None
     return Totals(
         start_loss=before.score, best_loss=before.score, stopped="nothing to gain", kept=False,
