@@ -19,7 +19,8 @@ Array = NDArray[np.float64]
 LIKELY = 0.6
 SIDES = (3, 7, 15, 31, 63)
 WINDOWS = (15, 15, 25, 31, 41, 41)
-HALF_SIDES, HALF_WINDOWS = (7, 15, 31), (13, 15, 21, 21)
+HALF_SIDES, QUARTER_SIDES = (7, 15), (15,)
+COARSER = (7, 7, 13, 15, 11, 11)  # windows, in samples of the grid that a band is judged on
 CUT_OFF = (1.4, 1.7, 2.2, 3.0, 3.8, 3.8)  # tolerances where black or white cut noise off
 Windows = tuple[int, ...]
 
@@ -78,7 +79,7 @@ def test_what_stays_removed_is_the_definitions(lasting: bool, size: tuple[int, i
     assert float(np.abs(found).max()) > 0.1
 
 
-def test_large_planes_are_judged_on_half_their_grid_much_as_on_all_of_it() -> None:
+def test_large_planes_are_judged_on_coarser_grids_much_as_on_all_of_theirs() -> None:
     rng = np.random.default_rng(5)
     noise = 0.05 * rng.standard_normal((256, 261))
     wrong = 0.04 * np.sin(np.arange(261) / 6) * (np.arange(256) > 100)[:, None]
@@ -108,6 +109,28 @@ def halved(plane: Array) -> Array:
     return plane.reshape(rows, 2, columns, 2).mean((1, 3))
 
 
+def grown(plane: Array) -> Array:
+    """Twice the size, linear between samples."""
+    places = [(np.arange(2 * side) - 0.5) / 2 for side in plane.shape]
+    at = np.meshgrid(*places, indexing="ij")
+    return ndimage.map_coordinates(plane, at, order=1, mode="nearest")
+
+
+def shares_of(
+    parts: list[Array],
+    variance: Array,
+    shares: list[float],
+    windows: Windows,
+    tolerances: list[Array],
+) -> list[Array]:
+    """What may stay of each band, from its squares, on one grid."""
+    found = []
+    for power, share, side, tolerance in zip(parts, shares, windows, tolerances, strict=True):
+        allowed, seen = (ndimage.uniform_filter(one, side) for one in (variance, power))
+        found.append(np.minimum(tolerance * share * allowed / seen, 1))
+    return found
+
+
 def stay(
     parts: list[Array],
     variance: Array,
@@ -115,31 +138,49 @@ def stay(
     windows: Windows,
     tolerances: list[Array],
 ) -> Array:
-    kept = np.zeros_like(parts[0])
-    for band, share, side, tolerance in zip(parts, shares, windows, tolerances, strict=True):
-        allowed, power = (ndimage.uniform_filter(one, side) for one in (variance, band**2))
-        kept += band * np.minimum(tolerance * share * allowed / power, 1)
-    return kept
+    found = shares_of([band**2 for band in parts], variance, shares, windows, tolerances)
+    return sum((band * share for band, share in zip(parts, found, strict=True)), 0 * variance)
+
+
+def coarse_bands(plane: Array) -> list[Array]:
+    """What two finest bands leave of a plane: two bands on half its grid, two on a quarter."""
+    *middle, low = parts_of(halved(parts_of(plane, SIDES[:2])[2]), HALF_SIDES)
+    return [*middle, *parts_of(halved(low), QUARTER_SIDES)]
 
 
 def gains() -> list[float]:
-    """What half the grid leaves of the power of white noise in the four coarse bands."""
-    whole, half = np.zeros(4), np.zeros(4)
-    for row, column in np.ndindex(2, 2):
+    """What these grids leave of the power of white noise in the four coarse bands."""
+    whole, left = np.zeros(4), np.zeros(4)
+    for row, column in np.ndindex(4, 4):
         impulse = np.zeros((256, 256))
         impulse[128 + row, 128 + column] = 1
-        low = parts_of(impulse, SIDES[:2])[2]
-        whole += [(part**2).sum() for part in parts_of(low, SIDES[2:])]
-        half += [(part**2).sum() for part in parts_of(halved(low), HALF_SIDES)]
-    return list(4 * half / whole)
+        whole += [(part**2).sum() for part in parts_of(impulse, SIDES)[2:]]
+        left += [(part**2).sum() for part in coarse_bands(impulse)]
+    return list(np.array([4, 4, 16, 16]) * left / whole)
+
+
+def on_coarser_grids(
+    removed: Array, variance: Array, shares: list[float], loose: list[Array]
+) -> Array:
+    there = [*shares[:2], *(share * gain for share, gain in zip(shares[2:], gains(), strict=True))]
+    half, small = halved(variance), [halved(one) for one in loose]
+    *fine, low = parts_of(removed, SIDES[:2])
+    powers = [halved(band**2) for band in fine]
+    found = shares_of(powers, half, there[:2], COARSER[:2], small[:2])
+    kept = sum((band * grown(share) for band, share in zip(fine, found, strict=True)), low)
+    *middle, lower = parts_of(halved(low), HALF_SIDES)
+    back = sum(middle, -stay(middle, half, there[2:4], COARSER[2:4], small[2:4]))
+    coarse, tiny = parts_of(halved(lower), QUARTER_SIDES), [halved(one) for one in small]
+    rest = sum(coarse, -stay(coarse, halved(half), there[4:], COARSER[4:], tiny[4:]))
+    return kept - grown(back + grown(rest))
 
 
 @pytest.mark.parametrize("cut_off", [False, True])
-@pytest.mark.parametrize("size", [(100, 84), (256, 300), (302, 256)])
+@pytest.mark.parametrize("size", [(100, 84), (128, 300), (304, 256)])
 def test_bands_are_held_by_windows_and_tolerances_of_their_own(
     size: tuple[int, int], cut_off: bool
 ) -> None:
-    """From 256 pixels on all but the two finest on half the grid."""
+    """From 128 pixels on, on coarser grids."""
     rng = np.random.default_rng(4)
     variance = np.broadcast_to(0.001 + 0.002 * np.linspace(0, 1, size[1]), size)
     removed = 1.1 * rng.standard_normal(size) * np.sqrt(variance)
@@ -149,19 +190,10 @@ def test_bands_are_held_by_windows_and_tolerances_of_their_own(
     cut[:, :42] = float(cut_off)
     loose = [np.where(cut > 0, tolerance, 1.2) for tolerance in CUT_OFF]
     shares = list(white_shares())
-    if min(size) < 256:
+    if min(size) < 128:
         kept = stay(parts_of(removed, SIDES), variance, shares, WINDOWS, loose)
     else:
-        *fine, low = parts_of(removed, SIDES[:2])
-        small, less = halved(low), [halved(one) for one in loose[2:]]
-        there = [share * gain for share, gain in zip(shares[2:], gains(), strict=True)]
-        parts = parts_of(small, HALF_SIDES)
-        back = small - stay(parts, halved(variance), there, HALF_WINDOWS, less)
-        places = [(np.arange(side) - 0.5) / 2 for side in size]
-        grown = ndimage.map_coordinates(
-            back, np.meshgrid(*places, indexing="ij"), order=1, mode="nearest"
-        )
-        kept = stay(fine, variance, shares[:2], WINDOWS[:2], loose[:2]) + low - grown
+        kept = on_coarser_grids(removed, variance, shares, loose)
     power = np.maximum(ndimage.uniform_filter(kept**2, 5), 1e-14)
     kept *= np.sqrt(np.minimum(4 * ndimage.uniform_filter(variance, 5) / power, 1))
     most = np.where(cut > 0, 7, 4) * np.sqrt(variance)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from f2rcli import yuv
 from f2rcli.engine.contract import residual
+from f2rcli.engine.contract.limits import sized
 from f2rcli.engine.contract.residual import (
     ALONE,
     CODED,
@@ -193,10 +194,10 @@ def test_a_flow_of_another_size_is_brought_to_the_planes() -> None:
 
 def test_sizes_change_by_means_and_by_interpolation() -> None:
     values = np.arange(24, dtype=np.float32).reshape(4, 6)
-    assert residual._sized(values, (4, 6)) is values
+    assert sized(values, (4, 6)) is values
     halves = values.reshape(2, 2, 3, 2).mean((1, 3))
-    np.testing.assert_allclose(residual._sized(values, (2, 3)), halves)
-    np.testing.assert_allclose(residual._sized(halves, (4, 6)), cv2.resize(halves, (6, 4)))
+    np.testing.assert_allclose(sized(values, (2, 3)), halves)
+    np.testing.assert_allclose(sized(halves, (4, 6)), cv2.resize(halves, (6, 4)))
 
 
 ONCE = 0.1 * STRICT.clipped  # what noise of 0.1 is believed to have been when it was clipped
@@ -330,6 +331,20 @@ def test_a_shift_to_either_side_is_taken_as_far_as_the_mean_went(end: int) -> No
     wanted = end * np.clip(end * box(taken, 9) + room, 0, end * shift)
     np.testing.assert_allclose(part_removed(taken, shift, variance, shares), wanted, atol=1e-6)
     assert shift_scatter((0.9, 0.1, 0, 0, 0, 0)) == pytest.approx(3 / 9)  # of white noise at least
+
+
+def test_on_large_planes_the_shift_is_taken_on_half_their_grid() -> None:
+    rng = np.random.default_rng(4)
+    shift = cv2.resize(0.04 * rng.random((65, 70), np.float32), (140, 130))
+    taken = (0.03 + 0.02 * rng.standard_normal(shift.shape)).astype(np.float32)
+    variance = (1e-5 * (1 + rng.random(shift.shape))).astype(np.float32)
+    shares = (0.5, 0.3, 0.1, 0.05, 0.03, 0.02)
+    small, most, power = (
+        part.reshape(65, 2, 70, 2).mean((1, 3)) for part in (taken, shift, variance)
+    )
+    room = 3 * box(np.sqrt(power), 5) * 0.2**0.5
+    wanted = cv2.resize(np.clip(box(small, 5) + room, 0, most), (140, 130))
+    np.testing.assert_allclose(part_removed(taken, shift, variance, shares), wanted, atol=1e-6)
 
 
 def test_what_stood_still_counts_only_on_planes_of_its_own_size() -> None:
@@ -525,7 +540,7 @@ def test_what_stands_still_learns_planes_and_their_noise() -> None:
     light = box(yuv.decoded(frame)[0], 5)
     for index, (plane, variance) in enumerate(zip(planes, variances, strict=True)):
         np.testing.assert_array_equal(plane, yuv.decoded(frame)[index])
-        own = light if index == 0 else residual._sized(light, plane.shape)
+        own = light if index == 0 else sized(light, plane.shape)
         np.testing.assert_allclose(variance, noise.level(index, own) ** 2, rtol=1e-5)
     rgb, laws = drawn(RGB), PlaneNoise.of(MODEL, RGB, clipped=False)
     watched(steady, rgb, laws)

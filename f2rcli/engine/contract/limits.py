@@ -7,7 +7,7 @@ So no place, scale or brightness loses more than the noise that was measured the
 """
 
 from collections.abc import Sequence
-from functools import cache
+from operator import mul
 from typing import NamedTuple, TypeVar
 
 import cv2
@@ -20,10 +20,15 @@ Real = NDArray[np.float32]  # (H, W), in units of a plane
 F = TypeVar("F", float, Real)
 
 WINDOWS = (15, 15, 25, 31, 41, 41)  # pixels, over which the power of a band is counted
-# Planes of at least so many pixels on either side are judged on a grid of half the size in all but
-# their finest bands, by box filters and windows of (nearly) half the width.
-LARGE, FINE = 256, 2
-HALF_SIDES, HALF_WINDOWS = (7, 15, 31), (13, 15, 21, 21)
+# Planes of at least so many pixels on either side are judged on coarser grids, by box filters and
+# windows of (nearly) the same width: their two finest bands on a grid of half the size, the next
+# two are parted there, too, the two coarsest on a grid of a quarter.
+LARGE, FINE = 128, 2
+FINE_WINDOWS = (7, 7)
+HALF_SIDES, HALF_WINDOWS = (7, 15), (13, 15)
+QUARTER_SIDES, QUARTER_WINDOWS = (15,), (11, 11)
+# Of white noise's power, in the coarse bands of these grids.
+GAINS = (0.8378, 1.1497, 1.0478, 1.0981)
 WIDE = 31  # pixels, of a second window for what was averaged over time
 # Times the noise's power in the quietest wide window: below is noise, beyond is detail for sure.
 # The least of many windows of noise alone has 0.93 times the noise's power.
@@ -62,7 +67,7 @@ def held(
     kept = _kept(removed, _Held(variance, lasting, clipped), shares)
     allowed = box(variance, SMALL)
     allowed *= np.float32(SMALL_TOLERANCE)
-    allowed /= power_around(kept, SMALL, LEAST)
+    allowed /= np.maximum(box(np.square(kept), SMALL), LEAST)
     kept *= np.sqrt(np.clip(allowed, 0, 1, out=allowed), out=allowed)
     most = np.sqrt(variance)
     most *= np.float32(MOST)
@@ -80,47 +85,47 @@ class _Held(NamedTuple):
     clipped: Real | None
 
     def halved(self) -> "_Held":
-        return _Held(*(None if plane is None else _halved(plane) for plane in self))  # type: ignore[arg-type]  # a variance stays one
+        return _Held(*(None if plane is None else on_half(plane) for plane in self))  # type: ignore[arg-type]  # a variance stays one
 
 
 def _kept(removed: Real, to: _Held, shares: Sequence[float]) -> Real:
-    """The sum of what may stay of every band. Of large planes, coarse bands are judged on a grid
-    of half the size: what goes back of them is as smooth as they are."""
+    """The sum of what may stay of every band. Of large planes, bands are judged on coarser grids:
+    their power changes slowly from one sample to the next, and what goes back of coarse ones is as
+    smooth as they are."""
     if min(removed.shape) < LARGE:
         return _of_bands(bands(removed), to, shares, WINDOWS, CLIPPED_TOLERANCES, WIDE)
+    half, there = to.halved(), [*shares[:FINE], *map(mul, shares[FINE:], GAINS)]
+    loose, middle = CLIPPED_TOLERANCES, FINE + len(HALF_SIDES)
     *fine, low = bands(removed, BAND_SIDES[:FINE])
-    kept = _of_bands(fine, to, shares[:FINE], WINDOWS[:FINE], CLIPPED_TOLERANCES[:FINE], WIDE)
-    small = _halved(low)
-    there = [share * gain for share, gain in zip(shares[FINE:], _half_gains(), strict=True)]
-    stays = _of_bands(
-        bands(small, HALF_SIDES), to.halved(), there, HALF_WINDOWS, CLIPPED_TOLERANCES[FINE:],
-        WIDE // 2,
+    kept = _of_bands(fine, half, there[:FINE], FINE_WINDOWS, loose[:FINE], WIDE // 2)
+    small = on_half(low)
+    *parts, lower = bands(small, HALF_SIDES)
+    stays = _of_bands(parts, half, there[FINE:middle], HALF_WINDOWS, loose[FINE:middle], WIDE // 2)
+    tiny = on_half(lower)
+    rest = tiny - _of_bands(
+        bands(tiny, QUARTER_SIDES), half.halved(), there[middle:], QUARTER_WINDOWS, loose[middle:],
+        WIDE // 4,
     )  # fmt: skip
+    back = small - stays - lower + sized(rest, small.shape)
     kept += low
-    kept -= cv2.resize(small - stays, removed.shape[::-1])
+    kept -= sized(back, low.shape)
     return kept
 
 
-def _halved(plane: Real) -> Real:
+def on_half(plane: Real) -> Real:
+    """Means over cells of 2x2 samples."""
     size = tuple((length + 1) // 2 for length in plane.shape[::-1])
     small: Real = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]  # float32 stays
     return small
 
 
-@cache
-def _half_gains() -> tuple[float, ...]:
-    """The share of white noise's power in coarse bands on a grid of half the size."""
-    whole, half = (np.zeros(len(WINDOWS) - FINE) for _ in range(2))
-    for row, column in np.ndindex(2, 2):  # of an impulse in its cell
-        impulse = np.zeros((256, 256), np.float32)
-        impulse[128 + row, 128 + column] = 1.0
-        *_, low = bands(impulse, BAND_SIDES[:FINE])
-        for sums, parts in (
-            (whole, bands(impulse)[FINE:]),
-            (half, bands(_halved(low), HALF_SIDES)),
-        ):
-            sums += [float(np.square(part.astype(np.float64)).sum()) for part in parts]
-    return tuple((4 * half / whole).tolist())
+def sized(values: Real, shape: tuple[int, ...]) -> Real:
+    """A plane on the grid of another: means where that is coarser, else linear between samples."""
+    if values.shape == shape:
+        return values
+    way = cv2.INTER_AREA if shape < values.shape else cv2.INTER_LINEAR
+    new: Real = cv2.resize(values, shape[::-1], interpolation=way)  # type: ignore[assignment]  # float32 stays
+    return new
 
 
 def _of_bands(
@@ -131,9 +136,10 @@ def _of_bands(
     tolerances: Sequence[float],
     wide: int,
 ) -> Real:
-    """The sum of what may stay of some bands. wide: the second window, see `WIDE`."""
+    """The sum of what may stay of some bands, judged on their own grid or one of half the size.
+    wide: the second window, see `WIDE`."""
     kept = np.zeros_like(parts[0])
-    shortest = min(kept.shape)
+    shortest = min(to.variance.shape)
     side, around = 0, to.variance
     sought = None if to.lasting is None else _sought(to.variance, to.lasting, wide)
     for band, share, window, loose in zip(parts, shares, windows, tolerances, strict=True):
@@ -143,10 +149,15 @@ def _of_bands(
         allowed = around * np.float32(share)
         if to.clipped is not None:
             allowed *= 1 + np.float32(loose / TOLERANCE - 1) * to.clipped
+        power = np.square(band)
+        if power.shape != around.shape:
+            power = on_half(power)
+        near = np.maximum(box(power, side), LEAST)
         if to.lasting is not None:
-            band *= _lasting_share(band, allowed, side, share, sought)
+            stays = _lasting_share(power, near, allowed, share, sought)
         else:
-            band *= _share(allowed, power_around(band, side, LEAST))
+            stays = _share(allowed, near)
+        band *= sized(stays, band.shape)
         kept += band
     return kept
 
@@ -175,23 +186,26 @@ def _sought(variance: Real, share: Real, wide: int) -> _Sought | None:
 
 
 def _lasting_share(
-    band: Real, allowed: Real, side: int, share: float, sought: _Sought | None
+    power: Real, near: Real, allowed: Real, share: float, sought: _Sought | None
 ) -> Real:
     """The same of a mean over time: the square of Wiener's share, so that much less than noise
     stays where far more was removed. Where even the quietest of the wide windows around a place
     holds more than noise, there is weak detail everywhere, and at least the share that is sought
-    goes back."""
-    near = np.divide(allowed, power_around(band, side, LEAST), out=allowed)
-    near *= near * np.float32(TOLERANCE)
+    goes back.
+
+    power: of a band at every sample; near: around it.
+    """
+    stays = np.divide(allowed, near, out=allowed)
+    stays *= stays * np.float32(TOLERANCE)
     if sought is None:
-        return np.minimum(near, 1, out=near)
+        return np.minimum(stays, 1, out=stays)
     wide = sought.side
-    far = power_around(band, wide) / np.maximum(sought.variance * np.float32(share), LEAST)
+    far = box(power, wide) / np.maximum(sought.variance * np.float32(share), LEAST)
     far = cv2.erode(far, np.ones((wide, wide), np.uint8))
     quiet, sure = EVIDENT
     wrong = max(float(np.quantile(far[::4, ::4], QUIETEST)) / quiet, 1.0)
     seen = np.clip((far / np.float32(wrong) - np.float32(quiet)) / np.float32(sure - quiet), 0, 1)
-    return np.minimum(near, 1 - sought.share * seen, out=near)
+    return np.minimum(stays, 1 - sought.share * seen, out=stays)
 
 
 def box(plane: Real, side: int) -> Real:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
@@ -17,6 +16,7 @@ from f2rcli.engine.contract.limits import (
     changing,
     falling,
     held,
+    sized,
 )
 from f2rcli.engine.contract.points import PointLosses
 from f2rcli.engine.contract.returned import Returned
@@ -123,7 +123,7 @@ def under_contract(
     still = steady.still if steady is not None and slack is STRICT else None
     out, variances = [], []
     for index, (taken, bound) in enumerate(zip(removed, quiet, strict=True)):
-        left = None if factor is None else _sized(factor, taken.shape)
+        left = None if factor is None else sized(factor, taken.shape)
         variance = _variance(levels[index], left, bound, slack, int(chroma and index > 0))
         variance *= np.float32(allowance[min(index, len(allowance) - 1)] ** 2)
         shares = noise.shares[index]
@@ -164,7 +164,7 @@ def levels_of(
     """
     light = planes[0] - removed[0]
     return [
-        noise.level(i, _sized(light, taken.shape) if chroma and i else plane - taken)
+        noise.level(i, sized(light, taken.shape) if chroma and i else plane - taken)
         for i, (plane, taken) in enumerate(zip(planes, removed, strict=True))
     ]
 
@@ -206,18 +206,10 @@ def watched(steady: Steady, frame: Frame, noise: PlaneNoise) -> None:
     planes = planes_of(frame)
     light, chroma = box(planes[0], 5), frame.layout.family is Family.YUV
     variances = [
-        np.square(noise.level(i, _sized(light, p.shape) if chroma else box(p, 5)))
+        np.square(noise.level(i, sized(light, p.shape) if chroma else box(p, 5)))
         for i, p in enumerate(planes)
     ]
     steady.add(planes, variances, noise.shares)
-
-
-def _sized(values: Real, shape: tuple[int, ...]) -> Real:
-    if values.shape == shape:
-        return values
-    way = cv2.INTER_AREA if shape < values.shape else cv2.INTER_LINEAR
-    small: Real = cv2.resize(values, shape[::-1], interpolation=way)  # type: ignore[assignment]  # float32 stays
-    return small
 
 
 def _quiet(centre: list[Real], beside: Beside) -> list[Real | None]:
@@ -257,16 +249,16 @@ def _clipped(
     if found is None:
         return None, None
     shift, factor = found
-    left = _sized(factor[0].mean(0).cpu().numpy(), centre[0].shape)
+    left = sized(factor[0].mean(0).cpu().numpy(), centre[0].shape)
     planes = [
-        _sized(plane, full.shape)
+        sized(plane, full.shape)
         for plane, full in zip(_mixed(frame, shift[0].cpu().numpy()), centre, strict=True)
     ]
     if quiet[0] is not None:  # where less changes than the law says, less was cut off
-        law = noise.level(0, _sized(restored[0].mean(0).cpu().numpy(), centre[0].shape))
+        law = noise.level(0, sized(restored[0].mean(0).cpu().numpy(), centre[0].shape))
         seen = quiet[0] * np.float32(CLIPPED_CHANGE) / np.maximum(law * law * left, LEAST)
         share = np.sqrt(np.minimum(seen, 1))
-        planes = [plane * _sized(share, plane.shape) for plane in planes]
+        planes = [plane * sized(share, plane.shape) for plane in planes]
     return planes, left
 
 

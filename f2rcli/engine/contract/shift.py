@@ -6,12 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from f2rcli.engine.contract.limits import Real, box
+from f2rcli.engine.contract.limits import LARGE, Real, box, on_half, sized
 from f2rcli.noise.clipping import clipped_moments
 from f2rcli.noise.model import NoiseModel
 
 SHIFT_SIDE = 9  # pixels, over which a mean is compared with what clipping moved it by
 SHIFT_BANDS = 2  # finest bands that such a mean holds nothing of
+STEPS = 2048  # from black to white, of a table of what clipping does
 SHIFT_SURE = 3.0  # standard deviations of it
 
 
@@ -21,10 +22,26 @@ def clipping(restored: Tensor, model: NoiseModel, stronger: float) -> tuple[Tens
 
     stronger: factor of the noise's standard deviation when it was clipped.
     """
-    level = model.level(restored) * stronger
-    if not bool((torch.minimum(restored, 1 - restored) < 3 * level).any()):
+    light = torch.linspace(0, 1, STEPS + 1, device=restored.device)
+    light = light.expand(1, restored.shape[1], 1, -1)
+    level = model.level(light) * stronger
+    place = restored[0].clamp(0, 1).mul_(STEPS)
+    below = place.int().clamp_max_(STEPS - 1)
+    near = (torch.minimum(light, 1 - light) < 3 * level)[0, :, 0, 1:]
+    reached = (one.index_select(0, index.flatten()) for one, index in zip(near, below, strict=True))
+    if not any(bool(one.any()) for one in reached):
         return None
-    return clipped_moments(restored, level)
+    table = torch.cat(clipped_moments(light, level), 2)[0]  # (C, 2, STEPS + 1)
+    parts = zip(table, below, place.sub_(below), strict=True)
+    shift, factor = torch.stack([_between(*part) for part in parts], 1)
+    return shift[None], factor[None]
+
+
+def _between(table: Tensor, below: Tensor, share: Tensor) -> Tensor:
+    """Rows of a table (R, N) between two columns, by a share (H, W) of the step: (R, H, W)."""
+    index = below.flatten()
+    low, step = (part.index_select(1, index) for part in (table[:, :-1], table.diff()))
+    return torch.addcmul(low, share.flatten(), step).view(-1, *below.shape)
 
 
 def halved(picture: Tensor) -> Tensor:
@@ -40,12 +57,17 @@ def halved(picture: Tensor) -> Tensor:
 
 def part_removed(taken: Real, shift: Real, variance: Real, shares: Sequence[float]) -> Real:
     """The part of clipping's shift that was removed: the local mean, as far as it lies between
-    nothing and all of it by more than noise explains."""
-    mean = box(taken, SHIFT_SIDE)
-    room = box(np.sqrt(variance), SHIFT_SIDE)
+    nothing and all of it by more than noise explains. Of large planes on half their grid."""
+    side, whole = SHIFT_SIDE, taken.shape
+    if min(whole) >= LARGE:
+        side = SHIFT_SIDE // 2 + 1
+        taken, shift, variance = (on_half(plane) for plane in (taken, shift, variance))
+    mean = box(taken, side)
+    room = box(np.sqrt(variance), side)
     room *= np.float32(shift_scatter(shares))
     mean += np.copysign(room, shift, out=room)
-    return np.clip(mean, np.minimum(shift, 0), np.maximum(shift, 0), out=mean)
+    np.clip(mean, np.minimum(shift, 0), np.maximum(shift, 0), out=mean)
+    return sized(mean, whole)
 
 
 def shift_scatter(shares: Sequence[float]) -> float:
