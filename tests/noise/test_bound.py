@@ -26,6 +26,7 @@ from f2rcli.noise.measurement.fitting import undo_clipping
 from f2rcli.noise.model import NoiseModel
 
 SIGMA = 10 / 255
+CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
 def pictures(scene: list[np.ndarray], sigma: float = SIGMA, seed: int = 0) -> list[Picture]:
@@ -62,6 +63,18 @@ def test_white_noise_is_bounded_without_bias(sigma: float) -> None:
 @pytest.mark.parametrize(("soft", "move"), [(0, 0), (0, 3), (1, 0), (1, 3)])
 def test_texture_four_times_as_strong_does_not_lift_it(soft: float, move: int) -> None:
     assert bound(pictures(texture(soft, move))).mean == pytest.approx(SIGMA, rel=0.08)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.06])
+@pytest.mark.parametrize("sigma", [0, 4])
+def test_snow_does_not_lift_it(sigma: float, share: float) -> None:
+    """Flakes of a few pixels, anew in every frame, so that every block has some."""
+    rng = np.random.default_rng(8)
+    scene = []
+    for one in smooth():
+        flakes = cv2.dilate((rng.random(one.shape) < share / 5).astype(np.float32), CROSS)
+        scene.append(one + flakes * (0.9 - one))
+    assert bound(pictures(scene, sigma / 255)).mean < 1.2 * (sigma**2 + 1 / 4) ** 0.5 / 255
 
 
 def test_flicker_does_not_lift_it() -> None:

@@ -20,6 +20,11 @@ SIDES = 16, 8  # pixels of a block: the smaller where a plane holds few of the l
 FEW_BLOCKS = 150  # of a plane
 MATCHED = 0.125  # of the gradient's power: what a match half a pixel off leaves, roughly
 RAIL = 1.5 / 255  # of black or white: a block without noise there has been cut off
+# Noise is in all samples of a block, so its least ones tell of it as well: two thirds of Gaussian
+# ones hold this much of its variance. Where they say far less, few samples differ by much: snow,
+# rain, sparks, edges that were matched wrongly.
+LEAST, LEAST_POWER = 2 / 3, 0.1832
+SPARSE = 0.2, 0.3  # of the variance: below it is the least samples', above it counts in full
 FULL, FINE, FINEST = range(3)
 Values = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -97,6 +102,7 @@ def _plane_blocks(pair: Pair, plane: int) -> Blocks:
     rough = [tiles(_smooth(one), side).var(1) for one in apart]
     plain = rough[0] <= rough[1]  # chosen by the low frequencies: no bias to the high ones
     power = [_power(one, side) / 2 for one in apart]
+    dense = _dense(np.where(plain[:, None], *(tiles(one, side) for one in apart)))
     slopes = _slopes(before)
     error = [MATCHED * _shared(slopes, _slopes(other), side) for other in matched]
     same = [~(other != here).any(1) for other in there]
@@ -106,7 +112,7 @@ def _plane_blocks(pair: Pair, plane: int) -> Blocks:
     rows, columns = before.shape[0] // side, before.shape[1] // side
     rail = painted & ((level < RAIL) | (level > 1 - RAIL) | _bars(painted.reshape(rows, columns)))
     return Blocks(
-        level.astype(np.float64), np.where(plain, *power), np.where(plain, *error),
+        level.astype(np.float64), np.where(plain, *power) * dense, np.where(plain, *error),
         painted | same[0] | same[1], rail, plain, side**2,
     )  # fmt: skip
 
@@ -178,6 +184,18 @@ def _power(difference: Values, side: int) -> Floats:
     )
     high = [np.square(tiles(one, side)).mean(1) / e for one, e in ((fine, 4), (finest, 36))]
     return np.stack([full, *high]).astype(np.float64)
+
+
+def _dense(blocks: Values) -> Floats:
+    """The share of the variance of every block (N, samples) that is not of a few samples."""
+    middle = blocks.shape[1] // 2
+    apart = np.abs(blocks - np.partition(blocks, middle, axis=1)[:, middle, None])
+    count = round(LEAST * blocks.shape[1])
+    least = np.square(np.partition(apart, count, axis=1)[:, :count]).sum(1) / blocks.shape[1]
+    share = least / np.maximum(LEAST_POWER * blocks.var(1), 1e-18)
+    low, high = SPARSE
+    counts = np.clip((share - low) / (high - low), 0, 1)
+    return np.asarray(counts + (1 - counts) * share, np.float64)
 
 
 def _slopes(plane: Values) -> tuple[Values, Values]:
