@@ -202,7 +202,8 @@ def _restored(
             continue
         count += 1
         if not window.before:
-            past = replace(past, steady=engine.new_steady(window.centre.copies[0]))  # a shot begins
+            steady = engine.new_steady(window.centre.copies[0])
+            past = replace(past, steady=steady, bounds=())  # a shot begins
         if all(copy.context for copy in window.centre.copies):
             if begun:  # what follows has been looked at; the reader goes on to its end
                 count += len(window.after) + sum(1 for _ in pictures)

@@ -1,23 +1,29 @@
 """One window after the other: its centre restored, and held to the contract."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
+from torch import Tensor
+
 from f2rcli.engine.contract.past import Past
-from f2rcli.engine.contract.residual import Beside
+from f2rcli.engine.contract.residual import STRICT, Beside
 from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.cuts import Thumbnail, same_shot, thumbnail
 from f2rcli.engine.engine import Engine
+from f2rcli.engine.noise.ceiling import LOOK_EVERY, below, ceiling
 from f2rcli.engine.noise.tracking import REFRESH_EVERY, NoiseTracker
 from f2rcli.engine.probing import ResponseProbe
 from f2rcli.engine.resuming.marks import Mark
 from f2rcli.engine.worker import Worker
 from f2rcli.frames import Frame, same_samples
 from f2rcli.methods.base import Following, LazyFlow, Method, Prepared, Restored
+from f2rcli.models.flow import Flow
 from f2rcli.models.large.codes import plain
 from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.planes import PlaneNoise
 from f2rcli.window import Window
 
 # Of frames that are restored before an excerpt though nothing stands still.
@@ -98,8 +104,11 @@ class Restorer(NamedTuple):
         window, view, noise = started.window, started.view, self.noise
         prepared, copies = window.centre.prepared, window.centre.copies
         restored = started.restored()
+        near = (*window.before[-1:], *window.after[:1])
+        flows = tuple(None if motion is None else motion() for motion in started.motions)
+        planes = self._by_now(started, near, flows)
         if not watched:  # after networks have run: what it leaves for the contract takes memory
-            self.engine.watch(started.past.steady, copies[0], noise.planes)
+            self.engine.watch(started.past.steady, copies[0], planes)
         noise.refresh(self.method, view, _shown(window), missed)
         if self.watch is not None:
             self.watch(Restored(*map(plain, restored)))
@@ -109,23 +118,43 @@ class Restorer(NamedTuple):
         picture = plain(prepared.noisy) if noise.space is None else self.engine.to_tensor(copies[0])
         change = noise.back(refined, picture) - picture
         del refined
-        near = tuple(entry.copies[0] for entry in (*window.before[-1:], *window.after[:1]))
-        flows = tuple(None if motion is None else motion() for motion in started.motions)
         past = started.past
         if past.shrinkage is not None and self.probe.due(view, past.shrinkage):
             self.probe.ask(past.shrinkage, copies[0], view, change)
         beside = Beside(
-            near, flows, past.steady, noise.measured, noise.planes, past.points,
-            past.shrinkage, later=tuple(entry.copies[0] for entry in window.after),
+            tuple(entry.copies[0] for entry in near), flows, past.steady, noise.measured, planes,
+            past.points, past.shrinkage, later=tuple(entry.copies[0] for entry in window.after),
         )  # fmt: skip
         done = self.engine.to_frame(copies[0], picture, change, beside)
         return [done, *(replace(copy, planes=done.planes) for copy in copies[1:])]
+
+    def _by_now(
+        self,
+        started: Started,
+        near: Sequence[PreparedPicture],
+        flows: Sequence[Flow | Tensor | None],
+    ) -> PlaneNoise | None:
+        """The noise of a centre's planes, no more than frames beside it allow now and then."""
+        noise, past, centre = self.noise, started.past, started.window.centre
+        if noise.planes is None or noise.declared or noise.sensor:
+            return noise.planes
+        due = not past.bounds or centre.prepared.index % LOOK_EVERY == 0
+        if due and near and isinstance(flows[-1], np.ndarray):
+            pair = centre.copies[0], near[-1].copies[0]
+            past.bounds = ceiling(*pair, flows[-1], noise.planes)
+        return self._held(past)
+
+    def _held(self, past: Past) -> PlaneNoise | None:
+        """The noise of the stream's planes, no more than was seen lately."""
+        if self.noise.planes is None or not past.bounds:
+            return self.noise.planes
+        return below(self.noise.planes, past.bounds, coded=self.engine.slack is not STRICT)
 
     def led_in(self, window: Window[PreparedPicture], count: int, past: Past) -> None:
         """Look at a window before an excerpt, the `count`th: as the whole run does, but where
         frames are large and nothing stands still, only as far as what follows depends on it."""
         noise, method = self.noise, self.method
-        self.engine.watch(past.steady, window.centre.copies[0], noise.planes)
+        self.engine.watch(past.steady, window.centre.copies[0], self._held(past))
         first = count - 1 == method.length // 2  # with frames on both sides
         missed = window.centre.prepared.index // REFRESH_EVERY if first else 0
         if past.steady.stands or window.centre.prepared.noisy[0, 0].numel() <= QUICK_PIXELS:

@@ -6,6 +6,7 @@ from f2rcli.engine.contract.points import PointLosses
 from f2rcli.engine.contract.shrinkage import Shrinkage
 from f2rcli.engine.contract.steady import Steady
 from f2rcli.engine.gpu.steady import DeviceSteady
+from f2rcli.noise.measurement.bound import Bound
 
 
 @dataclass
@@ -15,3 +16,4 @@ class Past:
     steady: Steady | DeviceSteady = field(default_factory=Steady)
     points: PointLosses | None = None  # of a sensor's counts only: light is measured in them
     shrinkage: Shrinkage | None = None  # where the noise is faint: little else is removed then
+    bounds: tuple[Bound, ...] = ()  # of the noise by now, see `ceiling`; empty: nobody has looked

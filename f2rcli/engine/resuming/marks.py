@@ -20,6 +20,7 @@ from f2rcli.engine.contract.steady import Steady
 from f2rcli.engine.contract.still import Still
 from f2rcli.engine.gpu.steady import DeviceSteady
 from f2rcli.methods.base import Method, Prepared
+from f2rcli.noise.measurement.bound import Bound
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
 from f2rcli.window import Window
@@ -80,6 +81,7 @@ class Mark:
             steady,
             None if points is None else PointLosses.of(points),
             None if learnt is None else Shrinkage.of(learnt),
+            tuple(Bound(**{k: _tuples(v) for k, v in one.items()}) for one in self.kept["bounds"]),
         )
 
     def conditioned(self, index: int, model: NoiseModel | None) -> NoiseModel | None:
@@ -115,6 +117,7 @@ class Mark:
             "begin": self.begin, "first": self.first, "done": self.done,
             "points": None if points is None else points.values(),
             "shrinkage": None if shrinkage is None else shrinkage.values(),
+            "bounds": [asdict(one) for one in self.past.bounds],
             "model": None if model is None else asdict(model),
             "planes": None if planes is None else asdict(planes),
             "told": [[i, None if m is None else asdict(m)] for i, m in self._known.items()],

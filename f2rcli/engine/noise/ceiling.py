@@ -1,0 +1,50 @@
+"""The most that a stream's noise can be by now: a law that was measured at its start may not last.
+
+After a cut, or once a camera has more light, noise may be far less than it was. What adjacent
+frames differ by bounds it from above, at any time and for little.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from f2rcli.frames import Frame
+from f2rcli.models.flow import Flow
+from f2rcli.noise.measurement.blocks import Pair
+from f2rcli.noise.measurement.bound import Bound, bounds_of, lowered
+from f2rcli.noise.planes import PlaneNoise, picture_of
+
+LOOK_EVERY = 4  # pictures
+ROOM = 1.25  # times its ceiling that a law may be: two frames tell it less well than the opening
+CODED_ROOM = 1.5  # the same where a codec leaves each frame another part of its noise
+
+
+def ceiling(frame: Frame, other: Frame, flow: Flow, noise: PlaneNoise) -> tuple[Bound, ...]:
+    """The bounds of every plane's noise, from a frame and one of the same shot beside it.
+
+    flow (H, W, 2): from the one into the other.
+    """
+    pair = Pair(picture_of(frame), picture_of(other))
+    pair.flow = flow  # known: not estimated again
+    chroma = pair.before.chroma
+    clipped = [noise.clipped and not (chroma and index) for index in range(len(noise.models))]
+    return tuple(bounds_of([pair], clipped))
+
+
+def below(noise: PlaneNoise, bounds: Sequence[Bound], *, coded: bool) -> PlaneNoise:
+    """The noise of planes, lowered to ROOM times its ceiling where it lies above; the noise itself
+    where it does not.
+
+    coded: whether a codec wrote the file. It copies blocks, so frames that hardly differ tell
+    nothing.
+    """
+    room = CODED_ROOM if coded else ROOM
+    models = []
+    for model, bound in zip(noise.models, bounds, strict=False):
+        factors = np.minimum(room * bound.factors(model), 1)
+        known = factors.min() < 1 and (bound.mean > 0 or not coded)
+        models.append(lowered(model, [factors], None) if known else model)
+    if all(new is old for new, old in zip(models, noise.models, strict=False)):
+        return noise
+    return replace(noise, models=(*models, *noise.models[len(models) :]))

@@ -1,0 +1,90 @@
+"""The law of a stream's opening may not last: where there is less noise by now, less goes."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from f2rcli.engine.noise.ceiling import CODED_ROOM, ROOM, below, ceiling
+from f2rcli.engine.stream import denoise_stream
+from f2rcli.frames import Frame
+from f2rcli.noise.bands import white_shares
+from f2rcli.noise.measurement.bound import Bound
+from f2rcli.noise.model import NoiseModel
+from f2rcli.noise.planes import PlaneNoise
+from tests.engine.conftest import GRAY8, engine_for, info_of, to_frames
+from tests.engine.test_noise_measurement import smooth_clip
+
+HEIGHT, WIDTH = 96, 128
+
+
+def law(sigma8: float) -> PlaneNoise:
+    return PlaneNoise((NoiseModel.gaussian(sigma8 / 255, 1),), (white_shares(),))
+
+
+def sigma8(noise: PlaneNoise) -> float:
+    return noise.models[0].sigma8[0]
+
+
+def bounded(sigma: float) -> Bound:
+    return Bound((0.3, 0.6), (sigma / 255,) * 2, (100, 100))
+
+
+@pytest.mark.parametrize(("coded", "room"), [(False, ROOM), (True, CODED_ROOM)])
+def test_a_law_is_lowered_to_a_little_more_than_its_ceiling(coded: bool, room: float) -> None:
+    found = below(law(12), [bounded(4)], coded=coded)
+    assert sigma8(found) == pytest.approx(room * 4, rel=0.01)
+
+
+@pytest.mark.parametrize("seen", [10, 12, 30, np.inf])
+def test_a_law_that_lies_near_or_below_it_stays_as_it_is(seen: float) -> None:
+    noise = law(12)
+    assert below(noise, [bounded(seen)], coded=False) is noise
+    assert below(noise, [], coded=False) is noise
+
+
+def test_frames_that_are_alike_tell_nothing_of_a_file_with_copied_blocks() -> None:
+    noise = law(12)
+    assert below(noise, [bounded(0)], coded=True) is noise
+    assert sigma8(below(noise, [bounded(0)], coded=False)) == 0
+
+
+@pytest.mark.parametrize("sigma", [2, 12])
+def test_the_ceiling_is_that_of_two_frames(sigma: float) -> None:
+    clip = smooth_clip(2, 96, 128)
+    noise = np.random.default_rng(1).normal(0, sigma / 255, clip.shape)
+    first, second = to_frames(clip + noise, GRAY8)
+    at_rest = np.zeros((96, 128, 2), np.float32)
+    (found,) = ceiling(first, second, at_rest, law(30))
+    assert 255 * found.mean == pytest.approx(sigma, rel=0.15)
+
+
+def sliding(count: int, seed: int) -> np.ndarray:
+    """Fine texture below a smooth sky that moves by 1.4 pixels a frame, (T, 3, H, W): between
+    pixels, so that no frame is another one moved."""
+    rng = np.random.default_rng(seed)
+    wide = cv2.GaussianBlur(rng.normal(0, 1, (HEIGHT, WIDTH + 40)), (0, 0), 1.2)
+    coarse = cv2.GaussianBlur(rng.normal(0, 1, (HEIGHT, WIDTH + 40)), (0, 0), 12)
+    wide[: HEIGHT // 2] = 0
+    wide = np.clip(0.5 + 0.06 * wide / wide.std() + 0.15 * coarse / coarse.std(), 0.1, 0.9)
+    size = WIDTH, HEIGHT
+    moves = [np.array([[1, 0, -1.4 * t], [0, 1, 0]], np.float32) for t in range(count)]
+    one = [cv2.warpAffine(wide, move, size, flags=cv2.INTER_CUBIC) for move in moves]
+    return np.repeat(np.stack(one)[:, None], 3, axis=1)
+
+
+def renumbered(frames: list[Frame]) -> list[Frame]:
+    return [replace(frame, pts=40 * t) for t, frame in enumerate(frames)]
+
+
+def test_a_clean_shot_after_a_noisy_one_stays_as_it_is() -> None:
+    loud = sliding(8, 1) + np.random.default_rng(2).normal(0, 15 / 255, (8, 3, HEIGHT, WIDTH))
+    frames = renumbered([*to_frames(loud, GRAY8), *to_frames(sliding(8, 3), GRAY8)])
+    done = list(denoise_stream(frames, info_of(frames), engine_for(frames)))
+    off = [
+        float(np.std(one.planes[0].astype(float) - other.planes[0]))
+        for one, other in zip(done, frames, strict=True)
+    ]
+    assert min(off[:8]) > 8
+    assert max(off[8:]) < 0.5  # 3.5 by the law of the first shot
