@@ -86,6 +86,14 @@ def blinds() -> np.ndarray:
     return 0.5 + 0.3 * np.sin(2 * np.pi * (np.arange(SIZE[0])[:, None] + shake) / 7) + white(4)
 
 
+def slats() -> np.ndarray:
+    """Slats of four rows, no two as bright, across the whole width, that shake."""
+    rows = np.repeat(np.random.default_rng(33).uniform(0.3, 0.9, SIZE[0] // 4 + 4), 4)
+    rows[3::4] *= 0.5
+    shown = [rows[8 + shake :][: SIZE[0], None] for shake in (0, 2, 0, 2, 1, 3)]
+    return np.stack(shown) + 0.03 * (scene() - 0.5) + white(1)
+
+
 def streaks() -> np.ndarray:
     """Noise that neighbours in a row share."""
     noise = [cv2.GaussianBlur(one, (0, 0), sigmaX=5, sigmaY=0.01) for one in white(40)]
@@ -102,6 +110,7 @@ CLEAN = {
     "letterbox": letterboxed,
     "interlaced": woven,
     "blinds": blinds,
+    "slats": slats,
     "streaks": streaks,
     "rows that stay": lambda: scene(speed=(0, 0)) + row_offsets(6, 1) + white(4),
     "dark": lambda: 0.01 * scene() + white(4),
@@ -284,6 +293,7 @@ def test_lines_are_what_triples_of_frames_agree_on(
 
     monkeypatch.setattr(measured, "_differences", differences)
     monkeypatch.setattr(measured, "agreement", agreement)
+    monkeypatch.setattr(measured, "_shaken", lambda *_: False)
     found = measured._measured(range(len(rows)), (0, 2))  # type: ignore[arg-type]
     assert found.planes == (0, 2)
     assert 255 * np.array([found.rows, found.bands, found.columns]) == pytest.approx(wanted)

@@ -18,7 +18,7 @@ import numpy as np
 from f2rcli.models.flow import DISFlow, Flow, resized, sample
 from f2rcli.noise.measurement.agreement import Agreement, agreement, destriped, pieces
 from f2rcli.noise.measurement.blocks import Picture
-from f2rcli.noise.measurement.profiles import TINY, Values
+from f2rcli.noise.measurement.profiles import TINY, Values, parted
 from f2rcli.order import median
 
 MOST = 256, 384  # rows and columns that are looked at, in the middle
@@ -27,6 +27,8 @@ LEAST = 0.4 / 255  # offsets that are too faint to be worth a pass over every fr
 SURE = 0.75  # of the triples of frames that must show it
 ALIKE = 0.2  # correlation of the pieces of a row
 FEWEST = 2  # triples
+SHAKEN = 0.4  # of what frames' rows differ by, that another step leaves: blinds that shake
+FARTHEST = 8  # rows of such a step
 LONGEST, PEAK = 20, 0.35  # rows; share of the power of shorter waves that is a grating's
 WHITE_SHARE = 0.25  # of single rows' offsets, that their broad part has where they are white
 TOGETHER = 0.6  # of the mean variance of planes' offsets, that their mean's has where they share
@@ -169,13 +171,15 @@ def _measured(views: Sequence[_View], group: tuple[int, ...]) -> LineNoise:
             bands.add(pair, broad=True)
         if columns.open:
             columns.add(_differences(view, group, turned=True), broad=False)
-    single = rows.sigma
+    single, broad = rows.sigma, bands.sigma
+    if (single or broad) and _shaken(views, group):
+        single = broad = 0.0
     if _grating(rows.seen):
         single = 0.0
     if single:  # whose slow part is there, sure or not
         slow = max(float(np.median([one.middle for one in bands.seen])), 0.0) ** 0.5
         return LineNoise(group, single, max(slow, WHITE_SHARE * single), columns.sigma)
-    return LineNoise(group, single, bands.sigma, columns.sigma)
+    return LineNoise(group, single, broad, columns.sigma)
 
 
 class _Votes:
@@ -220,6 +224,26 @@ def _grating(seen: list[Agreement]) -> bool:
     fine = power[round(2 * (len(power) - 1) / LONGEST) :]
     peak = np.convolve(fine, np.ones(3), "same").max()
     return bool(peak > PEAK * max(float(fine.sum()), TINY))
+
+
+def _shaken(views: Sequence[_View], group: tuple[int, ...]) -> bool:
+    """Whether most frames' rows are those of their neighbours, moved up or down: by flow no motion
+    is seen along what is nothing but rows. No step makes new offsets alike."""
+    return bool(np.median([_left(view, group) for view in views]) < SHAKEN)
+
+
+def _left(view: _View, group: tuple[int, ...]) -> float:
+    """The least share of what rows differ by from those of the frame before, as flow has them, that
+    one step of all rows leaves."""
+    before = _mean(view.near[0], group)
+    moved = sample(before, resized(view.flows[0], before.shape))
+    centre = _mean(view.centre, group)
+    here, there, warped = (parted(one.mean(axis=1))[0] for one in (centre, before, moved))
+    rows, inside = np.arange(len(here)), slice(FARTHEST, -FARTHEST)
+    steps = np.arange(-FARTHEST, FARTHEST + 0.5, 0.5)
+    stepped = [np.asarray(np.interp(rows + step, rows, there), np.float32) for step in steps]
+    seen, *power = (float(np.square(one - here)[inside].mean()) for one in (warped, *stepped))
+    return min(power) / max(seen, TINY)
 
 
 def _differences(
