@@ -113,6 +113,17 @@ def test_drawings_without_noise_are_bounded_by_nothing() -> None:
     assert bound([Picture([one], one) for one in scene]).mean == 0
 
 
+def test_colours_of_a_drawing_have_no_noise() -> None:
+    """They scroll by half a sample of their own grid, so that no frame's are another's moved."""
+    fine = np.random.default_rng(2).integers(-60, 60, (80, 120)).astype(np.float32) / 255
+    light = np.kron(np.indices((20, 24)).sum(0) % 2, np.ones((8, 8))).astype(np.float32)
+    shown = [
+        Picture([light, (fine[:, t:][:, :96] + fine[:, t + 1 :][:, :96]) / 2], light, chroma=True)
+        for t in range(5)
+    ]
+    assert [one.mean for one in bounds_of(starmap(Pair, pairwise(shown)), [False] * 2)] == [0, 0]
+
+
 def test_correlated_noise_is_not_underestimated() -> None:
     rng = np.random.default_rng(3)
     soft = [cv2.GaussianBlur(rng.normal(0, 1, (160, 192)), (0, 0), 0.8) for _ in range(5)]

@@ -105,14 +105,20 @@ def lowered(model: NoiseModel, factors: Sequence[Floats], level: Values | None) 
 
 def bounds_of(pairs: Iterable[Pair], clipped: Sequence[bool]) -> list[Bound]:
     """The bound of every plane, from adjacent frames of one shot; `clipped` says of which planes
-    black and white cut the noise off. Empty without a pair."""
+    black and white cut the noise off. Empty without a pair.
+
+    Where luma shows no noise at all, a picture is drawn, and so is what changes in its colours.
+    """
+    pairs = list(pairs)
     seen = [[pair.blocks(plane) for plane in range(len(pair.before.planes))] for pair in pairs]
-    planes = zip(*seen, strict=True)
     if not seen:
         return []
-    return [
+    planes = zip(*seen, strict=True)
+    bounds = [
         _bound(joined(list(parts)), clipped=cut) for parts, cut in zip(planes, clipped, strict=True)
     ]
+    drawn = pairs[0].before.chroma and bounds[0].mean == 0
+    return bounds[:1] * len(bounds) if drawn else bounds
 
 
 def flat_difference(pair: Pair, plane: int) -> Values:
