@@ -21,12 +21,14 @@ class LaneNoise:
     sigma: per channel, the standard deviation over the picture it was measured on. gain and
     offset: per channel, where the variance is a line, gain * (value - offset): the gain is in
     codes per photo-electron; empty where noise does not grow with light, or where no line fits.
+    gain_error: the standard error of every gain; empty where it is not known.
     values and deviations: the law as a curve, mean of the channels.
     """
 
     lane: str  # "channel 2, z 1"; empty for the only one
     sigma: tuple[float, ...]
     gain: tuple[float, ...]
+    gain_error: tuple[float, ...]
     offset: tuple[float, ...]
     values: tuple[float, ...]
     deviations: tuple[float, ...]
@@ -43,6 +45,7 @@ class LaneNoise:
             lane=lane,
             sigma=tuple(span * sigma for sigma in model.sigma),
             gain=tuple(span * gain for gain, _, _ in parts),
+            gain_error=tuple(span * model.unsure * gain for gain, _, _ in parts if model.unsure),
             offset=tuple(black + span * (dark - read**2 / gain) for gain, read, dark in parts),
             values=tuple((black + span * np.linspace(0, 1, knots.shape[1])).tolist()),
             deviations=tuple((span * knots.mean(0)).tolist()),

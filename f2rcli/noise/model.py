@@ -30,6 +30,7 @@ class NoiseModel:
     samples: int = 0  # how many pixels were looked at; 0 for a declared model
     curve: tuple[NoiseCurve, ...] | None = None  # per channel; None where the line is believed
     dark: tuple[float, ...] = ()  # per channel, signal that light adds to; empty for 0
+    unsure: float = 0.0  # standard error of the gains, as a share of them; 0 where it is not known
 
     @classmethod
     def gaussian(cls, sigma: float, channels: int) -> "NoiseModel":
@@ -56,6 +57,7 @@ class NoiseModel:
             self.samples,
             curves,
             self.dark,
+            self.unsure,
         )
 
     def first_channels(self, channels: int) -> "NoiseModel":
@@ -66,7 +68,7 @@ class NoiseModel:
         """The model of some channels."""
         curve = None if self.curve is None else self.curve[chosen]
         parts = (self.gain[chosen], self.read[chosen], self.sigma[chosen])
-        return NoiseModel(*parts, self.samples, curve, self.dark[chosen])
+        return NoiseModel(*parts, self.samples, curve, self.dark[chosen], self.unsure)
 
     @property
     def pedestal(self) -> tuple[float, ...]:
@@ -85,7 +87,8 @@ class NoiseModel:
 
     def in_codes(self, levels: tuple[float, float]) -> str:
         """Standard deviations at three codes between the levels of black and white, and the line
-        of the variance if it is one, as text; the mean of the channels."""
+        of the variance if it is one, its slope with its standard error where that is known, as
+        text; the mean of the channels."""
         black, span = levels[0], levels[1] - levels[0]
         knots = self.at_knots()
         last = len(knots[0]) - 1
@@ -100,7 +103,8 @@ class NoiseModel:
             return curve
         offset = black + span * (dark - read**2 / gain)
         sign = "+" if offset < 0 else "-"
-        return f"{curve}; variance {gain * span:.3g} x (code {sign} {abs(offset):.4g})"
+        error = f" +- {self.unsure * gain * span:.2g}" if self.unsure else ""
+        return f"{curve}; variance {gain * span:.3g}{error} x (code {sign} {abs(offset):.4g})"
 
     def level(self, signal: Tensor) -> Tensor:
         """signal (B, C, H, W) -> the noise's standard deviation at every sample."""

@@ -43,6 +43,11 @@ class SensorLaw:
         gain, height = np.linalg.solve(self.information, self.total)
         return float(gain), float(height / gain)
 
+    @property
+    def unsure(self) -> float:
+        """Standard error of the gain, as a share of it."""
+        return float(np.linalg.inv(self.information)[0, 0] ** 0.5 / self.line[0])
+
     def agrees(self, lane: LaneLaw) -> bool:
         """Whether a lane that is not among them says the same within its own error and theirs."""
         rows, seen, variance = lane.evidence()

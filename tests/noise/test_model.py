@@ -1,6 +1,7 @@
 """Noise models by the formula: Poisson-Gaussian lines, curves, where light begins, and blends."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -137,6 +138,8 @@ def test_a_law_speaks_in_the_codes_of_its_file() -> None:
     assert model.in_codes((100.0, 4100.0)) == f"sigma {told}; {line}"
     lit = NoiseModel((0.02,), (0.0,), (0.1,), dark=(0.25,))
     assert lit.in_codes((0.0, 1000.0)).endswith("; variance 20 x (code - 250)")
+    sure = replace(lit, unsure=0.05).scaled(2).first_channels(1)
+    assert sure.in_codes((0.0, 1000.0)).endswith("; variance 80 +- 4 x (code - 250)")
     bare = NoiseModel((0.02,), (0.0,), (0.1,))
     assert bare.in_codes((0.0, 1000.0)).endswith("; variance 20 x (code - 0)")
     assert lit.in_codes((0.0, 1000.0)).startswith("sigma 0 at 250, 70.7 at 500, 100 at 750;")

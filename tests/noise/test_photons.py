@@ -145,6 +145,23 @@ def off(light: np.ndarray, gain: float, stacks: int) -> float:  # type: ignore[t
     return float(np.sqrt(np.mean(np.square(errors))))
 
 
+@pytest.mark.parametrize(("gain", "photons"), [(0.5, 0.1), (0.5, 0.3), (0.5, 2.0), (0.7, 0.1)])
+@pytest.mark.parametrize("frames", [6, 32])
+def test_of_codes_coarser_than_electrons_the_gain_lies_within_its_stated_error(
+    gain: float, photons: float, frames: int
+) -> None:
+    """The line's own was off by up to 70 % of a gain said to be sure within 5 %."""
+    for seed in range(2):
+        rng = np.random.default_rng(600 + seed)
+        counts = rng.poisson(cells(photons, rng), (frames, 96, 96))
+        codes = np.rint(gain * (counts + rng.normal(0, 0.5, counts.shape)) + OFFSET)
+        line = photon_line(list(codes.astype(np.float32)))
+        assert line is not None
+        assert abs(line.gain - gain) < 2.5 * line.unsure
+        if frames == 32:
+            assert line.gain == pytest.approx(gain, rel=0.3)
+
+
 @pytest.mark.parametrize(("photons", "within"), [(0.1, 0.16), (0.3, 0.06), (2.0, 0.03)])
 def test_rounding_to_one_code_an_electron_does_not_hide_the_gain(
     photons: float, within: float

@@ -93,6 +93,6 @@ def _shared(sensor: SensorLaw, found: Opening, frames: Sequence[Frame]) -> Openi
         return found
     many, read = len(own.gain), (gain * (dark - zero)) ** 0.5  # many: gray through RGB weights
     gains, reads, sigmas, darks = ((one,) * many for one in (gain, read, level**0.5, dark))
-    model = NoiseModel(gains, reads, sigmas, own.samples, None, darks)
+    model = NoiseModel(gains, reads, sigmas, own.samples, None, darks, sensor.unsure)
     planes = PlaneNoise.of(model, layout, clipped=found.planes.clipped)
     return found._replace(model=model, planes=replace(planes, shares=found.planes.shares))

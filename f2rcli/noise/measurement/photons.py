@@ -14,7 +14,15 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.noise.measurement.shape import PARTS, SURE, Gain, comb_gain, cumulant_gain, jackknife
+from f2rcli.noise.measurement.shape import (
+    PARTS,
+    SURE,
+    Gain,
+    comb_gain,
+    cumulant_gain,
+    jackknife,
+    step_of,
+)
 from f2rcli.noise.model import NoiseModel
 from f2rcli.order import robust_sigma
 
@@ -41,10 +49,16 @@ class PhotonLine:
     """Variance gain * (brightness - zero), in a picture's units."""
 
     gain: float
-    error: float  # standard error of the gain
+    error: float  # standard error of the gain, as samples scatter
     middle: float  # brightness that it was measured around
     level: float  # variance there
     dark: float  # brightness of the darkest places
+    rounded: float = 0.0  # by how much rounding to codes may change the gain, see `_rounded`
+
+    @property
+    def unsure(self) -> float:
+        """Standard error of the gain, what rounding may do included."""
+        return float(np.hypot(self.error, self.rounded))
 
     @property
     def zero(self) -> float:
@@ -97,7 +111,8 @@ def _line(
         weight = fair / at**2
     chance = float(variance.mean()) / ((len(frames) - 2) * BLOCK**2)
     uneven = _uneven(others, chance, others.size // (len(frames) - 1))
-    shape = _of_shape(frames, others, CLASSES if uneven else 1)
+    rounded = float(np.average(_rounded(at, step_of(np.asarray(frames[:1]))), weights=weight))
+    shape = _of_shape(frames, others, CLASSES if uneven else 1, rounded)
     if not uneven:
         return shape
     parts = _parts_of_blocks(frames[0].shape, len(frames) - 1)
@@ -106,16 +121,28 @@ def _line(
         for part in np.unique(parts)
     ]
     line = PhotonLine(
-        gain, jackknife(np.array(each)), middle, level, float(np.quantile(others, DARKEST))
+        gain, jackknife(np.array(each)), middle, level, float(np.quantile(others, DARKEST)), rounded
     )
     return line if shape is None else _with_shape(line, shape)
 
 
+def _rounded(variance: Floats, step: float) -> Floats:
+    """What rounding to codes, a `step` apart, may add to the slope of variances, or take from it:
+    of noise far narrower than a step it leaves much or little as the mean lies between two codes or
+    on one (the first term of the series that Sheppard's correction leaves out)."""
+    if not np.isfinite(step):
+        return np.zeros_like(variance)
+    power = np.maximum(variance / step**2 - 1 / 12, 0)
+    found: Floats = 2 * np.pi * step * (np.pi**-2 + 4 * power) * np.exp(-2 * np.pi**2 * power)
+    return found
+
+
 def _with_shape(line: PhotonLine, shape: PhotonLine) -> PhotonLine:
     """A line with what the shape of the noise says of its gain, where that is not denied."""
-    gain, error = pooled([line, shape])
-    apart = SURE * float(np.hypot(line.error, shape.error))
-    return line if abs(line.gain - shape.gain) > apart else replace(line, gain=gain, error=error)
+    known = replace(line, error=line.unsure, rounded=0.0)  # rounding is a part of shapes' laws
+    gain, error = pooled([known, shape])
+    apart = SURE * float(np.hypot(known.error, shape.error))
+    return line if abs(line.gain - shape.gain) > apart else replace(known, gain=gain, error=error)
 
 
 def _parts_of_blocks(shape: tuple[int, ...], pairs: int) -> NDArray[np.intp]:
@@ -132,14 +159,15 @@ def _uneven(bright: Floats, noise: float, blocks: int) -> bool:
 
 
 def _of_shape(
-    frames: Sequence[NDArray[np.float32]], bright: Floats, classes: int
+    frames: Sequence[NDArray[np.float32]], bright: Floats, classes: int, rounded: float = 0.0
 ) -> PhotonLine | None:
-    """The line by the shape of the noise alone; classes: of brightness, 1 for even light."""
+    """The line by the shape of the noise alone; classes: of brightness, 1 for even light; rounded:
+    see `PhotonLine`."""
     if len(frames) < FEWEST_FRAMES:
         return None
     stack = np.asarray(frames, np.float64)
     comb = comb_gain(*_classified(stack, classes))
-    found = _surer(comb, cumulant_gain(stack))
+    found = _surer(comb, cumulant_gain(stack, rounded))
     if found is None:
         return None
     gain, error = found
@@ -213,6 +241,7 @@ def counted_model(
         model.samples,
         None,
         tuple(line.dark for line in same),
+        float(np.hypot(error, min(line.rounded for line in found))) / gain,
     )
 
 

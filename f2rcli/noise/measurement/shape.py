@@ -27,10 +27,14 @@ FARTHEST = 0.5  # that they change by in a round
 # does not hold.
 MISFIT, CHANCE = 1.5, 5.0
 UNSURE = 0.02  # of a gain, where light is uneven in classes: that it is spread so is a guess
+# The same at an electron of light or more, where codes are coarser than one; half of it at half an
+# electron or less.
+UNSURE_AMONG_CODES = 0.2
 EXPECTED = 5.0  # samples in a bin that counts for it
 PARTS = 6  # a side, of a picture, by which the error of its gain is found
 SURE = 3.0  # standard errors of a gain
 ROUNDED = 1.75  # codes an electron, of fewer rounding hides cumulants,
+NARROW = 1 / 3  # of a squared code, the variance: so does rounding of less
 PURE = 0.8  # where less of the variance is of electrons
 OFFSET, GAIN, READ, WIDTH, LIGHT = range(5)  # places of parameters: offset, then logarithms
 
@@ -53,6 +57,9 @@ def comb_gain(frames: Floats, classes: NDArray[np.intp]) -> Gain | None:
         return None
     variance = np.linalg.inv(information + 1e-9 * np.eye(free.size))[GAIN, GAIN]
     gain, unsure = float(np.exp(law[GAIN])), UNSURE if classes.any() else 0.0
+    if classes.any() and gain < step_of(frames):
+        light = float(np.exp(law[LIGHT:]).mean())
+        unsure = UNSURE_AMONG_CODES * min(max(light, 0.5), 1.0)
     return gain, gain * float(np.sqrt(max(variance, 0.0) + unsure**2))
 
 
@@ -86,7 +93,7 @@ class _Histograms:
     def of(cls, frames: Floats, classes: NDArray[np.intp]) -> "_Histograms | None":
         """None where all samples are alike."""
         low, high = np.quantile(frames, (TAIL, 1 - TAIL))
-        step = _step(frames)
+        step = step_of(frames)
         if not high > low or step == np.inf:
             return None
         width = step * max(1, int((high - low) / BINS / step))
@@ -155,17 +162,18 @@ class _Histograms:
         return law, information
 
 
-def cumulant_gain(stack: Floats) -> Gain | None:
+def cumulant_gain(stack: Floats, rounded: float = 0.0) -> Gain | None:
     """The gain of frames (T, H, W) from cumulants, which of Poisson's law are powers of it times
     the light; read noise has none beyond the second. None where the fourth over the third tells
     nothing.
 
     Frames without the mean of all, and without their own, have none of what stands still or is
     brighter in one of them. The gain is at least what the third has over the second, which read
-    noise adds to. Where it does so, few codes an electron tell nothing: read noise that is rounded
-    has a fourth.
+    noise adds to. Where it does so, few codes an electron tell nothing, nor does noise narrower
+    than a code: read noise that is rounded has a fourth. rounded: what rounding may add to a gain
+    that is no whole number of codes.
     """
-    count, step = len(stack), _step(stack)
+    count, step = len(stack), step_of(stack)
     stack = stack - stack.mean((1, 2), keepdims=True)
     apart = stack - stack.mean(0)
     two, three, four = ((apart**n).sum(0) for n in (2, 3, 4))
@@ -181,12 +189,15 @@ def cumulant_gain(stack: Floats) -> Gain | None:
         return None
     gain, error = _ratio(fourth, third)
     least = _ratio(third, second)[0]
-    if gain < SURE * error or (gain < ROUNDED * step and least < PURE * gain):
+    coarse = gain < ROUNDED * step or second.mean() < NARROW * step**2
+    if gain < SURE * error or (coarse and least < PURE * gain):
         return None
-    return max(gain, least), error
+    gain = max(gain, least)
+    among = np.sinc(gain / step) if np.isfinite(step) else 0.0
+    return gain, float(np.hypot(error, rounded * among))
 
 
-def _step(stack: Floats) -> float:
+def step_of(stack: Floats) -> float:
     """Between the codes of frames (T, H, W), as the first shows it; infinite where all are one."""
     return float(np.diff(np.unique(stack[0])).min(initial=np.inf))
 
