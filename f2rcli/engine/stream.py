@@ -135,7 +135,9 @@ def restore_stream(
         seen = restored_in_sums(pictures, blend, first.index or 0, noise.measured, restore)
         yield from given(written(seen, engine, noise), engine)
         return
-    yield from _restored(chain(emptied(waiting), pictures), first, engine, noise, worker, watch)
+    pictures = chain(emptied(waiting), pictures)
+    pictures = noise.recounting(pictures) if engine.prompt else pictures
+    yield from _restored(pictures, first, engine, noise, worker, watch)
 
 
 def _blend(begin: "_Begun", engine: Engine, noise: NoiseTracker) -> Blend:

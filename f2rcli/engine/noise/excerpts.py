@@ -5,7 +5,7 @@ tell as much of 1920x1080 as the whole, in an eighth of the time. Where squares 
 scene moves out of them, the measurement sees places that do not match, and leaves them out as ever.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -41,15 +41,20 @@ class Square(NamedTuple):
 def excerpts(frames: Sequence[Frame]) -> list[Frame]:
     """Frames of at most MOST_PIXELS, each made of the same four squares of a frame of the clip;
     small frames as they are. Only the first few decide which squares."""
+    return list(map(excerpter(frames), frames))
+
+
+def excerpter(frames: Sequence[Frame]) -> Callable[[Frame], Frame]:
+    """What makes such a frame of any frame of the clip that begins with these."""
     first = frames[0]
     step = 2 if first.layout.family is Family.BAYER else 1  # pixels of a mosaic in one of a plane
     height, width = first.height // step, first.width // step
     if height * width <= MOST_PIXELS or min(height, width) < 2 * CELL:
-        return list(frames)
+        return lambda frame: frame
     luma = picture_of(frames[min(LOOKED_AT, len(frames) - 1)]).luma
     squares = chosen_squares(luma[:height, :width])
     at = [Square(*(step * number for number in square)) for square in squares]
-    return [_of_squares(frame, at) for frame in frames]
+    return lambda frame: _of_squares(frame, at)
 
 
 def over_all(model: NoiseModel, part: Frame, whole: Frame) -> NoiseModel:

@@ -94,10 +94,19 @@ def few_photons(frames: Sequence[Frame]) -> bool:
     """
     if not frames or frames[0].layout.levels is None or not frames[0].layout.counts_light:
         return False
-    parts = excerpts(frames)
-    shot = _without_flashes(parts[: _one_shot([picture_of(frame) for frame in parts])])
-    line = photon_line([picture_of(frame).planes[0] for frame in shot])
+    line = photon_line([picture_of(frame).planes[0] for frame in _calm_shot(excerpts(frames))])
     return line is not None and line.photons < FEW
+
+
+def recounted(
+    parts: Sequence[Frame], whole: Frame, model: NoiseModel, planes: PlaneNoise
+) -> tuple[NoiseModel, PlaneNoise]:
+    """The law of few photons and that of the planes by more first frames than `model` and `planes`
+    were found by; these where they tell none. parts: see `excerpts`; whole: the first frame."""
+    counted = counted_model([picture_of(frame).planes for frame in _calm_shot(parts)], model)
+    if counted is None:
+        return model, planes
+    return _over_all(counted, _counted(planes, counted, whole), parts[0], whole)
 
 
 def opening_noise(frames: Sequence[Frame], engine: Engine) -> Opening:
@@ -117,9 +126,16 @@ def measured_alone(frames: Sequence[Frame], engine: Engine) -> Opening:
         return found
     if not found.compared and len(frames) >= FEWEST_COMPARED:  # the scene moves out of them
         return _opening(frames, engine)
-    models = (found.model, *found.planes.models)
-    seen, *of_planes = (over_all(model, parts[0], frames[0]) for model in models)
-    return found._replace(model=seen, planes=replace(found.planes, models=tuple(of_planes)))
+    model, planes = _over_all(found.model, found.planes, parts[0], frames[0])
+    return found._replace(model=model, planes=planes)
+
+
+def _over_all(
+    model: NoiseModel, planes: PlaneNoise, part: Frame, whole: Frame
+) -> tuple[NoiseModel, PlaneNoise]:
+    """See `over_all`; of a picture and its planes."""
+    seen, *of_planes = (over_all(one, part, whole) for one in (model, *planes.models))
+    return seen, replace(planes, models=tuple(of_planes))
 
 
 def _opening(frames: Sequence[Frame], engine: Engine) -> Opening:
@@ -150,9 +166,19 @@ def _opening(frames: Sequence[Frame], engine: Engine) -> Opening:
     if layout.counts_light:
         counted = counted_model([picture_of(frame).planes for frame in of_shot], model)
         if counted is not None:
-            model = counted
-            held = replace(PlaneNoise.of(model, layout, clipped=clipped), shares=held.shares)
+            model, held = counted, _counted(held, counted, frames[0])
     return Opening(model, held, found.bounds, free, compared, blocking)
+
+
+def _counted(planes: PlaneNoise, model: NoiseModel, frame: Frame) -> PlaneNoise:
+    """The law of a frame's planes where its picture's is known by counting."""
+    law = PlaneNoise.of(model, frame.layout, clipped=planes.clipped)
+    return replace(law, shares=planes.shares)
+
+
+def _calm_shot(frames: Sequence[Frame]) -> list[Frame]:
+    """Frames up to a cut, without flashes."""
+    return _without_flashes(frames[: _one_shot([picture_of(frame) for frame in frames])])
 
 
 def _without_flashes(frames: Sequence[Frame]) -> list[Frame]:

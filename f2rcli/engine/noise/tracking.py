@@ -1,21 +1,27 @@
 """A stream's noise: stated by the user, or measured at its start and refreshed slowly."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain, islice
 
 from torch import Tensor
 
 from f2rcli import methods
 from f2rcli.engine.engine import Engine
 from f2rcli.engine.noise.anchor_pairs import AnchorPair, evidence
+from f2rcli.engine.noise.excerpts import excerpter
 from f2rcli.engine.noise.opening import (
+    DIM_PREROLL,
     HARDLY_ANY8,
     PREROLL,
     Opening,
+    few_photons,
     hardly_any,
     mean_sigma8,
     opening_noise,
     pairs_of,
+    recounted,
     stated_model,
 )
 from f2rcli.engine.strength import allowance
@@ -27,6 +33,7 @@ from f2rcli.noise.model import NoiseModel, blend
 from f2rcli.noise.planes import Anchored, PlaneNoise, measure_planes, picture_of
 from f2rcli.noise.report import NOTHING_TO_DO
 from f2rcli.noise.stabilising import VarianceStabiliser, lowest
+from f2rcli.tee import emptied
 from f2rcli.window import Window
 from f2rcli.yuv import code_span
 
@@ -193,12 +200,32 @@ class NoiseTracker:
         """Whether it may be measured again, and there are frames on both sides to do so."""
         return bool(not self.declared and not self.sensor and view.before and view.after)
 
+    def recounting(self, pictures: Iterator[list[Frame]]) -> Iterator[list[Frame]]:
+        """Pictures of a stream as they come, no two alike. If their opening holds few photons, the
+        first DIM_PREROLL tell their law anew, and the contract goes by it from then on. Networks
+        see pictures as before: what is remembered of earlier ones would not fit others."""
+        waiting = deque(islice(pictures, PREROLL))
+        parts = [copies[0] for copies in waiting]
+        first, cut, few = parts[0], excerpter(parts), not self.declared and few_photons(parts)
+        parts.clear()
+        for copies in chain(emptied(waiting), pictures):
+            if few and self.measured is not None and self.planes is not None:
+                parts.append(cut(copies[0]))
+                if len(parts) == DIM_PREROLL:
+                    self._believe(*recounted(parts, first, self.measured, self.planes))
+                    parts, few = [], False
+            yield copies
+
     def know(self, model: NoiseModel, planes: PlaneNoise) -> None:
-        """From now on this is the noise, in the picture's channels and in the file's planes."""
-        self.measured = self.engine.noise = model
-        self.planes = planes
+        """From now on this is the noise, in the picture's channels and in the file's planes, and
+        what networks see is made for it."""
+        self._believe(model, planes)
         if self.sensor:
             self.space = VarianceStabiliser.of(model, self.engine.torch_device, self.low)
+
+    def _believe(self, model: NoiseModel, planes: PlaneNoise) -> None:
+        self.measured = self.engine.noise = model
+        self.planes = planes
 
     def _compare(self, found: Opening) -> None:
         """Say so where what was declared and what is measured lie far apart; keep what is known of
