@@ -1,6 +1,7 @@
 """Light noise and unclipped noise go through weights of their own, heavy clipped noise does not."""
 
 from dataclasses import replace
+from itertools import product
 from typing import cast
 
 import numpy as np
@@ -31,6 +32,25 @@ def used(sigma: float, **settings: object) -> str:
 def test_the_measured_noise_chooses_the_weights() -> None:
     assert used(3) == "f2r-rgb-light"
     assert used(30) == "f2r-rgb-small"
+
+
+def test_a_still_burst_of_a_stack_keeps_its_texture_by_the_weights_for_light_noise() -> None:
+    rng, codes = (
+        np.random.default_rng(0),
+        np.array([clip.planes for clip in noisy_clip(1, sigma=0)]),
+    )
+    chosen = {}
+    for sigma, step, levels in product((15, 24), (0, 2), (None, (0.0, 255.0))):
+        shown = (np.roll(codes[0], step * t, axis=2) for t in range(6))
+        noisy = np.rint([one + rng.normal(0, sigma, one.shape) for one in shown]).clip(0, 255)
+        frames = [
+            replace(frame, layout=replace(frame.layout, levels=levels), planes=tuple(planes))
+            for frame, planes in zip(noisy_clip(6), noisy.astype(np.uint8), strict=True)
+        ]
+        tracker = NoiseTracker(engine_for(frames), frames[0].layout)
+        tracker.measure_opening(frames)
+        chosen[sigma, step, levels is None] = tracker.light
+    assert chosen == {key: key == (15, 0, False) for key in chosen}
 
 
 def test_weights_that_are_named_are_used_whatever_the_noise() -> None:
