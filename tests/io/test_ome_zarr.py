@@ -80,6 +80,21 @@ def test_scales_without_a_unit_are_kept_and_unknown_units_named(tmp_path: Path) 
     assert [axis.get("unit") for axis in scales["axes"]] == [None, None, "micrometer"]
 
 
+def test_scales_that_are_no_sizes_and_axes_of_nothing(tmp_path: Path) -> None:
+    scale = [-1.0, float("nan"), float("inf")]
+    axes = [
+        {"name": "t", "type": "time", "unit": "second"},
+        *({"name": a, "type": "space"} for a in "yx"),
+    ]
+    source = write(tmp_path / "a.zarr", ARRAY[:, 0], multiscales=scaled(scale, axes))
+    with open_reader(source) as reader:
+        plan = plan_output(reader, tmp_path / "b.zarr", WriteOptions())
+        assert (plan.kept, reader.info.rate) == (("axes TYX 3x12x14",), None)
+    nothing = write(tmp_path / "c.zarr", ARRAY[:0, 0], multiscales=scaled([1.0, 1, 1], list("tyx")))
+    with pytest.raises(InputError, match="axes TYX 0x12x14: there are no pictures"):
+        open_reader(nothing)
+
+
 def test_display_and_place_are_named_as_lost(tmp_path: Path) -> None:
     moved = scaled([1.0, 1.0, 2.0, 2.0], list("tcyx"))
     transforms = moved[0]["datasets"][0]["coordinateTransformations"]

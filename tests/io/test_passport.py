@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from f2rcli.errors import InputError
 from f2rcli.io import open_reader, plan_output
 from f2rcli.io.base import WriteOptions
 from tests.io.stacks import movie, passed
@@ -216,6 +217,20 @@ def test_nd2_keeps_its_ome_metadata(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "ND2 description" in ome.to_xml()
     assert plan.dropped == ("Laser Power; 1.channel [%]",)
     assert float(reader.info.time_base) == pytest.approx(10)
+
+
+def test_a_damaged_nd2_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Damaged(Nd2):
+        closed = False
+
+        @property
+        def sizes(self) -> Any:
+            raise ValueError("no map of chunks")
+
+    source = install(tmp_path, monkeypatch, "nd2", Damaged)
+    with pytest.raises(InputError, match="no map of chunks"):
+        open_reader(source)
+    assert Damaged.closed
 
 
 def test_czi_keeps_scaling_channels_and_times(

@@ -29,6 +29,14 @@ def test_a_damaged_exposure_is_held_and_told(tmp_path: Path, tools: Any) -> None
         tools.read_all(burst, strict=True)
 
 
+def test_a_cut_off_file_is_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    whole = write_dng(tmp_path / "a.dng", extra=[(65000, 2, 0, "x" * 99, True)]).read_bytes()
+    (tmp_path / "a.dng").write_bytes(whole[:600])
+    with pytest.raises(InputError, match=r"a\.dng: is "):
+        open_reader(tmp_path / "a.dng")
+    assert not caplog.records
+
+
 @pytest.mark.parametrize(
     ("odd", "reason"),
     [

@@ -343,3 +343,11 @@ def test_pages_that_do_not_change_are_stored_like_those_that_do(tmp_path: Path) 
     with tifffile.TiffFile(target) as after:
         assert [int(page.compression) for page in after.pages] == [8, 8, 8]
     np.testing.assert_array_equal(tifffile.imread(target)[1:], tifffile.imread(source)[1:])
+
+
+def test_a_name_as_long_as_a_disk_allows_is_read_and_written(tmp_path: Path) -> None:
+    """The name of a sidecar beside it would be longer."""
+    source = tmp_path / f"{'x' * 251}.tif"
+    write_kind("plain u16", source)
+    (tmp_path / "out").mkdir()
+    passed(source, tmp_path / "out" / source.name, change=True)

@@ -1,5 +1,6 @@
 """Nikon ND2, through the package nd2."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -30,6 +31,14 @@ _EVENTS = frozenset({"Time [s]", "Index", "T Index", "Z Index", "P Index", "Z-Se
 def open_nd2(library: Any, path: Path) -> Opened:
     """An image per position."""
     file = library.ND2File(path)
+    try:
+        return Opened(file, list(_images(file, path)))
+    except BaseException:
+        file.close()
+        raise
+
+
+def _images(file: Any, path: Path) -> Iterator[Image]:
     sizes = dict(file.sizes)
     loops = [axis for axis in sizes if axis not in "CYXS"]
     places = {tuple(row[a] for a in loops): i for i, row in enumerate(file.loop_indices)}
@@ -51,7 +60,7 @@ def open_nd2(library: Any, path: Path) -> Opened:
             name, own, file.dtype, read, quick, lambda: _passport(file, root(), position, own)
         )
 
-    return Opened(file, (image(position) for position in range(sizes.get("P", 1))))
+    return map(image, range(sizes.get("P", 1)))
 
 
 def _seconds(file: Any, frames: list[int]) -> list[float]:

@@ -1,5 +1,6 @@
 """OME-Zarr (NGFF) 0.1 to 0.5, through the package zarr."""
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -145,6 +146,8 @@ def _scaled(scales: dict[str, Any], axes: list[dict[str, Any]]) -> Facts:
     facts: Facts = {}
     for letter, axis, step in zip(_letters(axes), axes, steps, strict=True):
         unit = str(axis.get("unit", ""))
+        if not 0 < step < math.inf:
+            continue
         if letter in "XYZ" and unit in _LENGTHS:
             lengths[letter] = step * _LENGTHS[unit]
         elif letter in "XYZ" and step != 1:

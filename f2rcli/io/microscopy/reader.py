@@ -85,7 +85,7 @@ class MicroscopyFile(Stack):
     def _series(self, number: int) -> Series:
         image, letters = self.images[number], self._letters[number]
         own = {letters[axis]: n for axis, n in image.sizes.items()}
-        kept = {axis: n for axis, n in own.items() if n > 1 or axis in "YX"}
+        kept = {axis: n for axis, n in own.items() if n != 1 or axis in "YX"}
         return Series(
             number=number, name=image.name, axes="".join(kept),
             shape=tuple(kept.values()), dtype=np.dtype(image.dtype).newbyteorder("="),

@@ -9,7 +9,7 @@ from typing import Any
 
 import tifffile
 
-from f2rcli.io.tiff.library import DAMAGE, STORAGE
+from f2rcli.io.tiff.library import DAMAGE, STORAGE, quiet_tifffile
 
 NOISE_PROFILE, FRAME_RATE = 51041, 51044
 DIGESTS = (50972, 51111)  # of the raw samples; they no longer hold once those change
@@ -70,7 +70,7 @@ class RawTags:
 def read_tags(path: Path) -> RawTags:
     """The tags of a file; RawTags() where tifffile cannot read it."""
     try:
-        with tifffile.TiffFile(path) as file:
+        with quiet_tifffile(), tifffile.TiffFile(path) as file:
             pages = list(_pages(file))
             if not pages:
                 return RawTags()

@@ -10,6 +10,7 @@ what R, G, B are multiplied by to make gray gray. All but the first three may be
 """
 
 import json
+import os
 import re
 from dataclasses import replace
 from fractions import Fraction
@@ -50,7 +51,7 @@ def sensor_facts(path: Path) -> dict[str, Any] | None:
 def sidecars(path: Path) -> list[Path]:
     """The files beside a TIFF that may state its sensor facts."""
     places = (path.with_suffix(".json"), path.parent / FOLDER_SIDECAR)
-    return [place for place in places if place.is_file()]
+    return [place for place in places if os.path.isfile(place)]  # a name may be too long
 
 
 def _json_object(sidecar: Path) -> dict[str, Any] | None:
