@@ -25,6 +25,9 @@ RAIL = 1.5 / 255  # of black or white: a block without noise there has been cut 
 # rain, sparks, edges that were matched wrongly.
 LEAST, LEAST_POWER = 2 / 3, 0.1832
 SPARSE = 0.2, 0.3  # of the variance: below it is the least samples', above it counts in full
+# The same of most blocks, for any to be read so: scenes in motion have some such blocks, too, which
+# are told from noise by other means.
+MOSTLY = 0.2, 0.25
 FULL, FINE, FINEST = range(3)
 Values = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -102,18 +105,19 @@ def _plane_blocks(pair: Pair, plane: int) -> Blocks:
     rough = [tiles(_smooth(one), side).var(1) for one in apart]
     plain = rough[0] <= rough[1]  # chosen by the low frequencies: no bias to the high ones
     power = [_power(one, side) / 2 for one in apart]
-    dense = _dense(np.where(plain[:, None], *(tiles(one, side) for one in apart)))
     slopes = _slopes(before)
     error = [MATCHED * _shared(slopes, _slopes(other), side) for other in matched]
     same = [~(other != here).any(1) for other in there]
+    painted = (here == here[:, :1]).all(1) & (there[0] == there[0][:, :1]).all(1)
+    void = painted | same[0] | same[1]
+    dense = _dense(np.where(plain[:, None], *(tiles(one, side) for one in apart)), ~void)
     grid = bright if bright.shape == before.shape else _resized(bright, before.shape)
     level = (here if grid is before else tiles(grid, side)).mean(1)
-    painted = (here == here[:, :1]).all(1) & (there[0] == there[0][:, :1]).all(1)
     rows, columns = before.shape[0] // side, before.shape[1] // side
     rail = painted & ((level < RAIL) | (level > 1 - RAIL) | _bars(painted.reshape(rows, columns)))
     return Blocks(
         level.astype(np.float64), np.where(plain, *power) * dense, np.where(plain, *error),
-        painted | same[0] | same[1], rail, plain, side**2,
+        void, rail, plain, side**2,
     )  # fmt: skip
 
 
@@ -186,16 +190,22 @@ def _power(difference: Values, side: int) -> Floats:
     return np.stack([full, *high]).astype(np.float64)
 
 
-def _dense(blocks: Values) -> Floats:
-    """The share of the variance of every block (N, samples) that is not of a few samples."""
+def _dense(blocks: Values, live: NDArray[np.bool_]) -> Floats:
+    """The share of the variance of every block (N, samples) that is not of a few samples; all of
+    it, unless it is so of most blocks that are live."""
     middle = blocks.shape[1] // 2
     apart = np.abs(blocks - np.partition(blocks, middle, axis=1)[:, middle, None])
     count = round(LEAST * blocks.shape[1])
     least = np.square(np.partition(apart, count, axis=1)[:, :count]).sum(1) / blocks.shape[1]
     share = least / np.maximum(LEAST_POWER * blocks.var(1), 1e-18)
-    low, high = SPARSE
-    counts = np.clip((share - low) / (high - low), 0, 1)
-    return np.asarray(counts + (1 - counts) * share, np.float64)
+    mostly = float(np.median(share[live])) if live.any() else 1.0
+    full = np.maximum(_rising(share, SPARSE), _rising(mostly, MOSTLY))
+    return np.asarray(full + (1 - full) * share, np.float64)
+
+
+def _rising(value: Floats | float, limits: tuple[float, float]) -> Floats:
+    """0 up to the first limit, 1 from the second on."""
+    return np.clip((np.asarray(value) - limits[0]) / (limits[1] - limits[0]), 0, 1)
 
 
 def _slopes(plane: Values) -> tuple[Values, Values]:
