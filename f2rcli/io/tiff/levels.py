@@ -18,15 +18,16 @@ def read_level(level: Any, place: int) -> Plane | None:
         return None
 
 
-def changed_level(level: Any, place: int, change: Plane) -> Plane | None:
-    """A picture of a level with the mean change of its cells added, within its dtype.
+def changed_level(level: Any, place: int, original: Plane, change: Plane) -> Plane | None:
+    """A picture of a level with the change of its cells added, within its dtype.
 
-    change: (Y, X) or (Y, X, S) of the whole picture. None for what is no smaller copy of it.
+    original, change: (Y, X) or (Y, X, S) of the whole picture. None for what is no smaller copy of
+    it.
     """
     small = read_level(level, place)
     if small is None or not _smaller(small, change):
         return None
-    moved = small + averaged(change, small.shape)
+    moved = small + _of_cells(original, change, small)
     if small.dtype.kind != "f":
         limits = np.iinfo(small.dtype)
         moved = np.clip(np.rint(moved), limits.min, limits.max)
@@ -38,6 +39,17 @@ def _smaller(one: Plane, other: Plane) -> bool:
     """Whether a picture has no more rows and columns than another, and as many samples a pixel."""
     alike = one.ndim == other.ndim and one.shape[2:] == other.shape[2:] and one.size > 0
     return alike and all(a <= b for a, b in zip(one.shape, other.shape, strict=True))
+
+
+def _of_cells(original: Plane, change: Plane, small: Plane) -> Plane:
+    """The mean change of a level's cells; that of their first samples where it shows just them."""
+    steps = [round(full / part) for full, part in zip(change.shape, small.shape[:2], strict=False)]
+    first = tuple(
+        slice(0, step * count, step) for step, count in zip(steps, small.shape, strict=False)
+    )
+    same = np.array_equal(original[first], small, equal_nan=small.dtype.kind == "f")
+    moved: Plane = change[first] if same else averaged(change, small.shape)
+    return moved
 
 
 def averaged(change: Plane, shape: tuple[int, ...]) -> Any:

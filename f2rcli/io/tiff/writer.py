@@ -168,7 +168,7 @@ class StackWriter(Writer):
         with np.errstate(invalid="ignore"):  # infinity less itself is no change
             change = np.nan_to_num(picture.astype(np.float64) - original)
         for number, level in enumerate(levels):
-            changed = changed_level(level, taken.picture, change)
+            changed = changed_level(level, taken.picture, original, change)
             self._smaller[taken.series, taken.picture, number] = b""
             if changed is None:  # it stays; the pyramid is lost
                 continue
