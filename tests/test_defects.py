@@ -198,6 +198,22 @@ def test_what_noise_hides_in_one_frame_of_a_mosaic_several_show() -> None:
     np.testing.assert_array_equal(copies[0].planes[0], set_aside(mosaics[0]).planes[0])
 
 
+def test_several_frames_of_a_mosaic_show_pairs_of_hot_samples() -> None:
+    """Side by side or one above the other; not three in a row, nor a star between two pixels."""
+    rng = np.random.default_rng(8)
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    star = 9000 * np.exp(-((rows - 60) ** 2 + (columns - 90.5) ** 2) / (2 * 0.6**2))
+    pairs = [20 * WIDTH + 31, 20 * WIDTH + 32, 45 * WIDTH + 80, 46 * WIDTH + 80]
+    line = [70 * WIDTH + column for column in (20, 21, 22)]
+    mosaics = []
+    for _ in range(7):
+        values = 400 + star + rng.normal(0, 10, (HEIGHT, WIDTH))
+        values.flat[pairs + line] += 2000
+        mosaics.append(frame(codes(values, "u2"), RAW))
+    for one in without_defects(mosaics):
+        assert one.aside[0].repaired.tolist() == pairs
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1e30, -9999.0, 65535.0])
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 def test_fill_values_make_way_for_the_planes_own_samples_and_come_back(

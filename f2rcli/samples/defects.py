@@ -201,7 +201,7 @@ def _steady(
     mean = _mean(planes)
     whole, hot = _colours_without_impulses(mean, bad, least, NONE, STEADY_FAR, STEADY_RANGES)
     hot &= ~bad
-    places = lone(mean, whole, hot, known)
+    places = lone(mean, whole, hot, known, pairs=True)
     light = np.setdiff1d(np.flatnonzero(hot), places)
     ground = whole.flat[places].astype(np.float64)
     beyond = mean.flat[places] - ground

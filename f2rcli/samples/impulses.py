@@ -19,6 +19,8 @@ LIKE, MOST_ALIKE = 0.5, 0.01  # so far from their surroundings, of a plane's sam
 MOST_LOOKED_AT = 0.05  # of a plane's samples, for the time it takes
 CROSS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 MOST_SHARED = 0.05  # of a hot sample that its neighbours in a mosaic, of other colours, see of it
+MOST_ACROSS = 0.03  # of one of a pair, by those across it: of coloured light they see little
+PAIRED = 0.5  # of a hot sample: a neighbour that sees more may be one as well
 STEPS = [(dy, dx) for dy in range(-2, 3) for dx in range(-2, 3) if dy or dx]
 OWN_COLOUR = [(dy, dx) for dy in (0, -2, 2) for dx in (0, -2, 2)]  # in a mosaic, itself first
 LEAST_CODES = 8.0  # of integers: fewer may be a few photons in the dark
@@ -146,19 +148,26 @@ def medians_of_own(plane: Plane, places: Places) -> Plane:
     return medians
 
 
-def lone(plane: Plane, whole: Plane, hot: Mask, known: Places) -> Places:
+def lone(plane: Plane, whole: Plane, hot: Mask, known: Places, *, pairs: bool = False) -> Places:
     """Places of hot samples of a mosaic whose four neighbours, all of other colours, see nothing of
     them: defects of the sensor, since a lens spreads what is light over more than one pixel.
 
     whole: the plane with what surrounds each hot sample in its place. known: places that were such
-    defects in the frame before, of which noise may hide more.
+    defects in the frame before, of which noise may hide more. pairs: two defects may lie side by
+    side; the two neighbours across the pair see what they see of light between both.
     """
     places = np.flatnonzero(hot)
     rows, columns = np.divmod(places, plane.shape[1])
     beyond = plane.flat[places].astype(np.float64) - whole.flat[places]
     most = np.where(np.isin(places, known), 3 * MOST_SHARED, MOST_SHARED)
-    shared = np.mean([_excess(plane, rows + y, columns + x) for y, x in CROSS], axis=0)
-    alone: Places = places[shared * np.sign(beyond) < most * np.abs(beyond)]
+    seen = np.stack([_excess(plane, rows + y, columns + x) for y, x in CROSS]) * np.sign(beyond)
+    twin = seen > PAIRED * np.abs(beyond)
+    paired = pairs & (twin.sum(axis=0) == 1)
+    across = np.where(twin[:2].any(axis=0), seen[2:].mean(axis=0), seen[:2].mean(axis=0))
+    most = np.where(paired, np.minimum(most, MOST_ACROSS), most)
+    unseen = np.where(paired, across, seen.mean(axis=0)) < most * np.abs(beyond)
+    steps = np.array([y * plane.shape[1] + x for y, x in CROSS]) @ twin  # to the other of a pair
+    alone: Places = places[unseen & (~paired | np.isin(places + steps, places[unseen]))]
     return alone
 
 
