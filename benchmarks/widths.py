@@ -148,7 +148,7 @@ def main() -> None:
             precision="fp32" if arguments.no_bf16 else "bf16",
         )
         name = "-".join(map(str, widths))
-        Trainer(stage, arguments.work / name, settings).run()
+        Trainer(stage, arguments.work / name, settings).run(print)
         row: dict[str, Any] = {"widths": name, "gmac": round(cost.gmac_per_mpx, 1)}
         row |= {"parameters": cost.parameters, "steps": arguments.steps}
         row |= {noise: round(quality(network, some), 2) for noise, some in crops.items()}

@@ -65,7 +65,7 @@ class Mark:
         method: Method,
         noise: "NoiseTracker",
         steady: Steady | DeviceSteady,
-        shrinkage: Shrinkage | None = None,
+        shrinkage: Shrinkage | None,
     ) -> Past:
         """Begin, with the noise of the run that is gone on with. Returns what the contract carries
         from there; steady, shrinkage: those of a stream that begins."""

@@ -43,14 +43,14 @@ class ClipPictures:
         return tuple(image for image in self.images if image.kind == kind)
 
 
-def in_colour(picture: Picture, mosaic: Mosaic | None = None) -> Picture:
+def in_colour(picture: Picture, mosaic: Mosaic | None) -> Picture:
     """(3, H, W) of a picture (C, H, W): gray three times, packed planes of a mosaic developed."""
     if mosaic is not None and len(picture) == 4:
         return sensor.developed(picture, mosaic)
     return np.repeat(picture, 3, axis=0) if len(picture) == 1 else picture
 
 
-def codes_of(picture: Picture, mosaic: Mosaic | None = None) -> Codes:
+def codes_of(picture: Picture, mosaic: Mosaic | None) -> Codes:
     """(H, W, 3) RGB of a picture (C, H, W) that `in_colour` takes."""
     shown = to_codes(np.nan_to_num(in_colour(picture, mosaic)))
     return np.ascontiguousarray(shown.transpose(1, 2, 0))

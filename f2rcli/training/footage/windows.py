@@ -74,7 +74,7 @@ def cut(
     return to_unit(np.stack([clip[first + place, rows, columns] for place in places]))
 
 
-def conditioning_level(level: Pictures, rng: np.random.Generator, spread: float = 0.15) -> Pictures:
+def conditioning_level(level: Pictures, rng: np.random.Generator, spread: float) -> Pictures:
     """The noise level a network is given: none (zero) twice in five, else about right."""
     blind = rng.random() < BLIND_SHARE
     return level * np.float32(0 if blind else np.exp(rng.normal(0, spread)))

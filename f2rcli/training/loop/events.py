@@ -49,9 +49,3 @@ class Event:
 
 
 OnEvent = Callable[[Event], None]
-
-
-def announce(event: Event) -> None:
-    """Print what is worth a line."""
-    if event.kind not in (EventKind.PROGRESS, EventKind.SAVED):
-        print(event, flush=True)

@@ -19,7 +19,7 @@ from f2rcli.system.signals import Interruption
 from f2rcli.training.footage.prefetch import BatchPrefetcher, Key
 from f2rcli.training.loop.checkpoint import LastGood, RunState, load_run, read, save_run, write
 from f2rcli.training.loop.distributed import ALONE, ProcessGroup
-from f2rcli.training.loop.events import EventKind, OnEvent, announce
+from f2rcli.training.loop.events import EventKind, OnEvent
 from f2rcli.training.loop.learner import fitting
 from f2rcli.training.loop.optimiser_step import Clock, Gradient, OptimiserStep
 from f2rcli.training.loop.reporter import Reporter
@@ -99,7 +99,7 @@ class Trainer:
             return rate * 0.5 ** min(int(5 * self.progress()), 4)
         return rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.progress())))
 
-    def run(self, report: OnEvent = announce) -> str:
+    def run(self, report: OnEvent) -> str:
         """Train until the schedule, the patience or the time limit ends; returns which of them:
         "finished", "patience" or "time limit". What was reached is in `state`.
 
