@@ -9,14 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from f2rcli.errors import InputError
+from f2rcli.evaluation.clips.reading import SUBSAMPLED
 from f2rcli.frames import ClipInfo, Family, Frame, PlaneLayout
 from f2rcli.noise.codec import to_codes
 from f2rcli.noise.measurement.detail import single_frame_sigma
 from f2rcli.yuv import code_span, to_rgb
 
 Codes = NDArray[np.uint8]  # (H, W)
-
-CHROMA = {(0, 0): "yuv444p", (1, 0): "yuv422p", (1, 1): "yuv420p"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,8 @@ def to_eight_bit(frame: Frame) -> EightBitPlanes:
         planes = tuple(
             np.ascontiguousarray(plane) for plane in frame.planes[: layout.colour_planes]
         )
-        return EightBitPlanes(planes, "gray" if len(planes) == 1 else CHROMA[layout.log2_chroma])
+        name = "gray" if len(planes) == 1 else SUBSAMPLED[layout.log2_chroma]
+        return EightBitPlanes(planes, name)
     codes = to_codes(to_rgb(frame))
     if len(codes) == 1:
         return EightBitPlanes((codes[0],), "gray")
@@ -88,5 +88,5 @@ def _own(layout: PlaneLayout) -> bool:
     if layout.bits != 8 or layout.levels is not None:
         return False
     return layout.family is Family.GRAY or (
-        layout.family is Family.YUV and layout.log2_chroma in CHROMA
+        layout.family is Family.YUV and layout.log2_chroma in SUBSAMPLED
     )
