@@ -120,7 +120,8 @@ def _rows(
             cells = [Text("failed", style="red")] * len(cells)
         first = Text(one_line(subject.name) if place == 0 else "", style=subject.style)
         title = Text(one_line(evaluation.method(name).title))
-        yield [first, title, *cells, _seconds(subject.seconds(name))]
+        seconds = subject.seconds(name)
+        yield [first, title, *cells, Text("" if seconds is None else f"{seconds:.3f}")]
 
 
 def _published(evaluation: Evaluation, group: str) -> Iterator[list[Text]]:
@@ -143,7 +144,3 @@ def shown(value: float, metric: MetricFacts) -> str:
     if math.isinf(value):
         return "inf" if value > 0 else "-inf"
     return f"{value:.{metric.digits}f}"
-
-
-def _seconds(value: float | None) -> Text:
-    return Text("" if value is None else f"{value:.3f}")

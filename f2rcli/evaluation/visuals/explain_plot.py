@@ -30,7 +30,7 @@ def plot(explanation: Explanation, name: str) -> bytes:
     largest = max(float(np.abs(f.weights).max()) for f in filters) or 1.0
     middle = (VIEW, VIEW)
     frames = [
-        Tile(_picture(explanation, found), (f"frame {found.frame}",), middle) for found in filters
+        Tile(_codes(_cut(explanation, f.picture)), (f"frame {f.frame}",), middle) for f in filters
     ]
     weights = [
         Tile(_heat(explanation, f, largest), _words(explanation, i), middle, _arrow(explanation, i))
@@ -88,10 +88,6 @@ def _cut(explanation: Explanation, values: NDArray[np.float32]) -> NDArray[np.fl
     room = [(VIEW, VIEW), (VIEW, VIEW)] + [(0, 0)] * (values.ndim - 2)
     grown = np.pad(values, room)
     return grown[y : y + 2 * VIEW + 1, x : x + 2 * VIEW + 1]
-
-
-def _picture(explanation: Explanation, found: FrameFilter) -> Codes:
-    return _codes(_cut(explanation, found.picture))
 
 
 def _codes(shown: NDArray[np.float32]) -> Codes:

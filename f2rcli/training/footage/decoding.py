@@ -61,7 +61,8 @@ def measure(job: DecodingJob) -> ClipSize:
     """
     with open_reader(job.source, job.read) as reader:
         info = reader.info
-    samples = info.width * info.height * _channels(info.layout.space)
+    # a mosaic's four planes have a quarter of its size each
+    samples = info.width * info.height * (3 if info.layout.space is Space.RGB else 1)
     picture = 4 * WORKING_COPIES * samples
     if picture > job.memory:
         raise InputError(
@@ -284,11 +285,6 @@ def _picture(frame: Frame) -> NDArray[np.float32]:
         limits = np.finfo(np.float16)
         np.clip(np.nan_to_num(picture, copy=False), limits.min, limits.max, out=picture)
     return picture
-
-
-def _channels(space: Space) -> int:
-    """Samples per pixel; a mosaic's four planes have a quarter of its size each."""
-    return 3 if space is Space.RGB else 1
 
 
 def _expected(info: ClipInfo) -> int:
