@@ -285,7 +285,7 @@ def remove_parts(target: Path) -> None:
     """Remove the parts of a crashed run. Only safe while no other run writes this target."""
     with suppress(OSError):
         part_path(target).unlink(missing_ok=True)
-        lock_path(target).unlink(missing_ok=True)
+        lock_path(target).unlink()
     shutil.rmtree(part_folder(target), ignore_errors=True)
 
 

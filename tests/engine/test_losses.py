@@ -51,6 +51,14 @@ def test_each_class_has_the_mean_and_the_spread_of_its_points(count: int) -> Non
     assert not differ[4].any()
 
 
+@pytest.mark.parametrize(("errors", "believed"), [(1.9, False), (2.1, True)])
+def test_a_loss_of_two_standard_errors_is_believed(errors: float, believed: bool) -> None:
+    """Of nine points in noise of one, whose mean has an error of a third."""
+    losses = Losses.none(1, 1)
+    losses.add(np.zeros(9, np.intp), np.full((9, 1), errors / 3), np.ones((9, 1, 1)))
+    assert losses.prior()[0].any() == believed
+
+
 def test_points_that_lose_nothing_at_all_get_nothing() -> None:
     losses = Losses.none(1, 1)
     losses.add(np.zeros(3, np.intp), np.zeros((3, 1)), np.zeros((3, 1, 1)))

@@ -118,9 +118,12 @@ def test_the_same_frames_give_the_same_light() -> None:
     assert np.array_equal(first, second)
 
 
-def test_planes_too_small_for_the_filters_are_left_alone() -> None:
-    small = np.ones((8, 8), np.float32)
+def test_planes_too_small_for_the_filters_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PointLosses, "_of_any", lambda losses, index, plane, *rest: plane)
+    largest = max(_filter(index).around.size for index in range(len(WIDTHS)))
+    small, enough = (np.ones((side, 90), np.float32) for side in (largest - 1, largest))
     assert PointLosses().lost(0, small, small, small) is None
+    assert PointLosses().lost(0, enough, enough, enough) is enough
 
 
 def dim_points(rng: np.random.Generator, *, frames: int) -> tuple[Real, Others, Real]:

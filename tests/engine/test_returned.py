@@ -65,6 +65,14 @@ def test_places_are_shares_of_energy_in_each_cell_over_frames_and_planes() -> No
     np.testing.assert_allclose(found.places, sums[1] / sums[0], rtol=1e-4)
 
 
+def test_a_map_holds_all_energy() -> None:
+    """As sums from elsewhere do that are added to them."""
+    found = Returned()
+    found.add(0, taken := noise((128, 256), 1), kept := noise((128, 256), 2))
+    for sums, part in zip(found.values()["maps"], (taken, taken - kept), strict=True):
+        assert np.sum(sums) == pytest.approx(np.square(part, dtype=np.float64).sum(), rel=1e-5)
+
+
 def test_sums_from_elsewhere_count_as_frames_do() -> None:
     rng = np.random.default_rng(4)
     maps = [rng.random((3, 4)) + one for one in (1, 0)]

@@ -280,6 +280,14 @@ def blocks(level: np.ndarray) -> Blocks:  # type: ignore[type-arg]
     return Blocks(level, np.full((3, many), 0.0025), np.zeros(many), no, no, no, 256)
 
 
+@pytest.mark.parametrize(
+    ("counts", "square"), [((1, 3), 0.0325), ((3, 1), 0.0175), ((0, 0), 0.025)]
+)
+def test_the_mean_of_a_bound_is_that_of_its_blocks(counts: tuple[int, int], square: float) -> None:
+    found = Bound((0.2, 0.8), (0.1, 0.2), counts)
+    assert found.mean == pytest.approx(square**0.5, rel=1e-6)
+
+
 def test_blocks_count_that_keep_two_deviations_from_black_and_white_if_a_fifth_do() -> None:
     level = np.array([0.05, 0.09, 0.12, 0.5, 0.85, 0.95])
     assert _inside(blocks(level)).level.tolist() == [0.12, 0.5, 0.85]

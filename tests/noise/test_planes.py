@@ -78,6 +78,9 @@ def test_coloured_noise_shares_itself_as_its_bands_have_power() -> None:
     some = plane.copy()
     some[150:, 100:] = np.nan
     np.testing.assert_allclose(_measured(some)[:4], whole[:4], rtol=0.12)
+    rows, columns = np.indices(plane.shape) // 8
+    half = np.where((rows + columns) % 2, white[:, 2:], np.nan).astype(np.float32)
+    np.testing.assert_allclose(_measured(half)[:3], white_shares()[:3], rtol=0.12)
     hardly = np.full_like(plane, np.nan)
     hardly[:50, :60] = plane[:50, :60]
     assert _measured(hardly) == white_shares()  # less than a fiftieth

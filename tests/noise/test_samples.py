@@ -182,6 +182,21 @@ def test_noise_was_cut_off_where_less_than_half_or_hardly_any_of_it_lies_beyond(
         assert not samples.cut_off
 
 
+def test_noise_that_a_range_cut_off_is_found_as_it_was_before() -> None:
+    truth, clean = NoiseModel.gaussian(0.1, 3), 0.3 * smooth_picture(320, 400)
+    models = []
+    for lowest in (0, -1):
+        samples = NoiseSamples.empty(3)
+        for number in range(4):
+            noisy = clean + NoiseLaw(truth).sample(clean, seeded(number))
+            samples.add(noisy.clamp(lowest, 1), clean, clean)
+        assert samples.clipped == (lowest == 0)
+        models.append(samples.model())
+    for model in models:
+        assert model is not None
+        assert model.sigma == pytest.approx((0.1,) * 3, rel=0.05)
+
+
 def test_too_little_evidence_is_no_model() -> None:
     samples = NoiseSamples.empty(3)
     small = torch.rand(1, 3, 8, 8)

@@ -230,7 +230,7 @@ def undo_clipping(level: Floats, held: Floats) -> Floats:
     for _ in range(6):
         sigma = np.sqrt(np.maximum(variance, 1e-12))
         left = _left(level / sigma) + _left((1 - level) / sigma) - 1
-        variance = held / np.clip(left, 0.2, 1.0)
+        variance = held / np.maximum(left, 0.2)
     return variance
 
 
