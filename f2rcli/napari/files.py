@@ -94,12 +94,14 @@ def time_named(axes: str) -> str:
 
 
 def step_of(passport: Passport, axis: str) -> tuple[float, str]:
-    """The step along an axis and its unit: µm, s, or pixels where the file does not say."""
+    """The step along an axis and its unit: µm, s, or pixels where the file has none."""
     if axis == "T":
         return (1.0, "pixel") if not passport.interval else (passport.interval, "s")
     size = passport.pixels.get(f"PhysicalSize{axis}")
     scale = LENGTHS.get(passport.pixels.get(f"PhysicalSize{axis}Unit", "µm"))
-    return (1.0, "pixel") if not size or scale is None else (float(size) * scale, "µm")
+    if not size:
+        return 1.0, "pixel"
+    return (float(size), "pixel") if scale is None else (float(size) * scale, "µm")
 
 
 def _colour(facts: Facts) -> str | None:

@@ -19,6 +19,7 @@ from f2rcli.napari.files import get_reader
 from f2rcli.napari.runs import LayerRun, Progress, axes_of, levels_of, near
 from f2rcli.napari.sample import noisy_calcium
 from f2rcli.napari.views import Computed, Difference, SeriesView
+from tests.io.test_tiff_makers import write_lsm
 
 MANIFEST = Path(f2rcli.__file__).parent / "napari" / "napari.yaml"
 
@@ -51,6 +52,31 @@ def test_channels_become_layers_with_scale_names_and_colours(movie) -> None:
     assert (green[1]["colormap"], red[1]["colormap"]) == ("#00ff00", "#ff0000")
     assert green[1]["contrast_limits"] == (values[2, 0].min(), values[2, 0].max())
     assert red[2] == "image"
+
+
+def test_scales_without_a_unit_keep_their_proportion(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.ome.tif")
+    tifffile.imwrite(path, counts(3, 8, 9), metadata={
+        "axes": "ZYX", "PhysicalSizeZ": 4.0, "PhysicalSizeZUnit": "reference frame",
+        "PhysicalSizeY": 0.5, "PhysicalSizeYUnit": "pixel",
+    })  # fmt: skip
+    [(_, how, _)] = get_reader(path)(path)
+    assert (how["scale"], how["units"]) == ((4.0, 0.5, 1.0), ("pixel",) * 3)
+
+
+def test_an_lsm_has_its_sizes_and_a_hyperstack_its_colours(tmp_path: Path) -> None:
+    lsm, hyper = str(tmp_path / "a.lsm"), str(tmp_path / "b.tif")
+    write_lsm(Path(lsm), counts(3, 2, 3, 16, 20))
+    ramp = np.arange(256, dtype=np.uint8)
+    tables = [np.stack([ramp, 0 * ramp, 0 * ramp]), np.stack([0 * ramp, ramp, ramp])]
+    tifffile.imwrite(hyper, counts(3, 2, 8, 9), imagej=True, resolution=(4, 4), metadata={
+        "axes": "TCYX", "unit": "nm", "finterval": 50.0, "tunit": "ms", "LUTs": tables,
+    })  # fmt: skip
+    (_, how, _), *_ = get_reader(lsm)(lsm)
+    assert how["scale"] == pytest.approx((0.25, 0.5, 0.1, 0.1))
+    layers = get_reader(hyper)(hyper)
+    assert [one[1]["colormap"] for one in layers] == ["#ff0000", "#00ffff"]
+    assert layers[0][1]["scale"] == pytest.approx((0.05, 0.00025, 0.00025))
 
 
 def test_colours_are_one_layer_and_plain_pages_are_time(tmp_path: Path) -> None:
