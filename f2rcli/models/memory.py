@@ -20,6 +20,7 @@ from f2rcli.models.layers import box_mean
 
 MOST = 32.0  # frames a pixel may be worth: what changes too slowly to be seen must still fade
 STILL = 0.3  # pixels of motion below which a place is taken to stand still, if it matches there
+FEWEST = 0.005  # of a picture's places, that must stand still to be looked at where they are
 RESAMPLED = 0.15  # process noise where the memory moved, in units of the noise: interpolation blurs
 SIDE, NARROW = 9, 5  # pixels, of the windows that a match is judged over, and of low frequencies
 # What the noise alone leaves after a box filter of NARROW, as a share of its variance: white
@@ -56,14 +57,17 @@ class Memory:
         """
         variance = level.square().mean(1, keepdim=True).clamp_min(LEAST_VARIANCE)
         fresh = _Pair(noisy, coarse)
-        plain = _excess(_Pair(self.noisy, self.coarse), fresh, variance, self.count)
-        resting = _rests(flow).to(plain.device) & (plain < RESAMPLED)
-        old, count, excess = _Pair(self.noisy, self.coarse), self.count, plain
-        if isinstance(flow, Tensor) or not resting.all():  # asking a GPU would make it wait
+        old, count, plain = _Pair(self.noisy, self.coarse), self.count, None
+        resting, unasked = _rests(flow).to(noisy.device), isinstance(flow, Tensor)
+        if unasked or resting.float().mean() >= FEWEST:  # asking a GPU would make it wait
+            plain = _excess(old, fresh, variance, count)
+        resting = torch.zeros_like(resting) if plain is None else resting & (plain < RESAMPLED)
+        excess = plain
+        if excess is None or unasked or not resting.all():
             *moved, count = _moved([*old, count], flow, ~resting)
             old, count = _Pair(*moved), count.clamp_(1, MOST)
             there = _excess(old, fresh, variance, count) + RESAMPLED
-            excess = torch.where(resting, plain, there)
+            excess = there if plain is None else torch.where(resting, plain, there)
         worth = 1 / (1 / count + excess)
         share = 1 / (1 + worth)
         return Memory(

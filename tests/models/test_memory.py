@@ -1,9 +1,13 @@
 """A memory gains on still scenes like a mean of all frames, and lets go of what moves."""
 
+from typing import Any
+
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
+from f2rcli.models import memory as memory_module
 from f2rcli.models.memory import MOST, Memory
 
 SIGMA, SIDE = 0.06, 96
@@ -90,3 +94,26 @@ def test_a_memory_moves_with_the_picture() -> None:
         )
     error = (memory.noisy - view(11)).square()[..., 30:-4]
     assert float(error.mean()) < 0.5 * SIGMA**2
+
+
+def test_where_all_moves_what_stands_still_is_not_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A handful of places that flow leaves where they are is not worth a look at the picture."""
+    looks: list[int] = []
+
+    def excess(*given: Any) -> Tensor:
+        looks.append(1)
+        return real(*given)
+
+    real = memory_module._excess
+    monkeypatch.setattr(memory_module, "_excess", excess)
+    clean = scene()
+    memory = Memory.of(0, noisy(clean, 0), coarse(clean, 0))
+    next_one = noisy(clean, 1), coarse(clean, 1)
+    flow = np.ones_like(STILL)
+    for rows, wanted in ((0, 1), (1, 2)):  # a row is a hundredth of the picture
+        flow[:rows] = 0
+        looks.clear()
+        memory.carried(1, *next_one, flow, level(clean))
+        assert len(looks) == wanted
