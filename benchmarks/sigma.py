@@ -163,6 +163,35 @@ def graphics(frames: int, size: int) -> Planes:
     return planes
 
 
+def snowy(planes: Planes) -> Planes:
+    """Flakes of a few pixels, anew in every frame, so that every block has some."""
+    rng = np.random.default_rng(9)
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    flakes = [cv2.dilate((rng.random(f.shape) < 0.008).astype(float), cross) for f in planes[0]]
+    return [planes[0] + np.stack(flakes) * (230 - planes[0]), *planes[1:]]
+
+
+def slats(frames: int, size: int) -> Planes:
+    """Slats of four rows, no two as bright, that shake: nothing but rows."""
+    rng = np.random.default_rng(33)
+    rows = np.repeat(rng.uniform(60, 220, size // 4 + 4), 4)
+    rows[3::4] *= 0.5
+    shakes = rng.integers(0, 5, frames)
+    wide = size * 4 // 3 // 16 * 16
+    return gray(np.stack([np.tile(rows[k : k + size, None], wide) for k in shakes]))
+
+
+def pixel_art(frames: int, size: int) -> Planes:
+    """Dots of six colours that scroll by one pixel a frame, half a sample of chroma's grid."""
+    rng = np.random.default_rng(13)
+    wide = size * 4 // 3 // 16 * 16
+    palette = rng.uniform(40, 215, (6, 3))
+    dots = palette[rng.integers(0, 6, (size, wide + frames))]
+    shown = np.stack([dots[:, t : t + wide] for t in range(frames)])
+    halves = shown.reshape(frames, size // 2, 2, wide // 2, 2, 3).mean((2, 4))
+    return [shown[..., 0], halves[..., 1], halves[..., 2]]
+
+
 def flickering(planes: Planes) -> Planes:
     """Every frame a few codes brighter or darker, as old film is."""
     light = np.random.default_rng(8).normal(0, 4, len(planes[0]))[:, None, None]
@@ -213,6 +242,7 @@ def cases(folder: Path, size: int, frames: int) -> Iterator[Case]:
         yield Case(f"still 0.5, {name}", YUV, still(yuv), white(yuv, 0.5, seed))
         yield Case(f"still 10, {name}", YUV, still(yuv), white(yuv, 10, seed))
         yield Case(f"shown twice 5, {name}", YUV, yuv, white(yuv, 5, seed), copies=2)
+        yield Case(f"snow 0, {name}", YUV, snowy(still(yuv)), white(yuv, 0, seed))
         other = some[index - 1][2]
         cut = [np.concatenate([a[:3], b[3:]]) for a, b in zip(yuv, other, strict=True)]
         yield Case(f"cut 5, {name}", YUV, cut, white(cut, 5, seed))
@@ -226,6 +256,8 @@ def cases(folder: Path, size: int, frames: int) -> Iterator[Case]:
     drawn = graphics(frames, size)
     for sigma in (0, 2, 10):
         yield Case(f"graphics {sigma}", YUV, drawn, white(drawn, sigma, 19))
+    for word, planes in (("slats", slats(frames, size)), ("pixel art", pixel_art(frames, size))):
+        yield Case(f"{word} 0", YUV, planes, white(planes, 0, 22))
     black = [np.zeros_like(plane) for plane in some[0][1]]
     yield Case("all black 20", RGB, black, white(black, 20, 20))
     flat = gray(np.full((frames, size, size * 4 // 3 // 16 * 16), 126.0))
