@@ -20,7 +20,7 @@ from f2rcli.models.layers import box_mean
 
 MOST = 32.0  # frames a pixel may be worth: what changes too slowly to be seen must still fade
 STILL = 0.3  # pixels of motion below which a place is taken to stand still, if it matches there
-FEWEST = 0.001  # of a picture's places (a small logo), that must stand still to be looked at where they are
+FEWEST = 0.001  # of a picture's places (a small logo) that must stand still to be looked at there
 RESAMPLED = 0.15  # process noise where the memory moved, in units of the noise: interpolation blurs
 SIDE, NARROW = 9, 5  # pixels, of the windows that a match is judged over, and of low frequencies
 # What the noise alone leaves after a box filter of NARROW, as a share of its variance: white

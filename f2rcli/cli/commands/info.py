@@ -182,7 +182,7 @@ def _picture_words(facts: dict[str, Any]) -> str:
     words.append(f"{facts['range']} range")
     if facts["family"] == "yuv":
         words.append(f"matrix {facts['matrix']}")
-    words.append("frames not counted" if facts["frames"] is None else f"{facts['frames']} frames")
+    words.append("frames not counted" if facts["frames"] is None else count(facts["frames"]))
     if facts["seconds"] is not None:
         words.append(duration(facts["seconds"]))
     if facts["rate"] is not None:
@@ -199,10 +199,10 @@ def _noise_words(facts: dict[str, Any]) -> str:
     if levels is None:
         return "not measurable in so few pixels"
     if facts["codes"] is not None:
-        return f"{facts['codes']}, in the file's own units, from up to {facts['frames']} frames"
+        return f"{facts['codes']}, in the file's own units, from up to {count(facts['frames'])}"
     names = ("R ", "G ", "B ") if len(levels) == 3 else ("",) * len(levels)
     listed = ", ".join(f"{name}{level:.1f}" for name, level in zip(names, levels, strict=True))
-    return f"sigma {listed} (of 255), from up to {facts['frames']} frames"
+    return f"sigma {listed} (of 255), from up to {count(facts['frames'])}"
 
 
 def _stream_words(stream: dict[str, Any]) -> str:
