@@ -176,11 +176,11 @@ def on_coarser_grids(
 
 
 @pytest.mark.parametrize("cut_off", [False, True])
-@pytest.mark.parametrize("size", [(100, 84), (128, 300), (304, 256)])
+@pytest.mark.parametrize("size", [(100, 84), (159, 300), (160, 300), (304, 256)])
 def test_bands_are_held_by_windows_and_tolerances_of_their_own(
     size: tuple[int, int], cut_off: bool
 ) -> None:
-    """From 128 pixels on, on coarser grids."""
+    """From 160 pixels on, on coarser grids."""
     rng = np.random.default_rng(4)
     variance = np.broadcast_to(0.001 + 0.002 * np.linspace(0, 1, size[1]), size)
     removed = 1.1 * rng.standard_normal(size) * np.sqrt(variance)
@@ -190,7 +190,7 @@ def test_bands_are_held_by_windows_and_tolerances_of_their_own(
     cut[:, :42] = float(cut_off)
     loose = [np.where(cut > 0, tolerance, 1.2) for tolerance in CUT_OFF]
     shares = list(white_shares())
-    if min(size) < 128:
+    if min(size) < 160:
         kept = stay(parts_of(removed, SIDES), variance, shares, WINDOWS, loose)
     else:
         kept = on_coarser_grids(removed, variance, shares, loose)

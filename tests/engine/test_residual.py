@@ -335,15 +335,15 @@ def test_a_shift_to_either_side_is_taken_as_far_as_the_mean_went(end: int) -> No
 
 def test_on_large_planes_the_shift_is_taken_on_half_their_grid() -> None:
     rng = np.random.default_rng(4)
-    shift = cv2.resize(0.04 * rng.random((65, 70), np.float32), (140, 130))
+    shift = cv2.resize(0.04 * rng.random((80, 85), np.float32), (170, 160))
     taken = (0.03 + 0.02 * rng.standard_normal(shift.shape)).astype(np.float32)
     variance = (1e-5 * (1 + rng.random(shift.shape))).astype(np.float32)
     shares = (0.5, 0.3, 0.1, 0.05, 0.03, 0.02)
     small, most, power = (
-        part.reshape(65, 2, 70, 2).mean((1, 3)) for part in (taken, shift, variance)
+        part.reshape(80, 2, 85, 2).mean((1, 3)) for part in (taken, shift, variance)
     )
     room = 3 * box(np.sqrt(power), 5) * 0.2**0.5
-    wanted = cv2.resize(np.clip(box(small, 5) + room, 0, most), (140, 130))
+    wanted = cv2.resize(np.clip(box(small, 5) + room, 0, most), (170, 160))
     np.testing.assert_allclose(part_removed(taken, shift, variance, shares), wanted, atol=1e-6)
 
 

@@ -23,7 +23,7 @@ WINDOWS = (15, 15, 25, 31, 41, 41)  # pixels, over which the power of a band is 
 # Planes of at least so many pixels on either side are judged on coarser grids, by box filters and
 # windows of (nearly) the same width: their two finest bands on a grid of half the size, the next
 # two are parted there, too, the two coarsest on a grid of a quarter.
-LARGE, FINE = 128, 2
+LARGE, FINE = 160, 2
 FINE_WINDOWS = (7, 7)
 HALF_SIDES, HALF_WINDOWS = (7, 15), (13, 15)
 QUARTER_SIDES, QUARTER_WINDOWS = (15,), (11, 11)
