@@ -188,19 +188,22 @@ def gaussian(width: float, reach: int) -> Array:
     return np.outer(line, line) / line.sum() ** 2
 
 
-def profiles(width: float) -> tuple[list[Array], Array]:
-    """A point, the same wider (what was made wider lost light in the middle), its surroundings."""
+def profiles(width: float) -> tuple[Array, list[Array], Array]:
+    """A point, what it loses (narrower and wider: what was made wider lost light in the middle),
+    its surroundings."""
     reach = round(3 * 3.5 * width)
-    return [gaussian(k * width, reach) for k in (1, 1.8, 3.5)], gaussian(2.5 * width, reach)
+    lost = [gaussian(k * width, reach) for k in (0.7, 1.6, 3.5)]
+    return gaussian(width, reach), lost, gaussian(2.5 * width, reach)
 
 
 @pytest.mark.parametrize("index", range(4))
 def test_filters_are_gaussians_less_what_is_around(index: int) -> None:
-    found, (shapes, around) = _filter(index), profiles(WIDTHS[index])
-    for line, shape in zip((*found.lines, found.around), (*shapes, around), strict=True):
+    found, (point, shapes, around) = _filter(index), profiles(WIDTHS[index])
+    lines = found.point, *found.lines, found.around
+    for line, shape in zip(lines, (point, *shapes, around), strict=True):
         np.testing.assert_allclose(np.outer(line, line), shape, atol=1e-6)
-    matched = shapes[0] - around
-    assert found.gain == pytest.approx((matched * shapes[0]).sum(), rel=1e-4)
+    matched = point - around
+    assert found.gain == pytest.approx((matched * point).sum(), rel=1e-4)
     assert found.noise == pytest.approx((matched**2).sum(), rel=1e-4)
     products = [[(a * b).sum() for b in shapes] for a in shapes]
     np.testing.assert_allclose(found.overlap, products, rtol=1e-4)
@@ -210,9 +213,9 @@ def reference(plane: Real, variance: Real) -> dict[tuple[int, int], tuple[int, f
     """Width, light and significance of every point: where the best of four matched filters stands
     out by more than 3.5 of its deviations, and more than all within nine pixels."""
     seen, light = [], []
-    _, ground = profiles(max(WIDTHS))
+    *_, ground = profiles(max(WIDTHS))
     for width in WIDTHS:
-        (shape, *_), around = profiles(width)
+        shape, _, around = profiles(width)
         matched = shape - around
         filtered = correlate(plane.astype(np.float64), matched)
         noise = correlate(variance.astype(np.float64), ground) * (matched**2).sum()
@@ -258,7 +261,7 @@ def test_what_was_lost_is_read_as_each_profile_and_drawn_again() -> None:
     parts = np.array([[0.3, -0.1, 0.05], [0.2, 0.0, 0.1], [-0.1, 0.2, 0.3]])
     removed = np.zeros((140, 130), np.float32)
     for (row, column), width, part in zip(places, widths, parts, strict=True):
-        shapes, _ = profiles(WIDTHS[width])
+        _, shapes, _ = profiles(WIDTHS[width])
         reach = len(shapes[0]) // 2
         drawn = sum(50 * share * shape for share, shape in zip(part, shapes, strict=True))
         removed[row - reach : row + reach + 1, column - reach : column + reach + 1] += drawn
@@ -267,7 +270,7 @@ def test_what_was_lost_is_read_as_each_profile_and_drawn_again() -> None:
     one = _Measured.of(found, np.array([1, 0, 1]), removed, variance)
     np.testing.assert_allclose(one.lost, parts, atol=5e-3)
     for index, width in enumerate(widths):
-        shapes, _ = profiles(WIDTHS[width])
+        _, shapes, _ = profiles(WIDTHS[width])
         products = np.array([[(a * b).sum() for b in shapes] for a in shapes])
         np.testing.assert_allclose(one.noise[index], 4 * np.linalg.inv(products) / 50**2, rtol=1e-3)
     mean, sure = np.array([[0.5, 0, 0], [0, 0.25, 0]]), np.broadcast_to(1e9 * np.eye(3), (2, 3, 3))

@@ -35,16 +35,19 @@ class Losses:
         np.add.at(self.products, classes, lost[:, :, None] * lost[:, None, :])
         np.add.at(self.noise, classes, noise)
 
-    def prior(self) -> tuple[Floats, Floats]:
+    def prior(self, middle: Floats) -> tuple[Floats, Floats]:
         """Mean and covariance of losses (classes, P[, P]); none of classes that lose no light
-        in the middle of their points: what chance or texture made bright."""
+        in the middle of their points: what chance or texture made bright.
+
+        middle (P,): heights of the profiles there.
+        """
         count = np.maximum(self.count, 1)[:, None]
         mean, noise = self.total / count, self.noise / count[..., None]
         spread = self.products / count[..., None] - mean[:, :, None] * mean[:, None, :]
         chance = np.sqrt(2 / count)[..., None]  # relative error of a variance
         differ = _positive(spread - noise * (1 + chance))
-        error = (noise + differ)[:, 0, 0] / count[:, 0]
-        losing = mean[:, 0] > SURE * np.sqrt(error)
+        error = np.einsum("i,nij,j->n", middle, noise + differ, middle) / count[:, 0]
+        losing = mean @ middle > SURE * np.sqrt(error)
         return mean * losing[:, None], differ * losing[:, None, None]
 
 

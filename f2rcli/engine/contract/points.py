@@ -22,8 +22,9 @@ from f2rcli.engine.contract.losses import Floats, Losses, losses_of, values_of
 
 WIDTHS = (0.7, 1.0, 1.4, 2.0)  # pixels, standard deviations of the profiles that are looked for
 # Times the width: what was lost is a sum of so wide profiles, since a point that was made wider
-# lost light in the middle and won it around.
-PROFILES = (1.0, 1.8, 3.5)
+# lost light in the middle, more narrowly than it is wide itself, and won it around.
+PROFILES = (0.7, 1.6, 3.5)
+MIDDLE = np.array(PROFILES) ** -2.0  # of profiles of unit light, their heights in the middle
 AROUND = 2.5  # times the width: as wide is the light that a point stands on
 SIGNIFICANT = 3.5  # standard deviations: of 10^4 samples of noise two have so much
 CLASSES = (4.0, 5.0, 6.5, 8.5, 12.0, 18.0, 30.0)  # of significance, beyond the first
@@ -45,9 +46,10 @@ MANY = len(PROFILES)
 
 
 class MatchedFilter(NamedTuple):
-    """A point's profiles, that of what is around, and how they overlap."""
+    """A point, the profiles of what it loses, what is around, and how the profiles overlap."""
 
-    lines: tuple[Real, ...]  # of PROFILES, their rows and columns: all have unit sums
+    point: Real  # rows and columns: all have unit sums
+    lines: tuple[Real, ...]  # the same of PROFILES
     around: Real
     gain: float  # of the filter (profile - around) for a point of unit light
     noise: float  # what it leaves of the variance of white noise
@@ -115,7 +117,7 @@ class PointLosses:
             return None
         losses = self._staying.setdefault(index, Losses.none((len(STAYING) + 1) * DEEP, MANY))
         losses.add(points.classes, points.lost, points.noise)
-        return points.back(*losses.prior(), plane.shape)
+        return points.back(*losses.prior(MIDDLE), plane.shape)
 
     def _of_any(
         self, index: int, plane: Real, removed: Real, variance: Real, parted: Real | None
@@ -132,7 +134,7 @@ class PointLosses:
         if points is None:
             return None
         losses.add(points.classes, points.lost, points.noise)
-        return points.back(*losses.prior(), plane.shape) / np.float32(len(parts))
+        return points.back(*losses.prior(MIDDLE), plane.shape) / np.float32(len(parts))
 
     def values(self) -> dict[str, Any]:
         """All of it as JSON values, for `of`."""
@@ -169,7 +171,7 @@ class _Measured(NamedTuple):
             seen = np.stack([_blurred(removed, line)[at] for line in one.lines], 1)
             light = found.light[here, None]
             lost[here] = seen @ solve / light
-            level = np.maximum(_blurred(variance, one.lines[0])[at], LEAST)
+            level = np.maximum(_blurred(variance, one.point)[at], LEAST)
             noise[here] = level[:, None, None] * solve / light[..., None] ** 2
         return cls(found, classes, lost, noise)
 
@@ -216,7 +218,7 @@ def _staying(plane: Real, removed: Real, variance: Real, others: Others) -> _Mea
     seen = np.zeros_like(found.light)
     for index in np.unique(found.widths):
         one, here = _filter(int(index)), found.widths == index
-        bright = _blurred(plane, one.lines[0]) - _blurred(plane, one.around)
+        bright = _blurred(plane, one.point) - _blurred(plane, one.around)
         seen[here] = bright[found.rows[here], found.columns[here]] / one.gain
     apart = np.abs(seen - found.light) / (error * np.sqrt(1 + 1 / frames))
     same = (frames > LEAST) & (apart < AGREE)
@@ -236,7 +238,7 @@ def _found(plane: Real, variance: Real) -> FoundPoints:
     deviation = np.sqrt(np.maximum(ground, LEAST))
     for index in range(len(WIDTHS)):
         one = _filter(index)
-        seen = _blurred(plane, one.lines[0]) - _blurred(plane, one.around)
+        seen = _blurred(plane, one.point) - _blurred(plane, one.around)
         seen /= deviation * np.float32(np.sqrt(one.noise))
         more = seen > best
         np.copyto(best, seen, where=more)
@@ -272,11 +274,11 @@ def _filter(index: int) -> MatchedFilter:
     side = 2 * round(3 * PROFILES[-1] * width) + 1
     lines = [
         np.asarray(cv2.getGaussianKernel(side, share * width, cv2.CV_32F), np.float32).ravel()
-        for share in (*PROFILES, AROUND)
+        for share in (1.0, AROUND, *PROFILES)
     ]
-    *profiles, around = (np.outer(line, line).astype(np.float64).ravel() for line in lines)
-    matched, both = profiles[0] - around, np.stack(profiles)
+    point, around, *profiles = (np.outer(line, line).astype(np.float64).ravel() for line in lines)
+    matched, both = point - around, np.stack(profiles)
     return MatchedFilter(
-        tuple(lines[:-1]), lines[-1],
-        float(matched @ profiles[0]), float(matched @ matched), both @ both.T,
+        lines[0], tuple(lines[2:]), lines[1],
+        float(matched @ point), float(matched @ matched), both @ both.T,
     )  # fmt: skip
