@@ -123,6 +123,14 @@ def _dots(clip: Clip, rng: np.random.Generator) -> None:
     clip[chance < 0.01], clip[chance > 0.99] = 0, 252
 
 
+def _sequins(clip: Clip, rng: np.random.Generator) -> None:
+    """Points that stay and glint or darken by turns."""
+    places = rng.integers(0, clip[0].size, 500)
+    for picture in clip:
+        chance = rng.random(places.size)
+        picture.flat[places[chance < 0.2]], picture.flat[places[chance > 0.8]] = 255, 0
+
+
 def _lines(clip: Clip, rng: np.random.Generator) -> None:
     for t, picture in enumerate(clip):
         for column in range(0, WIDTH, 9):
@@ -132,7 +140,7 @@ def _lines(clip: Clip, rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize(
     "detail",
-    [_white, _half, _of_all_codes, _imaged, _snow, _stars, _still, _dots, _lines],
+    [_white, _half, _of_all_codes, _imaged, _snow, _stars, _still, _dots, _sequins, _lines],
     ids=lambda one: one.__name__,
 )
 def test_other_samples_that_stand_out_are_left(detail: Detail) -> None:

@@ -25,6 +25,7 @@ BALANCE = 4  # times as many may be bright as dark, or the other way round
 SEEN = 0.08  # of what they stand out by that those beside may see: of light 0.4 pixels wide 0.13
 PARTS, UNEVEN = 4, 0.5  # of a side; variance of their counts beyond chance, of the squared mean
 COMPANY = 0.4  # more of them near each in the frame before than near other places, at the most
+AGAIN = 0.1  # of them, beyond chance, that may have been in the same places in the frame before
 NEARER, WIDER = 17, 49  # sides of the squares that are near, and that such places lie in
 MOST = 0.3  # of the samples that may stand out, for the time it takes
 BEYOND = 2.5, 0.03  # of the noise, of the range: salt and pepper of a known law stand out by more
@@ -200,7 +201,8 @@ def _by_part(values: Values) -> NDArray[np.float64]:
 
 def _moves(sight: _Sight, here: Values, kinds: tuple[_Kind, _Kind], before: Plane) -> bool:
     """Whether the frame before has more samples of the same kind near those that are here than near
-    other places where they would be seen, or has them in the same pattern, moved by any step."""
+    other places where they would be seen, of either kind in their very places, or of the same kind
+    in the same pattern, moved by any step."""
     other = _Sight.of(before, sight.span)
     out = other.places
     codes = [kind.code for kind in kinds]
@@ -213,7 +215,8 @@ def _moves(sight: _Sight, here: Values, kinds: tuple[_Kind, _Kind], before: Plan
         usual = _sums(company * kind.seen, WIDER) / np.maximum(_sums(kind.seen, WIDER), 1)
         more += float((company - usual).ravel()[kind.places].sum())
     count = np.count_nonzero(here)
-    if more > COMPANY * count:
+    again, chance = np.count_nonzero(here * there), count * its.size / here.size
+    if more > COMPANY * count or again > AGAIN * count + 2 * chance + SURE * np.sqrt(chance):
         return True
     steps = np.fft.irfft2(np.fft.rfft2(here) * np.fft.rfft2(there).conj(), s=here.shape)
     return bool(steps.max() > 6 * np.sqrt(count * its.size / here.size) + COMPANY * count)
