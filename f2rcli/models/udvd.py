@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from f2rcli.models.fused import lowered
 from f2rcli.models.layers import SLOPE
+from f2rcli.models.matching import Following, Matching
 
 STRIDE = 4  # of the grid: two poolings
 
@@ -97,15 +98,23 @@ class Branches(nn.Module):
     stride = 1  # pads by itself: a border repeated outside could show a pixel to itself
     aligned = STRIDE  # where tiles begin and end
 
-    def __init__(self, inputs: int, outputs: int, widths: Widths, *, shift: bool = False) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, widths: Widths, *, shift: bool = False,
+        moved: Matching | Following | None = None,
+    ) -> None:  # fmt: skip
+        """moved: what moves neighbours before the U-Net; what it says of it comes after the
+        outputs of a branch that does not `shift`."""
         super().__init__()
+        self.moved, self.shift = moved, shift
         self.unet = BlindUNet(inputs, outputs, widths, shift=shift)
         # rows: two for each of 3 + 4 convolutions at 1/1, 3 + 4 at 1/2, 3 at 1/4; shifts and cells
         self.reach = 2 * 7 + 2 * 2 * 7 + 2 * 4 * 3 + 2 + 2 + 4
+        if moved is not None:
+            self.reach += moved.reach
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, inputs, H, W), the same for every branch -> (B, 4, outputs, H, W)."""
-        return self.each([lowered(x)] * 4)
+        return self.each([lowered(x) if self.moved is None else x] * 4)
 
     def each(self, branches: list[Tensor]) -> Tensor:
         """An input (B, inputs, H, W) for every branch -> (B, 4, outputs, H, W)."""
@@ -116,10 +125,18 @@ class Branches(nn.Module):
         parts = list(grown)
         for group in ((0, 1, 2, 3),) if square else ((0, 2), (1, 3)):
             turned = torch.cat([turn(grown[k], k) for k in group])
-            out = self.unet(turned.contiguous(memory_format=torch.channels_last))
+            out = self._of(turned.contiguous(memory_format=torch.channels_last))
             for k, part in zip(group, out.chunk(len(group)), strict=True):
                 parts[k] = turn(part, -k)[..., :height, :width]
         return torch.stack(parts, 1)
+
+    def _of(self, x: Tensor) -> Tensor:
+        if self.moved is None:
+            out: Tensor = self.unet(x)
+            return out
+        x, how = self.moved(x)
+        out = self.unet(lowered(x))
+        return out if self.shift else torch.cat([out, how.to(out.dtype)], 1)
 
 
 def turn(x: Tensor, quarters: int) -> Tensor:
@@ -157,18 +174,28 @@ class Second(nn.Module):
     stride = 1
     aligned = STRIDE
 
-    def __init__(self, stages: int, outputs: int, middle: int, last: int, widths: Widths) -> None:
+    def __init__(
+        self, stages: int, outputs: int, middle: int, last: int, widths: Widths, radius: int
+    ) -> None:
         """stages: 3 for windows of five frames; 1 for one U-Net in all, whose `last` channels come
-        in."""
+        in; radius: of the first stage's search, whose shifts its results follow, 0: none."""
         super().__init__()
-        self.branches = Branches(3 * middle, last, widths, shift=True) if stages == 3 else None
+        follow = Following(radius) if radius else None
+        once = stages == 1
+        self.middle = middle
+        self.branches = (
+            None if once else Branches(3 * middle, last, widths, shift=True, moved=follow)
+        )
         self.head = Head(last, outputs)
         self.reach = 0 if self.branches is None else self.branches.reach
 
     def forward(self, *results: Tensor) -> Tensor:
         """Results of the first stage, (B, 4, C, H, W) each -> (B, outputs, H, W)."""
-        x = torch.cat([lowered(part) for part in results], dim=2)
-        if self.branches is not None:
+        x = results[0]
+        if self.branches is not None:  # what the middle result has besides are its shifts
+            parts = [part[:, :, : self.middle] for part in results]
+            parts.append(results[1][:, :, self.middle :])
+            x = torch.cat([lowered(part) for part in parts], dim=2)
             x = self.branches.each(list(x.unbind(1)))
         out: Tensor = self.head(x)
         return out
@@ -189,8 +216,10 @@ class UDVDNet(nn.Module):
         middle: int = 32,
         last: int = 96,
         covariance: bool = True,
+        radius: int = 0,
     ) -> None:
-        """Raises ValueError for windows of other than 1, 3 or 5 frames."""
+        """radius: of the search for where neighbours show the same, in pixels; 0: none, as
+        published. Raises ValueError for windows of other than 1, 3 or 5 frames."""
         if length not in (1, 3, 5):
             raise ValueError(f"length = {length}: UDVD sees 1, 3 or 5 frames.")
         super().__init__()
@@ -200,8 +229,11 @@ class UDVDNet(nn.Module):
         outputs = channels + channels * (channels + 1) // 2 * covariance
         stages, seen = (3, 3) if length == 5 else (1, length)
         once = stages == 1
-        self.first = Branches(seen * channels, last if once else middle, own, shift=once)
-        self.second = Second(stages, outputs, middle, last, own)
+        moved = Matching(radius) if radius and length > 1 else None
+        self.first = Branches(
+            seen * channels, last if once else middle, own, shift=once, moved=moved
+        )
+        self.second = Second(stages, outputs, middle, last, own, radius)
 
     @property
     def triples(self) -> list[tuple[int, ...]]:

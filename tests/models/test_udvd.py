@@ -8,7 +8,7 @@ from f2rcli.models.udvd import Branches, Causal, UDVDNet, Widths, turn
 TINY = {"widths": (4, 4, 6, 6, 4), "middle": 3, "last": 4}
 
 
-def tiny(length: int = 5, channels: int = 1, **changes: bool) -> UDVDNet:
+def tiny(length: int = 5, channels: int = 1, **changes: int) -> UDVDNet:
     torch.manual_seed(0)
     return UDVDNet(channels, length, **TINY, **changes).double()  # type: ignore[arg-type]
 
@@ -27,10 +27,15 @@ def test_a_pixel_never_sees_itself_in_any_frame_and_all_others(length, size) -> 
         assert (hidden <= 1 + rows * columns // 1000).all()
 
 
+@pytest.mark.parametrize("radius", [0, 2])
+@pytest.mark.parametrize("length", [1, 3, 5])
 @pytest.mark.parametrize("size", [(20, 20), (17, 23)])
-def test_replacing_a_pixel_in_every_frame_does_not_change_its_estimate_by_a_bit(size) -> None:
-    network = tiny()
-    frames = torch.rand(1, 5, 1, *size, dtype=torch.double)
+def test_replacing_a_pixel_in_every_frame_does_not_change_its_estimate_by_a_bit(
+    size, length: int, radius: int
+) -> None:
+    network = tiny(length, radius=radius)
+    picture = torch.rand(1, 1, 1, *size, dtype=torch.double)
+    frames = picture + 0.1 * torch.rand(1, length, 1, *size, dtype=torch.double)
     other = frames.clone()
     other[..., 6, 9] = 5.0
     with torch.no_grad():
@@ -69,9 +74,12 @@ def test_a_chain_s_rows_see_no_row_below() -> None:
         assert lit.nonzero().flatten().tolist() == list(range(1 - shift, 8 - shift))
 
 
-@pytest.mark.parametrize("factor", [0.1, 3.7])
-def test_the_network_scales_with_its_input(factor: float) -> None:
-    network, frames = tiny(channels=3), torch.rand(1, 5, 3, 16, 20, dtype=torch.double)
+@pytest.mark.parametrize(("factor", "radius"), [(0.1, 0), (3.7, 0), (3.7, 2)])
+def test_the_network_scales_with_its_input(factor: float, radius: int) -> None:
+    network, frames = (
+        tiny(channels=3, radius=radius),
+        torch.rand(1, 5, 3, 16, 20, dtype=torch.double),
+    )
     with torch.no_grad():
         torch.testing.assert_close(
             network(factor * frames), factor * network(frames), rtol=1e-12, atol=1e-15
@@ -80,9 +88,10 @@ def test_the_network_scales_with_its_input(factor: float) -> None:
         assert not torch.allclose(network(-frames), -network(frames))
 
 
-def test_an_output_is_the_sum_of_what_it_sees_weighed_by_its_gradient() -> None:
+@pytest.mark.parametrize("radius", [0, 2])
+def test_an_output_is_the_sum_of_what_it_sees_weighed_by_its_gradient(radius: int) -> None:
     frames = torch.rand(1, 5, 1, 16, 16, dtype=torch.double, requires_grad=True)
-    out = tiny(covariance=False)(frames)[0, 0, 5, 6]
+    out = tiny(covariance=False, radius=radius)(frames)[0, 0, 5, 6]
     (weights,) = torch.autograd.grad(out, frames)
     torch.testing.assert_close((weights * frames).sum(), out)
 
