@@ -36,10 +36,10 @@ def header(length: int = 5, covariance: bool = True, **changes: object) -> Heade
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def tiny(length: int = 5, covariance: bool = True, run=padded) -> UDVD:
+def tiny(length: int = 5, covariance: bool = True, run=padded, radius: int = 0) -> UDVD:
     torch.manual_seed(0)
     made = header(length, covariance)
-    return UDVD(Network(3, length, **made.config), run)
+    return UDVD(Network(3, length, **made.config, radius=radius), run)
 
 
 def clip(count: int, rows: int = 24, columns: int = 36) -> list[Tensor]:
@@ -115,11 +115,12 @@ def test_without_covariance_or_noise_the_mean_is_the_result(covariance: bool, no
     assert torch.equal(restored.refined, restored.anchor)
 
 
-@pytest.mark.parametrize("size", [(80, 136), (93, 139)])
+@pytest.mark.parametrize(("size", "radius"), [((80, 136), 0), ((93, 139), 0), ((93, 139), 2)])
 @torch.no_grad()
-def test_tiles_give_the_very_numbers_of_whole_frames(size: tuple[int, int]) -> None:
-    frames = clip(5, *size)
-    whole, tiled = (tiny(run=Runner(CPU, "fp32", tile)) for tile in (None, 64))
+def test_tiles_give_the_very_numbers_of_whole_frames(size: tuple[int, int], radius: int) -> None:
+    still = clip(1, *size)[0]
+    frames = [still + 0.2 * noise for noise in clip(5, *size)]
+    whole, tiled = (tiny(run=Runner(CPU, "fp32", tile), radius=radius) for tile in (None, 64))
     one, other = (method.restore(looked(method, frames)[2], NOISE) for method in (whole, tiled))
     torch.testing.assert_close(one.refined, other.refined, rtol=1e-5, atol=1e-6)
 

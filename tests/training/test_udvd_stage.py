@@ -1,5 +1,6 @@
 """What UDVD learns from: its own noisy frames, on many clips or one, and what it refuses."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from f2rcli.noise.synthesis.law import Law
 from f2rcli.training.footage.windows import CleanClips, NoisyClips
 from f2rcli.training.loop.stage import fixed_loss, sample_rngs
 from f2rcli.training.methods.udvd.stage import BlindStage, collated
+from f2rcli.training.methods.udvd.start import spread
 from f2rcli.training.run.config import TrainConfig
 from f2rcli.training.run.overrides import StageOverrides
 from f2rcli.training.run.session import train
@@ -170,6 +172,22 @@ def test_one_clip_is_learnt_from_scratch_and_from_weights(tmp_path: Path) -> Non
         stages=short("adapt"),
     )
     assert "then the user's footage" in weights.load(str(run(again).weights)).header.trained_on
+
+
+def test_weights_of_one_frame_are_the_start_of_three(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mkv", frames=12)
+    run(config(clip, length=1, stages=short(steps=2)))
+    one = weights.load(str(tmp_path / "out.safetensors"))
+    frame = torch.rand(1, 1, 3, 32, 32)
+    before, after = (
+        w.network(lambda w=w: Network(3, w.header.length, **w.header.config))
+        for w in (one, spread(one))
+    )
+    with torch.no_grad():
+        torch.testing.assert_close(after(frame.expand(1, 3, 3, 32, 32)), before(frame))
+    again = config(clip, length=3, init=str(tmp_path / "out.safetensors"), stages=short(steps=2))
+    three = run(replace(again, output=str(tmp_path / "b.safetensors")))
+    assert weights.load(str(three.weights)).header.length == 3
 
 
 def test_clean_clips_with_made_noise_and_gray_weights_from_them(tmp_path: Path) -> None:

@@ -21,13 +21,14 @@ from f2rcli.training.methods.base import (
     overridden,
 )
 from f2rcli.training.methods.udvd.stage import BlindStage
+from f2rcli.training.methods.udvd.start import with_more_frames
 from f2rcli.training.methods.validation import NO_ERRORS, ValidationErrors
 
 # `small` costs 248 GMAC per megapixel of a stream and 461 of a training window, at 256x128 pixels;
 # `published` 4495 and 8108 there (4371 and 7883 without the rows that are added on top).
 SIZES: dict[str, dict[str, Any]] = {
-    "small": {"widths": (8, 16, 48, 32, 16), "middle": 8, "last": 24},
-    "published": {"widths": tuple(Widths()), "middle": 32, "last": 96},
+    "small": {"widths": (8, 16, 48, 32, 16), "middle": 8, "last": 24, "radius": 3},
+    "published": {"widths": tuple(Widths()), "middle": 32, "last": 96, "radius": 0},
 }
 CROP_STEP = 4  # crops are multiples of it: two halvings
 LAWS_LOOKED_AT = 64  # of synthetic noise, for what a blind spot cannot remove
@@ -55,7 +56,7 @@ SINGLE_STEPS = 300  # of one clip, from such weights
 
 class UDVDRecipe(Tested):
     def __init__(self, context: TrainingContext) -> None:
-        self.context = context
+        self.context = context = with_more_frames(context)
         config = context.config
         own = sizes(config.size, config.widths)
         own |= {"covariance": config.chosen_variant == "likelihood"}
