@@ -15,6 +15,7 @@ from f2rcli.weights import Weights
 from f2rcli.window import Window
 
 SMALL_BREADTH, SMALL_BYTES = 72, 2900  # channels at full size of size `small`, bytes per pixel
+SEARCH_BYTES = 780  # more, where neighbours are searched for
 BLUR = 9  # pixels: what cuts between shots are looked for in
 
 
@@ -35,6 +36,8 @@ class UDVD(Method):
         self.networks = network
         self._run = run
         self.activation_bytes = SMALL_BYTES * network.breadth // SMALL_BREADTH
+        if network.first.moved is not None:
+            self.activation_bytes += SEARCH_BYTES
         self._known: dict[tuple[int, ...], Tensor] = {}  # the first stage's results, by frames
 
     @classmethod
