@@ -50,6 +50,13 @@ def test_frames_that_are_alike_tell_nothing_of_a_file_with_copied_blocks() -> No
     assert sigma8(below(noise, [bounded(0)], coded=False)) == 0
 
 
+def test_a_codec_leaves_the_noise_of_colours_in_few_frames() -> None:
+    noise = PlaneNoise(law(12).models * 2, law(12).shares * 2)
+    assert below(noise, [bounded(11), bounded(2)], coded=True) is noise
+    both = below(noise, [bounded(4), bounded(2)], coded=True)
+    assert [model.sigma8[0] for model in both.models] == pytest.approx([6, 3], rel=0.01)
+
+
 @pytest.mark.parametrize("sigma", [2, 12])
 def test_the_ceiling_is_that_of_two_frames(sigma: float) -> None:
     clip = smooth_clip(2, 96, 128)

@@ -13,6 +13,7 @@ from f2rcli.frames import Frame
 from f2rcli.models.flow import Flow
 from f2rcli.noise.measurement.blocks import Pair
 from f2rcli.noise.measurement.bound import Bound, bounds_of, lowered
+from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise, picture_of
 
 LOOK_EVERY = 4  # pictures
@@ -37,13 +38,15 @@ def below(noise: PlaneNoise, bounds: Sequence[Bound], *, coded: bool) -> PlaneNo
     where it does not.
 
     coded: whether a codec wrote the file. It copies blocks, so frames that hardly differ tell
-    nothing.
+    nothing, and colours only where there is less in luma, too: their noise is in few frames.
     """
     room = CODED_ROOM if coded else ROOM
-    models = []
+    models: list[NoiseModel] = []
     for model, bound in zip(noise.models, bounds, strict=False):
         factors = np.minimum(room * bound.factors(model), 1)
-        known = factors.min() < 1 and (bound.mean > 0 or not coded)
+        known = bool(factors.min() < 1)
+        if coded:
+            known &= bound.mean > 0 and (not models or models[0] is not noise.models[0])
         models.append(lowered(model, [factors], None) if known else model)
     if all(new is old for new, old in zip(models, noise.models, strict=False)):
         return noise
