@@ -6,13 +6,12 @@ from dataclasses import replace
 from itertools import chain, groupby, islice
 from typing import NamedTuple
 
-import numpy as np
-
 from f2rcli.engine import windowed
 from f2rcli.engine.device import give_memory_back
 from f2rcli.engine.dim.choice import ALONE, CHOSEN_ON, Blend, Restore, chosen, dim, restored_in_sums
 from f2rcli.engine.dim.written import given, written
 from f2rcli.engine.engine import Engine, Prediction
+from f2rcli.engine.fields import one_field, woven
 from f2rcli.engine.loading import load_engine
 from f2rcli.engine.noise.lanes import Laws
 from f2rcli.engine.noise.lines import LineRemover, remover_for
@@ -96,7 +95,7 @@ def _denoise_lane(
         top = _one_field_restored(first, 0, engine, opening, worker)
         bottom = _one_field_restored(second, 1, engine, opening, worker)
         for upper, lower in zip(top, bottom, strict=True):
-            yield _woven(upper, lower)
+            yield woven(upper, lower)
 
 
 def _one_field_restored(
@@ -285,18 +284,3 @@ def unique(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
         run = [frame]
     if run:
         yield run
-
-
-def one_field(frame: Frame, parity: int) -> Frame:
-    """Every second row of a frame, starting with row `parity`: one of the two moments it holds."""
-    return replace(frame, planes=tuple(plane[parity::2] for plane in frame.planes))
-
-
-def _woven(upper: Frame, lower: Frame) -> Frame:
-    """A frame from its two fields."""
-    planes = []
-    for top, bottom in zip(upper.planes, lower.planes, strict=True):
-        plane = np.empty((top.shape[0] + bottom.shape[0], top.shape[1]), top.dtype)
-        plane[0::2], plane[1::2] = top, bottom
-        planes.append(plane)
-    return replace(upper, planes=tuple(planes))

@@ -44,8 +44,8 @@ FAINT8 = 4.0
 WEAK8 = 8.0  # of 255: below it methods remove texture beside noise, see `Shrinkage`
 LIGHT8, HEAVY8 = 12.0, 30.0  # of 255, clipped and not: benchmarks/quality.py, fidelity.py
 # Of 255, and of the texture of a stack's first frames, what does not move: in long still bursts
-# weights for heavy noise lose texture, the more so the longer the memory. Six of DAVIS and others
-# at sigma 15, frames 25 to 32: 0.2 to 1.4 dB; at 27 those for light noise lose 0.3.
+# weights for heavy noise lose texture, the more so the longer the memory. Five still clips at sigma
+# 15, frames 25 to 32: 0.2 to 1.4 dB; at 27 those for light noise lose 0.3.
 BURST8, RESTING = 18.0, 0.9
 SINGLE_FRAMES = "too few frames, or too small ones, to compare: noise estimated from single frames"
 TOO_FEW_PIXELS = "pictures of so few pixels do not show their noise: left alone (sigma= states it)"

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from f2rcli.engine.tiles import Runner
 from f2rcli.engine.worker import at_once
@@ -26,6 +25,7 @@ from f2rcli.training.methods.base import (
     overridden,
 )
 from f2rcli.training.methods.f2r.excerpts import Excerpt
+from f2rcli.training.methods.f2r.gray_start import narrowed
 from f2rcli.training.methods.f2r.self_supervised import PairStage, errors_of, served
 from f2rcli.training.methods.f2r.supervised import supervised_stages
 from f2rcli.training.methods.f2r.training_pairs import TargetKind, make_pairs
@@ -278,26 +278,6 @@ def sizes(name: str, widths: tuple[int, ...] | None) -> dict[str, Any]:
         "anchor": {"widths": half, "hidden": max(8, half[0] // 2)},
         "refiner": {"widths": widths, "embed": max(8, half[0])},
     }
-
-
-def narrowed(wide: Tensor, shape: torch.Size) -> Tensor:
-    """A tensor of RGB weights as a gray network has it: what three equal channels make together,
-    inputs summed and outputs averaged.
-
-    Channels come in blocks of three, each of as many cells of a pixel-unshuffled grid as there
-    are; what has no colour (confidence, spread) comes as it is.
-    """
-    if wide.shape == shape:
-        return wide
-    if wide.shape[0] != shape[0]:  # a tail: channel by channel, 4 cells each
-        groups = wide.view(-1, 3, 4, *wide.shape[1:])
-        return groups.mean(1).flatten(0, 1)
-    # A head: pictures of three channels first, each of 4 cells, then what has no colour, then
-    # features. `count` pictures become one channel each.
-    lost = wide.shape[1] - shape[1]
-    count = lost // 8
-    colour = wide[:, : 12 * count].view(wide.shape[0], count, 3, 4, *wide.shape[2:])
-    return torch.cat([colour.sum(2).flatten(1, 2), wide[:, 12 * count :]], 1)
 
 
 RECIPE = F2RRecipe
