@@ -155,7 +155,7 @@ def test_clean_clips_are_no_pictures_of_noise(train, tmp_path) -> None:
     clean = ("--inputs-are-clean", "--noise", "gaussian:9", "--space", "gray", "--init", "gray")
     for name, options in (("noisy", ()), ("clean", clean)):
         assert train("a.mp4", "-o", f"{name}.safetensors", *options).code == EXIT_OK
-    pages = [(tmp_path / f"{name}.run/report.md").read_text() for name in ("noisy", "clean")]
+    pages = [(tmp_path / f"{name}.run" / "report.md").read_text() for name in ("noisy", "clean")]
     assert ["crop_1" in page for page in pages] == [True, False]
 
 

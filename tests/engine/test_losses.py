@@ -59,7 +59,7 @@ def test_a_loss_of_two_standard_errors_is_believed(errors: float, believed: bool
     """Of nine points in noise of one, whose mean has an error of a third."""
     losses = Losses.none(1, 1)
     losses.add(np.zeros(9, np.intp), np.full((9, 1), errors / 3), np.ones((9, 1, 1)))
-    assert losses.prior()[0].any() == believed
+    assert losses.prior(np.ones(1))[0].any() == believed
 
 
 def test_points_that_lose_nothing_at_all_get_nothing() -> None:

@@ -12,7 +12,7 @@ from tests.engine.conftest import engine_for, noisy_clip
 
 SIGMA = 30 / 255
 LEAST = 0.3  # of a pixel: what neighbours give at sigma 30 where little moves
-ROWS, COLUMNS = 112, 144
+ROWS, COLUMNS = 88, 112
 
 
 def field(motion: tuple[float, float], weights: str | None = None) -> MotionField:
