@@ -17,9 +17,7 @@ from torch.nn import functional
 
 GRID = 4  # pixels: one shift for every cell
 TALL, WIDE = 3, 5  # cells, of rows above, over which frames are compared
-REST = (
-    0.05  # of the noise's power: what a shift by a pixel has to leave less, by n pixels n^2 times
-)
+REST = 0.05  # of the noise's power: so much less a shift by a pixel has to leave; by n n^2 times
 TRUSTED = 1.8  # times the noise's power: more is left where neighbours show something else
 LEAST = 1e-12  # power: frames that are alike to the last digit
 UNKNOWN = 1.0  # as dy, which is at most 0: the neighbour shows something else

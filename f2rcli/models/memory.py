@@ -57,17 +57,19 @@ class Memory:
         """
         variance = level.square().mean(1, keepdim=True).clamp_min(LEAST_VARIANCE)
         fresh = _Pair(noisy, coarse)
-        old, count, plain = _Pair(self.noisy, self.coarse), self.count, None
-        resting, unasked = _rests(flow).to(noisy.device), isinstance(flow, Tensor)
-        if unasked or resting.float().mean() >= FEWEST:  # asking a GPU would make it wait
-            plain = _excess(old, fresh, variance, count)
-        resting = torch.zeros_like(resting) if plain is None else resting & (plain < RESAMPLED)
-        excess = plain
-        if excess is None or unasked or not resting.all():
+        old, count, excess = _Pair(self.noisy, self.coarse), self.count, None
+        resting = _rests(flow).to(noisy.device)
+        on_device = isinstance(flow, Tensor)  # asking how much rests there would make a GPU wait
+        if on_device or resting.float().mean() >= FEWEST:
+            excess = _excess(old, fresh, variance, count)
+            resting = resting & (excess < RESAMPLED)
+        else:
+            resting = torch.zeros_like(resting)
+        if excess is None or on_device or not resting.all():
             *moved, count = _moved([*old, count], flow, ~resting)
             old, count = _Pair(*moved), count.clamp_(1, MOST)
             there = _excess(old, fresh, variance, count) + RESAMPLED
-            excess = there if plain is None else torch.where(resting, plain, there)
+            excess = there if excess is None else torch.where(resting, excess, there)
         worth = 1 / (1 / count + excess)
         share = 1 / (1 + worth)
         return Memory(

@@ -42,8 +42,9 @@ def tiff_passport(stack: TiffStack, number: int) -> Passport:
             root, order = ome_root(file.ome_metadata), count()
             found = of_ome(root, number, lambda *_: next(order))
             return replace(found, lost=unheld(root, number))
-    reader = next((of for kind, of in _READERS.items() if getattr(file, kind)), _plain)
-    found = Passport(lost=(reader.__doc__ or "",))
+    kinds = (one for kind, one in _READERS.items() if getattr(file, kind))
+    all_of_it, reader = next(kinds, ("tags", _plain))
+    found = Passport(lost=(all_of_it,))
     with suppress(*DAMAGE):
         found = reader(file)
     interval = stack.interval(number)
@@ -52,7 +53,6 @@ def tiff_passport(stack: TiffStack, number: int) -> Passport:
 
 
 def _imagej(file: Any) -> Passport:
-    """ImageJ's metadata"""
     facts = file.imagej_metadata or {}
     units = {axis: facts.get(f"{axis.lower()}unit", facts.get("unit", "")) for axis in "XYZ"}
     scale = {axis: _UNITS.get(str(unit).lower(), 0.0) for axis, unit in units.items()}
@@ -75,7 +75,6 @@ def _colour(rgb: Iterable[Any]) -> int:
 
 
 def _lsm(file: Any) -> Passport:
-    """LSM metadata"""
     facts = file.lsm_metadata
     colours = facts.get("ChannelColors") or {}
     channels: list[Facts] = [{"Name": str(name)} for name in colours.get("ColorNames", [])]
@@ -87,7 +86,6 @@ def _lsm(file: Any) -> Passport:
 
 
 def _stk(file: Any) -> Passport:
-    """MetaMorph's metadata"""
     facts = file.stk_metadata
     scale = _UNITS.get(str(facts.get("CalibrationUnits", "")).strip("\0 ").lower(), 0.0)
     steps = {axis: float(facts.get(f"{axis}Calibration", 0.0)) * scale for axis in "XY"}
@@ -98,7 +96,6 @@ def _stk(file: Any) -> Passport:
 
 
 def _plain(file: Any) -> Passport:
-    """tags"""
     page = file.pages.first
     unit = _PER.get(int(page.resolutionunit), 0.0)
     across, down = (step * unit for step in _steps(file)) if file.is_qpi else (0.0, 0.0)
@@ -110,7 +107,12 @@ def _plain(file: Any) -> Passport:
     )
 
 
-_READERS = {"is_imagej": _imagej, "is_lsm": _lsm, "is_stk": _stk}
+# What is lost where a reader fails, and the reader.
+_READERS = {
+    "is_imagej": ("ImageJ's metadata", _imagej),
+    "is_lsm": ("LSM metadata", _lsm),
+    "is_stk": ("MetaMorph's metadata", _stk),
+}
 
 
 def _steps(file: Any) -> Iterator[float]:

@@ -53,9 +53,8 @@ class RawTags:
     noise: tuple[float, ...] | None = None  # NoiseProfile as stored: pairs of (gain, read variance)
     carried: tuple[Tag, ...] = ()  # of a DNG
     dng: bool = False
-    names: dict[int, str] = field(
-        default_factory=dict
-    )  # of tags that are not written anew, by code
+    # Of tags that are not written anew, by code
+    names: dict[int, str] = field(default_factory=dict)
     missing_bytes: int = 0  # that the file lacks of what its tags promise
 
     @property

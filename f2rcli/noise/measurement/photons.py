@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from f2rcli.frames import in_cells
 from f2rcli.noise.measurement.shape import (
     PARTS,
     SURE,
@@ -192,7 +193,7 @@ def _classified(stack: Floats, classes: int) -> tuple[Floats, NDArray[np.intp]]:
     height, width = (size // BLOCK * BLOCK for size in stack.shape[1:])
     whole = stack[:, :height, :width]
     others = (whole.sum(0) - whole) / (len(stack) - 1)
-    blocks = np.stack([_cells(one).mean((1, 3)) for one in others])
+    blocks = np.stack([in_cells(one, BLOCK).mean((1, 3)) for one in others])
     ends = np.quantile(blocks, np.arange(1, classes) / classes)
     found = np.searchsorted(ends, blocks)
     _, found = np.unique(found, return_inverse=True)  # where most blocks are alike some are empty
@@ -270,7 +271,7 @@ def _blocks(
 
 def _flat(apart: Floats) -> Floats:
     """Variances of blocks, each about a plane of its own: light that fades or moves a little."""
-    cells = _cells(apart)
+    cells = in_cells(apart, BLOCK)
     slope = np.arange(BLOCK) - (BLOCK - 1) / 2
     slope /= (BLOCK * np.square(slope).sum()) ** 0.5
     left = BLOCK**2 * (np.square(cells).mean((1, 3)) - cells.mean((1, 3)) ** 2)
@@ -285,12 +286,6 @@ def _fine(apart: Floats) -> Floats:
     return _means(np.diff(rows, axis=1, prepend=rows[:, 1:2]) ** 2) / 4
 
 
-def _cells(x: Floats) -> Floats:
-    """Blocks of a picture (H, W), (rows, BLOCK, columns, BLOCK)."""
-    height, width = (size // BLOCK for size in x.shape)
-    return x[: height * BLOCK, : width * BLOCK].reshape(height, BLOCK, width, BLOCK)
-
-
 def _means(x: Floats) -> Floats:
-    means: Floats = _cells(x).mean((1, 3)).ravel()
+    means: Floats = in_cells(x, BLOCK).mean((1, 3)).ravel()
     return means
