@@ -12,6 +12,7 @@ import argparse
 import subprocess
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -315,7 +316,10 @@ def main() -> None:
         lambda: speed(until - 60),
         lambda: profile(SIZES["1920x1080"]).splitlines(),
     ):
-        print("\n" + "\n".join(part()), flush=True)
+        try:
+            print("\n" + "\n".join(part()), flush=True)
+        except Exception:  # what the others have to say is worth the same
+            traceback.print_exc(file=sys.stdout)
 
 
 if __name__ == "__main__":
