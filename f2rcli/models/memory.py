@@ -111,7 +111,7 @@ def _excess(old: _Pair, new: _Pair, variance: Tensor, count: Tensor) -> Tensor:
     low = box_mean(box_mean(apart, narrow).square().mean(1, keepdim=True), side)
     low -= SLACK * LOW_SHARE * expected
     rough = box_mean(rough, side)
-    rough -= COARSE_SLACK * rough[..., ::step, ::step].median()
+    rough -= COARSE_SLACK * motion.median(rough[..., ::step, ::step].flatten())
     total = fine.clamp_min_(0) + low.clamp_min_(0) + COARSE_WEIGHT * rough.clamp_min_(0)
     excess = total / variance
     return halves.doubled(excess, new.noisy.shape) if small else excess

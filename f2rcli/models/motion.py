@@ -5,11 +5,12 @@ maps are (B, C, H, W). Functions of the same name in `flow.py` mean the same.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from f2rcli.models.constants import constant
 
 Shifts = Tensor  # (B, H, W, 2)
 
@@ -42,7 +43,7 @@ def doubled_flow(flow: Shifts, shape: tuple[int, ...]) -> Shifts:
 
 def landing(flow: Shifts) -> Shifts:
     """Where every pixel p lands, p + flow(p): x, then y."""
-    return _grid(*flow.shape[1:3], flow.device, torch.is_inference_mode_enabled()) + flow
+    return _grid(flow.shape[1], flow.shape[2], flow.device) + flow
 
 
 def sample(values: Tensor, flow: Shifts, mode: str = "bilinear") -> Tensor:
@@ -65,24 +66,31 @@ def followed(flow: Shifts, by: Shifts) -> Shifts:
     return sample(flow.permute(0, 3, 1, 2), by).permute(0, 2, 3, 1)
 
 
+def median(x: Tensor) -> Tensor:
+    """The lower median along the last axis. On a GPU by sorting, which takes all of it, where
+    torch's own gives a whole row to one of its processors."""
+    if x.device.type == "cpu":
+        return x.median(-1).values
+    return x.sort(-1).values[..., (x.shape[-1] - 1) // 2]
+
+
 def _blurred(luma: Tensor) -> Tensor:
     reach = TAPS // 2
-    weights = _gaussian(luma.device, torch.is_inference_mode_enabled())
+    weights = _gaussian(luma.device)
     wide = functional.pad(luma, (reach,) * 4, "reflect")
     rows = functional.conv2d(wide, weights.view(1, 1, TAPS, 1))
     return functional.conv2d(rows, weights.view(1, 1, 1, TAPS))
 
 
-@lru_cache(maxsize=8)
-def _gaussian(device: torch.device, _inference: bool) -> Tensor:
-    """Kept on its device. Tensors made for inference serve nothing else, hence the second key."""
+@constant(8)
+def _gaussian(device: torch.device) -> Tensor:
     places = torch.arange(TAPS, device=device, dtype=torch.float32) - TAPS // 2
     weights = (-0.5 * places.square()).exp()
     return weights / weights.sum()
 
 
-@lru_cache(maxsize=16)
-def _grid(height: int, width: int, device: torch.device, _inference: bool) -> Tensor:
+@constant(16)
+def _grid(height: int, width: int, device: torch.device) -> Tensor:
     rows = torch.arange(height, device=device, dtype=torch.float32)
     columns = torch.arange(width, device=device, dtype=torch.float32)
     y, x = torch.meshgrid(rows, columns, indexing="ij")

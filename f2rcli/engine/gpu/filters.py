@@ -1,11 +1,11 @@
 """Means, resizing and the joint bilateral filter as OpenCV has them, as tensors on any device."""
 
-from functools import lru_cache
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from f2rcli.models.constants import constant
 
 
 def box(planes: Tensor, side: int) -> Tensor:
@@ -38,7 +38,7 @@ def _mean(wide: Tensor, side: int) -> Tensor:
 
 def _mirrored(planes: Tensor, reach: int, *, edge: bool) -> Tensor:
     for axis in (-2, -1):
-        index = _mirror(planes.shape[axis], reach, edge, planes.device, _mode())
+        index = _mirror(planes.shape[axis], reach, edge, planes.device)
         planes = planes.index_select(axis, index)
     return planes
 
@@ -54,9 +54,7 @@ def resized(planes: Tensor, shape: tuple[int, ...]) -> Tensor:
         return functional.interpolate(planes.unsqueeze(1), shape, **way).squeeze(1)  # type: ignore[arg-type]  # as it takes them
     if size == (2 * shape[0], 2 * shape[1]):
         return functional.avg_pool2d(planes.unsqueeze(1), 2).squeeze(1)
-    down, across = (
-        _areas(old, new, planes.device, _mode()) for old, new in zip(size, shape, strict=True)
-    )
+    down, across = (_areas(old, new, planes.device) for old, new in zip(size, shape, strict=True))
     return down @ planes @ across.T
 
 
@@ -75,25 +73,20 @@ def joint_bilateral(guide: Tensor, planes: Tensor, level: Tensor) -> Tensor:
     for row in range(DIAMETER):
         lines = wide[:, row : row + height]
         apart = (lines - joint.unsqueeze(-1)).abs_().sum(0)
-        weight = (apart.square_().mul_(fall)).exp_() * _spatial(row, joint.device, _mode())
+        weight = (apart.square_().mul_(fall)).exp_() * _spatial(row, joint.device)
         total += weight.sum(-1)
         summed += (lines[1:] * weight).sum(-1)
     return summed / total
 
 
-def _mode() -> bool:
-    """Tensors that were made for inference serve nothing else, so they are kept apart."""
-    return torch.is_inference_mode_enabled()
-
-
-@lru_cache(maxsize=64)
-def _mirror(size: int, reach: int, edge: bool, device: torch.device, _inference: bool) -> Tensor:
+@constant(64)
+def _mirror(size: int, reach: int, edge: bool, device: torch.device) -> Tensor:
     places = np.pad(np.arange(size), reach, mode="symmetric" if edge else "reflect")
     return torch.tensor(places, device=device)
 
 
-@lru_cache(maxsize=16)
-def _areas(old: int, new: int, device: torch.device, _inference: bool) -> Tensor:
+@constant(16)
+def _areas(old: int, new: int, device: torch.device) -> Tensor:
     """(new, old): the share of every new sample that each old one covers."""
     scale = old / new
     first = np.arange(new)[:, None] * scale
@@ -103,8 +96,8 @@ def _areas(old: int, new: int, device: torch.device, _inference: bool) -> Tensor
     return torch.tensor(shares.astype(np.float32), device=device)
 
 
-@lru_cache(maxsize=32)
-def _spatial(row: int, device: torch.device, _inference: bool) -> Tensor:
+@constant(32)
+def _spatial(row: int, device: torch.device) -> Tensor:
     """Weights (11,) of a row of the bilateral window, which is a disc."""
     reach = DIAMETER // 2
     far = (np.arange(DIAMETER) - reach) ** 2 + (row - reach) ** 2

@@ -113,4 +113,4 @@ def _small_mismatches(warped: Tensor, reference: Tensor) -> Tensor:
 
 def typical_mismatch(mismatch: Tensor, step: int = 4) -> Tensor:
     """Median over neighbours and pixels (B,), on every `step`th row and column."""
-    return mismatch[..., ::step, ::step].flatten(1).median(1).values
+    return motion.median(mismatch[..., ::step, ::step].flatten(1))
