@@ -1,0 +1,192 @@
+"""Functions that are recorded once their shapes have come a few times."""
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock, RLock, local
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from f2rcli.models.constants import holding
+from f2rcli.models.layers import leaves, mapped
+from f2rcli.models.recorded.recorder import CudaRecorder, Recorder, records
+
+FIRST = (
+    2  # calls with the same shapes that run as they are: sizes and windows of one frame are many
+)
+MOST = 40  # recordings that are kept, those used last
+CLOSE = 0.02  # of the largest value: a recording that is farther from what it recorded is not used
+# Why something could not be recorded: torch's errors are of these kinds.
+REASONS = (RuntimeError, TypeError, ValueError, AttributeError, AssertionError, SystemError)
+
+_thread = local()
+_one_at_a_time = Lock()  # recordings, of all clips of the process
+
+
+class _Recording(NamedTuple):
+    replay: Callable[[], None]
+    function: Callable[..., Any]  # with the networks that it runs
+    inputs: list[Tensor]
+    result: Any
+    held: list[Tensor]  # constants that it reads
+
+
+class Graphs:
+    """Functions of tensors, recorded once their shapes have come a few times, and replayed from
+    then on. One of these serves one stream of frames. Functions must depend on nothing but their
+    tensors and name, ask for no number, and keep what they are given as it is."""
+
+    def __init__(self, recorder: Recorder | None = None) -> None:
+        """Without a recorder, functions run as they are."""
+        self.failures: list[str] = []  # why functions were not recorded
+        self._recorder = recorder
+        self._recordings: OrderedDict[Hashable, _Recording] = OrderedDict()
+        self._seen: Counter[Hashable] = Counter()
+        self._refused: set[Hashable] = set()
+        self._lock = RLock()
+
+    @classmethod
+    def on(cls, device: torch.device) -> "Graphs":
+        """Those of a device."""
+        return cls(CudaRecorder(device) if records(device) else None)
+
+    def __call__(self, name: Hashable, function: Callable[..., Any], *inputs: Any) -> Any:
+        """The function's result for inputs, tensors or (named) tuples and lists of them. name: of
+        the function, with everything besides tensors that its result depends on."""
+        if self._recorder is None or recording_parts() or not _has_hash(name):
+            return function(*inputs)
+        with self._lock, _parts():
+            parts = list(leaves(inputs))
+            key = (
+                name,
+                torch.is_inference_mode_enabled(),
+                tuple((p.shape, p.dtype) for p in parts),
+            )
+            try:
+                known = self._known(key, function, inputs)
+                if known is not None:
+                    return _replayed(known, parts)
+            except torch.OutOfMemoryError:
+                self.drop()
+            try:
+                return function(*inputs)
+            except torch.OutOfMemoryError:
+                if not self.drop():
+                    raise
+            return function(*inputs)
+
+    def drop(self) -> bool:
+        """Record nothing any more, and give the memory of recordings back; False if there were
+        none."""
+        recorder, had = self._recorder, bool(self._recordings)
+        self._recorder = None
+        self._recordings.clear()
+        if recorder is not None and not recording():
+            recorder.let_go()
+        return had
+
+    def _known(self, key: Hashable, function: Callable[..., Any], inputs: Any) -> _Recording | None:
+        known = self._recordings.get(key)
+        if known is not None:
+            self._recordings.move_to_end(key)
+            return known
+        self._seen[key] += 1
+        if self._seen[key] <= FIRST or key in self._refused:
+            return None
+        try:
+            return self._recorded(key, function, inputs)
+        except torch.OutOfMemoryError:
+            raise
+        except REASONS as error:
+            self._refuse(key, f"{type(error).__name__}: {error}")
+            return None
+
+    def _recorded(
+        self, key: Hashable, function: Callable[..., Any], inputs: Any
+    ) -> _Recording | None:
+        recorder = self._recorder
+        assert recorder is not None  # see __call__
+        if not recorder.has_room():
+            self._refuse(key, "no memory to spare")
+            return None
+        with _plain():
+            given = mapped(inputs, torch.clone)
+        with holding() as held, _one_at_a_time, _recording():
+            replay, result, wanted = recorder.record(lambda: function(*given))
+        made = _Recording(replay, function, list(leaves(given)), result, held)
+        if not _alike(_replayed(made, list(leaves(inputs))), wanted):
+            self._refuse(key, "replayed, its result was another")
+            return None
+        self._recordings[key] = made
+        while len(self._recordings) > MOST:
+            self._recordings.popitem(last=False)
+        return made
+
+    def _refuse(self, key: Hashable, why: str) -> None:
+        self._refused.add(key)
+        self.failures.append(f"{key[0] if isinstance(key, tuple) else key}: {why}")
+
+
+def _has_hash(name: Hashable) -> bool:
+    try:
+        hash(name)
+    except TypeError:
+        return False
+    return True
+
+
+def _replayed(known: _Recording, parts: Sequence[Tensor]) -> Any:
+    """A copy of the result for other inputs."""
+    with _plain():
+        for place, part in zip(known.inputs, parts, strict=True):
+            place.copy_(part)
+        known.replay()
+        return mapped(known.result, torch.clone)
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two results are the same but for rounding."""
+    with _plain():
+        for a, b in zip(leaves(one), leaves(other), strict=True):
+            a, b = a.double().nan_to_num(), b.double().nan_to_num()
+            if a.numel() and bool((a - b).abs().max() > CLOSE * b.abs().max() + 1e-6):
+                return False
+    return True
+
+
+@contextmanager
+def _plain() -> Iterator[None]:
+    """Where memory that is written to again and again can be made and filled."""
+    with torch.inference_mode(False), torch.no_grad():
+        yield
+
+
+def recording() -> bool:
+    """Whether this thread's work is being recorded: nothing may be asked of the device now, and
+    running out of memory is no reason to try with less."""
+    return bool(getattr(_thread, "recording", False))
+
+
+def recording_parts() -> bool:
+    """Whether this thread is within a function that is recorded as a whole, or will be."""
+    return bool(getattr(_thread, "parts", False))
+
+
+@contextmanager
+def _flag(name: str) -> Iterator[None]:
+    before = getattr(_thread, name, False)
+    setattr(_thread, name, True)
+    try:
+        yield
+    finally:
+        setattr(_thread, name, before)
+
+
+def _recording() -> Any:
+    return _flag("recording")
+
+
+def _parts() -> Any:
+    return _flag("parts")
