@@ -35,6 +35,7 @@ from f2rcli.methods.base import Method, Prepared
 from f2rcli.models.flow import Flow
 from f2rcli.models.large import codes
 from f2rcli.models.layers import channels_last
+from f2rcli.models.recorded.graphs import Graphs
 from f2rcli.noise.measurement.lines import Lines
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise, with_changes
@@ -83,6 +84,7 @@ class Engine:
     laws: "Laws | None" = None  # of a stack's lanes, once they were compared
     prompt: bool = False  # whether results may not wait for more frames than a window holds
     resident: Resident | None = None  # what does all the work on a GPU; None: on the processor
+    graphs: Graphs = field(default_factory=Graphs)  # of that work
 
     def __post_init__(self) -> None:
         if self.torch_device.type == "cuda":
@@ -90,7 +92,8 @@ class Engine:
 
     def stay_on_device(self) -> None:
         """Do everything between uploaded and downloaded planes on the device."""
-        self.resident = Resident(self.torch_device)
+        self.graphs = Graphs.on(self.torch_device)
+        self.resident = Resident(self.torch_device, self.graphs)
         self.returned.elsewhere.append(self.resident.tally)
 
     def note(self, line: str) -> None:
@@ -171,11 +174,11 @@ class Engine:
 
     def _loaded(self, chosen: Weights, *, exact: bool = False, ensemble: bool = False) -> Method:
         mirrored = ensemble and chosen.header.space is not Space.BAYER  # its cells begin with red
-        run = Runner(self.torch_device, self.precision, self.tile, exact, mirrored)
+        run = Runner(self.torch_device, self.precision, self.tile, exact, mirrored, self.graphs)
         method = methods.load(chosen.header.method).from_weights(chosen, run)
         channels_last(method.networks.eval().to(self.torch_device))
         if self.resident is not None:
-            method.stay_on_device()
+            method.stay_on_device(self.graphs)
         return method
 
     def to_tensor(self, frame: Frame) -> Tensor:

@@ -4,7 +4,8 @@ Networks here look no further than their `reach`, have no global statistics, and
 their stride: a tile with `reach` pixels around it gives the very numbers the whole picture gives.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from f2rcli.engine.settings import SMALLEST_TILE
 from f2rcli.models.large.codes import bits
 from f2rcli.models.large.strips import Span, even, spans
 from f2rcli.models.layers import leaves, mapped, padded
+from f2rcli.models.recorded.graphs import Graphs, recording
 
 ACTIVATION_BYTES = 700  # per pixel of a picture that runs in one piece, where no method says
 MEMORY_SHARE = 0.25  # of the device's memory that activations may take under `auto`
@@ -49,13 +51,21 @@ class Runner:
     tile: int | None  # pixels per side; None: whole pictures
     exact: bool = False  # fp32 for networks that see whole pictures, see `Coarse`
     ensemble: bool = False  # the mean over pictures and their mirror images, see `MIRRORED`
+    graphs: Graphs = field(default_factory=Graphs)
 
     def __call__(self, network: nn.Module, *inputs: Any) -> Any:
         """inputs: tensors (..., H, W) or tuples of them -> the network's outputs, in float32.
 
-        A GPU whose memory others have taken meanwhile gets smaller and smaller tiles, for as long
-        as this lives. Raises torch.OutOfMemoryError where the smallest do not fit.
+        A GPU whose memory others have taken meanwhile gives up recordings, then gets smaller and
+        smaller tiles, for as long as this lives. Raises torch.OutOfMemoryError where the smallest
+        do not fit.
         """
+        if self.tile is not None:
+            return self._fitting(network, *inputs)
+        name = "network", id(network), self.precision
+        return self.graphs(name, partial(self._fitting, network), *inputs)
+
+    def _fitting(self, network: nn.Module, *inputs: Any) -> Any:
         height, width = next(leaves(inputs)).shape[-2:]
         while True:
             try:
@@ -63,6 +73,10 @@ class Runner:
                     return self._averaged(network, inputs, height, width)
                 return self._run(network, inputs, height, width)
             except torch.OutOfMemoryError:
+                if recording():
+                    raise
+                if self.graphs.drop():
+                    continue
                 smaller = min(self.tile or 2 * DEFAULT_TILE, max(height, width)) // 2
                 if smaller < SMALLEST_TILE:
                     raise

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from f2rcli.models.flow import Flow
+from f2rcli.models.recorded.graphs import Graphs
 from f2rcli.noise.model import NoiseModel
 from f2rcli.weights import Weights
 from f2rcli.window import Window
@@ -98,9 +99,9 @@ class Method(Protocol):
         """What gives the flow from a centre into a frame right beside it, where it is known."""
         return None
 
-    def stay_on_device(self) -> None:
-        """Keep everything between pictures and estimates there, if the method can; called before
-        the first frame."""
+    def stay_on_device(self, graphs: Graphs) -> None:
+        """Keep everything between pictures and estimates there, if the method can, and record what
+        it can of that; called before the first frame."""
 
     def hold_codes(self) -> None:
         """Hold large frames as 16-bit codes, if the method can; called before the first frame."""

@@ -21,11 +21,15 @@ from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.stream import denoise_stream
 from f2rcli.engine.worker import network_worker
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
+from f2rcli.models.recorded import graphs
+from f2rcli.models.recorded.graphs import Graphs
+from f2rcli.models.recorded.recorder import CudaRecorder
 from f2rcli.noise.bands import white_shares
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
 from tests.engine.conftest import clean_clip, engine_for, info_of, noisy_clip, psnr
 from tests.engine.pretend_gpu import PretendGpu
+from tests.models.test_recorded import Tape
 
 CPU = torch.device("cpu")
 
@@ -245,6 +249,7 @@ def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (1 << 36, 1 << 37))
     monkeypatch.setattr(copies, "overlaps", lambda device: False)
+    monkeypatch.setattr(graphs, "records", lambda device: False)
     with PretendGpu() as mode:
         yield mode
 
@@ -295,3 +300,43 @@ def test_cuda_comes_close_to_the_same_modules_on_the_processor(precision: str) -
             engine.stay_on_device()
         reached.append(psnr(list(denoise_stream(iter(frames), info_of(frames), engine)), clean))
     assert reached[1] == pytest.approx(reached[0], abs=0.05)
+
+
+@pytest.mark.parametrize("sigma", [25.0, None])
+def test_clips_of_which_all_is_recorded_come_out_the_same(
+    monkeypatch: pytest.MonkeyPatch, sigma: float | None
+) -> None:
+    """By a recorder that stands in for CUDA's; noise is given, or measured."""
+    frames, results, tape = noisy_clip(12, height=48, width=64), [], Tape()
+    for recorder in (None, tape):
+        monkeypatch.setattr(Graphs, "on", lambda device, recorder=recorder: Graphs(recorder))
+        engine = engine_for(frames, precision="fp32", **({"sigma": sigma} if sigma else {}))
+        engine.stay_on_device()
+        results.append(list(denoise_stream(iter(frames), info_of(frames), engine)))
+        assert not engine.graphs.failures
+    for one, other in zip(*results, strict=True):
+        for plane, same in zip(one.planes, other.planes, strict=True):
+            np.testing.assert_array_equal(plane, same)
+    names = {key[0][0] for key in engine.graphs._recordings}
+    assert names == {"picture", "prepared", "search", "rated", "memory", "finished", "watched",
+                     "removed", "bounded", "kept", "samples"}  # fmt: skip
+    assert tape.replays > 8 * len(names) / 2
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_records_everything_and_gives_what_it_gives_unrecorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frames, results = noisy_clip(14), []
+    monkeypatch.setattr(CudaRecorder, "has_room", lambda recorder: True)
+    for there in (True, False):
+        engine = engine_for(frames, device="cuda", precision="fp32", sigma=25.0)
+        if not there:
+            engine.graphs.drop()
+        results.append(list(denoise_stream(iter(frames), info_of(frames), engine)))
+        if there:
+            assert not engine.graphs.failures
+            assert len(engine.graphs._recordings) >= 11
+    one, other = (np.stack([np.stack(frame.planes) for frame in clip]) for clip in results)
+    assert np.abs(one.astype(float) - other).mean() < 0.1  # codes

@@ -442,7 +442,7 @@ def test_flows_of_a_window_are_found_once_from_their_parts_and_rated_by_the_way_
     for flow, agreement in f2r.flows.enlarged(rated, frame(2)):
         assert flow.shape == (*SIZE, 2)
         assert agreement.shape == SIZE
-    whole = f2r.flows.whole(np.full((12, 16, 2), (1.5, -0.5), np.float32), frame(2))
+    whole = f2r.flows.whole(np.full((12, 16, 2), (1.5, -0.5), np.float32), frame(2).noisy.shape)
     assert middle(whole) == pytest.approx((3.0, -1.0))
 
 

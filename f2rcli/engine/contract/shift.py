@@ -1,6 +1,7 @@
 """The shift of the noise's mean by clipping, and the part of it removed with the noise."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,23 +17,46 @@ STEPS = 2048  # from black to white, of a table of what clipping does
 SHIFT_SURE = 3.0  # standard deviations of it
 
 
+class Looked(NamedTuple):
+    """A picture, looked up in a table from black to white."""
+
+    light: Tensor  # (1, C, 1, STEPS + 1): of the table
+    level: Tensor  # the noise's there
+    below: Tensor  # (C, H, W): the place in the table at or below every sample
+    share: Tensor  # of the step to the next
+
+
 def clipping(restored: Tensor, model: NoiseModel, stronger: float) -> tuple[Tensor, Tensor] | None:
     """By how much clipping moved the mean of noise on a picture (1, C, H, W), and what it left of
     the variance; None where no noise reaches black or white.
 
     stronger: factor of the noise's standard deviation when it was clipped.
     """
+    seen = looked_up(restored, model, stronger)
+    return moved(seen) if any(bool(one) for one in reaching(seen)) else None
+
+
+def looked_up(restored: Tensor, model: NoiseModel, stronger: float) -> Looked:
+    """See `clipping`."""
     light = torch.linspace(0, 1, STEPS + 1, device=restored.device)
     light = light.expand(1, restored.shape[1], 1, -1)
     level = model.level(light) * stronger
     place = restored[0].clamp(0, 1).mul_(STEPS)
     below = place.int().clamp_max_(STEPS - 1)
-    near = (torch.minimum(light, 1 - light) < 3 * level)[0, :, 0, 1:]
-    reached = (one.index_select(0, index.flatten()) for one, index in zip(near, below, strict=True))
-    if not any(bool(one.any()) for one in reached):
-        return None
-    table = torch.cat(clipped_moments(light, level), 2)[0]  # (C, 2, STEPS + 1)
-    parts = zip(table, below, place.sub_(below), strict=True)
+    return Looked(light, level, below, place.sub_(below))
+
+
+def reaching(seen: Looked) -> Iterator[Tensor]:
+    """Whether noise reaches black or white anywhere, channel by channel."""
+    near = (torch.minimum(seen.light, 1 - seen.light) < 3 * seen.level)[0, :, 0, 1:]
+    for one, index in zip(near, seen.below, strict=True):
+        yield one.index_select(0, index.flatten()).any()
+
+
+def moved(seen: Looked) -> tuple[Tensor, Tensor]:
+    """The shift of the mean, and the factor of the variance."""
+    table = torch.cat(clipped_moments(seen.light, seen.level), 2)[0]  # (C, 2, STEPS + 1)
+    parts = zip(table, seen.below, seen.share, strict=True)
     shift, factor = torch.stack([_between(*part) for part in parts], 1)
     return shift[None], factor[None]
 

@@ -84,11 +84,9 @@ def _bands(residual: Tensor) -> list[Tensor]:
     return [*parts, low]
 
 
-def changing(
-    centre: Tensor, near: Sequence[Tensor], moves: Sequence[Tensor | None]
-) -> Tensor | None:
-    """The variance of what differs between planes and their neighbours around every place; see
-    `contract.limits.changing`."""
+def changing(centre: Tensor, near: Sequence[Tensor], moves: Sequence[Tensor | None]) -> Tensor:
+    """The variance of what differs between planes and their neighbours, at least one, around every
+    place; see `contract.limits.changing`."""
     bounds = []
     for other, move in zip(near, moves, strict=True):
         found = power_around(centre - other, CHANGE_SIDE)
@@ -96,6 +94,4 @@ def changing(
             there = other.flatten(1).index_select(1, move).view_as(other)
             found = torch.minimum(found, power_around(centre - there, CHANGE_SIDE))
         bounds.append(found)
-    if not bounds:
-        return None
     return torch.stack(bounds).sum(0) / (2 * len(bounds))

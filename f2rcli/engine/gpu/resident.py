@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import prod
 
 import torch
@@ -18,6 +19,7 @@ from f2rcli.engine.gpu.tally import Tally
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import luma_and_chroma, scaled
 from f2rcli.frames import Family, Frame, PlaneLayout
+from f2rcli.models.recorded.graphs import Graphs
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import PlaneNoise
 
@@ -36,6 +38,7 @@ class Resident:
     """Planes on a device, uploaded once each."""
 
     device: torch.device
+    graphs: Graphs = field(default_factory=Graphs)
     uploads: int = 0
     tally: Tally = field(default_factory=Tally)
 
@@ -45,12 +48,16 @@ class Resident:
 
     def picture(self, frame: Frame) -> Tensor:
         """A frame's picture (1, C, H, W) on the device."""
-        return colour.to_rgb(self._groups(frame), frame.layout)
+        seen: Tensor = self.graphs(
+            ("picture", frame.layout), partial(_picture, frame.layout), self._codes(frame)
+        )
+        return seen
 
     def watch(self, steady: DeviceSteady, frame: Frame, noise: PlaneNoise) -> None:
         """See `contract.residual.watched`."""
         model = noise.models[0]
-        watched(steady, self._groups(frame), Terms(frame.layout, noise, model, (1.0,), Slack()))
+        terms = Terms(frame.layout, noise, model, (1.0,), Slack())
+        watched(steady, self._codes(frame), terms, self.graphs)
 
     def changes(
         self,
@@ -66,12 +73,13 @@ class Resident:
         assert beside.noise is not None  # there is a model
         terms = Terms(frame.layout, beside.noise, model, allowance, slack)
         near = [
-            Near(self._groups(one), flow if isinstance(flow, Tensor) else None)
+            Near(self._codes(one), (flow,) if isinstance(flow, Tensor) else ())
             for one, flow in zip(beside.frames, beside.flows, strict=True)
         ]
         steady = beside.steady if isinstance(beside.steady, DeviceSteady) else None
-        centre = self._groups(frame)
-        return under_contract(centre, picture, change, terms, near, steady, self.tally)
+        return under_contract(
+            self._codes(frame), picture, change, terms, near, steady, self.tally, self.graphs
+        )
 
     def free_changes(self, frame: Frame, change: Tensor) -> Groups:
         """A change (1, C, H, W) in its groups, without a contract."""
@@ -81,17 +89,17 @@ class Resident:
     def changed(self, frame: Frame, changes: Groups, settings: EngineSettings) -> Frame:
         """A frame with changes of its groups, as strong as asked for."""
         codes, old = self._codes(frame), frame.planes[: frame.layout.colour_planes]
-        new = colour.encoded(codes, _scaled(changes, frame.layout, settings), frame.layout)
-        samples = self._copies.down(torch.cat([group.flatten() for group in new]))
+        shares = luma_and_chroma(settings)
+        made = partial(_encoded, frame.layout, settings)
+        samples = self._copies.down(
+            self.graphs(("samples", frame.layout, shares), made, codes, changes)
+        )
         parts = samples.split_with_sizes([plane.size for plane in old])
         planes = [
             part.numpy().view(plane.dtype).reshape(plane.shape)
             for part, plane in zip(parts, old, strict=True)
         ]
         return replace(frame, planes=(*planes, *frame.planes[len(planes) :]))
-
-    def _groups(self, frame: Frame) -> Groups:
-        return colour.decoded(self._codes(frame), frame.layout)
 
     def _codes(self, frame: Frame) -> Groups:
         """A frame's codes on the device, uploaded if it was not there."""
@@ -114,6 +122,18 @@ def _grouped(samples: Tensor, shapes: Sequence[tuple[int, ...]], layout: PlaneLa
     sizes = [(count, *shapes[first]) for first, count in enumerate(counts)]
     parts = samples.split_with_sizes([prod(size) for size in sizes])
     return [part.view(size) for part, size in zip(parts, sizes, strict=True)]
+
+
+def _picture(layout: PlaneLayout, codes: Groups) -> Tensor:
+    return colour.to_rgb(colour.decoded(codes, layout), layout)
+
+
+def _encoded(
+    layout: PlaneLayout, settings: EngineSettings, codes: Groups, changes: Groups
+) -> Tensor:
+    """All samples of a frame with its changes, one after the other."""
+    new = colour.encoded(codes, _scaled(changes, layout, settings), layout)
+    return torch.cat([group.flatten() for group in new])
 
 
 def _scaled(changes: Groups, layout: PlaneLayout, settings: EngineSettings) -> Groups:

@@ -1,5 +1,6 @@
 """`contract/steady.py` as tensors: what was taken out, averaged over time where nothing moves."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -34,52 +35,69 @@ class DeviceSteady:
     removed: dict[int, Tensor] = field(default_factory=dict)  # the mean of what was taken out
     ages: dict[int, Tensor] = field(default_factory=dict)  # frames in it
 
-    def add(self, groups: Groups, variances: Groups, shares: list[tuple[Shares, ...]]) -> None:
-        """Take in the next frame's groups; see `Steady.add`."""
-        if [g.shape for g in groups] != [m.shape for m in self.means]:
-            self.means = [group.clone() for group in groups]
-            self.counts = [torch.ones_like(group) for group in groups]
-            return
-        for kind, (group, variance, share) in enumerate(
-            zip(groups, variances, shares, strict=True)
-        ):
-            apart = group - self.means[kind]
-            count = _matching(self.counts[kind], apart, variance.clamp_min(LEAST), share)
-            self.means[kind] = self.means[kind] + apart / count
-            self.counts[kind] = count
-
     @property
     def stands(self) -> bool:
         """Whether enough of the picture has stood still for its past to count."""
         return bool(self.counts) and float((self.counts[0][0] > SURE).float().mean()) >= LEAST_STILL
 
-    def lost(
-        self,
-        kind: int,
-        removed: Tensor,
-        variance: Tensor,
-        shares: tuple[Shares, ...],
-        clipped: Tensor | None = None,
-    ) -> Tensor | None:
-        """The part of a group's `removed` that is not noise but lost; None if none is known."""
-        before, age = self.removed.get(kind), self.ages.get(kind)
-        if before is None or age is None or before.shape != removed.shape:
-            age, mean = torch.ones_like(removed), removed
-        else:
-            age = torch.minimum(age + 1, self.counts[kind])
-            mean = before + (removed - before) / age
-        self.removed[kind], self.ages[kind] = mean, age
-        enough = (age > SURE).float().mean((1, 2), keepdim=True) >= LEAST_STILL
-        if not bool(enough.any()):
-            return None
-        hidden = age * age / (age * age + HIDDEN**2)
-        if removed.shape[-2:] != self.means[0].shape[-2:]:  # small fields of colour are wider
-            hidden = torch.zeros_like(hidden)
-        if clipped is not None:
-            hidden = hidden * (1 - clipped)
-        allowed = variance / age * (1 + EARLY / age)
-        lost = mean - held(mean, allowed, shares, hidden, clipped)
-        return lost * ((age - 1) / (SURE - 1)).clamp_(0, 1) * enough
+    def past(self, kind: int, like: Tensor) -> tuple[Tensor, ...]:
+        """What `averaged` needs of a group of this shape: the mean before, frames in it and counts
+        of places, or nothing where there is none."""
+        before = self.removed.get(kind)
+        if before is None or before.shape != like.shape:
+            return ()
+        return before, self.ages[kind], self.counts[kind]
+
+
+def added(
+    groups: Groups,
+    variances: Groups,
+    shares: list[tuple[Shares, ...]],
+    means: Groups,
+    counts: Groups,
+) -> tuple[Groups, Groups]:
+    """Means and counts with the next frame's groups; see `Steady.add`."""
+    if not means:
+        return [group.clone() for group in groups], [torch.ones_like(group) for group in groups]
+    found = []
+    for kind, (group, variance, share) in enumerate(zip(groups, variances, shares, strict=True)):
+        apart = group - means[kind]
+        count = _matching(counts[kind], apart, variance.clamp_min(LEAST), share)
+        found.append((means[kind] + apart / count, count))
+    return [mean for mean, _ in found], [count for _, count in found]
+
+
+def averaged(removed: Tensor, past: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """The mean of what was taken out of a group by now, and how many frames are in it."""
+    if not past:
+        return removed, torch.ones_like(removed)
+    before, age, count = past
+    age = torch.minimum(age + 1, count)
+    return before + (removed - before) / age, age
+
+
+def enough(age: Tensor) -> Tensor:
+    """Which planes stood still long enough in enough places, (P, 1, 1)."""
+    return (age > SURE).float().mean((1, 2), keepdim=True) >= LEAST_STILL
+
+
+def lost(
+    past: tuple[Tensor, ...],
+    variance: Tensor,
+    shares: tuple[Shares, ...],
+    clipped: Tensor | None,
+    *,
+    fine: bool,
+) -> Tensor:
+    """The part of a mean of what was taken out, as `averaged`, that is not noise but lost. fine:
+    whether the group is as fine as luma: small fields of colour are wider."""
+    mean, age = past
+    hidden = age * age / (age * age + HIDDEN**2) if fine else torch.zeros_like(age)
+    if clipped is not None:
+        hidden = hidden * (1 - clipped)
+    allowed = variance / age * (1 + EARLY / age)
+    found = mean - held(mean, allowed, shares, hidden, clipped)
+    return found * ((age - 1) / (SURE - 1)).clamp_(0, 1) * enough(age)
 
 
 def _matching(count: Tensor, apart: Tensor, variance: Tensor, shares: tuple[Shares, ...]) -> Tensor:

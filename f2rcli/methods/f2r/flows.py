@@ -88,8 +88,8 @@ class Flows(ABC):
         """The result of `rated` in a frame's own pixels; from the book it takes nothing."""
 
     @abstractmethod
-    def whole(self, flow: Any, frame: Prepared) -> Any:
-        """A flow in a frame's own pixels."""
+    def whole(self, flow: Any, shape: tuple[int, ...]) -> Any:
+        """A flow in the pixels of pictures of this shape (..., H, W)."""
 
     @abstractmethod
     def none(self, frame: Prepared) -> Any:
@@ -142,10 +142,10 @@ class FlowBook(Flows):
         self, rated: Iterable[tuple[Flow, Map]], frame: Prepared
     ) -> Iterator[tuple[Flow, Map]]:
         for flow, agreement in rated:
-            yield self.whole(flow, frame), doubled(agreement, frame.noisy.shape[-2:])
+            yield self.whole(flow, frame.noisy.shape), doubled(agreement, frame.noisy.shape[-2:])
 
-    def whole(self, flow: Flow, frame: Prepared) -> Flow:
-        whole = doubled(flow, frame.noisy.shape[-2:])
+    def whole(self, flow: Flow, shape: tuple[int, ...]) -> Flow:
+        whole = doubled(flow, shape[-2:])
         whole *= HALF
         return whole
 

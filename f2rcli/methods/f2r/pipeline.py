@@ -1,7 +1,7 @@
 """F2R on one clip: coarse, flow, alignment, anchor, refiner."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -15,12 +15,14 @@ from f2rcli.methods.base import Following, LazyFlow, Method, Prepared, Restored,
 from f2rcli.methods.f2r.alignment import CELLS, Align, aligned_one_by_one, aligned_together
 from f2rcli.methods.f2r.device_flows import DeviceFlows
 from f2rcli.methods.f2r.flows import FlowBook, Flows
+from f2rcli.methods.f2r.parts import Parts, Plan
 from f2rcli.models.coarse import Coarse
 from f2rcli.models.flow import carried, compose, inside, midway
 from f2rcli.models.fusion import Aligned, Anchor, BlindAnchor, Refiner, smooth
 from f2rcli.models.large import codes, halves
 from f2rcli.models.large.codes import alike, coded, plain
 from f2rcli.models.memory import Memory
+from f2rcli.models.recorded.graphs import Graphs
 from f2rcli.noise.model import NoiseModel
 from f2rcli.tee import emptied
 from f2rcli.weights import Weights
@@ -69,6 +71,7 @@ class F2R(Method, Following):
         self.networks = networks
         self.flows: Flows = FlowBook()
         self.memory: Memory | None = None
+        self._graphs = Graphs()
         self._run = run
         self._aligned: Align = aligned_one_by_one
         self._codes = False
@@ -79,22 +82,30 @@ class F2R(Method, Following):
         networks = weights.network(lambda: F2RNetworks(header.channels, header.config))
         return cls(networks, run, header.length, header.level, header.estimate)
 
-    def stay_on_device(self) -> None:
-        self.flows, self._aligned = DeviceFlows(), aligned_together
+    def stay_on_device(self, graphs: Graphs) -> None:
+        self.flows, self._aligned = DeviceFlows(graphs), aligned_together
+        self._graphs = graphs
 
     def hold_codes(self) -> None:
         self._codes = True
 
     def prepare(self, index: int, noisy: Tensor, noise: NoiseModel | None) -> Prepared:
-        level = level_map(self.conditioned_on(noise), noisy)
-        coarse = self._run(self.networks.coarse, noisy, level)
-        picture = coarse[0].detach()
-        luma = picture[0] if len(picture) == 1 else picture.mean(0)  # gray's shares its memory
+        given = self.conditioned_on(noise)
+        name = "prepared", id(self.networks), given
+        level, coarse, luma = self._graphs(name, partial(self._coarse, given), noisy)
         stays = isinstance(self.flows, DeviceFlows)
         shown = luma.float() if stays else luma.float().cpu().numpy()
         if self._codes and codes.serve(noisy, level):
             noisy, coarse = coded(noisy), coded(coarse)
         return Prepared(index, noisy, coarse, shown, self.flows.look(shown))
+
+    def _coarse(self, given: NoiseModel | None, noisy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The noise's level, the coarse frame and its brightness."""
+        level = level_map(given, noisy)
+        coarse = self._run(self.networks.coarse, noisy, level)
+        picture = coarse[0].detach()
+        luma = picture[0] if len(picture) == 1 else picture.mean(0)  # gray's shares its memory
+        return level, coarse, luma
 
     def restore(self, window: Window[Prepared], noise: NoiseModel | None) -> Restored:
         """Without neighbours only the coarse estimate is left."""
@@ -111,9 +122,25 @@ class F2R(Method, Following):
     def finish(
         self, window: Window[Prepared], noise: NoiseModel | None, followed: Followed | None
     ) -> Restored:
-        noisy, coarse = window.centre.noisy, window.centre.coarse
         if followed is None:
-            return Restored.single(plain(coarse))
+            return Restored.single(plain(window.centre.coarse))
+        if not isinstance(self.flows, DeviceFlows):
+            return self._finished(window, noise, followed)
+        parts = Parts.of(window, followed.rated, followed.memory)
+        name = "finished", id(self.networks), noise, parts.plan
+        again = partial(self._finished_again, noise, parts.plan)
+        done: Restored = self._graphs(name, again, *parts.tensors)
+        return done
+
+    def _finished_again(self, noise: NoiseModel | None, plan: Plan, *tensors: Any) -> Restored:
+        """`_finished` as a function of tensors."""
+        window, rated, memory = Parts(plan, tensors).put_together()
+        return self._finished(window, noise, Followed(deque(rated), memory))
+
+    def _finished(
+        self, window: Window[Prepared], noise: NoiseModel | None, followed: Followed
+    ) -> Restored:
+        noisy, coarse = window.centre.noisy, window.centre.coarse
         rated = self.flows.enlarged(emptied(followed.rated), window.centre)
         aligned = self.align(window, rated, followed.memory)
         anchor = self.anchor(aligned)
@@ -162,13 +189,24 @@ class F2R(Method, Following):
         if known is None or flow is None or noise is None:
             self.memory = Memory.of(frame.index, noisy, coarse)
         else:
-            level, whole = level_map(noise, coarse), self.flows.whole(flow, frame)
-            self.memory = known.carried(frame.index, noisy, coarse, whole, level)
+            old, name = (known.noisy, known.coarse, known.count), ("memory", noise)
+            carried = partial(self._carried, noise)
+            self.memory = Memory(
+                frame.index, *self._graphs(name, carried, old, noisy, coarse, flow)
+            )
         return self.memory
+
+    def _carried(
+        self, noise: NoiseModel, old: Sequence[Tensor], noisy: Tensor, coarse: Tensor, flow: Any
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """A memory's parts with the next frame added."""
+        level, whole = level_map(noise, coarse), self.flows.whole(flow, noisy.shape)
+        made = Memory(0, *old).carried(0, noisy, coarse, whole, level)
+        return made.noisy, made.coarse, made.count
 
     def motion(self, centre: Prepared, neighbour: Prepared) -> LazyFlow | None:
         flow = self.flows.known(centre.index, neighbour.index)
-        return None if flow is None else partial(self.flows.whole, flow, centre)
+        return None if flow is None else partial(self.flows.whole, flow, centre.noisy.shape)
 
     def forget(self) -> None:
         """Begin a new clip: its frames may have the indices of this one's."""
@@ -208,7 +246,9 @@ class F2R(Method, Following):
 
     def align_strictly(self, window: Window[Prepared]) -> Aligned:
         """The same with nothing of the centre: flows between neighbours, by constant velocity."""
-        whole = (self.flows.whole(flow, window.centre) for flow in self._blind_flows(window))
+        whole = (
+            self.flows.whole(flow, window.centre.noisy.shape) for flow in self._blind_flows(window)
+        )
         return self._aligned(window.neighbours, ((flow, inside(flow)) for flow in whole), None)
 
     def independent_pair(self, window: Window[Prepared]) -> tuple[Tensor, Tensor] | None:
