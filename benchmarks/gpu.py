@@ -16,8 +16,10 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from fractions import Fraction
-from functools import wraps
+from functools import partial, wraps
+from importlib import import_module
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -38,6 +40,7 @@ from f2rcli.engine.stream import Engine, denoise_stream, load_engine  # noqa: E4
 from f2rcli.engine.tiles import Runner  # noqa: E402
 from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout  # noqa: E402
 from f2rcli.models.layers import leaves  # noqa: E402
+from f2rcli.models.recorded import graphs  # noqa: E402
 
 LAYOUT = PlaneLayout(
     family=Family.YUV, bits=8, log2_chroma=(1, 1), full_range=False, matrix=Matrix.BT709
@@ -47,6 +50,9 @@ TICK = Fraction(1, 25)
 SIGMA = 15.0  # of 255, of the noise that is added
 SMALL = (256, 320)  # of the clip that is counted: its pyramid has as many levels as any larger
 FULL_HD = 1920 * 1080
+FRAMES = 64  # of a clip whose speed is measured
+SETTLED = 24  # frames until windows are full, and work that recurs is recorded
+LAST = 8  # frames that are read ahead: at the end nothing is
 
 # What a prediction assumes of an H200 and its host; docs/gpu.md has the reasons.
 BANDWIDTH, BANDWIDTH_SHARE = 4.8e12, 0.6  # bytes per second, and the share that is reached
@@ -151,7 +157,8 @@ def pretending() -> Iterator[Any]:
     with ExitStack() as stack:
         for name, value in cuda.items():
             stack.enter_context(mock.patch(f"torch.cuda.{name}", value))
-        stack.enter_context(mock.patch.object(copies, "overlaps", return_value=False))
+        for owner, name in ((copies, "overlaps"), (graphs, "records")):
+            stack.enter_context(mock.patch.object(owner, name, return_value=False))
         yield stack.enter_context(PretendGpu())
 
 
@@ -199,7 +206,7 @@ def predict() -> str:
 
 def agreement() -> list[str]:
     """Every method on processor and GPU, in dB between their results and against the clean clip."""
-    frames, clean = clip(9, (180, 320)), clip(9, (180, 320), sigma=0)
+    frames, clean = clip(20, (180, 320)), clip(20, (180, 320), sigma=0)
     rows = ["| method | processor, dB | GPU, dB | apart, dB |", "|---|---|---|---|"]
     for name in methods.available():
         done = [
@@ -211,61 +218,131 @@ def agreement() -> list[str]:
     return rows
 
 
+def going_on(frames: Sequence[Frame], count: int) -> Iterator[Frame]:
+    """So many frames, forth and back through some: none like the one before, all to be uploaded."""
+    turn = 2 * (len(frames) - 1)
+    for index in range(count):
+        place = index % turn
+        frame = frames[min(place, turn - place)]
+        yield replace(frame, planes=tuple(plane.view() for plane in frame.planes), pts=index)
+
+
+class Run:
+    """A clip through an engine on the GPU, with the time of every frame that comes out."""
+
+    def __init__(self, frames: Sequence[Frame], count: int) -> None:
+        self.engine = engine_for(frames, device="cuda")
+        self._frames, self._count = frames, count
+        self._times: list[float] = []
+
+    def __call__(self) -> None:
+        for _ in self.one_by_one():
+            pass
+
+    def one_by_one(self) -> Iterator[int]:
+        """The place of each frame, as it comes out."""
+        stream = going_on(self._frames, self._count)
+        info = replace(info_of(self._frames), frames=self._count)
+        for place, _ in enumerate(denoise_stream(stream, info, self.engine)):
+            self._times.append(time.monotonic())
+            yield place
+
+    def steady(self) -> float:
+        """Frames per second once everything is recorded, and before the last are read."""
+        part = self._times[SETTLED : self._count - LAST]
+        return (len(part) - 1) / (part[-1] - part[0])
+
+
 def speed(until: float) -> list[str]:
-    """Frames per second of one clip and of several side by side, each in a thread."""
-    rows = ["| size | clips | frames/s | GB |", "|---|---|---|---|"]
+    """Frames per second of one clip and of several side by side, each in a thread: of the whole
+    clip from the first frame read, and from frame SETTLED on."""
+    rows = [
+        f"| size | clips | frames/s, {FRAMES} frames | frames/s from frame {SETTLED} on | GB |",
+        "|---|---|---|---|---|",
+    ]
     for name, size in SIZES.items():
+        frames = clip(12, size)
         for clips in (1, 2, 4):
             if time.monotonic() > until:
-                return [*rows, "| out of time | | | |"]
-            frames = clip(24 if size[0] < 2000 else 12, size)
-            restored(frames[:8], engine_for(frames, device="cuda"))
+                return [*rows, "| out of time | | | | |"]
+            torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
-            engines = [engine_for(frames, device="cuda") for _ in range(clips)]
-            threads = [Thread(target=restored, args=(frames, engine)) for engine in engines]
+            runs = [Run(frames, FRAMES) for _ in range(clips)]
+            threads = [Thread(target=run) for run in runs]
             started = time.monotonic()
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
             torch.cuda.synchronize()
-            rate = clips * len(frames) / (time.monotonic() - started)
-            gigabytes = torch.cuda.max_memory_allocated() / 1e9
-            rows.append(f"| {name} | {clips} | {rate:.1f} | {gigabytes:.1f} |")
+            whole = clips * FRAMES / (time.monotonic() - started)
+            steady = sum(run.steady() for run in runs)
+            gigabytes = torch.cuda.max_memory_reserved() / 1e9
+            rows.append(f"| {name} | {clips} | {whole:.1f} | {steady:.1f} | {gigabytes:.1f} |")
+            rows += [f"not recorded: {why}" for run in runs for why in run.engine.graphs.failures]
+            del runs, threads
     return rows
 
 
-STAGES = {
-    "coarse, once per frame": "f2rcli.methods.f2r.F2R.prepare",
-    "flows of adjacent frames": "f2rcli.methods.f2r.device_flows.DeviceFlows.chain",
-    "all flows, agreement": "f2rcli.methods.f2r.device_flows.DeviceFlows.rated",
-    "flows at full size": "f2rcli.methods.f2r.device_flows.DeviceFlows.enlarged",
-    "alignment": "f2rcli.methods.f2r.F2R.align",
-    "memory": "f2rcli.methods.f2r.F2R.remember",
-    "anchor": "f2rcli.methods.f2r.F2R.anchor",
+# What a frame goes through, one after the other.
+OUTER = {
+    "salt and pepper": "f2rcli.samples.defects._one_unsalted",
+    "single samples that are no picture": "f2rcli.samples.defects.set_aside",
     "planes up, colour": "f2rcli.engine.gpu.resident.Resident.picture",
-    "contract": "f2rcli.engine.gpu.resident.Resident.changes",
-    "colour, planes down": "f2rcli.engine.gpu.resident.Resident.changed",
+    "coarse, once per frame": "f2rcli.methods.f2r.F2R.prepare",
+    "thumbnail": "f2rcli.engine.windowed.thumbnail",
+    "cuts": "f2rcli.engine.windowed.same_shot",
     "flows and memory": "f2rcli.methods.f2r.F2R.follow",
     "from alignment to refiner": "f2rcli.methods.f2r.F2R.finish",
+    "what stands still": "f2rcli.engine.engine.Engine.watch",
+    "noise, measured again": "f2rcli.engine.noise.tracking.NoiseTracker.refresh",
+    "contract, colour, planes down": "f2rcli.engine.engine.Engine.to_frame",
+}
+# Parts of these, which are not seen where the whole is replayed.
+INNER = {
+    "of flows: adjacent frames": "f2rcli.methods.f2r.device_flows.DeviceFlows.chain",
+    "of flows: all, agreement": "f2rcli.methods.f2r.device_flows.DeviceFlows.rated",
+    "of flows: memory": "f2rcli.methods.f2r.F2R.remember",
+    "of alignment: flows at full size": "f2rcli.methods.f2r.device_flows.DeviceFlows.enlarged",
+    "of alignment: warps": "f2rcli.methods.f2r.F2R.align",
+    "of alignment: anchor": "f2rcli.methods.f2r.F2R.anchor",
+    "of contract: contract": "f2rcli.engine.gpu.resident.Resident.changes",
+    "of contract: colour, planes down": "f2rcli.engine.gpu.resident.Resident.changed",
 }
 
 
-def stages(size: tuple[int, int]) -> list[str]:
-    """Milliseconds of each stage, waited for: their sum is more than a frame takes."""
+def stages(size: tuple[int, int], *, recorded: bool) -> list[str]:
+    """Milliseconds of each stage from frame SETTLED on, waited for: their sum is more than a frame
+    takes. Where nothing is recorded, with their parts."""
     spent: Counter[str] = Counter()
-    frames = clip(16, size)
+    frames, begun = clip(12, size), 0.0
     with ExitStack() as stack:
-        for name, path in STAGES.items():
+        if not recorded:
+            stack.enter_context(mock.patch.object(graphs, "records", return_value=False))
+        run = Run(frames, FRAMES)
+        for name, path in (OUTER if recorded else OUTER | INNER).items():
             owner, _, method = path.rpartition(".")
             module, _, kind = owner.rpartition(".")
-            __import__(module)
+            import_module(owner if kind.islower() else module)
             target = getattr(sys.modules[module], kind)
             timed = _timed(getattr(target, method), name, spent)
             stack.enter_context(mock.patch.object(target, method, timed))
-        restored(frames, engine_for(frames, device="cuda"))
-    rows = [f"| stage at {size[1]}x{size[0]} | ms per frame |", "|---|---|"]
-    return rows + [f"| {name} | {1e3 * spent[name] / len(frames):.2f} |" for name in STAGES]
+        for place in run.one_by_one():
+            if place == SETTLED:
+                spent.clear()
+                begun = time.monotonic()
+            if place == FRAMES - LAST:
+                break
+    whole, count = time.monotonic() - begun, FRAMES - LAST - SETTLED
+    how = "replayed" if recorded else "kernel by kernel"
+    rows = [f"| stage at {size[1]}x{size[0]}, {how} | ms per frame |", "|---|---|"]
+    rows += [f"| {name} | {1e3 * spent[name] / count:.2f} |" for name in OUTER]
+    rest = whole - sum(spent[name] for name in OUTER)
+    rows += [f"| in no row above | {1e3 * rest / count:.2f} |"]
+    rows += [f"| whole frame, every stage waited for | {1e3 * whole / count:.2f} |"]
+    if not recorded:
+        return rows + [f"| {name} | {1e3 * spent[name] / count:.2f} |" for name in INNER]
+    return rows + [f"not recorded: {why}" for why in run.engine.graphs.failures]
 
 
 def _timed(inner: Callable[..., Any], name: str, spent: Counter[str]) -> Callable[..., Any]:
@@ -282,22 +359,36 @@ def _timed(inner: Callable[..., Any], name: str, spent: Counter[str]) -> Callabl
     return outer
 
 
-def profile(size: tuple[int, int]) -> str:
-    """The kernels that take longest."""
+def profile(size: tuple[int, int], *, recorded: bool) -> list[str]:
+    """The kernels that take longest, of ten frames from frame SETTLED on."""
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as recording
 
-    frames = clip(10, size)
-    with recording(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as record:
-        restored(frames, engine_for(frames, device="cuda"))
-    return str(record.key_averages().table(sort_by="cuda_time_total", row_limit=25))
+    record = recording(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA])
+    with ExitStack() as stack:
+        if not recorded:
+            stack.enter_context(mock.patch.object(graphs, "records", return_value=False))
+        for place in Run(clip(12, size), FRAMES).one_by_one():
+            if place == SETTLED:
+                record.start()
+            if place == SETTLED + 10:
+                torch.cuda.synchronize()
+                record.stop()
+                break
+    sort = "self_cuda_time_total" if recorded else "cuda_time_total"
+    return str(record.key_averages().table(sort_by=sort, row_limit=30)).splitlines()
 
 
-def tests() -> str:
-    """The last line of pytest on what is marked gpu."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "tests"]
+def tests() -> list[str]:
+    """What pytest says of what is marked gpu, in files that have any."""
+    files = [
+        str(path) for path in sorted((CHECKOUT / "tests").rglob("test_*.py"))
+        if "pytest.mark.gpu" in path.read_text(encoding="utf-8")
+    ]  # fmt: skip
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", *files]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=240)
-    return done.stdout.strip().splitlines()[-1]
+    lines = done.stdout.strip().splitlines() or done.stderr.strip().splitlines()
+    return [f"tests: {lines[-1]}", *(lines[-40:-1] if done.returncode else [])]
 
 
 def main() -> None:
@@ -309,16 +400,18 @@ def main() -> None:
         print(predict())
         return
     print(torch.cuda.get_device_name(), torch.__version__, flush=True)
-    print(f"\ntests: {tests()}", flush=True)
+    full_hd = SIZES["1920x1080"]
     for part in (
+        tests,
         agreement,
-        lambda: stages(SIZES["1920x1080"]),
-        lambda: speed(until - 60),
-        lambda: profile(SIZES["1920x1080"]).splitlines(),
+        partial(stages, full_hd, recorded=True),
+        lambda: speed(until - 90),
+        partial(stages, full_hd, recorded=False),
+        partial(profile, full_hd, recorded=True),
     ):
         try:
             print("\n" + "\n".join(part()), flush=True)
-        except Exception:  # what the others have to say is worth the same
+        except Exception:  # noqa: BLE001  # what the others have to say is worth the same
             traceback.print_exc(file=sys.stdout)
 
 
