@@ -20,7 +20,7 @@ from f2rcli.engine.noise.tracking import NoiseTracker
 from f2rcli.engine.resuming.marks import Mark
 from f2rcli.engine.settings import EngineSettings
 from f2rcli.engine.strength import changes_nothing
-from f2rcli.engine.worker import Worker, network_worker
+from f2rcli.engine.worker import AtOnce, Worker, network_worker
 from f2rcli.frames import ClipInfo, Frame, same_samples
 from f2rcli.methods.base import Following, Restored
 from f2rcli.noise.model import NoiseModel
@@ -183,6 +183,8 @@ def _restored(
     run = windowed.Restorer(method, engine, noise, worker, watch)
     past = mark.set_out(method, noise, engine.new_steady(first), run.probe.new())
     count, begun = mark.count, mark.kept is not None
+    # A device restores a frame while its host writes the one before and reads on.
+    waits = isinstance(worker, AtOnce) and engine.marks is None and not engine.prompt
     started: deque[windowed.Started] = deque()
 
     def finished(ahead: int) -> Iterator[Frame]:
@@ -212,8 +214,9 @@ def _restored(
             run.led_in(window, count, past)
             continue
         begun = True
+        done = list(finished(0)) if waits else []
         started.append(run.start(window, past))
-        yield from finished(run.ahead_of(started[-1].view, past.shrinkage))
+        yield from done if waits else finished(run.ahead_of(started[-1].view, past.shrinkage))
     yield from finished(0)
     mark.end()
     if count < method.length:

@@ -30,6 +30,15 @@ class Worker:
         return work
 
 
+class AtOnce(Worker):
+    """Runs work in the caller's thread at once: a device goes on with it while its host reads."""
+
+    def start(self, work: Callable[[], T]) -> Callable[[], T]:
+        """See Worker."""
+        begun = [work()]
+        return begun.pop
+
+
 class ThreadWorker(Worker):
     """Runs work in a thread of its own, one piece after the other. From the first piece on, both
     threads share the engine's threads."""
@@ -54,8 +63,9 @@ class ThreadWorker(Worker):
 def network_worker(engine: Engine) -> Iterator[Worker]:
     """A thread beside the caller's; the caller's own where the engine has only one thread, or works
     on a GPU. However it ends, no work is left running."""
-    if engine.threads < 2 or engine.torch_device.type != "cpu" or engine.resident is not None:
-        yield Worker()
+    on_device = engine.torch_device.type != "cpu" or engine.resident is not None
+    if engine.threads < 2 or on_device:
+        yield AtOnce() if on_device else Worker()
         return
     with ThreadPoolExecutor(1, "f2r-networks") as worker:
         try:

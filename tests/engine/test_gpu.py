@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from f2rcli import yuv
+from f2rcli.engine import windowed
 from f2rcli.engine.contract import limits, residual
 from f2rcli.engine.contract.residual import CODED, Beside
 from f2rcli.engine.contract.returned import Returned
@@ -220,6 +222,32 @@ def test_patches_of_five_pixels_are_held_to_four_times_the_noise() -> None:
     assert abs(found[12, 14]) < 0.9 * abs(removed[0, 12, 14])  # only it has the whole patch around
 
 
+def test_a_device_is_asked_for_a_frame_before_the_one_before_is_given_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So that it works while that is written and the next is read; the frames are the same."""
+    frames, order, results = noisy_clip(9, height=48, width=64), [], []
+    start = windowed.Restorer.start
+
+    def noted(self: windowed.Restorer, window: Any, past: Any) -> windowed.Started:
+        order.append(("start", window.centre.prepared.index))
+        return start(self, window, past)
+
+    monkeypatch.setattr(windowed.Restorer, "start", noted)
+    for prompt in (True, False):
+        order.clear()
+        engine = engine_for(frames, precision="fp32", sigma=25.0)
+        engine.stay_on_device()
+        engine.prompt = prompt
+        results.append([])
+        for place, frame in enumerate(denoise_stream(iter(frames), info_of(frames), engine)):
+            results[-1].append(frame)
+            order.append(("given", place))
+        assert (order.index(("start", 5)) < order.index(("given", 4))) is not prompt
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one.planes[0], other.planes[0])
+
+
 def test_a_device_works_in_one_thread() -> None:
     engine = engine_for(noisy_clip(1, height=24, width=32), threads=2)
     engine.stay_on_device()
@@ -257,7 +285,7 @@ def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
 def test_a_frame_goes_up_once_and_comes_down_once_and_nothing_else_moves(gpu: PretendGpu) -> None:
     """Once the first window is full. What is asked for are flags, such as whether a shot ends."""
     rng = np.random.default_rng(0)
-    clean = clean_clip(10, height=32, width=48)
+    clean = clean_clip(11, height=32, width=48)
     frames = [_coded(picture, YUV420) for picture in clean + rng.normal(0, 0.02, clean.shape)]
     engine = engine_for(frames, device="cuda", precision="fp32", sigma=6.0)
     samples = sum(plane.size for plane in frames[0].planes)
@@ -265,12 +293,13 @@ def test_a_frame_goes_up_once_and_comes_down_once_and_nothing_else_moves(gpu: Pr
     for _ in denoise_stream(iter(frames), info_of(frames), engine):
         per_frame.append(list(gpu.moves))
         gpu.moves.clear()
-    assert len(per_frame) == 10
+    assert len(per_frame) == 11
     for moves in per_frame[4:7]:
         planes = [move for move in moves if move.way != "asked"]
         assert sorted(move.way for move in planes) == ["down", "up"]
         assert all(move.elements == samples and move.dtype is torch.uint8 for move in planes)
         assert sum(move.elements for move in moves) - 2 * samples <= 10
+        assert sum(move.way == "asked" for move in moves) <= 4
 
 
 @pytest.mark.parametrize("gpu", ["cuda", "mps"], indirect=True)
