@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from f2rcli.models.constants import kept
+
 GRID = 4  # pixels: one shift for every cell
 TALL, WIDE = 3, 5  # cells, of rows above, over which frames are compared
 REST = 0.05  # of the noise's power: so much less a shift by a pixel has to leave; by n n^2 times
@@ -51,7 +53,7 @@ class Matching(nn.Module):
             _pooled(_halved(wide[..., r + dy : r + dy + rows, r + dx : r + dx + columns]) - here)
             for dy, dx in self.shifts
         ], 1)  # fmt: skip
-        shifts = torch.tensor(self.shifts, dtype=one.dtype, device=one.device)
+        shifts = kept(tuple(float(part) for pair in self.shifts for part in pair), one).view(-1, 2)
         cost = _above(left).addcmul_(noise, REST * shifts.square().sum(1)[:, None, None])
         least, best = cost.min(1)
         found = shifts.flip(1)[best].permute(0, 3, 1, 2)

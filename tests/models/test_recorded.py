@@ -1,6 +1,7 @@
 """Functions of tensors that are recorded and replayed, by a recorder that stands in for CUDA's."""
 
 from collections.abc import Callable
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from threading import Barrier, Thread
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 from f2rcli.models.constants import constant, kept
 from f2rcli.models.layers import leaves, mapped
 from f2rcli.models.recorded.graphs import FIRST, MOST, Graphs, recording
+from f2rcli.models.recorded.recorder import CudaRecorder
 
 
 class Tape:
@@ -204,3 +206,48 @@ def test_clips_in_threads_do_not_meet() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_cuda_is_left_as_it_was_where_recording_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By stand-ins for what torch.cuda does: torch leaves its own stream in place there, and goes
+    on taking memory from the pool."""
+    log: list[str] = []
+
+    class Stream:
+        def wait_stream(self, other: object) -> None:
+            log.append("waited")
+
+    class Graph:
+        def replay(self) -> None:
+            log.append("replayed")
+
+    @contextmanager
+    def graph(made: Graph, pool: object, stream: Stream, *, capture_error_mode: str) -> Any:
+        assert capture_error_mode == "thread_local"  # other clips go on
+        yield
+        if len(log) > 20:
+            raise RuntimeError("capture failed")
+
+    usual = Stream()
+    there = {
+        "device": lambda device: nullcontext(), "stream": lambda stream: nullcontext(),
+        "current_stream": lambda: usual, "set_stream": lambda s: log.append(f"{s is usual}"),
+        "Stream": Stream, "CUDAGraph": Graph, "graph": graph, "graph_pool_handle": lambda: (0, 1),
+        "mem_get_info": lambda device: (10, 20), "memory_reserved": lambda device: 5,
+        "memory_allocated": lambda device: 5, "max_memory_allocated": lambda device: 9,
+        "current_device": lambda: 0,
+    }  # fmt: skip
+    for name, value in there.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    ended = "_cuda_endAllocateToPool"
+    monkeypatch.setattr(torch._C, ended, lambda *of: log.append(f"{of}"), raising=False)
+    monkeypatch.setattr(Tensor, "record_stream", lambda tensor, stream: None)
+    graphs = Graphs(CudaRecorder(torch.device("cuda")))
+    for _ in range(FIRST + 2):
+        assert float(graphs("one", doubled, torch.ones(()))) == 2
+    assert log == ["waited", "waited", "True", "replayed", "replayed", "replayed"][: len(log)]
+    log += [""] * 20
+    for _ in range(FIRST + 2):
+        assert float(graphs("two", doubled, torch.ones(()))) == 2
+    assert log[-2:] == ["True", "(0, (0, 1))"]
+    assert graphs.failures == ["two: RuntimeError: capture failed"]

@@ -150,7 +150,7 @@ def _alike(one: Any, other: Any) -> bool:
     """Whether two results are the same but for rounding."""
     with _plain():
         for a, b in zip(leaves(one), leaves(other), strict=True):
-            a, b = a.double().nan_to_num(), b.double().nan_to_num()
+            a, b = a.float().nan_to_num(), b.float().nan_to_num()
             if a.numel() and bool((a - b).abs().max() > CLOSE * b.abs().max() + 1e-6):
                 return False
     return True

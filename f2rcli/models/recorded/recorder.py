@@ -1,6 +1,7 @@
 """What records work on a device."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 import torch
@@ -43,7 +44,7 @@ class CudaRecorder:
     def record(self, run: Callable[[], Any]) -> tuple[Callable[[], None], Any, Any]:
         """See Recorder. Before it is recorded, it runs once in the stream that records: libraries
         prepare themselves there."""
-        cuda = torch.cuda
+        cuda, whole = torch.cuda, False
         with cuda.device(self._device):
             before = cuda.current_stream()
             if self._pool is None:
@@ -58,9 +59,18 @@ class CudaRecorder:
                 graph = cuda.CUDAGraph()
                 with cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
                     result = run()
+                whole = True
                 return graph.replay, result, wanted
-            finally:  # torch leaves its own stream in place where recording fails
-                cuda.set_stream(before)
+            finally:
+                cuda.set_stream(before)  # torch leaves the other in place where recording fails,
+                if not whole:
+                    self._forget_pool()
+
+    def _forget_pool(self) -> None:
+        """And may go on taking this thread's memory from the pool."""
+        with suppress(RuntimeError, AttributeError, TypeError):
+            torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), self._pool)
+        self._pool = self._stream = None
 
     def let_go(self) -> None:
         """See Recorder."""
