@@ -11,10 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from f2rcli.engine.noise.measurement import measure_pictures
-from f2rcli.methods.base import Method
 from f2rcli.noise.report import NoiseReport
 from f2rcli.training.footage import noise_check
+from f2rcli.training.footage.footage import Footage
 
 TOY = Path(__file__).with_name("toy.py")
 
@@ -40,20 +39,21 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture
-def measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def measured_once() -> Iterator[None]:
     """The noise of pictures that another test had measured, and they are often the same."""
-    monkeypatch.setattr(noise_check, "measure_pictures", _remembered)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(noise_check, "_measured", _remembered)
+        yield
 
 
-REPORTS: dict[object, NoiseReport | None] = {}
+measured, REPORTS = noise_check._measured, dict[object, NoiseReport | None]()
 
 
-def _remembered(
-    pictures: list[Tensor], method: Method, *rest: Any, **dark: Any
-) -> NoiseReport | None:
+def _remembered(clip: Footage, pictures: list[Tensor], measurer: Any) -> NoiseReport | None:
     shown = b"".join(picture.numpy().tobytes() for picture in pictures)
-    key = (shown, method.networks.__class__, repr(rest), repr(dark))
+    sizes = [picture.shape for picture in pictures]
+    key = (shown, repr((sizes, clip.channels, clip.floor, clip.stated, clip.sensor, clip.dark)))
     if key not in REPORTS:
-        REPORTS[key] = measure_pictures(pictures, method, *rest, **dark)
+        REPORTS[key] = measured(clip, pictures, measurer)
     return REPORTS[key]

@@ -18,6 +18,7 @@ from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.synthesis.law import Law
 from f2rcli.training.footage.windows import CleanClips, NoisyClips
 from f2rcli.training.loop.stage import fixed_loss, sample_rngs
+from f2rcli.training.methods.udvd import stage as validated
 from f2rcli.training.methods.udvd.stage import BlindStage, collated
 from f2rcli.training.methods.udvd.start import spread
 from f2rcli.training.run.config import TrainConfig
@@ -29,6 +30,12 @@ from tests.training.test_session import write_clip
 pytestmark = pytest.mark.usefixtures("measured_once")
 
 QUICK = {"size": "4,4,6,6,4", "device": "cpu", "precision": "fp32", "threads": 1, "jobs": 1}
+
+
+@pytest.fixture(autouse=True)
+def _small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To validate on: many of them are what takes the time here."""
+    monkeypatch.setattr(validated, "VALIDATION_SIDE", 16)
 
 
 def clips(count: int = 2, frames: int = 8, size: int = 40) -> list[np.ndarray]:
