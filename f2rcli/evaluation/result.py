@@ -5,7 +5,7 @@ Pictures are kept only where a report is wanted, and few (`ClipResult.pictures`)
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,9 +33,14 @@ class MetricFacts:
     reference: bool = True  # whether it needs a clean reference
     definition: str = ""  # formula, window, range, borders, source
 
-    def best(self, values: Iterable[float]) -> float | None:
-        """The best value that is known; None where none is better than another."""
-        known = [value for value in values if not math.isnan(value)]
+    def best(self, values: Mapping[str, float]) -> float | None:
+        """The best value that is known, by method; None where none is better than another.
+
+        Without a reference the noisy input is no rival: it has lost no detail and changed no
+        colour.
+        """
+        rivals = (value for name, value in values.items() if self.reference or name != NOISY)
+        known = [value for value in rivals if not math.isnan(value)]
         if len(known) < 2 or not self.better:
             return None
         return max(known) if self.better == "higher" else min(known)

@@ -9,6 +9,8 @@ from rich.console import Console
 from f2rcli.cli.commands.eval import print_tables
 from f2rcli.cli.terminal.console import Console as Voice
 from f2rcli.cli.terminal.eval_table import tables
+from f2rcli.evaluation.report.tables import clip_rows
+from f2rcli.evaluation.result import MethodResult, MetricFacts, MetricSeries
 from tests.evaluation.sample import evaluation
 
 
@@ -45,3 +47,25 @@ def test_columns_stand_below_each_other_whatever_can_be_printed(
     rows = [line for line in text.splitlines() if line[:1] in tuple("|+│┃┏└├┡")]
     assert len({len(row) for row in rows}) == 1
     assert ("PSNR ^" in text, "PSNR ↑" in text) == (encoding != "utf-8", encoding == "utf-8")
+
+
+@pytest.mark.parametrize(("reference", "best"), [(True, "none"), (False, "f2r")])
+def test_without_a_reference_the_noisy_input_is_never_the_best(reference: bool, best: str) -> None:
+    """It has lost no detail and changed no colour: that is no merit."""
+    found = evaluation("first.mkv", frames=2)
+    facts = MetricFacts(name="detail", title="Detail", reference=reference)
+    results = tuple(
+        MethodResult(
+            method=name,
+            series=(MetricSeries(metric="detail", frames={"all": ()}, clip={"all": value}),),
+        )
+        for name, value in (("none", 100.0), ("f2r", 90.0), ("other", 80.0))
+    )
+    clips = (replace(found.clips[0], methods=results),)
+    found = replace(found, benchmark=None, metrics=(facts,), clips=clips)
+    (table,) = tables(found, 200)
+    cells = dict(zip(["none", "f2r", "other"], table.columns[2].cells, strict=True))
+    bold = [name for name, cell in cells.items() if getattr(cell, "style", "") == "bold"]
+    assert bold == [best]
+    rows = list(clip_rows(clips[0], found))
+    assert [row.cells == row.best for row in rows] == [name == best for name in cells]

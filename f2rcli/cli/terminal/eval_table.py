@@ -29,9 +29,13 @@ class _Subject(NamedTuple):
     failed: Collection[str] = ()  # methods
     style: str = ""
 
-    def row(self, column: Column) -> list[float]:
-        """The value that every method has in a column."""
-        return [self.value(name, column.facts.name, column.channel) for name in self.methods]
+    def row(self, column: Column) -> list[Text]:
+        """The value that every method has in a column, in bold where it is the best."""
+        metric, channel = column
+        values = {name: self.value(name, metric.name, channel) for name in self.methods}
+        top = metric.best(values)
+        best = None if top is None else shown(top, metric)
+        return [_cell(value, metric, best) for value in values.values()]
 
 
 def tables(evaluation: Evaluation, width: int, *, every_clip: bool = False) -> Iterator[Table]:
@@ -91,10 +95,10 @@ def _turned(subject: _Subject, evaluation: Evaluation) -> Table:
     for name in subject.methods:
         table.add_column(one_line(evaluation.method(name).title), justify="right", overflow="fold")
     for column in evaluation.columns(subject.group):
-        metric, values = column.facts, subject.row(column)
+        metric = column.facts
         unit = f" ({metric.unit})" if metric.unit else ""
         heading = metric.title + unit + BETTER[metric.better]
-        table.add_row(heading, *(_cell(value, metric, values) for value in values))
+        table.add_row(heading, *subject.row(column))
     return table
 
 
@@ -115,7 +119,7 @@ def _rows(
 ) -> Iterator[list[Text]]:
     values = [subject.row(column) for column in columns]
     for place, name in enumerate(subject.methods):
-        cells = [_cell(row[place], m, row) for (m, _), row in zip(columns, values, strict=True)]
+        cells = [row[place] for row in values]
         if name in subject.failed:
             cells = [Text("failed", style="red")] * len(cells)
         first = Text(one_line(subject.name) if place == 0 else "", style=subject.style)
@@ -128,15 +132,16 @@ def _published(evaluation: Evaluation, group: str) -> Iterator[list[Text]]:
     rows = [] if evaluation.benchmark is None else evaluation.benchmark.published
     for row in rows:
         if values := row.values.get(group):
-            cells = [_cell(values.get(m.name, math.nan), m, []) for m in evaluation.metrics]
+            cells = [_cell(values.get(m.name, math.nan), m) for m in evaluation.metrics]
             yield [Text("published"), Text(row.title), *cells, Text("")]
 
 
-def _cell(value: float, metric: MetricFacts, beside: list[float]) -> Text:
-    """A value, in bold where it is the best of those beside it."""
+def _cell(value: float, metric: MetricFacts, best: str | None = None) -> Text:
+    """A value, in bold where it is the best as it is shown."""
     if math.isnan(value):
         return Text("-", style="dim")
-    return Text(shown(value, metric), style="bold" if value == metric.best(beside) else "")
+    text = shown(value, metric)
+    return Text(text, style="bold" if text == best else "")
 
 
 def shown(value: float, metric: MetricFacts) -> str:

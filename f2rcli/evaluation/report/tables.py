@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from f2rcli.evaluation.result import NOISY, ClipResult, Evaluation, MetricFacts
+from f2rcli.evaluation.result import ClipResult, Evaluation, MetricFacts
 
 DASH, INFINITE = "–", "∞"
 
@@ -94,14 +94,10 @@ def _cells(values: Sequence[float | None], metrics: Sequence[MetricFacts]) -> tu
 def _best(
     values: Mapping[str, Sequence[float]], metrics: Sequence[MetricFacts]
 ) -> tuple[str | None, ...]:
-    """Per metric, the best value as it is shown; None where none is better than another.
-
-    Without a reference the noisy input is no rival: it has lost no detail and changed no colour.
-    """
+    """Per metric, the best value as it is shown; None where none is better than another."""
     tops: list[str | None] = []
     for place, metric in enumerate(metrics):
-        rivals = [row[place] for name, row in values.items() if metric.reference or name != NOISY]
-        top = metric.best(rivals)
+        top = metric.best({name: row[place] for name, row in values.items()})
         tops.append(None if top is None else number(top, metric.digits))
     return tuple(tops)
 
