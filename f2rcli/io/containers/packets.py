@@ -11,6 +11,11 @@ from av.stream import Stream
 AnyPacket: TypeAlias = "Packet[Stream]"  # in quotes: generic in PyAV's stubs only
 
 
+def shown_at(packet: AnyPacket) -> int | None:
+    """When a packet is shown, in ticks; when it is decoded, where the container tells no more."""
+    return packet.dts if packet.pts is None else packet.pts
+
+
 @dataclass(slots=True)
 class SidePackets:
     """The queue between a video reader and a video writer, and the excerpt they agree on.

@@ -14,7 +14,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from f2rcli.errors import InputError
 from f2rcli.io.containers.ffmpeg_input import encrypted_error
-from f2rcli.io.containers.packets import AnyPacket
+from f2rcli.io.containers.packets import AnyPacket, shown_at
 from f2rcli.io.containers.timestamps import Continuity
 from f2rcli.io.ffmpeg.messages import ffmpeg_reason
 from f2rcli.io.ledger import Ledger
@@ -147,7 +147,7 @@ class Decoder:
                 yield packet
 
     def _note_reach(self, packet: AnyPacket) -> None:
-        time = packet.pts if packet.pts is not None else packet.dts
+        time = shown_at(packet)
         if time is not None and packet.time_base:
             reach = (time + (packet.duration or 0)) * packet.time_base
             self.newest = max(self.newest, reach)
@@ -228,7 +228,7 @@ class Decoder:
         return self.stream.time_base or Fraction(1, 1000)
 
     def _time(self, packet: AnyPacket) -> str:
-        time = packet.pts if packet.pts is not None else packet.dts
+        time = shown_at(packet)
         return "an unknown time" if time is None else f"{float(time * self._tick()):.2f} s"
 
     def _fault(self, what: str, error: BaseException) -> None:

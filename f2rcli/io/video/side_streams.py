@@ -13,7 +13,7 @@ from av.stream import Stream
 from av.subtitles.codeccontext import SubtitleCodecContext
 
 from f2rcli.io.containers.kinds import Packets, copy_stream, describe_like
-from f2rcli.io.containers.packets import AnyPacket, SidePackets
+from f2rcli.io.containers.packets import AnyPacket, SidePackets, shown_at
 from f2rcli.io.containers.sound import SoundConverter
 from f2rcli.io.ffmpeg.messages import ffmpeg_reason
 from f2rcli.io.ffmpeg.metadata import is_cover, stream_line
@@ -129,7 +129,7 @@ class SideStreams:
     def _moved(self, packet: AnyPacket) -> bool:
         """Move a packet as the clip is moved; False if it lies outside a cut clip."""
         excerpt = self.packets
-        time = packet.pts if packet.pts is not None else packet.dts
+        time = shown_at(packet)
         if excerpt.start is None or time is None or is_cover(packet.stream):
             return True
         seconds = time * packet.time_base

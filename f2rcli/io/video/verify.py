@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 
+from f2rcli.io.containers.packets import shown_at
 from f2rcli.io.disk_errors import misread_error
 from f2rcli.io.ffmpeg.messages import ffmpeg_reason
 from f2rcli.io.video.plan import VideoDetail
@@ -80,7 +81,7 @@ def _reread(path: Path, index: int) -> tuple[int, Fraction | None, Fraction | No
             if not packet.size or packet.is_discard:
                 continue
             frames += 1
-            time = packet.pts if packet.pts is not None else packet.dts
+            time = shown_at(packet)
             if time is not None:
                 seconds = time * packet.time_base
                 first = seconds if first is None else min(first, seconds)
