@@ -30,7 +30,7 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from f2rcli import weights, yuv
 from f2rcli.engine.stream import EngineSettings, denoise_stream, load_engine
-from f2rcli.frames import ClipInfo, Family, Frame, Matrix, PlaneLayout, Space
+from f2rcli.frames import ClipInfo, Family, Frame, Matrix, Picture, PlaneLayout, Space
 from f2rcli.methods.f2r import F2R, F2RNetworks
 from f2rcli.methods.f2r.flows import FramePair
 from f2rcli.models import fused
@@ -264,7 +264,7 @@ def stream_seconds(settings: EngineSettings, width: int, height: int) -> float:
     return (time.process_time() - started) / len(frames)
 
 
-def _coded(picture: yuv.Picture, index: int) -> Frame:
+def _coded(picture: Picture, index: int) -> Frame:
     """A frame of an RGB picture (3, H, W)."""
     planes = []
     for place, plane in enumerate(yuv.split(picture, VIDEO)):

@@ -18,13 +18,13 @@ from f2rcli.evaluation.simulation import filters, spikes
 from f2rcli.evaluation.simulation.camera import (
     GAIN,
     READ,
-    Floats,
     electrons,
     in_codes,
     psnr,
     recorded,
 )
 from f2rcli.evaluation.simulation.points import scattered, spot
+from f2rcli.frames import Floats
 from f2rcli.samples.lanes import measure_lane
 
 

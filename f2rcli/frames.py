@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 S = TypeVar("S", bound=np.generic)
 
 Plane = NDArray[Any]  # (H, W) uint8, uint16 or float32, in the file's own codes
+Picture = NDArray[np.float32]  # (C, H, W), 0 = black, 1 = white, values outside allowed
+Pictures = NDArray[np.float32]  # (..., H, W, C), mostly (T, H, W, C); 0 = black, 1 = white
+Singles = NDArray[np.float32]  # numbers, of any shape
+Floats = NDArray[np.float64]  # numbers, of any shape
 
 
 class Space(Enum):

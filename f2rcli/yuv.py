@@ -11,9 +11,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Family, Frame, Matrix, Plane, PlaneLayout
-
-Picture = NDArray[np.float32]  # (C, H, W), 0 = black, 1 = white, values outside allowed
+from f2rcli.frames import Family, Frame, Matrix, Picture, Plane, PlaneLayout
 
 BACK_PROJECTIONS = 2
 

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from f2rcli.evaluation.frame_set import FrameSet, Picture
+from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.result import (
     ClipResult,
     FileFacts,
@@ -23,7 +23,7 @@ from f2rcli.evaluation.result import (
     MetricSeries,
 )
 from f2rcli.evaluation.simulation.scene import Scene
-from f2rcli.frames import ClipInfo, Frame, Mosaic, Space
+from f2rcli.frames import ClipInfo, Frame, Mosaic, Picture, Space
 from f2rcli.noise.synthesis.spec import NoiseSpec
 
 if TYPE_CHECKING:

@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.engine.cuts import same_shot, thumbnail
-from f2rcli.frames import Frame
+from f2rcli.frames import Frame, Picture
 from f2rcli.models.flow import DISFlow, Flow, inside, sample, squared
 
-Picture = NDArray[np.float32]  # (C, H, W), 0 = black, 1 = white
-Plane = NDArray[np.float32]  # (H, W)
+FloatPlane = NDArray[np.float32]  # (H, W)
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, of gamma-encoded RGB
 NOISY_BLUR = 2.0  # pixels, of a noisy picture before motion is measured on it
@@ -52,7 +51,7 @@ class FrameSet:
             before.__dict__.pop("motion", None)
 
     @cached_property
-    def guide(self) -> Plane | None:
+    def guide(self) -> FloatPlane | None:
         """The brightness that motion is measured on: the reference's, or the blurred input's."""
         if self.reference is not None:
             return luma(self.reference)
@@ -72,7 +71,7 @@ class FrameSet:
         return Motion(back, visible(back, forth))
 
 
-def luma(picture: Picture) -> Plane:
+def luma(picture: Picture) -> FloatPlane:
     """Brightness (H, W) of RGB, gray, or packed Bayer planes R, G1, B, G2 (the greens' mean)."""
     if len(picture) == 3:
         return np.asarray(
@@ -104,6 +103,6 @@ def visible(back: Flow, forth: Flow) -> NDArray[np.bool_]:
     return seen
 
 
-def _slope(part: Plane) -> Plane:
+def _slope(part: FloatPlane) -> FloatPlane:
     down, right = np.gradient(part)
     return np.asarray(down**2 + right**2, np.float32)

@@ -19,9 +19,9 @@ from f2rcli.evaluation.clips.reading import (
     counts_differ,
 )
 from f2rcli.evaluation.contestants import Stopwatch
-from f2rcli.evaluation.frame_set import FrameSet, Picture
+from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.result import CLEAN, NOISY
-from f2rcli.frames import ClipInfo, Frame
+from f2rcli.frames import ClipInfo, Frame, Picture
 from f2rcli.tee import tee_releasing
 
 Estimates = dict[str, Picture]

@@ -17,7 +17,7 @@ WHOLE = "all"  # the channel that stands for the picture as the metric's definit
 NOISY = "none"  # the method that changes nothing: the noisy input itself
 CLEAN = ""  # in place of a method: the reference
 
-Values = tuple[float | None, ...]  # one per frame; None where a frame has none
+FrameValues = tuple[float | None, ...]  # one per frame; None where a frame has none
 Rows = Sequence[Sequence[float]]
 
 
@@ -73,7 +73,7 @@ class MetricSeries:
     metric: str
     # By channel: "all", unless its mean over channels would say nothing; where the metric has them
     # "r", "g", "b", "luma", or planes of a mosaic "R", "G1", "B", "G2". Frame i is place i.
-    frames: Mapping[str, Values]
+    frames: Mapping[str, FrameValues]
     clip: Mapping[str, float]  # by channel: the clip's value, mostly the mean over frames
 
     @property

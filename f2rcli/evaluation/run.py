@@ -24,7 +24,7 @@ from f2rcli.evaluation.base import (
 )
 from f2rcli.evaluation.clips.reading import Reading, stored
 from f2rcli.evaluation.contestants import MethodContestant
-from f2rcli.evaluation.frame_set import FrameSet, Picture
+from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.lockstep import DenoiserRun, Lockstep
 from f2rcli.evaluation.measures.change import ChangeMeter
 from f2rcli.evaluation.measures.residual import ResidualMeter
@@ -39,6 +39,7 @@ from f2rcli.evaluation.result import (
     MethodFacts,
     MethodResult,
 )
+from f2rcli.frames import Picture
 
 FAR = 0.1  # of the range: a difference in mean brightness that no denoiser makes
 PACKAGES = ("torch", "numpy", "opencv-python-headless", "av")

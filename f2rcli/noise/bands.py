@@ -6,7 +6,8 @@ from functools import cache
 import cv2
 import numpy as np
 
-from f2rcli.noise.measurement.blocks import Floats, Pair, Values
+from f2rcli.frames import Floats, Singles
+from f2rcli.noise.measurement.blocks import Pair
 from f2rcli.noise.measurement.bound import Bound, flat_difference
 
 BAND_SIDES = (3, 7, 15, 31, 63)  # pixels, of the box filters that part the bands
@@ -16,7 +17,7 @@ LEAST_SHARE = 0.02  # of a plane that must be flat for its own bands to be belie
 Shares = tuple[float, ...]  # six
 
 
-def bands(residual: Values, sides: Sequence[int] = BAND_SIDES) -> list[Values]:
+def bands(residual: Singles, sides: Sequence[int] = BAND_SIDES) -> list[Singles]:
     """A plane (H, W) in six bands that add up to it, the finest first; or in those that other box
     filters part."""
     parts, low = [], residual
@@ -45,7 +46,7 @@ def shares_of(pair: Pair, bounds: Sequence[Bound]) -> tuple[Shares, ...]:
     )
 
 
-def _measured(flat: Values) -> Shares:
+def _measured(flat: Singles) -> Shares:
     """From a difference (H, W) that is NaN outside flat places."""
     known = np.isfinite(flat)
     if known.mean() < LEAST_SHARE:

@@ -5,12 +5,12 @@ were taken for a gain twenty times the true one.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from f2rcli.frames import Plane
 from f2rcli.order import robust_sigma
 
 FEWEST = 5  # frames
@@ -23,8 +23,6 @@ CALM = 3.5  # standard deviations that no other may have there
 BESIDE, FAR = 2.0, 13  # standard deviations, and pixels across: its outskirts
 MOVING = 0.01  # of all else: where more is not calm the scene moves
 MOST = 0.2  # of a frame; where more is sudden the light itself flickers
-
-Plane = NDArray[Any]
 
 
 def without_flashes(frames: Sequence[Plane]) -> list[Plane]:

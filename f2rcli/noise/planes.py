@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from f2rcli import sensor, yuv
-from f2rcli.frames import Family, Frame, PlaneLayout
+from f2rcli.frames import Family, Floats, Frame, PlaneLayout
 from f2rcli.noise.bands import shares_of, white_shares
-from f2rcli.noise.measurement.blocks import Floats, Pair, Picture
+from f2rcli.noise.measurement.blocks import FramePlanes, Pair
 from f2rcli.noise.measurement.bound import KNOT_PLACES, Bound, bounds_of, cut_to, lowered
 from f2rcli.noise.measurement.samples import NoiseSamples
 from f2rcli.noise.model import NoiseModel, blend
@@ -115,12 +115,12 @@ def with_changes(frame: Frame, changes: list[NDArray[np.float32]]) -> Frame:
     return replace(frame, planes=yuv.add_changes(frame, changes))
 
 
-def picture_of(frame: Frame) -> Picture:
+def picture_of(frame: Frame) -> FramePlanes:
     """A frame's planes in their own units, and its luma."""
     planes = planes_of(frame)
     if frame.layout.family is Family.YUV:
-        return Picture(planes, np.clip(planes[0], 0, 1), chroma=True)
-    return Picture.of_channels(planes)
+        return FramePlanes(planes, np.clip(planes[0], 0, 1), chroma=True)
+    return FramePlanes.of_channels(planes)
 
 
 def measure_planes(

@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from f2rcli.frames import Floats
 
 SYSTEMATIC = 0.05  # relative, of variances and of gains: what statistics does not tell
 SURE = 9.0, 11.8  # chi-square of one and of two numbers that chance exceeds once in 370
-
-Floats = NDArray[np.float64]
 
 
 class LaneLaw(NamedTuple):

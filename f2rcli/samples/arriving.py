@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from f2rcli.frames import Plane
+from f2rcli.frames import Floats, Plane
 from f2rcli.samples.lanes import (
     SAMPLED_FRAMES,
     STEADY_FRAMES,
@@ -12,7 +12,7 @@ from f2rcli.samples.lanes import (
     all_stuck,
     light_of,
 )
-from f2rcli.samples.stuck import Mask, Pixels, Values
+from f2rcli.samples.stuck import Mask, Pixels
 
 STEP = (STEADY_FRAMES - 1) // (SAMPLED_FRAMES - 1)  # frames from one that is kept to the next
 
@@ -26,7 +26,7 @@ class Arriving:
     seen: LaneStatistics  # by the first few frames
     found: LaneStatistics | None = None  # by the last look alone
     few: list[Plane] = field(default_factory=list)
-    total: Values = field(default_factory=lambda: np.zeros(1))
+    total: Floats = field(default_factory=lambda: np.zeros(1))
     count: int = 0
 
     def add(self, picture: Plane) -> bool:

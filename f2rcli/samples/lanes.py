@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Family, Plane, PlaneLayout
-from f2rcli.order import robust_sigma
+from f2rcli.frames import Family, Floats, Plane, PlaneLayout
+from f2rcli.order import Reals, robust_sigma
 from f2rcli.samples.fills import filled, no_light
 from f2rcli.samples.impulses import NOWHERE, without_impulses
 from f2rcli.samples.stuck import Pixels, defects, mean_of
@@ -28,8 +28,6 @@ BRIGHTEST = 4.0  # the brightest sample lies no further than that, counted in sp
 STUCK_SHARE = 0.005  # of the pixels: where there are more of them it is a pattern
 MOST = 1 << 18  # samples per frame that levels are read from
 
-Values = NDArray[np.floating[Any]]
-Floats = NDArray[np.float64]
 NO_PIXELS = NOWHERE, NOWHERE
 NEVER = np.zeros(0, bool)
 
@@ -189,7 +187,7 @@ def _stuck(frames: list[Plane]) -> tuple[Pixels, NDArray[np.bool_]]:
     return (rows, columns), bright[rows, columns]
 
 
-def _around(picture: Plane) -> tuple[Values, Values, Values]:
+def _around(picture: Plane) -> tuple[Reals, Reals, Reals]:
     """Least, greatest and mean of the eight neighbours of every pixel; mirrored at the border."""
     import cv2  # not before it is needed: io knows this module
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Plane
+from f2rcli.frames import Plane, Singles
 from f2rcli.samples.impulses import CROSS, SAMPLED, STEPS, Mask, Places, samples_near
 
 SIGMA = 1.75  # standard deviations of noise in the median distance from medians of 3x3
@@ -36,8 +36,6 @@ WIDEST = 2  # samples of a square: more that are alike are no single point
 AROUND = np.array([step for step in STEPS if max(map(abs, step)) == 1])
 RING = np.array([step for step in STEPS if max(map(abs, step)) == 2])
 SQUARE = np.array([(0, 0), *AROUND.tolist()])
-
-Values = NDArray[np.float32]
 
 
 class ImpulseLaw(NamedTuple):
@@ -75,7 +73,7 @@ class _Sight(NamedTuple):
         found: Places = np.flatnonzero(self.apart > self.codes(*FAR))
         return found
 
-    def alone(self, places: Places, near: Sequence[Plane]) -> tuple[Places, Values]:
+    def alone(self, places: Places, near: Sequence[Plane]) -> tuple[Places, Singles]:
         """Those of the places where no sample around, here and in frames near it, is nearer to the
         one there than to the median of those around, and how far it is beyond that."""
         around = _near(self.plane, places, AROUND)
@@ -87,7 +85,7 @@ class _Sight(NamedTuple):
         far = np.abs(beyond) > self.codes(*FAR)
         return places[far], beyond[far]
 
-    def exposed(self, sign: int, code: float, near: Sequence[Plane]) -> Values:
+    def exposed(self, sign: int, code: float, near: Sequence[Plane]) -> Singles:
         """Where (H, W) a sample of this code, bright or dark by sign, would be alone: 1, else 0."""
         import cv2  # not before it is needed: io knows this module
 
@@ -141,8 +139,8 @@ class _Kind(NamedTuple):
     sign: int  # 1: brighter than what is around, -1: darker
     code: float
     places: Places
-    beyond: Values  # how far each is from what is around
-    seen: Values  # (H, W), 1 where one more would be single, 0 elsewhere
+    beyond: Singles  # how far each is from what is around
+    seen: Singles  # (H, W), 1 where one more would be single, 0 elsewhere
 
     @property
     def share(self) -> float:
@@ -151,7 +149,7 @@ class _Kind(NamedTuple):
 
 
 def _kind(
-    sight: _Sight, near: Sequence[Plane], places: Places, beyond: Values, sign: int
+    sight: _Sight, near: Sequence[Plane], places: Places, beyond: Singles, sign: int
 ) -> _Kind | None:
     """Those of single samples that are bright or dark by sign, and have a code that far more of
     them have than any other; None if there is no such code."""
@@ -193,13 +191,13 @@ def _is_detail(sight: _Sight, kinds: tuple[_Kind, _Kind], near: Sequence[Plane])
     return _moves(sight, here, kinds, near[0])
 
 
-def _by_part(values: Values) -> NDArray[np.float64]:
+def _by_part(values: Singles) -> NDArray[np.float64]:
     """Sums over PARTS x PARTS parts of a plane."""
     rows = np.array_split(values, PARTS)
     return np.array([part.sum() for row in rows for part in np.array_split(row, PARTS, axis=1)])
 
 
-def _moves(sight: _Sight, here: Values, kinds: tuple[_Kind, _Kind], before: Plane) -> bool:
+def _moves(sight: _Sight, here: Singles, kinds: tuple[_Kind, _Kind], before: Plane) -> bool:
     """Whether the frame before has more samples of the same kind near those that are here than near
     other places where they would be seen, of either kind in their very places, or of the same kind
     in the same pattern, moved by any step."""
@@ -222,7 +220,7 @@ def _moves(sight: _Sight, here: Values, kinds: tuple[_Kind, _Kind], before: Plan
     return bool(steps.max() > 6 * np.sqrt(count * its.size / here.size) + COMPANY * count)
 
 
-def _sums(values: Values, side: int) -> Values:
+def _sums(values: Singles, side: int) -> Singles:
     """Sums over squares around every place."""
     import cv2  # not before it is needed: io knows this module
 
@@ -257,21 +255,21 @@ def _repaired(sight: _Sight, near: Sequence[Plane], law: ImpulseLaw) -> tuple[Pl
     return whole, int(np.count_nonzero(found))
 
 
-def _medians(values: Values, out: Mask) -> Values:
+def _medians(values: Singles, out: Mask) -> Singles:
     """Medians of rows of values without those that are out; of all of them where all are."""
     out = out & ~out.all(axis=1, keepdims=True)
     ordered = np.sort(np.where(out, np.inf, values), axis=1)
     middle = (np.count_nonzero(~out, axis=1) - 1) // 2
-    medians: Values = np.take_along_axis(ordered, middle[:, None], axis=1)[:, 0]
+    medians: Singles = np.take_along_axis(ordered, middle[:, None], axis=1)[:, 0]
     return medians
 
 
-def _tail(far: Values) -> Values:
+def _tail(far: Singles) -> Singles:
     """The share of a normal law beyond so many standard deviations, within 0.005."""
     return np.asarray(0.5 * np.exp(-0.717 * far - 0.416 * far * far), np.float32)
 
 
-def _near(plane: Plane, places: Places, steps: Places) -> Values:
+def _near(plane: Plane, places: Places, steps: Places) -> Singles:
     """The samples at steps (M, 2), down and across, from places (N,): (N, M)."""
     near = samples_near(plane, *np.divmod(places, plane.shape[1]), steps)
     return near.astype(np.float32)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Plane
+from f2rcli.frames import Floats, Plane
 from f2rcli.order import robust_sigma
 
 LEAST_FRAMES = 5  # that tell by how much samples vary
@@ -36,7 +36,6 @@ Y, X = STEPS.T.astype(np.float64)
 TERMS = np.stack([Y**0, Y, X, Y * Y, X * X, X * Y], axis=1)  # of a surface of the second degree
 SQUARES = (TERMS[:, :, None] * TERMS[:, None]).reshape(len(STEPS), -1)
 
-Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Pixels = tuple[NDArray[np.intp], NDArray[np.intp]]  # rows and columns
 
@@ -44,23 +43,23 @@ Pixels = tuple[NDArray[np.intp], NDArray[np.intp]]  # rows and columns
 class Surroundings(NamedTuple):
     """The surroundings of pixels (M,), all in codes."""
 
-    excess: Values  # of the pixels, over a smooth surface through what surrounds them
-    beside: Values  # the same of the means of their four neighbours, or of the two across a pair
-    weights: Values  # (M, 49), with which samples make the surface at the pixel
-    rough: Values  # standard deviations of samples from the surface
-    error: Values  # standard errors of `beside`
-    twin: Values  # which of STEPS leads to the one beside that stands out too, or CENTRE
+    excess: Floats  # of the pixels, over a smooth surface through what surrounds them
+    beside: Floats  # the same of the means of their four neighbours, or of the two across a pair
+    weights: Floats  # (M, 49), with which samples make the surface at the pixel
+    rough: Floats  # standard deviations of samples from the surface
+    error: Floats  # standard errors of `beside`
+    twin: Floats  # which of STEPS leads to the one beside that stands out too, or CENTRE
 
     def of(self, some: Mask) -> "Surroundings":
         """Those of some of the pixels."""
         return Surroundings(*(values[some] for values in self))
 
-    def unseen(self, error: Values) -> Mask:
+    def unseen(self, error: Floats) -> Mask:
         """Whose neighbours see nothing of what they stand out by, with this error."""
         return np.asarray(np.abs(self.beside) + SURE * error < SHARED * np.abs(self.excess))
 
 
-def mean_of(frames: Iterable[Plane]) -> tuple[Values, int]:
+def mean_of(frames: Iterable[Plane]) -> tuple[Floats, int]:
     """The mean of frames (H, W), at least one, and how many they are."""
     total, count = np.zeros(1), 0
     for frame in frames:
@@ -68,7 +67,7 @@ def mean_of(frames: Iterable[Plane]) -> tuple[Values, int]:
     return total / count, count
 
 
-def defects(frames: Sequence[Plane], mean: Values, count: int, known: Pixels) -> Mask:
+def defects(frames: Sequence[Plane], mean: Floats, count: int, known: Pixels) -> Mask:
     """Where pixels (H, W) are defects: they stand out in most frames, their neighbours see nothing
     of it, noise and texture allowed for, and they vary from frame to frame as samples do.
 
@@ -98,7 +97,7 @@ def defects(frames: Sequence[Plane], mean: Values, count: int, known: Pixels) ->
     return found
 
 
-def _lively(near: NDArray[np.generic], excess: Values) -> Mask:
+def _lively(near: NDArray[np.generic], excess: Floats) -> Mask:
     """Whether pixels vary from frame to frame as samples do. near: samples (frames, M, 49)."""
     spread = near.std(axis=0, ddof=1)
     least = LIVELY * np.median(spread, axis=1)
@@ -106,7 +105,7 @@ def _lively(near: NDArray[np.generic], excess: Values) -> Mask:
     return np.asarray(spread[:, CENTRE] > np.where(excess < 0, np.minimum(dark, least), least))
 
 
-def _outlying(mean: Values) -> Mask:
+def _outlying(mean: Floats) -> Mask:
     """Where samples stand out, more than those beside them."""
     import cv2  # not before it is needed: io knows this module
 
@@ -121,7 +120,7 @@ def _outlying(mean: Values) -> Mask:
     return np.asarray(apart > far)
 
 
-def _surroundings(mean: Values, pixels: Pixels) -> Surroundings:
+def _surroundings(mean: Floats, pixels: Pixels) -> Surroundings:
     """The surroundings of pixels in a mean of frames."""
     near, inside = _near(mean, pixels)
     cross = inside & CROSS
@@ -146,14 +145,14 @@ def _surroundings(mean: Values, pixels: Pixels) -> Surroundings:
     return Surroundings(excess, beside, weights, rough, error, twin.astype(np.float64))
 
 
-def _fit(near: Values, part: Mask) -> tuple[Values, Values, Values]:
+def _fit(near: Floats, part: Mask) -> tuple[Floats, Floats, Floats]:
     """Surfaces through parts of samples (M, 49): the inverse matrices of their fits, how far all
     samples lie from them, and the standard deviations of those that they go through."""
     inverse = np.linalg.pinv((part @ SQUARES).reshape(-1, 6, 6), hermitian=True)
     surface = (((part * near) @ TERMS)[:, None] @ inverse)[:, 0]
     apart = near - surface @ TERMS.T
     free = np.maximum(part.sum(axis=1) - TERMS.shape[1], 1)
-    rough: Values = np.sqrt((part * apart**2).sum(axis=1) / free)
+    rough: Floats = np.sqrt((part * apart**2).sum(axis=1) / free)
     return np.asarray(inverse, np.float64), apart, rough
 
 

@@ -17,7 +17,7 @@ from f2rcli import yuv
 from f2rcli.errors import UsageError
 from f2rcli.evaluation import metrics
 from f2rcli.evaluation.base import ClipFacts
-from f2rcli.evaluation.frame_set import FrameSet, Motion, Picture, luma
+from f2rcli.evaluation.frame_set import FrameSet, Motion, luma
 from f2rcli.evaluation.measures.meters import mean
 from f2rcli.evaluation.measures.residual import (
     PATCH,
@@ -33,7 +33,7 @@ from f2rcli.evaluation.metrics.ms_ssim import SMALLEST, WEIGHTS, multiscale
 from f2rcli.evaluation.metrics.vmaf import missing
 from f2rcli.evaluation.metrics.warping import warping_error
 from f2rcli.evaluation.result import MetricSeries
-from f2rcli.frames import Space
+from f2rcli.frames import Picture, Space
 from f2rcli.io import open_reader
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "noisy_path_lossless.mkv"

@@ -12,11 +12,11 @@ import pytest
 from f2rcli.errors import InputError, UsageError
 from f2rcli.evaluation import contestants
 from f2rcli.evaluation.base import Case, ClipFacts, OpenClip
-from f2rcli.evaluation.frame_set import FrameSet, Picture
+from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.plan import Plan
 from f2rcli.evaluation.result import ClipResult, Evaluation, MethodFacts
 from f2rcli.evaluation.run import evaluate
-from f2rcli.frames import ClipInfo, Family, Frame, Matrix, Mosaic, PlaneLayout
+from f2rcli.frames import ClipInfo, Family, Frame, Matrix, Mosaic, Picture, PlaneLayout
 from f2rcli.noise.synthesis import spec
 
 CODES = PlaneLayout(family=Family.RGB, bits=8)

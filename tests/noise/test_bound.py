@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from f2rcli.noise.measurement.blocks import Blocks, Pair, Picture, Values
+from f2rcli.frames import Singles
+from f2rcli.noise.measurement.blocks import Blocks, FramePlanes, Pair
 from f2rcli.noise.measurement.bound import (
     DEGREES,
     QUIETEST,
@@ -29,14 +30,14 @@ SIGMA = 10 / 255
 CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
-def pictures(scene: list[np.ndarray], sigma: float = SIGMA, seed: int = 0) -> list[Picture]:
+def pictures(scene: list[np.ndarray], sigma: float = SIGMA, seed: int = 0) -> list[FramePlanes]:
     """Gray pictures of a scene (H, W), in 0..1, with white noise; rounded, not clipped."""
     rng = np.random.default_rng(seed)
     planes = [np.rint((one + rng.normal(0, sigma, one.shape)) * 255) / 255 for one in scene]
-    return [Picture([p.astype(np.float32)], p.clip(0, 1).astype(np.float32)) for p in planes]
+    return [FramePlanes([p.astype(np.float32)], p.clip(0, 1).astype(np.float32)) for p in planes]
 
 
-def bound(shown: list[Picture], *, clipped: bool = False) -> Bound:
+def bound(shown: list[FramePlanes], *, clipped: bool = False) -> Bound:
     return bounds_of(starmap(Pair, pairwise(shown)), [clipped])[0]
 
 
@@ -116,7 +117,7 @@ def test_drawings_without_noise_are_bounded_by_nothing() -> None:
     scene = [base.copy() for _ in range(5)]
     for t, one in enumerate(scene):
         one[20 + 3 * t : 50 + 3 * t, 100:140] = 0.9
-    assert bound([Picture([one], one) for one in scene]).mean == 0
+    assert bound([FramePlanes([one], one) for one in scene]).mean == 0
 
 
 def test_colours_of_a_drawing_have_no_noise() -> None:
@@ -124,7 +125,9 @@ def test_colours_of_a_drawing_have_no_noise() -> None:
     fine = np.random.default_rng(2).integers(-60, 60, (80, 120)).astype(np.float32) / 255
     light = np.kron(np.indices((20, 24)).sum(0) % 2, np.ones((8, 8))).astype(np.float32)
     shown = [
-        Picture([light, (fine[:, t:][:, :96] + fine[:, t + 1 :][:, :96]) / 2], light, chroma=True)
+        FramePlanes(
+            [light, (fine[:, t:][:, :96] + fine[:, t + 1 :][:, :96]) / 2], light, chroma=True
+        )
         for t in range(5)
     ]
     assert [one.mean for one in bounds_of(starmap(Pair, pairwise(shown)), [False] * 2)] == [0, 0]
@@ -139,7 +142,7 @@ def test_correlated_noise_is_not_underestimated() -> None:
     assert not found.white
 
 
-def grainy(scene: list[np.ndarray], sigma: float) -> list[Picture]:
+def grainy(scene: list[np.ndarray], sigma: float) -> list[FramePlanes]:
     """Pictures of a scene with coarse noise, as film has."""
     rng = np.random.default_rng(3)
     soft = [cv2.GaussianBlur(rng.normal(0, 1, one.shape), (0, 0), 1.3) for one in scene]
@@ -160,7 +163,7 @@ def test_fine_texture_at_some_brightnesses_does_not_make_grain_look_white() -> N
 
 def test_noise_cut_off_by_black_is_undone() -> None:
     scene = [np.zeros((160, 192))] * 5
-    shown = [Picture([p.planes[0].clip(0)], p.luma) for p in pictures(scene, 20 / 255)]
+    shown = [FramePlanes([p.planes[0].clip(0)], p.luma) for p in pictures(scene, 20 / 255)]
     assert bound(shown, clipped=True).mean == pytest.approx(20 / 255, rel=0.1)
 
 
@@ -207,8 +210,8 @@ def test_a_bound_at_one_brightness_bends_the_law_there() -> None:
 
 
 def test_frames_smaller_than_a_block_bound_nothing() -> None:
-    tiny: Values = np.zeros((6, 6), np.float32)
-    found = bounds_of([Pair(Picture([tiny], tiny), Picture([tiny], tiny))], [True])
+    tiny: Singles = np.zeros((6, 6), np.float32)
+    found = bounds_of([Pair(FramePlanes([tiny], tiny), FramePlanes([tiny], tiny))], [True])
     assert found[0].factors(told(0.1)).tolist() == [1] * 17
     assert bounds_of([], [True]) == []
 

@@ -6,7 +6,7 @@ import pytest
 
 from f2rcli.noise.measurement import lines as measured
 from f2rcli.noise.measurement.agreement import Agreement, destriped
-from f2rcli.noise.measurement.blocks import Picture
+from f2rcli.noise.measurement.blocks import FramePlanes
 from f2rcli.noise.measurement.lines import (
     LineNoise,
     Lines,
@@ -33,7 +33,7 @@ JOINED = [True] * (COUNT - 1)
 
 def found(pictures: np.ndarray, joined: list[bool] = JOINED) -> LineNoise | None:
     codes = np.rint(np.clip(pictures, 0, 1) * 255).astype(np.float32) / 255
-    lines = find_lines([Picture([one], one) for one in codes], joined, [(0,)])
+    lines = find_lines([FramePlanes([one], one) for one in codes], joined, [(0,)])
     return None if lines is None else lines.groups[0]
 
 
@@ -139,7 +139,7 @@ def test_colours_share_their_offsets_or_have_their_own() -> None:
     own = np.stack([row_offsets(5, seed=s) for s in (21, 22, 23)], 1)
     for offsets, expected in ((own[:, :1], [(0, 1, 2)]), (own, [(0,), (1,), (2,)])):
         pictures = (clean + offsets).astype(np.float32)
-        seen = [Picture(list(one), one.mean(0)) for one in pictures]
+        seen = [FramePlanes(list(one), one.mean(0)) for one in pictures]
         lines = find_lines(seen, JOINED, [(0, 1, 2)])
         assert lines is not None
         assert [one.planes for one in lines.groups] == expected
@@ -158,14 +158,14 @@ def test_what_was_found_is_named() -> None:
 def test_the_middle_of_large_frames_is_looked_at_on_all_grids_alike() -> None:
     luma = np.arange(301 * 501, dtype=np.float32).reshape(301, 501)
     chroma = luma[:300:2, :500:2]
-    seen = _middle(Picture([luma, chroma], luma, chroma=True))
+    seen = _middle(FramePlanes([luma, chroma], luma, chroma=True))
     assert seen.luma.shape == (256, 384)
     top, left = 4 * ((301 - 256) // 8), 4 * ((501 - 384) // 8)
     np.testing.assert_array_equal(seen.luma, luma[top : top + 256, left : left + 384])
     np.testing.assert_array_equal(seen.planes[0], seen.luma)
     np.testing.assert_array_equal(seen.planes[1], seen.luma[::2, ::2])
     assert seen.chroma
-    small = _middle(Picture([luma[:60, :70]], luma[:60, :70]))
+    small = _middle(FramePlanes([luma[:60, :70]], luma[:60, :70]))
     np.testing.assert_array_equal(small.luma, luma[:60, :70])
 
 
@@ -235,7 +235,7 @@ def test_columns_are_looked_for_where_the_scene_moves_half_a_pixel_both_ways(
     moves: tuple[float, float], told: bool
 ) -> None:
     planes = [np.random.default_rng(i).random((64, 96)).astype(np.float32) for i in range(3)]
-    view = _View(*(_Cut(Picture([one], one)) for one in planes))
+    view = _View(*(_Cut(FramePlanes([one], one)) for one in planes))
     flows = [np.zeros((64, 96, 2), np.float32) for _ in moves]
     for flow, move in zip(flows, moves, strict=True):
         flow[..., 0] = move
@@ -317,7 +317,7 @@ def test_pieces_are_of_what_a_frame_differs_by_from_where_it_came_from(
     """Of the mean of planes; rows are looked at without their offsets, columns as they are."""
     planes = np.random.default_rng(6).random((3, 2, 64, 96)).astype(np.float32)
     planes += np.random.default_rng(7).random((3, 1, 64, 1)).astype(np.float32)
-    view = _View(*(_Cut(Picture(list(one), one[0])) for one in planes))
+    view = _View(*(_Cut(FramePlanes(list(one), one[0])) for one in planes))
     flows = [np.full((64, 96, 2), move, np.float32) for move in ((2, 1), (-3, 0))]
     vars(view)["flows"] = tuple(flows)
     monkeypatch.setattr(measured, "pieces", lambda *given: given)

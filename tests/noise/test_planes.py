@@ -12,7 +12,7 @@ from f2rcli import yuv
 from f2rcli.frames import Family, Frame, Matrix, PlaneLayout
 from f2rcli.noise import planes as module
 from f2rcli.noise.bands import _believable, _measured, bands, white_shares
-from f2rcli.noise.measurement.blocks import Pair, Picture
+from f2rcli.noise.measurement.blocks import FramePlanes, Pair
 from f2rcli.noise.model import KNOTS, NoiseModel
 from f2rcli.noise.planes import (
     Anchored,
@@ -141,7 +141,7 @@ def test_as_many_pairs_are_compared_as_hold_two_million_pixels(
 ) -> None:
     """Two at least, from the first to the last."""
     luma = np.zeros((side, side), np.float32)
-    pairs = [Pair(Picture([luma], luma), Picture([luma], luma)) for _ in range(count)]
+    pairs = [Pair(FramePlanes([luma], luma), FramePlanes([luma], luma)) for _ in range(count)]
     found = _fewer(pairs)
     assert len(found) == kept
     assert found[0] is pairs[0]
@@ -269,7 +269,7 @@ def test_laws_are_held_to_their_bounds_at_the_brightness_of_every_fourth_pixel(
     """Of all pairs, of which the middle one tells of bands; gray goes through three channels."""
     rng = np.random.default_rng(6)
     lumas = rng.random((4, 18, 21)).astype(np.float32)
-    pairs = [Pair(*(Picture([one], one) for one in (luma, 1 - luma))) for luma in lumas]
+    pairs = [Pair(*(FramePlanes([one], one) for one in (luma, 1 - luma))) for luma in lumas]
     model = NoiseModel((0.01,) * 3, (0.1,) * 3, (0.1,) * 3)
     factors = rng.random((len(cut_off), KNOTS))
     asked: list[Any] = []

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.engine.contract.limits import box
+from f2rcli.engine.contract.limits import Real, box
 from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.yuv import changed, code_span
 
@@ -18,10 +18,8 @@ ROUNDS = 8  # each leaves as much of what clipping adds as samples are clipped
 FARTHEST = 0.5  # of white - black, that a bin's samples are moved after that
 HALVINGS = 28  # of twice that range, in search of where to round
 
-Plane = NDArray[np.float32]
 
-
-def without_bias(changes: list[Plane], planes: list[Plane]) -> list[Plane]:
+def without_bias(changes: list[Real], planes: list[Real]) -> list[Real]:
     """The change of every plane (H, W) less its mean at every brightness and over everything.
 
     planes: what is changed. A place's brightness is a mean over 7x7 pixels of the result, in
@@ -35,13 +33,13 @@ def without_bias(changes: list[Plane], planes: list[Plane]) -> list[Plane]:
     ]
 
 
-def _levelled(change: Plane, level: Plane) -> Plane:
+def _levelled(change: Real, level: Real) -> Real:
     """Both (H, W). Brightness bins are equally filled; the mean is linear between their middles."""
     change = change - _shade(change, level)
     return change - np.float32(change.mean(dtype=np.float64))
 
 
-def _shade(change: Plane, level: Plane) -> Plane | np.float32:
+def _shade(change: Real, level: Real) -> Real | np.float32:
     """The mean of a change at every brightness; 0 where there are too few samples for bins."""
     bins, count = _bins(level)
     if count == 1:
@@ -52,14 +50,14 @@ def _shade(change: Plane, level: Plane) -> Plane | np.float32:
     return np.interp(level, places, means).astype(np.float32)
 
 
-def _bins(level: Plane) -> tuple[NDArray[np.intp], int]:
+def _bins(level: Real) -> tuple[NDArray[np.intp], int]:
     """The bin of brightness of every sample, and how many there are."""
     count = max(1, min(level.size // SAMPLES, MOST_BINS))
     edges = np.quantile(level, np.linspace(0, 1, count + 1)[1:-1])
     return np.searchsorted(edges, level.ravel()), count
 
 
-def with_means_kept(frame: Frame, changes: list[Plane]) -> list[Plane]:
+def with_means_kept(frame: Frame, changes: list[Real]) -> list[Real]:
     """The changes of a stack's planes such that the samples written keep their mean.
 
     Rounding and the end of the range move it where light is a code or less, or below the code 0:
@@ -71,10 +69,10 @@ def with_means_kept(frame: Frame, changes: list[Plane]) -> list[Plane]:
     ]
 
 
-def _mean_kept(plane: NDArray[Any], change: Plane, layout: PlaneLayout) -> Plane:
+def _mean_kept(plane: NDArray[Any], change: Real, layout: PlaneLayout) -> Real:
     before = plane.astype(np.float64)
 
-    def drift(change: Plane) -> NDArray[np.float64]:
+    def drift(change: Real) -> NDArray[np.float64]:
         moved: NDArray[np.float64] = changed(plane, change, layout) - before
         return moved
 
@@ -101,7 +99,7 @@ def _mean_kept(plane: NDArray[Any], change: Plane, layout: PlaneLayout) -> Plane
     return _evened(moved, span, over, room)
 
 
-def _evened(change: Plane, span: float, over: int, room: NDArray[np.bool_]) -> Plane:
+def _evened(change: Real, span: float, over: int, room: NDArray[np.bool_]) -> Real:
     """A change that writes so many codes too many (below 0: too few), with a code less for as many
     of the samples with room for it that were rounded up most: samples that are alike cross the
     middle between two codes together, so no common shift is exact."""
@@ -113,6 +111,6 @@ def _evened(change: Plane, span: float, over: int, room: NDArray[np.bool_]) -> P
     return change
 
 
-def _mean(change: Plane, level: Plane) -> Plane:
+def _mean(change: Real, level: Real) -> Real:
     """The mean that `_levelled` subtracts."""
     return change - _levelled(change, level)

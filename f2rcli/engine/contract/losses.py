@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SURE = 2.0  # standard errors from which a loss is believed
+from f2rcli.frames import Floats
 
-Floats = NDArray[np.float64]
+SURE = 2.0  # standard errors from which a loss is believed
 
 
 @dataclass

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from f2rcli.engine.contract.limits import LEAST, Real, box, power_around
+from f2rcli.frames import Floats
 
 WINDOW = 15  # pixels, over which power is counted
 # Classes of places: the power that is removed around them, in units of the noise's.
@@ -29,8 +29,6 @@ BLEND = 0.3  # of a new look in what is known
 FIRST_LOOKS = 2  # each replaces the one before: the first window has frames on one side only
 LEAST_CERTAIN = 0.3  # of the noise's variance, whatever texture may be in it
 STEPS = 256  # of a table
-
-Floats = NDArray[np.float64]
 
 
 @dataclass

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from f2rcli.engine.contract.limits import box
 from f2rcli.engine.dim.sums import Copies, Estimated, Sum, between, joined, summed
-from f2rcli.frames import Frame
+from f2rcli.frames import Frame, Singles
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import planes_of
 from f2rcli.yuv import code_span
@@ -30,7 +30,6 @@ FEW = 5.0  # electrons a pixel, read noise counted as light: from there on frame
 LEAST_FRAMES = 8
 TINY = 1e-6  # electrons that stand for none
 
-Values = NDArray[np.float32]
 # What restores pictures, given by how much their noise is stronger than the stack's.
 Restore = Callable[[Iterable[Copies], float], Iterator[Frame]]
 
@@ -74,11 +73,11 @@ class Light:
             return None
         return cls(gain, dark - read**2 / gain)
 
-    def electrons(self, planes: Sequence[Values]) -> float:
+    def electrons(self, planes: Sequence[Singles]) -> float:
         """The mean of planes; read noise counts as light."""
         return (float(np.mean([plane.mean() for plane in planes])) - self.zero) / self.gain
 
-    def variance(self, plane: Values) -> Values:
+    def variance(self, plane: Singles) -> Singles:
         """Of every sample's noise, by itself."""
         return self.gain * np.maximum(plane - np.float32(self.zero), 0)
 
@@ -136,7 +135,7 @@ def _sums_restored(
 
 
 def _best(
-    parts: Sequence[tuple[Frame, Values]], size: int, model: NoiseModel, restore: Restore
+    parts: Sequence[tuple[Frame, Singles]], size: int, model: NoiseModel, restore: Restore
 ) -> tuple[Blend, float]:
     """The blend of sums of a size that comes closest to the judges, and its mean square error, in
     which the judges' own noise counts as much for every blend.
@@ -159,7 +158,7 @@ def _best(
     return best, least
 
 
-def _off(restored: Sequence[Frame], blend: Blend, judges: Values) -> NDArray[np.float64]:
+def _off(restored: Sequence[Frame], blend: Blend, judges: Singles) -> NDArray[np.float64]:
     """By how much every picture is off its judge, in units of white: (T, H, W)."""
     black, span = code_span(restored[0].layout, chroma=False)
     shown = between(blend.of(frame) for frame in restored)
@@ -169,7 +168,7 @@ def _off(restored: Sequence[Frame], blend: Blend, judges: Values) -> NDArray[np.
 
 def _split(
     frame: Frame, square: tuple[slice, slice], light: Light, rng: np.random.Generator
-) -> tuple[Frame, Values]:
+) -> tuple[Frame, Singles]:
     """The square of a frame with SEEN of its light, as a frame of floats, and what its other light
     shows: independent of each other, with the same mean."""
     plane = planes_of(frame)[0][square]
@@ -182,7 +181,7 @@ def _split(
     return replace(frame, planes=(codes,), layout=layout, aside=(), source=None), judge
 
 
-def _coins(electrons: Values, rng: np.random.Generator) -> Values:
+def _coins(electrons: Singles, rng: np.random.Generator) -> Singles:
     """Noise of tossing a coin for every electron, in standard deviations: as skewed as if
     each were thrown, or light that is dim would make both parts bright together."""
     shape = 4 * SEEN * (1 - SEEN) / (2 * SEEN - 1) ** 2 * np.maximum(electrons, TINY)
@@ -190,7 +189,7 @@ def _coins(electrons: Values, rng: np.random.Generator) -> Values:
     return np.asarray(drawn, np.float32)
 
 
-def _square(planes: Sequence[Values]) -> tuple[slice, slice]:
+def _square(planes: Sequence[Singles]) -> tuple[slice, slice]:
     """Where most of the light is, which tells most."""
     height, width = (min(SIDE, size) for size in planes[0].shape)
     light = box(np.mean(planes, axis=0, dtype=np.float32), min(height, width) // 2 * 2 - 1)

@@ -4,17 +4,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from f2rcli.engine.cuts import same_shot, thumbnail
 from f2rcli.frames import Frame
 from f2rcli.noise.planes import planes_of
+from f2rcli.order import Reals
 
 Copies = list[Frame]  # that show one picture
-Values = NDArray[np.floating[Any]]
 Joined = Callable[[Frame, Frame], bool]
 
 SURE_CUT = 3.0  # times the change that noise alone makes of small pictures
@@ -41,7 +40,7 @@ class Sum:
         return float(np.mean([one.number for one in self.members]))
 
     @cached_property
-    def mean(self) -> tuple[Values, ...]:
+    def mean(self) -> tuple[Reals, ...]:
         """Of its pictures' planes, in codes."""
         first = self.members[0].copies[0]
         exact = np.float64 if first.planes[0].dtype.itemsize > 2 else np.float32
@@ -116,7 +115,7 @@ class Estimated(NamedTuple):
     """A picture, and what it shows by its restored sums: planes in codes."""
 
     shown: Shown
-    planes: tuple[Values, ...]
+    planes: tuple[Reals, ...]
 
 
 def between(restored: Iterable[Frame]) -> Iterator[Estimated]:
@@ -133,7 +132,7 @@ def between(restored: Iterable[Frame]) -> Iterator[Estimated]:
         before = None if here.closes else after
 
 
-def _mixed(before: Frame | None, after: Frame, number: int) -> tuple[Values, ...]:
+def _mixed(before: Frame | None, after: Frame, number: int) -> tuple[Reals, ...]:
     if before is None:
         return after.planes
     start, end = before.source.middle, after.source.middle

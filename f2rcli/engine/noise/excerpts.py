@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import Family, Frame, Plane, in_cells
+from f2rcli.frames import Family, Frame, Plane, Singles, in_cells
 from f2rcli.noise.measurement.bound import KNOT_PLACES
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.planes import picture_of
@@ -25,8 +25,6 @@ BINS = 8  # of brightness
 RAIL = 2 / 255  # of black or white: places there say little
 LOOKED_AT = 3  # place of the frame that squares are chosen on, or the last one's
 MEAN_OF = 8  # pixels per side: the noise is nearly gone from such means
-
-Values = NDArray[np.float32]
 
 
 class Square(NamedTuple):
@@ -68,14 +66,14 @@ def over_all(model: NoiseModel, part: Frame, whole: Frame) -> NoiseModel:
     return replace(model, sigma=tuple(sigma))
 
 
-def _brightness(frame: Frame) -> Values:
+def _brightness(frame: Frame) -> Singles:
     """The brightness of a frame at many places, in 0..1."""
     luma = picture_of(frame).luma
     size = max(luma.shape[1] // MEAN_OF, 1), max(luma.shape[0] // MEAN_OF, 1)
     return np.asarray(cv2.resize(luma, size, interpolation=cv2.INTER_AREA), np.float32).ravel()
 
 
-def chosen_squares(luma: Values) -> list[Square]:
+def chosen_squares(luma: Singles) -> list[Square]:
     """Four squares of a picture (H, W) that show much of each brightness that it has, smooth as
     far as can be, one after the other. Means over cells choose: they know little of the noise."""
     cells = in_cells(luma, CELL)
@@ -104,7 +102,7 @@ def _size(rows: int, columns: int) -> tuple[int, int]:
     return min(side * side // wide, rows), wide
 
 
-def _smoothness(level: Values) -> Values:
+def _smoothness(level: Singles) -> Singles:
     """1 where means of cells (R, C) change as little as anywhere, towards 0 at edges."""
     down, across = np.gradient(level) if min(level.shape) > 1 else (level, level)
     steep = np.hypot(down, across)

@@ -17,7 +17,7 @@ from f2rcli.frames import Family, Frame, PlaneLayout
 from f2rcli.methods.base import Method
 from f2rcli.noise.flashes import without_flashes
 from f2rcli.noise.measurement.blocking import Blocking, find_blocking
-from f2rcli.noise.measurement.blocks import Pair, Picture
+from f2rcli.noise.measurement.blocks import FramePlanes, Pair
 from f2rcli.noise.measurement.bound import Bound
 from f2rcli.noise.measurement.detail import single_frame_sigma
 from f2rcli.noise.measurement.photons import FEW, counted_model, photon_line
@@ -188,7 +188,7 @@ def _without_flashes(frames: Sequence[Frame]) -> list[Frame]:
     return [replace(frame, planes=row) for frame, row in zip(frames, rows, strict=True)]
 
 
-def _one_shot(pictures: Sequence[Picture]) -> int:
+def _one_shot(pictures: Sequence[FramePlanes]) -> int:
     """The number of first frames, up to a cut."""
     looks = [thumbnail(picture.luma) for picture in pictures]
     count = 1
@@ -197,7 +197,7 @@ def _one_shot(pictures: Sequence[Picture]) -> int:
     return count
 
 
-def pairs_of(pictures: Sequence[Picture]) -> list[Pair]:
+def pairs_of(pictures: Sequence[FramePlanes]) -> list[Pair]:
     """Adjacent frames of one shot."""
     looks = [thumbnail(picture.luma) for picture in pictures]
     return [

@@ -8,8 +8,7 @@ import numpy as np
 
 from f2rcli import sensor, yuv
 from f2rcli.errors import InputError
-from f2rcli.evaluation.frame_set import Picture
-from f2rcli.frames import ClipInfo, Family, Frame, Matrix, Plane, PlaneLayout, Space
+from f2rcli.frames import ClipInfo, Family, Frame, Matrix, Picture, Plane, PlaneLayout, Space
 
 Conversion = str  # one of f2rcli.evaluation.plan.CONVERSIONS
 

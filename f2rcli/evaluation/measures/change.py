@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli import yuv
-from f2rcli.evaluation.frame_set import FrameSet, Picture, luma
+from f2rcli.evaluation.frame_set import FloatPlane, FrameSet, luma
 from f2rcli.evaluation.result import CLEAN, NOISY, PlaneChange
-from f2rcli.frames import Family, Frame
+from f2rcli.frames import Family, Frame, Picture
 from f2rcli.sensor import PLANES
 
 STEP = 4  # codes of 255 that a step of brightness is wide
@@ -26,8 +26,6 @@ NAMES = {
     Family.YUV: ("Y", "Cb", "Cr"), Family.RGB: ("R", "G", "B"), Family.GRAY: ("gray",)
 }  # fmt: skip
 CHANNELS = {1: ("gray",), 3: ("R", "G", "B"), 4: PLANES}
-
-Plane = NDArray[np.float32]
 
 
 def plane_names(family: Family) -> tuple[str, ...]:
@@ -71,10 +69,10 @@ class _Sides(NamedTuple):
 
     names: tuple[str, ...]
     against: str  # what `before` is: NOISY, or CLEAN for the reference
-    before: list[Plane]
-    after: list[Plane]
+    before: list[FloatPlane]
+    after: list[FloatPlane]
 
-    def brightness(self) -> Plane:
+    def brightness(self) -> FloatPlane:
         """Luma (H, W) in codes, of the reference, or else of the result, smoothed.
 
         It must not be that of the noise which is taken out: what noise made darkest would seem to
@@ -112,7 +110,7 @@ def _same_planes(before: Frame, after: Frame) -> bool:
     return bool(known) and layouts[0] == layouts[1] and shapes[0] == shapes[1]
 
 
-def _count(sums: NDArray[np.float64], bright: Plane, change: Plane) -> None:
+def _count(sums: NDArray[np.float64], bright: FloatPlane, change: FloatPlane) -> None:
     """Add a plane's changes to number, sum and sum of squares of each step."""
     if bright.shape != change.shape:
         size = change.shape[1], change.shape[0]
@@ -136,7 +134,7 @@ def _curve(name: str, sums: NDArray[np.float64], against: str) -> PlaneChange:
     )  # fmt: skip
 
 
-def _in_codes(frame: Frame, like: Frame) -> list[Plane]:
+def _in_codes(frame: Frame, like: Frame) -> list[FloatPlane]:
     """Its colour planes in 8-bit codes of the range that `like` has."""
     return [
         _code8(frame, like, index, chroma=frame.layout.family is Family.YUV and index > 0)
@@ -144,7 +142,7 @@ def _in_codes(frame: Frame, like: Frame) -> list[Plane]:
     ]
 
 
-def _code8(frame: Frame, like: Frame, index: int, *, chroma: bool) -> Plane:
+def _code8(frame: Frame, like: Frame, index: int, *, chroma: bool) -> FloatPlane:
     zero, span = yuv.code_span(frame.layout, chroma=chroma)
     zero8, span8 = yuv.code_span(replace(like.layout, bits=8), chroma=chroma)
     values = np.nan_to_num(frame.planes[index].astype(np.float32))
@@ -153,7 +151,7 @@ def _code8(frame: Frame, like: Frame, index: int, *, chroma: bool) -> Plane:
     return values
 
 
-def _luma(planes: list[Plane], names: tuple[str, ...]) -> Plane:
+def _luma(planes: list[FloatPlane], names: tuple[str, ...]) -> FloatPlane:
     """Luma (H, W) in codes: the first plane of Y'CbCr, else that of the picture."""
     if names == NAMES[Family.YUV]:
         return planes[0]

@@ -9,9 +9,9 @@ from statistics import fmean
 import numpy as np
 
 from f2rcli.evaluation.base import ClipFacts, Meter
-from f2rcli.evaluation.frame_set import FrameSet, Picture
+from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.result import WHOLE, MetricFacts, MetricSeries
-from f2rcli.frames import Space
+from f2rcli.frames import Picture, Space
 from f2rcli.sensor import PLANES
 
 CHANNELS = {Space.RGB: ("r", "g", "b"), Space.GRAY: (), Space.BAYER: PLANES}

@@ -7,8 +7,7 @@ import torch
 from f2rcli.engine.noise.measurement import measure_pictures
 from f2rcli.engine.stream import EngineSettings, load_engine
 from f2rcli.evaluation.base import ClipFacts
-from f2rcli.evaluation.frame_set import Picture
-from f2rcli.frames import ClipInfo, Family, PlaneLayout
+from f2rcli.frames import ClipInfo, Family, Picture, PlaneLayout
 from f2rcli.noise.report import NoiseReport
 from f2rcli.sensor import lowest
 

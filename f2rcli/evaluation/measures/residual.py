@@ -7,21 +7,17 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from f2rcli.evaluation.frame_set import Picture
 from f2rcli.evaluation.result import Residual
-from f2rcli.frames import in_cells
+from f2rcli.frames import Floats, Picture, in_cells
 
 PATCH = 32  # pixels per side
 MOST_PATCHES = 64  # per frame
 REACH = 5  # pixels of autocorrelation
 DETAIL = 1.5  # pixels: what a blur of this sigma takes away is detail
 
-Array = NDArray[np.float64]
 
-
-def patches(plane: Array) -> Array:
+def patches(plane: Floats) -> Floats:
     """Up to MOST_PATCHES patches (N, PATCH, PATCH) spread over a plane (H, W); a plane that is
     smaller has none."""
     each = in_cells(plane, PATCH).swapaxes(1, 2).reshape(-1, PATCH, PATCH)
@@ -29,13 +25,13 @@ def patches(plane: Array) -> Array:
     return np.asarray(each[np.linspace(0, count - 1, min(count, MOST_PATCHES)).round().astype(int)])
 
 
-def power(each: Array) -> Array:
+def power(each: Floats) -> Floats:
     """Mean power spectrum (PATCH, PATCH) of patches without their means; zero frequency first."""
     flat = each - each.mean((1, 2), keepdims=True)
     return np.asarray(np.square(np.abs(np.fft.fft2(flat))).mean(0))
 
 
-def covariance(each: Array) -> Array:
+def covariance(each: Floats) -> Floats:
     """Autocovariance of patches at lags -REACH..REACH in rows and columns, (0, 0) in the middle."""
     size = (2 * PATCH, 2 * PATCH)
     flat = each - each.mean((1, 2), keepdims=True)
@@ -45,7 +41,7 @@ def covariance(each: Array) -> Array:
     return np.asarray(middle[PATCH - REACH : PATCH + REACH + 1, PATCH - REACH : PATCH + REACH + 1])
 
 
-def flatness(spectrum: Array) -> float:
+def flatness(spectrum: Floats) -> float:
     """Geometric over arithmetic mean of a power spectrum without its zero frequency: 1 is white."""
     values = spectrum.ravel()[1:]
     if not values.any():
@@ -87,10 +83,10 @@ class ResidualMeter:
     """Gathers what a method takes out of a clip, frame by frame, in a few small sums."""
 
     frames: int = 0
-    mean: Array = field(default_factory=lambda: np.zeros(0))
-    square: Array = field(default_factory=lambda: np.zeros(0))
-    powers: Array = field(default_factory=lambda: np.zeros((PATCH, PATCH)))
-    lags: Array = field(default_factory=lambda: np.zeros((2 * REACH + 1, 2 * REACH + 1)))
+    mean: Floats = field(default_factory=lambda: np.zeros(0))
+    square: Floats = field(default_factory=lambda: np.zeros(0))
+    powers: Floats = field(default_factory=lambda: np.zeros((PATCH, PATCH)))
+    lags: Floats = field(default_factory=lambda: np.zeros((2 * REACH + 1, 2 * REACH + 1)))
     products: Products = field(default_factory=Products)
 
     def add(self, noisy: Picture, estimate: Picture) -> None:
@@ -124,5 +120,5 @@ class ResidualMeter:
         )  # fmt: skip
 
 
-def _rows(values: Array) -> tuple[tuple[float, ...], ...]:
+def _rows(values: Floats) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(row) for row in values.tolist())

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from f2rcli.evaluation.base import ClipFacts, Meter
-from f2rcli.evaluation.frame_set import FrameSet, Picture, Plane
+from f2rcli.evaluation.frame_set import FloatPlane, FrameSet
 from f2rcli.evaluation.result import MetricFacts, MetricSeries
-from f2rcli.evaluation.simulation.camera import Floats, span
+from f2rcli.evaluation.simulation.camera import span
 from f2rcli.evaluation.simulation.scene import Scene
+from f2rcli.frames import Floats, Picture
 
 # Values by channel of an estimate (T, H, W) in electrons.
 Measure = Callable[[Scene, Any, Floats], Mapping[str, float]]
@@ -23,7 +24,7 @@ class SceneMeter(Meter):
     name: str
     scene: Scene
     measure: Measure
-    kept: list[Plane] = field(default_factory=list)
+    kept: list[FloatPlane] = field(default_factory=list)
 
     def add(self, frame_set: FrameSet, estimate: Picture) -> None:
         self.kept.append(estimate[0])

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from f2rcli.evaluation.frame_set import FrameSet, Picture
+from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec, by_channel
 from f2rcli.evaluation.result import WHOLE, MetricFacts
+from f2rcli.frames import Picture
 
 FACTS = MetricFacts(
     name="drift",

@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.evaluation.frame_set import FrameSet, Motion, Picture, luma
+from f2rcli.evaluation.frame_set import FrameSet, Motion, luma
 from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec
 from f2rcli.evaluation.result import WHOLE, MetricFacts
-from f2rcli.frames import in_cells
+from f2rcli.frames import Picture, in_cells
 
 BLOCK = 16  # pixels per side
 SEEN = 0.75  # share of a block that must be seen in both frames

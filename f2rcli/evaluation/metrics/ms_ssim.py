@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from f2rcli.evaluation.frame_set import FrameSet, Picture
+from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec, by_channel
-from f2rcli.evaluation.metrics.ssim import WINDOW, Array, similarity
+from f2rcli.evaluation.metrics.ssim import WINDOW, similarity
 from f2rcli.evaluation.result import WHOLE, MetricFacts
-from f2rcli.frames import in_cells
+from f2rcli.frames import Floats, Picture, in_cells
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 SMALLEST = WINDOW * 2 ** (len(WEIGHTS) - 1)  # pixels: a window must fit at the coarsest scale
@@ -22,7 +22,7 @@ FACTS = MetricFacts(
 )
 
 
-def multiscale(first: Array, second: Array) -> float:
+def multiscale(first: Floats, second: Floats) -> float:
     """MS-SSIM of two planes (H, W) in 0..1."""
     product = 1.0
     for scale, weight in enumerate(WEIGHTS):
@@ -33,7 +33,7 @@ def multiscale(first: Array, second: Array) -> float:
     return product
 
 
-def _halved(plane: Array) -> Array:
+def _halved(plane: Floats) -> Floats:
     return np.asarray(in_cells(plane, 2).mean((1, 3)))
 
 

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from f2rcli.evaluation.base import ClipFacts, Meter
-from f2rcli.evaluation.frame_set import FrameSet, Picture, middle_window
+from f2rcli.evaluation.frame_set import FrameSet, middle_window
 from f2rcli.evaluation.measures.meters import CHANNELS, MetricSpec
 from f2rcli.evaluation.result import WHOLE, MetricFacts, MetricSeries
+from f2rcli.frames import Picture
 
 FRAMES = 10  # different ones that are looked at, the clip's first
 REGION = (480, 640)  # rows and columns in the middle of the frame that are looked at

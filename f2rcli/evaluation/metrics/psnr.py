@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 
-from f2rcli.evaluation.frame_set import FrameSet, Picture, luma
+from f2rcli.evaluation.frame_set import FrameSet, luma
 from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec, by_channel
 from f2rcli.evaluation.result import WHOLE, MetricFacts
-from f2rcli.frames import Space
+from f2rcli.frames import Picture, Space
 
 FACTS = MetricFacts(
     name="psnr",

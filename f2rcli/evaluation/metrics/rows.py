@@ -5,9 +5,10 @@ import math
 import numpy as np
 
 from f2rcli.evaluation.base import ClipFacts, Meter
-from f2rcli.evaluation.frame_set import FrameSet, Picture
+from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.measures.meters import MetricSpec
 from f2rcli.evaluation.result import WHOLE, MetricFacts, MetricSeries
+from f2rcli.frames import Picture
 
 FACTS = MetricFacts(
     name="rows",

@@ -3,9 +3,10 @@
 import cv2
 import numpy as np
 
-from f2rcli.evaluation.frame_set import FrameSet, Picture, Plane, luma
+from f2rcli.evaluation.frame_set import FloatPlane, FrameSet, luma
 from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec
 from f2rcli.evaluation.result import WHOLE, MetricFacts
+from f2rcli.frames import Picture
 
 EDGES = 0.05  # share of pixels that count as edges
 
@@ -23,7 +24,7 @@ FACTS = MetricFacts(
 )
 
 
-def gradient(plane: Plane) -> tuple[Plane, Plane]:
+def gradient(plane: FloatPlane) -> tuple[FloatPlane, FloatPlane]:
     """Central differences (right, down) of a plane."""
     right = cv2.filter2D(plane, -1, np.array([[-0.5, 0, 0.5]], np.float32))
     down = cv2.filter2D(plane, -1, np.array([[-0.5], [0], [0.5]], np.float32))

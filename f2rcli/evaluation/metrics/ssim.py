@@ -2,18 +2,16 @@
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from f2rcli.evaluation.frame_set import FrameSet, Picture, luma
+from f2rcli.evaluation.frame_set import FrameSet, luma
 from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec, by_channel
 from f2rcli.evaluation.result import WHOLE, MetricFacts
-from f2rcli.frames import Space
+from f2rcli.frames import Floats, Picture, Space
 
 SIGMA = 1.5
 WINDOW = 11
 K1, K2 = 0.01, 0.03
 
-Array = NDArray[np.float64]
 
 FACTS = MetricFacts(
     name="ssim",
@@ -27,7 +25,7 @@ FACTS = MetricFacts(
 )
 
 
-def similarity(first: Array, second: Array) -> tuple[float, float]:
+def similarity(first: Floats, second: Floats) -> tuple[float, float]:
     """SSIM of two planes (H, W) in 0..1, and its part from contrast and structure alone."""
     c1, c2 = K1**2, K2**2
     mean_a, mean_b = _blurred(first), _blurred(second)
@@ -39,7 +37,7 @@ def similarity(first: Array, second: Array) -> tuple[float, float]:
     return float((light * structure).mean()), float(structure.mean())
 
 
-def _blurred(values: Array) -> Array:
+def _blurred(values: Floats) -> Floats:
     edge = WINDOW // 2
     whole = cv2.GaussianBlur(values, (WINDOW, WINDOW), SIGMA, borderType=cv2.BORDER_REFLECT)
     return np.asarray(whole[edge:-edge, edge:-edge], np.float64)

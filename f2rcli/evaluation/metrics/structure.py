@@ -1,9 +1,10 @@
 """Structure of the picture in what was taken out."""
 
-from f2rcli.evaluation.frame_set import FrameSet, Picture
+from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec
 from f2rcli.evaluation.measures.residual import Products
 from f2rcli.evaluation.result import WHOLE, MetricFacts
+from f2rcli.frames import Picture
 
 FACTS = MetricFacts(
     name="structure",

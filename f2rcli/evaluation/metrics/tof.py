@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from f2rcli.evaluation.frame_set import FrameSet, Picture, luma
+from f2rcli.evaluation.frame_set import FrameSet, luma
 from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec
 from f2rcli.evaluation.result import WHOLE, MetricFacts
+from f2rcli.frames import Picture
 from f2rcli.models.flow import DISFlow
 
 FACTS = MetricFacts(

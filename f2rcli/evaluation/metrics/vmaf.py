@@ -14,10 +14,10 @@ import numpy as np
 from f2rcli.errors import F2RError
 from f2rcli.evaluation.base import ClipFacts, Meter
 from f2rcli.evaluation.ffmpeg import EXTRA, program_with
-from f2rcli.evaluation.frame_set import FrameSet, Picture
+from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.measures.meters import MetricSpec, mean
 from f2rcli.evaluation.result import WHOLE, MetricFacts, MetricSeries
-from f2rcli.frames import Space
+from f2rcli.frames import Picture, Space
 from f2rcli.noise.codec import to_codes
 
 FACTS = MetricFacts(

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from f2rcli.evaluation.frame_set import FrameSet, Motion, Picture
+from f2rcli.evaluation.frame_set import FrameSet, Motion
 from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec
 from f2rcli.evaluation.result import WHOLE, MetricFacts
+from f2rcli.frames import Picture
 
 FACTS = MetricFacts(
     name="warping",

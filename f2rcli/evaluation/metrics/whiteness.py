@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from f2rcli.evaluation.frame_set import FrameSet, Picture
+from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.measures.meters import ChannelValues, FrameMeter, MetricSpec
 from f2rcli.evaluation.measures.residual import flatness, patches, power
 from f2rcli.evaluation.result import WHOLE, MetricFacts, MetricSeries
+from f2rcli.frames import Picture
 
 FACTS = MetricFacts(
     name="whiteness",

@@ -7,8 +7,8 @@ import numpy as np
 
 from f2rcli.evaluation.measures.scene_meters import SceneMetric
 from f2rcli.evaluation.result import MetricFacts
-from f2rcli.evaluation.simulation.camera import Floats
 from f2rcli.evaluation.simulation.scene import Scene
+from f2rcli.frames import Floats
 
 EDGES = (0.0, 0.2, 0.8, 0.999, 1.0)  # quantiles of the light
 CLASSES = ("darkest 20 %", "middle", "brightest 20 %", "brightest 0.1 %")

@@ -12,9 +12,9 @@ import numpy as np
 
 from f2rcli.evaluation.measures.scene_meters import Measure, SceneMetric
 from f2rcli.evaluation.result import WHOLE, MetricFacts
-from f2rcli.evaluation.simulation.camera import Floats
 from f2rcli.evaluation.simulation.filters import blurred
 from f2rcli.evaluation.simulation.scene import Point, PointScene, Scene
+from f2rcli.frames import Floats
 
 DISC = 4.5  # pixels, the radius in which light is summed
 SEEN = 1.3  # pixels, of the Gaussian that finds blobs

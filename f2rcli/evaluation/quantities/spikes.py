@@ -8,8 +8,8 @@ import numpy as np
 
 from f2rcli.evaluation.measures.scene_meters import Measure, SceneMetric
 from f2rcli.evaluation.result import WHOLE, MetricFacts
-from f2rcli.evaluation.simulation.camera import Floats
 from f2rcli.evaluation.simulation.scene import CellScene, Scene
+from f2rcli.frames import Floats
 
 REACH = 3  # frames around a spike in which the steepest rise is looked for
 

@@ -15,9 +15,9 @@ from f2rcli.evaluation.result import (
     WHOLE,
     ClipResult,
     Evaluation,
+    FrameValues,
     MetricFacts,
     Rows,
-    Values,
 )
 from f2rcli.noise.plot import level_chart, spectrum_picture
 from f2rcli.plots.chart import GREY, Axes, Chart, Curve
@@ -82,7 +82,7 @@ def hues(evaluation: Evaluation) -> dict[str, int]:
     return {NOISY: GREY} | {name: place % GREY for place, name in enumerate(others)}
 
 
-def thinned(values: Values, most: int) -> tuple[list[float], list[float]]:
+def thinned(values: FrameValues, most: int) -> tuple[list[float], list[float]]:
     """Frames and values, at most `most`: neighbours are averaged where there are more."""
     width = math.ceil(len(values) / most)
     x, y = [], []

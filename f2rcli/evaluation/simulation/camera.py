@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from f2rcli.frames import Floats
 
 GAIN, OFFSET, READ = 8.0, 100.0, 4.0  # codes
 

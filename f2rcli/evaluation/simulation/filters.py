@@ -5,7 +5,7 @@ from itertools import product
 import cv2
 import numpy as np
 
-from f2rcli.evaluation.simulation.camera import Floats
+from f2rcli.frames import Floats
 
 TIMES, WIDTHS = (0, 0.5, 1, 2, 3, 4), (0.5, 0.75, 1, 1.5, 2)  # frames and pixels that are tried
 

@@ -5,8 +5,9 @@ from math import erf, sqrt
 
 import numpy as np
 
-from f2rcli.evaluation.simulation.camera import Floats, recorded
+from f2rcli.evaluation.simulation.camera import recorded
 from f2rcli.evaluation.simulation.scene import Point, PointScene, Scene
+from f2rcli.frames import Floats
 
 APART = 22.0  # pixels between points at least
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.evaluation.simulation.camera import Floats
+from f2rcli.frames import Floats
 
 
 class Point(NamedTuple):

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from f2rcli.evaluation.simulation.camera import Floats, recorded
+from f2rcli.evaluation.simulation.camera import recorded
 from f2rcli.evaluation.simulation.filters import blurred
 from f2rcli.evaluation.simulation.points import scattered
 from f2rcli.evaluation.simulation.scene import CellScene, Scene
+from f2rcli.frames import Floats
 
 DECAY = 21.0  # frames, of the calcium indicator: 0.7 s at 30 Hz
 RATE = 0.5 / 30  # spikes a frame

@@ -7,11 +7,11 @@ from itertools import islice
 import cv2
 import numpy as np
 
-from f2rcli.evaluation.frame_set import Picture, Plane, luma
+from f2rcli.evaluation.frame_set import FloatPlane, luma
 from f2rcli.evaluation.metrics.psnr import psnr
 from f2rcli.evaluation.result import CLEAN, NOISY
 from f2rcli.evaluation.visuals.images import CROP, ReportImage, codes_of
-from f2rcli.frames import Mosaic
+from f2rcli.frames import Mosaic, Picture
 from f2rcli.plots.images import Codes, encode
 
 SIDE = 80  # pixels of a square
@@ -70,7 +70,7 @@ class CropFinder:
         self.found = sorted([*others, new], key=lambda place: -place.score)[:MOST]
 
 
-def highest(plane: Plane, rows: int, columns: int) -> Iterator[tuple[float, int, int]]:
+def highest(plane: FloatPlane, rows: int, columns: int) -> Iterator[tuple[float, int, int]]:
     """Mean, top and left of rectangles of a plane that do not overlap, the highest mean first.
 
     No value is negative.
@@ -84,7 +84,7 @@ def highest(plane: Plane, rows: int, columns: int) -> Iterator[tuple[float, int,
         score[above : top + rows, before : left + columns] = -1
 
 
-def difference(shown: Mapping[str, Picture]) -> Plane:
+def difference(shown: Mapping[str, Picture]) -> FloatPlane:
     """The difference of methods per pixel, in luma; for a single one, its error.
 
     Without a reference that is what is smooth in what it took out: noise averages away under the
@@ -99,7 +99,7 @@ def difference(shown: Mapping[str, Picture]) -> Plane:
         apart = np.abs(cv2.GaussianBlur(methods[0] - luma(shown[NOISY]), (0, 0), 2.0))
     else:
         apart = np.zeros(next(iter(shown.values())).shape[1:])
-    known: Plane = np.nan_to_num(apart).astype(np.float32)
+    known: FloatPlane = np.nan_to_num(apart).astype(np.float32)
     return known
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli import yuv
-from f2rcli.evaluation.frame_set import FrameSet, Picture, Plane, luma
+from f2rcli.evaluation.frame_set import FloatPlane, FrameSet, luma
 from f2rcli.evaluation.result import CLEAN, NOISY
 from f2rcli.evaluation.visuals.images import FLAT, ReportImage, in_colour
-from f2rcli.frames import Mosaic, Space, in_cells
+from f2rcli.frames import Mosaic, Picture, Space, in_cells
 from f2rcli.plots.images import Codes, encode
 
 Cells = NDArray[np.float64]  # (rows, columns) of means over CELL x CELL pixels
@@ -96,7 +96,7 @@ def _flattest(sides: Mapping[str, Picture]) -> tuple[tuple[bool, float], int, in
     return score, CELL * top, CELL * left, rows, columns
 
 
-def _cells(plane: Plane) -> Cells:
+def _cells(plane: FloatPlane) -> Cells:
     """Means over cells; what does not fill a cell is left out."""
     return np.asarray(np.nan_to_num(in_cells(plane, CELL)).astype(np.float64).mean((1, 3)))
 
@@ -113,7 +113,7 @@ def _means(cells: Cells) -> Cells:
     return np.asarray(means[: cells.shape[0] - rows + 1, : cells.shape[1] - columns + 1])
 
 
-def _change(sides: Mapping[str, Picture]) -> Plane:
+def _change(sides: Mapping[str, Picture]) -> FloatPlane:
     """Mean square over channels of what any method changed of the noisy input."""
     noisy = sides.get(NOISY)
     methods = [p for name, p in sides.items() if name not in (NOISY, CLEAN)]

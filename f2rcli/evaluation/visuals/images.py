@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from f2rcli import sensor
-from f2rcli.evaluation.frame_set import Picture
-from f2rcli.frames import Mosaic
+from f2rcli.frames import Mosaic, Picture
 from f2rcli.noise.codec import to_codes
 from f2rcli.plots.images import Codes
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from f2rcli.errors import F2RError
 from f2rcli.evaluation.base import ClipFacts, Observer
-from f2rcli.evaluation.frame_set import FrameSet, Picture, luma, middle_window
+from f2rcli.evaluation.frame_set import FrameSet, luma, middle_window
 from f2rcli.evaluation.metrics import noise_left
 from f2rcli.evaluation.result import CLEAN, NOISY, ClipResult
 from f2rcli.evaluation.visuals.crops import CropFinder
@@ -29,7 +29,7 @@ from f2rcli.evaluation.visuals.images import (
     ReportImage,
     codes_of,
 )
-from f2rcli.frames import Mosaic
+from f2rcli.frames import Mosaic, Picture
 from f2rcli.plots.images import Codes, encode
 
 BUDGET = 5_600_000  # bytes of all pictures of an evaluation; in base64 a third more

@@ -19,10 +19,10 @@ import numpy as np
 from f2rcli import yuv
 from f2rcli.errors import UsageError
 from f2rcli.evaluation.base import ClipFacts, Observer
-from f2rcli.evaluation.frame_set import FrameSet, Picture
+from f2rcli.evaluation.frame_set import FrameSet
 from f2rcli.evaluation.result import NOISY, ClipResult
 from f2rcli.evaluation.visuals.images import in_colour
-from f2rcli.frames import ClipInfo, Family, Frame, Matrix, Mosaic, PlaneLayout
+from f2rcli.frames import ClipInfo, Family, Frame, Matrix, Mosaic, Picture, PlaneLayout
 from f2rcli.io import Reader, WriteOptions, Writer, open_writer, plan_output
 from f2rcli.io.disk_errors import disk_error
 from f2rcli.io.ffmpeg.colour import LIMITED, ColourTags

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from f2rcli.frames import Floats
 from f2rcli.noise.measurement.blocks import MATCHED
 from f2rcli.noise.measurement.profiles import (
     TINY,
@@ -21,8 +21,6 @@ from f2rcli.order import robust_sigma
 PIECES = 8  # of a row; neighbours among them may share noise that is coloured
 BLOCKS = 4  # of rows, each of which must show single rows' offsets
 LOW = 0.25  # quantile of covariances that must still be above 0
-
-Floats = NDArray[np.float64]
 
 
 def destriped(plane: Values) -> Values:

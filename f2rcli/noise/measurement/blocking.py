@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from f2rcli.models.flow import Luma
 from f2rcli.order import median
-
-Luma = NDArray[np.float32]  # (H, W), 0 = black, 1 = white
 
 PERIOD = 8  # pixels of the grid
 FEWEST = 4  # blocks beside each other: one edge may be the picture's own

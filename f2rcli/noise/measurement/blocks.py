@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import in_cells
+from f2rcli.frames import Floats, Singles, in_cells
 from f2rcli.models.flow import DISFlow, Flow, Luma
 from f2rcli.order import median, quantile
 
@@ -29,19 +29,17 @@ SPARSE = 0.2, 0.3  # of the variance: below it is the least samples', above it c
 # are told from noise by other means.
 MOSTLY = 0.2, 0.25
 FULL, FINE, FINEST = range(3)
-Values = NDArray[np.float32]
-Floats = NDArray[np.float64]
 
 
-class Picture(NamedTuple):
+class FramePlanes(NamedTuple):
     """One frame as its planes, with the luma that all of them are matched by."""
 
-    planes: list[Values]  # (H, W), chroma on its own grid, in units of each plane
+    planes: list[Singles]  # (H, W), chroma on its own grid, in units of each plane
     luma: Luma  # (H, W), 0 = black, 1 = white
     chroma: bool = False  # whether all planes but the first are chroma, as bright as luma is there
 
     @classmethod
-    def of_channels(cls, planes: list[Values]) -> "Picture":
+    def of_channels(cls, planes: list[Singles]) -> "FramePlanes":
         """Of channels on one grid; luma is their mean."""
         return cls(planes, np.clip(np.mean(planes, axis=0, dtype=np.float32), 0, 1))
 
@@ -49,7 +47,7 @@ class Picture(NamedTuple):
 class Pair:
     """Two adjacent frames of one shot."""
 
-    def __init__(self, before: Picture, after: Picture) -> None:
+    def __init__(self, before: FramePlanes, after: FramePlanes) -> None:
         self.before, self.after = before, after
         self._blocks: dict[int, Blocks] = {}
         self._landings: dict[tuple[int, ...], NDArray[np.int32]] = {}
@@ -59,13 +57,13 @@ class Pair:
         """From the one into the other, (H, W, 2)."""
         return DISFlow()(self.before.luma, self.after.luma)
 
-    def moved(self, plane: int) -> Values:
+    def moved(self, plane: int) -> Singles:
         """A plane of the second, by its number, fetched from where the flow of luma points, whole
         pixels: variance stays."""
         shape = self.before.planes[plane].shape
         if shape not in self._landings:
             self._landings[shape] = whole_landing(self.flow, shape)
-        fetched: Values = self.after.planes[plane].ravel().take(self._landings[shape])
+        fetched: Singles = self.after.planes[plane].ravel().take(self._landings[shape])
         return fetched
 
     def blocks(self, plane: int) -> "Blocks":
@@ -141,7 +139,7 @@ def joined(parts: list[Blocks]) -> Blocks:
     return Blocks(level, power, error, void, rail, still, parts[0].samples)
 
 
-def same_light(after: Values, blocks: Values, before: Values) -> Values:
+def same_light(after: Singles, blocks: Singles, before: Singles) -> Singles:
     """A plane as bright as another, if one gain and one offset explain what changed: a fade.
 
     blocks, before: its blocks and the other's, see `tiles`.
@@ -161,7 +159,7 @@ def same_light(after: Values, blocks: Values, before: Values) -> Values:
     return np.asarray(gain * after + offset, np.float32) if explained and 0.5 < gain < 2 else after
 
 
-def whole_landing(flow: Values, shape: tuple[int, ...]) -> NDArray[np.int32]:
+def whole_landing(flow: Singles, shape: tuple[int, ...]) -> NDArray[np.int32]:
     """Where each sample of a plane of this shape lies in a neighbour's by a flow (H, W, 2) of any
     size, to whole samples, as flat indices."""
     height, width = shape
@@ -179,7 +177,7 @@ def whole_landing(flow: Values, shape: tuple[int, ...]) -> NDArray[np.int32]:
     return y
 
 
-def _power(difference: Values, side: int) -> Floats:
+def _power(difference: Singles, side: int) -> Floats:
     """Power of every block in three bandwidths, (3, N): its variance, [1 -1] and [1 -2 1] twice."""
     samples, line = side**2, (np.array([-1, 1, 0], np.float32), np.array([1, -2, 1], np.float32))
     full = tiles(difference, side).var(1) * samples / (samples - 1)
@@ -190,7 +188,7 @@ def _power(difference: Values, side: int) -> Floats:
     return np.stack([full, *high]).astype(np.float64)
 
 
-def _dense(blocks: Values, live: NDArray[np.bool_]) -> Floats:
+def _dense(blocks: Singles, live: NDArray[np.bool_]) -> Floats:
     """The share of the variance of every block (N, samples) that is not of a few samples; all of
     it, unless it is so of most blocks that are live."""
     middle = blocks.shape[1] // 2
@@ -208,7 +206,7 @@ def _rising(value: Floats | float, limits: tuple[float, float]) -> Floats:
     return np.clip((np.asarray(value) - limits[0]) / (limits[1] - limits[0]), 0, 1)
 
 
-def _slopes(plane: Values) -> tuple[Values, Values]:
+def _slopes(plane: Singles) -> tuple[Singles, Singles]:
     """The gradient of a plane with little of its noise: across, down."""
     step, same = np.array([-0.5, 0, 0.5], np.float32), np.array([1], np.float32)
     smooth = _smooth(plane)
@@ -216,16 +214,16 @@ def _slopes(plane: Values) -> tuple[Values, Values]:
     return np.asarray(across, np.float32), np.asarray(down, np.float32)
 
 
-def _shared(one: tuple[Values, Values], other: tuple[Values, Values], side: int) -> Floats:
+def _shared(one: tuple[Singles, Singles], other: tuple[Singles, Singles], side: int) -> Floats:
     """Power of the gradient that two frames share: their noise is not in it, (N,)."""
     shared = one[0] * other[0]
     shared += one[1] * other[1]
     return np.asarray(tiles(shared, side).mean(1), np.float64)
 
 
-def _smooth(plane: Values) -> Values:
+def _smooth(plane: Singles) -> Singles:
     taps = np.array([0.25, 0.5, 0.25], np.float32)
-    smooth: Values = cv2.sepFilter2D(plane, -1, taps, taps)  # type: ignore[assignment]  # float32 stays
+    smooth: Singles = cv2.sepFilter2D(plane, -1, taps, taps)  # type: ignore[assignment]  # float32 stays
     return smooth
 
 
@@ -234,6 +232,6 @@ def _resized(luma: Luma, shape: tuple[int, ...]) -> Luma:
     return np.asarray(small, np.float32)
 
 
-def tiles(plane: Values, side: int) -> Values:
+def tiles(plane: Singles, side: int) -> Singles:
     """Whole blocks of a plane (H, W): (N, side * side)."""
     return in_cells(plane, side).swapaxes(1, 2).reshape(-1, side**2)

@@ -15,13 +15,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from f2rcli.frames import Floats, Singles
 from f2rcli.noise.measurement.blocks import (
     FINEST,
     FULL,
     Blocks,
-    Floats,
     Pair,
-    Values,
     joined,
     same_light,
     tiles,
@@ -84,7 +83,7 @@ class Bound:
         return np.asarray(np.interp(KNOT_PLACES, self.level, cut), np.float64)
 
 
-def lowered(model: NoiseModel, factors: Sequence[Floats], level: Values | None) -> NoiseModel:
+def lowered(model: NoiseModel, factors: Sequence[Floats], level: Singles | None) -> NoiseModel:
     """The law times `factors` at its KNOTS, one row a channel; its sigma as it is on pictures of
     these brightnesses (0..1; None: on any)."""
     rows = [np.asarray(row, np.float64) for row in factors]
@@ -121,7 +120,7 @@ def bounds_of(pairs: Iterable[Pair], clipped: Sequence[bool]) -> list[Bound]:
     return bounds[:1] * len(bounds) if drawn else bounds
 
 
-def flat_difference(pair: Pair, plane: int) -> Values:
+def flat_difference(pair: Pair, plane: int) -> Singles:
     """Differences in a plane's flat places, (H, W), as strong as its noise; NaN elsewhere."""
     first, blocks = pair.before.planes[plane], pair.blocks(plane)
     live = ~(blocks.void | blocks.rail)

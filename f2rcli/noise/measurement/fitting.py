@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from f2rcli.frames import Floats
 from f2rcli.noise.model import KNOTS, NoiseModel
 from f2rcli.order import median, quantile, quantiles, rising
 
@@ -26,8 +27,6 @@ POOLED = 0.1  # relative, in variance: how well one line must fit every channel
 TEXTURED = 1.25  # growth of the variance within a bin, from its flatter to its rougher half
 SYSTEMATIC = (1.5 / 255) ** 2  # what errors of the anchors may add to a bin's variance
 PLACES = np.linspace(0, 1, KNOTS)
-
-Floats = NDArray[np.float64]
 
 
 class Levels(NamedTuple):

@@ -17,7 +17,7 @@ import numpy as np
 
 from f2rcli.models.flow import DISFlow, Flow, resized, sample
 from f2rcli.noise.measurement.agreement import Agreement, agreement, destriped, pieces
-from f2rcli.noise.measurement.blocks import Picture
+from f2rcli.noise.measurement.blocks import FramePlanes
 from f2rcli.noise.measurement.profiles import TINY, Values, parted
 from f2rcli.order import median
 
@@ -86,7 +86,7 @@ class Lines:
 
 
 def find_lines(
-    pictures: Sequence[Picture], joined: Sequence[bool], groups: Sequence[tuple[int, ...]]
+    pictures: Sequence[FramePlanes], joined: Sequence[bool], groups: Sequence[tuple[int, ...]]
 ) -> Lines | None:
     """The lines of frames in a row; None where none are sure.
 
@@ -107,7 +107,7 @@ def find_lines(
 class _Cut:
     """The middle of a picture."""
 
-    def __init__(self, picture: Picture) -> None:
+    def __init__(self, picture: FramePlanes) -> None:
         self.middle = _middle(picture)
 
     @cached_property
@@ -129,7 +129,7 @@ class _View:
         return search(self.centre.look, before.look), search(self.centre.look, after.look)
 
 
-def _middle(picture: Picture) -> Picture:
+def _middle(picture: FramePlanes) -> FramePlanes:
     """The middle of all planes; chroma grids stay where they are in luma's."""
     height, width = picture.luma.shape
     rows, columns = min(height, MOST[0]), min(width, MOST[1])
@@ -141,7 +141,7 @@ def _middle(picture: Picture) -> Picture:
         kept = plane[y : y + rows // by[0], x : x + columns // by[1]]
         return np.ascontiguousarray(kept, np.float32)
 
-    return Picture([cut(plane) for plane in picture.planes], cut(picture.luma), picture.chroma)
+    return FramePlanes([cut(plane) for plane in picture.planes], cut(picture.luma), picture.chroma)
 
 
 def _of_group(views: Sequence[_View], group: tuple[int, ...]) -> Iterator[LineNoise]:

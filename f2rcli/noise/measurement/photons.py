@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from f2rcli.frames import in_cells
+from f2rcli.frames import Floats, in_cells
 from f2rcli.noise.measurement.shape import (
     PARTS,
     SURE,
@@ -41,8 +41,6 @@ FEW = 3.0  # photons: of fewer, anchors tell less than counting does
 FEWEST_FRAMES = 6  # whose noise has a shape to see
 CLASSES = 6  # of brightness, that histograms are taken in
 AGREED = 2.0  # standard errors, by which lines of whole blocks and of their finest band may differ
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

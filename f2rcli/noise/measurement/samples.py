@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from f2rcli.frames import Singles
 from f2rcli.noise.counting import counts_events
 from f2rcli.noise.measurement.detail import in_bands, painted, roughness
 from f2rcli.noise.measurement.fitting import (
@@ -44,7 +45,6 @@ FARTHEST = -5.0  # standard deviations: below it, noise hardly ever lies
 CUT_SHARE = 0.5  # of the samples beyond black and white that free noise would leave
 INSIDE = 1.5  # times a first guess of sigma that brightness keeps from the rails
 
-Values = NDArray[np.float32]
 Points = tuple[tuple[float, float], ...]
 
 FULL, FINE, FINEST = range(3)  # bandwidths
@@ -67,11 +67,11 @@ class Bands(NamedTuple):
 class NoiseSamples:
     """Evidence from several frames: brightness, roughness and unbiased products per channel."""
 
-    level: list[list[Values]]  # per channel, per frame
-    roughness: list[Values] = field(default_factory=list)  # per frame: rank, 0 = flattest
-    product: list[list[tuple[Values, Values, Values]]] = field(default_factory=list)
-    picture: list[list[Values]] = field(default_factory=list)  # brightness of the whole picture
-    gray: list[Values] = field(default_factory=list)  # fine products of the channels' mean
+    level: list[list[Singles]]  # per channel, per frame
+    roughness: list[Singles] = field(default_factory=list)  # per frame: rank, 0 = flattest
+    product: list[list[tuple[Singles, Singles, Singles]]] = field(default_factory=list)
+    picture: list[list[Singles]] = field(default_factory=list)  # brightness of the whole picture
+    gray: list[Singles] = field(default_factory=list)  # fine products of the channels' mean
     clipped: bool = True  # whether the range cuts noise off: float files and footroom need not
     counted: bool = False  # whether samples are single events, whose noise ends at 0 by itself
     dark: bool = False  # whether light may begin above 0
@@ -82,7 +82,7 @@ class NoiseSamples:
     @classmethod
     def empty(cls, channels: int, *, dark: bool = False) -> "NoiseSamples":
         """`dark`: of pictures from a file that does not say where black is."""
-        several: list[list[list[Values]]] = [[[] for _ in range(channels)] for _ in range(2)]
+        several: list[list[list[Singles]]] = [[[] for _ in range(channels)] for _ in range(2)]
         return cls(several[0], [], [[] for _ in range(channels)], several[1], dark=dark)
 
     def add(
@@ -260,15 +260,15 @@ def _share_beyond(noisy: Tensor, margin: float) -> float:
     return int(((noisy < -margin) | (noisy > 1 + margin)).count_nonzero()) / noisy.numel()
 
 
-def _joined(frames: list[tuple[Values, Values, Values]]) -> list[Values]:
+def _joined(frames: list[tuple[Singles, Singles, Singles]]) -> list[Singles]:
     return [np.concatenate(band) for band in zip(*frames, strict=True)]
 
 
-def _inner(plane: Tensor) -> Values:
+def _inner(plane: Tensor) -> Singles:
     """A plane (..., H, W) without its border of one pixel, flat."""
     return _flat(plane.squeeze()[1:-1, 1:-1])
 
 
-def _flat(plane: Tensor) -> Values:
-    values: Values = plane.reshape(-1).float().cpu().numpy()
+def _flat(plane: Tensor) -> Singles:
+    values: Singles = plane.reshape(-1).float().cpu().numpy()
     return values

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from f2rcli.frames import Floats
+
 BINS = 64  # over all but two thousandths of the samples
 TAIL = 1e-3
 READ_SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the least variance, that fits begin from
@@ -38,7 +40,6 @@ NARROW = 1 / 3  # of a squared code, the variance: so does rounding of less
 PURE = 0.8  # where less of the variance is of electrons
 OFFSET, GAIN, READ, WIDTH, LIGHT = range(5)  # places of parameters: offset, then logarithms
 
-Floats = NDArray[np.float64]
 Gain = tuple[float, float]  # and its standard error
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from f2rcli.frames import Floats
 from f2rcli.noise.law import Mixing, NoiseKernel
 from f2rcli.noise.model import NoiseModel
 
@@ -25,17 +25,15 @@ REACH = 12  # pixels of correlation that are believed at all
 HIGH = 0.25  # cycles per pixel: errors of the anchors lie below
 WHITE = 0.05  # lag-1 correlation that counts as none
 
-Array = NDArray[np.float64]
-
 
 @dataclass(frozen=True, slots=True)
 class Spectrum:
     """The noise's correlation within a frame."""
 
-    power: Array  # (C, SIZE, SIZE), mean 1 each, zero frequency first
+    power: Floats  # (C, SIZE, SIZE), mean 1 each, zero frequency first
     rho_x: tuple[float, ...]  # lag-1 correlation along rows, per channel
     rho_y: tuple[float, ...]
-    mixed: Array  # (C, C): correlation between channels
+    mixed: Floats  # (C, C): correlation between channels
 
     @property
     def white(self) -> bool:
@@ -139,7 +137,7 @@ def _hann() -> Tensor:
     return line[:, None] * line[None]
 
 
-def _cross_spectrum(first: Tensor, second: Tensor) -> Array:
+def _cross_spectrum(first: Tensor, second: Tensor) -> Floats:
     """Mean Re(F1 conj F2) over patches, corrected for the window: (C, SIZE, SIZE)."""
     window = _hann()
     spectra = []
@@ -164,7 +162,7 @@ def _believed() -> Tensor:
     return 0.5 + 0.5 * torch.cos(torch.pi * radius / REACH)
 
 
-def _lags(power: Array) -> tuple[float, float]:
+def _lags(power: Floats) -> tuple[float, float]:
     """Lag-1 correlations (x, y) from one channel's spectrum; what was believed less is restored."""
     lags = np.fft.ifft2(power).real
     restored = float(_believed()[0, 1])
@@ -172,7 +170,7 @@ def _lags(power: Array) -> tuple[float, float]:
     return float(lags[0, 1] / scale), float(lags[1, 0] / scale)
 
 
-def _high_lags(power: Array) -> tuple[float, float]:
+def _high_lags(power: Floats) -> tuple[float, float]:
     """The same from high frequencies alone: S = a (1 + 2 rx cos 2 pi fx + 2 ry cos 2 pi fy)."""
     line = np.fft.fftfreq(SIZE)
     fy, fx = np.meshgrid(line, line, indexing="ij")
@@ -186,7 +184,7 @@ def _high_lags(power: Array) -> tuple[float, float]:
     return (float(x / base), float(y / base)) if base > 0 else (0.0, 0.0)
 
 
-def _mixed(first: Tensor, second: Tensor) -> Array:
+def _mixed(first: Tensor, second: Tensor) -> Floats:
     """Correlation between channels (C, C), one on the diagonal, positive semi-definite."""
     one, two = (part.double().transpose(0, 1).flatten(1) for part in (first, second))
     covariance = (one @ two.T + two @ one.T).numpy() / (2 * one.shape[1])
@@ -199,7 +197,7 @@ def _mixed(first: Tensor, second: Tensor) -> Array:
     return np.asarray((mixed + silent) / scale[:, None] / scale[None])
 
 
-def _kernel(power: Array) -> NoiseKernel:
+def _kernel(power: Floats) -> NoiseKernel:
     """The zero-phase filter of unit energy with this power, cut to KERNEL taps per side."""
     taps = np.fft.fftshift(np.fft.ifft2(np.sqrt(np.maximum(power, 0.0))).real)
     middle, half = SIZE // 2, KERNEL // 2

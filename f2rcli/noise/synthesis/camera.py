@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from f2rcli.frames import Singles
 from f2rcli.noise.codec import to_codes
 
 Codes = NDArray[np.uint8]  # (H, W, C)
-Real = NDArray[np.float32]
 
 STEPS = 1 << 14  # of the tone curve's table
 # A typical matrix from a sensor's colours to sRGB; rows sum to 1, so gray stays gray.
@@ -96,17 +96,17 @@ class Camera:
         return to_codes(self._finish(self._display[table.astype(np.uint16)]))
 
     @cached_property
-    def _display(self) -> Real:
+    def _display(self) -> Singles:
         """Linear light in STEPS steps -> gamma-encoded, with an S curve."""
         return tone_curve(np.linspace(0, 1, STEPS), self.contrast).astype(np.float32)
 
     @cached_property
-    def _linear(self) -> Real:
+    def _linear(self) -> Singles:
         """8-bit codes -> linear light."""
         light = np.linspace(0, 1, STEPS)
         return np.interp(np.arange(256) / 255, self._display, light).astype(np.float32)
 
-    def _mosaic(self, linear: Real) -> Real:
+    def _mosaic(self, linear: Singles) -> Singles:
         """Linear light (H, W, 3) -> what the sensor's pixels (H, W) see, R G / G B."""
         sensor = cv2.transform(linear, sensor_matrix(self.colour, self.red, self.blue))
         pixels = np.asarray(sensor[..., 1], np.float32).copy()
@@ -114,7 +114,7 @@ class Camera:
         pixels[1::2, 1::2] = sensor[1::2, 1::2, 2]
         return pixels
 
-    def _develop(self, pixels: Real) -> Real:
+    def _develop(self, pixels: Singles) -> Singles:
         """The sensor's pixels (H, W) -> linear light (H, W, 3)."""
         balanced = pixels.copy()
         balanced[::2, ::2] *= np.float32(self.red)
@@ -122,7 +122,7 @@ class Camera:
         full = demosaic(balanced) if self.malvar else _bilinear(balanced)
         return np.asarray(cv2.transform(full, colour_matrix(self.colour)), np.float32)
 
-    def _finish(self, picture: Real) -> Real:
+    def _finish(self, picture: Singles) -> Singles:
         """Smoothing, denoising and sharpening of a gamma-encoded picture."""
         if self.denoise:
             noise = np.sqrt(0.2 * self.shot + self.read**2)  # in mid-tones, about
@@ -153,7 +153,7 @@ def sensor_matrix(share: float, red: float, blue: float) -> NDArray[np.float64]:
     return np.linalg.inv(colour_matrix(share)) / np.array([red, 1.0, blue])[:, None]
 
 
-def demosaic(pixels: Real) -> Real:
+def demosaic(pixels: Singles) -> Singles:
     """Bayer pixels (H, W), R G / G B, -> (H, W, 3), by gradient-corrected interpolation."""
     green, beside, above, across = (
         cv2.filter2D(pixels, -1, kernel / 8, borderType=cv2.BORDER_REFLECT_101)
@@ -167,7 +167,7 @@ def demosaic(pixels: Real) -> Real:
     return full
 
 
-def _bilinear(pixels: Real) -> Real:
+def _bilinear(pixels: Singles) -> Singles:
     """Bayer pixels (H, W), R G / G B, -> (H, W, 3): means of the nearest of each colour."""
     planes = np.zeros((*pixels.shape, 3), np.float32)
     planes[::2, ::2, 0] = pixels[::2, ::2]
@@ -181,6 +181,6 @@ def _bilinear(pixels: Real) -> Real:
     return planes
 
 
-def _blurred(picture: Real, sigma: float) -> Real:
+def _blurred(picture: Singles, sigma: float) -> Singles:
     blurred = cv2.GaussianBlur(picture, (0, 0), sigma)
     return np.asarray(blurred, np.float32).reshape(picture.shape)

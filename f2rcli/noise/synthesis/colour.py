@@ -1,9 +1,8 @@
 """Colours of clean pictures changed at random, so that networks meet more than footage has."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Pictures = NDArray[np.float32]  # (..., H, W, C), 0 = black, 1 = white
+from f2rcli.frames import Pictures
 
 
 def luma(picture: Pictures) -> Pictures:

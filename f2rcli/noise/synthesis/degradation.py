@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli import yuv
-from f2rcli.frames import Family, Matrix, PlaneLayout
+from f2rcli.frames import Family, Matrix, Pictures, PlaneLayout
 from f2rcli.noise.codec import to_codes, to_unit
 from f2rcli.noise.synthesis.coding import transcoded
 from f2rcli.noise.synthesis.colour import as_gray
 from f2rcli.noise.synthesis.law import Law, draw_mixture
-from f2rcli.noise.synthesis.scenes import Pictures, draw_scene, relit
+from f2rcli.noise.synthesis.scenes import draw_scene, relit
 
 LIGHTEST, HEAVIEST = 0.3, 55.0  # standard deviations of log-uniform noise, 8-bit codes
 SPANS = ((16, 219.0), (128, 224.0), (128, 224.0))  # code of zero and codes of one unit, Y Cb Cr

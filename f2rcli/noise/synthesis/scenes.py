@@ -6,10 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from f2rcli.frames import Pictures
 from f2rcli.noise.codec import to_unit
 from f2rcli.noise.synthesis.colour import recolour
-
-Pictures = NDArray[np.float32]  # (T, H, W, 3), 0 = black, 1 = white
 
 
 def draw_scene(clip: NDArray[Any], frames: int, size: int, rng: np.random.Generator) -> Pictures:

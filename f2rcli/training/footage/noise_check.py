@@ -18,7 +18,7 @@ from f2rcli.io.atomic import replacing
 from f2rcli.io.disk_errors import disk_errors
 from f2rcli.methods.base import Method
 from f2rcli.models.layers import channels_last
-from f2rcli.noise.measurement.blocks import Picture
+from f2rcli.noise.measurement.blocks import FramePlanes
 from f2rcli.noise.measurement.bound import Bound, bounds_of
 from f2rcli.noise.measurement.independence import Temporal
 from f2rcli.noise.measurement.spectrum import REACH, Spectrum
@@ -126,7 +126,7 @@ def _bounds(pictures: list[Tensor]) -> list[Bound]:
     """Bounds from differences of adjacent pictures (1, C, H, W), per channel."""
     planes = [list(picture[0].float().cpu().numpy()) for picture in pictures]
     clipped = [is_clipped(np.stack(planes))] * len(planes[0])
-    return bounds_of(pairs_of([Picture.of_channels(each) for each in planes]), clipped)
+    return bounds_of(pairs_of([FramePlanes.of_channels(each) for each in planes]), clipped)
 
 
 def _held(report: NoiseReport, bounds: list[Bound]) -> NoiseReport:

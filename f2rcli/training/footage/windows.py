@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from f2rcli.frames import Pictures
 from f2rcli.models.fusion import smooth
 from f2rcli.noise.codec import to_codes, to_unit
 from f2rcli.noise.counting import counts_events
@@ -22,7 +23,6 @@ CODED_SHARE = 0.8  # of synthetic noise: rounded and clipped to 8 bits, as files
 BLIND_SHARE = 0.4  # of windows: the noise level is unknown to networks
 CELL = 8  # crops begin on multiples of it
 
-Pictures = NDArray[np.float32]  # (T, H, W, C), 0 = black, 1 = white
 Clip = NDArray[Any]  # the same as 8-bit codes (uint8), or as it is
 
 

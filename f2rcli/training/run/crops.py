@@ -11,7 +11,7 @@ from f2rcli.frames import ClipInfo, Frame
 from f2rcli.io import open_reader
 from f2rcli.training.footage.sources import clip_sources
 from f2rcli.training.run.config import COLOURS, TrainConfig
-from f2rcli.training.run.plots import Picture, write_crops
+from f2rcli.training.run.plots import CropPicture, write_crops
 
 LARGEST = 512  # pixels per side of what is looked at: quick, and enough for three crops
 STEP = 16  # of where the cut-out lies, so that chroma and fields stay in step
@@ -38,7 +38,7 @@ def compare(config: TrainConfig, after: Path, folder: Path) -> list[Path]:
 
 def _restored(
     frames: list[Frame], info: ClipInfo, name: str | None, config: TrainConfig
-) -> list[Picture]:
+) -> list[CropPicture]:
     settings = EngineSettings(
         method=config.method, weights=name, device=config.device, precision=config.precision,
         threads=config.threads,
@@ -47,7 +47,7 @@ def _restored(
     return [_shown(frame) for frame in denoise_stream(iter(frames), info, engine)]
 
 
-def _shown(frame: Frame) -> Picture:
+def _shown(frame: Frame) -> CropPicture:
     """(H, W, C); a mosaic as a quick look at half its size."""
     planes = yuv.to_rgb(frame) if frame.layout.mosaic is None else sensor.to_picture(frame)
     return np.ascontiguousarray(planes.transpose(1, 2, 0))

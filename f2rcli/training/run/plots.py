@@ -14,7 +14,7 @@ from f2rcli.noise.codec import to_codes
 from f2rcli.plots.chart import BLUE, RED, Axes, Chart, Curve
 from f2rcli.plots.svg import Tile, chart_svg, tiles_svg
 
-Picture = NDArray[np.float32]  # (H, W, C), 0 = black, 1 = white; C is 1 or 3 (RGB)
+CropPicture = NDArray[np.float32]  # (H, W, C), 0 = black, 1 = white; C is 1 or 3 (RGB)
 
 CROP = 128  # pixels per side
 CROPS = 3
@@ -40,7 +40,9 @@ def plot_curve(
     return _write(path, chart_svg(chart))
 
 
-def write_crops(noisy: Picture, before: Picture | None, after: Picture, folder: Path) -> list[Path]:
+def write_crops(
+    noisy: CropPicture, before: CropPicture | None, after: CropPicture, folder: Path
+) -> list[Path]:
     """`noisy | before | after` where before and after differ most, as SVGs; returns their paths.
 
     All (H, W, C) of one size. Without `before` (trained from scratch) it is left out, and `after`
@@ -59,7 +61,7 @@ def write_crops(noisy: Picture, before: Picture | None, after: Picture, folder: 
     return paths
 
 
-def _codes(picture: Picture) -> NDArray[np.uint8]:
+def _codes(picture: CropPicture) -> NDArray[np.uint8]:
     codes = to_codes(picture)
     return codes[..., 0] if codes.shape[2] == 1 else np.ascontiguousarray(codes)
 

@@ -13,8 +13,9 @@ from f2rcli.evaluation.base import Case
 from f2rcli.evaluation.benchmarks.benchmark import Benchmark
 from f2rcli.evaluation.clips.datasets import PictureClip, pictures
 from f2rcli.evaluation.simulation import filters
-from f2rcli.evaluation.simulation.camera import Floats, electrons, in_codes, span
+from f2rcli.evaluation.simulation.camera import electrons, in_codes, span
 from f2rcli.evaluation.simulation.scene import Scene
+from f2rcli.frames import Floats
 from f2rcli.samples.lanes import lane_layout, measure_lane, surveyed
 
 

@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from f2rcli.frames import Pictures
 from f2rcli.models.blind2sound import Belief, Blind2SoundNetworks, NoiseLevel
 from f2rcli.training.footage.augment import draw_turn
-from f2rcli.training.footage.windows import Pictures, Sample, WindowSource, channels_first
+from f2rcli.training.footage.windows import Sample, WindowSource, channels_first
 from f2rcli.training.loop.stage import VALIDATION_SEED, Stage, placed, sample_rngs, side_by_side
 from f2rcli.training.methods.blind2sound.masking import (
     at,

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from f2rcli.errors import F2RError
+from f2rcli.frames import Pictures
 from f2rcli.io.atomic import replacing
 from f2rcli.noise.model import NoiseModel
 from f2rcli.noise.synthesis.colour import luma
 from f2rcli.noise.synthesis.degradation import DegradedClip, degraded
 from f2rcli.training.footage.footage import Footage
-from f2rcli.training.footage.windows import Clip, Pictures, Sample, WindowSource
+from f2rcli.training.footage.windows import Clip, Sample, WindowSource
 from f2rcli.training.footage.worker_pool import spread
 
 CODED_SHARE = 0.25  # of the samples

@@ -23,7 +23,7 @@ from f2rcli.training.footage.windows import channels_last
 from f2rcli.window import Window
 
 CELL = 2  # DIS flow with finest scale 1 holds nothing finer than 2 pixels
-Pictures = NDArray[np.float16]  # (T, H, W, C)
+StoredPictures = NDArray[np.float16]  # (T, H, W, C)
 
 
 class PastMemory(NamedTuple):
@@ -81,8 +81,8 @@ class WindowCrop:
 class Excerpt:
     """A piece of a shot that pairs are taken from; so is a clip that was stored."""
 
-    noisy: Pictures
-    coarse: Pictures
+    noisy: StoredPictures
+    coarse: StoredPictures
     pairs: tuple[TrainingPair, ...]
 
     def crop(self, pair: TrainingPair, top: int, left: int, height: int, width: int) -> WindowCrop:

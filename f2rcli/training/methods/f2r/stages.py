@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from f2rcli.frames import Singles
 from f2rcli.methods.f2r.alignment import photometric
 from f2rcli.methods.f2r.pipeline import level_map
 from f2rcli.models.coarse import Coarse
@@ -24,8 +25,6 @@ BLIND_WEIGHT = 0.3  # of stage 1's losses beside stage 2's
 LATTICE = 8.0  # see relative_loss
 WARPED = ("warped_noisy", "warped_coarse", "agreement")  # parts of a WindowCrop per neighbour
 PICTURES = ("clean", "noisy", "coarse", *WARPED)
-
-Array = NDArray[np.float32]
 
 
 @dataclass
@@ -63,7 +62,7 @@ class CoarseStage(Stage):
         noisy, level, clean = shown_batch(self.held_out)
         return side_by_side([noisy, self.network(noisy, level), clean])
 
-    def _sample(self, rng: np.random.Generator) -> tuple[Array, ...]:
+    def _sample(self, rng: np.random.Generator) -> tuple[Singles, ...]:
         sample = self.source.window(rng, (0,), self.crop)
         sample = sample.turned(draw_turn(rng, sample.noisy.shape[-1]), 0)
         assert sample.clean is not None  # clean clips alone are trained on

@@ -26,7 +26,7 @@ from f2rcli.training.footage.windows import channels_first, is_clipped
 from f2rcli.training.methods.f2r.excerpts import (
     Excerpt,
     PastMemory,
-    Pictures,
+    StoredPictures,
     TrainingPair,
     describe,
     stored,
@@ -180,5 +180,5 @@ class _PairMaker:
         return self.law.level.level(smooth(signal)) if self.clipped else None
 
 
-def _coarse(frames: list[Prepared]) -> Pictures:
+def _coarse(frames: list[Prepared]) -> StoredPictures:
     return stored([frame.coarse for frame in frames])

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from f2rcli.frames import Pictures
 from f2rcli.methods.fitvnet import LENGTH, MIDDLE, FITVNetNetworks, mirrored
 from f2rcli.models.fusion import smooth
 from f2rcli.models.layers import padded
@@ -21,7 +22,6 @@ from f2rcli.noise.law import NoiseLaw
 from f2rcli.training.footage.augment import draw_turn
 from f2rcli.training.footage.windows import (
     BLIND_SHARE,
-    Pictures,
     Sample,
     WindowSource,
     channels_first,

@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from f2rcli.frames import Pictures
 from f2rcli.models.fusion import smooth
 from f2rcli.models.gaussian import covariance, noisy_covariance, posterior_mean, split
 from f2rcli.models.udvd import UDVDNet
 from f2rcli.training.footage.augment import draw_turn
 from f2rcli.training.footage.windows import (
-    Pictures,
     Sample,
     WindowSource,
     channels_first,
