@@ -75,6 +75,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "engine/dim/written.py": ("tests/engine/test_dim.py",),
     "engine/gpu/contract.py": ("tests/engine/test_gpu.py",),
     "engine/gpu/limits.py": ("tests/engine/test_gpu.py",),
+    "engine/noise/ceiling.py": ("tests/engine/test_ceiling.py",),
     "noise/anscombe.py": ("tests/noise/test_anscombe.py",),
     "noise/bands.py": ("tests/engine/test_contract_reference.py", "tests/noise/test_planes.py"),
     "noise/clipping.py": (
@@ -83,6 +84,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "noise/law.py": ("tests/noise/test_law_channels.py", "tests/noise/test_law.py"),
     "noise/model.py": ("tests/noise/test_model.py",),
     "noise/planes.py": ("tests/noise/test_planes.py",),
+    "noise/measurement/blocks.py": ("tests/noise/test_blocks.py", "tests/noise/test_bound.py"),
     "noise/measurement/bound.py": ("tests/noise/test_bound.py",),
     "noise/measurement/fitting.py": ("tests/noise/test_fitting.py",),
     "noise/measurement/lines.py": ("tests/noise/test_lines.py",),

@@ -44,6 +44,14 @@ def test_a_law_that_lies_near_or_below_it_stays_as_it_is(seen: float) -> None:
     assert below(noise, [], coded=False) is noise
 
 
+def test_a_law_is_raised_nowhere_because_it_is_lowered_elsewhere() -> None:
+    seen = Bound((0.2, 0.8), (3 / 255, 60 / 255), (100, 100))
+    (model,) = below(law(12), [seen], coded=False).models
+    (curve,) = model.at_knots()
+    assert 255 * curve[0] == pytest.approx(ROOM * 3, rel=0.01)
+    assert 255 * max(curve) <= 12.001
+
+
 def test_frames_that_are_alike_tell_nothing_of_a_file_with_copied_blocks() -> None:
     noise = law(12)
     assert below(noise, [bounded(0)], coded=True) is noise
@@ -51,7 +59,7 @@ def test_frames_that_are_alike_tell_nothing_of_a_file_with_copied_blocks() -> No
 
 
 def test_a_codec_leaves_the_noise_of_colours_in_few_frames() -> None:
-    noise = PlaneNoise(law(12).models * 2, law(12).shares * 2)
+    noise = PlaneNoise(law(12).models + law(12).models, law(12).shares * 2)
     assert below(noise, [bounded(11), bounded(2)], coded=True) is noise
     both = below(noise, [bounded(4), bounded(2)], coded=True)
     assert [model.sigma8[0] for model in both.models] == pytest.approx([6, 3], rel=0.01)

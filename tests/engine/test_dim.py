@@ -115,6 +115,18 @@ def test_frames_that_do_not_wait_or_hold_more_light_are_few() -> None:
         assert [run[0] for run in [*begun.waiting, *begun.rest]] == frames
 
 
+def test_light_is_told_by_the_line_of_the_plane_that_is_measured() -> None:
+    """Its first; the line is none where the noise does not grow with light, or follows a curve."""
+    model = NoiseModel((0.04, 0.01), (0.02, 0.1), (0.05, 0.2), dark=(0.2, 0.3))
+    light = Light.of(model)
+    assert light is not None
+    assert (light.gain, light.zero) == pytest.approx((0.04, 0.2 - 0.02**2 / 0.04))
+    assert light.electrons([np.full((4, 4), 0.59), np.full((2, 2), 0.79)]) == pytest.approx(12.5)
+    assert light.variance(np.array([0.1, 0.29], np.float32)) == pytest.approx([0, 0.004])
+    assert Light.of(replace(model, gain=(0.0, 0.01))) is None
+    assert Light.of(replace(model, curve=((0.1,) * 17,) * 2)) is None
+
+
 def test_the_parts_of_thinned_counts_are_independent_and_keep_their_mean() -> None:
     frame = frames_of(counted(np.full((1, 400, 400), 0.7)))[0]
     light = Light.of(MODEL)

@@ -1,0 +1,213 @@
+"""Evidence of noise in small blocks of two frames, against what each is by definition."""
+
+import cv2
+import numpy as np
+import pytest
+
+from f2rcli.noise.measurement.blocks import (
+    FEW_BLOCKS,
+    MATCHED,
+    RAIL,
+    Blocks,
+    FramePlanes,
+    Pair,
+    _dense,
+    _rising,
+    joined,
+    same_light,
+    tiles,
+    whole_landing,
+)
+
+HEIGHT, WIDTH = 224, 240  # 210 blocks of 16 x 16
+COLUMNS = WIDTH // 16
+AT_REST = np.zeros((HEIGHT, WIDTH, 2), np.float32)
+
+
+def gray(plane: np.ndarray) -> FramePlanes:
+    return FramePlanes.of_channels([plane.astype(np.float32)])
+
+
+def blocks_of(before: np.ndarray, after: np.ndarray, flow: np.ndarray = AT_REST) -> Blocks:
+    pair = Pair(gray(before), gray(after))
+    pair.flow = flow
+    return pair.blocks(0)
+
+
+def noisy(sigma: float = 0.02, seed: int = 0, mean: float = 0.5) -> np.ndarray:
+    return mean + np.random.default_rng(seed).normal(0, sigma, (HEIGHT, WIDTH))
+
+
+def test_every_band_s_power_of_white_noise_is_its_variance() -> None:
+    found = blocks_of(noisy(0.02, 1), noisy(0.02, 2))
+    assert found.power.shape == (3, 14 * COLUMNS)
+    assert np.sqrt(found.power.mean(1)) == pytest.approx(0.02, rel=0.02)
+    assert found.level == pytest.approx(0.5, abs=0.01)
+    assert found.samples == 256
+    assert not found.void.any()
+    assert not found.rail.any()
+
+
+@pytest.mark.parametrize(("side", "each"), [(144, 64), (208, 256)])
+def test_planes_of_few_blocks_have_smaller_ones(side: int, each: int) -> None:
+    assert (144 // 16) ** 2 < FEW_BLOCKS < (208 // 16) ** 2
+    one, two = (noisy(seed=s)[:side, :side] for s in (1, 2))
+    found = blocks_of(one, two, AT_REST[:side, :side])
+    assert found.samples == each
+    assert len(found.level) == side**2 // each
+
+
+def test_bands_tell_what_varies_slowly_from_what_does_not() -> None:
+    """[-1 1] and [1 -2 1] both ways, for unit noise, on a wave of two and one of eight pixels."""
+    x = np.arange(WIDTH)
+    for period in (2, 8):
+        wave = (
+            0.01
+            * np.cos(2 * np.pi * (x + 0.5) / period)
+            * np.cos(2 * np.pi * (np.arange(HEIGHT)[:, None] + 0.5) / period)
+        )
+        found = blocks_of(np.full((HEIGHT, WIDTH), 0.5), 0.5 + wave)
+        inner = np.arange(found.power.shape[1]).reshape(14, COLUMNS)[1:-1, 1:-1]
+        variance = float(wave.var()) / 2
+        # |1 - e^jw|^2 and |2 - 2 cos w|^2, down and across, over their powers of white noise
+        gain = (2 - 2 * np.cos(2 * np.pi / period)) ** 2
+        want = [variance * 256 / 255, variance * gain / 4, variance * gain**2 / 36]
+        assert found.power[:, inner].mean((1, 2)) == pytest.approx(want, rel=0.02)
+
+
+def test_blocks_that_are_the_same_or_painted_are_void_and_those_on_a_rail_say_so() -> None:
+    before, after = noisy(seed=1), noisy(seed=2)
+    places = {
+        "the same": (slice(32, 48), slice(32, 48)),
+        "painted": (slice(64, 80), slice(64, 80)),
+        "black": (slice(96, 112), slice(96, 112)),
+        "white": (slice(128, 144), slice(128, 144)),
+        "dark": (slice(160, 176), slice(160, 176)),
+    }
+    after[places["the same"]] = before[places["the same"]]
+    levels = {"painted": 0.4, "black": RAIL / 2, "white": 1 - RAIL / 2, "dark": 2 * RAIL}
+    for name, value in levels.items():
+        before[places[name]] = after[places[name]] = value
+    found = blocks_of(before, after)
+    number = {name: rows.start // 16 * COLUMNS + across.start // 16
+              for name, (rows, across) in places.items()}  # fmt: skip
+    assert set(np.flatnonzero(found.void)) == set(number.values())
+    assert set(np.flatnonzero(found.rail)) == {number["black"], number["white"]}
+
+
+def test_painted_rows_and_columns_at_a_border_are_bars_and_others_are_not() -> None:
+    before, after = noisy(seed=1), noisy(seed=2)
+    for plane in (before, after):
+        plane[:16] = plane[-32:] = plane[:, :16] = 0.3
+        plane[112:128] = 0.3  # in the middle
+    rail = blocks_of(before, after).rail.reshape(14, COLUMNS)
+    want = np.zeros_like(rail)
+    want[0] = want[-2:] = want[:, 0] = True
+    assert np.array_equal(rail, want)
+
+
+def test_a_block_is_fetched_from_where_the_flow_leads_or_taken_where_it_is() -> None:
+    """The left half stands, the right half moves by three pixels; one flow says that all does."""
+    scene = cv2.GaussianBlur(noisy(1, 3), (0, 0), 2)
+    moved = np.roll(scene, 3, axis=1)
+    after = np.where(np.arange(WIDTH) < 120, scene, moved)
+    flow = np.zeros((HEIGHT, WIDTH, 2), np.float32)
+    flow[..., 0] = 3
+    found = blocks_of(scene, after, flow)
+    still = found.still.reshape(14, COLUMNS)
+    assert still[:, :6].all()
+    assert not still[:, 9:-1].any()
+    assert found.power[0].reshape(14, COLUMNS)[:, [*range(6), *range(9, 14)]].max() < 1e-9
+
+
+def test_what_a_wrong_match_may_add_is_a_share_of_the_gradient_that_both_have() -> None:
+    ramp = np.arange(WIDTH) * 0.002 + np.arange(HEIGHT)[:, None] * 0.001
+    found = blocks_of(ramp, ramp)
+    inner = found.error.reshape(14, COLUMNS)[1:-1, 1:-1]
+    assert inner == pytest.approx(MATCHED * (0.002**2 + 0.001**2), rel=1e-3)
+
+
+@pytest.mark.parametrize(("size", "height", "width"), [((20, 30), 20, 30), ((40, 60), 20, 30)])
+def test_where_samples_land(size: tuple[int, int], height: int, width: int) -> None:
+    """On a grid half as fine a flow of luma is half as long; at the borders it ends."""
+    rng = np.random.default_rng(4)
+    coarse = rng.integers(-6, 7, (height, width, 2)).astype(np.float32) * 2
+    flow = np.kron(coarse, np.ones((size[0] // height, size[1] // width, 1))).astype(np.float32)
+    found = whole_landing(flow, (height, width)).reshape(height, width)
+    scale = height / size[0]
+    for row, column in ((0, 0), (7, 11), (19, 29), (10, 3)):
+        x = np.clip(column + coarse[row, column, 0] * scale, 0, width - 1)
+        y = np.clip(row + coarse[row, column, 1] * scale, 0, height - 1)
+        assert found[row, column] == y * width + x
+
+
+@pytest.mark.parametrize(("gain", "offset"), [(0.7, 0.1), (1.5, -0.2)])
+def test_a_fade_is_taken_back_and_noise_is_no_fade(gain: float, offset: float) -> None:
+    scene = cv2.GaussianBlur(noisy(1, 3), (0, 0), 20)
+    scene = (0.5 + 0.1 * scene / scene.std()).astype(np.float32)
+    faded = ((scene - offset) / gain).astype(np.float32)
+    faded[:32, :32] += 0.3  # something that moves
+    found = same_light(faded, tiles(faded, 16), tiles(scene, 16))
+    assert np.abs(found - scene)[32:].max() < 1e-4
+    other = (scene + np.random.default_rng(1).normal(0, 0.01, scene.shape)).astype(np.float32)
+    assert same_light(other, tiles(other, 16), tiles(scene, 16)) is other
+
+
+@pytest.mark.parametrize("gain", [0.4, 2.5])
+def test_a_change_of_light_beyond_a_fade_is_another_picture(gain: float) -> None:
+    scene = cv2.GaussianBlur(noisy(1, 3), (0, 0), 20).astype(np.float32)
+    other = scene / np.float32(gain)
+    assert same_light(other, tiles(other, 16), tiles(scene, 16)) is other
+
+
+def test_few_blocks_tell_no_fade() -> None:
+    few = tiles(noisy(0.1)[:32, :48].astype(np.float32), 16)  # 6 of them
+    plane = np.zeros((32, 48), np.float32)
+    assert same_light(plane, few, few + 0.1) is plane
+
+
+def test_variance_of_few_samples_counts_as_far_as_the_others_tell_of_it() -> None:
+    """Two thirds of Gaussian samples, those nearest the median, hold 0.1832 of the variance."""
+    rng = np.random.default_rng(0)
+    even = rng.normal(0, 1, (40, 256)).astype(np.float32)
+    sparks = (even * 0.01).astype(np.float32)
+    sparks[:, ::32] += 5
+    every = np.ones(40, bool)
+    assert _dense(even, every) == pytest.approx(1)
+    assert _dense(sparks, every).max() < 0.01
+    mixed = np.concatenate([even[:30], sparks[:10]])
+    assert _dense(mixed, every) == pytest.approx(1)  # most have none
+    assert _dense(mixed, np.arange(40) >= 30)[30:].max() < 0.01  # of those that are live
+    assert _dense(even, ~every) == pytest.approx(1)
+
+
+def test_blocks_are_picked_and_joined_field_by_field() -> None:
+    found = blocks_of(noisy(seed=1), noisy(seed=2, mean=0.6))
+    chosen = np.array([5, 17, 100])
+    one, other = found.taken(chosen), found.taken(np.arange(10))
+    assert one.level.tolist() == found.level[chosen].tolist()
+    both = joined([one, other])
+    assert both.samples == found.samples
+    for name in ("level", "power", "error", "void", "rail", "still"):
+        parts = [getattr(part, name) for part in (one, other)]
+        assert np.array_equal(getattr(both, name), np.concatenate(parts, -1)), name
+    assert both.power.shape == (3, 13)
+
+
+def test_chroma_is_as_bright_as_luma_is_there() -> None:
+    luma = np.kron(np.linspace(0.2, 0.8, 14 * COLUMNS).reshape(14, COLUMNS), np.ones((16, 16)))
+    half = np.random.default_rng(0).normal(0, 0.02, (2, HEIGHT // 2, WIDTH // 2))
+    shown = [
+        FramePlanes([luma.astype(np.float32), c.astype(np.float32)], luma.astype(np.float32), True)
+        for c in half
+    ]
+    pair = Pair(*shown)
+    pair.flow = AT_REST
+    found = pair.blocks(1)
+    assert found.samples == 64
+    assert found.level == pytest.approx(np.linspace(0.2, 0.8, 14 * COLUMNS), abs=1e-3)
+
+
+def test_shares_rise_from_the_first_limit_to_the_second() -> None:
+    found = _rising(np.array([0.0, 0.2, 0.23, 0.25, 0.3, 1.0]), (0.2, 0.3))
+    assert found == pytest.approx([0, 0, 0.3, 0.5, 1, 1])
