@@ -24,6 +24,7 @@ from f2rcli.samples.lanes import (
     planes_seen,
     surveyed,
 )
+from f2rcli.system.asking import Ask, nobody_asks
 
 TIME_BASE = Fraction(1)  # arrays say nothing of time, and nothing depends on it
 UNKNOWN = LaneStatistics((0.0, 1.0))  # of a lane that nothing looks at
@@ -77,6 +78,7 @@ class ArrayStack:
     array: Any
     grid: Grid
     known: dict[str, LaneStatistics] = field(default_factory=dict)  # by lane
+    ask: Ask = nobody_asks  # before every picture is read
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -94,7 +96,12 @@ class ArrayStack:
         return self.known[lane.label]
 
     def _stored(self, lane: Lane, numbers: Iterable[int]) -> Iterator[Any]:
-        return (self.array[self.grid.place(lane, number)] for number in numbers)
+        return (self.picture(lane, number) for number in numbers)
+
+    def picture(self, lane: Lane, number: int) -> Any:
+        """One of a lane's pictures, as it lies in the array."""
+        self.ask()
+        return self.array[self.grid.place(lane, number)]
 
     def frames(
         self, lane: int, seen: LaneStatistics, begin: int = 0, asked: range | None = None
@@ -102,7 +109,7 @@ class ArrayStack:
         """A lane's frames, the first of them the `begin`th; those not asked for are context."""
         for index in range(self.grid.frames):
             place = self.grid.place(self.grid.lanes[lane], index)
-            taken = Taken.of(self.array[place], self.grid, place, seen)
+            taken = Taken.of(self.picture(self.grid.lanes[lane], index), self.grid, place, seen)
             context = asked is not None and index not in asked
             yield taken.frame(begin + index, lane, context=context)
 
@@ -148,7 +155,8 @@ def denoise_array(stack: ArrayStack, call: Call, output: Any) -> Any:
         report.note(grid.note)
     info = array_info(grid, stack.dtype)
     engine = load_engine(options, info)
-    frames = watch.reading(_frames(stack, options, report))
+    engine.ask = watch.asking()
+    frames = _frames(stack, options, report)
     restored = denoise_stream(frames, info, engine, lanes=lambda: _openings(stack, options))
     for frame in watch.counted(restored, info.frames):
         put_back(out, frame, grid)

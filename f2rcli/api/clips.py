@@ -79,7 +79,8 @@ def denoise(
     output: the file to write (default: `clip_f2r.mp4` beside `clip.mp4`), or the array to fill and
     return. overwrite: replace the file. progress: True for a bar (tqdm), or a function of the
     frames done and their total, which may be None. cancel: a function that ends the run by
-    returning True; it is asked at every frame. adapt: "fast" or "full" fits the weights to the
+    returning True; it is asked at every frame and every
+    pass of a network. adapt: "fast" or "full" fits the weights to the
     clip first. return_report: return a tuple of the result and a `Report`.
 
     Options, with their defaults: strength (0 to 4; 1), luma_strength and chroma_strength (the same
@@ -139,7 +140,8 @@ def _denoised(frames: Any, output: Any, call: Call) -> Any:
 
 
 def _denoise_whole(frames: Any, output: Any, call: Call) -> Any:
-    stack = ArrayStack(frames, Grid.of(tuple(frames.shape), call.options.axes))
+    grid = Grid.of(tuple(frames.shape), call.options.axes)
+    stack = ArrayStack(frames, grid, ask=call.watch.check)
     _check_output(output, frames)
     return denoise_array(stack, replace(call, options=fitted_to_array(stack, call)), output)
 
@@ -163,7 +165,7 @@ def _denoise_each(frames: Iterator[Any], call: Call) -> Iterator[Any]:
     if opening is None:
         return
     call.watch.check()
-    clip = FrameSequence(opening, call.options)
+    clip = FrameSequence(opening, call.options, call.watch.asking())
     whole = call.watch.reading(chain([opening], frames))
     for frame in call.watch.counted(clip.restored(whole), None):
         call.report.frames += 1

@@ -25,12 +25,14 @@ def denoise_file(source: str, output: str | Path | None, call: Call, *, overwrit
         plan = plan_output(reader, target, WriteOptions(overwrite=overwrite))
         settings = fitted(settings, source, read, call)
         engine = load_engine(settings, reader.info)
+        engine.ask = watch.asking()
         given = options.given | ({} if call.adapt is None else {"adapt": call.adapt})
         plan = replace(plan, provenance=provenance_of(engine, given))
         with open_writer(reader, plan) as writer:
             frames = denoise_stream(
-                watch.reading(reader), reader.info, engine, reader.opening, reader.lane_openings
-            )
+                watch.reading(reader), reader.info, engine, reader.opening,
+                lambda: map(watch.reading, reader.lane_openings()),
+            )  # fmt: skip
             for frame in watch.counted(frames, reader.info.frames):
                 writer.write(frame)
                 report.frames += 1

@@ -1,7 +1,7 @@
 """Frames one by one, as iterables give them: lanes go through the engine side by side."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from f2rcli.engine.strength import changes_nothing
 from f2rcli.frames import Frame, PlaneLayout
 from f2rcli.samples.arriving import Arriving
 from f2rcli.samples.lanes import LaneStatistics, lane_layout
+from f2rcli.system.asking import Ask, nobody_asks
 from f2rcli.tee import emptied, tee_releasing
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ OPENING = 6  # frames that levels are measured on: as many as the noise is
 class FrameSequence:
     """A sequence of frames that are alike, with an engine for each of its lanes."""
 
-    def __init__(self, first: Any, options: Options) -> None:
-        """first: its first frame. Raises InputError or UsageError for what does not fit."""
+    def __init__(self, first: Any, options: Options, ask: Ask = nobody_asks) -> None:
+        """first: its first frame; ask: see `Watch.asking`. Raises InputError or UsageError for
+        what does not fit."""
         from f2rcli.engine.stream import load_engine  # brings torch
 
         self.first, self.options = first, options
@@ -36,7 +38,7 @@ class FrameSequence:
         self.lanes = self.grid.lanes
         loaded = load_engine(options, array_info(self.grid, self.dtype))
         loaded.threads = 1  # a second one would delay each result by a frame
-        loaded.prompt = True
+        loaded.prompt, loaded.ask = True, ask
         self.engines: list[Engine] = [loaded, *(loaded.another() for _ in self.lanes[1:])]
         self.layouts: list[PlaneLayout] = []  # of the lanes, once their levels are known
 
@@ -67,7 +69,7 @@ class FrameSequence:
             report.take_in(engine)
         report.noise = self.noise
 
-    def restored(self, frames: Iterable[Any]) -> Iterator[Any]:
+    def restored(self, frames: Iterable[Any]) -> Generator[Any]:
         """One frame for each that comes in, in order, holding a window of them."""
         alike = self._checked(frames)
         if changes_nothing(self.options):

@@ -1,13 +1,15 @@
 """A caller's hold on a run in progress: progress and cancellation."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
-from threading import Event
+from threading import Event, get_ident
 from typing import TypeVar
 
 from f2rcli.api.options import Options
 from f2rcli.api.report import Report
 from f2rcli.errors import CancelledError, UsageError
+from f2rcli.system.asking import Ask
 
 T = TypeVar("T")
 Progress = bool | Callable[[int, int | None], object]
@@ -45,17 +47,32 @@ class Watch:
             self.check()
             yield item
 
-    def counted(self, items: Iterable[T], total: int | None) -> Iterator[T]:
-        """The results, with what the caller asked to see of them."""
+    def asking(self) -> Ask:
+        """`check`, in this thread alone: the caller's function may not be made for others."""
+        own = get_ident()
+
+        def ask() -> None:
+            if get_ident() == own:
+                self.check()
+
+        return ask
+
+    def counted(self, items: Generator[T], total: int | None) -> Iterator[T]:
+        """The results, with what the caller asked to see of them.
+
+        However that ends, so do they: an error that somebody keeps would keep their threads too.
+        """
+        shown: Iterable[T] = items
         if self.progress is True:
             from tqdm.auto import tqdm  # looks for a notebook when it is imported
 
-            items = tqdm(items, total=total, unit="frame")
-        for done, item in enumerate(items, start=1):
-            self.check()
-            yield item
-            if callable(self.progress):
-                self.progress(done, total)
+            shown = tqdm(items, total=total, unit="frame")
+        with closing(items):
+            for done, item in enumerate(shown, start=1):
+                self.check()
+                yield item
+                if callable(self.progress):
+                    self.progress(done, total)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The whole story: frames in, denoised frames out, one for one, in bounded memory."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 from itertools import chain, groupby, islice
 from typing import NamedTuple
@@ -50,7 +50,7 @@ def denoise_stream(
     engine: Engine,
     opening: OpeningFrames = None,
     lanes: Lanes = None,
-) -> Iterator[Frame]:
+) -> Generator[Frame]:
     """Restore every frame, yielding one for each that comes in, in order, with its own time.
 
     Frames that are context are looked at and not given out. opening: gives the whole clip's first
