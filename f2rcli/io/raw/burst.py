@@ -14,6 +14,7 @@ from f2rcli.io.numbering import (
     natural_key,
     no_match,
 )
+from f2rcli.io.raw.edits import edits_beside
 from f2rcli.io.raw.exposure import RAW_SUFFIXES, Exposure, ExposureHeader, read_header, read_raw
 from f2rcli.io.raw.tiff_mosaic import CRVD, TIFF_SUFFIXES, examine_tiff, sensor_facts
 from f2rcli.io.sequence import MismatchError
@@ -70,7 +71,8 @@ def _of_folder(folder: Path) -> tuple[list[Path], list[str]]:
     if not files:
         raise InputError(f"{folder.name}: holds no raw files.", hint="Name another folder.")
     files, notes = _one_draw(files)
-    aside = Counter(p.suffix.lower() or "no suffix" for p in set(here) - set(files))
+    edits = [edit for group in edits_beside(raws).values() for edit in group]  # the plan says
+    aside = Counter(p.suffix.lower() or "no suffix" for p in set(here) - {*files, *edits})
     others = ", ".join(f"{count} {kind}" for kind, count in sorted(aside.items()))
     if others and not notes:
         notes = [f"other files in the folder are ignored ({others})"]

@@ -8,9 +8,10 @@ from typing import Literal, cast
 from f2rcli.errors import InputError, UsageError
 from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.raw.dng import carried_metadata, find_strips
+from f2rcli.io.raw.edits import Edit, edits_for, words
 from f2rcli.io.raw.exposure import Exposure, read_raw
 from f2rcli.io.raw.read_back import AS_JSON, CAMERA, LEVELS, MATRICES
-from f2rcli.io.raw.reader import RawReader
+from f2rcli.io.raw.reader import RawReader, named
 from f2rcli.io.raw.tiff_mosaic import TIFF_SUFFIXES, sidecars
 from f2rcli.io.targets import check_folder, check_target
 
@@ -27,6 +28,7 @@ class RawDetail:
     folder: Path | None  # None: one file
     suffix: str
     sidecar: Path | None  # of the source, copied beside the target
+    edits: tuple[Edit, ...]  # copied too, where nothing of their names is there
 
 
 def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
@@ -52,20 +54,34 @@ def plan_raw(reader: Reader, target: str, options: WriteOptions) -> WritePlan:
         _check_names(reader)
     beside = sidecars(reader.first.path) if form == "tiff" and not options.demosaic else []
     kept, dropped = _fate(reader.first, form, demosaic=options.demosaic)
+    edits = [] if reader.of_tiff else edits_for(_outputs(reader, path, suffix, single=single))
+    there = [edit for edit in edits if form == "dng" and edit.target.exists()]
+    copied = [edit for edit in edits if form == "dng" and edit not in there]
     return WritePlan(
         target=target,
         container="raw",
         encoder=form,
         pix_fmt="rgb48" if options.demosaic else "cfa16",
-        kept=kept,
-        dropped=dropped,
+        kept=(*kept, *words(copied)),
+        dropped=(*dropped, *words([] if form == "dng" else edits)),
+        notes=tuple(f"{edit.target.name} is there already and stays as it is" for edit in there),
         detail=RawDetail(
             demosaic=options.demosaic,
             folder=None if single else path,
             suffix=suffix,
             sidecar=next(iter(beside), None),
+            edits=tuple(copied),
         ),
     )
+
+
+def _outputs(reader: RawReader, path: Path, suffix: str, *, single: bool) -> dict[Path, Path]:
+    """The files of a burst, and what becomes of each."""
+    names = {
+        item.path if isinstance(item, Exposure) else item: f"{named(item)}{suffix}"
+        for item in reader.exposures
+    }
+    return {source: path if single else path / name for source, name in names.items()}
 
 
 def _form(
@@ -109,7 +125,7 @@ def _check_names(reader: RawReader) -> None:
     seen: dict[str, Path] = {}
     for item in reader.exposures:
         path = item.path if isinstance(item, Exposure) else item
-        name = (item.name if isinstance(item, Exposure) else item.stem).casefold()
+        name = named(item).casefold()
         if name in seen:
             raise InputError(
                 f"{path.name}: would have the same output as {seen[name].name}.",

@@ -74,7 +74,7 @@ class RawReader(SequenceReader):
 
     def _named(self, frame: Frame, index: int) -> Frame:
         taken: RawFrame = frame.source
-        exposure = replace(taken.exposure, name=_name(self.every[index]))
+        exposure = replace(taken.exposure, name=named(self.every[index]))
         return replace(frame, source=RawFrame(exposure, taken.samples))
 
     def provenance_text(self) -> str:
@@ -92,7 +92,7 @@ class RawReader(SequenceReader):
                 "rotation": {3: 180, 6: 270, 8: 90}.get(first.orientation),
                 "white_balance": [round(v, 4) for v in mosaic.balance],
                 "noise_profile": first.noise and [v for pair in first.noise for v in pair],
-                "first": _name(self.exposures[0]), "last": _name(self.exposures[-1]),
+                "first": named(self.exposures[0]), "last": named(self.exposures[-1]),
             }
         ]  # fmt: skip
 
@@ -105,5 +105,6 @@ class RawReader(SequenceReader):
         self._pages.close()
 
 
-def _name(item: Exposure | Path) -> str:
+def named(item: Exposure | Path) -> str:
+    """The name of an exposure, without a suffix."""
     return item.stem if isinstance(item, Path) else item.name

@@ -17,6 +17,7 @@ from f2rcli.io.atomic import PartFile, PartFolder
 from f2rcli.io.base import Reader, Receipt, WritePlan, Writer
 from f2rcli.io.disk_errors import disk_errors, misread_error
 from f2rcli.io.raw.dng import carried_metadata, dng_of, named_tags, new_dng
+from f2rcli.io.raw.edits import words
 from f2rcli.io.raw.exposure import Exposure, Samples, read_raw
 from f2rcli.io.raw.metadata import Metadata, as_tags, complete
 from f2rcli.io.raw.plan import RawDetail
@@ -122,6 +123,9 @@ class RawWriter(Writer):
         size = self._part.publish()
         if sidecar is not None and not self.detail.folder and sidecar.name != FOLDER_SIDECAR:
             self._copy_beside(sidecar)
+        copied = [edit.copy() for edit in self.detail.edits]
+        if not all(copied):
+            self._missing.update(words(list(self.detail.edits)))
         return self.plan.receipt(
             frames=self._frames,
             seconds=float(self._frames * Fraction(self.reader.info.time_base)),
