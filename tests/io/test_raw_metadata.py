@@ -220,7 +220,7 @@ def test_a_dng_written_anew_keeps_what_sorts_and_corrects_it(compressed: Path) -
     with open_reader(compressed) as reader:
         plan = plan_output(reader, target, WriteOptions())
     assert plan.kept[-4:] == ("EXIF (exposure, lens, date)", "GPS", "XMP", "maker notes")
-    assert plan.dropped == ("previews",)
+    assert plan.dropped == ("Software",)
     louder(compressed, target, 5)
     with tifffile.TiffFile(target) as file:
         page = file.pages.first
@@ -251,14 +251,36 @@ def test_profiles_reels_and_stars_are_kept_and_all_others_named(tmp_path: Path) 
     with open_reader(source) as reader:
         plan = plan_output(reader, tmp_path / "b.dng", WriteOptions())
         mosaic = plan_output(reader, tmp_path / "b.tif", WriteOptions())
-    assert plan.dropped == ("previews", "ExposureIndex", "tag 65001")
-    assert {"ReelName", "ColorMatrix1", "tag 65001", "previews"} <= set(mosaic.dropped)
+    assert plan.dropped == ("Software", "ExposureIndex", "tag 65001")
+    assert {"ReelName", "ColorMatrix1", "tag 65001", "Orientation"} <= set(mosaic.dropped)
     assert not {"AsShotNeutral", "Rating", "Make"} & set(mosaic.dropped)
     louder(source, tmp_path / "b.dng", 5)
     with tifffile.TiffFile(source) as before, tifffile.TiffFile(tmp_path / "b.dng") as after:
         old, new = before.pages.first.tags, after.pages.first.tags
         for code, *_ in SHOWN:
             assert new[code].value == old[code].value
+
+
+def test_what_a_tiff_lacks_of_a_raw_file_is_named(tmp_path: Path) -> None:
+    """A description where a mosaic has its facts, how it is turned, masked margins, previews."""
+    plain = write_dng(tmp_path / "a.dng", extra=[(270, 2, 0, "a bird", True)])
+    margins = [(50829, 4, 4, (4, 2, 44, 60), True)]
+    masked = write_dng(tmp_path / "m.dng", extra=margins)
+    with tifffile.TiffWriter(masked, append=True) as file:
+        file.write(np.zeros((8, 8, 3), np.uint8), photometric="rgb", metadata=None)
+    for source, own in ((plain, {"ImageDescription"}), (masked, {"ActiveArea", "previews"})):
+        with open_reader(source) as reader:
+            mosaic, developed = (
+                plan_output(reader, tmp_path / "b.tif", WriteOptions(demosaic=demosaic)).dropped
+                for demosaic in (False, True)
+            )
+        every = {"ImageDescription", "Orientation", "ActiveArea", "previews"}
+        assert every & set(mosaic) == {"Orientation", *own}
+        assert every & set(developed) == own & {"previews"}
+        assert "Software" in set(mosaic) & set(developed)
+    louder(plain, tmp_path / "b.tif", 5, demosaic=True)
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert file.pages.first.description == "a bird"
 
 
 @pytest.mark.parametrize("target", ["b.tif", "folder"])

@@ -189,9 +189,8 @@ def _tags(
     exposure: Exposure, area: tuple[int, int, int, int] | None, metadata: Metadata
 ) -> list[Tag]:
     """Every tag once, as the last part that has it says, by code."""
-    carried = [tag for tag in exposure.tags.carried if tag[0] != 305]
-    own = [*_described(exposure), *_coloured(exposure)]
-    tags = {tag[0]: tag for tag in (*own, *carried, *as_tags(metadata), *_levels(exposure))}
+    own = [*_described(exposure), *_coloured(exposure), *exposure.tags.carried]
+    tags = {tag[0]: tag for tag in (*own, *as_tags(metadata), *_levels(exposure))}
     if area is not None:
         tags[50829] = (50829, LONG, 4, area, True)
     return [tags[code] for code in sorted(tags)]

@@ -23,8 +23,9 @@ from f2rcli.io.raw.tags import Tag
 
 ASCII, SHORT, RATIONAL, SRATIONAL = 2, 3, 5, 10
 EXIF, GPS, XMP, IPTC, PRIVATE, MAKER_NOTE = 34665, 34853, 700, 33723, 50740, 37500
+_DESCRIPTION = 270
 # Of the first directory: description, date, artist, computer, stars, Windows' title and keywords...
-_TEXTS = (269, 270, 306, 315, 316, 18246, 18249, 33432, *range(40091, 40096), XMP, IPTC)
+_TEXTS = (269, _DESCRIPTION, 306, 315, 316, 18246, 18249, 33432, *range(40091, 40096), XMP, IPTC)
 # EXIF's codes, which TIFF/EP puts into the first directory: exposure, programme, lens, flash, ...
 _EXIF_CODES = frozenset({33434, 33437, 34850, 34852, 34855, *range(36864, 36870),
                          *range(37377, 37387), 37396, *range(41483, 41996),
@@ -50,10 +51,17 @@ class Metadata:
     gps: dict[int, Entry] = field(default_factory=dict)
 
     @property
+    def for_mosaics(self) -> "Metadata":
+        """The part for a mosaic in TIFF, whose description is its sensor's facts."""
+        pictured = self.for_pictures
+        without = {code: tag for code, tag in pictured.main.items() if code != _DESCRIPTION}
+        return Metadata(without, self.exif, self.gps)
+
+    @property
     def for_pictures(self) -> "Metadata":
-        """The part for a developed picture or a mosaic in TIFF: XMP only if it does not say how to
-        turn or develop the raw file, which programs would do to the picture again."""
-        without = {code: tag for code, tag in self.main.items() if code not in (270, PRIVATE)}
+        """The part for a developed picture: XMP only if it does not say how to turn or develop the
+        raw file, which programs would do to the picture again."""
+        without = {code: tag for code, tag in self.main.items() if code != PRIVATE}
         if XMP in without and any(word in without[XMP].data for word in _STEERING):
             del without[XMP]
         return Metadata(without, self.exif, self.gps)

@@ -10,6 +10,7 @@ from f2rcli.io.base import Reader, WriteOptions, WritePlan
 from f2rcli.io.raw.dng import carried_metadata, find_strips
 from f2rcli.io.raw.edits import Edit, edits_for, words
 from f2rcli.io.raw.exposure import Exposure, read_raw
+from f2rcli.io.raw.metadata import IPTC, PRIVATE, XMP, Metadata
 from f2rcli.io.raw.read_back import AS_JSON, CAMERA, LEVELS, MATRICES
 from f2rcli.io.raw.reader import RawReader, named
 from f2rcli.io.raw.tiff_mosaic import TIFF_SUFFIXES, sidecars
@@ -138,14 +139,17 @@ def _fate(
     exposure: Exposure, form: RawFormat, *, demosaic: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     metadata = carried_metadata(exposure)
-    pictured = metadata.for_pictures
     of_raw = exposure.path.suffix.lower() not in TIFF_SUFFIXES
-    unpictured = (*metadata.without(pictured), *_left_out(exposure, metadata.codes | _IN_FACTS))
+    previews = ("previews",) if of_raw and exposure.tags.previews else ()
     if demosaic:
         developed = "the mosaic (developed by LibRaw to sRGB, as shot, upright)"
-        return tuple(pictured.kept), (developed, *unpictured)
+        kept, lost = _pictured(exposure, metadata, metadata.for_pictures)
+        return kept, (developed, *lost, *previews)
     if form == "tiff":
-        return (AS_JSON, *pictured.kept), (*unpictured, "previews") if of_raw else ()
+        kept, lost = _pictured(exposure, metadata, metadata.for_mosaics)
+        turned = ("Orientation",) if exposure.orientation != 1 else ()
+        masked = ("ActiveArea",) if exposure.active != (0, 0, *exposure.shape) else ()
+        return (AS_JSON, *kept), (*lost, *turned, *masked, *previews) if of_raw else ()
     if not of_raw:
         return (LEVELS,), ()
     if exposure.tags.dng:
@@ -154,8 +158,17 @@ def _fate(
             return ("every byte of the source DNG but its samples",), ()
     own = MATRICES if exposure.tags.dng else CAMERA
     carried = {tag[0] for tag in exposure.tags.carried}
-    lost = _left_out(exposure, metadata.codes | carried)
-    return (LEVELS, own, *metadata.kept), ("previews", *lost)
+    others = _left_out(exposure, metadata.codes | carried)
+    return (LEVELS, own, *metadata.kept), (*previews, *others)
+
+
+def _pictured(
+    exposure: Exposure, whole: Metadata, part: Metadata
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What of the metadata a TIFF keeps, and what is lost, by name."""
+    without = whole.without(part)
+    named = part.codes | {XMP, IPTC, PRIVATE} | _IN_FACTS  # those three in words of their own
+    return tuple(part.kept), (*without, *_left_out(exposure, named))
 
 
 def _left_out(exposure: Exposure, codes: set[int]) -> Iterator[str]:

@@ -20,18 +20,18 @@ _RAW_PHOTOMETRICS = (32803, 34892)  # CFA, LinearRaw
 # Tags of a DNG that say how its samples are to be shown: copied when a file is written anew.
 # Storage, levels and pattern are left out, they are written as the samples now are.
 CARRIED = frozenset({
-    270, 271, 272, 305, 306, 315, 33432, 33434, 33437, 34850, 36867, 37386,  # who, when, exposure
+    270, 271, 272, 306, 315, 33432, 33434, 33437, 34850, 36867, 37386,  # who, when, exposure
     50708, 50709, 50719, 50720,  # camera model, default crop
     *range(50721, 50737),  # colour matrices, balance, neutral, exposure, noise, sharpness, serial
-    *range(50738, 50741), 50778, 50779, 50780, 50827, *range(50831, 50835), 50879, 50931, 50932,
+    *range(50737, 50741), 50778, 50779, 50780, 50827, *range(50831, 50835), 50879, 50931, 50932,
     50934, *range(50936, 50943), 50964, 50965, 50981, 50982, 51008, 51009, 51022,  # profile, lens
     51041, 51043, 51044, 51058, 51081, *range(51089, 51092), 51105, *range(51107, 51111), 51112,
     51125, 52525, *range(52529, 52536), 52537, 52538, 52543, 52544, 52551, 52552,
 })  # fmt: skip
 # Written anew as samples now are, or of previews and former samples; 50741 is of maker notes.
 _RENEWED = STORAGE | {
-    271, 272, 274, 282, 283, 296, 305, 33421, 33422, 37398, 50706, 50707, *range(50710, 50719),
-    50737, 50741, 50781, 50829, 50830, *range(50966, 50972), *DIGESTS, *range(50973, 50976), 51113,
+    271, 272, 274, 282, 283, 296, 33421, 33422, 37398, 50706, 50707, *range(50710, 50719),
+    50741, 50781, 50829, 50830, *range(50966, 50972), *DIGESTS, *range(50973, 50976), 51113,
     51114,
 }  # fmt: skip
 
@@ -55,6 +55,7 @@ class RawTags:
     dng: bool = False
     # Of tags that are not written anew, by code
     names: dict[int, str] = field(default_factory=dict)
+    previews: bool = True  # whether it may hold some
     missing_bytes: int = 0  # that the file lacks of what its tags promise
 
     @property
@@ -118,6 +119,7 @@ def _facts(pages: list[Any], size: int) -> RawTags:
         noise=_floats(noise),
         carried=tuple(carried[code] for code in sorted(carried)),
         names=others,
+        previews=any(int(page.photometric) not in _RAW_PHOTOMETRICS for page in pages),
         dng=dng,
         missing_bytes=max(0, max(_ends(pages), default=0) - size),
     )

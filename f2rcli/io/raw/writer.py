@@ -84,7 +84,7 @@ class RawWriter(Writer):
             self._append_page(exposure, picture, text, compression)
             return
         self._names.add(name)
-        metadata = carried_metadata(exposure).for_pictures
+        metadata = self._metadata_of(exposure)
         buffer = BytesIO()
         with tifffile.TiffWriter(buffer, byteorder="<") as file:
             _write_page(file, picture, text, compression, _own_tags(exposure, metadata))
@@ -95,6 +95,10 @@ class RawWriter(Writer):
                 raise misread_error(name)
             self._missing.update(missing_in_tiff(path, exposure, again.pages.first.description))
 
+    def _metadata_of(self, exposure: Exposure) -> Metadata:
+        metadata = carried_metadata(exposure)
+        return metadata.for_pictures if self.detail.demosaic else metadata.for_mosaics
+
     def _append_page(
         self, exposure: Exposure, picture: NDArray[Any], text: str | None, compression: str | None
     ) -> None:
@@ -104,7 +108,7 @@ class RawWriter(Writer):
                 big = picture.nbytes * (self.reader.info.frames or 1) > _CLASSIC_TIFF
                 self._pages = tifffile.TiffWriter(self._part.path, bigtiff=big, byteorder="<")
                 if not big:  # whose entries are of another size
-                    self._metadata = carried_metadata(exposure).for_pictures
+                    self._metadata = self._metadata_of(exposure)
             first = not self._frames
             tags = _own_tags(exposure, self._metadata) if first else []
             _write_page(self._pages, picture, text if first else None, compression, tags)
