@@ -10,6 +10,7 @@ import tifffile
 from f2rcli.errors import InputError, UsageError
 from f2rcli.io import default_target, open_reader
 from f2rcli.io.base import ReadOptions
+from f2rcli.io.microscopy.ome import as_stated
 from tests.io.stacks import each_smoothed, movie, passed
 
 h5py = pytest.importorskip("h5py")
@@ -117,6 +118,26 @@ def test_nwb_imaging_keeps_rate_spacing_and_wavelengths(tmp_path: Path) -> None:
     assert pixels.time_increment == pytest.approx(1 / 30)
     (one,) = pixels.channels
     assert (one.name, one.emission_wavelength, one.excitation_wavelength) == ("GCaMP", 510, 920)
+
+
+def test_nwb_keeps_measured_times_and_names_a_late_start(tmp_path: Path) -> None:
+    source, target = tmp_path / "a.nwb", tmp_path / "b.ome.tif"
+    stamps = np.cumsum(np.linspace(0.1, 0.4, len(MOVIE)))
+    with h5py.File(source, "w") as file:
+        series = file.create_group("acquisition/calcium")
+        series.attrs["neurodata_type"] = "TwoPhotonSeries"
+        series["data"], series["timestamps"] = MOVIE, stamps
+    receipt = passed(source, target, change=True)
+    assert "time of each picture" in receipt.kept
+    with tifffile.TiffFile(target) as file:
+        found = as_stated(file.ome_metadata or "", 0)
+    assert [float(one["DeltaT"]) for one in found.planes] == pytest.approx(stamps)
+    with h5py.File(source, "r+") as file:
+        series = file["acquisition/calcium"]
+        del series["timestamps"]
+        series["starting_time"] = 12.5
+        series["starting_time"].attrs["rate"] = 30.0
+    assert passed(source, tmp_path / "c.ome.tif", change=True).dropped == ("starting_time",)
 
 
 def test_nwb_volumes_have_depth_last(tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ class Nd2(Closing):
     loop_indices = tuple({"T": t, "Z": z} for t in range(3) for z in range(2))
     text_info = {"description": "Metadata:\r\n Plan Apo", "date": "today"}  # noqa: RUF012
     rois: Any = {}  # noqa: RUF012
+    binary_data: Any = ("a mask",)
+    custom_data: Any = {"LUTDataV1_0": {}}  # noqa: RUF012
 
     def __init__(self, path: Path) -> None:
         pass
@@ -84,10 +86,14 @@ CZI_XML = """<ImageDocument><Metadata><Experiment><RunMode/></Experiment><Inform
 Name="LED555"><ExcitationWavelength>553</ExcitationWavelength><EmissionWavelength>568
 </EmissionWavelength><Color>#FFFF7E00</Color><Fluor>Alexa Fluor 555</Fluor><ExposureTime>100000000
 </ExposureTime><AcquisitionMode>WideField</AcquisitionMode><ContrastMethod>Homemade
-</ContrastMethod></Channel><Channel Id="Channel:1" Name="LED470"><ExposureTime>200000000
+</ContrastMethod><Reflector>none
+</Reflector></Channel><Channel Id="Channel:1" Name="LED470"><ExposureTime>200000000
 </ExposureTime></Channel></Channels><T><Positions><List><Offsets>0 60 120</Offsets></List>
-</Positions></T></Dimensions><ObjectiveSettings><RefractiveIndex>1.33</RefractiveIndex>
-<ObjectiveRef Id="Objective:1"/></ObjectiveSettings></Image><Instrument><Microscopes><Microscope
+</Positions></T><S><Scenes><Scene Name="A1"/></Scenes></S></Dimensions><PinholeGeometry>round
+</PinholeGeometry><MicroscopeRef Id="Microscope:1"/>
+<ObjectiveSettings><RefractiveIndex>1.33</RefractiveIndex>
+<ObjectiveRef Id="Objective:1"/></ObjectiveSettings></Image><Instrument>
+<LightSources><LightSource Id="L"/></LightSources><Microscopes><Microscope
 Id="Microscope:1" Name="Castor.Stand"/></Microscopes><Detectors><Detector Id="D:A"><Manufacturer>
 <Model>Axiocam506m</Model></Manufacturer></Detector></Detectors><Objectives><Objective
 Id="Objective:1" Name="Plan-Apochromat 50x/1.2"><LensNA>1.2</LensNA><NominalMagnification>50
@@ -131,7 +137,10 @@ class Czi(Closing):
 def lif_image(name: str, sizes: dict[str, int], coords: dict[str, Any]) -> Any:
     """One of liffile's images."""
     array = movie(tuple(sizes.values()), "u1")
-    channel = '<ChannelDescription LUTName="Green"/>'
+    channel = (
+        '<ChannelDescription LUTName="Green" Resolution="7"><ChannelProperty><Key>BeamRoute</Key>'
+        "<Value>10;0</Value></ChannelProperty></ChannelDescription>"
+    )
     pictures = int(np.prod(list(sizes.values())[:-2]))
     stamp = np.datetime64("2021-03-04T16:39:17.951")
 
@@ -215,7 +224,9 @@ def test_nd2_keeps_its_ome_metadata(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert image.objective_settings.id == ome.instruments[0].objectives[0].id
     assert image.acquisition_date.year == 2014
     assert "ND2 description" in ome.to_xml()
-    assert plan.dropped == ("Laser Power; 1.channel [%]",)
+    assert plan.dropped == (
+        "Laser Power; 1.channel [%]", "binary layers", "custom data LUTDataV1_0",
+    )  # fmt: skip
     assert float(reader.info.time_base) == pytest.approx(10)
 
 
@@ -254,7 +265,11 @@ def test_czi_keeps_scaling_channels_and_times(
     objective = ome.instruments[0].objectives[0]
     assert (objective.lens_na, objective.immersion.value) == (1.2, "Water")
     assert ome.instruments[0].detectors[0].model == "Axiocam506m"
-    assert plan.dropped == ("Experiment", "attachment Thumbnail")
+    assert plan.dropped == (
+        "Experiment", "PinholeGeometry of the image", "S of the dimensions",
+        "ContrastMethod of channels", "Reflector of channels", "LightSources of the instrument",
+        "attachment Thumbnail",
+    )  # fmt: skip
     assert "wavelengths" in plan.kept
     assert "pixel size X Y Z" in plan.kept
 
@@ -280,7 +295,9 @@ def test_lif_keeps_coordinates_stamps_and_channels(
     assert len(ome.instruments) == 4
     assert ome.instruments[0].objectives[0].model == ("HC PL APO CS2 63x/1.30 GLYC")
     assert any("along X and Z" in note for note in plan.notes)
-    assert "ViewerScaling" in plan.dropped
+    assert {"ViewerScaling", "BeamRoute of channels"} <= set(plan.dropped)
+    assert "time of each picture" not in plan.dropped
+    assert movie_.pixels.significant_bits == 7
 
 
 def test_pictures_of_unusual_scans_are_in_their_places(

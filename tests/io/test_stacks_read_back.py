@@ -75,7 +75,7 @@ def test_what_ome_zarr_has_no_words_for_is_dropped_before_the_run(tmp_path: Path
     with open_reader(stack(tmp_path / "a.ome.tif", **more)) as reader:
         plan = plan_output(reader, tmp_path / "b.zarr", WriteOptions())
     assert "pixel size Y" in plan.kept
-    assert plan.dropped == ("pixel size X Z",)
+    assert plan.dropped == ("pixel size X Z", "Software")
 
 
 @pytest.mark.parametrize(("place", "lost"), [("PhysicalSizeX", True), ("samples", False)])

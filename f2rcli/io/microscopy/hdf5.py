@@ -134,6 +134,7 @@ def _axes(array: Any) -> str:
 def _passport(file: Any, array: Any, sizes: dict[str, int], others: list[str]) -> Passport:
     group = array.parent
     pixels: Facts = {}
+    planes: list[Facts] = []
     with suppress(*DAMAGE):  # Fiji's and ilastik's: z, y, x in micrometres
         steps = [float(step) for step in array.attrs["element_size_um"]]
         pixels |= micrometres(**dict(zip("ZYX"[-len(steps) :], steps, strict=True)))
@@ -141,11 +142,14 @@ def _passport(file: Any, array: Any, sizes: dict[str, int], others: list[str]) -
         pixels |= _spacing(group)
         with suppress(*DAMAGE):
             pixels["AcquisitionDate"] = _text(file["session_start_time"][()])
-        pixels = timed(pixels, _times(group, array.shape[0]))
+        times = _times(group, array.shape[0])
+        pixels = timed(pixels, times)
+        planes = _planes(group, times, sizes)
     carried = {"element_size_um", "axistags", "DIMENSION_LABELS", "CLASS", "NAME"}
     lost = [f"attribute {name}" for name in array.attrs if name not in carried]
     channels = _channels(group) if sizes.get("C", 1) == 1 else []
-    return Passport(pixels=pixels, channels=channels, lost=(*lost, *others))
+    lost += [] if planes else list(_begun(group))
+    return Passport(pixels=pixels, channels=channels, planes=planes, lost=(*lost, *others))
 
 
 def _times(group: Any, count: int) -> list[float]:
@@ -156,6 +160,20 @@ def _times(group: Any, count: int) -> list[float]:
         rate = float(group["starting_time"].attrs["rate"])
         return [0.0, 1 / rate] if math.isfinite(rate) and rate > 0 else []
     return []
+
+
+def _planes(group: Any, times: list[float], sizes: dict[str, int]) -> list[Facts]:
+    """The time of each picture, in the order T, Z, where the file has measured them."""
+    if "timestamps" not in group or len(times) != sizes.get("T"):
+        return []
+    return [{"DeltaT": time, "DeltaTUnit": "s"} for time in times for _ in range(sizes.get("Z", 1))]
+
+
+def _begun(group: Any) -> Iterator[str]:
+    """The name of the first frame's time, where that is not the session's start."""
+    with suppress(*DAMAGE):
+        if float(group["starting_time"][()]):
+            yield "starting_time"
 
 
 def _spacing(group: Any) -> Facts:

@@ -51,6 +51,7 @@ def _passport(one: Any, sizes: dict[str, int]) -> Passport:
     if stamps is not None:
         pixels["AcquisitionDate"] = f"{stamps[0]}Z"
     times = [float(time) for time in coordinates.get("T", [])]
+    pixels |= _bits(one)
     settings = _settings(one)
     return Passport(
         pixels=timed(pixels, times if rows != "T" else []),
@@ -59,7 +60,7 @@ def _passport(one: Any, sizes: dict[str, int]) -> Passport:
         instrument=tuple(_instrument(settings)),
         medium=_named(settings, {"RefractiveIndex": "RefractionIndex"}),
         notes=_sweeps(coordinates, sizes) | _lines(rows, times),
-        lost=_lost(one, settings),
+        lost=tuple(_lost(one, settings, stamps)),
     )
 
 
@@ -73,6 +74,15 @@ def _lines(rows: str, times: list[float]) -> Facts:
 
 def _step(values: Any) -> float | None:
     return None if values is None or len(values) < 2 else float(abs(values[1] - values[0]))
+
+
+def _bits(one: Any) -> Facts:
+    """How many bits of its samples an image uses, where its channels say it."""
+    with suppress(*DAMAGE):
+        channels = one.xml_element.findall("./Data/Image/ImageDescription/Channels/*")
+        bits = max(int(channel.get("Resolution", 0)) for channel in channels)
+        return {"SignificantBits": bits} if 0 < bits < 8 * np.dtype(one.dtype).itemsize else {}
+    return {}
 
 
 def _stamps(one: Any, sizes: dict[str, int]) -> Any:
@@ -151,10 +161,24 @@ def _sweeps(coordinates: dict[str, Any], sizes: dict[str, int]) -> Facts:
     }
 
 
-def _lost(one: Any, settings: dict[str, Any]) -> tuple[str, ...]:
+def _lost(one: Any, settings: dict[str, Any], stamps: Any) -> Iterator[str]:
     carried = {"filepath", "name", "path", "UniqueID"}
-    names = [name for name in getattr(one, "attrs", {}) if name not in carried]
-    if settings:
-        names = ["HardwareSetting but for microscope and objective" if n == "HardwareSetting" else n
-                 for n in names]  # fmt: skip
-    return tuple(names)
+    for name in getattr(one, "attrs", {}):
+        if name == "HardwareSetting" and settings:
+            yield "HardwareSetting but for microscope and objective"
+        elif name not in carried:
+            yield name
+    if stamps is None and getattr(one, "timestamps", None) is not None:
+        yield "time of each picture"
+    yield from dict.fromkeys(_lost_of_channels(one))
+
+
+def _lost_of_channels(one: Any) -> Iterator[str]:
+    with suppress(*DAMAGE):
+        for channel in one.xml_element.findall("./Data/Image/ImageDescription/Channels/*"):
+            names = [p.findtext("Key") for p in channel.findall("ChannelProperty")]
+            yield from (f"{name} of channels" for name in names if name != "DyeName")
+            if "DyeName" in names and channel.get("LUTName", "").lower() not in _LUTS:
+                yield "LUTName of channels"
+            yield from (f"{name} of channels" for name in ("NameOfMeasuredQuantity", "Unit")
+                        if channel.get(name))  # fmt: skip

@@ -125,4 +125,8 @@ def _lost(file: Any) -> tuple[str, ...]:
         names += [name for name in (file.events() or [{}])[0] if name not in _EVENTS]
     with suppress(*DAMAGE):
         names += ["regions of interest"] if file.rois else []
+    with suppress(*DAMAGE):
+        names += ["binary layers"] if file.binary_data else []
+    with suppress(*DAMAGE):  # the program's settings, such as LUTDataV1_0
+        names += [f"custom data {name}" for name in file.custom_data]
     return tuple(names)

@@ -1,6 +1,6 @@
 """Metadata of TIFF stacks for those who do not copy the file: OME-Zarr, napari."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from itertools import count
@@ -29,6 +29,7 @@ _METRE = 1e6
 _IMAGEJ = {"ImageJ", "images", "channels", "slices", "frames", "hyperstack", "order", "axes",
            "unit", "yunit", "zunit", "tunit", "spacing", "finterval"}  # fmt: skip
 _DESCRIPTION = 270
+_IJ, _LSM, _UIC = (50838, 50839), 34412, range(33628, 33632)  # of ImageJ, Zeiss, MetaMorph
 _RESOLUTION = frozenset({282, 283, 296})  # per no unit unless the file says one
 
 _RAMP = np.arange(256) / 255  # a table that shows one colour, brighter with every code
@@ -41,12 +42,14 @@ def tiff_passport(stack: TiffStack, number: int) -> Passport:
         with suppress(*DAMAGE, ElementTree.ParseError):
             root, order = ome_root(file.ome_metadata), count()
             found = of_ome(root, number, lambda *_: next(order))
-            return replace(found, lost=unheld(root, number))
+            return replace(found, lost=(*unheld(root, number), *_tags(file, _TOLD["OME"])))
     kinds = (one for kind, one in _READERS.items() if getattr(file, kind))
     all_of_it, reader = next(kinds, ("tags", _plain))
     found = Passport(lost=(all_of_it,))
     with suppress(*DAMAGE):
         found = reader(file)
+        more = () if reader is _plain else _tags(file, _TOLD[all_of_it])
+        found = replace(found, lost=(*found.lost, *more))
     interval = stack.interval(number)
     step = {} if interval is None else {"TimeIncrement": float(interval), "TimeIncrementUnit": "s"}
     return replace(found, pixels=found.pixels | step)
@@ -103,10 +106,21 @@ def _plain(file: Any) -> Passport:
     carried |= {_DESCRIPTION} if file.is_shaped else frozenset()  # tifffile's, of the axes
     return Passport(
         pixels=micrometres(X=across, Y=down),
-        lost=tuple(str(tag.name) for tag in page.tags if tag.code not in carried),
+        lost=tuple(_tags(file, carried)),
     )
 
 
+def _tags(file: Any, known: Container[int]) -> Iterator[str]:
+    """Names of the first page's tags but for known ones and those of storage."""
+    return (str(tag.name) for tag in file.pages.first.tags
+            if tag.code not in known and tag.code not in STORAGE)  # fmt: skip
+
+
+# Tags that hold a program's own metadata, or repeat it.
+_TOLD = {
+    "OME": {_DESCRIPTION, *_RESOLUTION}, "ImageJ's metadata": {_DESCRIPTION, *_RESOLUTION, *_IJ},
+    "LSM metadata": {_LSM}, "MetaMorph's metadata": {_DESCRIPTION, *_RESOLUTION, *_UIC},
+}  # fmt: skip
 # What is lost where a reader fails, and the reader.
 _READERS = {
     "is_imagej": ("ImageJ's metadata", _imagej),

@@ -18,6 +18,19 @@ _NANOSECONDS = 1e-9
 _ZSTD, _ZSTD_HEADED = 5, 6  # compressions that czifile does not know
 _SPLIT = "Split it into files in ZEN, or export it as OME-TIFF."
 _SECTIONS = {"Information", "Scaling", "Image", "Instrument"}  # that are read
+# What is read of the parts of a description, or says how samples are stored.
+_READ = {
+    "the image": {"AcquisitionDateAndTime", "ComponentBitCount", "Dimensions", "ObjectiveSettings",
+                  "PixelType", *(f"Size{axis}" for axis in "XYZCTSBMHVR"),
+                  "OriginalCompressionMethod", "OriginalEncodingQuality"},
+    "the dimensions": {"Channels", "T", "X", "Y", "Z", "M"},
+    "channels": {"ExcitationWavelength", "EmissionWavelength", "Color", "ExposureTime",
+                 "PixelType", "ComponentBitCount"},
+    "the instrument": {"Microscopes", "Detectors", "Objectives"},
+    "detectors": {"Manufacturer"},
+    "the objective": {"Manufacturer", "LensNA", "NominalMagnification", "Immersion"},
+    "scaling": {"Items"},
+}  # fmt: skip
 _CHANNEL = {  # of CZI and OME alike
     "Fluor": None,
     "AcquisitionMode": {"WideField", "LaserScanningConfocalMicroscopy", "SpinningDiskConfocal",
@@ -142,14 +155,43 @@ def _described(document: Any, sizes: dict[str, int], attachments: dict[str, Any]
     sections = [str(child.tag) for parent in (document, document.find("Information"))
                 for child in (() if parent is None else parent)
                 if len(child) and child.tag not in _SECTIONS]  # fmt: skip
+    others = [f"attachment {name}" for name in attachments if name != "TimeStamps"]
     return Passport(
         pixels=timed(_pixels(document, image), times),
         channels=[_channel(channel) for channel in channels],
         planes=_planes(sizes, times, channels),
         instrument=tuple(_instrument(document, image)),
         medium=_numbers(image, {"RefractiveIndex": "ObjectiveSettings/RefractiveIndex"}),
-        lost=(*sections, *(f"attachment {name}" for name in attachments if name != "TimeStamps")),
+        lost=(*sections, *_unread(document, image), *others),
     )
+
+
+def _unread(document: Any, image: Any) -> Iterator[str]:
+    """Names of what the parts of a description hold beside what is read of them, each once."""
+    parts = {
+        "the image": [image],
+        "the dimensions": image.findall("Dimensions"),
+        "channels": image.findall("Dimensions/Channels/Channel"),
+        "the instrument": document.findall("Information/Instrument"),
+        "detectors": document.findall("Information/Instrument/Detectors/Detector"),
+        "the objective": document.findall("Information/Instrument/Objectives/Objective"),
+        "scaling": document.findall("Scaling"),
+    }
+    for whole, elements in parts.items():
+        found = (child for element in elements for child in element
+                 if child.tag not in _READ[whole] and not child.tag.endswith("Ref"))  # fmt: skip
+        told = [child.tag for child in found if _says(child) and not _is_channels(child)]
+        yield from (f"{tag} of {whole}" for tag in dict.fromkeys(told))
+
+
+def _says(element: Any) -> bool:
+    return bool(len(element) or element.attrib or (element.text or "").strip())
+
+
+def _is_channels(element: Any) -> bool:
+    """Whether OME's channels have a place for it."""
+    allowed = _CHANNEL.get(element.tag, ())
+    return allowed is None or element.text in allowed
 
 
 def _attachments(file: Any) -> dict[str, Any]:
