@@ -102,9 +102,14 @@ def test_display_and_place_are_named_as_lost(tmp_path: Path) -> None:
     window = {"min": 0, "max": 65535.0, "start": 7, "end": 99}
     omero = {"id": 1, "channels": [{"label": "a", "window": window, "active": True}] * 2}
     source = write(tmp_path / "a.zarr", ARRAY, multiscales=moved, omero=omero)
+    group = zarr.open_group(str(source))
+    group.create_group("tables")
+    group["0"].attrs.update({"stage": "left", "_ARRAY_DIMENSIONS": list("tcyx")})
     with open_reader(source) as reader:
         plan = plan_output(reader, tmp_path / "b.ome.tif", WriteOptions())
-    assert plan.dropped == ("translation", "omero id", "window of channels")
+    assert plan.dropped == (
+        "tables", "attribute stage of 0", "translation", "omero id", "window of channels",
+    )  # fmt: skip
 
 
 def test_axes_with_long_names_have_letters(tmp_path: Path) -> None:

@@ -62,6 +62,12 @@ def test_imagej_s_sizes_in_units_of_their_own_and_colours(tmp_path: Path) -> Non
     assert {"pixel size X Y", "time between frames", "colours of channels"} <= set(plan.kept)
     assert {"ImageJ's Info", "ImageJ's fps"} <= set(plan.dropped)
     assert "ImageJ's LUTs" not in plan.dropped
+    assert "XResolution" not in plan.dropped
+    tifffile.imwrite(source, ARRAY, imagej=True, resolution=(72, 72),
+                     extratags=[(269, 2, 0, "mine", True)])  # fmt: skip
+    with tifffile.TiffFile(source, mode="r+") as file:
+        file.pages.first.tags["ResolutionUnit"].overwrite(2)  # inch, as other programs write it
+    assert {"XResolution", "ResolutionUnit", "DocumentName"} <= set(plan_to_zarr(source).dropped)
     fire = np.stack([RAMP, RAMP // 2, 255 - RAMP])
     assert "ImageJ's LUTs" in plan_to_zarr(imagej(tmp_path / "b.tif", LUTs=[fire] * 2)).dropped
 

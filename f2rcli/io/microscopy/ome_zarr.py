@@ -27,6 +27,8 @@ _LENGTHS, _TIMES = (
     {UNITS[unit]: size for unit, size in sizes.items() if unit in UNITS}
     for sizes in (LENGTHS, SECONDS)
 )  # in micrometres and seconds
+_AXES = "_ARRAY_DIMENSIONS"  # of an array, in xarray's words
+_OWN_FILES = {"zarr.json", ".zgroup", ".zattrs", ".zmetadata"}
 PROVENANCE = "f2r"  # the attribute of a group that tells how f2r made it
 _CARRIED = {"multiscales", "omero", "version", "ome", PROVENANCE}
 
@@ -51,7 +53,9 @@ def open_zarr(library: Any, path: Path) -> Opened:
                           "Pass the folder of an OME-Zarr image.")  # fmt: skip
     lost = [name for name in attributes if name not in _CARRIED]
     lost += [name for name in metadata if name not in _CARRIED and name not in lost]
-    lost += ["labels"] if "labels" in group else []
+    levels = {level["path"] for scales in metadata["multiscales"] for level in scales["datasets"]}
+    inside = (one.name for one in path.iterdir() if one.name not in _OWN_FILES)
+    lost += sorted(n for n in inside if not any(f"{at}/".startswith(f"{n}/") for at in levels))
 
     def image(scales: dict[str, Any]) -> Image:
         array = group[scales["datasets"][0]["path"]]
@@ -63,6 +67,7 @@ def open_zarr(library: Any, path: Path) -> Opened:
             return array[tuple(slice(None) if a in "YX" else where.get(a, 0) for a in names)]
 
         kept = {"type": "mean"}  # as f2r's own levels are made
+        told = [f"attribute {name} of {array.basename}" for name in array.attrs if name != _AXES]
         own = [f"{name} of multiscales" for name in ("type", "metadata")
                if name in scales and scales[name] != kept.get(name)]  # fmt: skip
         omero = metadata.get("omero", {})
@@ -70,7 +75,9 @@ def open_zarr(library: Any, path: Path) -> Opened:
         passport = Passport(
             pixels=_scaled(scales, axes),
             channels=[_channel(one) for one in omero.get("channels", [])],
-            lost=tuple(dict.fromkeys((*lost, *own, *_transforms(scales), *_strange(axes), *shown))),
+            lost=tuple(
+                dict.fromkeys((*lost, *told, *own, *_transforms(scales), *_strange(axes), *shown))
+            ),
         )
         return Image(
             str(scales.get("name", "")), sizes, array.dtype, read, passport,

@@ -42,14 +42,14 @@ def tiff_passport(stack: TiffStack, number: int) -> Passport:
         with suppress(*DAMAGE, ElementTree.ParseError):
             root, order = ome_root(file.ome_metadata), count()
             found = of_ome(root, number, lambda *_: next(order))
-            return replace(found, lost=(*unheld(root, number), *_tags(file, _TOLD["OME"])))
+            return replace(found, lost=(*unheld(root, number), *_others(file, found, _TOLD["OME"])))
     kinds = (one for kind, one in _READERS.items() if getattr(file, kind))
     all_of_it, reader = next(kinds, ("tags", _plain))
     found = Passport(lost=(all_of_it,))
     with suppress(*DAMAGE):
         found = reader(file)
-        more = () if reader is _plain else _tags(file, _TOLD[all_of_it])
-        found = replace(found, lost=(*found.lost, *more))
+        if reader is not _plain:
+            found = replace(found, lost=(*found.lost, *_others(file, found, _TOLD[all_of_it])))
     interval = stack.interval(number)
     step = {} if interval is None else {"TimeIncrement": float(interval), "TimeIncrementUnit": "s"}
     return replace(found, pixels=found.pixels | step)
@@ -110,6 +110,12 @@ def _plain(file: Any) -> Passport:
     )
 
 
+def _others(file: Any, found: Passport, told: frozenset[int]) -> list[str]:
+    """Tags beside those of a program's own metadata; the resolution is told by a pixel size."""
+    sized = "PhysicalSizeX" in found.pixels or int(file.pages.first.resolutionunit) not in _PER
+    return list(_tags(file, told | _RESOLUTION if sized else told))
+
+
 def _tags(file: Any, known: Container[int]) -> Iterator[str]:
     """Names of the first page's tags but for known ones and those of storage."""
     return (str(tag.name) for tag in file.pages.first.tags
@@ -118,8 +124,8 @@ def _tags(file: Any, known: Container[int]) -> Iterator[str]:
 
 # Tags that hold a program's own metadata, or repeat it.
 _TOLD = {
-    "OME": {_DESCRIPTION, *_RESOLUTION}, "ImageJ's metadata": {_DESCRIPTION, *_RESOLUTION, *_IJ},
-    "LSM metadata": {_LSM}, "MetaMorph's metadata": {_DESCRIPTION, *_RESOLUTION, *_UIC},
+    "OME": frozenset({_DESCRIPTION}), "ImageJ's metadata": frozenset({_DESCRIPTION, *_IJ}),
+    "LSM metadata": frozenset({_LSM}), "MetaMorph's metadata": frozenset({_DESCRIPTION, *_UIC}),
 }  # fmt: skip
 # What is lost where a reader fails, and the reader.
 _READERS = {
