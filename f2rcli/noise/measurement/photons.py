@@ -22,6 +22,7 @@ from f2rcli.noise.measurement.shape import (
     comb_gain,
     cumulant_gain,
     jackknife,
+    of_unknown_events,
     step_of,
 )
 from f2rcli.noise.model import NoiseModel
@@ -40,6 +41,7 @@ FEW = 3.0  # photons: of fewer, anchors tell less than counting does
 
 FEWEST_FRAMES = 6  # whose noise has a shape to see
 CLASSES = 6  # of brightness, that histograms are taken in
+ANY_BELOW = 3**-0.5  # of a gain: how far one that may be anything below it is from it
 AGREED = 2.0  # standard errors, by which lines of whole blocks and of their finest band may differ
 
 
@@ -83,9 +85,12 @@ def photon_line(frames: Sequence[NDArray[np.float32]]) -> PhotonLine | None:
     if line is None or line.photons >= FEW:
         return line
     flat = _line(frames, _flat)
-    if flat is None or abs(flat.gain - line.gain) > AGREED * np.hypot(flat.error, line.error):
-        return line  # something moves
-    return flat
+    if flat is not None:
+        moved = abs(flat.gain - line.gain) > AGREED * np.hypot(flat.error, line.error)
+        line = line if moved else flat
+    if of_unknown_events(np.asarray(frames, np.float64), line.gain):
+        return replace(line, rounded=max(line.rounded, ANY_BELOW * line.gain))
+    return line
 
 
 def _line(

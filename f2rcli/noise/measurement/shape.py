@@ -38,6 +38,8 @@ SURE = 3.0  # standard errors of a gain
 ROUNDED = 1.75  # codes an electron, of fewer rounding hides cumulants,
 NARROW = 1 / 3  # of a squared code, the variance: so does rounding of less
 PURE = 0.8  # where less of the variance is of electrons
+COMMON = 0.1  # of the samples have the lowest code, where there is no read noise
+FEWEST_PAIRS = 25  # of electrons in a sample, that tell their law
 OFFSET, GAIN, READ, WIDTH, LIGHT = range(5)  # places of parameters: offset, then logarithms
 
 Gain = tuple[float, float]  # and its standard error
@@ -126,12 +128,13 @@ class _Histograms:
         return float(np.sum(self.seen * np.log(self.shares(law))))
 
     def fit(self, law: Floats, free: int) -> bool:
-        """Whether a law holds of which so many parameters were fitted."""
+        """Whether a law holds of which so many parameters were fitted: to no fewer bins."""
         expected = self.seen.sum(1, keepdims=True) * self.shares(law)
         some = expected > EXPECTED
         total = float(np.sum((np.square(self.seen - expected) / expected)[some]))
-        freedom = max(int(some.sum()) - free - len(self.seen), 1)
-        return bool(total < MISFIT * freedom + CHANCE * (2 * freedom) ** 0.5)
+        left = int(some.sum()) - free - len(self.seen)
+        freedom = max(left, 1)
+        return left >= 0 and bool(total < MISFIT * freedom + CHANCE * (2 * freedom) ** 0.5)
 
     def likeliest(self, law: Floats, free: NDArray[np.intp]) -> tuple[Floats, Floats]:
         """The likeliest law, and the information on its free parameters; the others stay."""
@@ -196,6 +199,26 @@ def cumulant_gain(stack: Floats, rounded: float = 0.0) -> Gain | None:
     gain = max(gain, least)
     among = np.sinc(gain / step) if np.isfinite(step) else 0.0
     return gain, float(np.hypot(error, rounded * among))
+
+
+def of_unknown_events(stack: Floats, gain: float) -> bool:
+    """Whether frames (T, H, W) without read noise leave open how many electrons make a code.
+
+    Where a code is an electron, twos are as many as Poisson's law has them: a sample's pairs are as
+    many as those between adjacent frames. Rounding that makes a code of several electrons leaves
+    more or fewer, and the dimmest light has too few to count; a `gain` of about a code is then the
+    step of the codes. Read noise, which tells gains, is seen by codes below the darkest common one.
+    """
+    step = step_of(stack)
+    if gain >= ROUNDED * step:
+        return False
+    events = np.rint((stack - stack.min()) / step)
+    if np.mean(events == 0) < COMMON:
+        return False
+    own, other = _parts((events * (events - 1)).mean(0)), _parts((events[:-1] * events[1:]).mean(0))
+    beyond = float((own - other).std() / own.size**0.5)
+    apart = abs(float((own - other).mean())) > SURE * beyond
+    return apart or float(other.mean()) * stack.size < FEWEST_PAIRS
 
 
 def step_of(stack: Floats) -> float:
