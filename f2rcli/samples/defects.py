@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from f2rcli.frames import Family, Frame, Plane, PlaneLayout, same_samples
+from f2rcli.samples.dead import dead
 from f2rcli.samples.fills import filled, no_light
 from f2rcli.samples.impulses import (
     FAR,
@@ -206,7 +207,10 @@ def _steady(
     ground = whole.flat[places].astype(np.float64)
     beyond = mean.flat[places] - ground
     shares = [(one.flat[places] - ground) / beyond for one in planes]
-    return places[np.min(shares, axis=0) >= STEADY_SHARE], light
+    steady = places[np.min(shares, axis=0) >= STEADY_SHARE]
+    black = dead(planes, mean, frames[0].layout.mosaic) if frames[0].layout.mosaic else NOWHERE
+    black = black[~bad.flat[black]]
+    return np.union1d(steady, black), np.setdiff1d(light, black)
 
 
 def _mean(planes: Sequence[Plane]) -> Plane:
