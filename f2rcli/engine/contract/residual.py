@@ -18,6 +18,7 @@ from f2rcli.engine.contract.limits import (
     held,
     sized,
 )
+from f2rcli.engine.contract.outliers import noise_share
 from f2rcli.engine.contract.points import PointLosses
 from f2rcli.engine.contract.returned import Returned
 from f2rcli.engine.contract.shift import clipping, halved, part_removed
@@ -102,15 +103,14 @@ def under_contract(
 ) -> list[Real]:
     """The part of a method's change allowed for a frame's planes; see `planes_of` for units.
 
-    picture, change (1, C, H, W): what networks were shown, and what they would add to it; noise:
-    the law of every plane; model: that of the picture's channels; allowance: factors of the
-    standard deviation of each plane, or of all; corrected: does what else is to be done to the
-    changes, before results come closer to the mean of a still burst, which needs none of it.
+    picture, change (1, C, H, W): what networks saw, and would add; noise: the law of every plane;
+    model: of the picture's channels; allowance: factors of the deviation of each plane, or of all;
+    corrected: does what else changes need; the mean of a still burst, which comes after, does not.
     """
     centre = planes_of(frame)
     removed = [-plane for plane in changes_of(frame, change[0].cpu().numpy())]
     steady = beside.steady if isinstance(beside.steady, Steady) else None
-    chroma = frame.layout.family is Family.YUV
+    chroma, alike = frame.layout.family is Family.YUV, not frame.layout.counts_light  # its tails
     if beside.shrinkage is not None:
         levels = levels_of(centre, removed, noise, chroma=chroma)
         counts = [] if steady is None else steady.counts
@@ -124,8 +124,8 @@ def under_contract(
     out, variances = [], []
     for index, (taken, bound) in enumerate(zip(removed, quiet, strict=True)):
         left = None if factor is None else sized(factor, taken.shape)
-        variance = _variance(levels[index], left, bound, slack, int(chroma and index > 0))
-        variance *= np.float32(allowance[min(index, len(allowance) - 1)] ** 2)
+        kind, factors = int(chroma and index > 0), allowance[: index + 1]
+        variance = _variance(levels[index], left, bound, slack, kind) * np.float32(factors[-1] ** 2)
         shares = noise.shares[index]
         shift = None if shifts is None else part_removed(taken, shifts[index], variance, shares)
         free = taken if shift is None else taken - shift
@@ -135,6 +135,7 @@ def under_contract(
             variances.append(lasting)
             free = free - steady.lost(index, free, lasting, shares, cut)
         kept = held(free, variance, shares, clipped=cut)
+        kept *= noise_share(free, variance, cut) if alike and not kind else 1
         if shift is not None:
             kept += shift
         returned.add(index, taken, kept)

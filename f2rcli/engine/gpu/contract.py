@@ -23,6 +23,7 @@ from f2rcli.engine.contract.shift import (
 from f2rcli.engine.gpu.colour import Groups, decoded, plane_changes, split
 from f2rcli.engine.gpu.filters import box, joint_bilateral, resized
 from f2rcli.engine.gpu.limits import changing, held
+from f2rcli.engine.gpu.outliers import noise_share
 from f2rcli.engine.gpu.steady import DeviceSteady, added, averaged, enough
 from f2rcli.engine.gpu.steady import lost as missed
 from f2rcli.engine.gpu.tally import Tally, energies
@@ -206,6 +207,8 @@ def _kept(
             lasting = bound.variance / terms.slack.chance
             free = free - missed(bound.mean, lasting, shares, cut, fine=taken.shape[-2:] == fine)
         stays = held(free, bound.variance, shares, clipped=cut)
+        if not kind:
+            stays *= noise_share(free, bound.variance, cut)
         if bound.shift:
             stays += bound.shift[0]
         out.append((-stays, *energies(taken, stays, shape)))

@@ -11,12 +11,12 @@ from f2rcli.models.constants import constant
 def box(planes: Tensor, side: int) -> Tensor:
     """Mean over side x side samples (odd) of planes (P, H, W), mirrored beyond the border with the
     edge repeated (BORDER_REFLECT)."""
-    return _mean(_mirrored(planes, side // 2, edge=True), side)
+    return _mean(mirrored(planes, side // 2, edge=True), side)
 
 
 def blurred(planes: Tensor, side: int) -> Tensor:
     """The same, mirrored without repeating the edge (BORDER_REFLECT_101)."""
-    return _mean(_mirrored(planes, side // 2, edge=False), side)
+    return _mean(mirrored(planes, side // 2, edge=False), side)
 
 
 def power_around(planes: Tensor, side: int) -> Tensor:
@@ -36,7 +36,8 @@ def _mean(wide: Tensor, side: int) -> Tensor:
     return functional.avg_pool2d(rows, (1, side), stride=1).squeeze(1)
 
 
-def _mirrored(planes: Tensor, reach: int, *, edge: bool) -> Tensor:
+def mirrored(planes: Tensor, reach: int, *, edge: bool) -> Tensor:
+    """Planes with `reach` more samples on every side, mirrored; edge: the last one repeated."""
     for axis in (-2, -1):
         index = _mirror(planes.shape[axis], reach, edge, planes.device)
         planes = planes.index_select(axis, index)
@@ -66,7 +67,7 @@ def joint_bilateral(guide: Tensor, planes: Tensor, level: Tensor) -> Tensor:
     tensor of one value): cv2.bilateralFilter of the three, row by row of its window."""
     joint = torch.cat([guide * GUIDE, planes])
     height, width, reach = *joint.shape[-2:], DIAMETER // 2
-    wide = _mirrored(joint, reach, edge=True).unfold(-1, DIAMETER, 1)  # (3, H + 10, W, 11): a view
+    wide = mirrored(joint, reach, edge=True).unfold(-1, DIAMETER, 1)  # (3, H + 10, W, 11): a view
     fall = -0.5 / (level * level)
     total = joint.new_zeros(height, width)
     summed = torch.zeros_like(planes)
