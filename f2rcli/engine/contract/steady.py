@@ -21,7 +21,7 @@ HIDDEN = 9.0  # frames after which half of what shows only in a wide window is g
 SURE = 3.0  # frames from which on the mean is believed in full
 # Frames in which a mean's noise may be twice the law's, and less from then on: in a mean of few,
 # places where noise is loud by chance look like something lost.
-EARLY = 0.4
+EARLY = 0.25
 
 
 @dataclass
