@@ -144,10 +144,12 @@ def choose(method: str, space: Space) -> str:
     return next((name for name in fitting if manifest()[name].get("default")), fitting[0])
 
 
-def lighter(name: str) -> str | None:
+def lighter(name: str, *, named: bool = False) -> str | None:
     """The name of the bundled weights that serve light and unclipped noise beside these; None if
-    there are none."""
-    return next((n for n, entry in manifest().items() if entry.get("light_beside") == name), None)
+    there are none. named: the user chose these, and gets others only where the two are a pair."""
+    beside = {entry.get("light_beside"): (n, entry) for n, entry in manifest().items()}
+    other, entry = beside.get(name, (None, {}))
+    return other if entry.get("pair") or not named else None
 
 
 def measuring(space: Space) -> str | None:

@@ -154,9 +154,12 @@ class Engine:
         bundled one for such pictures, if there is one. Its header's channels are the engine's.
 
         The weights for light noise measure best: those for heavy, clipped noise alone take noise
-        at black for clipped."""
-        if methods.load(self.settings.method).can_measure_noise:
-            return self._loaded(self._lighter() or self.weights)
+        at black for clipped. Larger ones would say another number than `f2r noise`, and no better
+        one."""
+        lighter = self._lighter()
+        larger = lighter is not None and self.settings.weights is not None
+        if methods.load(self.settings.method).can_measure_noise and not larger:
+            return self._loaded(lighter or self.weights)
         name = weights.measuring(self.weights.header.space)
         chosen = None if name is None else self._other(name)
         if chosen is None or chosen.header.channels != self.weights.header.channels:
@@ -164,8 +167,8 @@ class Engine:
         return self._loaded(chosen)
 
     def _lighter(self) -> Weights | None:
-        """The bundled weights for light noise beside these, unless the user named some."""
-        other = weights.lighter(self.weights.name) if self.settings.weights is None else None
+        """The bundled weights for light noise beside these, unless the user named single ones."""
+        other = weights.lighter(self.weights.name, named=self.settings.weights is not None)
         return None if other is None else self._other(other)
 
     def _other(self, name: str) -> Weights:

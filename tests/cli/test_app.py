@@ -62,7 +62,7 @@ def test_every_error_has_its_code_and_one_line(error, code, capsys) -> None:
         ("train", "space", "g", {"gray"}),
         ("train", "noise", "gaussian:5-55+r", {"gaussian:5-55+realistic"}),
         ("eval", "noise", "cor", {"correlated:30,0.8"}),
-        ("export", "weights", "f2r-rgb-b", {"f2r-rgb-blind"}),
+        ("export", "weights", "f2r-rgb-bl", {"f2r-rgb-blind"}),
     ],
 )
 def test_tab_offers_the_values_of_every_option_that_has_some(

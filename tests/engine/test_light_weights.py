@@ -58,6 +58,17 @@ def test_weights_that_are_named_are_used_whatever_the_noise() -> None:
     assert used(30, weights="f2r-rgb-light") == "f2r-rgb-light"
 
 
+def test_the_larger_weights_are_a_pair_and_noise_is_measured_as_ever() -> None:
+    assert used(3, weights="f2r-rgb-base") == "f2r-rgb-base-light"
+    assert used(30, weights="f2r-rgb-base") == "f2r-rgb-base"
+    measurer = engine_for(noisy_clip(1), weights="f2r-rgb-base").new_measurer()
+    usual = engine_for(noisy_clip(1)).new_measurer()
+    assert isinstance(measurer, F2R) and isinstance(usual, F2R)
+    assert measurer.networks is not None and usual.networks is not None
+    own, other = (one.networks.anchor.unet.state_dict() for one in (measurer, usual))
+    assert all(torch.equal(own[name], other[name]) for name in other)
+
+
 def exact(sigma: float, precision: str = "auto") -> bool:
     """Whether pictures with told noise of `sigma` go to the coarse network in fp32."""
     frames = noisy_clip(2, sigma=sigma)
